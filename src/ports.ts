@@ -1,0 +1,402 @@
+// What the broker needs from the world. Adapters implement these; each comment says what failure means.
+import type { AuditEntry } from './domain/audit.ts';
+import type { Caller, CallerKey, Principal, Scope } from './domain/caller.ts';
+import type {
+  Connection,
+  ConnectionStatus,
+  Identity,
+  RefreshError,
+  Sealed,
+  SealedGrant,
+  UpstreamRevocation,
+} from './domain/connection.ts';
+import type { ReauthReason } from './domain/errors.ts';
+import type { ConnectSession, Flow, Integration } from './domain/integration.ts';
+import type { Target } from './domain/target.ts';
+
+export interface Clock {
+  /** Milliseconds since the epoch: for what is stored and shown. It may jump. */
+  now(): number;
+  /** Milliseconds that never run backwards: for waits and deadlines in this process. */
+  monotonic(): number;
+}
+
+/** What is sealed belongs to one column of one row: elsewhere it does not open. */
+export interface SealContext {
+  /** `connections/con_…`, `integrations/slack`, `flows/<state digest>`. */
+  row: string;
+  column: string;
+}
+
+export interface Vault {
+  seal(plaintext: string, context: SealContext): Sealed;
+  /** Throws `VaultError` when the key is not in the ring, or the text is damaged or of another row or column. */
+  open(sealed: Sealed, context: SealContext): string;
+}
+
+export interface Page<T> {
+  data: T[];
+  /** The id to go on after; null at the end. */
+  next: string | null;
+}
+
+export interface PageRequest {
+  /** Between 1 and 500. */
+  limit: number;
+  /** Go on after this id. */
+  after: string | undefined;
+}
+
+export interface ConnectionFilter {
+  integration?: string | undefined;
+  owner?: string | undefined;
+  status?: ConnectionStatus | undefined;
+  /** Only what lies in one of these; undefined means no limit. */
+  within?: Scope[] | undefined;
+}
+
+export interface AuditFilter {
+  integration?: string | undefined;
+  owner?: string | undefined;
+  connectionId?: string | undefined;
+  actor?: string | undefined;
+  action?: string | undefined;
+  outcome?: AuditEntry['outcome'] | undefined;
+  /** Inclusive, ms. */
+  from?: number | undefined;
+  /** Exclusive, ms. */
+  to?: number | undefined;
+}
+
+/** A connection and what a read of it needs. `accessToken` is null when revoked. */
+export interface ServedRow {
+  connection: Connection;
+  accessToken: Sealed | null;
+}
+
+/** What a refresh may not begin without: the lease and the intent, durable, in one commit. */
+export interface Claim {
+  /** `att_…`, told in every log line of this refresh. */
+  attempt: string;
+  /** Which process holds it. */
+  holder: string;
+  now: number;
+  /** When another process may take it over; later than the provider's deadline. */
+  until: number;
+}
+
+export interface Claimed {
+  connection: Connection;
+  grant: SealedGrant;
+  /** Grows with each claim of this connection: only the newest one may write. */
+  fence: number;
+  /** The intent of an earlier attempt that neither kept an answer nor gave up: it may have spent the refresh token. */
+  unresolved: { attempt: string; startedAt: number } | null;
+}
+
+/** What a kept refresh changes on the connection. */
+export type Rotation = Pick<
+  Connection,
+  'scopes' | 'tokenType' | 'issuedAt' | 'expiresAt' | 'nextRefreshAt' | 'lastRefreshedAt' | 'captured' | 'updatedAt'
+>;
+
+/** What a failed refresh changes. Without `reason` the connection stays as it is, to be tried again. */
+export interface RefreshFailure {
+  reason: ReauthReason | null;
+  error: RefreshError;
+  nextRefreshAt: number | null;
+  /** The provider never saw, or surely refused, the refresh token: the intent is resolved. False keeps it on record. */
+  resolved: boolean;
+}
+
+/** A revocation that the provider has not confirmed. Its secrets are bound to the row of the connection. */
+export interface PendingRevocation {
+  id: string;
+  connectionId: string;
+  integration: string;
+  params: Record<string, string>;
+  accessToken: Sealed;
+  refreshToken: Sealed | null;
+  attempts: number;
+  nextAt: number;
+  createdAt: number;
+}
+
+/** The key ring's proof, one row a key id: text that only the right key opens. */
+export interface KeyCheck {
+  kid: string;
+  sealed: Sealed;
+}
+
+/**
+ * The durable memory. Each method is one atomic sentence: when its promise is fulfilled, the change is on the disk
+ * (or with the database's quorum); when it is rejected, nothing of it happened, or, if the connection was lost on
+ * commit, it is not known. Each rejection is a `StoreError`: the store is full, locked, unreachable or broken.
+ */
+export interface Store {
+  /** Creates or replaces; `version` counts up from 1, `createdAt` stays. */
+  putIntegration(integration: Omit<Integration, 'version'>, by: AuditEntry): Promise<'created' | 'updated'>;
+  integration(id: string): Promise<Integration | undefined>;
+  integrations(page: PageRequest): Promise<Page<Integration>>;
+  /** Refused (with counts) while live connections or pending revocations need it. */
+  deleteIntegration(
+    id: string,
+    by: AuditEntry,
+  ): Promise<'deleted' | 'absent' | { connections: number; pendingRevocations: number }>;
+
+  /** Every caller with its keys: few enough to live in memory. */
+  callers(): Promise<{ caller: Caller; keys: CallerKey[] }[]>;
+  addCaller(caller: Caller, key: CallerKey, by: AuditEntry): Promise<void>;
+  addCallerKey(key: CallerKey, by: AuditEntry): Promise<'added' | 'absent'>;
+  deleteCaller(id: string, by: AuditEntry): Promise<'deleted' | 'absent'>;
+  deleteCallerKey(callerId: string, keyId: string, by: AuditEntry): Promise<'deleted' | 'absent'>;
+  /** Creates the caller or replaces its name, grants and keys with exactly these. For the declarative file. */
+  putCaller(caller: Caller, keys: CallerKey[], by: AuditEntry): Promise<void>;
+  /** Moves `lastUsedAt` forward, never back. */
+  touchKeys(uses: { keyId: string; at: number }[]): Promise<void>;
+
+  addSession(session: ConnectSession, by: AuditEntry): Promise<void>;
+  session(id: string): Promise<ConnectSession | undefined>;
+  sessionBySecret(digest: string): Promise<ConnectSession | undefined>;
+  /**
+   * Binds the session to the browser (the first time, its end then moves to the flow's), keeps the connection
+   * parameters that the browser gave, and records the flow. `gone`: not pending any more, or expired;
+   * `other_browser`: bound to another one.
+   */
+  beginFlow(flow: Flow, now: number): Promise<'begun' | 'gone' | 'other_browser'>;
+  /** Takes the flow away, once: only with the state and the browser that began it, and not when expired. */
+  takeFlow(
+    stateDigest: string,
+    browserDigest: string,
+    now: number,
+  ): Promise<{ flow: Flow; session: ConnectSession } | undefined>;
+  /** Ends a pending session in failure; without effect on one that has ended. */
+  failSession(id: string, error: string, by: AuditEntry): Promise<void>;
+
+  /**
+   * Makes a connection and its grant, and completes the session if one is named. `exists`: a live connection of the same
+   * integration, owner and label is there; `session_over`: the session is not pending any more. Then nothing happened.
+   */
+  addConnection(
+    connection: Connection,
+    grant: SealedGrant,
+    sessionId: string | null,
+    by: AuditEntry,
+  ): Promise<'added' | 'session_over' | { exists: string }>;
+  /**
+   * Gives a live connection a new grant under its id: `active`, generation + 1, failures, error and any lease or intent
+   * cleared. `gone`: absent or revoked. The given connection's `generation` and `createdAt` are ignored.
+   */
+  renewConnection(
+    connection: Connection,
+    grant: SealedGrant,
+    sessionId: string,
+    by: AuditEntry,
+  ): Promise<'renewed' | 'session_over' | 'gone'>;
+  connection(id: string): Promise<Connection | undefined>;
+  connections(filter: ConnectionFilter, page: PageRequest): Promise<Page<Connection>>;
+  /** For metrics; by integration and status. */
+  countConnections(): Promise<{ integration: string; status: ConnectionStatus; count: number }[]>;
+
+  /** The cold read, by id: one row. */
+  served(id: string): Promise<ServedRow | undefined>;
+  /** The cold read, by owner: every connection that fits, live ones first, at most 20. Label undefined: any. */
+  servedByOwner(integration: string, owner: string, label: string | undefined): Promise<ServedRow[]>;
+
+  /**
+   * Takes the lease and records the intent in one durable commit, before a refresh token is spent. `busy`: another
+   * holder's lease has not run out; `gone`: not there, or not `active`.
+   */
+  claim(id: string, claim: Claim): Promise<Claimed | 'busy' | 'gone'>;
+  /**
+   * Keeps the answer of a refresh: generation + 1, failures and error cleared, lease and intent released. Compares
+   * fence and generation: `superseded` means somebody else's grant is newer, `gone` that it was revoked meanwhile.
+   */
+  rotate(
+    id: string,
+    held: { fence: number; generation: number },
+    change: Rotation,
+    grant: SealedGrant,
+    by: AuditEntry,
+  ): Promise<'kept' | 'superseded' | 'gone'>;
+  /** Records why a refresh failed, counts it, and releases the lease. The same comparisons. */
+  refreshFailed(
+    id: string,
+    held: { fence: number; generation: number },
+    failure: RefreshFailure,
+    by: AuditEntry,
+  ): Promise<'kept' | 'superseded' | 'gone'>;
+  /**
+   * Active connections whose `nextRefreshAt` has come, oldest first; pushes it forward to `pushTo` as it takes them, so
+   * that two replicas never take the same.
+   */
+  claimDue(now: number, pushTo: number, limit: number): Promise<Connection[]>;
+
+  /**
+   * The tombstone: `revoked`, its grant, lease and intent destroyed, and (when `upstream` is `pending`) the sealed tokens
+   * moved to a pending revocation due at `firstTryAt`. `already`: it was one before; nothing changed.
+   */
+  revoke(
+    id: string,
+    upstream: 'pending' | 'unsupported',
+    firstTryAt: number,
+    by: AuditEntry,
+  ): Promise<{ connection: Connection; already: boolean; pending: PendingRevocation | null } | undefined>;
+  /** Ids of live connections that fit, ascending. */
+  liveConnections(filter: Pick<ConnectionFilter, 'integration' | 'owner'>, limit: number): Promise<string[]>;
+  /** Tokens that arrived for a connection that was revoked meanwhile: to be revoked too. */
+  addPendingRevocation(revocation: PendingRevocation): Promise<void>;
+  /** Due revocations; pushes their `nextAt` to `pushTo` and counts the attempt as it takes them. */
+  claimRevocations(now: number, pushTo: number, limit: number): Promise<PendingRevocation[]>;
+  /** Destroys the pending one and shows the outcome on the connection, unless others of it are still pending. */
+  settleRevocation(id: string, outcome: Exclude<UpstreamRevocation, 'pending'>, by: AuditEntry): Promise<void>;
+  postponeRevocation(id: string, nextAt: number): Promise<void>;
+
+  appendAudit(entries: AuditEntry[]): Promise<void>;
+  /** Newest first. */
+  audit(filter: AuditFilter, page: PageRequest): Promise<Page<AuditEntry>>;
+
+  keyChecks(): Promise<KeyCheck[]>;
+  addKeyCheck(check: KeyCheck): Promise<void>;
+  /** Forgets flows and sessions that ended before this. */
+  sweep(before: number): Promise<void>;
+  /** Proves that the store can be written to. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export class StoreError extends Error {
+  override name = 'StoreError';
+}
+
+export class VaultError extends Error {
+  override name = 'VaultError';
+  readonly code: 'unknown_key' | 'not_openable' | 'malformed';
+  constructor(code: VaultError['code'], message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** What a token endpoint answered, in one form for all providers (RFC 6749 5.1). */
+export interface TokenAnswer {
+  accessToken: string;
+  tokenType: string;
+  /** Undefined: the answer had none, the old one stays. */
+  refreshToken: string | undefined;
+  idToken: string | undefined;
+  /** Undefined: the answer had none (RFC 6749 5.1: as requested). */
+  scopes: string[] | undefined;
+  /** Seconds; undefined: not said. */
+  expiresIn: number | undefined;
+  /** From the validated ID token. */
+  identity: Identity | undefined;
+  captured: Record<string, unknown>;
+}
+
+/** Why a provider did not give what was asked, judged. */
+export interface ProviderFault {
+  /**
+   * - `denied`: the owner, or the provider for them, said no (authorization response)
+   * - `grant_dead`: `invalid_grant` and its kin: surely terminal
+   * - `misconfigured`: the client, its secret, a redirect URI or a scope is wrong: nothing of the owner's doing
+   * - `transient`: 429, 5xx, network, timeout: try again
+   * - `invalid`: an answer that must not be trusted (wrong `iss`, nonce, signature, state, not the protocol)
+   * - `identity_changed`: a refresh answered for another `iss` or `sub` (OpenID Connect Core 12.2)
+   */
+  kind: 'denied' | 'grant_dead' | 'misconfigured' | 'transient' | 'invalid' | 'identity_changed';
+  /** The provider's error code, or ours: `[a-z_]+`, safe to show. */
+  code: string;
+  /** A sentence for engineers, without secrets. */
+  detail: string;
+  /** Seconds that the provider asked to wait. */
+  retryAfter: number | undefined;
+  /** The request was sent and no answer came: the token may or may not be spent. */
+  outcomeUnknown: boolean;
+}
+
+export type ProviderResult<T> = { ok: true; value: T } | { ok: false; fault: ProviderFault };
+
+/** Speaks OAuth 2.0 and OpenID Connect with third parties. Never throws for what a provider does. */
+export interface ProviderClient {
+  /** The URL to send the browser to (RFC 6749 4.1.1, 7636, 9126 where the metadata requires it). */
+  authorizationUrl(
+    target: Target,
+    request: { state: string; nonce: string; verifier: string; redirectUri: string; scopes: string[] },
+  ): Promise<ProviderResult<{ url: string; issuer: string | null }>>;
+  /** Checks the authorization response (`iss`, `error`) and exchanges the code; validates the ID token wholly. */
+  exchange(
+    target: Target,
+    response: URLSearchParams,
+    expected: {
+      state: string;
+      nonce: string;
+      verifier: string;
+      redirectUri: string;
+      scopes: string[];
+      issuer: string | null;
+    },
+  ): Promise<ProviderResult<TokenAnswer>>;
+  /** RFC 6749 6. An ID token in the answer that cannot be validated costs nothing; another identity is a fault. */
+  refresh(
+    target: Target,
+    request: { refreshToken: string; identity: Identity | null },
+  ): Promise<ProviderResult<TokenAnswer>>;
+  /** RFC 7009, the refresh token first, then the access token; or the vendor's own way. */
+  revoke(
+    target: Target,
+    tokens: { accessToken: string; refreshToken: string | null },
+  ): Promise<ProviderResult<'done' | 'unsupported'>>;
+}
+
+export type JwtVerdict =
+  | { active: true; issuer: string; claims: Record<string, unknown>; header: Record<string, unknown> }
+  | { active: false; reason: JwtReason };
+
+export type JwtReason =
+  | 'malformed'
+  | 'untrusted_issuer'
+  | 'unsupported_algorithm'
+  | 'unknown_key'
+  | 'invalid_signature'
+  | 'expired'
+  | 'not_yet_valid'
+  | 'audience_mismatch'
+  | 'missing_claim'
+  | 'issuer_unavailable';
+
+export interface TrustedIssuer {
+  issuer: string;
+  /** Accepted when the request names none; empty: the request must name one. */
+  audiences: string[];
+}
+
+export interface JwtVerifier {
+  /** Signature (RFC 7515, asymmetric only), `iss`, `aud`, `exp`, `nbf`, `iat`. Never throws for what the token is. */
+  verify(token: string, trusted: TrustedIssuer, audience: string | undefined): Promise<JwtVerdict>;
+  /** The issuer that the token claims, unverified; undefined when it is not a JWT. */
+  claimedIssuer(token: string): string | undefined;
+}
+
+/** Looks a caller up by the digest of its key, in memory. */
+export interface CallerDirectory {
+  find(digest: string, now: number): Principal | undefined;
+  /** Reads all callers again: after a change, before its answer is given. */
+  reload(): Promise<void>;
+}
+
+/** What is counted. Labels are ids and codes, never secrets. */
+export interface Telemetry {
+  request(route: string, method: string, status: number, seconds: number): void;
+  refresh(integration: string, outcome: string): void;
+  cache(outcome: 'hit' | 'miss'): void;
+  /** Prometheus text. */
+  render(connections: { integration: string; status: ConnectionStatus; count: number }[]): Promise<string>;
+}
+
+export interface Logger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
