@@ -1,6 +1,6 @@
 // What the broker needs from the world. Adapters implement these; each comment says what failure means.
 import type { AuditEntry } from './domain/audit.ts';
-import type { Caller, CallerKey, Principal, Scope } from './domain/caller.ts';
+import type { Caller, CallerKey, Scope } from './domain/caller.ts';
 import type {
   Connection,
   ConnectionStatus,
@@ -68,7 +68,7 @@ export interface AuditFilter {
   to?: number | undefined;
 }
 
-/** A connection and what a read of it needs. `accessToken` is null when revoked. */
+/** A connection and what a read of it needs. `accessToken` is null when revoked, or imported without one. */
 export interface ServedRow {
   connection: Connection;
   accessToken: Sealed | null;
@@ -97,7 +97,15 @@ export interface Claimed {
 /** What a kept refresh changes on the connection. */
 export type Rotation = Pick<
   Connection,
-  'scopes' | 'tokenType' | 'issuedAt' | 'expiresAt' | 'nextRefreshAt' | 'lastRefreshedAt' | 'captured' | 'updatedAt'
+  | 'scopes'
+  | 'tokenType'
+  | 'issuedAt'
+  | 'expiresAt'
+  | 'nextRefreshAt'
+  | 'lastRefreshedAt'
+  | 'captured'
+  | 'identity'
+  | 'updatedAt'
 >;
 
 /** What a failed refresh changes. Without `reason` the connection stays as it is, to be tried again. */
@@ -115,7 +123,7 @@ export interface PendingRevocation {
   connectionId: string;
   integration: string;
   params: Record<string, string>;
-  accessToken: Sealed;
+  accessToken: Sealed | null;
   refreshToken: Sealed | null;
   attempts: number;
   nextAt: number;
@@ -345,7 +353,7 @@ export interface ProviderClient {
   /** RFC 7009, the refresh token first, then the access token; or the vendor's own way. */
   revoke(
     target: Target,
-    tokens: { accessToken: string; refreshToken: string | null },
+    tokens: { accessToken: string | null; refreshToken: string | null },
   ): Promise<ProviderResult<'done' | 'unsupported'>>;
 }
 
@@ -378,13 +386,6 @@ export interface JwtVerifier {
   claimedIssuer(token: string): string | undefined;
 }
 
-/** Looks a caller up by the digest of its key, in memory. */
-export interface CallerDirectory {
-  find(digest: string, now: number): Principal | undefined;
-  /** Reads all callers again: after a change, before its answer is given. */
-  reload(): Promise<void>;
-}
-
 /** What is counted. Labels are ids and codes, never secrets. */
 export interface Telemetry {
   request(route: string, method: string, status: number, seconds: number): void;
@@ -399,4 +400,6 @@ export interface Logger {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;
+  /** The same log with these fields in every line. */
+  child(fields: object): Logger;
 }

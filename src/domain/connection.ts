@@ -9,6 +9,8 @@ export interface RefreshError {
   code: string;
   detail: string;
   at: number;
+  /** Before this, a read does not try again; null when only the owner can help. */
+  retryAt: number | null;
 }
 
 export interface Connection {
@@ -52,7 +54,8 @@ export interface Identity {
 
 /** The secrets of a connection in plain text: only ever in memory, on their way in or out. */
 export interface Grant {
-  accessToken: string;
+  /** Null: imported without one; the first read refreshes. */
+  accessToken: string | null;
   refreshToken: string | null;
   idToken: string | null;
 }
@@ -63,7 +66,7 @@ export type Sealed = string & { readonly [sealed]: true };
 
 /** The columns of the `grants` table. */
 export interface SealedGrant {
-  accessToken: Sealed;
+  accessToken: Sealed | null;
   refreshToken: Sealed | null;
   idToken: Sealed | null;
 }

@@ -103,7 +103,7 @@ function fill(template: string, values: Record<string, string>): string | undefi
   let complete = true;
   const filled = template.replace(/\{([a-z][a-z0-9_]*)\}/g, (hole, name: string) => {
     const value = values[name];
-    if (value === undefined) complete = name === 'access_token' || name === 'refresh_token';
+    if (value === undefined && name !== 'access_token' && name !== 'refresh_token') complete = false;
     return value ?? hole;
   });
   return complete ? filled : undefined;

@@ -1,0 +1,8 @@
+// Generates `drizzle/sqlite` from the schema: `npm exec -c 'drizzle-kit generate'`.
+import { defineConfig } from 'drizzle-kit';
+
+export default defineConfig({
+  dialect: 'sqlite',
+  schema: './src/adapters/sqlite/schema.ts',
+  out: './drizzle/sqlite',
+});

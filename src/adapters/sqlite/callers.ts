@@ -1,0 +1,94 @@
+// Callers and their keys in SQLite.
+import { and, asc, eq, inArray, notInArray, sql } from 'drizzle-orm';
+import type { Caller, CallerKey } from '../../domain/caller.ts';
+import type { Store } from '../../ports.ts';
+import { callerKeys, callers } from './schema.ts';
+import { given, type SqliteAccess } from './sqlite.ts';
+
+type CallerStore = Pick<
+  Store,
+  'callers' | 'addCaller' | 'addCallerKey' | 'deleteCaller' | 'deleteCallerKey' | 'putCaller' | 'touchKeys'
+>;
+
+export function callerStore({ orm, read, write, record }: SqliteAccess): CallerStore {
+  const at = given(callerKeys.lastUsedAt, 'at');
+  const touch = orm
+    .update(callerKeys)
+    .set({ lastUsedAt: sql`max(coalesce(${callerKeys.lastUsedAt}, 0), ${at})` })
+    .where(eq(callerKeys.id, sql.placeholder('keyId')))
+    .prepare();
+  const all = orm
+    .select({ caller: callers, key: callerKeys })
+    .from(callers)
+    .leftJoin(callerKeys, eq(callerKeys.callerId, callers.id))
+    .orderBy(asc(callers.id), asc(callerKeys.id))
+    .prepare();
+
+  return {
+    callers: () =>
+      read(() => {
+        const found = new Map<string, { caller: Caller; keys: CallerKey[] }>();
+        for (const { caller, key } of all.all()) {
+          const entry = found.get(caller.id) ?? { caller, keys: [] };
+          if (key) entry.keys.push(key);
+          found.set(caller.id, entry);
+        }
+        return [...found.values()];
+      }),
+    addCaller: (caller, key, by) =>
+      write(() => {
+        orm.insert(callers).values(caller).run();
+        orm.insert(callerKeys).values(key).run();
+        record(by);
+      }),
+    addCallerKey: (key, by) =>
+      write(() => {
+        if (!orm.select({ id: callers.id }).from(callers).where(eq(callers.id, key.callerId)).get()) return 'absent';
+        orm.insert(callerKeys).values(key).run();
+        record(by);
+        return 'added';
+      }),
+    deleteCaller: (id, by) =>
+      write(() => {
+        if (orm.delete(callers).where(eq(callers.id, id)).run().changes === 0) return 'absent';
+        record(by);
+        return 'deleted';
+      }),
+    deleteCallerKey: (callerId, keyId, by) =>
+      write(() => {
+        const theKey = and(eq(callerKeys.callerId, callerId), eq(callerKeys.id, keyId));
+        if (orm.delete(callerKeys).where(theKey).run().changes === 0) return 'absent';
+        record(by);
+        return 'deleted';
+      }),
+    putCaller: (caller, keys, by) =>
+      write(() => {
+        const { name, grants } = caller;
+        orm.insert(callers).values(caller).onConflictDoUpdate({ target: callers.id, set: { name, grants } }).run();
+        const ofCaller = eq(callerKeys.callerId, caller.id);
+        const digests = keys.map((key) => key.digest);
+        orm
+          .delete(callerKeys)
+          .where(and(ofCaller, notInArray(callerKeys.digest, digests)))
+          .run();
+        const stay = orm
+          .select({ digest: callerKeys.digest })
+          .from(callerKeys)
+          .where(and(ofCaller, inArray(callerKeys.digest, digests)))
+          .all();
+        const known = new Set(stay.map((key) => key.digest));
+        for (const key of keys)
+          if (known.has(key.digest))
+            orm
+              .update(callerKeys)
+              .set({ expiresAt: key.expiresAt })
+              .where(and(ofCaller, eq(callerKeys.digest, key.digest)))
+              .run();
+          else orm.insert(callerKeys).values(key).run();
+        record(by);
+      }),
+    touchKeys: async (uses) => {
+      if (uses.length > 0) await write(() => uses.forEach((use) => void touch.run(use)));
+    },
+  };
+}

@@ -1,0 +1,69 @@
+// The SQLite file: where it lies, who may read it, how it is opened, and which version its tables have.
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import Sqlite, { type Database } from 'better-sqlite3';
+import { drizzle } from 'drizzle-orm/better-sqlite3';
+import { migrate } from 'drizzle-orm/better-sqlite3/migrator';
+import { readMigrationFiles } from 'drizzle-orm/migrator';
+import { StoreError } from '../../ports.ts';
+import { storeError } from './commit.ts';
+
+/** Beside the sources, wherever the process was started. A bundle that lies elsewhere names its own. */
+const MIGRATIONS = fileURLToPath(new URL('../../../drizzle/sqlite', import.meta.url));
+
+const BUSY_TIMEOUT_MS = 5000;
+
+/**
+ * Opens `file:<path>` or `file::memory:`, and brings its tables up to date. A folder that is missing is made with mode
+ * 0700, the file with 0600. Throws a `StoreError`, also when a newer version made the database.
+ */
+export function openDatabase(url: string, migrations: string = MIGRATIONS): Database {
+  let client: Database | undefined;
+  try {
+    const path = pathOf(url);
+    if (path !== ':memory:') reserve(path);
+    client = new Sqlite(path, { timeout: BUSY_TIMEOUT_MS });
+    client.pragma('journal_mode = WAL');
+    // An answered write survives a power cut: NORMAL would fsync only at checkpoints.
+    client.pragma('synchronous = FULL');
+    migrateTo(client, migrations);
+    client.pragma('foreign_keys = ON');
+    return client;
+  } catch (cause) {
+    client?.close();
+    throw storeError(cause);
+  }
+}
+
+function pathOf(url: string): string {
+  if (!url.startsWith('file:') || url === 'file:') throw new StoreError('a SQLite URL is file:<path> or file::memory:');
+  return url.startsWith('file://') ? fileURLToPath(url) : url.slice('file:'.length);
+}
+
+/** SQLite gives its WAL and index files the mode of the database file. */
+function reserve(path: string): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  closeSync(openSync(path, 'a', 0o600));
+}
+
+function migrateTo(client: Database, migrationsFolder: string): void {
+  refuseNewer(client, migrationsFolder);
+  // A migration may have to rebuild a table that others refer to, and this cannot be changed inside its transaction.
+  client.pragma('foreign_keys = OFF');
+  const apply = () => migrate(drizzle(client), { migrationsFolder });
+  try {
+    apply();
+  } catch {
+    // The migrator takes no lock: another process may have been quicker, and then there is nothing left to do.
+    apply();
+  }
+}
+
+function refuseNewer(client: Database, migrationsFolder: string): void {
+  if (!client.prepare("select 1 from sqlite_master where name = '__drizzle_migrations'").get()) return;
+  const known = new Set(readMigrationFiles({ migrationsFolder }).map((m) => m.folderMillis));
+  const applied = client.prepare('select created_at from __drizzle_migrations').pluck().all().map(Number);
+  if (applied.some((at) => !known.has(at)))
+    throw new StoreError('the database was made by a newer version of Valetkey than this one');
+}

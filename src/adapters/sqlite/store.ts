@@ -1,0 +1,55 @@
+// The store on an embedded SQLite file, put together from its parts.
+import { drizzle } from 'drizzle-orm/better-sqlite3';
+import type { Store } from '../../ports.ts';
+import { auditStore, recorder } from './audit.ts';
+import { callerStore } from './callers.ts';
+import { GroupCommit, storeError } from './commit.ts';
+import { connectionStore } from './connections.ts';
+import { openDatabase } from './database.ts';
+import { integrationStore } from './integrations.ts';
+import { refreshStore } from './refreshing.ts';
+import { revocationStore } from './revocations.ts';
+import { sessionStore } from './sessions.ts';
+import type { SqliteAccess } from './sqlite.ts';
+import { upkeepStore } from './upkeep.ts';
+
+/**
+ * Opens `file:<path>` or `file::memory:`, and migrates it. `migrations` is the folder of the generated SQL, for a
+ * bundle that lies elsewhere. Rejects with `StoreError`, also when a newer version made the database.
+ */
+export async function openSqlite(url: string, migrations?: string): Promise<Store> {
+  const client = openDatabase(url, migrations);
+  const commits = new GroupCommit(client);
+  const orm = drizzle(client);
+  const access: SqliteAccess = {
+    orm,
+    read: async (question) => {
+      try {
+        return question();
+      } catch (cause) {
+        throw storeError(cause);
+      }
+    },
+    write: (sentence) => commits.write(sentence),
+    record: recorder(orm),
+  };
+  return {
+    ...integrationStore(access),
+    ...callerStore(access),
+    ...sessionStore(access),
+    ...connectionStore(access),
+    ...refreshStore(access),
+    ...revocationStore(access),
+    ...auditStore(access),
+    ...upkeepStore(access),
+    close: async () => {
+      commits.finish();
+      client.close();
+    },
+  };
+}
+
+/** Brings the tables up to date and leaves. Throws `StoreError`. */
+export function migrateSqlite(url: string, migrations?: string): void {
+  openDatabase(url, migrations).close();
+}

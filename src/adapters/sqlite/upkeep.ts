@@ -1,0 +1,22 @@
+// The key ring's proofs, the sweeping of what has ended, and the sign of life, in SQLite.
+import { asc, lt, sql } from 'drizzle-orm';
+import type { Store } from '../../ports.ts';
+import { connectSessions, flows, keyChecks } from './schema.ts';
+import type { SqliteAccess } from './sqlite.ts';
+
+export const upkeepStore = ({
+  orm,
+  read,
+  write,
+}: SqliteAccess): Pick<Store, 'keyChecks' | 'addKeyCheck' | 'sweep' | 'ping'> => ({
+  keyChecks: () => read(() => orm.select().from(keyChecks).orderBy(asc(keyChecks.kid)).all()),
+  // Two replicas may meet a new key at the same time: the first proof is as good as the second.
+  addKeyCheck: (check) => write(() => void orm.insert(keyChecks).values(check).onConflictDoNothing().run()),
+  sweep: (before) =>
+    write(() => {
+      orm.delete(flows).where(lt(flows.expiresAt, before)).run();
+      orm.delete(connectSessions).where(lt(connectSessions.expiresAt, before)).run();
+    }),
+  // Rewrites a field of the file's header, which nothing reads: it has to reach the disk like any other write.
+  ping: () => write(() => void orm.run(sql`PRAGMA user_version = 1`)),
+});

@@ -1,0 +1,65 @@
+// The contract of the store: the audit log.
+import { expect, test } from 'vitest';
+import { StoreError } from '../../../src/ports.ts';
+import { anEntry, FIRST, NOW } from '../builders.ts';
+import type { Opened } from '../conformance.ts';
+
+export function auditLog(at: Opened): void {
+  test('gives every field back, newest first', async () => {
+    const full = anEntry();
+    const bare = anEntry({
+      keyId: null,
+      integration: null,
+      owner: null,
+      connectionId: null,
+      address: null,
+      requestId: null,
+      detail: null,
+      outcome: 'denied',
+      count: 41,
+    });
+    await at.store.appendAudit([full, bare]);
+    expect(await at.store.audit({}, FIRST)).toEqual({ data: [bare, full], next: null });
+    await at.store.appendAudit([]);
+  });
+
+  test('goes page by page', async () => {
+    const entries = [anEntry(), anEntry(), anEntry()];
+    await at.store.appendAudit(entries);
+    const first = await at.store.audit({}, { limit: 2, after: undefined });
+    expect(first).toEqual({ data: [entries[2], entries[1]], next: entries[1]!.id });
+    expect(await at.store.audit({}, { limit: 2, after: entries[1]!.id })).toEqual({ data: [entries[0]], next: null });
+  });
+
+  test.each([
+    ['integration', { integration: 'github' }, [0]],
+    ['owner, exactly', { owner: 'user:1' }, [0, 2, 3, 4, 5, 6]],
+    ['connection', { connectionId: 'con_9' }, [2]],
+    ['actor', { actor: 'system' }, [3]],
+    ['action', { action: 'connection.refreshed' }, [4]],
+    ['outcome', { outcome: 'failed' as const }, [5]],
+    ['time, with its beginning and without its end', { from: NOW + 10, to: NOW + 20 }, [6]],
+    ['several at once', { owner: 'user:1', actor: 'system', outcome: 'ok' as const }, [3]],
+    ['what is not there', { actor: 'nobody' }, []],
+  ])('filters by %s', async (_, filter, expected) => {
+    const entries = [
+      anEntry({ integration: 'github' }),
+      anEntry({ owner: 'user:10' }),
+      anEntry({ connectionId: 'con_9' }),
+      anEntry({ actor: 'system' }),
+      anEntry({ action: 'connection.refreshed' }),
+      anEntry({ outcome: 'failed', at: NOW + 20 }),
+      anEntry({ at: NOW + 10 }),
+    ];
+    await at.store.appendAudit(entries);
+    const { data } = await at.store.audit(filter, FIRST);
+    expect(data).toEqual(expected.map((i) => entries[i]).reverse());
+  });
+
+  test('keeps all of a batch or nothing of it', async () => {
+    const [fresh, kept] = [anEntry(), anEntry()];
+    await at.store.appendAudit([kept]);
+    await expect(at.store.appendAudit([fresh, kept])).rejects.toBeInstanceOf(StoreError);
+    expect((await at.store.audit({}, FIRST)).data).toEqual([kept]);
+  });
+}

@@ -1,0 +1,251 @@
+// The contract of the store: leases, intents, refreshed grants, and what is due.
+import { describe, expect, test } from 'vitest';
+import type { Connection } from '../../../src/domain/connection.ts';
+import type { Claim, Claimed, RefreshFailure, Store } from '../../../src/ports.ts';
+import { aGrant, anEntry, aRotation, connected, NOW, recorded } from '../builders.ts';
+import type { Opened } from '../conformance.ts';
+
+const aClaim = (given: Partial<Claim> = {}): Claim => ({
+  attempt: 'att_1',
+  holder: 'replica-a',
+  now: NOW,
+  until: NOW + 30_000,
+  ...given,
+});
+
+const aFailure = (given: Partial<RefreshFailure> = {}): RefreshFailure => ({
+  reason: null,
+  error: { code: 'timeout', detail: 'no answer in 10 s', at: NOW + 50, retryAt: NOW + 90 },
+  nextRefreshAt: NOW + 60_000,
+  resolved: true,
+  ...given,
+});
+
+export function refreshing(at: Opened): void {
+  async function claimed(id: string, claim: Claim = aClaim(), store: Store = at.store): Promise<Claimed> {
+    const outcome = await store.claim(id, claim);
+    if (typeof outcome === 'string') throw new Error(outcome);
+    return outcome;
+  }
+  const heldBy = ({ fence, connection }: Claimed) => ({ fence, generation: connection.generation });
+  async function claimedNew(given: Partial<Connection> = {}) {
+    const { connection } = await connected(at.store, given);
+    return { id: connection.id, connection, held: heldBy(await claimed(connection.id)) };
+  }
+
+  describe('claiming', () => {
+    test('gives the connection and its grant', async () => {
+      const { connection, grant } = await connected(at.store);
+      const first = await claimed(connection.id);
+      expect(first).toEqual({ connection, grant, fence: expect.any(Number), unresolved: null });
+      expect(await at.store.connection(connection.id)).toEqual(connection);
+    });
+
+    test('is busy while the lease lives, for its holder too', async () => {
+      const { id } = await claimedNew();
+      const other = await at.another();
+      expect(await other.claim(id, aClaim({ holder: 'replica-b', attempt: 'att_2' }))).toBe('busy');
+      expect(await at.store.claim(id, aClaim({ attempt: 'att_2', now: NOW + 29_999 }))).toBe('busy');
+    });
+
+    test('takes over a lease that ran out, with a higher fence and the intent that was left', async () => {
+      const { id, held } = await claimedNew();
+      const late = aClaim({ attempt: 'att_2', holder: 'replica-b', now: NOW + 30_000, until: NOW + 60_000 });
+      const second = await claimed(id, late, await at.another());
+      expect(second.unresolved).toEqual({ attempt: 'att_1', startedAt: NOW });
+      expect(second.fence).toBeGreaterThan(held.fence);
+      const third = await claimed(id, aClaim({ attempt: 'att_3', now: NOW + 60_000, until: NOW + 90_000 }));
+      expect(third.unresolved).toEqual({ attempt: 'att_2', startedAt: NOW + 30_000 });
+      expect(third.fence).toBeGreaterThan(second.fence);
+    });
+
+    test('is won by one of many at once', async () => {
+      const { connection } = await connected(at.store);
+      const stores = [at.store, await at.another(), await at.another()];
+      const claims = stores.flatMap((store, i) =>
+        ['x', 'y', 'z'].map((n) => store.claim(connection.id, aClaim({ holder: `r${i}`, attempt: `att_${i}${n}` }))),
+      );
+      const outcomes = await Promise.all(claims);
+      expect(outcomes.filter((outcome) => outcome === 'busy')).toHaveLength(8);
+    });
+
+    test('says gone for what is absent, revoked, or needs its owner', async () => {
+      const { connection: asleep } = await connected(at.store, { status: 'needs_reauth', reason: 'grant_revoked' });
+      const { connection: dead } = await connected(at.store);
+      await at.store.revoke(dead.id, 'unsupported', NOW, anEntry());
+      for (const id of [asleep.id, dead.id, 'con_none']) expect(await at.store.claim(id, aClaim())).toBe('gone');
+    });
+
+    test('leaves other connections alone', async () => {
+      await claimedNew();
+      expect((await claimedNew()).held.fence).toBeGreaterThan(0);
+    });
+  });
+
+  describe('keeping an answer', () => {
+    test('changes the connection and the grant, and releases the lease', async () => {
+      const { id, connection, held } = await claimedNew();
+      const [change, grant, by] = [aRotation(), aGrant({ idToken: null }), anEntry()];
+      expect(await at.store.rotate(id, held, change, grant, by)).toBe('kept');
+      const kept = { ...connection, ...change, generation: 2, failures: 0, lastRefreshError: null };
+      expect(await at.store.served(id)).toEqual({ connection: kept, accessToken: grant.accessToken });
+      expect(await recorded(at.store, by)).toBe(true);
+      const next = await claimed(id, aClaim({ attempt: 'att_2' }));
+      expect(next).toEqual({ connection: kept, grant, fence: expect.any(Number), unresolved: null });
+      expect(next.fence).toBeGreaterThan(held.fence);
+    });
+
+    test('takes a token that does not expire, of somebody unknown', async () => {
+      const { id, held } = await claimedNew();
+      const unknown = { expiresAt: null, nextRefreshAt: null, identity: null };
+      await at.store.rotate(id, held, aRotation(unknown), aGrant(), anEntry());
+      expect(await at.store.connection(id)).toMatchObject(unknown);
+    });
+
+    test('still takes it when the lease ran out and nobody else came', async () => {
+      const { id, held } = await claimedNew();
+      await at.store.refreshFailed(id, held, aFailure({ resolved: false }), anEntry());
+      expect(await at.store.rotate(id, held, aRotation(), aGrant(), anEntry())).toBe('kept');
+    });
+
+    test('brings back one that was given up meanwhile by the same claim', async () => {
+      const { id, held } = await claimedNew();
+      await at.store.refreshFailed(id, held, aFailure({ reason: 'refresh_outcome_unknown' }), anEntry());
+      expect(await at.store.rotate(id, held, aRotation(), aGrant(), anEntry())).toBe('kept');
+      expect(await at.store.connection(id)).toMatchObject({ status: 'active', reason: null });
+    });
+
+    test('happens once', async () => {
+      const { id, held } = await claimedNew();
+      const keep = () => at.store.rotate(id, held, aRotation(), aGrant(), anEntry());
+      expect((await Promise.all([keep(), keep()])).sort()).toEqual(['kept', 'superseded']);
+      expect((await at.store.connection(id))?.generation).toBe(2);
+    });
+
+    test('is superseded by a later claim, which keeps its lease', async () => {
+      const { id, held } = await claimedNew();
+      const other = await at.another();
+      const later = await claimed(id, aClaim({ attempt: 'att_2', now: NOW + 30_000, until: NOW + 60_000 }), other);
+      const before = await at.store.served(id);
+      const by = anEntry();
+      expect(await at.store.rotate(id, held, aRotation(), aGrant(), by)).toBe('superseded');
+      expect(await at.store.refreshFailed(id, held, aFailure({ reason: 'grant_revoked' }), by)).toBe('superseded');
+      expect(await at.store.served(id)).toEqual(before);
+      expect(await recorded(at.store, by)).toBe(false);
+      expect(await at.store.claim(id, aClaim({ now: NOW + 30_001 }))).toBe('busy');
+      expect(await other.rotate(id, heldBy(later), aRotation(), aGrant(), anEntry())).toBe('kept');
+    });
+
+    test('is superseded when another generation is there, or nothing was ever claimed', async () => {
+      const { id, held } = await claimedNew();
+      const { connection } = await connected(at.store);
+      const wrong = { ...held, generation: held.generation + 1 };
+      expect(await at.store.rotate(id, wrong, aRotation(), aGrant(), anEntry())).toBe('superseded');
+      const never = { fence: 0, generation: 1 };
+      expect(await at.store.rotate(connection.id, never, aRotation(), aGrant(), anEntry())).toBe('superseded');
+    });
+
+    test('says gone after a revocation, and brings nothing back', async () => {
+      const { id, held } = await claimedNew();
+      await at.store.revoke(id, 'unsupported', NOW, anEntry());
+      const tombstone = await at.store.served(id);
+      const by = anEntry();
+      expect(await at.store.rotate(id, held, aRotation(), aGrant(), by)).toBe('gone');
+      expect(await at.store.refreshFailed(id, held, aFailure(), by)).toBe('gone');
+      expect(await at.store.rotate('con_none', held, aRotation(), aGrant(), by)).toBe('gone');
+      expect(await at.store.served(id)).toEqual(tombstone);
+      expect(await recorded(at.store, by)).toBe(false);
+    });
+  });
+
+  describe('recording a failure', () => {
+    test('keeps the grant and the connection active, counts, and sets the next try', async () => {
+      const { id, connection, held } = await claimedNew();
+      const before = await at.store.served(id);
+      const [failure, by] = [aFailure(), anEntry()];
+      expect(await at.store.refreshFailed(id, held, failure, by)).toBe('kept');
+      expect(await at.store.served(id)).toEqual({
+        accessToken: before?.accessToken,
+        connection: {
+          ...connection,
+          lastRefreshError: failure.error,
+          nextRefreshAt: failure.nextRefreshAt,
+          failures: connection.failures + 1,
+          updatedAt: failure.error.at,
+        },
+      });
+      expect(await recorded(at.store, by)).toBe(true);
+    });
+
+    test('asks for the owner when there is a reason', async () => {
+      const { id, held } = await claimedNew();
+      const failure = aFailure({ reason: 'grant_revoked', nextRefreshAt: null });
+      await at.store.refreshFailed(id, held, failure, anEntry());
+      const row = await at.store.connection(id);
+      expect(row).toMatchObject({
+        status: 'needs_reauth',
+        reason: 'grant_revoked',
+        nextRefreshAt: null,
+        generation: 1,
+      });
+    });
+
+    test('releases the lease and clears the intent when resolved', async () => {
+      const { id, held } = await claimedNew();
+      await at.store.refreshFailed(id, held, aFailure(), anEntry());
+      const next = await claimed(id, aClaim({ attempt: 'att_2' }));
+      expect(next.unresolved).toBeNull();
+      expect(next.fence).toBeGreaterThan(held.fence);
+    });
+
+    test('releases the lease and keeps the intent on record when not', async () => {
+      const { id, held } = await claimedNew();
+      await at.store.refreshFailed(id, held, aFailure({ resolved: false }), anEntry());
+      const next = await claimed(id, aClaim({ attempt: 'att_2' }));
+      expect(next.unresolved).toEqual({ attempt: 'att_1', startedAt: NOW });
+    });
+  });
+
+  describe('what is due', () => {
+    const PUSH = NOW + 60_000;
+    const due = (nextRefreshAt: number | null, more: Partial<Connection> = {}) =>
+      connected(at.store, { nextRefreshAt, ...more });
+
+    test('comes oldest first, once, and is pushed forward', async () => {
+      const { connection: second } = await due(NOW);
+      const { connection: first } = await due(NOW - 5);
+      const { connection: later } = await due(NOW + 1);
+      await due(null);
+      expect(await at.store.claimDue(NOW, PUSH, 10)).toEqual([
+        { ...first, nextRefreshAt: PUSH },
+        { ...second, nextRefreshAt: PUSH },
+      ]);
+      expect(await at.store.connection(first.id)).toEqual({ ...first, nextRefreshAt: PUSH });
+      expect(await at.store.connection(later.id)).toEqual(later);
+      expect(await at.store.claimDue(NOW, PUSH, 10)).toEqual([]);
+      expect(await at.store.claimDue(PUSH, PUSH + 1, 10)).toHaveLength(3);
+    });
+
+    test('comes in portions', async () => {
+      for (let i = 0; i < 5; i++) await due(NOW - i);
+      expect(await at.store.claimDue(NOW, PUSH, 3)).toHaveLength(3);
+      expect(await at.store.claimDue(NOW, PUSH, 3)).toHaveLength(2);
+    });
+
+    test('is only what is active', async () => {
+      await due(NOW, { status: 'needs_reauth', reason: 'grant_expired' });
+      const { connection } = await due(NOW);
+      await at.store.revoke(connection.id, 'unsupported', NOW, anEntry());
+      expect(await at.store.claimDue(NOW, PUSH, 10)).toEqual([]);
+    });
+
+    test('is never taken by two replicas', async () => {
+      const all = [];
+      for (let i = 0; i < 20; i++) all.push((await due(NOW - i)).connection.id);
+      const other = await at.another();
+      const takes = [at.store, other, at.store, other].map((store) => store.claimDue(NOW, PUSH, 8));
+      const taken = (await Promise.all(takes)).flat().map((row) => row.id);
+      expect(taken.sort()).toEqual(all.sort());
+    });
+  });
+}
