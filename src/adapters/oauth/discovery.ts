@@ -1,0 +1,74 @@
+// OpenID Connect Discovery 1.0, kept per issuer: one request at a time, and the last good document while it is down.
+import { LRUCache } from 'lru-cache';
+import * as client from 'openid-client';
+import type { Clock, ProviderResult } from '../../ports.ts';
+import type { Outbound } from '../outbound.ts';
+import { fault, judge } from './faults.ts';
+
+export type Metadata = client.ServerMetadata;
+export type Discover = (issuer: string) => Promise<ProviderResult<Metadata>>;
+
+const FRESH_MS = 60 * 60_000;
+/** How long a stale document serves before the issuer is asked again. */
+const RETRY_MS = 60_000;
+const MAX_ISSUERS = 500;
+
+/** A document whose `issuer` is not exactly the one asked for is a fault, never metadata (Discovery 1.0 4.3). */
+export function createDiscovery(outbound: Outbound, clock: Clock): Discover {
+  const known = new LRUCache<string, { metadata: Metadata; freshUntil: number }>({ max: MAX_ISSUERS });
+  const flights = new Map<string, Promise<ProviderResult<Metadata>>>();
+
+  async function refreshed(issuer: string): Promise<ProviderResult<Metadata>> {
+    const result = await read(issuer, outbound, clock);
+    if (result.ok) {
+      known.set(issuer, { metadata: result.value, freshUntil: clock.monotonic() + FRESH_MS });
+      return result;
+    }
+    const stale = known.get(issuer);
+    if (stale === undefined) return result;
+    stale.freshUntil = clock.monotonic() + RETRY_MS;
+    return { ok: true, value: stale.metadata };
+  }
+
+  return async (issuer) => {
+    const kept = known.get(issuer);
+    if (kept && clock.monotonic() < kept.freshUntil) return { ok: true, value: kept.metadata };
+    const flying = flights.get(issuer);
+    if (flying) return flying;
+    const flight = refreshed(issuer).finally(() => flights.delete(issuer));
+    flights.set(issuer, flight);
+    return flight;
+  };
+}
+
+async function read(issuer: string, outbound: Outbound, clock: Clock): Promise<ProviderResult<Metadata>> {
+  const what = `discovery of ${issuer}`;
+  const url = URL.parse(issuer);
+  if (url === null) return { ok: false, fault: fault('misconfigured', 'invalid_issuer', `${what}: not a URL`) };
+  try {
+    // The client is of no account here: only the document is kept.
+    const found = await client.discovery(url, 'discovery', undefined, client.None(), {
+      [client.customFetch]: (to, { method, headers }) => outbound(to, { method, headers }),
+      execute: [client.allowInsecureRequests],
+      timeout: 0,
+    });
+    const metadata = found.serverMetadata();
+    if (metadata.issuer === issuer) return { ok: true, value: metadata };
+    return {
+      ok: false,
+      fault: fault('misconfigured', 'issuer_mismatch', `${what}: the document names another issuer`),
+    };
+  } catch (error) {
+    const judged = judge(error, { what, secrets: [], now: clock.now() });
+    const mismatch = error instanceof client.ClientError && error.code === 'OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED';
+    const found = mismatch
+      ? fault('misconfigured', 'issuer_mismatch', `${what}: the document names another issuer`)
+      : // Nothing was spent by asking.
+        {
+          ...judged,
+          kind: judged.kind === 'invalid' ? ('misconfigured' as const) : judged.kind,
+          outcomeUnknown: false,
+        };
+    return { ok: false, fault: found };
+  }
+}

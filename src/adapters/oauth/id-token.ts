@@ -1,0 +1,63 @@
+// The ID token of a refresh, judged alone (OpenID Connect Core 12.2): one that cannot be validated is dropped, since it
+// must not cost the grant; one of another identity is told apart.
+import type { Identity } from '../../domain/connection.ts';
+
+/** Whether a key of the issuer signed it; `unavailable`: the issuer's keys could not be had. Claims are not checked. */
+export type VerifyIdTokenSignature = (
+  idToken: string,
+  issuer: string,
+  jwksUri: string,
+) => Promise<'valid' | 'invalid' | 'unavailable'>;
+
+export type Refreshed =
+  | { verdict: 'kept'; idToken: string; identity: Identity }
+  | { verdict: 'dropped' }
+  | { verdict: 'other_identity' };
+
+/** What was spent waits to be kept: the issuer's keys are not waited for longer than this. */
+const KEYS_WAIT_MS = 2_000;
+const CLOCK_TOLERANCE_S = 30;
+
+export async function judgeRefreshedIdToken(
+  idToken: unknown,
+  known: Identity | null,
+  expected: { issuer: string; clientId: string; jwksUri: string | undefined; now: number },
+  verify: VerifyIdTokenSignature,
+): Promise<Refreshed> {
+  const claims = typeof idToken === 'string' ? payload(idToken) : undefined;
+  if (typeof idToken !== 'string' || claims === undefined) return { verdict: 'dropped' };
+  const { iss, sub, aud, azp, exp } = claims;
+  if (known && ((isText(iss) && iss !== known.issuer) || (isText(sub) && sub !== known.subject)))
+    return { verdict: 'other_identity' };
+  const fits =
+    iss === expected.issuer &&
+    isText(sub) &&
+    [aud].flat().includes(expected.clientId) &&
+    (azp === undefined || azp === expected.clientId) &&
+    typeof exp === 'number' &&
+    exp > expected.now / 1000 - CLOCK_TOLERANCE_S;
+  if (!fits || expected.jwksUri === undefined) return { verdict: 'dropped' };
+  const signature = await soon(verify(idToken, expected.issuer, expected.jwksUri));
+  return signature === 'valid'
+    ? { verdict: 'kept', idToken, identity: { issuer: iss as string, subject: sub } }
+    : { verdict: 'dropped' };
+}
+
+const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
+
+function payload(jwt: string): Record<string, unknown> | undefined {
+  try {
+    const claims: unknown = JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString());
+    return typeof claims === 'object' && claims !== null ? (claims as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function soon<T>(verdict: Promise<T>): Promise<T | 'unavailable'> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<'unavailable'>((done) => {
+    timer = setTimeout(done, KEYS_WAIT_MS, 'unavailable');
+  });
+  return Promise.race([verdict, late]).finally(() => clearTimeout(timer));
+}

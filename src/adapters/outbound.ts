@@ -1,0 +1,221 @@
+// The guarded way out: every request that the broker makes goes through here. It reaches public addresses over https
+// (and the exceptions that the operator names), follows no redirect, and ends within a time and a size.
+import { lookup as resolve } from 'node:dns';
+import type { LookupFunction } from 'node:net';
+import { Agent, buildConnector, type Dispatcher } from 'undici';
+import { type Exceptions, exceptionsOf, isListedHost, isReachable, urlProblem } from './outbound-addresses.ts';
+
+export { parseAllow } from './outbound-addresses.ts';
+
+export interface OutboundRequest {
+  method?: string | undefined;
+  headers?: Record<string, string> | undefined;
+  body?: string | Uint8Array | URLSearchParams | null | undefined;
+  signal?: AbortSignal | null | undefined;
+}
+
+/** Resolves to a whole response, its body already read. Rejects with an `OutboundError`, nothing else. */
+export type Outbound = ((url: string | URL, init?: OutboundRequest) => Promise<Response>) & { close(): Promise<void> };
+
+export class OutboundError extends Error {
+  override name = 'OutboundError';
+  readonly code: 'blocked' | 'timeout' | 'too_large' | 'redirect' | 'network';
+  /** False only when surely nothing of the request reached the other side. */
+  readonly sent: boolean;
+  constructor(code: OutboundError['code'], message: string, sent: boolean, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.sent = sent;
+  }
+}
+
+/** A problem of the URL in words, for checks at configuration time; undefined when it may be requested. */
+export function checkUrl(url: string | URL, allow: readonly string[]): string | undefined {
+  const parsed = URL.parse(`${url}`);
+  return parsed === null ? 'must be an https URL' : urlProblem(parsed, exceptionsOf(allow));
+}
+
+/** `allow`: entries that `parseAllow` accepts. `timeoutMs` bounds everything from the call to the body's last byte. */
+export function createOutbound(options: { allow: readonly string[]; timeoutMs?: number; maxBytes?: number }): Outbound {
+  const { allow, timeoutMs = 10_000, maxBytes = 1_000_000 } = options;
+  const exceptions = exceptionsOf(allow);
+  const agent = new Agent({
+    connect: guardedConnector(exceptions, timeoutMs),
+    connections: 256,
+    // The one deadline below covers headers and body.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  });
+
+  const request = (to: string | URL, init: OutboundRequest = {}): Promise<Response> => {
+    const url = URL.parse(`${to}`);
+    const problem = url === null ? 'must be an https URL' : urlProblem(url, exceptions);
+    if (url === null || problem !== undefined)
+      return Promise.reject(new OutboundError('blocked', `${url?.host ?? 'the URL'} ${problem}`, false));
+    return new Promise((fulfil, reject) => {
+      const exchange = new Exchange(url.host, maxBytes, fulfil, reject);
+      exchange.limit(timeoutMs, init.signal ?? undefined);
+      const { body, headers } = encode(init);
+      const sending = {
+        origin: url.origin,
+        path: url.pathname + url.search,
+        method: init.method ?? 'GET',
+        headers,
+        body,
+      };
+      try {
+        agent.dispatch(sending as Dispatcher.DispatchOptions, exchange);
+      } catch (error) {
+        exchange.onResponseError(undefined, error as Error);
+      }
+    });
+  };
+  return Object.assign(request, { close: () => agent.close() });
+}
+
+function encode({ body, headers }: OutboundRequest): {
+  body: string | Uint8Array | null;
+  headers: Record<string, string>;
+} {
+  // RFC 9110 12.5.3: without the field any coding is acceptable, and a compressed answer could be a bomb.
+  const common = { 'user-agent': 'valetkey', 'accept-encoding': 'identity' };
+  if (!(body instanceof URLSearchParams)) return { body: body ?? null, headers: { ...common, ...lowerCased(headers) } };
+  const form = { 'content-type': 'application/x-www-form-urlencoded;charset=UTF-8' };
+  return { body: body.toString(), headers: { ...common, ...form, ...lowerCased(headers) } };
+}
+
+const lowerCased = (headers: Record<string, string> = {}) =>
+  Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+
+/**
+ * Opens sockets only to addresses that may be reached. The check sits in the socket's own DNS lookup, so that the
+ * address that was checked is the one that is connected to: a name that resolves differently a moment later gains
+ * nothing. Literal addresses are not looked up; `urlProblem` has judged them.
+ */
+function guardedConnector(exceptions: Exceptions, timeout: number): buildConnector.connector {
+  const lookup: LookupFunction = (hostname, options, callback) => {
+    resolve(hostname, { ...options, all: true }, (error, addresses) => {
+      if (error) return callback(error, '', 0);
+      const refused = isListedHost(hostname, exceptions)
+        ? undefined
+        : addresses.find(({ address }) => !isReachable(address, exceptions));
+      const [first] = addresses;
+      if (refused !== undefined || first === undefined) {
+        const why = `${hostname} resolves to an address that is not public`;
+        return callback(new OutboundError('blocked', why, false), '', 0);
+      }
+      if (options.all) return callback(null, addresses);
+      callback(null, first.address, first.family);
+    });
+  };
+  const connect = buildConnector({ lookup, timeout, allowH2: false });
+  return (target, callback) =>
+    connect(target, (...[error, socket]) => {
+      if (error === null) return callback(null, socket);
+      // Whatever failed before the socket was ready (DNS, TCP, TLS), the request had not been written.
+      callback(error instanceof OutboundError ? error : failure(target.host ?? target.hostname, error, false), null);
+    });
+}
+
+function failure(host: string, cause: Error, sent: boolean): OutboundError {
+  const { code } = cause as NodeJS.ErrnoException;
+  if (code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT')
+    return new OutboundError('timeout', `${host} took too long to connect`, sent);
+  return new OutboundError('network', `${host} could not be reached (${code ?? cause.name})`, sent);
+}
+
+type Answered = NodeJS.Dict<string | string[]>;
+
+const flat = (headers: Answered): [string, string][] =>
+  Object.entries(headers).flatMap(([name, value]) => [value ?? []].flat().map((one): [string, string] => [name, one]));
+
+/** Why an answer is not taken; undefined when it is. */
+function refusal(status: number, headers: Answered): [OutboundError['code'], string] | undefined {
+  if (status >= 300 && status < 400) return ['redirect', `answered with a redirect (${status})`];
+  if (status > 599) return ['network', `answered with the unknown status ${status}`];
+  const coding = headers['content-encoding'] ?? 'identity';
+  return coding === 'identity' ? undefined : ['network', 'answered with a content encoding that was not asked for'];
+}
+
+/** One request and its answer. */
+class Exchange implements Dispatcher.DispatchHandler {
+  readonly #host: string;
+  readonly #maxBytes: number;
+  readonly #fulfil: (response: Response) => void;
+  readonly #reject: (error: OutboundError) => void;
+  #controller: Dispatcher.DispatchController | undefined;
+  #failed: OutboundError | undefined;
+  #release: () => void = () => {};
+  #status = 0;
+  #headers: Answered = {};
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+
+  constructor(
+    host: string,
+    maxBytes: number,
+    fulfil: (response: Response) => void,
+    reject: (error: OutboundError) => void,
+  ) {
+    this.#host = host;
+    this.#maxBytes = maxBytes;
+    this.#fulfil = fulfil;
+    this.#reject = reject;
+  }
+
+  limit(timeoutMs: number, signal: AbortSignal | undefined): void {
+    const timer = setTimeout(() => this.#fail('timeout', `gave no whole answer within ${timeoutMs} ms`), timeoutMs);
+    const abort = () => this.#fail('timeout', 'was not waited for any longer');
+    this.#release = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', abort);
+    };
+    signal?.addEventListener('abort', abort, { once: true });
+    if (signal?.aborted) abort();
+  }
+
+  /** The request is about to be written; from here on it may have arrived. */
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    if (this.#failed) controller.abort(this.#failed);
+    else this.#controller = controller;
+  }
+
+  onResponseStart(_: Dispatcher.DispatchController, status: number, headers: Answered): void {
+    const refused = refusal(status, headers);
+    if (refused) this.#fail(...refused);
+    this.#status = status;
+    this.#headers = headers;
+  }
+
+  onResponseData(_: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#bytes += chunk.length;
+    if (this.#bytes > this.#maxBytes) this.#fail('too_large', `answered with more than ${this.#maxBytes} bytes`);
+    else this.#chunks.push(chunk);
+  }
+
+  onResponseEnd(): void {
+    if (this.#failed) return;
+    this.#release();
+    const bodiless = this.#status === 204 || this.#status === 205;
+    const body = bodiless ? null : Buffer.concat(this.#chunks);
+    this.#fulfil(new Response(body, { status: this.#status, headers: flat(this.#headers) }));
+  }
+
+  onResponseError(_: Dispatcher.DispatchController | undefined, error: Error): void {
+    this.#settle(error instanceof OutboundError ? error : failure(this.#host, error, this.#controller !== undefined));
+  }
+
+  #fail(code: OutboundError['code'], what: string): void {
+    const error = new OutboundError(code, `${this.#host} ${what}`, this.#controller !== undefined);
+    this.#settle(error);
+    this.#controller?.abort(error);
+  }
+
+  #settle(error: OutboundError): void {
+    if (this.#failed) return;
+    this.#failed = error;
+    this.#chunks = [];
+    this.#release();
+    this.#reject(error);
+  }
+}
