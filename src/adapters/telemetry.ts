@@ -1,0 +1,94 @@
+// Metrics (Prometheus) and logs (pino). Neither ever holds a secret: labels are ids and codes, and what a log line could
+// carry by accident is censored.
+import { pino } from 'pino';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Logger, Telemetry } from '../ports.ts';
+
+export function createTelemetry(): Telemetry {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  const requests = new Counter({
+    name: 'valetkey_http_requests_total',
+    help: 'Requests by route, method and status',
+    labelNames: ['route', 'method', 'status'],
+    registers,
+  });
+  const durations = new Histogram({
+    name: 'valetkey_http_request_duration_seconds',
+    help: 'Seconds until a request was answered, by route',
+    labelNames: ['route'],
+    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1, 5, 15],
+    registers,
+  });
+  const refreshes = new Counter({
+    name: 'valetkey_refreshes_total',
+    help: 'Refreshes at providers, by integration and outcome',
+    labelNames: ['integration', 'outcome'],
+    registers,
+  });
+  const reads = new Counter({
+    name: 'valetkey_token_cache_total',
+    help: 'Token reads that the serving cache knew (hit) or not (miss)',
+    labelNames: ['outcome'],
+    registers,
+  });
+  const connections = new Gauge({
+    name: 'valetkey_connections',
+    help: 'Connections by integration and status',
+    labelNames: ['integration', 'status'],
+    registers,
+  });
+
+  return {
+    request(route, method, status, seconds) {
+      requests.inc({ route, method, status });
+      durations.observe({ route }, seconds);
+    },
+    refresh: (integration, outcome) => refreshes.inc({ integration, outcome }),
+    cache: (outcome) => reads.inc({ outcome }),
+    render(counts) {
+      connections.reset();
+      for (const { integration, status, count } of counts) connections.set({ integration, status }, count);
+      return registry.metrics();
+    },
+  };
+}
+
+/** Names under which a library's error or a careless line could carry a secret. */
+const CENSORED = [
+  'access_token',
+  'refresh_token',
+  'id_token',
+  'client_secret',
+  'code',
+  'code_verifier',
+  'key',
+  'password',
+  'authorization',
+  'cookie',
+  'token',
+];
+
+/** One JSON object a line on stdout, at a pino level. */
+export function createLogger(level: string): Logger {
+  return pino({
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label) => ({ level: label }) },
+    redact: {
+      paths: CENSORED.flatMap((name) => [`*.${name}`, `*.*.${name}`, `err.cause.*.${name}`]),
+      censor: '[redacted]',
+    },
+    serializers: { err: errorOf },
+  });
+}
+
+/** Type, message, code and stack of an error and its causes; none of the other members, where libraries put bodies. */
+function errorOf(error: unknown): unknown {
+  if (!(error instanceof Error)) return { message: String(error) };
+  const { name, message, stack, cause } = error;
+  const code = 'code' in error ? error.code : undefined;
+  return { name, message, code, stack, ...(cause !== undefined && { cause: errorOf(cause) }) };
+}

@@ -1,0 +1,219 @@
+// The only place where the parts meet: from a configuration to a running broker.
+import { randomUUID } from 'node:crypto';
+import { createJwtVerifier } from './adapters/jwt.ts';
+import { createKeyRing, generateKey, parseKeyRing, proveKeyRing, readOrCreateKeyFile } from './adapters/keyring.ts';
+import { createProviderClient } from './adapters/oauth.ts';
+import { checkUrl, createOutbound } from './adapters/outbound.ts';
+import { migrateSqlite, openSqlite } from './adapters/sqlite/store.ts';
+import { createTelemetry } from './adapters/telemetry.ts';
+import { createAccess } from './broker/access.ts';
+import { createCallers } from './broker/callers.ts';
+import { createConnecting } from './broker/connect.ts';
+import { createConnections } from './broker/connections.ts';
+import { applyDeclared } from './broker/declare.ts';
+import { createDirectory } from './broker/directory.ts';
+import { createIntegrations } from './broker/integrations.ts';
+import { createJournal } from './broker/journal.ts';
+import { startOutbox } from './broker/outbox.ts';
+import { createRefresher } from './broker/refresh.ts';
+import { createRevoker } from './broker/revoke.ts';
+import { createServing } from './broker/serving.ts';
+import { createSessions } from './broker/sessions.ts';
+import { createTargets } from './broker/targets.ts';
+import { createTokens } from './broker/tokens.ts';
+import { createTrail } from './broker/trail.ts';
+import { createTrust } from './broker/trust.ts';
+import { createVerify } from './broker/verify.ts';
+import type { Config } from './config.ts';
+import { type Listener, listen } from './http/listener.ts';
+import { setupOf } from './http/routes/integrations.ts';
+import { createHttp } from './http/server.ts';
+import type { Clock, Logger, Store } from './ports.ts';
+
+export { generateKey } from './adapters/keyring.ts';
+
+/** For a deployment that migrates before it starts. Throws `StoreError`. */
+export const migrateStore = (databaseUrl: string): void => migrateSqlite(databaseUrl);
+
+/** The deployment is set up wrongly: what is wrong, by name. */
+export class SetupError extends Error {
+  override name = 'SetupError';
+  readonly issues: string[];
+  constructor(issues: string[]) {
+    super(issues.join('\n'));
+    this.issues = issues;
+  }
+}
+
+export interface Running {
+  url: string;
+  publicUrl: string;
+  /** Stops listening, finishes what has been spent, flushes, closes. */
+  stop(): Promise<void>;
+}
+
+/** How long open requests may go on after a stop was asked for. */
+const GRACE_MS = 10_000;
+
+/** What tells the time of day, and how soon owed work is looked for; a test sets both. */
+export interface Pace {
+  clock?: Clock;
+  outboxEveryMs?: number;
+}
+
+const systemClock: Clock = { now: () => Date.now(), monotonic: () => performance.now() };
+
+/** Rejects with `SetupError`, `StoreError` or the error of the socket; then nothing is left open. */
+export async function start(config: Config, log: Logger, pace: Pace = {}): Promise<Running> {
+  const vault = openKeyRing(config, log);
+  const store = await openSqlite(config.databaseUrl);
+  let listener: Listener | undefined;
+  try {
+    await proveKeys(store, vault);
+    listener = await listen(config.host, config.port);
+    return await assemble({ config, log, store, vault, listener, pace });
+  } catch (error) {
+    await listener?.stop(0);
+    await store.close();
+    throw error;
+  }
+}
+
+type KeyRing = ReturnType<typeof createKeyRing>;
+
+interface Foundation {
+  config: Config;
+  log: Logger;
+  store: Store;
+  vault: KeyRing;
+  listener: Listener;
+  pace: Pace;
+}
+
+async function assemble({ config, log, store, vault, listener, pace }: Foundation): Promise<Running> {
+  const { catalogue, outboundAllow: allow } = config;
+  const { clock = systemClock } = pace;
+  const { url } = listener;
+  const publicUrl = config.publicUrl ?? url;
+
+  const telemetry = createTelemetry();
+  const outbound = createOutbound({ allow });
+  const jwts = createJwtVerifier({ fetch: outbound, clock });
+  const provider = createProviderClient({ outbound, clock, verifyIdTokenSignature: jwts.verifySignature });
+  const journal = createJournal({ store, log });
+  const access = createAccess({ journal, clock });
+  const serving = createServing();
+  const targets = createTargets({ store, vault, catalogue });
+  const trust = createTrust({ store, targets, configured: config.declared.trusted_issuers });
+  const directory = createDirectory({ store, adminKey: config.adminKey });
+  const callers = createCallers({ store, directory, access, clock });
+  const integrations = createIntegrations({
+    store,
+    vault,
+    catalogue,
+    access,
+    clock,
+    trust,
+    checkUrl: (target) => checkUrl(target, allow),
+  });
+  const refresher = createRefresher({
+    store,
+    vault,
+    provider,
+    targets,
+    serving,
+    access,
+    telemetry,
+    clock,
+    log,
+    holder: randomUUID(),
+  });
+  const revoker = createRevoker({ store, vault, provider, targets, serving, access, clock, log });
+
+  const declared = {
+    integrations: config.declared.integrations.map(({ id, ...put }) => ({ id, setup: setupOf(put) })),
+    callers: config.declared.callers.map(({ key, keys, ...caller }) => ({
+      ...caller,
+      keys: [...(key === undefined ? [] : [key]), ...(keys ?? [])],
+    })),
+  };
+  const issues = await applyDeclared(declared, { store, integrations, access, clock });
+  if (issues.length > 0) throw new SetupError(issues);
+  await directory.reload();
+
+  let stopping = false;
+  const app = createHttp({
+    tokens: createTokens({ store, vault, serving, refresher, access, telemetry, clock }),
+    connections: createConnections({ store, vault, targets, serving, access, clock }),
+    revoker,
+    sessions: createSessions({
+      store,
+      targets,
+      access,
+      clock,
+      publicUrl,
+      returnOrigins: config.declared.return_origins,
+    }),
+    connecting: createConnecting({ store, vault, provider, targets, serving, access, clock, log, publicUrl }),
+    integrations,
+    callers,
+    verify: createVerify({ verifier: jwts, trust, access }),
+    trail: createTrail({ store, journal, access }),
+    catalogue,
+    directory,
+    journal,
+    store,
+    proveKeys: () => void vault.open(vault.seal('ready', PROBE), PROBE),
+    telemetry,
+    clock,
+    log,
+    publicUrl,
+    isStopping: () => stopping,
+  });
+  listener.handle(app.fetch);
+  const outbox = startOutbox({ store, revoker, clock, log, lookEveryMs: pace.outboxEveryMs });
+
+  return {
+    url,
+    publicUrl,
+    async stop() {
+      stopping = true;
+      await listener.stop(GRACE_MS);
+      await outbox.stop();
+      await refresher.drain();
+      await revoker.drain();
+      await journal.flush();
+      await outbound.close();
+      await store.close();
+    },
+  };
+}
+
+const PROBE = { row: 'readiness', column: 'probe' };
+
+/** The key ring of the environment; in development, a key file beside the database. */
+function openKeyRing({ keys }: Config, log: Logger): KeyRing {
+  if (keys.from === 'environment') return createKeyRing(keys.keys);
+  if (keys.from === 'memory') return ringOf(generateKey());
+  const { path } = keys;
+  const file = readOrCreateKeyFile(path);
+  if (!file.ok) throw new SetupError(file.issues.map((issue) => `VALETKEY_KEYS: ${issue}`));
+  log.warn(
+    { path, created: file.created },
+    'VALETKEY_KEYS is not set: using a key file, which is for development only',
+  );
+  return ringOf(file.keys);
+}
+
+function ringOf(text: string): KeyRing {
+  const parsed = parseKeyRing(text);
+  if (parsed.ok) return createKeyRing(parsed.keys);
+  throw new SetupError(parsed.issues.map((issue) => `VALETKEY_KEYS: ${issue}`));
+}
+
+/** A ring that does not open what is stored must not serve; a new key leaves its proof behind. */
+async function proveKeys(store: Store, vault: KeyRing): Promise<void> {
+  const { issues, missing } = proveKeyRing(vault, await store.keyChecks());
+  if (issues.length > 0) throw new SetupError(issues.map((issue) => `VALETKEY_KEYS: ${issue}`));
+  for (const check of missing) await store.addKeyCheck(check);
+}

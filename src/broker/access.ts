@@ -1,0 +1,83 @@
+// The choke point: who may do it, and the record that they did. Every use case that serves a caller starts here.
+import type { AuditEntry } from '../domain/audit.ts';
+import { type Action, allows, type Principal } from '../domain/caller.ts';
+import { type Refusal, refuse } from '../domain/errors.ts';
+import type { Clock } from '../ports.ts';
+import type { Journal } from './journal.ts';
+import { newId } from './secrets.ts';
+
+/** One request of one caller: the first argument of every use case that serves callers. */
+export interface Call {
+  principal: Principal;
+  address: string | null;
+  requestId: string;
+}
+
+/** What a call or an event is about. `*` as integration or owner means all of them. */
+export interface Subject {
+  integration?: string | null;
+  owner?: string | null;
+  connectionId?: string | null;
+  detail?: string | null;
+}
+
+export type Access = ReturnType<typeof createAccess>;
+
+export function createAccess({ journal, clock }: { journal: Journal; clock: Clock }) {
+  const entry = (
+    who: Pick<AuditEntry, 'actor' | 'keyId' | 'address' | 'requestId'>,
+    action: string,
+    subject: Subject,
+    outcome: AuditEntry['outcome'] = 'ok',
+  ): AuditEntry => {
+    const at = clock.now();
+    return {
+      id: newId('evt', at),
+      at,
+      action,
+      outcome,
+      ...who,
+      integration: subject.integration ?? null,
+      owner: subject.owner ?? null,
+      connectionId: subject.connectionId ?? null,
+      detail: subject.detail ?? null,
+      count: 1,
+    };
+  };
+  const by = ({ principal, address, requestId }: Call) => ({
+    actor: principal.caller.id,
+    keyId: principal.keyId,
+    address,
+    requestId,
+  });
+
+  return {
+    /** Refuses, and notes it, when no grant of the caller covers the action on this integration and owner. */
+    denied(call: Call, action: Action, integration: string, owner: string, connectionId?: string): Refusal | undefined {
+      if (allows(call.principal.caller.grants, action, integration, owner)) return undefined;
+      const subject = { integration, owner, connectionId: connectionId ?? null, detail: `no grant for ${action}` };
+      journal.note(entry(by(call), 'access.denied', subject, 'denied'));
+      return refuse({ code: 'forbidden', action, integration, owner });
+    },
+
+    /** The record of an allowed change; the store commits it with the change. */
+    record: (call: Call, action: string, subject: Subject): AuditEntry => entry(by(call), action, subject),
+
+    /** Notes an allowed read, in memory: many reads of one second become one entry. */
+    noteRead(call: Call, action: string, subject: Subject): void {
+      journal.note(entry(by(call), action, subject));
+    },
+
+    /** The record of what the broker does of itself. */
+    recordOwn: (action: string, subject: Subject, outcome: AuditEntry['outcome'] = 'ok'): AuditEntry =>
+      entry({ actor: 'system', keyId: null, address: null, requestId: null }, action, subject, outcome),
+
+    /** The record of what an owner does in a browser. */
+    recordBrowser: (
+      from: { address: string | null; requestId: string },
+      action: string,
+      subject: Subject,
+      outcome: AuditEntry['outcome'] = 'ok',
+    ): AuditEntry => entry({ actor: 'browser', keyId: null, ...from }, action, subject, outcome),
+  };
+}

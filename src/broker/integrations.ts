@@ -1,0 +1,156 @@
+// Integrations, as admins manage them.
+
+import type { AuditEntry } from '../domain/audit.ts';
+import { type Action, matches } from '../domain/caller.ts';
+import { type InputIssue, type Refusal, refuse } from '../domain/errors.ts';
+import type { Integration, Overrides } from '../domain/integration.ts';
+import type { Provider } from '../domain/provider.ts';
+import { authMode, integrationFields, paramIssues, resolveTarget } from '../domain/target.ts';
+import type { Clock, Page, PageRequest, Store, Vault } from '../ports.ts';
+import type { Access, Call } from './access.ts';
+import { clientSecretContext } from './targets.ts';
+import type { Trust } from './trust.ts';
+
+export interface Setup {
+  provider: string;
+  clientId: string;
+  /** Undefined keeps the one that is stored, null removes it. */
+  clientSecret?: string | null | undefined;
+  scopes?: string[] | undefined;
+  params?: Record<string, string> | undefined;
+  overrides?: Overrides | undefined;
+  returnOrigins?: string[] | undefined;
+}
+
+interface Parts {
+  store: Store;
+  vault: Vault;
+  catalogue: ReadonlyMap<string, Provider>;
+  access: Access;
+  clock: Clock;
+  trust: Pick<Trust, 'changed'>;
+  /** What is wrong with a URL that requests would go to; undefined when nothing is. */
+  checkUrl: (url: string) => string | undefined;
+}
+
+export type Integrations = ReturnType<typeof createIntegrations>;
+
+export function createIntegrations({ store, vault, catalogue, access, clock, trust, checkUrl }: Parts) {
+  /** What is wrong with a set-up, all at once. */
+  function issuesOf(id: string, provider: Provider, setup: Setup): InputIssue[] {
+    const params = setup.params ?? {};
+    const issues = paramIssues(integrationFields(provider), params);
+    if (issues.length > 0) return issues;
+    const overrides = Object.entries(setup.overrides ?? {}).map(([name, url]) => [`overrides.${name}`, url] as const);
+    const settings = { id, version: 0, clientId: setup.clientId, params, overrides: setup.overrides ?? {} };
+    // Connections bring parameters of their own: only what is complete without them can be checked now.
+    const target = resolveTarget(provider, settings, null, {});
+    const urls = [...overrides, ['params.issuer', target.issuer] as const, ...Object.entries(target.endpoints)];
+    const told = new Set<string>();
+    return urls.flatMap(([path, url]) => {
+      const fault = url ? checkUrl(url) : undefined;
+      if (fault === undefined || told.has(url!)) return [];
+      told.add(url!);
+      return [{ path, message: fault }];
+    });
+  }
+
+  /** `by` is told the store's way, so that the declarative file can do the same. */
+  async function save(
+    id: string,
+    setup: Setup,
+    by: AuditEntry,
+  ): Promise<{ integration: Integration; made: boolean } | Refusal> {
+    const provider = catalogue.get(setup.provider);
+    if (!provider) {
+      const message = `no such provider in the catalogue; GET /v1/providers lists them`;
+      return refuse({
+        code: 'invalid_request',
+        detail: `provider "${setup.provider}" is not known`,
+        issues: [{ path: 'provider', message }],
+      });
+    }
+    const issues = issuesOf(id, provider, setup);
+    if (issues.length > 0) {
+      return refuse({ code: 'invalid_request', detail: `integration "${id}" cannot be set up so`, issues });
+    }
+    const now = clock.now();
+    const before = await store.integration(id);
+    const secret = setup.clientSecret;
+    const outcome = await store.putIntegration(
+      {
+        id,
+        provider: setup.provider,
+        clientId: setup.clientId,
+        clientSecret:
+          typeof secret === 'string'
+            ? vault.seal(secret, clientSecretContext(id))
+            : secret === null
+              ? null
+              : (before?.clientSecret ?? null),
+        scopes: setup.scopes ?? authMode(provider, setup.params ?? {})?.default_scopes ?? [],
+        params: setup.params ?? {},
+        overrides: setup.overrides ?? {},
+        returnOrigins: setup.returnOrigins ?? [],
+        createdAt: now,
+        updatedAt: now,
+      },
+      by,
+    );
+    trust.changed();
+    const integration = await store.integration(id);
+    if (!integration) return refuse({ code: 'not_found', what: 'integration', id });
+    return { integration, made: outcome === 'created' };
+  }
+
+  /** Integrations are shown to whoever administers them or reads connections of them. */
+  const mayRead = (call: Call, id: string): boolean =>
+    call.principal.caller.grants.some(
+      (g) =>
+        (['*', 'admin', 'connections:read', 'connections:write'] satisfies (Action | '*')[]).some((a) =>
+          g.actions.includes(a),
+        ) && g.integrations.some((pattern) => matches(pattern, id)),
+    );
+
+  return {
+    save,
+
+    async put(call: Call, id: string, setup: Setup): Promise<{ integration: Integration; made: boolean } | Refusal> {
+      const denied = access.denied(call, 'admin', id, '*');
+      if (denied) return denied;
+      return save(id, setup, access.record(call, 'integration.put', { integration: id, detail: setup.provider }));
+    },
+
+    async get(call: Call, id: string): Promise<Integration | Refusal> {
+      if (!mayRead(call, id))
+        return access.denied(call, 'admin', id, '*') ?? refuse({ code: 'not_found', what: 'integration', id });
+      return (await store.integration(id)) ?? refuse({ code: 'not_found', what: 'integration', id });
+    },
+
+    async list(call: Call, page: PageRequest): Promise<Page<Integration>> {
+      const { data, next } = await store.integrations(page);
+      return { data: data.filter((one) => mayRead(call, one.id)), next };
+    },
+
+    async remove(call: Call, id: string): Promise<undefined | Refusal> {
+      const denied = access.denied(call, 'admin', id, '*');
+      if (denied) return denied;
+      const deleted = await store.deleteIntegration(
+        id,
+        access.record(call, 'integration.deleted', { integration: id }),
+      );
+      if (deleted === 'absent') return refuse({ code: 'not_found', what: 'integration', id });
+      if (deleted === 'deleted') {
+        trust.changed();
+        return undefined;
+      }
+      const { connections, pendingRevocations } = deleted;
+      return refuse({
+        code: 'integration_in_use',
+        integration: id,
+        connections,
+        pending_revocations: pendingRevocations,
+      });
+    },
+  };
+}

@@ -1,0 +1,73 @@
+// What is written later, in batches: reads and refusals for the audit log, and when keys were last used.
+import type { AuditEntry } from '../domain/audit.ts';
+import type { Logger, Store } from '../ports.ts';
+
+const FLUSH_EVERY_MS = 1_000;
+/** Past this many different entries within one second, a flush begins at once. */
+const FLUSH_AT = 2_000;
+/** What is kept while the store cannot be written to; the oldest are given up first, and that is logged. */
+const KEEP_AT_MOST = 50_000;
+
+export type Journal = ReturnType<typeof createJournal>;
+
+export function createJournal({ store, log }: { store: Pick<Store, 'appendAudit' | 'touchKeys'>; log: Logger }) {
+  let entries = new Map<string, AuditEntry>();
+  let uses = new Map<string, number>();
+  let timer: NodeJS.Timeout | undefined;
+  let flushing: Promise<void> | undefined;
+
+  const soon = () => {
+    timer ??= setTimeout(flush, FLUSH_EVERY_MS);
+  };
+
+  async function write(): Promise<void> {
+    const batch = [...entries.values()];
+    const keys = [...uses].map(([keyId, at]) => ({ keyId, at }));
+    entries = new Map();
+    uses = new Map();
+    // Of its own: what was appended must not be appended again because this fails.
+    const touched = store.touchKeys(keys).catch((error: unknown) => {
+      for (const { keyId, at } of keys) if (!uses.has(keyId)) uses.set(keyId, at);
+      log.error({ err: error }, 'when keys were last used waits for the store');
+      soon();
+    });
+    try {
+      await store.appendAudit(batch);
+    } catch (error) {
+      const kept = batch.slice(-KEEP_AT_MOST);
+      entries = new Map([...kept.map((e) => [e.id, e] as const), ...entries]);
+      log.error(
+        { err: error, kept: kept.length, lost: batch.length - kept.length },
+        'audit entries wait for the store',
+      );
+      soon();
+    }
+    await touched;
+  }
+
+  /** Never rejects: what cannot be written stays for the next time. */
+  async function flush(): Promise<void> {
+    clearTimeout(timer);
+    timer = undefined;
+    await flushing;
+    flushing = write();
+    await flushing;
+  }
+
+  return {
+    note(entry: AuditEntry): void {
+      const { actor, keyId, action, outcome, integration, owner, connectionId, address, detail } = entry;
+      const alike = [actor, keyId, action, outcome, integration, owner, connectionId, address, detail].join('\n');
+      const first = entries.get(alike);
+      if (first) first.count++;
+      else entries.set(alike, entry);
+      if (entries.size >= FLUSH_AT) void flush();
+      else soon();
+    },
+    used(keyId: string, at: number): void {
+      uses.set(keyId, at);
+      soon();
+    },
+    flush,
+  };
+}

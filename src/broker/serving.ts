@@ -1,0 +1,56 @@
+// The serving cache: opened tokens by connection, and which connections an owner has. Bounded in entries and time.
+//
+// It may be read at any moment, also while a read from the store is under way that began before a change. So a change
+// leaves a floor behind: what was read from an older generation is not taken in any more.
+import { LRUCache } from 'lru-cache';
+import type { Connection } from '../domain/connection.ts';
+
+/** A connection and its token in plain text. */
+export interface Served {
+  connection: Connection;
+  accessToken: string;
+}
+
+type Slot = { served: Served } | { floor: number };
+
+export type Serving = ReturnType<typeof createServing>;
+
+export function createServing({ max = 50_000, ttlMs = 10 * 60_000 }: { max?: number; ttlMs?: number } = {}) {
+  const slots = new LRUCache<string, Slot>({ max, ttl: ttlMs });
+  const owners = new LRUCache<string, readonly Connection[]>({ max, ttl: ttlMs });
+  let ownerChanges = 0;
+
+  const ownerKey = (integration: string, owner: string) => `${integration}\n${owner}`;
+  const generationOf = (slot: Slot | undefined): number =>
+    slot === undefined ? -1 : 'served' in slot ? slot.served.connection.generation : slot.floor;
+
+  return {
+    get(id: string): Served | undefined {
+      const slot = slots.get(id);
+      return slot && 'served' in slot ? slot.served : undefined;
+    },
+    put(served: Served): void {
+      const { id, generation } = served.connection;
+      if (generation >= generationOf(slots.get(id))) slots.set(id, { served });
+    },
+
+    /** The live connections of an owner at an integration, when known. */
+    ofOwner: (integration: string, owner: string): readonly Connection[] | undefined =>
+      owners.get(ownerKey(integration, owner)),
+    /** Taken before the store is asked; what is put with it counts only if no owner's set has changed meanwhile. */
+    ownerTicket: (): number => ownerChanges,
+    putOwner(ticket: number, integration: string, owner: string, connections: readonly Connection[]): void {
+      if (ticket === ownerChanges) owners.set(ownerKey(integration, owner), connections);
+    },
+
+    /** Drops the token; only one of at least this generation may be served from now on. */
+    drop(connection: Pick<Connection, 'id' | 'integration' | 'owner'>, floor: number): void {
+      slots.set(connection.id, { floor });
+      this.dropOwner(connection);
+    },
+    dropOwner({ integration, owner }: Pick<Connection, 'integration' | 'owner'>): void {
+      ownerChanges++;
+      owners.delete(ownerKey(integration, owner));
+    },
+  };
+}

@@ -1,0 +1,41 @@
+// From an integration's id to where its requests go, with its secret opened.
+import { type Refusal, refuse } from '../domain/errors.ts';
+import type { Integration } from '../domain/integration.ts';
+import type { Provider } from '../domain/provider.ts';
+import { resolveTarget, type Target } from '../domain/target.ts';
+import type { Store, Vault } from '../ports.ts';
+
+export type Targets = ReturnType<typeof createTargets>;
+
+/** Where an integration's client secret is sealed to. */
+export const clientSecretContext = (id: string) => ({ row: `integrations/${id}`, column: 'client_secret' });
+
+interface Parts {
+  store: Pick<Store, 'integration'>;
+  vault: Pick<Vault, 'open'>;
+  catalogue: ReadonlyMap<string, Provider>;
+}
+
+export function createTargets({ store, vault, catalogue }: Parts) {
+  async function find(id: string): Promise<{ integration: Integration; provider: Provider } | Refusal> {
+    const integration = await store.integration(id);
+    if (!integration) return refuse({ code: 'not_found', what: 'integration', id });
+    const provider = catalogue.get(integration.provider);
+    if (provider) return { integration, provider };
+    const detail = `the catalogue of this deployment has no provider "${integration.provider}" any more`;
+    return refuse({ code: 'integration_misconfigured', integration: id, detail });
+  }
+
+  return {
+    find,
+    /** `params`: the connection's. */
+    open(
+      { integration, provider }: { integration: Integration; provider: Provider },
+      params: Record<string, string>,
+    ): Target {
+      const secret = integration.clientSecret;
+      const opened = secret === null ? null : vault.open(secret, clientSecretContext(integration.id));
+      return resolveTarget(provider, integration, opened, params);
+    },
+  };
+}

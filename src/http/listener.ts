@@ -1,0 +1,51 @@
+// The socket: bound first, so that the port is known; handed to the routes when all is ready; let go in peace.
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { getRequestListener } from '@hono/node-server';
+
+export interface Listener {
+  /** Where it can be reached from this machine. */
+  url: string;
+  /** Until this is called, every answer is 503. */
+  handle(fetch: Parameters<typeof getRequestListener>[0]): void;
+  /** Takes nothing new, lets open requests end within `graceMs`, then cuts them off. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** Milliseconds: a client has so long to send its headers, and a whole request. */
+const HEADERS_WITHIN = 10_000;
+const REQUEST_WITHIN = 30_000;
+
+/** Rejects when the address cannot be bound. Port 0 picks a free one. */
+export async function listen(host: string, port: number): Promise<Listener> {
+  let handler: RequestListener = (_, response) => {
+    response.writeHead(503, { 'retry-after': '1' }).end();
+  };
+  const server = createServer(
+    { headersTimeout: HEADERS_WITHIN, requestTimeout: REQUEST_WITHIN },
+    (request, response) => {
+      if (!server.listening) response.setHeader('connection', 'close');
+      handler(request, response);
+    },
+  );
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, resolve);
+  });
+  const bound = (server.address() as AddressInfo).port;
+
+  return {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${bound}`,
+    handle(fetch) {
+      handler = getRequestListener(fetch);
+    },
+    async stop(graceMs) {
+      const closed = new Promise((resolve) => server.close(resolve));
+      const idle = setInterval(() => server.closeIdleConnections(), 50);
+      const late = setTimeout(() => server.closeAllConnections(), graceMs);
+      await closed;
+      clearInterval(idle);
+      clearTimeout(late);
+    },
+  };
+}

@@ -1,0 +1,114 @@
+// What the browser pages say, by error code: kind words for an owner, who did nothing wrong and cannot fix much.
+
+/** 400 and above: an answer that refuses never looks like success. */
+type RefusalStatus = 400 | 403 | 404 | 409 | 410 | 500 | 502 | 503;
+
+export interface BrowserMessage {
+  status: RefusalStatus;
+  title: string;
+  message: string;
+  advice: string;
+}
+
+/** `{provider}` stands for the provider's name. */
+const browserMessages = {
+  invalid_state: {
+    status: 400,
+    title: 'This sign-in cannot be continued',
+    message: 'The answer that came back does not belong to a sign-in that is under way here. Nothing was connected.',
+    advice: 'It may have been finished already, or have taken too long. Start again from the app that you came from.',
+  },
+  other_browser: {
+    status: 403,
+    title: 'Please use the browser that you began with',
+    message: 'This link was first opened in another browser, and only that one may go on. Nothing was connected.',
+    advice:
+      'Go back to that browser, or ask for a new link. If you did not open it before, do not go on: tell whoever sent it.',
+  },
+  invitation_used: {
+    status: 410,
+    title: 'This link has been used',
+    message: 'Each link works once, and this one has done its work.',
+    advice: 'If your account is not connected, ask for a new link in the app that you came from.',
+  },
+  invitation_expired: {
+    status: 410,
+    title: 'This link has expired',
+    message: 'For your safety a link works for ten minutes only. Nothing was connected.',
+    advice: 'Ask for a new link in the app that you came from.',
+  },
+  access_denied: {
+    status: 403,
+    title: 'You cancelled',
+    message: 'You cancelled. Nothing was connected.',
+    advice: 'You can close this window. If you change your mind, start again from the app that you came from.',
+  },
+  provider_error: {
+    status: 502,
+    title: '{provider} said no',
+    message: '{provider} refused to connect your account. Nothing was connected.',
+    advice:
+      'You may not have the rights that are needed, or your administrator must agree first. If in doubt, show the reference below to the people who run the app.',
+  },
+  provider_unavailable: {
+    status: 503,
+    title: '{provider} does not answer',
+    message: '{provider} cannot be reached just now. Nothing was connected.',
+    advice: 'Wait a few minutes, then start again from the app that you came from.',
+  },
+  invalid_answer: {
+    status: 502,
+    title: 'The answer could not be trusted',
+    message: 'What came back from {provider} did not pass our checks, so we did not use it. Nothing was connected.',
+    advice:
+      'Start again from the app that you came from. If it happens again, show the reference below to the people who run it.',
+  },
+  identity_mismatch: {
+    status: 409,
+    title: 'That is a different account',
+    message: 'You signed in to {provider} with another account than the one that is connected. Nothing was changed.',
+    advice: 'Sign out of {provider}, ask for a new link, and sign in with the account that you used before.',
+  },
+  integration_misconfigured: {
+    status: 502,
+    title: 'The connection to {provider} is not set up properly',
+    message: 'This is not your fault, and trying again will not help. Nothing was connected.',
+    advice: 'Show the reference below to the people who run the app: they have to mend their settings.',
+  },
+  connection_gone: {
+    status: 410,
+    title: 'This connection no longer exists',
+    message: 'It was removed while you were signing in, so there is nothing to renew.',
+    advice: 'Ask for a new link in the app that you came from to connect your account afresh.',
+  },
+  not_found: {
+    status: 404,
+    title: 'There is nothing here',
+    message: 'This link is not one of ours, or a part of it got lost.',
+    advice: 'Copy the whole link, or ask for a new one in the app that you came from.',
+  },
+  internal: {
+    status: 500,
+    title: 'Something went wrong on our side',
+    message: 'It was not your doing, and we cannot tell whether your account is connected now.',
+    advice:
+      'Look in the app that you came from, and start again there if need be. The reference below helps us to find the cause.',
+  },
+} satisfies Record<string, BrowserMessage>;
+
+export type BrowserCode = keyof typeof browserMessages;
+
+const fallback: BrowserMessage = {
+  status: 400,
+  title: 'Your account could not be connected',
+  message: 'Something got in the way. Nothing was connected.',
+  advice:
+    'Start again from the app that you came from. If it happens again, show the reference below to the people who run it.',
+};
+
+/** The words for a code; unknown ones get words that fit any. */
+export function browserMessage(code: string, providerName = 'The other service'): BrowserMessage {
+  const found: BrowserMessage = Object.hasOwn(browserMessages, code) ? browserMessages[code as BrowserCode] : fallback;
+  const named = (text: string) => text.replaceAll('{provider}', () => providerName);
+  return { ...found, title: named(found.title), message: named(found.message), advice: named(found.advice) };
+}

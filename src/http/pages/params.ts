@@ -1,0 +1,87 @@
+// Asks for what a provider needs to know of one connection (a subdomain, a shop), then leads on to the provider.
+//
+// Browsers apply `form-action` to every redirect that follows a submit, and where the provider lives is only known
+// from what was typed. So a valid submit is answered with `continuePage`, a plain link, and never with a redirect.
+import { html } from 'hono/html';
+import type { InputIssue } from '../../domain/errors.ts';
+import type { ParamField } from '../../domain/provider.ts';
+import { type Html, layout } from './layout.ts';
+
+export interface ParamsView {
+  /** Where the form is posted to: a path of this origin. */
+  action: string;
+  providerName: string;
+  fields: Record<string, ParamField>;
+  /** What was given so far; shown again. */
+  values: Record<string, string>;
+  /** As `paramIssues` finds them (`params.<name>`); empty the first time. */
+  issues: InputIssue[];
+}
+
+/** The server is the only judge of the values: no native validation, whose bubbles vanish and are seldom read out. */
+export function paramsPage({ action, providerName, fields, values, issues }: ParamsView): Html {
+  const heading = `Connect your ${providerName} account`;
+  const problem = (name: string) => issues.find((issue) => issue.path === `params.${name}`)?.message;
+  return layout({
+    title: issues.length > 0 ? `Error: ${heading}` : heading,
+    body: html`
+      <div class="part">
+        <h1>${heading}</h1>
+        <p class="lead">${providerName} needs to know where to find your account.</p>
+        ${issues.length > 0 ? summary(issues, fields) : ''}
+        <form method="post" action="${action}" novalidate>
+          ${Object.entries(fields).map(([name, field]) =>
+            input(name, field, values[name] ?? field.default ?? '', problem(name)),
+          )}
+          <button class="action" type="submit">Next</button>
+        </form>
+      </div>`,
+  });
+}
+
+const idOf = (name: string) => `param-${name}`;
+
+function input(name: string, field: ParamField, value: string, problem: string | undefined): Html {
+  const id = idOf(name);
+  const hint = [field.description, field.example && `For example ${field.example}`].filter(Boolean).join(' ');
+  const describedBy = [hint && `${id}-hint`, problem && `${id}-error`].filter(Boolean).join(' ');
+  return html`
+    <div class="field">
+      <label for="${id}">${field.title}${field.optional ? html` <span class="quiet">(optional)</span>` : ''}</label>
+      ${hint ? html`<p class="hint" id="${id}-hint">${hint}</p>` : ''}
+      ${problem ? html`<p class="error" id="${id}-error"><span class="hidden">Error: </span>${problem}</p>` : ''}
+      <input id="${id}" name="${name}" type="text" value="${value}" autocomplete="off" autocapitalize="none"
+        spellcheck="false"${field.optional ? '' : html` required`}${problem ? html` aria-invalid="true"` : ''}${
+          describedBy ? html` aria-describedby="${describedBy}"` : ''
+        }>
+    </div>`;
+}
+
+const summary = (issues: InputIssue[], fields: Record<string, ParamField>): Html => html`
+  <div class="summary" role="alert" tabindex="-1" autofocus aria-labelledby="summary-title">
+    <h2 id="summary-title">Please check what you entered</h2>
+    <ul>
+      ${issues.map(({ path, message }) => {
+        const name = path.replace(/^params\./, '');
+        return Object.hasOwn(fields, name)
+          ? html`<li><a href="#${idOf(name)}">${message}</a></li>`
+          : html`<li>${message}</li>`;
+      })}
+    </ul>
+  </div>`;
+
+/** `href` is the authorization URL; throws unless it is http or https, which escaping alone does not ensure. */
+export function continuePage({ providerName, href }: { providerName: string; href: string }): Html {
+  const url = new URL(href);
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') throw new Error('the browser is only sent to web pages');
+  return layout({
+    title: `Continue to ${providerName}`,
+    body: html`
+      <div class="part">
+        <h1>Continue to ${providerName}</h1>
+        <p class="lead">You will be asked to sign in and to agree. Then you come back here.</p>
+        <a class="action" href="${href}" rel="noreferrer">Continue to ${providerName}</a>
+      </div>
+      <dl class="stub"><div><dt>Where this leads</dt><dd>${url.host}</dd></div></dl>`,
+  });
+}

@@ -1,0 +1,38 @@
+// The page that says no: what happened, what to do now, and a stub to show to whoever helps.
+import { html } from 'hono/html';
+import { type Html, layout } from './layout.ts';
+
+export interface RefusedView {
+  title: string;
+  message: string;
+  advice: string;
+  /** Stable, safe to show: `[a-z_]+`. */
+  code: string;
+  requestId: string;
+  /** The HTTP status that the answer has. */
+  status: number;
+}
+
+export const refusedPage = ({ title, message, advice, code, requestId, status }: RefusedView): Html =>
+  layout({
+    title,
+    body: html`
+      <div class="part">
+        ${code === 'access_denied' ? calm : stop}
+        <h1>${title}</h1>
+        <p class="lead">${message}</p>
+        <p>${advice}</p>
+      </div>
+      <dl class="stub">
+        <div><dt>What happened</dt><dd>${code} (${status})</dd></div>
+        <div><dt>Reference</dt><dd>${requestId}</dd></div>
+      </dl>`,
+  });
+
+const stop = html`<svg class="sign sign-stop" viewBox="0 0 40 40" width="40" height="40" aria-hidden="true" focusable="false">
+  <circle cx="20" cy="20" r="17" /><path d="M20 11v11.5M20 28.2v.1" />
+</svg>`;
+
+const calm = html`<svg class="sign sign-calm" viewBox="0 0 40 40" width="40" height="40" aria-hidden="true" focusable="false">
+  <circle cx="20" cy="20" r="17" /><path d="M13 20h14" />
+</svg>`;

@@ -1,0 +1,26 @@
+// The audit log.
+import { createRoute } from '@hono/zod-openapi';
+import { AuditQuery, AuditView, pageOf } from '../../api.ts';
+import type { Trail } from '../../broker/trail.ts';
+import { granted } from '../problem.ts';
+import { json, PROBLEMS, page, pageRequest, router, SECURITY } from '../spec.ts';
+import { auditView } from '../views.ts';
+
+const list = createRoute({
+  method: 'get',
+  path: '/v1/audit',
+  tags: ['audit'],
+  summary: 'Who did what to which connection, newest first',
+  security: SECURITY,
+  request: { query: AuditQuery },
+  responses: { 200: json(pageOf(AuditView), 'A page of entries'), ...PROBLEMS },
+});
+
+export function auditRoutes({ trail }: { trail: Trail }) {
+  const ms = (text: string | undefined) => (text === undefined ? undefined : Date.parse(text));
+  return router().openapi(list, async (c) => {
+    const { connection_id, from, to, limit, cursor, ...rest } = c.req.valid('query');
+    const filter = { ...rest, connectionId: connection_id, from: ms(from), to: ms(to) };
+    return c.json(page(granted(await trail(c.get('call'), filter, pageRequest({ limit, cursor }))), auditView), 200);
+  });
+}

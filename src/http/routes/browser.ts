@@ -1,0 +1,94 @@
+// The two steps that an owner's browser takes: the invitation, and the provider's answer.
+import { type Context, Hono, type MiddlewareHandler } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { getCookie, setCookie } from 'hono/cookie';
+import type { Connecting, Step, Visit } from '../../broker/connect.ts';
+import { SESSION_TTL_MS } from '../../domain/integration.ts';
+import type { Env } from '../env.ts';
+import { assets } from '../pages/assets.ts';
+import { connectedPage } from '../pages/connected.ts';
+import { browserMessage } from '../pages/messages.ts';
+import { continuePage, paramsPage } from '../pages/params.ts';
+import { refusedPage } from '../pages/refused.ts';
+import { browserSecurity } from '../pages/security.ts';
+
+const FORM_LIMIT = 16_384;
+
+/** What we set. Anything else in the cookie is as good as none. */
+const BROWSER_SECRET = /^[\w-]{43}$/;
+
+const untouchedByHead: MiddlewareHandler = async (c, next) => (c.req.method === 'HEAD' ? c.body(null) : next());
+
+export function browserRoutes({ connecting, publicUrl }: { connecting: Connecting; publicUrl: string }) {
+  const secure = publicUrl.startsWith('https:');
+  // `__Host-`: from this host alone, over https alone (RFC 6265bis 4.1.3). Plain http, in development, has neither.
+  const cookie = secure ? '__Host-valetkey' : 'valetkey';
+
+  const visit = (c: Context<Env>): Visit => ({
+    browser: getCookie(c, cookie)?.match(BROWSER_SECRET)?.[0],
+    address: c.get('address'),
+    requestId: c.get('requestId'),
+  });
+
+  function refused(c: Context<Env>, code: string, provider?: string) {
+    const { status, ...words } = browserMessage(code, provider);
+    return c.html(refusedPage({ ...words, code, status, requestId: c.get('requestId') }), status);
+  }
+
+  async function answer(c: Context<Env>, step: Step) {
+    switch (step.kind) {
+      case 'redirect':
+        if (step.browser !== undefined) {
+          const maxAge = SESSION_TTL_MS / 1_000;
+          setCookie(c, cookie, step.browser, { path: '/', httpOnly: true, sameSite: 'Lax', secure, maxAge });
+        }
+        // A form's submit is never answered with a redirect: see pages/params.ts.
+        if (c.req.method === 'POST') return c.html(continuePage({ providerName: step.provider, href: step.url }));
+        return c.redirect(step.url, 302);
+      case 'ask': {
+        const { provider, values, issues } = step;
+        const view = {
+          action: c.req.path,
+          providerName: provider.name,
+          fields: provider.connection_params,
+          values,
+          issues,
+        };
+        return c.html(paramsPage(view), issues.length > 0 ? 400 : 200);
+      }
+      case 'connected':
+        return c.html(connectedPage({ providerName: step.provider, label: step.label || undefined }));
+      case 'refused':
+        return refused(c, step.error, step.provider ?? undefined);
+    }
+  }
+
+  const routes = new Hono<Env>();
+  routes.route('/', assets);
+  routes.use('/connect/*', browserSecurity(publicUrl));
+  routes.use('/oauth2/callback/*', browserSecurity(publicUrl));
+  // Whoever only looks at a link (a scanner of mail, say) must not use it up, nor bind it to a browser that nobody uses.
+  routes.use('/connect/*', untouchedByHead);
+  routes.use('/oauth2/callback/*', untouchedByHead);
+  routes.get('/connect/:secret', async (c) => answer(c, await connecting.open(c.req.param('secret'), visit(c))));
+  routes.post(
+    '/connect/:secret',
+    bodyLimit({ maxSize: FORM_LIMIT, onError: (c) => refused(c, 'not_found') }),
+    async (c) => {
+      const form = await c.req.parseBody();
+      const given = Object.fromEntries(
+        Object.entries(form).filter((pair): pair is [string, string] => typeof pair[1] === 'string' && pair[1] !== ''),
+      );
+      return answer(c, await connecting.open(c.req.param('secret'), visit(c), given));
+    },
+  );
+  routes.get('/oauth2/callback/:integration', async (c) => {
+    const response = new URL(c.req.url).searchParams;
+    return answer(c, await connecting.callback(c.req.param('integration'), response, visit(c)));
+  });
+  routes.onError((error, c) => {
+    c.get('log').error({ err: error, request_id: c.get('requestId') }, 'browser request failed');
+    return refused(c, 'internal');
+  });
+  return routes;
+}

@@ -1,0 +1,99 @@
+// Connections: list, read, import, revoke.
+import { createRoute, z } from '@hono/zod-openapi';
+import {
+  BulkRevoke,
+  BulkRevoked,
+  ConnectionPost,
+  ConnectionQuery,
+  ConnectionView,
+  pageOf,
+  Revocation,
+} from '../../api.ts';
+import type { Connections } from '../../broker/connections.ts';
+import type { Revoker } from '../../broker/revoke.ts';
+import { granted } from '../problem.ts';
+import { body, json, PROBLEMS, page, pageRequest, router, SECURITY } from '../spec.ts';
+import { connectionView } from '../views.ts';
+
+const params = z.object({ id: z.string() });
+const common = { tags: ['connections'], security: SECURITY };
+
+const list = createRoute({
+  ...common,
+  method: 'get',
+  path: '/v1/connections',
+  summary: 'Connections within the grants of the caller',
+  request: { query: ConnectionQuery },
+  responses: { 200: json(pageOf(ConnectionView), 'A page of connections, oldest first'), ...PROBLEMS },
+});
+
+const get = createRoute({
+  ...common,
+  method: 'get',
+  path: '/v1/connections/{id}',
+  summary: 'A connection, without its secrets',
+  request: { params },
+  responses: { 200: json(ConnectionView, 'The connection'), ...PROBLEMS },
+});
+
+const add = createRoute({
+  ...common,
+  method: 'post',
+  path: '/v1/connections',
+  summary: 'Imports a grant that was made elsewhere',
+  request: { body: body(ConnectionPost) },
+  responses: { 201: json(ConnectionView, 'The connection'), ...PROBLEMS },
+});
+
+const revoke = createRoute({
+  ...common,
+  method: 'delete',
+  path: '/v1/connections/{id}',
+  summary: 'Revokes a connection, here at once and at the provider',
+  request: { params },
+  responses: { 200: json(Revocation, 'It is revoked here'), ...PROBLEMS },
+});
+
+const bulk = createRoute({
+  ...common,
+  method: 'post',
+  path: '/v1/connections/revoke',
+  summary: 'Revokes all connections of an integration, an owner, or both',
+  request: { body: body(BulkRevoke) },
+  responses: { 200: json(BulkRevoked, 'They are revoked here'), ...PROBLEMS },
+});
+
+export function connectionRoutes({ connections, revoker }: { connections: Connections; revoker: Revoker }) {
+  return router()
+    .openapi(list, async (c) => {
+      const { integration, owner, status, ...rest } = c.req.valid('query');
+      const found = granted(await connections.list(c.get('call'), { integration, owner, status }, pageRequest(rest)));
+      return c.json(page(found, connectionView), 200);
+    })
+    .openapi(get, async (c) =>
+      c.json(connectionView(granted(await connections.get(c.get('call'), c.req.valid('param').id))), 200),
+    )
+    .openapi(add, async (c) => {
+      const { credentials, ...place } = c.req.valid('json');
+      const connection = granted(
+        await connections.add(c.get('call'), {
+          ...place,
+          credentials: {
+            refreshToken: credentials.refresh_token,
+            accessToken: credentials.access_token,
+            expiresAt: credentials.expires_at === undefined ? undefined : Date.parse(credentials.expires_at),
+            scopes: credentials.scopes,
+          },
+        }),
+      );
+      return c.json(connectionView(connection), 201);
+    })
+    .openapi(revoke, async (c) => {
+      const { connection, upstream } = granted(await revoker.one(c.get('call'), c.req.valid('param').id));
+      return c.json({ id: connection.id, status: 'revoked' as const, upstream_revocation: upstream }, 200);
+    })
+    .openapi(bulk, async (c) => {
+      const counts = granted(await revoker.many(c.get('call'), c.req.valid('json')));
+      return c.json({ revoked: counts.pending + counts.unsupported, upstream_revocation: counts }, 200);
+    });
+}

@@ -1,0 +1,124 @@
+// The catalogue, and the integrations made of it.
+import { createRoute, z } from '@hono/zod-openapi';
+import { IntegrationPut, IntegrationView, PageQuery, ProviderView, pageOf, Slug } from '../../api.ts';
+import type { Integrations, Setup } from '../../broker/integrations.ts';
+import type { Provider } from '../../domain/provider.ts';
+import { granted, Refused } from '../problem.ts';
+import { body, json, PROBLEMS, page, pageRequest, router, SECURITY } from '../spec.ts';
+import { integrationView, providerView } from '../views.ts';
+
+const params = z.object({ id: z.string() });
+const integration = { tags: ['integrations'], security: SECURITY };
+const provider = { tags: ['providers'], security: SECURITY };
+
+const providers = createRoute({
+  ...provider,
+  method: 'get',
+  path: '/v1/providers',
+  summary: 'The catalogue',
+  request: { query: PageQuery },
+  responses: { 200: json(pageOf(ProviderView), 'A page of providers, by id'), ...PROBLEMS },
+});
+
+const oneProvider = createRoute({
+  ...provider,
+  method: 'get',
+  path: '/v1/providers/{id}',
+  summary: 'A provider, with what it needs',
+  request: { params },
+  responses: { 200: json(ProviderView, 'The provider'), ...PROBLEMS },
+});
+
+const put = createRoute({
+  ...integration,
+  method: 'put',
+  path: '/v1/integrations/{id}',
+  summary: 'Sets a provider up in this deployment',
+  request: { params: z.object({ id: Slug }), body: body(IntegrationPut) },
+  responses: {
+    200: json(IntegrationView, 'It was replaced'),
+    201: json(IntegrationView, 'It was created'),
+    ...PROBLEMS,
+  },
+});
+
+const get = createRoute({
+  ...integration,
+  method: 'get',
+  path: '/v1/integrations/{id}',
+  summary: 'An integration, without its secrets',
+  request: { params },
+  responses: { 200: json(IntegrationView, 'The integration'), ...PROBLEMS },
+});
+
+const list = createRoute({
+  ...integration,
+  method: 'get',
+  path: '/v1/integrations',
+  summary: 'Integrations within the grants of the caller',
+  request: { query: PageQuery },
+  responses: { 200: json(pageOf(IntegrationView), 'A page of integrations, by id'), ...PROBLEMS },
+});
+
+const remove = createRoute({
+  ...integration,
+  method: 'delete',
+  path: '/v1/integrations/{id}',
+  summary: 'Deletes an integration that nothing uses any more',
+  request: { params },
+  responses: { 204: { description: 'It is gone' }, ...PROBLEMS },
+});
+
+/** From the names of the public form to ours. */
+export const setupOf = (put: z.infer<typeof IntegrationPut>): Setup => ({
+  provider: put.provider,
+  clientId: put.client_id,
+  clientSecret: put.client_secret,
+  scopes: put.scopes,
+  params: put.params,
+  overrides: put.overrides,
+  returnOrigins: put.return_origins,
+});
+
+interface Parts {
+  integrations: Integrations;
+  catalogue: ReadonlyMap<string, Provider>;
+  publicUrl: string;
+}
+
+export function integrationRoutes({ integrations, catalogue, publicUrl }: Parts) {
+  const sorted = [...catalogue.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+  return router()
+    .openapi(providers, (c) => {
+      const { limit, after } = pageRequest(c.req.valid('query'));
+      const rest = after === undefined ? sorted : sorted.filter((p) => p.id > after);
+      const data = rest.slice(0, limit);
+      return c.json(page({ data, next: rest.length > limit ? (data.at(-1)?.id ?? null) : null }, providerView), 200);
+    })
+    .openapi(oneProvider, (c) => {
+      const { id } = c.req.valid('param');
+      const found = catalogue.get(id);
+      if (!found) throw new Refused({ code: 'not_found', what: 'provider', id });
+      return c.json(providerView(found), 200);
+    })
+    .openapi(put, async (c) => {
+      const saved = granted(
+        await integrations.put(c.get('call'), c.req.valid('param').id, setupOf(c.req.valid('json'))),
+      );
+      return c.json(integrationView(saved.integration, publicUrl), saved.made ? 201 : 200);
+    })
+    .openapi(get, async (c) =>
+      c.json(integrationView(granted(await integrations.get(c.get('call'), c.req.valid('param').id)), publicUrl), 200),
+    )
+    .openapi(list, async (c) => {
+      const found = await integrations.list(c.get('call'), pageRequest(c.req.valid('query')));
+      return c.json(
+        page(found, (one) => integrationView(one, publicUrl)),
+        200,
+      );
+    })
+    .openapi(remove, async (c) => {
+      granted(await integrations.remove(c.get('call'), c.req.valid('param').id));
+      return c.body(null, 204);
+    });
+}

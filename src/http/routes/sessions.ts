@@ -1,0 +1,40 @@
+// Connect sessions: invite an owner, ask how it went.
+import { createRoute, z } from '@hono/zod-openapi';
+import { SessionCreated, SessionPost, SessionView } from '../../api.ts';
+import type { Sessions } from '../../broker/sessions.ts';
+import { granted } from '../problem.ts';
+import { body, json, PROBLEMS, router, SECURITY } from '../spec.ts';
+import { sessionView, time } from '../views.ts';
+
+const common = { tags: ['connect sessions'], security: SECURITY };
+
+const create = createRoute({
+  ...common,
+  method: 'post',
+  path: '/v1/connect-sessions',
+  summary: 'Invites a browser to create or renew one connection',
+  request: { body: body(SessionPost) },
+  responses: { 201: json(SessionCreated, 'Send the owner to `url`; it is told here, once'), ...PROBLEMS },
+});
+
+const get = createRoute({
+  ...common,
+  method: 'get',
+  path: '/v1/connect-sessions/{id}',
+  summary: 'How an invitation went',
+  request: { params: z.object({ id: z.string() }) },
+  responses: { 200: json(SessionView, 'The session'), ...PROBLEMS },
+});
+
+export function sessionRoutes({ sessions }: { sessions: Sessions }) {
+  return router()
+    .openapi(create, async (c) => {
+      const { return_url, connection_id, ...rest } = c.req.valid('json');
+      const wanted = { ...rest, returnUrl: return_url, connectionId: connection_id };
+      const { session, url } = granted(await sessions.create(c.get('call'), wanted));
+      return c.json({ id: session.id, url, status: 'pending' as const, expires_at: time(session.expiresAt) }, 201);
+    })
+    .openapi(get, async (c) =>
+      c.json(sessionView(granted(await sessions.get(c.get('call'), c.req.valid('param').id))), 200),
+    );
+}

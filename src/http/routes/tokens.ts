@@ -1,0 +1,62 @@
+// Reading tokens: what internal services do all day.
+import { createRoute, z } from '@hono/zod-openapi';
+import { OwnerTokenQuery, RefreshPost, TokenQuery, TokenView } from '../../api.ts';
+import type { Tokens } from '../../broker/tokens.ts';
+import type { Clock } from '../../ports.ts';
+import { granted } from '../problem.ts';
+import { body, json, PROBLEMS, router, SECURITY } from '../spec.ts';
+import { tokenView } from '../views.ts';
+
+const params = z.object({ id: z.string() });
+const responses = { 200: json(TokenView, 'A token that is valid for as long as asked'), ...PROBLEMS };
+
+const byId = createRoute({
+  method: 'get',
+  path: '/v1/connections/{id}/token',
+  tags: ['tokens'],
+  summary: 'A valid token of a connection',
+  security: SECURITY,
+  request: { params, query: TokenQuery },
+  responses,
+});
+
+const byOwner = createRoute({
+  method: 'get',
+  path: '/v1/token',
+  tags: ['tokens'],
+  summary: "A valid token of an owner's connection",
+  security: SECURITY,
+  request: { query: OwnerTokenQuery },
+  responses,
+});
+
+const refresh = createRoute({
+  method: 'post',
+  path: '/v1/connections/{id}/refresh',
+  tags: ['tokens'],
+  summary: 'A token after a refresh, or the newer one that is there already',
+  security: SECURITY,
+  request: { params, body: { ...body(RefreshPost), required: false } },
+  responses,
+});
+
+export function tokenRoutes({ tokens, clock }: { tokens: Tokens; clock: Clock }) {
+  const seconds = (value: number | undefined) => (value === undefined ? undefined : value * 1_000);
+  return router()
+    .openapi(byId, async (c) => {
+      const served = granted(
+        await tokens.byId(c.get('call'), c.req.valid('param').id, seconds(c.req.valid('query').min_ttl)),
+      );
+      return c.json(tokenView(served, clock.now()), 200);
+    })
+    .openapi(byOwner, async (c) => {
+      const { integration, owner, label, min_ttl } = c.req.valid('query');
+      const served = granted(await tokens.byOwner(c.get('call'), { integration, owner, label }, seconds(min_ttl)));
+      return c.json(tokenView(served, clock.now()), 200);
+    })
+    .openapi(refresh, async (c) => {
+      const { rejected_token } = c.req.valid('json');
+      const served = granted(await tokens.refresh(c.get('call'), c.req.valid('param').id, rejected_token));
+      return c.json(tokenView(served, clock.now()), 200);
+    });
+}

@@ -1,0 +1,136 @@
+// Everything that is served over HTTP, put together: what every request passes, then the routes by resource.
+import { getConnInfo } from '@hono/node-server/conninfo';
+import type { OpenAPIHono } from '@hono/zod-openapi';
+import { bodyLimit } from 'hono/body-limit';
+import { createMiddleware } from 'hono/factory';
+import { HTTPException } from 'hono/http-exception';
+import { requestId } from 'hono/request-id';
+import { routePath } from 'hono/route';
+import type { Callers } from '../broker/callers.ts';
+import type { Connecting } from '../broker/connect.ts';
+import type { Connections } from '../broker/connections.ts';
+import type { Directory } from '../broker/directory.ts';
+import type { Integrations } from '../broker/integrations.ts';
+import type { Journal } from '../broker/journal.ts';
+import type { Revoker } from '../broker/revoke.ts';
+import type { Sessions } from '../broker/sessions.ts';
+import type { Tokens } from '../broker/tokens.ts';
+import type { Trail } from '../broker/trail.ts';
+import type { Verify } from '../broker/verify.ts';
+import type { Provider } from '../domain/provider.ts';
+import type { Clock, Logger, Store, Telemetry } from '../ports.ts';
+import { authenticate } from './callers.ts';
+import type { Env } from './env.ts';
+import { describe } from './openapi.ts';
+import { onError, problem } from './problem.ts';
+import { auditRoutes } from './routes/audit.ts';
+import { browserRoutes } from './routes/browser.ts';
+import { callerRoutes } from './routes/callers.ts';
+import { connectionRoutes } from './routes/connections.ts';
+import { healthRoutes } from './routes/health.ts';
+import { integrationRoutes } from './routes/integrations.ts';
+import { jwtRoutes } from './routes/jwt.ts';
+import { sessionRoutes } from './routes/sessions.ts';
+import { tokenRoutes } from './routes/tokens.ts';
+import { router } from './spec.ts';
+
+/** Bytes: no request of the interface needs more. */
+const BODY_LIMIT = 128 * 1_024;
+
+export interface HttpParts {
+  tokens: Tokens;
+  connections: Connections;
+  revoker: Revoker;
+  sessions: Sessions;
+  connecting: Connecting;
+  integrations: Integrations;
+  callers: Callers;
+  verify: Verify;
+  trail: Trail;
+  catalogue: ReadonlyMap<string, Provider>;
+  directory: Directory;
+  journal: Journal;
+  store: Pick<Store, 'ping' | 'countConnections'>;
+  proveKeys: () => void;
+  telemetry: Telemetry;
+  clock: Clock;
+  log: Logger;
+  publicUrl: string;
+  isStopping: () => boolean;
+}
+
+export function createHttp(parts: HttpParts): OpenAPIHono<Env> {
+  const { telemetry, clock, log } = parts;
+  const app = router();
+
+  app.use(requestId());
+  app.use(
+    createMiddleware<Env>(async (c, next) => {
+      const started = clock.monotonic();
+      c.set('log', log);
+      c.set('address', addressOf(c));
+      await next();
+      // Browser paths hold secrets: only the route's pattern is told.
+      const route = routePath(c, -1);
+      const seconds = (clock.monotonic() - started) / 1_000;
+      telemetry.request(route, c.req.method, c.res.status, seconds);
+      const line = {
+        route,
+        method: c.req.method,
+        status: c.res.status,
+        ms: Math.round(seconds * 1e4) / 10,
+        request_id: c.get('requestId'),
+      };
+      log.debug(line, 'request');
+    }),
+  );
+
+  const api = '/v1/*';
+  app.use(api, async (c, next) => {
+    c.header('Cache-Control', 'no-store');
+    return next();
+  });
+  app.use(api, authenticate(parts));
+  app.use(
+    api,
+    bodyLimit({
+      maxSize: BODY_LIMIT,
+      onError: (c) => problem(c, 'payload_too_large', `A body has at most ${BODY_LIMIT} bytes.`),
+    }),
+  );
+  app.use(api, async (c, next) => {
+    const type = c.req.header('content-type');
+    const has = Number(c.req.header('content-length') ?? 0) > 0 || c.req.header('transfer-encoding') !== undefined;
+    if (has && (type === undefined || !/^application\/([a-z.-]+\+)?json\b/i.test(type))) {
+      return problem(c, 'unsupported_media_type', 'Send JSON with the header "Content-Type: application/json".');
+    }
+    return next();
+  });
+
+  app.route('/', tokenRoutes(parts));
+  app.route('/', connectionRoutes(parts));
+  app.route('/', sessionRoutes(parts));
+  app.route('/', integrationRoutes(parts));
+  app.route('/', callerRoutes(parts));
+  app.route('/', jwtRoutes(parts));
+  app.route('/', auditRoutes(parts));
+  app.route('/', healthRoutes(parts));
+  const description = JSON.stringify(describe(app));
+  app.get('/openapi.json', (c) => c.body(description, 200, { 'content-type': 'application/json' }));
+  app.route('/', browserRoutes(parts));
+
+  app.notFound((c) =>
+    problem(c, 'not_found', `There is no ${c.req.method} ${c.req.path.replace(/^\/connect\/.*/, '/connect/…')} here.`),
+  );
+  app.onError((error, c) => {
+    if (error instanceof HTTPException && error.status < 500) return problem(c, 'invalid_request', error.message);
+    return onError(error, c);
+  });
+  return app;
+}
+
+/** The peer's address, IPv4 in its own form; null where there is no socket (tests). */
+function addressOf(c: Parameters<typeof getConnInfo>[0]): string | null {
+  if (!c.env?.incoming) return null;
+  return getConnInfo(c).remote.address?.replace(/^::ffff:(?=\d+\.)/, '') ?? null;
+}

@@ -1,0 +1,57 @@
+// The pieces that every described route is made of.
+import { OpenAPIHono, type z } from '@hono/zod-openapi';
+import { Problem } from '../api.ts';
+import type { PageRequest } from '../ports.ts';
+import type { Env } from './env.ts';
+import { Refused } from './problem.ts';
+
+export const SECURITY = [{ caller_key: [] }];
+
+export const json = <T extends z.ZodType>(schema: T, description: string) => ({
+  description,
+  content: { 'application/json': { schema } },
+});
+
+/** Every refusal and failure, in one form. */
+export const PROBLEMS = {
+  default: { description: 'A problem (RFC 9457)', content: { 'application/problem+json': { schema: Problem } } },
+} as const;
+
+export const body = <T extends z.ZodType>(schema: T) => ({
+  required: true,
+  content: { 'application/json': { schema } },
+});
+
+/** A router whose validation faults are problems that name every field. */
+export function router(): OpenAPIHono<Env> {
+  return new OpenAPIHono<Env>({
+    defaultHook: (result) => {
+      if (result.success) return;
+      const issues = result.error.issues.map((issue) => ({
+        path: issue.path.join('.') || result.target,
+        message: issue.message,
+      }));
+      throw new Refused({
+        code: 'invalid_request',
+        detail: `The ${result.target} of the request is not valid.`,
+        issues,
+      });
+    },
+  });
+}
+
+const DEFAULT_LIMIT = 100;
+
+/** A cursor is the id of the last row, made opaque. */
+export function pageRequest(query: { limit?: number | undefined; cursor?: string | undefined }): PageRequest {
+  const after = query.cursor === undefined ? undefined : Buffer.from(query.cursor, 'base64url').toString('utf8');
+  if (after !== undefined && !/^[a-z0-9_-]{1,64}$/.test(after)) {
+    throw new Refused({ code: 'invalid_request', detail: 'The cursor is not one that this broker gave.' });
+  }
+  return { limit: query.limit ?? DEFAULT_LIMIT, after };
+}
+
+export const page = <T, V>({ data, next }: { data: T[]; next: string | null }, view: (item: T) => V) => ({
+  data: data.map(view),
+  next_cursor: next === null ? null : Buffer.from(next).toString('base64url'),
+});

@@ -1,0 +1,139 @@
+// From what is inside to what is shown: public names, RFC 3339 times, no secrets.
+import type { z } from '@hono/zod-openapi';
+import type * as api from '../api.ts';
+import type { Served } from '../broker/serving.ts';
+import type { AuditEntry } from '../domain/audit.ts';
+import type { Caller, CallerKey } from '../domain/caller.ts';
+import type { Connection } from '../domain/connection.ts';
+import type { ConnectSession, Integration } from '../domain/integration.ts';
+import type { ParamField, Provider } from '../domain/provider.ts';
+
+type View<T extends z.ZodType> = z.infer<T>;
+
+export const time = (ms: number): string => new Date(ms).toISOString();
+const timeOrNull = (ms: number | null): string | null => (ms === null ? null : time(ms));
+const labelOrNull = (label: string): string | null => (label === '' ? null : label);
+
+export function tokenView({ connection: c, accessToken }: Served, now: number): View<typeof api.TokenView> {
+  return {
+    connection_id: c.id,
+    integration: c.integration,
+    owner: c.owner,
+    access_token: accessToken,
+    token_type: c.tokenType,
+    scopes: c.scopes,
+    expires_at: timeOrNull(c.expiresAt),
+    expires_in: c.expiresAt === null ? null : Math.max(0, Math.floor((c.expiresAt - now) / 1_000)),
+  };
+}
+
+export function connectionView(c: Connection): View<typeof api.ConnectionView> {
+  const error = c.lastRefreshError;
+  return {
+    id: c.id,
+    integration: c.integration,
+    owner: c.owner,
+    label: labelOrNull(c.label),
+    status: c.status,
+    reason: c.reason,
+    scopes: c.scopes,
+    metadata: c.metadata,
+    captured: c.captured,
+    expires_at: timeOrNull(c.expiresAt),
+    next_refresh_at: timeOrNull(c.nextRefreshAt),
+    last_refreshed_at: timeOrNull(c.lastRefreshedAt),
+    last_refresh_error: error && { code: error.code, detail: error.detail, at: time(error.at) },
+    generation: c.generation,
+    upstream_revocation: c.upstreamRevocation,
+    created_at: time(c.createdAt),
+    updated_at: time(c.updatedAt),
+  };
+}
+
+export function sessionView(s: ConnectSession): View<typeof api.SessionView> {
+  return {
+    id: s.id,
+    status: s.status,
+    integration: s.integration,
+    owner: s.owner,
+    label: labelOrNull(s.label),
+    ...(s.connectionId !== null && { connection_id: s.connectionId }),
+    ...(s.error !== null && { error: s.error }),
+    created_at: time(s.createdAt),
+    expires_at: time(s.expiresAt),
+  };
+}
+
+export function integrationView(i: Integration, publicUrl: string): View<typeof api.IntegrationView> {
+  return {
+    id: i.id,
+    provider: i.provider,
+    client_id: i.clientId,
+    client_secret_set: i.clientSecret !== null,
+    scopes: i.scopes,
+    params: i.params,
+    overrides: Object.fromEntries(
+      Object.entries(i.overrides).filter((pair): pair is [string, string] => pair[1] !== undefined),
+    ),
+    return_origins: i.returnOrigins,
+    redirect_uri: `${publicUrl}/oauth2/callback/${i.id}`,
+    version: i.version,
+    created_at: time(i.createdAt),
+    updated_at: time(i.updatedAt),
+  };
+}
+
+export const keyView = (k: CallerKey) => ({
+  id: k.id,
+  prefix: k.prefix,
+  created_at: time(k.createdAt),
+  expires_at: timeOrNull(k.expiresAt),
+  last_used_at: timeOrNull(k.lastUsedAt),
+});
+
+export const callerView = ({ caller, keys }: { caller: Caller; keys: CallerKey[] }): View<typeof api.CallerView> => ({
+  id: caller.id,
+  name: caller.name,
+  grants: caller.grants,
+  keys: keys.map(keyView),
+  created_at: time(caller.createdAt),
+});
+
+const fieldView = (f: ParamField) => ({
+  title: f.title,
+  description: f.description ?? null,
+  pattern: f.pattern,
+  example: f.example ?? null,
+  required: !f.optional && f.default === undefined,
+});
+const fieldsView = (fields: Record<string, ParamField>) =>
+  Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, fieldView(field)]));
+
+export const providerView = (p: Provider): View<typeof api.ProviderView> => ({
+  id: p.id,
+  name: p.name,
+  category: p.category,
+  docs_url: p.docs_url ?? null,
+  confidence: p.confidence,
+  notes: p.notes,
+  auth_modes: p.auth.map((a) => a.mode),
+  default_scopes: p.auth[0]?.default_scopes ?? [],
+  params: fieldsView(p.params),
+  connection_params: fieldsView(p.connection_params),
+});
+
+export const auditView = (e: AuditEntry): View<typeof api.AuditView> => ({
+  id: e.id,
+  at: time(e.at),
+  action: e.action,
+  outcome: e.outcome,
+  actor: e.actor,
+  key_id: e.keyId,
+  integration: e.integration,
+  owner: e.owner,
+  connection_id: e.connectionId,
+  address: e.address,
+  request_id: e.requestId,
+  detail: e.detail,
+  count: e.count,
+});
