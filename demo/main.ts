@@ -1,0 +1,200 @@
+// The demo: a local OpenID Provider, the real broker on an embedded database, and the whole life of one connection.
+// `--once` ends after the steps; otherwise both stay up to be explored. Nothing leaves this machine.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { inspect, parseArgs, styleText } from 'node:util';
+import * as oidc from 'openid-client';
+import { type RunningBroker, startBroker } from './broker.ts';
+import { walkThrough } from './browser.ts';
+import { type LocalProvider, startProvider } from './provider.ts';
+
+const { values: flags } = parseArgs({ options: { once: { type: 'boolean', default: false } } });
+const OWNER = 'user_42';
+const INTEGRATION = 'acme';
+
+type Answer = Record<string, unknown>;
+
+/** Keys and values under which a secret is told; they are shortened wherever the demo prints them. */
+const SECRET = /^(access_token|refresh_token|client_secret|key|token|rejected_token|url)$/;
+
+/** A copy to be shown: secrets shortened. */
+function shown(value: unknown, key = ''): unknown {
+  if (Array.isArray(value)) return value.map((item) => shown(item));
+  if (value !== null && typeof value === 'object') {
+    return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, shown(item, name)]));
+  }
+  const secret = SECRET.test(key) && typeof value === 'string' && value.length > 24;
+  return secret ? `${value.slice(0, 20)}… (${value.length} characters)` : value;
+}
+
+function print(mark: string, value: unknown): void {
+  const text = inspect(shown(value), { depth: 6, compact: 5, breakLength: 100, colors: process.stdout.isTTY });
+  console.log(`  ${mark} ${text.replaceAll('\n', '\n    ')}`);
+}
+
+let steps = 0;
+function step(title: string, why: string): void {
+  steps++;
+  console.log(`\n${styleText('bold', `${steps}. ${title}`)}\n   ${styleText('dim', why)}`);
+}
+
+function expect(holds: boolean, what: string): void {
+  if (!holds) throw new Error(`the demo expected that ${what}`);
+  console.log(`  ${styleText('green', '✓')} ${what}`);
+}
+
+/** One request to the broker, printed with its answer. */
+async function ask(broker: RunningBroker, key: string, method: string, path: string, body?: Answer): Promise<Answer> {
+  console.log(`  ${styleText('cyan', `${method} ${path}`)}`);
+  if (body !== undefined) print('→', body);
+  const response = await fetch(new URL(path, broker.url), {
+    method,
+    headers: { authorization: `Bearer ${key}`, ...(body && { 'content-type': 'application/json' }) },
+    ...(body && { body: JSON.stringify(body) }),
+  });
+  const answer = { ...((await response.json()) as Answer), status_code: response.status };
+  const { status_code, ...rest } = answer;
+  print(`← ${status_code}`, rest);
+  return answer;
+}
+
+/** Some internal app of the company, where a user signs in: the source of an ID token to verify. */
+async function signIn(provider: LocalProvider): Promise<{ idToken: string; clientId: string }> {
+  const redirectUri = 'http://127.0.0.1:9/internal-app';
+  const { clientId, clientSecret } = await provider.addClient([redirectUri]);
+  const plainHttp = { execute: [oidc.allowInsecureRequests] };
+  const config = await oidc.discovery(new URL(provider.issuer), clientId, clientSecret, undefined, plainHttp);
+  const verifier = oidc.randomPKCECodeVerifier();
+  const state = oidc.randomState();
+  const url = oidc.buildAuthorizationUrl(config, {
+    redirect_uri: redirectUri,
+    scope: 'openid',
+    state,
+    code_challenge: await oidc.calculatePKCECodeChallenge(verifier),
+    code_challenge_method: 'S256',
+  });
+  const walked = await walkThrough(url, { login: 'alice', stopAt: redirectUri });
+  const tokens = await oidc.authorizationCodeGrant(config, walked.url, {
+    pkceCodeVerifier: verifier,
+    expectedState: state,
+  });
+  return { idToken: tokens.id_token ?? '', clientId };
+}
+
+/** Asks the provider itself whether a token is alive (RFC 7662). */
+async function isAlive({ issuer, clientId, clientSecret }: LocalProvider, token: string): Promise<boolean> {
+  const plainHttp = { execute: [oidc.allowInsecureRequests] };
+  const config = await oidc.discovery(new URL(issuer), clientId, clientSecret, undefined, plainHttp);
+  return (await oidc.tokenIntrospection(config, token)).active;
+}
+
+async function tour(broker: RunningBroker, provider: LocalProvider): Promise<{ serviceKey: string }> {
+  const admin = broker.adminKey;
+
+  step(
+    'An admin sets a provider up',
+    'Once for each third party: client id and secret. Everything else is discovered.',
+  );
+  const { issuer, clientId, clientSecret } = provider;
+  const setup = { provider: 'generic-oidc', client_id: clientId, client_secret: clientSecret, params: { issuer } };
+  const put = await ask(broker, admin, 'PUT', `/v1/integrations/${INTEGRATION}`, setup);
+  expect(put.status_code === 201 && !('client_secret' in put), 'it is set up, and the secret does not come back');
+
+  step('An admin admits an internal service', 'Its key opens what its grants say, and nothing else.');
+  const actions = ['token', 'connections:read', 'connections:write', 'jwt:verify'];
+  const grants = [{ actions, integrations: [INTEGRATION], owners: ['*'] }];
+  const caller = await ask(broker, admin, 'POST', '/v1/callers', { name: 'calendar-sync', grants });
+  const key = String(caller.key);
+  expect(caller.status_code === 201, 'the key is shown this once; the broker keeps a digest');
+
+  step('The service invites a user to connect', 'The link is for one browser and lives for ten minutes.');
+  const session = await ask(broker, key, 'POST', '/v1/connect-sessions', { integration: INTEGRATION, owner: OWNER });
+  expect(session.status === 'pending', 'there is a link to send the user to');
+
+  step('The user follows it in a browser', 'To the provider (PKCE, state, nonce), sign in, agree, and back again.');
+  const walked = await walkThrough(String(session.url), { login: 'alice' });
+  for (const url of walked.redirects) console.log(`  ↪ ${new URL(url).origin}${new URL(url).pathname}`);
+  const done = await ask(broker, key, 'GET', `/v1/connect-sessions/${session.id}`);
+  expect(done.status === 'completed', 'the account is connected');
+  const id = String(done.connection_id);
+
+  step('The service asks for a token', 'This is what services do all day. It never sees the refresh token.');
+  const served = await ask(broker, key, 'GET', `/v1/token?integration=${INTEGRATION}&owner=${OWNER}`);
+  expect(await isAlive(provider, String(served.access_token)), 'the provider says that the token is alive');
+
+  step('And asks again', 'From memory this time: no database, no provider.');
+  const again = await ask(broker, key, 'GET', `/v1/connections/${id}/token`);
+  expect(again.access_token === served.access_token, 'it is the same token');
+
+  step('An API rejected that token? Ask for another', 'Whoever names the rejected token first causes one refresh.');
+  const rejected = { rejected_token: String(served.access_token) };
+  const fresh = await ask(broker, key, 'POST', `/v1/connections/${id}/refresh`, rejected);
+  expect(
+    fresh.access_token !== served.access_token,
+    'a new token; the provider rotated the refresh token, which is kept',
+  );
+
+  step('Another service has a JWT verified', 'An ID token, here of a user who signed in to some internal app.');
+  const { idToken, clientId: audience } = await signIn(provider);
+  const verdict = await ask(broker, key, 'POST', '/v1/jwt/verify', { token: idToken, audience });
+  expect(verdict.active === true, 'signature, issuer, audience and times are right');
+
+  step(
+    'The connection is revoked',
+    'Here at once, and at the provider: the refresh token first, then the access token.',
+  );
+  const revoked = await ask(broker, key, 'DELETE', `/v1/connections/${id}`);
+  expect(revoked.upstream_revocation === 'done', 'the provider confirmed it');
+  expect(!(await isAlive(provider, String(fresh.access_token))), 'the provider says that the token is dead');
+
+  step('And refused from then on', 'Each refusal has a stable code and says what to do.');
+  const refused = await ask(broker, key, 'GET', `/v1/connections/${id}/token`);
+  expect(refused.code === 'connection_revoked', 'no token is served any more');
+  return { serviceKey: key };
+}
+
+async function stayUp(broker: RunningBroker, serviceKey: string): Promise<void> {
+  const headers = { authorization: `Bearer ${serviceKey}`, 'content-type': 'application/json' };
+  const printLink = async () => {
+    const body = JSON.stringify({ integration: INTEGRATION, owner: OWNER });
+    const response = await fetch(new URL('/v1/connect-sessions', broker.url), { method: 'POST', headers, body });
+    const { url } = (await response.json()) as { url: string };
+    console.log(`\n  Connect an account   ${styleText('underline', url)}`);
+  };
+  console.log(`\n${styleText('bold', 'Now you.')} Both stay up until you press Ctrl+C; any name signs in.`);
+  await printLink();
+  console.log(`  then ask for a token curl -H 'Authorization: Bearer ${serviceKey}' \\
+                         '${broker.url}/v1/token?integration=${INTEGRATION}&owner=${OWNER}'
+  The interface        ${broker.url}/openapi.json
+  Metrics              ${broker.url}/metrics
+  The admin's key      ${broker.adminKey}
+
+  A link works once, for ten minutes: press Enter for another.`);
+  const lines = createInterface({ input: process.stdin });
+  lines.on('line', () => void printLink());
+  await new Promise<void>((resolve) => {
+    process.once('SIGINT', resolve);
+    process.once('SIGTERM', resolve);
+    broker.process.once('exit', () => resolve());
+  });
+  lines.close();
+}
+
+const folder = await mkdtemp(join(tmpdir(), 'valetkey-demo-'));
+const broker = await startBroker({ VALETKEY_DATABASE_URL: `file:${join(folder, 'valetkey.db')}` });
+const provider = await startProvider({ redirectUris: [`${broker.url}/oauth2/callback/${INTEGRATION}`] });
+try {
+  console.log(`The broker listens at ${broker.url}, a local OpenID Provider at ${provider.issuer}.`);
+  const { serviceKey } = await tour(broker, provider);
+  console.log(`\n${styleText(['bold', 'green'], `All ${steps} steps passed.`)}`);
+  if (!flags.once) await stayUp(broker, serviceKey);
+} catch (error) {
+  console.error(`\n${styleText('red', String(error))}\n\nWhat the broker printed:\n${broker.output()}`);
+  process.exitCode = 1;
+} finally {
+  await broker.stop();
+  await provider.close();
+  await rm(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,195 @@
+// A local OpenID Provider for the demo and the tests: a certified implementation, set up like a strict one in the field
+// (PKCE, single-use codes, rotating refresh tokens with reuse detection, `iss` in responses, revocation).
+import { generateKeyPair, randomBytes, randomUUID } from 'node:crypto';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { promisify } from 'node:util';
+import { type ClientMetadata, type Configuration, errors, Provider } from 'oidc-provider';
+import { createMemory } from './provider-memory.ts';
+import { consentPage, errorPage } from './provider-pages.ts';
+
+export interface ProviderOptions {
+  redirectUris?: string[];
+  /** More clients, or other ones. */
+  clients?: ClientMetadata[];
+  /** 0, the default, picks a free one. Always on 127.0.0.1. */
+  port?: number;
+  /** Whether a refresh token is good for one use; using an old one again then revokes the grant. Default true. */
+  rotate?: boolean;
+  /** Seconds. */
+  accessTokenTtl?: number;
+  /** When given, access tokens are JWTs for this audience (an absolute URI); else they are opaque. */
+  audience?: string;
+  /** Laid over everything else. */
+  configuration?: Configuration;
+}
+
+export interface LocalProvider {
+  issuer: string;
+  clientId: string;
+  clientSecret: string;
+  provider: Provider;
+  /** Registers a client; for redirect URIs that are only known once the broker listens. */
+  addClient(redirectUris: string[]): Promise<{ clientId: string; clientSecret: string }>;
+  /** All owners withdraw their consent: every token dies. */
+  withdrawGrants(): void;
+  close(): Promise<void>;
+}
+
+const SCOPES = ['openid', 'offline_access', 'profile', 'email', 'calendar.read', 'calendar.write'];
+const isResourceScope = (scope: string) => scope.startsWith('calendar.');
+const DAY_S = 24 * 60 * 60;
+
+export async function startProvider(options: ProviderOptions = {}): Promise<LocalProvider> {
+  const memory = createMemory();
+  const server = createServer();
+  await new Promise<void>((listening, failed) => {
+    server.once('error', failed);
+    server.listen(options.port ?? 0, '127.0.0.1', listening);
+  });
+  const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 2048 });
+  const key = { ...privateKey.export({ format: 'jwk' }), alg: 'RS256', use: 'sig', kid: randomUUID() };
+  const first = newClient(options.redirectUris ?? []);
+  const clients = options.redirectUris ? [first, ...(options.clients ?? [])] : (options.clients ?? []);
+  const provider = new Provider(issuer, {
+    adapter: memory.open,
+    clients,
+    jwks: { keys: [key] },
+    cookies: { keys: [randomBytes(32).toString('base64url')] },
+    scopes: SCOPES,
+    claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
+    pkce: { required: () => true },
+    rotateRefreshToken: options.rotate ?? true,
+    // Whoever connects an account wants it to last, with or without `offline_access`.
+    issueRefreshToken: async (_, client) => client.grantTypeAllowed('refresh_token'),
+    expiresWithSession: () => false,
+    findAccount: (_, id) => ({
+      accountId: id,
+      claims: async () => ({ sub: id, name: id, email: `${encodeURIComponent(id)}@example.com`, email_verified: true }),
+    }),
+    interactions: { url: (_, { uid }) => `/interaction/${uid}` },
+    features: {
+      devInteractions: { enabled: false },
+      revocation: { enabled: true, allowedPolicy: async (_, client, token) => token.clientId === client.clientId },
+      introspection: { enabled: true, allowedPolicy: async (_, client, token) => token.clientId === client.clientId },
+      rpInitiatedLogout: { enabled: false },
+      ...(options.audience === undefined ? {} : { resourceIndicators: jwtAccessTokens(options.audience, options) }),
+    },
+    clientBasedCORS: () => false,
+    renderError: (ctx, out) => {
+      ctx.type = 'html';
+      ctx.body = String(errorPage(out.error, out.error_description ?? ''));
+    },
+    ttl: {
+      AccessToken: options.accessTokenTtl ?? 3600,
+      AuthorizationCode: 60,
+      IdToken: options.accessTokenTtl ?? 3600,
+      RefreshToken: 30 * DAY_S,
+      Interaction: 3600,
+      Session: DAY_S,
+      Grant: 30 * DAY_S,
+    },
+    ...options.configuration,
+  });
+
+  const answer = provider.callback();
+  server.on('request', (req, res) => {
+    if (!req.url?.startsWith('/interaction/')) return void answer(req, res);
+    interact(provider, options.audience, req, res).catch((error: unknown) => {
+      // A stale page, a second submission, a browser without the cookie.
+      const known = error instanceof errors.OIDCProviderError;
+      send(res, known ? 400 : 500, errorPage(known ? error.error : 'server_error', 'Please start again.'));
+    });
+  });
+
+  return {
+    issuer,
+    clientId: clients[0]?.client_id ?? '',
+    clientSecret: clients[0]?.client_secret ?? '',
+    provider,
+    addClient: async (redirectUris) => {
+      const client = newClient(redirectUris);
+      await memory.open('Client').upsert(client.client_id, client, 0);
+      return { clientId: client.client_id, clientSecret: client.client_secret };
+    },
+    withdrawGrants: memory.withdrawGrants,
+    close: () =>
+      new Promise((closed) => {
+        server.close(() => closed());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+/** A confidential web client (RFC 6749 2.1). */
+const newClient = (redirectUris: string[]) => ({
+  client_id: `valetkey-${randomBytes(4).toString('hex')}`,
+  client_secret: randomBytes(32).toString('base64url'),
+  client_name: 'Valetkey',
+  redirect_uris: redirectUris,
+  grant_types: ['authorization_code', 'refresh_token'],
+  response_types: ['code' as const],
+});
+
+/** RFC 8707 and 9068. */
+const jwtAccessTokens = (audience: string, { accessTokenTtl = 3600 }: ProviderOptions) => ({
+  enabled: true,
+  defaultResource: () => audience,
+  useGrantedResource: () => true,
+  getResourceServerInfo: () => ({
+    scope: SCOPES.filter(isResourceScope).join(' '),
+    audience,
+    accessTokenFormat: 'jwt' as const,
+    accessTokenTTL: accessTokenTtl,
+    jwt: { sign: { alg: 'RS256' as const } },
+  }),
+});
+
+async function interact(
+  provider: Provider,
+  audience: string | undefined,
+  req: IncomingMessage,
+  res: ServerResponse,
+): Promise<void> {
+  const { uid, params, session, prompt } = await provider.interactionDetails(req, res);
+  const clientId = String(params.client_id);
+  const scopes = String(params.scope ?? '')
+    .split(' ')
+    .filter(Boolean);
+  const client = await provider.Client.find(clientId);
+  // An account that is signed in is kept, unless the request asks for another sign-in.
+  const account = prompt.name === 'login' ? undefined : session?.accountId;
+  const show = (status: number) =>
+    send(
+      res,
+      status,
+      consentPage({ action: `/interaction/${uid}`, client: client?.clientName ?? clientId, scopes, account }),
+    );
+  if (req.method !== 'POST') return show(200);
+  const form = await readForm(req);
+  if (form.get('decision') === 'cancel') {
+    const refusal = { error: 'access_denied', error_description: 'The owner cancelled the request.' };
+    return provider.interactionFinished(req, res, refusal, { mergeWithLastSubmission: false });
+  }
+  const accountId = account ?? form.get('login')?.trim();
+  if (!accountId) return show(400);
+  const grant = new provider.Grant({ accountId, clientId });
+  grant.addOIDCScope(scopes.join(' '));
+  if (audience !== undefined) grant.addResourceScope(audience, scopes.filter(isResourceScope).join(' '));
+  const result = { login: { accountId }, consent: { grantId: await grant.save() } };
+  await provider.interactionFinished(req, res, result, { mergeWithLastSubmission: false });
+}
+
+async function readForm(req: IncomingMessage): Promise<URLSearchParams> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of req) chunks.push(chunk as Buffer);
+  return new URLSearchParams(Buffer.concat(chunks).toString());
+}
+
+function send(res: ServerResponse, status: number, page: unknown): void {
+  // No `form-action`: browsers would apply it to the redirect back to the client too.
+  const policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
+  const headers = { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' };
+  res.writeHead(status, { ...headers, 'content-security-policy': policy }).end(String(page));
+}

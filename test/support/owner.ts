@@ -1,0 +1,158 @@
+// An owner in front of a browser: one step of the flow at a time, so that a test can stand between any two of them.
+import { readFile } from 'node:fs/promises';
+import Database from 'better-sqlite3';
+import { expect } from 'vitest';
+import { type CookieJar, createCookieJar, walkThrough } from '../../demo/browser.ts';
+import type { LocalProvider } from '../../demo/provider.ts';
+import type { Answer, Json, TestBroker } from './broker.ts';
+
+export interface Page {
+  status: number;
+  headers: Headers;
+  text: string;
+  /** Where a redirect leads to. */
+  location: string | null;
+}
+
+/** One request, as a browser with these cookies makes it. Redirects are not followed; `form` is posted. */
+export async function visit(
+  url: string | URL,
+  jar: CookieJar = createCookieJar(),
+  options: { method?: string; form?: Record<string, string>; headers?: Record<string, string>; body?: string } = {},
+): Promise<Page> {
+  const { form, headers, method, body = form && new URLSearchParams(form) } = options;
+  const cookie = jar.header(new URL(url));
+  const response = await fetch(url, {
+    method: method ?? (body === undefined ? 'GET' : 'POST'),
+    redirect: 'manual',
+    headers: { ...(cookie === undefined ? {} : { cookie }), ...headers },
+    ...(body === undefined ? {} : { body }),
+  });
+  jar.keep(new URL(url), response);
+  const location = response.headers.get('location');
+  return { status: response.status, headers: response.headers, text: await response.text(), location };
+}
+
+export interface Invited {
+  id: string;
+  url: string;
+}
+
+/** A connect session at `acme` for an owner of its own, unless `wanted` says otherwise. */
+export async function invite(broker: TestBroker, wanted: Json = {}): Promise<Invited> {
+  const body = { integration: 'acme', owner: newOwner(), ...wanted };
+  const answer = await broker.ask('POST', '/v1/connect-sessions', body);
+  expect(answer.status, JSON.stringify(answer.body)).toBe(201);
+  return { id: String(answer.body.id), url: String(answer.body.url) };
+}
+
+let owners = 0;
+/** Nobody else's in this process. */
+export const newOwner = (): string => `owner-${++owners}`;
+
+/** From the invitation through the provider, up to the callback's URL, which is not requested. */
+export async function comeBack(
+  broker: TestBroker,
+  invitation: string,
+  jar: CookieJar,
+  walk: { login?: string; cancel?: boolean } = {},
+): Promise<URL> {
+  const stopAt = `${broker.url}/oauth2/callback/`;
+  const { url, response, text } = await walkThrough(invitation, { login: 'ada', ...walk, jar, stopAt });
+  expect(url.href, `${response?.status} ${text}`).toMatch(stopAt);
+  return url;
+}
+
+/** The whole flow, in a browser of its own unless one is given. The last page is returned. */
+export async function connect(
+  broker: TestBroker,
+  invitation: string,
+  options: { jar?: CookieJar; login?: string; cancel?: boolean } = {},
+): Promise<Page> {
+  const { jar = createCookieJar(), ...walk } = options;
+  return visit(await comeBack(broker, invitation, jar, walk), jar);
+}
+
+/** The same URL with its query changed; null removes a parameter. */
+export function changed(url: URL, change: Record<string, string | null>): URL {
+  const copy = new URL(url);
+  for (const [name, value] of Object.entries(change))
+    if (value === null) copy.searchParams.delete(name);
+    else copy.searchParams.set(name, value);
+  return copy;
+}
+
+export const sessionOf = async (broker: TestBroker, { id }: Invited): Promise<Json> =>
+  (await broker.ask('GET', `/v1/connect-sessions/${id}`)).body;
+
+/** The connection that the session made or renewed. */
+export async function connectionOf(broker: TestBroker, invited: Invited): Promise<Json> {
+  const session = await sessionOf(broker, invited);
+  expect(session).toMatchObject({ status: 'completed' });
+  return (await broker.ask('GET', `/v1/connections/${session.connection_id}`)).body;
+}
+
+export async function connectionsOf(broker: TestBroker, owner: string): Promise<Json[]> {
+  const { body } = await broker.ask('GET', `/v1/connections?owner=${encodeURIComponent(owner)}`);
+  return body.data as Json[];
+}
+
+export const integrate = (broker: TestBroker, id: string, setup: Json): Promise<Answer> =>
+  broker.ask('PUT', `/v1/integrations/${id}`, setup);
+
+/** Registers a client for the integration at the local provider, and sets it up; more members are laid over. */
+export async function integrateAt(
+  broker: TestBroker,
+  id: string,
+  at: LocalProvider,
+  more: Json = {},
+): Promise<{ clientId: string; clientSecret: string }> {
+  const client = await at.addClient([`${broker.url}/oauth2/callback/${id}`]);
+  const { status, body } = await integrate(broker, id, {
+    provider: 'generic-oidc',
+    client_id: client.clientId,
+    client_secret: client.clientSecret,
+    params: { issuer: at.issuer },
+    ...more,
+  });
+  expect(status, JSON.stringify(body)).toBeLessThan(300);
+  return client;
+}
+
+/** One statement on the broker's database, from outside. */
+export function inDatabase<Row>(broker: TestBroker, statement: string, ...values: unknown[]): Row[] {
+  const database = new Database(broker.database);
+  try {
+    const prepared = database.prepare<unknown[], Row>(statement);
+    if (prepared.reader) return prepared.all(...values);
+    expect(prepared.run(...values).changes).toBeGreaterThan(0);
+    return [];
+  } finally {
+    database.close();
+  }
+}
+
+/** Everything on the disk, the log that is not yet in the database included. */
+export async function onDisk(broker: TestBroker): Promise<string> {
+  const files = ['', '-wal'].map((end) => readFile(`${broker.database}${end}`, 'latin1').catch(() => ''));
+  return (await Promise.all(files)).join('');
+}
+
+/** What every page that refuses has in common. Nothing of the URL that could be a secret is repeated. */
+export function expectRefusal(page: Page, status: number, code: string, url: string | URL): void {
+  expect(page.status, page.text).toBe(status);
+  expect(page.text).toContain(`${code} (${status})`);
+  expect(page.location).toBeNull();
+  expect(page.headers.get('content-type')).toMatch(/^text\/html; charset=utf-8$/i);
+  expect(page.headers.get('content-security-policy')).toContain("default-src 'none'");
+  expect(page.headers.get('content-security-policy')).not.toContain('unsafe');
+  expect(page.headers.get('cache-control')).toBe('no-store');
+  expect(page.headers.get('referrer-policy')).toBe('no-referrer');
+  expect(page.headers.get('set-cookie')).toBeNull();
+  const { pathname, searchParams } = new URL(url);
+  const secrets = [
+    pathname.match(/^\/connect\/(.+)/)?.[1],
+    ...['state', 'code'].flatMap((n) => searchParams.getAll(n)),
+  ];
+  for (const secret of secrets) if (secret) expect(page.text).not.toContain(secret);
+}
