@@ -127,13 +127,18 @@ export const IntegrationView = z
 
 // Callers
 
+const pattern = (max: number) =>
+  z
+    .string()
+    .max(max)
+    .regex(/^(?:[^*]+\*?|\*)$/, 'an exact name, a prefix with * at its end, or * for all');
 export const CallerGrant = z
   .strictObject({
     actions: z
       .array(z.enum(['*', 'token', 'connections:read', 'connections:write', 'jwt:verify', 'proxy', 'admin']))
       .min(1),
-    integrations: z.array(z.string().min(1).max(64)).min(1),
-    owners: z.array(z.string().min(1).max(256)).min(1),
+    integrations: z.array(pattern(64)).min(1),
+    owners: z.array(pattern(256)).min(1),
   })
   .openapi('CallerGrant', { description: '`*` matches all, a trailing `*` is a prefix, everything else is exact' });
 
@@ -348,9 +353,19 @@ export const Readiness = z
 
 export const TrustedIssuer = z.strictObject({ issuer: Url, audiences: z.array(z.string().min(1)).default([]) });
 
+/** Which of these have stood there before: the second entry would replace the first. */
+const repeated = (names: readonly string[]): number[] =>
+  names.flatMap((name, i) => (names.indexOf(name) < i ? [i] : []));
+
 export const DeclaredFile = z.strictObject({
   $schema: z.string().optional(),
-  integrations: z.array(IntegrationPut.extend({ id: Slug })).default([]),
+  integrations: z
+    .array(IntegrationPut.extend({ id: Slug }))
+    .superRefine((all, context) => {
+      for (const i of repeated(all.map(({ id }) => id)))
+        context.addIssue({ code: 'custom', path: [i, 'id'], message: 'is the id of another integration too' });
+    })
+    .default([]),
   callers: z
     .array(
       CallerPost.extend({
@@ -362,6 +377,13 @@ export const DeclaredFile = z.strictObject({
         keys: z.array(z.string().min(32, 'at least 32 characters')).optional(),
       }),
     )
+    .superRefine((all, context) => {
+      for (const i of repeated(all.map(({ id, name }) => id ?? `named ${name}`)))
+        context.addIssue({ code: 'custom', path: [i], message: 'is another caller too: give it its own id or name' });
+      const keys = all.flatMap(({ key, keys }, i) => [key, ...(keys ?? [])].flatMap((k) => (k ? [{ k, i }] : [])));
+      for (const at of repeated(keys.map(({ k }) => k)))
+        context.addIssue({ code: 'custom', path: [keys[at]!.i], message: 'has a key that stands in the file twice' });
+    })
     .default([]),
   trusted_issuers: z.array(TrustedIssuer).default([]),
   return_origins: z.array(Origin).default([]),

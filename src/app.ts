@@ -1,9 +1,10 @@
 // The only place where the parts meet: from a configuration to a running broker.
-import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import { createJwtVerifier } from './adapters/jwt.ts';
 import { createKeyRing, generateKey, parseKeyRing, proveKeyRing, readOrCreateKeyFile } from './adapters/keyring.ts';
 import { createProviderClient } from './adapters/oauth.ts';
 import { checkUrl, createOutbound } from './adapters/outbound.ts';
+import { openRescue, type RescueFile } from './adapters/sqlite/rescue.ts';
 import { migrateSqlite, openSqlite } from './adapters/sqlite/store.ts';
 import { createTelemetry } from './adapters/telemetry.ts';
 import { createAccess } from './broker/access.ts';
@@ -12,10 +13,11 @@ import { createConnecting } from './broker/connect.ts';
 import { createConnections } from './broker/connections.ts';
 import { applyDeclared } from './broker/declare.ts';
 import { createDirectory } from './broker/directory.ts';
+import { createEngine, type Engine } from './broker/engine.ts';
 import { createIntegrations } from './broker/integrations.ts';
 import { createJournal } from './broker/journal.ts';
 import { startOutbox } from './broker/outbox.ts';
-import { createRefresher } from './broker/refresh.ts';
+import { type Rekeyed, rekey } from './broker/rekey.ts';
 import { createRevoker } from './broker/revoke.ts';
 import { createServing } from './broker/serving.ts';
 import { createSessions } from './broker/sessions.ts';
@@ -28,7 +30,7 @@ import type { Config } from './config.ts';
 import { type Listener, listen } from './http/listener.ts';
 import { setupOf } from './http/routes/integrations.ts';
 import { createHttp } from './http/server.ts';
-import type { Clock, Logger, Store } from './ports.ts';
+import type { Clock, Logger, State, Store } from './ports.ts';
 
 export { generateKey } from './adapters/keyring.ts';
 
@@ -55,27 +57,52 @@ export interface Running {
 /** How long open requests may go on after a stop was asked for. */
 const GRACE_MS = 10_000;
 
-/** What tells the time of day, and how soon owed work is looked for; a test sets both. */
-export interface Pace {
+/** What tells the time of day, and what the broker does of itself, how soon; a test sets them. */
+export interface Tuning {
   clock?: Clock;
   outboxEveryMs?: number;
+  /** False: nothing is refreshed ahead of its expiry. */
+  refreshAhead?: boolean;
 }
 
 const systemClock: Clock = { now: () => Date.now(), monotonic: () => performance.now() };
 
 /** Rejects with `SetupError`, `StoreError` or the error of the socket; then nothing is left open. */
-export async function start(config: Config, log: Logger, pace: Pace = {}): Promise<Running> {
+export async function start(config: Config, log: Logger, tuning: Tuning = {}): Promise<Running> {
   const vault = openKeyRing(config, log);
   const store = await openSqlite(config.databaseUrl);
+  const rescue = openRescue(config.databaseUrl);
   let listener: Listener | undefined;
   try {
     await proveKeys(store, vault);
     listener = await listen(config.host, config.port);
-    return await assemble({ config, log, store, vault, listener, pace });
+    return await assemble({ config, log, store, vault, listener, tuning, rescue });
   } catch (error) {
     await listener?.stop(0);
     await store.close();
+    rescue.close();
     throw error;
+  }
+}
+
+/**
+ * Seals every secret anew with the first key of the ring, while brokers go on serving. Rejects with `SetupError` or
+ * `StoreError`; what was done until then is good, and another run goes on from there.
+ */
+export async function rotateKeys(config: Config, log: Logger): Promise<Rekeyed> {
+  const ring = openKeyRing(config, log);
+  const store = await openSqlite(config.databaseUrl);
+  try {
+    const known = (await store.keyChecks()).map(({ kid }) => kid);
+    if (known.length === 0) throw new SetupError(['VALETKEY_DATABASE_URL: no broker has used this database yet']);
+    await proveKeys(store, ring);
+    if (!known.includes(ring.sealingKid)) {
+      log.warn({ kid: ring.sealingKid }, 'no broker has begun to seal with this key: those that lack it will fail');
+    }
+    const access = createAccess({ journal: createJournal({ store, log }), clock: systemClock });
+    return await rekey({ store, ring, access, log, pause });
+  } finally {
+    await store.close();
   }
 }
 
@@ -87,12 +114,13 @@ interface Foundation {
   store: Store;
   vault: KeyRing;
   listener: Listener;
-  pace: Pace;
+  tuning: Tuning;
+  rescue: RescueFile;
 }
 
-async function assemble({ config, log, store, vault, listener, pace }: Foundation): Promise<Running> {
+async function assemble({ config, log, store, vault, listener, tuning, rescue }: Foundation): Promise<Running> {
   const { catalogue, outboundAllow: allow } = config;
-  const { clock = systemClock } = pace;
+  const { clock = systemClock } = tuning;
   const { url } = listener;
   const publicUrl = config.publicUrl ?? url;
 
@@ -107,26 +135,32 @@ async function assemble({ config, log, store, vault, listener, pace }: Foundatio
   const trust = createTrust({ store, targets, configured: config.declared.trusted_issuers });
   const directory = createDirectory({ store, adminKey: config.adminKey });
   const callers = createCallers({ store, directory, access, clock });
+  const engine = createEngine({
+    store,
+    vault,
+    provider,
+    targets,
+    serving,
+    rescue,
+    access,
+    telemetry,
+    clock,
+    log,
+    limits: config.refreshLimits,
+    ahead: tuning.refreshAhead,
+  });
+  const { refresher } = engine;
   const integrations = createIntegrations({
     store,
     vault,
     catalogue,
     access,
     clock,
-    trust,
+    changed: (id) => {
+      trust.changed();
+      engine.forget(id);
+    },
     checkUrl: (target) => checkUrl(target, allow),
-  });
-  const refresher = createRefresher({
-    store,
-    vault,
-    provider,
-    targets,
-    serving,
-    access,
-    telemetry,
-    clock,
-    log,
-    holder: randomUUID(),
   });
   const revoker = createRevoker({ store, vault, provider, targets, serving, access, clock, log });
 
@@ -163,6 +197,7 @@ async function assemble({ config, log, store, vault, listener, pace }: Foundatio
     directory,
     journal,
     store,
+    state: () => stateOf(store, engine, clock),
     proveKeys: () => void vault.open(vault.seal('ready', PROBE), PROBE),
     telemetry,
     clock,
@@ -170,8 +205,9 @@ async function assemble({ config, log, store, vault, listener, pace }: Foundatio
     publicUrl,
     isStopping: () => stopping,
   });
+  await engine.start();
   listener.handle(app.fetch);
-  const outbox = startOutbox({ store, revoker, clock, log, lookEveryMs: pace.outboxEveryMs });
+  const outbox = startOutbox({ store, revoker, clock, log, lookEveryMs: tuning.outboxEveryMs });
 
   return {
     url,
@@ -180,12 +216,28 @@ async function assemble({ config, log, store, vault, listener, pace }: Foundatio
       stopping = true;
       await listener.stop(GRACE_MS);
       await outbox.stop();
-      await refresher.drain();
+      await engine.stop();
       await revoker.drain();
       await journal.flush();
       await outbound.close();
       await store.close();
+      rescue.close();
     },
+  };
+}
+
+/** For metrics; a store that cannot be read leaves its part out. */
+async function stateOf(store: Store, engine: Engine, clock: Clock): Promise<State> {
+  const now = clock.now();
+  const nothing = () => [];
+  const [connections, due] = await Promise.all([
+    store.countConnections().catch(nothing),
+    store.countDue(now).catch(nothing),
+  ]);
+  return {
+    connections,
+    due: due.map(({ integration, count, dueAt }) => ({ integration, count, oldestMs: now - dueAt })),
+    ...engine.state(),
   };
 }
 
@@ -211,9 +263,13 @@ function ringOf(text: string): KeyRing {
   throw new SetupError(parsed.issues.map((issue) => `VALETKEY_KEYS: ${issue}`));
 }
 
-/** A ring that does not open what is stored must not serve; a new key leaves its proof behind. */
+/**
+ * A ring that does not open what is stored must not serve; a key that is about to seal leaves its proof behind. One that
+ * only opens needs none: either it has one from when it sealed, or it protects nothing (any more).
+ */
 async function proveKeys(store: Store, vault: KeyRing): Promise<void> {
   const { issues, missing } = proveKeyRing(vault, await store.keyChecks());
   if (issues.length > 0) throw new SetupError(issues.map((issue) => `VALETKEY_KEYS: ${issue}`));
-  for (const check of missing) await store.addKeyCheck(check);
+  const sealing = missing.find(({ kid }) => kid === vault.sealingKid);
+  if (sealing) await store.addKeyCheck(sealing);
 }

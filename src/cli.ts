@@ -8,6 +8,7 @@ On this machine, configured by the environment (VALETKEY_…):
   serve                           run the broker
   migrate                         bring the database up to date, and stop
   keys generate [--kid ID]        print a new key for VALETKEY_KEYS
+  keys rotate                     seal every secret anew with the first key of VALETKEY_KEYS
 
 With a running broker, at VALETKEY_URL (default http://127.0.0.1:8080) with the key VALETKEY_KEY:
   callers create --name NAME --action A… [--integration I…] [--owner O…]
@@ -51,6 +52,11 @@ const commands: Record<string, (values: Values, rest: string[]) => Promise<void>
   async 'keys generate'({ kid }) {
     const { generateKey } = await import('./app.ts');
     console.log(generateKey(kid));
+  },
+
+  async 'keys rotate'({ json }) {
+    const { rotate } = await import('./main.ts');
+    await rotate({ json: json ?? false });
   },
 
   async 'callers create'({ name, action, integration, owner, json }) {
@@ -104,7 +110,8 @@ async function ask(method: string, path: string, body?: unknown): Promise<Record
   } catch {
     throw new CommandError(`no broker answers at ${url}; set VALETKEY_URL, or start one with: valetkey serve`);
   }
-  const answer = (await response.json()) as Record<string, unknown>;
+  const answer = (await response.json().catch(() => undefined)) as Record<string, unknown> | undefined;
+  if (!answer) throw new CommandError(`what answers at ${url} is no broker (status ${response.status})`);
   if (response.ok) return answer;
   const issues = (answer.issues as { path: string; message: string }[] | undefined) ?? [];
   const lines = [`${answer.title}: ${answer.detail}`, ...issues.map((i) => `  ${i.path}: ${i.message}`)];

@@ -19,6 +19,7 @@ export interface Config {
   declared: DeclaredFile;
   catalogue: ReadonlyMap<string, Provider>;
   outboundAllow: string[];
+  refreshLimits: { concurrency: number; perSecond: number };
   logLevel: string;
 }
 
@@ -33,6 +34,13 @@ const DEFAULTS = {
   VALETKEY_DATABASE_URL: 'file:./data/valetkey.db',
 };
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
+
+const wholeNumber = (most: number) =>
+  z
+    .string()
+    .regex(/^\d{1,6}$/, 'a whole number')
+    .transform(Number)
+    .pipe(z.int().min(1).max(most));
 
 const Environment = z.object({
   VALETKEY_HOST: z.string().min(1).default(DEFAULTS.VALETKEY_HOST),
@@ -56,6 +64,8 @@ const Environment = z.object({
     .transform((text, context) => taken(parseKeyRing(text), context).keys)
     .optional(),
   VALETKEY_ADMIN_KEY: z.string().min(32, 'at least 32 characters').optional(),
+  VALETKEY_REFRESH_CONCURRENCY: wholeNumber(1_000).prefault('32'),
+  VALETKEY_REFRESH_RATE: wholeNumber(100_000).prefault('200'),
   VALETKEY_CONFIG: z.string().optional(),
   VALETKEY_PROVIDERS_DIR: z.string().optional(),
   VALETKEY_OUTBOUND_ALLOW: z
@@ -105,6 +115,7 @@ export function parseConfig(env: Record<string, string | undefined>, readFile: (
       declared: file.declared,
       catalogue: catalogue.providers,
       outboundAllow: e.VALETKEY_OUTBOUND_ALLOW,
+      refreshLimits: { concurrency: e.VALETKEY_REFRESH_CONCURRENCY, perSecond: e.VALETKEY_REFRESH_RATE },
       logLevel: e.VALETKEY_LOG_LEVEL,
     },
   };

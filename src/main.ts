@@ -1,7 +1,8 @@
 // The process: environment in, one broker out, signals obeyed.
 import { readFileSync } from 'node:fs';
 import { createLogger } from './adapters/telemetry.ts';
-import { migrateStore, SetupError, start } from './app.ts';
+import { migrateStore, rotateKeys, SetupError, start } from './app.ts';
+import { rekeyedJson, rekeyedText } from './broker/rekeyed.ts';
 import { type Config, parseConfig } from './config.ts';
 import { type Logger, StoreError } from './ports.ts';
 
@@ -33,11 +34,21 @@ export async function migrate(): Promise<void> {
   });
 }
 
-async function configured(work: (config: Config, log: Logger) => Promise<void>): Promise<void> {
+/** Seals every secret anew with the first key. One line for people, or one JSON object; exit code 1 if some are left. */
+export async function rotate({ json }: { json: boolean }): Promise<void> {
+  await configured(async (config, log) => {
+    const done = await rotateKeys(config, log);
+    if (done.remaining.length > 0) process.exitCode = 1;
+    console.log(json ? JSON.stringify(rekeyedJson(done)) : rekeyedText(done));
+  }, 2);
+}
+
+/** `logTo` 2: stderr, for commands whose stdout is their answer. */
+async function configured(work: (config: Config, log: Logger) => Promise<void>, logTo: 1 | 2 = 1): Promise<void> {
   const parsed = parseConfig(process.env, (path) => readFileSync(path, 'utf8'));
   if (!parsed.ok) return refuse(parsed.issues);
   const { config, warnings } = parsed;
-  const log = createLogger(config.logLevel);
+  const log = createLogger(config.logLevel, logTo);
   for (const warning of warnings) log.warn({}, warning);
   try {
     await work(config, log);

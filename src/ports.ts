@@ -78,10 +78,10 @@ export interface ServedRow {
 export interface Claim {
   /** `att_…`, told in every log line of this refresh. */
   attempt: string;
-  /** Which process holds it. */
-  holder: string;
+  /** The generation that is to be replaced. */
+  generation: number;
   now: number;
-  /** When another process may take it over; later than the provider's deadline. */
+  /** When another process may take it over in any case; far later than the provider's deadline. */
   until: number;
 }
 
@@ -128,6 +128,26 @@ export interface PendingRevocation {
   attempts: number;
   nextAt: number;
   createdAt: number;
+}
+
+/** A secret where it stands: which column of which row. */
+export interface SealedPlace {
+  /** By its name in the database. */
+  table: 'integrations' | 'grants' | 'flows' | 'outbox_revocations';
+  /** Of the row; for grants, the connection's. */
+  id: string;
+  column: string;
+}
+
+export interface SealedText extends SealedPlace {
+  /** Which row it was sealed for: the one it stands in, but for tokens that wait in the outbox: their connection. */
+  sealedFor: string;
+  sealed: Sealed;
+}
+
+export interface Reseal extends SealedPlace {
+  from: Sealed;
+  to: Sealed;
 }
 
 /** The key ring's proof, one row a key id: text that only the right key opens. */
@@ -212,8 +232,9 @@ export interface Store {
   servedByOwner(integration: string, owner: string, label: string | undefined): Promise<ServedRow[]>;
 
   /**
-   * Takes the lease and records the intent in one durable commit, before a refresh token is spent. `busy`: another
-   * holder's lease has not run out; `gone`: not there, or not `active`.
+   * Takes the lease and records the intent in one durable commit, before a refresh token is spent. `busy`: the lease has
+   * not run out, and it is of another process that lives (a dead one's may be taken at once, and its own, which a process
+   * never claims twice at a time); `gone`: not there, not `active`, or of a newer generation.
    */
   claim(id: string, claim: Claim): Promise<Claimed | 'busy' | 'gone'>;
   /**
@@ -235,10 +256,19 @@ export interface Store {
     by: AuditEntry,
   ): Promise<'kept' | 'superseded' | 'gone'>;
   /**
-   * Active connections whose `nextRefreshAt` has come, oldest first; pushes it forward to `pushTo` as it takes them, so
-   * that two replicas never take the same.
+   * Which integrations have active connections whose `nextRefreshAt` has come, and since when, the oldest first. Costs a
+   * few index steps for each integration, whatever is stored.
    */
-  claimDue(now: number, pushTo: number, limit: number): Promise<Connection[]>;
+  dueIntegrations(now: number): Promise<{ integration: string; dueAt: number }[]>;
+  /** For metrics: the same, counted. Costs an index step for each that is due. */
+  countDue(now: number): Promise<{ integration: string; dueAt: number; count: number }[]>;
+  /**
+   * The ids of an integration's due connections, oldest first; pushes their `nextRefreshAt` forward to `pushTo` as it
+   * takes them, so that two replicas never take the same.
+   */
+  claimDue(integration: string, now: number, pushTo: number, limit: number): Promise<string[]>;
+  /** Connections with an unresolved intent that no living process holds, the oldest first. */
+  orphans(): Promise<string[]>;
 
   /**
    * The tombstone: `revoked`, its grant, lease and intent destroyed, and (when `upstream` is `pending`) the sealed tokens
@@ -266,11 +296,44 @@ export interface Store {
 
   keyChecks(): Promise<KeyCheck[]>;
   addKeyCheck(check: KeyCheck): Promise<void>;
+  /** Forgets the proof of a key that protects nothing any more. Without effect when there is none. */
+  removeKeyCheck(kid: string, by: AuditEntry): Promise<void>;
+  /** How many secrets each key protects, all as of one moment; null: the text names no key. Looks at every secret. */
+  keysInUse(): Promise<{ kid: string | null; secrets: number }[]>;
+  /**
+   * The next secrets that are not sealed by this key, ordered by table and row, those of the rows after the given one;
+   * of at most `limit` rows, and of each of these all.
+   */
+  sealedElsewhere(kid: string, after: SealedPlace | undefined, limit: number): Promise<SealedText[]>;
+  /**
+   * Replaces each text that still stands there, and nothing else of its row: it is the same secret as before. One that
+   * was sealed anew, moved or destroyed meanwhile is left. Says how many were replaced.
+   */
+  reseal(changes: Reseal[]): Promise<number>;
   /** Forgets flows and sessions that ended before this. */
   sweep(before: number): Promise<void>;
   /** Proves that the store can be written to. */
   ping(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** The answer of a refresh, sealed, on its way into the store. */
+export interface Rescued {
+  attempt: string;
+  connectionId: string;
+  integration: string;
+  owner: string;
+  params: Record<string, string>;
+  held: { fence: number; generation: number };
+  change: Rotation;
+  grant: SealedGrant;
+}
+
+/** Where answers wait that the store would not take. Fulfilled when durable; rejected when that failed too. */
+export interface Rescue {
+  add(answer: Rescued): Promise<void>;
+  remove(attempt: string): Promise<void>;
+  all(): Promise<Rescued[]>;
 }
 
 export class StoreError extends Error {
@@ -389,10 +452,21 @@ export interface JwtVerifier {
 /** What is counted. Labels are ids and codes, never secrets. */
 export interface Telemetry {
   request(route: string, method: string, status: number, seconds: number): void;
-  refresh(integration: string, outcome: string): void;
+  /** `lifeLeft`: seconds that the token still had; null when it does not expire. */
+  refresh(integration: string, outcome: string, lifeLeft: number | null): void;
   cache(outcome: 'hit' | 'miss'): void;
-  /** Prometheus text. */
-  render(connections: { integration: string; status: ConnectionStatus; count: number }[]): Promise<string>;
+  /** Prometheus text, with how things stand now. */
+  render(state: State): Promise<string>;
+}
+
+export interface State {
+  connections: { integration: string; status: ConnectionStatus; count: number }[];
+  /** Refreshes whose time has come; `oldestMs`: for how long the oldest has been due. */
+  due: { integration: string; count: number; oldestMs: number }[];
+  /** Refreshes that hold a turn. */
+  inFlight: number;
+  /** 0 closed, 0.5 probing, 1 open. */
+  circuits: { integration: string; state: 0 | 0.5 | 1 }[];
 }
 
 export interface Logger {

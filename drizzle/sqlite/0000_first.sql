@@ -83,7 +83,7 @@ CREATE TABLE `connections` (
 	`updated_at` integer NOT NULL
 );
 --> statement-breakpoint
-CREATE INDEX `connections_due` ON `connections` (`next_refresh_at`) WHERE status = 'active' and next_refresh_at is not null;--> statement-breakpoint
+CREATE INDEX `connections_due` ON `connections` (`integration`,`next_refresh_at`,`id`) WHERE status = 'active' and next_refresh_at is not null;--> statement-breakpoint
 CREATE UNIQUE INDEX `connections_live` ON `connections` (`integration`,`owner`,`label`) WHERE status <> 'revoked';--> statement-breakpoint
 CREATE INDEX `connections_of_owner_at` ON `connections` (`integration`,`owner`,`id`);--> statement-breakpoint
 CREATE INDEX `connections_of_owner` ON `connections` (`owner`,`id`);--> statement-breakpoint
@@ -142,6 +142,7 @@ CREATE TABLE `leases` (
 	FOREIGN KEY (`connection_id`) REFERENCES `connections`(`id`) ON UPDATE no action ON DELETE no action
 );
 --> statement-breakpoint
+CREATE INDEX `leases_unresolved` ON `leases` (`started_at`) WHERE attempt is not null;--> statement-breakpoint
 CREATE TABLE `outbox_revocations` (
 	`id` text PRIMARY KEY NOT NULL,
 	`connection_id` text NOT NULL,

@@ -1,6 +1,6 @@
 // Metrics (Prometheus) and logs (pino). Neither ever holds a secret: labels are ids and codes, and what a log line could
 // carry by accident is censored.
-import { pino } from 'pino';
+import { type LoggerOptions, pino } from 'pino';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Logger, Telemetry } from '../ports.ts';
 
@@ -27,6 +27,36 @@ export function createTelemetry(): Telemetry {
     labelNames: ['integration', 'outcome'],
     registers,
   });
+  const lifeLeft = new Histogram({
+    name: 'valetkey_refresh_life_left_seconds',
+    help: 'Seconds that a token still had when its refresh was done; below zero it was late',
+    labelNames: ['integration'],
+    buckets: [-300, -60, -1, 0, 1, 5, 30, 60, 120, 240, 300, 600, 3_600],
+    registers,
+  });
+  const due = new Gauge({
+    name: 'valetkey_refreshes_due',
+    help: 'Refreshes whose time has come, by integration',
+    labelNames: ['integration'],
+    registers,
+  });
+  const overdue = new Gauge({
+    name: 'valetkey_refresh_oldest_due_seconds',
+    help: 'For how long the oldest refresh has been due, by integration',
+    labelNames: ['integration'],
+    registers,
+  });
+  const inFlight = new Gauge({
+    name: 'valetkey_refreshes_in_flight',
+    help: 'Refreshes at providers just now',
+    registers,
+  });
+  const circuit = new Gauge({
+    name: 'valetkey_circuit_state',
+    help: 'Circuit of an integration: 0 closed, 0.5 probing, 1 open',
+    labelNames: ['integration'],
+    registers,
+  });
   const reads = new Counter({
     name: 'valetkey_token_cache_total',
     help: 'Token reads that the serving cache knew (hit) or not (miss)',
@@ -45,11 +75,20 @@ export function createTelemetry(): Telemetry {
       requests.inc({ route, method, status });
       durations.observe({ route }, seconds);
     },
-    refresh: (integration, outcome) => refreshes.inc({ integration, outcome }),
+    refresh(integration, outcome, left) {
+      refreshes.inc({ integration, outcome });
+      if (left !== null) lifeLeft.observe({ integration }, left);
+    },
     cache: (outcome) => reads.inc({ outcome }),
-    render(counts) {
-      connections.reset();
-      for (const { integration, status, count } of counts) connections.set({ integration, status }, count);
+    render(state) {
+      for (const gauge of [connections, due, overdue, circuit]) gauge.reset();
+      for (const { integration, status, count } of state.connections) connections.set({ integration, status }, count);
+      for (const { integration, count, oldestMs } of state.due) {
+        due.set({ integration }, count);
+        overdue.set({ integration }, oldestMs / 1_000);
+      }
+      for (const { integration, state: value } of state.circuits) circuit.set({ integration }, value);
+      inFlight.set(state.inFlight);
       return registry.metrics();
     },
   };
@@ -70,9 +109,9 @@ const CENSORED = [
   'token',
 ];
 
-/** One JSON object a line on stdout, at a pino level. */
-export function createLogger(level: string): Logger {
-  return pino({
+/** One JSON object a line, at a pino level; on stdout, or on stderr (2) where stdout is for an answer. */
+export function createLogger(level: string, to: 1 | 2 = 1): Logger {
+  const options: LoggerOptions = {
     level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
@@ -82,7 +121,8 @@ export function createLogger(level: string): Logger {
       censor: '[redacted]',
     },
     serializers: { err: errorOf },
-  });
+  };
+  return pino(options, pino.destination(to));
 }
 
 /** Type, message, code and stack of an error and its causes; none of the other members, where libraries put bodies. */

@@ -42,8 +42,9 @@ export function createCallers({ store, directory, access, clock }: Parts) {
       return { caller, key, secret };
     },
 
-    list(call: Call): readonly { caller: Caller; keys: CallerKey[] }[] | Refusal {
-      return denied(call) ?? directory.all();
+    /** From the store: the directory does not follow when keys were last used. */
+    async list(call: Call): Promise<{ caller: Caller; keys: CallerKey[] }[] | Refusal> {
+      return denied(call) ?? store.callers();
     },
 
     async addKey(

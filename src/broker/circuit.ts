@@ -5,6 +5,8 @@ import type { Clock, Logger, ProviderFault } from '../ports.ts';
 
 /** So many failures in a row, of any connections, open the circuit. */
 const OPEN_AFTER = 5;
+/** Milliseconds that a `Retry-After` keeps it open at the most: it may be about one owner only. */
+const MOST_ASKED_MS = 60_000;
 /** What the whole client is guilty of (RFC 6749 5.2): it opens the circuit at once. */
 const CLIENT_FAULTS = new Set(['invalid_client', 'unauthorized_client']);
 
@@ -12,18 +14,21 @@ interface State {
   /** The integration's version that it was seen with: a mended integration starts afresh. */
   version: number;
   failures: number;
-  /** How often it has opened since it was last closed. */
-  openings: number;
-  /** Monotonic ms; undefined: closed. */
-  openUntil: number | undefined;
-  probing: boolean;
-  fault: ProviderFault | undefined;
+  /** Undefined: closed. */
+  open: { until: number; times: number; fault: ProviderFault; probing: boolean } | undefined;
 }
 
 export interface Open {
   /** Milliseconds until the next probe may go. */
   retryIn: number;
   fault: ProviderFault;
+}
+
+/** Leave to send one request; to be given back with what came of it. */
+export interface Leave {
+  integration: string;
+  version: number;
+  probe: boolean;
 }
 
 export type Circuits = ReturnType<typeof createCircuits>;
@@ -39,58 +44,77 @@ export function createCircuits({ clock, log, random }: Parts) {
 
   function stateOf(integration: string, version: number): State {
     const known = states.get(integration);
-    if (known && known.version >= version) return known;
-    const fresh: State = { version, failures: 0, openings: 0, openUntil: undefined, probing: false, fault: undefined };
+    if (known?.version === version) return known;
+    const fresh: State = { version, failures: 0, open: undefined };
     states.set(integration, fresh);
     return fresh;
   }
 
   function open(integration: string, state: State, fault: ProviderFault): void {
-    const asked = (fault.retryAfter ?? 0) * 1_000;
-    const first = state.openUntil === undefined;
-    state.openUntil = clock.monotonic() + Math.max(asked, breakerPause(++state.openings, random()));
-    state.fault = fault;
-    // One alert for all of its connections, not one for each.
-    if (first) log.error({ integration, kind: fault.kind, code: fault.code, detail: fault.detail }, 'circuit: open');
+    const times = (state.open?.times ?? 0) + 1;
+    const asked = Math.min((fault.retryAfter ?? 0) * 1_000, MOST_ASKED_MS);
+    const until = clock.monotonic() + Math.max(asked, breakerPause(times, random()));
+    // One alert for all of its connections, not one for each, nor for each probe.
+    if (!state.open)
+      log.error({ integration, kind: fault.kind, code: fault.code, detail: fault.detail }, 'circuit: open');
+    state.open = { until, times, fault, probing: false };
+  }
+
+  /** Whether it is worth standing in line; undefined when it is. */
+  function blocked(integration: string, version: number): Open | undefined {
+    const { open } = stateOf(integration, version);
+    if (!open) return undefined;
+    const left = open.until - clock.monotonic();
+    return left > 0 || open.probing ? { retryIn: Math.max(left, 1_000), fault: open.fault } : undefined;
   }
 
   return {
-    /** Undefined: go ahead (and `report` what came of it). While it is open, one at a time goes ahead as the probe. */
-    admit(integration: string, version: number): Open | undefined {
-      const state = stateOf(integration, version);
-      if (state.openUntil === undefined || !state.fault) return undefined;
-      const retryIn = state.openUntil - clock.monotonic();
-      if (retryIn > 0 || state.probing) return { retryIn: Math.max(retryIn, 1_000), fault: state.fault };
-      state.probing = true;
-      return undefined;
+    blocked,
+
+    /** While it is open, whoever comes first after its pause is the probe. */
+    admit(integration: string, version: number): Leave | Open {
+      const refusal = blocked(integration, version);
+      if (refusal) return refusal;
+      const { open } = stateOf(integration, version);
+      if (open) open.probing = true;
+      return { integration, version, probe: open !== undefined };
     },
 
     /** `fault` undefined: the provider answered as it should. A dead grant is such an answer too. */
-    report(integration: string, version: number, fault: ProviderFault | undefined): void {
+    report({ integration, version, probe }: Leave, fault: ProviderFault | undefined): void {
       const state = stateOf(integration, version);
-      state.probing = false;
       if (fault?.kind !== 'transient' && fault?.kind !== 'misconfigured') {
-        if (state.openUntil !== undefined) log.info({ integration }, 'circuit: closed');
-        Object.assign(state, { failures: 0, openings: 0, openUntil: undefined, fault: undefined });
+        if (state.open) log.info({ integration }, 'circuit: closed');
+        state.failures = 0;
+        state.open = undefined;
         return;
       }
       state.failures++;
-      const wasOpen = state.openUntil !== undefined;
+      // What was sent before it opened tells nothing new.
+      if (state.open && !probe) return;
       const throttled = fault.retryAfter !== undefined;
-      if (wasOpen || throttled || CLIENT_FAULTS.has(fault.code) || state.failures >= OPEN_AFTER)
+      if (probe || throttled || CLIENT_FAULTS.has(fault.code) || state.failures >= OPEN_AFTER)
         open(integration, state, fault);
     },
 
-    /** A probe that was not sent after all (the connection was gone, its lease taken). */
-    abstain(integration: string, version: number): void {
-      stateOf(integration, version).probing = false;
+    /** The request was not sent after all. */
+    giveBack({ integration, version, probe }: Leave): void {
+      const { open } = stateOf(integration, version);
+      if (probe && open) open.probing = false;
     },
 
-    /** For metrics: 0 closed, 1 open, 0.5 while a probe is under way. */
+    /** How many it is worth sending just now: none, one probe, or as many as one likes. */
+    room(integration: string): number {
+      const open = states.get(integration)?.open;
+      if (!open) return Number.POSITIVE_INFINITY;
+      return open.probing || open.until > clock.monotonic() ? 0 : 1;
+    },
+
+    /** The integration was changed: whatever was wrong with it may be mended. */
+    forget: (integration: string): void => void states.delete(integration),
+
+    /** For metrics: 0 closed, 0.5 while a probe is under way, 1 open. */
     states: (): { integration: string; state: 0 | 0.5 | 1 }[] =>
-      [...states].map(([integration, s]) => ({
-        integration,
-        state: s.openUntil === undefined ? 0 : s.probing ? 0.5 : 1,
-      })),
+      [...states].map(([integration, { open }]) => ({ integration, state: open ? (open.probing ? 0.5 : 1) : 0 })),
   };
 }

@@ -1,6 +1,7 @@
 // The declarative file: integrations and callers as the deployment wants them, applied at start.
 import { createHash } from 'node:crypto';
-import type { CallerGrant } from '../domain/caller.ts';
+import { isDeepStrictEqual } from 'node:util';
+import type { Caller, CallerGrant, CallerKey } from '../domain/caller.ts';
 import { Refusal } from '../domain/errors.ts';
 import type { Clock, Store } from '../ports.ts';
 import type { Access } from './access.ts';
@@ -27,25 +28,40 @@ export async function applyDeclared(
   const issues: string[] = [];
   for (const { id, setup } of declared.integrations) {
     const by = access.recordOwn('integration.declared', { integration: id, detail: setup.provider });
-    const saved = await integrations.save(id, setup, by);
+    const saved = await integrations.save(id, setup, by, 'left');
     if (!(saved instanceof Refusal)) continue;
     const { fault } = saved;
     const told = fault.code === 'invalid_request' ? (fault.issues ?? [{ path: '', message: fault.detail }]) : [];
     issues.push(...told.map(({ path, message }) => `VALETKEY_CONFIG: integration ${id}: ${path}: ${message}`));
     if (told.length === 0) issues.push(`VALETKEY_CONFIG: integration ${id}: ${fault.code}`);
   }
+  const stored = await store.callers();
   for (const { id, name, grants, keys } of declared.callers) {
     const now = clock.now();
     const caller = { id: id ?? idFor(name), name, grants, createdAt: now };
-    const by = access.recordOwn('caller.declared', { detail: caller.id });
-    await store.putCaller(
-      caller,
-      keys.map((key) => keyOf(key, caller.id, now, null)),
-      by,
-    );
+    const wanted = keys.map((key) => keyOf(key, caller.id, now, null));
+    const digests = new Set(wanted.map((key) => key.digest));
+    const other = stored.find((s) => s.caller.id !== caller.id && s.keys.some((key) => digests.has(key.digest)));
+    if (other) {
+      // After a change of name, the same key stands for the caller of the old one.
+      const who = `${other.caller.id} ("${other.caller.name}")`;
+      issues.push(
+        `VALETKEY_CONFIG: caller ${name}: a key of it is that of ${who}: give it that id, or delete that one`,
+      );
+      continue;
+    }
+    const same = stored.find((s) => s.caller.id === caller.id);
+    if (same && isDeepStrictEqual(shapeOf(same.caller, same.keys), shapeOf(caller, wanted))) continue;
+    await store.putCaller(caller, wanted, access.recordOwn('caller.declared', { detail: caller.id }));
   }
   return issues;
 }
+
+const shapeOf = ({ name, grants }: Caller, keys: CallerKey[]) => ({
+  name,
+  grants,
+  keys: keys.map(({ digest, expiresAt }) => [digest, expiresAt]).sort(),
+});
 
 /** The same name is the same caller at every start. */
 const idFor = (name: string): string => `clr_${createHash('sha256').update(name).digest('hex').slice(0, 26)}`;

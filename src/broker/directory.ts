@@ -1,5 +1,5 @@
 // Callers by the digest of their keys, in memory: authenticating a request asks nobody.
-import type { Caller, CallerKey, Principal } from '../domain/caller.ts';
+import type { Principal } from '../domain/caller.ts';
 import type { Store } from '../ports.ts';
 import { digest } from './secrets.ts';
 
@@ -13,7 +13,6 @@ export type Directory = ReturnType<typeof createDirectory>;
 
 export function createDirectory({ store, adminKey }: { store: Pick<Store, 'callers'>; adminKey: string | undefined }) {
   let byDigest = new Map<string, { principal: Principal; expiresAt: number | null }>();
-  let callers: readonly { caller: Caller; keys: CallerKey[] }[] = [];
 
   return {
     /** Undefined: no such key, or not any more. `now` in milliseconds. */
@@ -21,10 +20,9 @@ export function createDirectory({ store, adminKey }: { store: Pick<Store, 'calle
       const found = byDigest.get(digest(key));
       return found && (found.expiresAt === null || found.expiresAt > now) ? found.principal : undefined;
     },
-    all: (): readonly { caller: Caller; keys: CallerKey[] }[] => callers,
     /** After each change, before it is answered: a deleted key stops at once. */
     async reload(): Promise<void> {
-      callers = await store.callers();
+      const callers = await store.callers();
       const next = new Map<string, { principal: Principal; expiresAt: number | null }>();
       if (adminKey !== undefined) next.set(digest(adminKey), { principal: ADMIN, expiresAt: null });
       for (const { caller, keys } of callers) {

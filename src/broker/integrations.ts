@@ -1,7 +1,8 @@
 // Integrations, as admins manage them.
-
+import { isDeepStrictEqual } from 'node:util';
 import type { AuditEntry } from '../domain/audit.ts';
 import { type Action, matches } from '../domain/caller.ts';
+import type { Sealed } from '../domain/connection.ts';
 import { type InputIssue, type Refusal, refuse } from '../domain/errors.ts';
 import type { Integration, Overrides } from '../domain/integration.ts';
 import type { Provider } from '../domain/provider.ts';
@@ -9,7 +10,6 @@ import { authMode, integrationFields, paramIssues, resolveTarget } from '../doma
 import type { Clock, Page, PageRequest, Store, Vault } from '../ports.ts';
 import type { Access, Call } from './access.ts';
 import { clientSecretContext } from './targets.ts';
-import type { Trust } from './trust.ts';
 
 export interface Setup {
   provider: string;
@@ -28,24 +28,31 @@ interface Parts {
   catalogue: ReadonlyMap<string, Provider>;
   access: Access;
   clock: Clock;
-  trust: Pick<Trust, 'changed'>;
+  /** Told of every change: what was derived from the integration is stale. */
+  changed: (id: string) => void;
   /** What is wrong with a URL that requests would go to; undefined when nothing is. */
   checkUrl: (url: string) => string | undefined;
 }
 
 export type Integrations = ReturnType<typeof createIntegrations>;
 
-export function createIntegrations({ store, vault, catalogue, access, clock, trust, checkUrl }: Parts) {
+export function createIntegrations({ store, vault, catalogue, access, clock, changed, checkUrl }: Parts) {
   /** What is wrong with a set-up, all at once. */
   function issuesOf(id: string, provider: Provider, setup: Setup): InputIssue[] {
     const params = setup.params ?? {};
     const issues = paramIssues(integrationFields(provider), params);
     if (issues.length > 0) return issues;
-    const overrides = Object.entries(setup.overrides ?? {}).map(([name, url]) => [`overrides.${name}`, url] as const);
     const settings = { id, version: 0, clientId: setup.clientId, params, overrides: setup.overrides ?? {} };
     // Connections bring parameters of their own: only what is complete without them can be checked now.
     const target = resolveTarget(provider, settings, null, {});
-    const urls = [...overrides, ['params.issuer', target.issuer] as const, ...Object.entries(target.endpoints)];
+    // What was given is named as it was given; then what the catalogue made of it.
+    const urls = [
+      ...Object.entries(setup.overrides ?? {}).map(([name, url]) => [`overrides.${name}`, url] as const),
+      ...Object.entries(params).flatMap(([name, text]) =>
+        /^https?:/.test(text) ? [[`params.${name}`, text] as const] : [],
+      ),
+      ...Object.entries({ ...target.endpoints, issuer: target.issuer }),
+    ];
     const told = new Set<string>();
     return urls.flatMap(([path, url]) => {
       const fault = url ? checkUrl(url) : undefined;
@@ -55,11 +62,22 @@ export function createIntegrations({ store, vault, catalogue, access, clock, tru
     });
   }
 
-  /** `by` is told the store's way, so that the declarative file can do the same. */
+  /** Sealed anew only when it is another one than is stored. */
+  function sealedSecret(id: string, secret: string | null | undefined, stored: Sealed | null): Sealed | null {
+    if (secret === undefined || secret === null) return secret === null ? null : stored;
+    const context = clientSecretContext(id);
+    return stored !== null && vault.open(stored, context) === secret ? stored : vault.seal(secret, context);
+  }
+
+  /**
+   * `by` is told the store's way, so that the declarative file can do the same; being applied at every start, it leaves
+   * alone what it does not change.
+   */
   async function save(
     id: string,
     setup: Setup,
     by: AuditEntry,
+    unchanged: 'written' | 'left' = 'written',
   ): Promise<{ integration: Integration; made: boolean } | Refusal> {
     const provider = catalogue.get(setup.provider);
     if (!provider) {
@@ -76,28 +94,22 @@ export function createIntegrations({ store, vault, catalogue, access, clock, tru
     }
     const now = clock.now();
     const before = await store.integration(id);
-    const secret = setup.clientSecret;
-    const outcome = await store.putIntegration(
-      {
-        id,
-        provider: setup.provider,
-        clientId: setup.clientId,
-        clientSecret:
-          typeof secret === 'string'
-            ? vault.seal(secret, clientSecretContext(id))
-            : secret === null
-              ? null
-              : (before?.clientSecret ?? null),
-        scopes: setup.scopes ?? authMode(provider, setup.params ?? {})?.default_scopes ?? [],
-        params: setup.params ?? {},
-        overrides: setup.overrides ?? {},
-        returnOrigins: setup.returnOrigins ?? [],
-        createdAt: now,
-        updatedAt: now,
-      },
-      by,
-    );
-    trust.changed();
+    const settings = {
+      id,
+      provider: setup.provider,
+      clientId: setup.clientId,
+      clientSecret: sealedSecret(id, setup.clientSecret, before?.clientSecret ?? null),
+      scopes: setup.scopes ?? authMode(provider, setup.params ?? {})?.default_scopes ?? [],
+      params: setup.params ?? {},
+      overrides: setup.overrides ?? {},
+      returnOrigins: setup.returnOrigins ?? [],
+    };
+    if (before && unchanged === 'left') {
+      const { version: _v, createdAt: _c, updatedAt: _u, ...stored } = before;
+      if (isDeepStrictEqual(settings, stored)) return { integration: before, made: false };
+    }
+    const outcome = await store.putIntegration({ ...settings, createdAt: now, updatedAt: now }, by);
+    changed(id);
     const integration = await store.integration(id);
     if (!integration) return refuse({ code: 'not_found', what: 'integration', id });
     return { integration, made: outcome === 'created' };
@@ -141,7 +153,7 @@ export function createIntegrations({ store, vault, catalogue, access, clock, tru
       );
       if (deleted === 'absent') return refuse({ code: 'not_found', what: 'integration', id });
       if (deleted === 'deleted') {
-        trust.changed();
+        changed(id);
         return undefined;
       }
       const { connections, pendingRevocations } = deleted;

@@ -14,6 +14,12 @@ export interface PaceLimits {
 interface Turn {
   key: string;
   begin: () => void;
+  dismiss: () => void;
+}
+
+/** The broker stops: the work was not begun. */
+export class Dismissed extends Error {
+  override name = 'Dismissed';
 }
 
 interface Lane {
@@ -30,6 +36,7 @@ export type Pace = ReturnType<typeof createPace>;
 
 export function createPace(clock: Pick<Clock, 'monotonic'>, { concurrency, perSecond }: PaceLimits) {
   const lanes = new Map<string, Lane>();
+  let dismissed = false;
 
   function laneOf(integration: string): Lane {
     let lane = lanes.get(integration);
@@ -83,7 +90,8 @@ export function createPace(clock: Pick<Clock, 'monotonic'>, { concurrency, perSe
               lane.running--;
               advance(lane);
             });
-        lane[urgency].push({ key, begin });
+        if (dismissed) return reject(new Dismissed('the broker stops'));
+        lane[urgency].push({ key, begin, dismiss: () => reject(new Dismissed('the broker stops')) });
         advance(lane);
       });
     },
@@ -101,6 +109,15 @@ export function createPace(clock: Pick<Clock, 'monotonic'>, { concurrency, perSe
       return lane
         ? Math.max(0, 2 * concurrency - lane.running - lane.read.length - lane.background.length)
         : 2 * concurrency;
+    },
+
+    /** Nothing more begins; what has begun goes on. */
+    dismiss(): void {
+      dismissed = true;
+      for (const lane of lanes.values()) {
+        clearTimeout(lane.timer);
+        for (const turn of [...lane.read.splice(0), ...lane.background.splice(0)]) turn.dismiss();
+      }
     },
 
     inFlight: (): number => [...lanes.values()].reduce((sum, lane) => sum + lane.running, 0),

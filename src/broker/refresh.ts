@@ -1,134 +1,168 @@
-// Refreshing one connection: lease and intent first, then spend, then keep, then show.
+// Refreshing one connection: wait for a turn, take the lease and write the intent, then spend, then keep, then show.
 //
 // A refresh belongs to nobody's request: callers wait for it, and one that hangs up stops waiting, nothing else.
-import { setTimeout as pause } from 'node:timers/promises';
-import { type Connection, type RefreshError, refreshDueAt } from '../domain/connection.ts';
+import { type Connection, lifetime, type RefreshError, refreshDueAt } from '../domain/connection.ts';
 import { type ReauthReason, Refusal, refuse } from '../domain/errors.ts';
 import { backoff, LEASE_MS, urgentBackoff } from '../domain/resilience.ts';
-import {
-  type Claimed,
-  type Clock,
-  type Logger,
-  type ProviderClient,
-  type ProviderFault,
-  type Rotation,
-  type Store,
-  StoreError,
-  type Telemetry,
-  type TokenAnswer,
-  type Vault,
+import type {
+  Claimed,
+  Clock,
+  Logger,
+  ProviderClient,
+  ProviderFault,
+  Rescued,
+  Rotation,
+  Store,
+  Telemetry,
+  TokenAnswer,
+  Vault,
 } from '../ports.ts';
 import type { Access } from './access.ts';
+import type { Circuits, Leave, Open } from './circuit.ts';
 import { openAccessToken, openRefreshToken, sealGrant } from './grants.ts';
+import type { Keeper } from './keep.ts';
+import type { Pace, Urgency } from './pace.ts';
 import { newId } from './secrets.ts';
-import type { Served, Serving } from './serving.ts';
-import type { Targets } from './targets.ts';
+import { type Served, type Serving, serve } from './serving.ts';
+import type { Found, Targets } from './targets.ts';
+import { createWinners, refusalOf, refuseToRefresh } from './winner.ts';
 
-/** How often a loser of the lease looks for the winner's generation. */
-const LOOK_EVERY_MS = 100;
-/** Waits between tries to keep an answer whose commit failed. */
-const KEEP_AGAIN_AFTER_MS = [50, 100, 250, 500, 1_000, 2_000, 4_000, 8_000];
+/** How long a reader waits for a refresh; after that it is told to come back, and the refresh goes on. */
+const READER_WAITS_MS = 15_000;
 
-interface Parts {
+export interface RefresherParts {
   store: Store;
   vault: Vault;
   provider: Pick<ProviderClient, 'refresh'>;
   targets: Targets;
   serving: Serving;
+  keeper: Keeper;
+  pace: Pace;
+  circuits: Circuits;
   access: Pick<Access, 'recordOwn'>;
   telemetry: Pick<Telemetry, 'refresh'>;
   clock: Clock;
   log: Logger;
-  /** Names this process in leases. */
-  holder: string;
-  random?: () => number;
+  random: () => number;
+}
+
+interface Wish {
+  /** Only if no newer generation than this is there. */
+  seen?: number;
+  /** Only if it is due until then. */
+  dueBy?: number | undefined;
 }
 
 export type Refresher = ReturnType<typeof createRefresher>;
 
-export function createRefresher(parts: Parts) {
-  const { store, vault, provider, targets, serving, access, telemetry, clock, log, holder } = parts;
-  const random = parts.random ?? Math.random;
-  const inFlight = new Map<string, Promise<Served | Refusal>>();
+export function createRefresher(parts: RefresherParts) {
+  const { store, vault, provider, targets, serving, keeper, pace, circuits, access, telemetry, clock, log } = parts;
+  const winners = createWinners({ store, vault, serving, clock });
+  const inFlight = new Map<string, { outcome: Promise<Served | Refusal>; integration?: string }>();
 
-  /** What a connection that cannot be refreshed now answers; undefined when nothing speaks against trying. */
-  function refusalOf(c: Connection): Refusal | undefined {
-    if (c.status === 'revoked') return refuse({ code: 'connection_revoked', connection_id: c.id });
-    if (c.status === 'needs_reauth') {
-      return refuse({ code: 'reauthorization_required', connection_id: c.id, reason: c.reason ?? 'grant_revoked' });
-    }
-    return undefined;
-  }
-
-  function refusalFor(c: Connection, error: RefreshError, misconfigured: boolean): Refusal {
-    if (misconfigured) {
-      return refuse({ code: 'integration_misconfigured', integration: c.integration, detail: error.detail });
-    }
-    const wait = Math.max(1, Math.ceil(((error.retryAt ?? 0) - clock.now()) / 1_000));
-    return refuse({ code: 'provider_unavailable', integration: c.integration, detail: error.detail, retryAfter: wait });
-  }
-
-  async function attempt(id: string): Promise<Served | Refusal> {
+  async function attempt(id: string, urgency: Urgency, { seen, dueBy }: Wish): Promise<Served | Refusal> {
+    const waiting = keeper.waitingFor(id);
+    if (waiting) return rescued(waiting);
     const before = await store.connection(id);
     if (!before) return refuse({ code: 'not_found', what: 'connection', id });
-    const refused = refusalOf(before);
-    if (refused) return refused;
+    if (seen !== undefined && before.generation > seen) return winners.now({ ...before, generation: seen });
+    // A reader was quicker.
+    if (dueBy !== undefined && (before.nextRefreshAt ?? Number.POSITIVE_INFINITY) > dueBy) return winners.now(before);
     const found = await targets.find(before.integration);
-    if (found instanceof Refusal) return found;
+    if (found instanceof Refusal) return refusalOf(before) ?? found;
+    const refused = refusalOf(before) ?? tooEarly(before, found);
+    if (refused) return refused;
 
-    // A provider that failed a moment ago is left alone, unless the integration was mended since.
-    const last = before.lastRefreshError;
-    if (last?.retryAt && clock.now() < last.retryAt && found.integration.updatedAt <= last.at) {
-      return refusalFor(before, last, last.code.startsWith('misconfigured'));
+    const current = inFlight.get(id);
+    if (current) current.integration = before.integration;
+    const outcome = await pace.run(before.integration, id, urgency, () => takeTurn(before, found));
+    if (outcome !== 'busy') return outcome;
+    const theirs = await winners.wait(before);
+    if (theirs) return theirs;
+    const after = (await store.connection(id)) ?? before;
+    return tooEarly(after, found) ?? winners.now(after);
+  }
+
+  /** What failed a moment ago is left alone, unless the integration was mended since. */
+  function tooEarly(c: Connection, { integration }: Found): Refusal | undefined {
+    const last = c.lastRefreshError;
+    if (last?.code === 'not_refreshable' && !hasExpired(c, clock.now())) return refuseToRefresh(c.id, last.code);
+    const wait = last?.retryAt && integration.updatedAt <= last.at ? last.retryAt - clock.now() : 0;
+    // A clock that was set back does not lengthen the wait.
+    if (last && wait > 0 && clock.now() >= last.at) return unavailable(c, last.code, last.detail, wait);
+    const open = circuits.blocked(c.integration, integration.version);
+    return open && shut(c, open);
+  }
+
+  const shut = (c: Connection, { fault, retryIn }: Open): Refusal =>
+    unavailable(c, errorCode(fault), fault.detail, retryIn);
+
+  function unavailable({ integration }: Connection, code: string, detail: string, waitMs: number): Refusal {
+    if (code.startsWith(MISCONFIGURED)) return refuse({ code: 'integration_misconfigured', integration, detail });
+    const retryAfter = Math.max(1, Math.ceil(waitMs / 1_000));
+    return refuse({ code: 'provider_unavailable', integration, detail, retryAfter });
+  }
+
+  async function takeTurn(before: Connection, found: Found): Promise<Served | Refusal | 'busy'> {
+    const leave = circuits.admit(before.integration, found.integration.version);
+    if ('retryIn' in leave) return shut(before, leave);
+    let sent = false;
+    try {
+      const attemptId = newId('att', clock.now());
+      const now = clock.now();
+      const { generation } = before;
+      const claimed = await store.claim(before.id, { attempt: attemptId, generation, now, until: now + LEASE_MS });
+      if (claimed === 'busy') return 'busy';
+      if (claimed === 'gone') return await winners.now(before);
+      const { connection, grant, unresolved } = claimed;
+      const story = log.child({ attempt: attemptId, connection: connection.id, integration: connection.integration });
+      story.info({ generation: connection.generation, unresolved: unresolved?.attempt }, 'refresh: claimed');
+      const refreshToken = openRefreshToken(vault, connection.id, grant.refreshToken);
+      if (refreshToken === null) return await notRefreshable(claimed);
+
+      const target = targets.open(found, connection.params);
+      const result = await provider.refresh(target, { refreshToken, identity: connection.identity });
+      sent = true;
+      circuits.report(leave, result.ok ? undefined : result.fault);
+      return result.ok
+        ? await keep(claimed, attemptId, target.auth.refresh.idle_lifetime, result.value, refreshToken, story)
+        : await failed(claimed, result.fault, leave, story);
+    } finally {
+      if (!sent) circuits.giveBack(leave);
     }
-
-    const attemptId = newId('att', clock.now());
-    const story = log.child({ attempt: attemptId, connection: id, integration: before.integration });
-    const now = clock.now();
-    const claimed = await store.claim(id, { attempt: attemptId, holder, now, until: now + LEASE_MS });
-    if (claimed === 'busy') return awaitWinner(before);
-    if (claimed === 'gone') return (await winner(id, before.generation)) ?? gone(id);
-    story.debug(
-      { generation: claimed.connection.generation, unresolved: claimed.unresolved?.attempt },
-      'refresh: claimed',
-    );
-
-    const refreshToken = openRefreshToken(vault, id, claimed.grant.refreshToken);
-    if (refreshToken === null) return notRefreshable(claimed);
-    const target = targets.open(found, claimed.connection.params);
-    const result = await provider.refresh(target, { refreshToken, identity: claimed.connection.identity });
-    if (!result.ok) return failed(claimed, result.fault, story);
-    return keep(claimed, result.value, refreshToken, story);
   }
 
   /** Without a refresh token: dead once the access token has expired, alive (and not refreshable) until then. */
   async function notRefreshable(claimed: Claimed): Promise<Served | Refusal> {
     const { connection } = claimed;
-    const expired = connection.expiresAt !== null && connection.expiresAt <= clock.now();
-    const reason: ReauthReason = expired ? 'grant_expired' : 'not_refreshable';
+    const reason = hasExpired(connection, clock.now()) ? 'grant_expired' : 'not_refreshable';
     const error = { code: reason, detail: 'the provider issued no refresh token', at: clock.now(), retryAt: null };
-    return settleFailure(claimed, expired ? reason : null, error, true, () =>
-      refuse({ code: 'reauthorization_required', connection_id: connection.id, reason }),
-    );
+    const final = reason === 'grant_expired' ? reason : null;
+    return settleFailure(claimed, final, error, null, true, () => refuseToRefresh(connection.id, reason));
   }
 
-  async function failed(claimed: Claimed, fault: ProviderFault, story: Logger): Promise<Served | Refusal> {
+  async function failed(claimed: Claimed, fault: ProviderFault, leave: Leave, story: Logger): Promise<Served | Refusal> {
     const { connection } = claimed;
-    const now = clock.now();
-    telemetry.refresh(connection.integration, fault.kind);
     const reason = terminalReason(fault, claimed);
+    telemetry.refresh(connection.integration, reason ?? fault.kind, lifeLeft(connection));
     story.warn({ kind: fault.kind, code: fault.code, detail: fault.detail, reason }, 'refresh: failed');
-    const wait = Math.max((fault.retryAfter ?? 0) * 1_000, urgentBackoff(connection.failures + 1));
-    const error: RefreshError = {
-      code: fault.kind === 'misconfigured' ? `misconfigured:${fault.code}` : fault.code,
+    const now = clock.now();
+    const failures = connection.failures + 1;
+    const open = circuits.blocked(leave.integration, leave.version);
+    const soonest = Math.max((fault.retryAfter ?? 0) * 1_000, urgentBackoff(failures), open?.retryIn ?? 0);
+    const error = {
+      code: errorCode(fault),
       detail: fault.detail,
       at: now,
-      retryAt: reason === null ? now + wait : null,
+      retryAt: reason === null ? now + soonest : null,
     };
-    return settleFailure(claimed, reason, error, !fault.outcomeUnknown, () =>
+    // A lost answer is asked for again soon, within the reuse window that many providers grant.
+    const wait = fault.outcomeUnknown ? soonest : Math.max(soonest, backoff(failures, parts.random()));
+    const nextAt = reason === null ? now + wait : null;
+    return settleFailure(claimed, reason, error, nextAt, !fault.outcomeUnknown, () =>
       reason === null
-        ? refusalFor(connection, error, fault.kind === 'misconfigured')
-        : refuse({ code: 'reauthorization_required', connection_id: connection.id, reason }),
+        ? unavailable(connection, error.code, error.detail, soonest)
+        : refuseToRefresh(connection.id, reason),
     );
   }
 
@@ -136,46 +170,46 @@ export function createRefresher(parts: Parts) {
     claimed: Claimed,
     reason: ReauthReason | null,
     error: RefreshError,
+    nextRefreshAt: number | null,
     resolved: boolean,
     refusal: () => Refusal,
   ): Promise<Served | Refusal> {
     const { connection, fence } = claimed;
     const { id, integration, owner, generation } = connection;
-    // A lost answer is asked for again soon, within the reuse window that many providers grant.
-    const soonest = (error.retryAt ?? 0) - error.at;
-    const wait = resolved ? Math.max(soonest, backoff(connection.failures + 1, random())) : soonest;
-    const nextRefreshAt = reason !== null || error.retryAt === null ? null : error.at + wait;
     const action = reason === null ? 'connection.refresh_failed' : 'connection.needs_reauth';
-    const by = access.recordOwn(
-      action,
-      { integration, owner, connectionId: id, detail: reason ?? error.code },
-      'failed',
-    );
+    const subject = { integration, owner, connectionId: id, detail: reason ?? error.code };
+    const by = access.recordOwn(action, subject, 'failed');
     const written = await store.refreshFailed(
       id,
       { fence, generation },
       { reason, error, nextRefreshAt, resolved },
       by,
     );
-    if (written === 'kept') {
-      if (reason !== null) serving.drop(connection, generation + 1);
-      return refusal();
-    }
     // Somebody else won while we were refused: theirs is the truth.
-    return (await winner(id, generation)) ?? gone(id);
+    if (written !== 'kept') return winners.now(connection);
+    if (reason !== null) serving.drop(connection, generation + 1);
+    return refusal();
   }
 
-  async function keep(claimed: Claimed, answer: TokenAnswer, spent: string, story: Logger): Promise<Served | Refusal> {
+  async function keep(
+    claimed: Claimed,
+    attemptId: string,
+    idleSeconds: number | undefined,
+    answer: TokenAnswer,
+    spent: string,
+    story: Logger,
+  ): Promise<Served | Refusal> {
     const { connection, fence } = claimed;
-    const { id, generation, integration, owner } = connection;
+    const { id, generation, integration, owner, params } = connection;
     const now = clock.now();
+    const arrived = clock.monotonic();
     const expiresAt = answer.expiresIn === undefined ? null : now + answer.expiresIn * 1_000;
     const change: Rotation = {
       scopes: answer.scopes ?? connection.scopes,
       tokenType: answer.tokenType,
       issuedAt: now,
       expiresAt,
-      nextRefreshAt: refreshDueAt(id, now, expiresAt),
+      nextRefreshAt: refreshDueAt(id, now, expiresAt, idleSeconds === undefined ? undefined : idleSeconds * 1_000),
       lastRefreshedAt: now,
       captured: { ...connection.captured, ...answer.captured },
       identity: answer.identity ?? connection.identity,
@@ -186,102 +220,95 @@ export function createRefresher(parts: Parts) {
       refreshToken: answer.refreshToken ?? spent,
       idToken: answer.idToken ?? null,
     });
-    const by = access.recordOwn('connection.refreshed', { integration, owner, connectionId: id });
-    const written = await persistently(story, () => store.rotate(id, { fence, generation }, change, grant, by));
-    telemetry.refresh(integration, written === 'kept' ? 'ok' : written);
-    story.info({ outcome: written, generation: generation + 1, expires_at: expiresAt }, 'refresh: answered');
-    if (written === 'kept') {
-      const served = {
-        connection: { ...connection, ...change, generation: generation + 1, failures: 0, lastRefreshError: null },
-        accessToken: answer.accessToken,
-      };
-      serving.put(served);
-      return served;
-    }
-    if (written === 'gone') {
-      // Revoked while the provider answered: what just arrived must not live on there.
-      await store.addPendingRevocation({
-        id: newId('rev', now),
-        connectionId: id,
-        integration,
-        params: connection.params,
-        accessToken: grant.accessToken,
-        refreshToken: grant.refreshToken,
-        attempts: 0,
-        nextAt: now,
-        createdAt: now,
-      });
-      return gone(id);
-    }
-    return (await winner(id, generation)) ?? gone(id);
-  }
-
-  /** The refresh token is spent: its successor is only lost after the store has failed for a good while. */
-  async function persistently<T>(story: Logger, write: () => Promise<T>): Promise<T> {
-    for (const wait of KEEP_AGAIN_AFTER_MS) {
-      try {
-        return await write();
-      } catch (error) {
-        if (!(error instanceof StoreError)) throw error;
-        story.error({ err: error, again_in_ms: wait }, 'refresh: the answer could not be kept yet');
-        await pause(wait);
-      }
-    }
-    return write();
-  }
-
-  /** What somebody else's refresh or reconnect left: undefined while nothing newer is there. */
-  async function winner(id: string, olderThan: number): Promise<Served | Refusal | undefined> {
-    const row = await store.served(id);
-    if (!row) return refuse({ code: 'not_found', what: 'connection', id });
-    const refused = refusalOf(row.connection);
-    if (refused) return refused;
-    const accessToken = openAccessToken(vault, id, row.accessToken);
-    if (row.connection.generation <= olderThan || accessToken === null) return undefined;
-    const served = { connection: row.connection, accessToken };
+    const held = { fence, generation };
+    const kept = await keeper.keep(
+      { attempt: attemptId, connectionId: id, integration, owner, params, held, change, grant },
+      story,
+    );
+    telemetry.refresh(integration, kept === 'kept' ? 'ok' : kept, lifeLeft(connection));
+    story.info({ outcome: kept, generation: generation + 1, expires_at: expiresAt }, 'refresh: answered');
+    if (kept === 'superseded' || kept === 'gone') return winners.now(connection);
+    const renewed = { ...connection, ...change, generation: generation + 1, failures: 0, lastRefreshError: null };
+    const served = {
+      ...serve(renewed, answer.accessToken, clock),
+      until: arrived + (lifetime(renewed) ?? Number.POSITIVE_INFINITY),
+    };
     serving.put(served);
     return served;
   }
 
-  async function awaitWinner(before: Connection): Promise<Served | Refusal> {
-    const deadline = clock.monotonic() + LEASE_MS;
-    while (clock.monotonic() < deadline) {
-      await pause(LOOK_EVERY_MS);
-      const seen = await winner(before.id, before.generation);
-      if (seen) return seen;
-      const now = await store.connection(before.id);
-      const error = now?.lastRefreshError;
-      if (now && error && now.failures > before.failures)
-        return refusalFor(now, error, error.code.startsWith('misconfigured'));
-    }
-    return gone(before.id);
+  /** The newest token lies beside the store: it is served while it lives, and nothing is spent meanwhile. */
+  async function rescued(waiting: Rescued): Promise<Served | Refusal> {
+    await keeper.takeIn();
+    const { connectionId: id, change, held, grant } = waiting;
+    const row = await store.served(id);
+    if (!row) return refuse({ code: 'not_found', what: 'connection', id });
+    const accessToken = openAccessToken(vault, id, grant.accessToken);
+    const refused = refusalOf(row.connection);
+    if (refused || accessToken === null) return refused ?? winners.now(row.connection);
+    const connection = { ...row.connection, ...change, generation: held.generation + 1 };
+    if (row.connection.generation > held.generation)
+      return winners.now({ ...row.connection, generation: held.generation });
+    if (!hasExpired(connection, clock.now())) return serve(connection, accessToken, clock);
+    return unavailable(connection, 'store_unavailable', 'the store does not take the last refresh in', 1_000);
   }
 
-  /** Not decided: a moment later it will be. */
-  async function gone(id: string): Promise<Refusal> {
-    const row = await store.connection(id);
-    if (!row) return refuse({ code: 'not_found', what: 'connection', id });
-    const detail = 'another refresh of this connection is under way';
-    return (
-      refusalOf(row) ?? refuse({ code: 'provider_unavailable', integration: row.integration, detail, retryAfter: 1 })
-    );
+  /** Seconds that the token had left when its refresh was done; null when it does not expire. */
+  const lifeLeft = ({ expiresAt }: Connection): number | null =>
+    expiresAt === null ? null : (expiresAt - clock.now()) / 1_000;
+
+  function begin(id: string, urgency: Urgency, wish: Wish): Promise<Served | Refusal> {
+    const running = inFlight.get(id);
+    if (running) {
+      if (urgency === 'read' && running.integration) pace.hurry(running.integration, id);
+      return running.outcome;
+    }
+    const outcome = Promise.resolve()
+      .then(() => attempt(id, urgency, wish))
+      .finally(() => inFlight.delete(id));
+    inFlight.set(id, { outcome });
+    return outcome;
   }
 
   return {
-    /** One refresh at a time for each connection: whoever comes meanwhile gets the same answer. */
-    refresh(id: string): Promise<Served | Refusal> {
-      const running = inFlight.get(id);
-      if (running) return running;
-      const begun = attempt(id).finally(() => inFlight.delete(id));
-      inFlight.set(id, begun);
-      return begun;
-    },
+    /**
+     * For somebody who reads, and has seen this generation: one refresh at a time for each connection, and whoever comes
+     * meanwhile gets the same answer. They wait for a bounded time; the refresh itself is never given up.
+     */
+    refresh: ({ id, generation }: Pick<Connection, 'id' | 'generation'>): Promise<Served | Refusal> =>
+      impatiently(begin(id, 'read', { seen: generation }), id),
+    /** For nobody: when its turn comes, and if it is still due by then (ms; undefined: in any case). */
+    refreshAhead: (id: string, dueBy?: number): Promise<Served | Refusal> => begin(id, 'background', { dueBy }),
+    inFlight: (): number => inFlight.size,
     /** Fulfilled when nothing is under way any more. */
     async drain(): Promise<void> {
-      await Promise.allSettled([...inFlight.values()]);
+      await Promise.allSettled([...inFlight.values()].map(({ outcome }) => outcome));
     },
   };
+
+  async function impatiently(outcome: Promise<Served | Refusal>, id: string): Promise<Served | Refusal> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<Refusal>((resolve) => {
+      timer = setTimeout(() => {
+        const integration = inFlight.get(id)?.integration ?? '';
+        const detail = 'the refresh takes longer than a read waits';
+        resolve(refuse({ code: 'provider_unavailable', integration, detail, retryAfter: 1 }));
+      }, READER_WAITS_MS);
+    });
+    try {
+      return await Promise.race([outcome, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
 }
+
+const MISCONFIGURED = 'misconfigured:';
+const errorCode = (fault: ProviderFault): string =>
+  fault.kind === 'misconfigured' ? `${MISCONFIGURED}${fault.code}` : fault.code;
+
+const hasExpired = ({ expiresAt }: Pick<Connection, 'expiresAt'>, now: number): boolean =>
+  expiresAt !== null && expiresAt <= now;
 
 /** Null: not surely terminal. */
 function terminalReason(fault: ProviderFault, { unresolved }: Claimed): ReauthReason | null {

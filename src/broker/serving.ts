@@ -3,12 +3,25 @@
 // It may be read at any moment, also while a read from the store is under way that began before a change. So a change
 // leaves a floor behind: what was read from an older generation is not taken in any more.
 import { LRUCache } from 'lru-cache';
-import type { Connection } from '../domain/connection.ts';
+import { type Connection, lifetime } from '../domain/connection.ts';
+import type { Clock } from '../ports.ts';
 
 /** A connection and its token in plain text. */
 export interface Served {
   connection: Connection;
   accessToken: string;
+  /** Until when it lives, in milliseconds of the monotonic clock: a wall clock that jumps does not change that. */
+  until: number;
+}
+
+/**
+ * The token as this process will serve it. Never longer than it was issued for, whatever the wall clock says of a row
+ * that another process, or an earlier one, has written.
+ */
+export function serve(connection: Connection, accessToken: string, clock: Clock): Served {
+  const life = lifetime(connection);
+  const left = life === null ? Number.POSITIVE_INFINITY : Math.min(life, connection.expiresAt! - clock.now());
+  return { connection, accessToken, until: clock.monotonic() + left };
 }
 
 type Slot = { served: Served } | { floor: number };

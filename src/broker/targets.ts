@@ -5,6 +5,11 @@ import type { Provider } from '../domain/provider.ts';
 import { resolveTarget, type Target } from '../domain/target.ts';
 import type { Store, Vault } from '../ports.ts';
 
+export interface Found {
+  integration: Integration;
+  provider: Provider;
+}
+
 export type Targets = ReturnType<typeof createTargets>;
 
 /** Where an integration's client secret is sealed to. */
@@ -17,7 +22,7 @@ interface Parts {
 }
 
 export function createTargets({ store, vault, catalogue }: Parts) {
-  async function find(id: string): Promise<{ integration: Integration; provider: Provider } | Refusal> {
+  async function find(id: string): Promise<Found | Refusal> {
     const integration = await store.integration(id);
     if (!integration) return refuse({ code: 'not_found', what: 'integration', id });
     const provider = catalogue.get(integration.provider);
@@ -29,10 +34,7 @@ export function createTargets({ store, vault, catalogue }: Parts) {
   return {
     find,
     /** `params`: the connection's. */
-    open(
-      { integration, provider }: { integration: Integration; provider: Provider },
-      params: Record<string, string>,
-    ): Target {
+    open({ integration, provider }: Found, params: Record<string, string>): Target {
       const secret = integration.clientSecret;
       const opened = secret === null ? null : vault.open(secret, clientSecretContext(integration.id));
       return resolveTarget(provider, integration, opened, params);

@@ -6,13 +6,20 @@ import type { Access, Call } from './access.ts';
 import { openAccessToken } from './grants.ts';
 import type { Refresher } from './refresh.ts';
 import { digest } from './secrets.ts';
-import type { Served, Serving } from './serving.ts';
+import { type Served, type Serving, serve } from './serving.ts';
+import { refusalOf } from './winner.ts';
 
 export interface OwnerSelector {
   integration: string;
   owner: string;
   /** Undefined: any, as long as there is only one. The empty string: the one without a label. */
   label?: string | undefined;
+}
+
+interface Found {
+  connection: Connection;
+  /** Null: no token is there. */
+  served: Served | null;
 }
 
 interface Parts {
@@ -29,26 +36,22 @@ export type Tokens = ReturnType<typeof createTokens>;
 
 export function createTokens({ store, vault, serving, refresher, access, telemetry, clock }: Parts) {
   /** What is served as it stands, or why it cannot be; undefined when only a refresh can tell. */
-  function judge(c: Connection, token: string | null, minTtlMs: number | undefined): Served | Refusal | undefined {
-    if (c.status === 'revoked') return refuse({ code: 'connection_revoked', connection_id: c.id });
-    if (c.status === 'needs_reauth') {
-      return refuse({ code: 'reauthorization_required', connection_id: c.id, reason: c.reason ?? 'grant_revoked' });
-    }
-    if (token === null) return undefined;
-    const enough = c.expiresAt === null || c.expiresAt - clock.now() >= demandedLife(c, minTtlMs);
-    return enough ? { connection: c, accessToken: token } : undefined;
+  function judge({ connection, served }: Found, minTtlMs: number | undefined): Served | Refusal | undefined {
+    const refused = refusalOf(connection);
+    if (refused || served === null) return refused;
+    return lives(served, demandedLife(connection, minTtlMs)) ? served : undefined;
   }
 
+  const lives = (served: Served, ms = 1) => served.until - clock.monotonic() >= ms;
+
   /** With enough life: as it is. With too little: refreshed; and whatever comes of that, served until it truly expires. */
-  async function usable(c: Connection, token: string | null, minTtlMs: number | undefined): Promise<Served | Refusal> {
-    const ready = judge(c, token, minTtlMs);
+  async function usable(found: Found, minTtlMs: number | undefined): Promise<Served | Refusal> {
+    const ready = judge(found, minTtlMs);
     if (ready !== undefined) return ready;
-    const stillGood = () =>
-      token !== null && c.expiresAt !== null && c.expiresAt > clock.now()
-        ? { connection: c, accessToken: token }
-        : undefined;
+    const { connection, served } = found;
+    const stillGood = () => (served && lives(served) ? served : undefined);
     try {
-      const refreshed = await refresher.refresh(c.id);
+      const refreshed = await refresher.refresh(connection);
       return refreshed instanceof Refusal && !isFinal(refreshed) ? (stillGood() ?? refreshed) : refreshed;
     } catch (error) {
       // The store failed: that is no reason to withhold what is in memory and valid.
@@ -58,19 +61,37 @@ export function createTokens({ store, vault, serving, refresher, access, telemet
     }
   }
 
-  const openRow = ({ connection, accessToken }: ServedRow): { connection: Connection; accessToken: string | null } => {
+  const openRow = ({ connection, accessToken }: ServedRow): Found => {
     const token = openAccessToken(vault, connection.id, accessToken);
-    if (token !== null && connection.status === 'active') serving.put({ connection, accessToken: token });
-    return { connection, accessToken: token };
+    const served = token === null ? null : serve(connection, token, clock);
+    if (served && connection.status === 'active') serving.put(served);
+    return { connection, served };
   };
 
-  /** From the cache, or one row of the store. */
-  async function find(id: string): Promise<{ connection: Connection; accessToken: string | null } | undefined> {
-    const cached = serving.get(id);
-    telemetry.cache(cached ? 'hit' : 'miss');
-    if (cached) return cached;
+  /** One row of the store. */
+  async function read(id: string): Promise<Found | undefined> {
     const row = await store.served(id);
     return row && openRow(row);
+  }
+
+  /** From the cache, or from the store. */
+  async function find(id: string): Promise<Found | undefined> {
+    const cached = serving.get(id);
+    telemetry.cache(cached ? 'hit' : 'miss');
+    return cached ? { connection: cached.connection, served: cached } : read(id);
+  }
+
+  /** Every connection of the owner there that may be meant. */
+  async function candidates({ integration, owner, label }: OwnerSelector): Promise<readonly Connection[]> {
+    let all = serving.ofOwner(integration, owner);
+    if (!all) {
+      const ticket = serving.ownerTicket();
+      all = (await store.servedByOwner(integration, owner, undefined)).map((row) => openRow(row).connection);
+      serving.putOwner(ticket, integration, owner, all);
+    }
+    if (label === undefined || all.some((c) => c.label === label)) return all;
+    // Of an owner with very many, only the newest are known.
+    return (await store.servedByOwner(integration, owner, label)).map((row) => openRow(row).connection);
   }
 
   function authorised(call: Call, c: Connection): Refusal | undefined {
@@ -83,28 +104,17 @@ export function createTokens({ store, vault, serving, refresher, access, telemet
   async function byId(call: Call, id: string, minTtlMs?: number): Promise<Served | Refusal> {
     const found = await find(id);
     if (!found) return refuse({ code: 'not_found', what: 'connection', id });
-    return authorised(call, found.connection) ?? usable(found.connection, found.accessToken, minTtlMs);
+    return authorised(call, found.connection) ?? usable(found, minTtlMs);
   }
 
   return {
     /** `minTtlMs`: what the token must still live; undefined: a minute, or half of a shorter life. */
     byId,
 
-    async byOwner(
-      call: Call,
-      { integration, owner, label }: OwnerSelector,
-      minTtlMs?: number,
-    ): Promise<Served | Refusal> {
-      const denied = access.denied(call, 'token', integration, owner);
+    async byOwner(call: Call, selector: OwnerSelector, minTtlMs?: number): Promise<Served | Refusal> {
+      const denied = access.denied(call, 'token', selector.integration, selector.owner);
       if (denied) return denied;
-      let candidates = serving.ofOwner(integration, owner);
-      if (!candidates) {
-        const ticket = serving.ownerTicket();
-        const rows = await store.servedByOwner(integration, owner, undefined);
-        candidates = rows.map((row) => openRow(row).connection);
-        serving.putOwner(ticket, integration, owner, candidates);
-      }
-      const chosen = choose(candidates, { integration, owner, label });
+      const chosen = choose(await candidates(selector), selector);
       return chosen instanceof Refusal ? chosen : byId(call, chosen, minTtlMs);
     },
 
@@ -113,17 +123,15 @@ export function createTokens({ store, vault, serving, refresher, access, telemet
      * stored by now, that one is the answer, without a call to the provider.
      */
     async refresh(call: Call, id: string, rejectedToken: string | undefined): Promise<Served | Refusal> {
-      const row = await store.served(id);
-      if (!row) return refuse({ code: 'not_found', what: 'connection', id });
-      const found = openRow(row);
+      const found = await read(id);
+      if (!found) return refuse({ code: 'not_found', what: 'connection', id });
       const denied = authorised(call, found.connection);
       if (denied) return denied;
-      const { connection, accessToken } = found;
+      const { connection, served } = found;
       const swapped =
-        rejectedToken !== undefined && accessToken !== null && digest(rejectedToken) !== digest(accessToken);
-      const alive = connection.expiresAt === null || connection.expiresAt > clock.now();
-      if (swapped && alive && connection.status === 'active') return { connection, accessToken };
-      return refresher.refresh(id);
+        rejectedToken !== undefined && served !== null && digest(rejectedToken) !== digest(served.accessToken);
+      if (swapped && lives(served) && connection.status === 'active') return served;
+      return refresher.refresh(connection);
     },
   };
 }
@@ -142,7 +150,8 @@ function choose(all: readonly Connection[], { integration, owner, label }: Owner
     const candidates = live.map((c) => ({ connection_id: c.id, label: c.label === '' ? null : c.label }));
     return refuse({ code: 'ambiguous_connection', candidates });
   }
-  const chosen = live[0] ?? fitting.at(-1);
+  // The newest tombstone, where nothing lives.
+  const chosen = live[0] ?? fitting[0];
   if (chosen) return chosen.id;
   const which = label === undefined ? owner : `${owner} (label "${label}")`;
   return refuse({ code: 'not_found', what: 'connection', id: `${which} at ${integration}` });

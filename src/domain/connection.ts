@@ -81,13 +81,19 @@ export const lifetime = (c: Pick<Connection, 'issuedAt' | 'expiresAt'>): number 
   c.expiresAt === null ? null : Math.max(0, c.expiresAt - c.issuedAt);
 
 /**
- * When a token issued now should be refreshed: `min(margin, lifetime / 2)` before it expires, moved by up to
- * ±10 % of that lead. The shift is fixed per connection, so that a burst of connects is not a burst of refreshes.
+ * When a token issued now should be refreshed: `min(margin, lifetime / 2)` before it expires, moved by up to ±10 % of
+ * that lead; and, where the grant dies when it is not used for `idleMs`, before four fifths of that have passed. The
+ * shift is fixed per connection, so that a burst of connects is not a burst of refreshes.
  */
-export function refreshDueAt(id: string, issuedAt: number, expiresAt: number | null): number | null {
-  if (expiresAt === null) return null;
-  const lead = Math.min(REFRESH_MARGIN_MS, Math.max(0, expiresAt - issuedAt) / 2);
-  return Math.round(expiresAt - lead * (1 + 0.1 * spread(id)));
+export function refreshDueAt(id: string, issuedAt: number, expiresAt: number | null, idleMs?: number): number | null {
+  const shift = spread(id);
+  const due: number[] = [];
+  if (expiresAt !== null) {
+    const lead = Math.min(REFRESH_MARGIN_MS, Math.max(0, expiresAt - issuedAt) / 2);
+    due.push(expiresAt - lead * (1 + 0.1 * shift));
+  }
+  if (idleMs !== undefined) due.push(issuedAt + idleMs * (0.7 + 0.1 * shift));
+  return due.length === 0 ? null : Math.round(Math.min(...due));
 }
 
 /** A number in [-1, 1) that depends on the id alone (FNV-1a). */

@@ -1,7 +1,10 @@
 // When to try again: the arithmetic of waiting, without a clock or dice of its own. Milliseconds throughout.
 
-/** How long a refresh may take in all before another process may take it over: longer than the provider's deadline. */
-export const LEASE_MS = 30_000;
+/**
+ * After so long, a lease may be taken over even from a process that lives: far longer than the provider's deadline, so
+ * that neither a slow commit nor a clock that jumps lets two processes spend one refresh token.
+ */
+export const LEASE_MS = 5 * 60_000;
 
 const BACKGROUND = { first: 30_000, most: 30 * 60_000 };
 const URGENT = { first: 1_000, most: 30_000 };

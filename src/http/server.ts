@@ -18,7 +18,7 @@ import type { Tokens } from '../broker/tokens.ts';
 import type { Trail } from '../broker/trail.ts';
 import type { Verify } from '../broker/verify.ts';
 import type { Provider } from '../domain/provider.ts';
-import type { Clock, Logger, Store, Telemetry } from '../ports.ts';
+import type { Clock, Logger, State, Store, Telemetry } from '../ports.ts';
 import { authenticate } from './callers.ts';
 import type { Env } from './env.ts';
 import { describe } from './openapi.ts';
@@ -50,7 +50,8 @@ export interface HttpParts {
   catalogue: ReadonlyMap<string, Provider>;
   directory: Directory;
   journal: Journal;
-  store: Pick<Store, 'ping' | 'countConnections'>;
+  store: Pick<Store, 'ping'>;
+  state: () => Promise<State>;
   proveKeys: () => void;
   telemetry: Telemetry;
   clock: Clock;

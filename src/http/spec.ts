@@ -22,18 +22,22 @@ export const body = <T extends z.ZodType>(schema: T) => ({
   content: { 'application/json': { schema } },
 });
 
+const PARTS = { json: 'body', form: 'body', query: 'query', param: 'path', header: 'headers', cookie: 'cookies' };
+
 /** A router whose validation faults are problems that name every field. */
 export function router(): OpenAPIHono<Env> {
   return new OpenAPIHono<Env>({
     defaultHook: (result) => {
       if (result.success) return;
-      const issues = result.error.issues.map((issue) => ({
-        path: issue.path.join('.') || result.target,
-        message: issue.message,
-      }));
+      const { target } = result;
+      const issues = result.error.issues.flatMap((issue) => {
+        const at = (...more: string[]) => [...issue.path, ...more].join('.') || target;
+        if (issue.code !== 'unrecognized_keys') return [{ path: at(), message: issue.message }];
+        return issue.keys.map((key) => ({ path: at(key), message: 'not a field of this request' }));
+      });
       throw new Refused({
         code: 'invalid_request',
-        detail: `The ${result.target} of the request is not valid.`,
+        detail: `The ${PARTS[target]} of the request is not valid.`,
         issues,
       });
     },
@@ -49,6 +53,16 @@ export function pageRequest(query: { limit?: number | undefined; cursor?: string
     throw new Refused({ code: 'invalid_request', detail: 'The cursor is not one that this broker gave.' });
   }
   return { limit: query.limit ?? DEFAULT_LIMIT, after };
+}
+
+/** A page of what lies in memory, ordered by id. */
+export function sliceOf<T extends { id: string }>(
+  sorted: readonly T[],
+  { limit, after }: PageRequest,
+): { data: T[]; next: string | null } {
+  const rest = after === undefined ? sorted : sorted.filter(({ id }) => id > after);
+  const data = rest.slice(0, limit);
+  return { data, next: rest.length > limit ? (data.at(-1)?.id ?? null) : null };
 }
 
 export const page = <T, V>({ data, next }: { data: T[]; next: string | null }, view: (item: T) => V) => ({

@@ -14,7 +14,11 @@ export const time = (ms: number): string => new Date(ms).toISOString();
 const timeOrNull = (ms: number | null): string | null => (ms === null ? null : time(ms));
 const labelOrNull = (label: string): string | null => (label === '' ? null : label);
 
-export function tokenView({ connection: c, accessToken }: Served, now: number): View<typeof api.TokenView> {
+/** `monotonic`: milliseconds, of the clock that `until` is told in. */
+export function tokenView(
+  { connection: c, accessToken, until }: Served,
+  monotonic: number,
+): View<typeof api.TokenView> {
   return {
     connection_id: c.id,
     integration: c.integration,
@@ -23,7 +27,7 @@ export function tokenView({ connection: c, accessToken }: Served, now: number): 
     token_type: c.tokenType,
     scopes: c.scopes,
     expires_at: timeOrNull(c.expiresAt),
-    expires_in: c.expiresAt === null ? null : Math.max(0, Math.floor((c.expiresAt - now) / 1_000)),
+    expires_in: c.expiresAt === null ? null : Math.max(0, Math.floor((until - monotonic) / 1_000)),
   };
 }
 

@@ -8,6 +8,7 @@ import { integrations } from './conformance/integrations.ts';
 import { reading } from './conformance/reading.ts';
 import { refreshing } from './conformance/refreshing.ts';
 import { revocations } from './conformance/revocations.ts';
+import { sealedTexts } from './conformance/sealed.ts';
 import { sessions } from './conformance/sessions.ts';
 import { upkeep } from './conformance/upkeep.ts';
 
@@ -48,6 +49,7 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
     describe('refreshing', () => refreshing(subject));
     describe('revocations', () => revocations(subject));
     describe('audit', () => auditLog(subject));
+    describe('sealed texts', () => sealedTexts(subject));
     describe('upkeep', () => upkeep(subject));
   });
 }

@@ -8,9 +8,10 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import Sqlite from 'better-sqlite3';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
+import { SQLiteSyncDialect } from 'drizzle-orm/sqlite-core';
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
 import { openDatabase } from '../../src/adapters/sqlite/database.ts';
-import { dueConnections } from '../../src/adapters/sqlite/refreshing.ts';
+import { dueConnections, dueIntegrations } from '../../src/adapters/sqlite/refreshing.ts';
 import { migrateSqlite, openSqlite } from '../../src/adapters/sqlite/store.ts';
 import { StoreError } from '../../src/ports.ts';
 import { aGrant, anEntry, anIntegration, aRotation, connected, FIRST, NOW } from './builders.ts';
@@ -46,7 +47,7 @@ describe('the SQLite file', () => {
     const pragma = (name: string) => client.pragma(name, { simple: true });
     expect(pragma('journal_mode')).toBe('wal');
     expect(pragma('synchronous')).toBe(2);
-    expect(pragma('busy_timeout')).toBe(5000);
+    expect(pragma('busy_timeout')).toBe(20);
     expect(pragma('foreign_keys')).toBe(1);
   });
 
@@ -131,7 +132,7 @@ describe('the SQLite file', () => {
   test('holds nothing, not the text "null", where there is nothing', async () => {
     const { store, path } = await openFile();
     const { connection } = await connected(store);
-    const claimed = await store.claim(connection.id, { attempt: 'att_1', holder: 'a', now: NOW, until: NOW + 1 });
+    const claimed = await store.claim(connection.id, { attempt: 'att_1', generation: 99, now: NOW, until: NOW + 1 });
     if (typeof claimed === 'string') throw new Error(claimed);
     const held = { fence: claimed.fence, generation: 1 };
     await store.rotate(connection.id, held, aRotation({ identity: null }), aGrant({ idToken: null }), anEntry());
@@ -142,7 +143,7 @@ describe('the SQLite file', () => {
   test('holds no grant and no lease of a connection that was revoked', async () => {
     const { store, path } = await openFile();
     const { connection } = await connected(store);
-    await store.claim(connection.id, { attempt: 'att_1', holder: 'a', now: NOW, until: NOW + 1 });
+    await store.claim(connection.id, { attempt: 'att_1', generation: 99, now: NOW, until: NOW + 1 });
     const rows = (table: string) => raw(path).prepare(`select count(*) from ${table}`).pluck().get();
     expect([rows('grants'), rows('leases')]).toEqual([1, 1]);
     await store.revoke(connection.id, 'unsupported', NOW, anEntry());
@@ -161,16 +162,27 @@ describe('the SQLite file', () => {
     const { store, path } = await openFile();
     const rows = await Promise.all(Array.from({ length: 8 }, () => connected(store)));
     const before = commitsIn(path);
-    const claim = { attempt: 'att_1', holder: 'a', now: NOW, until: NOW + 1 };
+    const claim = { attempt: 'att_1', generation: 99, now: NOW, until: NOW + 1 };
     await Promise.all(rows.map(({ connection }) => store.claim(connection.id, claim)));
     expect(commitsIn(path) - before).toBe(1);
+  });
+
+  test('goes on while another process holds it, and writes once that lets go', async () => {
+    const { store, path } = await openFile();
+    const writing = raw(path);
+    writing.exec('BEGIN IMMEDIATE');
+    const written = store.ping();
+    // Were the wait inside SQLite, this process could not even let go of the lock that it waits for.
+    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+    writing.exec('ROLLBACK');
+    await written;
   });
 
   test('is not locked by a tick that finds nothing', async () => {
     const { store, path } = await openFile();
     const writing = raw(path);
     writing.exec('BEGIN IMMEDIATE');
-    expect(await store.claimDue(NOW, NOW + 1, 10)).toEqual([]);
+    expect(await store.dueIntegrations(NOW)).toEqual([]);
     expect(await store.claimRevocations(NOW, NOW + 1, 10)).toEqual([]);
     writing.exec('ROLLBACK');
   });
@@ -189,7 +201,21 @@ describe('the query plan', () => {
     const client = openDatabase('file::memory:');
     onTestFinished(() => void client.close());
     const { sql } = dueConnections(drizzle(client)).toSQL();
-    expect(planOf(sql, NOW, 500)).toEqual(['SEARCH connections USING INDEX connections_due (next_refresh_at<?)']);
+    const plan = planOf(sql, 'slack', NOW, 500);
+    expect(plan).toEqual([
+      'SEARCH connections USING COVERING INDEX connections_due (integration=? AND next_refresh_at<?)',
+    ]);
+  });
+
+  test('of which integrations are due never scans: its cost is that of the integrations', () => {
+    const client = openDatabase('file::memory:');
+    onTestFinished(() => void client.close());
+    const { sql } = new SQLiteSyncDialect().sqlToQuery(dueIntegrations(NOW));
+    const plan = planOf(sql, NOW);
+    expect(plan.filter((step) => step.includes('connections')).length).toBeGreaterThan(0);
+    for (const step of plan.filter((line) => line.includes('connections'))) {
+      expect(step).toMatch(/^SEARCH connections USING COVERING INDEX connections_due/);
+    }
   });
 
   test.each(['connection_id', 'owner', 'actor'])('of the audit log by %s is a range in its order', (column) => {

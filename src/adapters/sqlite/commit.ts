@@ -4,6 +4,9 @@ import { StoreError } from '../../ports.ts';
 
 /** What fits in one commit: more would keep the event loop and other processes waiting for too long. */
 const MOST = 64;
+/** While another process holds the database, it is asked for again so often, for so long, without stopping this one. */
+const BUSY_AGAIN_MS = 5;
+const BUSY_FOR_MS = 5_000;
 
 interface Waiting {
   /** Says the sentence, and returns what is to be done once it is durable. */
@@ -14,6 +17,7 @@ interface Waiting {
 export class GroupCommit {
   #client: Database;
   #waiting: Waiting[] = [];
+  #busySince: number | undefined;
   #closed = false;
   #sql: Record<'begin' | 'commit' | 'rollback' | 'savepoint' | 'undo' | 'release', Statement>;
 
@@ -47,22 +51,46 @@ export class GroupCommit {
 
   /** Commits what is waiting and takes nothing more. */
   finish(): void {
+    if (this.#closed) return;
     this.#closed = true;
+    this.#client.pragma(`busy_timeout = ${BUSY_FOR_MS}`);
     while (this.#waiting.length > 0) this.#commit();
   }
 
   #soon(): void {
-    setImmediate(() => {
+    const next = () => {
       this.#commit();
       if (this.#waiting.length > 0) this.#soon();
-    });
+    };
+    // A timer would make a single writer wait for nothing; only a database that is held elsewhere is worth one.
+    if (this.#busySince === undefined) setImmediate(next);
+    else setTimeout(next, BUSY_AGAIN_MS);
+  }
+
+  /** False: another process holds the database, and it is too early to give up. */
+  #begin(): boolean {
+    try {
+      this.#sql.begin.run();
+      this.#busySince = undefined;
+      return true;
+    } catch (cause) {
+      const busy = (cause as { code?: string }).code?.startsWith('SQLITE_BUSY');
+      const now = performance.now();
+      this.#busySince ??= now;
+      if (busy && !this.#closed && now - this.#busySince < BUSY_FOR_MS) return false;
+      this.#busySince = undefined;
+      throw cause;
+    }
   }
 
   #commit(): void {
     const batch = this.#waiting.splice(0, MOST);
     if (batch.length === 0) return;
     try {
-      this.#sql.begin.run();
+      if (!this.#begin()) {
+        this.#waiting.unshift(...batch);
+        return;
+      }
       const settle = batch.map((waiting) => this.#alone(waiting));
       this.#sql.commit.run();
       for (const done of settle) done();

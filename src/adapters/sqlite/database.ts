@@ -12,7 +12,9 @@ import { storeError } from './commit.ts';
 /** Beside the sources, wherever the process was started. A bundle that lies elsewhere names its own. */
 const MIGRATIONS = fileURLToPath(new URL('../../../drizzle/sqlite', import.meta.url));
 
-const BUSY_TIMEOUT_MS = 5000;
+/** Waiting inside SQLite stops the whole process: long while it is opened, then hardly; `GroupCommit` waits outside. */
+const BUSY_OPENING_MS = 5000;
+const BUSY_MS = 20;
 
 /**
  * Opens `file:<path>` or `file::memory:`, and brings its tables up to date. A folder that is missing is made with mode
@@ -23,12 +25,13 @@ export function openDatabase(url: string, migrations: string = MIGRATIONS): Data
   try {
     const path = pathOf(url);
     if (path !== ':memory:') reserve(path);
-    client = new Sqlite(path, { timeout: BUSY_TIMEOUT_MS });
+    client = new Sqlite(path, { timeout: BUSY_OPENING_MS });
     client.pragma('journal_mode = WAL');
     // An answered write survives a power cut: NORMAL would fsync only at checkpoints.
     client.pragma('synchronous = FULL');
     migrateTo(client, migrations);
     client.pragma('foreign_keys = ON');
+    client.pragma(`busy_timeout = ${BUSY_MS}`);
     return client;
   } catch (cause) {
     client?.close();
@@ -36,7 +39,7 @@ export function openDatabase(url: string, migrations: string = MIGRATIONS): Data
   }
 }
 
-function pathOf(url: string): string {
+export function pathOf(url: string): string {
   if (!url.startsWith('file:') || url === 'file:') throw new StoreError('a SQLite URL is file:<path> or file::memory:');
   return url.startsWith('file://') ? fileURLToPath(url) : url.slice('file:'.length);
 }

@@ -1,21 +1,51 @@
 // Leases, intents and refreshed grants in SQLite: what makes a refresh happen once, and its answer last.
-import { and, asc, eq, getTableColumns, lte, sql } from 'drizzle-orm';
+import { and, asc, eq, getTableColumns, isNotNull, lte, sql } from 'drizzle-orm';
 import type { Store } from '../../ports.ts';
+import type { Liveness } from './liveness.ts';
 import { connections, grants, isActive, leases } from './schema.ts';
 import { given, type SqliteAccess } from './sqlite.ts';
 
-type RefreshStore = Pick<Store, 'claim' | 'rotate' | 'refreshFailed' | 'claimDue'>;
+type RefreshStore = Pick<
+  Store,
+  'claim' | 'rotate' | 'refreshFailed' | 'dueIntegrations' | 'countDue' | 'claimDue' | 'orphans'
+>;
 
-/** Active connections whose time has come, oldest first: the head of a partial index, whatever lies behind it. */
+/** A loose scan: two steps of the index for each integration, however many connections it has. */
+export const dueIntegrations = (now: number) => sql`
+  with recursive at(id) as (
+    select min(integration) from connections where status = 'active' and next_refresh_at is not null
+    union all
+    select (select min(integration) from connections
+      where status = 'active' and next_refresh_at is not null and integration > at.id)
+    from at where at.id is not null
+  ), due as (
+    select id as integration, (select min(next_refresh_at) from connections
+      where status = 'active' and next_refresh_at is not null and integration = at.id) as "dueAt"
+    from at where id is not null
+  )
+  select integration, "dueAt" from due where "dueAt" <= ${now} order by "dueAt"`;
+
+const countDue = (now: number) => sql`
+  select integration, "dueAt", (select count(*) from connections c where c.status = 'active'
+    and c.next_refresh_at <= ${now} and c.integration = d.integration) as count
+  from (${dueIntegrations(now)}) d`;
+
+/** Active connections of an integration whose time has come, oldest first: the head of a partial, covering index. */
 export const dueConnections = (orm: SqliteAccess['orm']) =>
   orm
-    .select()
+    .select({ id: connections.id })
     .from(connections)
-    .where(and(isActive, lte(connections.nextRefreshAt, sql.placeholder('now'))))
+    .where(
+      and(
+        isActive,
+        eq(connections.integration, sql.placeholder('integration')),
+        lte(connections.nextRefreshAt, sql.placeholder('now')),
+      ),
+    )
     .orderBy(asc(connections.nextRefreshAt))
     .limit(sql.placeholder('limit'));
 
-export function refreshStore({ orm, read, write, record }: SqliteAccess): RefreshStore {
+export function refreshStore({ orm, read, write, record }: SqliteAccess, liveness: Liveness): RefreshStore {
   const connectionId = sql.placeholder('id');
   // Point reads, not a join: with one, better-sqlite3 takes three times as long for the same rows.
   const active = orm
@@ -103,6 +133,12 @@ export function refreshStore({ orm, read, write, record }: SqliteAccess): Refres
     .where(eq(grants.connectionId, connectionId))
     .prepare();
 
+  const unresolved = orm
+    .select({ id: leases.connectionId, holder: leases.holder })
+    .from(leases)
+    .where(isNotNull(leases.attempt))
+    .orderBy(asc(leases.startedAt))
+    .prepare();
   const due = dueConnections(orm).prepare();
   const push = orm
     .update(connections)
@@ -111,14 +147,15 @@ export function refreshStore({ orm, read, write, record }: SqliteAccess): Refres
     .prepare();
 
   return {
-    claim: (id, { attempt, holder, now, until }) =>
+    claim: (id, { attempt, generation, now, until }) =>
       write(() => {
         const connection = active.get({ id });
-        if (!connection) return 'gone';
+        if (!connection || connection.generation > generation) return 'gone';
         const lease = leaseOf.get({ id });
-        if (lease?.until != null && lease.until > now) return 'busy';
+        const held = lease?.holder != null && lease.until !== null && lease.until > now;
+        if (held && lease.holder !== liveness.holder && liveness.isAlive(lease.holder!)) return 'busy';
         const fence = (lease?.fence ?? 0) + 1;
-        take.run({ id, fence, holder, until, attempt, now });
+        take.run({ id, fence, holder: liveness.holder, until, attempt, now });
         const unresolved =
           lease?.attempt != null && lease.startedAt !== null
             ? { attempt: lease.attempt, startedAt: lease.startedAt }
@@ -157,15 +194,21 @@ export function refreshStore({ orm, read, write, record }: SqliteAccess): Refres
         return 'kept';
       }),
 
-    claimDue: async (now, pushTo, limit) => {
-      // The tick that finds nothing, which is nearly every one, keeps no writer waiting.
-      if (!(await read(() => due.get({ now, limit: 1 })))) return [];
-      return write(() =>
-        due.all({ now, limit }).map((connection) => {
-          push.run({ id: connection.id, pushTo });
-          return { ...connection, nextRefreshAt: pushTo };
+    dueIntegrations: (now) => read(() => orm.all<{ integration: string; dueAt: number }>(dueIntegrations(now))),
+    countDue: (now) => read(() => orm.all<{ integration: string; dueAt: number; count: number }>(countDue(now))),
+    claimDue: (integration, now, pushTo, limit) =>
+      write(() =>
+        due.all({ integration, now, limit }).map(({ id }) => {
+          push.run({ id, pushTo });
+          return id;
         }),
-      );
-    },
+      ),
+    orphans: () =>
+      read(() =>
+        unresolved
+          .all()
+          .filter(({ holder }) => holder === null || (holder !== liveness.holder && !liveness.isAlive(holder)))
+          .map(({ id }) => id),
+      ),
   };
 }

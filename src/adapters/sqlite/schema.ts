@@ -53,7 +53,9 @@ export const connections = sqliteTable(
     updatedAt: integer('updated_at').notNull(),
   },
   (t) => [
-    index('connections_due').on(t.nextRefreshAt).where(sql`status = 'active' and next_refresh_at is not null`),
+    index('connections_due')
+      .on(t.integration, t.nextRefreshAt, t.id)
+      .where(sql`status = 'active' and next_refresh_at is not null`),
     uniqueIndex('connections_live').on(t.integration, t.owner, t.label).where(sql`status <> 'revoked'`),
     index('connections_of_owner_at').on(t.integration, t.owner, t.id),
     index('connections_of_owner').on(t.owner, t.id),
@@ -78,16 +80,20 @@ export const grants = sqliteTable('grants', {
  * Made with the first claim, and kept until the connection is revoked, so that the fence only grows. `holder` and
  * `until` are null when released; `attempt` and `startedAt`, the intent, are null when it is resolved.
  */
-export const leases = sqliteTable('leases', {
-  connectionId: text('connection_id')
-    .primaryKey()
-    .references(() => connections.id),
-  fence: integer('fence').notNull(),
-  holder: text('holder'),
-  until: integer('until'),
-  attempt: text('attempt'),
-  startedAt: integer('started_at'),
-});
+export const leases = sqliteTable(
+  'leases',
+  {
+    connectionId: text('connection_id')
+      .primaryKey()
+      .references(() => connections.id),
+    fence: integer('fence').notNull(),
+    holder: text('holder'),
+    until: integer('until'),
+    attempt: text('attempt'),
+    startedAt: integer('started_at'),
+  },
+  (t) => [index('leases_unresolved').on(t.startedAt).where(sql`attempt is not null`)],
+);
 
 export const connectSessions = sqliteTable(
   'connect_sessions',

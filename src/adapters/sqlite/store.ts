@@ -5,10 +5,12 @@ import { auditStore, recorder } from './audit.ts';
 import { callerStore } from './callers.ts';
 import { GroupCommit, storeError } from './commit.ts';
 import { connectionStore } from './connections.ts';
-import { openDatabase } from './database.ts';
+import { openDatabase, pathOf } from './database.ts';
 import { integrationStore } from './integrations.ts';
+import { announce } from './liveness.ts';
 import { refreshStore } from './refreshing.ts';
 import { revocationStore } from './revocations.ts';
+import { sealedStore } from './sealed.ts';
 import { sessionStore } from './sessions.ts';
 import type { SqliteAccess } from './sqlite.ts';
 import { upkeepStore } from './upkeep.ts';
@@ -20,6 +22,7 @@ import { upkeepStore } from './upkeep.ts';
 export async function openSqlite(url: string, migrations?: string): Promise<Store> {
   const client = openDatabase(url, migrations);
   const commits = new GroupCommit(client);
+  const liveness = announce(pathOf(url));
   const orm = drizzle(client);
   const access: SqliteAccess = {
     orm,
@@ -38,13 +41,15 @@ export async function openSqlite(url: string, migrations?: string): Promise<Stor
     ...callerStore(access),
     ...sessionStore(access),
     ...connectionStore(access),
-    ...refreshStore(access),
+    ...refreshStore(access, liveness),
     ...revocationStore(access),
     ...auditStore(access),
     ...upkeepStore(access),
+    ...sealedStore(access),
     close: async () => {
       commits.finish();
       client.close();
+      liveness.leave();
     },
   };
 }

@@ -1,5 +1,5 @@
 // The key ring's proofs, the sweeping of what has ended, and the sign of life, in SQLite.
-import { asc, lt, sql } from 'drizzle-orm';
+import { asc, eq, lt, sql } from 'drizzle-orm';
 import type { Store } from '../../ports.ts';
 import { connectSessions, flows, keyChecks } from './schema.ts';
 import type { SqliteAccess } from './sqlite.ts';
@@ -8,10 +8,15 @@ export const upkeepStore = ({
   orm,
   read,
   write,
-}: SqliteAccess): Pick<Store, 'keyChecks' | 'addKeyCheck' | 'sweep' | 'ping'> => ({
+  record,
+}: SqliteAccess): Pick<Store, 'keyChecks' | 'addKeyCheck' | 'removeKeyCheck' | 'sweep' | 'ping'> => ({
   keyChecks: () => read(() => orm.select().from(keyChecks).orderBy(asc(keyChecks.kid)).all()),
   // Two replicas may meet a new key at the same time: the first proof is as good as the second.
   addKeyCheck: (check) => write(() => void orm.insert(keyChecks).values(check).onConflictDoNothing().run()),
+  removeKeyCheck: (kid, by) =>
+    write(() => {
+      if (orm.delete(keyChecks).where(eq(keyChecks.kid, kid)).run().changes > 0) record(by);
+    }),
   sweep: (before) =>
     write(() => {
       orm.delete(flows).where(lt(flows.expiresAt, before)).run();

@@ -19,7 +19,7 @@ export const layout = ({ title, body }: { title: string; body: Html }): Html => 
     <header class="brand">${mark}<span>Valetkey</span></header>
     <main class="ticket">${body}</main>
     <footer class="foot">
-      <p>Valetkey keeps the keys to connected accounts, so that other services never see your password.</p>
+      <p>Valetkey looks after the keys to your connected accounts.</p>
     </footer>
   </body>
 </html>

@@ -1,4 +1,5 @@
 // What the browser pages say, by error code: kind words for an owner, who did nothing wrong and cannot fix much.
+import type { BrowserError } from '../../broker/connect.ts';
 
 /** 400 and above: an answer that refuses never looks like success. */
 type RefusalStatus = 400 | 403 | 404 | 409 | 410 | 500 | 502 | 503;
@@ -87,6 +88,12 @@ const browserMessages = {
     message: 'This link is not one of ours, or a part of it got lost.',
     advice: 'Copy the whole link, or ask for a new one in the app that you came from.',
   },
+  invalid_form: {
+    status: 400,
+    title: 'What you entered could not be read',
+    message: 'The form arrived damaged, or much too long. Nothing was connected.',
+    advice: 'Go back, enter it again, and keep it short. The link still works.',
+  },
   internal: {
     status: 500,
     title: 'Something went wrong on our side',
@@ -94,7 +101,7 @@ const browserMessages = {
     advice:
       'Look in the app that you came from, and start again there if need be. The reference below helps us to find the cause.',
   },
-} satisfies Record<string, BrowserMessage>;
+} satisfies Record<BrowserError | 'invalid_form' | 'internal', BrowserMessage>;
 
 export type BrowserCode = keyof typeof browserMessages;
 

@@ -43,13 +43,13 @@ const idOf = (name: string) => `param-${name}`;
 
 function input(name: string, field: ParamField, value: string, problem: string | undefined): Html {
   const id = idOf(name);
-  const hint = [field.description, field.example && `For example ${field.example}`].filter(Boolean).join(' ');
+  const hint = [field.description, field.example && `For example ${field.example}.`].filter(Boolean).join(' ');
   const describedBy = [hint && `${id}-hint`, problem && `${id}-error`].filter(Boolean).join(' ');
   return html`
     <div class="field">
       <label for="${id}">${field.title}${field.optional ? html` <span class="quiet">(optional)</span>` : ''}</label>
       ${hint ? html`<p class="hint" id="${id}-hint">${hint}</p>` : ''}
-      ${problem ? html`<p class="error" id="${id}-error"><span class="hidden">Error: </span>${problem}</p>` : ''}
+      ${problem ? html`<p class="error" id="${id}-error">Error: ${problem}</p>` : ''}
       <input id="${id}" name="${name}" type="text" value="${value}" autocomplete="off" autocapitalize="none"
         spellcheck="false"${field.optional ? '' : html` required`}${problem ? html` aria-invalid="true"` : ''}${
           describedBy ? html` aria-describedby="${describedBy}"` : ''

@@ -73,13 +73,12 @@ export function browserRoutes({ connecting, publicUrl }: { connecting: Connectin
   routes.get('/connect/:secret', async (c) => answer(c, await connecting.open(c.req.param('secret'), visit(c))));
   routes.post(
     '/connect/:secret',
-    bodyLimit({ maxSize: FORM_LIMIT, onError: (c) => refused(c, 'not_found') }),
+    bodyLimit({ maxSize: FORM_LIMIT, onError: (c) => refused(c, 'invalid_form') }),
     async (c) => {
-      const form = await c.req.parseBody();
-      const given = Object.fromEntries(
-        Object.entries(form).filter((pair): pair is [string, string] => typeof pair[1] === 'string' && pair[1] !== ''),
-      );
-      return answer(c, await connecting.open(c.req.param('secret'), visit(c), given));
+      const given = await typed(c);
+      return given
+        ? answer(c, await connecting.open(c.req.param('secret'), visit(c), given))
+        : refused(c, 'invalid_form');
     },
   );
   routes.get('/oauth2/callback/:integration', async (c) => {
@@ -91,4 +90,14 @@ export function browserRoutes({ connecting, publicUrl }: { connecting: Connectin
     return refused(c, 'internal');
   });
   return routes;
+}
+
+/** The fields that were filled in; undefined when the body cannot be read as a form. */
+async function typed(c: Context): Promise<Record<string, string> | undefined> {
+  const form = await c.req.parseBody().catch(() => undefined);
+  if (!form) return undefined;
+  const filled = Object.entries(form).filter(
+    (pair): pair is [string, string] => typeof pair[1] === 'string' && pair[1] !== '',
+  );
+  return Object.fromEntries(filled);
 }

@@ -1,9 +1,9 @@
 // Callers and their keys.
 import { createRoute, z } from '@hono/zod-openapi';
-import { CallerCreated, CallerPost, CallerView, KeyCreated, KeyPost, pageOf } from '../../api.ts';
+import { CallerCreated, CallerPost, CallerView, KeyCreated, KeyPost, PageQuery, pageOf } from '../../api.ts';
 import type { Callers } from '../../broker/callers.ts';
 import { granted } from '../problem.ts';
-import { body, json, PROBLEMS, router, SECURITY } from '../spec.ts';
+import { body, json, PROBLEMS, page, pageRequest, router, SECURITY, sliceOf } from '../spec.ts';
 import { callerView, keyView, time } from '../views.ts';
 
 const params = z.object({ id: z.string() });
@@ -23,7 +23,8 @@ const list = createRoute({
   method: 'get',
   path: '/v1/callers',
   summary: 'All callers',
-  responses: { 200: json(pageOf(CallerView), 'The callers, all on one page'), ...PROBLEMS },
+  request: { query: PageQuery },
+  responses: { 200: json(pageOf(CallerView), 'A page of callers, oldest first'), ...PROBLEMS },
 });
 
 const remove = createRoute({
@@ -60,9 +61,13 @@ export function callerRoutes({ callers }: { callers: Callers }) {
       const { id, name, grants } = caller;
       return c.json({ id, name, key: secret, key_id: key.id, grants, created_at: time(caller.createdAt) }, 201);
     })
-    .openapi(list, (c) =>
-      c.json({ data: granted(callers.list(c.get('call'))).map(callerView), next_cursor: null }, 200),
-    )
+    .openapi(list, async (c) => {
+      const all = granted(await callers.list(c.get('call'))).map(callerView);
+      return c.json(
+        page(sliceOf(all, pageRequest(c.req.valid('query'))), (caller) => caller),
+        200,
+      );
+    })
     .openapi(remove, async (c) => {
       granted(await callers.remove(c.get('call'), c.req.valid('param').id));
       return c.body(null, 204);

@@ -1,7 +1,7 @@
 // What operators and their machines ask: alive, ready, how it goes.
 import { createRoute, z } from '@hono/zod-openapi';
 import { Health, Readiness } from '../../api.ts';
-import type { Logger, Store, Telemetry } from '../../ports.ts';
+import type { Logger, State, Store, Telemetry } from '../../ports.ts';
 import { json, PROBLEMS, router } from '../spec.ts';
 
 const healthz = createRoute({
@@ -29,7 +29,9 @@ const metrics = createRoute({
 });
 
 interface Parts {
-  store: Pick<Store, 'ping' | 'countConnections'>;
+  store: Pick<Store, 'ping'>;
+  /** How things stand, for the metrics. */
+  state: () => Promise<State>;
   /** Throws when the key ring does not seal and open. */
   proveKeys: () => void;
   telemetry: Pick<Telemetry, 'render'>;
@@ -38,7 +40,7 @@ interface Parts {
   isStopping: () => boolean;
 }
 
-export function healthRoutes({ store, proveKeys, telemetry, log, isStopping }: Parts) {
+export function healthRoutes({ store, state, proveKeys, telemetry, log, isStopping }: Parts) {
   const check = async (name: string, probe: () => unknown) => {
     try {
       await probe();
@@ -59,7 +61,6 @@ export function healthRoutes({ store, proveKeys, telemetry, log, isStopping }: P
         : c.json({ status: 'unavailable' as const, checks }, 503);
     })
     .openapi(metrics, async (c) => {
-      const counts = await store.countConnections().catch(() => []);
-      return c.text(await telemetry.render(counts), 200);
+      return c.text(await telemetry.render(await state()), 200);
     });
 }

@@ -4,7 +4,7 @@ import { IntegrationPut, IntegrationView, PageQuery, ProviderView, pageOf, Slug 
 import type { Integrations, Setup } from '../../broker/integrations.ts';
 import type { Provider } from '../../domain/provider.ts';
 import { granted, Refused } from '../problem.ts';
-import { body, json, PROBLEMS, page, pageRequest, router, SECURITY } from '../spec.ts';
+import { body, json, PROBLEMS, page, pageRequest, router, SECURITY, sliceOf } from '../spec.ts';
 import { integrationView, providerView } from '../views.ts';
 
 const params = z.object({ id: z.string() });
@@ -89,12 +89,7 @@ interface Parts {
 export function integrationRoutes({ integrations, catalogue, publicUrl }: Parts) {
   const sorted = [...catalogue.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
   return router()
-    .openapi(providers, (c) => {
-      const { limit, after } = pageRequest(c.req.valid('query'));
-      const rest = after === undefined ? sorted : sorted.filter((p) => p.id > after);
-      const data = rest.slice(0, limit);
-      return c.json(page({ data, next: rest.length > limit ? (data.at(-1)?.id ?? null) : null }, providerView), 200);
-    })
+    .openapi(providers, (c) => c.json(page(sliceOf(sorted, pageRequest(c.req.valid('query'))), providerView), 200))
     .openapi(oneProvider, (c) => {
       const { id } = c.req.valid('param');
       const found = catalogue.get(id);

@@ -47,16 +47,16 @@ export function tokenRoutes({ tokens, clock }: { tokens: Tokens; clock: Clock })
       const served = granted(
         await tokens.byId(c.get('call'), c.req.valid('param').id, seconds(c.req.valid('query').min_ttl)),
       );
-      return c.json(tokenView(served, clock.now()), 200);
+      return c.json(tokenView(served, clock.monotonic()), 200);
     })
     .openapi(byOwner, async (c) => {
       const { integration, owner, label, min_ttl } = c.req.valid('query');
       const served = granted(await tokens.byOwner(c.get('call'), { integration, owner, label }, seconds(min_ttl)));
-      return c.json(tokenView(served, clock.now()), 200);
+      return c.json(tokenView(served, clock.monotonic()), 200);
     })
     .openapi(refresh, async (c) => {
       const { rejected_token } = c.req.valid('json');
       const served = granted(await tokens.refresh(c.get('call'), c.req.valid('param').id, rejected_token));
-      return c.json(tokenView(served, clock.now()), 200);
+      return c.json(tokenView(served, clock.monotonic()), 200);
     });
 }

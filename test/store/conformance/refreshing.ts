@@ -7,7 +7,7 @@ import type { Opened } from '../conformance.ts';
 
 const aClaim = (given: Partial<Claim> = {}): Claim => ({
   attempt: 'att_1',
-  holder: 'replica-a',
+  generation: 99,
   now: NOW,
   until: NOW + 30_000,
   ...given,
@@ -41,16 +41,28 @@ export function refreshing(at: Opened): void {
       expect(await at.store.connection(connection.id)).toEqual(connection);
     });
 
-    test('is busy while the lease lives, for its holder too', async () => {
+    test('is busy while the lease of another process lives', async () => {
       const { id } = await claimedNew();
       const other = await at.another();
-      expect(await other.claim(id, aClaim({ holder: 'replica-b', attempt: 'att_2' }))).toBe('busy');
-      expect(await at.store.claim(id, aClaim({ attempt: 'att_2', now: NOW + 29_999 }))).toBe('busy');
+      expect(await other.claim(id, aClaim({ attempt: 'att_2' }))).toBe('busy');
+      expect(await other.claim(id, aClaim({ attempt: 'att_2', now: NOW + 29_999 }))).toBe('busy');
+    });
+
+    test('gives a process its own lease again, with the intent that it left', async () => {
+      const { id, held } = await claimedNew();
+      const again = await claimed(id, aClaim({ attempt: 'att_2' }));
+      expect(again.unresolved).toEqual({ attempt: 'att_1', startedAt: NOW });
+      expect(again.fence).toBeGreaterThan(held.fence);
+    });
+
+    test('says gone for a generation that was replaced meanwhile', async () => {
+      const { connection } = await connected(at.store, { generation: 1 });
+      expect(await at.store.claim(connection.id, aClaim({ generation: 0 }))).toBe('gone');
     });
 
     test('takes over a lease that ran out, with a higher fence and the intent that was left', async () => {
       const { id, held } = await claimedNew();
-      const late = aClaim({ attempt: 'att_2', holder: 'replica-b', now: NOW + 30_000, until: NOW + 60_000 });
+      const late = aClaim({ attempt: 'att_2', now: NOW + 30_000, until: NOW + 60_000 });
       const second = await claimed(id, late, await at.another());
       expect(second.unresolved).toEqual({ attempt: 'att_1', startedAt: NOW });
       expect(second.fence).toBeGreaterThan(held.fence);
@@ -59,14 +71,24 @@ export function refreshing(at: Opened): void {
       expect(third.fence).toBeGreaterThan(second.fence);
     });
 
-    test('is won by one of many at once', async () => {
+    test('takes the lease of a process that is gone at once, and its intent', async () => {
       const { connection } = await connected(at.store);
-      const stores = [at.store, await at.another(), await at.another()];
-      const claims = stores.flatMap((store, i) =>
-        ['x', 'y', 'z'].map((n) => store.claim(connection.id, aClaim({ holder: `r${i}`, attempt: `att_${i}${n}` }))),
-      );
-      const outcomes = await Promise.all(claims);
-      expect(outcomes.filter((outcome) => outcome === 'busy')).toHaveLength(8);
+      const other = await at.another();
+      await claimed(connection.id, aClaim(), other);
+      expect(await at.store.claim(connection.id, aClaim({ attempt: 'att_2' }))).toBe('busy');
+      expect(await at.store.orphans()).toEqual([]);
+      await other.close();
+      expect(await at.store.orphans()).toEqual([connection.id]);
+      const second = await claimed(connection.id, aClaim({ attempt: 'att_2' }));
+      expect(second.unresolved).toEqual({ attempt: 'att_1', startedAt: NOW });
+      expect(await at.store.orphans()).toEqual([]);
+    });
+
+    test('is won by one of many processes at once', async () => {
+      const { connection } = await connected(at.store);
+      const stores = [at.store, await at.another(), await at.another(), await at.another()];
+      const outcomes = await Promise.all(stores.map((store, i) => store.claim(connection.id, aClaim({ attempt: `att_${i}` }))));
+      expect(outcomes.filter((outcome) => outcome === 'busy')).toHaveLength(3);
     });
 
     test('says gone for what is absent, revoked, or needs its owner', async () => {
@@ -206,46 +228,74 @@ export function refreshing(at: Opened): void {
     });
   });
 
+  describe('an intent without a holder', () => {
+    test('is one whose outcome is not known, and only that', async () => {
+      const lost = await claimedNew();
+      const failed = await claimedNew();
+      await claimedNew();
+      await at.store.refreshFailed(lost.id, lost.held, aFailure({ resolved: false }), anEntry());
+      await at.store.refreshFailed(failed.id, failed.held, aFailure(), anEntry());
+      expect(await at.store.orphans()).toEqual([lost.id]);
+    });
+  });
+
   describe('what is due', () => {
     const PUSH = NOW + 60_000;
-    const due = (nextRefreshAt: number | null, more: Partial<Connection> = {}) =>
-      connected(at.store, { nextRefreshAt, ...more });
+    const due = async (nextRefreshAt: number | null, more: Partial<Connection> = {}) =>
+      (await connected(at.store, { nextRefreshAt, ...more })).connection;
+    const take = (now = NOW, limit = 10, store: Store = at.store) => store.claimDue('slack', now, PUSH, limit);
 
     test('comes oldest first, once, and is pushed forward', async () => {
-      const { connection: second } = await due(NOW);
-      const { connection: first } = await due(NOW - 5);
-      const { connection: later } = await due(NOW + 1);
+      const second = await due(NOW);
+      const first = await due(NOW - 5);
+      const later = await due(NOW + 1);
       await due(null);
-      expect(await at.store.claimDue(NOW, PUSH, 10)).toEqual([
-        { ...first, nextRefreshAt: PUSH },
-        { ...second, nextRefreshAt: PUSH },
-      ]);
+      expect(await take()).toEqual([first.id, second.id]);
       expect(await at.store.connection(first.id)).toEqual({ ...first, nextRefreshAt: PUSH });
       expect(await at.store.connection(later.id)).toEqual(later);
-      expect(await at.store.claimDue(NOW, PUSH, 10)).toEqual([]);
-      expect(await at.store.claimDue(PUSH, PUSH + 1, 10)).toHaveLength(3);
+      expect(await take()).toEqual([]);
+      expect(await at.store.claimDue('slack', PUSH, PUSH + 1, 10)).toHaveLength(3);
     });
 
     test('comes in portions', async () => {
       for (let i = 0; i < 5; i++) await due(NOW - i);
-      expect(await at.store.claimDue(NOW, PUSH, 3)).toHaveLength(3);
-      expect(await at.store.claimDue(NOW, PUSH, 3)).toHaveLength(2);
+      expect(await take(NOW, 3)).toHaveLength(3);
+      expect(await take(NOW, 3)).toHaveLength(2);
     });
 
     test('is only what is active', async () => {
       await due(NOW, { status: 'needs_reauth', reason: 'grant_expired' });
-      const { connection } = await due(NOW);
-      await at.store.revoke(connection.id, 'unsupported', NOW, anEntry());
-      expect(await at.store.claimDue(NOW, PUSH, 10)).toEqual([]);
+      const { id } = await due(NOW);
+      await at.store.revoke(id, 'unsupported', NOW, anEntry());
+      expect(await at.store.dueIntegrations(NOW)).toEqual([]);
+      expect(await take()).toEqual([]);
+    });
+
+    test('is told and taken by integration', async () => {
+      const mine = await due(NOW - 7);
+      await due(NOW - 3);
+      const other = await due(NOW - 9, { integration: 'beta' });
+      const told = [
+        { integration: 'beta', dueAt: NOW - 9 },
+        { integration: 'slack', dueAt: NOW - 7 },
+      ];
+      expect(await at.store.dueIntegrations(NOW)).toEqual(told);
+      expect(await at.store.dueIntegrations(NOW - 8)).toEqual(told.slice(0, 1));
+      expect(await at.store.countDue(NOW)).toEqual([
+        { ...told[0], count: 1 },
+        { ...told[1], count: 2 },
+      ]);
+      expect(await at.store.claimDue('beta', NOW, PUSH, 10)).toEqual([other.id]);
+      expect(await take(NOW, 1)).toEqual([mine.id]);
+      expect(await at.store.dueIntegrations(NOW)).toEqual([{ integration: 'slack', dueAt: NOW - 3 }]);
     });
 
     test('is never taken by two replicas', async () => {
-      const all = [];
-      for (let i = 0; i < 20; i++) all.push((await due(NOW - i)).connection.id);
+      const all: string[] = [];
+      for (let i = 0; i < 20; i++) all.push((await due(NOW - i)).id);
       const other = await at.another();
-      const takes = [at.store, other, at.store, other].map((store) => store.claimDue(NOW, PUSH, 8));
-      const taken = (await Promise.all(takes)).flat().map((row) => row.id);
-      expect(taken.sort()).toEqual(all.sort());
+      const taken = await Promise.all([at.store, other, at.store, other].map((store) => take(NOW, 8, store)));
+      expect(taken.flat().sort()).toEqual(all.sort());
     });
   });
 }

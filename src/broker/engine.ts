@@ -1,0 +1,47 @@
+// The refresh engine, put together: pace, circuits, keeper, refresher and scheduler, with one beginning and one end.
+import type { Logger, Rescue } from '../ports.ts';
+import { createCircuits } from './circuit.ts';
+import { createKeeper } from './keep.ts';
+import { createPace, type PaceLimits } from './pace.ts';
+import { createRefresher, type RefresherParts } from './refresh.ts';
+import { type Scheduler, startScheduler } from './schedule.ts';
+
+export type Engine = ReturnType<typeof createEngine>;
+
+interface Parts extends Omit<RefresherParts, 'keeper' | 'pace' | 'circuits' | 'random'> {
+  rescue: Rescue;
+  limits: PaceLimits;
+  /** False: only what is read is refreshed. */
+  ahead?: boolean | undefined;
+  log: Logger;
+}
+
+export function createEngine({ rescue, limits, ahead = true, ...parts }: Parts) {
+  const { store, access, clock, log } = parts;
+  const random = Math.random;
+  const pace = createPace(clock, limits);
+  const circuits = createCircuits({ clock, log, random });
+  const keeper = createKeeper({ store, rescue, access, clock, log });
+  const refresher = createRefresher({ ...parts, keeper, pace, circuits, random });
+  let scheduler: Scheduler | undefined;
+
+  return {
+    refresher,
+    /** An integration was changed: what was wrong with it may be mended. */
+    forget: circuits.forget,
+    /** What an earlier run could not keep first, then what it left unresolved, then what is due. */
+    async start(): Promise<void> {
+      await keeper.begin();
+      if (ahead) scheduler = startScheduler({ store, refresher, pace, circuits, clock, log });
+    },
+    /** Claims nothing more, and finishes what has been spent. */
+    async stop(): Promise<void> {
+      await scheduler?.stop();
+      pace.dismiss();
+      await refresher.drain();
+      await keeper.stop();
+    },
+    /** For metrics. */
+    state: () => ({ inFlight: pace.inFlight(), circuits: circuits.states() }),
+  };
+}

@@ -1,0 +1,119 @@
+// Keeping what a refresh brought. The refresh token is spent by then, so its successor must not be lost: the commit is
+// tried again and again, and meanwhile the sealed answer lies in a rescue file.
+import { setTimeout as pause } from 'node:timers/promises';
+import {
+  type Clock,
+  type Logger,
+  type PendingRevocation,
+  type Rescue,
+  type Rescued,
+  type Store,
+  StoreError,
+} from '../ports.ts';
+import type { Access } from './access.ts';
+import { newId } from './secrets.ts';
+
+const AGAIN_AFTER_MS = [50, 100, 250, 500, 1_000, 2_000];
+const TAKE_IN_EVERY_MS = 2_000;
+
+/** `rescued`: durable, but not in the store yet. */
+export type Kept = 'kept' | 'superseded' | 'gone' | 'rescued';
+
+export type Keeper = ReturnType<typeof createKeeper>;
+
+interface Parts {
+  store: Pick<Store, 'rotate' | 'addPendingRevocation'>;
+  rescue: Rescue;
+  access: Pick<Access, 'recordOwn'>;
+  clock: Clock;
+  log: Logger;
+}
+
+export function createKeeper({ store, rescue, access, clock, log }: Parts) {
+  /** By connection: what lies in the rescue file. */
+  const waiting = new Map<string, Rescued>();
+  let timer: NodeJS.Timeout | undefined;
+  let stopped = false;
+
+  async function commit(answer: Rescued): Promise<Exclude<Kept, 'rescued'>> {
+    const { connectionId, integration, owner, held, change, grant } = answer;
+    const by = access.recordOwn('connection.refreshed', { integration, owner, connectionId });
+    const written = await store.rotate(connectionId, held, change, grant, by);
+    if (written === 'gone') await store.addPendingRevocation(unwanted(answer));
+    return written;
+  }
+
+  /** Revoked while the provider answered: what arrived must not live on there. */
+  function unwanted({ connectionId, integration, params, grant }: Rescued): PendingRevocation {
+    const now = clock.now();
+    const { accessToken, refreshToken } = grant;
+    const place = { id: newId('rev', now), connectionId, integration, params };
+    return { ...place, accessToken, refreshToken, attempts: 0, nextAt: now, createdAt: now };
+  }
+
+  async function settle(answer: Rescued, written: Exclude<Kept, 'rescued'>): Promise<void> {
+    await rescue.remove(answer.attempt);
+    waiting.delete(answer.connectionId);
+    log.info({ attempt: answer.attempt, connection: answer.connectionId, outcome: written }, 'rescue: taken in');
+  }
+
+  /** Tries all that is waiting once. What still cannot be written stays where it is. */
+  async function takeIn(): Promise<void> {
+    for (const answer of [...waiting.values()]) {
+      try {
+        await settle(answer, await commit(answer));
+      } catch (error) {
+        log.warn({ err: error, attempt: answer.attempt, connection: answer.connectionId }, 'rescue: not yet');
+        break;
+      }
+    }
+    if (waiting.size > 0) soon();
+  }
+  const soon = () => {
+    if (!stopped) timer ??= setTimeout(again, TAKE_IN_EVERY_MS);
+  };
+  const again = () => {
+    timer = undefined;
+    void takeIn();
+  };
+
+  return {
+    /** Fulfilled once the answer is durable, in the store or beside it. */
+    async keep(answer: Rescued, story: Logger): Promise<Kept> {
+      for (let tries = 0; ; tries++) {
+        try {
+          return await commit(answer);
+        } catch (error) {
+          if (!(error instanceof StoreError)) throw error;
+          story.error({ err: error, tries }, 'refresh: the answer could not be kept yet');
+        }
+        try {
+          await rescue.add(answer);
+          waiting.set(answer.connectionId, answer);
+          soon();
+          return 'rescued';
+        } catch (error) {
+          story.error({ err: error, tries }, 'refresh: nor could it be rescued');
+        }
+        await pause(AGAIN_AFTER_MS[tries] ?? AGAIN_AFTER_MS.at(-1)!);
+      }
+    },
+
+    /** What waits for the store: newer than anything that is in there. */
+    waitingFor: (connectionId: string): Rescued | undefined => waiting.get(connectionId),
+
+    /** At start, before anything is refreshed: what an earlier process rescued. */
+    async begin(): Promise<void> {
+      for (const answer of await rescue.all()) waiting.set(answer.connectionId, answer);
+      if (waiting.size > 0) log.warn({ answers: waiting.size }, 'rescue: answers of an earlier run are taken in');
+      await takeIn();
+    },
+    takeIn,
+    /** One last try; what still waits is found at the next start. */
+    async stop(): Promise<void> {
+      stopped = true;
+      clearTimeout(timer);
+      await takeIn();
+    },
+  };
+}

@@ -1,0 +1,105 @@
+// Refreshing ahead of expiry. A tick asks which integrations have something due, gives each as much as it has room for,
+// and so lets none wait behind another's outage or backlog.
+import type { Clock, Logger, Store } from '../ports.ts';
+import type { Circuits } from './circuit.ts';
+import { Dismissed, type Pace } from './pace.ts';
+import type { Refresher } from './refresh.ts';
+
+const TICK_MS = 1_000;
+/** What was claimed and, after all, not refreshed is due again after so long. */
+const AGAIN_MS = 30_000;
+
+interface Parts {
+  store: Pick<Store, 'dueIntegrations' | 'claimDue' | 'orphans'>;
+  refresher: Pick<Refresher, 'refreshAhead'>;
+  pace: Pick<Pace, 'room'>;
+  circuits: Pick<Circuits, 'room'>;
+  clock: Clock;
+  log: Logger;
+}
+
+export interface Scheduler {
+  /** Takes nothing more; fulfilled when the tick under way has ended. */
+  stop(): Promise<void>;
+}
+
+/** Begins at once: what an earlier process left unresolved goes first, at the pace of its integration. */
+export function startScheduler({ store, refresher, pace, circuits, clock, log }: Parts): Scheduler {
+  let stopped = false;
+  let timer: NodeJS.Timeout | undefined;
+  let running: Promise<void> | undefined;
+  let again = false;
+
+  const refresh = (id: string, dueBy?: number): Promise<unknown> =>
+    refresher.refreshAhead(id, dueBy).catch((error: unknown) => {
+      if (!(error instanceof Dismissed)) log.error({ err: error, connection: id }, 'refresh: not finished');
+    });
+
+  /** Claims for one integration what it has room for; when that has been worked off, the next tick comes early. */
+  async function feed(integration: string): Promise<void> {
+    const room = Math.min(pace.room(integration), circuits.room(integration));
+    if (room === 0) return;
+    const now = clock.now();
+    const dueBy = now + AGAIN_MS;
+    const ids = await store.claimDue(integration, now, dueBy, room);
+    for (const id of ids) {
+      void refresh(id, dueBy).then(() => {
+        if (ids.length === room && !stopped) early();
+      });
+    }
+  }
+
+  async function tick(): Promise<void> {
+    try {
+      const due = await store.dueIntegrations(clock.now());
+      for (const { integration } of due) {
+        if (stopped) return;
+        await feed(integration);
+      }
+    } catch (error) {
+      log.error({ err: error }, 'scheduler: this tick failed');
+    }
+  }
+
+  function run(): void {
+    clearTimeout(timer);
+    timer = undefined;
+    running = tick().finally(() => {
+      running = undefined;
+      if (stopped) return;
+      timer = setTimeout(run, again ? 0 : TICK_MS);
+      again = false;
+    });
+  }
+
+  /** Room has come free while more was due: not after a whole tick, but after this turn of the loop. */
+  function early(): void {
+    if (running) again = true;
+    else if (timer && !again) {
+      again = true;
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        again = false;
+        run();
+      }, 0);
+    }
+  }
+
+  running = store
+    .orphans()
+    .then((ids) => {
+      if (ids.length > 0)
+        log.warn({ connections: ids.length }, 'scheduler: refreshes of an earlier run are resolved first');
+      for (const id of ids) void refresh(id);
+    })
+    .catch((error: unknown) => log.error({ err: error }, 'scheduler: what was left open could not be read'))
+    .finally(run);
+
+  return {
+    async stop() {
+      stopped = true;
+      clearTimeout(timer);
+      await running;
+    },
+  };
+}

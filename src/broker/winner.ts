@@ -1,0 +1,70 @@
+// What somebody else left while we were refused or stood in line: a newer grant, a tombstone, or nothing yet.
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Connection } from '../domain/connection.ts';
+import { type ReauthReason, type Refusal, refuse } from '../domain/errors.ts';
+import type { Clock, Store, Vault } from '../ports.ts';
+import { openAccessToken } from './grants.ts';
+import { type Served, type Serving, serve } from './serving.ts';
+
+/** How often a loser of the lease looks for the winner's generation, and for how long. */
+const LOOK_EVERY_MS = 50;
+const LOOK_FOR_MS = 12_000;
+
+interface Parts {
+  store: Pick<Store, 'served' | 'connection'>;
+  vault: Pick<Vault, 'open'>;
+  serving: Serving;
+  clock: Clock;
+}
+
+export const refuseToRefresh = (connectionId: string, reason: ReauthReason): Refusal =>
+  refuse({ code: 'reauthorization_required', connection_id: connectionId, reason });
+
+/** What speaks against serving or refreshing it at all; undefined when nothing does. */
+export function refusalOf(c: Connection): Refusal | undefined {
+  if (c.status === 'revoked') return refuse({ code: 'connection_revoked', connection_id: c.id });
+  return c.status === 'needs_reauth' ? refuseToRefresh(c.id, c.reason ?? 'grant_revoked') : undefined;
+}
+
+export type Winners = ReturnType<typeof createWinners>;
+
+export function createWinners({ store, vault, serving, clock }: Parts) {
+  /** Undefined while nothing newer than the generation is there. */
+  async function look(id: string, olderThan: number): Promise<Served | Refusal | undefined> {
+    const row = await store.served(id);
+    if (!row) return refuse({ code: 'not_found', what: 'connection', id });
+    const refused = refusalOf(row.connection);
+    if (refused) return refused;
+    const accessToken = openAccessToken(vault, id, row.accessToken);
+    if (row.connection.generation <= olderThan || accessToken === null) return undefined;
+    const served = serve(row.connection, accessToken, clock);
+    serving.put(served);
+    return served;
+  }
+
+  /** Nothing newer, and yet not ours to refresh: a moment later it is decided. */
+  function undecided({ integration }: Pick<Connection, 'integration'>): Refusal {
+    const detail = 'another refresh of this connection is under way';
+    return refuse({ code: 'provider_unavailable', integration, detail, retryAfter: 1 });
+  }
+
+  return {
+    /** Theirs is the truth: their grant, or why there is none. */
+    async now(before: Connection): Promise<Served | Refusal> {
+      return (await look(before.id, before.generation)) ?? undecided(before);
+    },
+
+    /** Waits for whoever holds the lease. `undefined`: they failed; what the connection says now tells how. */
+    async wait(before: Connection): Promise<Served | Refusal | undefined> {
+      const deadline = clock.monotonic() + LOOK_FOR_MS;
+      while (clock.monotonic() < deadline) {
+        await pause(LOOK_EVERY_MS);
+        const seen = await look(before.id, before.generation);
+        if (seen) return seen;
+        const row = await store.connection(before.id);
+        if (row && row.failures > before.failures) return undefined;
+      }
+      return undecided(before);
+    },
+  };
+}
