@@ -17,6 +17,7 @@ import { createEngine, type Engine } from './broker/engine.ts';
 import { createIntegrations } from './broker/integrations.ts';
 import { createJournal } from './broker/journal.ts';
 import { startOutbox } from './broker/outbox.ts';
+import type { RefreshPoint } from './broker/refresh.ts';
 import { type Rekeyed, rekey } from './broker/rekey.ts';
 import { createRevoker } from './broker/revoke.ts';
 import { createServing } from './broker/serving.ts';
@@ -63,6 +64,8 @@ export interface Tuning {
   outboxEveryMs?: number;
   /** False: nothing is refreshed ahead of its expiry. */
   refreshAhead?: boolean;
+  /** Told how far each refresh has come. */
+  reached?: (point: RefreshPoint) => void;
 }
 
 const systemClock: Clock = { now: () => Date.now(), monotonic: () => performance.now() };
@@ -147,6 +150,7 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
     clock,
     log,
     limits: config.refreshLimits,
+    reached: tuning.reached,
     ahead: tuning.refreshAhead,
   });
   const { refresher } = engine;

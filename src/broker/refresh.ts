@@ -44,7 +44,12 @@ export interface RefresherParts {
   clock: Clock;
   log: Logger;
   random: () => number;
+  /** Told how far a refresh has come; tests stop the process there. */
+  reached?: ((point: RefreshPoint) => void) | undefined;
 }
+
+/** The intent is written · the provider has answered · the answer is durable. */
+export type RefreshPoint = 'claimed' | 'answered' | 'kept';
 
 interface Wish {
   /** Only if no newer generation than this is there. */
@@ -120,9 +125,11 @@ export function createRefresher(parts: RefresherParts) {
       const refreshToken = openRefreshToken(vault, connection.id, grant.refreshToken);
       if (refreshToken === null) return await notRefreshable(claimed);
 
+      parts.reached?.('claimed');
       const target = targets.open(found, connection.params);
       const result = await provider.refresh(target, { refreshToken, identity: connection.identity });
       sent = true;
+      parts.reached?.('answered');
       circuits.report(leave, result.ok ? undefined : result.fault);
       return result.ok
         ? await keep(claimed, attemptId, target.auth.refresh.idle_lifetime, result.value, refreshToken, story)
@@ -141,7 +148,12 @@ export function createRefresher(parts: RefresherParts) {
     return settleFailure(claimed, final, error, null, true, () => refuseToRefresh(connection.id, reason));
   }
 
-  async function failed(claimed: Claimed, fault: ProviderFault, leave: Leave, story: Logger): Promise<Served | Refusal> {
+  async function failed(
+    claimed: Claimed,
+    fault: ProviderFault,
+    leave: Leave,
+    story: Logger,
+  ): Promise<Served | Refusal> {
     const { connection } = claimed;
     const reason = terminalReason(fault, claimed);
     telemetry.refresh(connection.integration, reason ?? fault.kind, lifeLeft(connection));
@@ -225,6 +237,7 @@ export function createRefresher(parts: RefresherParts) {
       { attempt: attemptId, connectionId: id, integration, owner, params, held, change, grant },
       story,
     );
+    parts.reached?.('kept');
     telemetry.refresh(integration, kept === 'kept' ? 'ok' : kept, lifeLeft(connection));
     story.info({ outcome: kept, generation: generation + 1, expires_at: expiresAt }, 'refresh: answered');
     if (kept === 'superseded' || kept === 'gone') return winners.now(connection);

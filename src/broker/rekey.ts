@@ -20,7 +20,7 @@ const BREATH_MS = 5;
 /** After a round, how long to watch for a broker that still seals with another key. */
 const WATCH_MS = 2_000;
 /** So many rounds, then whoever goes on sealing with another key has to be found first. */
-const ROUNDS = 4;
+const ROUNDS = 3;
 /** So many of the texts that do not open are named. */
 const NAMED = 100;
 const PROGRESS_EVERY = 10_000;

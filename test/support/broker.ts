@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLogger } from '../../src/adapters/telemetry.ts';
-import { start } from '../../src/app.ts';
+import { type Tuning, start } from '../../src/app.ts';
 import { parseConfig } from '../../src/config.ts';
 
 export type Json = Record<string, unknown>;
@@ -36,8 +36,15 @@ export async function ask(url: string, key: string, method: string, path: string
   return { status: response.status, headers: response.headers, body: text === '' ? {} : (JSON.parse(text) as Json) };
 }
 
-/** On a database file of its own, which is removed with it. `env` is laid over a set-up for loopback. */
-export async function startTestBroker(env: Record<string, string> = {}): Promise<TestBroker> {
+/**
+ * On a database file of its own, which is removed with it. `env` is laid over a set-up for loopback; `declared` is what
+ * the file of VALETKEY_CONFIG holds.
+ */
+export async function startTestBroker(
+  env: Record<string, string> = {},
+  declared?: object,
+  tuning?: Tuning,
+): Promise<TestBroker> {
   const folder = await mkdtemp(join(tmpdir(), 'valetkey-test-'));
   const adminKey = randomBytes(32).toString('base64url');
   const database = join(folder, 'valetkey.db');
@@ -47,12 +54,13 @@ export async function startTestBroker(env: Record<string, string> = {}): Promise
       VALETKEY_DATABASE_URL: `file:${database}`,
       VALETKEY_ADMIN_KEY: adminKey,
       VALETKEY_OUTBOUND_ALLOW: '127.0.0.1,localhost',
+      ...(declared && { VALETKEY_CONFIG: 'declared.json' }),
       ...env,
     },
-    () => '{}',
+    () => JSON.stringify(declared ?? {}),
   );
   if (!parsed.ok) throw new Error(parsed.issues.join('\n'));
-  const running = await start(parsed.config, createLogger('silent'));
+  const running = await start(parsed.config, createLogger('silent'), tuning);
   const asAdmin: TestBroker['ask'] = (method, path, body, key = adminKey) => ask(running.url, key, method, path, body);
   return {
     url: running.url,

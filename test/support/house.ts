@@ -37,8 +37,14 @@ export interface House {
   close(): Promise<void>;
 }
 
+interface HouseOptions {
+  empty?: boolean;
+  /** More of the environment. */
+  env?: Record<string, string>;
+}
+
 /** With one broker running and, unless `empty`, the integration set up. */
-export async function openHouse({ empty = false }: { empty?: boolean } = {}): Promise<House> {
+export async function openHouse({ empty = false, env = {} }: HouseOptions = {}): Promise<House> {
   const folder = await mkdtemp(join(tmpdir(), 'valetkey-house-'));
   const provider = await startProvider();
   const front = await startFront(provider);
@@ -52,6 +58,7 @@ export async function openHouse({ empty = false }: { empty?: boolean } = {}): Pr
       VALETKEY_DATABASE_URL: `file:${join(folder, 'valetkey.db')}`,
       VALETKEY_ADMIN_KEY: adminKey,
       ...(first && !elsewhere && { VALETKEY_PORT: new URL(first.url).port }),
+      ...env,
       ...(aheadMs > 0 && { NODE_OPTIONS: `--import=${clockAhead(aheadMs)}` }),
     });
     started.push(broker);

@@ -73,6 +73,23 @@ export async function connect(
   return visit(await comeBack(broker, invitation, jar, walk), jar);
 }
 
+/** An owner who has just agreed at the provider; the callback has not been requested yet. */
+export async function agreed(
+  broker: TestBroker,
+  wanted: { integration?: string; return_url?: string } = {},
+): Promise<{ owner: string; jar: CookieJar; invited: Invited; callback: URL }> {
+  const owner = newOwner();
+  const jar = createCookieJar();
+  const invited = await invite(broker, { owner, ...wanted });
+  return { owner, jar, invited, callback: await comeBack(broker, invited.url, jar) };
+}
+
+/** What a provider without a face would do: agree, and send the browser back. */
+export function agreeAt(authorizationUrl: string | null): string {
+  const { searchParams } = new URL(authorizationUrl ?? '');
+  return `${searchParams.get('redirect_uri')}?code=c0de&state=${searchParams.get('state')}`;
+}
+
 /** The same URL with its query changed; null removes a parameter. */
 export function changed(url: URL, change: Record<string, string | null>): URL {
   const copy = new URL(url);
@@ -95,6 +112,12 @@ export async function connectionOf(broker: TestBroker, invited: Invited): Promis
 export async function connectionsOf(broker: TestBroker, owner: string): Promise<Json[]> {
   const { body } = await broker.ask('GET', `/v1/connections?owner=${encodeURIComponent(owner)}`);
   return body.data as Json[];
+}
+
+/** The session is as told, and the owner has no connection. */
+export async function expectNothing(broker: TestBroker, owner: string, invited: Invited, session: Json): Promise<void> {
+  expect(await sessionOf(broker, invited)).toMatchObject(session);
+  expect(await connectionsOf(broker, owner)).toEqual([]);
 }
 
 export const integrate = (broker: TestBroker, id: string, setup: Json): Promise<Answer> =>

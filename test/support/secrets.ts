@@ -20,12 +20,10 @@ export function createSecrets(): Secrets {
       if (value.length < SHORTEST) throw new Error(`a ${kind} of ${value.length} characters cannot be looked for`);
       known.set(value, kind);
     },
-    counts: () =>
-      Object.fromEntries(
-        Map.groupBy(known.values(), (kind) => kind)
-          .entries()
-          .map(([kind, all]) => [kind, all.length]),
-      ),
+    counts() {
+      const kinds = [...Map.groupBy(known.values(), (kind) => kind)];
+      return Object.fromEntries(kinds.map(([kind, all]) => [kind, all.length]));
+    },
     foundIn(bytes) {
       const found = new Set<string>();
       for (const [value, kind] of known)

@@ -1,0 +1,140 @@
+// The audit log: who did what to which connection, when, from where, with what outcome.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { AuditView } from '../../src/api.ts';
+import type { Answer, Json } from '../support/broker.ts';
+import { expectIssues, expectOk, pages, RFC3339_UTC, startWorld, type World } from '../support/contract.ts';
+import { newOwner } from '../support/owner.ts';
+
+let world: World;
+beforeAll(async () => {
+  world = await startWorld();
+});
+afterAll(() => world.close());
+
+const get = (path: string, key?: string): Promise<Answer> => world.broker.ask('GET', path, undefined, key);
+const audit = async (query: Record<string, string>): Promise<Json[]> => {
+  const { data } = expectOk(await get(`/v1/audit?${new URLSearchParams({ limit: '500', ...query })}`));
+  for (const entry of data as Json[]) AuditView.strict().parse(entry);
+  return data as Json[];
+};
+
+test('tells the life of a connection, newest first: who, what, when, from where, how it ended', async () => {
+  const owner = newOwner();
+  const id = await world.adopt(owner);
+  const reading = await get(`/v1/connections/${id}/token`);
+  const { access_token } = expectOk(reading);
+  const revoking = await world.broker.ask('DELETE', `/v1/connections/${id}`);
+  expectOk(revoking);
+  const entries = await audit({ connection_id: id });
+  expect(entries.map(({ action, outcome, actor }) => [action, outcome, actor])).toEqual([
+    ['connection.revoked_upstream', 'ok', 'system'],
+    ['connection.revoked', 'ok', 'clr_admin'],
+    ['connection.refreshed', 'ok', 'system'],
+    ['token.read', 'ok', 'clr_admin'],
+    ['connection.imported', 'ok', 'clr_admin'],
+  ]);
+  const times = entries.map(({ at }) => String(at));
+  expect(times).toEqual([...times].sort().reverse());
+  expect(entries[3]).toEqual({
+    id: expect.stringMatching(/^evt_/),
+    at: expect.stringMatching(RFC3339_UTC),
+    action: 'token.read',
+    outcome: 'ok',
+    actor: 'clr_admin',
+    key_id: 'key_admin',
+    integration: 'acme',
+    owner,
+    connection_id: id,
+    address: '127.0.0.1',
+    request_id: reading.headers.get('x-request-id'),
+    detail: null,
+    count: 1,
+  });
+  expect(entries[1]?.request_id).toBe(revoking.headers.get('x-request-id'));
+  const all = JSON.stringify(await audit({}));
+  for (const { form, answer } of world.front.passed)
+    for (const secret of [form.get('token'), form.get('refresh_token'), answer.access_token, access_token])
+      if (secret) expect(all).not.toContain(secret);
+});
+
+test('many alike reads of a moment are one entry with their count; others are not mixed in', async () => {
+  const owner = newOwner();
+  const id = await world.adopt(owner, { access_token: 'at' });
+  const other = await world.broker.callerKey();
+  await audit({});
+  for (let i = 0; i < 7; i++) expectOk(await get(`/v1/connections/${id}/token`));
+  for (let i = 0; i < 2; i++) expectOk(await get(`/v1/connections/${id}/token`, other));
+  const entries = await audit({ connection_id: id, action: 'token.read' });
+  const counts = new Map<unknown, number>();
+  for (const { actor, count } of entries) counts.set(actor, (counts.get(actor) ?? 0) + Number(count));
+  expect([...counts.values()].sort()).toEqual([2, 7]);
+  expect(entries.length).toBeLessThan(9);
+});
+
+test('a failed refresh and what it led to are told, with the code', async () => {
+  const owner = newOwner();
+  const id = await world.adopt(owner);
+  world.provider.withdrawGrants();
+  expect((await get(`/v1/connections/${id}/token`)).status).toBe(409);
+  expect(await audit({ connection_id: id, outcome: 'failed' })).toMatchObject([
+    { action: 'connection.needs_reauth', actor: 'system', integration: 'acme', owner, detail: 'grant_revoked' },
+  ]);
+});
+
+test('what admins change is told, by its id', async () => {
+  const { id } = expectOk(await world.broker.ask('POST', '/v1/callers', { name: 'x', grants: [] }), 201);
+  expectOk(await world.broker.ask('POST', `/v1/callers/${id}/keys`), 201);
+  expectOk(await world.broker.ask('PUT', '/v1/integrations/told', world.setup), 201);
+  expect((await world.broker.ask('DELETE', `/v1/callers/${id}`)).status).toBe(204);
+  expect((await world.broker.ask('DELETE', '/v1/integrations/told')).status).toBe(204);
+  const recent = (await audit({ limit: '5' })).map(({ action, detail, integration }) => [action, detail, integration]);
+  expect(recent).toEqual([
+    ['integration.deleted', null, 'told'],
+    ['caller.deleted', id, null],
+    ['integration.put', 'generic-oidc', 'told'],
+    ['caller.key_added', expect.stringContaining(String(id)), null],
+    ['caller.created', id, null],
+  ]);
+});
+
+describe('filters', () => {
+  test('by integration, owner, connection, actor, action, outcome and time', async () => {
+    const owner = newOwner();
+    const from = new Date(world.now()).toISOString();
+    const id = await world.adopt(owner, { access_token: 'at' });
+    const denied = await world.broker.callerKey({ actions: ['token'], owners: ['nobody'] });
+    expect((await get(`/v1/connections/${id}/token`, denied)).status).toBe(403);
+    world.advance(1_000);
+    const to = new Date(world.now()).toISOString();
+    world.advance(1_000);
+    expectOk(await get(`/v1/connections/${id}`));
+
+    const actions = async (query: Record<string, string>) => (await audit(query)).map(({ action }) => action);
+    const mine = ['connection.read', 'access.denied', 'connection.imported'];
+    expect(await actions({ owner })).toEqual(mine);
+    expect(await actions({ connection_id: id })).toEqual(mine);
+    expect(await actions({ owner, integration: 'acme' })).toEqual(mine);
+    expect(await actions({ owner, integration: 'other' })).toEqual([]);
+    expect(await actions({ owner, action: 'connection.read' })).toEqual(['connection.read']);
+    expect(await actions({ owner, outcome: 'denied' })).toEqual(['access.denied']);
+    expect(await actions({ owner, actor: 'clr_admin' })).toEqual(['connection.read', 'connection.imported']);
+    expect(await actions({ owner, from, to })).toEqual(['access.denied', 'connection.imported']);
+    expect(await actions({ owner, from: to })).toEqual(['connection.read']);
+    expect(await actions({ owner, to: from })).toEqual([]);
+  });
+
+  test('that make no sense are refused by name', async () => {
+    expectIssues(await get('/v1/audit?outcome=fine'), 'outcome');
+    expectIssues(await get('/v1/audit?from=yesterday'), 'from');
+    expectIssues(await get('/v1/audit?to=2026-01-01'), 'to');
+  });
+});
+
+test('pages through cursors, newest first, each once', async () => {
+  const owner = newOwner();
+  for (const label of 'abcde') await world.adopt(owner, { access_token: 'at' }, { label });
+  const found = await pages(get, `/v1/audit?owner=${owner}`, 2);
+  expect(found.map((page) => page.length)).toEqual([2, 2, 1]);
+  const ids = found.flat().map(({ id }) => String(id));
+  expect(ids).toEqual([...new Set(ids)].sort().reverse());
+});

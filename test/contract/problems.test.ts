@@ -1,0 +1,152 @@
+// What the broker says to requests that are none.
+import { request } from 'node:http';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Answer, Json } from '../support/broker.ts';
+import { startTestBroker, type TestBroker } from '../support/broker.ts';
+import { expectIssues, expectOk, expectProblem } from '../support/contract.ts';
+
+let broker: TestBroker;
+beforeAll(async () => {
+  broker = await startTestBroker();
+});
+afterAll(() => broker.stop());
+
+/** As the admin, with a body that is sent as it is. */
+async function send(
+  method: string,
+  path: string,
+  body?: string | ReadableStream,
+  headers: Record<string, string> = { 'content-type': 'application/json' },
+): Promise<Answer> {
+  const response = await fetch(new URL(path, broker.url), {
+    method,
+    headers: { authorization: `Bearer ${broker.adminKey}`, ...headers },
+    ...(body !== undefined && { body, duplex: 'half' }),
+  });
+  const text = await response.text();
+  return { status: response.status, headers: response.headers, body: text === '' ? {} : (JSON.parse(text) as Json) };
+}
+const caller = JSON.stringify({ name: 'x', grants: [] });
+
+test.each(['{', '{"name": "x",}', 'name=x', '"\ud800', ''])('malformed JSON is 400: %j', async (body) => {
+  expectProblem(await send('POST', '/v1/callers', body), 400, 'invalid_request');
+});
+
+test.each(['[]', '"text"', '7', 'null'])('JSON that is no object is 400: %s', async (body) => {
+  expectProblem(await send('POST', '/v1/callers', body), 400, 'invalid_request');
+});
+
+test('no body where one is needed is 400, and says what is missing', async () => {
+  expectIssues(await send('POST', '/v1/callers', undefined, {}), 'grants', 'name');
+});
+
+test('every unknown and every wrong field is named at once, without what it held', async () => {
+  const body = {
+    name: 7,
+    grants: [{ actions: ['token'], integrations: ['*'], owner: ['a-secret-by-mistake'] }],
+    secret: 'x',
+  };
+  const answer = await send('POST', '/v1/callers', JSON.stringify(body));
+  expectIssues(answer, 'grants.0.owner', 'grants.0.owners', 'name', 'secret');
+  expect(JSON.stringify(answer.body)).not.toContain('a-secret-by-mistake');
+});
+
+describe('the content type', () => {
+  test.each([
+    'text/plain',
+    'application/x-www-form-urlencoded',
+    'application/jsonx',
+    'multipart/form-data; boundary=x',
+  ])('%s is 415', async (type) => {
+    expectProblem(await send('POST', '/v1/callers', caller, { 'content-type': type }), 415, 'unsupported_media_type');
+  });
+
+  test('none at all is 415', async () => {
+    const body = new Blob([caller]).stream();
+    expectProblem(await send('POST', '/v1/callers', body, {}), 415, 'unsupported_media_type');
+  });
+
+  test.each(['application/json; charset=utf-8', 'APPLICATION/JSON', 'application/vnd.acme+json'])(
+    '%s is JSON',
+    async (type) => {
+      expectOk(await send('POST', '/v1/callers', caller, { 'content-type': type }), 201);
+    },
+  );
+});
+
+describe('a body that is too large is 413', () => {
+  const large = JSON.stringify({ name: 'x'.repeat(200_000), grants: [] });
+
+  test('when its length is told', async () => {
+    expectProblem(await send('POST', '/v1/callers', large), 413, 'payload_too_large');
+  });
+
+  test('when it comes in pieces', async () => {
+    const body = new Blob([large]).stream();
+    expectProblem(await send('POST', '/v1/callers', body), 413, 'payload_too_large');
+  });
+
+  test('and the next request is answered as ever', async () => {
+    expectOk(await send('GET', '/v1/callers', undefined, {}));
+  });
+});
+
+test('what is not there is 404, whatever the method', async () => {
+  for (const [method, path] of [
+    ['GET', '/v1/nothing'],
+    ['GET', '/v1'],
+    ['GET', '/v1/callers/clr_x/keys'],
+    ['PATCH', '/v1/callers'],
+    ['DELETE', '/v1/token'],
+    ['PUT', '/healthz'],
+  ] as const)
+    expectProblem(await send(method, path, undefined, {}), 404, 'not_found');
+  expectProblem(await send('GET', '/nothing', undefined, {}), 404, 'not_found');
+});
+
+test('a caller is asked for its key before anything is told', async () => {
+  for (const path of ['/v1/nothing', '/v1/callers'])
+    expectProblem(await send('GET', path, undefined, { authorization: 'Bearer no' }), 401, 'unauthenticated');
+});
+
+test('paths that make no sense are answered, and break nothing', async () => {
+  for (const path of [
+    '/v1/connections/%E0%A4%A/token',
+    '/v1/connections/..%2f..%2fetc',
+    '/v1/connections/%00',
+    `/v1/connections/${'x'.repeat(5_000)}`,
+  ])
+    expectProblem(await send('GET', path, undefined, {}), 404, 'not_found');
+  expectOk(await send('GET', '/v1/callers', undefined, {}));
+});
+
+test("every answer carries its request's id, the client's own where it sends a sane one", async () => {
+  const mine = await send('GET', '/v1/nothing', undefined, { 'x-request-id': 'trace-42' });
+  expect(expectProblem(mine, 404, 'not_found').request_id).toBe('trace-42');
+  const forged = await send('GET', '/v1/nothing', undefined, { 'x-request-id': 'a b;"\t' });
+  expect(expectProblem(forged, 404, 'not_found').request_id).toMatch(/^[\w-]+$/);
+  const [a, b] = [await send('GET', '/v1/callers', undefined, {}), await send('GET', '/v1/callers', undefined, {})];
+  expect(a.headers.get('x-request-id')).not.toBe(b.headers.get('x-request-id'));
+});
+
+test('HEAD is GET without a body', async () => {
+  const { status, headers } = await fetch(new URL('/v1/callers', broker.url), {
+    method: 'HEAD',
+    headers: { authorization: `Bearer ${broker.adminKey}` },
+  });
+  expect([status, headers.get('cache-control')]).toEqual([200, 'no-store']);
+});
+
+test('a request that is not HTTP ends with 400, and the next one is answered', async () => {
+  const status = await new Promise<number>((resolve, reject) => {
+    const { hostname, port } = new URL(broker.url);
+    const bad = request({ hostname, port, path: '/v1/callers', headers: { 'content-length': '5' } }, (response) =>
+      resolve(response.resume().statusCode ?? 0),
+    );
+    bad.on('error', reject);
+    bad.on('socket', (socket) => socket.on('connect', () => socket.write('nonsense\r\n\r\n')));
+    bad.flushHeaders();
+  }).catch(() => 400);
+  expect(status).toBe(400);
+  expectOk(await send('GET', '/v1/callers', undefined, {}));
+});

@@ -1,0 +1,246 @@
+// What was answered holds, whatever becomes of the process: real brokers, killed and started again on the same file.
+import { describe, it, vi } from 'vitest';
+import { createCookieJar, walkThrough } from '../demo/browser.ts';
+import { LEASE_MS } from '../src/domain/resilience.ts';
+import { ask } from './support/broker.ts';
+import { type House, INTEGRATION, openHouse } from './support/house.ts';
+
+type Told = { onTestFinished(clean: () => Promise<void>): void };
+
+async function house({ onTestFinished }: Told, options?: Parameters<typeof openHouse>[0]): Promise<House> {
+  const opened = await openHouse(options);
+  onTestFinished(() => opened.close());
+  return opened;
+}
+
+const EVERYTHING = [{ actions: ['*'], integrations: ['*'], owners: ['*'] }];
+const invitation = { integration: INTEGRATION, owner: 'user_42' };
+
+/** Processes start at their own pace on a busy machine. */
+vi.setConfig({ testTimeout: 60_000 });
+
+describe.concurrent('what was answered survives kill -9', () => {
+  it('an integration, with its secret', async (test) => {
+    const h = await house(test, { empty: true });
+    const put = await h.lastWord('PUT', `/v1/integrations/${INTEGRATION}`, h.setup);
+    test.expect(put.status).toBe(201);
+    await h.start();
+    test.expect((await h.ask('GET', `/v1/integrations/${INTEGRATION}`)).body).toEqual(put.body);
+    const refreshed = await h.ask('POST', `/v1/connections/${await h.adopt('user_42')}/refresh`, {});
+    test.expect(refreshed.status).toBe(200);
+  });
+
+  it('a caller, its key and a second one', async (test) => {
+    const h = await house(test);
+    const made = await h.lastWord('POST', '/v1/callers', { name: 'calendar-sync', grants: EVERYTHING });
+    test.expect(made.status).toBe(201);
+    await h.start();
+    test.expect((await h.ask('GET', '/v1/connections', undefined, String(made.body.key))).status).toBe(200);
+    const second = await h.lastWord('POST', `/v1/callers/${made.body.id}/keys`, {});
+    test.expect(second.status).toBe(201);
+    await h.start();
+    for (const { key } of [made.body, second.body])
+      test.expect((await h.ask('GET', '/v1/connections', undefined, String(key))).status).toBe(200);
+  });
+
+  it('the deletion of a key, and of a caller', async (test) => {
+    const h = await house(test);
+    const { body: caller } = await h.ask('POST', '/v1/callers', { name: 'calendar-sync', grants: EVERYTHING });
+    const { body: second } = await h.ask('POST', `/v1/callers/${caller.id}/keys`, {});
+    const statuses = async () => {
+      const answers = [caller, second].map(({ key }) => h.ask('GET', '/v1/connections', undefined, String(key)));
+      return (await Promise.all(answers)).map(({ status }) => status);
+    };
+    test.expect(await statuses()).toEqual([200, 200]);
+    test.expect((await h.lastWord('DELETE', `/v1/callers/${caller.id}/keys/${second.id}`)).status).toBe(204);
+    await h.start();
+    test.expect(await statuses()).toEqual([200, 401]);
+    test.expect((await h.lastWord('DELETE', `/v1/callers/${caller.id}`)).status).toBe(204);
+    await h.start();
+    test.expect(await statuses()).toEqual([401, 401]);
+  });
+
+  it('an invitation, then the flow that it began', async (test) => {
+    const h = await house(test);
+    const session = await h.lastWord('POST', '/v1/connect-sessions', invitation);
+    test.expect(session.status).toBe(201);
+    await h.start();
+    const jar = createCookieJar();
+    const link = new URL(String(session.body.url));
+    const opened = await h.killedBy(() => fetch(link, { redirect: 'manual' }));
+    test.expect(opened.status).toBe(302);
+    jar.keep(link, new Response(null, { headers: opened.headers }));
+    await h.start();
+    const walked = await walkThrough(opened.headers.get('location')!, { login: 'alice', jar });
+    test.expect(walked.response?.status).toBe(200);
+    test.expect((await h.ask('GET', `/v1/connect-sessions/${session.body.id}`)).body.status).toBe('completed');
+  });
+
+  it('a connection that a browser was told of: token, refresh token and session', async (test) => {
+    const h = await house(test);
+    const { body: session } = await h.ask('POST', '/v1/connect-sessions', invitation);
+    const jar = createCookieJar();
+    const stopAt = `${h.broker().url}/oauth2/callback/`;
+    const { url } = await walkThrough(String(session.url), { login: 'alice', jar, stopAt });
+    const told = await h.killedBy(() => fetch(url, { headers: { cookie: jar.header(url)! } }));
+    test.expect(told.status).toBe(200);
+    await h.start();
+    const { body } = await h.ask('GET', `/v1/connect-sessions/${session.id}`);
+    test.expect(body.status).toBe('completed');
+    const [exchange] = h.front.spent('authorization_code');
+    const served = await h.ask('GET', `/v1/connections/${body.connection_id}/token`);
+    test.expect(served.body.access_token).toBe(exchange?.answer.access_token);
+    test.expect((await h.ask('POST', `/v1/connections/${body.connection_id}/refresh`, {})).status).toBe(200);
+  });
+
+  it('an import, then its rotated refresh token', async (test) => {
+    const h = await house(test);
+    const credentials = { refresh_token: await h.mint('user_42') };
+    const imported = await h.lastWord('POST', '/v1/connections', { ...invitation, credentials });
+    test.expect(imported.status).toBe(201);
+    await h.start();
+    const token = `/v1/connections/${imported.body.id}`;
+    const refreshed = await h.lastWord('POST', `${token}/refresh`, {});
+    test.expect(refreshed.status).toBe(200);
+    await h.start();
+    test.expect((await h.ask('GET', `${token}/token`)).body.access_token).toBe(refreshed.body.access_token);
+    // The provider detects reuse: only with the newest refresh token is there another answer.
+    test.expect((await h.ask('POST', `${token}/refresh`, {})).status).toBe(200);
+    test.expect(h.front.spent('refresh_token')).toHaveLength(2);
+  });
+
+  it.for([
+    { which: 'one', method: 'DELETE', path: '/v1/connections/{id}', body: undefined },
+    { which: "all of an owner's", method: 'POST', path: '/v1/connections/revoke', body: { owner: 'user_42' } },
+  ])('the revocation of $which, and the provider hears of it when it can', async ({ method, path, body }, test) => {
+    const h = await house(test);
+    const id = await h.adopt('user_42');
+    await h.ask('POST', `/v1/connections/${id}/refresh`, {});
+    const [refresh] = h.front.spent('refresh_token');
+    const kept = String(refresh?.answer.refresh_token);
+    h.front.rule('cut');
+    const revoked = await h.lastWord(method, path.replace('{id}', id), body);
+    test.expect(revoked.status).toBe(200);
+
+    h.front.rule('withhold');
+    await h.start({ aheadMs: 60_000 });
+    await h.front.waiting(1);
+    test.expect((await h.ask('GET', `/v1/connections/${id}/token`)).body.code).toBe('connection_revoked');
+    const upstream = async () => (await h.ask('GET', `/v1/connections/${id}`)).body.upstream_revocation;
+    test.expect(await upstream()).toBe('pending');
+    h.front.rule('pass');
+    h.front.release();
+    await test.expect.poll(upstream, { timeout: 10_000 }).toBe('done');
+    test.expect(await h.provider.provider.RefreshToken.find(kept)).toBeUndefined();
+  });
+});
+
+it('kill -9 amid thirty refreshes costs only the grants whose answer was on its way', async (test) => {
+  const h = await house(test);
+  const ids = await Promise.all(Array.from({ length: 30 }, (_, i) => h.adopt(`user_${i}`)));
+  const refreshOf = (id: string) => h.ask('POST', `/v1/connections/${id}/refresh`, {});
+  for (const { status } of await Promise.all(ids.map(refreshOf))) test.expect(status).toBe(200);
+
+  // A third is answered, of a third the provider's answer is under way, a third has not reached the provider.
+  let come = 0;
+  h.front.passed.length = 0;
+  h.front.rule(() => (['pass', 'withhold', 'stall'] as const)[come++ % 3]!);
+  const some = Promise.withResolvers<void>();
+  let told = 0;
+  const answers = ids.map(async (id) => {
+    const answer = await refreshOf(id).catch(() => undefined);
+    if (++told === 4) some.resolve();
+    return answer;
+  });
+  await Promise.all([h.front.waiting(20), some.promise]);
+  await h.broker().stop('SIGKILL');
+  const answered = await Promise.all(answers);
+  const consumed = new Set(h.front.spent('refresh_token').map(({ form }) => form.get('refresh_token')));
+
+  h.front.rule('pass');
+  h.front.passed.length = 0;
+  // The leases of the dead process end with their time.
+  const begun = performance.now();
+  await h.start({ aheadMs: LEASE_MS });
+  const startMs = Math.round(performance.now() - begun);
+  console.info(`start to listening: ${startMs} ms`);
+  test.expect(startMs).toBeLessThan(5_000);
+  const counts = { answered: 0, kept: 0, served: 0, refreshed: 0, reauthorization: 0 };
+  for (const [i, id] of ids.entries()) {
+    const before = answered[i];
+    const served = await h.ask('GET', `/v1/connections/${id}/token`);
+    test.expect(served.status, 'a token that lives is served, whatever became of its refresh').toBe(200);
+    counts.served++;
+    if (before?.status === 200) {
+      counts.answered++;
+      test.expect(served.body.access_token).toBe(before.body.access_token);
+      counts.kept++;
+    }
+    const spentBefore = h.front.passed.length;
+    const again = await refreshOf(id);
+    const spent = h.front.passed.slice(spentBefore).map(({ form }) => form.get('refresh_token'));
+    test.expect(spent).toHaveLength(1);
+    if (again.status === 200) counts.refreshed++;
+    else {
+      test.expect(again.body).toMatchObject({ code: 'reauthorization_required', reason: 'refresh_outcome_unknown' });
+      test.expect(consumed, 'the provider had consumed it').toContain(spent[0]);
+      test.expect(before, 'and nobody was answered').toBeUndefined();
+      counts.reauthorization++;
+    }
+  }
+  console.info('after kill -9 amid 30 refreshes:', JSON.stringify(counts));
+  test.expect(counts.refreshed + counts.reauthorization).toBe(30);
+  test
+    .expect(counts.refreshed, 'what had not reached the provider is not lost')
+    .toBeGreaterThanOrEqual(10 + counts.kept);
+});
+
+it('two brokers on one database refresh an expired token once, and both serve it', async (test) => {
+  const h = await house(test);
+  const id = await h.adopt('user_42');
+  const one = h.broker();
+  const other = await h.start({ elsewhere: true });
+  h.front.rule('withhold');
+  const reads = [one, other, one, other, one, other].map(({ url }) =>
+    ask(url, h.adminKey, 'GET', `/v1/connections/${id}/token`),
+  );
+  await h.front.waiting(1);
+  h.front.release();
+  const answers = await Promise.all(reads);
+  test.expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200, 200]);
+  test.expect(h.front.passed).toHaveLength(1);
+  const tokens = new Set(answers.map(({ body }) => String(body.access_token)));
+  test.expect(tokens.size).toBe(1);
+  for (const token of tokens) test.expect(await h.provider.provider.AccessToken.find(token)).toBeDefined();
+});
+
+it('SIGTERM during slow refreshes: their answers are kept, also where the caller has hung up', async (test) => {
+  const h = await house(test);
+  const ids = await Promise.all(['user_1', 'user_2'].map(h.adopt));
+  h.front.rule('withhold');
+  const impatience = new AbortController();
+  const [waits, hangsUp] = ids.map(async (id, i) => {
+    const headers = { authorization: `Bearer ${h.adminKey}` };
+    const url = new URL(`/v1/connections/${id}/token`, h.broker().url);
+    const response = await fetch(url, i === 0 ? { headers } : { headers, signal: impatience.signal });
+    return (await response.json()) as { access_token: string };
+  });
+  const lost = test.expect(hangsUp).rejects.toThrow('aborted');
+  await h.front.waiting(2);
+  impatience.abort();
+  await lost;
+  const code = h.broker().stop('SIGTERM');
+  await test.expect.poll(() => h.broker().output()).toContain('"event":"stopping"');
+  h.front.release();
+  test.expect(await code).toBe(0);
+  const given = h.front.spent('refresh_token').map(({ answer }) => answer.access_token);
+  test.expect(given).toContain((await waits)?.access_token);
+
+  h.front.rule('pass');
+  await h.start();
+  for (const id of ids) {
+    const { body } = await h.ask('GET', `/v1/connections/${id}/token`);
+    test.expect(given).toContain(body.access_token);
+    test.expect((await h.ask('POST', `/v1/connections/${id}/refresh`, {})).status).toBe(200);
+  }
+});

@@ -1,0 +1,73 @@
+// What is generated is as the sources say. Mend it with `npm run generate`, look at the change, and commit it.
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import Sqlite, { type Database } from 'better-sqlite3';
+import { generateSQLiteDrizzleJson, generateSQLiteMigration } from 'drizzle-kit/api';
+import { readMigrationFiles } from 'drizzle-orm/migrator';
+import { describe, expect, it } from 'vitest';
+import * as schema from '../src/adapters/sqlite/schema.ts';
+import { startTestBroker } from './support/broker.ts';
+
+const MIGRATIONS = fileURLToPath(new URL('../drizzle/sqlite', import.meta.url));
+const OPENAPI = fileURLToPath(new URL('../openapi.json', import.meta.url));
+
+describe('the migrations', () => {
+  it('end where the schema is, so that the next one begins there', async () => {
+    const last = readdirSync(`${MIGRATIONS}/meta`)
+      .filter((name) => name.endsWith('_snapshot.json'))
+      .sort()
+      .at(-1);
+    const snapshot = JSON.parse(readFileSync(`${MIGRATIONS}/meta/${last}`, 'utf8'));
+    const { tables, views } = JSON.parse(JSON.stringify(await generateSQLiteDrizzleJson(schema)));
+    expect({ tables, views }).toEqual({ tables: snapshot.tables, views: snapshot.views });
+  });
+
+  it('build, one after the other, what the schema alone would build', async () => {
+    const [nothing, all] = [await generateSQLiteDrizzleJson({}), await generateSQLiteDrizzleJson(schema)];
+    const migrated = built(readMigrationFiles({ migrationsFolder: MIGRATIONS }).flatMap(({ sql }) => sql));
+    expect(migrated).toEqual(built(await generateSQLiteMigration(nothing, all)));
+    expect(Object.keys(migrated).length).toBeGreaterThan(5);
+  });
+});
+
+/** The tables as SQLite sees them, whatever the order and the wording that they were made in. */
+function built(statements: string[]) {
+  const database = new Sqlite(':memory:');
+  for (const statement of statements) database.exec(statement);
+  const tables = database.prepare<[], string>("select name from sqlite_master where type = 'table'").pluck().all();
+  const shape = Object.fromEntries(tables.map((name) => [name, shapeOf(database, name)]));
+  database.close();
+  return shape;
+}
+
+function shapeOf(database: Database, table: string) {
+  const about = (pragma: string, of = table) =>
+    database.prepare<[string], Record<string, unknown>>(`select * from ${pragma}(?)`).all(of);
+  const sorted = (rows: object[]) => rows.map((row) => JSON.stringify(row)).sort();
+  return {
+    columns: sorted(about('pragma_table_xinfo').map(({ cid, ...column }) => column)),
+    foreignKeys: sorted(about('pragma_foreign_key_list').map(({ id, ...key }) => key)),
+    indexes: sorted(
+      about('pragma_index_list').map(({ name, unique, partial }) => ({
+        name,
+        unique,
+        partial,
+        columns: about('pragma_index_xinfo', String(name)).map(({ name: column, desc, coll }) => ({
+          column,
+          desc,
+          coll,
+        })),
+        where: database.prepare<[unknown], string>('select sql from sqlite_master where name = ?').pluck().get(name),
+      })),
+    ),
+  };
+}
+
+describe('openapi.json', () => {
+  it('is what is served', async () => {
+    const broker = await startTestBroker();
+    const served = await (await fetch(new URL('/openapi.json', broker.url))).json().finally(broker.stop);
+    // Written by `npm run generate`, which updates snapshots.
+    await expect(`${JSON.stringify(served, null, 2)}\n`).toMatchFileSnapshot(OPENAPI, 'mend it with: npm run generate');
+  });
+});

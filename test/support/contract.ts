@@ -1,0 +1,116 @@
+// A broker in front of a real provider, with a door between the two and a clock that the test sets; and what every
+// answer of the contract has in common.
+import { expect } from 'vitest';
+import { type LocalProvider, startProvider } from '../../demo/provider.ts';
+import type { Clock } from '../../src/ports.ts';
+import { type Answer, type Json, startTestBroker, type TestBroker } from './broker.ts';
+import { type Front, startFront } from './front.ts';
+import { mintRefreshToken } from './minted.ts';
+
+export interface World {
+  broker: TestBroker;
+  provider: LocalProvider;
+  front: Front;
+  clientId: string;
+  clientSecret: string;
+  /** What `acme` is set up with. */
+  setup: Json;
+  /** The broker's time, ms; the provider's goes on as it does. */
+  now(): number;
+  advance(ms: number): void;
+  /** Imports a grant of the owner's at `acme`: a refresh token, and more credentials or members where given. */
+  adopt(owner: string, credentials?: Json, more?: Json): Promise<string>;
+  /** An RFC 3339 time so many seconds after the broker's. */
+  inSeconds(seconds: number): string;
+  /** Refreshes that reached the provider. */
+  refreshes(): number;
+  close(): Promise<void>;
+}
+
+/** The integration `acme` is set up. Owed work is looked for every 20 ms; only what is read is refreshed. */
+export async function startWorld(env: Record<string, string> = {}): Promise<World> {
+  let ahead = 0;
+  const clock: Clock = { now: () => Date.now() + ahead, monotonic: () => performance.now() + ahead };
+  const [broker, provider] = await Promise.all([
+    startTestBroker(env, undefined, { clock, outboxEveryMs: 20, refreshAhead: false }),
+    startProvider(),
+  ]);
+  const front = await startFront(provider);
+  const { clientId, clientSecret } = await provider.addClient([`${broker.url}/oauth2/callback/acme`]);
+  const setup = {
+    provider: 'generic-oidc',
+    client_id: clientId,
+    client_secret: clientSecret,
+    params: { issuer: provider.issuer },
+    overrides: front.overrides,
+  };
+  expect((await broker.ask('PUT', '/v1/integrations/acme', setup)).status).toBe(201);
+  return {
+    broker,
+    provider,
+    front,
+    clientId,
+    clientSecret,
+    setup,
+    now: clock.now,
+    advance: (ms) => {
+      ahead += ms;
+    },
+    async adopt(owner, credentials = {}, more = {}) {
+      const refresh_token = await mintRefreshToken(provider, clientId, owner);
+      const body = { integration: 'acme', owner, ...more, credentials: { refresh_token, ...credentials } };
+      const answer = await broker.ask('POST', '/v1/connections', body);
+      expect(answer.status, JSON.stringify(answer.body)).toBe(201);
+      return String(answer.body.id);
+    },
+    inSeconds: (seconds) => new Date(clock.now() + seconds * 1_000).toISOString(),
+    refreshes: () => front.spent('refresh_token').length,
+    async close() {
+      await broker.stop();
+      await front.close();
+      await provider.close();
+    },
+  };
+}
+
+export const RFC3339_UTC = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/;
+
+/** A success as the contract has it; returns its body. */
+export function expectOk(answer: Answer, status = 200): Json {
+  expect(answer.status, JSON.stringify(answer.body)).toBe(status);
+  expect(answer.headers.get('cache-control')).toBe('no-store');
+  expect(answer.headers.get('x-request-id')).toMatch(/./);
+  return answer.body;
+}
+
+/** A problem as RFC 9457 and the contract have it; returns its body. */
+export function expectProblem(answer: Answer, status: number, code: string): Json {
+  const { headers, body } = answer;
+  expect(answer.status, JSON.stringify(body)).toBe(status);
+  expect(headers.get('content-type')).toMatch(/^application\/problem\+json\b/);
+  expect(headers.get('cache-control')).toBe('no-store');
+  const text = expect.stringMatching(/./);
+  expect(body).toMatchObject({ type: text, title: text, detail: text, status, code });
+  expect(body.request_id).toBe(headers.get('x-request-id'));
+  return body;
+}
+
+/** A 400 whose issues are at exactly these paths. */
+export function expectIssues(answer: Answer, ...paths: string[]): void {
+  const { issues } = expectProblem(answer, 400, 'invalid_request');
+  expect((issues as { path: string }[]).map(({ path }) => path).sort(), JSON.stringify(issues)).toEqual(paths.sort());
+}
+
+/** Every page of a list, by following its cursors. */
+export async function pages(ask: (path: string) => Promise<Answer>, path: string, limit: number): Promise<Json[][]> {
+  const found: Json[][] = [];
+  let cursor: unknown;
+  do {
+    const query = new URLSearchParams({ limit: String(limit), ...(cursor ? { cursor: String(cursor) } : {}) });
+    const body = expectOk(await ask(`${path}${path.includes('?') ? '&' : '?'}${query}`));
+    expect(Object.keys(body).sort()).toEqual(['data', 'next_cursor']);
+    found.push(body.data as Json[]);
+    cursor = body.next_cursor;
+  } while (cursor !== null);
+  return found;
+}
