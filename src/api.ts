@@ -33,7 +33,7 @@ const Id = z.string().min(1).max(64);
 const Status = z.enum(['active', 'needs_reauth', 'revoked']);
 const UpstreamRevocation = z.enum(['done', 'pending', 'unsupported', 'failed']);
 const Origin = Url.refine(
-  (u) => URL.canParse(u) && new URL(u).origin === u,
+  (u) => URL.canParse(u) && new URL(u).origin === u && !u.includes('*'),
   'an origin: scheme, host and port, nothing after',
 );
 

@@ -29,6 +29,7 @@ import { createTrust } from './broker/trust.ts';
 import { createVerify } from './broker/verify.ts';
 import type { Config } from './config.ts';
 import { type Listener, listen } from './http/listener.ts';
+import { createQuickReads } from './http/quick.ts';
 import { setupOf } from './http/routes/integrations.ts';
 import { createHttp } from './http/server.ts';
 import type { Clock, Logger, State, Store } from './ports.ts';
@@ -180,8 +181,9 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
   await directory.reload();
 
   let stopping = false;
+  const tokens = createTokens({ store, vault, serving, refresher, access, telemetry, clock });
   const app = createHttp({
-    tokens: createTokens({ store, vault, serving, refresher, access, telemetry, clock }),
+    tokens,
     connections: createConnections({ store, vault, targets, serving, access, clock }),
     revoker,
     sessions: createSessions({
@@ -210,7 +212,7 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
     isStopping: () => stopping,
   });
   await engine.start();
-  listener.handle(app.fetch);
+  listener.handle(createQuickReads({ tokens, directory, journal, telemetry, clock }), app.fetch);
   const outbox = startOutbox({ store, revoker, clock, log, lookEveryMs: tuning.outboxEveryMs });
 
   return {

@@ -52,7 +52,7 @@ const Environment = z.object({
     .prefault(DEFAULTS.VALETKEY_PORT),
   VALETKEY_PUBLIC_URL: z
     .url({ protocol: /^https?$/, error: 'an http or https URL' })
-    .refine((u) => new URL(u).search === '' && new URL(u).hash === '', 'no query and no fragment')
+    .regex(/^[^?#]*$/, 'no query and no fragment')
     .transform((u) => u.replace(/\/+$/, ''))
     .optional(),
   VALETKEY_DATABASE_URL: z

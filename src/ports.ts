@@ -187,8 +187,7 @@ export interface Store {
   session(id: string): Promise<ConnectSession | undefined>;
   sessionBySecret(digest: string): Promise<ConnectSession | undefined>;
   /**
-   * Binds the session to the browser (the first time, its end then moves to the flow's), keeps the connection
-   * parameters that the browser gave, and records the flow. `gone`: not pending any more, or expired;
+   * Binds the session to the browser (the first time, its end then moves to the flow's), and records the flow. `gone`: not pending any more, or expired;
    * `other_browser`: bound to another one.
    */
   beginFlow(flow: Flow, now: number): Promise<'begun' | 'gone' | 'other_browser'>;
@@ -213,14 +212,14 @@ export interface Store {
   ): Promise<'added' | 'session_over' | { exists: string }>;
   /**
    * Gives a live connection a new grant under its id: `active`, generation + 1, failures, error and any lease or intent
-   * cleared. `gone`: absent or revoked. The given connection's `generation` and `createdAt` are ignored.
+   * cleared; tells the generation that it has now. `gone`: absent or revoked. The given connection's `generation` and `createdAt` are ignored.
    */
   renewConnection(
     connection: Connection,
     grant: SealedGrant,
     sessionId: string,
     by: AuditEntry,
-  ): Promise<'renewed' | 'session_over' | 'gone'>;
+  ): Promise<{ generation: number } | 'session_over' | 'gone'>;
   connection(id: string): Promise<Connection | undefined>;
   connections(filter: ConnectionFilter, page: PageRequest): Promise<Page<Connection>>;
   /** For metrics; by integration and status. */
@@ -376,7 +375,7 @@ export interface ProviderFault {
    * - `identity_changed`: a refresh answered for another `iss` or `sub` (OpenID Connect Core 12.2)
    */
   kind: 'denied' | 'grant_dead' | 'misconfigured' | 'transient' | 'invalid' | 'identity_changed';
-  /** The provider's error code, or ours: `[a-z_]+`, safe to show. */
+  /** The provider's error code, or ours: `[a-z0-9_]+`, safe to show. */
   code: string;
   /** A sentence for engineers, without secrets. */
   detail: string;

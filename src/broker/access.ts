@@ -51,12 +51,16 @@ export function createAccess({ journal, clock }: { journal: Journal; clock: Cloc
     requestId,
   });
 
+  /** What makes two reads, or two refusals, alike: who, from where, what, and of which connection. */
+  const alike = ({ principal, address }: Call, action: string, { connectionId, integration, owner }: Subject): string =>
+    `${principal.keyId}\n${address}\n${action}\n${connectionId ?? `${integration}\n${owner}`}`;
+
   return {
     /** Refuses, and notes it, when no grant of the caller covers the action on this integration and owner. */
     denied(call: Call, action: Action, integration: string, owner: string, connectionId?: string): Refusal | undefined {
       if (allows(call.principal.caller.grants, action, integration, owner)) return undefined;
       const subject = { integration, owner, connectionId: connectionId ?? null, detail: `no grant for ${action}` };
-      journal.note(entry(by(call), 'access.denied', subject, 'denied'));
+      journal.note(alike(call, `denied ${action}`, subject), () => entry(by(call), 'access.denied', subject, 'denied'));
       return refuse({ code: 'forbidden', action, integration, owner });
     },
 
@@ -65,7 +69,7 @@ export function createAccess({ journal, clock }: { journal: Journal; clock: Cloc
 
     /** Notes an allowed read, in memory: many reads of one second become one entry. */
     noteRead(call: Call, action: string, subject: Subject): void {
-      journal.note(entry(by(call), action, subject));
+      journal.note(alike(call, action, subject), () => entry(by(call), action, subject));
     },
 
     /** The record of what the broker does of itself. */

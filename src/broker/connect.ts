@@ -114,7 +114,7 @@ export function createConnecting({ store, vault, provider, targets, serving, acc
     if (found instanceof Refusal) return refused('integration_misconfigured');
 
     const renewed = session.connectionId === null ? undefined : await store.connection(session.connectionId);
-    const params = { ...renewed?.params, ...session.params, ...given };
+    const params = { ...renewed?.params, ...given, ...session.params };
     const issues = paramIssues(found.provider.connection_params, params);
     if (issues.length > 0) {
       return { kind: 'ask', provider: found.provider, values: params, issues: given ? issues : [] };
@@ -221,9 +221,9 @@ export function createConnecting({ store, vault, provider, targets, serving, acc
         ? await store.renewConnection(connection, grant, session.id, by)
         : await store.addConnection(connection, grant, session.id, by);
       if (done === 'session_over') return refused('invitation_used', name);
-      if (done !== 'added' && done !== 'renewed') continue;
+      if (done === 'gone' || (typeof done === 'object' && 'exists' in done)) continue;
 
-      serving.drop(connection, connection.generation);
+      serving.drop(connection, done === 'added' ? connection.generation : done.generation);
       log.info(
         { connection: id, integration, action, lifetime_ms: lifetime(connection), issuer: target.issuer },
         'connect: done',

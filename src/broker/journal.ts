@@ -55,12 +55,14 @@ export function createJournal({ store, log }: { store: Pick<Store, 'appendAudit'
   }
 
   return {
-    note(entry: AuditEntry): void {
-      const { actor, keyId, action, outcome, integration, owner, connectionId, address, detail } = entry;
-      const alike = [actor, keyId, action, outcome, integration, owner, connectionId, address, detail].join('\n');
+    /** One more of its kind: `alike` says which, and the entry is made for the first of a second alone. */
+    note(alike: string, make: () => AuditEntry): void {
       const first = entries.get(alike);
-      if (first) first.count++;
-      else entries.set(alike, entry);
+      if (first) {
+        first.count++;
+        return;
+      }
+      entries.set(alike, make());
       if (entries.size >= FLUSH_AT) void flush();
       else soon();
     },

@@ -1,4 +1,5 @@
 // The one function behind every read of a token.
+import { allows } from '../domain/caller.ts';
 import { type Connection, demandedLife } from '../domain/connection.ts';
 import { Refusal, refuse } from '../domain/errors.ts';
 import type { Clock, ServedRow, Store, Telemetry, Vault } from '../ports.ts';
@@ -107,7 +108,31 @@ export function createTokens({ store, vault, serving, refresher, access, telemet
     return authorised(call, found.connection) ?? usable(found, minTtlMs);
   }
 
+  /** The connection that is meant, as far as memory tells. */
+  function remembered(selector: string | OwnerSelector): Served | undefined {
+    if (typeof selector === 'string') return serving.get(selector);
+    const all = serving.ofOwner(selector.integration, selector.owner);
+    const chosen = all && choose(all, selector);
+    return typeof chosen === 'string' ? serving.get(chosen) : undefined;
+  }
+
   return {
+    /**
+     * The read as it nearly always goes: from memory, at once. Undefined when it is not that simple (a refusal, too little
+     * life, nothing cached); nothing has happened then, and `byId` or `byOwner` does the whole of it.
+     */
+    warm(call: Call, selector: string | OwnerSelector, minTtlMs: number | undefined): Served | undefined {
+      const served = remembered(selector);
+      if (!served) return undefined;
+      const { connection } = served;
+      const { id: connectionId, integration, owner } = connection;
+      if (!allows(call.principal.caller.grants, 'token', integration, owner)) return undefined;
+      if (!lives(served, demandedLife(connection, minTtlMs))) return undefined;
+      telemetry.cache('hit');
+      access.noteRead(call, 'token.read', { integration, owner, connectionId });
+      return served;
+    },
+
     /** `minTtlMs`: what the token must still live; undefined: a minute, or half of a shorter life. */
     byId,
 

@@ -27,7 +27,7 @@ export function paramIssues(
   missing: 'refused' | 'allowed' = 'refused',
 ): InputIssue[] {
   const unknown = Object.keys(given)
-    .filter((name) => !(name in fields))
+    .filter((name) => !Object.hasOwn(fields, name))
     .map((name) => ({
       path: `params.${name}`,
       message: `not a parameter of this provider; it takes: ${Object.keys(fields).join(', ') || 'none'}`,

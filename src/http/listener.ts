@@ -1,13 +1,15 @@
 // The socket: bound first, so that the port is known; handed to the routes when all is ready; let go in peace.
-import { createServer, type RequestListener } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
+
+export type Quick = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 export interface Listener {
   /** Where it can be reached from this machine. */
   url: string;
-  /** Until this is called, every answer is 503. */
-  handle(fetch: Parameters<typeof getRequestListener>[0]): void;
+  /** `quick` is asked first, and says whether it has answered. Until this is called, every answer is 503. */
+  handle(quick: Quick, fetch: Parameters<typeof getRequestListener>[0]): void;
   /** Takes nothing new, lets open requests end within `graceMs`, then cuts them off. */
   stop(graceMs: number): Promise<void>;
 }
@@ -36,8 +38,11 @@ export async function listen(host: string, port: number): Promise<Listener> {
 
   return {
     url: `http://${host.includes(':') ? `[${host}]` : host}:${bound}`,
-    handle(fetch) {
-      handler = getRequestListener(fetch);
+    handle(quick, fetch) {
+      const full = getRequestListener(fetch);
+      handler = (request, response) => {
+        if (!quick(request, response)) void full(request, response);
+      };
     },
     async stop(graceMs) {
       const closed = new Promise((resolve) => server.close(resolve));

@@ -14,22 +14,25 @@ export const time = (ms: number): string => new Date(ms).toISOString();
 const timeOrNull = (ms: number | null): string | null => (ms === null ? null : time(ms));
 const labelOrNull = (label: string): string | null => (label === '' ? null : label);
 
-/** `monotonic`: milliseconds, of the clock that `until` is told in. */
-export function tokenView(
-  { connection: c, accessToken, until }: Served,
-  monotonic: number,
-): View<typeof api.TokenView> {
-  return {
-    connection_id: c.id,
-    integration: c.integration,
-    owner: c.owner,
-    access_token: accessToken,
-    token_type: c.tokenType,
-    scopes: c.scopes,
-    expires_at: timeOrNull(c.expiresAt),
-    expires_in: c.expiresAt === null ? null : Math.max(0, Math.floor((until - monotonic) / 1_000)),
-  };
-}
+/** Seconds that it lives; `monotonic`: milliseconds, of the clock that `until` is told in. */
+export const expiresIn = ({ connection, until }: Served, monotonic: number): number | null =>
+  connection.expiresAt === null ? null : Math.max(0, Math.floor((until - monotonic) / 1_000));
+
+/** All of the answer that stays the same while the token does. */
+export const tokenFacts = ({ connection: c, accessToken }: Served) => ({
+  connection_id: c.id,
+  integration: c.integration,
+  owner: c.owner,
+  access_token: accessToken,
+  token_type: c.tokenType,
+  scopes: c.scopes,
+  expires_at: timeOrNull(c.expiresAt),
+});
+
+export const tokenView = (served: Served, monotonic: number): View<typeof api.TokenView> => ({
+  ...tokenFacts(served),
+  expires_in: expiresIn(served, monotonic),
+});
 
 export function connectionView(c: Connection): View<typeof api.ConnectionView> {
   const error = c.lastRefreshError;

@@ -74,11 +74,11 @@ describe('a callback that is not the answer to a flow of this browser', () => {
     ['a guessed one', `valetkey=${random}`],
     ['a long one', `valetkey=${'A'.repeat(4_000)}`],
   ])('with a cookie that we did not set (%s) is refused', async (_, cookie) => {
-      const { owner, invited, callback } = await agreed(broker);
-      const page = await visit(callback, createCookieJar(), { headers: { cookie } });
-      expect([400, 403]).toContain(page.status);
-      await expectNothing(broker, owner, invited, pending);
-    });
+    const { owner, invited, callback } = await agreed(broker);
+    const page = await visit(callback, createCookieJar(), { headers: { cookie } });
+    expect([400, 403]).toContain(page.status);
+    await expectNothing(broker, owner, invited, pending);
+  });
 
   test('with the code of another flow is refused by PKCE', async () => {
     const victim = await agreed(broker);

@@ -18,6 +18,8 @@ export interface World {
   /** The broker's time, ms; the provider's goes on as it does. */
   now(): number;
   advance(ms: number): void;
+  /** A refresh token of the provider. */
+  mint(owner: string): Promise<string>;
   /** Imports a grant of the owner's at `acme`: a refresh token, and more credentials or members where given. */
   adopt(owner: string, credentials?: Json, more?: Json): Promise<string>;
   /** An RFC 3339 time so many seconds after the broker's. */
@@ -56,6 +58,7 @@ export async function startWorld(env: Record<string, string> = {}): Promise<Worl
     advance: (ms) => {
       ahead += ms;
     },
+    mint: (owner) => mintRefreshToken(provider, clientId, owner),
     async adopt(owner, credentials = {}, more = {}) {
       const refresh_token = await mintRefreshToken(provider, clientId, owner);
       const body = { integration: 'acme', owner, ...more, credentials: { refresh_token, ...credentials } };

@@ -25,8 +25,8 @@ export interface Front {
   rule(rule: Rule | ((request: Passed) => Rule)): void;
   /** Fulfilled when so many requests, in all, have been stalled or have their answer withheld. */
   waiting(count: number): Promise<void>;
-  /** Sends what was withheld. */
-  release(): void;
+  /** Sends what was withheld: the first so many, or all. */
+  release(count?: number): void;
   close(): Promise<void>;
 }
 
@@ -35,13 +35,13 @@ export async function startFront({ issuer }: LocalProvider): Promise<Front> {
   let judge: (request: Passed) => Rule = () => 'pass';
   let waiting = 0;
   let watchers: { count: number; met: () => void }[] = [];
-  let release = Promise.withResolvers<void>();
+  const held: (() => void)[] = [];
 
   const wait = () => {
     waiting++;
     for (const { count, met } of watchers) if (waiting >= count) met();
     watchers = watchers.filter(({ count }) => waiting < count);
-    return release.promise;
+    return new Promise<void>((go) => held.push(go));
   };
 
   const server = createServer(async (req, res) => {
@@ -78,9 +78,8 @@ export async function startFront({ issuer }: LocalProvider): Promise<Front> {
         if (waiting >= count) met();
         else watchers.push({ count, met });
       }),
-    release() {
-      release.resolve();
-      release = Promise.withResolvers();
+    release(count = held.length) {
+      for (const go of held.splice(0, count)) go();
     },
     close: () =>
       new Promise((closed) => {

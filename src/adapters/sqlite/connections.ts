@@ -91,7 +91,7 @@ export function connectionStore({ orm, read, write, record }: SqliteAccess): Con
       write(() => {
         if (!isPending(sessionId)) return 'session_over';
         const { id, integration: _i, owner: _o, label: _l, createdAt: _c, generation: _g, ...change } = connection;
-        const { changes } = orm
+        const [renewed] = orm
           .update(connections)
           .set({
             ...change,
@@ -103,8 +103,9 @@ export function connectionStore({ orm, read, write, record }: SqliteAccess): Con
             generation: sql`${connections.generation} + 1`,
           })
           .where(and(eq(connections.id, id), isLive))
-          .run();
-        if (changes === 0) return 'gone';
+          .returning({ generation: connections.generation })
+          .all();
+        if (!renewed) return 'gone';
         orm.update(grants).set(grant).where(eq(grants.connectionId, id)).run();
         // A refresh in flight holds the old fence: whatever it brings comes too late.
         orm
@@ -114,7 +115,7 @@ export function connectionStore({ orm, read, write, record }: SqliteAccess): Con
           .run();
         complete(sessionId, id);
         record(by);
-        return 'renewed';
+        return renewed;
       }),
 
     connection: (id) => read(() => one.get({ id })),

@@ -34,14 +34,10 @@ export function sessionStore({ orm, read, write, record }: SqliteAccess): Sessio
         const session = byId.get({ id: flow.sessionId });
         if (session?.status !== 'pending' || session.expiresAt <= now) return 'gone';
         if (session.browserDigest !== null && session.browserDigest !== flow.browserDigest) return 'other_browser';
-        orm
-          .update(connectSessions)
-          .set({
-            params: flow.params,
-            ...(session.browserDigest === null && { browserDigest: flow.browserDigest, expiresAt: flow.expiresAt }),
-          })
-          .where(eq(connectSessions.id, session.id))
-          .run();
+        if (session.browserDigest === null) {
+          const bound = { browserDigest: flow.browserDigest, expiresAt: flow.expiresAt };
+          orm.update(connectSessions).set(bound).where(eq(connectSessions.id, session.id)).run();
+        }
         orm.insert(flows).values(flow).run();
         return 'begun';
       }),

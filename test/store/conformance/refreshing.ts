@@ -87,7 +87,9 @@ export function refreshing(at: Opened): void {
     test('is won by one of many processes at once', async () => {
       const { connection } = await connected(at.store);
       const stores = [at.store, await at.another(), await at.another(), await at.another()];
-      const outcomes = await Promise.all(stores.map((store, i) => store.claim(connection.id, aClaim({ attempt: `att_${i}` }))));
+      const outcomes = await Promise.all(
+        stores.map((store, i) => store.claim(connection.id, aClaim({ attempt: `att_${i}` }))),
+      );
       expect(outcomes.filter((outcome) => outcome === 'busy')).toHaveLength(3);
     });
 

@@ -1,0 +1,237 @@
+// What operators see: health, metrics, how it starts, how it refuses to, and how it stops.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import Database from 'better-sqlite3';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type RunningBroker, startBroker } from '../../demo/broker.ts';
+import { Health, Readiness } from '../../src/api.ts';
+import { generateKey } from '../../src/app.ts';
+import { ask, type Json } from '../support/broker.ts';
+import { expectOk, startWorld, type World } from '../support/contract.ts';
+import { newOwner } from '../support/owner.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'valetkey-operations-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** A process that is expected to refuse: its exit code, and what it printed. */
+async function refusal(env: Record<string, string>): Promise<{ code: number | null; printed: string }> {
+  const child = spawn(process.execPath, [MAIN], {
+    env: { PATH: process.env.PATH, VALETKEY_PORT: '0', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: 15_000,
+    killSignal: 'SIGKILL',
+  });
+  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
+  return { code, printed: out + err };
+}
+const inFolder = (name: string) => `file:${join(folder, name, 'valetkey.db')}`;
+
+describe('a broker at work', () => {
+  let world: World;
+  beforeAll(async () => {
+    world = await startWorld();
+  });
+  afterAll(() => world.close());
+  const get = (path: string) => fetch(new URL(path, world.broker.url));
+
+  test('is alive and ready, without a key', async () => {
+    const [alive, ready] = await Promise.all([get('/healthz'), get('/readyz')]);
+    expect([alive.status, ready.status]).toEqual([200, 200]);
+    expect(Health.strict().parse(await alive.json())).toEqual({ status: 'ok' });
+    expect(Readiness.strict().parse(await ready.json())).toEqual({
+      status: 'ready',
+      checks: { store: 'ok', key_ring: 'ok' },
+    });
+  });
+
+  test('counts requests by route, refreshes, cache hits and connections, and names no owner or id', async () => {
+    const owner = newOwner();
+    const id = await world.adopt(owner);
+    for (let i = 0; i < 3; i++) expectOk(await world.broker.ask('GET', `/v1/connections/${id}/token`));
+    await world.broker.ask('GET', '/v1/nothing');
+    const response = await get('/metrics');
+    expect(response.headers.get('content-type')).toMatch(/^text\/plain\b/);
+    const metrics = await response.text();
+    const value = (series: string) =>
+      Number(
+        metrics
+          .split('\n')
+          .find((line) => line.startsWith(`${series} `))
+          ?.split(' ')[1],
+      );
+    const requests = (route: string, method: string, status: number) =>
+      value(`valetkey_http_requests_total{route="${route}",method="${method}",status="${status}"}`);
+    expect(requests('/v1/connections/:id/token', 'GET', 200)).toBe(3);
+    expect(requests('/v1/connections', 'POST', 201)).toBe(1);
+    expect(value('valetkey_http_request_duration_seconds_count{route="/v1/connections/:id/token"}')).toBe(3);
+    expect(value('valetkey_refreshes_total{integration="acme",outcome="ok"}')).toBe(1);
+    expect(value('valetkey_token_cache_total{outcome="hit"}')).toBe(2);
+    expect(value('valetkey_token_cache_total{outcome="miss"}')).toBe(1);
+    expect(value('valetkey_connections{integration="acme",status="active"}')).toBe(1);
+    expect(metrics).toContain('process_resident_memory_bytes');
+    for (const hidden of [owner, id, '/v1/nothing']) expect(metrics).not.toContain(hidden);
+  });
+
+  test('is not ready while the database cannot be written, serves what it has, and heals', async () => {
+    const id = await world.adopt(newOwner(), { access_token: 'cached' });
+    expectOk(await world.broker.ask('GET', `/v1/connections/${id}/token`));
+    const other = new Database(world.broker.database);
+    other.exec('BEGIN EXCLUSIVE');
+    const ready = await get('/readyz');
+    expect(ready.status).toBe(503);
+    expect(await ready.json()).toEqual({ status: 'unavailable', checks: { store: 'failed', key_ring: 'ok' } });
+    expect((await get('/healthz')).status).toBe(200);
+    expect(expectOk(await world.broker.ask('GET', `/v1/connections/${id}/token`))).toMatchObject({
+      access_token: 'cached',
+    });
+    other.exec('ROLLBACK');
+    other.close();
+    expect((await get('/readyz')).status).toBe(200);
+  });
+});
+
+describe.concurrent('a process', () => {
+  test('makes a private key file on loopback, says so, finishes open requests on SIGTERM, and exits 0', async ({
+    expect,
+  }) => {
+    const world = await startWorld();
+    let broker: RunningBroker | undefined;
+    try {
+      broker = await startBroker({ VALETKEY_DATABASE_URL: inFolder('graceful') });
+      const { url, adminKey } = broker;
+      expect(broker.output()).toMatch(/"event":"listening"/);
+      expect(broker.output()).toMatch(/VALETKEY_KEYS is not set/);
+      expect((await stat(join(folder, 'graceful', 'valetkey.keys'))).mode & 0o777).toBe(0o600);
+      expect((await stat(join(folder, 'graceful', 'valetkey.db'))).mode & 0o077).toBe(0);
+
+      expectOk(await ask(url, adminKey, 'PUT', '/v1/integrations/acme', world.setup), 201);
+      const credentials = { refresh_token: await world.mint('ada') };
+      const body = { integration: 'acme', owner: 'ada', credentials };
+      const { id } = expectOk(await ask(url, adminKey, 'POST', '/v1/connections', body), 201);
+      world.front.rule('withhold');
+      const reading = ask(url, adminKey, 'GET', `/v1/connections/${id}/token`);
+      await world.front.waiting(1);
+      const gone = broker.stop('SIGTERM');
+      await expect.poll(() => broker?.output(), { interval: 20 }).toContain('"event":"stopping"');
+      await expect
+        .poll(
+          () =>
+            fetch(`${url}/healthz`).then(
+              () => 'open',
+              () => 'closed',
+            ),
+          { interval: 20 },
+        )
+        .toBe('closed');
+      world.front.release();
+      const { access_token } = expectOk(await reading);
+      expect(access_token).toMatch(/./);
+      expect(await gone).toBe(0);
+      expect(broker.output()).toContain('"event":"stopped"');
+      for (const secret of [adminKey, access_token, world.clientSecret, credentials.refresh_token])
+        expect(broker.output()).not.toContain(secret);
+    } finally {
+      await broker?.stop('SIGKILL');
+      await world.close();
+    }
+  });
+
+  test('starts again on what it left, and refuses with another key or a port that is taken', async () => {
+    const VALETKEY_DATABASE_URL = inFolder('again');
+    const key = (kid: string, byte: number) =>
+      `${kid}:${Buffer.from(Array.from({ length: 32 }, (_, i) => (i * byte) % 256)).toString('base64url')}`;
+    const broker = await startBroker({ VALETKEY_DATABASE_URL, VALETKEY_KEYS: key('k1', 3) });
+    try {
+      const { port } = new URL(broker.url);
+      const [taken, wrong, missing] = await Promise.all([
+        refusal({ VALETKEY_DATABASE_URL: inFolder('elsewhere'), VALETKEY_PORT: port }),
+        refusal({ VALETKEY_DATABASE_URL, VALETKEY_KEYS: key('k1', 5) }),
+        refusal({ VALETKEY_DATABASE_URL, VALETKEY_KEYS: key('k2', 7) }),
+      ]);
+      expect(taken.printed).toMatch(new RegExp(`VALETKEY_PORT: ${port} is in use`));
+      expect(wrong.printed).toMatch(/VALETKEY_KEYS: key k1 .* another key/);
+      expect(missing.printed).toMatch(/VALETKEY_KEYS: key k1 .* not in VALETKEY_KEYS/);
+      for (const { code, printed } of [taken, wrong, missing]) {
+        expect(code).toBe(78);
+        expect(printed).not.toContain('"event":"listening"');
+      }
+    } finally {
+      expect(await broker.stop()).toBe(0);
+    }
+  });
+
+  test('tells all faults of its configuration at once, by name, without the secrets, and exits with 78', async () => {
+    await writeFile(join(folder, 'declared.json'), JSON.stringify({ integrations: [{ id: 'acme', colour: 'red' }] }));
+    const { code, printed } = await refusal({
+      VALETKEY_PORT: '99999',
+      VALETKEY_ADMIN_KEY: 'short-secret',
+      VALETKEY_KEYS: 'k1:dG9vLXNob3J0LWEtc2VjcmV0',
+      VALETKEY_OUTBOUND_ALLOW: 'https://x',
+      VALETKEY_PROVIDERS_DIR: join(folder, 'nowhere'),
+      VALETKEY_DATABASE_URL: 'mysql://x',
+      VALETKEY_PUBLIC_URL: 'ftp://x',
+      VALETKEY_LOG_LEVEL: 'loud',
+      VALETKEY_CONFIG: join(folder, 'declared.json'),
+    });
+    expect(code).toBe(78);
+    for (const name of [
+      'PORT',
+      'ADMIN_KEY',
+      'KEYS',
+      'OUTBOUND_ALLOW',
+      'PROVIDERS_DIR',
+      'DATABASE_URL',
+      'PUBLIC_URL',
+      'LOG_LEVEL',
+      'CONFIG',
+    ])
+      expect(printed).toMatch(new RegExp(`- VALETKEY_${name}: `));
+    expect(printed).not.toContain('short-secret');
+    expect(printed).not.toContain('dG9vLXNob3J0');
+  });
+
+  test('refuses to start without keys where its public URL is not loopback, and makes no key file', async () => {
+    const { code, printed } = await refusal({
+      VALETKEY_DATABASE_URL: inFolder('public'),
+      VALETKEY_PUBLIC_URL: 'https://valetkey.example',
+    });
+    expect(code).toBe(78);
+    expect(printed).toMatch(/- VALETKEY_KEYS: required/);
+    await expect(stat(join(folder, 'public'))).rejects.toThrow();
+  });
+
+  test('refuses a declared integration that cannot be, by name, and leaves nothing open', async () => {
+    const declared: Json = {
+      integrations: [
+        { id: 'acme', provider: 'nobody', client_id: 'me' },
+        { id: 'oidc', provider: 'generic-oidc', client_id: 'me', params: { issuer: 'http://id.example' } },
+      ],
+    };
+    await writeFile(join(folder, 'impossible.json'), JSON.stringify(declared));
+    const { code, printed } = await refusal({
+      VALETKEY_DATABASE_URL: inFolder('impossible'),
+      VALETKEY_CONFIG: join(folder, 'impossible.json'),
+    });
+    expect(code).toBe(78);
+    expect(printed).toMatch(/VALETKEY_CONFIG: integration acme: provider: /);
+    expect(printed).toMatch(/VALETKEY_CONFIG: integration oidc: params\.issuer: /);
+  });
+
+  test('does not take a key file that others may read', async () => {
+    await mkdir(join(folder, 'loose'));
+    await writeFile(join(folder, 'loose', 'valetkey.keys'), generateKey(), { mode: 0o644 });
+    const { code, printed } = await refusal({ VALETKEY_DATABASE_URL: inFolder('loose') });
+    expect(code).toBe(78);
+    expect(printed).toMatch(/- VALETKEY_KEYS: others may read the key file/);
+  });
+});
