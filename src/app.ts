@@ -96,6 +96,7 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
 export async function rotateKeys(config: Config, log: Logger): Promise<Rekeyed> {
   const ring = openKeyRing(config, log);
   const store = await openSqlite(config.databaseUrl);
+  let rescue: RescueFile | undefined;
   try {
     const known = (await store.keyChecks()).map(({ kid }) => kid);
     if (known.length === 0) throw new SetupError(['VALETKEY_DATABASE_URL: no broker has used this database yet']);
@@ -104,8 +105,10 @@ export async function rotateKeys(config: Config, log: Logger): Promise<Rekeyed> 
       log.warn({ kid: ring.sealingKid }, 'no broker has begun to seal with this key: those that lack it will fail');
     }
     const access = createAccess({ journal: createJournal({ store, log }), clock: systemClock });
-    return await rekey({ store, ring, access, log, pause });
+    rescue = openRescue(config.databaseUrl);
+    return await rekey({ store, ring, rescue, access, log, pause });
   } finally {
+    rescue?.close();
     await store.close();
   }
 }

@@ -1,6 +1,7 @@
 // Sealing anew, in this process: a real store and a real key ring, and somebody who interferes at every pause.
 import { expect, onTestFinished, test } from 'vitest';
 import { createKeyRing, generateKey, kidOf, parseKeyRing, proveKeyRing } from '../src/adapters/keyring.ts';
+import { openRescue } from '../src/adapters/sqlite/rescue.ts';
 import { openSqlite } from '../src/adapters/sqlite/store.ts';
 import { createLogger } from '../src/adapters/telemetry.ts';
 import { createAccess } from '../src/broker/access.ts';
@@ -9,8 +10,8 @@ import { createJournal } from '../src/broker/journal.ts';
 import { rekey } from '../src/broker/rekey.ts';
 import { rekeyedText } from '../src/broker/rekeyed.ts';
 import type { Sealed } from '../src/domain/connection.ts';
-import type { Store, Vault } from '../src/ports.ts';
-import { aConnection, anEntry, anIntegration, aRevocation, connected, recorded } from './store/builders.ts';
+import type { Rescue, Store, Vault } from '../src/ports.ts';
+import { aConnection, anEntry, anIntegration, aRevocation, aRotation, connected, recorded } from './store/builders.ts';
 
 const ENTRIES = { old: generateKey('old'), older: generateKey('older'), new: generateKey('new') };
 const ringOf = (...kids: (keyof typeof ENTRIES)[]) => {
@@ -25,6 +26,7 @@ interface Setting {
   ring?: ReturnType<typeof ringOf>;
   /** At every pause of the rotation. */
   meanwhile?: () => Promise<unknown>;
+  rescue?: Rescue;
 }
 
 async function aStore(...kids: (keyof typeof ENTRIES)[]) {
@@ -35,14 +37,16 @@ async function aStore(...kids: (keyof typeof ENTRIES)[]) {
   return store;
 }
 
-const run = (store: Store, { ring = ringOf('new', 'old'), meanwhile = async () => undefined }: Setting = {}) =>
-  rekey({
-    store,
-    ring,
-    log,
-    access: createAccess({ clock, journal: createJournal({ store, log }) }),
-    pause: meanwhile,
-  });
+function run(store: Store, { ring = ringOf('new', 'old'), meanwhile = async () => undefined, rescue }: Setting = {}) {
+  const access = createAccess({ clock, journal: createJournal({ store, log }) });
+  return rekey({ store, ring, log, access, rescue: rescue ?? aRescue(), pause: meanwhile });
+}
+
+function aRescue(): Rescue {
+  const rescue = openRescue('file::memory:');
+  onTestFinished(() => rescue.close());
+  return rescue;
+}
 
 /** A connection whose tokens say whose they are. */
 async function adopt(store: Store, kid: keyof typeof ENTRIES): Promise<string> {
@@ -70,6 +74,7 @@ test('more rows than fit in a batch are all sealed anew, and open with the new k
     resealed: 460,
     removable: ['old'],
     remaining: [],
+    rescued: 0,
     unopenable: { count: 0, named: [] },
   });
   expect(await store.keysInUse()).toEqual([{ kid: 'new', secrets: 460 }]);
@@ -151,6 +156,7 @@ test('a text that does not open is named, and neither it nor anything else is ha
     resealed: 5,
     removable: [],
     remaining: [{ kid: 'old', secrets: 1 }],
+    rescued: 0,
     unopenable: { count: 1, named: [{ ...place, reason: 'not_openable' }] },
   });
   for (const other of [before, after]) await expectServed(store, ringOf('new'), other);
@@ -190,4 +196,51 @@ test('a seal that does not open as what it was is never stored', async () => {
   expect((await store.served(id))?.accessToken).toBe(sealed);
   expect(kidOf(sealed!)).toBe('old');
   expect(await kids(store)).toEqual(['new', 'old']);
+});
+
+test('a key stays while an answer that it sealed waits in the rescue file', async () => {
+  const store = await aStore('old', 'new');
+  const id = await adopt(store, 'old');
+  const rescue = aRescue();
+  const grant = sealGrant(ringOf('old'), id, { accessToken: 'a', refreshToken: 'r', idToken: null });
+  const { integration, owner, params } = aConnection({ id });
+  const held = { fence: 1, generation: 1 };
+  const answer = { attempt: 'att_1', connectionId: id, integration, owner, params, held, change: aRotation(), grant };
+  await rescue.add(answer);
+  const done = await run(store, { rescue });
+  expect(done).toMatchObject({ secrets: 4, resealed: 2, removable: [], rescued: 2 });
+  expect(done.remaining).toEqual([{ kid: 'old', secrets: 2 }]);
+  expect(rekeyedText(done)).toContain('2 of these wait in the rescue file beside the database: start a broker');
+  expect(rekeyedText(done)).not.toContain('A broker still seals');
+  expect(await kids(store)).toEqual(['new', 'old']);
+
+  await rescue.remove('att_1');
+  expect(await run(store, { rescue })).toMatchObject({ removable: ['old'], remaining: [], rescued: 0 });
+});
+
+test('an answer that is taken in from the rescue file meanwhile is waited for, and sealed anew', async () => {
+  const store = await aStore('old', 'new');
+  const rescue = aRescue();
+  const id = aConnection().id;
+  const grant = sealGrant(ringOf('old'), id, { accessToken: `access of ${id}`, refreshToken: 'r', idToken: null });
+  const { integration, owner, params } = aConnection({ id });
+  const held = { fence: 1, generation: 1 };
+  await rescue.add({
+    attempt: 'att_1',
+    connectionId: id,
+    integration,
+    owner,
+    params,
+    held,
+    change: aRotation(),
+    grant,
+  });
+  let pauses = 0;
+  const meanwhile = async () => {
+    if (++pauses !== 2) return;
+    await connected(store, { id }, grant);
+    await rescue.remove('att_1');
+  };
+  expect(await run(store, { rescue, meanwhile })).toMatchObject({ resealed: 2, removable: ['old'], remaining: [] });
+  await expectServed(store, ringOf('new'), id);
 });

@@ -4,6 +4,7 @@
 // that it may be killed at any point and begun again.
 import {
   type Logger,
+  type Rescue,
   type Reseal,
   type SealedPlace,
   type SealedText,
@@ -34,8 +35,10 @@ export interface Rekeyed {
   resealed: number;
   /** Keys of the ring that protect nothing any more: their proof is removed, and they can leave the ring. */
   removable: string[];
-  /** What is still sealed by other keys; null: the text names no key. Empty: all is done. */
+  /** What other keys still protect, here or in the rescue file; null: the text names no key. Empty: all is done. */
   remaining: { kid: string | null; secrets: number }[];
+  /** How many of these wait in the rescue file, for a broker that takes them in. */
+  rescued: number;
   /** What did not open, as it was met last; of many, the first ones are named. */
   unopenable: { count: number; named: (SealedPlace & { reason: VaultError['code'] })[] };
 }
@@ -43,6 +46,7 @@ export interface Rekeyed {
 interface Parts {
   store: Pick<Store, 'keysInUse' | 'sealedElsewhere' | 'reseal' | 'removeKeyCheck'>;
   ring: Vault & { readonly kids: readonly string[]; readonly sealingKid: string };
+  rescue: Pick<Rescue, 'all'>;
   access: Pick<Access, 'recordOwn'>;
   log: Logger;
   pause: (ms: number) => Promise<unknown>;
@@ -57,7 +61,7 @@ const SEALED_AS: Record<SealedPlace['table'], string> = {
 };
 
 /** Rejects with `StoreError`; what was committed until then stays and is good. */
-export async function rekey({ store, ring, access, log, pause }: Parts): Promise<Rekeyed> {
+export async function rekey({ store, ring, rescue, access, log, pause }: Parts): Promise<Rekeyed> {
   const kid = ring.sealingKid;
   const others = ring.kids.filter((one) => one !== kid);
   let resealed = 0;
@@ -92,13 +96,17 @@ export async function rekey({ store, ring, access, log, pause }: Parts): Promise
   for (let n = 1; ; n++) {
     const unopenable = await round();
     if (others.length > 0) await pause(WATCH_MS);
+    // Before the store is asked: what is taken in meanwhile is then seen there, or at both places.
+    const rescued = (await rescuedKids(rescue)).filter((one) => one !== kid);
     const inUse = await store.keysInUse();
-    const remaining = inUse.filter((one) => one.kid !== kid);
-    if (n < ROUNDS && count(remaining) > unopenable.count) continue;
+    const elsewhere = inUse.filter((one) => one.kid !== kid);
+    if (n < ROUNDS && count(elsewhere) + rescued.length > unopenable.count) continue;
 
+    const remaining = tally([...elsewhere, ...rescued.map((one) => ({ kid: one, secrets: 1 }))]);
     const removable = others.filter((one) => !remaining.some((left) => left.kid === null || left.kid === one));
     for (const one of removable) await store.removeKeyCheck(one, access.recordOwn('key.retired', { detail: one }));
-    return { kid, secrets: count(inUse), resealed, removable, remaining, unopenable };
+    const secrets = count(inUse) + rescued.length;
+    return { kid, secrets, resealed, removable, remaining, rescued: rescued.length, unopenable };
   }
 }
 
@@ -116,6 +124,19 @@ function sealAnew(ring: Vault, { sealedFor, sealed: from, ...place }: SealedText
   if (ring.open(to, context) !== secret) throw new Error(`${place.table} ${place.id}: sealed anew, it does not open`);
   return { table: place.table, id: place.id, column: place.column, from, to };
 }
+
+/** The key of each text that waits in the rescue file. */
+async function rescuedKids(rescue: Pick<Rescue, 'all'>): Promise<(string | null)[]> {
+  const texts = (await rescue.all()).flatMap(({ grant }) => [grant.accessToken, grant.refreshToken, grant.idToken]);
+  return texts.filter((text) => text !== null).map((text) => /^v1\.([^.]+)\./.exec(text)?.[1] ?? null);
+}
+
+type Use = Rekeyed['remaining'][number];
+const tally = (uses: Use[]): Use[] =>
+  Map.groupBy(uses, ({ kid }) => kid)
+    .entries()
+    .map(([kid, all]) => ({ kid, secrets: count(all) }))
+    .toArray();
 
 const rowsOf = (texts: SealedPlace[]): number => new Set(texts.map(({ table, id }) => `${table} ${id}`)).size;
 const count = (uses: { secrets: number }[]): number => uses.reduce((sum, { secrets }) => sum + secrets, 0);

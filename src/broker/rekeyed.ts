@@ -1,17 +1,18 @@
 // What a key rotation says when it is over: to people, and to machines. Names keys, tables and rows, never a secret.
 import type { Rekeyed } from './rekey.ts';
 
-export const rekeyedJson = ({ kid, secrets, resealed, removable, remaining, unopenable }: Rekeyed) => ({
+export const rekeyedJson = ({ kid, secrets, resealed, removable, remaining, rescued, unopenable }: Rekeyed) => ({
   key: kid,
   secrets,
   resealed,
   removable,
   remaining: remaining.map((left) => ({ key: left.kid, secrets: left.secrets })),
+  rescued,
   unopenable: unopenable.count,
   unopenable_at: unopenable.named,
 });
 
-export function rekeyedText({ kid, secrets, resealed, removable, remaining, unopenable }: Rekeyed): string {
+export function rekeyedText({ kid, secrets, resealed, removable, remaining, rescued, unopenable }: Rekeyed): string {
   const left = remaining.reduce((sum, one) => sum + one.secrets, 0);
   const all = left === 0 ? `all ${secrets} secrets` : `${secrets - left} of ${secrets} secrets`;
   const lines = [
@@ -29,7 +30,12 @@ export function rekeyedText({ kid, secrets, resealed, removable, remaining, unop
         : `${one.secrets} still sealed by key ${one.kid}, which must stay.`,
     );
   }
-  if (left > unopenable.count) {
+  if (rescued > 0) {
+    lines.push(
+      `${rescued} of these wait in the rescue file beside the database: start a broker, which takes them in, and run this again.`,
+    );
+  }
+  if (left > unopenable.count + rescued) {
     lines.push(
       `A broker still seals with another key: put ${kid} first on every broker, restart them, and run this again.`,
     );

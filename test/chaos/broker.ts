@@ -4,6 +4,7 @@ import { createLogger } from '../../src/adapters/telemetry.ts';
 import { start } from '../../src/app.ts';
 import type { RefreshPoint } from '../../src/broker/refresh.ts';
 import { parseConfig } from '../../src/config.ts';
+import type { Listening } from './processes.ts';
 
 /** What the parent says. */
 export type Order =
@@ -42,4 +43,4 @@ process.on('SIGTERM', async () => {
 process.on('disconnect', () => {
   if (!stopping) process.kill(process.pid, 'SIGKILL');
 });
-console.log(JSON.stringify({ event: 'listening', url: running.url }));
+process.send?.({ url: running.url } satisfies Listening);

@@ -8,6 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createDice, type Dice } from './dice.ts';
 import { type Alive, createFamilies, type Spent } from './families.ts';
+import type { Listening } from './processes.ts';
 
 /** What goes wrong with one request. `…After`: the rotation took place, and its answer is lost. */
 export type Fault =
@@ -167,7 +168,7 @@ if (import.meta.main) {
   server.keepAliveTimeout = 60_000;
   server.listen(0, '127.0.0.1', () => {
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    console.log(JSON.stringify({ event: 'listening', url }));
+    process.send?.({ url } satisfies Listening);
   });
   process.on('SIGTERM', () => {
     server.close();

@@ -1,6 +1,11 @@
 // The audit log: who did what to which connection, when, from where, with what outcome.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openSqlite } from '../../src/adapters/sqlite/store.ts';
+import { createLogger } from '../../src/adapters/telemetry.ts';
 import { AuditView } from '../../src/api.ts';
+import { createJournal } from '../../src/broker/journal.ts';
+import { StoreError } from '../../src/ports.ts';
+import { anEntry } from '../store/builders.ts';
 import type { Answer, Json } from '../support/broker.ts';
 import { expectIssues, expectOk, pages, RFC3339_UTC, startWorld, type World } from '../support/contract.ts';
 import { newOwner } from '../support/owner.ts';
@@ -137,4 +142,30 @@ test('pages through cursors, newest first, each once', async () => {
   expect(found.map((page) => page.length)).toEqual([2, 2, 1]);
   const ids = found.flat().map(({ id }) => String(id));
   expect(ids).toEqual([...new Set(ids)].sort().reverse());
+});
+
+test('what is gathered in memory is written once, also when something beside it fails', async () => {
+  const store = await openSqlite('file::memory:');
+  let failures = 1;
+  const journal = createJournal({
+    store: {
+      appendAudit: store.appendAudit,
+      touchKeys: (uses) => (failures-- > 0 ? Promise.reject(new StoreError('locked')) : store.touchKeys(uses)),
+    },
+    log: createLogger('silent'),
+  });
+  const note = (id: string) => journal.note(anEntry({ id, action: id }));
+  journal.used('key_1', 1);
+  note('evt_1');
+  await journal.flush();
+  note('evt_2');
+  await journal.flush();
+  await journal.flush();
+  const { data } = await store.audit({}, { limit: 10, after: undefined });
+  expect(data.map(({ id, count }) => [id, count])).toEqual([
+    ['evt_2', 1],
+    ['evt_1', 1],
+  ]);
+  expect(failures).toBeLessThan(0);
+  await store.close();
 });

@@ -1,0 +1,83 @@
+// The processes of a chaos run: the provider and the brokers, started, ordered about, and ended.
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { openSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { Order } from './broker.ts';
+import type { Controls } from './provider.ts';
+
+/** What a process says once it takes requests. */
+export interface Listening {
+  url: string;
+}
+
+export interface Running {
+  url: string;
+  send(order: Order): void;
+  /** Ends it; its exit code, null when it was killed. */
+  end(signal: NodeJS.Signals): Promise<number | null>;
+  /** Fulfilled when it has ended, whoever ended it. */
+  gone: Promise<number | null>;
+  isGone(): boolean;
+}
+
+const START_WITHIN_MS = 20_000;
+const STOP_WITHIN_MS = 30_000;
+
+/** `file` lies beside this one. Undefined: it ended before it listened; what it said is in the log. */
+async function launch(
+  file: string,
+  args: string[],
+  env: Record<string, string>,
+  logPath: string,
+): Promise<Running | undefined> {
+  const log = openSync(logPath, 'a');
+  const child = fork(fileURLToPath(new URL(file, import.meta.url)), args, {
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ['ignore', log, log, 'ipc'],
+    execArgv: [],
+  });
+  let ended = false;
+  const gone = once(child, 'exit').then(([code]) => {
+    ended = true;
+    return code as number | null;
+  });
+  const late = setTimeout(() => child.kill('SIGKILL'), START_WITHIN_MS);
+  const said = await Promise.race([once(child, 'message'), gone]);
+  clearTimeout(late);
+  if (!Array.isArray(said)) return undefined;
+  return {
+    url: (said[0] as Listening).url,
+    send: (order) => void child.send(order),
+    gone,
+    isGone: () => ended,
+    async end(signal) {
+      child.kill(signal);
+      const tooLate = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS);
+      const code = await gone;
+      clearTimeout(tooLate);
+      return code;
+    },
+  };
+}
+
+export const launchBroker = (env: Record<string, string>, logPath: string) => launch('broker.ts', [], env, logPath);
+
+export interface ChaosProvider {
+  tokenUrl: string;
+  control<C extends keyof Controls>(name: C, ask: Controls[C]['ask']): Promise<Controls[C]['answer']>;
+  end(): Promise<unknown>;
+}
+
+export async function launchProvider(seed: number, logPath: string): Promise<ChaosProvider> {
+  const running = await launch('provider.ts', [String(seed)], {}, logPath);
+  if (!running) throw new Error(`the provider did not start: ${logPath}`);
+  return {
+    tokenUrl: `${running.url}/token`,
+    async control<C extends keyof Controls>(name: C, ask: Controls[C]['ask']) {
+      const response = await fetch(`${running.url}/control/${name}`, { method: 'POST', body: JSON.stringify(ask) });
+      return (await response.json()) as Controls[C]['answer'];
+    },
+    end: () => running.end('SIGKILL'),
+  };
+}

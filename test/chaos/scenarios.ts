@@ -1,0 +1,157 @@
+// What befalls the brokers of a chaos run, one thing at a time, while readers read.
+import { setTimeout as pause } from 'node:timers/promises';
+import Sqlite from 'better-sqlite3';
+import type { Stage } from './driver.ts';
+import type { Spend } from './provider.ts';
+
+export type Scenario = (stage: Stage) => Promise<void>;
+
+/** What every request may meet while brokers are killed. Without a reuse window, nothing that loses an answer. */
+export async function roughWeather(stage: Stage): Promise<void> {
+  const lossless = { unavailable: 0.03, throttled: 0.01, broken: 0.02, cutBefore: 0.02, garbageBefore: 0.01 };
+  const lossy = { cutAfter: 0.03, garbageAfter: 0.01, gatewayAfter: 0.01 };
+  const faults = stage.options.windowMs > 0 ? { ...lossless, ...lossy } : lossless;
+  await stage.rules({ faults, latency: [0, 60], life: [2, 5], retryAfter: 1, clockSkewMs: 3_600_000 });
+}
+
+const fairWeather = (stage: Stage) => stage.rules({ faults: {}, latency: [0, 20], retryAfter: 1, clockSkewMs: 0 });
+
+export const randomKills =
+  (count: number): Scenario =>
+  async (stage) => {
+    for (let i = 0; i < count; i++) {
+      await pause(stage.dice.between(150, 1_200));
+      await stage.kill();
+    }
+  };
+
+export const chosenKills =
+  (count: number): Scenario =>
+  async (stage) => {
+    const points = ['claimed', 'answered', 'kept'] as const;
+    for (let i = 0; i < count; i++) {
+      await pause(stage.dice.between(50, 400));
+      await stage.killAt(points[i % points.length]!, stage.dice.between(1, 12));
+    }
+  };
+
+export const terms =
+  (count: number): Scenario =>
+  async (stage) => {
+    for (let i = 0; i < count; i++) {
+      await pause(stage.dice.between(100, 800));
+      await stage.restart();
+    }
+  };
+
+/** The most requests that came within any second. */
+export function peakPerSecond(spends: readonly Spend[]): number {
+  let [most, from] = [0, 0];
+  for (const [i, { at }] of spends.entries()) {
+    while (spends[from]!.at <= at - 1_000) from++;
+    most = Math.max(most, i - from + 1);
+  }
+  return most;
+}
+
+/** 503 for a while; then what has waited is worked off no faster than allowed. Rejects when it is. */
+export const outage =
+  (ms: number): Scenario =>
+  async (stage) => {
+    await stage.rules({ faults: { unavailable: 1 }, retryAfter: 1 });
+    await pause(ms);
+    const { length } = await stage.spendsFrom(0);
+    await fairWeather(stage);
+    await pause(4_000);
+    const { concurrency, perSecond } = stage.options.limits;
+    const backlog = await stage.spendsFrom(length);
+    const peak = peakPerSecond(backlog);
+    if (backlog.length < stage.options.connections / 4)
+      throw new Error(`after the outage only ${backlog.length} requests came`);
+    if (peak > concurrency + perSecond)
+      throw new Error(`after the outage ${peak} requests came within a second, allowed are ${concurrency + perSecond}`);
+  };
+
+export const throttling =
+  (ms: number): Scenario =>
+  async (stage) => {
+    await stage.rules({ faults: { throttled: 0.3 }, retryAfter: 1 });
+    await pause(ms);
+    await fairWeather(stage);
+  };
+
+/** Requests that are never answered, not even looked at; and answers that take seconds. */
+export const slowness =
+  (ms: number): Scenario =>
+  async (stage) => {
+    await stage.rules({ faults: { hangBefore: 0.05 }, latency: [200, 1_500] });
+    await pause(ms);
+    await fairWeather(stage);
+  };
+
+/** The connection breaks before or after the rotation. */
+export const cuts =
+  (ms: number): Scenario =>
+  async (stage) => {
+    const lossy = stage.options.windowMs > 0 ? { cutAfter: 0.2, garbageAfter: 0.1 } : {};
+    await stage.rules({ faults: { cutBefore: 0.2, ...lossy } });
+    await pause(ms);
+    await fairWeather(stage);
+  };
+
+/** The client's secret is wrong for a while: that is nobody's grant. */
+export const misconfiguration =
+  (ms: number): Scenario =>
+  async (stage) => {
+    await stage.rules({ faults: { invalidClient: 1 } });
+    await pause(ms);
+    await fairWeather(stage);
+    await stage.mend();
+  };
+
+/** Another process holds the database, and perhaps the rescue file too. */
+export const lockedDisk =
+  (ms: number, { rescueToo = false, killAmid = false } = {}): Scenario =>
+  async (stage) => {
+    const held = [stage.database, ...(rescueToo ? [`${stage.database}.rescue`] : [])].map((path) => {
+      const file = new Sqlite(path, { timeout: 5_000 });
+      file.exec('BEGIN EXCLUSIVE');
+      return file;
+    });
+    const letGo = () => {
+      for (const file of held.splice(0)) file.close();
+    };
+    try {
+      await pause(ms);
+      if (!killAmid) return;
+      // It cannot start while the disk is held.
+      const dead = stage.kill();
+      await pause(300);
+      letGo();
+      await dead;
+    } finally {
+      letGo();
+    }
+  };
+
+export const clockJumps: Scenario = async (stage) => {
+  for (const clockOffMs of [3_600_000, 0, -3_600_000, 0]) {
+    stage.broker().send({ clockOffMs });
+    await pause(1_500);
+  }
+};
+
+/** Two on one database; now one dies, now the other. */
+export const twoBrokers =
+  (kills: number): Scenario =>
+  async (stage) => {
+    let [older, younger] = [stage.broker(), await stage.start()];
+    for (let i = 0; i < kills; i++) {
+      await pause(stage.dice.between(500, 2_000));
+      await older.end('SIGKILL');
+      stage.died();
+      await pause(stage.dice.between(0, 2_000));
+      [older, younger] = [younger, await stage.start()];
+    }
+    await younger.end('SIGTERM');
+  };
