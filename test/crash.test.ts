@@ -1,5 +1,7 @@
 // What was answered holds, whatever becomes of the process: real brokers, killed and started again on the same file.
+import { connect } from 'node:net';
 import { describe, it, vi } from 'vitest';
+import type { RunningBroker } from '../demo/broker.ts';
 import { createCookieJar, walkThrough } from '../demo/browser.ts';
 import { ask } from './support/broker.ts';
 import { type House, INTEGRATION, openHouse } from './support/house.ts';
@@ -191,6 +193,13 @@ it('two brokers on one database refresh an expired token once, and both serve it
   for (const token of tokens) test.expect(await h.provider.provider.AccessToken.find(token)).toBeDefined();
 });
 
+const isOpen = ({ url }: RunningBroker) =>
+  new Promise<boolean>((told) => {
+    const { hostname, port } = new URL(url);
+    const socket = connect(Number(port), hostname, () => told(true)).on('error', () => told(false));
+    socket.on('connect', () => socket.destroy());
+  });
+
 it('SIGTERM during slow refreshes: their answers are kept, also where the caller has hung up', async (test) => {
   const h = await house(test);
   h.front.rule('withhold');
@@ -214,6 +223,10 @@ it('SIGTERM during slow refreshes: their answers are kept, also where the caller
   h.front.release(1);
   const [first, second] = h.front.spent('refresh_token').map(({ answer }) => answer.access_token);
   test.expect((await answer).access_token).toBe(first);
+  await test.expect.poll(() => isOpen(h.broker())).toBe(false);
+  // For some time: connections that were kept alive are closed by and by.
+  for (let knock = 0; knock < 1_000; knock++) test.expect(await isOpen(h.broker())).toBe(false);
+  test.expect(h.broker().process.exitCode, 'nobody is served any more, and yet it waits').toBeNull();
   h.front.release();
   test.expect(await code).toBe(0);
 

@@ -280,29 +280,23 @@ describe.concurrent('what it cannot finish', () => {
     expect((await refresh(house, id)).status).toBe(200);
   }, 90_000);
 
-  it.for([
-    { what: 'a ring without a key that protects something', keys: ['fresh'], says: 'key k_old sealed this database' },
-    {
-      what: 'another key of the same name',
-      keys: ['fresh', 'false'],
-      says: 'key k_old in VALETKEY_KEYS is another key',
-    },
-  ])('$what is refused, and changes nothing', async ({ keys, says }, test) => {
+  it('an environment that does not fit the database: it is refused, and nothing is changed', async (test) => {
     const setting = await aHouse(test);
-    const entries: Record<string, string> = { fresh: setting.fresh, false: generateKey('k_old') };
     const before = sealedBy(setting, 'k_old');
-    const { code, stdout, stderr } = await rotate(setting, keys.map((name) => entries[name]).join(','));
-    expect({ code, stdout }).toEqual({ code: 78, stdout: '' });
-    expect(stderr).toContain(says);
+    const refused = async (of: Setting, keys: string) => {
+      const { code, stdout, stderr } = await rotate(of, keys);
+      expect({ code, stdout }).toEqual({ code: 78, stdout: '' });
+      return stderr;
+    };
+    expect(await refused(setting, setting.fresh)).toContain(
+      'key k_old sealed this database and is not in VALETKEY_KEYS',
+    );
+    const impostor = `${setting.fresh},${generateKey('k_old')}`;
+    expect(await refused(setting, impostor)).toContain('key k_old in VALETKEY_KEYS is another key');
     expect(sealedBy(setting, 'k_old')).toBe(before);
     expect(checks(setting)).toEqual(['k_old']);
-  });
-
-  it('a database that no broker has used is refused: its name may be a slip', async (test) => {
-    const setting = await aHouse(test);
+    // Its name may be a slip.
     const elsewhere = { ...setting, path: join(setting.house.folder, 'other.db') };
-    const { code, stderr } = await rotate(elsewhere, setting.both);
-    expect(code).toBe(78);
-    expect(stderr).toContain('VALETKEY_DATABASE_URL: no broker has used this database yet');
-  });
+    expect(await refused(elsewhere, setting.both)).toContain('no broker has used this database yet');
+  }, 90_000);
 });

@@ -29,6 +29,9 @@ import { createWinners, refusalOf, refuseToRefresh } from './winner.ts';
 
 /** How long a reader waits for a refresh; after that it is told to come back, and the refresh goes on. */
 const READER_WAITS_MS = 15_000;
+/** How soon a lost answer is asked for again, and up to how many failures in a row of its connection. */
+const LOST_AGAIN_MS = 1_000;
+const LOST_TRIES = 12;
 
 export interface RefresherParts {
   store: Store;
@@ -154,24 +157,29 @@ export function createRefresher(parts: RefresherParts) {
     leave: Leave,
     story: Logger,
   ): Promise<Served | Refusal> {
-    const { connection } = claimed;
+    const { connection, unresolved } = claimed;
     const reason = terminalReason(fault, claimed);
     telemetry.refresh(connection.integration, reason ?? fault.kind, lifeLeft(connection));
     story.warn({ kind: fault.kind, code: fault.code, detail: fault.detail, reason }, 'refresh: failed');
     const now = clock.now();
     const failures = connection.failures + 1;
     const open = circuits.blocked(leave.integration, leave.version);
-    const soonest = Math.max((fault.retryAfter ?? 0) * 1_000, urgentBackoff(failures), open?.retryIn ?? 0);
+    // What an earlier attempt left open stays open: that this one was turned away says nothing about that one.
+    const unknown = fault.outcomeUnknown || unresolved !== null;
+    // A lost answer is asked for again soon, within the reuse window that many providers grant, however often the
+    // connection has failed before.
+    const again = unknown && (unresolved === null || failures <= LOST_TRIES);
+    const urgent = again ? LOST_AGAIN_MS : urgentBackoff(failures);
+    const soonest = Math.max((fault.retryAfter ?? 0) * 1_000, urgent, open?.retryIn ?? 0);
     const error = {
       code: errorCode(fault),
       detail: fault.detail,
       at: now,
       retryAt: reason === null ? now + soonest : null,
     };
-    // A lost answer is asked for again soon, within the reuse window that many providers grant.
-    const wait = fault.outcomeUnknown ? soonest : Math.max(soonest, backoff(failures, parts.random()));
+    const wait = again ? soonest : Math.max(soonest, backoff(failures, parts.random()));
     const nextAt = reason === null ? now + wait : null;
-    return settleFailure(claimed, reason, error, nextAt, !fault.outcomeUnknown, () =>
+    return settleFailure(claimed, reason, error, nextAt, reason !== null || !unknown, () =>
       reason === null
         ? unavailable(connection, error.code, error.detail, soonest)
         : refuseToRefresh(connection.id, reason),

@@ -133,10 +133,7 @@ async function rescuedKids(rescue: Pick<Rescue, 'all'>): Promise<(string | null)
 
 type Use = Rekeyed['remaining'][number];
 const tally = (uses: Use[]): Use[] =>
-  Map.groupBy(uses, ({ kid }) => kid)
-    .entries()
-    .map(([kid, all]) => ({ kid, secrets: count(all) }))
-    .toArray();
+  [...Map.groupBy(uses, ({ kid }) => kid)].map(([kid, all]) => ({ kid, secrets: count(all) }));
 
 const rowsOf = (texts: SealedPlace[]): number => new Set(texts.map(({ table, id }) => `${table} ${id}`)).size;
 const count = (uses: { secrets: number }[]): number => uses.reduce((sum, { secrets }) => sum + secrets, 0);

@@ -53,10 +53,8 @@ const line = ({ connection, at, tookMs, why }: { connection: string; at: number;
   `${clock(at)} ${connection} (+${tookMs} ms): ${why}`;
 
 /** Whether the answer to this spend was on its way when a kill came. */
-const inFlightAt = ({ spentAt, answeredAt }: Spend, kill: Kill): boolean =>
-  spentAt !== undefined &&
-  spentAt <= kill.at &&
-  (answeredAt === undefined || answeredAt >= kill.at - NOTICED_MS - KEEPING_MS);
+const inFlightAt = ({ at, answeredAt }: Spend, kill: Kill): boolean =>
+  at <= kill.at && (answeredAt === undefined || answeredAt >= kill.at - NOTICED_MS - KEEPING_MS);
 
 export function judge({ kills, terms, reads, lost, stuck, spends }: Observed): Figures {
   const touched = spends.filter(({ spent }) => spent !== undefined);

@@ -6,34 +6,50 @@ import type { Spend } from './provider.ts';
 
 export type Scenario = (stage: Stage) => Promise<void>;
 
-/** What every request may meet while brokers are killed. Without a reuse window, nothing that loses an answer. */
-export async function roughWeather(stage: Stage): Promise<void> {
-  const lossless = { unavailable: 0.03, throttled: 0.01, broken: 0.02, cutBefore: 0.02, garbageBefore: 0.01 };
-  const lossy = { cutAfter: 0.03, garbageAfter: 0.01, gatewayAfter: 0.01 };
-  const faults = stage.options.windowMs > 0 ? { ...lossless, ...lossy } : lossless;
-  await stage.rules({ faults, latency: [0, 60], life: [2, 5], retryAfter: 1, clockSkewMs: 3_600_000 });
-}
+/** What requests may meet while brokers are killed; the answers that are lost then, the kills lose. */
+export const roughWeather: Scenario = (stage) =>
+  stage.rules({
+    faults: { unavailable: 0.03, throttled: 0.01, broken: 0.02, cutBefore: 0.02, garbageBefore: 0.01 },
+    latency: [0, 60],
+    life: [2, 5],
+    retryAfter: 1,
+    clockSkewMs: 3_600_000,
+  });
 
 const fairWeather = (stage: Stage) => stage.rules({ faults: {}, latency: [0, 20], retryAfter: 1, clockSkewMs: 0 });
 
+/** Long enough for a broker to ask again for what was lost; and how often it is given that, whatever starting takes. */
+const BREATH_MS = 1_500;
+const BREATH_EVERY_MS = 4_000;
+
+/** One kill after another; but no row of them longer than a reuse window, which nobody could survive. */
+async function killing(count: number, kill: (i: number) => Promise<void>): Promise<void> {
+  let breathed = Date.now();
+  for (let i = 0; i < count; i++) {
+    await kill(i);
+    if (Date.now() - breathed < BREATH_EVERY_MS) continue;
+    await pause(BREATH_MS);
+    breathed = Date.now();
+  }
+}
+
 export const randomKills =
   (count: number): Scenario =>
-  async (stage) => {
-    for (let i = 0; i < count; i++) {
+  (stage) =>
+    killing(count, async () => {
       await pause(stage.dice.between(150, 1_200));
       await stage.kill();
-    }
-  };
+    });
+
+const POINTS = ['claimed', 'answered', 'kept'] as const;
 
 export const chosenKills =
   (count: number): Scenario =>
-  async (stage) => {
-    const points = ['claimed', 'answered', 'kept'] as const;
-    for (let i = 0; i < count; i++) {
+  (stage) =>
+    killing(count, async (i) => {
       await pause(stage.dice.between(50, 400));
-      await stage.killAt(points[i % points.length]!, stage.dice.between(1, 12));
-    }
-  };
+      await stage.killAt(POINTS[i % POINTS.length]!, stage.dice.between(1, 12));
+    });
 
 export const terms =
   (count: number): Scenario =>
@@ -54,14 +70,22 @@ export function peakPerSecond(spends: readonly Spend[]): number {
   return most;
 }
 
+const PROBED_WITHIN_MS = 30_000;
+
 /** 503 for a while; then what has waited is worked off no faster than allowed. Rejects when it is. */
 export const outage =
   (ms: number): Scenario =>
   async (stage) => {
+    // An answer that was lost just before could not be had again in time.
+    await fairWeather(stage);
+    await pause(2_500);
     await stage.rules({ faults: { unavailable: 1 }, retryAfter: 1 });
     await pause(ms);
     const { length } = await stage.spendsFrom(0);
     await fairWeather(stage);
+    // The broker finds out with a probe.
+    const deadline = Date.now() + PROBED_WITHIN_MS;
+    while ((await stage.spendsFrom(length)).length < 2 && Date.now() < deadline) await pause(100);
     await pause(4_000);
     const { concurrency, perSecond } = stage.options.limits;
     const backlog = await stage.spendsFrom(length);

@@ -154,7 +154,7 @@ test('what is gathered in memory is written once, also when something beside it 
     },
     log: createLogger('silent'),
   });
-  const note = (id: string) => journal.note(anEntry({ id, action: id }));
+  const note = (id: string) => journal.note(id, () => anEntry({ id, action: id }));
   journal.used('key_1', 1);
   note('evt_1');
   await journal.flush();

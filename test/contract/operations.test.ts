@@ -9,8 +9,10 @@ import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type RunningBroker, startBroker } from '../../demo/broker.ts';
+import { createLogger } from '../../src/adapters/telemetry.ts';
 import { Health, Readiness } from '../../src/api.ts';
-import { generateKey } from '../../src/app.ts';
+import { generateKey, start } from '../../src/app.ts';
+import { parseConfig } from '../../src/config.ts';
 import { ask, type Json } from '../support/broker.ts';
 import { expectOk, startWorld, type World } from '../support/contract.ts';
 import { newOwner } from '../support/owner.ts';
@@ -18,10 +20,15 @@ import { newOwner } from '../support/owner.ts';
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 let folder: string;
+let world: World;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'valetkey-operations-'));
+  world = await startWorld();
 });
-afterAll(() => rm(folder, { recursive: true, force: true }));
+afterAll(async () => {
+  await world.close();
+  await rm(folder, { recursive: true, force: true });
+});
 
 /** A process that is expected to refuse: its exit code, and what it printed. */
 async function refusal(env: Record<string, string>): Promise<{ code: number | null; printed: string }> {
@@ -37,11 +44,6 @@ async function refusal(env: Record<string, string>): Promise<{ code: number | nu
 const inFolder = (name: string) => `file:${join(folder, name, 'valetkey.db')}`;
 
 describe('a broker at work', () => {
-  let world: World;
-  beforeAll(async () => {
-    world = await startWorld();
-  });
-  afterAll(() => world.close());
   const get = (path: string) => fetch(new URL(path, world.broker.url));
 
   test('is alive and ready, without a key', async () => {
@@ -104,7 +106,6 @@ describe.concurrent('a process', () => {
   test('makes a private key file on loopback, says so, finishes open requests on SIGTERM, and exits 0', async ({
     expect,
   }) => {
-    const world = await startWorld();
     let broker: RunningBroker | undefined;
     try {
       broker = await startBroker({ VALETKEY_DATABASE_URL: inFolder('graceful') });
@@ -142,32 +143,16 @@ describe.concurrent('a process', () => {
         expect(broker.output()).not.toContain(secret);
     } finally {
       await broker?.stop('SIGKILL');
-      await world.close();
+      world.front.rule('pass');
     }
   });
 
-  test('starts again on what it left, and refuses with another key or a port that is taken', async () => {
-    const VALETKEY_DATABASE_URL = inFolder('again');
-    const key = (kid: string, byte: number) =>
-      `${kid}:${Buffer.from(Array.from({ length: 32 }, (_, i) => (i * byte) % 256)).toString('base64url')}`;
-    const broker = await startBroker({ VALETKEY_DATABASE_URL, VALETKEY_KEYS: key('k1', 3) });
-    try {
-      const { port } = new URL(broker.url);
-      const [taken, wrong, missing] = await Promise.all([
-        refusal({ VALETKEY_DATABASE_URL: inFolder('elsewhere'), VALETKEY_PORT: port }),
-        refusal({ VALETKEY_DATABASE_URL, VALETKEY_KEYS: key('k1', 5) }),
-        refusal({ VALETKEY_DATABASE_URL, VALETKEY_KEYS: key('k2', 7) }),
-      ]);
-      expect(taken.printed).toMatch(new RegExp(`VALETKEY_PORT: ${port} is in use`));
-      expect(wrong.printed).toMatch(/VALETKEY_KEYS: key k1 .* another key/);
-      expect(missing.printed).toMatch(/VALETKEY_KEYS: key k1 .* not in VALETKEY_KEYS/);
-      for (const { code, printed } of [taken, wrong, missing]) {
-        expect(code).toBe(78);
-        expect(printed).not.toContain('"event":"listening"');
-      }
-    } finally {
-      expect(await broker.stop()).toBe(0);
-    }
+  test('refuses a port that is taken, by name', async () => {
+    const { port } = new URL(world.broker.url);
+    const { code, printed } = await refusal({ VALETKEY_DATABASE_URL: inFolder('taken'), VALETKEY_PORT: port });
+    expect(code).toBe(78);
+    expect(printed).toContain(`- VALETKEY_PORT: ${port} is in use`);
+    expect(printed).not.toContain('"event":"listening"');
   });
 
   test('tells all faults of its configuration at once, by name, without the secrets, and exits with 78', async () => {
@@ -200,16 +185,6 @@ describe.concurrent('a process', () => {
     expect(printed).not.toContain('dG9vLXNob3J0');
   });
 
-  test('refuses to start without keys where its public URL is not loopback, and makes no key file', async () => {
-    const { code, printed } = await refusal({
-      VALETKEY_DATABASE_URL: inFolder('public'),
-      VALETKEY_PUBLIC_URL: 'https://valetkey.example',
-    });
-    expect(code).toBe(78);
-    expect(printed).toMatch(/- VALETKEY_KEYS: required/);
-    await expect(stat(join(folder, 'public'))).rejects.toThrow();
-  });
-
   test('refuses a declared integration that cannot be, by name, and leaves nothing open', async () => {
     const declared: Json = {
       integrations: [
@@ -226,12 +201,41 @@ describe.concurrent('a process', () => {
     expect(printed).toMatch(/VALETKEY_CONFIG: integration acme: provider: /);
     expect(printed).toMatch(/VALETKEY_CONFIG: integration oidc: params\.issuer: /);
   });
+});
 
-  test('does not take a key file that others may read', async () => {
+describe('the key ring', () => {
+  /** Started and stopped again; rejects as the process would refuse. */
+  async function run(env: Record<string, string>): Promise<void> {
+    const parsed = parseConfig({ VALETKEY_PORT: '0', ...env }, () => '{}');
+    if (!parsed.ok) throw new Error(parsed.issues.join('\n'));
+    await (await start(parsed.config, createLogger('silent'))).stop();
+  }
+
+  test('must be the one that sealed the database; another key, or none, does not start', async () => {
+    const VALETKEY_DATABASE_URL = inFolder('sealed');
+    const [k1, k2] = [generateKey('k1'), generateKey('k2')];
+    await run({ VALETKEY_DATABASE_URL, VALETKEY_KEYS: k1 });
+    await expect(run({ VALETKEY_DATABASE_URL, VALETKEY_KEYS: generateKey('k1') })).rejects.toThrow(
+      /^VALETKEY_KEYS: key k1 .* another key/,
+    );
+    await expect(run({ VALETKEY_DATABASE_URL, VALETKEY_KEYS: k2 })).rejects.toThrow(
+      /^VALETKEY_KEYS: key k1 .* not in VALETKEY_KEYS/,
+    );
+    await run({ VALETKEY_DATABASE_URL, VALETKEY_KEYS: `${k2},${k1}` });
+    await run({ VALETKEY_DATABASE_URL, VALETKEY_KEYS: `${k2},${k1}` });
+  });
+
+  test('is not taken from a file that others may read', async () => {
     await mkdir(join(folder, 'loose'));
     await writeFile(join(folder, 'loose', 'valetkey.keys'), generateKey(), { mode: 0o644 });
-    const { code, printed } = await refusal({ VALETKEY_DATABASE_URL: inFolder('loose') });
-    expect(code).toBe(78);
-    expect(printed).toMatch(/- VALETKEY_KEYS: others may read the key file/);
+    await expect(run({ VALETKEY_DATABASE_URL: inFolder('loose') })).rejects.toThrow(
+      /^VALETKEY_KEYS: others may read the key file/,
+    );
+  });
+
+  test('is needed where the public URL is not loopback: no file is made instead', async () => {
+    const env = { VALETKEY_DATABASE_URL: inFolder('public'), VALETKEY_PUBLIC_URL: 'https://valetkey.example' };
+    await expect(run(env)).rejects.toThrow(/^VALETKEY_KEYS: required/);
+    await expect(stat(join(folder, 'public'))).rejects.toThrow('ENOENT');
   });
 });

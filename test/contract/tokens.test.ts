@@ -104,7 +104,7 @@ describe('which connection', () => {
   test('any of an owner with very many', async () => {
     const owner = newOwner();
     const ids = await Promise.all(
-      Array.from({ length: 25 }, (_, i) => world.adopt(owner, { access_token: `at-${i}` }, { label: `l${i}` })),
+      Array.from({ length: 22 }, (_, i) => world.adopt(owner, { access_token: `at-${i}` }, { label: `l${i}` })),
     );
     for (const [i, id] of ids.entries())
       expect(expectOk(await find({ integration: 'acme', owner, label: `l${i}` }))).toMatchObject({ connection_id: id });

@@ -1,0 +1,54 @@
+// What a broker takes before it has done anything: the time until it listens, and its memory.
+import { setTimeout as pause } from 'node:timers/promises';
+import { experiment, SHIPPED, startEmpty, startShipped } from '../harness.ts';
+import { seed } from '../seed.ts';
+import { residentBytes } from '../servers/remote.ts';
+
+/** By then, what was only needed for starting has been let go. */
+const AT_REST_MS = 1_500;
+const MEGABYTE = 1_024 * 1_024;
+
+export const footprint = experiment({
+  figures: {
+    start: {
+      title: 'start to listening on a database of 100,000 connections',
+      baseline: 'start of an empty `node:http` server',
+      better: 'lower',
+      floor: 4,
+      goal: 2,
+    },
+    memory: {
+      title: 'memory at rest',
+      baseline: 'an empty `node:http` server',
+      better: 'lower',
+      floor: 2.5,
+      goal: 1.5,
+    },
+  },
+  async run({ rounds, quick, defer }) {
+    const seeded = await seed({ connections: quick ? 10_000 : 100_000, integrations: 10 });
+    defer(seeded.remove);
+    const start = { ours: [] as number[], baseline: [] as number[] };
+    const memory = { ours: [] as number[], baseline: [] as number[] };
+    // The first fills the caches of the file system.
+    await (await startShipped(seeded)).stop();
+    for (let round = 0; round < rounds; round++) {
+      const empty = await startEmpty();
+      const broker = await startShipped(seeded);
+      await pause(quick ? 300 : AT_REST_MS);
+      start.baseline.push(empty.startedInMs);
+      start.ours.push(broker.startedInMs);
+      memory.baseline.push((residentBytes(empty.pid) ?? Number.NaN) / MEGABYTE);
+      memory.ours.push((residentBytes(broker.pid) ?? Number.NaN) / MEGABYTE);
+      await Promise.all([empty.stop(), broker.stop()]);
+    }
+    return {
+      start: { ...start, unit: 'ms', notes: [`started from ${SHIPPED}`] },
+      memory: {
+        ...memory,
+        unit: 'MB resident',
+        notes: [`started from ${SHIPPED}, ${AT_REST_MS} ms after it listened`],
+      },
+    };
+  },
+});

@@ -1,0 +1,88 @@
+// `npm run bench`: measures what docs/performance.md promises, each figure against its baseline in the same run.
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { cached } from './figures/cached.ts';
+import { footprint } from './figures/footprint.ts';
+import { jwt } from './figures/jwt.ts';
+import { cold, warm } from './figures/reads.ts';
+import { quiet, refreshes } from './figures/refreshing.ts';
+import { tick } from './figures/tick.ts';
+import type { Bench, Experiment } from './harness.ts';
+import { lineOf, machine, pageOf, type Report, resultOf, tableOf } from './report.ts';
+import type { Load } from './servers/load.ts';
+import type { Plain } from './servers/plain.ts';
+import { startRemote } from './servers/remote.ts';
+
+const PAGE = new URL('../docs/performance.md', import.meta.url);
+const experiments: Experiment[] = [warm, cold, jwt, refreshes, quiet, tick, footprint, cached];
+const known = experiments.flatMap(({ figures }) => Object.keys(figures));
+
+const { values } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+    write: { type: 'boolean', default: false },
+    only: { type: 'string', default: known.join(',') },
+  },
+});
+const wanted = values.only.split(',');
+const unknown = wanted.filter((name) => !known.includes(name));
+if (unknown.length > 0) {
+  console.error(`There is no figure ${unknown.join(', ')}. There are: ${known.join(', ')}.`);
+  process.exit(2);
+}
+// Also when it is interrupted, what was started is ended and what was written is removed.
+const cleanUps: (() => unknown)[] = [];
+const cleanUp = async () => {
+  for (const one of cleanUps.splice(0).reverse()) await one();
+};
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void cleanUp().finally(() => process.exit(130)));
+}
+
+const began = performance.now();
+const report: Report = {
+  date: new Date().toISOString(),
+  quick: values.quick,
+  machine: machine(),
+  seconds: 0,
+  figures: [],
+  failed: [],
+};
+for (const { figures, run } of experiments) {
+  const names = Object.keys(figures).filter((name) => wanted.includes(name));
+  if (names.length === 0) continue;
+  try {
+    const measured = await run(await benchOf(values.quick));
+    for (const name of names) {
+      const result = resultOf(name, figures[name]!, measured[name]!);
+      report.figures.push(result);
+      console.error(lineOf(result));
+    }
+  } catch (error) {
+    for (const name of names) report.failed.push({ name, error: String(error) });
+    console.error(`${names.join(', ')}: not measured:`, error);
+  } finally {
+    await cleanUp();
+  }
+}
+report.seconds = Math.round((performance.now() - began) / 1_000);
+if (report.failed.length > 0) process.exitCode = 1;
+console.log(values.json ? JSON.stringify(report) : `\n${tableOf(report)}`);
+if (values.write) writeFileSync(PAGE, pageOf(report));
+
+/** New ones for every experiment: none runs on what another has warmed up. */
+async function benchOf(quick: boolean): Promise<Bench> {
+  const load = await startRemote<Load>('load');
+  cleanUps.push(load.stop);
+  const plain = await startRemote<Plain>('plain');
+  cleanUps.push(plain.stop);
+  return {
+    quick,
+    rounds: quick ? 3 : 5,
+    turn: quick ? 300 : 1_500,
+    load,
+    plain,
+    defer: (one) => void cleanUps.push(one),
+  };
+}

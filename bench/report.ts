@@ -1,0 +1,104 @@
+// From what was measured to what is shown: a verdict for each figure, a table for people, JSON for machines.
+import { cpus, totalmem } from 'node:os';
+import { type FigureSpec, type Measured, median } from './harness.ts';
+
+export interface Result extends FigureSpec {
+  name: string;
+  /** Of each round. */
+  ratios: number[];
+  ratio: number;
+  spread: [lowest: number, highest: number];
+  holds: 'goal' | 'floor' | 'no';
+  ours: number;
+  against: number;
+  unit: string;
+  notes: string[];
+}
+
+export interface Report {
+  date: string;
+  quick: boolean;
+  machine: { processor: string; processors: number; memory: string; platform: string; node: string };
+  seconds: number;
+  figures: Result[];
+  failed: { name: string; error: string }[];
+}
+
+export function resultOf(name: string, spec: FigureSpec, { ours, baseline, unit, notes }: Measured): Result {
+  const ratios = ours.map((value, round) => value / baseline[round]!);
+  const ratio = median(ratios);
+  const meets = (bound: number) => (spec.better === 'higher' ? ratio >= bound : ratio <= bound);
+  return {
+    name,
+    ...spec,
+    ratios: ratios.map(rounded),
+    ratio: rounded(ratio),
+    spread: [rounded(Math.min(...ratios)), rounded(Math.max(...ratios))],
+    holds: meets(spec.goal) ? 'goal' : meets(spec.floor) ? 'floor' : 'no',
+    ours: rounded(median(ours)),
+    against: rounded(median(baseline)),
+    unit,
+    notes,
+  };
+}
+
+export const machine = (): Report['machine'] => ({
+  processor: cpus()[0]?.model ?? 'unknown',
+  processors: cpus().length,
+  memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
+  platform: `${process.platform} ${process.arch}`,
+  node: process.version,
+});
+
+const HOLDS = { goal: 'goal', floor: 'floor', no: '**no**' };
+
+/** One line, as soon as it is known. */
+export const lineOf = (r: Result): string =>
+  `${r.name.padEnd(13)} ${show(r.ratio).padStart(7)}  (${r.spread.map(show).join('–')})  floor ${bound(r, r.floor)}, goal ${bound(r, r.goal)}: ${
+    r.holds === 'no' ? 'DOES NOT HOLD' : `${r.holds} holds`
+  }  [${show(r.ours)} against ${show(r.against)} ${r.unit}]`;
+
+export function tableOf({ figures }: Report): string {
+  const rows = figures.map((r) => [
+    `\`${r.name}\``,
+    r.title,
+    r.baseline,
+    `**${show(r.ratio)}** (${r.spread.map(show).join('–')})`,
+    bound(r, r.floor),
+    bound(r, r.goal),
+    HOLDS[r.holds],
+    `${show(r.ours)} against ${show(r.against)} ${r.unit}`,
+  ]);
+  const head = ['', 'figure', 'baseline in the same run', 'ratio (spread)', 'floor', 'goal', 'holds', 'medians'];
+  return [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}
+
+/** `docs/performance.md`, all of it. */
+export function pageOf(report: Report): string {
+  const { date, machine: m, seconds, figures } = report;
+  const notes = figures.map((r) => `- \`${r.name}\`: ${r.notes.join('; ')}.`);
+  return `# Performance
+
+Written by \`npm run bench -- --write\`; measured on ${date.slice(0, 10)} in ${Math.round(seconds)} s, on ${m.processors} × ${m.processor}, ${m.memory}, ${m.platform}, Node ${m.node}.
+
+Every figure is a ratio against a baseline that was measured in the same run, in turn with it (A, B, A, B, …). A ratio is that of a round; shown is the median of the rounds and, in brackets, the lowest and the highest. The server, the load generator (raw sockets, kept alive, one request under way on each) and the provider are processes of their own. Where a *floor* does not hold, something is broken; the *goal* is where we want to be.
+
+${tableOf(report)}
+
+## Read with it
+
+${notes.join('\n')}
+
+\`npm run bench\` prints this table, \`-- --json\` one JSON object, \`-- --only warm,cold\` measures only these, \`-- --quick\` is short and rough.
+`;
+}
+
+const bound = ({ better }: FigureSpec, value: number) => `${better === 'higher' ? '≥' : '≤'} ${value}`;
+const rounded = (value: number) => Number(value.toPrecision(4));
+
+function show(value: number): string {
+  if (!Number.isFinite(value)) return '–';
+  return Math.abs(value) >= 100
+    ? Math.round(value).toLocaleString('en')
+    : String(Number(value.toPrecision(value < 1 ? 2 : 3)));
+}

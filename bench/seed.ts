@@ -1,0 +1,198 @@
+// A database as a broker leaves it behind, with as many connections as a figure needs, in seconds rather than hours: one
+// connection goes through the store, and is multiplied inside SQLite; tokens that are to be read are really sealed.
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Sqlite from 'better-sqlite3';
+import { createKeyRing, generateKey, parseKeyRing } from '../src/adapters/keyring.ts';
+import { openSqlite } from '../src/adapters/sqlite/store.ts';
+import { sealGrant } from '../src/broker/grants.ts';
+import type { AuditEntry } from '../src/domain/audit.ts';
+import type { Connection } from '../src/domain/connection.ts';
+
+export interface SeedOptions {
+  connections: number;
+  integrations?: number;
+  /** Characters of each access token; undefined: no token is ever read, and all have the same sealed text. */
+  token?: number;
+  tokenUrl?: string;
+  trustedIssuer?: string;
+}
+
+export interface Seeded {
+  database: string;
+  callerKey: string;
+  /** For the broker that is to run on it. */
+  env: Record<string, string>;
+  idOf(n: number): string;
+  ownerOf(n: number): string;
+  integrationOf(n: number): string;
+  /** Makes connections `from` to `to` due for a refresh, now. */
+  makeDue(from: number, to: number): void;
+  remove(): Promise<void>;
+}
+
+const DAY = 24 * 60 * 60_000;
+const TEMPLATE = 'con_template';
+
+/** On Linux removed with the process at the latest, by its caller. Connections count from 0. */
+export async function seed(options: SeedOptions): Promise<Seeded> {
+  const { connections, integrations = 1, token, tokenUrl = 'http://127.0.0.1:9/token', trustedIssuer } = options;
+  const folder = await mkdtemp(join(tmpdir(), 'valetkey-bench-'));
+  const database = join(folder, 'valetkey.db');
+  const keys = generateKey('bench');
+  const callerKey = `vk_${randomBytes(32).toString('base64url')}`;
+  const ids = Array.from({ length: integrations }, (_, i) => `bench-${i}`);
+
+  const config = join(folder, 'config.json');
+  const client = { client_id: 'bench', client_secret: 'bench-client-secret' };
+  const params = { authorization_url: tokenUrl.replace(/token$/, 'authorize'), token_url: tokenUrl };
+  const declared = {
+    integrations: ids.map((id) => ({ id, provider: 'generic-oauth2', ...client, scopes: ['read'], params })),
+    callers: [
+      {
+        name: 'bench',
+        key: callerKey,
+        grants: [{ actions: ['token', 'jwt:verify'], integrations: ['bench-*'], owners: ['user_*'] }],
+      },
+    ],
+    trusted_issuers: trustedIssuer === undefined ? [] : [{ issuer: trustedIssuer, audiences: ['bench'] }],
+  };
+  writeFileSync(config, JSON.stringify(declared));
+
+  await layDown(database, ids);
+  const raw = new Sqlite(database);
+  multiply(raw, connections, integrations, token === undefined);
+  if (token !== undefined) sealTokens(raw, keys, connections, token);
+  raw.pragma('wal_checkpoint(TRUNCATE)');
+  raw.close();
+
+  return {
+    database,
+    callerKey,
+    env: {
+      VALETKEY_PORT: '0',
+      VALETKEY_DATABASE_URL: `file:${database}`,
+      VALETKEY_KEYS: keys,
+      VALETKEY_CONFIG: config,
+      VALETKEY_OUTBOUND_ALLOW: '127.0.0.1,localhost',
+    },
+    idOf,
+    ownerOf,
+    integrationOf: (n) => ids[n % integrations]!,
+    makeDue(from, to) {
+      const now = new Sqlite(database, { timeout: 10_000 });
+      now
+        .prepare('update connections set next_refresh_at = ? where id >= ? and id < ?')
+        .run(Date.now() - 1, idOf(from), idOf(to));
+      now.close();
+    },
+    remove: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+const idOf = (n: number) => `con_${String(n).padStart(26, '0')}`;
+const ownerOf = (n: number) => `user_${n}`;
+
+/** The tables, the integrations, and one connection. */
+async function layDown(database: string, integrations: string[]): Promise<void> {
+  const store = await openSqlite(`file:${database}`);
+  const at = Date.now();
+  for (const id of integrations) {
+    const setup = { scopes: [], params: {}, overrides: {}, returnOrigins: [], createdAt: at, updatedAt: at };
+    await store.putIntegration(
+      { id, provider: 'generic-oauth2', clientId: 'bench', clientSecret: null, ...setup },
+      by(at),
+    );
+  }
+  const added = await store.addConnection(
+    template(integrations[0]!, at),
+    { accessToken: null, refreshToken: null, idToken: null },
+    null,
+    by(at),
+  );
+  if (added !== 'added') throw new Error('the seed was not taken');
+  await store.close();
+}
+
+function template(integration: string, now: number): Connection {
+  return {
+    id: TEMPLATE,
+    integration,
+    owner: 'user_template',
+    label: '',
+    status: 'active',
+    reason: null,
+    scopes: ['https://www.example.com/auth/calendar.readonly', 'profile'],
+    metadata: { team: 'blue' },
+    params: {},
+    captured: {},
+    identity: null,
+    tokenType: 'Bearer',
+    issuedAt: now,
+    expiresAt: now + DAY,
+    nextRefreshAt: now + DAY - 300_000,
+    lastRefreshedAt: now,
+    lastRefreshError: null,
+    failures: 0,
+    generation: 1,
+    upstreamRevocation: null,
+    createdAt: now,
+    updatedAt: now,
+  };
+}
+
+const by = (at: number): AuditEntry => ({
+  id: `evt_${randomBytes(8).toString('hex')}`,
+  at,
+  action: 'bench.seed',
+  outcome: 'ok',
+  actor: 'system',
+  keyId: null,
+  integration: null,
+  owner: null,
+  connectionId: null,
+  address: null,
+  requestId: null,
+  detail: null,
+  count: 1,
+});
+
+function multiply(client: Sqlite.Database, connections: number, integrations: number, withGrants: boolean): void {
+  const own: Record<string, string> = {
+    id: `printf('con_%026d', n)`,
+    owner: `'user_' || n`,
+    integration: `'bench-' || (n % ${integrations})`,
+    next_refresh_at: 'next_refresh_at + n % 1000000',
+  };
+  const columns = client.pragma('table_info(connections)') as { name: string }[];
+  const series = `with recursive series(n) as (select 0 union all select n + 1 from series where n + 1 < ${connections})`;
+  client.pragma('synchronous = OFF');
+  client.pragma('cache_size = -400000');
+  client.exec(`
+    begin;
+    insert into connections (${columns.map(({ name }) => name).join(', ')})
+      ${series} select ${columns.map(({ name }) => own[name] ?? name).join(', ')}
+      from series, (select * from connections where id = '${TEMPLATE}');
+    delete from grants where connection_id = '${TEMPLATE}';
+    delete from connections where id = '${TEMPLATE}';
+    ${withGrants ? `insert into grants (connection_id, access_token) ${series} select printf('con_%026d', n), 'v1.bench' from series;` : ''}
+    commit;`);
+}
+
+function sealTokens(client: Sqlite.Database, keys: string, connections: number, characters: number): void {
+  const parsed = parseKeyRing(keys);
+  if (!parsed.ok) throw new Error(parsed.issues.join('\n'));
+  const ring = createKeyRing(parsed.keys);
+  const insert = client.prepare('insert into grants (connection_id, access_token, refresh_token) values (?, ?, ?)');
+  client.transaction(() => {
+    for (let n = 0; n < connections; n++) {
+      const accessToken = randomBytes(characters).toString('base64url').slice(0, characters);
+      const refreshToken = randomBytes(48).toString('base64url');
+      const grant = sealGrant(ring, idOf(n), { accessToken, refreshToken, idToken: null });
+      insert.run(idOf(n), grant.accessToken, grant.refreshToken);
+    }
+  })();
+}

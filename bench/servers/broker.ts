@@ -1,0 +1,70 @@
+// The broker as it is, in a process that can also be asked how far its refreshes are, what it committed and what it holds.
+import { readFileSync } from 'node:fs';
+import Sqlite from 'better-sqlite3';
+import { createLogger } from '../../src/adapters/telemetry.ts';
+import { start } from '../../src/app.ts';
+import { parseConfig } from '../../src/config.ts';
+import { answerTo } from './remote.ts';
+
+let commits = 0;
+/** With `synchronous = FULL` each commit is one fsync of the write-ahead log. */
+const prepare = Sqlite.prototype.prepare;
+Sqlite.prototype.prepare = function counted(this: Sqlite.Database, sql: string) {
+  const statement = prepare.call(this, sql);
+  if (sql === 'COMMIT') {
+    const run = statement.run.bind(statement, []);
+    statement.run = () => {
+      commits++;
+      return run();
+    };
+  }
+  return statement;
+} as typeof prepare;
+
+let progress = { claimed: 0, kept: 0, since: 0, until: 0, commits: 0, lastCommits: 0 };
+const parsed = parseConfig(process.env, (path) => readFileSync(path, 'utf8'));
+if (!parsed.ok) throw new Error(parsed.issues.join('\n'));
+const { url } = await start(parsed.config, createLogger(parsed.config.logLevel), {
+  reached(point) {
+    if (point === 'claimed' && progress.claimed++ === 0) {
+      progress.since = performance.now();
+      progress.commits = commits;
+    }
+    if (point === 'kept') {
+      progress.kept++;
+      progress.until = performance.now();
+      progress.lastCommits = commits;
+    }
+  },
+});
+
+export interface Progress {
+  claimed: number;
+  kept: number;
+  /** From the first claim to the last answer that was kept. */
+  seconds: number;
+  commits: number;
+}
+
+const handlers = {
+  url: (_: null): string => url,
+  /** Counts from zero. */
+  forget(_: null): void {
+    progress = { claimed: 0, kept: 0, since: 0, until: 0, commits: 0, lastCommits: 0 };
+  },
+  progress: (_: null): Progress => ({
+    claimed: progress.claimed,
+    kept: progress.kept,
+    seconds: (progress.until - progress.since) / 1_000,
+    commits: progress.lastCommits - progress.commits,
+  }),
+  /** Bytes that are in use after a collection; needs `--expose-gc`. */
+  memory(_: null): { heap: number; resident: number } {
+    globalThis.gc!();
+    globalThis.gc!();
+    const { heapUsed, external, rss } = process.memoryUsage();
+    return { heap: heapUsed + external, resident: rss };
+  },
+};
+export type Broker = typeof handlers;
+answerTo(handlers);

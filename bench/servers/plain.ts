@@ -1,0 +1,26 @@
+// The baseline: `node:http`, answering the same bytes to every request, once it has read it.
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { answerTo } from './remote.ts';
+
+let headers: Record<string, string> = {};
+let body = '';
+
+const server = createServer((request, response) => {
+  const answer = () => response.writeHead(200, headers).end(body);
+  if (request.method === 'GET') answer();
+  else request.on('end', answer).resume();
+});
+await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+
+const handlers = {
+  /** Fulfilled with its URL. */
+  answer(given: { headers: Record<string, string>; body: string }): string {
+    headers = given.headers;
+    body = given.body;
+    return url;
+  },
+};
+export type Plain = typeof handlers;
+answerTo(handlers);

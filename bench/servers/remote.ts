@@ -1,0 +1,105 @@
+// A process of the bench and its master: named questions go in, answers come out, over Node's IPC channel.
+import { type ChildProcess, fork, type StdioOptions } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+type Handlers = Record<string, (given: never) => unknown>;
+
+interface Question {
+  id: number;
+  name: string;
+  given: unknown;
+}
+type Answer = { id: number; value: unknown } | { id: number; error: string };
+
+/** In the process itself: answers until the master is gone. */
+export function answerTo(handlers: Handlers): void {
+  process.on('message', async ({ id, name, given }: Question) => {
+    try {
+      process.send!({ id, value: await handlers[name]!(given as never) });
+    } catch (error) {
+      process.send!({ id, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    }
+  });
+  process.on('disconnect', () => process.exit());
+  process.send!({ id: 0, value: 'ready' });
+}
+
+/** What the master holds of it. */
+export interface Remote<H extends Handlers> {
+  pid: number;
+  ask<N extends keyof H & string>(name: N, given: Parameters<H[N]>[0]): Promise<Awaited<ReturnType<H[N]>>>;
+  stop(): Promise<void>;
+}
+
+interface RemoteOptions {
+  env?: Record<string, string>;
+  execArgv?: string[];
+  /** Where its standard output goes; the standard error is ours. */
+  stdout?: 'ignore' | 'inherit';
+}
+
+/** Starts `bench/servers/<name>.ts`; fulfilled when it answers. */
+export async function startRemote<H extends Handlers>(name: string, options: RemoteOptions = {}): Promise<Remote<H>> {
+  const { env = {}, execArgv = [], stdout = 'ignore' } = options;
+  const stdio: StdioOptions = ['ignore', stdout, 'inherit', 'ipc'];
+  const child = fork(fileURLToPath(new URL(`./${name}.ts`, import.meta.url)), [], {
+    env: { PATH: process.env.PATH, ...env },
+    execArgv,
+    serialization: 'advanced',
+    stdio,
+  });
+  const waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
+  const answered = (id: number) => new Promise((resolve, reject) => waiting.set(id, { resolve, reject }));
+  let last = 0;
+  child.on('message', (answer: Answer) => {
+    const one = waiting.get(answer.id);
+    waiting.delete(answer.id);
+    if ('error' in answer) one?.reject(new Error(`${name}: ${answer.error}`));
+    else one?.resolve(answer.value);
+  });
+  const gone = once(child, 'exit');
+  void gone.then(([code]) => {
+    for (const { reject } of waiting.values()) reject(new Error(`${name} ended with ${code}`));
+  });
+  await answered(last);
+  return {
+    pid: child.pid!,
+    async ask(question, given) {
+      const answer = answered(++last);
+      child.send({ id: last, name: question, given } satisfies Question);
+      return (await answer) as never;
+    },
+    async stop() {
+      endNow(child);
+      await gone;
+    },
+  };
+}
+
+function endNow(child: ChildProcess): void {
+  if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+}
+
+/** Seconds of processor time that a process has used; undefined where the system does not tell (only Linux does). */
+export function processorSeconds(pid: number): number | undefined {
+  const fields = procFile(pid, 'stat')
+    ?.replace(/^.*\) /s, '')
+    .split(' ');
+  return fields && (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
+/** Bytes of memory that a process holds (resident set); undefined where the system does not tell. */
+export function residentBytes(pid: number): number | undefined {
+  const kilobytes = procFile(pid, 'status')?.match(/^VmRSS:\s+(\d+) kB/m)?.[1];
+  return kilobytes === undefined ? undefined : Number(kilobytes) * 1_024;
+}
+
+function procFile(pid: number, file: string): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
