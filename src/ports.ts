@@ -156,14 +156,20 @@ export interface KeyCheck {
   sealed: Sealed;
 }
 
+export type IntegrationSettings = Omit<Integration, 'version' | 'clientSecret'> & {
+  clientSecret: Sealed | null | undefined;
+};
+
 /**
  * The durable memory. Each method is one atomic sentence: when its promise is fulfilled, the change is on the disk
  * (or with the database's quorum); when it is rejected, nothing of it happened, or, if the connection was lost on
  * commit, it is not known. Each rejection is a `StoreError`: the store is full, locked, unreachable or broken.
  */
 export interface Store {
-  /** Creates or replaces; `version` counts up from 1, `createdAt` stays. */
-  putIntegration(integration: Omit<Integration, 'version'>, by: AuditEntry): Promise<'created' | 'updated'>;
+  /**
+   * Creates or replaces; `version` counts up from 1, `createdAt` stays, and so does a client secret that is undefined.
+   */
+  putIntegration(integration: IntegrationSettings, by: AuditEntry): Promise<'created' | 'updated'>;
   integration(id: string): Promise<Integration | undefined>;
   integrations(page: PageRequest): Promise<Page<Integration>>;
   /** Refused (with counts) while live connections or pending revocations need it. */

@@ -7,7 +7,7 @@ import { type InputIssue, type Refusal, refuse } from '../domain/errors.ts';
 import type { Integration, Overrides } from '../domain/integration.ts';
 import type { Provider } from '../domain/provider.ts';
 import { authMode, integrationFields, paramIssues, resolveTarget } from '../domain/target.ts';
-import type { Clock, Page, PageRequest, Store, Vault } from '../ports.ts';
+import { type Clock, type Page, type PageRequest, type Store, type Vault, VaultError } from '../ports.ts';
 import type { Access, Call } from './access.ts';
 import { clientSecretContext } from './targets.ts';
 
@@ -62,11 +62,17 @@ export function createIntegrations({ store, vault, catalogue, access, clock, cha
     });
   }
 
-  /** Sealed anew only when it is another one than is stored. */
-  function sealedSecret(id: string, secret: string | null | undefined, stored: Sealed | null): Sealed | null {
-    if (secret === undefined || secret === null) return secret === null ? null : stored;
+  /** Sealed anew only when it is another one than is stored; undefined: as it is. */
+  function newSecret(id: string, secret: string | null | undefined, stored: Sealed | null): Sealed | null | undefined {
+    if (secret === undefined || secret === null) return secret;
     const context = clientSecretContext(id);
-    return stored !== null && vault.open(stored, context) === secret ? stored : vault.seal(secret, context);
+    try {
+      if (stored !== null && vault.open(stored, context) === secret) return undefined;
+    } catch (error) {
+      // What is damaged is what this mends.
+      if (!(error instanceof VaultError)) throw error;
+    }
+    return vault.seal(secret, context);
   }
 
   /**
@@ -98,7 +104,7 @@ export function createIntegrations({ store, vault, catalogue, access, clock, cha
       id,
       provider: setup.provider,
       clientId: setup.clientId,
-      clientSecret: sealedSecret(id, setup.clientSecret, before?.clientSecret ?? null),
+      clientSecret: newSecret(id, setup.clientSecret, before?.clientSecret ?? null),
       scopes: setup.scopes ?? authMode(provider, setup.params ?? {})?.default_scopes ?? [],
       params: setup.params ?? {},
       overrides: setup.overrides ?? {},
@@ -106,7 +112,11 @@ export function createIntegrations({ store, vault, catalogue, access, clock, cha
     };
     if (before && unchanged === 'left') {
       const { version: _v, createdAt: _c, updatedAt: _u, ...stored } = before;
-      if (isDeepStrictEqual(settings, stored)) return { integration: before, made: false };
+      const wanted = {
+        ...settings,
+        clientSecret: settings.clientSecret === undefined ? stored.clientSecret : settings.clientSecret,
+      };
+      if (isDeepStrictEqual(wanted, stored)) return { integration: before, made: false };
     }
     const outcome = await store.putIntegration({ ...settings, createdAt: now, updatedAt: now }, by);
     changed(id);

@@ -75,10 +75,16 @@ export function createRevoker({ store, vault, provider, targets, serving, access
     const hopeless = clock.now() - pending.createdAt > GIVE_UP_AFTER_MS ? 'failed' : 'pending';
     if (found instanceof Refusal) return hopeless;
     const { connectionId: id } = pending;
-    const result = await provider.revoke(targets.open(found, pending.params), {
-      accessToken: openAccessToken(vault, id, pending.accessToken),
-      refreshToken: openRefreshToken(vault, id, pending.refreshToken),
-    });
+    let tokens: Parameters<typeof provider.revoke>[1];
+    try {
+      const accessToken = openAccessToken(vault, id, pending.accessToken);
+      tokens = { accessToken, refreshToken: openRefreshToken(vault, id, pending.refreshToken) };
+    } catch (error) {
+      // A damaged token will not mend by waiting.
+      log.error({ err: error, connection: id, integration: pending.integration }, 'revoke: the tokens do not open');
+      return 'failed';
+    }
+    const result = await provider.revoke(targets.open(found, pending.params), tokens);
     if (result.ok) return result.value;
     const { kind, code, detail } = result.fault;
     log.warn(

@@ -1,7 +1,7 @@
 // From a refusal to an answer: RFC 9457 problems, one exhaustive table.
 import type { Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import { type Fault, type FaultCode, Refusal } from '../domain/errors.ts';
+import { type Fault, type FaultCode, type InputIssue, Refusal } from '../domain/errors.ts';
 import { StoreError } from '../ports.ts';
 import type { Env } from './env.ts';
 
@@ -49,7 +49,7 @@ function explain(fault: Fault): {
 } {
   switch (fault.code) {
     case 'invalid_request':
-      return { detail: fault.detail, members: fault.issues ? { issues: fault.issues } : {} };
+      return { detail: fault.detail, members: fault.issues ? { issues: fault.issues.map(legible) } : {} };
     case 'unauthenticated':
       return { detail: fault.detail, headers: { 'www-authenticate': 'Bearer realm="valetkey"' } };
     case 'forbidden': {
@@ -112,6 +112,19 @@ function explain(fault: Fault): {
 
 const retryAfter = (seconds: number) => ({ 'retry-after': String(Math.max(1, Math.ceil(seconds))) });
 
+/**
+ * Answers repeat what was asked for, and are logged in many places: who takes a token for an id, a path or the name of a
+ * field must not have it repeated there. Ids of ours have 30 characters, secrets at least 32.
+ */
+const withoutSecrets = (text: string): string =>
+  text.replace(/[\w+=%-]{32,}/g, (run) => (UUID.test(run) ? run : '…'));
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+const legible = ({ path, message }: InputIssue): InputIssue => ({
+  path: withoutSecrets(path),
+  message: withoutSecrets(message),
+});
+
 export function problem(
   c: Context<Env>,
   code: Code,
@@ -124,7 +137,7 @@ export function problem(
     type: `urn:valetkey:problem:${code}`,
     title,
     status,
-    detail,
+    detail: withoutSecrets(detail),
     code,
     request_id: c.get('requestId'),
     ...members,

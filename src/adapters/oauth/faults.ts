@@ -144,10 +144,19 @@ function sentence(start: string, error: string | undefined, description: string 
 /** Shorter ones are no secrets, and would make holes in ordinary words. */
 const SECRET_LENGTH = 6;
 
-/** What a provider says may repeat what it was sent: those words, and anything that looks like a token, go. */
+/** What a provider says may repeat what it was sent: those words, however it spells them, and what looks like a token. */
 function withoutSecrets(words: string, { secrets }: Doing): string {
   let clean = words.replace(/\p{Cc}+/gu, ' ');
   for (const secret of secrets)
-    if (secret !== null && secret.length >= SECRET_LENGTH) clean = clean.replaceAll(secret, '[secret]');
-  return clean.replace(/[\w.~+/=-]{40,}/g, '[…]');
+    if (secret !== null && secret.length >= SECRET_LENGTH)
+      for (const spelling of spellings(secret)) clean = clean.replaceAll(spelling, '[secret]');
+  return clean.replace(/[\w.~+/=%-]{40,}/g, '[…]');
 }
+
+/** As it is, in a URL, in a form, in JSON. */
+const spellings = (secret: string): string[] => [
+  secret,
+  encodeURIComponent(secret),
+  new URLSearchParams([['', secret]]).toString().slice(1),
+  JSON.stringify(secret).slice(1, -1),
+];

@@ -28,6 +28,19 @@ export function integrations(at: Opened): void {
     expect(await recorded(at.store, by)).toBe(true);
   });
 
+  test('keeps the secret that is there when none is given, and removes it when told', async () => {
+    const integration = anIntegration();
+    const { clientSecret } = integration;
+    const secretAfter = async (given: typeof clientSecret | undefined) => {
+      await at.store.putIntegration({ ...integration, clientSecret: given }, anEntry());
+      return (await at.store.integration('slack'))?.clientSecret;
+    };
+    expect(await secretAfter(undefined)).toBeNull();
+    expect(await secretAfter(clientSecret)).toBe(clientSecret);
+    expect(await secretAfter(undefined)).toBe(clientSecret);
+    expect(await secretAfter(null)).toBeNull();
+  });
+
   test('counts each of two changes at once', async () => {
     await at.store.putIntegration(anIntegration(), anEntry());
     const other = await at.another();
