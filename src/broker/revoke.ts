@@ -60,7 +60,9 @@ export function createRevoker({ store, vault, provider, targets, serving, access
   /** One try at the provider. What is refused for good is settled, what is not is put off. */
   async function deliver(pending: PendingRevocation): Promise<UpstreamRevocation> {
     const outcome = await attempt(pending);
-    const subject = { integration: pending.integration, connectionId: pending.connectionId, detail: outcome };
+    const { connectionId, integration } = pending;
+    const owner = (await store.connection(connectionId))?.owner ?? null;
+    const subject = { integration, owner, connectionId, detail: outcome };
     if (outcome === 'pending') {
       await store.postponeRevocation(pending.id, clock.now() + backoff(pending.attempts + 1, Math.random()));
     } else {

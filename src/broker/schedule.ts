@@ -29,6 +29,7 @@ export function startScheduler({ store, refresher, pace, circuits, clock, log }:
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> | undefined;
   let again = false;
+  let orphans: ReadonlySet<string> | undefined;
 
   const refresh = (id: string, dueBy?: number): Promise<unknown> =>
     refresher.refreshAhead(id, dueBy).catch((error: unknown) => {
@@ -49,8 +50,21 @@ export function startScheduler({ store, refresher, pace, circuits, clock, log }:
     }
   }
 
+  /**
+   * What a process that is gone left unresolved, be it an earlier one of ours or another replica: soon, since its answer
+   * can be had again for a few seconds only. Each once; then its time is a matter of its own.
+   */
+  async function resolveOrphans(): Promise<void> {
+    const left = await store.orphans();
+    if (!orphans && left.length > 0)
+      log.warn({ connections: left.length }, 'scheduler: refreshes of an earlier run are resolved first');
+    for (const id of left) if (!orphans?.has(id)) void refresh(id);
+    orphans = new Set(left);
+  }
+
   async function tick(): Promise<void> {
     try {
+      await resolveOrphans();
       const due = await store.dueIntegrations(clock.now());
       for (const { integration } of due) {
         if (stopped) return;
@@ -85,15 +99,7 @@ export function startScheduler({ store, refresher, pace, circuits, clock, log }:
     }
   }
 
-  running = store
-    .orphans()
-    .then((ids) => {
-      if (ids.length > 0)
-        log.warn({ connections: ids.length }, 'scheduler: refreshes of an earlier run are resolved first');
-      for (const id of ids) void refresh(id);
-    })
-    .catch((error: unknown) => log.error({ err: error }, 'scheduler: what was left open could not be read'))
-    .finally(run);
+  run();
 
   return {
     async stop() {

@@ -18,6 +18,7 @@ export function createVerify({ verifier, trust, access }: { verifier: JwtVerifie
     if (!grants.some((g) => g.actions.includes('*') || g.actions.includes('jwt:verify'))) {
       return access.denied(call, 'jwt:verify', '*', '*') ?? refuse({ code: 'unauthenticated', detail: 'no grants' });
     }
+    access.noteRead(call, 'jwt.verify', { integration: '*', owner: '*' });
     const claimed = verifier.claimedIssuer(wanted.token);
     // The verifier tells what is no JWT from one that names no issuer; it trusts neither.
     if (claimed === undefined) return verifier.verify(wanted.token, NOBODY, wanted.audience);

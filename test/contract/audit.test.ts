@@ -7,8 +7,9 @@ import { createJournal } from '../../src/broker/journal.ts';
 import { StoreError } from '../../src/ports.ts';
 import { anEntry } from '../store/builders.ts';
 import type { Answer, Json } from '../support/broker.ts';
-import { expectIssues, expectOk, pages, RFC3339_UTC, startWorld, type World } from '../support/contract.ts';
+import { expectIssues, expectOk, pages, RFC3339_UTC } from '../support/contract.ts';
 import { newOwner } from '../support/owner.ts';
+import { startWorld, type World } from '../support/world.ts';
 
 let world: World;
 beforeAll(async () => {

@@ -3,16 +3,9 @@ import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CallerCreated, CallerView, KeyCreated } from '../../src/api.ts';
 import { type Json, startTestBroker } from '../support/broker.ts';
-import {
-  expectIssues,
-  expectOk,
-  expectProblem,
-  pages,
-  RFC3339_UTC,
-  startWorld,
-  type World,
-} from '../support/contract.ts';
+import { expectIssues, expectOk, expectProblem, pages, RFC3339_UTC } from '../support/contract.ts';
 import { onDisk } from '../support/owner.ts';
+import { startWorld, type World } from '../support/world.ts';
 
 let world: World;
 beforeAll(async () => {
@@ -90,7 +83,7 @@ describe('keys', () => {
     expect(await lastUsed()).toBeNull();
     const before = world.now();
     expect(await entry(key)).toBe(200);
-    await expect.poll(lastUsed, { timeout: 3_000 }).not.toBeNull();
+    await expect.poll(lastUsed, { timeout: 5_000 }).not.toBeNull();
     expect(Date.parse((await lastUsed()) ?? '')).toBeGreaterThanOrEqual(before);
   });
 });

@@ -2,16 +2,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { IntegrationView, ProviderView } from '../../src/api.ts';
 import type { Json } from '../support/broker.ts';
-import {
-  expectIssues,
-  expectOk,
-  expectProblem,
-  pages,
-  RFC3339_UTC,
-  startWorld,
-  type World,
-} from '../support/contract.ts';
+import { expectIssues, expectOk, expectProblem, pages, RFC3339_UTC } from '../support/contract.ts';
 import { onDisk } from '../support/owner.ts';
+import { startWorld, type World } from '../support/world.ts';
 
 let world: World;
 beforeAll(async () => {

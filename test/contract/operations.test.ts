@@ -14,8 +14,9 @@ import { Health, Readiness } from '../../src/api.ts';
 import { generateKey, start } from '../../src/app.ts';
 import { parseConfig } from '../../src/config.ts';
 import { ask, type Json } from '../support/broker.ts';
-import { expectOk, startWorld, type World } from '../support/contract.ts';
+import { expectOk } from '../support/contract.ts';
 import { newOwner } from '../support/owner.ts';
+import { startWorld, type World } from '../support/world.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
@@ -123,7 +124,7 @@ describe.concurrent('a process', () => {
       const reading = ask(url, adminKey, 'GET', `/v1/connections/${id}/token`);
       await world.front.waiting(1);
       const gone = broker.stop('SIGTERM');
-      await expect.poll(() => broker?.output(), { interval: 20 }).toContain('"event":"stopping"');
+      await expect.poll(() => broker?.output(), { interval: 20, timeout: 5_000 }).toContain('"event":"stopping"');
       await expect
         .poll(
           () =>
@@ -131,7 +132,7 @@ describe.concurrent('a process', () => {
               () => 'open',
               () => 'closed',
             ),
-          { interval: 20 },
+          { interval: 20, timeout: 5_000 },
         )
         .toBe('closed');
       world.front.release();

@@ -2,8 +2,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { TokenView } from '../../src/api.ts';
 import type { Answer, Json } from '../support/broker.ts';
-import { expectIssues, expectOk, expectProblem, startWorld, type World } from '../support/contract.ts';
+import { expectIssues, expectOk, expectProblem } from '../support/contract.ts';
 import { newOwner } from '../support/owner.ts';
+import { startWorld, type World } from '../support/world.ts';
 
 let world: World;
 beforeAll(async () => {
@@ -110,4 +111,11 @@ test('refusals: 404, 410, 403, and 400 for unknown members', async () => {
   expectOk(await world.broker.ask('DELETE', `/v1/connections/${id}`));
   expectProblem(await refresh(id), 410, 'connection_revoked');
   expectProblem(await refresh(id, { rejected_token: 'x' }), 410, 'connection_revoked');
+});
+
+test('a client that says JSON and sends nothing is understood', async () => {
+  const id = await world.adopt(newOwner());
+  const headers = { authorization: `Bearer ${world.broker.adminKey}`, 'content-type': 'application/json' };
+  const url = new URL(`/v1/connections/${id}/refresh`, world.broker.url);
+  expect((await fetch(url, { method: 'POST', headers })).status).toBe(200);
 });

@@ -2,9 +2,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { BulkRevoked, Revocation } from '../../src/api.ts';
 import type { Answer, Json } from '../support/broker.ts';
-import { expectIssues, expectOk, expectProblem, startWorld, type World } from '../support/contract.ts';
+import { expectIssues, expectOk, expectProblem } from '../support/contract.ts';
 import { inDatabase, newOwner } from '../support/owner.ts';
 import { startScripted } from '../support/scripted.ts';
+import { startWorld, type World } from '../support/world.ts';
 
 const DAY = 24 * 3_600_000;
 
@@ -82,7 +83,7 @@ describe('one connection', () => {
 
     world.front.rule('pass');
     world.advance(60_000);
-    await expect.poll(() => outcomeOf(id), { interval: 20 }).toBe('done');
+    await expect.poll(() => outcomeOf(id), { interval: 20, timeout: 5_000 }).toBe('done');
     for (const token of tokens) expect(await isActive(token)).toBe(false);
   });
 
@@ -96,7 +97,7 @@ describe('one connection', () => {
     const inUse = expectProblem(await world.broker.ask('DELETE', '/v1/integrations/dead'), 409, 'integration_in_use');
     expect(inUse).toMatchObject({ connections: 0, pending_revocations: 1 });
     world.advance(7 * DAY + 60_000);
-    await expect.poll(() => outcomeOf(id), { interval: 20 }).toBe('failed');
+    await expect.poll(() => outcomeOf(id), { interval: 20, timeout: 5_000 }).toBe('failed');
     expect((await world.broker.ask('DELETE', '/v1/integrations/dead')).status).toBe(204);
   });
 
@@ -145,8 +146,10 @@ describe('one connection', () => {
     expectOk(await revoke(id));
     world.front.release();
     expectProblem(await reading, 410, 'connection_revoked');
-    await expect.poll(told, { interval: 20 }).toEqual(expect.arrayContaining([access_token, refresh_token]));
-    await expect.poll(() => outcomeOf(id), { interval: 20 }).toBe('done');
+    await expect
+      .poll(told, { interval: 20, timeout: 5_000 })
+      .toEqual(expect.arrayContaining([access_token, refresh_token]));
+    await expect.poll(() => outcomeOf(id), { interval: 20, timeout: 5_000 }).toBe('done');
     for (const token of [access_token, refresh_token]) expect(await isActive(token)).toBe(false);
     expectProblem(await read(id), 410, 'connection_revoked');
   });
@@ -202,7 +205,8 @@ describe('in bulk', () => {
     expect(expectOk(await bulk({ integration: 'first' }))).toMatchObject({ revoked: 2 });
     expect(await statusOf(ids.other, ids.longer)).toEqual(['revoked', 'revoked']);
     expect(expectOk(await bulk({ integration: 'first' }))).toMatchObject({ revoked: 0 });
-    for (const id of Object.values(ids)) await expect.poll(() => outcomeOf(id), { interval: 20 }).toBe('done');
+    for (const id of Object.values(ids))
+      await expect.poll(() => outcomeOf(id), { interval: 20, timeout: 5_000 }).toBe('done');
   });
 
   test('more than fit into one batch, all of them', async () => {

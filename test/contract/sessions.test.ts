@@ -2,8 +2,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SessionCreated, SessionView } from '../../src/api.ts';
 import type { Answer, Json } from '../support/broker.ts';
-import { expectIssues, expectOk, expectProblem, RFC3339_UTC, startWorld, type World } from '../support/contract.ts';
+import { expectIssues, expectOk, expectProblem, RFC3339_UTC } from '../support/contract.ts';
 import { connect, newOwner, onDisk } from '../support/owner.ts';
+import { startWorld, type World } from '../support/world.ts';
 
 let world: World;
 beforeAll(async () => {

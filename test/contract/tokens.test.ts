@@ -3,9 +3,10 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { TokenView } from '../../src/api.ts';
 import type { Answer, Json } from '../support/broker.ts';
-import { expectIssues, expectOk, expectProblem, RFC3339_UTC, startWorld, type World } from '../support/contract.ts';
+import { expectIssues, expectOk, expectProblem, RFC3339_UTC } from '../support/contract.ts';
 import { newOwner } from '../support/owner.ts';
 import { type Scripted, type ScriptedServer, startScripted } from '../support/scripted.ts';
+import { startWorld, type World } from '../support/world.ts';
 
 const HOUR = 3_600_000;
 
@@ -243,7 +244,7 @@ describe('one refresh at a time', () => {
     expect(await Promise.all(asked)).toEqual(['AbortError', 'AbortError', 'AbortError']);
     world.front.release();
     world.front.rule('pass');
-    await expect.poll(async () => (await connection(id)).generation).toBe(2);
+    await expect.poll(async () => (await connection(id)).generation, { interval: 20, timeout: 5_000 }).toBe(2);
     expect(await tokenOf(id)).toBe(world.front.spent('refresh_token').at(-1)?.answer.access_token);
     expect(world.refreshes()).toBe(before);
   });
