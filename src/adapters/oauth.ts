@@ -10,8 +10,6 @@ import { judgeRefreshedIdToken, type VerifyIdTokenSignature } from './oauth/id-t
 import { createRevocation } from './oauth/revocation.ts';
 import type { Outbound } from './outbound.ts';
 
-export type { VerifyIdTokenSignature } from './oauth/id-token.ts';
-
 interface Parts {
   outbound: Outbound;
   verifyIdTokenSignature: VerifyIdTokenSignature;

@@ -73,9 +73,11 @@ export function createRefresher(parts: RefresherParts) {
     if (waiting) return rescued(waiting);
     const before = await store.connection(id);
     if (!before) return refuse({ code: 'not_found', what: 'connection', id });
-    if (seen !== undefined && before.generation > seen) return winners.now({ ...before, generation: seen });
-    // A reader was quicker.
-    if (dueBy !== undefined && (before.nextRefreshAt ?? Number.POSITIVE_INFINITY) > dueBy) return winners.now(before);
+    const theirs = seen !== undefined && before.generation > seen ? await winners.look(id, seen) : undefined;
+    if (theirs) return theirs;
+    // A reader was quicker: what it brought is what one who has joined meanwhile is given.
+    if (dueBy !== undefined && (before.nextRefreshAt ?? Number.POSITIVE_INFINITY) > dueBy)
+      return winners.now({ ...before, generation: before.generation - 1 });
     const found = await targets.find(before.integration);
     if (found instanceof Refusal) return refusalOf(before) ?? found;
     const refused = refusalOf(before) ?? tooEarly(before, found);
@@ -85,8 +87,8 @@ export function createRefresher(parts: RefresherParts) {
     if (current) current.integration = before.integration;
     const outcome = await pace.run(before.integration, id, urgency, () => takeTurn(before, found));
     if (outcome !== 'busy') return outcome;
-    const theirs = await winners.wait(before);
-    if (theirs) return theirs;
+    const won = await winners.wait(before);
+    if (won) return won;
     const after = (await store.connection(id)) ?? before;
     return tooEarly(after, found) ?? winners.now(after);
   }

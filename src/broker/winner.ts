@@ -26,10 +26,8 @@ export function refusalOf(c: Connection): Refusal | undefined {
   return c.status === 'needs_reauth' ? refuseToRefresh(c.id, c.reason ?? 'grant_revoked') : undefined;
 }
 
-export type Winners = ReturnType<typeof createWinners>;
-
 export function createWinners({ store, vault, serving, clock }: Parts) {
-  /** Undefined while nothing newer than the generation is there. */
+  /** Undefined while nothing newer than the generation is there that still lives. */
   async function look(id: string, olderThan: number): Promise<Served | Refusal | undefined> {
     const row = await store.served(id);
     if (!row) return refuse({ code: 'not_found', what: 'connection', id });
@@ -39,7 +37,8 @@ export function createWinners({ store, vault, serving, clock }: Parts) {
     if (row.connection.generation <= olderThan || accessToken === null) return undefined;
     const served = serve(row.connection, accessToken, clock);
     serving.put(served);
-    return served;
+    // Theirs may be long ago, and its token over by now.
+    return served.until > clock.monotonic() ? served : undefined;
   }
 
   /** Nothing newer, and yet not ours to refresh: a moment later it is decided. */
@@ -49,6 +48,8 @@ export function createWinners({ store, vault, serving, clock }: Parts) {
   }
 
   return {
+    look,
+
     /** Theirs is the truth: their grant, or why there is none. */
     async now(before: Connection): Promise<Served | Refusal> {
       return (await look(before.id, before.generation)) ?? undecided(before);

@@ -1,11 +1,10 @@
 // Reads the catalogue: one JSON file a provider, the built-in ones and then the deployment's, which win.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type AuthMode, Provider } from '../domain/provider.ts';
+import { packaged } from '../files.ts';
 
-/** The folder of this file, or what stands in for it where the code is bundled. */
-const BUILT_IN = fileURLToPath(new URL('.', import.meta.url));
+const BUILT_IN = packaged('src/catalogue');
 
 export type Catalogue = { ok: true; providers: Map<string, Provider> } | { ok: false; issues: string[] };
 

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLogger } from '../../src/adapters/telemetry.ts';
-import { type Tuning, start } from '../../src/app.ts';
+import { start, type Tuning } from '../../src/app.ts';
 import { parseConfig } from '../../src/config.ts';
 
 export type Json = Record<string, unknown>;

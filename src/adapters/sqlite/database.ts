@@ -6,11 +6,11 @@ import Sqlite, { type Database } from 'better-sqlite3';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
 import { migrate } from 'drizzle-orm/better-sqlite3/migrator';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
+import { packaged } from '../../files.ts';
 import { StoreError } from '../../ports.ts';
 import { storeError } from './commit.ts';
 
-/** Beside the sources, wherever the process was started. A bundle that lies elsewhere names its own. */
-const MIGRATIONS = fileURLToPath(new URL('../../../drizzle/sqlite', import.meta.url));
+const MIGRATIONS = packaged('drizzle/sqlite');
 
 /** Waiting inside SQLite stops the whole process: long while it is opened, then hardly; `GroupCommit` waits outside. */
 const BUSY_OPENING_MS = 5000;

@@ -3,8 +3,9 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Hono } from 'hono';
 import { etag } from 'hono/etag';
+import { packaged } from '../../files.ts';
 
-const css = readFileSync(new URL('./valetkey.css', import.meta.url), 'utf8');
+const css = readFileSync(packaged('src/http/pages/valetkey.css'), 'utf8');
 const headers = {
   'Content-Type': 'text/css; charset=utf-8',
   'Cache-Control': 'public, max-age=3600',
