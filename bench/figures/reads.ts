@@ -98,13 +98,12 @@ export const cold = experiment({
     const { seeded, broker, plainUrl, requests, bytes } = await setUp(bench, COLD);
     await requests('by id', byId(seeded));
     const [ours, theirs] = [tally(bench.load, broker.pid), tally(bench.load, bench.plain.pid)];
-    let next = 0;
+    let from = 0;
     // Goes on where the turn before ended: what that one read must not be in the cache.
     const turn = async (counted: typeof ours, url: string) => {
-      const rest = Array.from({ length: COLD }, (_, i) => byId(seeded)((next + i) % COLD));
-      await bench.load.ask('prepare', { name: 'next', requests: rest });
-      const { answered, seconds } = await counted.turn({ url, requests: 'next', connections: 32, ms: bench.turn });
-      if (counted === ours) next += answered;
+      const job = { url, requests: 'by id', from, connections: 32, ms: bench.turn };
+      const { answered, seconds } = await counted.turn(job);
+      if (counted === ours) from += answered;
       return answered / seconds;
     };
     const measured = await takeTurns(bench.rounds + 1, {

@@ -61,7 +61,7 @@ export const refreshes = experiment({
     },
   },
   async run(bench) {
-    const each = bench.quick ? 1_000 : 5_000;
+    const each = bench.quick ? 600 : 3_000;
     const limits = { VALETKEY_REFRESH_CONCURRENCY: String(IN_FLIGHT), VALETKEY_REFRESH_RATE: '100000' };
     const { tokenUrl, seeded, broker, provider } = await setUp(bench, each * (bench.rounds + 1), 1, limits);
     const pool = await startRemote<PoolLoop>('pool');
