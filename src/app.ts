@@ -29,7 +29,7 @@ import { createTrust } from './broker/trust.ts';
 import { createVerify } from './broker/verify.ts';
 import type { Config } from './config.ts';
 import { type Listener, listen } from './http/listener.ts';
-import { createQuickReads } from './http/quick.ts';
+import { quickPaths } from './http/quick/paths.ts';
 import { setupOf } from './http/routes/integrations.ts';
 import { createHttp } from './http/server.ts';
 import type { Clock, Logger, State, Store } from './ports.ts';
@@ -185,6 +185,7 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
 
   let stopping = false;
   const tokens = createTokens({ store, vault, serving, refresher, access, telemetry, clock });
+  const verify = createVerify({ verifier: jwts, trust, access, clock });
   const app = createHttp({
     tokens,
     connections: createConnections({ store, vault, targets, serving, access, clock }),
@@ -200,7 +201,7 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
     connecting: createConnecting({ store, vault, provider, targets, serving, access, clock, log, publicUrl }),
     integrations,
     callers,
-    verify: createVerify({ verifier: jwts, trust, access }),
+    verify,
     trail: createTrail({ store, journal, access }),
     catalogue,
     directory,
@@ -215,7 +216,7 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
     isStopping: () => stopping,
   });
   await engine.start();
-  listener.handle(createQuickReads({ tokens, directory, journal, telemetry, clock }), app.fetch);
+  listener.handle(quickPaths({ tokens, verify, directory, journal, telemetry, clock }), app.fetch);
   const outbox = startOutbox({ store, revoker, clock, log, lookEveryMs: tuning.outboxEveryMs });
 
   return {

@@ -1,6 +1,7 @@
 // Keeping what a refresh brought. The refresh token is spent by then, so its successor must not be lost: the commit is
 // tried again and again, and meanwhile the sealed answer lies in a rescue file.
 import { setTimeout as pause } from 'node:timers/promises';
+import type { Connection } from '../domain/connection.ts';
 import {
   type Clock,
   type Logger,
@@ -109,6 +110,16 @@ export function createKeeper({ store, rescue, access, clock, log }: Parts) {
       await takeIn();
     },
     takeIn,
+    /**
+     * Under a new claim, what a process that is gone had rescued for this very generation: it is kept, and nothing need
+     * be spent. False: it left nothing.
+     */
+    async adopt({ id, generation }: Pick<Connection, 'id' | 'generation'>, fence: number): Promise<boolean> {
+      const left = (await rescue.all()).find((one) => one.connectionId === id && one.held.generation === generation);
+      if (!left) return false;
+      await settle(left, await commit({ ...left, held: { fence, generation } }));
+      return true;
+    },
     /** One last try; what still waits is found at the next start. */
     async stop(): Promise<void> {
       stopped = true;

@@ -127,6 +127,7 @@ export function createRefresher(parts: RefresherParts) {
       const { connection, grant, unresolved } = claimed;
       const story = log.child({ attempt: attemptId, connection: connection.id, integration: connection.integration });
       story.info({ generation: connection.generation, unresolved: unresolved?.attempt }, 'refresh: claimed');
+      if (unresolved && (await keeper.adopt(connection, claimed.fence))) return await winners.now(connection);
       const refreshToken = openRefreshToken(vault, connection.id, grant.refreshToken);
       if (refreshToken === null) return await notRefreshable(claimed);
 
@@ -257,7 +258,10 @@ export function createRefresher(parts: RefresherParts) {
       until: arrived + (lifetime(renewed) ?? Number.POSITIVE_INFINITY),
     };
     serving.put(served);
-    return served;
+    // A store that takes it in after seconds only has outlived a short token.
+    return served.until > clock.monotonic()
+      ? served
+      : unavailable(connection, 'store_unavailable', 'the store was not ready before the token expired', 1_000);
   }
 
   /** The newest token lies beside the store: it is served while it lives, and nothing is spent meanwhile. */

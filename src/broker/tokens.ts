@@ -116,6 +116,19 @@ export function createTokens({ store, vault, serving, refresher, access, telemet
     return typeof chosen === 'string' ? serving.get(chosen) : undefined;
   }
 
+  const isAllowed = (call: Call, { integration, owner }: Pick<Connection, 'integration' | 'owner'>): boolean =>
+    allows(call.principal.caller.grants, 'token', integration, owner);
+
+  /** Allowed, and with life enough. */
+  const isPlain = (call: Call, served: Served, minTtlMs: number | undefined): boolean =>
+    isAllowed(call, served.connection) && lives(served, demandedLife(served.connection, minTtlMs));
+
+  function noted(call: Call, served: Served): Served {
+    const { id: connectionId, integration, owner } = served.connection;
+    access.noteRead(call, 'token.read', { integration, owner, connectionId });
+    return served;
+  }
+
   return {
     /**
      * The read as it nearly always goes: from memory, at once. Undefined when it is not that simple (a refusal, too little
@@ -123,14 +136,23 @@ export function createTokens({ store, vault, serving, refresher, access, telemet
      */
     warm(call: Call, selector: string | OwnerSelector, minTtlMs: number | undefined): Served | undefined {
       const served = remembered(selector);
-      if (!served) return undefined;
-      const { connection } = served;
-      const { id: connectionId, integration, owner } = connection;
-      if (!allows(call.principal.caller.grants, 'token', integration, owner)) return undefined;
-      if (!lives(served, demandedLife(connection, minTtlMs))) return undefined;
+      if (!served || !isPlain(call, served, minTtlMs)) return undefined;
       telemetry.cache('hit');
-      access.noteRead(call, 'token.read', { integration, owner, connectionId });
-      return served;
+      return noted(call, served);
+    },
+
+    /** The same with a look at the store, for what is not in memory. */
+    async cold(
+      call: Call,
+      selector: string | OwnerSelector,
+      minTtlMs: number | undefined,
+    ): Promise<Served | undefined> {
+      if (remembered(selector) || (typeof selector === 'object' && !isAllowed(call, selector))) return undefined;
+      const id = typeof selector === 'string' ? selector : choose(await candidates(selector), selector);
+      const served = typeof id === 'string' ? (await read(id))?.served : undefined;
+      if (!served || refusalOf(served.connection) || !isPlain(call, served, minTtlMs)) return undefined;
+      telemetry.cache('miss');
+      return noted(call, served);
     },
 
     /** `minTtlMs`: what the token must still live; undefined: a minute, or half of a shorter life. */

@@ -1,29 +1,70 @@
-// JWT verification for internal services.
-import type { Refusal } from '../domain/errors.ts';
-import { refuse } from '../domain/errors.ts';
-import type { JwtVerdict, JwtVerifier, TrustedIssuer } from '../ports.ts';
+// JWT verification for internal services. What was verified once need not be verified again while it holds.
+import { LRUCache } from 'lru-cache';
+import { type Refusal, refuse } from '../domain/errors.ts';
+import type { Clock, JwtVerdict, JwtVerifier, TrustedIssuer } from '../ports.ts';
 import type { Access, Call } from './access.ts';
+import { digest } from './secrets.ts';
 import type { Trust } from './trust.ts';
+
+/** As long as the keys of an issuer are taken for fresh: one that was withdrawn is believed for no longer. */
+const REMEMBER_MS = 10 * 60_000;
+const REMEMBER_AT_MOST = 10_000;
 
 export type Verify = ReturnType<typeof createVerify>;
 
+export interface VerifyRequest {
+  token: string;
+  issuer?: string | undefined;
+  audience?: string | undefined;
+}
+
+type Active = Extract<JwtVerdict, { active: true }>;
+
+interface Parts {
+  verifier: JwtVerifier;
+  trust: Pick<Trust, 'find'>;
+  access: Access;
+  clock: Clock;
+}
+
 const NOBODY: TrustedIssuer = { issuer: '', audiences: [] };
 
-export function createVerify({ verifier, trust, access }: { verifier: JwtVerifier; trust: Trust; access: Access }) {
-  return async function verify(
-    call: Call,
-    wanted: { token: string; issuer?: string | undefined; audience?: string | undefined },
-  ): Promise<JwtVerdict | Refusal> {
-    const grants = call.principal.caller.grants;
-    if (!grants.some((g) => g.actions.includes('*') || g.actions.includes('jwt:verify'))) {
+export function createVerify({ verifier, trust, access, clock }: Parts) {
+  const known = new LRUCache<string, { verdict: Active; trusted: TrustedIssuer }>({ max: REMEMBER_AT_MOST });
+
+  /** By digest: the tokens themselves are not kept. Forgotten when they expire, and when trust has changed. */
+  async function remembered(key: string): Promise<Active | undefined> {
+    const found = known.get(key);
+    const holds =
+      found && isAlive(found.verdict, clock.now()) && (await trust.find(found.verdict.issuer)) === found.trusted;
+    return holds ? found.verdict : undefined;
+  }
+
+  async function judge({ token, issuer, audience }: VerifyRequest, key: string): Promise<JwtVerdict> {
+    const claimed = verifier.claimedIssuer(token);
+    // The verifier tells what is no JWT from one that names no issuer; it trusts neither.
+    if (claimed === undefined) return verifier.verify(token, NOBODY, audience);
+    const trusted = await trust.find(claimed);
+    if (!trusted || claimed !== (issuer ?? claimed)) return { active: false, reason: 'untrusted_issuer' };
+    const verdict = await verifier.verify(token, trusted, audience);
+    if (verdict.active) known.set(key, { verdict, trusted }, { ttl: REMEMBER_MS });
+    return verdict;
+  }
+
+  return async function verify(call: Call, wanted: VerifyRequest): Promise<JwtVerdict | Refusal> {
+    if (!mayVerify(call)) {
       return access.denied(call, 'jwt:verify', '*', '*') ?? refuse({ code: 'unauthenticated', detail: 'no grants' });
     }
     access.noteRead(call, 'jwt.verify', { integration: '*', owner: '*' });
-    const claimed = verifier.claimedIssuer(wanted.token);
-    // The verifier tells what is no JWT from one that names no issuer; it trusts neither.
-    if (claimed === undefined) return verifier.verify(wanted.token, NOBODY, wanted.audience);
-    const trusted = await trust.find(claimed);
-    if (!trusted || claimed !== (wanted.issuer ?? claimed)) return { active: false, reason: 'untrusted_issuer' };
-    return verifier.verify(wanted.token, trusted, wanted.audience);
+    const key = digest(JSON.stringify([wanted.token, wanted.issuer, wanted.audience]));
+    return (await remembered(key)) ?? judge(wanted, key);
   };
 }
+
+/** It concerns no integration and no owner: any grant of the action will do. */
+export const mayVerify = ({ principal }: Call): boolean =>
+  principal.caller.grants.some((g) => g.actions.includes('*') || g.actions.includes('jwt:verify'));
+
+/** `exp` is required of every verdict; no tolerance for what is only remembered. */
+const isAlive = ({ claims }: Active, now: number): boolean =>
+  typeof claims.exp === 'number' && claims.exp * 1_000 > now;

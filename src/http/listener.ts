@@ -1,15 +1,16 @@
 // The socket: bound first, so that the port is known; handed to the routes when all is ready; let go in peace.
-import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
+import type { Listen } from './quick/quick.ts';
 
-export type Quick = (request: IncomingMessage, response: ServerResponse) => boolean;
+type Fetch = Parameters<typeof getRequestListener>[0];
 
 export interface Listener {
   /** Where it can be reached from this machine. */
   url: string;
-  /** `quick` is asked first, and says whether it has answered. Until this is called, every answer is 503. */
-  handle(quick: Quick, fetch: Parameters<typeof getRequestListener>[0]): void;
+  /** `quick` names what goes before the rest, if anything does. Until this is called, every answer is 503. */
+  handle(quick: (request: IncomingMessage) => Listen | undefined, fetch: Fetch): void;
   /** Takes nothing new, lets open requests end within `graceMs`, then cuts them off. */
   stop(graceMs: number): Promise<void>;
 }
@@ -41,7 +42,10 @@ export async function listen(host: string, port: number): Promise<Listener> {
     handle(quick, fetch) {
       const full = getRequestListener(fetch);
       handler = (request, response) => {
-        if (!quick(request, response)) void full(request, response);
+        const theLongWay = () => void full(request, response);
+        const listen = quick(request);
+        if (listen) listen(request, response, theLongWay);
+        else theLongWay();
       };
     },
     async stop(graceMs) {

@@ -1,7 +1,6 @@
 // Everything that is served over HTTP, put together: what every request passes, then the routes by resource.
 import { getConnInfo } from '@hono/node-server/conninfo';
 import type { OpenAPIHono } from '@hono/zod-openapi';
-import { bodyLimit } from 'hono/body-limit';
 import { createMiddleware } from 'hono/factory';
 import { HTTPException } from 'hono/http-exception';
 import { requestId } from 'hono/request-id';
@@ -19,6 +18,7 @@ import type { Trail } from '../broker/trail.ts';
 import type { Verify } from '../broker/verify.ts';
 import type { Provider } from '../domain/provider.ts';
 import type { Clock, Logger, State, Store, Telemetry } from '../ports.ts';
+import { jsonBody } from './body.ts';
 import { authenticate } from './callers.ts';
 import type { Env } from './env.ts';
 import { describe } from './openapi.ts';
@@ -33,9 +33,6 @@ import { jwtRoutes } from './routes/jwt.ts';
 import { sessionRoutes } from './routes/sessions.ts';
 import { tokenRoutes } from './routes/tokens.ts';
 import { router } from './spec.ts';
-
-/** Bytes: no request of the interface needs more. */
-const BODY_LIMIT = 128 * 1_024;
 
 export interface HttpParts {
   tokens: Tokens;
@@ -92,23 +89,7 @@ export function createHttp(parts: HttpParts): OpenAPIHono<Env> {
     return next();
   });
   app.use(api, authenticate(parts));
-  app.use(
-    api,
-    bodyLimit({
-      maxSize: BODY_LIMIT,
-      onError: (c) => problem(c, 'payload_too_large', `A body has at most ${BODY_LIMIT} bytes.`),
-    }),
-  );
-  app.use(api, async (c, next) => {
-    const type = c.req.header('content-type');
-    const has = Number(c.req.header('content-length') ?? 0) > 0 || c.req.header('transfer-encoding') !== undefined;
-    if (has && (type === undefined || !/^application\/([a-z.-]+\+)?json\b/i.test(type))) {
-      return problem(c, 'unsupported_media_type', 'Send JSON with the header "Content-Type: application/json".');
-    }
-    // A client that always says JSON, and here has nothing to say, is not malformed.
-    if (!has && type !== undefined) c.req.raw.headers.delete('content-type');
-    return next();
-  });
+  app.use(api, jsonBody());
 
   app.route('/', tokenRoutes(parts));
   app.route('/', connectionRoutes(parts));
@@ -118,8 +99,12 @@ export function createHttp(parts: HttpParts): OpenAPIHono<Env> {
   app.route('/', jwtRoutes(parts));
   app.route('/', auditRoutes(parts));
   app.route('/', healthRoutes(parts));
-  const description = JSON.stringify(describe(app));
-  app.get('/openapi.json', (c) => c.body(description, 200, { 'content-type': 'application/json' }));
+  // Takes longer than all the rest of a start: made when somebody asks.
+  let description: string | undefined;
+  app.get('/openapi.json', (c) => {
+    description ??= JSON.stringify(describe(app));
+    return c.body(description, 200, { 'content-type': 'application/json' });
+  });
   app.route('/', browserRoutes(parts));
 
   app.notFound((c) =>
