@@ -7,6 +7,8 @@ const FLUSH_EVERY_MS = 1_000;
 const FLUSH_AT = 2_000;
 /** What is kept while the store cannot be written to; the oldest are given up first, and that is logged. */
 const KEEP_AT_MOST = 50_000;
+/** Entries that are written at once. */
+const PORTION = 64;
 
 export type Journal = ReturnType<typeof createJournal>;
 
@@ -32,7 +34,11 @@ export function createJournal({ store, log }: { store: Pick<Store, 'appendAudit'
       soon();
     });
     try {
-      await store.appendAudit(batch);
+      // In portions, so that no request waits behind the whole of a busy second.
+      while (batch.length > 0) {
+        await store.appendAudit(batch.slice(0, PORTION));
+        batch.splice(0, PORTION);
+      }
     } catch (error) {
       const kept = batch.slice(-KEEP_AT_MOST);
       entries = new Map([...kept.map((e) => [e.id, e] as const), ...entries]);
