@@ -27,8 +27,6 @@ interface Family {
 
 const token = (kind: string) => `${kind}_${randomBytes(24).toString('base64url')}`;
 
-export type Families = ReturnType<typeof createFamilies>;
-
 export function createFamilies() {
   const refreshTokens = new Map<string, RefreshToken>();
   const accessTokens = new Map<string, { family: Family; expiresAt: number }>();

@@ -35,6 +35,8 @@ export interface Figures {
   /** Refresh tokens spent again although their answer had come and no kill took place. */
   doubleSpends: string[];
   lost: number;
+  /** How long before a kill the oldest answer had come that was lost with it; 0: none had come yet. */
+  lostAnswerMs: number;
   /** Of those, whose answer was not in flight at a kill, or that do not say so. */
   lostWithoutCause: string[];
   stuck: string[];
@@ -42,9 +44,9 @@ export interface Figures {
 }
 
 /** How long after it was sent an answer may still be on its way into the store of a busy broker. */
-const KEEPING_MS = 1_000;
+const KEEPING_MS = 500;
 /** Between a death and its being noticed. */
-const NOTICED_MS = 300;
+const NOTICED_MS = 100;
 
 const LOSES_ANSWER = new Set(['garbageAfter', 'hangAfter', 'cutAfter', 'gatewayAfter']);
 
@@ -52,9 +54,15 @@ const clock = (at: number) => new Date(at).toISOString().slice(11, 23);
 const line = ({ connection, at, tookMs, why }: { connection: string; at: number; tookMs: number; why: string }) =>
   `${clock(at)} ${connection} (+${tookMs} ms): ${why}`;
 
+/** For so long an answer can be under way: the broker's deadline for it, and some. */
+const UNDER_WAY_MS = 12_000;
+
 /** Whether the answer to this spend was on its way when a kill came. */
-const inFlightAt = ({ at, answeredAt }: Spend, kill: Kill): boolean =>
-  at <= kill.at && (answeredAt === undefined || answeredAt >= kill.at - NOTICED_MS - KEEPING_MS);
+const inFlightAt = ({ at, answeredAt, fault }: Spend, kill: Kill): boolean =>
+  !LOSES_ANSWER.has(fault ?? '') &&
+  at <= kill.at &&
+  at > kill.at - UNDER_WAY_MS &&
+  (answeredAt === undefined || answeredAt >= kill.at - NOTICED_MS - KEEPING_MS);
 
 export function judge({ kills, terms, reads, lost, stuck, spends }: Observed): Figures {
   const touched = spends.filter(({ spent }) => spent !== undefined);
@@ -78,12 +86,14 @@ export function judge({ kills, terms, reads, lost, stuck, spends }: Observed): F
     const reuse = touched.find(({ family, spent }) => family === connection && spent === 'reuse');
     return reuse && byToken.get(reuse.token)?.findLast(({ spent, at }) => spent !== 'reuse' && at <= reuse.at);
   };
+  let lostAnswerMs = 0;
   const lostWithoutCause = lost.flatMap(({ connection, reason }) => {
     const cause = causeOf(connection);
-    const inFlight = cause !== undefined && kills.some((kill) => inFlightAt(cause, kill));
-    if (inFlight && reason === 'refresh_outcome_unknown') return [];
+    const kill = cause && kills.find((each) => inFlightAt(cause, each));
+    if (kill) lostAnswerMs = Math.max(lostAnswerMs, kill.at - (cause.answeredAt ?? kill.at));
+    if (kill && reason === 'refresh_outcome_unknown') return [];
     const why = cause ? `spent ${clock(cause.at)}, fault ${cause.fault ?? 'none'}` : 'never reused';
-    return [`${connection}: ${reason}; ${why}${inFlight ? ', in flight at a kill' : ''}`];
+    return [`${connection}: ${reason}; ${why}${kill ? ', in flight at a kill' : ''}`];
   });
 
   return {
@@ -94,6 +104,7 @@ export function judge({ kills, terms, reads, lost, stuck, spends }: Observed): F
     withheld: reads.withheld.map(line),
     doubleSpends,
     lost: lost.length,
+    lostAnswerMs,
     lostWithoutCause,
     stuck: stuck.map(line),
     badExits: terms.filter((code) => code !== 0).length,

@@ -6,24 +6,26 @@ import type { Spend } from './provider.ts';
 
 export type Scenario = (stage: Stage) => Promise<void>;
 
-/** What requests may meet while brokers are killed; the answers that are lost then, the kills lose. */
-export const roughWeather: Scenario = (stage) =>
-  stage.rules({
-    faults: { unavailable: 0.03, throttled: 0.01, broken: 0.02, cutBefore: 0.02, garbageBefore: 0.01 },
-    latency: [0, 60],
-    life: [2, 5],
-    retryAfter: 1,
-    clockSkewMs: 3_600_000,
-  });
+/**
+ * What requests may meet while brokers are killed. Where a lost answer can be had again for some seconds only, no
+ * outage takes these seconds: each of the two is survived, both at once nobody could survive.
+ */
+const roughWeather: Scenario = ({ rules, options }) => {
+  const outages = options.windowMs > 0 ? {} : { unavailable: 0.03, throttled: 0.01 };
+  const faults = { ...outages, broken: 0.01, cutBefore: 0.01, garbageBefore: 0.01 };
+  return rules({ faults, latency: [0, 60], life: [2, 5], retryAfter: 1, clockSkewMs: 3_600_000 });
+};
 
-const fairWeather = (stage: Stage) => stage.rules({ faults: {}, latency: [0, 20], retryAfter: 1, clockSkewMs: 0 });
+export const fairWeather: Scenario = (stage) =>
+  stage.rules({ faults: {}, latency: [0, 20], retryAfter: 1, clockSkewMs: 0 });
 
 /** Long enough for a broker to ask again for what was lost; and how often it is given that, whatever starting takes. */
-const BREATH_MS = 1_500;
+const BREATH_MS = 3_000;
 const BREATH_EVERY_MS = 4_000;
 
 /** One kill after another; but no row of them longer than a reuse window, which nobody could survive. */
-async function killing(count: number, kill: (i: number) => Promise<void>): Promise<void> {
+async function killing(stage: Stage, count: number, kill: (i: number) => Promise<void>): Promise<void> {
+  await roughWeather(stage);
   let breathed = Date.now();
   for (let i = 0; i < count; i++) {
     await kill(i);
@@ -31,12 +33,13 @@ async function killing(count: number, kill: (i: number) => Promise<void>): Promi
     await pause(BREATH_MS);
     breathed = Date.now();
   }
+  await fairWeather(stage);
 }
 
 export const randomKills =
   (count: number): Scenario =>
   (stage) =>
-    killing(count, async () => {
+    killing(stage, count, async () => {
       await pause(stage.dice.between(150, 1_200));
       await stage.kill();
     });
@@ -46,7 +49,7 @@ const POINTS = ['claimed', 'answered', 'kept'] as const;
 export const chosenKills =
   (count: number): Scenario =>
   (stage) =>
-    killing(count, async (i) => {
+    killing(stage, count, async (i) => {
       await pause(stage.dice.between(50, 400));
       await stage.killAt(POINTS[i % POINTS.length]!, stage.dice.between(1, 12));
     });
@@ -54,10 +57,12 @@ export const chosenKills =
 export const terms =
   (count: number): Scenario =>
   async (stage) => {
+    await roughWeather(stage);
     for (let i = 0; i < count; i++) {
       await pause(stage.dice.between(100, 800));
       await stage.restart();
     }
+    await fairWeather(stage);
   };
 
 /** The most requests that came within any second. */
@@ -74,11 +79,8 @@ const PROBED_WITHIN_MS = 30_000;
 
 /** 503 for a while; then what has waited is worked off no faster than allowed. Rejects when it is. */
 export const outage =
-  (ms: number): Scenario =>
+  (ms: number, watchMs = 4_000): Scenario =>
   async (stage) => {
-    // An answer that was lost just before could not be had again in time.
-    await fairWeather(stage);
-    await pause(2_500);
     await stage.rules({ faults: { unavailable: 1 }, retryAfter: 1 });
     await pause(ms);
     const { length } = await stage.spendsFrom(0);
@@ -86,7 +88,7 @@ export const outage =
     // The broker finds out with a probe.
     const deadline = Date.now() + PROBED_WITHIN_MS;
     while ((await stage.spendsFrom(length)).length < 2 && Date.now() < deadline) await pause(100);
-    await pause(4_000);
+    await pause(watchMs);
     const { concurrency, perSecond } = stage.options.limits;
     const backlog = await stage.spendsFrom(length);
     const peak = peakPerSecond(backlog);
@@ -133,37 +135,45 @@ export const misconfiguration =
     await stage.mend();
   };
 
+/** While another process holds these files. */
+async function withHeld(paths: string[], work: (letGo: () => void) => Promise<void>): Promise<void> {
+  const held = paths.map((path) => {
+    const file = new Sqlite(path, { timeout: 5_000 });
+    file.exec('BEGIN EXCLUSIVE');
+    return file;
+  });
+  const letGo = () => {
+    for (const file of held.splice(0)) file.close();
+  };
+  try {
+    await work(letGo);
+  } finally {
+    letGo();
+  }
+}
+
 /** Another process holds the database, and perhaps the rescue file too. */
 export const lockedDisk =
   (ms: number, { rescueToo = false, killAmid = false } = {}): Scenario =>
-  async (stage) => {
-    const held = [stage.database, ...(rescueToo ? [`${stage.database}.rescue`] : [])].map((path) => {
-      const file = new Sqlite(path, { timeout: 5_000 });
-      file.exec('BEGIN EXCLUSIVE');
-      return file;
-    });
-    const letGo = () => {
-      for (const file of held.splice(0)) file.close();
-    };
-    try {
+  ({ database, kill }) =>
+    withHeld(rescueToo ? [database, `${database}.rescue`] : [database], async (letGo) => {
       await pause(ms);
       if (!killAmid) return;
       // It cannot start while the disk is held.
-      const dead = stage.kill();
+      const dead = kill();
       await pause(300);
       letGo();
       await dead;
-    } finally {
-      letGo();
+    });
+
+export const clockJumps =
+  (eachMs: number): Scenario =>
+  async (stage) => {
+    for (const clockOffMs of [3_600_000, 0, -3_600_000, 0]) {
+      stage.broker().send({ clockOffMs });
+      await pause(eachMs);
     }
   };
-
-export const clockJumps: Scenario = async (stage) => {
-  for (const clockOffMs of [3_600_000, 0, -3_600_000, 0]) {
-    stage.broker().send({ clockOffMs });
-    await pause(1_500);
-  }
-};
 
 /** Two on one database; now one dies, now the other. */
 export const twoBrokers =
@@ -179,3 +189,30 @@ export const twoBrokers =
     }
     await younger.end('SIGTERM');
   };
+
+/** One of two dies amid its refreshes and is not started again: the other one must see to what it has left behind. */
+export const loneSurvivor: Scenario = async (stage) => {
+  await stage.rules({ life: [2, 3], latency: [200, 500] });
+  const mortal = stage.broker();
+  await stage.start();
+  const { length } = await stage.spendsFrom(0);
+  while ((await stage.spendsFrom(length)).length < stage.options.connections) await pause(50);
+  await mortal.end('SIGKILL');
+  stage.died();
+  await pause(stage.options.windowMs + 500);
+};
+
+/** The disk is held until one of two has put its answers beside it; then that one is killed, and the other one goes on. */
+export const rescuedByTheDead: Scenario = async (stage) => {
+  await stage.rules({ life: [3, 5], latency: [400, 900] });
+  const mortal = stage.broker();
+  await stage.start();
+  await pause(5_000);
+  await withHeld([stage.database], async () => {
+    await pause(7_500);
+    await mortal.end('SIGKILL');
+    stage.died();
+  });
+  await pause(2_000);
+  await fairWeather(stage);
+};
