@@ -43,21 +43,22 @@ const layers: Layer[] = [
   {
     name: 'adapters',
     files: /^adapters\//,
-    may: /^(adapters\/|domain\/|ports\.ts$)/,
-    rule: 'adapters import only ports, domain and their own parts',
+    may: /^(adapters\/|domain\/|(ports|files)\.ts$)/,
+    rule: 'adapters import only ports, domain, files.ts and their own parts',
   },
   {
     name: 'catalogue',
     files: /^catalogue\//,
-    may: /^(catalogue|domain)\//,
-    rule: 'catalogue imports only catalogue and domain',
+    may: /^(catalogue\/|domain\/|files\.ts$)/,
+    rule: 'catalogue imports only catalogue, domain and files.ts',
   },
+  { name: 'files', files: /^files\.ts$/, may: /^$/, rule: 'files.ts imports nothing of this project' },
   { name: 'api', files: /^api\.ts$/, may: /^domain\//, rule: 'api.ts imports only domain' },
   {
     name: 'http',
     files: /^http\//,
-    may: /^(http\/|broker\/|domain\/|ports\.ts$|api\.ts$)/,
-    rule: 'http imports only http, broker, ports, domain and api.ts',
+    may: /^(http\/|broker\/|domain\/|(ports|api|files)\.ts$)/,
+    rule: 'http imports only http, broker, ports, domain, api.ts and files.ts',
   },
   {
     name: 'client',

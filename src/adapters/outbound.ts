@@ -2,7 +2,7 @@
 // (and the exceptions that the operator names), follows no redirect, and ends within a time and a size.
 import { lookup as resolve } from 'node:dns';
 import type { LookupFunction } from 'node:net';
-import { Agent, buildConnector, type Dispatcher } from 'undici';
+import type { Agent, buildConnector, Dispatcher } from 'undici';
 import { type Exceptions, exceptionsOf, isListedHost, isReachable, urlProblem } from './outbound-addresses.ts';
 
 export { parseAllow } from './outbound-addresses.ts';
@@ -14,8 +14,28 @@ export interface OutboundRequest {
   signal?: AbortSignal | null | undefined;
 }
 
-/** Resolves to a whole response, its body already read. Rejects with an `OutboundError`, nothing else. */
-export type Outbound = ((url: string | URL, init?: OutboundRequest) => Promise<Response>) & { close(): Promise<void> };
+/**
+ * An answer whose body has been read already, in the form that libraries expect of a fetch. `text`, `json` and `clone`
+ * may be asked for as often as wanted; the other ways to a body find none: a stream costs more than all the rest.
+ * It is the class of whatever came in, also after the HTTP server has put its own in the place of `Response`.
+ */
+export class WholeResponse extends Response {
+  readonly #text: string;
+
+  constructor(text: string, init: ResponseInit) {
+    super(null, init);
+    this.#text = text;
+  }
+
+  override readonly text = (): Promise<string> => Promise.resolve(this.#text);
+  override readonly json = async (): Promise<unknown> => JSON.parse(this.#text);
+  override readonly clone = (): WholeResponse => new WholeResponse(this.#text, this);
+}
+
+/** Rejects with an `OutboundError`, nothing else. */
+export type Outbound = ((url: string | URL, init?: OutboundRequest) => Promise<WholeResponse>) & {
+  close(): Promise<void>;
+};
 
 export class OutboundError extends Error {
   override name = 'OutboundError';
@@ -39,15 +59,21 @@ export function checkUrl(url: string | URL, allow: readonly string[]): string | 
 export function createOutbound(options: { allow: readonly string[]; timeoutMs?: number; maxBytes?: number }): Outbound {
   const { allow, timeoutMs = 10_000, maxBytes = 1_000_000 } = options;
   const exceptions = exceptionsOf(allow);
-  const agent = new Agent({
-    connect: guardedConnector(exceptions, timeoutMs),
-    connections: 256,
-    // The one deadline below covers headers and body.
-    headersTimeout: 0,
-    bodyTimeout: 0,
-  });
+  let agent: Promise<Agent> | undefined;
+  /** With the first request: the library is as large as all others together. */
+  const opened = async () => {
+    // In a bundle, CommonJS that is loaded late has no names of its own.
+    const { Agent, buildConnector } = (await import('undici')).default;
+    return new Agent({
+      connect: guarded(buildConnector, exceptions, timeoutMs),
+      connections: 256,
+      // The one deadline below covers headers and body.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+  };
 
-  const request = (to: string | URL, init: OutboundRequest = {}): Promise<Response> => {
+  const request = (to: string | URL, init: OutboundRequest = {}): Promise<WholeResponse> => {
     const url = URL.parse(`${to}`);
     const problem = url === null ? 'must be an https URL' : urlProblem(url, exceptions);
     if (url === null || problem !== undefined)
@@ -63,14 +89,13 @@ export function createOutbound(options: { allow: readonly string[]; timeoutMs?: 
         headers,
         body,
       };
-      try {
-        agent.dispatch(sending as Dispatcher.DispatchOptions, exchange);
-      } catch (error) {
-        exchange.onResponseError(undefined, error as Error);
-      }
+      agent ??= opened();
+      agent
+        .then((open) => open.dispatch(sending as Dispatcher.DispatchOptions, exchange))
+        .catch((error: Error) => exchange.onResponseError(undefined, error));
     });
   };
-  return Object.assign(request, { close: () => agent.close() });
+  return Object.assign(request, { close: async () => (await agent)?.close() });
 }
 
 function encode({ body, headers }: OutboundRequest): {
@@ -92,7 +117,7 @@ const lowerCased = (headers: Record<string, string> = {}) =>
  * address that was checked is the one that is connected to: a name that resolves differently a moment later gains
  * nothing. Literal addresses are not looked up; `urlProblem` has judged them.
  */
-function guardedConnector(exceptions: Exceptions, timeout: number): buildConnector.connector {
+function guarded(build: typeof buildConnector, exceptions: Exceptions, timeout: number): buildConnector.connector {
   const lookup: LookupFunction = (hostname, options, callback) => {
     resolve(hostname, { ...options, all: true }, (error, addresses) => {
       if (error) return callback(error, '', 0);
@@ -108,7 +133,7 @@ function guardedConnector(exceptions: Exceptions, timeout: number): buildConnect
       callback(null, first.address, first.family);
     });
   };
-  const connect = buildConnector({ lookup, timeout, allowH2: false });
+  const connect = build({ lookup, timeout, allowH2: false });
   return (target, callback) =>
     connect(target, (...[error, socket]) => {
       if (error === null) return callback(null, socket);
@@ -123,6 +148,9 @@ function failure(host: string, cause: Error, sent: boolean): OutboundError {
     return new OutboundError('timeout', `${host} took too long to connect`, sent);
   return new OutboundError('network', `${host} could not be reached (${code ?? cause.name})`, sent);
 }
+
+/** As a fetch decodes: without a byte order mark, and what is no UTF-8 replaced. */
+const utf8 = new TextDecoder();
 
 type Answered = NodeJS.Dict<string | string[]>;
 
@@ -141,7 +169,7 @@ function refusal(status: number, headers: Answered): [OutboundError['code'], str
 class Exchange implements Dispatcher.DispatchHandler {
   readonly #host: string;
   readonly #maxBytes: number;
-  readonly #fulfil: (response: Response) => void;
+  readonly #fulfil: (response: WholeResponse) => void;
   readonly #reject: (error: OutboundError) => void;
   #controller: Dispatcher.DispatchController | undefined;
   #failed: OutboundError | undefined;
@@ -154,7 +182,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   constructor(
     host: string,
     maxBytes: number,
-    fulfil: (response: Response) => void,
+    fulfil: (response: WholeResponse) => void,
     reject: (error: OutboundError) => void,
   ) {
     this.#host = host;
@@ -196,9 +224,8 @@ class Exchange implements Dispatcher.DispatchHandler {
   onResponseEnd(): void {
     if (this.#failed) return;
     this.#release();
-    const bodiless = this.#status === 204 || this.#status === 205;
-    const body = bodiless ? null : Buffer.concat(this.#chunks);
-    this.#fulfil(new Response(body, { status: this.#status, headers: flat(this.#headers) }));
+    const text = utf8.decode(this.#chunks.length === 1 ? this.#chunks[0] : Buffer.concat(this.#chunks));
+    this.#fulfil(new WholeResponse(text, { status: this.#status, headers: flat(this.#headers) }));
   }
 
   onResponseError(_: Dispatcher.DispatchController | undefined, error: Error): void {

@@ -41,7 +41,7 @@ function readProvider(dir: string, file: string): { provider: Provider } | { iss
   } catch (error) {
     return { issues: [error instanceof SyntaxError ? 'not valid JSON' : 'cannot be read'] };
   }
-  const parsed = Provider.safeParse(json);
+  const parsed = Provider.safeParse(json, { jitless: true });
   if (!parsed.success) return { issues: parsed.error.issues.map((issue) => `${field(issue.path)}: ${issue.message}`) };
   const issues = faults(parsed.data, file.slice(0, -'.json'.length));
   return issues.length > 0 ? { issues } : { provider: parsed.data };

@@ -1,0 +1,74 @@
+// `npm run build`: what the image runs, in dist/ or the folder that is named. One file loads ten times as quickly as the
+// thousand that it is made of, and takes a third of the memory. The sources need no build.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { build } from 'esbuild';
+
+const outdir = resolve(process.argv[2] ?? 'dist');
+rmSync(outdir, { recursive: true, force: true });
+
+const { metafile } = await build({
+  entryPoints: ['src/main.ts', 'src/cli.ts'],
+  outdir: join(outdir, 'code'),
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node24',
+  // Native.
+  external: ['better-sqlite3'],
+  // Libraries in CommonJS ask for the modules of Node with it.
+  banner: { js: "import { createRequire as r } from 'node:module'; const require = r(import.meta.url);" },
+  // Names stay, and lines stay short, for whoever reads a stack; comments go: one letter of theirs that is not ASCII
+  // would have the whole text take twice the memory.
+  minifySyntax: true,
+  minifyWhitespace: true,
+  lineLimit: 120,
+  legalComments: 'none',
+  sourcemap: true,
+  sourcesContent: false,
+  metafile: true,
+});
+
+write('main.js', [
+  "import { enableCompileCache } from 'node:module';",
+  "enableCompileCache(import.meta.dirname + '/cache');",
+  "const { main } = await import('./code/main.js');",
+  'await main();',
+]);
+write('cli.js', [
+  '#!/usr/bin/env node',
+  "import { enableCompileCache } from 'node:module';",
+  "enableCompileCache(import.meta.dirname + '/cache');",
+  "await import('./code/cli.js');",
+]);
+write('LICENSES.txt', licences(Object.keys(metafile.inputs)));
+await fillCache();
+
+function write(name: string, lines: string[]): void {
+  writeFileSync(join(outdir, name), `${lines.join('\n')}\n`);
+}
+
+/** Whoever passes these libraries on passes on their licences. */
+function licences(inputs: string[]): string[] {
+  const folders = new Set(inputs.flatMap((path) => path.match(/^.*node_modules\/(@[^/]+\/)?[^/]+/)?.[0] ?? []));
+  return [...folders].sort().flatMap((folder) => {
+    const { name, version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+    const files = globSync('{LICENSE,LICENCE,COPYING}*', { cwd: folder });
+    const texts = files.map((file) => readFileSync(join(folder, file), 'utf8').trim());
+    return [`${'-'.repeat(80)}\n${name} ${version} (${license})`, ...texts];
+  });
+}
+
+/** One start leaves behind what V8 made of the code. Another user, version of Node or kind of processor ignores it. */
+async function fillCache(): Promise<void> {
+  const env = { PATH: process.env.PATH, VALETKEY_PORT: '0', VALETKEY_DATABASE_URL: 'file::memory:' };
+  const broker = spawn(process.execPath, [join(outdir, 'main.js')], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = once(broker, 'exit');
+  createInterface(broker.stdout).on('line', (line) => line.includes('"event":"listening"') && broker.kill('SIGTERM'));
+  const [code] = await ended;
+  if (code !== 0) throw new Error(`the bundle does not run: it ended with ${code}`);
+}

@@ -1,0 +1,66 @@
+// The image without an engine: the files that its last stage copies, laid out as it would have them, bundle included.
+import { execFile } from 'node:child_process';
+import { cpSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+export const dockerfile = readFileSync(join(ROOT, 'Dockerfile'), 'utf8');
+
+interface Instruction {
+  name: string;
+  rest: string;
+}
+
+/** One a line, continuations joined, comments gone. */
+export const instructions: Instruction[] = dockerfile
+  .replace(/^\s*#.*\n/gm, '')
+  .replace(/\\\n\s*/g, '')
+  .split('\n')
+  .filter((line) => line.trim() !== '')
+  .map((line) => {
+    const [, name, rest] = line.match(/^(\w+)\s+(.*)$/)!;
+    return { name: name!, rest: rest! };
+  });
+/** Those of the last stage. */
+export const shipped = instructions.slice(instructions.map(({ name }) => name).lastIndexOf('FROM'));
+
+export interface Copy {
+  /** Of an earlier stage, below its working directory, or of the repository. */
+  built: boolean;
+  sources: string[];
+  to: string;
+}
+
+export const copies = (lines: Instruction[]): Copy[] =>
+  lines
+    .filter(({ name }) => name === 'COPY')
+    .map(({ rest }) => {
+      const words = rest.split(/\s+/).filter((word) => !word.startsWith('--'));
+      return {
+        built: rest.includes('--from='),
+        sources: words.slice(0, -1).map((path) => path.replace(/^\/app\//, '')),
+        to: words.at(-1)!,
+      };
+    });
+
+export interface Image {
+  /** What is /app in the image. */
+  folder: string;
+  remove(): void;
+}
+
+/** Builds the bundle into a folder that has nothing but what the image has. */
+export async function layOutImage(): Promise<Image> {
+  const folder = mkdtempSync(join(tmpdir(), 'valetkey-image-'));
+  for (const { sources, to } of copies(shipped)) {
+    for (const source of sources.flatMap((pattern) => globSync(pattern, { cwd: ROOT }))) {
+      if (source === 'dist') continue;
+      cpSync(join(ROOT, source), join(folder, to.endsWith('/') ? join(to, basename(source)) : to), { recursive: true });
+    }
+  }
+  await promisify(execFile)(process.execPath, ['build.ts', join(folder, 'dist')], { cwd: ROOT });
+  return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
+}
