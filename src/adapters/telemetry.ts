@@ -94,8 +94,8 @@ export function createTelemetry(): Telemetry {
   };
 }
 
-/** Names under which a library's error or a careless line could carry a secret. */
-const CENSORED = [
+/** Names under which a library's object or a careless line could carry a secret. */
+const CENSORED = new Set([
   'access_token',
   'refresh_token',
   'id_token',
@@ -107,7 +107,10 @@ const CENSORED = [
   'authorization',
   'cookie',
   'token',
-];
+]);
+
+/** How far into an object a line goes; what lies deeper is left out. */
+const MOST_DEPTH = 4;
 
 /** One JSON object a line, at a pino level; on stdout, or on stderr (2) where stdout is for an answer. */
 export function createLogger(level: string, to: 1 | 2 = 1): Logger {
@@ -115,15 +118,29 @@ export function createLogger(level: string, to: 1 | 2 = 1): Logger {
     level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label) => ({ level: label }) },
-    redact: {
-      paths: CENSORED.flatMap((name) => [`*.${name}`, `*.*.${name}`, `err.cause.*.${name}`]),
-      censor: '[redacted]',
-    },
-    serializers: { err: errorOf },
+    formatters: { level: (label) => ({ level: label }), log: censored },
+    // Told by then; the serializer of pino would take it apart once more.
+    serializers: { err: (error: unknown) => error },
   };
   return pino(options, pino.destination(to));
 }
+
+/** The names of the line itself are our own: a code may be told. Nearly every line is flat, and is taken as it is. */
+function censored(line: Record<string, unknown>): Record<string, unknown> {
+  for (const name in line) if (typeof line[name] === 'object') return mapped(line, (value) => told(value, 1));
+  return line;
+}
+
+function told(value: unknown, depth: number): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (value instanceof Error) return errorOf(value);
+  if (depth > MOST_DEPTH) return '[…]';
+  if (Array.isArray(value)) return value.map((one) => told(one, depth + 1));
+  return mapped(value, (inner, name) => (CENSORED.has(name) ? '[redacted]' : told(inner, depth + 1)));
+}
+
+const mapped = (record: object, map: (value: unknown, name: string) => unknown): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value, name)]));
 
 /** Type, message, code and stack of an error and its causes; none of the other members, where libraries put bodies. */
 function errorOf(error: unknown): unknown {

@@ -80,13 +80,15 @@ export function createKeeper({ store, rescue, access, clock, log }: Parts) {
 
   return {
     /** Fulfilled once the answer is durable, in the store or beside it. */
-    async keep(answer: Rescued, story: Logger): Promise<Kept> {
+    async keep(answer: Rescued): Promise<Kept> {
+      const { attempt, connectionId: connection, integration } = answer;
       for (let tries = 0; ; tries++) {
         try {
           return await commit(answer);
         } catch (error) {
           if (!(error instanceof StoreError)) throw error;
-          story.error({ err: error, tries }, 'refresh: the answer could not be kept yet');
+          const fields = { err: error, tries, attempt, connection, integration };
+          log.error(fields, 'refresh: the answer could not be kept yet');
         }
         try {
           await rescue.add(answer);
@@ -94,7 +96,8 @@ export function createKeeper({ store, rescue, access, clock, log }: Parts) {
           soon();
           return 'rescued';
         } catch (error) {
-          story.error({ err: error, tries }, 'refresh: nor could it be rescued');
+          const fields = { err: error, tries, attempt, connection, integration };
+          log.error(fields, 'refresh: nor could it be rescued');
         }
         await pause(AGAIN_AFTER_MS[tries] ?? AGAIN_AFTER_MS.at(-1)!);
       }

@@ -61,6 +61,13 @@ interface Wish {
   dueBy?: number | undefined;
 }
 
+/** What every line of the log about one refresh says. */
+interface Story {
+  attempt: string;
+  connection: string;
+  integration: string;
+}
+
 export type Refresher = ReturnType<typeof createRefresher>;
 
 export function createRefresher(parts: RefresherParts) {
@@ -125,8 +132,8 @@ export function createRefresher(parts: RefresherParts) {
       if (claimed === 'busy') return 'busy';
       if (claimed === 'gone') return await winners.now(before);
       const { connection, grant, unresolved } = claimed;
-      const story = log.child({ attempt: attemptId, connection: connection.id, integration: connection.integration });
-      story.info({ generation: connection.generation, unresolved: unresolved?.attempt }, 'refresh: claimed');
+      const story: Story = { attempt: attemptId, connection: connection.id, integration: connection.integration };
+      log.info({ ...story, generation: connection.generation, unresolved: unresolved?.attempt }, 'refresh: claimed');
       if (unresolved && (await keeper.adopt(connection, claimed.fence))) return await winners.now(connection);
       const refreshToken = openRefreshToken(vault, connection.id, grant.refreshToken);
       if (refreshToken === null) return await notRefreshable(claimed);
@@ -138,8 +145,8 @@ export function createRefresher(parts: RefresherParts) {
       parts.reached?.('answered');
       circuits.report(leave, result.ok ? undefined : result.fault);
       return result.ok
-        ? await keep(claimed, attemptId, target.auth.refresh.idle_lifetime, result.value, refreshToken, story)
-        : await failed(claimed, result.fault, leave, story);
+        ? await keep(claimed, story, target.auth.refresh.idle_lifetime, result.value, refreshToken)
+        : await failed(claimed, story, result.fault, leave);
     } finally {
       if (!sent) circuits.giveBack(leave);
     }
@@ -154,16 +161,12 @@ export function createRefresher(parts: RefresherParts) {
     return settleFailure(claimed, final, error, null, true, () => refuseToRefresh(connection.id, reason));
   }
 
-  async function failed(
-    claimed: Claimed,
-    fault: ProviderFault,
-    leave: Leave,
-    story: Logger,
-  ): Promise<Served | Refusal> {
+  async function failed(claimed: Claimed, story: Story, fault: ProviderFault, leave: Leave): Promise<Served | Refusal> {
     const { connection, unresolved } = claimed;
     const reason = terminalReason(fault, claimed);
     telemetry.refresh(connection.integration, reason ?? fault.kind, lifeLeft(connection));
-    story.warn({ kind: fault.kind, code: fault.code, detail: fault.detail, reason }, 'refresh: failed');
+    const { kind, code, detail } = fault;
+    log.warn({ ...story, kind, code, detail, reason }, 'refresh: failed');
     const now = clock.now();
     const failures = connection.failures + 1;
     const open = circuits.blocked(leave.integration, leave.version);
@@ -216,11 +219,10 @@ export function createRefresher(parts: RefresherParts) {
 
   async function keep(
     claimed: Claimed,
-    attemptId: string,
+    story: Story,
     idleSeconds: number | undefined,
     answer: TokenAnswer,
     spent: string,
-    story: Logger,
   ): Promise<Served | Refusal> {
     const { connection, fence } = claimed;
     const { id, generation, integration, owner, params } = connection;
@@ -244,13 +246,11 @@ export function createRefresher(parts: RefresherParts) {
       idToken: answer.idToken ?? null,
     });
     const held = { fence, generation };
-    const kept = await keeper.keep(
-      { attempt: attemptId, connectionId: id, integration, owner, params, held, change, grant },
-      story,
-    );
+    const { attempt } = story;
+    const kept = await keeper.keep({ attempt, connectionId: id, integration, owner, params, held, change, grant });
     parts.reached?.('kept');
     telemetry.refresh(integration, kept === 'kept' ? 'ok' : kept, lifeLeft(connection));
-    story.info({ outcome: kept, generation: generation + 1, expires_at: expiresAt }, 'refresh: answered');
+    log.info({ ...story, outcome: kept, generation: generation + 1, expires_at: expiresAt }, 'refresh: answered');
     if (kept === 'superseded' || kept === 'gone') return winners.now(connection);
     const renewed = { ...connection, ...change, generation: generation + 1, failures: 0, lastRefreshError: null };
     const served = {

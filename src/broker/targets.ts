@@ -1,9 +1,13 @@
 // From an integration's id to where its requests go, with its secret opened.
+import { LRUCache } from 'lru-cache';
 import { type Refusal, refuse } from '../domain/errors.ts';
 import type { Integration } from '../domain/integration.ts';
 import type { Provider } from '../domain/provider.ts';
 import { resolveTarget, type Target } from '../domain/target.ts';
 import type { Store, Vault } from '../ports.ts';
+
+/** Targets kept: each refresh wants one, and they hardly ever change. */
+const MAX_KEPT = 1_000;
 
 export interface Found {
   integration: Integration;
@@ -22,6 +26,8 @@ interface Parts {
 }
 
 export function createTargets({ store, vault, catalogue }: Parts) {
+  const kept = new LRUCache<string, Target>({ max: MAX_KEPT });
+
   async function find(id: string): Promise<Found | Refusal> {
     const integration = await store.integration(id);
     if (!integration) return refuse({ code: 'not_found', what: 'integration', id });
@@ -35,9 +41,15 @@ export function createTargets({ store, vault, catalogue }: Parts) {
     find,
     /** `params`: the connection's. */
     open({ integration, provider }: Found, params: Record<string, string>): Target {
-      const secret = integration.clientSecret;
-      const opened = secret === null ? null : vault.open(secret, clientSecretContext(integration.id));
-      return resolveTarget(provider, integration, opened, params);
+      const { id, version, createdAt, clientSecret } = integration;
+      // What another process changes comes with the row: another version, another birth, or a secret sealed anew.
+      const key = JSON.stringify([id, version, createdAt, clientSecret, params]);
+      const known = kept.get(key);
+      if (known) return known;
+      const opened = clientSecret === null ? null : vault.open(clientSecret, clientSecretContext(id));
+      const target = resolveTarget(provider, integration, opened, params);
+      kept.set(key, target);
+      return target;
     },
   };
 }

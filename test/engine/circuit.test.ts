@@ -10,7 +10,7 @@ beforeEach(() => {
   now = 1_000;
   alerts = [];
   const note = (_: object, message: string) => void alerts.push(message);
-  const log: Logger = { debug: note, info: note, warn: note, error: note, child: () => log };
+  const log: Logger = { debug: note, info: note, warn: note, error: note };
   circuits = createCircuits({ clock: { monotonic: () => now }, log, random: () => 1 });
 });
 

@@ -59,7 +59,7 @@ const tokenOf = async (id: string) => (await store.served(id))?.accessToken;
 
 test('an answer goes into the store, and the rescue file stays empty', async () => {
   const answer = await anAnswer();
-  expect(await keeperOn().keep(answer, log)).toBe('kept');
+  expect(await keeperOn().keep(answer)).toBe('kept');
   expect(await tokenOf(answer.connectionId)).toBe(answer.grant.accessToken);
   expect(await rescue.all()).toEqual([]);
 });
@@ -68,7 +68,7 @@ describe('when the store does not take it', () => {
   test('it is durable in the rescue file, and taken in at the next chance', async () => {
     const answer = await anAnswer();
     const keeper = keeperOn(failing(1));
-    expect(await keeper.keep(answer, log)).toBe('rescued');
+    expect(await keeper.keep(answer)).toBe('rescued');
     expect(await rescue.all()).toEqual([answer]);
     expect(keeper.waitingFor(answer.connectionId)).toEqual(answer);
     await keeper.takeIn();
@@ -79,7 +79,7 @@ describe('when the store does not take it', () => {
 
   test('the next process takes it in before anything else', async () => {
     const answer = await anAnswer();
-    await keeperOn(failing(99)).keep(answer, log);
+    await keeperOn(failing(99)).keep(answer);
     await keeperOn().begin();
     expect(await tokenOf(answer.connectionId)).toBe(answer.grant.accessToken);
     expect(await rescue.all()).toEqual([]);
@@ -88,14 +88,14 @@ describe('when the store does not take it', () => {
   test('and the rescue file neither, both are tried until one does', async () => {
     const answer = await anAnswer();
     const broken: Rescue = { ...rescue, add: () => Promise.reject(new StoreError('disk full')) };
-    expect(await keeperOn(failing(3), broken).keep(answer, log)).toBe('kept');
+    expect(await keeperOn(failing(3), broken).keep(answer)).toBe('kept');
     expect(await tokenOf(answer.connectionId)).toBe(answer.grant.accessToken);
   });
 
   test('a reconnect in between wins, and what was rescued is let go', async () => {
     const answer = await anAnswer();
     const keeper = keeperOn(failing(1));
-    await keeper.keep(answer, log);
+    await keeper.keep(answer);
     const claim = { attempt: 'att_2', generation: 1, now: NOW + 2_000, until: NOW + 3_000 };
     const newer = await store.claim(answer.connectionId, claim);
     if (typeof newer === 'string') throw new Error(newer);
@@ -110,7 +110,7 @@ describe('when the store does not take it', () => {
 test('what arrives for a connection that was revoked meanwhile is to be revoked at the provider', async () => {
   const answer = await anAnswer();
   await store.revoke(answer.connectionId, 'unsupported', NOW, anEntry());
-  expect(await keeperOn().keep(answer, log)).toBe('gone');
+  expect(await keeperOn().keep(answer)).toBe('gone');
   const { accessToken, refreshToken } = answer.grant;
   expect(await store.claimRevocations(NOW, NOW + 1, 10)).toMatchObject([{ accessToken, refreshToken }]);
 });

@@ -3,6 +3,7 @@
 import type { Identity } from '../../domain/connection.ts';
 import type { AuthMode } from '../../domain/provider.ts';
 import type { TokenAnswer } from '../../ports.ts';
+import { WholeResponse } from '../outbound.ts';
 
 type Json = Record<string, unknown>;
 
@@ -16,11 +17,11 @@ export const ORIGINAL = 'valetkey_original';
 
 /** Throws `UnreadableAnswer` for a success without a token. Everything else comes out as a response. */
 export async function mendTokenAnswer(
-  response: Response,
+  response: WholeResponse,
   request: { grantType: string; openid: boolean },
-): Promise<Response> {
+): Promise<WholeResponse> {
   if (response.status >= 500) return withoutChallenge(response);
-  const body = parse(await response.clone().text());
+  const body = parse(await response.text());
   const token = text(body?.access_token);
   if (response.ok && token !== undefined) return standard(body as Json, token, request);
   const error = body && oauthError(body);
@@ -54,17 +55,17 @@ function oauthError(body: Json): Json | undefined {
 }
 
 const json = (status: number, body: Json, retryAfter: string | null = null) =>
-  new Response(JSON.stringify(body), {
+  new WholeResponse(JSON.stringify(body), {
     status,
     headers: { 'content-type': 'application/json', ...(retryAfter === null ? {} : { 'retry-after': retryAfter }) },
   });
 
 /** openid-client prefers the challenge over the error in the body, which says more. */
-export function withoutChallenge(response: Response): Response {
+export function withoutChallenge(response: WholeResponse): WholeResponse {
   if (!response.headers.has('www-authenticate')) return response;
-  const headers = new Headers(response.headers);
-  headers.delete('www-authenticate');
-  return new Response(response.body, { status: response.status, headers });
+  const silent = response.clone();
+  silent.headers.delete('www-authenticate');
+  return silent;
 }
 
 /** JSON, or a form, whatever the content type says. */

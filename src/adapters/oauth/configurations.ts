@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache';
 import * as client from 'openid-client';
 import type { Target } from '../../domain/target.ts';
 import type { ProviderResult } from '../../ports.ts';
-import type { Outbound, OutboundRequest } from '../outbound.ts';
+import { type Outbound, type OutboundRequest, WholeResponse } from '../outbound.ts';
 import { mendTokenAnswer, withoutChallenge } from './answers.ts';
 import type { Discover, Metadata } from './discovery.ts';
 
@@ -80,5 +80,5 @@ function transport({ auth }: Target, outbound: Outbound): client.CustomFetch {
 }
 
 /** Any success of a revocation is one: RFC 7009 2.2 says 200, systems in the field also 204 and 202. */
-const lenient = (response: Response, isRevocation: boolean) =>
-  isRevocation && response.ok && response.status !== 200 ? new Response(null, { status: 200 }) : response;
+const lenient = (response: WholeResponse, isRevocation: boolean) =>
+  isRevocation && response.ok && response.status !== 200 ? new WholeResponse('', { status: 200 }) : response;

@@ -2,7 +2,7 @@
 // judged into one `ProviderFault`.
 import { ClientError, ResponseBodyError } from 'openid-client';
 import type { ProviderFault } from '../../ports.ts';
-import { OutboundError } from '../outbound.ts';
+import { OutboundError, WholeResponse } from '../outbound.ts';
 import { UnreadableAnswer } from './answers.ts';
 
 /** What was being done, for the sentence; and the secrets of the request, which no sentence may repeat. */
@@ -60,7 +60,7 @@ export function judge(error: unknown, doing: Doing): ProviderFault {
       outcomeUnknown: true,
     });
   if (error instanceof ResponseBodyError) return answered(error.response, error.error, error.error_description, doing);
-  if (cause instanceof Response) return answered(cause, undefined, undefined, doing);
+  if (cause instanceof WholeResponse) return answered(cause, undefined, undefined, doing);
   const code = libraryCode(error);
   if (code === 'OAUTH_MISSING_SERVER_METADATA')
     return fault('misconfigured', 'missing_endpoint', `${doing.what}: the provider announces no such endpoint`);

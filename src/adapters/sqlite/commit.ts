@@ -2,8 +2,11 @@
 import type { Database, Statement } from 'better-sqlite3';
 import { StoreError } from '../../ports.ts';
 
-/** What fits in one commit: more would keep the event loop and other processes waiting for too long. */
+/** What fits in one commit, in sentences and in milliseconds: more would keep the event loop waiting for too long. */
 const MOST = 64;
+const SAYING_MS = 2;
+/** So many writers are told in one turn of the event loop: each begins to work at once. */
+const TOLD_AT_ONCE = 8;
 /** While another process holds the database, it is asked for again so often, for so long, without stopping this one. */
 const BUSY_AGAIN_MS = 5;
 const BUSY_FOR_MS = 5_000;
@@ -17,6 +20,8 @@ interface Waiting {
 export class GroupCommit {
   #client: Database;
   #waiting: Waiting[] = [];
+  /** What is durable, of writers that have not been told yet. */
+  #done: (() => void)[] = [];
   #busySince: number | undefined;
   #closed = false;
   #sql: Record<'begin' | 'commit' | 'rollback' | 'savepoint' | 'undo' | 'release', Statement>;
@@ -27,15 +32,16 @@ export class GroupCommit {
       begin: client.prepare('BEGIN IMMEDIATE'),
       commit: client.prepare('COMMIT'),
       rollback: client.prepare('ROLLBACK'),
-      savepoint: client.prepare('SAVEPOINT sentence'),
-      undo: client.prepare('ROLLBACK TO sentence'),
-      release: client.prepare('RELEASE sentence'),
+      savepoint: client.prepare('SAVEPOINT undoable'),
+      undo: client.prepare('ROLLBACK TO undoable'),
+      release: client.prepare('RELEASE undoable'),
     };
   }
 
   /**
    * Runs a synchronous function of one or more statements, atomically, with those of the same turn; the promise is
-   * settled when all of them are on the disk. A sentence that throws is undone alone. Rejects with `StoreError`.
+   * settled when all of them are on the disk. A sentence that throws is undone alone; its neighbours are then said
+   * once more, so that it may do nothing but what is undone with it. Rejects with `StoreError`.
    */
   write<T>(sentence: () => T): Promise<T> {
     return new Promise((resolve, reject) => {
@@ -45,7 +51,7 @@ export class GroupCommit {
         return () => resolve(value);
       };
       this.#waiting.push({ say, reject });
-      if (this.#waiting.length === 1) this.#soon();
+      if (this.#waiting.length + this.#done.length === 1) this.#soon();
     });
   }
 
@@ -55,16 +61,20 @@ export class GroupCommit {
     this.#closed = true;
     this.#client.pragma(`busy_timeout = ${BUSY_FOR_MS}`);
     while (this.#waiting.length > 0) this.#commit();
+    for (const done of this.#done.splice(0)) done();
   }
 
   #soon(): void {
-    const next = () => {
-      this.#commit();
-      if (this.#waiting.length > 0) this.#soon();
-    };
     // A timer would make a single writer wait for nothing; only a database that is held elsewhere is worth one.
-    if (this.#busySince === undefined) setImmediate(next);
-    else setTimeout(next, BUSY_AGAIN_MS);
+    if (this.#busySince === undefined) setImmediate(() => this.#turn());
+    else setTimeout(() => this.#turn(), BUSY_AGAIN_MS);
+  }
+
+  /** The next commit comes when all writers of the last one have been told: what they write at once shares it. */
+  #turn(): void {
+    if (this.#done.length === 0) this.#commit();
+    for (const done of this.#done.splice(0, TOLD_AT_ONCE)) done();
+    if (this.#waiting.length + this.#done.length > 0) this.#soon();
   }
 
   /** False: another process holds the database, and it is too early to give up. */
@@ -91,9 +101,9 @@ export class GroupCommit {
         this.#waiting.unshift(...batch);
         return;
       }
-      const settle = batch.map((waiting) => this.#alone(waiting));
+      const settle = this.#together(batch) ?? this.#oneByOne(batch);
       this.#sql.commit.run();
-      for (const done of settle) done();
+      this.#done.push(...settle);
     } catch (cause) {
       if (this.#client.inTransaction) this.#sql.rollback.run();
       const error = storeError(cause);
@@ -101,18 +111,40 @@ export class GroupCommit {
     }
   }
 
-  #alone({ say, reject }: Waiting): () => void {
+  /** Undefined when one of them failed: then none has been said. What there is no time for goes back in line. */
+  #together(batch: Waiting[]): (() => void)[] | undefined {
+    const since = performance.now();
+    return this.#undoable(() => {
+      const settle: (() => void)[] = [];
+      for (const { say } of batch) {
+        settle.push(say());
+        if (performance.now() - since > SAYING_MS) break;
+      }
+      this.#waiting.unshift(...batch.splice(settle.length));
+      return settle;
+    }).value;
+  }
+
+  /** Twice as many statements, so only where one of them is known to fail. */
+  #oneByOne(batch: Waiting[]): (() => void)[] {
+    return batch.map(({ say, reject }) => {
+      const { value: done, cause } = this.#undoable(say);
+      return done ?? (() => reject(storeError(cause)));
+    });
+  }
+
+  #undoable<T>(statements: () => T): { value: T; cause?: never } | { value?: never; cause: unknown } {
     this.#sql.savepoint.run();
     try {
-      const done = say();
+      const value = statements();
       this.#sql.release.run();
-      return done;
+      return { value };
     } catch (cause) {
       // After some errors (disk full, I/O) SQLite has undone the whole transaction, the neighbours' part too.
       if (!this.#client.inTransaction) throw cause;
       this.#sql.undo.run();
       this.#sql.release.run();
-      return () => reject(storeError(cause));
+      return { cause };
     }
   }
 }

@@ -29,9 +29,6 @@ export function openDatabase(url: string, migrations: string = MIGRATIONS): Data
     client.pragma('journal_mode = WAL');
     // An answered write survives a power cut: NORMAL would fsync only at checkpoints.
     client.pragma('synchronous = FULL');
-    client.pragma('mmap_size = 268435456');
-    client.pragma('wal_autocheckpoint = 4000');
-    client.pragma('cache_size = -16000');
     migrateTo(client, migrations);
     client.pragma('foreign_keys = ON');
     client.pragma(`busy_timeout = ${BUSY_MS}`);

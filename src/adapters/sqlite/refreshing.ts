@@ -103,10 +103,15 @@ export function refreshStore({ orm, read, write, record }: SqliteAccess, livenes
     .where(eq(leases.connectionId, connectionId))
     .prepare();
 
+  const reactivate = orm
+    .update(connections)
+    .set({ status: 'active' })
+    .where(eq(connections.id, connectionId))
+    .prepare();
+  /** Only of an active one: its status written anew would touch three indexes for nothing. */
   const rotateConnection = orm
     .update(connections)
     .set({
-      status: 'active',
       reason: null,
       failures: 0,
       lastRefreshError: null,
@@ -121,7 +126,14 @@ export function refreshStore({ orm, read, write, record }: SqliteAccess, livenes
       identity: given(connections.identity, 'identity'),
       updatedAt: given(connections.updatedAt, 'updatedAt'),
     })
-    .where(eq(connections.id, connectionId))
+    .where(
+      and(
+        eq(connections.id, connectionId),
+        isActive,
+        eq(connections.generation, sql.placeholder('generation')),
+        sql`${sql.placeholder('fence')} = (select fence from leases where connection_id = connections.id)`,
+      ),
+    )
     .prepare();
   const rotateGrant = orm
     .update(grants)
@@ -165,9 +177,13 @@ export function refreshStore({ orm, read, write, record }: SqliteAccess, livenes
 
     rotate: (id, held, change, grant, by) =>
       write(() => {
-        const late = tooLate(id, held);
-        if (late) return late;
-        rotateConnection.run({ ...change, id });
+        const rotated = () => rotateConnection.run({ ...change, id, ...held }).changes > 0;
+        if (!rotated()) {
+          const late = tooLate(id, held);
+          if (late) return late;
+          reactivate.run({ id });
+          rotated();
+        }
         rotateGrant.run({ ...grant, id });
         releaseResolved.run({ id });
         record(by);

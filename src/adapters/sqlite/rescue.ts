@@ -19,7 +19,7 @@ export function openRescue(databaseUrl: string): RescueFile {
   const file = path === ':memory:' ? path : `${path}.rescue`;
   try {
     if (file !== ':memory:') closeSync(openSync(file, 'a', 0o600));
-    const client = new Sqlite(file, { timeout: 1_000 });
+    const client = new Sqlite(file, { timeout: 50 });
     // Not WAL: the journal is kept at its size, and what is written lies in pages that are there already.
     client.pragma('journal_mode = PERSIST');
     client.pragma('synchronous = FULL');
