@@ -33,6 +33,8 @@ const DEFAULTS = {
   VALETKEY_PORT: '8080',
   VALETKEY_DATABASE_URL: 'file:./data/valetkey.db',
 };
+/** What is parsed once is parsed sooner than its parser is compiled. */
+const ONCE = { jitless: true };
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
 
 const wholeNumber = (most: number) =>
@@ -85,7 +87,7 @@ function taken<P extends { ok: true }>(parsed: P | { ok: false; issues: string[]
 /** An empty variable is one that is not set. `readFile` reads the declarative file and may throw. */
 export function parseConfig(env: Record<string, string | undefined>, readFile: (path: string) => string): Parsed {
   const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value.trim() !== ''));
-  const parsed = Environment.safeParse(set, { jitless: true });
+  const parsed = Environment.safeParse(set, ONCE);
   const issues = parsed.success ? [] : parsed.error.issues.map((i) => `${i.path.join('.')}: ${i.message}`);
   const known = new Set(Object.keys(Environment.shape));
   const warnings = Object.keys(set)
@@ -160,7 +162,7 @@ function readDeclared(
     return value ?? '';
   });
   const missing = unset.map(({ at, name }) => `VALETKEY_CONFIG: ${at}: \${${name}} is not set in the environment`);
-  const parsed = DeclaredFile.safeParse(filled, { jitless: true });
+  const parsed = DeclaredFile.safeParse(filled, ONCE);
   // What is wrong with a text that could not be filled in says nothing.
   const faults = (parsed.error?.issues ?? [])
     .map(({ path: at, message }) => ({ at: at.join('.'), message }))

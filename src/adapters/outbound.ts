@@ -16,8 +16,8 @@ export interface OutboundRequest {
 
 /**
  * An answer whose body has been read already, in the form that libraries expect of a fetch. `text`, `json` and `clone`
- * may be asked for as often as wanted; the other ways to a body find none: a stream costs more than all the rest.
- * It is the class of whatever came in, also after the HTTP server has put its own in the place of `Response`.
+ * may be asked for as often as wanted; the other ways to a body find none: a stream costs more than all the rest. To
+ * be known by this class: the HTTP server puts another one in the place of the global `Response`.
  */
 export class WholeResponse extends Response {
   readonly #text: string;

@@ -41,6 +41,7 @@ function readProvider(dir: string, file: string): { provider: Provider } | { iss
   } catch (error) {
     return { issues: [error instanceof SyntaxError ? 'not valid JSON' : 'cannot be read'] };
   }
+  // A start reads each file once: the parser is not worth compiling.
   const parsed = Provider.safeParse(json, { jitless: true });
   if (!parsed.success) return { issues: parsed.error.issues.map((issue) => `${field(issue.path)}: ${issue.message}`) };
   const issues = faults(parsed.data, file.slice(0, -'.json'.length));

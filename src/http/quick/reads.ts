@@ -23,12 +23,10 @@ interface Asked {
   minTtlMs: number | undefined;
 }
 
-/** The answer but for `expires_in`, and the whole of it as it was in a certain second. */
+/** The answer but for `expires_in`, and its length in bytes. */
 interface Ready {
   before: string;
-  seconds: number | null;
-  body: string;
-  length: string;
+  bytes: number;
 }
 
 /** Whether the URL is that of a read. */
@@ -37,19 +35,15 @@ export const isRead = (url: string): boolean => url.startsWith(CONNECTIONS) || u
 export function createQuickReads({ quick, tokens, clock }: Parts): Listen {
   const ready = new WeakMap<Served, Ready>();
 
-  function bodyOf(served: Served): Ready {
-    const seconds = expiresIn(served, clock.monotonic());
-    let known = ready.get(served);
-    if (!known) {
-      const facts = JSON.stringify(tokenFacts(served));
-      known = { before: `${facts.slice(0, -1)},"expires_in":`, seconds: -1, body: '', length: '' };
-      ready.set(served, known);
-    }
-    if (known.seconds !== seconds) {
-      known.seconds = seconds;
-      known.body = `${known.before}${seconds}}`;
-      known.length = String(Buffer.byteLength(known.body));
-    }
+  function prepare(served: Served): Ready {
+    const before = `${JSON.stringify(tokenFacts(served)).slice(0, -1)},"expires_in":`;
+    return { before, bytes: Buffer.byteLength(before) };
+  }
+
+  /** Kept from the second read on: of what is read once, memory holds the token alone. */
+  function kept(served: Served): Ready {
+    const known = ready.get(served) ?? prepare(served);
+    ready.set(served, known);
     return known;
   }
 
@@ -58,13 +52,15 @@ export function createQuickReads({ quick, tokens, clock }: Parts): Listen {
     const passage = asked && quick.enter(request);
     if (!asked || !passage) return theLongWay();
     const { route, selector, minTtlMs } = asked;
-    const show = (served: Served) => {
-      const { body, length } = bodyOf(served);
-      quick.answer(response, passage, route, body, length);
+    const show = (served: Served, { before, bytes }: Ready) => {
+      const last = `${expiresIn(served, clock.monotonic())}}`;
+      quick.answer(response, passage, route, before + last, String(bytes + last.length));
     };
     const warm = tokens.warm(passage.call, selector, minTtlMs);
-    if (warm) return show(warm);
-    tokens.cold(passage.call, selector, minTtlMs).then((cold) => (cold ? show(cold) : theLongWay()), theLongWay);
+    if (warm) return show(warm, kept(warm));
+    tokens
+      .cold(passage.call, selector, minTtlMs)
+      .then((cold) => (cold ? show(cold, prepare(cold)) : theLongWay()), theLongWay);
   };
 }
 
