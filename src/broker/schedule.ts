@@ -26,9 +26,11 @@ export interface Scheduler {
 /** Begins at once: what an earlier process left unresolved goes first, at the pace of its integration. */
 export function startScheduler({ store, refresher, pace, circuits, clock, log }: Parts): Scheduler {
   let stopped = false;
-  let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> | undefined;
-  let again = false;
+  let waking: NodeJS.Timeout | undefined;
+  let tickIsDue = true;
+  /** Had more due than there was room for, and have room again. */
+  const hungry = new Set<string>();
   let orphans: ReadonlySet<string> | undefined;
 
   const refresh = (id: string, dueBy?: number): Promise<unknown> =>
@@ -36,7 +38,7 @@ export function startScheduler({ store, refresher, pace, circuits, clock, log }:
       if (!(error instanceof Dismissed)) log.error({ err: error, connection: id }, 'refresh: not finished');
     });
 
-  /** Claims for one integration what it has room for; when that has been worked off, the next tick comes early. */
+  /** Claims for one integration what it has room for; as that is worked off, more is claimed before the next tick. */
   async function feed(integration: string): Promise<void> {
     const room = Math.min(pace.room(integration), circuits.room(integration));
     if (room === 0) return;
@@ -45,7 +47,9 @@ export function startScheduler({ store, refresher, pace, circuits, clock, log }:
     const ids = await store.claimDue(integration, now, dueBy, room);
     for (const id of ids) {
       void refresh(id, dueBy).then(() => {
-        if (ids.length === room && !stopped) early();
+        if (ids.length < room || stopped) return;
+        hungry.add(integration);
+        wake();
       });
     }
   }
@@ -63,48 +67,49 @@ export function startScheduler({ store, refresher, pace, circuits, clock, log }:
   }
 
   async function tick(): Promise<void> {
-    try {
-      await resolveOrphans();
-      const due = await store.dueIntegrations(clock.now());
-      for (const { integration } of due) {
-        if (stopped) return;
-        await feed(integration);
-      }
-    } catch (error) {
-      log.error({ err: error }, 'scheduler: this tick failed');
-    }
+    await resolveOrphans();
+    const due = await store.dueIntegrations(clock.now());
+    for (const { integration } of due) if (!stopped) await feed(integration);
+  }
+
+  async function refill(): Promise<void> {
+    const those = [...hungry];
+    hungry.clear();
+    for (const integration of those) if (!stopped) await feed(integration);
   }
 
   function run(): void {
-    clearTimeout(timer);
-    timer = undefined;
-    running = tick().finally(() => {
-      running = undefined;
-      if (stopped) return;
-      timer = setTimeout(run, again ? 0 : TICK_MS);
-      again = false;
-    });
+    if (running) return;
+    const work = tickIsDue ? tick : refill;
+    tickIsDue = false;
+    running = work()
+      .catch((error: unknown) => log.error({ err: error }, 'scheduler: this tick failed'))
+      .finally(() => {
+        running = undefined;
+        if (tickIsDue || hungry.size > 0) wake();
+      });
   }
 
-  /** Room has come free while more was due: not after a whole tick, but after this turn of the loop. */
-  function early(): void {
-    if (running) again = true;
-    else if (timer && !again) {
-      again = true;
-      clearTimeout(timer);
-      timer = setTimeout(() => {
-        again = false;
-        run();
-      }, 0);
-    }
+  /** After this turn of the loop, so that what ends together is followed by one claim. */
+  function wake(): void {
+    if (stopped) return;
+    waking ??= setTimeout(() => {
+      waking = undefined;
+      run();
+    }, 0);
   }
 
   run();
+  const ticking = setInterval(() => {
+    tickIsDue = true;
+    run();
+  }, TICK_MS);
 
   return {
     async stop() {
       stopped = true;
-      clearTimeout(timer);
+      clearInterval(ticking);
+      clearTimeout(waking);
       await running;
     },
   };

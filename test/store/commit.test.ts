@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import Sqlite, { type Database } from 'better-sqlite3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { GroupCommit } from '../../src/adapters/sqlite/commit.ts';
@@ -38,12 +39,43 @@ const counted = async (act: () => Promise<unknown>) => {
 };
 
 test('the writes of one turn are one commit, 64 at the most', async () => {
+  commits = new GroupCommit(client, () => 0);
   const write = (n: number) => () =>
     Promise.all(Array.from({ length: n }, (_, i) => commits.write(() => add(`${n}/${i}`))));
   expect(await counted(write(1))).toBe(1);
   expect(await counted(write(64))).toBe(1);
   expect(await counted(write(65))).toBe(2);
   expect(words()).toHaveLength(130);
+});
+
+test('a commit takes 16 writes, and more only while it is quick', async () => {
+  let time = 0;
+  commits = new GroupCommit(client, () => time);
+  const slow = (n: number, ms: number) => () =>
+    Promise.all(
+      Array.from({ length: n }, (_, i) =>
+        commits.write(() => {
+          time += ms;
+          return add(`${ms}/${i}`);
+        }),
+      ),
+    );
+  expect(await counted(slow(16, 1))).toBe(1);
+  expect(await counted(slow(48, 2))).toBe(3);
+  expect(await counted(slow(48, 0.09))).toBe(3);
+  expect(words()).toHaveLength(112);
+});
+
+test('many writers of one commit are told over several turns of the event loop', async () => {
+  let told = 0;
+  for (let i = 0; i < 40; i++) void commits.write(() => add(String(i))).then(() => told++);
+  const steps: number[] = [];
+  while (told < 40) {
+    const before = told;
+    await turn();
+    steps.push(told - before);
+  }
+  expect(Math.max(...steps)).toBe(8);
 });
 
 test('an answer comes only when others can see the change', async () => {

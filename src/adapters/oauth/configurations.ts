@@ -1,5 +1,4 @@
 // From a target to the configuration that openid-client works with: endpoints, client authentication, transport.
-import { LRUCache } from 'lru-cache';
 import * as client from 'openid-client';
 import type { Target } from '../../domain/target.ts';
 import type { ProviderResult } from '../../ports.ts';
@@ -15,28 +14,24 @@ export interface Configured {
 
 export type Configure = (target: Target) => Promise<ProviderResult<Configured>>;
 
-const MAX_KEPT = 1000;
-
 export function createConfigurations(outbound: Outbound, discover: Discover): Configure {
-  const kept = new LRUCache<string, Configured & { discovered: Metadata; target: Target }>({ max: MAX_KEPT });
+  /** Whoever asks has one target for an integration and its parameters, as long as nothing changes. */
+  const kept = new WeakMap<Target, Configured & { discovered: Metadata }>();
 
   return async (target) => {
     const found = target.issuer === null ? undefined : await discover(target.issuer);
     if (found && !found.ok) return found;
     const discovered = found ? found.value : NONE;
-    const key = JSON.stringify([target.integration, target.version, target.issuer, target.clientId, target.endpoints]);
-    const known = kept.get(key);
-    if (known && known.discovered === discovered && isSame(known.target, target)) return { ok: true, value: known };
-    const made = { ...configured(target, discovered, outbound), discovered, target };
-    kept.set(key, made);
+    const known = kept.get(target);
+    if (known?.discovered === discovered) return { ok: true, value: known };
+    const made = { ...configured(target, discovered, outbound), discovered };
+    kept.set(target, made);
     return { ok: true, value: made };
   };
 }
 
 /** Discovered of a provider that has no issuer. openid-client wants a name; no answer is ever compared with it. */
 const NONE: Metadata = { issuer: 'https://no-issuer.invalid' };
-
-const isSame = (a: Target, b: Target) => a.clientSecret === b.clientSecret && a.auth === b.auth;
 
 function configured(target: Target, discovered: Metadata, outbound: Outbound): Configured {
   const { authorization, token, revocation } = target.endpoints;

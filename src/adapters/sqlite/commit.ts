@@ -2,10 +2,12 @@
 import type { Database, Statement } from 'better-sqlite3';
 import { StoreError } from '../../ports.ts';
 
-/** What fits in one commit, in sentences and in milliseconds: more would keep the event loop waiting for too long. */
+/** What fits in one commit: more would keep the event loop and other processes waiting for too long. */
 const MOST = 64;
+/** Milliseconds after which the rest of them waits for the next one; but so many are always worth an fsync. */
 const SAYING_MS = 2;
-/** So many writers are told in one turn of the event loop: each begins to work at once. */
+const FEWEST = 16;
+/** So many writers are told in one turn of the event loop: each goes to work at once, and readers want their turn. */
 const TOLD_AT_ONCE = 8;
 /** While another process holds the database, it is asked for again so often, for so long, without stopping this one. */
 const BUSY_AGAIN_MS = 5;
@@ -19,6 +21,7 @@ interface Waiting {
 
 export class GroupCommit {
   #client: Database;
+  #now: () => number;
   #waiting: Waiting[] = [];
   /** What is durable, of writers that have not been told yet. */
   #done: (() => void)[] = [];
@@ -26,8 +29,10 @@ export class GroupCommit {
   #closed = false;
   #sql: Record<'begin' | 'commit' | 'rollback' | 'savepoint' | 'undo' | 'release', Statement>;
 
-  constructor(client: Database) {
+  /** `now`: milliseconds of a clock that only goes forward. */
+  constructor(client: Database, now: () => number = () => performance.now()) {
     this.#client = client;
+    this.#now = now;
     this.#sql = {
       begin: client.prepare('BEGIN IMMEDIATE'),
       commit: client.prepare('COMMIT'),
@@ -85,7 +90,7 @@ export class GroupCommit {
       return true;
     } catch (cause) {
       const busy = (cause as { code?: string }).code?.startsWith('SQLITE_BUSY');
-      const now = performance.now();
+      const now = this.#now();
       this.#busySince ??= now;
       if (busy && !this.#closed && now - this.#busySince < BUSY_FOR_MS) return false;
       this.#busySince = undefined;
@@ -113,12 +118,12 @@ export class GroupCommit {
 
   /** Undefined when one of them failed: then none has been said. What there is no time for goes back in line. */
   #together(batch: Waiting[]): (() => void)[] | undefined {
-    const since = performance.now();
+    const since = this.#now();
     return this.#undoable(() => {
       const settle: (() => void)[] = [];
       for (const { say } of batch) {
         settle.push(say());
-        if (performance.now() - since > SAYING_MS) break;
+        if (settle.length >= FEWEST && this.#now() - since > SAYING_MS) break;
       }
       this.#waiting.unshift(...batch.splice(settle.length));
       return settle;

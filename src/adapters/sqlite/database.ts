@@ -29,6 +29,8 @@ export function openDatabase(url: string, migrations: string = MIGRATIONS): Data
     client.pragma('journal_mode = WAL');
     // An answered write survives a power cut: NORMAL would fsync only at checkpoints.
     client.pragma('synchronous = FULL');
+    // Pages. A checkpoint stops the event loop like four commits: a quarter as often as SQLite would have it.
+    client.pragma('wal_autocheckpoint = 4000');
     migrateTo(client, migrations);
     client.pragma('foreign_keys = ON');
     client.pragma(`busy_timeout = ${BUSY_MS}`);
