@@ -2,7 +2,7 @@
 import { type Connection, lifetime } from '../domain/connection.ts';
 import { type InputIssue, Refusal } from '../domain/errors.ts';
 import { type ConnectSession, type Flow, SESSION_TTL_MS } from '../domain/integration.ts';
-import type { Provider } from '../domain/provider.ts';
+import { idleLifetime, type Provider } from '../domain/provider.ts';
 import { paramIssues, type Target } from '../domain/target.ts';
 import type { Clock, Logger, ProviderClient, ProviderFault, Store, TokenAnswer, Vault } from '../ports.ts';
 import type { Access } from './access.ts';
@@ -195,7 +195,7 @@ export function createConnecting({ store, vault, provider, targets, serving, acc
   ): Promise<Step> {
     const now = clock.now();
     const { integration, owner, label } = session;
-    const brought = broughtBy(answer, flow, now);
+    const brought = broughtBy(answer, flow, target, now);
     // More than once: the slot may be taken, or freed, by somebody else in between.
     for (const _ of [1, 2, 3]) {
       const existing = await slot(session);
@@ -250,7 +250,7 @@ export function createConnecting({ store, vault, provider, targets, serving, acc
 
 const from = ({ address, requestId }: Visit) => ({ address, requestId });
 
-function broughtBy(answer: TokenAnswer, flow: Flow, now: number): Brought {
+function broughtBy(answer: TokenAnswer, flow: Flow, { auth }: Target, now: number): Brought {
   return {
     grant: {
       accessToken: answer.accessToken,
@@ -262,6 +262,7 @@ function broughtBy(answer: TokenAnswer, flow: Flow, now: number): Brought {
     expiresAt: answer.expiresIn === undefined ? null : now + answer.expiresIn * 1_000,
     captured: answer.captured,
     identity: answer.identity ?? null,
+    idleMs: idleLifetime(auth),
   };
 }
 

@@ -2,7 +2,8 @@
 import { allows, scopesOf } from '../domain/caller.ts';
 import type { Connection } from '../domain/connection.ts';
 import { Refusal, refuse } from '../domain/errors.ts';
-import { paramIssues } from '../domain/target.ts';
+import { idleLifetime } from '../domain/provider.ts';
+import { authMode, paramIssues } from '../domain/target.ts';
 import type { Clock, ConnectionFilter, Page, PageRequest, Store, Vault } from '../ports.ts';
 import type { Access, Call } from './access.ts';
 import { establish } from './establish.ts';
@@ -105,6 +106,7 @@ export function createConnections({ store, vault, targets, serving, access, cloc
           expiresAt: grant.accessToken === null ? now : (credentials.expiresAt ?? null),
           captured: {},
           identity: null,
+          idleMs: idleLifetime(authMode(found.provider, found.integration.params)),
         },
         now,
       );

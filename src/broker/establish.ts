@@ -8,6 +8,8 @@ export interface Brought {
   expiresAt: number | null;
   captured: Record<string, unknown>;
   identity: Identity | null;
+  /** Milliseconds after which the provider forgets a grant that is not refreshed; undefined: it does not. */
+  idleMs: number | undefined;
 }
 
 type Place = Pick<Connection, 'integration' | 'owner' | 'label' | 'params' | 'metadata'>;
@@ -25,7 +27,8 @@ export function establish(id: string, place: Place, brought: Brought, now: numbe
     tokenType: brought.tokenType,
     issuedAt: now,
     expiresAt: brought.expiresAt,
-    nextRefreshAt: brought.grant.refreshToken === null ? null : refreshDueAt(id, now, brought.expiresAt),
+    nextRefreshAt:
+      brought.grant.refreshToken === null ? null : refreshDueAt(id, now, brought.expiresAt, brought.idleMs),
     lastRefreshedAt: null,
     lastRefreshError: null,
     failures: 0,

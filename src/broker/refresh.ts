@@ -3,6 +3,7 @@
 // A refresh belongs to nobody's request: callers wait for it, and one that hangs up stops waiting, nothing else.
 import { type Connection, lifetime, type RefreshError, refreshDueAt } from '../domain/connection.ts';
 import { type ReauthReason, Refusal, refuse } from '../domain/errors.ts';
+import { idleLifetime } from '../domain/provider.ts';
 import { backoff, LEASE_MS, urgentBackoff } from '../domain/resilience.ts';
 import type {
   Claimed,
@@ -145,7 +146,7 @@ export function createRefresher(parts: RefresherParts) {
       parts.reached?.('answered');
       circuits.report(leave, result.ok ? undefined : result.fault);
       return result.ok
-        ? await keep(claimed, story, target.auth.refresh.idle_lifetime, result.value, refreshToken)
+        ? await keep(claimed, story, idleLifetime(target.auth), result.value, refreshToken)
         : await failed(claimed, story, result.fault, leave);
     } finally {
       if (!sent) circuits.giveBack(leave);
@@ -220,7 +221,7 @@ export function createRefresher(parts: RefresherParts) {
   async function keep(
     claimed: Claimed,
     story: Story,
-    idleSeconds: number | undefined,
+    idleMs: number | undefined,
     answer: TokenAnswer,
     spent: string,
   ): Promise<Served | Refusal> {
@@ -234,7 +235,7 @@ export function createRefresher(parts: RefresherParts) {
       tokenType: answer.tokenType,
       issuedAt: now,
       expiresAt,
-      nextRefreshAt: refreshDueAt(id, now, expiresAt, idleSeconds === undefined ? undefined : idleSeconds * 1_000),
+      nextRefreshAt: refreshDueAt(id, now, expiresAt, idleMs),
       lastRefreshedAt: now,
       captured: { ...connection.captured, ...answer.captured },
       identity: answer.identity ?? connection.identity,

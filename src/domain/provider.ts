@@ -82,6 +82,10 @@ const Oidc = z.strictObject({ mode: z.literal('oidc'), issuer: Template, ...code
 export const AuthMode = z.discriminatedUnion('mode', [OAuth2Code, Oidc]);
 export type AuthMode = z.infer<typeof AuthMode>;
 
+/** Milliseconds after which a grant dies that is not refreshed; undefined: not of idleness, as far as is known. */
+export const idleLifetime = (auth: AuthMode | undefined): number | undefined =>
+  auth?.refresh.idle_lifetime === undefined ? undefined : auth.refresh.idle_lifetime * 1_000;
+
 export const Provider = z.strictObject({
   $schema: z.string().optional(),
   id: Slug,
