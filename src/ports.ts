@@ -81,8 +81,8 @@ export interface Claim {
   /** The generation that is to be replaced. */
   generation: number;
   now: number;
-  /** When another process may take it over in any case; far later than the provider's deadline. */
-  until: number;
+  /** The same moment by the claimant's monotonic clock, which nobody sets. */
+  monotonic: number;
 }
 
 export interface Claimed {
@@ -237,9 +237,10 @@ export interface Store {
   servedByOwner(integration: string, owner: string, label: string | undefined): Promise<ServedRow[]>;
 
   /**
-   * Takes the lease and records the intent in one durable commit, before a refresh token is spent. `busy`: the lease has
-   * not run out, and it is of another process that lives (a dead one's may be taken at once, and its own, which a process
-   * never claims twice at a time); `gone`: not there, not `active`, or of a newer generation.
+   * Takes the lease and records the intent in one durable commit, before a refresh token is spent. `busy`: another
+   * process holds it and lives, and this one has not seen it hold this very claim for `LEASE_MS` yet (a dead one's may be
+   * taken at once, and its own, which a process never claims twice at a time); `gone`: not there, not `active`, or of a
+   * newer generation.
    */
   claim(id: string, claim: Claim): Promise<Claimed | 'busy' | 'gone'>;
   /**

@@ -4,7 +4,7 @@
 import { type Connection, lifetime, type RefreshError, refreshDueAt } from '../domain/connection.ts';
 import { type ReauthReason, Refusal, refuse } from '../domain/errors.ts';
 import { idleLifetime } from '../domain/provider.ts';
-import { backoff, LEASE_MS, urgentBackoff } from '../domain/resilience.ts';
+import { backoff, urgentBackoff } from '../domain/resilience.ts';
 import type {
   Claimed,
   Clock,
@@ -127,9 +127,9 @@ export function createRefresher(parts: RefresherParts) {
     let sent = false;
     try {
       const attemptId = newId('att', clock.now());
-      const now = clock.now();
       const { generation } = before;
-      const claimed = await store.claim(before.id, { attempt: attemptId, generation, now, until: now + LEASE_MS });
+      const moment = { now: clock.now(), monotonic: clock.monotonic() };
+      const claimed = await store.claim(before.id, { attempt: attemptId, generation, ...moment });
       if (claimed === 'busy') return 'busy';
       if (claimed === 'gone') return await winners.now(before);
       const { connection, grant, unresolved } = claimed;

@@ -1,8 +1,8 @@
 // When to try again: the arithmetic of waiting, without a clock or dice of its own. Milliseconds throughout.
 
 /**
- * After so long, a lease may be taken over even from a process that lives: far longer than the provider's deadline, so
- * that neither a slow commit nor a clock that jumps lets two processes spend one refresh token.
+ * A lease may be taken over even from a process that lives by whoever has seen it held for so long: far longer than the
+ * provider's deadline, so that a slow commit does not let two processes spend one refresh token.
  */
 export const LEASE_MS = 5 * 60_000;
 

@@ -7,18 +7,21 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { openSqlite } from '../../src/adapters/sqlite/store.ts';
 import type { ConnectionStatus, SealedGrant } from '../../src/domain/connection.ts';
+import { LEASE_MS } from '../../src/domain/resilience.ts';
 import type { RefreshFailure, Store } from '../../src/ports.ts';
 import { aGrant, anEntry, aRotation, aSession, connected, NOW } from '../store/builders.ts';
 
 type Side = 'left' | 'right';
 const SIDES = ['left', 'right'] as const;
-const LEASE_MS = 1_000;
 
 /** One process: its store, until it dies. */
 interface Process {
   store: Store;
   alive: boolean;
+  /** Since when, by its own clock, it has seen a claim of somebody else's held; by connection. */
+  seen: Map<string, { fence: number; since: number }>;
 }
+const born = async (): Promise<Process> => ({ store: await openSqlite(url), alive: true, seen: new Map() });
 
 interface Row {
   id: string;
@@ -27,7 +30,6 @@ interface Row {
   fence: number;
   /** Undefined: nobody holds the lease. */
   holder: Process | undefined;
-  until: number;
   intent: string | null;
   nextRefreshAt: number | null;
   grant: SealedGrant | null;
@@ -44,6 +46,7 @@ interface Held {
 
 interface Model {
   now: number;
+  monotonic: number;
   integration: string;
   rows: Row[];
   claims: Held[];
@@ -60,7 +63,7 @@ let made = 0;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'valetkey-model-'));
   url = `file:${join(folder, 'valetkey.db')}`;
-  for (const side of SIDES) real[side] = { store: await openSqlite(url), alive: true };
+  for (const side of SIDES) real[side] = await born();
 });
 afterAll(async () => {
   await Promise.all(SIDES.map((side) => real[side].store.close()));
@@ -104,21 +107,28 @@ const give = (row: Row, grant: SealedGrant): void => {
 const expected = ({ row, fence, generation }: Held) =>
   row.status === 'revoked' ? 'gone' : row.fence === fence && row.generation === generation ? 'kept' : 'superseded';
 
+function hasWaited({ seen }: Process, { id, fence }: Row, now: number): boolean {
+  const known = seen.get(id);
+  if (known?.fence === fence) return now - known.since >= LEASE_MS;
+  seen.set(id, { fence, since: now });
+  return false;
+}
+
 const claim = (side: Side, at: number, stale: boolean) =>
   command(`${side} claims ${at}${stale ? ' knowing an older generation' : ''}`, async (model, processes) => {
     const row = model.rows[at]!;
     const me = processes[side];
     const attempt = `att_${++made}`;
     const generation = row.generation - (stale ? 1 : 0);
-    const { now } = model;
-    const outcome = await me.store.claim(row.id, { attempt, generation, now, until: now + LEASE_MS });
+    const { now, monotonic } = model;
+    const outcome = await me.store.claim(row.id, { attempt, generation, now, monotonic });
     if (row.status !== 'active' || stale) return expect(outcome).toBe('gone');
-    if (row.holder?.alive && row.holder !== me && row.until > now) return expect(outcome).toBe('busy');
+    if (row.holder?.alive && row.holder !== me && !hasWaited(me, row, monotonic)) return expect(outcome).toBe('busy');
     if (typeof outcome === 'string') throw new Error(`${outcome}, where nobody else holds it`);
     expect(outcome.fence).toBeGreaterThan(row.fence);
     expect(outcome.grant).toEqual(row.grant);
     expect(outcome.unresolved?.attempt ?? null).toBe(row.intent);
-    Object.assign(row, { fence: outcome.fence, holder: me, until: now + LEASE_MS, intent: attempt });
+    Object.assign(row, { fence: outcome.fence, holder: me, intent: attempt });
     model.claims.push({ row, fence: outcome.fence, generation: row.generation });
   });
 
@@ -194,7 +204,7 @@ const die = (side: Side) =>
   command(`${side} dies`, async (_, processes) => {
     await processes[side].store.close();
     processes[side].alive = false;
-    processes[side] = { store: await openSqlite(url), alive: true };
+    processes[side] = await born();
   });
 
 const takeDue = (side: Side) =>
@@ -209,6 +219,12 @@ const takeDue = (side: Side) =>
 
 const pass = (ms: number) =>
   command(`${ms} ms pass`, async (model) => {
+    model.now += ms;
+    model.monotonic += ms;
+  });
+
+const jump = (ms: number) =>
+  command(`the wall clock jumps by ${ms} ms`, async (model) => {
     model.now += ms;
   });
 
@@ -225,7 +241,8 @@ const commands = [
   fc.tuple(side, at).map(([s, a]) => revoke(s, a)),
   side.map(die),
   side.map(takeDue),
-  fc.constantFrom(400, 1_000).map(pass),
+  fc.constantFrom(400, LEASE_MS).map(pass),
+  fc.constantFrom(-2 * LEASE_MS, 2 * LEASE_MS).map(jump),
 ];
 
 async function newModel(): Promise<Model> {
@@ -234,10 +251,10 @@ async function newModel(): Promise<Model> {
   for (const nextRefreshAt of [NOW, NOW + 800]) {
     const { connection, grant } = await connected(real.left.store, { integration, nextRefreshAt });
     const { id, status, generation } = connection;
-    const nobody = { fence: 0, holder: undefined, until: 0, intent: null };
+    const nobody = { fence: 0, holder: undefined, intent: null };
     rows.push({ id, status, generation, ...nobody, nextRefreshAt, grant, had: [grant] });
   }
-  return { now: NOW, integration, rows, claims: [] };
+  return { now: NOW, monotonic: 0, integration, rows, claims: [] };
 }
 
 it('the store is the state machine that the model says, whatever the order', async () => {

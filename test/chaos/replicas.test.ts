@@ -3,15 +3,24 @@ import { expect, it, onTestFinished } from 'vitest';
 import { createLogger } from '../../src/adapters/telemetry.ts';
 import { start } from '../../src/app.ts';
 import { parseConfig } from '../../src/config.ts';
-import { ask, startTestBroker } from '../support/broker.ts';
-import { launchProvider } from './processes.ts';
+import type { Clock } from '../../src/ports.ts';
+import { type Answer, ask, startTestBroker, type TestBroker } from '../support/broker.ts';
+import { type ChaosProvider, launchProvider } from './processes.ts';
 
-it('a replica that has missed the last refreshes never serves a token that has expired', async () => {
+interface Replicas {
+  provider: ChaosProvider;
+  one: TestBroker;
+  /** Asks the other one. */
+  elsewhere: (method: string, path: string, body?: unknown) => Promise<Answer>;
+  /** A connection that has a refresh token and nothing else. */
+  id: string;
+}
+
+/** Nothing is refreshed but what is read. Each may have a clock of its own. */
+async function twoReplicas(here: Clock, there: Clock): Promise<Replicas> {
   const provider = await launchProvider(1, '/dev/null');
   onTestFinished(async () => void (await provider.end()));
-  let moved = 0;
-  const clock = { now: () => Date.now() + moved, monotonic: () => performance.now() + moved };
-  const one = await startTestBroker({}, undefined, { clock, refreshAhead: false });
+  const one = await startTestBroker({}, undefined, { clock: here, refreshAhead: false });
   onTestFinished(() => one.stop());
   const env = {
     VALETKEY_PORT: '0',
@@ -21,22 +30,26 @@ it('a replica that has missed the last refreshes never serves a token that has e
   };
   const parsed = parseConfig(env, () => '{}');
   if (!parsed.ok) throw new Error(parsed.issues.join('\n'));
-  const other = await start(parsed.config, createLogger('silent'), { clock, refreshAhead: false });
+  const other = await start(parsed.config, createLogger('silent'), { clock: there, refreshAhead: false });
   onTestFinished(() => other.stop());
 
   const params = { authorization_url: provider.tokenUrl, token_url: provider.tokenUrl };
-  await one.ask('PUT', '/v1/integrations/chaos', {
-    provider: 'generic-oauth2',
-    client_id: 'v',
-    client_secret: 's',
-    params,
-  });
+  const setup = { provider: 'generic-oauth2', client_id: 'v', client_secret: 's', params };
+  await one.ask('PUT', '/v1/integrations/chaos', setup);
   await provider.control('rules', { life: [60, 60] });
   const { refreshTokens } = await provider.control('seed', { names: ['owner'] });
   const credentials = { refresh_token: refreshTokens[0] };
-  const imported = await one.ask('POST', '/v1/connections', { integration: 'chaos', owner: 'owner', credentials });
-  const path = `/v1/connections/${imported.body.id}`;
-  const readElsewhere = () => ask(other.url, one.adminKey, 'GET', `${path}/token`);
+  const { body } = await one.ask('POST', '/v1/connections', { integration: 'chaos', owner: 'owner', credentials });
+  const elsewhere: Replicas['elsewhere'] = (...given) => ask(other.url, one.adminKey, ...given);
+  return { provider, one, elsewhere, id: String(body.id) };
+}
+
+it('a replica that has missed the last refreshes never serves a token that has expired', async () => {
+  let moved = 0;
+  const clock = { now: () => Date.now() + moved, monotonic: () => performance.now() + moved };
+  const { provider, one, elsewhere, id } = await twoReplicas(clock, clock);
+  const path = `/v1/connections/${id}`;
+  const readElsewhere = () => elsewhere('GET', `${path}/token`);
 
   const first = await readElsewhere();
   expect(first.status).toBe(200);
@@ -50,4 +63,25 @@ it('a replica that has missed the last refreshes never serves a token that has e
   const third = await readElsewhere();
   expect(third.status).toBe(200);
   expect(await provider.control('alive', { token: String(third.body.access_token) })).toMatchObject({ alive: true });
+});
+
+it('a wall clock that jumps takes no lease from a replica that lives: nothing is spent twice', async () => {
+  let jumped = 0;
+  const monotonic = () => performance.now();
+  const clocks = [
+    { now: () => Date.now(), monotonic },
+    { now: () => Date.now() + jumped, monotonic },
+  ] as const;
+  const { provider, one, elsewhere, id } = await twoReplicas(...clocks);
+  await provider.control('rules', { latency: [300, 300], life: [7_200, 7_200] });
+  const spends = async () => (await provider.control('log', { from: 0 })).spends;
+  const path = `/v1/connections/${id}/token`;
+
+  const here = one.ask('GET', path);
+  await expect.poll(spends, { interval: 10, timeout: 5_000 }).toHaveLength(1);
+  jumped = 3_600_000;
+  const there = elsewhere('GET', path);
+  expect((await there).body.access_token).toBe((await here).body.access_token);
+  expect(await spends()).toHaveLength(1);
+  expect((await one.ask('GET', `/v1/connections/${id}`)).body).toMatchObject({ status: 'active', generation: 2 });
 });

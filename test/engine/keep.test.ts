@@ -48,7 +48,7 @@ function keeperOn(on: Pick<Store, 'rotate' | 'addPendingRevocation'> = store, in
 
 async function anAnswer(): Promise<Rescued> {
   const { connection } = await connected(store);
-  const claimed = await store.claim(connection.id, { attempt: 'att_1', generation: 1, now: NOW, until: NOW + 1_000 });
+  const claimed = await store.claim(connection.id, { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 });
   if (typeof claimed === 'string') throw new Error(claimed);
   const { id: connectionId, integration, owner, params } = connection;
   const held = { fence: claimed.fence, generation: 1 };
@@ -96,7 +96,7 @@ describe('when the store does not take it', () => {
     const answer = await anAnswer();
     const keeper = keeperOn(failing(1));
     await keeper.keep(answer);
-    const claim = { attempt: 'att_2', generation: 1, now: NOW + 2_000, until: NOW + 3_000 };
+    const claim = { attempt: 'att_2', generation: 1, now: NOW + 2_000, monotonic: 0 };
     const newer = await store.claim(answer.connectionId, claim);
     if (typeof newer === 'string') throw new Error(newer);
     const grant = aGrant();

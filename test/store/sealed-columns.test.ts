@@ -49,7 +49,7 @@ async function fill(store: Store): Promise<void> {
   await store.addCaller(caller, aKey(caller.id), anEntry());
   await connected(store, { status: 'needs_reauth', reason: 'grant_expired', upstreamRevocation: 'failed' });
   const { connection } = await connected(store);
-  const claimed = await store.claim(connection.id, { attempt: 'att_1', generation: 1, now: NOW, until: NOW + 1 });
+  const claimed = await store.claim(connection.id, { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 });
   expect(claimed).toBeTypeOf('object');
   const session = aSession({ connectionId: connection.id });
   await store.addSession(session, anEntry());

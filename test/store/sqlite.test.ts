@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import Sqlite from 'better-sqlite3';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
+import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { SQLiteSyncDialect } from 'drizzle-orm/sqlite-core';
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
 import { openDatabase } from '../../src/adapters/sqlite/database.ts';
@@ -20,6 +21,10 @@ import { commitsIn } from './wal.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'valetkey-store-'));
 afterAll(() => rmSync(folder, { recursive: true }));
+
+const MIGRATIONS = readMigrationFiles({
+  migrationsFolder: fileURLToPath(new URL('../../drizzle/sqlite', import.meta.url)),
+});
 
 let made = 0;
 const aPath = () => join(folder, `${++made}.db`);
@@ -106,7 +111,7 @@ describe('the SQLite file', () => {
     const opening = openSqlite(`file:${path}`);
     await expect(opening).rejects.toBeInstanceOf(StoreError);
     await expect(opening).rejects.toThrow(/newer version/);
-    expect(client.prepare('select count(*) from __drizzle_migrations').pluck().get()).toBe(2);
+    expect(client.prepare('select count(*) from __drizzle_migrations').pluck().get()).toBe(MIGRATIONS.length + 1);
   });
 
   test('is migrated once when many processes open it at the same time', async () => {
@@ -115,7 +120,7 @@ describe('the SQLite file', () => {
     const ids = await Promise.all(writers.map(({ write }) => write()));
     const { store } = await openFile(path);
     expect((await store.audit({}, FIRST)).data.map((entry) => entry.id).sort()).toEqual(ids.sort());
-    expect(raw(path).prepare('select count(*) from __drizzle_migrations').pluck().get()).toBe(1);
+    expect(raw(path).prepare('select count(*) from __drizzle_migrations').pluck().get()).toBe(MIGRATIONS.length);
   });
 
   test('holds what was answered before the process was killed', async () => {
@@ -132,7 +137,7 @@ describe('the SQLite file', () => {
   test('holds nothing, not the text "null", where there is nothing', async () => {
     const { store, path } = await openFile();
     const { connection } = await connected(store);
-    const claimed = await store.claim(connection.id, { attempt: 'att_1', generation: 99, now: NOW, until: NOW + 1 });
+    const claimed = await store.claim(connection.id, { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 });
     if (typeof claimed === 'string') throw new Error(claimed);
     const held = { fence: claimed.fence, generation: 1 };
     await store.rotate(connection.id, held, aRotation({ identity: null }), aGrant({ idToken: null }), anEntry());
@@ -143,7 +148,7 @@ describe('the SQLite file', () => {
   test('holds no grant and no lease of a connection that was revoked', async () => {
     const { store, path } = await openFile();
     const { connection } = await connected(store);
-    await store.claim(connection.id, { attempt: 'att_1', generation: 99, now: NOW, until: NOW + 1 });
+    await store.claim(connection.id, { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 });
     const rows = (table: string) => raw(path).prepare(`select count(*) from ${table}`).pluck().get();
     expect([rows('grants'), rows('leases')]).toEqual([1, 1]);
     await store.revoke(connection.id, 'unsupported', NOW, anEntry());
@@ -162,7 +167,7 @@ describe('the SQLite file', () => {
     const { store, path } = await openFile();
     const rows = await Promise.all(Array.from({ length: 8 }, () => connected(store)));
     const before = commitsIn(path);
-    const claim = { attempt: 'att_1', generation: 99, now: NOW, until: NOW + 1 };
+    const claim = { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 };
     await Promise.all(rows.map(({ connection }) => store.claim(connection.id, claim)));
     expect(commitsIn(path) - before).toBe(1);
   });

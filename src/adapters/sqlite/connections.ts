@@ -110,7 +110,7 @@ export function connectionStore({ orm, read, write, record }: SqliteAccess): Con
         // A refresh in flight holds the old fence: whatever it brings comes too late.
         orm
           .update(leases)
-          .set({ fence: sql`${leases.fence} + 1`, holder: null, until: null, attempt: null, startedAt: null })
+          .set({ fence: sql`${leases.fence} + 1`, holder: null, attempt: null, startedAt: null })
           .where(eq(leases.connectionId, id))
           .run();
         complete(sessionId, id);

@@ -2,6 +2,7 @@
 import { and, asc, eq, getTableColumns, isNotNull, lte, sql } from 'drizzle-orm';
 import type { Store } from '../../ports.ts';
 import type { Liveness } from './liveness.ts';
+import { createPatience } from './patience.ts';
 import { connections, grants, isActive, leases } from './schema.ts';
 import { given, type SqliteAccess } from './sqlite.ts';
 
@@ -46,6 +47,14 @@ export const dueConnections = (orm: SqliteAccess['orm']) =>
     .limit(sql.placeholder('limit'));
 
 export function refreshStore({ orm, read, write, record }: SqliteAccess, liveness: Liveness): RefreshStore {
+  const patience = createPatience();
+  /** A lease that counts: another process has it, lives, and is not taking for ever. */
+  const isOthers = (id: string, lease: { holder: string | null; fence: number }, monotonic: number): boolean =>
+    lease.holder !== null &&
+    lease.holder !== liveness.holder &&
+    liveness.isAlive(lease.holder) &&
+    !patience.isOver(id, lease.fence, monotonic);
+
   const connectionId = sql.placeholder('id');
   // Point reads, not a join: with one, better-sqlite3 takes three times as long for the same rows.
   const active = orm
@@ -62,7 +71,6 @@ export function refreshStore({ orm, read, write, record }: SqliteAccess, livenes
       connectionId,
       fence: sql.placeholder('fence'),
       holder: sql.placeholder('holder'),
-      until: sql.placeholder('until'),
       attempt: sql.placeholder('attempt'),
       startedAt: sql.placeholder('now'),
     })
@@ -71,7 +79,6 @@ export function refreshStore({ orm, read, write, record }: SqliteAccess, livenes
       set: {
         fence: sql`excluded.fence`,
         holder: sql`excluded.holder`,
-        until: sql`excluded.until`,
         attempt: sql`excluded.attempt`,
         startedAt: sql`excluded.started_at`,
       },
@@ -84,7 +91,7 @@ export function refreshStore({ orm, read, write, record }: SqliteAccess, livenes
     .where(eq(connections.id, connectionId))
     .prepare();
   /**
-   * Undefined when the holder may still write. The lease itself may have run out or been released: while no other
+   * Undefined when the holder may still write. The lease itself may have been released: while no other
    * claim and no other grant came after it, what it brings is the newest there is.
    */
   function tooLate(id: string, held: { fence: number; generation: number }): 'gone' | 'superseded' | undefined {
@@ -92,14 +99,10 @@ export function refreshStore({ orm, read, write, record }: SqliteAccess, livenes
     if (!now || now.status === 'revoked') return 'gone';
     return leaseOf.get({ id })?.fence === held.fence && now.generation === held.generation ? undefined : 'superseded';
   }
-  const release = orm
-    .update(leases)
-    .set({ holder: null, until: null })
-    .where(eq(leases.connectionId, connectionId))
-    .prepare();
+  const release = orm.update(leases).set({ holder: null }).where(eq(leases.connectionId, connectionId)).prepare();
   const releaseResolved = orm
     .update(leases)
-    .set({ holder: null, until: null, attempt: null, startedAt: null })
+    .set({ holder: null, attempt: null, startedAt: null })
     .where(eq(leases.connectionId, connectionId))
     .prepare();
 
@@ -159,15 +162,14 @@ export function refreshStore({ orm, read, write, record }: SqliteAccess, livenes
     .prepare();
 
   return {
-    claim: (id, { attempt, generation, now, until }) =>
+    claim: (id, { attempt, generation, now, monotonic }) =>
       write(() => {
         const connection = active.get({ id });
         if (!connection || connection.generation > generation) return 'gone';
         const lease = leaseOf.get({ id });
-        const held = lease?.holder != null && lease.until !== null && lease.until > now;
-        if (held && lease.holder !== liveness.holder && liveness.isAlive(lease.holder!)) return 'busy';
+        if (lease && isOthers(id, lease, monotonic)) return 'busy';
         const fence = (lease?.fence ?? 0) + 1;
-        take.run({ id, fence, holder: liveness.holder, until, attempt, now });
+        take.run({ id, fence, holder: liveness.holder, attempt, now });
         const unresolved =
           lease?.attempt != null && lease.startedAt !== null
             ? { attempt: lease.attempt, startedAt: lease.startedAt }

@@ -88,7 +88,6 @@ export const leases = sqliteTable(
       .references(() => connections.id),
     fence: integer('fence').notNull(),
     holder: text('holder'),
-    until: integer('until'),
     attempt: text('attempt'),
     startedAt: integer('started_at'),
   },

@@ -21,7 +21,7 @@ export function connections(at: Opened): void {
     return session;
   }
   const grantOf = async (id: string) => {
-    const claimed = await at.store.claim(id, { attempt: 'att_look', generation: 99, now: NOW, until: NOW });
+    const claimed = await at.store.claim(id, { attempt: 'att_look', generation: 99, now: NOW, monotonic: 0 });
     return typeof claimed === 'string' ? claimed : claimed.grant;
   };
 
@@ -173,7 +173,7 @@ export function connections(at: Opened): void {
 
     test('clears lease and intent, so that a refresh in flight comes too late', async () => {
       const { connection } = await connected(at.store);
-      const claim = { attempt: 'att_1', generation: 99, now: NOW, until: NOW + 1000 };
+      const claim = { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 };
       const claimed = await at.store.claim(connection.id, claim);
       if (typeof claimed === 'string') throw new Error(claimed);
       const grant = aGrant();

@@ -1,6 +1,7 @@
 // The contract of the store: leases, intents, refreshed grants, and what is due.
 import { describe, expect, test } from 'vitest';
 import type { Connection } from '../../../src/domain/connection.ts';
+import { LEASE_MS } from '../../../src/domain/resilience.ts';
 import type { Claim, Claimed, RefreshFailure, Store } from '../../../src/ports.ts';
 import { aGrant, anEntry, aRotation, connected, NOW, recorded } from '../builders.ts';
 import type { Opened } from '../conformance.ts';
@@ -9,7 +10,7 @@ const aClaim = (given: Partial<Claim> = {}): Claim => ({
   attempt: 'att_1',
   generation: 99,
   now: NOW,
-  until: NOW + 30_000,
+  monotonic: 0,
   ...given,
 });
 
@@ -26,6 +27,11 @@ export function refreshing(at: Opened): void {
     const outcome = await store.claim(id, claim);
     if (typeof outcome === 'string') throw new Error(outcome);
     return outcome;
+  }
+  /** By one who sees it held for as long as it takes. */
+  async function takenOver(id: string, store: Store, given: Partial<Claim>): Promise<Claimed> {
+    expect(await store.claim(id, aClaim(given))).toBe('busy');
+    return claimed(id, aClaim({ ...given, monotonic: LEASE_MS }), store);
   }
   const heldBy = ({ fence, connection }: Claimed) => ({ fence, generation: connection.generation });
   async function claimedNew(given: Partial<Connection> = {}) {
@@ -45,7 +51,7 @@ export function refreshing(at: Opened): void {
       const { id } = await claimedNew();
       const other = await at.another();
       expect(await other.claim(id, aClaim({ attempt: 'att_2' }))).toBe('busy');
-      expect(await other.claim(id, aClaim({ attempt: 'att_2', now: NOW + 29_999 }))).toBe('busy');
+      expect(await other.claim(id, aClaim({ attempt: 'att_2', monotonic: LEASE_MS - 1 }))).toBe('busy');
     });
 
     test('gives a process its own lease again, with the intent that it left', async () => {
@@ -60,15 +66,31 @@ export function refreshing(at: Opened): void {
       expect(await at.store.claim(connection.id, aClaim({ generation: 0 }))).toBe('gone');
     });
 
-    test('takes over a lease that ran out, with a higher fence and the intent that was left', async () => {
+    test('takes over a lease that it has seen held for long, with a higher fence and the intent that was left', async () => {
       const { id, held } = await claimedNew();
-      const late = aClaim({ attempt: 'att_2', now: NOW + 30_000, until: NOW + 60_000 });
-      const second = await claimed(id, late, await at.another());
+      const second = await takenOver(id, await at.another(), { attempt: 'att_2', now: NOW + 30_000 });
       expect(second.unresolved).toEqual({ attempt: 'att_1', startedAt: NOW });
       expect(second.fence).toBeGreaterThan(held.fence);
-      const third = await claimed(id, aClaim({ attempt: 'att_3', now: NOW + 60_000, until: NOW + 90_000 }));
+      const third = await takenOver(id, at.store, { attempt: 'att_3', now: NOW + 60_000 });
       expect(third.unresolved).toEqual({ attempt: 'att_2', startedAt: NOW + 30_000 });
       expect(third.fence).toBeGreaterThan(second.fence);
+    });
+
+    test('is busy however far the wall clock has jumped', async () => {
+      const { id } = await claimedNew();
+      const other = await at.another();
+      for (const now of [NOW + 86_400_000, NOW - 86_400_000])
+        expect(await other.claim(id, aClaim({ attempt: 'att_2', now }))).toBe('busy');
+    });
+
+    test('counts anew for each claim of the same holder', async () => {
+      const { id } = await claimedNew();
+      const other = await at.another();
+      expect(await other.claim(id, aClaim({ attempt: 'att_2' }))).toBe('busy');
+      await claimed(id, aClaim({ attempt: 'att_3' }));
+      expect(await other.claim(id, aClaim({ attempt: 'att_4', monotonic: LEASE_MS }))).toBe('busy');
+      const late = aClaim({ attempt: 'att_4', monotonic: 2 * LEASE_MS });
+      expect((await claimed(id, late, other)).unresolved?.attempt).toBe('att_3');
     });
 
     test('takes the lease of a process that is gone at once, and its intent', async () => {
@@ -149,14 +171,14 @@ export function refreshing(at: Opened): void {
     test('is superseded by a later claim, which keeps its lease', async () => {
       const { id, held } = await claimedNew();
       const other = await at.another();
-      const later = await claimed(id, aClaim({ attempt: 'att_2', now: NOW + 30_000, until: NOW + 60_000 }), other);
+      const later = await takenOver(id, other, { attempt: 'att_2' });
       const before = await at.store.served(id);
       const by = anEntry();
       expect(await at.store.rotate(id, held, aRotation(), aGrant(), by)).toBe('superseded');
       expect(await at.store.refreshFailed(id, held, aFailure({ reason: 'grant_revoked' }), by)).toBe('superseded');
       expect(await at.store.served(id)).toEqual(before);
       expect(await recorded(at.store, by)).toBe(false);
-      expect(await at.store.claim(id, aClaim({ now: NOW + 30_001 }))).toBe('busy');
+      expect(await at.store.claim(id, aClaim())).toBe('busy');
       expect(await other.rotate(id, heldBy(later), aRotation(), aGrant(), anEntry())).toBe('kept');
     });
 

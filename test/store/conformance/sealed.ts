@@ -146,7 +146,7 @@ export function sealedTexts(at: Opened): void {
         attempt: 'att_1',
         generation: 99,
         now: NOW,
-        until: NOW + 1,
+        monotonic: 0,
       });
       if (typeof claimed === 'string') throw new Error(claimed);
       // A refresh token that stayed the same is sealed anew as well.
@@ -164,7 +164,7 @@ export function sealedTexts(at: Opened): void {
         attempt: 'att_1',
         generation: 99,
         now: NOW,
-        until: NOW + 1,
+        monotonic: 0,
       });
       if (typeof claimed === 'string') throw new Error(claimed);
       await at.store.reseal((await elsewhere('new')).map((text) => anew(text)));
