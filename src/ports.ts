@@ -90,7 +90,10 @@ export interface Claimed {
   grant: SealedGrant;
   /** Grows with each claim of this connection: only the newest one may write. */
   fence: number;
-  /** The intent of an earlier attempt that neither kept an answer nor gave up: it may have spent the refresh token. */
+  /**
+   * The intent of an earlier attempt that neither kept an answer nor gave up: it may have spent the refresh token.
+   * `startedAt` is that of the first of those that followed one another, which may have spent it first.
+   */
   unresolved: { attempt: string; startedAt: number } | null;
 }
 
@@ -273,8 +276,8 @@ export interface Store {
    * takes them, so that two replicas never take the same.
    */
   claimDue(integration: string, now: number, pushTo: number, limit: number): Promise<string[]>;
-  /** Connections with an unresolved intent that no living process holds, the oldest first. */
-  orphans(): Promise<string[]>;
+  /** Connections with an unresolved intent that no living process holds, the oldest first; `startedAt` as in `Claimed`. */
+  orphans(): Promise<{ id: string; startedAt: number }[]>;
 
   /**
    * The tombstone: `revoked`, its grant, lease and intent destroyed, and (when `upstream` is `pending`) the sealed tokens

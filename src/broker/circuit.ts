@@ -29,6 +29,8 @@ export interface Leave {
   integration: string;
   version: number;
   probe: boolean;
+  /** It went although the circuit was open: what comes of it says nothing that the circuit waits to hear. */
+  past: boolean;
 }
 
 export type Circuits = ReturnType<typeof createCircuits>;
@@ -71,18 +73,19 @@ export function createCircuits({ clock, log, random }: Parts) {
   return {
     blocked,
 
-    /** While it is open, whoever comes first after its pause is the probe. */
-    admit(integration: string, version: number): Leave | Open {
+    /** While it is open, whoever comes first after its pause is the probe; and what cannot wait goes past it. */
+    admit(integration: string, version: number, cannotWait = false): Leave | Open {
       const refusal = blocked(integration, version);
-      if (refusal) return refusal;
+      if (refusal) return cannotWait ? { integration, version, probe: false, past: true } : refusal;
       const { open } = stateOf(integration, version);
       if (open) open.probing = true;
-      return { integration, version, probe: open !== undefined };
+      return { integration, version, probe: open !== undefined, past: false };
     },
 
     /** `fault` undefined: the provider answered as it should. A dead grant is such an answer too. */
-    report({ integration, version, probe }: Leave, fault: ProviderFault | undefined): void {
+    report({ integration, version, probe, past }: Leave, fault: ProviderFault | undefined): void {
       const state = stateOf(integration, version);
+      if (past && state.open) return;
       if (fault?.kind !== 'transient' && fault?.kind !== 'misconfigured') {
         if (state.open) log.info({ integration }, 'circuit: closed');
         state.failures = 0;

@@ -4,7 +4,7 @@
 import { type Connection, lifetime, type RefreshError, refreshDueAt } from '../domain/connection.ts';
 import { type ReauthReason, Refusal, refuse } from '../domain/errors.ts';
 import { idleLifetime } from '../domain/provider.ts';
-import { backoff, urgentBackoff } from '../domain/resilience.ts';
+import { backoff, isInDoubt, lostBackoff, urgentBackoff } from '../domain/resilience.ts';
 import type {
   Claimed,
   Clock,
@@ -22,7 +22,7 @@ import type { Access } from './access.ts';
 import type { Circuits, Leave, Open } from './circuit.ts';
 import { openAccessToken, openRefreshToken, sealGrant } from './grants.ts';
 import type { Keeper } from './keep.ts';
-import type { Pace, Urgency } from './pace.ts';
+import { Dismissed, type Pace, type Urgency } from './pace.ts';
 import { newId } from './secrets.ts';
 import { type Served, type Serving, serve } from './serving.ts';
 import type { Found, Targets } from './targets.ts';
@@ -30,9 +30,6 @@ import { createWinners, refusalOf, refuseToRefresh } from './winner.ts';
 
 /** How long a reader waits for a refresh; after that it is told to come back, and the refresh goes on. */
 const READER_WAITS_MS = 15_000;
-/** How soon a lost answer is asked for again, and up to how many failures in a row of its connection. */
-const LOST_AGAIN_MS = 1_000;
-const LOST_TRIES = 12;
 
 export interface RefresherParts {
   store: Store;
@@ -60,6 +57,14 @@ interface Wish {
   seen?: number;
   /** Only if it is due until then. */
   dueBy?: number | undefined;
+  /** The refresh token may have been spent at this time (ms, the first doubt), and its answer was lost. */
+  lostAt?: number | undefined;
+}
+
+/** No answer came, and it is to be asked for again at once. */
+interface Lost {
+  lostAt: number;
+  refusal: Refusal;
 }
 
 /** What every line of the log about one refresh says. */
@@ -69,6 +74,12 @@ interface Story {
   integration: string;
 }
 
+/** When the refresh token was sent, or about to be. `first`: in the first of the attempts whose outcome is not known. */
+interface Sent {
+  first: number;
+  monotonic: number;
+}
+
 export type Refresher = ReturnType<typeof createRefresher>;
 
 export function createRefresher(parts: RefresherParts) {
@@ -76,7 +87,21 @@ export function createRefresher(parts: RefresherParts) {
   const winners = createWinners({ store, vault, serving, clock });
   const inFlight = new Map<string, { outcome: Promise<Served | Refusal>; integration?: string }>();
 
-  async function attempt(id: string, urgency: Urgency, { seen, dueBy }: Wish): Promise<Served | Refusal> {
+  /** A lost answer is asked for once more at once, where that is due: whoever waits goes on waiting. */
+  async function pursue(id: string, urgency: Urgency, wish: Wish): Promise<Served | Refusal> {
+    const outcome = await attempt(id, urgency, wish);
+    if (!('lostAt' in outcome)) return outcome;
+    try {
+      const again = await attempt(id, 'read', { lostAt: outcome.lostAt });
+      return 'lostAt' in again ? again.refusal : again;
+    } catch (error) {
+      if (error instanceof Dismissed) return outcome.refusal;
+      throw error;
+    }
+  }
+
+  async function attempt(id: string, urgency: Urgency, wish: Wish): Promise<Served | Refusal | Lost> {
+    const { seen, dueBy, lostAt } = wish;
     const waiting = keeper.waitingFor(id);
     if (waiting) return rescued(waiting);
     const before = await store.connection(id);
@@ -88,12 +113,12 @@ export function createRefresher(parts: RefresherParts) {
       return winners.now({ ...before, generation: before.generation - 1 });
     const found = await targets.find(before.integration);
     if (found instanceof Refusal) return refusalOf(before) ?? found;
-    const refused = refusalOf(before) ?? tooEarly(before, found);
+    const refused = refusalOf(before) ?? tooEarly(before, found, lostAt);
     if (refused) return refused;
 
     const current = inFlight.get(id);
     if (current) current.integration = before.integration;
-    const outcome = await pace.run(before.integration, id, urgency, () => takeTurn(before, found));
+    const outcome = await pace.run(before.integration, id, urgency, () => takeTurn(before, found, lostAt));
     if (outcome !== 'busy') return outcome;
     const won = await winners.wait(before);
     if (won) return won;
@@ -101,14 +126,17 @@ export function createRefresher(parts: RefresherParts) {
     return tooEarly(after, found) ?? winners.now(after);
   }
 
+  /** An open circuit would outlast the few seconds in which a lost answer can be had again. */
+  const cannotWait = (lostAt: number | undefined): boolean => lostAt !== undefined && isInDoubt(lostAt, clock.now());
+
   /** What failed a moment ago is left alone, unless the integration was mended since. */
-  function tooEarly(c: Connection, { integration }: Found): Refusal | undefined {
+  function tooEarly(c: Connection, { integration }: Found, lostAt?: number): Refusal | undefined {
     const last = c.lastRefreshError;
     if (last?.code === 'not_refreshable' && !hasExpired(c, clock.now())) return refuseToRefresh(c.id, last.code);
     const wait = last?.retryAt && integration.updatedAt <= last.at ? last.retryAt - clock.now() : 0;
     // A clock that was set back does not lengthen the wait.
     if (last && wait > 0 && clock.now() >= last.at) return unavailable(c, last.code, last.detail, wait);
-    const open = circuits.blocked(c.integration, integration.version);
+    const open = cannotWait(lostAt) ? undefined : circuits.blocked(c.integration, integration.version);
     return open && shut(c, open);
   }
 
@@ -121,8 +149,12 @@ export function createRefresher(parts: RefresherParts) {
     return refuse({ code: 'provider_unavailable', integration, detail, retryAfter });
   }
 
-  async function takeTurn(before: Connection, found: Found): Promise<Served | Refusal | 'busy'> {
-    const leave = circuits.admit(before.integration, found.integration.version);
+  async function takeTurn(
+    before: Connection,
+    found: Found,
+    lostAt: number | undefined,
+  ): Promise<Served | Refusal | Lost | 'busy'> {
+    const leave = circuits.admit(before.integration, found.integration.version, cannotWait(lostAt));
     if ('retryIn' in leave) return shut(before, leave);
     let sent = false;
     try {
@@ -141,13 +173,14 @@ export function createRefresher(parts: RefresherParts) {
 
       parts.reached?.('claimed');
       const target = targets.open(found, connection.params);
+      const spending = { first: unresolved?.startedAt ?? moment.now, monotonic: clock.monotonic() };
       const result = await provider.refresh(target, { refreshToken, identity: connection.identity });
       sent = true;
       parts.reached?.('answered');
       circuits.report(leave, result.ok ? undefined : result.fault);
       return result.ok
         ? await keep(claimed, story, idleLifetime(target.auth), result.value, refreshToken)
-        : await failed(claimed, story, result.fault, leave);
+        : await failed(claimed, story, result.fault, leave, spending);
     } finally {
       if (!sent) circuits.giveBack(leave);
     }
@@ -162,7 +195,13 @@ export function createRefresher(parts: RefresherParts) {
     return settleFailure(claimed, final, error, null, true, () => refuseToRefresh(connection.id, reason));
   }
 
-  async function failed(claimed: Claimed, story: Story, fault: ProviderFault, leave: Leave): Promise<Served | Refusal> {
+  async function failed(
+    claimed: Claimed,
+    story: Story,
+    fault: ProviderFault,
+    leave: Leave,
+    { first, monotonic }: Sent,
+  ): Promise<Served | Refusal | Lost> {
     const { connection, unresolved } = claimed;
     const reason = terminalReason(fault, claimed);
     telemetry.refresh(connection.integration, reason ?? fault.kind, lifeLeft(connection));
@@ -174,33 +213,35 @@ export function createRefresher(parts: RefresherParts) {
     // What an earlier attempt left open stays open: that this one was turned away says nothing about that one.
     const unknown = fault.outcomeUnknown || unresolved !== null;
     // A lost answer is asked for again soon, within the reuse window that many providers grant, however often the
-    // connection has failed before.
-    const again = unknown && (unresolved === null || failures <= LOST_TRIES);
-    const urgent = again ? LOST_AGAIN_MS : urgentBackoff(failures);
-    const soonest = Math.max((fault.retryAfter ?? 0) * 1_000, urgent, open?.retryIn ?? 0);
+    // connection has failed before, and whatever has opened the circuit.
+    const inDoubt = unknown && isInDoubt(first, now);
+    const asked = (fault.retryAfter ?? 0) * 1_000;
+    const soonest = inDoubt
+      ? lostBackoff(first, now, clock.monotonic() - monotonic, asked)
+      : Math.max(asked, urgentBackoff(failures), open?.retryIn ?? 0);
     const error = {
       code: errorCode(fault),
       detail: fault.detail,
       at: now,
       retryAt: reason === null ? now + soonest : null,
     };
-    const wait = again ? soonest : Math.max(soonest, backoff(failures, parts.random()));
+    const wait = inDoubt ? soonest : Math.max(soonest, backoff(failures, parts.random()));
     const nextAt = reason === null ? now + wait : null;
-    return settleFailure(claimed, reason, error, nextAt, reason !== null || !unknown, () =>
-      reason === null
-        ? unavailable(connection, error.code, error.detail, soonest)
-        : refuseToRefresh(connection.id, reason),
-    );
+    return settleFailure<Refusal | Lost>(claimed, reason, error, nextAt, reason !== null || !unknown, () => {
+      if (reason !== null) return refuseToRefresh(connection.id, reason);
+      const refusal = unavailable(connection, error.code, error.detail, soonest);
+      return wait === 0 ? { lostAt: first, refusal } : refusal;
+    });
   }
 
-  async function settleFailure(
+  async function settleFailure<Told>(
     claimed: Claimed,
     reason: ReauthReason | null,
     error: RefreshError,
     nextRefreshAt: number | null,
     resolved: boolean,
-    refusal: () => Refusal,
-  ): Promise<Served | Refusal> {
+    told: () => Told,
+  ): Promise<Served | Refusal | Told> {
     const { connection, fence } = claimed;
     const { id, integration, owner, generation } = connection;
     const action = reason === null ? 'connection.refresh_failed' : 'connection.needs_reauth';
@@ -215,7 +256,7 @@ export function createRefresher(parts: RefresherParts) {
     // Somebody else won while we were refused: theirs is the truth.
     if (written !== 'kept') return winners.now(connection);
     if (reason !== null) serving.drop(connection, generation + 1);
-    return refusal();
+    return told();
   }
 
   async function keep(
@@ -292,7 +333,7 @@ export function createRefresher(parts: RefresherParts) {
       return running.outcome;
     }
     const outcome = Promise.resolve()
-      .then(() => attempt(id, urgency, wish))
+      .then(() => pursue(id, urgency, wish))
       .finally(() => inFlight.delete(id));
     inFlight.set(id, { outcome });
     return outcome;
@@ -307,6 +348,12 @@ export function createRefresher(parts: RefresherParts) {
       impatiently(begin(id, 'read', { seen: generation }), id),
     /** For nobody: when its turn comes, and if it is still due by then (ms; undefined: in any case). */
     refreshAhead: (id: string, dueBy?: number): Promise<Served | Refusal> => begin(id, 'background', { dueBy }),
+    /**
+     * For nobody: what may have been spent at `lostAt` (ms) and was not answered. While that can be had again, it waits
+     * for no circuit, and for as little as a reader does.
+     */
+    resolve: (id: string, lostAt: number): Promise<Served | Refusal> =>
+      begin(id, isInDoubt(lostAt, clock.now()) ? 'read' : 'background', { lostAt }),
     inFlight: (): number => inFlight.size,
     /** Fulfilled when nothing is under way any more. */
     async drain(): Promise<void> {

@@ -1,5 +1,6 @@
 // Refreshing ahead of expiry. A tick asks which integrations have something due, gives each as much as it has room for,
 // and so lets none wait behind another's outage or backlog.
+import { isInDoubt } from '../domain/resilience.ts';
 import type { Clock, Logger, Store } from '../ports.ts';
 import type { Circuits } from './circuit.ts';
 import { Dismissed, type Pace } from './pace.ts';
@@ -11,7 +12,7 @@ const AGAIN_MS = 30_000;
 
 interface Parts {
   store: Pick<Store, 'dueIntegrations' | 'claimDue' | 'orphans'>;
-  refresher: Pick<Refresher, 'refreshAhead'>;
+  refresher: Pick<Refresher, 'refreshAhead' | 'resolve'>;
   pace: Pick<Pace, 'room'>;
   circuits: Pick<Circuits, 'room'>;
   clock: Clock;
@@ -33,8 +34,8 @@ export function startScheduler({ store, refresher, pace, circuits, clock, log }:
   const hungry = new Set<string>();
   let orphans: ReadonlySet<string> | undefined;
 
-  const refresh = (id: string, dueBy?: number): Promise<unknown> =>
-    refresher.refreshAhead(id, dueBy).catch((error: unknown) => {
+  const finished = (id: string, refresh: Promise<unknown>): Promise<unknown> =>
+    refresh.catch((error: unknown) => {
       if (!(error instanceof Dismissed)) log.error({ err: error, connection: id }, 'refresh: not finished');
     });
 
@@ -46,7 +47,7 @@ export function startScheduler({ store, refresher, pace, circuits, clock, log }:
     const dueBy = now + AGAIN_MS;
     const ids = await store.claimDue(integration, now, dueBy, room);
     for (const id of ids) {
-      void refresh(id, dueBy).then(() => {
+      void finished(id, refresher.refreshAhead(id, dueBy)).then(() => {
         if (ids.length < room || stopped) return;
         hungry.add(integration);
         wake();
@@ -55,15 +56,18 @@ export function startScheduler({ store, refresher, pace, circuits, clock, log }:
   }
 
   /**
-   * What a process that is gone left unresolved, be it an earlier one of ours or another replica: soon, since its answer
-   * can be had again for a few seconds only. Each once; then its time is a matter of its own.
+   * What nobody holds and is unresolved, be it ours, of an earlier process or of another replica: soon, since its answer
+   * can be had again for a few seconds only, and as often as it may be asked for in these. Of what is older, each once;
+   * then its time is a matter of its own.
    */
   async function resolveOrphans(): Promise<void> {
     const left = await store.orphans();
     if (!orphans && left.length > 0)
       log.warn({ connections: left.length }, 'scheduler: refreshes of an earlier run are resolved first');
-    for (const id of left) if (!orphans?.has(id)) void refresh(id);
-    orphans = new Set(left);
+    const now = clock.now();
+    for (const { id, startedAt } of left)
+      if (isInDoubt(startedAt, now) || !orphans?.has(id)) void finished(id, refresher.resolve(id, startedAt));
+    orphans = new Set(left.map(({ id }) => id));
   }
 
   async function tick(): Promise<void> {

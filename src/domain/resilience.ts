@@ -24,3 +24,27 @@ export const breakerPause = (openings: number, random: number): number => {
   const most = Math.min(BREAKER.most, BREAKER.first * 2 ** Math.min(openings - 1, 20));
   return Math.round(most * (0.5 + random / 2));
 };
+
+/** How long a refresh waits for its answer: shorter than the reuse window, so that asking again still falls into it. */
+export const REFRESH_DEADLINE_MS = 7_500;
+/** For so long many providers answer a refresh token that was spent with the same successor again. */
+const REUSE_WINDOW_MS = 10_000;
+/** A lost answer is asked for again so long after its request, and so long before the window closes at the latest. */
+const LOST_AGAIN_MS = 1_000;
+
+/**
+ * Whether what was lost may still be had by asking again. `since`: when the refresh token was first sent, or about to
+ * be; it may have been spent as late as the deadline of that request.
+ */
+export const isInDoubt = (since: number, now: number): boolean =>
+  now >= since && now < since + REFRESH_DEADLINE_MS + REUSE_WINDOW_MS;
+
+/**
+ * How long to wait before a lost answer is asked for again, `agoMs` after the last request for it. What the provider asks
+ * to wait is kept to when it ends within the window; else it is cut short, once, to shortly before the window's end.
+ */
+export function lostBackoff(since: number, now: number, agoMs: number, askedMs: number): number {
+  const room = since + REUSE_WINDOW_MS - LOST_AGAIN_MS - now;
+  const asked = askedMs > room && room >= LOST_AGAIN_MS ? room : askedMs;
+  return Math.max(0, LOST_AGAIN_MS - agoMs, asked);
+}

@@ -31,6 +31,8 @@ interface Row {
   /** Undefined: nobody holds the lease. */
   holder: Process | undefined;
   intent: string | null;
+  /** Of the first of those that followed one another. */
+  intentAt: number;
   nextRefreshAt: number | null;
   grant: SealedGrant | null;
   /** Every grant that it ever had. */
@@ -89,9 +91,11 @@ async function compare({ rows }: Model, store: Store): Promise<void> {
     expect(seen?.connection).toMatchObject({ status, generation, nextRefreshAt });
     expect(seen?.accessToken).toBe(row.grant?.accessToken ?? null);
   }
-  const orphans = (await store.orphans()).filter((id) => rows.some((row) => row.id === id));
+  const orphans = (await store.orphans()).filter(({ id }) => rows.some((row) => row.id === id));
   const unheld = rows.filter(({ intent, holder }) => intent !== null && !holder?.alive);
-  expect(orphans.sort()).toEqual(unheld.map(({ id }) => id).sort());
+  const byId = (a: { id: string }, b: { id: string }) => a.id.localeCompare(b.id);
+  const wanted = unheld.map(({ id, intentAt }) => ({ id, startedAt: intentAt }));
+  expect(orphans.sort(byId)).toEqual(wanted.sort(byId));
 }
 
 const free = (row: Row, resolved: boolean): void => {
@@ -127,8 +131,10 @@ const claim = (side: Side, at: number, stale: boolean) =>
     if (typeof outcome === 'string') throw new Error(`${outcome}, where nobody else holds it`);
     expect(outcome.fence).toBeGreaterThan(row.fence);
     expect(outcome.grant).toEqual(row.grant);
-    expect(outcome.unresolved?.attempt ?? null).toBe(row.intent);
-    Object.assign(row, { fence: outcome.fence, holder: me, intent: attempt });
+    const left = row.intent === null ? null : { attempt: row.intent, startedAt: row.intentAt };
+    expect(outcome.unresolved).toEqual(left);
+    const intentAt = left?.startedAt ?? now;
+    Object.assign(row, { fence: outcome.fence, holder: me, intent: attempt, intentAt });
     model.claims.push({ row, fence: outcome.fence, generation: row.generation });
   });
 
@@ -251,7 +257,7 @@ async function newModel(): Promise<Model> {
   for (const nextRefreshAt of [NOW, NOW + 800]) {
     const { connection, grant } = await connected(real.left.store, { integration, nextRefreshAt });
     const { id, status, generation } = connection;
-    const nobody = { fence: 0, holder: undefined, intent: null };
+    const nobody = { fence: 0, holder: undefined, intent: null, intentAt: 0 };
     rows.push({ id, status, generation, ...nobody, nextRefreshAt, grant, had: [grant] });
   }
   return { now: NOW, monotonic: 0, integration, rows, claims: [] };

@@ -125,6 +125,28 @@ describe('open', () => {
     expect(leave().probe).toBe(true);
   });
 
+  test.each([
+    ['success', undefined],
+    ['failure', down],
+    ['Retry-After', aFault('transient', { retryAfter: 50 })],
+  ])('is passed by what cannot wait, whose %s says nothing to it', (_, fault) => {
+    const leave = circuits.admit('acme', 1, true);
+    if ('retryIn' in leave) throw new Error('shut');
+    expect(leave.probe).toBe(false);
+    circuits.report(leave, fault);
+    circuits.giveBack(leave);
+    expect(circuits.admit('acme', 1)).toHaveProperty('retryIn', 2_000);
+  });
+
+  test('that has closed meanwhile hears what comes of it, as of any other', () => {
+    const late = circuits.admit('acme', 1, true);
+    if ('retryIn' in late) throw new Error('shut');
+    now += 2_000;
+    circuits.report(leave(), undefined);
+    circuits.report(late, aFault('transient', { retryAfter: 30 }));
+    expect(isOpen()).toBe(true);
+  });
+
   test('starts afresh when the integration is mended', () => {
     expect(isOpen(2)).toBe(false);
   });

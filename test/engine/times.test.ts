@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { serve } from '../../src/broker/serving.ts';
 import { demandedLife, refreshDueAt } from '../../src/domain/connection.ts';
-import { backoff, breakerPause, urgentBackoff } from '../../src/domain/resilience.ts';
+import { backoff, breakerPause, isInDoubt, lostBackoff, urgentBackoff } from '../../src/domain/resilience.ts';
 import type { Clock } from '../../src/ports.ts';
 import { aConnection, NOW } from '../store/builders.ts';
 
@@ -101,5 +101,27 @@ describe('waiting', () => {
     expect([breakerPause(1, 0), breakerPause(1, 1), breakerPause(3, 0), breakerPause(99, 1)]).toEqual([
       1_000, 2_000, 4_000, 60_000,
     ]);
+  });
+});
+
+describe('a lost answer', () => {
+  test.each([
+    [-1, false],
+    [0, true],
+    [17_499, true],
+    [17_500, false],
+  ])('%i ms after its request may still be had: %s', (ms, expected) => {
+    expect(isInDoubt(NOW, NOW + ms)).toBe(expected);
+  });
+
+  test.each([
+    ['at once when the request took a second or more', 7_500, 7_500, 0, 0],
+    ['a second after a request that took less', 200, 200, 0, 800],
+    ['when the provider asks for it, if that is within the window', 2_000, 100, 5_000, 5_000],
+    ['shortly before the end of the window, if the provider asks for more', 2_000, 100, 60_000, 7_000],
+    ['when the provider asks for it, once that was cut short', 9_000, 100, 60_000, 60_000],
+    ['a second later, again and again', 9_000, 0, 0, 1_000],
+  ])('is asked for again %s', (_, age, ago, asked, expected) => {
+    expect(lostBackoff(NOW, NOW + age, ago, asked)).toBe(expected);
   });
 });

@@ -72,7 +72,7 @@ export function refreshStore({ orm, read, write, record }: SqliteAccess, livenes
       fence: sql.placeholder('fence'),
       holder: sql.placeholder('holder'),
       attempt: sql.placeholder('attempt'),
-      startedAt: sql.placeholder('now'),
+      startedAt: sql.placeholder('startedAt'),
     })
     .onConflictDoUpdate({
       target: leases.connectionId,
@@ -149,7 +149,7 @@ export function refreshStore({ orm, read, write, record }: SqliteAccess, livenes
     .prepare();
 
   const unresolved = orm
-    .select({ id: leases.connectionId, holder: leases.holder })
+    .select({ id: leases.connectionId, holder: leases.holder, startedAt: sql<number>`${leases.startedAt}` })
     .from(leases)
     .where(isNotNull(leases.attempt))
     .orderBy(asc(leases.startedAt))
@@ -169,11 +169,11 @@ export function refreshStore({ orm, read, write, record }: SqliteAccess, livenes
         const lease = leaseOf.get({ id });
         if (lease && isOthers(id, lease, monotonic)) return 'busy';
         const fence = (lease?.fence ?? 0) + 1;
-        take.run({ id, fence, holder: liveness.holder, attempt, now });
         const unresolved =
           lease?.attempt != null && lease.startedAt !== null
             ? { attempt: lease.attempt, startedAt: lease.startedAt }
             : null;
+        take.run({ id, fence, holder: liveness.holder, attempt, startedAt: unresolved?.startedAt ?? now });
         return { connection, grant: grantOf.get({ id })!, fence, unresolved };
       }),
 
@@ -226,7 +226,7 @@ export function refreshStore({ orm, read, write, record }: SqliteAccess, livenes
         unresolved
           .all()
           .filter(({ holder }) => holder === null || (holder !== liveness.holder && !liveness.isAlive(holder)))
-          .map(({ id }) => id),
+          .map(({ id, startedAt }) => ({ id, startedAt })),
       ),
   };
 }
