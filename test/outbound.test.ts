@@ -242,6 +242,15 @@ describe('when it ends', () => {
     expect(error).toMatchObject({ code: 'timeout', sent: true });
   });
 
+  test('one request may be given less time than others, and never more', async () => {
+    const port = await serve(() => {});
+    const url = `http://127.0.0.1:${port}/`;
+    const hasty = await failing(outbound({ timeoutMs: 60_000 })(url, { timeoutMs: 40 }));
+    expect(hasty).toMatchObject({ code: 'timeout', sent: true, message: expect.stringContaining('within 40 ms') });
+    const patient = await failing(outbound({ timeoutMs: 50 })(url, { timeoutMs: 60_000 }));
+    expect(patient).toMatchObject({ code: 'timeout', message: expect.stringContaining('within 50 ms') });
+  });
+
   test('a TLS handshake that never ends was not sent', async () => {
     const port = await listeningTcp();
     const error = await failing(outbound({ timeoutMs: 40 })(`https://127.0.0.1:${port}/`));

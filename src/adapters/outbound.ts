@@ -12,6 +12,8 @@ export interface OutboundRequest {
   headers?: Record<string, string> | undefined;
   body?: string | Uint8Array | URLSearchParams | null | undefined;
   signal?: AbortSignal | null | undefined;
+  /** Where this one is to end sooner than all others. */
+  timeoutMs?: number | undefined;
 }
 
 /**
@@ -80,7 +82,7 @@ export function createOutbound(options: { allow: readonly string[]; timeoutMs?: 
       return Promise.reject(new OutboundError('blocked', `${url?.host ?? 'the URL'} ${problem}`, false));
     return new Promise((fulfil, reject) => {
       const exchange = new Exchange(url.host, maxBytes, fulfil, reject);
-      exchange.limit(timeoutMs, init.signal ?? undefined);
+      exchange.limit(Math.min(timeoutMs, init.timeoutMs ?? timeoutMs), init.signal ?? undefined);
       const { body, headers } = encode(init);
       const sending = {
         origin: url.origin,

@@ -30,11 +30,18 @@ async function play({ windowMs, connections = 30, readers = 3, perSecond = 40, a
 }
 
 describe.concurrent(`chaos, seed ${SEED} (CHAOS_SEED runs it again)`, () => {
-  const { chosenKills, clockJumps, lockedDisk, loneSurvivor, misconfiguration, outage, randomKills, terms } = scenarios;
+  const { chosenKills, clockJumps, hangs, lockedDisk, loneSurvivor, misconfiguration, outage, randomKills, terms } =
+    scenarios;
 
   it('costs no grant where the provider forgives a reuse for 10 s', async ({ expect }) => {
     const acts = [chosenKills(4), lockedDisk(1_000), randomKills(2)];
     expect(await play({ windowMs: 10_000, acts })).toEqual([]);
+  });
+
+  it('costs no grant when the provider rotates and then hangs, where it forgives a reuse for 10 s', async ({
+    expect,
+  }) => {
+    expect(await play({ windowMs: 10_000, acts: [hangs(2_000)] })).toEqual([]);
   });
 
   it('costs only the grants whose answer a kill has caught, where the provider forgives nothing', async ({

@@ -39,6 +39,7 @@ const killing = (count: number): Step[] => [
   ['two brokers', scenarios.twoBrokers(6)],
 ];
 
+const HANGS: Step = ['hangs after the rotation', scenarios.hangs(2_000)];
 const enduring: Step[] = [
   ['SIGTERM', scenarios.terms(5)],
   ['outage', scenarios.outage(6_000)],
@@ -83,7 +84,7 @@ for (const { name, windowMs, kills: count, concurrency } of PARTS) {
   };
   const stage = await openStage(options);
   try {
-    const failed = await play(stage, [...enduring, ...killing(count)]);
+    const failed = await play(stage, [...(windowMs > 0 ? [HANGS] : []), ...enduring, ...killing(count)]);
     const figures = judge(await stage.settle());
     const wrong = [...failed, ...broken(figures, windowMs)];
     for (const each of wrong) console.log(`  FAILED: ${each}`);

@@ -125,6 +125,22 @@ export const cuts =
     await fairWeather(stage);
   };
 
+/** What has hung is given up, and asked for once more, within this. */
+const HANG_MS = 9_500;
+
+/** The provider rotates and then says nothing more; a moment later it is well again. */
+export const hangs =
+  (ms: number): Scenario =>
+  async (stage) => {
+    const { length } = await stage.spendsFrom(0);
+    await stage.rules({ faults: { hangAfter: 1 }, life: [2, 5] });
+    await pause(ms);
+    await fairWeather(stage);
+    await pause(HANG_MS);
+    const hung = (await stage.spendsFrom(length)).filter(({ fault }) => fault === 'hangAfter');
+    if (hung.length === 0) throw new Error('no request has hung');
+  };
+
 /** The client's secret is wrong for a while: that is nobody's grant. */
 export const misconfiguration =
   (ms: number): Scenario =>

@@ -10,12 +10,18 @@ let broker: TestBroker;
 let server: ScriptedServer;
 /** By refresh token: what is answered the first time, the second time, … */
 let scripts: Record<string, Scripted[]>;
+/** How long the provider takes for each answer, by the broker's clocks. */
+let takesMs: number;
 
 beforeEach(async () => {
   moved = 0;
   const clock = { now: () => Date.now() + moved, monotonic: () => performance.now() + moved };
+  takesMs = 0;
   scripts = {};
-  server = await startScripted(({ form }) => scripts[form.get('refresh_token') ?? '']?.shift() ?? { status: 500 });
+  server = await startScripted(({ form }) => {
+    moved += takesMs;
+    return scripts[form.get('refresh_token') ?? '']?.shift() ?? { status: 500 };
+  });
   broker = await startTestBroker({}, undefined, { clock });
   const params = { authorization_url: `${server.url}/authorize`, token_url: `${server.url}/token` };
   const setup = { provider: 'generic-oauth2', client_id: 'c', client_secret: 's', params };
@@ -55,6 +61,14 @@ test('is asked for again within the reuse window, also while others have opened 
   // That one was answered says nothing about the others' wait.
   expect(await circuit()).toBe('1');
   expect(spent('rt-other')).toHaveLength(1);
+});
+
+test('is asked for again at once when the request took long, and whoever reads waits for that', async () => {
+  takesMs = 7_500;
+  const id = await adopt('rt-lost', 'drop', good);
+  const { status, body } = await broker.ask('GET', `/v1/connections/${id}/token`);
+  expect([status, body.access_token]).toEqual([200, 'at']);
+  expect(spent('rt-lost')).toHaveLength(2);
 });
 
 test('is asked for again before the window ends, although the provider asked to wait for longer', async () => {

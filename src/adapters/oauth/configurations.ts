@@ -1,5 +1,6 @@
 // From a target to the configuration that openid-client works with: endpoints, client authentication, transport.
 import * as client from 'openid-client';
+import { REFRESH_DEADLINE_MS } from '../../domain/resilience.ts';
 import type { Target } from '../../domain/target.ts';
 import type { ProviderResult } from '../../ports.ts';
 import { type Outbound, type OutboundRequest, WholeResponse } from '../outbound.ts';
@@ -69,7 +70,11 @@ function transport({ auth }: Target, outbound: Outbound): client.CustomFetch {
     const grantType = form?.get('grant_type');
     const request: OutboundRequest = { method, headers, body: form };
     if (!grantType) return lenient(withoutChallenge(await outbound(url, request)), form?.has('token') ?? false);
-    const response = await outbound(url, { ...request, headers: { ...headers, ...Object.fromEntries(tokenHeaders) } });
+    const response = await outbound(url, {
+      ...request,
+      headers: { ...headers, ...Object.fromEntries(tokenHeaders) },
+      timeoutMs: grantType === 'refresh_token' ? REFRESH_DEADLINE_MS : undefined,
+    });
     return mendTokenAnswer(response, { grantType, openid });
   };
 }
