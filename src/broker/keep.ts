@@ -23,7 +23,7 @@ export type Kept = 'kept' | 'superseded' | 'gone' | 'rescued';
 export type Keeper = ReturnType<typeof createKeeper>;
 
 interface Parts {
-  store: Pick<Store, 'rotate' | 'addPendingRevocation'>;
+  store: Pick<Store, 'rotate' | 'addPendingRevocation' | 'connection'>;
   rescue: Rescue;
   access: Pick<Access, 'recordOwn'>;
   clock: Clock;
@@ -52,17 +52,34 @@ export function createKeeper({ store, rescue, access, clock, log }: Parts) {
     return { ...place, accessToken, refreshToken, attempts: 0, nextAt: now, createdAt: now };
   }
 
-  async function settle(answer: Rescued, written: Exclude<Kept, 'rescued'>): Promise<void> {
-    await rescue.remove(answer.attempt);
-    waiting.delete(answer.connectionId);
-    log.info({ attempt: answer.attempt, connection: answer.connectionId, outcome: written }, 'rescue: taken in');
+  /** Nothing can come of it any more: its connection has a newer grant, or is gone. */
+  async function isOutdone({ connectionId, held }: Rescued): Promise<boolean> {
+    const connection = await store.connection(connectionId);
+    return !connection || connection.status === 'revoked' || connection.generation > held.generation;
+  }
+
+  /**
+   * Into the store, and out of the file. Where another process has claimed the connection since and kept nothing yet, it
+   * stays in the file: that claim, or the next one, adopts it.
+   */
+  async function settle(answer: Rescued): Promise<void> {
+    const { attempt, connectionId } = answer;
+    const outcome = await commit(answer);
+    const fields = { attempt, connection: connectionId, outcome };
+    if (outcome === 'superseded' && !(await isOutdone(answer))) {
+      log.info(fields, 'rescue: left to a newer claim');
+    } else {
+      await rescue.remove(attempt);
+      log.info(fields, 'rescue: taken in');
+    }
+    waiting.delete(connectionId);
   }
 
   /** Tries all that is waiting once. What still cannot be written stays where it is. */
   async function takeIn(): Promise<void> {
     for (const answer of [...waiting.values()]) {
       try {
-        await settle(answer, await commit(answer));
+        await settle(answer);
       } catch (error) {
         log.warn({ err: error, attempt: answer.attempt, connection: answer.connectionId }, 'rescue: not yet');
         break;
@@ -114,13 +131,13 @@ export function createKeeper({ store, rescue, access, clock, log }: Parts) {
     },
     takeIn,
     /**
-     * Under a new claim, what a process that is gone had rescued for this very generation: it is kept, and nothing need
-     * be spent. False: it left nothing.
+     * Under a new claim, what an earlier one had rescued for this very generation: it is kept (or a yet newer claim will
+     * do so), and nothing need be spent. False: it left nothing.
      */
     async adopt({ id, generation }: Pick<Connection, 'id' | 'generation'>, fence: number): Promise<boolean> {
       const left = (await rescue.all()).find((one) => one.connectionId === id && one.held.generation === generation);
       if (!left) return false;
-      await settle(left, await commit({ ...left, held: { fence, generation } }));
+      await settle({ ...left, held: { fence, generation } });
       return true;
     },
     /** One last try; what still waits is found at the next start. */

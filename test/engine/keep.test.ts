@@ -31,24 +31,26 @@ afterEach(async () => {
 });
 
 /** Fails so often, then does what the store does. */
-function failing(times: number): Pick<Store, 'rotate' | 'addPendingRevocation'> {
+function failing(times: number): Parameters<typeof createKeeper>[0]['store'] {
   let left = times;
   return {
     rotate: (...given) => (left-- > 0 ? Promise.reject(new StoreError('disk full')) : store.rotate(...given)),
     addPendingRevocation: (revocation) => store.addPendingRevocation(revocation),
+    connection: (id) => store.connection(id),
   };
 }
 
-function keeperOn(on: Pick<Store, 'rotate' | 'addPendingRevocation'> = store, into: Rescue = rescue) {
+function keeperOn(on: Parameters<typeof createKeeper>[0]['store'] = store, into: Rescue = rescue) {
   const access = createAccess({ journal: createJournal({ store, log }), clock });
   const keeper = createKeeper({ store: on, rescue: into, access, clock, log });
   onTestFinished(() => keeper.stop());
   return keeper;
 }
 
-async function anAnswer(): Promise<Rescued> {
+/** Of a process that has this store. */
+async function anAnswer(its: Store = store): Promise<Rescued> {
   const { connection } = await connected(store);
-  const claimed = await store.claim(connection.id, { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 });
+  const claimed = await its.claim(connection.id, { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 });
   if (typeof claimed === 'string') throw new Error(claimed);
   const { id: connectionId, integration, owner, params } = connection;
   const held = { fence: claimed.fence, generation: 1 };
@@ -103,6 +105,76 @@ describe('when the store does not take it', () => {
     await store.rotate(answer.connectionId, { fence: newer.fence, generation: 1 }, aRotation(), grant, anEntry());
     await keeper.takeIn();
     expect(await tokenOf(answer.connectionId)).toBe(grant.accessToken);
+    expect(await rescue.all()).toEqual([]);
+  });
+});
+
+describe('when another broker on the same file has claimed the connection since', () => {
+  /** What a broker that is gone has rescued, and another one that lives and holds the next claim. */
+  async function claimedSince() {
+    const gone = await openSqlite(url);
+    const answer = await anAnswer(gone);
+    await rescue.add(answer);
+    await gone.close();
+    const other = await openSqlite(url);
+    const rescueOfOther = openRescue(url);
+    onTestFinished(async () => {
+      await other.close();
+      rescueOfOther.close();
+    });
+    const newer = await other.claim(answer.connectionId, { attempt: 'att_2', generation: 1, now: NOW, monotonic: 0 });
+    if (typeof newer === 'string') throw new Error(newer);
+    return { answer, other, newer, keeperOfOther: keeperOn(other, rescueOfOther) };
+  }
+  const isAdopted = async (answer: Rescued) => {
+    expect(await tokenOf(answer.connectionId)).toBe(answer.grant.accessToken);
+    expect(await store.connection(answer.connectionId)).toMatchObject({ generation: 2, status: 'active' });
+    expect(await rescue.all()).toEqual([]);
+  };
+
+  test('a start leaves the answer to that one, which adopts it', async () => {
+    const { answer, newer, keeperOfOther } = await claimedSince();
+    const started = keeperOn();
+    await started.begin();
+    expect(await rescue.all()).toEqual([answer]);
+    expect(started.waitingFor(answer.connectionId)).toBeUndefined();
+    expect(await keeperOfOther.adopt(newer.connection, newer.fence)).toBe(true);
+    await isAdopted(answer);
+  });
+
+  test('and that one dies too, the next claim adopts it', async () => {
+    const { answer, other } = await claimedSince();
+    const started = keeperOn();
+    await started.begin();
+    await other.close();
+    expect(await store.orphans()).toEqual([{ id: answer.connectionId, startedAt: NOW }]);
+    const next = await store.claim(answer.connectionId, { attempt: 'att_3', generation: 1, now: NOW, monotonic: 0 });
+    if (typeof next === 'string') throw new Error(next);
+    expect(await started.adopt(next.connection, next.fence)).toBe(true);
+    await isAdopted(answer);
+  });
+
+  test('and was itself claimed after, it leaves the answer to the newest', async () => {
+    const { answer, other, newer, keeperOfOther } = await claimedSince();
+    const newest = await other.claim(answer.connectionId, { attempt: 'att_3', generation: 1, now: NOW, monotonic: 0 });
+    if (typeof newest === 'string') throw new Error(newest);
+    expect(await keeperOfOther.adopt(newer.connection, newer.fence)).toBe(true);
+    expect(await rescue.all()).toEqual([answer]);
+    expect(await keeperOfOther.adopt(newest.connection, newest.fence)).toBe(true);
+    await isAdopted(answer);
+  });
+
+  test('and has kept a newer grant, or it was revoked, the answer is let go', async () => {
+    const { answer, other, newer } = await claimedSince();
+    const grant = aGrant();
+    await other.rotate(answer.connectionId, { fence: newer.fence, generation: 1 }, aRotation(), grant, anEntry());
+    await keeperOn().begin();
+    expect(await tokenOf(answer.connectionId)).toBe(grant.accessToken);
+    expect(await rescue.all()).toEqual([]);
+
+    const revoked = await claimedSince();
+    await store.revoke(revoked.answer.connectionId, 'unsupported', NOW, anEntry());
+    await keeperOn().begin();
     expect(await rescue.all()).toEqual([]);
   });
 });
