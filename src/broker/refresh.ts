@@ -107,7 +107,7 @@ export function createRefresher(parts: RefresherParts) {
     const before = await store.connection(id);
     if (!before) return refuse({ code: 'not_found', what: 'connection', id });
     const theirs = seen !== undefined && before.generation > seen ? await winners.look(id, seen) : undefined;
-    if (theirs) return theirs;
+    if (theirs instanceof Refusal || theirs?.ofUnknownAge === false) return theirs;
     // A reader was quicker: what it brought is what one who has joined meanwhile is given.
     if (dueBy !== undefined && (before.nextRefreshAt ?? Number.POSITIVE_INFINITY) > dueBy)
       return winners.now({ ...before, generation: before.generation - 1 });
@@ -298,6 +298,7 @@ export function createRefresher(parts: RefresherParts) {
     const served = {
       ...serve(renewed, answer.accessToken, clock),
       until: arrived + (lifetime(renewed) ?? Number.POSITIVE_INFINITY),
+      ofUnknownAge: false,
     };
     serving.put(served);
     // A store that takes it in after seconds only has outlived a short token.

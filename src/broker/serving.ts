@@ -12,7 +12,15 @@ export interface Served {
   accessToken: string;
   /** Until when it lives, in milliseconds of the monotonic clock: a wall clock that jumps does not change that. */
   until: number;
+  /**
+   * By our clock it was issued in the future: that was set back since, and nobody knows how old the token is. A newer one
+   * is asked for; it is served only where none can be had.
+   */
+  ofUnknownAge: boolean;
 }
+
+/** So much may the clocks of replicas differ, or one be corrected, without a sign that one was set back. */
+const CLOCKS_DIFFER_MS = 10_000;
 
 /**
  * The token as this process will serve it. Never longer than it was issued for, whatever the wall clock says of a row
@@ -21,7 +29,8 @@ export interface Served {
 export function serve(connection: Connection, accessToken: string, clock: Clock): Served {
   const life = lifetime(connection);
   const left = life === null ? Number.POSITIVE_INFINITY : Math.min(life, connection.expiresAt! - clock.now());
-  return { connection, accessToken, until: clock.monotonic() + left };
+  const ofUnknownAge = life !== null && connection.issuedAt - clock.now() > CLOCKS_DIFFER_MS;
+  return { connection, accessToken, until: clock.monotonic() + left, ofUnknownAge };
 }
 
 type Slot = { served: Served } | { floor: number };

@@ -40,10 +40,11 @@ export function createTokens({ store, vault, serving, refresher, access, telemet
   function judge({ connection, served }: Found, minTtlMs: number | undefined): Served | Refusal | undefined {
     const refused = refusalOf(connection);
     if (refused || served === null) return refused;
-    return lives(served, demandedLife(connection, minTtlMs)) ? served : undefined;
+    return isGood(served, demandedLife(connection, minTtlMs)) ? served : undefined;
   }
 
   const lives = (served: Served, ms = 1) => served.until - clock.monotonic() >= ms;
+  const isGood = (served: Served, ms = 1) => !served.ofUnknownAge && lives(served, ms);
 
   /** With enough life: as it is. With too little: refreshed; and whatever comes of that, served until it truly expires. */
   async function usable(found: Found, minTtlMs: number | undefined): Promise<Served | Refusal> {
@@ -121,7 +122,7 @@ export function createTokens({ store, vault, serving, refresher, access, telemet
 
   /** Allowed, and with life enough. */
   const isPlain = (call: Call, served: Served, minTtlMs: number | undefined): boolean =>
-    isAllowed(call, served.connection) && lives(served, demandedLife(served.connection, minTtlMs));
+    isAllowed(call, served.connection) && isGood(served, demandedLife(served.connection, minTtlMs));
 
   function noted(call: Call, served: Served): Served {
     const { id: connectionId, integration, owner } = served.connection;
@@ -177,7 +178,7 @@ export function createTokens({ store, vault, serving, refresher, access, telemet
       const { connection, served } = found;
       const swapped =
         rejectedToken !== undefined && served !== null && digest(rejectedToken) !== digest(served.accessToken);
-      if (swapped && lives(served) && connection.status === 'active') return served;
+      if (swapped && isGood(served) && connection.status === 'active') return served;
       return refresher.refresh(connection);
     },
   };

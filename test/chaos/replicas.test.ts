@@ -1,5 +1,5 @@
 // Two brokers on one database: what one has missed, and what one leaves behind.
-import { expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { createLogger } from '../../src/adapters/telemetry.ts';
 import { start } from '../../src/app.ts';
 import { parseConfig } from '../../src/config.ts';
@@ -84,4 +84,39 @@ it('a wall clock that jumps takes no lease from a replica that lives: nothing is
   expect((await there).body.access_token).toBe((await here).body.access_token);
   expect(await spends()).toHaveLength(1);
   expect((await one.ask('GET', `/v1/connections/${id}`)).body).toMatchObject({ status: 'active', generation: 2 });
+});
+
+describe('a token that was kept before the clock was set back', () => {
+  /** One that the first replica has brought, and how the other one, whose clock is behind, reads it. */
+  async function kept(behindMs: number) {
+    let moved = 0;
+    const monotonic = () => performance.now() + moved;
+    const [here, there] = [0, behindMs].map((off) => ({ now: () => Date.now() + moved - off, monotonic }));
+    const { provider, one, elsewhere, id } = await twoReplicas(here!, there!);
+    await provider.control('rules', { life: [7_200, 7_200] });
+    const path = `/v1/connections/${id}/token`;
+    const { access_token: token } = (await one.ask('GET', path)).body;
+    const advance = (ms: number) => {
+      moved += ms;
+    };
+    return { provider, token, advance, read: () => elsewhere('GET', path) };
+  }
+
+  it('by an hour is not served before a newer one was asked for in vain', async () => {
+    const { provider, token, advance, read } = await kept(3_600_000);
+    await provider.control('rules', { faults: { unavailable: 1 } });
+    expect((await read()).body).toMatchObject({ access_token: token });
+    await provider.control('rules', { faults: {} });
+    advance(60_000);
+    const { status, body } = await read();
+    expect(status).toBe(200);
+    expect(body.access_token).not.toBe(token);
+    expect((await read()).body.access_token).toBe(body.access_token);
+  });
+
+  it('by some seconds is served as it is', async () => {
+    const { provider, token, read } = await kept(5_000);
+    expect((await read()).body).toMatchObject({ access_token: token });
+    expect((await provider.control('log', { from: 0 })).spends).toHaveLength(1);
+  });
 });

@@ -80,6 +80,17 @@ describe('a clock that jumps', () => {
     expect(serve(connection, 'token', clockAt(NOW - 3_600_000, 500)).until).toBe(500 + 60_000);
   });
 
+  test.each([
+    [-3_600_000, true],
+    [-10_001, true],
+    [-10_000, false],
+    [0, false],
+    [3_600_000, false],
+  ])('by %i ms leaves one that was issued just before of unknown age: %s', (ms, expected) => {
+    expect(serve(connection, 'token', clockAt(NOW + ms, 500)).ofUnknownAge).toBe(expected);
+    expect(serve({ ...connection, expiresAt: null }, 'token', clockAt(NOW + ms, 500)).ofUnknownAge).toBe(false);
+  });
+
   test('forward makes one that was read from the store look expired, and one in memory stays as it was', () => {
     const served = serve(connection, 'token', clockAt(NOW, 500));
     expect(served.until).toBe(60_500);
