@@ -30,6 +30,8 @@ import { createWinners, refusalOf, refuseToRefresh } from './winner.ts';
 
 /** How long a reader waits for a refresh; after that it is told to come back, and the refresh goes on. */
 const READER_WAITS_MS = 15_000;
+/** Of a connection that has failed more often in a row, a further lost answer is not asked for again soon. */
+const LOST_TRIES = 12;
 
 export interface RefresherParts {
   store: Store;
@@ -74,9 +76,10 @@ interface Story {
   integration: string;
 }
 
-/** When the refresh token was sent, or about to be. `first`: in the first of the attempts whose outcome is not known. */
+/** When the refresh token was sent, or about to be. `firstAt`: in the first of the attempts whose outcome is not known. */
 interface Sent {
-  first: number;
+  firstAt: number;
+  at: number;
   monotonic: number;
 }
 
@@ -173,7 +176,7 @@ export function createRefresher(parts: RefresherParts) {
 
       parts.reached?.('claimed');
       const target = targets.open(found, connection.params);
-      const spending = { first: unresolved?.startedAt ?? moment.now, monotonic: clock.monotonic() };
+      const spending = { firstAt: unresolved?.startedAt ?? moment.now, at: moment.now, monotonic: clock.monotonic() };
       const result = await provider.refresh(target, { refreshToken, identity: connection.identity });
       sent = true;
       parts.reached?.('answered');
@@ -200,7 +203,7 @@ export function createRefresher(parts: RefresherParts) {
     story: Story,
     fault: ProviderFault,
     leave: Leave,
-    { first, monotonic }: Sent,
+    { firstAt, at, monotonic }: Sent,
   ): Promise<Served | Refusal | Lost> {
     const { connection, unresolved } = claimed;
     const reason = terminalReason(fault, claimed);
@@ -213,11 +216,14 @@ export function createRefresher(parts: RefresherParts) {
     // What an earlier attempt left open stays open: that this one was turned away says nothing about that one.
     const unknown = fault.outcomeUnknown || unresolved !== null;
     // A lost answer is asked for again soon, within the reuse window that many providers grant, however often the
-    // connection has failed before, and whatever has opened the circuit.
-    const inDoubt = unknown && isInDoubt(first, now);
+    // connection has failed before, and whatever has opened the circuit. One that is lost long after another begins anew:
+    // perhaps only this one has reached the provider.
+    const anew = fault.outcomeUnknown && !isInDoubt(firstAt, now) && failures <= LOST_TRIES;
+    const lostAt = anew ? at : firstAt;
+    const inDoubt = unknown && isInDoubt(lostAt, now);
     const asked = (fault.retryAfter ?? 0) * 1_000;
     const soonest = inDoubt
-      ? lostBackoff(first, now, clock.monotonic() - monotonic, asked)
+      ? lostBackoff(lostAt, now, clock.monotonic() - monotonic, asked)
       : Math.max(asked, urgentBackoff(failures), open?.retryIn ?? 0);
     const error = {
       code: errorCode(fault),
@@ -230,7 +236,7 @@ export function createRefresher(parts: RefresherParts) {
     return settleFailure<Refusal | Lost>(claimed, reason, error, nextAt, reason !== null || !unknown, () => {
       if (reason !== null) return refuseToRefresh(connection.id, reason);
       const refusal = unavailable(connection, error.code, error.detail, soonest);
-      return wait === 0 ? { lostAt: first, refusal } : refusal;
+      return wait === 0 ? { lostAt, refusal } : refusal;
     });
   }
 

@@ -71,6 +71,14 @@ test('is asked for again at once when the request took long, and whoever reads w
   expect(spent('rt-lost')).toHaveLength(2);
 });
 
+test('is asked for again soon when it is lost once more, long after the first time', async () => {
+  const id = await adopt('rt-lost', 'drop', { status: 503 }, 'drop', good);
+  await expect.poll(async () => (await connection(id)).last_refresh_error, SOON).toMatchObject({ code: 'http_503' });
+  moved += 3_600_000;
+  await expect.poll(() => generation(id), SOON).toBe(2);
+  expect(spent('rt-lost')).toHaveLength(4);
+});
+
 test('is asked for again before the window ends, although the provider asked to wait for longer', async () => {
   const id = await adopt('rt-lost', 'drop', throttled, throttled, good);
   /** Of the next try, in ms after the import. */
