@@ -15,6 +15,8 @@ import type { Access } from './access.ts';
 import { newId } from './secrets.ts';
 
 const AGAIN_AFTER_MS = [50, 100, 250, 500, 1_000, 2_000];
+/** Another process writes into the rescue file for moments; the store may take seconds to say no once more. */
+const RESCUE_AGAIN_AFTER_MS = [10, 20, 40, 80];
 const TAKE_IN_EVERY_MS = 2_000;
 
 /** `rescued`: durable, but not in the store yet. */
@@ -95,6 +97,17 @@ export function createKeeper({ store, rescue, access, clock, log }: Parts) {
     void takeIn();
   };
 
+  async function addToRescue(answer: Rescued): Promise<void> {
+    for (const ms of RESCUE_AGAIN_AFTER_MS) {
+      try {
+        return await rescue.add(answer);
+      } catch {
+        await pause(ms);
+      }
+    }
+    await rescue.add(answer);
+  }
+
   return {
     /** Fulfilled once the answer is durable, in the store or beside it. */
     async keep(answer: Rescued): Promise<Kept> {
@@ -108,7 +121,7 @@ export function createKeeper({ store, rescue, access, clock, log }: Parts) {
           log.error(fields, 'refresh: the answer could not be kept yet');
         }
         try {
-          await rescue.add(answer);
+          await addToRescue(answer);
           waiting.set(answer.connectionId, answer);
           soon();
           return 'rescued';

@@ -94,6 +94,17 @@ describe('when the store does not take it', () => {
     expect(await tokenOf(answer.connectionId)).toBe(answer.grant.accessToken);
   });
 
+  test('a rescue file that another process just writes into is tried again before the store is', async () => {
+    const answer = await anAnswer();
+    let busy = 3;
+    const shared: Rescue = {
+      ...rescue,
+      add: (one) => (busy-- > 0 ? Promise.reject(new StoreError('database is locked')) : rescue.add(one)),
+    };
+    expect(await keeperOn(failing(1), shared).keep(answer)).toBe('rescued');
+    expect(await rescue.all()).toEqual([answer]);
+  });
+
   test('a reconnect in between wins, and what was rescued is let go', async () => {
     const answer = await anAnswer();
     const keeper = keeperOn(failing(1));
