@@ -16,13 +16,17 @@ export function createJournal({ store, log }: { store: Pick<Store, 'appendAudit'
   let entries = new Map<string, AuditEntry>();
   let uses = new Map<string, number>();
   let timer: NodeJS.Timeout | undefined;
-  let flushing: Promise<void> | undefined;
+  let writing: Promise<void> = Promise.resolve();
+  let next: Promise<void> | undefined;
 
+  // Whoever stops flushes; what the store will not take must not keep the process alive.
   const soon = () => {
-    timer ??= setTimeout(flush, FLUSH_EVERY_MS);
+    timer ??= setTimeout(flush, FLUSH_EVERY_MS).unref();
   };
 
   async function write(): Promise<void> {
+    clearTimeout(timer);
+    timer = undefined;
     const batch = [...entries.values()];
     const keys = [...uses].map(([keyId, at]) => ({ keyId, at }));
     entries = new Map();
@@ -51,13 +55,17 @@ export function createJournal({ store, log }: { store: Pick<Store, 'appendAudit'
     await touched;
   }
 
-  /** Never rejects: what cannot be written stays for the next time. */
-  async function flush(): Promise<void> {
-    clearTimeout(timer);
-    timer = undefined;
-    await flushing;
-    flushing = write();
-    await flushing;
+  /**
+   * One at a time: whoever asks while one is under way shares the next one. Fulfilled when all that was noted before is
+   * written; never rejects: what cannot be written stays for the next time.
+   */
+  function flush(): Promise<void> {
+    next ??= writing.then(() => {
+      next = undefined;
+      writing = write();
+      return writing;
+    });
+    return next;
   }
 
   return {

@@ -170,3 +170,30 @@ test('what is gathered in memory is written once, also when something beside it 
   expect(failures).toBeLessThan(0);
   await store.close();
 });
+
+test('a flush waits for all that was noted before it, whatever is being written already', async () => {
+  const store = await openSqlite('file::memory:');
+  let [underWay, most] = [0, 0];
+  const journal = createJournal({
+    store: {
+      async appendAudit(entries) {
+        most = Math.max(most, ++underWay);
+        await store.appendAudit(entries);
+        underWay--;
+      },
+      touchKeys: store.touchKeys,
+    },
+    log: createLogger('silent'),
+  });
+  // More than are gathered before a flush begins of itself.
+  const ids = Array.from({ length: 5_000 }, (_, n) => `evt_${n}`);
+  const noteAll = (some: string[]) => some.forEach((id) => void journal.note(id, () => anEntry({ id })));
+  noteAll(ids.slice(0, 2_500));
+  const first = journal.flush();
+  await Promise.resolve();
+  noteAll(ids.slice(2_500));
+  await journal.flush();
+  await store.close();
+  await first;
+  expect([underWay, most]).toEqual([0, 1]);
+});
