@@ -30,6 +30,8 @@ export interface Passage {
 export type Quick = ReturnType<typeof createQuick>;
 
 export function createQuick({ directory, journal, telemetry, clock }: QuickParts) {
+  const send = inOneGo();
+
   return {
     /** Undefined: no key that is known. Nothing has been noted then. */
     enter(request: IncomingMessage): Passage | undefined {
@@ -53,11 +55,28 @@ export function createQuick({ directory, journal, telemetry, clock }: QuickParts
         'content-length',
         length,
       ]);
-      response.end(body);
+      send(response, body);
       journal.used(call.principal.keyId, clock.now());
       const { method = 'GET' } = response.req;
       telemetry.request(route, method, 200, (clock.monotonic() - started) / 1_000);
     },
+  };
+}
+
+/**
+ * Ends the answers of one turn of the event loop one right after the other, once all that has arrived has been read. Each
+ * write of its own, between two requests, would wake the other side anew and find its way into the kernel cold: a write
+ * then costs as much as all the rest of a read.
+ */
+function inOneGo(): (response: ServerResponse, body: string) => void {
+  let waiting: { response: ServerResponse; body: string }[] = [];
+  const go = () => {
+    const all = waiting;
+    waiting = [];
+    for (const { response, body } of all) response.end(body);
+  };
+  return (response, body) => {
+    if (waiting.push({ response, body }) === 1) setImmediate(go);
   };
 }
 

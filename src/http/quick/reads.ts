@@ -42,9 +42,11 @@ export function createQuickReads({ quick, tokens, clock }: Parts): Listen {
 
   /** Kept from the second read on: of what is read once, memory holds the token alone. */
   function kept(served: Served): Ready {
-    const known = ready.get(served) ?? prepare(served);
-    ready.set(served, known);
-    return known;
+    const known = ready.get(served);
+    if (known) return known;
+    const made = prepare(served);
+    ready.set(served, made);
+    return made;
   }
 
   return (request, response, theLongWay) => {
