@@ -150,7 +150,8 @@ export function createTokens({ store, vault, serving, refresher, access, telemet
     ): Promise<Served | undefined> {
       if (remembered(selector) || (typeof selector === 'object' && !isAllowed(call, selector))) return undefined;
       const id = typeof selector === 'string' ? selector : choose(await candidates(selector), selector);
-      const served = typeof id === 'string' ? (await read(id))?.served : undefined;
+      // Of an owner, the rows have just been opened.
+      const served = typeof id === 'string' ? (serving.get(id) ?? (await read(id))?.served) : undefined;
       if (!served || refusalOf(served.connection) || !isPlain(call, served, minTtlMs)) return undefined;
       telemetry.cache('miss');
       return noted(call, served);

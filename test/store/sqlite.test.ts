@@ -53,6 +53,7 @@ describe('the SQLite file', () => {
     expect(pragma('journal_mode')).toBe('wal');
     expect(pragma('synchronous')).toBe(2);
     expect(pragma('busy_timeout')).toBe(20);
+    expect(pragma('temp_store')).toBe(2);
     expect(pragma('foreign_keys')).toBe(1);
   });
 
@@ -190,6 +191,27 @@ describe('the SQLite file', () => {
     expect(await store.dueIntegrations(NOW)).toEqual([]);
     expect(await store.claimRevocations(NOW, NOW + 1, 10)).toEqual([]);
     writing.exec('ROLLBACK');
+  });
+});
+
+describe('reads of one turn', () => {
+  test('are answered each for itself: a row that is damaged fails alone', async () => {
+    const { store, path } = await openFile();
+    const [whole, damaged] = [await connected(store), await connected(store)];
+    raw(path).prepare("update connections set scopes = '[' where id = ?").run(damaged.connection.id);
+    const ids = [damaged.connection.id, whole.connection.id, 'con_none'];
+    const [failed, served, absent] = await Promise.allSettled(ids.map((id) => store.served(id)));
+    expect(failed).toMatchObject({ status: 'rejected', reason: expect.any(StoreError) });
+    expect(served).toMatchObject({ value: { connection: whole.connection } });
+    expect(absent).toMatchObject({ status: 'fulfilled', value: undefined });
+  });
+
+  test('are refused when the store was closed meanwhile', async () => {
+    const store = await openSqlite(`file:${aPath()}`);
+    const asked = Promise.allSettled([store.served('con_1'), store.served('con_2')]);
+    await store.close();
+    const refused = { status: 'rejected', reason: expect.any(StoreError) };
+    expect(await asked).toEqual([refused, refused]);
   });
 });
 

@@ -2,9 +2,9 @@
 import { and, asc, count, desc, eq, gt, inArray, or, type SQL, sql } from 'drizzle-orm';
 import type { AnySQLiteColumn } from 'drizzle-orm/sqlite-core';
 import type { Scope } from '../../domain/caller.ts';
-import type { Sealed } from '../../domain/connection.ts';
 import { type ConnectionFilter, type Store, StoreError } from '../../ports.ts';
 import { connections, connectSessions, grants, integrations, isLive, leases } from './schema.ts';
+import { accessTokenOf } from './served.ts';
 import { pageOf, type SqliteAccess } from './sqlite.ts';
 
 type ConnectionStore = Pick<
@@ -14,15 +14,11 @@ type ConnectionStore = Pick<
   | 'connection'
   | 'connections'
   | 'countConnections'
-  | 'served'
   | 'servedByOwner'
   | 'liveConnections'
 >;
 
 const MOST_SERVED = 20;
-
-/** Not a join: with one, better-sqlite3 takes three times as long for the same row. */
-const accessTokenOf = sql<Sealed | null>`(select access_token from grants where connection_id = connections.id)`;
 
 export function connectionStore({ orm, read, write, record }: SqliteAccess): ConnectionStore {
   const byId = eq(connections.id, sql.placeholder('id'));
@@ -33,7 +29,6 @@ export function connectionStore({ orm, read, write, record }: SqliteAccess): Con
     eq(connections.owner, sql.placeholder('owner')),
   );
   const liveFirst = [sql`${connections.status} = 'revoked'`, desc(connections.id)];
-  const served = servedRows().where(byId).prepare();
   const servedAny = servedRows()
     .where(ofOwner)
     .orderBy(...liveFirst)
@@ -146,7 +141,6 @@ export function connectionStore({ orm, read, write, record }: SqliteAccess): Con
           .all(),
       ),
 
-    served: (id) => read(() => served.get({ id })),
     servedByOwner: (integration, owner, label) =>
       read(() =>
         label === undefined ? servedAny.all({ integration, owner }) : servedLabelled.all({ integration, owner, label }),

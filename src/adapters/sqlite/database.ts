@@ -31,6 +31,8 @@ export function openDatabase(url: string, migrations: string = MIGRATIONS): Data
     client.pragma('synchronous = FULL');
     // Pages. A checkpoint stops the event loop like four commits: a quarter as often as SQLite would have it.
     client.pragma('wal_autocheckpoint = 4000');
+    // What a savepoint could undo is kept in memory, not in a file of its own for each commit.
+    client.pragma('temp_store = MEMORY');
     migrateTo(client, migrations);
     client.pragma('foreign_keys = ON');
     client.pragma(`busy_timeout = ${BUSY_MS}`);

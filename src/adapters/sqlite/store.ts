@@ -11,6 +11,7 @@ import { announce } from './liveness.ts';
 import { refreshStore } from './refreshing.ts';
 import { revocationStore } from './revocations.ts';
 import { sealedStore } from './sealed.ts';
+import { servedStore } from './served.ts';
 import { sessionStore } from './sessions.ts';
 import type { SqliteAccess } from './sqlite.ts';
 import { upkeepStore } from './upkeep.ts';
@@ -41,6 +42,7 @@ export async function openSqlite(url: string, migrations?: string): Promise<Stor
     ...callerStore(access),
     ...sessionStore(access),
     ...connectionStore(access),
+    ...servedStore(client, orm),
     ...refreshStore(access, liveness),
     ...revocationStore(access),
     ...auditStore(access),
