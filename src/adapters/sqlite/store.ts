@@ -35,7 +35,7 @@ export async function openSqlite(url: string, migrations?: string): Promise<Stor
       }
     },
     write: (sentence) => commits.write(sentence),
-    record: recorder(orm),
+    record: recorder(client),
   };
   return {
     ...integrationStore(access),
