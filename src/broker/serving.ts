@@ -38,8 +38,10 @@ type Slot = { served: Served } | { floor: number };
 export type Serving = ReturnType<typeof createServing>;
 
 export function createServing({ max = 50_000, ttlMs = 10 * 60_000 }: { max?: number; ttlMs?: number } = {}) {
-  const slots = new LRUCache<string, Slot>({ max, ttl: ttlMs });
-  const owners = new LRUCache<string, readonly Connection[]>({ max, ttl: ttlMs });
+  // Each entry counts as one. With `max` instead, there would be room for all of them from the start.
+  const bounds = { maxSize: max, sizeCalculation: () => 1, ttl: ttlMs };
+  const slots = new LRUCache<string, Slot>(bounds);
+  const owners = new LRUCache<string, readonly Connection[]>(bounds);
   let ownerChanges = 0;
 
   const ownerKey = (integration: string, owner: string) => `${integration}\n${owner}`;
