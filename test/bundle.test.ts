@@ -12,6 +12,8 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { walkThrough } from '../demo/browser.ts';
 import { startProvider } from '../demo/provider.ts';
 import { parseKeyRing } from '../src/adapters/keyring.ts';
+import { loadCatalogue } from '../src/catalogue/load.ts';
+import { providerView } from '../src/http/views.ts';
 import { type Answer, ask } from './support/broker.ts';
 import { expectOk } from './support/contract.ts';
 import { type Image, layOutImage, ROOT } from './support/image.ts';
@@ -109,8 +111,8 @@ it('finds what is no code: migrations, catalogue, pages with their stylesheet; a
   const broker = await startBundle('files');
   try {
     const { data } = expectOk(await broker.ask('GET', '/v1/providers?limit=500'));
-    const known = globSync('*.json', { cwd: join(ROOT, 'src/catalogue') }).map((file) => file.replace('.json', ''));
-    expect((data as { id: string }[]).map(({ id }) => id).sort()).toEqual(known.sort());
+    const known = loadCatalogue([]);
+    expect(data).toEqual(known.ok && [...known.providers.values()].map(providerView));
     const page = await visit(`${broker.url}/connect/unknown`);
     expect(page.status).toBeGreaterThanOrEqual(400);
     expect(page.text).toContain('/assets/valetkey.css');

@@ -3,16 +3,17 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type AuthMode, Provider } from '../domain/provider.ts';
 import { packaged } from '../files.ts';
+import { bundled } from './bundled.ts';
 
 const BUILT_IN = packaged('src/catalogue');
 
 export type Catalogue = { ok: true; providers: Map<string, Provider> } | { ok: false; issues: string[] };
 
 /** Every fault of every file is reported, by file and field. Throws nothing: a folder that is not there is an issue. */
-export function loadCatalogue(dirs: readonly string[], builtIn: string = BUILT_IN): Catalogue {
-  const providers = new Map<string, Provider>();
+export function loadCatalogue(dirs: readonly string[]): Catalogue {
+  const providers = new Map<string, Provider>((bundled ?? []).map((provider) => [provider.id, provider]));
   const issues: string[] = [];
-  for (const dir of [builtIn, ...dirs]) {
+  for (const dir of bundled ? dirs : [BUILT_IN, ...dirs]) {
     const files = list(dir);
     if (files === undefined) issues.push(`${dir}: not a folder that can be read`);
     for (const file of files ?? []) {
