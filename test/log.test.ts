@@ -1,15 +1,15 @@
 // What the log writes, read from a process that writes it.
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
 const TELEMETRY = fileURLToPath(new URL('../src/adapters/telemetry.ts', import.meta.url));
 
-/** The lines of a program that has a `log`. */
+/** The lines of a program that has a `log`, however it ended. */
 function lines(program: string): Record<string, unknown>[] {
   const source = `import { createLogger } from ${JSON.stringify(TELEMETRY)}; const log = createLogger('info'); ${program}`;
-  const out = execFileSync(process.execPath, ['--input-type=module', '-e', source], { encoding: 'utf8' });
-  return out
+  const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', source], { encoding: 'utf8' });
+  return stdout
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line));
@@ -45,4 +45,14 @@ test('what was thrown and is no error is told as it is', () => {
 test('a ring of objects ends somewhere', () => {
   const [line] = lines(`const ring = { name: 'r' }; ring.self = ring; log.info({ ring }, 'said')`);
   expect(line).toMatchObject({ ring: { name: 'r', self: { name: 'r' } } });
+});
+
+test('what is said last is written, however the process ends', () => {
+  expect(lines(`log.info({}, 'said'); process.exit()`)).toMatchObject([{ msg: 'said' }]);
+  expect(lines(`log.info({}, 'one'); setImmediate(() => { log.info({}, 'two'); process.exit(); })`)).toHaveLength(2);
+});
+
+test('lines of one turn keep their order, and none is cut', () => {
+  const many = lines(`for (let n = 0; n < 5_000; n++) log.info({ n, word: 'ü'.repeat(n % 50) }, 'said')`);
+  expect(many.map(({ n }) => n)).toEqual(Array.from({ length: 5_000 }, (_, n) => n));
 });
