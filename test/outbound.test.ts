@@ -30,7 +30,7 @@ function outbound(options: Partial<Parameters<typeof createOutbound>[0]> = {}): 
   return made;
 }
 
-const failing = async (answer: Promise<Response>): Promise<OutboundError> => {
+const failing = async (answer: Promise<unknown>): Promise<OutboundError> => {
   const error = await answer.then(
     () => undefined,
     (thrown: unknown) => thrown,
@@ -153,7 +153,8 @@ describe('what it takes', () => {
       headers: { Accept: 'application/json' },
       body: new URLSearchParams({ a: 'ä b' }),
     });
-    expect(response).toBeInstanceOf(Response);
+    // How libraries know one.
+    expect(Object.prototype.toString.call(response)).toBe('[object Response]');
     expect(response.status).toBe(201);
     expect(response.headers.getSetCookie()).toEqual(['a=1', 'b=2']);
     expect(await response.json()).toMatchObject({

@@ -5,7 +5,10 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '../ports.ts';
 
 /** The guarded fetch: it follows no redirect, bounds the answer's size and time, and rejects when there is none. */
-export type Fetch = (url: string, init: { headers: Record<string, string> }) => Promise<Response>;
+export type Fetch = (
+  url: string,
+  init: { headers: Record<string, string> },
+) => Promise<Pick<Response, 'status' | 'text'>>;
 
 /** For so long a document is used without asking for it again. */
 const FRESH_MS = 10 * 60_000;

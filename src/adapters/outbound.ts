@@ -16,22 +16,56 @@ export interface OutboundRequest {
   timeoutMs?: number | undefined;
 }
 
-/**
- * An answer whose body has been read already, in the form that libraries expect of a fetch. `text`, `json` and `clone`
- * may be asked for as often as wanted; the other ways to a body find none: a stream costs more than all the rest. To
- * be known by this class: the HTTP server puts another one in the place of the global `Response`.
- */
-export class WholeResponse extends Response {
-  readonly #text: string;
+type AnswerHeaders = NodeJS.Dict<string | string[]>;
 
-  constructor(text: string, init: ResponseInit) {
-    super(null, init);
-    this.#text = text;
+/**
+ * An answer whose body has been read already, in the form that libraries expect of a fetch, as far as they look at it:
+ * they know a `Response` by its tag too. A real one, its headers and its stream cost more than all the rest of a
+ * request. `text`, `json` and `clone` may be asked for as often as wanted.
+ */
+export class WholeResponse {
+  readonly status: number;
+  readonly body = null;
+  readonly bodyUsed = false;
+  readonly #content: string | Record<string, unknown>;
+  readonly #given: AnswerHeaders;
+  #headers: Headers | undefined;
+
+  /** `content`: text, or what its JSON says. */
+  constructor(content: string | Record<string, unknown>, status: number, headers: AnswerHeaders = {}) {
+    this.#content = content;
+    this.status = status;
+    this.#given = headers;
   }
 
-  override readonly text = (): Promise<string> => Promise.resolve(this.#text);
-  override readonly json = async (): Promise<unknown> => JSON.parse(this.#text);
-  override readonly clone = (): WholeResponse => new WholeResponse(this.#text, this);
+  get [Symbol.toStringTag](): string {
+    return 'Response';
+  }
+  get ok(): boolean {
+    return this.status >= 200 && this.status < 300;
+  }
+  /** Made when first asked for: of most answers, nobody does. */
+  get headers(): Headers {
+    this.#headers ??= new Headers(flat(this.#given));
+    return this.#headers;
+  }
+  async text(): Promise<string> {
+    return typeof this.#content === 'string' ? this.#content : JSON.stringify(this.#content);
+  }
+  async json(): Promise<unknown> {
+    return typeof this.#content === 'string' ? JSON.parse(this.#content) : this.#content;
+  }
+  clone(): WholeResponse {
+    return new WholeResponse(this.#content, this.status, this.#given);
+  }
+  without(header: string): WholeResponse {
+    const { [header]: _, ...others } = this.#given;
+    return new WholeResponse(this.#content, this.status, others);
+  }
+  /** For libraries whose types ask for the whole of one. */
+  get asResponse(): Response {
+    return this as unknown as Response;
+  }
 }
 
 /** Rejects with an `OutboundError`, nothing else. */
@@ -154,13 +188,11 @@ function failure(host: string, cause: Error, sent: boolean): OutboundError {
 /** As a fetch decodes: without a byte order mark, and what is no UTF-8 replaced. */
 const utf8 = new TextDecoder();
 
-type Answered = NodeJS.Dict<string | string[]>;
-
-const flat = (headers: Answered): [string, string][] =>
+const flat = (headers: AnswerHeaders): [string, string][] =>
   Object.entries(headers).flatMap(([name, value]) => [value ?? []].flat().map((one): [string, string] => [name, one]));
 
 /** Why an answer is not taken; undefined when it is. */
-function refusal(status: number, headers: Answered): [OutboundError['code'], string] | undefined {
+function refusal(status: number, headers: AnswerHeaders): [OutboundError['code'], string] | undefined {
   if (status >= 300 && status < 400) return ['redirect', `answered with a redirect (${status})`];
   if (status > 599) return ['network', `answered with the unknown status ${status}`];
   const coding = headers['content-encoding'] ?? 'identity';
@@ -177,7 +209,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   #failed: OutboundError | undefined;
   #release: () => void = () => {};
   #status = 0;
-  #headers: Answered = {};
+  #headers: AnswerHeaders = {};
   #chunks: Buffer[] = [];
   #bytes = 0;
 
@@ -210,7 +242,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     else this.#controller = controller;
   }
 
-  onResponseStart(_: Dispatcher.DispatchController, status: number, headers: Answered): void {
+  onResponseStart(_: Dispatcher.DispatchController, status: number, headers: AnswerHeaders): void {
     const refused = refusal(status, headers);
     if (refused) this.#fail(...refused);
     this.#status = status;
@@ -227,7 +259,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (this.#failed) return;
     this.#release();
     const text = utf8.decode(this.#chunks.length === 1 ? this.#chunks[0] : Buffer.concat(this.#chunks));
-    this.#fulfil(new WholeResponse(text, { status: this.#status, headers: flat(this.#headers) }));
+    this.#fulfil(new WholeResponse(text, this.#status, this.#headers));
   }
 
   onResponseError(_: Dispatcher.DispatchController | undefined, error: Error): void {

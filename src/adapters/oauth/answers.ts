@@ -55,18 +55,13 @@ function oauthError(body: Json): Json | undefined {
 }
 
 const json = (status: number, body: Json, retryAfter: string | null = null) =>
-  new WholeResponse(JSON.stringify(body), {
-    status,
-    headers: { 'content-type': 'application/json', ...(retryAfter === null ? {} : { 'retry-after': retryAfter }) },
+  new WholeResponse(body, status, {
+    'content-type': 'application/json',
+    ...(retryAfter === null ? {} : { 'retry-after': retryAfter }),
   });
 
 /** openid-client prefers the challenge over the error in the body, which says more. */
-export function withoutChallenge(response: WholeResponse): WholeResponse {
-  if (!response.headers.has('www-authenticate')) return response;
-  const silent = response.clone();
-  silent.headers.delete('www-authenticate');
-  return silent;
-}
+export const withoutChallenge = (response: WholeResponse): WholeResponse => response.without('www-authenticate');
 
 /** JSON, or a form, whatever the content type says. */
 function parse(body: string): Json | undefined {

@@ -69,16 +69,17 @@ function transport({ auth }: Target, outbound: Outbound): client.CustomFetch {
     const form = body instanceof URLSearchParams ? body : undefined;
     const grantType = form?.get('grant_type');
     const request: OutboundRequest = { method, headers, body: form };
-    if (!grantType) return lenient(withoutChallenge(await outbound(url, request)), form?.has('token') ?? false);
+    if (!grantType)
+      return lenient(withoutChallenge(await outbound(url, request)), form?.has('token') ?? false).asResponse;
     const response = await outbound(url, {
       ...request,
       headers: { ...headers, ...Object.fromEntries(tokenHeaders) },
       timeoutMs: grantType === 'refresh_token' ? REFRESH_DEADLINE_MS : undefined,
     });
-    return mendTokenAnswer(response, { grantType, openid });
+    return (await mendTokenAnswer(response, { grantType, openid })).asResponse;
   };
 }
 
 /** Any success of a revocation is one: RFC 7009 2.2 says 200, systems in the field also 204 and 202. */
 const lenient = (response: WholeResponse, isRevocation: boolean) =>
-  isRevocation && response.ok && response.status !== 200 ? new WholeResponse('', { status: 200 }) : response;
+  isRevocation && response.ok && response.status !== 200 ? new WholeResponse('', 200) : response;

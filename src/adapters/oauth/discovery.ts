@@ -48,7 +48,7 @@ async function read(issuer: string, outbound: Outbound, clock: Clock): Promise<P
   try {
     // The client is of no account here: only the document is kept.
     const found = await client.discovery(url, 'discovery', undefined, client.None(), {
-      [client.customFetch]: (to, { method, headers }) => outbound(to, { method, headers }),
+      [client.customFetch]: async (to, { method, headers }) => (await outbound(to, { method, headers })).asResponse,
       execute: [client.allowInsecureRequests],
       timeout: 0,
     });

@@ -99,7 +99,7 @@ function transport(error: OutboundError, { what }: Doing): ProviderFault {
 
 /** By status and error code. `error` is the code in the body of a 4xx. */
 export function answered(
-  response: Response,
+  response: Pick<Response, 'status' | 'headers'>,
   error: string | undefined,
   description: string | undefined,
   doing: Doing,
@@ -121,7 +121,7 @@ function kindOf(status: number, code: string, retryAfter: number | undefined): K
 }
 
 /** RFC 9110 10.2.3, whole seconds; undefined when absent or unreadable. */
-function retryAfterOf(response: Response, now: number): number | undefined {
+function retryAfterOf(response: Pick<Response, 'headers'>, now: number): number | undefined {
   const value = response.headers.get('retry-after')?.trim() ?? '';
   if (/^\d{1,9}$/.test(value)) return Number(value);
   const at = Date.parse(value);
