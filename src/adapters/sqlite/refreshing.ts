@@ -4,7 +4,7 @@ import type { Store } from '../../ports.ts';
 import type { Liveness } from './liveness.ts';
 import { createPatience } from './patience.ts';
 import { connections, grants, isActive, leases } from './schema.ts';
-import { given, type SqliteAccess } from './sqlite.ts';
+import { given, runner, type SqliteAccess } from './sqlite.ts';
 
 type RefreshStore = Pick<
   Store,
@@ -160,6 +160,14 @@ export function refreshStore({ orm, read, write, record }: SqliteAccess, livenes
     .set({ nextRefreshAt: given(connections.nextRefreshAt, 'pushTo') })
     .where(eq(connections.id, connectionId))
     .prepare();
+  const run = {
+    take: runner(orm, take),
+    release: runner(orm, release),
+    releaseResolved: runner(orm, releaseResolved),
+    rotateConnection: runner(orm, rotateConnection),
+    rotateGrant: runner(orm, rotateGrant),
+    push: runner(orm, push),
+  };
 
   return {
     claim: (id, { attempt, generation, now, monotonic }) =>
@@ -173,21 +181,21 @@ export function refreshStore({ orm, read, write, record }: SqliteAccess, livenes
           lease?.attempt != null && lease.startedAt !== null
             ? { attempt: lease.attempt, startedAt: lease.startedAt }
             : null;
-        take.run({ id, fence, holder: liveness.holder, attempt, startedAt: unresolved?.startedAt ?? now });
+        run.take({ id, fence, holder: liveness.holder, attempt, startedAt: unresolved?.startedAt ?? now });
         return { connection, grant: grantOf.get({ id })!, fence, unresolved };
       }),
 
     rotate: (id, held, change, grant, by) =>
       write(() => {
-        const rotated = () => rotateConnection.run({ ...change, id, ...held }).changes > 0;
+        const rotated = () => run.rotateConnection({ ...change, id, ...held }).changes > 0;
         if (!rotated()) {
           const late = tooLate(id, held);
           if (late) return late;
           reactivate.run({ id });
           rotated();
         }
-        rotateGrant.run({ ...grant, id });
-        releaseResolved.run({ id });
+        run.rotateGrant({ ...grant, id });
+        run.releaseResolved({ id });
         record(by);
         return 'kept';
       }),
@@ -207,7 +215,7 @@ export function refreshStore({ orm, read, write, record }: SqliteAccess, livenes
           })
           .where(eq(connections.id, id))
           .run();
-        (failure.resolved ? releaseResolved : release).run({ id });
+        (failure.resolved ? run.releaseResolved : run.release)({ id });
         record(by);
         return 'kept';
       }),
@@ -217,7 +225,7 @@ export function refreshStore({ orm, read, write, record }: SqliteAccess, livenes
     claimDue: (integration, now, pushTo, limit) =>
       write(() =>
         due.all({ integration, now, limit }).map(({ id }) => {
-          push.run({ id, pushTo });
+          run.push({ id, pushTo });
           return id;
         }),
       ),
