@@ -28,7 +28,19 @@ interface Parts {
 export function createTargets({ store, vault, catalogue }: Parts) {
   const kept = new LRUCache<string, Target>({ max: MAX_KEPT });
 
-  async function find(id: string): Promise<Found | Refusal> {
+  /** What was asked for in this turn of the event loop: refreshes come in crowds, and a crowd wants the same one. */
+  const asked = new Map<string, Promise<Found | Refusal>>();
+
+  function find(id: string): Promise<Found | Refusal> {
+    const known = asked.get(id);
+    if (known) return known;
+    if (asked.size === 0) setImmediate(() => asked.clear());
+    const reading = read(id);
+    asked.set(id, reading);
+    return reading;
+  }
+
+  async function read(id: string): Promise<Found | Refusal> {
     const integration = await store.integration(id);
     if (!integration) return refuse({ code: 'not_found', what: 'integration', id });
     const provider = catalogue.get(integration.provider);
