@@ -102,14 +102,12 @@ async function layDown(database: string, integrations: string[]): Promise<void> 
   const at = Date.now();
   for (const id of integrations) {
     const setup = { scopes: [], params: {}, overrides: {}, returnOrigins: [], createdAt: at, updatedAt: at };
-    await store.putIntegration(
-      { id, provider: 'generic-oauth2', clientId: 'bench', clientSecret: null, ...setup },
-      by(at),
-    );
+    const secrets = { clientSecret: null, privateKey: null, keyId: null, certificate: null };
+    await store.putIntegration({ id, provider: 'generic-oauth2', clientId: 'bench', ...secrets, ...setup }, by(at));
   }
   const added = await store.addConnection(
     template(integrations[0]!, at),
-    { accessToken: null, refreshToken: null, idToken: null },
+    { accessToken: null, refreshToken: null, idToken: null, credentials: null },
     null,
     by(at),
   );
@@ -134,6 +132,7 @@ function template(integration: string, now: number): Connection {
     issuedAt: now,
     expiresAt: now + DAY,
     nextRefreshAt: now + DAY - 300_000,
+    reauthDueAt: null,
     lastRefreshedAt: now,
     lastRefreshError: null,
     failures: 0,
@@ -191,7 +190,7 @@ function sealTokens(client: Sqlite.Database, keys: string, connections: number, 
     for (let n = 0; n < connections; n++) {
       const accessToken = randomBytes(characters).toString('base64url').slice(0, characters);
       const refreshToken = randomBytes(48).toString('base64url');
-      const grant = sealGrant(ring, idOf(n), { accessToken, refreshToken, idToken: null });
+      const grant = sealGrant(ring, idOf(n), { accessToken, refreshToken, idToken: null, credentials: null });
       insert.run(idOf(n), grant.accessToken, grant.refreshToken);
     }
   })();

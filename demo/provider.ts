@@ -20,6 +20,8 @@ export interface ProviderOptions {
   accessTokenTtl?: number;
   /** When given, access tokens are JWTs for this audience (an absolute URI); else they are opaque. */
   audience?: string;
+  /** Besides what is there in any case. */
+  features?: Pick<NonNullable<Configuration['features']>, 'clientCredentials' | 'dPoP'>;
   /** Laid over everything else. */
   configuration?: Configuration;
 }
@@ -75,6 +77,7 @@ export async function startProvider(options: ProviderOptions = {}): Promise<Loca
       introspection: { enabled: true, allowedPolicy: async (_, client, token) => token.clientId === client.clientId },
       rpInitiatedLogout: { enabled: false },
       ...(options.audience === undefined ? {} : { resourceIndicators: jwtAccessTokens(options.audience, options) }),
+      ...options.features,
     },
     clientBasedCORS: () => false,
     renderError: (ctx, out) => {
@@ -83,6 +86,7 @@ export async function startProvider(options: ProviderOptions = {}): Promise<Loca
     },
     ttl: {
       AccessToken: options.accessTokenTtl ?? 3600,
+      ClientCredentials: options.accessTokenTtl ?? 3600,
       AuthorizationCode: 60,
       IdToken: options.accessTokenTtl ?? 3600,
       RefreshToken: 30 * DAY_S,

@@ -69,7 +69,40 @@ const Field = z.object({
   description: z.string().nullable(),
   pattern: z.string(),
   example: z.string().nullable(),
+  options: z.array(z.string()).nullable(),
+  default: z.string().nullable(),
   required: z.boolean(),
+});
+const Fields = z.record(z.string(), Field);
+const Mode = z.object({
+  name: z.string().openapi({ description: 'For `params.mode` of an integration' }),
+  mode: z.string(),
+  title: z.string().nullable(),
+  notes: z.array(z.string()),
+  connect: z.enum(['browser', 'import']),
+  default_scopes: z.array(z.string()),
+  client_auth: z
+    .array(z.string())
+    .openapi({ description: 'How the client may authenticate; empty: as discovery says' }),
+  params: Fields.openapi({ description: 'What an integration must give' }),
+  connection_params: Fields.openapi({ description: 'What each connection must give' }),
+  credentials: z.record(
+    z.string(),
+    z.object({ title: z.string(), description: z.string().nullable(), format: z.string(), required: z.boolean() }),
+  ),
+  refresh: z.object({
+    by: z.enum(['refresh_token', 'access_token', 'credentials', 'none']),
+    rotates: z.enum(['never', 'sometimes', 'always', 'unknown']).nullable(),
+    reuse_grace: z.int().nullable().openapi({ description: 'Seconds that a spent refresh token is still taken' }),
+    ends_access_token: z.boolean().openapi({ description: 'The access token before dies with the refresh' }),
+    idle_lifetime: z.int().nullable().openapi({ description: 'Seconds' }),
+    absolute_lifetime: z.int().nullable().openapi({ description: 'Seconds' }),
+  }),
+  revocation: z.enum(['rfc7009', 'request', 'none']),
+  token_type: z.string(),
+  captures: z.array(z.string()),
+  api_base_url: z.string().nullable(),
+  api_headers: z.record(z.string(), z.string()),
 });
 export const ProviderView = z
   .object({
@@ -81,8 +114,10 @@ export const ProviderView = z
     notes: z.array(z.string()),
     auth_modes: z.array(z.string()),
     default_scopes: z.array(z.string()),
-    params: z.record(z.string(), Field).openapi({ description: 'What an integration must give' }),
-    connection_params: z.record(z.string(), Field).openapi({ description: 'What each connection must give' }),
+    params: Fields.openapi({ description: 'What an integration must give, in every mode' }),
+    connection_params: Fields.openapi({ description: 'What each connection must give, in every mode' }),
+    auth: z.array(Mode),
+    uncertain: z.array(z.string()),
   })
   .openapi('Provider');
 
@@ -91,8 +126,22 @@ export const ProviderView = z
 export const IntegrationPut = z
   .strictObject({
     provider: z.string().min(1).max(63),
-    client_id: z.string().min(1).max(1_024),
+    client_id: z
+      .string()
+      .min(1)
+      .max(1_024)
+      .optional()
+      .openapi({ description: 'Left out where the mode knows no client' }),
     client_secret: Secret.nullish().openapi({ description: 'Left out: the stored one stays. Null: removed.' }),
+    private_key: Secret.nullish().openapi({
+      description: 'PEM. For private_key_jwt, mutual TLS and assertions that the integration signs; as the secret',
+    }),
+    key_id: z
+      .string()
+      .regex(/^[\x21-\x7e]{1,256}$/, 'no spaces or control characters')
+      .optional()
+      .openapi({ description: "The private key's id at the provider" }),
+    certificate: z.string().min(1).max(16_384).optional().openapi({ description: 'PEM. For mutual TLS (RFC 8705)' }),
     scopes: Scopes.optional().openapi({ description: "Left out: the provider's default ones" }),
     params: Strings.optional(),
     overrides: z
@@ -114,6 +163,9 @@ export const IntegrationView = z
     provider: z.string(),
     client_id: z.string(),
     client_secret_set: z.boolean(),
+    private_key_set: z.boolean(),
+    key_id: z.string().nullable(),
+    certificate: z.string().nullable(),
     scopes: z.array(z.string()),
     params: z.record(z.string(), z.string()),
     overrides: z.record(z.string(), z.string()),
@@ -220,6 +272,9 @@ export const ConnectionView = z
     captured: z.record(z.string(), z.unknown()),
     expires_at: Time.nullable(),
     next_refresh_at: Time.nullable(),
+    reauth_due_at: Time.nullable().openapi({
+      description: 'When the grant ends whatever is done: ask the owner before',
+    }),
     last_refreshed_at: Time.nullable(),
     last_refresh_error: z.object({ code: z.string(), detail: z.string(), at: Time }).nullable(),
     generation: z.int(),
@@ -236,12 +291,17 @@ export const ConnectionPost = z
     label: Label.optional(),
     metadata: Metadata.optional(),
     params: Strings.optional(),
-    credentials: z.strictObject({
-      refresh_token: Secret.optional(),
-      access_token: Secret.optional(),
-      expires_at: Time.optional(),
-      scopes: Scopes.optional(),
-    }),
+    captured: Strings.optional().openapi({ description: 'What was captured where it was connected' }),
+    connection_id: Id.optional().openapi({ description: 'Renews that connection under its id' }),
+    credentials: z
+      .object({
+        refresh_token: Secret.optional(),
+        access_token: Secret.optional(),
+        expires_at: Time.optional(),
+        scopes: Scopes.optional(),
+      })
+      .catchall(Secret)
+      .openapi({ description: "Tokens; or what the mode's `credentials` ask for: `api_key`, `username`, …" }),
   })
   .openapi('ConnectionImport');
 
@@ -276,6 +336,40 @@ export const TokenView = z
     expires_in: z.int().nullable(),
   })
   .openapi('Token');
+
+export const ProofPost = z
+  .strictObject({
+    method: z.string().regex(/^[A-Z][A-Z-]{0,31}$/, 'a method of HTTP, in capitals'),
+    url: z
+      .url({ protocol: /^https?$/ })
+      .max(2_048)
+      .openapi({ description: 'Of the request; its query and fragment do not count' }),
+    nonce: z
+      .string()
+      .regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,1024}$/, 'a nonce has no spaces, quotes or backslashes')
+      .optional()
+      .openapi({ description: "The API's last DPoP-Nonce header, where it sends one" }),
+  })
+  .openapi('DpopProofPost', {
+    description: 'The one request that the proof is for',
+    example: { method: 'GET', url: 'https://api.example.com/v1/users' },
+  });
+
+export const ProofView = z
+  .object({
+    proof: z.string().openapi({ description: 'For the DPoP header: a JWT, good for this request, once' }),
+    access_token: z.string().openapi({ description: 'The token that the proof names, for `Authorization: DPoP …`' }),
+    token_type: z.string(),
+    expires_in: z.int().nullable().openapi({ description: 'Seconds that the token lives' }),
+  })
+  .openapi('DpopProof', {
+    example: {
+      proof: 'eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Ii4uLiI6Ii4uLiJ9fQ.…',
+      access_token: 'eyJhbGciOiJSUzI1NiJ9.…',
+      token_type: 'DPoP',
+      expires_in: 3_540,
+    },
+  });
 
 export const RefreshPost = z.strictObject({ rejected_token: Secret.optional() }).openapi('RefreshPost', {
   description: 'With the token that an API rejected: another one stored by now is the answer',

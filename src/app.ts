@@ -1,6 +1,7 @@
 // The only place where the parts meet: from a configuration to a running broker.
 import { setTimeout as pause } from 'node:timers/promises';
 import { createJwtVerifier } from './adapters/jwt.ts';
+import { signAssertion, signProof } from './adapters/jwt-sign.ts';
 import { createKeyRing, generateKey, parseKeyRing, proveKeyRing, readOrCreateKeyFile } from './adapters/keyring.ts';
 import { createProviderClient } from './adapters/oauth.ts';
 import { checkUrl, createOutbound } from './adapters/outbound.ts';
@@ -17,6 +18,7 @@ import { createEngine, type Engine } from './broker/engine.ts';
 import { createIntegrations } from './broker/integrations.ts';
 import { createJournal } from './broker/journal.ts';
 import { startOutbox } from './broker/outbox.ts';
+import { createProofs } from './broker/proofs.ts';
 import type { RefreshPoint } from './broker/refresh.ts';
 import { type Rekeyed, rekey } from './broker/rekey.ts';
 import { createRevoker } from './broker/revoke.ts';
@@ -131,10 +133,17 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
   const { url } = listener;
   const publicUrl = config.publicUrl ?? url;
 
+  const redirectUri = (integration: string) => `${publicUrl}/oauth2/callback/${integration}`;
+
   const telemetry = createTelemetry();
   const outbound = createOutbound({ allow });
   const jwts = createJwtVerifier({ fetch: outbound, clock });
-  const provider = createProviderClient({ outbound, clock, verifyIdTokenSignature: jwts.verifySignature });
+  const provider = createProviderClient({
+    outbound,
+    clock,
+    verifyIdTokenSignature: jwts.verifySignature,
+    signAssertion,
+  });
   const journal = createJournal({ store, log });
   const access = createAccess({ journal, clock });
   const serving = createServing();
@@ -153,6 +162,7 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
     telemetry,
     clock,
     log,
+    redirectUri,
     limits: config.refreshLimits,
     reached: tuning.reached,
     ahead: tuning.refreshAhead,
@@ -188,6 +198,7 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
   const verify = createVerify({ verifier: jwts, trust, access, clock });
   const app = createHttp({
     tokens,
+    proofs: createProofs({ store, vault, tokens, signProof, clock }),
     connections: createConnections({ store, vault, targets, serving, access, clock }),
     revoker,
     sessions: createSessions({

@@ -9,6 +9,9 @@ On this machine, configured by the environment (VALETKEY_…):
   migrate                         bring the database up to date, and stop
   keys generate [--kid ID]        print a new key for VALETKEY_KEYS
   keys rotate                     seal every secret anew with the first key of VALETKEY_KEYS
+  providers list                  the catalogue, with the entries of VALETKEY_PROVIDERS_DIR
+  providers show ID               an entry in words
+  providers check FILE            whether a file is a valid entry, and what is wrong with it
 
 With a running broker, at VALETKEY_URL (default http://127.0.0.1:8080) with the key VALETKEY_KEY:
   callers create --name NAME --action A… [--integration I…] [--owner O…]
@@ -59,6 +62,39 @@ const commands: Record<string, (values: Values, rest: string[]) => Promise<void>
     await rotate({ json: json ?? false });
   },
 
+  async 'providers list'({ json }) {
+    const { providers } = await readCatalogue();
+    for (const { id, name, category, auth, confidence } of providers.values()) {
+      const modes = auth.map(({ mode, variant }) => variant ?? mode).join(',');
+      console.log(
+        json ? JSON.stringify({ id, name, category, modes, confidence }) : [id, name, category, modes].join('\t'),
+      );
+    }
+  },
+
+  async 'providers show'({ json }, [id = '']) {
+    const { providers } = await readCatalogue();
+    const provider = providers.get(id);
+    if (!provider) throw new CommandError(`there is no provider "${id}"; see: valetkey providers list`);
+    const { explain } = await import('./catalogue/explain.ts');
+    console.log(json ? JSON.stringify(provider, null, 2) : explain(provider).join('\n'));
+  },
+
+  async 'providers check'({ json }, [file]) {
+    if (!file) throw new CommandError('providers check needs the path of a JSON file');
+    const { checkFile } = await import('./catalogue/load.ts');
+    const checked = checkFile(file, providersDirs());
+    const issues = 'issues' in checked ? checked.issues : [];
+    if (json) console.log(JSON.stringify({ valid: issues.length === 0, issues }));
+    else if ('provider' in checked) {
+      const { explain } = await import('./catalogue/explain.ts');
+      console.log(['It is valid, and says:', '', ...explain(checked.provider)].join('\n'));
+    }
+    if (issues.length > 0 && !json)
+      throw new CommandError([`${file} is not a valid entry:`, ...issues.map((i) => `  ${i}`)].join('\n'));
+    if (issues.length > 0) process.exitCode = 1;
+  },
+
   async 'callers create'({ name, action, integration, owner, json }) {
     if (!name || !action) throw new CommandError('callers create needs --name and at least one --action');
     const grant = { actions: action, integrations: integration ?? ['*'], owners: owner ?? ['*'] };
@@ -95,6 +131,16 @@ const commands: Record<string, (values: Values, rest: string[]) => Promise<void>
     console.log(json ? JSON.stringify(answer) : told);
   },
 };
+
+const providersDirs = (): string[] => (process.env.VALETKEY_PROVIDERS_DIR ? [process.env.VALETKEY_PROVIDERS_DIR] : []);
+
+async function readCatalogue() {
+  const { loadCatalogue } = await import('./catalogue/load.ts');
+  const catalogue = loadCatalogue(providersDirs());
+  if (!catalogue.ok)
+    throw new CommandError(['the catalogue has faults:', ...catalogue.issues.map((i) => `  ${i}`)].join('\n'));
+  return catalogue;
+}
 
 async function ask(method: string, path: string, body?: unknown): Promise<Record<string, unknown>> {
   const url = process.env.VALETKEY_URL ?? 'http://127.0.0.1:8080';

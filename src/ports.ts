@@ -1,18 +1,8 @@
 // What the broker needs from the world. Adapters implement these; each comment says what failure means.
-import type { AuditEntry } from './domain/audit.ts';
-import type { Caller, CallerKey, Scope } from './domain/caller.ts';
-import type {
-  Connection,
-  ConnectionStatus,
-  Identity,
-  RefreshError,
-  Sealed,
-  SealedGrant,
-  UpstreamRevocation,
-} from './domain/connection.ts';
-import type { ReauthReason } from './domain/errors.ts';
-import type { ConnectSession, Flow, Integration } from './domain/integration.ts';
+import type { Connection, ConnectionStatus, Grant, Identity, Sealed } from './domain/connection.ts';
 import type { Target } from './domain/target.ts';
+
+export * from './ports/store.ts';
 
 export interface Clock {
   /** Milliseconds since the epoch: for what is stored and shown. It may jump. */
@@ -32,321 +22,6 @@ export interface Vault {
   seal(plaintext: string, context: SealContext): Sealed;
   /** Throws `VaultError` when the key is not in the ring, or the text is damaged or of another row or column. */
   open(sealed: Sealed, context: SealContext): string;
-}
-
-export interface Page<T> {
-  data: T[];
-  /** The id to go on after; null at the end. */
-  next: string | null;
-}
-
-export interface PageRequest {
-  /** Between 1 and 500. */
-  limit: number;
-  /** Go on after this id. */
-  after: string | undefined;
-}
-
-export interface ConnectionFilter {
-  integration?: string | undefined;
-  owner?: string | undefined;
-  status?: ConnectionStatus | undefined;
-  /** Only what lies in one of these; undefined means no limit. */
-  within?: Scope[] | undefined;
-}
-
-export interface AuditFilter {
-  integration?: string | undefined;
-  owner?: string | undefined;
-  connectionId?: string | undefined;
-  actor?: string | undefined;
-  action?: string | undefined;
-  outcome?: AuditEntry['outcome'] | undefined;
-  /** Inclusive, ms. */
-  from?: number | undefined;
-  /** Exclusive, ms. */
-  to?: number | undefined;
-}
-
-/** A connection and what a read of it needs. `accessToken` is null when revoked, or imported without one. */
-export interface ServedRow {
-  connection: Connection;
-  accessToken: Sealed | null;
-}
-
-/** What a refresh may not begin without: the lease and the intent, durable, in one commit. */
-export interface Claim {
-  /** `att_…`, told in every log line of this refresh. */
-  attempt: string;
-  /** The generation that is to be replaced. */
-  generation: number;
-  now: number;
-  /** The same moment by the claimant's monotonic clock, which nobody sets. */
-  monotonic: number;
-}
-
-export interface Claimed {
-  connection: Connection;
-  grant: SealedGrant;
-  /** Grows with each claim of this connection: only the newest one may write. */
-  fence: number;
-  /**
-   * The intent of an earlier attempt that neither kept an answer nor gave up: it may have spent the refresh token.
-   * `startedAt` is that of the first of those that followed one another, which may have spent it first.
-   */
-  unresolved: { attempt: string; startedAt: number } | null;
-}
-
-/** What a kept refresh changes on the connection. */
-export type Rotation = Pick<
-  Connection,
-  | 'scopes'
-  | 'tokenType'
-  | 'issuedAt'
-  | 'expiresAt'
-  | 'nextRefreshAt'
-  | 'lastRefreshedAt'
-  | 'captured'
-  | 'identity'
-  | 'updatedAt'
->;
-
-/** What a failed refresh changes. Without `reason` the connection stays as it is, to be tried again. */
-export interface RefreshFailure {
-  reason: ReauthReason | null;
-  error: RefreshError;
-  nextRefreshAt: number | null;
-  /** The provider never saw, or surely refused, the refresh token: the intent is resolved. False keeps it on record. */
-  resolved: boolean;
-}
-
-/** A revocation that the provider has not confirmed. Its secrets are bound to the row of the connection. */
-export interface PendingRevocation {
-  id: string;
-  connectionId: string;
-  integration: string;
-  params: Record<string, string>;
-  accessToken: Sealed | null;
-  refreshToken: Sealed | null;
-  attempts: number;
-  nextAt: number;
-  createdAt: number;
-}
-
-/** A secret where it stands: which column of which row. */
-export interface SealedPlace {
-  /** By its name in the database. */
-  table: 'integrations' | 'grants' | 'flows' | 'outbox_revocations';
-  /** Of the row; for grants, the connection's. */
-  id: string;
-  column: string;
-}
-
-export interface SealedText extends SealedPlace {
-  /** Which row it was sealed for: the one it stands in, but for tokens that wait in the outbox: their connection. */
-  sealedFor: string;
-  sealed: Sealed;
-}
-
-export interface Reseal extends SealedPlace {
-  from: Sealed;
-  to: Sealed;
-}
-
-/** The key ring's proof, one row a key id: text that only the right key opens. */
-export interface KeyCheck {
-  kid: string;
-  sealed: Sealed;
-}
-
-export type IntegrationSettings = Omit<Integration, 'version' | 'clientSecret'> & {
-  clientSecret: Sealed | null | undefined;
-};
-
-/**
- * The durable memory. Each method is one atomic sentence: when its promise is fulfilled, the change is on the disk
- * (or with the database's quorum); when it is rejected, nothing of it happened, or, if the connection was lost on
- * commit, it is not known. Each rejection is a `StoreError`: the store is full, locked, unreachable or broken.
- */
-export interface Store {
-  /**
-   * Creates or replaces; `version` counts up from 1, `createdAt` stays, and so does a client secret that is undefined.
-   */
-  putIntegration(integration: IntegrationSettings, by: AuditEntry): Promise<'created' | 'updated'>;
-  integration(id: string): Promise<Integration | undefined>;
-  integrations(page: PageRequest): Promise<Page<Integration>>;
-  /** Refused (with counts) while live connections or pending revocations need it. */
-  deleteIntegration(
-    id: string,
-    by: AuditEntry,
-  ): Promise<'deleted' | 'absent' | { connections: number; pendingRevocations: number }>;
-
-  /** Every caller with its keys: few enough to live in memory. */
-  callers(): Promise<{ caller: Caller; keys: CallerKey[] }[]>;
-  addCaller(caller: Caller, key: CallerKey, by: AuditEntry): Promise<void>;
-  addCallerKey(key: CallerKey, by: AuditEntry): Promise<'added' | 'absent'>;
-  deleteCaller(id: string, by: AuditEntry): Promise<'deleted' | 'absent'>;
-  deleteCallerKey(callerId: string, keyId: string, by: AuditEntry): Promise<'deleted' | 'absent'>;
-  /** Creates the caller or replaces its name, grants and keys with exactly these. For the declarative file. */
-  putCaller(caller: Caller, keys: CallerKey[], by: AuditEntry): Promise<void>;
-  /** Moves `lastUsedAt` forward, never back. */
-  touchKeys(uses: { keyId: string; at: number }[]): Promise<void>;
-
-  addSession(session: ConnectSession, by: AuditEntry): Promise<void>;
-  session(id: string): Promise<ConnectSession | undefined>;
-  sessionBySecret(digest: string): Promise<ConnectSession | undefined>;
-  /**
-   * Binds the session to the browser (the first time, its end then moves to the flow's), and records the flow. `gone`: not pending any more, or expired;
-   * `other_browser`: bound to another one.
-   */
-  beginFlow(flow: Flow, now: number): Promise<'begun' | 'gone' | 'other_browser'>;
-  /** Takes the flow away, once: only with the state and the browser that began it, and not when expired. */
-  takeFlow(
-    stateDigest: string,
-    browserDigest: string,
-    now: number,
-  ): Promise<{ flow: Flow; session: ConnectSession } | undefined>;
-  /** Ends a pending session in failure; without effect on one that has ended. */
-  failSession(id: string, error: string, by: AuditEntry): Promise<void>;
-
-  /**
-   * Makes a connection and its grant, and completes the session if one is named. `exists`: a live connection of the same
-   * integration, owner and label is there; `session_over`: the session is not pending any more. Then nothing happened.
-   */
-  addConnection(
-    connection: Connection,
-    grant: SealedGrant,
-    sessionId: string | null,
-    by: AuditEntry,
-  ): Promise<'added' | 'session_over' | { exists: string }>;
-  /**
-   * Gives a live connection a new grant under its id: `active`, generation + 1, failures, error and any lease or intent
-   * cleared; tells the generation that it has now. `gone`: absent or revoked. The given connection's `generation` and `createdAt` are ignored.
-   */
-  renewConnection(
-    connection: Connection,
-    grant: SealedGrant,
-    sessionId: string,
-    by: AuditEntry,
-  ): Promise<{ generation: number } | 'session_over' | 'gone'>;
-  connection(id: string): Promise<Connection | undefined>;
-  connections(filter: ConnectionFilter, page: PageRequest): Promise<Page<Connection>>;
-  /** For metrics; by integration and status. */
-  countConnections(): Promise<{ integration: string; status: ConnectionStatus; count: number }[]>;
-
-  /** The cold read, by id: one row. */
-  served(id: string): Promise<ServedRow | undefined>;
-  /** The cold read, by owner: every connection that fits, live ones first, at most 20. Label undefined: any. */
-  servedByOwner(integration: string, owner: string, label: string | undefined): Promise<ServedRow[]>;
-
-  /**
-   * Takes the lease and records the intent in one durable commit, before a refresh token is spent. `busy`: another
-   * process holds it and lives, and this one has not seen it hold this very claim for `LEASE_MS` yet (a dead one's may be
-   * taken at once, and its own, which a process never claims twice at a time); `gone`: not there, not `active`, or of a
-   * newer generation.
-   */
-  claim(id: string, claim: Claim): Promise<Claimed | 'busy' | 'gone'>;
-  /**
-   * Keeps the answer of a refresh: generation + 1, failures and error cleared, lease and intent released. Compares
-   * fence and generation: `superseded` means somebody else's grant is newer, `gone` that it was revoked meanwhile.
-   */
-  rotate(
-    id: string,
-    held: { fence: number; generation: number },
-    change: Rotation,
-    grant: SealedGrant,
-    by: AuditEntry,
-  ): Promise<'kept' | 'superseded' | 'gone'>;
-  /** Records why a refresh failed, counts it, and releases the lease. The same comparisons. */
-  refreshFailed(
-    id: string,
-    held: { fence: number; generation: number },
-    failure: RefreshFailure,
-    by: AuditEntry,
-  ): Promise<'kept' | 'superseded' | 'gone'>;
-  /**
-   * Which integrations have active connections whose `nextRefreshAt` has come, and since when, the oldest first. Costs a
-   * few index steps for each integration, whatever is stored.
-   */
-  dueIntegrations(now: number): Promise<{ integration: string; dueAt: number }[]>;
-  /** For metrics: the same, counted. Costs an index step for each that is due. */
-  countDue(now: number): Promise<{ integration: string; dueAt: number; count: number }[]>;
-  /**
-   * The ids of an integration's due connections, oldest first; pushes their `nextRefreshAt` forward to `pushTo` as it
-   * takes them, so that two replicas never take the same.
-   */
-  claimDue(integration: string, now: number, pushTo: number, limit: number): Promise<string[]>;
-  /** Connections with an unresolved intent that no living process holds, the oldest first; `startedAt` as in `Claimed`. */
-  orphans(): Promise<{ id: string; startedAt: number }[]>;
-
-  /**
-   * The tombstone: `revoked`, its grant, lease and intent destroyed, and (when `upstream` is `pending`) the sealed tokens
-   * moved to a pending revocation due at `firstTryAt`. `already`: it was one before; nothing changed.
-   */
-  revoke(
-    id: string,
-    upstream: 'pending' | 'unsupported',
-    firstTryAt: number,
-    by: AuditEntry,
-  ): Promise<{ connection: Connection; already: boolean; pending: PendingRevocation | null } | undefined>;
-  /** Ids of live connections that fit, ascending. */
-  liveConnections(filter: Pick<ConnectionFilter, 'integration' | 'owner'>, limit: number): Promise<string[]>;
-  /** Tokens that arrived for a connection that was revoked meanwhile: to be revoked too. */
-  addPendingRevocation(revocation: PendingRevocation): Promise<void>;
-  /** Due revocations; pushes their `nextAt` to `pushTo` and counts the attempt as it takes them. */
-  claimRevocations(now: number, pushTo: number, limit: number): Promise<PendingRevocation[]>;
-  /** Destroys the pending one and shows the outcome on the connection, unless others of it are still pending. */
-  settleRevocation(id: string, outcome: Exclude<UpstreamRevocation, 'pending'>, by: AuditEntry): Promise<void>;
-  postponeRevocation(id: string, nextAt: number): Promise<void>;
-
-  appendAudit(entries: AuditEntry[]): Promise<void>;
-  /** Newest first. */
-  audit(filter: AuditFilter, page: PageRequest): Promise<Page<AuditEntry>>;
-
-  keyChecks(): Promise<KeyCheck[]>;
-  addKeyCheck(check: KeyCheck): Promise<void>;
-  /** Forgets the proof of a key that protects nothing any more. Without effect when there is none. */
-  removeKeyCheck(kid: string, by: AuditEntry): Promise<void>;
-  /** How many secrets each key protects, all as of one moment; null: the text names no key. Looks at every secret. */
-  keysInUse(): Promise<{ kid: string | null; secrets: number }[]>;
-  /**
-   * The next secrets that are not sealed by this key, ordered by table and row, those of the rows after the given one;
-   * of at most `limit` rows, and of each of these all.
-   */
-  sealedElsewhere(kid: string, after: SealedPlace | undefined, limit: number): Promise<SealedText[]>;
-  /**
-   * Replaces each text that still stands there, and nothing else of its row: it is the same secret as before. One that
-   * was sealed anew, moved or destroyed meanwhile is left. Says how many were replaced.
-   */
-  reseal(changes: Reseal[]): Promise<number>;
-  /** Forgets flows and sessions that ended before this. */
-  sweep(before: number): Promise<void>;
-  /** Proves that the store can be written to. */
-  ping(): Promise<void>;
-  close(): Promise<void>;
-}
-
-/** The answer of a refresh, sealed, on its way into the store. */
-export interface Rescued {
-  attempt: string;
-  connectionId: string;
-  integration: string;
-  owner: string;
-  params: Record<string, string>;
-  held: { fence: number; generation: number };
-  change: Rotation;
-  grant: SealedGrant;
-}
-
-/** Where answers wait that the store would not take. Fulfilled when durable; rejected when that failed too. */
-export interface Rescue {
-  add(answer: Rescued): Promise<void>;
-  remove(attempt: string): Promise<void>;
-  all(): Promise<Rescued[]>;
-}
-
-export class StoreError extends Error {
-  override name = 'StoreError';
 }
 
 export class VaultError extends Error {
@@ -369,9 +44,15 @@ export interface TokenAnswer {
   scopes: string[] | undefined;
   /** Seconds; undefined: not said. */
   expiresIn: number | undefined;
+  /** Seconds until the refresh token dies unless it is used; undefined: not said. */
+  idleIn: number | undefined;
+  /** Seconds until the grant ends in any case; undefined: not said. */
+  endsIn: number | undefined;
   /** From the validated ID token. */
   identity: Identity | undefined;
   captured: Record<string, unknown>;
+  /** The key that the request proved to have (RFC 9449): PKCS #8, PEM. Undefined: none, the old one stays. */
+  dpopKey: string | undefined;
 }
 
 /** Why a provider did not give what was asked, judged. */
@@ -397,6 +78,13 @@ export interface ProviderFault {
 
 export type ProviderResult<T> = { ok: true; value: T } | { ok: false; fault: ProviderFault };
 
+/** The connection as it is before it is renewed; where a token is made anew, `scopes` are those to ask for. */
+export interface Renewal extends Pick<Connection, 'identity' | 'scopes' | 'captured'> {
+  grant: Grant;
+  /** Sent again where the provider asks for it. */
+  redirectUri: string;
+}
+
 /** Speaks OAuth 2.0 and OpenID Connect with third parties. Never throws for what a provider does. */
 export interface ProviderClient {
   /** The URL to send the browser to (RFC 6749 4.1.1, 7636, 9126 where the metadata requires it). */
@@ -417,17 +105,33 @@ export interface ProviderClient {
       issuer: string | null;
     },
   ): Promise<ProviderResult<TokenAnswer>>;
-  /** RFC 6749 6. An ID token in the answer that cannot be validated costs nothing; another identity is a fault. */
-  refresh(
-    target: Target,
-    request: { refreshToken: string; identity: Identity | null },
-  ): Promise<ProviderResult<TokenAnswer>>;
+  /**
+   * Spends what renews the grant (RFC 6749 6), or makes a new token of its credentials (RFC 6749 4.4, RFC 7523). An ID
+   * token in the answer that cannot be validated costs nothing; another identity is a fault. Expects `isRenewable`.
+   */
+  renew(target: Target, request: Renewal): Promise<ProviderResult<TokenAnswer>>;
   /** RFC 7009, the refresh token first, then the access token; or the vendor's own way. */
   revoke(
     target: Target,
     tokens: { accessToken: string | null; refreshToken: string | null },
+    captured: Record<string, unknown>,
   ): Promise<ProviderResult<'done' | 'unsupported'>>;
 }
+
+/** A request to an API, and the token that it is sent with. */
+export interface Proven {
+  method: string;
+  /** Query and fragment are left out. */
+  url: string;
+  accessToken: string;
+  /** As the API asked for it (RFC 9449 9). */
+  nonce: string | undefined;
+  /** Seconds since the epoch. */
+  issuedAt: number;
+}
+
+/** A DPoP proof (RFC 9449 4.2), good for one request. `key`: PKCS #8, PEM; rejects when it is not of P-256. */
+export type SignProof = (key: string, request: Proven) => Promise<string>;
 
 export type JwtVerdict =
   | { active: true; issuer: string; claims: Record<string, unknown>; header: Record<string, unknown> }

@@ -29,9 +29,9 @@ const layers: Layer[] = [
   },
   {
     name: 'ports',
-    files: /^ports\.ts$/,
-    may: /^domain\//,
-    rule: 'ports imports only domain, and no I/O',
+    files: /^ports(\.ts$|\/)/,
+    may: /^(domain|ports)\//,
+    rule: 'ports imports only domain and its own parts, and no I/O',
     builtins: false,
   },
   {
@@ -70,9 +70,9 @@ const layers: Layer[] = [
   {
     name: 'cli',
     files: /^cli\.ts$/,
-    may: /^(api|client|app|main)\.ts$/,
+    may: /^(api|client|app|main)\.ts$|^catalogue\//,
     lazily: /^(app|main)\.ts$/,
-    rule: 'cli.ts imports only api.ts and client.ts, and app.ts and main.ts when a command needs them',
+    rule: 'cli.ts imports only api.ts, client.ts and the catalogue, and app.ts and main.ts when a command needs them',
   },
   {
     name: 'config',
@@ -95,6 +95,7 @@ const adapterLinks: Record<string, string[]> = {
 const packages: Record<string, RegExp> = {
   '@hono/node-server': /^http\//,
   '@hono/zod-openapi': /^(http\/|api\.ts$)/,
+  aws4fetch: /^adapters\/oauth\/aws/,
   'better-sqlite3': /^adapters\/sqlite\//,
   'drizzle-orm': /^adapters\/sqlite\//,
   hono: /^(http\/|api\.ts$)/,

@@ -4,8 +4,13 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startEcho } from './support/echo.ts';
+import { createKeyRing, parseKeyRing } from '../src/adapters/keyring.ts';
+import type { Sealed } from '../src/domain/connection.ts';
+import { openCredentials } from '../src/domain/credentials.ts';
+import { certify } from './support/certificate.ts';
+import { CAPTURED, startEcho } from './support/echo.ts';
 import { type House, openHouse } from './support/house.ts';
 import {
   admitCallers,
@@ -17,6 +22,7 @@ import {
   type Stage,
   stray,
 } from './support/life.ts';
+import { EVERY_MODE, liveInEveryMode, misplaceKeys, plantKey } from './support/modes.ts';
 import { createSecrets, type Secrets } from './support/secrets.ts';
 import { createWitness } from './support/witness.ts';
 
@@ -24,7 +30,8 @@ import { createWitness } from './support/witness.ts';
 const VENDOR = {
   id: 'vendor',
   name: 'Vendor',
-  category: 'test',
+  category: 'generic',
+  docs_url: 'https://vendor.example/docs',
   confidence: 'unverified',
   params: { base: { title: 'base URL', pattern: 'http://127\\.0\\.0\\.1:\\d+' } },
   connection_params: { echo: { title: 'echo', pattern: '[a-z_]+' } },
@@ -37,7 +44,7 @@ const VENDOR = {
         style: 'request',
         method: 'DELETE',
         url: '{base}/revoke/{echo}/{access_token}',
-        client_auth: 'basic',
+        auth: 'basic',
         body: 'none',
       },
     },
@@ -66,19 +73,39 @@ let secrets: Secrets;
 let places: Record<Place, Buffer>;
 let revoked: Awaited<ReturnType<typeof revokeInVain>>;
 
+const ringOf = (keys: string[]) => keys.map((key, i) => `k${i}:${key}`).join();
+
 const databaseOf = (folder: string) => {
   const files = readdirSync(folder).filter((name) => name.startsWith('valetkey.db'));
   return Buffer.concat(files.map((name) => readFileSync(join(folder, name))));
 };
 
+/** The keys that tokens are bound to: made by the broker, and never told to anybody. */
+function boundKeys(path: string): string[] {
+  const ring = parseKeyRing(ringOf(KEYS));
+  if (!ring.ok) throw new Error(ring.issues.join());
+  const { open } = createKeyRing(ring.keys);
+  const database = new Database(path, { readonly: true });
+  const grants = database
+    .prepare<[], { id: string; sealed: Sealed }>(
+      'select connection_id id, credentials sealed from grants where credentials is not null',
+    )
+    .all();
+  database.close();
+  return grants.flatMap(({ id, sealed }) => {
+    const { dpopKey } = openCredentials(open(sealed, { row: `connections/${id}`, column: 'credentials' }));
+    return dpopKey ?? [];
+  });
+}
+
 beforeAll(async () => {
   const providers = mkdtempSync(join(tmpdir(), 'valetkey-providers-'));
-  writeFileSync(join(providers, 'vendor.json'), JSON.stringify(VENDOR));
+  for (const entry of [VENDOR, EVERY_MODE]) writeFileSync(join(providers, `${entry.id}.json`), JSON.stringify(entry));
   house = await openHouse({
     env: {
       VALETKEY_LOG_LEVEL: 'trace',
       VALETKEY_PROVIDERS_DIR: providers,
-      VALETKEY_KEYS: KEYS.map((key, i) => `k${i}:${key}`).join(),
+      VALETKEY_KEYS: ringOf(KEYS),
     },
   });
   secrets = createSecrets();
@@ -94,6 +121,8 @@ beforeAll(async () => {
   await stray(stage);
   await endureEchoes(stage, callers);
   await blunder(stage, callers);
+  await liveInEveryMode(stage, callers);
+  await misplaceKeys(stage, certify('canary').pem);
   await witness.invite({ integration: 'acme', owner: OWNER, metadata: {} });
   revoked = await revokeInVain(stage, id, callers);
   for (const { form, answer } of house.front.passed) {
@@ -125,6 +154,7 @@ beforeAll(async () => {
     refusals: witness.refusals(),
     'other answers': witness.answers(),
   };
+  for (const key of boundKeys(join(house.folder, 'valetkey.db'))) plantKey(secrets, 'DPoP key', key);
   await echo.close();
   rmSync(providers, { recursive: true });
 });
@@ -137,19 +167,21 @@ describe('no secret is found in', () => {
 });
 
 describe('the search would find one', () => {
-  const found = (value: string) => {
-    const planted = createSecrets();
-    planted.add('canary', value);
-    return PLACES.filter((place) => planted.foundIn(places[place]).includes('canary as it is'));
-  };
-
   it('since what is planted is found in the places where it belongs, and in no other', () => {
-    expect(found(OWNER)).toEqual(['the database', 'the database after the stop', 'the audit log', 'other answers']);
-    expect(found('valetkey_http_requests_total')).toEqual(['the metrics']);
-    expect(found('"event":"listening"')).toEqual(['stdout and stderr']);
-    expect(found('ConnectSessionCreated')).toEqual(['the description of the interface']);
-    expect(found('urn:valetkey:problem:not_found')).toEqual(['refusals']);
-    expect(found('"client_secret_set":true')).toEqual(['other answers']);
+    const belongs: Record<string, Place[]> = {
+      [OWNER]: ['the database', 'the database after the stop', 'the audit log', 'other answers'],
+      [CAPTURED]: ['the database', 'the database after the stop', 'other answers'],
+      valetkey_http_requests_total: ['the metrics'],
+      '"event":"listening"': ['stdout and stderr'],
+      ConnectSessionCreated: ['the description of the interface'],
+      'urn:valetkey:problem:not_found': ['refusals'],
+      '"client_secret_set":true': ['other answers'],
+    };
+    const planted = createSecrets();
+    for (const value of Object.keys(belongs)) planted.add(value, value);
+    const found = PLACES.map((place) => [place, planted.foundIn(places[place])] as const);
+    for (const [value, where] of Object.entries(belongs))
+      expect(found.flatMap(([place, forms]) => (forms.includes(`${value} as it is`) ? place : []))).toEqual(where);
   });
 
   it.each([
@@ -176,9 +208,11 @@ describe('the job was done', () => {
     const counts = secrets.counts();
     console.info('secrets searched for:', JSON.stringify(counts));
     const kinds = ['access token', 'authorization code', 'caller key', 'client secret', 'connect link', 'cookie'];
-    expect(Object.keys(counts)).toEqual(
-      expect.arrayContaining([...kinds, 'ID token', 'nonce', 'PKCE verifier', 'refresh token', 'state']),
-    );
+    const imported = ['AWS key', 'customer secret', 'imported token', 'key file', 'password', 'session token'];
+    const made = ['client assertion', 'DPoP key', 'DPoP proof', 'issued token', 'signed assertion', 'swapped token'];
+    const keys = ['imported key', 'integration key', 'line of a service account key', 'misplaced key in one line'];
+    const flow = ['ID token', 'nonce', 'PKCE verifier', 'refresh token', 'state'];
+    expect(Object.keys(counts)).toEqual(expect.arrayContaining([...kinds, ...flow, ...imported, ...made, ...keys]));
   });
 
   it('and a provider that was down owes its revocations', () => {

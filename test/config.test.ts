@@ -137,7 +137,7 @@ describe('the declarative file', () => {
       { integrations: [{ ...oidc, colour: 'red' }] },
       'integrations.0: Unrecognized key: "colour"',
     ],
-    ['a missing member', { integrations: [{ ...oidc, client_id: undefined }] }, 'integrations.0.client_id: '],
+    ['a missing member', { integrations: [{ ...oidc, provider: undefined }] }, 'integrations.0.provider: '],
     ['a bad id', { integrations: [{ ...oidc, id: 'A B' }] }, 'integrations.0.id: '],
     ['an id twice', { integrations: [oidc, oidc] }, 'integrations.1.id: '],
     [

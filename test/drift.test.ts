@@ -6,7 +6,9 @@ import { generateSQLiteDrizzleJson, generateSQLiteMigration } from 'drizzle-kit/
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { describe, expect, it } from 'vitest';
 import * as schema from '../src/adapters/sqlite/schema.ts';
+import { loadCatalogue } from '../src/catalogue/load.ts';
 import { startTestBroker } from './support/broker.ts';
+import { catalogueTable, providerSchema } from './support/generated.ts';
 
 const MIGRATIONS = fileURLToPath(new URL('../drizzle/sqlite', import.meta.url));
 const OPENAPI = fileURLToPath(new URL('../openapi.json', import.meta.url));
@@ -62,6 +64,24 @@ function shapeOf(database: Database, table: string) {
     ),
   };
 }
+
+describe('what is made of the catalogue', () => {
+  it('is the JSON Schema that editors read', async () => {
+    await expect(providerSchema()).toMatchFileSnapshot(
+      fileURLToPath(new URL('../src/catalogue/provider.schema.json', import.meta.url)),
+      'mend it with: npm run generate',
+    );
+  });
+
+  it('is the table of all systems', async () => {
+    const catalogue = loadCatalogue([]);
+    if (!catalogue.ok) throw new Error(catalogue.issues.join('\n'));
+    await expect(catalogueTable(catalogue.providers.values())).toMatchFileSnapshot(
+      fileURLToPath(new URL('../docs/catalogue.md', import.meta.url)),
+      'mend it with: npm run generate',
+    );
+  });
+});
 
 describe('openapi.json', () => {
   it('is what is served', async () => {

@@ -1,7 +1,7 @@
 // The browser pages as text: harmless whatever is filled in, readable by everybody, locked down. test/browser/ looks at them.
 import { Hono } from 'hono';
 import { describe, expect, it } from 'vitest';
-import type { ParamField } from '../src/domain/provider.ts';
+import type { ParamField } from '../src/domain/fields.ts';
 import { assets } from '../src/http/pages/assets.ts';
 import { connectedPage } from '../src/http/pages/connected.ts';
 import type { Html } from '../src/http/pages/layout.ts';

@@ -32,7 +32,7 @@ interface Setting {
 async function aStore(...kids: (keyof typeof ENTRIES)[]) {
   const store = await openSqlite('file::memory:');
   onTestFinished(() => store.close());
-  await store.putIntegration(anIntegration({ clientSecret: null }), anEntry());
+  await store.putIntegration(anIntegration({ clientSecret: null, privateKey: null }), anEntry());
   for (const kid of kids) await store.addKeyCheck(ringOf(kid).check(kid));
   return store;
 }
@@ -51,7 +51,7 @@ function aRescue(): Rescue {
 /** A connection whose tokens say whose they are. */
 async function adopt(store: Store, kid: keyof typeof ENTRIES): Promise<string> {
   const { id } = aConnection();
-  const grant = { accessToken: `access of ${id}`, refreshToken: `refresh of ${id}`, idToken: null };
+  const grant = { accessToken: `access of ${id}`, refreshToken: `refresh of ${id}`, idToken: null, credentials: null };
   await connected(store, { id }, sealGrant(ringOf(kid), id, grant));
   return id;
 }
@@ -202,10 +202,11 @@ test('a key stays while an answer that it sealed waits in the rescue file', asyn
   const store = await aStore('old', 'new');
   const id = await adopt(store, 'old');
   const rescue = aRescue();
-  const grant = sealGrant(ringOf('old'), id, { accessToken: 'a', refreshToken: 'r', idToken: null });
-  const { integration, owner, params } = aConnection({ id });
+  const grant = sealGrant(ringOf('old'), id, { accessToken: 'a', refreshToken: 'r', idToken: null, credentials: null });
+  const { integration, owner, params, captured } = aConnection({ id });
   const held = { fence: 1, generation: 1 };
-  const answer = { attempt: 'att_1', connectionId: id, integration, owner, params, held, change: aRotation(), grant };
+  const whose = { connectionId: id, integration, owner, params, captured };
+  const answer = { attempt: 'att_1', ...whose, held, change: aRotation(), grant };
   await rescue.add(answer);
   const done = await run(store, { rescue });
   expect(done).toMatchObject({ secrets: 4, resealed: 2, removable: [], rescued: 2 });
@@ -222,8 +223,13 @@ test('an answer that is taken in from the rescue file meanwhile is waited for, a
   const store = await aStore('old', 'new');
   const rescue = aRescue();
   const id = aConnection().id;
-  const grant = sealGrant(ringOf('old'), id, { accessToken: `access of ${id}`, refreshToken: 'r', idToken: null });
-  const { integration, owner, params } = aConnection({ id });
+  const grant = sealGrant(ringOf('old'), id, {
+    accessToken: `access of ${id}`,
+    refreshToken: 'r',
+    idToken: null,
+    credentials: null,
+  });
+  const { integration, owner, params, captured } = aConnection({ id });
   const held = { fence: 1, generation: 1 };
   await rescue.add({
     attempt: 'att_1',
@@ -231,6 +237,7 @@ test('an answer that is taken in from the rescue file meanwhile is waited for, a
     integration,
     owner,
     params,
+    captured,
     held,
     change: aRotation(),
     grant,

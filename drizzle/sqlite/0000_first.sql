@@ -74,6 +74,7 @@ CREATE TABLE `connections` (
 	`issued_at` integer NOT NULL,
 	`expires_at` integer,
 	`next_refresh_at` integer,
+	`reauth_due_at` integer,
 	`last_refreshed_at` integer,
 	`last_refresh_error` text,
 	`failures` integer NOT NULL,
@@ -110,6 +111,7 @@ CREATE TABLE `grants` (
 	`access_token` text,
 	`refresh_token` text,
 	`id_token` text,
+	`credentials` text,
 	FOREIGN KEY (`connection_id`) REFERENCES `connections`(`id`) ON UPDATE no action ON DELETE no action
 );
 --> statement-breakpoint
@@ -118,6 +120,9 @@ CREATE TABLE `integrations` (
 	`provider` text NOT NULL,
 	`client_id` text NOT NULL,
 	`client_secret` text,
+	`private_key` text,
+	`key_id` text,
+	`certificate` text,
 	`scopes` text NOT NULL,
 	`params` text NOT NULL,
 	`overrides` text NOT NULL,
@@ -136,7 +141,6 @@ CREATE TABLE `leases` (
 	`connection_id` text PRIMARY KEY NOT NULL,
 	`fence` integer NOT NULL,
 	`holder` text,
-	`until` integer,
 	`attempt` text,
 	`started_at` integer,
 	FOREIGN KEY (`connection_id`) REFERENCES `connections`(`id`) ON UPDATE no action ON DELETE no action
@@ -148,6 +152,7 @@ CREATE TABLE `outbox_revocations` (
 	`connection_id` text NOT NULL,
 	`integration` text NOT NULL,
 	`params` text NOT NULL,
+	`captured` text NOT NULL,
 	`access_token` text,
 	`refresh_token` text,
 	`attempts` integer NOT NULL,

@@ -2,8 +2,12 @@
 // (and the exceptions that the operator names), follows no redirect, and ends within a time and a size.
 import { lookup as resolve } from 'node:dns';
 import type { LookupFunction } from 'node:net';
+import { LRUCache } from 'lru-cache';
 import type { Agent, buildConnector, Dispatcher } from 'undici';
 import { type Exceptions, exceptionsOf, isListedHost, isReachable, urlProblem } from './outbound-addresses.ts';
+
+/** Client certificates that are kept connected at once. */
+const MAX_AGENTS = 100;
 
 export { parseAllow } from './outbound-addresses.ts';
 
@@ -12,6 +16,8 @@ export interface OutboundRequest {
   headers?: Record<string, string> | undefined;
   body?: string | Uint8Array | URLSearchParams | null | undefined;
   signal?: AbortSignal | null | undefined;
+  /** PEM. The client's certificate, shown where the server asks for one (RFC 8705). */
+  tls?: { cert: string; key: string } | undefined;
   /** Where this one is to end sooner than all others. */
   timeoutMs?: number | undefined;
 }
@@ -48,6 +54,10 @@ export class WholeResponse {
   get headers(): Headers {
     this.#headers ??= new Headers(flat(this.#given));
     return this.#headers;
+  }
+  /** By its lower-case name, without making all of them. */
+  header(name: string): string | undefined {
+    return [this.#given[name]].flat()[0];
   }
   async text(): Promise<string> {
     return typeof this.#content === 'string' ? this.#content : JSON.stringify(this.#content);
@@ -95,19 +105,31 @@ export function checkUrl(url: string | URL, allow: readonly string[]): string | 
 export function createOutbound(options: { allow: readonly string[]; timeoutMs?: number; maxBytes?: number }): Outbound {
   const { allow, timeoutMs = 10_000, maxBytes = 1_000_000 } = options;
   const exceptions = exceptionsOf(allow);
-  let agent: Promise<Agent> | undefined;
+  /** By the certificate that is shown; most show none. */
+  const agents = new LRUCache<string, Promise<Agent>>({
+    max: MAX_AGENTS,
+    dispose: (agent) => void agent.then((open) => open.close()),
+  });
   /** With the first request: the library is as large as all others together. */
-  const opened = async () => {
+  const opened = async (tls: OutboundRequest['tls']) => {
     // In a bundle, CommonJS that is loaded late has no names of its own.
     const { Agent, buildConnector } = (await import('undici')).default;
     return new Agent({
-      connect: guarded(buildConnector, exceptions, timeoutMs),
+      connect: guarded(buildConnector, exceptions, timeoutMs, tls),
       connections: 256,
       // The one deadline below covers headers and body.
       headersTimeout: 0,
       bodyTimeout: 0,
     });
   };
+
+  function agentFor(tls: OutboundRequest['tls']): Promise<Agent> {
+    const known = agents.get(tls?.cert ?? '');
+    if (known) return known;
+    const agent = opened(tls);
+    agents.set(tls?.cert ?? '', agent);
+    return agent;
+  }
 
   const request = (to: string | URL, init: OutboundRequest = {}): Promise<WholeResponse> => {
     const url = URL.parse(`${to}`);
@@ -125,13 +147,16 @@ export function createOutbound(options: { allow: readonly string[]; timeoutMs?: 
         headers,
         body,
       };
-      agent ??= opened();
-      agent
+      agentFor(init.tls)
         .then((open) => open.dispatch(sending as Dispatcher.DispatchOptions, exchange))
         .catch((error: Error) => exchange.onResponseError(undefined, error));
     });
   };
-  return Object.assign(request, { close: async () => (await agent)?.close() });
+  return Object.assign(request, {
+    close: async () => {
+      await Promise.all([...agents.values()].map(async (agent) => (await agent).close()));
+    },
+  });
 }
 
 function encode({ body, headers }: OutboundRequest): {
@@ -153,7 +178,12 @@ const lowerCased = (headers: Record<string, string> = {}) =>
  * address that was checked is the one that is connected to: a name that resolves differently a moment later gains
  * nothing. Literal addresses are not looked up; `urlProblem` has judged them.
  */
-function guarded(build: typeof buildConnector, exceptions: Exceptions, timeout: number): buildConnector.connector {
+function guarded(
+  build: typeof buildConnector,
+  exceptions: Exceptions,
+  timeout: number,
+  tls: OutboundRequest['tls'],
+): buildConnector.connector {
   const lookup: LookupFunction = (hostname, options, callback) => {
     resolve(hostname, { ...options, all: true }, (error, addresses) => {
       if (error) return callback(error, '', 0);
@@ -169,7 +199,7 @@ function guarded(build: typeof buildConnector, exceptions: Exceptions, timeout: 
       callback(null, first.address, first.family);
     });
   };
-  const connect = build({ lookup, timeout, allowH2: false });
+  const connect = build({ lookup, timeout, allowH2: false, ...tls });
   return (target, callback) =>
     connect(target, (...[error, socket]) => {
       if (error === null) return callback(null, socket);

@@ -1,16 +1,18 @@
 // The browser's way from an invitation to a connection (RFC 6749 4.1, RFC 7636, RFC 9207, RFC 9700).
 import { type Connection, lifetime } from '../domain/connection.ts';
+import { withDpopKey } from '../domain/credentials.ts';
 import { type InputIssue, Refusal } from '../domain/errors.ts';
+import { fieldIssues, type Params } from '../domain/fields.ts';
 import { type ConnectSession, type Flow, SESSION_TTL_MS } from '../domain/integration.ts';
-import { idleLifetime, type Provider } from '../domain/provider.ts';
-import { paramIssues, type Target } from '../domain/target.ts';
+import { type AuthMode, isCode } from '../domain/modes.ts';
+import { connectionFields } from '../domain/provider.ts';
 import type { Clock, Logger, ProviderClient, ProviderFault, Store, TokenAnswer, Vault } from '../ports.ts';
 import type { Access } from './access.ts';
 import { type Brought, establish, isSomebodyElse } from './establish.ts';
 import { sealGrant } from './grants.ts';
 import { digest, newId, newSecret } from './secrets.ts';
 import type { Serving } from './serving.ts';
-import type { Targets } from './targets.ts';
+import type { Found, Targets } from './targets.ts';
 
 /** Where a browser comes from. `browser` is the secret of its cookie, if it has one. */
 export interface Visit {
@@ -24,7 +26,8 @@ export type Step =
   | { kind: 'redirect'; url: string; provider: string; browser?: string }
   | {
       kind: 'ask';
-      provider: Pick<Provider, 'name' | 'connection_params'>;
+      provider: string;
+      fields: Params;
       values: Record<string, string>;
       /** Empty the first time. */
       issues: InputIssue[];
@@ -115,13 +118,14 @@ export function createConnecting({ store, vault, provider, targets, serving, acc
 
     const renewed = session.connectionId === null ? undefined : await store.connection(session.connectionId);
     const params = { ...renewed?.params, ...given, ...session.params };
-    const issues = paramIssues(found.provider.connection_params, params);
+    const fields = connectionFields(found.provider, found.auth);
+    const issues = fieldIssues('params', fields, params);
     if (issues.length > 0) {
-      return { kind: 'ask', provider: found.provider, values: params, issues: given ? issues : [] };
+      return { kind: 'ask', provider: found.provider.name, fields, values: params, issues: given ? issues : [] };
     }
 
     const [state, nonce, verifier] = [newSecret(), newSecret(), newSecret()];
-    const target = targets.open(found, params);
+    const target = targets.open(found, { params, captured: {} });
     const scopes = session.scopes ?? found.integration.scopes;
     const request = { state, nonce, verifier, scopes, redirectUri: redirectUri(session.integration) };
     const authorization = await provider.authorizationUrl(target, request);
@@ -172,7 +176,9 @@ export function createConnecting({ store, vault, provider, targets, serving, acc
     // One redirect URI for each integration: an answer at another one is a mix-up (RFC 9700 4.4).
     if (flow.integration !== integration) return fail(session, 'invalid_answer', 'invalid_answer', visit, name);
 
-    const target = targets.open(found, flow.params);
+    // What the callback brings may say where the code is to be exchanged.
+    const captured = capturedFrom(found.auth, response);
+    const target = targets.open(found, { params: flow.params, captured });
     const answer = await provider.exchange(target, response, {
       state,
       nonce: vault.open(flow.nonce, flowContext(flow.stateDigest, 'nonce')),
@@ -182,20 +188,21 @@ export function createConnecting({ store, vault, provider, targets, serving, acc
       issuer: flow.issuer,
     });
     if (!answer.ok) return failWith(session, answer.fault, visit, name);
-    return remember(session, flow, target, answer.value, visit, name);
+    const value = { ...answer.value, captured: { ...captured, ...answer.value.captured } };
+    return remember(session, flow, found, value, visit, name);
   }
 
   async function remember(
     session: ConnectSession,
     flow: Flow,
-    target: Target,
+    { auth }: Found,
     answer: TokenAnswer,
     visit: Visit,
     name: string,
   ): Promise<Step> {
     const now = clock.now();
     const { integration, owner, label } = session;
-    const brought = broughtBy(answer, flow, target, now);
+    const brought = broughtBy(answer, flow, now);
     // More than once: the slot may be taken, or freed, by somebody else in between.
     for (const _ of [1, 2, 3]) {
       const existing = await slot(session);
@@ -210,6 +217,7 @@ export function createConnecting({ store, vault, provider, targets, serving, acc
       const connection = establish(
         id,
         { integration, owner, label, params: flow.params, metadata },
+        auth,
         brought,
         now,
         existing,
@@ -224,10 +232,7 @@ export function createConnecting({ store, vault, provider, targets, serving, acc
       if (done === 'gone' || (typeof done === 'object' && 'exists' in done)) continue;
 
       serving.drop(connection, done === 'added' ? connection.generation : done.generation);
-      log.info(
-        { connection: id, integration, action, lifetime_ms: lifetime(connection), issuer: target.issuer },
-        'connect: done',
-      );
+      log.info({ connection: id, integration, action, lifetime_ms: lifetime(connection) }, 'connect: done');
       if (session.returnUrl === null) return { kind: 'connected', provider: name, label };
       return {
         kind: 'redirect',
@@ -250,21 +255,32 @@ export function createConnecting({ store, vault, provider, targets, serving, acc
 
 const from = ({ address, requestId }: Visit) => ({ address, requestId });
 
-function broughtBy(answer: TokenAnswer, flow: Flow, { auth }: Target, now: number): Brought {
+function broughtBy(answer: TokenAnswer, flow: Flow, now: number): Brought {
   return {
     grant: {
       accessToken: answer.accessToken,
       refreshToken: answer.refreshToken ?? null,
       idToken: answer.idToken ?? null,
+      credentials: withDpopKey(null, answer.dpopKey),
     },
     tokenType: answer.tokenType,
     scopes: answer.scopes ?? flow.scopes,
     expiresAt: answer.expiresIn === undefined ? null : now + answer.expiresIn * 1_000,
+    idleIn: answer.idleIn,
+    endsIn: answer.endsIn,
     captured: answer.captured,
     identity: answer.identity ?? null,
-    idleMs: idleLifetime(auth),
   };
 }
+
+const capturedFrom = (auth: AuthMode, response: URLSearchParams): Record<string, unknown> =>
+  isCode(auth)
+    ? Object.fromEntries(
+        Object.entries(auth.callback.capture).flatMap(([name, param]) =>
+          response.has(param) ? [[name, response.get(param)]] : [],
+        ),
+      )
+    : {};
 
 function browserError(fault: ProviderFault): BrowserError {
   switch (fault.kind) {

@@ -1,16 +1,18 @@
 // Connections as callers see them: one, a list, and an import.
 import { allows, scopesOf } from '../domain/caller.ts';
 import type { Connection } from '../domain/connection.ts';
-import { Refusal, refuse } from '../domain/errors.ts';
-import { idleLifetime } from '../domain/provider.ts';
-import { authMode, paramIssues } from '../domain/target.ts';
+import { packCredentials, readCredentials, staticToken } from '../domain/credentials.ts';
+import { type InputIssue, Refusal, refuse } from '../domain/errors.ts';
+import { fieldIssues, type Values, valuesOf } from '../domain/fields.ts';
+import { capturesOf, isCode, isStatic, tokenTypeOf } from '../domain/modes.ts';
+import { connectionFields } from '../domain/provider.ts';
 import type { Clock, ConnectionFilter, Page, PageRequest, Store, Vault } from '../ports.ts';
 import type { Access, Call } from './access.ts';
-import { establish } from './establish.ts';
+import { type Brought, establish } from './establish.ts';
 import { sealGrant } from './grants.ts';
 import { newId } from './secrets.ts';
 import type { Serving } from './serving.ts';
-import type { Targets } from './targets.ts';
+import type { Found, Targets } from './targets.ts';
 
 export interface Import {
   integration: string;
@@ -18,11 +20,17 @@ export interface Import {
   label?: string | undefined;
   metadata?: Record<string, unknown> | undefined;
   params?: Record<string, string> | undefined;
+  /** What was captured where it was connected; only what the catalogue captures. */
+  captured?: Values | undefined;
+  /** Renews that connection under its id. */
+  connectionId?: string | undefined;
   credentials: {
     refreshToken?: string | undefined;
     accessToken?: string | undefined;
     expiresAt?: number | undefined;
     scopes?: string[] | undefined;
+    /** What the mode asks for, by its names. */
+    fields: Values;
   };
 }
 
@@ -74,44 +82,40 @@ export function createConnections({ store, vault, targets, serving, access, cloc
       return store.connections(everything ? filter : { ...filter, within }, page);
     },
 
-    /** Takes over a grant that was made elsewhere. The provider is not asked: the first read that needs it refreshes. */
+    /** Takes over what was made elsewhere. The provider is not asked: the first read that needs it is what asks. */
     async add(call: Call, wanted: Import): Promise<Connection | Refusal> {
-      const { integration, owner, credentials } = wanted;
-      const denied = access.denied(call, 'connections:write', integration, owner);
+      const { integration, owner } = wanted;
+      const denied = access.denied(call, 'connections:write', integration, owner, wanted.connectionId);
       if (denied) return denied;
       const found = await targets.find(integration);
       if (found instanceof Refusal) return found;
-      const params = wanted.params ?? {};
-      const issues = paramIssues(found.provider.connection_params, params);
-      const grant = {
-        accessToken: credentials.accessToken ?? null,
-        refreshToken: credentials.refreshToken ?? null,
-        idToken: null,
-      };
-      if (grant.accessToken === null && grant.refreshToken === null) {
-        issues.push({ path: 'credentials', message: 'give a refresh_token, an access_token, or both' });
-      }
-      if (issues.length > 0) return refuse({ code: 'invalid_request', detail: 'the import cannot be taken', issues });
+      const renewed = await renewable(wanted);
+      if (renewed instanceof Refusal) return renewed;
 
       const now = clock.now();
-      const id = newId('con', now);
-      const place = { integration, owner, label: wanted.label ?? '', params, metadata: wanted.metadata ?? {} };
-      const connection = establish(
-        id,
-        place,
-        {
-          grant,
-          tokenType: 'Bearer',
-          scopes: credentials.scopes ?? found.integration.scopes,
-          expiresAt: grant.accessToken === null ? now : (credentials.expiresAt ?? null),
-          captured: {},
-          identity: null,
-          idleMs: idleLifetime(authMode(found.provider, found.integration.params)),
-        },
-        now,
-      );
-      const by = access.record(call, 'connection.imported', { integration, owner, connectionId: id });
-      const added = await store.addConnection(connection, sealGrant(vault, id, grant), null, by);
+      const brought = broughtBy(wanted, found, renewed, now);
+      if ('issues' in brought) {
+        return refuse({ code: 'invalid_request', detail: 'the import cannot be taken', issues: brought.issues });
+      }
+      const id = renewed?.id ?? newId('con', now);
+      const place = {
+        integration,
+        owner,
+        label: renewed?.label ?? wanted.label ?? '',
+        params: wanted.params ?? renewed?.params ?? {},
+        metadata: wanted.metadata ?? renewed?.metadata ?? {},
+      };
+      const connection = establish(id, place, found.auth, brought, now, renewed);
+      const grant = sealGrant(vault, id, brought.grant);
+      const action = renewed ? 'connection.renewed' : 'connection.imported';
+      const by = access.record(call, action, { integration, owner, connectionId: id });
+      if (renewed) {
+        const done = await store.renewConnection(connection, grant, null, by);
+        if (typeof done === 'string') return refuse({ code: 'connection_revoked', connection_id: id });
+        serving.drop(connection, done.generation);
+        return { ...connection, ...done };
+      }
+      const added = await store.addConnection(connection, grant, null, by);
       if (added === 'added') {
         serving.dropOwner(connection);
         return connection;
@@ -120,4 +124,75 @@ export function createConnections({ store, vault, targets, serving, access, cloc
       return refuse({ code: 'connection_exists', connection_id: taken });
     },
   };
+
+  /** Undefined: a new one is wanted. */
+  async function renewable({
+    connectionId: id,
+    integration,
+    owner,
+  }: Import): Promise<Connection | undefined | Refusal> {
+    if (id === undefined) return undefined;
+    const connection = await store.connection(id);
+    if (!connection) return refuse({ code: 'not_found', what: 'connection', id });
+    if (connection.status === 'revoked') return refuse({ code: 'connection_revoked', connection_id: id });
+    if (connection.integration === integration && connection.owner === owner) return connection;
+    const message = 'is a connection of another integration or owner';
+    return refuse({
+      code: 'invalid_request',
+      detail: 'the import cannot be taken',
+      issues: [{ path: 'connection_id', message }],
+    });
+  }
+}
+
+/** What the import brings, in one form for all modes; or what is wrong with it, all at once. */
+function broughtBy(
+  wanted: Import,
+  { auth, provider, integration }: Found,
+  renewed: Connection | undefined,
+  now: number,
+): Brought | { issues: InputIssue[] } {
+  const { refreshToken = null, accessToken = null, expiresAt, scopes, fields } = wanted.credentials;
+  const paramFields = connectionFields(provider, auth);
+  const params = wanted.params ?? renewed?.params ?? {};
+  const issues = fieldIssues('params', paramFields, params);
+  const read = readCredentials(auth, fields);
+  const captured = wanted.captured ?? renewed?.captured ?? {};
+  const unknown = Object.keys(captured).filter((name) => !capturesOf(auth).includes(name));
+  const takes = capturesOf(auth).join(', ') || 'nothing';
+  issues.push(
+    ...unknown.map((name) => ({ path: `captured.${name}`, message: `not captured here, which is: ${takes}` })),
+  );
+  if ('issues' in read) issues.push(...read.issues);
+  if (isCode(auth)) {
+    if (accessToken === null && refreshToken === null)
+      issues.push({ path: 'credentials', message: 'give a refresh_token, an access_token, or both' });
+  } else {
+    const takesNone = { refresh_token: refreshToken, access_token: accessToken, expires_at: expiresAt ?? null };
+    for (const [name, value] of Object.entries(takesNone))
+      if (value !== null) issues.push({ path: `credentials.${name}`, message: `not taken in the mode ${auth.mode}` });
+  }
+  if (issues.length > 0 || 'issues' in read) return { issues };
+  const common = {
+    idleIn: undefined,
+    endsIn: undefined,
+    captured,
+    identity: null,
+    tokenType: tokenTypeOf(auth),
+    scopes: scopes ?? integration.scopes,
+  };
+  const none = { accessToken: null, refreshToken: null, idToken: null, credentials: null };
+  if (isStatic(auth)) {
+    const values = {
+      ...valuesOf({ ...provider.params, ...auth.params }, integration.params),
+      ...valuesOf(paramFields, params),
+    };
+    const served = staticToken(auth, read.values, values);
+    return { ...common, grant: { ...none, accessToken: served }, expiresAt: null };
+  }
+  if (isCode(auth)) {
+    const grant = { ...none, accessToken, refreshToken };
+    return { ...common, grant, expiresAt: accessToken === null ? now : (expiresAt ?? null) };
+  }
+  return { ...common, grant: { ...none, credentials: packCredentials(read.values, scopes) }, expiresAt: now };
 }

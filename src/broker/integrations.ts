@@ -4,18 +4,25 @@ import type { AuditEntry } from '../domain/audit.ts';
 import { type Action, matches } from '../domain/caller.ts';
 import type { Sealed } from '../domain/connection.ts';
 import { type InputIssue, type Refusal, refuse } from '../domain/errors.ts';
+import { fieldIssues } from '../domain/fields.ts';
 import type { Integration, Overrides } from '../domain/integration.ts';
-import type { Provider } from '../domain/provider.ts';
-import { authMode, integrationFields, paramIssues, resolveTarget } from '../domain/target.ts';
+import { type AuthMode, isCode } from '../domain/modes.ts';
+import { authMode, integrationFields, type Provider } from '../domain/provider.ts';
+import { NO_SECRETS, resolveTarget } from '../domain/target.ts';
 import { type Clock, type Page, type PageRequest, type Store, type Vault, VaultError } from '../ports.ts';
 import type { Access, Call } from './access.ts';
-import { clientSecretContext } from './targets.ts';
+import { integrationContext } from './targets.ts';
 
 export interface Setup {
   provider: string;
-  clientId: string;
+  /** Left out where the mode knows no client. */
+  clientId?: string | undefined;
   /** Undefined keeps the one that is stored, null removes it. */
   clientSecret?: string | null | undefined;
+  /** PEM. As with the secret. */
+  privateKey?: string | null | undefined;
+  keyId?: string | undefined;
+  certificate?: string | undefined;
   scopes?: string[] | undefined;
   params?: Record<string, string> | undefined;
   overrides?: Overrides | undefined;
@@ -40,11 +47,27 @@ export function createIntegrations({ store, vault, catalogue, access, clock, cha
   /** What is wrong with a set-up, all at once. */
   function issuesOf(id: string, provider: Provider, setup: Setup): InputIssue[] {
     const params = setup.params ?? {};
-    const issues = paramIssues(integrationFields(provider), params);
+    const auth = authMode(provider, params);
+    const issues = fieldIssues('params', integrationFields(provider, auth), params);
+    if (setup.clientId === undefined && auth && needsClient(auth))
+      issues.push({ path: 'client_id', message: `is required in the mode ${auth.mode}` });
+    for (const [path, pem] of [
+      ['private_key', setup.privateKey],
+      ['certificate', setup.certificate],
+    ] as const)
+      if (typeof pem === 'string' && !isPem(path, pem))
+        issues.push({
+          path,
+          message:
+            path === 'certificate'
+              ? 'must be one or more certificates in PEM form, and nothing else'
+              : 'must be a private key in PEM form',
+        });
     if (issues.length > 0) return issues;
-    const settings = { id, version: 0, clientId: setup.clientId, params, overrides: setup.overrides ?? {} };
+    const { keyId = null, overrides = {} } = setup;
+    const settings = { id, version: 0, clientId: setup.clientId ?? '', keyId, params, overrides };
     // Connections bring parameters of their own: only what is complete without them can be checked now.
-    const target = resolveTarget(provider, settings, null, {});
+    const target = resolveTarget(provider, settings, NO_SECRETS, {});
     // What was given is named as it was given; then what the catalogue made of it.
     const urls = [
       ...Object.entries(setup.overrides ?? {}).map(([name, url]) => [`overrides.${name}`, url] as const),
@@ -63,9 +86,14 @@ export function createIntegrations({ store, vault, catalogue, access, clock, cha
   }
 
   /** Sealed anew only when it is another one than is stored; undefined: as it is. */
-  function newSecret(id: string, secret: string | null | undefined, stored: Sealed | null): Sealed | null | undefined {
+  function newSecret(
+    id: string,
+    column: Parameters<typeof integrationContext>[1],
+    secret: string | null | undefined,
+    stored: Sealed | null,
+  ): Sealed | null | undefined {
     if (secret === undefined || secret === null) return secret;
-    const context = clientSecretContext(id);
+    const context = integrationContext(id, column);
     try {
       if (stored !== null && vault.open(stored, context) === secret) return undefined;
     } catch (error) {
@@ -103,9 +131,12 @@ export function createIntegrations({ store, vault, catalogue, access, clock, cha
     const settings = {
       id,
       provider: setup.provider,
-      clientId: setup.clientId,
-      clientSecret: newSecret(id, setup.clientSecret, before?.clientSecret ?? null),
-      scopes: setup.scopes ?? authMode(provider, setup.params ?? {})?.default_scopes ?? [],
+      clientId: setup.clientId ?? '',
+      clientSecret: newSecret(id, 'client_secret', setup.clientSecret, before?.clientSecret ?? null),
+      privateKey: newSecret(id, 'private_key', setup.privateKey, before?.privateKey ?? null),
+      keyId: setup.keyId ?? null,
+      certificate: setup.certificate ?? null,
+      scopes: setup.scopes ?? defaultScopes(authMode(provider, setup.params ?? {})),
       params: setup.params ?? {},
       overrides: setup.overrides ?? {},
       returnOrigins: setup.returnOrigins ?? [],
@@ -115,6 +146,7 @@ export function createIntegrations({ store, vault, catalogue, access, clock, cha
       const wanted = {
         ...settings,
         clientSecret: settings.clientSecret === undefined ? stored.clientSecret : settings.clientSecret,
+        privateKey: settings.privateKey === undefined ? stored.privateKey : settings.privateKey,
       };
       if (isDeepStrictEqual(wanted, stored)) return { integration: before, made: false };
     }
@@ -176,3 +208,19 @@ export function createIntegrations({ store, vault, catalogue, access, clock, cha
     },
   };
 }
+
+/** Every mode that asks a provider in the client's name; an import may bring a client of its own. */
+const needsClient = (auth: AuthMode): boolean =>
+  isCode(auth) ||
+  auth.mode === 'aws_sts_assume_role' ||
+  (auth.mode === 'oauth2_client_credentials' && !Object.hasOwn(auth.credentials, 'client_id'));
+
+const defaultScopes = (auth: AuthMode | undefined): string[] =>
+  auth && 'default_scopes' in auth ? auth.default_scopes : [];
+
+const PRIVATE_KEY = /^-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----\s/;
+/** Nothing but certificates: a key that a bundle brings along would be shown. */
+const CERTIFICATES = /^(?:-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*)+$/;
+
+const isPem = (what: 'private_key' | 'certificate', text: string): boolean =>
+  (what === 'private_key' ? PRIVATE_KEY : CERTIFICATES).test(text.trim());

@@ -47,10 +47,10 @@ export function createKeeper({ store, rescue, access, clock, log }: Parts) {
   }
 
   /** Revoked while the provider answered: what arrived must not live on there. */
-  function unwanted({ connectionId, integration, params, grant }: Rescued): PendingRevocation {
+  function unwanted({ connectionId, integration, params, captured, grant }: Rescued): PendingRevocation {
     const now = clock.now();
     const { accessToken, refreshToken } = grant;
-    const place = { id: newId('rev', now), connectionId, integration, params };
+    const place = { id: newId('rev', now), connectionId, integration, params, captured };
     return { ...place, accessToken, refreshToken, attempts: 0, nextAt: now, createdAt: now };
   }
 

@@ -1,18 +1,20 @@
 // Refreshing one connection: wait for a turn, take the lease and write the intent, then spend, then keep, then show.
 //
 // A refresh belongs to nobody's request: callers wait for it, and one that hangs up stops waiting, nothing else.
-import { type Connection, lifetime, type RefreshError, refreshDueAt } from '../domain/connection.ts';
-import { type ReauthReason, Refusal, refuse } from '../domain/errors.ts';
-import { idleLifetime } from '../domain/provider.ts';
-import { backoff, isInDoubt, lostBackoff, urgentBackoff } from '../domain/resilience.ts';
+import { type Connection, type Grant, lifetime } from '../domain/connection.ts';
+import { withDpopKey } from '../domain/credentials.ts';
+import { Refusal, refuse } from '../domain/errors.ts';
+import { type AuthMode, isMinted } from '../domain/modes.ts';
+import { isRenewable, isTooYoung } from '../domain/renewal.ts';
+import { isInDoubt } from '../domain/resilience.ts';
 import type {
   Claimed,
   Clock,
   Logger,
   ProviderClient,
   ProviderFault,
+  RefreshFailure,
   Rescued,
-  Rotation,
   Store,
   Telemetry,
   TokenAnswer,
@@ -20,7 +22,9 @@ import type {
 } from '../ports.ts';
 import type { Access } from './access.ts';
 import type { Circuits, Leave, Open } from './circuit.ts';
-import { openAccessToken, openRefreshToken, sealGrant } from './grants.ts';
+import { rotation } from './establish.ts';
+import { openAccessToken, openRenewing, sealGrant } from './grants.ts';
+import { errorCode, judge, type Sent, unavailable } from './judge.ts';
 import type { Keeper } from './keep.ts';
 import { Dismissed, type Pace, type Urgency } from './pace.ts';
 import { newId } from './secrets.ts';
@@ -30,13 +34,10 @@ import { createWinners, refusalOf, refuseToRefresh } from './winner.ts';
 
 /** How long a reader waits for a refresh; after that it is told to come back, and the refresh goes on. */
 const READER_WAITS_MS = 15_000;
-/** Of a connection that has failed more often in a row, a further lost answer is not asked for again soon. */
-const LOST_TRIES = 12;
-
 export interface RefresherParts {
   store: Store;
   vault: Vault;
-  provider: Pick<ProviderClient, 'refresh'>;
+  provider: Pick<ProviderClient, 'renew'>;
   targets: Targets;
   serving: Serving;
   keeper: Keeper;
@@ -47,6 +48,8 @@ export interface RefresherParts {
   clock: Clock;
   log: Logger;
   random: () => number;
+  /** Of an integration, as it was sent when the connection was made. */
+  redirectUri: (integration: string) => string;
   /** Told how far a refresh has come; tests stop the process there. */
   reached?: ((point: RefreshPoint) => void) | undefined;
 }
@@ -74,13 +77,6 @@ interface Story {
   attempt: string;
   connection: string;
   integration: string;
-}
-
-/** When the refresh token was sent, or about to be. `firstAt`: in the first of the attempts whose outcome is not known. */
-interface Sent {
-  firstAt: number;
-  at: number;
-  monotonic: number;
 }
 
 export type Refresher = ReturnType<typeof createRefresher>;
@@ -118,6 +114,9 @@ export function createRefresher(parts: RefresherParts) {
     if (found instanceof Refusal) return refusalOf(before) ?? found;
     const refused = refusalOf(before) ?? tooEarly(before, found, lostAt);
     if (refused) return refused;
+    // The provider would refuse; what there is was issued a moment ago.
+    if (isTooYoung(found.auth, clock.now() - before.issuedAt))
+      return winners.now({ ...before, generation: before.generation - 1 });
 
     const current = inFlight.get(id);
     if (current) current.integration = before.integration;
@@ -146,12 +145,6 @@ export function createRefresher(parts: RefresherParts) {
   const shut = (c: Connection, { fault, retryIn }: Open): Refusal =>
     unavailable(c, errorCode(fault), fault.detail, retryIn);
 
-  function unavailable({ integration }: Connection, code: string, detail: string, waitMs: number): Refusal {
-    if (code.startsWith(MISCONFIGURED)) return refuse({ code: 'integration_misconfigured', integration, detail });
-    const retryAfter = Math.max(1, Math.ceil(waitMs / 1_000));
-    return refuse({ code: 'provider_unavailable', integration, detail, retryAfter });
-  }
-
   async function takeTurn(
     before: Connection,
     found: Found,
@@ -171,19 +164,28 @@ export function createRefresher(parts: RefresherParts) {
       const story: Story = { attempt: attemptId, connection: connection.id, integration: connection.integration };
       log.info({ ...story, generation: connection.generation, unresolved: unresolved?.attempt }, 'refresh: claimed');
       if (unresolved && (await keeper.adopt(connection, claimed.fence))) return await winners.now(connection);
-      const refreshToken = openRefreshToken(vault, connection.id, grant.refreshToken);
-      if (refreshToken === null) return await notRefreshable(claimed);
+      const renewing = openRenewing(vault, connection.id, grant, found.auth);
+      if (!isRenewable(found.auth, renewing)) return await notRefreshable(claimed);
 
       parts.reached?.('claimed');
-      const target = targets.open(found, connection.params);
       const spending = { firstAt: unresolved?.startedAt ?? moment.now, at: moment.now, monotonic: clock.monotonic() };
-      const result = await provider.refresh(target, { refreshToken, identity: connection.identity });
+      const { identity, captured } = connection;
+      // What was granted the last time is not all that may be asked for.
+      const { scopes } = isMinted(found.auth) ? found.integration : connection;
+      const redirectUri = parts.redirectUri(connection.integration);
+      const result = await provider.renew(targets.open(found, connection), {
+        grant: renewing,
+        identity,
+        scopes,
+        captured,
+        redirectUri,
+      });
       sent = true;
       parts.reached?.('answered');
       circuits.report(leave, result.ok ? undefined : result.fault);
       return result.ok
-        ? await keep(claimed, story, idleLifetime(target.auth), result.value, refreshToken)
-        : await failed(claimed, story, result.fault, leave, spending);
+        ? await keep(claimed, story, found.auth, result.value, renewing)
+        : await failed(claimed, story, found.auth, result.fault, leave, spending);
     } finally {
       if (!sent) circuits.giveBack(leave);
     }
@@ -192,110 +194,79 @@ export function createRefresher(parts: RefresherParts) {
   /** Without a refresh token: dead once the access token has expired, alive (and not refreshable) until then. */
   async function notRefreshable(claimed: Claimed): Promise<Served | Refusal> {
     const { connection } = claimed;
-    const reason = hasExpired(connection, clock.now()) ? 'grant_expired' : 'not_refreshable';
+    const expired = hasExpired(connection, clock.now());
+    const reason = expired ? 'grant_expired' : 'not_refreshable';
     const error = { code: reason, detail: 'the provider issued no refresh token', at: clock.now(), retryAt: null };
-    const final = reason === 'grant_expired' ? reason : null;
-    return settleFailure(claimed, final, error, null, true, () => refuseToRefresh(connection.id, reason));
+    const failure = { reason: expired ? ('grant_expired' as const) : null, error, nextRefreshAt: null, resolved: true };
+    return settle(claimed, failure, refuseToRefresh(connection.id, reason));
   }
 
   async function failed(
     claimed: Claimed,
     story: Story,
+    auth: AuthMode,
     fault: ProviderFault,
-    leave: Leave,
-    { firstAt, at, monotonic }: Sent,
+    { integration, version }: Leave,
+    sent: Sent,
   ): Promise<Served | Refusal | Lost> {
-    const { connection, unresolved } = claimed;
-    const reason = terminalReason(fault, claimed);
-    telemetry.refresh(connection.integration, reason ?? fault.kind, lifeLeft(connection));
+    const [now, monotonic] = [clock.now(), clock.monotonic()];
+    const open = circuits.blocked(integration, version);
+    const judged = judge({ fault, claimed, auth, open, sent, now, monotonic, random: parts.random() });
+    const { failure, refusal, lostAt } = judged;
+    telemetry.refresh(integration, failure.reason ?? fault.kind, lifeLeft(claimed.connection));
     const { kind, code, detail } = fault;
-    log.warn({ ...story, kind, code, detail, reason }, 'refresh: failed');
-    const now = clock.now();
-    const failures = connection.failures + 1;
-    const open = circuits.blocked(leave.integration, leave.version);
-    // What an earlier attempt left open stays open: that this one was turned away says nothing about that one.
-    const unknown = fault.outcomeUnknown || unresolved !== null;
-    // A lost answer is asked for again soon, within the reuse window that many providers grant, however often the
-    // connection has failed before, and whatever has opened the circuit. One that is lost long after another begins anew:
-    // perhaps only this one has reached the provider.
-    const anew = fault.outcomeUnknown && !isInDoubt(firstAt, now) && failures <= LOST_TRIES;
-    const lostAt = anew ? at : firstAt;
-    const inDoubt = unknown && isInDoubt(lostAt, now);
-    const asked = (fault.retryAfter ?? 0) * 1_000;
-    const soonest = inDoubt
-      ? lostBackoff(lostAt, now, clock.monotonic() - monotonic, asked)
-      : Math.max(asked, urgentBackoff(failures), open?.retryIn ?? 0);
-    const error = {
-      code: errorCode(fault),
-      detail: fault.detail,
-      at: now,
-      retryAt: reason === null ? now + soonest : null,
-    };
-    const wait = inDoubt ? soonest : Math.max(soonest, backoff(failures, parts.random()));
-    const nextAt = reason === null ? now + wait : null;
-    return settleFailure<Refusal | Lost>(claimed, reason, error, nextAt, reason !== null || !unknown, () => {
-      if (reason !== null) return refuseToRefresh(connection.id, reason);
-      const refusal = unavailable(connection, error.code, error.detail, soonest);
-      return wait === 0 ? { lostAt, refusal } : refusal;
-    });
+    log.warn({ ...story, kind, code, detail, reason: failure.reason }, 'refresh: failed');
+    return settle(claimed, failure, lostAt === undefined ? refusal : { lostAt, refusal });
   }
 
-  async function settleFailure<Told>(
-    claimed: Claimed,
-    reason: ReauthReason | null,
-    error: RefreshError,
-    nextRefreshAt: number | null,
-    resolved: boolean,
-    told: () => Told,
-  ): Promise<Served | Refusal | Told> {
-    const { connection, fence } = claimed;
+  /** Puts the failure on record; `told` is what whoever waits hears, unless somebody else has won meanwhile. */
+  async function settle<Told>({ connection, fence }: Claimed, failure: RefreshFailure, told: Told) {
     const { id, integration, owner, generation } = connection;
+    const { reason, error } = failure;
     const action = reason === null ? 'connection.refresh_failed' : 'connection.needs_reauth';
-    const subject = { integration, owner, connectionId: id, detail: reason ?? error.code };
-    const by = access.recordOwn(action, subject, 'failed');
-    const written = await store.refreshFailed(
-      id,
-      { fence, generation },
-      { reason, error, nextRefreshAt, resolved },
-      by,
+    const by = access.recordOwn(
+      action,
+      { integration, owner, connectionId: id, detail: reason ?? error.code },
+      'failed',
     );
-    // Somebody else won while we were refused: theirs is the truth.
+    const written = await store.refreshFailed(id, { fence, generation }, failure, by);
     if (written !== 'kept') return winners.now(connection);
     if (reason !== null) serving.drop(connection, generation + 1);
-    return told();
+    return told;
   }
 
   async function keep(
     claimed: Claimed,
     story: Story,
-    idleMs: number | undefined,
+    auth: AuthMode,
     answer: TokenAnswer,
-    spent: string,
+    renewing: Grant,
   ): Promise<Served | Refusal> {
     const { connection, fence } = claimed;
     const { id, generation, integration, owner, params } = connection;
     const now = clock.now();
     const arrived = clock.monotonic();
-    const expiresAt = answer.expiresIn === undefined ? null : now + answer.expiresIn * 1_000;
-    const change: Rotation = {
-      scopes: answer.scopes ?? connection.scopes,
-      tokenType: answer.tokenType,
-      issuedAt: now,
-      expiresAt,
-      nextRefreshAt: refreshDueAt(id, now, expiresAt, idleMs),
-      lastRefreshedAt: now,
-      captured: { ...connection.captured, ...answer.captured },
-      identity: answer.identity ?? connection.identity,
-      updatedAt: now,
-    };
+    const change = rotation(connection, auth, answer, now);
+    const { expiresAt, captured } = change;
     const grant = sealGrant(vault, id, {
       accessToken: answer.accessToken,
-      refreshToken: answer.refreshToken ?? spent,
+      refreshToken: answer.refreshToken ?? renewing.refreshToken,
       idToken: answer.idToken ?? null,
+      credentials: withDpopKey(renewing.credentials, answer.dpopKey),
     });
     const held = { fence, generation };
     const { attempt } = story;
-    const kept = await keeper.keep({ attempt, connectionId: id, integration, owner, params, held, change, grant });
+    const kept = await keeper.keep({
+      attempt,
+      connectionId: id,
+      integration,
+      owner,
+      params,
+      captured,
+      held,
+      change,
+      grant,
+    });
     parts.reached?.('kept');
     telemetry.refresh(integration, kept === 'kept' ? 'ok' : kept, lifeLeft(connection));
     log.info({ ...story, outcome: kept, generation: generation + 1, expires_at: expiresAt }, 'refresh: answered');
@@ -385,16 +356,5 @@ export function createRefresher(parts: RefresherParts) {
   }
 }
 
-const MISCONFIGURED = 'misconfigured:';
-const errorCode = (fault: ProviderFault): string =>
-  fault.kind === 'misconfigured' ? `${MISCONFIGURED}${fault.code}` : fault.code;
-
 const hasExpired = ({ expiresAt }: Pick<Connection, 'expiresAt'>, now: number): boolean =>
   expiresAt !== null && expiresAt <= now;
-
-/** Null: not surely terminal. */
-function terminalReason(fault: ProviderFault, { unresolved }: Claimed): ReauthReason | null {
-  if (fault.kind === 'identity_changed') return 'identity_changed';
-  if (fault.kind !== 'grant_dead') return null;
-  return unresolved ? 'refresh_outcome_unknown' : 'grant_revoked';
-}

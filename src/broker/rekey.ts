@@ -127,7 +127,7 @@ function sealAnew(ring: Vault, { sealedFor, sealed: from, ...place }: SealedText
 
 /** The key of each text that waits in the rescue file. */
 async function rescuedKids(rescue: Pick<Rescue, 'all'>): Promise<(string | null)[]> {
-  const texts = (await rescue.all()).flatMap(({ grant }) => [grant.accessToken, grant.refreshToken, grant.idToken]);
+  const texts = (await rescue.all()).flatMap(({ grant }) => Object.values(grant));
   return texts.filter((text) => text !== null).map((text) => /^v1\.([^.]+)\./.exec(text)?.[1] ?? null);
 }
 

@@ -53,7 +53,7 @@ export function createRevoker({ store, vault, provider, targets, serving, access
   async function isRevocable(connection: Connection): Promise<boolean> {
     const found = await targets.find(connection.integration);
     if (found instanceof Refusal) return found.fault.code !== 'not_found';
-    const target = targets.open(found, connection.params);
+    const target = targets.open(found, connection);
     return target.auth.mode === 'oidc' || target.endpoints.revocation !== undefined;
   }
 
@@ -86,7 +86,7 @@ export function createRevoker({ store, vault, provider, targets, serving, access
       log.error({ err: error, connection: id, integration: pending.integration }, 'revoke: the tokens do not open');
       return 'failed';
     }
-    const result = await provider.revoke(targets.open(found, pending.params), tokens);
+    const result = await provider.revoke(targets.open(found, pending), tokens, pending.captured);
     if (result.ok) return result.value;
     const { kind, code, detail } = result.fault;
     log.warn(

@@ -1,7 +1,9 @@
 // Connect sessions as callers see them: invite, and ask how it went.
 import { type InputIssue, Refusal, refuse } from '../domain/errors.ts';
+import { fieldIssues } from '../domain/fields.ts';
 import { type ConnectSession, SESSION_TTL_MS } from '../domain/integration.ts';
-import { paramIssues } from '../domain/target.ts';
+import { isCode } from '../domain/modes.ts';
+import { connectionFields } from '../domain/provider.ts';
 import type { Clock, Store } from '../ports.ts';
 import type { Access, Call } from './access.ts';
 import { digest, newId, newSecret } from './secrets.ts';
@@ -54,7 +56,12 @@ export function createSessions({ store, targets, access, clock, publicUrl, retur
       const found = await targets.find(integration);
       if (found instanceof Refusal) return found;
 
-      const issues = paramIssues(found.provider.connection_params, wanted.params ?? {}, 'allowed');
+      if (!isCode(found.auth)) {
+        const detail = `connections of "${integration}" are not made in a browser: import them with POST /v1/connections`;
+        return refuse({ code: 'invalid_request', detail });
+      }
+      const fields = connectionFields(found.provider, found.auth);
+      const issues = fieldIssues('params', fields, wanted.params ?? {}, 'allowed');
       const allowed = [...returnOrigins, ...found.integration.returnOrigins];
       if (wanted.returnUrl !== undefined) issues.push(...returnUrlIssues(wanted.returnUrl, allowed, publicUrl));
       let label = wanted.label ?? '';

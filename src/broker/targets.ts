@@ -1,9 +1,11 @@
 // From an integration's id to where its requests go, with its secret opened.
 import { LRUCache } from 'lru-cache';
+import type { Connection, Sealed } from '../domain/connection.ts';
 import { type Refusal, refuse } from '../domain/errors.ts';
 import type { Integration } from '../domain/integration.ts';
-import type { Provider } from '../domain/provider.ts';
-import { resolveTarget, type Target } from '../domain/target.ts';
+import type { AuthMode } from '../domain/modes.ts';
+import { authMode, type Provider } from '../domain/provider.ts';
+import { connectionParams, resolveTarget, type Target } from '../domain/target.ts';
 import type { Store, Vault } from '../ports.ts';
 
 /** Targets kept: each refresh wants one, and they hardly ever change. */
@@ -12,12 +14,17 @@ const MAX_KEPT = 1_000;
 export interface Found {
   integration: Integration;
   provider: Provider;
+  /** The mode that the integration is set up for. */
+  auth: AuthMode;
 }
 
 export type Targets = ReturnType<typeof createTargets>;
 
-/** Where an integration's client secret is sealed to. */
-export const clientSecretContext = (id: string) => ({ row: `integrations/${id}`, column: 'client_secret' });
+/** Where a secret of an integration is sealed to. */
+export const integrationContext = (id: string, column: 'client_secret' | 'private_key') => ({
+  row: `integrations/${id}`,
+  column,
+});
 
 interface Parts {
   store: Pick<Store, 'integration'>;
@@ -44,22 +51,30 @@ export function createTargets({ store, vault, catalogue }: Parts) {
     const integration = await store.integration(id);
     if (!integration) return refuse({ code: 'not_found', what: 'integration', id });
     const provider = catalogue.get(integration.provider);
-    if (provider) return { integration, provider };
-    const detail = `the catalogue of this deployment has no provider "${integration.provider}" any more`;
+    const auth = provider && authMode(provider, integration.params);
+    if (auth) return { integration, provider, auth };
+    const missing = provider ? `mode "${integration.params.mode}" of provider` : 'provider';
+    const detail = `the catalogue of this deployment has no ${missing} "${integration.provider}" any more`;
     return refuse({ code: 'integration_misconfigured', integration: id, detail });
   }
 
   return {
     find,
-    /** `params`: the connection's. */
-    open({ integration, provider }: Found, params: Record<string, string>): Target {
-      const { id, version, createdAt, clientSecret } = integration;
+    open({ integration, provider, auth }: Found, about: Pick<Connection, 'params' | 'captured'>): Target {
+      const { id, version, createdAt, clientSecret, privateKey, certificate } = integration;
+      const params = connectionParams(provider, auth, about);
       // What another process changes comes with the row: another version, another birth, or a secret sealed anew.
-      const key = JSON.stringify([id, version, createdAt, clientSecret, params]);
+      const key = JSON.stringify([id, version, createdAt, clientSecret, privateKey, params]);
       const known = kept.get(key);
       if (known) return known;
-      const opened = clientSecret === null ? null : vault.open(clientSecret, clientSecretContext(id));
-      const target = resolveTarget(provider, integration, opened, params);
+      const opened = (sealed: Sealed | null, column: 'client_secret' | 'private_key') =>
+        sealed === null ? null : vault.open(sealed, integrationContext(id, column));
+      const secrets = {
+        secret: opened(clientSecret, 'client_secret'),
+        privateKey: opened(privateKey, 'private_key'),
+        certificate,
+      };
+      const target = resolveTarget(provider, integration, secrets, params);
       kept.set(key, target);
       return target;
     },

@@ -27,7 +27,7 @@ export function createTrust({ store, targets, configured }: Parts) {
       for (const { id } of page.data) {
         const found = await targets.find(id);
         if (found instanceof Refusal) continue;
-        const { issuer, clientId } = targets.open(found, {});
+        const { issuer, clientId } = targets.open(found, { params: {}, captured: {} });
         // The audience of an integration's ID tokens is its client (OpenID Connect Core 2).
         if (issuer !== null) add(issuer, [clientId]);
       }

@@ -36,6 +36,8 @@ export interface Connection {
   /** Null: it does not expire, or the provider does not say. */
   expiresAt: number | null;
   nextRefreshAt: number | null;
+  /** When the grant ends whatever is done, so that the owner can be asked in time; null: it has no such end. */
+  reauthDueAt: number | null;
   lastRefreshedAt: number | null;
   lastRefreshError: RefreshError | null;
   /** Refreshes that failed since the last success. */
@@ -58,6 +60,8 @@ export interface Grant {
   accessToken: string | null;
   refreshToken: string | null;
   idToken: string | null;
+  /** What an import brought for tokens to be made of, and the key that tokens are bound to: a JSON record. */
+  credentials: string | null;
 }
 
 declare const sealed: unique symbol;
@@ -69,6 +73,7 @@ export interface SealedGrant {
   accessToken: Sealed | null;
   refreshToken: Sealed | null;
   idToken: Sealed | null;
+  credentials: Sealed | null;
 }
 
 /** How long before expiry a refresh is due, at the most. */

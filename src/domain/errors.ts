@@ -6,6 +6,8 @@ export type ReauthReason =
   | 'grant_expired'
   | 'identity_changed'
   | 'refresh_outcome_unknown'
+  /** What an import brought (a key, a client of its own) is refused by the provider. */
+  | 'credentials_rejected'
   | 'not_refreshable';
 
 /** One thing that is wrong with an input, and where (a JSON path such as `params.issuer`). */

@@ -7,6 +7,11 @@ export interface Integration {
   provider: string;
   clientId: string;
   clientSecret: Sealed | null;
+  /** PEM: signs client assertions, assertions of its own, and speaks mutual TLS. */
+  privateKey: Sealed | null;
+  keyId: string | null;
+  /** PEM; public. */
+  certificate: string | null;
   /** Undefined in the request means the provider's default scopes; they are resolved when it is stored. */
   scopes: string[];
   params: Record<string, string>;

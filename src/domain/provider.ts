@@ -1,116 +1,107 @@
-// A catalogue entry: how one third-party system authenticates, as data. The schema is the whole vocabulary; the
-// engine reads it and never asks which provider it is.
+// A catalogue entry: one third-party system as data.
 import { z } from 'zod';
+import { Params, Template, UrlTemplate } from './fields.ts';
+import { AuthMode, nameOf } from './modes.ts';
 
 const Slug = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'lower-case letters, digits and dashes, at most 63');
-const Template = z.string().regex(/^(https:\/\/|\{)/, 'an https URL, or one that begins with a {parameter}');
-const Seconds = z.int().positive();
 
-/** Something that the deployment or a connection must tell: an issuer, a data centre, a subdomain. */
-export const ParamField = z.strictObject({
-  title: z.string(),
-  description: z.string().optional(),
-  /** A regular expression that the whole value matches. It guards what ends up in URLs. */
-  pattern: z.string().refine(compiles, 'not a regular expression'),
-  example: z.string().optional(),
-  /** Used when nothing is given. */
-  default: z.string().optional(),
-  /** May be left out; a URL that names it is then absent too. */
-  optional: z.boolean().default(false),
+export const CATEGORIES = [
+  'accounting',
+  'analytics',
+  'calendar',
+  'chat',
+  'cloud',
+  'commerce',
+  'crm',
+  'data',
+  'design',
+  'dev',
+  'documents',
+  'email',
+  'files',
+  'fitness',
+  'forms',
+  'generic',
+  'hr',
+  'identity',
+  'maps',
+  'media',
+  'meetings',
+  'payments',
+  'productivity',
+  'project',
+  'push',
+  'social',
+  'support',
+  'telephony',
+] as const;
+
+/** How the system tells that a grant was withdrawn. Nothing acts on it yet. */
+const Deauthorization = z.strictObject({
+  events: z.array(z.string()).min(1),
+  /** How the message is signed. */
+  scheme: z.string(),
+  header: z.string().optional(),
+  signed: z.string().optional(),
+  algorithm: z.string().optional(),
+  key: z.string().optional(),
+  /** Where in the message the connection is named. */
+  locator: z.string().optional(),
 });
-export type ParamField = z.infer<typeof ParamField>;
-const Params = z.record(z.string().regex(/^[a-z][a-z0-9_]*$/), ParamField);
-
-/** RFC 7009, or the vendor's own request; `{client_id}`, `{access_token}` and `{refresh_token}` are filled in. */
-const Revocation = z.discriminatedUnion('style', [
-  z.strictObject({ style: z.literal('rfc7009') }),
-  z.strictObject({
-    style: z.literal('request'),
-    method: z.enum(['POST', 'DELETE']),
-    url: Template,
-    client_auth: z.enum(['basic', 'bearer_token', 'none']),
-    body: z.enum(['json', 'form', 'none']),
-    fields: z.record(z.string(), z.string()).default({}),
-    headers: z.record(z.string(), z.string()).default({}),
-  }),
-]);
-
-const code = {
-  authorization_url: Template.optional(),
-  token_url: Template.optional(),
-  revocation_url: Template.optional(),
-  userinfo_url: Template.optional(),
-  /** Constant parameters of the authorization request. */
-  authorization_params: z.record(z.string(), z.string()).default({}),
-  /** RFC 7636. `none` only for systems that reject the parameters. */
-  pkce: z.enum(['S256', 'none']).default('S256'),
-  /** How the client authenticates at the token endpoint (OpenID Connect Core 9); by default as discovery says. */
-  client_auth: z.enum(['client_secret_basic', 'client_secret_post', 'none']).optional(),
-  scope_separator: z.enum([' ', ',']).default(' '),
-  default_scopes: z.array(z.string()).default([]),
-  /** Constant headers of token requests. */
-  token_headers: z.record(z.string(), z.string()).default({}),
-  token_answer: z
-    .strictObject({
-      scope_separator: z.enum([' ', ',']).default(' '),
-      /** Name on the connection → dotted path in the answer. */
-      capture: z.record(z.string(), z.string()).default({}),
-    })
-    .prefault({}),
-  /** Query parameters of the callback that are kept on the connection. */
-  callback_capture: z.array(z.string()).default([]),
-  refresh: z
-    .strictObject({
-      supported: z.boolean().default(true),
-      /** The refresh token dies when unused for so long. */
-      idle_lifetime: Seconds.optional(),
-    })
-    .prefault({}),
-  revocation: Revocation.default({ style: 'rfc7009' }),
-};
-
-/** OAuth 2.0 authorization code (RFC 6749 4.1), with endpoints by name. */
-const OAuth2Code = z
-  .strictObject({ mode: z.literal('oauth2_code'), ...code })
-  .refine(
-    (m) => m.authorization_url !== undefined && m.token_url !== undefined,
-    'authorization_url and token_url are required without an issuer',
-  );
-/** OpenID Connect (authorization code flow): endpoints by discovery, and an ID token that is validated. */
-const Oidc = z.strictObject({ mode: z.literal('oidc'), issuer: Template, ...code });
-
-export const AuthMode = z.discriminatedUnion('mode', [OAuth2Code, Oidc]);
-export type AuthMode = z.infer<typeof AuthMode>;
-
-/** Milliseconds after which a grant dies that is not refreshed; undefined: not of idleness, as far as is known. */
-export const idleLifetime = (auth: AuthMode | undefined): number | undefined =>
-  auth?.refresh.idle_lifetime === undefined ? undefined : auth.refresh.idle_lifetime * 1_000;
 
 export const Provider = z.strictObject({
   $schema: z.string().optional(),
   id: Slug,
   name: z.string(),
-  category: z.string(),
-  docs_url: z.url().optional(),
+  category: z.enum(CATEGORIES),
+  docs_url: z.url(),
   /** `verified` against the live system, `documented` by the vendor, or `unverified`. */
   confidence: z.enum(['verified', 'documented', 'unverified']),
+  /** What in here is not certain. */
+  uncertain: z.array(z.string()).default([]),
+  /** Takes over that entry, with this one laid over it: records are merged, `auth` by mode and variant. */
+  extends: Slug.optional(),
   /** What whoever sets it up should know. */
   notes: z.array(z.string()).default([]),
-  /** What an integration must give. */
+  /** What an integration must give, in every mode. */
   params: Params.default({}),
-  /** What each connection must give. */
+  /** What each connection must give, in every mode. */
   connection_params: Params.default({}),
   /** The first is used unless the integration's `params.mode` names another. */
   auth: z.array(AuthMode).min(1),
-  api_base_url: Template.optional(),
+  api_base_url: UrlTemplate.optional(),
+  /** What every request to the API needs besides the token. */
+  api_headers: z.record(z.string(), Template).default({}),
+  deauthorization: Deauthorization.optional(),
 });
 export type Provider = z.infer<typeof Provider>;
 
-function compiles(pattern: string): boolean {
-  try {
-    new RegExp(pattern, 'u');
-    return true;
-  } catch {
-    return false;
-  }
+/** The entry that `params.mode` names, by its variant or by its mode; the first when it names none. */
+export const authMode = ({ auth }: Provider, params: Record<string, string>): AuthMode | undefined =>
+  params.mode === undefined
+    ? auth[0]
+    : (auth.find((a) => nameOf(a) === params.mode) ?? auth.find((a) => a.mode === params.mode));
+
+/** What an integration in this mode must give: `mode` itself too, where there are several. */
+export function integrationFields(provider: Provider, auth: AuthMode | undefined): Params {
+  const own = { ...provider.params, ...auth?.params };
+  if (provider.auth.length < 2) return own;
+  const names = [...new Set(provider.auth.flatMap((a) => [nameOf(a), a.mode]))];
+  const options = Object.fromEntries(names.map((name) => [name, name]));
+  return { ...own, mode: { title: 'mode', options, default: nameOf(provider.auth[0]!), optional: false } };
 }
+
+/** Where the API of this mode is, and what its requests need besides the token. */
+export const apiOf = (
+  provider: Provider,
+  auth: AuthMode,
+): { base: string | undefined; headers: Record<string, string> } => ({
+  base: auth.api_base_url ?? provider.api_base_url,
+  headers: { ...provider.api_headers, ...auth.api_headers },
+});
+
+/** What a connection in this mode must give. */
+export const connectionFields = (provider: Provider, auth: AuthMode): Params => ({
+  ...provider.connection_params,
+  ...auth.connection_params,
+});

@@ -1,110 +1,159 @@
 // A provider, an integration and a connection's parameters, laid over each other: where requests really go.
-import type { InputIssue } from './errors.ts';
+import type { Connection } from './connection.ts';
+import { fill, isValid, type Values, valuesOf } from './fields.ts';
 import type { Integration } from './integration.ts';
-import type { AuthMode, ParamField, Provider } from './provider.ts';
+import { type AuthMode, isCode } from './modes.ts';
+import { apiOf, authMode, connectionFields, type Provider } from './provider.ts';
 
-export interface Target {
+export interface Target<Mode extends AuthMode = AuthMode> {
   integration: string;
   /** What was derived from it (discovery, keys) may be kept while this and the integration stay the same. */
   version: number;
-  auth: AuthMode;
+  auth: Mode;
   /** Null where the provider has no issuer. */
   issuer: string | null;
-  endpoints: { authorization?: string; token?: string; revocation?: string; userinfo?: string };
+  endpoints: Endpoints;
   clientId: string;
-  clientSecret: string | null;
+  secrets: ClientSecrets;
+  /** What templates are filled with: parameters, `client_id` and `key_id`. No secrets. */
+  values: Values;
+  /** URLs, and origins, whose requests go elsewhere, since an override moved an endpoint away from there. */
+  moved: ReadonlyMap<string, string>;
 }
 
-type Settings = Pick<Integration, 'id' | 'version' | 'clientId' | 'params' | 'overrides'>;
+export interface Endpoints {
+  authorization?: string;
+  pushed?: string;
+  token?: string;
+  refresh?: string;
+  /** May still hold `{access_token}` or `{refresh_token}`. */
+  revocation?: string;
+  userinfo?: string;
+}
 
-export const authMode = (provider: Provider, params: Record<string, string>): AuthMode | undefined =>
-  params.mode === undefined ? provider.auth[0] : provider.auth.find((a) => a.mode === params.mode);
+/** What the client authenticates with; null: it has none of that kind. */
+export interface ClientSecrets {
+  secret: string | null;
+  /** PEM, for `private_key_jwt`, mutual TLS and assertions of the integration's own. */
+  privateKey: string | null;
+  /** PEM, for mutual TLS (RFC 8705). */
+  certificate: string | null;
+}
 
-/** What is wrong with the parameters given, field by field; `missing` says whether absent ones count. */
-export function paramIssues(
-  fields: Record<string, ParamField>,
-  given: Record<string, string>,
-  missing: 'refused' | 'allowed' = 'refused',
-): InputIssue[] {
-  const unknown = Object.keys(given)
-    .filter((name) => !Object.hasOwn(fields, name))
-    .map((name) => ({
-      path: `params.${name}`,
-      message: `not a parameter of this provider; it takes: ${Object.keys(fields).join(', ') || 'none'}`,
-    }));
-  const wrong = Object.entries(fields).flatMap(([name, field]) => {
-    const value = given[name] ?? field.default;
-    const hint = field.example ? `, for example ${field.example}` : '';
-    if (value === undefined)
-      return missing === 'refused' && !field.optional
-        ? [{ path: `params.${name}`, message: `${field.title} is required${hint}` }]
-        : [];
-    return new RegExp(`^(?:${field.pattern})$`, 'u').test(value)
-      ? []
-      : [{ path: `params.${name}`, message: `not a valid ${field.title}${hint}` }];
+export const NO_SECRETS: ClientSecrets = { secret: null, privateKey: null, certificate: null };
+
+type Settings = Pick<Integration, 'id' | 'version' | 'clientId' | 'keyId' | 'params' | 'overrides'>;
+
+/** A connection's parameters; what was captured under the name of one takes its place, if it is valid there. */
+export function connectionParams(
+  provider: Provider,
+  auth: AuthMode,
+  { params, captured }: Pick<Connection, 'params' | 'captured'>,
+): Values {
+  const taken = Object.entries(connectionFields(provider, auth)).flatMap(([name, field]) => {
+    const value = captured[name];
+    return typeof value === 'string' && isValid(field, value) ? [[name, value]] : [];
   });
-  return [...unknown, ...wrong];
+  return taken.length === 0 ? params : { ...params, ...Object.fromEntries(taken) };
 }
 
-/** The fields of an integration's `params`: the provider's, and `mode` where it has several. */
-export function integrationFields(provider: Provider): Record<string, ParamField> {
-  if (provider.auth.length < 2) return provider.params;
-  const modes = provider.auth.map((a) => a.mode);
-  return {
-    ...provider.params,
-    mode: { title: 'mode', pattern: modes.join('|'), example: modes.join(' or '), default: modes[0]!, optional: false },
-  };
-}
-
-/** Expects parameters that passed `paramIssues`. */
+/** Expects parameters that passed `fieldIssues`. */
 export function resolveTarget(
   provider: Provider,
   integration: Settings,
-  clientSecret: string | null,
-  connectionParams: Record<string, string>,
+  secrets: ClientSecrets,
+  params: Values,
 ): Target {
   const auth = authMode(provider, integration.params);
   if (!auth) throw new Error(`integration ${integration.id} names a mode that provider ${provider.id} does not have`);
-  const defaults = (fields: Record<string, ParamField>) =>
-    Object.fromEntries(
-      Object.entries(fields).flatMap(([name, f]) => (f.default === undefined ? [] : [[name, f.default]])),
-    );
-  const values: Record<string, string> = {
-    ...defaults(provider.params),
-    ...defaults(provider.connection_params),
-    ...integration.params,
-    ...connectionParams,
+  const values: Values = {
+    ...valuesOf({ ...provider.params, ...auth.params }, integration.params),
+    ...valuesOf(connectionFields(provider, auth), params),
     client_id: integration.clientId,
+    ...(integration.keyId !== null && { key_id: integration.keyId }),
   };
-  const url = (override: string | undefined, template: string | undefined) =>
-    override ?? (template === undefined ? undefined : fill(template, values));
-  const endpoints = {
-    authorization: url(integration.overrides.authorization_url, auth.authorization_url),
-    token: url(integration.overrides.token_url, auth.token_url),
-    revocation: url(
-      integration.overrides.revocation_url,
-      auth.revocation.style === 'request' ? auth.revocation.url : auth.revocation_url,
-    ),
-    userinfo: url(integration.overrides.userinfo_url, auth.userinfo_url),
+  const named = endpointsOf(auth, values);
+  const { base: api } = apiOf(provider, auth);
+  const { authorization_url, token_url, revocation_url, userinfo_url, api_base_url } = integration.overrides;
+  const overrides: Endpoints = {
+    ...(authorization_url !== undefined && { authorization: authorization_url }),
+    ...(userinfo_url !== undefined && { userinfo: userinfo_url }),
+    ...(revocation_url !== undefined && { revocation: revocation_url }),
+    ...(token_url !== undefined && { token: token_url }),
   };
+  // Where two of one origin are moved apart, the later one counts: the token endpoint over where browsers go.
+  const pairs: [from: string | undefined, to: string | undefined][] = [
+    [api && fill(api, values), api_base_url],
+    ...Object.entries(overrides).map(([name, url]): [string | undefined, string] => [
+      named[name as keyof Endpoints],
+      url,
+    ]),
+  ];
+  const moved = new Map(
+    pairs.flatMap(([from, to]) => {
+      const [old, now] = [originOf(from), originOf(to)];
+      if (from === undefined || to === undefined || old === undefined || now === undefined) return [];
+      return old === now
+        ? [[from, to] as const]
+        : ([
+            [from, to],
+            [old, now],
+          ] as const);
+    }),
+  );
+  const rest = Object.entries(named).map(([name, url]) => [name, move(url, moved)]);
   return {
     integration: integration.id,
     version: integration.version,
     auth,
-    issuer: auth.mode === 'oidc' ? (fill(auth.issuer, values) ?? null) : null,
-    endpoints: Object.fromEntries(Object.entries(endpoints).filter(([, v]) => v !== undefined)),
+    issuer: 'issuer' in auth && auth.issuer !== undefined ? (fill(auth.issuer, values) ?? null) : null,
+    endpoints: { ...Object.fromEntries(rest), ...overrides },
     clientId: integration.clientId,
-    clientSecret,
+    secrets,
+    values,
+    moved,
   };
 }
 
-/** Fills `{name}` in; undefined when an optional parameter that it names was not given. */
-function fill(template: string, values: Record<string, string>): string | undefined {
-  let complete = true;
-  const filled = template.replace(/\{([a-z][a-z0-9_]*)\}/g, (hole, name: string) => {
-    const value = values[name];
-    if (value === undefined && name !== 'access_token' && name !== 'refresh_token') complete = false;
-    return value ?? hole;
-  });
-  return complete ? filled : undefined;
+/** Whether token requests carry proofs of a key (RFC 9449). */
+export const usesDpop = ({ auth, values }: Pick<Target, 'auth' | 'values'>): boolean =>
+  'dpop' in auth && fill(auth.dpop, values) === 'true';
+
+/** A URL of the catalogue, filled; undefined where an optional value that it names was not given. */
+export function locate({ values, moved }: Pick<Target, 'values' | 'moved'>, template: string): string | undefined {
+  const url = fill(template, values);
+  return url === undefined ? undefined : move(url, moved);
+}
+
+function endpointsOf(auth: AuthMode, values: Values): Endpoints {
+  const templates: { [E in keyof Endpoints]: string | undefined } = {
+    ...('token_url' in auth && { token: auth.token_url }),
+    ...(isCode(auth) && {
+      authorization: auth.authorization_url,
+      pushed: auth.pushed_authorization_request_url,
+      refresh: auth.refresh.url,
+      revocation: auth.revocation.style === 'request' ? auth.revocation.url : auth.revocation_url,
+      userinfo: auth.userinfo_url,
+    }),
+  };
+  // Tokens are filled in when the request is made.
+  const later = { access_token: '{access_token}', refresh_token: '{refresh_token}' };
+  return Object.fromEntries(
+    Object.entries(templates).flatMap(([name, template]) => {
+      const url = template === undefined ? undefined : fill(template, { ...later, ...values });
+      return url === undefined ? [] : [[name, url]];
+    }),
+  );
+}
+
+const originOf = (url: string | undefined): string | undefined =>
+  url === undefined ? undefined : URL.parse(url)?.origin;
+
+function move(url: string, moved: ReadonlyMap<string, string>): string {
+  const whole = moved.get(url);
+  if (whole !== undefined) return whole;
+  const origin = moved.size === 0 ? undefined : originOf(url);
+  const to = origin === undefined ? undefined : moved.get(origin);
+  // Not by the length of the origin, which has its default port and its script made plain.
+  return to === undefined ? url : to + url.replace(/^[a-z]+:\/\/[^/?#]*/i, '');
 }

@@ -116,7 +116,10 @@ const retryAfter = (seconds: number) => ({ 'retry-after': String(Math.max(1, Mat
  * Answers repeat what was asked for, and are logged in many places: who takes a token for an id, a path or the name of a
  * field must not have it repeated there. Ids of ours have 30 characters, secrets at least 32.
  */
-const withoutSecrets = (text: string): string => text.replace(/[\w+=%-]{32,}/g, (run) => (UUID.test(run) ? run : '…'));
+const withoutSecrets = (text: string): string =>
+  text.replace(PEM, '…').replace(/[\w+=%-]{32,}/g, (run) => (UUID.test(run) ? run : '…'));
+/** The lines of one may have strokes in them, and so no long run. */
+const PEM = /-----BEGIN[\s\S]*?(?:-----END[^-]*-----|$)/g;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 const legible = ({ path, message }: InputIssue): InputIssue => ({

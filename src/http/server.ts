@@ -11,6 +11,7 @@ import type { Connections } from '../broker/connections.ts';
 import type { Directory } from '../broker/directory.ts';
 import type { Integrations } from '../broker/integrations.ts';
 import type { Journal } from '../broker/journal.ts';
+import type { Proofs } from '../broker/proofs.ts';
 import type { Revoker } from '../broker/revoke.ts';
 import type { Sessions } from '../broker/sessions.ts';
 import type { Tokens } from '../broker/tokens.ts';
@@ -36,6 +37,7 @@ import { router } from './spec.ts';
 
 export interface HttpParts {
   tokens: Tokens;
+  proofs: Proofs;
   connections: Connections;
   revoker: Revoker;
   sessions: Sessions;

@@ -1,12 +1,16 @@
 // From what is inside to what is shown: public names, RFC 3339 times, no secrets.
 import type { z } from '@hono/zod-openapi';
 import type * as api from '../api.ts';
+import type { Proof } from '../broker/proofs.ts';
 import type { Served } from '../broker/serving.ts';
 import type { AuditEntry } from '../domain/audit.ts';
 import type { Caller, CallerKey } from '../domain/caller.ts';
 import type { Connection } from '../domain/connection.ts';
+import type { ParamField } from '../domain/fields.ts';
 import type { ConnectSession, Integration } from '../domain/integration.ts';
-import type { ParamField, Provider } from '../domain/provider.ts';
+import { type AuthMode, capturesOf, credentialsOf, isCode, nameOf, tokenTypeOf } from '../domain/modes.ts';
+import { apiOf, type Provider } from '../domain/provider.ts';
+import { renewedBy } from '../domain/renewal.ts';
 
 type View<T extends z.ZodType> = z.infer<T>;
 
@@ -34,6 +38,13 @@ export const tokenView = (served: Served, monotonic: number): View<typeof api.To
   expires_in: expiresIn(served, monotonic),
 });
 
+export const proofView = ({ proof, served }: Proof, monotonic: number): View<typeof api.ProofView> => ({
+  proof,
+  access_token: served.accessToken,
+  token_type: served.connection.tokenType,
+  expires_in: expiresIn(served, monotonic),
+});
+
 export function connectionView(c: Connection): View<typeof api.ConnectionView> {
   const error = c.lastRefreshError;
   return {
@@ -48,6 +59,7 @@ export function connectionView(c: Connection): View<typeof api.ConnectionView> {
     captured: c.captured,
     expires_at: timeOrNull(c.expiresAt),
     next_refresh_at: timeOrNull(c.nextRefreshAt),
+    reauth_due_at: timeOrNull(c.reauthDueAt),
     last_refreshed_at: timeOrNull(c.lastRefreshedAt),
     last_refresh_error: error && { code: error.code, detail: error.detail, at: time(error.at) },
     generation: c.generation,
@@ -77,6 +89,9 @@ export function integrationView(i: Integration, publicUrl: string): View<typeof 
     provider: i.provider,
     client_id: i.clientId,
     client_secret_set: i.clientSecret !== null,
+    private_key_set: i.privateKey !== null,
+    key_id: i.keyId,
+    certificate: i.certificate,
     scopes: i.scopes,
     params: i.params,
     overrides: Object.fromEntries(
@@ -109,12 +124,60 @@ export const callerView = ({ caller, keys }: { caller: Caller; keys: CallerKey[]
 const fieldView = (f: ParamField) => ({
   title: f.title,
   description: f.description ?? null,
-  pattern: f.pattern,
+  pattern: f.pattern ?? Object.keys(f.options ?? {}).join('|'),
   example: f.example ?? null,
+  options: f.options ? Object.keys(f.options) : null,
+  default: f.default ?? null,
   required: !f.optional && f.default === undefined,
 });
 const fieldsView = (fields: Record<string, ParamField>) =>
   Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, fieldView(field)]));
+
+const scopesOf = (auth: AuthMode | undefined): string[] =>
+  auth && 'default_scopes' in auth ? auth.default_scopes : [];
+
+const BY = {
+  accessToken: 'access_token',
+  refreshToken: 'refresh_token',
+  credentials: 'credentials',
+  idToken: 'none',
+} as const;
+
+function modeView(provider: Provider, auth: AuthMode) {
+  const api = apiOf(provider, auth);
+  const code = isCode(auth) ? auth : undefined;
+  const [by] = renewedBy(auth);
+  return {
+    name: nameOf(auth),
+    mode: auth.mode,
+    title: auth.title ?? null,
+    notes: auth.notes,
+    connect: code ? ('browser' as const) : ('import' as const),
+    default_scopes: scopesOf(auth),
+    client_auth: 'client_auth' in auth ? (auth.client_auth ?? []) : [],
+    params: fieldsView(auth.params),
+    connection_params: fieldsView(auth.connection_params),
+    credentials: Object.fromEntries(
+      Object.entries(credentialsOf(auth)).map(([name, { title, description, format, optional }]) => [
+        name,
+        { title, description: description ?? null, format, required: !optional },
+      ]),
+    ),
+    refresh: {
+      by: by === undefined ? ('none' as const) : BY[by],
+      rotates: code?.refresh.rotates ?? null,
+      reuse_grace: code?.refresh.reuse_grace ?? null,
+      ends_access_token: code?.refresh.ends_access_token ?? false,
+      idle_lifetime: code?.refresh.idle_lifetime ?? null,
+      absolute_lifetime: code?.refresh.absolute_lifetime ?? null,
+    },
+    revocation: code ? code.revocation.style : ('none' as const),
+    token_type: tokenTypeOf(auth),
+    captures: capturesOf(auth),
+    api_base_url: api.base ?? null,
+    api_headers: api.headers,
+  };
+}
 
 export const providerView = (p: Provider): View<typeof api.ProviderView> => ({
   id: p.id,
@@ -123,10 +186,12 @@ export const providerView = (p: Provider): View<typeof api.ProviderView> => ({
   docs_url: p.docs_url ?? null,
   confidence: p.confidence,
   notes: p.notes,
-  auth_modes: p.auth.map((a) => a.mode),
-  default_scopes: p.auth[0]?.default_scopes ?? [],
+  auth_modes: [...new Set(p.auth.map((a) => a.mode))],
+  default_scopes: scopesOf(p.auth[0]),
   params: fieldsView(p.params),
   connection_params: fieldsView(p.connection_params),
+  auth: p.auth.map((auth) => modeView(p, auth)),
+  uncertain: p.uncertain,
 });
 
 export const auditView = (e: AuditEntry): View<typeof api.AuditView> => ({

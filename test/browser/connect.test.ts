@@ -13,7 +13,8 @@ import { arrive, DESKTOP, expectFit, PHONE } from './visitor.ts';
 const TENANTED = {
   id: 'tenanted',
   name: 'Tenanted',
-  category: 'test',
+  category: 'generic',
+  docs_url: 'https://tenanted.example/docs',
   confidence: 'unverified',
   params: { base: { title: 'base URL', pattern: 'http://127\\.0\\.0\\.1' } },
   connection_params: {

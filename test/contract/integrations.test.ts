@@ -1,4 +1,5 @@
 // The catalogue and the integrations, as admins use them.
+import { generateKeyPairSync } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { IntegrationView, ProviderView } from '../../src/api.ts';
 import type { Json } from '../support/broker.ts';
@@ -15,13 +16,18 @@ afterAll(() => world.close());
 const put = (id: string, setup: Json, key?: string) => world.broker.ask('PUT', `/v1/integrations/${id}`, setup, key);
 const get = (path: string, key?: string) => world.broker.ask('GET', path, undefined, key);
 const remove = (id: string, key?: string) => world.broker.ask('DELETE', `/v1/integrations/${id}`, undefined, key);
+const privateKey = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+const certificate = '-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n';
 const minimal = () => ({ provider: 'generic-oidc', client_id: 'me', params: { issuer: world.provider.issuer } });
 
 describe('setting one up', () => {
-  test('answers 201, then 200 with a version that grows, and all that was given but the secret', async () => {
+  test('answers 201, then 200 with a version that grows, and all that was given but the secrets', async () => {
     const setup = {
       ...minimal(),
       client_secret: 'a-secret-that-never-comes-back',
+      private_key: privateKey,
+      key_id: 'key-1',
+      certificate,
       scopes: ['openid', 'email'],
       overrides: { token_url: 'https://id.example/token' },
       return_origins: ['https://app.example'],
@@ -33,6 +39,9 @@ describe('setting one up', () => {
       provider: 'generic-oidc',
       client_id: 'me',
       client_secret_set: true,
+      private_key_set: true,
+      key_id: 'key-1',
+      certificate,
       scopes: ['openid', 'email'],
       params: { issuer: world.provider.issuer },
       overrides: { token_url: 'https://id.example/token' },
@@ -47,10 +56,29 @@ describe('setting one up', () => {
     expect(expectOk(await get('/v1/integrations/whole'))).toEqual(again);
     const list = await get('/v1/integrations');
     const disk = await onDisk(world.broker);
+    const keyText = privateKey.split('\n')[1]!;
     for (const told of [made, again, list].map((answer) => JSON.stringify(answer)))
-      expect(told).not.toContain('a-secret-that-never');
+      for (const secret of ['a-secret-that-never', keyText]) expect(told).not.toContain(secret);
     expect(disk).toContain('https://app.example');
-    expect(disk).not.toContain('a-secret-that-never');
+    for (const secret of ['a-secret-that-never', keyText]) expect(disk).not.toContain(secret);
+  });
+
+  test('needs a client id where the provider is asked in its name, and none for keys that are imported', async () => {
+    const { client_id: _, ...anonymous } = minimal();
+    expectIssues(await put('anonymous', anonymous), 'client_id');
+    expect(expectOk(await put('keys', { provider: 'sendgrid' }), 201)).toMatchObject({
+      client_id: '',
+      client_secret_set: false,
+      private_key_set: false,
+      key_id: null,
+      certificate: null,
+    });
+  });
+
+  test('refuses a key or a certificate that is not in PEM form, without repeating it', async () => {
+    const answer = await put('malformed', { ...minimal(), private_key: 'c2VjcmV0', certificate: privateKey });
+    expectIssues(answer, 'private_key', 'certificate');
+    expect(JSON.stringify(answer)).not.toContain('c2VjcmV0');
   });
 
   test("takes the provider's scopes when none are named", async () => {

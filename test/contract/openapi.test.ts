@@ -21,6 +21,7 @@ const CONTRACT = [
   'POST /v1/connections/revoke',
   'DELETE /v1/connections/{id}',
   'GET /v1/connections/{id}',
+  'POST /v1/connections/{id}/dpop-proof',
   'POST /v1/connections/{id}/refresh',
   'GET /v1/connections/{id}/token',
   'GET /v1/integrations',

@@ -14,7 +14,8 @@ const IDLE_SECONDS = 100_000;
 const forgetful = {
   id: 'forgetful',
   name: 'Forgetful',
-  category: 'test',
+  category: 'generic',
+  docs_url: 'https://forgetful.test/docs',
   confidence: 'unverified',
   params: { base: { title: 'base', pattern: 'http://127\\.0\\.0\\.1:[0-9]+' } },
   auth: [

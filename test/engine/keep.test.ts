@@ -52,9 +52,10 @@ async function anAnswer(its: Store = store): Promise<Rescued> {
   const { connection } = await connected(store);
   const claimed = await its.claim(connection.id, { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 });
   if (typeof claimed === 'string') throw new Error(claimed);
-  const { id: connectionId, integration, owner, params } = connection;
+  const { id: connectionId, integration, owner, params, captured } = connection;
   const held = { fence: claimed.fence, generation: 1 };
-  return { attempt: 'att_1', connectionId, integration, owner, params, held, change: aRotation(), grant: aGrant() };
+  const whose = { connectionId, integration, owner, params, captured };
+  return { attempt: 'att_1', ...whose, held, change: aRotation(), grant: aGrant() };
 }
 
 const tokenOf = async (id: string) => (await store.served(id))?.accessToken;

@@ -35,7 +35,8 @@ const department = { title: 'department', pattern: '[a-z]+', optional: true };
 const tenants = {
   id: 'tenants',
   name: 'Tenants & Co',
-  category: 'test',
+  category: 'generic',
+  docs_url: 'https://tenants.example/docs',
   confidence: 'unverified',
   params: { base: { title: 'base', pattern: 'http://127\\.0\\.0\\.1:[0-9]+' } },
   connection_params: { subdomain, region, department },
@@ -44,6 +45,7 @@ const tenants = {
       mode: 'oauth2_code',
       authorization_url: '{base}/{region}/{subdomain}/authorize',
       token_url: '{base}/{region}/{subdomain}/token',
+      callback: { capture: { subdomain: 'tenant', realm: 'realmId' } },
     },
   ],
 };
@@ -137,6 +139,35 @@ describe('parameters that the caller tells', () => {
     const { status, body } = await broker.ask('POST', '/v1/connect-sessions', wanted);
     expect(status).toBe(400);
     expect(body).toMatchObject({ code: 'invalid_request', issues: [{ path: 'params.host' }] });
+  });
+});
+
+describe('what the callback brings', () => {
+  async function comeBackWith(more: string) {
+    const jar = createCookieJar();
+    const invited = await invite(broker, { params: { subdomain: 'blue' } });
+    const page = await visit(invited.url, jar);
+    expect((await visit(`${agreeAt(page.location)}${more}`, jar)).status).toBe(200);
+    const { id, captured } = await connectionOf(broker, invited);
+    expect((await broker.ask('POST', `/v1/connections/${id}/refresh`, {})).status).toBe(200);
+    return { captured, asked: provider.received.map(({ path }) => path) };
+  }
+
+  test('is kept with the connection, and takes the place of a parameter in every token request', async () => {
+    expect(await comeBackWith('&tenant=green&realmId=42&other=1')).toEqual({
+      captured: { subdomain: 'green', realm: '42' },
+      asked: ['/eu/green/token', '/eu/green/token'],
+    });
+  });
+
+  test('decides nothing where it is not a valid value of that parameter', async () => {
+    const { asked } = await comeBackWith(`&tenant=${encodeURIComponent(`127.0.0.1:${port}/`)}`);
+    expect(asked).toEqual(['/eu/blue/token', '/eu/blue/token']);
+    expect(reached).toBe(0);
+  });
+
+  test('may be nothing', async () => {
+    expect(await comeBackWith('')).toEqual({ captured: {}, asked: ['/eu/blue/token', '/eu/blue/token'] });
   });
 });
 

@@ -1,23 +1,10 @@
 // What token endpoints in the field really answer, and how failures are judged.
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type Adapter, begin, faultOf, REDIRECT_URI, startAdapter, targetOf, unwrap } from '../support/oauth.ts';
-import { type Scripted, type ScriptedServer, startScripted } from '../support/scripted.ts';
+import { describe, expect, test } from 'vitest';
+import { begin, faultOf, REDIRECT_URI, refresh, standUp, startAdapter, targetOf, unwrap } from '../support/oauth.ts';
+import { type Scripted, startScripted } from '../support/scripted.ts';
 
-let server: ScriptedServer;
-let adapter: Adapter;
 let next: Scripted;
-
-beforeAll(async () => {
-  server = await startScripted(() => next);
-  adapter = startAdapter();
-});
-beforeEach(() => {
-  server.received.length = 0;
-});
-afterAll(async () => {
-  await adapter.close();
-  await server.close();
-});
+const { server, adapter } = await standUp(() => next);
 
 const REFRESH_TOKEN = 'rt-canary-0123456789';
 const urls = () => ({ authorization_url: `${server.url}/authorize`, token_url: `${server.url}/token?tenant=1` });
@@ -32,9 +19,9 @@ const entry = (auth: object) =>
     { overrides: urls() },
   );
 
-function refresh(answer: Scripted, target = generic(), by = adapter) {
+function refreshed(answer: Scripted, target = generic(), by = adapter) {
   next = answer;
-  return by.client.refresh(target, { refreshToken: REFRESH_TOKEN, identity: null });
+  return refresh(by.client, target, { refreshToken: REFRESH_TOKEN });
 }
 
 async function exchange(answer: Scripted, target = generic(), extra: Record<string, string> = {}) {
@@ -51,7 +38,7 @@ const token = { access_token: 'at', token_type: 'Bearer' };
 
 describe('an answer is understood', () => {
   test('plain, with what it omits left undefined', async () => {
-    expect(unwrap(await refresh({ body: token }))).toEqual({
+    expect(unwrap(await refreshed({ body: token }))).toEqual({
       accessToken: 'at',
       tokenType: 'Bearer',
       refreshToken: undefined,
@@ -67,18 +54,15 @@ describe('an answer is understood', () => {
       refresh_token: REFRESH_TOKEN,
     });
     expect(server.received[0]!.headers.authorization).toBe(
-      `Basic ${Buffer.from('client:client%2Dsecret').toString('base64')}`,
+      `Basic ${Buffer.from('client:client-secret').toString('base64')}`,
     );
   });
 
   const odd: [string, Scripted, object][] = [
     ['without token_type', { body: { access_token: 'at' } }, { tokenType: 'Bearer' }],
     ['with a lower-case token_type', { body: { ...token, token_type: 'bearer' } }, { tokenType: 'Bearer' }],
-    [
-      'with a vendor’s token_type',
-      { body: { ...token, token_type: 'Zoho-oauthtoken' } },
-      { tokenType: 'Zoho-oauthtoken' },
-    ],
+    ['with a vendor’s token_type', { body: { ...token, token_type: 'user' } }, { tokenType: 'Bearer' }],
+    ['with the token_type DPoP', { body: { ...token, token_type: 'dpop' } }, { tokenType: 'DPoP' }],
     ['with status 201', { status: 201, body: token }, { accessToken: 'at' }],
     [
       'as a form',
@@ -115,32 +99,35 @@ describe('an answer is understood', () => {
     ['with error null beside the token', { body: { ...token, error: null } }, { accessToken: 'at' }],
   ];
   test.each(odd)('%s', async (_, answer, expected) => {
-    expect(unwrap(await refresh(answer))).toMatchObject(expected);
+    expect(unwrap(await refreshed(answer))).toMatchObject(expected);
     expect(unwrap(await exchange(answer))).toMatchObject(expected);
   });
 
   test('by the catalogue’s separator', async () => {
     const target = entry({ token_answer: { scope_separator: ',' }, scope_separator: ',' });
-    expect(unwrap(await refresh({ body: { ...token, scope: 'a, b' } }, target)).scopes).toEqual(['a', 'b']);
+    expect(unwrap(await refreshed({ body: { ...token, scope: 'a, b' } }, target)).scopes).toEqual(['a', 'b']);
     expect(new URL((await begin(adapter.client, target, ['a', 'b'])).url).searchParams.get('scope')).toBe('a,b');
   });
 
-  test('with what the catalogue captures of it and of the callback', async () => {
-    const target = entry({
-      token_answer: { capture: { team: 'team.id', none: 'team.x.y' } },
-      callback_capture: ['realm', 'other'],
-    });
+  test('with the token type that the catalogue tells, whatever it calls itself', async () => {
+    const target = entry({ send: { prefix: 'Acme-token ' } });
+    for (const token_type of ['bearer', 'DPoP', 'user'])
+      expect(unwrap(await refreshed({ body: { ...token, token_type } }, target)).tokenType).toBe('Acme-token');
+  });
+
+  test('with what the catalogue captures of it', async () => {
+    const target = entry({ token_answer: { capture: { team: 'team.id', none: 'team.x.y' } } });
     const answer = { body: { ...token, team: { id: 'T1', name: 'n' } } };
-    expect(unwrap(await exchange(answer, target, { realm: '42' })).captured).toEqual({ team: 'T1', realm: '42' });
-    expect(unwrap(await refresh(answer, target)).captured).toEqual({ team: 'T1' });
+    expect(unwrap(await exchange(answer, target)).captured).toEqual({ team: 'T1' });
+    expect(unwrap(await refreshed(answer, target)).captured).toEqual({ team: 'T1' });
   });
 });
 
 describe('the request', () => {
   test('carries the catalogue’s headers, parameters and client authentication', async () => {
     const target = entry({
-      token_headers: { Accept: 'application/vnd.acme' },
-      client_auth: 'client_secret_post',
+      token_request: { headers: { Accept: 'application/vnd.acme' } },
+      client_auth: ['client_secret_post'],
       authorization_params: { audience: 'x', state: 'fixed' },
     });
     const { url, expected } = await begin(adapter.client, target, []);
@@ -149,7 +136,7 @@ describe('the request', () => {
     expect(sent.getAll('state')).toEqual([expected.state]);
     expect(sent.has('scope')).toBe(false);
     expect(sent.has('nonce')).toBe(false);
-    await refresh({ body: token }, target);
+    await refreshed({ body: token }, target);
     expect(server.received[0]!.headers).toMatchObject({ accept: 'application/vnd.acme' });
     expect(server.received[0]!.headers.authorization).toBeUndefined();
     expect(Object.fromEntries(server.received[0]!.form)).toMatchObject({
@@ -186,8 +173,8 @@ describe('the request', () => {
 
   test('uses a changed secret at once', async () => {
     const changed = targetOf('generic-oauth2', { params: urls(), clientSecret: 'changed' });
-    await refresh({ body: token });
-    await refresh({ body: token }, changed);
+    await refreshed({ body: token });
+    await refreshed({ body: token }, changed);
     const [before, after] = server.received.map(({ headers }) => headers.authorization);
     expect(after).not.toBe(before);
   });
@@ -282,21 +269,21 @@ describe('a failure is judged', () => {
     ['a connection that breaks', 'drop', { kind: 'transient', code: 'network_error', outcomeUnknown: true }],
   ];
   test.each(cases)('%s', async (_, answer, expected) => {
-    const fault = faultOf(await refresh(answer));
+    const fault = faultOf(await refreshed(answer));
     expect(fault).toMatchObject(expected);
     expect(fault.code).toMatch(/^[a-z0-9_]{1,64}$/);
   });
 
   test('Retry-After as a date', async () => {
     const at = new Date(Math.ceil(adapter.now() / 1000) * 1000 + 120_000).toUTCString();
-    const { retryAfter } = faultOf(await refresh({ status: 503, headers: { 'retry-after': at } }));
+    const { retryAfter } = faultOf(await refreshed({ status: 503, headers: { 'retry-after': at } }));
     expect(retryAfter).toBeGreaterThan(115);
     expect(retryAfter).toBeLessThanOrEqual(122);
   });
 
   test('a provider that hangs: given up, with an unknown outcome', async () => {
     const hasty = startAdapter({ timeoutMs: 40 });
-    expect(faultOf(await refresh('hang', generic(), hasty))).toMatchObject({
+    expect(faultOf(await refreshed('hang', generic(), hasty))).toMatchObject({
       kind: 'transient',
       code: 'timeout',
       outcomeUnknown: true,
@@ -308,7 +295,7 @@ describe('a failure is judged', () => {
     const gone = await startScripted(() => 'drop');
     await gone.close();
     const target = targetOf('generic-oauth2', { params: { ...urls(), token_url: gone.url } });
-    expect(faultOf(await refresh('drop', target))).toMatchObject({
+    expect(faultOf(await refreshed('drop', target))).toMatchObject({
       kind: 'transient',
       code: 'network_error',
       outcomeUnknown: false,
@@ -317,7 +304,7 @@ describe('a failure is judged', () => {
 
   test('an address that may not be reached', async () => {
     const target = targetOf('generic-oauth2', { params: { ...urls(), token_url: 'https://169.254.169.254/token' } });
-    expect(faultOf(await refresh('drop', target))).toMatchObject({
+    expect(faultOf(await refreshed('drop', target))).toMatchObject({
       kind: 'misconfigured',
       code: 'outbound_blocked',
       outcomeUnknown: false,
@@ -333,14 +320,16 @@ describe('a failure is judged', () => {
     const jwt = `eyJhbGciOiJSUzI1NiJ9.${'e30'.repeat(20)}.sig`;
     const words = `token ${REFRESH_TOKEN} of client-secret\u0000\n\u001b[31m was ${jwt}`;
     for (const code of ['invalid_grant', REFRESH_TOKEN]) {
-      const fault = faultOf(await refresh({ status: 400, body: { error: code, error_description: words } }));
+      const fault = faultOf(await refreshed({ status: 400, body: { error: code, error_description: words } }));
       const told = JSON.stringify(fault);
       for (const secret of [REFRESH_TOKEN, REFRESH_TOKEN.replaceAll('-', '_'), 'client-secret', jwt])
         expect(told).not.toContain(secret);
       expect(fault.detail).toContain('of [secret]');
       expect(fault.detail).not.toMatch(/\p{Cc}/u);
     }
-    const long = faultOf(await refresh({ status: 400, body: { error: 'x', error_description: 'word '.repeat(1000) } }));
+    const long = faultOf(
+      await refreshed({ status: 400, body: { error: 'x', error_description: 'word '.repeat(1000) } }),
+    );
     expect(long.detail.length).toBeLessThan(400);
   });
 

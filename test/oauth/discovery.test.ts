@@ -1,7 +1,7 @@
 // Discovery: asked for once, kept, and believed only when it names the issuer that was asked.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Target } from '../../src/domain/target.ts';
-import { type Adapter, faultOf, REDIRECT_URI, startAdapter, targetOf, unwrap } from '../support/oauth.ts';
+import { type Adapter, faultOf, REDIRECT_URI, refresh, startAdapter, targetOf, unwrap } from '../support/oauth.ts';
 import { type Scripted, type ScriptedServer, startScripted } from '../support/scripted.ts';
 
 let server: ScriptedServer;
@@ -115,7 +115,7 @@ describe('fails', () => {
 
   test('without having spent the refresh token', async () => {
     answer = 'drop';
-    const fault = faultOf(await adapter.client.refresh(target, { refreshToken: 'rt-0123456789', identity: null }));
+    const fault = faultOf(await refresh(adapter.client, target, { refreshToken: 'rt-0123456789' }));
     expect(fault).toMatchObject({ kind: 'transient', outcomeUnknown: false });
     expect(server.received.map(({ form }) => form.has('refresh_token'))).toEqual([false]);
   });

@@ -2,7 +2,17 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Target } from '../../src/domain/target.ts';
 import { type Forger, startForger, tampered, unsigned } from '../support/forger.ts';
-import { type Adapter, begin, connect, faultOf, respond, startAdapter, targetOf, unwrap } from '../support/oauth.ts';
+import {
+  type Adapter,
+  begin,
+  connect,
+  faultOf,
+  refresh,
+  respond,
+  startAdapter,
+  targetOf,
+  unwrap,
+} from '../support/oauth.ts';
 
 let forger: Forger;
 let adapter: Adapter;
@@ -92,15 +102,15 @@ describe('a code exchange', () => {
 
 describe('a refresh', () => {
   const identity = () => ({ issuer: forger.issuer, subject: 'johndoe' });
-  const refresh = (by: Adapter = adapter, known: { issuer: string; subject: string } | null = identity()) =>
-    by.client.refresh(target, { refreshToken: 'a-refresh-token', identity: known });
+  const refreshed = (by: Adapter = adapter, known: { issuer: string; subject: string } | null = identity()) =>
+    refresh(by.client, target, { refreshToken: 'a-refresh-token', identity: known });
 
   test('keeps a fine ID token', async () => {
-    expect(unwrap(await refresh())).toMatchObject({ idToken: expect.any(String), identity: identity() });
+    expect(unwrap(await refreshed())).toMatchObject({ idToken: expect.any(String), identity: identity() });
   });
 
   test('learns the identity where it was not known', async () => {
-    expect(unwrap(await refresh(adapter, null)).identity).toEqual(identity());
+    expect(unwrap(await refreshed(adapter, null)).identity).toEqual(identity());
   });
 
   test.each([
@@ -108,7 +118,7 @@ describe('a refresh', () => {
     ['issuer', { iss: 'https://attacker.example' }],
   ])('for another %s is a change of identity', async (_, change) => {
     forger.nextToken(({ payload }) => Object.assign(payload, change));
-    expect(faultOf(await refresh())).toMatchObject({
+    expect(faultOf(await refreshed())).toMatchObject({
       kind: 'identity_changed',
       code: 'identity_changed',
       outcomeUnknown: false,
@@ -119,7 +129,7 @@ describe('a refresh', () => {
     forger.nextAnswer((body) =>
       Object.assign(body, { id_token: unsigned(String(body.id_token), { sub: 'somebody-else' }) }),
     );
-    expect(faultOf(await refresh()).kind).toBe('identity_changed');
+    expect(faultOf(await refreshed()).kind).toBe('identity_changed');
   });
 
   const worthless: [string, (body: Record<string, unknown>) => void][] = [
@@ -133,7 +143,7 @@ describe('a refresh', () => {
   ];
   test.each(worthless)('does not lose the grant over an ID token that is %s', async (_, change) => {
     forger.nextAnswer(change);
-    const answer = unwrap(await refresh());
+    const answer = unwrap(await refreshed());
     expect(answer).toMatchObject({ accessToken: expect.any(String), refreshToken: expect.any(String) });
     expect(answer).toMatchObject({ idToken: undefined, identity: undefined });
   });
@@ -146,12 +156,12 @@ describe('a refresh', () => {
     ['without a subject', { sub: undefined }],
   ])('nor over a well-signed one that is %s', async (_, change) => {
     forger.nextToken(({ payload }) => Object.assign(payload, change));
-    expect(unwrap(await refresh())).toMatchObject({ accessToken: expect.any(String), idToken: undefined });
+    expect(unwrap(await refreshed())).toMatchObject({ accessToken: expect.any(String), idToken: undefined });
   });
 
   test('does not lose the grant while the keys cannot be had', async () => {
     const keyless = startAdapter({ keys: async () => 'unavailable' });
-    expect(unwrap(await refresh(keyless))).toMatchObject({ accessToken: expect.any(String), idToken: undefined });
+    expect(unwrap(await refreshed(keyless))).toMatchObject({ accessToken: expect.any(String), idToken: undefined });
     await keyless.close();
   });
 });
@@ -163,6 +173,6 @@ test('an issuer without revocation endpoint in its metadata cannot revoke', asyn
   });
   const at = targetOf('generic-oidc', { params: { issuer: bare.issuer } });
   expect((await connect(adapter.client, at)).refreshToken).toEqual(expect.any(String));
-  expect(unwrap(await adapter.client.revoke(at, { accessToken: 'a', refreshToken: 'r' }))).toBe('unsupported');
+  expect(unwrap(await adapter.client.revoke(at, { accessToken: 'a', refreshToken: 'r' }, {}))).toBe('unsupported');
   await bare.close();
 });

@@ -8,6 +8,7 @@ import {
   connect,
   faultOf,
   REDIRECT_URI,
+  refresh,
   respond,
   startAdapter,
   targetOf,
@@ -206,7 +207,7 @@ describe('the authorization response', () => {
 describe('a refresh', () => {
   test('rotates, and keeps the identity', async () => {
     const { refreshToken, identity } = await connect(adapter.client, target);
-    const answer = unwrap(await adapter.client.refresh(target, { refreshToken: refreshToken!, identity: identity! }));
+    const answer = unwrap(await refresh(adapter.client, target, { refreshToken: refreshToken!, identity: identity! }));
     expect(answer).toMatchObject({
       tokenType: 'Bearer',
       expiresIn: 120,
@@ -220,9 +221,9 @@ describe('a refresh', () => {
 
   test('of a spent refresh token finds the grant dead', async () => {
     const { refreshToken } = await connect(adapter.client, target);
-    const request = { refreshToken: refreshToken!, identity: null };
-    const { accessToken } = unwrap(await adapter.client.refresh(target, request));
-    const fault = faultOf(await adapter.client.refresh(target, request));
+    const request = { refreshToken: refreshToken! };
+    const { accessToken } = unwrap(await refresh(adapter.client, target, request));
+    const fault = faultOf(await refresh(adapter.client, target, request));
     expect(fault).toMatchObject({ kind: 'grant_dead', code: 'invalid_grant', outcomeUnknown: false });
     expect(fault.detail).not.toContain(refreshToken);
     expect(await introspect(accessToken)).toBe(false);
@@ -232,7 +233,7 @@ describe('a refresh', () => {
     const other = await startProvider({ redirectUris: [REDIRECT_URI] });
     const { refreshToken } = await connect(adapter.client, at(other));
     other.withdrawGrants();
-    const fault = faultOf(await adapter.client.refresh(at(other), { refreshToken: refreshToken!, identity: null }));
+    const fault = faultOf(await refresh(adapter.client, at(other), { refreshToken: refreshToken! }));
     expect(fault.kind).toBe('grant_dead');
     await other.close();
   });
@@ -240,7 +241,7 @@ describe('a refresh', () => {
   test('with a wrong secret blames the integration, and repeats no secret', async () => {
     const { refreshToken } = await connect(adapter.client, target);
     const wrong = at(provider, 'not-the-secret');
-    const fault = faultOf(await adapter.client.refresh(wrong, { refreshToken: refreshToken!, identity: null }));
+    const fault = faultOf(await refresh(adapter.client, wrong, { refreshToken: refreshToken! }));
     expect(fault).toMatchObject({ kind: 'misconfigured', code: 'invalid_client', outcomeUnknown: false });
     expect(JSON.stringify(fault)).not.toContain('not-the-secret');
   });
@@ -250,7 +251,7 @@ describe('a revocation', () => {
   test('ends the refresh token and the access token at the provider', async () => {
     const { accessToken, refreshToken } = await connect(adapter.client, target);
     expect(await introspect(refreshToken!)).toBe(true);
-    expect(unwrap(await adapter.client.revoke(target, { accessToken, refreshToken: refreshToken! }))).toBe('done');
+    expect(unwrap(await adapter.client.revoke(target, { accessToken, refreshToken: refreshToken! }, {}))).toBe('done');
     expect(await introspect(refreshToken!)).toBe(false);
     expect(await introspect(accessToken)).toBe(false);
   });
@@ -258,12 +259,14 @@ describe('a revocation', () => {
   test('of an access token alone works too, and twice', async () => {
     const { accessToken } = await connect(adapter.client, target);
     const tokens = { accessToken, refreshToken: null };
-    expect(unwrap(await adapter.client.revoke(target, tokens))).toBe('done');
-    expect(unwrap(await adapter.client.revoke(target, tokens))).toBe('done');
+    expect(unwrap(await adapter.client.revoke(target, tokens, {}))).toBe('done');
+    expect(unwrap(await adapter.client.revoke(target, tokens, {}))).toBe('done');
   });
 
   test('with a wrong secret blames the integration', async () => {
-    const fault = faultOf(await adapter.client.revoke(at(provider, 'wrong'), { accessToken: 'a', refreshToken: 'r' }));
+    const fault = faultOf(
+      await adapter.client.revoke(at(provider, 'wrong'), { accessToken: 'a', refreshToken: 'r' }, {}),
+    );
     expect(fault).toMatchObject({ kind: 'misconfigured', code: 'invalid_client' });
   });
 });

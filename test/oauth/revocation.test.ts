@@ -1,6 +1,6 @@
 // Revocation, where providers differ from RFC 7009.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type Adapter, faultOf, startAdapter, targetOf, unwrap } from '../support/oauth.ts';
+import { type Adapter, faultOf, refresh, startAdapter, targetOf, unwrap } from '../support/oauth.ts';
 import { type Received, type Scripted, type ScriptedServer, startScripted } from '../support/scripted.ts';
 
 let server: ScriptedServer;
@@ -32,7 +32,7 @@ describe('by RFC 7009', () => {
       },
     });
   const revoke = (given: { accessToken: string | null; refreshToken: string | null } = tokens) =>
-    adapter.client.revoke(target(), given);
+    adapter.client.revoke(target(), given, {});
   const refuse = (hint: string, code: string, status = 400) => {
     answer = ({ form }) => (form.get('token_type_hint') === hint ? { status, body: { error: code } } : {});
   };
@@ -87,7 +87,7 @@ describe('by RFC 7009', () => {
 
   test('is unsupported without an endpoint', async () => {
     const params = { authorization_url: `${server.url}/a`, token_url: `${server.url}/t` };
-    expect(unwrap(await adapter.client.revoke(targetOf('generic-oauth2', { params }), tokens))).toBe('unsupported');
+    expect(unwrap(await adapter.client.revoke(targetOf('generic-oauth2', { params }), tokens, {}))).toBe('unsupported');
     expect(server.received).toHaveLength(0);
   });
 });
@@ -96,7 +96,7 @@ describe("by the vendor's request", () => {
   test('GitHub’s: DELETE with Basic and the token in JSON', async () => {
     answer = () => ({ status: 204 });
     const target = targetOf('github', { overrides: { revocation_url: `${server.url}/applications/client/grant` } });
-    expect(unwrap(await adapter.client.revoke(target, { accessToken: 'at', refreshToken: null }))).toBe('done');
+    expect(unwrap(await adapter.client.revoke(target, { accessToken: 'at', refreshToken: null }, {}))).toBe('done');
     expect(server.received[0]).toMatchObject({
       method: 'DELETE',
       path: '/applications/client/grant',
@@ -115,7 +115,7 @@ describe("by the vendor's request", () => {
       style: 'request',
       method: 'POST',
       url: 'https://acme.test/x',
-      client_auth: 'bearer_token',
+      auth: 'bearer',
       body: 'form',
       fields: { rt: '{refresh_token}', id: '{client_id}' },
     };
@@ -126,8 +126,8 @@ describe("by the vendor's request", () => {
       revocation,
     };
     const target = targetOf({ auth: [auth] }, { overrides: { revocation_url: `${server.url}/r/{access_token}` } });
-    unwrap(await adapter.client.revoke(target, tokens));
-    unwrap(await adapter.client.revoke(target, { ...tokens, refreshToken: null }));
+    unwrap(await adapter.client.revoke(target, tokens, {}));
+    unwrap(await adapter.client.revoke(target, { ...tokens, refreshToken: null }, {}));
     expect(server.received[0]).toMatchObject({
       path: '/r/at%2F1',
       body: 'rt=rt%2F1&id=client',
@@ -137,7 +137,7 @@ describe("by the vendor's request", () => {
   });
 
   test('is unsupported where it needs a token that there is not', async () => {
-    expect(unwrap(await adapter.client.revoke(github(), { accessToken: null, refreshToken: 'rt' }))).toBe(
+    expect(unwrap(await adapter.client.revoke(github(), { accessToken: null, refreshToken: 'rt' }, {}))).toBe(
       'unsupported',
     );
     expect(server.received).toHaveLength(0);
@@ -150,7 +150,7 @@ describe("by the vendor's request", () => {
     [503, { ok: false, fault: { kind: 'transient' } }],
   ])('%i is judged', async (status, expected) => {
     answer = () => ({ status });
-    expect(await adapter.client.revoke(github(), tokens)).toMatchObject(expected);
+    expect(await adapter.client.revoke(github(), tokens, {})).toMatchObject(expected);
   });
 });
 
@@ -161,8 +161,8 @@ test('GitHub’s form-encoded answers and errors with status 200 are understood'
     headers: { 'content-type': 'application/x-www-form-urlencoded; charset=utf-8' },
     body: 'access_token=ghu_1&expires_in=28800&refresh_token=ghr_2&scope=repo%2Cgist&token_type=bearer',
   });
-  const request = { refreshToken: 'ghr_1', identity: null };
-  expect(unwrap(await adapter.client.refresh(target, request))).toMatchObject({
+  const request = { refreshToken: 'ghr_1' };
+  expect(unwrap(await refresh(adapter.client, target, request))).toMatchObject({
     accessToken: 'ghu_1',
     refreshToken: 'ghr_2',
     expiresIn: 28800,
@@ -173,10 +173,10 @@ test('GitHub’s form-encoded answers and errors with status 200 are understood'
   answer = () => ({
     body: { error: 'bad_refresh_token', error_description: 'The refresh token passed is incorrect or expired.' },
   });
-  expect(faultOf(await adapter.client.refresh(target, request))).toMatchObject({
+  expect(faultOf(await refresh(adapter.client, target, request))).toMatchObject({
     kind: 'grant_dead',
     code: 'bad_refresh_token',
   });
   answer = () => ({ body: { error: 'incorrect_client_credentials' } });
-  expect(faultOf(await adapter.client.refresh(target, request))).toMatchObject({ kind: 'misconfigured' });
+  expect(faultOf(await refresh(adapter.client, target, request))).toMatchObject({ kind: 'misconfigured' });
 });

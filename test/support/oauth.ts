@@ -1,13 +1,17 @@
 // The OAuth adapter as it really runs, and one connect flow through it.
 import { randomBytes } from 'node:crypto';
+import { afterAll, beforeEach } from 'vitest';
 import { type CookieJar, walkThrough } from '../../demo/browser.ts';
 import { createJwtVerifier } from '../../src/adapters/jwt.ts';
+import { signAssertion } from '../../src/adapters/jwt-sign.ts';
 import { createProviderClient } from '../../src/adapters/oauth.ts';
 import { createOutbound } from '../../src/adapters/outbound.ts';
 import { loadCatalogue } from '../../src/catalogue/load.ts';
+import type { Identity } from '../../src/domain/connection.ts';
 import { Provider } from '../../src/domain/provider.ts';
-import { resolveTarget, type Target } from '../../src/domain/target.ts';
+import { NO_SECRETS, resolveTarget, type Target } from '../../src/domain/target.ts';
 import type { Clock, ProviderClient, ProviderFault, ProviderResult, TokenAnswer } from '../../src/ports.ts';
+import { type Received, type Scripted, type ScriptedServer, startScripted } from './scripted.ts';
 
 export const REDIRECT_URI = 'http://127.0.0.1:1/oauth2/callback/acme';
 
@@ -28,7 +32,12 @@ export function startAdapter(
   const outbound = createOutbound({ allow: ['127.0.0.1', 'localhost'], timeoutMs: options.timeoutMs ?? 5_000 });
   const jwts = createJwtVerifier({ fetch: outbound, clock });
   return {
-    client: createProviderClient({ outbound, clock, verifyIdTokenSignature: options.keys ?? jwts.verifySignature }),
+    client: createProviderClient({
+      outbound,
+      clock,
+      signAssertion,
+      verifyIdTokenSignature: options.keys ?? jwts.verifySignature,
+    }),
     advance: (ms) => {
       moved += ms;
     },
@@ -37,10 +46,28 @@ export function startAdapter(
   };
 }
 
-type Settings = Partial<Pick<Target, 'clientId' | 'clientSecret'>> & {
+/** For a whole test file: the adapter, and a server that answers as told. Each test finds `received` empty. */
+export async function standUp(
+  answer: (request: Received) => Scripted,
+): Promise<{ server: ScriptedServer; adapter: Adapter }> {
+  const server = await startScripted(answer);
+  const adapter = startAdapter();
+  beforeEach(() => {
+    server.received.length = 0;
+  });
+  afterAll(async () => {
+    await adapter.close();
+    await server.close();
+  });
+  return { server, adapter };
+}
+
+interface Settings {
+  clientId?: string;
+  clientSecret?: string | null;
   params?: Record<string, string>;
   overrides?: Record<string, string>;
-};
+}
 
 /** An integration of a built-in provider, or of an entry given as JSON. */
 export function targetOf(provider: string | object, settings: Settings = {}): Target {
@@ -48,21 +75,57 @@ export function targetOf(provider: string | object, settings: Settings = {}): Ta
     id: 'acme',
     version: 1,
     clientId: settings.clientId ?? 'client',
+    keyId: null,
     params: settings.params ?? {},
     overrides: settings.overrides ?? {},
   };
   const secret = settings.clientSecret === undefined ? 'client-secret' : settings.clientSecret;
-  return resolveTarget(entryOf(provider), integration, secret, {});
+  return resolveTarget(entryOf(provider), integration, { ...NO_SECRETS, secret }, {});
 }
 
+const ACME = {
+  id: 'acme',
+  name: 'Acme',
+  category: 'generic',
+  docs_url: 'https://acme.test/docs',
+  confidence: 'unverified',
+};
+
 function entryOf(provider: string | object): Provider {
-  if (typeof provider === 'object')
-    return Provider.parse({ id: 'acme', name: 'Acme', category: 'test', confidence: 'unverified', ...provider });
+  if (typeof provider === 'object') return Provider.parse({ ...ACME, ...provider });
   const catalogue = loadCatalogue([]);
   const found = catalogue.ok ? catalogue.providers.get(provider) : undefined;
   if (!found) throw new Error(`no provider ${provider}`);
   return found;
 }
+
+/** The client, or what was imported, asks for itself. */
+export const mint = (
+  client: ProviderClient,
+  target: Target,
+  credentials: string | null = null,
+): Promise<ProviderResult<TokenAnswer>> =>
+  client.renew(target, {
+    grant: { accessToken: null, refreshToken: null, idToken: null, credentials },
+    identity: null,
+    scopes: [],
+    captured: {},
+    redirectUri: REDIRECT_URI,
+  });
+
+/** Spends the refresh token. */
+export const refresh = (
+  client: ProviderClient,
+  target: Target,
+  { refreshToken, identity = null }: { refreshToken: string; identity?: Identity | null },
+): Promise<ProviderResult<TokenAnswer>> =>
+  client.renew(target, {
+    grant: { accessToken: null, refreshToken, idToken: null, credentials: null },
+    identity,
+    scopes: [],
+    captured: {},
+    redirectUri: REDIRECT_URI,
+  });
 
 const secret = () => randomBytes(32).toString('base64url');
 

@@ -25,15 +25,35 @@ export function createSecrets(): Secrets {
       return Object.fromEntries(kinds.map(([kind, all]) => [kind, all.length]));
     },
     foundIn(bytes) {
+      const needles = [...known].flatMap(([value, kind]) =>
+        [...formsOf(value)].map(([needle, form]) => ({ needle, told: `${kind} as ${form}` })),
+      );
+      const byBeginning = Map.groupBy(needles, ({ needle }) => needle.readInt32BE());
       const found = new Set<string>();
-      for (const [value, kind] of known)
-        for (const [form, needle] of formsOf(value)) if (bytes.includes(needle)) found.add(`${kind} as ${form}`);
+      // One pass over what may be megabytes, however many secrets there are.
+      let beginning = 0;
+      for (let end = 1; end <= bytes.length; end++) {
+        beginning = (beginning << 8) | bytes[end - 1]!;
+        const at = end - 4;
+        for (const { needle, told } of byBeginning.get(beginning) ?? [])
+          if (at >= 0 && needle.equals(bytes.subarray(at, at + needle.length))) found.add(told);
+      }
       return [...found].sort();
     },
   };
 }
 
-function formsOf(value: string): [form: string, needle: string | Buffer][] {
+/** Each spelling once, with the first name that it has. */
+function formsOf(value: string): Iterable<[needle: Buffer, form: string]> {
+  const forms = new Map<string, [Buffer, string]>();
+  for (const [form, needle] of spellingsOf(value)) {
+    const bytes = Buffer.from(needle);
+    if (!forms.has(bytes.toString('latin1'))) forms.set(bytes.toString('latin1'), [bytes, form]);
+  }
+  return forms.values();
+}
+
+function spellingsOf(value: string): [form: string, needle: string | Buffer][] {
   const bytes = Buffer.from(value);
   const half = Math.ceil(value.length / 2);
   // A key of the ring is bytes that are written as base64url: what is used, and could leak, are the bytes.

@@ -8,7 +8,7 @@ const RIGHTFUL: [request: RegExp, member: string, kind?: string][] = [
   [/^POST \/v1\/callers(\/[^/]+\/keys)?$/, 'key', 'caller key'],
   [/^POST \/v1\/connect-sessions$/, 'url', 'connect link'],
   [/^GET \/v1\/(connections\/[^/]+\/)?token(\?.*)?$/, 'access_token', 'access token'],
-  [/^POST \/v1\/connections\/[^/]+\/refresh$/, 'access_token', 'access token'],
+  [/^POST \/v1\/connections\/[^/]+\/(refresh|dpop-proof)$/, 'access_token', 'access token'],
   // What the caller brought: a nonce may be among them.
   [/^POST \/v1\/jwt\/verify$/, 'claims'],
 ];

@@ -1,11 +1,15 @@
 // From a target to the configuration that openid-client works with: endpoints, client authentication, transport.
 import * as client from 'openid-client';
+import { isCode, type TokenMode } from '../../domain/modes.ts';
 import { REFRESH_DEADLINE_MS } from '../../domain/resilience.ts';
 import type { Target } from '../../domain/target.ts';
 import type { ProviderResult } from '../../ports.ts';
 import { type Outbound, type OutboundRequest, WholeResponse } from '../outbound.ts';
 import { mendTokenAnswer, withoutChallenge } from './answers.ts';
+import { authentication, ClientKeyError, methodOf } from './client-auth.ts';
 import type { Discover, Metadata } from './discovery.ts';
+import { fault } from './faults.ts';
+import { inDialect, renamed } from './requests.ts';
 
 export interface Configured {
   config: client.Configuration;
@@ -13,7 +17,7 @@ export interface Configured {
   metadata: Metadata;
 }
 
-export type Configure = (target: Target) => Promise<ProviderResult<Configured>>;
+export type Configure = (target: Target<TokenMode>) => Promise<ProviderResult<Configured>>;
 
 export function createConfigurations(outbound: Outbound, discover: Discover): Configure {
   /** Whoever asks has one target for an integration and its parameters, as long as nothing changes. */
@@ -25,58 +29,68 @@ export function createConfigurations(outbound: Outbound, discover: Discover): Co
     const discovered = found ? found.value : NONE;
     const known = kept.get(target);
     if (known?.discovered === discovered) return { ok: true, value: known };
-    const made = { ...configured(target, discovered, outbound), discovered };
-    kept.set(target, made);
-    return { ok: true, value: made };
+    try {
+      const made = { ...(await configured(target, discovered, outbound)), discovered };
+      kept.set(target, made);
+      return { ok: true, value: made };
+    } catch (error) {
+      if (!(error instanceof ClientKeyError)) throw error;
+      return { ok: false, fault: fault('misconfigured', 'invalid_client_key', error.message) };
+    }
   };
 }
 
 /** Discovered of a provider that has no issuer. openid-client wants a name; no answer is ever compared with it. */
 const NONE: Metadata = { issuer: 'https://no-issuer.invalid' };
 
-function configured(target: Target, discovered: Metadata, outbound: Outbound): Configured {
-  const { authorization, token, revocation } = target.endpoints;
+/** openid-client wants a name of the client too; requests leave it out. */
+const NO_CLIENT = 'none';
+
+async function configured(target: Target<TokenMode>, discovered: Metadata, outbound: Outbound): Promise<Configured> {
+  const { authorization, pushed, token, revocation } = target.endpoints;
   const metadata: Metadata = {
     ...discovered,
     ...(authorization === undefined ? {} : { authorization_endpoint: authorization }),
     ...(token === undefined ? {} : { token_endpoint: token }),
     ...(revocation === undefined ? {} : { revocation_endpoint: revocation }),
+    ...(pushed === undefined
+      ? {}
+      : { pushed_authorization_request_endpoint: pushed, require_pushed_authorization_requests: true }),
   };
-  const config = new client.Configuration(metadata, target.clientId, undefined, authentication(target, metadata));
+  const mutualTls = methodOf(target, metadata) === 'tls_client_auth';
+  const clientMetadata = mutualTls ? { use_mtls_endpoint_aliases: true } : undefined;
+  const proof = await authentication(target, metadata);
+  const config = new client.Configuration(metadata, target.clientId || NO_CLIENT, clientMetadata, proof);
   // The outbound decides what may be reached over http, and when to give up.
   client.allowInsecureRequests(config);
   config.timeout = 0;
-  config[client.customFetch] = transport(target, outbound);
+  config[client.customFetch] = transport(target, outbound, mutualTls);
   return { config, metadata };
 }
 
-/** RFC 6749 2.3.1. `client_secret_basic` is the default of discovery (Discovery 1.0 3). */
-function authentication({ auth, clientSecret }: Target, metadata: Metadata): client.ClientAuth {
-  if (clientSecret === null || auth.client_auth === 'none') return client.None();
-  const announced = metadata.token_endpoint_auth_methods_supported ?? ['client_secret_basic'];
-  const onlyPost = announced.includes('client_secret_post') && !announced.includes('client_secret_basic');
-  const method = auth.client_auth ?? (onlyPost ? 'client_secret_post' : 'client_secret_basic');
-  return method === 'client_secret_post'
-    ? client.ClientSecretPost(clientSecret)
-    : client.ClientSecretBasic(clientSecret);
-}
-
-/** The guarded way out, with the catalogue's headers on token requests and their odd answers mended. */
-function transport({ auth }: Target, outbound: Outbound): client.CustomFetch {
-  const openid = auth.mode === 'oidc';
-  const tokenHeaders = Object.entries(auth.token_headers).map(([name, value]) => [name.toLowerCase(), value]);
+/** The guarded way out, with token requests in the provider's dialect and their odd answers mended. */
+function transport(target: Target<TokenMode>, outbound: Outbound, mutualTls: boolean): client.CustomFetch {
+  const { auth, secrets } = target;
+  const tls =
+    mutualTls && secrets.certificate !== null && secrets.privateKey !== null
+      ? { cert: secrets.certificate, key: secrets.privateKey }
+      : undefined;
   return async (url, { method, headers, body }) => {
     const form = body instanceof URLSearchParams ? body : undefined;
     const grantType = form?.get('grant_type');
-    const request: OutboundRequest = { method, headers, body: form };
-    if (!grantType)
+    if (!form || !grantType) {
+      const body = form?.has('response_type') && isCode(auth) ? renamed(form, auth.authorization_rename) : form;
+      const request: OutboundRequest = { method, headers, body, tls };
       return lenient(withoutChallenge(await outbound(url, request)), form?.has('token') ?? false).asResponse;
-    const response = await outbound(url, {
-      ...request,
-      headers: { ...headers, ...Object.fromEntries(tokenHeaders) },
-      timeoutMs: grantType === 'refresh_token' ? REFRESH_DEADLINE_MS : undefined,
-    });
-    return (await mendTokenAnswer(response, { grantType, openid })).asResponse;
+    }
+    const { url: to, ...request } = inDialect(target, url, headers, form);
+    // A refreshed ID token is judged apart, since one that cannot be validated must not cost the grant; and systems
+    // that are no OpenID Providers put all sorts of things there.
+    const idToken = isCode(auth) && auth.mode === 'oidc' && grantType === 'authorization_code';
+    // A refresh leaves room for asking again; a code, a mint and a revocation may take their time.
+    const timeoutMs = isCode(auth) && grantType === auth.refresh.grant_type ? REFRESH_DEADLINE_MS : undefined;
+    const response = await outbound(to, { ...request, tls, timeoutMs });
+    return (await mendTokenAnswer(response, auth.token_answer, idToken)).asResponse;
   };
 }
 

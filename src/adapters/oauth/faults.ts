@@ -1,9 +1,13 @@
 // Why a provider did not give what was asked: every error of the transport, of openid-client and of the provider,
 // judged into one `ProviderFault`.
+
 import { ClientError, ResponseBodyError } from 'openid-client';
+import type { TokenMode } from '../../domain/modes.ts';
 import type { ProviderFault } from '../../ports.ts';
 import { OutboundError, WholeResponse } from '../outbound.ts';
 import { UnreadableAnswer } from './answers.ts';
+
+type Errors = TokenMode['errors'];
 
 /** What was being done, for the sentence; and the secrets of the request, which no sentence may repeat. */
 export interface Doing {
@@ -11,6 +15,8 @@ export interface Doing {
   secrets: readonly (string | null)[];
   /** Milliseconds since the epoch, for `Retry-After` dates. */
   now: number;
+  /** What codes of this provider mean, besides those of the field. */
+  errors?: Errors | undefined;
 }
 
 type Kind = ProviderFault['kind'];
@@ -38,6 +44,8 @@ const DEAD = new Set([
 const PASSING = new Set([
   'temporarily_unavailable',
   'server_error',
+  // A proof is made anew at once; where that was of no use either, the moment is wrong (RFC 9449 8).
+  'use_dpop_nonce',
   'slow_down',
   'rate_limited',
   'ratelimited',
@@ -109,7 +117,21 @@ export function answered(
   const detail = sentence(`${doing.what}: answered ${response.status}`, error, description, doing);
   // A gateway that got no answer from behind it does not know either whether the request was carried out.
   const outcomeUnknown = response.status === 502 || response.status === 504;
-  return fault(kindOf(response.status, code, retryAfter), code, detail, { retryAfter, outcomeUnknown });
+  const usual = kindOf(response.status, code, retryAfter);
+  const own = meaning(doing.errors, code, description === undefined ? '' : codeOf(description, doing));
+  // Being turned away for a moment blames nobody, whatever else is said.
+  const kind = own === 'misconfigured' && usual === 'transient' ? usual : (own ?? usual);
+  return fault(kind, code, detail, { retryAfter, outcomeUnknown });
+}
+
+/** As the catalogue says of this provider. */
+function meaning(errors: Errors | undefined, code: string, description: string): Kind | undefined {
+  const says = (known: readonly string[]) =>
+    known.some((one) => one === code || (description !== '' && description.startsWith(one)));
+  if (errors === undefined) return undefined;
+  if (says(errors.grant_dead)) return 'grant_dead';
+  if (says(errors.misconfigured)) return 'misconfigured';
+  return says(errors.transient) ? 'transient' : undefined;
 }
 
 function kindOf(status: number, code: string, retryAfter: number | undefined): Kind {
@@ -143,12 +165,13 @@ function sentence(start: string, error: string | undefined, description: string 
 
 /** Shorter ones are no secrets, and would make holes in ordinary words. */
 const SECRET_LENGTH = 6;
+const CONTROL = /\p{Cc}+/gu;
 
 /** What a provider says may repeat what it was sent: those words, however it spells them, and what looks like a token. */
 function withoutSecrets(words: string, { secrets }: Doing): string {
-  let clean = words.replace(/\p{Cc}+/gu, ' ');
-  for (const secret of secrets)
-    if (secret !== null && secret.length >= SECRET_LENGTH)
+  let clean = words.replace(CONTROL, ' ');
+  for (const secret of secrets.map((one) => one?.replace(CONTROL, ' ').trim() ?? ''))
+    if (secret.length >= SECRET_LENGTH)
       for (const spelling of spellings(secret)) clean = clean.replaceAll(spelling, '[secret]');
   return clean.replace(/[\w.~+/=%-]{40,}/g, '[…]');
 }

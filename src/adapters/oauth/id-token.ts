@@ -45,7 +45,8 @@ export async function judgeRefreshedIdToken(
 
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
 
-function payload(jwt: string): Record<string, unknown> | undefined {
+/** Of a JWT, unverified. */
+export function payload(jwt: string): Record<string, unknown> | undefined {
   try {
     const claims: unknown = JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString());
     return typeof claims === 'object' && claims !== null ? (claims as Record<string, unknown>) : undefined;

@@ -1,10 +1,17 @@
 // Telling the provider that a grant is over: RFC 7009, or the vendor's own request.
 import * as client from 'openid-client';
+import { fill, fillAll, holes, type Values } from '../../domain/fields.ts';
+import { type CodeMode, isCode } from '../../domain/modes.ts';
 import type { Target } from '../../domain/target.ts';
 import type { Clock, ProviderFault, ProviderResult } from '../../ports.ts';
 import type { Outbound, OutboundRequest } from '../outbound.ts';
+import { oauthError } from './answers.ts';
+import { clientSecrets } from './client-auth.ts';
 import type { Configure } from './configurations.ts';
 import { answered, type Doing, judge } from './faults.ts';
+import { at, isObject } from './paths.ts';
+import { textsOf } from './renew.ts';
+import { secretValues } from './requests.ts';
 
 export interface Tokens {
   accessToken: string | null;
@@ -13,20 +20,22 @@ export interface Tokens {
 
 type Outcome = ProviderResult<'done' | 'unsupported'>;
 type Hint = 'refresh_token' | 'access_token';
+type VendorRequest = Extract<CodeMode['revocation'], { style: 'request' }>;
 
 const done: Outcome = { ok: true, value: 'done' };
 const unsupported: Outcome = { ok: true, value: 'unsupported' };
 
 export function createRevocation(parts: { outbound: Outbound; configure: Configure; clock: Clock }) {
   const { outbound, configure, clock } = parts;
-  const doing = ({ clientSecret }: Target, { accessToken, refreshToken }: Tokens): Doing => ({
+  const doing = (target: Target<CodeMode>, { accessToken, refreshToken }: Tokens): Doing => ({
     what: 'revocation',
-    secrets: [accessToken, refreshToken, clientSecret],
+    secrets: [accessToken, refreshToken, ...clientSecrets(target)],
     now: clock.now(),
+    errors: target.auth.errors,
   });
 
   /** The refresh token first: it is what would bring new access tokens. */
-  async function byStandard(target: Target, tokens: Tokens): Promise<Outcome> {
+  async function byStandard(target: Target<CodeMode>, tokens: Tokens): Promise<Outcome> {
     const configured = await configure(target);
     if (!configured.ok) return configured;
     const { config, metadata } = configured.value;
@@ -54,55 +63,79 @@ export function createRevocation(parts: { outbound: Outbound; configure: Configu
   }
 
   /** The catalogue's request, with the tokens filled in. Not found means that it is gone already. */
-  async function byRequest(target: Target, tokens: Tokens): Promise<Outcome> {
-    const url = target.endpoints.revocation;
-    const request = vendorRequest(target, tokens);
-    if (url === undefined || request === undefined || !fills(url, tokens)) return unsupported;
+  async function byRequest(
+    target: Target<CodeMode>,
+    asked: VendorRequest,
+    tokens: Tokens,
+    captured: Record<string, unknown>,
+  ): Promise<Outcome> {
+    const { accessToken, refreshToken } = tokens;
+    const values = {
+      ...textsOf(captured),
+      ...secretValues(target),
+      ...(accessToken !== null && { access_token: accessToken }),
+      ...(refreshToken !== null && { refresh_token: refreshToken }),
+    };
+    const { revocation } = target.endpoints;
+    const url = revocation === undefined ? undefined : fill(revocation, values, encodeURIComponent);
+    const request = vendorRequest(asked, target, values);
+    if (url === undefined || request === undefined) return unsupported;
     const told = doing(target, tokens);
     try {
-      const response = await outbound(filled(url, target, tokens, encodeURIComponent), request);
-      if (response.ok || response.status === 404) return done;
-      return { ok: false, fault: answered(response, undefined, undefined, told) };
+      const response = await outbound(url, request);
+      const body: unknown = await response.json().catch(() => undefined);
+      const success = asked.success === undefined || at(body, asked.success.path) === asked.success.equals;
+      if ((response.ok && success) || response.status === 404) return done;
+      const said = isObject(body)
+        ? oauthError(body, { ...target.auth.token_answer, success: asked.success })
+        : undefined;
+      const why = answered(response, said?.error as string, said?.error_description as string, told);
+      return asked.gone.includes(why.code) ? done : { ok: false, fault: why };
     } catch (error) {
       return { ok: false, fault: judge(error, told) };
     }
   }
 
-  return (target: Target, tokens: Tokens): Promise<Outcome> =>
-    target.auth.revocation.style === 'request' ? byRequest(target, tokens) : byStandard(target, tokens);
+  return async (target: Target, tokens: Tokens, captured: Record<string, unknown>): Promise<Outcome> => {
+    if (!isCode(target.auth)) return unsupported;
+    const asked = target as Target<CodeMode>;
+    switch (target.auth.revocation.style) {
+      case 'rfc7009':
+        return byStandard(asked, tokens);
+      case 'request':
+        return byRequest(asked, target.auth.revocation, tokens, captured);
+      case 'none':
+        return unsupported;
+    }
+  };
 }
 
 const isFault = (outcome: ProviderFault | string | undefined): outcome is ProviderFault => typeof outcome === 'object';
 
+const NEEDS = ['access_token', 'refresh_token'];
+
 /** Undefined when it cannot be made of the tokens that there are. */
-function vendorRequest(target: Target, tokens: Tokens): OutboundRequest | undefined {
-  const { revocation } = target.auth;
-  if (revocation.style !== 'request') return undefined;
+function vendorRequest(asked: VendorRequest, target: Target, values: Values): OutboundRequest | undefined {
   // A field for a token is left out where there is none.
-  const given = Object.entries(revocation.fields).filter(([, value]) => fills(value, tokens));
-  if (given.length === 0 && Object.keys(revocation.fields).length > 0) return undefined;
-  const fields = Object.fromEntries(given.map(([name, value]) => [name, filled(value, target, tokens)]));
-  const headers: Record<string, string> = { ...revocation.headers };
-  if (revocation.client_auth === 'bearer_token') {
-    if (tokens.accessToken === null) return undefined;
-    headers.authorization = `Bearer ${tokens.accessToken}`;
+  const fields = fillAll(asked.fields, values);
+  const named = Object.values(asked.fields).some((template) => holes(template).some((name) => NEEDS.includes(name)));
+  const given = Object.entries(asked.fields).some(
+    ([name, template]) => name in fields && holes(template).some((hole) => NEEDS.includes(hole)),
+  );
+  const inUrl = holes(target.endpoints.revocation ?? '').some((name) => NEEDS.includes(name));
+  if (named && !given && !inUrl) return undefined;
+  const headers: Record<string, string> = { accept: 'application/json' };
+  for (const [name, value] of Object.entries(fillAll(asked.headers, values))) headers[name.toLowerCase()] = value;
+  if (asked.auth === 'bearer') {
+    if (values.access_token === undefined) return undefined;
+    headers.authorization = `Bearer ${values.access_token}`;
   }
-  if (revocation.client_auth === 'basic') {
-    const credentials = Buffer.from(`${target.clientId}:${target.clientSecret ?? ''}`).toString('base64');
+  if (asked.auth === 'basic') {
+    const credentials = Buffer.from(`${target.clientId}:${target.secrets.secret ?? ''}`).toString('base64');
     headers.authorization = `Basic ${credentials}`;
   }
-  const { method } = revocation;
-  if (revocation.body === 'none') return { method, headers };
-  if (revocation.body === 'form') return { method, headers, body: new URLSearchParams(fields) };
+  const { method, body } = asked;
+  if (body === 'none') return { method, headers };
+  if (body === 'form') return { method, headers, body: new URLSearchParams(fields) };
   return { method, headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(fields) };
 }
-
-const fills = (template: string, { accessToken, refreshToken }: Tokens) =>
-  (accessToken !== null || !template.includes('{access_token}')) &&
-  (refreshToken !== null || !template.includes('{refresh_token}'));
-
-const filled = (template: string, target: Target, tokens: Tokens, encode = (value: string) => value): string =>
-  template.replace(/\{(client_id|access_token|refresh_token)\}/g, (_, name: string) => {
-    if (name === 'client_id') return encode(target.clientId);
-    return encode((name === 'access_token' ? tokens.accessToken : tokens.refreshToken) ?? '');
-  });

@@ -2,6 +2,7 @@
 import { and, asc, count, desc, eq, gt, inArray, or, type SQL, sql } from 'drizzle-orm';
 import type { AnySQLiteColumn } from 'drizzle-orm/sqlite-core';
 import type { Scope } from '../../domain/caller.ts';
+import type { Sealed } from '../../domain/connection.ts';
 import { type ConnectionFilter, type Store, StoreError } from '../../ports.ts';
 import { connections, connectSessions, grants, integrations, isLive, leases } from './schema.ts';
 import { accessTokenOf } from './served.ts';
@@ -15,10 +16,13 @@ type ConnectionStore = Pick<
   | 'connections'
   | 'countConnections'
   | 'servedByOwner'
+  | 'bound'
   | 'liveConnections'
 >;
 
 const MOST_SERVED = 20;
+
+const credentialsOf = sql<Sealed | null>`(select credentials from grants where connection_id = connections.id)`;
 
 export function connectionStore({ orm, read, write, record }: SqliteAccess): ConnectionStore {
   const byId = eq(connections.id, sql.placeholder('id'));
@@ -29,6 +33,11 @@ export function connectionStore({ orm, read, write, record }: SqliteAccess): Con
     eq(connections.owner, sql.placeholder('owner')),
   );
   const liveFirst = [sql`${connections.status} = 'revoked'`, desc(connections.id)];
+  const bound = orm
+    .select({ connection: connections, accessToken: accessTokenOf, credentials: credentialsOf })
+    .from(connections)
+    .where(byId)
+    .prepare();
   const servedAny = servedRows()
     .where(ofOwner)
     .orderBy(...liveFirst)
@@ -84,7 +93,7 @@ export function connectionStore({ orm, read, write, record }: SqliteAccess): Con
     // What it is known by (integration, owner, label) stays, too.
     renewConnection: (connection, grant, sessionId, by) =>
       write(() => {
-        if (!isPending(sessionId)) return 'session_over';
+        if (sessionId !== null && !isPending(sessionId)) return 'session_over';
         const { id, integration: _i, owner: _o, label: _l, createdAt: _c, generation: _g, ...change } = connection;
         const [renewed] = orm
           .update(connections)
@@ -108,7 +117,7 @@ export function connectionStore({ orm, read, write, record }: SqliteAccess): Con
           .set({ fence: sql`${leases.fence} + 1`, holder: null, attempt: null, startedAt: null })
           .where(eq(leases.connectionId, id))
           .run();
-        complete(sessionId, id);
+        if (sessionId !== null) complete(sessionId, id);
         record(by);
         return renewed;
       }),
@@ -145,6 +154,7 @@ export function connectionStore({ orm, read, write, record }: SqliteAccess): Con
       read(() =>
         label === undefined ? servedAny.all({ integration, owner }) : servedLabelled.all({ integration, owner, label }),
       ),
+    bound: (id) => read(() => bound.get({ id })),
     liveConnections: (filter, limit) =>
       read(() =>
         orm

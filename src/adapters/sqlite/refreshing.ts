@@ -124,6 +124,7 @@ export function refreshStore({ orm, read, write, record }: SqliteAccess, livenes
       issuedAt: given(connections.issuedAt, 'issuedAt'),
       expiresAt: given(connections.expiresAt, 'expiresAt'),
       nextRefreshAt: given(connections.nextRefreshAt, 'nextRefreshAt'),
+      reauthDueAt: given(connections.reauthDueAt, 'reauthDueAt'),
       lastRefreshedAt: given(connections.lastRefreshedAt, 'lastRefreshedAt'),
       captured: given(connections.captured, 'captured'),
       identity: given(connections.identity, 'identity'),
@@ -144,6 +145,7 @@ export function refreshStore({ orm, read, write, record }: SqliteAccess, livenes
       accessToken: given(grants.accessToken, 'accessToken'),
       refreshToken: given(grants.refreshToken, 'refreshToken'),
       idToken: given(grants.idToken, 'idToken'),
+      credentials: given(grants.credentials, 'credentials'),
     })
     .where(eq(grants.connectionId, connectionId))
     .prepare();

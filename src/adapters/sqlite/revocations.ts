@@ -31,6 +31,7 @@ export function revocationStore({ orm, read, write, record }: SqliteAccess): Rev
           status: 'revoked',
           reason: null,
           nextRefreshAt: null,
+          reauthDueAt: null,
           upstreamRevocation: upstream,
           updatedAt: by.at,
         } as const;
@@ -43,6 +44,7 @@ export function revocationStore({ orm, read, write, record }: SqliteAccess): Rev
             connectionId: id,
             integration: before.integration,
             params: before.params,
+            captured: before.captured,
             accessToken: grant!.accessToken,
             refreshToken: grant!.refreshToken,
             attempts: 0,

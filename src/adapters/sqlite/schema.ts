@@ -16,6 +16,9 @@ export const integrations = sqliteTable('integrations', {
   provider: text('provider').notNull(),
   clientId: text('client_id').notNull(),
   clientSecret: sealed('client_secret'),
+  privateKey: sealed('private_key'),
+  keyId: text('key_id'),
+  certificate: text('certificate'),
   scopes: json<string[]>('scopes').notNull(),
   params: json<Record<string, string>>('params').notNull(),
   overrides: json<Overrides>('overrides').notNull(),
@@ -44,6 +47,7 @@ export const connections = sqliteTable(
     issuedAt: integer('issued_at').notNull(),
     expiresAt: integer('expires_at'),
     nextRefreshAt: integer('next_refresh_at'),
+    reauthDueAt: integer('reauth_due_at'),
     lastRefreshedAt: integer('last_refreshed_at'),
     lastRefreshError: json<RefreshError>('last_refresh_error'),
     failures: integer('failures').notNull(),
@@ -74,6 +78,7 @@ export const grants = sqliteTable('grants', {
   accessToken: sealed('access_token'),
   refreshToken: sealed('refresh_token'),
   idToken: sealed('id_token'),
+  credentials: sealed('credentials'),
 });
 
 /**
@@ -168,6 +173,7 @@ export const pendingRevocations = sqliteTable(
     connectionId: text('connection_id').notNull(),
     integration: text('integration').notNull(),
     params: json<Record<string, string>>('params').notNull(),
+    captured: json<Record<string, unknown>>('captured').notNull(),
     accessToken: sealed('access_token'),
     refreshToken: sealed('refresh_token'),
     attempts: integer('attempts').notNull(),

@@ -31,14 +31,19 @@ const registry = {
     table: integrations,
     id: integrations.id,
     sealedFor: integrations.id,
-    columns: { clientSecret: integrations.clientSecret },
+    columns: { clientSecret: integrations.clientSecret, privateKey: integrations.privateKey },
   },
   grants: {
     name: 'grants',
     table: grants,
     id: grants.connectionId,
     sealedFor: grants.connectionId,
-    columns: { accessToken: grants.accessToken, refreshToken: grants.refreshToken, idToken: grants.idToken },
+    columns: {
+      accessToken: grants.accessToken,
+      refreshToken: grants.refreshToken,
+      idToken: grants.idToken,
+      credentials: grants.credentials,
+    },
   },
   flows: {
     name: 'flows',

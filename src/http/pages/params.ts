@@ -4,7 +4,7 @@
 // from what was typed. So a valid submit is answered with `continuePage`, a plain link, and never with a redirect.
 import { html } from 'hono/html';
 import type { InputIssue } from '../../domain/errors.ts';
-import type { ParamField } from '../../domain/provider.ts';
+import type { ParamField } from '../../domain/fields.ts';
 import { type Html, layout } from './layout.ts';
 
 export interface ParamsView {
@@ -14,7 +14,7 @@ export interface ParamsView {
   fields: Record<string, ParamField>;
   /** What was given so far; shown again. */
   values: Record<string, string>;
-  /** As `paramIssues` finds them (`params.<name>`); empty the first time. */
+  /** As `fieldIssues` finds them (`params.<name>`); empty the first time. */
   issues: InputIssue[];
 }
 
@@ -45,17 +45,28 @@ function input(name: string, field: ParamField, value: string, problem: string |
   const id = idOf(name);
   const hint = [field.description, field.example && `For example ${field.example}.`].filter(Boolean).join(' ');
   const describedBy = [hint && `${id}-hint`, problem && `${id}-error`].filter(Boolean).join(' ');
+  const about = html`${field.optional ? '' : html` required`}${problem ? html` aria-invalid="true"` : ''}${
+    describedBy ? html` aria-describedby="${describedBy}"` : ''
+  }`;
   return html`
     <div class="field">
       <label for="${id}">${field.title}${field.optional ? html` <span class="quiet">(optional)</span>` : ''}</label>
       ${hint ? html`<p class="hint" id="${id}-hint">${hint}</p>` : ''}
       ${problem ? html`<p class="error" id="${id}-error">Error: ${problem}</p>` : ''}
-      <input id="${id}" name="${name}" type="text" value="${value}" autocomplete="off" autocapitalize="none"
-        spellcheck="false"${field.optional ? '' : html` required`}${problem ? html` aria-invalid="true"` : ''}${
-          describedBy ? html` aria-describedby="${describedBy}"` : ''
-        }>
+      ${
+        field.options
+          ? choice(id, name, Object.keys(field.options), value, about)
+          : html`
+        <input id="${id}" name="${name}" type="text" value="${value}" autocomplete="off" autocapitalize="none"
+          spellcheck="false"${about}>`
+      }
     </div>`;
 }
+
+const choice = (id: string, name: string, options: string[], value: string, about: Html): Html => html`
+  <select id="${id}" name="${name}"${about}>
+    ${options.map((option) => html`<option${option === value ? html` selected` : ''}>${option}</option>`)}
+  </select>`;
 
 const summary = (issues: InputIssue[], fields: Record<string, ParamField>): Html => html`
   <div class="summary" role="alert" tabindex="-1" autofocus aria-labelledby="summary-title">

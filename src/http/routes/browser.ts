@@ -46,11 +46,11 @@ export function browserRoutes({ connecting, publicUrl }: { connecting: Connectin
         if (c.req.method === 'POST') return c.html(continuePage({ providerName: step.provider, href: step.url }));
         return c.redirect(step.url, 302);
       case 'ask': {
-        const { provider, values, issues } = step;
+        const { provider, fields, values, issues } = step;
         const view = {
           action: c.req.path,
-          providerName: provider.name,
-          fields: provider.connection_params,
+          providerName: provider,
+          fields,
           values,
           issues,
         };

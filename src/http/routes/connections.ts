@@ -74,15 +74,18 @@ export function connectionRoutes({ connections, revoker }: { connections: Connec
       c.json(connectionView(granted(await connections.get(c.get('call'), c.req.valid('param').id))), 200),
     )
     .openapi(add, async (c) => {
-      const { credentials, ...place } = c.req.valid('json');
+      const { credentials, connection_id: connectionId, ...place } = c.req.valid('json');
+      const { refresh_token, access_token, expires_at, scopes, ...fields } = credentials;
       const connection = granted(
         await connections.add(c.get('call'), {
           ...place,
+          connectionId,
           credentials: {
-            refreshToken: credentials.refresh_token,
-            accessToken: credentials.access_token,
-            expiresAt: credentials.expires_at === undefined ? undefined : Date.parse(credentials.expires_at),
-            scopes: credentials.scopes,
+            refreshToken: refresh_token,
+            accessToken: access_token,
+            expiresAt: expires_at === undefined ? undefined : Date.parse(expires_at),
+            scopes,
+            fields,
           },
         }),
       );

@@ -1,11 +1,12 @@
 // Reading tokens: what internal services do all day.
 import { createRoute, z } from '@hono/zod-openapi';
-import { OwnerTokenQuery, RefreshPost, TokenQuery, TokenView } from '../../api.ts';
+import { OwnerTokenQuery, ProofPost, ProofView, RefreshPost, TokenQuery, TokenView } from '../../api.ts';
+import type { Proofs } from '../../broker/proofs.ts';
 import type { Tokens } from '../../broker/tokens.ts';
 import type { Clock } from '../../ports.ts';
 import { granted } from '../problem.ts';
 import { body, json, PROBLEMS, router, SECURITY } from '../spec.ts';
-import { tokenView } from '../views.ts';
+import { proofView, tokenView } from '../views.ts';
 
 const params = z.object({ id: z.string() });
 const responses = { 200: json(TokenView, 'A token that is valid for as long as asked'), ...PROBLEMS };
@@ -40,7 +41,17 @@ const refresh = createRoute({
   responses,
 });
 
-export function tokenRoutes({ tokens, clock }: { tokens: Tokens; clock: Clock }) {
+const prove = createRoute({
+  method: 'post',
+  path: '/v1/connections/{id}/dpop-proof',
+  tags: ['tokens'],
+  summary: 'A proof for one request to an API, and the token that it goes with',
+  security: SECURITY,
+  request: { params, body: body(ProofPost) },
+  responses: { 200: json(ProofView, 'A proof for one request (RFC 9449)'), ...PROBLEMS },
+});
+
+export function tokenRoutes({ tokens, proofs, clock }: { tokens: Tokens; proofs: Proofs; clock: Clock }) {
   const seconds = (value: number | undefined) => (value === undefined ? undefined : value * 1_000);
   return router()
     .openapi(byId, async (c) => {
@@ -58,5 +69,10 @@ export function tokenRoutes({ tokens, clock }: { tokens: Tokens; clock: Clock })
       const { rejected_token } = c.req.valid('json');
       const served = granted(await tokens.refresh(c.get('call'), c.req.valid('param').id, rejected_token));
       return c.json(tokenView(served, clock.monotonic()), 200);
+    })
+    .openapi(prove, async (c) => {
+      const { method, url, nonce } = c.req.valid('json');
+      const made = granted(await proofs.make(c.get('call'), c.req.valid('param').id, { method, url, nonce }));
+      return c.json(proofView(made, clock.monotonic()), 200);
     });
 }

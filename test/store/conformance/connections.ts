@@ -38,6 +38,7 @@ export function connections(at: Opened): void {
         identity: null,
         expiresAt: null,
         nextRefreshAt: null,
+        reauthDueAt: null,
         lastRefreshedAt: null,
         lastRefreshError: null,
         scopes: [],
@@ -46,7 +47,7 @@ export function connections(at: Opened): void {
         captured: {},
         failures: 0,
       };
-      const nothing = { accessToken: null, refreshToken: null, idToken: null };
+      const nothing = { accessToken: null, refreshToken: null, idToken: null, credentials: null };
       const { connection } = await connected(at.store, bare, nothing);
       expect(await at.store.connection(connection.id)).toEqual(connection);
       expect(await grantOf(connection.id)).toEqual(nothing);

@@ -120,6 +120,15 @@ export function reading(at: Opened): void {
       expect(await at.store.served('con_none')).toBeUndefined();
     });
 
+    test('reads what a proof is made of, as of one moment', async () => {
+      const { connection, grant } = await connected(at.store);
+      const { accessToken, credentials } = grant;
+      expect(await at.store.bound(connection.id)).toEqual({ connection, accessToken, credentials });
+      await at.store.revoke(connection.id, 'unsupported', NOW, anEntry());
+      expect(await at.store.bound(connection.id)).toMatchObject({ accessToken: null, credentials: null });
+      expect(await at.store.bound('con_none')).toBeUndefined();
+    });
+
     test('reads by owner, live ones first, any label or exactly one', async () => {
       const { connection: gone } = await connected(at.store, { owner: 'user:1' });
       await at.store.revoke(gone.id, 'unsupported', NOW, anEntry());

@@ -25,6 +25,7 @@ export function revocations(at: Opened): void {
         status: 'revoked',
         reason: null,
         nextRefreshAt: null,
+        reauthDueAt: null,
         upstreamRevocation: 'pending',
         updatedAt: NOW + 3,
       };
@@ -33,6 +34,7 @@ export function revocations(at: Opened): void {
         connectionId: connection.id,
         integration: connection.integration,
         params: connection.params,
+        captured: connection.captured,
         accessToken: grant.accessToken,
         refreshToken: grant.refreshToken,
         attempts: 0,

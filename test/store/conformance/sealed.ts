@@ -18,7 +18,12 @@ import type { Opened } from '../conformance.ts';
 
 let made = 0;
 const by = (kid: string) => `v1.${kid}.n.${++made}` as Sealed;
-const grantBy = (kid: string) => ({ accessToken: by(kid), refreshToken: by(kid), idToken: by(kid) });
+const grantBy = (kid: string) => ({
+  accessToken: by(kid),
+  refreshToken: by(kid),
+  idToken: by(kid),
+  credentials: by(kid),
+});
 const placeOf = ({ table, id, column }: SealedPlace): SealedPlace => ({ table, id, column });
 const named = (texts: SealedPlace[]) => texts.map(({ table, id, column }) => `${table} ${id} ${column}`).sort();
 
@@ -28,7 +33,7 @@ export function sealedTexts(at: Opened): void {
 
   /** One row of each table that holds secrets, all by the key `old`. */
   async function oneOfEach() {
-    await at.store.putIntegration(anIntegration({ clientSecret: by('old') }), anEntry());
+    await at.store.putIntegration(anIntegration({ clientSecret: by('old'), privateKey: by('old') }), anEntry());
     const { connection, grant } = await connected(at.store, {}, grantBy('old'));
     const session = aSession();
     await at.store.addSession(session, anEntry());
@@ -44,15 +49,18 @@ export function sealedTexts(at: Opened): void {
       const { connection, grant, flow, revocation } = await oneOfEach();
       const texts = await elsewhere('new');
       const of = (table: string) => texts.filter((text) => text.table === table);
-      const { clientSecret } = (await at.store.integration('slack'))!;
+      const { clientSecret, privateKey } = (await at.store.integration('slack'))!;
+      const set = { table: 'integrations', id: 'slack', sealedFor: 'slack' };
       expect(of('integrations')).toEqual([
-        { table: 'integrations', id: 'slack', column: 'client_secret', sealedFor: 'slack', sealed: clientSecret },
+        { ...set, column: 'client_secret', sealed: clientSecret },
+        { ...set, column: 'private_key', sealed: privateKey },
       ]);
       const granted = { table: 'grants', id: connection.id, sealedFor: connection.id };
       expect(of('grants')).toEqual([
         { ...granted, column: 'access_token', sealed: grant.accessToken },
         { ...granted, column: 'refresh_token', sealed: grant.refreshToken },
         { ...granted, column: 'id_token', sealed: grant.idToken },
+        { ...granted, column: 'credentials', sealed: grant.credentials },
       ]);
       const flowing = { table: 'flows', id: flow.stateDigest, sealedFor: flow.stateDigest };
       expect(of('flows')).toEqual([
@@ -64,8 +72,8 @@ export function sealedTexts(at: Opened): void {
         { ...owed, column: 'access_token', sealed: revocation.accessToken },
         { ...owed, column: 'refresh_token', sealed: revocation.refreshToken },
       ]);
-      expect(texts).toHaveLength(8);
-      expect(await at.store.keysInUse()).toEqual([{ kid: 'old', secrets: 8 }]);
+      expect(texts).toHaveLength(10);
+      expect(await at.store.keysInUse()).toEqual([{ kid: 'old', secrets: 10 }]);
       expect(await elsewhere('old')).toEqual([]);
     });
 
@@ -73,11 +81,11 @@ export function sealedTexts(at: Opened): void {
       const { connection } = await connected(
         at.store,
         {},
-        { accessToken: by('new'), refreshToken: by('old'), idToken: null },
+        { accessToken: by('new'), refreshToken: by('old'), idToken: null, credentials: null },
       );
       expect(named(await elsewhere('new'))).toContain(`grants ${connection.id} refresh_token`);
       expect((await elsewhere('new')).filter(({ table }) => table === 'grants')).toHaveLength(1);
-      await at.store.putIntegration(anIntegration({ clientSecret: null }), anEntry());
+      await at.store.putIntegration(anIntegration({ clientSecret: null, privateKey: null }), anEntry());
       expect(await at.store.keysInUse()).toEqual([
         { kid: 'new', secrets: 1 },
         { kid: 'old', secrets: 1 },
@@ -117,7 +125,7 @@ export function sealedTexts(at: Opened): void {
         after = placeOf(batch.at(-1)!);
       }
       expect(seen).toEqual(await elsewhere('new'));
-      expect(new Set(named(seen)).size).toBe(8 + 15);
+      expect(new Set(named(seen)).size).toBe(10 + 20);
     });
   });
 
@@ -127,13 +135,14 @@ export function sealedTexts(at: Opened): void {
       const integration = await at.store.integration('slack');
       const texts = await elsewhere('new');
       const changes = texts.map((text) => anew(text));
-      expect(await at.store.reseal(changes)).toBe(8);
-      expect(await at.store.keysInUse()).toEqual([{ kid: 'new', secrets: 8 }]);
+      expect(await at.store.reseal(changes)).toBe(10);
+      expect(await at.store.keysInUse()).toEqual([{ kid: 'new', secrets: 10 }]);
       const to = (table: string, column: string) =>
         changes.find((change) => change.table === table && change.column === column)!.to;
       expect(await at.store.integration('slack')).toEqual({
         ...integration,
         clientSecret: to('integrations', 'client_secret'),
+        privateKey: to('integrations', 'private_key'),
       });
       const accessToken = to('grants', 'access_token');
       expect(await at.store.served(connection.id)).toEqual({ connection, accessToken });
@@ -184,7 +193,10 @@ export function sealedTexts(at: Opened): void {
 
     test('is for the row and column that it names', async () => {
       const same = by('old');
-      const [one, other] = [{ accessToken: same, refreshToken: same, idToken: same }, { ...grantBy('old') }];
+      const [one, other] = [
+        { accessToken: same, refreshToken: same, idToken: same, credentials: same },
+        { ...grantBy('old') },
+      ];
       const first = await connected(at.store, {}, one);
       const second = await connected(at.store, {}, { ...other, accessToken: same });
       const to = by('new');
@@ -193,7 +205,7 @@ export function sealedTexts(at: Opened): void {
       expect((await at.store.served(first.connection.id))?.accessToken).toBe(same);
       expect((await at.store.served(second.connection.id))?.accessToken).toBe(same);
       const left = (await elsewhere('new')).filter(({ id }) => id === first.connection.id);
-      expect(left.map(({ column }) => column)).toEqual(['access_token', 'id_token']);
+      expect(left.map(({ column }) => column)).toEqual(['access_token', 'id_token', 'credentials']);
       expect(await at.store.reseal([])).toBe(0);
     });
   });

@@ -1,0 +1,42 @@
+// Questions to the provider after connecting: which tenants, which data centre. What cannot be had now is asked for
+// again with the next refresh; it never costs the grant.
+import { fill, fillAll } from '../../domain/fields.ts';
+import type { Lookup } from '../../domain/manners.ts';
+import type { CodeMode } from '../../domain/modes.ts';
+import { locate, type Target } from '../../domain/target.ts';
+import type { Outbound } from '../outbound.ts';
+import { capture, type Json } from './paths.ts';
+
+/** An owner, or a refresh, waits for it. */
+const WAIT_MS = 5_000;
+
+/** `known`: what was captured before, which is not asked for again. Never rejects. */
+export async function lookUp(
+  outbound: Outbound,
+  target: Target<CodeMode>,
+  accessToken: string,
+  known: Json,
+): Promise<Json> {
+  const open = target.auth.lookups.filter((lookup) => Object.keys(lookup.capture).some((name) => !(name in known)));
+  const found = await Promise.all(open.map((lookup) => ask(outbound, target, lookup, accessToken)));
+  return Object.assign({}, ...found);
+}
+
+async function ask(outbound: Outbound, target: Target, lookup: Lookup, accessToken: string): Promise<Json> {
+  const url = locate(target, lookup.url);
+  if (url === undefined) return {};
+  const values = { ...target.values, access_token: accessToken };
+  const headers = {
+    accept: 'application/json',
+    authorization: fill('Bearer {access_token}', values)!,
+    ...Object.fromEntries(
+      Object.entries(fillAll(lookup.headers, values)).map(([name, value]) => [name.toLowerCase(), value]),
+    ),
+  };
+  try {
+    const response = await outbound(url, { method: lookup.method, headers, timeoutMs: WAIT_MS });
+    return response.ok ? capture(await response.json(), lookup.capture) : {};
+  } catch {
+    return {};
+  }
+}
