@@ -1,0 +1,30 @@
+// What the vendors share whose OAuth endpoints answer as Doorkeeper does, the OAuth provider for Rails:
+// github.com/doorkeeper-gem/doorkeeper (routes, token response, error texts)
+import { type CodeRow, type Fresh, say } from '../vendor.ts';
+
+export const doorkeeper = (host: string) =>
+  ({
+    flow: 'code',
+    mode: 'oauth2_code',
+    lifetime: 7_200,
+    authorize: { url: `https://${host}/oauth/authorize` },
+    token: {
+      url: `https://${host}/oauth/token`,
+      client: ['post', 'basic'],
+      answer: ({ body }: Fresh) => ({ ...body, created_at: Math.floor(Date.now() / 1_000) }),
+      troubles: {
+        dead: say(400, {
+          error: 'invalid_grant',
+          error_description:
+            'The provided authorization grant is invalid, expired, revoked, does not match the redirection URI used in the authorization request, or was issued to another client.',
+        }),
+        client: say(401, {
+          error: 'invalid_client',
+          error_description:
+            'Client authentication failed due to unknown client, no client authentication included, or unsupported authentication method.',
+        }),
+      },
+    },
+    // Both tokens are one record.
+    revoke: { url: `https://${host}/oauth/revoke`, answer: {}, ends: 'grant' },
+  }) satisfies Partial<CodeRow>;

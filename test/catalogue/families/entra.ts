@@ -1,0 +1,80 @@
+// What Microsoft's vendors share by Entra ID: learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-auth-code-flow,
+// …/v2-oauth2-client-creds-grant-flow, …/reference-error-codes, …/authentication-national-cloud; and by Graph:
+// learn.microsoft.com/en-us/graph/errors, …/graph/throttling
+import { type CodeRow, type Fresh, type MintedRow, say } from '../vendor.ts';
+
+export const LOGIN = 'https://login.microsoftonline.com';
+export const CLIENT = { id: '00001111-aaaa-2222-bbbb-3333cccc4444' };
+
+/** In Entra's error shape: `code` is the number after AADSTS. */
+export const failed = (status: number, error: string, code: number, what: string) =>
+  say(status, {
+    error,
+    error_description: `AADSTS${code}: ${what} Trace ID: 0000aaaa Timestamp: 2026-11-22 00:00:00Z`,
+    error_codes: [code],
+    timestamp: '2026-11-22 00:00:00Z',
+    trace_id: '0000aaaa-11bb-cccc-dd22-eeeeee333333',
+    correlation_id: 'aaaa0000-bb11-2222-33cc-444444dddddd',
+    error_uri: `https://login.microsoftonline.com/error?code=${code}`,
+  });
+const client = failed(401, 'invalid_client', 7_000_215, 'Invalid client secret provided.');
+export const busy = say(
+  429,
+  { error: { code: 'TooManyRequests', message: 'Too many requests' } },
+  { 'retry-after': '10' },
+);
+/** Of Microsoft Graph and of Azure Resource Manager. */
+export const refusal = say(401, {
+  error: { code: 'InvalidAuthenticationToken', message: 'Lifetime validation failed, the token is expired.' },
+});
+
+/** A user signs in. `offline_access` brings the refresh token, and is never told among the granted scopes. */
+export const signIn = (authority: string, lifetime: number) =>
+  ({
+    flow: 'code',
+    mode: 'oauth2_code',
+    tokens: { access: 'eyJ0eXAi.', refresh: '1.AXEA.' },
+    lifetime,
+    authorize: {
+      url: `${authority}/oauth2/v2.0/authorize`,
+      params: { response_mode: 'query', prompt: null },
+      callback: () => ({ session_state: '005f1a4b-0a11-4f2d-9c55-aabbccddeeff' }),
+    },
+    token: {
+      url: `${authority}/oauth2/v2.0/token`,
+      params: { scope: null },
+      answer: ({ body }: Fresh) => ({ ...body, ext_expires_in: lifetime }),
+      troubles: {
+        dead: failed(400, 'invalid_grant', 700_082, 'The refresh token has expired due to inactivity.'),
+        client,
+      },
+    },
+  }) satisfies Partial<CodeRow>;
+
+/** The client asks for itself. */
+export const machine = (authority: string, lifetime = 3_599) =>
+  ({
+    flow: 'minted',
+    mode: 'oauth2_client_credentials',
+    lifetime,
+    token: {
+      url: `${authority}/oauth2/v2.0/token`,
+      answer: ({ access }: Fresh) => ({
+        token_type: 'Bearer',
+        expires_in: lifetime,
+        ext_expires_in: lifetime,
+        access_token: access,
+      }),
+      troubles: { client },
+    },
+  }) satisfies Partial<MintedRow>;
+
+/** The same where the client is the customer's own: when it is refused, the connection is dead. */
+export const customers = (row: MintedRow & { token: object }) =>
+  ({
+    ...row,
+    mode: 'customer_client',
+    client: { ...CLIENT, gives: [] },
+    token: { ...row.token, troubles: { dead: client, client } },
+    credentials: ({ clientId, clientSecret }) => ({ client_id: clientId, client_secret: clientSecret }),
+  }) satisfies MintedRow;

@@ -1,0 +1,109 @@
+// What a vendor remembers: codes, grants, and the tokens of each, with the policies of rotation. The same for all.
+import { randomBytes } from 'node:crypto';
+import type { CodeRow } from './vendor.ts';
+
+export interface Grant {
+  scopes: string[];
+  alive: boolean;
+  /** It brings new tokens. */
+  renews: boolean;
+  /** The one to spend next; undefined: none was issued. */
+  refresh: string | undefined;
+  /** When each access token was made, ms; those that are dead are gone. */
+  access: Map<string, number>;
+  refreshes: number;
+}
+
+export interface Code {
+  scopes: string[];
+  challenge: string | undefined;
+  nonce: string | undefined;
+}
+
+export interface Found {
+  grant: Grant;
+  kind: 'access' | 'refresh';
+  /** It still opens something. */
+  alive: boolean;
+}
+
+export const random = (bytes = 18): string => randomBytes(bytes).toString('base64url');
+
+export function createLedger() {
+  const codes = new Map<string, Code>();
+  const grants: Grant[] = [];
+  /** Every token that was ever made. */
+  const tokens = new Map<string, { grant: Grant; kind: 'access' | 'refresh' }>();
+
+  function keepAccess(grant: Grant, token: string): void {
+    grant.access.set(token, Date.now());
+    tokens.set(token, { grant, kind: 'access' });
+  }
+  function keepRefresh(grant: Grant, token: string): void {
+    grant.refresh = token;
+    tokens.set(token, { grant, kind: 'refresh' });
+  }
+
+  return {
+    addCode(code: Code): string {
+      const secret = random();
+      codes.set(secret, code);
+      return secret;
+    },
+    /** Once. */
+    takeCode(secret: string): Code | undefined {
+      const code = codes.get(secret);
+      codes.delete(secret);
+      return code;
+    },
+    open(scopes: string[]): Grant {
+      const grant: Grant = { scopes, alive: true, renews: true, refresh: undefined, access: new Map(), refreshes: 0 };
+      grants.push(grant);
+      return grant;
+    },
+    keepAccess,
+    keepRefresh,
+    find(text: string): Found | undefined {
+      const known = tokens.get(text);
+      return known && { ...known, alive: isAlive(known, text) };
+    },
+    /**
+     * Spends a refresh token by the vendor's policy: the one to answer with, or `dead`. Single use, used again, ends
+     * the grant (RFC 9700 4.14).
+     */
+    spend(grant: Grant, token: string, rotation: NonNullable<CodeRow['refresh']>['rotation'], made: () => string) {
+      if (!grant.alive || !grant.renews) return 'dead';
+      if (token !== grant.refresh && (rotation === 'single_use' || rotation === 'same' || rotation === 'omitted')) {
+        grant.alive = false;
+        return 'dead';
+      }
+      grant.refreshes += 1;
+      const renewed = rotation === 'single_use' || rotation === 'grace' || grant.refreshes % 2 === 0;
+      if (rotation === 'omitted') return { refresh: undefined };
+      if (rotation === 'same' || !renewed) return { refresh: grant.refresh };
+      keepRefresh(grant, made());
+      return { refresh: grant.refresh };
+    },
+    end: (grant: Grant): void => {
+      grant.alive = false;
+    },
+    /** What was issued goes on. */
+    endRenewing: (grant: Grant): void => {
+      grant.renews = false;
+    },
+    endAccess: (grant: Grant): void => grant.access.clear(),
+    /** RFC 7009 2.1. */
+    endToken(grant: Grant, token: string): void {
+      if (!grant.access.delete(token)) grant.alive = false;
+    },
+    age(seconds: number): void {
+      for (const { access } of grants) for (const [token, at] of access) access.set(token, at - seconds * 1_000);
+    },
+    withdrawAll: (): void => {
+      for (const grant of grants) grant.alive = false;
+    },
+  };
+}
+
+const isAlive = ({ grant, kind }: { grant: Grant; kind: string }, token: string): boolean =>
+  grant.alive && (kind === 'access' ? grant.access.has(token) : grant.renews && grant.refresh === token);

@@ -1,0 +1,82 @@
+// Every provider of the catalogue, against a vendor that answers as its documentation says, through the whole flow.
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startTestBroker, type TestBroker } from '../support/broker.ts';
+import type { Booth } from './booth.ts';
+import { startEmulator } from './emulator.ts';
+import { idOf, modesOfAll, writeEntries } from './entries.ts';
+import { livesAndEnds, type Stand, setUp, told } from './flow.ts';
+import {
+  blamesTheImport,
+  blamesTheIntegration,
+  clientAt,
+  hasDeadGrants,
+  isRenewed,
+  losesNothingWhenBusy,
+  tellsOfDeadGrant,
+} from './troubles.ts';
+import type { Vendor } from './vendor.ts';
+
+/** Modes without a row, and why. */
+const WITHOUT: Record<string, string> = {};
+
+const folder = new URL('./vendors/', import.meta.url);
+const files = (await readdir(folder)).filter((file) => file.endsWith('.ts')).sort();
+const vendors = await Promise.all(
+  files.map(async (file) => ((await import(new URL(file, folder).href)) as { default: Vendor }).default),
+);
+const emulator = await startEmulator(vendors);
+const modes = modesOfAll();
+
+let broker: TestBroker;
+let entries: string;
+let ahead = 0;
+const stand: Stand = {
+  get broker() {
+    return broker;
+  },
+  modes,
+  advance: (seconds) => {
+    ahead += seconds * 1_000;
+  },
+};
+
+beforeAll(async () => {
+  entries = await mkdtemp(join(tmpdir(), 'valetkey-entries-'));
+  await writeEntries(emulator.booths, entries);
+  const clock = { now: () => Date.now() + ahead, monotonic: () => performance.now() + ahead };
+  // In memory: what is on trial is what is said to vendors, not that it lasts.
+  const env = { VALETKEY_PROVIDERS_DIR: entries, VALETKEY_DATABASE_URL: 'file::memory:' };
+  broker = await startTestBroker(env, undefined, { clock, outboxEveryMs: 20, refreshAhead: false });
+});
+afterAll(async () => {
+  await broker?.stop();
+  await emulator.close();
+  await rm(entries, { recursive: true, force: true });
+});
+
+/** Those that move the broker's time come last, since it is the same for all. */
+const patience = ({ row }: Booth): number => (row.flow === 'code' ? (row.refresh?.minAge ?? 0) : 0);
+const booths = emulator.booths.toSorted((a, b) => patience(a) - patience(b));
+
+describe.each(booths.map((booth) => [idOf(booth), booth] as const))('%s', (_, booth) => {
+  const run = (step: (at: Stand, vendor: Booth) => Promise<void>) => () => told(booth, () => step(stand, booth));
+
+  test('is set up', run(setUp));
+  test('is connected, read, renewed and ended as its vendor wants', run(livesAndEnds));
+  if (hasDeadGrants(booth)) test('asks for a reconnect when the grant is dead', run(tellsOfDeadGrant));
+  if (clientAt(booth) === 'integration')
+    test('is asked again once a wrong client was put right', run(blamesTheIntegration));
+  if (clientAt(booth) === 'import') test('is asked again once a better client was imported', run(blamesTheImport));
+  // Last, since a vendor that is busy is left alone for a while.
+  if (isRenewed(booth)) test('loses nothing when the vendor is busy', run(losesNothingWhenBusy));
+});
+
+test('every mode of the catalogue has a vendor to be tried against', () => {
+  const tried = new Set(emulator.booths.map(({ provider, row }) => `${provider} ${row.mode}`));
+  const all = [...modes].flatMap(([id, names]) => names.map((name) => `${id} ${name}`));
+  expect(all.filter((mode) => !tried.has(mode) && WITHOUT[mode] === undefined)).toEqual([]);
+  expect(Object.keys(WITHOUT).filter((mode) => tried.has(mode) || !all.includes(mode))).toEqual([]);
+});

@@ -1,0 +1,46 @@
+// airtable.com/developers/web/api/oauth-reference, …/api/authentication, …/api/errors
+import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+
+const client = 'basic_raw';
+const row = {
+  flow: 'code',
+  mode: 'oauth2_code',
+  client: { id: '8f3c1c52-6a0e-4b1d-9f57-2f1c7a5e0b11' },
+  scopes: ['data.records:read', 'schema.bases:read'],
+  tokens: { access: 'oaaExample.v1.', refresh: 'oarExample.v1.' },
+  authorize: { url: 'https://airtable.com/oauth2/v1/authorize', pkce: 'required' },
+  token: {
+    url: 'https://airtable.com/oauth2/v1/token',
+    client,
+    answer: ({ body }: Fresh) => ({ ...body, refresh_expires_in: 5_184_000 }),
+    troubles: {
+      dead: say(400, { error: 'invalid_grant', error_description: 'Token has been expired or revoked.' }),
+      client: say(401, { error: 'invalid_client', error_description: 'Client authentication failed.' }),
+    },
+  },
+  refresh: { rotation: 'single_use' },
+  api: {
+    url: 'https://api.airtable.com/v0/meta/bases',
+    answer: { bases: [{ id: 'appLkNDICXNqxSDhG', name: 'Apartment Hunting', permissionLevel: 'create' }] },
+    refusal: say(401, { error: { type: 'AUTHENTICATION_REQUIRED', message: 'Authentication required' } }),
+  },
+} satisfies CodeRow;
+
+export default {
+  provider: 'airtable',
+  rows: [
+    row,
+    {
+      ...row,
+      flavour: 'without a secret',
+      client: { ...row.client, gives: ['client_id'] },
+      token: { ...row.token, client: 'id_only' },
+    },
+    {
+      flow: 'given',
+      mode: 'personal_access_token',
+      credentials: { api_key: `patExample0000001.${'0123456789abcdef'.repeat(4)}` },
+      api: row.api,
+    },
+  ],
+} satisfies Vendor;

@@ -1,0 +1,49 @@
+// developers.asana.com/docs/oauth, …/docs/rate-limits, …/docs/errors
+import { type Fresh, say, type Vendor } from '../vendor.ts';
+
+const failed = (error: string, error_description: string) => say(400, { error, error_description });
+
+export default {
+  provider: 'asana',
+  rows: [
+    {
+      flow: 'code',
+      mode: 'oauth2_code',
+      scopes: ['tasks:read', 'projects:read'],
+      tokens: { access: '2/1200000000000001/1200000000000002:', refresh: '2/1200000000000001:' },
+      authorize: { url: 'https://app.asana.com/-/oauth_authorize' },
+      token: {
+        url: 'https://app.asana.com/-/oauth_token',
+        // The same when a refresh token is spent, which stays as it is and is not said again.
+        answer: ({ access, refresh }: Fresh) => ({
+          access_token: access,
+          token_type: 'bearer',
+          expires_in: 3_600,
+          data: { id: 1_200_000_000_000_001, gid: '1200000000000001', name: 'Greg Sanchez', email: 'g@example.com' },
+          ...(refresh !== undefined && { refresh_token: refresh }),
+        }),
+        troubles: {
+          dead: failed('invalid_grant', 'The `refresh_token` provided was invalid.'),
+          client: failed('invalid_client', 'The `client_secret` provided does not match that of the application.'),
+          busy: say(
+            429,
+            { errors: [{ message: 'You have made too many requests recently. Please, be chill.' }] },
+            { 'retry-after': '30' },
+          ),
+        },
+      },
+      refresh: { rotation: 'omitted' },
+      revoke: {
+        url: 'https://app.asana.com/-/oauth_revoke',
+        params: { token: '{refresh_token}' },
+        answer: {},
+        ends: 'grant',
+      },
+      api: {
+        url: 'https://app.asana.com/api/1.0/users/me',
+        refusal: say(401, { errors: [{ message: 'Not Authorized' }] }),
+      },
+      captured: { user_id: '1200000000000001', user_name: 'Greg Sanchez' },
+    },
+  ],
+} satisfies Vendor;

@@ -1,0 +1,49 @@
+// developer.atlassian.com/cloud/jira/platform/oauth-2-3lo-apps, …/basic-auth-for-rest-apis
+import { say, type Vendor } from '../vendor.ts';
+
+const CLOUD = '1324a887-45db-1bf4-1e99-ef0ff456d421';
+
+export default {
+  provider: 'atlassian',
+  rows: [
+    {
+      flow: 'code',
+      mode: 'oauth2_code',
+      scopes: ['read:jira-work', 'offline_access'],
+      authorize: {
+        url: 'https://auth.atlassian.com/authorize',
+        params: { audience: 'api.atlassian.com', prompt: 'consent' },
+      },
+      token: {
+        url: 'https://auth.atlassian.com/oauth/token',
+        troubles: {
+          dead: say(403, { error: 'invalid_grant', error_description: 'Unknown or invalid refresh token.' }),
+        },
+      },
+      refresh: { rotation: 'single_use' },
+      lookups: [
+        {
+          url: 'https://api.atlassian.com/oauth/token/accessible-resources',
+          answer: [
+            { id: CLOUD, name: 'acme', url: 'https://acme.atlassian.net', scopes: ['read:jira-work'], avatarUrl: '' },
+            {
+              id: '35273b54-3f06-40d2-880f-dd28cf8daafa',
+              name: 'other',
+              url: 'https://other.atlassian.net',
+              scopes: [],
+            },
+          ],
+        },
+      ],
+      api: { url: `https://api.atlassian.com/ex/jira/${CLOUD}/rest/api/3/project` },
+      captured: { cloud_id: CLOUD, cloud_ids: [CLOUD, '35273b54-3f06-40d2-880f-dd28cf8daafa'] },
+    },
+    {
+      flow: 'given',
+      mode: 'api_token',
+      connection: { site: 'acme' },
+      credentials: { username: 'fred@example.com', password: 'ATATT3xFfGF0' },
+      api: { url: 'https://acme.atlassian.net/rest/api/3/myself', apart: true },
+    },
+  ],
+} satisfies Vendor;

@@ -1,0 +1,93 @@
+// auth0.com/docs/api/authentication: authorization code flow, refresh token, revoke refresh token, client credentials;
+// auth0.com/docs/secure/tokens/refresh-tokens, …/get-started/…/authenticate-with-private-key-jwt
+import { type CodeRow, type MintedRow, say, type Vendor } from '../vendor.ts';
+
+const DOMAIN = 'acme.eu.auth0.com';
+const AUDIENCE = `https://${DOMAIN}/api/v2/`;
+const url = `https://${DOMAIN}/oauth/token`;
+const troubles = {
+  dead: say(403, { error: 'invalid_grant', error_description: 'Unknown or invalid refresh token.' }),
+  client: say(401, { error: 'access_denied', error_description: 'Unauthorized' }),
+  busy: say(
+    429,
+    { error: 'too_many_requests', error_description: 'Global limit has been reached' },
+    { 'x-ratelimit-limit': '10', 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '1999999999' },
+  ),
+};
+const api = {
+  url: `https://${DOMAIN}/api/v2/users/auth0%7C507f1f77bcf86cd799439020`,
+  refusal: say(401, { statusCode: 401, error: 'Unauthorized', message: 'Invalid token', attributes: { error: '' } }),
+};
+/** The tenant is the audience, whichever the endpoint; no assertion may live longer than five minutes. */
+const clientAssertion = { header: { kid: null }, claims: { aud: `https://${DOMAIN}/` }, longest: 300 };
+
+const row = {
+  flow: 'code',
+  mode: 'oidc',
+  params: { domain: DOMAIN, audience: AUDIENCE },
+  scopes: ['openid', 'offline_access', 'read:current_user'],
+  tokens: { jwt: true, refresh: 'v1.' },
+  lifetime: 86_400,
+  authorize: { url: `https://${DOMAIN}/authorize`, params: { audience: AUDIENCE, prompt: null } },
+  token: { url, client: ['post', 'basic'], troubles },
+  // Without rotation it is said once.
+  refresh: { rotation: 'omitted' },
+  // Access tokens cannot be revoked.
+  revoke: { url: `https://${DOMAIN}/oauth/revoke`, leavesAccess: true },
+  api,
+  oidc: {
+    issuer: `https://${DOMAIN}/`,
+    metadata: {
+      jwks_uri: `https://${DOMAIN}/.well-known/jwks.json`,
+      userinfo_endpoint: `https://${DOMAIN}/userinfo`,
+      device_authorization_endpoint: `https://${DOMAIN}/oauth/device/code`,
+      scopes_supported: ['openid', 'profile', 'offline_access', 'name', 'email', 'created_at', 'identities'],
+      token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post', 'private_key_jwt'],
+      claims_supported: ['aud', 'email', 'exp', 'iat', 'iss', 'name', 'sub'],
+    },
+    claims: { sub: 'auth0|507f1f77bcf86cd799439020', sid: '4Qkq8bYt-example' },
+  },
+} satisfies CodeRow;
+
+const machine = {
+  flow: 'minted',
+  mode: 'oauth2_client_credentials',
+  params: { domain: DOMAIN, audience: AUDIENCE },
+  granted: ['read:users', 'update:users'],
+  tokens: { jwt: true },
+  lifetime: 86_400,
+  token: { url, params: { audience: AUDIENCE }, troubles: { client: troubles.client, busy: troubles.busy } },
+  api,
+} satisfies MintedRow;
+
+export default {
+  provider: 'auth0',
+  rows: [
+    row,
+    {
+      ...row,
+      flavour: 'rotation in an organization',
+      params: { ...row.params, organization: 'org_9Xk2mQ7' },
+      authorize: { ...row.authorize, params: { ...row.authorize.params, organization: 'org_9Xk2mQ7' } },
+      refresh: { rotation: 'single_use' },
+    },
+    {
+      ...row,
+      flavour: 'opaque, with a private key',
+      params: { domain: DOMAIN },
+      client: { gives: ['client_id', 'private_key'] },
+      scopes: ['openid', 'offline_access'],
+      tokens: { refresh: 'v1.' },
+      authorize: { ...row.authorize, params: { prompt: null } },
+      token: { url, client: 'private_key_jwt', clientAssertion, troubles },
+      api: { url: `https://${DOMAIN}/userinfo`, apart: true },
+    },
+    machine,
+    {
+      ...machine,
+      flavour: 'with a private key',
+      client: { gives: ['client_id', 'private_key'] },
+      token: { ...machine.token, client: 'private_key_jwt', clientAssertion },
+    },
+  ],
+} satisfies Vendor;

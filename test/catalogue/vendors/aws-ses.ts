@@ -1,0 +1,19 @@
+// docs.aws.amazon.com: SES API v2 reference and endpoints
+import { assumed, given, KEYS } from '../families/aws.ts';
+import type { Vendor } from '../vendor.ts';
+
+const region = 'eu-central-1';
+/** The host says email, the signature ses. */
+const api = {
+  url: 'https://email.eu-central-1.amazonaws.com/v2/email/account',
+  takes: 'AWS4-HMAC-SHA256',
+  signs: { region, service: 'ses' },
+};
+
+export default {
+  provider: 'aws-ses',
+  rows: [
+    { ...given(KEYS), connection: { region, configuration_set: 'transactional' }, api },
+    { ...assumed('arn:aws:iam::123456789012:role/valetkey', region), api },
+  ],
+} satisfies Vendor;

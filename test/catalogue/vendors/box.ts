@@ -1,0 +1,93 @@
+// developer.box.com/guides/authentication/oauth2, …/client-credentials, …/jwt/without-sdk, …/reference/post-oauth2-revoke
+import { type Fresh, say, type Vendor } from '../vendor.ts';
+
+const TOKEN_URL = 'https://api.box.com/oauth2/token';
+/** Every error is a 400. */
+const failed = (error: string, error_description: string) => say(400, { error, error_description });
+const client = failed('invalid_client', 'The client credentials are invalid');
+const api = {
+  url: 'https://api.box.com/2.0/users/me',
+  answer: { type: 'user', id: '11446498', name: 'Aaron Levie' },
+  refusal: say(401, '', { 'www-authenticate': 'Bearer realm="Service", error="invalid_token"' }),
+};
+const minted = ({ access }: Fresh) => ({
+  access_token: access,
+  expires_in: 4_169,
+  restricted_to: [],
+  token_type: 'bearer',
+});
+const coded = ({ access, refresh }: Fresh) => ({
+  access_token: access,
+  expires_in: 4_169,
+  restricted_to: [],
+  refresh_token: refresh,
+  token_type: 'bearer',
+});
+const code = {
+  flow: 'code',
+  mode: 'oauth2_code',
+  scopes: ['root_readwrite'],
+  lifetime: 4_169,
+  token: {
+    url: TOKEN_URL,
+    answer: coded,
+    troubles: { dead: failed('invalid_grant', 'Invalid refresh token'), client },
+  },
+  refresh: { rotation: 'single_use' },
+  // Of the two tokens, either ends both.
+  revoke: { url: 'https://api.box.com/oauth2/revoke', ends: 'grant' },
+  api,
+} as const;
+
+export default {
+  provider: 'box',
+  rows: [
+    { ...code, scopes: ['root_readwrite'], authorize: { url: 'https://account.box.com/api/oauth2/authorize' } },
+    {
+      ...code,
+      flavour: 'verified enterprise',
+      params: { login_host: 'ent.box.com' },
+      scopes: ['root_readwrite', 'manage_webhook'],
+      authorize: { url: 'https://ent.box.com/api/oauth2/authorize' },
+    },
+    {
+      flow: 'minted',
+      mode: 'oauth2_client_credentials',
+      connection: { subject_type: 'enterprise', subject_id: '801234567' },
+      lifetime: 4_169,
+      token: {
+        url: TOKEN_URL,
+        params: { box_subject_type: 'enterprise', box_subject_id: '801234567' },
+        answer: minted,
+        troubles: { dead: failed('invalid_grant', 'Grant credentials are invalid'), client },
+      },
+      api,
+    },
+    {
+      flow: 'minted',
+      mode: 'jwt_bearer',
+      client: { gives: ['client_id', 'client_secret', 'private_key', 'key_id'] },
+      connection: { subject_type: 'user', subject_id: '11446498' },
+      lifetime: 4_169,
+      assertion: {
+        alg: 'RS512',
+        header: { kid: '{key_id}' },
+        claims: {
+          iss: '{client_id}',
+          sub: '11446498',
+          box_sub_type: 'user',
+          aud: TOKEN_URL,
+          jti: /^.{16,128}$/,
+        },
+        longest: 60,
+      },
+      token: {
+        url: TOKEN_URL,
+        client: 'post',
+        answer: minted,
+        troubles: { dead: failed('invalid_grant', "Please check the 'sub' claim."), client },
+      },
+      api,
+    },
+  ],
+} satisfies Vendor;

@@ -1,0 +1,46 @@
+// developer.clickup.com/docs/authentication, …/reference/getaccesstoken, …/reference/getauthorizedteams, …/docs/common_errors
+import { type Fresh, say, type Vendor } from '../vendor.ts';
+
+const api = {
+  url: 'https://api.clickup.com/api/v2/user',
+  answer: { user: { id: 123, username: 'John Doe', color: '#000000', profilePicture: null } },
+  refusal: say(401, { err: 'Token invalid', ECODE: 'OAUTH_025' }),
+};
+
+export default {
+  provider: 'clickup',
+  rows: [
+    {
+      flow: 'code',
+      mode: 'oauth2_code',
+      lifetime: null,
+      authorize: { url: 'https://app.clickup.com/api', separator: null },
+      token: {
+        url: 'https://api.clickup.com/api/v2/oauth/token',
+        params: { grant_type: null, redirect_uri: null },
+        answer: ({ access }: Fresh) => ({ access_token: access }),
+        troubles: { client: say(401, { err: 'Client not found', ECODE: 'OAUTH_010' }) },
+      },
+      lookups: [
+        {
+          url: 'https://api.clickup.com/api/v2/team',
+          answer: {
+            teams: [
+              { id: '1234', name: 'My ClickUp Workspace', color: '#000000', members: [] },
+              { id: '5678', name: 'Another', color: '#ffffff', members: [] },
+            ],
+          },
+        },
+      ],
+      api,
+      captured: { workspace_ids: ['1234', '5678'] },
+    },
+    {
+      flow: 'given',
+      mode: 'api_key',
+      credentials: { api_key: 'pk_4753994_EXP7MPOJ7XQM5UJDV2M45MPF0YHH5YHO' },
+      // Bare: with Bearer it would be taken for an OAuth token.
+      api: { ...api, takes: 'header:Authorization' },
+    },
+  ],
+} satisfies Vendor;

@@ -1,0 +1,99 @@
+// docs.discord.com/developers/topics/oauth2, …/reference#authentication, …/reference#user-agent, …/topics/rate-limits
+import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+
+const GUILD = '290926798626357999';
+const params = { app_url: 'https://bot.example.com' };
+const url = 'https://discord.com/api/oauth2/token';
+const client = ['basic_raw', 'post'] satisfies CodeRow['token']['client'];
+const troubles = {
+  dead: say(400, { error: 'invalid_grant', error_description: 'Invalid "refresh_token" in request.' }),
+  client: say(401, { error: 'invalid_client' }),
+  busy: say(
+    429,
+    { message: 'You are being rate limited.', retry_after: 64.57, global: false },
+    { 'retry-after': '65', 'x-ratelimit-remaining': '0', 'x-ratelimit-scope': 'user' },
+  ),
+};
+const api = {
+  headers: { 'user-agent': /^DiscordBot \(https:\/\/bot\.example\.com, \S+\)/ },
+  refusal: say(401, { message: '401: Unauthorized', code: 0 }),
+};
+
+const row = {
+  flow: 'code',
+  mode: 'oauth2_code',
+  client: { id: '157730590492196864', secret: '937it3ow87i4ery69876wqire-_x' },
+  params,
+  scopes: ['identify', 'email'],
+  lifetime: 604_800,
+  authorize: { url: 'https://discord.com/oauth2/authorize' },
+  token: { url, client, troubles },
+  refresh: { rotation: 'single_use' },
+  // Of the user's tokens for this app, any ends all.
+  revoke: { url: 'https://discord.com/api/oauth2/token/revoke', client, answer: {}, ends: 'grant' },
+  api: { url: 'https://discord.com/api/v10/users/@me', ...api },
+} satisfies CodeRow;
+
+export default {
+  provider: 'discord',
+  rows: [
+    row,
+    {
+      ...row,
+      flavour: 'bot and webhook',
+      params: { ...params, prompt: 'consent', permissions: '2048', integration_type: 'guild' },
+      connection: { guild_id: '290926798626357000' },
+      scopes: ['bot', 'webhook.incoming', 'identify'],
+      authorize: {
+        ...row.authorize,
+        params: { prompt: 'consent', permissions: '2048', integration_type: '0', guild_id: '290926798626357000' },
+        // The owner may choose another server.
+        callback: () => ({ guild_id: GUILD, permissions: '2048' }),
+      },
+      token: {
+        ...row.token,
+        answer: ({ body, grant }: Fresh) => ({
+          ...body,
+          ...(grant === 'code' && {
+            guild: { id: GUILD, name: 'A server', owner_id: '53908232506183680', features: [], roles: [] },
+            webhook: {
+              application_id: '310954232226357250',
+              name: 'testwebhook',
+              url: 'https://discord.com/api/webhooks/347114750880120863/kKDdjXa1g9tKNs0-_yOwLyALC9gydEWP6gr9sHabuK1vuofjhQDDnlOclJeRIvYK-pj_',
+              channel_id: '345626669224982402',
+              token: 'kKDdjXa1g9tKNs0-_yOwLyALC9gydEWP6gr9sHabuK1vuofjhQDDnlOclJeRIvYK-pj_',
+              type: 1,
+              avatar: null,
+              guild_id: GUILD,
+              id: '347114750880120863',
+            },
+          }),
+        }),
+      },
+      captured: {
+        guild_id: GUILD,
+        guild_name: 'A server',
+        granted_permissions: '2048',
+        webhook_id: '347114750880120863',
+        webhook_channel_id: '345626669224982402',
+      },
+    },
+    {
+      flow: 'given',
+      mode: 'bot_token',
+      params,
+      credentials: { api_key: 'MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs' },
+      api: { url: 'https://discord.com/api/v10/gateway/bot', takes: 'Bot', ...api },
+    },
+    {
+      flow: 'minted',
+      mode: 'oauth2_client_credentials',
+      client: row.client,
+      params,
+      scopes: ['identify', 'connections'],
+      lifetime: 604_800,
+      token: { url, client: 'basic_raw', troubles: { client: troubles.client, busy: troubles.busy } },
+      api: { url: 'https://discord.com/api/v10/users/@me', ...api },
+    },
+  ],
+} satisfies Vendor;

@@ -1,0 +1,66 @@
+// developers.facebook.com/docs/facebook-login/guides/advanced/manual-flow, …/guides/access-tokens/get-long-lived,
+// …/docs/graph-api/reference/user/permissions, …/docs/graph-api/guides/error-handling
+import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+
+const DAY = 86_400;
+const failed = (status: number, code: number, message: string, more = {}) =>
+  say(status, { error: { message, type: 'OAuthException', code, ...more, fbtrace_id: 'EJplcsCHuLu' } });
+const troubles = {
+  dead: failed(400, 190, 'Error validating access token: The user has not authorized application 1029384756.', {
+    error_subcode: 458,
+  }),
+  client: failed(400, 1, 'Error validating client secret.'),
+  busy: failed(400, 4, '(#4) Application request limit reached', { is_transient: true }),
+};
+
+function row(version: string) {
+  const graph = `https://graph.facebook.com/v${version}`;
+  const url = `${graph}/oauth/access_token`;
+  const takes = ['Bearer', 'query:access_token'];
+  const params = { grant_type: 'fb_exchange_token', fb_exchange_token: '{access_token}' };
+  const longLived = ({ access }: Fresh) => ({ access_token: access, token_type: 'bearer', expires_in: 60 * DAY });
+  return {
+    flow: 'code',
+    mode: 'oauth2_code',
+    client: { id: '1029384756', secret: '0123456789abcdef0123456789abcdef' },
+    scopes: ['public_profile', 'pages_show_list'],
+    tokens: { access: 'EAAG' },
+    lifetime: 5_000,
+    authorize: { url: `https://www.facebook.com/v${version}/dialog/oauth`, separator: ',' },
+    token: {
+      url,
+      params: { grant_type: null },
+      answer: ({ access }: Fresh) => ({ access_token: access, token_type: 'bearer', expires_in: 5_000 }),
+      troubles,
+    },
+    swap: { method: 'GET', url, params, lifetime: 60 * DAY, answer: longLived, troubles },
+    refresh: { method: 'GET', spends: 'access_token', rotation: 'grace', params, answer: longLived },
+    lookups: [{ url: `${graph}/me?fields=id,name`, takes, answer: { id: '10223344556677889', name: 'Ada Byron' } }],
+    revoke: {
+      method: 'DELETE',
+      url: `${graph}/me/permissions`,
+      takes: 'Bearer',
+      body: 'none',
+      answer: { success: true },
+      ends: 'grant',
+    },
+    api: { url: `${graph}/me/accounts`, takes, answer: { data: [] }, refusal: troubles.dead },
+    captured: { user_id: '10223344556677889', user_name: 'Ada Byron' },
+  } satisfies CodeRow;
+}
+
+export default {
+  provider: 'facebook',
+  rows: [
+    row('25.0'),
+    {
+      ...row('26.0'),
+      flavour: 'for business, asked again',
+      params: { graph_version: '26.0', config_id: '1029384756102938', auth_type: 'rerequest' },
+      authorize: {
+        ...row('26.0').authorize,
+        params: { config_id: '1029384756102938', auth_type: 'rerequest' },
+      },
+    },
+  ],
+} satisfies Vendor;

@@ -1,0 +1,30 @@
+// developers.google.com/identity/protocols/oauth2/service-account (and its addendum: authorization without OAuth)
+import { minted, serviceAccount } from '../families/google.ts';
+import type { Vendor } from '../vendor.ts';
+
+const robot = serviceAccount('robot', 'example-project');
+const subject = 'alice@example.com';
+
+export default {
+  provider: 'gcp-service-account',
+  rows: [
+    {
+      ...minted(robot, { scope: 'https://www.googleapis.com/auth/devstorage.read_only', subject }),
+      params: { service: 'storage' },
+      connection: { subject },
+      api: { url: 'https://storage.googleapis.com/storage/v1/b' },
+    },
+    {
+      flow: 'minted',
+      mode: 'self_signed_jwt',
+      client: { gives: [] },
+      params: { service: 'pubsub' },
+      assertion: {
+        header: { kid: '{key_id}' },
+        claims: { iss: robot.email, sub: robot.email, aud: 'https://pubsub.googleapis.com/' },
+      },
+      credentials: robot.credentials,
+      api: { url: 'https://pubsub.googleapis.com/v1/projects/example-project/topics' },
+    },
+  ],
+} satisfies Vendor;

@@ -1,0 +1,51 @@
+// docs.gitlab.com/api/oauth2, …/integration/openid_connect_provider, …/api/rest/authentication
+import { doorkeeper } from '../families/doorkeeper.ts';
+import { type CodeRow, say, type Vendor } from '../vendor.ts';
+
+const row = (host: string) => {
+  const { token, ...rest } = doorkeeper(host);
+  return {
+    ...rest,
+    scopes: ['read_user', 'api'],
+    token: { ...token, troubles: { ...token.troubles, busy: say(429, 'Retry later\n', { 'retry-after': '30' }) } },
+    refresh: { rotation: 'single_use', endsAccess: true, params: { redirect_uri: '{redirect_uri}' } },
+    api: { url: `https://${host}/api/v4/user`, refusal: say(401, { message: '401 Unauthorized' }) },
+  } satisfies CodeRow;
+};
+
+export default {
+  provider: 'gitlab',
+  rows: [
+    row('gitlab.com'),
+    {
+      ...row('gitlab.example.com:8443'),
+      flavour: 'self-managed, without a secret',
+      params: { host: 'gitlab.example.com:8443' },
+      client: { gives: ['client_id'] },
+      authorize: { url: 'https://gitlab.example.com:8443/oauth/authorize', pkce: 'required' },
+      token: { ...row('gitlab.example.com:8443').token, client: 'id_only' },
+    },
+    {
+      ...row('gitlab.com'),
+      mode: 'oidc',
+      scopes: ['openid', 'read_user'],
+      oidc: {
+        issuer: 'https://gitlab.com',
+        metadata: {
+          jwks_uri: 'https://gitlab.com/oauth/discovery/keys',
+          userinfo_endpoint: 'https://gitlab.com/oauth/userinfo',
+          introspection_endpoint: 'https://gitlab.com/oauth/introspect',
+          claims_supported: ['iss', 'sub', 'aud', 'exp', 'iat', 'sub_legacy', 'name', 'nickname'],
+        },
+        claims: { sub: '9090', sub_legacy: '0123456789abcdef', auth_time: 1_700_000_000 },
+      },
+    },
+    {
+      flow: 'given',
+      mode: 'access_token',
+      params: { host: 'gitlab.example.com' },
+      credentials: { api_key: 'glpat-EXAMPLE0_example.01.0123abcd' },
+      api: { url: 'https://gitlab.example.com/api/v4/projects', takes: ['header:PRIVATE-TOKEN', 'Bearer'] },
+    },
+  ],
+} satisfies Vendor;

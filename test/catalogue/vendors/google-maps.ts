@@ -1,0 +1,44 @@
+// developers.google.com/maps/documentation/geocoding/get-api-key, …/places/web-service/text-search,
+// …/routes/oauth
+import { minted, serviceAccount } from '../families/google.ts';
+import { say, type Vendor } from '../vendor.ts';
+
+const KEY = 'AIzaSyExample-0123456789_ABCDEFGHIJKLMN';
+
+export default {
+  provider: 'google-maps',
+  rows: [
+    {
+      flow: 'given',
+      mode: 'api_key',
+      credentials: { api_key: KEY },
+      api: {
+        url: 'https://maps.googleapis.com/maps/api/geocode/json',
+        takes: 'query:key',
+        answer: { results: [], status: 'OK' },
+        refusal: say(200, { error_message: 'The provided API key is invalid.', results: [], status: 'REQUEST_DENIED' }),
+      },
+    },
+    {
+      flow: 'given',
+      mode: 'header_key',
+      params: { service: 'places' },
+      credentials: { api_key: KEY },
+      api: {
+        method: 'POST',
+        url: 'https://places.googleapis.com/v1/places:searchText',
+        takes: 'header:X-Goog-Api-Key',
+        refusal: say(400, { error: { code: 400, status: 'INVALID_ARGUMENT', message: 'API key not valid.' } }),
+      },
+    },
+    {
+      ...minted(serviceAccount('maps', 'acme-maps'), { scope: 'https://www.googleapis.com/auth/cloud-platform' }),
+      params: { service: 'routes', quota_project: 'acme-maps' },
+      api: {
+        method: 'POST',
+        url: 'https://routes.googleapis.com/directions/v2:computeRoutes',
+        headers: { 'x-goog-user-project': 'acme-maps' },
+      },
+    },
+  ],
+} satisfies Vendor;

@@ -1,0 +1,56 @@
+// docs.gusto.com/app-integrations/docs/oauth2, …/reference/refresh-access-token, …/reference/get-v1-token-info
+import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+
+const row = (host: string) =>
+  ({
+    flow: 'code',
+    mode: 'oauth2_code',
+    // Fixed on the app.
+    granted: ['companies:read', 'employees:read'],
+    lifetime: 7_200,
+    authorize: { url: `https://${host}/oauth/authorize`, separator: null },
+    token: {
+      url: `https://${host}/oauth/token`,
+      body: 'json',
+      answer: ({ body }: Fresh) => ({ ...body, token_type: 'bearer', created_at: Math.floor(Date.now() / 1_000) }),
+      troubles: {
+        dead: say(400, {
+          error: 'invalid_grant',
+          error_description: 'The provided authorization grant is invalid, expired, revoked, or was issued to another.',
+        }),
+        client: say(401, { error: 'invalid_client', error_description: 'Client authentication failed.' }),
+      },
+    },
+    // The one before ends when the new access token is first used.
+    refresh: { rotation: 'grace', params: { redirect_uri: '{redirect_uri}' } },
+    lookups: [
+      {
+        url: `https://${host}/v1/token_info`,
+        answer: {
+          scope: 'companies:read employees:read',
+          resource: { type: 'Company', uuid: '8a9be1d6-33a4-4a4b-a2ee-c4d8a4b0a6a6' },
+          resource_owner: { type: 'CompanyAdmin', uuid: '97bd6a0b-6b3a-4e29-9b9a-2d9d5a3f0b11' },
+        },
+      },
+    ],
+    revoke: { url: `https://${host}/oauth/revoke`, answer: {}, ends: 'grant' },
+    api: { url: `https://${host}/v1/companies/8a9be1d6-33a4-4a4b-a2ee-c4d8a4b0a6a6` },
+    captured: {
+      company_id: '8a9be1d6-33a4-4a4b-a2ee-c4d8a4b0a6a6',
+      admin_id: '97bd6a0b-6b3a-4e29-9b9a-2d9d5a3f0b11',
+    },
+  }) satisfies CodeRow;
+const demo = row('api.gusto-demo.com');
+
+export default {
+  provider: 'gusto',
+  rows: [
+    row('api.gusto.com'),
+    {
+      ...demo,
+      flavour: 'demo',
+      params: { environment: 'demo', api_version: '2026-02-01' },
+      api: { ...demo.api, headers: { 'x-gusto-api-version': '2026-02-01' } },
+    },
+  ],
+} satisfies Vendor;

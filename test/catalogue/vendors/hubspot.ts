@@ -1,0 +1,78 @@
+// developers.hubspot.com/docs/api-reference/2026-03/authentication/oauth-tokens/refresh-oauth-token, …/oauth-tokens/revoke-token,
+// …/changelog/new-oauth-v3-api-endpoints-and-standardized-error-responses,
+// …/changelog/additional-details-returned-when-generating-oauth-access-tokens, …/docs/apps/developer-platform/build-apps/authentication
+import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+
+/** What it said before stays beside what RFC 6749 asks for. */
+const failed = (error: string, status: string, message: string) =>
+  say(400, { error, error_description: message, status, message });
+const api = {
+  url: 'https://api.hubapi.com/crm/v3/objects/contacts',
+  answer: { results: [] },
+  refusal: say(401, {
+    status: 'error',
+    message: 'The OAuth token used to make this call expired 5 minute(s) ago.',
+    correlationId: 'aeb5f871-7f07-4993-9211-075dc63e7cbf',
+    category: 'EXPIRED_AUTHENTICATION',
+  }),
+};
+const row = {
+  flow: 'code',
+  mode: 'oauth2_code',
+  scopes: ['oauth', 'crm.objects.contacts.read'],
+  tokens: { access: 'CPGAexample', refresh: 'na1-ab12-' },
+  lifetime: 1_800,
+  authorize: { url: 'https://app.hubspot.com/oauth/authorize' },
+  token: {
+    url: 'https://api.hubapi.com/oauth/2026-03/token',
+    // The same when a refresh token is spent, which stays as it is.
+    answer: ({ access, refresh, scopes }: Fresh) => ({
+      token_type: 'bearer',
+      refresh_token: refresh,
+      access_token: access,
+      hub_id: 62_515,
+      user_id: 123_456,
+      scopes,
+      token_use: 'access_token',
+      expires_in: 1_800,
+    }),
+    troubles: {
+      dead: failed('invalid_grant', 'BAD_REFRESH_TOKEN', 'refresh token is invalid, expired or revoked'),
+      client: failed('invalid_client', 'BAD_CLIENT_SECRET', 'missing or invalid client secret'),
+      busy: say(429, {
+        status: 'error',
+        message: 'You have reached your ten_secondly_rolling limit.',
+        errorType: 'RATE_LIMIT',
+        correlationId: 'c033cdaa-2c40-4a64-ae48-b4cec88dad24',
+        policyName: 'TEN_SECONDLY_ROLLING',
+      }),
+    },
+  },
+  refresh: { rotation: 'same' },
+  // It ends the refresh token only.
+  revoke: { url: 'https://api.hubapi.com/oauth/2026-03/token/revoke', leavesAccess: true },
+  api,
+  captured: { hub_id: 62_515, user_id: 123_456 },
+} satisfies CodeRow;
+
+export default {
+  provider: 'hubspot',
+  rows: [
+    row,
+    {
+      ...row,
+      flavour: 'optional scopes, newer version',
+      params: { oauth_version: '2026-09', optional_scope: 'crm.objects.deals.read tickets' },
+      granted: ['oauth', 'crm.objects.contacts.read', 'tickets'],
+      authorize: { ...row.authorize, params: { optional_scope: 'crm.objects.deals.read tickets' } },
+      token: { ...row.token, url: 'https://api.hubapi.com/oauth/2026-09/token' },
+      revoke: { url: 'https://api.hubapi.com/oauth/2026-09/token/revoke', leavesAccess: true },
+    },
+    {
+      flow: 'given',
+      mode: 'private_app_token',
+      credentials: { api_key: 'pat-na1-00000000-0000-4000-8000-000000000000' },
+      api,
+    },
+  ],
+} satisfies Vendor;

@@ -1,0 +1,63 @@
+// developers.facebook.com/docs/instagram-platform/instagram-api-with-instagram-login/business-login
+import { type Fresh, say, type Vendor } from '../vendor.ts';
+
+const DAY = 86_400;
+const graphError = (code: number, message: string, status = 400) =>
+  say(status, { error: { message, type: 'OAuthException', code, fbtrace_id: 'AbC' } });
+const troubles = {
+  dead: graphError(190, 'Error validating access token: The session is invalid.'),
+  client: graphError(101, 'Missing client_id parameter.'),
+  busy: graphError(4, 'Application request limit reached', 403),
+};
+const longLived = ({ access }: Fresh) => ({ access_token: access, token_type: 'bearer', expires_in: 60 * DAY });
+
+export default {
+  provider: 'instagram',
+  rows: [
+    {
+      flow: 'code',
+      mode: 'oauth2_code',
+      scopes: ['instagram_business_basic', 'instagram_business_manage_messages'],
+      tokens: { access: 'IGAA' },
+      authorize: { url: 'https://www.instagram.com/oauth/authorize', separator: ',' },
+      token: {
+        url: 'https://api.instagram.com/oauth/access_token',
+        answer: ({ access, scopes }: Fresh) => ({
+          data: [{ access_token: access, user_id: '1020', permissions: scopes.join(',') }],
+        }),
+        troubles: {
+          client: say(400, { error_type: 'OAuthException', code: 400, error_message: 'Invalid platform app' }),
+        },
+      },
+      swap: {
+        method: 'GET',
+        url: 'https://graph.instagram.com/access_token',
+        client: 'none',
+        params: { grant_type: 'ig_exchange_token', client_secret: '{client_secret}', access_token: '{access_token}' },
+        lifetime: 60 * DAY,
+        answer: longLived,
+        troubles,
+      },
+      refresh: {
+        method: 'GET',
+        url: 'https://graph.instagram.com/refresh_access_token',
+        spends: 'access_token',
+        rotation: 'grace',
+        client: 'none',
+        params: { grant_type: 'ig_refresh_token', access_token: '{access_token}' },
+        minAge: DAY,
+        answer: longLived,
+        troubles,
+      },
+      lookups: [
+        {
+          url: 'https://graph.instagram.com/me?fields=user_id,username',
+          takes: ['Bearer', 'query:access_token'],
+          answer: { user_id: '1020', username: 'acme' },
+        },
+      ],
+      api: { url: 'https://graph.instagram.com/v24.0/me', takes: ['Bearer', 'query:access_token'] },
+      captured: { user_id: '1020', username: 'acme' },
+    },
+  ],
+} satisfies Vendor;

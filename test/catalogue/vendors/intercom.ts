@@ -1,0 +1,73 @@
+// developers.intercom.com/docs/build-an-integration/learn-more/authentication/setting-up-oauth,
+// …/installing-uninstalling-apps, …/docs/references/rest-api/api.intercom.io/admins/identifyadmin
+import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+
+const refusal = say(401, {
+  type: 'error.list',
+  request_id: 'a-request',
+  errors: [{ code: 'unauthorized', message: 'Access Token Invalid' }],
+});
+
+/** Consent and the API are where the workspace lives; codes are spent at one place. */
+const row = (region: '' | 'eu.' | 'au.') =>
+  ({
+    flow: 'code',
+    mode: 'oauth2_code',
+    tokens: { access: 'dG9rOmV4YW1wbGU_' },
+    lifetime: null,
+    authorize: {
+      url: `https://app.${region}intercom.com/oauth`,
+      separator: null,
+      params: { response_type: null },
+    },
+    token: {
+      url: 'https://api.intercom.io/auth/eagle/token',
+      params: { grant_type: null, redirect_uri: null },
+      answer: ({ access }: Fresh) => ({ token_type: 'Bearer', token: access, access_token: access }),
+    },
+    lookups: [
+      {
+        url: `https://api.${region}intercom.io/me`,
+        answer: {
+          type: 'admin',
+          id: '814860',
+          email: 'ada@example.com',
+          name: 'Ada',
+          email_verified: true,
+          app: {
+            type: 'app',
+            id_code: 'tx2p130c',
+            name: 'Acme',
+            region: region === '' ? 'US' : region.slice(0, 2).toUpperCase(),
+            identity_verification: false,
+          },
+          has_inbox_seat: true,
+        },
+      },
+    ],
+    revoke: { url: `https://api.${region}intercom.io/auth/uninstall`, takes: 'Bearer', body: 'none', ends: 'grant' },
+    api: { url: `https://api.${region}intercom.io/contacts`, refusal },
+  }) satisfies CodeRow;
+
+export default {
+  provider: 'intercom',
+  rows: [
+    { ...row(''), captured: { admin_id: '814860', workspace_id: 'tx2p130c', workspace_region: 'US' } },
+    {
+      ...row('eu.'),
+      flavour: 'EU',
+      params: { api_version: '2.14' },
+      connection: { region: 'eu' },
+      api: { ...row('eu.').api, headers: { 'intercom-version': '2.14' } },
+      captured: { workspace_region: 'EU' },
+    },
+    {
+      flow: 'given',
+      mode: 'api_key',
+      params: { api_version: '2.14' },
+      connection: { region: 'au' },
+      credentials: { api_key: 'dG9rOmV4YW1wbGVfb2Zfb25lcw==' },
+      api: { url: 'https://api.au.intercom.io/contacts', headers: { 'intercom-version': '2.14' }, refusal },
+    },
+  ],
+} satisfies Vendor;

@@ -1,0 +1,92 @@
+// linear.app/developers/oauth-2-0-authentication, …/developers/graphql, …/developers/rate-limiting
+import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+
+const failed = (status: number, error: string, error_description: string) => say(status, { error, error_description });
+const client = failed(400, 'invalid_client', 'Invalid client: client is invalid');
+const api = {
+  url: 'https://api.linear.app/graphql',
+  method: 'POST',
+  answer: { data: { viewer: { id: '2174add1-f7c8-44e3-bbf3-2d60b5ea8bc9', name: 'Ada' } } },
+  refusal: say(401, {
+    errors: [
+      {
+        message: 'Authentication required, not authenticated',
+        extensions: { type: 'authentication error', code: 'AUTHENTICATION_ERROR', userError: true },
+      },
+    ],
+  }),
+} as const;
+const row = {
+  flow: 'code',
+  mode: 'oauth2_code',
+  scopes: ['read', 'issues:create'],
+  tokens: { access: 'lin_oauth_', refresh: 'lin_refresh_' },
+  lifetime: 86_399,
+  authorize: {
+    url: 'https://linear.app/oauth/authorize',
+    separator: ',',
+    params: { prompt: 'consent' },
+  },
+  token: {
+    url: 'https://api.linear.app/oauth/token',
+    client: ['post', 'basic'],
+    // Asked for with commas, told with spaces.
+    answer: ({ body, scopes }: Fresh) => ({ ...body, scope: scopes.join(' ') }),
+    troubles: {
+      dead: failed(400, 'invalid_grant', 'Invalid grant: refresh token is invalid'),
+      client,
+      busy: say(400, {
+        errors: [{ message: 'Rate limit exceeded', extensions: { code: 'RATELIMITED', statusCode: 429 } }],
+      }),
+    },
+  },
+  // For half an hour the one before is taken again.
+  refresh: { rotation: 'grace' },
+  revoke: {
+    url: 'https://api.linear.app/oauth/revoke',
+    client: ['none', 'post', 'basic'],
+  },
+  api,
+} satisfies CodeRow;
+
+export default {
+  provider: 'linear',
+  rows: [
+    row,
+    {
+      ...row,
+      flavour: 'public client, as the app',
+      client: { gives: ['client_id'] },
+      params: { actor: 'app' },
+      authorize: { ...row.authorize, pkce: 'required', params: { prompt: 'consent', actor: 'app' } },
+      token: { ...row.token, client: 'id_only' },
+      revoke: { ...row.revoke, client: ['none', 'id_only'] },
+    },
+    {
+      flow: 'minted',
+      mode: 'oauth2_client_credentials',
+      scopes: ['read', 'write'],
+      lifetime: 2_591_999,
+      token: {
+        url: 'https://api.linear.app/oauth/token',
+        client: ['post', 'basic'],
+        params: { scope: 'read,write' },
+        answer: ({ access }: Fresh) => ({
+          access_token: access,
+          token_type: 'Bearer',
+          expires_in: 2_591_999,
+          scope: 'read write',
+        }),
+        troubles: { client },
+      },
+      api,
+    },
+    {
+      flow: 'given',
+      mode: 'api_key',
+      credentials: { api_key: 'lin_api_0123456789abcdefghijABCDEFGHIJ0123456789' },
+      // Bare: Bearer is for OAuth tokens.
+      api: { ...api, takes: 'header:Authorization' },
+    },
+  ],
+} satisfies Vendor;

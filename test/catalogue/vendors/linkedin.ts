@@ -1,0 +1,74 @@
+// learn.microsoft.com/en-us/linkedin/shared/authentication/authorization-code-flow, …/programmatic-refresh-tokens,
+// …/linkedin/consumer/integrations/self-serve/sign-in-with-linkedin-v2, …/linkedin/marketing/versioning
+import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+
+const VERSION = '202609';
+const row = {
+  flow: 'code',
+  mode: 'oauth2_code',
+  params: { linkedin_version: VERSION },
+  tokens: { access: 'AQX', refresh: 'AQW' },
+  lifetime: 5_184_000,
+  // What proves possession of a code is another endpoint's, for native apps.
+  authorize: { url: 'https://www.linkedin.com/oauth/v2/authorization', pkce: 'refused' },
+  revoke: { url: 'https://www.linkedin.com/oauth/v2/revoke' },
+  api: {
+    url: 'https://api.linkedin.com/rest/adAccounts',
+    headers: { 'linkedin-version': VERSION, 'x-restli-protocol-version': '2.0.0' },
+    refusal: say(401, { status: 401, serviceErrorCode: 65_601, code: 'REVOKED_ACCESS_TOKEN', message: 'revoked' }),
+  },
+} satisfies Partial<CodeRow>;
+
+const troubles = {
+  dead: say(400, {
+    error: 'invalid_request',
+    error_description: 'The provided authorization grant or refresh token is invalid, expired or revoked',
+  }),
+  client: say(401, { error: 'invalid_client', error_description: 'Client authentication failed' }),
+  busy: say(429, { status: 429, serviceErrorCode: 101, code: 'TOO_MANY_REQUESTS', message: 'throttle limit reached' }),
+};
+const url = 'https://www.linkedin.com/oauth/v2/accessToken';
+const DAY = 86_400;
+
+export default {
+  provider: 'linkedin',
+  rows: [
+    {
+      ...row,
+      scopes: ['openid', 'profile', 'w_member_social'],
+      token: {
+        url,
+        answer: ({ access, scopes, body }: Fresh) => ({
+          access_token: access,
+          expires_in: 5_184_000,
+          scope: scopes.join(','),
+          token_type: 'Bearer',
+          id_token: body.id_token,
+        }),
+      },
+      oidc: {
+        issuer: 'https://www.linkedin.com/oauth',
+        metadata: { jwks_uri: 'https://www.linkedin.com/oauth/openid/jwks' },
+        claims: { sub: '782bbtaQ', name: 'John Doe' },
+      },
+    },
+    {
+      ...row,
+      flavour: 'partner',
+      scopes: ['r_ads', 'rw_ads'],
+      token: {
+        url,
+        answer: ({ access, refresh, scopes, grant }: Fresh) => ({
+          access_token: access,
+          expires_in: 5_184_000,
+          refresh_token: refresh,
+          // Counts down, whatever is refreshed.
+          refresh_token_expires_in: grant === 'code' ? 365 * DAY : 306 * DAY,
+          scope: scopes.join(','),
+        }),
+        troubles,
+      },
+      refresh: { rotation: 'same' },
+    },
+  ],
+} satisfies Vendor;

@@ -1,0 +1,44 @@
+// mailchimp.com/developer/marketing/guides/access-user-data-oauth-2, …/docs/fundamentals
+import type { Fresh, Vendor } from '../vendor.ts';
+
+export default {
+  provider: 'mailchimp',
+  rows: [
+    {
+      flow: 'code',
+      mode: 'oauth2_code',
+      lifetime: null,
+      authorize: { url: 'https://login.mailchimp.com/oauth2/authorize', separator: null },
+      token: {
+        url: 'https://login.mailchimp.com/oauth2/token',
+        answer: ({ access }: Fresh) => ({ access_token: access, expires_in: 0, scope: null }),
+      },
+      lookups: [
+        {
+          url: 'https://login.mailchimp.com/oauth2/metadata',
+          takes: 'OAuth',
+          answer: {
+            dc: 'us6',
+            role: 'owner',
+            accountname: 'Freddie',
+            user_id: 1,
+            login: { email: 'freddie@example.com', login_id: 101 },
+            login_url: 'https://login.mailchimp.com',
+            api_endpoint: 'https://us6.api.mailchimp.com',
+          },
+        },
+      ],
+      api: { url: 'https://us6.api.mailchimp.com/3.0/' },
+      captured: { dc: 'us6', api_endpoint: 'https://us6.api.mailchimp.com' },
+    },
+    {
+      flow: 'given',
+      mode: 'basic',
+      connection: { dc: 'us6' },
+      credentials: { api_key: '0123456789abcdef0123456789abcdef-us6' },
+      // Any user name does.
+      serves: Buffer.from('anystring:0123456789abcdef0123456789abcdef-us6').toString('base64'),
+      api: { url: 'https://us6.api.mailchimp.com/3.0/', takes: 'Basic' },
+    },
+  ],
+} satisfies Vendor;

@@ -1,0 +1,54 @@
+// learn.microsoft.com/en-us/graph/permissions-reference
+import { busy, customers, failed, LOGIN, machine, refusal, signIn } from '../families/entra.ts';
+import type { MintedRow, Vendor } from '../vendor.ts';
+
+const CALENDARS = 'https://graph.microsoft.com/Calendars.ReadWrite';
+const TENANT = 'contoso.onmicrosoft.com';
+const user = signIn(`${LOGIN}/common`, 3_599);
+const china = signIn('https://login.partner.microsoftonline.cn/contoso.partner.onmschina.cn', 3_599);
+const itself = {
+  ...machine(`${LOGIN}/${TENANT}`),
+  connection: { tenant: TENANT },
+  scopes: ['https://graph.microsoft.com/.default'],
+  api: { url: 'https://graph.microsoft.com/v1.0/users/ada@contoso.com/events', refusal },
+} satisfies MintedRow;
+
+export default {
+  provider: 'microsoft-calendar',
+  rows: [
+    {
+      ...user,
+      scopes: ['offline_access', CALENDARS],
+      granted: [CALENDARS],
+      token: {
+        ...user.token,
+        troubles: {
+          ...user.token.troubles,
+          dead: failed(400, 'invalid_grant', 70_008, 'The provided refresh token has expired due to inactivity.'),
+          busy,
+        },
+      },
+      refresh: { rotation: 'grace', params: { scope: /^(?=.*Calendars\.ReadWrite\b)(?=.*\boffline_access\b)/ } },
+      api: { url: 'https://graph.microsoft.com/v1.0/me/events', refusal },
+    },
+    {
+      ...china,
+      flavour: 'China',
+      params: { tenant: 'contoso.partner.onmschina.cn', cloud: 'china', graph: 'china', prompt: 'consent' },
+      scopes: ['offline_access', 'https://microsoftgraph.chinacloudapi.cn/Calendars.Read'],
+      granted: ['https://microsoftgraph.chinacloudapi.cn/Calendars.Read'],
+      authorize: { ...china.authorize, params: { response_mode: 'query', prompt: 'consent' } },
+      token: {
+        ...china.token,
+        troubles: {
+          ...china.token.troubles,
+          dead: failed(400, 'interaction_required', 50_076, 'You must use multi-factor authentication.'),
+        },
+      },
+      refresh: { rotation: 'grace', params: { scope: null } },
+      api: { url: 'https://microsoftgraph.chinacloudapi.cn/v1.0/me/events', refusal },
+    },
+    itself,
+    customers(itself),
+  ],
+} satisfies Vendor;

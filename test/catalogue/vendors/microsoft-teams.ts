@@ -1,0 +1,53 @@
+// learn.microsoft.com/en-us/graph/auth-v2-user,
+// …/azure/bot-service/rest-api/bot-framework-rest-connector-authentication
+import { busy, CLIENT, failed, LOGIN, machine, refusal, signIn } from '../families/entra.ts';
+import { type MintedRow, say, type Vendor } from '../vendor.ts';
+
+const SEND = 'https://graph.microsoft.com/ChannelMessage.Send';
+const CHAT = 'https://graph.microsoft.com/Chat.ReadWrite';
+const TENANT = '72f988bf-0000-4000-8000-2d7cd011db47';
+const user = signIn(`${LOGIN}/organizations`, 4_683);
+
+function bot(tenant: string) {
+  const { token, ...rest } = machine(`${LOGIN}/${tenant}`, 86_399);
+  return {
+    ...rest,
+    mode: 'bot_framework',
+    client: CLIENT,
+    scopes: ['https://api.botframework.com/.default'],
+    tokens: { jwt: true },
+    token: { ...token, troubles: { ...token.troubles, busy } },
+    // The place that the activity names as its serviceUrl.
+    api: {
+      url: 'https://smba.trafficmanager.net/emea/v3/conversations/19%3Aexample/activities',
+      method: 'POST',
+      apart: true,
+      refusal: say(401, { message: 'Authorization has been denied for this request.' }),
+    },
+  } satisfies MintedRow;
+}
+
+export default {
+  provider: 'microsoft-teams',
+  rows: [
+    {
+      ...user,
+      client: CLIENT,
+      scopes: ['offline_access', SEND, CHAT],
+      // A user who signed in before granted another.
+      granted: [SEND, CHAT, 'https://graph.microsoft.com/User.Read'],
+      token: {
+        ...user.token,
+        troubles: {
+          ...user.token.troubles,
+          dead: failed(400, 'invalid_grant', 50_173, 'The provided grant has expired due to it being revoked.'),
+          busy,
+        },
+      },
+      refresh: { rotation: 'grace', params: { scope: /^(?=.*ChannelMessage\.Send\b)(?=.*\boffline_access\b)/ } },
+      api: { url: 'https://graph.microsoft.com/v1.0/me/chats', refusal },
+    },
+    bot('botframework.com'),
+    { ...bot(TENANT), flavour: 'single tenant', params: { bot_tenant: TENANT } },
+  ],
+} satisfies Vendor;

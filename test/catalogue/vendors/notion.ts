@@ -1,0 +1,91 @@
+// developers.notion.com/reference/create-a-token, …/reference/refresh-a-token, …/reference/revoke-token,
+// …/guides/get-started/authorization, …/reference/status-codes, …/reference/versioning
+import { type Fresh, say, type Vendor } from '../vendor.ts';
+
+const WORKSPACE = '3c90c3cc-0d44-4b50-8888-8dd25736052a';
+const VERSION = { 'notion-version': /^20\d\d-\d\d-\d\d$/ };
+const problem = (status: number, code: string, message: string) => ({
+  object: 'error',
+  status,
+  code,
+  message,
+  request_id: '00000000-0000-4000-8000-000000000000',
+});
+const failed = (status: number, error: string) =>
+  say(status, { error, request_id: '00000000-0000-4000-8000-000000000000' });
+const api = {
+  url: 'https://api.notion.com/v1/users/me',
+  headers: VERSION,
+  answer: { object: 'user', id: '7dc8e7d9-0000-4000-8000-cfa13b4e9f75', type: 'bot', bot: {} },
+  refusal: say(401, problem(401, 'unauthorized', 'API token is invalid.')),
+};
+
+export default {
+  provider: 'notion',
+  rows: [
+    {
+      flow: 'code',
+      mode: 'oauth2_code',
+      tokens: { access: 'ntn_', refresh: 'nrt_' },
+      lifetime: null,
+      authorize: { url: 'https://api.notion.com/v1/oauth/authorize', separator: null, params: { owner: 'user' } },
+      token: {
+        url: 'https://api.notion.com/v1/oauth/token',
+        client: 'basic_raw',
+        body: 'json',
+        headers: VERSION,
+        answer: ({ access, refresh }: Fresh) => ({
+          access_token: access,
+          token_type: 'bearer',
+          refresh_token: refresh,
+          bot_id: '7dc8e7d9-0000-4000-8000-cfa13b4e9f75',
+          workspace_icon: null,
+          workspace_name: "Ada's Notion",
+          workspace_id: WORKSPACE,
+          owner: {
+            type: 'user',
+            user: {
+              object: 'user',
+              id: 'd40e767c-0000-4000-8000-92ae1d6ec5c5',
+              name: 'Ada',
+              avatar_url: null,
+              type: 'person',
+              person: { email: 'ada@example.com' },
+            },
+          },
+          duplicated_template_id: null,
+          request_id: '00000000-0000-4000-8000-000000000000',
+        }),
+        troubles: {
+          dead: failed(400, 'invalid_grant'),
+          client: failed(401, 'invalid_client'),
+          busy: say(429, problem(429, 'rate_limited', 'You have been rate limited.'), { 'retry-after': '30' }),
+        },
+      },
+      refresh: { rotation: 'single_use' },
+      revoke: {
+        url: 'https://api.notion.com/v1/oauth/revoke',
+        client: 'basic_raw',
+        body: 'json',
+        headers: VERSION,
+        params: { token: '{access_token}' },
+        answer: { request_id: '00000000-0000-4000-8000-000000000000' },
+      },
+      api,
+      captured: {
+        workspace_id: WORKSPACE,
+        workspace_name: "Ada's Notion",
+        bot_id: '7dc8e7d9-0000-4000-8000-cfa13b4e9f75',
+        owner_type: 'user',
+        owner_user_id: 'd40e767c-0000-4000-8000-92ae1d6ec5c5',
+      },
+    },
+    {
+      flow: 'given',
+      mode: 'internal_integration',
+      params: { notion_version: '2025-09-03' },
+      credentials: { api_key: 'ntn_0123456789abcdefghijABCDEFGHIJ' },
+      api: { ...api, headers: { 'notion-version': '2025-09-03' } },
+    },
+  ],
+} satisfies Vendor;

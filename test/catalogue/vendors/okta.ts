@@ -1,0 +1,139 @@
+// developer.okta.com/docs/reference/api/oidc, …/docs/guides/refresh-tokens, …/docs/guides/implement-oauth-for-okta-serviceapp,
+// …/docs/reference/rl-best-practices, …/docs/guides/create-an-api-token
+import { type CodeRow, say, type Vendor } from '../vendor.ts';
+
+const DOMAIN = 'acme.okta.com';
+const ORG = `https://${DOMAIN}/oauth2/v1`;
+const troubles = {
+  dead: say(400, { error: 'invalid_grant', error_description: 'The refresh token is invalid or expired.' }),
+  client: say(401, { error: 'invalid_client', error_description: 'The client secret supplied is invalid.' }),
+  busy: say(
+    429,
+    {
+      errorCode: 'E0000047',
+      errorSummary: 'API call exceeded rate limit due to too many requests.',
+      errorLink: 'E0000047',
+      errorId: 'oaeExample',
+      errorCauses: [],
+    },
+    { 'x-rate-limit-limit': '0', 'x-rate-limit-remaining': '0', 'x-rate-limit-reset': '1999999999' },
+  ),
+};
+const refusal = say(401, { errorCode: 'E0000011', errorSummary: 'Invalid token provided', errorCauses: [] });
+const METHODS = ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'none'];
+
+/** `server`: where its endpoints are. */
+const row = (issuer: string, server: string) =>
+  ({
+    flow: 'code',
+    mode: 'oidc',
+    params: { domain: DOMAIN },
+    tokens: { jwt: true },
+    authorize: { url: `${server}/authorize`, params: { prompt: null } },
+    token: { url: `${server}/token`, client: ['basic', 'post'], troubles },
+    refresh: { rotation: 'same' },
+    revoke: { url: `${server}/revoke` },
+    oidc: {
+      issuer,
+      metadata: {
+        jwks_uri: `${server}/keys`,
+        userinfo_endpoint: `${server}/userinfo`,
+        introspection_endpoint: `${server}/introspect`,
+        token_endpoint_auth_methods_supported: METHODS,
+        scopes_supported: ['openid', 'profile', 'email', 'address', 'phone', 'offline_access', 'device_sso'],
+        request_parameter_supported: true,
+        dpop_signing_alg_values_supported: ['RS256', 'ES256'],
+      },
+      claims: { sub: '00uid4BxXw6I6TV4m0g3', ver: 1, amr: ['pwd'], idp: '00ok1u7AsAkrwdZL3z0g3' },
+    },
+  }) satisfies Partial<CodeRow>;
+
+const custom = row(`https://${DOMAIN}/oauth2/default`, `https://${DOMAIN}/oauth2/default/v1`);
+/** One's own API: Okta's is not for tokens of a custom server. */
+const own = { url: 'https://api.acme.example/orders', apart: true };
+
+export default {
+  provider: 'okta',
+  rows: [
+    { ...custom, scopes: ['openid', 'offline_access', 'profile'], api: own },
+    {
+      ...custom,
+      flavour: 'rotation',
+      scopes: ['openid', 'offline_access'],
+      refresh: { rotation: 'grace' },
+      api: own,
+    },
+    {
+      ...row(`https://${DOMAIN}/oauth2/aus1a2b3c4D5e6F7g8h9`, `https://${DOMAIN}/oauth2/aus1a2b3c4D5e6F7g8h9/v1`),
+      flavour: 'private key',
+      params: { domain: DOMAIN, authz_server: 'aus1a2b3c4D5e6F7g8h9' },
+      client: { gives: ['client_id', 'private_key', 'key_id'] },
+      scopes: ['openid', 'offline_access'],
+      token: {
+        url: `https://${DOMAIN}/oauth2/aus1a2b3c4D5e6F7g8h9/v1/token`,
+        client: 'private_key_jwt',
+        clientAssertion: {
+          header: { kid: '{key_id}' },
+        },
+        troubles,
+      },
+      // Each endpoint wants to be the audience itself.
+      revoke: {
+        url: `https://${DOMAIN}/oauth2/aus1a2b3c4D5e6F7g8h9/v1/revoke`,
+        clientAssertion: { header: { kid: '{key_id}' } },
+      },
+      api: own,
+    },
+    {
+      ...row(`https://${DOMAIN}`, ORG),
+      mode: 'org_server',
+      scopes: ['openid', 'offline_access', 'okta.users.read.self'],
+      api: { url: `https://${DOMAIN}/api/v1/users/me`, refusal },
+    },
+    {
+      flow: 'minted',
+      mode: 'oauth2_client_credentials',
+      params: { domain: DOMAIN },
+      client: { gives: ['client_id', 'private_key', 'key_id'] },
+      scopes: ['okta.users.read', 'okta.groups.read'],
+      tokens: { jwt: true },
+      token: {
+        url: `${ORG}/token`,
+        client: 'private_key_jwt',
+        clientAssertion: { header: { kid: '{key_id}' } },
+        troubles: { busy: troubles.busy },
+      },
+      api: { url: `https://${DOMAIN}/api/v1/users`, refusal },
+    },
+    {
+      flow: 'minted',
+      mode: 'customer_client',
+      client: { id: '0oa1a2b3c4D5e6F7g8h9', gives: [], key: 'ES256' },
+      connection: { domain: 'customer.oktapreview.com' },
+      scopes: ['okta.users.read'],
+      tokens: { jwt: true },
+      token: {
+        url: 'https://customer.oktapreview.com/oauth2/v1/token',
+        client: 'private_key_jwt',
+        clientAssertion: { alg: 'ES256', header: { kid: '{key_id}' } },
+        troubles: {
+          dead: say(401, { error: 'invalid_client', error_description: 'The client_assertion signature is invalid.' }),
+          busy: troubles.busy,
+        },
+      },
+      credentials: ({ clientId, privateKey, keyId }) => ({
+        client_id: clientId,
+        private_key: privateKey,
+        key_id: keyId,
+      }),
+      api: { url: 'https://customer.oktapreview.com/api/v1/users', refusal },
+    },
+    {
+      flow: 'given',
+      mode: 'api_key',
+      connection: { domain: DOMAIN },
+      credentials: { api_key: '00QCjAl4MlV-WPXM-ABCDEFGHIJKL-abcdefghijkl' },
+      api: { url: `https://${DOMAIN}/api/v1/users`, takes: 'SSWS', refusal },
+    },
+  ],
+} satisfies Vendor;

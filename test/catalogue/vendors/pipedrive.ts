@@ -1,0 +1,66 @@
+// pipedrive.readme.io/docs/marketplace-oauth-authorization, …/docs/app-uninstallation,
+// developers.pipedrive.com/docs/api/v1/Oauth, …/v1/Users#getCurrentUser
+import { type Fresh, say, type Vendor } from '../vendor.ts';
+
+const failed = (status: number, error: string, message: string) => say(status, { success: false, message, error });
+
+export default {
+  provider: 'pipedrive',
+  rows: [
+    {
+      flow: 'code',
+      mode: 'oauth2_code',
+      granted: ['base', 'deals:full', 'contacts:read'],
+      tokens: { access: 'v1u:53:179:', refresh: '53:179:' },
+      lifetime: 3_599,
+      authorize: {
+        url: 'https://oauth.pipedrive.com/oauth/authorize',
+        separator: null,
+        params: { response_type: null },
+      },
+      token: {
+        url: 'https://oauth.pipedrive.com/oauth/token',
+        client: 'basic',
+        answer: ({ body, scopes }: Fresh) => ({
+          ...body,
+          scope: scopes.join(','),
+          api_domain: 'https://acme-corp.pipedrive.com',
+        }),
+        troubles: {
+          dead: failed(400, 'invalid_grant', 'Invalid grant: refresh token is invalid'),
+          client: failed(401, 'invalid_client', 'Invalid client: client is invalid'),
+          busy: say(
+            429,
+            { success: false, error: 'Rate limit exceeded', errorCode: 429 },
+            { 'x-ratelimit-limit': '80', 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '2' },
+          ),
+        },
+      },
+      refresh: { rotation: 'same' },
+      lookups: [
+        {
+          url: 'https://api.pipedrive.com/v1/users/me',
+          answer: {
+            success: true,
+            data: {
+              id: 179,
+              name: 'John Doe',
+              email: 'john@example.com',
+              is_admin: 1,
+              company_id: 53,
+              company_name: 'Acme',
+              company_domain: 'acme-corp',
+            },
+          },
+        },
+      ],
+      // A refresh token uninstalls the app; an access token ends alone.
+      revoke: { url: 'https://oauth.pipedrive.com/oauth/revoke' },
+      api: {
+        url: 'https://acme-corp.pipedrive.com/api/v2/deals',
+        refusal: say(401, { success: false, error: 'Invalid token: access token is invalid', errorCode: 401 }),
+      },
+      captured: { api_domain: 'https://acme-corp.pipedrive.com', user_id: 179, company_id: 53 },
+    },
+  ],
+} satisfies Vendor;

@@ -1,0 +1,46 @@
+// github.com/reddit-archive/reddit/wiki/OAuth2, …/wiki/API, github.com/praw-dev/prawcore
+import { type Fresh, say, type Vendor } from '../vendor.ts';
+
+const AGENT = 'web:com.example.broker:v1.0 (by /u/example)';
+const headers = { 'user-agent': AGENT };
+const failed = (error: number, message: string) => say(error, { message, error });
+
+export default {
+  provider: 'reddit',
+  rows: [
+    {
+      flow: 'code',
+      mode: 'oauth2_code',
+      params: { user_agent: AGENT },
+      client: { id: 'p-jcoLKBynTLew', secret: 'gko_LXELoV07ZBNUXrvWZfzE3aI-1' },
+      scopes: ['identity', 'read'],
+      lifetime: 86_400,
+      authorize: { url: 'https://www.reddit.com/api/v1/authorize', params: { duration: 'permanent' } },
+      token: {
+        url: 'https://www.reddit.com/api/v1/access_token',
+        client: 'basic_raw',
+        headers,
+        answer: ({ body }: Fresh) => ({ ...body, token_type: 'bearer' }),
+        troubles: {
+          dead: failed(400, 'Bad Request'),
+          client: failed(401, 'Unauthorized'),
+          busy: failed(429, 'Too Many Requests'),
+        },
+      },
+      refresh: { rotation: 'omitted' },
+      revoke: {
+        url: 'https://www.reddit.com/api/v1/revoke_token',
+        client: 'basic_raw',
+        headers,
+        params: { token: '{refresh_token}', token_type_hint: 'refresh_token' },
+        // With all its access tokens.
+        ends: 'grant',
+      },
+      api: {
+        url: 'https://oauth.reddit.com/api/v1/me',
+        headers,
+        refusal: failed(401, 'Unauthorized'),
+      },
+    },
+  ],
+} satisfies Vendor;

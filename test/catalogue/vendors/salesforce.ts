@@ -1,0 +1,155 @@
+// help.salesforce.com: remoteaccess_oauth_web_server_flow, …_refresh_token_flow, …_jwt_flow, …_client_credentials_flow,
+// …_revoke_token, …_flow_errors, …_using_openid_discovery_endpoint
+import { type CodeRow, type Fresh, type MintedRow, say, type Vendor } from '../vendor.ts';
+
+const INSTANCE = 'https://example.my.salesforce.com';
+const idAt = (host: string) => `https://${host}/id/00D50000000IZ3ZEAW/00550000001fg5OAAQ`;
+const failed = (error: string, error_description: string) => say(400, { error, error_description });
+const troubles = {
+  dead: failed('invalid_grant', 'expired access/refresh token'),
+  client: failed('invalid_client', 'invalid client credentials'),
+  busy: failed('rate_limit_exceeded', 'Number of login requests has been exceeded'),
+};
+const api = {
+  url: `${INSTANCE}/services/data/v64.0/sobjects`,
+  refusal: say(401, [{ message: 'Session expired or invalid', errorCode: 'INVALID_SESSION_ID' }]),
+};
+
+/** Nothing is said of how long it lives. */
+const told =
+  (host: string) =>
+  ({ access, refresh, scopes, body: { id_token } }: Fresh) => ({
+    access_token: access,
+    ...(refresh !== undefined && { refresh_token: refresh }),
+    signature: 'SSSbLO/gBhmmyNUvN18ODBDFYHzakxOMgqYtu+hDPsc=',
+    scope: scopes.join(' '),
+    ...(id_token !== undefined && { id_token }),
+    instance_url: INSTANCE,
+    id: idAt(host),
+    token_type: 'Bearer',
+    issued_at: String(Date.now()),
+  });
+const captured = (host: string) => ({ instance_url: INSTANCE, identity_url: idAt(host) });
+
+const codeAt = (host: string) =>
+  ({
+    flow: 'code',
+    mode: 'oauth2_code',
+    scopes: ['api', 'refresh_token'],
+    tokens: { access: '00D50000000IZ3Z!', refresh: '5Aep861' },
+    lifetime: null,
+    authorize: { url: `https://${host}/services/oauth2/authorize` },
+    token: { url: `https://${host}/services/oauth2/token`, client: ['post', 'basic'], answer: told(host), troubles },
+    refresh: { rotation: 'omitted' },
+    // The token is proof enough; of a refresh token, all that came of it goes.
+    revoke: { url: `https://${host}/services/oauth2/revoke`, client: ['none', 'post', 'basic'] },
+    api,
+    captured: captured(host),
+    expects: { lifetime: 7_200 },
+  }) satisfies CodeRow;
+const anywhere = codeAt('login.salesforce.com');
+const sandbox = codeAt('example--uat.sandbox.my.salesforce.com');
+
+const jwt = {
+  flow: 'minted',
+  mode: 'jwt_bearer',
+  client: { gives: ['client_id', 'private_key'] },
+  connection: { username: 'integration@example.com' },
+  granted: ['web', 'openid', 'api', 'id'],
+  tokens: { access: '00D50000000IZ3Z!' },
+  lifetime: null,
+  assertion: {
+    claims: { iss: '{client_id}', sub: 'integration@example.com', aud: 'https://login.salesforce.com' },
+    longest: 180,
+  },
+  token: {
+    url: 'https://login.salesforce.com/services/oauth2/token',
+    answer: ({ access, scopes }: Fresh) => ({
+      access_token: access,
+      scope: scopes.join(' '),
+      instance_url: INSTANCE,
+      id: idAt('login.salesforce.com'),
+      token_type: 'Bearer',
+    }),
+    troubles: { ...troubles, dead: failed('invalid_grant', "user hasn't approved this consumer") },
+  },
+  api,
+  captured: captured('login.salesforce.com'),
+  expects: { lifetime: 7_200 },
+} satisfies MintedRow;
+
+const client = {
+  flow: 'minted',
+  mode: 'oauth2_client_credentials',
+  connection: { my_domain: 'example', session_seconds: '3600' },
+  granted: ['api'],
+  tokens: { access: '00D50000000IZ3Z!' },
+  lifetime: null,
+  token: {
+    url: `${INSTANCE}/services/oauth2/token`,
+    client: ['post', 'basic'],
+    answer: told('login.salesforce.com'),
+    troubles: { ...troubles, dead: failed('inactive_user', 'user is inactive') },
+  },
+  api,
+  captured: captured('login.salesforce.com'),
+  expects: { lifetime: 3_600 },
+} satisfies MintedRow;
+
+export default {
+  provider: 'salesforce',
+  rows: [
+    anywhere,
+    {
+      ...sandbox,
+      flavour: 'partner, with rotation',
+      params: { prompt: 'login-consent', api_version: '65.0' },
+      connection: { login_host: 'example--uat.sandbox.my.salesforce.com', session_seconds: '900' },
+      authorize: { ...sandbox.authorize, pkce: 'required', params: { prompt: 'login consent' } },
+      refresh: { rotation: 'single_use' },
+      api: { ...api, url: `${INSTANCE}/services/data/v65.0/sobjects` },
+      expects: { lifetime: 900 },
+    },
+    {
+      ...anywhere,
+      flavour: 'signed client',
+      client: { gives: ['client_id', 'private_key'] },
+      token: { ...anywhere.token, client: 'private_key_jwt' },
+      revoke: { ...anywhere.revoke, client: ['none', 'private_key_jwt'], clientAssertion: { claims: { aud: true } } },
+    },
+    {
+      ...anywhere,
+      mode: 'oidc',
+      scopes: ['openid', 'api', 'refresh_token'],
+      oidc: {
+        issuer: 'https://login.salesforce.com',
+        metadata: {
+          jwks_uri: 'https://login.salesforce.com/id/keys',
+          userinfo_endpoint: 'https://login.salesforce.com/services/oauth2/userinfo',
+          introspection_endpoint: 'https://login.salesforce.com/services/oauth2/introspect',
+          token_endpoint_auth_methods_supported: ['client_secret_post', 'client_secret_basic', 'private_key_jwt'],
+          display_values_supported: ['page', 'popup', 'touch'],
+        },
+        claims: { sub: idAt('login.salesforce.com') },
+      },
+    },
+    jwt,
+    {
+      ...jwt,
+      mode: 'customer_jwt',
+      client: { gives: [] },
+      connection: { username: 'integration@example.com', login_host: 'test.salesforce.com', audience: 'sandbox' },
+      assertion: { ...jwt.assertion, claims: { ...jwt.assertion.claims, aud: 'https://test.salesforce.com' } },
+      token: { ...jwt.token, url: 'https://test.salesforce.com/services/oauth2/token' },
+      credentials: ({ clientId, privateKey }) => ({ consumer_key: clientId, private_key: privateKey }),
+    },
+    client,
+    {
+      ...client,
+      mode: 'customer_client',
+      client: { gives: [] },
+      token: { ...client.token, troubles: { ...troubles, dead: troubles.client } },
+      credentials: ({ clientId, clientSecret }) => ({ client_id: clientId, client_secret: clientSecret }),
+    },
+  ],
+} satisfies Vendor;

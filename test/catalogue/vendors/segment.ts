@@ -1,0 +1,41 @@
+// segment.com/docs/connections/oauth, docs.segmentapis.com, and @segment/analytics-node's token manager
+import type { Vendor } from '../vendor.ts';
+
+export default {
+  provider: 'segment',
+  rows: [
+    {
+      flow: 'given',
+      mode: 'public_api_token',
+      connection: { region: 'eu1' },
+      credentials: { api_key: 'sgp_example' },
+      api: { url: 'https://eu1.api.segmentapis.com/sources' },
+    },
+    {
+      flow: 'given',
+      mode: 'tracking_write_key',
+      credentials: { write_key: 'WRITEKEYexample0123' },
+      serves: Buffer.from('WRITEKEYexample0123:').toString('base64'),
+      api: { method: 'POST', url: 'https://api.segment.io/v1/track', takes: 'Basic' },
+    },
+    {
+      flow: 'minted',
+      mode: 'tracking_oauth',
+      client: { gives: ['client_id', 'private_key', 'key_id'] },
+      scopes: ['tracking_api:write'],
+      token: {
+        url: 'https://oauth2.segment.io/token',
+        client: 'private_key_jwt',
+        clientAssertion: { header: { kid: '{key_id}' }, claims: { aud: 'https://oauth2.segment.io' }, longest: 300 },
+      },
+      api: { method: 'POST', url: 'https://api.segment.io/v1/track' },
+    },
+    {
+      flow: 'code',
+      mode: 'partner_app',
+      authorize: { url: 'https://id.segmentapis.com/oauth2/auth' },
+      token: { url: 'https://id.segmentapis.com/oauth2/token', client: 'basic' },
+      api: { url: 'https://platform.segmentapis.com/v1beta/workspaces' },
+    },
+  ],
+} satisfies Vendor;

@@ -1,0 +1,103 @@
+// shopify.dev/docs/apps/build/authentication-authorization/access-tokens: authorization-code-grant, offline-access-tokens
+import { createHmac } from 'node:crypto';
+import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+
+const shop = { shop: 'acme-outdoors' };
+const TOKEN_URL = 'https://acme-outdoors.myshopify.com/admin/oauth/access_token';
+
+/** Sorted, without the HMAC itself, and hexadecimal. */
+const callback: CodeRow['authorize']['callback'] = ({ code, state, clientSecret }) => {
+  const signed = {
+    code,
+    host: Buffer.from('admin.shopify.com/store/acme-outdoors').toString('base64url'),
+    shop: 'acme-outdoors.myshopify.com',
+    state,
+    timestamp: String(Math.floor(Date.now() / 1_000)),
+  };
+  const message = new URLSearchParams(signed).toString();
+  return { ...signed, hmac: createHmac('sha256', clientSecret).update(message).digest('hex') };
+};
+
+const authorize = {
+  url: 'https://acme-outdoors.myshopify.com/admin/oauth/authorize',
+  separator: ',',
+  params: { response_type: null },
+  callback,
+  guards: ['hmac', 'shop', 'timestamp'],
+} as const satisfies CodeRow['authorize'];
+
+const api = {
+  url: 'https://acme-outdoors.myshopify.com/admin/api/2026-10/shop.json',
+  takes: 'header:X-Shopify-Access-Token',
+};
+
+export default {
+  provider: 'shopify',
+  rows: [
+    {
+      flow: 'code',
+      mode: 'oauth2_code',
+      connection: shop,
+      scopes: ['write_orders', 'read_customers'],
+      tokens: { access: 'shpat_', refresh: 'shprt_' },
+      authorize,
+      token: {
+        url: TOKEN_URL,
+        body: 'json',
+        params: { expiring: '1', grant_type: null, redirect_uri: null },
+        answer: ({ access, refresh, scopes }: Fresh) => ({
+          access_token: access,
+          scope: scopes.join(','),
+          expires_in: 3_600,
+          refresh_token: refresh,
+          refresh_token_expires_in: 7_776_000,
+        }),
+        troubles: { busy: say(429, { errors: 'Exceeded 2 calls per second' }, { 'retry-after': '2.0' }) },
+      },
+      refresh: { rotation: 'grace', params: { expiring: false } },
+      api,
+    },
+    {
+      flow: 'code',
+      mode: 'oauth2_code',
+      flavour: 'unexpiring',
+      params: { expiring: '0' },
+      connection: shop,
+      scopes: ['write_orders'],
+      tokens: { access: 'shpat_' },
+      lifetime: null,
+      authorize,
+      token: {
+        url: TOKEN_URL,
+        body: 'json',
+        params: { expiring: '0', grant_type: null, redirect_uri: null },
+        answer: ({ access, scopes }: Fresh) => ({ access_token: access, scope: scopes.join(',') }),
+      },
+      api,
+    },
+    {
+      flow: 'minted',
+      mode: 'oauth2_client_credentials',
+      connection: shop,
+      lifetime: 86_399,
+      token: {
+        url: TOKEN_URL,
+        body: 'json',
+        answer: ({ access }: Fresh) => ({
+          access_token: access,
+          scope: 'write_products,read_orders',
+          expires_in: 86_399,
+        }),
+      },
+      expects: { scopes: ['write_products', 'read_orders'] },
+      api,
+    },
+    {
+      flow: 'given',
+      mode: 'admin_custom_app',
+      connection: shop,
+      credentials: { api_key: 'shpat_00000000000000000000000000000000' },
+      api,
+    },
+  ],
+} satisfies Vendor;

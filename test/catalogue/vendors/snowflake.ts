@@ -1,0 +1,79 @@
+// docs.snowflake.com/en/user-guide/oauth-custom, …/user-guide/single-use-refresh-tokens,
+// …/developer-guide/sql-api/authenticating, …/user-guide/programmatic-access-tokens
+import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+
+const HOST = 'myorg-analytics.snowflakecomputing.com';
+const kind = (type: string) => ({ 'x-snowflake-authorization-token-type': type });
+const failed = (status: number, error: string, message: string) =>
+  say(status, { data: null, message, code: null, success: false, error });
+const api = {
+  url: `https://${HOST}/api/v2/databases`,
+  answer: [],
+  refusal: say(401, { code: '390303', message: 'Invalid OAuth access token.' }),
+};
+
+const row = {
+  flow: 'code',
+  mode: 'oauth2_code',
+  params: { account: 'myorg-analytics' },
+  client: { id: 'uJfTnRVdbWSSrpYUz6ksXhcv+zQ=', secret: 'Vz1gVL7Rj/Example+wGpZqUVmYxTQ==' },
+  scopes: ['refresh_token', 'session:role:ANALYST'],
+  tokens: { access: 'ver:1-hint:1-ETMsDg', refresh: 'ver:2-hint:2-did:1-ETMsDg' },
+  lifetime: 600,
+  authorize: { url: `https://${HOST}/oauth/authorize` },
+  token: {
+    url: `https://${HOST}/oauth/token-request`,
+    client: 'basic_raw',
+    answer: ({ access, refresh, grant }: Fresh) => ({
+      access_token: access,
+      ...(refresh !== undefined && { refresh_token: refresh }),
+      expires_in: 600,
+      token_type: 'Bearer',
+      // Told for codes only.
+      ...(grant === 'code' && { username: 'user1', idpInitiated: false }),
+    }),
+    troubles: {
+      dead: failed(400, 'invalid_grant', 'This is an invalid grant.'),
+      client: failed(400, 'invalid_client', 'This is an invalid client.'),
+    },
+  },
+  refresh: { rotation: 'omitted' },
+  api: { ...api, headers: kind('OAUTH') },
+  captured: { username: 'user1' },
+  // Ninety days unless the client was made with less.
+  expects: { reauthDueIn: 7_776_000 },
+} satisfies CodeRow;
+
+export default {
+  provider: 'snowflake',
+  rows: [
+    row,
+    { ...row, flavour: 'single use', refresh: { rotation: 'single_use', endsAccess: true } },
+    {
+      flow: 'minted',
+      mode: 'key_pair',
+      client: { gives: [] },
+      connection: { account: 'myorg-analytics', account_identifier: 'MYORG-ANALYTICS', user: 'BROKER_SERVICE' },
+      assertion: {
+        claims: {
+          iss: /^MYORG-ANALYTICS\.BROKER_SERVICE\.SHA256:[A-Za-z0-9+/]{43}=$/,
+          sub: 'MYORG-ANALYTICS.BROKER_SERVICE',
+        },
+        longest: 3_600,
+      },
+      credentials: ({ privateKey }) => ({ private_key: privateKey }),
+      api: { ...api, headers: kind('KEYPAIR_JWT') },
+    },
+    {
+      flow: 'given',
+      mode: 'programmatic_access_token',
+      connection: { account: 'xy12345.eu-central-1' },
+      credentials: { api_key: 'eyJraWQiOiJleGFtcGxlIn0.eyJwIjoiMSJ9.c2lnbmVk' },
+      api: {
+        ...api,
+        url: 'https://xy12345.eu-central-1.snowflakecomputing.com/api/v2/databases',
+        headers: kind('PROGRAMMATIC_ACCESS_TOKEN'),
+      },
+    },
+  ],
+} satisfies Vendor;

@@ -1,0 +1,63 @@
+// developer.squareup.com/reference/square/o-auth-api, …/docs/oauth-api/overview
+import { type Fresh, say, type Vendor } from '../vendor.ts';
+
+const error = (status: number, category: string, code: string) =>
+  say(status, { errors: [{ category, code, detail: `${code} is what went wrong.` }] });
+
+export default {
+  provider: 'square',
+  rows: [
+    {
+      flow: 'code',
+      mode: 'oauth2_code',
+      scopes: ['MERCHANT_PROFILE_READ', 'PAYMENTS_READ'],
+      granted: ['MERCHANT_PROFILE_READ', 'PAYMENTS_READ'],
+      client: { id: 'sq0idp-Example', secret: 'sq0csp-Example' },
+      tokens: { access: 'EAAA', refresh: 'EQAA' },
+      lifetime: 2_592_000,
+      authorize: {
+        url: 'https://connect.squareup.com/oauth2/authorize',
+        // With a challenge it is the PKCE flow, which takes no secret.
+        pkce: 'refused',
+        params: { session: 'false', locale: null },
+      },
+      token: {
+        url: 'https://connect.squareup.com/oauth2/token',
+        body: 'json',
+        params: { short_lived: null },
+        answer: ({ access, refresh, expiresAt }: Fresh) => ({
+          access_token: access,
+          token_type: 'bearer',
+          expires_at: expiresAt?.toISOString().replace(/\.\d+/, ''),
+          merchant_id: 'MLJQYZE0V7X1A',
+          refresh_token: refresh,
+          short_lived: false,
+        }),
+        troubles: {
+          // developer.squareup.com/forums/t/getting-error-while-renew-token/11056
+          dead: say(401, { message: 'Invalid refresh token', type: 'service.not_authorized' }),
+          client: say(401, { message: 'Not Authorized', type: 'service.not_authorized' }),
+          busy: error(429, 'RATE_LIMIT_ERROR', 'RATE_LIMITED'),
+        },
+      },
+      refresh: { rotation: 'same' },
+      revoke: {
+        url: 'https://connect.squareup.com/oauth2/revoke',
+        client: 'id_only',
+        body: 'json',
+        params: { client_id: '{client_id}', access_token: '{access_token}', revoke_only_access_token: null },
+        headers: { authorization: 'Client {client_secret}' },
+        answer: { success: true },
+        ends: 'grant',
+      },
+      api: { url: 'https://connect.squareup.com/v2/locations' },
+      captured: { merchant_id: 'MLJQYZE0V7X1A' },
+    },
+    {
+      flow: 'given',
+      mode: 'personal_access_token',
+      credentials: { api_key: 'EAAAEExample' },
+      api: { url: 'https://connect.squareup.com/v2/locations' },
+    },
+  ],
+} satisfies Vendor;

@@ -1,0 +1,52 @@
+// developers.strava.com/docs/authentication, …/docs/rate-limits, …/docs/changelog
+import { type Fresh, say, type Vendor } from '../vendor.ts';
+
+const failed = (resource: string, field: string, code: string, status = 400, message = 'Bad Request') =>
+  say(status, { message, errors: [{ resource, field, code }] });
+
+export default {
+  provider: 'strava',
+  rows: [
+    {
+      flow: 'code',
+      mode: 'oauth2_code',
+      client: { id: '116065' },
+      scopes: ['read', 'activity:read_all'],
+      // The athlete unticked one, as the callback alone tells.
+      granted: ['read'],
+      lifetime: 21_600,
+      authorize: {
+        url: 'https://www.strava.com/oauth/authorize',
+        separator: ',',
+        params: { approval_prompt: /^(auto|force)$/ },
+        callback: ({ scopes }) => ({ scope: scopes.join(',') }),
+      },
+      token: {
+        url: 'https://www.strava.com/api/v3/oauth/token',
+        params: { redirect_uri: null },
+        answer: ({ access, refresh, expiresAt, grant }: Fresh) => ({
+          token_type: 'Bearer',
+          expires_at: Math.floor(expiresAt!.getTime() / 1_000),
+          expires_in: 21_600,
+          refresh_token: refresh,
+          access_token: access,
+          ...(grant === 'code' && { athlete: { id: 227_615, username: 'marianne_t', resource_state: 2 } }),
+        }),
+        troubles: {
+          dead: failed('RefreshToken', 'refresh_token', 'invalid'),
+          client: failed('Application', 'client_secret', 'invalid'),
+          // The same resource as for a wrong client.
+          busy: failed('Application', 'overall rate limit', 'exceeded', 429, 'Rate Limit Exceeded'),
+        },
+      },
+      refresh: { rotation: 'sometimes' },
+      // Since June 2026; what was there before ends in June 2027.
+      revoke: { url: 'https://www.strava.com/oauth/revoke', client: 'basic' },
+      api: {
+        url: 'https://www.strava.com/api/v3/athlete',
+        refusal: failed('Athlete', 'access_token', 'invalid', 401, 'Authorization Error'),
+      },
+      captured: { athlete_id: 227_615 },
+    },
+  ],
+} satisfies Vendor;

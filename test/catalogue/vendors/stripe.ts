@@ -1,0 +1,72 @@
+// docs.stripe.com/connect/oauth-reference, docs.stripe.com/stripe-apps/api-authentication/oauth, docs.stripe.com/keys
+import { type Fresh, say, type Vendor } from '../vendor.ts';
+
+const SECRET = 'sk_test_4eC39HqLyjWDarjtT1zdp7dc';
+const connected = ({ body, access, refresh }: Fresh) => ({
+  ...body,
+  access_token: access,
+  livemode: false,
+  refresh_token: refresh,
+  token_type: 'bearer',
+  stripe_publishable_key: 'pk_test_example',
+  stripe_user_id: 'acct_1Example2Three',
+});
+const captured = { stripe_user_id: 'acct_1Example2Three', livemode: false };
+
+export default {
+  provider: 'stripe',
+  rows: [
+    {
+      flow: 'code',
+      mode: 'connect',
+      client: { id: 'ca_FkyHCg7X8mlvCUdMDao4mMxagUfhIwXb', secret: SECRET },
+      scopes: ['read_write'],
+      tokens: { access: 'sk_test_', refresh: 'rt_' },
+      lifetime: null,
+      authorize: { url: 'https://connect.stripe.com/oauth/authorize' },
+      token: { url: 'https://connect.stripe.com/oauth/token', params: { redirect_uri: null }, answer: connected },
+      refresh: { rotation: 'same' },
+      revoke: {
+        url: 'https://connect.stripe.com/oauth/deauthorize',
+        client: 'id_only',
+        params: { client_id: '{client_id}', stripe_user_id: 'acct_1Example2Three' },
+        headers: { authorization: `Bearer ${SECRET}` },
+        answer: { stripe_user_id: 'acct_1Example2Three' },
+        ends: 'account',
+      },
+      api: { url: 'https://api.stripe.com/v1/charges' },
+      captured,
+    },
+    {
+      flow: 'code',
+      mode: 'stripe_apps',
+      client: { id: 'ca_FkyHCg7X8mlvCUdMDao4mMxagUfhIwXb', secret: SECRET },
+      tokens: { access: 'sk_test_', refresh: 'rt_' },
+      authorize: { url: 'https://marketplace.stripe.com/oauth/v2/authorize', separator: null, pkce: 'refused' },
+      token: {
+        url: 'https://api.stripe.com/v1/oauth/token',
+        client: 'secret_as_username',
+        params: { redirect_uri: null },
+        answer: connected,
+        troubles: { busy: say(429, { error: { type: 'rate_limit_error' } }) },
+      },
+      refresh: { rotation: 'single_use' },
+      api: { url: 'https://api.stripe.com/v1/charges' },
+      captured,
+    },
+    {
+      flow: 'given',
+      mode: 'api_key',
+      credentials: { api_key: 'rk_test_51ExampleRestricted' },
+      api: { url: 'https://api.stripe.com/v1/charges' },
+    },
+    {
+      flow: 'given',
+      mode: 'api_key',
+      flavour: 'platform',
+      connection: { stripe_account: 'acct_1Example2Three' },
+      credentials: { api_key: 'sk_test_51ExamplePlatform' },
+      api: { url: 'https://api.stripe.com/v1/charges', headers: { 'stripe-account': 'acct_1Example2Three' } },
+    },
+  ],
+} satisfies Vendor;

@@ -1,0 +1,53 @@
+// developers.tiktok.com/doc/oauth-user-access-token-management, …/client-access-token-management
+import type { Fresh, Vendor } from '../vendor.ts';
+
+const names = { client_id: 'client_key' };
+const token = { url: 'https://open.tiktokapis.com/v2/oauth/token/' };
+
+export default {
+  provider: 'tiktok',
+  rows: [
+    {
+      flow: 'code',
+      mode: 'oauth2_code',
+      names,
+      scopes: ['user.info.basic', 'video.list'],
+      tokens: { access: 'act.', refresh: 'rft.' },
+      lifetime: 86_400,
+      authorize: {
+        url: 'https://www.tiktok.com/v2/auth/authorize/',
+        separator: ',',
+        callback: ({ scopes }) => ({ scopes: scopes.join(',') }),
+      },
+      token: {
+        ...token,
+        answer: ({ body, scopes }: Fresh) => ({
+          ...body,
+          open_id: 'afd97af1-b87b-48b9-ac98-410aghda5344',
+          refresh_expires_in: 31_536_000,
+          scope: scopes.join(','),
+        }),
+      },
+      refresh: { rotation: 'sometimes' },
+      revoke: {
+        url: 'https://open.tiktokapis.com/v2/oauth/revoke/',
+        params: { token: '{access_token}' },
+        ends: 'grant',
+      },
+      api: {
+        url: 'https://open.tiktokapis.com/v2/user/info/?fields=open_id',
+        answer: { data: {}, error: { code: 'ok' } },
+      },
+      captured: { open_id: 'afd97af1-b87b-48b9-ac98-410aghda5344' },
+    },
+    {
+      flow: 'minted',
+      mode: 'oauth2_client_credentials',
+      names,
+      tokens: { access: 'clt.' },
+      lifetime: 7_200,
+      token,
+      api: { url: 'https://open.tiktokapis.com/v2/research/video/query/', method: 'POST' },
+    },
+  ],
+} satisfies Vendor;

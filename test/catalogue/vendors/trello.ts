@@ -1,0 +1,23 @@
+// developer.atlassian.com/cloud/trello/guides/rest-api/authorization
+import { say, type Vendor } from '../vendor.ts';
+
+const KEY = '0123456789abcdef0123456789abcdef';
+const TOKEN = 'ATTA0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdefABCDEF01';
+
+export default {
+  provider: 'trello',
+  rows: [
+    {
+      flow: 'given',
+      mode: 'key_and_token',
+      credentials: { api_key: KEY, token: TOKEN },
+      serves: `oauth_consumer_key="${KEY}", oauth_token="${TOKEN}"`,
+      api: {
+        url: 'https://api.trello.com/1/members/me',
+        takes: 'OAuth',
+        answer: { id: '5b02e7f4e1facdc393169f9d', username: 'ada' },
+        refusal: say(401, 'invalid token'),
+      },
+    },
+  ],
+} satisfies Vendor;

@@ -1,0 +1,64 @@
+// dev.twitch.tv/docs/authentication/getting-tokens-oauth, …/refresh-tokens, …/validate-tokens, …/revoke-tokens
+import { type Fresh, say, type Vendor } from '../vendor.ts';
+
+const failed = (status: number, message: string) => say(status, { status, message });
+const client = failed(403, 'invalid client secret');
+const url = 'https://id.twitch.tv/oauth2/token';
+const helix = {
+  headers: { 'client-id': '{client_id}' },
+  refusal: say(401, { error: 'Unauthorized', status: 401, message: 'Invalid OAuth token' }),
+};
+
+export default {
+  provider: 'twitch',
+  rows: [
+    {
+      flow: 'code',
+      mode: 'oauth2_code',
+      client: { id: 'hof5gwx0su6owfnys0nyan9c87zr6t' },
+      scopes: ['channel:manage:polls', 'user:read:email'],
+      lifetime: 14_124,
+      authorize: { url: 'https://id.twitch.tv/oauth2/authorize', params: { force_verify: /^(true|false)$/ } },
+      token: {
+        url,
+        answer: ({ body, scopes }: Fresh) => ({ ...body, scope: scopes, token_type: 'bearer' }),
+        troubles: {
+          dead: say(400, { error: 'Bad Request', status: 400, message: 'Invalid refresh token' }),
+          client,
+        },
+      },
+      refresh: { rotation: 'sometimes' },
+      lookups: [
+        {
+          url: 'https://id.twitch.tv/oauth2/validate',
+          takes: ['OAuth', 'Bearer'],
+          answer: {
+            client_id: 'hof5gwx0su6owfnys0nyan9c87zr6t',
+            login: 'twitchdev',
+            scopes: ['channel:manage:polls', 'user:read:email'],
+            user_id: '141981764',
+            expires_in: 14_120,
+          },
+        },
+      ],
+      revoke: {
+        url: 'https://id.twitch.tv/oauth2/revoke',
+        client: 'id_only',
+        params: { client_id: '{client_id}', token: '{access_token}' },
+      },
+      api: { url: 'https://api.twitch.tv/helix/users', ...helix },
+      captured: { user_id: '141981764', login: 'twitchdev' },
+    },
+    {
+      flow: 'minted',
+      mode: 'oauth2_client_credentials',
+      lifetime: 5_011_271,
+      token: {
+        url,
+        answer: ({ access }: Fresh) => ({ access_token: access, expires_in: 5_011_271, token_type: 'bearer' }),
+        troubles: { client },
+      },
+      api: { url: 'https://api.twitch.tv/helix/games/top', ...helix },
+    },
+  ],
+} satisfies Vendor;

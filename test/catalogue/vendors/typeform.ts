@@ -1,0 +1,34 @@
+// typeform.com/developers/get-started/applications, …/get-started/scopes, …/get-started/responses-data-center,
+// …/get-started/mcp
+import { type CodeRow, say, type Vendor } from '../vendor.ts';
+
+/** Consent and tokens are at one host, the API may be at another. */
+const row = (issuer: string, api = issuer) =>
+  ({
+    flow: 'code',
+    mode: 'oauth2_code',
+    scopes: ['accounts:read', 'forms:read', 'offline'],
+    lifetime: 604_800,
+    authorize: { url: `https://${issuer}/oauth/authorize`, pkce: 'refused', params: { response_type: null } },
+    token: { url: `https://${issuer}/oauth/token` },
+    refresh: { rotation: 'single_use', params: { scope: 'accounts:read forms:read offline' } },
+    api: {
+      url: `https://${api}/forms`,
+      answer: { total_items: 0, page_count: 0, items: [] },
+      refusal: say(403, { code: 'AUTHENTICATION_FAILED', description: 'Authentication failed' }),
+    },
+  }) satisfies CodeRow;
+
+export default {
+  provider: 'typeform',
+  rows: [
+    row('api.typeform.com'),
+    { ...row('api.typeform.com', 'api.eu.typeform.com'), flavour: 'EU', connection: { region: 'eu' } },
+    {
+      ...row('api.typeform.eu'),
+      flavour: 'EU of its own',
+      params: { authorization_server: 'eu' },
+      connection: { region: 'eu2' },
+    },
+  ],
+} satisfies Vendor;

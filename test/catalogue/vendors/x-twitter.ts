@@ -1,0 +1,69 @@
+// docs.x.com/fundamentals/authentication/oauth-2-0/authorization-code, …/oauth-2-0/user-access-token,
+// …/oauth-2-0/application-only, …/api-reference/invalidate-bearer-token
+import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+
+const row = {
+  flow: 'code',
+  mode: 'oauth2_code',
+  scopes: ['tweet.read', 'users.read', 'offline.access'],
+  lifetime: 7_200,
+  authorize: { url: 'https://x.com/i/oauth2/authorize', pkce: 'required' },
+  token: {
+    url: 'https://api.x.com/2/oauth2/token',
+    client: 'basic_raw',
+    answer: ({ body }: Fresh) => ({ ...body, token_type: 'bearer' }),
+    troubles: {
+      // Not invalid_grant.
+      dead: say(400, { error: 'invalid_request', error_description: 'Value passed for the token was invalid.' }),
+      client: say(401, { error: 'unauthorized_client', error_description: 'Missing valid authorization header' }),
+      busy: say(
+        429,
+        { title: 'Too Many Requests', detail: 'Too Many Requests', type: 'about:blank', status: 429 },
+        { 'x-rate-limit-limit': '50', 'x-rate-limit-remaining': '0', 'x-rate-limit-reset': '1999999999' },
+      ),
+    },
+  },
+  refresh: { rotation: 'single_use' },
+  lookups: [
+    {
+      url: 'https://api.x.com/2/users/me',
+      answer: { data: { id: '2244994945', name: 'X Developers', username: 'XDevelopers' } },
+    },
+  ],
+  revoke: { url: 'https://api.x.com/2/oauth2/revoke', answer: { revoked: true } },
+  api: {
+    url: 'https://api.x.com/2/tweets',
+    refusal: say(401, { title: 'Unauthorized', type: 'about:blank', status: 401, detail: 'Unauthorized' }),
+  },
+  captured: { user_id: '2244994945', username: 'XDevelopers' },
+} satisfies CodeRow;
+
+export default {
+  provider: 'x-twitter',
+  rows: [
+    row,
+    {
+      ...row,
+      flavour: 'public client',
+      client: { gives: ['client_id'] },
+      token: { ...row.token, client: 'id_only' },
+    },
+    {
+      flow: 'minted',
+      mode: 'oauth2_client_credentials',
+      tokens: { access: 'AAAAAAAAAAAAAAAAAAAAA%2FAAA%3D' },
+      lifetime: null,
+      token: {
+        url: 'https://api.x.com/oauth2/token',
+        client: 'basic',
+        answer: ({ access }: Fresh) => ({ token_type: 'bearer', access_token: access }),
+        troubles: {
+          client: say(403, {
+            errors: [{ code: 99, message: 'Unable to verify your credentials', label: 'authenticity_token_error' }],
+          }),
+        },
+      },
+      api: { url: 'https://api.x.com/2/tweets/search/recent' },
+    },
+  ],
+} satisfies Vendor;

@@ -1,0 +1,95 @@
+// developer.zendesk.com/api-reference/ticketing/oauth/grant_type_tokens, …/ticketing/oauth/oauth_tokens,
+// …/documentation/api-basics/authentication/refresh-token, …/documentation/authentication,
+// support.zendesk.com/hc/en-us/articles/9182123625370
+import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+
+const HOST = 'https://acme.zendesk.com';
+const connection = { subdomain: 'acme' };
+const failed = (status: number, error: string, error_description: string) => say(status, { error, error_description });
+const client = failed(
+  401,
+  'invalid_client',
+  'Client authentication failed due to unknown client, no client authentication included, or unsupported authentication method.',
+);
+const busy = say(429, { description: 'Rate limit for the account has been exceeded.', error: 'APIRateLimitExceeded' });
+const api = {
+  url: `${HOST}/api/v2/users/me.json`,
+  refusal: say(401, { error: 'invalid_token', error_description: 'The access token provided is expired.' }),
+};
+const rowOf = (lifetime: number, refreshLifetime: number) =>
+  ({
+    flow: 'code',
+    mode: 'oauth2_code',
+    connection,
+    scopes: ['tickets:read', 'users:read'],
+    lifetime,
+    authorize: { url: `${HOST}/oauth/authorizations/new` },
+    token: {
+      url: `${HOST}/oauth/tokens`,
+      answer: ({ body }: Fresh) => ({ ...body, token_type: 'bearer', refresh_token_expires_in: refreshLifetime }),
+      troubles: {
+        dead: failed(
+          400,
+          'invalid_grant',
+          'The provided authorization grant is invalid, expired, revoked, does not match the redirection URI used in the authorization request, or was issued to another client.',
+        ),
+        client,
+        busy,
+      },
+    },
+    refresh: { rotation: 'single_use', endsAccess: true },
+    // The record of the token that asks, with its refresh token.
+    revoke: {
+      method: 'DELETE',
+      url: `${HOST}/api/v2/oauth/tokens/current.json`,
+      body: 'none',
+      takes: 'Bearer',
+      answer: say(204),
+      ends: 'grant',
+    },
+    api,
+  }) satisfies CodeRow;
+const asked = rowOf(7_200, 7_776_000);
+const lifetimes = { expires_in: '7200', refresh_token_expires_in: '7776000' };
+
+export default {
+  provider: 'zendesk',
+  rows: [
+    rowOf(1_800, 2_592_000),
+    {
+      ...asked,
+      flavour: 'lifetimes of our own',
+      params: { access_token_lifetime: '7200', refresh_token_lifetime: '7776000' },
+      token: { ...asked.token, params: lifetimes },
+      refresh: { ...asked.refresh, params: lifetimes },
+    },
+    {
+      flow: 'minted',
+      mode: 'oauth2_client_credentials',
+      client: { gives: [] },
+      connection,
+      scopes: ['read'],
+      lifetime: 1_800,
+      token: {
+        url: `${HOST}/oauth/tokens`,
+        answer: ({ access }: Fresh) => ({
+          access_token: access,
+          token_type: 'bearer',
+          scope: 'read',
+          expires_in: 1_800,
+        }),
+        troubles: { dead: client, client, busy },
+      },
+      credentials: ({ clientId, clientSecret }) => ({ client_id: clientId, client_secret: clientSecret }),
+      api,
+    },
+    {
+      flow: 'given',
+      mode: 'api_token',
+      connection,
+      credentials: { email: 'ada@example.com', api_token: '6wiIBWbGkBMo1mRDMuVwkw1EPsNkeUj95PIz2akv' },
+      serves: Buffer.from('ada@example.com/token:6wiIBWbGkBMo1mRDMuVwkw1EPsNkeUj95PIz2akv').toString('base64'),
+      api: { ...api, takes: 'Basic' },
+    },
+  ],
+} satisfies Vendor;
