@@ -227,7 +227,8 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
     isStopping: () => stopping,
   });
   await engine.start();
-  listener.handle(quickPaths({ tokens, verify, directory, journal, telemetry, clock }), app.fetch);
+  const quick = { tokens, verify, directory, journal, telemetry, clock, refreshing: refresher.inFlight };
+  listener.handle(quickPaths(quick), app.fetch);
   const outbox = startOutbox({ store, revoker, clock, log, lookEveryMs: tuning.outboxEveryMs });
 
   return {

@@ -7,8 +7,8 @@ const FLUSH_EVERY_MS = 1_000;
 const FLUSH_AT = 2_000;
 /** What is kept while the store cannot be written to; the oldest are given up first, and that is logged. */
 const KEEP_AT_MOST = 50_000;
-/** Entries that are written at once: some milliseconds of work, for one fsync that costs about as much. */
-const PORTION = 256;
+/** Entries that are written at once: under a millisecond of work, so that no request waits for long behind it. */
+const PORTION = 64;
 
 export type Journal = ReturnType<typeof createJournal>;
 
