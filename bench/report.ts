@@ -89,6 +89,8 @@ ${tableOf(report)}
 
 ${notes.join('\n')}
 
+What falls short, and where the time goes: [profile.md](profile.md).
+
 \`npm run bench\` prints this table, \`-- --json\` one JSON object, \`-- --only warm,cold\` measures only these, \`-- --quick\` is short and rough.
 `;
 }
