@@ -1,0 +1,87 @@
+// The catalogue on the command line: needs no broker, and takes a deployment's own folder along.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { loadCatalogue } from '../src/catalogue/load.ts';
+import { startTestBroker } from './support/broker.ts';
+import { expectOk } from './support/contract.ts';
+import { entry, folderOf, providersOf } from './support/entries.ts';
+
+const CLI = fileURLToPath(new URL('../src/cli.ts', import.meta.url));
+
+async function valetkey(args: string[], env: Record<string, string> = {}) {
+  const child = spawn(process.execPath, [CLI, 'providers', ...args], {
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: 15_000,
+  });
+  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
+  return { code: code as number | null, out, err };
+}
+
+test('list names every entry, and those of the folder that is set', async () => {
+  const dir = folderOf({ 'acme.json': entry('acme', { name: 'Acme CRM' }) });
+  const { code, out } = await valetkey(['list'], { VALETKEY_PROVIDERS_DIR: dir });
+  expect(code).toBe(0);
+  const ids = out
+    .trim()
+    .split('\n')
+    .map((line) => line.split('\t')[0]);
+  expect(ids.sort()).toEqual([...providersOf(loadCatalogue([])).keys(), 'acme'].sort());
+  expect(out).toContain('acme\tAcme CRM\tgeneric\toauth2_code\n');
+});
+
+test('show tells an entry in words: what it asks for, how it is refreshed, sent and revoked', async () => {
+  const { code, out } = await valetkey(['show', 'quickbooks']);
+  expect(code).toBe(0);
+  for (const said of [
+    'QuickBooks Online (quickbooks), accounting, documented',
+    'environment: QuickBooks environment (one of production, sandbox; production unless given)',
+    'dies when unused for 101 days; ends 5 years after the consent.',
+    'The token is sent in the header Authorization: Bearer ….',
+    'Captured on the connection: realm_id',
+  ])
+    expect(out).toContain(said);
+  expect(JSON.parse((await valetkey(['show', 'quickbooks', '--json'])).out)).toMatchObject({ id: 'quickbooks' });
+  const unknown = await valetkey(['show', 'quickboks']);
+  expect(unknown).toMatchObject({ code: 1, out: '' });
+  expect(unknown.err).toContain('there is no provider "quickboks"; see: valetkey providers list');
+});
+
+test('check says what is wrong with a file, field by field, or explains what it says', async () => {
+  const dir = folderOf({
+    'acme.json': entry('acme', { auth: [{ mode: 'basic' }] }),
+    'broken.json': entry('broken', { category: 'none', auth: [{ mode: 'oauth2_code', token_url: 'ftp://x' }] }),
+  });
+  const sound = await valetkey(['check', join(dir, 'acme.json')]);
+  expect(sound.code).toBe(0);
+  expect(sound.out).toContain('It is valid, and says:');
+  expect(sound.out).toContain('username: user name');
+  const broken = await valetkey(['check', join(dir, 'broken.json')]);
+  expect(broken.code).toBe(1);
+  expect(broken.err).toMatch(/ {2}category: .+\n[\s\S]* {2}auth\[0\]\.token_url: an https URL/);
+  const json = await valetkey(['check', join(dir, 'broken.json'), '--json']);
+  expect(json.code).toBe(1);
+  expect(JSON.parse(json.out)).toMatchObject({ valid: false });
+  expect((await valetkey(['check'])).err).toContain('providers check needs the path of a JSON file');
+});
+
+test('an entry in the folder works in a broker with no rebuild, and a faulty one stops the start by field', async () => {
+  const dir = folderOf({ 'acme.json': entry('acme', { auth: [{ mode: 'api_key' }] }) });
+  const broker = await startTestBroker({ VALETKEY_PROVIDERS_DIR: dir });
+  try {
+    expectOk(await broker.ask('PUT', '/v1/integrations/acme', { provider: 'acme' }), 201);
+    const credentials = { api_key: 'made-up-key-of-the-test' };
+    const body = { integration: 'acme', owner: 'ada', credentials };
+    const { id } = expectOk(await broker.ask('POST', '/v1/connections', body), 201);
+    const token = expectOk(await broker.ask('GET', `/v1/connections/${id}/token`));
+    expect(token).toMatchObject({ access_token: credentials.api_key, token_type: 'Bearer', expires_at: null });
+  } finally {
+    await broker.stop();
+  }
+  const faulty = folderOf({ 'acme.json': entry('acme', { name: 7 }) });
+  await expect(startTestBroker({ VALETKEY_PROVIDERS_DIR: faulty })).rejects.toThrow('acme.json: name:');
+});
