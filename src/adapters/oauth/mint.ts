@@ -33,6 +33,10 @@ interface Parts {
 }
 
 type Result = ProviderResult<TokenAnswer>;
+type ByClient = Extract<MintedMode, { mode: 'oauth2_client_credentials' }>;
+type ByAssertion = Extract<MintedMode, { mode: 'jwt_bearer' }>;
+type BySignature = Extract<MintedMode, { mode: 'self_signed_jwt' }>;
+type ByRole = Extract<MintedMode, { mode: 'aws_sts_assume_role' }>;
 type Signing = Extract<MintedMode, { assertion: unknown }>;
 
 export function createMinting({ outbound, configure, signAssertion, bind, clock }: Parts) {
@@ -65,20 +69,21 @@ export function createMinting({ outbound, configure, signAssertion, bind, clock 
     scopes: string[],
     doing: Doing,
   ): Promise<Result> {
+    // Not a copy: what was configured for a target is kept with it.
     switch (target.auth.mode) {
       case 'oauth2_client_credentials':
-        return byClient(ofConnection(narrowed(target, target.auth), credentials), credentials, dpopKey, scopes);
+        return byClient(ofConnection(target as Target<ByClient>, credentials), credentials, dpopKey, scopes);
       case 'jwt_bearer':
-        return byAssertion(narrowed(target, target.auth), credentials, scopes, doing);
+        return byAssertion(target as Target<ByAssertion>, credentials, scopes, doing);
       case 'self_signed_jwt':
-        return bySignature(narrowed(target, target.auth), credentials, scopes);
+        return bySignature(target as Target<BySignature>, credentials, scopes);
       case 'aws_sts_assume_role':
-        return assumeRole(narrowed(target, target.auth), outbound, doing);
+        return assumeRole(target as Target<ByRole>, outbound, doing);
     }
   }
 
   async function byClient(
-    target: Target<Extract<MintedMode, { mode: 'oauth2_client_credentials' }>>,
+    target: Target<ByClient>,
     credentials: Values,
     dpopKey: string | undefined,
     scopes: string[],
@@ -92,12 +97,11 @@ export function createMinting({ outbound, configure, signAssertion, bind, clock 
       ...fillAll(target.auth.token_request.params, { ...secretValues(target), ...credentials }),
     };
     const answer = await client.genericGrantRequest(config, target.auth.grant_type, parameters, binding?.options);
-    const minted = answered(target, originalOf(answer));
-    return minted.ok ? { ok: true, value: { ...minted.value, dpopKey: binding?.key } } : minted;
+    return { ok: true, value: { ...answered(target, originalOf(answer)), dpopKey: binding?.key } };
   }
 
   async function byAssertion(
-    target: Target<Extract<MintedMode, { mode: 'jwt_bearer' }>>,
+    target: Target<ByAssertion>,
     credentials: Values,
     scopes: string[],
     doing: Doing,
@@ -111,7 +115,7 @@ export function createMinting({ outbound, configure, signAssertion, bind, clock 
       ...(Object.hasOwn(target.auth.assertion.claims, 'scope') ? {} : scopeOf(target.auth, scopes)),
       ...fillAll(target.auth.token_request.params, { ...secretValues(target), ...credentials }),
     });
-    return answered(target, originalOf(answer));
+    return { ok: true, value: answered(target, originalOf(answer)) };
   }
 
   async function byBearer(target: Target<TokenMode>, assertion: string, doing: Doing): Promise<Result> {
@@ -122,14 +126,10 @@ export function createMinting({ outbound, configure, signAssertion, bind, clock 
     const request = { method: 'POST', headers: { ...headers, authorization: `Bearer ${assertion}` } };
     const mended = await mendTokenAnswer(await outbound(endpoints.token, request), auth.token_answer, false);
     if (!mended.ok) return { ok: false, fault: judge(await errorOf(mended), doing) };
-    return answered(target, originalOf((await mended.json()) as Record<string, unknown>));
+    return { ok: true, value: answered(target, originalOf((await mended.json()) as Record<string, unknown>)) };
   }
 
-  async function bySignature(
-    target: Target<Extract<MintedMode, { mode: 'self_signed_jwt' }>>,
-    credentials: Values,
-    scopes: string[],
-  ): Promise<Result> {
+  async function bySignature(target: Target<BySignature>, credentials: Values, scopes: string[]): Promise<Result> {
     const accessToken = await signed(target, credentials, scopes);
     const { lifetime, backdate } = target.auth.assertion;
     const expiresIn = Math.max(1, lifetime - backdate);
@@ -156,17 +156,12 @@ export function createMinting({ outbound, configure, signAssertion, bind, clock 
     });
   }
 
-  function answered(target: Target<TokenMode>, original: Parameters<typeof toTokenAnswer>[0]): Result {
+  function answered(target: Target<TokenMode>, original: Parameters<typeof toTokenAnswer>[0]): TokenAnswer {
     const read = { idToken: undefined, identity: undefined, values: target.values, now: clock.now() };
     // A refresh token of such a grant is of no use: its credentials make the next one (RFC 6749 4.4.3).
-    return { ok: true, value: { ...toTokenAnswer(original, target.auth, read), refreshToken: undefined } };
+    return { ...toTokenAnswer(original, target.auth, read), refreshToken: undefined };
   }
 }
-
-const narrowed = <Mode extends MintedMode>(target: Target<MintedMode>, auth: Mode): Target<Mode> => ({
-  ...target,
-  auth,
-});
 
 /** Whether the connection proves who asks: with a client of its own, or with what it brought where we have nothing. */
 function isTheirs({ auth, secrets }: Target<MintedMode>, credentials: Values): boolean {
