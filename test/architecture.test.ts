@@ -53,7 +53,7 @@ const layers: Layer[] = [
     rule: 'catalogue imports only catalogue, domain and files.ts',
   },
   { name: 'files', files: /^files\.ts$/, may: /^$/, rule: 'files.ts imports nothing of this project' },
-  { name: 'api', files: /^api\.ts$/, may: /^domain\//, rule: 'api.ts imports only domain' },
+  { name: 'api', files: /^api(\.ts$|\/)/, may: /^(api|domain)\//, rule: 'api imports only its own parts and domain' },
   {
     name: 'http',
     files: /^http\//,
@@ -94,11 +94,11 @@ const adapterLinks: Record<string, string[]> = {
 /** Where each package may be used. */
 const packages: Record<string, RegExp> = {
   '@hono/node-server': /^http\//,
-  '@hono/zod-openapi': /^(http\/|api\.ts$)/,
+  '@hono/zod-openapi': /^(http|api)\//,
   aws4fetch: /^adapters\/oauth\/aws/,
   'better-sqlite3': /^adapters\/sqlite\//,
   'drizzle-orm': /^adapters\/sqlite\//,
-  hono: /^(http\/|api\.ts$)/,
+  hono: /^http\//,
   'ipaddr.js': /^adapters\/outbound/,
   jose: /^adapters\/(jwt|jwks)/,
   'lru-cache': /^(adapters|broker)\//,

@@ -1,0 +1,67 @@
+// Tokens, and proofs that they are used by whom they were given to.
+import { z } from '@hono/zod-openapi';
+import { Label, Owner, Secret, Slug, Time } from './common.ts';
+
+const MinTtl = z
+  .string()
+  .regex(/^\d{1,6}$/, 'whole seconds')
+  .transform(Number)
+  .optional()
+  .openapi({
+    type: 'integer',
+    minimum: 0,
+    description: 'Seconds that the token must still live; 60 by default, capped by what the provider issues',
+  });
+export const TokenQuery = z.object({ min_ttl: MinTtl });
+export const OwnerTokenQuery = TokenQuery.extend({ integration: Slug, owner: Owner, label: Label.optional() });
+
+export const TokenView = z
+  .object({
+    connection_id: z.string(),
+    integration: z.string(),
+    owner: z.string(),
+    access_token: z.string(),
+    token_type: z.string(),
+    scopes: z.array(z.string()),
+    expires_at: Time.nullable(),
+    expires_in: z.int().nullable(),
+  })
+  .openapi('Token');
+
+export const ProofPost = z
+  .strictObject({
+    method: z.string().regex(/^[A-Z][A-Z-]{0,31}$/, 'a method of HTTP, in capitals'),
+    url: z
+      .url({ protocol: /^https?$/ })
+      .max(2_048)
+      .openapi({ description: 'Of the request; its query and fragment do not count' }),
+    nonce: z
+      .string()
+      .regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,1024}$/, 'a nonce has no spaces, quotes or backslashes')
+      .optional()
+      .openapi({ description: "The API's last DPoP-Nonce header, where it sends one" }),
+  })
+  .openapi('DpopProofPost', {
+    description: 'The one request that the proof is for',
+    example: { method: 'GET', url: 'https://api.example.com/v1/users' },
+  });
+
+export const ProofView = z
+  .object({
+    proof: z.string().openapi({ description: 'For the DPoP header: a JWT, good for this request, once' }),
+    access_token: z.string().openapi({ description: 'The token that the proof names, for `Authorization: DPoP …`' }),
+    token_type: z.string(),
+    expires_in: z.int().nullable().openapi({ description: 'Seconds that the token lives' }),
+  })
+  .openapi('DpopProof', {
+    example: {
+      proof: 'eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Ii4uLiI6Ii4uLiJ9fQ.…',
+      access_token: 'eyJhbGciOiJSUzI1NiJ9.…',
+      token_type: 'DPoP',
+      expires_in: 3_540,
+    },
+  });
+
+export const RefreshPost = z.strictObject({ rejected_token: Secret.optional() }).openapi('RefreshPost', {
+  description: 'With the token that an API rejected: another one stored by now is the answer',
+});
