@@ -155,9 +155,15 @@ export interface TrustedIssuer {
   audiences: string[];
 }
 
+/** What a JWT must be, beyond signed by its issuer and alive. */
+export interface JwtExpectations {
+  /** One of these is in `aud`. Undefined: one of the issuer's own; there must be some then. */
+  audiences?: readonly string[] | undefined;
+}
+
 export interface JwtVerifier {
   /** Signature (RFC 7515, asymmetric only), `iss`, `aud`, `exp`, `nbf`, `iat`. Never throws for what the token is. */
-  verify(token: string, trusted: TrustedIssuer, audience: string | undefined): Promise<JwtVerdict>;
+  verify(token: string, trusted: TrustedIssuer, expected: JwtExpectations): Promise<JwtVerdict>;
   /** The issuer that the token claims, unverified; undefined when it is not a JWT. */
   claimedIssuer(token: string): string | undefined;
 }

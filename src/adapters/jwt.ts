@@ -26,13 +26,13 @@ export function createJwtVerifier({ fetch, clock }: { fetch: Fetch; clock: Clock
       return typeof iss === 'string' ? iss : undefined;
     },
 
-    async verify(token, trusted, audience) {
+    async verify(token, trusted, expected) {
       const unverified = readBounded(token);
       if (!unverified) return refused('malformed');
       if (unverified.claims.iss === undefined) return refused('missing_claim');
       if (unverified.claims.iss !== trusted.issuer) return refused('untrusted_issuer');
       if (!ALGORITHMS.includes(unverified.alg)) return refused('unsupported_algorithm');
-      const audiences = audience === undefined ? trusted.audiences : [audience];
+      const audiences = [...(expected.audiences ?? trusted.audiences)];
       if (audiences.length === 0) return refused('audience_mismatch');
 
       const metadata = await issuers.metadata(trusted.issuer);

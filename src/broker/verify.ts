@@ -42,11 +42,12 @@ export function createVerify({ verifier, trust, access, clock }: Parts) {
 
   async function judge({ token, issuer, audience }: VerifyRequest, key: string): Promise<JwtVerdict> {
     const claimed = verifier.claimedIssuer(token);
+    const expected = { audiences: audience === undefined ? undefined : [audience] };
     // The verifier tells what is no JWT from one that names no issuer; it trusts neither.
-    if (claimed === undefined) return verifier.verify(token, NOBODY, audience);
+    if (claimed === undefined) return verifier.verify(token, NOBODY, expected);
     const trusted = await trust.find(claimed);
     if (!trusted || claimed !== (issuer ?? claimed)) return { active: false, reason: 'untrusted_issuer' };
-    const verdict = await verifier.verify(token, trusted, audience);
+    const verdict = await verifier.verify(token, trusted, expected);
     if (verdict.active) known.set(key, { verdict, trusted }, { ttl: REMEMBER_MS });
     return verdict;
   }
