@@ -6,6 +6,7 @@ export * from './api/connections.ts';
 export * from './api/declared.ts';
 export * from './api/integrations.ts';
 export * from './api/jwt.ts';
+export * from './api/oauth.ts';
 export * from './api/operations.ts';
 export * from './api/providers.ts';
 export * from './api/sessions.ts';

@@ -15,6 +15,7 @@ import { createConnections } from './broker/connections.ts';
 import { applyDeclared } from './broker/declare.ts';
 import { createDirectory } from './broker/directory.ts';
 import { createEngine, type Engine } from './broker/engine.ts';
+import { createExchange } from './broker/exchange.ts';
 import { createIntegrations } from './broker/integrations.ts';
 import { createJournal } from './broker/journal.ts';
 import { startOutbox } from './broker/outbox.ts';
@@ -201,23 +202,35 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
   let stopping = false;
   const tokens = createTokens({ store, vault, serving, refresher, access, telemetry, clock });
   const verify = createVerify({ verifier: jwts, trust, access, clock });
+  const sessions = createSessions({
+    store,
+    targets,
+    access,
+    clock,
+    publicUrl,
+    returnOrigins: config.declared.return_origins,
+  });
   const app = createHttp({
     tokens,
     proofs: createProofs({ store, vault, tokens, signProof, clock }),
     connections: createConnections({ store, vault, targets, serving, access, clock }),
     revoker,
-    sessions: createSessions({
-      store,
-      targets,
-      access,
-      clock,
-      publicUrl,
-      returnOrigins: config.declared.return_origins,
-    }),
+    sessions,
     connecting: createConnecting({ store, vault, provider, targets, serving, access, clock, log, publicUrl }),
     integrations,
     callers,
     verify,
+    exchange: createExchange({
+      verifier: jwts,
+      trust,
+      audiences: new Map(config.declared.trusted_issuers.map(({ issuer, audiences }) => [issuer, audiences])),
+      tokens,
+      sessions,
+      store,
+      access,
+      clock,
+      publicUrl,
+    }),
     trail: createTrail({ store, journal, access }),
     catalogue,
     directory,

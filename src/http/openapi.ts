@@ -11,6 +11,11 @@ export function describe(app: OpenAPIHono<Env>) {
     scheme: 'bearer',
     description: 'A caller key: `Authorization: Bearer vk_…`',
   });
+  app.openAPIRegistry.registerComponent('securitySchemes', 'caller_basic', {
+    type: 'http',
+    scheme: 'basic',
+    description: "A caller's id and one of its keys (RFC 6749 2.3.1)",
+  });
   return app.getOpenAPI31Document({
     openapi: '3.1.0',
     info: {

@@ -8,6 +8,7 @@ import { routePath } from 'hono/route';
 import type { Callers } from '../broker/callers.ts';
 import type { Connecting } from '../broker/connect.ts';
 import type { Connections } from '../broker/connections.ts';
+import type { Exchange } from '../broker/exchange.ts';
 import type { Integrations } from '../broker/integrations.ts';
 import type { Journal } from '../broker/journal.ts';
 import type { Proofs } from '../broker/proofs.ts';
@@ -30,6 +31,7 @@ import { connectionRoutes } from './routes/connections.ts';
 import { healthRoutes } from './routes/health.ts';
 import { integrationRoutes } from './routes/integrations.ts';
 import { jwtRoutes } from './routes/jwt.ts';
+import { oauthRoutes } from './routes/oauth.ts';
 import { sessionRoutes } from './routes/sessions.ts';
 import { tokenRoutes } from './routes/tokens.ts';
 import { router } from './spec.ts';
@@ -44,6 +46,7 @@ export interface HttpParts extends AuthenticationParts {
   integrations: Integrations;
   callers: Callers;
   verify: Verify;
+  exchange: Exchange;
   trail: Trail;
   catalogue: ReadonlyMap<string, Provider>;
   journal: Journal;
@@ -99,6 +102,7 @@ export function createHttp(parts: HttpParts): OpenAPIHono<Env> {
   app.route('/', callerRoutes(parts));
   app.route('/', jwtRoutes(parts));
   app.route('/', auditRoutes(parts));
+  app.route('/', oauthRoutes({ ...parts, identify }));
   app.route('/', healthRoutes(parts));
   // Takes longer than all the rest of a start: made when somebody asks.
   let description: string | undefined;
