@@ -152,7 +152,11 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
   const access = createAccess({ journal, clock });
   const serving = createServing();
   const targets = createTargets({ store, vault, catalogue });
-  const trust = createTrust({ store, targets, configured: config.declared.trusted_issuers });
+  const configured = config.declared.trusted_issuers.map(({ jwks_uri, ...issuer }) => ({
+    ...issuer,
+    jwksUri: jwks_uri,
+  }));
+  const trust = createTrust({ store, targets, configured });
   const directory = createDirectory({ store, adminKey: config.adminKey, rateLimit: config.rateLimit });
   const callers = createCallers({ store, directory, trust, access, clock });
   const engine = createEngine({
