@@ -31,6 +31,7 @@ import { createTrail } from './broker/trail.ts';
 import { createTrust } from './broker/trust.ts';
 import { createVerify } from './broker/verify.ts';
 import { createWorkloads } from './broker/workloads.ts';
+import { createVerifyBatch } from './broker/verify-batch.ts';
 import type { Config } from './config.ts';
 import { createLimits } from './http/limits.ts';
 import { type Listener, listen } from './http/listener.ts';
@@ -235,6 +236,7 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
       clock,
       publicUrl,
     }),
+    verifyBatch: createVerifyBatch({ verify, verifier: jwts, access }),
     trail: createTrail({ store, journal, access }),
     catalogue,
     directory,

@@ -17,6 +17,7 @@ import type { Sessions } from '../broker/sessions.ts';
 import type { Tokens } from '../broker/tokens.ts';
 import type { Trail } from '../broker/trail.ts';
 import type { Verify } from '../broker/verify.ts';
+import type { VerifyBatch } from '../broker/verify-batch.ts';
 import type { Provider } from '../domain/provider.ts';
 import type { Clock, Logger, State, Store, Telemetry } from '../ports.ts';
 import { jsonBody } from './body.ts';
@@ -47,6 +48,7 @@ export interface HttpParts extends AuthenticationParts {
   callers: Callers;
   verify: Verify;
   exchange: Exchange;
+  verifyBatch: VerifyBatch;
   trail: Trail;
   catalogue: ReadonlyMap<string, Provider>;
   journal: Journal;

@@ -32,6 +32,7 @@ const CONTRACT = [
   'GET /v1/integrations/{id}',
   'PUT /v1/integrations/{id}',
   'POST /v1/jwt/verify',
+  'POST /v1/jwt/verify-batch',
   'GET /v1/providers',
   'GET /v1/providers/{id}',
   'GET /v1/token',
