@@ -149,4 +149,5 @@ test('needs jwt:verify, on whatever integration and owner; and a token', async (
   expectIssues(await verify({}), 'token');
   expectIssues(await verify({ token: '' }), 'token');
   expectIssues(await verify({ token, aud: 'billing' }), 'aud');
+  expectIssues(await verify({ token, aud: '' }), 'aud');
 });
