@@ -41,7 +41,10 @@ export const TrustedIssuer = z
   .strictObject({
     issuer: Url,
     audiences: z.array(z.string().min(1)).default([]),
-    jwks_uri: Url.regex(FETCHED, 'an http or https URL').optional(),
+    jwks_uri: z
+      .url({ protocol: /^https?$/, error: 'an http or https URL' })
+      .max(2_048)
+      .optional(),
     jwks: Jwks.optional(),
   })
   .superRefine(({ issuer, jwks_uri, jwks }, context) => {
