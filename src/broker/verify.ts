@@ -79,4 +79,5 @@ export const mayVerify = ({ principal }: Call): boolean =>
 export const verifyRefused = (access: Access, call: Call): Refusal | undefined =>
   mayVerify(call)
     ? undefined
-    : (access.denied(call, 'jwt:verify', '*', '*') ?? refuse({ code: 'forbidden', missing: { action: 'jwt:verify', integration: '*', owner: '*' } }));
+    : (access.denied(call, 'jwt:verify', '*', '*') ??
+      refuse({ code: 'forbidden', missing: { action: 'jwt:verify', integration: '*', owner: '*' } }));
