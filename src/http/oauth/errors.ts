@@ -75,7 +75,8 @@ export function exchangeFault(fault: ExchangeFault): OAuthFault {
         status: 400,
         error: 'invalid_scope',
         description: `The connection was not granted: ${fault.missing.join(' ')}`,
-        members: { missing_scopes: fault.missing },
+        // Told as it was sent; a token that was sent as a scope is not.
+        members: { missing_scopes: fault.missing.map(withoutSecrets) },
       };
     case 'connection_required': {
       const { reason, connectionId, url } = fault;

@@ -11,6 +11,7 @@ import {
   IntrospectionForm,
   OAuthError,
   ServerMetadata,
+  Slug,
   TOKEN_EXCHANGE,
 } from '../../api.ts';
 import type { Call } from '../../broker/access.ts';
@@ -195,5 +196,7 @@ function integrationOf(audiences: string[], resources: string[], publicUrl: stri
       error: 'invalid_target',
       description: 'Name one integration: a token is good for one.',
     });
+  // Whatever else stands there (a token that went into the wrong parameter, say) is told to nobody, the audit log included.
+  if (!Slug.safeParse(one).success) throw new OAuthRefused(exchangeFault({ code: 'unknown_integration' }));
   return one;
 }
