@@ -6,6 +6,7 @@ import type { Journal } from '../broker/journal.ts';
 import type { Clock } from '../ports.ts';
 import type { Env } from './env.ts';
 import { faultProblem } from './problem.ts';
+import { PROBLEMS } from './problems.ts';
 
 /** So many failed authentications an address has each minute; a good key passes all the same. */
 const FAILURES_PER_MINUTE = 30;
@@ -27,7 +28,7 @@ export function authenticate({ directory, journal, clock }: { directory: Directo
       }
       const detail =
         key === undefined
-          ? 'Send a caller key: "Authorization: Bearer vk_…".'
+          ? PROBLEMS.unauthenticated.example.detail
           : 'This caller key is not known, was deleted, or has expired.';
       return faultProblem(c, { code: 'unauthenticated', detail });
     }

@@ -3,16 +3,17 @@ import { createRoute } from '@hono/zod-openapi';
 import { Verdict, VerifyPost } from '../../api.ts';
 import type { Verify } from '../../broker/verify.ts';
 import { granted } from '../problem.ts';
-import { body, json, PROBLEMS, router, SECURITY } from '../spec.ts';
+import { body, json, problems, router, SECURITY } from '../spec.ts';
 
 const verifyRoute = createRoute({
+  operationId: 'verifyJwt',
   method: 'post',
   path: '/v1/jwt/verify',
   tags: ['jwt'],
   summary: 'Verifies a JWT of a trusted issuer',
   security: SECURITY,
   request: { body: body(VerifyPost) },
-  responses: { 200: json(Verdict, 'The verdict'), ...PROBLEMS },
+  responses: { 200: json(Verdict, 'The verdict'), ...problems('forbidden') },
 });
 
 export function jwtRoutes({ verify }: { verify: Verify }) {
