@@ -29,9 +29,12 @@ import { createTokens } from './broker/tokens.ts';
 import { createTrail } from './broker/trail.ts';
 import { createTrust } from './broker/trust.ts';
 import { createVerify } from './broker/verify.ts';
+import { createWorkloads } from './broker/workloads.ts';
 import type { Config } from './config.ts';
+import { createLimits } from './http/limits.ts';
 import { type Listener, listen } from './http/listener.ts';
 import { quickPaths } from './http/quick/paths.ts';
+import { callerSetupOf } from './http/routes/callers.ts';
 import { setupOf } from './http/routes/integrations.ts';
 import { createHttp } from './http/server.ts';
 import type { Clock, Logger, State, Store } from './ports.ts';
@@ -149,8 +152,8 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
   const serving = createServing();
   const targets = createTargets({ store, vault, catalogue });
   const trust = createTrust({ store, targets, configured: config.declared.trusted_issuers });
-  const directory = createDirectory({ store, adminKey: config.adminKey });
-  const callers = createCallers({ store, directory, access, clock });
+  const directory = createDirectory({ store, adminKey: config.adminKey, rateLimit: config.rateLimit });
+  const callers = createCallers({ store, directory, trust, access, clock });
   const engine = createEngine({
     store,
     vault,
@@ -176,6 +179,7 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
     clock,
     changed: (id) => {
       trust.changed();
+      directory.forget();
       engine.forget(id);
     },
     checkUrl: (target) => checkUrl(target, allow),
@@ -184,12 +188,13 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
 
   const declared = {
     integrations: config.declared.integrations.map(({ id, ...put }) => ({ id, setup: setupOf(put) })),
-    callers: config.declared.callers.map(({ key, keys, ...caller }) => ({
-      ...caller,
+    callers: config.declared.callers.map(({ key, keys, id, ...caller }) => ({
+      ...callerSetupOf(caller),
+      id,
       keys: [...(key === undefined ? [] : [key]), ...(keys ?? [])],
     })),
   };
-  const issues = await applyDeclared(declared, { store, integrations, access, clock });
+  const issues = await applyDeclared(declared, { store, integrations, trust, access, clock });
   if (issues.length > 0) throw new SetupError(issues);
   await directory.reload();
 
@@ -216,6 +221,8 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
     trail: createTrail({ store, journal, access }),
     catalogue,
     directory,
+    workloads: createWorkloads({ verifier: jwts, trust, directory, clock }),
+    limits: createLimits(),
     journal,
     store,
     state: () => stateOf(store, engine, clock),

@@ -19,6 +19,8 @@ export interface Config {
   declared: DeclaredFile;
   catalogue: ReadonlyMap<string, Provider>;
   outboundAllow: string[];
+  /** Of each caller that has none of its own; null: none. */
+  rateLimit: { requests: number; window: number } | null;
   refreshLimits: { concurrency: number; perSecond: number };
   logLevel: string;
 }
@@ -68,6 +70,14 @@ const Environment = z.object({
   VALETKEY_ADMIN_KEY: z.string().min(32, 'at least 32 characters').optional(),
   VALETKEY_REFRESH_CONCURRENCY: wholeNumber(1_000).prefault('32'),
   VALETKEY_REFRESH_RATE: wholeNumber(100_000).prefault('200'),
+  VALETKEY_RATE_LIMIT: z
+    .string()
+    .regex(/^[1-9]\d{0,8}\/[1-9]\d{0,4}$/, 'requests/seconds, such as 6000/60')
+    .transform((text) => {
+      const [requests = 0, window = 0] = text.split('/').map(Number);
+      return { requests, window };
+    })
+    .optional(),
   VALETKEY_CONFIG: z.string().optional(),
   VALETKEY_PROVIDERS_DIR: z.string().optional(),
   VALETKEY_OUTBOUND_ALLOW: z
@@ -117,6 +127,7 @@ export function parseConfig(env: Record<string, string | undefined>, readFile: (
       declared: file.declared,
       catalogue: catalogue.providers,
       outboundAllow: e.VALETKEY_OUTBOUND_ALLOW,
+      rateLimit: e.VALETKEY_RATE_LIMIT ?? null,
       refreshLimits: { concurrency: e.VALETKEY_REFRESH_CONCURRENCY, perSecond: e.VALETKEY_REFRESH_RATE },
       logLevel: e.VALETKEY_LOG_LEVEL,
     },

@@ -1,6 +1,6 @@
 // The declarative file (VALETKEY_CONFIG).
 import { z } from '@hono/zod-openapi';
-import { CallerPost } from './callers.ts';
+import { CallerPut } from './callers.ts';
 import { Origin, Slug, Url } from './common.ts';
 import { IntegrationPut } from './integrations.ts';
 
@@ -21,7 +21,7 @@ export const DeclaredFile = z.strictObject({
     .default([]),
   callers: z
     .array(
-      CallerPost.extend({
+      CallerPut.extend({
         id: z
           .string()
           .regex(/^clr_[a-z0-9_]{1,60}$/)

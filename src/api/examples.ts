@@ -5,6 +5,7 @@ export const EXAMPLE = {
   session: 'cs_01k9d3k8p5r0n2c4x6b7h9j1me',
   caller: 'clr_01k9d2z4y7t9w1q3e5r8u0i2op',
   key: 'key_01k9d2z4y8a3s5d7f9g1h2j4kl',
+  workload: 'wl_63fc91512c17fd50eead1274e7',
   event: 'evt_01k9d3q1v6b8n0m2z4x5c7v9as',
   request: '0d6c8f2e-6d0b-4a8e-9b57-3f1f3a1c2d4e',
   integration: 'slack',

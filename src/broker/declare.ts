@@ -1,21 +1,23 @@
 // The declarative file: integrations and callers as the deployment wants them, applied at start.
 import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import type { Caller, CallerGrant, CallerKey } from '../domain/caller.ts';
+import type { Caller, CallerKey } from '../domain/caller.ts';
 import { Refusal } from '../domain/errors.ts';
 import type { Clock, Store } from '../ports.ts';
 import type { Access } from './access.ts';
-import { keyOf } from './callers.ts';
+import { type CallerSetup, callerOf, keyOf, workloadIssues } from './callers.ts';
 import type { Integrations, Setup } from './integrations.ts';
+import type { Trust } from './trust.ts';
 
 export interface Declared {
   integrations: { id: string; setup: Setup }[];
-  callers: { id?: string | undefined; name: string; grants: CallerGrant[]; keys: string[] }[];
+  callers: (CallerSetup & { id?: string | undefined; keys: string[] })[];
 }
 
 interface Parts {
   store: Store;
   integrations: Integrations;
+  trust: Pick<Trust, 'find'>;
   access: Pick<Access, 'recordOwn'>;
   clock: Clock;
 }
@@ -23,7 +25,7 @@ interface Parts {
 /** What cannot be applied, in words; empty when all of it was. What the file does not name is left as it is. */
 export async function applyDeclared(
   declared: Declared,
-  { store, integrations, access, clock }: Parts,
+  { store, integrations, trust, access, clock }: Parts,
 ): Promise<string[]> {
   const issues: string[] = [];
   for (const { id, setup } of declared.integrations) {
@@ -36,9 +38,13 @@ export async function applyDeclared(
     if (told.length === 0) issues.push(`VALETKEY_CONFIG: integration ${id}: ${fault.code}`);
   }
   const stored = await store.callers();
-  for (const { id, name, grants, keys } of declared.callers) {
+  for (const { id, keys, ...setup } of declared.callers) {
     const now = clock.now();
-    const caller = { id: id ?? idFor(name), name, grants, createdAt: now };
+    const { name } = setup;
+    const unbound = await workloadIssues(setup, trust);
+    issues.push(...unbound.map(({ path, message }) => `VALETKEY_CONFIG: caller ${name}: ${path}: ${message}`));
+    if (unbound.length > 0) continue;
+    const caller = callerOf(id ?? idFor(name), setup, now);
     const wanted = keys.map((key) => keyOf(key, caller.id, now, null));
     const digests = new Set(wanted.map((key) => key.digest));
     const other = stored.find((s) => s.caller.id !== caller.id && s.keys.some((key) => digests.has(key.digest)));
@@ -57,9 +63,8 @@ export async function applyDeclared(
   return issues;
 }
 
-const shapeOf = ({ name, grants }: Caller, keys: CallerKey[]) => ({
-  name,
-  grants,
+const shapeOf = ({ createdAt: _, ...caller }: Caller, keys: CallerKey[]) => ({
+  ...caller,
   keys: keys.map(({ digest, expiresAt }) => [digest, expiresAt]).sort(),
 });
 

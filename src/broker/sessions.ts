@@ -56,6 +56,9 @@ export function createSessions({ store, targets, access, clock, publicUrl, retur
       const found = await targets.find(integration);
       if (found instanceof Refusal) return found;
 
+      const scopes = wanted.scopes ?? found.integration.scopes;
+      const tooFar = access.denied(call, 'connections:write', integration, owner, wanted.connectionId, { scopes });
+      if (tooFar) return tooFar;
       if (!isCode(found.auth)) {
         const detail = `connections of "${integration}" are not made in a browser: import them with POST /v1/connections`;
         return refuse({ code: 'invalid_request', detail });

@@ -54,7 +54,10 @@ export function createVerify({ verifier, trust, access, clock }: Parts) {
 
   return async function verify(call: Call, wanted: VerifyRequest): Promise<JwtVerdict | Refusal> {
     if (!mayVerify(call)) {
-      return access.denied(call, 'jwt:verify', '*', '*') ?? refuse({ code: 'unauthenticated', detail: 'no grants' });
+      return (
+        access.denied(call, 'jwt:verify', '*', '*') ??
+        refuse({ code: 'forbidden', missing: { action: 'jwt:verify', integration: '*', owner: '*' } })
+      );
     }
     access.noteRead(call, 'jwt.verify', { integration: '*', owner: '*' });
     const key = digest(JSON.stringify([wanted.token, wanted.issuer, wanted.audience]));

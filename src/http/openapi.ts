@@ -3,7 +3,7 @@ import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Env } from './env.ts';
 import { type Description, operationsOf, type Schema } from './openapi/document.ts';
 import { exemplify } from './openapi/examples.ts';
-import { problemComponents, refusalsOf } from './openapi/problems.ts';
+import { limitHeaders, problemComponents, refusalsOf } from './openapi/problems.ts';
 
 const DESCRIPTION =
   'Keeps OAuth and OpenID Connect grants alive and serves always-valid access tokens to internal services.\n\nTimes are RFC 3339 in UTC, durations whole seconds, ids opaque strings. Refusals are problems (RFC 9457) with a stable `code`. Every answer has its `X-Request-Id`, and those that hold a secret are not to be stored by anybody on the way.';
@@ -49,6 +49,10 @@ export function describe(app: OpenAPIHono<Env>): Description {
     }
     for (const { content = {} } of [operation.requestBody ?? {}, ...Object.values(operation.responses)])
       for (const [type, media] of Object.entries(content)) if (isJson(type)) exemplify(document, media);
+    for (const [status, answer] of Object.entries(operation.responses)) {
+      const headers = { ...answer.headers, ...limitHeaders(operation) };
+      if (status.startsWith('2') && Object.keys(headers).length > 0) answer.headers = headers;
+    }
     Object.assign(operation.responses, refusalsOf(operation));
   }
   return document;

@@ -33,14 +33,20 @@ function explain(fault: Fault): Explained {
     case 'invalid_request':
       return { detail: fault.detail, members: fault.issues ? { issues: fault.issues.map(legible) } : {} };
     case 'unauthenticated':
-      return { detail: fault.detail, headers: { 'www-authenticate': 'Bearer realm="valetkey"' } };
-    case 'forbidden': {
-      const { action, integration, owner } = fault;
-      const missing = { action, integration, owner };
       return {
-        detail: `This caller has no grant for ${action} on integration ${integration}, owner ${owner}.`,
-        members: { missing },
+        detail: WHY_UNAUTHENTICATED[fault.reason] ?? `The token of a workload was not accepted: ${fault.reason}.`,
+        members: { reason: fault.reason },
+        headers: { 'www-authenticate': challenge(fault.reason) },
       };
+    case 'forbidden': {
+      const { missing } = fault;
+      const { action, integration, owner, scopes, min_ttl } = missing;
+      const what = [
+        `${action} on integration ${integration}, owner ${owner}`,
+        ...(scopes ? [scopes[0] === '*' ? 'with scopes that are not known' : `with ${scopes.join(', ')}`] : []),
+        ...(min_ttl === undefined ? [] : [`with a min_ttl of ${min_ttl} seconds`]),
+      ].join(' ');
+      return { detail: `This caller has no grant for ${what}.`, members: { missing } };
     }
     case 'not_found':
       return { detail: `There is no ${fault.what} "${fault.id}".` };
@@ -89,8 +95,30 @@ function explain(fault: Fault): Explained {
         detail: 'Too many requests failed to authenticate from this address.',
         headers: retryAfter(fault.retryAfter),
       };
+    case 'rate_limited': {
+      const { requests, window } = fault.limit;
+      return {
+        detail: `This caller may send ${requests} requests in ${window} seconds.`,
+        members: { limit: fault.limit },
+        headers: retryAfter(fault.retryAfter),
+      };
+    }
   }
 }
+
+const WHY_UNAUTHENTICATED: Record<string, string | undefined> = {
+  missing: 'Send a caller key ("Authorization: Bearer vk_…"), or the token of a workload that a caller is bound to.',
+  mistyped: 'This is no caller key: letters are missing, wrong, or too many. Copy it anew.',
+  unknown: 'This caller key is not known, or was deleted.',
+  expired: 'This caller key or token has expired.',
+  untrusted_issuer: 'No caller is bound to the issuer of this token, or it is not a trusted one.',
+  no_matching_workload: 'The token is valid, and no caller is bound to its claims.',
+  ambiguous_workload: 'The token is valid, and several callers are bound to its claims: bind them to more.',
+};
+
+/** RFC 6750 3.1: without an error, where nothing was presented. */
+const challenge = (reason: string): string =>
+  `Bearer realm="valetkey"${reason === 'missing' ? '' : ', error="invalid_token"'}`;
 
 const retryAfter = (seconds: number) => ({ 'retry-after': String(Math.max(1, Math.ceil(seconds))) });
 

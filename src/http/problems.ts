@@ -27,6 +27,14 @@ export const HEADERS = {
     description: 'Seconds after which it is worth another try',
     schema: { type: 'integer', minimum: 1 },
   },
+  RateLimit: {
+    description: 'Of a caller that has a limit: how many requests are left, and the seconds until the window ends',
+    schema: { type: 'string', examples: ['"caller";r=599;t=60'] },
+  },
+  'RateLimit-Policy': {
+    description: 'Of a caller that has a limit: so many requests in a window of so many seconds',
+    schema: { type: 'string', examples: ['"caller";q=600;w=60'] },
+  },
   'WWW-Authenticate': { description: 'How to authenticate (RFC 6750)', schema: { type: 'string' } },
 } as const;
 
@@ -64,8 +72,13 @@ export const PROBLEMS = {
   unauthenticated: {
     status: 401,
     title: 'Not authenticated',
+    members: {
+      reason: text(
+        '`missing`, `mistyped`, `unknown` or `expired`; of the token of a workload, also what is wrong with that',
+      ),
+    },
     headers: ['WWW-Authenticate'],
-    example: { code: 'unauthenticated', detail: 'Send a caller key: "Authorization: Bearer vk_…".' },
+    example: { code: 'unauthenticated', reason: 'missing' },
   },
   forbidden: {
     status: 403,
@@ -78,11 +91,20 @@ export const PROBLEMS = {
           action: text('Such as `token`'),
           integration: text('Its id'),
           owner: text('Whose account it is'),
+          scopes: {
+            type: 'array',
+            items: { type: 'string' },
+            description: 'Those that no grant covers; `*`: not known',
+          },
+          min_ttl: count('Seconds: what was asked for, and is more than a grant allows'),
         },
         required: ['action', 'integration', 'owner'],
       },
     },
-    example: { code: 'forbidden', action: 'token', integration: EXAMPLE.integration, owner: EXAMPLE.owner },
+    example: {
+      code: 'forbidden',
+      missing: { action: 'token', integration: EXAMPLE.integration, owner: EXAMPLE.owner },
+    },
   },
   not_found: {
     status: 404,
@@ -163,9 +185,23 @@ export const PROBLEMS = {
   },
   too_many_requests: {
     status: 429,
-    title: 'Too many requests',
+    title: 'Too many requests failed to authenticate',
     headers: ['Retry-After'],
     example: { code: 'too_many_requests', retryAfter: 42 },
+  },
+  rate_limited: {
+    status: 429,
+    title: 'Too many requests of this caller',
+    members: {
+      limit: {
+        type: 'object',
+        description: 'What the caller may do',
+        properties: { requests: count('So many'), window: count('In so many seconds') },
+        required: ['requests', 'window'],
+      },
+    },
+    headers: ['Retry-After', 'RateLimit', 'RateLimit-Policy'],
+    example: { code: 'rate_limited', limit: { requests: 600, window: 60 }, retryAfter: 12 },
   },
   internal: {
     status: 500,

@@ -8,7 +8,6 @@ import { routePath } from 'hono/route';
 import type { Callers } from '../broker/callers.ts';
 import type { Connecting } from '../broker/connect.ts';
 import type { Connections } from '../broker/connections.ts';
-import type { Directory } from '../broker/directory.ts';
 import type { Integrations } from '../broker/integrations.ts';
 import type { Journal } from '../broker/journal.ts';
 import type { Proofs } from '../broker/proofs.ts';
@@ -20,7 +19,7 @@ import type { Verify } from '../broker/verify.ts';
 import type { Provider } from '../domain/provider.ts';
 import type { Clock, Logger, State, Store, Telemetry } from '../ports.ts';
 import { jsonBody } from './body.ts';
-import { authenticate } from './callers.ts';
+import { type AuthenticationParts, authenticate, createAuthentication } from './callers.ts';
 import type { Env } from './env.ts';
 import { describe } from './openapi.ts';
 import { onError, problem } from './problem.ts';
@@ -35,7 +34,7 @@ import { sessionRoutes } from './routes/sessions.ts';
 import { tokenRoutes } from './routes/tokens.ts';
 import { router } from './spec.ts';
 
-export interface HttpParts {
+export interface HttpParts extends AuthenticationParts {
   tokens: Tokens;
   proofs: Proofs;
   connections: Connections;
@@ -47,7 +46,6 @@ export interface HttpParts {
   verify: Verify;
   trail: Trail;
   catalogue: ReadonlyMap<string, Provider>;
-  directory: Directory;
   journal: Journal;
   store: Pick<Store, 'ping'>;
   state: () => Promise<State>;
@@ -90,7 +88,8 @@ export function createHttp(parts: HttpParts): OpenAPIHono<Env> {
     c.header('Cache-Control', 'no-store');
     return next();
   });
-  app.use(api, authenticate(parts));
+  const identify = createAuthentication(parts);
+  app.use(api, authenticate({ ...parts, identify }));
   app.use(api, jsonBody());
 
   app.route('/', tokenRoutes(parts));

@@ -170,11 +170,14 @@ export interface Store {
 
   /** Every caller with its keys: few enough to live in memory. */
   callers(): Promise<{ caller: Caller; keys: CallerKey[] }[]>;
-  addCaller(caller: Caller, key: CallerKey, by: AuditEntry): Promise<void>;
+  /** Without a key, it comes with the token of a workload. */
+  addCaller(caller: Caller, key: CallerKey | null, by: AuditEntry): Promise<void>;
+  /** Replaces all but `createdAt`; its keys stay. */
+  updateCaller(caller: Caller, by: AuditEntry): Promise<'updated' | 'absent'>;
   addCallerKey(key: CallerKey, by: AuditEntry): Promise<'added' | 'absent'>;
   deleteCaller(id: string, by: AuditEntry): Promise<'deleted' | 'absent'>;
   deleteCallerKey(callerId: string, keyId: string, by: AuditEntry): Promise<'deleted' | 'absent'>;
-  /** Creates the caller or replaces its name, grants and keys with exactly these. For the declarative file. */
+  /** Creates the caller or replaces all of it but `createdAt`; its keys are exactly these then. For the declarative file. */
   putCaller(caller: Caller, keys: CallerKey[], by: AuditEntry): Promise<void>;
   /** Moves `lastUsedAt` forward, never back. */
   touchKeys(uses: { keyId: string; at: number }[]): Promise<void>;

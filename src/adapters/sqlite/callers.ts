@@ -7,7 +7,14 @@ import { given, type SqliteAccess } from './sqlite.ts';
 
 type CallerStore = Pick<
   Store,
-  'callers' | 'addCaller' | 'addCallerKey' | 'deleteCaller' | 'deleteCallerKey' | 'putCaller' | 'touchKeys'
+  | 'callers'
+  | 'addCaller'
+  | 'updateCaller'
+  | 'addCallerKey'
+  | 'deleteCaller'
+  | 'deleteCallerKey'
+  | 'putCaller'
+  | 'touchKeys'
 >;
 
 export function callerStore({ orm, read, write, record }: SqliteAccess): CallerStore {
@@ -38,8 +45,14 @@ export function callerStore({ orm, read, write, record }: SqliteAccess): CallerS
     addCaller: (caller, key, by) =>
       write(() => {
         orm.insert(callers).values(caller).run();
-        orm.insert(callerKeys).values(key).run();
+        if (key) orm.insert(callerKeys).values(key).run();
         record(by);
+      }),
+    updateCaller: ({ id, createdAt: _, ...rest }, by) =>
+      write(() => {
+        if (orm.update(callers).set(rest).where(eq(callers.id, id)).run().changes === 0) return 'absent';
+        record(by);
+        return 'updated';
       }),
     addCallerKey: (key, by) =>
       write(() => {
@@ -63,8 +76,8 @@ export function callerStore({ orm, read, write, record }: SqliteAccess): CallerS
       }),
     putCaller: (caller, keys, by) =>
       write(() => {
-        const { name, grants } = caller;
-        orm.insert(callers).values(caller).onConflictDoUpdate({ target: callers.id, set: { name, grants } }).run();
+        const { id: _id, createdAt: _at, ...set } = caller;
+        orm.insert(callers).values(caller).onConflictDoUpdate({ target: callers.id, set }).run();
         const ofCaller = eq(callerKeys.callerId, caller.id);
         const digests = keys.map((key) => key.digest);
         orm

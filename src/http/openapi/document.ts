@@ -24,7 +24,7 @@ export interface Schema {
   minItems?: number;
   maxItems?: number;
   minProperties?: number;
-  examples?: unknown[];
+  examples?: readonly unknown[];
   /** Of OpenAPI 3.0: `describe` leaves none. */
   example?: unknown;
 }

@@ -2,11 +2,11 @@
 // for each code, made of the one table.
 import { exampleOf } from '../problem.ts';
 import { CODES, type Code, HEADERS, PROBLEMS, rowOf } from '../problems.ts';
-import type { Description, Example, Operation, Response, Schema } from './document.ts';
+import type { Description, Example, Header, Operation, Response, Schema } from './document.ts';
 
 const TYPE = 'application/problem+json';
 
-const FOR_CALLERS: Code[] = ['unauthenticated', 'too_many_requests', 'store_unavailable'];
+const FOR_CALLERS: Code[] = ['unauthenticated', 'too_many_requests', 'rate_limited', 'store_unavailable'];
 /** Also told under `default`, for whoever sends a body where none belongs. */
 const WITH_BODY: Code[] = ['payload_too_large', 'unsupported_media_type'];
 
@@ -18,14 +18,14 @@ const schemaRef = (code: Code): string => `#/components/schemas/${nameOf(code)}`
 /** The codes that the route named, and those that every operation of its kind has. */
 function codesOf({ security, parameters = [], requestBody, responses }: Operation): Code[] {
   const named = responses.default && 'x-problems' in responses.default ? responses.default['x-problems'] : [];
-  const isForCallers = security.some((scheme) => 'caller_key' in scheme);
+  const forCallers = isForCallers(security);
   const asks = requestBody !== undefined || parameters.some((one) => one.in === 'query');
   const codes = new Set<Code>([
     ...(named as Code[]),
     'internal',
-    ...(isForCallers ? FOR_CALLERS : []),
-    ...(isForCallers && asks ? (['invalid_request'] as const) : []),
-    ...(isForCallers && requestBody ? WITH_BODY : []),
+    ...(forCallers ? FOR_CALLERS : []),
+    ...(forCallers && asks ? (['invalid_request'] as const) : []),
+    ...(forCallers && requestBody ? WITH_BODY : []),
   ]);
   return CODES.filter((code) => codes.has(code));
 }
@@ -67,6 +67,12 @@ export function refusalsOf(operation: Operation): Record<string, Response> {
     },
   };
 }
+
+/** What every answer has for a caller that has a limit. */
+export const limitHeaders = ({ security }: Operation): Record<string, Header> =>
+  isForCallers(security) ? { RateLimit: HEADERS.RateLimit, 'RateLimit-Policy': HEADERS['RateLimit-Policy'] } : {};
+
+const isForCallers = (security: Operation['security']) => security.some((scheme) => 'caller_key' in scheme);
 
 /** The schema and the example of each code. */
 export const problemComponents = (): Pick<Description['components'], 'schemas' | 'examples'> => ({

@@ -43,6 +43,24 @@ export function callers(at: Opened): void {
     expect(await recorded(at.store, by)).toBe(false);
   });
 
+  test('adds a caller without a key', async () => {
+    const caller = aCaller({ rateLimit: null });
+    await at.store.addCaller(caller, null, anEntry());
+    expect(await at.store.callers()).toEqual([{ caller, keys: [] }]);
+  });
+
+  test('updates all of a caller but when it was made, and leaves its keys', async () => {
+    const { caller, key } = await added();
+    const [by, again] = [anEntry(), anEntry()];
+    const other = { id: caller.id, name: 'other', grants: [], workloads: [], rateLimit: null, createdAt: NOW + 9 };
+    expect(await at.store.updateCaller(other, by)).toBe('updated');
+    expect(await recorded(at.store, by)).toBe(true);
+    expect(await at.store.callers()).toEqual([{ caller: { ...other, createdAt: NOW }, keys: [key] }]);
+    expect(await at.store.updateCaller(aCaller(), again)).toBe('absent');
+    expect(await recorded(at.store, again)).toBe(false);
+    expect(await at.store.callers()).toHaveLength(1);
+  });
+
   test('adds no key to a caller that is absent', async () => {
     const by = anEntry();
     expect(await at.store.addCallerKey(aKey('clr_nobody'), by)).toBe('absent');
