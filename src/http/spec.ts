@@ -25,6 +25,11 @@ export const problems = (...codes: Code[]) => ({
   },
 });
 
+/** Told by the HTTP server itself, of any request; for operations that refuse in no other way. */
+export const HEADERS_TOO_LARGE = {
+  431: { description: 'The headers of the request are too large; there is no body then' },
+};
+
 /** A part of the path: an id, with an example of one. */
 export const idOf = (what: string, example: string) =>
   z.string().openapi({ description: `The id of the ${what}`, example });

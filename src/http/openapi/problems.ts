@@ -56,8 +56,9 @@ function answerOf(codes: readonly Code[]): Response {
 const examplesOf = (codes: readonly Code[]): Record<string, Example> =>
   byNames(codes, (code) => ({ $ref: `#/components/examples/${code}` }));
 
-/** The answers of an operation when it refuses or fails; every other one is told by `default`. */
+/** The answers of an operation when it refuses or fails, if that is by problems; every other one is told by `default`. */
 export function refusalsOf(operation: Operation): Record<string, Response> {
+  if (operation.responses.default === undefined) return {};
   const byStatus = Object.groupBy(codesOf(operation), (code) => String(PROBLEMS[code].status));
   return {
     ...Object.fromEntries(Object.entries(byStatus).map(([status, codes]) => [status, answerOf(codes!)])),

@@ -2,10 +2,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { Health, Readiness } from '../../api.ts';
 import type { Logger, State, Store, Telemetry } from '../../ports.ts';
-import { json, problems, router } from '../spec.ts';
-
-/** Told by the HTTP server itself, of any request; and the one way in which these refuse. */
-const HEADERS_TOO_LARGE = { 431: { description: 'The headers of the request are too large; there is no body then' } };
+import { HEADERS_TOO_LARGE, json, problems, router } from '../spec.ts';
 
 const common = { tags: ['operations'], security: [] };
 
@@ -32,6 +29,10 @@ const readyz = createRoute({
   },
 });
 
+const METRICS = `# HELP valetkey_http_requests_total Requests by route, method and status
+# TYPE valetkey_http_requests_total counter
+valetkey_http_requests_total{route="/v1/token",method="GET",status="200"} 1027`;
+
 const metrics = createRoute({
   operationId: 'getMetrics',
   method: 'get',
@@ -39,7 +40,10 @@ const metrics = createRoute({
   ...common,
   summary: 'Prometheus text',
   responses: {
-    200: { description: 'The metrics', content: { 'text/plain': { schema: z.string() } } },
+    200: {
+      description: 'The metrics',
+      content: { 'text/plain': { schema: z.string(), examples: { example: { value: METRICS } } } },
+    },
     ...HEADERS_TOO_LARGE,
     ...problems(),
   },
