@@ -4,6 +4,7 @@ export * from './api/callers.ts';
 export * from './api/common.ts';
 export * from './api/connections.ts';
 export * from './api/declared.ts';
+export * from './api/examples.ts';
 export * from './api/integrations.ts';
 export * from './api/jwt.ts';
 export * from './api/oauth.ts';

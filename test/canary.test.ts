@@ -183,7 +183,7 @@ describe('the search would find one', () => {
       valetkey_http_requests_total: ['the metrics'],
       '"event":"listening"': ['stdout and stderr'],
       ConnectSessionCreated: ['the description of the interface'],
-      'urn:valetkey:problem:not_found': ['refusals'],
+      'urn:valetkey:problem:not_found': ['the description of the interface', 'refusals'],
       '"client_secret_set":true': ['other answers'],
     };
     const planted = createSecrets();

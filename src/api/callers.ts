@@ -1,6 +1,7 @@
 // Internal services, their keys, and what they may do.
 import { z } from '@hono/zod-openapi';
 import { plain, Time, Url } from './common.ts';
+import { EXAMPLE } from './examples.ts';
 
 const pattern = (max: number) =>
   z
@@ -27,6 +28,20 @@ export const CallerGrant = z
       .openapi({ description: 'Seconds: the most that may be asked for as `min_ttl`; left out: anything' }),
   })
   .openapi('CallerGrant', { description: '`*` matches all, a trailing `*` is a prefix, everything else is exact' });
+
+const service = {
+  name: 'billing',
+  grants: [{ actions: ['token', 'connections:read'], integrations: ['slack'], owners: ['user_*'] }],
+};
+const workload = {
+  issuer: 'https://kubernetes.acme.example',
+  audience: 'valetkey',
+  claims: { sub: 'system:serviceaccount:billing:*' },
+};
+const limit = { requests: 600, window: 60 };
+/** Of their form, but for the check. */
+const secret = 'vk_Yh3kq0cVt8mPz5sXbN1wLr7dGf2uJe9aTi4oKyC6vQMaaaaaa';
+const key = { id: EXAMPLE.key, prefix: secret.slice(0, 8), created_at: EXAMPLE.made, expires_at: null };
 
 const Workload = z
   .strictObject({
@@ -55,13 +70,20 @@ export const CallerPut = z
     workloads: z.array(Workload).max(50).optional(),
     rate_limit: RateLimit.nullish().openapi({ description: "Null or left out: the deployment's" }),
   })
-  .openapi('CallerPut');
+  .openapi('CallerPut', { example: { ...service, workloads: [workload], rate_limit: limit } });
 
-export const CallerPost = CallerPut.extend({
-  key_expires_at: Time.optional().openapi({ description: 'Left out: the key does not expire' }),
-}).openapi('CallerPost', { description: 'One with `workloads` is given no key; add one where it needs one too' });
+// Not extended: in the description, a strict shape that is part of another one would refuse what the other adds.
+export const CallerPost = z
+  .strictObject({
+    ...CallerPut.shape,
+    key_expires_at: Time.optional().openapi({ description: 'Left out: the key does not expire' }),
+  })
+  .openapi('CallerPost', {
+    description: 'One with `workloads` is given no key; add one where it needs one too',
+    example: service,
+  });
 
-const WorkloadView = Workload.extend({ id: z.string() }).openapi('WorkloadIdentity');
+const WorkloadView = z.object({ id: z.string(), ...Workload.shape }).openapi('WorkloadIdentity');
 
 export const CallerCreated = z
   .object({
@@ -75,7 +97,19 @@ export const CallerCreated = z
     rate_limit: RateLimit.nullable(),
     created_at: Time,
   })
-  .openapi('CallerCreated', { description: 'The key is shown here, once' });
+  .openapi('CallerCreated', {
+    description: 'The key is shown here, once',
+    example: {
+      id: EXAMPLE.caller,
+      ...service,
+      key: secret,
+      key_id: EXAMPLE.key,
+      key_expires_at: null,
+      workloads: [],
+      rate_limit: null,
+      created_at: EXAMPLE.made,
+    },
+  });
 
 const KeyView = z.object({
   id: z.string(),
@@ -94,7 +128,16 @@ export const CallerView = z
     keys: z.array(KeyView),
     created_at: Time,
   })
-  .openapi('Caller');
+  .openapi('Caller', {
+    example: {
+      id: EXAMPLE.caller,
+      ...service,
+      workloads: [{ id: EXAMPLE.workload, ...workload }],
+      rate_limit: limit,
+      keys: [{ ...key, last_used_at: EXAMPLE.changed }],
+      created_at: EXAMPLE.made,
+    },
+  });
 
 export const Whoami = z
   .object({
@@ -118,9 +161,18 @@ export const Whoami = z
     ]),
     rate_limit: RateLimit.nullable().openapi({ description: 'The one that counts for this caller; null: none' }),
   })
-  .openapi('Whoami');
+  .openapi('Whoami', {
+    example: {
+      id: EXAMPLE.caller,
+      ...service,
+      authenticated_by: { kind: 'key', id: EXAMPLE.key, prefix: key.prefix, expires_at: null },
+      rate_limit: limit,
+    },
+  });
 
-export const KeyPost = z.strictObject({ expires_at: Time.optional() }).openapi('KeyPost');
+export const KeyPost = z
+  .strictObject({ expires_at: Time.optional().openapi({ description: 'Left out: it does not expire' }) })
+  .openapi('KeyPost', { example: { expires_at: EXAMPLE.ends } });
 export const KeyCreated = z
   .object({ id: z.string(), key: z.string(), prefix: z.string(), created_at: Time, expires_at: Time.nullable() })
-  .openapi('KeyCreated');
+  .openapi('KeyCreated', { example: { ...key, key: secret, expires_at: EXAMPLE.ends } });

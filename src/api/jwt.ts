@@ -41,12 +41,24 @@ const misplacedNonce = ({ nonce, profile }: { nonce?: unknown; profile?: unknown
   nonce !== undefined && profile !== 'id_token';
 const NONCE = { code: 'custom', message: 'only with the profile id_token' } as const;
 
+const ASKED = {
+  token: 'eyJhbGciOiJSUzI1NiIsImtpZCI6ImsxIn0.eyJzdWIiOiJ1c2VyXzQyIn0.c2ln',
+  audience: 'https://api.acme.example',
+};
+const GOOD = {
+  active: true,
+  issuer: 'https://id.acme.example',
+  claims: { iss: 'https://id.acme.example', sub: 'user_42', aud: 'https://api.acme.example', exp: 1_772_448_907 },
+  header: { alg: 'RS256', kid: 'k1' },
+};
+const BAD = { active: false, reason: 'expired' };
+
 export const VerifyPost = z
   .strictObject({ token: Token, ...expectations })
   .superRefine((wanted, context) => {
     if (misplacedNonce(wanted)) context.addIssue({ ...NONCE, path: ['nonce'] });
   })
-  .openapi('JwtVerify');
+  .openapi('JwtVerify', { example: ASKED });
 
 export const VerifyBatchPost = z
   .strictObject({
@@ -64,42 +76,50 @@ export const VerifyBatchPost = z
   })
   .openapi('JwtVerifyBatch', {
     description: 'What stands beside `tokens` is expected of each token that does not say otherwise itself',
+    example: {
+      tokens: [{ token: ASKED.token }, { token: ASKED.token, profile: 'id_token' }],
+      audience: ASKED.audience,
+    },
   });
 
 export const Verdict = z
   .discriminatedUnion('active', [
-    z.object({
-      active: z.literal(true),
-      issuer: z.string(),
-      claims: z.record(z.string(), z.unknown()),
-      header: z.record(z.string(), z.unknown()),
-    }),
-    z.object({
-      active: z.literal(false),
-      reason: z.enum(JWT_REASONS).openapi({
-        description: [
-          'Stable.',
-          '`malformed`: not a JWT that is signed, or one that breaks the format.',
-          '`untrusted_issuer`: not an issuer of this deployment, or not the one that was asked for.',
-          '`unsupported_algorithm`: symmetric, none, unknown, or not what the issuer announces.',
-          '`unknown_key`: the issuer has no usable key of that name.',
-          '`invalid_signature`: not signed by the issuer.',
-          '`expired`, `not_yet_valid`: by `exp`; by `nbf`, `iat` or `auth_time`.',
-          '`too_old`: older than `max_age`.',
-          '`audience_mismatch`: not for the audience.',
-          '`type_mismatch`: another kind of token.',
-          '`missing_claim`, `claim_mismatch`: `claim` says which.',
-          '`issuer_unavailable`: its keys cannot be had now; says nothing of the token.',
-        ].join(' '),
-      }),
-      claim: z
-        .string()
-        .optional()
-        .openapi({ description: 'The name of the claim, with `missing_claim` and `claim_mismatch`' }),
-    }),
+    z
+      .object({
+        active: z.literal(true),
+        issuer: z.string(),
+        claims: z.record(z.string(), z.unknown()),
+        header: z.record(z.string(), z.unknown()),
+      })
+      .openapi({ title: 'It is good', example: GOOD }),
+    z
+      .object({
+        active: z.literal(false),
+        reason: z.enum(JWT_REASONS).openapi({
+          description: [
+            'Stable.',
+            '`malformed`: not a JWT that is signed, or one that breaks the format.',
+            '`untrusted_issuer`: not an issuer of this deployment, or not the one that was asked for.',
+            '`unsupported_algorithm`: symmetric, none, unknown, or not what the issuer announces.',
+            '`unknown_key`: the issuer has no usable key of that name.',
+            '`invalid_signature`: not signed by the issuer.',
+            '`expired`, `not_yet_valid`: by `exp`; by `nbf`, `iat` or `auth_time`.',
+            '`too_old`: older than `max_age`.',
+            '`audience_mismatch`: not for the audience.',
+            '`type_mismatch`: another kind of token.',
+            '`missing_claim`, `claim_mismatch`: `claim` says which.',
+            '`issuer_unavailable`: its keys cannot be had now; says nothing of the token.',
+          ].join(' '),
+        }),
+        claim: z
+          .string()
+          .optional()
+          .openapi({ description: 'The name of the claim, with `missing_claim` and `claim_mismatch`' }),
+      })
+      .openapi({ title: 'It is not', example: BAD }),
   ])
   .openapi('JwtVerdict');
 
 export const Verdicts = z
   .object({ verdicts: z.array(Verdict).openapi({ description: 'In the order of the tokens' }) })
-  .openapi('JwtVerdicts');
+  .openapi('JwtVerdicts', { example: { verdicts: [GOOD, BAD] } });

@@ -1,6 +1,9 @@
 // The standard interfaces: token exchange (RFC 8693), introspection (RFC 7662), metadata (RFC 8414). Forms in, JSON out.
 import { z } from '@hono/zod-openapi';
 import { Label } from './common.ts';
+import { EXAMPLE } from './examples.ts';
+
+const JWT = 'eyJhbGciOiJSUzI1NiIsImtpZCI6ImsxIn0.eyJzdWIiOiJ1c2VyXzQyIn0.c2ln';
 
 export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 export const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
@@ -41,7 +44,14 @@ export const ExchangeForm = z
       .openapi({ description: 'Seconds that the token must still live; 60 by default' }),
     ...ClientAuthentication,
   })
-  .openapi('TokenExchangeRequest');
+  .openapi('TokenExchangeRequest', {
+    example: {
+      grant_type: TOKEN_EXCHANGE,
+      subject_token: JWT,
+      subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+      audience: EXAMPLE.integration,
+    },
+  });
 
 export const ExchangeAnswer = z
   .object({
@@ -52,7 +62,16 @@ export const ExchangeAnswer = z
     scope: z.string().openapi({ description: 'All that the token is good for' }),
     connection_id: z.string(),
   })
-  .openapi('TokenExchangeAnswer');
+  .openapi('TokenExchangeAnswer', {
+    example: {
+      access_token: 'xoxb-…',
+      issued_token_type: ACCESS_TOKEN,
+      token_type: 'Bearer',
+      expires_in: 3_540,
+      scope: 'chat:write',
+      connection_id: EXAMPLE.connection,
+    },
+  });
 
 export const IntrospectionForm = z
   .object({
@@ -61,10 +80,17 @@ export const IntrospectionForm = z
     audience: text(2_048).optional(),
     ...ClientAuthentication,
   })
-  .openapi('IntrospectionRequest');
+  .openapi('IntrospectionRequest', { example: { token: JWT } });
 
 export const IntrospectionAnswer = z.looseObject({ active: z.boolean() }).openapi('IntrospectionAnswer', {
   description: 'Of an active token, its claims; of any other, nothing (RFC 7662 2.2)',
+  example: {
+    active: true,
+    iss: 'https://id.acme.example',
+    sub: 'user_42',
+    aud: 'https://valetkey.acme.example',
+    exp: 1_772_448_907,
+  },
 });
 
 export const OAuthError = z
@@ -93,4 +119,16 @@ export const ServerMetadata = z
     introspection_endpoint_auth_methods_supported: z.array(z.string()),
     service_documentation: z.string(),
   })
-  .openapi('ServerMetadata', { description: 'RFC 8414 2' });
+  .openapi('ServerMetadata', {
+    description: 'RFC 8414 2',
+    example: {
+      issuer: 'https://valetkey.acme.example',
+      token_endpoint: 'https://valetkey.acme.example/oauth2/token',
+      introspection_endpoint: 'https://valetkey.acme.example/oauth2/introspect',
+      response_types_supported: [],
+      grant_types_supported: [TOKEN_EXCHANGE],
+      token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
+      introspection_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
+      service_documentation: 'https://valetkey.acme.example/docs',
+    },
+  });

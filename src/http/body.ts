@@ -4,14 +4,13 @@ import { bodyLimit } from 'hono/body-limit';
 import { createMiddleware } from 'hono/factory';
 import type { Env } from './env.ts';
 import { problem } from './problem.ts';
+import { BODY_LIMIT as LIMIT, PROBLEMS } from './problems.ts';
 
-/** Bytes: no request of the interface needs more. */
-const LIMIT = 128 * 1_024;
 const JSON_TYPE = /^application\/([a-z.-]+\+)?json\b/i;
 
 export function jsonBody() {
   const tooLarge = (c: Parameters<typeof problem>[0]) =>
-    problem(c, 'payload_too_large', `A body has at most ${LIMIT} bytes.`);
+    problem(c, 'payload_too_large', PROBLEMS.payload_too_large.example.detail);
   const counted = bodyLimit({ maxSize: LIMIT, onError: tooLarge });
 
   return createMiddleware<Env>(async (c, next) => {
@@ -20,7 +19,7 @@ export function jsonBody() {
     const type = c.req.header('content-type');
     if (length > LIMIT) return tooLarge(c);
     if ((length > 0 || chunked) && (type === undefined || !JSON_TYPE.test(type))) {
-      return problem(c, 'unsupported_media_type', 'Send JSON with the header "Content-Type: application/json".');
+      return problem(c, 'unsupported_media_type', PROBLEMS.unsupported_media_type.example.detail);
     }
     if (chunked) return counted(c, next);
     // A client that always says JSON, and here has nothing to say, is not malformed.

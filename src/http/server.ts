@@ -29,6 +29,7 @@ import { auditRoutes } from './routes/audit.ts';
 import { browserRoutes } from './routes/browser.ts';
 import { callerRoutes } from './routes/callers.ts';
 import { connectionRoutes } from './routes/connections.ts';
+import { descriptionRoutes } from './routes/description.ts';
 import { healthRoutes } from './routes/health.ts';
 import { integrationRoutes } from './routes/integrations.ts';
 import { jwtRoutes } from './routes/jwt.ts';
@@ -106,12 +107,7 @@ export function createHttp(parts: HttpParts): OpenAPIHono<Env> {
   app.route('/', auditRoutes(parts));
   app.route('/', oauthRoutes({ ...parts, identify }));
   app.route('/', healthRoutes(parts));
-  // Takes longer than all the rest of a start: made when somebody asks.
-  let description: string | undefined;
-  app.get('/openapi.json', (c) => {
-    description ??= JSON.stringify(describe(app));
-    return c.body(description, 200, { 'content-type': 'application/json' });
-  });
+  app.route('/', descriptionRoutes({ ...parts, describe: () => describe(app) }));
   app.route('/', browserRoutes(parts));
 
   app.notFound((c) =>

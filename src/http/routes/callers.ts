@@ -5,6 +5,7 @@ import {
   CallerPost,
   CallerPut,
   CallerView,
+  EXAMPLE,
   KeyCreated,
   KeyPost,
   PageQuery,
@@ -13,81 +14,89 @@ import {
 } from '../../api.ts';
 import type { CallerSetup, Callers } from '../../broker/callers.ts';
 import { granted } from '../problem.ts';
-import { body, json, PROBLEMS, page, pageRequest, router, SECURITY, sliceOf } from '../spec.ts';
+import { body, idOf, json, page, pageRequest, problems, router, SECURITY, sliceOf } from '../spec.ts';
 import { callerView, keyView, timeOrNull, whoamiView } from '../views.ts';
 
-const params = z.object({ id: z.string() });
+const params = z.object({ id: idOf('caller', EXAMPLE.caller) });
 const common = { tags: ['callers'], security: SECURITY };
 
 const create = createRoute({
   ...common,
+  operationId: 'createCaller',
   method: 'post',
   path: '/v1/callers',
   summary: 'Admits an internal service',
   request: { body: body(CallerPost) },
-  responses: { 201: json(CallerCreated, 'The caller and its key'), ...PROBLEMS },
+  responses: { 201: json(CallerCreated, 'The caller and its key'), ...problems('forbidden') },
 });
 
 const list = createRoute({
   ...common,
+  operationId: 'listCallers',
   method: 'get',
   path: '/v1/callers',
   summary: 'All callers',
   request: { query: PageQuery },
-  responses: { 200: json(pageOf(CallerView), 'A page of callers, oldest first'), ...PROBLEMS },
+  responses: { 200: json(pageOf(CallerView), 'A page of callers, oldest first'), ...problems('forbidden') },
 });
 
 const get = createRoute({
   ...common,
+  operationId: 'getCaller',
   method: 'get',
   path: '/v1/callers/{id}',
   summary: 'A caller, with its keys',
   request: { params },
-  responses: { 200: json(CallerView, 'The caller'), ...PROBLEMS },
+  responses: { 200: json(CallerView, 'The caller'), ...problems('forbidden', 'not_found') },
 });
 
 const put = createRoute({
   ...common,
+  operationId: 'putCaller',
   method: 'put',
   path: '/v1/callers/{id}',
   summary: 'Replaces all of a caller but its keys, at once',
   request: { params, body: body(CallerPut) },
-  responses: { 200: json(CallerView, 'The caller'), ...PROBLEMS },
+  responses: { 200: json(CallerView, 'The caller'), ...problems('forbidden', 'not_found') },
 });
 
 const whoami = createRoute({
   ...common,
+  operationId: 'getWhoami',
   method: 'get',
   path: '/v1/whoami',
   summary: 'Who is asking, and what it may do',
-  responses: { 200: json(Whoami, 'The caller'), ...PROBLEMS },
+  responses: { 200: json(Whoami, 'The caller'), ...problems() },
 });
 
 const remove = createRoute({
   ...common,
+  operationId: 'deleteCaller',
   method: 'delete',
   path: '/v1/callers/{id}',
   summary: 'Deletes a caller and its keys, at once',
   request: { params },
-  responses: { 204: { description: 'It is gone' }, ...PROBLEMS },
+  responses: { 204: { description: 'It is gone' }, ...problems('forbidden', 'not_found') },
 });
 
 const addKey = createRoute({
   ...common,
+  operationId: 'createCallerKey',
   method: 'post',
   path: '/v1/callers/{id}/keys',
   summary: 'A second key, for rotation',
   request: { params, body: { ...body(KeyPost), required: false } },
-  responses: { 201: json(KeyCreated, 'The key; it is shown here, once'), ...PROBLEMS },
+  responses: { 201: json(KeyCreated, 'The key; it is shown here, once'), ...problems('forbidden', 'not_found') },
 });
 
 const removeKey = createRoute({
   ...common,
+  operationId: 'deleteCallerKey',
   method: 'delete',
   path: '/v1/callers/{id}/keys/{key_id}',
   summary: 'Deletes a key, at once',
-  request: { params: z.object({ id: z.string(), key_id: z.string() }) },
-  responses: { 204: { description: 'It is gone' }, ...PROBLEMS },
+  request: { params: params.extend({ key_id: idOf('key', EXAMPLE.key) }) },
+  responses: { 204: { description: 'It is gone' }, ...problems('forbidden', 'not_found') },
 });
 
 /** From the names of the public form to ours. */

@@ -4,26 +4,28 @@ import { Verdict, Verdicts, VerifyBatchPost, VerifyPost } from '../../api.ts';
 import type { Verify, VerifyRequest } from '../../broker/verify.ts';
 import type { VerifyBatch } from '../../broker/verify-batch.ts';
 import { granted } from '../problem.ts';
-import { body, json, PROBLEMS, router, SECURITY } from '../spec.ts';
+import { body, json, problems, router, SECURITY } from '../spec.ts';
 
 const verifyRoute = createRoute({
+  operationId: 'verifyJwt',
   method: 'post',
   path: '/v1/jwt/verify',
   tags: ['jwt'],
   summary: 'Verifies a JWT of a trusted issuer',
   security: SECURITY,
   request: { body: body(VerifyPost) },
-  responses: { 200: json(Verdict, 'The verdict'), ...PROBLEMS },
+  responses: { 200: json(Verdict, 'The verdict'), ...problems('forbidden') },
 });
 
 const batchRoute = createRoute({
+  operationId: 'verifyJwts',
   method: 'post',
   path: '/v1/jwt/verify-batch',
   tags: ['jwt'],
   summary: 'Verifies up to 100 JWTs, each for itself',
   security: SECURITY,
   request: { body: body(VerifyBatchPost) },
-  responses: { 200: json(Verdicts, 'A verdict for each'), ...PROBLEMS },
+  responses: { 200: json(Verdicts, 'A verdict for each'), ...problems('forbidden') },
 });
 
 export function jwtRoutes({ verify, verifyBatch }: { verify: Verify; verifyBatch: VerifyBatch }) {

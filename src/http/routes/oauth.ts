@@ -9,7 +9,6 @@ import {
   ExchangeForm,
   IntrospectionAnswer,
   IntrospectionForm,
-  OAuthError,
   ServerMetadata,
   Slug,
   TOKEN_EXCHANGE,
@@ -22,9 +21,10 @@ import type { Clock } from '../../ports.ts';
 import type { Authenticate, AuthenticationParts } from '../callers.ts';
 import type { Env } from '../env.ts';
 import { clientOf } from '../oauth/client.ts';
+import { oauthErrors } from '../oauth/described.ts';
 import { exchangeFault, faultError, OAuthRefused, oauthError } from '../oauth/errors.ts';
 import { type Form, readForm } from '../oauth/form.ts';
-import { json, router } from '../spec.ts';
+import { HEADERS_TOO_LARGE, json, router } from '../spec.ts';
 import { expiresIn } from '../views.ts';
 
 /** Bytes. */
@@ -35,34 +35,48 @@ const form = <T extends z.ZodType>(schema: T) => ({
   required: true,
   content: { 'application/x-www-form-urlencoded': { schema } },
 });
-const errors = { default: json(OAuthError, 'A refusal (RFC 6749 5.2)') };
+const OF_EXCHANGE = [
+  'invalid_grant',
+  'unsupported_grant_type',
+  'invalid_target',
+  'invalid_scope',
+  'interaction_required',
+  'misconfigured',
+] as const;
 
 const token = createRoute({
+  operationId: 'exchangeToken',
   method: 'post',
   path: '/oauth2/token',
   tags: ['standard interfaces'],
   summary: "A user's JWT in, that user's token at a third party out (RFC 8693)",
   security,
   request: { body: form(ExchangeForm) },
-  responses: { 200: json(ExchangeAnswer, 'The token'), ...errors },
+  responses: { 200: json(ExchangeAnswer, 'The token'), ...oauthErrors(...OF_EXCHANGE) },
 });
 
 const introspect = createRoute({
+  operationId: 'introspectToken',
   method: 'post',
   path: '/oauth2/introspect',
   tags: ['standard interfaces'],
   summary: 'What a JWT of a trusted issuer is worth (RFC 7662)',
   security,
   request: { body: form(IntrospectionForm) },
-  responses: { 200: json(IntrospectionAnswer, 'Active with its claims, or not active'), ...errors },
+  responses: {
+    200: json(IntrospectionAnswer, 'Active with its claims, or not active'),
+    ...oauthErrors('insufficient_scope'),
+  },
 });
 
 const metadata = createRoute({
+  operationId: 'getServerMetadata',
   method: 'get',
   path: '/.well-known/oauth-authorization-server',
+  security: [],
   tags: ['standard interfaces'],
   summary: 'Where the standard interfaces are (RFC 8414)',
-  responses: { 200: json(ServerMetadata, 'The metadata') },
+  responses: { 200: json(ServerMetadata, 'The metadata'), ...HEADERS_TOO_LARGE },
 });
 
 interface Parts extends Pick<AuthenticationParts, 'limits' | 'journal'> {
