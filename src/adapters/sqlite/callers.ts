@@ -1,5 +1,6 @@
 // Callers and their keys in SQLite.
 import { and, asc, eq, inArray, notInArray, sql } from 'drizzle-orm';
+import type { AuditEntry } from '../../domain/audit.ts';
 import type { Caller, CallerKey } from '../../domain/caller.ts';
 import type { Store } from '../../ports.ts';
 import { callerKeys, callers } from './schema.ts';
@@ -17,7 +18,42 @@ type CallerStore = Pick<
   | 'touchKeys'
 >;
 
-export function callerStore({ orm, read, write, record }: SqliteAccess): CallerStore {
+/** The part of a sentence that puts one; its keys stay when none are given. */
+export const callerPutter =
+  ({ orm, record }: Pick<SqliteAccess, 'orm' | 'record'>) =>
+  (caller: Caller, keys: CallerKey[] | undefined, by: AuditEntry): void => {
+    const { id: _id, createdAt: _at, ...set } = caller;
+    orm.insert(callers).values(caller).onConflictDoUpdate({ target: callers.id, set }).run();
+    if (keys !== undefined) replaceKeys(orm, caller.id, keys);
+    record(by);
+  };
+
+function replaceKeys(orm: SqliteAccess['orm'], callerId: string, keys: CallerKey[]): void {
+  const ofCaller = eq(callerKeys.callerId, callerId);
+  const digests = keys.map((key) => key.digest);
+  orm
+    .delete(callerKeys)
+    .where(and(ofCaller, notInArray(callerKeys.digest, digests)))
+    .run();
+  const stay = orm
+    .select({ digest: callerKeys.digest })
+    .from(callerKeys)
+    .where(and(ofCaller, inArray(callerKeys.digest, digests)))
+    .all();
+  const known = new Set(stay.map((key) => key.digest));
+  for (const key of keys)
+    if (known.has(key.digest))
+      orm
+        .update(callerKeys)
+        .set({ expiresAt: key.expiresAt })
+        .where(and(ofCaller, eq(callerKeys.digest, key.digest)))
+        .run();
+    else orm.insert(callerKeys).values(key).run();
+}
+
+export function callerStore(access: SqliteAccess): CallerStore {
+  const { orm, read, write, record } = access;
+  const put = callerPutter(access);
   const at = given(callerKeys.lastUsedAt, 'at');
   const touch = orm
     .update(callerKeys)
@@ -74,32 +110,7 @@ export function callerStore({ orm, read, write, record }: SqliteAccess): CallerS
         record(by);
         return 'deleted';
       }),
-    putCaller: (caller, keys, by) =>
-      write(() => {
-        const { id: _id, createdAt: _at, ...set } = caller;
-        orm.insert(callers).values(caller).onConflictDoUpdate({ target: callers.id, set }).run();
-        const ofCaller = eq(callerKeys.callerId, caller.id);
-        const digests = keys.map((key) => key.digest);
-        orm
-          .delete(callerKeys)
-          .where(and(ofCaller, notInArray(callerKeys.digest, digests)))
-          .run();
-        const stay = orm
-          .select({ digest: callerKeys.digest })
-          .from(callerKeys)
-          .where(and(ofCaller, inArray(callerKeys.digest, digests)))
-          .all();
-        const known = new Set(stay.map((key) => key.digest));
-        for (const key of keys)
-          if (known.has(key.digest))
-            orm
-              .update(callerKeys)
-              .set({ expiresAt: key.expiresAt })
-              .where(and(ofCaller, eq(callerKeys.digest, key.digest)))
-              .run();
-          else orm.insert(callerKeys).values(key).run();
-        record(by);
-      }),
+    putCaller: (caller, keys, by) => write(() => put(caller, keys, by)),
     touchKeys: async (uses) => {
       if (uses.length > 0) await write(() => uses.forEach((use) => void touch.run(use)));
     },
