@@ -1,4 +1,4 @@
-// The declarative file (VALETKEY_CONFIG).
+// What a deployment declares: the file of VALETKEY_CONFIG, and the same applied to a running broker.
 import { z } from '@hono/zod-openapi';
 import { CallerPut } from './callers.ts';
 import { Origin, Slug } from './common.ts';
@@ -54,3 +54,31 @@ export const DeclaredFile = z.strictObject({
   return_origins: z.array(Origin).default([]),
 });
 export type DeclaredFile = z.infer<typeof DeclaredFile>;
+
+export const ApplyPost = DeclaredFile.extend({
+  trusted_issuers: z.array(TrustedIssuer).optional(),
+  return_origins: z.array(Origin).optional(),
+  dry_run: z.boolean().default(false).openapi({ description: 'Only tell what would change' }),
+}).openapi('ApplyPost', { description: 'What is not named is left as it is' });
+
+const FieldChange = z.union([
+  z.object({ path: z.string(), before: z.unknown(), after: z.unknown() }),
+  z.object({ path: z.string(), secret: z.enum(['set', 'changed', 'removed']) }),
+]);
+export const Applied = z
+  .object({
+    applied: z.boolean(),
+    changes: z.array(
+      z.object({
+        kind: z.enum(['integration', 'caller']),
+        id: z.string(),
+        name: z.string().nullable().openapi({ description: "A caller's" }),
+        action: z.enum(['create', 'update']),
+        fields: z.array(FieldChange).openapi({ description: 'Of a secret, only what becomes of it' }),
+      }),
+    ),
+    needs_restart: z.array(z.enum(['trusted_issuers', 'return_origins'])).openapi({
+      description: 'What is declared otherwise than the broker was started with: it takes effect at its next start',
+    }),
+  })
+  .openapi('Applied');
