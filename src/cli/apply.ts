@@ -46,7 +46,7 @@ export function applyCommand(program: Command, io: Io): void {
       if (dryRun) return;
 
       if (!json) for (const line of inLines(planned, io.color)) io.out(line);
-      if (!yes) await confirm(io);
+      if (!yes) await confirm(io, json);
       const applied = await post(broker, declared, false);
       answer(applied, `applied: ${inNumbers(applied)}`);
     },
@@ -77,8 +77,8 @@ async function post(broker: Broker, declared: Json, dryRun: boolean): Promise<Ap
   }
 }
 
-async function confirm(io: Io): Promise<void> {
-  if (!io.inputIsTty) throw misused('nothing was applied: say --yes where nobody can be asked');
+async function confirm(io: Io, json: boolean): Promise<void> {
+  if (json || !io.inputIsTty) throw misused('nothing was applied: say --yes where nobody is asked');
   const said = await io.question('Apply this? [y/N] ');
   if (!/^y(es)?$/i.test(said.trim())) throw new Failure('nothing was applied');
 }

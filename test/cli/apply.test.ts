@@ -100,10 +100,12 @@ test('asks whoever is there, and does nothing without a yes', async () => {
   write({ integrations: [acme] });
   const nobody = await valetkey(['apply', '-f', file]);
   expect(nobody).toMatchObject({ code: 64, out: expect.stringContaining('create integration acme') });
-  expect(nobody.err).toMatch(/say --yes where nobody can be asked/);
+  expect(nobody.err).toMatch(/say --yes where nobody is asked/);
   const answering = (line: string) => ({ inputIsTty: true, question: async () => line });
   const no = await valetkey(['apply', '-f', file], answering(''));
   expect(no).toMatchObject({ code: 1, err: 'nothing was applied\n' });
+  const unseen = await valetkey(['apply', '-f', file, '--json'], answering('y'));
+  expect(unseen).toMatchObject({ code: 64, out: '' });
   expectProblem(await broker.ask('GET', '/v1/integrations/acme'), 404, 'not_found');
   expect((await valetkey(['apply', '-f', file], answering('y'))).code).toBe(0);
   expectOk(await broker.ask('GET', '/v1/integrations/acme'));
