@@ -184,9 +184,10 @@ export interface Store {
   addCallerKey(key: CallerKey, by: AuditEntry): Promise<'added' | 'absent'>;
   deleteCaller(id: string, by: AuditEntry): Promise<'deleted' | 'absent'>;
   deleteCallerKey(callerId: string, keyId: string, by: AuditEntry): Promise<'deleted' | 'absent'>;
-  /** Creates the caller or replaces all of it but `createdAt`; its keys are exactly these then. For the declarative file. */
-  putCaller(caller: Caller, keys: CallerKey[], by: AuditEntry): Promise<void>;
-  /** All of it, as `putIntegration` and `putCaller` would, or nothing. */
+  /**
+   * All of it or nothing. An integration as `putIntegration` has it; a caller is created, or replaced in all but
+   * `createdAt`.
+   */
   putDeclared(rows: DeclaredRows): Promise<void>;
   /** Moves `lastUsedAt` forward, never back. */
   touchKeys(uses: { keyId: string; at: number }[]): Promise<void>;

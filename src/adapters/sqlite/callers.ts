@@ -8,14 +8,7 @@ import { given, type SqliteAccess } from './sqlite.ts';
 
 type CallerStore = Pick<
   Store,
-  | 'callers'
-  | 'addCaller'
-  | 'updateCaller'
-  | 'addCallerKey'
-  | 'deleteCaller'
-  | 'deleteCallerKey'
-  | 'putCaller'
-  | 'touchKeys'
+  'callers' | 'addCaller' | 'updateCaller' | 'addCallerKey' | 'deleteCaller' | 'deleteCallerKey' | 'touchKeys'
 >;
 
 /** The part of a sentence that puts one; its keys stay when none are given. */
@@ -51,9 +44,7 @@ function replaceKeys(orm: SqliteAccess['orm'], callerId: string, keys: CallerKey
     else orm.insert(callerKeys).values(key).run();
 }
 
-export function callerStore(access: SqliteAccess): CallerStore {
-  const { orm, read, write, record } = access;
-  const put = callerPutter(access);
+export function callerStore({ orm, read, write, record }: SqliteAccess): CallerStore {
   const at = given(callerKeys.lastUsedAt, 'at');
   const touch = orm
     .update(callerKeys)
@@ -110,7 +101,6 @@ export function callerStore(access: SqliteAccess): CallerStore {
         record(by);
         return 'deleted';
       }),
-    putCaller: (caller, keys, by) => write(() => put(caller, keys, by)),
     touchKeys: async (uses) => {
       if (uses.length > 0) await write(() => uses.forEach((use) => void touch.run(use)));
     },

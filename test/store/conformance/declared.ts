@@ -20,7 +20,7 @@ export function declared(at: Opened): void {
   test('leaves the keys of a caller for which none are declared, and no others', async () => {
     const caller = aCaller();
     const [stays, goes] = [aKey(caller.id), aKey(caller.id)];
-    await at.store.putCaller(caller, [stays], anEntry());
+    await at.store.addCaller(caller, stays, anEntry());
     const put = (keys?: (typeof stays)[]) =>
       at.store.putDeclared({
         integrations: [],
