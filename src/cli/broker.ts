@@ -54,7 +54,9 @@ export function brokerFor(io: Io, command: Command) {
         EXIT.unreachable,
       );
     if (response.ok) return answer;
-    throw new Failure([...told(answer), ...(await advice(answer))].join('\n'), EXIT.refused, answer);
+    const wait = response.headers.get('retry-after');
+    const later = wait === null ? [] : [`Try again in ${wait} seconds.`];
+    throw new Failure([...told(answer), ...(await advice(answer)), ...later].join('\n'), EXIT.refused, answer);
   }
 
   /** What to do about a refusal, where the broker's own words do not say. */
@@ -63,13 +65,16 @@ export function brokerFor(io: Io, command: Command) {
     if (code === 'ambiguous_connection')
       return (candidates as Json[]).map((c) => `  --connection ${c.connection_id}  label ${c.label ?? '(none)'}`);
     if (code !== 'forbidden' || typeof missing !== 'object') return [];
-    const { action, integration, owner, scopes } = missing as Json;
+    const { action, integration, owner, scopes, min_ttl } = missing as Json;
     const me = await send('GET', '/v1/whoami')
       .then(async (answer) => (answer.ok ? ((await answer.json()) as Json).id : undefined))
       .catch(() => undefined);
     const wanted = `--action ${action} --integration ${quoted(integration)} --owner ${quoted(owner)}`;
-    const bounded = Array.isArray(scopes) ? scopes.map((scope) => ` --scope ${quoted(scope)}`).join('') : '';
-    return [`An admin grants it with: valetkey callers update ${me ?? 'ID'} --add ${wanted}${bounded}`];
+    const bounds = [
+      ...(Array.isArray(scopes) ? scopes.map((scope) => ` --scope ${quoted(scope)}`) : []),
+      ...(min_ttl === undefined ? [] : [` --max-min-ttl ${min_ttl}`]),
+    ].join('');
+    return [`An admin grants it with: valetkey callers update ${me ?? 'ID'} --add ${wanted}${bounds}`];
   }
 
   return {

@@ -70,7 +70,8 @@ export function callerCommands(program: Command, io: Io): void {
       if (Object.keys(change).length === 0) throw misused('callers update needs something to change; see --help');
       const broker = brokerFor(io, command);
       const { name, grants: before, workloads, rate_limit } = await broker.ask('GET', at(id));
-      const kept = given({ name, grants: before, workloads, rate_limit: rate_limit ?? undefined });
+      const bindings = (workloads as Json[]).map(({ id: _, ...workload }) => workload);
+      const kept = { name, grants: before, workloads: bindings, rate_limit };
       const added = options.add && grants.length > 0 && { grants: [...(before as Json[]), ...grants] };
       await print(command).one(await broker.ask('PUT', at(id), { ...kept, ...change, ...added }));
     },

@@ -107,6 +107,72 @@ test('callers create prints an id and a key that opens what was granted, and no 
   expectProblem(await broker.ask('GET', '/v1/connections', undefined, key), 401, 'unauthenticated');
 });
 
+test('a caller is shown, and changed in what is given: the rest stays, its key too', async () => {
+  const grant = ['--action', 'connections:read', '--integration', 'acme'];
+  const [id = '', key = ''] = (await ok(['callers', 'create', '--name', 'first', ...grant])).split('\n');
+  const [shown] = await json(['callers', 'show', id]);
+  expect(shown).toMatchObject({ name: 'first', rate_limit: null });
+  const more = ['--action', 'token', '--scope', 'read', '--max-min-ttl', '600', '--rate-limit', '100/60'];
+  const [changed] = await json(['callers', 'update', id, '--add', ...more]);
+  expect(changed).toMatchObject({
+    name: 'first',
+    grants: [
+      { actions: ['connections:read'], integrations: ['acme'], owners: ['*'] },
+      { actions: ['token'], integrations: ['*'], owners: ['*'], scopes: ['read'], max_min_ttl: 600 },
+    ],
+    rate_limit: { requests: 100, window: 60 },
+  });
+  const [renamed] = await json(['callers', 'update', id, '--name', 'second']);
+  expect(renamed).toMatchObject({ name: 'second', grants: changed?.grants, rate_limit: changed?.rate_limit });
+  await json([
+    'callers',
+    'update',
+    id,
+    '--grant',
+    JSON.stringify({ actions: ['*'], integrations: ['x'], owners: ['*'] }),
+  ]);
+  const env = { VALETKEY_URL: broker.url, VALETKEY_KEY: key };
+  const [me] = await json(['whoami'], { env });
+  expect(me).toMatchObject({
+    id,
+    name: 'second',
+    grants: [{ integrations: ['x'] }],
+    authenticated_by: { kind: 'key' },
+  });
+});
+
+test('a workload is a caller without a key, and stays bound when its caller changes', async () => {
+  const issuer = 'https://cluster.example';
+  await ok([
+    'integrations',
+    'put',
+    'cluster',
+    '--provider',
+    'generic-oidc',
+    '--client-id',
+    'me',
+    '--param',
+    `issuer=${issuer}`,
+  ]);
+  const workload = ['--workload-issuer', issuer, '--workload-audience', 'valetkey', '--workload-claim', 'sub=job-*'];
+  const id = (await ok(['callers', 'create', '--name', 'job', '--action', 'token', ...workload])).trimEnd();
+  expect(id).toMatch(/^clr_\w+$/);
+  const [changed] = await json(['callers', 'update', id, '--name', 'jobs']);
+  expect(changed).toMatchObject({ name: 'jobs', keys: [], workloads: [{ issuer, claims: { sub: 'job-*' } }] });
+  await ok(['callers', 'delete', id]);
+  await ok(['integrations', 'delete', 'cluster']);
+});
+
+test('a caller that asks too often is told when to come again', async () => {
+  const limited = ['--action', 'connections:read', '--rate-limit', '1/60'];
+  const [, key = ''] = (await ok(['callers', 'create', '--name', 'eager', ...limited])).split('\n');
+  const env = { VALETKEY_URL: broker.url, VALETKEY_KEY: key };
+  await ok(['connections', 'list'], { env });
+  const { code, err } = await valetkey(['connections', 'list'], { env });
+  expect(code).toBe(1);
+  expect(err).toMatch(/\nTry again in \d+ seconds\.\n$/);
+});
+
 test('what the broker finds wrong is told by its place', async () => {
   const { code, err } = await valetkey(['callers', 'create', '--name', 'x', '--action', 'fly', '--action', 'token']);
   expect(code).toBe(1);

@@ -98,7 +98,7 @@ test('a grant that is missing comes with the command that gives it', async () =>
   expect(code).toBe(1);
   expect(err).toMatch(/^Not within the grants of this caller: /);
   expect(err).toMatch(
-    /valetkey callers update \S+ --add --action token --integration acme --owner 'o'\\''neill & co'\n$/,
+    /valetkey callers update clr_\w+ --add --action token --integration acme --owner 'o'\\''neill & co'\n$/,
   );
 });
 
