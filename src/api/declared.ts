@@ -56,8 +56,8 @@ export const DeclaredFile = z.strictObject({
 export type DeclaredFile = z.infer<typeof DeclaredFile>;
 
 export const ApplyPost = DeclaredFile.extend({
-  trusted_issuers: z.array(TrustedIssuer).optional(),
-  return_origins: z.array(Origin).optional(),
+  trusted_issuers: DeclaredFile.shape.trusted_issuers.removeDefault().optional(),
+  return_origins: DeclaredFile.shape.return_origins.removeDefault().optional(),
   dry_run: z.boolean().default(false).openapi({ description: 'Only tell what would change' }),
 }).openapi('ApplyPost', { description: 'What is not named is left as it is' });
 

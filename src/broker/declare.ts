@@ -6,7 +6,7 @@ import type { AuditEntry } from '../domain/audit.ts';
 import type { Caller, CallerKey } from '../domain/caller.ts';
 import { type InputIssue, Refusal, refuse } from '../domain/errors.ts';
 import type { Integration } from '../domain/integration.ts';
-import type { Clock, DeclaredRows, IntegrationSettings, Store, TrustedIssuer } from '../ports.ts';
+import type { Clock, DeclaredRows, IntegrationSettings, Store } from '../ports.ts';
 import type { Access, Call, Subject } from './access.ts';
 import { type CallerSetup, callerOf, keyOf, workloadIssues } from './callers.ts';
 import { type Difference, differences } from './differences.ts';
@@ -22,7 +22,7 @@ export interface Declared {
 
 /** What a process is started with, and nothing else changes. Undefined: not declared. */
 export interface ProcessSettings {
-  trusted_issuers?: readonly TrustedIssuer[] | undefined;
+  trusted_issuers?: readonly { issuer: string }[] | undefined;
   return_origins?: readonly string[] | undefined;
 }
 

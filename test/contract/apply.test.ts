@@ -142,6 +142,31 @@ test('a part that cannot be applied keeps all of it out, and every such part is 
   expectProblem(await broker.ask('GET', '/v1/integrations/acme'), 404, 'not_found');
 });
 
+test('a workload may be of an issuer that is declared beside it, and is compared without its id', async () => {
+  const issuer = 'https://cluster.example';
+  const cluster = { id: 'cluster', provider: 'generic-oidc', client_id: 'me', params: { issuer } };
+  const workloads = [{ issuer, audience: 'valetkey', claims: { sub: 'job' } }];
+  const job = { name: 'job', grants, workloads, rate_limit: { requests: 9, window: 60 } };
+  const alone = await apply({ callers: [job] });
+  expectProblem(alone, 400, 'invalid_request');
+  expect((alone.body.issues as Json[]).map(({ path }) => path)).toEqual(['callers.0.workloads.0.issuer']);
+  const [, made] = expectOk(await apply({ integrations: [cluster], callers: [job] })).changes as Json[];
+  expect(made?.fields).toEqual(
+    expect.arrayContaining([
+      { path: 'workloads.0.claims.sub', before: null, after: 'job' },
+      { path: 'rate_limit.requests', before: null, after: 9 },
+    ]),
+  );
+  expect(expectOk(await apply({ integrations: [cluster], callers: [job] })).changes).toEqual([]);
+  const other = { ...job, workloads: [{ ...workloads[0], claims: { sub: 'other' } }], rate_limit: null };
+  const [changed] = expectOk(await apply({ callers: [other] })).changes as Json[];
+  expect(changed?.fields).toEqual([
+    { path: 'workloads.0.claims.sub', before: 'job', after: 'other' },
+    { path: 'rate_limit.requests', before: 9, after: null },
+    { path: 'rate_limit.window', before: 60, after: null },
+  ]);
+});
+
 test('what a process is started with is compared, and told to need a start', async () => {
   const told = async (body: Json) => expectOk(await apply(body)).needs_restart;
   expect(await told({ trusted_issuers })).toEqual([]);
