@@ -17,6 +17,7 @@ const TAGS = {
   providers: 'The catalogue: how each third-party system authenticates, and what it needs.',
   callers: 'Internal services, their keys, and what they may do.',
   jwt: 'What a JWT of a trusted issuer is worth.',
+  apply: 'A whole deployment at once, as a file declares it.',
   'standard interfaces':
     'The same jobs as OAuth has them, for clients that know nothing of this broker. Errors are those of RFC 6749.',
   audit: 'Who did what to which connection.',
