@@ -25,6 +25,7 @@ const PROBLEMS = {
   provider_unavailable: { status: 503, title: 'The provider is not available' },
   store_unavailable: { status: 503, title: 'The store is not available' },
 } as const satisfies Record<Code, { status: ContentfulStatusCode; title: string }>;
+export const CODES: readonly string[] = Object.keys(PROBLEMS);
 
 /** Carries a refusal out of a handler; thrown and caught within `http/` only. */
 export class Refused extends Error {

@@ -1,8 +1,11 @@
-// What is generated of the catalogue: the JSON Schema that editors read, and the table of all systems.
+// What is generated: of the catalogue the JSON Schema that editors read and the table of all systems; of the interface's
+// description the client's types.
+import { compile } from 'json-schema-to-typescript';
 import { z } from 'zod';
 import { renewing } from '../../src/catalogue/explain.ts';
 import { isCode, nameOf } from '../../src/domain/modes.ts';
 import { Provider } from '../../src/domain/provider.ts';
+import { CODES } from '../../src/http/problem.ts';
 
 /** An entry that extends another may leave out what the other says. */
 export function providerSchema(): string {
@@ -39,5 +42,43 @@ export function catalogueTable(providers: Iterable<Provider>): string {
     '| --- | --- | --- | --- | --- | --- |',
     ...rows,
     '',
+  ].join('\n');
+}
+
+/** What the client speaks of. */
+const SHAPES = [
+  'Token',
+  'DpopProofPost',
+  'DpopProof',
+  'ConnectSessionPost',
+  'ConnectSessionCreated',
+  'ConnectSession',
+  'JwtVerify',
+  'JwtVerdict',
+];
+
+/** `schemas`: the components of openapi.json. */
+export async function clientTypes(schemas: Record<string, object>): Promise<string> {
+  // References lead from one component to another.
+  const definitions = JSON.parse(JSON.stringify(schemas).replaceAll('#/components/schemas/', '#/definitions/'));
+  const types = SHAPES.map((name) =>
+    compile({ ...definitions[name], definitions }, name, {
+      additionalProperties: false,
+      bannerComment: '',
+      declareExternallyReferenced: false,
+      ignoreMinAndMaxItems: true,
+      style: { singleQuote: true, printWidth: 120 },
+    }),
+  );
+  return [
+    "// Generated from the broker's schemas by `npm run generate`.",
+    '',
+    '/** What the broker says no with. */',
+    `export type ProblemCode =\n${[...CODES]
+      .sort()
+      .map((code) => `  | '${code}'`)
+      .join('\n')};`,
+    '',
+    (await Promise.all(types)).join('\n'),
   ].join('\n');
 }
