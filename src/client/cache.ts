@@ -12,9 +12,9 @@ export interface CacheOptions {
 
 export type Cache = ReturnType<typeof createCache>;
 
-interface Kept {
+export interface Kept {
   token: Token;
-  /** Counted from when it was asked for, so that the way of the answer is not added to its life. */
+  /** Its life is counted from when it was asked for, so that the way of the answer is not added to it. */
   sentAt: number;
 }
 
@@ -24,7 +24,7 @@ export function createCache({ now, keepMs, maxEntries }: CacheOptions) {
   const livesFor = ({ token, sentAt }: Kept): number =>
     token.expires_in === null ? Number.POSITIVE_INFINITY : token.expires_in - (now() - sentAt) / 1_000;
 
-  /** A copy, with the life that it has now. */
+  /** A copy for each caller, with the life that it has now. */
   const told = (it: Kept): Token => ({
     ...it.token,
     scopes: [...it.token.scopes],
@@ -41,13 +41,15 @@ export function createCache({ now, keepMs, maxEntries }: CacheOptions) {
       return undefined;
     },
 
-    put(key: string, token: Token, sentAt: number): void {
+    told,
+
+    put(key: string, it: Kept): void {
       if (keepMs === 0) return;
-      putBounded(kept, key, { token, sentAt }, maxEntries);
+      putBounded(kept, key, it, maxEntries);
     },
 
     /** One that an API rejected, under whatever it was asked for: another in its place, or none. */
-    replace(accessToken: string, fresh?: { token: Token; sentAt: number }): void {
+    replace(accessToken: string, fresh?: Kept): void {
       for (const [key, { token }] of kept) {
         if (token.access_token !== accessToken) continue;
         if (fresh) kept.set(key, fresh);

@@ -1,6 +1,6 @@
 // Asking for tokens: from memory, in one request for a crowd, and another one for a token that an API rejected.
 import type { Broker } from './broker.ts';
-import type { Cache } from './cache.ts';
+import type { Cache, Kept } from './cache.ts';
 import { isReauthorizationRequired } from './errors.ts';
 import { connectionPath, tokenPath, type Which } from './paths.ts';
 import { orAborted } from './time.ts';
@@ -18,15 +18,19 @@ const MIN_TTL = 60;
 
 export function createTokens({ broker, cache, deadline }: { broker: Broker; cache: Cache; deadline: () => number }) {
   /** Requests under way, which belong to nobody: who does not want to wait any longer leaves the others in peace. */
-  const underWay = new Map<string, Promise<Token>>();
+  const underWay = new Map<string, Promise<Kept>>();
 
-  function together(key: string, ask: () => Promise<Token>, signal: AbortSignal | null | undefined): Promise<Token> {
+  async function together(
+    key: string,
+    ask: () => Promise<Kept>,
+    signal: AbortSignal | null | undefined,
+  ): Promise<Token> {
     let asking = underWay.get(key);
     if (!asking) {
       asking = ask().finally(() => underWay.delete(key));
       underWay.set(key, asking);
     }
-    return orAborted(asking, signal ?? undefined);
+    return cache.told(await orAborted(asking, signal ?? undefined));
   }
 
   return {
@@ -37,9 +41,10 @@ export function createTokens({ broker, cache, deadline }: { broker: Broker; cach
       if (known) return known;
       const path = min_ttl === undefined ? key : `${key}${key.includes('?') ? '&' : '?'}min_ttl=${min_ttl}`;
       const ask = async () => {
-        const { body, sentAt } = await broker.ask<Token>({ method: 'GET', path, deadline: until, repeatable: true });
-        cache.put(key, body, sentAt);
-        return body;
+        const asked = { method: 'GET', path, deadline: until, repeatable: true } as const;
+        const { body: token, sentAt } = await broker.ask<Token>(asked);
+        cache.put(key, { token, sentAt });
+        return { token, sentAt };
       };
       return together(path, ask, signal);
     },
@@ -58,7 +63,7 @@ export function createTokens({ broker, cache, deadline }: { broker: Broker; cach
           const asked = { method: 'POST', path, body, deadline: until, repeatable: true } as const;
           const { body: token, sentAt } = await broker.ask<Token>(asked);
           cache.replace(access_token, { token, sentAt });
-          return token;
+          return { token, sentAt };
         } catch (error) {
           cache.replace(access_token);
           throw error;
