@@ -44,7 +44,6 @@ export function createCache({ now, keepMs, maxEntries }: CacheOptions) {
     told,
 
     put(key: string, it: Kept): void {
-      if (keepMs === 0) return;
       putBounded(kept, key, it, maxEntries);
     },
 

@@ -1,6 +1,6 @@
 // From "not connected" to a link, through a browser, and to a token.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { wait } from '../../src/client/time.ts';
+import { orAborted } from '../../src/client/time.ts';
 import { createTestClient, rejectionOf, type TestClient } from '../support/client.ts';
 import { connect, newOwner } from '../support/owner.ts';
 import { type ScriptedServer, startScripted } from '../support/scripted.ts';
@@ -43,6 +43,17 @@ describe('a link', () => {
     await connect(world.broker, url, { login: who.owner });
     expect(await valetkey.connected(session)).toEqual({ connection_id: id });
     expect((await valetkey.token(who)).connection_id).toBe(id);
+  });
+
+  test('for one of several connections renews that one', async () => {
+    const who = at(newOwner());
+    const connection = await world.adopt(who.owner, {}, { label: 'work' });
+    const { valetkey } = client();
+    const token = await valetkey.token({ connection });
+    world.provider.withdrawGrants();
+    const { id: session, url } = await valetkey.connectUrl(who, await rejectionOf(valetkey.refresh(token)));
+    await connect(world.broker, url, { login: who.owner });
+    expect(await valetkey.connected(session)).toEqual({ connection_id: connection });
   });
 
   test('for one who was revoked leads to a new connection', async () => {
@@ -103,9 +114,9 @@ describe('whoever waits for the owner', () => {
     const giveUp = new AbortController();
     const reason = new Error('gone');
     const { valetkey } = client({
-      wait: (milliseconds, signal) => {
+      wait: (_, signal) => {
         giveUp.abort(reason);
-        return wait(milliseconds, signal);
+        return orAborted(new Promise(() => undefined), signal);
       },
     });
     const link = await valetkey.connectUrl(at(newOwner()));

@@ -318,6 +318,23 @@ describe('a redirect', () => {
     expect(request?.headers.accept).toBe('text/csv');
   });
 
+  test('elsewhere, and within that, does not bring the token along after all', async () => {
+    const which = await keyed('header');
+    const elsewhere = await startApi(({ path }) => (path === '/2' ? OK : to('/2')));
+    const api = await says(to(`${elsewhere.url}/1`));
+    expect((await client().valetkey.fetch(which, api.url)).status).toBe(200);
+    expect(elsewhere.received.map(({ path }) => path)).toEqual(['/1', '/2']);
+    for (const { headers } of elsewhere.received) expect(headers).not.toHaveProperty('x-api-key');
+  });
+
+  test('that would send a stream again is the answer', async () => {
+    const { owner } = await adopted();
+    const api = await says(to('/new', 307));
+    const init = { method: 'POST', body: new Blob(['a']).stream(), duplex: 'half' } as RequestInit;
+    expect((await client().valetkey.fetch(at(owner), api.url, init)).status).toBe(307);
+    expect(api.received).toHaveLength(1);
+  });
+
   test('elsewhere and back again does not bring the token back', async () => {
     const which = await keyed('header');
     const elsewhere = await startApi(() => to(`${api.url}/back`));
@@ -397,12 +414,30 @@ describe('a token that is bound to a key', () => {
       expect((await valetkey.fetch({ connection }, `${api.url}/a?b=c`, { method })).status).toBe(200);
   });
 
+  test('is proven without telling the broker the query', async () => {
+    const told: unknown[] = [];
+    const listening = (url: string, init: RequestInit) => {
+      if (url.endsWith('/dpop-proof')) told.push(JSON.parse(String(init.body)));
+      return fetch(url, init);
+    };
+    await client({ fetch: listening }).valetkey.fetch({ connection }, `${api.url}/a?secret=1#b`);
+    expect(told).toEqual([{ method: 'GET', url: `${api.url}/a` }]);
+  });
+
   test('takes up the nonce that the API demands, and knows it the next time', async () => {
     const { valetkey, sent } = client();
     const url = `${api.url}${STRICT}`;
     expect((await valetkey.fetch({ connection }, url)).status).toBe(200);
     expect((await valetkey.fetch({ connection }, url)).status).toBe(200);
     expect(sent.filter((line) => line === `GET ${url}`)).toHaveLength(3);
+  });
+
+  test('that was refreshed elsewhere meanwhile is the one that its proof names', async () => {
+    const { valetkey, sent } = client();
+    await valetkey.token({ connection });
+    await world.broker.ask('POST', `/v1/connections/${connection}/refresh`, {});
+    expect((await valetkey.fetch({ connection }, `${api.url}/a`)).status).toBe(200);
+    expect(sent.filter((line) => line === `GET ${api.url}/a`)).toHaveLength(1);
   });
 
   test('that is rejected is refreshed by the token that was sent', async () => {

@@ -145,6 +145,12 @@ describe('Retry-After', () => {
     expect([waits, received.length]).toEqual([[3, 2], 3]);
   });
 
+  test('of no time at all is a second', async () => {
+    const { valetkey, waits } = await scripted(unavailable(0), GOOD);
+    await valetkey.token(at('a'));
+    expect(waits).toEqual([1]);
+  });
+
   test('that is a date is waited for by the clock of the server', async () => {
     const headers = { date: 'Mon, 05 Jan 2015 10:00:00 GMT', 'retry-after': 'Mon, 05 Jan 2015 10:00:04 GMT' };
     const { valetkey, waits } = await scripted(later(503, 'store_unavailable', headers), GOOD);
@@ -238,6 +244,18 @@ describe('where the broker should be', () => {
     const error = await rejectionOf(valetkey.token(at('a')));
     expect(error).toMatchObject({ code: 'network', detail: 'The broker gave no answer within 0.05 s' });
     expect(received).toHaveLength(1);
+  });
+
+  test('somebody never answers, and the caller gives up: it is told its own reason', async () => {
+    const giveUp = new AbortController();
+    const reason = new Error('gone');
+    const silent = await startScripted(() => {
+      giveUp.abort(reason);
+      return 'hang';
+    });
+    servers.push(silent);
+    const { valetkey } = createTestClient({ url: silent.url, key: KEY });
+    expect(await rejectionOf(valetkey.connectUrl({ ...at('a'), signal: giveUp.signal }))).toBe(reason);
   });
 
   test.each<[string, Scripted]>([
