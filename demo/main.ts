@@ -155,7 +155,7 @@ async function tour(broker: RunningBroker, provider: LocalProvider): Promise<{ s
   return { serviceKey: key };
 }
 
-async function stayUp(broker: RunningBroker, serviceKey: string): Promise<void> {
+async function stayUp(broker: RunningBroker, provider: LocalProvider, serviceKey: string): Promise<void> {
   const headers = { authorization: `Bearer ${serviceKey}`, 'content-type': 'application/json' };
   const printLink = async () => {
     const body = JSON.stringify({ integration: INTEGRATION, owner: OWNER });
@@ -170,6 +170,8 @@ async function stayUp(broker: RunningBroker, serviceKey: string): Promise<void> 
   The interface        ${broker.url}/openapi.json
   Metrics              ${broker.url}/metrics
   The admin's key      ${broker.adminKey}
+  For docs/quickstart.md, in another terminal:
+export VALETKEY_URL=${broker.url} VALETKEY_KEY=${serviceKey} API_URL=${provider.issuer}/me
 
   A link works once, for ten minutes: press Enter for another.`);
   const lines = createInterface({ input: process.stdin });
@@ -189,7 +191,7 @@ try {
   console.log(`The broker listens at ${broker.url}, a local OpenID Provider at ${provider.issuer}.`);
   const { serviceKey } = await tour(broker, provider);
   console.log(`\n${styleText(['bold', 'green'], `All ${steps} steps passed.`)}`);
-  if (!flags.once) await stayUp(broker, serviceKey);
+  if (!flags.once) await stayUp(broker, provider, serviceKey);
 } catch (error) {
   console.error(`\n${styleText('red', String(error))}\n\nWhat the broker printed:\n${broker.output()}`);
   process.exitCode = 1;

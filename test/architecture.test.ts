@@ -5,6 +5,11 @@ import { describe, expect, it } from 'vitest';
 
 const SRC = new URL('../src/', import.meta.url);
 
+/** A package of its own. */
+const CLIENT = /^client(\.ts$|\/)/;
+/** What not every runtime has. */
+const NODE_GLOBALS = /\b(process|Buffer|global|__dirname|__filename|setImmediate|NodeJS|Deno|Bun|window)\b/;
+
 interface Layer {
   name: string;
   files: RegExp;
@@ -62,10 +67,10 @@ const layers: Layer[] = [
   },
   {
     name: 'client',
-    files: /^client\.ts$/,
-    may: /^api\.ts$/,
-    typesOnly: /^api\.ts$/,
-    rule: 'client.ts imports only the types of api.ts',
+    files: CLIENT,
+    may: /^client\//,
+    rule: 'the client imports only its own files: it is a package of its own, and not only for Node',
+    builtins: false,
   },
   {
     name: 'cli',
@@ -123,8 +128,10 @@ interface Import {
   kind: 'value' | 'type' | 'lazy';
 }
 
+const withoutComments = (source: string) => source.replace(/^\s*(\/\*[\s\S]*?\*\/|\/\/.*$)/gm, '');
+
 function importsOf(source: string): Import[] {
-  const code = source.replace(/^\s*(\/\*[\s\S]*?\*\/|\/\/.*$)/gm, '');
+  const code = withoutComments(source);
   const found = (pattern: RegExp, read: (m: RegExpMatchArray) => Import) => [...code.matchAll(pattern)].map(read);
   return [
     ...found(/^(?:import|export)\b([^'"`;]*?)\bfrom\s*['"]([^'"]+)['"]/gm, ([, clause, specifier]) => ({
@@ -196,7 +203,10 @@ function violations(files: Record<string, string>, dependencies: Set<string>): s
   const environment = Object.entries(files)
     .filter(([file, source]) => /\bprocess\.env\b|['"]node:process['"]/.test(source) && !readsEnvironment.test(file))
     .map(([file]) => `${file} imports process.env: only main.ts and cli.ts read the environment`);
-  return [...arrows, ...environment, ...cyclesOf(files)];
+  const globals = Object.entries(files)
+    .filter(([file, source]) => CLIENT.test(file) && NODE_GLOBALS.test(withoutComments(source)))
+    .map(([file]) => `${file} imports a global: the client uses only what every runtime has`);
+  return [...arrows, ...environment, ...globals, ...cyclesOf(files)];
 }
 
 const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
@@ -243,7 +253,10 @@ describe('the checker', () => {
     ['http/server.ts', `import { createVault } from '../adapters/keyring.ts';`],
     ['http/server.ts', `import { drizzle } from 'drizzle-orm/better-sqlite3';`],
     ['api.ts', `import { start } from './app.ts';`],
-    ['client.ts', `import { Token } from './api.ts';`],
+    ['client.ts', `import type { Token } from './api.ts';`],
+    ['client/cache.ts', `import { LRUCache } from 'lru-cache';`],
+    ['client/cache.ts', `import { performance } from 'node:perf_hooks';`],
+    ['client/send.ts', `const value = Buffer.from(token).toString('base64');`],
     ['cli.ts', `import { start } from './app.ts';`],
     ['cli.ts', `const { tokens } = await import('./broker/tokens.ts');`],
     ['app.ts', `import { main } from './main.ts';`],
@@ -261,7 +274,7 @@ describe('the checker', () => {
   });
 
   it.each([
-    ['client.ts', `import type { Token } from './api.ts';`],
+    ['client.ts', `import type { Token } from './client/types.ts';`],
     ['cli.ts', `const { main } = await import('./main.ts');`],
     ['adapters/oauth/faults.ts', `import { fetchOut } from '../outbound.ts';\nimport { mend } from './answers.ts';`],
     ['broker/tokens.ts', `// import { x } from '../http/server.ts';\n/**\n * import('../app.ts')\n */\nconst a = 1;`],

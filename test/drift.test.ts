@@ -10,7 +10,7 @@ import { loadCatalogue } from '../src/catalogue/load.ts';
 import { processIo } from '../src/cli/io.ts';
 import { commandTree } from '../src/cli/run.ts';
 import { startTestBroker } from './support/broker.ts';
-import { catalogueTable, commandTable, providerSchema } from './support/generated.ts';
+import { catalogueTable, clientTypes, commandTable, providerSchema } from './support/generated.ts';
 
 const MIGRATIONS = fileURLToPath(new URL('../drizzle/sqlite', import.meta.url));
 const OPENAPI = fileURLToPath(new URL('../openapi.json', import.meta.url));
@@ -94,11 +94,24 @@ describe('docs/cli.md', () => {
   });
 });
 
-describe('openapi.json', () => {
-  it('is what is served', async () => {
+describe('what is made of the interface', () => {
+  const described = async (): Promise<{ components: { schemas: Record<string, object> } }> => {
     const broker = await startTestBroker();
-    const served = await (await fetch(new URL('/openapi.json', broker.url))).json().finally(broker.stop);
+    const response = await fetch(new URL('/openapi.json', broker.url));
+    return (response.json() as ReturnType<typeof described>).finally(broker.stop);
+  };
+
+  it('is openapi.json, as it is served', async () => {
+    const served = await described();
     // Written by `npm run generate`, which updates snapshots.
     await expect(`${JSON.stringify(served, null, 2)}\n`).toMatchFileSnapshot(OPENAPI, 'mend it with: npm run generate');
+  });
+
+  it("is the client's types", async () => {
+    const { components } = await described();
+    await expect(await clientTypes(components.schemas)).toMatchFileSnapshot(
+      fileURLToPath(new URL('../src/client/types.ts', import.meta.url)),
+      'mend it with: npm run generate',
+    );
   });
 });

@@ -1,6 +1,7 @@
 // What is generated: of the catalogue, the JSON Schema that editors read and the table of all systems; of the command
-// line, the table of its commands.
+// line, the table of its commands; of the interface's description, the client's types.
 import type { Command } from 'commander';
+import { compile } from 'json-schema-to-typescript';
 import { z } from 'zod';
 import { renewing } from '../../src/catalogue/explain.ts';
 import { examplesOf } from '../../src/cli/example.ts';
@@ -8,6 +9,7 @@ import { EXIT_CODES } from '../../src/cli/failure.ts';
 import { ENVIRONMENT } from '../../src/cli/run.ts';
 import { isCode, nameOf } from '../../src/domain/modes.ts';
 import { Provider } from '../../src/domain/provider.ts';
+import { CODES } from '../../src/http/problems.ts';
 
 /** An entry that extends another may leave out what the other says. */
 export function providerSchema(): string {
@@ -82,5 +84,47 @@ export function commandTable(program: Command): string {
     EXIT_CODES,
     '```',
     '',
+  ].join('\n');
+}
+
+/** What the client speaks of. */
+const SHAPES = [
+  'Token',
+  'DpopProofPost',
+  'DpopProof',
+  'ConnectSessionPost',
+  'ConnectSessionCreated',
+  'ConnectSession',
+  'JwtVerify',
+  'JwtVerdict',
+];
+
+/** `schemas`: the components of openapi.json. */
+export async function clientTypes(schemas: Record<string, object>): Promise<string> {
+  // References lead from one component to another.
+  const text = JSON.stringify(schemas).replaceAll('#/components/schemas/', '#/definitions/');
+  // By a title, an alternative would become a type of its own.
+  const definitions = JSON.parse(text, (key, value) =>
+    key === 'title' && typeof value === 'string' ? undefined : value,
+  );
+  const types = SHAPES.map((name) =>
+    compile({ ...definitions[name], definitions }, name, {
+      additionalProperties: false,
+      bannerComment: '',
+      declareExternallyReferenced: false,
+      ignoreMinAndMaxItems: true,
+      style: { singleQuote: true, printWidth: 120 },
+    }),
+  );
+  return [
+    "// Generated from the broker's schemas by `npm run generate`.",
+    '',
+    '/** What the broker says no with. */',
+    `export type ProblemCode =\n${[...CODES]
+      .sort()
+      .map((code) => `  | '${code}'`)
+      .join('\n')};`,
+    '',
+    (await Promise.all(types)).join('\n'),
   ].join('\n');
 }

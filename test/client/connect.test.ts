@@ -1,0 +1,137 @@
+// From "not connected" to a link, through a browser, and to a token.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { orAborted } from '../../src/client/time.ts';
+import { createTestClient, rejectionOf, type TestClient } from '../support/client.ts';
+import { connect, newOwner } from '../support/owner.ts';
+import { type ScriptedServer, startScripted } from '../support/scripted.ts';
+import { startWorld, type World } from '../support/world.ts';
+
+let world: World;
+beforeAll(async () => {
+  world = await startWorld();
+});
+afterAll(() => world.close());
+
+const client = (options: Partial<Parameters<typeof createTestClient>[0]> = {}): TestClient =>
+  createTestClient({ url: world.broker.url, key: world.broker.adminKey, ...options });
+const at = (owner: string) => ({ integration: 'acme', owner });
+
+describe('a link', () => {
+  test('for an owner who was never connected leads to a connection, whose token is served', async () => {
+    const who = at(newOwner());
+    const { valetkey } = client();
+    const refused = await rejectionOf(valetkey.token(who));
+    const link = await valetkey.connectUrl(who, refused);
+    expect(link).toEqual({
+      id: expect.stringMatching(/^cs_/),
+      url: link.url,
+      status: 'pending',
+      expires_at: link.expires_at,
+    });
+    await connect(world.broker, link.url);
+    const { connection_id } = await valetkey.connected(link.id);
+    expect(await valetkey.token(who)).toMatchObject({ connection_id, ...who });
+  });
+
+  test('for one who withdrew renews the connection under its id', async () => {
+    const who = at(newOwner());
+    const id = await world.adopt(who.owner);
+    const { valetkey } = client();
+    const token = await valetkey.token(who);
+    world.provider.withdrawGrants();
+    const { id: session, url } = await valetkey.connectUrl(who, await rejectionOf(valetkey.refresh(token)));
+    await connect(world.broker, url, { login: who.owner });
+    expect(await valetkey.connected(session)).toEqual({ connection_id: id });
+    expect((await valetkey.token(who)).connection_id).toBe(id);
+  });
+
+  test('for one of several connections renews that one', async () => {
+    const who = at(newOwner());
+    const connection = await world.adopt(who.owner, {}, { label: 'work' });
+    const { valetkey } = client();
+    const token = await valetkey.token({ connection });
+    world.provider.withdrawGrants();
+    const { id: session, url } = await valetkey.connectUrl(who, await rejectionOf(valetkey.refresh(token)));
+    await connect(world.broker, url, { login: who.owner });
+    expect(await valetkey.connected(session)).toEqual({ connection_id: connection });
+  });
+
+  test('for one who was revoked leads to a new connection', async () => {
+    const who = at(newOwner());
+    const id = await world.adopt(who.owner);
+    await world.broker.ask('DELETE', `/v1/connections/${id}`);
+    const { valetkey } = client();
+    const link = await valetkey.connectUrl(who, await rejectionOf(valetkey.token(who)));
+    await connect(world.broker, link.url);
+    expect((await valetkey.connected(link.id)).connection_id).not.toBe(id);
+  });
+
+  test('says where the browser goes afterwards, and with which label', async () => {
+    const who = { ...at(newOwner()), label: 'work' };
+    await world.broker.ask('PUT', '/v1/integrations/acme', { ...world.setup, return_origins: ['https://app.example'] });
+    const { valetkey } = client();
+    const link = await valetkey.connectUrl({ ...who, return_url: 'https://app.example/done?a=1' });
+    const { location } = await connect(world.broker, link.url);
+    expect(location).toMatch(/^https:\/\/app\.example\/done\?a=1&status=success&connection_id=/);
+    expect((await valetkey.token(who)).connection_id).toBe((await valetkey.connected(link.id)).connection_id);
+  });
+
+  test('is not made of an error that connecting would not mend: that is thrown again', async () => {
+    const key = await world.broker.callerKey({ actions: ['connections:write'] });
+    const { valetkey, sent } = client({ key });
+    const refused = await rejectionOf(valetkey.token(at('ada')));
+    expect(await rejectionOf(valetkey.connectUrl(at('ada'), refused))).toBe(refused);
+    const other = new TypeError('something else');
+    expect(await rejectionOf(valetkey.connectUrl(at('ada'), other))).toBe(other);
+    expect(sent).toHaveLength(1);
+  });
+});
+
+describe('whoever waits for the owner', () => {
+  let scripted: ScriptedServer;
+  const states = ['pending', 'pending', 'expired'];
+  beforeAll(async () => {
+    const session = { id: 'cs_1', ...at('ada'), label: null };
+    scripted = await startScripted(() => ({ body: { ...session, status: states.shift() } }));
+  });
+  afterAll(() => scripted.close());
+
+  test('looks every two seconds, and is told when the link has expired', async () => {
+    const { valetkey, waits } = client({ url: scripted.url });
+    expect(await rejectionOf(valetkey.connected('cs_1'))).toMatchObject({ code: 'not_connected', reason: 'expired' });
+    expect(waits).toEqual([2, 2]);
+  });
+
+  test('is told why nothing came of it', async () => {
+    const { valetkey } = client();
+    const link = await valetkey.connectUrl(at(newOwner()));
+    await connect(world.broker, link.url, { cancel: true });
+    const error = await rejectionOf(valetkey.connected(link.id));
+    expect(error).toMatchObject({ code: 'not_connected', reason: 'access_denied' });
+  });
+
+  test('may give up', async () => {
+    const giveUp = new AbortController();
+    const reason = new Error('gone');
+    const { valetkey } = client({
+      wait: (_, signal) => {
+        giveUp.abort(reason);
+        return orAborted(new Promise(() => undefined), signal);
+      },
+    });
+    const link = await valetkey.connectUrl(at(newOwner()));
+    expect(await rejectionOf(valetkey.connected(link.id, { signal: giveUp.signal }))).toBe(reason);
+  });
+});
+
+test('a JWT is judged by the broker, and for whom it is', async () => {
+  const { valetkey } = client();
+  const who = newOwner();
+  await world.adopt(who);
+  await valetkey.token(at(who));
+  const idToken = world.front.passed.map(({ answer }) => answer.id_token).findLast((it) => typeof it === 'string');
+  const good = await valetkey.verify(String(idToken), { audience: world.clientId });
+  expect(good).toMatchObject({ active: true, issuer: world.provider.issuer, claims: { aud: world.clientId } });
+  expect(await valetkey.verify(String(idToken), { audience: 'somebody-else' })).toMatchObject({ active: false });
+  expect(await valetkey.verify('e30.e30.e30')).toMatchObject({ active: false });
+});

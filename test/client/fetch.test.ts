@@ -1,0 +1,454 @@
+// Requests to real APIs on loopback with tokens of the real broker: where the token goes, and what follows a refusal.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { type LocalProvider, startProvider } from '../../demo/provider.ts';
+import { type BoundApi, STRICT, startBoundApi } from '../support/bound-api.ts';
+import type { Json } from '../support/broker.ts';
+import { createTestClient, rejectionOf, type TestClient } from '../support/client.ts';
+import { connect, connectionOf, integrateAt, invite, newOwner } from '../support/owner.ts';
+import { type Received, type Scripted, type ScriptedServer, startScripted } from '../support/scripted.ts';
+import { startWorld, type World } from '../support/world.ts';
+
+const KEY = 'k3y/with+odd=chars&more';
+const send = (place: string, name: string, prefix = '') => ({ send: { in: place, name, prefix } });
+/** One provider that takes its key in all manners. */
+const MANIFOLD = {
+  id: 'manifold',
+  name: 'Manifold',
+  category: 'generic',
+  docs_url: 'https://manifold.example/docs',
+  confidence: 'unverified',
+  auth: [
+    { mode: 'api_key', variant: 'header', ...send('header', 'X-API-Key') },
+    { mode: 'api_key', variant: 'bare', ...send('header', 'Authorization') },
+    { mode: 'api_key', variant: 'bot', ...send('header', 'Authorization', 'Bot ') },
+    { mode: 'api_key', variant: 'query', ...send('query', 'key') },
+    { mode: 'api_key', variant: 'body', ...send('body', 'token') },
+    { mode: 'basic' },
+    { mode: 'aws_sigv4' },
+  ],
+};
+
+let folder: string;
+let world: World;
+const servers: ScriptedServer[] = [];
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'valetkey-client-'));
+  mkdirSync(join(folder, 'providers'));
+  writeFileSync(join(folder, 'providers', 'manifold.json'), JSON.stringify(MANIFOLD));
+  world = await startWorld({ VALETKEY_PROVIDERS_DIR: join(folder, 'providers') });
+});
+afterAll(async () => {
+  await world.close();
+  rmSync(folder, { recursive: true });
+});
+afterEach(async () => {
+  world.front.rule('pass');
+  await Promise.all(servers.splice(0).map((server) => server.close()));
+});
+
+const client = (options: Partial<Parameters<typeof createTestClient>[0]> = {}): TestClient =>
+  createTestClient({ url: world.broker.url, key: world.broker.adminKey, ...options });
+const at = (owner: string) => ({ integration: 'acme', owner });
+
+async function startApi(answer: (request: Received) => Scripted): Promise<ScriptedServer> {
+  const server = await startScripted(answer);
+  servers.push(server);
+  return server;
+}
+const OK: Scripted = { body: { fine: true } };
+/** Says these things, one after the other, and the last for ever. */
+const says = (...script: Scripted[]) => startApi(() => (script.length > 1 ? script.shift()! : script[0]!));
+
+/** An owner with a connection at `acme`, and the token that is served for it now. */
+async function adopted(): Promise<{ owner: string; id: string; token: string }> {
+  const owner = newOwner();
+  const id = await world.adopt(owner);
+  const { body } = await world.broker.ask('GET', `/v1/connections/${id}/token`);
+  return { owner, id, token: String(body.access_token) };
+}
+
+/** A connection of the manifold provider in one of its modes. */
+async function keyed(mode: string, credentials: Json = { api_key: KEY }): Promise<{ connection: string }> {
+  const setup = { provider: 'manifold', params: { mode } };
+  const put = await world.broker.ask('PUT', `/v1/integrations/${mode}`, setup);
+  expect(put.status, JSON.stringify(put.body)).toBeLessThan(300);
+  const body = { integration: mode, owner: newOwner(), credentials };
+  const answer = await world.broker.ask('POST', '/v1/connections', body);
+  expect(answer.status, JSON.stringify(answer.body)).toBe(201);
+  return { connection: String(answer.body.id) };
+}
+
+describe('a request', () => {
+  test('goes out as it was made, with the token, and the answer comes back as it is', async () => {
+    const { owner, token } = await adopted();
+    const api = await says({ status: 201, headers: { 'x-own': '1' }, body: { id: 7 } });
+    const response = await client().valetkey.fetch(at(owner), `${api.url}/a?b=c%20d`, {
+      method: 'patch',
+      headers: { 'Content-Type': 'application/json', Authorization: 'Bearer of-somebody-else' },
+      body: '{"a":1}',
+    });
+    expect(await response.json()).toEqual({ id: 7 });
+    expect([response.status, response.headers.get('x-own')]).toEqual([201, '1']);
+    const [request] = api.received;
+    expect(request).toMatchObject({ method: 'PATCH', path: '/a?b=c%20d', body: '{"a":1}' });
+    expect(request?.headers).toMatchObject({ authorization: `Bearer ${token}`, 'content-type': 'application/json' });
+  });
+
+  test.each([
+    ['header', { 'x-api-key': KEY }],
+    ['bare', { authorization: KEY }],
+    ['bot', { authorization: `Bot ${KEY}` }],
+  ])('carries the key of mode %s in its header', async (mode, headers) => {
+    const which = await keyed(mode);
+    const api = await says(OK);
+    await client().valetkey.fetch(which, api.url);
+    expect(api.received[0]?.headers).toMatchObject(headers);
+  });
+
+  test('carries a user name and password as Basic', async () => {
+    const which = await keyed('basic', { username: 'ada', password: 'pä:ss' });
+    const api = await says(OK);
+    await client().valetkey.fetch(which, api.url);
+    const expected = Buffer.from('ada:pä:ss').toString('base64');
+    expect(api.received[0]?.headers.authorization).toBe(`Basic ${expected}`);
+  });
+
+  test('carries a key in the query and leaves the rest of it as it was', async () => {
+    const which = await keyed('query');
+    const api = await says(OK);
+    const { valetkey } = client();
+    await valetkey.fetch(which, `${api.url}/a?b=c%20d+e#f`);
+    await valetkey.fetch(which, new URL(`${api.url}/a`));
+    const key = `key=${encodeURIComponent(KEY)}`;
+    expect(api.received.map(({ path }) => path)).toEqual([`/a?b=c%20d+e&${key}`, `/a?${key}`]);
+  });
+
+  test.each<[string, Json | undefined]>([
+    ['body', undefined],
+    [
+      'aws_sigv4',
+      { access_key_id: 'AKIDEXAMPLEEXAMPLE12', secret_access_key: 'a-secret-access-key-of-forty-characters' },
+    ],
+  ])('is refused before it is sent where fetch cannot carry what mode %s serves', async (mode, credentials) => {
+    const which = await keyed(mode, credentials);
+    const api = await says(OK);
+    const error = await rejectionOf(client().valetkey.fetch(which, api.url));
+    expect(error).toMatchObject({ code: 'unsupported_token' });
+    expect(api.received).toEqual([]);
+  });
+
+  test('that fails does not tell a key of the query', async () => {
+    const which = await keyed('query');
+    const leaky = (url: string, init: RequestInit) =>
+      url.startsWith(world.broker.url) ? fetch(url, init) : Promise.reject(new TypeError(`cannot reach ${url}`));
+    const error = await rejectionOf(client({ fetch: leaky }).valetkey.fetch(which, 'https://api.example/a'));
+    expect(error).toMatchObject({ code: 'network', detail: 'api.example gave no answer' });
+  });
+
+  test('is not sent in the clear, and no token is asked for', async () => {
+    const { valetkey, sent } = client();
+    for (const url of ['http://api.example/', 'http://10.1.2.3/', 'http://127.0.0.1.example/'])
+      expect(await rejectionOf(valetkey.fetch(at('a'), url))).toMatchObject({ code: 'insecure_url', status: 0 });
+    expect(sent).toEqual([]);
+  });
+
+  test('ends when its signal says so', async () => {
+    const { owner } = await adopted();
+    const giveUp = new AbortController();
+    const api = await startApi(() => {
+      giveUp.abort(new Error('gone'));
+      return 'hang';
+    });
+    const error = await rejectionOf(client().valetkey.fetch(at(owner), api.url, { signal: giveUp.signal }));
+    expect(error).toMatchObject({ message: 'gone' });
+  });
+});
+
+describe('a 401', () => {
+  /** Takes every token but this one. */
+  const rejecting = (token: string) =>
+    startApi(({ headers }) => (headers.authorization === `Bearer ${token}` ? { status: 401, body: 'who?' } : OK));
+
+  test('is followed by one refresh and the request once more', async () => {
+    const { owner, token } = await adopted();
+    const api = await rejecting(token);
+    const before = world.refreshes();
+    const { valetkey } = client();
+    const response = await valetkey.fetch(at(owner), api.url, {
+      method: 'POST',
+      body: new URLSearchParams({ a: '1' }),
+    });
+    expect([response.status, await response.json()]).toEqual([200, { fine: true }]);
+    expect(api.received.map(({ method, body }) => [method, body])).toEqual([
+      ['POST', 'a=1'],
+      ['POST', 'a=1'],
+    ]);
+    expect(world.refreshes() - before).toBe(1);
+    await valetkey.fetch(at(owner), api.url);
+    expect([api.received.length, world.refreshes() - before]).toEqual([3, 1]);
+  });
+
+  test('of many requests at once is followed by one refresh', async () => {
+    const { owner, token } = await adopted();
+    const api = await rejecting(token);
+    const before = world.refreshes();
+    const { valetkey } = client();
+    const responses = await Promise.all(Array.from({ length: 8 }, () => valetkey.fetch(at(owner), api.url)));
+    expect(responses.map(({ status }) => status)).toEqual(Array(8).fill(200));
+    expect(world.refreshes() - before).toBe(1);
+  });
+
+  test('to the new token too is the answer: nothing is tried a third time', async () => {
+    const { owner } = await adopted();
+    const api = await says({ status: 401, body: 'never' });
+    const response = await client().valetkey.fetch(at(owner), api.url);
+    expect([response.status, await response.text(), api.received.length]).toEqual([401, 'never', 2]);
+  });
+
+  test('where the owner withdrew is the typed error', async () => {
+    const { owner, id, token } = await adopted();
+    const api = await rejecting(token);
+    world.provider.withdrawGrants();
+    const error = await rejectionOf(client().valetkey.fetch(at(owner), api.url));
+    expect(error).toMatchObject({ code: 'reauthorization_required', connectionId: id });
+    expect(api.received).toHaveLength(1);
+  });
+
+  test('to a key that nobody can refresh is the answer', async () => {
+    const which = await keyed('header');
+    const api = await says({ status: 401, body: 'no' });
+    const response = await client().valetkey.fetch(which, api.url);
+    expect([response.status, await response.text(), api.received.length]).toEqual([401, 'no', 1]);
+  });
+
+  test('to a stream is the answer, and the token is another one for the next request', async () => {
+    const { owner, token } = await adopted();
+    const api = await rejecting(token);
+    const { valetkey } = client();
+    const stream = () => new Blob(['a', 'b']).stream();
+    const init = () => ({ method: 'PUT', body: stream(), duplex: 'half' }) as RequestInit;
+    const first = await valetkey.fetch(at(owner), api.url, init());
+    expect([first.status, await first.text()]).toEqual([401, 'who?']);
+    expect((await valetkey.fetch(at(owner), api.url, init())).status).toBe(200);
+    expect(api.received.map(({ body }) => body)).toEqual(['ab', 'ab']);
+  });
+});
+
+describe('an API that says Retry-After', () => {
+  const later = (status: number, seconds: number): Scripted => ({
+    status,
+    headers: { 'retry-after': String(seconds) },
+    body: 'later',
+  });
+
+  test.each([429, 503])('with %i is asked once more when it says', async (status) => {
+    const { owner } = await adopted();
+    const api = await says(later(status, 4), OK);
+    const { valetkey, waits } = client();
+    expect((await valetkey.fetch(at(owner), api.url, { method: 'PUT', body: 'a' })).status).toBe(200);
+    expect([waits, api.received.map(({ body }) => body)]).toEqual([[4], ['a', 'a']]);
+  });
+
+  test.each<[string, Scripted, RequestInit]>([
+    ['a second time', later(429, 1), {}],
+    ['longer than ten seconds', later(429, 11), {}],
+    ['of what may not be done twice', later(503, 1), { method: 'POST', body: 'a' }],
+    ['without saying when', { status: 503, body: 'later' }, {}],
+    ['of something else', later(500, 1), {}],
+  ])('%s: that is the answer', async (title, answer, init) => {
+    const { owner } = await adopted();
+    const api = await says(answer);
+    const { valetkey } = client();
+    const response = await valetkey.fetch(at(owner), api.url, init);
+    expect([response.status, await response.text()]).toEqual([(answer as { status: number }).status, 'later']);
+    expect(api.received).toHaveLength(title === 'a second time' ? 2 : 1);
+  });
+
+  test('to a stream: that is the answer', async () => {
+    const { owner } = await adopted();
+    const api = await says(later(429, 1), OK);
+    const init = { method: 'PUT', body: new Blob(['a']).stream(), duplex: 'half' } as RequestInit;
+    expect((await client().valetkey.fetch(at(owner), api.url, init)).status).toBe(429);
+  });
+
+  test('has what is left of the ten seconds when the broker had the rest', async () => {
+    const token = { connection_id: 'con_1', ...at('ada'), access_token: 'at', token_type: 'Bearer', scopes: [] };
+    const problem = { code: 'provider_unavailable', detail: 'Not now.', request_id: 'req_1' };
+    const broker = await says(
+      { ...(later(503, 6) as object), body: problem },
+      { body: { ...token, expires_in: null } },
+    );
+    const api = await says(later(429, 6), OK);
+    const { valetkey, waits } = client({ url: broker.url });
+    expect((await valetkey.fetch(at('ada'), api.url)).status).toBe(429);
+    expect((await valetkey.fetch(at('ada'), api.url)).status).toBe(200);
+    expect(waits).toEqual([6]);
+  });
+});
+
+describe('a redirect', () => {
+  const to = (location: string, status = 302): Scripted => ({ status, headers: { location }, body: '' });
+
+  test('within the API is followed with the token', async () => {
+    const { owner, token } = await adopted();
+    const api = await startApi(({ path }) => (path === '/old' ? to('/new?a=1', 307) : OK));
+    const init = { method: 'POST', body: 'a' };
+    expect((await client().valetkey.fetch(at(owner), `${api.url}/old`, init)).status).toBe(200);
+    expect(api.received.map(({ path, method, body }) => [path, method, body])).toEqual([
+      ['/old', 'POST', 'a'],
+      ['/new?a=1', 'POST', 'a'],
+    ]);
+    expect(api.received[1]?.headers.authorization).toBe(`Bearer ${token}`);
+  });
+
+  test.each(['header', 'query', 'bot', 'basic'])('elsewhere is followed without the token of mode %s', async (mode) => {
+    const which = await keyed(mode, mode === 'basic' ? { username: 'a', password: KEY } : undefined);
+    const elsewhere = await says(OK);
+    const api = await says(to(`${elsewhere.url}/file`));
+    const headers = { cookie: 'a=b', accept: 'text/csv' };
+    expect((await client().valetkey.fetch(which, api.url, { headers })).status).toBe(200);
+    const [request] = elsewhere.received;
+    expect(request?.path).toBe('/file');
+    expect(request?.headers).not.toHaveProperty('authorization');
+    expect(request?.headers).not.toHaveProperty('x-api-key');
+    expect(request?.headers).not.toHaveProperty('cookie');
+    expect(request?.headers.accept).toBe('text/csv');
+  });
+
+  test('elsewhere, and within that, does not bring the token along after all', async () => {
+    const which = await keyed('header');
+    const elsewhere = await startApi(({ path }) => (path === '/2' ? OK : to('/2')));
+    const api = await says(to(`${elsewhere.url}/1`));
+    expect((await client().valetkey.fetch(which, api.url)).status).toBe(200);
+    expect(elsewhere.received.map(({ path }) => path)).toEqual(['/1', '/2']);
+    for (const { headers } of elsewhere.received) expect(headers).not.toHaveProperty('x-api-key');
+  });
+
+  test('that would send a stream again is the answer', async () => {
+    const { owner } = await adopted();
+    const api = await says(to('/new', 307));
+    const init = { method: 'POST', body: new Blob(['a']).stream(), duplex: 'half' } as RequestInit;
+    expect((await client().valetkey.fetch(at(owner), api.url, init)).status).toBe(307);
+    expect(api.received).toHaveLength(1);
+  });
+
+  test('elsewhere and back again does not bring the token back', async () => {
+    const which = await keyed('header');
+    const elsewhere = await startApi(() => to(`${api.url}/back`));
+    const api: ScriptedServer = await startApi(({ path }) => (path === '/back' ? OK : to(elsewhere.url)));
+    await client().valetkey.fetch(which, api.url);
+    expect(api.received[1]?.headers).not.toHaveProperty('x-api-key');
+  });
+
+  test('into the clear is not followed', async () => {
+    const which = await keyed('header');
+    const api = await says(to('http://files.example/'));
+    const error = await rejectionOf(client().valetkey.fetch(which, api.url));
+    expect(error).toMatchObject({ code: 'insecure_url' });
+  });
+
+  test.each([
+    [301, 'POST', 'GET'],
+    [302, 'POST', 'GET'],
+    [302, 'PUT', 'PUT'],
+    [303, 'PUT', 'GET'],
+    [303, 'HEAD', 'HEAD'],
+    [308, 'POST', 'POST'],
+  ])('of status %i makes of a %s a %s, as fetch does', async (status, method, becomes) => {
+    const { owner } = await adopted();
+    const api = await startApi(({ path }) => (path === '/new' ? OK : to('/new', status)));
+    const init = method === 'HEAD' ? { method } : { method, body: 'a' };
+    await client().valetkey.fetch(at(owner), api.url, init);
+    await fetch(api.url, init);
+    const [, ours, , theirs] = api.received;
+    expect(ours?.method).toBe(becomes);
+    expect([ours?.method, ours?.body, ours?.headers['content-type']]).toEqual([
+      theirs?.method,
+      theirs?.body,
+      theirs?.headers['content-type'],
+    ]);
+  });
+
+  test('is left to whoever wants it, refused where none is wanted, and ends where it goes in circles', async () => {
+    const { owner } = await adopted();
+    const api = await says(to('/again'));
+    const { valetkey } = client();
+    expect((await valetkey.fetch(at(owner), api.url, { redirect: 'manual' })).status).toBe(302);
+    expect(await rejectionOf(valetkey.fetch(at(owner), api.url, { redirect: 'error' }))).toBeInstanceOf(TypeError);
+    expect(api.received).toHaveLength(2);
+    expect(await rejectionOf(valetkey.fetch(at(owner), api.url))).toBeInstanceOf(TypeError);
+    expect(api.received).toHaveLength(2 + 21);
+  });
+
+  test.each(['mailto:ada@example.com', 'http://'])('to %s is the answer', async (location) => {
+    const { owner } = await adopted();
+    const api = await says(to(location));
+    expect((await client().valetkey.fetch(at(owner), api.url)).status).toBe(302);
+  });
+});
+
+describe('a token that is bound to a key', () => {
+  const AUDIENCE = 'https://api.example';
+  let strict: LocalProvider;
+  let api: BoundApi;
+  let connection: string;
+  beforeAll(async () => {
+    strict = await startProvider({ audience: AUDIENCE, features: { dPoP: { enabled: true } } });
+    api = await startBoundApi(strict.issuer, AUDIENCE);
+    await integrateAt(world.broker, 'bound', strict, { params: { issuer: strict.issuer, dpop: 'on' } });
+    const invited = await invite(world.broker, { integration: 'bound' });
+    await connect(world.broker, invited.url);
+    connection = String((await connectionOf(world.broker, invited)).id);
+  });
+  afterAll(async () => {
+    await api.close();
+    await strict.close();
+  });
+
+  test('goes with a new proof for each request', async () => {
+    const { valetkey } = client();
+    for (const method of ['GET', 'POST'])
+      expect((await valetkey.fetch({ connection }, `${api.url}/a?b=c`, { method })).status).toBe(200);
+  });
+
+  test('is proven without telling the broker the query', async () => {
+    const told: unknown[] = [];
+    const listening = (url: string, init: RequestInit) => {
+      if (url.endsWith('/dpop-proof')) told.push(JSON.parse(String(init.body)));
+      return fetch(url, init);
+    };
+    await client({ fetch: listening }).valetkey.fetch({ connection }, `${api.url}/a?secret=1#b`);
+    expect(told).toEqual([{ method: 'GET', url: `${api.url}/a` }]);
+  });
+
+  test('takes up the nonce that the API demands, and knows it the next time', async () => {
+    const { valetkey, sent } = client();
+    const url = `${api.url}${STRICT}`;
+    expect((await valetkey.fetch({ connection }, url)).status).toBe(200);
+    expect((await valetkey.fetch({ connection }, url)).status).toBe(200);
+    expect(sent.filter((line) => line === `GET ${url}`)).toHaveLength(3);
+  });
+
+  test('that was refreshed elsewhere meanwhile is the one that its proof names', async () => {
+    const { valetkey, sent } = client();
+    await valetkey.token({ connection });
+    await world.broker.ask('POST', `/v1/connections/${connection}/refresh`, {});
+    expect((await valetkey.fetch({ connection }, `${api.url}/a`)).status).toBe(200);
+    expect(sent.filter((line) => line === `GET ${api.url}/a`)).toHaveLength(1);
+  });
+
+  test('that is rejected is refreshed by the token that was sent', async () => {
+    const { body } = await world.broker.ask('GET', `/v1/connections/${connection}/token`);
+    const deaf = await startApi(({ headers }) =>
+      headers.authorization === `DPoP ${body.access_token}` ? { status: 401, body: '' } : OK,
+    );
+    const { valetkey, sent } = client();
+    expect((await valetkey.fetch({ connection }, `${deaf.url}/a?secret=1`)).status).toBe(200);
+    expect(sent.filter((line) => line.endsWith('/refresh'))).toHaveLength(1);
+    const proofs = deaf.received.map(({ headers }) => headers.dpop);
+    expect(new Set(proofs).size).toBe(2);
+  });
+});

@@ -1,0 +1,180 @@
+// The client as a package: what is in it, that it runs where there is no Node, and that its types hold elsewhere.
+import { execFile } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { createContext, runInContext } from 'node:vm';
+import { build, type Platform } from 'esbuild';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { type ClientPackage, layOutClient } from '../support/client-package.ts';
+import { ROOT } from '../support/image.ts';
+import { newOwner } from '../support/owner.ts';
+import { startScripted } from '../support/scripted.ts';
+import { startWorld } from '../support/world.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+let client: ClientPackage;
+beforeAll(async () => {
+  client = await layOutClient();
+});
+afterAll(() => client?.remove());
+
+const manifest = JSON.parse(readFileSync(join(ROOT, 'client/package.json'), 'utf8'));
+
+async function bundle(platform: Platform, contents = "export * from '@valetkey/client';"): Promise<string> {
+  const { outputFiles } = await build({
+    stdin: { contents, resolveDir: client.consumer },
+    bundle: true,
+    platform,
+    format: 'iife',
+    globalName: 'client',
+    target: 'es2022',
+    write: false,
+    logLevel: 'silent',
+  });
+  return outputFiles[0]!.text;
+}
+
+describe('the package', () => {
+  test('holds the code, its types, the page and the licence, and nothing else', async () => {
+    const pack = ['pack', '--dry-run', '--json', '--ignore-scripts'];
+    const { stdout } = await promisify(execFile)('npm', pack, { cwd: client.folder });
+    const [{ files }] = JSON.parse(stdout) as [{ files: { path: string }[] }];
+    const paths = files.map(({ path }) => path);
+    const others = paths.filter((path) => !/^dist\/(client|client\/[a-z-]+)\.(js|d\.ts)$/.test(path));
+    expect(others.sort()).toEqual(['LICENSE', 'README.md', 'package.json']);
+    expect(paths).toContain('dist/client.js');
+  });
+
+  test('depends on nothing', () => {
+    expect(Object.keys(manifest).filter((name) => /dependencies/i.test(name))).toEqual([]);
+  });
+
+  test('has a page that fits on one', () => {
+    const page = readFileSync(join(ROOT, 'client/README.md'), 'utf8').trimEnd().split('\n');
+    expect(page.length).toBeLessThanOrEqual(66);
+    const [, example = ''] = page.join('\n').match(/```js\n([\s\S]*?)```/) ?? [];
+    expect(example.trimEnd().split('\n').length).toBeLessThanOrEqual(20);
+  });
+});
+
+describe('without Node', () => {
+  test.each<Platform>(['browser', 'neutral'])('it is bundled for %s', async (platform) => {
+    expect(await bundle(platform)).not.toMatch(/\bnode:|\brequire\(/);
+  });
+
+  test('a bundle that imported of Node would fail', async () => {
+    const contents = "import 'node:fs'; export * from '@valetkey/client';";
+    for (const platform of ['browser', 'neutral'] as const)
+      await expect(bundle(platform, contents)).rejects.toThrow(/node:fs/);
+  });
+
+  test('it serves, refreshes, and throws its own, with nothing but what the web has', async () => {
+    const world = await startWorld();
+    const owner = newOwner();
+    const id = await world.adopt(owner);
+    const { body } = await world.broker.ask('GET', `/v1/connections/${id}/token`);
+    const rejected = `Bearer ${body.access_token}`;
+    const api = await startScripted(({ headers }) => ({
+      status: headers.authorization === rejected ? 401 : 200,
+      body: {},
+    }));
+    try {
+      const web = { fetch, Headers, URL, URLSearchParams, AbortSignal, performance, setTimeout, clearTimeout };
+      const context = createContext({
+        ...web,
+        given: { url: world.broker.url, key: world.broker.adminKey },
+        owner,
+        api,
+      });
+      runInContext(await bundle('browser'), context);
+      const result = await runInContext(
+        `(async () => {
+          const valetkey = client.createValetkey(given);
+          const who = { integration: 'acme', owner };
+          const { status } = await valetkey.fetch(who, api.url);
+          const { connection_id } = await valetkey.token(who);
+          const error = await valetkey.token({ ...who, label: 'none' }).catch((error) => error);
+          return { status, connection_id, mustConnect: client.mustConnect(error), process: typeof process };
+        })()`,
+        context,
+      );
+      expect(result).toEqual({ status: 200, connection_id: id, mustConnect: true, process: 'undefined' });
+      expect(api.received).toHaveLength(2);
+    } finally {
+      await api.close();
+      await world.close();
+    }
+  });
+});
+
+describe('its types', () => {
+  const STRICT = ['--strict', '--noEmit', '--noUncheckedIndexedAccess', '--exactOptionalPropertyTypes', '--types', ''];
+  const compile = (source: string, ...options: string[]) => {
+    writeFileSync(join(client.consumer, 'service.ts'), source);
+    return client.compile(
+      client.consumer,
+      'service.ts',
+      ...STRICT,
+      '--module',
+      'esnext',
+      '--target',
+      'es2022',
+      ...options,
+    );
+  };
+  const WEB = ['--lib', 'es2022,dom', '--moduleResolution', 'bundler'];
+  const SERVICE = `
+    import { createValetkey, isReauthorizationRequired, ValetkeyError, type Token } from '@valetkey/client';
+    const valetkey = createValetkey({ url: 'https://broker.example', key: async () => 'vk_', fetch });
+    const who = { integration: 'github', owner: 'user_42' };
+    export const token: Token = await valetkey.token({ ...who, min_ttl: 5, signal: new AbortController().signal });
+    export const response: Response = await valetkey.fetch({ connection: token.connection_id }, 'https://a.example', { method: 'POST' });
+    try {
+      await valetkey.refresh(token);
+    } catch (error) {
+      if (isReauthorizationRequired(error)) { const id: string = error.connectionId; console.log(id); }
+      if (error instanceof ValetkeyError && error.code === 'forbidden') console.log(error.missing?.owner);
+      const { url }: { url: string } = await valetkey.connectUrl({ ...who, return_url: 'https://app.example' }, error);
+      console.log(url);
+    }
+    const verdict = await valetkey.verify('a.b.c', { audience: 'me' });
+    if (verdict.active) console.log(verdict.claims.sub);
+    else console.log(verdict.reason);
+  `;
+
+  test('hold in a strict project that knows the web and not Node', async () => {
+    await compile(SERVICE, ...WEB);
+  });
+
+  test('hold in a project of Node that knows nothing of browsers', async () => {
+    writeFileSync(join(client.consumer, 'package.json'), '{"type":"module"}');
+    const typeRoots = join(ROOT, 'node_modules/@types');
+    const node = [
+      '--lib',
+      'es2024',
+      '--module',
+      'nodenext',
+      '--moduleResolution',
+      'nodenext',
+      '--typeRoots',
+      typeRoots,
+    ];
+    await compile(SERVICE, ...node, '--types', 'node');
+  });
+
+  test.each([
+    ['a token of nobody', 'valetkey.token({ integration: "github" })'],
+    ['an owner and a connection at once', 'valetkey.token({ integration: "github", owner: "a", connection: "con_1" })'],
+    ['a code that there is not', 'error.code === "unknown"'],
+    ['a link for nobody', 'valetkey.connectUrl({ owner: "a" })'],
+  ])('refuse %s', async (_, wrong) => {
+    const source = `
+      import { type Valetkey, type ValetkeyError } from '@valetkey/client';
+      declare const valetkey: Valetkey;
+      declare const error: ValetkeyError;
+      export const it = ${wrong};`;
+    await expect(compile(source, ...WEB)).rejects.toThrow(/service\.ts\(5,/);
+  });
+});

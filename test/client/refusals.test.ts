@@ -1,0 +1,296 @@
+// The broker says no, or later, or nothing: what the client throws, how long it waits, and that no secret is in it.
+import { inspect } from 'node:util';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { createValetkey, isReauthorizationRequired, mustConnect, ValetkeyError } from '../../src/client.ts';
+import { CODES } from '../../src/http/problems.ts';
+import { createTestClient, rejectionOf } from '../support/client.ts';
+import { newOwner } from '../support/owner.ts';
+import { type Scripted, type ScriptedServer, startScripted } from '../support/scripted.ts';
+import { startWorld, type World } from '../support/world.ts';
+
+const KEY = 'vk_not-to-be-seen-anywhere-0123456789';
+const TOKEN = { connection_id: 'con_1', integration: 'acme', owner: 'a', access_token: 'at', token_type: 'Bearer' };
+const GOOD: Scripted = { body: { ...TOKEN, scopes: [], expires_at: null, expires_in: null } };
+const at = (owner: string) => ({ integration: 'acme', owner });
+
+const later = (status: number, code: string, headers: Record<string, string>): Scripted => ({
+  status,
+  headers: { 'content-type': 'application/problem+json', ...headers },
+  body: { type: `urn:${code}`, title: code, status, detail: 'Not now.', code, request_id: 'req_1' },
+});
+const unavailable = (seconds: number | string) =>
+  later(503, 'provider_unavailable', { 'retry-after': String(seconds) });
+const limited = (seconds: number) => later(429, 'too_many_requests', { 'retry-after': String(seconds) });
+
+let world: World;
+const servers: ScriptedServer[] = [];
+beforeAll(async () => {
+  world = await startWorld();
+});
+afterAll(() => world.close());
+afterEach(async () => {
+  world.front.rule('pass');
+  await Promise.all(servers.splice(0).map((server) => server.close()));
+});
+
+/** A broker that says these things, one after the other, and the last for ever. */
+async function scripted(...script: Scripted[]) {
+  const server = await startScripted(() => (script.length > 1 ? script.shift()! : script[0]!));
+  servers.push(server);
+  return { ...server, ...createTestClient({ url: server.url, key: KEY }) };
+}
+
+describe('a refusal of the broker', () => {
+  test('tells what is missing from the grants', async () => {
+    const key = await world.broker.callerKey({ actions: ['connections:read'] });
+    const { valetkey } = createTestClient({ url: world.broker.url, key });
+    const error = await rejectionOf(valetkey.token(at('ada')));
+    expect(error).toBeInstanceOf(ValetkeyError);
+    expect(error).toMatchObject({
+      code: 'forbidden',
+      status: 403,
+      requestId: expect.stringMatching(/./),
+      missing: { action: 'token', integration: 'acme', owner: 'ada' },
+    });
+    expect(mustConnect(error)).toBe(false);
+  });
+
+  test('tells which connections may be meant', async () => {
+    const owner = newOwner();
+    const ids = [await world.adopt(owner), await world.adopt(owner, {}, { label: 'work' })];
+    const { valetkey } = createTestClient({ url: world.broker.url, key: world.broker.adminKey });
+    const error = (await rejectionOf(valetkey.token(at(owner)))) as ValetkeyError;
+    expect(error).toMatchObject({ code: 'ambiguous_connection', status: 409 });
+    expect(error.candidates?.map(({ connection_id }) => connection_id).sort()).toEqual(ids.sort());
+  });
+
+  test('tells what of the request is not valid', async () => {
+    const { valetkey } = createTestClient({ url: world.broker.url, key: world.broker.adminKey });
+    const error = await rejectionOf(valetkey.token({ integration: 'NOT A SLUG', owner: 'a' }));
+    expect(error).toMatchObject({ code: 'invalid_request', status: 400, issues: [{ path: 'integration' }] });
+  });
+
+  test('tells that the owner must connect again, and why', async () => {
+    const owner = newOwner();
+    const id = await world.adopt(owner);
+    const { valetkey } = createTestClient({ url: world.broker.url, key: world.broker.adminKey });
+    const token = await valetkey.token(at(owner));
+    world.provider.withdrawGrants();
+    const error = await rejectionOf(valetkey.refresh(token));
+    expect(error).toMatchObject({ code: 'reauthorization_required', reason: 'grant_revoked', connectionId: id });
+    expect([isReauthorizationRequired(error), mustConnect(error)]).toEqual([true, true]);
+  });
+
+  test('of a key is one of the key', async () => {
+    const { valetkey } = createTestClient({ url: world.broker.url, key: KEY });
+    expect(await rejectionOf(valetkey.token(at('a')))).toMatchObject({ code: 'unauthenticated', status: 401 });
+  });
+
+  test('with a code that this version does not know is told all the same', async () => {
+    const { valetkey } = await scripted(later(418, 'brand_new', {}));
+    expect(await rejectionOf(valetkey.token(at('a')))).toMatchObject({ code: 'brand_new', status: 418 });
+    expect(CODES).not.toContain('brand_new');
+  });
+});
+
+describe('the key', () => {
+  test('is read anew for each request, and may end in a line break', async () => {
+    const keys = [await world.broker.callerKey(), await world.broker.callerKey({ actions: ['admin'] })];
+    const { valetkey } = createTestClient({ url: world.broker.url, key: async () => `${keys.shift()}\n` });
+    const owner = newOwner();
+    await world.adopt(owner);
+    await valetkey.token(at(owner));
+    expect(await rejectionOf(valetkey.token({ ...at(owner), label: '' }))).toMatchObject({ code: 'forbidden' });
+  });
+
+  test.each(['', ' ', 'vk_a\nb', 'vk_ä'])('%j is refused before anything is sent', async (key) => {
+    const { valetkey, sent } = createTestClient({ url: world.broker.url, key });
+    const error = await rejectionOf(valetkey.token(at('a')));
+    expect(error).toMatchObject({ code: 'invalid_key', status: 0 });
+    expect(sent).toEqual([]);
+  });
+
+  test('that cannot be read is told as its reader tells it', async () => {
+    const reason = new Error('no such file');
+    const key = () => Promise.reject(reason);
+    const { valetkey } = createTestClient({ url: world.broker.url, key });
+    expect(await rejectionOf(valetkey.token(at('a')))).toBe(reason);
+  });
+
+  test.each([
+    'http://broker.example',
+    'http://127.0.0.1.example',
+    'http://localhost.example',
+    'http://10.0.0.1',
+    'ftp://127.0.0.1',
+  ])('is not sent in the clear to %s', (url) => {
+    expect(() => createValetkey({ url, key: KEY })).toThrow(expect.objectContaining({ code: 'insecure_url' }));
+  });
+
+  test.each([
+    'https://broker.example',
+    'http://localhost:1',
+    'http://[::1]:1',
+    'http://127.1.2.3',
+    'http://in.example',
+  ])('may go to %s', (url) => {
+    expect(() => createValetkey({ url, key: KEY, allowHttp: ['in.example'] })).not.toThrow();
+  });
+});
+
+describe('Retry-After', () => {
+  test('is waited for, and the call succeeds', async () => {
+    const { valetkey, waits, received } = await scripted(unavailable(3), limited(2), GOOD);
+    expect((await valetkey.token(at('a'))).access_token).toBe('at');
+    expect([waits, received.length]).toEqual([[3, 2], 3]);
+  });
+
+  test('of no time at all is a second', async () => {
+    const { valetkey, waits } = await scripted(unavailable(0), GOOD);
+    await valetkey.token(at('a'));
+    expect(waits).toEqual([1]);
+  });
+
+  test('that is a date is waited for by the clock of the server', async () => {
+    const headers = { date: 'Mon, 05 Jan 2015 10:00:00 GMT', 'retry-after': 'Mon, 05 Jan 2015 10:00:04 GMT' };
+    const { valetkey, waits } = await scripted(later(503, 'store_unavailable', headers), GOOD);
+    await valetkey.token(at('a'));
+    expect(waits).toEqual([4]);
+  });
+
+  test('beyond ten seconds in all is told instead, and nobody asks before its time', async () => {
+    const { valetkey, waits, received, advance } = await scripted(unavailable(6), unavailable(6), GOOD);
+    const error = await rejectionOf(valetkey.token(at('a')));
+    expect(error).toMatchObject({ code: 'provider_unavailable', status: 503, retryAfter: 6, requestId: 'req_1' });
+    expect([waits, received.length]).toEqual([[6], 2]);
+    advance(-1);
+    // Seven seconds remain, which the next one has.
+    await valetkey.token(at('a'));
+    expect([waits, received.length]).toEqual([[6, 7], 3]);
+  });
+
+  test('that is long is told at once to whoever asks meanwhile', async () => {
+    const { valetkey, waits, received, advance } = await scripted(unavailable(600), GOOD);
+    for (const expected of [600, 300]) {
+      const error = await rejectionOf(valetkey.token(at('a')));
+      expect(error).toMatchObject({ code: 'provider_unavailable', retryAfter: expected });
+      advance(300);
+    }
+    expect([waits, received.length]).toEqual([[], 1]);
+    expect((await valetkey.token(at('a'))).access_token).toBe('at');
+  });
+
+  test('of one provider holds nobody else up; a limit of the caller holds everything', async () => {
+    const one = await scripted(unavailable(600), GOOD);
+    await rejectionOf(one.valetkey.token(at('a')));
+    await one.valetkey.token(at('b'));
+    expect(one.received).toHaveLength(2);
+    const all = await scripted(limited(600), GOOD);
+    await rejectionOf(all.valetkey.token(at('a')));
+    expect(await rejectionOf(all.valetkey.token(at('b')))).toMatchObject({ code: 'too_many_requests' });
+    expect(all.received).toHaveLength(1);
+  });
+
+  test('is not waited for where nothing shall be', async () => {
+    const { url, received } = await scripted(unavailable(1), GOOD);
+    const { valetkey } = createTestClient({ url, key: KEY, maxWait: 0 });
+    expect(await rejectionOf(valetkey.token(at('a')))).toMatchObject({ retryAfter: 1 });
+    expect(received).toHaveLength(1);
+  });
+
+  test('ends when the caller gives up', async () => {
+    const { url } = await scripted(unavailable(9), GOOD);
+    const giveUp = new AbortController();
+    const wait = () => new Promise<void>(() => giveUp.abort(new Error('gone')));
+    const { valetkey } = createTestClient({ url, key: KEY, wait });
+    const error = await rejectionOf(valetkey.token({ ...at('a'), signal: giveUp.signal }));
+    expect(error).toMatchObject({ message: 'gone' });
+  });
+
+  test('of a real broker whose provider is away is told', async () => {
+    const owner = newOwner();
+    await world.adopt(owner);
+    world.front.rule('cut');
+    const { valetkey } = createTestClient({ url: world.broker.url, key: world.broker.adminKey });
+    const error = (await rejectionOf(valetkey.token(at(owner)))) as ValetkeyError;
+    expect(error).toMatchObject({ code: 'provider_unavailable', status: 503 });
+    expect(error.retryAfter).toBeGreaterThan(0);
+  });
+});
+
+describe('where the broker should be', () => {
+  test('a line that breaks is tried once more, where asking twice does no harm', async () => {
+    const read = await scripted('drop', GOOD);
+    expect((await read.valetkey.token(at('a'))).access_token).toBe('at');
+    const dead = await scripted('drop');
+    expect(await rejectionOf(dead.valetkey.token(at('a')))).toMatchObject({ code: 'network', status: 0 });
+    expect(dead.received).toHaveLength(2);
+    const link = await scripted('drop', { status: 201, body: {} });
+    expect(await rejectionOf(link.valetkey.connectUrl(at('a')))).toMatchObject({ code: 'network' });
+    expect(link.received).toHaveLength(1);
+  });
+
+  test('nobody listens: the error says so', async () => {
+    const gone = await startScripted(() => GOOD);
+    await gone.close();
+    const { valetkey } = createTestClient({ url: gone.url, key: KEY });
+    const error = await rejectionOf(valetkey.token(at('a')));
+    expect(error).toMatchObject({ code: 'network', detail: 'The broker gave no answer: ECONNREFUSED' });
+  });
+
+  test('somebody never answers: the call ends in time', async () => {
+    const { url, received } = await scripted('hang');
+    const { valetkey } = createTestClient({ url, key: KEY, timeout: 0.05 });
+    const error = await rejectionOf(valetkey.token(at('a')));
+    expect(error).toMatchObject({ code: 'network', detail: 'The broker gave no answer within 0.05 s' });
+    expect(received).toHaveLength(1);
+  });
+
+  test('somebody never answers, and the caller gives up: it is told its own reason', async () => {
+    const giveUp = new AbortController();
+    const reason = new Error('gone');
+    const silent = await startScripted(() => {
+      giveUp.abort(reason);
+      return 'hang';
+    });
+    servers.push(silent);
+    const { valetkey } = createTestClient({ url: silent.url, key: KEY });
+    expect(await rejectionOf(valetkey.connectUrl({ ...at('a'), signal: giveUp.signal }))).toBe(reason);
+  });
+
+  test.each<[string, Scripted]>([
+    ['a page', { headers: { 'content-type': 'text/html; charset=utf-8' }, body: `<h1>${KEY}</h1>` }],
+    ['a page of an error', { status: 502, headers: { 'content-type': 'text/html' }, body: '<h1>Bad gateway</h1>' }],
+    ['half an answer', { headers: { 'content-type': 'application/json' }, body: '{"access_token":"at' }],
+    ['a redirect', { status: 302, headers: { location: 'https://elsewhere.example/' }, body: '' }],
+  ])('%s is no answer', async (_, answer) => {
+    const { valetkey, received } = await scripted(answer);
+    const error = await rejectionOf(valetkey.token(at('a')));
+    expect(error).toMatchObject({ code: 'invalid_answer' });
+    expect(received).toHaveLength(1);
+  });
+});
+
+test('no error shows the key or a token, however it is looked at', async () => {
+  const secret = 'at_rejected-0123456789-0123456789';
+  const leaky = () => Promise.reject(Object.assign(new Error(`Bearer ${KEY}`), { request: { key: KEY, secret } }));
+  const hanging = await scripted('hang');
+  const html = await scripted({ status: 500, headers: { 'content-type': 'text/html' }, body: KEY + secret });
+  const refusing = createTestClient({ url: world.broker.url, key: KEY });
+  const errors = await Promise.all(
+    [
+      createTestClient({ url: world.broker.url, key: KEY, fetch: leaky }).valetkey,
+      createTestClient({ url: hanging.url, key: KEY, timeout: 0.05 }).valetkey,
+      createTestClient({ url: world.broker.url, key: `${KEY}\n${KEY}` }).valetkey,
+      html.valetkey,
+      refusing.valetkey,
+    ].map((valetkey) => rejectionOf(valetkey.refresh({ connection_id: 'con_1', access_token: secret }))),
+  );
+  for (const error of errors) {
+    expect(error).toBeInstanceOf(ValetkeyError);
+    const { stack, message } = error as ValetkeyError;
+    const seen = [String(error), stack, message, JSON.stringify(error), inspect(error, { depth: 9, showHidden: true })];
+    expect(seen.join('\n')).not.toMatch(new RegExp(`${KEY.slice(0, 16)}|${secret.slice(0, 16)}`));
+  }
+  expect(JSON.parse(JSON.stringify(errors[4]))).toMatchObject({ name: 'ValetkeyError', code: 'unauthenticated' });
+});

@@ -1,0 +1,207 @@
+// The client asks for tokens: what it keeps, how long, and what many callers at once cost the real broker.
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { createCache } from '../../src/client/cache.ts';
+import { createTestClient, rejectionOf, type TestClient } from '../support/client.ts';
+import { newOwner } from '../support/owner.ts';
+import { startWorld, type World } from '../support/world.ts';
+
+let world: World;
+beforeAll(async () => {
+  world = await startWorld();
+});
+afterAll(() => world.close());
+afterEach(() => world.front.rule('pass'));
+
+const client = (options: Partial<Parameters<typeof createTestClient>[0]> = {}): TestClient =>
+  createTestClient({ url: world.broker.url, key: world.broker.adminKey, ...options });
+const at = (owner: string, label?: string) => ({ integration: 'acme', owner, ...(label !== undefined && { label }) });
+
+describe('a token', () => {
+  test('is what the broker serves, by owner, by label and by id', async () => {
+    const owner = newOwner();
+    const id = await world.adopt(owner);
+    const labelled = await world.adopt(owner, {}, { label: 'work' });
+    const { valetkey } = client();
+    const byId = await valetkey.token({ connection: id });
+    const { body } = await world.broker.ask('GET', `/v1/connections/${id}/token`);
+    expect(byId).toEqual({ ...body, expires_in: expect.closeTo(Number(body.expires_in), -1) });
+    expect(await valetkey.token(at(owner, ''))).toMatchObject({ connection_id: id, access_token: byId.access_token });
+    expect((await valetkey.token(at(owner, 'work'))).connection_id).toBe(labelled);
+  });
+
+  test('is asked for once while it is kept, and its life is told as it is now', async () => {
+    const owner = newOwner();
+    await world.adopt(owner);
+    const { valetkey, sent, advance } = client();
+    const first = await valetkey.token(at(owner));
+    advance(30);
+    const second = await valetkey.token(at(owner));
+    expect(second).toEqual({ ...first, expires_in: expect.closeTo(first.expires_in! - 30, -0.4) });
+    expect(sent).toEqual([`GET /v1/token?integration=acme&owner=${owner}`]);
+  });
+
+  test('is asked for again after a minute, so that a revocation is felt', async () => {
+    const owner = newOwner();
+    const id = await world.adopt(owner);
+    const { valetkey, advance } = client();
+    await valetkey.token(at(owner));
+    await world.broker.ask('DELETE', `/v1/connections/${id}`);
+    advance(59);
+    expect(await valetkey.token(at(owner))).toMatchObject({ connection_id: id });
+    advance(1.1);
+    expect(await rejectionOf(valetkey.token(at(owner)))).toMatchObject({ code: 'connection_revoked', status: 410 });
+  });
+
+  test('is not kept at all where that is asked for', async () => {
+    const owner = newOwner();
+    await world.adopt(owner);
+    const { valetkey, sent } = client({ cacheFor: 0 });
+    await valetkey.token(at(owner));
+    await valetkey.token(at(owner));
+    expect(sent).toHaveLength(2);
+  });
+
+  test('from memory lives for as long as is asked, counted from when it was asked for', async () => {
+    const owner = newOwner();
+    await world.adopt(owner, { access_token: 'short', expires_at: world.inSeconds(300) });
+    const { valetkey, sent, advance } = client({ cacheFor: 1_000 });
+    const { access_token } = await valetkey.token(at(owner));
+    expect(access_token).toBe('short');
+    // Whole seconds: what the broker told was rounded down.
+    advance(238);
+    expect((await valetkey.token(at(owner))).access_token).toBe('short');
+    expect((await valetkey.token({ ...at(owner), min_ttl: 10 })).access_token).toBe('short');
+    expect(sent).toHaveLength(1);
+    advance(2);
+    world.advance(240_000);
+    expect((await valetkey.token(at(owner))).access_token).not.toBe('short');
+    expect(sent).toHaveLength(2);
+  });
+
+  test('does not outlive itself by the time that its answer was on the way', async () => {
+    const owner = newOwner();
+    await world.adopt(owner, { access_token: 'slow', expires_at: world.inSeconds(300) });
+    let ahead = 0;
+    const slow = client({
+      cacheFor: 1_000,
+      now: () => performance.now() + ahead,
+      fetch: async (url, init) => {
+        const response = await fetch(url, init);
+        ahead += 100_000;
+        return response;
+      },
+    });
+    expect((await slow.valetkey.token(at(owner))).access_token).toBe('slow');
+    ahead += 150_000;
+    world.advance(250_000);
+    // 50 seconds are left, of which a caller wants 60.
+    expect((await slow.valetkey.token(at(owner))).access_token).not.toBe('slow');
+  });
+
+  test('of one owner is never that of another whose name begins alike or holds separators', async () => {
+    const owners = ['user:1', 'user:10', 'user:1&label=', 'user:1/token', '../user:1', 'user:1%26', 'user 1', 'user+1'];
+    const ids = await Promise.all(owners.map((owner) => world.adopt(owner)));
+    const { valetkey } = client();
+    for (let round = 0; round < 2; round++) {
+      const tokens = await Promise.all(owners.map((owner) => valetkey.token(at(owner))));
+      expect(tokens.map(({ connection_id }) => connection_id)).toEqual(ids);
+      expect(tokens.map(({ owner }) => owner)).toEqual(owners);
+    }
+  });
+
+  test('cannot be had by an id that leads elsewhere', async () => {
+    const { valetkey, sent } = client();
+    for (const connection of ['..', '.', '', '%2e%2e', 'a/b', 'a?b', 'a#b'])
+      expect(await rejectionOf(valetkey.token({ connection }))).toMatchObject({ code: 'invalid_request', status: 0 });
+    expect(sent).toEqual([]);
+  });
+
+  test('that is changed by whoever got it stays as it was for the next', async () => {
+    const owner = newOwner();
+    await world.adopt(owner);
+    const { valetkey } = client();
+    const first = await valetkey.token(at(owner));
+    const { access_token, scopes } = structuredClone(first);
+    first.access_token = 'changed';
+    first.scopes.push('changed');
+    expect(await valetkey.token(at(owner))).toMatchObject({ access_token, scopes });
+  });
+});
+
+describe('many at once', () => {
+  test('make one request, and one who gives up leaves the others their token', async () => {
+    const owner = newOwner();
+    await world.adopt(owner);
+    world.front.rule('withhold');
+    const { valetkey, sent } = client();
+    const hasty = new AbortController();
+    const leaving = rejectionOf(valetkey.token({ ...at(owner), signal: hasty.signal }));
+    const staying = [1, 2, 3].map(() => valetkey.token(at(owner)));
+    const reason = new Error('gone');
+    hasty.abort(reason);
+    expect(await leaving).toBe(reason);
+    await world.front.waiting(1);
+    world.front.release();
+    const tokens = new Set((await Promise.all(staying)).map(({ access_token }) => access_token));
+    expect([tokens.size, sent.length]).toEqual([1, 1]);
+  });
+
+  test('are not told the same failure for ever: it is asked again', async () => {
+    const owner = newOwner();
+    const { valetkey } = client();
+    const refused = await Promise.all([1, 2].map(() => rejectionOf(valetkey.token(at(owner)))));
+    for (const error of refused) expect(error).toMatchObject({ code: 'not_found', status: 404 });
+    const id = await world.adopt(owner);
+    expect((await valetkey.token(at(owner))).connection_id).toBe(id);
+  });
+
+  test('that refresh one rejected token cause one refresh, and all have the new one', async () => {
+    const owner = newOwner();
+    const id = await world.adopt(owner);
+    const { valetkey, sent } = client();
+    const rejected = await valetkey.token(at(owner));
+    await valetkey.token({ connection: id });
+    const before = world.refreshes();
+    const fresh = await Promise.all([1, 2, 3].map(() => valetkey.refresh(rejected)));
+    expect(world.refreshes() - before).toBe(1);
+    expect(new Set(fresh.map(({ access_token }) => access_token)).size).toBe(1);
+    expect(fresh[0]?.access_token).not.toBe(rejected.access_token);
+    // Kept under each name that the rejected one was kept under.
+    const asked = sent.length;
+    expect((await valetkey.token(at(owner))).access_token).toBe(fresh[0]?.access_token);
+    expect((await valetkey.token({ connection: id })).access_token).toBe(fresh[0]?.access_token);
+    expect(sent.length).toBe(asked);
+  });
+
+  test('a token that was refreshed elsewhere meanwhile costs no refresh', async () => {
+    const owner = newOwner();
+    const id = await world.adopt(owner);
+    const { valetkey } = client();
+    const old = await valetkey.token(at(owner));
+    const { body } = await world.broker.ask('POST', `/v1/connections/${id}/refresh`, {});
+    const before = world.refreshes();
+    expect((await valetkey.refresh(old)).access_token).toBe(body.access_token);
+    expect(world.refreshes()).toBe(before);
+  });
+
+  test('a rejected token is not given again where no other could be had', async () => {
+    const owner = newOwner();
+    const id = await world.adopt(owner);
+    const { valetkey, sent } = client();
+    const rejected = await valetkey.token(at(owner));
+    await world.broker.ask('DELETE', `/v1/connections/${id}`);
+    const error = await rejectionOf(valetkey.refresh(rejected));
+    expect(error).toMatchObject({ code: 'connection_revoked', connectionId: id });
+    const asked = sent.length;
+    await rejectionOf(valetkey.token(at(owner)));
+    expect(sent.length).toBe(asked + 1);
+  });
+});
+
+test('what is kept is bounded: the oldest go first', () => {
+  const cache = createCache({ now: () => 0, keepMs: 60_000, maxEntries: 2 });
+  const token = { connection_id: 'con_1', integration: 'acme', owner: 'a', access_token: 'a', token_type: 'Bearer' };
+  const kept = { token: { ...token, scopes: [], expires_at: null, expires_in: null }, sentAt: 0 };
+  for (const key of ['first', 'second', 'first', 'third']) cache.put(key, kept);
+  expect(['first', 'second', 'third'].map((key) => cache.get(key, 60) !== undefined)).toEqual([true, false, true]);
+});
