@@ -180,7 +180,7 @@ describe('the search would find one', () => {
     const belongs: Record<string, Place[]> = {
       [OWNER]: ['the database', 'the database after the stop', 'the audit log', 'other answers'],
       [CAPTURED]: ['the database', 'the database after the stop', 'other answers'],
-      valetkey_http_requests_total: ['the metrics'],
+      valetkey_http_requests_total: ['the metrics', 'the description of the interface'],
       '"event":"listening"': ['stdout and stderr'],
       ConnectSessionCreated: ['the description of the interface'],
       'urn:valetkey:problem:not_found': ['the description of the interface', 'refusals'],
