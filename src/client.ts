@@ -109,8 +109,8 @@ export function createValetkey(options: ValetkeyOptions): Valetkey {
 
     async verify(token, { signal, ...expected } = {}) {
       const body = { token, ...expected };
-      const asked = { method: 'POST', path: '/v1/jwt/verify', body, deadline: deadline(), signal, repeatable: true };
-      return (await broker.ask<JwtVerdict>({ ...asked, method: 'POST' })).body;
+      const asked = { method: 'POST', path: '/v1/jwt/verify', body, deadline: deadline(), signal } as const;
+      return (await broker.ask<JwtVerdict>({ ...asked, repeatable: true })).body;
     },
   };
 }
