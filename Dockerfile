@@ -22,7 +22,7 @@ ENV NODE_ENV=production \
 COPY package.json LICENSE ./
 COPY drizzle ./drizzle
 COPY src/catalogue/*.json ./src/catalogue/
-COPY src/http/pages/valetkey.css ./src/http/pages/
+COPY src/http/pages/*.css ./src/http/pages/
 # The one package that is not in the bundle: it is native.
 COPY --from=build /app/node_modules/better-sqlite3/package.json /app/node_modules/better-sqlite3/LICENSE ./node_modules/better-sqlite3/
 COPY --from=build /app/node_modules/better-sqlite3/lib ./node_modules/better-sqlite3/lib

@@ -150,6 +150,7 @@ const by = (at: number): AuditEntry => ({
   outcome: 'ok',
   actor: 'system',
   keyId: null,
+  subject: null,
   integration: null,
   owner: null,
   connectionId: null,

@@ -12,9 +12,10 @@ import { createAccess } from './broker/access.ts';
 import { createCallers } from './broker/callers.ts';
 import { createConnecting } from './broker/connect.ts';
 import { createConnections } from './broker/connections.ts';
-import { applyDeclared } from './broker/declare.ts';
+import { createDeclare } from './broker/declare.ts';
 import { createDirectory } from './broker/directory.ts';
 import { createEngine, type Engine } from './broker/engine.ts';
+import { createExchange } from './broker/exchange.ts';
 import { createIntegrations } from './broker/integrations.ts';
 import { createJournal } from './broker/journal.ts';
 import { startOutbox } from './broker/outbox.ts';
@@ -29,10 +30,15 @@ import { createTokens } from './broker/tokens.ts';
 import { createTrail } from './broker/trail.ts';
 import { createTrust } from './broker/trust.ts';
 import { createVerify } from './broker/verify.ts';
+import { createVerifyBatch } from './broker/verify-batch.ts';
+import { createWorkloads } from './broker/workloads.ts';
 import type { Config } from './config.ts';
+import { inWords } from './declared.ts';
+import { Refusal } from './domain/errors.ts';
+import { createLimits } from './http/limits.ts';
 import { type Listener, listen } from './http/listener.ts';
 import { quickPaths } from './http/quick/paths.ts';
-import { setupOf } from './http/routes/integrations.ts';
+import { declaredOf } from './http/routes/apply.ts';
 import { createHttp } from './http/server.ts';
 import type { Clock, Logger, State, Store } from './ports.ts';
 
@@ -148,9 +154,13 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
   const access = createAccess({ journal, clock });
   const serving = createServing();
   const targets = createTargets({ store, vault, catalogue });
-  const trust = createTrust({ store, targets, configured: config.declared.trusted_issuers });
-  const directory = createDirectory({ store, adminKey: config.adminKey });
-  const callers = createCallers({ store, directory, access, clock });
+  const configured = config.declared.trusted_issuers.map(({ jwks_uri, ...issuer }) => ({
+    ...issuer,
+    jwksUri: jwks_uri,
+  }));
+  const trust = createTrust({ store, targets, configured });
+  const directory = createDirectory({ store, adminKey: config.adminKey, rateLimit: config.rateLimit });
+  const callers = createCallers({ store, directory, trust, access, clock });
   const engine = createEngine({
     store,
     vault,
@@ -176,46 +186,65 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
     clock,
     changed: (id) => {
       trust.changed();
+      directory.forget();
       engine.forget(id);
     },
     checkUrl: (target) => checkUrl(target, allow),
   });
   const revoker = createRevoker({ store, vault, provider, targets, serving, access, clock, log });
 
-  const declared = {
-    integrations: config.declared.integrations.map(({ id, ...put }) => ({ id, setup: setupOf(put) })),
-    callers: config.declared.callers.map(({ key, keys, ...caller }) => ({
-      ...caller,
-      keys: [...(key === undefined ? [] : [key]), ...(keys ?? [])],
-    })),
-  };
-  const issues = await applyDeclared(declared, { store, integrations, access, clock });
-  if (issues.length > 0) throw new SetupError(issues);
+  const declare = createDeclare({
+    store,
+    integrations,
+    directory,
+    trust,
+    access,
+    clock,
+    running: config.declared,
+  });
+  const applied = await declare.atStart(declaredOf(config.declared));
+  if (applied instanceof Refusal) throw new SetupError(faultsOf(applied, config.declared));
   await directory.reload();
 
   let stopping = false;
   const tokens = createTokens({ store, vault, serving, refresher, access, telemetry, clock });
   const verify = createVerify({ verifier: jwts, trust, access, clock });
+  const sessions = createSessions({
+    store,
+    targets,
+    access,
+    clock,
+    publicUrl,
+    returnOrigins: config.declared.return_origins,
+  });
   const app = createHttp({
     tokens,
     proofs: createProofs({ store, vault, tokens, signProof, clock }),
     connections: createConnections({ store, vault, targets, serving, access, clock }),
     revoker,
-    sessions: createSessions({
-      store,
-      targets,
-      access,
-      clock,
-      publicUrl,
-      returnOrigins: config.declared.return_origins,
-    }),
+    sessions,
     connecting: createConnecting({ store, vault, provider, targets, serving, access, clock, log, publicUrl }),
     integrations,
     callers,
+    declare,
     verify,
+    exchange: createExchange({
+      verifier: jwts,
+      trust,
+      audiences: new Map(config.declared.trusted_issuers.map(({ issuer, audiences }) => [issuer, audiences])),
+      tokens,
+      sessions,
+      store,
+      access,
+      clock,
+      publicUrl,
+    }),
+    verifyBatch: createVerifyBatch({ verify, verifier: jwts, access }),
     trail: createTrail({ store, journal, access }),
     catalogue,
     directory,
+    workloads: createWorkloads({ verifier: jwts, trust, directory, clock }),
+    limits: createLimits(),
     journal,
     store,
     state: () => stateOf(store, engine, clock),
@@ -247,6 +276,12 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
     },
   };
 }
+
+/** Why the declarative file was not applied, in words. */
+const faultsOf = ({ fault }: Refusal, declared: Config['declared']): string[] =>
+  fault.code === 'invalid_request' && fault.issues
+    ? fault.issues.map(({ path, message }) => `VALETKEY_CONFIG: ${inWords(path, declared)}: ${message}`)
+    : [`VALETKEY_CONFIG: ${fault.code}`];
 
 /** For metrics; a store that cannot be read leaves its part out. */
 async function stateOf(store: Store, engine: Engine, clock: Clock): Promise<State> {

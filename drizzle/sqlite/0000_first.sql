@@ -5,6 +5,7 @@ CREATE TABLE `audit` (
 	`outcome` text NOT NULL,
 	`actor` text NOT NULL,
 	`key_id` text,
+	`subject` text,
 	`integration` text,
 	`owner` text,
 	`connection_id` text,
@@ -34,6 +35,8 @@ CREATE TABLE `callers` (
 	`id` text PRIMARY KEY NOT NULL,
 	`name` text NOT NULL,
 	`grants` text NOT NULL,
+	`workloads` text NOT NULL,
+	`rate_limit` text,
 	`created_at` integer NOT NULL
 );
 --> statement-breakpoint

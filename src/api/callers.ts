@@ -1,6 +1,7 @@
 // Internal services, their keys, and what they may do.
 import { z } from '@hono/zod-openapi';
-import { plain, Time } from './common.ts';
+import { plain, Time, Url } from './common.ts';
+import { EXAMPLE } from './examples.ts';
 
 const pattern = (max: number) =>
   z
@@ -14,23 +15,101 @@ export const CallerGrant = z
       .min(1),
     integrations: z.array(pattern(64)).min(1),
     owners: z.array(pattern(256)).min(1),
+    scopes: z
+      .array(pattern(512))
+      .min(1)
+      .optional()
+      .openapi({ description: 'For `token` and `connections:write`: the scopes that a token may have; left out: any' }),
+    max_min_ttl: z
+      .int()
+      .min(0)
+      .max(999_999)
+      .optional()
+      .openapi({ description: 'Seconds: the most that may be asked for as `min_ttl`; left out: anything' }),
   })
   .openapi('CallerGrant', { description: '`*` matches all, a trailing `*` is a prefix, everything else is exact' });
 
+const service = {
+  name: 'billing',
+  grants: [{ actions: ['token', 'connections:read'], integrations: ['slack'], owners: ['user_*'] }],
+};
+const workload = {
+  issuer: 'https://kubernetes.acme.example',
+  audience: 'valetkey',
+  claims: { sub: 'system:serviceaccount:billing:*' },
+};
+const limit = { requests: 600, window: 60 };
+/** Of their form, but for the check. */
+const secret = 'vk_Yh3kq0cVt8mPz5sXbN1wLr7dGf2uJe9aTi4oKyC6vQMaaaaaa';
+const key = { id: EXAMPLE.key, prefix: secret.slice(0, 8), created_at: EXAMPLE.made, expires_at: null };
+
+const Workload = z
+  .strictObject({
+    issuer: Url,
+    audience: plain(255).openapi({
+      description: 'What `aud` must hold: a name for this broker, which no one else goes by',
+    }),
+    claims: z
+      .record(z.string().min(1).max(128), pattern(512))
+      .refine((claims) => Object.keys(claims).length > 0, 'name at least one claim')
+      .openapi({ description: 'An exact value, or a prefix with `*` at its end; of a list, one member must fit' }),
+  })
+  .openapi('Workload', {
+    description:
+      'Tokens of a trusted issuer that stand for the caller: of Kubernetes, SPIFFE, a CI system, any OpenID Provider',
+  });
+
+const RateLimit = z
+  .strictObject({ requests: z.int().min(1).max(999_999_999), window: z.int().min(1).max(86_400) })
+  .openapi('RateLimit', { description: 'So many requests in each window of so many seconds' });
+
+export const CallerPut = z
+  .strictObject({
+    name: plain(100),
+    grants: z.array(CallerGrant).max(100),
+    workloads: z.array(Workload).max(50).optional(),
+    rate_limit: RateLimit.nullish().openapi({ description: "Null or left out: the deployment's" }),
+  })
+  .openapi('CallerPut', { example: { ...service, workloads: [workload], rate_limit: limit } });
+
+// Not extended: in the description, a strict shape that is part of another one would refuse what the other adds.
 export const CallerPost = z
-  .strictObject({ name: plain(100), grants: z.array(CallerGrant).max(100) })
-  .openapi('CallerPost');
+  .strictObject({
+    ...CallerPut.shape,
+    key_expires_at: Time.optional().openapi({ description: 'Left out: the key does not expire' }),
+  })
+  .openapi('CallerPost', {
+    description: 'One with `workloads` is given no key; add one where it needs one too',
+    example: service,
+  });
+
+const WorkloadView = z.object({ id: z.string(), ...Workload.shape }).openapi('WorkloadIdentity');
 
 export const CallerCreated = z
   .object({
     id: z.string(),
     name: z.string(),
-    key: z.string(),
-    key_id: z.string(),
+    key: z.string().nullable(),
+    key_id: z.string().nullable(),
+    key_expires_at: Time.nullable(),
     grants: z.array(CallerGrant),
+    workloads: z.array(WorkloadView),
+    rate_limit: RateLimit.nullable(),
     created_at: Time,
   })
-  .openapi('CallerCreated', { description: 'The key is shown here, once' });
+  .openapi('CallerCreated', {
+    description: 'The key is shown here, once',
+    example: {
+      id: EXAMPLE.caller,
+      ...service,
+      key: secret,
+      key_id: EXAMPLE.key,
+      key_expires_at: null,
+      workloads: [],
+      rate_limit: null,
+      created_at: EXAMPLE.made,
+    },
+  });
 
 const KeyView = z.object({
   id: z.string(),
@@ -40,9 +119,60 @@ const KeyView = z.object({
   last_used_at: Time.nullable(),
 });
 export const CallerView = z
-  .object({ id: z.string(), name: z.string(), grants: z.array(CallerGrant), keys: z.array(KeyView), created_at: Time })
-  .openapi('Caller');
-export const KeyPost = z.strictObject({ expires_at: Time.optional() }).openapi('KeyPost');
+  .object({
+    id: z.string(),
+    name: z.string(),
+    grants: z.array(CallerGrant),
+    workloads: z.array(WorkloadView),
+    rate_limit: RateLimit.nullable(),
+    keys: z.array(KeyView),
+    created_at: Time,
+  })
+  .openapi('Caller', {
+    example: {
+      id: EXAMPLE.caller,
+      ...service,
+      workloads: [{ id: EXAMPLE.workload, ...workload }],
+      rate_limit: limit,
+      keys: [{ ...key, last_used_at: EXAMPLE.changed }],
+      created_at: EXAMPLE.made,
+    },
+  });
+
+export const Whoami = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    grants: z.array(CallerGrant),
+    authenticated_by: z.discriminatedUnion('kind', [
+      z.object({
+        kind: z.literal('key'),
+        id: z.string(),
+        prefix: z.string().nullable(),
+        expires_at: Time.nullable(),
+      }),
+      z.object({
+        kind: z.literal('workload'),
+        id: z.string(),
+        issuer: z.string(),
+        subject: z.string().nullable(),
+        expires_at: Time,
+      }),
+    ]),
+    rate_limit: RateLimit.nullable().openapi({ description: 'The one that counts for this caller; null: none' }),
+  })
+  .openapi('Whoami', {
+    example: {
+      id: EXAMPLE.caller,
+      ...service,
+      authenticated_by: { kind: 'key', id: EXAMPLE.key, prefix: key.prefix, expires_at: null },
+      rate_limit: limit,
+    },
+  });
+
+export const KeyPost = z
+  .strictObject({ expires_at: Time.optional().openapi({ description: 'Left out: it does not expire' }) })
+  .openapi('KeyPost', { example: { expires_at: EXAMPLE.ends } });
 export const KeyCreated = z
   .object({ id: z.string(), key: z.string(), prefix: z.string(), created_at: Time, expires_at: Time.nullable() })
-  .openapi('KeyCreated');
+  .openapi('KeyCreated', { example: { ...key, key: secret, expires_at: EXAMPLE.ends } });

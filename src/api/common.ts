@@ -9,17 +9,22 @@ export const plain = (max: number) =>
     .max(max)
     .regex(/^[^\p{Cc}*]+$/u, 'no control characters and no *');
 export const Strings = z.record(z.string().max(64), z.string().max(2_048));
-export const Scopes = z.array(z.string().regex(/^[\x21-\x7e]{1,512}$/, 'a scope has no spaces')).max(200);
+export const Scopes = z
+  .array(z.string().regex(/^[\x21-\x7e]{1,512}$/, 'a scope has no spaces'))
+  .max(200)
+  .openapi({ description: "Scopes, in the provider's words" });
 export const Url = z.url().max(2_048);
 export const Time = z.iso.datetime({ offset: true });
 export const Metadata = z
   .record(z.string().max(64), z.unknown())
-  .refine((value) => JSON.stringify(value).length <= 8_192, 'at most 8 kB as JSON');
+  .refine((value) => JSON.stringify(value).length <= 8_192, 'at most 8 kB as JSON')
+  .openapi({ description: 'Whatever the caller wants to find there again; at most 8 kB as JSON' });
 export const Secret = z.string().min(1).max(16_384);
 
 export const Slug = z
   .string()
-  .regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'lower-case letters, digits, dashes and underscores, at most 63');
+  .regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'lower-case letters, digits, dashes and underscores, at most 63')
+  .openapi({ description: "An integration's id", example: 'slack' });
 export const Owner = plain(255).openapi({
   description: "Whose account it is, in the caller's own words",
   example: 'user_42',
@@ -30,8 +35,12 @@ export const Label = z
   .regex(/^\P{Cc}*$/u, 'no control characters')
   .openapi({ description: "Tells an owner's connections at one integration apart", example: 'work' });
 export const Id = z.string().min(1).max(64);
-export const Status = z.enum(['active', 'needs_reauth', 'revoked']);
-export const UpstreamRevocation = z.enum(['done', 'pending', 'unsupported', 'failed']);
+export const Status = z.enum(['active', 'needs_reauth', 'revoked']).openapi({
+  description: '`needs_reauth`: the owner must connect again, and `reason` says why. `revoked`: its secrets are gone.',
+});
+export const UpstreamRevocation = z.enum(['done', 'pending', 'unsupported', 'failed']).openapi({
+  description: 'Whether the provider was told; what is pending is tried again',
+});
 export const Origin = Url.refine(
   (u) => URL.canParse(u) && new URL(u).origin === u && !u.includes('*'),
   'an origin: scheme, host and port, nothing after',

@@ -14,6 +14,7 @@ import {
   Time,
   UpstreamRevocation,
 } from './common.ts';
+import { EXAMPLE } from './examples.ts';
 
 export const ConnectionView = z
   .object({
@@ -22,10 +23,12 @@ export const ConnectionView = z
     owner: z.string(),
     label: z.string().nullable(),
     status: Status,
-    reason: z.string().nullable(),
+    reason: z.string().nullable().openapi({ description: 'Why the owner must connect again' }),
     scopes: z.array(z.string()),
     metadata: z.record(z.string(), z.unknown()),
-    captured: z.record(z.string(), z.unknown()),
+    captured: z
+      .record(z.string(), z.unknown())
+      .openapi({ description: 'What the provider told when it was connected' }),
     expires_at: Time.nullable(),
     next_refresh_at: Time.nullable(),
     reauth_due_at: Time.nullable().openapi({
@@ -33,12 +36,33 @@ export const ConnectionView = z
     }),
     last_refreshed_at: Time.nullable(),
     last_refresh_error: z.object({ code: z.string(), detail: z.string(), at: Time }).nullable(),
-    generation: z.int(),
+    generation: z.int().openapi({ description: 'Counts the grants that it has had' }),
     upstream_revocation: UpstreamRevocation.nullable(),
     created_at: Time,
     updated_at: Time,
   })
-  .openapi('Connection');
+  .openapi('Connection', {
+    example: {
+      id: EXAMPLE.connection,
+      integration: EXAMPLE.integration,
+      owner: EXAMPLE.owner,
+      label: 'work',
+      status: 'active',
+      reason: null,
+      scopes: ['chat:write', 'channels:read'],
+      metadata: { plan: 'team' },
+      captured: { team_id: 'T0123ABCD', team_name: 'Acme' },
+      expires_at: EXAMPLE.ends,
+      next_refresh_at: '2026-03-02T22:20:11.000Z',
+      reauth_due_at: null,
+      last_refreshed_at: EXAMPLE.changed,
+      last_refresh_error: null,
+      generation: 2,
+      upstream_revocation: null,
+      created_at: EXAMPLE.made,
+      updated_at: EXAMPLE.changed,
+    },
+  });
 
 export const ConnectionPost = z
   .strictObject({
@@ -46,7 +70,7 @@ export const ConnectionPost = z
     owner: Owner,
     label: Label.optional(),
     metadata: Metadata.optional(),
-    params: Strings.optional(),
+    params: Strings.optional().openapi({ description: 'What the provider asks of each connection' }),
     captured: Strings.optional().openapi({ description: 'What was captured where it was connected' }),
     connection_id: Id.optional().openapi({ description: 'Renews that connection under its id' }),
     credentials: z
@@ -59,7 +83,14 @@ export const ConnectionPost = z
       .catchall(Secret)
       .openapi({ description: "Tokens; or what the mode's `credentials` ask for: `api_key`, `username`, …" }),
   })
-  .openapi('ConnectionImport');
+  .openapi('ConnectionImport', {
+    example: {
+      integration: EXAMPLE.integration,
+      owner: EXAMPLE.owner,
+      label: 'work',
+      credentials: { refresh_token: 'xoxe-1-example', scopes: ['chat:write', 'channels:read'] },
+    },
+  });
 
 export const ConnectionQuery = PageQuery.extend({
   integration: Slug.optional(),
@@ -69,11 +100,19 @@ export const ConnectionQuery = PageQuery.extend({
 
 export const Revocation = z
   .object({ id: z.string(), status: z.literal('revoked'), upstream_revocation: UpstreamRevocation })
-  .openapi('Revocation');
+  .openapi('Revocation', {
+    example: { id: EXAMPLE.connection, status: 'revoked', upstream_revocation: 'done' },
+  });
 export const BulkRevoke = z
   .strictObject({ integration: Slug.optional(), owner: Owner.optional() })
   .refine((b) => b.integration !== undefined || b.owner !== undefined, 'name an integration, an owner, or both')
-  .openapi('BulkRevoke');
+  .openapi('BulkRevoke', {
+    description: 'An integration, an owner, or both: what fits all that is named',
+    minProperties: 1,
+    example: { owner: EXAMPLE.owner },
+  });
 export const BulkRevoked = z
   .object({ revoked: z.int(), upstream_revocation: z.object({ pending: z.int(), unsupported: z.int() }) })
-  .openapi('BulkRevoked');
+  .openapi('BulkRevoked', {
+    example: { revoked: 3, upstream_revocation: { pending: 2, unsupported: 1 } },
+  });

@@ -1,6 +1,7 @@
 // Providers that are set up in this deployment.
 import { z } from '@hono/zod-openapi';
 import { Origin, Scopes, Secret, Strings, Time, Url } from './common.ts';
+import { EXAMPLE } from './examples.ts';
 
 export const IntegrationPut = z
   .strictObject({
@@ -31,10 +32,19 @@ export const IntegrationPut = z
         userinfo_url: Url.optional(),
         api_base_url: Url.optional(),
       })
-      .optional(),
+      .optional()
+      .openapi({ description: "Endpoints in the place of the catalogue's: a sandbox, a self-hosted instance" }),
     return_origins: z.array(Origin).max(50).optional().openapi({ description: 'Origins that a `return_url` may have' }),
   })
-  .openapi('IntegrationPut');
+  .openapi('IntegrationPut', {
+    example: {
+      provider: 'slack',
+      client_id: '1234567890.0987654321',
+      client_secret: 'the secret that Slack shows',
+      scopes: ['chat:write', 'channels:read'],
+      return_origins: ['https://app.acme.example'],
+    },
+  });
 
 export const IntegrationView = z
   .object({
@@ -54,4 +64,22 @@ export const IntegrationView = z
     created_at: Time,
     updated_at: Time,
   })
-  .openapi('Integration');
+  .openapi('Integration', {
+    example: {
+      id: EXAMPLE.integration,
+      provider: 'slack',
+      client_id: '1234567890.0987654321',
+      client_secret_set: true,
+      private_key_set: false,
+      key_id: null,
+      certificate: null,
+      scopes: ['chat:write', 'channels:read'],
+      params: {},
+      overrides: {},
+      return_origins: ['https://app.acme.example'],
+      redirect_uri: 'https://valetkey.acme.example/oauth2/callback/slack',
+      version: 1,
+      created_at: EXAMPLE.made,
+      updated_at: EXAMPLE.made,
+    },
+  });

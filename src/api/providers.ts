@@ -56,4 +56,55 @@ export const ProviderView = z
     auth: z.array(Mode),
     uncertain: z.array(z.string()),
   })
-  .openapi('Provider');
+  .openapi('Provider', {
+    example: {
+      id: 'slack',
+      name: 'Slack',
+      category: 'chat',
+      docs_url: 'https://docs.slack.dev/authentication/installing-with-oauth',
+      confidence: 'documented',
+      notes: [],
+      auth_modes: ['oauth2_code'],
+      default_scopes: [],
+      params: {},
+      connection_params: {
+        team: {
+          title: 'workspace id',
+          description: 'Preselects the workspace on the consent page.',
+          pattern: '[TE][A-Z0-9]{6,20}',
+          example: 'T0123ABCD',
+          options: null,
+          default: null,
+          required: false,
+        },
+      },
+      auth: [
+        {
+          name: 'oauth2_code',
+          mode: 'oauth2_code',
+          title: null,
+          notes: [],
+          connect: 'browser',
+          default_scopes: [],
+          client_auth: ['client_secret_basic', 'client_secret_post'],
+          params: {},
+          connection_params: {},
+          credentials: {},
+          refresh: {
+            by: 'refresh_token',
+            rotates: 'always',
+            reuse_grace: null,
+            ends_access_token: false,
+            idle_lifetime: null,
+            absolute_lifetime: null,
+          },
+          revocation: 'request',
+          token_type: 'Bearer',
+          captures: ['team_id', 'team_name'],
+          api_base_url: 'https://slack.com/api',
+          api_headers: {},
+        },
+      ],
+      uncertain: [],
+    },
+  });

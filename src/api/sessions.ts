@@ -1,6 +1,9 @@
 // Connect sessions: invitations for a browser.
 import { z } from '@hono/zod-openapi';
 import { Id, Label, Metadata, Owner, Scopes, Slug, Strings, Time, Url } from './common.ts';
+import { EXAMPLE } from './examples.ts';
+
+const wanted = { integration: EXAMPLE.integration, owner: EXAMPLE.owner, label: 'work' };
 
 export const SessionPost = z
   .strictObject({
@@ -8,16 +11,34 @@ export const SessionPost = z
     owner: Owner,
     label: Label.optional(),
     scopes: Scopes.optional(),
-    params: Strings.optional(),
+    params: Strings.optional().openapi({
+      description: 'What the provider asks of each connection; what is left out is asked in the browser',
+    }),
     metadata: Metadata.optional(),
-    return_url: Url.optional(),
+    return_url: Url.optional().openapi({
+      description: 'Where the browser ends, with `status` in its query; on an allowed origin',
+    }),
     connection_id: Id.optional().openapi({ description: 'Renews that connection under its id' }),
   })
-  .openapi('ConnectSessionPost');
+  .openapi('ConnectSessionPost', {
+    example: { ...wanted, return_url: 'https://app.acme.example/settings/accounts' },
+  });
 
 export const SessionCreated = z
-  .object({ id: z.string(), url: z.string(), status: z.literal('pending'), expires_at: Time })
-  .openapi('ConnectSessionCreated');
+  .object({
+    id: z.string(),
+    url: z.string().openapi({ description: 'For the browser of the owner; it works once, for ten minutes' }),
+    status: z.literal('pending'),
+    expires_at: Time,
+  })
+  .openapi('ConnectSessionCreated', {
+    example: {
+      id: EXAMPLE.session,
+      url: 'https://valetkey.acme.example/connect/pR4nZ7qXv2mLc9bTs6wKd1yHg8fJu5eA0oIiV3xBkNU',
+      status: 'pending',
+      expires_at: '2026-03-02T09:40:00.000Z',
+    },
+  });
 
 export const SessionView = z
   .object({
@@ -26,9 +47,18 @@ export const SessionView = z
     integration: z.string(),
     owner: z.string(),
     label: z.string().nullable(),
-    connection_id: z.string().optional(),
-    error: z.string().optional(),
+    connection_id: z.string().optional().openapi({ description: 'Once it is completed, or where it renews one' }),
+    error: z.string().optional().openapi({ description: 'Why it failed' }),
     created_at: Time,
     expires_at: Time,
   })
-  .openapi('ConnectSession');
+  .openapi('ConnectSession', {
+    example: {
+      id: EXAMPLE.session,
+      status: 'completed',
+      ...wanted,
+      connection_id: EXAMPLE.connection,
+      created_at: EXAMPLE.made,
+      expires_at: '2026-03-02T09:40:00.000Z',
+    },
+  });

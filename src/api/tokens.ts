@@ -1,6 +1,7 @@
 // Tokens, and proofs that they are used by whom they were given to.
 import { z } from '@hono/zod-openapi';
 import { Label, Owner, Secret, Slug, Time } from './common.ts';
+import { EXAMPLE } from './examples.ts';
 
 const MinTtl = z
   .string()
@@ -10,7 +11,9 @@ const MinTtl = z
   .openapi({
     type: 'integer',
     minimum: 0,
+    maximum: 999_999,
     description: 'Seconds that the token must still live; 60 by default, capped by what the provider issues',
+    example: 300,
   });
 export const TokenQuery = z.object({ min_ttl: MinTtl });
 export const OwnerTokenQuery = TokenQuery.extend({ integration: Slug, owner: Owner, label: Label.optional() });
@@ -21,12 +24,23 @@ export const TokenView = z
     integration: z.string(),
     owner: z.string(),
     access_token: z.string(),
-    token_type: z.string(),
+    token_type: z.string().openapi({ description: 'How to send it: `Bearer`, `DPoP`, …' }),
     scopes: z.array(z.string()),
-    expires_at: Time.nullable(),
-    expires_in: z.int().nullable(),
+    expires_at: Time.nullable().openapi({ description: 'Null: it does not expire' }),
+    expires_in: z.int().nullable().openapi({ description: 'Seconds' }),
   })
-  .openapi('Token');
+  .openapi('Token', {
+    example: {
+      connection_id: EXAMPLE.connection,
+      integration: EXAMPLE.integration,
+      owner: EXAMPLE.owner,
+      access_token: 'xoxe.xoxb-1-example',
+      token_type: 'Bearer',
+      scopes: ['chat:write', 'channels:read'],
+      expires_at: EXAMPLE.ends,
+      expires_in: 41_520,
+    },
+  });
 
 export const ProofPost = z
   .strictObject({
@@ -64,4 +78,5 @@ export const ProofView = z
 
 export const RefreshPost = z.strictObject({ rejected_token: Secret.optional() }).openapi('RefreshPost', {
   description: 'With the token that an API rejected: another one stored by now is the answer',
+  example: { rejected_token: 'xoxe.xoxb-1-before' },
 });

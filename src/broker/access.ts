@@ -1,6 +1,6 @@
 // The choke point: who may do it, and the record that they did. Every use case that serves a caller starts here.
 import type { AuditEntry } from '../domain/audit.ts';
-import { type Action, allows, type Principal } from '../domain/caller.ts';
+import { type Action, type Extent, type MissingGrant, missingGrant, type Principal } from '../domain/caller.ts';
 import { type Refusal, refuse } from '../domain/errors.ts';
 import type { Clock } from '../ports.ts';
 import type { Journal } from './journal.ts';
@@ -25,7 +25,7 @@ export type Access = ReturnType<typeof createAccess>;
 
 export function createAccess({ journal, clock }: { journal: Journal; clock: Clock }) {
   const entry = (
-    who: Pick<AuditEntry, 'actor' | 'keyId' | 'address' | 'requestId'>,
+    who: Pick<AuditEntry, 'actor' | 'keyId' | 'subject' | 'address' | 'requestId'>,
     action: string,
     subject: Subject,
     outcome: AuditEntry['outcome'] = 'ok',
@@ -46,22 +46,32 @@ export function createAccess({ journal, clock }: { journal: Journal; clock: Cloc
   };
   const by = ({ principal, address, requestId }: Call) => ({
     actor: principal.caller.id,
-    keyId: principal.keyId,
+    keyId: principal.credential.id,
+    subject: subjectOf(principal),
     address,
     requestId,
   });
 
   /** What makes two reads, or two refusals, alike: who, from where, what, and of which connection. */
   const alike = ({ principal, address }: Call, action: string, { connectionId, integration, owner }: Subject): string =>
-    `${principal.keyId}\n${address}\n${action}\n${connectionId ?? `${integration}\n${owner}`}`;
+    `${principal.credential.id}\n${subjectOf(principal)}\n${address}\n${action}\n${connectionId ?? `${integration}\n${owner}`}`;
 
   return {
-    /** Refuses, and notes it, when no grant of the caller covers the action on this integration and owner. */
-    denied(call: Call, action: Action, integration: string, owner: string, connectionId?: string): Refusal | undefined {
-      if (allows(call.principal.caller.grants, action, integration, owner)) return undefined;
-      const subject = { integration, owner, connectionId: connectionId ?? null, detail: `no grant for ${action}` };
-      journal.note(alike(call, `denied ${action}`, subject), () => entry(by(call), 'access.denied', subject, 'denied'));
-      return refuse({ code: 'forbidden', action, integration, owner });
+    /** Refuses, and notes it, when no grant of the caller covers the action on this integration and owner, so far. */
+    denied(
+      call: Call,
+      action: Action,
+      integration: string,
+      owner: string,
+      connectionId?: string,
+      extent?: Extent,
+    ): Refusal | undefined {
+      const missing = missingGrant(call.principal.caller.grants, action, integration, owner, extent);
+      if (!missing) return undefined;
+      const subject = { integration, owner, connectionId: connectionId ?? null, detail: describe(missing) };
+      const kind = `denied ${subject.detail}`;
+      journal.note(alike(call, kind, subject), () => entry(by(call), 'access.denied', subject, 'denied'));
+      return refuse({ code: 'forbidden', missing });
     },
 
     /** The record of an allowed change; the store commits it with the change. */
@@ -72,9 +82,16 @@ export function createAccess({ journal, clock }: { journal: Journal; clock: Cloc
       journal.note(alike(call, action, subject), () => entry(by(call), action, subject));
     },
 
+    /** Notes what was refused for another reason than a missing grant. */
+    noteRefused(call: Call, action: string, subject: Subject): void {
+      journal.note(alike(call, `refused ${action} ${subject.detail}`, subject), () =>
+        entry(by(call), action, subject, 'denied'),
+      );
+    },
+
     /** The record of what the broker does of itself. */
     recordOwn: (action: string, subject: Subject, outcome: AuditEntry['outcome'] = 'ok'): AuditEntry =>
-      entry({ actor: 'system', keyId: null, address: null, requestId: null }, action, subject, outcome),
+      entry({ actor: 'system', keyId: null, subject: null, address: null, requestId: null }, action, subject, outcome),
 
     /** The record of what an owner does in a browser. */
     recordBrowser: (
@@ -82,6 +99,17 @@ export function createAccess({ journal, clock }: { journal: Journal; clock: Cloc
       action: string,
       subject: Subject,
       outcome: AuditEntry['outcome'] = 'ok',
-    ): AuditEntry => entry({ actor: 'browser', keyId: null, ...from }, action, subject, outcome),
+    ): AuditEntry => entry({ actor: 'browser', keyId: null, subject: null, ...from }, action, subject, outcome),
   };
 }
+
+const subjectOf = ({ credential }: Principal): string | null =>
+  credential.kind === 'workload' ? credential.subject : null;
+
+/** Scopes are shown as far as an entry of the log has room for them. */
+const describe = ({ action, scopes, min_ttl }: MissingGrant): string =>
+  [
+    `no grant for ${action}`,
+    ...(scopes ? [`with ${scopes[0] === '*' ? 'unknown scopes' : scopes.join(' ').slice(0, 200)}`] : []),
+    ...(min_ttl === undefined ? [] : [`with min_ttl ${min_ttl}`]),
+  ].join(' ');

@@ -89,6 +89,9 @@ export function createConnections({ store, vault, targets, serving, access, cloc
       if (denied) return denied;
       const found = await targets.find(integration);
       if (found instanceof Refusal) return found;
+      const scopes = wanted.credentials.scopes ?? found.integration.scopes;
+      const tooFar = access.denied(call, 'connections:write', integration, owner, wanted.connectionId, { scopes });
+      if (tooFar) return tooFar;
       const renewed = await renewable(wanted);
       if (renewed instanceof Refusal) return renewed;
 

@@ -1,5 +1,5 @@
 // The one function behind every read of a token.
-import { allows } from '../domain/caller.ts';
+import { allows, type Extent } from '../domain/caller.ts';
 import { type Connection, demandedLife } from '../domain/connection.ts';
 import { Refusal, refuse } from '../domain/errors.ts';
 import type { Clock, ServedRow, Store, Telemetry, Vault } from '../ports.ts';
@@ -96,8 +96,8 @@ export function createTokens({ store, vault, serving, refresher, access, telemet
     return (await store.servedByOwner(integration, owner, label)).map((row) => openRow(row).connection);
   }
 
-  function authorised(call: Call, c: Connection): Refusal | undefined {
-    const denied = access.denied(call, 'token', c.integration, c.owner, c.id);
+  function authorised(call: Call, c: Connection, minTtlMs?: number): Refusal | undefined {
+    const denied = access.denied(call, 'token', c.integration, c.owner, c.id, { scopes: c.scopes, minTtlMs });
     if (denied) return denied;
     access.noteRead(call, 'token.read', { integration: c.integration, owner: c.owner, connectionId: c.id });
     return undefined;
@@ -106,7 +106,7 @@ export function createTokens({ store, vault, serving, refresher, access, telemet
   async function byId(call: Call, id: string, minTtlMs?: number): Promise<Served | Refusal> {
     const found = await find(id);
     if (!found) return refuse({ code: 'not_found', what: 'connection', id });
-    return authorised(call, found.connection) ?? usable(found, minTtlMs);
+    return authorised(call, found.connection, minTtlMs) ?? usable(found, minTtlMs);
   }
 
   /** The connection that is meant, as far as memory tells. */
@@ -117,12 +117,13 @@ export function createTokens({ store, vault, serving, refresher, access, telemet
     return typeof chosen === 'string' ? serving.get(chosen) : undefined;
   }
 
-  const isAllowed = (call: Call, { integration, owner }: Pick<Connection, 'integration' | 'owner'>): boolean =>
-    allows(call.principal.caller.grants, 'token', integration, owner);
+  const isAllowed = ({ principal }: Call, { integration, owner }: OwnerSelector, extent?: Extent): boolean =>
+    allows(principal.caller.grants, 'token', integration, owner, extent);
 
   /** Allowed, and with life enough. */
   const isPlain = (call: Call, served: Served, minTtlMs: number | undefined): boolean =>
-    isAllowed(call, served.connection) && isGood(served, demandedLife(served.connection, minTtlMs));
+    isAllowed(call, served.connection, { scopes: served.connection.scopes, minTtlMs }) &&
+    isGood(served, demandedLife(served.connection, minTtlMs));
 
   function noted(call: Call, served: Served): Served {
     const { id: connectionId, integration, owner } = served.connection;

@@ -13,6 +13,7 @@ export type ProblemCode =
   | 'not_found'
   | 'payload_too_large'
   | 'provider_unavailable'
+  | 'rate_limited'
   | 'reauthorization_required'
   | 'store_unavailable'
   | 'too_many_requests'
@@ -24,9 +25,18 @@ export interface Token {
   integration: string;
   owner: string;
   access_token: string;
+  /**
+   * How to send it: `Bearer`, `DPoP`, …
+   */
   token_type: string;
   scopes: string[];
+  /**
+   * Null: it does not expire
+   */
   expires_at: string | null;
+  /**
+   * Seconds
+   */
   expires_in: number | null;
 }
 
@@ -62,6 +72,9 @@ export interface DpopProof {
 }
 
 export interface ConnectSessionPost {
+  /**
+   * An integration's id
+   */
   integration: string;
   /**
    * Whose account it is, in the caller's own words
@@ -72,15 +85,26 @@ export interface ConnectSessionPost {
    */
   label?: string;
   /**
+   * Scopes, in the provider's words
+   *
    * @maxItems 200
    */
   scopes?: string[];
+  /**
+   * What the provider asks of each connection; what is left out is asked in the browser
+   */
   params?: {
     [k: string]: string;
   };
+  /**
+   * Whatever the caller wants to find there again; at most 8 kB as JSON
+   */
   metadata?: {
     [k: string]: unknown;
   };
+  /**
+   * Where the browser ends, with `status` in its query; on an allowed origin
+   */
   return_url?: string;
   /**
    * Renews that connection under its id
@@ -90,6 +114,9 @@ export interface ConnectSessionPost {
 
 export interface ConnectSessionCreated {
   id: string;
+  /**
+   * For the browser of the owner; it works once, for ten minutes
+   */
   url: string;
   status: 'pending';
   expires_at: string;
@@ -101,16 +128,59 @@ export interface ConnectSession {
   integration: string;
   owner: string;
   label: string | null;
+  /**
+   * Once it is completed, or where it renews one
+   */
   connection_id?: string;
+  /**
+   * Why it failed
+   */
   error?: string;
   created_at: string;
   expires_at: string;
 }
 
 export interface JwtVerify {
+  /**
+   * A JWT in the compact form
+   */
   token: string;
+  /**
+   * The token must be of this issuer
+   */
   issuer?: string;
-  audience?: string;
+  /**
+   * One of these must be in `aud`; without it, one of those configured for the issuer
+   */
+  audience?: string | string[];
+  /**
+   * RFC 9068 section 4, OpenID Connect Core section 3.1.3.7, or OpenID Connect Back-Channel Logout section 2.6. Without it, a token that is explicitly something else than an access token or an ID token is refused
+   */
+  profile?: 'access_token' | 'id_token' | 'logout_token';
+  /**
+   * The header `typ`, whatever the case, with or without `application/`
+   */
+  typ?: string;
+  /**
+   * Neither absent nor null
+   *
+   * @maxItems 50
+   */
+  required_claims?: string[];
+  /**
+   * By name: the claim must be this value, or an array that has it as a member
+   */
+  claims?: {
+    [k: string]: string | number | boolean;
+  };
+  /**
+   * Seconds since `iat`, which is then required; of an ID token (`profile`) since `auth_time`
+   */
+  max_age?: number;
+  /**
+   * Of an ID token, only with that `profile`
+   */
+  nonce?: string;
 }
 
 export type JwtVerdict =
@@ -126,5 +196,25 @@ export type JwtVerdict =
     }
   | {
       active: false;
-      reason: string;
+      /**
+       * Stable. `malformed`: not a JWT that is signed, or one that breaks the format. `untrusted_issuer`: not an issuer of this deployment, or not the one that was asked for. `unsupported_algorithm`: symmetric, none, unknown, or not what the issuer announces. `unknown_key`: the issuer has no usable key of that name. `invalid_signature`: not signed by the issuer. `expired`, `not_yet_valid`: by `exp`; by `nbf`, `iat` or `auth_time`. `too_old`: older than `max_age`. `audience_mismatch`: not for the audience. `type_mismatch`: another kind of token. `missing_claim`, `claim_mismatch`: `claim` says which. `issuer_unavailable`: its keys cannot be had now; says nothing of the token.
+       */
+      reason:
+        | 'malformed'
+        | 'untrusted_issuer'
+        | 'unsupported_algorithm'
+        | 'unknown_key'
+        | 'invalid_signature'
+        | 'expired'
+        | 'not_yet_valid'
+        | 'too_old'
+        | 'audience_mismatch'
+        | 'type_mismatch'
+        | 'missing_claim'
+        | 'claim_mismatch'
+        | 'issuer_unavailable';
+      /**
+       * The name of the claim, with `missing_claim` and `claim_mismatch`
+       */
+      claim?: string;
     };

@@ -9,7 +9,10 @@ export interface AuditEntry {
   outcome: 'ok' | 'denied' | 'failed';
   /** The caller's id; `system` for what the broker does of itself, `browser` for what an owner does. */
   actor: string;
+  /** Of the key, or of the workload identity, that the caller came with. */
   keyId: string | null;
+  /** The `sub` of a workload's token. */
+  subject: string | null;
   integration: string | null;
   owner: string | null;
   connectionId: string | null;

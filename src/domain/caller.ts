@@ -3,17 +3,40 @@
 export const ACTIONS = ['token', 'connections:read', 'connections:write', 'jwt:verify', 'proxy', 'admin'] as const;
 export type Action = (typeof ACTIONS)[number];
 
-/** Actions × integrations × owners. `*` matches all, a trailing `*` is a prefix, everything else is exact. */
+/** Actions × integrations × owners × scopes. `*` matches all, a trailing `*` is a prefix, everything else is exact. */
 export interface CallerGrant {
   actions: (Action | '*')[];
   integrations: string[];
   owners: string[];
+  /** What a token served, a connection imported or a consent asked for may comprise; undefined: whatever it does. */
+  scopes?: string[] | undefined;
+  /** Seconds that may be asked for as `min_ttl`, since each one more has tokens refreshed sooner; undefined: any. */
+  max_min_ttl?: number | undefined;
+}
+
+/** A workload identity: tokens of this issuer and audience, with these claims, stand for the caller. */
+export interface Workload {
+  /** `wl_…` */
+  id: string;
+  issuer: string;
+  audience: string;
+  /** At least one; each an exact value, or a prefix with `*` at its end. */
+  claims: Record<string, string>;
+}
+
+/** So many requests in each window of so many seconds. */
+export interface RateLimit {
+  requests: number;
+  window: number;
 }
 
 export interface Caller {
   id: string;
   name: string;
   grants: CallerGrant[];
+  workloads: Workload[];
+  /** Null: the deployment's. */
+  rateLimit: RateLimit | null;
   createdAt: number;
 }
 
@@ -29,10 +52,18 @@ export interface CallerKey {
   lastUsedAt: number | null;
 }
 
+/** What a request was authenticated by. `expiresAt` in milliseconds; null: it does not. */
+export type Credential =
+  | { kind: 'key'; id: string; expiresAt: number | null }
+  /** `id` is the binding's. */
+  | { kind: 'workload'; id: string; issuer: string; subject: string | null; expiresAt: number };
+
 /** A caller as one request presents it. */
 export interface Principal {
   caller: Pick<Caller, 'id' | 'name' | 'grants'>;
-  keyId: string;
+  credential: Credential;
+  /** Null: none. */
+  rateLimit: RateLimit | null;
 }
 
 export const matches = (pattern: string, value: string): boolean =>
@@ -40,14 +71,67 @@ export const matches = (pattern: string, value: string): boolean =>
 
 const within = (patterns: readonly string[], value: string) => patterns.some((pattern) => matches(pattern, value));
 
+/** What an action comprises, as far as it is known. */
+export interface Extent {
+  /** None: it is not known what the token may do, which a grant that names scopes does not cover. */
+  scopes?: readonly string[] | undefined;
+  minTtlMs?: number | undefined;
+}
+
+const covers = (g: CallerGrant, action: Action, integration: string, owner: string): boolean =>
+  (g.actions.includes('*') || g.actions.includes(action)) &&
+  within(g.integrations, integration) &&
+  within(g.owners, owner);
+
+const beyond = ({ scopes: allowed }: CallerGrant, scopes: readonly string[] | undefined): readonly string[] => {
+  if (allowed === undefined || scopes === undefined || allowed.includes('*')) return [];
+  return scopes.length === 0 ? ['*'] : scopes.filter((scope) => !within(allowed, scope));
+};
+
+const isLonger = ({ max_min_ttl: most }: CallerGrant, minTtlMs: number | undefined): boolean =>
+  most !== undefined && minTtlMs !== undefined && minTtlMs > most * 1_000;
+
 /** Whether one grant alone covers the action on this integration and owner. `admin` is a right like the others. */
-export const allows = (grants: readonly CallerGrant[], action: Action, integration: string, owner: string): boolean =>
-  grants.some(
-    (g) =>
-      (g.actions.includes('*') || g.actions.includes(action)) &&
-      within(g.integrations, integration) &&
-      within(g.owners, owner),
-  );
+export const allows = (
+  grants: readonly CallerGrant[],
+  action: Action,
+  integration: string,
+  owner: string,
+  { scopes, minTtlMs }: Extent = {},
+): boolean =>
+  grants.some((g) => covers(g, action, integration, owner) && !isLonger(g, minTtlMs) && beyond(g, scopes).length === 0);
+
+/** The grant that is not there: what would have to be added to the one that comes nearest. */
+export interface MissingGrant {
+  action: Action;
+  integration: string;
+  owner: string;
+  /** Those that no grant covers, where all else is covered. `*`: the scopes are not known. */
+  scopes?: readonly string[];
+  /** Seconds. */
+  min_ttl?: number;
+}
+
+/** Undefined: allowed. */
+export function missingGrant(
+  grants: readonly CallerGrant[],
+  action: Action,
+  integration: string,
+  owner: string,
+  extent: Extent = {},
+): MissingGrant | undefined {
+  if (allows(grants, action, integration, owner, extent)) return undefined;
+  const missing = { action, integration, owner };
+  const lacking = grants
+    .filter((g) => covers(g, action, integration, owner))
+    .map((g) => ({ scopes: beyond(g, extent.scopes), tooLong: isLonger(g, extent.minTtlMs) }))
+    .sort((a, b) => a.scopes.length - b.scopes.length || Number(a.tooLong) - Number(b.tooLong))[0];
+  return {
+    ...missing,
+    ...(lacking && lacking.scopes.length > 0 && { scopes: lacking.scopes }),
+    ...(lacking?.tooLong && { min_ttl: Math.ceil(extent.minTtlMs! / 1_000) }),
+  };
+}
 
 /** The integrations × owners that the grants open for an action: what a list may show. */
 export interface Scope {

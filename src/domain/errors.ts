@@ -1,4 +1,5 @@
 // Every way in which the broker says no, as one tagged union. `http/problem.ts` maps it, exhaustively, to answers.
+import type { MissingGrant, RateLimit } from './caller.ts';
 
 /** Why a connection needs its owner again. Shown to callers as `reason`. */
 export type ReauthReason =
@@ -18,8 +19,9 @@ export interface InputIssue {
 
 export type Fault =
   | { code: 'invalid_request'; detail: string; issues?: InputIssue[] }
-  | { code: 'unauthenticated'; detail: string }
-  | { code: 'forbidden'; action: string; integration: string; owner: string }
+  /** `missing`, `mistyped`, `unknown` or `expired`; of a workload's token, what is wrong with that. */
+  | { code: 'unauthenticated'; reason: string }
+  | { code: 'forbidden'; missing: MissingGrant }
   | { code: 'not_found'; what: string; id: string }
   | { code: 'ambiguous_connection'; candidates: { connection_id: string; label: string | null }[] }
   | { code: 'connection_exists'; connection_id: string }
@@ -29,7 +31,10 @@ export type Fault =
   | { code: 'integration_in_use'; integration: string; connections: number; pending_revocations: number }
   /** `retryAfter` in whole seconds. */
   | { code: 'provider_unavailable'; integration: string; detail: string; retryAfter: number }
-  | { code: 'too_many_requests'; retryAfter: number };
+  /** Of an address, whose requests fail to authenticate. */
+  | { code: 'too_many_requests'; retryAfter: number }
+  /** Of a caller. */
+  | { code: 'rate_limited'; limit: RateLimit; retryAfter: number };
 
 export type FaultCode = Fault['code'];
 

@@ -1,31 +1,10 @@
-// From a refusal to an answer: RFC 9457 problems, one exhaustive table.
+// From a refusal to an answer: what a fault means for whoever reads it, as a problem (RFC 9457) of the table.
 import type { Context } from 'hono';
-import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import { type Fault, type FaultCode, type InputIssue, Refusal } from '../domain/errors.ts';
+import { EXAMPLE } from '../api.ts';
+import { type Fault, type InputIssue, Refusal } from '../domain/errors.ts';
 import { StoreError } from '../ports.ts';
 import type { Env } from './env.ts';
-
-type Code = FaultCode | 'payload_too_large' | 'unsupported_media_type' | 'store_unavailable' | 'internal';
-
-const PROBLEMS = {
-  invalid_request: { status: 400, title: 'The request is not valid' },
-  unauthenticated: { status: 401, title: 'Not authenticated' },
-  forbidden: { status: 403, title: 'Not within the grants of this caller' },
-  not_found: { status: 404, title: 'Not found' },
-  ambiguous_connection: { status: 409, title: 'More than one connection fits' },
-  connection_exists: { status: 409, title: 'The connection exists already' },
-  reauthorization_required: { status: 409, title: 'The owner must connect again' },
-  integration_in_use: { status: 409, title: 'The integration is in use' },
-  connection_revoked: { status: 410, title: 'The connection was revoked' },
-  payload_too_large: { status: 413, title: 'The body is too large' },
-  unsupported_media_type: { status: 415, title: 'The body must be JSON' },
-  too_many_requests: { status: 429, title: 'Too many requests' },
-  internal: { status: 500, title: 'Internal error' },
-  integration_misconfigured: { status: 502, title: 'The integration is misconfigured' },
-  provider_unavailable: { status: 503, title: 'The provider is not available' },
-  store_unavailable: { status: 503, title: 'The store is not available' },
-} as const satisfies Record<Code, { status: ContentfulStatusCode; title: string }>;
-export const CODES: readonly string[] = Object.keys(PROBLEMS);
+import { type Code, type OwnCode, PROBLEMS, rowOf } from './problems.ts';
 
 /** Carries a refusal out of a handler; thrown and caught within `http/` only. */
 export class Refused extends Error {
@@ -42,24 +21,32 @@ export function granted<T>(result: T | Refusal): Exclude<T, Refusal> {
   return result as Exclude<T, Refusal>;
 }
 
-/** What the members of a fault mean for whoever reads the answer. */
-function explain(fault: Fault): {
+interface Explained {
   detail: string;
   members?: Record<string, unknown>;
   headers?: Record<string, string>;
-} {
+}
+
+/** What the members of a fault mean for whoever reads the answer. */
+export function explain(fault: Fault): Explained {
   switch (fault.code) {
     case 'invalid_request':
       return { detail: fault.detail, members: fault.issues ? { issues: fault.issues.map(legible) } : {} };
     case 'unauthenticated':
-      return { detail: fault.detail, headers: { 'www-authenticate': 'Bearer realm="valetkey"' } };
-    case 'forbidden': {
-      const { action, integration, owner } = fault;
-      const missing = { action, integration, owner };
       return {
-        detail: `This caller has no grant for ${action} on integration ${integration}, owner ${owner}.`,
-        members: { missing },
+        detail: WHY_UNAUTHENTICATED[fault.reason] ?? `The token of a workload was not accepted: ${fault.reason}.`,
+        members: { reason: fault.reason },
+        headers: { 'www-authenticate': challenge(fault.reason) },
       };
+    case 'forbidden': {
+      const { missing } = fault;
+      const { action, integration, owner, scopes, min_ttl } = missing;
+      const what = [
+        `${action} on integration ${integration}, owner ${owner}`,
+        ...(scopes ? [scopes[0] === '*' ? 'with scopes that are not known' : `with ${scopes.join(', ')}`] : []),
+        ...(min_ttl === undefined ? [] : [`with a min_ttl of ${min_ttl} seconds`]),
+      ].join(' ');
+      return { detail: `This caller has no grant for ${what}.`, members: { missing } };
     }
     case 'not_found':
       return { detail: `There is no ${fault.what} "${fault.id}".` };
@@ -108,8 +95,30 @@ function explain(fault: Fault): {
         detail: 'Too many requests failed to authenticate from this address.',
         headers: retryAfter(fault.retryAfter),
       };
+    case 'rate_limited': {
+      const { requests, window } = fault.limit;
+      return {
+        detail: `This caller may send ${requests} requests in ${window} seconds.`,
+        members: { limit: fault.limit },
+        headers: retryAfter(fault.retryAfter),
+      };
+    }
   }
 }
+
+const WHY_UNAUTHENTICATED: Record<string, string | undefined> = {
+  missing: 'Send a caller key ("Authorization: Bearer vk_…"), or the token of a workload that a caller is bound to.',
+  mistyped: 'This is no caller key: letters are missing, wrong, or too many. Copy it anew.',
+  unknown: 'This caller key is not known, or was deleted.',
+  expired: 'This caller key or token has expired.',
+  untrusted_issuer: 'No caller is bound to the issuer of this token, or it is not a trusted one.',
+  no_matching_workload: 'The token is valid, and no caller is bound to its claims.',
+  ambiguous_workload: 'The token is valid, and several callers are bound to its claims: bind them to more.',
+};
+
+/** RFC 6750 3.1: without an error, where nothing was presented. */
+const challenge = (reason: string): string =>
+  `Bearer realm="valetkey"${reason === 'missing' ? '' : ', error="invalid_token"'}`;
 
 const retryAfter = (seconds: number) => ({ 'retry-after': String(Math.max(1, Math.ceil(seconds))) });
 
@@ -117,7 +126,7 @@ const retryAfter = (seconds: number) => ({ 'retry-after': String(Math.max(1, Mat
  * Answers repeat what was asked for, and are logged in many places: who takes a token for an id, a path or the name of a
  * field must not have it repeated there. Ids of ours have 30 characters, secrets at least 32.
  */
-const withoutSecrets = (text: string): string =>
+export const withoutSecrets = (text: string): string =>
   text.replace(PEM, '…').replace(/[\w+=%-]{32,}/g, (run) => (UUID.test(run) ? run : '…'));
 /** The lines of one may have strokes in them, and so no long run. */
 const PEM = /-----BEGIN[\s\S]*?(?:-----END[^-]*-----|$)/g;
@@ -128,33 +137,34 @@ const legible = ({ path, message }: InputIssue): InputIssue => ({
   message: withoutSecrets(message),
 });
 
-export function problem(
-  c: Context<Env>,
-  code: Code,
-  detail: string,
-  members: Record<string, unknown> = {},
-  headers: Record<string, string> = {},
-): Response {
+function bodyOf(code: Code, { detail, members }: Explained, requestId: string) {
   const { status, title } = PROBLEMS[code];
-  const body = {
-    type: `urn:valetkey:problem:${code}`,
-    title,
-    status,
-    detail: withoutSecrets(detail),
-    code,
-    request_id: c.get('requestId'),
-    ...members,
-  };
-  return c.body(JSON.stringify(body), status, {
+  const type = `urn:valetkey:problem:${code}`;
+  return { type, title, status, detail: withoutSecrets(detail), code, request_id: requestId, ...members };
+}
+
+function answer(c: Context<Env>, code: Code, explained: Explained): Response {
+  return c.body(JSON.stringify(bodyOf(code, explained, c.get('requestId'))), PROBLEMS[code].status, {
     'content-type': 'application/problem+json',
     'cache-control': 'no-store',
-    ...headers,
+    ...explained.headers,
   });
 }
 
-export function faultProblem(c: Context<Env>, fault: Fault): Response {
-  const { detail, members, headers } = explain(fault);
-  return problem(c, fault.code, detail, members, headers);
+/** With words of our own in the place of a fault's. */
+export const problem = (
+  c: Context<Env>,
+  code: OwnCode | 'invalid_request' | 'not_found',
+  detail: string,
+  headers: Record<string, string> = {},
+): Response => answer(c, code, { detail, headers });
+
+export const faultProblem = (c: Context<Env>, fault: Fault): Response => answer(c, fault.code, explain(fault));
+
+/** The example of the table, as it would be answered. */
+export function exampleOf(code: Code) {
+  const { example } = rowOf(code);
+  return bodyOf(code, 'code' in example ? explain(example) : example, EXAMPLE.request);
 }
 
 /** The last resort of every route: what was not expected is logged, and told without its insides. */
@@ -162,13 +172,7 @@ export function onError(error: Error, c: Context<Env>): Response {
   if (error instanceof Refused) return faultProblem(c, error.fault);
   c.get('log').error({ err: error, request_id: c.get('requestId') }, 'request failed');
   if (error instanceof StoreError) {
-    return problem(
-      c,
-      'store_unavailable',
-      'The store cannot be read or written just now. Try again.',
-      {},
-      retryAfter(1),
-    );
+    return problem(c, 'store_unavailable', PROBLEMS.store_unavailable.example.detail, retryAfter(1));
   }
-  return problem(c, 'internal', 'Something unexpected happened. The log has it under the request id.');
+  return problem(c, 'internal', PROBLEMS.internal.example.detail);
 }

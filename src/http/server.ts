@@ -8,7 +8,8 @@ import { routePath } from 'hono/route';
 import type { Callers } from '../broker/callers.ts';
 import type { Connecting } from '../broker/connect.ts';
 import type { Connections } from '../broker/connections.ts';
-import type { Directory } from '../broker/directory.ts';
+import type { Declare } from '../broker/declare.ts';
+import type { Exchange } from '../broker/exchange.ts';
 import type { Integrations } from '../broker/integrations.ts';
 import type { Journal } from '../broker/journal.ts';
 import type { Proofs } from '../broker/proofs.ts';
@@ -17,25 +18,29 @@ import type { Sessions } from '../broker/sessions.ts';
 import type { Tokens } from '../broker/tokens.ts';
 import type { Trail } from '../broker/trail.ts';
 import type { Verify } from '../broker/verify.ts';
+import type { VerifyBatch } from '../broker/verify-batch.ts';
 import type { Provider } from '../domain/provider.ts';
 import type { Clock, Logger, State, Store, Telemetry } from '../ports.ts';
 import { jsonBody } from './body.ts';
-import { authenticate } from './callers.ts';
+import { type AuthenticationParts, authenticate, createAuthentication } from './callers.ts';
 import type { Env } from './env.ts';
 import { describe } from './openapi.ts';
 import { onError, problem } from './problem.ts';
+import { applyRoutes } from './routes/apply.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { browserRoutes } from './routes/browser.ts';
 import { callerRoutes } from './routes/callers.ts';
 import { connectionRoutes } from './routes/connections.ts';
+import { descriptionRoutes } from './routes/description.ts';
 import { healthRoutes } from './routes/health.ts';
 import { integrationRoutes } from './routes/integrations.ts';
 import { jwtRoutes } from './routes/jwt.ts';
+import { oauthRoutes } from './routes/oauth.ts';
 import { sessionRoutes } from './routes/sessions.ts';
 import { tokenRoutes } from './routes/tokens.ts';
 import { router } from './spec.ts';
 
-export interface HttpParts {
+export interface HttpParts extends AuthenticationParts {
   tokens: Tokens;
   proofs: Proofs;
   connections: Connections;
@@ -44,10 +49,12 @@ export interface HttpParts {
   connecting: Connecting;
   integrations: Integrations;
   callers: Callers;
+  declare: Declare;
   verify: Verify;
+  exchange: Exchange;
+  verifyBatch: VerifyBatch;
   trail: Trail;
   catalogue: ReadonlyMap<string, Provider>;
-  directory: Directory;
   journal: Journal;
   store: Pick<Store, 'ping'>;
   state: () => Promise<State>;
@@ -90,7 +97,8 @@ export function createHttp(parts: HttpParts): OpenAPIHono<Env> {
     c.header('Cache-Control', 'no-store');
     return next();
   });
-  app.use(api, authenticate(parts));
+  const identify = createAuthentication(parts);
+  app.use(api, authenticate({ ...parts, identify }));
   app.use(api, jsonBody());
 
   app.route('/', tokenRoutes(parts));
@@ -98,15 +106,12 @@ export function createHttp(parts: HttpParts): OpenAPIHono<Env> {
   app.route('/', sessionRoutes(parts));
   app.route('/', integrationRoutes(parts));
   app.route('/', callerRoutes(parts));
+  app.route('/', applyRoutes(parts));
   app.route('/', jwtRoutes(parts));
   app.route('/', auditRoutes(parts));
+  app.route('/', oauthRoutes({ ...parts, identify }));
   app.route('/', healthRoutes(parts));
-  // Takes longer than all the rest of a start: made when somebody asks.
-  let description: string | undefined;
-  app.get('/openapi.json', (c) => {
-    description ??= JSON.stringify(describe(app));
-    return c.body(description, 200, { 'content-type': 'application/json' });
-  });
+  app.route('/', descriptionRoutes({ ...parts, describe: () => describe(app) }));
   app.route('/', browserRoutes(parts));
 
   app.notFound((c) =>

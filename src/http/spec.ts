@@ -1,9 +1,10 @@
 // The pieces that every described route is made of.
-import { OpenAPIHono, type z } from '@hono/zod-openapi';
+import { OpenAPIHono, z } from '@hono/zod-openapi';
 import { Problem } from '../api.ts';
 import type { PageRequest } from '../ports.ts';
 import type { Env } from './env.ts';
 import { Refused } from './problem.ts';
+import type { Code } from './problems.ts';
 
 export const SECURITY = [{ caller_key: [] }];
 
@@ -12,10 +13,26 @@ export const json = <T extends z.ZodType>(schema: T, description: string) => ({
   content: { 'application/json': { schema } },
 });
 
-/** Every refusal and failure, in one form. */
-export const PROBLEMS = {
-  default: { description: 'A problem (RFC 9457)', content: { 'application/problem+json': { schema: Problem } } },
-} as const;
+/**
+ * The problems that an operation may answer, by code. Those that all of its kind have (no key, a body that is no JSON, a
+ * store that is away) are added in the description.
+ */
+export const problems = (...codes: Code[]) => ({
+  default: {
+    description: 'A problem (RFC 9457)',
+    content: { 'application/problem+json': { schema: Problem } },
+    'x-problems': codes,
+  },
+});
+
+/** Told by the HTTP server itself, of any request; for operations that refuse in no other way. */
+export const HEADERS_TOO_LARGE = {
+  431: { description: 'The headers of the request are too large; there is no body then' },
+};
+
+/** A part of the path: an id, with an example of one. */
+export const idOf = (what: string, example: string) =>
+  z.string().openapi({ description: `The id of the ${what}`, example });
 
 export const body = <T extends z.ZodType>(schema: T) => ({
   required: true,

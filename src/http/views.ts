@@ -4,7 +4,7 @@ import type * as api from '../api.ts';
 import type { Proof } from '../broker/proofs.ts';
 import type { Served } from '../broker/serving.ts';
 import type { AuditEntry } from '../domain/audit.ts';
-import type { Caller, CallerKey } from '../domain/caller.ts';
+import type { Caller, CallerKey, Principal } from '../domain/caller.ts';
 import type { Connection } from '../domain/connection.ts';
 import type { ParamField } from '../domain/fields.ts';
 import type { ConnectSession, Integration } from '../domain/integration.ts';
@@ -15,7 +15,7 @@ import { renewedBy } from '../domain/renewal.ts';
 type View<T extends z.ZodType> = z.infer<T>;
 
 export const time = (ms: number): string => new Date(ms).toISOString();
-const timeOrNull = (ms: number | null): string | null => (ms === null ? null : time(ms));
+export const timeOrNull = (ms: number | null): string | null => (ms === null ? null : time(ms));
 const labelOrNull = (label: string): string | null => (label === '' ? null : label);
 
 /** Seconds that it lives; `monotonic`: milliseconds, of the clock that `until` is told in. */
@@ -117,8 +117,27 @@ export const callerView = ({ caller, keys }: { caller: Caller; keys: CallerKey[]
   id: caller.id,
   name: caller.name,
   grants: caller.grants,
+  workloads: caller.workloads,
+  rate_limit: caller.rateLimit,
   keys: keys.map(keyView),
   created_at: time(caller.createdAt),
+});
+
+export const whoamiView = ({
+  principal: { caller, credential: c, rateLimit },
+  key,
+}: {
+  principal: Principal;
+  key: CallerKey | null;
+}): View<typeof api.Whoami> => ({
+  id: caller.id,
+  name: caller.name,
+  grants: caller.grants,
+  authenticated_by:
+    c.kind === 'key'
+      ? { kind: 'key', id: c.id, prefix: key?.prefix ?? null, expires_at: timeOrNull(c.expiresAt) }
+      : { kind: 'workload', id: c.id, issuer: c.issuer, subject: c.subject, expires_at: time(c.expiresAt) },
+  rate_limit: rateLimit,
 });
 
 const fieldView = (f: ParamField) => ({
@@ -201,6 +220,7 @@ export const auditView = (e: AuditEntry): View<typeof api.AuditView> => ({
   outcome: e.outcome,
   actor: e.actor,
   key_id: e.keyId,
+  subject: e.subject,
   integration: e.integration,
   owner: e.owner,
   connection_id: e.connectionId,

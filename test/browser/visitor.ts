@@ -70,6 +70,8 @@ export async function arrive(browser: Browser, options: BrowserContextOptions = 
 
 type Outline = { outlineStyle: string; outlineWidth: string };
 
+export const looksOf = (page: Page): Promise<Looks> => page.evaluate<Looks>(LOOK);
+
 /** What holds for every page of ours, at the width that it is open in and at the narrowest, in light and in dark. */
 export async function expectFit(page: Page, name: string): Promise<void> {
   const viewport = page.viewportSize()!;
@@ -77,7 +79,7 @@ export async function expectFit(page: Page, name: string): Promise<void> {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
     for (const width of [viewport.width, 320]) {
       await page.setViewportSize({ width, height: viewport.height });
-      const looks = await page.evaluate<Looks>(LOOK);
+      const looks = await looksOf(page);
       const where = `${name}, ${colorScheme}, ${width} px`;
       expect(looks, where).toMatchObject({ headings: 1, lang: 'en', styled: true, pale: [], small: [], overflow: 0 });
       expect(looks.texts, where).toBeGreaterThan(2);

@@ -2,7 +2,7 @@
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createValetkey, isReauthorizationRequired, mustConnect, ValetkeyError } from '../../src/client.ts';
-import { CODES } from '../../src/http/problem.ts';
+import { CODES } from '../../src/http/problems.ts';
 import { createTestClient, rejectionOf } from '../support/client.ts';
 import { newOwner } from '../support/owner.ts';
 import { type Scripted, type ScriptedServer, startScripted } from '../support/scripted.ts';

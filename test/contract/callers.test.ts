@@ -23,13 +23,17 @@ const entry = async (key: unknown) => (await ask('GET', '/v1/providers?limit=1',
 describe('keys', () => {
   test('are shown once, and only their digest is kept', async () => {
     const body = await create();
-    const { id, key } = CallerCreated.strict().parse(body);
+    const { id, key } = CallerCreated.strict().required().parse(body);
+    if (key === null) throw new Error('no key');
     expect(body).toEqual({
       id: expect.stringMatching(/^clr_/),
       name: 'billing',
-      key: expect.stringMatching(/^vk_[\w-]{43}$/),
+      key: expect.stringMatching(/^vk_[0-9A-Za-z]{49}$/),
       key_id: expect.stringMatching(/^key_/),
+      key_expires_at: null,
       grants: [everything],
+      workloads: [],
+      rate_limit: null,
       created_at: expect.stringMatching(RFC3339_UTC),
     });
     expect(await entry(key)).toBe(200);
@@ -71,6 +75,39 @@ describe('keys', () => {
     expectIssues(await ask('POST', `/v1/callers/${id}/keys`, { expires_at: 'tomorrow' }), 'expires_at');
     expectIssues(await ask('POST', `/v1/callers/${id}/keys`, { expires_at: '2030-01-01T00:00:00' }), 'expires_at');
     expectIssues(await ask('POST', `/v1/callers/${id}/keys`, { ends: expires_at }), 'ends');
+  });
+
+  test('the first one may have an end too, and none begins at its end', async () => {
+    const grants = [everything];
+    const key_expires_at = world.inSeconds(60);
+    const { key, key_expires_at: told } = expectOk(
+      await ask('POST', '/v1/callers', { name: 'x', grants, key_expires_at }),
+      201,
+    );
+    expect(told).toBe(key_expires_at);
+    expect(await entry(key)).toBe(200);
+    world.advance(60_000);
+    expect(await entry(key)).toBe(401);
+    const past = world.inSeconds(-1);
+    expectIssues(await ask('POST', '/v1/callers', { name: 'x', grants, key_expires_at: past }), 'key_expires_at');
+    const { id } = await create();
+    expectIssues(await ask('POST', `/v1/callers/${id}/keys`, { expires_at: past }), 'expires_at');
+  });
+
+  test('what is wrong with one is told apart', async () => {
+    const { id, key, key_id } = await create();
+    const second = expectOk(await ask('POST', `/v1/callers/${id}/keys`, { expires_at: world.inSeconds(60) }), 201);
+    const why = async (presented: string) =>
+      expectProblem(await ask('GET', '/v1/whoami', undefined, presented), 401, 'unauthenticated').reason;
+    expect(await why(String(key).slice(0, -3))).toBe('mistyped');
+    expect(await why('x'.repeat(40))).toBe('unknown');
+    world.advance(60_000);
+    expect(await why(String(second.key))).toBe('expired');
+    expect((await ask('DELETE', `/v1/callers/${id}/keys/${key_id}`)).status).toBe(204);
+    expect(await why(String(key))).toBe('unknown');
+    const bare = await fetch(new URL('/v1/whoami', world.broker.url));
+    expect([bare.status, bare.headers.get('www-authenticate')]).toEqual([401, 'Bearer realm="valetkey"']);
+    expect(((await bare.json()) as Json).reason).toBe('missing');
   });
 
   test('show when they were last used, and not when they only were made', async () => {
@@ -220,5 +257,45 @@ describe('authentication', () => {
     } finally {
       await broker.stop();
     }
+  });
+});
+
+describe('a caller', () => {
+  test('is shown, and replaced at once, with its keys as they were', async () => {
+    const { id, key, key_id } = await create();
+    const before = CallerView.strict().parse(expectOk(await ask('GET', `/v1/callers/${id}`)));
+    const grants = [{ actions: ['connections:read'], integrations: ['acme'], owners: ['user_1'] }];
+    const put = expectOk(await ask('PUT', `/v1/callers/${id}`, { name: 'invoices', grants }));
+    expect(put).toMatchObject({ id, name: 'invoices', grants, created_at: before.created_at, keys: [{ id: key_id }] });
+    expectProblem(await ask('GET', '/v1/callers', undefined, String(key)), 403, 'forbidden');
+    expect(expectOk(await ask('GET', '/v1/whoami', undefined, String(key)))).toEqual({
+      id,
+      name: 'invoices',
+      grants,
+      authenticated_by: { kind: 'key', id: key_id, prefix: String(key).slice(0, 8), expires_at: null },
+      rate_limit: null,
+    });
+    const { data } = expectOk(await ask('GET', '/v1/audit?action=caller.updated&limit=1'));
+    expect(data).toMatchObject([{ detail: id }]);
+  });
+
+  test('that is not there is not made by replacing it', async () => {
+    expectProblem(await ask('PUT', '/v1/callers/clr_nobody', { name: 'x', grants: [] }), 404, 'not_found');
+    expectProblem(await ask('GET', '/v1/callers/clr_nobody'), 404, 'not_found');
+    expectIssues(await ask('PUT', '/v1/callers/clr_nobody', { name: 'x' }), 'grants');
+  });
+
+  test('manages none but with the right to', async () => {
+    const { id } = await create();
+    const key = await world.broker.callerKey({ actions: ['token', 'connections:write'] });
+    expectProblem(await ask('GET', `/v1/callers/${id}`, undefined, key), 403, 'forbidden');
+    expectProblem(await ask('PUT', `/v1/callers/${id}`, { name: 'x', grants: [] }, key), 403, 'forbidden');
+  });
+
+  test('the admin key is a caller too', async () => {
+    expect(expectOk(await ask('GET', '/v1/whoami'))).toMatchObject({
+      id: 'clr_admin',
+      authenticated_by: { kind: 'key', prefix: null, expires_at: null },
+    });
   });
 });

@@ -1,17 +1,36 @@
 // The description of the interface: it is what is served, and what is served is it.
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Json } from '../support/broker.ts';
+import { createConfig, lintFromString } from '@redocly/openapi-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  type Description,
+  type Media,
+  type Operation,
+  operationsOf,
+  resolved,
+} from '../../src/http/openapi/document.ts';
+import { exampleOf } from '../../src/http/problem.ts';
+import { CODES, PROBLEMS } from '../../src/http/problems.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
+import { createJudge } from '../support/described.ts';
 
-/** The rows of the contract that machines use; the browser's and the description itself are not described. */
+/** The rows of the contract. */
 const CONTRACT = [
+  'GET /connect/{secret}',
+  'GET /docs',
+  'POST /connect/{secret}',
   'GET /healthz',
   'GET /metrics',
+  'GET /oauth2/callback/{integration}',
+  'GET /openapi.json',
   'GET /readyz',
   'GET /v1/audit',
+  'POST /v1/apply',
   'GET /v1/callers',
   'POST /v1/callers',
   'DELETE /v1/callers/{id}',
+  'GET /v1/callers/{id}',
+  'PUT /v1/callers/{id}',
+  'GET /v1/whoami',
   'POST /v1/callers/{id}/keys',
   'DELETE /v1/callers/{id}/keys/{key_id}',
   'POST /v1/connect-sessions',
@@ -29,26 +48,15 @@ const CONTRACT = [
   'GET /v1/integrations/{id}',
   'PUT /v1/integrations/{id}',
   'POST /v1/jwt/verify',
+  'POST /v1/jwt/verify-batch',
   'GET /v1/providers',
   'GET /v1/providers/{id}',
   'GET /v1/token',
 ];
 
-interface Operation {
-  summary: string;
-  security?: unknown[];
-  responses: Record<string, { content?: Record<string, { schema: Json }> }>;
-  parameters?: { name: string; in: string; required?: boolean }[];
-}
-interface Description {
-  openapi: string;
-  info: Json;
-  paths: Record<string, Record<string, Operation>>;
-  components: { schemas: Record<string, Json>; securitySchemes: Json };
-}
-
 let broker: TestBroker;
 let description: Description;
+/** By name: `GET /v1/token`. */
 let operations: [name: string, operation: Operation][];
 beforeAll(async () => {
   broker = await startTestBroker();
@@ -56,9 +64,10 @@ beforeAll(async () => {
   expect(response.status).toBe(200);
   expect(response.headers.get('content-type')).toMatch(/^application\/json\b/);
   description = (await response.json()) as Description;
-  operations = Object.entries(description.paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, operation]) => [`${method.toUpperCase()} ${path}`, operation] as const),
-  ) as typeof operations;
+  operations = operationsOf(description).map(({ method, path, operation }) => [
+    `${method.toUpperCase()} ${path}`,
+    operation,
+  ]);
 });
 afterAll(() => broker.stop());
 
@@ -69,7 +78,9 @@ test('is OpenAPI 3.1', () => {
 
 test('describes every row of the contract, and no other', () => {
   const described = operations.map(([name]) => name);
-  expect(described.filter((name) => !/ \/(oauth2|\.well-known)\//.test(name)).sort()).toEqual([...CONTRACT].sort());
+  expect(described.filter((name) => !/ \/(oauth2\/(token|introspect)|\.well-known)/.test(name)).sort()).toEqual(
+    [...CONTRACT].sort(),
+  );
 });
 
 test('describes only what is served', async () => {
@@ -80,22 +91,109 @@ test('describes only what is served', async () => {
   }
 });
 
-test('says of each operation what it does, what it needs, and how it refuses', () => {
-  for (const [name, { summary, security, responses, parameters = [] }] of operations) {
-    expect(summary, name).toMatch(/./);
-    expect(
-      Object.keys(responses).some((status) => status.startsWith('2')),
-      name,
-    ).toBe(true);
-    expect(responses.default?.content, name).toHaveProperty(['application/problem+json']);
-    if (name.includes(' /v1/')) expect(security, name).toEqual([{ caller_key: [] }]);
-    const [, path = ''] = name.split(' ');
-    const holes = [...path.matchAll(/\{(\w+)\}/g)].map(([, hole]) => hole);
-    const told = parameters.filter((p) => p.in === 'path');
-    expect(told.map((p) => p.name).sort(), name).toEqual(holes.sort());
-    for (const parameter of told) expect(parameter.required, name).toBe(true);
-  }
-  expect(description.components.securitySchemes).toHaveProperty('caller_key');
+describe('says of each operation', () => {
+  test('what it is called, what it does, and whom it serves', () => {
+    for (const [name, { operationId, summary, tags, security, parameters = [] }] of operations) {
+      expect(operationId, `${name}: give the route an operationId: the name of a method`).toMatch(
+        /^[a-z][A-Za-z0-9]+$/,
+      );
+      expect(summary, name).toMatch(/./);
+      expect(
+        description.tags.map((tag) => tag.name),
+        `${name}: describe its tag in http/openapi.ts`,
+      ).toContain(tags[0]);
+      if (name.includes(' /v1/')) expect(security, name).toEqual([{ caller_key: [] }]);
+      const [, path = ''] = name.split(' ');
+      const holes = [...path.matchAll(/\{(\w+)\}/g)].map(([, hole]) => hole);
+      const told = parameters.filter((p) => p.in === 'path');
+      expect(told.map((p) => p.name).sort(), name).toEqual(holes.sort());
+      for (const parameter of told) expect(parameter.required, name).toBe(true);
+      for (const parameter of parameters) {
+        const { description: words, name: which } = parameter;
+        expect(words, `${name}: say with .openapi({ description }) what the parameter ${which} is`).toMatch(/./);
+      }
+    }
+    expect(description.components.securitySchemes).toHaveProperty('caller_key');
+  });
+
+  test('how it answers, and which problems it may have', () => {
+    for (const [name, { responses, security, tags }] of operations) {
+      const statuses = Object.keys(responses);
+      expect(
+        statuses.some((status) => /^[23]/.test(status)),
+        name,
+      ).toBe(true);
+      // Pages say no in words of their own.
+      if (tags.includes('browser')) continue;
+      if (tags.includes('standard interfaces')) {
+        // Errors of RFC 6749, which have no statuses for all that may happen.
+        if (security.length > 0)
+          for (const status of ['400', '401', '429', '500', '503'])
+            expect(responses[status]?.content, `${name} ${status}`).toHaveProperty(['application/json']);
+        continue;
+      }
+      const refuses = `${name}: name its problems in the responses of the route: ...problems('not_found', …)`;
+      expect(responses.default?.content, refuses).toHaveProperty(['application/problem+json']);
+      if (security.length > 0) expect(statuses, name).toEqual(expect.arrayContaining(['401', '429', '500', '503']));
+    }
+  });
+
+  test('an example of each body, which is as its schema has it', () => {
+    const judge = createJudge(description);
+    for (const [where, media, pointer] of bodies()) {
+      const named = Object.values(media.examples ?? {});
+      expect(
+        named.length,
+        `${where}: give its schema in src/api/ an example: .openapi(…, { example })`,
+      ).toBeGreaterThan(0);
+      for (const { value } of named.map((one) => resolved(description, one)))
+        expect(judge.faultsIn(value, [...pointer, 'schema']), where).toBeUndefined();
+    }
+  });
+});
+
+/** Every body of JSON, in requests and in answers. */
+const bodies = (): [where: string, media: Media, pointer: string[]][] =>
+  operationsOf(description).flatMap(({ path, method, operation }) => {
+    const at = ['paths', path, method];
+    const parts = [
+      ...(operation.requestBody ? [[operation.requestBody.content, [...at, 'requestBody']] as const] : []),
+      ...Object.entries(operation.responses).map(
+        ([status, { content = {} }]) => [content, [...at, 'responses', status]] as const,
+      ),
+    ];
+    return parts.flatMap(([content, pointer]) =>
+      Object.entries(content)
+        .filter(([type]) => type.includes('json'))
+        .map(([type, media]): [string, Media, string[]] => [
+          pointer.slice(1).join(' '),
+          media,
+          [...pointer, 'content', type],
+        ]),
+    );
+  });
+
+describe('a problem', () => {
+  test.each(CODES)('%s has an example, made as answers are, which is as its schema has it', (code) => {
+    const { status } = PROBLEMS[code];
+    const mentioned = operations.flatMap(([, { responses }]) =>
+      Object.values(responses).flatMap(({ content }) =>
+        Object.keys(content?.['application/problem+json']?.examples ?? {}),
+      ),
+    );
+    expect(mentioned, 'no operation has it').toContain(code);
+    const { value } = description.components.examples[code]!;
+    expect(value).toEqual(JSON.parse(JSON.stringify(exampleOf(code))));
+    expect(value).toMatchObject({ code, status });
+  });
+});
+
+test("passes the linter's recommended rules", { timeout: 30_000 }, async () => {
+  const config = await createConfig({ extends: ['recommended'] });
+  const found = await lintFromString({ source: JSON.stringify(description), config });
+  expect(
+    found.map(({ severity, ruleId, message, location }) => [severity, ruleId, message, location[0]?.pointer]),
+  ).toEqual([]);
 });
 
 test('every schema that it refers to is there', () => {
@@ -115,4 +213,48 @@ test('tells the members of the main answers', () => {
     expect.arrayContaining(['type', 'title', 'status', 'detail', 'code', 'request_id']),
   );
   expect(required('Connection')).toEqual(expect.arrayContaining(['id', 'status', 'reason', 'generation', 'captured']));
+});
+
+describe('an answer is held against it: it is a fault', () => {
+  const token = { method: 'GET', path: '/v1/token?integration=slack&owner=user_42', status: 200 };
+  const headers = (type = 'application/json') => new Headers({ 'content-type': type, 'www-authenticate': 'Bearer' });
+  const example = () => {
+    const { examples = {} } = description.paths['/v1/token']!.get!.responses['200']!.content!['application/json']!;
+    return Object.values(examples)[0]!.value as object;
+  };
+  const faultOf = (said: { status?: number; type?: string; body?: unknown }) =>
+    createJudge(description)({
+      ...token,
+      status: said.status ?? 200,
+      headers: headers(said.type),
+      text: JSON.stringify(said.body ?? example()),
+    });
+  const problem = (status: number, body: object) => faultOf({ status, type: 'application/problem+json', body });
+
+  test('not when it is as described', () => {
+    expect(faultOf({})).toBeUndefined();
+    for (const code of ['unauthenticated', 'forbidden', 'ambiguous_connection', 'payload_too_large'] as const)
+      expect(problem(PROBLEMS[code].status, exampleOf(code)), code).toBeUndefined();
+  });
+
+  test.each<[string, () => string | undefined]>([
+    ['a member that is not described', () => faultOf({ body: { ...example(), refresh_token: 'x' } })],
+    ['a member that is missing', () => faultOf({ body: { ...example(), expires_in: undefined } })],
+    ['a member of another type', () => faultOf({ body: { ...example(), scopes: 'a b' } })],
+    ['a time that is none', () => faultOf({ body: { ...example(), expires_at: 'tomorrow' } })],
+    ['another status', () => faultOf({ status: 201 })],
+    ['another content type', () => faultOf({ type: 'text/html' })],
+    ['a problem that is not named', () => problem(409, exampleOf('integration_in_use'))],
+    ['a status that is not named', () => problem(402, { ...exampleOf('forbidden'), status: 402 })],
+    ['a problem with another status', () => problem(409, { ...exampleOf('ambiguous_connection'), status: 400 })],
+    ['a problem with a member of no code', () => problem(403, { ...exampleOf('forbidden'), token: 'x' })],
+    ['a problem without a member of its code', () => problem(403, { ...exampleOf('forbidden'), missing: undefined })],
+    [
+      'a path that is not described',
+      () => createJudge(description)({ ...token, path: '/v1/nothing', headers: headers(), text: '{}' }),
+    ],
+    ['no Retry-After', () => problem(429, exampleOf('too_many_requests'))],
+  ])('%s', (_, fault) => {
+    expect(fault()).toBeTypeOf('string');
+  });
 });

@@ -2,8 +2,8 @@
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Answer, Json } from '../support/broker.ts';
-import { startTestBroker, type TestBroker } from '../support/broker.ts';
+import type { Answer } from '../support/broker.ts';
+import { received, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { expectIssues, expectOk, expectProblem } from '../support/contract.ts';
 
 let broker: TestBroker;
@@ -24,8 +24,7 @@ async function send(
     headers: { authorization: `Bearer ${broker.adminKey}`, ...headers },
     ...(body !== undefined && { body, duplex: 'half' }),
   });
-  const said = await response.text();
-  return { status: response.status, headers: response.headers, body: said === '' ? {} : (JSON.parse(said) as Json) };
+  return received(method, path, response);
 }
 const caller = JSON.stringify({ name: 'x', grants: [] });
 

@@ -82,6 +82,8 @@ export const aCaller = (given: Partial<Caller> = {}): Caller => ({
   id: anId('clr'),
   name: 'mailer',
   grants: [{ actions: ['token', 'connections:read'], integrations: ['slack'], owners: ['user:*'] }],
+  workloads: [{ id: 'wl_1', issuer: 'https://op.example', audience: 'valetkey', claims: { sub: 'mailer' } }],
+  rateLimit: { requests: 100, window: 60 },
   createdAt: NOW,
   ...given,
 });
@@ -153,6 +155,7 @@ export const anEntry = (given: Partial<AuditEntry> = {}): AuditEntry => ({
   outcome: 'ok',
   actor: 'clr_1',
   keyId: 'key_1',
+  subject: 'mailer',
   integration: 'slack',
   owner: 'user:1',
   connectionId: 'con_1',

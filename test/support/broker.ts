@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createLogger } from '../../src/adapters/telemetry.ts';
 import { start, type Tuning } from '../../src/app.ts';
 import { parseConfig } from '../../src/config.ts';
+import { expectDescribed } from './described.ts';
 
 export type Json = Record<string, unknown>;
 export interface Answer {
@@ -32,8 +33,15 @@ export async function ask(url: string, key: string, method: string, path: string
     headers: { authorization: `Bearer ${key}`, ...(body !== undefined && { 'content-type': 'application/json' }) },
     ...(body !== undefined && { body: JSON.stringify(body) }),
   });
+  return received(method, path, response);
+}
+
+/** The answer to a request; it must be as described. */
+export async function received(method: string, path: string, response: Response): Promise<Answer> {
+  const { status, headers } = response;
   const text = await response.text();
-  return { status: response.status, headers: response.headers, body: text === '' ? {} : (JSON.parse(text) as Json) };
+  expectDescribed({ method, path, status, headers, text });
+  return { status, headers, body: text === '' ? {} : (JSON.parse(text) as Json) };
 }
 
 /**

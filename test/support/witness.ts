@@ -9,9 +9,16 @@ const RIGHTFUL: [request: RegExp, member: string, kind?: string][] = [
   [/^POST \/v1\/connect-sessions$/, 'url', 'connect link'],
   [/^GET \/v1\/(connections\/[^/]+\/)?token(\?.*)?$/, 'access_token', 'access token'],
   [/^POST \/v1\/connections\/[^/]+\/(refresh|dpop-proof)$/, 'access_token', 'access token'],
+  [/^POST \/oauth2\/token$/, 'access_token', 'access token'],
   // What the caller brought: a nonce may be among them.
   [/^POST \/v1\/jwt\/verify$/, 'claims'],
 ];
+
+/** Of what was refused, only the invitation of somebody who is not connected yet. */
+const rightfulIn = (ok: boolean, request: string, body: Json): (typeof RIGHTFUL)[number] | undefined => {
+  if (ok) return RIGHTFUL.find(([pattern]) => pattern.test(request));
+  return typeof body.connect_url === 'string' ? [/^/, 'connect_url', 'connect link'] : undefined;
+};
 
 /** Of a connect link the last part is the secret. */
 const secretOf = (value: string) => (URL.canParse(value) ? value.slice(value.lastIndexOf('/') + 1) : value);
@@ -55,11 +62,11 @@ export function createWitness(broker: { url: string; adminKey: string }, secrets
     });
     const text = await response.text();
     const json = /json/.test(response.headers.get('content-type') ?? '') ? (JSON.parse(text) as Json) : { text };
-    const rightful = response.ok ? RIGHTFUL.find(([request]) => request.test(`${method} ${path}`)) : undefined;
+    const rightful = rightfulIn(response.ok, `${method} ${path}`, json);
     if (rightful === undefined) note(response.status, response.headers, text);
     else {
       const { [rightful[1]]: secret, ...rest } = json;
-      if (rightful[2] !== undefined) secrets.add(rightful[2], secretOf(String(secret)));
+      if (rightful[2] !== undefined && secret !== null) secrets.add(rightful[2], secretOf(String(secret)));
       note(response.status, response.headers, JSON.stringify(rest));
     }
     return { status: response.status, body: json };

@@ -3,7 +3,7 @@
 import { sql } from 'drizzle-orm';
 import { index, integer, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
 import type { AuditEntry } from '../../domain/audit.ts';
-import type { CallerGrant } from '../../domain/caller.ts';
+import type { CallerGrant, RateLimit, Workload } from '../../domain/caller.ts';
 import type { ConnectionStatus, Identity, RefreshError, Sealed, UpstreamRevocation } from '../../domain/connection.ts';
 import type { ReauthReason } from '../../domain/errors.ts';
 import type { Overrides, SessionStatus } from '../../domain/integration.ts';
@@ -146,6 +146,8 @@ export const callers = sqliteTable('callers', {
   id: text('id').primaryKey(),
   name: text('name').notNull(),
   grants: json<CallerGrant[]>('grants').notNull(),
+  workloads: json<Workload[]>('workloads').notNull(),
+  rateLimit: json<RateLimit>('rate_limit'),
   createdAt: integer('created_at').notNull(),
 });
 
@@ -196,6 +198,7 @@ export const audit = sqliteTable(
     outcome: text('outcome').$type<AuditEntry['outcome']>().notNull(),
     actor: text('actor').notNull(),
     keyId: text('key_id'),
+    subject: text('subject'),
     integration: text('integration'),
     owner: text('owner'),
     connectionId: text('connection_id'),

@@ -26,7 +26,7 @@ export const layout = ({ title, body }: { title: string; body: Html }): Html => 
 `;
 
 /** A key on a valet's tag. */
-const mark = html`<svg class="mark" viewBox="0 0 32 32" width="32" height="32" aria-hidden="true" focusable="false">
+export const mark = html`<svg class="mark" viewBox="0 0 32 32" width="32" height="32" aria-hidden="true" focusable="false">
   <path class="tag" d="M9 2h14a4 4 0 0 1 4 4v20a4 4 0 0 1-4 4H9a4 4 0 0 1-4-4V6a4 4 0 0 1 4-4Z" />
   <circle class="hole" cx="16" cy="7" r="1.75" />
   <path class="key" d="M16 12.5a4 4 0 1 1 0 8a4 4 0 1 1 0-8Zm0 8v6m0-1h3m-3-2.5h2" />

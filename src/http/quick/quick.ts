@@ -43,7 +43,8 @@ export function createQuick({ directory, journal, telemetry, clock, refreshing }
       const { authorization, 'x-request-id': told } = request.headers;
       if (!authorization?.startsWith('Bearer ')) return undefined;
       const principal = directory.find(authorization.slice(7), clock.now());
-      if (!principal) return undefined;
+      // Its answers tell how many more it may ask for.
+      if (!principal || principal.rateLimit) return undefined;
       const requestId = typeof told === 'string' && REQUEST_ID.test(told) ? told : randomUUID();
       return { call: { principal, address: addressOf(request), requestId }, started: clock.monotonic() };
     },
@@ -63,7 +64,7 @@ export function createQuick({ directory, journal, telemetry, clock, refreshing }
       // What waits for the end of a turn waits for the commit in it too.
       if (refreshing() < STORM) gathered(response, body);
       else response.end(body);
-      journal.used(call.principal.keyId, clock.now());
+      journal.used(call.principal.credential.id, clock.now());
       const { method = 'GET' } = response.req;
       telemetry.request(route, method, 200, (clock.monotonic() - started) / 1_000);
     },

@@ -3,17 +3,18 @@ import { createRoute } from '@hono/zod-openapi';
 import { AuditQuery, AuditView, pageOf } from '../../api.ts';
 import type { Trail } from '../../broker/trail.ts';
 import { granted } from '../problem.ts';
-import { json, PROBLEMS, page, pageRequest, router, SECURITY } from '../spec.ts';
+import { json, page, pageRequest, problems, router, SECURITY } from '../spec.ts';
 import { auditView } from '../views.ts';
 
 const list = createRoute({
+  operationId: 'listAuditEntries',
   method: 'get',
   path: '/v1/audit',
   tags: ['audit'],
   summary: 'Who did what to which connection, newest first',
   security: SECURITY,
   request: { query: AuditQuery },
-  responses: { 200: json(pageOf(AuditView), 'A page of entries'), ...PROBLEMS },
+  responses: { 200: json(pageOf(AuditView), 'A page of entries'), ...problems('forbidden') },
 });
 
 export function auditRoutes({ trail }: { trail: Trail }) {

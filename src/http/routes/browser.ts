@@ -1,16 +1,20 @@
 // The two steps that an owner's browser takes: the invitation, and the provider's answer.
-import { type Context, Hono, type MiddlewareHandler } from 'hono';
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { Context, MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { getCookie, setCookie } from 'hono/cookie';
+import { EXAMPLE } from '../../api.ts';
 import type { Connecting, Step, Visit } from '../../broker/connect.ts';
 import { SESSION_TTL_MS } from '../../domain/integration.ts';
 import type { Env } from '../env.ts';
 import { assets } from '../pages/assets.ts';
 import { connectedPage } from '../pages/connected.ts';
+import { BROWSER_ANSWERS } from '../pages/described.ts';
 import { browserMessage } from '../pages/messages.ts';
 import { continuePage, paramsPage } from '../pages/params.ts';
 import { refusedPage } from '../pages/refused.ts';
 import { browserSecurity } from '../pages/security.ts';
+import { idOf, router } from '../spec.ts';
 
 const FORM_LIMIT = 16_384;
 
@@ -19,7 +23,65 @@ const BROWSER_SECRET = /^[\w-]{43}$/;
 
 const untouchedByHead: MiddlewareHandler = async (c, next) => (c.req.method === 'HEAD' ? c.body(null) : next());
 
-export function browserRoutes({ connecting, publicUrl }: { connecting: Connecting; publicUrl: string }) {
+const common = { tags: ['browser'], security: [] };
+const secret = z.object({
+  secret: z.string().openapi({
+    description: 'The last part of the `url` of a connect session',
+    example: 'pR4nZ7qXv2mLc9bTs6wKd1yHg8fJu5eA0oIiV3xBkNU',
+  }),
+});
+
+const open = createRoute({
+  ...common,
+  operationId: 'openConnectSession',
+  method: 'get',
+  path: '/connect/{secret}',
+  summary: 'The first step: binds this browser to the invitation, and leads on to the provider',
+  request: { params: secret },
+  responses: BROWSER_ANSWERS.open,
+});
+
+const fill = createRoute({
+  ...common,
+  operationId: 'fillConnectSession',
+  method: 'post',
+  path: '/connect/{secret}',
+  summary: 'What was asked for on that page',
+  request: {
+    params: secret,
+    body: {
+      required: true,
+      content: { 'application/x-www-form-urlencoded': { schema: z.record(z.string(), z.string()) } },
+    },
+  },
+  responses: BROWSER_ANSWERS.fill,
+});
+
+const callback = createRoute({
+  ...common,
+  operationId: 'finishConnectSession',
+  method: 'get',
+  path: '/oauth2/callback/{integration}',
+  summary: "The last step: the provider's answer, at the redirect URI of the integration",
+  description: 'Checks the state, the browser and the issuer, exchanges the code, and keeps the grant.',
+  request: {
+    params: z.object({ integration: idOf('integration', EXAMPLE.integration) }),
+    query: z.object({
+      state: z.string().optional().openapi({ description: 'As the provider was given it' }),
+      code: z.string().optional().openapi({ description: 'What the grant is exchanged for (RFC 6749 4.1.2)' }),
+      iss: z.string().optional().openapi({ description: 'The issuer (RFC 9207)' }),
+      error: z.string().optional().openapi({ description: 'Why there is no code (RFC 6749 4.1.2.1)' }),
+    }),
+  },
+  responses: BROWSER_ANSWERS.callback,
+});
+
+interface Parts {
+  connecting: Connecting;
+  publicUrl: string;
+}
+
+export function browserRoutes({ connecting, publicUrl }: Parts): OpenAPIHono<Env> {
   const secure = publicUrl.startsWith('https:');
   // `__Host-`: from this host alone, over https alone (RFC 6265bis 4.1.3). Plain http, in development, has neither.
   const cookie = secure ? '__Host-valetkey' : 'valetkey';
@@ -63,7 +125,8 @@ export function browserRoutes({ connecting, publicUrl }: { connecting: Connectin
     }
   }
 
-  const routes = new Hono<Env>();
+  const routes = router();
+  for (const step of [open, fill, callback]) routes.openAPIRegistry.registerPath(step);
   routes.route('/', assets);
   routes.use('/connect/*', browserSecurity(publicUrl));
   routes.use('/oauth2/callback/*', browserSecurity(publicUrl));

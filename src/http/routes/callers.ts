@@ -1,66 +1,130 @@
 // Callers and their keys.
 import { createRoute, z } from '@hono/zod-openapi';
-import { CallerCreated, CallerPost, CallerView, KeyCreated, KeyPost, PageQuery, pageOf } from '../../api.ts';
-import type { Callers } from '../../broker/callers.ts';
+import {
+  CallerCreated,
+  CallerPost,
+  CallerPut,
+  CallerView,
+  EXAMPLE,
+  KeyCreated,
+  KeyPost,
+  PageQuery,
+  pageOf,
+  Whoami,
+} from '../../api.ts';
+import type { CallerSetup, Callers } from '../../broker/callers.ts';
 import { granted } from '../problem.ts';
-import { body, json, PROBLEMS, page, pageRequest, router, SECURITY, sliceOf } from '../spec.ts';
-import { callerView, keyView, time } from '../views.ts';
+import { body, idOf, json, page, pageRequest, problems, router, SECURITY, sliceOf } from '../spec.ts';
+import { callerView, keyView, timeOrNull, whoamiView } from '../views.ts';
 
-const params = z.object({ id: z.string() });
+const params = z.object({ id: idOf('caller', EXAMPLE.caller) });
 const common = { tags: ['callers'], security: SECURITY };
 
 const create = createRoute({
   ...common,
+  operationId: 'createCaller',
   method: 'post',
   path: '/v1/callers',
   summary: 'Admits an internal service',
   request: { body: body(CallerPost) },
-  responses: { 201: json(CallerCreated, 'The caller and its key'), ...PROBLEMS },
+  responses: { 201: json(CallerCreated, 'The caller and its key'), ...problems('forbidden') },
 });
 
 const list = createRoute({
   ...common,
+  operationId: 'listCallers',
   method: 'get',
   path: '/v1/callers',
   summary: 'All callers',
   request: { query: PageQuery },
-  responses: { 200: json(pageOf(CallerView), 'A page of callers, oldest first'), ...PROBLEMS },
+  responses: { 200: json(pageOf(CallerView), 'A page of callers, oldest first'), ...problems('forbidden') },
+});
+
+const get = createRoute({
+  ...common,
+  operationId: 'getCaller',
+  method: 'get',
+  path: '/v1/callers/{id}',
+  summary: 'A caller, with its keys',
+  request: { params },
+  responses: { 200: json(CallerView, 'The caller'), ...problems('forbidden', 'not_found') },
+});
+
+const put = createRoute({
+  ...common,
+  operationId: 'putCaller',
+  method: 'put',
+  path: '/v1/callers/{id}',
+  summary: 'Replaces all of a caller but its keys, at once',
+  request: { params, body: body(CallerPut) },
+  responses: { 200: json(CallerView, 'The caller'), ...problems('forbidden', 'not_found') },
+});
+
+const whoami = createRoute({
+  ...common,
+  operationId: 'getWhoami',
+  method: 'get',
+  path: '/v1/whoami',
+  summary: 'Who is asking, and what it may do',
+  responses: { 200: json(Whoami, 'The caller'), ...problems() },
 });
 
 const remove = createRoute({
   ...common,
+  operationId: 'deleteCaller',
   method: 'delete',
   path: '/v1/callers/{id}',
   summary: 'Deletes a caller and its keys, at once',
   request: { params },
-  responses: { 204: { description: 'It is gone' }, ...PROBLEMS },
+  responses: { 204: { description: 'It is gone' }, ...problems('forbidden', 'not_found') },
 });
 
 const addKey = createRoute({
   ...common,
+  operationId: 'createCallerKey',
   method: 'post',
   path: '/v1/callers/{id}/keys',
   summary: 'A second key, for rotation',
   request: { params, body: { ...body(KeyPost), required: false } },
-  responses: { 201: json(KeyCreated, 'The key; it is shown here, once'), ...PROBLEMS },
+  responses: { 201: json(KeyCreated, 'The key; it is shown here, once'), ...problems('forbidden', 'not_found') },
 });
 
 const removeKey = createRoute({
   ...common,
+  operationId: 'deleteCallerKey',
   method: 'delete',
   path: '/v1/callers/{id}/keys/{key_id}',
   summary: 'Deletes a key, at once',
-  request: { params: z.object({ id: z.string(), key_id: z.string() }) },
-  responses: { 204: { description: 'It is gone' }, ...PROBLEMS },
+  request: { params: params.extend({ key_id: idOf('key', EXAMPLE.key) }) },
+  responses: { 204: { description: 'It is gone' }, ...problems('forbidden', 'not_found') },
 });
+
+/** From the names of the public form to ours. */
+export const callerSetupOf = ({ rate_limit, ...rest }: z.infer<typeof CallerPut>): CallerSetup => ({
+  ...rest,
+  rateLimit: rate_limit,
+});
+
+const msOrNull = (text: string | undefined) => (text === undefined ? null : Date.parse(text));
 
 export function callerRoutes({ callers }: { callers: Callers }) {
   return router()
     .openapi(create, async (c) => {
-      const { caller, key, secret } = granted(await callers.create(c.get('call'), c.req.valid('json')));
-      const { id, name, grants } = caller;
-      return c.json({ id, name, key: secret, key_id: key.id, grants, created_at: time(caller.createdAt) }, 201);
+      const { key_expires_at, ...put } = c.req.valid('json');
+      const wanted = { ...callerSetupOf(put), keyExpiresAt: msOrNull(key_expires_at) };
+      const { caller, minted } = granted(await callers.create(c.get('call'), wanted));
+      const { keys: _, ...view } = callerView({ caller, keys: [] });
+      const key = { key: minted?.secret ?? null, key_id: minted?.key.id ?? null };
+      return c.json({ ...view, ...key, key_expires_at: timeOrNull(minted?.key.expiresAt ?? null) }, 201);
     })
+    .openapi(get, async (c) =>
+      c.json(callerView(granted(await callers.get(c.get('call'), c.req.valid('param').id))), 200),
+    )
+    .openapi(put, async (c) => {
+      const setup = callerSetupOf(c.req.valid('json'));
+      return c.json(callerView(granted(await callers.put(c.get('call'), c.req.valid('param').id, setup))), 200);
+    })
+    .openapi(whoami, async (c) => c.json(whoamiView(await callers.whoami(c.get('call'))), 200))
     .openapi(list, async (c) => {
       const all = granted(await callers.list(c.get('call'))).map(callerView);
       return c.json(
@@ -74,8 +138,9 @@ export function callerRoutes({ callers }: { callers: Callers }) {
     })
     .openapi(addKey, async (c) => {
       const { expires_at } = c.req.valid('json');
-      const until = expires_at === undefined ? null : Date.parse(expires_at);
-      const { key, secret } = granted(await callers.addKey(c.get('call'), c.req.valid('param').id, until));
+      const { key, secret } = granted(
+        await callers.addKey(c.get('call'), c.req.valid('param').id, msOrNull(expires_at)),
+      );
       const { id, prefix, created_at, expires_at: expires } = keyView(key);
       return c.json({ id, key: secret, prefix, created_at, expires_at: expires }, 201);
     })

@@ -6,61 +6,70 @@ import {
   ConnectionPost,
   ConnectionQuery,
   ConnectionView,
+  EXAMPLE,
   pageOf,
   Revocation,
 } from '../../api.ts';
 import type { Connections } from '../../broker/connections.ts';
 import type { Revoker } from '../../broker/revoke.ts';
 import { granted } from '../problem.ts';
-import { body, json, PROBLEMS, page, pageRequest, router, SECURITY } from '../spec.ts';
+import { body, idOf, json, page, pageRequest, problems, router, SECURITY } from '../spec.ts';
 import { connectionView } from '../views.ts';
 
-const params = z.object({ id: z.string() });
+const params = z.object({ id: idOf('connection', EXAMPLE.connection) });
 const common = { tags: ['connections'], security: SECURITY };
 
 const list = createRoute({
   ...common,
+  operationId: 'listConnections',
   method: 'get',
   path: '/v1/connections',
   summary: 'Connections within the grants of the caller',
   request: { query: ConnectionQuery },
-  responses: { 200: json(pageOf(ConnectionView), 'A page of connections, oldest first'), ...PROBLEMS },
+  responses: { 200: json(pageOf(ConnectionView), 'A page of connections, oldest first'), ...problems('forbidden') },
 });
 
 const get = createRoute({
   ...common,
+  operationId: 'getConnection',
   method: 'get',
   path: '/v1/connections/{id}',
   summary: 'A connection, without its secrets',
   request: { params },
-  responses: { 200: json(ConnectionView, 'The connection'), ...PROBLEMS },
+  responses: { 200: json(ConnectionView, 'The connection'), ...problems('forbidden', 'not_found') },
 });
 
 const add = createRoute({
   ...common,
+  operationId: 'importConnection',
   method: 'post',
   path: '/v1/connections',
   summary: 'Imports a grant that was made elsewhere',
   request: { body: body(ConnectionPost) },
-  responses: { 201: json(ConnectionView, 'The connection'), ...PROBLEMS },
+  responses: {
+    201: json(ConnectionView, 'The connection'),
+    ...problems('forbidden', 'not_found', 'connection_exists', 'connection_revoked', 'integration_misconfigured'),
+  },
 });
 
 const revoke = createRoute({
   ...common,
+  operationId: 'revokeConnection',
   method: 'delete',
   path: '/v1/connections/{id}',
   summary: 'Revokes a connection, here at once and at the provider',
   request: { params },
-  responses: { 200: json(Revocation, 'It is revoked here'), ...PROBLEMS },
+  responses: { 200: json(Revocation, 'It is revoked here'), ...problems('forbidden', 'not_found') },
 });
 
 const bulk = createRoute({
   ...common,
+  operationId: 'revokeConnections',
   method: 'post',
   path: '/v1/connections/revoke',
   summary: 'Revokes all connections of an integration, an owner, or both',
   request: { body: body(BulkRevoke) },
-  responses: { 200: json(BulkRevoked, 'They are revoked here'), ...PROBLEMS },
+  responses: { 200: json(BulkRevoked, 'They are revoked here'), ...problems('forbidden') },
 });
 
 export function connectionRoutes({ connections, revoker }: { connections: Connections; revoker: Revoker }) {

@@ -2,30 +2,51 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { Health, Readiness } from '../../api.ts';
 import type { Logger, State, Store, Telemetry } from '../../ports.ts';
-import { json, PROBLEMS, router } from '../spec.ts';
+import { HEADERS_TOO_LARGE, json, problems, router } from '../spec.ts';
+
+const common = { tags: ['operations'], security: [] };
 
 const healthz = createRoute({
+  operationId: 'getHealth',
   method: 'get',
   path: '/healthz',
-  tags: ['operations'],
+  ...common,
   summary: 'Whether the process answers',
-  responses: { 200: json(Health, 'It does'), ...PROBLEMS },
+  responses: { 200: json(Health, 'It does'), ...HEADERS_TOO_LARGE, ...problems() },
 });
 
 const readyz = createRoute({
+  operationId: 'getReadiness',
   method: 'get',
   path: '/readyz',
-  tags: ['operations'],
+  ...common,
   summary: 'Whether it can serve: store and key ring',
-  responses: { 200: json(Readiness, 'It can'), 503: json(Readiness, 'It cannot just now'), ...PROBLEMS },
+  responses: {
+    200: json(Readiness, 'It can'),
+    503: json(Readiness, 'It cannot just now'),
+    ...HEADERS_TOO_LARGE,
+    ...problems(),
+  },
 });
 
+const METRICS = `# HELP valetkey_http_requests_total Requests by route, method and status
+# TYPE valetkey_http_requests_total counter
+valetkey_http_requests_total{route="/v1/token",method="GET",status="200"} 1027`;
+
 const metrics = createRoute({
+  operationId: 'getMetrics',
   method: 'get',
   path: '/metrics',
-  tags: ['operations'],
+  ...common,
   summary: 'Prometheus text',
-  responses: { 200: { description: 'The metrics', content: { 'text/plain': { schema: z.string() } } }, ...PROBLEMS },
+  responses: {
+    200: {
+      description: 'The metrics',
+      content: { 'text/plain': { schema: z.string(), examples: { example: { value: METRICS } } } },
+    },
+    ...HEADERS_TOO_LARGE,
+    ...problems(),
+  },
 });
 
 interface Parts {

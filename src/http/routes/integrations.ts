@@ -1,36 +1,39 @@
 // The catalogue, and the integrations made of it.
 import { createRoute, z } from '@hono/zod-openapi';
-import { IntegrationPut, IntegrationView, PageQuery, ProviderView, pageOf, Slug } from '../../api.ts';
+import { EXAMPLE, IntegrationPut, IntegrationView, PageQuery, ProviderView, pageOf, Slug } from '../../api.ts';
 import type { Integrations, Setup } from '../../broker/integrations.ts';
 import type { Provider } from '../../domain/provider.ts';
 import { granted, Refused } from '../problem.ts';
-import { body, json, PROBLEMS, page, pageRequest, router, SECURITY, sliceOf } from '../spec.ts';
+import { body, idOf, json, page, pageRequest, problems, router, SECURITY, sliceOf } from '../spec.ts';
 import { integrationView, providerView } from '../views.ts';
 
-const params = z.object({ id: z.string() });
+const params = z.object({ id: idOf('integration', EXAMPLE.integration) });
 const integration = { tags: ['integrations'], security: SECURITY };
 const provider = { tags: ['providers'], security: SECURITY };
 
 const providers = createRoute({
   ...provider,
+  operationId: 'listProviders',
   method: 'get',
   path: '/v1/providers',
   summary: 'The catalogue',
   request: { query: PageQuery },
-  responses: { 200: json(pageOf(ProviderView), 'A page of providers, by id'), ...PROBLEMS },
+  responses: { 200: json(pageOf(ProviderView), 'A page of providers, by id'), ...problems() },
 });
 
 const oneProvider = createRoute({
   ...provider,
+  operationId: 'getProvider',
   method: 'get',
   path: '/v1/providers/{id}',
   summary: 'A provider, with what it needs',
-  request: { params },
-  responses: { 200: json(ProviderView, 'The provider'), ...PROBLEMS },
+  request: { params: z.object({ id: idOf('provider', EXAMPLE.provider) }) },
+  responses: { 200: json(ProviderView, 'The provider'), ...problems('not_found') },
 });
 
 const put = createRoute({
   ...integration,
+  operationId: 'putIntegration',
   method: 'put',
   path: '/v1/integrations/{id}',
   summary: 'Sets a provider up in this deployment',
@@ -38,35 +41,38 @@ const put = createRoute({
   responses: {
     200: json(IntegrationView, 'It was replaced'),
     201: json(IntegrationView, 'It was created'),
-    ...PROBLEMS,
+    ...problems('forbidden'),
   },
 });
 
 const get = createRoute({
   ...integration,
+  operationId: 'getIntegration',
   method: 'get',
   path: '/v1/integrations/{id}',
   summary: 'An integration, without its secrets',
   request: { params },
-  responses: { 200: json(IntegrationView, 'The integration'), ...PROBLEMS },
+  responses: { 200: json(IntegrationView, 'The integration'), ...problems('forbidden', 'not_found') },
 });
 
 const list = createRoute({
   ...integration,
+  operationId: 'listIntegrations',
   method: 'get',
   path: '/v1/integrations',
   summary: 'Integrations within the grants of the caller',
   request: { query: PageQuery },
-  responses: { 200: json(pageOf(IntegrationView), 'A page of integrations, by id'), ...PROBLEMS },
+  responses: { 200: json(pageOf(IntegrationView), 'A page of integrations, by id'), ...problems() },
 });
 
 const remove = createRoute({
   ...integration,
+  operationId: 'deleteIntegration',
   method: 'delete',
   path: '/v1/integrations/{id}',
   summary: 'Deletes an integration that nothing uses any more',
   request: { params },
-  responses: { 204: { description: 'It is gone' }, ...PROBLEMS },
+  responses: { 204: { description: 'It is gone' }, ...problems('forbidden', 'not_found', 'integration_in_use') },
 });
 
 /** From the names of the public form to ours. */

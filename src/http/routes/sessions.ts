@@ -1,29 +1,34 @@
 // Connect sessions: invite an owner, ask how it went.
 import { createRoute, z } from '@hono/zod-openapi';
-import { SessionCreated, SessionPost, SessionView } from '../../api.ts';
+import { EXAMPLE, SessionCreated, SessionPost, SessionView } from '../../api.ts';
 import type { Sessions } from '../../broker/sessions.ts';
 import { granted } from '../problem.ts';
-import { body, json, PROBLEMS, router, SECURITY } from '../spec.ts';
+import { body, idOf, json, problems, router, SECURITY } from '../spec.ts';
 import { sessionView, time } from '../views.ts';
 
 const common = { tags: ['connect sessions'], security: SECURITY };
 
 const create = createRoute({
   ...common,
+  operationId: 'createConnectSession',
   method: 'post',
   path: '/v1/connect-sessions',
   summary: 'Invites a browser to create or renew one connection',
   request: { body: body(SessionPost) },
-  responses: { 201: json(SessionCreated, 'Send the owner to `url`; it is told here, once'), ...PROBLEMS },
+  responses: {
+    201: json(SessionCreated, 'Send the owner to `url`; it is told here, once'),
+    ...problems('forbidden', 'not_found', 'connection_revoked', 'integration_misconfigured'),
+  },
 });
 
 const get = createRoute({
   ...common,
+  operationId: 'getConnectSession',
   method: 'get',
   path: '/v1/connect-sessions/{id}',
   summary: 'How an invitation went',
-  request: { params: z.object({ id: z.string() }) },
-  responses: { 200: json(SessionView, 'The session'), ...PROBLEMS },
+  request: { params: z.object({ id: idOf('connect session', EXAMPLE.session) }) },
+  responses: { 200: json(SessionView, 'The session'), ...problems('forbidden', 'not_found') },
 });
 
 export function sessionRoutes({ sessions }: { sessions: Sessions }) {

@@ -1,54 +1,67 @@
 // Reading tokens: what internal services do all day.
 import { createRoute, z } from '@hono/zod-openapi';
-import { OwnerTokenQuery, ProofPost, ProofView, RefreshPost, TokenQuery, TokenView } from '../../api.ts';
+import { EXAMPLE, OwnerTokenQuery, ProofPost, ProofView, RefreshPost, TokenQuery, TokenView } from '../../api.ts';
 import type { Proofs } from '../../broker/proofs.ts';
 import type { Tokens } from '../../broker/tokens.ts';
 import type { Clock } from '../../ports.ts';
 import { granted } from '../problem.ts';
-import { body, json, PROBLEMS, router, SECURITY } from '../spec.ts';
+import { body, idOf, json, problems, router, SECURITY } from '../spec.ts';
 import { proofView, tokenView } from '../views.ts';
 
-const params = z.object({ id: z.string() });
-const responses = { 200: json(TokenView, 'A token that is valid for as long as asked'), ...PROBLEMS };
+const params = z.object({ id: idOf('connection', EXAMPLE.connection) });
+/** Of whatever has to do with the token of one connection. */
+const REFUSED = [
+  'forbidden',
+  'not_found',
+  'reauthorization_required',
+  'connection_revoked',
+  'integration_misconfigured',
+  'provider_unavailable',
+] as const;
+const token = json(TokenView, 'A token that is valid for as long as asked');
 
 const byId = createRoute({
+  operationId: 'getToken',
   method: 'get',
   path: '/v1/connections/{id}/token',
   tags: ['tokens'],
   summary: 'A valid token of a connection',
   security: SECURITY,
   request: { params, query: TokenQuery },
-  responses,
+  responses: { 200: token, ...problems(...REFUSED) },
 });
 
 const byOwner = createRoute({
+  operationId: 'getTokenByOwner',
   method: 'get',
   path: '/v1/token',
   tags: ['tokens'],
   summary: "A valid token of an owner's connection",
   security: SECURITY,
   request: { query: OwnerTokenQuery },
-  responses,
+  responses: { 200: token, ...problems(...REFUSED, 'ambiguous_connection') },
 });
 
 const refresh = createRoute({
+  operationId: 'refreshToken',
   method: 'post',
   path: '/v1/connections/{id}/refresh',
   tags: ['tokens'],
   summary: 'A token after a refresh, or the newer one that is there already',
   security: SECURITY,
   request: { params, body: { ...body(RefreshPost), required: false } },
-  responses,
+  responses: { 200: token, ...problems(...REFUSED) },
 });
 
 const prove = createRoute({
+  operationId: 'createDpopProof',
   method: 'post',
   path: '/v1/connections/{id}/dpop-proof',
   tags: ['tokens'],
   summary: 'A proof for one request to an API, and the token that it goes with',
   security: SECURITY,
   request: { params, body: body(ProofPost) },
-  responses: { 200: json(ProofView, 'A proof for one request (RFC 9449)'), ...PROBLEMS },
+  responses: { 200: json(ProofView, 'A proof for one request (RFC 9449)'), ...problems(...REFUSED) },
 });
 
 export function tokenRoutes({ tokens, proofs, clock }: { tokens: Tokens; proofs: Proofs; clock: Clock }) {

@@ -1,0 +1,17 @@
+// Who and what the examples of the description tell of: the same throughout, so that they tell one story.
+
+export const EXAMPLE = {
+  connection: 'con_01k9d3m6x2f8v5t7q4w1z0y9ab',
+  session: 'cs_01k9d3k8p5r0n2c4x6b7h9j1me',
+  caller: 'clr_01k9d2z4y7t9w1q3e5r8u0i2op',
+  key: 'key_01k9d2z4y8a3s5d7f9g1h2j4kl',
+  workload: 'wl_63fc91512c17fd50eead1274e7',
+  event: 'evt_01k9d3q1v6b8n0m2z4x5c7v9as',
+  request: '0d6c8f2e-6d0b-4a8e-9b57-3f1f3a1c2d4e',
+  provider: 'slack',
+  integration: 'slack',
+  owner: 'user_42',
+  made: '2026-03-02T09:30:00.000Z',
+  changed: '2026-03-02T10:25:07.000Z',
+  ends: '2026-03-02T22:25:07.000Z',
+} as const;

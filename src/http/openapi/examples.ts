@@ -1,0 +1,35 @@
+// An example for each body, in requests and in answers: as its schema gives it, and put together of those for what holds
+// it (a page of connections holds a connection).
+import { type Description, type Example, type Media, resolved, type Schema } from './document.ts';
+
+/** Of alternatives, one example of each, by their titles. None where a schema has none: a test names it then. */
+export function namedExamples(document: Description, schema: Schema): Record<string, Example> | undefined {
+  const { oneOf } = resolved(document, schema);
+  const named = (oneOf ?? [schema]).flatMap((one) => {
+    const value = exampleOf(document, one);
+    const { title: summary } = oneOf ? one : {};
+    return value === undefined ? [] : [[slug(summary ?? 'example'), { ...(summary && { summary }), value }] as const];
+  });
+  return named.length > 0 ? Object.fromEntries(named) : undefined;
+}
+
+const slug = (text: string) => text.toLowerCase().replace(/[^a-z0-9]+/g, '_');
+
+function exampleOf(document: Description, schema: Schema): unknown {
+  const { examples, properties, items, type } = resolved(document, schema);
+  if (examples) return examples[0];
+  if (items) {
+    const item = exampleOf(document, items);
+    return item === undefined ? undefined : [item];
+  }
+  if (properties) {
+    const members = Object.entries(properties).map(([name, one]) => [name, exampleOf(document, one)] as const);
+    return members.every(([, value]) => value !== undefined) ? Object.fromEntries(members) : undefined;
+  }
+  return Array.isArray(type) && type.includes('null') ? null : undefined;
+}
+
+/** Gives a body its examples, unless the route has brought some. */
+export function exemplify(document: Description, media: Media): void {
+  media.examples ??= namedExamples(document, media.schema) ?? {};
+}

@@ -1,0 +1,59 @@
+// The description of the interface: for machines, and for readers. Either takes longer than all the rest of a start, and so
+// is made when somebody asks, once.
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import { InterfaceDescription } from '../../api.ts';
+import { docsPage } from '../docs/page.ts';
+import type { Env } from '../env.ts';
+import type { Description } from '../openapi/document.ts';
+import { browserSecurity } from '../pages/security.ts';
+import { HEADERS_TOO_LARGE, json, problems, router } from '../spec.ts';
+
+const common = { tags: ['operations'], security: [], method: 'get' as const };
+
+const forMachines = createRoute({
+  ...common,
+  operationId: 'getDescription',
+  path: '/openapi.json',
+  summary: 'This interface, for machines (OpenAPI 3.1)',
+  responses: { 200: json(InterfaceDescription, 'The description'), ...HEADERS_TOO_LARGE, ...problems() },
+});
+
+const forReaders = createRoute({
+  ...common,
+  operationId: 'getDocs',
+  path: '/docs',
+  summary: 'This interface, for readers',
+  responses: {
+    200: { description: 'A page', content: { 'text/html': { schema: z.string() } } },
+    ...HEADERS_TOO_LARGE,
+    ...problems(),
+  },
+});
+
+interface Parts {
+  describe: () => Description;
+  publicUrl: string;
+}
+
+export function descriptionRoutes({ describe, publicUrl }: Parts): OpenAPIHono<Env> {
+  let made: Description | undefined;
+  let text: string | undefined;
+  let page: ReturnType<typeof docsPage> | undefined;
+  const description = () => {
+    made ??= describe();
+    return made;
+  };
+
+  const routes = router();
+  for (const route of [forMachines, forReaders]) routes.openAPIRegistry.registerPath(route);
+  routes.get(forMachines.path, (c) => {
+    text ??= JSON.stringify(description());
+    return c.body(text, 200, { 'content-type': 'application/json' });
+  });
+  routes.use(forReaders.path, browserSecurity(publicUrl));
+  routes.get(forReaders.path, (c) => {
+    page ??= docsPage(description());
+    return c.html(page);
+  });
+  return routes;
+}
