@@ -58,7 +58,7 @@ export interface Valetkey {
   connectUrl(wanted: ConnectSessionPost & Signal, after?: unknown): Promise<ConnectSessionCreated>;
   /** Waits until the owner has used the link of this id. Rejects with `not_connected` where nothing came of it. */
   connected(id: string, options?: Signal): Promise<{ connection_id: string }>;
-  /** What a JWT is worth. `audience`: whom it must be for; without it, it may be for anybody. */
+  /** What a JWT is worth, and whether it is what is expected: `audience`, `profile`, `claims`, … */
   verify(token: string, expected?: Omit<JwtVerify, 'token'> & Signal): Promise<JwtVerdict>;
 }
 
