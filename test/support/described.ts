@@ -55,7 +55,8 @@ export function createJudge(document: Description): Judge {
   routes.sort((a, b) => a.holes - b.holes);
 
   const judge = ({ method, path, status, headers, text }: Said) => {
-    const [at = ''] = path.split('?');
+    // As the server reads it: `%2e%2e` leads up.
+    const at = new URL(`http://broker${path}`).pathname;
     const asked = method === 'HEAD' ? 'GET' : method;
     const route = routes.find((one) => one.method.toUpperCase() === asked && one.pattern.test(at));
     if (!route) {
