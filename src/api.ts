@@ -7,6 +7,7 @@ export * from './api/declared.ts';
 export * from './api/examples.ts';
 export * from './api/integrations.ts';
 export * from './api/jwt.ts';
+export * from './api/oauth.ts';
 export * from './api/operations.ts';
 export * from './api/providers.ts';
 export * from './api/sessions.ts';

@@ -15,6 +15,7 @@ import { createConnections } from './broker/connections.ts';
 import { applyDeclared } from './broker/declare.ts';
 import { createDirectory } from './broker/directory.ts';
 import { createEngine, type Engine } from './broker/engine.ts';
+import { createExchange } from './broker/exchange.ts';
 import { createIntegrations } from './broker/integrations.ts';
 import { createJournal } from './broker/journal.ts';
 import { startOutbox } from './broker/outbox.ts';
@@ -29,6 +30,7 @@ import { createTokens } from './broker/tokens.ts';
 import { createTrail } from './broker/trail.ts';
 import { createTrust } from './broker/trust.ts';
 import { createVerify } from './broker/verify.ts';
+import { createVerifyBatch } from './broker/verify-batch.ts';
 import { createWorkloads } from './broker/workloads.ts';
 import type { Config } from './config.ts';
 import { createLimits } from './http/limits.ts';
@@ -151,7 +153,11 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
   const access = createAccess({ journal, clock });
   const serving = createServing();
   const targets = createTargets({ store, vault, catalogue });
-  const trust = createTrust({ store, targets, configured: config.declared.trusted_issuers });
+  const configured = config.declared.trusted_issuers.map(({ jwks_uri, ...issuer }) => ({
+    ...issuer,
+    jwksUri: jwks_uri,
+  }));
+  const trust = createTrust({ store, targets, configured });
   const directory = createDirectory({ store, adminKey: config.adminKey, rateLimit: config.rateLimit });
   const callers = createCallers({ store, directory, trust, access, clock });
   const engine = createEngine({
@@ -201,23 +207,36 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
   let stopping = false;
   const tokens = createTokens({ store, vault, serving, refresher, access, telemetry, clock });
   const verify = createVerify({ verifier: jwts, trust, access, clock });
+  const sessions = createSessions({
+    store,
+    targets,
+    access,
+    clock,
+    publicUrl,
+    returnOrigins: config.declared.return_origins,
+  });
   const app = createHttp({
     tokens,
     proofs: createProofs({ store, vault, tokens, signProof, clock }),
     connections: createConnections({ store, vault, targets, serving, access, clock }),
     revoker,
-    sessions: createSessions({
-      store,
-      targets,
-      access,
-      clock,
-      publicUrl,
-      returnOrigins: config.declared.return_origins,
-    }),
+    sessions,
     connecting: createConnecting({ store, vault, provider, targets, serving, access, clock, log, publicUrl }),
     integrations,
     callers,
     verify,
+    exchange: createExchange({
+      verifier: jwts,
+      trust,
+      audiences: new Map(config.declared.trusted_issuers.map(({ issuer, audiences }) => [issuer, audiences])),
+      tokens,
+      sessions,
+      store,
+      access,
+      clock,
+      publicUrl,
+    }),
+    verifyBatch: createVerifyBatch({ verify, verifier: jwts, access }),
     trail: createTrail({ store, journal, access }),
     catalogue,
     directory,

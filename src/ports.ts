@@ -1,7 +1,9 @@
 // What the broker needs from the world. Adapters implement these; each comment says what failure means.
 import type { Connection, ConnectionStatus, Grant, Identity, Sealed } from './domain/connection.ts';
+import type { JwtExpectations, JwtFault } from './domain/jwt.ts';
 import type { Target } from './domain/target.ts';
 
+export type { JwtExpectations, JwtReason } from './domain/jwt.ts';
 export * from './ports/store.ts';
 
 export interface Clock {
@@ -135,36 +137,26 @@ export type SignProof = (key: string, request: Proven) => Promise<string>;
 
 export type JwtVerdict =
   | { active: true; issuer: string; claims: Record<string, unknown>; header: Record<string, unknown> }
-  | { active: false; reason: JwtReason };
-
-export type JwtReason =
-  | 'malformed'
-  | 'untrusted_issuer'
-  | 'unsupported_algorithm'
-  | 'unknown_key'
-  | 'invalid_signature'
-  | 'expired'
-  | 'not_yet_valid'
-  | 'audience_mismatch'
-  | 'missing_claim'
-  | 'issuer_unavailable';
+  | ({ active: false } & JwtFault);
 
 export interface TrustedIssuer {
+  /** A URL, or a SPIFFE trust domain (`spiffe://example.org`), which has keys of its own here. */
   issuer: string;
   /** Accepted when the request names none; empty: the request must name one. */
   audiences: string[];
-}
-
-/** What a JWT must be, beyond signed by its issuer and alive. */
-export interface JwtExpectations {
-  /** One of these is in `aud`. Undefined: one of the issuer's own; there must be some then. */
-  audiences?: readonly string[] | undefined;
+  /** Where its keys are. Neither this nor `jwks`: its metadata say (OpenID Connect Discovery 4, RFC 8414 3). */
+  jwksUri?: string | undefined;
+  /** Its keys themselves: public ones. */
+  jwks?: { keys: Record<string, unknown>[] } | undefined;
 }
 
 export interface JwtVerifier {
-  /** Signature (RFC 7515, asymmetric only), `iss`, `aud`, `exp`, `nbf`, `iat`. Never throws for what the token is. */
+  /** Signature (RFC 7515, asymmetric only), `iss`, `aud`, times, and what is expected. Never throws for what the token is. */
   verify(token: string, trusted: TrustedIssuer, expected: JwtExpectations): Promise<JwtVerdict>;
-  /** The issuer that the token claims, unverified; undefined when it is not a JWT. */
+  /**
+   * The issuer that the token claims, unverified: `iss`, or the trust domain of `sub` (JWT-SVIDs have no `iss`);
+   * undefined when it is not a JWT, or names none.
+   */
   claimedIssuer(token: string): string | undefined;
 }
 

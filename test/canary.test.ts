@@ -12,6 +12,7 @@ import { openCredentials } from '../src/domain/credentials.ts';
 import { certify } from './support/certificate.ts';
 import { CAPTURED, startEcho } from './support/echo.ts';
 import { type House, openHouse } from './support/house.ts';
+import { type Issuer, startIssuer } from './support/issuer.ts';
 import {
   admitCallers,
   blunder,
@@ -24,6 +25,7 @@ import {
 } from './support/life.ts';
 import { EVERY_MODE, liveInEveryMode, misplaceKeys, plantKey } from './support/modes.ts';
 import { createSecrets, type Secrets } from './support/secrets.ts';
+import { liveByStandards } from './support/standards.ts';
 import { createWitness } from './support/witness.ts';
 
 /** A vendor that is told of a revocation by a URL that holds the token. */
@@ -69,6 +71,7 @@ const OWNER = `owner-${random()}`;
 const KEYS = [randomBytes(32), randomBytes(32)].map((key) => key.toString('base64url'));
 
 let house: House;
+let idp: Issuer;
 let secrets: Secrets;
 let places: Record<Place, Buffer>;
 let revoked: Awaited<ReturnType<typeof revokeInVain>>;
@@ -101,11 +104,15 @@ function boundKeys(path: string): string[] {
 beforeAll(async () => {
   const providers = mkdtempSync(join(tmpdir(), 'valetkey-providers-'));
   for (const entry of [VENDOR, EVERY_MODE]) writeFileSync(join(providers, `${entry.id}.json`), JSON.stringify(entry));
+  idp = await startIssuer();
+  const declared = join(providers, '..', `declared-${random()}.json`);
+  writeFileSync(declared, JSON.stringify({ trusted_issuers: [{ issuer: idp.url }] }));
   house = await openHouse({
     env: {
       VALETKEY_LOG_LEVEL: 'trace',
       VALETKEY_PROVIDERS_DIR: providers,
       VALETKEY_KEYS: ringOf(KEYS),
+      VALETKEY_CONFIG: declared,
     },
   });
   secrets = createSecrets();
@@ -118,6 +125,7 @@ beforeAll(async () => {
 
   const callers = await admitCallers(stage);
   const id = await liveOn(stage, callers);
+  await liveByStandards(stage, callers, idp);
   await stray(stage);
   await endureEchoes(stage, callers);
   await blunder(stage, callers);
@@ -157,8 +165,9 @@ beforeAll(async () => {
   for (const key of boundKeys(join(house.folder, 'valetkey.db'))) plantKey(secrets, 'DPoP key', key);
   await echo.close();
   rmSync(providers, { recursive: true });
+  rmSync(declared);
 });
-afterAll(() => house?.close());
+afterAll(() => Promise.all([house?.close(), idp?.close()]));
 
 describe('no secret is found in', () => {
   it.each(PLACES)('%s', (place) => {
@@ -211,7 +220,7 @@ describe('the job was done', () => {
     const imported = ['AWS key', 'customer secret', 'imported token', 'key file', 'password', 'session token'];
     const made = ['client assertion', 'DPoP key', 'DPoP proof', 'issued token', 'signed assertion', 'swapped token'];
     const keys = ['imported key', 'integration key', 'line of a service account key', 'misplaced key in one line'];
-    const flow = ['ID token', 'nonce', 'PKCE verifier', 'refresh token', 'state'];
+    const flow = ['ID token', 'nonce', 'PKCE verifier', 'refresh token', 'state', 'user token', 'workload token'];
     expect(Object.keys(counts)).toEqual(expect.arrayContaining([...kinds, ...flow, ...imported, ...made, ...keys]));
   });
 

@@ -1,8 +1,9 @@
-// Where the keys of an issuer come from: discovery and key sets over the guarded fetch, kept in memory, fetched anew
-// within bounds when a key is not among them, and used on while the issuer is down.
+// Where the keys of an issuer come from: the configuration, or discovery and key sets over the guarded fetch, kept in
+// memory, fetched anew within bounds when a key is not among them, and used on while the issuer is down.
 import { type CryptoKey, createLocalJWKSet, errors, type JWK, type LocalJWKSet } from 'jose';
 import { LRUCache } from 'lru-cache';
-import type { Clock } from '../ports.ts';
+import { isTrustDomain } from '../domain/spiffe.ts';
+import type { Clock, TrustedIssuer } from '../ports.ts';
 
 /** The guarded fetch: it follows no redirect, bounds the answer's size and time, and rejects when there is none. */
 export type Fetch = (
@@ -26,7 +27,10 @@ export const ALGORITHMS: readonly string[] = [
   ...['EdDSA', 'Ed25519'],
 ];
 
-export interface IssuerMetadata {
+/** JWT-SVID 2.1. */
+const SVID_ALGORITHMS = ALGORITHMS.filter((alg) => !alg.startsWith('Ed'));
+
+interface IssuerMetadata {
   jwksUri: string;
   /** Those of `ALGORITHMS` that the issuer announces; all when it announces none. */
   algorithms: readonly string[];
@@ -42,30 +46,55 @@ export interface KeySet {
 }
 
 export interface Issuers {
-  /** Undefined when the issuer cannot be reached, or what it says of itself is not to be trusted. */
-  metadata(issuer: string): Promise<IssuerMetadata | undefined>;
+  /**
+   * Its keys, and the algorithms that it may sign with. Undefined when it must be asked where they are and cannot be
+   * reached, or when what it says of itself is not to be trusted.
+   */
+  keysOf(trusted: TrustedIssuer): Promise<{ keySet: KeySet; algorithms: readonly string[] } | undefined>;
   keySet(issuer: string, jwksUri: string): KeySet;
 }
 
 export function createIssuers(fetch: Fetch, clock: Clock): Issuers {
   const metadata = new LRUCache<string, Kept<IssuerMetadata>>({ max: ISSUERS_KEPT });
   const keySets = new LRUCache<string, KeySet>({ max: ISSUERS_KEPT });
+  const configured = new WeakMap<object, KeySet>();
+
+  function metadataOf(issuer: string): Promise<IssuerMetadata | undefined> {
+    const kept = metadata.get(issuer) ?? new Kept(() => discover(fetch, issuer), clock);
+    metadata.set(issuer, kept);
+    return kept.get();
+  }
+
+  /** By issuer too, so that the budget of one is not spent by another that shares its keys. */
+  function fetched(issuer: string, jwksUri: string, named?: 'named'): KeySet {
+    const name = JSON.stringify([issuer, jwksUri, named]);
+    const set = keySets.get(name) ?? {
+      document: new Kept(async () => readKeySet(await getJson(fetch, jwksUri), named), clock),
+      mayRenew: { callers: budget(clock), logins: budget(clock) },
+    };
+    keySets.set(name, set);
+    return set;
+  }
+
+  function inline(jwks: { keys: Record<string, unknown>[] }): KeySet {
+    const never = () => false;
+    const set = configured.get(jwks) ?? {
+      document: new Kept(async () => readKeySet(jwks, 'named'), clock),
+      mayRenew: { callers: never, logins: never },
+    };
+    configured.set(jwks, set);
+    return set;
+  }
+
   return {
-    metadata(issuer) {
-      const kept = metadata.get(issuer) ?? new Kept(() => discover(fetch, issuer), clock);
-      metadata.set(issuer, kept);
-      return kept.get();
+    async keysOf({ issuer, jwks, jwksUri }) {
+      const algorithms = isTrustDomain(issuer) ? SVID_ALGORITHMS : ALGORITHMS;
+      if (jwks) return { keySet: inline(jwks), algorithms };
+      if (jwksUri !== undefined) return { keySet: fetched(issuer, jwksUri, 'named'), algorithms };
+      const found = await metadataOf(issuer);
+      return found && { keySet: fetched(issuer, found.jwksUri), algorithms: found.algorithms };
     },
-    keySet(issuer, jwksUri) {
-      // By issuer too, so that the budget of one is not spent by another that shares its keys.
-      const name = JSON.stringify([issuer, jwksUri]);
-      const set = keySets.get(name) ?? {
-        document: new Kept(async () => readKeySet(await getJson(fetch, jwksUri)), clock),
-        mayRenew: { callers: budget(clock), logins: budget(clock) },
-      };
-      keySets.set(name, set);
-      return set;
-    },
+    keySet: (issuer, jwksUri) => fetched(issuer, jwksUri),
   };
 }
 
@@ -89,11 +118,15 @@ async function discover(fetch: Fetch, issuer: string): Promise<IssuerMetadata> {
   };
 }
 
-/** RFC 7517 5: what is not understood in a set is passed over; symmetric keys have no business there. */
-function readKeySet(found: Record<string, unknown> | undefined): LocalJWKSet {
+/**
+ * RFC 7517 5: what is not understood in a set is passed over; symmetric keys have no business there. A set that the
+ * operator has `named` may be a SPIFFE bundle, whose keys for JWT-SVIDs have a use of their own (JWT-SVID 6.1).
+ */
+function readKeySet(found: Record<string, unknown> | undefined, named?: 'named'): LocalJWKSet {
   if (!Array.isArray(found?.keys)) throw new Error('not a key set');
   const keys = found.keys.filter((key): key is JWK => ['RSA', 'EC', 'OKP'].includes(key?.kty));
-  return createLocalJWKSet({ keys });
+  const used = named ? keys.map((key) => (key.use === 'jwt-svid' ? { ...key, use: 'sig' } : key)) : keys;
+  return createLocalJWKSet({ keys: used });
 }
 
 /** Undefined: it answered, but not with a JSON object. Rejects when it did not answer. */

@@ -1,13 +1,13 @@
 // What a JWT is worth: verifies those of trusted issuers, with everything that a forger may try refused. Verdicts are
-// values; jose lives here and in jwks.ts.
+// values; jose lives here and in jwks.ts, and what a good one must say is in domain/jwt.ts.
 import { compactVerify, decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose';
+import { CLOCK_TOLERANCE, faultOf, type JwtFault } from '../domain/jwt.ts';
+import { trustDomainOf } from '../domain/spiffe.ts';
 import type { Clock, JwtReason, JwtVerdict, JwtVerifier } from '../ports.ts';
 import { ALGORITHMS, createIssuers, type Fetch, verifyWith } from './jwks.ts';
 
 /** Characters. Larger ones are not even parsed. */
 const TOKEN_LIMIT = 16 * 1024;
-/** Seconds that clocks may differ by. */
-const CLOCK_TOLERANCE = 30;
 
 export interface Jwts extends JwtVerifier {
   /**
@@ -22,29 +22,31 @@ export function createJwtVerifier({ fetch, clock }: { fetch: Fetch; clock: Clock
 
   return {
     claimedIssuer(token) {
-      const iss: unknown = readBounded(token)?.claims.iss;
-      return typeof iss === 'string' ? iss : undefined;
+      const unverified = readBounded(token);
+      const issuer = unverified && issuerOf(unverified.claims);
+      return typeof issuer === 'string' ? issuer : undefined;
     },
 
     async verify(token, trusted, expected) {
       const unverified = readBounded(token);
       if (!unverified) return refused('malformed');
-      if (unverified.claims.iss === undefined) return refused('missing_claim');
-      if (unverified.claims.iss !== trusted.issuer) return refused('untrusted_issuer');
+      const claimed = issuerOf(unverified.claims);
+      if (claimed === undefined) return refused('missing_claim', 'iss');
+      // The same bytes are verified below: this is the `iss` that is signed.
+      if (claimed !== trusted.issuer) return refused('untrusted_issuer');
       if (!ALGORITHMS.includes(unverified.alg)) return refused('unsupported_algorithm');
       const audiences = [...(expected.audiences ?? trusted.audiences)];
       if (audiences.length === 0) return refused('audience_mismatch');
 
-      const metadata = await issuers.metadata(trusted.issuer);
-      if (!metadata) return refused('issuer_unavailable');
-      const { algorithms, jwksUri } = metadata;
+      const keys = await issuers.keysOf(trusted);
+      if (!keys) return refused('issuer_unavailable');
+      const { algorithms, keySet } = keys;
       if (!algorithms.includes(unverified.alg)) return refused('unsupported_algorithm');
 
       const now = clock.now();
-      const verified = await verifyWith(issuers.keySet(trusted.issuer, jwksUri), 'callers', unverified.kid, (key) =>
+      const verified = await verifyWith(keySet, 'callers', unverified.kid, (key) =>
         jwtVerify(token, key, {
           algorithms: [...algorithms],
-          issuer: trusted.issuer,
           audience: audiences,
           requiredClaims: ['exp'],
           clockTolerance: CLOCK_TOLERANCE,
@@ -52,11 +54,13 @@ export function createJwtVerifier({ fetch, clock }: { fetch: Fetch; clock: Clock
         }),
       );
       if ('unavailable' in verified) return refused('issuer_unavailable');
-      if ('error' in verified) return refused(reasonOf(verified.error));
-      const { payload, protectedHeader } = verified.value;
+      if ('error' in verified) return { active: false, ...faultIn(verified.error) };
+      const { payload: claims, protectedHeader: header } = verified.value;
       // jose looks at `iat` only where a maximum age is set.
-      if (payload.iat !== undefined && payload.iat > now / 1000 + CLOCK_TOLERANCE) return refused('not_yet_valid');
-      return { active: true, issuer: trusted.issuer, claims: payload, header: { ...protectedHeader } };
+      if (claims.iat !== undefined && claims.iat > now / 1_000 + CLOCK_TOLERANCE) return refused('not_yet_valid');
+      const { issuer } = trusted;
+      const fault = faultOf({ issuer, audiences, header: { ...header }, claims }, expected, now / 1_000);
+      return fault ? { active: false, ...fault } : { active: true, issuer, claims, header: { ...header } };
     },
 
     async verifySignature(token, issuer, jwksUri) {
@@ -76,9 +80,16 @@ interface Unverified {
   claims: JWTPayload;
 }
 
+/** JWT-SVIDs have no `iss`: the trust domain of the workload issues them. */
+const issuerOf = ({ iss, sub }: JWTPayload): unknown => (iss === undefined ? trustDomainOf(sub) : iss);
+
 const readBounded = (token: string): Unverified | undefined => (token.length > TOKEN_LIMIT ? undefined : read(token));
 
+/** RFC 7515 3.1, to the letter: decoders pass over blanks and padding. */
+const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]*$/;
+
 function read(token: string): Unverified | undefined {
+  if (!COMPACT.test(token)) return undefined;
   try {
     const { alg, kid } = decodeProtectedHeader(token);
     return typeof alg === 'string' ? { alg, kid, claims: decodeJwt(token) } : undefined;
@@ -87,12 +98,16 @@ function read(token: string): Unverified | undefined {
   }
 }
 
-const refused = (reason: JwtReason): JwtVerdict => ({ active: false, reason });
+const refused = (reason: JwtReason, claim?: string): JwtVerdict => ({ active: false, reason, ...(claim && { claim }) });
+
+function faultIn(error: unknown): JwtFault {
+  const missing = error instanceof errors.JWTClaimValidationFailed && error.reason === 'missing';
+  return missing ? { reason: 'missing_claim', claim: error.claim } : { reason: reasonOf(error) };
+}
 
 function reasonOf(error: unknown): JwtReason {
   if (error instanceof errors.JWTExpired) return 'expired';
   if (error instanceof errors.JWTClaimValidationFailed) {
-    if (error.reason === 'missing') return 'missing_claim';
     if (error.claim === 'aud') return 'audience_mismatch';
     return error.claim === 'nbf' && error.reason === 'check_failed' ? 'not_yet_valid' : 'malformed';
   }

@@ -1,10 +1,9 @@
 // The declarative file (VALETKEY_CONFIG).
 import { z } from '@hono/zod-openapi';
 import { CallerPut } from './callers.ts';
-import { Origin, Slug, Url } from './common.ts';
+import { Origin, Slug } from './common.ts';
 import { IntegrationPut } from './integrations.ts';
-
-export const TrustedIssuer = z.strictObject({ issuer: Url, audiences: z.array(z.string().min(1)).default([]) });
+import { TrustedIssuer } from './trusted-issuers.ts';
 
 /** Which of these have stood there before: the second entry would replace the first. */
 const repeated = (names: readonly string[]): number[] =>
@@ -38,7 +37,20 @@ export const DeclaredFile = z.strictObject({
         context.addIssue({ code: 'custom', path: [keys[at]!.i], message: 'has a key that stands in the file twice' });
     })
     .default([]),
-  trusted_issuers: z.array(TrustedIssuer).default([]),
+  trusted_issuers: z
+    .array(TrustedIssuer)
+    .superRefine((all, context) => {
+      for (const i of repeated(all.map(({ issuer }) => issuer))) {
+        // Audiences of several entries add up; of the keys it could not be told which are meant.
+        if (all.some(({ issuer, jwks, jwks_uri }) => issuer === all[i]!.issuer && (jwks ?? jwks_uri) !== undefined))
+          context.addIssue({
+            code: 'custom',
+            path: [i, 'issuer'],
+            message: 'stands in another entry, with other keys',
+          });
+      }
+    })
+    .default([]),
   return_origins: z.array(Origin).default([]),
 });
 export type DeclaredFile = z.infer<typeof DeclaredFile>;

@@ -82,6 +82,13 @@ export function createAccess({ journal, clock }: { journal: Journal; clock: Cloc
       journal.note(alike(call, action, subject), () => entry(by(call), action, subject));
     },
 
+    /** Notes what was refused for another reason than a missing grant. */
+    noteRefused(call: Call, action: string, subject: Subject): void {
+      journal.note(alike(call, `refused ${action} ${subject.detail}`, subject), () =>
+        entry(by(call), action, subject, 'denied'),
+      );
+    },
+
     /** The record of what the broker does of itself. */
     recordOwn: (action: string, subject: Subject, outcome: AuditEntry['outcome'] = 'ok'): AuditEntry =>
       entry({ actor: 'system', keyId: null, subject: null, address: null, requestId: null }, action, subject, outcome),

@@ -47,60 +47,70 @@ export function createSessions({ store, targets, access, clock, publicUrl, retur
     return connection.label;
   }
 
+  /** `right`: the action that must be covered. */
+  async function make(
+    call: Call,
+    right: 'connections:write' | 'token',
+    wanted: Invitation,
+  ): Promise<{ session: ConnectSession; url: string } | Refusal> {
+    const { integration, owner } = wanted;
+    const denied = access.denied(call, right, integration, owner, wanted.connectionId);
+    if (denied) return denied;
+    const found = await targets.find(integration);
+    if (found instanceof Refusal) return found;
+
+    const scopes = wanted.scopes ?? found.integration.scopes;
+    const tooFar = access.denied(call, right, integration, owner, wanted.connectionId, { scopes });
+    if (tooFar) return tooFar;
+    if (!isCode(found.auth)) {
+      const detail = `connections of "${integration}" are not made in a browser: import them with POST /v1/connections`;
+      return refuse({ code: 'invalid_request', detail });
+    }
+    const fields = connectionFields(found.provider, found.auth);
+    const issues = fieldIssues('params', fields, wanted.params ?? {}, 'allowed');
+    const allowed = [...returnOrigins, ...found.integration.returnOrigins];
+    if (wanted.returnUrl !== undefined) issues.push(...returnUrlIssues(wanted.returnUrl, allowed, publicUrl));
+    let label = wanted.label ?? '';
+    if (wanted.connectionId !== undefined) {
+      const renewed = await renewable(wanted, wanted.connectionId);
+      if (renewed instanceof Refusal) return renewed;
+      if (typeof renewed === 'string') label = renewed;
+      else issues.push(...renewed);
+    }
+    if (issues.length > 0)
+      return refuse({ code: 'invalid_request', detail: 'the connect session cannot be made', issues });
+
+    const secret = newSecret();
+    const now = clock.now();
+    const session: ConnectSession = {
+      id: newId('cs', now),
+      secretDigest: digest(secret),
+      integration,
+      owner,
+      label,
+      scopes: wanted.scopes ?? null,
+      params: wanted.params ?? {},
+      metadata: wanted.metadata ?? null,
+      returnUrl: wanted.returnUrl ?? null,
+      connectionId: wanted.connectionId ?? null,
+      status: 'pending',
+      error: null,
+      browserDigest: null,
+      createdBy: call.principal.caller.id,
+      createdAt: now,
+      expiresAt: now + SESSION_TTL_MS,
+    };
+    const subject = { integration, owner, connectionId: session.connectionId, detail: session.id };
+    await store.addSession(session, access.record(call, 'connect_session.created', subject));
+    return { session, url: `${publicUrl}/connect/${secret}` };
+  }
+
   return {
     /** The URL holds the session's secret and is not kept: it is told here, once. */
-    async create(call: Call, wanted: Invitation): Promise<{ session: ConnectSession; url: string } | Refusal> {
-      const { integration, owner } = wanted;
-      const denied = access.denied(call, 'connections:write', integration, owner, wanted.connectionId);
-      if (denied) return denied;
-      const found = await targets.find(integration);
-      if (found instanceof Refusal) return found;
+    create: (call: Call, wanted: Invitation) => make(call, 'connections:write', wanted),
 
-      const scopes = wanted.scopes ?? found.integration.scopes;
-      const tooFar = access.denied(call, 'connections:write', integration, owner, wanted.connectionId, { scopes });
-      if (tooFar) return tooFar;
-      if (!isCode(found.auth)) {
-        const detail = `connections of "${integration}" are not made in a browser: import them with POST /v1/connections`;
-        return refuse({ code: 'invalid_request', detail });
-      }
-      const fields = connectionFields(found.provider, found.auth);
-      const issues = fieldIssues('params', fields, wanted.params ?? {}, 'allowed');
-      const allowed = [...returnOrigins, ...found.integration.returnOrigins];
-      if (wanted.returnUrl !== undefined) issues.push(...returnUrlIssues(wanted.returnUrl, allowed, publicUrl));
-      let label = wanted.label ?? '';
-      if (wanted.connectionId !== undefined) {
-        const renewed = await renewable(wanted, wanted.connectionId);
-        if (renewed instanceof Refusal) return renewed;
-        if (typeof renewed === 'string') label = renewed;
-        else issues.push(...renewed);
-      }
-      if (issues.length > 0)
-        return refuse({ code: 'invalid_request', detail: 'the connect session cannot be made', issues });
-
-      const secret = newSecret();
-      const now = clock.now();
-      const session: ConnectSession = {
-        id: newId('cs', now),
-        secretDigest: digest(secret),
-        integration,
-        owner,
-        label,
-        scopes: wanted.scopes ?? null,
-        params: wanted.params ?? {},
-        metadata: wanted.metadata ?? null,
-        returnUrl: wanted.returnUrl ?? null,
-        connectionId: wanted.connectionId ?? null,
-        status: 'pending',
-        error: null,
-        browserDigest: null,
-        createdBy: call.principal.caller.id,
-        createdAt: now,
-        expiresAt: now + SESSION_TTL_MS,
-      };
-      const subject = { integration, owner, connectionId: session.connectionId, detail: session.id };
-      await store.addSession(session, access.record(call, 'connect_session.created', subject));
-      return { session, url: `${publicUrl}/connect/${secret}` };
-    },
+    /** For an owner who has asked for it: who may have the token that comes of it may then invite them. */
+    invite: (call: Call, wanted: Invitation) => make(call, 'token', wanted),
 
     async get(call: Call, id: string): Promise<ConnectSession | Refusal> {
       const session = await store.session(id);

@@ -16,11 +16,12 @@ export function createTrust({ store, targets, configured }: Parts) {
 
   async function gather(): Promise<Map<string, TrustedIssuer>> {
     const issuers = new Map<string, TrustedIssuer>();
-    const add = (issuer: string, audiences: readonly string[]) => {
-      const before = issuers.get(issuer)?.audiences ?? [];
-      issuers.set(issuer, { issuer, audiences: [...new Set([...before, ...audiences])] });
+    const add = (found: TrustedIssuer) => {
+      const before = issuers.get(found.issuer);
+      const audiences = [...new Set([...(before?.audiences ?? []), ...found.audiences])];
+      issuers.set(found.issuer, { ...found, ...before, audiences });
     };
-    for (const { issuer, audiences } of configured) add(issuer, audiences);
+    for (const found of configured) add(found);
     let after: string | undefined;
     do {
       const page = await store.integrations({ limit: 500, after });
@@ -29,7 +30,7 @@ export function createTrust({ store, targets, configured }: Parts) {
         if (found instanceof Refusal) continue;
         const { issuer, clientId } = targets.open(found, { params: {}, captured: {} });
         // The audience of an integration's ID tokens is its client (OpenID Connect Core 2).
-        if (issuer !== null) add(issuer, [clientId]);
+        if (issuer !== null) add({ issuer, audiences: [clientId] });
       }
       after = page.next ?? undefined;
     } while (after !== undefined);
@@ -37,6 +38,7 @@ export function createTrust({ store, targets, configured }: Parts) {
   }
 
   return {
+    /** With the audiences that are accepted of it, and where its keys are; undefined: it is not trusted. */
     async find(issuer: string): Promise<TrustedIssuer | undefined> {
       known ??= gather().catch((error: unknown) => {
         known = undefined;

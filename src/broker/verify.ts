@@ -1,7 +1,8 @@
 // JWT verification for internal services. What was verified once need not be verified again while it holds.
 import { LRUCache } from 'lru-cache';
 import { type Refusal, refuse } from '../domain/errors.ts';
-import type { Clock, JwtVerdict, JwtVerifier, TrustedIssuer } from '../ports.ts';
+import { holdsUntil } from '../domain/jwt.ts';
+import type { Clock, JwtExpectations, JwtVerdict, JwtVerifier, TrustedIssuer } from '../ports.ts';
 import type { Access, Call } from './access.ts';
 import { digest } from './secrets.ts';
 import type { Trust } from './trust.ts';
@@ -12,13 +13,20 @@ const REMEMBER_AT_MOST = 10_000;
 
 export type Verify = ReturnType<typeof createVerify>;
 
-export interface VerifyRequest {
+export interface VerifyRequest extends Omit<JwtExpectations, 'audiences'> {
   token: string;
   issuer?: string | undefined;
-  audience?: string | undefined;
+  audience?: string | readonly string[] | undefined;
 }
 
 type Active = Extract<JwtVerdict, { active: true }>;
+
+interface Remembered {
+  verdict: Active;
+  trusted: TrustedIssuer;
+  /** ms since the epoch; no tolerance for what is only remembered. */
+  until: number;
+}
 
 interface Parts {
   verifier: JwtVerifier;
@@ -30,37 +38,36 @@ interface Parts {
 const NOBODY: TrustedIssuer = { issuer: '', audiences: [] };
 
 export function createVerify({ verifier, trust, access, clock }: Parts) {
-  const known = new LRUCache<string, { verdict: Active; trusted: TrustedIssuer }>({ max: REMEMBER_AT_MOST });
+  const known = new LRUCache<string, Remembered>({ max: REMEMBER_AT_MOST });
 
-  /** By digest: the tokens themselves are not kept. Forgotten when they expire, and when trust has changed. */
+  /** By digest: the tokens themselves are not kept. Forgotten when they expire or age, and when trust has changed. */
   async function remembered(key: string): Promise<Active | undefined> {
     const found = known.get(key);
-    const holds =
-      found && isAlive(found.verdict, clock.now()) && (await trust.find(found.verdict.issuer)) === found.trusted;
+    const holds = found && found.until > clock.now() && (await trust.find(found.verdict.issuer)) === found.trusted;
     return holds ? found.verdict : undefined;
   }
 
-  async function judge({ token, issuer, audience }: VerifyRequest, key: string): Promise<JwtVerdict> {
+  async function judge({ token, issuer, audience, ...more }: VerifyRequest, key: string): Promise<JwtVerdict> {
     const claimed = verifier.claimedIssuer(token);
-    const expected = { audiences: audience === undefined ? undefined : [audience] };
+    const expected = { ...more, audiences: audience === undefined ? undefined : [audience].flat() };
     // The verifier tells what is no JWT from one that names no issuer; it trusts neither.
     if (claimed === undefined) return verifier.verify(token, NOBODY, expected);
     const trusted = await trust.find(claimed);
     if (!trusted || claimed !== (issuer ?? claimed)) return { active: false, reason: 'untrusted_issuer' };
     const verdict = await verifier.verify(token, trusted, expected);
-    if (verdict.active) known.set(key, { verdict, trusted }, { ttl: REMEMBER_MS });
+    if (verdict.active) {
+      const until = holdsUntil(verdict.claims, expected) * 1_000;
+      known.set(key, { verdict, trusted, until }, { ttl: REMEMBER_MS });
+    }
     return verdict;
   }
 
   return async function verify(call: Call, wanted: VerifyRequest): Promise<JwtVerdict | Refusal> {
-    if (!mayVerify(call)) {
-      return (
-        access.denied(call, 'jwt:verify', '*', '*') ??
-        refuse({ code: 'forbidden', missing: { action: 'jwt:verify', integration: '*', owner: '*' } })
-      );
-    }
+    const refusal = verifyRefused(access, call);
+    if (refusal) return refusal;
     access.noteRead(call, 'jwt.verify', { integration: '*', owner: '*' });
-    const key = digest(JSON.stringify([wanted.token, wanted.issuer, wanted.audience]));
+    // Of all that was asked: a verdict is remembered for one token under one set of expectations.
+    const key = digest(JSON.stringify(wanted));
     return (await remembered(key)) ?? judge(wanted, key);
   };
 }
@@ -69,6 +76,8 @@ export function createVerify({ verifier, trust, access, clock }: Parts) {
 export const mayVerify = ({ principal }: Call): boolean =>
   principal.caller.grants.some((g) => g.actions.includes('*') || g.actions.includes('jwt:verify'));
 
-/** `exp` is required of every verdict; no tolerance for what is only remembered. */
-const isAlive = ({ claims }: Active, now: number): boolean =>
-  typeof claims.exp === 'number' && claims.exp * 1_000 > now;
+export const verifyRefused = (access: Access, call: Call): Refusal | undefined =>
+  mayVerify(call)
+    ? undefined
+    : (access.denied(call, 'jwt:verify', '*', '*') ??
+      refuse({ code: 'forbidden', missing: { action: 'jwt:verify', integration: '*', owner: '*' } }));

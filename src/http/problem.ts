@@ -28,7 +28,7 @@ interface Explained {
 }
 
 /** What the members of a fault mean for whoever reads the answer. */
-function explain(fault: Fault): Explained {
+export function explain(fault: Fault): Explained {
   switch (fault.code) {
     case 'invalid_request':
       return { detail: fault.detail, members: fault.issues ? { issues: fault.issues.map(legible) } : {} };
@@ -126,7 +126,7 @@ const retryAfter = (seconds: number) => ({ 'retry-after': String(Math.max(1, Mat
  * Answers repeat what was asked for, and are logged in many places: who takes a token for an id, a path or the name of a
  * field must not have it repeated there. Ids of ours have 30 characters, secrets at least 32.
  */
-const withoutSecrets = (text: string): string =>
+export const withoutSecrets = (text: string): string =>
   text.replace(PEM, '…').replace(/[\w+=%-]{32,}/g, (run) => (UUID.test(run) ? run : '…'));
 /** The lines of one may have strokes in them, and so no long run. */
 const PEM = /-----BEGIN[\s\S]*?(?:-----END[^-]*-----|$)/g;

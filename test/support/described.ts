@@ -49,7 +49,10 @@ export function createJudge(document: Description): Judge {
     path,
     method,
     operation,
-    pattern: new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}$`),
+    // Of a broker below a path, that comes after `/.well-known/…` (RFC 8414 3.1).
+    pattern: new RegExp(
+      `^${path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}${path.startsWith('/.well-known/') ? '(/.*)?' : ''}$`,
+    ),
     holes: path.split('{').length,
   }));
   routes.sort((a, b) => a.holes - b.holes);

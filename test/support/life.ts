@@ -205,6 +205,7 @@ export async function blunder({ witness, secrets, house }: Stage, callers: Calle
     ],
     ['POST', '/v1/connect-sessions', { integration: INTEGRATION, owner: 'o', connection_id: token }],
     ['POST', '/v1/jwt/verify', { token, issuer: token, audience: token }],
+    ['POST', '/v1/jwt/verify-batch', { tokens: [{ token }], typ: token, claims: { [token]: [token] }, nonce: token }],
     ['POST', '/v1/connections/revoke', { refresh_token: token }],
     [
       'POST',

@@ -9,18 +9,28 @@ const RIGHTFUL: [request: RegExp, member: string, kind?: string][] = [
   [/^POST \/v1\/connect-sessions$/, 'url', 'connect link'],
   [/^GET \/v1\/(connections\/[^/]+\/)?token(\?.*)?$/, 'access_token', 'access token'],
   [/^POST \/v1\/connections\/[^/]+\/(refresh|dpop-proof)$/, 'access_token', 'access token'],
+  [/^POST \/oauth2\/token$/, 'access_token', 'access token'],
   // What the caller brought: a nonce may be among them.
   [/^POST \/v1\/jwt\/verify$/, 'claims'],
 ];
+
+/** Of what was refused, only the invitation of somebody who is not connected yet. */
+const rightfulIn = (ok: boolean, request: string, body: Json): (typeof RIGHTFUL)[number] | undefined => {
+  if (ok) return RIGHTFUL.find(([pattern]) => pattern.test(request));
+  return typeof body.connect_url === 'string' ? [/^/, 'connect_url', 'connect link'] : undefined;
+};
 
 /** Of a connect link the last part is the secret. */
 const secretOf = (value: string) => (URL.canParse(value) ? value.slice(value.lastIndexOf('/') + 1) : value);
 
 /** What of a body is not meant for whoever asked; the secret that is goes among those that are looked for. */
 export function lessRightful(request: string, ok: boolean, text: string, secrets: Pick<Secrets, 'add'>): string {
-  const rightful = ok ? RIGHTFUL.find(([pattern]) => pattern.test(request)) : undefined;
+  // Only JSON holds any.
+  if (!text.startsWith('{')) return text;
+  const body = JSON.parse(text) as Json;
+  const rightful = rightfulIn(ok, request, body);
   if (rightful === undefined) return text;
-  const { [rightful[1]]: secret, ...rest } = JSON.parse(text) as Json;
+  const { [rightful[1]]: secret, ...rest } = body;
   // A caller that comes with the tokens of its platform has no key.
   if (rightful[2] !== undefined && secret !== null) secrets.add(rightful[2], secretOf(String(secret)));
   return JSON.stringify(rest);

@@ -64,8 +64,7 @@ function read(bytes: Buffer): VerifyRequest | undefined {
   const members = value as Record<string, unknown>;
   for (const name in members) {
     const text = members[name];
-    const limit = Object.hasOwn(LIMITS, name) ? LIMITS[name]! : 0;
-    if (typeof text !== 'string' || text.length > limit) return undefined;
+    if (!Object.hasOwn(LIMITS, name) || typeof text !== 'string' || text.length > LIMITS[name]!) return undefined;
   }
   return typeof members.token === 'string' && members.token !== '' ? (value as VerifyRequest) : undefined;
 }

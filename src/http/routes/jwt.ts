@@ -1,7 +1,8 @@
 // JWT verification for internal services.
-import { createRoute } from '@hono/zod-openapi';
-import { Verdict, VerifyPost } from '../../api.ts';
-import type { Verify } from '../../broker/verify.ts';
+import { createRoute, type z } from '@hono/zod-openapi';
+import { Verdict, Verdicts, VerifyBatchPost, VerifyPost } from '../../api.ts';
+import type { Verify, VerifyRequest } from '../../broker/verify.ts';
+import type { VerifyBatch } from '../../broker/verify-batch.ts';
 import { granted } from '../problem.ts';
 import { body, json, problems, router, SECURITY } from '../spec.ts';
 
@@ -16,8 +17,31 @@ const verifyRoute = createRoute({
   responses: { 200: json(Verdict, 'The verdict'), ...problems('forbidden') },
 });
 
-export function jwtRoutes({ verify }: { verify: Verify }) {
-  return router().openapi(verifyRoute, async (c) =>
-    c.json(granted(await verify(c.get('call'), c.req.valid('json'))), 200),
-  );
+const batchRoute = createRoute({
+  operationId: 'verifyJwts',
+  method: 'post',
+  path: '/v1/jwt/verify-batch',
+  tags: ['jwt'],
+  summary: 'Verifies up to 100 JWTs, each for itself',
+  security: SECURITY,
+  request: { body: body(VerifyBatchPost) },
+  responses: { 200: json(Verdicts, 'A verdict for each'), ...problems('forbidden') },
+});
+
+export function jwtRoutes({ verify, verifyBatch }: { verify: Verify; verifyBatch: VerifyBatch }) {
+  return router()
+    .openapi(verifyRoute, async (c) =>
+      c.json(granted(await verify(c.get('call'), requestOf(c.req.valid('json')))), 200),
+    )
+    .openapi(batchRoute, async (c) => {
+      const { tokens, ...all } = c.req.valid('json');
+      const requests = tokens.map((one) => requestOf({ ...all, ...one }));
+      return c.json({ verdicts: granted(await verifyBatch(c.get('call'), requests)) }, 200);
+    });
 }
+
+const requestOf = ({ required_claims, max_age, ...same }: z.infer<typeof VerifyPost>): VerifyRequest => ({
+  ...same,
+  requiredClaims: required_claims,
+  maxAge: max_age,
+});

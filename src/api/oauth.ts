@@ -1,0 +1,131 @@
+// The standard interfaces: token exchange (RFC 8693), introspection (RFC 7662), metadata (RFC 8414). Forms in, JSON out.
+import { z } from '@hono/zod-openapi';
+import { Label } from './common.ts';
+import { EXAMPLE } from './examples.ts';
+
+export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
+export const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
+export const JWT_BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+/** What a subject token may be: all of them JWTs (RFC 8693 3). */
+const SUBJECT_TYPES = ['access_token', 'id_token', 'jwt'].map((name) => `urn:ietf:params:oauth:token-type:${name}`);
+
+const ID_TOKEN = 'urn:ietf:params:oauth:token-type:id_token';
+
+const text = (max: number) => z.string().min(1).max(max);
+
+/** How a client authenticates in a form (RFC 6749 2.3.1, RFC 7523 2.2); better is the Authorization header. */
+const ClientAuthentication = {
+  client_id: text(64).optional(),
+  client_secret: text(512).optional().openapi({ description: 'A key of that caller' }),
+  client_assertion_type: z.literal(JWT_BEARER).optional(),
+  client_assertion: text(16_384)
+    .optional()
+    .openapi({ description: 'The token of a workload that a caller is bound to' }),
+};
+
+export const ExchangeForm = z
+  .object({
+    grant_type: z.literal(TOKEN_EXCHANGE),
+    subject_token: text(16_384).openapi({
+      description: "A user's JWT, of a trusted issuer, whose `aud` is this broker; its `sub` is the owner",
+    }),
+    subject_token_type: z.enum(SUBJECT_TYPES),
+    audience: text(255).optional().openapi({ description: 'The integration' }),
+    resource: text(2_048)
+      .optional()
+      .openapi({ description: 'The same as a URI: `<this broker>/v1/integrations/<id>`' }),
+    scope: z.string().max(16_384).optional().openapi({ description: 'What the token must be good for' }),
+    requested_token_type: z.literal(ACCESS_TOKEN).optional(),
+    label: Label.optional(),
+    min_ttl: z
+      .string()
+      .regex(/^\d{1,6}$/, 'whole seconds')
+      .optional()
+      .openapi({ description: 'Seconds that the token must still live; 60 by default' }),
+    ...ClientAuthentication,
+  })
+  .openapi('TokenExchangeRequest', {
+    example: {
+      grant_type: TOKEN_EXCHANGE,
+      subject_token: EXAMPLE.jwt,
+      subject_token_type: ID_TOKEN,
+      audience: EXAMPLE.integration,
+    },
+  });
+
+export const ExchangeAnswer = z
+  .object({
+    access_token: z.string(),
+    issued_token_type: z.literal(ACCESS_TOKEN),
+    token_type: z.string(),
+    expires_in: z.int().optional().openapi({ description: 'Seconds; left out where it does not expire' }),
+    scope: z.string().openapi({ description: 'All that the token is good for' }),
+    connection_id: z.string(),
+  })
+  .openapi('TokenExchangeAnswer', {
+    example: {
+      access_token: 'xoxe.xoxb-1-example',
+      issued_token_type: ACCESS_TOKEN,
+      token_type: 'Bearer',
+      expires_in: 41_520,
+      scope: 'chat:write channels:read',
+      connection_id: EXAMPLE.connection,
+    },
+  });
+
+export const IntrospectionForm = z
+  .object({
+    token: text(65_536),
+    token_type_hint: text(64).optional(),
+    audience: text(2_048).optional(),
+    ...ClientAuthentication,
+  })
+  .openapi('IntrospectionRequest', { example: { token: EXAMPLE.jwt } });
+
+export const IntrospectionAnswer = z.looseObject({ active: z.boolean() }).openapi('IntrospectionAnswer', {
+  description: 'Of an active token, its claims; of any other, nothing (RFC 7662 2.2)',
+  example: { active: true, iss: 'https://id.acme.example', sub: 'user_42', exp: 1_772_448_907 },
+});
+
+export const OAuthError = z
+  .looseObject({
+    error: z.string(),
+    error_description: z.string(),
+    request_id: z.string(),
+    connect_url: z
+      .string()
+      .nullable()
+      .optional()
+      .openapi({ description: 'Of `interaction_required`: send the user there' }),
+    connection_id: z.string().optional().openapi({ description: 'The one that is to be renewed' }),
+    reason: z.string().optional(),
+  })
+  .openapi('OAuthError', {
+    description: 'RFC 6749 5.2, with members that say what to do',
+    example: { error: 'invalid_request', error_description: 'What is wrong, for people', request_id: EXAMPLE.request },
+  });
+
+export const ServerMetadata = z
+  .object({
+    issuer: z.string(),
+    token_endpoint: z.string(),
+    introspection_endpoint: z.string(),
+    response_types_supported: z.array(z.string()),
+    grant_types_supported: z.array(z.string()),
+    token_endpoint_auth_methods_supported: z.array(z.string()),
+    introspection_endpoint_auth_methods_supported: z.array(z.string()),
+    service_documentation: z.string(),
+  })
+  .openapi('ServerMetadata', {
+    description: 'RFC 8414 2',
+    example: {
+      issuer: 'https://valetkey.acme.example',
+      token_endpoint: 'https://valetkey.acme.example/oauth2/token',
+      introspection_endpoint: 'https://valetkey.acme.example/oauth2/introspect',
+      response_types_supported: [],
+      grant_types_supported: [TOKEN_EXCHANGE],
+      token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
+      introspection_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
+      service_documentation: 'https://valetkey.acme.example/docs',
+    },
+  });

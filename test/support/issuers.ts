@@ -1,0 +1,61 @@
+// Issuers of JWTs on loopback, and a pen that signs whatever it is told to: what no sane library would sign.
+import { createHmac, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import type { Json } from './broker.ts';
+import { type Scripted, type ScriptedServer, startScripted } from './scripted.ts';
+
+export interface Pen {
+  alg: string;
+  kid: string;
+  privateKey: KeyObject;
+  publicKey: KeyObject;
+  /** As it stands in a key set. */
+  jwk: Json;
+}
+
+export function pen(kid: string, alg: 'ES256' | 'RS256' | 'EdDSA' = 'ES256', modulusLength = 2_048): Pen {
+  const pair =
+    alg === 'ES256'
+      ? generateKeyPairSync('ec', { namedCurve: 'P-256' })
+      : alg === 'EdDSA'
+        ? generateKeyPairSync('ed25519')
+        : generateKeyPairSync('rsa', { modulusLength });
+  return { alg, kid, ...pair, jwk: { ...pair.publicKey.export({ format: 'jwk' }), kid } };
+}
+
+/** By a pen (a pen for RSA signs RS256), by a secret (HS256), or with these bytes. */
+type Signature = Pen | { secret: string | Buffer } | Buffer;
+
+function signatureOf(input: string, by: Signature): Buffer {
+  if (Buffer.isBuffer(by)) return by;
+  if ('secret' in by) return createHmac('sha256', by.secret).update(input).digest();
+  const key = { key: by.privateKey, dsaEncoding: 'ieee-p1363' } as const;
+  return sign(by.alg === 'EdDSA' ? null : 'sha256', Buffer.from(input), key);
+}
+
+const part = (content: object | string | Buffer) =>
+  Buffer.from(typeof content === 'string' || Buffer.isBuffer(content) ? content : JSON.stringify(content)).toString(
+    'base64url',
+  );
+
+/** Header and claims as they are given: objects as JSON, text and bytes untouched. */
+export function jwt(header: object | string, claims: object | string | Buffer, by: Signature): string {
+  const input = `${part(header)}.${part(claims)}`;
+  return `${input}.${signatureOf(input, by).toString('base64url')}`;
+}
+
+/** `<url>/<name>` is the issuer, with the keys of that name; what `others` says of a path goes first. */
+export async function startIssuers(
+  keys: Record<string, Json[]>,
+  others: (path: string) => Scripted | undefined = () => undefined,
+): Promise<ScriptedServer & { of(name: string): string }> {
+  const server = await startScripted(({ path }) => {
+    const told = others(path);
+    if (told) return told;
+    const [, name = '', document = ''] = /^\/(\w+)\/(.*)$/.exec(path) ?? [];
+    const issuer = `${server.url}/${name}`;
+    if (document === 'jwks') return { body: { keys: keys[name] ?? [] } };
+    if (document !== '.well-known/openid-configuration' || !keys[name]) return { status: 404 };
+    return { body: { issuer, jwks_uri: `${issuer}/jwks` } };
+  });
+  return { ...server, of: (name) => `${server.url}/${name}` };
+}
