@@ -12,7 +12,7 @@ import { createAccess } from './broker/access.ts';
 import { createCallers } from './broker/callers.ts';
 import { createConnecting } from './broker/connect.ts';
 import { createConnections } from './broker/connections.ts';
-import { applyDeclared } from './broker/declare.ts';
+import { createDeclare } from './broker/declare.ts';
 import { createDirectory } from './broker/directory.ts';
 import { createEngine, type Engine } from './broker/engine.ts';
 import { createExchange } from './broker/exchange.ts';
@@ -33,11 +33,12 @@ import { createVerify } from './broker/verify.ts';
 import { createVerifyBatch } from './broker/verify-batch.ts';
 import { createWorkloads } from './broker/workloads.ts';
 import type { Config } from './config.ts';
+import { inWords } from './declared.ts';
+import { Refusal } from './domain/errors.ts';
 import { createLimits } from './http/limits.ts';
 import { type Listener, listen } from './http/listener.ts';
 import { quickPaths } from './http/quick/paths.ts';
-import { callerSetupOf } from './http/routes/callers.ts';
-import { setupOf } from './http/routes/integrations.ts';
+import { declaredOf } from './http/routes/apply.ts';
 import { createHttp } from './http/server.ts';
 import type { Clock, Logger, State, Store } from './ports.ts';
 
@@ -192,16 +193,17 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
   });
   const revoker = createRevoker({ store, vault, provider, targets, serving, access, clock, log });
 
-  const declared = {
-    integrations: config.declared.integrations.map(({ id, ...put }) => ({ id, setup: setupOf(put) })),
-    callers: config.declared.callers.map(({ key, keys, id, ...caller }) => ({
-      ...callerSetupOf(caller),
-      id,
-      keys: [...(key === undefined ? [] : [key]), ...(keys ?? [])],
-    })),
-  };
-  const issues = await applyDeclared(declared, { store, integrations, trust, access, clock });
-  if (issues.length > 0) throw new SetupError(issues);
+  const declare = createDeclare({
+    store,
+    integrations,
+    directory,
+    trust,
+    access,
+    clock,
+    running: config.declared,
+  });
+  const applied = await declare.atStart(declaredOf(config.declared));
+  if (applied instanceof Refusal) throw new SetupError(faultsOf(applied, config.declared));
   await directory.reload();
 
   let stopping = false;
@@ -224,6 +226,7 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
     connecting: createConnecting({ store, vault, provider, targets, serving, access, clock, log, publicUrl }),
     integrations,
     callers,
+    declare,
     verify,
     exchange: createExchange({
       verifier: jwts,
@@ -273,6 +276,12 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
     },
   };
 }
+
+/** Why the declarative file was not applied, in words. */
+const faultsOf = ({ fault }: Refusal, declared: Config['declared']): string[] =>
+  fault.code === 'invalid_request' && fault.issues
+    ? fault.issues.map(({ path, message }) => `VALETKEY_CONFIG: ${inWords(path, declared)}: ${message}`)
+    : [`VALETKEY_CONFIG: ${fault.code}`];
 
 /** For metrics; a store that cannot be read leaves its part out. */
 async function stateOf(store: Store, engine: Engine, clock: Clock): Promise<State> {

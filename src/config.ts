@@ -6,6 +6,7 @@ import { parseAllow } from './adapters/outbound.ts';
 import { DeclaredFile } from './api.ts';
 import { isLoopback } from './broker/sessions.ts';
 import { loadCatalogue } from './catalogue/load.ts';
+import { readDeclared } from './declared.ts';
 import type { Provider } from './domain/provider.ts';
 
 export interface Config {
@@ -109,8 +110,7 @@ export function parseConfig(env: Record<string, string | undefined>, readFile: (
   const { VALETKEY_PROVIDERS_DIR: dir, VALETKEY_CONFIG: path } = set;
   const catalogue = loadCatalogue(dir === undefined ? [] : [dir]);
   if (!catalogue.ok) issues.push(...catalogue.issues.map((issue) => `VALETKEY_PROVIDERS_DIR: ${issue}`));
-  const file =
-    path === undefined ? { declared: DeclaredFile.parse({}), issues: [] } : readDeclared(path, env, readFile);
+  const file = path === undefined ? { declared: DeclaredFile.parse({}), issues: [] } : declaredAt(path, env, readFile);
   issues.push(...file.issues);
   if (!parsed.success || !catalogue.ok || issues.length > 0) return { ok: false, issues };
   const e = parsed.data;
@@ -152,43 +152,28 @@ function keysWithoutSetting(
 /** What the command line reads, and what Kubernetes sets for a service that is called valetkey. */
 const FOREIGN = /^VALETKEY_(URL|KEY|SERVICE_.*|PORT_\d.*)$/;
 
-function readDeclared(
+function declaredAt(
   path: string,
   env: Record<string, string | undefined>,
   readFile: (path: string) => string,
 ): { declared: DeclaredFile; issues: string[] } {
   const nothing = DeclaredFile.parse({});
-  let raw: unknown;
+  let text: string;
   try {
-    raw = JSON.parse(readFile(path));
+    text = readFile(path);
   } catch (error) {
-    const why =
-      error instanceof SyntaxError ? 'not valid JSON' : `cannot be read (${(error as NodeJS.ErrnoException).code})`;
-    return { declared: nothing, issues: [`VALETKEY_CONFIG: ${path}: ${why}`] };
+    const { code } = error as NodeJS.ErrnoException;
+    return { declared: nothing, issues: [`VALETKEY_CONFIG: ${path}: cannot be read (${code})`] };
   }
-  const unset: { at: string; name: string }[] = [];
-  const filled = fillIn(raw, [], (name, at) => {
-    const value = env[name];
-    if (value === undefined || value === '') unset.push({ at, name });
-    return value ?? '';
-  });
+  const read = readDeclared(text, env);
+  if (!read.ok) return { declared: nothing, issues: [`VALETKEY_CONFIG: ${path}: not valid JSON`] };
+  const { unset } = read;
   const missing = unset.map(({ at, name }) => `VALETKEY_CONFIG: ${at}: \${${name}} is not set in the environment`);
-  const parsed = DeclaredFile.safeParse(filled, ONCE);
+  const parsed = DeclaredFile.safeParse(read.value, ONCE);
   // What is wrong with a text that could not be filled in says nothing.
   const faults = (parsed.error?.issues ?? [])
     .map(({ path: at, message }) => ({ at: at.join('.'), message }))
     .filter(({ at }) => unset.every((hole) => hole.at !== at))
     .map(({ at, message }) => `VALETKEY_CONFIG: ${at === '' ? path : at}: ${message}`);
   return { declared: parsed.data ?? nothing, issues: [...missing, ...faults] };
-}
-
-/** Replaces `${NAME}` in every string by the environment's value. `at` tells where it stands. */
-function fillIn(value: unknown, at: string[], lookUp: (name: string, at: string) => string): unknown {
-  if (typeof value === 'string')
-    return value.replace(/\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g, (_, name: string) => lookUp(name, at.join('.')));
-  if (Array.isArray(value)) return value.map((item, i) => fillIn(item, [...at, String(i)], lookUp));
-  if (value !== null && typeof value === 'object') {
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, fillIn(item, [...at, key], lookUp)]));
-  }
-  return value;
 }

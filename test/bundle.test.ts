@@ -133,6 +133,11 @@ it('brings the command line', async () => {
   expect(stdout).toMatch(/^k2:[\w-]{43}\n$/);
   expect(parseKeyRing(stdout.trim()).ok).toBe(true);
   expect((await valetkey('--help')).stdout).toContain('valetkey <command>');
+  expect((await valetkey('providers', 'show', 'generic-oidc')).stdout).toContain('generic-oidc');
+  await expect(valetkey('demo', '--once')).rejects.toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('run it in the repository with: npm run demo'),
+  });
 });
 
 it('brings the licence of every library that is in it', () => {

@@ -1,128 +1,107 @@
-// The command line, as a process of its own, with a broker that runs.
+// The command line as a process of its own: what only a process shows. Each command is tried in `test/cli/`.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseKeyRing } from '../src/adapters/keyring.ts';
 import { startTestBroker, type TestBroker } from './support/broker.ts';
 import { expectOk } from './support/contract.ts';
-import { startScripted } from './support/scripted.ts';
+import { terminal } from './support/terminal.ts';
 
 const CLI = fileURLToPath(new URL('../src/cli.ts', import.meta.url));
 
 let broker: TestBroker;
 const url = 'https://id.example/x';
+const folder = mkdtempSync(join(tmpdir(), 'valetkey-cli-'));
 beforeAll(async () => {
   broker = await startTestBroker();
   const params = { authorization_url: url, token_url: url };
   const setup = { provider: 'generic-oauth2', client_id: 'me', params };
   expectOk(await broker.ask('PUT', '/v1/integrations/acme', setup), 201);
 });
-afterAll(() => broker.stop());
+afterAll(async () => {
+  await broker.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
 
-async function valetkey(args: string[], env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, [CLI, ...args], {
+function begin(args: string[], env: Record<string, string> = {}, command = [process.execPath, CLI]) {
+  const [program = '', ...first] = command;
+  return spawn(program, [...first, ...args], {
     env: { PATH: process.env.PATH, VALETKEY_URL: broker.url, VALETKEY_KEY: broker.adminKey, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
     timeout: 15_000,
   });
+}
+async function valetkey(args: string[], input = '') {
+  const child = begin(args);
+  child.stdin.end(input);
   const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
   return { code: code as number | null, out, err };
 }
-async function adopt(owner: string, label = ''): Promise<string> {
-  const body = { integration: 'acme', owner, label, credentials: { access_token: 'a-secret-token' } };
-  return String(expectOk(await broker.ask('POST', '/v1/connections', body), 201).id);
-}
 
 test.concurrent('keys generate prints a key that the broker takes, with the id that is asked for', async () => {
-  const [any, named] = await Promise.all([
-    valetkey(['keys', 'generate']),
-    valetkey(['keys', 'generate', '--kid', 'k2']),
-  ]);
-  expect([any.code, named.code]).toEqual([0, 0]);
-  expect(named.out).toMatch(/^k2:[\w-]{43}\n$/);
-  const ring = parseKeyRing(`${any.out.trim()},${named.out.trim()}`);
-  expect(ring.ok && ring.keys.length).toBe(2);
-});
-
-test.concurrent('callers create prints an id and a key that opens what was granted, and no more', async () => {
-  const args = ['--name', 'billing', '--action', 'token', '--action', 'connections:read', '--owner', 'user_*'];
-  const { code, out } = await valetkey(['callers', 'create', ...args]);
+  const { code, out } = await valetkey(['keys', 'generate', '--kid', 'k2']);
   expect(code).toBe(0);
-  const [id, key = ''] = out.trim().split('\n');
-  expect(id).toMatch(/^clr_/);
-  expectOk(await broker.ask('GET', '/v1/connections', undefined, key));
-  expect((await broker.ask('GET', '/v1/token?integration=acme&owner=org_1', undefined, key)).status).toBe(403);
-  expect((await broker.ask('GET', '/v1/token?integration=acme&owner=user_1', undefined, key)).status).toBe(404);
+  expect(out).toMatch(/^k2:[\w-]{43}\n$/);
+  expect(parseKeyRing(out.trim()).ok).toBe(true);
 });
 
-test.concurrent('connections list shows them, without secrets, and as JSON; revoke ends one, or all of an owner', async () => {
-  const [work, home] = [await adopt('ada', 'work'), await adopt('ada')];
-  const list = await valetkey(['connections', 'list', '--owner', 'ada']);
-  expect(list.code).toBe(0);
-  expect(list.out.split('\n').slice(0, 2)).toEqual([
-    `${work}\tacme\tada\twork\tactive\t`,
-    `${home}\tacme\tada\t-\tactive\t`,
-  ]);
-  const json = await valetkey(['connections', 'list', '--owner', 'ada', '--json']);
-  expect(
-    json.out
-      .trim()
-      .split('\n')
-      .map((line) => (JSON.parse(line) as { id: string }).id),
-  ).toEqual([work, home]);
-  expect(list.out + json.out).not.toContain('a-secret-token');
-
-  const one = await valetkey(['connections', 'revoke', work]);
-  expect([one.code, one.out]).toEqual([0, 'revoked; at the provider: unsupported\n']);
-  const rest = await valetkey(['connections', 'revoke', '--owner', 'ada']);
-  expect([rest.code, rest.out]).toEqual([0, '1 revoked\n']);
-  const { out } = await valetkey(['connections', 'list', '--owner', 'ada', '--status', 'active']);
-  expect(out).toBe('');
+test.concurrent('what is imported from stdin comes out alone on stdout', async () => {
+  const taken = await valetkey(['connections', 'import', 'acme', 'ada'], '{"access_token":"a-secret-token"}');
+  expect(taken).toMatchObject({ code: 0, err: '' });
+  expect(taken.out).not.toContain('a-secret-token');
+  expect(await valetkey(['token', 'acme', 'ada'])).toEqual({ code: 0, out: 'a-secret-token\n', err: '' });
 });
 
-test.concurrent('what the broker refuses is told as it says it, with exit code 1', async () => {
-  const grants = ['--action', 'fly', '--action', 'token'];
-  const [gone, wrong, denied] = await Promise.all([
-    valetkey(['connections', 'revoke', 'con_nothing']),
-    valetkey(['callers', 'create', '--name', 'x', ...grants]),
-    valetkey(['connections', 'list'], { VALETKEY_KEY: 'vk_nobody' }),
-  ]);
-  expect([gone.code, wrong.code, denied.code]).toEqual([1, 1, 1]);
-  expect(gone.err).toMatch(/Not found: .*con_nothing/);
-  expect(wrong.err).toMatch(/grants\.0\.actions\.0: /);
-  expect(denied.err).toMatch(/Not authenticated/);
-  expect(denied.err).not.toContain('vk_nobody');
+test.concurrent('a refusal goes to stderr, with a code for scripts', async () => {
+  const refused = await valetkey(['connections', 'revoke', 'con_nothing']);
+  expect(refused).toMatchObject({ code: 1, out: '' });
+  expect(refused.err).toMatch(/^Not found: .*con_nothing/);
 });
 
-test.concurrent('an unknown command or option is refused with how it goes', async () => {
-  const [unknown, half, option, help] = await Promise.all([
-    valetkey(['fly']),
-    valetkey(['connections']),
-    valetkey(['connections', 'list', '--colour', 'red']),
-    valetkey(['--help']),
-  ]);
-  expect([unknown.code, half.code, help.code]).toEqual([64, 64, 0]);
-  expect(unknown.err).toContain('There is no command "fly"');
-  for (const { out, err } of [unknown, half, help]) expect(out + err).toContain('connections revoke ID');
-  expect(option.code).not.toBe(0);
-  expect(option.err).toContain('--colour');
+test.concurrent('--help and a command that it does not know load nothing of the broker', async () => {
+  const trace = join(folder, 'trace.mjs');
+  writeFileSync(
+    trace,
+    `import { registerHooks } from 'node:module';
+    registerHooks({ load(url, context, next) { process.stderr.write(url + '\\n'); return next(url, context); } });`,
+  );
+  const child = begin(['--help'], { NODE_OPTIONS: `--import=${trace}` });
+  const [out, loaded] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  expect(out).toContain('Usage: valetkey <command>');
+  const ours = loaded.split('\n').filter((line) => line.startsWith('file:') && line !== `file://${trace}`);
+  expect(ours).toContain(`file://${CLI}`);
+  expect(ours.filter((line) => !/\/src\/(cli\.ts|cli\/|declared\.ts)|\/node_modules\/commander\//.test(line))).toEqual(
+    [],
+  );
 });
 
-test.concurrent('without a broker, a key or what a command needs, it says what to do', async () => {
-  const other = await startScripted(() => ({ status: 502, body: '<html>bad gateway</html>' }));
-  const [down, keyless, bare, gateway] = await Promise.all([
-    valetkey(['connections', 'list'], { VALETKEY_URL: 'http://127.0.0.1:1' }),
-    valetkey(['connections', 'list'], { VALETKEY_KEY: '' }),
-    valetkey(['connections', 'revoke']),
-    valetkey(['connections', 'list'], { VALETKEY_URL: other.url }),
-  ]);
-  await other.close();
-  expect([down, keyless, bare, gateway].map(({ code }) => code)).toEqual([1, 1, 1, 1]);
-  expect(down.err).toMatch(/no broker answers at http:\/\/127\.0\.0\.1:1; set VALETKEY_URL/);
-  expect(keyless.err).toMatch(/set VALETKEY_KEY/);
-  expect(bare.err).toMatch(/needs an id, --integration or --owner/);
-  expect(gateway.err).toMatch(/no broker \(status 502\)/);
-  for (const { err } of [down, keyless, bare, gateway]) expect(err).not.toMatch(/\n +at /);
+test.concurrent('Ctrl-C ends the wait for a browser, and says how long the link stays good', async () => {
+  const child = begin(['connect', 'acme', 'grace', '--no-open']);
+  const gone = once(child, 'exit');
+  let printed = '';
+  for await (const chunk of child.stderr) {
+    printed += chunk;
+    if (printed.includes('/connect/') && !child.killed) child.kill('SIGINT');
+  }
+  expect((await gone)[0]).toBe(130);
+  expect(printed).toMatch(/no longer waiting; the link stays good until 20/);
+});
+
+test.concurrent('bash completes commands and options by the script', async () => {
+  const { out: script } = await terminal({})(['completion', 'bash']);
+  const completed = async (...words: string[]) => {
+    const line = words.map((word) => `"${word}"`).join(' ');
+    const asking = `${script}\nCOMP_WORDS=(${line}); COMP_CWORD=${words.length - 1}; _valetkey; echo "\${COMPREPLY[@]}"`;
+    const child = begin([], {}, ['bash', '-c', asking]);
+    return (await text(child.stdout)).trim();
+  };
+  expect(await completed('valetkey', 'conn')).toBe('connect connections');
+  expect(await completed('valetkey', '--json', 'connections', 'r')).toBe('refresh revoke');
+  expect(await completed('valetkey', 'callers', 'keys', 'add', 'clr_1', '--e')).toBe('--expires');
+  expect(await completed('valetkey', 'token', '--u')).toBe('--url');
 });

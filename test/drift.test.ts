@@ -7,8 +7,10 @@ import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { describe, expect, it } from 'vitest';
 import * as schema from '../src/adapters/sqlite/schema.ts';
 import { loadCatalogue } from '../src/catalogue/load.ts';
+import { processIo } from '../src/cli/io.ts';
+import { commandTree } from '../src/cli/run.ts';
 import { startTestBroker } from './support/broker.ts';
-import { catalogueTable, providerSchema } from './support/generated.ts';
+import { catalogueTable, commandTable, providerSchema } from './support/generated.ts';
 
 const MIGRATIONS = fileURLToPath(new URL('../drizzle/sqlite', import.meta.url));
 const OPENAPI = fileURLToPath(new URL('../openapi.json', import.meta.url));
@@ -78,6 +80,15 @@ describe('what is made of the catalogue', () => {
     if (!catalogue.ok) throw new Error(catalogue.issues.join('\n'));
     await expect(catalogueTable(catalogue.providers.values())).toMatchFileSnapshot(
       fileURLToPath(new URL('../docs/catalogue.md', import.meta.url)),
+      'mend it with: npm run generate',
+    );
+  });
+});
+
+describe('docs/cli.md', () => {
+  it('tells every command', async () => {
+    await expect(commandTable(commandTree(processIo({})))).toMatchFileSnapshot(
+      fileURLToPath(new URL('../docs/cli.md', import.meta.url)),
       'mend it with: npm run generate',
     );
   });

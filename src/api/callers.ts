@@ -56,7 +56,7 @@ const Workload = z
   })
   .openapi('Workload', {
     description:
-      'Tokens of a trusted issuer that stand for the caller: of Kubernetes, SPIFFE, GitHub Actions, any OpenID Provider',
+      'Tokens of a trusted issuer that stand for the caller: of Kubernetes, SPIFFE, a CI system, any OpenID Provider',
   });
 
 const RateLimit = z

@@ -1,7 +1,8 @@
-// The declarative file (VALETKEY_CONFIG).
+// What a deployment declares: the file of VALETKEY_CONFIG, and the same applied to a running broker.
 import { z } from '@hono/zod-openapi';
 import { CallerPut } from './callers.ts';
 import { Origin, Slug } from './common.ts';
+import { EXAMPLE } from './examples.ts';
 import { IntegrationPut } from './integrations.ts';
 import { TrustedIssuer } from './trusted-issuers.ts';
 
@@ -12,7 +13,7 @@ const repeated = (names: readonly string[]): number[] =>
 export const DeclaredFile = z.strictObject({
   $schema: z.string().optional(),
   integrations: z
-    .array(IntegrationPut.extend({ id: Slug }))
+    .array(z.strictObject({ ...IntegrationPut.shape, id: Slug }))
     .superRefine((all, context) => {
       for (const i of repeated(all.map(({ id }) => id)))
         context.addIssue({ code: 'custom', path: [i, 'id'], message: 'is the id of another integration too' });
@@ -20,7 +21,8 @@ export const DeclaredFile = z.strictObject({
     .default([]),
   callers: z
     .array(
-      CallerPut.extend({
+      z.strictObject({
+        ...CallerPut.shape,
         id: z
           .string()
           .regex(/^clr_[a-z0-9_]{1,60}$/)
@@ -54,3 +56,55 @@ export const DeclaredFile = z.strictObject({
   return_origins: z.array(Origin).default([]),
 });
 export type DeclaredFile = z.infer<typeof DeclaredFile>;
+
+export const ApplyPost = DeclaredFile.extend({
+  trusted_issuers: DeclaredFile.shape.trusted_issuers.removeDefault().optional(),
+  return_origins: DeclaredFile.shape.return_origins.removeDefault().optional(),
+  dry_run: z.boolean().default(false).openapi({ description: 'Only tell what would change' }),
+}).openapi('ApplyPost', {
+  description: 'What is not named is left as it is',
+  example: {
+    integrations: [{ id: EXAMPLE.integration, provider: 'slack', client_id: '1234.5678', client_secret: '…' }],
+    callers: [{ name: 'mailer', grants: [{ actions: ['token'], integrations: [EXAMPLE.integration], owners: ['*'] }] }],
+    dry_run: true,
+  },
+});
+
+const FieldChange = z.union([
+  z.object({ path: z.string(), before: z.unknown(), after: z.unknown() }),
+  z.object({ path: z.string(), secret: z.enum(['set', 'changed', 'removed']) }),
+]);
+export const Applied = z
+  .object({
+    applied: z.boolean(),
+    changes: z.array(
+      z.object({
+        kind: z.enum(['integration', 'caller']),
+        id: z.string(),
+        name: z.string().nullable().openapi({ description: "A caller's" }),
+        action: z.enum(['create', 'update']),
+        fields: z.array(FieldChange).openapi({ description: 'Of a secret, only what becomes of it' }),
+      }),
+    ),
+    needs_restart: z.array(z.enum(['trusted_issuers', 'return_origins'])).openapi({
+      description: 'What is declared otherwise than the broker was started with: it takes effect at its next start',
+    }),
+  })
+  .openapi('Applied', {
+    example: {
+      applied: true,
+      changes: [
+        {
+          kind: 'integration',
+          id: EXAMPLE.integration,
+          name: null,
+          action: 'update',
+          fields: [
+            { path: 'scopes', before: ['chat:write'], after: ['chat:write', 'users:read'] },
+            { path: 'client_secret', secret: 'changed' },
+          ],
+        },
+      ],
+      needs_restart: [],
+    },
+  });

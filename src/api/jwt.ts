@@ -1,7 +1,6 @@
 // JWTs, what may be expected of them, and what they are worth.
 import { z } from '@hono/zod-openapi';
 import { JWT_PROFILES, JWT_REASONS } from '../domain/jwt.ts';
-import { EXAMPLE } from './examples.ts';
 
 const Token = z.string().min(1).max(65_536).openapi({ description: 'A JWT in the compact form' });
 const Claim = z.string().min(1).max(256);
@@ -42,12 +41,24 @@ const misplacedNonce = ({ nonce, profile }: { nonce?: unknown; profile?: unknown
   nonce !== undefined && profile !== 'id_token';
 const NONCE = { code: 'custom', message: 'only with the profile id_token' } as const;
 
+const ASKED = {
+  token: 'eyJhbGciOiJSUzI1NiIsImtpZCI6ImsxIn0.eyJzdWIiOiJ1c2VyXzQyIn0.c2ln',
+  audience: 'https://api.acme.example',
+};
+const GOOD = {
+  active: true,
+  issuer: 'https://id.acme.example',
+  claims: { iss: 'https://id.acme.example', sub: 'user_42', aud: 'https://api.acme.example', exp: 1_772_448_907 },
+  header: { alg: 'RS256', kid: 'k1' },
+};
+const BAD = { active: false, reason: 'expired' };
+
 export const VerifyPost = z
   .strictObject({ token: Token, ...expectations })
   .superRefine((wanted, context) => {
     if (misplacedNonce(wanted)) context.addIssue({ ...NONCE, path: ['nonce'] });
   })
-  .openapi('JwtVerify', { example: { token: EXAMPLE.jwt, audience: 'https://api.acme.example' } });
+  .openapi('JwtVerify', { example: ASKED });
 
 export const VerifyBatchPost = z
   .strictObject({
@@ -66,23 +77,10 @@ export const VerifyBatchPost = z
   .openapi('JwtVerifyBatch', {
     description: 'What stands beside `tokens` is expected of each token that does not say otherwise itself',
     example: {
-      tokens: [{ token: EXAMPLE.jwt }, { token: EXAMPLE.jwt, max_age: 300 }],
-      audience: 'https://api.acme.example',
+      tokens: [{ token: ASKED.token }, { token: ASKED.token, profile: 'id_token' }],
+      audience: ASKED.audience,
     },
   });
-
-const GOOD = {
-  active: true as const,
-  issuer: 'https://id.acme.example',
-  claims: {
-    iss: 'https://id.acme.example',
-    sub: 'user_42',
-    aud: 'https://api.acme.example',
-    exp: 1_772_448_907,
-  },
-  header: { alg: 'RS256', kid: 'k1' },
-};
-const BAD = { active: false as const, reason: 'expired' as const };
 
 export const Verdict = z
   .discriminatedUnion('active', [

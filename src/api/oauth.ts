@@ -3,13 +3,13 @@ import { z } from '@hono/zod-openapi';
 import { Label } from './common.ts';
 import { EXAMPLE } from './examples.ts';
 
+const JWT = 'eyJhbGciOiJSUzI1NiIsImtpZCI6ImsxIn0.eyJzdWIiOiJ1c2VyXzQyIn0.c2ln';
+
 export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 export const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 export const JWT_BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 /** What a subject token may be: all of them JWTs (RFC 8693 3). */
 const SUBJECT_TYPES = ['access_token', 'id_token', 'jwt'].map((name) => `urn:ietf:params:oauth:token-type:${name}`);
-
-const ID_TOKEN = 'urn:ietf:params:oauth:token-type:id_token';
 
 const text = (max: number) => z.string().min(1).max(max);
 
@@ -47,8 +47,8 @@ export const ExchangeForm = z
   .openapi('TokenExchangeRequest', {
     example: {
       grant_type: TOKEN_EXCHANGE,
-      subject_token: EXAMPLE.jwt,
-      subject_token_type: ID_TOKEN,
+      subject_token: JWT,
+      subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
       audience: EXAMPLE.integration,
     },
   });
@@ -64,11 +64,11 @@ export const ExchangeAnswer = z
   })
   .openapi('TokenExchangeAnswer', {
     example: {
-      access_token: 'xoxe.xoxb-1-example',
+      access_token: 'xoxb-…',
       issued_token_type: ACCESS_TOKEN,
       token_type: 'Bearer',
-      expires_in: 41_520,
-      scope: 'chat:write channels:read',
+      expires_in: 3_540,
+      scope: 'chat:write',
       connection_id: EXAMPLE.connection,
     },
   });
@@ -80,11 +80,17 @@ export const IntrospectionForm = z
     audience: text(2_048).optional(),
     ...ClientAuthentication,
   })
-  .openapi('IntrospectionRequest', { example: { token: EXAMPLE.jwt } });
+  .openapi('IntrospectionRequest', { example: { token: JWT } });
 
 export const IntrospectionAnswer = z.looseObject({ active: z.boolean() }).openapi('IntrospectionAnswer', {
   description: 'Of an active token, its claims; of any other, nothing (RFC 7662 2.2)',
-  example: { active: true, iss: 'https://id.acme.example', sub: 'user_42', exp: 1_772_448_907 },
+  example: {
+    active: true,
+    iss: 'https://id.acme.example',
+    sub: 'user_42',
+    aud: 'https://valetkey.acme.example',
+    exp: 1_772_448_907,
+  },
 });
 
 export const OAuthError = z

@@ -1,5 +1,4 @@
 // Integrations, as admins manage them.
-import { isDeepStrictEqual } from 'node:util';
 import type { AuditEntry } from '../domain/audit.ts';
 import { type Action, matches } from '../domain/caller.ts';
 import type { Sealed } from '../domain/connection.ts';
@@ -9,7 +8,15 @@ import type { Integration, Overrides } from '../domain/integration.ts';
 import { type AuthMode, isCode } from '../domain/modes.ts';
 import { authMode, integrationFields, type Provider } from '../domain/provider.ts';
 import { NO_SECRETS, resolveTarget } from '../domain/target.ts';
-import { type Clock, type Page, type PageRequest, type Store, type Vault, VaultError } from '../ports.ts';
+import {
+  type Clock,
+  type IntegrationSettings,
+  type Page,
+  type PageRequest,
+  type Store,
+  type Vault,
+  VaultError,
+} from '../ports.ts';
 import type { Access, Call } from './access.ts';
 import { integrationContext } from './targets.ts';
 
@@ -44,7 +51,6 @@ interface Parts {
 export type Integrations = ReturnType<typeof createIntegrations>;
 
 export function createIntegrations({ store, vault, catalogue, access, clock, changed, checkUrl }: Parts) {
-  /** What is wrong with a set-up, all at once. */
   function issuesOf(id: string, provider: Provider, setup: Setup): InputIssue[] {
     const params = setup.params ?? {};
     const auth = authMode(provider, params);
@@ -103,29 +109,23 @@ export function createIntegrations({ store, vault, catalogue, access, clock, cha
     return vault.seal(secret, context);
   }
 
-  /**
-   * `by` is told the store's way, so that the declarative file can do the same; being applied at every start, it leaves
-   * alone what it does not change.
-   */
-  async function save(
-    id: string,
-    setup: Setup,
-    by: AuditEntry,
-    unchanged: 'written' | 'left' = 'written',
-  ): Promise<{ integration: Integration; made: boolean } | Refusal> {
+  /** What is wrong with a set-up, all at once; undefined when nothing is. */
+  function faultsOf(id: string, setup: Setup): { detail: string; issues: InputIssue[] } | undefined {
     const provider = catalogue.get(setup.provider);
     if (!provider) {
       const message = `no such provider in the catalogue; GET /v1/providers lists them`;
-      return refuse({
-        code: 'invalid_request',
-        detail: `provider "${setup.provider}" is not known`,
-        issues: [{ path: 'provider', message }],
-      });
+      return { detail: `provider "${setup.provider}" is not known`, issues: [{ path: 'provider', message }] };
     }
     const issues = issuesOf(id, provider, setup);
-    if (issues.length > 0) {
-      return refuse({ code: 'invalid_request', detail: `integration "${id}" cannot be set up so`, issues });
-    }
+    return issues.length === 0 ? undefined : { detail: `integration "${id}" cannot be set up so`, issues };
+  }
+
+  /** What a set-up without faults would be stored as, beside what is stored now; and whose tokens it has believed. */
+  async function settle(
+    id: string,
+    setup: Setup,
+  ): Promise<{ settings: IntegrationSettings; before: Integration | undefined; issuer: string | null }> {
+    const provider = catalogue.get(setup.provider);
     const now = clock.now();
     const before = await store.integration(id);
     const settings = {
@@ -136,21 +136,28 @@ export function createIntegrations({ store, vault, catalogue, access, clock, cha
       privateKey: newSecret(id, 'private_key', setup.privateKey, before?.privateKey ?? null),
       keyId: setup.keyId ?? null,
       certificate: setup.certificate ?? null,
-      scopes: setup.scopes ?? defaultScopes(authMode(provider, setup.params ?? {})),
+      scopes: setup.scopes ?? defaultScopes(provider && authMode(provider, setup.params ?? {})),
       params: setup.params ?? {},
       overrides: setup.overrides ?? {},
       returnOrigins: setup.returnOrigins ?? [],
+      createdAt: now,
+      updatedAt: now,
     };
-    if (before && unchanged === 'left') {
-      const { version: _v, createdAt: _c, updatedAt: _u, ...stored } = before;
-      const wanted = {
-        ...settings,
-        clientSecret: settings.clientSecret === undefined ? stored.clientSecret : settings.clientSecret,
-        privateKey: settings.privateKey === undefined ? stored.privateKey : settings.privateKey,
-      };
-      if (isDeepStrictEqual(wanted, stored)) return { integration: before, made: false };
-    }
-    const outcome = await store.putIntegration({ ...settings, createdAt: now, updatedAt: now }, by);
+    const { issuer } = provider
+      ? resolveTarget(provider, { ...settings, version: 0 }, NO_SECRETS, {})
+      : { issuer: null };
+    return { settings, before, issuer };
+  }
+
+  async function save(
+    id: string,
+    setup: Setup,
+    by: AuditEntry,
+  ): Promise<{ integration: Integration; made: boolean } | Refusal> {
+    const faults = faultsOf(id, setup);
+    if (faults) return refuse({ code: 'invalid_request', ...faults });
+    const { settings } = await settle(id, setup);
+    const outcome = await store.putIntegration(settings, by);
     changed(id);
     const integration = await store.integration(id);
     if (!integration) return refuse({ code: 'not_found', what: 'integration', id });
@@ -167,7 +174,10 @@ export function createIntegrations({ store, vault, catalogue, access, clock, cha
     );
 
   return {
-    save,
+    faultsOf,
+    settle,
+    /** To be called for each that was written otherwise than by `put`. */
+    changed,
 
     async put(call: Call, id: string, setup: Setup): Promise<{ integration: Integration; made: boolean } | Refusal> {
       const denied = access.denied(call, 'admin', id, '*');

@@ -19,6 +19,7 @@ const TAGS = {
   callers: 'Internal services, their keys, and what they may do.',
   jwt: 'What a JWT of a trusted issuer is worth.',
   audit: 'Who did what to which connection.',
+  apply: 'A whole deployment at once, as a file declares it.',
   'standard interfaces':
     'The same jobs over the standard interfaces of OAuth, for clients that know nothing of this broker: forms in, JSON out, refusals as in RFC 6749 5.2.',
   browser: "The steps that an owner's browser takes. Each answer is a page, or leads on.",

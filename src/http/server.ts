@@ -8,6 +8,7 @@ import { routePath } from 'hono/route';
 import type { Callers } from '../broker/callers.ts';
 import type { Connecting } from '../broker/connect.ts';
 import type { Connections } from '../broker/connections.ts';
+import type { Declare } from '../broker/declare.ts';
 import type { Exchange } from '../broker/exchange.ts';
 import type { Integrations } from '../broker/integrations.ts';
 import type { Journal } from '../broker/journal.ts';
@@ -25,6 +26,7 @@ import { type AuthenticationParts, authenticate, createAuthentication } from './
 import type { Env } from './env.ts';
 import { describe } from './openapi.ts';
 import { onError, problem } from './problem.ts';
+import { applyRoutes } from './routes/apply.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { browserRoutes } from './routes/browser.ts';
 import { callerRoutes } from './routes/callers.ts';
@@ -47,6 +49,7 @@ export interface HttpParts extends AuthenticationParts {
   connecting: Connecting;
   integrations: Integrations;
   callers: Callers;
+  declare: Declare;
   verify: Verify;
   exchange: Exchange;
   verifyBatch: VerifyBatch;
@@ -103,6 +106,7 @@ export function createHttp(parts: HttpParts): OpenAPIHono<Env> {
   app.route('/', sessionRoutes(parts));
   app.route('/', integrationRoutes(parts));
   app.route('/', callerRoutes(parts));
+  app.route('/', applyRoutes(parts));
   app.route('/', jwtRoutes(parts));
   app.route('/', auditRoutes(parts));
   app.route('/', oauthRoutes({ ...parts, identify }));

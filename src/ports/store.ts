@@ -150,6 +150,13 @@ export type IntegrationSettings = Omit<Integration, 'version' | 'clientSecret' |
   privateKey: Sealed | null | undefined;
 };
 
+/** What a deployment declares, as rows, each with the record of who declared it. */
+export interface DeclaredRows {
+  integrations: { settings: IntegrationSettings; by: AuditEntry }[];
+  /** Undefined keys are those that are stored; otherwise the caller has exactly these. */
+  callers: { caller: Caller; keys: CallerKey[] | undefined; by: AuditEntry }[];
+}
+
 /**
  * The durable memory. Each method is one atomic sentence: when its promise is fulfilled, the change is on the disk
  * (or with the database's quorum); when it is rejected, nothing of it happened, or, if the connection was lost on
@@ -177,8 +184,11 @@ export interface Store {
   addCallerKey(key: CallerKey, by: AuditEntry): Promise<'added' | 'absent'>;
   deleteCaller(id: string, by: AuditEntry): Promise<'deleted' | 'absent'>;
   deleteCallerKey(callerId: string, keyId: string, by: AuditEntry): Promise<'deleted' | 'absent'>;
-  /** Creates the caller or replaces all of it but `createdAt`; its keys are exactly these then. For the declarative file. */
-  putCaller(caller: Caller, keys: CallerKey[], by: AuditEntry): Promise<void>;
+  /**
+   * All of it or nothing. An integration as `putIntegration` has it; a caller is created, or replaced in all but
+   * `createdAt`.
+   */
+  putDeclared(rows: DeclaredRows): Promise<void>;
   /** Moves `lastUsedAt` forward, never back. */
   touchKeys(uses: { keyId: string; at: number }[]): Promise<void>;
 

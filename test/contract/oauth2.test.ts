@@ -4,7 +4,7 @@ import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type LocalProvider, startProvider } from '../../demo/provider.ts';
 import { ExchangeAnswer, IntrospectionAnswer, OAuthError, ServerMetadata } from '../../src/api.ts';
-import { type Json, startTestBroker, type TestBroker } from '../support/broker.ts';
+import { type Answer, type Json, received, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { expectOk } from '../support/contract.ts';
 import { type Issuer, startIssuer } from '../support/issuer.ts';
 import { connect, integrateAt, invite, newOwner } from '../support/owner.ts';
@@ -33,13 +33,8 @@ async function admit(grants: object[], more: Json = {}): Promise<{ id: string; k
   return { id: String(id), key: String(key) };
 }
 
-interface Answered {
-  status: number;
-  headers: Headers;
-  body: Json;
-}
 /** A form, as the caller unless the headers say otherwise; a parameter that is undefined is left out. */
-async function post(path: string, form: Json, headers?: Record<string, string>): Promise<Answered> {
+async function post(path: string, form: Json, headers?: Record<string, string>): Promise<Answer> {
   const sent = Object.entries(form).flatMap(([name, value]) =>
     value === undefined ? [] : [value].flat().map((one) => [name, String(one)] as [string, string]),
   );
@@ -48,10 +43,10 @@ async function post(path: string, form: Json, headers?: Record<string, string>):
     headers: headers ?? { authorization: `Bearer ${caller.key}` },
     body: new URLSearchParams(sent),
   });
-  return { status: response.status, headers: response.headers, body: (await response.json()) as Json };
+  return received('POST', path, response);
 }
 /** For the owner, at acme, unless told otherwise. */
-async function exchange(owner: string, more: Json = {}, headers?: Record<string, string>): Promise<Answered> {
+async function exchange(owner: string, more: Json = {}, headers?: Record<string, string>): Promise<Answer> {
   const subject_token = await idp.sign({ sub: owner, aud: broker.url });
   const form = { grant_type: EXCHANGE, subject_token, subject_token_type: JWT, audience: 'acme', ...more };
   return post('/oauth2/token', form, headers);
@@ -59,7 +54,7 @@ async function exchange(owner: string, more: Json = {}, headers?: Record<string,
 const introspect = (token: string, more: Json = {}, headers?: Record<string, string>) =>
   post('/oauth2/introspect', { token, ...more }, headers);
 
-function expectError({ status, headers, body }: Answered, expected: number, error: string): Json {
+function expectError({ status, headers, body }: Answer, expected: number, error: string): Json {
   expect([status, body.error], JSON.stringify(body)).toEqual([expected, error]);
   OAuthError.parse(body);
   expect(headers.get('cache-control')).toBe('no-store');
@@ -395,8 +390,8 @@ describe('the metadata', () => {
       VALETKEY_KEYS: `k1:${randomBytes(32).toString('base64url')}`,
     });
     try {
-      const { body } = await behind.ask('GET', `${WELL_KNOWN}/valet`);
-      expect(body).toMatchObject({
+      const response = await fetch(new URL(`${WELL_KNOWN}/valet`, behind.url));
+      expect(await response.json()).toMatchObject({
         issuer: 'https://broker.example/valet',
         token_endpoint: 'https://broker.example/valet/oauth2/token',
       });

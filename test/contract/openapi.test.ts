@@ -28,6 +28,7 @@ const CONTRACT = [
   'GET /openapi.json',
   'GET /readyz',
   'GET /v1/audit',
+  'POST /v1/apply',
   'GET /v1/callers',
   'POST /v1/callers',
   'DELETE /v1/callers/{id}',

@@ -4,6 +4,7 @@ import type { Store } from '../../src/ports.ts';
 import { auditLog } from './conformance/audit.ts';
 import { callers } from './conformance/callers.ts';
 import { connections } from './conformance/connections.ts';
+import { declared } from './conformance/declared.ts';
 import { integrations } from './conformance/integrations.ts';
 import { reading } from './conformance/reading.ts';
 import { refreshing } from './conformance/refreshing.ts';
@@ -43,6 +44,7 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
     };
     describe('integrations', () => integrations(subject));
     describe('callers', () => callers(subject));
+    describe('what is declared', () => declared(subject));
     describe('sessions and flows', () => sessions(subject));
     describe('connections', () => connections(subject));
     describe('reading', () => reading(subject));

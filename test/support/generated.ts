@@ -1,6 +1,11 @@
-// What is generated of the catalogue: the JSON Schema that editors read, and the table of all systems.
+// What is generated: of the catalogue, the JSON Schema that editors read and the table of all systems; of the command
+// line, the table of its commands.
+import type { Command } from 'commander';
 import { z } from 'zod';
 import { renewing } from '../../src/catalogue/explain.ts';
+import { examplesOf } from '../../src/cli/example.ts';
+import { EXIT_CODES } from '../../src/cli/failure.ts';
+import { ENVIRONMENT } from '../../src/cli/run.ts';
 import { isCode, nameOf } from '../../src/domain/modes.ts';
 import { Provider } from '../../src/domain/provider.ts';
 
@@ -38,6 +43,44 @@ export function catalogueTable(providers: Iterable<Provider>): string {
     '| system | id | mode | connected by | refresh | confidence |',
     '| --- | --- | --- | --- | --- | --- |',
     ...rows,
+    '',
+  ].join('\n');
+}
+
+/** Every command of the command line, with what it takes and an example. */
+export function commandTable(program: Command): string {
+  const leaves = (command: Command): Command[] =>
+    command.commands.length === 0 ? [command] : command.commands.flatMap(leaves);
+  const nameOfCommand = (command: Command): string =>
+    command.parent === null ? command.name() : `${nameOfCommand(command.parent)} ${command.name()}`;
+  const code = (text: string) => `\`${text.replaceAll('|', '\\|')}\``;
+  const rows = leaves(program).map((command) => {
+    const taken = command.registeredArguments.map((a) => (a.required ? `<${a.name()}>` : `[${a.name()}]`));
+    const options = command.options.map(({ flags, description }) =>
+      description === '' ? code(flags) : `${code(flags)} ${description.replaceAll(/[|*]/g, '\\$&')}`,
+    );
+    const examples = examplesOf(command).map(code);
+    const typed = code([nameOfCommand(command), ...taken].join(' '));
+    return `| ${[typed, command.description(), options.join('<br>'), examples.join('<br>')].join(' | ')} |`;
+  });
+  return [
+    '# The command line',
+    '',
+    'Generated from `src/cli/` by `npm run generate`; `valetkey <command> --help` says the same. From a clone it is `npx valetkey …`, in the image `node dist/cli.js …`.',
+    '',
+    '| command | what it does | options | example |',
+    '| --- | --- | --- | --- |',
+    ...rows,
+    '',
+    `For every command: ${program.options.map(({ flags, description }) => `${code(flags)} ${description}`).join('; ')}.`,
+    '',
+    'At a terminal, lists are tables; elsewhere each line holds the fields of a row between tabs, and nothing is cut. Keys and secrets are never arguments, which others on the machine can see: they come from the environment, a file or stdin.',
+    '',
+    '```text',
+    ENVIRONMENT,
+    '',
+    EXIT_CODES,
+    '```',
     '',
   ].join('\n');
 }

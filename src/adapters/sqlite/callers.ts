@@ -1,5 +1,6 @@
 // Callers and their keys in SQLite.
 import { and, asc, eq, inArray, notInArray, sql } from 'drizzle-orm';
+import type { AuditEntry } from '../../domain/audit.ts';
 import type { Caller, CallerKey } from '../../domain/caller.ts';
 import type { Store } from '../../ports.ts';
 import { callerKeys, callers } from './schema.ts';
@@ -7,15 +8,41 @@ import { given, type SqliteAccess } from './sqlite.ts';
 
 type CallerStore = Pick<
   Store,
-  | 'callers'
-  | 'addCaller'
-  | 'updateCaller'
-  | 'addCallerKey'
-  | 'deleteCaller'
-  | 'deleteCallerKey'
-  | 'putCaller'
-  | 'touchKeys'
+  'callers' | 'addCaller' | 'updateCaller' | 'addCallerKey' | 'deleteCaller' | 'deleteCallerKey' | 'touchKeys'
 >;
+
+/** The part of a sentence that puts one; its keys stay when none are given. */
+export const callerPutter =
+  ({ orm, record }: Pick<SqliteAccess, 'orm' | 'record'>) =>
+  (caller: Caller, keys: CallerKey[] | undefined, by: AuditEntry): void => {
+    const { id: _id, createdAt: _at, ...set } = caller;
+    orm.insert(callers).values(caller).onConflictDoUpdate({ target: callers.id, set }).run();
+    if (keys !== undefined) replaceKeys(orm, caller.id, keys);
+    record(by);
+  };
+
+function replaceKeys(orm: SqliteAccess['orm'], callerId: string, keys: CallerKey[]): void {
+  const ofCaller = eq(callerKeys.callerId, callerId);
+  const digests = keys.map((key) => key.digest);
+  orm
+    .delete(callerKeys)
+    .where(and(ofCaller, notInArray(callerKeys.digest, digests)))
+    .run();
+  const stay = orm
+    .select({ digest: callerKeys.digest })
+    .from(callerKeys)
+    .where(and(ofCaller, inArray(callerKeys.digest, digests)))
+    .all();
+  const known = new Set(stay.map((key) => key.digest));
+  for (const key of keys)
+    if (known.has(key.digest))
+      orm
+        .update(callerKeys)
+        .set({ expiresAt: key.expiresAt })
+        .where(and(ofCaller, eq(callerKeys.digest, key.digest)))
+        .run();
+    else orm.insert(callerKeys).values(key).run();
+}
 
 export function callerStore({ orm, read, write, record }: SqliteAccess): CallerStore {
   const at = given(callerKeys.lastUsedAt, 'at');
@@ -73,32 +100,6 @@ export function callerStore({ orm, read, write, record }: SqliteAccess): CallerS
         if (orm.delete(callerKeys).where(theKey).run().changes === 0) return 'absent';
         record(by);
         return 'deleted';
-      }),
-    putCaller: (caller, keys, by) =>
-      write(() => {
-        const { id: _id, createdAt: _at, ...set } = caller;
-        orm.insert(callers).values(caller).onConflictDoUpdate({ target: callers.id, set }).run();
-        const ofCaller = eq(callerKeys.callerId, caller.id);
-        const digests = keys.map((key) => key.digest);
-        orm
-          .delete(callerKeys)
-          .where(and(ofCaller, notInArray(callerKeys.digest, digests)))
-          .run();
-        const stay = orm
-          .select({ digest: callerKeys.digest })
-          .from(callerKeys)
-          .where(and(ofCaller, inArray(callerKeys.digest, digests)))
-          .all();
-        const known = new Set(stay.map((key) => key.digest));
-        for (const key of keys)
-          if (known.has(key.digest))
-            orm
-              .update(callerKeys)
-              .set({ expiresAt: key.expiresAt })
-              .where(and(ofCaller, eq(callerKeys.digest, key.digest)))
-              .run();
-          else orm.insert(callerKeys).values(key).run();
-        record(by);
       }),
     touchKeys: async (uses) => {
       if (uses.length > 0) await write(() => uses.forEach((use) => void touch.run(use)));

@@ -1,18 +1,36 @@
 // Integrations in SQLite.
 import { and, asc, count, eq, gt, sql } from 'drizzle-orm';
-import type { Store } from '../../ports.ts';
+import type { AuditEntry } from '../../domain/audit.ts';
+import type { IntegrationSettings, Store } from '../../ports.ts';
 import { connections, flows, integrations, isLive, pendingRevocations } from './schema.ts';
 import { pageOf, type SqliteAccess } from './sqlite.ts';
 
 const liveOf = (id: string) => and(eq(connections.integration, id), isLive);
 const pendingOf = (id: string) => eq(pendingRevocations.integration, id);
 
-export function integrationStore({
-  orm,
-  read,
-  write,
-  record,
-}: SqliteAccess): Pick<Store, 'putIntegration' | 'integration' | 'integrations' | 'deleteIntegration'> {
+/** The part of a sentence that puts one. */
+export const integrationPutter =
+  ({ orm, record }: Pick<SqliteAccess, 'orm' | 'record'>) =>
+  (integration: IntegrationSettings, by: AuditEntry): 'created' | 'updated' => {
+    const { id, createdAt, ...change } = integration;
+    const { version } = orm
+      .insert(integrations)
+      .values({ ...change, id, createdAt, version: 1 })
+      .onConflictDoUpdate({
+        target: integrations.id,
+        set: { ...change, version: sql`${integrations.version} + 1` },
+      })
+      .returning({ version: integrations.version })
+      .get();
+    record(by);
+    return version === 1 ? 'created' : 'updated';
+  };
+
+export function integrationStore(
+  access: SqliteAccess,
+): Pick<Store, 'putIntegration' | 'integration' | 'integrations' | 'deleteIntegration'> {
+  const { orm, read, write, record } = access;
+  const put = integrationPutter(access);
   const one = orm
     .select()
     .from(integrations)
@@ -20,21 +38,7 @@ export function integrationStore({
     .prepare();
 
   return {
-    putIntegration: (integration, by) =>
-      write(() => {
-        const { id, createdAt, ...change } = integration;
-        const { version } = orm
-          .insert(integrations)
-          .values({ ...change, id, createdAt, version: 1 })
-          .onConflictDoUpdate({
-            target: integrations.id,
-            set: { ...change, version: sql`${integrations.version} + 1` },
-          })
-          .returning({ version: integrations.version })
-          .get();
-        record(by);
-        return version === 1 ? 'created' : 'updated';
-      }),
+    putIntegration: (integration, by) => write(() => put(integration, by)),
     integration: (id) => read(() => one.get({ id })),
     integrations: ({ limit, after }) =>
       read(() => {

@@ -6,6 +6,7 @@ import { callerStore } from './callers.ts';
 import { GroupCommit, storeError } from './commit.ts';
 import { connectionStore } from './connections.ts';
 import { openDatabase, pathOf } from './database.ts';
+import { declaredStore } from './declared.ts';
 import { integrationStore } from './integrations.ts';
 import { announce } from './liveness.ts';
 import { refreshStore } from './refreshing.ts';
@@ -40,6 +41,7 @@ export async function openSqlite(url: string, migrations?: string): Promise<Stor
   return {
     ...integrationStore(access),
     ...callerStore(access),
+    ...declaredStore(access),
     ...sessionStore(access),
     ...connectionStore(access),
     ...servedStore(client, orm),

@@ -27,7 +27,7 @@ const oneProvider = createRoute({
   method: 'get',
   path: '/v1/providers/{id}',
   summary: 'A provider, with what it needs',
-  request: { params: z.object({ id: idOf('provider', 'slack') }) },
+  request: { params: z.object({ id: idOf('provider', EXAMPLE.provider) }) },
   responses: { 200: json(ProviderView, 'The provider'), ...problems('not_found') },
 });
 

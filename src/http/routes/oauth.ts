@@ -24,11 +24,9 @@ import { clientOf } from '../oauth/client.ts';
 import { OF_ALL, oauthErrors } from '../oauth/described.ts';
 import { exchangeFault, faultError, OAuthRefused, oauthError } from '../oauth/errors.ts';
 import { type Form, readForm } from '../oauth/form.ts';
+import { BODY_LIMIT } from '../problems.ts';
 import { HEADERS_TOO_LARGE, json, router } from '../spec.ts';
 import { expiresIn } from '../views.ts';
-
-/** Bytes. */
-const BODY_LIMIT = 128 * 1_024;
 
 const security = [{ caller_key: [] }, { caller_basic: [] }];
 const form = <T extends z.ZodType>(schema: T) => ({

@@ -1,5 +1,7 @@
 // The contract of the store: callers and their keys.
 import { expect, test } from 'vitest';
+import type { AuditEntry } from '../../../src/domain/audit.ts';
+import type { Caller, CallerKey } from '../../../src/domain/caller.ts';
 import { StoreError } from '../../../src/ports.ts';
 import { aCaller, aKey, anEntry, NOW, recorded } from '../builders.ts';
 import type { Opened } from '../conformance.ts';
@@ -11,6 +13,8 @@ export function callers(at: Opened): void {
     await at.store.addCaller(caller, key, anEntry());
     return { caller, key };
   }
+  const putCaller = (caller: Caller, keys: CallerKey[], by: AuditEntry) =>
+    at.store.putDeclared({ integrations: [], callers: [{ caller, keys, by }] });
   const keysOf = async (id: string) => (await at.store.callers()).find(({ caller }) => caller.id === id)?.keys;
 
   test('gives back every caller with every field of its keys', async () => {
@@ -96,7 +100,7 @@ export function callers(at: Opened): void {
     const caller = aCaller();
     const keys = [aKey(caller.id), aKey(caller.id)];
     const by = anEntry();
-    await at.store.putCaller(caller, keys, by);
+    await putCaller(caller, keys, by);
     expect(await at.store.callers()).toEqual([{ caller, keys }]);
     expect(await recorded(at.store, by)).toBe(true);
   });
@@ -109,7 +113,7 @@ export function callers(at: Opened): void {
     const same = aKey(caller.id, { digest: key.digest, createdAt: NOW + 99, lastUsedAt: null });
     const fresh = aKey(caller.id);
     const grants = [{ actions: ['*' as const], integrations: ['*'], owners: ['*'] }];
-    await at.store.putCaller({ ...caller, name: 'renamed', grants, createdAt: NOW + 99 }, [same, fresh], anEntry());
+    await putCaller({ ...caller, name: 'renamed', grants, createdAt: NOW + 99 }, [same, fresh], anEntry());
     expect(await at.store.callers()).toEqual([
       { caller: { ...caller, name: 'renamed', grants }, keys: [key, fresh] },
       { caller: bystander.caller, keys: [bystander.key] },
@@ -118,20 +122,20 @@ export function callers(at: Opened): void {
 
   test('puts a new end to a key that stays', async () => {
     const { caller, key } = await added();
-    await at.store.putCaller(caller, [{ ...key, id: 'key_other', expiresAt: NOW + 77 }], anEntry());
+    await putCaller(caller, [{ ...key, id: 'key_other', expiresAt: NOW + 77 }], anEntry());
     expect(await keysOf(caller.id)).toEqual([{ ...key, expiresAt: NOW + 77 }]);
   });
 
   test('puts a caller without keys', async () => {
     const { caller } = await added();
-    await at.store.putCaller(caller, [], anEntry());
+    await putCaller(caller, [], anEntry());
     expect(await keysOf(caller.id)).toEqual([]);
   });
 
   test('does not put the key of another caller, and changes nothing', async () => {
     const { caller, key } = await added();
     const other = await added();
-    const stolen = at.store.putCaller(caller, [aKey(caller.id, { digest: other.key.digest })], anEntry());
+    const stolen = putCaller(caller, [aKey(caller.id, { digest: other.key.digest })], anEntry());
     await expect(stolen).rejects.toBeInstanceOf(StoreError);
     expect(await keysOf(caller.id)).toEqual([key]);
     expect(await keysOf(other.caller.id)).toEqual([other.key]);

@@ -1,0 +1,109 @@
+// The declarative file, applied to a broker that runs: the difference first, then a question, then the change.
+import { styleText } from 'node:util';
+import type { Command } from 'commander';
+import type { z } from 'zod';
+import type { Applied as AppliedSchema } from '../api.ts';
+import { inWords, readDeclared } from '../declared.ts';
+import { type Broker, brokerFor, globalsOf, type Json } from './broker.ts';
+import { example } from './example.ts';
+import { EXIT, Failure, misused } from './failure.ts';
+import type { Io } from './io.ts';
+import { readText } from './options.ts';
+import { printer } from './print.ts';
+
+type Applied = z.infer<typeof AppliedSchema>;
+
+interface Options {
+  file: string;
+  dryRun?: boolean;
+  exitCode?: boolean;
+  yes?: boolean;
+}
+
+export function applyCommand(program: Command, io: Io): void {
+  const apply = program
+    .command('apply')
+    .description('make integrations and callers be as a file declares them; shows the difference first')
+    .requiredOption('-f, --file <file>', `as for VALETKEY_CONFIG, secrets as \${ENV_NAME}; - is stdin`)
+    .option('--dry-run', 'only show the difference')
+    .option('--exit-code', `with --dry-run: exit code ${EXIT.changes} where there is one`)
+    .option('-y, --yes', 'do not ask');
+  example(apply, 'valetkey apply -f valetkey.json --dry-run', 'valetkey apply -f valetkey.json --yes').action(
+    async (options: Options, command: Command) => {
+      const { file, dryRun = false, exitCode = false, yes = false } = options;
+      if (exitCode && !dryRun) throw misused('--exit-code goes with --dry-run');
+      const declared = filledIn(file === '-' ? await io.input() : readText(file), file, io.env);
+      const broker = brokerFor(io, command);
+      const { json, answer } = printer(io, globalsOf(command).json);
+
+      const planned = await post(broker, declared, true);
+      for (const name of planned.needs_restart)
+        io.note(`${name}: differ from the broker's; they take effect when it is started with VALETKEY_CONFIG`);
+      const none = planned.changes.length === 0;
+      if (none || dryRun) answer(planned, none ? 'nothing to change' : inLines(planned, io.color));
+      if (none) return;
+      if (dryRun && exitCode) throw new Failure('', EXIT.changes);
+      if (dryRun) return;
+
+      if (!json) for (const line of inLines(planned, io.color)) io.out(line);
+      if (!yes) await confirm(io, json);
+      const applied = await post(broker, declared, false);
+      answer(applied, `applied: ${inNumbers(applied)}`);
+    },
+  );
+}
+
+function filledIn(text: string, file: string, env: Io['env']): Json {
+  const read = readDeclared(text, env);
+  if (!read.ok || typeof read.value !== 'object' || read.value === null || Array.isArray(read.value))
+    throw new Failure(`${file}: not a JSON object`);
+  const { $schema: _, ...declared } = read.value as Json;
+  const missing = read.unset.map(({ at, name }) => `  ${inWords(at, declared)}: \${${name}}`);
+  if (missing.length > 0) throw new Failure([`${file}: these are not set in the environment:`, ...missing].join('\n'));
+  return declared;
+}
+
+async function post(broker: Broker, declared: Json, dryRun: boolean): Promise<Applied> {
+  try {
+    return (await broker.ask('POST', '/v1/apply', { ...declared, dry_run: dryRun })) as Applied;
+  } catch (error) {
+    const { issues } = (error instanceof Failure && error.problem) || {};
+    if (!Array.isArray(issues)) throw error;
+    const lines = (issues as { path: string; message: string }[]).map(
+      ({ path, message }) => `  ${inWords(path, declared)}: ${message}`,
+    );
+    const { code, problem } = error as Failure;
+    throw new Failure(['Nothing was applied:', ...lines].join('\n'), code, problem);
+  }
+}
+
+async function confirm(io: Io, json: boolean): Promise<void> {
+  if (json || !io.inputIsTty) throw misused('nothing was applied: say --yes where nobody is asked');
+  const said = await io.question('Apply this? [y/N] ');
+  if (!/^y(es)?$/i.test(said.trim())) throw new Failure('nothing was applied');
+}
+
+function inLines({ changes }: Applied, color: boolean): string[] {
+  const styled = (style: 'green' | 'yellow' | 'red', text: string) =>
+    color ? styleText(style, text, { validateStream: false }) : text;
+  return changes.flatMap(({ kind, id, name, action, fields }) => [
+    styled(action === 'create' ? 'green' : 'yellow', [action, kind, id, name && `(${name})`].filter(Boolean).join(' ')),
+    ...fields.map((field) => {
+      if ('secret' in field) return styled(COLOURS[field.secret], `  ${field.path}: ${field.secret}`);
+      const [before, after] = [field.before, field.after].map((value) => (value === null ? null : shown(value)));
+      if (before === null) return styled('green', `  ${field.path}: ${after}`);
+      return styled(after === null ? 'red' : 'yellow', `  ${field.path}: ${before} → ${after ?? '(none)'}`);
+    }),
+  ]);
+}
+
+const COLOURS = { set: 'green', changed: 'yellow', removed: 'red' } as const;
+
+/** Text as it is, but nothing that a terminal obeys. */
+const shown = (value: unknown): string =>
+  (typeof value === 'string' ? value : JSON.stringify(value)).replace(/\p{Cc}+/gu, ' ');
+
+function inNumbers({ changes }: Applied): string {
+  const created = changes.filter(({ action }) => action === 'create').length;
+  return `${created} created, ${changes.length - created} changed`;
+}

@@ -1,0 +1,106 @@
+// Callers: internal services, their grants and their keys.
+import type { Command } from 'commander';
+import { brokerFor, globalsOf, type Json, part } from './broker.ts';
+import { example } from './example.ts';
+import { misused } from './failure.ts';
+import { type CallerOptions, callerOptions, grantsInWords, grantsOf, rateLimitOf, workloadsOf } from './grants.ts';
+import type { Io } from './io.ts';
+import { given, moment } from './options.ts';
+import { type Columns, printer } from './print.ts';
+
+const COLUMNS: Columns = {
+  ID: (c) => c.id,
+  NAME: (c) => c.name,
+  KEYS: (c) => (c.keys as Json[]).map(({ prefix }) => `${prefix}…`),
+  GRANTS: (c) => grantsInWords(c.grants),
+};
+
+export function callerCommands(program: Command, io: Io): void {
+  const callers = program.command('callers').description('list, show, create, update, delete; keys add, keys delete');
+  const print = (command: Command) => printer(io, globalsOf(command).json);
+  const at = (id: string) => `/v1/callers/${part(id)}`;
+
+  const list = callers.command('list').description('all of them');
+  example(list, 'valetkey callers list').action(async (_, command: Command) => {
+    await print(command).list(COLUMNS, brokerFor(io, command).all('/v1/callers'));
+  });
+
+  const show = callers.command('show').argument('<id>').description('one, with its grants and keys');
+  example(show, 'valetkey callers show clr_01k…').action(async (id: string, _, command: Command) => {
+    await print(command).one(await brokerFor(io, command).ask('GET', at(id)));
+  });
+
+  const create = callerOptions(
+    callers
+      .command('create')
+      .description('admit an internal service; prints its id and its key, which is shown this once')
+      .requiredOption('--name <name>', 'of the service'),
+  ).option('--key-expires <time>', 'when its key ends: a span like 90d, or a time');
+  example(create, 'valetkey callers create --name billing --action token --integration acme --owner "user_*"').action(
+    async (options: CallerOptions & { name: string; keyExpires?: string }, command: Command) => {
+      const grants = grantsOf(options);
+      if (grants.length === 0) throw misused('callers create needs --name and at least one --action, or --grant');
+      const wanted = given({
+        workloads: workloadsOf(options),
+        rate_limit: rateLimitOf(options),
+        key_expires_at: options.keyExpires && moment(options.keyExpires, io.now(), 1),
+      });
+      const made = await brokerFor(io, command).ask('POST', '/v1/callers', { name: options.name, grants, ...wanted });
+      print(command).answer(made, typeof made.key === 'string' ? [String(made.id), made.key] : String(made.id));
+    },
+  );
+
+  const update = callerOptions(
+    callers
+      .command('update')
+      .argument('<id>')
+      .description('change what is given, and keep the rest; its keys stay')
+      .option('--name <name>', 'of the service')
+      .option('--add', 'the grants come to those that it has, instead of replacing them'),
+  );
+  example(update, 'valetkey callers update clr_01k… --add --action token --integration acme --owner "user_*"').action(
+    async (id: string, options: CallerOptions & { name?: string; add?: boolean }, command: Command) => {
+      const grants = grantsOf(options);
+      const change = given({
+        name: options.name,
+        grants: grants.length > 0 ? grants : undefined,
+        workloads: workloadsOf(options),
+        rate_limit: rateLimitOf(options),
+      });
+      if (Object.keys(change).length === 0) throw misused('callers update needs something to change; see --help');
+      const broker = brokerFor(io, command);
+      const { name, grants: before, workloads, rate_limit } = await broker.ask('GET', at(id));
+      const bindings = (workloads as Json[]).map(({ id: _, ...workload }) => workload);
+      const kept = { name, grants: before, workloads: bindings, rate_limit };
+      const added = options.add && grants.length > 0 && { grants: [...(before as Json[]), ...grants] };
+      await print(command).one(await broker.ask('PUT', at(id), { ...kept, ...change, ...added }));
+    },
+  );
+
+  const remove = callers.command('delete').argument('<id>').description('delete one and its keys, at once');
+  example(remove, 'valetkey callers delete clr_01k…').action(async (id: string, _, command: Command) => {
+    await brokerFor(io, command).ask('DELETE', at(id));
+    print(command).answer({ id, deleted: true }, 'deleted');
+  });
+
+  const keys = callers.command('keys').description('add, delete');
+  const add = keys
+    .command('add')
+    .argument('<id>')
+    .description('a second key, for rotation; prints its id and the key, which is shown this once')
+    .option('--expires <time>', 'a span like 90d, or a time like 2027-01-31T12:00:00Z');
+  example(add, 'valetkey callers keys add clr_01k… --expires 90d').action(
+    async (id: string, { expires }: { expires?: string }, command: Command) => {
+      const body = given({ expires_at: expires && moment(expires, io.now(), 1) });
+      const made = await brokerFor(io, command).ask('POST', `${at(id)}/keys`, body);
+      print(command).answer(made, [String(made.id), String(made.key)]);
+    },
+  );
+  const drop = keys.command('delete').argument('<id>').argument('<key-id>').description('delete a key, at once');
+  example(drop, 'valetkey callers keys delete clr_01k… key_01k…').action(
+    async (id: string, keyId: string, _, command: Command) => {
+      await brokerFor(io, command).ask('DELETE', `${at(id)}/keys/${part(keyId)}`);
+      print(command).answer({ id: keyId, deleted: true }, 'deleted');
+    },
+  );
+}

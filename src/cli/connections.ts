@@ -1,0 +1,116 @@
+// Connections: shown, imported, refreshed, revoked.
+import type { Command } from 'commander';
+import { brokerFor, globalsOf, type Json, part } from './broker.ts';
+import { example } from './example.ts';
+import { misused } from './failure.ts';
+import type { Io } from './io.ts';
+import { given, jsonObject, pairs, readText } from './options.ts';
+import { type Columns, printer } from './print.ts';
+
+const COLUMNS: Columns = {
+  ID: (c) => c.id,
+  INTEGRATION: (c) => c.integration,
+  OWNER: (c) => c.owner,
+  LABEL: (c) => c.label ?? '-',
+  STATUS: (c) => c.status,
+  REASON: (c) => c.reason,
+};
+
+export function connectionCommands(program: Command, io: Io): void {
+  const connections = program.command('connections').description('list, show, refresh, revoke, import');
+  const print = (command: Command) => printer(io, globalsOf(command).json);
+
+  const list = connections
+    .command('list')
+    .description('those within the grants of the caller')
+    .option('--integration <id>', 'of this integration')
+    .option('--owner <owner>', 'of this owner')
+    .option('--status <status>', 'active, needs_reauth or revoked');
+  example(list, 'valetkey connections list --integration acme --status needs_reauth').action(
+    async (options: Record<string, string | undefined>, command: Command) => {
+      const { integration, owner, status } = options;
+      await print(command).list(COLUMNS, brokerFor(io, command).all('/v1/connections', { integration, owner, status }));
+    },
+  );
+
+  const show = connections.command('show').argument('<id>').description('one, with all that is known of it');
+  example(show, 'valetkey connections show con_01k…').action(async (id: string, _, command: Command) => {
+    await print(command).one(await brokerFor(io, command).ask('GET', `/v1/connections/${part(id)}`));
+  });
+
+  const refresh = connections
+    .command('refresh')
+    .argument('<id>')
+    .description('refresh one now, and tell when its token expires (--json prints the token too)')
+    .option('--rejected-token-stdin', 'only if the stored token is the one on stdin, which an API rejected');
+  example(refresh, 'valetkey connections refresh con_01k…').action(
+    async (id: string, options: { rejectedTokenStdin?: boolean }, command: Command) => {
+      const body = options.rejectedTokenStdin ? { rejected_token: (await io.input()).trim() } : {};
+      const served = await brokerFor(io, command).ask('POST', `/v1/connections/${part(id)}/refresh`, body);
+      const until = served.expires_at === null ? 'does not expire' : `expires at ${served.expires_at}`;
+      print(command).answer(served, `its token ${until}`);
+    },
+  );
+
+  const revoke = connections
+    .command('revoke')
+    .argument('[id]', 'or --integration, --owner or both, for all of theirs')
+    .description('revoke one, or all of an integration or an owner, here and at the provider')
+    .option('--integration <id>', 'all of this integration')
+    .option('--owner <owner>', 'all of this owner');
+  example(revoke, 'valetkey connections revoke con_01k…', 'valetkey connections revoke --owner user_42').action(
+    async (id: string | undefined, { integration, owner }: Record<string, string | undefined>, command: Command) => {
+      const broker = brokerFor(io, command);
+      if (id !== undefined && (integration ?? owner) !== undefined)
+        throw misused('connections revoke takes an id, or --integration and --owner, not both');
+      if (id !== undefined) {
+        const answer = await broker.ask('DELETE', `/v1/connections/${part(id)}`);
+        return print(command).answer(answer, `revoked; at the provider: ${answer.upstream_revocation}`);
+      }
+      if (integration === undefined && owner === undefined)
+        throw misused('connections revoke needs an id, --integration or --owner');
+      const answer = await broker.ask('POST', '/v1/connections/revoke', given({ integration, owner }));
+      print(command).answer(answer, `${answer.revoked} revoked`);
+    },
+  );
+
+  const take = connections
+    .command('import')
+    .argument('<integration>')
+    .argument('<owner>', 'whose account it is')
+    .description('take over a grant that was made elsewhere; its credentials are read from stdin, as JSON')
+    .option('--credentials <file>', 'read them from this file instead')
+    .option('--label <label>', "tells an owner's connections apart")
+    .option('--param <name=value>', 'what the provider asks of a connection; several times', pairs)
+    .option('--captured <name=value>', 'what was captured where it was connected; several times', pairs)
+    .option('--metadata <json>', 'of your own, an object')
+    .option('--connection <id>', 'renew this connection, under its id');
+  example(take, 'valetkey connections import acme user_42 < credentials.json').action(
+    async (integration: string, owner: string, options: ImportOptions, command: Command) => {
+      const { label, param: params, captured, metadata, connection } = options;
+      const body = {
+        integration,
+        owner,
+        ...given({ label, params, captured, connection_id: connection }),
+        ...(metadata !== undefined && { metadata: jsonObject(metadata, '--metadata') }),
+        credentials: await credentialsOf(options.credentials),
+      };
+      await print(command).one(await brokerFor(io, command).ask('POST', '/v1/connections', body));
+    },
+  );
+
+  async function credentialsOf(file: string | undefined): Promise<Json> {
+    if (file === undefined && io.inputIsTty)
+      io.note('Type the credentials as JSON, such as {"refresh_token":"…"}, and end with Ctrl-D:');
+    return jsonObject(file === undefined ? await io.input() : readText(file), file ?? 'stdin');
+  }
+}
+
+interface ImportOptions {
+  credentials?: string;
+  label?: string;
+  param?: Record<string, string>;
+  captured?: Record<string, string>;
+  metadata?: string;
+  connection?: string;
+}

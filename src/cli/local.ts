@@ -1,0 +1,53 @@
+// What happens on this machine: a broker, its database and its keys, configured by the environment.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import type { Command } from 'commander';
+import { globalsOf } from './broker.ts';
+import { example } from './example.ts';
+import { Failure } from './failure.ts';
+import type { Io } from './io.ts';
+
+export function localCommands(program: Command, io: Io): void {
+  const serve = program.command('serve').description('run the broker');
+  example(serve, 'VALETKEY_ADMIN_KEY=$(openssl rand -hex 32) valetkey serve').action(async () => {
+    const { main } = await import('../main.ts');
+    await main();
+  });
+
+  const demo = program.command('demo').description('a local provider and the broker, through the whole flow');
+  example(demo.option('--once', 'end after the steps'), 'valetkey demo --once').action(runDemo);
+
+  const migrate = program.command('migrate').description('bring the database up to date, and stop');
+  example(migrate, 'VALETKEY_DATABASE_URL=file:./data/valetkey.db valetkey migrate').action(async () => {
+    const main = await import('../main.ts');
+    await main.migrate();
+  });
+
+  const keys = program.command('keys').description('the key ring: generate, rotate');
+  const generate = keys.command('generate').description('print a new key for VALETKEY_KEYS');
+  example(generate.option('--kid <id>', 'its id'), 'valetkey keys generate --kid 2027').action(
+    async ({ kid }: { kid?: string }) => {
+      const { generateKey } = await import('../app.ts');
+      io.out(generateKey(kid));
+    },
+  );
+  const rotate = keys.command('rotate').description('seal every secret anew with the first key of VALETKEY_KEYS');
+  example(rotate, 'VALETKEY_KEYS=$NEW,$OLD valetkey keys rotate').action(async (_, command: Command) => {
+    const main = await import('../main.ts');
+    await main.rotate({ json: globalsOf(command).json ?? false });
+  });
+}
+
+async function runDemo({ once: onlyOnce }: { once?: boolean }): Promise<void> {
+  const { packaged } = await import('../files.ts');
+  const path = packaged('demo/main.ts');
+  if (!existsSync(path))
+    throw new Failure('the demo is not part of this installation: run it in the repository with: npm run demo');
+  const child = spawn(process.execPath, [path, ...(onlyOnce ? ['--once'] : [])], { stdio: 'inherit' });
+  // Ctrl-C reaches both; it is the demo's to obey.
+  process.on('SIGINT', () => {});
+  process.on('SIGTERM', () => child.kill('SIGTERM'));
+  const [code] = (await once(child, 'exit')) as [number | null];
+  if (code !== 0) throw new Failure('', code ?? 1);
+}

@@ -1,0 +1,65 @@
+// The catalogue, with the entries of VALETKEY_PROVIDERS_DIR. Needs no broker.
+import type { Command } from 'commander';
+import { globalsOf } from './broker.ts';
+import { example } from './example.ts';
+import { Failure } from './failure.ts';
+import type { Io } from './io.ts';
+import { type Columns, printer } from './print.ts';
+
+const COLUMNS: Columns = {
+  ID: (p) => p.id,
+  NAME: (p) => p.name,
+  CATEGORY: (p) => p.category,
+  MODES: (p) => p.modes,
+};
+
+export function providerCommands(program: Command, io: Io): void {
+  const dirs = io.env.VALETKEY_PROVIDERS_DIR ? [io.env.VALETKEY_PROVIDERS_DIR] : [];
+
+  async function readCatalogue() {
+    const { loadCatalogue } = await import('../catalogue/load.ts');
+    const catalogue = loadCatalogue(dirs);
+    if (!catalogue.ok) throw new Failure(['the catalogue has faults:', ...indented(catalogue.issues)].join('\n'));
+    return catalogue.providers;
+  }
+
+  const providers = program.command('providers').description('the catalogue: list, show, check');
+
+  const list = providers.command('list').description('every entry');
+  example(list, 'valetkey providers list').action(async (_, command: Command) => {
+    const rows = [...(await readCatalogue()).values()].map(({ id, name, category, auth, confidence }) => {
+      const modes = auth.map(({ mode, variant }) => variant ?? mode).join(',');
+      return { id, name, category, modes, confidence };
+    });
+    await printer(io, globalsOf(command).json).list(COLUMNS, rows);
+  });
+
+  const show = providers.command('show').argument('<id>').description('an entry in words');
+  example(show, 'valetkey providers show generic-oidc').action(async (id: string, _, command: Command) => {
+    const provider = (await readCatalogue()).get(id);
+    if (!provider) throw new Failure(`there is no provider "${id}"; see: valetkey providers list`);
+    const { explain } = await import('../catalogue/explain.ts');
+    printer(io, globalsOf(command).json).answer(provider, explain(provider));
+  });
+
+  const check = providers
+    .command('check')
+    .argument('<file>', 'a JSON file')
+    .description('whether a file is a valid entry, and what is wrong with it');
+  example(check, 'valetkey providers check ./providers/acme.json').action(async (file: string, _, command: Command) => {
+    const { json } = globalsOf(command);
+    const { checkFile } = await import('../catalogue/load.ts');
+    const checked = checkFile(file, dirs);
+    if ('provider' in checked) {
+      const { explain } = await import('../catalogue/explain.ts');
+      const words = ['It is valid, and says:', '', ...explain(checked.provider)];
+      return printer(io, json).answer({ valid: true, issues: [] }, words);
+    }
+    const { issues } = checked;
+    if (!json) throw new Failure([`${file} is not a valid entry:`, ...indented(issues)].join('\n'));
+    io.out(JSON.stringify({ valid: false, issues }));
+    throw new Failure('');
+  });
+}
+
+const indented = (lines: readonly string[]): string[] => lines.map((line) => `  ${line}`);

@@ -1,0 +1,38 @@
+// What a deployment declares, applied while the broker runs.
+import { createRoute, type z } from '@hono/zod-openapi';
+import { Applied, ApplyPost, type DeclaredFile } from '../../api.ts';
+import type { Declare, Declared } from '../../broker/declare.ts';
+import { granted } from '../problem.ts';
+import { body, json, problems, router, SECURITY } from '../spec.ts';
+import { callerSetupOf } from './callers.ts';
+import { setupOf } from './integrations.ts';
+
+const apply = createRoute({
+  operationId: 'applyDeclared',
+  tags: ['apply'],
+  security: SECURITY,
+  method: 'post',
+  path: '/v1/apply',
+  summary: 'Makes integrations and callers be as they are declared: all of it, or nothing',
+  request: { body: body(ApplyPost) },
+  responses: { 200: json(Applied, 'What was changed; of a dry run, what would be'), ...problems('forbidden') },
+});
+
+/** From the names of the public form to ours. */
+export const declaredOf = ({ integrations, callers }: Pick<DeclaredFile, 'integrations' | 'callers'>): Declared => ({
+  integrations: integrations.map(({ id, ...put }) => ({ id, setup: setupOf(put) })),
+  callers: callers.map(({ key, keys, id, ...caller }) => ({
+    ...callerSetupOf(caller),
+    id,
+    keys: key === undefined ? keys : [key, ...(keys ?? [])],
+  })),
+});
+
+export function applyRoutes({ declare }: { declare: Declare }) {
+  return router().openapi(apply, async (c) => {
+    const { dry_run, trusted_issuers, return_origins, ...rest } = c.req.valid('json');
+    const declared = { ...declaredOf(rest), trusted_issuers, return_origins };
+    const { changes, needsRestart } = granted(await declare.apply(c.get('call'), declared, dry_run));
+    return c.json({ applied: !dry_run, changes, needs_restart: needsRestart } satisfies z.infer<typeof Applied>, 200);
+  });
+}

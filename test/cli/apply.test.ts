@@ -1,0 +1,138 @@
+// The declarative file from the terminal: the difference first, then a question, then the change.
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { startTestBroker, type TestBroker } from '../support/broker.ts';
+import { expectOk, expectProblem } from '../support/contract.ts';
+import { terminal, type Valetkey } from '../support/terminal.ts';
+
+let broker: TestBroker;
+let valetkey: Valetkey;
+let folder: string;
+let file: string;
+const key = `vk_${randomBytes(32).toString('base64url')}`;
+beforeEach(async () => {
+  broker = await startTestBroker();
+  folder = mkdtempSync(join(tmpdir(), 'valetkey-apply-'));
+  file = join(folder, 'valetkey.json');
+  valetkey = terminal({
+    VALETKEY_URL: broker.url,
+    VALETKEY_KEY: broker.adminKey,
+    ACME_SECRET: 'the-client-secret',
+    BILLING_KEY: key,
+  });
+});
+afterEach(async () => {
+  await broker.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const hole = (name: string) => `\${${name}}`;
+const endpoint = 'https://id.example/x';
+const acme = {
+  id: 'acme',
+  provider: 'generic-oauth2',
+  client_id: 'me',
+  client_secret: hole('ACME_SECRET'),
+  params: { authorization_url: endpoint, token_url: endpoint },
+};
+const grants = [{ actions: ['token'], integrations: ['acme'], owners: ['*'] }];
+const billing = { id: 'clr_billing', name: 'billing', grants, key: hole('BILLING_KEY') };
+const write = (declared: unknown) =>
+  writeFileSync(file, typeof declared === 'string' ? declared : JSON.stringify(declared));
+
+test('shows what is made, applies it when told to, and has nothing to change the second time', async () => {
+  write({ $schema: './schema.json', integrations: [acme], callers: [billing] });
+  const dry = await valetkey(['apply', '-f', file, '--dry-run']);
+  expect(dry).toMatchObject({ code: 0, err: '' });
+  expect(dry.out.split('\n')).toEqual([
+    'create integration acme',
+    '  provider: generic-oauth2',
+    '  client_id: me',
+    `  params.authorization_url: ${endpoint}`,
+    `  params.token_url: ${endpoint}`,
+    '  client_secret: set',
+    'create caller clr_billing (billing)',
+    '  name: billing',
+    '  grants.0.actions: ["token"]',
+    '  grants.0.integrations: ["acme"]',
+    '  grants.0.owners: ["*"]',
+    `  keys.${key.slice(0, 8)}: set`,
+    '',
+  ]);
+  expect((await valetkey(['apply', '-f', file, '--dry-run', '--exit-code'])).code).toBe(2);
+  expectProblem(await broker.ask('GET', '/v1/integrations/acme'), 404, 'not_found');
+
+  const applied = await valetkey(['apply', '-f', file, '--yes']);
+  expect(applied).toEqual({ code: 0, out: `${dry.out}applied: 2 created, 0 changed\n`, err: '' });
+  expectProblem(await broker.ask('GET', '/v1/audit', undefined, key), 403, 'forbidden');
+  for (const more of [[], ['--yes'], ['--dry-run', '--exit-code']])
+    expect(await valetkey(['apply', '-f', file, ...more])).toEqual({ code: 0, out: 'nothing to change\n', err: '' });
+});
+
+test('shows each change before and after, in colours where they are wanted, and secrets never', async () => {
+  write({ integrations: [acme], callers: [billing] });
+  await valetkey(['apply', '-f', file, '--yes']);
+  const next = { ...acme, client_id: 'you', client_secret: 'another-client-secret', scopes: ['read'] };
+  write({ integrations: [next], callers: [{ ...billing, grants: [] }] });
+  const { out } = await valetkey(['apply', '-f', file, '--dry-run']);
+  expect(out.split('\n')).toEqual([
+    'update integration acme',
+    '  client_id: me → you',
+    '  scopes: [] → ["read"]',
+    '  client_secret: changed',
+    'update caller clr_billing (billing)',
+    '  grants.0.actions: ["token"] → (none)',
+    '  grants.0.integrations: ["acme"] → (none)',
+    '  grants.0.owners: ["*"] → (none)',
+    '',
+  ]);
+  const coloured = await valetkey(['apply', '-f', file, '--dry-run'], { color: true });
+  expect(coloured.out).toContain('\u001b[33m  client_secret: changed\u001b[39m');
+  const json = await valetkey(['apply', '-f', file, '--json', '--yes']);
+  expect(JSON.parse(json.out)).toMatchObject({ applied: true, needs_restart: [] });
+  expect(out + coloured.out + json.out).not.toMatch(/client-secret/);
+});
+
+test('asks whoever is there, and does nothing without a yes', async () => {
+  write({ integrations: [acme] });
+  const nobody = await valetkey(['apply', '-f', file]);
+  expect(nobody).toMatchObject({ code: 64, out: expect.stringContaining('create integration acme') });
+  expect(nobody.err).toMatch(/say --yes where nobody is asked/);
+  const answering = (line: string) => ({ inputIsTty: true, question: async () => line });
+  const no = await valetkey(['apply', '-f', file], answering(''));
+  expect(no).toMatchObject({ code: 1, err: 'nothing was applied\n' });
+  const unseen = await valetkey(['apply', '-f', file, '--json'], answering('y'));
+  expect(unseen).toMatchObject({ code: 64, out: '' });
+  expectProblem(await broker.ask('GET', '/v1/integrations/acme'), 404, 'not_found');
+  expect((await valetkey(['apply', '-f', file], answering('y'))).code).toBe(0);
+  expectOk(await broker.ask('GET', '/v1/integrations/acme'));
+});
+
+test('what cannot be applied is told at once, by the name of what it is in, and nothing is written', async () => {
+  const elsewhere = hole('NOT_SET_1');
+  write({ integrations: [{ ...acme, client_id: elsewhere }], callers: [{ ...billing, key: hole('NOT_SET_2') }] });
+  const unset = await valetkey(['apply', '-f', file, '--yes']);
+  expect(unset).toMatchObject({ code: 1, out: '' });
+  expect(unset.err.split('\n').slice(1)).toEqual([
+    `  integration acme: client_id: ${hole('NOT_SET_1')}`,
+    `  caller billing: key: ${hole('NOT_SET_2')}`,
+    '',
+  ]);
+  write({ integrations: [acme, { ...acme, id: 'b', provider: 'nobody' }, { ...acme, id: 'c', params: {} }] });
+  const wrong = await valetkey(['apply', '-f', file, '--yes']);
+  expect(wrong).toMatchObject({ code: 1, out: '' });
+  expect(wrong.err).toMatch(/^Nothing was applied:\n {2}integration b: provider: .*\n {2}integration c: params\.a/);
+  write('{');
+  expect((await valetkey(['apply', '-f', file])).err).toContain('not a JSON object');
+  expect(expectOk(await broker.ask('GET', '/v1/integrations')).data).toEqual([]);
+});
+
+test('says what only a start of the broker changes; takes the file from stdin', async () => {
+  const input = async () => JSON.stringify({ return_origins: ['https://app.example'] });
+  const { code, out, err } = await valetkey(['apply', '-f', '-'], { input });
+  expect({ code, out }).toEqual({ code: 0, out: 'nothing to change\n' });
+  expect(err).toMatch(/^return_origins: .*take effect when it is started with VALETKEY_CONFIG/);
+});

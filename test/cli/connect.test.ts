@@ -1,0 +1,112 @@
+// Connecting an account from the terminal, before a real provider, and the tokens of it.
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { walkThrough } from '../../demo/browser.ts';
+import { type Json, startTestBroker } from '../support/broker.ts';
+import { expectOk } from '../support/contract.ts';
+import { terminal, type Valetkey } from '../support/terminal.ts';
+import { startWorld, type World } from '../support/world.ts';
+
+let world: World;
+let valetkey: Valetkey;
+beforeAll(async () => {
+  world = await startWorld();
+  valetkey = terminal({ VALETKEY_URL: world.broker.url, VALETKEY_KEY: world.broker.adminKey });
+});
+afterAll(() => world.close());
+
+const agree = { open: async (url: string) => void (await walkThrough(url, { login: 'ada' })) };
+
+test('connect opens the browser, waits, and shows the connection; again with its id, it is renewed', async () => {
+  const made = await valetkey(['connect', 'acme', 'ada', '--label', 'work', '--scope', 'openid', '--json'], agree);
+  expect(made.code, made.err).toBe(0);
+  expect(made.err).toMatch(/^Open this in a browser, and agree:\n {2}http:\/\/127\.0\.0\.1:\d+\/connect\/\S+\n$/);
+  const connection = JSON.parse(made.out) as Json;
+  expect(connection).toMatchObject({ integration: 'acme', owner: 'ada', label: 'work', status: 'active' });
+  const renewed = await valetkey(['connect', '--connection', String(connection.id)], agree);
+  expect(renewed.out).toContain(`id\t${connection.id}\n`);
+  expect(renewed.out).toContain('generation\t2\n');
+});
+
+test('connect ends with code 1 and the reason when the owner says no, and when nobody comes in time', async () => {
+  const cancel = { open: async (url: string) => void (await walkThrough(url, { cancel: true })) };
+  const refused = await valetkey(['connect', 'acme', 'grace'], cancel);
+  expect(refused).toMatchObject({ code: 1, out: '' });
+  expect(refused.err).toMatch(/it was not connected: access_denied/);
+  let now = Date.now();
+  const late = await valetkey(['connect', 'acme', 'grace', '--no-open', '--timeout', '5'], {
+    now: () => {
+      now += 1_000;
+      return now;
+    },
+  });
+  expect(late).toMatchObject({ code: 1, out: '' });
+  expect(late.err).toMatch(/not connected yet; the link stays good until 20/);
+});
+
+test('connect goes on where no browser can be opened', async () => {
+  const stopped = { interrupted: () => AbortSignal.abort() };
+  const { code, err } = await valetkey(['connect', 'acme', 'grace'], stopped);
+  expect(code).toBe(130);
+  expect(err).toMatch(/No browser could be opened here\.\nno longer waiting/);
+});
+
+test('token prints the token alone, its header, or all of the answer', async () => {
+  const id = await world.adopt('eve', {}, { label: 'home' });
+  const { out: token, err } = await valetkey(['token', 'acme', 'eve', '--min-ttl', '30']);
+  expect(err).toBe('');
+  const all = JSON.parse((await valetkey(['token', '--connection', id, '--json'])).out) as Json;
+  expect(token).toBe(`${all.access_token}\n`);
+  expect((await valetkey(['token', 'acme', 'eve', '--label', 'home', '--header'])).out).toBe(
+    `Authorization: Bearer ${all.access_token}\n`,
+  );
+  const refreshed = await valetkey(['connections', 'refresh', id]);
+  expect(refreshed.out).toMatch(/^its token expires at 20\S+Z\n$/);
+  const stale = { input: async () => token };
+  const kept = JSON.parse(
+    (await valetkey(['connections', 'refresh', id, '--rejected-token-stdin', '--json'], stale)).out,
+  ) as Json;
+  expect(kept.access_token).not.toBe(all.access_token);
+  expect(world.refreshes()).toBe(2);
+});
+
+test('where the owner has to connect, token says the line that does it', async () => {
+  const nobody = await valetkey(['token', 'acme', 'new owner', '--label', 'work']);
+  expect(nobody).toMatchObject({ code: 1, out: '' });
+  expect(nobody.err).toMatch(/valetkey connect acme 'new owner' --label work\n$/);
+
+  const id = await world.adopt('mallory', { refresh_token: 'never-issued' });
+  const dead = await valetkey(['token', 'acme', 'mallory']);
+  expect(dead).toMatchObject({ code: 1, out: '' });
+  expect(dead.err).toMatch(new RegExp(`valetkey connect acme mallory --connection ${id}\n$`));
+  expect((await valetkey(['token', '--connection', id])).err).toMatch(new RegExp(`connect --connection ${id}\n$`));
+  // The line works as it is told.
+  expect((await valetkey(['connect', '--connection', id], agree)).code).toBe(0);
+  expect((await valetkey(['token', 'acme', 'mallory'])).code).toBe(0);
+});
+
+test('an owner with several is told how to name one', async () => {
+  const ids = [await world.adopt('twin', {}, { label: 'a' }), await world.adopt('twin', {}, { label: 'b' })];
+  const { code, err } = await valetkey(['token', 'acme', 'twin']);
+  expect(code).toBe(1);
+  for (const id of ids) expect(err).toContain(`--connection ${id}`);
+});
+
+test('--header goes by what the provider wants, and is refused where there is no such header', async () => {
+  const broker = await startTestBroker();
+  try {
+    const at = terminal({ VALETKEY_URL: broker.url, VALETKEY_KEY: broker.adminKey });
+    const header = async (provider: string, credentials: Json) => {
+      expectOk(await broker.ask('PUT', `/v1/integrations/${provider}`, { provider }), 201);
+      const body = { integration: provider, owner: 'x', credentials };
+      expectOk(await broker.ask('POST', '/v1/connections', body), 201);
+      return at(['token', provider, 'x', '--header']);
+    };
+    const keyed = await header('sendgrid', { api_key: 'SG.made-up-key-of-a-test' });
+    expect(keyed.out).toBe('Authorization: Bearer SG.made-up-key-of-a-test\n');
+    const query = await header('google-maps', { api_key: `AIza${'x'.repeat(35)}` });
+    expect(query).toMatchObject({ code: 1, out: '' });
+    expect(query.err).toMatch(/goes into no header of its own: its token_type is query:key/);
+  } finally {
+    await broker.stop();
+  }
+});

@@ -1,0 +1,225 @@
+// Connections, callers, integrations and the audit log, typed at a terminal.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Json, startTestBroker, type TestBroker } from '../support/broker.ts';
+import { expectOk, expectProblem } from '../support/contract.ts';
+import { terminal, type Valetkey } from '../support/terminal.ts';
+
+let broker: TestBroker;
+let valetkey: Valetkey;
+const folder = mkdtempSync(join(tmpdir(), 'valetkey-cli-'));
+const endpoint = 'https://id.example/x';
+beforeAll(async () => {
+  broker = await startTestBroker();
+  valetkey = terminal({ VALETKEY_URL: broker.url, VALETKEY_KEY: broker.adminKey, ACME_SECRET: 'the-client-secret' });
+  const params = ['--param', `authorization_url=${endpoint}`, '--param', `token_url=${endpoint}`];
+  await ok(['integrations', 'put', 'acme', '--provider', 'generic-oauth2', '--client-id', 'me', ...params]);
+});
+afterAll(async () => {
+  await broker.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** What a command that works prints; nothing on stderr. */
+async function ok(args: string[], more?: Parameters<Valetkey>[1]): Promise<string> {
+  const { code, out, err } = await valetkey(args, more);
+  expect({ code, err }, args.join(' ')).toEqual({ code: 0, err: '' });
+  return out;
+}
+const json = async (args: string[], more?: Parameters<Valetkey>[1]): Promise<Json[]> =>
+  (await ok([...args, '--json'], more))
+    .trimEnd()
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Json);
+async function adopt(owner: string, ...more: string[]): Promise<string> {
+  const input = async () => '{"access_token":"a-secret-token"}';
+  const [made] = await json(['connections', 'import', 'acme', owner, ...more], { input });
+  return String(made?.id);
+}
+
+test('connections list shows them, without secrets, and as JSON; revoke ends one, or all of an owner', async () => {
+  const [work, home] = [await adopt('ada', '--label', 'work'), await adopt('ada')];
+  const list = await ok(['connections', 'list', '--owner', 'ada']);
+  expect(list).toBe(`${work}\tacme\tada\twork\tactive\t\n${home}\tacme\tada\t-\tactive\t\n`);
+  const rows = await json(['connections', 'list', '--owner', 'ada']);
+  expect(rows.map(({ id }) => id)).toEqual([work, home]);
+  expect(list + JSON.stringify(rows)).not.toContain('a-secret-token');
+  expect(await ok(['connections', 'show', work])).toContain(`id\t${work}\n`);
+
+  expect(await ok(['connections', 'revoke', work])).toBe('revoked; at the provider: unsupported\n');
+  expect(await ok(['connections', 'revoke', '--owner', 'ada'])).toBe('1 revoked\n');
+  expect(await ok(['connections', 'list', '--owner', 'ada', '--status', 'active'])).toBe('');
+});
+
+test('at a terminal, a list is a table under heads, aligned, and whole; wide letters and control ones do no harm', async () => {
+  const metadata = '{"note":"\\u001b[31mred"}';
+  const id = await adopt('東京', '--metadata', metadata);
+  const long = await adopt(`${'x'.repeat(200)}-東京`);
+  const out = await ok(['connections', 'list', '--status', 'active'], { outIsTty: true });
+  const lines = out.trimEnd().split('\n');
+  expect(lines[0]).toMatch(/^ID +INTEGRATION +OWNER +LABEL +STATUS +REASON$/);
+  const row = lines.find((line) => line.startsWith(id)) ?? '';
+  expect(row).toMatch(new RegExp(`^${id}  acme {9}東京 +- {6}active  -$`));
+  expect(lines.find((line) => line.startsWith(long))).toContain(`${'x'.repeat(200)}-東京  -`);
+  // Two columns are taken by each of the wide letters.
+  expect((lines[0]?.indexOf('LABEL') ?? 0) - row.indexOf('-      active')).toBe(2);
+  const shown = await ok(['connections', 'show', id], { outIsTty: true });
+  expect(shown).toContain('red');
+  expect(shown.includes('\u001b')).toBe(false);
+  const coloured = await ok(['connections', 'list'], { outIsTty: true, color: true });
+  expect(coloured).toContain('\u001b[1mID');
+});
+
+test('a connection is imported from a file, which may not be what it should', async () => {
+  const file = join(folder, 'credentials.json');
+  writeFileSync(file, '{"access_token":"of-the-file"}');
+  const id = await adopt('file', '--credentials', file);
+  expect(await ok(['token', '--connection', id])).toBe('of-the-file\n');
+  writeFileSync(file, 'of-the-file');
+  const args = ['connections', 'import', 'acme', 'x', '--credentials'];
+  const [wrong, absent] = [await valetkey([...args, file]), await valetkey([...args, join(folder, 'nothing')])];
+  expect(wrong).toMatchObject({ code: 64, err: `${file} must be a JSON object, such as {"name":"value"}\n` });
+  expect(absent).toMatchObject({ code: 1, err: expect.stringContaining('cannot be read (ENOENT)') });
+  const refused = await valetkey(['connections', 'refresh', id]);
+  expect(refused.code).toBe(1);
+});
+
+test('callers create prints an id and a key that opens what was granted, and no more', async () => {
+  const grant = ['--action', 'token', '--action', 'connections:read', '--owner', 'user_*'];
+  const [id = '', key = ''] = (await ok(['callers', 'create', '--name', 'billing', ...grant])).split('\n');
+  expectOk(await broker.ask('GET', '/v1/connections', undefined, key));
+  expectProblem(await broker.ask('GET', '/v1/token?integration=acme&owner=org_1', undefined, key), 403, 'forbidden');
+  expectProblem(await broker.ask('GET', '/v1/token?integration=acme&owner=user_1', undefined, key), 404, 'not_found');
+  const listed = await ok(['callers', 'list']);
+  expect(listed).toContain(`${id}\tbilling\t${key.slice(0, 8)}…\ttoken,connections:read on * of user_*\n`);
+
+  const [keyId = '', second = ''] = (await ok(['callers', 'keys', 'add', id, '--expires', '90d'])).split('\n');
+  expectOk(await broker.ask('GET', '/v1/connections', undefined, second));
+  const caller = (await json(['callers', 'list'])).find((one) => one.id === id) ?? {};
+  const ends = (caller.keys as Json[]).map(({ expires_at }) => expires_at as string | null);
+  expect(Date.parse(ends[1] ?? '') - Date.now()).toBeGreaterThan(89 * 86_400_000);
+  expect(await ok(['callers', 'keys', 'delete', id, keyId])).toBe('deleted\n');
+  expectProblem(await broker.ask('GET', '/v1/connections', undefined, second), 401, 'unauthenticated');
+  expect(await ok(['callers', 'delete', id])).toBe('deleted\n');
+  expectProblem(await broker.ask('GET', '/v1/connections', undefined, key), 401, 'unauthenticated');
+});
+
+test('a caller is shown, and changed in what is given: the rest stays, its key too', async () => {
+  const grant = ['--action', 'connections:read', '--integration', 'acme'];
+  const [id = '', key = ''] = (await ok(['callers', 'create', '--name', 'first', ...grant])).split('\n');
+  const [shown] = await json(['callers', 'show', id]);
+  expect(shown).toMatchObject({ name: 'first', rate_limit: null });
+  const more = ['--action', 'token', '--scope', 'read', '--max-min-ttl', '600', '--rate-limit', '100/60'];
+  const [changed] = await json(['callers', 'update', id, '--add', ...more]);
+  expect(changed).toMatchObject({
+    name: 'first',
+    grants: [
+      { actions: ['connections:read'], integrations: ['acme'], owners: ['*'] },
+      { actions: ['token'], integrations: ['*'], owners: ['*'], scopes: ['read'], max_min_ttl: 600 },
+    ],
+    rate_limit: { requests: 100, window: 60 },
+  });
+  const [renamed] = await json(['callers', 'update', id, '--name', 'second']);
+  expect(renamed).toMatchObject({ name: 'second', grants: changed?.grants, rate_limit: changed?.rate_limit });
+  await json([
+    'callers',
+    'update',
+    id,
+    '--grant',
+    JSON.stringify({ actions: ['*'], integrations: ['x'], owners: ['*'] }),
+  ]);
+  const env = { VALETKEY_URL: broker.url, VALETKEY_KEY: key };
+  const [me] = await json(['whoami'], { env });
+  expect(me).toMatchObject({
+    id,
+    name: 'second',
+    grants: [{ integrations: ['x'] }],
+    authenticated_by: { kind: 'key' },
+  });
+});
+
+test('a workload is a caller without a key, and stays bound when its caller changes', async () => {
+  const issuer = 'https://cluster.example';
+  await ok([
+    'integrations',
+    'put',
+    'cluster',
+    '--provider',
+    'generic-oidc',
+    '--client-id',
+    'me',
+    '--param',
+    `issuer=${issuer}`,
+  ]);
+  const workload = ['--workload-issuer', issuer, '--workload-audience', 'valetkey', '--workload-claim', 'sub=job-*'];
+  const id = (await ok(['callers', 'create', '--name', 'job', '--action', 'token', ...workload])).trimEnd();
+  expect(id).toMatch(/^clr_\w+$/);
+  const [changed] = await json(['callers', 'update', id, '--name', 'jobs']);
+  expect(changed).toMatchObject({ name: 'jobs', keys: [], workloads: [{ issuer, claims: { sub: 'job-*' } }] });
+  await ok(['callers', 'delete', id]);
+  await ok(['integrations', 'delete', 'cluster']);
+});
+
+test('a caller that asks too often is told when to come again', async () => {
+  const limited = ['--action', 'connections:read', '--rate-limit', '1/60'];
+  const [, key = ''] = (await ok(['callers', 'create', '--name', 'eager', ...limited])).split('\n');
+  const env = { VALETKEY_URL: broker.url, VALETKEY_KEY: key };
+  await ok(['connections', 'list'], { env });
+  const { code, err } = await valetkey(['connections', 'list'], { env });
+  expect(code).toBe(1);
+  expect(err).toMatch(/\nTry again in \d+ seconds\.\n$/);
+});
+
+test('what the broker finds wrong is told by its place', async () => {
+  const { code, err } = await valetkey(['callers', 'create', '--name', 'x', '--action', 'fly', '--action', 'token']);
+  expect(code).toBe(1);
+  expect(err).toMatch(/ {2}grants\.0\.actions\.0: /);
+});
+
+test('integrations put takes its secret from the environment or stdin, and shows where to register it', async () => {
+  const put = ['integrations', 'put', 'acme', '--provider', 'generic-oauth2', '--client-id', 'me'];
+  const params = ['--param', `authorization_url=${endpoint}`, '--param', `token_url=${endpoint}`];
+  const [set] = await json([...put, ...params, '--scope', 'read', '--client-secret-env', 'ACME_SECRET']);
+  expect(set).toMatchObject({ client_secret_set: true, scopes: ['read'] });
+  expect(set?.redirect_uri).toBe(`${broker.url}/oauth2/callback/acme`);
+  const [piped] = await json([...put, ...params, '--client-secret-stdin'], { input: async () => 'another-secret\n' });
+  expect(piped).toMatchObject({ client_secret_set: true, version: Number(set?.version) + 1 });
+  expect(await ok(['integrations', 'list'])).toBe('acme\tgeneric-oauth2\tme\tset\t\n');
+  const unset = await valetkey([...put, ...params, '--client-secret-env', 'NOT_SET']);
+  expect(unset).toMatchObject({ code: 1, err: 'NOT_SET is not set in the environment\n' });
+
+  await ok(['integrations', 'put', 'other', ...put.slice(3), ...params]);
+  expect(await ok(['integrations', 'show', 'other'])).toContain('client_secret_set\tfalse\n');
+  expect(await ok(['integrations', 'delete', 'other'])).toBe('deleted\n');
+  expect((await valetkey(['integrations', 'show', 'other'])).err).toMatch(/^Not found: /);
+});
+
+test('audit shows the newest first, as far back and as many as are asked for', async () => {
+  const ids = [await adopt('audited', '--label', 'a'), await adopt('audited', '--label', 'b')];
+  const of = ['audit', '--owner', 'audited'];
+  const rows = await json([...of, '--action', 'connection.imported']);
+  expect(rows.map(({ connection_id }) => connection_id)).toEqual([ids[1], ids[0]]);
+  expect(await json([...of, '--limit', '1'])).toHaveLength(1);
+  expect(await json([...of, '--all', '--since', '1h'])).toHaveLength(2);
+  const inAnHour = { now: () => Date.now() + 3_660_000 };
+  expect(await json([...of, '--since', '1h'], inAnHour)).toEqual([]);
+  expect(await json([...of, '--until', '1h'], inAnHour)).toHaveLength(2);
+  expect(await json([...of, '--since', '2001-01-31T12:00:00+02:00', '--outcome', 'denied'])).toEqual([]);
+  expect(await ok([...of, '--limit', '1'])).toMatch(
+    /^20\S+Z\tconnection\.imported\tok\tclr_admin\tacme\taudited\tcon_/,
+  );
+});
+
+test('more than a page is listed whole', async () => {
+  const many = Array.from({ length: 502 }, (_, i) => ({
+    id: `many-${i}`,
+    provider: 'generic-oauth2',
+    client_id: 'me',
+    params: { authorization_url: endpoint, token_url: endpoint },
+  }));
+  expectOk(await broker.ask('POST', '/v1/apply', { integrations: many }));
+  expect(await json(['integrations', 'list'])).toHaveLength(503);
+});

@@ -1,0 +1,109 @@
+// What is typed wrongly, or meets no broker: told with what to do, and with a code for scripts.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startTestBroker, type TestBroker } from '../support/broker.ts';
+import { startScripted } from '../support/scripted.ts';
+import { terminal, type Valetkey } from '../support/terminal.ts';
+
+let broker: TestBroker;
+let valetkey: Valetkey;
+beforeAll(async () => {
+  broker = await startTestBroker();
+  valetkey = terminal({ VALETKEY_URL: broker.url, VALETKEY_KEY: broker.adminKey });
+});
+afterAll(() => broker.stop());
+
+test.each([
+  [['fly'], /unknown command 'fly'/],
+  [['conections', 'list'], /Did you mean connections\?/],
+  [['connections', 'lst'], /Did you mean list\?/],
+  [['connections'], /Usage: valetkey connections/],
+  [['connections', 'list', '--colour', 'red'], /unknown option '--colour'/],
+  [['connections', 'revoke'], /needs an id, --integration or --owner/],
+  [['connections', 'revoke', 'con_1', '--owner', 'x'], /not both/],
+  [['connections', 'import', 'acme', 'x', '--param', 'shop'], /It must be name=value/],
+  [['callers', 'create', '--name', 'x'], /at least one --action/],
+  [['callers', 'create', '--name', 'x', '--owner', 'y'], /at least one --action/],
+  [['callers', 'create', '--name', 'x', '--grant', '[1]'], /--grant must be a JSON object/],
+  [['callers', 'create', '--name', 'x', '--action', '*', '--workload-issuer', 'https://x'], /--workload-audience/],
+  [['callers', 'create', '--name', 'x', '--action', '*', '--rate-limit', 'fast'], /REQUESTS\/SECONDS/],
+  [['callers', 'update', 'clr_1'], /something to change/],
+  [['token', 'acme'], /either INTEGRATION and OWNER, or --connection/],
+  [['token', 'acme', 'x', '--connection', 'con_1'], /either INTEGRATION and OWNER, or --connection/],
+  [['token', 'acme', 'x', '--min-ttl', 'long'], /a whole number/],
+  [['connect', 'acme'], /needs INTEGRATION and OWNER, or --connection/],
+  [['providers', 'check'], /missing required argument 'file'/],
+  [['audit', '--since', 'yesterday'], /"yesterday" is no time: give one like/],
+  [['completion', 'tcsh'], /Allowed choices are bash, zsh, fish/],
+  [['whoami', '--url', 'localhost:1'], /the URL of the broker is not one/],
+])('%j is refused as misused', async (args, words) => {
+  const { code, out, err } = await valetkey(args);
+  expect({ code, out }).toEqual({ code: 64, out: '' });
+  expect(err).toMatch(words);
+});
+
+test('help tells every command, the environment and the codes; of a command, an example', async () => {
+  const help = await valetkey(['--help']);
+  expect(help).toMatchObject({ code: 0, err: '' });
+  expect(await valetkey([])).toEqual(help);
+  for (const said of ['connections', 'list, show, refresh, revoke, import', 'VALETKEY_KEY', '69   no broker answers'])
+    expect(help.out).toContain(said);
+  const one = await valetkey(['help', 'connections', 'revoke']);
+  expect(one).toEqual(await valetkey(['connections', 'revoke', '--help']));
+  for (const said of ['Usage: valetkey connections revoke [options] [id]', 'Example:\n  valetkey', '--json'])
+    expect(one.out).toContain(said);
+});
+
+describe('without a broker', () => {
+  test('nothing that answers: says how to start one', async () => {
+    const { code, err } = await terminal({ VALETKEY_URL: 'http://127.0.0.1:1', VALETKEY_KEY: 'k' })(['whoami']);
+    expect(code).toBe(69);
+    expect(err).toMatch(/no broker answers at http:\/\/127\.0\.0\.1:1; set VALETKEY_URL.* valetkey serve/);
+  });
+
+  test('something else that answers: says so, and keeps the key from where it is sent on to', async () => {
+    const other = await startScripted(({ path }) =>
+      path === '/v1/whoami'
+        ? { status: 302, headers: { location: `${other.url}/elsewhere` }, body: '' }
+        : { status: 502, body: '<html>bad gateway</html>' },
+    );
+    const at = terminal({ VALETKEY_URL: other.url, VALETKEY_KEY: 'k' });
+    const [sent, gateway] = [await at(['whoami']), await at(['connections', 'list'])];
+    await other.close();
+    expect([sent.code, gateway.code]).toEqual([69, 69]);
+    expect(sent.err).toMatch(/is no broker \(status 302\)/);
+    expect(gateway.err).toMatch(/is no broker \(status 502\)/);
+  });
+
+  test('no key: says which variable', async () => {
+    const { code, err } = await terminal({ VALETKEY_URL: broker.url, VALETKEY_KEY: '' })(['connections', 'list']);
+    expect(code).toBe(1);
+    expect(err).toMatch(/set VALETKEY_KEY to a caller key/);
+  });
+});
+
+test('a key that is not taken is named by its variable, and never repeated', async () => {
+  const { code, err } = await terminal({ VALETKEY_URL: `${broker.url}/`, VALETKEY_ADMIN_KEY: 'vk_nobody' })([
+    'connections',
+    'list',
+  ]);
+  expect(code).toBe(1);
+  expect(err).toMatch(/^Not authenticated: [\s\S]*that of VALETKEY_ADMIN_KEY/);
+  expect(err).not.toContain('vk_nobody');
+});
+
+test('a grant that is missing comes with the command that gives it', async () => {
+  const key = await broker.callerKey({ actions: ['connections:read'] });
+  const args = ['token', 'acme', "o'neill & co"];
+  const { code, err } = await valetkey(args, { env: { VALETKEY_URL: broker.url, VALETKEY_KEY: key } });
+  expect(code).toBe(1);
+  expect(err).toMatch(/^Not within the grants of this caller: /);
+  expect(err).toMatch(
+    /valetkey callers update clr_\w+ --add --action token --integration acme --owner 'o'\\''neill & co'\n$/,
+  );
+});
+
+test('with --json a refusal is the problem itself', async () => {
+  const { code, out, err } = await valetkey(['connections', 'show', 'con_nothing', '--json']);
+  expect({ code, out }).toEqual({ code: 1, out: '' });
+  expect(JSON.parse(err)).toMatchObject({ code: 'not_found', status: 404 });
+});

@@ -1,0 +1,183 @@
+// What a deployment declares, applied while the broker runs: told field by field, all of it or nothing.
+import { randomBytes } from 'node:crypto';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type Json, startTestBroker, type TestBroker } from '../support/broker.ts';
+import { expectOk, expectProblem } from '../support/contract.ts';
+
+let broker: TestBroker;
+const trusted_issuers = [{ issuer: 'https://id.example', audiences: ['a'] }];
+beforeEach(async () => {
+  broker = await startTestBroker({}, { trusted_issuers });
+});
+afterEach(() => broker.stop());
+
+const url = 'https://id.example/x';
+const acme = {
+  id: 'acme',
+  provider: 'generic-oauth2',
+  client_id: 'me',
+  client_secret: 'the-first-secret',
+  scopes: ['read'],
+  params: { authorization_url: url, token_url: url },
+};
+const newKey = () => `vk_${randomBytes(32).toString('base64url')}`;
+const grants = [{ actions: ['token'], integrations: ['acme'], owners: ['user_*'] }];
+const apply = (body: Json) => broker.ask('POST', '/v1/apply', body);
+const entries = async () =>
+  (expectOk(await broker.ask('GET', '/v1/audit')).data as Json[]).map(({ action, actor }) => `${action} by ${actor}`);
+
+test('a dry run tells what would be made and writes nothing; applied, it is there; again, nothing changes', async () => {
+  const key = newKey();
+  const declared = { integrations: [acme], callers: [{ name: 'billing', grants, key }] };
+  const dry = expectOk(await apply({ ...declared, dry_run: true }));
+  expect(dry).toMatchObject({ applied: false, needs_restart: [] });
+  expect(dry.changes).toEqual([
+    {
+      kind: 'integration',
+      id: 'acme',
+      name: null,
+      action: 'create',
+      fields: [
+        { path: 'provider', before: null, after: 'generic-oauth2' },
+        { path: 'client_id', before: null, after: 'me' },
+        { path: 'scopes', before: null, after: ['read'] },
+        { path: 'params.authorization_url', before: null, after: url },
+        { path: 'params.token_url', before: null, after: url },
+        { path: 'client_secret', secret: 'set' },
+      ],
+    },
+    {
+      kind: 'caller',
+      id: expect.stringMatching(/^clr_/),
+      name: 'billing',
+      action: 'create',
+      fields: [
+        { path: 'name', before: null, after: 'billing' },
+        { path: 'grants.0.actions', before: null, after: ['token'] },
+        { path: 'grants.0.integrations', before: null, after: ['acme'] },
+        { path: 'grants.0.owners', before: null, after: ['user_*'] },
+        { path: `keys.${key.slice(0, 8)}`, secret: 'set' },
+      ],
+    },
+  ]);
+  expectProblem(await broker.ask('GET', '/v1/integrations/acme'), 404, 'not_found');
+  expect(await entries()).toEqual([]);
+
+  expect(expectOk(await apply(declared))).toEqual({ ...dry, applied: true });
+  expect(expectOk(await broker.ask('GET', '/v1/integrations/acme'))).toMatchObject({ client_secret_set: true });
+  // The key works at once.
+  expectProblem(await broker.ask('GET', '/v1/token?integration=acme&owner=user_1', undefined, key), 404, 'not_found');
+  const written = ['caller.declared by clr_admin', 'integration.declared by clr_admin'];
+  expect(await entries()).toEqual(written);
+  expect(expectOk(await apply(declared))).toEqual({ applied: true, changes: [], needs_restart: [] });
+  expect(await entries()).toEqual(written);
+});
+
+test('what changes is told before and after, of secrets only that they change', async () => {
+  const [first, second] = [newKey(), newKey()];
+  const caller = { id: 'clr_billing', name: 'billing', grants };
+  expectOk(await apply({ integrations: [acme], callers: [{ ...caller, key: first }] }));
+  const more = { actions: ['connections:read'], integrations: ['*'], owners: ['*'] };
+  const answer = await apply({
+    integrations: [{ ...acme, client_secret: 'the-second-secret', scopes: ['read', 'write'] }],
+    callers: [{ ...caller, grants: [...grants, more], keys: [second] }],
+  });
+  const changes = expectOk(answer).changes as Json[];
+  expect(changes.map(({ action, fields }) => [action, fields])).toEqual([
+    [
+      'update',
+      [
+        { path: 'scopes', before: ['read'], after: ['read', 'write'] },
+        { path: 'client_secret', secret: 'changed' },
+      ],
+    ],
+    [
+      'update',
+      [
+        { path: 'grants.1.actions', before: null, after: ['connections:read'] },
+        { path: 'grants.1.integrations', before: null, after: ['*'] },
+        { path: 'grants.1.owners', before: null, after: ['*'] },
+        { path: `keys.${first.slice(0, 8)}`, secret: 'removed' },
+        { path: `keys.${second.slice(0, 8)}`, secret: 'set' },
+      ],
+    ],
+  ]);
+  expect(JSON.stringify(changes)).not.toMatch(/the-\w+-secret/);
+  for (const key of [first, second]) expect(JSON.stringify(changes)).not.toContain(key);
+  expectProblem(await broker.ask('GET', '/v1/connections', undefined, first), 401, 'unauthenticated');
+  expectOk(await broker.ask('GET', '/v1/connections', undefined, second));
+});
+
+test('what is not named stays: secrets, keys, and everybody else', async () => {
+  const key = newKey();
+  const caller = { id: 'clr_billing', name: 'billing', grants };
+  const neighbour = await broker.callerKey({ actions: ['connections:read'] });
+  expectOk(await apply({ integrations: [acme], callers: [{ ...caller, key }] }));
+  const { client_secret: _, ...bare } = acme;
+  expect(expectOk(await apply({ integrations: [bare], callers: [caller] })).changes).toEqual([]);
+  expect(expectOk(await apply({ callers: [{ ...caller, name: 'invoices' }] })).changes).toMatchObject([
+    { fields: [{ path: 'name', before: 'billing', after: 'invoices' }] },
+  ]);
+  expectProblem(await broker.ask('GET', '/v1/audit', undefined, key), 403, 'forbidden');
+  expectOk(await broker.ask('GET', '/v1/connections', undefined, neighbour));
+  const removed = expectOk(await apply({ integrations: [{ ...acme, client_secret: null }] }));
+  expect(removed.changes).toMatchObject([{ fields: [{ path: 'client_secret', secret: 'removed' }] }]);
+});
+
+test('a part that cannot be applied keeps all of it out, and every such part is told by its path', async () => {
+  const key = newKey();
+  expectOk(await apply({ callers: [{ name: 'holder', grants, key }] }));
+  const answer = await apply({
+    integrations: [acme, { ...acme, id: 'b', provider: 'nobody' }, { ...acme, id: 'c', params: {} }],
+    callers: [{ name: 'thief', grants, key }],
+  });
+  expectProblem(answer, 400, 'invalid_request');
+  expect((answer.body.issues as Json[]).map(({ path }) => path)).toEqual([
+    'integrations.1.provider',
+    'integrations.2.params.authorization_url',
+    'integrations.2.params.token_url',
+    'callers.0.keys',
+  ]);
+  expect(JSON.stringify(answer.body)).not.toContain(key);
+  expectProblem(await broker.ask('GET', '/v1/integrations/acme'), 404, 'not_found');
+});
+
+test('a workload may be of an issuer that is declared beside it, and is compared without its id', async () => {
+  const issuer = 'https://cluster.example';
+  const cluster = { id: 'cluster', provider: 'generic-oidc', client_id: 'me', params: { issuer } };
+  const workloads = [{ issuer, audience: 'valetkey', claims: { sub: 'job' } }];
+  const job = { name: 'job', grants, workloads, rate_limit: { requests: 9, window: 60 } };
+  const alone = await apply({ callers: [job] });
+  expectProblem(alone, 400, 'invalid_request');
+  expect((alone.body.issues as Json[]).map(({ path }) => path)).toEqual(['callers.0.workloads.0.issuer']);
+  const [, made] = expectOk(await apply({ integrations: [cluster], callers: [job] })).changes as Json[];
+  expect(made?.fields).toEqual(
+    expect.arrayContaining([
+      { path: 'workloads.0.claims.sub', before: null, after: 'job' },
+      { path: 'rate_limit.requests', before: null, after: 9 },
+    ]),
+  );
+  expect(expectOk(await apply({ integrations: [cluster], callers: [job] })).changes).toEqual([]);
+  const other = { ...job, workloads: [{ ...workloads[0], claims: { sub: 'other' } }], rate_limit: null };
+  const [changed] = expectOk(await apply({ callers: [other] })).changes as Json[];
+  expect(changed?.fields).toEqual([
+    { path: 'workloads.0.claims.sub', before: 'job', after: 'other' },
+    { path: 'rate_limit.requests', before: 9, after: null },
+    { path: 'rate_limit.window', before: 60, after: null },
+  ]);
+});
+
+test('what a process is started with is compared, and told to need a start', async () => {
+  const told = async (body: Json) => expectOk(await apply(body)).needs_restart;
+  expect(await told({ trusted_issuers })).toEqual([]);
+  expect(await told({ trusted_issuers: [], return_origins: [] })).toEqual(['trusted_issuers']);
+  expect(await told({ return_origins: ['https://app.example'] })).toEqual(['return_origins']);
+});
+
+test('needs the action admin, and is taken where an ordinary body would be too large', async () => {
+  const key = await broker.callerKey({ actions: ['connections:write'] });
+  expectProblem(await broker.ask('POST', '/v1/apply', {}, key), 403, 'forbidden');
+  const many = Array.from({ length: 900 }, (_, i) => ({ ...acme, id: `acme-${i}` }));
+  expect(JSON.stringify(many).length).toBeGreaterThan(128 * 1_024);
+  expect(expectOk(await apply({ integrations: many, dry_run: true })).changes).toHaveLength(900);
+});

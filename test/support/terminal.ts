@@ -1,0 +1,43 @@
+// The command line in this process, at a terminal that a test looks at: what is typed, and what is printed.
+import type { Io } from '../../src/cli/io.ts';
+import { run } from '../../src/cli/run.ts';
+
+export interface Printed {
+  code: number;
+  out: string;
+  err: string;
+}
+
+export type Valetkey = (args: string[], more?: Partial<Io>) => Promise<Printed>;
+
+/** Nobody is at the terminal and nothing is on stdin, unless `more` says so; it never waits. */
+export function terminal(env: Record<string, string>, given: Partial<Io> = {}): Valetkey {
+  return async (args, more = {}) => {
+    const printed = { out: '', err: '' };
+    const io: Io = {
+      env,
+      out: (line) => {
+        printed.out += `${line}\n`;
+      },
+      note: (line) => {
+        printed.err += `${line}\n`;
+      },
+      input: async () => '',
+      outIsTty: false,
+      inputIsTty: false,
+      color: false,
+      fetch,
+      open: () => Promise.reject(new Error('there is no browser')),
+      question: () => Promise.reject(new Error('nobody is here')),
+      now: Date.now,
+      pause: (_, signal) =>
+        new Promise((resolve, reject) => {
+          setImmediate(() => (signal.aborted ? reject(signal.reason) : resolve()));
+        }),
+      interrupted: () => new AbortController().signal,
+      ...given,
+      ...more,
+    };
+    return { code: await run(args, io), ...printed };
+  };
+}
