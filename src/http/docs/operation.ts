@@ -22,7 +22,7 @@ export function operationSection(document: Description, { path, method, operatio
   return html`
     <section class="operation" id="${id}" aria-labelledby="${id}-title">
       <h3 id="${id}-title"><a href="#${id}">${summary}</a></h3>
-      <p class="route"><span class="method ${method}">${method.toUpperCase()}</span> <code>${path}</code></p>
+      <p class="route"><span class="method ${method}">${method.toUpperCase()}</span> <code>${path}</code> <span class="type">${id}</span></p>
       ${description ? html`<p>${words(description)}</p>` : ''}
       ${security.length === 0 ? html`<p class="quiet">Needs no caller key.</p>` : ''}
       ${parameters.length > 0 ? html`<h4>Parameters</h4>${parameterFields(document, parameters)}` : ''}

@@ -38,7 +38,7 @@ interface Parts {
 export function descriptionRoutes({ describe, publicUrl }: Parts): OpenAPIHono<Env> {
   let made: Description | undefined;
   let text: string | undefined;
-  let page: ReturnType<typeof docsPage> | undefined;
+  let page: string | undefined;
   const description = () => {
     made ??= describe();
     return made;
@@ -51,8 +51,8 @@ export function descriptionRoutes({ describe, publicUrl }: Parts): OpenAPIHono<E
     return c.body(text, 200, { 'content-type': 'application/json' });
   });
   routes.use(forReaders.path, browserSecurity(publicUrl));
-  routes.get(forReaders.path, (c) => {
-    page ??= docsPage(description());
+  routes.get(forReaders.path, async (c) => {
+    page ??= String(await docsPage(description()));
     return c.html(page);
   });
   return routes;
