@@ -40,11 +40,7 @@ export function requestOf({ document, path, method, operation, pools, keys }: Wa
         value,
       ),
       headers: headersOf(keys),
-      body: type?.includes('form')
-        ? formText
-        : body
-          ? fc.oneof({ weight: 8, arbitrary: jsonText(body) }, oddJson)
-          : noBody,
+      body: body ? (type?.includes('form') ? formText(body) : bodyText(body)) : noBody,
       type: fc.oneof({ weight: 12, arbitrary: fc.constant(type ?? 'application/json') }, oddType),
     })
     .map(({ at, query, headers, body, type }) => ({
@@ -82,6 +78,8 @@ function queryOf(parameters: Parameter[], value: (one: Parameter) => Arbitrary<s
 
 const noBody = fc.oneof({ weight: 8, arbitrary: fc.constant(undefined) }, fc.constantFrom('{}', '[', 'x'));
 
+const bodyText = (body: Arbitrary<unknown>) => fc.oneof({ weight: 8, arbitrary: jsonText(body) }, oddJson);
+
 const jsonText = (body: Arbitrary<unknown>): Arbitrary<string> =>
   fc
     .oneof({ weight: 4, arbitrary: body }, { weight: 4, arbitrary: nearly(body) }, { weight: 2, arbitrary: wild })
@@ -102,14 +100,25 @@ const oddJson = fc.constantFrom(
   'NaN',
 );
 
-const formText = fc
-  .array(fc.tuple(fc.constantFrom('tenant', 'x', '__proto__'), oddText), { maxLength: 4 })
-  .map((pairs) => {
-    const text = new URLSearchParams(
-      pairs.map(([name, text]): [string, string] => [name, text.toWellFormed()]),
-    ).toString();
-    return text.slice(0, 20_000);
-  });
+/** Whoever authenticates by header does not do so in the form too, most of the time. */
+const formText = (body: Arbitrary<unknown>): Arbitrary<string> =>
+  fc
+    .record({
+      body,
+      twice: fc.oneof({ weight: 3, arbitrary: fc.constant(false) }, fc.constant(true)),
+      more: fc.array(fc.tuple(fc.constantFrom('tenant', 'token', '__proto__'), oddText), { maxLength: 2 }),
+      mad: fc.oneof({ weight: 1, arbitrary: fc.constant(true) }, { weight: 2, arbitrary: fc.constant(false) }),
+    })
+    .map(({ body, twice, more, mad }) => {
+      const proper = Object.entries(body as Record<string, unknown>).filter(
+        ([name]) => twice || !name.startsWith('client_'),
+      );
+      const pairs = [...proper, ...(mad ? more : [])].map(([name, value]): [string, string] => [
+        name,
+        String(value).toWellFormed(),
+      ]);
+      return new URLSearchParams(pairs).toString().slice(0, 20_000);
+    });
 
 const oddType = fc.constantFrom(
   'text/plain',
