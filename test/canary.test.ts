@@ -166,7 +166,7 @@ beforeAll(async () => {
   await echo.close();
   rmSync(providers, { recursive: true });
   rmSync(declared);
-});
+}, 90_000);
 afterAll(() => Promise.all([house?.close(), idp?.close()]));
 
 describe('no secret is found in', () => {
@@ -184,7 +184,7 @@ describe('the search would find one', () => {
       '"event":"listening"': ['stdout and stderr'],
       ConnectSessionCreated: ['the description of the interface'],
       'urn:valetkey:problem:not_found': ['the description of the interface', 'refusals'],
-      '"client_secret_set":true': ['other answers'],
+      '"client_secret_set":true': ['the description of the interface', 'other answers'],
     };
     const planted = createSecrets();
     for (const value of Object.keys(belongs)) planted.add(value, value);
