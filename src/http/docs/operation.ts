@@ -36,11 +36,15 @@ export function operationSection(document: Description, { path, method, operatio
 
 function answerPart(document: Description, status: string, { description, content = {} }: Response): Html {
   const [[type, media] = []] = Object.entries(content);
-  const fields = media && bodyFields(document, media.schema);
+  const isRefusal = Number(status) >= 400;
+  // How it refuses is nearly the same everywhere: there for whoever looks for it.
+  const fields = media && !isRefusal ? bodyFields(document, media.schema) : undefined;
+  const shown = media && Object.keys(media.examples ?? {}).length > 0 ? examplesPart(document, media) : '';
+  const examples = isRefusal && shown ? html`<details><summary>Examples</summary>${shown}</details>` : shown;
   return html`
     <div class="answer">
       <p><strong>${status}</strong> ${words(description)}${type && type !== 'application/json' ? html` <span class="type">${type}</span>` : ''}</p>
-      ${media ? examplesPart(document, media) : ''}
+      ${examples}
       ${fields ? html`<details><summary>Members of the answer</summary>${fields}</details>` : ''}
     </div>`;
 }
