@@ -6,6 +6,8 @@ export default defineConfig({
     globalSetup: ['test/browser/chromium.ts', 'test/support/bundle.ts'],
     // Many tests wait for processes, providers that hang and the disk: a third one uses what two leave.
     maxWorkers: 3,
+    // Reading all modules anew for each file takes as long as the tests. No file changes what another one could see.
+    isolate: false,
     testTimeout: 20_000,
     hookTimeout: 30_000,
   },
