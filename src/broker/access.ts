@@ -54,7 +54,7 @@ export function createAccess({ journal, clock }: { journal: Journal; clock: Cloc
 
   /** What makes two reads, or two refusals, alike: who, from where, what, and of which connection. */
   const alike = ({ principal, address }: Call, action: string, { connectionId, integration, owner }: Subject): string =>
-    `${principal.credential.id}\n${subjectOf(principal)}\n${address}\n${action}\n${connectionId ?? `${integration}\n${owner}`}`;
+    `${whoIs(principal)}\n${address}\n${action}\n${connectionId ?? `${integration}\n${owner}`}`;
 
   return {
     /** Refuses, and notes it, when no grant of the caller covers the action on this integration and owner, so far. */
@@ -102,6 +102,10 @@ export function createAccess({ journal, clock }: { journal: Journal; clock: Cloc
     ): AuditEntry => entry({ actor: 'browser', keyId: null, subject: null, ...from }, action, subject, outcome),
   };
 }
+
+/** One key is one service; of a workload's binding, each subject is. */
+const whoIs = ({ credential }: Principal): string =>
+  credential.kind === 'key' ? credential.id : `${credential.id}\n${credential.subject}`;
 
 const subjectOf = ({ credential }: Principal): string | null =>
   credential.kind === 'workload' ? credential.subject : null;

@@ -83,8 +83,10 @@ const covers = (g: CallerGrant, action: Action, integration: string, owner: stri
   within(g.integrations, integration) &&
   within(g.owners, owner);
 
+const NONE: readonly string[] = [];
+
 const beyond = ({ scopes: allowed }: CallerGrant, scopes: readonly string[] | undefined): readonly string[] => {
-  if (allowed === undefined || scopes === undefined || allowed.includes('*')) return [];
+  if (allowed === undefined || scopes === undefined || allowed.includes('*')) return NONE;
   return scopes.length === 0 ? ['*'] : scopes.filter((scope) => !within(allowed, scope));
 };
 
@@ -97,9 +99,12 @@ export const allows = (
   action: Action,
   integration: string,
   owner: string,
-  { scopes, minTtlMs }: Extent = {},
+  extent?: Extent,
 ): boolean =>
-  grants.some((g) => covers(g, action, integration, owner) && !isLonger(g, minTtlMs) && beyond(g, scopes).length === 0);
+  grants.some(
+    (g) =>
+      covers(g, action, integration, owner) && !isLonger(g, extent?.minTtlMs) && beyond(g, extent?.scopes).length === 0,
+  );
 
 /** The grant that is not there: what would have to be added to the one that comes nearest. */
 export interface MissingGrant {
