@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Answer, ask } from '../support/broker.ts';
 import { createDice, type Dice } from './dice.ts';
-import type { Kill, Observed, ReadFault } from './figures.ts';
+import { KEEPING_MS, type Kill, type Observed, type ReadFault } from './figures.ts';
 import { type ChaosProvider, launchBroker, launchProvider, type Running } from './processes.ts';
 import type { Rules, Spend } from './provider.ts';
 
@@ -39,6 +39,8 @@ export interface Stage {
   restart(): Promise<void>;
   /** Notes that a broker was killed just now. */
   died(): void;
+  /** Notes that somebody else holds the database, until what it returns is called. */
+  held(): () => void;
   /** Saves the integration once more, as somebody does who has mended it. */
   mend(): Promise<void>;
   /** No faults any more: waits until every connection is served or lost. */
@@ -95,7 +97,17 @@ export async function openStage(options: Options): Promise<Stage> {
       ask(url, adminKey, method, path, body),
       pause(ASK_WITHIN_MS, undefined, { ref: false }).then(() => Promise.reject(new Error('no answer'))),
     ]);
-  const died = () => void kills.push({ at: Date.now() });
+  let hold: { since: number; until: number } | undefined;
+  const died = () => {
+    const at = Date.now();
+    kills.push({ at, heldSince: hold && hold.until > at - KEEPING_MS ? hold.since : undefined });
+  };
+  const held = () => {
+    hold = { since: Date.now(), until: Number.POSITIVE_INFINITY };
+    return () => {
+      if (hold) hold.until = Date.now();
+    };
+  };
 
   const setUp = {
     provider: 'generic-oauth2',
@@ -242,6 +254,7 @@ export async function openStage(options: Options): Promise<Stage> {
         terms.push(await broker().end('SIGTERM'));
       }),
     died,
+    held,
     mend,
     settle,
     async close(keep = false) {

@@ -4,6 +4,8 @@ import type { Spend } from './provider.ts';
 export interface Kill {
   /** When its end was noticed. */
   at: number;
+  /** Since when nothing could be kept, where somebody else held the database until shortly before. */
+  heldSince: number | undefined;
 }
 
 export interface ReadFault {
@@ -44,7 +46,7 @@ export interface Figures {
 }
 
 /** How long after it was sent an answer may still be on its way into the store of a busy broker. */
-const KEEPING_MS = 500;
+export const KEEPING_MS = 500;
 /** Between a death and its being noticed. */
 const NOTICED_MS = 100;
 
@@ -62,7 +64,7 @@ const inFlightAt = ({ at, answeredAt, fault }: Spend, kill: Kill): boolean =>
   !LOSES_ANSWER.has(fault ?? '') &&
   at <= kill.at &&
   at > kill.at - UNDER_WAY_MS &&
-  (answeredAt === undefined || answeredAt >= kill.at - NOTICED_MS - KEEPING_MS);
+  (answeredAt === undefined || answeredAt >= (kill.heldSince ?? kill.at) - NOTICED_MS - KEEPING_MS);
 
 export function judge({ kills, terms, reads, lost, stuck, spends }: Observed): Figures {
   const touched = spends.filter(({ spent }) => spent !== undefined);

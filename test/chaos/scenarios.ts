@@ -152,7 +152,12 @@ export const misconfiguration =
   };
 
 /** While another process holds these files. */
-async function withHeld(paths: string[], work: (letGo: () => void) => Promise<void>): Promise<void> {
+async function withHeld(
+  stage: Pick<Stage, 'held'>,
+  paths: string[],
+  work: (letGo: () => void) => Promise<void>,
+): Promise<void> {
+  const over = stage.held();
   const held = paths.map((path) => {
     const file = new Sqlite(path, { timeout: 5_000 });
     file.exec('BEGIN EXCLUSIVE');
@@ -160,6 +165,7 @@ async function withHeld(paths: string[], work: (letGo: () => void) => Promise<vo
   });
   const letGo = () => {
     for (const file of held.splice(0)) file.close();
+    over();
   };
   try {
     await work(letGo);
@@ -171,8 +177,8 @@ async function withHeld(paths: string[], work: (letGo: () => void) => Promise<vo
 /** Another process holds the database, and perhaps the rescue file too. */
 export const lockedDisk =
   (ms: number, { rescueToo = false, killAmid = false } = {}): Scenario =>
-  ({ database, kill }) =>
-    withHeld(rescueToo ? [database, `${database}.rescue`] : [database], async (letGo) => {
+  ({ database, kill, held }) =>
+    withHeld({ held }, rescueToo ? [database, `${database}.rescue`] : [database], async (letGo) => {
       await pause(ms);
       if (!killAmid) return;
       // It cannot start while the disk is held.
@@ -224,7 +230,7 @@ export const rescuedByTheDead: Scenario = async (stage) => {
   const mortal = stage.broker();
   await stage.start();
   await pause(5_000);
-  await withHeld([stage.database], async () => {
+  await withHeld(stage, [stage.database], async () => {
     await pause(7_500);
     await mortal.end('SIGKILL');
     stage.died();
