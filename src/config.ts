@@ -67,7 +67,10 @@ const Environment = z.object({
   VALETKEY_DATABASE_URL: z
     .string()
     .regex(/^(file:.|postgres(ql)?:\/\/)/, 'file:./path/to.db, file::memory: or postgres://user:password@host/database')
-    .refine((url) => !url.startsWith('postgres') || URL.canParse(url), 'a postgres:// URL, its password percent-encoded')
+    .refine(
+      (url) => !url.startsWith('postgres') || URL.canParse(url),
+      'a postgres:// URL, its password percent-encoded',
+    )
     .default(DEFAULTS.VALETKEY_DATABASE_URL),
   VALETKEY_DATA_DIR: z.string().default(DEFAULTS.VALETKEY_DATA_DIR),
   VALETKEY_KEYS: z

@@ -4,7 +4,7 @@ import type { AnyPgColumn } from 'drizzle-orm/pg-core';
 import type { Scope } from '../../domain/caller.ts';
 import type { Sealed } from '../../domain/connection.ts';
 import { type ConnectionFilter, type Store, StoreError } from '../../ports.ts';
-import { type Orm, type PostgresAccess, pageOf } from './postgres.ts';
+import { given, type Orm, type PostgresAccess, pageOf } from './postgres.ts';
 import { connections, connectSessions, grants, integrations, isLive, leases } from './schema.ts';
 
 type ConnectionStore = Pick<
@@ -26,10 +26,10 @@ const accessTokenOf = sql<Sealed | null>`(select access_token from grants where 
 const credentialsOf = sql<Sealed | null>`(select credentials from grants where connection_id = connections.id)`;
 
 export function connectionStore({ ask, write, prepared, record }: PostgresAccess): ConnectionStore {
-  const byId = eq(connections.id, sql.placeholder('id'));
+  const byId = eq(connections.id, given(connections.id, 'id'));
   const ofOwner = and(
-    eq(connections.integration, sql.placeholder('integration')),
-    eq(connections.owner, sql.placeholder('owner')),
+    eq(connections.integration, given(connections.integration, 'integration')),
+    eq(connections.owner, given(connections.owner, 'owner')),
   );
   const served = { connection: connections, accessToken: accessTokenOf };
   const liveFirst = [sql`${connections.status} = 'revoked'`, desc(connections.id)];
@@ -51,7 +51,7 @@ export function connectionStore({ ask, write, prepared, record }: PostgresAccess
     servedLabelled: orm
       .select(served)
       .from(connections)
-      .where(and(ofOwner, eq(connections.label, sql.placeholder('label'))))
+      .where(and(ofOwner, eq(connections.label, given(connections.label, 'label'))))
       .orderBy(...liveFirst)
       .limit(MOST_SERVED)
       .prepare(name('served_labelled')),

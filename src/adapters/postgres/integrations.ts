@@ -2,7 +2,7 @@
 import { and, asc, count, eq, gt, sql } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { IntegrationSettings, Store } from '../../ports.ts';
-import { type Orm, type PostgresAccess, pageOf } from './postgres.ts';
+import { given, type Orm, type PostgresAccess, pageOf } from './postgres.ts';
 import { connections, flows, integrations, isLive, pendingRevocations } from './schema.ts';
 
 /** The part of a sentence that puts one. */
@@ -31,7 +31,7 @@ export function integrationStore(
     one: orm
       .select()
       .from(integrations)
-      .where(eq(integrations.id, sql.placeholder('id')))
+      .where(eq(integrations.id, given(integrations.id, 'id')))
       .prepare(name('integration')),
   }));
 

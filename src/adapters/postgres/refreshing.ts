@@ -49,7 +49,7 @@ export function refreshStore({ ask, write, prepared, record }: PostgresAccess, l
   const { holder } = liveness;
 
   const connectionId = sql.placeholder('id');
-  const byId = eq(connections.id, connectionId);
+  const byId = eq(connections.id, given(connections.id, 'id'));
   const statements = prepared((orm, name) => ({
     active: orm
       .select()

@@ -8,7 +8,6 @@ import {
   integer,
   json as jsonColumn,
   pgTable,
-  text,
   timestamp,
   uniqueIndex,
 } from 'drizzle-orm/pg-core';
@@ -19,6 +18,11 @@ import type { ReauthReason } from '../../domain/errors.ts';
 import type { Overrides, SessionStatus } from '../../domain/integration.ts';
 import type { ChangeKind } from '../../ports.ts';
 
+/** PostgreSQL has no text with NUL in it. Ids that come from outside may, and are then nobody's. */
+const text = customType<{ data: string; driverData: string }>({
+  dataType: () => 'text',
+  toDriver: (value) => (value?.includes('\0') ? value.replaceAll('\0', '\uFFFD') : value),
+});
 /** Text that is checked: `jsonb` would refuse a `\u0000` in a record that SQLite keeps. */
 const json = <T>(name: string) => jsonColumn(name).$type<T>();
 /** Milliseconds since the epoch. A provider may have said a fraction, or for ever: neither may cost its answer. */

@@ -1,7 +1,7 @@
 // Connect sessions, and the authorization flows that they lead to, in PostgreSQL.
-import { and, eq, gt, sql } from 'drizzle-orm';
+import { and, eq, gt } from 'drizzle-orm';
 import type { Store } from '../../ports.ts';
-import type { PostgresAccess } from './postgres.ts';
+import { given, type PostgresAccess } from './postgres.ts';
 import { connectSessions, flows } from './schema.ts';
 
 type SessionStore = Pick<
@@ -11,14 +11,14 @@ type SessionStore = Pick<
 
 export function sessionStore({ ask, write, prepared, record }: PostgresAccess): SessionStore {
   const statements = prepared((orm, name) => {
-    const byId = eq(connectSessions.id, sql.placeholder('id'));
+    const byId = eq(connectSessions.id, given(connectSessions.id, 'id'));
     return {
       byId: orm.select().from(connectSessions).where(byId).prepare(name('session')),
       locked: orm.select().from(connectSessions).where(byId).for('no key update').prepare(name('session_locked')),
       bySecret: orm
         .select()
         .from(connectSessions)
-        .where(eq(connectSessions.secretDigest, sql.placeholder('digest')))
+        .where(eq(connectSessions.secretDigest, given(connectSessions.secretDigest, 'digest')))
         .prepare(name('session_by_secret')),
     };
   });
