@@ -1,4 +1,5 @@
 // What PostgreSQL, or the way there, did not do, in the words of the port. Neither values nor the URL are told.
+import { DatabaseError } from 'pg';
 import { StoreError } from '../../ports.ts';
 
 /** What the driver said, below what the query builder wraps it in: its message would tell the parameters. */
@@ -11,15 +12,13 @@ export function codeOf(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
-const isSqlState = (code: string | undefined) => code !== undefined && /^[0-9A-Z]{5}$/.test(code);
-
 /**
- * The server answered, and goes on with this connection. Classes 08 and 57P (and whatever is no SQLSTATE): it does not,
- * or nobody knows.
+ * The server answered, and this connection is of use. Not so where it is about to end (08, 57P, XX), or was made to a
+ * primary that has become a standby (25006).
  */
 export const isAnswer = (error: unknown): boolean => {
-  const code = codeOf(error);
-  return isSqlState(code) && !/^(08|57P|XX)/.test(code!);
+  const origin = originOf(error);
+  return origin instanceof DatabaseError && !/^(08|57P|XX|25006)/.test(origin.code ?? '');
 };
 
 /** Serialization failure, deadlock: nothing happened, and the next time it may. */
@@ -29,7 +28,7 @@ export const isWorthAnotherTry = (error: unknown): boolean => ['40001', '40P01']
 export function storeError(error: unknown): StoreError {
   if (error instanceof StoreError) return error;
   const origin = originOf(error);
-  const message = origin instanceof Error ? origin.message : 'it failed';
+  const message = origin instanceof Error && origin.message !== '' ? origin.message : 'it failed';
   const code = codeOf(error);
   if (code !== undefined && /^(22|23)/.test(code)) {
     const { table, column, constraint } = origin as { table?: string; column?: string; constraint?: string };
