@@ -31,8 +31,8 @@ const { metafile } = await build({
   format: 'esm',
   platform: 'node',
   target: 'node24',
-  // Native.
-  external: ['better-sqlite3'],
+  // Native; and what `pg` would use if it were there.
+  external: ['better-sqlite3', 'pg-native'],
   plugins: [instead],
   // Libraries in CommonJS ask for the modules of Node with it.
   banner: { js: "import { createRequire as r } from 'node:module'; const require = r(import.meta.url);" },

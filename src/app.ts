@@ -1,4 +1,5 @@
 // The only place where the parts meet: from a configuration to a running broker.
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createJwtVerifier } from './adapters/jwt.ts';
 import { signAssertion, signProof } from './adapters/jwt-sign.ts';
@@ -6,7 +7,6 @@ import { createKeyRing, generateKey, parseKeyRing, proveKeyRing, readOrCreateKey
 import { createProviderClient } from './adapters/oauth.ts';
 import { checkUrl, createOutbound } from './adapters/outbound.ts';
 import { openRescue, type RescueFile } from './adapters/sqlite/rescue.ts';
-import { migrateSqlite, openSqlite } from './adapters/sqlite/store.ts';
 import { createTelemetry } from './adapters/telemetry.ts';
 import { createAccess } from './broker/access.ts';
 import { createCallers } from './broker/callers.ts';
@@ -44,8 +44,23 @@ import type { Clock, Logger, State, Store } from './ports.ts';
 
 export { generateKey } from './adapters/keyring.ts';
 
-/** For a deployment that migrates before it starts. Throws `StoreError`. */
-export const migrateStore = (databaseUrl: string): void => migrateSqlite(databaseUrl);
+/** For a deployment that migrates before it starts. Rejects with `StoreError`. */
+export async function migrateStore(databaseUrl: string): Promise<void> {
+  if (isPostgres(databaseUrl)) return (await import('./adapters/postgres/store.ts')).migratePostgres(databaseUrl);
+  (await import('./adapters/sqlite/store.ts')).migrateSqlite(databaseUrl);
+}
+
+const isPostgres = (databaseUrl: string): boolean => /^postgres(ql)?:/.test(databaseUrl);
+
+/** Only what is used is loaded. */
+async function openStore({ databaseUrl }: Config): Promise<Store> {
+  if (isPostgres(databaseUrl)) return (await import('./adapters/postgres/store.ts')).openPostgres(databaseUrl);
+  return (await import('./adapters/sqlite/store.ts')).openSqlite(databaseUrl);
+}
+
+/** Beside the data; where these are elsewhere, in a folder of this machine. */
+const openRescueFile = ({ databaseUrl, dataDir }: Config): RescueFile =>
+  openRescue(isPostgres(databaseUrl) ? `file:${join(dataDir, 'valetkey')}` : databaseUrl);
 
 /** The deployment is set up wrongly: what is wrong, by name. */
 export class SetupError extends Error {
@@ -82,17 +97,18 @@ const systemClock: Clock = { now: () => Date.now(), monotonic: () => performance
 /** Rejects with `SetupError`, `StoreError` or the error of the socket; then nothing is left open. */
 export async function start(config: Config, log: Logger, tuning: Tuning = {}): Promise<Running> {
   const vault = openKeyRing(config, log);
-  const store = await openSqlite(config.databaseUrl);
-  const rescue = openRescue(config.databaseUrl);
+  const store = await openStore(config);
+  let rescue: RescueFile | undefined;
   let listener: Listener | undefined;
   try {
+    rescue = openRescueFile(config);
     await proveKeys(store, vault);
     listener = await listen(config.host, config.port);
     return await assemble({ config, log, store, vault, listener, tuning, rescue });
   } catch (error) {
     await listener?.stop(0);
     await store.close();
-    rescue.close();
+    rescue?.close();
     throw error;
   }
 }
@@ -103,7 +119,7 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
  */
 export async function rotateKeys(config: Config, log: Logger): Promise<Rekeyed> {
   const ring = openKeyRing(config, log);
-  const store = await openSqlite(config.databaseUrl);
+  const store = await openStore(config);
   let rescue: RescueFile | undefined;
   try {
     const known = (await store.keyChecks()).map(({ kid }) => kid);
@@ -113,7 +129,7 @@ export async function rotateKeys(config: Config, log: Logger): Promise<Rekeyed> 
       log.warn({ kid: ring.sealingKid }, 'no broker has begun to seal with this key: those that lack it will fail');
     }
     const access = createAccess({ journal: createJournal({ store, log }), clock: systemClock });
-    rescue = openRescue(config.databaseUrl);
+    rescue = openRescueFile(config);
     return await rekey({ store, ring, rescue, access, log, pause });
   } finally {
     rescue?.close();
@@ -300,7 +316,7 @@ async function stateOf(store: Store, engine: Engine, clock: Clock): Promise<Stat
 
 const PROBE = { row: 'readiness', column: 'probe' };
 
-/** The key ring of the environment; in development, a key file beside the database. */
+/** The key ring of the environment; in development, a key file. */
 function openKeyRing({ keys }: Config, log: Logger): KeyRing {
   if (keys.from === 'environment') return createKeyRing(keys.keys);
   if (keys.from === 'memory') return ringOf(generateKey());

@@ -14,7 +14,10 @@ export interface Config {
   port: number;
   /** Undefined: `http://host:port`, known once it listens. */
   publicUrl: string | undefined;
+  /** With its password: not to be told. */
   databaseUrl: string;
+  /** For what stays on this machine when the database is elsewhere. */
+  dataDir: string;
   keys: Keys;
   adminKey: string | undefined;
   declared: DeclaredFile;
@@ -35,6 +38,7 @@ const DEFAULTS = {
   VALETKEY_HOST: '127.0.0.1',
   VALETKEY_PORT: '8080',
   VALETKEY_DATABASE_URL: 'file:./data/valetkey.db',
+  VALETKEY_DATA_DIR: './data',
 };
 /** What is parsed once is parsed sooner than its parser is compiled. */
 const ONCE = { jitless: true };
@@ -62,8 +66,13 @@ const Environment = z.object({
     .optional(),
   VALETKEY_DATABASE_URL: z
     .string()
-    .regex(/^file:./, 'file:./path/to.db, or file::memory: (postgres:// comes with a later version)')
+    .regex(/^(file:.|postgres(ql)?:\/\/)/, 'file:./path/to.db, file::memory: or postgres://user:password@host/database')
+    .refine(
+      (url) => !url.startsWith('postgres') || URL.canParse(url),
+      'a postgres:// URL, its password percent-encoded',
+    )
     .default(DEFAULTS.VALETKEY_DATABASE_URL),
+  VALETKEY_DATA_DIR: z.string().default(DEFAULTS.VALETKEY_DATA_DIR),
   VALETKEY_KEYS: z
     .string()
     .transform((text, context) => taken(parseKeyRing(text), context).keys)
@@ -122,6 +131,7 @@ export function parseConfig(env: Record<string, string | undefined>, readFile: (
       port: e.VALETKEY_PORT,
       publicUrl: e.VALETKEY_PUBLIC_URL,
       databaseUrl: e.VALETKEY_DATABASE_URL,
+      dataDir: e.VALETKEY_DATA_DIR,
       keys: e.VALETKEY_KEYS ? { from: 'environment', keys: e.VALETKEY_KEYS } : standIn!,
       adminKey: e.VALETKEY_ADMIN_KEY,
       declared: file.declared,
@@ -146,7 +156,10 @@ function keysWithoutSetting(
   const url = set.VALETKEY_PUBLIC_URL ?? `http://${host.includes(':') ? `[${host}]` : host}`;
   if (URL.canParse(url) && !isLoopback(new URL(url).hostname)) return undefined;
   if (database === 'file::memory:') return { from: 'memory' };
-  return { from: 'file', path: join(dirname(database.replace(/^file:/, '')), 'valetkey.keys') };
+  const folder = database.startsWith('file:')
+    ? dirname(database.replace(/^file:/, ''))
+    : (set.VALETKEY_DATA_DIR ?? DEFAULTS.VALETKEY_DATA_DIR);
+  return { from: 'file', path: join(folder, 'valetkey.keys') };
 }
 
 /** What the command line reads, and what Kubernetes sets for a service that is called valetkey. */

@@ -29,7 +29,7 @@ export async function main(): Promise<void> {
 /** Brings the database up to date without serving. */
 export async function migrate(): Promise<void> {
   await configured(async ({ databaseUrl }, log) => {
-    migrateStore(databaseUrl);
+    await migrateStore(databaseUrl);
     log.info({ event: 'migrated' }, 'the database is up to date');
   });
 }

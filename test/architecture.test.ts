@@ -96,6 +96,8 @@ const adapterLinks: Record<string, string[]> = {
   oauth: ['outbound'],
   outbound: ['outbound-addresses'],
   jwt: ['jwks'],
+  sqlite: ['patience'],
+  postgres: ['patience'],
 };
 
 /** Where each package may be used. */
@@ -106,13 +108,14 @@ const packages: Record<string, RegExp> = {
   'better-sqlite3': /^adapters\/sqlite\//,
   'cli-table3': /^cli\//,
   commander: /^cli\//,
-  'drizzle-orm': /^adapters\/sqlite\//,
+  'drizzle-orm': /^adapters\/(sqlite|postgres)\//,
   hono: /^http\//,
   'ipaddr.js': /^adapters\/outbound/,
   jose: /^adapters\/(jwt|jwks)/,
   'lru-cache': /^(adapters|broker)\//,
   open: /^cli\//,
   'openid-client': /^adapters\/oauth/,
+  pg: /^adapters\/postgres\//,
   pino: /^adapters\/telemetry/,
   'prom-client': /^adapters\/telemetry/,
   'rate-limiter-flexible': /^http\//,

@@ -38,6 +38,7 @@ describe('the environment', () => {
       port: 8080,
       publicUrl: undefined,
       databaseUrl: 'file:./data/valetkey.db',
+      dataDir: './data',
       keys: { from: 'file', path: 'data/valetkey.keys' },
       adminKey: undefined,
       outboundAllow: [],
@@ -59,6 +60,8 @@ describe('the environment', () => {
     ['VALETKEY_PUBLIC_URL', 'http://localhost/?a=b'],
     ['VALETKEY_DATABASE_URL', 'valetkey.db'],
     ['VALETKEY_DATABASE_URL', 'file:'],
+    ['VALETKEY_DATABASE_URL', 'mysql://localhost/valetkey'],
+    ['VALETKEY_DATABASE_URL', 'postgres://user:a b[@localhost:x/valetkey'],
     ['VALETKEY_KEYS', 'no-key'],
     ['VALETKEY_ADMIN_KEY', 'x'.repeat(31)],
     ['VALETKEY_OUTBOUND_ALLOW', 'http://localhost'],
@@ -69,6 +72,20 @@ describe('the environment', () => {
     const issues = issuesOf({ [name]: value });
     expect(issues).toHaveLength(1);
     expect(issues[0]).toMatch(new RegExp(`^${name}: `));
+  });
+
+  test.each(['postgres://u:p@db.example/valetkey?sslmode=verify-full', 'postgresql://localhost:5433/valetkey?pool=20'])(
+    'takes %s, and keeps what belongs to this machine in a folder',
+    (databaseUrl) => {
+      const keys = { from: 'file', path: 'data/valetkey.keys' };
+      expect(taken({ VALETKEY_DATABASE_URL: databaseUrl })).toMatchObject({ databaseUrl, dataDir: './data', keys });
+      const elsewhere = taken({ VALETKEY_DATABASE_URL: databaseUrl, VALETKEY_DATA_DIR: '/var/lib/valetkey' });
+      expect(elsewhere.keys).toEqual({ from: 'file', path: '/var/lib/valetkey/valetkey.keys' });
+    },
+  );
+
+  test('does not tell the password of a database URL that is not one', () => {
+    expect(issuesOf({ VALETKEY_DATABASE_URL: 'postgres://u:hunter2@[localhost/x' }).join()).not.toContain('hunter2');
   });
 
   test('tells every fault of every variable, without repeating secrets', () => {

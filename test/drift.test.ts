@@ -2,9 +2,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import Sqlite, { type Database } from 'better-sqlite3';
-import { generateSQLiteDrizzleJson, generateSQLiteMigration } from 'drizzle-kit/api';
+import { generateDrizzleJson, generateSQLiteDrizzleJson, generateSQLiteMigration } from 'drizzle-kit/api';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { describe, expect, it } from 'vitest';
+import * as postgresSchema from '../src/adapters/postgres/schema.ts';
 import * as schema from '../src/adapters/sqlite/schema.ts';
 import { loadCatalogue } from '../src/catalogue/load.ts';
 import { processIo } from '../src/cli/io.ts';
@@ -13,16 +14,19 @@ import { startTestBroker } from './support/broker.ts';
 import { catalogueTable, clientTypes, commandTable, providerSchema } from './support/generated.ts';
 
 const MIGRATIONS = fileURLToPath(new URL('../drizzle/sqlite', import.meta.url));
+const POSTGRES_MIGRATIONS = fileURLToPath(new URL('../drizzle/postgres', import.meta.url));
 const OPENAPI = fileURLToPath(new URL('../openapi.json', import.meta.url));
 
 describe('the migrations', () => {
   it('end where the schema is, so that the next one begins there', async () => {
-    const last = readdirSync(`${MIGRATIONS}/meta`)
-      .filter((name) => name.endsWith('_snapshot.json'))
-      .sort()
-      .at(-1);
-    const snapshot = JSON.parse(readFileSync(`${MIGRATIONS}/meta/${last}`, 'utf8'));
+    const snapshot = lastSnapshot(MIGRATIONS);
     const { tables, views } = JSON.parse(JSON.stringify(await generateSQLiteDrizzleJson(schema)));
+    expect({ tables, views }).toEqual({ tables: snapshot.tables, views: snapshot.views });
+  });
+
+  it('end where the schema of PostgreSQL is', () => {
+    const { tables, views } = JSON.parse(JSON.stringify(generateDrizzleJson(postgresSchema)));
+    const snapshot = lastSnapshot(POSTGRES_MIGRATIONS);
     expect({ tables, views }).toEqual({ tables: snapshot.tables, views: snapshot.views });
   });
 
@@ -33,6 +37,14 @@ describe('the migrations', () => {
     expect(Object.keys(migrated).length).toBeGreaterThan(5);
   });
 });
+
+function lastSnapshot(migrations: string) {
+  const last = readdirSync(`${migrations}/meta`)
+    .filter((name) => name.endsWith('_snapshot.json'))
+    .sort()
+    .at(-1);
+  return JSON.parse(readFileSync(`${migrations}/meta/${last}`, 'utf8'));
+}
 
 /** The tables as SQLite sees them, whatever the order and the wording that they were made in. */
 function built(statements: string[]) {

@@ -40,6 +40,15 @@ CREATE TABLE `callers` (
 	`created_at` integer NOT NULL
 );
 --> statement-breakpoint
+CREATE TABLE `changes` (
+	`seq` integer PRIMARY KEY AUTOINCREMENT NOT NULL,
+	`at` integer DEFAULT (cast(unixepoch('subsec') * 1000 as integer)) NOT NULL,
+	`kind` text NOT NULL,
+	`id` text,
+	`generation` integer
+);
+--> statement-breakpoint
+CREATE INDEX `changes_at` ON `changes` (`at`);--> statement-breakpoint
 CREATE TABLE `connect_sessions` (
 	`id` text PRIMARY KEY NOT NULL,
 	`secret_digest` text NOT NULL,

@@ -150,6 +150,26 @@ export type IntegrationSettings = Omit<Integration, 'version' | 'clientSecret' |
   privateKey: Sealed | null | undefined;
 };
 
+/** Something that a memory of the store may hold is not as it was. */
+export type Change =
+  /** `generation`: the one that is there now. */
+  | { kind: 'connection'; id: string; generation: number }
+  | { kind: 'integration'; id: string }
+  /** Who they are, what they may do, and their keys. */
+  | { kind: 'callers' }
+  /** It is not known what: nothing that is remembered may be relied on. */
+  | { kind: 'everything' };
+export type ChangeKind = Exclude<Change['kind'], 'everything'>;
+
+export interface Watch {
+  /** `notified`: at once, by the store; `polled`: by asking for what is new every `everyMs`. */
+  how: 'notified' | 'polled';
+  /** How late news may be at the most, while the store can be reached; when notified, where a notification was lost. */
+  everyMs: number;
+  /** Nothing is told any more once it is fulfilled. */
+  stop(): Promise<void>;
+}
+
 /** What a deployment declares, as rows, each with the record of who declared it. */
 export interface DeclaredRows {
   integrations: { settings: IntegrationSettings; by: AuditEntry }[];
@@ -321,8 +341,13 @@ export interface Store {
    * was sealed anew, moved or destroyed meanwhile is left. Says how many were replaced.
    */
   reseal(changes: Reseal[]): Promise<number>;
-  /** Forgets flows and sessions that ended before this. */
+  /** Forgets flows and sessions that ended before this, and changes that everybody has heard of. */
   sweep(before: number): Promise<void>;
+  /**
+   * Tells what this and every other process changes from now on, after it is committed: each change at least once, those
+   * of one connection in their order. What was missed while the store could not be reached is told as soon as it can be.
+   */
+  watch(told: (changes: Change[]) => void): Promise<Watch>;
   /** Proves that the store can be written to. */
   ping(): Promise<void>;
   close(): Promise<void>;

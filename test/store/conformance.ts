@@ -6,6 +6,7 @@ import { callers } from './conformance/callers.ts';
 import { connections } from './conformance/connections.ts';
 import { declared } from './conformance/declared.ts';
 import { integrations } from './conformance/integrations.ts';
+import { news } from './conformance/news.ts';
 import { reading } from './conformance/reading.ts';
 import { refreshing } from './conformance/refreshing.ts';
 import { revocations } from './conformance/revocations.ts';
@@ -53,5 +54,6 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
     describe('audit', () => auditLog(subject));
     describe('sealed texts', () => sealedTexts(subject));
     describe('upkeep', () => upkeep(subject));
+    describe('news', () => news(subject));
   });
 }

@@ -45,6 +45,17 @@ export async function received(method: string, path: string, response: Response)
 }
 
 /**
+ * The database of a broker whose files are in this folder: SQLite's, or a new one of PostgreSQL when the tests are run
+ * with VALETKEY_TEST_STORE=postgres.
+ */
+export async function databaseIn(folder: string): Promise<Record<string, string>> {
+  if (process.env.VALETKEY_TEST_STORE !== 'postgres')
+    return { VALETKEY_DATABASE_URL: `file:${join(folder, 'valetkey.db')}` };
+  const { aDatabase } = await import('./postgres.ts');
+  return { VALETKEY_DATABASE_URL: await aDatabase(), VALETKEY_DATA_DIR: folder };
+}
+
+/**
  * On a database file of its own, which is removed with it. `env` is laid over a set-up for loopback; `declared` is what
  * the file of VALETKEY_CONFIG holds.
  */
@@ -59,7 +70,7 @@ export async function startTestBroker(
   const parsed = parseConfig(
     {
       VALETKEY_PORT: '0',
-      VALETKEY_DATABASE_URL: `file:${database}`,
+      ...(await databaseIn(folder)),
       VALETKEY_ADMIN_KEY: adminKey,
       VALETKEY_OUTBOUND_ALLOW: '127.0.0.1,localhost',
       ...(declared && { VALETKEY_CONFIG: 'declared.json' }),

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RunningBroker, startBroker } from '../../demo/broker.ts';
 import { type LocalProvider, startProvider } from '../../demo/provider.ts';
-import { type Answer, ask, type Json } from './broker.ts';
+import { type Answer, ask, databaseIn, type Json } from './broker.ts';
 import { bundled } from './bundle.ts';
 import { type Front, startFront } from './front.ts';
 import { mintRefreshToken } from './minted.ts';
@@ -51,12 +51,13 @@ export async function openHouse({ empty = false, env = {} }: HouseOptions = {}):
   const front = await startFront(provider);
   const adminKey = randomBytes(32).toString('base64url');
   const started: RunningBroker[] = [];
+  const database = await databaseIn(folder);
   const latest = () => started.at(-1)!;
 
   const start: House['start'] = async ({ aheadMs = 0, elsewhere = false } = {}) => {
     const first = started[0];
     const environment = {
-      VALETKEY_DATABASE_URL: `file:${join(folder, 'valetkey.db')}`,
+      ...database,
       VALETKEY_ADMIN_KEY: adminKey,
       ...(first && !elsewhere && { VALETKEY_PORT: new URL(first.url).port }),
       ...env,

@@ -18,7 +18,10 @@ export function recorder(client: Database): (entry: AuditEntry) => void {
 
 export const auditStore = ({ orm, read, write, record }: SqliteAccess): Pick<Store, 'appendAudit' | 'audit'> => ({
   appendAudit: async (entries) => {
-    if (entries.length > 0) await write(() => entries.forEach(record));
+    if (entries.length === 0) return;
+    await write(() => {
+      for (const entry of entries) record(entry);
+    });
   },
   audit: (filter, { limit, after }) =>
     read(() => {

@@ -11,6 +11,8 @@ type CallerStore = Pick<
   'callers' | 'addCaller' | 'updateCaller' | 'addCallerKey' | 'deleteCaller' | 'deleteCallerKey' | 'touchKeys'
 >;
 
+const CHANGED = { kind: 'callers' } as const;
+
 /** The part of a sentence that puts one; its keys stay when none are given. */
 export const callerPutter =
   ({ orm, record }: Pick<SqliteAccess, 'orm' | 'record'>) =>
@@ -18,7 +20,7 @@ export const callerPutter =
     const { id: _id, createdAt: _at, ...set } = caller;
     orm.insert(callers).values(caller).onConflictDoUpdate({ target: callers.id, set }).run();
     if (keys !== undefined) replaceKeys(orm, caller.id, keys);
-    record(by);
+    record(by, CHANGED);
   };
 
 function replaceKeys(orm: SqliteAccess['orm'], callerId: string, keys: CallerKey[]): void {
@@ -73,32 +75,32 @@ export function callerStore({ orm, read, write, record }: SqliteAccess): CallerS
       write(() => {
         orm.insert(callers).values(caller).run();
         if (key) orm.insert(callerKeys).values(key).run();
-        record(by);
+        record(by, CHANGED);
       }),
     updateCaller: ({ id, createdAt: _, ...rest }, by) =>
       write(() => {
         if (orm.update(callers).set(rest).where(eq(callers.id, id)).run().changes === 0) return 'absent';
-        record(by);
+        record(by, CHANGED);
         return 'updated';
       }),
     addCallerKey: (key, by) =>
       write(() => {
         if (!orm.select({ id: callers.id }).from(callers).where(eq(callers.id, key.callerId)).get()) return 'absent';
         orm.insert(callerKeys).values(key).run();
-        record(by);
+        record(by, CHANGED);
         return 'added';
       }),
     deleteCaller: (id, by) =>
       write(() => {
         if (orm.delete(callers).where(eq(callers.id, id)).run().changes === 0) return 'absent';
-        record(by);
+        record(by, CHANGED);
         return 'deleted';
       }),
     deleteCallerKey: (callerId, keyId, by) =>
       write(() => {
         const theKey = and(eq(callerKeys.callerId, callerId), eq(callerKeys.id, keyId));
         if (orm.delete(callerKeys).where(theKey).run().changes === 0) return 'absent';
-        record(by);
+        record(by, CHANGED);
         return 'deleted';
       }),
     touchKeys: async (uses) => {

@@ -86,7 +86,7 @@ export function connectionStore({ orm, read, write, record }: SqliteAccess): Con
           .values({ ...grant, connectionId: id })
           .run();
         if (sessionId !== null) complete(sessionId, id);
-        record(by);
+        record(by, { kind: 'connection', id, generation: connection.generation });
         return 'added';
       }),
 
@@ -118,7 +118,7 @@ export function connectionStore({ orm, read, write, record }: SqliteAccess): Con
           .where(eq(leases.connectionId, id))
           .run();
         if (sessionId !== null) complete(sessionId, id);
-        record(by);
+        record(by, { kind: 'connection', id, ...renewed });
         return renewed;
       }),
 

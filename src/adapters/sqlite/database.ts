@@ -51,7 +51,7 @@ export function pathOf(url: string): string {
 }
 
 /** SQLite gives its WAL and index files the mode of the database file. */
-function reserve(path: string): void {
+export function reserve(path: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   closeSync(openSync(path, 'a', 0o600));
 }

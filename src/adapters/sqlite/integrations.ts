@@ -22,7 +22,7 @@ export const integrationPutter =
       })
       .returning({ version: integrations.version })
       .get();
-    record(by);
+    record(by, { kind: 'integration', id });
     return version === 1 ? 'created' : 'updated';
   };
 
@@ -62,7 +62,7 @@ export function integrationStore(
         // A flow in flight must not end at another provider that is set up under this id.
         orm.delete(flows).where(eq(flows.integration, id)).run();
         orm.delete(integrations).where(eq(integrations.id, id)).run();
-        record(by);
+        record(by, { kind: 'integration', id });
         return 'deleted';
       }),
   };

@@ -1,8 +1,8 @@
 // Leases, intents and refreshed grants in SQLite: what makes a refresh happen once, and its answer last.
 import { and, asc, eq, getTableColumns, isNotNull, lte, sql } from 'drizzle-orm';
 import type { Store } from '../../ports.ts';
+import { createPatience } from '../patience.ts';
 import type { Liveness } from './liveness.ts';
-import { createPatience } from './patience.ts';
 import { connections, grants, isActive, leases } from './schema.ts';
 import { given, runner, type SqliteAccess } from './sqlite.ts';
 
@@ -198,7 +198,7 @@ export function refreshStore({ orm, read, write, record }: SqliteAccess, livenes
         }
         run.rotateGrant({ ...grant, id });
         run.releaseResolved({ id });
-        record(by);
+        record(by, { kind: 'connection', id, generation: held.generation + 1 });
         return 'kept';
       }),
 
@@ -218,7 +218,7 @@ export function refreshStore({ orm, read, write, record }: SqliteAccess, livenes
           .where(eq(connections.id, id))
           .run();
         (failure.resolved ? run.releaseResolved : run.release)({ id });
-        record(by);
+        record(by, { kind: 'connection', id, generation: held.generation });
         return 'kept';
       }),
 

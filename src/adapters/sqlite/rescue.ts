@@ -1,10 +1,9 @@
 // The rescue file: a small database of its own beside the data, for answers of providers that the store would not take.
 // Its room is taken up beforehand, so that it works when the disk is full.
-import { closeSync, openSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import type { Rescue, Rescued } from '../../ports.ts';
 import { storeError } from './commit.ts';
-import { pathOf } from './database.ts';
+import { pathOf, reserve } from './database.ts';
 
 /** Bytes that are kept free inside the file: some two hundred answers. */
 const BALLAST = 512 * 1_024;
@@ -13,12 +12,12 @@ export interface RescueFile extends Rescue {
   close(): void;
 }
 
-/** `databaseUrl`: that of the data. Throws `StoreError` when the file cannot be made or read. */
+/** `databaseUrl`: that of the data, or `file:` and where they would be. Throws `StoreError` when the file cannot be made or read. */
 export function openRescue(databaseUrl: string): RescueFile {
   const path = pathOf(databaseUrl);
   const file = path === ':memory:' ? path : `${path}.rescue`;
   try {
-    if (file !== ':memory:') closeSync(openSync(file, 'a', 0o600));
+    if (file !== ':memory:') reserve(file);
     const client = new Sqlite(file, { timeout: 50 });
     // Not WAL: the journal is kept at its size, and what is written lies in pages that are there already.
     client.pragma('journal_mode = PERSIST');

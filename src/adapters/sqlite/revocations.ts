@@ -53,7 +53,7 @@ export function revocationStore({ orm, read, write, record }: SqliteAccess): Rev
           };
           orm.insert(pendingRevocations).values(pending).run();
         }
-        record(by);
+        record(by, { kind: 'connection', id, generation: before.generation });
         return { connection: { ...before, ...change }, already: false, pending };
       }),
 

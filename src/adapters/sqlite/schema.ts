@@ -7,6 +7,7 @@ import type { CallerGrant, RateLimit, Workload } from '../../domain/caller.ts';
 import type { ConnectionStatus, Identity, RefreshError, Sealed, UpstreamRevocation } from '../../domain/connection.ts';
 import type { ReauthReason } from '../../domain/errors.ts';
 import type { Overrides, SessionStatus } from '../../domain/integration.ts';
+import type { ChangeKind } from '../../ports.ts';
 
 const json = <T>(name: string) => text(name, { mode: 'json' }).$type<T>();
 const sealed = (name: string) => text(name).$type<Sealed>();
@@ -218,3 +219,16 @@ export const keyChecks = sqliteTable('key_checks', {
   kid: text('kid').primaryKey(),
   sealed: sealed('sealed').notNull(),
 });
+
+/** What other processes may remember wrongly from here on, in the order of the commits; trimmed by age. */
+export const changes = sqliteTable(
+  'changes',
+  {
+    seq: integer('seq').primaryKey({ autoIncrement: true }),
+    at: integer('at').notNull().default(sql`(cast(unixepoch('subsec') * 1000 as integer))`),
+    kind: text('kind').$type<ChangeKind>().notNull(),
+    id: text('id'),
+    generation: integer('generation'),
+  },
+  (t) => [index('changes_at').on(t.at)],
+);

@@ -5,6 +5,7 @@ import { type Column, is, Param, Placeholder, type Query, type SQL, sql } from '
 import type { BetterSQLite3Database } from 'drizzle-orm/better-sqlite3';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { Page } from '../../ports.ts';
+import type { Told } from './watch.ts';
 
 export interface SqliteAccess {
   orm: BetterSQLite3Database & { $client: Database };
@@ -12,8 +13,8 @@ export interface SqliteAccess {
   read<T>(question: () => T): Promise<T>;
   /** For everything that changes something: see `GroupCommit.write`. */
   write<T>(sentence: () => T): Promise<T>;
-  /** Inside a sentence: the audit entry of what it did. */
-  record(entry: AuditEntry): void;
+  /** Inside a sentence: the audit entry of what it did, and what others may remember wrongly from here on. */
+  record(entry: AuditEntry, ...told: Told[]): void;
 }
 
 /** A value that a prepared statement is given later, in the form of the column; null stays null in JSON columns too. */

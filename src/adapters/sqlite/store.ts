@@ -16,6 +16,7 @@ import { servedStore } from './served.ts';
 import { sessionStore } from './sessions.ts';
 import type { SqliteAccess } from './sqlite.ts';
 import { upkeepStore } from './upkeep.ts';
+import { openNews } from './watch.ts';
 
 /**
  * Opens `file:<path>` or `file::memory:`, and migrates it. `migrations` is the folder of the generated SQL, for a
@@ -26,6 +27,8 @@ export async function openSqlite(url: string, migrations?: string): Promise<Stor
   const commits = new GroupCommit(client);
   const liveness = announce(pathOf(url));
   const orm = drizzle(client);
+  const news = openNews(client);
+  const audited = recorder(client);
   const access: SqliteAccess = {
     orm,
     read: async (question) => {
@@ -36,7 +39,10 @@ export async function openSqlite(url: string, migrations?: string): Promise<Stor
       }
     },
     write: (sentence) => commits.write(sentence),
-    record: recorder(client),
+    record: (entry, ...told) => {
+      audited(entry);
+      news.tell(told);
+    },
   };
   return {
     ...integrationStore(access),
@@ -50,8 +56,10 @@ export async function openSqlite(url: string, migrations?: string): Promise<Stor
     ...auditStore(access),
     ...upkeepStore(access),
     ...sealedStore(access),
+    watch: news.watch,
     close: async () => {
       commits.finish();
+      news.stop();
       client.close();
       liveness.leave();
     },

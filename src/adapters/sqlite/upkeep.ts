@@ -1,8 +1,9 @@
 // The key ring's proofs, the sweeping of what has ended, and the sign of life, in SQLite.
 import { asc, eq, lt, sql } from 'drizzle-orm';
 import type { Store } from '../../ports.ts';
-import { connectSessions, flows, keyChecks } from './schema.ts';
+import { changes, connectSessions, flows, keyChecks } from './schema.ts';
 import type { SqliteAccess } from './sqlite.ts';
+import { KEPT_MS } from './watch.ts';
 
 export const upkeepStore = ({
   orm,
@@ -21,6 +22,7 @@ export const upkeepStore = ({
     write(() => {
       orm.delete(flows).where(lt(flows.expiresAt, before)).run();
       orm.delete(connectSessions).where(lt(connectSessions.expiresAt, before)).run();
+      orm.delete(changes).where(sql`${changes.at} < unixepoch('subsec') * 1000 - ${KEPT_MS}`).run();
     }),
   // Rewrites a field of the file's header, which nothing reads: it has to reach the disk like any other write.
   ping: () => write(() => void orm.run(sql`PRAGMA user_version = 1`)),

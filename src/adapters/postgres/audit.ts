@@ -1,0 +1,39 @@
+// The audit log in PostgreSQL.
+import { and, desc, eq, gte, lt } from 'drizzle-orm';
+import type { Store } from '../../ports.ts';
+import { type PostgresAccess, pageOf } from './postgres.ts';
+import { audit } from './schema.ts';
+
+/** Rows in one statement, which has room for 65,535 values. */
+const AT_ONCE = 1_000;
+
+export const auditStore = ({ ask, write }: PostgresAccess): Pick<Store, 'appendAudit' | 'audit'> => ({
+  appendAudit: async (entries) => {
+    if (entries.length === 0) return;
+    await write(async (orm) => {
+      for (let i = 0; i < entries.length; i += AT_ONCE) await orm.insert(audit).values(entries.slice(i, i + AT_ONCE));
+    });
+  },
+  audit: (filter, { limit, after }) =>
+    ask(async (orm) => {
+      const rows = await orm
+        .select()
+        .from(audit)
+        .where(
+          and(
+            filter.integration === undefined ? undefined : eq(audit.integration, filter.integration),
+            filter.owner === undefined ? undefined : eq(audit.owner, filter.owner),
+            filter.connectionId === undefined ? undefined : eq(audit.connectionId, filter.connectionId),
+            filter.actor === undefined ? undefined : eq(audit.actor, filter.actor),
+            filter.action === undefined ? undefined : eq(audit.action, filter.action),
+            filter.outcome === undefined ? undefined : eq(audit.outcome, filter.outcome),
+            filter.from === undefined ? undefined : gte(audit.at, filter.from),
+            filter.to === undefined ? undefined : lt(audit.at, filter.to),
+            after === undefined ? undefined : lt(audit.id, after),
+          ),
+        )
+        .orderBy(desc(audit.id))
+        .limit(limit + 1);
+      return pageOf(rows, limit);
+    }),
+});

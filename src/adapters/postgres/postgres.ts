@@ -1,0 +1,187 @@
+// What the parts of the store share: the way into the database for questions and for sentences, and their statements.
+import { setTimeout as pause } from 'node:timers/promises';
+import { type Column, getTableColumns, type Placeholder, type SQL, sql } from 'drizzle-orm';
+import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
+import type { PgTable } from 'drizzle-orm/pg-core';
+import type { Pool, PoolClient } from 'pg';
+import type { AuditEntry } from '../../domain/audit.ts';
+import { type Change, type Page, StoreError } from '../../ports.ts';
+import { isAnswer, isWorthAnotherTry, storeError } from './errors.ts';
+import { audit, changes } from './schema.ts';
+
+/** One connection, or, for questions, whichever is free. */
+export type Orm = NodePgDatabase;
+
+type Told = Exclude<Change, { kind: 'everything' }>;
+
+export interface PostgresAccess {
+  /** For questions of one statement, and for sentences of one: each is a transaction of its own. */
+  ask<T>(question: (orm: Orm) => Promise<T>): Promise<T>;
+  /**
+   * A sentence of several statements: all of it or nothing. It may be said more than once, so that it may do nothing but
+   * what is undone with its transaction. A sentence about a connection locks that row first (`locked`), and so sees
+   * what was committed before, and waits for nobody who waits for it.
+   */
+  write<T>(sentence: (orm: Orm) => Promise<T>): Promise<T>;
+  /** Statements that are built once for each connection. `name` names one to the server, unless a pooler is in between. */
+  prepared<T>(build: (orm: Orm, name: (name: string) => string) => T): (orm: Orm) => T;
+  /** Inside a sentence: the audit entry of what it did, and what others may remember wrongly from here on. */
+  record(orm: Orm, entry: AuditEntry, ...told: Told[]): Promise<void>;
+}
+
+/** Of the server, for what is said; so much later this side gives up, and the connection with it. */
+const STATEMENT_MS = 8_000;
+/** Not when the connection is made: a pooler hands it on with what was set on it, or refuses to set it. */
+const BEGIN = [
+  'begin',
+  `set local statement_timeout = ${STATEMENT_MS}`,
+  `set local idle_in_transaction_session_timeout = ${STATEMENT_MS}`,
+].join('; ');
+const TRIES = 6;
+const AGAIN_AFTER_MS = 4;
+
+export interface Door extends PostgresAccess {
+  /** Refuses what comes from now on; fulfilled when what came before is done. */
+  shut(): Promise<void>;
+}
+
+/** `rung`: told after a commit that changed something. `isNamed` false: statements have no names. */
+export function openDoor(pool: Pool, isNamed: boolean, rung: () => void): Door {
+  const anyone = drizzle(pool);
+  const orms = new WeakMap<PoolClient, Orm>();
+  const ormOf = (client: PoolClient): Orm => {
+    const known = orms.get(client) ?? drizzle(client);
+    orms.set(client, known);
+    return known;
+  };
+  const underWay = new Set<Promise<unknown>>();
+  let isShut = false;
+  /** Sentences under way that have told something. */
+  const telling = new WeakSet<Orm>();
+
+  async function during<T>(work: () => Promise<T>): Promise<T> {
+    if (isShut) throw new StoreError('the store is closed');
+    const running = work();
+    underWay.add(running);
+    try {
+      return await running;
+    } catch (error) {
+      throw storeError(error);
+    } finally {
+      underWay.delete(running);
+    }
+  }
+
+  async function say<T>(sentence: (orm: Orm) => Promise<T>): Promise<T> {
+    const client = await pool.connect();
+    const orm = ormOf(client);
+    telling.delete(orm);
+    let fault: unknown;
+    try {
+      // Not waited for before the sentence: what comes after it would fail if it did.
+      const begun = client.query(BEGIN);
+      begun.catch(() => undefined);
+      const value = await sentence(orm);
+      await begun;
+      const { command } = await client.query('commit');
+      if (command !== 'COMMIT') throw new StoreError('PostgreSQL did not commit');
+      if (telling.has(orm)) rung();
+      return value;
+    } catch (error) {
+      fault = error;
+      throw error;
+    } finally {
+      if (fault === undefined) client.release();
+      else await giveBack(client, fault);
+    }
+  }
+
+  /** A connection of which nobody knows how it stands is closed, which undoes what it began. */
+  async function giveBack(client: PoolClient, fault: unknown): Promise<void> {
+    const isUndone =
+      (fault instanceof StoreError || isAnswer(fault)) &&
+      (await client.query('rollback').then(
+        () => true,
+        () => false,
+      ));
+    client.release(!isUndone);
+  }
+
+  async function sayAgain<T>(sentence: (orm: Orm) => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await say(sentence);
+      } catch (error) {
+        if (tries === TRIES || !isWorthAnotherTry(error)) throw error;
+        await pause(AGAIN_AFTER_MS * 2 ** tries);
+      }
+    }
+  }
+
+  async function askAgain<T>(question: (orm: Orm) => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await question(anyone);
+      } catch (error) {
+        if (tries === TRIES || !isWorthAnotherTry(error)) throw error;
+        await pause(AGAIN_AFTER_MS * 2 ** tries);
+      }
+    }
+  }
+
+  const prepared: PostgresAccess['prepared'] = (build) => {
+    const built = new WeakMap<Orm, ReturnType<typeof build>>();
+    return (orm) => {
+      const known = built.get(orm) ?? build(orm, (name) => (isNamed ? name : ''));
+      built.set(orm, known);
+      return known;
+    };
+  };
+  const statements = prepared((orm, name) => ({
+    record: orm.insert(audit).values(slots(audit)).prepare(name('record')),
+    tell: orm
+      .insert(changes)
+      .values({
+        kind: sql.placeholder('kind'),
+        id: sql.placeholder('id'),
+        generation: sql.placeholder('generation'),
+      })
+      .prepare(name('tell')),
+  }));
+
+  return {
+    ask: (question) => during(() => askAgain(question)),
+    write: (sentence) => during(() => sayAgain(sentence)),
+    prepared,
+    async record(orm, entry, ...told) {
+      const { record, tell } = statements(orm);
+      if (told.length > 0) telling.add(orm);
+      await Promise.all([
+        record.execute({ ...entry }),
+        ...told.map((change) => tell.execute({ id: null, generation: null, ...change })),
+      ]);
+    },
+    async shut() {
+      isShut = true;
+      await Promise.allSettled(underWay);
+    },
+  };
+}
+
+/** A place for each column, for values that are never null where drizzle maps them. */
+const slots = <T extends PgTable>(table: T) =>
+  Object.fromEntries(Object.keys(getTableColumns(table)).map((key) => [key, sql.placeholder(key)])) as {
+    [C in keyof T['$inferInsert']]: Placeholder;
+  };
+
+/** A value that a prepared statement is given later, in the form of the column; null stays null in JSON columns too. */
+export const given = (column: Column, name: string): SQL => {
+  const mapToDriverValue = (value: unknown) => (value === null ? null : column.mapToDriverValue(value));
+  return sql`${sql.param(sql.placeholder(name), { mapToDriverValue })}`;
+};
+
+/** A page of rows that were asked for with one more than its limit. */
+export const pageOf = <T extends { id: string }>(rows: T[], limit: number): Page<T> => ({
+  data: rows.slice(0, limit),
+  next: rows.length > limit ? rows[limit - 1]!.id : null,
+});

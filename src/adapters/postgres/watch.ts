@@ -1,0 +1,247 @@
+// News of what others may remember wrongly. The table `changes` has them all; a notification only says that it is worth a
+// look, and where there is none, or it was lost, looking now and then does.
+import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Client, type Pool } from 'pg';
+import type { Change, ChangeKind, Watch } from '../../ports.ts';
+import type { Address } from './database.ts';
+
+/** Where notifications come, in any case so often; where they do not, so often. */
+const LOOK_ANYWAY_MS = 2_000;
+const POLL_MS = 250;
+/** What changes within so long is told by one notification: each commit that notifies waits for all others that do. */
+const RING_AFTER_MS = 10;
+/** Whether notifications come is found out at start, by one that must come within this. */
+const PROBE_MS = 1_000;
+const AGAIN_MS = 250;
+
+const MOST_AT_ONCE = 2_000;
+/** A number that is not there may belong to a transaction that has still to commit: for longer than one can take. */
+const GAP_MS = 30_000;
+const MOST_GAPS = 1_000;
+/** The first number that is seen need not be 1. */
+const FIRST_GAPS = 100;
+/** How long the table keeps a change; who has not looked for half of that can rely on nothing. */
+export const KEPT_MS = 10 * 60_000;
+const TOO_LONG_MS = KEPT_MS / 2;
+
+const CHANNEL = 'valetkey_changes';
+
+export interface News {
+  /** Something was committed that others should look at. */
+  ring(): void;
+  watch(told: (changes: Change[]) => void): Promise<Watch>;
+  stop(): Promise<void>;
+}
+
+export function openNews(address: Address, pool: Pool): News {
+  const watches = new Set<Watch>();
+  let ringing: NodeJS.Timeout | undefined;
+  const send = () => {
+    ringing = undefined;
+    // Whom it does not reach looks anyway; a database that knows no notifications says so each time.
+    void pool.query(`notify ${CHANNEL}`).catch(() => undefined);
+  };
+
+  return {
+    ring() {
+      ringing ??= setTimeout(send, RING_AFTER_MS);
+    },
+    async watch(told) {
+      const reader = await createReader(pool, told);
+      const listener = await listen(address, pool, () => reader.look());
+      const everyMs = listener ? LOOK_ANYWAY_MS : POLL_MS;
+      const timer = setInterval(() => reader.look(), everyMs);
+      timer.unref();
+      const watch: Watch = {
+        how: listener ? 'notified' : 'polled',
+        everyMs,
+        async stop() {
+          watches.delete(watch);
+          clearInterval(timer);
+          await listener?.stop();
+          await reader.stop();
+        },
+      };
+      watches.add(watch);
+      return watch;
+    },
+    async stop() {
+      if (ringing !== undefined) {
+        clearTimeout(ringing);
+        send();
+      }
+      await Promise.all([...watches].map((watch) => watch.stop()));
+    },
+  };
+}
+
+interface Row {
+  seq: string;
+  kind: ChangeKind;
+  id: string | null;
+  generation: number | null;
+}
+
+/** Reads on from where it was, one look at a time; what it could not read it reads at the next look. */
+async function createReader(pool: Pool, told: (changes: Change[]) => void) {
+  /** The highest number seen, and those below it that were not there, since when. */
+  let mark = 0;
+  const gaps = new Map<number, number>();
+  let lookedAt = performance.now();
+  let looking: Promise<void> | undefined;
+  let again = false;
+  let isStopped = false;
+
+  function noteGaps(from: number, to: number, now: number): boolean {
+    if (to - from > MOST_GAPS || gaps.size > MOST_GAPS) return false;
+    for (let seq = from; seq < to; seq++) gaps.set(seq, now);
+    return true;
+  }
+
+  /** Those that have begun and not committed have numbers below the newest: they are looked out for. */
+  async function begin(): Promise<void> {
+    const { rows } = await pool.query<Row>(`select seq from changes order by seq desc limit ${MOST_GAPS}`);
+    const seqs = rows.map(({ seq }) => Number(seq)).reverse();
+    const now = performance.now();
+    for (const [i, seq] of seqs.entries()) if (i > 0) noteGaps(seqs[i - 1]! + 1, seq, now);
+    mark = seqs.at(-1) ?? 0;
+    lookedAt = now;
+  }
+
+  async function read(): Promise<boolean> {
+    const now = performance.now();
+    const { rows } = await pool.query<Row & { top: string | null }>(
+      `select c.seq, c.kind, c.id, c.generation, t.top
+       from (select max(seq) as top from changes) t
+       left join changes c on c.seq > $1 or c.seq = any($2::bigint[])
+       order by c.seq limit ${MOST_AT_ONCE}`,
+      [mark, [...gaps.keys()]],
+    );
+    const top = Number(rows[0]?.top ?? 0);
+    // A standby took over that had not everything, or nobody looked for so long that the table has forgotten some.
+    const isLost = (top < mark && top > 0) || now - lookedAt > TOO_LONG_MS;
+    const news: Change[] = [];
+    let isKnown = !isLost;
+    if (isLost) mark = top;
+    for (const { seq: text, kind, id, generation } of rows) {
+      if (text === null) continue;
+      const seq = Number(text);
+      gaps.delete(seq);
+      if (seq > mark) {
+        isKnown = noteGaps(mark > 0 ? mark + 1 : Math.max(1, seq - FIRST_GAPS), seq, now) && isKnown;
+        mark = seq;
+      }
+      news.push(changeOf(kind, id, generation));
+    }
+    for (const [seq, since] of gaps) if (now - since > GAP_MS) gaps.delete(seq);
+    lookedAt = now;
+    if (isStopped) return false;
+    if (!isKnown) told([{ kind: 'everything' }]);
+    else if (news.length > 0) told(news);
+    return rows.length === MOST_AT_ONCE;
+  }
+
+  async function run(): Promise<void> {
+    do {
+      again = false;
+      while (await read());
+    } while (again && !isStopped);
+  }
+
+  await begin();
+  return {
+    look(): void {
+      again = true;
+      if (isStopped) return;
+      looking ??= run()
+        .catch(() => undefined)
+        .finally(() => {
+          looking = undefined;
+        });
+    },
+    async stop(): Promise<void> {
+      isStopped = true;
+      await looking;
+    },
+  };
+}
+
+function changeOf(kind: ChangeKind, id: string | null, generation: number | null): Change {
+  if (kind === 'connection') return { kind, id: id!, generation: generation! };
+  return kind === 'integration' ? { kind, id: id! } : { kind };
+}
+
+/**
+ * A connection that is told of notifications, made again whenever it is lost. Undefined where none come: the database does
+ * not know them, or a pooler in between keeps them.
+ */
+async function listen(address: Address, pool: Pool, heard: () => void): Promise<{ stop(): Promise<void> } | undefined> {
+  let isStopped = false;
+  let client: Client | undefined;
+
+  async function connect(): Promise<Client> {
+    const fresh = new Client(address.connection);
+    fresh.on('error', () => undefined);
+    try {
+      await fresh.connect();
+      await fresh.query(`listen ${CHANNEL}`);
+      return fresh;
+    } catch (error) {
+      await fresh.end().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** Whatever was said meanwhile is read now. */
+  function settle(listening: Client): void {
+    client = listening;
+    listening.on('notification', heard);
+    listening.once('end', () => void reconnect());
+    heard();
+  }
+
+  async function reconnect(): Promise<void> {
+    client = undefined;
+    while (!isStopped) {
+      try {
+        const fresh = await connect();
+        if (isStopped) return void fresh.end().catch(() => undefined);
+        return settle(fresh);
+      } catch {
+        heard();
+        await pause(AGAIN_MS, undefined, { ref: false });
+      }
+    }
+  }
+
+  let first: Client | undefined;
+  try {
+    first = await connect();
+    if (!(await hears(first, pool))) {
+      await first.end();
+      return undefined;
+    }
+  } catch {
+    await first?.end().catch(() => undefined);
+    return undefined;
+  }
+  settle(first);
+  return {
+    async stop() {
+      isStopped = true;
+      await client?.end().catch(() => undefined);
+    },
+  };
+}
+
+/** Whether what is said on another connection arrives on this one. */
+async function hears(client: Client, pool: Pool): Promise<boolean> {
+  const word = randomUUID();
+  const arrived = new Promise<boolean>((resolve) => {
+    client.on('notification', ({ payload }) => payload === word && resolve(true));
+    client.once('end', () => resolve(false));
+  });
+  await pool.query('select pg_notify($1, $2)', [CHANNEL, word]);
+  return Promise.race([arrived, pause(PROBE_MS, false, { ref: false })]);
+}
