@@ -4,6 +4,19 @@ import { type LoggerOptions, pino } from 'pino';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Logger, Telemetry } from '../ports.ts';
 
+/** Of these, each integration has a series that begins at zero: Prometheus sees no increase in one that begins at one. */
+const REFRESH_OUTCOMES = [
+  'ok',
+  'transient',
+  'invalid',
+  'misconfigured',
+  'grant_revoked',
+  'identity_changed',
+  'credentials_rejected',
+  'refresh_outcome_unknown',
+];
+const REVOCATION_OUTCOMES = ['done', 'pending', 'failed'];
+
 /** `version`: of this broker; `sealingKid`: the id of the key that it seals with. */
 export function createTelemetry({ version, sealingKid }: { version: string; sealingKid: string }): Telemetry {
   const registry = new Registry();
@@ -138,7 +151,11 @@ export function createTelemetry({ version, sealingKid }: { version: string; seal
     storeError: (sentence) => storeErrors.inc({ sentence }),
     render(state) {
       for (const gauge of [connections, due, overdue, circuit]) gauge.reset();
-      for (const { integration, status, count } of state.connections) connections.set({ integration, status }, count);
+      for (const { integration, status, count } of state.connections) {
+        connections.set({ integration, status }, count);
+        for (const outcome of REFRESH_OUTCOMES) refreshes.inc({ integration, outcome }, 0);
+        for (const outcome of REVOCATION_OUTCOMES) revocations.inc({ integration, outcome }, 0);
+      }
       for (const { integration, count, oldestMs } of state.due) {
         due.set({ integration }, count);
         overdue.set({ integration }, oldestMs / 1_000);
