@@ -1,5 +1,5 @@
 // The alerts and the dashboard ask only for what a running broker tells, and the runbook knows every alert and metric.
-import { globSync } from 'node:fs';
+import { existsSync, globSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ROOT, read, yaml } from '../support/deployed.ts';
 import { type Asked, asked } from '../support/promql.ts';
@@ -197,6 +197,29 @@ describe('docs/operations.md', () => {
   it('tells what to do for each alert, and for no other', () => {
     const sections = [...read('docs/operations.md').matchAll(/^#+ (Valetkey\w+)$/gm)].map(([, name]) => name);
     expect(sections).toEqual(rules.map(({ alert }) => alert));
+  });
+
+  it('leads to places that there are, and asks the audit log for actions that are recorded', () => {
+    const page = read('docs/operations.md');
+    const slug = (title: string) =>
+      title
+        .toLowerCase()
+        .replace(/[^\w -]/g, '')
+        .replaceAll(' ', '-');
+    const places = [...page.matchAll(/^#+ (.+)$/gm)].map(([, title]) => slug(title!));
+    const links = [...page.matchAll(/\]\(#([^)]+)\)/g)].map(([, place]) => place!);
+    expect(links.length).toBeGreaterThan(15);
+    expect(places).toEqual(expect.arrayContaining(links));
+    for (const [, path] of page.matchAll(/\]\((?!#)([^)#]+)/g))
+      expect(existsSync(new URL(path!, new URL('docs/', ROOT))), path).toBe(true);
+    const sources = globSync('src/**/*.ts', { cwd: ROOT }).map((path) => read(path));
+    const actions = [...page.matchAll(/--action ([\w.]+)/g)].map(([, action]) => action!);
+    expect(actions.length).toBeGreaterThan(2);
+    for (const action of actions)
+      expect(
+        sources.some((source) => source.includes(`'${action}'`)),
+        action,
+      ).toBe(true);
   });
 
   it('explains each metric of ours, with its kind and labels as they are rendered', () => {
