@@ -18,10 +18,10 @@ export interface RunningBroker {
 const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 const START_WITHIN_MS = 20_000;
 
-/** `env` is laid over a set-up for loopback. Rejects, with what it printed, when it ends before it listens. */
-export async function startBroker(env: Record<string, string> = {}): Promise<RunningBroker> {
+/** `env` is laid over a set-up for loopback; `main` is what is run: the sources, or a bundle. Rejects, with what it printed, when it ends before it listens. */
+export async function startBroker(env: Record<string, string> = {}, main = MAIN): Promise<RunningBroker> {
   const adminKey = env.VALETKEY_ADMIN_KEY ?? randomBytes(32).toString('base64url');
-  const child = spawn(process.execPath, [MAIN], {
+  const child = spawn(process.execPath, [main], {
     env: {
       PATH: process.env.PATH,
       VALETKEY_PORT: '0',

@@ -167,7 +167,7 @@ async function stayUp(broker: RunningBroker, provider: LocalProvider, serviceKey
   await printLink();
   console.log(`  then ask for a token curl -H 'Authorization: Bearer ${serviceKey}' \\
                          '${broker.url}/v1/token?integration=${INTEGRATION}&owner=${OWNER}'
-  The interface        ${broker.url}/openapi.json
+  The interface        ${broker.url}/docs
   Metrics              ${broker.url}/metrics
   The admin's key      ${broker.adminKey}
   For docs/quickstart.md, in another terminal:

@@ -58,7 +58,7 @@ export interface Valetkey {
   connectUrl(wanted: ConnectSessionPost & Signal, after?: unknown): Promise<ConnectSessionCreated>;
   /** Waits until the owner has used the link of this id. Rejects with `not_connected` where nothing came of it. */
   connected(id: string, options?: Signal): Promise<{ connection_id: string }>;
-  /** What a JWT is worth. `audience`: whom it must be for; without it, it may be for anybody. */
+  /** What a JWT is worth, and whether it is what is expected: `audience`, `profile`, `claims`, … */
   verify(token: string, expected?: Omit<JwtVerify, 'token'> & Signal): Promise<JwtVerdict>;
 }
 
@@ -109,8 +109,8 @@ export function createValetkey(options: ValetkeyOptions): Valetkey {
 
     async verify(token, { signal, ...expected } = {}) {
       const body = { token, ...expected };
-      const asked = { method: 'POST', path: '/v1/jwt/verify', body, deadline: deadline(), signal, repeatable: true };
-      return (await broker.ask<JwtVerdict>({ ...asked, method: 'POST' })).body;
+      const asked = { method: 'POST', path: '/v1/jwt/verify', body, deadline: deadline(), signal } as const;
+      return (await broker.ask<JwtVerdict>({ ...asked, repeatable: true })).body;
     },
   };
 }

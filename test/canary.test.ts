@@ -166,7 +166,7 @@ beforeAll(async () => {
   await echo.close();
   rmSync(providers, { recursive: true });
   rmSync(declared);
-});
+}, 90_000);
 afterAll(() => Promise.all([house?.close(), idp?.close()]));
 
 describe('no secret is found in', () => {
@@ -180,11 +180,11 @@ describe('the search would find one', () => {
     const belongs: Record<string, Place[]> = {
       [OWNER]: ['the database', 'the database after the stop', 'the audit log', 'other answers'],
       [CAPTURED]: ['the database', 'the database after the stop', 'other answers'],
-      valetkey_http_requests_total: ['the metrics'],
+      valetkey_http_requests_total: ['the metrics', 'the description of the interface'],
       '"event":"listening"': ['stdout and stderr'],
       ConnectSessionCreated: ['the description of the interface'],
       'urn:valetkey:problem:not_found': ['the description of the interface', 'refusals'],
-      '"client_secret_set":true': ['other answers'],
+      '"client_secret_set":true': ['the description of the interface', 'other answers'],
     };
     const planted = createSecrets();
     for (const value of Object.keys(belongs)) planted.add(value, value);

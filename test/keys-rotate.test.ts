@@ -3,7 +3,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import Sqlite from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
 import { createCookieJar, walkThrough } from '../demo/browser.ts';
@@ -11,10 +10,9 @@ import { createKeyRing, generateKey, parseKeyRing } from '../src/adapters/keyrin
 import { sealedColumns } from '../src/adapters/sqlite/sealed.ts';
 import { openAccessToken, openRefreshToken } from '../src/broker/grants.ts';
 import type { Sealed } from '../src/domain/connection.ts';
+import { bundled } from './support/bundle.ts';
 import { type House, INTEGRATION, openHouse } from './support/house.ts';
 import { createSecrets } from './support/secrets.ts';
-
-const CLI = fileURLToPath(new URL('../src/cli.ts', import.meta.url));
 
 type Told = { onTestFinished(clean: () => unknown): void };
 
@@ -38,12 +36,13 @@ async function aHouse({ onTestFinished }: Told) {
     env.VALETKEY_KEYS = keys;
     await house.start();
   };
-  return { house, old, fresh, both: `${fresh},${old}`, path, database, restart, onTestFinished };
+  const cli = await bundled('cli');
+  return { house, old, fresh, both: `${fresh},${old}`, path, database, restart, onTestFinished, cli };
 }
 type Setting = Awaited<ReturnType<typeof aHouse>>;
 
-function rotation({ path, onTestFinished }: Setting, keys: string, ...options: string[]) {
-  const child: ChildProcess = spawn(process.execPath, [CLI, 'keys', 'rotate', ...options], {
+function rotation({ path, onTestFinished, cli }: Setting, keys: string, ...options: string[]) {
+  const child: ChildProcess = spawn(process.execPath, [cli, 'keys', 'rotate', ...options], {
     env: { PATH: process.env.PATH, VALETKEY_DATABASE_URL: `file:${path}`, VALETKEY_KEYS: keys },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -8,6 +8,7 @@ export const EXAMPLE = {
   workload: 'wl_63fc91512c17fd50eead1274e7',
   event: 'evt_01k9d3q1v6b8n0m2z4x5c7v9as',
   request: '0d6c8f2e-6d0b-4a8e-9b57-3f1f3a1c2d4e',
+  link: 'https://valetkey.acme.example/connect/pR4nZ7qXv2mLc9bTs6wKd1yHg8fJu5eA0oIiV3xBkNU',
   provider: 'slack',
   integration: 'slack',
   owner: 'user_42',

@@ -5,7 +5,7 @@ import { EXAMPLE } from './examples.ts';
 
 export const IntegrationPut = z
   .strictObject({
-    provider: z.string().min(1).max(63),
+    provider: z.string().min(1).max(63).openapi({ description: 'The id of a catalogue entry' }),
     client_id: z
       .string()
       .min(1)
@@ -23,7 +23,9 @@ export const IntegrationPut = z
       .openapi({ description: "The private key's id at the provider" }),
     certificate: z.string().min(1).max(16_384).optional().openapi({ description: 'PEM. For mutual TLS (RFC 8705)' }),
     scopes: Scopes.optional().openapi({ description: "Left out: the provider's default ones" }),
-    params: Strings.optional(),
+    params: Strings.optional().openapi({
+      description: 'What the provider asks of the deployment: an issuer, a `mode`, …',
+    }),
     overrides: z
       .strictObject({
         authorization_url: Url.optional(),

@@ -106,7 +106,10 @@ export const OAuthError = z
     connection_id: z.string().optional().openapi({ description: 'The one that is to be renewed' }),
     reason: z.string().optional(),
   })
-  .openapi('OAuthError', { description: 'RFC 6749 5.2' });
+  .openapi('OAuthError', {
+    description: 'RFC 6749 5.2, with members that say what to do',
+    example: { error: 'invalid_request', error_description: 'What is wrong, for people', request_id: EXAMPLE.request },
+  });
 
 export const ServerMetadata = z
   .object({

@@ -34,7 +34,7 @@ export const SessionCreated = z
   .openapi('ConnectSessionCreated', {
     example: {
       id: EXAMPLE.session,
-      url: 'https://valetkey.acme.example/connect/pR4nZ7qXv2mLc9bTs6wKd1yHg8fJu5eA0oIiV3xBkNU',
+      url: EXAMPLE.link,
       status: 'pending',
       expires_at: '2026-03-02T09:40:00.000Z',
     },

@@ -1,6 +1,7 @@
 // The description of the interface (OpenAPI 3.1), generated from the routes that are served. Made when somebody asks.
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Env } from './env.ts';
+import { type OAuthCase, oauthRefusalsOf } from './oauth/described.ts';
 import { type Description, operationsOf, type Schema } from './openapi/document.ts';
 import { exemplify } from './openapi/examples.ts';
 import { limitHeaders, problemComponents, refusalsOf } from './openapi/problems.ts';
@@ -17,10 +18,10 @@ const TAGS = {
   providers: 'The catalogue: how each third-party system authenticates, and what it needs.',
   callers: 'Internal services, their keys, and what they may do.',
   jwt: 'What a JWT of a trusted issuer is worth.',
+  audit: 'Who did what to which connection.',
   apply: 'A whole deployment at once, as a file declares it.',
   'standard interfaces':
-    'The same jobs as OAuth has them, for clients that know nothing of this broker. Errors are those of RFC 6749.',
-  audit: 'Who did what to which connection.',
+    'The same jobs over the standard interfaces of OAuth, for clients that know nothing of this broker: forms in, JSON out, refusals as in RFC 6749 5.2.',
   browser: "The steps that an owner's browser takes. Each answer is a page, or leads on.",
   operations: 'What operators, their machines and readers of this description ask.',
 };
@@ -56,18 +57,22 @@ export function describe(app: OpenAPIHono<Env>): Description {
       if (example !== undefined) parameter.example ??= example;
     }
     for (const { content = {} } of [operation.requestBody ?? {}, ...Object.values(operation.responses)])
-      for (const [type, media] of Object.entries(content)) if (isTold(type)) exemplify(document, media);
+      for (const [type, media] of Object.entries(content)) if (hasExamples(type)) exemplify(document, media);
     for (const [status, answer] of Object.entries(operation.responses)) {
       const headers = { ...answer.headers, ...limitHeaders(operation) };
       if (status.startsWith('2') && Object.keys(headers).length > 0) answer.headers = headers;
     }
     Object.assign(operation.responses, refusalsOf(operation));
+    const { default: others } = operation.responses;
+    if (others?.['x-oauth-errors']) {
+      Object.assign(operation.responses, oauthRefusalsOf(others['x-oauth-errors'] as OAuthCase[]));
+      delete others['x-oauth-errors'];
+    }
   }
   return document;
 }
 
-/** Problems have examples of their own; pages have none. */
-const isTold = (type: string) => ['application/json', 'application/x-www-form-urlencoded'].includes(type);
+const hasExamples = (type: string) => type === 'application/json' || type === 'application/x-www-form-urlencoded';
 
 /**
  * What the generator writes in the manner of OpenAPI 3.0, or as JavaScript does: an example of a schema is one of a list,

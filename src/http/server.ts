@@ -24,7 +24,6 @@ import type { Clock, Logger, State, Store, Telemetry } from '../ports.ts';
 import { jsonBody } from './body.ts';
 import { type AuthenticationParts, authenticate, createAuthentication } from './callers.ts';
 import type { Env } from './env.ts';
-import { describe } from './openapi.ts';
 import { onError, problem } from './problem.ts';
 import { applyRoutes } from './routes/apply.ts';
 import { auditRoutes } from './routes/audit.ts';
@@ -111,7 +110,7 @@ export function createHttp(parts: HttpParts): OpenAPIHono<Env> {
   app.route('/', auditRoutes(parts));
   app.route('/', oauthRoutes({ ...parts, identify }));
   app.route('/', healthRoutes(parts));
-  app.route('/', descriptionRoutes({ ...parts, describe: () => describe(app) }));
+  app.route('/', descriptionRoutes({ ...parts, describe: async () => (await import('./openapi.ts')).describe(app) }));
   app.route('/', browserRoutes(parts));
 
   app.notFound((c) =>

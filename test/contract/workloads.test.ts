@@ -301,3 +301,25 @@ test('the declared file binds callers, and leaves alone what it does not change'
     await fresh.stop();
   }
 });
+
+test('a JWT-SVID needs no issuer: its trust domain has keys of its own', async () => {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const bundle = { keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'k1', use: 'jwt-svid' }] };
+  const domain = 'spiffe://acme.example';
+  const fresh = await startTestBroker({}, { trusted_issuers: [{ issuer: domain, jwks: bundle }] }, { clock });
+  const svid = (sub: string, key = privateKey) => issuer.sign({ iss: undefined, iat: undefined, sub }, {}, key);
+  const present = async (token: string) => fresh.ask('GET', '/v1/whoami', undefined, token);
+  try {
+    const workloads = [{ issuer: domain, audience: 'valetkey', claims: { sub: `${domain}/ns/prod/*` } }];
+    const { id } = expectOk(await fresh.ask('POST', '/v1/callers', { name: 'mailer', grants, workloads }), 201);
+    const me = expectOk(await present(await svid(`${domain}/ns/prod/mailer`)));
+    expect(me).toMatchObject({ id, authenticated_by: { issuer: domain, subject: `${domain}/ns/prod/mailer` } });
+    const why = async (token: string) => expectProblem(await present(token), 401, 'unauthenticated').reason;
+    expect(await why(await svid(`${domain}/ns/dev/mailer`))).toBe('no_matching_workload');
+    expect(await why(await svid('spiffe://other.example/ns/prod/mailer'))).toBe('untrusted_issuer');
+    const stranger = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+    expect(await why(await svid(`${domain}/ns/prod/mailer`, stranger))).toBe('invalid_signature');
+  } finally {
+    await fresh.stop();
+  }
+});

@@ -14,6 +14,7 @@ import { createKeyRing, generateKey, parseKeyRing } from '../../src/adapters/key
 import type { Sealed } from '../../src/domain/connection.ts';
 import { type BoundApi, STRICT, startBoundApi } from '../support/bound-api.ts';
 import type { Json } from '../support/broker.ts';
+import { bundled } from '../support/bundle.ts';
 import { newOwner } from '../support/owner.ts';
 import { createSecrets } from '../support/secrets.ts';
 import { createWitness, type Witness } from '../support/witness.ts';
@@ -59,7 +60,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'valetkey-dpop-'));
   mkdirSync(join(folder, 'providers'));
   writeFileSync(join(folder, 'providers', 'machine.json'), JSON.stringify(MACHINE));
-  running = await startBroker(environment());
+  running = await startBroker(environment(), await bundled('main'));
   witness = createWitness(running, secrets);
   const redirect_uris = ['bound', 'switched'].map((id) => `${running.url}/oauth2/callback/${id}`);
   // Its refresh tokens are bound to the key too (RFC 9449 5).
@@ -237,7 +238,7 @@ describe('a connection whose provider binds tokens to a key', () => {
 
   test('has a token and a proof that go together, also in a process that has not heard of the new key', async () => {
     const id = await connect();
-    const other = await startBroker({ ...environment(), VALETKEY_ADMIN_KEY: running.adminKey });
+    const other = await startBroker({ ...environment(), VALETKEY_ADMIN_KEY: running.adminKey }, await bundled('main'));
     try {
       const there = createWitness(other, secrets);
       await there.ask('GET', `/v1/connections/${id}/token`);

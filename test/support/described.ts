@@ -49,13 +49,17 @@ export function createJudge(document: Description): Judge {
     path,
     method,
     operation,
-    pattern: new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}$`),
+    // Of a broker below a path, that comes after `/.well-known/…` (RFC 8414 3.1).
+    pattern: new RegExp(
+      `^${path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}${path.startsWith('/.well-known/') ? '(/.*)?' : ''}$`,
+    ),
     holes: path.split('{').length,
   }));
   routes.sort((a, b) => a.holes - b.holes);
 
   const judge = ({ method, path, status, headers, text }: Said) => {
-    const [at = ''] = path.split('?');
+    // As the server reads it: `%2e%2e` leads up.
+    const at = new URL(`http://broker${path}`).pathname;
     const asked = method === 'HEAD' ? 'GET' : method;
     const route = routes.find((one) => one.method.toUpperCase() === asked && one.pattern.test(at));
     if (!route) {

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { type RunningBroker, startBroker } from '../../demo/broker.ts';
 import { type LocalProvider, startProvider } from '../../demo/provider.ts';
 import { type Answer, ask, type Json } from './broker.ts';
+import { bundled } from './bundle.ts';
 import { type Front, startFront } from './front.ts';
 import { mintRefreshToken } from './minted.ts';
 
@@ -54,13 +55,14 @@ export async function openHouse({ empty = false, env = {} }: HouseOptions = {}):
 
   const start: House['start'] = async ({ aheadMs = 0, elsewhere = false } = {}) => {
     const first = started[0];
-    const broker = await startBroker({
+    const environment = {
       VALETKEY_DATABASE_URL: `file:${join(folder, 'valetkey.db')}`,
       VALETKEY_ADMIN_KEY: adminKey,
       ...(first && !elsewhere && { VALETKEY_PORT: new URL(first.url).port }),
       ...env,
       ...(aheadMs > 0 && { NODE_OPTIONS: `--import=${clockAhead(aheadMs)}` }),
-    });
+    };
+    const broker = await startBroker(environment, await bundled('main'));
     started.push(broker);
     return broker;
   };

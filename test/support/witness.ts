@@ -23,6 +23,19 @@ const rightfulIn = (ok: boolean, request: string, body: Json): (typeof RIGHTFUL)
 /** Of a connect link the last part is the secret. */
 const secretOf = (value: string) => (URL.canParse(value) ? value.slice(value.lastIndexOf('/') + 1) : value);
 
+/** What of a body is not meant for whoever asked; the secret that is goes among those that are looked for. */
+export function lessRightful(request: string, ok: boolean, text: string, secrets: Pick<Secrets, 'add'>): string {
+  // Only JSON holds any.
+  if (!text.startsWith('{')) return text;
+  const body = JSON.parse(text) as Json;
+  const rightful = rightfulIn(ok, request, body);
+  if (rightful === undefined) return text;
+  const { [rightful[1]]: secret, ...rest } = body;
+  // A caller that comes with the tokens of its platform has no key.
+  if (rightful[2] !== undefined && secret !== null) secrets.add(rightful[2], secretOf(String(secret)));
+  return JSON.stringify(rest);
+}
+
 export interface Request {
   /** The admin's by default; null sends none. */
   key?: string | null;
@@ -62,13 +75,7 @@ export function createWitness(broker: { url: string; adminKey: string }, secrets
     });
     const text = await response.text();
     const json = /json/.test(response.headers.get('content-type') ?? '') ? (JSON.parse(text) as Json) : { text };
-    const rightful = rightfulIn(response.ok, `${method} ${path}`, json);
-    if (rightful === undefined) note(response.status, response.headers, text);
-    else {
-      const { [rightful[1]]: secret, ...rest } = json;
-      if (rightful[2] !== undefined && secret !== null) secrets.add(rightful[2], secretOf(String(secret)));
-      note(response.status, response.headers, JSON.stringify(rest));
-    }
+    note(response.status, response.headers, lessRightful(`${method} ${path}`, response.ok, text, secrets));
     return { status: response.status, body: json };
   };
 

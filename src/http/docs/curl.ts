@@ -11,18 +11,23 @@ export function curlOf(document: Description, method: string, path: string, oper
   const query = new URLSearchParams(
     asked.map(({ name, example }): [string, string] => [name, String(example ?? '…')]),
   ).toString();
-  const body = firstExample(document, requestBody?.content['application/json']);
+  const { 'application/json': json, [FORM]: form } = requestBody?.content ?? {};
+  const body = firstExample(document, json);
+  const fields = Object.entries((firstExample(document, form) ?? {}) as Record<string, string>);
   const lines = [
     `curl${method === 'get' ? '' : ` -X ${method.toUpperCase()}`} "$VALETKEY_URL${filled}${query && `?${query}`}"`,
     ...(security.length > 0 ? ['-H "Authorization: Bearer $VALETKEY_KEY"'] : []),
     ...(body === undefined ? [] : ["-H 'Content-Type: application/json'", `-d ${quoted(asJson(body))}`]),
+    ...fields.map(([name, value]) => `--data-urlencode ${quoted(`${name}=${value}`)}`),
   ];
   return lines.join(' \\\n  ');
 }
 
+const FORM = 'application/x-www-form-urlencoded';
+
 const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
-export function firstExample(document: Description, media: Media | undefined): unknown {
+function firstExample(document: Description, media: Media | undefined): unknown {
   const [first] = Object.values(media?.examples ?? {});
   return first && resolved(document, first).value;
 }

@@ -20,12 +20,14 @@ export const parameterFields = (document: Description, parameters: readonly Para
 
 /** Undefined: it has no members to be told of. */
 export function bodyFields(document: Description, schema: Schema): Html | undefined {
-  const { oneOf, items, properties, required = [], additionalProperties } = resolved(document, schema);
-  if (oneOf) {
-    const kinds = oneOf.map(
-      (one) => html`<li>${one.title ? html`<p>${one.title}</p>` : ''}${bodyFields(document, one)}</li>`,
-    );
-    return html`<ul class="kinds">${kinds}</ul>`;
+  const { oneOf, anyOf, items, properties, required = [], additionalProperties } = resolved(document, schema);
+  const alternatives = oneOf ?? anyOf;
+  if (alternatives) {
+    const kinds = alternatives.flatMap((one) => {
+      const fields = bodyFields(document, one);
+      return fields ? [html`<li>${one.title ? html`<p>${one.title}</p>` : ''}${fields}</li>`] : [];
+    });
+    return kinds.length > 0 ? html`<ul class="kinds">${kinds}</ul>` : undefined;
   }
   if (items) return bodyFields(document, items);
   if (!properties)

@@ -22,7 +22,7 @@ export function operationSection(document: Description, { path, method, operatio
   return html`
     <section class="operation" id="${id}" aria-labelledby="${id}-title">
       <h3 id="${id}-title"><a href="#${id}">${summary}</a></h3>
-      <p class="route"><span class="method ${method}">${method.toUpperCase()}</span> <code>${path}</code></p>
+      <p class="route"><span class="method ${method}">${method.toUpperCase()}</span> <code>${path}</code> <span class="type">${id}</span></p>
       ${description ? html`<p>${words(description)}</p>` : ''}
       ${security.length === 0 ? html`<p class="quiet">Needs no caller key.</p>` : ''}
       ${parameters.length > 0 ? html`<h4>Parameters</h4>${parameterFields(document, parameters)}` : ''}
@@ -36,11 +36,15 @@ export function operationSection(document: Description, { path, method, operatio
 
 function answerPart(document: Description, status: string, { description, content = {} }: Response): Html {
   const [[type, media] = []] = Object.entries(content);
-  const fields = media && bodyFields(document, media.schema);
+  const isRefusal = Number(status) >= 400;
+  // How it refuses is nearly the same everywhere: there for whoever looks for it.
+  const fields = media && !isRefusal ? bodyFields(document, media.schema) : undefined;
+  const shown = media && Object.keys(media.examples ?? {}).length > 0 ? examplesPart(document, media) : '';
+  const examples = isRefusal && shown ? html`<details><summary>Examples</summary>${shown}</details>` : shown;
   return html`
     <div class="answer">
       <p><strong>${status}</strong> ${words(description)}${type && type !== 'application/json' ? html` <span class="type">${type}</span>` : ''}</p>
-      ${media ? examplesPart(document, media) : ''}
+      ${examples}
       ${fields ? html`<details><summary>Members of the answer</summary>${fields}</details>` : ''}
     </div>`;
 }

@@ -18,12 +18,14 @@ export function typeOf(document: Description, schema: Schema): string {
     type,
     items,
     oneOf,
+    anyOf,
     additionalProperties,
     properties,
     const: only,
     enum: choices,
   } = resolved(document, schema);
-  if (oneOf) return [...new Set(oneOf.map((one) => typeOf(document, one)))].join(' or ');
+  const alternatives = oneOf ?? anyOf;
+  if (alternatives) return [...new Set(alternatives.map((one) => typeOf(document, one)))].join(' or ');
   const name = [type ?? typeof (only ?? choices?.[0] ?? {})].flat();
   const told = name.map((one) => {
     if (one === 'array') return items ? `list of ${typeOf(document, items)}` : 'list';

@@ -1,98 +1,90 @@
-// The errors of the standard interfaces, as the description tells them: by status, with an example for each.
+// The refusals of the standard interfaces, for the description: cases of each, in the very words of the answers.
 import { EXAMPLE, OAuthError } from '../../api.ts';
+import { StoreError } from '../../ports.ts';
+import type { Example, Header, Response } from '../openapi/document.ts';
+import { HEADERS, PROBLEMS } from '../problems.ts';
+import { json } from '../spec.ts';
+import { bodyOf, exchangeFault, faultError, faultOf, type OAuthFault } from './errors.ts';
 
-const OAUTH_ERRORS = {
-  invalid_request: [400, 'A parameter is missing, twice or wrong', 'audience: Too small'],
-  invalid_grant: [
-    400,
-    'The subject token is not accepted',
-    'The subject token is not accepted: expired.',
-    { reason: 'expired' },
-  ],
-  unsupported_grant_type: [400, 'Another grant than token exchange', 'grant_type: Invalid input'],
-  invalid_target: [
-    400,
-    'No such integration, or not within the grants of this caller',
-    'There is no such integration.',
-  ],
-  invalid_scope: [
-    400,
-    'The connection was not granted all of the scope',
-    'The connection was not granted: files.write',
-    { missing_scopes: ['files.write'] },
-  ],
-  interaction_required: [
-    400,
-    'The owner must connect the account, or connect it again',
-    'The owner must connect the account (not_connected): send the user to connect_url, then ask again.',
-    { reason: 'not_connected', connect_url: 'https://valetkey.acme.example/connect/…' },
-  ],
-  invalid_client: [
-    401,
-    'The caller is not authenticated',
-    'This caller key is not known, or was deleted.',
-    { reason: 'unknown' },
-  ],
-  insufficient_scope: [
-    403,
-    'Not within the grants of this caller',
-    'This caller has no grant for jwt:verify on integration *, owner *.',
-    { missing: { action: 'jwt:verify', integration: '*', owner: '*' } },
-  ],
-  too_large: [413, 'The body is too large', 'A body has at most 131072 bytes.', { error: 'invalid_request' }],
-  slow_down: [
-    429,
-    'Too many requests',
-    'This caller may send 600 requests in 60 seconds.',
-    { error: 'temporarily_unavailable' },
-  ],
-  server_error: [500, 'Something unexpected', 'Something unexpected happened. The log has it under the request id.'],
-  misconfigured: [
-    502,
-    'The integration is misconfigured',
-    'The provider refused the client. Mend the integration; its connections stay.',
-    { error: 'server_error', integration: EXAMPLE.integration },
-  ],
-  temporarily_unavailable: [
-    503,
-    'The provider, the issuer or the store is away',
-    'The store cannot be read or written just now. Try again.',
-  ],
-} as const satisfies Record<string, [status: number, what: string, description: string, members?: object]>;
+const refused = (status: OAuthFault['status'], error: string, description: string): OAuthFault => ({
+  status,
+  error,
+  description,
+});
 
-type Name = keyof typeof OAUTH_ERRORS;
+const CASES = {
+  invalid_request: () => refused(400, 'invalid_request', '"token" is given twice.'),
+  unsupported_grant_type: () => refused(400, 'unsupported_grant_type', 'grant_type: Invalid input'),
+  invalid_grant: () => exchangeFault({ code: 'invalid_subject', reason: 'expired' }),
+  invalid_target: () => exchangeFault({ code: 'unknown_integration' }),
+  invalid_scope: () => exchangeFault({ code: 'insufficient_scopes', missing: ['chat:write'] }),
+  interaction_required: () =>
+    exchangeFault({
+      code: 'connection_required',
+      reason: 'grant_revoked',
+      connectionId: EXAMPLE.connection,
+      url: EXAMPLE.link,
+    }),
+  invalid_client: () => faultError(PROBLEMS.unauthenticated.example),
+  insufficient_scope: () =>
+    faultError({ code: 'forbidden', missing: { action: 'jwt:verify', integration: '*', owner: '*' } }),
+  payload_too_large: () => refused(413, 'invalid_request', PROBLEMS.payload_too_large.example.detail),
+  too_many_requests: () => faultError(PROBLEMS.too_many_requests.example),
+  rate_limited: () => faultError(PROBLEMS.rate_limited.example),
+  internal: () => faultOf(new Error()),
+  integration_misconfigured: () => faultError(PROBLEMS.integration_misconfigured.example),
+  provider_unavailable: () => faultError(PROBLEMS.provider_unavailable.example),
+  issuer_unavailable: () => exchangeFault({ code: 'invalid_subject', reason: 'issuer_unavailable' }),
+  store_unavailable: () => faultOf(new StoreError('away')),
+} satisfies Record<string, () => OAuthFault>;
 
-/** Of every operation of these interfaces. */
-const COMMON = [
+export type OAuthCase = keyof typeof CASES;
+
+/** Of every request of a client that authenticates. */
+export const OF_ALL = [
   'invalid_request',
   'invalid_client',
-  'too_large',
-  'slow_down',
-  'server_error',
-  'temporarily_unavailable',
-] as const;
+  'payload_too_large',
+  'too_many_requests',
+  'rate_limited',
+  'internal',
+  'issuer_unavailable',
+  'store_unavailable',
+] as const satisfies OAuthCase[];
 
-/** The answers that refuse, for a route. */
-export function oauthErrors(...names: Name[]) {
-  const rows = [...COMMON, ...names].map((name) => ({ name, row: OAUTH_ERRORS[name] }));
-  const byStatus = Object.groupBy(rows, ({ row: [status] }) => String(status));
-  return Object.fromEntries(
-    Object.entries(byStatus).map(([status, of = []]) => [
-      status,
-      {
-        description: of.map(({ row: [, what] }) => what).join('; or: '),
-        content: {
-          'application/json': {
-            schema: OAuthError,
-            examples: Object.fromEntries(
-              of.map(({ name, row: [, summary, error_description, members] }) => [
-                name,
-                { summary, value: { error: name, error_description, request_id: EXAMPLE.request, ...members } },
-              ]),
-            ),
-          },
+/** What an operation may refuse with; told by status in the description. */
+export const oauthErrors = (...cases: OAuthCase[]) => ({
+  default: { ...json(OAuthError, 'Any other refusal (RFC 6749 5.2)'), 'x-oauth-errors': cases },
+});
+
+/** The same as answers by status, with an example of each case. */
+export function oauthRefusalsOf(cases: readonly OAuthCase[]): Record<string, Response> {
+  const faults = cases.map((name) => ({ name, fault: CASES[name]() as OAuthFault }));
+  const byStatus = Map.groupBy(faults, ({ fault }) => fault.status);
+  const answers = [...byStatus].map(([status, all]): [string, Response] => [
+    String(status),
+    {
+      description: [...new Set(all.map(({ fault }) => `\`${fault.error}\``))].join(', '),
+      headers: headersOf(all.map(({ fault }) => fault)),
+      content: {
+        'application/json': {
+          schema: { $ref: '#/components/schemas/OAuthError' },
+          examples: Object.fromEntries(
+            all.map(({ name, fault }): [string, Example] => [name, { value: bodyOf(fault, EXAMPLE.request) }]),
+          ),
         },
       },
-    ]),
-  );
+    },
+  ]);
+  return Object.fromEntries(answers);
+}
+
+/** Those that all of them have are required. */
+function headersOf(faults: readonly OAuthFault[]): Record<string, Header> {
+  const names = faults.map(({ status, retryAfter, headers = {} }) => [
+    ...(retryAfter !== undefined || 'retry-after' in headers ? (['Retry-After'] as const) : []),
+    ...(status === 401 ? (['WWW-Authenticate'] as const) : []),
+  ]);
+  const required = (name: keyof typeof HEADERS) => names.every((all: readonly string[]) => all.includes(name));
+  return Object.fromEntries(names.flat().map((name) => [name, { ...HEADERS[name], required: required(name) }]));
 }

@@ -100,9 +100,11 @@ const plain = (text: string): string =>
     .replace(/[^\x20-\x7e]|\\/g, '?');
 
 export function oauthError(thrown: Error, c: Context<Env>): Response {
-  const { status, error, description, members, headers, retryAfter } = faultOf(thrown, c);
-  const body = { error, error_description: plain(description), request_id: c.get('requestId'), ...members };
-  return c.json(body, status, {
+  if (!(thrown instanceof OAuthRefused))
+    c.get('log').error({ err: thrown, request_id: c.get('requestId') }, 'request failed');
+  const fault = faultOf(thrown);
+  const { status, headers, retryAfter } = fault;
+  return c.json(bodyOf(fault, c.get('requestId')), status, {
     'cache-control': 'no-store',
     pragma: 'no-cache',
     ...(retryAfter !== undefined && { 'retry-after': String(Math.ceil(retryAfter)) }),
@@ -113,9 +115,16 @@ export function oauthError(thrown: Error, c: Context<Env>): Response {
   });
 }
 
-function faultOf(thrown: Error, c: Context<Env>): OAuthFault {
+export const bodyOf = ({ error, description, members }: OAuthFault, requestId: string) => ({
+  error,
+  error_description: plain(description),
+  request_id: requestId,
+  ...members,
+});
+
+/** What was not expected is told without its insides. */
+export function faultOf(thrown: Error): OAuthFault {
   if (thrown instanceof OAuthRefused) return thrown.fault;
-  c.get('log').error({ err: thrown, request_id: c.get('requestId') }, 'request failed');
   if (thrown instanceof StoreError)
     return {
       status: 503,

@@ -48,6 +48,9 @@ export interface Header {
 
 export interface Response {
   description: string;
+  /** What a route names, for `describe` to make answers of: none of it is left then. */
+  'x-problems'?: string[];
+  'x-oauth-errors'?: string[];
   headers?: Record<string, Header>;
   content?: Record<string, Media>;
 }

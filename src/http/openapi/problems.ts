@@ -17,11 +17,11 @@ const schemaRef = (code: Code): string => `#/components/schemas/${nameOf(code)}`
 
 /** The codes that the route named, and those that every operation of its kind has. */
 function codesOf({ security, parameters = [], requestBody, responses }: Operation): Code[] {
-  const named = responses.default && 'x-problems' in responses.default ? responses.default['x-problems'] : [];
+  const named = (responses.default?.['x-problems'] ?? []) as Code[];
   const forCallers = isForCallers(security);
   const asks = requestBody !== undefined || parameters.some((one) => one.in === 'query');
   const codes = new Set<Code>([
-    ...(named as Code[]),
+    ...named,
     'internal',
     ...(forCallers ? FOR_CALLERS : []),
     ...(forCallers && asks ? (['invalid_request'] as const) : []),
@@ -58,7 +58,7 @@ const examplesOf = (codes: readonly Code[]): Record<string, Example> =>
 
 /** The answers of an operation when it refuses or fails, if that is by problems; every other one is told by `default`. */
 export function refusalsOf(operation: Operation): Record<string, Response> {
-  if (operation.responses.default === undefined) return {};
+  if (operation.responses.default?.['x-problems'] === undefined) return {};
   const byStatus = Object.groupBy(codesOf(operation), (code) => String(PROBLEMS[code].status));
   return {
     ...Object.fromEntries(Object.entries(byStatus).map(([status, codes]) => [status, answerOf(codes!)])),

@@ -10,7 +10,10 @@ function refusals(...codes: BrowserCode[]) {
   return Object.fromEntries(
     [...titles].map(([status, some]) => [
       status,
-      { ...page, description: some.map((code) => `${browserMessage(code).title} (\`${code}\`)`).join('; or: ') },
+      {
+        ...page,
+        description: some.map((code) => `${browserMessage(code, 'the provider').title} (\`${code}\`)`).join('; or: '),
+      },
     ]),
   );
 }

@@ -1,8 +1,7 @@
 // The description of the interface: for machines, and for readers. Either takes longer than all the rest of a start, and so
-// is made when somebody asks, once.
+// is made when somebody asks, once; what makes them is not even loaded before.
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { InterfaceDescription } from '../../api.ts';
-import { docsPage } from '../docs/page.ts';
 import type { Env } from '../env.ts';
 import type { Description } from '../openapi/document.ts';
 import { browserSecurity } from '../pages/security.ts';
@@ -31,29 +30,34 @@ const forReaders = createRoute({
 });
 
 interface Parts {
-  describe: () => Description;
+  describe: () => Promise<Description>;
   publicUrl: string;
 }
 
 export function descriptionRoutes({ describe, publicUrl }: Parts): OpenAPIHono<Env> {
-  let made: Description | undefined;
-  let text: string | undefined;
-  let page: ReturnType<typeof docsPage> | undefined;
-  const description = () => {
-    made ??= describe();
-    return made;
-  };
+  const made = once(describe);
+  const text = once(async () => JSON.stringify(await made()));
+  const page = once(async () => {
+    const { docsPage } = await import('../docs/page.ts');
+    return String(await docsPage(await made()));
+  });
 
   const routes = router();
   for (const route of [forMachines, forReaders]) routes.openAPIRegistry.registerPath(route);
-  routes.get(forMachines.path, (c) => {
-    text ??= JSON.stringify(description());
-    return c.body(text, 200, { 'content-type': 'application/json' });
-  });
+  routes.get(forMachines.path, async (c) => c.body(await text(), 200, { 'content-type': 'application/json' }));
   routes.use(forReaders.path, browserSecurity(publicUrl));
-  routes.get(forReaders.path, (c) => {
-    page ??= docsPage(description());
-    return c.html(page);
-  });
+  routes.get(forReaders.path, async (c) => c.html(await page()));
   return routes;
+}
+
+/** What failed is tried again by whoever asks next. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make().catch((error: unknown) => {
+      made = undefined;
+      throw error;
+    });
+    return made;
+  };
 }

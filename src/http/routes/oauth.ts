@@ -21,7 +21,7 @@ import type { Clock } from '../../ports.ts';
 import type { Authenticate, AuthenticationParts } from '../callers.ts';
 import type { Env } from '../env.ts';
 import { clientOf } from '../oauth/client.ts';
-import { oauthErrors } from '../oauth/described.ts';
+import { OF_ALL, oauthErrors } from '../oauth/described.ts';
 import { exchangeFault, faultError, OAuthRefused, oauthError } from '../oauth/errors.ts';
 import { type Form, readForm } from '../oauth/form.ts';
 import { BODY_LIMIT } from '../problems.ts';
@@ -33,14 +33,6 @@ const form = <T extends z.ZodType>(schema: T) => ({
   required: true,
   content: { 'application/x-www-form-urlencoded': { schema } },
 });
-const OF_EXCHANGE = [
-  'invalid_grant',
-  'unsupported_grant_type',
-  'invalid_target',
-  'invalid_scope',
-  'interaction_required',
-  'misconfigured',
-] as const;
 
 const token = createRoute({
   operationId: 'exchangeToken',
@@ -50,7 +42,19 @@ const token = createRoute({
   summary: "A user's JWT in, that user's token at a third party out (RFC 8693)",
   security,
   request: { body: form(ExchangeForm) },
-  responses: { 200: json(ExchangeAnswer, 'The token'), ...oauthErrors(...OF_EXCHANGE) },
+  responses: {
+    200: json(ExchangeAnswer, 'The token'),
+    ...oauthErrors(
+      ...OF_ALL,
+      'unsupported_grant_type',
+      'invalid_grant',
+      'invalid_target',
+      'invalid_scope',
+      'interaction_required',
+      'integration_misconfigured',
+      'provider_unavailable',
+    ),
+  },
 });
 
 const introspect = createRoute({
@@ -63,7 +67,7 @@ const introspect = createRoute({
   request: { body: form(IntrospectionForm) },
   responses: {
     200: json(IntrospectionAnswer, 'Active with its claims, or not active'),
-    ...oauthErrors('insufficient_scope'),
+    ...oauthErrors(...OF_ALL, 'insufficient_scope'),
   },
 });
 
@@ -71,10 +75,10 @@ const metadata = createRoute({
   operationId: 'getServerMetadata',
   method: 'get',
   path: '/.well-known/oauth-authorization-server',
-  security: [],
   tags: ['standard interfaces'],
   summary: 'Where the standard interfaces are (RFC 8414)',
-  responses: { 200: json(ServerMetadata, 'The metadata'), ...HEADERS_TOO_LARGE },
+  security: [],
+  responses: { 200: json(ServerMetadata, 'The metadata'), ...HEADERS_TOO_LARGE, ...oauthErrors('internal') },
 });
 
 interface Parts extends Pick<AuthenticationParts, 'limits' | 'journal'> {
