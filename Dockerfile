@@ -18,7 +18,8 @@ FROM node:24-bookworm-slim
 WORKDIR /app
 ENV NODE_ENV=production \
     VALETKEY_HOST=0.0.0.0 \
-    VALETKEY_DATABASE_URL=file:/data/valetkey.db
+    VALETKEY_DATABASE_URL=file:/data/valetkey.db \
+    VALETKEY_DATA_DIR=/data
 COPY package.json LICENSE ./
 COPY drizzle ./drizzle
 COPY src/catalogue/*.json ./src/catalogue/

@@ -1,4 +1,6 @@
 // The only place where the parts meet: from a configuration to a running broker.
+
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createJwtVerifier } from './adapters/jwt.ts';
@@ -8,13 +10,14 @@ import { createProviderClient } from './adapters/oauth.ts';
 import { checkUrl, createOutbound } from './adapters/outbound.ts';
 import { openRescue, type RescueFile } from './adapters/sqlite/rescue.ts';
 import { createTelemetry } from './adapters/telemetry.ts';
+import { watchStore } from './adapters/watched.ts';
 import { createAccess } from './broker/access.ts';
 import { createCallers } from './broker/callers.ts';
 import { createConnecting } from './broker/connect.ts';
 import { createConnections } from './broker/connections.ts';
 import { createDeclare } from './broker/declare.ts';
 import { createDirectory } from './broker/directory.ts';
-import { createEngine, type Engine } from './broker/engine.ts';
+import { createEngine } from './broker/engine.ts';
 import { createExchange } from './broker/exchange.ts';
 import { createIntegrations } from './broker/integrations.ts';
 import { createJournal } from './broker/journal.ts';
@@ -25,6 +28,7 @@ import { type Rekeyed, rekey } from './broker/rekey.ts';
 import { createRevoker } from './broker/revoke.ts';
 import { createServing } from './broker/serving.ts';
 import { createSessions } from './broker/sessions.ts';
+import { stateOf } from './broker/state.ts';
 import { createTargets } from './broker/targets.ts';
 import { createTokens } from './broker/tokens.ts';
 import { createTrail } from './broker/trail.ts';
@@ -35,12 +39,13 @@ import { createWorkloads } from './broker/workloads.ts';
 import type { Config } from './config.ts';
 import { inWords } from './declared.ts';
 import { Refusal } from './domain/errors.ts';
+import { packaged } from './files.ts';
 import { createLimits } from './http/limits.ts';
 import { type Listener, listen } from './http/listener.ts';
 import { quickPaths } from './http/quick/paths.ts';
 import { declaredOf } from './http/routes/apply.ts';
 import { createHttp } from './http/server.ts';
-import type { Clock, Logger, State, Store } from './ports.ts';
+import type { Clock, Logger, Store } from './ports.ts';
 
 export { generateKey } from './adapters/keyring.ts';
 
@@ -91,6 +96,9 @@ export interface Tuning {
   /** Told how far each refresh has come. */
   reached?: (point: RefreshPoint) => void;
 }
+
+/** Of this broker. */
+const { version: VERSION }: { version: string } = JSON.parse(readFileSync(packaged('package.json'), 'utf8'));
 
 const systemClock: Clock = { now: () => Date.now(), monotonic: () => performance.now() };
 
@@ -149,7 +157,7 @@ interface Foundation {
   rescue: RescueFile;
 }
 
-async function assemble({ config, log, store, vault, listener, tuning, rescue }: Foundation): Promise<Running> {
+async function assemble({ log, config, vault, listener, tuning, rescue, ...unwatched }: Foundation): Promise<Running> {
   const { catalogue, outboundAllow: allow } = config;
   const { clock = systemClock } = tuning;
   const { url } = listener;
@@ -157,7 +165,8 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
 
   const redirectUri = (integration: string) => `${publicUrl}/oauth2/callback/${integration}`;
 
-  const telemetry = createTelemetry();
+  const telemetry = createTelemetry({ version: VERSION, sealingKid: vault.sealingKid });
+  const store = watchStore(unwatched.store, telemetry.storeError);
   const outbound = createOutbound({ allow });
   const jwts = createJwtVerifier({ fetch: outbound, clock });
   const provider = createProviderClient({
@@ -207,7 +216,7 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
     },
     checkUrl: (target) => checkUrl(target, allow),
   });
-  const revoker = createRevoker({ store, vault, provider, targets, serving, access, clock, log });
+  const revoker = createRevoker({ store, vault, provider, targets, serving, access, telemetry, clock, log });
 
   const declare = createDeclare({
     store,
@@ -239,7 +248,18 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
     connections: createConnections({ store, vault, targets, serving, access, clock }),
     revoker,
     sessions,
-    connecting: createConnecting({ store, vault, provider, targets, serving, access, clock, log, publicUrl }),
+    connecting: createConnecting({
+      store,
+      vault,
+      provider,
+      targets,
+      serving,
+      access,
+      telemetry,
+      clock,
+      log,
+      publicUrl,
+    }),
     integrations,
     callers,
     declare,
@@ -263,7 +283,7 @@ async function assemble({ config, log, store, vault, listener, tuning, rescue }:
     limits: createLimits(),
     journal,
     store,
-    state: () => stateOf(store, engine, clock),
+    state: () => stateOf({ store, engine, journal, clock }),
     proveKeys: () => void vault.open(vault.seal('ready', PROBE), PROBE),
     telemetry,
     clock,
@@ -298,21 +318,6 @@ const faultsOf = ({ fault }: Refusal, declared: Config['declared']): string[] =>
   fault.code === 'invalid_request' && fault.issues
     ? fault.issues.map(({ path, message }) => `VALETKEY_CONFIG: ${inWords(path, declared)}: ${message}`)
     : [`VALETKEY_CONFIG: ${fault.code}`];
-
-/** For metrics; a store that cannot be read leaves its part out. */
-async function stateOf(store: Store, engine: Engine, clock: Clock): Promise<State> {
-  const now = clock.now();
-  const nothing = () => [];
-  const [connections, due] = await Promise.all([
-    store.countConnections().catch(nothing),
-    store.countDue(now).catch(nothing),
-  ]);
-  return {
-    connections,
-    due: due.map(({ integration, count, dueAt }) => ({ integration, count, oldestMs: now - dueAt })),
-    ...engine.state(),
-  };
-}
 
 const PROBE = { row: 'readiness', column: 'probe' };
 

@@ -1,5 +1,5 @@
 // What the broker needs from the world. Adapters implement these; each comment says what failure means.
-import type { Connection, ConnectionStatus, Grant, Identity, Sealed } from './domain/connection.ts';
+import type { Connection, ConnectionStatus, Grant, Identity, Sealed, UpstreamRevocation } from './domain/connection.ts';
 import type { JwtExpectations, JwtFault } from './domain/jwt.ts';
 import type { Target } from './domain/target.ts';
 
@@ -166,6 +166,12 @@ export interface Telemetry {
   /** `lifeLeft`: seconds that the token still had; null when it does not expire. */
   refresh(integration: string, outcome: string, lifeLeft: number | null): void;
   cache(outcome: 'hit' | 'miss'): void;
+  /** `outcome`: `ok`, or why the owner was turned away. */
+  connect(integration: string, outcome: string): void;
+  /** One try at a provider; `pending`: it is tried again. */
+  revocation(integration: string, outcome: UpstreamRevocation): void;
+  /** A sentence that the store could not say, by its name. */
+  storeError(sentence: string): void;
   /** Prometheus text, with how things stand now. */
   render(state: State): Promise<string>;
 }
@@ -178,6 +184,12 @@ export interface State {
   inFlight: number;
   /** 0 closed, 0.5 probing, 1 open. */
   circuits: { integration: string; state: 0 | 0.5 | 1 }[];
+  /** Whether it can be written to. */
+  storeUp: boolean;
+  /** Answers of providers that lie beside the store. */
+  rescued: number;
+  /** Audit entries that are not written yet; and those that were given up since the start. */
+  audit: { waiting: number; lost: number };
 }
 
 export interface Logger {

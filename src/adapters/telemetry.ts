@@ -4,7 +4,21 @@ import { type LoggerOptions, pino } from 'pino';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Logger, Telemetry } from '../ports.ts';
 
-export function createTelemetry(): Telemetry {
+/** Of these, each integration has a series that begins at zero: Prometheus sees no increase in one that begins at one. */
+const REFRESH_OUTCOMES = [
+  'ok',
+  'transient',
+  'invalid',
+  'misconfigured',
+  'grant_revoked',
+  'identity_changed',
+  'credentials_rejected',
+  'refresh_outcome_unknown',
+];
+const REVOCATION_OUTCOMES = ['done', 'pending', 'failed'];
+
+/** `version`: of this broker; `sealingKid`: the id of the key that it seals with. */
+export function createTelemetry({ version, sealingKid }: { version: string; sealingKid: string }): Telemetry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
@@ -69,6 +83,58 @@ export function createTelemetry(): Telemetry {
     labelNames: ['integration', 'status'],
     registers,
   });
+  const connects = new Counter({
+    name: 'valetkey_connects_total',
+    help: 'Ends of browser flows, by integration and outcome',
+    labelNames: ['integration', 'outcome'],
+    registers,
+  });
+  const revocations = new Counter({
+    name: 'valetkey_upstream_revocations_total',
+    help: 'Tries to revoke at providers, by integration and outcome; pending is tried again',
+    labelNames: ['integration', 'outcome'],
+    registers,
+  });
+  const storeErrors = new Counter({
+    name: 'valetkey_store_errors_total',
+    help: 'What the store could not do, by what it was asked',
+    labelNames: ['sentence'],
+    registers,
+  });
+  const storeUp = new Gauge({
+    name: 'valetkey_store_up',
+    help: 'Whether the store can be written to: 1 or 0',
+    registers,
+  });
+  const rescued = new Gauge({
+    name: 'valetkey_rescued_answers',
+    help: 'Answers of providers that wait beside the store, which would not take them',
+    registers,
+  });
+  const auditWaiting = new Gauge({
+    name: 'valetkey_audit_entries_waiting',
+    help: 'Audit entries that are not written yet',
+    registers,
+  });
+  const auditLost = new Counter({
+    name: 'valetkey_audit_entries_lost_total',
+    help: 'Audit entries that were given up, because the store was away for too long',
+    registers,
+  });
+  const build = new Gauge({
+    name: 'valetkey_build_info',
+    help: 'Always 1; its label tells the version',
+    labelNames: ['version'],
+    registers,
+  });
+  build.set({ version }, 1);
+  const sealing = new Gauge({
+    name: 'valetkey_sealing_key',
+    help: 'Always 1; its label tells the id of the key that this process seals with',
+    labelNames: ['kid'],
+    registers,
+  });
+  sealing.set({ kid: sealingKid }, 1);
 
   return {
     request(route, method, status, seconds) {
@@ -80,15 +146,27 @@ export function createTelemetry(): Telemetry {
       if (left !== null) lifeLeft.observe({ integration }, left);
     },
     cache: (outcome) => reads.inc({ outcome }),
+    connect: (integration, outcome) => connects.inc({ integration, outcome }),
+    revocation: (integration, outcome) => revocations.inc({ integration, outcome }),
+    storeError: (sentence) => storeErrors.inc({ sentence }),
     render(state) {
       for (const gauge of [connections, due, overdue, circuit]) gauge.reset();
-      for (const { integration, status, count } of state.connections) connections.set({ integration, status }, count);
+      for (const { integration, status, count } of state.connections) {
+        connections.set({ integration, status }, count);
+        for (const outcome of REFRESH_OUTCOMES) refreshes.inc({ integration, outcome }, 0);
+        for (const outcome of REVOCATION_OUTCOMES) revocations.inc({ integration, outcome }, 0);
+      }
       for (const { integration, count, oldestMs } of state.due) {
         due.set({ integration }, count);
         overdue.set({ integration }, oldestMs / 1_000);
       }
       for (const { integration, state: value } of state.circuits) circuit.set({ integration }, value);
       inFlight.set(state.inFlight);
+      storeUp.set(state.storeUp ? 1 : 0);
+      rescued.set(state.rescued);
+      auditWaiting.set(state.audit.waiting);
+      auditLost.reset();
+      auditLost.inc(state.audit.lost);
       return registry.metrics();
     },
   };

@@ -6,7 +6,7 @@ import { fieldIssues, type Params } from '../domain/fields.ts';
 import { type ConnectSession, type Flow, SESSION_TTL_MS } from '../domain/integration.ts';
 import { type AuthMode, isCode } from '../domain/modes.ts';
 import { connectionFields } from '../domain/provider.ts';
-import type { Clock, Logger, ProviderClient, ProviderFault, Store, TokenAnswer, Vault } from '../ports.ts';
+import type { Clock, Logger, ProviderClient, ProviderFault, Store, Telemetry, TokenAnswer, Vault } from '../ports.ts';
 import type { Access } from './access.ts';
 import { type Brought, establish, isSomebodyElse } from './establish.ts';
 import { sealGrant } from './grants.ts';
@@ -57,6 +57,7 @@ interface Parts {
   targets: Targets;
   serving: Serving;
   access: Pick<Access, 'recordBrowser'>;
+  telemetry: Pick<Telemetry, 'connect'>;
   clock: Clock;
   log: Logger;
   publicUrl: string;
@@ -64,7 +65,8 @@ interface Parts {
 
 export type Connecting = ReturnType<typeof createConnecting>;
 
-export function createConnecting({ store, vault, provider, targets, serving, access, clock, log, publicUrl }: Parts) {
+export function createConnecting(parts: Parts) {
+  const { store, vault, provider, targets, serving, access, telemetry, clock, log, publicUrl } = parts;
   const flowContext = (stateDigest: string, column: 'verifier' | 'nonce') => ({ row: `flows/${stateDigest}`, column });
   const redirectUri = (integration: string) => `${publicUrl}/oauth2/callback/${integration}`;
   const refused = (error: BrowserError, name: string | null = null): Step => ({
@@ -91,6 +93,7 @@ export function createConnecting({ store, vault, provider, targets, serving, acc
       told,
       access.recordBrowser(from(visit), 'connection.connect_failed', subject, 'failed'),
     );
+    telemetry.connect(integration, error);
     log.info({ session: session.id, integration, error: told, request_id: visit.requestId }, 'connect: failed');
     if (session.returnUrl === null) return refused(error, name);
     const url = withQuery(session.returnUrl, { status: 'error', error: told });
@@ -232,6 +235,7 @@ export function createConnecting({ store, vault, provider, targets, serving, acc
       if (done === 'gone' || (typeof done === 'object' && 'exists' in done)) continue;
 
       serving.drop(connection, done === 'added' ? connection.generation : done.generation);
+      telemetry.connect(integration, 'ok');
       log.info({ connection: id, integration, action, lifetime_ms: lifetime(connection) }, 'connect: done');
       if (session.returnUrl === null) return { kind: 'connected', provider: name, label };
       return {

@@ -42,6 +42,6 @@ export function createEngine({ rescue, limits, ahead = true, ...parts }: Parts) 
       await keeper.stop();
     },
     /** For metrics. */
-    state: () => ({ inFlight: pace.inFlight(), circuits: circuits.states() }),
+    state: () => ({ inFlight: pace.inFlight(), circuits: circuits.states(), rescued: keeper.waiting() }),
   };
 }

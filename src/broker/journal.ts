@@ -18,6 +18,9 @@ export function createJournal({ store, log }: { store: Pick<Store, 'appendAudit'
   let timer: NodeJS.Timeout | undefined;
   let writing: Promise<void> = Promise.resolve();
   let next: Promise<void> | undefined;
+  /** Taken to be written, and not written yet. */
+  let batch: AuditEntry[] = [];
+  let lost = 0;
 
   // Whoever stops flushes; what the store will not take must not keep the process alive.
   const soon = () => {
@@ -27,7 +30,7 @@ export function createJournal({ store, log }: { store: Pick<Store, 'appendAudit'
   async function write(): Promise<void> {
     clearTimeout(timer);
     timer = undefined;
-    const batch = [...entries.values()];
+    batch = [...entries.values()];
     const keys = [...uses].map(([keyId, at]) => ({ keyId, at }));
     entries = new Map();
     uses = new Map();
@@ -46,10 +49,12 @@ export function createJournal({ store, log }: { store: Pick<Store, 'appendAudit'
     } catch (error) {
       const kept = batch.slice(-KEEP_AT_MOST);
       entries = new Map([...kept.map((e) => [e.id, e] as const), ...entries]);
+      lost += batch.length - kept.length;
       log.error(
         { err: error, kept: kept.length, lost: batch.length - kept.length },
         'audit entries wait for the store',
       );
+      batch = [];
       soon();
     }
     await touched;
@@ -85,5 +90,7 @@ export function createJournal({ store, log }: { store: Pick<Store, 'appendAudit'
       soon();
     },
     flush,
+    /** For metrics. */
+    state: () => ({ waiting: entries.size + batch.length, lost }),
   };
 }

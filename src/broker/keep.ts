@@ -135,6 +135,8 @@ export function createKeeper({ store, rescue, access, clock, log }: Parts) {
 
     /** What waits for the store: newer than anything that is in there. */
     waitingFor: (connectionId: string): Rescued | undefined => waiting.get(connectionId),
+    /** How many. */
+    waiting: (): number => waiting.size,
 
     /** At start, before anything is refreshed: what an earlier process rescued. */
     async begin(): Promise<void> {

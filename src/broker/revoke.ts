@@ -2,7 +2,7 @@
 import type { Connection, UpstreamRevocation } from '../domain/connection.ts';
 import { Refusal, refuse } from '../domain/errors.ts';
 import { backoff } from '../domain/resilience.ts';
-import type { Clock, Logger, PendingRevocation, ProviderClient, Store, Vault } from '../ports.ts';
+import type { Clock, Logger, PendingRevocation, ProviderClient, Store, Telemetry, Vault } from '../ports.ts';
 import type { Access, Call } from './access.ts';
 import { openAccessToken, openRefreshToken } from './grants.ts';
 import type { Serving } from './serving.ts';
@@ -23,6 +23,7 @@ interface Parts {
   targets: Targets;
   serving: Serving;
   access: Access;
+  telemetry: Pick<Telemetry, 'revocation'>;
   clock: Clock;
   log: Logger;
 }
@@ -34,7 +35,7 @@ export interface Revoked {
 
 export type Revoker = ReturnType<typeof createRevoker>;
 
-export function createRevoker({ store, vault, provider, targets, serving, access, clock, log }: Parts) {
+export function createRevoker({ store, vault, provider, targets, serving, access, telemetry, clock, log }: Parts) {
   const underWay = new Set<Promise<unknown>>();
 
   /** The tombstone first: from here on, nobody is served. `call` is recorded as the one who did it. */
@@ -61,6 +62,7 @@ export function createRevoker({ store, vault, provider, targets, serving, access
   async function deliver(pending: PendingRevocation): Promise<UpstreamRevocation> {
     const outcome = await attempt(pending);
     const { connectionId, integration } = pending;
+    telemetry.revocation(integration, outcome);
     const owner = (await store.connection(connectionId))?.owner ?? null;
     const subject = { integration, owner, connectionId, detail: outcome };
     if (outcome === 'pending') {

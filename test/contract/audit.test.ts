@@ -198,3 +198,21 @@ test('a flush waits for all that was noted before it, whatever is being written 
   await first;
   expect([underWay, most]).toEqual([0, 1]);
 });
+
+test('tells how many entries wait for a store that is away, and how many it gave up', async () => {
+  const away = () => Promise.reject(new StoreError('disk full'));
+  const store = await openSqlite('file::memory:');
+  let appendAudit: typeof store.appendAudit = away;
+  const journal = createJournal({
+    store: { appendAudit: (entries) => appendAudit(entries), touchKeys: store.touchKeys },
+    log: createLogger('silent'),
+  });
+  for (let n = 0; n < 50_003; n++) journal.note(`evt_${n}`, () => anEntry({ id: `evt_${n}` }));
+  expect(journal.state()).toEqual({ waiting: 50_003, lost: 0 });
+  await journal.flush();
+  expect(journal.state()).toEqual({ waiting: 50_000, lost: 3 });
+  appendAudit = async () => undefined;
+  await journal.flush();
+  expect(journal.state()).toEqual({ waiting: 0, lost: 3 });
+  await store.close();
+});

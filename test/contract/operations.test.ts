@@ -44,6 +44,14 @@ async function refusal(env: Record<string, string>): Promise<{ code: number | nu
 }
 const inFolder = (name: string) => `file:${join(folder, name, 'valetkey.db')}`;
 
+const valueIn = (metrics: string, series: string): number =>
+  Number(
+    metrics
+      .split('\n')
+      .find((line) => line.startsWith(`${series} `))
+      ?.split(' ')[1],
+  );
+
 describe('a broker at work', () => {
   const get = (path: string) => fetch(new URL(path, world.broker.url));
 
@@ -65,13 +73,7 @@ describe('a broker at work', () => {
     const response = await get('/metrics');
     expect(response.headers.get('content-type')).toMatch(/^text\/plain\b/);
     const metrics = await response.text();
-    const value = (series: string) =>
-      Number(
-        metrics
-          .split('\n')
-          .find((line) => line.startsWith(`${series} `))
-          ?.split(' ')[1],
-      );
+    const value = (series: string) => valueIn(metrics, series);
     const requests = (route: string, method: string, status: number) =>
       value(`valetkey_http_requests_total{route="${route}",method="${method}",status="${status}"}`);
     expect(requests('/v1/connections/:id/token', 'GET', 200)).toBe(3);
@@ -83,6 +85,21 @@ describe('a broker at work', () => {
     expect(value('valetkey_connections{integration="acme",status="active"}')).toBe(1);
     expect(metrics).toContain('process_resident_memory_bytes');
     for (const hidden of [owner, id, '/v1/nothing']) expect(metrics).not.toContain(hidden);
+  });
+
+  test('counts tries to revoke at providers, and begins at zero what an alert waits for', async () => {
+    const id = await world.adopt(newOwner());
+    const told = async (outcome: string) => {
+      const series = `valetkey_upstream_revocations_total{integration="acme",outcome="${outcome}"}`;
+      return valueIn(await (await get('/metrics')).text(), series);
+    };
+    const [done, failed] = [await told('done'), await told('failed')];
+    expect(await world.broker.ask('DELETE', `/v1/connections/${id}`)).toMatchObject({
+      body: { upstream_revocation: 'done' },
+    });
+    expect([await told('done'), await told('failed')]).toEqual([done + 1, failed]);
+    const metrics = await (await get('/metrics')).text();
+    expect(valueIn(metrics, 'valetkey_refreshes_total{integration="acme",outcome="grant_revoked"}')).toBe(0);
   });
 
   test('is not ready while the database cannot be written, serves what it has, and heals', async () => {
@@ -97,9 +114,13 @@ describe('a broker at work', () => {
     expect(expectOk(await world.broker.ask('GET', `/v1/connections/${id}/token`))).toMatchObject({
       access_token: 'cached',
     });
+    const told = async (series: string) => valueIn(await (await get('/metrics')).text(), series);
+    expect(await told('valetkey_store_up')).toBe(0);
     other.exec('ROLLBACK');
     other.close();
     expect((await get('/readyz')).status).toBe(200);
+    expect(await told('valetkey_store_up')).toBe(1);
+    expect(await told('valetkey_store_errors_total{sentence="ping"}')).toBeGreaterThan(0);
   });
 });
 

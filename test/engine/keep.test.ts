@@ -74,7 +74,9 @@ describe('when the store does not take it', () => {
     expect(await keeper.keep(answer)).toBe('rescued');
     expect(await rescue.all()).toEqual([answer]);
     expect(keeper.waitingFor(answer.connectionId)).toEqual(answer);
+    expect(keeper.waiting()).toBe(1);
     await keeper.takeIn();
+    expect(keeper.waiting()).toBe(0);
     expect(await tokenOf(answer.connectionId)).toBe(answer.grant.accessToken);
     expect(keeper.waitingFor(answer.connectionId)).toBeUndefined();
     expect(await rescue.all()).toEqual([]);

@@ -1,0 +1,38 @@
+// How things stand, for the metrics: told in time, also when the store is away.
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Clock, State, Store } from '../ports.ts';
+import type { Engine } from './engine.ts';
+import type { Journal } from './journal.ts';
+
+/** Milliseconds that the store is waited for: whoever asks gives up after some ten seconds. */
+const STORE_WITHIN_MS = 3_000;
+
+interface Parts {
+  store: Pick<Store, 'countConnections' | 'countDue' | 'ping'>;
+  engine: Pick<Engine, 'state'>;
+  journal: Pick<Journal, 'state'>;
+  clock: Clock;
+}
+
+/** A store that cannot be read leaves its part out. */
+export async function stateOf({ store, engine, journal, clock }: Parts): Promise<State> {
+  const now = clock.now();
+  const [connections, due, storeUp] = await Promise.all([
+    inTime(store.countConnections(), []),
+    inTime(store.countDue(now), []),
+    inTime(
+      store.ping().then(() => true),
+      false,
+    ),
+  ]);
+  return {
+    connections,
+    due: due.map(({ integration, count, dueAt }) => ({ integration, count, oldestMs: now - dueAt })),
+    storeUp,
+    audit: journal.state(),
+    ...engine.state(),
+  };
+}
+
+const inTime = <T>(answer: Promise<T>, otherwise: T): Promise<T> =>
+  Promise.race([answer.catch(() => otherwise), pause(STORE_WITHIN_MS, otherwise, { ref: false })]);

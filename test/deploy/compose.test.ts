@@ -1,0 +1,101 @@
+// The compose file, as far as can be told without an engine: in agreement with itself, the Dockerfile and the broker, and
+// without a secret.
+import { describe, expect, it } from 'vitest';
+import { faultsOf, filledIn, PINNED, ROOT, SECRET, STOP, settings, version, yaml } from '../support/deployed.ts';
+import { dockerfile } from '../support/image.ts';
+
+describe('compose.yaml', () => {
+  interface Service {
+    image: string;
+    build?: { context: string };
+    environment: Record<string, string>;
+    depends_on?: Record<string, { condition: string }>;
+    healthcheck: { test: string[]; interval: string; timeout: string; retries: number };
+    networks: string[];
+    volumes: string[];
+    ports?: string[];
+    read_only?: boolean;
+    cap_drop?: string[];
+    security_opt: string[];
+    restart: string;
+    stop_grace_period: string;
+  }
+  const compose = yaml<{
+    services: Record<string, Service>;
+    networks: Record<string, { internal?: boolean }>;
+    volumes: Record<string, object>;
+  }>('deploy/compose.yaml');
+  const services = Object.entries(compose.services);
+  const { valetkey, postgres } = compose.services as { valetkey: Service; postgres: Service };
+  const environment = (service: Service, env: Record<string, string>) =>
+    Object.fromEntries(Object.entries(service.environment).map(([name, value]) => [name, filledIn(value, env)]));
+
+  it('pins each image, ours to the version of this broker, which it builds from this Dockerfile', () => {
+    for (const [, { image }] of services) expect(image).toMatch(PINNED);
+    expect(valetkey.image).toBe(`valetkey:${version}`);
+    expect(new URL(`${valetkey.build!.context}/Dockerfile`, new URL('deploy/', ROOT)).pathname).toBe(
+      new URL('Dockerfile', ROOT).pathname,
+    );
+  });
+
+  it('has a health check for each service, and starts the broker when the database is healthy', () => {
+    for (const [name, { healthcheck, restart }] of services) {
+      expect(healthcheck.test[0], name).toBe('CMD');
+      expect(healthcheck.interval, name).toMatch(/^\d+s$/);
+      expect(restart, name).toBe('unless-stopped');
+    }
+    expect(valetkey.healthcheck.test.join(' ')).toContain('http://127.0.0.1:8080/readyz');
+    expect(valetkey.depends_on).toEqual({ postgres: { condition: 'service_healthy' } });
+  });
+
+  it('holds no secret and no default of one: without them, nothing starts', () => {
+    for (const [name, service] of services)
+      for (const [variable, value] of Object.entries(service.environment))
+        if (SECRET.test(variable)) expect(value, `${name}: ${variable}`).toMatch(/\$\{\w+:(\?[^}]+|-)\}/);
+    for (const missing of ['POSTGRES_PASSWORD', 'VALETKEY_KEYS', 'VALETKEY_PUBLIC_URL']) {
+      const env = { ...settings(), [missing]: '' };
+      expect(() => environment(valetkey, env), missing).toThrow(missing);
+    }
+    expect(() => environment(postgres, { ...settings(), POSTGRES_PASSWORD: '' })).toThrow('POSTGRES_PASSWORD');
+  });
+
+  it('sets what the broker knows, and all that it needs', () => {
+    const env = environment(valetkey, settings());
+    expect(faultsOf({ ...env, VALETKEY_HOST: '0.0.0.0' })).toEqual([]);
+    expect(faultsOf({ ...env, VALETKEY_HOST: '0.0.0.0', VALETKEY_PUBLIK_URL: 'x' })).toHaveLength(1);
+  });
+
+  it('gives both sides the same user, password and database, at the name of the service', () => {
+    const url = new URL(environment(valetkey, settings()).VALETKEY_DATABASE_URL!);
+    const theirs = environment(postgres, settings());
+    expect([url.protocol, url.hostname, url.port]).toEqual(['postgres:', 'postgres', '5432']);
+    expect([url.username, url.password, url.pathname]).toEqual([
+      theirs.POSTGRES_USER,
+      theirs.POSTGRES_PASSWORD,
+      `/${theirs.POSTGRES_DB}`,
+    ]);
+    expect(postgres.healthcheck.test).toEqual(expect.arrayContaining([theirs.POSTGRES_USER, theirs.POSTGRES_DB]));
+  });
+
+  it('keeps data in volumes that it names, and writes nowhere else', () => {
+    for (const [name, { volumes, networks }] of services) {
+      for (const volume of volumes) expect(Object.keys(compose.volumes), name).toContain(volume.split(':')[0]);
+      for (const network of networks) expect(Object.keys(compose.networks), name).toContain(network);
+    }
+    expect(postgres.volumes).toEqual(['postgres:/var/lib/postgresql']);
+    expect(dockerfile).toContain(`VOLUME ${valetkey.volumes[0]!.split(':')[1]}`);
+    expect(valetkey).toMatchObject({ read_only: true, cap_drop: ['ALL'] });
+    for (const [name, { security_opt }] of services) expect(security_opt, name).toContain('no-new-privileges:true');
+  });
+
+  it('shows the broker to this machine alone, and the database to the broker alone', () => {
+    expect(valetkey.ports).toEqual(['127.0.0.1:8080:8080']);
+    expect(dockerfile).toContain('EXPOSE 8080');
+    expect(postgres.ports).toBeUndefined();
+    expect(postgres.networks.map((name) => compose.networks[name]?.internal)).toEqual([true]);
+  });
+
+  it('waits until what has been spent is kept', () => {
+    expect(Number.parseInt(valetkey.stop_grace_period, 10)).toBeGreaterThanOrEqual(STOP.requests + STOP.spent);
+  });
+});
