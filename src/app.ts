@@ -19,6 +19,7 @@ import { createDeclare } from './broker/declare.ts';
 import { createDirectory } from './broker/directory.ts';
 import { createEngine } from './broker/engine.ts';
 import { createExchange } from './broker/exchange.ts';
+import { startFollowing } from './broker/follow.ts';
 import { createIntegrations } from './broker/integrations.ts';
 import { createJournal } from './broker/journal.ts';
 import { startOutbox } from './broker/outbox.ts';
@@ -203,17 +204,18 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
     ahead: tuning.refreshAhead,
   });
   const { refresher } = engine;
+  const integrationChanged = (id?: string) => {
+    trust.changed();
+    directory.forget();
+    if (id !== undefined) engine.forget(id);
+  };
   const integrations = createIntegrations({
     store,
     vault,
     catalogue,
     access,
     clock,
-    changed: (id) => {
-      trust.changed();
-      directory.forget();
-      engine.forget(id);
-    },
+    changed: integrationChanged,
     checkUrl: (target) => checkUrl(target, allow),
   });
   const revoker = createRevoker({ store, vault, provider, targets, serving, access, telemetry, clock, log });
@@ -291,6 +293,10 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
     publicUrl,
     isStopping: () => stopping,
   });
+  const following = await startFollowing({ store, serving, directory, integrationChanged, log });
+  const { how, everyMs } = following;
+  if (how === 'polled' && isPostgres(config.databaseUrl))
+    log.warn({ every_ms: everyMs }, 'the database tells no news (LISTEN): it is asked for them');
   await engine.start();
   const quick = { tokens, verify, directory, journal, telemetry, clock, refreshing: refresher.inFlight };
   listener.handle(quickPaths(quick), app.fetch);
@@ -303,6 +309,7 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
       stopping = true;
       await listener.stop(GRACE_MS);
       await outbox.stop();
+      await following.stop();
       await engine.stop();
       await revoker.drain();
       await journal.flush();

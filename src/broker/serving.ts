@@ -41,7 +41,14 @@ export function createServing({ max = 50_000, ttlMs = 10 * 60_000 }: { max?: num
   // Each entry counts as one. With `max` instead, there would be room for all of them from the start.
   const bounds = { maxSize: max, sizeCalculation: () => 1, ttl: ttlMs };
   const slots = new LRUCache<string, Slot>(bounds);
-  const owners = new LRUCache<string, readonly Connection[]>(bounds);
+  /** Whose set a connection is in. */
+  const listed = new Map<string, string>();
+  const owners = new LRUCache<string, readonly Connection[]>({
+    ...bounds,
+    dispose: (connections) => {
+      for (const { id } of connections) listed.delete(id);
+    },
+  });
   let ownerChanges = 0;
 
   const ownerKey = (integration: string, owner: string) => `${integration}\n${owner}`;
@@ -64,7 +71,10 @@ export function createServing({ max = 50_000, ttlMs = 10 * 60_000 }: { max?: num
     /** Taken before the store is asked; what is put with it counts only if no owner's set has changed meanwhile. */
     ownerTicket: (): number => ownerChanges,
     putOwner(ticket: number, integration: string, owner: string, connections: readonly Connection[]): void {
-      if (ticket === ownerChanges) owners.set(ownerKey(integration, owner), connections);
+      if (ticket !== ownerChanges) return;
+      const key = ownerKey(integration, owner);
+      owners.set(key, connections);
+      for (const { id } of connections) listed.set(id, key);
     },
 
     /** Drops the token; only one of at least this generation may be served from now on. */
@@ -76,5 +86,17 @@ export function createServing({ max = 50_000, ttlMs = 10 * 60_000 }: { max?: num
       ownerChanges++;
       owners.delete(ownerKey(integration, owner));
     },
+    /** Somebody else has changed it: what is known of its owner's set is not to be relied on. */
+    dropSetOf(id: string): void {
+      ownerChanges++;
+      const key = listed.get(id);
+      if (key !== undefined) owners.delete(key);
+    },
+    dropSets(): void {
+      ownerChanges++;
+      owners.clear();
+    },
+    /** Which tokens are held. */
+    held: (): string[] => [...slots.entries()].flatMap(([id, slot]) => ('served' in slot ? [id] : [])),
   };
 }
