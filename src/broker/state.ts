@@ -31,7 +31,15 @@ export async function stateOf({ store, engine, journal, clock }: Parts): Promise
     storeUp,
     audit: journal.state(),
     ...engine.state(),
+    circuits: withClosed(engine.state().circuits, connections),
   };
+}
+
+/** An integration that has failed nowhere yet, or was changed since, has a circuit that is closed: not none. */
+function withClosed(known: State['circuits'], connections: State['connections']): State['circuits'] {
+  const named = new Set(known.map(({ integration }) => integration));
+  const others = new Set(connections.map(({ integration }) => integration).filter((name) => !named.has(name)));
+  return [...known, ...[...others].map((integration) => ({ integration, state: 0 as const }))];
 }
 
 const inTime = <T>(answer: Promise<T>, otherwise: T): Promise<T> =>
