@@ -1,7 +1,9 @@
 // The caller middleware: from a key or a workload's token to a call, with a limit on failures for each address and one on
 // requests for each caller that has one.
+import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
+import type { Call } from '../broker/access.ts';
 import type { Directory } from '../broker/directory.ts';
 import type { Journal } from '../broker/journal.ts';
 import { isJwt, type Workloads } from '../broker/workloads.ts';
@@ -23,13 +25,13 @@ export interface AuthenticationParts {
   clock: Clock;
 }
 
-export type Authenticate = ReturnType<typeof createAuthentication>;
+export type Admission = ReturnType<typeof createAdmission>;
 
 /** The key or token of `Authorization: Bearer …` (RFC 6750 2.1); undefined: there is none. */
 export const bearer = (authorization: string | undefined): string | undefined =>
   authorization?.match(/^Bearer +(\S+) *$/i)?.[1];
 
-export function createAuthentication({ directory, workloads, clock }: AuthenticationParts) {
+function createAuthentication({ directory, workloads, clock }: AuthenticationParts) {
   const failures = new RateLimiterMemory({ points: FAILURES_PER_MINUTE, duration: 60 });
 
   /**
@@ -65,17 +67,30 @@ export function createAuthentication({ directory, workloads, clock }: Authentica
   };
 }
 
-/** Every request of the interface passes here. */
-export function authenticate({ identify, limits, journal, clock }: AuthenticationParts & { identify: Authenticate }) {
-  return createMiddleware<Env>(async (c, next) => {
-    const principal = await identify(bearer(c.req.header('authorization')), c.get('address'));
-    if ('code' in principal) return faultProblem(c, principal);
+/**
+ * Lets a request in: whose it is, whether that caller may ask once more, and that its key was used. The headers tell how
+ * many requests are left, where there is a limit. `owner`: as above.
+ */
+export function createAdmission(parts: AuthenticationParts) {
+  const { limits, journal, clock } = parts;
+  const identify = createAuthentication(parts);
+  return async (c: Context<Env>, presented: string | undefined, owner?: string): Promise<Call | Fault> => {
+    const address = c.get('address');
+    const principal = await identify(presented, address, owner);
+    if ('code' in principal) return principal;
     const taken = await limits(principal);
     for (const [name, value] of Object.entries(taken?.headers ?? {})) c.header(name, value);
-    if (taken?.exceeded)
-      return faultProblem(c, { code: 'rate_limited', limit: taken.limit, retryAfter: taken.resetIn });
+    if (taken?.exceeded) return { code: 'rate_limited', limit: taken.limit, retryAfter: taken.resetIn };
     journal.used(principal.credential.id, clock.now());
-    c.set('call', { principal, address: c.get('address'), requestId: c.get('requestId') });
+    return { principal, address, requestId: c.get('requestId') };
+  };
+}
+
+/** Every request of the interface passes here. */
+export const authenticate = (admit: Admission) =>
+  createMiddleware<Env>(async (c, next) => {
+    const call = await admit(c, bearer(c.req.header('authorization')));
+    if ('code' in call) return faultProblem(c, call);
+    c.set('call', call);
     return next();
   });
-}

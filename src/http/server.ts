@@ -22,7 +22,7 @@ import type { VerifyBatch } from '../broker/verify-batch.ts';
 import type { Provider } from '../domain/provider.ts';
 import type { Clock, Logger, State, Store, Telemetry } from '../ports.ts';
 import { jsonBody } from './body.ts';
-import { type AuthenticationParts, authenticate, createAuthentication } from './callers.ts';
+import { type AuthenticationParts, authenticate, createAdmission } from './callers.ts';
 import type { Env } from './env.ts';
 import { onError, problem } from './problem.ts';
 import { applyRoutes } from './routes/apply.ts';
@@ -96,8 +96,8 @@ export function createHttp(parts: HttpParts): OpenAPIHono<Env> {
     c.header('Cache-Control', 'no-store');
     return next();
   });
-  const identify = createAuthentication(parts);
-  app.use(api, authenticate({ ...parts, identify }));
+  const admit = createAdmission(parts);
+  app.use(api, authenticate(admit));
   app.use(api, jsonBody());
 
   app.route('/', tokenRoutes(parts));
@@ -108,7 +108,7 @@ export function createHttp(parts: HttpParts): OpenAPIHono<Env> {
   app.route('/', applyRoutes(parts));
   app.route('/', jwtRoutes(parts));
   app.route('/', auditRoutes(parts));
-  app.route('/', oauthRoutes({ ...parts, identify }));
+  app.route('/', oauthRoutes({ ...parts, admit }));
   app.route('/', healthRoutes(parts));
   app.route('/', descriptionRoutes({ ...parts, describe: async () => (await import('./openapi.ts')).describe(app) }));
   app.route('/', browserRoutes(parts));

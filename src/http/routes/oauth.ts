@@ -18,7 +18,7 @@ import type { Exchange } from '../../broker/exchange.ts';
 import type { Verify } from '../../broker/verify.ts';
 import { Refusal } from '../../domain/errors.ts';
 import type { Clock } from '../../ports.ts';
-import type { Authenticate, AuthenticationParts } from '../callers.ts';
+import type { Admission } from '../callers.ts';
 import type { Env } from '../env.ts';
 import { clientOf } from '../oauth/client.ts';
 import { OF_ALL, oauthErrors } from '../oauth/described.ts';
@@ -81,15 +81,15 @@ const metadata = createRoute({
   responses: { 200: json(ServerMetadata, 'The metadata'), ...HEADERS_TOO_LARGE, ...oauthErrors('internal') },
 });
 
-interface Parts extends Pick<AuthenticationParts, 'limits' | 'journal'> {
-  identify: Authenticate;
+interface Parts {
+  admit: Admission;
   exchange: Exchange;
   verify: Verify;
   clock: Clock;
   publicUrl: string;
 }
 
-export function oauthRoutes({ identify, limits, journal, exchange, verify, clock, publicUrl }: Parts) {
+export function oauthRoutes({ admit, exchange, verify, clock, publicUrl }: Parts) {
   /** Who is calling, and what it sent: once its right to call at all is clear. */
   async function entered<T extends z.ZodType>(
     c: Context<Env>,
@@ -97,16 +97,10 @@ export function oauthRoutes({ identify, limits, journal, exchange, verify, clock
     repeatable?: Parameters<typeof readForm>[2],
   ): Promise<{ call: Call; form: Form<T> }> {
     const sent = await readForm(c, schema, repeatable);
-    const address = c.get('address');
     const { presented, callerId } = clientOf(c.req.header('authorization'), sent.fields);
-    const principal = await identify(presented, address, callerId);
-    if ('code' in principal) throw new OAuthRefused(faultError(principal));
-    const taken = await limits(principal);
-    for (const [name, value] of Object.entries(taken?.headers ?? {})) c.header(name, value);
-    if (taken?.exceeded)
-      throw new OAuthRefused(faultError({ code: 'rate_limited', limit: taken.limit, retryAfter: taken.resetIn }));
-    journal.used(principal.credential.id, clock.now());
-    return { call: { principal, address, requestId: c.get('requestId') }, form: sent.parsed() };
+    const call = await admit(c, presented, callerId);
+    if ('code' in call) throw new OAuthRefused(faultError(call));
+    return { call, form: sent.parsed() };
   }
 
   const answer = (c: Context<Env>, body: object) =>
