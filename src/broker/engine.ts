@@ -19,7 +19,7 @@ interface Parts extends Omit<RefresherParts, 'keeper' | 'pace' | 'circuits' | 'r
 export function createEngine({ rescue, limits, ahead = true, ...parts }: Parts) {
   const { store, access, clock, log } = parts;
   const random = Math.random;
-  const pace = createPace(clock, limits);
+  const pace = createPace({ store, clock, ...limits });
   const circuits = createCircuits({ clock, log, random });
   const keeper = createKeeper({ store, rescue, access, clock, log });
   const refresher = createRefresher({ ...parts, keeper, pace, circuits, random });

@@ -11,6 +11,7 @@ import type {
 } from '../domain/connection.ts';
 import type { ReauthReason } from '../domain/errors.ts';
 import type { ConnectSession, Flow, Integration } from '../domain/integration.ts';
+import type { TurnLimits } from '../domain/turns.ts';
 
 export interface Page<T> {
   data: T[];
@@ -298,6 +299,11 @@ export interface Store {
    * takes them, so that two replicas never take the same.
    */
   claimDue(integration: string, now: number, pushTo: number, limit: number): Promise<string[]>;
+  /**
+   * Takes up to so many of the requests that may go to an integration's token endpoint now, from whichever process, by the
+   * clock of the store. What is taken and not used is lost. `inMs`: when there may be more.
+   */
+  takeTurns(integration: string, wanted: number, limits: TurnLimits): Promise<{ taken: number; inMs: number }>;
   /** Connections with an unresolved intent that no living process holds, the oldest first; `startedAt` as in `Claimed`. */
   orphans(): Promise<{ id: string; startedAt: number }[]>;
 

@@ -33,6 +33,7 @@ describe('the schemas of SQLite and PostgreSQL', () => {
     expectTypeOf<Postgres['pendingRevocations']>().toEqualTypeOf<Sqlite['pendingRevocations']>();
     expectTypeOf<Postgres['audit']>().toEqualTypeOf<Sqlite['audit']>();
     expectTypeOf<Postgres['keyChecks']>().toEqualTypeOf<Sqlite['keyChecks']>();
+    expectTypeOf<Postgres['paces']>().toEqualTypeOf<Sqlite['paces']>();
     expectTypeOf<Postgres['changes']['read']>().toEqualTypeOf<Sqlite['changes']['read']>();
     expectTypeOf<Exclude<keyof Postgres, keyof Sqlite>>().toEqualTypeOf<'replicas'>();
     expectTypeOf<Exclude<keyof Sqlite, keyof Postgres>>().toEqualTypeOf<never>();

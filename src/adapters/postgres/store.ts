@@ -8,6 +8,7 @@ import { declaredStore } from './declared.ts';
 import { storeError } from './errors.ts';
 import { integrationStore } from './integrations.ts';
 import { announce } from './liveness.ts';
+import { paceStore } from './pace.ts';
 import { openDoor } from './postgres.ts';
 import { refreshStore } from './refreshing.ts';
 import { revocationStore } from './revocations.ts';
@@ -41,6 +42,7 @@ export async function openPostgres(url: string, migrations?: string): Promise<St
       ...sessionStore(door),
       ...connectionStore(door),
       ...refreshStore(door, liveness),
+      ...paceStore(door),
       ...revocationStore(door),
       ...auditStore(door),
       ...upkeepStore(door, liveness),
