@@ -202,6 +202,7 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
     limits: config.refreshLimits,
     reached: tuning.reached,
     ahead: tuning.refreshAhead,
+    mayGoBack: isPostgres(config.databaseUrl),
   });
   const { refresher } = engine;
   const integrationChanged = (id?: string) => {
@@ -293,7 +294,14 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
     publicUrl,
     isStopping: () => stopping,
   });
-  const following = await startFollowing({ store, serving, directory, integrationChanged, log });
+  const following = await startFollowing({
+    store,
+    serving,
+    directory,
+    integrationChanged,
+    lookBack: engine.lookBack,
+    log,
+  });
   const { how, everyMs } = following;
   if (how === 'polled' && isPostgres(config.databaseUrl))
     log.warn({ every_ms: everyMs }, 'the database tells no news (LISTEN): it is asked for them');

@@ -171,7 +171,7 @@ export function createRefresher(parts: RefresherParts) {
       const { connection, grant, unresolved } = claimed;
       const story: Story = { attempt: attemptId, connection: connection.id, integration: connection.integration };
       log.info({ ...story, generation: connection.generation, unresolved: unresolved?.attempt }, 'refresh: claimed');
-      if (unresolved && (await keeper.adopt(connection, claimed.fence))) return await winners.now(connection);
+      if (await keeper.adopt(connection, claimed.fence, unresolved !== null)) return await winners.now(connection);
       const renewing = openRenewing(vault, connection.id, grant, found.auth);
       if (!isRenewable(found.auth, renewing)) return await notRefreshable(claimed);
 
@@ -263,6 +263,7 @@ export function createRefresher(parts: RefresherParts) {
       credentials: withDpopKey(renewing.credentials, answer.dpopKey),
     });
     const held = { fence, generation };
+    const ticket = serving.ticket();
     const { attempt } = story;
     const kept = await keeper.keep({
       attempt,
@@ -285,7 +286,7 @@ export function createRefresher(parts: RefresherParts) {
       until: arrived + (lifetime(renewed) ?? Number.POSITIVE_INFINITY),
       ofUnknownAge: false,
     };
-    serving.put(served);
+    serving.put(served, ticket);
     // A store that takes it in after seconds only has outlived a short token.
     return served.until > clock.monotonic()
       ? served

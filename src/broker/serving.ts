@@ -33,6 +33,12 @@ export function serve(connection: Connection, accessToken: string, clock: Clock)
   return { connection, accessToken, until: clock.monotonic() + left, ofUnknownAge };
 }
 
+/** Reads from the store during which more than this changes elsewhere are not to be expected. */
+const HEARD_AT_MOST = 10_000;
+
+/** What had been heard of changes elsewhere when the store was asked. */
+export type Ticket = number;
+
 type Slot = { served: Served } | { floor: number };
 
 export type Serving = ReturnType<typeof createServing>;
@@ -50,6 +56,10 @@ export function createServing({ max = 50_000, ttlMs = 10 * 60_000 }: { max?: num
     },
   });
   let ownerChanges = 0;
+  /** By connection, the number of its last change that others have made. */
+  const heard = new LRUCache<string, Ticket>({ max: HEARD_AT_MOST });
+  let changes = 0;
+  let allChangedAt = 0;
 
   const ownerKey = (integration: string, owner: string) => `${integration}\n${owner}`;
   const generationOf = (slot: Slot | undefined): number =>
@@ -60,8 +70,12 @@ export function createServing({ max = 50_000, ttlMs = 10 * 60_000 }: { max?: num
       const slot = slots.get(id);
       return slot && 'served' in slot ? slot.served : undefined;
     },
-    put(served: Served): void {
+    /** Taken before the store is asked. */
+    ticket: (): Ticket => changes,
+    /** Without effect when it was changed elsewhere after the ticket: what was read may be older than that. */
+    put(served: Served, ticket: Ticket): void {
       const { id, generation } = served.connection;
+      if (ticket < Math.max(heard.get(id) ?? 0, allChangedAt)) return;
       if (generation >= generationOf(slots.get(id))) slots.set(id, { served });
     },
 
@@ -86,8 +100,9 @@ export function createServing({ max = 50_000, ttlMs = 10 * 60_000 }: { max?: num
       ownerChanges++;
       owners.delete(ownerKey(integration, owner));
     },
-    /** Somebody else has changed it: what is known of its owner's set is not to be relied on. */
-    dropSetOf(id: string): void {
+    /** Somebody has changed it: what is known of its owner's set is not to be relied on, nor what is being read of it. */
+    changed(id: string): void {
+      heard.set(id, ++changes);
       ownerChanges++;
       const key = listed.get(id);
       if (key !== undefined) owners.delete(key);
@@ -95,6 +110,11 @@ export function createServing({ max = 50_000, ttlMs = 10 * 60_000 }: { max?: num
     dropSets(): void {
       ownerChanges++;
       owners.clear();
+    },
+    /** Nobody knows what was changed. */
+    allChanged(): void {
+      allChangedAt = ++changes;
+      this.dropSets();
     },
     /** Which tokens are held. */
     held: (): string[] => [...slots.entries()].flatMap(([id, slot]) => ('served' in slot ? [id] : [])),

@@ -4,7 +4,7 @@ import type { Connection } from '../domain/connection.ts';
 import { type ReauthReason, type Refusal, refuse } from '../domain/errors.ts';
 import type { Clock, ServedRow, Store, Vault } from '../ports.ts';
 import { openAccessToken } from './grants.ts';
-import { type Served, type Serving, serve } from './serving.ts';
+import { type Served, type Serving, serve, type Ticket } from './serving.ts';
 
 /** How often a loser of the lease looks for the winner's generation, and for how long before it tries to claim again. */
 const LOOK_EVERY_MS = 50;
@@ -28,17 +28,19 @@ export function refusalOf(c: Connection): Refusal | undefined {
 
 export function createWinners({ store, vault, serving, clock }: Parts) {
   /** Undefined while nothing newer than the generation is there that still lives. */
-  const look = async (id: string, olderThan: number): Promise<Served | Refusal | undefined> =>
-    newer(await store.served(id), id, olderThan);
+  async function look(id: string, olderThan: number): Promise<Served | Refusal | undefined> {
+    const ticket = serving.ticket();
+    return newer(await store.served(id), id, olderThan, ticket);
+  }
 
-  function newer(row: ServedRow | undefined, id: string, olderThan: number): Served | Refusal | undefined {
+  function newer(row: ServedRow | undefined, id: string, olderThan: number, ticket: Ticket) {
     if (!row) return refuse({ code: 'not_found', what: 'connection', id });
     const refused = refusalOf(row.connection);
     if (refused) return refused;
     const accessToken = openAccessToken(vault, id, row.accessToken);
     if (row.connection.generation <= olderThan || accessToken === null) return undefined;
     const served = serve(row.connection, accessToken, clock);
-    serving.put(served);
+    serving.put(served, ticket);
     // Theirs may be long ago, and its token over by now.
     return served.until > clock.monotonic() ? served : undefined;
   }
@@ -65,8 +67,9 @@ export function createWinners({ store, vault, serving, clock }: Parts) {
       const until = clock.monotonic() + LOOK_FOR_MS;
       while (clock.monotonic() < until) {
         await pause(LOOK_EVERY_MS);
+        const ticket = serving.ticket();
         const row = await store.served(before.id);
-        const seen = newer(row, before.id, before.generation);
+        const seen = newer(row, before.id, before.generation, ticket);
         if (seen) return seen;
         if (row && row.connection.failures > before.failures) return 'failed';
       }

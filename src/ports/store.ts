@@ -58,6 +58,9 @@ export interface BoundRow extends ServedRow {
   credentials: Sealed | null;
 }
 
+/** What tells whether a token in memory is still the one to be served. */
+export type Standing = Pick<Connection, 'id' | 'status' | 'generation'>;
+
 /** What a refresh may not begin without: the lease and the intent, durable, in one commit. */
 export interface Claim {
   /** `att_…`, told in every log line of this refresh. */
@@ -158,9 +161,16 @@ export type Change =
   | { kind: 'integration'; id: string }
   /** Who they are, what they may do, and their keys. */
   | { kind: 'callers' }
+  /**
+   * The store can be reached again, and may be another one than before, that lacks the last commits: what was kept
+   * lately may have to be kept once more.
+   */
+  | { kind: 'back' }
   /** It is not known what: nothing that is remembered may be relied on. */
   | { kind: 'everything' };
-export type ChangeKind = Exclude<Change['kind'], 'everything'>;
+/** What a sentence does; the others befall the store. */
+export type Told = Exclude<Change, { kind: 'back' | 'everything' }>;
+export type ChangeKind = Told['kind'];
 
 export interface Watch {
   /** `notified`: at once, by the store; `polled`: by asking for what is new every `everyMs`. */
@@ -259,6 +269,8 @@ export interface Store {
   served(id: string): Promise<ServedRow | undefined>;
   /** The cold read, by owner: every connection that fits, live ones first, at most 20. Label undefined: any. */
   servedByOwner(integration: string, owner: string, label: string | undefined): Promise<ServedRow[]>;
+  /** Of at most 1,000 connections, those that are there. */
+  standings(ids: string[]): Promise<Standing[]>;
   /** What a proof is made of: the token and its key, as of one moment. */
   bound(id: string): Promise<BoundRow | undefined>;
 
