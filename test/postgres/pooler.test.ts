@@ -72,8 +72,21 @@ describe('a pooler in transaction mode', () => {
     }
   });
 
-  test.each(['longest idle', 'last used'] as const)('is found out at the start when it lends the %s', async (lends) => {
-    const { url } = await pooled({ lends });
+  describe.each(['longest idle', 'last used'] as const)('that lends the %s', (lends) => {
+    test.each([1, 2, 3])('is found out at the start, with %i connections', async (servers) => {
+      const { url } = await pooled({ lends, servers });
+      const clients = Array.from({ length: servers }, () => new Client(url));
+      await Promise.all(clients.map((client) => client.connect()));
+      await Promise.all(clients.map((client) => client.query('select pg_sleep(0.05)')));
+      const found: string[] = [];
+      const store = await openPostgres(url, (finding) => found.push(finding));
+      await Promise.all([store.close(), ...clients.map((client) => client.end())]);
+      expect(found).toEqual(['names_not_kept']);
+    });
+  });
+
+  test('is told at the start of a broker, which works all the same', async () => {
+    const { url } = await pooled();
     expect(await warnedAtStart(url)).toEqual([UNNAMED, POLLS]);
   });
 
