@@ -239,7 +239,6 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
   });
   const applied = await declare.atStart(declaredOf(config.declared));
   if (applied instanceof Refusal) throw new SetupError(faultsOf(applied, config.declared));
-  await directory.reload();
 
   let stopping = false;
   const tokens = createTokens({ store, vault, serving, refresher, access, telemetry, clock });

@@ -12,11 +12,15 @@ interface Parts {
   log: Logger;
 }
 
+/** Comparisons with the store: reads of callers go on beside them. */
+const AT_ONCE = 8;
+
 /**
  * Follows the news of the store until it is stopped. Our own changes are among them: of those, what is held already is
- * what the store has. Rejects with `StoreError` when the news cannot be had at all.
+ * what the store has. What was read before there was news of it is read again first. Rejects with `StoreError` when the
+ * news cannot be had at all.
  */
-export function startFollowing({ store, serving, directory, integrationChanged, log }: Parts): Promise<Watch> {
+export async function startFollowing({ store, serving, directory, integrationChanged, log }: Parts): Promise<Watch> {
   /** What is held is compared with the store, and let go unless it is the same: the news does not say what has changed. */
   async function check(id: string): Promise<void> {
     const held = serving.get(id);
@@ -29,14 +33,18 @@ export function startFollowing({ store, serving, directory, integrationChanged, 
     serving.drop(held.connection, alive ? now.generation : Number.POSITIVE_INFINITY);
   }
 
-  /** What cannot be compared is not relied on. */
+  /** What cannot be compared is not relied on. A few at a time: all that is held can be very many. */
   function checkAll(ids: string[]): void {
-    for (const id of ids)
-      check(id).catch((error: unknown) => {
-        log.warn({ err: error, connection_id: id }, 'a change could not be looked at: its token is let go');
-        const held = serving.get(id);
-        if (held) serving.drop(held.connection, held.connection.generation);
-      });
+    const left = new Set(ids).values();
+    const compare = async () => {
+      for (const id of left)
+        await check(id).catch((error: unknown) => {
+          log.warn({ err: error, connection_id: id }, 'a change could not be looked at: its token is let go');
+          const held = serving.get(id);
+          if (held) serving.drop(held.connection, held.connection.generation);
+        });
+    };
+    for (let i = 0; i < AT_ONCE; i++) void compare();
   }
 
   function reload(): void {
@@ -46,21 +54,24 @@ export function startFollowing({ store, serving, directory, integrationChanged, 
     });
   }
 
-  return store.watch((changes: Change[]) => {
+  const watch = await store.watch((changes: Change[]) => {
     const kinds = new Set(changes.map(({ kind }) => kind));
     const everything = kinds.has('everything');
-    if (everything) serving.dropSets();
+    if (everything) serving.doubtAll();
     checkAll(
       everything ? serving.held() : changes.flatMap((change) => (change.kind === 'connection' ? change.id : [])),
     );
     for (const change of changes) {
       if (change.kind === 'integration') integrationChanged(change.id);
       if (change.kind !== 'connection') continue;
+      serving.dropSetOf(change.id);
       // A new one belongs to a set that cannot know it.
       if (change.generation === 1) serving.dropSets();
-      else serving.dropSetOf(change.id);
     }
     if (everything) integrationChanged(undefined);
     if (everything || kinds.has('callers')) reload();
   });
+  integrationChanged(undefined);
+  await directory.reload();
+  return watch;
 }
