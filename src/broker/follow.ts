@@ -16,12 +16,14 @@ interface Parts {
 
 /** Tokens that are compared by one question. */
 const AT_ONCE = 500;
+const AGAIN_MS = 250;
 
 /**
  * Follows the news of the store until it is stopped. Our own changes are among them: of those, what is held already is
- * what the store has. Rejects with `StoreError` when the news cannot be had at all.
+ * what the store has. What was read before there was news of it is read again first. Rejects with `StoreError` when the
+ * news cannot be had at all.
  */
-export function startFollowing({
+export async function startFollowing({
   store,
   serving,
   directory,
@@ -46,15 +48,16 @@ export function startFollowing({
     }
   }
 
-  /** What cannot be compared is not relied on. */
-  async function checkAll(ids: string[]): Promise<void> {
+  /** `told`: they have changed, and what cannot be compared is let go; otherwise it is compared as soon as it can be. */
+  async function checkAll(ids: string[], told: boolean): Promise<void> {
     const held = ids.filter((id) => serving.get(id));
     for (let i = 0; i < held.length; i += AT_ONCE) {
       const some = held.slice(i, i + AT_ONCE);
       try {
         await check(some);
       } catch (error) {
-        log.warn({ err: error, connections: some.length }, 'changes could not be looked at: their tokens are let go');
+        log.warn({ err: error, connections: some.length, told }, 'tokens could not be compared with the store');
+        if (!told) return void setTimeout(() => void checkAll(held.slice(i), told), AGAIN_MS).unref();
         for (const id of some) {
           const one = serving.get(id)?.connection;
           if (one) serving.drop(one, one.generation);
@@ -66,27 +69,30 @@ export function startFollowing({
   function reload(): void {
     directory.reload().catch((error: unknown) => {
       log.error({ err: error }, 'callers have changed and could not be read: trying again');
-      setTimeout(reload, 250).unref();
+      setTimeout(reload, AGAIN_MS).unref();
     });
   }
 
-  return store.watch((changes: Change[]) => {
+  const watch = await store.watch((changes: Change[]) => {
     const kinds = new Set(changes.map(({ kind }) => kind));
     const everything = kinds.has('everything');
-    if (everything) serving.allChanged();
+    if (everything) serving.doubtAll();
     for (const change of changes) {
       if (change.kind === 'integration') integrationChanged(change.id);
       if (change.kind !== 'connection') continue;
-      serving.changed(change.id);
+      serving.dropSetOf(change.id);
       // A new one belongs to a set that cannot know it.
       if (change.generation === 1) serving.dropSets();
     }
-    void checkAll(
-      everything ? serving.held() : changes.flatMap((change) => (change.kind === 'connection' ? change.id : [])),
-    );
+    const told = changes.flatMap((change) => (change.kind === 'connection' ? change.id : []));
+    void checkAll(told, true);
+    if (everything) void checkAll(serving.held(), false);
     if (everything) integrationChanged(undefined);
     if (everything || kinds.has('back'))
       lookBack().catch((error: unknown) => log.warn({ err: error }, 'what was kept lately could not be looked at'));
     if (everything || kinds.has('callers')) reload();
   });
+  integrationChanged(undefined);
+  await directory.reload();
+  return watch;
 }

@@ -37,8 +37,7 @@ export function createLately({ store, clock }: Parts) {
       const ids = [...answers.keys()];
       const lost: string[] = [];
       for (let i = 0; i < ids.length; i += AT_ONCE)
-        for (const row of await store.standings(ids.slice(i, i + AT_ONCE)))
-          if (this.after(row)) lost.push(row.id);
+        for (const row of await store.standings(ids.slice(i, i + AT_ONCE))) if (this.after(row)) lost.push(row.id);
       return lost;
     },
   };

@@ -1,7 +1,8 @@
 // The serving cache: opened tokens by connection, and which connections an owner has. Bounded in entries and time.
 //
 // It may be read at any moment, also while a read from the store is under way that began before a change. So a change
-// leaves a floor behind: what was read from an older generation is not taken in any more.
+// leaves a floor behind: what was read from an older generation is not taken in any more. Of what another process has
+// changed, the generation does not tell everything: nothing is taken in whose reading began before the news of it.
 import { LRUCache } from 'lru-cache';
 import { type Connection, lifetime } from '../domain/connection.ts';
 import type { Clock } from '../ports.ts';
@@ -33,11 +34,11 @@ export function serve(connection: Connection, accessToken: string, clock: Clock)
   return { connection, accessToken, until: clock.monotonic() + left, ofUnknownAge };
 }
 
-/** Reads from the store during which more than this changes elsewhere are not to be expected. */
-const HEARD_AT_MOST = 10_000;
-
-/** What had been heard of changes elsewhere when the store was asked. */
+/** What was known when a read from the store began. */
 export type Ticket = number;
+
+/** Longer than any read from the store takes. */
+const NEWS_KEPT_MS = 60_000;
 
 type Slot = { served: Served } | { floor: number };
 
@@ -55,11 +56,10 @@ export function createServing({ max = 50_000, ttlMs = 10 * 60_000 }: { max?: num
       for (const { id } of connections) listed.delete(id);
     },
   });
-  let ownerChanges = 0;
-  /** By connection, the number of its last change that others have made. */
-  const heard = new LRUCache<string, Ticket>({ max: HEARD_AT_MOST });
+  /** Counts what makes reads that are under way suspect: of the sets; of one token, when it was last told of; of all. */
   let changes = 0;
-  let allChangedAt = 0;
+  const toldOf = new LRUCache<string, Ticket>({ ...bounds, ttl: NEWS_KEPT_MS });
+  let toldOfAll = 0;
 
   const ownerKey = (integration: string, owner: string) => `${integration}\n${owner}`;
   const generationOf = (slot: Slot | undefined): number =>
@@ -70,22 +70,20 @@ export function createServing({ max = 50_000, ttlMs = 10 * 60_000 }: { max?: num
       const slot = slots.get(id);
       return slot && 'served' in slot ? slot.served : undefined;
     },
-    /** Taken before the store is asked. */
-    ticket: (): Ticket => changes,
-    /** Without effect when it was changed elsewhere after the ticket: what was read may be older than that. */
+    /** `ticket`: of when the row was read. */
     put(served: Served, ticket: Ticket): void {
       const { id, generation } = served.connection;
-      if (ticket < Math.max(heard.get(id) ?? 0, allChangedAt)) return;
+      if (ticket < Math.max(toldOfAll, toldOf.get(id) ?? 0)) return;
       if (generation >= generationOf(slots.get(id))) slots.set(id, { served });
     },
 
     /** The live connections of an owner at an integration, when known. */
     ofOwner: (integration: string, owner: string): readonly Connection[] | undefined =>
       owners.get(ownerKey(integration, owner)),
-    /** Taken before the store is asked; what is put with it counts only if no owner's set has changed meanwhile. */
-    ownerTicket: (): number => ownerChanges,
-    putOwner(ticket: number, integration: string, owner: string, connections: readonly Connection[]): void {
-      if (ticket !== ownerChanges) return;
+    /** Taken before the store is asked. A set that is put with it counts only if no owner's has changed meanwhile. */
+    ticket: (): Ticket => changes,
+    putOwner(ticket: Ticket, integration: string, owner: string, connections: readonly Connection[]): void {
+      if (ticket !== changes) return;
       const key = ownerKey(integration, owner);
       owners.set(key, connections);
       for (const { id } of connections) listed.set(id, key);
@@ -97,24 +95,23 @@ export function createServing({ max = 50_000, ttlMs = 10 * 60_000 }: { max?: num
       this.dropOwner(connection);
     },
     dropOwner({ integration, owner }: Pick<Connection, 'integration' | 'owner'>): void {
-      ownerChanges++;
+      changes++;
       owners.delete(ownerKey(integration, owner));
     },
-    /** Somebody has changed it: what is known of its owner's set is not to be relied on, nor what is being read of it. */
-    changed(id: string): void {
-      heard.set(id, ++changes);
-      ownerChanges++;
+    /** Somebody else has changed it: its owner's set, and what is just being read, are not to be relied on. */
+    dropSetOf(id: string): void {
+      toldOf.set(id, ++changes);
       const key = listed.get(id);
       if (key !== undefined) owners.delete(key);
     },
     dropSets(): void {
-      ownerChanges++;
+      changes++;
       owners.clear();
     },
-    /** Nobody knows what was changed. */
-    allChanged(): void {
-      allChangedAt = ++changes;
-      this.dropSets();
+    /** Nobody knows what has changed. The tokens that are held stay: they can be compared. */
+    doubtAll(): void {
+      toldOfAll = ++changes;
+      owners.clear();
     },
     /** Which tokens are held. */
     held: (): string[] => [...slots.entries()].flatMap(([id, slot]) => ('served' in slot ? [id] : [])),

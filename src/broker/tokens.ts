@@ -88,14 +88,16 @@ export function createTokens({ store, vault, serving, refresher, access, telemet
   async function candidates({ integration, owner, label }: OwnerSelector): Promise<readonly Connection[]> {
     let all = serving.ofOwner(integration, owner);
     if (!all) {
-      const [ownerTicket, ticket] = [serving.ownerTicket(), serving.ticket()];
-      all = (await store.servedByOwner(integration, owner, undefined)).map((row) => openRow(row, ticket).connection);
-      serving.putOwner(ownerTicket, integration, owner, all);
+      const ticket = serving.ticket();
+      const rows = await store.servedByOwner(integration, owner, undefined);
+      all = rows.map((row) => openRow(row, ticket).connection);
+      serving.putOwner(ticket, integration, owner, all);
     }
     if (label === undefined || all.some((c) => c.label === label)) return all;
     // Of an owner with very many, only the newest are known.
     const ticket = serving.ticket();
-    return (await store.servedByOwner(integration, owner, label)).map((row) => openRow(row, ticket).connection);
+    const rows = await store.servedByOwner(integration, owner, label);
+    return rows.map((row) => openRow(row, ticket).connection);
   }
 
   function authorised(call: Call, c: Connection, minTtlMs?: number): Refusal | undefined {

@@ -177,6 +177,8 @@ export interface Watch {
   how: 'notified' | 'polled';
   /** How late news may be at the most, while the store can be reached; when notified, where a notification was lost. */
   everyMs: number;
+  /** Milliseconds since the store was last looked at for news, with success. */
+  ageMs(): number;
   /** Nothing is told any more once it is fulfilled. */
   stop(): Promise<void>;
 }

@@ -14,7 +14,7 @@ test('what was read before a change elsewhere was heard of is not taken in after
   const serving = createServing();
   const [old, other] = [served(), served()];
   const ticket = serving.ticket();
-  serving.changed(old.connection.id);
+  serving.dropSetOf(old.connection.id);
   serving.put(old, ticket);
   expect(serving.get(old.connection.id)).toBeUndefined();
   serving.put(other, ticket);
@@ -27,7 +27,7 @@ test('nor is anything, where nobody knows what was changed', () => {
   const serving = createServing();
   const one = served();
   const ticket = serving.ticket();
-  serving.allChanged();
+  serving.doubtAll();
   serving.put(one, ticket);
   expect(serving.held()).toEqual([]);
   serving.put(one, serving.ticket());

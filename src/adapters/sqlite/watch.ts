@@ -65,6 +65,7 @@ export function openNews(client: Database, now: () => number = () => performance
       const watch: Watch = {
         how: 'polled',
         everyMs: POLL_MS,
+        ageMs: () => now() - lookedAt,
         async stop() {
           clearInterval(timer);
           watches.delete(watch);
