@@ -3,7 +3,7 @@ import type { Store } from '../../ports.ts';
 import { auditStore } from './audit.ts';
 import { callerStore } from './callers.ts';
 import { connectionStore } from './connections.ts';
-import { migrate, openPool, readAddress } from './database.ts';
+import { ASIDE, migrate, openPool, readAddress } from './database.ts';
 import { declaredStore } from './declared.ts';
 import { storeError } from './errors.ts';
 import { integrationStore } from './integrations.ts';
@@ -25,14 +25,14 @@ export async function openPostgres(url: string, migrations?: string): Promise<St
   await migrate(address, migrations);
   const pool = openPool(address, address.pool);
   // For signs of life and news, which must not wait in a line of others.
-  const aside = openPool(address, 1);
+  const aside = openPool(address, 1, ASIDE);
   const close = async () => {
     await Promise.all([pool.end(), aside.end()]);
   };
   try {
     const liveness = await announce(aside);
-    const news = openNews(address, aside);
-    const door = openDoor(pool, address.isNamed, news.ring);
+    const news = openNews(address, aside, liveness);
+    const door = openDoor(pool, address.isNamed, liveness, news.ring);
     let closing: Promise<void> | undefined;
     return {
       ...integrationStore(door),

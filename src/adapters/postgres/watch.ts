@@ -5,6 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Client, type Pool } from 'pg';
 import type { Change, ChangeKind, Watch } from '../../ports.ts';
 import type { Address } from './database.ts';
+import type { Liveness } from './liveness.ts';
 
 /** Where notifications come, in any case so often; where they do not, so often. */
 const LOOK_ANYWAY_MS = 2_000;
@@ -34,7 +35,7 @@ export interface News {
   stop(): Promise<void>;
 }
 
-export function openNews(address: Address, pool: Pool): News {
+export function openNews(address: Address, pool: Pool, { onAway }: Pick<Liveness, 'onAway'>): News {
   const watches = new Set<Watch>();
   let ringing: NodeJS.Timeout | undefined;
   const send = () => {
@@ -50,6 +51,8 @@ export function openNews(address: Address, pool: Pool): News {
     async watch(told) {
       const reader = await createReader(pool, told);
       const listener = await listen(address, pool, () => reader.look());
+      // Whatever becomes of that connection, nobody would say that it is dead.
+      if (listener) onAway(listener.drop);
       const everyMs = listener ? LOOK_ANYWAY_MS : POLL_MS;
       const timer = setInterval(() => reader.look(), everyMs);
       timer.unref();
@@ -176,7 +179,11 @@ function changeOf(kind: ChangeKind, id: string | null, generation: number | null
  * A connection that is told of notifications, made again whenever it is lost. Undefined where none come: the database does
  * not know them, or a pooler in between keeps them.
  */
-async function listen(address: Address, pool: Pool, heard: () => void): Promise<{ stop(): Promise<void> } | undefined> {
+async function listen(
+  address: Address,
+  pool: Pool,
+  heard: () => void,
+): Promise<{ drop(): void; stop(): Promise<void> } | undefined> {
   let isStopped = false;
   let client: Client | undefined;
 
@@ -228,6 +235,7 @@ async function listen(address: Address, pool: Pool, heard: () => void): Promise<
   }
   settle(first);
   return {
+    drop: () => void client?.connection.stream.destroy(),
     async stop() {
       isStopped = true;
       await client?.end().catch(() => undefined);
