@@ -341,6 +341,7 @@ export interface Store {
   settleRevocation(id: string, outcome: Exclude<UpstreamRevocation, 'pending'>, by: AuditEntry): Promise<void>;
   postponeRevocation(id: string, nextAt: number): Promise<void>;
 
+  /** All of them or none. One that is there already stays as it is: its answer was lost, and it is brought again. */
   appendAudit(entries: AuditEntry[]): Promise<void>;
   /** Newest first. */
   audit(filter: AuditFilter, page: PageRequest): Promise<Page<AuditEntry>>;
