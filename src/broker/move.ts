@@ -3,7 +3,15 @@
 // Nothing is remembered besides the rows and the mark on the target: they are written in the order of their keys, so that
 // the last one there tells how far an earlier run has come. It may be killed at any point and run again.
 import { createHash } from 'node:crypto';
-import { type Altered, CARRIED, type CarriedTable, type Place, type Reading, type Standing } from '../ports.ts';
+import {
+  type Altered,
+  CARRIED,
+  type CarriedPage,
+  type CarriedTable,
+  type Place,
+  type Reading,
+  type Standing,
+} from '../ports.ts';
 
 const PROGRESS_EVERY = 50_000;
 /** So many of the values that were altered are named. */
@@ -36,6 +44,7 @@ export interface Moved {
 }
 
 export interface Progress {
+  doing: 'carried' | 'compared';
   table: CarriedTable;
   rows: number;
   of: number;
@@ -57,7 +66,7 @@ export async function move({ source, target, told }: Parts): Promise<Moved | { r
 
   await target.begin(source.name);
   const written = await source.read((from) => carry(from, target, told));
-  const { tables, altered } = await compare(source, target);
+  const { tables, altered } = await compare({ source, target, told });
   const unfinished = whyUnfinished(tables) ?? (await whoCame([source, target]));
   if (unfinished === undefined) await target.finish();
   return { from: source.name, to: target.name, tables, altered, written, unfinished };
@@ -105,9 +114,8 @@ async function carry(from: Reading, target: Place, told: Parts['told']): Promise
     let rows = before;
     for await (const page of from.pages(table, after)) {
       await target.write(table, page.rows);
-      const next = rows + page.rows.length;
-      if (Math.floor(next / PROGRESS_EVERY) > Math.floor(rows / PROGRESS_EVERY)) told({ table, rows: next, of });
-      rows = next;
+      rows += page.rows.length;
+      if (isMilestone(rows, page)) told({ doing: 'carried', table, rows, of });
     }
     written += rows - before;
   }
@@ -115,32 +123,48 @@ async function carry(from: Reading, target: Place, told: Parts['told']): Promise
 }
 
 /** Both are read anew, so that what was changed at the source since the move began is seen. */
-const compare = (source: Parts['source'], target: Place): Promise<Pick<Moved, 'tables' | 'altered'>> =>
-  source.read((here) =>
+function compare({ source, target, told }: Parts): Promise<Pick<Moved, 'tables' | 'altered'>> {
+  const tables: Compared[] = [];
+  const altered: Moved['altered'] = { count: 0, named: [] };
+  return source.read((here) =>
     target.read(async (there) => {
-      const tables: Compared[] = [];
-      const altered: Altered[] = [];
       for (const table of CARRIED) {
-        const [one, other] = await Promise.all([tally(here, table), tally(there, table)]);
-        const same = one.tally.rows === other.tally.rows && one.tally.digest === other.tally.digest;
-        tables.push({ table, source: one.tally, target: other.tally, same });
-        altered.push(...one.altered);
+        const of = await here.count(table);
+        const seen = (rows: number, page: CarriedPage) => {
+          altered.count += page.altered.length;
+          altered.named.push(...page.altered.slice(0, NAMED - altered.named.length));
+          if (isMilestone(rows, page)) told({ doing: 'compared', table, rows, of });
+        };
+        const [one, other] = await Promise.all([tally(here.pages(table), seen), tally(there.pages(table))]);
+        tables.push({
+          table,
+          source: one,
+          target: other,
+          same: one.digest === other.digest,
+        });
       }
-      return { tables, altered: { count: altered.length, named: altered.slice(0, NAMED) } };
+      return { tables, altered };
     }),
   );
-
-async function tally(reading: Reading, table: CarriedTable): Promise<{ tally: Tally; altered: Altered[] }> {
-  const hash = createHash('sha256');
-  const altered: Altered[] = [];
-  let count = 0;
-  for await (const page of reading.pages(table)) {
-    hash.update(page.rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
-    count += page.rows.length;
-    altered.push(...page.altered);
-  }
-  return { tally: { rows: count, digest: hash.digest('hex') }, altered };
 }
+
+async function tally(
+  pages: AsyncIterable<CarriedPage>,
+  seen?: (rows: number, page: CarriedPage) => void,
+): Promise<Tally> {
+  const hash = createHash('sha256');
+  let rows = 0;
+  for await (const page of pages) {
+    hash.update(page.rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    rows += page.rows.length;
+    seen?.(rows, page);
+  }
+  return { rows, digest: hash.digest('hex') };
+}
+
+/** `rows`: so many with this page. */
+const isMilestone = (rows: number, { rows: { length } }: CarriedPage): boolean =>
+  Math.floor(rows / PROGRESS_EVERY) > Math.floor((rows - length) / PROGRESS_EVERY);
 
 function whyUnfinished(tables: Compared[]): string | undefined {
   const different = tables.filter(({ same }) => !same).map(({ table }) => table);

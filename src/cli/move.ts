@@ -38,7 +38,7 @@ export function moveCommand(program: Command, io: Io): void {
       from,
       to,
       dataDir: io.env.VALETKEY_DATA_DIR || './data',
-      told: ({ table, rows, of }) => io.note(`${table}: ${rows} of ${of}`),
+      told: ({ doing, table, rows, of }) => io.note(`${table}: ${rows} of ${of} rows ${doing}`),
     });
     if ('refused' in moved) throw new Failure(moved.refused);
     await report(moved, io, globalsOf(command).json);

@@ -10,7 +10,7 @@ import { openRescue } from '../../src/adapters/sqlite/rescue.ts';
 import { migrateSqlite, openSqlite } from '../../src/adapters/sqlite/store.ts';
 import { moveData } from '../../src/app.ts';
 import { type Moved, move } from '../../src/broker/move.ts';
-import { CARRIED, type Standing, type Store } from '../../src/ports.ts';
+import { CARRIED, type Place, type Standing, type Store } from '../../src/ports.ts';
 import { aConnection, aGrant, anEntry, aRotation, connected, fill, NOW } from '../store/builders.ts';
 import { aDatabase, asked } from '../support/postgres.ts';
 import { terminal } from '../support/terminal.ts';
@@ -173,14 +173,35 @@ describe('a move that has not ended', () => {
     await interrupted(from, to);
     const store = await openSqlite(from);
     await connected(store, { id: 'con_00000000' });
+    const { caller } = (await store.callers())[0]!;
+    await store.updateCaller({ ...caller, name: 'another' }, anEntry());
     await store.close();
     const valetkey = terminal({});
     const { code, out, err } = await valetkey(['migrate-data', '--from', from, '--to', to]);
     expect(code).toBe(1);
     expect(out).toMatch(/^grants\t\d+\t\d+\t[0-9a-f]{16}\tDIFFERENT$/m);
-    expect(out).toMatch(/^callers\t1\t1\t[0-9a-f]{16}\tsame$/m);
-    expect(err).toMatch(/source and target differ in connections, grants: one of them was changed/);
+    expect(out).toMatch(/^callers\t1\t1\t[0-9a-f]{16}\tDIFFERENT$/m);
+    expect(out).toMatch(/^caller_keys\t1\t1\t[0-9a-f]{16}\tsame$/m);
+    expect(err).toMatch(/source and target differ in callers, connections, grants: one of them was changed/);
     await expect(openSqlite(to)).rejects.toThrow('has not ended');
+  });
+
+  test('does not end while a broker that was started meanwhile is there', async () => {
+    const [from, to] = [aFile(), aFile()];
+    await moved(furnished, from);
+    const target = sqlitePlace(to);
+    let came: Store | undefined;
+    const slow: Place = {
+      ...target,
+      write: async (table, rows) => {
+        came ??= await openSqlite(from);
+        await target.write(table, rows);
+      },
+    };
+    const outcome = await move({ source: sqlitePlace(from), target: slow, told: () => undefined });
+    expect(outcome).toMatchObject({ unfinished: expect.stringMatching(/^a broker was started on file:.* meanwhile/) });
+    await Promise.all([target.close(), came?.close()]);
+    expect((await moved(from, to)).unfinished).toBeUndefined();
   });
 
   test('is not gone on with from elsewhere', async () => {
