@@ -276,28 +276,31 @@ describe('refused, with nothing changed:', () => {
     expect(await refusal(from, url)).toBe('it was not refused');
   });
 
-  test('answers of providers that wait beside a database', async () => {
-    const from = aFile();
+  test('answers of providers that wait beside a database, or on the machine of a broker on PostgreSQL', async () => {
+    const [from, url] = [aFile(), await aDatabase()];
     await moved(furnished, from);
-    const rescue = openRescue(from);
-    const grant = aGrant();
-    const held = { fence: 1, generation: 1 };
-    const answer = {
-      attempt: 'att_9',
+    const waits = {
       connectionId: 'con_1',
       integration: 'slack',
       owner: 'x',
       params: {},
       captured: {},
+      grant: aGrant(),
     };
-    await rescue.add({ ...answer, held, change: aRotation(), grant });
-    expect(await refusal(from, aFile())).toMatch(
-      /^1 answers of providers wait beside file:.*: start the broker there once/,
-    );
-    expect(await refusal(furnished, from)).toMatch(/of a database that was there before/);
-    await rescue.remove('att_9');
-    rescue.close();
-    expect(await refusal(from, aFile())).toBe('it was not refused');
+    const held = { fence: 1, generation: 1 };
+    for (const [place, beside, to] of [
+      [from, from, aFile()],
+      [url, `file:${folder}/valetkey`, aFile()],
+    ] as const) {
+      const rescue = openRescue(beside);
+      await rescue.add({ attempt: 'att_9', held, change: aRotation(), ...waits });
+      expect(await refusal(furnished, place)).toMatch(/of a database that was there before/);
+      if (place === url) await migratePostgres(url);
+      expect(await refusal(place, to)).toMatch(/^1 answers of providers wait beside .*: start the broker there once/);
+      await rescue.remove('att_9');
+      rescue.close();
+      expect(await refusal(place, to)).toBe('it was not refused');
+    }
   });
 
   test('a URL of no kind that there is, one of a database in memory, and one that cannot be reached: no password is told', async () => {
