@@ -83,7 +83,7 @@ function whyNotFrom(name: string, { version, isInhabited, movingFrom, waiting }:
   if (version === 'older')
     return `${name} was made by an older version of Valetkey: back it up, bring it up to date with valetkey migrate, and run this again`;
   if (waiting > 0)
-    return `${waiting} answers of providers wait beside ${name}: start the broker there once, so that they are taken in, stop it, and run this again`;
+    return `answers of providers wait beside ${name} (${waiting}): start the broker there once, so that they are taken in, stop it, and run this again`;
   return undefined;
 }
 
@@ -93,7 +93,7 @@ async function whyNotTo(target: Place, from: string): Promise<string | undefined
   if (version === 'newer') return `${name} was made by a newer version of Valetkey than this one: use that one`;
   if (isInhabited) return `a broker runs on ${name}: ${STOP}`;
   if (waiting > 0)
-    return `${waiting} answers of providers wait beside ${name}, of a database that was there before: use another place`;
+    return `answers of providers wait beside ${name} (${waiting}), of a database that was there before: use another place`;
   if (movingFrom === from || version === 'absent' || version === 'empty') return undefined;
   if (version === 'older') return `${name} was made by an older version of Valetkey: use an empty database`;
   if (movingFrom !== undefined)

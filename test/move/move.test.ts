@@ -296,7 +296,9 @@ describe('refused, with nothing changed:', () => {
       await rescue.add({ attempt: 'att_9', held, change: aRotation(), ...waits });
       expect(await refusal(furnished, place)).toMatch(/of a database that was there before/);
       if (place === url) await migratePostgres(url);
-      expect(await refusal(place, to)).toMatch(/^1 answers of providers wait beside .*: start the broker there once/);
+      expect(await refusal(place, to)).toMatch(
+        /^answers of providers wait beside .* \(1\): start the broker there once/,
+      );
       await rescue.remove('att_9');
       rescue.close();
       expect(await refusal(place, to)).toBe('it was not refused');
