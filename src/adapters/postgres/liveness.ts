@@ -52,6 +52,10 @@ export const isAlive = (holder: SQLWrapper): SQL<boolean> => sql<boolean>`exists
   select 1 from ${replicas} where ${replicas.holder} = ${holder}
     and ${replicas.seenAt} > clock_timestamp() - ${sql.raw(`interval '${DEAD_AFTER_MS} milliseconds'`)})`;
 
+/** Asks, with `rowsOf`, how many processes that serve have the database open. */
+export const INHABITANTS = `select count(*) as value from replicas
+  where seen_at > clock_timestamp() - interval '${DEAD_AFTER_MS} milliseconds'`;
+
 /** `pool`: one that is never busy with anything that takes long. Rejects when the first sign of life cannot be given. */
 export async function announce(pool: Pool): Promise<Liveness> {
   const holder = randomUUID();
