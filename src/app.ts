@@ -8,6 +8,7 @@ import { signAssertion, signProof } from './adapters/jwt-sign.ts';
 import { createKeyRing, generateKey, parseKeyRing, proveKeyRing, readOrCreateKeyFile } from './adapters/keyring.ts';
 import { createProviderClient } from './adapters/oauth.ts';
 import { checkUrl, createOutbound } from './adapters/outbound.ts';
+import type { Finding } from './adapters/postgres/store.ts';
 import { openRescue, type RescueFile, waitingIn } from './adapters/sqlite/rescue.ts';
 import { createTelemetry } from './adapters/telemetry.ts';
 import { watchStore } from './adapters/watched.ts';
@@ -60,9 +61,16 @@ export async function migrateStore(databaseUrl: string): Promise<void> {
 
 const isPostgres = (databaseUrl: string): boolean => /^postgres(ql)?:/.test(databaseUrl);
 
+const FOUND: Record<Finding, string> = {
+  names_not_kept: 'a pooler is in front of the database: statements go without names, as with prepare=false in its URL',
+};
+
 /** Only what is used is loaded. */
-async function openStore({ databaseUrl }: Config): Promise<Store> {
-  if (isPostgres(databaseUrl)) return (await import('./adapters/postgres/store.ts')).openPostgres(databaseUrl);
+async function openStore({ databaseUrl }: Config, log: Logger): Promise<Store> {
+  if (isPostgres(databaseUrl)) {
+    const { openPostgres } = await import('./adapters/postgres/store.ts');
+    return openPostgres(databaseUrl, (finding) => log.warn({ finding }, FOUND[finding]));
+  }
   return (await import('./adapters/sqlite/store.ts')).openSqlite(databaseUrl);
 }
 
@@ -137,7 +145,7 @@ const systemClock: Clock = { now: () => Date.now(), monotonic: () => performance
 /** Rejects with `SetupError`, `StoreError` or the error of the socket; then nothing is left open. */
 export async function start(config: Config, log: Logger, tuning: Tuning = {}): Promise<Running> {
   const vault = openKeyRing(config, log);
-  const store = await openStore(config);
+  const store = await openStore(config, log);
   let rescue: RescueFile | undefined;
   let listener: Listener | undefined;
   try {
@@ -159,7 +167,7 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
  */
 export async function rotateKeys(config: Config, log: Logger): Promise<Rekeyed> {
   const ring = openKeyRing(config, log);
-  const store = await openStore(config);
+  const store = await openStore(config, log);
   let rescue: RescueFile | undefined;
   try {
     const known = (await store.keyChecks()).map(({ kid }) => kid);
@@ -233,6 +241,7 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
     limits: config.refreshLimits,
     reached: tuning.reached,
     ahead: tuning.refreshAhead,
+    mayGoBack: isPostgres(config.databaseUrl),
   });
   const { refresher } = engine;
   const integrationChanged = (id?: string) => {
@@ -262,7 +271,6 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
   });
   const applied = await declare.atStart(declaredOf(config.declared));
   if (applied instanceof Refusal) throw new SetupError(faultsOf(applied, config.declared));
-  await directory.reload();
 
   let stopping = false;
   const tokens = createTokens({ store, vault, serving, refresher, access, telemetry, clock });
@@ -324,7 +332,14 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
     publicUrl,
     isStopping: () => stopping,
   });
-  const following = await startFollowing({ store, serving, directory, integrationChanged, log });
+  const following = await startFollowing({
+    store,
+    serving,
+    directory,
+    integrationChanged,
+    lookBack: engine.lookBack,
+    log,
+  });
   const { how, everyMs } = following;
   if (how === 'polled' && isPostgres(config.databaseUrl))
     log.warn({ every_ms: everyMs }, 'the database tells no news (LISTEN): it is asked for them');

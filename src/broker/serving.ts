@@ -1,7 +1,8 @@
 // The serving cache: opened tokens by connection, and which connections an owner has. Bounded in entries and time.
 //
 // It may be read at any moment, also while a read from the store is under way that began before a change. So a change
-// leaves a floor behind: what was read from an older generation is not taken in any more.
+// leaves a floor behind: what was read from an older generation is not taken in any more. Of what another process has
+// changed, the generation does not tell everything: nothing is taken in whose reading began before the news of it.
 import { LRUCache } from 'lru-cache';
 import { type Connection, lifetime } from '../domain/connection.ts';
 import type { Clock } from '../ports.ts';
@@ -33,6 +34,12 @@ export function serve(connection: Connection, accessToken: string, clock: Clock)
   return { connection, accessToken, until: clock.monotonic() + left, ofUnknownAge };
 }
 
+/** What was known when a read from the store began. */
+export type Ticket = number;
+
+/** Longer than any read from the store takes. */
+const NEWS_KEPT_MS = 60_000;
+
 type Slot = { served: Served } | { floor: number };
 
 export type Serving = ReturnType<typeof createServing>;
@@ -49,7 +56,10 @@ export function createServing({ max = 50_000, ttlMs = 10 * 60_000 }: { max?: num
       for (const { id } of connections) listed.delete(id);
     },
   });
-  let ownerChanges = 0;
+  /** Counts what makes reads that are under way suspect: of the sets; of one token, when it was last told of; of all. */
+  let changes = 0;
+  const toldOf = new LRUCache<string, Ticket>({ ...bounds, ttl: NEWS_KEPT_MS });
+  let toldOfAll = 0;
 
   const ownerKey = (integration: string, owner: string) => `${integration}\n${owner}`;
   const generationOf = (slot: Slot | undefined): number =>
@@ -60,18 +70,20 @@ export function createServing({ max = 50_000, ttlMs = 10 * 60_000 }: { max?: num
       const slot = slots.get(id);
       return slot && 'served' in slot ? slot.served : undefined;
     },
-    put(served: Served): void {
+    /** `ticket`: of when the row was read. */
+    put(served: Served, ticket: Ticket): void {
       const { id, generation } = served.connection;
+      if (ticket < Math.max(toldOfAll, toldOf.get(id) ?? 0)) return;
       if (generation >= generationOf(slots.get(id))) slots.set(id, { served });
     },
 
     /** The live connections of an owner at an integration, when known. */
     ofOwner: (integration: string, owner: string): readonly Connection[] | undefined =>
       owners.get(ownerKey(integration, owner)),
-    /** Taken before the store is asked; what is put with it counts only if no owner's set has changed meanwhile. */
-    ownerTicket: (): number => ownerChanges,
-    putOwner(ticket: number, integration: string, owner: string, connections: readonly Connection[]): void {
-      if (ticket !== ownerChanges) return;
+    /** Taken before the store is asked. A set that is put with it counts only if no owner's has changed meanwhile. */
+    ticket: (): Ticket => changes,
+    putOwner(ticket: Ticket, integration: string, owner: string, connections: readonly Connection[]): void {
+      if (ticket !== changes) return;
       const key = ownerKey(integration, owner);
       owners.set(key, connections);
       for (const { id } of connections) listed.set(id, key);
@@ -83,17 +95,22 @@ export function createServing({ max = 50_000, ttlMs = 10 * 60_000 }: { max?: num
       this.dropOwner(connection);
     },
     dropOwner({ integration, owner }: Pick<Connection, 'integration' | 'owner'>): void {
-      ownerChanges++;
+      changes++;
       owners.delete(ownerKey(integration, owner));
     },
-    /** Somebody else has changed it: what is known of its owner's set is not to be relied on. */
+    /** Somebody else has changed it: its owner's set, and what is just being read, are not to be relied on. */
     dropSetOf(id: string): void {
-      ownerChanges++;
+      toldOf.set(id, ++changes);
       const key = listed.get(id);
       if (key !== undefined) owners.delete(key);
     },
     dropSets(): void {
-      ownerChanges++;
+      changes++;
+      owners.clear();
+    },
+    /** Nobody knows what has changed. The tokens that are held stay: they can be compared. */
+    doubtAll(): void {
+      toldOfAll = ++changes;
       owners.clear();
     },
     /** Which tokens are held. */

@@ -7,7 +7,7 @@ import type { Access, Call } from './access.ts';
 import { openAccessToken } from './grants.ts';
 import type { Refresher } from './refresh.ts';
 import { digest } from './secrets.ts';
-import { type Served, type Serving, serve } from './serving.ts';
+import { type Served, type Serving, serve, type Ticket } from './serving.ts';
 import { refusalOf } from './winner.ts';
 
 export interface OwnerSelector {
@@ -63,17 +63,18 @@ export function createTokens({ store, vault, serving, refresher, access, telemet
     }
   }
 
-  const openRow = ({ connection, accessToken }: ServedRow): Found => {
+  const openRow = ({ connection, accessToken }: ServedRow, ticket: Ticket): Found => {
     const token = openAccessToken(vault, connection.id, accessToken);
     const served = token === null ? null : serve(connection, token, clock);
-    if (served && connection.status === 'active') serving.put(served);
+    if (served && connection.status === 'active') serving.put(served, ticket);
     return { connection, served };
   };
 
   /** One row of the store. */
   async function read(id: string): Promise<Found | undefined> {
+    const ticket = serving.ticket();
     const row = await store.served(id);
-    return row && openRow(row);
+    return row && openRow(row, ticket);
   }
 
   /** From the cache, or from the store. */
@@ -87,13 +88,16 @@ export function createTokens({ store, vault, serving, refresher, access, telemet
   async function candidates({ integration, owner, label }: OwnerSelector): Promise<readonly Connection[]> {
     let all = serving.ofOwner(integration, owner);
     if (!all) {
-      const ticket = serving.ownerTicket();
-      all = (await store.servedByOwner(integration, owner, undefined)).map((row) => openRow(row).connection);
+      const ticket = serving.ticket();
+      const rows = await store.servedByOwner(integration, owner, undefined);
+      all = rows.map((row) => openRow(row, ticket).connection);
       serving.putOwner(ticket, integration, owner, all);
     }
     if (label === undefined || all.some((c) => c.label === label)) return all;
     // Of an owner with very many, only the newest are known.
-    return (await store.servedByOwner(integration, owner, label)).map((row) => openRow(row).connection);
+    const ticket = serving.ticket();
+    const rows = await store.servedByOwner(integration, owner, label);
+    return rows.map((row) => openRow(row, ticket).connection);
   }
 
   function authorised(call: Call, c: Connection, minTtlMs?: number): Refusal | undefined {

@@ -11,6 +11,7 @@ import type {
 } from '../domain/connection.ts';
 import type { ReauthReason } from '../domain/errors.ts';
 import type { ConnectSession, Flow, Integration } from '../domain/integration.ts';
+import type { TurnLimits } from '../domain/turns.ts';
 
 export interface Page<T> {
   data: T[];
@@ -56,6 +57,9 @@ export interface ServedRow {
 export interface BoundRow extends ServedRow {
   credentials: Sealed | null;
 }
+
+/** What tells whether a token in memory is still the one to be served. */
+export type Standing = Pick<Connection, 'id' | 'status' | 'generation'>;
 
 /** What a refresh may not begin without: the lease and the intent, durable, in one commit. */
 export interface Claim {
@@ -157,15 +161,24 @@ export type Change =
   | { kind: 'integration'; id: string }
   /** Who they are, what they may do, and their keys. */
   | { kind: 'callers' }
+  /**
+   * The store can be reached again, and may be another one than before, that lacks the last commits: what was kept
+   * lately may have to be kept once more.
+   */
+  | { kind: 'back' }
   /** It is not known what: nothing that is remembered may be relied on. */
   | { kind: 'everything' };
-export type ChangeKind = Exclude<Change['kind'], 'everything'>;
+/** What a sentence does; the others befall the store. */
+export type Told = Exclude<Change, { kind: 'back' | 'everything' }>;
+export type ChangeKind = Told['kind'];
 
 export interface Watch {
   /** `notified`: at once, by the store; `polled`: by asking for what is new every `everyMs`. */
   how: 'notified' | 'polled';
   /** How late news may be at the most, while the store can be reached; when notified, where a notification was lost. */
   everyMs: number;
+  /** Milliseconds since the store was last looked at for news, with success. */
+  ageMs(): number;
   /** Nothing is told any more once it is fulfilled. */
   stop(): Promise<void>;
 }
@@ -258,6 +271,8 @@ export interface Store {
   served(id: string): Promise<ServedRow | undefined>;
   /** The cold read, by owner: every connection that fits, live ones first, at most 20. Label undefined: any. */
   servedByOwner(integration: string, owner: string, label: string | undefined): Promise<ServedRow[]>;
+  /** Of at most 1,000 connections, those that are there. */
+  standings(ids: string[]): Promise<Standing[]>;
   /** What a proof is made of: the token and its key, as of one moment. */
   bound(id: string): Promise<BoundRow | undefined>;
 
@@ -298,6 +313,11 @@ export interface Store {
    * takes them, so that two replicas never take the same.
    */
   claimDue(integration: string, now: number, pushTo: number, limit: number): Promise<string[]>;
+  /**
+   * Takes up to so many of the requests that may go to an integration's token endpoint now, from whichever process, by the
+   * clock of the store. What is taken and not used is lost. `inMs`: when there may be more.
+   */
+  takeTurns(integration: string, wanted: number, limits: TurnLimits): Promise<{ taken: number; inMs: number }>;
   /** Connections with an unresolved intent that no living process holds, the oldest first; `startedAt` as in `Claimed`. */
   orphans(): Promise<{ id: string; startedAt: number }[]>;
 

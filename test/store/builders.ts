@@ -191,6 +191,7 @@ export async function fill(store: Store): Promise<void> {
   await store.failSession(session.id, 'access_denied', anEntry());
   await store.addPendingRevocation(aRevocation());
   await store.addKeyCheck({ kid: 'test', sealed: sealed('check') });
+  await store.takeTurns('slack', 1, { perSecond: 1, burst: 8, leave: 0 });
 }
 
 /** Whether this entry was kept: what changed something is in the audit log, what did not is not. */

@@ -34,6 +34,7 @@ describe('the schemas of SQLite and PostgreSQL', () => {
     expectTypeOf<Postgres['pendingRevocations']>().toEqualTypeOf<Sqlite['pendingRevocations']>();
     expectTypeOf<Postgres['audit']>().toEqualTypeOf<Sqlite['audit']>();
     expectTypeOf<Postgres['keyChecks']>().toEqualTypeOf<Sqlite['keyChecks']>();
+    expectTypeOf<Postgres['paces']>().toEqualTypeOf<Sqlite['paces']>();
     expectTypeOf<Postgres['changes']['read']>().toEqualTypeOf<Sqlite['changes']['read']>();
     expectTypeOf<Exclude<keyof Postgres, keyof Sqlite>>().toEqualTypeOf<'replicas'>();
     expectTypeOf<Exclude<keyof Sqlite, keyof Postgres>>().toEqualTypeOf<never>();
@@ -43,7 +44,7 @@ describe('the schemas of SQLite and PostgreSQL', () => {
 
   test('are carried whole when the data move house, but for what belongs to a place', () => {
     const names = tablesOf(postgres).map(([, table]) => getTableName(table));
-    expect([...CARRIED, 'changes', 'replicas'].sort()).toEqual(names.sort());
+    expect([...CARRIED, 'changes', 'paces', 'replicas'].sort()).toEqual(names.sort());
     for (const [name, table] of tablesOf(sqlite))
       expect(Object.values(getTableColumns(table))[0]!.primary, name).toBe(true);
   });

@@ -1,8 +1,9 @@
 // The PostgreSQL database: how its URL is read, how connections are made, and which version its tables have.
+import { setTimeout as pause } from 'node:timers/promises';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { Pool, type PoolConfig } from 'pg';
 import { packaged } from '../../files.ts';
-import { halfMoved, MARK, type Standing, StoreError } from '../../ports.ts';
+import { halfMoved, MARK, type PlaceStanding, StoreError } from '../../ports.ts';
 import { codeOf, storeError } from './errors.ts';
 
 const MIGRATIONS = packaged('drizzle/postgres');
@@ -72,8 +73,9 @@ const ONE_AT_A_TIME = 7_202_011_914;
 
 /**
  * Brings the tables up to date, all of it or nothing. The lock is taken in the transaction that migrates, and ends with
- * it: so it holds behind a pooler in transaction mode too. Rejects with `StoreError`, also when a newer version made the
- * database, or when a move into it has not ended, unless it is the one from `movingFrom`.
+ * it: so it holds behind a pooler in transaction mode too. Where there are no such locks, of those that start at once one
+ * succeeds, and the others look again. Rejects with `StoreError`, also when a newer version made the database, or when a
+ * move into it has not ended, unless it is the one from `movingFrom`.
  */
 export async function migrate(
   address: Address,
@@ -81,17 +83,19 @@ export async function migrate(
   movingFrom?: string,
 ): Promise<void> {
   const pool = openPool(address, 1, { query_timeout: MIGRATION_MS });
+  let isLocked = true;
   try {
     const known = readMigrationFiles({ migrationsFolder });
     const mark = await markIn(pool);
     if (mark !== undefined && mark !== movingFrom) throw new StoreError(halfMoved(mark));
-    if (pending(known, await applied(pool)).length === 0) return;
-    try {
-      await apply(pool, known);
-    } catch (error) {
-      if (error instanceof StoreError) throw error;
-      // Where there are no such locks, another process may have been quicker, and then there is nothing left to do.
-      await apply(pool, known);
+    for (let tries = 1; pending(known, await applied(pool)).length > 0; tries++) {
+      try {
+        await apply(pool, known, isLocked);
+      } catch (error) {
+        if (error instanceof StoreError || tries === MIGRATION_TRIES) throw error;
+        if (NOT_SUPPORTED.includes(codeOf(error) ?? '')) isLocked = false;
+        await pause(MIGRATE_AGAIN_MS * Math.random() * tries);
+      }
     }
   } catch (cause) {
     throw storeError(cause);
@@ -114,7 +118,7 @@ export const markIn = async (pool: Pick<Pool, 'query'>): Promise<string | undefi
 export async function versionOf(
   pool: Pick<Pool, 'query'>,
   migrationsFolder: string = MIGRATIONS,
-): Promise<Standing['version']> {
+): Promise<PlaceStanding['version']> {
   const known = new Set(readMigrationFiles({ migrationsFolder }).map((m) => m.folderMillis));
   const done = await applied(pool);
   if ([...done].some((at) => !known.has(at))) return 'newer';
@@ -134,6 +138,10 @@ export async function rowsOf(pool: Pick<Pool, 'query'>, question: string): Promi
 }
 
 const UNDEFINED_TABLE = '42P01';
+/** The feature, or the function. */
+const NOT_SUPPORTED = ['0A000', '42883'];
+const MIGRATION_TRIES = 5;
+const MIGRATE_AGAIN_MS = 100;
 
 function pending(known: Migration[], done: Set<number>): Migration[] {
   const all = new Set(known.map((migration) => migration.folderMillis));
@@ -142,11 +150,11 @@ function pending(known: Migration[], done: Set<number>): Migration[] {
   return known.filter((migration) => !done.has(migration.folderMillis));
 }
 
-async function apply(pool: Pool, known: Migration[]): Promise<void> {
+async function apply(pool: Pool, known: Migration[], isLocked: boolean): Promise<void> {
   const client = await pool.connect();
   try {
     await client.query('begin');
-    await client.query('select pg_advisory_xact_lock($1)', [ONE_AT_A_TIME]);
+    if (isLocked) await client.query('select pg_advisory_xact_lock($1)', [ONE_AT_A_TIME]);
     await client.query(
       'create table if not exists __drizzle_migrations (created_at bigint primary key, hash text not null)',
     );

@@ -24,6 +24,9 @@ export const isAnswer = (error: unknown): boolean => {
 /** Serialization failure, deadlock: nothing happened, and the next time it may. */
 export const isWorthAnotherTry = (error: unknown): boolean => ['40001', '40P01'].includes(codeOf(error) ?? '');
 
+/** A statement is not known by its name, or another one is: the connection is not the one that it was. */
+export const isForeignName = (error: unknown): boolean => ['26000', '42P05'].includes(codeOf(error) ?? '');
+
 /** Without a cause, whose fields may hold values. The messages of these classes may too. */
 export function storeError(error: unknown): StoreError {
   if (error instanceof StoreError) return error;
@@ -35,5 +38,6 @@ export function storeError(error: unknown): StoreError {
     const where = [table, column, constraint].filter((name) => name !== undefined).join('.');
     return new StoreError(`PostgreSQL refused a value (${code}${where === '' ? '' : `, ${where}`})`);
   }
-  return new StoreError(`PostgreSQL: ${message}${code === undefined ? '' : ` (${code})`}`);
+  const advice = isForeignName(error) ? ': a pooler must be in between, add prepare=false to the URL' : '';
+  return new StoreError(`PostgreSQL: ${message}${code === undefined ? '' : ` (${code})`}${advice}`);
 }

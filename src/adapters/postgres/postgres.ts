@@ -5,14 +5,12 @@ import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
 import type { PgTable } from 'drizzle-orm/pg-core';
 import type { Pool, PoolClient } from 'pg';
 import type { AuditEntry } from '../../domain/audit.ts';
-import { type Change, type Page, StoreError } from '../../ports.ts';
+import { type Page, StoreError, type Told } from '../../ports.ts';
 import { isAnswer, isWorthAnotherTry, storeError } from './errors.ts';
 import { audit, changes } from './schema.ts';
 
 /** One connection, or, for questions, whichever is free. */
 export type Orm = NodePgDatabase;
-
-type Told = Exclude<Change, { kind: 'everything' }>;
 
 export interface PostgresAccess {
   /** For questions of one statement, and for sentences of one: each is a transaction of its own. */

@@ -8,6 +8,8 @@ import { declaredStore } from './declared.ts';
 import { storeError } from './errors.ts';
 import { integrationStore } from './integrations.ts';
 import { announce } from './liveness.ts';
+import { keepsNames } from './names.ts';
+import { paceStore } from './pace.ts';
 import { openDoor } from './postgres.ts';
 import { refreshStore } from './refreshing.ts';
 import { revocationStore } from './revocations.ts';
@@ -16,13 +18,16 @@ import { sessionStore } from './sessions.ts';
 import { upkeepStore } from './upkeep.ts';
 import { openNews } from './watch.ts';
 
+/** What is found out at the start about the way to the database, and goes well without anybody's doing. */
+export type Finding = 'names_not_kept';
+
 /**
- * Opens `postgres://…` (see `readAddress`), and migrates it. `migrations` is the folder of the generated SQL, for a bundle
- * that lies elsewhere. Rejects with `StoreError`, also when a newer version made the database.
+ * Opens `postgres://…` (see `readAddress`), and migrates it. Rejects with `StoreError`, also when a newer version made the
+ * database.
  */
-export async function openPostgres(url: string, migrations?: string): Promise<Store> {
+export async function openPostgres(url: string, found: (finding: Finding) => void = () => undefined): Promise<Store> {
   const address = readAddress(url);
-  await migrate(address, migrations);
+  await migrate(address);
   const pool = openPool(address, address.pool);
   // For signs of life and news, which must not wait in a line of others.
   const aside = openPool(address, 1);
@@ -30,9 +35,11 @@ export async function openPostgres(url: string, migrations?: string): Promise<St
     await Promise.all([pool.end(), aside.end()]);
   };
   try {
+    const isNamed = address.isNamed && (await keepsNames(pool, aside));
+    if (isNamed !== address.isNamed) found('names_not_kept');
     const liveness = await announce(aside);
     const news = openNews(address, aside);
-    const door = openDoor(pool, address.isNamed, news.ring);
+    const door = openDoor(pool, isNamed, news.ring);
     let closing: Promise<void> | undefined;
     return {
       ...integrationStore(door),
@@ -41,6 +48,7 @@ export async function openPostgres(url: string, migrations?: string): Promise<St
       ...sessionStore(door),
       ...connectionStore(door),
       ...refreshStore(door, liveness),
+      ...paceStore(door),
       ...revocationStore(door),
       ...auditStore(door),
       ...upkeepStore(door, liveness),
@@ -63,5 +71,4 @@ export async function openPostgres(url: string, migrations?: string): Promise<St
 }
 
 /** Brings the tables up to date and leaves. Rejects with `StoreError`. */
-export const migratePostgres = (url: string, migrations?: string): Promise<void> =>
-  migrate(readAddress(url), migrations);
+export const migratePostgres = (url: string): Promise<void> => migrate(readAddress(url));

@@ -24,6 +24,8 @@ const FIRST_GAPS = 100;
 /** How long the table keeps a change; who has not looked for half of that can rely on nothing. */
 export const KEPT_MS = 10 * 60_000;
 const TOO_LONG_MS = KEPT_MS / 2;
+/** Nobody saw it come: it may be about to be forgotten. */
+const LONG_AGO = Number.NEGATIVE_INFINITY;
 
 const CHANNEL = 'valetkey_changes';
 
@@ -34,7 +36,8 @@ export interface News {
   stop(): Promise<void>;
 }
 
-export function openNews(address: Address, pool: Pool): News {
+/** `now`: milliseconds of a clock that only goes forward. */
+export function openNews(address: Address, pool: Pool, now: () => number = () => performance.now()): News {
   const watches = new Set<Watch>();
   let ringing: NodeJS.Timeout | undefined;
   const send = () => {
@@ -48,7 +51,7 @@ export function openNews(address: Address, pool: Pool): News {
       ringing ??= setTimeout(send, RING_AFTER_MS);
     },
     async watch(told) {
-      const reader = await createReader(pool, told);
+      const reader = await createReader(pool, told, now);
       const listener = await listen(address, pool, () => reader.look());
       const everyMs = listener ? LOOK_ANYWAY_MS : POLL_MS;
       const timer = setInterval(() => reader.look(), everyMs);
@@ -56,6 +59,7 @@ export function openNews(address: Address, pool: Pool): News {
       const watch: Watch = {
         how: listener ? 'notified' : 'polled',
         everyMs,
+        ageMs: () => now() - reader.lookedAt(),
         async stop() {
           watches.delete(watch);
           clearInterval(timer);
@@ -78,68 +82,84 @@ export function openNews(address: Address, pool: Pool): News {
 
 interface Row {
   seq: string;
+  at: string;
   kind: ChangeKind;
   id: string | null;
   generation: number | null;
 }
 
 /** Reads on from where it was, one look at a time; what it could not read it reads at the next look. */
-async function createReader(pool: Pool, told: (changes: Change[]) => void) {
-  /** The highest number seen, and those below it that were not there, since when. */
-  let mark = 0;
+async function createReader(pool: Pool, told: (changes: Change[]) => void, now: () => number) {
+  /** The change with the highest number seen, when it was made (by the database's clock), and when it was first seen. */
+  let mark = { seq: 0, at: '', seenAt: LONG_AGO };
+  /** The numbers below it that were not there, since when. */
   const gaps = new Map<number, number>();
-  let lookedAt = performance.now();
+  let lookedAt = now();
   let looking: Promise<void> | undefined;
   let again = false;
   let isStopped = false;
 
-  function noteGaps(from: number, to: number, now: number): boolean {
+  function noteGaps(from: number, to: number, since: number): boolean {
     if (to - from > MOST_GAPS || gaps.size > MOST_GAPS) return false;
-    for (let seq = from; seq < to; seq++) gaps.set(seq, now);
+    for (let seq = from; seq < to; seq++) gaps.set(seq, since);
     return true;
   }
 
   /** Those that have begun and not committed have numbers below the newest: they are looked out for. */
   async function begin(): Promise<void> {
-    const { rows } = await pool.query<Row>(`select seq from changes order by seq desc limit ${MOST_GAPS}`);
+    const startedAt = now();
+    const { rows } = await pool.query<Row>(`select seq, at from changes order by seq desc limit ${MOST_GAPS}`);
     const seqs = rows.map(({ seq }) => Number(seq)).reverse();
-    const now = performance.now();
-    for (const [i, seq] of seqs.entries()) if (i > 0) noteGaps(seqs[i - 1]! + 1, seq, now);
-    mark = seqs.at(-1) ?? 0;
-    lookedAt = now;
+    for (const [i, seq] of seqs.entries()) if (i > 0) noteGaps(seqs[i - 1]! + 1, seq, startedAt);
+    mark = { seq: seqs.at(-1) ?? 0, at: rows[0]?.at ?? '', seenAt: LONG_AGO };
+    lookedAt = startedAt;
   }
 
   async function read(): Promise<boolean> {
-    const now = performance.now();
+    const startedAt = now();
     const { rows } = await pool.query<Row & { top: string | null }>(
-      `select c.seq, c.kind, c.id, c.generation, t.top
+      `select c.seq, c.at, c.kind, c.id, c.generation, t.top
        from (select max(seq) as top from changes) t
-       left join changes c on c.seq > $1 or c.seq = any($2::bigint[])
+       left join changes c on c.seq >= $1 or c.seq = any($2::bigint[])
        order by c.seq limit ${MOST_AT_ONCE}`,
-      [mark, [...gaps.keys()]],
+      [mark.seq, [...gaps.keys()]],
     );
     const top = Number(rows[0]?.top ?? 0);
-    // A standby took over that had not everything, or nobody looked for so long that the table has forgotten some.
-    const isLost = (top < mark && top > 0) || now - lookedAt > TOO_LONG_MS;
+    const isLost = isAnother(rows, top, startedAt) || startedAt - lookedAt > TOO_LONG_MS;
     const news: Change[] = [];
     let isKnown = !isLost;
-    if (isLost) mark = top;
-    for (const { seq: text, kind, id, generation } of rows) {
-      if (text === null) continue;
+    if (isLost) {
+      mark = { seq: top, at: rows.find(({ seq }) => Number(seq) === top)?.at ?? '', seenAt: LONG_AGO };
+      gaps.clear();
+    }
+    for (const { seq: text, at, kind, id, generation } of isLost ? [] : rows) {
       const seq = Number(text);
+      if (text === null || seq === mark.seq) continue;
       gaps.delete(seq);
-      if (seq > mark) {
-        isKnown = noteGaps(mark > 0 ? mark + 1 : Math.max(1, seq - FIRST_GAPS), seq, now) && isKnown;
-        mark = seq;
+      if (seq > mark.seq) {
+        const from = mark.seq > 0 ? mark.seq + 1 : Math.max(1, seq - FIRST_GAPS);
+        isKnown = noteGaps(from, seq, startedAt) && isKnown;
+        mark = { seq, at, seenAt: startedAt };
       }
       news.push(changeOf(kind, id, generation));
     }
-    for (const [seq, since] of gaps) if (now - since > GAP_MS) gaps.delete(seq);
-    lookedAt = now;
+    for (const [seq, since] of gaps) if (startedAt - since > GAP_MS) gaps.delete(seq);
+    lookedAt = startedAt;
     if (isStopped) return false;
     if (!isKnown) told([{ kind: 'everything' }]);
     else if (news.length > 0) told(news);
     return rows.length === MOST_AT_ONCE;
+  }
+
+  /**
+   * A standby took over that had not everything: its numbers are lower, or have gone on without the change that was the
+   * last one here. That one is looked for while the table is sure to have it.
+   */
+  function isAnother(rows: Row[], top: number, at: number): boolean {
+    if (mark.seq === 0 || top === 0) return false;
+    if (top < mark.seq) return true;
+    const same = rows.find(({ seq }) => Number(seq) === mark.seq);
+    return same ? mark.at !== '' && same.at !== mark.at : at - mark.seenAt < TOO_LONG_MS;
   }
 
   async function run(): Promise<void> {
@@ -151,6 +171,7 @@ async function createReader(pool: Pool, told: (changes: Change[]) => void) {
 
   await begin();
   return {
+    lookedAt: () => lookedAt,
     look(): void {
       again = true;
       if (isStopped) return;

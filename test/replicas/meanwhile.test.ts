@@ -1,0 +1,67 @@
+// What changes while a replica is just reading: it must not be remembered as it was.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { openSqlite } from '../../src/adapters/sqlite/store.ts';
+import { createDirectory } from '../../src/broker/directory.ts';
+import { startFollowing } from '../../src/broker/follow.ts';
+import { digest } from '../../src/broker/secrets.ts';
+import { createServing, serve } from '../../src/broker/serving.ts';
+import type { Logger } from '../../src/ports.ts';
+import { aCaller, aConnection, aKey, anEntry, NOW } from '../store/builders.ts';
+
+const clock = { now: () => NOW, monotonic: () => 0 };
+const silent = () => undefined;
+const log: Logger = { debug: silent, info: silent, warn: silent, error: silent };
+
+test('a token that was read before the news of its revocation, and arrives after it, is not kept', () => {
+  const serving = createServing();
+  const served = serve(aConnection(), 'a token', clock);
+  const { id } = served.connection;
+  const before = serving.ticket();
+  serving.dropSetOf(id);
+  serving.put(served, before);
+  expect(serving.get(id)).toBeUndefined();
+  // Other connections are none the wiser, and a new read is good.
+  serving.put(serve(aConnection({ id: 'con_other' }), 'a token', clock), before);
+  expect(serving.get('con_other')).toBeDefined();
+  serving.put(served, serving.ticket());
+  expect(serving.get(id)).toBeDefined();
+});
+
+test('nor any token whose reading began before it was unknown what has changed', () => {
+  const serving = createServing();
+  const [held, coming] = [serve(aConnection(), 'a', clock), serve(aConnection(), 'b', clock)];
+  serving.put(held, serving.ticket());
+  const before = serving.ticket();
+  serving.doubtAll();
+  serving.put(coming, before);
+  expect(serving.get(coming.connection.id)).toBeUndefined();
+  expect(serving.get(held.connection.id)).toBeDefined();
+});
+
+test('a caller that is deleted while the broker starts, before it hears of changes', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'valetkey-meanwhile-'));
+  const url = `file:${join(folder, 'valetkey.db')}`;
+  const [store, other] = [await openSqlite(url), await openSqlite(url)];
+  onTestFinished(async () => {
+    await Promise.all([store.close(), other.close()]);
+    await rm(folder, { recursive: true });
+  });
+  const caller = aCaller();
+  await other.addCaller(caller, aKey(caller.id, { digest: digest('a key'), expiresAt: null }), anEntry());
+  const directory = createDirectory({ store, adminKey: undefined, rateLimit: null });
+  await directory.reload();
+  expect(directory.find('a key', NOW)).toBeDefined();
+  await other.deleteCaller(caller.id, anEntry());
+  await startFollowing({
+    store,
+    serving: createServing(),
+    directory,
+    integrationChanged: () => undefined,
+    lookBack: async () => undefined,
+    log,
+  });
+  expect(directory.find('a key', NOW)).toBeUndefined();
+});
