@@ -2,7 +2,7 @@
 
 /**
  * The tables that are carried, by their names in the database, each after those that it refers to. What belongs to a
- * place stays there: `changes` and `paces`, which are of the last minutes and of its clock, and `replicas`.
+ * place stays there: `changes`, which tells processes of it, `replicas`, and `paces`, which is full after a moment.
  */
 export const CARRIED = [
   'integrations',

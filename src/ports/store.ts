@@ -59,7 +59,7 @@ export interface BoundRow extends ServedRow {
 }
 
 /** What tells whether a token in memory is still the one to be served. */
-export type Standing = Pick<Connection, 'id' | 'status' | 'generation'>;
+export type ConnectionStanding = Pick<Connection, 'id' | 'status' | 'generation'>;
 
 /** What a refresh may not begin without: the lease and the intent, durable, in one commit. */
 export interface Claim {
@@ -272,7 +272,7 @@ export interface Store {
   /** The cold read, by owner: every connection that fits, live ones first, at most 20. Label undefined: any. */
   servedByOwner(integration: string, owner: string, label: string | undefined): Promise<ServedRow[]>;
   /** Of at most 1,000 connections, those that are there. */
-  standings(ids: string[]): Promise<Standing[]>;
+  standings(ids: string[]): Promise<ConnectionStanding[]>;
   /** What a proof is made of: the token and its key, as of one moment. */
   bound(id: string): Promise<BoundRow | undefined>;
 
@@ -341,6 +341,7 @@ export interface Store {
   settleRevocation(id: string, outcome: Exclude<UpstreamRevocation, 'pending'>, by: AuditEntry): Promise<void>;
   postponeRevocation(id: string, nextAt: number): Promise<void>;
 
+  /** All of them or none. One that is there already stays as it is: its answer was lost, and it is brought again. */
   appendAudit(entries: AuditEntry[]): Promise<void>;
   /** Newest first. */
   audit(filter: AuditFilter, page: PageRequest): Promise<Page<AuditEntry>>;

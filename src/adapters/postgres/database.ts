@@ -12,6 +12,8 @@ const MIGRATIONS = packaged('drizzle/postgres');
 const CONNECT_MS = 4_000;
 /** For an answer, before the connection is given up: longer than the server takes to give up a statement. */
 const ANSWER_MS = 10_000;
+/** The same for signs of life and news, which are short, and tell soon whether the database is there at all. */
+export const ASIDE: PoolConfig = { connectionTimeoutMillis: 2_000, query_timeout: 2_000 };
 const MIGRATION_MS = 10 * 60_000;
 const DEFAULT_POOL = 10;
 const MOST_POOL = 200;
