@@ -9,8 +9,8 @@ import {
   type CarriedPage,
   type CarriedTable,
   type Place,
+  type PlaceStanding,
   type Reading,
-  type Standing,
 } from '../ports.ts';
 
 const PROGRESS_EVERY = 50_000;
@@ -74,7 +74,7 @@ export async function move({ source, target, told }: Parts): Promise<Moved | { r
 
 const STOP = 'stop every broker there (one that was killed is gone after a few seconds), and run this again';
 
-function whyNotFrom(name: string, { version, isInhabited, movingFrom, waiting }: Standing): string | undefined {
+function whyNotFrom(name: string, { version, isInhabited, movingFrom, waiting }: PlaceStanding): string | undefined {
   if (version === 'absent') return `there is no database at ${name}`;
   if (version === 'empty') return `there is nothing of Valetkey in ${name}`;
   if (version === 'newer') return `${name} was made by a newer version of Valetkey than this one: use that one`;

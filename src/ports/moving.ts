@@ -50,7 +50,7 @@ export interface Reading {
   pages(table: CarriedTable, after?: string): AsyncIterable<CarriedPage>;
 }
 
-export interface Standing {
+export interface PlaceStanding {
   /** `absent`: no such database; `empty`: without tables; otherwise what made its tables, as compared with this version. */
   version: 'absent' | 'empty' | 'older' | 'current' | 'newer';
   /** A process that serves has it open. */
@@ -65,7 +65,7 @@ export interface Standing {
 export interface Place {
   /** A URL without user and password, the same however it was written. */
   readonly name: string;
-  standing(): Promise<Standing>;
+  standing(): Promise<PlaceStanding>;
   /** Changes nothing. */
   read<T>(work: (reading: Reading) => Promise<T>): Promise<T>;
   /**

@@ -10,7 +10,7 @@ import { openRescue } from '../../src/adapters/sqlite/rescue.ts';
 import { migrateSqlite, openSqlite } from '../../src/adapters/sqlite/store.ts';
 import { moveData } from '../../src/app.ts';
 import { type Moved, move } from '../../src/broker/move.ts';
-import { CARRIED, type Place, type Standing, type Store } from '../../src/ports.ts';
+import { CARRIED, type Place, type PlaceStanding, type Store } from '../../src/ports.ts';
 import { aConnection, aGrant, anEntry, aRotation, connected, fill, NOW } from '../store/builders.ts';
 import { aDatabase, asked } from '../support/postgres.ts';
 import { terminal } from '../support/terminal.ts';
@@ -257,7 +257,7 @@ describe('refused, with nothing changed:', () => {
     client.prepare("insert into __drizzle_migrations (hash, created_at) values ('of tomorrow', 9e12)").run();
     client.close();
     expect(await refusal(from, aFile())).toMatch(/was made by a newer version of Valetkey than this one/);
-    const older = { version: 'older', isInhabited: false, movingFrom: undefined, waiting: 0 } satisfies Standing;
+    const older = { version: 'older', isInhabited: false, movingFrom: undefined, waiting: 0 } satisfies PlaceStanding;
     const source = { ...sqlitePlace(furnished), standing: async () => older };
     expect(await move({ source, target: sqlitePlace(aFile()), told: () => undefined })).toEqual({
       refused: expect.stringMatching(/older version of Valetkey: back it up, .* valetkey migrate, and run this again/),

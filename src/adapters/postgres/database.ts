@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { Pool, type PoolConfig } from 'pg';
 import { packaged } from '../../files.ts';
-import { halfMoved, MARK, type Standing, StoreError } from '../../ports.ts';
+import { halfMoved, MARK, type PlaceStanding, StoreError } from '../../ports.ts';
 import { codeOf, storeError } from './errors.ts';
 
 const MIGRATIONS = packaged('drizzle/postgres');
@@ -120,7 +120,7 @@ export const markIn = async (pool: Pick<Pool, 'query'>): Promise<string | undefi
 export async function versionOf(
   pool: Pick<Pool, 'query'>,
   migrationsFolder: string = MIGRATIONS,
-): Promise<Standing['version']> {
+): Promise<PlaceStanding['version']> {
   const known = new Set(readMigrationFiles({ migrationsFolder }).map((m) => m.folderMillis));
   const done = await applied(pool);
   if ([...done].some((at) => !known.has(at))) return 'newer';

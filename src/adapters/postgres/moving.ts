@@ -7,8 +7,8 @@ import {
   LEFT_BEHIND,
   MARK,
   type Place,
+  type PlaceStanding,
   type Reading,
-  type Standing,
 } from '../../ports.ts';
 import { markIn, migrate, openPool, readAddress, rowsOf, versionOf } from './database.ts';
 import { codeOf, storeError } from './errors.ts';
@@ -68,7 +68,7 @@ function nameOf(text: string): string {
 
 const literal = (text: string): string => `'${text.replaceAll("'", "''")}'::text`;
 
-async function standingOf(pool: Pool): Promise<Omit<Standing, 'waiting'>> {
+async function standingOf(pool: Pool): Promise<Omit<PlaceStanding, 'waiting'>> {
   try {
     const version = await versionOf(pool);
     const [alive = '0'] = (await rowsOf(pool, INHABITANTS)) ?? [];

@@ -7,7 +7,7 @@ import { drizzle } from 'drizzle-orm/better-sqlite3';
 import { migrate } from 'drizzle-orm/better-sqlite3/migrator';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { packaged } from '../../files.ts';
-import { halfMoved, MARK, type Standing, StoreError } from '../../ports.ts';
+import { halfMoved, MARK, type PlaceStanding, StoreError } from '../../ports.ts';
 import { storeError } from './commit.ts';
 
 const MIGRATIONS = packaged('drizzle/sqlite');
@@ -81,7 +81,7 @@ const has = (client: Database, table: string): boolean =>
   client.prepare('select 1 from sqlite_master where name = ?').get(table) !== undefined;
 
 /** What made the tables. */
-export function versionOf(client: Database, migrationsFolder: string = MIGRATIONS): Standing['version'] {
+export function versionOf(client: Database, migrationsFolder: string = MIGRATIONS): PlaceStanding['version'] {
   if (!has(client, '__drizzle_migrations')) return 'empty';
   const known = new Set(readMigrationFiles({ migrationsFolder }).map((m) => m.folderMillis));
   const applied = client.prepare('select created_at from __drizzle_migrations').pluck().all().map(Number);
