@@ -293,7 +293,7 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
     limits: createLimits(),
     journal,
     store,
-    state: () => stateOf({ store, engine, journal, clock }),
+    state: () => stateOf({ store, engine, journal, following, clock }),
     proveKeys: () => void vault.open(vault.seal('ready', PROBE), PROBE),
     telemetry,
     clock,
