@@ -9,7 +9,7 @@ import { createKeyRing, generateKey, parseKeyRing, proveKeyRing, readOrCreateKey
 import { createProviderClient } from './adapters/oauth.ts';
 import { checkUrl, createOutbound } from './adapters/outbound.ts';
 import type { Finding } from './adapters/postgres/store.ts';
-import { openRescue, type RescueFile } from './adapters/sqlite/rescue.ts';
+import { openRescue, type RescueFile, waitingIn } from './adapters/sqlite/rescue.ts';
 import { createTelemetry } from './adapters/telemetry.ts';
 import { watchStore } from './adapters/watched.ts';
 import { createAccess } from './broker/access.ts';
@@ -23,6 +23,7 @@ import { createExchange } from './broker/exchange.ts';
 import { startFollowing } from './broker/follow.ts';
 import { createIntegrations } from './broker/integrations.ts';
 import { createJournal } from './broker/journal.ts';
+import type { Moved, Progress } from './broker/move.ts';
 import { startOutbox } from './broker/outbox.ts';
 import { createProofs } from './broker/proofs.ts';
 import { startPruning } from './broker/prune.ts';
@@ -48,9 +49,10 @@ import { type Listener, listen } from './http/listener.ts';
 import { quickPaths } from './http/quick/paths.ts';
 import { declaredOf } from './http/routes/apply.ts';
 import { createHttp } from './http/server.ts';
-import type { Clock, Logger, Store } from './ports.ts';
+import { type Clock, type Logger, type Place, type Store, StoreError } from './ports.ts';
 
 export { generateKey } from './adapters/keyring.ts';
+export type { Moved } from './broker/move.ts';
 
 /** For a deployment that migrates before it starts. Rejects with `StoreError`. */
 export async function migrateStore(databaseUrl: string): Promise<void> {
@@ -76,6 +78,35 @@ async function openStore({ databaseUrl }: Config, log: Logger): Promise<Store> {
 /** Beside the data; where these are elsewhere, in a folder of this machine. */
 const openRescueFile = ({ databaseUrl, dataDir }: Config): RescueFile =>
   openRescue(isPostgres(databaseUrl) ? `file:${join(dataDir, 'valetkey')}` : databaseUrl);
+
+export interface Move {
+  from: string;
+  to: string;
+  /** Where a broker on PostgreSQL keeps on this machine what the database would not take. */
+  dataDir: string;
+  told: (progress: Progress) => void;
+}
+
+/** Carries everything from one database to another, which needs no key. Tells why not, or how it went; may be run again. */
+export async function moveData({ from, to, dataDir, told }: Move): Promise<Moved | { refused: string }> {
+  const places: Place[] = [];
+  const placeAt = async (url: string): Promise<Place> => {
+    const place = isPostgres(url)
+      ? (await import('./adapters/postgres/moving.ts')).postgresPlace(url, () => waitingIn(join(dataDir, 'valetkey')))
+      : (await import('./adapters/sqlite/moving.ts')).sqlitePlace(url);
+    places.push(place);
+    return place;
+  };
+  try {
+    const { move } = await import('./broker/move.ts');
+    return await move({ source: await placeAt(from), target: await placeAt(to), told });
+  } catch (error) {
+    if (error instanceof StoreError) return { refused: error.message };
+    throw error;
+  } finally {
+    for (const place of places) await place.close();
+  }
+}
 
 /** The deployment is set up wrongly: what is wrong, by name. */
 export class SetupError extends Error {
@@ -211,6 +242,7 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
     limits: config.refreshLimits,
     reached: tuning.reached,
     ahead: tuning.refreshAhead,
+    mayGoBack: isPostgres(config.databaseUrl),
   });
   const { refresher } = engine;
   const integrationChanged = (id?: string) => {
@@ -301,7 +333,14 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
     publicUrl,
     isStopping: () => stopping,
   });
-  const following = await startFollowing({ store, serving, directory, integrationChanged, log });
+  const following = await startFollowing({
+    store,
+    serving,
+    directory,
+    integrationChanged,
+    lookBack: engine.lookBack,
+    log,
+  });
   const { how, everyMs } = following;
   if (how === 'polled' && isPostgres(config.databaseUrl))
     log.warn({ every_ms: everyMs }, 'the database tells no news (LISTEN): it is asked for them');

@@ -4,6 +4,7 @@ import type { JwtExpectations, JwtFault } from './domain/jwt.ts';
 import type { Target } from './domain/target.ts';
 
 export type { JwtExpectations, JwtReason } from './domain/jwt.ts';
+export * from './ports/moving.ts';
 export * from './ports/store.ts';
 
 export interface Clock {

@@ -141,6 +141,13 @@ CREATE TABLE "leases" (
 	"started_at" bigint
 );
 --> statement-breakpoint
+CREATE TABLE "paces" (
+	"integration" text PRIMARY KEY NOT NULL,
+	"allowance" double precision NOT NULL,
+	"filled_at" bigint NOT NULL,
+	"taken" integer NOT NULL
+);
+--> statement-breakpoint
 CREATE TABLE "outbox_revocations" (
 	"id" text PRIMARY KEY NOT NULL,
 	"connection_id" text NOT NULL,

@@ -159,6 +159,13 @@ CREATE TABLE `leases` (
 );
 --> statement-breakpoint
 CREATE INDEX `leases_unresolved` ON `leases` (`started_at`) WHERE attempt is not null;--> statement-breakpoint
+CREATE TABLE `paces` (
+	`integration` text PRIMARY KEY NOT NULL,
+	`allowance` real NOT NULL,
+	`filled_at` integer NOT NULL,
+	`taken` integer NOT NULL
+);
+--> statement-breakpoint
 CREATE TABLE `outbox_revocations` (
 	`id` text PRIMARY KEY NOT NULL,
 	`connection_id` text NOT NULL,

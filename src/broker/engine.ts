@@ -2,6 +2,7 @@
 import type { Logger, Rescue } from '../ports.ts';
 import { createCircuits } from './circuit.ts';
 import { createKeeper } from './keep.ts';
+import { createLately } from './lately.ts';
 import { createPace, type PaceLimits } from './pace.ts';
 import { createRefresher, type RefresherParts } from './refresh.ts';
 import { type Scheduler, startScheduler } from './schedule.ts';
@@ -13,15 +14,18 @@ interface Parts extends Omit<RefresherParts, 'keeper' | 'pace' | 'circuits' | 'r
   limits: PaceLimits;
   /** False: only what is read is refreshed. */
   ahead?: boolean | undefined;
+  /** A standby may take the store over, and lack the last commits. */
+  mayGoBack: boolean;
   log: Logger;
 }
 
-export function createEngine({ rescue, limits, ahead = true, ...parts }: Parts) {
+export function createEngine({ rescue, limits, ahead = true, mayGoBack, ...parts }: Parts) {
   const { store, access, clock, log } = parts;
   const random = Math.random;
-  const pace = createPace(clock, limits);
+  const pace = createPace({ store, clock, ...limits });
   const circuits = createCircuits({ clock, log, random });
-  const keeper = createKeeper({ store, rescue, access, clock, log });
+  const lately = mayGoBack ? createLately({ store, clock }) : undefined;
+  const keeper = createKeeper({ store, rescue, lately, access, clock, log });
   const refresher = createRefresher({ ...parts, keeper, pace, circuits, random });
   let scheduler: Scheduler | undefined;
 
@@ -32,7 +36,21 @@ export function createEngine({ rescue, limits, ahead = true, ...parts }: Parts) 
     /** What an earlier run could not keep first, then what it left unresolved, then what is due. */
     async start(): Promise<void> {
       await keeper.begin();
-      if (ahead) scheduler = startScheduler({ store, refresher, pace, circuits, clock, log });
+      if (ahead) scheduler = startScheduler({ store, refresher, pace, circuits, mayGoBack, clock, log });
+    },
+    /**
+     * The store was away, and may have lost the last commits: what this process has kept of them is kept once more, before
+     * anybody spends what is over. Rejects with `StoreError`.
+     */
+    async lookBack(): Promise<void> {
+      scheduler?.hold();
+      const lost = (await lately?.lost()) ?? [];
+      if (lost.length > 0)
+        log.error({ connections: lost.length }, 'the store has gone back: refreshes are kept once more');
+      for (const id of lost)
+        refresher
+          .resolve(id, clock.now())
+          .catch((error: unknown) => log.error({ err: error, connection: id }, 'refresh: not finished'));
     },
     /** Claims nothing more, and finishes what has been spent. */
     async stop(): Promise<void> {

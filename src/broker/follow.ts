@@ -4,53 +4,72 @@ import type { Directory } from './directory.ts';
 import type { Serving } from './serving.ts';
 
 interface Parts {
-  store: Pick<Store, 'watch' | 'served'>;
+  store: Pick<Store, 'watch' | 'standings'>;
   serving: Serving;
   directory: Pick<Directory, 'reload'>;
   /** Told of an integration that is not as it was; undefined: of any. */
   integrationChanged: (id: string | undefined) => void;
+  /** The store was away, and may have gone back. */
+  lookBack: () => Promise<void>;
   log: Logger;
 }
 
-/** Comparisons with the store: reads of callers go on beside them. */
-const AT_ONCE = 8;
+/** Tokens that are compared by one question. */
+const AT_ONCE = 500;
+const AGAIN_MS = 250;
 
 /**
  * Follows the news of the store until it is stopped. Our own changes are among them: of those, what is held already is
  * what the store has. What was read before there was news of it is read again first. Rejects with `StoreError` when the
  * news cannot be had at all.
  */
-export async function startFollowing({ store, serving, directory, integrationChanged, log }: Parts): Promise<Watch> {
-  /** What is held is compared with the store, and let go unless it is the same: the news does not say what has changed. */
-  async function check(id: string): Promise<void> {
-    const held = serving.get(id);
-    if (!held) return;
-    const now = (await store.served(id))?.connection;
-    const { generation, status } = held.connection;
-    if (now && now.generation === generation && now.status === status) return;
-    // A read that began before must not bring back what is gone.
-    const alive = now?.status === 'active';
-    serving.drop(held.connection, alive ? now.generation : Number.POSITIVE_INFINITY);
+export async function startFollowing({
+  store,
+  serving,
+  directory,
+  integrationChanged,
+  lookBack,
+  log,
+}: Parts): Promise<Watch> {
+  /**
+   * What is held is compared with the store: the news does not say what has changed. What is older than that is let go;
+   * what is newer was refreshed a moment ago, or the store has lost it: it is still the best there is.
+   */
+  async function check(ids: string[]): Promise<void> {
+    const rows = new Map((await store.standings(ids)).map((row) => [row.id, row]));
+    for (const id of ids) {
+      const held = serving.get(id)?.connection;
+      if (!held) continue;
+      const { status = 'revoked', generation = 0 } = rows.get(id) ?? {};
+      // A read that began before must not bring back what is gone; a reconnect has a generation of its own.
+      if (status === 'revoked') serving.drop(held, Number.POSITIVE_INFINITY);
+      else if (status === 'needs_reauth') serving.drop(held, generation + 1);
+      else if (generation > held.generation) serving.drop(held, generation);
+    }
   }
 
-  /** What cannot be compared is not relied on. A few at a time: all that is held can be very many. */
-  function checkAll(ids: string[]): void {
-    const left = new Set(ids).values();
-    const compare = async () => {
-      for (const id of left)
-        await check(id).catch((error: unknown) => {
-          log.warn({ err: error, connection_id: id }, 'a change could not be looked at: its token is let go');
-          const held = serving.get(id);
-          if (held) serving.drop(held.connection, held.connection.generation);
-        });
-    };
-    for (let i = 0; i < AT_ONCE; i++) void compare();
+  /** `told`: they have changed, and what cannot be compared is let go; otherwise it is compared as soon as it can be. */
+  async function checkAll(ids: string[], told: boolean): Promise<void> {
+    const held = ids.filter((id) => serving.get(id));
+    for (let i = 0; i < held.length; i += AT_ONCE) {
+      const some = held.slice(i, i + AT_ONCE);
+      try {
+        await check(some);
+      } catch (error) {
+        log.warn({ err: error, connections: some.length, told }, 'tokens could not be compared with the store');
+        if (!told) return void setTimeout(() => void checkAll(held.slice(i), told), AGAIN_MS).unref();
+        for (const id of some) {
+          const one = serving.get(id)?.connection;
+          if (one) serving.drop(one, one.generation);
+        }
+      }
+    }
   }
 
   function reload(): void {
     directory.reload().catch((error: unknown) => {
       log.error({ err: error }, 'callers have changed and could not be read: trying again');
-      setTimeout(reload, 250).unref();
+      setTimeout(reload, AGAIN_MS).unref();
     });
   }
 
@@ -58,9 +77,6 @@ export async function startFollowing({ store, serving, directory, integrationCha
     const kinds = new Set(changes.map(({ kind }) => kind));
     const everything = kinds.has('everything');
     if (everything) serving.doubtAll();
-    checkAll(
-      everything ? serving.held() : changes.flatMap((change) => (change.kind === 'connection' ? change.id : [])),
-    );
     for (const change of changes) {
       if (change.kind === 'integration') integrationChanged(change.id);
       if (change.kind !== 'connection') continue;
@@ -68,7 +84,12 @@ export async function startFollowing({ store, serving, directory, integrationCha
       // A new one belongs to a set that cannot know it.
       if (change.generation === 1) serving.dropSets();
     }
+    const told = changes.flatMap((change) => (change.kind === 'connection' ? change.id : []));
+    void checkAll(told, true);
+    if (everything) void checkAll(serving.held(), false);
     if (everything) integrationChanged(undefined);
+    if (everything || kinds.has('back'))
+      lookBack().catch((error: unknown) => log.warn({ err: error }, 'what was kept lately could not be looked at'));
     if (everything || kinds.has('callers')) reload();
   });
   integrationChanged(undefined);

@@ -12,6 +12,7 @@ import {
   StoreError,
 } from '../ports.ts';
 import type { Access } from './access.ts';
+import type { Lately } from './lately.ts';
 import { newId } from './secrets.ts';
 
 const AGAIN_AFTER_MS = [50, 100, 250, 500, 1_000, 2_000];
@@ -27,14 +28,18 @@ export type Keeper = ReturnType<typeof createKeeper>;
 interface Parts {
   store: Pick<Store, 'rotate' | 'addPendingRevocation' | 'connection'>;
   rescue: Rescue;
+  /** Undefined where the store cannot go back. */
+  lately?: Pick<Lately, 'remember' | 'after'> | undefined;
   access: Pick<Access, 'recordOwn'>;
   clock: Clock;
   log: Logger;
 }
 
-export function createKeeper({ store, rescue, access, clock, log }: Parts) {
+export function createKeeper({ store, rescue, lately, access, clock, log }: Parts) {
   /** By connection: what lies in the rescue file. */
   const waiting = new Map<string, Rescued>();
+  /** Connections whose answer stays in the file, until a newer claim adopts it. */
+  const left = new Set<string>();
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
 
@@ -43,6 +48,7 @@ export function createKeeper({ store, rescue, access, clock, log }: Parts) {
     const by = access.recordOwn('connection.refreshed', { integration, owner, connectionId });
     const written = await store.rotate(connectionId, held, change, grant, by);
     if (written === 'gone') await store.addPendingRevocation(unwanted(answer));
+    if (written === 'kept') lately?.remember(answer);
     return written;
   }
 
@@ -69,9 +75,11 @@ export function createKeeper({ store, rescue, access, clock, log }: Parts) {
     const outcome = await commit(answer);
     const fields = { attempt, connection: connectionId, outcome };
     if (outcome === 'superseded' && !(await isOutdone(answer))) {
+      left.add(connectionId);
       log.info(fields, 'rescue: left to a newer claim');
     } else {
       await rescue.remove(attempt);
+      left.delete(connectionId);
       log.info(fields, 'rescue: taken in');
     }
     waiting.delete(connectionId);
@@ -146,13 +154,23 @@ export function createKeeper({ store, rescue, access, clock, log }: Parts) {
     },
     takeIn,
     /**
-     * Under a new claim, what an earlier one had rescued for this very generation: it is kept (or a yet newer claim will
-     * do so), and nothing need be spent. False: it left nothing.
+     * Under a new claim, what is there already instead of this very generation: what an earlier claim had rescued, or what
+     * was kept and the store has lost since. It is kept (or a yet newer claim will do so), and nothing need be spent.
+     * `inDoubt`: an earlier claim has left no word of how it ended. False: there is nothing.
      */
-    async adopt({ id, generation }: Pick<Connection, 'id' | 'generation'>, fence: number): Promise<boolean> {
-      const left = (await rescue.all()).find((one) => one.connectionId === id && one.held.generation === generation);
-      if (!left) return false;
-      await settle({ ...left, held: { fence, generation } });
+    async adopt(connection: Pick<Connection, 'id' | 'generation'>, fence: number, inDoubt: boolean): Promise<boolean> {
+      const { id, generation } = connection;
+      const held = { fence, generation };
+      const lost = lately?.after(connection);
+      if (lost) {
+        const outcome = await commit({ ...lost, held });
+        log.error({ attempt: lost.attempt, connection: id, outcome }, 'the store had lost a refresh: kept once more');
+        return true;
+      }
+      if (!inDoubt && !left.has(id)) return false;
+      const rescued = (await rescue.all()).find((one) => one.connectionId === id && one.held.generation === generation);
+      if (!rescued) return false;
+      await settle({ ...rescued, held });
       return true;
     },
     /** One last try; what still waits is found at the next start. */

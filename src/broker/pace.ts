@@ -1,20 +1,29 @@
 // How many requests at once, and how many a second, an integration's token endpoint gets from us; whoever waits in
-// front of a reader goes first.
-import type { Clock } from '../ports.ts';
+// front of a reader goes first. How many at once is each process's own affair; how many a second is that of all together,
+// so that turns are taken from the store, as many at a time as can begin.
+import type { TurnLimits } from '../domain/turns.ts';
+import type { Clock, Store } from '../ports.ts';
 
 export type Urgency = 'read' | 'background';
 
 export interface PaceLimits {
-  /** Requests under way at once, for each integration. */
+  /** Requests under way at once, for each integration, of this process. */
   concurrency: number;
-  /** Requests a second, for each integration; a burst of `concurrency` is allowed. */
+  /** Requests a second, for each integration, of all processes; a burst of `concurrency` is allowed. */
   perSecond: number;
 }
+
+/** What background work may need within this time is taken at once; twice as long is it kept. */
+const AHEAD_MS = 50;
+/** Background work leaves this part of a burst to readers, here and elsewhere. */
+const READERS_PART = 1 / 4;
+/** More than can be worked off within this time is not taken from others. */
+const QUEUE_MS = 3_000;
 
 interface Turn {
   key: string;
   begin: () => void;
-  dismiss: () => void;
+  fail: (error: unknown) => void;
 }
 
 /** The broker stops: the work was not begun. */
@@ -23,63 +32,84 @@ export class Dismissed extends Error {
 }
 
 interface Lane {
+  integration: string;
   running: number;
   read: Turn[];
   background: Turn[];
-  /** Requests that may begin now; filled up as time goes by. */
-  allowance: number;
-  filledAt: number;
+  /** Taken from the store, and not used yet. */
+  held: number;
+  heldUntil: number;
+  asking: boolean;
   timer: NodeJS.Timeout | undefined;
 }
 
 export type Pace = ReturnType<typeof createPace>;
 
-export function createPace(clock: Pick<Clock, 'monotonic'>, { concurrency, perSecond }: PaceLimits) {
+interface Parts extends PaceLimits {
+  store: Pick<Store, 'takeTurns'>;
+  clock: Pick<Clock, 'monotonic'>;
+}
+
+export function createPace({ store, clock, concurrency, perSecond }: Parts) {
   const lanes = new Map<string, Lane>();
   let dismissed = false;
+  const most = Math.min(2 * concurrency, Math.ceil((perSecond * QUEUE_MS) / 1_000));
+  const ahead = Math.min(concurrency, Math.floor((perSecond * AHEAD_MS) / 1_000));
+  const ofReaders: TurnLimits = { perSecond, burst: concurrency, leave: 0 };
+  const ofBackground: TurnLimits = { ...ofReaders, leave: Math.floor(concurrency * READERS_PART) };
 
   function laneOf(integration: string): Lane {
     let lane = lanes.get(integration);
     if (!lane) {
-      lane = {
-        running: 0,
-        read: [],
-        background: [],
-        allowance: concurrency,
-        filledAt: clock.monotonic(),
-        timer: undefined,
-      };
+      const queues = { read: [], background: [] };
+      lane = { integration, running: 0, ...queues, held: 0, heldUntil: 0, asking: false, timer: undefined };
       lanes.set(integration, lane);
     }
     return lane;
   }
 
-  function fill(lane: Lane): void {
-    const now = clock.monotonic();
-    lane.allowance = Math.min(concurrency, lane.allowance + ((now - lane.filledAt) / 1_000) * perSecond);
-    lane.filledAt = now;
-  }
-
   function advance(lane: Lane): void {
-    fill(lane);
-    while (lane.running < concurrency && lane.allowance >= 1) {
+    if (clock.monotonic() > lane.heldUntil) lane.held = 0;
+    while (lane.running < concurrency && lane.held > 0) {
       const turn = lane.read.shift() ?? lane.background.shift();
       if (!turn) return;
       lane.running++;
-      lane.allowance--;
+      lane.held--;
       turn.begin();
     }
-    const waits = lane.read.length + lane.background.length > 0 && lane.running < concurrency;
-    if (!waits || lane.timer) return;
-    const ms = Math.ceil(((1 - lane.allowance) / perSecond) * 1_000);
-    lane.timer = setTimeout(() => {
-      lane.timer = undefined;
-      advance(lane);
-    }, ms);
+    const isWaiting = lane.read.length + lane.background.length > 0 && lane.running < concurrency;
+    if (isWaiting && !lane.asking) void ask(lane);
+  }
+
+  /** Without a turn that nobody else has, nothing begins: where the store cannot say, whoever waits is told. */
+  async function ask(lane: Lane): Promise<void> {
+    const isUrgent = lane.read.length > 0;
+    if (lane.timer && !isUrgent) return;
+    clearTimeout(lane.timer);
+    lane.timer = undefined;
+    const room = concurrency - lane.running;
+    const wanted = isUrgent ? lane.read.length : Math.max(lane.background.length, ahead);
+    lane.asking = true;
+    try {
+      const limits = isUrgent ? ofReaders : ofBackground;
+      const { taken, inMs } = await store.takeTurns(lane.integration, Math.min(wanted, room), limits);
+      lane.held = taken;
+      lane.heldUntil = clock.monotonic() + 2 * AHEAD_MS;
+      if (taken === 0 && !dismissed) lane.timer = setTimeout(again, inMs, lane);
+    } catch (error) {
+      for (const turn of [...lane.read.splice(0), ...lane.background.splice(0)]) turn.fail(error);
+    }
+    lane.asking = false;
+    if (!lane.timer) advance(lane);
+  }
+
+  function again(lane: Lane): void {
+    lane.timer = undefined;
+    advance(lane);
   }
 
   return {
-    /** Runs the work when its turn comes. `key` names it for `hurry`. */
+    /** Runs the work when its turn comes. `key` names it for `hurry`. Rejects with `Dismissed`, or when the store fails. */
     run<T>(integration: string, key: string, urgency: Urgency, work: () => Promise<T>): Promise<T> {
       const lane = laneOf(integration);
       return new Promise<T>((resolve, reject) => {
@@ -91,7 +121,7 @@ export function createPace(clock: Pick<Clock, 'monotonic'>, { concurrency, perSe
               advance(lane);
             });
         if (dismissed) return reject(new Dismissed('the broker stops'));
-        lane[urgency].push({ key, begin, dismiss: () => reject(new Dismissed('the broker stops')) });
+        lane[urgency].push({ key, begin, fail: reject });
         advance(lane);
       });
     },
@@ -100,15 +130,15 @@ export function createPace(clock: Pick<Clock, 'monotonic'>, { concurrency, perSe
     hurry(integration: string, key: string): void {
       const lane = lanes.get(integration);
       const at = lane?.background.findIndex((turn) => turn.key === key) ?? -1;
-      if (lane && at >= 0) lane.read.push(...lane.background.splice(at, 1));
+      if (!lane || at < 0) return;
+      lane.read.push(...lane.background.splice(at, 1));
+      advance(lane);
     },
 
     /** How much more background work an integration should be given now: enough to be busy, not a queue in memory. */
     room: (integration: string): number => {
       const lane = lanes.get(integration);
-      return lane
-        ? Math.max(0, 2 * concurrency - lane.running - lane.read.length - lane.background.length)
-        : 2 * concurrency;
+      return lane ? Math.max(0, most - lane.running - lane.read.length - lane.background.length) : most;
     },
 
     /** Nothing more begins; what has begun goes on. */
@@ -116,7 +146,8 @@ export function createPace(clock: Pick<Clock, 'monotonic'>, { concurrency, perSe
       dismissed = true;
       for (const lane of lanes.values()) {
         clearTimeout(lane.timer);
-        for (const turn of [...lane.read.splice(0), ...lane.background.splice(0)]) turn.dismiss();
+        for (const turn of [...lane.read.splice(0), ...lane.background.splice(0)])
+          turn.fail(new Dismissed('the broker stops'));
       }
     },
 

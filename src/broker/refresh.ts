@@ -34,6 +34,8 @@ import { createWinners, refusalOf, refuseToRefresh } from './winner.ts';
 
 /** How long a reader waits for a refresh; after that it is told to come back, and the refresh goes on. */
 const READER_WAITS_MS = 15_000;
+/** How long another process is waited for that holds the lease: longer than it may wait for a provider's answer. */
+const HOLDER_HAS_MS = 12_000;
 export interface RefresherParts {
   store: Store;
   vault: Vault;
@@ -120,12 +122,18 @@ export function createRefresher(parts: RefresherParts) {
 
     const current = inFlight.get(id);
     if (current) current.integration = before.integration;
-    const outcome = await pace.run(before.integration, id, urgency, () => takeTurn(before, found, lostAt));
-    if (outcome !== 'busy') return outcome;
-    const won = await winners.wait(before);
-    if (won) return won;
-    const after = (await store.connection(id)) ?? before;
-    return tooEarly(after, found) ?? winners.now(after);
+    const until = clock.monotonic() + HOLDER_HAS_MS;
+    for (;;) {
+      const outcome = await pace.run(before.integration, id, urgency, () => takeTurn(before, found, lostAt));
+      if (outcome !== 'busy') return outcome;
+      const won = await winners.wait(before);
+      if (won === 'failed') {
+        const after = (await store.connection(id)) ?? before;
+        return tooEarly(after, found) ?? winners.now(after);
+      }
+      if (won !== 'undecided') return won;
+      if (clock.monotonic() > until) return winners.now(before);
+    }
   }
 
   /** An open circuit would outlast the few seconds in which a lost answer can be had again. */
@@ -163,7 +171,7 @@ export function createRefresher(parts: RefresherParts) {
       const { connection, grant, unresolved } = claimed;
       const story: Story = { attempt: attemptId, connection: connection.id, integration: connection.integration };
       log.info({ ...story, generation: connection.generation, unresolved: unresolved?.attempt }, 'refresh: claimed');
-      if (unresolved && (await keeper.adopt(connection, claimed.fence))) return await winners.now(connection);
+      if (await keeper.adopt(connection, claimed.fence, unresolved !== null)) return await winners.now(connection);
       const renewing = openRenewing(vault, connection.id, grant, found.auth);
       if (!isRenewable(found.auth, renewing)) return await notRefreshable(claimed);
 
@@ -255,6 +263,7 @@ export function createRefresher(parts: RefresherParts) {
       credentials: withDpopKey(renewing.credentials, answer.dpopKey),
     });
     const held = { fence, generation };
+    const ticket = serving.ticket();
     const { attempt } = story;
     const kept = await keeper.keep({
       attempt,
@@ -277,7 +286,7 @@ export function createRefresher(parts: RefresherParts) {
       until: arrived + (lifetime(renewed) ?? Number.POSITIVE_INFINITY),
       ofUnknownAge: false,
     };
-    serving.put(served);
+    serving.put(served, ticket);
     // A store that takes it in after seconds only has outlived a short token.
     return served.until > clock.monotonic()
       ? served

@@ -9,27 +9,33 @@ import type { Refresher } from './refresh.ts';
 const TICK_MS = 1_000;
 /** What was claimed and, after all, not refreshed is due again after so long. */
 const AGAIN_MS = 30_000;
+/** After a store was away that may have gone back: so long, whoever has kept what it lost can keep it once more. */
+const HOLD_MS = 2_000;
 
 interface Parts {
   store: Pick<Store, 'dueIntegrations' | 'claimDue' | 'orphans'>;
   refresher: Pick<Refresher, 'refreshAhead' | 'resolve'>;
   pace: Pick<Pace, 'room'>;
   circuits: Pick<Circuits, 'room'>;
+  mayGoBack: boolean;
   clock: Clock;
   log: Logger;
 }
 
 export interface Scheduler {
+  /** Takes nothing for a moment. */
+  hold(): void;
   /** Takes nothing more; fulfilled when the tick under way has ended. */
   stop(): Promise<void>;
 }
 
 /** Begins at once: what an earlier process left unresolved goes first, at the pace of its integration. */
-export function startScheduler({ store, refresher, pace, circuits, clock, log }: Parts): Scheduler {
+export function startScheduler({ store, refresher, pace, circuits, mayGoBack, clock, log }: Parts): Scheduler {
   let stopped = false;
   let running: Promise<void> | undefined;
   let waking: NodeJS.Timeout | undefined;
   let tickIsDue = true;
+  let heldUntil = Number.NEGATIVE_INFINITY;
   /** Had more due than there was room for, and have room again. */
   const hungry = new Set<string>();
   let orphans: ReadonlySet<string> | undefined;
@@ -82,12 +88,19 @@ export function startScheduler({ store, refresher, pace, circuits, clock, log }:
     for (const integration of those) if (!stopped) await feed(integration);
   }
 
+  const hold = () => {
+    heldUntil = clock.monotonic() + HOLD_MS;
+  };
+
   function run(): void {
-    if (running) return;
+    if (running || clock.monotonic() < heldUntil) return;
     const work = tickIsDue ? tick : refill;
     tickIsDue = false;
     running = work()
-      .catch((error: unknown) => log.error({ err: error }, 'scheduler: this tick failed'))
+      .catch((error: unknown) => {
+        log.error({ err: error }, 'scheduler: this tick failed');
+        if (mayGoBack) hold();
+      })
       .finally(() => {
         running = undefined;
         if (tickIsDue || hungry.size > 0) wake();
@@ -110,6 +123,7 @@ export function startScheduler({ store, refresher, pace, circuits, clock, log }:
   }, TICK_MS);
 
   return {
+    hold,
     async stop() {
       stopped = true;
       clearInterval(ticking);

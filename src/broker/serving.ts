@@ -58,7 +58,7 @@ export function createServing({ max = 50_000, ttlMs = 10 * 60_000 }: { max?: num
   });
   /** Counts what makes reads that are under way suspect: of the sets; of one token, when it was last told of; of all. */
   let changes = 0;
-  const toldOf = new LRUCache<string, number>({ max, ttl: NEWS_KEPT_MS });
+  const toldOf = new LRUCache<string, Ticket>({ ...bounds, ttl: NEWS_KEPT_MS });
   let toldOfAll = 0;
 
   const ownerKey = (integration: string, owner: string) => `${integration}\n${owner}`;
@@ -70,8 +70,8 @@ export function createServing({ max = 50_000, ttlMs = 10 * 60_000 }: { max?: num
       const slot = slots.get(id);
       return slot && 'served' in slot ? slot.served : undefined;
     },
-    /** `ticket`: of when the row was read; undefined: it is newer than any. */
-    put(served: Served, ticket: Ticket = changes): void {
+    /** `ticket`: of when the row was read. */
+    put(served: Served, ticket: Ticket): void {
       const { id, generation } = served.connection;
       if (ticket < Math.max(toldOfAll, toldOf.get(id) ?? 0)) return;
       if (generation >= generationOf(slots.get(id))) slots.set(id, { served });

@@ -2,16 +2,16 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Connection } from '../domain/connection.ts';
 import { type ReauthReason, type Refusal, refuse } from '../domain/errors.ts';
-import type { Clock, Store, Vault } from '../ports.ts';
+import type { Clock, ServedRow, Store, Vault } from '../ports.ts';
 import { openAccessToken } from './grants.ts';
-import { type Served, type Serving, serve } from './serving.ts';
+import { type Served, type Serving, serve, type Ticket } from './serving.ts';
 
-/** How often a loser of the lease looks for the winner's generation, and for how long. */
+/** How often a loser of the lease looks for the winner's generation, and for how long before it tries to claim again. */
 const LOOK_EVERY_MS = 50;
-const LOOK_FOR_MS = 12_000;
+const LOOK_FOR_MS = 1_000;
 
 interface Parts {
-  store: Pick<Store, 'served' | 'connection'>;
+  store: Pick<Store, 'served'>;
   vault: Pick<Vault, 'open'>;
   serving: Serving;
   clock: Clock;
@@ -29,14 +29,18 @@ export function refusalOf(c: Connection): Refusal | undefined {
 export function createWinners({ store, vault, serving, clock }: Parts) {
   /** Undefined while nothing newer than the generation is there that still lives. */
   async function look(id: string, olderThan: number): Promise<Served | Refusal | undefined> {
-    const row = await store.served(id);
+    const ticket = serving.ticket();
+    return newer(await store.served(id), id, olderThan, ticket);
+  }
+
+  function newer(row: ServedRow | undefined, id: string, olderThan: number, ticket: Ticket) {
     if (!row) return refuse({ code: 'not_found', what: 'connection', id });
     const refused = refusalOf(row.connection);
     if (refused) return refused;
     const accessToken = openAccessToken(vault, id, row.accessToken);
     if (row.connection.generation <= olderThan || accessToken === null) return undefined;
     const served = serve(row.connection, accessToken, clock);
-    serving.put(served);
+    serving.put(served, ticket);
     // Theirs may be long ago, and its token over by now.
     return served.until > clock.monotonic() ? served : undefined;
   }
@@ -55,17 +59,21 @@ export function createWinners({ store, vault, serving, clock }: Parts) {
       return (await look(before.id, before.generation)) ?? undecided(before);
     },
 
-    /** Waits for whoever holds the lease. `undefined`: they failed; what the connection says now tells how. */
-    async wait(before: Connection): Promise<Served | Refusal | undefined> {
-      const deadline = clock.monotonic() + LOOK_FOR_MS;
-      while (clock.monotonic() < deadline) {
+    /**
+     * Waits a moment for whoever holds the lease. `failed`: what the connection says now tells how; `undecided`: they are
+     * slow, or have died, and the lease may be had by now.
+     */
+    async wait(before: Connection): Promise<Served | Refusal | 'failed' | 'undecided'> {
+      const until = clock.monotonic() + LOOK_FOR_MS;
+      while (clock.monotonic() < until) {
         await pause(LOOK_EVERY_MS);
-        const seen = await look(before.id, before.generation);
+        const ticket = serving.ticket();
+        const row = await store.served(before.id);
+        const seen = newer(row, before.id, before.generation, ticket);
         if (seen) return seen;
-        const row = await store.connection(before.id);
-        if (row && row.failures > before.failures) return undefined;
+        if (row && row.connection.failures > before.failures) return 'failed';
       }
-      return undecided(before);
+      return 'undecided';
     },
   };
 }

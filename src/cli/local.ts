@@ -7,6 +7,7 @@ import { globalsOf } from './broker.ts';
 import { example } from './example.ts';
 import { Failure } from './failure.ts';
 import type { Io } from './io.ts';
+import { moveCommand } from './move.ts';
 
 export function localCommands(program: Command, io: Io): void {
   const serve = program.command('serve').description('run the broker');
@@ -23,6 +24,8 @@ export function localCommands(program: Command, io: Io): void {
     const main = await import('../main.ts');
     await main.migrate();
   });
+
+  moveCommand(program, io);
 
   const keys = program.command('keys').description('the key ring: generate, rotate');
   const generate = keys.command('generate').description('print a new key for VALETKEY_KEYS');

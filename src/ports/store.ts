@@ -11,6 +11,7 @@ import type {
 } from '../domain/connection.ts';
 import type { ReauthReason } from '../domain/errors.ts';
 import type { ConnectSession, Flow, Integration } from '../domain/integration.ts';
+import type { TurnLimits } from '../domain/turns.ts';
 
 export interface Page<T> {
   data: T[];
@@ -56,6 +57,9 @@ export interface ServedRow {
 export interface BoundRow extends ServedRow {
   credentials: Sealed | null;
 }
+
+/** What tells whether a token in memory is still the one to be served. */
+export type ConnectionStanding = Pick<Connection, 'id' | 'status' | 'generation'>;
 
 /** What a refresh may not begin without: the lease and the intent, durable, in one commit. */
 export interface Claim {
@@ -157,9 +161,16 @@ export type Change =
   | { kind: 'integration'; id: string }
   /** Who they are, what they may do, and their keys. */
   | { kind: 'callers' }
+  /**
+   * The store can be reached again, and may be another one than before, that lacks the last commits: what was kept
+   * lately may have to be kept once more.
+   */
+  | { kind: 'back' }
   /** It is not known what: nothing that is remembered may be relied on. */
   | { kind: 'everything' };
-export type ChangeKind = Exclude<Change['kind'], 'everything'>;
+/** What a sentence does; the others befall the store. */
+export type Told = Exclude<Change, { kind: 'back' | 'everything' }>;
+export type ChangeKind = Told['kind'];
 
 export interface Watch {
   /** `notified`: at once, by the store; `polled`: by asking for what is new every `everyMs`. */
@@ -260,6 +271,8 @@ export interface Store {
   served(id: string): Promise<ServedRow | undefined>;
   /** The cold read, by owner: every connection that fits, live ones first, at most 20. Label undefined: any. */
   servedByOwner(integration: string, owner: string, label: string | undefined): Promise<ServedRow[]>;
+  /** Of at most 1,000 connections, those that are there. */
+  standings(ids: string[]): Promise<ConnectionStanding[]>;
   /** What a proof is made of: the token and its key, as of one moment. */
   bound(id: string): Promise<BoundRow | undefined>;
 
@@ -300,6 +313,11 @@ export interface Store {
    * takes them, so that two replicas never take the same.
    */
   claimDue(integration: string, now: number, pushTo: number, limit: number): Promise<string[]>;
+  /**
+   * Takes up to so many of the requests that may go to an integration's token endpoint now, from whichever process, by the
+   * clock of the store. What is taken and not used is lost. `inMs`: when there may be more.
+   */
+  takeTurns(integration: string, wanted: number, limits: TurnLimits): Promise<{ taken: number; inMs: number }>;
   /** Connections with an unresolved intent that no living process holds, the oldest first; `startedAt` as in `Claimed`. */
   orphans(): Promise<{ id: string; startedAt: number }[]>;
 
@@ -323,6 +341,7 @@ export interface Store {
   settleRevocation(id: string, outcome: Exclude<UpstreamRevocation, 'pending'>, by: AuditEntry): Promise<void>;
   postponeRevocation(id: string, nextAt: number): Promise<void>;
 
+  /** All of them or none. One that is there already stays as it is: its answer was lost, and it is brought again. */
   appendAudit(entries: AuditEntry[]): Promise<void>;
   /** Newest first. */
   audit(filter: AuditFilter, page: PageRequest): Promise<Page<AuditEntry>>;

@@ -4,10 +4,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { generateKey } from '../../src/adapters/keyring.ts';
 import { type Answer, ask } from '../support/broker.ts';
 import { createDice, type Dice } from './dice.ts';
-import { KEEPING_MS, type Kill, type Observed, type ReadFault } from './figures.ts';
-import { type ChaosProvider, launchBroker, launchProvider, type Running } from './processes.ts';
+import { KEEPING_MS, type Kill, type Observed, OUTLIVED_MS, type ReadFault } from './figures.ts';
+import { type Fleet, openFleet, type Place } from './fleet.ts';
+import { type ChaosProvider, launchProvider, type Running } from './processes.ts';
 import type { Rules, Spend } from './provider.ts';
 
 export interface Options {
@@ -18,6 +20,10 @@ export interface Options {
   /** What an integration's token endpoint gets from the broker at the most. */
   limits: { concurrency: number; perSecond: number };
   readers: number;
+  /** The URL of an empty database of PostgreSQL; without it, a SQLite file. */
+  postgres?: string | undefined;
+  /** Brokers that live at once; one by default. */
+  replicas?: number;
 }
 
 export interface Stage {
@@ -25,6 +31,10 @@ export interface Stage {
   dice: Dice;
   provider: ChaosProvider;
   database: string;
+  /** Of PostgreSQL: cut off from it, silently or not, for as long as the work takes. */
+  cutOff(places: Place[], how: 'cut' | 'stall', work: (mend: () => void) => Promise<void>): Promise<void>;
+  /** So many places whose brokers can be cut off; all by default. */
+  places(count?: number): Place[];
   /** Starts one more broker on the same database, until it does start. */
   start(): Promise<Running>;
   /** Of those that live, any. */
@@ -64,6 +74,7 @@ export async function openStage(options: Options): Promise<Stage> {
   const adminKey = randomBytes(32).toString('base64url');
   const env = {
     VALETKEY_PORT: '0',
+    VALETKEY_KEYS: generateKey(),
     VALETKEY_DATABASE_URL: `file:${database}`,
     VALETKEY_ADMIN_KEY: adminKey,
     VALETKEY_OUTBOUND_ALLOW: '127.0.0.1',
@@ -72,25 +83,17 @@ export async function openStage(options: Options): Promise<Stage> {
     VALETKEY_LOG_LEVEL: 'info',
   };
   const provider = await launchProvider(seed, logPath);
-  const brokers: Running[] = [];
-  const living = () => brokers.filter((broker) => !broker.isGone());
+  const fleet: Fleet = openFleet({ env, folder, logPath, dice, postgres: options.postgres });
   const kills: Kill[] = [];
+  const cuts: Kill[] = [];
   const terms: (number | null)[] = [];
   const reads = { served: 0, withheld: [] as ReadFault[], refused: [] as ReadFault[], unavailable: 0, unreachable: 0 };
 
-  async function start(): Promise<Running> {
-    for (let tries = 0; tries < 5; tries++) {
-      const broker = await launchBroker(env, logPath);
-      if (!broker) continue;
-      brokers.push(broker);
-      return broker;
-    }
-    throw new Error(`no broker started (seed ${seed}); see ${logPath}`);
-  }
+  const { start } = fleet;
   function broker(): Running {
-    const [first, ...others] = living();
-    if (!first) throw new Error(`no broker lives (seed ${seed}); see ${logPath}`);
-    return others.length === 0 ? first : dice.pick([first, ...others]);
+    const any = fleet.any();
+    if (!any) throw new Error(`no broker lives (seed ${seed}); see ${logPath}`);
+    return any;
   }
   const request = (url: string, method: string, path: string, body?: unknown): Promise<Answer> =>
     Promise.race([
@@ -109,6 +112,23 @@ export async function openStage(options: Options): Promise<Stage> {
     };
   };
 
+  const cutOff: Stage['cutOff'] = async (places, how, work) => {
+    const since = Date.now();
+    for (const place of places) fleet.breakLine(place, how);
+    const isShared = places.length < fleet.living().length;
+    const over = held();
+    const mend = () => {
+      for (const place of places.splice(0)) fleet.mendLine(place);
+      over();
+      if (isShared && Date.now() - since > OUTLIVED_MS) cuts.push({ at: since + OUTLIVED_MS, heldSince: since });
+    };
+    try {
+      await work(mend);
+    } finally {
+      if (places.length > 0) mend();
+    }
+  };
+
   const setUp = {
     provider: 'generic-oauth2',
     client_id: 'valetkey',
@@ -119,6 +139,7 @@ export async function openStage(options: Options): Promise<Stage> {
 
   await provider.control('rules', { windowMs });
   await start();
+  for (let i = 1; i < (options.replicas ?? 1); i++) await start();
   await mend();
   const ids = new Map<string, string>();
   const names = Array.from({ length: options.connections }, (_, i) => `owner_${i}`);
@@ -139,18 +160,22 @@ export async function openStage(options: Options): Promise<Stage> {
 
   /** What each connection was last served, and until when at least that is good. */
   const known = new Map<string, { token: string; until: number }>();
+  /** What each broker has served of it. */
+  const servedBy = new WeakMap<Running, Map<string, string>>();
 
   async function readOnce(id: string): Promise<void> {
-    const [target] = living();
+    const target = fleet.any();
     if (!target) return void (await pause(20));
+    const served = servedBy.get(target) ?? new Map<string, string>();
+    servedBy.set(target, served);
     const before = known.get(id);
     const forced = before !== undefined && dice.roll() < 0.03;
     const begun = Date.now();
     let answer: Answer;
     try {
       answer = await (forced
-        ? request(broker().url, 'POST', `/v1/connections/${id}/refresh`, { rejected_token: before.token })
-        : request(broker().url, 'GET', `/v1/connections/${id}/token`));
+        ? request(target.url, 'POST', `/v1/connections/${id}/refresh`, { rejected_token: before.token })
+        : request(target.url, 'GET', `/v1/connections/${id}/token`));
     } catch {
       reads.unreachable++;
       return;
@@ -163,11 +188,14 @@ export async function openStage(options: Options): Promise<Stage> {
       const { alive, why, since } = await provider.control('alive', { token });
       if (!alive && (since === null || since < begun - SLACK_MS))
         reads.refused.push({ ...told, why: `${why}, for ${since === null ? '?' : begun - since} ms` });
+      served.set(id, token);
       if (alive) known.set(id, { token, until: arrived + Number(answer.body.expires_in) * 1_000 });
       return;
     }
     if (answer.status === 409) return;
     reads.unavailable++;
+    // Whoever is cut off has what it has served itself, and knows nothing of what others have served.
+    if (before && fleet.wasAway(target, begun) && served.get(id) !== before.token) return;
     if (!forced && before && before.until > Date.now() + SLACK_MS)
       reads.withheld.push({
         ...told,
@@ -217,7 +245,7 @@ export async function openStage(options: Options): Promise<Stage> {
     };
     await Promise.all(Array.from({ length: limits.concurrency }, sweep));
     const { spends } = await provider.control('log', { from: 0 });
-    return { kills, terms, reads, lost, stuck, spends };
+    return { kills, cuts, terms, reads, lost, stuck, spends };
   }
 
   async function restartAfter(end: () => Promise<void>): Promise<void> {
@@ -230,6 +258,8 @@ export async function openStage(options: Options): Promise<Stage> {
     dice,
     provider,
     database,
+    cutOff,
+    places: fleet.places,
     start,
     broker,
     rules: async (change) => void (await provider.control('rules', change)),
@@ -259,7 +289,7 @@ export async function openStage(options: Options): Promise<Stage> {
     settle,
     async close(keep = false) {
       reading = false;
-      await Promise.all(living().map((each) => each.end('SIGKILL')));
+      await fleet.close();
       await provider.end();
       if (keep) console.log(`  logs: ${folder}`);
       else await rm(folder, { recursive: true, force: true });

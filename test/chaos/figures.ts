@@ -17,6 +17,11 @@ export interface ReadFault {
 
 export interface Observed {
   kills: Kill[];
+  /**
+   * One replica was cut off for longer than its lease is respected, while others went on: as a kill, at the time when its
+   * refreshes could be taken over. What it had spent then, and could not keep in the database, another one spends again.
+   */
+  cuts: Kill[];
   /** Exit codes after SIGTERM. */
   terms: (number | null)[];
   reads: { served: number; withheld: ReadFault[]; refused: ReadFault[]; unavailable: number; unreachable: number };
@@ -47,6 +52,8 @@ export interface Figures {
 
 /** How long after it was sent an answer may still be on its way into the store of a busy broker. */
 export const KEEPING_MS = 500;
+/** A replica that was cut off is dead to the others 6 s after its last sign of life, which may be 1.5 s old, or more. */
+export const OUTLIVED_MS = 4_000;
 /** Between a death and its being noticed. */
 const NOTICED_MS = 100;
 
@@ -66,7 +73,8 @@ const inFlightAt = ({ at, answeredAt, fault }: Spend, kill: Kill): boolean =>
   at > kill.at - UNDER_WAY_MS &&
   (answeredAt === undefined || answeredAt >= (kill.heldSince ?? kill.at) - NOTICED_MS - KEEPING_MS);
 
-export function judge({ kills, terms, reads, lost, stuck, spends }: Observed): Figures {
+export function judge({ kills, cuts, terms, reads, lost, stuck, spends }: Observed): Figures {
+  const ends = [...kills, ...cuts];
   const touched = spends.filter(({ spent }) => spent !== undefined);
   const byToken = Map.groupBy(touched, ({ token }) => token);
 
@@ -75,7 +83,7 @@ export function judge({ kills, terms, reads, lost, stuck, spends }: Observed): F
     for (const [i, later] of each.entries()) {
       const earlier = each[i - 1];
       if (earlier === undefined || later.spent === 'dead' || LOSES_ANSWER.has(earlier.fault ?? '')) continue;
-      if (kills.some((kill) => kill.at <= later.at + NOTICED_MS && inFlightAt(earlier, kill))) continue;
+      if (ends.some((kill) => kill.at <= later.at + NOTICED_MS && inFlightAt(earlier, kill))) continue;
       const answered = earlier.answeredAt === undefined ? 'not answered' : `answered ${clock(earlier.answeredAt)}`;
       doubleSpends.push(
         `${later.family}: ${clock(earlier.at)} (${answered}), again ${clock(later.at)}: ${later.spent}`,
@@ -91,7 +99,7 @@ export function judge({ kills, terms, reads, lost, stuck, spends }: Observed): F
   let lostAnswerMs = 0;
   const lostWithoutCause = lost.flatMap(({ connection, reason }) => {
     const cause = causeOf(connection);
-    const kill = cause && kills.find((each) => inFlightAt(cause, each));
+    const kill = cause && ends.find((each) => inFlightAt(cause, each));
     if (kill) lostAnswerMs = Math.max(lostAnswerMs, kill.at - (cause.answeredAt ?? kill.at));
     if (kill && reason === 'refresh_outcome_unknown') return [];
     const why = cause ? `spent ${clock(cause.at)}, fault ${cause.fault ?? 'none'}` : 'never reused';

@@ -20,17 +20,20 @@ export const fairWeather: Scenario = (stage) =>
   stage.rules({ faults: {}, latency: [0, 20], retryAfter: 1, clockSkewMs: 0 });
 
 /** Long enough for a broker to ask again for what was lost; and how often it is given that, whatever starting takes. */
-const BREATH_MS = 3_000;
-const BREATH_EVERY_MS = 4_000;
+const BREATH = { everyMs: 4_000, ms: 3_000 };
+/** On PostgreSQL, where the dead are succeeded after six seconds. */
+const LATER_BREATH = { everyMs: 1_500, ms: 8_500 };
 
 /** One kill after another; but no row of them longer than a reuse window, which nobody could survive. */
 async function killing(stage: Stage, count: number, kill: (i: number) => Promise<void>): Promise<void> {
   await roughWeather(stage);
+  const { postgres, windowMs } = stage.options;
+  const breath = postgres !== undefined && windowMs > 0 ? LATER_BREATH : BREATH;
   let breathed = Date.now();
   for (let i = 0; i < count; i++) {
     await kill(i);
-    if (Date.now() - breathed < BREATH_EVERY_MS) continue;
-    await pause(BREATH_MS);
+    if (Date.now() - breathed < breath.everyMs) continue;
+    await pause(breath.ms);
     breathed = Date.now();
   }
   await fairWeather(stage);

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import Sqlite from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { openRescue, type RescueFile } from '../../src/adapters/sqlite/rescue.ts';
 import { openSqlite } from '../../src/adapters/sqlite/store.ts';
@@ -9,6 +10,7 @@ import { createLogger } from '../../src/adapters/telemetry.ts';
 import { createAccess } from '../../src/broker/access.ts';
 import { createJournal } from '../../src/broker/journal.ts';
 import { createKeeper } from '../../src/broker/keep.ts';
+import { createLately } from '../../src/broker/lately.ts';
 import { type Rescue, type Rescued, type Store, StoreError } from '../../src/ports.ts';
 import { aGrant, anEntry, aRotation, connected, NOW } from '../store/builders.ts';
 
@@ -30,8 +32,10 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
+type KeeperParts = Parameters<typeof createKeeper>[0];
+
 /** Fails so often, then does what the store does. */
-function failing(times: number): Parameters<typeof createKeeper>[0]['store'] {
+function failing(times: number): KeeperParts['store'] {
   let left = times;
   return {
     rotate: (...given) => (left-- > 0 ? Promise.reject(new StoreError('disk full')) : store.rotate(...given)),
@@ -40,16 +44,20 @@ function failing(times: number): Parameters<typeof createKeeper>[0]['store'] {
   };
 }
 
-function keeperOn(on: Parameters<typeof createKeeper>[0]['store'] = store, into: Rescue = rescue) {
+function keeperOn(on: KeeperParts['store'] = store, into: Rescue = rescue, lately?: KeeperParts['lately']) {
   const access = createAccess({ journal: createJournal({ store, log }), clock });
-  const keeper = createKeeper({ store: on, rescue: into, access, clock, log });
+  const keeper = createKeeper({ store: on, rescue: into, lately, access, clock, log });
   onTestFinished(() => keeper.stop());
   return keeper;
 }
 
 /** Of a process that has this store. */
 async function anAnswer(its: Store = store): Promise<Rescued> {
-  const { connection } = await connected(store);
+  return answerFor((await connected(store)).connection.id, its);
+}
+
+async function answerFor(id: string, its: Store = store): Promise<Rescued> {
+  const connection = (await store.connection(id))!;
   const claimed = await its.claim(connection.id, { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 });
   if (typeof claimed === 'string') throw new Error(claimed);
   const { id: connectionId, integration, owner, params, captured } = connection;
@@ -152,7 +160,7 @@ describe('when another broker on the same file has claimed the connection since'
     await started.begin();
     expect(await rescue.all()).toEqual([answer]);
     expect(started.waitingFor(answer.connectionId)).toBeUndefined();
-    expect(await keeperOfOther.adopt(newer.connection, newer.fence)).toBe(true);
+    expect(await keeperOfOther.adopt(newer.connection, newer.fence, true)).toBe(true);
     await isAdopted(answer);
   });
 
@@ -164,7 +172,7 @@ describe('when another broker on the same file has claimed the connection since'
     expect(await store.orphans()).toEqual([{ id: answer.connectionId, startedAt: NOW }]);
     const next = await store.claim(answer.connectionId, { attempt: 'att_3', generation: 1, now: NOW, monotonic: 0 });
     if (typeof next === 'string') throw new Error(next);
-    expect(await started.adopt(next.connection, next.fence)).toBe(true);
+    expect(await started.adopt(next.connection, next.fence, true)).toBe(true);
     await isAdopted(answer);
   });
 
@@ -172,9 +180,9 @@ describe('when another broker on the same file has claimed the connection since'
     const { answer, other, newer, keeperOfOther } = await claimedSince();
     const newest = await other.claim(answer.connectionId, { attempt: 'att_3', generation: 1, now: NOW, monotonic: 0 });
     if (typeof newest === 'string') throw new Error(newest);
-    expect(await keeperOfOther.adopt(newer.connection, newer.fence)).toBe(true);
+    expect(await keeperOfOther.adopt(newer.connection, newer.fence, true)).toBe(true);
     expect(await rescue.all()).toEqual([answer]);
-    expect(await keeperOfOther.adopt(newest.connection, newest.fence)).toBe(true);
+    expect(await keeperOfOther.adopt(newest.connection, newest.fence, true)).toBe(true);
     await isAdopted(answer);
   });
 
@@ -189,6 +197,79 @@ describe('when another broker on the same file has claimed the connection since'
     const revoked = await claimedSince();
     await store.revoke(revoked.answer.connectionId, 'unsupported', NOW, anEntry());
     await keeperOn().begin();
+    expect(await rescue.all()).toEqual([]);
+  });
+});
+
+describe('when a standby has taken the store over that lacks the last commits', () => {
+  /** As the database was `when` it was copied, from now on: the lease and the intent are gone with the rest. */
+  async function goneBack(work: () => Promise<unknown>): Promise<void> {
+    const file = new Sqlite(url.replace('file:', ''));
+    const rowsOf = (table: string) => file.prepare(`select * from ${table}`).all() as Record<string, unknown>[];
+    const tables = ['connections', 'grants', 'leases'];
+    const before = tables.map(rowsOf);
+    await work();
+    file.pragma('foreign_keys = off');
+    for (const [i, table] of tables.entries()) {
+      file.exec(`delete from ${table}`);
+      for (const row of before[i]!) {
+        const columns = Object.keys(row);
+        const slots = columns.map((column) => `@${column}`);
+        file.prepare(`insert into ${table} (${columns.join()}) values (${slots.join()})`).run(row);
+      }
+    }
+    file.close();
+  }
+  const claimAnew = async (id: string) => {
+    const claimed = await store.claim(id, { attempt: 'att_9', generation: 1, now: NOW, monotonic: 0 });
+    if (typeof claimed === 'string') throw new Error(claimed);
+    return claimed;
+  };
+
+  test('what was kept is found missing, and kept once more under the next claim', async () => {
+    const lately = createLately({ store, clock });
+    const keeper = keeperOn(store, rescue, lately);
+    const { connection } = await connected(store);
+    let answer: Rescued | undefined;
+    await goneBack(async () => {
+      answer = await answerFor(connection.id);
+      expect(await keeper.keep(answer)).toBe('kept');
+      expect(await lately.lost()).toEqual([]);
+    });
+    expect(await store.connection(connection.id)).toMatchObject({ generation: 1 });
+    expect(await lately.lost()).toEqual([connection.id]);
+    const claimed = await claimAnew(connection.id);
+    expect(claimed.unresolved).toBeNull();
+    expect(await keeper.adopt(claimed.connection, claimed.fence, false)).toBe(true);
+    expect(await store.connection(connection.id)).toMatchObject({ generation: 2, status: 'active' });
+    expect(await tokenOf(connection.id)).toBe(answer!.grant.accessToken);
+    expect(await lately.lost()).toEqual([]);
+  });
+
+  test('what somebody has put there since stays', async () => {
+    const lately = createLately({ store, clock });
+    const keeper = keeperOn(store, rescue, lately);
+    const { connection } = await connected(store);
+    await goneBack(async () => keeper.keep(await answerFor(connection.id)));
+    const claimed = await claimAnew(connection.id);
+    await store.rotate(connection.id, { fence: claimed.fence, generation: 1 }, aRotation(), aGrant(), anEntry());
+    expect(await lately.lost()).toEqual([]);
+    expect(lately.after({ id: connection.id, generation: 2 })).toBeUndefined();
+  });
+
+  test('what was rescued is adopted, although no intent tells of it any more', async () => {
+    const keeper = keeperOn(failing(1));
+    const { connection } = await connected(store);
+    let answer: Rescued | undefined;
+    await goneBack(async () => {
+      answer = await answerFor(connection.id);
+      expect(await keeper.keep(answer)).toBe('rescued');
+    });
+    await keeper.takeIn();
+    expect(await rescue.all()).toEqual([answer]);
+    const claimed = await claimAnew(connection.id);
+    expect(await keeper.adopt(claimed.connection, claimed.fence, false)).toBe(true);
+    expect(await tokenOf(connection.id)).toBe(answer!.grant.accessToken);
     expect(await rescue.all()).toEqual([]);
   });
 });

@@ -72,17 +72,21 @@ describe('two brokers on one PostgreSQL', () => {
   test('one that is killed amid a refresh is succeeded by the other', async () => {
     const h = await house();
     const [doomed, heir] = [h.broker(), await h.start({ elsewhere: true })];
-    const path = `/v1/connections/${await h.adopt('user_42')}/token`;
+    const [path, waited] = [await h.adopt('user_42'), await h.adopt('user_43')].map((id) => `/v1/connections/${id}`);
     h.front.rule('stall');
-    const lost = ask(doomed.url, h.adminKey, 'GET', path).catch(() => undefined);
-    await h.front.waiting(1);
+    const lost = [path, waited].map((each) =>
+      ask(doomed.url, h.adminKey, 'GET', `${each}/token`).catch(() => undefined),
+    );
+    await h.front.waiting(2);
     await doomed.stop('SIGKILL');
-    await lost;
+    await Promise.all(lost);
     h.front.rule('pass');
-    // Nobody asks for the token: the other takes over by itself, once the dead one has not been heard of for its time.
-    const generation = async () => (await ask(heir.url, h.adminKey, 'GET', path.replace('/token', ''))).body.generation;
+    // A read waits no longer than until the dead one has not been heard of for its time.
+    expect((await ask(heir.url, h.adminKey, 'GET', `${waited}/token`)).status).toBe(200);
+    // For the other one nobody asks: it is taken over, too.
+    const generation = async () => (await ask(heir.url, h.adminKey, 'GET', path!)).body.generation;
     await vi.waitFor(async () => expect(await generation()).toBe(2), { timeout: 25_000, interval: 200 });
-    expect((await ask(heir.url, h.adminKey, 'GET', path)).status).toBe(200);
+    expect((await ask(heir.url, h.adminKey, 'GET', `${path}/token`)).status).toBe(200);
   });
 
   test('a broker says what is wrong with its database, and not its password', async () => {

@@ -25,7 +25,7 @@ async function watching(url: string) {
   const address = readAddress(url);
   const pool = openPool(address, 1);
   let ahead = 0;
-  const news = openNews(address, pool, () => performance.now() + ahead);
+  const news = openNews({ address, pool, onAway: () => undefined, now: () => performance.now() + ahead });
   onTestFinished(async () => {
     await news.stop();
     await pool.end();

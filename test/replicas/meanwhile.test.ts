@@ -63,6 +63,13 @@ test('a caller that is deleted while the broker starts, before it hears of chang
   await directory.reload();
   expect(directory.find('a key', NOW)).toBeDefined();
   await other.deleteCaller(caller.id, anEntry());
-  await startFollowing({ store, serving: createServing(), directory, integrationChanged: () => undefined, log });
+  await startFollowing({
+    store,
+    serving: createServing(),
+    directory,
+    integrationChanged: () => undefined,
+    lookBack: async () => undefined,
+    log,
+  });
   expect(directory.find('a key', NOW)).toBeUndefined();
 });

@@ -176,6 +176,24 @@ export async function connected(store: Store, given: Partial<Connection> = {}, g
   return { connection, grant };
 }
 
+/** At least one row a table, and in one of them a value in every column. */
+export async function fill(store: Store): Promise<void> {
+  await store.putIntegration(anIntegration(), anEntry());
+  const caller = aCaller();
+  await store.addCaller(caller, aKey(caller.id), anEntry());
+  await connected(store, { status: 'needs_reauth', reason: 'grant_expired', upstreamRevocation: 'failed' });
+  const { connection } = await connected(store);
+  const claimed = await store.claim(connection.id, { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 });
+  if (typeof claimed !== 'object') throw new Error(`not claimed: ${claimed}`);
+  const session = aSession({ connectionId: connection.id });
+  await store.addSession(session, anEntry());
+  if ((await store.beginFlow(aFlow(session.id), NOW)) !== 'begun') throw new Error('no flow begun');
+  await store.failSession(session.id, 'access_denied', anEntry());
+  await store.addPendingRevocation(aRevocation());
+  await store.addKeyCheck({ kid: 'test', sealed: sealed('check') });
+  await store.takeTurns('slack', 1, { perSecond: 1, burst: 8, leave: 0 });
+}
+
 /** Whether this entry was kept: what changed something is in the audit log, what did not is not. */
 export async function recorded(store: Store, entry: AuditEntry): Promise<boolean> {
   const { data } = await store.audit({}, { limit: 500, after: undefined });

@@ -7,6 +7,7 @@ import { connections } from './conformance/connections.ts';
 import { declared } from './conformance/declared.ts';
 import { integrations } from './conformance/integrations.ts';
 import { news } from './conformance/news.ts';
+import { pace } from './conformance/pace.ts';
 import { reading } from './conformance/reading.ts';
 import { refreshing } from './conformance/refreshing.ts';
 import { revocations } from './conformance/revocations.ts';
@@ -50,6 +51,7 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
     describe('connections', () => connections(subject));
     describe('reading', () => reading(subject));
     describe('refreshing', () => refreshing(subject));
+    describe('pace', () => pace(subject));
     describe('revocations', () => revocations(subject));
     describe('audit', () => auditLog(subject));
     describe('sealed texts', () => sealedTexts(subject));

@@ -7,6 +7,7 @@ import * as postgres from '../../src/adapters/postgres/schema.ts';
 import { sealedColumns as postgresSealed } from '../../src/adapters/postgres/sealed.ts';
 import * as sqlite from '../../src/adapters/sqlite/schema.ts';
 import { sealedColumns as sqliteSealed } from '../../src/adapters/sqlite/sealed.ts';
+import { CARRIED } from '../../src/ports.ts';
 
 type Rows<Schema> = {
   [Name in keyof Schema as Schema[Name] extends Table ? Name : never]: Schema[Name] extends Table
@@ -33,11 +34,19 @@ describe('the schemas of SQLite and PostgreSQL', () => {
     expectTypeOf<Postgres['pendingRevocations']>().toEqualTypeOf<Sqlite['pendingRevocations']>();
     expectTypeOf<Postgres['audit']>().toEqualTypeOf<Sqlite['audit']>();
     expectTypeOf<Postgres['keyChecks']>().toEqualTypeOf<Sqlite['keyChecks']>();
+    expectTypeOf<Postgres['paces']>().toEqualTypeOf<Sqlite['paces']>();
     expectTypeOf<Postgres['changes']['read']>().toEqualTypeOf<Sqlite['changes']['read']>();
     expectTypeOf<Exclude<keyof Postgres, keyof Sqlite>>().toEqualTypeOf<'replicas'>();
     expectTypeOf<Exclude<keyof Sqlite, keyof Postgres>>().toEqualTypeOf<never>();
     expect(tablesOf(sqlite).length).toBeGreaterThan(10);
     expect(postgresSealed).toEqual(sqliteSealed);
+  });
+
+  test('are carried whole when the data move house, but for what belongs to a place', () => {
+    const names = tablesOf(postgres).map(([, table]) => getTableName(table));
+    expect([...CARRIED, 'changes', 'paces', 'replicas'].sort()).toEqual(names.sort());
+    for (const [name, table] of tablesOf(sqlite))
+      expect(Object.values(getTableColumns(table))[0]!.primary, name).toBe(true);
   });
 
   test.each(tablesOf(sqlite))('call the columns and indexes of %s the same', (name, here) => {

@@ -8,19 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import * as schema from '../../src/adapters/sqlite/schema.ts';
 import { sealedColumns } from '../../src/adapters/sqlite/sealed.ts';
 import { openSqlite } from '../../src/adapters/sqlite/store.ts';
-import type { Store } from '../../src/ports.ts';
-import {
-  aCaller,
-  aFlow,
-  aKey,
-  anEntry,
-  anIntegration,
-  aRevocation,
-  aSession,
-  connected,
-  NOW,
-  sealed,
-} from './builders.ts';
+import { fill } from './builders.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'valetkey-sealed-'));
 const path = join(folder, 'valetkey.db');
@@ -41,23 +29,6 @@ afterAll(() => {
   client.close();
   rmSync(folder, { recursive: true });
 });
-
-/** At least one row a table, and in one of them a value in every column. */
-async function fill(store: Store): Promise<void> {
-  await store.putIntegration(anIntegration(), anEntry());
-  const caller = aCaller();
-  await store.addCaller(caller, aKey(caller.id), anEntry());
-  await connected(store, { status: 'needs_reauth', reason: 'grant_expired', upstreamRevocation: 'failed' });
-  const { connection } = await connected(store);
-  const claimed = await store.claim(connection.id, { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 });
-  expect(claimed).toBeTypeOf('object');
-  const session = aSession({ connectionId: connection.id });
-  await store.addSession(session, anEntry());
-  expect(await store.beginFlow(aFlow(session.id), NOW)).toBe('begun');
-  await store.failSession(session.id, 'access_denied', anEntry());
-  await store.addPendingRevocation(aRevocation());
-  await store.addKeyCheck({ kid: 'test', sealed: sealed('check') });
-}
 
 const rowsWhere = (table: string, condition: string) =>
   client.prepare(`select count(*) from "${table}" where ${condition}`).pluck().get() as number;

@@ -10,8 +10,12 @@ const AT_ONCE = 1_000;
 export const auditStore = ({ ask, write }: PostgresAccess): Pick<Store, 'appendAudit' | 'audit' | 'pruneAudit'> => ({
   appendAudit: async (entries) => {
     if (entries.length === 0) return;
+    // Whoever has lost the answer to a commit brings the same entries again.
     await write(async (orm) => {
-      for (let i = 0; i < entries.length; i += AT_ONCE) await orm.insert(audit).values(entries.slice(i, i + AT_ONCE));
+      for (let i = 0; i < entries.length; i += AT_ONCE) {
+        const some = entries.slice(i, i + AT_ONCE);
+        await orm.insert(audit).values(some).onConflictDoNothing();
+      }
     });
   },
   audit: (filter, { limit, after }) =>

@@ -16,6 +16,7 @@ type ConnectionStore = Pick<
   | 'countConnections'
   | 'served'
   | 'servedByOwner'
+  | 'standings'
   | 'bound'
   | 'liveConnections'
 >;
@@ -32,6 +33,7 @@ export function connectionStore({ ask, write, prepared, record }: PostgresAccess
     eq(connections.owner, given(connections.owner, 'owner')),
   );
   const served = { connection: connections, accessToken: accessTokenOf };
+  const standing = { id: connections.id, status: connections.status, generation: connections.generation };
   const liveFirst = [sql`${connections.status} = 'revoked'`, desc(connections.id)];
   const statements = prepared((orm, name) => ({
     one: orm.select().from(connections).where(byId).prepare(name('connection')),
@@ -172,6 +174,13 @@ export function connectionStore({ ask, write, prepared, record }: PostgresAccess
           ? servedAny.execute({ integration, owner })
           : servedLabelled.execute({ integration, owner, label });
       }),
+    standings: (ids) =>
+      ask((orm) =>
+        orm
+          .select(standing)
+          .from(connections)
+          .where(sql`${connections.id} = any(${sql.param(ids)}::text[])`),
+      ),
     bound: (id) => ask(async (orm) => (await statements(orm).bound.execute({ id }))[0]),
     liveConnections: (filter, limit) =>
       ask(async (orm) => {

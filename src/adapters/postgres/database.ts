@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { Pool, type PoolConfig } from 'pg';
 import { packaged } from '../../files.ts';
-import { StoreError } from '../../ports.ts';
+import { halfMoved, MARK, type PlaceStanding, StoreError } from '../../ports.ts';
 import { codeOf, storeError } from './errors.ts';
 
 const MIGRATIONS = packaged('drizzle/postgres');
@@ -12,6 +12,8 @@ const MIGRATIONS = packaged('drizzle/postgres');
 const CONNECT_MS = 4_000;
 /** For an answer, before the connection is given up: longer than the server takes to give up a statement. */
 const ANSWER_MS = 10_000;
+/** The same for signs of life and news, which are short, and tell soon whether the database is there at all. */
+export const ASIDE: PoolConfig = { connectionTimeoutMillis: 2_000, query_timeout: 2_000 };
 const MIGRATION_MS = 10 * 60_000;
 const DEFAULT_POOL = 10;
 const MOST_POOL = 200;
@@ -74,13 +76,20 @@ const ONE_AT_A_TIME = 7_202_011_914;
 /**
  * Brings the tables up to date, all of it or nothing. The lock is taken in the transaction that migrates, and ends with
  * it: so it holds behind a pooler in transaction mode too. Where there are no such locks, of those that start at once one
- * succeeds, and the others look again. Rejects with `StoreError`, also when a newer version made the database.
+ * succeeds, and the others look again. Rejects with `StoreError`, also when a newer version made the database, or when a
+ * move into it has not ended, unless it is the one from `movingFrom`.
  */
-export async function migrate(address: Address, migrationsFolder: string = MIGRATIONS): Promise<void> {
+export async function migrate(
+  address: Address,
+  migrationsFolder: string = MIGRATIONS,
+  movingFrom?: string,
+): Promise<void> {
   const pool = openPool(address, 1, { query_timeout: MIGRATION_MS });
   let isLocked = true;
   try {
     const known = readMigrationFiles({ migrationsFolder });
+    const mark = await markIn(pool);
+    if (mark !== undefined && mark !== movingFrom) throw new StoreError(halfMoved(mark));
     for (let tries = 1; pending(known, await applied(pool)).length > 0; tries++) {
       try {
         await apply(pool, known, isLocked);
@@ -99,11 +108,33 @@ export async function migrate(address: Address, migrationsFolder: string = MIGRA
 
 /** When each was made; a database without the table has none. */
 async function applied(pool: Pick<Pool, 'query'>): Promise<Set<number>> {
+  const rows = await rowsOf(pool, 'select created_at as value from __drizzle_migrations');
+  return new Set(rows?.map(Number));
+}
+
+/** Where data come from that are being moved into this database; undefined when none are. */
+export const markIn = async (pool: Pick<Pool, 'query'>): Promise<string | undefined> =>
+  (await rowsOf(pool, `select place as value from ${MARK}`))?.[0];
+
+/** What made the tables. */
+export async function versionOf(
+  pool: Pick<Pool, 'query'>,
+  migrationsFolder: string = MIGRATIONS,
+): Promise<PlaceStanding['version']> {
+  const known = new Set(readMigrationFiles({ migrationsFolder }).map((m) => m.folderMillis));
+  const done = await applied(pool);
+  if ([...done].some((at) => !known.has(at))) return 'newer';
+  if (done.size === 0) return 'empty';
+  return done.size < known.size ? 'older' : 'current';
+}
+
+/** Of the column `value`; undefined when there is no such table. */
+export async function rowsOf(pool: Pick<Pool, 'query'>, question: string): Promise<string[] | undefined> {
   try {
-    const { rows } = await pool.query<{ created_at: string }>('select created_at from __drizzle_migrations');
-    return new Set(rows.map((row) => Number(row.created_at)));
+    const { rows } = await pool.query<{ value: string }>(question);
+    return rows.map(({ value }) => value);
   } catch (error) {
-    if (codeOf(error) === UNDEFINED_TABLE) return new Set();
+    if (codeOf(error) === UNDEFINED_TABLE) return undefined;
     throw error;
   }
 }

@@ -5,14 +5,13 @@ import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
 import type { PgTable } from 'drizzle-orm/pg-core';
 import type { Pool, PoolClient } from 'pg';
 import type { AuditEntry } from '../../domain/audit.ts';
-import { type Change, type Page, StoreError } from '../../ports.ts';
-import { isAnswer, isWorthAnotherTry, storeError } from './errors.ts';
+import { type Page, StoreError, type Told } from '../../ports.ts';
+import { isAnswer, isForeignName, isWorthAnotherTry, storeError } from './errors.ts';
+import type { Liveness } from './liveness.ts';
 import { audit, changes } from './schema.ts';
 
-/** One connection, or, for questions, whichever is free. */
+/** One connection, for as long as something is asked or said. */
 export type Orm = NodePgDatabase;
-
-type Told = Exclude<Change, { kind: 'everything' }>;
 
 export interface PostgresAccess {
   /** For questions of one statement, and for sentences of one: each is a transaction of its own. */
@@ -37,6 +36,7 @@ const BEGIN = [
   `set local statement_timeout = ${STATEMENT_MS}`,
   `set local idle_in_transaction_session_timeout = ${STATEMENT_MS}`,
 ].join('; ');
+const AWAY = 'PostgreSQL does not answer';
 const TRIES = 6;
 const AGAIN_AFTER_MS = 4;
 
@@ -45,39 +45,98 @@ export interface Door extends PostgresAccess {
   shut(): Promise<void>;
 }
 
-/** `rung`: told after a commit that changed something. `isNamed` false: statements have no names. */
-export function openDoor(pool: Pool, isNamed: boolean, rung: () => void): Door {
-  const anyone = drizzle(pool);
+/** Somebody's question or sentence, until it is answered or given up. */
+interface Turn {
+  isOver: boolean;
+  /** Given back once, whoever is first. */
+  release?: ((isBroken: boolean) => void) | undefined;
+  giveUp(): void;
+}
+
+interface Parts {
+  pool: Pool;
+  /** False: statements have no names. */
+  isNamed: boolean;
+  liveness: Pick<Liveness, 'isAway' | 'onAway'>;
+  /** Told when names turn out to be lost on the way; they are done without from then on. */
+  namesLost: () => void;
+  /** Told after a commit that changed something. */
+  rung: () => void;
+}
+
+/**
+ * While the database is away, whoever comes is refused at once, and those who were waiting are, too: their connections are
+ * closed, and what was not said yet is not said any more.
+ */
+export function openDoor({ pool, isNamed: named, liveness, namesLost, rung }: Parts): Door {
+  let isNamed = named;
   const orms = new WeakMap<PoolClient, Orm>();
   const ormOf = (client: PoolClient): Orm => {
     const known = orms.get(client) ?? drizzle(client);
     orms.set(client, known);
     return known;
   };
+  const turns = new Set<Turn>();
   const underWay = new Set<Promise<unknown>>();
   let isShut = false;
   /** Sentences under way that have told something. */
   const telling = new WeakSet<Orm>();
 
-  async function during<T>(work: () => Promise<T>): Promise<T> {
+  liveness.onAway(() => {
+    for (const turn of turns) turn.giveUp();
+    // Nor is it known of those that are idle whether anything would ever come of them.
+    for (let i = pool.idleCount; i > 0; i--)
+      pool.connect().then(
+        (client) => client.release(true),
+        () => undefined,
+      );
+  });
+
+  async function during<T>(work: (turn: Turn) => Promise<T>): Promise<T> {
     if (isShut) throw new StoreError('the store is closed');
-    const running = work();
+    if (liveness.isAway()) throw new StoreError(AWAY);
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const turn: Turn = {
+      isOver: false,
+      giveUp() {
+        turn.isOver = true;
+        turn.release?.(true);
+        reject(new StoreError(AWAY));
+      },
+    };
+    turns.add(turn);
+    const running = work(turn).then(resolve, (error: unknown) => reject(storeError(error)));
     underWay.add(running);
-    try {
-      return await running;
-    } catch (error) {
-      throw storeError(error);
-    } finally {
+    running.finally(() => {
+      turns.delete(turn);
       underWay.delete(running);
+    });
+    return promise;
+  }
+
+  /** One connection for the length of the work. */
+  async function withClient<T>(turn: Turn, work: (client: PoolClient) => Promise<T>): Promise<T> {
+    const client = await pool.connect();
+    turn.release = (isBroken) => {
+      turn.release = undefined;
+      client.release(isBroken);
+    };
+    try {
+      if (turn.isOver) throw new StoreError(AWAY);
+      const value = await work(client);
+      turn.release?.(false);
+      return value;
+    } catch (error) {
+      const isUndone = turn.release !== undefined && !turn.isOver && (await isStillGood(client, error));
+      turn.release?.(!isUndone);
+      throw error;
     }
   }
 
-  async function say<T>(sentence: (orm: Orm) => Promise<T>): Promise<T> {
-    const client = await pool.connect();
-    const orm = ormOf(client);
-    telling.delete(orm);
-    let fault: unknown;
-    try {
+  const sayOnce = <T>(turn: Turn, sentence: (orm: Orm) => Promise<T>): Promise<T> =>
+    withClient(turn, async (client) => {
+      const orm = ormOf(client);
+      telling.delete(orm);
       // Not waited for before the sentence: what comes after it would fail if it did.
       const begun = client.query(BEGIN);
       begun.catch(() => undefined);
@@ -87,53 +146,37 @@ export function openDoor(pool: Pool, isNamed: boolean, rung: () => void): Door {
       if (command !== 'COMMIT') throw new StoreError('PostgreSQL did not commit');
       if (telling.has(orm)) rung();
       return value;
-    } catch (error) {
-      fault = error;
-      throw error;
-    } finally {
-      if (fault === undefined) client.release();
-      else await giveBack(client, fault);
-    }
-  }
+    });
 
   /** A connection of which nobody knows how it stands is closed, which undoes what it began. */
-  async function giveBack(client: PoolClient, fault: unknown): Promise<void> {
-    const isUndone =
-      (fault instanceof StoreError || isAnswer(fault)) &&
-      (await client.query('rollback').then(
-        () => true,
-        () => false,
-      ));
-    client.release(!isUndone);
-  }
+  const isStillGood = async (client: PoolClient, fault: unknown): Promise<boolean> =>
+    (fault instanceof StoreError || isAnswer(fault)) &&
+    (await client.query('rollback').then(
+      () => true,
+      () => false,
+    ));
 
-  async function sayAgain<T>(sentence: (orm: Orm) => Promise<T>): Promise<T> {
+  async function untilDone<T>(turn: Turn, attempt: () => Promise<T>): Promise<T> {
     for (let tries = 1; ; tries++) {
       try {
-        return await say(sentence);
+        return await attempt();
       } catch (error) {
-        if (tries === TRIES || !isWorthAnotherTry(error)) throw error;
-        await pause(AGAIN_AFTER_MS * 2 ** tries);
-      }
-    }
-  }
-
-  async function askAgain<T>(question: (orm: Orm) => Promise<T>): Promise<T> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await question(anyone);
-      } catch (error) {
-        if (tries === TRIES || !isWorthAnotherTry(error)) throw error;
+        if (tries === TRIES || turn.isOver) throw error;
+        if (isNamed && isForeignName(error)) {
+          isNamed = false;
+          namesLost();
+        } else if (!isWorthAnotherTry(error) && !isForeignName(error)) throw error;
         await pause(AGAIN_AFTER_MS * 2 ** tries);
       }
     }
   }
 
   const prepared: PostgresAccess['prepared'] = (build) => {
-    const built = new WeakMap<Orm, ReturnType<typeof build>>();
+    const built = { named: new WeakMap<Orm, ReturnType<typeof build>>(), nameless: new WeakMap() };
     return (orm) => {
-      const known = built.get(orm) ?? build(orm, (name) => (isNamed ? name : ''));
-      built.set(orm, known);
+      const those = isNamed ? built.named : built.nameless;
+      const known = those.get(orm) ?? build(orm, (name) => (isNamed ? name : ''));
+      those.set(orm, known);
       return known;
     };
   };
@@ -150,8 +193,8 @@ export function openDoor(pool: Pool, isNamed: boolean, rung: () => void): Door {
   }));
 
   return {
-    ask: (question) => during(() => askAgain(question)),
-    write: (sentence) => during(() => sayAgain(sentence)),
+    ask: (question) => during((turn) => untilDone(turn, () => withClient(turn, (client) => question(ormOf(client))))),
+    write: (sentence) => during((turn) => untilDone(turn, () => sayOnce(turn, sentence))),
     prepared,
     async record(orm, entry, ...told) {
       const { record, tell } = statements(orm);

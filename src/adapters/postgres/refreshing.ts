@@ -2,7 +2,7 @@
 import { and, asc, eq, isNotNull, isNull, not, or, sql } from 'drizzle-orm';
 import type { Store } from '../../ports.ts';
 import { createPatience } from '../patience.ts';
-import { isAlive, type Liveness } from './liveness.ts';
+import { isAlive, isKnown, type Liveness } from './liveness.ts';
 import { given, type Orm, type PostgresAccess } from './postgres.ts';
 import { connections, grants, isActive, leases } from './schema.ts';
 
@@ -68,6 +68,7 @@ export function refreshStore({ ask, write, prepared, record }: PostgresAccess, l
         },
         lease: leases,
         isAlive: isAlive(leases.holder),
+        isKnown: isKnown(leases.holder),
       })
       .from(grants)
       .leftJoin(leases, eq(leases.connectionId, grants.connectionId))
@@ -164,14 +165,18 @@ export function refreshStore({ ask, write, prepared, record }: PostgresAccess, l
 
   return {
     async claim(id, { attempt, generation, now, monotonic }) {
-      await ask(() => liveness.assure());
+      await liveness.assure();
       return write(async (orm) => {
         const { active, held, take } = statements(orm);
         const [[connection], [at]] = await Promise.all([active.execute({ id }), held.execute({ id })]);
         if (!connection || connection.generation > generation || !at) return 'gone';
         const { grant, lease } = at;
         // A lease that counts: another process has it, lives, and is not taking for ever.
-        const isOthers = lease !== null && lease.holder !== null && lease.holder !== holder && at.isAlive;
+        const isOthers =
+          lease !== null &&
+          lease.holder !== null &&
+          lease.holder !== holder &&
+          (liveness.knowsTheDead() ? at.isAlive : at.isKnown);
         if (isOthers && !patience.isOver(id, lease.fence, monotonic)) return 'busy';
         const fence = (lease?.fence ?? 0) + 1;
         const unresolved =
@@ -244,7 +249,13 @@ export function refreshStore({ ask, write, prepared, record }: PostgresAccess, l
           .where(
             and(
               isNotNull(leases.attempt),
-              or(isNull(leases.holder), and(sql`${leases.holder} <> ${holder}`, not(isAlive(leases.holder)))),
+              or(
+                isNull(leases.holder),
+                and(
+                  sql`${leases.holder} <> ${holder}`,
+                  not(liveness.knowsTheDead() ? isAlive(leases.holder) : isKnown(leases.holder)),
+                ),
+              ),
             ),
           )
           .orderBy(asc(leases.startedAt)),

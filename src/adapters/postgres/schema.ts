@@ -4,6 +4,7 @@ import { sql } from 'drizzle-orm';
 import {
   bigint,
   customType,
+  doublePrecision,
   index,
   integer,
   json as jsonColumn,
@@ -256,6 +257,17 @@ export const changes = pgTable(
   },
   (t) => [index('changes_at').on(t.at)],
 );
+
+/**
+ * How many requests an integration's token endpoint may get now, from all processes: a bucket that fills as time goes by.
+ * `taken`: by whoever came last.
+ */
+export const paces = pgTable('paces', {
+  integration: text('integration').primaryKey(),
+  allowance: doublePrecision('allowance').notNull(),
+  filledAt: time('filled_at').notNull(),
+  taken: integer('taken').notNull(),
+});
 
 /** The holders of leases that are alive, by the clock of the database alone. */
 export const replicas = pgTable('replicas', {

@@ -3,12 +3,13 @@ import type { Store } from '../../ports.ts';
 import { auditStore } from './audit.ts';
 import { callerStore } from './callers.ts';
 import { connectionStore } from './connections.ts';
-import { migrate, openPool, readAddress } from './database.ts';
+import { ASIDE, migrate, openPool, readAddress } from './database.ts';
 import { declaredStore } from './declared.ts';
 import { storeError } from './errors.ts';
 import { integrationStore } from './integrations.ts';
 import { announce } from './liveness.ts';
 import { keepsNames } from './names.ts';
+import { paceStore } from './pace.ts';
 import { openDoor } from './postgres.ts';
 import { refreshStore } from './refreshing.ts';
 import { revocationStore } from './revocations.ts';
@@ -29,7 +30,7 @@ export async function openPostgres(url: string, found: (finding: Finding) => voi
   await migrate(address);
   const pool = openPool(address, address.pool);
   // For signs of life and news, which must not wait in a line of others.
-  const aside = openPool(address, 1);
+  const aside = openPool(address, 1, ASIDE);
   const close = async () => {
     await Promise.all([pool.end(), aside.end()]);
   };
@@ -37,8 +38,8 @@ export async function openPostgres(url: string, found: (finding: Finding) => voi
     const isNamed = address.isNamed && (await keepsNames(pool, aside));
     if (isNamed !== address.isNamed) found('names_not_kept');
     const liveness = await announce(aside);
-    const news = openNews(address, aside);
-    const door = openDoor(pool, isNamed, news.ring);
+    const news = openNews({ address, pool: aside, onAway: liveness.onAway });
+    const door = openDoor({ pool, isNamed, liveness, namesLost: () => found('names_not_kept'), rung: news.ring });
     let closing: Promise<void> | undefined;
     return {
       ...integrationStore(door),
@@ -47,6 +48,7 @@ export async function openPostgres(url: string, found: (finding: Finding) => voi
       ...sessionStore(door),
       ...connectionStore(door),
       ...refreshStore(door, liveness),
+      ...paceStore(door),
       ...revocationStore(door),
       ...auditStore(door),
       ...upkeepStore(door, liveness),

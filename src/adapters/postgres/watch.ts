@@ -5,6 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Client, type Pool } from 'pg';
 import type { Change, ChangeKind, Watch } from '../../ports.ts';
 import type { Address } from './database.ts';
+import type { Liveness } from './liveness.ts';
 
 /** Where notifications come, in any case so often; where they do not, so often. */
 const LOOK_ANYWAY_MS = 2_000;
@@ -36,8 +37,14 @@ export interface News {
   stop(): Promise<void>;
 }
 
-/** `now`: milliseconds of a clock that only goes forward. */
-export function openNews(address: Address, pool: Pool, now: () => number = () => performance.now()): News {
+interface Parts extends Pick<Liveness, 'onAway'> {
+  address: Address;
+  pool: Pool;
+  /** Milliseconds of a clock that only goes forward. */
+  now?: () => number;
+}
+
+export function openNews({ address, pool, onAway, now = () => performance.now() }: Parts): News {
   const watches = new Set<Watch>();
   let ringing: NodeJS.Timeout | undefined;
   const send = () => {
@@ -52,7 +59,9 @@ export function openNews(address: Address, pool: Pool, now: () => number = () =>
     },
     async watch(told) {
       const reader = await createReader(pool, told, now);
-      const listener = await listen(address, pool, () => reader.look());
+      const listener = await listen(address, pool, reader.look, reader.doubt);
+      // Whatever becomes of that connection, nobody would say that it is dead.
+      if (listener) onAway(listener.drop);
       const everyMs = listener ? LOOK_ANYWAY_MS : POLL_MS;
       const timer = setInterval(() => reader.look(), everyMs);
       timer.unref();
@@ -97,6 +106,8 @@ async function createReader(pool: Pool, told: (changes: Change[]) => void, now: 
   let lookedAt = now();
   let looking: Promise<void> | undefined;
   let again = false;
+  /** The database could not be reached, and may not be the same any more. */
+  let wasAway = false;
   let isStopped = false;
 
   function noteGaps(from: number, to: number, since: number): boolean {
@@ -126,7 +137,8 @@ async function createReader(pool: Pool, told: (changes: Change[]) => void, now: 
     );
     const top = Number(rows[0]?.top ?? 0);
     const isLost = isAnother(rows, top, startedAt) || startedAt - lookedAt > TOO_LONG_MS;
-    const news: Change[] = [];
+    const news: Change[] = wasAway ? [{ kind: 'back' }] : [];
+    wasAway = false;
     let isKnown = !isLost;
     if (isLost) {
       mark = { seq: top, at: rows.find(({ seq }) => Number(seq) === top)?.at ?? '', seenAt: LONG_AGO };
@@ -172,11 +184,16 @@ async function createReader(pool: Pool, told: (changes: Change[]) => void, now: 
   await begin();
   return {
     lookedAt: () => lookedAt,
+    doubt(): void {
+      wasAway = true;
+    },
     look(): void {
       again = true;
       if (isStopped) return;
       looking ??= run()
-        .catch(() => undefined)
+        .catch(() => {
+          wasAway = true;
+        })
         .finally(() => {
           looking = undefined;
         });
@@ -197,7 +214,12 @@ function changeOf(kind: ChangeKind, id: string | null, generation: number | null
  * A connection that is told of notifications, made again whenever it is lost. Undefined where none come: the database does
  * not know them, or a pooler in between keeps them.
  */
-async function listen(address: Address, pool: Pool, heard: () => void): Promise<{ stop(): Promise<void> } | undefined> {
+async function listen(
+  address: Address,
+  pool: Pool,
+  heard: () => void,
+  lost: () => void,
+): Promise<{ drop(): void; stop(): Promise<void> } | undefined> {
   let isStopped = false;
   let client: Client | undefined;
 
@@ -224,6 +246,7 @@ async function listen(address: Address, pool: Pool, heard: () => void): Promise<
 
   async function reconnect(): Promise<void> {
     client = undefined;
+    lost();
     while (!isStopped) {
       try {
         const fresh = await connect();
@@ -249,6 +272,7 @@ async function listen(address: Address, pool: Pool, heard: () => void): Promise<
   }
   settle(first);
   return {
+    drop: () => void client?.connection.stream.destroy(),
     async stop() {
       isStopped = true;
       await client?.end().catch(() => undefined);

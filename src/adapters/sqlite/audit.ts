@@ -11,7 +11,8 @@ export function recorder(client: Database): (entry: AuditEntry) => void {
   const columns = Object.entries(getTableColumns(audit));
   const names = columns.map(([, { name }]) => name).join(', ');
   const insert = client.prepare(
-    `insert into audit (${names}) values (${columns.map(([key]) => `@${key}`).join(', ')})`,
+    `insert into audit (${names}) values (${columns.map(([key]) => `@${key}`).join(', ')})
+     on conflict (id) do nothing`,
   );
   return (entry) => void insert.run(entry);
 }

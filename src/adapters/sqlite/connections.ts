@@ -16,6 +16,7 @@ type ConnectionStore = Pick<
   | 'connections'
   | 'countConnections'
   | 'servedByOwner'
+  | 'standings'
   | 'bound'
   | 'liveConnections'
 >;
@@ -32,6 +33,7 @@ export function connectionStore({ orm, read, write, record }: SqliteAccess): Con
     eq(connections.integration, sql.placeholder('integration')),
     eq(connections.owner, sql.placeholder('owner')),
   );
+  const standing = { id: connections.id, status: connections.status, generation: connections.generation };
   const liveFirst = [sql`${connections.status} = 'revoked'`, desc(connections.id)];
   const bound = orm
     .select({ connection: connections, accessToken: accessTokenOf, credentials: credentialsOf })
@@ -154,6 +156,7 @@ export function connectionStore({ orm, read, write, record }: SqliteAccess): Con
       read(() =>
         label === undefined ? servedAny.all({ integration, owner }) : servedLabelled.all({ integration, owner, label }),
       ),
+    standings: (ids) => read(() => orm.select(standing).from(connections).where(inArray(connections.id, ids)).all()),
     bound: (id) => read(() => bound.get({ id })),
     liveConnections: (filter, limit) =>
       read(() =>

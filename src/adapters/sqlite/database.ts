@@ -7,7 +7,7 @@ import { drizzle } from 'drizzle-orm/better-sqlite3';
 import { migrate } from 'drizzle-orm/better-sqlite3/migrator';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { packaged } from '../../files.ts';
-import { StoreError } from '../../ports.ts';
+import { halfMoved, MARK, type PlaceStanding, StoreError } from '../../ports.ts';
 import { storeError } from './commit.ts';
 
 const MIGRATIONS = packaged('drizzle/sqlite');
@@ -18,9 +18,10 @@ const BUSY_MS = 20;
 
 /**
  * Opens `file:<path>` or `file::memory:`, and brings its tables up to date. A folder that is missing is made with mode
- * 0700, the file with 0600. Throws a `StoreError`, also when a newer version made the database.
+ * 0700, the file with 0600. Throws a `StoreError`, also when a newer version made the database, or when a move into it
+ * has not ended, unless it is the one from `movingFrom`.
  */
-export function openDatabase(url: string, migrations: string = MIGRATIONS): Database {
+export function openDatabase(url: string, migrations: string = MIGRATIONS, movingFrom?: string): Database {
   let client: Database | undefined;
   try {
     const path = pathOf(url);
@@ -35,6 +36,8 @@ export function openDatabase(url: string, migrations: string = MIGRATIONS): Data
     client.pragma('wal_autocheckpoint = 4000');
     // What a savepoint could undo is kept in memory, not in a file of its own for each commit.
     client.pragma('temp_store = MEMORY');
+    const mark = markIn(client);
+    if (mark !== undefined && mark !== movingFrom) throw new StoreError(halfMoved(mark));
     migrateTo(client, migrations);
     client.pragma('foreign_keys = ON');
     client.pragma(`busy_timeout = ${BUSY_MS}`);
@@ -70,9 +73,23 @@ function migrateTo(client: Database, migrationsFolder: string): void {
 }
 
 function refuseNewer(client: Database, migrationsFolder: string): void {
-  if (!client.prepare("select 1 from sqlite_master where name = '__drizzle_migrations'").get()) return;
-  const known = new Set(readMigrationFiles({ migrationsFolder }).map((m) => m.folderMillis));
-  const applied = client.prepare('select created_at from __drizzle_migrations').pluck().all().map(Number);
-  if (applied.some((at) => !known.has(at)))
+  if (versionOf(client, migrationsFolder) === 'newer')
     throw new StoreError('the database was made by a newer version of Valetkey than this one');
 }
+
+const has = (client: Database, table: string): boolean =>
+  client.prepare('select 1 from sqlite_master where name = ?').get(table) !== undefined;
+
+/** What made the tables. */
+export function versionOf(client: Database, migrationsFolder: string = MIGRATIONS): PlaceStanding['version'] {
+  if (!has(client, '__drizzle_migrations')) return 'empty';
+  const known = new Set(readMigrationFiles({ migrationsFolder }).map((m) => m.folderMillis));
+  const applied = client.prepare('select created_at from __drizzle_migrations').pluck().all().map(Number);
+  if (applied.some((at) => !known.has(at))) return 'newer';
+  if (applied.length === 0) return 'empty';
+  return applied.length < known.size ? 'older' : 'current';
+}
+
+/** Where data come from that are being moved into this database; undefined when none are. */
+export const markIn = (client: Database): string | undefined =>
+  has(client, MARK) ? client.prepare<[], string>(`select place from ${MARK}`).pluck().get() : undefined;

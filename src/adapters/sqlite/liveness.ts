@@ -18,9 +18,7 @@ const ALONE = (holder: string): Liveness => ({ holder, isAlive: (other) => other
 
 export function announce(databasePath: string): Liveness {
   if (databasePath === ':memory:') return ALONE(randomUUID());
-  const prefix = `${basename(databasePath)}-alive-`;
-  const folder = dirname(databasePath);
-  const fileOf = (name: string) => join(folder, `${prefix}${name}`);
+  const { folder, prefix, fileOf } = filesOf(databasePath);
 
   const { holder, mine } = enter(fileOf);
   const isAlive = (name: string): boolean => {
@@ -44,6 +42,24 @@ export function announce(databasePath: string): Liveness {
       remove(holder);
     },
   };
+}
+
+/** Whether any process that serves has the database open. */
+export function isInhabited(databasePath: string): boolean {
+  const { folder, prefix } = filesOf(databasePath);
+  return readdirSync(folder)
+    .filter((file) => file.startsWith(prefix))
+    .some((file) => {
+      const taken = locked(join(folder, file));
+      taken?.close();
+      return taken === undefined;
+    });
+}
+
+function filesOf(databasePath: string) {
+  const prefix = `${basename(databasePath)}-alive-`;
+  const folder = dirname(databasePath);
+  return { folder, prefix, fileOf: (name: string) => join(folder, `${prefix}${name}`) };
 }
 
 /** Another process that tidies up may take a file that is not locked yet: then under another name. */

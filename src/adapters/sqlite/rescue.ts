@@ -1,5 +1,6 @@
 // The rescue file: a small database of its own beside the data, for answers of providers that the store would not take.
 // Its room is taken up beforehand, so that it works when the disk is full.
+import { existsSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import type { Rescue, Rescued } from '../../ports.ts';
 import { storeError } from './commit.ts';
@@ -28,6 +29,24 @@ export function openRescue(databaseUrl: string): RescueFile {
       client.exec("delete from rescued where attempt = 'ballast'");
     }
     return rescueIn(client);
+  } catch (cause) {
+    throw storeError(cause);
+  }
+}
+
+/** How many answers wait beside the data at this path; nothing is made. Throws `StoreError`. */
+export function waitingIn(path: string): number {
+  const file = `${path}.rescue`;
+  if (!existsSync(file)) return 0;
+  try {
+    // Not read-only: what a process that was killed has left half-written is undone first.
+    const client = new Sqlite(file, { fileMustExist: true });
+    try {
+      if (client.prepare("select 1 from sqlite_master where name = 'rescued'").get() === undefined) return 0;
+      return client.prepare<[], number>('select count(*) from rescued').pluck().get() ?? 0;
+    } finally {
+      client.close();
+    }
   } catch (cause) {
     throw storeError(cause);
   }

@@ -1,7 +1,7 @@
 // The SQLite tables. Columns have the names and types of the domain, so that a row is the domain's object.
 // Every secret is sealed and in a column of its own; times are integer milliseconds; lists and records are JSON text.
 import { sql } from 'drizzle-orm';
-import { index, integer, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
+import { index, integer, real, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { CallerGrant, RateLimit, Workload } from '../../domain/caller.ts';
 import type { ConnectionStatus, Identity, RefreshError, Sealed, UpstreamRevocation } from '../../domain/connection.ts';
@@ -232,3 +232,14 @@ export const changes = sqliteTable(
   },
   (t) => [index('changes_at').on(t.at)],
 );
+
+/**
+ * How many requests an integration's token endpoint may get now, from all processes: a bucket that fills as time goes by.
+ * `taken`: by whoever came last.
+ */
+export const paces = sqliteTable('paces', {
+  integration: text('integration').primaryKey(),
+  allowance: real('allowance').notNull(),
+  filledAt: integer('filled_at').notNull(),
+  taken: integer('taken').notNull(),
+});

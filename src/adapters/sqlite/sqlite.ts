@@ -4,8 +4,7 @@ import type { Database, RunResult } from 'better-sqlite3';
 import { type Column, is, Param, Placeholder, type Query, type SQL, sql } from 'drizzle-orm';
 import type { BetterSQLite3Database } from 'drizzle-orm/better-sqlite3';
 import type { AuditEntry } from '../../domain/audit.ts';
-import type { Page } from '../../ports.ts';
-import type { Told } from './watch.ts';
+import type { Page, Told } from '../../ports.ts';
 
 export interface SqliteAccess {
   orm: BetterSQLite3Database & { $client: Database };

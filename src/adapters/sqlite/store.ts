@@ -9,6 +9,7 @@ import { openDatabase, pathOf } from './database.ts';
 import { declaredStore } from './declared.ts';
 import { integrationStore } from './integrations.ts';
 import { announce } from './liveness.ts';
+import { paceStore } from './pace.ts';
 import { refreshStore } from './refreshing.ts';
 import { revocationStore } from './revocations.ts';
 import { sealedStore } from './sealed.ts';
@@ -52,6 +53,7 @@ export async function openSqlite(url: string, migrations?: string): Promise<Stor
     ...connectionStore(access),
     ...servedStore(client, orm),
     ...refreshStore(access, liveness),
+    ...paceStore(access),
     ...revocationStore(access),
     ...auditStore(access),
     ...upkeepStore(access),

@@ -1,14 +1,12 @@
 // News of what other processes may remember wrongly. SQLite notifies nobody, but tells for next to nothing whether somebody
 // else has written; then the table `changes` is read on. Its numbers are in the order of the commits, so that none is missed.
 import type { Database } from 'better-sqlite3';
-import type { Change, ChangeKind, Store, Watch } from '../../ports.ts';
+import type { Change, ChangeKind, Store, Told, Watch } from '../../ports.ts';
 
 const POLL_MS = 250;
 /** Of changes: who has not looked for so long (a machine that slept) can rely on nothing. */
 export const KEPT_MS = 10 * 60_000;
 const TOO_LONG_MS = KEPT_MS / 2;
-
-export type Told = Exclude<Change, { kind: 'everything' }>;
 
 export interface News extends Pick<Store, 'watch'> {
   /** Inside a sentence. */

@@ -212,4 +212,17 @@ export function connections(at: Opened): void {
       expect((await at.store.connection(connection.id))?.generation).toBe(2);
     });
   });
+
+  test('tells how connections stand, of those that are there', async () => {
+    const { connection: one } = await connected(at.store);
+    const { connection: gone } = await connected(at.store);
+    await at.store.revoke(gone.id, 'unsupported', NOW, anEntry());
+    const rows = await at.store.standings([gone.id, 'con_none', one.id]);
+    expect(rows.sort((a, b) => a.id.localeCompare(b.id))).toEqual(
+      [one, { ...gone, status: 'revoked' }]
+        .map(({ id, status, generation }) => ({ id, status, generation }))
+        .sort((a, b) => a.id.localeCompare(b.id)),
+    );
+    expect(await at.store.standings([])).toEqual([]);
+  });
 }

@@ -1,0 +1,29 @@
+// The requests of an integration that all replicas share, in PostgreSQL: one statement, by the clock of the database.
+import { sql } from 'drizzle-orm';
+import { untilNext } from '../../domain/turns.ts';
+import type { Store } from '../../ports.ts';
+import type { PostgresAccess } from './postgres.ts';
+import { paces } from './schema.ts';
+
+export const paceStore = ({ ask }: PostgresAccess): Pick<Store, 'takeTurns'> => ({
+  takeTurns: (integration, wanted, limits) =>
+    ask(async (orm) => {
+      const { perSecond, burst, leave } = limits;
+      const { rows } = await orm.execute<{ taken: number; allowance: number }>(sql`
+        insert into ${paces} as p (integration, allowance, filled_at, taken)
+        select ${integration}, b.burst - b.taken, (extract(epoch from clock_timestamp()) * 1000)::bigint, b.taken
+        from (select ${burst}::float8 as burst, least(${wanted}::int, ${burst}::int - ${leave}::int) as taken) b
+        on conflict (integration) do update set (allowance, filled_at, taken) = (
+          select filled.allowance - t.taken, filled.at, t.taken
+          from (
+            select now.at, least(${burst}::float8,
+              p.allowance + greatest(0, now.at - p.filled_at) * ${perSecond}::float8 / 1000) as allowance
+            from (select (extract(epoch from clock_timestamp()) * 1000)::bigint as at) now
+          ) filled,
+          lateral (select greatest(0, least(${wanted}::int, floor(filled.allowance - ${leave}::int)::int)) as taken) t
+        )
+        returning taken, allowance`);
+      const [{ taken, allowance }] = rows as [{ taken: number; allowance: number }];
+      return { taken, inMs: untilNext(allowance, limits) };
+    }),
+});
