@@ -26,6 +26,7 @@ import { createJournal } from './broker/journal.ts';
 import type { Moved, Progress } from './broker/move.ts';
 import { startOutbox } from './broker/outbox.ts';
 import { createProofs } from './broker/proofs.ts';
+import { startPruning } from './broker/prune.ts';
 import type { RefreshPoint } from './broker/refresh.ts';
 import { type Rekeyed, rekey } from './broker/rekey.ts';
 import { createRevoker } from './broker/revoke.ts';
@@ -324,7 +325,7 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
     limits: createLimits(),
     journal,
     store,
-    state: () => stateOf({ store, engine, journal, clock }),
+    state: () => stateOf({ store, engine, journal, following, clock }),
     proveKeys: () => void vault.open(vault.seal('ready', PROBE), PROBE),
     telemetry,
     clock,
@@ -347,6 +348,7 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
   const quick = { tokens, verify, directory, journal, telemetry, clock, refreshing: refresher.inFlight };
   listener.handle(quickPaths(quick), app.fetch);
   const outbox = startOutbox({ store, revoker, clock, log, lookEveryMs: tuning.outboxEveryMs });
+  const pruning = startPruning({ store, days: config.auditDays, clock, log });
 
   return {
     url,
@@ -355,6 +357,7 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
       stopping = true;
       await listener.stop(GRACE_MS);
       await outbox.stop();
+      await pruning.stop();
       await following.stop();
       await engine.stop();
       await revoker.drain();

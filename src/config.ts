@@ -25,6 +25,8 @@ export interface Config {
   outboundAllow: string[];
   /** Of each caller that has none of its own; null: none. */
   rateLimit: { requests: number; window: number } | null;
+  /** So many days the audit log is kept; null: for ever. */
+  auditDays: number | null;
   refreshLimits: { concurrency: number; perSecond: number };
   logLevel: string;
 }
@@ -88,6 +90,7 @@ const Environment = z.object({
       return { requests, window };
     })
     .optional(),
+  VALETKEY_AUDIT_DAYS: wholeNumber(36_500).optional(),
   VALETKEY_CONFIG: z.string().optional(),
   VALETKEY_PROVIDERS_DIR: z.string().optional(),
   VALETKEY_OUTBOUND_ALLOW: z
@@ -137,6 +140,7 @@ export function parseConfig(env: Record<string, string | undefined>, readFile: (
       declared: file.declared,
       catalogue: catalogue.providers,
       outboundAllow: e.VALETKEY_OUTBOUND_ALLOW,
+      auditDays: e.VALETKEY_AUDIT_DAYS ?? null,
       rateLimit: e.VALETKEY_RATE_LIMIT ?? null,
       refreshLimits: { concurrency: e.VALETKEY_REFRESH_CONCURRENCY, perSecond: e.VALETKEY_REFRESH_RATE },
       logLevel: e.VALETKEY_LOG_LEVEL,

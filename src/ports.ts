@@ -187,6 +187,8 @@ export interface State {
   circuits: { integration: string; state: 0 | 0.5 | 1 }[];
   /** Whether it can be written to. */
   storeUp: boolean;
+  /** For so long nobody has looked with success for what others have changed. */
+  newsAgeMs: number;
   /** Answers of providers that lie beside the store. */
   rescued: number;
   /** Audit entries that are not written yet; and those that were given up since the start. */

@@ -42,6 +42,7 @@ describe('the environment', () => {
       keys: { from: 'file', path: 'data/valetkey.keys' },
       adminKey: undefined,
       outboundAllow: [],
+      auditDays: null,
       logLevel: 'info',
     });
   });
@@ -49,6 +50,10 @@ describe('the environment', () => {
   test('takes an empty variable as one that is not set', () => {
     const config = taken({ VALETKEY_PORT: '', VALETKEY_KEYS: ' ', VALETKEY_ADMIN_KEY: '', VALETKEY_CONFIG: '' });
     expect(config).toMatchObject({ port: 8080, adminKey: undefined });
+  });
+
+  test('says for how long the audit log is kept', () => {
+    expect(taken({ VALETKEY_AUDIT_DAYS: '90' }).auditDays).toBe(90);
   });
 
   test.each([
@@ -67,6 +72,8 @@ describe('the environment', () => {
     ['VALETKEY_OUTBOUND_ALLOW', 'http://localhost'],
     ['VALETKEY_PROVIDERS_DIR', '/nowhere/at/all'],
     ['VALETKEY_CONFIG', 'nowhere.json'],
+    ['VALETKEY_AUDIT_DAYS', '0'],
+    ['VALETKEY_AUDIT_DAYS', '90d'],
     ['VALETKEY_LOG_LEVEL', 'chatty'],
   ])('refuses %s=%s by its name, and nothing else', (name, value) => {
     const issues = issuesOf({ [name]: value });

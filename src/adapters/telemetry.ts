@@ -106,6 +106,11 @@ export function createTelemetry({ version, sealingKid }: { version: string; seal
     help: 'Whether the store can be written to: 1 or 0',
     registers,
   });
+  const newsAge = new Gauge({
+    name: 'valetkey_news_age_seconds',
+    help: 'Seconds since this process last looked with success for what others have changed',
+    registers,
+  });
   const rescued = new Gauge({
     name: 'valetkey_rescued_answers',
     help: 'Answers of providers that wait beside the store, which would not take them',
@@ -163,6 +168,7 @@ export function createTelemetry({ version, sealingKid }: { version: string; seal
       for (const { integration, state: value } of state.circuits) circuit.set({ integration }, value);
       inFlight.set(state.inFlight);
       storeUp.set(state.storeUp ? 1 : 0);
+      newsAge.set(state.newsAgeMs / 1_000);
       rescued.set(state.rescued);
       auditWaiting.set(state.audit.waiting);
       auditLost.reset();

@@ -1,6 +1,6 @@
 // Ids, secrets and digests: where the randomness of the broker comes from.
 import { hash, randomBytes } from 'node:crypto';
-import { monotonicFactory } from 'ulid';
+import { encodeTime, monotonicFactory } from 'ulid';
 
 const POOL_BYTES = 4_096;
 
@@ -24,6 +24,9 @@ export type IdPrefix = 'con' | 'cs' | 'clr' | 'key' | 'evt' | 'att' | 'rev';
 
 /** `con_01j…`: ordered by the time given (ms), 80 random bits, also ordered within one millisecond of a process. */
 export const newId = (prefix: IdPrefix, now: number): string => `${prefix}_${ulid(now).toLowerCase()}`;
+
+/** No id of this time or later is below it, and each of an earlier one is. */
+export const firstId = (prefix: IdPrefix, at: number): string => `${prefix}_${encodeTime(at).toLowerCase()}`;
 
 /** 256 random bits, base64url. */
 export const newSecret = (): string => randomBytes(32).toString('base64url');

@@ -1,6 +1,6 @@
 // How things stand, for the metrics: told in time, also when the store is away.
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Clock, State, Store } from '../ports.ts';
+import type { Clock, State, Store, Watch } from '../ports.ts';
 import type { Engine } from './engine.ts';
 import type { Journal } from './journal.ts';
 
@@ -11,11 +11,12 @@ interface Parts {
   store: Pick<Store, 'countConnections' | 'countDue' | 'ping'>;
   engine: Pick<Engine, 'state'>;
   journal: Pick<Journal, 'state'>;
+  following: Pick<Watch, 'ageMs'>;
   clock: Clock;
 }
 
 /** A store that cannot be read leaves its part out. */
-export async function stateOf({ store, engine, journal, clock }: Parts): Promise<State> {
+export async function stateOf({ store, engine, journal, following, clock }: Parts): Promise<State> {
   const now = clock.now();
   const [connections, due, storeUp] = await Promise.all([
     inTime(store.countConnections(), []),
@@ -29,6 +30,7 @@ export async function stateOf({ store, engine, journal, clock }: Parts): Promise
     connections,
     due: due.map(({ integration, count, dueAt }) => ({ integration, count, oldestMs: now - dueAt })),
     storeUp,
+    newsAgeMs: following.ageMs(),
     audit: journal.state(),
     ...engine.state(),
     circuits: withClosed(engine.state().circuits, connections),

@@ -345,6 +345,11 @@ export interface Store {
   appendAudit(entries: AuditEntry[]): Promise<void>;
   /** Newest first. */
   audit(filter: AuditFilter, page: PageRequest): Promise<Page<AuditEntry>>;
+  /**
+   * Forgets the entries whose ids are below this one, `limit` of them at most, and says how many. Waits for nobody who does
+   * the same.
+   */
+  pruneAudit(before: string, limit: number): Promise<number>;
 
   keyChecks(): Promise<KeyCheck[]>;
   addKeyCheck(check: KeyCheck): Promise<void>;

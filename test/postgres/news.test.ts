@@ -143,3 +143,12 @@ test('a watch says how long ago it looked', async () => {
   expect(watch.ageMs()).toBeGreaterThanOrEqual(60_000);
   await vi.waitFor(() => expect(watch.ageMs()).toBeLessThan(10_000), 10_000);
 });
+
+test('changes are swept after ten minutes, and no younger ones', async () => {
+  const url = await aDatabase(template);
+  const store = await opened(url);
+  for (const id of ['old', 'young']) await put(store, id);
+  await asked(url, `update changes set at = at - ${10 * 60_000 + 1} where id = 'old'`);
+  await store.sweep(0);
+  expect(await asked(url, 'select id from changes')).toEqual([{ id: 'young' }]);
+});

@@ -69,7 +69,6 @@ test('a database that has lost its last commits: what is held is compared, and w
   // As it would come from a standby: nobody is told, and the numbers of the changes are lower than they were.
   await asked(url, `update connections set status = 'revoked' where id = '${revoked}'`);
   await asked(url, `delete from callers where id = '${id}'`);
-  expect(await statuses(`/v1/connections/${revoked}/token`)).toEqual([200, 200, 200]);
   await asked(url, 'delete from changes where seq > (select min(seq) from changes)');
 
   await expect.poll(() => statuses(`/v1/connections/${revoked}/token`), FELT).toEqual([410, 410, 410]);

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { openSqlite } from '../../src/adapters/sqlite/store.ts';
 import { createDirectory } from '../../src/broker/directory.ts';
 import { startFollowing } from '../../src/broker/follow.ts';
@@ -39,6 +39,14 @@ test('nor any token whose reading began before it was unknown what has changed',
   serving.put(coming, before);
   expect(serving.get(coming.connection.id)).toBeUndefined();
   expect(serving.get(held.connection.id)).toBeDefined();
+});
+
+test('a token is held for so long at the most, however often it is read: nobody may come to say that it was revoked', async () => {
+  const serving = createServing({ ttlMs: 100 });
+  const served = serve(aConnection(), 'a token', clock);
+  serving.put(served);
+  expect(serving.get(served.connection.id)).toBe(served);
+  await vi.waitFor(() => expect(serving.get(served.connection.id)).toBeUndefined(), { timeout: 5_000, interval: 5 });
 });
 
 test('a caller that is deleted while the broker starts, before it hears of changes', async () => {

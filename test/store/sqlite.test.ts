@@ -10,11 +10,12 @@ import Sqlite from 'better-sqlite3';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { SQLiteSyncDialect } from 'drizzle-orm/sqlite-core';
-import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { openDatabase } from '../../src/adapters/sqlite/database.ts';
 import { dueConnections, dueIntegrations } from '../../src/adapters/sqlite/refreshing.ts';
 import { migrateSqlite, openSqlite } from '../../src/adapters/sqlite/store.ts';
-import { StoreError } from '../../src/ports.ts';
+import { openNews } from '../../src/adapters/sqlite/watch.ts';
+import { type Change, StoreError } from '../../src/ports.ts';
 import { aGrant, anEntry, anIntegration, aRotation, connected, FIRST, NOW } from './builders.ts';
 import { conformance } from './conformance.ts';
 import { commitsIn } from './wal.ts';
@@ -55,6 +56,29 @@ describe('the SQLite file', () => {
     expect(pragma('busy_timeout')).toBe(20);
     expect(pragma('temp_store')).toBe(2);
     expect(pragma('foreign_keys')).toBe(1);
+  });
+
+  test('forgets changes after ten minutes, and no younger ones', async () => {
+    const { store, path } = await openFile();
+    for (const id of ['old', 'young']) await store.putIntegration(anIntegration({ id }), anEntry());
+    const inside = raw(path);
+    inside.exec(`update changes set at = at - ${10 * 60_000 + 1} where id = 'old'`);
+    await store.sweep(0);
+    expect(inside.prepare('select id from changes').pluck().all()).toEqual(['young']);
+  });
+
+  test('after five minutes without a look, tells that nothing may be relied on', async () => {
+    const client = openDatabase(`file:${aPath()}`);
+    onTestFinished(() => void client.close());
+    let ahead = 0;
+    const news = openNews(client, () => performance.now() + ahead);
+    onTestFinished(() => news.stop());
+    const told: Change[] = [];
+    const watch = await news.watch((changes) => told.push(...changes));
+    ahead = 5 * 60_000 + 1;
+    expect(watch.ageMs()).toBeGreaterThan(5 * 60_000);
+    await vi.waitFor(() => expect(told).toEqual([{ kind: 'everything' }]));
+    expect(watch.ageMs()).toBeLessThan(5 * 60_000);
   });
 
   test('is for its owner only, and so are a folder that had to be made and the write-ahead log', async () => {

@@ -1,5 +1,5 @@
 // The audit log in PostgreSQL.
-import { and, desc, eq, gte, lt } from 'drizzle-orm';
+import { and, asc, desc, eq, gte, inArray, lt } from 'drizzle-orm';
 import type { Store } from '../../ports.ts';
 import { type PostgresAccess, pageOf } from './postgres.ts';
 import { audit } from './schema.ts';
@@ -7,7 +7,7 @@ import { audit } from './schema.ts';
 /** Rows in one statement, which has room for 65,535 values. */
 const AT_ONCE = 1_000;
 
-export const auditStore = ({ ask, write }: PostgresAccess): Pick<Store, 'appendAudit' | 'audit'> => ({
+export const auditStore = ({ ask, write }: PostgresAccess): Pick<Store, 'appendAudit' | 'audit' | 'pruneAudit'> => ({
   appendAudit: async (entries) => {
     if (entries.length === 0) return;
     // Whoever has lost the answer to a commit brings the same entries again.
@@ -39,5 +39,16 @@ export const auditStore = ({ ask, write }: PostgresAccess): Pick<Store, 'appendA
         .orderBy(desc(audit.id))
         .limit(limit + 1);
       return pageOf(rows, limit);
+    }),
+  pruneAudit: (before, limit) =>
+    ask(async (orm) => {
+      const oldest = orm
+        .select({ id: audit.id })
+        .from(audit)
+        .where(lt(audit.id, before))
+        .orderBy(asc(audit.id))
+        .limit(limit)
+        .for('update', { skipLocked: true });
+      return (await orm.delete(audit).where(inArray(audit.id, oldest))).rowCount ?? 0;
     }),
 });

@@ -1,6 +1,6 @@
 // The audit log in SQLite.
 import type { Database } from 'better-sqlite3';
-import { and, desc, eq, getTableColumns, gte, lt } from 'drizzle-orm';
+import { and, asc, desc, eq, getTableColumns, gte, inArray, lt } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { Store } from '../../ports.ts';
 import { audit } from './schema.ts';
@@ -17,7 +17,12 @@ export function recorder(client: Database): (entry: AuditEntry) => void {
   return (entry) => void insert.run(entry);
 }
 
-export const auditStore = ({ orm, read, write, record }: SqliteAccess): Pick<Store, 'appendAudit' | 'audit'> => ({
+export const auditStore = ({
+  orm,
+  read,
+  write,
+  record,
+}: SqliteAccess): Pick<Store, 'appendAudit' | 'audit' | 'pruneAudit'> => ({
   appendAudit: async (entries) => {
     if (entries.length === 0) return;
     await write(() => {
@@ -46,5 +51,15 @@ export const auditStore = ({ orm, read, write, record }: SqliteAccess): Pick<Sto
         .limit(limit + 1)
         .all();
       return pageOf(rows, limit);
+    }),
+  pruneAudit: (before, limit) =>
+    write(() => {
+      const oldest = orm
+        .select({ id: audit.id })
+        .from(audit)
+        .where(lt(audit.id, before))
+        .orderBy(asc(audit.id))
+        .limit(limit);
+      return orm.delete(audit).where(inArray(audit.id, oldest)).run().changes;
     }),
 });

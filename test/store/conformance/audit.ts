@@ -56,6 +56,29 @@ export function auditLog(at: Opened): void {
     expect(data).toEqual(expected.map((i) => entries[i]).reverse());
   });
 
+  test('forgets the oldest, below an id, a portion at a time', async () => {
+    const entries = Array.from({ length: 6 }, () => anEntry());
+    await at.store.appendAudit(entries);
+    const before = entries[4]!.id;
+    expect(await at.store.pruneAudit(before, 3)).toBe(3);
+    expect((await at.store.audit({}, FIRST)).data).toEqual([entries[5], entries[4], entries[3]]);
+    expect(await at.store.pruneAudit(before, 3)).toBe(1);
+    expect(await at.store.pruneAudit(before, 3)).toBe(0);
+    expect((await at.store.audit({}, FIRST)).data).toEqual([entries[5], entries[4]]);
+  });
+
+  test('is pruned by two at once, and each entry goes once', async () => {
+    await at.store.appendAudit(Array.from({ length: 60 }, () => anEntry()));
+    const last = anEntry();
+    await at.store.appendAudit([last]);
+    const other = await at.another();
+    const gone = await Promise.all([1, 2, 3].flatMap(() => [at.store, other].map((s) => s.pruneAudit(last.id, 10))));
+    let all = gone.reduce((sum, count) => sum + count, 0);
+    all += await at.store.pruneAudit(last.id, 60);
+    expect(all).toBe(60);
+    expect((await at.store.audit({}, FIRST)).data).toEqual([last]);
+  });
+
   test('keeps all of a batch or nothing of it', async () => {
     const impossible = anEntry({ actor: null as never });
     await expect(at.store.appendAudit([anEntry(), impossible])).rejects.toBeInstanceOf(StoreError);
