@@ -284,6 +284,19 @@ describe('a way to the database that is lost', () => {
     const held = { fence: first.fence, generation: 1 };
     expect(await cutOff.rotate(connection.id, held, aRotation(), aGrant(), anEntry())).toBe('superseded');
   });
+
+  test('makes nobody dead to those who could not have heard of them either', async () => {
+    const url = await aDatabase(template);
+    const silent = await opened(url);
+    const { connection } = await connected(silent);
+    const claim = { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 };
+    expect(await silent.claim(connection.id, claim)).toMatchObject({ fence: 1 });
+    // As it is when the database has been away for a minute, and this one is the first to come back.
+    await asked(url, "update replicas set seen_at = seen_at - interval '1 minute'");
+    const first = await opened(url);
+    expect(await first.orphans()).toEqual([]);
+    expect(await first.claim(connection.id, { ...claim, attempt: 'att_2' })).toBe('busy');
+  });
 });
 
 describe('what is wrong with the database', () => {
