@@ -30,6 +30,8 @@ export function startScheduler({ store, refresher, pace, circuits, clock, log }:
   let running: Promise<void> | undefined;
   let waking: NodeJS.Timeout | undefined;
   let tickIsDue = true;
+  /** The last one has failed: that is told once, however long it lasts. */
+  let isFailing = false;
   /** Had more due than there was room for, and have room again. */
   const hungry = new Set<string>();
   let orphans: ReadonlySet<string> | undefined;
@@ -87,7 +89,16 @@ export function startScheduler({ store, refresher, pace, circuits, clock, log }:
     const work = tickIsDue ? tick : refill;
     tickIsDue = false;
     running = work()
-      .catch((error: unknown) => log.error({ err: error }, 'scheduler: this tick failed'))
+      .then(
+        () => {
+          if (isFailing) log.info({}, 'scheduler: it goes on');
+          isFailing = false;
+        },
+        (error: unknown) => {
+          if (!isFailing) log.error({ err: error }, 'scheduler: this tick failed');
+          isFailing = true;
+        },
+      )
       .finally(() => {
         running = undefined;
         if (tickIsDue || hungry.size > 0) wake();
