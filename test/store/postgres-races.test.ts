@@ -6,6 +6,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { migratePostgres, openPostgres } from '../../src/adapters/postgres/store.ts';
 import { type Change, type Claimed, type Store, StoreError } from '../../src/ports.ts';
+import { openLink } from '../support/link.ts';
 import { aDatabase, asked } from '../support/postgres.ts';
 import {
   aConnection,
@@ -283,6 +284,26 @@ describe('a way to the database that is lost', () => {
     await vi.waitFor(() => cutOff.ping(), { timeout: 10_000 });
     const held = { fence: first.fence, generation: 1 };
     expect(await cutOff.rotate(connection.id, held, aRotation(), aGrant(), anEntry())).toBe('superseded');
+  });
+
+  test('amid a claim leaves an orphan, if the claim was there after all', async () => {
+    const url = await aDatabase(template);
+    const link = await openLink(url);
+    onTestFinished(link.close);
+    const [cutOff, other] = [await opened(link.url), await opened(url)];
+    const { connection } = await connected(cutOff);
+    const { id } = connection;
+    const lost = link.loseAnswerTo('take\0', 'commit');
+    const claim = { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 };
+    await expect(cutOff.claim(id, claim)).rejects.toBeInstanceOf(StoreError);
+    await lost;
+    link.heal();
+    await vi.waitFor(() => cutOff.ping(), { timeout: 10_000 });
+    expect(await other.orphans()).toEqual([]);
+    expect(await cutOff.orphans()).toEqual([{ id, startedAt: NOW }]);
+    const again = await cutOff.claim(id, { ...claim, attempt: 'att_2' });
+    expect(again).toMatchObject({ unresolved: { attempt: 'att_1' } });
+    expect(await cutOff.orphans()).toEqual([]);
   });
 
   test('makes nobody dead to those who could not have heard of them either', async () => {
