@@ -117,10 +117,10 @@ describe.each(['cut', 'stall'] as const)('while the line is broken (%s)', (how) 
     await vi.waitFor(reads, { timeout: 5_000, interval: 100 });
   });
 
-  test('two thousand readers at once are refused together, and do not come to the database when it is back', async () => {
+  test('four hundred readers at once are refused together, and do not come to the database when it is back', async () => {
     const { link, broker, ids, spends } = await house(20);
     link[how]();
-    const reads = Array.from({ length: 2_000 }, (_, i) => timed(broker.ask('GET', path(ids[i % ids.length]!))));
+    const reads = Array.from({ length: 400 }, (_, i) => timed(broker.ask('GET', path(ids[i % ids.length]!))));
     const answers = await Promise.all(reads);
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([503]));
     expect(Math.max(...answers.map(({ tookMs }) => tookMs))).toBeLessThan(FIRST_WITHIN_MS + 2_000);
