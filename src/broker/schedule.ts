@@ -36,6 +36,8 @@ export function startScheduler({ store, refresher, pace, circuits, mayGoBack, cl
   let waking: NodeJS.Timeout | undefined;
   let tickIsDue = true;
   let heldUntil = Number.NEGATIVE_INFINITY;
+  /** The last one has failed: that is told once, however long it lasts. */
+  let isFailing = false;
   /** Had more due than there was room for, and have room again. */
   const hungry = new Set<string>();
   let orphans: ReadonlySet<string> | undefined;
@@ -97,10 +99,17 @@ export function startScheduler({ store, refresher, pace, circuits, mayGoBack, cl
     const work = tickIsDue ? tick : refill;
     tickIsDue = false;
     running = work()
-      .catch((error: unknown) => {
-        log.error({ err: error }, 'scheduler: this tick failed');
-        if (mayGoBack) hold();
-      })
+      .then(
+        () => {
+          if (isFailing) log.info({}, 'scheduler: it goes on');
+          isFailing = false;
+        },
+        (error: unknown) => {
+          if (!isFailing) log.error({ err: error }, 'scheduler: this tick failed');
+          isFailing = true;
+          if (mayGoBack) hold();
+        },
+      )
       .finally(() => {
         running = undefined;
         if (tickIsDue || hungry.size > 0) wake();

@@ -161,12 +161,12 @@ export async function openStage(options: Options): Promise<Stage> {
   /** What each connection was last served, and until when at least that is good. */
   const known = new Map<string, { token: string; until: number }>();
   /** What each broker has served of it. */
-  const servedBy = new WeakMap<Running, Map<string, string>>();
+  const servedBy = new WeakMap<Running, Map<string, { token: string; at: number }>>();
 
   async function readOnce(id: string): Promise<void> {
     const target = fleet.any();
     if (!target) return void (await pause(20));
-    const served = servedBy.get(target) ?? new Map<string, string>();
+    const served = servedBy.get(target) ?? new Map<string, { token: string; at: number }>();
     servedBy.set(target, served);
     const before = known.get(id);
     const forced = before !== undefined && dice.roll() < 0.03;
@@ -188,14 +188,14 @@ export async function openStage(options: Options): Promise<Stage> {
       const { alive, why, since } = await provider.control('alive', { token });
       if (!alive && (since === null || since < begun - SLACK_MS))
         reads.refused.push({ ...told, why: `${why}, for ${since === null ? '?' : begun - since} ms` });
-      served.set(id, token);
+      if (served.get(id)?.token !== token) served.set(id, { token, at: arrived });
       if (alive) known.set(id, { token, until: arrived + Number(answer.body.expires_in) * 1_000 });
       return;
     }
     if (answer.status === 409) return;
     reads.unavailable++;
-    // Whoever is cut off has what it has served itself, and knows nothing of what others have served.
-    if (before && fleet.wasAway(target, begun) && served.get(id) !== before.token) return;
+    const own = served.get(id);
+    if (before && !fleet.mustHold(target, begun, own?.token === before.token ? own.at : undefined)) return;
     if (!forced && before && before.until > Date.now() + SLACK_MS)
       reads.withheld.push({
         ...told,

@@ -25,8 +25,12 @@ export interface Fleet {
   places(count?: number): Place[];
   breakLine(place: Place, how: 'cut' | 'stall'): void;
   mendLine(place: Place): void;
-  /** Whether it could not reach the database at that time, or had not noticed yet that it can again. */
-  wasAway(broker: Running, at: number): boolean;
+  /**
+   * Whether it should serve at `at` what it has served since then (undefined: never). One that is cut off, or has not
+   * noticed yet that it can go on, has only what it has served itself, and of that not what it had news of and could not
+   * look at any more.
+   */
+  mustHold(broker: Running, at: number, servedSince: number | undefined): boolean;
   close(): Promise<void>;
 }
 
@@ -40,6 +44,8 @@ interface Options {
 }
 
 const START_WITHIN_MS = 30_000;
+/** Of what a broker has just served itself, the news are still under way to it. */
+const NEWS_MS = 500;
 /** Between two signs of life to a database that is away. */
 const HEALING_MS = 1_500;
 
@@ -87,9 +93,10 @@ export function openFleet({ env, folder, logPath, dice, postgres }: Options): Fl
       if (place.away) place.away.until = Date.now();
       place.link?.heal();
     },
-    wasAway(broker, at) {
+    mustHold(broker, at, servedSince) {
       const away = all.find((place) => place.broker === broker)?.away;
-      return away !== undefined && at < away.until + HEALING_MS;
+      if (away === undefined || at > away.until + HEALING_MS) return true;
+      return servedSince !== undefined && servedSince < away.since - NEWS_MS;
     },
     async close() {
       await Promise.all(living().map((each) => each.end('SIGKILL')));

@@ -14,10 +14,10 @@ export interface Link {
   /** From now on, each way. */
   delay(ms: number): void;
   /**
-   * The next message to the server that holds these words arrives there, and instead of its answer the line is cut.
-   * Fulfilled then.
+   * When these words have been said on one connection, in this order, the last message arrives at the server, and instead
+   * of its answer the line is cut. Fulfilled then.
    */
-  loseAnswerTo(words: string): Promise<void>;
+  loseAnswerTo(...words: string[]): Promise<void>;
   heal(): void;
   /** Whoever comes from now on is led to this port; who is here already stays. */
   leadTo(port: number): void;
@@ -31,7 +31,7 @@ export async function openLink(target: string): Promise<Link> {
   let port = Number(new URL(target).port);
   let state: 'whole' | 'cut' | 'stalled' = 'whole';
   let delayMs = 0;
-  let trap: { words: string; sprung: () => void } | undefined;
+  let trap: { words: string[]; sprung: () => void } | undefined;
   const lines = new Set<Line>();
   let most = 0;
 
@@ -83,9 +83,13 @@ export async function openLink(target: string): Promise<Link> {
       line.resume = () => {
         for (const end of line.ends) end.resume();
       };
-      let isLost = false;
+      let [isLost, said] = [false, 0];
       carry(client, server, (chunk) => {
-        if (trap === undefined || !chunk.includes(trap.words)) return;
+        if (trap === undefined) return;
+        for (let at = 0; said < trap.words.length; said++) {
+          at = chunk.indexOf(trap.words[said]!, at);
+          if (at < 0) return;
+        }
         isLost = true;
         trap.sprung();
         trap = undefined;
@@ -112,7 +116,7 @@ export async function openLink(target: string): Promise<Link> {
     delay(ms) {
       delayMs = ms;
     },
-    loseAnswerTo: (words) =>
+    loseAnswerTo: (...words) =>
       new Promise((sprung) => {
         trap = { words, sprung };
       }),

@@ -1,10 +1,11 @@
 // What PostgreSQL, or the way there, did not do, in the words of the port. Neither values nor the URL are told.
+import { DrizzleQueryError } from 'drizzle-orm';
 import { DatabaseError } from 'pg';
 import { StoreError } from '../../ports.ts';
 
 /** What the driver said, below what the query builder wraps it in: its message would tell the parameters. */
 const originOf = (error: unknown): unknown =>
-  error instanceof Error && error.name !== 'StoreError' && error.cause !== undefined ? originOf(error.cause) : error;
+  error instanceof DrizzleQueryError && error.cause !== undefined ? originOf(error.cause) : error;
 
 /** SQLSTATE, or the code of the socket's error. */
 export function codeOf(error: unknown): string | undefined {

@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type Column, getTableColumns, type Placeholder, type SQL, sql } from 'drizzle-orm';
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
 import type { PgTable } from 'drizzle-orm/pg-core';
-import type { Pool, PoolClient } from 'pg';
+import { Client, type Pool, type PoolClient } from 'pg';
 import type { AuditEntry } from '../../domain/audit.ts';
 import { type Page, StoreError, type Told } from '../../ports.ts';
 import { isAnswer, isForeignName, isWorthAnotherTry, storeError } from './errors.ts';
@@ -85,11 +85,7 @@ export function openDoor({ pool, isNamed: named, liveness, namesLost, rung }: Pa
   liveness.onAway(() => {
     for (const turn of turns) turn.giveUp();
     // Nor is it known of those that are idle whether anything would ever come of them.
-    for (let i = pool.idleCount; i > 0; i--)
-      pool.connect().then(
-        (client) => client.release(true),
-        () => undefined,
-      );
+    for (let i = pool.idleCount; i > 0; i--) pool.connect().then(drop, () => undefined);
   });
 
   async function during<T>(work: (turn: Turn) => Promise<T>): Promise<T> {
@@ -119,7 +115,8 @@ export function openDoor({ pool, isNamed: named, liveness, namesLost, rung }: Pa
     const client = await pool.connect();
     turn.release = (isBroken) => {
       turn.release = undefined;
-      client.release(isBroken);
+      if (isBroken) drop(client);
+      else client.release();
     };
     try {
       if (turn.isOver) throw new StoreError(AWAY);
@@ -209,6 +206,12 @@ export function openDoor({ pool, isNamed: named, liveness, namesLost, rung }: Pa
       await Promise.allSettled(underWay);
     },
   };
+}
+
+/** At once: a farewell might never arrive, and what was asked would be waited for. */
+function drop(client: PoolClient): void {
+  if (client instanceof Client) client.connection.stream.destroy();
+  client.release(true);
 }
 
 /** A place for each column, for values that are never null where drizzle maps them. */

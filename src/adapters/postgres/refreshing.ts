@@ -1,5 +1,5 @@
 // Leases, intents and refreshed grants in PostgreSQL: what makes a refresh happen once, and its answer last.
-import { and, asc, eq, isNotNull, isNull, not, or, sql } from 'drizzle-orm';
+import { and, asc, eq, inArray, isNotNull, isNull, not, or, sql } from 'drizzle-orm';
 import type { Store } from '../../ports.ts';
 import { createPatience } from '../patience.ts';
 import { isAlive, isKnown, type Liveness } from './liveness.ts';
@@ -47,6 +47,21 @@ export const claimDue = (integration: string, now: number, pushTo: number, limit
 export function refreshStore({ ask, write, prepared, record }: PostgresAccess, liveness: Liveness): RefreshStore {
   const patience = createPatience();
   const { holder } = liveness;
+  /**
+   * Connections of whose last sentence the outcome is not known: this process may hold their leases, and do nothing about
+   * it. They are orphans too, while it lives.
+   */
+  const loose = new Set<string>();
+  async function accounted<T>(id: string, saying: Promise<T>): Promise<T> {
+    try {
+      const outcome = await saying;
+      loose.delete(id);
+      return outcome;
+    } catch (error) {
+      loose.add(id);
+      throw error;
+    }
+  }
 
   const connectionId = sql.placeholder('id');
   const byId = eq(connections.id, given(connections.id, 'id'));
@@ -166,7 +181,7 @@ export function refreshStore({ ask, write, prepared, record }: PostgresAccess, l
   return {
     async claim(id, { attempt, generation, now, monotonic }) {
       await liveness.assure();
-      return write(async (orm) => {
+      const taking = write(async (orm) => {
         const { active, held, take } = statements(orm);
         const [[connection], [at]] = await Promise.all([active.execute({ id }), held.execute({ id })]);
         if (!connection || connection.generation > generation || !at) return 'gone';
@@ -186,10 +201,11 @@ export function refreshStore({ ask, write, prepared, record }: PostgresAccess, l
         await take.execute({ id, fence, holder, attempt, startedAt: unresolved?.startedAt ?? now });
         return { connection, grant, fence, unresolved };
       });
+      return accounted(id, taking);
     },
 
-    rotate: (id, held, change, grant, by) =>
-      write(async (orm) => {
+    rotate: (id, held, change, grant, by) => {
+      const keeping = write(async (orm) => {
         const late = await tooLate(orm, id, held);
         if (late) return late;
         const { rotateConnection, rotateGrant, releaseResolved } = statements(orm);
@@ -199,11 +215,13 @@ export function refreshStore({ ask, write, prepared, record }: PostgresAccess, l
           releaseResolved.execute({ id }),
           record(orm, by, { kind: 'connection', id, generation: held.generation + 1 }),
         ]);
-        return 'kept';
-      }),
+        return 'kept' as const;
+      });
+      return accounted(id, keeping);
+    },
 
-    refreshFailed: (id, held, failure, by) =>
-      write(async (orm) => {
+    refreshFailed: (id, held, failure, by) => {
+      const settling = write(async (orm) => {
         const late = await tooLate(orm, id, held);
         if (late) return late;
         await orm
@@ -219,8 +237,10 @@ export function refreshStore({ ask, write, prepared, record }: PostgresAccess, l
         const { release, releaseResolved } = statements(orm);
         await (failure.resolved ? releaseResolved : release).execute({ id });
         await record(orm, by, { kind: 'connection', id, generation: held.generation });
-        return 'kept';
-      }),
+        return 'kept' as const;
+      });
+      return accounted(id, settling);
+    },
 
     dueIntegrations: (now) =>
       ask(async (orm) => {
@@ -251,6 +271,7 @@ export function refreshStore({ ask, write, prepared, record }: PostgresAccess, l
               isNotNull(leases.attempt),
               or(
                 isNull(leases.holder),
+                and(eq(leases.holder, holder), inArray(leases.connectionId, [...loose])),
                 and(
                   sql`${leases.holder} <> ${holder}`,
                   not(liveness.knowsTheDead() ? isAlive(leases.holder) : isKnown(leases.holder)),
