@@ -44,7 +44,7 @@ test('nor any token whose reading began before it was unknown what has changed',
 test('a token is held for so long at the most, however often it is read: nobody may come to say that it was revoked', async () => {
   const serving = createServing({ ttlMs: 100 });
   const served = serve(aConnection(), 'a token', clock);
-  serving.put(served);
+  serving.put(served, serving.ticket());
   expect(serving.get(served.connection.id)).toBe(served);
   await vi.waitFor(() => expect(serving.get(served.connection.id)).toBeUndefined(), { timeout: 5_000, interval: 5 });
 });
