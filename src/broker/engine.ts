@@ -40,17 +40,14 @@ export function createEngine({ rescue, limits, ahead = true, mayGoBack, ...parts
     },
     /**
      * The store was away, and may have lost the last commits: what this process has kept of them is kept once more, before
-     * anybody spends what is over. Rejects with `StoreError`.
+     * anybody spends what is over. Rejects when some of it could not be; then it may be called again.
      */
     async lookBack(): Promise<void> {
       scheduler?.hold();
       const lost = (await lately?.lost()) ?? [];
-      if (lost.length > 0)
-        log.error({ connections: lost.length }, 'the store has gone back: refreshes are kept once more');
-      for (const id of lost)
-        refresher
-          .resolve(id, clock.now())
-          .catch((error: unknown) => log.error({ err: error, connection: id }, 'refresh: not finished'));
+      if (lost.length === 0) return;
+      log.error({ connections: lost.length }, 'the store has gone back: refreshes are kept once more');
+      await Promise.all(lost.map((id) => refresher.resolve(id, clock.now())));
     },
     /** Claims nothing more, and finishes what has been spent. */
     async stop(): Promise<void> {

@@ -66,10 +66,12 @@ export async function startFollowing({
     }
   }
 
-  function reload(): void {
-    directory.reload().catch((error: unknown) => {
-      log.error({ err: error }, 'callers have changed and could not be read: trying again');
-      setTimeout(reload, AGAIN_MS).unref();
+  let isStopped = false;
+  function untilDone(what: string, work: () => Promise<void>): void {
+    work().catch((error: unknown) => {
+      if (isStopped) return;
+      log.error({ err: error }, `${what} could not be looked at: trying again`);
+      setTimeout(() => untilDone(what, work), AGAIN_MS).unref();
     });
   }
 
@@ -88,11 +90,16 @@ export async function startFollowing({
     void checkAll(told, true);
     if (everything) void checkAll(serving.held(), false);
     if (everything) integrationChanged(undefined);
-    if (everything || kinds.has('back'))
-      lookBack().catch((error: unknown) => log.warn({ err: error }, 'what was kept lately could not be looked at'));
-    if (everything || kinds.has('callers')) reload();
+    if (everything || kinds.has('back')) untilDone('what was kept lately', lookBack);
+    if (everything || kinds.has('callers')) untilDone('callers', directory.reload);
   });
   integrationChanged(undefined);
   await directory.reload();
-  return watch;
+  return {
+    ...watch,
+    async stop() {
+      isStopped = true;
+      await watch.stop();
+    },
+  };
 }

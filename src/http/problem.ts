@@ -170,7 +170,7 @@ export function exampleOf(code: Code) {
 /** The last resort of every route: what was not expected is logged, and told without its insides. */
 export function onError(error: Error, c: Context<Env>): Response {
   if (error instanceof Refused) return faultProblem(c, error.fault);
-  c.get('log').error({ err: error, request_id: c.get('requestId') }, 'request failed');
+  c.get('failed')(error, c.get('requestId'));
   if (error instanceof StoreError) {
     return problem(c, 'store_unavailable', PROBLEMS.store_unavailable.example.detail, retryAfter(1));
   }

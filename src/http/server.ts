@@ -24,6 +24,7 @@ import type { Clock, Logger, State, Store, Telemetry } from '../ports.ts';
 import { jsonBody } from './body.ts';
 import { type AuthenticationParts, authenticate, createAdmission } from './callers.ts';
 import type { Env } from './env.ts';
+import { createFailed } from './failed.ts';
 import { onError, problem } from './problem.ts';
 import { applyRoutes } from './routes/apply.ts';
 import { auditRoutes } from './routes/audit.ts';
@@ -67,13 +68,14 @@ export interface HttpParts extends AuthenticationParts {
 
 export function createHttp(parts: HttpParts): OpenAPIHono<Env> {
   const { telemetry, clock, log } = parts;
+  const failed = createFailed(log, clock);
   const app = router();
 
   app.use(requestId());
   app.use(
     createMiddleware<Env>(async (c, next) => {
       const started = clock.monotonic();
-      c.set('log', log);
+      c.set('failed', failed);
       c.set('address', addressOf(c));
       await next();
       // Browser paths hold secrets: only the route's pattern is told.

@@ -2,19 +2,20 @@
 import { afterAll, beforeAll } from 'vitest';
 import { migratePostgres, openPostgres } from '../../src/adapters/postgres/store.ts';
 import { type Pooler, startPooler } from '../support/pooler.ts';
-import { aDatabase } from '../support/postgres.ts';
+import { aDatabase, emptied } from '../support/postgres.ts';
 import { conformance } from './conformance.ts';
 
-let template: string;
+let direct: string;
 let pooler: Pooler;
 beforeAll(async () => {
-  template = await aDatabase();
-  pooler = await startPooler(template);
-  await migratePostgres(template);
+  direct = await aDatabase();
+  pooler = await startPooler(direct);
+  await migratePostgres(direct);
 });
 afterAll(() => pooler?.stop());
 
 conformance('PostgreSQL, pooled,', async () => {
-  const url = `${pooler.through(await aDatabase(template))}?prepare=false`;
+  await emptied(direct);
+  const url = `${pooler.through(direct)}?prepare=false`;
   return { store: await openPostgres(url), another: () => openPostgres(url) };
 });

@@ -236,6 +236,19 @@ describe('a way to the database that is lost', () => {
     expect((await store.served(connection.id))?.connection).toEqual(connection);
   });
 
+  test('costs no question anything, when another connection can be had', async () => {
+    const link = await openLink(await aDatabase(template));
+    onTestFinished(() => link.close());
+    const store = await opened(link.url);
+    const { connection } = await connected(store);
+    const lost = link.loseAnswerTo('connections').then(async () => {
+      await expect.poll(() => link.connections().open, { interval: 1 }).toBe(0);
+      link.heal();
+    });
+    expect(await store.connection(connection.id)).toEqual(connection);
+    await lost;
+  });
+
   test('hangs nobody: what is not answered is given up', { timeout: 40_000 }, async () => {
     const way = await wayTo(await aDatabase(template));
     const store = await opened(way.url);

@@ -1,17 +1,16 @@
 // The PostgreSQL store: the conformance suite against a real server.
 import { beforeAll } from 'vitest';
 import { migratePostgres, openPostgres } from '../../src/adapters/postgres/store.ts';
-import { aDatabase } from '../support/postgres.ts';
+import { aDatabase, emptied } from '../support/postgres.ts';
 import { conformance } from './conformance.ts';
 
-/** Migrated once, and copied. */
-let template: string;
+let url: string;
 beforeAll(async () => {
-  template = await aDatabase();
-  await migratePostgres(template);
+  url = await aDatabase();
+  await migratePostgres(url);
 });
 
 conformance('PostgreSQL', async () => {
-  const url = await aDatabase(template);
+  await emptied(url);
   return { store: await openPostgres(url), another: () => openPostgres(url) };
 });

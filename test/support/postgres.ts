@@ -51,6 +51,16 @@ export async function aDatabase(template?: string): Promise<string> {
   return url.href;
 }
 
+/** Takes every row out of it, which is twenty times as quick as another copy. Nobody may be connected to it. */
+export async function emptied(url: string): Promise<void> {
+  const [{ statements } = {}] = await asked(
+    url,
+    `select string_agg(format('delete from %I', tablename), '; ') as statements
+     from pg_tables where schemaname = 'public' and tablename <> '__drizzle_migrations'`,
+  );
+  await asked(url, `set session_replication_role = replica; ${statements}`);
+}
+
 /** The rows of one statement, on a connection of its own. */
 export async function asked(url: string, statement: string): Promise<Record<string, unknown>[]> {
   const client = new Client({ connectionString: url });

@@ -22,6 +22,9 @@ export const isAnswer = (error: unknown): boolean => {
   return origin instanceof DatabaseError && !/^(08|57P|XX|25006)/.test(origin.code ?? '');
 };
 
+/** Nobody answered: the connection is over, or there was none. */
+export const isBroken = (error: unknown): boolean => !isAnswer(error) && !(error instanceof StoreError);
+
 /** Serialization failure, deadlock: nothing happened, and the next time it may. */
 export const isWorthAnotherTry = (error: unknown): boolean => ['40001', '40P01'].includes(codeOf(error) ?? '');
 

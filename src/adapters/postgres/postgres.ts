@@ -6,7 +6,7 @@ import type { PgTable } from 'drizzle-orm/pg-core';
 import { Client, type Pool, type PoolClient } from 'pg';
 import type { AuditEntry } from '../../domain/audit.ts';
 import { type Page, StoreError, type Told } from '../../ports.ts';
-import { isAnswer, isForeignName, isWorthAnotherTry, storeError } from './errors.ts';
+import { isAnswer, isBroken, isForeignName, isWorthAnotherTry, storeError } from './errors.ts';
 import type { Liveness } from './liveness.ts';
 import { audit, changes } from './schema.ts';
 
@@ -14,7 +14,10 @@ import { audit, changes } from './schema.ts';
 export type Orm = NodePgDatabase;
 
 export interface PostgresAccess {
-  /** For questions of one statement, and for sentences of one: each is a transaction of its own. */
+  /**
+   * For questions of one statement, and for sentences of one that may be said twice: each is a transaction of its own, and
+   * is said again when the connection has broken.
+   */
   ask<T>(question: (orm: Orm) => Promise<T>): Promise<T>;
   /**
    * A sentence of several statements: all of it or nothing. It may be said more than once, so that it may do nothing but
@@ -39,6 +42,8 @@ const BEGIN = [
 const AWAY = 'PostgreSQL does not answer';
 const TRIES = 6;
 const AGAIN_AFTER_MS = 4;
+/** A connection that breaks so soon was broken before: another one is good, or none is. */
+const SWIFT_MS = 200;
 
 export interface Door extends PostgresAccess {
   /** Refuses what comes from now on; fulfilled when what came before is done. */
@@ -153,19 +158,24 @@ export function openDoor({ pool, isNamed: named, liveness, namesLost, rung }: Pa
       () => false,
     ));
 
-  async function untilDone<T>(turn: Turn, attempt: () => Promise<T>): Promise<T> {
+  async function untilDone<T>(turn: Turn, attempt: () => Promise<T>, mayBeSaidTwice: boolean): Promise<T> {
     for (let tries = 1; ; tries++) {
+      const begun = performance.now();
       try {
         return await attempt();
       } catch (error) {
         if (tries === TRIES || turn.isOver) throw error;
-        if (isNamed && isForeignName(error)) {
-          isNamed = false;
-          namesLost();
-        } else if (!isWorthAnotherTry(error) && !isForeignName(error)) throw error;
+        const isSwift = performance.now() - begun < SWIFT_MS;
+        if (isForeignName(error)) nameless();
+        else if (!isWorthAnotherTry(error) && !(mayBeSaidTwice && isBroken(error) && isSwift)) throw error;
         await pause(AGAIN_AFTER_MS * 2 ** tries);
       }
     }
+  }
+
+  function nameless(): void {
+    if (isNamed) namesLost();
+    isNamed = false;
   }
 
   const prepared: PostgresAccess['prepared'] = (build) => {
@@ -190,8 +200,9 @@ export function openDoor({ pool, isNamed: named, liveness, namesLost, rung }: Pa
   }));
 
   return {
-    ask: (question) => during((turn) => untilDone(turn, () => withClient(turn, (client) => question(ormOf(client))))),
-    write: (sentence) => during((turn) => untilDone(turn, () => sayOnce(turn, sentence))),
+    ask: (question) =>
+      during((turn) => untilDone(turn, () => withClient(turn, (client) => question(ormOf(client))), true)),
+    write: (sentence) => during((turn) => untilDone(turn, () => sayOnce(turn, sentence), false)),
     prepared,
     async record(orm, entry, ...told) {
       const { record, tell } = statements(orm);

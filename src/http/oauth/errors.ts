@@ -100,8 +100,7 @@ const plain = (text: string): string =>
     .replace(/[^\x20-\x7e]|\\/g, '?');
 
 export function oauthError(thrown: Error, c: Context<Env>): Response {
-  if (!(thrown instanceof OAuthRefused))
-    c.get('log').error({ err: thrown, request_id: c.get('requestId') }, 'request failed');
+  if (!(thrown instanceof OAuthRefused)) c.get('failed')(thrown, c.get('requestId'));
   const fault = faultOf(thrown);
   const { status, headers, retryAfter } = fault;
   return c.json(bodyOf(fault, c.get('requestId')), status, {

@@ -149,7 +149,7 @@ export function browserRoutes({ connecting, publicUrl }: Parts): OpenAPIHono<Env
     return answer(c, await connecting.callback(c.req.param('integration'), response, visit(c)));
   });
   routes.onError((error, c) => {
-    c.get('log').error({ err: error, request_id: c.get('requestId') }, 'browser request failed');
+    c.get('failed')(error, c.get('requestId'));
     return refused(c, 'internal');
   });
   return routes;
