@@ -27,6 +27,8 @@ export interface Measured {
   unit: string;
   /** What else is worth knowing. */
   notes: string[];
+  /** What other figures are made of, by arithmetic. */
+  facts?: Record<string, number>;
 }
 
 export interface Experiment<Name extends string = string> {

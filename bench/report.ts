@@ -1,6 +1,7 @@
 // From what was measured to what is shown: a verdict for each figure, a table for people, JSON for machines.
 import { cpus, totalmem } from 'node:os';
 import { type FigureSpec, type Measured, median } from './harness.ts';
+import { paperOf } from './paper.ts';
 
 export interface Result extends FigureSpec {
   name: string;
@@ -13,6 +14,7 @@ export interface Result extends FigureSpec {
   against: number;
   unit: string;
   notes: string[];
+  facts: Record<string, number>;
 }
 
 export interface Report {
@@ -24,7 +26,11 @@ export interface Report {
   failed: { name: string; error: string }[];
 }
 
-export function resultOf(name: string, spec: FigureSpec, { ours, baseline, unit, notes }: Measured): Result {
+export function resultOf(
+  name: string,
+  spec: FigureSpec,
+  { ours, baseline, unit, notes, facts = {} }: Measured,
+): Result {
   const ratios = ours.map((value, round) => value / baseline[round]!);
   const ratio = median(ratios);
   const meets = (bound: number) => (spec.better === 'higher' ? ratio >= bound : ratio <= bound);
@@ -39,6 +45,7 @@ export function resultOf(name: string, spec: FigureSpec, { ours, baseline, unit,
     against: rounded(median(baseline)),
     unit,
     notes,
+    facts,
   };
 }
 
@@ -90,6 +97,8 @@ ${tableOf(report)}
 ${notes.join('\n')}
 
 What falls short, and where the time goes: [profile.md](profile.md).
+
+${paperOf(figures)}
 
 \`npm run bench\` prints this table, \`-- --json\` one JSON object, \`-- --only warm,cold\` measures only these, \`-- --quick\` is short and rough.
 `;

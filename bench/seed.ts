@@ -22,6 +22,7 @@ export interface SeedOptions {
 }
 
 export interface Seeded {
+  folder: string;
   database: string;
   callerKey: string;
   /** For the broker that is to run on it. */
@@ -70,6 +71,7 @@ export async function seed(options: SeedOptions): Promise<Seeded> {
   raw.close();
 
   return {
+    folder,
     database,
     callerKey,
     env: {

@@ -43,6 +43,9 @@ export interface Progress {
   kept: number;
   /** From the first claim to the last answer that was kept. */
   seconds: number;
+  /** When these were, in milliseconds of a clock that all processes share. */
+  since: number;
+  until: number;
   commits: number;
 }
 
@@ -56,6 +59,8 @@ const handlers = {
     claimed: progress.claimed,
     kept: progress.kept,
     seconds: (progress.until - progress.since) / 1_000,
+    since: performance.timeOrigin + progress.since,
+    until: performance.timeOrigin + progress.until,
     commits: progress.lastCommits - progress.commits,
   }),
   /** Bytes that are in use after a collection; needs `--expose-gc`. */

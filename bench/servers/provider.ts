@@ -1,4 +1,5 @@
-// A provider that costs next to nothing: a token endpoint that always says yes, and an issuer with one RS256 key.
+// A provider that costs next to nothing: a token endpoint that always says yes, after `LATENCY_MS`, and an issuer with one
+// RS256 key.
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -6,6 +7,7 @@ import { promisify } from 'node:util';
 import { answerTo } from './remote.ts';
 
 const KID = 'bench';
+const LATENCY_MS = Number(process.env.LATENCY_MS ?? 0);
 const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2_048 });
 const signAsync = promisify<string, Buffer, typeof privateKey, Buffer>(sign);
 const run = randomBytes(24).toString('base64url');
@@ -18,12 +20,14 @@ const server = createServer((request, response) => {
     request
       .on('end', () => {
         const n = ++issued;
-        json({
+        const answer = {
           access_token: `at-${run}-${n}`,
           token_type: 'Bearer',
           expires_in: 3_600,
           refresh_token: `rt-${run}-${n}`,
-        });
+        };
+        if (LATENCY_MS === 0) json(answer);
+        else setTimeout(json, LATENCY_MS, answer);
       })
       .resume();
   } else if (request.url === '/jwks') {

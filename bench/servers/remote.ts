@@ -1,7 +1,7 @@
 // A process of the bench and its master: named questions go in, answers come out, over Node's IPC channel.
 import { type ChildProcess, fork, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 type Handlers = Record<string, (given: never) => unknown>;
@@ -89,6 +89,31 @@ export function processorSeconds(pid: number): number | undefined {
     .split(' ');
   return fields && (Number(fields[11]) + Number(fields[12])) / 100;
 }
+
+/** The same of a process, of its children, and of those that have ended. */
+export function childrenSeconds(pid: number): number | undefined {
+  const stats = readdirSafely('/proc').map((name) =>
+    procFile(Number(name), 'stat')
+      ?.replace(/^.*\) /s, '')
+      .split(' '),
+  );
+  const own = procFile(pid, 'stat')
+    ?.replace(/^.*\) /s, '')
+    .split(' ');
+  if (!own) return undefined;
+  const ended = Number(own[13]) + Number(own[14]);
+  const children = stats.filter((fields) => Number(fields?.[1]) === pid);
+  const ticks = [own, ...children].reduce((sum, fields) => sum + Number(fields![11]) + Number(fields![12]), ended);
+  return ticks / 100;
+}
+
+const readdirSafely = (path: string): string[] => {
+  try {
+    return readdirSync(path).filter((name) => /^\d+$/.test(name));
+  } catch {
+    return [];
+  }
+};
 
 /** Bytes of memory that a process holds (resident set); undefined where the system does not tell. */
 export function residentBytes(pid: number): number | undefined {

@@ -1,0 +1,71 @@
+// A PostgreSQL that commits as a real one does, with databases that were laid down as for SQLite and moved there.
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { Client } from 'pg';
+import { moveData } from '../src/app.ts';
+import { startPostgres } from '../test/support/postgres-server.ts';
+import { type Seeded, type SeedOptions, seed } from './seed.ts';
+import { childrenSeconds } from './servers/remote.ts';
+
+export interface Database {
+  seeded: Seeded;
+  /** For one of the replicas: each has a folder of its own. */
+  env(replica: number): Record<string, string>;
+  ask(statement: string): Promise<Record<string, unknown>[]>;
+}
+
+export interface Server {
+  database(options: SeedOptions): Promise<Database>;
+  /** Seconds of processor time that it has used; undefined where the system does not tell. */
+  processor(): Promise<number | undefined>;
+  stop(): Promise<void>;
+}
+
+export async function startServer(): Promise<Server> {
+  const { url, stop } = await startPostgres({ durable: true });
+  const clients: Client[] = [];
+  const connected = async (database: string) => {
+    const client = new Client({ connectionString: url(database) });
+    clients.push(client);
+    await client.connect();
+    return client;
+  };
+  const admin = await connected('postgres');
+  const { rows } = await admin.query("select split_part(pg_read_file('postmaster.pid'), chr(10), 1) as pid");
+  const pid = Number(rows[0]?.pid);
+  const folders: Seeded[] = [];
+
+  return {
+    async database(options) {
+      const seeded = await seed(options);
+      folders.push(seeded);
+      const name = `bench_${randomUUID().replaceAll('-', '')}`;
+      await admin.query(`create database ${name}`);
+      const moved = await moveData({
+        from: `file:${seeded.database}`,
+        to: url(name),
+        dataDir: seeded.folder,
+        told: () => undefined,
+      });
+      if ('refused' in moved) throw new Error(moved.refused);
+      if (moved.unfinished !== undefined) throw new Error(moved.unfinished);
+      const client = await connected(name);
+      await client.query('analyze');
+      return {
+        seeded,
+        env: (replica) => ({
+          ...seeded.env,
+          VALETKEY_DATABASE_URL: url(name),
+          VALETKEY_DATA_DIR: join(seeded.folder, `replica-${replica}`),
+        }),
+        ask: async (statement) => (await client.query(statement)).rows,
+      };
+    },
+    processor: async () => childrenSeconds(pid),
+    async stop() {
+      await Promise.all(clients.map((client) => client.end()));
+      await stop();
+      await Promise.all(folders.map((seeded) => seeded.remove()));
+    },
+  };
+}
