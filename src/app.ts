@@ -338,6 +338,7 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
     serving,
     directory,
     integrationChanged,
+    reread: tokens.reread,
     lookBack: engine.lookBack,
     log,
   });

@@ -9,6 +9,8 @@ interface Parts {
   directory: Pick<Directory, 'reload'>;
   /** Told of an integration that is not as it was; undefined: of any. */
   integrationChanged: (id: string | undefined) => void;
+  /** Takes in what the store has now. */
+  reread: (connectionId: string) => Promise<unknown>;
   /** The store was away, and may have gone back. */
   lookBack: () => Promise<void>;
   log: Logger;
@@ -28,15 +30,18 @@ export async function startFollowing({
   serving,
   directory,
   integrationChanged,
+  reread,
   lookBack,
   log,
 }: Parts): Promise<Watch> {
   /**
-   * What is held is compared with the store: the news does not say what has changed. What is older than that is let go;
-   * what is newer was refreshed a moment ago, or the store has lost it: it is still the best there is.
+   * What is held is compared with the store: the news does not say what has changed. What was refreshed elsewhere is read
+   * again at once, so that it is in memory too should the store be away a moment later. What is newer than the store has
+   * it was refreshed here a moment ago, or the store has lost it: it is still the best there is.
    */
-  async function check(ids: string[]): Promise<void> {
+  async function check(ids: string[]): Promise<string[]> {
     const rows = new Map((await store.standings(ids)).map((row) => [row.id, row]));
+    const old: string[] = [];
     for (const id of ids) {
       const held = serving.get(id)?.connection;
       if (!held) continue;
@@ -44,26 +49,33 @@ export async function startFollowing({
       // A read that began before must not bring back what is gone; a reconnect has a generation of its own.
       if (status === 'revoked') serving.drop(held, Number.POSITIVE_INFINITY);
       else if (status === 'needs_reauth') serving.drop(held, generation + 1);
-      else if (generation > held.generation) serving.drop(held, generation);
+      else if (generation > held.generation) old.push(id);
     }
+    return old;
   }
 
   /** `told`: they have changed, and what cannot be compared is let go; otherwise it is compared as soon as it can be. */
   async function checkAll(ids: string[], told: boolean): Promise<void> {
     const held = ids.filter((id) => serving.get(id));
+    const old: string[] = [];
     for (let i = 0; i < held.length; i += AT_ONCE) {
       const some = held.slice(i, i + AT_ONCE);
       try {
-        await check(some);
+        old.push(...(await check(some)));
       } catch (error) {
         log.warn({ err: error, connections: some.length, told }, 'tokens could not be compared with the store');
-        if (!told) return void setTimeout(() => void checkAll(held.slice(i), told), AGAIN_MS).unref();
+        if (!told) {
+          setTimeout(() => void checkAll(held.slice(i), told), AGAIN_MS).unref();
+          break;
+        }
         for (const id of some) {
           const one = serving.get(id)?.connection;
           if (one) serving.drop(one, one.generation);
         }
       }
     }
+    // What is held meanwhile was refreshed, not ended: it is good until then.
+    for (const id of old) await reread(id).catch(() => undefined);
   }
 
   let isStopped = false;

@@ -162,6 +162,9 @@ export function createTokens({ store, vault, serving, refresher, access, telemet
       return noted(call, served);
     },
 
+    /** For nobody: what the store has now comes into memory. */
+    reread: read,
+
     /** `minTtlMs`: what the token must still live; undefined: a minute, or half of a shorter life. */
     byId,
 

@@ -83,6 +83,9 @@ describe.each(stores)('on %s', (_, openDatabase) => {
     return { id: String(id), owner };
   }
   const tokenAt = (broker: TestBroker, id: string) => broker.ask('GET', `/v1/connections/${id}/token`);
+  /** Reads of tokens that were not in memory. */
+  const missesAt = async ({ url }: TestBroker) =>
+    /^valetkey_token_cache_total\{outcome="miss"\} (\d+)/m.exec(await (await fetch(`${url}/metrics`)).text())?.[1];
   const ownersAt = (broker: TestBroker, owner: string) =>
     broker.ask('GET', `/v1/token?integration=acme&owner=${owner}`);
 
@@ -95,13 +98,15 @@ describe.each(stores)('on %s', (_, openDatabase) => {
     await expect.poll(async () => (await ownersAt(there, owner)).status, FELT).toBe(410);
   });
 
-  test('a connection that is renewed, under its id', async () => {
+  test('a connection that is renewed, under its id: in memory before anybody asks', async () => {
     const { id, owner } = await adopt();
     const before = expectOk(await tokenAt(there, id)).access_token;
+    const misses = await missesAt(there);
     await adopt({ owner, connection_id: id });
     const after = expectOk(await tokenAt(here, id)).access_token;
     expect(after).not.toBe(before);
     await expect.poll(async () => (await tokenAt(there, id)).body.access_token, FELT).toBe(after);
+    expect(await missesAt(there)).toBe(misses);
   });
 
   test('a refresh', async () => {

@@ -68,6 +68,7 @@ test('a caller that is deleted while the broker starts, before it hears of chang
     serving: createServing(),
     directory,
     integrationChanged: () => undefined,
+    reread: async () => undefined,
     lookBack: async () => undefined,
     log,
   });
