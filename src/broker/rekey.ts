@@ -15,8 +15,8 @@ import {
 } from '../ports.ts';
 import type { Access } from './access.ts';
 
-/** Rows in one commit: a few milliseconds, so that brokers hardly wait. */
-const BATCH = 100;
+/** Rows in one commit: some four milliseconds, for which brokers wait on SQLite, and on PostgreSQL for these rows alone. */
+const BATCH = 50;
 /** Between commits the store is left to the brokers. */
 const BREATH_MS = 5;
 /** After a round, how long to watch for a broker that still seals with another key. */
