@@ -28,7 +28,7 @@ export function nextOf(found: Found<{ name: SealedRow['table'] }>[], limit: numb
   return last === undefined || rows < limit ? null : { table: last.entry.name, id: last.ids.at(-1)! };
 }
 
-/** `changed`: rows of which something is to be written, with all that is in them then. */
+/** What others have sealed anew meanwhile is left out. `changed`: rows of which something is to be written, with all that is in them then. */
 export function resealRows(
   table: SealedRow['table'],
   rows: SecretRow[],

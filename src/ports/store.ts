@@ -147,7 +147,7 @@ export interface Resealed {
   resealed: number;
   /** Those that stay as they are. */
   left: SealedText[];
-  /** Rows that were passed over: somebody else is changing them, or has since they were looked for. */
+  /** Rows that were passed over: somebody else is changing them, or they are gone. */
   passed: number;
   /** The row to go on after; null at the end. */
   next: SealedRow | null;

@@ -103,7 +103,7 @@ export function sealedStore({ ask, write }: PostgresAccess): SealedStore {
       return write(async (orm) => {
         const outcome: Resealed = { resealed: 0, left: [], passed: 0, next };
         for (const { entry, ids } of found) {
-          const rows = await taken(orm, entry, ids, kid);
+          const rows = await taken(orm, entry, ids);
           const done = resealRows(entry.name, rows, kid, anew);
           if (done.changed.length > 0) await orm.execute(replacement(entry, done.changed));
           outcome.resealed += done.resealed;
@@ -142,16 +142,16 @@ async function find(orm: Orm, kid: string, after: SealedRow | null, limit: numbe
 }
 
 /**
- * Those of them that nobody else has; until the sentence ends they change for nobody else either. It waits for nobody and
- * may do without the lock on the connection, since whoever holds that waits here only for a sentence that will end.
+ * Those of them that nobody else has, as they are now; nobody else changes them until the sentence ends. It does without
+ * the lock on the connection: this sentence waits for nobody, so that those who wait for it do not wait in a circle.
  */
-async function taken(orm: Orm, entry: Entry, ids: string[], kid: string): Promise<SecretRow[]> {
+async function taken(orm: Orm, entry: Entry, ids: string[]): Promise<SecretRow[]> {
   const { table, id, sealedFor, columns } = entry;
   const secrets = Object.fromEntries(Object.values(columns).map((column) => [column.name, column]));
   const rows = (await orm
     .select({ id, sealedFor, secrets })
     .from(table)
-    .where(and(sql`${id} = any(${sql.param(ids)}::text[])`, elsewhere(entry, kid)))
+    .where(sql`${id} = any(${sql.param(ids)}::text[])`)
     .orderBy(asc(id))
     .for('no key update', { skipLocked: true })) as SecretRow[];
   return rows;

@@ -100,16 +100,11 @@ export function sealedStore({ orm, read, write }: SqliteAccess): SealedStore {
     return found;
   }
 
-  /** Those of them that nobody else has sealed anew or removed; nobody else can until the sentence ends. */
-  function stillThere(entry: Entry, ids: string[], kid: string): SecretRow[] {
+  /** Those of them that are still there, as they are now; nobody else changes them until the sentence ends. */
+  function stillThere(entry: Entry, ids: string[]): SecretRow[] {
     const { table, id, sealedFor, columns } = entry;
     const secrets = Object.fromEntries(Object.values(columns).map((column) => [column.name, column]));
-    const rows = orm
-      .select({ id, sealedFor, secrets })
-      .from(table)
-      .where(and(inArray(id, ids), elsewhere(entry, kid)))
-      .orderBy(asc(id))
-      .all();
+    const rows = orm.select({ id, sealedFor, secrets }).from(table).where(inArray(id, ids)).orderBy(asc(id)).all();
     return rows as SecretRow[];
   }
 
@@ -152,7 +147,7 @@ export function sealedStore({ orm, read, write }: SqliteAccess): SealedStore {
       return write(() => {
         const outcome: Resealed = { resealed: 0, left: [], passed: 0, next };
         for (const { entry, ids } of found) {
-          const rows = stillThere(entry, ids, kid);
+          const rows = stillThere(entry, ids);
           const done = resealRows(entry.name, rows, kid, anew);
           const replace = replacements().get(entry)!;
           for (const { id, secrets } of done.changed) replace.run({ ...secrets, rowId: id });
