@@ -1,12 +1,13 @@
 // Sealing every secret anew with the first key of the ring, while brokers go on serving.
 //
 // Nothing is remembered between batches or runs: what is not sealed by the first key yet is what is left to do, so
-// that it may be killed at any point and begun again.
+// that it may be killed at any point and begun again, and that several may run at once: they share the rows.
+import type { Sealed } from '../domain/connection.ts';
 import {
   type Logger,
   type Rescue,
-  type Reseal,
   type SealedPlace,
+  type SealedRow,
   type SealedText,
   type Store,
   type Vault,
@@ -14,14 +15,19 @@ import {
 } from '../ports.ts';
 import type { Access } from './access.ts';
 
-/** Rows in one commit: a few milliseconds, so that brokers hardly wait. */
-const BATCH = 100;
+/** Rows in one commit: some four milliseconds, for which brokers wait on SQLite, and on PostgreSQL for these rows alone. */
+const BATCH = 50;
 /** Between commits the store is left to the brokers. */
 const BREATH_MS = 5;
 /** After a round, how long to watch for a broker that still seals with another key. */
 const WATCH_MS = 2_000;
 /** So many rounds, then whoever goes on sealing with another key has to be found first. */
 const ROUNDS = 3;
+/**
+ * But so many while rows are somebody else's: longer than a store lets a sentence take whose process hangs or was cut off,
+ * so that another rotation is waited for, and what it leaves undone is done here.
+ */
+const ROUNDS_BESIDE_OTHERS = 10;
 /** So many of the texts that do not open are named. */
 const NAMED = 100;
 const PROGRESS_EVERY = 10_000;
@@ -44,7 +50,7 @@ export interface Rekeyed {
 }
 
 interface Parts {
-  store: Pick<Store, 'keysInUse' | 'sealedElsewhere' | 'reseal' | 'removeKeyCheck'>;
+  store: Pick<Store, 'keysInUse' | 'resealSome' | 'removeKeyCheck'>;
   ring: Vault & { readonly kids: readonly string[]; readonly sealingKid: string };
   rescue: Pick<Rescue, 'all'>;
   access: Pick<Access, 'recordOwn'>;
@@ -66,41 +72,43 @@ export async function rekey({ store, ring, rescue, access, log, pause }: Parts):
   const others = ring.kids.filter((one) => one !== kid);
   let resealed = 0;
 
-  /** Once through everything. A text that somebody changed meanwhile is met again in the next round. */
-  async function round(): Promise<Rekeyed['unopenable']> {
+  /** Once through everything. What is somebody else's meanwhile is met again in the next round. */
+  async function round(): Promise<Pick<Rekeyed, 'unopenable'> & { passed: number }> {
     const unopenable: Rekeyed['unopenable'] = { count: 0, named: [] };
-    let after: SealedPlace | undefined;
+    let passed = 0;
+    let after: SealedRow | null = null;
     for (;;) {
-      const texts = await store.sealedElsewhere(kid, after, BATCH);
-      const changes: Reseal[] = [];
-      for (const text of texts) {
+      const faults = new Map<Sealed, VaultError['code']>();
+      const some = await store.resealSome(kid, after, BATCH, (text) => {
         const outcome = sealAnew(ring, text);
-        if (typeof outcome !== 'string') changes.push(outcome);
-        else if (++unopenable.count <= NAMED) {
-          const { table, id, column } = text;
-          unopenable.named.push({ table, id, column, reason: outcome });
-        }
-      }
+        if (!(outcome instanceof VaultError)) return outcome;
+        faults.set(text.sealed, outcome.code);
+        return undefined;
+      });
+      for (const { table, id, column, sealed } of some.left)
+        if (++unopenable.count <= NAMED) unopenable.named.push({ table, id, column, reason: faults.get(sealed)! });
+      passed += some.passed;
       const before = resealed;
-      if (changes.length > 0) resealed += await store.reseal(changes);
+      resealed += some.resealed;
       if (Math.floor(resealed / PROGRESS_EVERY) > Math.floor(before / PROGRESS_EVERY)) {
         log.info({ kid, resealed }, 'keys rotate: under way');
       }
       // Not "until there are none": rows that keep being added at the end would be followed for ever.
-      if (rowsOf(texts) < BATCH) return unopenable;
-      after = texts.at(-1);
+      if (some.next === null) return { unopenable, passed };
+      after = some.next;
       await pause(BREATH_MS);
     }
   }
 
   for (let n = 1; ; n++) {
-    const unopenable = await round();
+    const { unopenable, passed } = await round();
     if (others.length > 0) await pause(WATCH_MS);
     // Before the store is asked: what is taken in meanwhile is then seen there, or at both places.
     const rescued = (await rescuedKids(rescue)).filter((one) => one !== kid);
     const inUse = await store.keysInUse();
     const elsewhere = inUse.filter((one) => one.kid !== kid);
-    if (n < ROUNDS && count(elsewhere) + rescued.length > unopenable.count) continue;
+    const rounds = passed > 0 ? ROUNDS_BESIDE_OTHERS : ROUNDS;
+    if (n < rounds && count(elsewhere) + rescued.length > unopenable.count) continue;
 
     const remaining = tally([...elsewhere, ...rescued.map((one) => ({ kid: one, secrets: 1 }))]);
     const removable = others.filter((one) => !remaining.some((left) => left.kid === null || left.kid === one));
@@ -111,18 +119,18 @@ export async function rekey({ store, ring, rescue, access, log, pause }: Parts):
 }
 
 /** The same secret under the first key, proven to open as it did; or why the text does not open. */
-function sealAnew(ring: Vault, { sealedFor, sealed: from, ...place }: SealedText): Reseal | VaultError['code'] {
-  const context = { row: `${SEALED_AS[place.table]}/${sealedFor}`, column: place.column };
+function sealAnew(ring: Vault, { table, id, column, sealedFor, sealed }: SealedText): Sealed | VaultError {
+  const context = { row: `${SEALED_AS[table]}/${sealedFor}`, column };
   let secret: string;
   try {
-    secret = ring.open(from, context);
+    secret = ring.open(sealed, context);
   } catch (error) {
-    if (error instanceof VaultError) return error.code;
+    if (error instanceof VaultError) return error;
     throw error;
   }
-  const to = ring.seal(secret, context);
-  if (ring.open(to, context) !== secret) throw new Error(`${place.table} ${place.id}: sealed anew, it does not open`);
-  return { table: place.table, id: place.id, column: place.column, from, to };
+  const anew = ring.seal(secret, context);
+  if (ring.open(anew, context) !== secret) throw new Error(`${table} ${id}: sealed anew, it does not open`);
+  return anew;
 }
 
 /** The key of each text that waits in the rescue file. */
@@ -135,5 +143,4 @@ type Use = Rekeyed['remaining'][number];
 const tally = (uses: Use[]): Use[] =>
   [...Map.groupBy(uses, ({ kid }) => kid)].map(([kid, all]) => ({ kid, secrets: count(all) }));
 
-const rowsOf = (texts: SealedPlace[]): number => new Set(texts.map(({ table, id }) => `${table} ${id}`)).size;
 const count = (uses: { secrets: number }[]): number => uses.reduce((sum, { secrets }) => sum + secrets, 0);

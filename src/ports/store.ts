@@ -122,12 +122,16 @@ export interface PendingRevocation {
   createdAt: number;
 }
 
-/** A secret where it stands: which column of which row. */
-export interface SealedPlace {
+/** A row that holds secrets. */
+export interface SealedRow {
   /** By its name in the database. */
   table: 'integrations' | 'grants' | 'flows' | 'outbox_revocations';
   /** Of the row; for grants, the connection's. */
   id: string;
+}
+
+/** A secret where it stands: which column of which row. */
+export interface SealedPlace extends SealedRow {
   column: string;
 }
 
@@ -137,9 +141,16 @@ export interface SealedText extends SealedPlace {
   sealed: Sealed;
 }
 
-export interface Reseal extends SealedPlace {
-  from: Sealed;
-  to: Sealed;
+/** What came of one step of sealing anew. */
+export interface Resealed {
+  /** Texts that were replaced. */
+  resealed: number;
+  /** Those that stay as they are. */
+  left: SealedText[];
+  /** Rows that were passed over: somebody else is changing them, or they are gone. */
+  passed: number;
+  /** The row to go on after; null at the end. */
+  next: SealedRow | null;
 }
 
 /** The key ring's proof, one row a key id: text that only the right key opens. */
@@ -358,15 +369,18 @@ export interface Store {
   /** How many secrets each key protects, all as of one moment; null: the text names no key. Looks at every secret. */
   keysInUse(): Promise<{ kid: string | null; secrets: number }[]>;
   /**
-   * The next secrets that are not sealed by this key, ordered by table and row, those of the rows after the given one;
-   * of at most `limit` rows, and of each of these all.
+   * Replaces the secrets that are not sealed by this key, of the next rows, ordered by table and id, `limit` of them at most.
+   * Each text is given to `anew`, which returns the same secret under this key, or undefined: then it is left. Nothing
+   * else of the row changes. Nobody else can change a row, or seal it anew, between its being read and its being written;
+   * rows that somebody else is changing just now are passed over, and not waited for. `anew` keeps them locked while it
+   * runs: it is quick, and changes nothing, since it may be asked twice for one text. What it throws undoes the step.
    */
-  sealedElsewhere(kid: string, after: SealedPlace | undefined, limit: number): Promise<SealedText[]>;
-  /**
-   * Replaces each text that still stands there, and nothing else of its row: it is the same secret as before. One that
-   * was sealed anew, moved or destroyed meanwhile is left. Says how many were replaced.
-   */
-  reseal(changes: Reseal[]): Promise<number>;
+  resealSome(
+    kid: string,
+    after: SealedRow | null,
+    limit: number,
+    anew: (text: SealedText) => Sealed | undefined,
+  ): Promise<Resealed>;
   /** Forgets flows and sessions that ended before this, and changes that everybody has heard of. */
   sweep(before: number): Promise<void>;
   /**

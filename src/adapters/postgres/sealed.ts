@@ -1,9 +1,10 @@
 // Every column that holds a secret, and the sentences that seal them anew, in PostgreSQL.
-import { and, asc, eq, gt, or, type SQL, sql } from 'drizzle-orm';
+import { and, asc, gt, or, type SQL, sql } from 'drizzle-orm';
 import type { AnyPgColumn, PgTable } from 'drizzle-orm/pg-core';
 import type { Sealed } from '../../domain/connection.ts';
-import type { SealedPlace, SealedText, Store } from '../../ports.ts';
-import { given, type PostgresAccess } from './postgres.ts';
+import type { Resealed, SealedRow, Store } from '../../ports.ts';
+import { type Found, from, nextOf, prefixOf, resealRows, type SecretRow } from '../resealing.ts';
+import type { Orm, PostgresAccess } from './postgres.ts';
 import * as schema from './schema.ts';
 
 type Schema = typeof schema;
@@ -14,7 +15,7 @@ type SealedTables = { [T in keyof Schema]: SealedIn<Schema[T]> extends never ? n
 type Listed = Exclude<SealedTables, 'keyChecks'>;
 
 interface Entry {
-  name: SealedPlace['table'];
+  name: SealedRow['table'];
   table: PgTable;
   id: AnyPgColumn;
   /** What its secrets are bound to. */
@@ -75,26 +76,9 @@ const kidIn = (column: AnyPgColumn): SQL => {
     then substr(${rest}, 1, strpos(${rest}, '.') - 1) end`;
 };
 
-type SealedStore = Pick<Store, 'keysInUse' | 'sealedElsewhere' | 'reseal'>;
+type SealedStore = Pick<Store, 'keysInUse' | 'resealSome'>;
 
-export function sealedStore({ ask, write, prepared }: PostgresAccess): SealedStore {
-  const replacements = prepared(
-    (orm) =>
-      new Map(
-        entries.flatMap(({ name, table, id, columns }) =>
-          Object.entries(columns).map(([key, column]) => {
-            const stillThere = and(eq(id, sql.placeholder('id')), eq(column, sql.placeholder('from')));
-            const replace = orm
-              .update(table)
-              .set({ [key]: given(column, 'to') })
-              .where(stillThere)
-              .prepare('');
-            return [`${name}.${column.name}`, replace] as const;
-          }),
-        ),
-      ),
-  );
-
+export function sealedStore({ ask, write }: PostgresAccess): SealedStore {
   return {
     // One statement is one snapshot: what moves from table to table meanwhile is counted once.
     keysInUse: () =>
@@ -111,46 +95,78 @@ export function sealedStore({ ask, write, prepared }: PostgresAccess): SealedSto
         return rows.map(({ kid, secrets }) => ({ kid, secrets: Number(secrets) }));
       }),
 
-    sealedElsewhere: (kid, after, limit) =>
-      ask(async (orm) => {
-        const prefix = `v1.${kid}.`;
-        const texts: SealedText[] = [];
-        let left = limit;
-        const from = after === undefined ? 0 : entries.findIndex(({ name }) => name === after.table);
-        for (const { name, table, id, sealedFor, columns } of entries.slice(from)) {
-          const all = Object.values(columns);
-          const rows = (await orm
-            .select({ id, sealedFor, ...Object.fromEntries(all.map((column) => [column.name, column])) })
-            .from(table)
-            .where(
-              and(
-                name === after?.table ? gt(id, after.id) : undefined,
-                or(...all.map((column) => sql`left(${column}, length(${prefix}::text)) <> ${prefix}`)),
-              ),
-            )
-            .orderBy(asc(id))
-            .limit(left)) as Record<string, string | null>[];
-          for (const row of rows)
-            for (const column of all.map((one) => one.name)) {
-              const sealed = row[column] as Sealed | null;
-              if (sealed === null || sealed.startsWith(prefix)) continue;
-              texts.push({ table: name, id: row.id!, column, sealedFor: row.sealedFor!, sealed });
-            }
-          left -= rows.length;
-          if (left === 0) break;
+    resealSome: async (kid, after, limit, anew) => {
+      // Without a lock: where little is left to do, it is far between what is done.
+      const found = await ask((orm) => find(orm, kid, after, limit));
+      const next = nextOf(found, limit);
+      if (found.length === 0) return { resealed: 0, left: [], passed: 0, next };
+      return write(async (orm) => {
+        const outcome: Resealed = { resealed: 0, left: [], passed: 0, next };
+        for (const { entry, ids } of found) {
+          const rows = await taken(orm, entry, ids);
+          const done = resealRows(entry.name, rows, kid, anew);
+          if (done.changed.length > 0) await orm.execute(replacement(entry, done.changed));
+          outcome.resealed += done.resealed;
+          outcome.left.push(...done.left);
+          outcome.passed += ids.length - rows.length;
         }
-        return texts;
-      }),
-
-    reseal: (changes) =>
-      write(async (orm) => {
-        const statements = replacements(orm);
-        const results = await Promise.all(
-          changes.map(({ table, id, column, from, to }) =>
-            statements.get(`${table}.${column}`)!.execute({ id, from, to }),
-          ),
-        );
-        return results.reduce((replaced, { rowCount }) => replaced + (rowCount ?? 0), 0);
-      }),
+        return outcome;
+      });
+    },
   };
+}
+
+const elsewhere = ({ columns }: Entry, kid: string): SQL | undefined => {
+  const prefix = prefixOf(kid);
+  return or(...Object.values(columns).map((one) => sql`left(${one}, length(${prefix}::text)) <> ${prefix}`));
+};
+
+/** The ids of the next rows, by table. */
+async function find(orm: Orm, kid: string, after: SealedRow | null, limit: number): Promise<Found<Entry>[]> {
+  const found: Found<Entry>[] = [];
+  let room = limit;
+  for (const entry of from(entries, after)) {
+    const { name, table, id } = entry;
+    const further = name === after?.table ? gt(id, after.id) : undefined;
+    const rows = await orm
+      .select({ id: sql<string>`${id}` })
+      .from(table)
+      .where(and(further, elsewhere(entry, kid)))
+      .orderBy(asc(id))
+      .limit(room);
+    if (rows.length > 0) found.push({ entry, ids: rows.map((row) => row.id) });
+    room -= rows.length;
+    if (room === 0) break;
+  }
+  return found;
+}
+
+/**
+ * Those of them that nobody else has, as they are now; nobody else changes them until the sentence ends. It does without
+ * the lock on the connection: this sentence waits for nobody, so that those who wait for it do not wait in a circle.
+ */
+async function taken(orm: Orm, entry: Entry, ids: string[]): Promise<SecretRow[]> {
+  const { table, id, sealedFor, columns } = entry;
+  const secrets = Object.fromEntries(Object.values(columns).map((column) => [column.name, column]));
+  const rows = (await orm
+    .select({ id, sealedFor, secrets })
+    .from(table)
+    .where(sql`${id} = any(${sql.param(ids)}::text[])`)
+    .orderBy(asc(id))
+    .for('no key update', { skipLocked: true })) as SecretRow[];
+  return rows;
+}
+
+/** One statement, however many rows: each round trip of a sentence keeps them locked for longer. */
+function replacement({ table, id, columns }: Entry, rows: SecretRow[]): SQL {
+  const names = Object.values(columns).map(({ name }) => name);
+  const list = (texts: (string | null)[]) => sql`${sql.param(texts)}::text[]`;
+  const values = [
+    list(rows.map((row) => row.id)),
+    ...names.map((name) => list(rows.map(({ secrets }) => secrets[name]!))),
+  ];
+  const named = names.map((name) => sql.identifier(name));
+  const set = named.map((name) => sql`${name} = anew.${name}`);
+  return sql`update ${table} set ${sql.join(set, sql`, `)}
+    from unnest(${sql.join(values, sql`, `)}) as anew(row_id, ${sql.join(named, sql`, `)}) where ${id} = anew.row_id`;
 }

@@ -1,8 +1,9 @@
 // Every column that holds a secret, and the sentences that seal them anew, in SQLite.
-import { and, asc, eq, gt, or, type SQL, sql } from 'drizzle-orm';
+import { and, asc, eq, gt, inArray, or, type SQL, sql } from 'drizzle-orm';
 import type { SQLiteColumn, SQLiteTable } from 'drizzle-orm/sqlite-core';
 import type { Sealed } from '../../domain/connection.ts';
-import type { SealedPlace, SealedText, Store } from '../../ports.ts';
+import type { Resealed, SealedRow, Store } from '../../ports.ts';
+import { type Found, from, nextOf, prefixOf, resealRows, type SecretRow } from '../resealing.ts';
 import * as schema from './schema.ts';
 import { given, type SqliteAccess } from './sqlite.ts';
 
@@ -14,7 +15,7 @@ type SealedTables = { [T in keyof Schema]: SealedIn<Schema[T]> extends never ? n
 type Listed = Exclude<SealedTables, 'keyChecks'>;
 
 interface Entry {
-  name: SealedPlace['table'];
+  name: SealedRow['table'];
   table: SQLiteTable;
   id: SQLiteColumn;
   /** What its secrets are bound to. */
@@ -75,24 +76,53 @@ const kidIn = (column: SQLiteColumn): SQL => {
     then substr(${rest}, 1, instr(${rest}, '.') - 1) end`;
 };
 
-type SealedStore = Pick<Store, 'keysInUse' | 'sealedElsewhere' | 'reseal'>;
+type SealedStore = Pick<Store, 'keysInUse' | 'resealSome'>;
 
 export function sealedStore({ orm, read, write }: SqliteAccess): SealedStore {
-  /** A few hundred microseconds for all, so only where they are needed. */
-  const replacements = () =>
-    new Map(
-      entries.flatMap(({ name, table, id, columns }) =>
-        Object.entries(columns).map(([key, column]) => {
-          const stillThere = and(eq(id, sql.placeholder('id')), eq(column, sql.placeholder('from')));
-          const replace = orm
-            .update(table)
-            .set({ [key]: given(column, 'to') })
-            .where(stillThere)
-            .prepare();
-          return [`${name}.${column.name}`, replace] as const;
-        }),
-      ),
+  /** The ids of the next rows, by table. */
+  function find(kid: string, after: SealedRow | null, limit: number): Found<Entry>[] {
+    const found: Found<Entry>[] = [];
+    let room = limit;
+    for (const entry of from(entries, after)) {
+      const { name, table, id } = entry;
+      const further = name === after?.table ? gt(id, after.id) : undefined;
+      const rows = orm
+        .select({ id: sql<string>`${id}` })
+        .from(table)
+        .where(and(further, elsewhere(entry, kid)))
+        .orderBy(asc(id))
+        .limit(room)
+        .all();
+      if (rows.length > 0) found.push({ entry, ids: rows.map((row) => row.id) });
+      room -= rows.length;
+      if (room === 0) break;
+    }
+    return found;
+  }
+
+  /** Those of them that are still there, as they are now; nobody else changes them until the sentence ends. */
+  function stillThere(entry: Entry, ids: string[]): SecretRow[] {
+    const { table, id, sealedFor, columns } = entry;
+    const secrets = Object.fromEntries(Object.values(columns).map((column) => [column.name, column]));
+    const rows = orm.select({ id, sealedFor, secrets }).from(table).where(inArray(id, ids)).orderBy(asc(id)).all();
+    return rows as SecretRow[];
+  }
+
+  /** A few hundred microseconds for all, so only where they are needed, and once. */
+  let prepared: Map<Entry, { run(values: Record<string, unknown>): unknown }> | undefined;
+  const replacements = () => {
+    prepared ??= new Map(
+      entries.map((entry) => {
+        const set = Object.entries(entry.columns).map(([key, column]) => [key, given(column, column.name)]);
+        const replace = orm
+          .update(entry.table)
+          .set(Object.fromEntries(set))
+          .where(eq(entry.id, sql.placeholder('rowId')));
+        return [entry, replace.prepare()];
+      }),
     );
+    return prepared;
+  };
 
   return {
     // One statement is one snapshot: what moves from table to table meanwhile is counted once.
@@ -109,46 +139,29 @@ export function sealedStore({ orm, read, write }: SqliteAccess): SealedStore {
         );
       }),
 
-    sealedElsewhere: (kid, after, limit) =>
-      read(() => {
-        const prefix = `v1.${kid}.`;
-        const texts: SealedText[] = [];
-        let left = limit;
-        const from = after === undefined ? 0 : entries.findIndex(({ name }) => name === after.table);
-        for (const { name, table, id, sealedFor, columns } of entries.slice(from)) {
-          const all = Object.values(columns);
-          const rows = orm
-            .select({ id, sealedFor, ...Object.fromEntries(all.map((column) => [column.name, column])) })
-            .from(table)
-            .where(
-              and(
-                name === after?.table ? gt(id, after.id) : undefined,
-                or(...all.map((column) => sql`substr(${column}, 1, length(${prefix})) <> ${prefix}`)),
-              ),
-            )
-            .orderBy(asc(id))
-            .limit(left)
-            .all() as Record<string, string | null>[];
-          for (const row of rows)
-            for (const column of all.map((one) => one.name)) {
-              const sealed = row[column] as Sealed | null;
-              if (sealed === null || sealed.startsWith(prefix)) continue;
-              texts.push({ table: name, id: row.id!, column, sealedFor: row.sealedFor!, sealed });
-            }
-          left -= rows.length;
-          if (left === 0) break;
-        }
-        return texts;
-      }),
-
-    reseal: (changes) => {
-      const statements = replacements();
+    resealSome: async (kid, after, limit, anew) => {
+      // Before the file is locked: where little is left to do, it is far between what is done.
+      const found = await read(() => find(kid, after, limit));
+      const next = nextOf(found, limit);
+      if (found.length === 0) return { resealed: 0, left: [], passed: 0, next };
       return write(() => {
-        let replaced = 0;
-        for (const { table, id, column, from, to } of changes)
-          replaced += statements.get(`${table}.${column}`)!.run({ id, from, to }).changes;
-        return replaced;
+        const outcome: Resealed = { resealed: 0, left: [], passed: 0, next };
+        for (const { entry, ids } of found) {
+          const rows = stillThere(entry, ids);
+          const done = resealRows(entry.name, rows, kid, anew);
+          const replace = replacements().get(entry)!;
+          for (const { id, secrets } of done.changed) replace.run({ ...secrets, rowId: id });
+          outcome.resealed += done.resealed;
+          outcome.left.push(...done.left);
+          outcome.passed += ids.length - rows.length;
+        }
+        return outcome;
       });
     },
   };
 }
+
+const elsewhere = ({ columns }: Entry, kid: string): SQL | undefined => {
+  const prefix = prefixOf(kid);
+  return or(...Object.values(columns).map((one) => sql`substr(${one}, 1, length(${prefix})) <> ${prefix}`));
+};

@@ -1,10 +1,9 @@
 // The contract of the store: which key sealed what, and sealing it anew.
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Sealed } from '../../../src/domain/connection.ts';
-import type { SealedPlace, SealedText } from '../../../src/ports.ts';
+import { type SealedPlace, type SealedRow, type SealedText, StoreError } from '../../../src/ports.ts';
 import {
   aFlow,
-  aGrant,
   anEntry,
   anIntegration,
   aRevocation,
@@ -24,12 +23,21 @@ const grantBy = (kid: string) => ({
   idToken: by(kid),
   credentials: by(kid),
 });
-const placeOf = ({ table, id, column }: SealedPlace): SealedPlace => ({ table, id, column });
 const named = (texts: SealedPlace[]) => texts.map(({ table, id, column }) => `${table} ${id} ${column}`).sort();
 
 export function sealedTexts(at: Opened): void {
-  const elsewhere = (kid: string) => at.store.sealedElsewhere(kid, undefined, 500);
-  const anew = (text: SealedText, to = by('new')) => ({ ...placeOf(text), from: text.sealed, to });
+  const elsewhere = async (kid: string) => (await at.store.resealSome(kid, null, 500, () => undefined)).left;
+  /** Seals all of it with `new`, but what it is not given; and tells what each text became. */
+  async function resealAll(isGiven: (text: SealedText) => boolean = () => true) {
+    const became = new Map<string, Sealed>();
+    const anew = (text: SealedText) => {
+      if (!isGiven(text)) return undefined;
+      const to = by('new');
+      became.set(`${text.table} ${text.column}`, to);
+      return to;
+    };
+    return { ...(await at.store.resealSome('new', null, 500, anew)), became };
+  }
 
   /** One row of each table that holds secrets, all by the key `old`. */
   async function oneOfEach() {
@@ -117,13 +125,14 @@ export function sealedTexts(at: Opened): void {
       await oneOfEach();
       for (let i = 0; i < 5; i++) await connected(at.store, {}, grantBy('old'));
       const seen: SealedText[] = [];
-      for (let after: SealedPlace | undefined; ; ) {
-        const batch = await at.store.sealedElsewhere('new', after, 2);
-        if (batch.length === 0) break;
-        expect(new Set(batch.map(({ table, id }) => `${table} ${id}`)).size).toBeLessThanOrEqual(2);
-        seen.push(...batch);
-        after = placeOf(batch.at(-1)!);
-      }
+      let after: SealedRow | null = null;
+      do {
+        const { left, next, passed } = await at.store.resealSome('new', after, 2, () => undefined);
+        expect(new Set(left.map(({ table, id }) => `${table} ${id}`)).size).toBeLessThanOrEqual(2);
+        expect(passed).toBe(0);
+        seen.push(...left);
+        after = next;
+      } while (after !== null);
       expect(seen).toEqual(await elsewhere('new'));
       expect(new Set(named(seen)).size).toBe(10 + 20);
     });
@@ -133,80 +142,112 @@ export function sealedTexts(at: Opened): void {
     test('replaces the text, and nothing else of the row', async () => {
       const { connection } = await oneOfEach();
       const integration = await at.store.integration('slack');
-      const texts = await elsewhere('new');
-      const changes = texts.map((text) => anew(text));
-      expect(await at.store.reseal(changes)).toBe(10);
+      const { resealed, left, passed, next, became } = await resealAll();
+      expect({ resealed, left, passed, next }).toEqual({ resealed: 10, left: [], passed: 0, next: null });
       expect(await at.store.keysInUse()).toEqual([{ kid: 'new', secrets: 10 }]);
-      const to = (table: string, column: string) =>
-        changes.find((change) => change.table === table && change.column === column)!.to;
       expect(await at.store.integration('slack')).toEqual({
         ...integration,
-        clientSecret: to('integrations', 'client_secret'),
-        privateKey: to('integrations', 'private_key'),
+        clientSecret: became.get('integrations client_secret'),
+        privateKey: became.get('integrations private_key'),
       });
-      const accessToken = to('grants', 'access_token');
+      const accessToken = became.get('grants access_token');
       expect(await at.store.served(connection.id)).toEqual({ connection, accessToken });
     });
 
-    test('does not take its place from what was refreshed meanwhile', async () => {
-      const { connection } = await connected(at.store, {}, grantBy('old'));
-      const changes = (await elsewhere('new')).map((text) => anew(text));
-      const claimed = await at.store.claim(connection.id, {
-        attempt: 'att_1',
-        generation: 99,
-        now: NOW,
-        monotonic: 0,
+    test('leaves what it is told to leave, also of a row of which it replaces another text', async () => {
+      const { connection, grant } = await oneOfEach();
+      const { resealed, left, became } = await resealAll(({ column }) => column !== 'access_token');
+      expect(resealed).toBe(8);
+      expect(named(left).map((one) => one.replace(/ .* /, ' '))).toEqual([
+        'grants access_token',
+        'outbox_revocations access_token',
+      ]);
+      const claim = { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 };
+      expect(await at.store.claim(connection.id, claim)).toMatchObject({
+        grant: {
+          accessToken: grant.accessToken,
+          refreshToken: became.get('grants refresh_token'),
+          idToken: became.get('grants id_token'),
+          credentials: became.get('grants credentials'),
+        },
       });
-      if (typeof claimed === 'string') throw new Error(claimed);
-      // A refresh token that stayed the same is sealed anew as well.
-      const grant = aGrant();
-      const held = { fence: claimed.fence, generation: claimed.connection.generation };
-      expect(await at.store.rotate(connection.id, held, aRotation(), grant, anEntry())).toBe('kept');
-      const others = changes.filter(({ table }) => table !== 'grants').length;
-      expect(await at.store.reseal(changes)).toBe(others);
-      expect((await at.store.served(connection.id))?.accessToken).toBe(grant.accessToken);
+    });
+
+    test('leaves what is sealed by the key already, and where nothing is', async () => {
+      const grant = { accessToken: by('new'), refreshToken: by('old'), idToken: null, credentials: null };
+      const { connection } = await connected(at.store, {}, grant);
+      const { became } = await resealAll();
+      const claim = { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 };
+      expect(await at.store.claim(connection.id, claim)).toMatchObject({
+        grant: { ...grant, refreshToken: became.get('grants refresh_token') },
+      });
+    });
+
+    test('goes on after the row that it came to, and does no more rows than it is asked for', async () => {
+      await oneOfEach();
+      for (let i = 0; i < 4; i++) await connected(at.store, {}, grantBy('old'));
+      const steps: number[] = [];
+      let after: SealedRow | null = null;
+      do {
+        const step = await at.store.resealSome('new', after, 3, () => by('new'));
+        steps.push(step.resealed);
+        after = step.next;
+      } while (after !== null);
+      // Integration (2) and two grants (4 each), three grants, then the flow and the revocation (2 each).
+      expect(steps).toEqual([10, 12, 4]);
+      expect(await at.store.keysInUse()).toEqual([{ kid: 'new', secrets: 26 }]);
+    });
+
+    test('is done once, however many do it at the same time', async () => {
+      for (let i = 0; i < 10; i++) await connected(at.store, {}, grantBy('old'));
+      const secrets = (await elsewhere('new')).length;
+      const other = await at.another();
+      try {
+        let resealed = 0;
+        for (let round = 0; round < 5 && (await elsewhere('new')).length > 0; round++) {
+          const both = [at.store, other, at.store, other].map((store) =>
+            store.resealSome('new', null, 500, () => by('new')),
+          );
+          for (const done of await Promise.all(both)) resealed += done.resealed;
+        }
+        expect(resealed).toBe(secrets);
+      } finally {
+        await other.close();
+      }
+    });
+
+    test('that fails half-way has changed nothing', async () => {
+      await oneOfEach();
+      const before = await elsewhere('new');
+      const failing = at.store.resealSome('new', null, 500, ({ table }) => {
+        if (table === 'outbox_revocations') throw new Error('it does not open');
+        return by('new');
+      });
+      await expect(failing).rejects.toBeInstanceOf(StoreError);
+      await expect(failing).rejects.toThrow('it does not open');
+      expect(await elsewhere('new')).toEqual(before);
     });
 
     test('does not stop a refresh under way from being kept', async () => {
       const { connection } = await connected(at.store, {}, grantBy('old'));
-      const claimed = await at.store.claim(connection.id, {
-        attempt: 'att_1',
-        generation: 99,
-        now: NOW,
-        monotonic: 0,
-      });
+      const claim = { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 };
+      const claimed = await at.store.claim(connection.id, claim);
       if (typeof claimed === 'string') throw new Error(claimed);
-      await at.store.reseal((await elsewhere('new')).map((text) => anew(text)));
+      await resealAll();
       const held = { fence: claimed.fence, generation: claimed.connection.generation };
-      expect(await at.store.rotate(connection.id, held, aRotation(), grantBy('new'), anEntry())).toBe('kept');
+      const grant = grantBy('new');
+      expect(await at.store.rotate(connection.id, held, aRotation(), grant, anEntry())).toBe('kept');
+      expect((await at.store.served(connection.id))?.accessToken).toBe(grant.accessToken);
     });
 
-    test('brings nothing back that was destroyed or moved meanwhile', async () => {
-      const { connection, grant } = await connected(at.store, {}, grantBy('old'));
-      const changes = (await elsewhere('new')).filter(({ table }) => table === 'grants').map((text) => anew(text));
+    test('goes with what is revoked afterwards', async () => {
+      const { connection } = await connected(at.store, {}, grantBy('old'));
+      const { became } = await resealAll();
       await at.store.revoke(connection.id, 'pending', NOW, anEntry());
-      expect(await at.store.reseal(changes)).toBe(0);
-      expect((await at.store.served(connection.id))?.accessToken).toBeNull();
-      const [pending] = await at.store.claimRevocations(NOW, NOW + 1, 10);
-      expect(pending).toMatchObject({ accessToken: grant.accessToken, refreshToken: grant.refreshToken });
-    });
-
-    test('is for the row and column that it names', async () => {
-      const same = by('old');
-      const [one, other] = [
-        { accessToken: same, refreshToken: same, idToken: same, credentials: same },
-        { ...grantBy('old') },
-      ];
-      const first = await connected(at.store, {}, one);
-      const second = await connected(at.store, {}, { ...other, accessToken: same });
-      const to = by('new');
-      const place = { table: 'grants', id: first.connection.id, column: 'refresh_token' } as const;
-      expect(await at.store.reseal([{ ...place, from: same, to }])).toBe(1);
-      expect((await at.store.served(first.connection.id))?.accessToken).toBe(same);
-      expect((await at.store.served(second.connection.id))?.accessToken).toBe(same);
-      const left = (await elsewhere('new')).filter(({ id }) => id === first.connection.id);
-      expect(left.map(({ column }) => column)).toEqual(['access_token', 'id_token', 'credentials']);
-      expect(await at.store.reseal([])).toBe(0);
+      expect(await at.store.claimRevocations(NOW, NOW + 1, 10)).toMatchObject([
+        { accessToken: became.get('grants access_token'), refreshToken: became.get('grants refresh_token') },
+      ]);
+      expect(await elsewhere('new')).toEqual([]);
     });
   });
 
