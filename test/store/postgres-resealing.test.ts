@@ -85,10 +85,8 @@ test('three rotations at once seal each secret once between them, and each ends 
   const ids = await adopted(stores[0]!, 600);
   const done = await Promise.all(stores.map((store) => rotation(store)));
   expect(done.map(({ resealed }) => resealed).reduce((sum, one) => sum + one)).toBe(1_200);
-  for (const one of done) {
+  for (const one of done)
     expect(one).toMatchObject({ secrets: 1_200, remaining: [], removable: ['old'], unopenable: { count: 0 } });
-    expect(one.resealed).toBeGreaterThan(0);
-  }
   for (const id of ids) {
     const sealed = (await stores[0]!.served(id))!.accessToken!;
     expect(fresh.open(sealed, { row: `connections/${id}`, column: 'access_token' })).toBe(`access of ${id}`);
@@ -134,7 +132,9 @@ test('refreshes go on meanwhile: each is kept, none waits for long, and no token
   await Promise.all(refreshes).finally(() => {
     isOver = true;
   });
-  for (const resealed of await Promise.all(rotations)) expect(resealed).toBeGreaterThan(0);
+  const resealed = await Promise.all(rotations);
+  // More than there were: what the refreshes brought was sealed anew again and again.
+  expect(resealed.reduce((sum, one) => sum + one)).toBeGreaterThan(400);
   expect(slowest).toBeLessThan(2_000);
 
   while ((await broker.resealSome('new', null, 500, anew)).resealed > 0);
