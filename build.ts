@@ -1,14 +1,15 @@
-// `npm run build`: what the image runs, in dist/ or the folder that is named. One file loads ten times as quickly as the
+// `npm run build`: what the image runs, in dist/ or the folder that is named, and beside it what else is named. One file loads ten times as quickly as the
 // thousand that it is made of, and takes a third of the memory. The sources need no build.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join, parse, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { build, type Plugin } from 'esbuild';
 import { loadCatalogue } from './src/catalogue/load.ts';
 
-const outdir = resolve(process.argv[2] ?? 'dist');
+const [folder = 'dist', ...others] = process.argv.slice(2);
+const outdir = resolve(folder);
 rmSync(outdir, { recursive: true, force: true });
 
 const instead: Plugin = {
@@ -24,7 +25,7 @@ const instead: Plugin = {
 };
 
 const { metafile } = await build({
-  entryPoints: ['src/main.ts', 'src/cli.ts'],
+  entryPoints: ['src/main.ts', 'src/cli.ts', ...others].map((path) => ({ in: path, out: parse(path).name })),
   outdir: join(outdir, 'code'),
   bundle: true,
   splitting: true,

@@ -9,8 +9,11 @@ import type { Refresher } from './refresh.ts';
 const TICK_MS = 1_000;
 /** What was claimed and, after all, not refreshed is due again after so long. */
 const AGAIN_MS = 30_000;
-/** After a store was away that may have gone back: so long, whoever has kept what it lost can keep it once more. */
-const HOLD_MS = 2_000;
+/**
+ * After a store was away that may have gone back: so long, whoever has kept what it lost can keep it once more. What is in
+ * doubt is resolved meanwhile: the store has not lost the intent of that, and it cannot wait.
+ */
+const HOLD_MS = 4_000;
 
 interface Parts {
   store: Pick<Store, 'dueIntegrations' | 'claimDue' | 'orphans'>;
@@ -23,7 +26,7 @@ interface Parts {
 }
 
 export interface Scheduler {
-  /** Takes nothing for a moment. */
+  /** Takes nothing that is only due for a moment. */
   hold(): void;
   /** Takes nothing more; fulfilled when the tick under way has ended. */
   stop(): Promise<void>;
@@ -80,6 +83,7 @@ export function startScheduler({ store, refresher, pace, circuits, mayGoBack, cl
 
   async function tick(): Promise<void> {
     await resolveOrphans();
+    if (isHeld()) return;
     const due = await store.dueIntegrations(clock.now());
     for (const { integration } of due) if (!stopped) await feed(integration);
   }
@@ -87,15 +91,17 @@ export function startScheduler({ store, refresher, pace, circuits, mayGoBack, cl
   async function refill(): Promise<void> {
     const those = [...hungry];
     hungry.clear();
+    if (isHeld()) return;
     for (const integration of those) if (!stopped) await feed(integration);
   }
 
   const hold = () => {
     heldUntil = clock.monotonic() + HOLD_MS;
   };
+  const isHeld = () => clock.monotonic() < heldUntil;
 
   function run(): void {
-    if (running || clock.monotonic() < heldUntil) return;
+    if (running) return;
     const work = tickIsDue ? tick : refill;
     tickIsDue = false;
     running = work()

@@ -22,6 +22,8 @@ export interface Options {
   readers: number;
   /** The URL of an empty database of PostgreSQL; without it, a SQLite file. */
   postgres?: string | undefined;
+  /** A bundle of the broker, where there is one. */
+  program?: string | undefined;
   /** Brokers that live at once; one by default. */
   replicas?: number;
 }
@@ -83,7 +85,7 @@ export async function openStage(options: Options): Promise<Stage> {
     VALETKEY_LOG_LEVEL: 'info',
   };
   const provider = await launchProvider(seed, logPath);
-  const fleet: Fleet = openFleet({ env, folder, logPath, dice, postgres: options.postgres });
+  const fleet: Fleet = openFleet({ env, folder, logPath, dice, postgres: options.postgres, program: options.program });
   const kills: Kill[] = [];
   const cuts: Kill[] = [];
   const terms: (number | null)[] = [];

@@ -41,6 +41,8 @@ interface Options {
   dice: Dice;
   /** URL of the database; undefined: the brokers share a file, and nothing can be cut. */
   postgres: string | undefined;
+  /** A bundle of the broker; undefined: its sources. */
+  program: string | undefined;
 }
 
 const START_WITHIN_MS = 30_000;
@@ -49,7 +51,7 @@ const NEWS_MS = 500;
 /** Between two signs of life to a database that is away. */
 const HEALING_MS = 1_500;
 
-export function openFleet({ env, folder, logPath, dice, postgres }: Options): Fleet {
+export function openFleet({ env, folder, logPath, dice, postgres, program }: Options): Fleet {
   const all: Place[] = [];
   const lives = ({ broker }: Place) => broker !== undefined && !broker.isGone();
   const living = () => all.filter(lives).map(({ broker }) => broker!);
@@ -68,7 +70,7 @@ export function openFleet({ env, folder, logPath, dice, postgres }: Options): Fl
     async start() {
       const place = all.find((each) => !lives(each)) ?? (await build());
       for (const begun = Date.now(); Date.now() - begun < START_WITHIN_MS; await pause(50)) {
-        const broker = await launchBroker(place.env, logPath);
+        const broker = await launchBroker(place.env, logPath, program);
         if (!broker) continue;
         place.broker = broker;
         return broker;

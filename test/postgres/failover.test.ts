@@ -43,13 +43,8 @@ async function aPrimary() {
   }
   return {
     links,
-    /** From here on nothing reaches the standby; of which all is due for a refresh soon. */
-    async fallBehind() {
-      await away(`create database ${name}_standby template ${name}`);
-      const standby = new URL(url);
-      standby.pathname = `/${name}_standby`;
-      await asked(standby.href, 'update connections set next_refresh_at = 1');
-    },
+    /** From here on nothing reaches the standby. */
+    fallBehind: () => away(`create database ${name}_standby template ${name}`),
     failOver: () =>
       away(`alter database ${name} rename to ${name}_lost`, `alter database ${name}_standby rename to ${name}`),
   };
@@ -65,7 +60,8 @@ test('costs no grant, although the provider forgives nothing', async () => {
   const [here, there] = await Promise.all(
     primary.links.map(async ({ url }, i) => {
       const env = { VALETKEY_DATABASE_URL: url, VALETKEY_DATA_DIR: join(folder, `${i}`), VALETKEY_KEYS: keys };
-      const broker = await startTestBroker(env);
+      // What would be due goes to whoever is first; here it is only asked who remembers.
+      const broker = await startTestBroker(env, undefined, { refreshAhead: false });
       onTestFinished(() => broker.stop());
       return broker;
     }),
@@ -89,7 +85,6 @@ test('costs no grant, although the provider forgives nothing', async () => {
   const generations = () =>
     Promise.all(paths.map(async (path, i) => Number((await brokers[i % 2]!.ask('GET', path)).body.generation)));
   const areAt = async (wanted: number) => (await generations()).every((generation) => generation === wanted);
-  await expect.poll(() => areAt(2), SOON).toBe(true);
 
   await primary.fallBehind();
   const refreshAll = async () => {
@@ -97,12 +92,13 @@ test('costs no grant, although the provider forgives nothing', async () => {
       await expect.poll(async () => (await brokers[i % 2]!.ask('POST', `${path}/refresh`, {})).status, SOON).toBe(200);
   };
   await refreshAll();
+  expect(await areAt(2)).toBe(true);
   const reads = () => Promise.all(paths.map((path, i) => brokers[i % 2]!.ask('GET', `${path}/token?min_ttl=100`)));
   const served = await reads();
   expect(served.map(({ status }) => status)).toEqual(paths.map(() => 200));
 
   await primary.failOver();
-  await expect.poll(() => areAt(3).catch(() => false), SOON).toBe(true);
+  await expect.poll(() => areAt(2).catch(() => false), SOON).toBe(true);
   // The same tokens as before: nobody had to ask for others.
   const tokens = (all: typeof served) => all.map(({ body }) => body.access_token);
   expect(tokens(await reads())).toEqual(tokens(served));

@@ -31,18 +31,23 @@ const lockOf = (folder: string) => `${folder}.lock`;
 let ready: Promise<void> | undefined;
 
 /** The path of `main.js` or `cli.js`. Rejects when it cannot be built. */
-export async function bundled(name: 'main' | 'cli'): Promise<string> {
+export const bundled = async (name: 'main' | 'cli'): Promise<string> => join(await built(), `${name}.js`);
+
+/** Of the broker that kills itself when it is told to. */
+export const bundledChaosBroker = async (): Promise<string> => join(await built(), 'code', 'broker.js');
+
+async function built(): Promise<string> {
   const folder = inject('bundle');
   ready ??= make(folder);
   await ready;
-  return join(folder, `${name}.js`);
+  return folder;
 }
 
 async function make(folder: string): Promise<void> {
   const lock = lockOf(folder);
   if (!mine(lock)) return made(lock);
   try {
-    await promisify(execFile)(process.execPath, ['build.ts', folder], { cwd: ROOT });
+    await promisify(execFile)(process.execPath, ['build.ts', folder, 'test/chaos/broker.ts'], { cwd: ROOT });
     writeFileSync(join(lock, 'done'), '');
   } catch (error) {
     writeFileSync(join(lock, 'failed'), '');
