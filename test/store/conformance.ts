@@ -22,7 +22,29 @@ export interface Opened {
   another(): Promise<Store>;
 }
 
-export function conformance(name: string, open: () => Promise<Opened>): void {
+const PARTS = {
+  integrations,
+  callers,
+  'what is declared': declared,
+  'sessions and flows': sessions,
+  connections,
+  reading,
+  refreshing,
+  pace,
+  revocations,
+  audit: auditLog,
+  'sealed texts': sealedTexts,
+  upkeep,
+  news,
+};
+export type Part = keyof typeof PARTS;
+
+/** `parts`: all of them, unless some are named. */
+export function conformance(
+  name: string,
+  open: () => Promise<Opened>,
+  parts = Object.keys(PARTS) as readonly Part[],
+): void {
   describe(`the ${name} store`, () => {
     const stores: Store[] = [];
     let opened: Opened;
@@ -44,18 +66,6 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
       },
       another: async () => keep(await opened.another()),
     };
-    describe('integrations', () => integrations(subject));
-    describe('callers', () => callers(subject));
-    describe('what is declared', () => declared(subject));
-    describe('sessions and flows', () => sessions(subject));
-    describe('connections', () => connections(subject));
-    describe('reading', () => reading(subject));
-    describe('refreshing', () => refreshing(subject));
-    describe('pace', () => pace(subject));
-    describe('revocations', () => revocations(subject));
-    describe('audit', () => auditLog(subject));
-    describe('sealed texts', () => sealedTexts(subject));
-    describe('upkeep', () => upkeep(subject));
-    describe('news', () => news(subject));
+    for (const part of parts) describe(part, () => PARTS[part](subject));
   });
 }

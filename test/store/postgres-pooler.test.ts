@@ -1,4 +1,5 @@
-// The PostgreSQL store behind a pooler in transaction mode: the conformance suite, three connections for everybody.
+// The PostgreSQL store behind a pooler in transaction mode, three connections for everybody: the parts of the conformance
+// suite whose sentences have several statements, take locks, or rely on their own connection.
 import { afterAll, beforeAll } from 'vitest';
 import { migratePostgres, openPostgres } from '../../src/adapters/postgres/store.ts';
 import { type Pooler, startPooler } from '../support/pooler.ts';
@@ -14,8 +15,12 @@ beforeAll(async () => {
 });
 afterAll(() => pooler?.stop());
 
-conformance('PostgreSQL, pooled,', async () => {
+const PARTS = ['sessions and flows', 'refreshing', 'pace', 'revocations', 'sealed texts', 'news'] as const;
+
+const open = async () => {
   await emptied(direct);
   const url = `${pooler.through(direct)}?prepare=false`;
   return { store: await openPostgres(url), another: () => openPostgres(url) };
-});
+};
+
+conformance('PostgreSQL, pooled,', open, PARTS);
