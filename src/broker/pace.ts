@@ -100,7 +100,7 @@ export function createPace({ store, clock, concurrency, perSecond }: Parts) {
       for (const turn of [...lane.read.splice(0), ...lane.background.splice(0)]) turn.fail(error);
     }
     lane.asking = false;
-    if (!lane.timer) advance(lane);
+    advance(lane);
   }
 
   function again(lane: Lane): void {

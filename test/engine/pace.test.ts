@@ -94,6 +94,15 @@ test('background work leaves a part of the burst to readers, of other processes 
   busy.dismiss();
 });
 
+test('a reader who comes while the store is asked for the background waits for its own turn only', async () => {
+  const { ask, begins } = bench({ concurrency: 4, perSecond: 0.1 });
+  for (const key of ['b1', 'b2', 'b3']) void ask(key);
+  await begins('b1', 'b2', 'b3');
+  ask('b4').catch(() => undefined);
+  void ask('r', 'read');
+  await begins('b1', 'b2', 'b3', 'r');
+});
+
 test('a turn that was taken ahead is used soon or not at all', async () => {
   let [moved, asked] = [0, 0];
   const counted: Pick<Store, 'takeTurns'> = {
