@@ -13,7 +13,7 @@ export interface PaceLimits {
   perSecond: number;
 }
 
-/** What background work may need within this time is taken at once; twice as long is it kept. */
+/** What background work has lately used within this time is taken at once; twice as long is it kept. */
 const AHEAD_MS = 50;
 /** Background work leaves this part of a burst to readers, here and elsewhere. */
 const READERS_PART = 1 / 4;
@@ -39,6 +39,8 @@ interface Lane {
   /** Taken from the store, and not used yet. */
   held: number;
   heldUntil: number;
+  /** How many are taken ahead: twice as many when all were used in time, half as many when some were not. */
+  appetite: number;
   asking: boolean;
   timer: NodeJS.Timeout | undefined;
 }
@@ -54,7 +56,7 @@ export function createPace({ store, clock, concurrency, perSecond }: Parts) {
   const lanes = new Map<string, Lane>();
   let dismissed = false;
   const most = Math.min(2 * concurrency, Math.ceil((perSecond * QUEUE_MS) / 1_000));
-  const ahead = Math.min(concurrency, Math.floor((perSecond * AHEAD_MS) / 1_000));
+  const ahead = Math.max(1, Math.min(concurrency, Math.floor((perSecond * AHEAD_MS) / 1_000)));
   const ofReaders: TurnLimits = { perSecond, burst: concurrency, leave: 0 };
   const ofBackground: TurnLimits = { ...ofReaders, leave: Math.floor(concurrency * READERS_PART) };
 
@@ -62,14 +64,27 @@ export function createPace({ store, clock, concurrency, perSecond }: Parts) {
     let lane = lanes.get(integration);
     if (!lane) {
       const queues = { read: [], background: [] };
-      lane = { integration, running: 0, ...queues, held: 0, heldUntil: 0, asking: false, timer: undefined };
+      lane = {
+        integration,
+        running: 0,
+        ...queues,
+        held: 0,
+        heldUntil: 0,
+        appetite: 1,
+        asking: false,
+        timer: undefined,
+      };
       lanes.set(integration, lane);
     }
     return lane;
   }
 
   function advance(lane: Lane): void {
-    if (clock.monotonic() > lane.heldUntil) lane.held = 0;
+    if (lane.held > 0 && clock.monotonic() > lane.heldUntil) {
+      lane.held = 0;
+      // The next one is twice that.
+      lane.appetite = Math.ceil(lane.appetite / 4);
+    }
     while (lane.running < concurrency && lane.held > 0) {
       const turn = lane.read.shift() ?? lane.background.shift();
       if (!turn) return;
@@ -87,13 +102,13 @@ export function createPace({ store, clock, concurrency, perSecond }: Parts) {
     if (lane.timer && !isUrgent) return;
     clearTimeout(lane.timer);
     lane.timer = undefined;
-    const room = concurrency - lane.running;
-    const wanted = isUrgent ? lane.read.length : Math.max(lane.background.length, ahead);
+    const now = Math.min(isUrgent ? lane.read.length : lane.background.length, concurrency - lane.running);
     lane.asking = true;
     try {
-      const limits = isUrgent ? ofReaders : ofBackground;
-      const { taken, inMs } = await store.takeTurns(lane.integration, Math.min(wanted, room), limits);
+      const [wanted, limits] = isUrgent ? [now, ofReaders] : [Math.max(now, lane.appetite), ofBackground];
+      const { taken, inMs } = await store.takeTurns(lane.integration, wanted, limits);
       lane.held = taken;
+      if (!isUrgent) lane.appetite = Math.min(2 * lane.appetite, ahead);
       lane.heldUntil = clock.monotonic() + 2 * AHEAD_MS;
       if (taken === 0 && !dismissed) lane.timer = setTimeout(again, inMs, lane);
     } catch (error) {
