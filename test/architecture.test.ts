@@ -96,8 +96,8 @@ const adapterLinks: Record<string, string[]> = {
   oauth: ['outbound'],
   outbound: ['outbound-addresses'],
   jwt: ['jwks'],
-  sqlite: ['patience', 'resealing'],
-  postgres: ['patience', 'resealing'],
+  sqlite: ['patience', 'rejecting', 'resealing'],
+  postgres: ['patience', 'rejecting', 'resealing'],
 };
 
 /** Where each package may be used. */

@@ -1,6 +1,6 @@
 // Sealing rows anew, as far as it is the same in every database: where to go on, and what becomes of a row.
 import type { Sealed } from '../domain/connection.ts';
-import type { SealedRow, SealedText } from '../ports.ts';
+import type { Resealed, SealedRow, SealedText } from '../ports.ts';
 
 /** A row with all of its secrets, by the names of their columns. */
 export interface SecretRow {
@@ -28,7 +28,24 @@ export function nextOf(found: Found<{ name: SealedRow['table'] }>[], limit: numb
   return last === undefined || rows < limit ? null : { table: last.entry.name, id: last.ids.at(-1)! };
 }
 
-/** What others have sealed anew meanwhile is left out. `changed`: rows of which something is to be written, with all that is in them then. */
+/** Of all tables together; `ids` are those that were found, of which `done` tells what became. */
+export function outcomeOf(
+  parts: { ids: string[]; rows: SecretRow[]; done: Pick<Resealed, 'resealed' | 'left'> }[],
+  next: SealedRow | null,
+): Resealed {
+  const sum = (of: (part: (typeof parts)[number]) => number) => parts.reduce((total, part) => total + of(part), 0);
+  return {
+    resealed: sum(({ done }) => done.resealed),
+    left: parts.flatMap(({ done }) => done.left),
+    passed: sum(({ ids, rows }) => ids.length - rows.length),
+    next,
+  };
+}
+
+/**
+ * What others have sealed anew meanwhile is left out. `changed`: rows of which something is to be written, with all that
+ * is in them then.
+ */
 export function resealRows(
   table: SealedRow['table'],
   rows: SecretRow[],

@@ -1,24 +1,12 @@
 // News in PostgreSQL when something is missing: the notification, the connection that listens, or the numbers themselves.
-import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { openPool, readAddress } from '../../src/adapters/postgres/database.ts';
-import { migratePostgres, openPostgres } from '../../src/adapters/postgres/store.ts';
 import { openNews } from '../../src/adapters/postgres/watch.ts';
 import type { Change, Store } from '../../src/ports.ts';
 import { anEntry, anIntegration } from '../store/builders.ts';
 import { startPooler } from '../support/pooler.ts';
-import { aDatabase, asked } from '../support/postgres.ts';
-
-let template: string;
-beforeAll(async () => {
-  template = await aDatabase();
-  await migratePostgres(template);
-});
-
-async function opened(url: string): Promise<Store> {
-  const store = await openPostgres(url);
-  onTestFinished(() => store.close());
-  return store;
-}
+import { asked } from '../support/postgres.ts';
+import { aMigratedDatabase, opened } from '../support/stores.ts';
 
 /** A watch with a clock of its own, and what it was told. */
 async function watching(url: string) {
@@ -44,7 +32,7 @@ const put = (store: Store, id: string) => store.putIntegration(anIntegration({ i
 const everything: Change = { kind: 'everything' };
 
 test('a change of which nobody was notified is felt within the bound', async () => {
-  const direct = await aDatabase(template);
+  const direct = await aMigratedDatabase();
   const pooler = await startPooler(direct, { lacks: /^notify\b/ });
   onTestFinished(() => pooler.stop());
   const { watch, hears } = await watching(direct);
@@ -61,7 +49,7 @@ test('a change of which nobody was notified is felt within the bound', async () 
 });
 
 test('a listener that was cut off catches up, and listens again', async () => {
-  const url = await aDatabase(template);
+  const url = await aMigratedDatabase();
   const listeners = `select pid from pg_stat_activity where datname = current_database() and query ilike 'listen %'`;
   const [{ hears, told }, writer] = [await watching(url), await opened(url)];
   const [{ pid: before }] = (await asked(url, listeners)) as [{ pid: number }];
@@ -85,7 +73,7 @@ test('a listener that was cut off catches up, and listens again', async () => {
 describe('nothing that is remembered is relied on', () => {
   /** Some changes that were told, and then what happens to the table. */
   async function isTold(happens: (url: string, pass: (ms: number) => void) => Promise<unknown>) {
-    const url = await aDatabase(template);
+    const url = await aMigratedDatabase();
     const { told, hears, pass } = await watching(url);
     const writer = await opened(url);
     for (const id of ['a', 'b', 'c']) await put(writer, id);
@@ -137,7 +125,7 @@ describe('nothing that is remembered is relied on', () => {
 });
 
 test('a watch says how long ago it looked', async () => {
-  const { watch, pass } = await watching(await aDatabase(template));
+  const { watch, pass } = await watching(await aMigratedDatabase());
   expect(watch.ageMs()).toBeLessThan(10_000);
   pass(60_000);
   expect(watch.ageMs()).toBeGreaterThanOrEqual(60_000);
@@ -145,7 +133,7 @@ test('a watch says how long ago it looked', async () => {
 });
 
 test('changes are swept after ten minutes, and no younger ones', async () => {
-  const url = await aDatabase(template);
+  const url = await aMigratedDatabase();
   const store = await opened(url);
   for (const id of ['old', 'young']) await put(store, id);
   await asked(url, `update changes set at = at - ${10 * 60_000 + 1} where id = 'old'`);

@@ -3,11 +3,12 @@
 
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { migratePostgres, openPostgres } from '../../src/adapters/postgres/store.ts';
 import { type Change, type Claimed, type Store, StoreError } from '../../src/ports.ts';
 import { openLink } from '../support/link.ts';
 import { aDatabase, asked } from '../support/postgres.ts';
+import { aMigratedDatabase, opened } from '../support/stores.ts';
 import {
   aConnection,
   aFlow,
@@ -22,21 +23,9 @@ import {
   NOW,
 } from './builders.ts';
 
-let template: string;
-beforeAll(async () => {
-  template = await aDatabase();
-  await migratePostgres(template);
-});
-
-async function opened(url: string): Promise<Store> {
-  const store = await openPostgres(url);
-  onTestFinished(() => store.close());
-  return store;
-}
-
 /** Stores of processes of their own, each with ten connections. */
 async function replicas(count: number): Promise<{ url: string; stores: Store[] }> {
-  const url = await aDatabase(template);
+  const url = await aMigratedDatabase();
   return { url, stores: await Promise.all(Array.from({ length: count }, () => opened(url))) };
 }
 
@@ -223,7 +212,7 @@ async function wayTo(url: string) {
 
 describe('a way to the database that is lost', () => {
   test('rejects what is asked, and heals by itself', async () => {
-    const direct = await aDatabase(template);
+    const direct = await aMigratedDatabase();
     const way = await wayTo(direct);
     const store = await opened(way.url);
     const { connection } = await connected(store);
@@ -237,7 +226,7 @@ describe('a way to the database that is lost', () => {
   });
 
   test('costs no question anything, when another connection can be had', async () => {
-    const link = await openLink(await aDatabase(template));
+    const link = await openLink(await aMigratedDatabase());
     onTestFinished(() => link.close());
     const store = await opened(link.url);
     const { connection } = await connected(store);
@@ -250,7 +239,7 @@ describe('a way to the database that is lost', () => {
   });
 
   test('hangs nobody: what is not answered is given up', { timeout: 40_000 }, async () => {
-    const way = await wayTo(await aDatabase(template));
+    const way = await wayTo(await aMigratedDatabase());
     const store = await opened(way.url);
     await store.ping();
     way.set('deaf');
@@ -266,7 +255,7 @@ describe('a way to the database that is lost', () => {
   });
 
   test('keeps news for later', async () => {
-    const direct = await aDatabase(template);
+    const direct = await aMigratedDatabase();
     const way = await wayTo(direct);
     const [cutOff, other] = [await opened(way.url), await opened(direct)];
     const told: Change[] = [];
@@ -283,7 +272,7 @@ describe('a way to the database that is lost', () => {
   test('makes a process dead to the others after a while, which take over what it left', {
     timeout: 30_000,
   }, async () => {
-    const direct = await aDatabase(template);
+    const direct = await aMigratedDatabase();
     const way = await wayTo(direct);
     const [cutOff, other] = [await opened(way.url), await opened(direct)];
     const { connection } = await connected(cutOff);
@@ -302,7 +291,7 @@ describe('a way to the database that is lost', () => {
   });
 
   test('amid a claim leaves an orphan, if the claim was there after all', async () => {
-    const url = await aDatabase(template);
+    const url = await aMigratedDatabase();
     const link = await openLink(url);
     onTestFinished(link.close);
     const [cutOff, other] = [await opened(link.url), await opened(url)];
@@ -322,7 +311,7 @@ describe('a way to the database that is lost', () => {
   });
 
   test('makes nobody dead to those who could not have heard of them either', async () => {
-    const url = await aDatabase(template);
+    const url = await aMigratedDatabase();
     const silent = await opened(url);
     const { connection } = await connected(silent);
     const claim = { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 };
@@ -349,14 +338,14 @@ describe('what is wrong with the database', () => {
   });
 
   test('is that a newer version made it: it is refused and left as it was', async () => {
-    const url = await aDatabase(template);
+    const url = await aMigratedDatabase();
     await asked(url, "insert into __drizzle_migrations values (99999999999999, 'later')");
     await expect(openPostgres(url)).rejects.toThrow(/newer version/);
     expect(await asked(url, 'select 1 from __drizzle_migrations')).toHaveLength(2);
   });
 
   test('is told without the values that were refused', async () => {
-    const store = await opened(await aDatabase(template));
+    const store = await opened(await aMigratedDatabase());
     const refused = store.appendAudit([anEntry({ owner: 'hunter2', actor: null as never })]);
     await expect(refused).rejects.toThrow('PostgreSQL refused a value (23502, audit.actor)');
     await expect(refused).rejects.toSatisfy((error: Error) => error.cause === undefined);
@@ -368,7 +357,7 @@ describe('statements that are asked often', () => {
     ['have a name, so that they are planned once', '', true],
     ['have none where a pooler is in between', '?prepare=false', false],
   ])('%s', async (_, query, isNamed) => {
-    const way = await wayTo(await aDatabase(template));
+    const way = await wayTo(await aMigratedDatabase());
     const store = await opened(way.url + query);
     const { connection } = await connected(store);
     await store.claim(connection.id, { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 });

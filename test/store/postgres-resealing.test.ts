@@ -1,9 +1,8 @@
 // Sealing anew on PostgreSQL beside others: several rotations at once, refreshes that go on, and somebody who holds a row.
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client } from 'pg';
-import { beforeAll, expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { createKeyRing, generateKey, parseKeyRing } from '../../src/adapters/keyring.ts';
-import { migratePostgres, openPostgres } from '../../src/adapters/postgres/store.ts';
 import { openRescue } from '../../src/adapters/sqlite/rescue.ts';
 import { createLogger } from '../../src/adapters/telemetry.ts';
 import { createAccess } from '../../src/broker/access.ts';
@@ -12,7 +11,7 @@ import { createJournal } from '../../src/broker/journal.ts';
 import { rekey } from '../../src/broker/rekey.ts';
 import type { Sealed } from '../../src/domain/connection.ts';
 import type { SealedText, Store } from '../../src/ports.ts';
-import { aDatabase } from '../support/postgres.ts';
+import { aMigratedDatabase, opened } from '../support/stores.ts';
 import { aConnection, aGrant, anEntry, anIntegration, aRotation, connected, FIRST, NOW } from './builders.ts';
 
 const ringOf = (...entries: string[]) => {
@@ -24,20 +23,12 @@ const [OLD, NEW] = [generateKey('old'), generateKey('new')];
 const [old, both, fresh] = [ringOf(OLD), ringOf(NEW, OLD), ringOf(NEW)];
 const log = createLogger('silent');
 
-let template: string;
-beforeAll(async () => {
-  template = await aDatabase();
-  await migratePostgres(template);
-});
-
 /** Stores of processes of their own, on one database with an integration. */
 async function replicas(count: number): Promise<{ url: string; stores: Store[] }> {
-  const url = await aDatabase(template);
+  const url = await aMigratedDatabase();
   const stores: Store[] = [];
   for (let i = 0; i < count; i++) {
-    const store = await openPostgres(url);
-    onTestFinished(() => store.close());
-    stores.push(store);
+    stores.push(await opened(url));
   }
   await stores[0]!.putIntegration(anIntegration({ clientSecret: null, privateKey: null }), anEntry());
   for (const kid of ['old', 'new']) await stores[0]!.addKeyCheck(both.check(kid));

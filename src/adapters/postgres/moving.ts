@@ -10,10 +10,13 @@ import {
   type PlaceStanding,
   type Reading,
 } from '../../ports.ts';
+import { rejectingWith } from '../rejecting.ts';
 import { markIn, migrate, openPool, readAddress, rowsOf, versionOf } from './database.ts';
 import { codeOf, storeError } from './errors.ts';
 import { INHABITANTS } from './liveness.ts';
 import * as schema from './schema.ts';
+
+const orStoreError = rejectingWith(storeError);
 
 const PAGE = 1_000;
 /** For one answer: the first page of a large table is sorted before it is told. */
@@ -144,14 +147,3 @@ function insertionOf(table: CarriedTable): string {
   const typed = all.map(({ name, type }) => `given."${name}"::${type}`);
   return `insert into "${table}" (${names}) select ${typed} from unnest(${texts}) as given (${names})`;
 }
-
-/** A method that rejects with nothing but `StoreError`. */
-const orStoreError =
-  <A extends unknown[], T>(work: (...given: A) => T | Promise<T>) =>
-  async (...given: A): Promise<T> => {
-    try {
-      return await work(...given);
-    } catch (cause) {
-      throw storeError(cause);
-    }
-  };

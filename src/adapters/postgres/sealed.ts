@@ -2,8 +2,8 @@
 import { and, asc, gt, or, type SQL, sql } from 'drizzle-orm';
 import type { AnyPgColumn, PgTable } from 'drizzle-orm/pg-core';
 import type { Sealed } from '../../domain/connection.ts';
-import type { Resealed, SealedRow, Store } from '../../ports.ts';
-import { type Found, from, nextOf, prefixOf, resealRows, type SecretRow } from '../resealing.ts';
+import type { SealedRow, Store } from '../../ports.ts';
+import { type Found, from, nextOf, outcomeOf, prefixOf, resealRows, type SecretRow } from '../resealing.ts';
 import type { Orm, PostgresAccess } from './postgres.ts';
 import * as schema from './schema.ts';
 
@@ -99,18 +99,16 @@ export function sealedStore({ ask, write }: PostgresAccess): SealedStore {
       // Without a lock: where little is left to do, it is far between what is done.
       const found = await ask((orm) => find(orm, kid, after, limit));
       const next = nextOf(found, limit);
-      if (found.length === 0) return { resealed: 0, left: [], passed: 0, next };
+      if (found.length === 0) return outcomeOf([], next);
       return write(async (orm) => {
-        const outcome: Resealed = { resealed: 0, left: [], passed: 0, next };
+        const parts: Parameters<typeof outcomeOf>[0] = [];
         for (const { entry, ids } of found) {
           const rows = await taken(orm, entry, ids);
           const done = resealRows(entry.name, rows, kid, anew);
           if (done.changed.length > 0) await orm.execute(replacement(entry, done.changed));
-          outcome.resealed += done.resealed;
-          outcome.left.push(...done.left);
-          outcome.passed += ids.length - rows.length;
+          parts.push({ ids, rows, done });
         }
-        return outcome;
+        return outcomeOf(parts, next);
       });
     },
   };

@@ -14,11 +14,14 @@ import {
   type Reading,
   StoreError,
 } from '../../ports.ts';
+import { rejectingWith } from '../rejecting.ts';
 import { storeError } from './commit.ts';
 import { markIn, openDatabase, pathOf, versionOf } from './database.ts';
 import { isInhabited } from './liveness.ts';
 import { waitingIn } from './rescue.ts';
 import * as schema from './schema.ts';
+
+const orStoreError = rejectingWith(storeError);
 
 const PAGE = 1_000;
 
@@ -141,14 +144,3 @@ function textOf(value: unknown): string | null {
   if (typeof value === 'number') return String(Math.min(Math.round(value), Number.MAX_SAFE_INTEGER));
   throw new StoreError('the database holds bytes where there should be text');
 }
-
-/** A method that rejects with nothing but `StoreError`. */
-const orStoreError =
-  <A extends unknown[], T>(work: (...given: A) => T | Promise<T>) =>
-  async (...given: A): Promise<T> => {
-    try {
-      return await work(...given);
-    } catch (cause) {
-      throw storeError(cause);
-    }
-  };

@@ -2,8 +2,8 @@
 import { and, asc, eq, gt, inArray, or, type SQL, sql } from 'drizzle-orm';
 import type { SQLiteColumn, SQLiteTable } from 'drizzle-orm/sqlite-core';
 import type { Sealed } from '../../domain/connection.ts';
-import type { Resealed, SealedRow, Store } from '../../ports.ts';
-import { type Found, from, nextOf, prefixOf, resealRows, type SecretRow } from '../resealing.ts';
+import type { SealedRow, Store } from '../../ports.ts';
+import { type Found, from, nextOf, outcomeOf, prefixOf, resealRows, type SecretRow } from '../resealing.ts';
 import * as schema from './schema.ts';
 import { given, type SqliteAccess } from './sqlite.ts';
 
@@ -143,19 +143,17 @@ export function sealedStore({ orm, read, write }: SqliteAccess): SealedStore {
       // Before the file is locked: where little is left to do, it is far between what is done.
       const found = await read(() => find(kid, after, limit));
       const next = nextOf(found, limit);
-      if (found.length === 0) return { resealed: 0, left: [], passed: 0, next };
+      if (found.length === 0) return outcomeOf([], next);
       return write(() => {
-        const outcome: Resealed = { resealed: 0, left: [], passed: 0, next };
+        const parts: Parameters<typeof outcomeOf>[0] = [];
         for (const { entry, ids } of found) {
           const rows = stillThere(entry, ids);
           const done = resealRows(entry.name, rows, kid, anew);
           const replace = replacements().get(entry)!;
           for (const { id, secrets } of done.changed) replace.run({ ...secrets, rowId: id });
-          outcome.resealed += done.resealed;
-          outcome.left.push(...done.left);
-          outcome.passed += ids.length - rows.length;
+          parts.push({ ids, rows, done });
         }
-        return outcome;
+        return outcomeOf(parts, next);
       });
     },
   };
