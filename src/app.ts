@@ -1,15 +1,11 @@
 // The only place where the parts meet: from a configuration to a running broker.
 
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { createJwtVerifier } from './adapters/jwt.ts';
 import { signAssertion, signProof } from './adapters/jwt-sign.ts';
-import { createKeyRing, generateKey, parseKeyRing, proveKeyRing, readOrCreateKeyFile } from './adapters/keyring.ts';
 import { createProviderClient } from './adapters/oauth.ts';
 import { checkUrl, createOutbound } from './adapters/outbound.ts';
-import type { Finding } from './adapters/postgres/store.ts';
-import { openRescue, type RescueFile, waitingIn } from './adapters/sqlite/rescue.ts';
+import type { RescueFile } from './adapters/sqlite/rescue.ts';
 import { createTelemetry } from './adapters/telemetry.ts';
 import { watchStore } from './adapters/watched.ts';
 import { createAccess } from './broker/access.ts';
@@ -23,12 +19,10 @@ import { createExchange } from './broker/exchange.ts';
 import { startFollowing } from './broker/follow.ts';
 import { createIntegrations } from './broker/integrations.ts';
 import { createJournal } from './broker/journal.ts';
-import type { Moved, Progress } from './broker/move.ts';
 import { startOutbox } from './broker/outbox.ts';
 import { createProofs } from './broker/proofs.ts';
 import { startPruning } from './broker/prune.ts';
 import type { RefreshPoint } from './broker/refresh.ts';
-import { type Rekeyed, rekey } from './broker/rekey.ts';
 import { createRevoker } from './broker/revoke.ts';
 import { createServing } from './broker/serving.ts';
 import { createSessions } from './broker/sessions.ts';
@@ -49,74 +43,9 @@ import { type Listener, listen } from './http/listener.ts';
 import { quickPaths } from './http/quick/paths.ts';
 import { declaredOf } from './http/routes/apply.ts';
 import { createHttp } from './http/server.ts';
-import { type Clock, type Logger, type Place, type Store, StoreError } from './ports.ts';
-
-export { generateKey } from './adapters/keyring.ts';
-export type { Moved } from './broker/move.ts';
-
-/** For a deployment that migrates before it starts. Rejects with `StoreError`. */
-export async function migrateStore(databaseUrl: string): Promise<void> {
-  if (isPostgres(databaseUrl)) return (await import('./adapters/postgres/store.ts')).migratePostgres(databaseUrl);
-  (await import('./adapters/sqlite/store.ts')).migrateSqlite(databaseUrl);
-}
-
-const isPostgres = (databaseUrl: string): boolean => /^postgres(ql)?:/.test(databaseUrl);
-
-const FOUND: Record<Finding, string> = {
-  names_not_kept: 'a pooler is in front of the database: statements go without names, as with prepare=false in its URL',
-};
-
-/** Only what is used is loaded. */
-async function openStore({ databaseUrl }: Config, log: Logger): Promise<Store> {
-  if (isPostgres(databaseUrl)) {
-    const { openPostgres } = await import('./adapters/postgres/store.ts');
-    return openPostgres(databaseUrl, (finding) => log.warn({ finding }, FOUND[finding]));
-  }
-  return (await import('./adapters/sqlite/store.ts')).openSqlite(databaseUrl);
-}
-
-/** Beside the data; where these are elsewhere, in a folder of this machine. */
-const openRescueFile = ({ databaseUrl, dataDir }: Config): RescueFile =>
-  openRescue(isPostgres(databaseUrl) ? `file:${join(dataDir, 'valetkey')}` : databaseUrl);
-
-export interface Move {
-  from: string;
-  to: string;
-  /** Where a broker on PostgreSQL keeps on this machine what the database would not take. */
-  dataDir: string;
-  told: (progress: Progress) => void;
-}
-
-/** Carries everything from one database to another, which needs no key. Tells why not, or how it went; may be run again. */
-export async function moveData({ from, to, dataDir, told }: Move): Promise<Moved | { refused: string }> {
-  const places: Place[] = [];
-  const placeAt = async (url: string): Promise<Place> => {
-    const place = isPostgres(url)
-      ? (await import('./adapters/postgres/moving.ts')).postgresPlace(url, () => waitingIn(join(dataDir, 'valetkey')))
-      : (await import('./adapters/sqlite/moving.ts')).sqlitePlace(url);
-    places.push(place);
-    return place;
-  };
-  try {
-    const { move } = await import('./broker/move.ts');
-    return await move({ source: await placeAt(from), target: await placeAt(to), told });
-  } catch (error) {
-    if (error instanceof StoreError) return { refused: error.message };
-    throw error;
-  } finally {
-    for (const place of places) await place.close();
-  }
-}
-
-/** The deployment is set up wrongly: what is wrong, by name. */
-export class SetupError extends Error {
-  override name = 'SetupError';
-  readonly issues: string[];
-  constructor(issues: string[]) {
-    super(issues.join('\n'));
-    this.issues = issues;
-  }
-}
+import { type KeyRing, openKeyRing, proveKeys, SetupError } from './keys.ts';
+import type { Clock, Logger, Store } from './ports.ts';
+import { isPostgres, openRescueFile, openStore } from './stores.ts';
 
 export interface Running {
   url: string;
@@ -161,32 +90,6 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
     throw error;
   }
 }
-
-/**
- * Seals every secret anew with the first key of the ring, while brokers go on serving. Rejects with `SetupError` or
- * `StoreError`; what was done until then is good, and another run goes on from there.
- */
-export async function rotateKeys(config: Config, log: Logger): Promise<Rekeyed> {
-  const ring = openKeyRing(config, log);
-  const store = await openStore(config, log);
-  let rescue: RescueFile | undefined;
-  try {
-    const known = (await store.keyChecks()).map(({ kid }) => kid);
-    if (known.length === 0) throw new SetupError(['VALETKEY_DATABASE_URL: no broker has used this database yet']);
-    await proveKeys(store, ring);
-    if (!known.includes(ring.sealingKid)) {
-      log.warn({ kid: ring.sealingKid }, 'no broker has begun to seal with this key: those that lack it will fail');
-    }
-    const access = createAccess({ journal: createJournal({ store, log }), clock: systemClock });
-    rescue = openRescueFile(config);
-    return await rekey({ store, ring, rescue, access, log, pause });
-  } finally {
-    rescue?.close();
-    await store.close();
-  }
-}
-
-type KeyRing = ReturnType<typeof createKeyRing>;
 
 interface Foundation {
   config: Config;
@@ -377,34 +280,3 @@ const faultsOf = ({ fault }: Refusal, declared: Config['declared']): string[] =>
     : [`VALETKEY_CONFIG: ${fault.code}`];
 
 const PROBE = { row: 'readiness', column: 'probe' };
-
-/** The key ring of the environment; in development, a key file. */
-function openKeyRing({ keys }: Config, log: Logger): KeyRing {
-  if (keys.from === 'environment') return createKeyRing(keys.keys);
-  if (keys.from === 'memory') return ringOf(generateKey());
-  const { path } = keys;
-  const file = readOrCreateKeyFile(path);
-  if (!file.ok) throw new SetupError(file.issues.map((issue) => `VALETKEY_KEYS: ${issue}`));
-  log.warn(
-    { path, created: file.created },
-    'VALETKEY_KEYS is not set: using a key file, which is for development only',
-  );
-  return ringOf(file.keys);
-}
-
-function ringOf(text: string): KeyRing {
-  const parsed = parseKeyRing(text);
-  if (parsed.ok) return createKeyRing(parsed.keys);
-  throw new SetupError(parsed.issues.map((issue) => `VALETKEY_KEYS: ${issue}`));
-}
-
-/**
- * A ring that does not open what is stored must not serve; a key that is about to seal leaves its proof behind. One that
- * only opens needs none: either it has one from when it sealed, or it protects nothing (any more).
- */
-async function proveKeys(store: Store, vault: KeyRing): Promise<void> {
-  const { issues, missing } = proveKeyRing(vault, await store.keyChecks());
-  if (issues.length > 0) throw new SetupError(issues.map((issue) => `VALETKEY_KEYS: ${issue}`));
-  const sealing = missing.find(({ kid }) => kid === vault.sealingKid);
-  if (sealing) await store.addKeyCheck(sealing);
-}

@@ -1,10 +1,12 @@
 // The process: environment in, one broker out, signals obeyed.
 import { readFileSync } from 'node:fs';
 import { createLogger } from './adapters/telemetry.ts';
-import { migrateStore, rotateKeys, SetupError, start } from './app.ts';
+import { start } from './app.ts';
 import { rekeyedJson, rekeyedText } from './broker/rekeyed.ts';
 import { type Config, parseConfig } from './config.ts';
+import { rotateKeys, SetupError } from './keys.ts';
 import { type Logger, StoreError } from './ports.ts';
+import { migrateStore } from './stores.ts';
 
 /** Runs the broker until a signal comes. */
 export async function main(): Promise<void> {

@@ -5,6 +5,7 @@ import type { Target } from './domain/target.ts';
 
 export type { JwtExpectations, JwtReason } from './domain/jwt.ts';
 export * from './ports/moving.ts';
+export * from './ports/rows.ts';
 export * from './ports/store.ts';
 
 export interface Clock {

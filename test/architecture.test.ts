@@ -75,10 +75,10 @@ const layers: Layer[] = [
   {
     name: 'cli',
     files: /^cli(\.ts$|\/)/,
-    may: /^((api|client|app|main|files|declared)\.ts$|catalogue\/|cli\/)/,
+    may: /^((api|client|keys|main|stores|files|declared)\.ts$|catalogue\/|cli\/)/,
     typesOnly: /^api\.ts$/,
-    lazily: /^((app|main|files)\.ts$|catalogue\/)/,
-    rule: 'cli imports only its own parts, declared.ts, client.ts and the types of api.ts; the catalogue, files.ts, app.ts and main.ts when a command needs them',
+    lazily: /^((keys|main|stores|files)\.ts$|catalogue\/)/,
+    rule: 'cli imports only its own parts, declared.ts, client.ts and the types of api.ts; the catalogue, files.ts, keys.ts, stores.ts and main.ts when a command needs them',
   },
   { name: 'declared', files: /^declared\.ts$/, may: /^$/, rule: 'declared.ts imports nothing of this project' },
   {
@@ -86,6 +86,12 @@ const layers: Layer[] = [
     files: /^config\.ts$/,
     may: /^(domain\/|catalogue\/|(api|declared)\.ts$|adapters\/(keyring|outbound)\.ts$|broker\/sessions\.ts$)/,
     rule: 'config.ts imports only domain, catalogue, api.ts, declared.ts and the parsers of the parts that it configures',
+  },
+  {
+    name: 'deployment',
+    files: /^(keys|stores)\.ts$/,
+    may: /^(adapters|broker|domain)\/|^(config|keys|ports|stores)\.ts$/,
+    rule: 'keys.ts and stores.ts are below app.ts',
   },
   { name: 'app', files: /^app\.ts$/, may: /^(?!main\.ts$|cli\.ts$)/, rule: 'app.ts is below main.ts and cli.ts' },
   { name: 'main', files: /^main\.ts$/, may: /^(?!cli\.ts$)/, rule: 'main.ts is below cli.ts' },

@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createLogger } from '../src/adapters/telemetry.ts';
-import { generateKey, type Running, SetupError, start } from '../src/app.ts';
+import { type Running, start } from '../src/app.ts';
 import { type Config, parseConfig } from '../src/config.ts';
+import { generateKey, SetupError } from '../src/keys.ts';
 import { ask, type Json } from './support/broker.ts';
 import { expectOk, expectProblem } from './support/contract.ts';
 

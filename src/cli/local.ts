@@ -31,7 +31,7 @@ export function localCommands(program: Command, io: Io): void {
   const generate = keys.command('generate').description('print a new key for VALETKEY_KEYS');
   example(generate.option('--kid <id>', 'its id'), 'valetkey keys generate --kid 2027').action(
     async ({ kid }: { kid?: string }) => {
-      const { generateKey } = await import('../app.ts');
+      const { generateKey } = await import('../keys.ts');
       io.out(generateKey(kid));
     },
   );

@@ -6,7 +6,7 @@ import { Failure, misused } from './failure.ts';
 import type { Io } from './io.ts';
 import { type Columns, printer } from './print.ts';
 
-type Moved = import('../app.ts').Moved;
+type Moved = import('../stores.ts').Moved;
 
 const URL_KINDS = /^(file:.|postgres(ql)?:\/\/)/;
 
@@ -33,7 +33,7 @@ export function moveCommand(program: Command, io: Io): void {
     for (const [option, url] of Object.entries({ '--from': from, '--to': to }))
       if (!URL_KINDS.test(url))
         throw misused(`${option} is no URL of a database: file:PATH or postgres://USER@HOST/DATABASE`);
-    const { moveData } = await import('../app.ts');
+    const { moveData } = await import('../stores.ts');
     const moved = await moveData({
       from,
       to,

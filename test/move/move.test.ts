@@ -8,9 +8,9 @@ import { migratePostgres, openPostgres } from '../../src/adapters/postgres/store
 import { sqlitePlace } from '../../src/adapters/sqlite/moving.ts';
 import { openRescue } from '../../src/adapters/sqlite/rescue.ts';
 import { migrateSqlite, openSqlite } from '../../src/adapters/sqlite/store.ts';
-import { moveData } from '../../src/app.ts';
 import { type Moved, move } from '../../src/broker/move.ts';
 import { CARRIED, type Place, type PlaceStanding, type Store } from '../../src/ports.ts';
+import { moveData } from '../../src/stores.ts';
 import { aConnection, aGrant, anEntry, aRotation, connected, fill, NOW } from '../store/builders.ts';
 import { aDatabase, asked } from '../support/postgres.ts';
 import { terminal } from '../support/terminal.ts';

@@ -1,8 +1,8 @@
 // The files of deploy/, read as strictly as their tools do, and what the broker says of the settings in them.
 import { readFileSync } from 'node:fs';
 import { parseAllDocuments } from 'yaml';
-import { generateKey } from '../../src/app.ts';
 import { parseConfig } from '../../src/config.ts';
+import { generateKey } from '../../src/keys.ts';
 
 /** Of the project. */
 export const ROOT = new URL('../..', import.meta.url);
