@@ -1,4 +1,5 @@
 // What others have changed: nothing that is in memory here outlives the news of it.
+import type { Connection } from '../domain/connection.ts';
 import type { Change, Logger, Store, Watch } from '../ports.ts';
 import type { Directory } from './directory.ts';
 import type { Serving } from './serving.ts';
@@ -34,6 +35,8 @@ export async function startFollowing({
   lookBack,
   log,
 }: Parts): Promise<Watch> {
+  let isStopped = false;
+
   /**
    * What is held is compared with the store: the news does not say what has changed. What was refreshed elsewhere is read
    * again at once, so that it is in memory too should the store be away a moment later. What is newer than the store has
@@ -54,31 +57,31 @@ export async function startFollowing({
     return old;
   }
 
-  /** `told`: they have changed, and what cannot be compared is let go; otherwise it is compared as soon as it can be. */
-  async function checkAll(ids: string[], told: boolean): Promise<void> {
+  /**
+   * What cannot be compared is compared as soon as it can be. Until then a token is let go whose grant may have ended; one
+   * that was only refreshed elsewhere is good until its own end.
+   */
+  async function checkAll(ids: string[], mayHaveEnded: (held: Connection) => boolean): Promise<void> {
     const held = ids.filter((id) => serving.get(id));
     const old: string[] = [];
     for (let i = 0; i < held.length; i += AT_ONCE) {
-      const some = held.slice(i, i + AT_ONCE);
       try {
-        old.push(...(await check(some)));
+        old.push(...(await check(held.slice(i, i + AT_ONCE))));
       } catch (error) {
-        log.warn({ err: error, connections: some.length, told }, 'tokens could not be compared with the store');
-        if (!told) {
-          setTimeout(() => void checkAll(held.slice(i), told), AGAIN_MS).unref();
-          break;
-        }
-        for (const id of some) {
+        const left = held.slice(i);
+        log.warn({ err: error, connections: left.length }, 'tokens could not be compared with the store');
+        for (const id of left) {
           const one = serving.get(id)?.connection;
-          if (one) serving.drop(one, one.generation);
+          if (one && mayHaveEnded(one)) serving.drop(one, one.generation);
         }
+        if (!isStopped) setTimeout(() => void checkAll(left, mayHaveEnded), AGAIN_MS).unref();
+        break;
       }
     }
     // What is held meanwhile was refreshed, not ended: it is good until then.
     for (const id of old) await reread(id).catch(() => undefined);
   }
 
-  let isStopped = false;
   function untilDone(what: string, work: () => Promise<void>): void {
     work().catch((error: unknown) => {
       if (isStopped) return;
@@ -98,9 +101,9 @@ export async function startFollowing({
       // A new one belongs to a set that cannot know it.
       if (change.generation === 1) serving.dropSets();
     }
-    const told = changes.flatMap((change) => (change.kind === 'connection' ? change.id : []));
-    void checkAll(told, true);
-    if (everything) void checkAll(serving.held(), false);
+    const told = generationsOf(changes);
+    void checkAll([...told.keys()], ({ id, generation }) => !areRefreshes(told.get(id) ?? [], generation));
+    if (everything) void checkAll(serving.held(), () => false);
     if (everything) integrationChanged(undefined);
     if (everything || kinds.has('back')) untilDone('what was kept lately', lookBack);
     if (everything || kinds.has('callers')) untilDone('callers', directory.reload);
@@ -115,3 +118,14 @@ export async function startFollowing({
     },
   };
 }
+
+function generationsOf(changes: Change[]): Map<string, number[]> {
+  const told = new Map<string, number[]>();
+  for (const change of changes)
+    if (change.kind === 'connection') told.set(change.id, [...(told.get(change.id) ?? []), change.generation]);
+  return told;
+}
+
+/** Each brought a generation that was not there before; whatever else befalls a connection leaves it the one that it has. */
+const areRefreshes = (told: number[], held: number): boolean =>
+  told.every((generation) => generation > held) && new Set(told).size === told.length;

@@ -2,13 +2,14 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { openSqlite } from '../../src/adapters/sqlite/store.ts';
 import { createDirectory } from '../../src/broker/directory.ts';
 import { startFollowing } from '../../src/broker/follow.ts';
 import { digest } from '../../src/broker/secrets.ts';
 import { createServing, serve } from '../../src/broker/serving.ts';
-import type { Logger } from '../../src/ports.ts';
+import { type Logger, type Store, StoreError } from '../../src/ports.ts';
 import { aCaller, aConnection, aKey, anEntry, NOW } from '../store/builders.ts';
 
 const clock = { now: () => NOW, monotonic: () => 0 };
@@ -73,4 +74,44 @@ test('a caller that is deleted while the broker starts, before it hears of chang
     log,
   });
   expect(directory.find('a key', NOW)).toBeUndefined();
+});
+
+test.each([
+  ['was refreshed elsewhere is served until it can be compared', [2], true],
+  ['was refreshed and then ended is let go', [2, 2], false],
+  ['has ended is let go', [1], false],
+] as const)('news of a token that cannot be looked at: what %s', async (_, generations, isKept) => {
+  const serving = createServing();
+  const held = serve(aConnection({ generation: 1 }), 'a token', clock);
+  const { id } = held.connection;
+  serving.put(held, serving.ticket());
+  let tell: Parameters<Store['watch']>[0] = () => undefined;
+  let isAway = true;
+  const asked: string[][] = [];
+  const following = await startFollowing({
+    store: {
+      watch: async (told) => {
+        tell = told;
+        return { how: 'notified', everyMs: 1, ageMs: () => 0, stop: async () => undefined };
+      },
+      standings: async (ids) => {
+        asked.push(ids);
+        if (isAway) throw new StoreError('away');
+        return [{ id, status: 'revoked', generation: 2 }];
+      },
+    },
+    serving,
+    directory: { reload: async () => undefined },
+    integrationChanged: () => undefined,
+    reread: async () => undefined,
+    lookBack: async () => undefined,
+    log,
+  });
+  onTestFinished(() => following.stop());
+  tell(generations.map((generation) => ({ kind: 'connection', id, generation })));
+  await vi.waitFor(() => expect(asked).toEqual([[id]]));
+  await nextTurn();
+  expect(serving.get(id) !== undefined).toBe(isKept);
+  isAway = false;
+  await vi.waitFor(() => expect(serving.get(id)).toBeUndefined(), { timeout: 5_000, interval: 10 });
 });
