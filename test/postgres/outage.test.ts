@@ -15,10 +15,10 @@ vi.setConfig({ testTimeout: 60_000 });
 
 /** What a stall costs the first who meet it: until the next sign of life, and then 2 s. Measured: 2.0 to 3.5 s. */
 const FIRST_WITHIN_MS = 5_000;
-/** Those who come after. Measured: 5 ms. */
-const NEXT_WITHIN_MS = 500;
-/** From healing to the first good read: a sign every half a second. Measured: 0.1 to 0.6 s. */
-const HEALS_WITHIN_MS = 3_000;
+/** Those who come after are refused at once, which a busy machine stretches; whoever asked the database would wait for longer. */
+const NEXT_WITHIN_MS = 1_900;
+/** From healing to the first good read: a sign every half a second; and a busy machine. */
+const HEALS_WITHIN_MS = 5_000;
 /** A pool of ten, and two. */
 const CONNECTIONS = 12;
 
@@ -185,7 +185,7 @@ test('a replica that was cut off is told at once of what others change after tha
   await vi.waitFor(() => expect(link.connections().open).toBeGreaterThanOrEqual(2));
   await other.ask('DELETE', `/v1/connections/${id}`);
   const felt = async () => expect((await broker.ask('GET', path(id))).body.code).toBe('connection_revoked');
-  await vi.waitFor(felt, { timeout: 1_500, interval: 20 });
+  await vi.waitFor(felt, { timeout: 1_900, interval: 20 });
 });
 
 test('a broker that starts behind a silent line says so, and ends', async () => {
