@@ -1,11 +1,11 @@
-// What this process has kept within the last seconds, sealed. A database that a standby has taken over may lack it, and a
+// What this process has kept lately, sealed. A database that a standby has taken over may lack it, and a
 // provider does not say it twice: here it still is.
 import { LRUCache } from 'lru-cache';
 import type { Connection } from '../domain/connection.ts';
 import type { Clock, Rescued, Store } from '../ports.ts';
 
-/** A standby that was further behind than this is a restored backup. */
-const REMEMBERED_MS = 30_000;
+/** Longer than a fail-over takes: what was kept right before the store went away must still be here when it is back. */
+const REMEMBERED_MS = 10 * 60_000;
 const REMEMBERED_AT_MOST = 10_000;
 const AT_ONCE = 500;
 

@@ -246,6 +246,18 @@ describe('when a standby has taken the store over that lacks the last commits', 
     expect(await lately.lost()).toEqual([]);
   });
 
+  test('it is remembered for longer than a fail-over takes', async () => {
+    let moved = 0;
+    const lately = createLately({ store, clock: { monotonic: () => performance.now() + moved } });
+    const keeper = keeperOn(store, rescue, lately);
+    const { connection } = await connected(store);
+    await goneBack(async () => keeper.keep(await answerFor(connection.id)));
+    moved = 5 * 60_000;
+    await expect.poll(() => lately.lost()).toEqual([connection.id]);
+    moved = 11 * 60_000;
+    await expect.poll(() => lately.lost()).toEqual([]);
+  });
+
   test('what somebody has put there since stays', async () => {
     const lately = createLately({ store, clock });
     const keeper = keeperOn(store, rescue, lately);

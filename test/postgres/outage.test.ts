@@ -13,7 +13,7 @@ import { aDatabase } from '../support/postgres.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
-/** What a stall costs the first who meet it: until the next sign of life, and then 2 s. Measured: 2.0 to 3.5 s. */
+/** What a stall costs the first who meet it: until the next sign of life (1.5 s), and then 2 s. */
 const FIRST_WITHIN_MS = 5_000;
 /** Those who come after are refused at once, which a busy machine stretches; whoever asked the database would wait for longer. */
 const NEXT_WITHIN_MS = 1_900;

@@ -42,6 +42,5 @@ export function storeError(error: unknown): StoreError {
     const where = [table, column, constraint].filter((name) => name !== undefined).join('.');
     return new StoreError(`PostgreSQL refused a value (${code}${where === '' ? '' : `, ${where}`})`);
   }
-  const advice = isForeignName(error) ? ': a pooler must be in between, add prepare=false to the URL' : '';
-  return new StoreError(`PostgreSQL: ${message}${code === undefined ? '' : ` (${code})`}${advice}`);
+  return new StoreError(`PostgreSQL: ${message}${code === undefined ? '' : ` (${code})`}`);
 }
