@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { Client } from 'pg';
-import { moveData } from '../src/stores.ts';
+import { moveData } from '../src/stores/open.ts';
 import { startPostgres } from '../test/support/postgres-server.ts';
 import { type Seeded, type SeedOptions, seed } from './seed.ts';
 import { childrenSeconds } from './servers/remote.ts';

@@ -6,9 +6,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
-import { createKeyRing, generateKey, parseKeyRing } from '../src/adapters/keyring.ts';
-import { openSqlite } from '../src/adapters/sqlite/store.ts';
-import { sealGrant } from '../src/broker/grants.ts';
+import { createKeyRing, generateKey, parseKeyRing } from '../src/adapters/keyring/keyring.ts';
+import { openSqlite } from '../src/stores/sqlite/store.ts';
+import { sealGrant } from '../src/broker/secrets/token-encryption.ts';
 import type { AuditEntry } from '../src/domain/audit.ts';
 import type { Connection } from '../src/domain/connection.ts';
 

@@ -1,12 +1,12 @@
 // The process: environment in, one broker out, signals obeyed.
 import { readFileSync } from 'node:fs';
-import { createLogger } from './adapters/telemetry.ts';
-import { start } from './app.ts';
-import { rekeyedJson, rekeyedText } from './broker/rekeyed.ts';
-import { type Config, parseConfig } from './config.ts';
-import { rotateKeys, SetupError } from './keys.ts';
-import { type Logger, StoreError } from './ports.ts';
-import { migrateStore } from './stores.ts';
+import { createLogger } from './adapters/telemetry/telemetry.ts';
+import { start } from './runtime/app.ts';
+import { rekeyedJson, rekeyedText } from './broker/maintenance/key-rotation-report.ts';
+import { type Config, parseConfig } from './runtime/config.ts';
+import { rotateKeys, SetupError } from './runtime/keys.ts';
+import { type Logger, StoreError } from './ports/index.ts';
+import { migrateStore } from './stores/open.ts';
 
 /** Runs the broker until a signal comes. */
 export async function main(): Promise<void> {

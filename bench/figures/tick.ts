@@ -1,5 +1,5 @@
 // What a tick of the scheduler costs when nothing is due, by how much is stored.
-import { openSqlite } from '../../src/adapters/sqlite/store.ts';
+import { openSqlite } from '../../src/stores/sqlite/store.ts';
 import { type Bench, experiment, takeTurns } from '../harness.ts';
 import { seed } from '../seed.ts';
 

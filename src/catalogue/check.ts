@@ -1,6 +1,6 @@
 // What the schema of an entry cannot say: names that must agree with each other.
 import { type CredentialField, holes, isValid, type Params, type Values } from '../domain/fields.ts';
-import { type AuthMode, capturesOf, credentialsOf, isCode, nameOf } from '../domain/modes.ts';
+import { type AuthMode, capturesOf, credentialsOf, isCode, nameOf } from '../domain/auth-modes.ts';
 import { apiOf, type Provider } from '../domain/provider.ts';
 
 /** Filled in when a request is made. */

@@ -1,6 +1,6 @@
 // A catalogue entry in words, for whoever sets it up.
 import { type CredentialField, holes, type ParamField } from '../domain/fields.ts';
-import { type AuthMode, capturesOf, credentialsOf, isCode, isStatic, nameOf, sendOf } from '../domain/modes.ts';
+import { type AuthMode, capturesOf, credentialsOf, isCode, isStatic, nameOf, sendOf } from '../domain/auth-modes.ts';
 import { apiOf, type Provider } from '../domain/provider.ts';
 
 /** Lines of at most one thought each. */

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Provider } from '../domain/provider.ts';
-import { packaged } from '../files.ts';
+import { packaged } from '../package-files.ts';
 import { bundled } from './bundled.ts';
 import { faults } from './check.ts';
 import { extended, isObject, type Raw } from './extend.ts';

@@ -2,14 +2,14 @@
 import { styleText } from 'node:util';
 import type { Command } from 'commander';
 import type { z } from 'zod';
-import type { Applied as AppliedSchema } from '../api.ts';
-import { inWords, readDeclared } from '../declared.ts';
+import type { Applied as AppliedSchema } from '../api/index.ts';
+import { inWords, readDeclared } from '../runtime/declarative-file.ts';
 import { type Broker, brokerFor, globalsOf, type Json } from './broker.ts';
 import { example } from './example.ts';
 import { EXIT, Failure, misused } from './failure.ts';
 import type { Io } from './io.ts';
 import { readText } from './options.ts';
-import { printer } from './print.ts';
+import { printer } from './output.ts';
 
 type Applied = z.infer<typeof AppliedSchema>;
 

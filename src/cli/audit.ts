@@ -4,7 +4,7 @@ import { brokerFor, globalsOf } from './broker.ts';
 import { example } from './example.ts';
 import type { Io } from './io.ts';
 import { moment, wholeNumber } from './options.ts';
-import { type Columns, printer } from './print.ts';
+import { type Columns, printer } from './output.ts';
 
 const COLUMNS: Columns = {
   AT: (e) => e.at,

@@ -3,10 +3,10 @@ import type { Command } from 'commander';
 import { brokerFor, globalsOf, type Json, part } from './broker.ts';
 import { example } from './example.ts';
 import { misused } from './failure.ts';
-import { type CallerOptions, callerOptions, grantsInWords, grantsOf, rateLimitOf, workloadsOf } from './grants.ts';
+import { type CallerOptions, callerOptions, grantsInWords, grantsOf, rateLimitOf, workloadsOf } from './caller-options.ts';
 import type { Io } from './io.ts';
 import { given, moment } from './options.ts';
-import { type Columns, printer } from './print.ts';
+import { type Columns, printer } from './output.ts';
 
 const COLUMNS: Columns = {
   ID: (c) => c.id,

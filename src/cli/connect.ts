@@ -5,7 +5,7 @@ import { example } from './example.ts';
 import { EXIT, Failure, misused } from './failure.ts';
 import type { Io } from './io.ts';
 import { given, pairs, several, wholeNumber } from './options.ts';
-import { printer } from './print.ts';
+import { printer } from './output.ts';
 
 interface Options {
   label?: string;

@@ -5,7 +5,7 @@ import { example } from './example.ts';
 import { misused } from './failure.ts';
 import type { Io } from './io.ts';
 import { given, jsonObject, pairs, readText } from './options.ts';
-import { type Columns, printer } from './print.ts';
+import { type Columns, printer } from './output.ts';
 
 const COLUMNS: Columns = {
   ID: (c) => c.id,

@@ -5,7 +5,7 @@ import { example } from './example.ts';
 import { Failure, misused } from './failure.ts';
 import type { Io } from './io.ts';
 import { given, pairs, readText, several } from './options.ts';
-import { type Columns, printer } from './print.ts';
+import { type Columns, printer } from './output.ts';
 
 const COLUMNS: Columns = {
   ID: (i) => i.id,

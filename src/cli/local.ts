@@ -7,7 +7,7 @@ import { globalsOf } from './broker.ts';
 import { example } from './example.ts';
 import { Failure } from './failure.ts';
 import type { Io } from './io.ts';
-import { moveCommand } from './move.ts';
+import { moveCommand } from './migrate-data.ts';
 
 export function localCommands(program: Command, io: Io): void {
   const serve = program.command('serve').description('run the broker');
@@ -31,7 +31,7 @@ export function localCommands(program: Command, io: Io): void {
   const generate = keys.command('generate').description('print a new key for VALETKEY_KEYS');
   example(generate.option('--kid <id>', 'its id'), 'valetkey keys generate --kid 2027').action(
     async ({ kid }: { kid?: string }) => {
-      const { generateKey } = await import('../keys.ts');
+      const { generateKey } = await import('../runtime/keys.ts');
       io.out(generateKey(kid));
     },
   );
@@ -43,7 +43,7 @@ export function localCommands(program: Command, io: Io): void {
 }
 
 async function runDemo({ once: onlyOnce }: { once?: boolean }): Promise<void> {
-  const { packaged } = await import('../files.ts');
+  const { packaged } = await import('../package-files.ts');
   const path = packaged('demo/main.ts');
   if (!existsSync(path))
     throw new Failure('the demo is not part of this installation: run it in the repository with: npm run demo');

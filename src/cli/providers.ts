@@ -4,7 +4,7 @@ import { globalsOf } from './broker.ts';
 import { example } from './example.ts';
 import { Failure } from './failure.ts';
 import type { Io } from './io.ts';
-import { type Columns, printer } from './print.ts';
+import { type Columns, printer } from './output.ts';
 
 const COLUMNS: Columns = {
   ID: (p) => p.id,

@@ -5,7 +5,7 @@ import { example } from './example.ts';
 import { Failure, misused } from './failure.ts';
 import type { Io } from './io.ts';
 import { wholeNumber } from './options.ts';
-import { printer } from './print.ts';
+import { printer } from './output.ts';
 
 interface Options {
   connection?: string;

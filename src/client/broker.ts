@@ -1,5 +1,5 @@
 // Requests to the broker: with the caller key, in bounded time, patient where the broker asks for patience.
-import { putBounded } from './bounded.ts';
+import { putBounded } from './bounded-map.ts';
 import { type ErrorFacts, ValetkeyError } from './errors.ts';
 import { retryAfter, type Wait } from './time.ts';
 

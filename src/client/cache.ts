@@ -1,5 +1,5 @@
 // Tokens for as long as they are surely good: what is kept here is never given out beyond its life.
-import { putBounded } from './bounded.ts';
+import { putBounded } from './bounded-map.ts';
 import type { Token } from './types.ts';
 
 export interface CacheOptions {

@@ -1,6 +1,6 @@
 // Requests to APIs with a connection's token: another one when it is rejected, patience when it is asked for, and the
 // token to nobody else.
-import { putBounded } from './bounded.ts';
+import { putBounded } from './bounded-map.ts';
 import type { Fetch } from './broker.ts';
 import { ValetkeyError } from './errors.ts';
 import type { Which } from './paths.ts';

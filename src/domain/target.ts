@@ -2,7 +2,7 @@
 import type { Connection } from './connection.ts';
 import { fill, isValid, type Values, valuesOf } from './fields.ts';
 import type { Integration } from './integration.ts';
-import { type AuthMode, isCode } from './modes.ts';
+import { type AuthMode, isCode } from './auth-modes.ts';
 import { apiOf, authMode, connectionFields, type Provider } from './provider.ts';
 
 export interface Target<Mode extends AuthMode = AuthMode> {

@@ -1,6 +1,6 @@
 // What a request carries through the handlers.
-import type { Call } from '../broker/access.ts';
-import type { Failed } from './failed.ts';
+import type { Call } from '../broker/audit/access.ts';
+import type { Failed } from './middleware/error-logging.ts';
 
 export interface Env {
   Variables: {

@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
-import type { Listen } from './quick/quick.ts';
+import type { Listen } from './fast-path/fast-path.ts';
 
 type Fetch = Parameters<typeof getRequestListener>[0];
 

@@ -3,7 +3,7 @@ import type { AuditEntry } from '../domain/audit.ts';
 import type { Caller, CallerKey } from '../domain/caller.ts';
 import type { Connection, ConnectionStatus, Sealed, SealedGrant, UpstreamRevocation } from '../domain/connection.ts';
 import type { ConnectSession, Flow, Integration } from '../domain/integration.ts';
-import type { TurnLimits } from '../domain/turns.ts';
+import type { TurnLimits } from '../domain/token-bucket.ts';
 import type {
   AuditFilter,
   BoundRow,

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
-import type { Booth } from './booth.ts';
-import { startEmulator } from './emulator.ts';
-import { idOf, modesOfAll, writeEntries } from './entries.ts';
-import { livesAndEnds, type Stand, setUp, told } from './flow.ts';
+import type { Booth } from './emulator/vendor-server.ts';
+import { startEmulator } from './emulator/emulator.ts';
+import { idOf, modesOfAll, writeEntries } from './emulator/entries.ts';
+import { livesAndEnds, type Stand, setUp, told } from './lifecycle.ts';
 import {
   blamesTheImport,
   blamesTheIntegration,
@@ -16,8 +16,8 @@ import {
   isRenewed,
   losesNothingWhenBusy,
   tellsOfDeadGrant,
-} from './troubles.ts';
-import type { Vendor } from './vendor.ts';
+} from './failures.ts';
+import type { Vendor } from './emulator/vendor.ts';
 
 /** Modes without a row, and why. */
 const WITHOUT: Record<string, string> = {};

@@ -4,7 +4,7 @@ import { walkThrough } from '../../demo/browser.ts';
 import { type Json, startTestBroker } from '../support/broker.ts';
 import { expectOk } from '../support/contract.ts';
 import { terminal, type Valetkey } from '../support/terminal.ts';
-import { startWorld, type World } from '../support/world.ts';
+import { startWorld, type World } from '../support/broker-setup.ts';
 
 let world: World;
 let valetkey: Valetkey;

@@ -1,7 +1,7 @@
 // What is typed wrongly, or meets no broker: told with what to do, and with a code for scripts.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
-import { startScripted } from '../support/scripted.ts';
+import { startScripted } from '../support/scripted-server.ts';
 import { terminal, type Valetkey } from '../support/terminal.ts';
 
 let broker: TestBroker;

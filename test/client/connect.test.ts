@@ -2,9 +2,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { orAborted } from '../../src/client/time.ts';
 import { createTestClient, rejectionOf, type TestClient } from '../support/client.ts';
-import { connect, newOwner } from '../support/owner.ts';
-import { type ScriptedServer, startScripted } from '../support/scripted.ts';
-import { startWorld, type World } from '../support/world.ts';
+import { connect, newOwner } from '../support/owner-browser.ts';
+import { type ScriptedServer, startScripted } from '../support/scripted-server.ts';
+import { startWorld, type World } from '../support/broker-setup.ts';
 
 let world: World;
 beforeAll(async () => {

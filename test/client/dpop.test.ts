@@ -1,11 +1,11 @@
 // Tokens that are bound to a key (RFC 9449): the client sends them with proofs of the real broker to an API that checks them.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type LocalProvider, startProvider } from '../../demo/provider.ts';
-import { type BoundApi, STRICT, startBoundApi } from '../support/bound-api.ts';
+import { type BoundApi, STRICT, startBoundApi } from '../support/dpop-api.ts';
 import { createTestClient, type TestClient } from '../support/client.ts';
-import { connect, connectionOf, integrateAt, invite } from '../support/owner.ts';
-import { startScripted } from '../support/scripted.ts';
-import { startWorld, type World } from '../support/world.ts';
+import { connect, connectionOf, integrateAt, invite } from '../support/owner-browser.ts';
+import { startScripted } from '../support/scripted-server.ts';
+import { startWorld, type World } from '../support/broker-setup.ts';
 
 const AUDIENCE = 'https://api.example';
 

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Json } from '../support/broker.ts';
 import { createTestClient, rejectionOf, type TestClient } from '../support/client.ts';
-import { newOwner } from '../support/owner.ts';
-import { type Received, type Scripted, type ScriptedServer, startScripted } from '../support/scripted.ts';
-import { startWorld, type World } from '../support/world.ts';
+import { newOwner } from '../support/owner-browser.ts';
+import { type Received, type Scripted, type ScriptedServer, startScripted } from '../support/scripted-server.ts';
+import { startWorld, type World } from '../support/broker-setup.ts';
 
 const KEY = 'k3y/with+odd=chars&more';
 const send = (place: string, name: string, prefix = '') => ({ send: { in: place, name, prefix } });

@@ -8,9 +8,9 @@ import { build, type Platform } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type ClientPackage, layOutClient } from '../support/client-package.ts';
 import { ROOT } from '../support/image.ts';
-import { newOwner } from '../support/owner.ts';
-import { startScripted } from '../support/scripted.ts';
-import { startWorld } from '../support/world.ts';
+import { newOwner } from '../support/owner-browser.ts';
+import { startScripted } from '../support/scripted-server.ts';
+import { startWorld } from '../support/broker-setup.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 

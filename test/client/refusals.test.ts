@@ -1,12 +1,12 @@
 // The broker says no, or later, or nothing: what the client throws, how long it waits, and that no secret is in it.
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { createValetkey, isReauthorizationRequired, mustConnect, ValetkeyError } from '../../src/client.ts';
-import { CODES } from '../../src/http/problems.ts';
+import { createValetkey, isReauthorizationRequired, mustConnect, ValetkeyError } from '../../src/client/index.ts';
+import { CODES } from '../../src/http/errors/problem-table.ts';
 import { createTestClient, rejectionOf } from '../support/client.ts';
-import { newOwner } from '../support/owner.ts';
-import { type Scripted, type ScriptedServer, startScripted } from '../support/scripted.ts';
-import { startWorld, type World } from '../support/world.ts';
+import { newOwner } from '../support/owner-browser.ts';
+import { type Scripted, type ScriptedServer, startScripted } from '../support/scripted-server.ts';
+import { startWorld, type World } from '../support/broker-setup.ts';
 
 const KEY = 'vk_not-to-be-seen-anywhere-0123456789';
 const TOKEN = { connection_id: 'con_1', integration: 'acme', owner: 'a', access_token: 'at', token_type: 'Bearer' };

@@ -2,8 +2,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createCache } from '../../src/client/cache.ts';
 import { createTestClient, rejectionOf, type TestClient } from '../support/client.ts';
-import { newOwner } from '../support/owner.ts';
-import { startWorld, type World } from '../support/world.ts';
+import { newOwner } from '../support/owner-browser.ts';
+import { startWorld, type World } from '../support/broker-setup.ts';
 
 let world: World;
 beforeAll(async () => {

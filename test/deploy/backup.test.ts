@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { expectOk, expectProblem } from '../support/contract.ts';
-import { read } from '../support/deployed.ts';
-import { type House, openHouse } from '../support/house.ts';
+import { read } from '../support/deploy-files.ts';
+import { type House, openHouse } from '../support/restartable-broker.ts';
 
 let house: House;
 let cwd: string;

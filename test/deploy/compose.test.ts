@@ -1,7 +1,7 @@
 // The compose file, as far as can be told without an engine: in agreement with itself, the Dockerfile and the broker, and
 // without a secret.
 import { describe, expect, it } from 'vitest';
-import { faultsOf, filledIn, PINNED, ROOT, SECRET, STOP, settings, version, yaml } from '../support/deployed.ts';
+import { faultsOf, filledIn, PINNED, ROOT, SECRET, STOP, settings, version, yaml } from '../support/deploy-files.ts';
 import { dockerfile } from '../support/image.ts';
 
 describe('compose.yaml', () => {

@@ -1,9 +1,9 @@
 // The alerts and the dashboard ask only for what a running broker tells, and the runbook knows every alert and metric.
 import { existsSync, globSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { ROOT, read, yaml } from '../support/deployed.ts';
+import { ROOT, read, yaml } from '../support/deploy-files.ts';
 import { type Asked, asked } from '../support/promql.ts';
-import { type Family, renderedMetrics } from '../support/rendered.ts';
+import { type Family, renderedMetrics } from '../support/rendered-metrics.ts';
 
 interface Rule {
   alert: string;

@@ -1,7 +1,7 @@
 // Where requests really go: the catalogue's templates, what fills them, and what moves them elsewhere.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { AuthMode } from '../../src/domain/modes.ts';
+import { AuthMode } from '../../src/domain/auth-modes.ts';
 import { Provider } from '../../src/domain/provider.ts';
 import { connectionParams, locate, NO_SECRETS, resolveTarget } from '../../src/domain/target.ts';
 

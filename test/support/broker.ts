@@ -3,10 +3,10 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createLogger } from '../../src/adapters/telemetry.ts';
-import { start, type Tuning } from '../../src/app.ts';
-import { parseConfig } from '../../src/config.ts';
-import { expectDescribed } from './described.ts';
+import { createLogger } from '../../src/adapters/telemetry/telemetry.ts';
+import { start, type Tuning } from '../../src/runtime/app.ts';
+import { parseConfig } from '../../src/runtime/config.ts';
+import { expectDescribed } from './openapi-validation.ts';
 
 export type Json = Record<string, unknown>;
 export interface Answer {

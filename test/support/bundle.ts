@@ -47,7 +47,7 @@ async function make(folder: string): Promise<void> {
   const lock = lockOf(folder);
   if (!mine(lock)) return made(lock);
   try {
-    await promisify(execFile)(process.execPath, ['build.ts', folder, 'test/chaos/broker.ts'], { cwd: ROOT });
+    await promisify(execFile)(process.execPath, ['build.ts', folder, 'test/system/chaos/broker.ts'], { cwd: ROOT });
     writeFileSync(join(lock, 'done'), '');
   } catch (error) {
     writeFileSync(join(lock, 'failed'), '');

@@ -1,5 +1,5 @@
 // A client whose clock the test sets, which notes what it sends and how long it waits.
-import { createValetkey, type Valetkey, type ValetkeyOptions } from '../../src/client.ts';
+import { createValetkey, type Valetkey, type ValetkeyOptions } from '../../src/client/index.ts';
 
 export interface TestClient {
   valetkey: Valetkey;

@@ -7,9 +7,9 @@ import { renewing } from '../../src/catalogue/explain.ts';
 import { examplesOf } from '../../src/cli/example.ts';
 import { EXIT_CODES } from '../../src/cli/failure.ts';
 import { ENVIRONMENT } from '../../src/cli/run.ts';
-import { isCode, nameOf } from '../../src/domain/modes.ts';
+import { isCode, nameOf } from '../../src/domain/auth-modes.ts';
 import { Provider } from '../../src/domain/provider.ts';
-import { CODES } from '../../src/http/problems.ts';
+import { CODES } from '../../src/http/errors/problem-table.ts';
 
 /** An entry that extends another may leave out what the other says. */
 export function providerSchema(): string {

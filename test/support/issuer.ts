@@ -1,7 +1,7 @@
 // An issuer of JWTs, as a platform has one: metadata and keys over HTTP, and tokens as a test wants them.
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { SignJWT } from 'jose';
-import { startScripted } from './scripted.ts';
+import { startScripted } from './scripted-server.ts';
 
 export interface Issuer {
   url: string;

@@ -1,7 +1,7 @@
 // Issuers of JWTs on loopback, and a pen that signs whatever it is told to: what no sane library would sign.
 import { createHmac, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import type { Json } from './broker.ts';
-import { type Scripted, type ScriptedServer, startScripted } from './scripted.ts';
+import { type Scripted, type ScriptedServer, startScripted } from './scripted-server.ts';
 
 export interface Pen {
   alg: string;

@@ -2,16 +2,16 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeEach } from 'vitest';
 import { type CookieJar, walkThrough } from '../../demo/browser.ts';
-import { createJwtVerifier } from '../../src/adapters/jwt.ts';
-import { signAssertion } from '../../src/adapters/jwt-sign.ts';
-import { createProviderClient } from '../../src/adapters/oauth.ts';
-import { createOutbound } from '../../src/adapters/outbound.ts';
+import { createJwtVerifier } from '../../src/adapters/jwt/verify.ts';
+import { signAssertion } from '../../src/adapters/jwt/sign.ts';
+import { createProviderClient } from '../../src/adapters/oauth/provider-client.ts';
+import { createOutbound } from '../../src/adapters/outbound/outbound.ts';
 import { loadCatalogue } from '../../src/catalogue/load.ts';
 import type { Identity } from '../../src/domain/connection.ts';
 import { Provider } from '../../src/domain/provider.ts';
 import { NO_SECRETS, resolveTarget, type Target } from '../../src/domain/target.ts';
-import type { Clock, ProviderClient, ProviderFault, ProviderResult, TokenAnswer } from '../../src/ports.ts';
-import { type Received, type Scripted, type ScriptedServer, startScripted } from './scripted.ts';
+import type { Clock, ProviderClient, ProviderFault, ProviderResult, TokenAnswer } from '../../src/ports/index.ts';
+import { type Received, type Scripted, type ScriptedServer, startScripted } from './scripted-server.ts';
 
 export const REDIRECT_URI = 'http://127.0.0.1:1/oauth2/callback/acme';
 

@@ -1,15 +1,15 @@
 // From a target to the configuration that openid-client works with: endpoints, client authentication, transport.
 import * as client from 'openid-client';
-import { isCode, type TokenMode } from '../../domain/modes.ts';
-import { REFRESH_DEADLINE_MS } from '../../domain/resilience.ts';
+import { isCode, type TokenMode } from '../../domain/auth-modes.ts';
+import { REFRESH_DEADLINE_MS } from '../../domain/backoff.ts';
 import type { Target } from '../../domain/target.ts';
-import type { ProviderResult } from '../../ports.ts';
-import { type Outbound, type OutboundRequest, WholeResponse } from '../outbound.ts';
-import { mendTokenAnswer, withoutChallenge } from './answers.ts';
-import { authentication, ClientKeyError, methodOf } from './client-auth.ts';
+import type { ProviderResult } from '../../ports/index.ts';
+import { type Outbound, type OutboundRequest, WholeResponse } from '../outbound/outbound.ts';
+import { mendTokenAnswer, withoutChallenge } from './token-response.ts';
+import { authentication, ClientKeyError, methodOf } from './client-authentication.ts';
 import type { Discover, Metadata } from './discovery.ts';
-import { fault } from './faults.ts';
-import { inDialect, renamed } from './requests.ts';
+import { fault } from './provider-errors.ts';
+import { inDialect, renamed } from './token-request.ts';
 
 export interface Configured {
   config: client.Configuration;

@@ -1,9 +1,9 @@
 // OpenID Connect Discovery 1.0, kept per issuer: one request at a time, and the last good document while it is down.
 import { LRUCache } from 'lru-cache';
 import * as client from 'openid-client';
-import type { Clock, ProviderResult } from '../../ports.ts';
-import type { Outbound } from '../outbound.ts';
-import { fault, judge } from './faults.ts';
+import type { Clock, ProviderResult } from '../../ports/index.ts';
+import type { Outbound } from '../outbound/outbound.ts';
+import { fault, judge } from './provider-errors.ts';
 
 export type Metadata = client.ServerMetadata;
 export type Discover = (issuer: string) => Promise<ProviderResult<Metadata>>;

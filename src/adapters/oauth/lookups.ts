@@ -1,11 +1,11 @@
 // Questions to the provider after connecting: which tenants, which data centre. What cannot be had now is asked for
 // again with the next refresh; it never costs the grant.
 import { fill, fillAll } from '../../domain/fields.ts';
-import type { Lookup } from '../../domain/manners.ts';
-import type { CodeMode } from '../../domain/modes.ts';
+import type { Lookup } from '../../domain/dialect.ts';
+import type { CodeMode } from '../../domain/auth-modes.ts';
 import { locate, type Target } from '../../domain/target.ts';
-import type { Outbound } from '../outbound.ts';
-import { capture, type Json } from './paths.ts';
+import type { Outbound } from '../outbound/outbound.ts';
+import { capture, type Json } from './json-paths.ts';
 
 /** An owner, or a refresh, waits for it. */
 const WAIT_MS = 5_000;

@@ -2,21 +2,21 @@
 // by a signature alone, or by AWS's security token service. Asking twice costs nothing: no outcome is ever in doubt.
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
 import * as client from 'openid-client';
-import { openCredentials } from '../../domain/credentials.ts';
+import { openCredentials } from '../../domain/imported-credentials.ts';
 import { fillAll, type Values } from '../../domain/fields.ts';
-import type { MintedMode, TokenMode } from '../../domain/modes.ts';
-import { tokenTypeOf } from '../../domain/modes.ts';
+import type { MintedMode, TokenMode } from '../../domain/auth-modes.ts';
+import { tokenTypeOf } from '../../domain/auth-modes.ts';
 import { type Target, usesDpop } from '../../domain/target.ts';
-import type { Clock, ProviderFault, ProviderResult, Renewal, TokenAnswer } from '../../ports.ts';
-import type { Outbound } from '../outbound.ts';
-import { BARE, mendTokenAnswer, originalOf, toTokenAnswer } from './answers.ts';
-import { assumeRole } from './aws.ts';
-import { ClientKeyError, clientSecrets, readPrivateKey } from './client-auth.ts';
+import type { Clock, ProviderFault, ProviderResult, Renewal, TokenAnswer } from '../../ports/index.ts';
+import type { Outbound } from '../outbound/outbound.ts';
+import { BARE, mendTokenAnswer, originalOf, toTokenAnswer } from './token-response.ts';
+import { assumeRole } from './aws-sts.ts';
+import { ClientKeyError, clientSecrets, readPrivateKey } from './client-authentication.ts';
 import type { Configure } from './configurations.ts';
 import type { Bind } from './dpop.ts';
-import { errorOf, JSON_ONLY } from './exchange.ts';
-import { type Doing, fault, judge } from './faults.ts';
-import { secretValues } from './requests.ts';
+import { errorOf, JSON_ONLY } from './code-exchange.ts';
+import { type Doing, fault, judge } from './provider-errors.ts';
+import { secretValues } from './token-request.ts';
 
 /** A compact JWS (RFC 7515) of these claims; `iat`, `exp` and `jti` are added. */
 export type SignAssertion = (

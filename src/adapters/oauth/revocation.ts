@@ -1,17 +1,17 @@
 // Telling the provider that a grant is over: RFC 7009, or the vendor's own request.
 import * as client from 'openid-client';
 import { fill, fillAll, holes, type Values } from '../../domain/fields.ts';
-import { type CodeMode, isCode } from '../../domain/modes.ts';
+import { type CodeMode, isCode } from '../../domain/auth-modes.ts';
 import type { Target } from '../../domain/target.ts';
-import type { Clock, ProviderFault, ProviderResult } from '../../ports.ts';
-import type { Outbound, OutboundRequest } from '../outbound.ts';
-import { oauthError } from './answers.ts';
-import { clientSecrets } from './client-auth.ts';
+import type { Clock, ProviderFault, ProviderResult } from '../../ports/index.ts';
+import type { Outbound, OutboundRequest } from '../outbound/outbound.ts';
+import { oauthError } from './token-response.ts';
+import { clientSecrets } from './client-authentication.ts';
 import type { Configure } from './configurations.ts';
-import { answered, type Doing, judge } from './faults.ts';
-import { at, isObject } from './paths.ts';
-import { textsOf } from './renew.ts';
-import { secretValues } from './requests.ts';
+import { answered, type Doing, judge } from './provider-errors.ts';
+import { at, isObject } from './json-paths.ts';
+import { textsOf } from './refresh-request.ts';
+import { secretValues } from './token-request.ts';
 
 export interface Tokens {
   accessToken: string | null;

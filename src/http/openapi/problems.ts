@@ -1,7 +1,7 @@
 // The problems of the description: from the codes that a route names to answers by status, with a schema and an example
 // for each code, made of the one table.
-import { exampleOf } from '../problem.ts';
-import { CODES, type Code, HEADERS, PROBLEMS, rowOf } from '../problems.ts';
+import { exampleOf } from '../errors/problem.ts';
+import { CODES, type Code, HEADERS, PROBLEMS, rowOf } from '../errors/problem-table.ts';
 import type { Description, Example, Header, Operation, Response, Schema } from './document.ts';
 
 const TYPE = 'application/problem+json';

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type Context, Hono } from 'hono';
 import { etag } from 'hono/etag';
-import { packaged } from '../../files.ts';
+import { packaged } from '../../package-files.ts';
 
 function stylesheet(name: string) {
   let ready: { css: string; headers: Record<string, string> } | undefined;

@@ -1,9 +1,9 @@
 // What a deployment declares, applied while the broker runs.
 import { createRoute, type z } from '@hono/zod-openapi';
-import { Applied, ApplyPost, type DeclaredFile } from '../../api.ts';
-import type { Declare, Declared } from '../../broker/declare.ts';
-import { granted } from '../problem.ts';
-import { body, json, problems, router, SECURITY } from '../spec.ts';
+import { Applied, ApplyPost, type DeclaredFile } from '../../api/index.ts';
+import type { Declare, Declared } from '../../broker/apply/apply.ts';
+import { granted } from '../errors/problem.ts';
+import { body, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { callerSetupOf } from './callers.ts';
 import { setupOf } from './integrations.ts';
 

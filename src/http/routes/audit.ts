@@ -1,10 +1,10 @@
 // The audit log.
 import { createRoute } from '@hono/zod-openapi';
-import { AuditQuery, AuditView, pageOf } from '../../api.ts';
-import type { Trail } from '../../broker/trail.ts';
-import { granted } from '../problem.ts';
-import { json, page, pageRequest, problems, router, SECURITY } from '../spec.ts';
-import { auditView } from '../views.ts';
+import { AuditQuery, AuditView, pageOf } from '../../api/index.ts';
+import type { Trail } from '../../broker/audit/audit-log.ts';
+import { granted } from '../errors/problem.ts';
+import { json, page, pageRequest, problems, router, SECURITY } from '../openapi/route-parts.ts';
+import { auditView } from '../presenters.ts';
 
 const list = createRoute({
   operationId: 'listAuditEntries',

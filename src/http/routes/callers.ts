@@ -11,11 +11,11 @@ import {
   PageQuery,
   pageOf,
   Whoami,
-} from '../../api.ts';
-import type { CallerSetup, Callers } from '../../broker/callers.ts';
-import { granted } from '../problem.ts';
-import { body, idOf, json, page, pageRequest, problems, router, SECURITY, sliceOf } from '../spec.ts';
-import { callerView, keyView, timeOrNull, whoamiView } from '../views.ts';
+} from '../../api/index.ts';
+import type { CallerSetup, Callers } from '../../broker/callers/callers.ts';
+import { granted } from '../errors/problem.ts';
+import { body, idOf, json, page, pageRequest, problems, router, SECURITY, sliceOf } from '../openapi/route-parts.ts';
+import { callerView, keyView, timeOrNull, whoamiView } from '../presenters.ts';
 
 const params = z.object({ id: idOf('caller', EXAMPLE.caller) });
 const common = { tags: ['callers'], security: SECURITY };

@@ -9,12 +9,12 @@ import {
   EXAMPLE,
   pageOf,
   Revocation,
-} from '../../api.ts';
-import type { Connections } from '../../broker/connections.ts';
-import type { Revoker } from '../../broker/revoke.ts';
-import { granted } from '../problem.ts';
-import { body, idOf, json, page, pageRequest, problems, router, SECURITY } from '../spec.ts';
-import { connectionView } from '../views.ts';
+} from '../../api/index.ts';
+import type { Connections } from '../../broker/connections/connections.ts';
+import type { Revoker } from '../../broker/connections/revocation.ts';
+import { granted } from '../errors/problem.ts';
+import { body, idOf, json, page, pageRequest, problems, router, SECURITY } from '../openapi/route-parts.ts';
+import { connectionView } from '../presenters.ts';
 
 const params = z.object({ id: idOf('connection', EXAMPLE.connection) });
 const common = { tags: ['connections'], security: SECURITY };

@@ -1,8 +1,8 @@
 // What operators and their machines ask: alive, ready, how it goes.
 import { createRoute, z } from '@hono/zod-openapi';
-import { Health, Readiness } from '../../api.ts';
-import type { Logger, State, Store, Telemetry } from '../../ports.ts';
-import { HEADERS_TOO_LARGE, json, problems, router } from '../spec.ts';
+import { Health, Readiness } from '../../api/index.ts';
+import type { Logger, State, Store, Telemetry } from '../../ports/index.ts';
+import { HEADERS_TOO_LARGE, json, problems, router } from '../openapi/route-parts.ts';
 
 const common = { tags: ['operations'], security: [] };
 

@@ -1,11 +1,11 @@
 // The catalogue, and the integrations made of it.
 import { createRoute, z } from '@hono/zod-openapi';
-import { EXAMPLE, IntegrationPut, IntegrationView, PageQuery, ProviderView, pageOf, Slug } from '../../api.ts';
-import type { Integrations, Setup } from '../../broker/integrations.ts';
+import { EXAMPLE, IntegrationPut, IntegrationView, PageQuery, ProviderView, pageOf, Slug } from '../../api/index.ts';
+import type { Integrations, Setup } from '../../broker/integrations/integrations.ts';
 import type { Provider } from '../../domain/provider.ts';
-import { granted, Refused } from '../problem.ts';
-import { body, idOf, json, page, pageRequest, problems, router, SECURITY, sliceOf } from '../spec.ts';
-import { integrationView, providerView } from '../views.ts';
+import { granted, Refused } from '../errors/problem.ts';
+import { body, idOf, json, page, pageRequest, problems, router, SECURITY, sliceOf } from '../openapi/route-parts.ts';
+import { integrationView, providerView } from '../presenters.ts';
 
 const params = z.object({ id: idOf('integration', EXAMPLE.integration) });
 const integration = { tags: ['integrations'], security: SECURITY };

@@ -1,10 +1,10 @@
 // JWT verification for internal services.
 import { createRoute, type z } from '@hono/zod-openapi';
-import { Verdict, Verdicts, VerifyBatchPost, VerifyPost } from '../../api.ts';
-import type { Verify, VerifyRequest } from '../../broker/verify.ts';
-import type { VerifyBatch } from '../../broker/verify-batch.ts';
-import { granted } from '../problem.ts';
-import { body, json, problems, router, SECURITY } from '../spec.ts';
+import { Verdict, Verdicts, VerifyBatchPost, VerifyPost } from '../../api/index.ts';
+import type { Verify, VerifyRequest } from '../../broker/jwt/jwt-verification.ts';
+import type { VerifyBatch } from '../../broker/jwt/batch-verification.ts';
+import { granted } from '../errors/problem.ts';
+import { body, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 
 const verifyRoute = createRoute({
   operationId: 'verifyJwt',

@@ -12,21 +12,21 @@ import {
   ServerMetadata,
   Slug,
   TOKEN_EXCHANGE,
-} from '../../api.ts';
-import type { Call } from '../../broker/access.ts';
-import type { Exchange } from '../../broker/exchange.ts';
-import type { Verify } from '../../broker/verify.ts';
+} from '../../api/index.ts';
+import type { Call } from '../../broker/audit/access.ts';
+import type { Exchange } from '../../broker/tokens/token-exchange.ts';
+import type { Verify } from '../../broker/jwt/jwt-verification.ts';
 import { Refusal } from '../../domain/errors.ts';
-import type { Clock } from '../../ports.ts';
-import type { Admission } from '../callers.ts';
+import type { Clock } from '../../ports/index.ts';
+import type { Admission } from '../middleware/authentication.ts';
 import type { Env } from '../env.ts';
-import { clientOf } from '../oauth/client.ts';
-import { OF_ALL, oauthErrors } from '../oauth/described.ts';
-import { exchangeFault, faultError, OAuthRefused, oauthError } from '../oauth/errors.ts';
-import { type Form, readForm } from '../oauth/form.ts';
-import { BODY_LIMIT } from '../problems.ts';
-import { HEADERS_TOO_LARGE, json, router } from '../spec.ts';
-import { expiresIn } from '../views.ts';
+import { clientOf } from '../middleware/client-authentication.ts';
+import { OF_ALL, oauthErrors } from '../openapi/oauth-errors.ts';
+import { exchangeFault, faultError, OAuthRefused, oauthError } from '../errors/oauth-errors.ts';
+import { type Form, readForm } from '../middleware/form.ts';
+import { BODY_LIMIT } from '../errors/problem-table.ts';
+import { HEADERS_TOO_LARGE, json, router } from '../openapi/route-parts.ts';
+import { expiresIn } from '../presenters.ts';
 
 const security = [{ caller_key: [] }, { caller_basic: [] }];
 const form = <T extends z.ZodType>(schema: T) => ({

@@ -1,12 +1,12 @@
 // Reading tokens: what internal services do all day.
 import { createRoute, z } from '@hono/zod-openapi';
-import { EXAMPLE, OwnerTokenQuery, ProofPost, ProofView, RefreshPost, TokenQuery, TokenView } from '../../api.ts';
-import type { Proofs } from '../../broker/proofs.ts';
-import type { Tokens } from '../../broker/tokens.ts';
-import type { Clock } from '../../ports.ts';
-import { granted } from '../problem.ts';
-import { body, idOf, json, problems, router, SECURITY } from '../spec.ts';
-import { proofView, tokenView } from '../views.ts';
+import { EXAMPLE, OwnerTokenQuery, ProofPost, ProofView, RefreshPost, TokenQuery, TokenView } from '../../api/index.ts';
+import type { Proofs } from '../../broker/tokens/dpop-proofs.ts';
+import type { Tokens } from '../../broker/tokens/token-reader.ts';
+import type { Clock } from '../../ports/index.ts';
+import { granted } from '../errors/problem.ts';
+import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
+import { proofView, tokenView } from '../presenters.ts';
 
 const params = z.object({ id: idOf('connection', EXAMPLE.connection) });
 /** Of whatever has to do with the token of one connection. */

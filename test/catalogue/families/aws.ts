@@ -1,6 +1,6 @@
 // What AWS's services share: docs.aws.amazon.com: STS API reference (AssumeRole), IAM user guide (Signature Version 4,
 // external ids), SDKs and tools reference (process credential provider)
-import { type Fresh, type GivenRow, type MintedRow, say } from '../vendor.ts';
+import { type Fresh, type GivenRow, type MintedRow, say } from '../emulator/vendor.ts';
 
 export const KEYS = {
   access_key_id: 'AKIAIOSFODNN7EXAMPLE',

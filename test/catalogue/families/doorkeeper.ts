@@ -1,6 +1,6 @@
 // What the vendors share whose OAuth endpoints answer as Doorkeeper does, the OAuth provider for Rails:
 // github.com/doorkeeper-gem/doorkeeper (routes, token response, error texts)
-import { type CodeRow, type Fresh, say } from '../vendor.ts';
+import { type CodeRow, type Fresh, say } from '../emulator/vendor.ts';
 
 export const doorkeeper = (host: string) =>
   ({

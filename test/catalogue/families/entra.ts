@@ -1,7 +1,7 @@
 // What Microsoft's vendors share by Entra ID: learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-auth-code-flow,
 // …/v2-oauth2-client-creds-grant-flow, …/reference-error-codes, …/authentication-national-cloud; and by Graph:
 // learn.microsoft.com/en-us/graph/errors, …/graph/throttling
-import { type CodeRow, type Fresh, type MintedRow, say } from '../vendor.ts';
+import { type CodeRow, type Fresh, type MintedRow, say } from '../emulator/vendor.ts';
 
 export const LOGIN = 'https://login.microsoftonline.com';
 export const CLIENT = { id: '00001111-aaaa-2222-bbbb-3333cccc4444' };

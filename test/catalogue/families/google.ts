@@ -1,5 +1,5 @@
 // What Google's service accounts share: developers.google.com/identity/protocols/oauth2/service-account
-import { type Fresh, type MintedRow, type Secrets, say } from '../vendor.ts';
+import { type Fresh, type MintedRow, type Secrets, say } from '../emulator/vendor.ts';
 
 const TOKEN_URL = 'https://oauth2.googleapis.com/token';
 

@@ -1,5 +1,5 @@
 // docs.adyen.com/development-resources/oauth/integration, …/development-resources/api-authentication
-import { type Fresh, say, type Vendor } from '../vendor.ts';
+import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 export default {
   provider: 'adyen',

@@ -1,5 +1,5 @@
 // airtable.com/developers/web/api/oauth-reference, …/api/authentication, …/api/errors
-import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const client = 'basic_raw';
 const row = {

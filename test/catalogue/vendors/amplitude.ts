@@ -1,5 +1,5 @@
 // amplitude.com/docs/apis/authentication, …/docs/apis/analytics/dashboard-rest, …/docs/apis/analytics/http-v2
-import { say, type Vendor } from '../vendor.ts';
+import { say, type Vendor } from '../emulator/vendor.ts';
 
 const KEY = '0123456789abcdef0123456789abcdef';
 

@@ -1,5 +1,5 @@
 // developers.asana.com/docs/oauth, …/docs/rate-limits, …/docs/errors
-import { type Fresh, say, type Vendor } from '../vendor.ts';
+import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const failed = (error: string, error_description: string) => say(400, { error, error_description });
 

@@ -1,5 +1,5 @@
 // developer.atlassian.com/cloud/jira/platform/oauth-2-3lo-apps, …/basic-auth-for-rest-apis
-import { say, type Vendor } from '../vendor.ts';
+import { say, type Vendor } from '../emulator/vendor.ts';
 
 const CLOUD = '1324a887-45db-1bf4-1e99-ef0ff456d421';
 

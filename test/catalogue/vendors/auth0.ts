@@ -1,6 +1,6 @@
 // auth0.com/docs/api/authentication: authorization code flow, refresh token, revoke refresh token, client credentials;
 // auth0.com/docs/secure/tokens/refresh-tokens, …/get-started/…/authenticate-with-private-key-jwt
-import { type CodeRow, type MintedRow, say, type Vendor } from '../vendor.ts';
+import { type CodeRow, type MintedRow, say, type Vendor } from '../emulator/vendor.ts';
 
 const DOMAIN = 'acme.eu.auth0.com';
 const AUDIENCE = `https://${DOMAIN}/api/v2/`;

@@ -1,6 +1,6 @@
 // docs.aws.amazon.com: IAM user guide (Signature Version 4)
 import { assumed, given, KEYS } from '../families/aws.ts';
-import type { Vendor } from '../vendor.ts';
+import type { Vendor } from '../emulator/vendor.ts';
 
 const params = { service: 'sqs' };
 const region = 'eu-central-1';

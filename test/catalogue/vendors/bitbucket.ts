@@ -1,6 +1,6 @@
 // developer.atlassian.com/cloud/bitbucket/oauth-2, …/cloud/bitbucket/rest/intro,
 // community.developer.atlassian.com/t/oauth-2-0-and-api-authentication-changes-for-bitbucket-cloud/99003
-import { type Fresh, say, type Vendor } from '../vendor.ts';
+import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const failed = (status: number, error: string, error_description: string) => say(status, { error_description, error });
 const api = {

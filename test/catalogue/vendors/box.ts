@@ -1,5 +1,5 @@
 // developer.box.com/guides/authentication/oauth2, …/client-credentials, …/jwt/without-sdk, …/reference/post-oauth2-revoke
-import { type Fresh, say, type Vendor } from '../vendor.ts';
+import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const TOKEN_URL = 'https://api.box.com/oauth2/token';
 /** Every error is a 400. */

@@ -1,5 +1,5 @@
 // developer.clickup.com/docs/authentication, …/reference/getaccesstoken, …/reference/getauthorizedteams, …/docs/common_errors
-import { type Fresh, say, type Vendor } from '../vendor.ts';
+import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const api = {
   url: 'https://api.clickup.com/api/v2/user',

@@ -1,5 +1,5 @@
 // docs.databricks.com/aws/en/dev-tools/auth/oauth-u2m, …/oauth-m2m, …/pat; github.com/databricks/cli/issues/667
-import { say, type Vendor } from '../vendor.ts';
+import { say, type Vendor } from '../emulator/vendor.ts';
 
 const HOST = 'adb-1234567890123456.7.azuredatabricks.net';
 const connection = { workspace_host: HOST };

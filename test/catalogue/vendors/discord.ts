@@ -1,5 +1,5 @@
 // docs.discord.com/developers/topics/oauth2, …/reference#authentication, …/reference#user-agent, …/topics/rate-limits
-import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const GUILD = '290926798626357999';
 const params = { app_url: 'https://bot.example.com' };

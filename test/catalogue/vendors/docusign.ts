@@ -1,6 +1,6 @@
 // developers.docusign.com/platform/auth/confidential-authcode-get-token, …/auth/jwt-get-token, …/auth/reference/user-info,
 // …/auth/reference/obtain-access-token, docusign.com/blog/developers/authorization-code-grant-refresh-tokens
-import { type Fresh, say, type Vendor } from '../vendor.ts';
+import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const ACCOUNT = 'fe0b61a3-3b9b-4b2a-9d1c-0c4c8f4b7e21';
 const USER = '4799e5e9-7a3c-4f6b-8f0e-1b2c3d4e5f60';

@@ -1,5 +1,5 @@
 // developers.dropbox.com/oauth-guide, dropbox.com/developers/documentation/http/documentation
-import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const row = {
   flow: 'code',

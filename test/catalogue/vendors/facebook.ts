@@ -1,6 +1,6 @@
 // developers.facebook.com/docs/facebook-login/guides/advanced/manual-flow, …/guides/access-tokens/get-long-lived,
 // …/docs/graph-api/reference/user/permissions, …/docs/graph-api/guides/error-handling
-import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const DAY = 86_400;
 const failed = (status: number, code: number, message: string, more = {}) =>

@@ -1,6 +1,6 @@
 // developers.figma.com/docs/rest-api/authentication, …/docs/rest-api/oauth-apps, …/docs/rest-api/personal-access-tokens,
 // …/docs/rest-api/rate-limits
-import { type Fresh, say, type Vendor } from '../vendor.ts';
+import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const api = {
   url: 'https://api.figma.com/v1/me',

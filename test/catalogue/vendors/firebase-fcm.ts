@@ -1,6 +1,6 @@
 // firebase.google.com/docs/cloud-messaging/auth-server
 import { minted, serviceAccount } from '../families/google.ts';
-import type { Vendor } from '../vendor.ts';
+import type { Vendor } from '../emulator/vendor.ts';
 
 const account = serviceAccount('firebase-adminsdk-fbsvc', 'acme-push');
 

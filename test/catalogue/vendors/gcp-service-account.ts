@@ -1,6 +1,6 @@
 // developers.google.com/identity/protocols/oauth2/service-account (and its addendum: authorization without OAuth)
 import { minted, serviceAccount } from '../families/google.ts';
-import type { Vendor } from '../vendor.ts';
+import type { Vendor } from '../emulator/vendor.ts';
 
 const robot = serviceAccount('robot', 'example-project');
 const subject = 'alice@example.com';

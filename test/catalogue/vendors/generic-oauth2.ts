@@ -1,5 +1,5 @@
 // rfc-editor.org/rfc/rfc6749, …/rfc7009, …/rfc7636
-import type { CodeRow, Vendor } from '../vendor.ts';
+import type { CodeRow, Vendor } from '../emulator/vendor.ts';
 
 const row = {
   flow: 'code',

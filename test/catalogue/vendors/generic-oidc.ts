@@ -1,5 +1,5 @@
 // openid.net/specs/openid-connect-core-1_0.html, …/openid-connect-discovery-1_0.html, rfc-editor.org: RFC 6749, 7009, 7523, 9207
-import type { CodeRow, Vendor } from '../vendor.ts';
+import type { CodeRow, Vendor } from '../emulator/vendor.ts';
 
 const provider = (issuer: string) => {
   const at = issuer.replace(/\/$/, '');

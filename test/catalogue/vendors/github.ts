@@ -1,6 +1,6 @@
 // docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps,
 // …/apps/creating-github-apps/authenticating-with-a-github-app, …/rest/apps/oauth-applications
-import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 /** Form-encoded unless JSON is asked for, and a 200 for most errors. */
 const failed = (error: string) => say(200, { error, error_description: `${error} is what went wrong.` });

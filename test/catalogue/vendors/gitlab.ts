@@ -1,6 +1,6 @@
 // docs.gitlab.com/api/oauth2, …/integration/openid_connect_provider, …/api/rest/authentication
 import { doorkeeper } from '../families/doorkeeper.ts';
-import { type CodeRow, say, type Vendor } from '../vendor.ts';
+import { type CodeRow, say, type Vendor } from '../emulator/vendor.ts';
 
 const row = (host: string) => {
   const { token, ...rest } = doorkeeper(host);

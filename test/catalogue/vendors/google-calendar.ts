@@ -1,6 +1,6 @@
 // developers.google.com/identity/protocols/oauth2/web-server, …/workspace/calendar/api/guides/errors
 import { minted, serviceAccount } from '../families/google.ts';
-import { say, type Vendor } from '../vendor.ts';
+import { say, type Vendor } from '../emulator/vendor.ts';
 
 const EVENTS = 'https://www.googleapis.com/auth/calendar.events';
 const subject = 'ada@example.com';

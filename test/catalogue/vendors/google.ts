@@ -1,6 +1,6 @@
 // developers.google.com/identity/protocols/oauth2/web-server, …/identity/openid-connect/openid-connect,
 // …/identity/protocols/oauth2/resources/granular-permissions, accounts.google.com/.well-known/openid-configuration
-import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const EMAIL = 'https://www.googleapis.com/auth/userinfo.email';
 const FILES = 'https://www.googleapis.com/auth/drive.metadata.readonly';

@@ -1,5 +1,5 @@
 // docs.gusto.com/app-integrations/docs/oauth2, …/reference/refresh-access-token, …/reference/get-v1-token-info
-import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const row = (host: string) =>
   ({

@@ -1,7 +1,7 @@
 // developers.hubspot.com/docs/api-reference/2026-03/authentication/oauth-tokens/refresh-oauth-token, …/oauth-tokens/revoke-token,
 // …/changelog/new-oauth-v3-api-endpoints-and-standardized-error-responses,
 // …/changelog/additional-details-returned-when-generating-oauth-access-tokens, …/docs/apps/developer-platform/build-apps/authentication
-import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 /** What it said before stays beside what RFC 6749 asks for. */
 const failed = (error: string, status: string, message: string) =>

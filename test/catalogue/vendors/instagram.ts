@@ -1,5 +1,5 @@
 // developers.facebook.com/docs/instagram-platform/instagram-api-with-instagram-login/business-login
-import { type Fresh, say, type Vendor } from '../vendor.ts';
+import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const DAY = 86_400;
 const graphError = (code: number, message: string, status = 400) =>

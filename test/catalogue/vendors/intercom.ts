@@ -1,6 +1,6 @@
 // developers.intercom.com/docs/build-an-integration/learn-more/authentication/setting-up-oauth,
 // …/installing-uninstalling-apps, …/docs/references/rest-api/api.intercom.io/admins/identifyadmin
-import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const refusal = say(401, {
   type: 'error.list',

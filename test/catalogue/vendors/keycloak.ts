@@ -1,6 +1,6 @@
 // keycloak.org/securing-apps/oidc-layers, …/docs/latest/server_admin: offline access, client credentials, timeouts;
 // …/docs/latest/upgrading: /auth is no longer there, audience of signed JWTs
-import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const METHODS = [
   'private_key_jwt',

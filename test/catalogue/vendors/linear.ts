@@ -1,5 +1,5 @@
 // linear.app/developers/oauth-2-0-authentication, …/developers/graphql, …/developers/rate-limiting
-import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const failed = (status: number, error: string, error_description: string) => say(status, { error, error_description });
 const client = failed(400, 'invalid_client', 'Invalid client: client is invalid');

@@ -1,6 +1,6 @@
 // learn.microsoft.com/en-us/linkedin/shared/authentication/authorization-code-flow, …/programmatic-refresh-tokens,
 // …/linkedin/consumer/integrations/self-serve/sign-in-with-linkedin-v2, …/linkedin/marketing/versioning
-import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const VERSION = '202609';
 const row = {

@@ -1,5 +1,5 @@
 // mailchimp.com/developer/marketing/guides/access-user-data-oauth-2, …/docs/fundamentals
-import type { Fresh, Vendor } from '../vendor.ts';
+import type { Fresh, Vendor } from '../emulator/vendor.ts';
 
 export default {
   provider: 'mailchimp',

@@ -1,5 +1,5 @@
 // documentation.mailgun.com/docs/mailgun/api-reference/mg-auth, …/mailgun/api-reference/api-overview
-import { type GivenRow, say, type Vendor } from '../vendor.ts';
+import { type GivenRow, say, type Vendor } from '../emulator/vendor.ts';
 
 const KEY = 'key-00000000000000000000000000000000-0a1b2c3d-4e5f6a7b';
 const row = (host: string) =>

@@ -1,5 +1,5 @@
 // docs.mapbox.com/api/accounts/tokens, …/api/overview, …/help/dive-deeper/access-tokens
-import { say, type Vendor } from '../vendor.ts';
+import { say, type Vendor } from '../emulator/vendor.ts';
 
 export default {
   provider: 'mapbox',

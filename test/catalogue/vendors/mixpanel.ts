@@ -1,6 +1,6 @@
 // developer.mixpanel.com/reference/service-accounts, …/reference/project-token, …/reference/project-secret,
 // docs.mixpanel.com/docs/privacy/eu-residency
-import { type GivenRow, say, type Vendor } from '../vendor.ts';
+import { type GivenRow, say, type Vendor } from '../emulator/vendor.ts';
 
 const refusal = say(401, { error: 'Unauthorized', status: 'error' });
 const account = {

@@ -1,6 +1,6 @@
 // developer.monday.com/apps/docs/oauth, …/apps/docs/migrating-to-the-new-oauth-flow, …/api-reference/docs/authentication,
 // …/api-reference/docs/api-versioning
-import { type Fresh, say, type Vendor } from '../vendor.ts';
+import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const CONSENT = 'https://auth.monday.com/oauth2/authorize';
 const api = {

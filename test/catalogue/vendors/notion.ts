@@ -1,6 +1,6 @@
 // developers.notion.com/reference/create-a-token, …/reference/refresh-a-token, …/reference/revoke-token,
 // …/guides/get-started/authorization, …/reference/status-codes, …/reference/versioning
-import { type Fresh, say, type Vendor } from '../vendor.ts';
+import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const WORKSPACE = '3c90c3cc-0d44-4b50-8888-8dd25736052a';
 const VERSION = { 'notion-version': /^20\d\d-\d\d-\d\d$/ };

@@ -1,6 +1,6 @@
 // developer.okta.com/docs/reference/api/oidc, …/docs/guides/refresh-tokens, …/docs/guides/implement-oauth-for-okta-serviceapp,
 // …/docs/reference/rl-best-practices, …/docs/guides/create-an-api-token
-import { type CodeRow, say, type Vendor } from '../vendor.ts';
+import { type CodeRow, say, type Vendor } from '../emulator/vendor.ts';
 
 const DOMAIN = 'acme.okta.com';
 const ORG = `https://${DOMAIN}/oauth2/v1`;

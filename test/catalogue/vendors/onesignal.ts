@@ -1,5 +1,5 @@
 // documentation.onesignal.com/docs/en/keys-and-ids, …/reference/rest-api-overview
-import { say, type Vendor } from '../vendor.ts';
+import { say, type Vendor } from '../emulator/vendor.ts';
 
 const APP = '5eb5a37e-b458-11e3-ac11-000c2940e62c';
 const refusal = say(401, { errors: ['Access denied. Please include an Authorization header with a valid API key.'] });

@@ -1,6 +1,6 @@
 // developer.paypal.com/api/rest/authentication, …/log-in/build-button, …/log-in/build, …/api/rest/responses, and the
 // Postman collection of github.com/paypal (terminate an access token)
-import { type Fresh, say, type Vendor } from '../vendor.ts';
+import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const failed = (status: number, error: string, error_description: string) => say(status, { error, error_description });
 const client = failed(401, 'invalid_client', 'Client Authentication failed');

@@ -1,6 +1,6 @@
 // pipedrive.readme.io/docs/marketplace-oauth-authorization, …/docs/app-uninstallation,
 // developers.pipedrive.com/docs/api/v1/Oauth, …/v1/Users#getCurrentUser
-import { type Fresh, say, type Vendor } from '../vendor.ts';
+import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const failed = (status: number, error: string, message: string) => say(status, { success: false, message, error });
 

@@ -1,5 +1,5 @@
 // developer.intuit.com/app/developer/qbo/docs/develop/authentication-and-authorization/oauth-2.0, and intuit-oauth
-import type { Fresh, Vendor } from '../vendor.ts';
+import type { Fresh, Vendor } from '../emulator/vendor.ts';
 
 export default {
   provider: 'quickbooks',

@@ -1,5 +1,5 @@
 // github.com/reddit-archive/reddit/wiki/OAuth2, …/wiki/API, github.com/praw-dev/prawcore
-import { type Fresh, say, type Vendor } from '../vendor.ts';
+import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const AGENT = 'web:com.example.broker:v1.0 (by /u/example)';
 const headers = { 'user-agent': AGENT };

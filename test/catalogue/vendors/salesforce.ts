@@ -1,6 +1,6 @@
 // help.salesforce.com: remoteaccess_oauth_web_server_flow, …_refresh_token_flow, …_jwt_flow, …_client_credentials_flow,
 // …_revoke_token, …_flow_errors, …_using_openid_discovery_endpoint
-import { type CodeRow, type Fresh, type MintedRow, say, type Vendor } from '../vendor.ts';
+import { type CodeRow, type Fresh, type MintedRow, say, type Vendor } from '../emulator/vendor.ts';
 
 const INSTANCE = 'https://example.my.salesforce.com';
 const idAt = (host: string) => `https://${host}/id/00D50000000IZ3ZEAW/00550000001fg5OAAQ`;

@@ -1,5 +1,5 @@
 // segment.com/docs/connections/oauth, docs.segmentapis.com, and @segment/analytics-node's token manager
-import type { Vendor } from '../vendor.ts';
+import type { Vendor } from '../emulator/vendor.ts';
 
 export default {
   provider: 'segment',

@@ -1,5 +1,5 @@
 // twilio.com/docs/sendgrid/for-developers/sending-email/authentication, …/api-reference/how-to-use-the-sendgrid-v3-api
-import { say, type Vendor } from '../vendor.ts';
+import { say, type Vendor } from '../emulator/vendor.ts';
 
 const API_KEY = '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';
 const refusal = say(401, {

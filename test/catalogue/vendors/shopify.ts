@@ -1,6 +1,6 @@
 // shopify.dev/docs/apps/build/authentication-authorization/access-tokens: authorization-code-grant, offline-access-tokens
 import { createHmac } from 'node:crypto';
-import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const shop = { shop: 'acme-outdoors' };
 const TOKEN_URL = 'https://acme-outdoors.myshopify.com/admin/oauth/access_token';

@@ -1,5 +1,5 @@
 // docs.slack.dev/authentication/installing-with-oauth, …/using-token-rotation, …/methods/auth.revoke
-import { type Fresh, type Json, type Row, say, type Vendor } from '../vendor.ts';
+import { type Fresh, type Json, type Row, say, type Vendor } from '../emulator/vendor.ts';
 
 const installed = {
   app_id: 'A0KRD7HC3',

@@ -1,6 +1,6 @@
 // docs.snowflake.com/en/user-guide/oauth-custom, …/user-guide/single-use-refresh-tokens,
 // …/developer-guide/sql-api/authenticating, …/user-guide/programmatic-access-tokens
-import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const HOST = 'myorg-analytics.snowflakecomputing.com';
 const kind = (type: string) => ({ 'x-snowflake-authorization-token-type': type });

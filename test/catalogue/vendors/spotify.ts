@@ -1,6 +1,6 @@
 // developer.spotify.com/documentation/web-api/tutorials/code-flow, …/tutorials/refreshing-tokens,
 // …/tutorials/client-credentials-flow, …/blog/2026-06-18-refresh-token-expiration, …/concepts/rate-limits
-import { type Fresh, say, type Vendor } from '../vendor.ts';
+import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const failed = (error: string, error_description: string) => say(400, { error, error_description });
 const client = failed('invalid_client', 'Invalid client secret');

@@ -1,5 +1,5 @@
 // developer.squareup.com/reference/square/o-auth-api, …/docs/oauth-api/overview
-import { type Fresh, say, type Vendor } from '../vendor.ts';
+import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const error = (status: number, category: string, code: string) =>
   say(status, { errors: [{ category, code, detail: `${code} is what went wrong.` }] });

@@ -1,5 +1,5 @@
 // developers.strava.com/docs/authentication, …/docs/rate-limits, …/docs/changelog
-import { type Fresh, say, type Vendor } from '../vendor.ts';
+import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const failed = (resource: string, field: string, code: string, status = 400, message = 'Bad Request') =>
   say(status, { message, errors: [{ resource, field, code }] });

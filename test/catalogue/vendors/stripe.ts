@@ -1,5 +1,5 @@
 // docs.stripe.com/connect/oauth-reference, docs.stripe.com/stripe-apps/api-authentication/oauth, docs.stripe.com/keys
-import { type Fresh, say, type Vendor } from '../vendor.ts';
+import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const SECRET = 'sk_test_4eC39HqLyjWDarjtT1zdp7dc';
 const connected = ({ body, access, refresh }: Fresh) => ({

@@ -1,6 +1,6 @@
 // developers.telnyx.com/api-reference/oauth-protocol/oauth-token-endpoint, …/oauth-authorization-endpoint,
 // …/development/authentication, …/development/api-fundamentals/rate-limiting
-import { type MintedRow, say, type Vendor } from '../vendor.ts';
+import { type MintedRow, say, type Vendor } from '../emulator/vendor.ts';
 
 const token = {
   url: 'https://api.telnyx.com/v2/oauth/token',

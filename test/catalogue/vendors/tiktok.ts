@@ -1,5 +1,5 @@
 // developers.tiktok.com/doc/oauth-user-access-token-management, …/client-access-token-management
-import type { Fresh, Vendor } from '../vendor.ts';
+import type { Fresh, Vendor } from '../emulator/vendor.ts';
 
 const names = { client_id: 'client_key' };
 const token = { url: 'https://open.tiktokapis.com/v2/oauth/token/' };

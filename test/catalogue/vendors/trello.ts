@@ -1,5 +1,5 @@
 // developer.atlassian.com/cloud/trello/guides/rest-api/authorization
-import { say, type Vendor } from '../vendor.ts';
+import { say, type Vendor } from '../emulator/vendor.ts';
 
 const KEY = '0123456789abcdef0123456789abcdef';
 const TOKEN = 'ATTA0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdefABCDEF01';

@@ -1,5 +1,5 @@
 // twilio.com/docs/iam/oauth-apps, …/iam/api-keys, …/usage/requests-to-twilio
-import type { Fresh, Vendor } from '../vendor.ts';
+import type { Fresh, Vendor } from '../emulator/vendor.ts';
 
 const ACCOUNT = 'AC00000000000000000000000000000001';
 const api = { url: `https://api.twilio.com/2010-04-01/Accounts/${ACCOUNT}.json` };

@@ -1,5 +1,5 @@
 // dev.twitch.tv/docs/authentication/getting-tokens-oauth, …/refresh-tokens, …/validate-tokens, …/revoke-tokens
-import { type Fresh, say, type Vendor } from '../vendor.ts';
+import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const failed = (status: number, message: string) => say(status, { status, message });
 const client = failed(403, 'invalid client secret');

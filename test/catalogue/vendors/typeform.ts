@@ -1,6 +1,6 @@
 // typeform.com/developers/get-started/applications, …/get-started/scopes, …/get-started/responses-data-center,
 // …/get-started/mcp
-import { type CodeRow, say, type Vendor } from '../vendor.ts';
+import { type CodeRow, say, type Vendor } from '../emulator/vendor.ts';
 
 /** Consent and tokens are at one host, the API may be at another. */
 const row = (issuer: string, api = issuer) =>

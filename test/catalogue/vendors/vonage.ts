@@ -1,5 +1,5 @@
 // developer.vonage.com/concepts/guides/authentication, …/en/api/application.v2, …/en/api/voice
-import { type MintedRow, say, type Vendor } from '../vendor.ts';
+import { type MintedRow, say, type Vendor } from '../emulator/vendor.ts';
 
 const APPLICATION = '78d335fa-323d-0114-9c3d-d6f0d48968cf';
 const refusal = say(401, {

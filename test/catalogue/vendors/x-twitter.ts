@@ -1,6 +1,6 @@
 // docs.x.com/fundamentals/authentication/oauth-2-0/authorization-code, …/oauth-2-0/user-access-token,
 // …/oauth-2-0/application-only, …/api-reference/invalidate-bearer-token
-import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const row = {
   flow: 'code',

@@ -1,6 +1,6 @@
 // developer.xero.com/documentation/guides/oauth2/auth-flow, …/oauth2/custom-connections, …/oauth2/token-types,
 // …/oauth2/limits, developer.xero.com/faq/oauth2
-import { type CodeRow, say, type Vendor } from '../vendor.ts';
+import { type CodeRow, say, type Vendor } from '../emulator/vendor.ts';
 
 const TENANT = '70784a63-d24b-46a9-a4db-0e70a274b056';
 const OTHER = 'e0da6937-de07-4a14-adee-37abfac298ce';

@@ -1,7 +1,7 @@
 // developer.zendesk.com/api-reference/ticketing/oauth/grant_type_tokens, …/ticketing/oauth/oauth_tokens,
 // …/documentation/api-basics/authentication/refresh-token, …/documentation/authentication,
 // support.zendesk.com/hc/en-us/articles/9182123625370
-import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const HOST = 'https://acme.zendesk.com';
 const connection = { subdomain: 'acme' };

@@ -1,5 +1,5 @@
 // zoho.com/crm/developer/docs/api/v8/oauth-overview.html, …/multi-dc.html, …/revoke-tokens.html
-import { type Fresh, say, type Vendor } from '../vendor.ts';
+import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const failed = (error: string) => say(200, { error });
 

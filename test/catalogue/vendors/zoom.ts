@@ -1,5 +1,5 @@
 // developers.zoom.us/docs/integrations/oauth, …/docs/internal-apps/s2s-oauth, …/docs/api/rate-limits
-import { type CodeRow, type Fresh, say, type Vendor } from '../vendor.ts';
+import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
 
 const TOKEN_URL = 'https://zoom.us/oauth/token';
 const client = say(400, { reason: 'Invalid client_id or client_secret', error: 'invalid_client' });

@@ -1,0 +1,36 @@
+// Signing JWTs of the broker's own: assertions for token endpoints (RFC 7523), tokens that are signatures, and proofs
+// that a token is used by whom it was given to (RFC 9449).
+import { createPrivateKey, createPublicKey, hash, type KeyObject, randomUUID } from 'node:crypto';
+import { SignJWT } from 'jose';
+import type { SignProof } from '../../ports/index.ts';
+
+interface Assertion {
+  alg: string;
+  header: Record<string, string>;
+  claims: Record<string, string>;
+  /** Seconds since the epoch. */
+  issuedAt: number;
+  /** Seconds. */
+  lifetime: number;
+}
+
+/** A compact JWS (RFC 7515), with a `jti` of its own. Rejects when the key is not one for the algorithm. */
+export const signAssertion = (
+  key: KeyObject,
+  { alg, header, claims, issuedAt, lifetime }: Assertion,
+): Promise<string> =>
+  new SignJWT({ jti: randomUUID(), ...claims })
+    .setProtectedHeader({ alg, typ: 'JWT', ...header })
+    .setIssuedAt(issuedAt)
+    .setExpirationTime(issuedAt + lifetime)
+    .sign(key);
+
+export const signProof: SignProof = async (pem, { method, url, accessToken, nonce, issuedAt }) => {
+  const key = createPrivateKey(pem);
+  const { origin, pathname } = new URL(url);
+  const request = { htm: method, htu: origin + pathname, ath: hash('sha256', accessToken, 'base64url') };
+  return new SignJWT({ jti: randomUUID(), ...request, ...(nonce !== undefined && { nonce }) })
+    .setProtectedHeader({ typ: 'dpop+jwt', alg: 'ES256', jwk: createPublicKey(key).export({ format: 'jwk' }) })
+    .setIssuedAt(issuedAt)
+    .sign(key);
+};

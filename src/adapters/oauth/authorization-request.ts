@@ -1,0 +1,64 @@
+// The authorization request (RFC 6749 4.1.1, RFC 7636, RFC 9126), in the provider's own names.
+import * as client from 'openid-client';
+import { fillAll } from '../../domain/fields.ts';
+import type { CodeMode } from '../../domain/auth-modes.ts';
+import type { Target } from '../../domain/target.ts';
+import type { ProviderClient, ProviderResult } from '../../ports/index.ts';
+import type { Configured } from './configurations.ts';
+import { type Doing, fault, judge } from './provider-errors.ts';
+
+type Request = Parameters<ProviderClient['authorizationUrl']>[1];
+
+/** Nonce and ID token belong to OpenID Connect, which a request without the scope does not speak (Core 3.1.2.1). */
+export const speaksOpenId = (target: Target<CodeMode>, scopes: readonly string[]): boolean =>
+  target.auth.mode === 'oidc' && scopes.includes('openid');
+
+/** An OpenID Provider that lists its scopes, and offline access not among them, may refuse to be asked for it. */
+const askable = (target: Target<CodeMode>, { scopes_supported: known }: Configured['metadata'], scopes: string[]) =>
+  target.auth.mode === 'oidc' && known !== undefined && !known.includes('offline_access')
+    ? scopes.filter((scope) => scope !== 'offline_access')
+    : scopes;
+
+export async function authorizationUrl(
+  target: Target<CodeMode>,
+  { config, metadata }: Configured,
+  request: Request,
+  doing: Doing,
+): Promise<ProviderResult<{ url: string; issuer: string | null }>> {
+  const { auth } = target;
+  const scopes = askable(target, metadata, request.scopes);
+  const openid = speaksOpenId(target, scopes);
+  const parameters: Record<string, string> = {
+    ...fillAll(auth.authorization_params, target.values),
+    client_id: target.clientId,
+    response_type: 'code',
+    redirect_uri: request.redirectUri,
+    state: request.state,
+  };
+  if (scopes.length > 0 && auth.scope_separator !== 'none') parameters.scope = scopes.join(auth.scope_separator);
+  if (openid) parameters.nonce = request.nonce;
+  // OpenID Connect Core 11: without it, the request for offline access is to be ignored.
+  if (openid && scopes.includes('offline_access')) parameters.prompt ??= 'consent';
+  if (auth.pkce === 'S256') {
+    parameters.code_challenge = await client.calculatePKCECodeChallenge(request.verifier);
+    parameters.code_challenge_method = 'S256';
+  }
+  try {
+    const url = metadata.require_pushed_authorization_requests
+      ? await client.buildAuthorizationUrlWithPAR(config, parameters)
+      : client.buildAuthorizationUrl(config, parameters);
+    if (url.protocol === 'http:' && metadata.token_endpoint?.startsWith('https:')) {
+      const detail = 'the authorization endpoint must be an https URL';
+      return { ok: false, fault: fault('misconfigured', 'insecure_endpoint', detail) };
+    }
+    for (const [name, own] of Object.entries(auth.authorization_rename)) {
+      const value = url.searchParams.get(name);
+      if (value === null) continue;
+      url.searchParams.delete(name);
+      url.searchParams.set(own, value);
+    }
+    return { ok: true, value: { url: url.href, issuer: target.issuer } };
+  } catch (error) {
+    return { ok: false, fault: { ...judge(error, doing), outcomeUnknown: false } };
+  }
+}

@@ -1,0 +1,74 @@
+// The authorization response, judged before a code is spent. Errors must pass the issuer's check too: a response that
+// another server made up says nothing about this provider (RFC 9207 2.4).
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { fillAll } from '../../domain/fields.ts';
+import type { CodeMode } from '../../domain/auth-modes.ts';
+import type { Target } from '../../domain/target.ts';
+import type { ProviderClient, ProviderFault } from '../../ports/index.ts';
+import type { Configured } from './configurations.ts';
+import { type Doing, denied, fault } from './provider-errors.ts';
+
+type Expected = Parameters<ProviderClient['exchange']>[2];
+
+/** Undefined: the code may be exchanged. */
+export function responseFault(
+  target: Target<CodeMode>,
+  { metadata }: Configured,
+  response: URLSearchParams,
+  expected: Expected,
+  doing: Doing,
+): ProviderFault | undefined {
+  if (expected.issuer !== target.issuer)
+    return fault('invalid', 'issuer_mismatch', 'the flow began at another issuer than the integration has now');
+  for (const name of ['iss', 'state', 'code', 'error'])
+    if (response.getAll(name).length > 1)
+      return fault('invalid', 'invalid_response', `the authorization response holds ${name} more than once`);
+  const issuer = response.get('iss');
+  const announced = metadata.authorization_response_iss_parameter_supported === true;
+  if (target.issuer !== null && (issuer === null ? announced : issuer !== target.issuer))
+    return fault(
+      'invalid',
+      'issuer_mismatch',
+      `the authorization response ${issuer === null ? 'lacks its' : 'names another'} issuer`,
+    );
+  if (response.get('state') !== expected.state)
+    return fault('invalid', 'state_mismatch', 'the authorization response has another state than the request');
+  const error = response.get('error');
+  if (error) return denied(error, response.get('error_description'), doing);
+  if (!response.get('code')) return fault('invalid', 'invalid_response', 'the authorization response has no code');
+  return vendorFault(target, response);
+}
+
+/** What the catalogue demands of the callback: parameters that must match, and an HMAC over all of them. */
+function vendorFault(
+  { auth, values, secrets }: Target<CodeMode>,
+  response: URLSearchParams,
+): ProviderFault | undefined {
+  const { hmac, match } = auth.callback;
+  for (const [param, value] of Object.entries(fillAll(match, values)))
+    if (response.get(param) !== value)
+      return fault('invalid', 'invalid_response', `the authorization response has another ${param} than was asked for`);
+  if (hmac === undefined) return undefined;
+  if (secrets.secret === null)
+    return fault('misconfigured', 'missing_client_secret', 'the client secret is needed to check the callback');
+  const said = Buffer.from(response.get(hmac.param) ?? '');
+  const message = [...response]
+    .filter(([name]) => name !== hmac.param)
+    .map(([name, value]) => `${name}=${value}`)
+    .sort()
+    .join('&');
+  const right = Buffer.from(createHmac(hmac.algorithm, secrets.secret).update(message).digest(hmac.encoding));
+  return said.length === right.length && timingSafeEqual(said, right)
+    ? undefined
+    : fault('invalid', 'invalid_response', 'the signature of the authorization response is not valid');
+}
+
+/** Only what openid-client is to judge again; the `iss` of a provider without issuer means nothing. */
+export function callbackUrl(target: Target, response: URLSearchParams, redirectUri: string): URL {
+  const url = new URL(redirectUri);
+  for (const name of target.issuer === null ? ['code', 'state'] : ['code', 'state', 'iss']) {
+    const value = response.get(name);
+    if (value !== null) url.searchParams.set(name, value);
+  }
+  return url;
+}

@@ -1,0 +1,14 @@
+// The public shapes: what is sent to the broker over HTTP and what it answers, as schemas, by resource.
+export * from './audit.ts';
+export * from './callers.ts';
+export * from './common.ts';
+export * from './connections.ts';
+export * from './declarative-file.ts';
+export * from './examples.ts';
+export * from './integrations.ts';
+export * from './jwt.ts';
+export * from './oauth.ts';
+export * from './operations.ts';
+export * from './providers.ts';
+export * from './connect-sessions.ts';
+export * from './tokens.ts';

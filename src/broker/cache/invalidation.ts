@@ -1,0 +1,131 @@
+// What others have changed: nothing that is in memory here outlives the news of it.
+import type { Connection } from '../../domain/connection.ts';
+import type { Change, Logger, Store, Watch } from '../../ports/index.ts';
+import type { Directory } from './caller-cache.ts';
+import type { Serving } from './token-cache.ts';
+
+interface Parts {
+  store: Pick<Store, 'watch' | 'standings'>;
+  serving: Serving;
+  directory: Pick<Directory, 'reload'>;
+  /** Told of an integration that is not as it was; undefined: of any. */
+  integrationChanged: (id: string | undefined) => void;
+  /** Takes in what the store has now. */
+  reread: (connectionId: string) => Promise<unknown>;
+  /** The store was away, and may have gone back. */
+  lookBack: () => Promise<void>;
+  log: Logger;
+}
+
+/** Tokens that are compared by one question. */
+const AT_ONCE = 500;
+const AGAIN_MS = 250;
+
+/**
+ * Follows the news of the store until it is stopped. Our own changes are among them: of those, what is held already is
+ * what the store has. What was read before there was news of it is read again first. Rejects with `StoreError` when the
+ * news cannot be had at all.
+ */
+export async function startFollowing({
+  store,
+  serving,
+  directory,
+  integrationChanged,
+  reread,
+  lookBack,
+  log,
+}: Parts): Promise<Watch> {
+  let isStopped = false;
+
+  /**
+   * What is held is compared with the store: the news does not say what has changed. What was refreshed elsewhere is read
+   * again at once, so that it is in memory too should the store be away a moment later. What is newer than the store has
+   * it was refreshed here a moment ago, or the store has lost it: it is still the best there is.
+   */
+  async function check(ids: string[]): Promise<string[]> {
+    const rows = new Map((await store.standings(ids)).map((row) => [row.id, row]));
+    const old: string[] = [];
+    for (const id of ids) {
+      const held = serving.get(id)?.connection;
+      if (!held) continue;
+      const { status = 'revoked', generation = 0 } = rows.get(id) ?? {};
+      // A read that began before must not bring back what is gone; a reconnect has a generation of its own.
+      if (status === 'revoked') serving.drop(held, Number.POSITIVE_INFINITY);
+      else if (status === 'needs_reauth') serving.drop(held, generation + 1);
+      else if (generation > held.generation) old.push(id);
+    }
+    return old;
+  }
+
+  /**
+   * What cannot be compared is compared as soon as it can be. Until then a token is let go whose grant may have ended; one
+   * that was only refreshed elsewhere is good until its own end.
+   */
+  async function checkAll(ids: string[], mayHaveEnded: (held: Connection) => boolean): Promise<void> {
+    const held = ids.filter((id) => serving.get(id));
+    const old: string[] = [];
+    for (let i = 0; i < held.length; i += AT_ONCE) {
+      try {
+        old.push(...(await check(held.slice(i, i + AT_ONCE))));
+      } catch (error) {
+        const left = held.slice(i);
+        log.warn({ err: error, connections: left.length }, 'tokens could not be compared with the store');
+        for (const id of left) {
+          const one = serving.get(id)?.connection;
+          if (one && mayHaveEnded(one)) serving.drop(one, one.generation);
+        }
+        if (!isStopped) setTimeout(() => void checkAll(left, mayHaveEnded), AGAIN_MS).unref();
+        break;
+      }
+    }
+    // What is held meanwhile was refreshed, not ended: it is good until then.
+    for (const id of old) await reread(id).catch(() => undefined);
+  }
+
+  function untilDone(what: string, work: () => Promise<void>): void {
+    work().catch((error: unknown) => {
+      if (isStopped) return;
+      log.error({ err: error }, `${what} could not be looked at: trying again`);
+      setTimeout(() => untilDone(what, work), AGAIN_MS).unref();
+    });
+  }
+
+  const watch = await store.watch((changes: Change[]) => {
+    const kinds = new Set(changes.map(({ kind }) => kind));
+    const everything = kinds.has('everything');
+    if (everything) serving.doubtAll();
+    for (const change of changes) {
+      if (change.kind === 'integration') integrationChanged(change.id);
+      if (change.kind !== 'connection') continue;
+      serving.dropSetOf(change.id);
+      // A new one belongs to a set that cannot know it.
+      if (change.generation === 1) serving.dropSets();
+    }
+    const told = generationsOf(changes);
+    void checkAll([...told.keys()], ({ id, generation }) => !areRefreshes(told.get(id) ?? [], generation));
+    if (everything) void checkAll(serving.held(), () => false);
+    if (everything) integrationChanged(undefined);
+    if (everything || kinds.has('back')) untilDone('what was kept lately', lookBack);
+    if (everything || kinds.has('callers')) untilDone('callers', directory.reload);
+  });
+  integrationChanged(undefined);
+  await directory.reload();
+  return {
+    ...watch,
+    async stop() {
+      isStopped = true;
+      await watch.stop();
+    },
+  };
+}
+
+function generationsOf(changes: Change[]): Map<string, number[]> {
+  const told = new Map<string, number[]>();
+  for (const change of changes)
+    if (change.kind === 'connection') told.set(change.id, [...(told.get(change.id) ?? []), change.generation]);
+  return told;
+}
+
+/** Each brought a generation that was not there before; whatever else befalls a connection leaves it the one that it has. */
+const areRefreshes = (told: number[], held: number): boolean =>
+  told.every((generation) => generation > held) && new Set(told).size === told.length;

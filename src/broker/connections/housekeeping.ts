@@ -1,0 +1,54 @@
+// What the broker does of itself, again and again: owed revocations, and forgetting what has ended.
+import type { Clock, Logger, Store } from '../../ports/index.ts';
+import type { Revoker } from './revocation.ts';
+
+const LOOK_EVERY_MS = 5_000;
+const SWEEP_EVERY_MS = 60_000;
+/** Ended sessions can be asked about for so long. */
+const KEEP_SESSIONS_MS = 24 * 60 * 60_000;
+
+interface Parts {
+  store: Pick<Store, 'sweep'>;
+  revoker: Pick<Revoker, 'deliverDue'>;
+  clock: Clock;
+  log: Logger;
+  lookEveryMs?: number | undefined;
+}
+
+/** Begins at once; `stop` is fulfilled when the round under way has ended. A round that fails is only the next one's. */
+export function startOutbox({ store, revoker, clock, log, lookEveryMs = LOOK_EVERY_MS }: Parts): {
+  stop(): Promise<void>;
+} {
+  let stopped = false;
+  let timer: NodeJS.Timeout | undefined;
+  let sweptAt = Number.NEGATIVE_INFINITY;
+
+  async function round(): Promise<void> {
+    try {
+      while (!stopped && (await revoker.deliverDue()));
+      if (clock.monotonic() - sweptAt < SWEEP_EVERY_MS) return;
+      await store.sweep(clock.now() - KEEP_SESSIONS_MS);
+      sweptAt = clock.monotonic();
+    } catch (error) {
+      log.error({ err: error }, 'outbox: this round failed');
+    }
+  }
+
+  const loop = async () => {
+    await round();
+    if (!stopped) timer = setTimeout(go, lookEveryMs);
+  };
+  let running: Promise<void> = Promise.resolve();
+  const go = () => {
+    running = loop();
+  };
+  go();
+
+  return {
+    async stop() {
+      stopped = true;
+      clearTimeout(timer);
+      await running;
+    },
+  };
+}

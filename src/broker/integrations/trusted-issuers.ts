@@ -1,0 +1,54 @@
+// Whose JWTs are believed: the issuers of this deployment's OpenID integrations, and those of the configuration.
+import { Refusal } from '../../domain/errors.ts';
+import type { Store, TrustedIssuer } from '../../ports/index.ts';
+import type { Targets } from './targets.ts';
+
+export type Trust = ReturnType<typeof createTrust>;
+
+interface Parts {
+  store: Pick<Store, 'integrations'>;
+  targets: Targets;
+  configured: readonly TrustedIssuer[];
+}
+
+export function createTrust({ store, targets, configured }: Parts) {
+  let known: Promise<Map<string, TrustedIssuer>> | undefined;
+
+  async function gather(): Promise<Map<string, TrustedIssuer>> {
+    const issuers = new Map<string, TrustedIssuer>();
+    const add = (found: TrustedIssuer) => {
+      const before = issuers.get(found.issuer);
+      const audiences = [...new Set([...(before?.audiences ?? []), ...found.audiences])];
+      issuers.set(found.issuer, { ...found, ...before, audiences });
+    };
+    for (const found of configured) add(found);
+    let after: string | undefined;
+    do {
+      const page = await store.integrations({ limit: 500, after });
+      for (const { id } of page.data) {
+        const found = await targets.find(id);
+        if (found instanceof Refusal) continue;
+        const { issuer, clientId } = targets.open(found, { params: {}, captured: {} });
+        // The audience of an integration's ID tokens is its client (OpenID Connect Core 2).
+        if (issuer !== null) add({ issuer, audiences: [clientId] });
+      }
+      after = page.next ?? undefined;
+    } while (after !== undefined);
+    return issuers;
+  }
+
+  return {
+    /** With the audiences that are accepted of it, and where its keys are; undefined: it is not trusted. */
+    async find(issuer: string): Promise<TrustedIssuer | undefined> {
+      known ??= gather().catch((error: unknown) => {
+        known = undefined;
+        throw error;
+      });
+      return (await known).get(issuer);
+    },
+    /** To be called when an integration has changed. */
+    changed(): void {
+      known = undefined;
+    },
+  };
+}

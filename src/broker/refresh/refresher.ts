@@ -1,0 +1,369 @@
+// Refreshing one connection: wait for a turn, take the lease and write the intent, then spend, then keep, then show.
+//
+// A refresh belongs to nobody's request: callers wait for it, and one that hangs up stops waiting, nothing else.
+import { type Connection, type Grant, lifetime } from '../../domain/connection.ts';
+import { withDpopKey } from '../../domain/imported-credentials.ts';
+import { Refusal, refuse } from '../../domain/errors.ts';
+import { type AuthMode, isMinted } from '../../domain/auth-modes.ts';
+import { isRenewable, isTooYoung } from '../../domain/refresh-schedule.ts';
+import { isInDoubt } from '../../domain/backoff.ts';
+import type {
+  Claimed,
+  Clock,
+  Logger,
+  ProviderClient,
+  ProviderFault,
+  RefreshFailure,
+  Rescued,
+  Store,
+  Telemetry,
+  TokenAnswer,
+  Vault,
+} from '../../ports/index.ts';
+import type { Access } from '../audit/access.ts';
+import type { Circuits, Leave, Open } from './circuit-breaker.ts';
+import { rotation } from '../connections/new-connection.ts';
+import { openAccessToken, openRenewing, sealGrant } from '../secrets/token-encryption.ts';
+import { errorCode, judge, type Sent, unavailable } from './classify-failure.ts';
+import type { Keeper } from './commit.ts';
+import { Dismissed, type Pace, type Urgency } from './rate-limiter.ts';
+import { newId } from '../secrets/ids.ts';
+import { type Served, type Serving, serve } from '../cache/token-cache.ts';
+import type { Found, Targets } from '../integrations/targets.ts';
+import { createWinners, refusalOf, refuseToRefresh } from './concurrent-refresh.ts';
+
+/** How long a reader waits for a refresh; after that it is told to come back, and the refresh goes on. */
+const READER_WAITS_MS = 15_000;
+/** How long another process is waited for that holds the lease: longer than it may wait for a provider's answer. */
+const HOLDER_HAS_MS = 12_000;
+export interface RefresherParts {
+  store: Store;
+  vault: Vault;
+  provider: Pick<ProviderClient, 'renew'>;
+  targets: Targets;
+  serving: Serving;
+  keeper: Keeper;
+  pace: Pace;
+  circuits: Circuits;
+  access: Pick<Access, 'recordOwn'>;
+  telemetry: Pick<Telemetry, 'refresh'>;
+  clock: Clock;
+  log: Logger;
+  random: () => number;
+  /** Of an integration, as it was sent when the connection was made. */
+  redirectUri: (integration: string) => string;
+  /** Told how far a refresh has come; tests stop the process there. */
+  reached?: ((point: RefreshPoint) => void) | undefined;
+}
+
+/** The intent is written · the provider has answered · the answer is durable. */
+export type RefreshPoint = 'claimed' | 'answered' | 'kept';
+
+interface Wish {
+  /** Only if no newer generation than this is there. */
+  seen?: number;
+  /** Only if it is due until then. */
+  dueBy?: number | undefined;
+  /** The refresh token may have been spent at this time (ms, the first doubt), and its answer was lost. */
+  lostAt?: number | undefined;
+}
+
+/** No answer came, and it is to be asked for again at once. */
+interface Lost {
+  lostAt: number;
+  refusal: Refusal;
+}
+
+/** What every line of the log about one refresh says. */
+interface Story {
+  attempt: string;
+  connection: string;
+  integration: string;
+}
+
+export type Refresher = ReturnType<typeof createRefresher>;
+
+export function createRefresher(parts: RefresherParts) {
+  const { store, vault, provider, targets, serving, keeper, pace, circuits, access, telemetry, clock, log } = parts;
+  const winners = createWinners({ store, vault, serving, clock });
+  const inFlight = new Map<string, { outcome: Promise<Served | Refusal>; integration?: string }>();
+
+  /** A lost answer is asked for once more at once, where that is due: whoever waits goes on waiting. */
+  async function pursue(id: string, urgency: Urgency, wish: Wish): Promise<Served | Refusal> {
+    const outcome = await attempt(id, urgency, wish);
+    if (!('lostAt' in outcome)) return outcome;
+    try {
+      const again = await attempt(id, 'read', { lostAt: outcome.lostAt });
+      return 'lostAt' in again ? again.refusal : again;
+    } catch (error) {
+      if (error instanceof Dismissed) return outcome.refusal;
+      throw error;
+    }
+  }
+
+  async function attempt(id: string, urgency: Urgency, wish: Wish): Promise<Served | Refusal | Lost> {
+    const { seen, dueBy, lostAt } = wish;
+    const waiting = keeper.waitingFor(id);
+    if (waiting) return rescued(waiting);
+    const before = await store.connection(id);
+    if (!before) return refuse({ code: 'not_found', what: 'connection', id });
+    const theirs = seen !== undefined && before.generation > seen ? await winners.look(id, seen) : undefined;
+    if (theirs instanceof Refusal || theirs?.ofUnknownAge === false) return theirs;
+    // A reader was quicker: what it brought is what one who has joined meanwhile is given.
+    if (dueBy !== undefined && (before.nextRefreshAt ?? Number.POSITIVE_INFINITY) > dueBy)
+      return winners.now({ ...before, generation: before.generation - 1 });
+    const found = await targets.find(before.integration);
+    if (found instanceof Refusal) return refusalOf(before) ?? found;
+    const refused = refusalOf(before) ?? tooEarly(before, found, lostAt);
+    if (refused) return refused;
+    // The provider would refuse; what there is was issued a moment ago.
+    if (isTooYoung(found.auth, clock.now() - before.issuedAt))
+      return winners.now({ ...before, generation: before.generation - 1 });
+
+    const current = inFlight.get(id);
+    if (current) current.integration = before.integration;
+    const until = clock.monotonic() + HOLDER_HAS_MS;
+    for (;;) {
+      const outcome = await pace.run(before.integration, id, urgency, () => takeTurn(before, found, lostAt));
+      if (outcome !== 'busy') return outcome;
+      const won = await winners.wait(before);
+      if (won === 'failed') {
+        const after = (await store.connection(id)) ?? before;
+        return tooEarly(after, found) ?? winners.now(after);
+      }
+      if (won !== 'undecided') return won;
+      if (clock.monotonic() > until) return winners.now(before);
+    }
+  }
+
+  /** An open circuit would outlast the few seconds in which a lost answer can be had again. */
+  const cannotWait = (lostAt: number | undefined): boolean => lostAt !== undefined && isInDoubt(lostAt, clock.now());
+
+  /** What failed a moment ago is left alone, unless the integration was mended since. */
+  function tooEarly(c: Connection, { integration }: Found, lostAt?: number): Refusal | undefined {
+    const last = c.lastRefreshError;
+    if (last?.code === 'not_refreshable' && !hasExpired(c, clock.now())) return refuseToRefresh(c.id, last.code);
+    const wait = last?.retryAt && integration.updatedAt <= last.at ? last.retryAt - clock.now() : 0;
+    // A clock that was set back does not lengthen the wait.
+    if (last && wait > 0 && clock.now() >= last.at) return unavailable(c, last.code, last.detail, wait);
+    const open = cannotWait(lostAt) ? undefined : circuits.blocked(c.integration, integration.version);
+    return open && shut(c, open);
+  }
+
+  const shut = (c: Connection, { fault, retryIn }: Open): Refusal =>
+    unavailable(c, errorCode(fault), fault.detail, retryIn);
+
+  async function takeTurn(
+    before: Connection,
+    found: Found,
+    lostAt: number | undefined,
+  ): Promise<Served | Refusal | Lost | 'busy'> {
+    const leave = circuits.admit(before.integration, found.integration.version, cannotWait(lostAt));
+    if ('retryIn' in leave) return shut(before, leave);
+    let sent = false;
+    try {
+      const attemptId = newId('att', clock.now());
+      const { generation } = before;
+      const moment = { now: clock.now(), monotonic: clock.monotonic() };
+      const claimed = await store.claim(before.id, { attempt: attemptId, generation, ...moment });
+      if (claimed === 'busy') return 'busy';
+      if (claimed === 'gone') return await winners.now(before);
+      const { connection, grant, unresolved } = claimed;
+      const story: Story = { attempt: attemptId, connection: connection.id, integration: connection.integration };
+      log.info({ ...story, generation: connection.generation, unresolved: unresolved?.attempt }, 'refresh: claimed');
+      if (await keeper.adopt(connection, claimed.fence, unresolved !== null)) return await winners.now(connection);
+      const renewing = openRenewing(vault, connection.id, grant, found.auth);
+      if (!isRenewable(found.auth, renewing)) return await notRefreshable(claimed);
+
+      parts.reached?.('claimed');
+      const spending = { firstAt: unresolved?.startedAt ?? moment.now, at: moment.now, monotonic: clock.monotonic() };
+      const { identity, captured } = connection;
+      // What was granted the last time is not all that may be asked for.
+      const { scopes } = isMinted(found.auth) ? found.integration : connection;
+      const redirectUri = parts.redirectUri(connection.integration);
+      const result = await provider.renew(targets.open(found, connection), {
+        grant: renewing,
+        identity,
+        scopes,
+        captured,
+        redirectUri,
+      });
+      sent = true;
+      parts.reached?.('answered');
+      circuits.report(leave, result.ok ? undefined : result.fault);
+      return result.ok
+        ? await keep(claimed, story, found.auth, result.value, renewing)
+        : await failed(claimed, story, found.auth, result.fault, leave, spending);
+    } finally {
+      if (!sent) circuits.giveBack(leave);
+    }
+  }
+
+  /** Without a refresh token: dead once the access token has expired, alive (and not refreshable) until then. */
+  async function notRefreshable(claimed: Claimed): Promise<Served | Refusal> {
+    const { connection } = claimed;
+    const expired = hasExpired(connection, clock.now());
+    const reason = expired ? 'grant_expired' : 'not_refreshable';
+    const error = { code: reason, detail: 'the provider issued no refresh token', at: clock.now(), retryAt: null };
+    const failure = { reason: expired ? ('grant_expired' as const) : null, error, nextRefreshAt: null, resolved: true };
+    return settle(claimed, failure, refuseToRefresh(connection.id, reason));
+  }
+
+  async function failed(
+    claimed: Claimed,
+    story: Story,
+    auth: AuthMode,
+    fault: ProviderFault,
+    { integration, version }: Leave,
+    sent: Sent,
+  ): Promise<Served | Refusal | Lost> {
+    const [now, monotonic] = [clock.now(), clock.monotonic()];
+    const open = circuits.blocked(integration, version);
+    const judged = judge({ fault, claimed, auth, open, sent, now, monotonic, random: parts.random() });
+    const { failure, refusal, lostAt } = judged;
+    telemetry.refresh(integration, failure.reason ?? fault.kind, lifeLeft(claimed.connection));
+    const { kind, code, detail } = fault;
+    log.warn({ ...story, kind, code, detail, reason: failure.reason }, 'refresh: failed');
+    return settle(claimed, failure, lostAt === undefined ? refusal : { lostAt, refusal });
+  }
+
+  /** Puts the failure on record; `told` is what whoever waits hears, unless somebody else has won meanwhile. */
+  async function settle<Told>({ connection, fence }: Claimed, failure: RefreshFailure, told: Told) {
+    const { id, integration, owner, generation } = connection;
+    const { reason, error } = failure;
+    const action = reason === null ? 'connection.refresh_failed' : 'connection.needs_reauth';
+    const by = access.recordOwn(
+      action,
+      { integration, owner, connectionId: id, detail: reason ?? error.code },
+      'failed',
+    );
+    const written = await store.refreshFailed(id, { fence, generation }, failure, by);
+    if (written !== 'kept') return winners.now(connection);
+    if (reason !== null) serving.drop(connection, generation + 1);
+    return told;
+  }
+
+  async function keep(
+    claimed: Claimed,
+    story: Story,
+    auth: AuthMode,
+    answer: TokenAnswer,
+    renewing: Grant,
+  ): Promise<Served | Refusal> {
+    const { connection, fence } = claimed;
+    const { id, generation, integration, owner, params } = connection;
+    const now = clock.now();
+    const arrived = clock.monotonic();
+    const change = rotation(connection, auth, answer, now);
+    const { expiresAt, captured } = change;
+    const grant = sealGrant(vault, id, {
+      accessToken: answer.accessToken,
+      refreshToken: answer.refreshToken ?? renewing.refreshToken,
+      idToken: answer.idToken ?? null,
+      credentials: withDpopKey(renewing.credentials, answer.dpopKey),
+    });
+    const held = { fence, generation };
+    const ticket = serving.ticket();
+    const { attempt } = story;
+    const kept = await keeper.keep({
+      attempt,
+      connectionId: id,
+      integration,
+      owner,
+      params,
+      captured,
+      held,
+      change,
+      grant,
+    });
+    parts.reached?.('kept');
+    telemetry.refresh(integration, kept === 'kept' ? 'ok' : kept, lifeLeft(connection));
+    log.info({ ...story, outcome: kept, generation: generation + 1, expires_at: expiresAt }, 'refresh: answered');
+    if (kept === 'superseded' || kept === 'gone') return winners.now(connection);
+    const renewed = { ...connection, ...change, generation: generation + 1, failures: 0, lastRefreshError: null };
+    const served = {
+      ...serve(renewed, answer.accessToken, clock),
+      until: arrived + (lifetime(renewed) ?? Number.POSITIVE_INFINITY),
+      ofUnknownAge: false,
+    };
+    serving.put(served, ticket);
+    // A store that takes it in after seconds only has outlived a short token.
+    return served.until > clock.monotonic()
+      ? served
+      : unavailable(connection, 'store_unavailable', 'the store was not ready before the token expired', 1_000);
+  }
+
+  /** The newest token lies beside the store: it is served while it lives, and nothing is spent meanwhile. */
+  async function rescued(waiting: Rescued): Promise<Served | Refusal> {
+    await keeper.takeIn();
+    const { connectionId: id, change, held, grant } = waiting;
+    const row = await store.served(id);
+    if (!row) return refuse({ code: 'not_found', what: 'connection', id });
+    const accessToken = openAccessToken(vault, id, grant.accessToken);
+    const refused = refusalOf(row.connection);
+    if (refused || accessToken === null) return refused ?? winners.now(row.connection);
+    const connection = { ...row.connection, ...change, generation: held.generation + 1 };
+    if (row.connection.generation > held.generation)
+      return winners.now({ ...row.connection, generation: held.generation });
+    if (!hasExpired(connection, clock.now())) return serve(connection, accessToken, clock);
+    return unavailable(connection, 'store_unavailable', 'the store does not take the last refresh in', 1_000);
+  }
+
+  /** Seconds that the token had left when its refresh was done; null when it does not expire. */
+  const lifeLeft = ({ expiresAt }: Connection): number | null =>
+    expiresAt === null ? null : (expiresAt - clock.now()) / 1_000;
+
+  function begin(id: string, urgency: Urgency, wish: Wish): Promise<Served | Refusal> {
+    const running = inFlight.get(id);
+    if (running) {
+      if (urgency === 'read' && running.integration) pace.hurry(running.integration, id);
+      return running.outcome;
+    }
+    const outcome = Promise.resolve()
+      .then(() => pursue(id, urgency, wish))
+      .finally(() => inFlight.delete(id));
+    inFlight.set(id, { outcome });
+    return outcome;
+  }
+
+  return {
+    /**
+     * For somebody who reads, and has seen this generation: one refresh at a time for each connection, and whoever comes
+     * meanwhile gets the same answer. They wait for a bounded time; the refresh itself is never given up.
+     */
+    refresh: ({ id, generation }: Pick<Connection, 'id' | 'generation'>): Promise<Served | Refusal> =>
+      impatiently(begin(id, 'read', { seen: generation }), id),
+    /** For nobody: when its turn comes, and if it is still due by then (ms; undefined: in any case). */
+    refreshAhead: (id: string, dueBy?: number): Promise<Served | Refusal> => begin(id, 'background', { dueBy }),
+    /**
+     * For nobody: what may have been spent at `lostAt` (ms) and was not answered. While that can be had again, it waits
+     * for no circuit, and for as little as a reader does.
+     */
+    resolve: (id: string, lostAt: number): Promise<Served | Refusal> =>
+      begin(id, isInDoubt(lostAt, clock.now()) ? 'read' : 'background', { lostAt }),
+    inFlight: (): number => inFlight.size,
+    /** Fulfilled when nothing is under way any more. */
+    async drain(): Promise<void> {
+      await Promise.allSettled([...inFlight.values()].map(({ outcome }) => outcome));
+    },
+  };
+
+  async function impatiently(outcome: Promise<Served | Refusal>, id: string): Promise<Served | Refusal> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<Refusal>((resolve) => {
+      timer = setTimeout(() => {
+        const integration = inFlight.get(id)?.integration ?? '';
+        const detail = 'the refresh takes longer than a read waits';
+        resolve(refuse({ code: 'provider_unavailable', integration, detail, retryAfter: 1 }));
+      }, READER_WAITS_MS);
+    });
+    try {
+      return await Promise.race([outcome, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+const hasExpired = ({ expiresAt }: Pick<Connection, 'expiresAt'>, now: number): boolean =>
+  expiresAt !== null && expiresAt <= now;

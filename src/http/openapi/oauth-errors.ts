@@ -1,0 +1,90 @@
+// The refusals of the standard interfaces, for the description: cases of each, in the very words of the answers.
+import { EXAMPLE, OAuthError } from '../../api/index.ts';
+import { StoreError } from '../../ports/index.ts';
+import type { Example, Header, Response } from './document.ts';
+import { HEADERS, PROBLEMS } from '../errors/problem-table.ts';
+import { json } from './route-parts.ts';
+import { bodyOf, exchangeFault, faultError, faultOf, type OAuthFault } from '../errors/oauth-errors.ts';
+
+const refused = (status: OAuthFault['status'], error: string, description: string): OAuthFault => ({
+  status,
+  error,
+  description,
+});
+
+const CASES = {
+  invalid_request: () => refused(400, 'invalid_request', '"token" is given twice.'),
+  unsupported_grant_type: () => refused(400, 'unsupported_grant_type', 'grant_type: Invalid input'),
+  invalid_grant: () => exchangeFault({ code: 'invalid_subject', reason: 'expired' }),
+  invalid_target: () => exchangeFault({ code: 'unknown_integration' }),
+  invalid_scope: () => exchangeFault({ code: 'insufficient_scopes', missing: ['chat:write'] }),
+  interaction_required: () =>
+    exchangeFault({
+      code: 'connection_required',
+      reason: 'grant_revoked',
+      connectionId: EXAMPLE.connection,
+      url: EXAMPLE.link,
+    }),
+  invalid_client: () => faultError(PROBLEMS.unauthenticated.example),
+  insufficient_scope: () =>
+    faultError({ code: 'forbidden', missing: { action: 'jwt:verify', integration: '*', owner: '*' } }),
+  payload_too_large: () => refused(413, 'invalid_request', PROBLEMS.payload_too_large.example.detail),
+  too_many_requests: () => faultError(PROBLEMS.too_many_requests.example),
+  rate_limited: () => faultError(PROBLEMS.rate_limited.example),
+  internal: () => faultOf(new Error()),
+  integration_misconfigured: () => faultError(PROBLEMS.integration_misconfigured.example),
+  provider_unavailable: () => faultError(PROBLEMS.provider_unavailable.example),
+  issuer_unavailable: () => exchangeFault({ code: 'invalid_subject', reason: 'issuer_unavailable' }),
+  store_unavailable: () => faultOf(new StoreError('away')),
+} satisfies Record<string, () => OAuthFault>;
+
+export type OAuthCase = keyof typeof CASES;
+
+/** Of every request of a client that authenticates. */
+export const OF_ALL = [
+  'invalid_request',
+  'invalid_client',
+  'payload_too_large',
+  'too_many_requests',
+  'rate_limited',
+  'internal',
+  'issuer_unavailable',
+  'store_unavailable',
+] as const satisfies OAuthCase[];
+
+/** What an operation may refuse with; told by status in the description. */
+export const oauthErrors = (...cases: OAuthCase[]) => ({
+  default: { ...json(OAuthError, 'Any other refusal (RFC 6749 5.2)'), 'x-oauth-errors': cases },
+});
+
+/** The same as answers by status, with an example of each case. */
+export function oauthRefusalsOf(cases: readonly OAuthCase[]): Record<string, Response> {
+  const faults = cases.map((name) => ({ name, fault: CASES[name]() as OAuthFault }));
+  const byStatus = Map.groupBy(faults, ({ fault }) => fault.status);
+  const answers = [...byStatus].map(([status, all]): [string, Response] => [
+    String(status),
+    {
+      description: [...new Set(all.map(({ fault }) => `\`${fault.error}\``))].join(', '),
+      headers: headersOf(all.map(({ fault }) => fault)),
+      content: {
+        'application/json': {
+          schema: { $ref: '#/components/schemas/OAuthError' },
+          examples: Object.fromEntries(
+            all.map(({ name, fault }): [string, Example] => [name, { value: bodyOf(fault, EXAMPLE.request) }]),
+          ),
+        },
+      },
+    },
+  ]);
+  return Object.fromEntries(answers);
+}
+
+/** Those that all of them have are required. */
+function headersOf(faults: readonly OAuthFault[]): Record<string, Header> {
+  const names = faults.map(({ status, retryAfter, headers = {} }) => [
+    ...(retryAfter !== undefined || 'retry-after' in headers ? (['Retry-After'] as const) : []),
+    ...(status === 401 ? (['WWW-Authenticate'] as const) : []),
+  ]);
+  const required = (name: keyof typeof HEADERS) => names.every((all: readonly string[]) => all.includes(name));
+  return Object.fromEntries(names.flat().map((name) => [name, { ...HEADERS[name], required: required(name) }]));
+}

@@ -1,0 +1,95 @@
+// The reference for readers: one page, made of the same description that machines read, with its contents beside it.
+import { html } from 'hono/html';
+import { type Description, operationsOf, type Schema } from '../document.ts';
+import { type Html, mark } from '../../pages/layout.ts';
+import { bodyFields } from './fields.ts';
+import { operationSection, type Place } from './operation.ts';
+import { asJson, block, words } from './markup.ts';
+
+/** A document of its own, whose stylesheet is laid over that of the other pages. */
+export function docsPage(document: Description): Html {
+  const operations = operationsOf(document);
+  const byTag = document.tags.flatMap((tag) => {
+    const places = operations.filter(({ operation }) => operation.tags[0] === tag.name);
+    return places.length > 0 ? [{ ...tag, places }] : [];
+  });
+  const { info, components } = document;
+  const [lead = '', ...more] = info.description.split('\n\n');
+  return html`<!doctype html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8">
+    <meta name="viewport" content="width=device-width, initial-scale=1">
+    <meta name="color-scheme" content="light dark">
+    <title>${info.title}: reference</title>
+    <link rel="stylesheet" href="/assets/valetkey.css">
+    <link rel="stylesheet" href="/assets/docs.css">
+  </head>
+  <body class="docs">
+    <a class="skip" href="#reference">Skip the contents</a>
+    <nav aria-label="Contents">
+      <p class="brand">${mark}<span>${info.title}</span></p>
+      ${byTag.map(({ name, places }) => contentsPart(name, places))}
+      <p><a href="#problems">Problems</a></p>
+    </nav>
+    <main id="reference" tabindex="-1">
+      <h1>Reference</h1>
+      <p class="lead">${words(lead)}</p>
+      ${more.map((text) => html`<p>${words(text)}</p>`)}
+      <p>
+        ${Object.values(components.securitySchemes).map((one) => words(`${one.description}. `))}
+        In the examples, <code>VALETKEY_URL</code> and <code>VALETKEY_KEY</code> stand for where the broker is and for your
+        key. Machines read the same as <a href="/openapi.json">OpenAPI ${document.openapi}</a>.
+      </p>
+      ${byTag.map(
+        ({ name, description, places }) => html`
+        <section aria-labelledby="${idOf(name)}">
+          <h2 id="${idOf(name)}">${titled(name)}</h2>
+          <p>${words(description)}</p>
+          ${places.map((place) => operationSection(document, place))}
+        </section>`,
+      )}
+      <section aria-labelledby="problems">
+        <h2 id="problems">Problems</h2>
+        <p>
+          What goes wrong is told as <code>application/problem+json</code> (RFC 9457). Tell problems apart by
+          <code>code</code>: the words of <code>title</code> and <code>detail</code> are for people.
+        </p>
+        ${Object.entries(components.examples).map(([code, { summary = '', value }]) => problemPart(document, code, summary, value))}
+      </section>
+    </main>
+  </body>
+</html>
+`;
+}
+
+const idOf = (tag: string): string => `tag-${tag.replaceAll(' ', '-')}`;
+const titled = (tag: string): string => (tag === 'jwt' ? 'JWT' : tag.charAt(0).toUpperCase() + tag.slice(1));
+
+const contentsPart = (name: string, places: readonly Place[]): Html => html`
+  <p><a href="#${idOf(name)}">${titled(name)}</a></p>
+  <ul>
+    ${places.map(
+      ({ method, operation }) => html`
+      <li><a href="#${operation.operationId}"><span class="method ${method}">${method.toUpperCase()}</span> ${operation.summary}</a></li>`,
+    )}
+  </ul>`;
+
+function problemPart(document: Description, code: string, title: string, value: unknown): Html {
+  const { status } = value as { status: number };
+  const own = ownMembers(document, code);
+  return html`
+    <section class="operation" id="problem-${code}" aria-labelledby="problem-${code}-title">
+      <h3 id="problem-${code}-title"><a href="#problem-${code}">${title}</a></h3>
+      <p class="route"><span class="method">${status}</span> <code>${code}</code></p>
+      ${own ? html`<h4>Members of its own</h4>${bodyFields(document, own)}` : ''}
+      ${block(asJson(value))}
+    </section>`;
+}
+
+/** What it has besides what all have. */
+function ownMembers(document: Description, code: string): Schema | undefined {
+  const schema = Object.values(document.components.schemas).find((one) => one.properties?.code?.const === code);
+  const { code: _, status: __, ...properties } = schema?.properties ?? {};
+  return Object.keys(properties).length > 0 ? { properties, required: schema?.required ?? [] } : undefined;
+}

@@ -1,0 +1,88 @@
+// The pieces that every described route is made of.
+import { OpenAPIHono, z } from '@hono/zod-openapi';
+import { Problem } from '../../api/index.ts';
+import type { PageRequest } from '../../ports/index.ts';
+import type { Env } from '../env.ts';
+import { Refused } from '../errors/problem.ts';
+import type { Code } from '../errors/problem-table.ts';
+
+export const SECURITY = [{ caller_key: [] }];
+
+export const json = <T extends z.ZodType>(schema: T, description: string) => ({
+  description,
+  content: { 'application/json': { schema } },
+});
+
+/**
+ * The problems that an operation may answer, by code. Those that all of its kind have (no key, a body that is no JSON, a
+ * store that is away) are added in the description.
+ */
+export const problems = (...codes: Code[]) => ({
+  default: {
+    description: 'A problem (RFC 9457)',
+    content: { 'application/problem+json': { schema: Problem } },
+    'x-problems': codes,
+  },
+});
+
+/** Told by the HTTP server itself, of any request; for operations that refuse in no other way. */
+export const HEADERS_TOO_LARGE = {
+  431: { description: 'The headers of the request are too large; there is no body then' },
+};
+
+/** A part of the path: an id, with an example of one. */
+export const idOf = (what: string, example: string) =>
+  z.string().openapi({ description: `The id of the ${what}`, example });
+
+export const body = <T extends z.ZodType>(schema: T) => ({
+  required: true,
+  content: { 'application/json': { schema } },
+});
+
+const PARTS = { json: 'body', form: 'body', query: 'query', param: 'path', header: 'headers', cookie: 'cookies' };
+
+/** A router whose validation faults are problems that name every field. */
+export function router(): OpenAPIHono<Env> {
+  return new OpenAPIHono<Env>({
+    defaultHook: (result) => {
+      if (result.success) return;
+      const { target } = result;
+      const issues = result.error.issues.flatMap((issue) => {
+        const at = (...more: string[]) => [...issue.path, ...more].join('.') || target;
+        if (issue.code !== 'unrecognized_keys') return [{ path: at(), message: issue.message }];
+        return issue.keys.map((key) => ({ path: at(key), message: 'not a field of this request' }));
+      });
+      throw new Refused({
+        code: 'invalid_request',
+        detail: `The ${PARTS[target]} of the request is not valid.`,
+        issues,
+      });
+    },
+  });
+}
+
+const DEFAULT_LIMIT = 100;
+
+/** A cursor is the id of the last row, made opaque. */
+export function pageRequest(query: { limit?: number | undefined; cursor?: string | undefined }): PageRequest {
+  const after = query.cursor === undefined ? undefined : Buffer.from(query.cursor, 'base64url').toString('utf8');
+  if (after !== undefined && !/^[a-z0-9_-]{1,64}$/.test(after)) {
+    throw new Refused({ code: 'invalid_request', detail: 'The cursor is not one that this broker gave.' });
+  }
+  return { limit: query.limit ?? DEFAULT_LIMIT, after };
+}
+
+/** A page of what lies in memory, ordered by id. */
+export function sliceOf<T extends { id: string }>(
+  sorted: readonly T[],
+  { limit, after }: PageRequest,
+): { data: T[]; next: string | null } {
+  const rest = after === undefined ? sorted : sorted.filter(({ id }) => id > after);
+  const data = rest.slice(0, limit);
+  return { data, next: rest.length > limit ? (data.at(-1)?.id ?? null) : null };
+}
+
+export const page = <T, V>({ data, next }: { data: T[]; next: string | null }, view: (item: T) => V) => ({
+  data: data.map(view),
+  next_cursor: next === null ? null : Buffer.from(next).toString('base64url'),
+});

@@ -1,0 +1,231 @@
+// From what is inside to what is shown: public names, RFC 3339 times, no secrets.
+import type { z } from '@hono/zod-openapi';
+import type * as api from '../api/index.ts';
+import type { Proof } from '../broker/tokens/dpop-proofs.ts';
+import type { Served } from '../broker/cache/token-cache.ts';
+import type { AuditEntry } from '../domain/audit.ts';
+import type { Caller, CallerKey, Principal } from '../domain/caller.ts';
+import type { Connection } from '../domain/connection.ts';
+import type { ParamField } from '../domain/fields.ts';
+import type { ConnectSession, Integration } from '../domain/integration.ts';
+import { type AuthMode, capturesOf, credentialsOf, isCode, nameOf, tokenTypeOf } from '../domain/auth-modes.ts';
+import { apiOf, type Provider } from '../domain/provider.ts';
+import { renewedBy } from '../domain/refresh-schedule.ts';
+
+type View<T extends z.ZodType> = z.infer<T>;
+
+export const time = (ms: number): string => new Date(ms).toISOString();
+export const timeOrNull = (ms: number | null): string | null => (ms === null ? null : time(ms));
+const labelOrNull = (label: string): string | null => (label === '' ? null : label);
+
+/** Seconds that it lives; `monotonic`: milliseconds, of the clock that `until` is told in. */
+export const expiresIn = ({ connection, until }: Served, monotonic: number): number | null =>
+  connection.expiresAt === null ? null : Math.max(0, Math.floor((until - monotonic) / 1_000));
+
+/** All of the answer that stays the same while the token does. */
+export const tokenFacts = ({ connection: c, accessToken }: Served) => ({
+  connection_id: c.id,
+  integration: c.integration,
+  owner: c.owner,
+  access_token: accessToken,
+  token_type: c.tokenType,
+  scopes: c.scopes,
+  expires_at: timeOrNull(c.expiresAt),
+});
+
+export const tokenView = (served: Served, monotonic: number): View<typeof api.TokenView> => ({
+  ...tokenFacts(served),
+  expires_in: expiresIn(served, monotonic),
+});
+
+export const proofView = ({ proof, served }: Proof, monotonic: number): View<typeof api.ProofView> => ({
+  proof,
+  access_token: served.accessToken,
+  token_type: served.connection.tokenType,
+  expires_in: expiresIn(served, monotonic),
+});
+
+export function connectionView(c: Connection): View<typeof api.ConnectionView> {
+  const error = c.lastRefreshError;
+  return {
+    id: c.id,
+    integration: c.integration,
+    owner: c.owner,
+    label: labelOrNull(c.label),
+    status: c.status,
+    reason: c.reason,
+    scopes: c.scopes,
+    metadata: c.metadata,
+    captured: c.captured,
+    expires_at: timeOrNull(c.expiresAt),
+    next_refresh_at: timeOrNull(c.nextRefreshAt),
+    reauth_due_at: timeOrNull(c.reauthDueAt),
+    last_refreshed_at: timeOrNull(c.lastRefreshedAt),
+    last_refresh_error: error && { code: error.code, detail: error.detail, at: time(error.at) },
+    generation: c.generation,
+    upstream_revocation: c.upstreamRevocation,
+    created_at: time(c.createdAt),
+    updated_at: time(c.updatedAt),
+  };
+}
+
+export function sessionView(s: ConnectSession): View<typeof api.SessionView> {
+  return {
+    id: s.id,
+    status: s.status,
+    integration: s.integration,
+    owner: s.owner,
+    label: labelOrNull(s.label),
+    ...(s.connectionId !== null && { connection_id: s.connectionId }),
+    ...(s.error !== null && { error: s.error }),
+    created_at: time(s.createdAt),
+    expires_at: time(s.expiresAt),
+  };
+}
+
+export function integrationView(i: Integration, publicUrl: string): View<typeof api.IntegrationView> {
+  return {
+    id: i.id,
+    provider: i.provider,
+    client_id: i.clientId,
+    client_secret_set: i.clientSecret !== null,
+    private_key_set: i.privateKey !== null,
+    key_id: i.keyId,
+    certificate: i.certificate,
+    scopes: i.scopes,
+    params: i.params,
+    overrides: Object.fromEntries(
+      Object.entries(i.overrides).filter((pair): pair is [string, string] => pair[1] !== undefined),
+    ),
+    return_origins: i.returnOrigins,
+    redirect_uri: `${publicUrl}/oauth2/callback/${i.id}`,
+    version: i.version,
+    created_at: time(i.createdAt),
+    updated_at: time(i.updatedAt),
+  };
+}
+
+export const keyView = (k: CallerKey) => ({
+  id: k.id,
+  prefix: k.prefix,
+  created_at: time(k.createdAt),
+  expires_at: timeOrNull(k.expiresAt),
+  last_used_at: timeOrNull(k.lastUsedAt),
+});
+
+export const callerView = ({ caller, keys }: { caller: Caller; keys: CallerKey[] }): View<typeof api.CallerView> => ({
+  id: caller.id,
+  name: caller.name,
+  grants: caller.grants,
+  workloads: caller.workloads,
+  rate_limit: caller.rateLimit,
+  keys: keys.map(keyView),
+  created_at: time(caller.createdAt),
+});
+
+export const whoamiView = ({
+  principal: { caller, credential: c, rateLimit },
+  key,
+}: {
+  principal: Principal;
+  key: CallerKey | null;
+}): View<typeof api.Whoami> => ({
+  id: caller.id,
+  name: caller.name,
+  grants: caller.grants,
+  authenticated_by:
+    c.kind === 'key'
+      ? { kind: 'key', id: c.id, prefix: key?.prefix ?? null, expires_at: timeOrNull(c.expiresAt) }
+      : { kind: 'workload', id: c.id, issuer: c.issuer, subject: c.subject, expires_at: time(c.expiresAt) },
+  rate_limit: rateLimit,
+});
+
+const fieldView = (f: ParamField) => ({
+  title: f.title,
+  description: f.description ?? null,
+  pattern: f.pattern ?? Object.keys(f.options ?? {}).join('|'),
+  example: f.example ?? null,
+  options: f.options ? Object.keys(f.options) : null,
+  default: f.default ?? null,
+  required: !f.optional && f.default === undefined,
+});
+const fieldsView = (fields: Record<string, ParamField>) =>
+  Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, fieldView(field)]));
+
+const scopesOf = (auth: AuthMode | undefined): string[] =>
+  auth && 'default_scopes' in auth ? auth.default_scopes : [];
+
+const BY = {
+  accessToken: 'access_token',
+  refreshToken: 'refresh_token',
+  credentials: 'credentials',
+  idToken: 'none',
+} as const;
+
+function modeView(provider: Provider, auth: AuthMode) {
+  const api = apiOf(provider, auth);
+  const code = isCode(auth) ? auth : undefined;
+  const [by] = renewedBy(auth);
+  return {
+    name: nameOf(auth),
+    mode: auth.mode,
+    title: auth.title ?? null,
+    notes: auth.notes,
+    connect: code ? ('browser' as const) : ('import' as const),
+    default_scopes: scopesOf(auth),
+    client_auth: 'client_auth' in auth ? (auth.client_auth ?? []) : [],
+    params: fieldsView(auth.params),
+    connection_params: fieldsView(auth.connection_params),
+    credentials: Object.fromEntries(
+      Object.entries(credentialsOf(auth)).map(([name, { title, description, format, optional }]) => [
+        name,
+        { title, description: description ?? null, format, required: !optional },
+      ]),
+    ),
+    refresh: {
+      by: by === undefined ? ('none' as const) : BY[by],
+      rotates: code?.refresh.rotates ?? null,
+      reuse_grace: code?.refresh.reuse_grace ?? null,
+      ends_access_token: code?.refresh.ends_access_token ?? false,
+      idle_lifetime: code?.refresh.idle_lifetime ?? null,
+      absolute_lifetime: code?.refresh.absolute_lifetime ?? null,
+    },
+    revocation: code ? code.revocation.style : ('none' as const),
+    token_type: tokenTypeOf(auth),
+    captures: capturesOf(auth),
+    api_base_url: api.base ?? null,
+    api_headers: api.headers,
+  };
+}
+
+export const providerView = (p: Provider): View<typeof api.ProviderView> => ({
+  id: p.id,
+  name: p.name,
+  category: p.category,
+  docs_url: p.docs_url ?? null,
+  confidence: p.confidence,
+  notes: p.notes,
+  auth_modes: [...new Set(p.auth.map((a) => a.mode))],
+  default_scopes: scopesOf(p.auth[0]),
+  params: fieldsView(p.params),
+  connection_params: fieldsView(p.connection_params),
+  auth: p.auth.map((auth) => modeView(p, auth)),
+  uncertain: p.uncertain,
+});
+
+export const auditView = (e: AuditEntry): View<typeof api.AuditView> => ({
+  id: e.id,
+  at: time(e.at),
+  action: e.action,
+  outcome: e.outcome,
+  actor: e.actor,
+  key_id: e.keyId,
+  subject: e.subject,
+  integration: e.integration,
+  owner: e.owner,
+  connection_id: e.connectionId,
+  address: e.address,
+  request_id: e.requestId,
+  detail: e.detail,
+  count: e.count,
+});

@@ -1,0 +1,166 @@
+// The two steps that an owner's browser takes: the invitation, and the provider's answer.
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { Context, MiddlewareHandler } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { getCookie, setCookie } from 'hono/cookie';
+import { EXAMPLE } from '../../api/index.ts';
+import type { Connecting, Step, Visit } from '../../broker/connections/connect-flow.ts';
+import { SESSION_TTL_MS } from '../../domain/integration.ts';
+import type { Env } from '../env.ts';
+import { assets } from '../pages/assets.ts';
+import { connectedPage } from '../pages/connected.ts';
+import { BROWSER_ANSWERS } from '../openapi/pages.ts';
+import { browserMessage } from '../pages/messages.ts';
+import { continuePage, paramsPage } from '../pages/params.ts';
+import { refusedPage } from '../pages/refused.ts';
+import { browserSecurity } from '../pages/security.ts';
+import { idOf, router } from '../openapi/route-parts.ts';
+
+const FORM_LIMIT = 16_384;
+
+/** What we set. Anything else in the cookie is as good as none. */
+const BROWSER_SECRET = /^[\w-]{43}$/;
+
+const untouchedByHead: MiddlewareHandler = async (c, next) => (c.req.method === 'HEAD' ? c.body(null) : next());
+
+const common = { tags: ['browser'], security: [] };
+const secret = z.object({
+  secret: z.string().openapi({
+    description: 'The last part of the `url` of a connect session',
+    example: 'pR4nZ7qXv2mLc9bTs6wKd1yHg8fJu5eA0oIiV3xBkNU',
+  }),
+});
+
+const open = createRoute({
+  ...common,
+  operationId: 'openConnectSession',
+  method: 'get',
+  path: '/connect/{secret}',
+  summary: 'The first step: binds this browser to the invitation, and leads on to the provider',
+  request: { params: secret },
+  responses: BROWSER_ANSWERS.open,
+});
+
+const fill = createRoute({
+  ...common,
+  operationId: 'fillConnectSession',
+  method: 'post',
+  path: '/connect/{secret}',
+  summary: 'What was asked for on that page',
+  request: {
+    params: secret,
+    body: {
+      required: true,
+      content: { 'application/x-www-form-urlencoded': { schema: z.record(z.string(), z.string()) } },
+    },
+  },
+  responses: BROWSER_ANSWERS.fill,
+});
+
+const callback = createRoute({
+  ...common,
+  operationId: 'finishConnectSession',
+  method: 'get',
+  path: '/oauth2/callback/{integration}',
+  summary: "The last step: the provider's answer, at the redirect URI of the integration",
+  description: 'Checks the state, the browser and the issuer, exchanges the code, and keeps the grant.',
+  request: {
+    params: z.object({ integration: idOf('integration', EXAMPLE.integration) }),
+    query: z.object({
+      state: z.string().optional().openapi({ description: 'As the provider was given it' }),
+      code: z.string().optional().openapi({ description: 'What the grant is exchanged for (RFC 6749 4.1.2)' }),
+      iss: z.string().optional().openapi({ description: 'The issuer (RFC 9207)' }),
+      error: z.string().optional().openapi({ description: 'Why there is no code (RFC 6749 4.1.2.1)' }),
+    }),
+  },
+  responses: BROWSER_ANSWERS.callback,
+});
+
+interface Parts {
+  connecting: Connecting;
+  publicUrl: string;
+}
+
+export function browserRoutes({ connecting, publicUrl }: Parts): OpenAPIHono<Env> {
+  const secure = publicUrl.startsWith('https:');
+  // `__Host-`: from this host alone, over https alone (RFC 6265bis 4.1.3). Plain http, in development, has neither.
+  const cookie = secure ? '__Host-valetkey' : 'valetkey';
+
+  const visit = (c: Context<Env>): Visit => ({
+    browser: getCookie(c, cookie)?.match(BROWSER_SECRET)?.[0],
+    address: c.get('address'),
+    requestId: c.get('requestId'),
+  });
+
+  function refused(c: Context<Env>, code: string, provider?: string) {
+    const { status, ...words } = browserMessage(code, provider);
+    return c.html(refusedPage({ ...words, code, status, requestId: c.get('requestId') }), status);
+  }
+
+  async function answer(c: Context<Env>, step: Step) {
+    switch (step.kind) {
+      case 'redirect':
+        if (step.browser !== undefined) {
+          const maxAge = SESSION_TTL_MS / 1_000;
+          setCookie(c, cookie, step.browser, { path: '/', httpOnly: true, sameSite: 'Lax', secure, maxAge });
+        }
+        // A form's submit is never answered with a redirect: see pages/params.ts.
+        if (c.req.method === 'POST') return c.html(continuePage({ providerName: step.provider, href: step.url }));
+        return c.redirect(step.url, 302);
+      case 'ask': {
+        const { provider, fields, values, issues } = step;
+        const view = {
+          action: c.req.path,
+          providerName: provider,
+          fields,
+          values,
+          issues,
+        };
+        return c.html(paramsPage(view), issues.length > 0 ? 400 : 200);
+      }
+      case 'connected':
+        return c.html(connectedPage({ providerName: step.provider, label: step.label || undefined }));
+      case 'refused':
+        return refused(c, step.error, step.provider ?? undefined);
+    }
+  }
+
+  const routes = router();
+  for (const step of [open, fill, callback]) routes.openAPIRegistry.registerPath(step);
+  routes.route('/', assets);
+  routes.use('/connect/*', browserSecurity(publicUrl));
+  routes.use('/oauth2/callback/*', browserSecurity(publicUrl));
+  // Whoever only looks at a link (a scanner of mail, say) must not use it up, nor bind it to a browser that nobody uses.
+  routes.use('/connect/*', untouchedByHead);
+  routes.use('/oauth2/callback/*', untouchedByHead);
+  routes.get('/connect/:secret', async (c) => answer(c, await connecting.open(c.req.param('secret'), visit(c))));
+  routes.post(
+    '/connect/:secret',
+    bodyLimit({ maxSize: FORM_LIMIT, onError: (c) => refused(c, 'invalid_form') }),
+    async (c) => {
+      const given = await typed(c);
+      return given
+        ? answer(c, await connecting.open(c.req.param('secret'), visit(c), given))
+        : refused(c, 'invalid_form');
+    },
+  );
+  routes.get('/oauth2/callback/:integration', async (c) => {
+    const response = new URL(c.req.url).searchParams;
+    return answer(c, await connecting.callback(c.req.param('integration'), response, visit(c)));
+  });
+  routes.onError((error, c) => {
+    c.get('failed')(error, c.get('requestId'));
+    return refused(c, 'internal');
+  });
+  return routes;
+}
+
+/** The fields that were filled in; undefined when the body cannot be read as a form. */
+async function typed(c: Context): Promise<Record<string, string> | undefined> {
+  const form = await c.req.parseBody().catch(() => undefined);
+  if (!form) return undefined;
+  const filled = Object.entries(form).filter(
+    (pair): pair is [string, string] => typeof pair[1] === 'string' && pair[1] !== '',
+  );
+  return Object.fromEntries(filled);
+}

@@ -1,0 +1,45 @@
+// Connect sessions: invite an owner, ask how it went.
+import { createRoute, z } from '@hono/zod-openapi';
+import { EXAMPLE, SessionCreated, SessionPost, SessionView } from '../../api/index.ts';
+import type { Sessions } from '../../broker/connections/connect-sessions.ts';
+import { granted } from '../errors/problem.ts';
+import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
+import { sessionView, time } from '../presenters.ts';
+
+const common = { tags: ['connect sessions'], security: SECURITY };
+
+const create = createRoute({
+  ...common,
+  operationId: 'createConnectSession',
+  method: 'post',
+  path: '/v1/connect-sessions',
+  summary: 'Invites a browser to create or renew one connection',
+  request: { body: body(SessionPost) },
+  responses: {
+    201: json(SessionCreated, 'Send the owner to `url`; it is told here, once'),
+    ...problems('forbidden', 'not_found', 'connection_revoked', 'integration_misconfigured'),
+  },
+});
+
+const get = createRoute({
+  ...common,
+  operationId: 'getConnectSession',
+  method: 'get',
+  path: '/v1/connect-sessions/{id}',
+  summary: 'How an invitation went',
+  request: { params: z.object({ id: idOf('connect session', EXAMPLE.session) }) },
+  responses: { 200: json(SessionView, 'The session'), ...problems('forbidden', 'not_found') },
+});
+
+export function sessionRoutes({ sessions }: { sessions: Sessions }) {
+  return router()
+    .openapi(create, async (c) => {
+      const { return_url, connection_id, ...rest } = c.req.valid('json');
+      const wanted = { ...rest, returnUrl: return_url, connectionId: connection_id };
+      const { session, url } = granted(await sessions.create(c.get('call'), wanted));
+      return c.json({ id: session.id, url, status: 'pending' as const, expires_at: time(session.expiresAt) }, 201);
+    })
+    .openapi(get, async (c) =>
+      c.json(sessionView(granted(await sessions.get(c.get('call'), c.req.valid('param').id))), 200),
+    );
+}

@@ -1,0 +1,63 @@
+// The description of the interface: for machines, and for readers. Either takes longer than all the rest of a start, and so
+// is made when somebody asks, once; what makes them is not even loaded before.
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import { InterfaceDescription } from '../../api/index.ts';
+import type { Env } from '../env.ts';
+import type { Description } from '../openapi/document.ts';
+import { browserSecurity } from '../pages/security.ts';
+import { HEADERS_TOO_LARGE, json, problems, router } from '../openapi/route-parts.ts';
+
+const common = { tags: ['operations'], security: [], method: 'get' as const };
+
+const forMachines = createRoute({
+  ...common,
+  operationId: 'getDescription',
+  path: '/openapi.json',
+  summary: 'This interface, for machines (OpenAPI 3.1)',
+  responses: { 200: json(InterfaceDescription, 'The description'), ...HEADERS_TOO_LARGE, ...problems() },
+});
+
+const forReaders = createRoute({
+  ...common,
+  operationId: 'getDocs',
+  path: '/docs',
+  summary: 'This interface, for readers',
+  responses: {
+    200: { description: 'A page', content: { 'text/html': { schema: z.string() } } },
+    ...HEADERS_TOO_LARGE,
+    ...problems(),
+  },
+});
+
+interface Parts {
+  describe: () => Promise<Description>;
+  publicUrl: string;
+}
+
+export function descriptionRoutes({ describe, publicUrl }: Parts): OpenAPIHono<Env> {
+  const made = once(describe);
+  const text = once(async () => JSON.stringify(await made()));
+  const page = once(async () => {
+    const { docsPage } = await import('../openapi/reference/page.ts');
+    return String(await docsPage(await made()));
+  });
+
+  const routes = router();
+  for (const route of [forMachines, forReaders]) routes.openAPIRegistry.registerPath(route);
+  routes.get(forMachines.path, async (c) => c.body(await text(), 200, { 'content-type': 'application/json' }));
+  routes.use(forReaders.path, browserSecurity(publicUrl));
+  routes.get(forReaders.path, async (c) => c.html(await page()));
+  return routes;
+}
+
+/** What failed is tried again by whoever asks next. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make().catch((error: unknown) => {
+      made = undefined;
+      throw error;
+    });
+    return made;
+  };
+}

@@ -1,0 +1,276 @@
+// The PostgreSQL tables: those of SQLite, row for row (a type test holds them equal), and who is alive. Every secret is
+// sealed and in a column of its own; times are integer milliseconds; lists and records are JSON.
+import { sql } from 'drizzle-orm';
+import {
+  bigint,
+  customType,
+  doublePrecision,
+  index,
+  integer,
+  json as jsonColumn,
+  pgTable,
+  timestamp,
+  uniqueIndex,
+} from 'drizzle-orm/pg-core';
+import type { AuditEntry } from '../../domain/audit.ts';
+import type { CallerGrant, RateLimit, Workload } from '../../domain/caller.ts';
+import type { ConnectionStatus, Identity, RefreshError, Sealed, UpstreamRevocation } from '../../domain/connection.ts';
+import type { ReauthReason } from '../../domain/errors.ts';
+import type { Overrides, SessionStatus } from '../../domain/integration.ts';
+import type { ChangeKind } from '../../ports/index.ts';
+
+/** PostgreSQL has no text with NUL in it. Ids that come from outside may, and are then nobody's. */
+const text = customType<{ data: string; driverData: string }>({
+  dataType: () => 'text',
+  toDriver: (value) => (value?.includes('\0') ? value.replaceAll('\0', '\uFFFD') : value),
+});
+/** Text that is checked: `jsonb` would refuse a `\u0000` in a record that SQLite keeps. */
+const json = <T>(name: string) => jsonColumn(name).$type<T>();
+/** Milliseconds since the epoch. A provider may have said a fraction, or for ever: neither may cost its answer. */
+const time = customType<{ data: number; driverData: number | string }>({
+  dataType: () => 'bigint',
+  toDriver: (ms) => Math.min(Math.round(ms), Number.MAX_SAFE_INTEGER),
+  fromDriver: Number,
+});
+const sealed = (name: string) => text(name).$type<Sealed>();
+
+export const integrations = pgTable('integrations', {
+  id: text('id').primaryKey(),
+  provider: text('provider').notNull(),
+  clientId: text('client_id').notNull(),
+  clientSecret: sealed('client_secret'),
+  privateKey: sealed('private_key'),
+  keyId: text('key_id'),
+  certificate: text('certificate'),
+  scopes: json<string[]>('scopes').notNull(),
+  params: json<Record<string, string>>('params').notNull(),
+  overrides: json<Overrides>('overrides').notNull(),
+  returnOrigins: json<string[]>('return_origins').notNull(),
+  version: integer('version').notNull(),
+  createdAt: time('created_at').notNull(),
+  updatedAt: time('updated_at').notNull(),
+});
+
+/** Tombstones outlive their integration, so there is no foreign key; live ones keep it from being deleted. */
+export const connections = pgTable(
+  'connections',
+  {
+    id: text('id').primaryKey(),
+    integration: text('integration').notNull(),
+    owner: text('owner').notNull(),
+    label: text('label').notNull(),
+    status: text('status').$type<ConnectionStatus>().notNull(),
+    reason: text('reason').$type<ReauthReason>(),
+    scopes: json<string[]>('scopes').notNull(),
+    metadata: json<Record<string, unknown>>('metadata').notNull(),
+    params: json<Record<string, string>>('params').notNull(),
+    captured: json<Record<string, unknown>>('captured').notNull(),
+    identity: json<Identity>('identity'),
+    tokenType: text('token_type').notNull(),
+    issuedAt: time('issued_at').notNull(),
+    expiresAt: time('expires_at'),
+    nextRefreshAt: time('next_refresh_at'),
+    reauthDueAt: time('reauth_due_at'),
+    lastRefreshedAt: time('last_refreshed_at'),
+    lastRefreshError: json<RefreshError>('last_refresh_error'),
+    failures: integer('failures').notNull(),
+    generation: integer('generation').notNull(),
+    upstreamRevocation: text('upstream_revocation').$type<UpstreamRevocation>(),
+    createdAt: time('created_at').notNull(),
+    updatedAt: time('updated_at').notNull(),
+  },
+  (t) => [
+    index('connections_due')
+      .on(t.integration, t.nextRefreshAt, t.id)
+      .where(sql`status = 'active' and next_refresh_at is not null`),
+    uniqueIndex('connections_live').on(t.integration, t.owner, t.label).where(sql`status <> 'revoked'`),
+    index('connections_of_owner_at').on(t.integration, t.owner, t.id),
+    index('connections_of_owner').on(t.owner, t.id),
+    index('connections_by_status').on(t.integration, t.status),
+  ],
+);
+
+/** Literals, not parameters: only then does a prepared plan see that a partial index covers the question. */
+export const isActive = sql`${connections.status} = 'active'`;
+export const isLive = sql`${connections.status} <> 'revoked'`;
+
+export const grants = pgTable('grants', {
+  connectionId: text('connection_id')
+    .primaryKey()
+    .references(() => connections.id),
+  accessToken: sealed('access_token'),
+  refreshToken: sealed('refresh_token'),
+  idToken: sealed('id_token'),
+  credentials: sealed('credentials'),
+});
+
+/**
+ * Made with the first claim, and kept until the connection is revoked, so that the fence only grows. `holder` and
+ * `until` are null when released; `attempt` and `startedAt`, the intent, are null when it is resolved.
+ */
+export const leases = pgTable(
+  'leases',
+  {
+    connectionId: text('connection_id')
+      .primaryKey()
+      .references(() => connections.id),
+    fence: integer('fence').notNull(),
+    holder: text('holder'),
+    attempt: text('attempt'),
+    startedAt: time('started_at'),
+  },
+  (t) => [index('leases_unresolved').on(t.startedAt).where(sql`attempt is not null`)],
+);
+
+export const connectSessions = pgTable(
+  'connect_sessions',
+  {
+    id: text('id').primaryKey(),
+    secretDigest: text('secret_digest').notNull().unique('connect_sessions_secret'),
+    integration: text('integration').notNull(),
+    owner: text('owner').notNull(),
+    label: text('label').notNull(),
+    scopes: json<string[]>('scopes'),
+    params: json<Record<string, string>>('params').notNull(),
+    metadata: json<Record<string, unknown>>('metadata'),
+    returnUrl: text('return_url'),
+    connectionId: text('connection_id'),
+    status: text('status').$type<SessionStatus>().notNull(),
+    error: text('error'),
+    browserDigest: text('browser_digest'),
+    createdBy: text('created_by').notNull(),
+    createdAt: time('created_at').notNull(),
+    expiresAt: time('expires_at').notNull(),
+  },
+  (t) => [index('connect_sessions_expiry').on(t.expiresAt)],
+);
+
+export const flows = pgTable(
+  'flows',
+  {
+    stateDigest: text('state_digest').primaryKey(),
+    sessionId: text('session_id')
+      .notNull()
+      .references(() => connectSessions.id, { onDelete: 'cascade' }),
+    integration: text('integration').notNull(),
+    browserDigest: text('browser_digest').notNull(),
+    verifier: sealed('verifier').notNull(),
+    nonce: sealed('nonce').notNull(),
+    issuer: text('issuer'),
+    redirectUri: text('redirect_uri').notNull(),
+    scopes: json<string[]>('scopes').notNull(),
+    params: json<Record<string, string>>('params').notNull(),
+    expiresAt: time('expires_at').notNull(),
+  },
+  (t) => [index('flows_expiry').on(t.expiresAt), index('flows_of_session').on(t.sessionId)],
+);
+
+export const callers = pgTable('callers', {
+  id: text('id').primaryKey(),
+  name: text('name').notNull(),
+  grants: json<CallerGrant[]>('grants').notNull(),
+  workloads: json<Workload[]>('workloads').notNull(),
+  rateLimit: json<RateLimit>('rate_limit'),
+  createdAt: time('created_at').notNull(),
+});
+
+export const callerKeys = pgTable(
+  'caller_keys',
+  {
+    id: text('id').primaryKey(),
+    callerId: text('caller_id')
+      .notNull()
+      .references(() => callers.id, { onDelete: 'cascade' }),
+    digest: text('digest').notNull().unique('caller_keys_digest'),
+    prefix: text('prefix').notNull(),
+    createdAt: time('created_at').notNull(),
+    expiresAt: time('expires_at'),
+    lastUsedAt: time('last_used_at'),
+  },
+  (t) => [index('caller_keys_of_caller').on(t.callerId)],
+);
+
+/** The outbox of upstream revocations. Tokens may come here that never became a connection: no foreign key. */
+export const pendingRevocations = pgTable(
+  'outbox_revocations',
+  {
+    id: text('id').primaryKey(),
+    connectionId: text('connection_id').notNull(),
+    integration: text('integration').notNull(),
+    params: json<Record<string, string>>('params').notNull(),
+    captured: json<Record<string, unknown>>('captured').notNull(),
+    accessToken: sealed('access_token'),
+    refreshToken: sealed('refresh_token'),
+    attempts: integer('attempts').notNull(),
+    nextAt: time('next_at').notNull(),
+    createdAt: time('created_at').notNull(),
+  },
+  (t) => [
+    index('outbox_revocations_due').on(t.nextAt),
+    index('outbox_revocations_of_connection').on(t.connectionId),
+    index('outbox_revocations_of_integration').on(t.integration),
+  ],
+);
+
+export const audit = pgTable(
+  'audit',
+  {
+    id: text('id').primaryKey(),
+    at: time('at').notNull(),
+    action: text('action').notNull(),
+    outcome: text('outcome').$type<AuditEntry['outcome']>().notNull(),
+    actor: text('actor').notNull(),
+    keyId: text('key_id'),
+    subject: text('subject'),
+    integration: text('integration'),
+    owner: text('owner'),
+    connectionId: text('connection_id'),
+    address: text('address'),
+    requestId: text('request_id'),
+    detail: text('detail'),
+    count: integer('count').notNull(),
+  },
+  (t) => [
+    index('audit_of_connection').on(t.connectionId, t.id),
+    index('audit_of_owner').on(t.owner, t.id),
+    index('audit_of_actor').on(t.actor, t.id),
+  ],
+);
+
+export const keyChecks = pgTable('key_checks', {
+  kid: text('kid').primaryKey(),
+  sealed: sealed('sealed').notNull(),
+});
+
+/**
+ * What other replicas may remember wrongly from here on, trimmed by age. Numbers are taken before they are committed, so
+ * that a lower one may show after a higher one, or never.
+ */
+export const changes = pgTable(
+  'changes',
+  {
+    seq: bigint('seq', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
+    at: time('at').notNull().default(sql`(extract(epoch from clock_timestamp()) * 1000)::bigint`),
+    kind: text('kind').$type<ChangeKind>().notNull(),
+    id: text('id'),
+    generation: integer('generation'),
+  },
+  (t) => [index('changes_at').on(t.at)],
+);
+
+/**
+ * How many requests an integration's token endpoint may get now, from all processes: a bucket that fills as time goes by.
+ * `taken`: by whoever came last.
+ */
+export const paces = pgTable('paces', {
+  integration: text('integration').primaryKey(),
+  allowance: doublePrecision('allowance').notNull(),
+  filledAt: time('filled_at').notNull(),
+  taken: integer('taken').notNull(),
+});
+
+/** The holders of leases that are alive, by the clock of the database alone. */
+export const replicas = pgTable('replicas', {
+  holder: text('holder').primaryKey(),
+  seenAt: timestamp('seen_at', { withTimezone: true, mode: 'string' }).notNull(),
+});

@@ -1,0 +1,69 @@
+// Integrations in SQLite.
+import { and, asc, count, eq, gt, sql } from 'drizzle-orm';
+import type { AuditEntry } from '../../domain/audit.ts';
+import type { IntegrationSettings, Store } from '../../ports/index.ts';
+import { connections, flows, integrations, isLive, pendingRevocations } from './schema.ts';
+import { pageOf, type SqliteAccess } from './client.ts';
+
+const liveOf = (id: string) => and(eq(connections.integration, id), isLive);
+const pendingOf = (id: string) => eq(pendingRevocations.integration, id);
+
+/** The part of a sentence that puts one. */
+export const integrationPutter =
+  ({ orm, record }: Pick<SqliteAccess, 'orm' | 'record'>) =>
+  (integration: IntegrationSettings, by: AuditEntry): 'created' | 'updated' => {
+    const { id, createdAt, ...change } = integration;
+    const { version } = orm
+      .insert(integrations)
+      .values({ ...change, id, createdAt, version: 1 })
+      .onConflictDoUpdate({
+        target: integrations.id,
+        set: { ...change, version: sql`${integrations.version} + 1` },
+      })
+      .returning({ version: integrations.version })
+      .get();
+    record(by, { kind: 'integration', id });
+    return version === 1 ? 'created' : 'updated';
+  };
+
+export function integrationStore(
+  access: SqliteAccess,
+): Pick<Store, 'putIntegration' | 'integration' | 'integrations' | 'deleteIntegration'> {
+  const { orm, read, write, record } = access;
+  const put = integrationPutter(access);
+  const one = orm
+    .select()
+    .from(integrations)
+    .where(eq(integrations.id, sql.placeholder('id')))
+    .prepare();
+
+  return {
+    putIntegration: (integration, by) => write(() => put(integration, by)),
+    integration: (id) => read(() => one.get({ id })),
+    integrations: ({ limit, after }) =>
+      read(() => {
+        const rows = orm
+          .select()
+          .from(integrations)
+          .where(after === undefined ? undefined : gt(integrations.id, after))
+          .orderBy(asc(integrations.id))
+          .limit(limit + 1)
+          .all();
+        return pageOf(rows, limit);
+      }),
+    deleteIntegration: (id, by) =>
+      write(() => {
+        if (!one.get({ id })) return 'absent';
+        const needed = {
+          connections: orm.select({ n: count() }).from(connections).where(liveOf(id)).get()!.n,
+          pendingRevocations: orm.select({ n: count() }).from(pendingRevocations).where(pendingOf(id)).get()!.n,
+        };
+        if (needed.connections + needed.pendingRevocations > 0) return needed;
+        // A flow in flight must not end at another provider that is set up under this id.
+        orm.delete(flows).where(eq(flows.integration, id)).run();
+        orm.delete(integrations).where(eq(integrations.id, id)).run();
+        record(by, { kind: 'integration', id });
+        return 'deleted';
+      }),
+  };
+}

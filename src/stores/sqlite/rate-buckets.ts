@@ -1,0 +1,33 @@
+// The requests of an integration that all processes share, in SQLite: one statement, by the clock of the machine.
+import { untilNext } from '../../domain/token-bucket.ts';
+import type { Store } from '../../ports/index.ts';
+import type { SqliteAccess } from './client.ts';
+
+const NOW = "cast(unixepoch('subsec') * 1000 as integer)";
+const TAKE = `
+  insert into paces (integration, allowance, filled_at, taken)
+  values (@integration, @burst - min(@wanted, @burst - @leave), ${NOW}, min(@wanted, @burst - @leave))
+  on conflict (integration) do update set (allowance, filled_at, taken) = (
+    select filled - taken, at, taken
+    from (
+      select at, filled, max(0, min(@wanted, cast(floor(filled - @leave) as integer))) as taken
+      from (
+        select ${NOW} as at, min(@burst, allowance + max(0, ${NOW} - filled_at) * @perSecond / 1000.0) as filled
+      )
+    )
+  )
+  returning taken, allowance`;
+
+export function paceStore({ orm, write }: SqliteAccess): Pick<Store, 'takeTurns'> {
+  const take = orm.$client.prepare(TAKE);
+  return {
+    takeTurns: (integration, wanted, limits) =>
+      write(() => {
+        const { taken, allowance } = take.get({ integration, wanted, ...limits }) as Record<
+          'taken' | 'allowance',
+          number
+        >;
+        return { taken, inMs: untilNext(allowance, limits) };
+      }),
+  };
+}

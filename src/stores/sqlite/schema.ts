@@ -1,0 +1,245 @@
+// The SQLite tables. Columns have the names and types of the domain, so that a row is the domain's object.
+// Every secret is sealed and in a column of its own; times are integer milliseconds; lists and records are JSON text.
+import { sql } from 'drizzle-orm';
+import { index, integer, real, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
+import type { AuditEntry } from '../../domain/audit.ts';
+import type { CallerGrant, RateLimit, Workload } from '../../domain/caller.ts';
+import type { ConnectionStatus, Identity, RefreshError, Sealed, UpstreamRevocation } from '../../domain/connection.ts';
+import type { ReauthReason } from '../../domain/errors.ts';
+import type { Overrides, SessionStatus } from '../../domain/integration.ts';
+import type { ChangeKind } from '../../ports/index.ts';
+
+const json = <T>(name: string) => text(name, { mode: 'json' }).$type<T>();
+const sealed = (name: string) => text(name).$type<Sealed>();
+
+export const integrations = sqliteTable('integrations', {
+  id: text('id').primaryKey(),
+  provider: text('provider').notNull(),
+  clientId: text('client_id').notNull(),
+  clientSecret: sealed('client_secret'),
+  privateKey: sealed('private_key'),
+  keyId: text('key_id'),
+  certificate: text('certificate'),
+  scopes: json<string[]>('scopes').notNull(),
+  params: json<Record<string, string>>('params').notNull(),
+  overrides: json<Overrides>('overrides').notNull(),
+  returnOrigins: json<string[]>('return_origins').notNull(),
+  version: integer('version').notNull(),
+  createdAt: integer('created_at').notNull(),
+  updatedAt: integer('updated_at').notNull(),
+});
+
+/** Tombstones outlive their integration, so there is no foreign key; live ones keep it from being deleted. */
+export const connections = sqliteTable(
+  'connections',
+  {
+    id: text('id').primaryKey(),
+    integration: text('integration').notNull(),
+    owner: text('owner').notNull(),
+    label: text('label').notNull(),
+    status: text('status').$type<ConnectionStatus>().notNull(),
+    reason: text('reason').$type<ReauthReason>(),
+    scopes: json<string[]>('scopes').notNull(),
+    metadata: json<Record<string, unknown>>('metadata').notNull(),
+    params: json<Record<string, string>>('params').notNull(),
+    captured: json<Record<string, unknown>>('captured').notNull(),
+    identity: json<Identity>('identity'),
+    tokenType: text('token_type').notNull(),
+    issuedAt: integer('issued_at').notNull(),
+    expiresAt: integer('expires_at'),
+    nextRefreshAt: integer('next_refresh_at'),
+    reauthDueAt: integer('reauth_due_at'),
+    lastRefreshedAt: integer('last_refreshed_at'),
+    lastRefreshError: json<RefreshError>('last_refresh_error'),
+    failures: integer('failures').notNull(),
+    generation: integer('generation').notNull(),
+    upstreamRevocation: text('upstream_revocation').$type<UpstreamRevocation>(),
+    createdAt: integer('created_at').notNull(),
+    updatedAt: integer('updated_at').notNull(),
+  },
+  (t) => [
+    index('connections_due')
+      .on(t.integration, t.nextRefreshAt, t.id)
+      .where(sql`status = 'active' and next_refresh_at is not null`),
+    uniqueIndex('connections_live').on(t.integration, t.owner, t.label).where(sql`status <> 'revoked'`),
+    index('connections_of_owner_at').on(t.integration, t.owner, t.id),
+    index('connections_of_owner').on(t.owner, t.id),
+    index('connections_by_status').on(t.integration, t.status),
+  ],
+);
+
+/** Literals, not parameters: only then does SQLite see that a partial index covers the question. */
+export const isActive = sql`${connections.status} = 'active'`;
+export const isLive = sql`${connections.status} <> 'revoked'`;
+
+export const grants = sqliteTable('grants', {
+  connectionId: text('connection_id')
+    .primaryKey()
+    .references(() => connections.id),
+  accessToken: sealed('access_token'),
+  refreshToken: sealed('refresh_token'),
+  idToken: sealed('id_token'),
+  credentials: sealed('credentials'),
+});
+
+/**
+ * Made with the first claim, and kept until the connection is revoked, so that the fence only grows. `holder` and
+ * `until` are null when released; `attempt` and `startedAt`, the intent, are null when it is resolved.
+ */
+export const leases = sqliteTable(
+  'leases',
+  {
+    connectionId: text('connection_id')
+      .primaryKey()
+      .references(() => connections.id),
+    fence: integer('fence').notNull(),
+    holder: text('holder'),
+    attempt: text('attempt'),
+    startedAt: integer('started_at'),
+  },
+  (t) => [index('leases_unresolved').on(t.startedAt).where(sql`attempt is not null`)],
+);
+
+export const connectSessions = sqliteTable(
+  'connect_sessions',
+  {
+    id: text('id').primaryKey(),
+    secretDigest: text('secret_digest').notNull().unique('connect_sessions_secret'),
+    integration: text('integration').notNull(),
+    owner: text('owner').notNull(),
+    label: text('label').notNull(),
+    scopes: json<string[]>('scopes'),
+    params: json<Record<string, string>>('params').notNull(),
+    metadata: json<Record<string, unknown>>('metadata'),
+    returnUrl: text('return_url'),
+    connectionId: text('connection_id'),
+    status: text('status').$type<SessionStatus>().notNull(),
+    error: text('error'),
+    browserDigest: text('browser_digest'),
+    createdBy: text('created_by').notNull(),
+    createdAt: integer('created_at').notNull(),
+    expiresAt: integer('expires_at').notNull(),
+  },
+  (t) => [index('connect_sessions_expiry').on(t.expiresAt)],
+);
+
+export const flows = sqliteTable(
+  'flows',
+  {
+    stateDigest: text('state_digest').primaryKey(),
+    sessionId: text('session_id')
+      .notNull()
+      .references(() => connectSessions.id, { onDelete: 'cascade' }),
+    integration: text('integration').notNull(),
+    browserDigest: text('browser_digest').notNull(),
+    verifier: sealed('verifier').notNull(),
+    nonce: sealed('nonce').notNull(),
+    issuer: text('issuer'),
+    redirectUri: text('redirect_uri').notNull(),
+    scopes: json<string[]>('scopes').notNull(),
+    params: json<Record<string, string>>('params').notNull(),
+    expiresAt: integer('expires_at').notNull(),
+  },
+  (t) => [index('flows_expiry').on(t.expiresAt), index('flows_of_session').on(t.sessionId)],
+);
+
+export const callers = sqliteTable('callers', {
+  id: text('id').primaryKey(),
+  name: text('name').notNull(),
+  grants: json<CallerGrant[]>('grants').notNull(),
+  workloads: json<Workload[]>('workloads').notNull(),
+  rateLimit: json<RateLimit>('rate_limit'),
+  createdAt: integer('created_at').notNull(),
+});
+
+export const callerKeys = sqliteTable(
+  'caller_keys',
+  {
+    id: text('id').primaryKey(),
+    callerId: text('caller_id')
+      .notNull()
+      .references(() => callers.id, { onDelete: 'cascade' }),
+    digest: text('digest').notNull().unique('caller_keys_digest'),
+    prefix: text('prefix').notNull(),
+    createdAt: integer('created_at').notNull(),
+    expiresAt: integer('expires_at'),
+    lastUsedAt: integer('last_used_at'),
+  },
+  (t) => [index('caller_keys_of_caller').on(t.callerId)],
+);
+
+/** The outbox of upstream revocations. Tokens may come here that never became a connection: no foreign key. */
+export const pendingRevocations = sqliteTable(
+  'outbox_revocations',
+  {
+    id: text('id').primaryKey(),
+    connectionId: text('connection_id').notNull(),
+    integration: text('integration').notNull(),
+    params: json<Record<string, string>>('params').notNull(),
+    captured: json<Record<string, unknown>>('captured').notNull(),
+    accessToken: sealed('access_token'),
+    refreshToken: sealed('refresh_token'),
+    attempts: integer('attempts').notNull(),
+    nextAt: integer('next_at').notNull(),
+    createdAt: integer('created_at').notNull(),
+  },
+  (t) => [
+    index('outbox_revocations_due').on(t.nextAt),
+    index('outbox_revocations_of_connection').on(t.connectionId),
+    index('outbox_revocations_of_integration').on(t.integration),
+  ],
+);
+
+export const audit = sqliteTable(
+  'audit',
+  {
+    id: text('id').primaryKey(),
+    at: integer('at').notNull(),
+    action: text('action').notNull(),
+    outcome: text('outcome').$type<AuditEntry['outcome']>().notNull(),
+    actor: text('actor').notNull(),
+    keyId: text('key_id'),
+    subject: text('subject'),
+    integration: text('integration'),
+    owner: text('owner'),
+    connectionId: text('connection_id'),
+    address: text('address'),
+    requestId: text('request_id'),
+    detail: text('detail'),
+    count: integer('count').notNull(),
+  },
+  (t) => [
+    index('audit_of_connection').on(t.connectionId, t.id),
+    index('audit_of_owner').on(t.owner, t.id),
+    index('audit_of_actor').on(t.actor, t.id),
+  ],
+);
+
+export const keyChecks = sqliteTable('key_checks', {
+  kid: text('kid').primaryKey(),
+  sealed: sealed('sealed').notNull(),
+});
+
+/** What other processes may remember wrongly from here on, in the order of the commits; trimmed by age. */
+export const changes = sqliteTable(
+  'changes',
+  {
+    seq: integer('seq').primaryKey({ autoIncrement: true }),
+    at: integer('at').notNull().default(sql`(cast(unixepoch('subsec') * 1000 as integer))`),
+    kind: text('kind').$type<ChangeKind>().notNull(),
+    id: text('id'),
+    generation: integer('generation'),
+  },
+  (t) => [index('changes_at').on(t.at)],
+);
+
+/**
+ * How many requests an integration's token endpoint may get now, from all processes: a bucket that fills as time goes by.
+ * `taken`: by whoever came last.
+ */
+export const paces = sqliteTable('paces', {
+  integration: text('integration').primaryKey(),
+  allowance: real('allowance').notNull(),
+  filledAt: integer('filled_at').notNull(),
+  taken: integer('taken').notNull(),
+});

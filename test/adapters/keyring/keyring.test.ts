@@ -1,0 +1,331 @@
+// The key ring: what it seals opens in its own place only, and the ring and its file are read without leaking keys.
+import { execFile } from 'node:child_process';
+import { createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import fc from 'fast-check';
+import { afterAll, describe, expect, it } from 'vitest';
+import {
+  createKeyRing,
+  generateKey,
+  kidOf,
+  parseKeyRing,
+  proveKeyRing,
+  readOrCreateKeyFile,
+} from '../../../src/adapters/keyring/keyring.ts';
+import type { Sealed } from '../../../src/domain/connection.ts';
+import { VaultError } from '../../../src/ports/index.ts';
+
+function keysOf(text: string) {
+  const parsed = parseKeyRing(text);
+  if (!parsed.ok) throw new Error(parsed.issues.join('; '));
+  return parsed.keys;
+}
+
+const ringOf = (text: string) => createKeyRing(keysOf(text));
+
+function issuesOf(text: string): string[] {
+  const parsed = parseKeyRing(text);
+  return parsed.ok ? [] : parsed.issues;
+}
+
+function codeOf(act: () => unknown): string {
+  try {
+    act();
+  } catch (error) {
+    if (error instanceof VaultError) return error.code;
+    throw error;
+  }
+  return 'opened';
+}
+
+const grant = { row: 'connections/con_1', column: 'access_token' };
+const anyText = fc.string({ unit: 'binary', maxLength: 300 });
+const rowName = fc.string({ unit: 'binary', maxLength: 200 });
+const K1 = generateKey('k1');
+const K2 = generateKey('k2');
+const ring = ringOf(K1);
+
+describe('sealing', () => {
+  it('gives back any text, of any row and column', () => {
+    fc.assert(
+      fc.property(anyText, rowName, anyText, (text, row, column) => {
+        expect(ring.open(ring.seal(text, { row, column }), { row, column })).toBe(text);
+      }),
+    );
+  });
+
+  it('writes the documented format, which plain HKDF and GCM open', () => {
+    const key = randomBytes(32);
+    const sealed = ringOf(`main_1:${key.toString('base64url')}`).seal('gho_ünïcode 🔑', grant);
+
+    const [version, kid, nonce, body] = sealed.split('.');
+    expect([version, kid]).toEqual(['v1', 'main_1']);
+    const bytes = Buffer.from(body!, 'base64url');
+    const rowKey = Buffer.from(hkdfSync('sha256', key, Buffer.alloc(0), Buffer.from('connections/con_1'), 32));
+    const decipher = createDecipheriv('aes-256-gcm', rowKey, Buffer.from(nonce!, 'base64url'));
+    decipher.setAAD(Buffer.from('["v1","main_1","connections/con_1","access_token"]'));
+    decipher.setAuthTag(bytes.subarray(bytes.length - 16));
+    const text = Buffer.concat([decipher.update(bytes.subarray(0, bytes.length - 16)), decipher.final()]);
+    expect(text.toString('utf8')).toBe('gho_ünïcode 🔑');
+  });
+
+  it('derives another key for each row', () => {
+    const key = randomBytes(32);
+    const sealed = ringOf(`k:${key.toString('base64url')}`).seal('secret', grant);
+    const [, , nonce, body] = sealed.split('.');
+    const open = (row: string) => {
+      const rowKey = Buffer.from(hkdfSync('sha256', key, '', row, 32));
+      const bytes = Buffer.from(body!, 'base64url');
+      const decipher = createDecipheriv('aes-256-gcm', rowKey, Buffer.from(nonce!, 'base64url'));
+      // The right additional data in both cases: only the key makes the difference.
+      decipher.setAAD(Buffer.from(JSON.stringify(['v1', 'k', grant.row, grant.column])));
+      decipher.setAuthTag(bytes.subarray(-16));
+      return decipher.update(bytes.subarray(0, -16), undefined, 'utf8') + decipher.final('utf8');
+    };
+    expect(open('connections/con_1')).toBe('secret');
+    expect(() => open('connections/con_2')).toThrow();
+  });
+
+  it('never uses a nonce twice in 100,000 seals', () => {
+    const nonces = new Set<string>();
+    for (let i = 0; i < 100_000; i++) {
+      nonces.add(ring.seal('', grant).split('.')[2]!);
+    }
+    expect(nonces.size).toBe(100_000);
+  });
+
+  it('takes each random byte for one nonce only, across refills', () => {
+    let filled = 0;
+    const counting = createKeyRing(keysOf(K1), (size) => {
+      const bytes = Buffer.alloc(size);
+      for (let at = 0; at + 12 <= size; at += 12) bytes.writeUInt32BE(++filled, at);
+      return bytes;
+    });
+    const numbers = Array.from({ length: 3_000 }, () =>
+      Buffer.from(counting.seal('x', grant).split('.')[2]!, 'base64url').readUInt32BE(0),
+    );
+    expect(numbers).toEqual(Array.from({ length: 3_000 }, (_, i) => i + 1));
+  });
+
+  it('refuses text that UTF-8 would change', () => {
+    expect(codeOf(() => ring.seal('half a pair: \ud83d', grant))).toBe('malformed');
+  });
+});
+
+describe('opening', () => {
+  const sealed = ring.seal('the secret', grant);
+
+  it('refuses a token of another row', () => {
+    expect(codeOf(() => ring.open(sealed, { ...grant, row: 'connections/con_2' }))).toBe('not_openable');
+  });
+
+  it('refuses a token of another column', () => {
+    expect(codeOf(() => ring.open(sealed, { ...grant, column: 'refresh_token' }))).toBe('not_openable');
+  });
+
+  it('tells row and column apart wherever the border between them is', () => {
+    const moved = ring.seal('x', { row: 'a', column: 'bc' });
+    expect(codeOf(() => ring.open(moved, { row: 'ab', column: 'c' }))).toBe('not_openable');
+    const quoted = ring.seal('x', { row: 'a","b', column: 'c' });
+    expect(codeOf(() => ring.open(quoted, { row: 'a', column: 'b","c' }))).toBe('not_openable');
+  });
+
+  it('refuses a kid that was swapped, even for one with the same key', () => {
+    const key = randomBytes(32).toString('base64url');
+    const text = ringOf(`a:${key}`).seal('x', grant);
+    expect(codeOf(() => ringOf(`b:${key}`).open(text.replace('.a.', '.b.') as Sealed, grant))).toBe('not_openable');
+  });
+
+  it('refuses every flipped bit', () => {
+    const outcomes = [...sealed].flatMap((char, at) =>
+      Array.from({ length: 7 }, (_, bit) => {
+        const flipped = String.fromCharCode(char.charCodeAt(0) ^ (1 << bit));
+        return codeOf(() => ring.open((sealed.slice(0, at) + flipped + sealed.slice(at + 1)) as Sealed, grant));
+      }),
+    );
+    expect(outcomes.length).toBe(sealed.length * 7);
+    expect(new Set(outcomes)).toEqual(new Set(['malformed', 'unknown_key', 'not_openable']));
+  });
+
+  it('refuses every truncation', () => {
+    for (let length = 0; length < sealed.length; length++)
+      expect(codeOf(() => ring.open(sealed.slice(0, length) as Sealed, grant))).toMatch(/malformed|not_openable/);
+  });
+
+  it('takes one spelling of a ciphertext only', () => {
+    for (const spelling of [`${sealed}=`, `${sealed}\n`, ` ${sealed}`, sealed.replace('v1', 'v01'), `${sealed}.`])
+      expect(codeOf(() => ring.open(spelling as Sealed, grant))).toBe('malformed');
+  });
+
+  it('throws nothing but VaultError, whatever it is given', () => {
+    const nearly = fc
+      .tuple(fc.constantFrom('v1', 'v2', ''), fc.constantFrom('k1', 'k2', ''), anyText, anyText)
+      .map((parts) => parts.join('.'));
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          anyText,
+          nearly,
+          fc.base64String().map((s) => `v1.k1.${s.slice(0, 16)}.${s}`),
+        ),
+        (text) => {
+          expect(codeOf(() => ring.open(text as Sealed, grant))).toMatch(/malformed|unknown_key|not_openable/);
+          expect(codeOf(() => kidOf(text))).toMatch(/malformed|opened/);
+        },
+      ),
+    );
+  });
+
+  it('says nothing of the secret or the key when it refuses', () => {
+    try {
+      ring.open(sealed, { ...grant, column: 'id_token' });
+      expect.unreachable();
+    } catch (error) {
+      const told = `${error} ${JSON.stringify(error)} ${(error as Error).cause}`;
+      expect(told).not.toContain('the secret');
+      expect(told).not.toContain(K1.split(':')[1]);
+    }
+  });
+});
+
+describe('several keys', () => {
+  it('seals with the first and opens with all', () => {
+    const old = ring.seal('from before', grant);
+    const rotated = ringOf(`${K2},${K1}`);
+    expect(rotated.sealingKid).toBe('k2');
+    expect(rotated.kids).toEqual(['k2', 'k1']);
+    expect(rotated.open(old, grant)).toBe('from before');
+    expect(kidOf(rotated.seal('x', grant))).toBe('k2');
+  });
+
+  it('names the key that is missing', () => {
+    const act = () => ringOf(K2).open(ring.seal('x', grant), grant);
+    expect(codeOf(act)).toBe('unknown_key');
+    expect(act).toThrow('k1');
+  });
+});
+
+describe('VALETKEY_KEYS', () => {
+  const secret = () => randomBytes(32).toString('base64url');
+
+  it('takes what `keys generate` prints, with spaces around entries', () => {
+    expect(ringOf(` ${generateKey()} , ${generateKey()}\n`).kids).toHaveLength(2);
+    expect(() => generateKey('not a kid')).toThrow(RangeError);
+  });
+
+  it.each([
+    ['an empty ring', '', 'empty'],
+    ['an empty entry', `${K1},`, 'entry 2 of the key ring is empty'],
+    ['a bad kid', `k 1:${secret()}`, 'entry 1 of the key ring has a bad kid'],
+    ['a kid that is too long', `${'k'.repeat(33)}:${secret()}`, 'bad kid'],
+    ['a kid twice', `${K1},${K2},${generateKey('k1')}`, 'entry 3 of the key ring has the kid of entry 1'],
+    ['a key twice', `${K1},k9:${K1.split(':')[1]}`, 'entry 2 of the key ring has the key of entry 1'],
+    ['plain base64', `k1:${Buffer.alloc(32, 'a+/').toString('base64')}`, 'base64url has'],
+    ['what is not base64url', `k1:${secret().slice(0, 42)}!`, 'not base64url'],
+    ['a short key', `k1:${randomBytes(16).toString('base64url')}`, 'a key of 16 bytes; it must have 32'],
+    ['a long key', `k1:${randomBytes(33).toString('base64url')}`, 'a key of 33 bytes'],
+    ['no key', 'k1:', 'a key of 0 bytes'],
+    ['a weak key', `k1:${Buffer.alloc(32, 7).toString('base64url')}`, 'one byte repeated'],
+    ['a forgotten kid', secret(), 'not of the form kid:key'],
+    ['one colon too many', `k1:x:${secret()}`, 'not of the form kid:key'],
+  ])('refuses %s', (_, text, message) => {
+    expect(issuesOf(text).join()).toContain(message);
+  });
+
+  it('reports all that is wrong at once', () => {
+    expect(issuesOf(`oops,${K1},k2:short`).map((issue) => issue.slice(0, 7))).toEqual(['entry 1', 'entry 3']);
+  });
+
+  it('never quotes an entry, whatever was mixed up', () => {
+    const key = secret();
+    for (const text of [key, `${key}:k1`, `k1=${key}`, `k1:${key}x`, `k1:${key}=`, `${K1},k1:${key}`, `k1;${key}:`]) {
+      const told = issuesOf(text).join();
+      expect(told).not.toBe('');
+      expect(told).not.toContain(key.slice(0, 8));
+    }
+  });
+});
+
+describe('proving the ring', () => {
+  it('asks for checks of new keys, and is content with them', () => {
+    const rotated = ringOf(`${K2},${K1}`);
+    const first = proveKeyRing(ring, []);
+    expect(first).toMatchObject({ issues: [], missing: [{ kid: 'k1' }] });
+    const second = proveKeyRing(rotated, first.missing);
+    expect(second).toMatchObject({ issues: [], missing: [{ kid: 'k2' }] });
+    expect(second.missing.map(({ sealed }) => kidOf(sealed))).toEqual(['k2']);
+    expect(proveKeyRing(rotated, [...first.missing, ...second.missing])).toEqual({ issues: [], missing: [] });
+  });
+
+  it('tells a missing key from another key of the same name', () => {
+    const checks = [ring.check('k1')];
+    expect(proveKeyRing(ringOf(K2), checks).issues).toEqual([
+      'key k1 sealed this database and is not in VALETKEY_KEYS',
+    ]);
+    expect(proveKeyRing(ringOf(generateKey('k1')), checks).issues).toEqual([
+      'key k1 in VALETKEY_KEYS is another key than the one that sealed this database',
+    ]);
+  });
+
+  it('is not proven by a check of another key, a damaged one or another sealed text', () => {
+    const both = ringOf(`${K1},${K2}`);
+    const wrong = [
+      both.check('k2').sealed,
+      'rubbish' as Sealed,
+      both.seal('x', { row: 'key_checks/k1', column: 'sealed' }),
+    ];
+    for (const sealed of wrong) expect(proveKeyRing(both, [{ kid: 'k1', sealed }]).issues).toHaveLength(1);
+  });
+});
+
+describe('the key file', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'valetkey-keys-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  it('is made once, for its owner alone, with one key, and read from then on', () => {
+    const path = join(folder, 'new', 'data', 'valetkey.keys');
+    const made = readOrCreateKeyFile(path);
+    if (!made.ok) throw new Error(made.issues.join());
+    expect(made.created).toBe(true);
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    expect(ringOf(made.keys).kids).toHaveLength(1);
+    expect(readFileSync(path, 'utf8')).toBe(`${made.keys}\n`);
+    expect(readdirSync(join(folder, 'new', 'data'))).toEqual(['valetkey.keys']);
+    expect(readOrCreateKeyFile(path)).toEqual({ ok: true, keys: made.keys, created: false });
+  });
+
+  it('is the same for processes that start at once', async () => {
+    const path = join(folder, 'race', 'valetkey.keys');
+    const code = `
+      import { readOrCreateKeyFile } from ${JSON.stringify(new URL('../../../src/adapters/keyring/keyring.ts', import.meta.url).href)};
+      console.log(JSON.stringify(readOrCreateKeyFile(${JSON.stringify(path)})));`;
+    const start = () => promisify(execFile)(process.execPath, ['--input-type=module', '--eval', code]);
+    const answers = (await Promise.all(Array.from({ length: 6 }, start))).map(({ stdout }) => JSON.parse(stdout));
+    expect(new Set(answers.map(({ keys }) => keys)).size).toBe(1);
+    expect(answers.filter(({ created }) => created)).toHaveLength(1);
+  });
+
+  it.each([0o640, 0o604, 0o644, 0o620, 0o666])('is refused with mode %o', (mode) => {
+    const path = join(folder, `open-${mode}`);
+    writeFileSync(path, K1);
+    chmodSync(path, mode);
+    expect(readOrCreateKeyFile(path)).toEqual({
+      ok: false,
+      issues: [`others may read the key file ${path}: run chmod 600 ${path}`],
+    });
+    expect(readFileSync(path, 'utf8')).toBe(K1);
+  });
+
+  it('says why it cannot be used', () => {
+    const file = join(folder, 'file');
+    writeFileSync(file, '');
+    const path = join(file, 'valetkey.keys');
+    expect(readOrCreateKeyFile(path)).toEqual({ ok: false, issues: [expect.stringContaining(path)] });
+    const directory = join(folder, 'directory');
+    mkdirSync(directory, { mode: 0o700 });
+    expect(readOrCreateKeyFile(directory)).toEqual({ ok: false, issues: [expect.stringContaining('EISDIR')] });
+  });
+});

@@ -1,0 +1,39 @@
+// How long each kind of token request is waited for.
+import { expect, onTestFinished, test } from 'vitest';
+import { signAssertion } from '../../../src/adapters/jwt/sign.ts';
+import { createProviderClient } from '../../../src/adapters/oauth/provider-client.ts';
+import { createOutbound, type Outbound } from '../../../src/adapters/outbound/outbound.ts';
+import { REFRESH_DEADLINE_MS } from '../../../src/domain/backoff.ts';
+import { begin, REDIRECT_URI, refresh, targetOf, unwrap } from '../../support/oauth.ts';
+import { startScripted } from '../../support/scripted-server.ts';
+
+test('a refresh ends before the reuse window does, a code exchange may take as long as anything', async () => {
+  const server = await startScripted(() => ({ body: { access_token: 'at', token_type: 'Bearer' } }));
+  onTestFinished(() => server.close());
+  const outbound = createOutbound({ allow: ['127.0.0.1'] });
+  onTestFinished(() => outbound.close());
+  const limits: (number | undefined)[] = [];
+  const noting: Outbound = Object.assign(
+    (...given: Parameters<Outbound>) => {
+      limits.push(given[1]?.timeoutMs);
+      return outbound(...given);
+    },
+    { close: outbound.close },
+  );
+  const clock = { now: () => Date.now(), monotonic: () => performance.now() };
+  const client = createProviderClient({
+    outbound: noting,
+    clock,
+    verifyIdTokenSignature: async () => 'valid',
+    signAssertion,
+  });
+  const params = { authorization_url: `${server.url}/auth`, token_url: `${server.url}/token` };
+  const target = targetOf('generic-oauth2', { params });
+
+  const { expected } = await begin(client, target, []);
+  const response = new URLSearchParams({ code: 'c0de', state: expected.state });
+  unwrap(await client.exchange(target, response, { ...expected, redirectUri: REDIRECT_URI }));
+  unwrap(await refresh(client, target, { refreshToken: 'rt' }));
+  expect(limits).toEqual([undefined, REFRESH_DEADLINE_MS]);
+  expect(REFRESH_DEADLINE_MS).toBeLessThanOrEqual(8_000);
+});

@@ -1,0 +1,180 @@
+// Questions after connecting: what is found is captured, what fails costs nothing, and the token goes nowhere but to the
+// catalogue's URLs.
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Target } from '../../../src/domain/target.ts';
+import { type Adapter, REDIRECT_URI, startAdapter, targetOf, unwrap } from '../../support/oauth.ts';
+import { type Received, type Scripted, type ScriptedServer, startScripted } from '../../support/scripted-server.ts';
+
+const TOKEN = 'access-token-canary';
+
+let server: ScriptedServer;
+let elsewhere: ScriptedServer;
+let adapter: Adapter;
+let answer: Record<string, Scripted>;
+
+beforeAll(async () => {
+  server = await startScripted(({ path }) => answer[path.split('?')[0]!] ?? { status: 404 });
+  elsewhere = await startScripted(() => ({ body: { id: 'stolen' } }));
+  adapter = startAdapter();
+});
+beforeEach(() => {
+  server.received.length = 0;
+  elsewhere.received.length = 0;
+  answer = {
+    '/token': { body: { access_token: TOKEN, token_type: 'Bearer', api: elsewhere.url, refresh_token: 'next' } },
+    '/me': { body: { id: 42, name: 'Ada' } },
+    '/tenants': { body: [{ id: 't1', url: 'https://one.test' }, { id: 't2' }] },
+  };
+});
+afterAll(async () => {
+  await adapter.close();
+  await Promise.all([server.close(), elsewhere.close()]);
+});
+
+const me = () => ({ url: `${server.url}/me`, capture: { user_id: 'id', user_name: 'name', nothing: 'no.such' } });
+const tenants = () => ({
+  url: `${server.url}/tenants`,
+  capture: { tenant_ids: '[].id', site: '[0].url', sites: '[].url' },
+});
+
+function target(lookups: object[], more: object = {}, settings: object = {}): Target {
+  const urls = { authorization_url: `${server.url}/authorize`, token_url: `${server.url}/token` };
+  const tenant = { title: 'tenant', pattern: '.*', optional: true };
+  return targetOf({ auth: [{ mode: 'oauth2_code', ...urls, params: { tenant }, lookups, ...more }] }, settings);
+}
+
+async function connected(at: Target, by = adapter) {
+  const expected = {
+    state: 's',
+    nonce: 'n',
+    verifier: 'v'.repeat(43),
+    redirectUri: REDIRECT_URI,
+    scopes: [],
+    issuer: null,
+  };
+  return unwrap(await by.client.exchange(at, new URLSearchParams({ code: 'c', state: 's' }), expected));
+}
+
+async function renewed(at: Target, captured: Record<string, unknown>) {
+  const grant = { accessToken: 'before', refreshToken: 'spent', idToken: null, credentials: null };
+  return unwrap(
+    await adapter.client.renew(at, { grant, identity: null, scopes: [], captured, redirectUri: REDIRECT_URI }),
+  );
+}
+
+const asked = () => server.received.map(({ path }) => path).filter((path) => path !== '/token');
+const toLookups = (): Received[] => server.received.filter(({ path }) => path !== '/token');
+
+describe('after connecting', () => {
+  test('what the answers hold is captured beside what the token answer told', async () => {
+    const at = target([me(), tenants()], { token_answer: { capture: { api: 'api' } } });
+    expect((await connected(at)).captured).toEqual({
+      api: elsewhere.url,
+      user_id: 42,
+      user_name: 'Ada',
+      tenant_ids: ['t1', 't2'],
+      site: 'https://one.test',
+      sites: ['https://one.test'],
+    });
+    for (const { method, headers } of toLookups())
+      expect([method, headers.authorization, headers.accept]).toEqual(['GET', `Bearer ${TOKEN}`, 'application/json']);
+  });
+
+  test('the token goes as the catalogue says', async () => {
+    const headers = {
+      Authorization: 'OAuth {access_token}',
+      'Acme-Client': '{client_id}',
+      'X-Secret': '{client_secret}',
+    };
+    await connected(target([{ ...me(), method: 'POST', headers }]));
+    const [lookup] = toLookups();
+    expect(lookup).toMatchObject({
+      method: 'POST',
+      headers: { authorization: `OAuth ${TOKEN}`, 'acme-client': 'client' },
+    });
+    expect(lookup!.headers).not.toHaveProperty('x-secret');
+  });
+
+  const failing: [string, Scripted][] = [
+    ['refused', { status: 403, body: { id: 1 } }],
+    ['down', { status: 503 }],
+    ['cut off', 'drop'],
+    ['of nonsense', { body: '<h1>no' }],
+    ['null', { body: 'null' }],
+  ];
+  test.each(failing)('one that is %s costs nothing, and the others are heard', async (_, said) => {
+    answer['/me'] = said;
+    const { accessToken, captured } = await connected(target([me(), tenants()]));
+    expect(accessToken).toBe(TOKEN);
+    expect(captured).toEqual({ tenant_ids: ['t1', 't2'], site: 'https://one.test', sites: ['https://one.test'] });
+  });
+
+  test('one that hangs is waited for no longer than any request, and costs nothing', async () => {
+    const hasty = startAdapter({ timeoutMs: 40 });
+    answer['/me'] = 'hang';
+    expect((await connected(target([me()]), hasty)).captured).toEqual({});
+    await hasty.close();
+  });
+});
+
+describe('with the next refresh', () => {
+  test('only what is not known yet is asked for again', async () => {
+    const at = target([me(), tenants()]);
+    const known = { tenant_ids: [], site: 'https://one.test', sites: [] };
+    expect((await renewed(at, known)).captured).toEqual({ user_id: 42, user_name: 'Ada' });
+    expect(asked()).toEqual(['/me']);
+    server.received.length = 0;
+    expect((await renewed(at, { ...known, user_id: 42, user_name: 'Ada', nothing: 'x' })).captured).toEqual({});
+    expect(asked()).toEqual([]);
+  });
+
+  test('before anything is spent, with the token that is there: what is spent must be kept first of all', async () => {
+    await renewed(target([me()]), {});
+    expect(server.received.map(({ path }) => path)).toEqual(['/me', '/token']);
+    expect(server.received[0]?.headers.authorization).toBe('Bearer before');
+  });
+
+  test('a failure costs nothing either', async () => {
+    answer['/me'] = 'drop';
+    expect(await renewed(target([me()]), {})).toMatchObject({ accessToken: TOKEN, refreshToken: 'next', captured: {} });
+  });
+});
+
+describe('the token goes nowhere else', () => {
+  test('not where the provider’s answer or what was captured points to', async () => {
+    const lookup = { url: '{api}/me', capture: { user_id: 'id' } };
+    const at = target([lookup], { token_answer: { capture: { api: 'api' } } });
+    expect((await connected(at)).captured).toEqual({ api: elsewhere.url });
+    await renewed(at, { api: elsewhere.url });
+    expect(elsewhere.received).toEqual([]);
+  });
+
+  test('not where a redirect points to', async () => {
+    answer['/me'] = { status: 302, headers: { location: `${elsewhere.url}/me` } };
+    expect((await connected(target([me()]))).captured).toEqual({});
+    expect(elsewhere.received).toEqual([]);
+  });
+
+  test('not to an address that may not be reached', async () => {
+    const at = target([{ url: 'https://169.254.169.254/latest', capture: { user_id: 'id' } }]);
+    expect((await connected(at)).captured).toEqual({});
+  });
+
+  test('not to where an optional parameter would lead, when it was not given', async () => {
+    const lookup = { url: `${server.url}/{tenant}/me`, capture: { user_id: 'id' } };
+    answer['/T/me'] = { body: { id: 7 } };
+    expect((await connected(target([lookup]))).captured).toEqual({});
+    expect(asked()).toEqual([]);
+    expect((await connected(target([lookup], {}, { params: { tenant: 'T' } }))).captured).toEqual({ user_id: 7 });
+  });
+
+  test('to the sandbox, where an override moved the provider’s origin', async () => {
+    const token_url = 'https://acme.test/token';
+    const at = target(
+      [{ url: 'https://acme.test/me', capture: { user_id: 'id' } }],
+      { token_url },
+      { overrides: { token_url: `${server.url}/token` } },
+    );
+    expect((await connected(at)).captured).toEqual({ user_id: 42 });
+  });
+});

@@ -1,0 +1,294 @@
+// The guarded way out, against real sockets on loopback.
+import { createServer as createHttp, type RequestListener } from 'node:http';
+import { type AddressInfo, createServer as createTcp, type Server } from 'node:net';
+import { afterEach, describe, expect, test } from 'vitest';
+import { checkUrl, createOutbound, type Outbound, OutboundError, parseAllow } from '../../../src/adapters/outbound/outbound.ts';
+
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const clean of cleanups.splice(0).reverse()) await clean();
+});
+
+async function listening(server: Server): Promise<number> {
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  return (server.address() as AddressInfo).port;
+}
+
+async function serve(handler: RequestListener): Promise<number> {
+  const server = createHttp(handler);
+  const port = await listening(server);
+  cleanups.push(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return port;
+}
+
+function outbound(options: Partial<Parameters<typeof createOutbound>[0]> = {}): Outbound {
+  const made = createOutbound({ allow: ['127.0.0.1'], ...options });
+  cleanups.push(() => made.close());
+  return made;
+}
+
+const failing = async (answer: Promise<unknown>): Promise<OutboundError> => {
+  const error = await answer.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (!(error instanceof OutboundError)) throw new Error(`expected an OutboundError, got ${error}`);
+  return error;
+};
+
+describe('where it goes', () => {
+  const refused = [
+    'http://example.com/',
+    'ftp://example.com/',
+    'https://user:pass@example.com/',
+    'https://user@127.0.0.1/',
+    'https://10.0.0.1/',
+    'https://192.168.1.1/',
+    'https://169.254.169.254/latest/meta-data',
+    'https://100.64.0.1/',
+    'https://0.0.0.0/',
+    'https://2130706433/',
+    'https://0x7f000001/',
+    'https://0177.0.0.1/',
+    'https://127.1/',
+    'https://[::1]/',
+    'https://[::]/',
+    'https://[::ffff:127.0.0.1]/',
+    'https://[::127.0.0.1]/',
+    'https://[64:ff9b::7f00:1]/',
+    'https://[2002:7f00:1::]/',
+    'https://[2001::1]/',
+    'https://[fe80::1]/',
+    'https://[fc00::1]/',
+    'https://[4000::1]/',
+    'not a url',
+  ];
+  test.each(refused)('refuses %s before anything is sent', async (url) => {
+    const error = await failing(outbound({ allow: [] })(url));
+    expect(error).toMatchObject({ code: 'blocked', sent: false });
+    expect(checkUrl(url, [])).toEqual(expect.any(String));
+  });
+
+  test('refuses a name that resolves to loopback, although the name itself looks harmless', async () => {
+    const port = await listeningTcp();
+    const error = await failing(outbound({ allow: [] })(`https://localhost:${port}/`));
+    expect(error).toMatchObject({ code: 'blocked', sent: false, message: expect.stringContaining('localhost') });
+  });
+
+  test('a range on the list lets a name resolve into it, but only over https', async () => {
+    const port = await serve((_, res) => res.end('ok'));
+    const send = outbound({ allow: ['127.0.0.0/8', '::1'] });
+    expect(await failing(send(`http://localhost:${port}/`))).toMatchObject({ code: 'blocked' });
+    expect(await (await send(`http://127.0.0.1:${port}/`)).text()).toBe('ok');
+    // The server speaks no TLS: the guard let it through, the handshake failed.
+    expect(await failing(send(`https://localhost:${port}/`))).toMatchObject({ code: 'network', sent: false });
+  });
+
+  test('a host name on the list may resolve anywhere and be reached over http', async () => {
+    const port = await serve((_, res) => res.end('ok'));
+    const send = outbound({ allow: ['LocalHost'] });
+    expect(await (await send(`http://localhost:${port}/`)).text()).toBe('ok');
+    expect(checkUrl('http://LOCALHOST.:1/', ['localhost'])).toBeUndefined();
+    expect(await failing(send(`http://127.0.0.1:${port}/`))).toMatchObject({ code: 'blocked' });
+  });
+
+  test('an IPv4-mapped address is the IPv4 address that it reaches', () => {
+    expect(checkUrl('http://[::ffff:10.1.2.3]/', ['10.0.0.0/8'])).toBeUndefined();
+    expect(checkUrl('http://[::ffff:11.1.2.3]/', ['10.0.0.0/8'])).toBeDefined();
+  });
+
+  test('public addresses and names are fine', () => {
+    for (const url of ['https://example.com/x', 'https://8.8.8.8/', 'https://[2606:4700::1111]/'])
+      expect(checkUrl(url, [])).toBeUndefined();
+  });
+});
+
+describe('the list of exceptions', () => {
+  test('takes host names, addresses and ranges', () => {
+    expect(parseAllow(' 127.0.0.1, localhost,10.0.0.0/8 ,::1, [::1], fd00::/8,my_host.internal ')).toEqual({
+      ok: true,
+      allow: ['127.0.0.1', 'localhost', '10.0.0.0/8', '::1', '[::1]', 'fd00::/8', 'my_host.internal'],
+    });
+    expect(parseAllow('')).toEqual({ ok: true, allow: [] });
+  });
+
+  test('names every entry that is none of them', () => {
+    const wrong = [
+      'http://x',
+      '10.0.0.0/33',
+      '::1/129',
+      '*.example.com',
+      'host:80',
+      '10.0.0.300',
+      '1.2.3',
+      'a b',
+      '10.0.0.0/8/8',
+    ];
+    const parsed = parseAllow(['ok', ...wrong].join(','));
+    if (parsed.ok) throw new Error('accepted');
+    expect(parsed.issues).toHaveLength(wrong.length);
+    for (const entry of wrong) expect(parsed.issues.join('\n')).toContain(`"${entry}"`);
+  });
+});
+
+describe('what it takes', () => {
+  test('sends method, headers and a form, and answers a whole response', async () => {
+    const port = await serve((req, res) => {
+      let body = '';
+      req.on('data', (chunk) => {
+        body += chunk;
+      });
+      req.on('end', () => {
+        res.setHeader('set-cookie', ['a=1', 'b=2']);
+        res.statusCode = 201;
+        res.end(JSON.stringify({ method: req.method, url: req.url, headers: req.headers, body }));
+      });
+    });
+    const send = outbound();
+    const response = await send(`http://127.0.0.1:${port}/path?q=1`, {
+      method: 'POST',
+      headers: { Accept: 'application/json' },
+      body: new URLSearchParams({ a: 'ä b' }),
+    });
+    // How libraries know one.
+    expect(Object.prototype.toString.call(response)).toBe('[object Response]');
+    expect(response.status).toBe(201);
+    expect(response.headers.getSetCookie()).toEqual(['a=1', 'b=2']);
+    expect(await response.json()).toMatchObject({
+      method: 'POST',
+      url: '/path?q=1',
+      body: 'a=%C3%A4+b',
+      headers: { accept: 'application/json', 'content-type': expect.stringContaining('urlencoded') },
+    });
+  });
+
+  test('keeps connections alive', async () => {
+    const ports = new Set<number | undefined>();
+    const port = await serve((req, res) => {
+      ports.add(req.socket.remotePort);
+      res.end();
+    });
+    const send = outbound();
+    for (let i = 0; i < 6; i++) await send(`http://127.0.0.1:${port}/`);
+    // Two, since a socket takes the next request only a turn of the event loop after the answer.
+    expect(ports.size).toBeLessThanOrEqual(2);
+  });
+
+  test('answers 204 without a body', async () => {
+    const port = await serve((_, res) => res.writeHead(204).end());
+    expect((await outbound()(`http://127.0.0.1:${port}/`)).status).toBe(204);
+  });
+
+  test('does not follow a redirect, not even to where it could go', async () => {
+    let visits = 0;
+    const port = await serve((_, res) => {
+      visits += 1;
+      res.writeHead(307, { location: '/elsewhere' }).end();
+    });
+    const error = await failing(outbound()(`http://127.0.0.1:${port}/?secret=s3cr3t`));
+    expect(error).toMatchObject({ code: 'redirect', sent: true });
+    expect(error.message).toContain(`127.0.0.1:${port}`);
+    expect(error.message).not.toContain('s3cr3t');
+    expect(visits).toBe(1);
+  });
+
+  test.each([
+    ['with a length', (bytes: number) => ({ 'content-length': String(bytes) })],
+    ['without one', () => ({})],
+  ])('refuses an answer that is too large, %s', async (_, headers) => {
+    const port = await serve((_, res) => {
+      res.writeHead(200, headers(2000));
+      res.end('x'.repeat(2000));
+    });
+    const error = await failing(outbound({ maxBytes: 1999 })(`http://127.0.0.1:${port}/`));
+    expect(error).toMatchObject({ code: 'too_large', sent: true });
+    expect(await (await outbound({ maxBytes: 2000 })(`http://127.0.0.1:${port}/`)).text()).toHaveLength(2000);
+  });
+
+  test('refuses a compressed answer, which it did not ask for', async () => {
+    let asked: string | undefined;
+    const port = await serve((req, res) => {
+      asked = req.headers['accept-encoding'];
+      res.writeHead(200, { 'content-encoding': 'gzip' }).end('bomb');
+    });
+    expect(await failing(outbound()(`http://127.0.0.1:${port}/`))).toMatchObject({ code: 'network', sent: true });
+    expect(asked).toBe('identity');
+  });
+
+  test('refuses a status that does not exist', async () => {
+    const port = await serve((_, res) => res.writeHead(999).end());
+    expect(await failing(outbound()(`http://127.0.0.1:${port}/`))).toMatchObject({ code: 'network', sent: true });
+  });
+});
+
+describe('when it ends', () => {
+  test('a body that never ends is given up at the deadline', async () => {
+    const port = await serve((_, res) => {
+      res.writeHead(200);
+      res.write('slow');
+    });
+    const error = await failing(outbound({ timeoutMs: 40 })(`http://127.0.0.1:${port}/?secret=s3cr3t`));
+    expect(error).toMatchObject({ code: 'timeout', sent: true });
+    expect(error.message).not.toContain('s3cr3t');
+  });
+
+  test('headers that never come are given up at the deadline', async () => {
+    const port = await serve(() => {});
+    const error = await failing(
+      outbound({ timeoutMs: 40 })(`http://127.0.0.1:${port}/`, { method: 'POST', body: 'x' }),
+    );
+    expect(error).toMatchObject({ code: 'timeout', sent: true });
+  });
+
+  test('one request may be given less time than others, and never more', async () => {
+    const port = await serve(() => {});
+    const url = `http://127.0.0.1:${port}/`;
+    const hasty = await failing(outbound({ timeoutMs: 60_000 })(url, { timeoutMs: 40 }));
+    expect(hasty).toMatchObject({ code: 'timeout', sent: true, message: expect.stringContaining('within 40 ms') });
+    const patient = await failing(outbound({ timeoutMs: 50 })(url, { timeoutMs: 60_000 }));
+    expect(patient).toMatchObject({ code: 'timeout', message: expect.stringContaining('within 50 ms') });
+  });
+
+  test('a TLS handshake that never ends was not sent', async () => {
+    const port = await listeningTcp();
+    const error = await failing(outbound({ timeoutMs: 40 })(`https://127.0.0.1:${port}/`));
+    expect(error).toMatchObject({ code: 'timeout', sent: false });
+  });
+
+  test('a caller may give up', async () => {
+    const given = AbortSignal.abort();
+    const port = await serve((_, res) => res.end());
+    const error = await failing(outbound()(`http://127.0.0.1:${port}/`, { signal: given }));
+    expect(error).toMatchObject({ code: 'timeout', sent: false });
+  });
+
+  test('a refused connection and an unknown name were not sent', async () => {
+    const server = createTcp();
+    const port = await listening(server);
+    await new Promise((done) => server.close(done));
+    const send = outbound({ allow: ['127.0.0.1', 'nowhere.invalid'] });
+    expect(await failing(send(`http://127.0.0.1:${port}/`))).toMatchObject({ code: 'network', sent: false });
+    expect(await failing(send('http://nowhere.invalid/'))).toMatchObject({ code: 'network', sent: false });
+  });
+
+  test('a connection that breaks after the request may have been received', async () => {
+    const port = await serve((req) => req.socket.destroy());
+    const error = await failing(outbound()(`http://127.0.0.1:${port}/`, { method: 'POST', body: 'x' }));
+    expect(error).toMatchObject({ code: 'network', sent: true });
+  });
+});
+
+/** A port where connections are taken and nothing is ever said. */
+async function listeningTcp(): Promise<number> {
+  const sockets: { destroy(): void }[] = [];
+  const server = createTcp((socket) => sockets.push(socket));
+  const port = await listening(server);
+  cleanups.push(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return port;
+}

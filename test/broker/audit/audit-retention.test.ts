@@ -1,0 +1,52 @@
+// For how long the audit log is kept, as brokers are told by VALETKEY_AUDIT_DAYS.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { decodeTime } from 'ulid';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { openSqlite } from '../../../src/stores/sqlite/store.ts';
+import { firstId, newId } from '../../../src/broker/secrets/ids.ts';
+import { anEntry } from '../../stores/builders.ts';
+import { startTestBroker } from '../../support/broker.ts';
+
+const DAY_MS = 86_400_000;
+
+/** A broker on a log with entries of 31 and of 29 days ago, 1,200 of each; how many actors of which it still tells. */
+async function brokerOn(env: Record<string, string>) {
+  const folder = await mkdtemp(join(tmpdir(), 'valetkey-prune-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const url = `file:${join(folder, 'valetkey.db')}`;
+  const store = await openSqlite(url);
+  onTestFinished(() => store.close());
+  for (const [actor, days] of [
+    ['clr_old', 31],
+    ['clr_young', 29],
+  ] as const) {
+    const at = Date.now() - days * DAY_MS;
+    // Not by `newId`, whose ids never go back in one process.
+    const id = (i: number) => firstId('evt', at) + String(i).padStart(16, '0');
+    await store.appendAudit(Array.from({ length: 1_200 }, (_, i) => anEntry({ id: id(i), at, actor })));
+  }
+  const broker = await startTestBroker({ VALETKEY_DATABASE_URL: url, ...env });
+  onTestFinished(() => broker.stop());
+  const left = async (actor: string) => (await store.audit({ actor }, { limit: 500, after: undefined })).data.length;
+  return { left };
+}
+
+test('what is older than that many days goes, portion by portion, and nothing else does', async () => {
+  const { left } = await brokerOn({ VALETKEY_AUDIT_DAYS: '30' });
+  await vi.waitFor(async () => expect(await left('clr_old')).toBe(0), 10_000);
+  expect(await left('clr_young')).toBe(500);
+});
+
+test('where no number of days is set, it is kept for ever', async () => {
+  const { left } = await brokerOn({});
+  expect(await left('clr_old')).toBe(500);
+});
+
+test('the first id of a moment is above all of before, and below all from then on', () => {
+  const made = newId('evt', Date.now());
+  const at = decodeTime(made.slice('evt_'.length).toUpperCase());
+  expect(firstId('evt', at) <= made).toBe(true);
+  expect(firstId('evt', at + 1) > made).toBe(true);
+});

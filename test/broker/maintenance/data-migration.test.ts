@@ -1,0 +1,340 @@
+// Moving house: what was stored by one store is all there in the other, value for value, or the move says that it is not.
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Sqlite from 'better-sqlite3';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { migratePostgres, openPostgres } from '../../../src/stores/postgres/store.ts';
+import { sqlitePlace } from '../../../src/stores/sqlite/data-migration.ts';
+import { openRescue } from '../../../src/stores/sqlite/rescue-file.ts';
+import { migrateSqlite, openSqlite } from '../../../src/stores/sqlite/store.ts';
+import { type Moved, move } from '../../../src/broker/maintenance/data-migration.ts';
+import { CARRIED, type Place, type PlaceStanding, type Store } from '../../../src/ports/index.ts';
+import { moveData } from '../../../src/stores/open.ts';
+import { aConnection, aGrant, anEntry, aRotation, connected, fill, NOW } from '../../stores/builders.ts';
+import { aDatabase, asked } from '../../support/postgres.ts';
+import { terminal } from '../../support/terminal.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'valetkey-move-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+let made = 0;
+const aFile = () => `file:${join(folder, `${++made}.db`)}`;
+const pathOf = (url: string) => url.slice('file:'.length);
+
+/** Everything that a store holds, and some of it hard to carry. */
+async function furnish(store: Store): Promise<void> {
+  await fill(store);
+  const odd = {
+    nul: 'a\0b',
+    lone: '\ud800',
+    quoted: '"\\\'{},NULL',
+    lines: '\r\n\u2028',
+    tiny: 1e-7,
+    big: 2 ** 53 - 1,
+  };
+  await connected(store, { owner: 'NULL', metadata: odd, captured: {}, scopes: [], identity: null, expiresAt: null });
+  await connected(store, { owner: '{"a",\\N}', label: "o'neill, “ü𐍈” \t\n", expiresAt: Number.MAX_SAFE_INTEGER });
+  const { connection: gone } = await connected(store);
+  await store.revoke(gone.id, 'pending', NOW, anEntry());
+  const { connection: refreshed, grant } = await connected(store);
+  const claimed = await store.claim(refreshed.id, { attempt: 'att_2', generation: 1, now: NOW, monotonic: 0 });
+  if (typeof claimed !== 'object') throw new Error(claimed);
+  await store.rotate(refreshed.id, { fence: claimed.fence, generation: 1 }, aRotation(), grant, anEntry());
+  // Of upper and lower case, so that the order of a language is not that of the bytes; more than a page of them.
+  const ids = Array.from({ length: 2_500 }, (_, n) => `${'aBcD-_'[n % 6]}_${n % 7}${n}`);
+  await store.appendAudit(ids.map((id) => anEntry({ id })));
+}
+
+let furnished: string;
+beforeAll(async () => {
+  furnished = aFile();
+  const store = await openSqlite(furnished);
+  await furnish(store);
+  await store.close();
+});
+
+const moved = async (from: string, to: string): Promise<Moved> => {
+  const outcome = await moveData({ from, to, dataDir: folder, told: () => undefined });
+  if ('refused' in outcome) throw new Error(outcome.refused);
+  return outcome;
+};
+const refusal = async (from: string, to: string): Promise<string> => {
+  const outcome = await moveData({ from, to, dataDir: folder, told: () => undefined });
+  return 'refused' in outcome ? outcome.refused : 'it was not refused';
+};
+
+/** Rows as they lie in the file, whoever holds a lease apart. */
+function contents(url: string): Record<string, unknown[]> {
+  const client = new Sqlite(pathOf(url), { readonly: true });
+  const rowsOf = (table: string) =>
+    client.prepare(`select * from "${table}" order by 1`).all() as { holder?: unknown }[];
+  const all = Object.fromEntries(
+    CARRIED.map((table) => [table, rowsOf(table).map(({ holder: _, ...row }) => row as unknown)]),
+  );
+  client.close();
+  return all;
+}
+
+test('there and back: every row of every table is the same, to the byte', async () => {
+  const [there, back] = [await aDatabase(), aFile()];
+  const before = contents(furnished);
+  const out = await moved(furnished, there);
+  const home = await moved(there, back);
+  for (const { tables, unfinished, altered } of [out, home]) {
+    expect(unfinished).toBeUndefined();
+    expect(altered.count).toBe(0);
+    expect(tables.map(({ table }) => table)).toEqual([...CARRIED]);
+    expect(tables.every(({ same }) => same)).toBe(true);
+  }
+  expect(home.tables).toEqual(out.tables);
+  for (const { table, source } of out.tables) expect(source.rows, table).toBe(before[table]!.length);
+  expect(Object.values(before).every((rows) => rows.length > 0)).toBe(true);
+  expect(contents(furnished)).toEqual(before);
+  expect(contents(back)).toEqual(before);
+});
+
+test('a refresh that was in doubt stays in doubt, for whoever opens the new place to resolve', async () => {
+  const to = await aDatabase();
+  await moved(furnished, to);
+  const intents = (store: Store) => store.orphans();
+  const [here, there] = [await openSqlite(furnished), await openPostgres(to)];
+  expect(await intents(there)).toEqual(await intents(here));
+  expect(await intents(there)).not.toEqual([]);
+  await Promise.all([here.close(), there.close()]);
+  expect(await asked(to, 'select holder from leases where holder is not null')).toEqual([]);
+});
+
+test('in a database that orders as people do: nothing is left out', async () => {
+  const any = await aDatabase();
+  const name = `${new URL(any).pathname.slice(1)}_en`;
+  await asked(any, `create database ${name} template template0 locale_provider icu icu_locale 'en'`);
+  const to = new URL(any);
+  to.pathname = name;
+  expect((await moved(furnished, to.href)).unfinished).toBeUndefined();
+  expect((await moved(to.href, aFile())).unfinished).toBeUndefined();
+});
+
+test('what PostgreSQL has no room for is carried as it would have written it, and named', async () => {
+  const from = aFile();
+  const store = await openSqlite(from);
+  const grant = aGrant();
+  const odd = aConnection({ owner: 'a\0b', issuedAt: NOW + 0.5, expiresAt: Number.POSITIVE_INFINITY });
+  await connected(store, odd, grant);
+  await store.close();
+  const to = await aDatabase();
+  const { altered, unfinished } = await moved(from, to);
+  expect(unfinished).toBeUndefined();
+  expect(altered.named.map(({ table, id, column }) => `${table} ${id} ${column}`)).toEqual(
+    ['owner', 'issued_at', 'expires_at'].map((column) => `connections ${odd.id} ${column}`),
+  );
+  const there = await openPostgres(to);
+  expect(await there.connection(odd.id)).toMatchObject({
+    owner: 'a\uFFFDb',
+    issuedAt: NOW + 1,
+    expiresAt: Number.MAX_SAFE_INTEGER,
+  });
+  expect((await there.servedByOwner('slack', 'a\0b', undefined)).length).toBe(1);
+  await there.close();
+});
+
+/** A move that ends in the middle of a table, as when the disk is full. */
+async function interrupted(from: string, to: string): Promise<void> {
+  const target = sqlitePlace(to);
+  let pages = 0;
+  const failing = {
+    ...target,
+    write: async (...given: Parameters<typeof target.write>) => {
+      if (given[0] === 'audit' && ++pages === 2) throw new Error('the disk is full');
+      await target.write(...given);
+    },
+  };
+  await expect(move({ source: sqlitePlace(from), target: failing, told: () => undefined })).rejects.toThrow('disk');
+  await target.close();
+}
+
+describe('a move that has not ended', () => {
+  test('lets no broker in, and no migration; run again, it goes on where it was', async () => {
+    const to = aFile();
+    await interrupted(furnished, to);
+    const words = /^a move from file:.* into this database has not ended: run valetkey migrate-data again/;
+    await expect(openSqlite(to)).rejects.toThrow(words);
+    expect(() => migrateSqlite(to)).toThrow(words);
+    expect(await refusal(to, aFile())).toMatch(/is unfinished itself/);
+    const { tables, written, unfinished } = await moved(furnished, to);
+    expect(unfinished).toBeUndefined();
+    // All but the first page of the audit log, and the one proof of a key.
+    expect(written).toBe(tables.find(({ table }) => table === 'audit')!.source.rows - 1_000 + 1);
+    await (await openSqlite(to)).close();
+  });
+
+  test('notices that the source was changed meanwhile, and stays unfinished', async () => {
+    const [from, to] = [aFile(), aFile()];
+    await moved(furnished, from);
+    await interrupted(from, to);
+    const store = await openSqlite(from);
+    await connected(store, { id: 'con_00000000' });
+    const { caller } = (await store.callers())[0]!;
+    await store.updateCaller({ ...caller, name: 'another' }, anEntry());
+    await store.close();
+    const valetkey = terminal({});
+    const { code, out, err } = await valetkey(['migrate-data', '--from', from, '--to', to]);
+    expect(code).toBe(1);
+    expect(out).toMatch(/^grants\t\d+\t\d+\t[0-9a-f]{16}\tDIFFERENT$/m);
+    expect(out).toMatch(/^callers\t1\t1\t[0-9a-f]{16}\tDIFFERENT$/m);
+    expect(out).toMatch(/^caller_keys\t1\t1\t[0-9a-f]{16}\tsame$/m);
+    expect(err).toMatch(/source and target differ in callers, connections, grants: one of them was changed/);
+    await expect(openSqlite(to)).rejects.toThrow('has not ended');
+  });
+
+  test('does not end while a broker that was started meanwhile is there', async () => {
+    const [from, to] = [aFile(), aFile()];
+    await moved(furnished, from);
+    const target = sqlitePlace(to);
+    let came: Store | undefined;
+    const slow: Place = {
+      ...target,
+      write: async (table, rows) => {
+        came ??= await openSqlite(from);
+        await target.write(table, rows);
+      },
+    };
+    const outcome = await move({ source: sqlitePlace(from), target: slow, told: () => undefined });
+    expect(outcome).toMatchObject({ unfinished: expect.stringMatching(/^a broker was started on file:.* meanwhile/) });
+    await Promise.all([target.close(), came?.close()]);
+    expect((await moved(from, to)).unfinished).toBeUndefined();
+  });
+
+  test('is not gone on with from elsewhere', async () => {
+    const [to, other] = [aFile(), aFile()];
+    await interrupted(furnished, to);
+    await moved(furnished, other);
+    expect(await refusal(other, to)).toMatch(/holds a part of file:.*: finish that move, or use an empty database/);
+  });
+
+  test('on PostgreSQL lets nobody in either', async () => {
+    const to = await aDatabase();
+    await migratePostgres(to);
+    await asked(to, "create table moving_from as select 'file:/old.db'::text as place");
+    await expect(openPostgres(to)).rejects.toThrow('a move from file:/old.db into this database has not ended');
+    await expect(migratePostgres(to)).rejects.toThrow('has not ended');
+  });
+});
+
+describe('refused, with nothing changed:', () => {
+  test('a target that is not empty', async () => {
+    const to = await aDatabase();
+    const store = await openPostgres(to);
+    await store.appendAudit([anEntry()]);
+    await store.close();
+    expect(await refusal(furnished, to)).toMatch(/is not empty \(audit: 1\): use an empty database$/);
+    expect(await refusal(to, furnished)).toMatch(/is not empty \(integrations: 1, /);
+    expect(await asked(to, 'select count(*)::int as n from connections')).toEqual([{ n: 0 }]);
+  });
+
+  test('a source that is not there, which is not made', async () => {
+    const from = aFile();
+    expect(await refusal(from, aFile())).toMatch(/^there is no database at file:/);
+    expect(existsSync(pathOf(from))).toBe(false);
+    const nowhere = (await aDatabase()).replace(/\/test_/, '/nobody_');
+    expect(await refusal(nowhere, aFile())).toMatch(/^there is no database at postgres:/);
+    expect(await refusal(await aDatabase(), aFile())).toMatch(/^there is nothing of Valetkey in postgres:/);
+    expect(existsSync(`${folder}/${made}.db`)).toBe(false);
+  });
+
+  test('the source as the target, however it is written', async () => {
+    const same = `${furnished.slice(0, -'1.db'.length)}./1.db`;
+    expect(await refusal(furnished, same)).toBe('the source is the target');
+    const url = await aDatabase();
+    expect(await refusal(url, `${url}?pool=3`.replace('postgres@', 'somebody:secret@'))).toBe(
+      'the source is the target',
+    );
+  });
+
+  test('a source that another version made', async () => {
+    const from = aFile();
+    await moved(furnished, from);
+    const client = new Sqlite(pathOf(from));
+    client.prepare("insert into __drizzle_migrations (hash, created_at) values ('of tomorrow', 9e12)").run();
+    client.close();
+    expect(await refusal(from, aFile())).toMatch(/was made by a newer version of Valetkey than this one/);
+    const older = { version: 'older', isInhabited: false, movingFrom: undefined, waiting: 0 } satisfies PlaceStanding;
+    const source = { ...sqlitePlace(furnished), standing: async () => older };
+    expect(await move({ source, target: sqlitePlace(aFile()), told: () => undefined })).toEqual({
+      refused: expect.stringMatching(/older version of Valetkey: back it up, .* valetkey migrate, and run this again/),
+    });
+  });
+
+  test('a broker on either side', async () => {
+    const from = aFile();
+    await moved(furnished, from);
+    const [here, url] = [await openSqlite(from), await aDatabase()];
+    const there = await openPostgres(url);
+    expect(await refusal(from, aFile())).toMatch(/^a broker runs on file:.*: stop every broker there/);
+    expect(await refusal(furnished, url)).toMatch(/^a broker runs on postgres:/);
+    expect(await refusal(url, aFile())).toMatch(/^a broker runs on postgres:/);
+    await Promise.all([here.close(), there.close()]);
+    expect(await refusal(from, url)).toBe('it was not refused');
+  });
+
+  test('answers of providers that wait beside a database, or on the machine of a broker on PostgreSQL', async () => {
+    const [from, url] = [aFile(), await aDatabase()];
+    await moved(furnished, from);
+    const waits = {
+      connectionId: 'con_1',
+      integration: 'slack',
+      owner: 'x',
+      params: {},
+      captured: {},
+      grant: aGrant(),
+    };
+    const held = { fence: 1, generation: 1 };
+    for (const [place, beside, to] of [
+      [from, from, aFile()],
+      [url, `file:${folder}/valetkey`, aFile()],
+    ] as const) {
+      const rescue = openRescue(beside);
+      await rescue.add({ attempt: 'att_9', held, change: aRotation(), ...waits });
+      expect(await refusal(furnished, place)).toMatch(/of a database that was there before/);
+      if (place === url) await migratePostgres(url);
+      expect(await refusal(place, to)).toMatch(
+        /^answers of providers wait beside .* \(1\): start the broker there once/,
+      );
+      await rescue.remove('att_9');
+      rescue.close();
+      expect(await refusal(place, to)).toBe('it was not refused');
+    }
+  });
+
+  test('a URL of no kind that there is, one of a database in memory, and one that cannot be reached: no password is told', async () => {
+    const valetkey = terminal({});
+    const answers = [
+      await valetkey(['migrate-data', '--from', 'mysql://me:s3cret@db/x', '--to', aFile()]),
+      await valetkey(['migrate-data', '--from', 'file::memory:', '--to', aFile()]),
+      await valetkey(['migrate-data', '--from', furnished, '--to', 'postgres://me:s3cret@127.0.0.1:1/x']),
+      await valetkey(['migrate-data', '--from', furnished, '--to', 'postgres://me:s3cret@127.0.0.1:99999/x']),
+      await valetkey(['migrate-data', '--from', furnished]),
+    ];
+    expect(answers.map(({ code }) => code)).toEqual([64, 1, 1, 1, 64]);
+    expect(answers[0]!.err).toMatch(/^--from is no URL of a database/);
+    expect(answers[1]!.err).toMatch(/in memory/);
+    expect(answers[2]!.err).toMatch(/ECONNREFUSED/);
+    expect(JSON.stringify(answers)).not.toContain('s3cret');
+  });
+});
+
+test('the command tells each table with its digest, as JSON where that is asked for', async () => {
+  const to = aFile();
+  const { code, out, err } = await terminal({})(['migrate-data', '--from', furnished, '--to', to, '--json']);
+  expect({ code, err }).toEqual({ code: 0, err: '' });
+  const { from, finished, tables, ...rest } = JSON.parse(out);
+  expect({ from: from.endsWith('1.db'), finished, ...rest }).toMatchObject({ from: true, finished: true, altered: 0 });
+  expect(tables).toHaveLength(CARRIED.length);
+  expect(tables[0]).toEqual({
+    table: 'integrations',
+    rows: 1,
+    target_rows: 1,
+    digest: expect.stringMatching(/^[0-9a-f]{64}$/),
+    target_digest: tables[0].digest,
+    same: true,
+  });
+});

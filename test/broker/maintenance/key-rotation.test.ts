@@ -1,0 +1,253 @@
+// Sealing anew, in this process: a real store and a real key ring, and somebody who interferes at every pause.
+import { expect, onTestFinished, test } from 'vitest';
+import { createKeyRing, generateKey, kidOf, parseKeyRing, proveKeyRing } from '../../../src/adapters/keyring/keyring.ts';
+import { openRescue } from '../../../src/stores/sqlite/rescue-file.ts';
+import { openSqlite } from '../../../src/stores/sqlite/store.ts';
+import { createLogger } from '../../../src/adapters/telemetry/telemetry.ts';
+import { createAccess } from '../../../src/broker/audit/access.ts';
+import { sealGrant } from '../../../src/broker/secrets/token-encryption.ts';
+import { createJournal } from '../../../src/broker/audit/audit-buffer.ts';
+import { rekey } from '../../../src/broker/maintenance/key-rotation.ts';
+import { rekeyedText } from '../../../src/broker/maintenance/key-rotation-report.ts';
+import type { Sealed } from '../../../src/domain/connection.ts';
+import type { Rescue, Store, Vault } from '../../../src/ports/index.ts';
+import { aConnection, anEntry, anIntegration, aRevocation, aRotation, connected, recorded } from '../../stores/builders.ts';
+
+const ENTRIES = { old: generateKey('old'), older: generateKey('older'), new: generateKey('new') };
+const ringOf = (...kids: (keyof typeof ENTRIES)[]) => {
+  const parsed = parseKeyRing(kids.map((kid) => ENTRIES[kid]).join(','));
+  if (!parsed.ok) throw new Error(parsed.issues.join());
+  return createKeyRing(parsed.keys);
+};
+const log = createLogger('silent');
+const clock = { now: () => Date.now(), monotonic: () => performance.now() };
+
+interface Setting {
+  ring?: ReturnType<typeof ringOf>;
+  /** At every pause of the rotation. */
+  meanwhile?: () => Promise<unknown>;
+  rescue?: Rescue;
+}
+
+async function aStore(...kids: (keyof typeof ENTRIES)[]) {
+  const store = await openSqlite('file::memory:');
+  onTestFinished(() => store.close());
+  await store.putIntegration(anIntegration({ clientSecret: null, privateKey: null }), anEntry());
+  for (const kid of kids) await store.addKeyCheck(ringOf(kid).check(kid));
+  return store;
+}
+
+function run(store: Store, { ring = ringOf('new', 'old'), meanwhile = async () => undefined, rescue }: Setting = {}) {
+  const access = createAccess({ clock, journal: createJournal({ store, log }) });
+  return rekey({ store, ring, log, access, rescue: rescue ?? aRescue(), pause: meanwhile });
+}
+
+function aRescue(): Rescue {
+  const rescue = openRescue('file::memory:');
+  onTestFinished(() => rescue.close());
+  return rescue;
+}
+
+/** A connection whose tokens say whose they are. */
+async function adopt(store: Store, kid: keyof typeof ENTRIES): Promise<string> {
+  const { id } = aConnection();
+  const grant = { accessToken: `access of ${id}`, refreshToken: `refresh of ${id}`, idToken: null, credentials: null };
+  await connected(store, { id }, sealGrant(ringOf(kid), id, grant));
+  return id;
+}
+
+const kids = async (store: Store) => (await store.keyChecks()).map(({ kid }) => kid);
+
+async function expectServed(store: Store, vault: Vault, id: string) {
+  const sealed = (await store.served(id))!.accessToken!;
+  expect(vault.open(sealed, { row: `connections/${id}`, column: 'access_token' })).toBe(`access of ${id}`);
+}
+
+test('more rows than fit in a batch are all sealed anew, and open with the new key alone', async () => {
+  const store = await aStore('old', 'new');
+  const ids: string[] = [];
+  for (let i = 0; i < 230; i++) ids.push(await adopt(store, 'old'));
+  const done = await run(store);
+  expect(done).toEqual({
+    kid: 'new',
+    secrets: 460,
+    resealed: 460,
+    removable: ['old'],
+    remaining: [],
+    rescued: 0,
+    unopenable: { count: 0, named: [] },
+  });
+  expect(await store.keysInUse()).toEqual([{ kid: 'new', secrets: 460 }]);
+  for (const id of ids) await expectServed(store, ringOf('new'), id);
+  expect(await kids(store)).toEqual(['new']);
+  expect(proveKeyRing(ringOf('new'), await store.keyChecks()).issues).toEqual([]);
+});
+
+test('the retirement of a key is in the audit log, once', async () => {
+  const store = await aStore('old', 'new');
+  await adopt(store, 'old');
+  await run(store);
+  await run(store);
+  const { data } = await store.audit({ action: 'key.retired' }, { limit: 10, after: undefined });
+  expect(data).toMatchObject([{ actor: 'system', detail: 'old', outcome: 'ok' }]);
+  expect(await recorded(store, data[0]!)).toBe(true);
+});
+
+test('keys of several rotations that were left over are retired together, and each only when it can be', async () => {
+  const store = await aStore('older', 'old', 'new');
+  for (const kid of ['older', 'old', 'new'] as const) await adopt(store, kid);
+  const damaged = ringOf('older').seal('x', { row: 'connections/elsewhere', column: 'access_token' });
+  await store.addPendingRevocation(aRevocation({ accessToken: damaged, refreshToken: null }));
+  const done = await run(store, { ring: ringOf('new', 'old', 'older') });
+  expect(done).toMatchObject({ resealed: 4, removable: ['old'], remaining: [{ kid: 'older', secrets: 1 }] });
+  expect(await kids(store)).toEqual(['new', 'older']);
+});
+
+test('with a single key there is nothing to do, and no waiting for it', async () => {
+  const store = await aStore('old');
+  await adopt(store, 'old');
+  const done = await run(store, { ring: ringOf('old'), meanwhile: () => expect.unreachable('it waited') });
+  expect(done).toMatchObject({ kid: 'old', secrets: 2, resealed: 0, removable: [], remaining: [] });
+  expect(rekeyedText(done)).toBe('Nothing to rotate: all 2 secrets are sealed by key old.');
+  expect(await kids(store)).toEqual(['old']);
+});
+
+test('with a single key, what another one sealed is found', async () => {
+  const store = await aStore('new');
+  const id = await adopt(store, 'old');
+  const done = await run(store, { ring: ringOf('new') });
+  expect(done).toMatchObject({ resealed: 0, remaining: [{ kid: 'old', secrets: 2 }] });
+  expect(done.unopenable.named).toContainEqual({ table: 'grants', id, column: 'access_token', reason: 'unknown_key' });
+});
+
+test('what an old broker sealed while it ended is caught up with', async () => {
+  const store = await aStore('old', 'new');
+  await adopt(store, 'old');
+  let late: string | undefined;
+  const done = await run(store, {
+    meanwhile: async () => {
+      late ??= await adopt(store, 'old');
+    },
+  });
+  expect(done).toMatchObject({ resealed: 4, removable: ['old'], remaining: [] });
+  await expectServed(store, ringOf('new'), late!);
+});
+
+test('a key that somebody goes on sealing with stays, and it is said', async () => {
+  const store = await aStore('old', 'new');
+  const done = await run(store, { meanwhile: () => adopt(store, 'old') });
+  expect(done.removable).toEqual([]);
+  expect(done.remaining).toEqual([{ kid: 'old', secrets: expect.any(Number) }]);
+  expect(await kids(store)).toEqual(['new', 'old']);
+  expect(rekeyedText(done)).toContain('A broker still seals with another key: put new first on every broker');
+});
+
+test('a text that does not open is named, and neither it nor anything else is harmed', async () => {
+  const store = await aStore('old', 'new');
+  const [before, id, after] = [await adopt(store, 'old'), await adopt(store, 'old'), await adopt(store, 'old')];
+  const sealed = (await store.served(id))!.accessToken!;
+  const broken = (sealed.slice(0, -4) + (sealed.endsWith('AAAA') ? 'BBBB' : 'AAAA')) as Sealed;
+  const place = { table: 'grants', id, column: 'access_token' } as const;
+  await store.resealSome('new', null, 100, (text) => (text.sealed === sealed ? broken : undefined));
+  const done = await run(store);
+  expect(done).toEqual({
+    kid: 'new',
+    secrets: 6,
+    resealed: 5,
+    removable: [],
+    remaining: [{ kid: 'old', secrets: 1 }],
+    rescued: 0,
+    unopenable: { count: 1, named: [{ ...place, reason: 'not_openable' }] },
+  });
+  for (const other of [before, after]) await expectServed(store, ringOf('new'), other);
+  expect((await store.served(id))?.accessToken).toBe(broken);
+  expect(await kids(store)).toEqual(['new', 'old']);
+  const text = rekeyedText(done);
+  expect(text).toContain(`grants ${id} access_token: not_openable`);
+  expect(text).not.toContain(broken);
+  expect(text).not.toContain('A broker still seals');
+});
+
+test('while a text names no key, no key is retired: any of them might open what is left of it', async () => {
+  const store = await aStore('old', 'new');
+  await store.addPendingRevocation(aRevocation({ accessToken: 'rubbish' as Sealed, refreshToken: null }));
+  const done = await run(store);
+  expect(done).toMatchObject({ removable: [], remaining: [{ kid: null, secrets: 1 }], unopenable: { count: 1 } });
+  expect(await kids(store)).toEqual(['new', 'old']);
+  expect(JSON.stringify(done) + rekeyedText(done)).not.toContain('rubbish');
+});
+
+test('of very many texts that do not open the first are named, and all are counted', async () => {
+  const store = await aStore('old', 'new');
+  for (let i = 0; i < 60; i++) await adopt(store, 'older');
+  const done = await run(store);
+  expect(done.unopenable.count).toBe(120);
+  expect(done.unopenable.named).toHaveLength(100);
+  expect(rekeyedText(done)).toContain('… and 20 more');
+});
+
+test('a seal that does not open as what it was is never stored', async () => {
+  const store = await aStore('old', 'new');
+  const id = await adopt(store, 'old');
+  const sealed = (await store.served(id))?.accessToken;
+  const ring = ringOf('new', 'old');
+  const wrong = { ...ring, seal: (text: string, at: Parameters<Vault['seal']>[1]) => ring.seal(`${text}!`, at) };
+  await expect(run(store, { ring: wrong })).rejects.toThrow('does not open');
+  expect((await store.served(id))?.accessToken).toBe(sealed);
+  expect(kidOf(sealed!)).toBe('old');
+  expect(await kids(store)).toEqual(['new', 'old']);
+});
+
+test('a key stays while an answer that it sealed waits in the rescue file', async () => {
+  const store = await aStore('old', 'new');
+  const id = await adopt(store, 'old');
+  const rescue = aRescue();
+  const grant = sealGrant(ringOf('old'), id, { accessToken: 'a', refreshToken: 'r', idToken: null, credentials: null });
+  const { integration, owner, params, captured } = aConnection({ id });
+  const held = { fence: 1, generation: 1 };
+  const whose = { connectionId: id, integration, owner, params, captured };
+  const answer = { attempt: 'att_1', ...whose, held, change: aRotation(), grant };
+  await rescue.add(answer);
+  const done = await run(store, { rescue });
+  expect(done).toMatchObject({ secrets: 4, resealed: 2, removable: [], rescued: 2 });
+  expect(done.remaining).toEqual([{ kid: 'old', secrets: 2 }]);
+  expect(rekeyedText(done)).toContain('2 of these wait in the rescue file beside the database: start a broker');
+  expect(rekeyedText(done)).not.toContain('A broker still seals');
+  expect(await kids(store)).toEqual(['new', 'old']);
+
+  await rescue.remove('att_1');
+  expect(await run(store, { rescue })).toMatchObject({ removable: ['old'], remaining: [], rescued: 0 });
+});
+
+test('an answer that is taken in from the rescue file meanwhile is waited for, and sealed anew', async () => {
+  const store = await aStore('old', 'new');
+  const rescue = aRescue();
+  const id = aConnection().id;
+  const grant = sealGrant(ringOf('old'), id, {
+    accessToken: `access of ${id}`,
+    refreshToken: 'r',
+    idToken: null,
+    credentials: null,
+  });
+  const { integration, owner, params, captured } = aConnection({ id });
+  const held = { fence: 1, generation: 1 };
+  await rescue.add({
+    attempt: 'att_1',
+    connectionId: id,
+    integration,
+    owner,
+    params,
+    captured,
+    held,
+    change: aRotation(),
+    grant,
+  });
+  let pauses = 0;
+  const meanwhile = async () => {
+    if (++pauses !== 2) return;
+    await connected(store, { id }, grant);
+    await rescue.remove('att_1');
+  };
+  expect(await run(store, { rescue, meanwhile })).toMatchObject({ resealed: 2, removable: ['old'], remaining: [] });
+  await expectServed(store, ringOf('new'), id);
+});

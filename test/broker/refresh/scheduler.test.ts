@@ -1,0 +1,131 @@
+// Refreshing ahead of expiry, seen from outside: a real broker, and providers whose answers are scripted.
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
+import { type Received, type Scripted, type ScriptedServer, startScripted } from '../../support/scripted-server.ts';
+
+let moved: number;
+let broker: TestBroker;
+let server: ScriptedServer;
+let answer: (request: Received) => Scripted;
+const SOON = { timeout: 8_000, interval: 20 };
+
+beforeEach(async () => {
+  moved = 0;
+  const clock = { now: () => Date.now() + moved, monotonic: () => performance.now() + moved };
+  answer = () => token();
+  server = await startScripted((request) => answer(request));
+  broker = await startTestBroker({}, undefined, { clock });
+});
+afterEach(async () => {
+  // First, so that nothing hangs on it while the broker finishes what it has spent.
+  await server.close();
+  await broker.stop();
+});
+
+let issued = 0;
+const token = (expires_in = 3_600): Scripted => ({
+  body: { access_token: `at-${++issued}`, token_type: 'Bearer', refresh_token: `rt-${issued}`, expires_in },
+});
+
+async function integrate(id: string): Promise<void> {
+  const urls = { authorization_url: `${server.url}/authorize`, token_url: `${server.url}/${id}/token` };
+  const setup = { provider: 'generic-oauth2', client_id: 'c', client_secret: 's', params: urls };
+  expect((await broker.ask('PUT', `/v1/integrations/${id}`, setup)).status).toBe(201);
+}
+
+/** Imported with a token that lives for so long. */
+async function adopt(integration: string, seconds: number): Promise<string> {
+  const expires_at = new Date(Date.now() + moved + seconds * 1_000).toISOString();
+  const credentials = { refresh_token: `rt-${++issued}`, access_token: `at-${issued}`, expires_at };
+  const { status, body } = await broker.ask('POST', '/v1/connections', {
+    integration,
+    owner: `o${issued}`,
+    credentials,
+  });
+  expect(status).toBe(201);
+  return String(body.id);
+}
+
+const connection = async (id: string): Promise<Json> => (await broker.ask('GET', `/v1/connections/${id}`)).body;
+const generation = (id: string) => connection(id).then((c) => c.generation);
+
+test('a token is refreshed before it expires, without anybody asking for it', async () => {
+  await integrate('acme');
+  const id = await adopt('acme', 3_600);
+  expect(server.received).toEqual([]);
+  moved += 3_300_000 + 60_000;
+  await expect.poll(() => generation(id), SOON).toBe(2);
+  expect(await connection(id)).toMatchObject({ status: 'active', last_refresh_error: null });
+  expect(server.received).toHaveLength(1);
+});
+
+test('tokens of five seconds go on working', async () => {
+  await integrate('acme');
+  answer = () => token(5);
+  const id = await adopt('acme', 5);
+  for (const wanted of [2, 3]) {
+    moved += 2_900;
+    await expect.poll(() => generation(id), SOON).toBe(wanted);
+  }
+});
+
+test('an import without an access token is refreshed soon, and one that never expires never is', async () => {
+  await integrate('acme');
+  const credentials = { refresh_token: 'rt-x' };
+  const { body } = await broker.ask('POST', '/v1/connections', { integration: 'acme', owner: 'bare', credentials });
+  const forever = { refresh_token: 'rt-y', access_token: 'at-y' };
+  const kept = await broker.ask('POST', '/v1/connections', {
+    integration: 'acme',
+    owner: 'forever',
+    credentials: forever,
+  });
+  await expect.poll(() => generation(String(body.id)), SOON).toBe(2);
+  expect(kept.body.next_refresh_at).toBeNull();
+  expect(server.received).toHaveLength(1);
+});
+
+test('an integration whose provider hangs holds no other up', async () => {
+  await integrate('stuck');
+  await integrate('well');
+  answer = ({ path }) => (path.startsWith('/stuck') ? 'hang' : token());
+  for (let i = 0; i < 80; i++) await adopt('stuck', 600);
+  const id = await adopt('well', 600);
+  moved += 400_000;
+  await expect.poll(() => generation(id), SOON).toBe(2);
+});
+
+describe('a provider that is down', () => {
+  test('is asked by few, then by one at a time; nobody is lost, and all are refreshed when it is back', async () => {
+    await integrate('acme');
+    answer = () => ({ status: 503 });
+    const ids: string[] = [];
+    for (let i = 0; i < 60; i++) ids.push(await adopt('acme', 600));
+    moved += 310_000;
+    await expect.poll(() => metric('valetkey_circuit_state{integration="acme"}'), SOON).toBe(1);
+    const asked = server.received.length;
+    expect(asked).toBeLessThanOrEqual(32);
+    answer = () => token();
+    const refreshed = async () => {
+      moved += 20_000;
+      return (await Promise.all(ids.map(generation))).filter((g) => g === 2).length;
+    };
+    await expect.poll(refreshed, { timeout: 15_000, interval: 100 }).toBe(60);
+    for (const id of ids) expect((await connection(id)).status).toBe('active');
+  });
+});
+
+async function metric(name: string): Promise<number | undefined> {
+  const text = await (await fetch(new URL('/metrics', broker.url))).text();
+  const line = text.split('\n').find((each) => each.startsWith(`${name} `));
+  return line === undefined ? undefined : Number(line.split(' ').at(-1));
+}
+
+test('what is due, in flight and late can be seen', async () => {
+  await integrate('acme');
+  answer = () => 'hang';
+  for (let i = 0; i < 3; i++) await adopt('acme', 600);
+  expect(await metric('valetkey_refreshes_in_flight')).toBe(0);
+  moved += 400_000;
+  await expect.poll(() => metric('valetkey_refreshes_in_flight'), SOON).toBe(3);
+  expect(await metric('valetkey_connections{integration="acme",status="active"}')).toBe(3);
+});

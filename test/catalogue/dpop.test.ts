@@ -1,0 +1,66 @@
+// What a catalogue entry may say of tokens that are bound to a key, and how it is told.
+import { expect, test } from 'vitest';
+import { faults } from '../../src/catalogue/check.ts';
+import { explain } from '../../src/catalogue/explain.ts';
+import { loadCatalogue } from '../../src/catalogue/load.ts';
+import { Provider } from '../../src/domain/provider.ts';
+
+const CHOICE = { title: 'DPoP', options: { on: 'true', off: 'false' }, default: 'off' };
+
+const entry = (auth: object, dpop: object = CHOICE) =>
+  Provider.parse({
+    id: 'acme',
+    name: 'Acme',
+    category: 'generic',
+    docs_url: 'https://acme.example/docs',
+    confidence: 'unverified',
+    params: { dpop },
+    auth: [
+      {
+        mode: 'oauth2_code',
+        authorization_url: 'https://acme.example/a',
+        token_url: 'https://acme.example/t',
+        ...auth,
+      },
+    ],
+  });
+const found = (...given: Parameters<typeof entry>) => faults(entry(...given), 'acme');
+
+test('it is on, off, or a choice of the integration', () => {
+  for (const dpop of ['true', 'false', '{dpop}']) expect(found({ dpop })).toEqual([]);
+  expect(found({ dpop: '{other}' })).toEqual(['auth[0].dpop: {other} is not among its params']);
+  expect(() => entry({ dpop: 'yes' })).toThrow('true, false, or a {parameter}');
+});
+
+test('a choice that could never switch it on, or by accident, is a fault', () => {
+  const fault = ['auth[0].dpop: {dpop} must have options that stand for true and false'];
+  expect(found({ dpop: '{dpop}' }, { ...CHOICE, options: { on: 'yes', off: 'no' } })).toEqual(fault);
+  expect(found({ dpop: '{dpop}' }, { title: 'DPoP', pattern: '.*' })).toEqual(fault);
+});
+
+test.each([
+  ['send', { send: { prefix: 'Bearer ' } }],
+  ['token_request.method', { token_request: { method: 'GET' } }],
+  ['refresh.method', { refresh: { method: 'GET' } }],
+  ['refresh.url', { refresh: { url: 'https://acme.example/r' } }],
+  ['token_exchange', { token_exchange: { url: 'https://acme.example/x', params: {} } }],
+  ['lookups', { lookups: [{ url: 'https://acme.example/me', capture: { team: 'id' } }] }],
+])('it cannot be together with %s, which goes without a proof', (what, auth) => {
+  expect(found({ ...auth, dpop: 'false' })).toEqual([]);
+  expect(found({ ...auth, dpop: '{dpop}' })).toEqual([expect.stringContaining(`auth[0].${what}: `)]);
+});
+
+test('it is explained where there is such a thing', () => {
+  const told = (auth: object) => explain(entry(auth)).filter((line) => line.includes('(DPoP)'));
+  expect(told({})).toEqual([]);
+  expect(told({ dpop: 'true' })).toEqual([expect.stringMatching(/^ {2}It is bound to a key .*dpop-proof\.$/)]);
+  expect(told({ dpop: '{dpop}' })).toEqual([expect.stringContaining('Where params.dpop says so, it is bound')]);
+});
+
+test.each(['generic-oidc', 'okta'])('%s leaves it to the integration', (id) => {
+  const catalogue = loadCatalogue([]);
+  const { auth = [] } = (catalogue.ok && catalogue.providers.get(id)) || {};
+  expect(auth.flatMap((mode) => ('dpop' in mode ? [mode.dpop] : []))).toEqual(
+    id === 'okta' ? Array(4).fill('{dpop}') : ['{dpop}'],
+  );
+});

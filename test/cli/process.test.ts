@@ -1,0 +1,107 @@
+// The command line as a process of its own: what only a process shows. Each command is tried in `test/cli/`.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parseKeyRing } from '../../src/adapters/keyring/keyring.ts';
+import { startTestBroker, type TestBroker } from '../support/broker.ts';
+import { expectOk } from '../support/contract.ts';
+import { terminal } from '../support/terminal.ts';
+
+const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
+
+let broker: TestBroker;
+const url = 'https://id.example/x';
+const folder = mkdtempSync(join(tmpdir(), 'valetkey-cli-'));
+beforeAll(async () => {
+  broker = await startTestBroker();
+  const params = { authorization_url: url, token_url: url };
+  const setup = { provider: 'generic-oauth2', client_id: 'me', params };
+  expectOk(await broker.ask('PUT', '/v1/integrations/acme', setup), 201);
+});
+afterAll(async () => {
+  await broker.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function begin(args: string[], env: Record<string, string> = {}, command = [process.execPath, CLI]) {
+  const [program = '', ...first] = command;
+  return spawn(program, [...first, ...args], {
+    env: { PATH: process.env.PATH, VALETKEY_URL: broker.url, VALETKEY_KEY: broker.adminKey, ...env },
+    stdio: ['pipe', 'pipe', 'pipe'],
+    timeout: 15_000,
+  });
+}
+async function valetkey(args: string[], input = '') {
+  const child = begin(args);
+  child.stdin.end(input);
+  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
+  return { code: code as number | null, out, err };
+}
+
+test.concurrent('keys generate prints a key that the broker takes, with the id that is asked for', async () => {
+  const { code, out } = await valetkey(['keys', 'generate', '--kid', 'k2']);
+  expect(code).toBe(0);
+  expect(out).toMatch(/^k2:[\w-]{43}\n$/);
+  expect(parseKeyRing(out.trim()).ok).toBe(true);
+});
+
+test.concurrent('what is imported from stdin comes out alone on stdout', async () => {
+  const taken = await valetkey(['connections', 'import', 'acme', 'ada'], '{"access_token":"a-secret-token"}');
+  expect(taken).toMatchObject({ code: 0, err: '' });
+  expect(taken.out).not.toContain('a-secret-token');
+  expect(await valetkey(['token', 'acme', 'ada'])).toEqual({ code: 0, out: 'a-secret-token\n', err: '' });
+});
+
+test.concurrent('a refusal goes to stderr, with a code for scripts', async () => {
+  const refused = await valetkey(['connections', 'revoke', 'con_nothing']);
+  expect(refused).toMatchObject({ code: 1, out: '' });
+  expect(refused.err).toMatch(/^Not found: .*con_nothing/);
+});
+
+test.concurrent('--help and a command that it does not know load nothing of the broker', async () => {
+  const trace = join(folder, 'trace.mjs');
+  writeFileSync(
+    trace,
+    `import { registerHooks } from 'node:module';
+    registerHooks({ load(url, context, next) { process.stderr.write(url + '\\n'); return next(url, context); } });`,
+  );
+  const child = begin(['--help'], { NODE_OPTIONS: `--import=${trace}` });
+  const [out, loaded] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  expect(out).toContain('Usage: valetkey <command>');
+  const ours = loaded.split('\n').filter((line) => line.startsWith('file:') && line !== `file://${trace}`);
+  expect(ours).toContain(`file://${CLI}`);
+  expect(ours.filter((line) => !/\/src\/(cli\.ts|cli\/|declared\.ts)|\/node_modules\/commander\//.test(line))).toEqual(
+    [],
+  );
+});
+
+test.concurrent('Ctrl-C ends the wait for a browser, and says how long the link stays good', async () => {
+  const child = begin(['connect', 'acme', 'grace', '--no-open']);
+  const gone = once(child, 'exit');
+  let printed = '';
+  for await (const chunk of child.stderr) {
+    printed += chunk;
+    if (printed.includes('/connect/') && !child.killed) child.kill('SIGINT');
+  }
+  expect((await gone)[0]).toBe(130);
+  expect(printed).toMatch(/no longer waiting; the link stays good until 20/);
+});
+
+test.concurrent('bash completes commands and options by the script', async () => {
+  const { out: script } = await terminal({})(['completion', 'bash']);
+  const completed = async (...words: string[]) => {
+    const line = words.map((word) => `"${word}"`).join(' ');
+    const asking = `${script}\nCOMP_WORDS=(${line}); COMP_CWORD=${words.length - 1}; _valetkey; echo "\${COMPREPLY[@]}"`;
+    const child = begin([], {}, ['bash', '-c', asking]);
+    return (await text(child.stdout)).trim();
+  };
+  expect(await completed('valetkey', 'conn')).toBe('connect connections');
+  expect(await completed('valetkey', '--json', 'connections', 'r')).toBe('refresh revoke');
+  expect(await completed('valetkey', 'callers', 'keys', 'add', 'clr_1', '--e')).toBe('--expires');
+  expect(await completed('valetkey', 'token', '--u')).toBe('--url');
+});

@@ -1,0 +1,114 @@
+// The image, as far as can be told without an engine: well-formed, not root, lean, and complete enough to start.
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
+import { validate } from 'dockerfile-utils';
+import { describe, expect, it, vi } from 'vitest';
+import { copies, dockerfile, instructions, layOutImage, ROOT, shipped } from '../support/image.ts';
+
+/** The bundle is built first. */
+vi.setConfig({ testTimeout: 60_000 });
+
+const only = (name: string) => {
+  const found = shipped.filter((instruction) => instruction.name === name);
+  expect(found, name).toHaveLength(1);
+  return found[0]!.rest;
+};
+const commandOf = (rest: string): string[] => JSON.parse(rest.slice(rest.indexOf('[')));
+
+describe('the Dockerfile', () => {
+  it('has no fault that the linter knows', () => {
+    expect(validate(dockerfile).map(({ message, range }) => `${range.start.line + 1}: ${message}`)).toEqual([]);
+  });
+
+  it('builds on Debian slim with Node 24, the same to build and to run', () => {
+    const bases = instructions.filter(({ name }) => name === 'FROM').map(({ rest }) => rest.replace(/ AS .*/, ''));
+    expect(bases.length).toBeGreaterThan(1);
+    expect(new Set(bases).size).toBe(1);
+    expect(bases[0]).toMatch(/^node:24-(bookworm|trixie)-slim$/);
+  });
+
+  it('runs as a numbered user that is not root, and stays it', () => {
+    expect(only('USER')).toMatch(/^[1-9]\d*:[1-9]\d*$/);
+    const after = shipped.slice(shipped.findIndex(({ name }) => name === 'USER'));
+    expect(after.filter(({ name }) => name === 'RUN')).toEqual([]);
+  });
+
+  it('builds as the user that it runs as, in the same folder, so that the compile cache counts', () => {
+    const building = instructions.slice(0, -shipped.length);
+    const all = (name: string, lines = instructions) => lines.filter((one) => one.name === name);
+    expect(all('USER', building).map(({ rest }) => rest)).toEqual([only('USER')]);
+    expect(all('WORKDIR').map(({ rest }) => rest)).toEqual(['/app', '/app']);
+    const bundled = building.findIndex(({ rest }) => rest.startsWith('node build.ts'));
+    expect(bundled).toBeGreaterThan(building.findIndex(({ name }) => name === 'USER'));
+  });
+
+  it('installs exactly what is locked, runs no install script, and ships none of it but the native package', () => {
+    const installs = instructions.filter(({ rest }) => /\bnpm (ci|install|i)\b/.test(rest));
+    expect(installs.map(({ rest }) => rest)).toEqual(['npm ci --ignore-scripts']);
+    expect(shipped).not.toContain(installs[0]);
+    const packages = copies(shipped).flatMap(({ sources }) => sources.filter((path) => path.includes('node_modules')));
+    for (const path of packages) expect(path).toMatch(/^node_modules\/better-sqlite3\//);
+  });
+
+  it('ships no source', () => {
+    const paths = copies(shipped).flatMap(({ sources }) => sources);
+    const files = paths.flatMap((path) => globSync([path, `${path}/**`], { cwd: ROOT }));
+    expect(files.filter((path) => path.endsWith('.ts') && !path.startsWith('dist'))).toEqual([]);
+  });
+
+  it('keeps the database on a volume, and listens to the outside', () => {
+    expect(only('VOLUME')).toBe('/data');
+    expect(only('ENV')).toContain('VALETKEY_DATABASE_URL=file:/data/');
+    expect(only('ENV')).toContain('VALETKEY_HOST=0.0.0.0');
+    expect(dockerfile).not.toMatch(/VALETKEY_(KEYS|ADMIN_KEY)=/);
+  });
+
+  it('is sent nothing that it does not copy, and all that it does', () => {
+    const ignore = readFileSync(join(ROOT, '.dockerignore'), 'utf8').split('\n');
+    const [first, ...rules] = ignore.filter((line) => line !== '' && !line.startsWith('#'));
+    expect(first).toBe('*');
+    const sent = rules.map((rule) => rule.replace(/^!/, ''));
+    const paths = copies(instructions).flatMap(({ built, sources }) => (built ? [] : sources));
+    for (const path of paths) expect(globSync(path, { cwd: ROOT }), path).not.toEqual([]);
+    const uncovered = paths.filter((path) => !sent.some((rule) => path === rule || path.startsWith(`${rule}/`)));
+    expect(uncovered).toEqual([]);
+    expect(sent.filter((rule) => !paths.includes(rule))).toEqual([]);
+  });
+
+  it('starts with what it copies, is found healthy by its own check, and stops when told to', async () => {
+    const { folder, remove } = await layOutImage();
+    expect(existsSync(join(folder, 'src/main.ts'))).toBe(false);
+    const [, ...args] = commandOf(only('CMD'));
+    const [, ...check] = commandOf(only('HEALTHCHECK'));
+    const env = { VALETKEY_HOST: '127.0.0.1', VALETKEY_PORT: '0', VALETKEY_DATABASE_URL: 'file:./data/valetkey.db' };
+    const broker = spawn(process.execPath, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] });
+    try {
+      let url: string | undefined;
+      for await (const line of createInterface(broker.stdout)) {
+        const { event, url: at } = JSON.parse(line);
+        if (event === 'listening') {
+          url = at;
+          break;
+        }
+      }
+      const healthy = (port: string) =>
+        promisify(execFile)(process.execPath, check, { env: { VALETKEY_PORT: port } }).then(
+          () => true,
+          () => false,
+        );
+      const { port } = new URL(url!);
+      expect(await healthy(port)).toBe(true);
+      const ended = once(broker, 'exit');
+      broker.kill('SIGTERM');
+      expect(await ended).toEqual([0, null]);
+      expect(await healthy(port)).toBe(false);
+    } finally {
+      broker.kill('SIGKILL');
+      remove();
+    }
+  });
+});

@@ -1,0 +1,138 @@
+// The arithmetic of a token's life.
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { serve } from '../../src/broker/cache/token-cache.ts';
+import { demandedLife, refreshDueAt } from '../../src/domain/connection.ts';
+import { backoff, breakerPause, isInDoubt, lostBackoff, urgentBackoff } from '../../src/domain/backoff.ts';
+import type { Clock } from '../../src/ports/index.ts';
+import { aConnection, NOW } from '../stores/builders.ts';
+
+const ids = fc.string({ minLength: 1, maxLength: 30 }).map((text) => `con_${text}`);
+
+describe('the next refresh', () => {
+  test('is due five minutes before expiry, give or take a tenth of that', () => {
+    fc.assert(
+      fc.property(ids, fc.integer({ min: 600, max: 1e6 }), (id, seconds) => {
+        const lead = NOW + seconds * 1000 - refreshDueAt(id, NOW, NOW + seconds * 1000)!;
+        expect(lead).toBeGreaterThanOrEqual(270_000 - 1);
+        expect(lead).toBeLessThanOrEqual(330_000 + 1);
+      }),
+    );
+  });
+
+  test('of a short token is due around half of its life, never at once and never after', () => {
+    fc.assert(
+      fc.property(ids, fc.integer({ min: 1, max: 600 }), (id, seconds) => {
+        const share = (refreshDueAt(id, NOW, NOW + seconds * 1000)! - NOW) / (seconds * 1000);
+        expect(share).toBeGreaterThanOrEqual(0.44);
+        expect(share).toBeLessThanOrEqual(0.56);
+      }),
+    );
+  });
+
+  test('is at the same moment for the same connection, and spread over many', () => {
+    const dues = Array.from({ length: 500 }, (_, i) => refreshDueAt(`con_${i}`, NOW, NOW + 3_600_000)!);
+    expect(refreshDueAt('con_7', NOW, NOW + 3_600_000)).toBe(dues[7]);
+    expect(Math.max(...dues) - Math.min(...dues)).toBeGreaterThan(50_000);
+    expect(new Set(dues).size).toBeGreaterThan(450);
+  });
+
+  test('of a grant that dies of idleness comes well before that, also where the token never expires', () => {
+    const idle = 180 * 86_400_000;
+    fc.assert(
+      fc.property(ids, (id) => {
+        const due = refreshDueAt(id, NOW, null, idle)! - NOW;
+        expect(due).toBeGreaterThan(idle * 0.59);
+        expect(due).toBeLessThan(idle * 0.81);
+      }),
+    );
+    expect(refreshDueAt('con_1', NOW, NOW + 3_600_000, idle)).toBe(refreshDueAt('con_1', NOW, NOW + 3_600_000));
+  });
+
+  test('never comes where nothing expires', () => {
+    expect(refreshDueAt('con_1', NOW, null)).toBeNull();
+  });
+});
+
+describe('the life that a read demands', () => {
+  const issuedFor = (seconds: number) => ({ issuedAt: NOW, expiresAt: NOW + seconds * 1000 });
+  test.each([
+    [3600, undefined, 60_000],
+    [5, undefined, 2_500],
+    [3600, 3000, 3_000_000],
+    [3600, 3600, 1_800_000],
+    [3600, 99_999, 1_800_000],
+    [3600, 0, 0],
+  ])('of a token of %i s, with min_ttl %s, is %i ms', (life, minTtl, expected) => {
+    expect(demandedLife(issuedFor(life), minTtl === undefined ? undefined : minTtl * 1000)).toBe(expected);
+  });
+
+  test('of a token that does not expire is nothing', () => {
+    expect(demandedLife({ issuedAt: NOW, expiresAt: null }, 3_600_000)).toBe(0);
+  });
+});
+
+describe('a clock that jumps', () => {
+  const clockAt = (now: number, monotonic: number): Clock => ({ now: () => now, monotonic: () => monotonic });
+  const connection = aConnection({ issuedAt: NOW, expiresAt: NOW + 60_000 });
+
+  test('back does not make a token live for longer than it was issued for', () => {
+    expect(serve(connection, 'token', clockAt(NOW - 3_600_000, 500)).until).toBe(500 + 60_000);
+  });
+
+  test.each([
+    [-3_600_000, true],
+    [-10_001, true],
+    [-10_000, false],
+    [0, false],
+    [3_600_000, false],
+  ])('by %i ms leaves one that was issued just before of unknown age: %s', (ms, expected) => {
+    expect(serve(connection, 'token', clockAt(NOW + ms, 500)).ofUnknownAge).toBe(expected);
+    expect(serve({ ...connection, expiresAt: null }, 'token', clockAt(NOW + ms, 500)).ofUnknownAge).toBe(false);
+  });
+
+  test('forward makes one that was read from the store look expired, and one in memory stays as it was', () => {
+    const served = serve(connection, 'token', clockAt(NOW, 500));
+    expect(served.until).toBe(60_500);
+    expect(serve(connection, 'token', clockAt(NOW + 3_600_000, 501)).until).toBeLessThan(501);
+  });
+});
+
+describe('waiting', () => {
+  test('for background work grows to half an hour, with full jitter', () => {
+    expect(backoff(1, 0)).toBe(0);
+    expect(backoff(1, 0.999999)).toBeCloseTo(30_000, -2);
+    expect(backoff(4, 0.5)).toBe(120_000);
+    expect(backoff(1000, 0.999999)).toBeCloseTo(1_800_000, -2);
+  });
+  test('of somebody who reads grows from a second to half a minute', () => {
+    expect([1, 2, 3, 6, 500].map(urgentBackoff)).toEqual([1_000, 2_000, 4_000, 30_000, 30_000]);
+  });
+  test('of an open circuit grows to a minute, and is at least half of its most', () => {
+    expect([breakerPause(1, 0), breakerPause(1, 1), breakerPause(3, 0), breakerPause(99, 1)]).toEqual([
+      1_000, 2_000, 4_000, 60_000,
+    ]);
+  });
+});
+
+describe('a lost answer', () => {
+  test.each([
+    [-1, false],
+    [0, true],
+    [17_499, true],
+    [17_500, false],
+  ])('%i ms after its request may still be had: %s', (ms, expected) => {
+    expect(isInDoubt(NOW, NOW + ms)).toBe(expected);
+  });
+
+  test.each([
+    ['at once when the request took a second or more', 7_500, 7_500, 0, 0],
+    ['a second after a request that took less', 200, 200, 0, 800],
+    ['when the provider asks for it, if that is within the window', 2_000, 100, 5_000, 5_000],
+    ['shortly before the end of the window, if the provider asks for more', 2_000, 100, 60_000, 7_000],
+    ['when the provider asks for it, once that was cut short', 9_000, 100, 60_000, 60_000],
+    ['a second later, again and again', 9_000, 0, 0, 1_000],
+  ])('is asked for again %s', (_, age, ago, asked, expected) => {
+    expect(lostBackoff(NOW, NOW + age, ago, asked)).toBe(expected);
+  });
+});

@@ -1,0 +1,247 @@
+// The callback under attack: whatever comes that this browser did not begin here and now is refused, and costs nothing.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createCookieJar } from '../../../demo/browser.ts';
+import { type LocalProvider, startProvider } from '../../../demo/provider.ts';
+import { startTestBroker, type TestBroker } from '../../support/broker.ts';
+import {
+  agreed,
+  changed,
+  connect,
+  connectionOf,
+  connectionsOf,
+  expectNothing,
+  expectRefusal,
+  integrateAt,
+  invite,
+  sessionOf,
+  visit,
+} from '../../support/owner-browser.ts';
+
+const RETURN_URL = 'https://app.example/done';
+
+let broker: TestBroker;
+let provider: LocalProvider;
+
+beforeAll(async () => {
+  [broker, provider] = await Promise.all([startTestBroker(), startProvider()]);
+  await integrateAt(broker, 'acme', provider, { return_origins: ['https://app.example'] });
+  await integrateAt(broker, 'other', provider);
+});
+afterAll(() => Promise.all([broker.stop(), provider.close()]));
+
+const pending = { status: 'pending' };
+const random = 'A'.repeat(43);
+
+describe('a callback that is not the answer to a flow of this browser', () => {
+  test.each([
+    ['a forged state', { state: random }],
+    ['an empty state', { state: '' }],
+    ['no state', { state: null }],
+    ['a forged state and an error', { state: random, code: null, error: 'access_denied' }],
+    ['a state that is code for other readers', { state: "' or 1=1 --" }],
+    ['a state that is markup', { state: '<script>alert(1)</script>' }],
+  ])('with %s is refused, and leaves the flow as it was', async (_, change) => {
+    const { owner, jar, invited, callback } = await agreed(broker, { return_url: RETURN_URL });
+    const forged = changed(callback, change);
+    const page = await visit(forged, jar);
+    expectRefusal(page, 400, 'invalid_state', forged);
+    expect(page.text).not.toContain('<script>');
+    await expectNothing(broker, owner, invited, pending);
+    expect((await visit(callback, jar)).location).toContain('status=success');
+  });
+
+  test('without the cookie is refused, and the rightful browser still succeeds', async () => {
+    const { owner, jar, invited, callback } = await agreed(broker);
+    expectRefusal(await visit(callback), 403, 'other_browser', callback);
+    await expectNothing(broker, owner, invited, pending);
+    expect((await visit(callback, jar)).status).toBe(200);
+  });
+
+  test("with another browser's cookie is refused, and the rightful browser still succeeds", async () => {
+    const victim = await agreed(broker);
+    const attacker = await agreed(broker);
+    expectRefusal(await visit(victim.callback, attacker.jar), 400, 'invalid_state', victim.callback);
+    await expectNothing(broker, victim.owner, victim.invited, pending);
+    // The attacker's own answer does not connect the attacker's account in the victim's browser either.
+    expectRefusal(await visit(attacker.callback, victim.jar), 400, 'invalid_state', attacker.callback);
+    await expectNothing(broker, attacker.owner, attacker.invited, pending);
+    expect((await visit(victim.callback, victim.jar)).status).toBe(200);
+  });
+
+  test.each([
+    ['an empty one', 'valetkey='],
+    ['a short one', 'valetkey=x'],
+    ['a guessed one', `valetkey=${random}`],
+    ['a long one', `valetkey=${'A'.repeat(4_000)}`],
+  ])('with a cookie that we did not set (%s) is refused', async (_, cookie) => {
+    const { owner, invited, callback } = await agreed(broker);
+    const page = await visit(callback, createCookieJar(), { headers: { cookie } });
+    expect([400, 403]).toContain(page.status);
+    await expectNothing(broker, owner, invited, pending);
+  });
+
+  test('with the code of another flow is refused by PKCE', async () => {
+    const victim = await agreed(broker);
+    const attacker = await agreed(broker);
+    const injected = changed(victim.callback, { code: attacker.callback.searchParams.get('code') });
+    expectRefusal(await visit(injected, victim.jar), 502, 'invalid_answer', injected);
+    await expectNothing(broker, victim.owner, victim.invited, { status: 'failed', error: 'invalid_grant' });
+  });
+
+  test('that is posted is not taken', async () => {
+    const { owner, jar, invited, callback } = await agreed(broker);
+    const form = Object.fromEntries(callback.searchParams);
+    const page = await visit(`${callback.origin}${callback.pathname}`, jar, { form });
+    expect(page.status).toBe(404);
+    await expectNothing(broker, owner, invited, pending);
+  });
+});
+
+describe('a cookie that we did not set', () => {
+  test.each(['valetkey=', 'valetkey=x'])('(%s) never becomes what a flow is bound to', async (cookie) => {
+    const { url } = await invite(broker);
+    const page = await visit(url, createCookieJar(), { headers: { cookie } });
+    expect(page.headers.get('set-cookie')).toMatch(/^valetkey=[\w-]{43};/);
+  });
+});
+
+describe('a callback that comes twice', () => {
+  test('is refused the second time, does not reach the provider, and the connection stays', async () => {
+    const { jar, invited, callback } = await agreed(broker);
+    expect((await visit(callback, jar)).status).toBe(200);
+    const { id } = await connectionOf(broker, invited);
+    expectRefusal(await visit(callback, jar), 400, 'invalid_state', callback);
+    expect(await sessionOf(broker, invited)).toMatchObject({ status: 'completed', connection_id: id });
+    const { body } = await broker.ask('GET', `/v1/connections/${id}/token`);
+    // A code that the provider sees twice kills the grant there (RFC 6749 4.1.2).
+    const me = await fetch(`${provider.issuer}/me`, { headers: { authorization: `Bearer ${body.access_token}` } });
+    expect(me.status).toBe(200);
+    expect(await connectionOf(broker, invited)).toMatchObject({ status: 'active', generation: 1 });
+  });
+
+  test('at the same moment, connects once', async () => {
+    const { owner, jar, callback } = await agreed(broker);
+    const pages = await Promise.all([1, 2, 3].map(() => visit(callback, jar)));
+    expect(pages.map((page) => page.status).sort()).toEqual([200, 400, 400]);
+    expect(await connectionsOf(broker, owner)).toMatchObject([{ status: 'active', generation: 1 }]);
+  });
+});
+
+describe('a mix-up', () => {
+  test("of integrations, an answer at another one's redirect URI, is refused", async () => {
+    const { owner, jar, invited, callback } = await agreed(broker);
+    const elsewhere = new URL(callback);
+    elsewhere.pathname = '/oauth2/callback/other';
+    expectRefusal(await visit(elsewhere, jar), 502, 'invalid_answer', elsewhere);
+    await expectNothing(broker, owner, invited, { status: 'failed', error: 'invalid_answer' });
+    expectRefusal(await visit(callback, jar), 400, 'invalid_state', callback);
+    await expectNothing(broker, owner, invited, { status: 'failed' });
+  });
+
+  test.each(['nobody', '..%2Facme', 'acme%00', '%3Cscript%3E'])(
+    'with the unknown integration %s is refused',
+    async (id) => {
+      const { owner, jar, invited, callback } = await agreed(broker);
+      const page = await visit(`${broker.url}/oauth2/callback/${id}${callback.search}`, jar);
+      expect(page.status).toBeGreaterThanOrEqual(400);
+      expect(page.text).not.toContain('<script>');
+      expect(await connectionsOf(broker, owner)).toEqual([]);
+      expect(await sessionOf(broker, invited)).not.toMatchObject({ status: 'completed' });
+    },
+  );
+
+  test.each([
+    ['names another issuer', { iss: 'https://attacker.example' }],
+    ['names our issuer with a slash more', { iss: 'SLASH' }],
+    ['lacks the issuer that is announced', { iss: null }],
+    ['is an error and names another issuer', { iss: 'https://attacker.example', code: null, error: 'access_denied' }],
+    ['is an error and lacks the issuer', { iss: null, code: null, error: 'access_denied' }],
+  ])('of providers, an answer that %s, is refused (RFC 9207)', async (_, change) => {
+    const { owner, jar, invited, callback } = await agreed(broker);
+    const iss = change.iss === 'SLASH' ? `${provider.issuer}/` : change.iss;
+    const forged = changed(callback, { ...change, iss });
+    expectRefusal(await visit(forged, jar), 502, 'invalid_answer', forged);
+    await expectNothing(broker, owner, invited, { status: 'failed', error: 'issuer_mismatch' });
+  });
+});
+
+describe('parameters that come twice', () => {
+  test.each([
+    ['state', random],
+    ['code', 'another-code'],
+    ['iss', 'https://attacker.example'],
+  ])('(%s, the forged one last) connect nothing', async (name, value) => {
+    const { owner, jar, invited, callback } = await agreed(broker);
+    callback.searchParams.append(name, value);
+    expectRefusal(await visit(callback, jar), 502, 'invalid_answer', callback);
+    await expectNothing(broker, owner, invited, { status: 'failed', error: 'invalid_response' });
+  });
+
+  test('(state, the forged one first) leave the flow as it was', async () => {
+    const { owner, jar, invited, callback } = await agreed(broker);
+    const forged = new URL(`${callback.origin}${callback.pathname}?state=${random}&${callback.search.slice(1)}`);
+    expectRefusal(await visit(forged, jar), 400, 'invalid_state', forged);
+    await expectNothing(broker, owner, invited, pending);
+    expect((await visit(callback, jar)).status).toBe(200);
+  });
+});
+
+describe('what a callback brings', () => {
+  const markup = '<script>alert(1)</script>"><img src=x onerror=alert(1)>';
+
+  test('is never repeated as markup, on no page', async () => {
+    const { jar, invited, callback } = await agreed(broker);
+    const evil = changed(callback, {
+      code: null,
+      error: markup,
+      error_description: markup,
+      error_uri: 'javascript:alert(1)',
+    });
+    const page = await visit(evil, jar);
+    expectRefusal(page, 502, 'provider_error', evil);
+    expect(page.text).not.toMatch(/<script|onerror|javascript:/);
+    const { error } = await sessionOf(broker, invited);
+    expect(error).toMatch(/^[a-z0-9_]{1,64}$/);
+  });
+
+  test('reaches the return_url as a harmless word', async () => {
+    const { jar, callback } = await agreed(broker, { return_url: RETURN_URL });
+    const error = 'x\r\nSet-Cookie: a=b\r\n\r\n<html>&status=success&connection_id=con_1#';
+    const page = await visit(changed(callback, { code: null, error, error_description: error }), jar);
+    expect(page.status).toBe(302);
+    expect(page.headers.get('set-cookie')).toBeNull();
+    const to = new URL(page.location ?? '');
+    expect(`${to.origin}${to.pathname}`).toBe(RETURN_URL);
+    expect([...to.searchParams.keys()]).toEqual(['status', 'error']);
+    expect(to.searchParams.get('status')).toBe('error');
+    expect(to.searchParams.get('error')).toMatch(/^[a-z0-9_]{1,64}$/);
+  });
+
+  test('is told with the code of the provider, where it refused with one', async () => {
+    const { jar, invited, callback } = await agreed(broker);
+    const refused = changed(callback, { code: null, error: 'invalid_scope' });
+    expectRefusal(await visit(refused, jar), 502, 'provider_error', refused);
+    expect(await sessionOf(broker, invited)).toMatchObject({ status: 'failed', error: 'invalid_scope' });
+  });
+
+  test('without code or error is refused', async () => {
+    const { owner, jar, invited, callback } = await agreed(broker);
+    const empty = changed(callback, { code: null });
+    expectRefusal(await visit(empty, jar), 502, 'invalid_answer', empty);
+    await expectNothing(broker, owner, invited, { status: 'failed', error: 'invalid_response' });
+  });
+
+  test('as both a code and an error is an error', async () => {
+    const { owner, jar, invited, callback } = await agreed(broker);
+    const both = changed(callback, { error: 'access_denied' });
+    expectRefusal(await visit(both, jar), 403, 'access_denied', both);
+    await expectNothing(broker, owner, invited, { status: 'failed', error: 'access_denied' });
+  });
+
+  test('after a failure is not listened to: the invitation is over', async () => {
+    const { owner, jar, invited, callback } = await agreed(broker);
+    await connect(broker, invited.url, { jar, cancel: true });
+    expectRefusal(await visit(callback, jar), 410, 'invitation_used', callback);
+    await expectNothing(broker, owner, invited, { status: 'failed', error: 'access_denied' });
+  });
+});

@@ -1,0 +1,166 @@
+// An invitation: one browser, one use, ten minutes; and several of them in one browser.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createCookieJar } from '../../../demo/browser.ts';
+import { type LocalProvider, startProvider } from '../../../demo/provider.ts';
+import { startTestBroker, type TestBroker } from '../../support/broker.ts';
+import {
+  comeBack,
+  connect,
+  connectionOf,
+  connectionsOf,
+  expectRefusal,
+  inDatabase,
+  integrate,
+  integrateAt,
+  invite,
+  newOwner,
+  sessionOf,
+  visit,
+} from '../../support/owner-browser.ts';
+import { type ScriptedServer, startScripted } from '../../support/scripted-server.ts';
+
+let broker: TestBroker;
+let provider: LocalProvider;
+
+beforeAll(async () => {
+  [broker, provider] = await Promise.all([startTestBroker(), startProvider()]);
+  await integrateAt(broker, 'acme', provider, { return_origins: ['https://app.example'] });
+});
+afterAll(() => Promise.all([broker.stop(), provider.close()]));
+
+describe('an invitation', () => {
+  test('may be opened again by the same browser while it is pending, and either tab goes on', async () => {
+    const jar = createCookieJar();
+    const invited = await invite(broker);
+    const first = await comeBack(broker, invited.url, jar);
+    expect((await visit(invited.url, jar)).status).toBe(302);
+    expect((await visit(first, jar)).status).toBe(200);
+    expect(await sessionOf(broker, invited)).toMatchObject({ status: 'completed' });
+  });
+
+  test('is refused to another browser, and goes on in the first', async () => {
+    const jar = createCookieJar();
+    const invited = await invite(broker);
+    const callback = await comeBack(broker, invited.url, jar);
+    expectRefusal(await visit(invited.url), 403, 'other_browser', invited.url);
+    const stranger = createCookieJar();
+    await visit((await invite(broker)).url, stranger);
+    expectRefusal(await visit(invited.url, stranger), 403, 'other_browser', invited.url);
+    expect((await visit(callback, jar)).status).toBe(200);
+  });
+
+  test('opened by two browsers at the same moment leads one of them on', async () => {
+    // A provider that is not known yet is asked first: both are past the first look at the invitation by then.
+    const unknown: ScriptedServer = await startScripted(() => ({
+      body: {
+        issuer: unknown.url,
+        authorization_endpoint: `${unknown.url}/auth`,
+        token_endpoint: `${unknown.url}/token`,
+      },
+    }));
+    await integrate(broker, 'unknown', {
+      provider: 'generic-oidc',
+      client_id: 'client',
+      params: { issuer: unknown.url },
+    });
+    const { url } = await invite(broker, { integration: 'unknown' });
+    const pages = await Promise.all([visit(url), visit(url)]);
+    expect(pages.map((page) => page.status).sort()).toEqual([302, 403]);
+    expect(unknown.received).toHaveLength(1);
+    await unknown.close();
+  });
+
+  test('is used up once it has led to a connection, for its own browser too', async () => {
+    const jar = createCookieJar();
+    const invited = await invite(broker);
+    await connect(broker, invited.url, { jar });
+    expectRefusal(await visit(invited.url, jar), 410, 'invitation_used', invited.url);
+    expectRefusal(await visit(invited.url), 410, 'invitation_used', invited.url);
+  });
+
+  test('expires before it is opened', async () => {
+    const invited = await invite(broker);
+    inDatabase(broker, 'update connect_sessions set expires_at = ? where id = ?', Date.now() - 1, invited.id);
+    expectRefusal(await visit(invited.url), 410, 'invitation_expired', invited.url);
+    expect(await sessionOf(broker, invited)).toMatchObject({ status: 'expired' });
+  });
+
+  test('expires while the owner is at the provider', async () => {
+    const jar = createCookieJar();
+    const owner = newOwner();
+    const invited = await invite(broker, { owner, return_url: 'https://app.example/' });
+    const callback = await comeBack(broker, invited.url, jar);
+    inDatabase(broker, 'update connect_sessions set expires_at = ? where id = ?', Date.now() - 1, invited.id);
+    expectRefusal(await visit(callback, jar), 410, 'invitation_expired', callback);
+    expect(await connectionsOf(broker, owner)).toEqual([]);
+  });
+
+  test('lives ten minutes from the time it was opened, and no longer', async () => {
+    const invited = await invite(broker);
+    inDatabase(broker, 'update connect_sessions set expires_at = ? where id = ?', Date.now() + 5_000, invited.id);
+    const jar = createCookieJar();
+    await visit(invited.url, jar);
+    const end = Date.parse(String((await sessionOf(broker, invited)).expires_at));
+    expect(end - Date.now()).toBeGreaterThan(9 * 60_000);
+    expect(end - Date.now()).toBeLessThanOrEqual(10 * 60_000);
+    inDatabase(broker, 'update connect_sessions set expires_at = ? where id = ?', Date.now() + 5_000, invited.id);
+    await visit(invited.url, jar);
+    expect(Date.parse(String((await sessionOf(broker, invited)).expires_at)) - Date.now()).toBeLessThanOrEqual(5_000);
+  });
+
+  test('whose flow has expired is not continued', async () => {
+    const jar = createCookieJar();
+    const invited = await invite(broker);
+    const callback = await comeBack(broker, invited.url, jar);
+    inDatabase(broker, 'update flows set expires_at = ? where session_id = ?', Date.now() - 1, invited.id);
+    expectRefusal(await visit(callback, jar), 400, 'invalid_state', callback);
+    expect(await sessionOf(broker, invited)).toMatchObject({ status: 'pending' });
+  });
+
+  test.each(['', 'x', 'a%00b', '..%2f..%2fetc', '%3Cscript%3E'])(
+    'that nobody sent (%j) is not found',
+    async (secret) => {
+      const page = await visit(`${broker.url}/connect/${secret}`);
+      expect(page.status).toBe(404);
+      expect(page.headers.get('set-cookie')).toBeNull();
+      expect(page.text).not.toContain('<script>');
+    },
+  );
+
+  test('that nobody sent gets a page, with kind words', async () => {
+    const url = `${broker.url}/connect/${'A'.repeat(43)}`;
+    expectRefusal(await visit(url), 404, 'not_found', url);
+  });
+});
+
+describe('two tabs of one browser with two invitations', () => {
+  test.each([
+    ['in order', [0, 1]],
+    ['in the other order', [1, 0]],
+  ] as const)('both succeed, %s', async (_, order) => {
+    const jar = createCookieJar();
+    const tabs = [await invite(broker), await invite(broker)];
+    const callbacks: URL[] = [];
+    for (const { url } of tabs) callbacks.push(await comeBack(broker, url, jar));
+    for (const at of order) expect((await visit(callbacks[at]!, jar)).status).toBe(200);
+    const [a, b] = [await connectionOf(broker, tabs[0]!), await connectionOf(broker, tabs[1]!)];
+    expect(a.id).not.toBe(b.id);
+  });
+
+  test('both succeed at the same moment', async () => {
+    const jar = createCookieJar();
+    const tabs = [await invite(broker), await invite(broker)];
+    await visit(tabs[0]!.url, jar);
+    const callbacks = [await comeBack(broker, tabs[0]!.url, jar), await comeBack(broker, tabs[1]!.url, jar)];
+    const pages = await Promise.all(callbacks.map((url) => visit(url, jar)));
+    expect(pages.map((page) => page.status)).toEqual([200, 200]);
+  });
+
+  test('one cancelled does not cancel the other', async () => {
+    const jar = createCookieJar();
+    const [kept, dropped] = [await invite(broker), await invite(broker)];
+    const callback = await comeBack(broker, kept.url, jar);
+    expect((await connect(broker, dropped.url, { jar, cancel: true })).status).toBe(403);
+    expect((await visit(callback, jar)).status).toBe(200);
+  });
+});

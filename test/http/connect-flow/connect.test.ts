@@ -1,0 +1,287 @@
+// From an invitation to a connection: what happens when everybody behaves.
+import { createHash, randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createCookieJar } from '../../../demo/browser.ts';
+import { type LocalProvider, startProvider } from '../../../demo/provider.ts';
+import { startTestBroker, type TestBroker } from '../../support/broker.ts';
+import {
+  comeBack,
+  connect,
+  connectionOf,
+  connectionsOf,
+  expectRefusal,
+  integrate,
+  integrateAt,
+  invite,
+  newOwner,
+  onDisk,
+  sessionOf,
+  visit,
+} from '../../support/owner-browser.ts';
+import { type ScriptedServer, startScripted } from '../../support/scripted-server.ts';
+
+let broker: TestBroker;
+let provider: LocalProvider;
+
+beforeAll(async () => {
+  [broker, provider] = await Promise.all([startTestBroker(), startProvider()]);
+  await integrateAt(broker, 'acme', provider, {
+    scopes: ['openid', 'offline_access', 'email'],
+    return_origins: ['https://app.example'],
+  });
+});
+afterAll(() => Promise.all([broker.stop(), provider.close()]));
+
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+
+describe('the first step', () => {
+  test('sends the browser straight to the provider, with PKCE, state and nonce', async () => {
+    const { url } = await invite(broker);
+    const page = await visit(url);
+    expect(page.status).toBe(302);
+    const to = new URL(page.location ?? '');
+    expect(`${to.origin}${to.pathname}`).toBe(`${provider.issuer}/auth`);
+    const asked = Object.fromEntries(to.searchParams);
+    expect(asked).toMatchObject({
+      response_type: 'code',
+      code_challenge_method: 'S256',
+      code_challenge: expect.stringMatching(/^[\w-]{43}$/),
+      state: expect.stringMatching(/^[\w-]{43,}$/),
+      nonce: expect.stringMatching(/^[\w-]{43,}$/),
+      redirect_uri: `${broker.url}/oauth2/callback/acme`,
+      scope: 'openid offline_access email',
+    });
+    expect(new Set([asked.state, asked.nonce, asked.code_challenge, url.split('/').at(-1)]).size).toBe(4);
+    expect(page.headers.get('cache-control')).toBe('no-store');
+    expect(page.headers.get('referrer-policy')).toBe('no-referrer');
+  });
+
+  test('asks for the scopes of the session, where it names some', async () => {
+    const { url } = await invite(broker, { scopes: ['openid'] });
+    expect(new URL((await visit(url)).location ?? '').searchParams.get('scope')).toBe('openid');
+  });
+
+  test('binds the browser with a cookie that scripts and other sites do not get', async () => {
+    const page = await visit((await invite(broker)).url);
+    const cookie = page.headers.get('set-cookie') ?? '';
+    expect(cookie).toMatch(/^valetkey=[\w-]{43};/);
+    expect(cookie).toContain('HttpOnly');
+    expect(cookie).toContain('SameSite=Lax');
+    expect(cookie).toContain('Path=/');
+    expect(cookie).not.toContain('Domain');
+  });
+
+  test('never takes the same state or nonce twice', async () => {
+    const jar = createCookieJar();
+    const { url } = await invite(broker);
+    const [a, b] = [await visit(url, jar), await visit(url, jar)].map((p) => new URL(p.location ?? '').searchParams);
+    for (const name of ['state', 'nonce', 'code_challenge']) expect(a?.get(name)).not.toBe(b?.get(name));
+  });
+
+  test('does nothing for a request that only looks whether the link works', async () => {
+    const { url } = await invite(broker);
+    const looked = await visit(url, createCookieJar(), { method: 'HEAD' });
+    expect(looked.headers.get('set-cookie')).toBeNull();
+    expect((await connect(broker, url)).status).toBe(200);
+  });
+});
+
+test('behind https the cookie is bound to the host and never sent in clear', async () => {
+  const secure = await startTestBroker({
+    VALETKEY_PUBLIC_URL: 'https://broker.example',
+    VALETKEY_KEYS: `k1:${randomBytes(32).toString('base64url')}`,
+  });
+  try {
+    await integrateAt(secure, 'acme', provider);
+    const { url } = await invite(secure);
+    expect(url).toMatch(/^https:\/\/broker\.example\/connect\/[\w-]{43}$/);
+    const page = await visit(new URL(new URL(url).pathname, secure.url));
+    const cookie = page.headers.get('set-cookie') ?? '';
+    expect(cookie).toMatch(/^__Host-valetkey=/);
+    for (const attribute of ['Secure', 'HttpOnly', 'SameSite=Lax', 'Path=/']) expect(cookie).toContain(attribute);
+    expect(cookie).not.toContain('Domain');
+    expect(page.headers.get('strict-transport-security')).toMatch(/max-age=\d+/);
+    expect(new URL(page.location ?? '').searchParams.get('redirect_uri')).toBe(
+      'https://broker.example/oauth2/callback/acme',
+    );
+  } finally {
+    await secure.stop();
+  }
+});
+
+describe('the whole flow', () => {
+  test('makes an active connection and says so on a page', async () => {
+    const owner = newOwner();
+    const invited = await invite(broker, { owner, label: 'work', metadata: { team: 7 } });
+    expect(await sessionOf(broker, invited)).toMatchObject({ status: 'pending', integration: 'acme', owner });
+    const page = await connect(broker, invited.url);
+    expect(page.status).toBe(200);
+    expect(page.text).toContain('is connected');
+    expect(page.headers.get('cache-control')).toBe('no-store');
+    expect(page.headers.get('content-security-policy')).toContain("default-src 'none'");
+
+    const connection = await connectionOf(broker, invited);
+    expect(connection).toMatchObject({
+      integration: 'acme',
+      owner,
+      label: 'work',
+      status: 'active',
+      reason: null,
+      metadata: { team: 7 },
+      scopes: expect.arrayContaining(['openid', 'offline_access', 'email']),
+      generation: 1,
+    });
+    const { status, body } = await broker.ask('GET', `/v1/connections/${connection.id}/token`);
+    expect(status).toBe(200);
+    const me = await fetch(`${provider.issuer}/me`, { headers: { authorization: `Bearer ${body.access_token}` } });
+    expect(await me.json()).toMatchObject({ sub: 'ada' });
+  });
+
+  test('returns to the return_url, whose query it keeps', async () => {
+    const invited = await invite(broker, { return_url: 'https://app.example/done?tab=2&status=old#end' });
+    const page = await connect(broker, invited.url);
+    expect(page.status).toBe(302);
+    const { id } = await connectionOf(broker, invited);
+    expect(page.location).toBe(`https://app.example/done?tab=2&status=success&connection_id=${id}#end`);
+  });
+
+  test('is recorded, as the doing of a browser', async () => {
+    const owner = newOwner();
+    const invited = await invite(broker, { owner });
+    await connect(broker, invited.url);
+    const { connection_id: id } = await sessionOf(broker, invited);
+    const { body } = await broker.ask('GET', `/v1/audit?owner=${owner}`);
+    expect(body.data).toMatchObject([
+      { action: 'connection.created', actor: 'browser', outcome: 'ok', connection_id: id, address: '127.0.0.1' },
+      { action: 'connect_session.created', outcome: 'ok' },
+    ]);
+  });
+
+  test('keeps nothing secret on the disk in clear, neither under way nor afterwards', async () => {
+    let spent: { verifier: unknown; tokens: Record<string, unknown> } | undefined;
+    provider.provider.on('grant.success', (ctx) => {
+      spent = { verifier: ctx.oidc.params?.code_verifier, tokens: ctx.body as Record<string, unknown> };
+    });
+    const jar = createCookieJar();
+    const invited = await invite(broker);
+    const began = await visit(invited.url, jar);
+    const asked = new URL(began.location ?? '').searchParams;
+    const underWay = await onDisk(broker);
+    const callback = await comeBack(broker, invited.url, jar);
+    const page = await visit(callback, jar);
+    provider.provider.removeAllListeners('grant.success');
+    expect(page.status).toBe(200);
+
+    const cookie = /valetkey=([\w-]+)/.exec(began.headers.get('set-cookie') ?? '')?.[1];
+    const secrets = {
+      invitation: invited.url.split('/').at(-1),
+      cookie,
+      state: asked.get('state'),
+      nonce: asked.get('nonce'),
+      spentState: callback.searchParams.get('state'),
+      code: callback.searchParams.get('code'),
+      verifier: spent?.verifier,
+      accessToken: spent?.tokens.access_token,
+      refreshToken: spent?.tokens.refresh_token,
+      idToken: spent?.tokens.id_token,
+    };
+    const afterwards = await onDisk(broker);
+    for (const [name, secret] of Object.entries(secrets)) {
+      expect(String(secret).length, name).toBeGreaterThan(20);
+      expect(underWay, name).not.toContain(secret);
+      expect(afterwards, name).not.toContain(secret);
+    }
+    // The look was at the right place: what is kept instead is there.
+    expect(underWay).toContain(sha256(asked.get('state') ?? ''));
+    expect(afterwards).toContain(sha256(secrets.invitation ?? ''));
+  });
+});
+
+describe('an owner who cancels', () => {
+  test('is taken back to the app, which is told', async () => {
+    const owner = newOwner();
+    const invited = await invite(broker, { owner, return_url: 'https://app.example/done?tab=2' });
+    const page = await connect(broker, invited.url, { cancel: true });
+    expect(page.status).toBe(302);
+    expect(page.location).toBe('https://app.example/done?tab=2&status=error&error=access_denied');
+    expect(await sessionOf(broker, invited)).toMatchObject({ status: 'failed', error: 'access_denied' });
+    expect(await connectionsOf(broker, owner)).toEqual([]);
+  });
+
+  test('sees kind words where there is no app to go back to', async () => {
+    const invited = await invite(broker);
+    const jar = createCookieJar();
+    const callback = await comeBack(broker, invited.url, jar, { cancel: true });
+    const page = await visit(callback, jar);
+    expectRefusal(page, 403, 'access_denied', callback);
+    expect(page.text).toContain('You cancelled. Nothing was connected.');
+    expectRefusal(await visit(invited.url, jar), 410, 'invitation_used', invited.url);
+  });
+});
+
+describe('a provider that is down', () => {
+  const return_origins = ['https://app.example'];
+  let down: ScriptedServer;
+  beforeAll(async () => {
+    down = await startScripted(() => 'drop');
+  });
+  afterAll(() => down.close());
+
+  test('at discovery leaves the invitation open', async () => {
+    await integrateAt(broker, 'down', provider, { params: { issuer: down.url }, return_origins });
+    const invited = await invite(broker, { integration: 'down', return_url: 'https://app.example/' });
+    const jar = createCookieJar();
+    expectRefusal(await visit(invited.url, jar), 503, 'provider_unavailable', invited.url);
+    expect(await sessionOf(broker, invited)).toMatchObject({ status: 'pending' });
+    await integrateAt(broker, 'down', provider, { return_origins });
+    expect((await connect(broker, invited.url, { jar })).location).toContain('status=success');
+  });
+
+  test('at the exchange ends the flow, and the app is told', async () => {
+    await integrateAt(broker, 'half', provider, { overrides: { token_url: `${down.url}/token` }, return_origins });
+    const invited = await invite(broker, { integration: 'half' });
+    const jar = createCookieJar();
+    const callback = await comeBack(broker, invited.url, jar);
+    expectRefusal(await visit(callback, jar), 503, 'provider_unavailable', callback);
+    expect(await sessionOf(broker, invited)).toMatchObject({ status: 'failed', error: 'provider_unavailable' });
+
+    const returning = await invite(broker, { integration: 'half', return_url: 'https://app.example/' });
+    const page = await connect(broker, returning.url);
+    expect(page.location).toBe('https://app.example/?status=error&error=provider_unavailable');
+  });
+});
+
+describe('an integration', () => {
+  test('with a wrong client secret says whose fault it is', async () => {
+    await integrateAt(broker, 'mistyped', provider, { client_secret: 'mistyped' });
+    const invited = await invite(broker, { integration: 'mistyped' });
+    const jar = createCookieJar();
+    const callback = await comeBack(broker, invited.url, jar);
+    const page = await visit(callback, jar);
+    expectRefusal(page, 502, 'integration_misconfigured', callback);
+    expect(page.text).toContain('This is not your fault');
+    expect(page.text).not.toContain('mistyped');
+    expect(await sessionOf(broker, invited)).toMatchObject({ status: 'failed', error: 'integration_misconfigured' });
+  });
+
+  test('that fails ends no invitation on behalf of a browser that may not use it', async () => {
+    await integrateAt(broker, 'broken', provider);
+    const invited = await invite(broker, { integration: 'broken' });
+    const jar = createCookieJar();
+    const callback = await comeBack(broker, invited.url, jar);
+    const { body } = await broker.ask('GET', '/v1/integrations/broken');
+    const setup = { provider: 'generic-oidc', client_id: String(body.client_id) };
+    await integrate(broker, 'broken', { ...setup, params: { issuer: `${provider.issuer}/elsewhere` } });
+    expectRefusal(await visit(invited.url), 403, 'other_browser', invited.url);
+    expect(await sessionOf(broker, invited)).toMatchObject({ status: 'pending' });
+    await integrate(broker, 'broken', { ...setup, params: { issuer: provider.issuer } });
+    expect((await visit(callback, jar)).status).toBe(200);
+  });
+
+  test('that was deleted meanwhile leads nowhere', async () => {
+    await integrateAt(broker, 'leaving', provider);
+    const invited = await invite(broker, { integration: 'leaving' });
+    expect((await broker.ask('DELETE', '/v1/integrations/leaving')).status).toBe(204);
+    expectRefusal(await visit(invited.url), 502, 'integration_misconfigured', invited.url);
+  });
+});

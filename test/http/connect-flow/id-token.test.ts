@@ -1,0 +1,94 @@
+// ID tokens that must not be believed: nothing is connected on their word (OpenID Connect Core 3.1.3.7).
+import { createHmac, createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startTestBroker, type TestBroker } from '../../support/broker.ts';
+import { type Forger, startForger, tampered, unsigned } from '../../support/hostile-provider.ts';
+import { agreed, expectNothing, expectRefusal, integrate, visit } from '../../support/owner-browser.ts';
+
+const random = 'A'.repeat(43);
+
+let broker: TestBroker;
+let forger: Forger;
+
+beforeAll(async () => {
+  [broker, forger] = await Promise.all([startTestBroker(), startForger()]);
+  await integrate(broker, 'acme', {
+    provider: 'generic-oidc',
+    client_id: 'client',
+    client_secret: 'client-secret',
+    params: { issuer: forger.issuer },
+  });
+});
+afterAll(() => Promise.all([broker.stop(), forger.close()]));
+
+describe('an ID token', () => {
+  const soon = () => Math.floor(Date.now() / 1_000);
+
+  async function expectRefused() {
+    const { owner, jar, invited, callback } = await agreed(broker);
+    expectRefusal(await visit(callback, jar), 502, 'invalid_answer', callback);
+    await expectNothing(broker, owner, invited, { status: 'failed', error: 'invalid_id_token' });
+  }
+
+  test('that is honest is believed', async () => {
+    const { jar, callback } = await agreed(broker);
+    expect((await visit(callback, jar)).status).toBe(200);
+  });
+
+  test.each([
+    ['of another flow (nonce)', { nonce: random }],
+    ['without a nonce', { nonce: undefined }],
+    ['for another client', { aud: 'another-client' }],
+    ['of another issuer', { iss: 'https://attacker.example' }],
+    ['that has expired', { exp: soon() - 3_600 }],
+    ['without a subject', { sub: undefined }],
+  ])('%s is refused', async (_, claims) => {
+    forger.nextToken(({ payload }) => Object.assign(payload, claims));
+    await expectRefused();
+  });
+
+  test('without a signature (alg none) is refused', async () => {
+    forger.nextAnswer((body) => Object.assign(body, { id_token: unsigned(String(body.id_token)) }));
+    await expectRefused();
+  });
+
+  test('changed under its signature is refused', async () => {
+    forger.nextAnswer((body) => Object.assign(body, { id_token: tampered(String(body.id_token), { sub: 'admin' }) }));
+    await expectRefused();
+  });
+
+  const another = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+  test.each([
+    [
+      'with another key under the id of the right one',
+      {},
+      (text: string) => sign('sha256', Buffer.from(text), another),
+    ],
+    [
+      'with another key under its own id',
+      { kid: 'another' },
+      (text: string) => sign('sha256', Buffer.from(text), another),
+    ],
+    [
+      'with a key that it brings along',
+      { kid: undefined, jwk: createPublicKey(another).export({ format: 'jwk' }) },
+      (text: string) => sign('sha256', Buffer.from(text), another),
+    ],
+    [
+      'with the client secret',
+      { alg: 'HS256', kid: undefined },
+      (text: string) => createHmac('sha256', 'client-secret').update(text).digest(),
+    ],
+  ])('signed %s is refused', async (_, header, signer) => {
+    forger.nextAnswer((body) => Object.assign(body, { id_token: resigned(String(body.id_token), header, signer) }));
+    await expectRefused();
+  });
+});
+
+/** The same claims under a header changed as told, signed anew. */
+function resigned(jwt: string, change: object, signer: (text: string) => Buffer): string {
+  const [header = '', claims = ''] = jwt.split('.');
+  const changed = { ...JSON.parse(Buffer.from(header, 'base64url').toString()), ...change };
+  const text = `${Buffer.from(JSON.stringify(changed)).toString('base64url')}.${claims}`;
+  return `${text}.${signer(text).toString('base64url')}`;
+}

@@ -1,0 +1,184 @@
+// The flow must not become a way into the network behind the broker (server-side request forgery).
+import { createServer, type Server } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createCookieJar, walkThrough } from '../../../demo/browser.ts';
+import { startTestBroker, type TestBroker } from '../../support/broker.ts';
+import { expectRefusal, integrate, invite, sessionOf, visit } from '../../support/owner-browser.ts';
+import { type ScriptedServer, startScripted } from '../../support/scripted-server.ts';
+
+/** Counts the connections that are made to it, whatever they would say. */
+async function startListener(host: string) {
+  let connections = 0;
+  const server: Server = createServer((socket) => {
+    connections++;
+    socket.on('error', () => {}).destroy();
+  });
+  await new Promise<void>((listening) => server.listen(0, host, listening));
+  const address = server.address();
+  const port = typeof address === 'object' && address ? address.port : 0;
+  return {
+    port,
+    connections: () => connections,
+    close: () => new Promise<void>((closed) => void server.close(() => closed())),
+  };
+}
+type Listener = Awaited<ReturnType<typeof startListener>>;
+
+const client = { client_id: 'client', client_secret: 'client-secret' };
+const withIssuer = (issuer: string) => ({ provider: 'generic-oidc', ...client, params: { issuer } });
+
+describe('a broker that may reach public addresses only', () => {
+  let broker: TestBroker;
+  let listener: Listener;
+  beforeAll(async () => {
+    [broker, listener] = await Promise.all([
+      startTestBroker({ VALETKEY_OUTBOUND_ALLOW: '' }),
+      startListener('127.0.0.1'),
+    ]);
+  });
+  afterAll(() => Promise.all([broker.stop(), listener.close()]));
+
+  test.each([
+    'http://id.example',
+    'http://127.0.0.1:PORT',
+    'https://127.0.0.1:PORT',
+    'https://127.1:PORT',
+    'https://2130706433:PORT',
+    'https://0x7f000001:PORT',
+    'https://0177.0.0.1:PORT',
+    'https://0.0.0.0:PORT',
+    'https://[::1]:PORT',
+    'https://[::]:PORT',
+    'https://[::ffff:127.0.0.1]:PORT',
+    'https://[::ffff:7f00:1]:PORT',
+    'https://[64:ff9b::7f00:1]:PORT',
+    'https://[fe80::1]',
+    'https://[fd00::1]',
+    'https://169.254.169.254/latest/meta-data',
+    'https://10.0.0.1',
+    'https://172.16.0.1',
+    'https://192.168.1.1',
+    'https://100.64.0.1',
+    'https://255.255.255.255',
+    'https://id.example@127.0.0.1:PORT',
+  ])('refuses the issuer %s when it is set up', async (issuer) => {
+    const { status, body } = await integrate(broker, 'inside', withIssuer(issuer.replace('PORT', `${listener.port}`)));
+    expect(status).toBe(400);
+    expect(body).toMatchObject({ code: 'invalid_request', issues: [{ path: 'params.issuer' }] });
+    expect(listener.connections()).toBe(0);
+  });
+
+  test.each(['token_url', 'authorization_url', 'revocation_url', 'userinfo_url', 'api_base_url'])(
+    'refuses an override of the %s that points inside',
+    async (name) => {
+      const overrides = { [name]: `https://127.0.0.1:${listener.port}/x` };
+      const { status, body } = await integrate(broker, 'inside', { ...withIssuer('https://id.example'), overrides });
+      expect(status).toBe(400);
+      expect(body).toMatchObject({ issues: [{ path: `overrides.${name}` }] });
+    },
+  );
+
+  test.each(['authorization_url', 'token_url', 'revocation_url'])(
+    'refuses a %s of a generic provider that points inside',
+    async (name) => {
+      const urls = { authorization_url: 'https://id.example/a', token_url: 'https://id.example/t' };
+      const params = { ...urls, [name]: 'https://169.254.169.254/x' };
+      const { status, body } = await integrate(broker, 'inside', { provider: 'generic-oauth2', ...client, params });
+      expect(status).toBe(400);
+      expect(JSON.stringify(body.issues)).toContain(name.replace('_url', ''));
+    },
+  );
+
+  test('reaches nothing inside through a name that resolves to a private address', async () => {
+    const issuer = `https://localhost:${listener.port}`;
+    expect((await integrate(broker, 'named', withIssuer(issuer))).status).toBe(201);
+    const invited = await invite(broker, { integration: 'named' });
+    expectRefusal(await visit(invited.url), 502, 'integration_misconfigured', invited.url);
+    expect(await sessionOf(broker, invited)).toMatchObject({ status: 'failed', error: 'integration_misconfigured' });
+    expect(listener.connections()).toBe(0);
+  });
+
+  test('the listener would have noticed', async () => {
+    await expect(fetch(`http://127.0.0.1:${listener.port}`)).rejects.toThrow();
+    expect(listener.connections()).toBe(1);
+  });
+});
+
+describe('a provider whose metadata points inside', () => {
+  let broker: TestBroker;
+  let provider: ScriptedServer;
+  let inside: Listener;
+  let metadata: Record<string, unknown> = {};
+  beforeAll(async () => {
+    [broker, inside] = await Promise.all([
+      startTestBroker({ VALETKEY_OUTBOUND_ALLOW: '127.0.0.1' }),
+      startListener('127.0.0.2'),
+    ]);
+    provider = await startScripted(({ path }) => {
+      if (path.endsWith('/.well-known/openid-configuration')) {
+        const issuer = `${provider.url}${path.slice(0, path.indexOf('/.well-known'))}`;
+        const authorization_endpoint = `${provider.url}/authorize`;
+        return { body: { issuer, authorization_endpoint, token_endpoint: `${provider.url}/token`, ...metadata } };
+      }
+      const { searchParams } = new URL(path, provider.url);
+      const back = `${searchParams.get('redirect_uri')}?code=c0de&state=${searchParams.get('state')}`;
+      return { status: 302, headers: { location: back } };
+    });
+  });
+  afterAll(() => Promise.all([broker.stop(), provider.close(), inside.close()]));
+
+  let issuers = 0;
+  async function flowWith(more: Record<string, unknown>) {
+    metadata = more;
+    await integrate(broker, 'acme', withIssuer(`${provider.url}/${++issuers}`));
+    const invited = await invite(broker);
+    const jar = createCookieJar();
+    const { response, text, url } = await walkThrough(invited.url, { jar });
+    const page = { status: response?.status ?? 0, headers: response?.headers ?? new Headers(), text, location: null };
+    return { invited, page, url };
+  }
+
+  test.each(['http', 'https'])(
+    'with its token endpoint (%s) gets neither the code nor the secret there',
+    async (scheme) => {
+      const { invited, page, url } = await flowWith({ token_endpoint: `${scheme}://127.0.0.2:${inside.port}/token` });
+      expectRefusal(page, 502, 'integration_misconfigured', url);
+      expect(await sessionOf(broker, invited)).toMatchObject({ status: 'failed', error: 'integration_misconfigured' });
+      expect(inside.connections()).toBe(0);
+    },
+  );
+
+  test('with its endpoint for pushed requests gets nothing there', async () => {
+    const { invited, page, url } = await flowWith({
+      require_pushed_authorization_requests: true,
+      pushed_authorization_request_endpoint: `https://127.0.0.2:${inside.port}/par`,
+    });
+    expectRefusal(page, 502, 'integration_misconfigured', url);
+    expect(await sessionOf(broker, invited)).toMatchObject({ status: 'failed', error: 'integration_misconfigured' });
+    expect(inside.connections()).toBe(0);
+  });
+
+  test.each(['javascript:alert(1)', 'data:text/html,x', 'file:///etc/passwd', 'not a url'])(
+    'or with the authorization endpoint %s sends no browser there',
+    async (authorization_endpoint) => {
+      const { invited, page, url } = await flowWith({ authorization_endpoint });
+      expect(page.status).toBeGreaterThanOrEqual(400);
+      expectRefusal(page, 502, 'integration_misconfigured', url);
+      expect(await sessionOf(broker, invited)).toMatchObject({ status: 'failed' });
+    },
+  );
+
+  test('by a redirect is not followed', async () => {
+    // The discovery document itself is elsewhere: what answers for another origin is not the issuer.
+    const redirecting = await startScripted(() => ({
+      status: 302,
+      headers: { location: `http://127.0.0.2:${inside.port}/` },
+    }));
+    await integrate(broker, 'acme', withIssuer(redirecting.url));
+    const invited = await invite(broker);
+    expectRefusal(await visit(invited.url), 502, 'integration_misconfigured', invited.url);
+    expect(redirecting.received).toHaveLength(1);
+    expect(inside.connections()).toBe(0);
+    await redirecting.close();
+  });
+});

@@ -1,0 +1,351 @@
+// What a provider asks of each connection (a subdomain, a shop): told by the caller or typed by the owner, checked
+// against the catalogue's pattern, and kept with the connection.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createCookieJar } from '../../../demo/browser.ts';
+import { startTestBroker, type TestBroker } from '../../support/broker.ts';
+import {
+  agreeAt,
+  connectionOf,
+  expectRefusal,
+  type Invited,
+  inDatabase,
+  integrate,
+  invite,
+  newOwner,
+  type Page,
+  sessionOf,
+  visit,
+} from '../../support/owner-browser.ts';
+import { type ScriptedServer, startScripted } from '../../support/scripted-server.ts';
+
+const subdomain = {
+  title: 'subdomain',
+  description: 'The first part of your address.',
+  pattern: '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?',
+  example: 'acme',
+};
+const region = { title: 'region', pattern: 'eu|us', default: 'eu' };
+const department = { title: 'department', pattern: '[a-z]+', optional: true };
+
+/** Its tenants have a path each, so that a loopback server can be all of them. */
+const tenants = {
+  id: 'tenants',
+  name: 'Tenants & Co',
+  category: 'generic',
+  docs_url: 'https://tenants.example/docs',
+  confidence: 'unverified',
+  params: { base: { title: 'base', pattern: 'http://127\\.0\\.0\\.1:[0-9]+' } },
+  connection_params: { subdomain, region, department },
+  auth: [
+    {
+      mode: 'oauth2_code',
+      authorization_url: '{base}/{region}/{subdomain}/authorize',
+      token_url: '{base}/{region}/{subdomain}/token',
+      callback: { capture: { subdomain: 'tenant', realm: 'realmId' } },
+    },
+  ],
+};
+
+/** Its tenants have a host each, which is asked for its metadata before the browser goes there. */
+const hosts = {
+  ...tenants,
+  id: 'hosts',
+  params: {},
+  connection_params: { subdomain },
+  auth: [{ mode: 'oidc', issuer: 'https://{subdomain}.tenants.example' }],
+};
+
+let folder: string;
+let broker: TestBroker;
+let provider: ScriptedServer;
+let target: Server;
+let reached = 0;
+let port = 0;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'valetkey-providers-'));
+  for (const entry of [tenants, hosts]) await writeFile(join(folder, `${entry.id}.json`), JSON.stringify(entry));
+  let issued = 0;
+  [broker, provider] = await Promise.all([
+    startTestBroker({ VALETKEY_PROVIDERS_DIR: folder }),
+    startScripted(() => ({
+      body: { access_token: `at-${++issued}`, token_type: 'Bearer', refresh_token: `rt-${issued}`, expires_in: 3_600 },
+    })),
+  ]);
+  target = createServer((socket) => {
+    reached++;
+    socket.on('error', () => {}).destroy();
+  });
+  await new Promise<void>((listening) => target.listen(0, '127.0.0.1', listening));
+  const address = target.address();
+  port = typeof address === 'object' && address ? address.port : 0;
+  const client = { client_id: 'client', client_secret: 'client-secret' };
+  await integrate(broker, 'acme', { provider: 'tenants', ...client, params: { base: provider.url } });
+  await integrate(broker, 'hosts', { provider: 'hosts', ...client });
+});
+afterAll(async () => {
+  await Promise.all([broker.stop(), provider.close()]);
+  target.close();
+  await rm(folder, { recursive: true });
+});
+beforeEach(() => {
+  provider.received.length = 0;
+});
+
+const linkOf = (page: Page): string =>
+  (/<a class="action" href="([^"]+)"/.exec(page.text)?.[1] ?? '').replaceAll('&amp;', '&');
+
+const paramsOf = async (invited: Invited): Promise<unknown> => {
+  const { id } = await connectionOf(broker, invited);
+  const [row] = inDatabase<{ params: string }>(broker, 'select params from connections where id = ?', id);
+  return JSON.parse(row?.params ?? '');
+};
+
+describe('parameters that the caller tells', () => {
+  test('lead straight to the provider, stay with the connection, and are used in every token request', async () => {
+    const jar = createCookieJar();
+    const invited = await invite(broker, { params: { subdomain: 'blue', region: 'us' } });
+    const page = await visit(invited.url, jar);
+    expect(page.status).toBe(302);
+    expect(page.location).toMatch(`${provider.url}/us/blue/authorize?`);
+    expect((await visit(agreeAt(page.location), jar)).status).toBe(200);
+    expect(await paramsOf(invited)).toEqual({ subdomain: 'blue', region: 'us' });
+    const { id } = await connectionOf(broker, invited);
+    expect((await broker.ask('POST', `/v1/connections/${id}/refresh`, {})).status).toBe(200);
+    expect(provider.received.map(({ path, form }) => [path, form.get('grant_type')])).toEqual([
+      ['/us/blue/token', 'authorization_code'],
+      ['/us/blue/token', 'refresh_token'],
+    ]);
+  });
+
+  test('are filled up with the defaults of the catalogue', async () => {
+    const { url } = await invite(broker, { params: { subdomain: 'blue' } });
+    expect((await visit(url)).location).toMatch(`${provider.url}/eu/blue/authorize?`);
+  });
+
+  test('are asked of the owner as far as they are missing', async () => {
+    const { url } = await invite(broker, { params: { region: 'us' } });
+    const page = await visit(url);
+    expect(page.status).toBe(200);
+    expect(page.text).toContain('value="us"');
+  });
+
+  test('that the provider does not have are a 400', async () => {
+    const wanted = { integration: 'acme', owner: newOwner(), params: { subdomain: 'blue', host: 'evil.example' } };
+    const { status, body } = await broker.ask('POST', '/v1/connect-sessions', wanted);
+    expect(status).toBe(400);
+    expect(body).toMatchObject({ code: 'invalid_request', issues: [{ path: 'params.host' }] });
+  });
+});
+
+describe('what the callback brings', () => {
+  async function comeBackWith(more: string) {
+    const jar = createCookieJar();
+    const invited = await invite(broker, { params: { subdomain: 'blue' } });
+    const page = await visit(invited.url, jar);
+    expect((await visit(`${agreeAt(page.location)}${more}`, jar)).status).toBe(200);
+    const { id, captured } = await connectionOf(broker, invited);
+    expect((await broker.ask('POST', `/v1/connections/${id}/refresh`, {})).status).toBe(200);
+    return { captured, asked: provider.received.map(({ path }) => path) };
+  }
+
+  test('is kept with the connection, and takes the place of a parameter in every token request', async () => {
+    expect(await comeBackWith('&tenant=green&realmId=42&other=1')).toEqual({
+      captured: { subdomain: 'green', realm: '42' },
+      asked: ['/eu/green/token', '/eu/green/token'],
+    });
+  });
+
+  test('decides nothing where it is not a valid value of that parameter', async () => {
+    const { asked } = await comeBackWith(`&tenant=${encodeURIComponent(`127.0.0.1:${port}/`)}`);
+    expect(asked).toEqual(['/eu/blue/token', '/eu/blue/token']);
+    expect(reached).toBe(0);
+  });
+
+  test('may be nothing', async () => {
+    expect(await comeBackWith('')).toEqual({ captured: {}, asked: ['/eu/blue/token', '/eu/blue/token'] });
+  });
+});
+
+describe('a parameter that would change where requests go', () => {
+  const evil: [string, string][] = [
+    ['a host and a slash', 'evil.example/'],
+    ['a whole other target', 'TARGET/'],
+    ['another target, the rest as its query', 'TARGET?'],
+    ['another target, the rest as its fragment', 'TARGET#'],
+    ['user info and a host', 'a.b@evil'],
+    ['user info and a whole target', 'x@TARGET/'],
+    ['a fragment', 'x#'],
+    ['a query', 'x?'],
+    ['a backslash', 'TARGET\\'],
+    ['a step up', '..'],
+    ['steps up', '../../admin'],
+    ['steps up, encoded', '%2e%2e'],
+    ['an encoded slash', 'x%2fy'],
+    ['a dot of its own', 'evil.example'],
+    ['an ideographic dot', 'evil。example'],
+    ['a full-width dot', 'evil．example'],
+    ['a full-width slash', 'evil／x'],
+    ['a full-width letter', 'ａcme'],
+    ['a letter of another script', 'аcme'],
+    ['an invisible character', 'ac\u00adme'],
+    ['a line break at its end', 'acme\n'],
+    ['a line break inside', 'acme\r\nHost: evil'],
+    ['a line break before', '\nacme'],
+    ['a null character', 'acme\u0000'],
+    ['a space', ' acme'],
+    ['a placeholder', '{client_id}'],
+    ['a replacement pattern', "$&$'"],
+    ['capitals', 'ACME'],
+    ['too long a name', 'a'.repeat(64)],
+    ['nothing', ''],
+  ];
+  const filled = (value: string) => value.replace('TARGET', `127.0.0.1:${port}`);
+
+  test.each(evil)('%s, told by the caller, is a 400 and is never requested', async (_, value) => {
+    for (const integration of ['acme', 'hosts']) {
+      const wanted = { integration, owner: newOwner(), params: { subdomain: filled(value) } };
+      const { status, body } = await broker.ask('POST', '/v1/connect-sessions', wanted);
+      expect(status).toBe(400);
+      expect(body).toMatchObject({ code: 'invalid_request', issues: [{ path: 'params.subdomain' }] });
+    }
+    expect(provider.received).toEqual([]);
+    expect(reached).toBe(0);
+  });
+
+  test.each(evil)('%s, typed by the owner, is a 400 page and is never requested', async (_, value) => {
+    for (const integration of ['acme', 'hosts']) {
+      const invited = await invite(broker, { integration });
+      const page = await visit(invited.url, createCookieJar(), { form: { subdomain: filled(value) } });
+      expect(page.status).toBe(400);
+      expect(page.text).toContain('id="param-subdomain-error"');
+      expect(page.headers.get('set-cookie')).toBeNull();
+      expect(await sessionOf(broker, invited)).toMatchObject({ status: 'pending' });
+    }
+    expect(provider.received).toEqual([]);
+    expect(reached).toBe(0);
+  });
+});
+
+describe('parameters that are missing', () => {
+  test('are asked for on a page, with what the catalogue says about them', async () => {
+    const invited = await invite(broker);
+    const page = await visit(invited.url);
+    expect(page.status).toBe(200);
+    expect(page.headers.get('cache-control')).toBe('no-store');
+    expect(page.headers.get('content-security-policy')).toContain("form-action 'self'");
+    expect(page.text).toContain('Tenants &amp; Co');
+    expect(page.text).toContain('The first part of your address.');
+    expect(page.text).toMatch(/<form method="post" action="\/connect\/[\w-]{43}"/);
+    expect(page.text).not.toContain('role="alert"');
+    for (const name of ['subdomain', 'region', 'department']) expect(page.text).toContain(`name="${name}"`);
+    expect(await sessionOf(broker, invited)).toMatchObject({ status: 'pending' });
+  });
+
+  test('once typed rightly, lead to a page with the link to the provider, and stay with the connection', async () => {
+    const jar = createCookieJar();
+    const invited = await invite(broker);
+    await visit(invited.url, jar);
+    const page = await visit(invited.url, jar, { form: { subdomain: 'green', region: 'us', department: '' } });
+    expect(page.status).toBe(200);
+    expect(page.text).toContain('Continue to Tenants &amp; Co');
+    expect(page.headers.get('cache-control')).toBe('no-store');
+    const link = linkOf(page);
+    expect(link).toMatch(`${provider.url}/us/green/authorize?`);
+    expect((await visit(agreeAt(link), jar)).status).toBe(200);
+    expect(provider.received.map(({ path }) => path)).toEqual(['/us/green/token']);
+    expect(await paramsOf(invited)).toEqual({ subdomain: 'green', region: 'us' });
+  });
+
+  test('typed wrongly are shown again with what is wrong beside the field, and may be mended', async () => {
+    const jar = createCookieJar();
+    const invited = await invite(broker);
+    const form = { subdomain: '"><script>alert(1)</script>', region: 'us' };
+    const page = await visit(invited.url, jar, { form });
+    expect(page.status).toBe(400);
+    expect(page.text).toContain('role="alert"');
+    expect(page.text).toMatch(/id="param-subdomain-error".*not a valid subdomain, for example acme/i);
+    expect(page.text).not.toContain('param-region-error');
+    expect(page.text).toContain('value="&quot;&gt;&lt;script&gt;');
+    expect(page.text).not.toContain('<script>');
+    const mended = await visit(invited.url, jar, { form: { ...form, subdomain: 'green' } });
+    expect(linkOf(mended)).toMatch(`${provider.url}/us/green/authorize?`);
+  });
+
+  test('left out are named', async () => {
+    const page = await visit((await invite(broker)).url, createCookieJar(), { form: { subdomain: '' } });
+    expect(page.status).toBe(400);
+    expect(page.text).toMatch(/subdomain is required/i);
+  });
+
+  test('beside a field that nobody asked for are refused', async () => {
+    const form = { subdomain: 'green', host: 'evil.example' };
+    const page = await visit((await invite(broker)).url, createCookieJar(), { form });
+    expect(page.status).toBe(400);
+    expect(page.headers.get('set-cookie')).toBeNull();
+  });
+
+  test('of which one comes twice do no harm', async () => {
+    const body = 'subdomain=green&subdomain=evil.example%2F';
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+    const page = await visit((await invite(broker)).url, createCookieJar(), { headers, body, method: 'POST' });
+    expect(page.text).not.toContain('evil.example/authorize');
+  });
+
+  test.each([
+    ['as JSON', 'application/json', '{"subdomain":"green"}'],
+    [
+      'as a file',
+      'multipart/form-data; boundary=x',
+      '--x\r\nContent-Disposition: form-data; name="subdomain"; filename="a"\r\n\r\ngreen\r\n--x--\r\n',
+    ],
+    ['as a form that breaks off', 'multipart/form-data; boundary=x', '--x\r\nContent-Disp'],
+    ['as a form without a boundary', 'multipart/form-data', 'subdomain=green'],
+    ['beyond all measure', 'application/x-www-form-urlencoded', `subdomain=${'a'.repeat(20_000)}`],
+  ])('sent %s are a 400', async (_, type, body) => {
+    const invited = await invite(broker);
+    const page = await visit(invited.url, createCookieJar(), { headers: { 'content-type': type }, body });
+    expect(page.status).toBe(400);
+    expect(page.headers.get('cache-control')).toBe('no-store');
+    expect(page.headers.get('content-security-policy')).toContain("default-src 'none'");
+    expect(await sessionOf(broker, invited)).toMatchObject({ status: 'pending' });
+  });
+
+  test('are asked of the browser that began, and of no other', async () => {
+    const jar = createCookieJar();
+    const invited = await invite(broker);
+    await visit(invited.url, jar, { form: { subdomain: 'green' } });
+    expectRefusal(await visit(invited.url), 403, 'other_browser', invited.url);
+    const stranger = await visit(invited.url, createCookieJar(), { form: { subdomain: 'evil' } });
+    expectRefusal(stranger, 403, 'other_browser', invited.url);
+    expect((await visit(invited.url, jar, { form: { subdomain: 'blue' } })).status).toBe(200);
+  });
+
+  test('are not asked for where the invitation is over or unknown', async () => {
+    const unknown = `${broker.url}/connect/${'A'.repeat(43)}`;
+    const form = { subdomain: 'green' };
+    expectRefusal(await visit(unknown, createCookieJar(), { form }), 404, 'not_found', unknown);
+    const invited = await invite(broker);
+    inDatabase(broker, 'update connect_sessions set expires_at = ? where id = ?', Date.now() - 1, invited.id);
+    expectRefusal(await visit(invited.url), 410, 'invitation_expired', invited.url);
+    expectRefusal(await visit(invited.url, createCookieJar(), { form }), 410, 'invitation_expired', invited.url);
+  });
+
+  test('need not be typed again to renew the connection that has them', async () => {
+    const owner = newOwner();
+    const jar = createCookieJar();
+    const first = await invite(broker, { owner, params: { subdomain: 'blue' } });
+    await visit(agreeAt((await visit(first.url, jar)).location), jar);
+    const { id } = await connectionOf(broker, first);
+    const again = await invite(broker, { owner, connection_id: id });
+    const page = await visit(again.url, jar);
+    expect(page.location).toMatch(`${provider.url}/eu/blue/authorize?`);
+    await visit(agreeAt(page.location), jar);
+    expect(await connectionOf(broker, again)).toMatchObject({ id, generation: 2 });
+    expect(await paramsOf(again)).toEqual({ subdomain: 'blue' });
+  });
+});

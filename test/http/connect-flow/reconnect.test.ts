@@ -1,0 +1,308 @@
+// Connecting again: the same connection under the same id, for the same account only.
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createCookieJar } from '../../../demo/browser.ts';
+import { type LocalProvider, startProvider } from '../../../demo/provider.ts';
+import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
+import {
+  agreeAt,
+  comeBack,
+  connect,
+  connectionOf,
+  connectionsOf,
+  expectRefusal,
+  inDatabase,
+  integrate,
+  integrateAt,
+  invite,
+  newOwner,
+  sessionOf,
+  visit,
+} from '../../support/owner-browser.ts';
+
+let broker: TestBroker;
+let provider: LocalProvider;
+
+beforeAll(async () => {
+  [broker, provider] = await Promise.all([startTestBroker(), startProvider()]);
+  await integrateAt(broker, 'acme', provider, { return_origins: ['https://app.example'] });
+  await integrateAt(broker, 'other', provider);
+});
+afterAll(() => Promise.all([broker.stop(), provider.close()]));
+
+async function connected(wanted: Json = {}, login = 'ada') {
+  const owner = newOwner();
+  const invited = await invite(broker, { owner, ...wanted });
+  await connect(broker, invited.url, { login });
+  const connection = await connectionOf(broker, invited);
+  return { owner, id: String(connection.id), connection };
+}
+
+const tokenOf = async (id: string) => (await broker.ask('GET', `/v1/connections/${id}/token`)).body.access_token;
+
+/** What a refused refresh leaves behind. */
+function needReauth(id: string) {
+  const change = "update connections set status = 'needs_reauth', reason = 'grant_revoked', next_refresh_at = null";
+  inDatabase(broker, `${change} where id = ?`, id);
+}
+
+describe('a session for a connection by its id', () => {
+  test('renews it under that id, with a new token', async () => {
+    const { owner, id, connection } = await connected({ label: 'work', metadata: { team: 7 } });
+    const before = await tokenOf(id);
+    const again = await invite(broker, { owner, connection_id: id });
+    await connect(broker, again.url);
+    const renewed = await connectionOf(broker, again);
+    expect(renewed).toMatchObject({ id, generation: 2, status: 'active', label: 'work', metadata: { team: 7 } });
+    expect(renewed.created_at).toBe(connection.created_at);
+    const after = await tokenOf(id);
+    expect(after).not.toBe(before);
+    const me = await fetch(`${provider.issuer}/me`, { headers: { authorization: `Bearer ${after}` } });
+    expect(me.status).toBe(200);
+  });
+
+  test('heals one that needs its owner again', async () => {
+    const { owner, id } = await connected();
+    needReauth(id);
+    const again = await invite(broker, { owner, connection_id: id, metadata: { team: 8 } });
+    await connect(broker, again.url);
+    expect(await connectionOf(broker, again)).toMatchObject({
+      id,
+      generation: 2,
+      status: 'active',
+      reason: null,
+      metadata: { team: 8 },
+    });
+    expect((await broker.ask('GET', `/v1/connections/${id}/token`)).status).toBe(200);
+    expect(await connectionsOf(broker, owner)).toHaveLength(1);
+  });
+
+  test('leaves it as it was when the owner cancels', async () => {
+    const { owner, id } = await connected();
+    const before = await tokenOf(id);
+    const again = await invite(broker, { owner, connection_id: id, return_url: 'https://app.example/' });
+    const page = await connect(broker, again.url, { cancel: true });
+    expect(page.location).toBe('https://app.example/?status=error&error=access_denied');
+    expect(await tokenOf(id)).toBe(before);
+    expect(await connectionsOf(broker, owner)).toMatchObject([{ id, generation: 1, status: 'active' }]);
+  });
+
+  test('is a 410 once it was revoked', async () => {
+    const { owner, id } = await connected();
+    await broker.ask('DELETE', `/v1/connections/${id}`);
+    const { status, body } = await broker.ask('POST', '/v1/connect-sessions', {
+      integration: 'acme',
+      owner,
+      connection_id: id,
+    });
+    expect(status).toBe(410);
+    expect(body).toMatchObject({ code: 'connection_revoked', connection_id: id });
+  });
+
+  test('does not bring back one that is revoked while the owner is at the provider', async () => {
+    const { owner, id } = await connected();
+    const again = await invite(broker, { owner, connection_id: id });
+    const jar = createCookieJar();
+    const callback = await comeBack(broker, again.url, jar);
+    await broker.ask('DELETE', `/v1/connections/${id}`);
+    expectRefusal(await visit(callback, jar), 410, 'connection_gone', callback);
+    expect(await sessionOf(broker, again)).toMatchObject({ status: 'failed', error: 'connection_gone' });
+    expect(await connectionsOf(broker, owner)).toMatchObject([{ id, status: 'revoked' }]);
+  });
+
+  test.each([
+    ['with another label', { label: 'home' }, 'label'],
+    ['for another owner', { owner: 'somebody-else' }, 'connection_id'],
+    ['at another integration', { integration: 'other' }, 'connection_id'],
+  ])('%s is a 400', async (_, change, path) => {
+    const { owner, id } = await connected({ label: 'work' });
+    const wanted = { integration: 'acme', owner, connection_id: id, ...change };
+    const { status, body } = await broker.ask('POST', '/v1/connect-sessions', wanted);
+    expect(status).toBe(400);
+    expect(body).toMatchObject({ code: 'invalid_request', issues: [{ path }] });
+  });
+
+  test('that is not there is a 404', async () => {
+    const wanted = { integration: 'acme', owner: newOwner(), connection_id: 'con_nothing' };
+    expect((await broker.ask('POST', '/v1/connect-sessions', wanted)).status).toBe(404);
+  });
+
+  test('is not for callers without a grant on it', async () => {
+    const { owner, id } = await connected();
+    const key = await broker.callerKey({ owners: [`${owner}-else`] });
+    const wanted = { integration: 'acme', owner, connection_id: id };
+    expect((await broker.ask('POST', '/v1/connect-sessions', wanted, key)).status).toBe(403);
+    const stolen = { ...wanted, owner: `${owner}-else` };
+    expect((await broker.ask('POST', '/v1/connect-sessions', stolen, key)).status).toBe(400);
+  });
+});
+
+describe('a session for the same integration, owner and label', () => {
+  test('renews the connection that is there', async () => {
+    const { owner, id } = await connected({ label: 'work', metadata: { team: 7 } });
+    const again = await invite(broker, { owner, label: 'work' });
+    await connect(broker, again.url);
+    expect(await connectionOf(broker, again)).toMatchObject({ id, generation: 2, metadata: { team: 7 } });
+  });
+
+  test('heals one that needs its owner again', async () => {
+    const { owner, id } = await connected();
+    needReauth(id);
+    const again = await invite(broker, { owner });
+    await connect(broker, again.url);
+    expect(await connectionOf(broker, again)).toMatchObject({ id, generation: 2, status: 'active', reason: null });
+  });
+
+  test('makes a new one in the place of a revoked one', async () => {
+    const { owner, id } = await connected();
+    await broker.ask('DELETE', `/v1/connections/${id}`);
+    const again = await invite(broker, { owner });
+    await connect(broker, again.url);
+    const made = await connectionOf(broker, again);
+    expect(made).toMatchObject({ status: 'active', generation: 1 });
+    expect(made.id).not.toBe(id);
+  });
+
+  test('with another label makes another connection, of another account if need be', async () => {
+    const { owner, id } = await connected({ label: 'work' });
+    const again = await invite(broker, { owner, label: 'home' });
+    await connect(broker, again.url, { login: 'bob' });
+    expect((await connectionOf(broker, again)).id).not.toBe(id);
+    expect(await connectionsOf(broker, owner)).toHaveLength(2);
+  });
+});
+
+describe('another account', () => {
+  test.each([
+    ['by id', true],
+    ['by owner', false],
+  ])('does not take the place of the one that is connected (%s)', async (_, byId) => {
+    const { owner, id } = await connected();
+    const before = await tokenOf(id);
+    const again = await invite(broker, { owner, ...(byId && { connection_id: id }) });
+    const jar = createCookieJar();
+    const callback = await comeBack(broker, again.url, jar, { login: 'mallory' });
+    const page = await visit(callback, jar);
+    expectRefusal(page, 409, 'identity_mismatch', callback);
+    expect(page.text).toContain('Nothing was changed');
+    expect(await sessionOf(broker, again)).toMatchObject({ status: 'failed', error: 'identity_mismatch' });
+    expect(await tokenOf(id)).toBe(before);
+    expect(await connectionsOf(broker, owner)).toMatchObject([{ id, generation: 1, status: 'active' }]);
+  });
+
+  test('does not heal a connection that needs its owner again', async () => {
+    const { owner, id } = await connected();
+    needReauth(id);
+    const again = await invite(broker, { owner, return_url: 'https://app.example/' });
+    const page = await connect(broker, again.url, { login: 'mallory' });
+    expect(page.location).toBe('https://app.example/?status=error&error=identity_mismatch');
+    expect(await connectionsOf(broker, owner)).toMatchObject([{ id, status: 'needs_reauth' }]);
+  });
+});
+
+describe('sessions that race', () => {
+  /** Owners who come back from the provider in so many browsers, each with an invitation of its own. */
+  async function racers(count: number, wanted: Json, logins: string[] = []) {
+    const ready = [];
+    for (let i = 0; i < count; i++) {
+      const invited = await invite(broker, wanted);
+      const jar = createCookieJar();
+      const callback = await comeBack(broker, invited.url, jar, { login: logins[i] ?? 'ada' });
+      ready.push({ invited, finish: () => visit(callback, jar) });
+    }
+    return ready;
+  }
+
+  test('for the same new place end in one connection, which both have', async () => {
+    const owner = newOwner();
+    const ready = await racers(3, { owner });
+    const pages = await Promise.all(ready.map(({ finish }) => finish()));
+    expect(pages.map((page) => page.status)).toEqual([200, 200, 200]);
+    const [connection, ...more] = await connectionsOf(broker, owner);
+    expect(more).toEqual([]);
+    expect(connection).toMatchObject({ status: 'active', generation: 3 });
+    for (const { invited } of ready)
+      expect(await sessionOf(broker, invited)).toMatchObject({ status: 'completed', connection_id: connection?.id });
+    const { body } = await broker.ask('GET', `/v1/connections/${connection?.id}/token`);
+    const me = await fetch(`${provider.issuer}/me`, { headers: { authorization: `Bearer ${body.access_token}` } });
+    expect(await me.json()).toMatchObject({ sub: 'ada' });
+  });
+
+  test('for the same new place with two accounts end in one connection of one account', async () => {
+    const owner = newOwner();
+    const ready = await racers(2, { owner }, ['ada', 'mallory']);
+    const pages = await Promise.all(ready.map(({ finish }) => finish()));
+    expect(pages.map((page) => page.status).sort()).toEqual([200, 409]);
+    expect(await connectionsOf(broker, owner)).toMatchObject([{ status: 'active', generation: 1 }]);
+  });
+
+  describe('to the last step', () => {
+    let gate: Gate;
+    beforeAll(async () => {
+      gate = await startGate();
+      await integrate(broker, 'gated', {
+        provider: 'generic-oauth2',
+        client_id: 'client',
+        params: { authorization_url: `${gate.url}/authorize`, token_url: `${gate.url}/token` },
+      });
+    });
+    afterAll(() => gate.close());
+
+    test('for the same new place end in one connection, too', async () => {
+      const owner = newOwner();
+      const flows = [];
+      for (let i = 0; i < 4; i++) {
+        const invited = await invite(broker, { integration: 'gated', owner });
+        const jar = createCookieJar();
+        flows.push({ invited, jar, callback: agreeAt((await visit(invited.url, jar)).location) });
+      }
+      gate.openAt(flows.length);
+      const pages = await Promise.all(flows.map(({ callback, jar }) => visit(callback, jar)));
+      expect(pages.map((page) => page.status)).toEqual([200, 200, 200, 200]);
+      expect(await connectionsOf(broker, owner)).toMatchObject([{ status: 'active', generation: 4 }]);
+      for (const { invited } of flows) expect(await sessionOf(broker, invited)).toMatchObject({ status: 'completed' });
+    });
+
+    test('of one invitation finish once', async () => {
+      const owner = newOwner();
+      const invited = await invite(broker, { integration: 'gated', owner });
+      const jar = createCookieJar();
+      const callbacks: string[] = [];
+      for (let i = 0; i < 2; i++) callbacks.push(agreeAt((await visit(invited.url, jar)).location));
+      gate.openAt(callbacks.length);
+      const pages = await Promise.all(callbacks.map((callback) => visit(callback, jar)));
+      expect(pages.map((page) => page.status).sort()).toEqual([200, 410]);
+      expect(pages.find((page) => page.status === 410)?.text).toContain('invitation_used');
+      expect(await connectionsOf(broker, owner)).toMatchObject([{ status: 'active', generation: 1 }]);
+    });
+  });
+});
+
+/** A token endpoint that keeps its answers back until so many requests have come, and then sends all in one turn. */
+async function startGate() {
+  let count = 1;
+  let waiting: ServerResponse[] = [];
+  const server = createServer((_, res) => {
+    waiting.push(res);
+    if (waiting.length < count) return;
+    for (const [i, one] of waiting.entries()) {
+      one.writeHead(200, { 'content-type': 'application/json' });
+      one.end(JSON.stringify({ access_token: `token-${i}`, token_type: 'Bearer', expires_in: 3_600 }));
+    }
+    waiting = [];
+  });
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    openAt(requests: number) {
+      count = requests;
+    },
+    close: () =>
+      new Promise<void>((closed) => {
+        server.close(() => closed());
+        server.closeAllConnections();
+      }),
+  };
+}
+type Gate = Awaited<ReturnType<typeof startGate>>;

@@ -1,0 +1,232 @@
+// Connections as callers see them, and imports.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ConnectionView } from '../../src/api/index.ts';
+import type { Answer, Json } from '../support/broker.ts';
+import { expectIssues, expectOk, expectProblem, pages, RFC3339_UTC } from '../support/contract.ts';
+import { connect, connectionOf, invite, newOwner, onDisk } from '../support/owner-browser.ts';
+import { startWorld, type World } from '../support/broker-setup.ts';
+
+let world: World;
+beforeAll(async () => {
+  world = await startWorld();
+  expectOk(await world.broker.ask('PUT', '/v1/integrations/other', world.setup), 201);
+});
+afterAll(() => world.close());
+
+const ask = (method: string, path: string, body?: unknown, key?: string): Promise<Answer> =>
+  world.broker.ask(method, path, body, key);
+const get = (path: string, key?: string): Promise<Answer> => ask('GET', path, undefined, key);
+const add = (body: Json, key?: string): Promise<Answer> =>
+  ask('POST', '/v1/connections', { integration: 'acme', owner: newOwner(), ...body }, key);
+const plain = { credentials: { access_token: 'at' } };
+const idsOf = (answer: Answer) => (expectOk(answer).data as Json[]).map(({ id }) => id);
+const time = expect.stringMatching(RFC3339_UTC);
+
+describe('a connection', () => {
+  test('that was made in a browser has every member of the contract, and none of its secrets', async () => {
+    const owner = newOwner();
+    const invited = await invite(world.broker, { owner, metadata: { team: 7 } });
+    await connect(world.broker, invited.url, { login: owner });
+    const body = await connectionOf(world.broker, invited);
+    ConnectionView.strict().parse(body);
+    expect(body).toEqual({
+      id: expect.stringMatching(/^con_/),
+      integration: 'acme',
+      owner,
+      label: null,
+      status: 'active',
+      reason: null,
+      scopes: expect.arrayContaining(['openid']),
+      metadata: { team: 7 },
+      captured: {},
+      expires_at: time,
+      next_refresh_at: time,
+      reauth_due_at: null,
+      last_refreshed_at: null,
+      last_refresh_error: null,
+      generation: 1,
+      upstream_revocation: null,
+      created_at: time,
+      updated_at: time,
+    });
+    expect(String(body.next_refresh_at) < String(body.expires_at)).toBe(true);
+    const { body: token } = await get(`/v1/connections/${body.id}/token`);
+    expect(JSON.stringify(expectOk(await get('/v1/connections?limit=500')))).not.toContain(token.access_token);
+  });
+
+  test('that was refreshed says when, and when the next refresh is due', async () => {
+    const id = await world.adopt(newOwner());
+    expectOk(await get(`/v1/connections/${id}/token`));
+    const { body } = await get(`/v1/connections/${id}`);
+    expect(body).toMatchObject({ last_refreshed_at: time, generation: 2, last_refresh_error: null });
+    const lead = (Date.parse(String(body.expires_at)) - Date.parse(String(body.next_refresh_at))) / 1_000;
+    expect(lead).toBeGreaterThanOrEqual(270);
+    expect(lead).toBeLessThanOrEqual(330);
+  });
+
+  test('needs connections:read, and the refusal names what is missing', async () => {
+    const owner = newOwner();
+    const id = await world.adopt(owner, { access_token: 'at' });
+    const key = await world.broker.callerKey({ actions: ['token', 'connections:write', 'admin'] });
+    const missing = { action: 'connections:read', integration: 'acme', owner };
+    expect(expectProblem(await get(`/v1/connections/${id}`, key), 403, 'forbidden')).toMatchObject({ missing });
+    const reader = await world.broker.callerKey({ actions: ['connections:read'], owners: [owner] });
+    expect(expectOk(await get(`/v1/connections/${id}`, reader))).toMatchObject({ id, owner });
+    expectProblem(await get('/v1/connections/con_nothing'), 404, 'not_found');
+  });
+});
+
+describe('the list', () => {
+  test('pages through cursors, oldest first, each once, also while others come', async () => {
+    const owner = newOwner();
+    const made: string[] = [];
+    for (const label of 'abcde') made.push(await world.adopt(owner, { access_token: 'at' }, { label }));
+    let asked = 0;
+    const disturbed = async (path: string) => {
+      if (asked++ === 1) made.push(await world.adopt(owner, { access_token: 'at' }, { label: 'late' }));
+      return get(path);
+    };
+    const found = await pages(disturbed, `/v1/connections?owner=${owner}`, 2);
+    expect(found.map((page) => page.length)).toEqual([2, 2, 2]);
+    expect(found.flat().map(({ id }) => id)).toEqual(made);
+    for (const one of found.flat()) ConnectionView.strict().parse(one);
+  });
+
+  test('is narrowed by integration, owner and status', async () => {
+    const owner = newOwner();
+    const here = await world.adopt(owner, { access_token: 'at' });
+    const revoked = await world.adopt(owner, { access_token: 'at' }, { label: 'old' });
+    expectOk(await ask('DELETE', `/v1/connections/${revoked}`));
+    const there = String(expectOk(await add({ integration: 'other', owner, ...plain }), 201).id);
+    const list = async (query: Record<string, string>) =>
+      idsOf(await get(`/v1/connections?${new URLSearchParams({ limit: '500', ...query })}`));
+    expect(await list({ owner })).toEqual([here, revoked, there]);
+    expect(await list({ owner, integration: 'acme' })).toEqual([here, revoked]);
+    expect(await list({ owner, status: 'active' })).toEqual([here, there]);
+    expect(await list({ owner, status: 'revoked' })).toEqual([revoked]);
+    expect(await list({ owner, integration: 'other', status: 'revoked' })).toEqual([]);
+    expect(await list({ integration: 'other' })).toEqual([there]);
+    expect(await list({ owner: owner.slice(0, -1) })).not.toContain(here);
+    expectIssues(await get('/v1/connections?status=dead'), 'status');
+    expectIssues(await get('/v1/connections?owner=user_*'), 'owner');
+  });
+
+  test('shows a caller what lies within its grants, page by page, and nothing else', async () => {
+    const [a, b, c] = [`x-${newOwner()}`, `x-${newOwner()}`, `y-${newOwner()}`];
+    const ids: string[] = [];
+    for (const owner of [a, c, b]) ids.push(await world.adopt(owner, { access_token: 'at' }));
+    const key = await world.broker.callerKey({
+      actions: ['connections:read'],
+      integrations: ['acme'],
+      owners: ['x-*'],
+    });
+    const mine = await pages((path) => get(path, key), '/v1/connections', 1);
+    expect(mine.map((page) => page.map(({ id }) => id))).toEqual([[ids[0]], [ids[2]]]);
+    expect(idsOf(await get('/v1/connections?integration=other', key))).toEqual([]);
+    const missing = { action: 'connections:read', integration: 'acme', owner: c };
+    const denied = await get(`/v1/connections?integration=acme&owner=${c}`, key);
+    expect(expectProblem(denied, 403, 'forbidden')).toMatchObject({ missing });
+    const server = await world.broker.callerKey({ actions: ['token'] });
+    expectProblem(await get('/v1/connections', server), 403, 'forbidden');
+  });
+});
+
+describe('an import', () => {
+  test('of a refresh token alone is refreshed by the first read', async () => {
+    const owner = newOwner();
+    const id = await world.adopt(owner);
+    expect(expectOk(await get(`/v1/connections/${id}`))).toMatchObject({ generation: 1, status: 'active' });
+    const before = world.refreshes();
+    expect(expectOk(await get(`/v1/connections/${id}/token`)).access_token).toMatch(/./);
+    expect(world.refreshes()).toBe(before + 1);
+  });
+
+  test('with a token and its end is served as it is, and has every member of the contract', async () => {
+    const owner = newOwner();
+    const expires_at = world.inSeconds(600);
+    const credentials = { access_token: 'mine-already', expires_at, scopes: ['a', 'b'] };
+    const body = expectOk(await add({ owner, label: 'work', metadata: { n: [1, null] }, credentials }), 201);
+    ConnectionView.strict().parse(body);
+    expect(body).toEqual({
+      id: expect.stringMatching(/^con_/),
+      integration: 'acme',
+      owner,
+      label: 'work',
+      status: 'active',
+      reason: null,
+      scopes: ['a', 'b'],
+      metadata: { n: [1, null] },
+      captured: {},
+      expires_at,
+      next_refresh_at: null,
+      reauth_due_at: null,
+      last_refreshed_at: null,
+      last_refresh_error: null,
+      generation: 1,
+      upstream_revocation: null,
+      created_at: time,
+      updated_at: time,
+    });
+    expect(expectOk(await get(`/v1/connections/${body.id}`))).toEqual(body);
+    const token = expectOk(await get(`/v1/connections/${body.id}/token`));
+    expect(token).toMatchObject({ access_token: 'mine-already', expires_at, scopes: ['a', 'b'] });
+    expect(await onDisk(world.broker)).not.toContain('mine-already');
+  });
+
+  test("takes the integration's scopes when it names none, and any offset of time", async () => {
+    const credentials = { access_token: 'at', expires_at: '2099-01-01T02:00:00+02:00' };
+    const { scopes } = expectOk(await get('/v1/integrations/acme'));
+    const body = expectOk(await add({ credentials }), 201);
+    expect(body).toMatchObject({ scopes, expires_at: '2099-01-01T00:00:00.000Z' });
+  });
+
+  test('is refused while a live connection of that label is there, and welcome when it is revoked', async () => {
+    const owner = newOwner();
+    const { id } = expectOk(await add({ owner, ...plain }), 201);
+    expect(expectProblem(await add({ owner, ...plain }), 409, 'connection_exists')).toMatchObject({
+      connection_id: id,
+    });
+    expectOk(await add({ owner, label: 'second', ...plain }), 201);
+    expectOk(await add({ owner, integration: 'other', ...plain }), 201);
+    expectOk(await ask('DELETE', `/v1/connections/${id}`));
+    expect(expectOk(await add({ owner, ...plain }), 201).id).not.toBe(id);
+  });
+
+  test('of two at once only one is taken', async () => {
+    const owner = newOwner();
+    const answers = await Promise.all([add({ owner, ...plain }), add({ owner, ...plain })]);
+    expect(answers.map(({ status }) => status).sort()).toEqual([201, 409]);
+  });
+
+  test('that cannot be used is refused, naming each field', async () => {
+    expectIssues(await add({ credentials: {} }), 'credentials');
+    expectIssues(await add({}), 'credentials');
+    expectIssues(await add({ credentials: { access_token: '' } }), 'credentials.access_token');
+    expectIssues(await add({ credentials: { access_token: 'at', colour: 'red' } }), 'credentials.colour');
+    expectIssues(await add({ ...plain, colour: 'red', size: 7 }), 'colour', 'size');
+    expectIssues(await add({ ...plain, params: { shop: 'x' } }), 'params.shop');
+    expectIssues(await add({ credentials: { access_token: 'at', expires_at: 'soon' } }), 'credentials.expires_at');
+    expectIssues(await add({ credentials: { access_token: 'at', scopes: ['a b'] } }), 'credentials.scopes.0');
+    expectIssues(await add({ ...plain, owner: '' }), 'owner', 'owner');
+    expectIssues(await add({ ...plain, owner: 'a*' }), 'owner');
+    expectIssues(await add({ ...plain, owner: 'a\nb' }), 'owner');
+    expectIssues(await add({ ...plain, owner: 'x'.repeat(256) }), 'owner');
+    expectIssues(await add({ ...plain, label: 'x'.repeat(65) }), 'label');
+    expectIssues(await add({ ...plain, integration: 'Acme' }), 'integration');
+    expectIssues(await add({ ...plain, metadata: { text: 'x'.repeat(8_192) } }), 'metadata');
+    expectIssues(await add({ ...plain, metadata: [] }), 'metadata');
+    expectOk(await add({ ...plain, metadata: { text: 'x'.repeat(8_000) } }), 201);
+    expectProblem(await add({ ...plain, integration: 'nothing' }), 404, 'not_found');
+  });
+
+  test('needs connections:write on that integration and owner', async () => {
+    const owner = newOwner();
+    const key = await world.broker.callerKey({ actions: ['connections:write'], owners: ['else'] });
+    const missing = { action: 'connections:write', integration: 'acme', owner };
+    expect(expectProblem(await add({ owner, ...plain }, key), 403, 'forbidden')).toMatchObject({ missing });
+    const reader = await world.broker.callerKey({ actions: ['connections:read', 'token', 'admin'] });
+    expectProblem(await add({ owner, ...plain }, reader), 403, 'forbidden');
+    const writer = await world.broker.callerKey({ actions: ['connections:write'], owners: [owner] });
+    expectOk(await add({ owner, ...plain }, writer), 201);
+  });
+});

@@ -1,0 +1,402 @@
+// The standard interfaces: clients that know nothing of this broker, and what is refused in the words of their RFCs.
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import * as oidc from 'openid-client';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type LocalProvider, startProvider } from '../../demo/provider.ts';
+import { ExchangeAnswer, IntrospectionAnswer, OAuthError, ServerMetadata } from '../../src/api/index.ts';
+import { type Answer, type Json, received, startTestBroker, type TestBroker } from '../support/broker.ts';
+import { expectOk } from '../support/contract.ts';
+import { type Issuer, startIssuer } from '../support/issuer.ts';
+import { connect, integrateAt, invite, newOwner } from '../support/owner-browser.ts';
+
+const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
+const JWT = 'urn:ietf:params:oauth:token-type:jwt';
+const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
+
+let broker: TestBroker;
+let provider: LocalProvider;
+/** Of the company's own users. */
+let idp: Issuer;
+let foreign: Issuer;
+let caller: { id: string; key: string };
+beforeAll(async () => {
+  [idp, foreign, provider] = await Promise.all([startIssuer(), startIssuer(), startProvider()]);
+  const trusted_issuers = [{ issuer: idp.url, audiences: ['intranet'] }];
+  broker = await startTestBroker({}, { trusted_issuers });
+  await integrateAt(broker, 'acme', provider);
+  caller = await admit([{ actions: ['token', 'jwt:verify'], integrations: ['acme'], owners: ['*'] }]);
+});
+afterAll(() => Promise.all([broker.stop(), provider.close(), idp.close(), foreign.close()]));
+
+async function admit(grants: object[], more: Json = {}): Promise<{ id: string; key: string }> {
+  const { id, key } = expectOk(await broker.ask('POST', '/v1/callers', { name: 'a service', grants, ...more }), 201);
+  return { id: String(id), key: String(key) };
+}
+
+/** A form, as the caller unless the headers say otherwise; a parameter that is undefined is left out. */
+async function post(path: string, form: Json, headers?: Record<string, string>): Promise<Answer> {
+  const sent = Object.entries(form).flatMap(([name, value]) =>
+    value === undefined ? [] : [value].flat().map((one) => [name, String(one)] as [string, string]),
+  );
+  const response = await fetch(new URL(path, broker.url), {
+    method: 'POST',
+    headers: headers ?? { authorization: `Bearer ${caller.key}` },
+    body: new URLSearchParams(sent),
+  });
+  return received('POST', path, response);
+}
+/** For the owner, at acme, unless told otherwise. */
+async function exchange(owner: string, more: Json = {}, headers?: Record<string, string>): Promise<Answer> {
+  const subject_token = await idp.sign({ sub: owner, aud: broker.url });
+  const form = { grant_type: EXCHANGE, subject_token, subject_token_type: JWT, audience: 'acme', ...more };
+  return post('/oauth2/token', form, headers);
+}
+const introspect = (token: string, more: Json = {}, headers?: Record<string, string>) =>
+  post('/oauth2/introspect', { token, ...more }, headers);
+
+function expectError({ status, headers, body }: Answer, expected: number, error: string): Json {
+  expect([status, body.error], JSON.stringify(body)).toEqual([expected, error]);
+  OAuthError.parse(body);
+  expect(headers.get('cache-control')).toBe('no-store');
+  expect(headers.get('content-type')).toMatch(/^application\/json\b/);
+  expect(body.request_id).toBe(headers.get('x-request-id'));
+  // RFC 6749 5.2
+  expect(body.error_description).toMatch(/^[\x20\x21\x23-\x5b\x5d-\x7e]+$/);
+  return body;
+}
+async function connected(wanted: Json = {}): Promise<{ owner: string; token: unknown; id: unknown }> {
+  const owner = newOwner();
+  await connect(broker, (await invite(broker, { owner, ...wanted })).url);
+  const label = typeof wanted.label === 'string' ? `&label=${wanted.label}` : '';
+  const read = expectOk(await broker.ask('GET', `/v1/token?integration=acme&owner=${owner}${label}`));
+  return { owner, token: read.access_token, id: read.connection_id };
+}
+const basic = (id: string, key: string) => ({
+  authorization: `Basic ${Buffer.from(`${encodeURIComponent(id)}:${encodeURIComponent(key)}`).toString('base64')}`,
+});
+
+describe('a client that somebody else wrote', () => {
+  const discovered = (auth: oidc.ClientAuth) =>
+    oidc.discovery(new URL(broker.url), caller.id, {}, auth, {
+      algorithm: 'oauth2',
+      execute: [oidc.allowInsecureRequests],
+    });
+
+  test.each<[string, () => oidc.ClientAuth]>([
+    ['with Basic', () => oidc.ClientSecretBasic(caller.key)],
+    ['with a secret in the form', () => oidc.ClientSecretPost(caller.key)],
+  ])('finds the endpoints, exchanges a token and introspects one, %s', async (_, auth) => {
+    const { owner, token } = await connected();
+    const config = await discovered(auth());
+    const subject_token = await idp.sign({ sub: owner, aud: broker.url });
+    const answer = await oidc.genericGrantRequest(config, EXCHANGE, {
+      subject_token,
+      subject_token_type: JWT,
+      audience: 'acme',
+    });
+    expect(answer).toMatchObject({ access_token: token, issued_token_type: ACCESS_TOKEN, token_type: 'bearer' });
+    expect(answer.expiresIn()).toBeGreaterThan(0);
+    expect(await oidc.tokenIntrospection(config, subject_token)).toMatchObject({
+      active: true,
+      sub: owner,
+      iss: idp.url,
+    });
+    expect(await oidc.tokenIntrospection(config, 'opaque')).toEqual({ active: false });
+  });
+
+  test('learns of an error as one of OAuth', async () => {
+    const config = await discovered(oidc.ClientSecretBasic(caller.key));
+    const subject_token = await idp.sign({ sub: newOwner(), aud: broker.url });
+    const asked = oidc.genericGrantRequest(config, EXCHANGE, {
+      subject_token,
+      subject_token_type: JWT,
+      audience: 'acme',
+    });
+    await expect(asked).rejects.toMatchObject({ error: 'interaction_required', status: 400 });
+  });
+});
+
+describe('an exchange', () => {
+  test('answers as RFC 8693 has it, with all scopes, and is in the audit log', async () => {
+    const { owner, token, id } = await connected();
+    const answered = await exchange(owner, { requested_token_type: ACCESS_TOKEN, scope: 'openid' });
+    expect(answered.status, JSON.stringify(answered.body)).toBe(200);
+    ExchangeAnswer.strict().parse(answered.body);
+    expect(answered.body).toMatchObject({ access_token: token, token_type: 'Bearer', connection_id: id });
+    expect(String(answered.body.scope).split(' ')).toContain('openid');
+    expect(answered.headers.get('cache-control')).toBe('no-store');
+    const { data } = expectOk(await broker.ask('GET', `/v1/audit?owner=${owner}&action=token.read`));
+    expect((data as Json[]).map(({ actor }) => actor)).toContain(caller.id);
+  });
+
+  test('takes the integration as audience, or as resource, and one only', async () => {
+    const { owner } = await connected();
+    for (const resource of [`${broker.url}/v1/integrations/acme`, 'urn:valetkey:integration:acme', 'acme'])
+      expect((await exchange(owner, { audience: undefined, resource })).status).toBe(200);
+    expect((await exchange(owner, { resource: 'urn:valetkey:integration:acme' })).status).toBe(200);
+    expectError(await exchange(owner, { resource: 'urn:valetkey:integration:other' }), 400, 'invalid_target');
+    expectError(await exchange(owner, { audience: ['acme', 'other'] }), 400, 'invalid_target');
+    expectError(await exchange(owner, { audience: 'nowhere' }), 400, 'invalid_target');
+    expectError(await exchange(owner, { audience: undefined }), 400, 'invalid_request');
+  });
+
+  test('checks the scope against what was granted, and says what is missing', async () => {
+    const { owner } = await connected();
+    const body = expectError(await exchange(owner, { scope: 'openid files.write' }), 400, 'invalid_scope');
+    expect(body.missing_scopes).toEqual(['files.write']);
+  });
+
+  test('chooses among several connections by label, and never guesses', async () => {
+    const { owner, token } = await connected({ label: 'work' });
+    await connect(broker, (await invite(broker, { owner, label: 'home' })).url);
+    const { candidates } = expectError(await exchange(owner), 400, 'invalid_request');
+    expect(candidates).toHaveLength(2);
+    expect((await exchange(owner, { label: 'work' })).body.access_token).toBe(token);
+  });
+
+  test.each<[string, Json]>([
+    ['no token', { subject_token: undefined }],
+    ['a kind of token that is none of ours', { subject_token_type: 'urn:ietf:params:oauth:token-type:saml2' }],
+    ['no kind', { subject_token_type: undefined }],
+    ['another kind wanted', { requested_token_type: 'urn:ietf:params:oauth:token-type:refresh_token' }],
+    ['a parameter twice', { scope: ['a', 'b'] }],
+    ['a time that is none', { min_ttl: 'long' }],
+    ['nothing', { grant_type: undefined }],
+  ])('with %s is invalid', async (_, more) => {
+    expectError(await exchange(newOwner(), more), 400, 'invalid_request');
+  });
+
+  test('is the only grant', async () => {
+    expectError(await exchange(newOwner(), { grant_type: 'client_credentials' }), 400, 'unsupported_grant_type');
+  });
+
+  test('wants a form, and not too large a one', async () => {
+    const json = await fetch(new URL('/oauth2/token', broker.url), {
+      method: 'POST',
+      headers: { authorization: `Bearer ${caller.key}`, 'content-type': 'application/json' },
+      body: '{}',
+    });
+    expect([json.status, ((await json.json()) as Json).error]).toEqual([400, 'invalid_request']);
+    expectError(await exchange(newOwner(), { subject_token: 'x'.repeat(140_000) }), 413, 'invalid_request');
+  });
+});
+
+describe('a subject token', () => {
+  const seconds = () => Math.floor(Date.now() / 1_000);
+  const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
+  const claims = (): Json => ({ sub: 'victim', aud: broker.url });
+
+  test.each<[string, string, () => Promise<string> | string]>([
+    ['of nobody', 'malformed', () => 'opaque'],
+    [
+      'without an algorithm',
+      'unsupported_algorithm',
+      () => `${encode({ alg: 'none' })}.${encode({ iss: idp.url, ...claims(), exp: seconds() + 60 })}.`,
+    ],
+    [
+      'signed with another key',
+      'invalid_signature',
+      () => idp.sign(claims(), {}, generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey),
+    ],
+    ['of a foreign issuer', 'untrusted_issuer', () => foreign.sign(claims())],
+    [
+      'of a foreign issuer that claims to be ours',
+      'invalid_signature',
+      () => foreign.sign({ ...claims(), iss: idp.url }),
+    ],
+    ['that has expired', 'expired', () => idp.sign({ ...claims(), exp: seconds() - 60 })],
+    ['that is not valid yet', 'not_yet_valid', () => idp.sign({ ...claims(), nbf: seconds() + 600 })],
+    ['that never expires', 'missing_claim', () => idp.sign({ ...claims(), exp: undefined })],
+    ['for another service', 'audience_mismatch', () => idp.sign({ ...claims(), aud: 'https://other.example' })],
+    ['of nobody in particular', 'invalid_owner', () => idp.sign({ ...claims(), sub: undefined })],
+    ['of everybody', 'invalid_owner', () => idp.sign({ ...claims(), sub: '*' })],
+    ['of a prefix', 'invalid_owner', () => idp.sign({ ...claims(), sub: 'user_*' })],
+    ['of a list', 'invalid_owner', () => idp.sign({ ...claims(), sub: ['victim'] })],
+  ])('%s is refused', async (_, reason, forge) => {
+    const body = expectError(await exchange('x', { subject_token: await forge() }), 400, 'invalid_grant');
+    expect(body.reason).toBe(reason);
+    const { data } = expectOk(await broker.ask('GET', '/v1/audit?action=token.exchange&limit=1'));
+    expect(data).toMatchObject([{ outcome: 'denied', actor: caller.id, detail: `subject token: ${reason}` }]);
+  });
+
+  test("an ID token of the third party's own client is no user's token here", async () => {
+    // The issuer of an integration is trusted; its ID tokens are for its client, which is not the broker's public URL.
+    const setup = { provider: 'generic-oidc', client_id: 'the-client', params: { issuer: foreign.url } };
+    expectOk(await broker.ask('PUT', '/v1/integrations/theirs', setup), 201);
+    const subject_token = await foreign.sign({ sub: 'victim', aud: 'the-client' });
+    expect(expectError(await exchange('x', { subject_token }), 400, 'invalid_grant').reason).toBe('audience_mismatch');
+    const forUs = await foreign.sign({ sub: newOwner(), aud: broker.url });
+    expectError(await exchange('x', { subject_token: forUs }), 400, 'interaction_required');
+    expect((await broker.ask('DELETE', '/v1/integrations/theirs')).status).toBe(204);
+  });
+
+  test('for an audience that the configuration names is taken too', async () => {
+    const { owner } = await connected();
+    expect((await exchange('x', { subject_token: await idp.sign({ sub: owner, aud: 'intranet' }) })).status).toBe(200);
+  });
+});
+
+describe('an account that is not connected', () => {
+  test('is connected at the URL that the error brings; then the exchange goes through', async () => {
+    const owner = newOwner();
+    const body = expectError(await exchange(owner, { label: 'work' }), 400, 'interaction_required');
+    expect(body).toMatchObject({
+      reason: 'not_connected',
+      connect_url: expect.stringContaining(`${broker.url}/connect/`),
+    });
+    // Who asks again meanwhile is told of the same invitation.
+    expect((await exchange(owner, { label: 'work' })).body.connect_url).toBe(body.connect_url);
+    expect((await exchange(owner)).body.connect_url).not.toBe(body.connect_url);
+    expect((await connect(broker, String(body.connect_url))).status).toBe(200);
+    expect((await exchange(owner, { label: 'work' })).status).toBe(200);
+  });
+
+  test('and whose grant has died is renewed under its id', async () => {
+    const { owner, id } = await connected();
+    provider.withdrawGrants();
+    expect((await broker.ask('POST', `/v1/connections/${id}/refresh`, {})).status).toBe(409);
+    const body = expectError(await exchange(owner), 400, 'interaction_required');
+    expect(body).toMatchObject({ reason: 'grant_revoked', connection_id: id });
+    await connect(broker, String(body.connect_url));
+    expect((await exchange(owner)).body.connection_id).toBe(id);
+  });
+
+  test('and was revoked is connected anew', async () => {
+    const { owner, id } = await connected();
+    expect((await broker.ask('DELETE', `/v1/connections/${id}`)).status).toBe(200);
+    const body = expectError(await exchange(owner), 400, 'interaction_required');
+    expect(body).toMatchObject({ reason: 'connection_revoked' });
+    expect(body).not.toHaveProperty('connection_id');
+    await connect(broker, String(body.connect_url));
+    expect((await exchange(owner)).body.connection_id).not.toBe(id);
+  });
+
+  test('in a browser at all has no URL, and the error says so', async () => {
+    const setup = { provider: 'stripe', params: { mode: 'api_key' } };
+    expectOk(await broker.ask('PUT', '/v1/integrations/keys', setup), 201);
+    const { key } = await admit([{ actions: ['token'], integrations: ['keys'], owners: ['*'] }]);
+    const answered = await exchange(newOwner(), { audience: 'keys' }, { authorization: `Bearer ${key}` });
+    expect(expectError(answered, 400, 'interaction_required').connect_url).toBeNull();
+  });
+});
+
+describe('the caller', () => {
+  test('needs the right to the token, of that integration and that owner', async () => {
+    const { owner } = await connected();
+    const { key } = await admit([{ actions: ['token'], integrations: ['acme'], owners: ['somebody'] }]);
+    const body = expectError(await exchange(owner, {}, { authorization: `Bearer ${key}` }), 400, 'invalid_target');
+    expect(body.missing).toEqual({ action: 'token', integration: 'acme', owner });
+  });
+
+  test('is told in one way', async () => {
+    const { owner } = await connected();
+    const both = { client_id: caller.id, client_secret: caller.key };
+    expectError(await exchange(owner, both), 400, 'invalid_request');
+    expect((await exchange(owner, both, {})).status).toBe(200);
+    expectError(
+      await exchange(owner, { client_id: 'clr_other' }, basic(caller.id, caller.key)),
+      400,
+      'invalid_request',
+    );
+  });
+
+  test('has an id that fits its key, whatever else would get in', async () => {
+    const { owner } = await connected();
+    const other = await admit([{ actions: ['*'], integrations: ['*'], owners: ['*'] }]);
+    expect((await exchange(owner, {}, basic(caller.id, caller.key))).status).toBe(200);
+    for (const headers of [basic(other.id, caller.key), basic(caller.id, 'x'.repeat(40)), basic(caller.id, ''), {}]) {
+      const answered = await exchange(owner, {}, headers as Record<string, string>);
+      expectError(answered, 401, 'invalid_client');
+      const scheme = 'authorization' in headers ? /^Basic / : /^Bearer /;
+      expect(answered.headers.get('www-authenticate')).toMatch(scheme);
+    }
+  });
+
+  test('may come with the token of its workload, as a Bearer or as a client assertion', async () => {
+    const { owner } = await connected();
+    const grants = [{ actions: ['token'], integrations: ['acme'], owners: ['*'] }];
+    const workloads = [{ issuer: idp.url, audience: 'valetkey', claims: { sub: 'service-1' } }];
+    expectOk(await broker.ask('POST', '/v1/callers', { name: 'a service', grants, workloads }), 201);
+    const client_assertion = await idp.sign({ sub: 'service-1' });
+    expect((await exchange(owner, {}, { authorization: `Bearer ${client_assertion}` })).status).toBe(200);
+    const client_assertion_type = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+    expect((await exchange(owner, { client_assertion, client_assertion_type }, {})).status).toBe(200);
+    expectError(await exchange(owner, { client_assertion }, {}), 400, 'invalid_request');
+  });
+
+  test('that asks too often is told when to come back', async () => {
+    const { owner } = await connected();
+    const grants = [{ actions: ['token'], integrations: ['acme'], owners: ['*'] }];
+    const { key } = await admit(grants, { rate_limit: { requests: 1, window: 60 } });
+    const headers = { authorization: `Bearer ${key}` };
+    expect((await exchange(owner, {}, headers)).headers.get('ratelimit')).toBe('"caller";r=0;t=60');
+    const over = await exchange(owner, {}, headers);
+    expectError(over, 429, 'temporarily_unavailable');
+    expect(Number(over.headers.get('retry-after'))).toBeGreaterThan(0);
+  });
+});
+
+describe('introspection', () => {
+  test('tells the claims of a JWT that is for the broker, for an audience of its issuer, or for whom it is said', async () => {
+    for (const aud of [broker.url, 'intranet']) {
+      const { status, body } = await introspect(await idp.sign({ sub: 'user_1', aud, scope: 'a b', client_id: 'app' }));
+      expect(status).toBe(200);
+      IntrospectionAnswer.parse(body);
+      const told = { active: true, iss: idp.url, sub: 'user_1', aud, scope: 'a b', client_id: 'app' };
+      expect(body).toEqual({ ...told, iat: expect.any(Number), exp: expect.any(Number) });
+    }
+    const other = await idp.sign({ aud: 'billing' });
+    expect((await introspect(other)).body).toEqual({ active: false });
+    expect((await introspect(other, { audience: 'billing', token_type_hint: 'access_token' })).body.active).toBe(true);
+  });
+
+  test('says nothing of a token that is not active, not even why', async () => {
+    const stale = await idp.sign({ aud: broker.url, exp: 1 });
+    for (const token of [stale, await foreign.sign({ aud: broker.url }), 'opaque', `${stale}x`])
+      expect((await introspect(token)).body).toEqual({ active: false });
+  });
+
+  test('a claim of the token does not make it active', async () => {
+    const { body } = await introspect(await idp.sign({ aud: broker.url, active: false }));
+    expect(body.active).toBe(true);
+  });
+
+  test('needs the right to verify', async () => {
+    const { key } = await admit([{ actions: ['token'], integrations: ['*'], owners: ['*'] }]);
+    expectError(await introspect('x', {}, { authorization: `Bearer ${key}` }), 403, 'insufficient_scope');
+    expectError(await introspect('x', {}, {}), 401, 'invalid_client');
+    expectError(await post('/oauth2/introspect', {}), 400, 'invalid_request');
+  });
+});
+
+describe('the metadata', () => {
+  const WELL_KNOWN = '/.well-known/oauth-authorization-server';
+
+  test('tells where everything is, at the path of the RFC', async () => {
+    const response = await fetch(new URL(WELL_KNOWN, broker.url));
+    expect(response.headers.get('content-type')).toMatch(/^application\/json\b/);
+    const body = ServerMetadata.strict().parse(await response.json());
+    expect(body).toMatchObject({
+      issuer: broker.url,
+      token_endpoint: `${broker.url}/oauth2/token`,
+      introspection_endpoint: `${broker.url}/oauth2/introspect`,
+      grant_types_supported: [EXCHANGE],
+    });
+  });
+
+  test('of a broker whose public URL has a path', async () => {
+    const behind = await startTestBroker({
+      VALETKEY_PUBLIC_URL: 'https://broker.example/valet',
+      VALETKEY_KEYS: `k1:${randomBytes(32).toString('base64url')}`,
+    });
+    try {
+      const response = await fetch(new URL(`${WELL_KNOWN}/valet`, behind.url));
+      expect(await response.json()).toMatchObject({
+        issuer: 'https://broker.example/valet',
+        token_endpoint: 'https://broker.example/valet/oauth2/token',
+      });
+    } finally {
+      await behind.stop();
+    }
+  });
+});

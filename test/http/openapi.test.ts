@@ -1,0 +1,258 @@
+// The description of the interface: it is what is served, and what is served is it.
+import { createConfig, lintFromString } from '@redocly/openapi-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  type Description,
+  type Media,
+  type Operation,
+  operationsOf,
+  resolved,
+} from '../../src/http/openapi/document.ts';
+import { exampleOf } from '../../src/http/errors/problem.ts';
+import { CODES, PROBLEMS } from '../../src/http/errors/problem-table.ts';
+import { startTestBroker, type TestBroker } from '../support/broker.ts';
+import { createJudge } from '../support/openapi-validation.ts';
+
+/** The rows of the contract. */
+const CONTRACT = [
+  'GET /connect/{secret}',
+  'GET /docs',
+  'POST /connect/{secret}',
+  'GET /healthz',
+  'GET /.well-known/oauth-authorization-server',
+  'POST /oauth2/introspect',
+  'POST /oauth2/token',
+  'POST /v1/jwt/verify-batch',
+  'GET /metrics',
+  'GET /oauth2/callback/{integration}',
+  'GET /openapi.json',
+  'GET /readyz',
+  'GET /v1/audit',
+  'POST /v1/apply',
+  'GET /v1/callers',
+  'POST /v1/callers',
+  'DELETE /v1/callers/{id}',
+  'GET /v1/callers/{id}',
+  'PUT /v1/callers/{id}',
+  'GET /v1/whoami',
+  'POST /v1/callers/{id}/keys',
+  'DELETE /v1/callers/{id}/keys/{key_id}',
+  'POST /v1/connect-sessions',
+  'GET /v1/connect-sessions/{id}',
+  'GET /v1/connections',
+  'POST /v1/connections',
+  'POST /v1/connections/revoke',
+  'DELETE /v1/connections/{id}',
+  'GET /v1/connections/{id}',
+  'POST /v1/connections/{id}/dpop-proof',
+  'POST /v1/connections/{id}/refresh',
+  'GET /v1/connections/{id}/token',
+  'GET /v1/integrations',
+  'DELETE /v1/integrations/{id}',
+  'GET /v1/integrations/{id}',
+  'PUT /v1/integrations/{id}',
+  'POST /v1/jwt/verify',
+  'GET /v1/providers',
+  'GET /v1/providers/{id}',
+  'GET /v1/token',
+];
+
+let broker: TestBroker;
+let description: Description;
+/** By name: `GET /v1/token`. */
+let operations: [name: string, operation: Operation][];
+beforeAll(async () => {
+  broker = await startTestBroker();
+  const response = await fetch(new URL('/openapi.json', broker.url));
+  expect(response.status).toBe(200);
+  expect(response.headers.get('content-type')).toMatch(/^application\/json\b/);
+  description = (await response.json()) as Description;
+  operations = operationsOf(description).map(({ method, path, operation }) => [
+    `${method.toUpperCase()} ${path}`,
+    operation,
+  ]);
+});
+afterAll(() => broker.stop());
+
+test('is OpenAPI 3.1', () => {
+  expect(description.openapi).toMatch(/^3\.1\.\d+$/);
+  expect(description.info).toMatchObject({ title: expect.any(String), version: expect.any(String) });
+});
+
+test('describes every row of the contract, and no other', () => {
+  const described = operations.map(([name]) => name);
+  expect(described.sort()).toEqual([...CONTRACT].sort());
+});
+
+test('describes only what is served', async () => {
+  for (const [name] of operations) {
+    const [method = '', path = ''] = name.split(' ');
+    const answer = await broker.ask(method, path.replaceAll(/\{\w+\}/g, 'x')).catch(() => undefined);
+    expect(String(answer?.body.detail), name).not.toContain(`There is no ${method}`);
+  }
+});
+
+describe('says of each operation', () => {
+  test('what it is called, what it does, and whom it serves', () => {
+    for (const [name, { operationId, summary, tags, security, parameters = [] }] of operations) {
+      expect(operationId, `${name}: give the route an operationId: the name of a method`).toMatch(
+        /^[a-z][A-Za-z0-9]+$/,
+      );
+      expect(summary, name).toMatch(/./);
+      expect(
+        description.tags.map((tag) => tag.name),
+        `${name}: describe its tag in http/openapi.ts`,
+      ).toContain(tags[0]);
+      if (name.includes(' /v1/')) expect(security, name).toEqual([{ caller_key: [] }]);
+      const [, path = ''] = name.split(' ');
+      const holes = [...path.matchAll(/\{(\w+)\}/g)].map(([, hole]) => hole);
+      const told = parameters.filter((p) => p.in === 'path');
+      expect(told.map((p) => p.name).sort(), name).toEqual(holes.sort());
+      for (const parameter of told) expect(parameter.required, name).toBe(true);
+      for (const parameter of parameters) {
+        const { description: words, name: which } = parameter;
+        expect(words, `${name}: say with .openapi({ description }) what the parameter ${which} is`).toMatch(/./);
+      }
+    }
+    expect(description.components.securitySchemes).toHaveProperty('caller_key');
+  });
+
+  test('how it answers, and which problems it may have', () => {
+    for (const [name, { responses, security, tags }] of operations) {
+      const statuses = Object.keys(responses);
+      expect(
+        statuses.some((status) => /^[23]/.test(status)),
+        name,
+      ).toBe(true);
+      // Pages say no in words of their own.
+      if (tags.includes('browser')) continue;
+      if (tags.includes('standard interfaces')) {
+        expect(responses.default?.content, name).toHaveProperty(['application/json']);
+        continue;
+      }
+      const refuses = `${name}: name its problems in the responses of the route: ...problems('not_found', …)`;
+      expect(responses.default?.content, refuses).toHaveProperty(['application/problem+json']);
+      if (security.length > 0) expect(statuses, name).toEqual(expect.arrayContaining(['401', '429', '500', '503']));
+    }
+  });
+
+  test('an example of each body, which is as its schema has it', () => {
+    const judge = createJudge(description);
+    for (const [where, media, pointer] of bodies()) {
+      const named = Object.values(media.examples ?? {});
+      expect(
+        named.length,
+        `${where}: give its schema in src/api/ an example: .openapi(…, { example })`,
+      ).toBeGreaterThan(0);
+      for (const { value } of named.map((one) => resolved(description, one)))
+        expect(judge.faultsIn(value, [...pointer, 'schema']), where).toBeUndefined();
+    }
+  });
+});
+
+/** Every body of JSON, in requests and in answers. */
+const bodies = (): [where: string, media: Media, pointer: string[]][] =>
+  operationsOf(description).flatMap(({ path, method, operation }) => {
+    const at = ['paths', path, method];
+    const parts = [
+      ...(operation.requestBody ? [[operation.requestBody.content, [...at, 'requestBody']] as const] : []),
+      ...Object.entries(operation.responses).map(
+        ([status, { content = {} }]) => [content, [...at, 'responses', status]] as const,
+      ),
+    ];
+    return parts.flatMap(([content, pointer]) =>
+      Object.entries(content)
+        .filter(([type]) => type.includes('json'))
+        .map(([type, media]): [string, Media, string[]] => [
+          pointer.slice(1).join(' '),
+          media,
+          [...pointer, 'content', type],
+        ]),
+    );
+  });
+
+describe('a problem', () => {
+  test.each(CODES)('%s has an example, made as answers are, which is as its schema has it', (code) => {
+    const { status } = PROBLEMS[code];
+    const mentioned = operations.flatMap(([, { responses }]) =>
+      Object.values(responses).flatMap(({ content }) =>
+        Object.keys(content?.['application/problem+json']?.examples ?? {}),
+      ),
+    );
+    expect(mentioned, 'no operation has it').toContain(code);
+    const { value } = description.components.examples[code]!;
+    expect(value).toEqual(JSON.parse(JSON.stringify(exampleOf(code))));
+    expect(value).toMatchObject({ code, status });
+  });
+});
+
+test("passes the linter's recommended rules", { timeout: 30_000 }, async () => {
+  const config = await createConfig({ extends: ['recommended'] });
+  const found = await lintFromString({ source: JSON.stringify(description), config });
+  expect(
+    found.map(({ severity, ruleId, message, location }) => [severity, ruleId, message, location[0]?.pointer]),
+  ).toEqual([]);
+});
+
+test('every schema that it refers to is there', () => {
+  const referred = [...JSON.stringify(description).matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g)].map(
+    ([, n]) => n,
+  );
+  expect(referred.length).toBeGreaterThan(20);
+  for (const name of referred) expect(Object.keys(description.components.schemas)).toContain(name);
+});
+
+test('tells the members of the main answers', () => {
+  const required = (name: string) => description.components.schemas[name]?.required;
+  expect(required('Token')).toEqual(
+    expect.arrayContaining(['connection_id', 'access_token', 'token_type', 'expires_at', 'expires_in']),
+  );
+  expect(required('Problem')).toEqual(
+    expect.arrayContaining(['type', 'title', 'status', 'detail', 'code', 'request_id']),
+  );
+  expect(required('Connection')).toEqual(expect.arrayContaining(['id', 'status', 'reason', 'generation', 'captured']));
+});
+
+describe('an answer is held against it: it is a fault', () => {
+  const token = { method: 'GET', path: '/v1/token?integration=slack&owner=user_42', status: 200 };
+  const headers = (type = 'application/json') => new Headers({ 'content-type': type, 'www-authenticate': 'Bearer' });
+  const example = () => {
+    const { examples = {} } = description.paths['/v1/token']!.get!.responses['200']!.content!['application/json']!;
+    return Object.values(examples)[0]!.value as object;
+  };
+  const faultOf = (said: { status?: number; type?: string; body?: unknown }) =>
+    createJudge(description)({
+      ...token,
+      status: said.status ?? 200,
+      headers: headers(said.type),
+      text: JSON.stringify(said.body ?? example()),
+    });
+  const problem = (status: number, body: object) => faultOf({ status, type: 'application/problem+json', body });
+
+  test('not when it is as described', () => {
+    expect(faultOf({})).toBeUndefined();
+    for (const code of ['unauthenticated', 'forbidden', 'ambiguous_connection', 'payload_too_large'] as const)
+      expect(problem(PROBLEMS[code].status, exampleOf(code)), code).toBeUndefined();
+  });
+
+  test.each<[string, () => string | undefined]>([
+    ['a member that is not described', () => faultOf({ body: { ...example(), refresh_token: 'x' } })],
+    ['a member that is missing', () => faultOf({ body: { ...example(), expires_in: undefined } })],
+    ['a member of another type', () => faultOf({ body: { ...example(), scopes: 'a b' } })],
+    ['a time that is none', () => faultOf({ body: { ...example(), expires_at: 'tomorrow' } })],
+    ['another status', () => faultOf({ status: 201 })],
+    ['another content type', () => faultOf({ type: 'text/html' })],
+    ['a problem that is not named', () => problem(409, exampleOf('integration_in_use'))],
+    ['a status that is not named', () => problem(402, { ...exampleOf('forbidden'), status: 402 })],
+    ['a problem with another status', () => problem(409, { ...exampleOf('ambiguous_connection'), status: 400 })],
+    ['a problem with a member of no code', () => problem(403, { ...exampleOf('forbidden'), token: 'x' })],
+    ['a problem without a member of its code', () => problem(403, { ...exampleOf('forbidden'), missing: undefined })],
+    [
+      'a path that is not described',
+      () => createJudge(description)({ ...token, path: '/v1/nothing', headers: headers(), text: '{}' }),
+    ],
+    ['no Retry-After', () => problem(429, exampleOf('too_many_requests'))],
+  ])('%s', (_, fault) => {
+    expect(fault()).toBeTypeOf('string');
+  });
+});

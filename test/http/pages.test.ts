@@ -1,0 +1,251 @@
+// The browser pages as text: harmless whatever is filled in, readable by everybody, locked down. test/browser/ looks at them.
+import { Hono } from 'hono';
+import { describe, expect, it } from 'vitest';
+import type { ParamField } from '../../src/domain/fields.ts';
+import { assets } from '../../src/http/pages/assets.ts';
+import { connectedPage } from '../../src/http/pages/connected.ts';
+import type { Html } from '../../src/http/pages/layout.ts';
+import { type BrowserCode, browserMessage } from '../../src/http/pages/messages.ts';
+import { continuePage, paramsPage } from '../../src/http/pages/params.ts';
+import { refusedPage } from '../../src/http/pages/refused.ts';
+import { browserSecurity } from '../../src/http/pages/security.ts';
+
+const hostile = `"><script>alert('x')</script><img src=x onerror=alert(1)> & style="`;
+
+const field = (over: Partial<ParamField> = {}): ParamField => ({
+  title: 'Subdomain',
+  description: 'The first part of your address.',
+  example: 'acme',
+  pattern: '[a-z]+',
+  optional: false,
+  ...over,
+});
+
+const form = (over: Partial<Parameters<typeof paramsPage>[0]> = {}) =>
+  paramsPage({
+    action: '/connect/s3cr3t',
+    providerName: 'Zendesk',
+    fields: { subdomain: field(), region: field({ title: 'Region', optional: true, default: 'eu' }) },
+    values: {},
+    issues: [],
+    ...over,
+  });
+
+const wrong = {
+  values: { subdomain: 'a b' },
+  issues: [{ path: 'params.subdomain', message: 'not a valid Subdomain' }],
+};
+
+const hostilePages: Record<string, Html> = {
+  refused: refusedPage({
+    title: hostile,
+    message: hostile,
+    advice: hostile,
+    code: hostile,
+    requestId: hostile,
+    status: 400,
+  }),
+  connected: connectedPage({ providerName: hostile, label: hostile }),
+  params: form({
+    action: hostile,
+    providerName: hostile,
+    fields: { subdomain: field({ title: hostile, description: hostile, example: hostile, default: hostile }) },
+    values: { subdomain: hostile },
+    issues: [
+      { path: 'params.subdomain', message: hostile },
+      { path: hostile, message: hostile },
+    ],
+  }),
+  continue: continuePage({ providerName: hostile, href: `https://example.com/?q=${hostile}` }),
+};
+
+const count = (text: string, pattern: RegExp) => text.match(pattern)?.length ?? 0;
+
+describe.each(Object.keys(hostilePages))('the %s page', (name) => {
+  const text = async () => String(await hostilePages[name]);
+
+  it('shows hostile values as text', async () => {
+    const page = await text();
+    expect(page).toContain('&lt;script&gt;');
+    expect(page).not.toMatch(/<script|<img|onerror=alert\(1\)>/i);
+  });
+
+  it('has no script, no inline style and no event handler', async () => {
+    // Values are escaped, so what still looks like a tag was written by us.
+    for (const tag of (await text()).match(/<[a-z][^>]*>/gi) ?? []) {
+      const written = tag.replace(/"[^"]*"/g, '""');
+      expect(written).not.toMatch(/^<(script|style|iframe|object|embed)\b/i);
+      expect(written).not.toMatch(/\s(style|on[a-z]+)=/i);
+    }
+  });
+
+  it('has a language, a viewport, one heading and the landmarks', async () => {
+    const page = await text();
+    expect(page).toMatch(/^<!doctype html>\s*<html lang="en">/);
+    expect(page).toContain('<meta name="viewport" content="width=device-width, initial-scale=1">');
+    for (const tag of ['h1', 'main', 'header', 'footer', 'title'])
+      expect(count(page, new RegExp(`<${tag}[ >]`, 'g')), tag).toBe(1);
+  });
+});
+
+describe('the form', () => {
+  it('labels each field and describes it with its hint', async () => {
+    const page = String(await form());
+    const inputs = [...page.matchAll(/<input id="([^"]+)" name="([^"]+)"/g)];
+    expect(inputs.map((m) => m[2])).toEqual(['subdomain', 'region']);
+    for (const [, id] of inputs) {
+      expect(count(page, new RegExp(`<label for="${id}">`, 'g'))).toBe(1);
+      expect(page).toContain(`id="${id}-hint"`);
+    }
+    expect(page).toContain('aria-describedby="param-subdomain-hint"');
+    expect(page).not.toMatch(/aria-invalid|role="alert"/);
+  });
+
+  it('requires what is not optional, and fills the default in', async () => {
+    const inputs = String(await form()).match(/<input[^>]*>/g);
+    expect(inputs?.[0]).toMatch(/ required/);
+    expect(inputs?.[1]).not.toMatch(/ required/);
+    expect(inputs?.[1]).toContain('value="eu"');
+  });
+
+  it('puts an error beside its field and into a summary that takes the focus', async () => {
+    const page = String(await form(wrong));
+    const input = page.match(/<input id="param-subdomain"[^>]*>/)?.[0];
+    expect(input).toContain('aria-invalid="true"');
+    expect(input).toContain('aria-describedby="param-subdomain-hint param-subdomain-error"');
+    expect(input).toContain('value="a b"');
+    expect(page).toMatch(/id="param-subdomain-error">Error: not a valid Subdomain/);
+    expect(page).toMatch(/role="alert" tabindex="-1" autofocus/);
+    expect(page).toContain('<a href="#param-subdomain">not a valid Subdomain</a>');
+    expect(page).toMatch(/<title>Error: /);
+  });
+
+  it('names a problem that belongs to no field', async () => {
+    const page = String(await form({ issues: [{ path: 'params.shop', message: 'not a parameter' }] }));
+    expect(page).toContain('<li>not a parameter</li>');
+  });
+});
+
+describe('the page that leads on', () => {
+  it('is a plain link, since a redirect after a submit is stopped by form-action', async () => {
+    const page = String(await continuePage({ providerName: 'Zendesk', href: 'https://acme.example/a?b=1&c=2' }));
+    expect(page).toContain('href="https://acme.example/a?b=1&amp;c=2"');
+    expect(page).toContain('<dd>acme.example</dd>');
+    expect(page).not.toMatch(/<form|http-equiv/);
+  });
+
+  it.each(['javascript:alert(1)', 'data:text/html,x', '/relative'])('does not lead to %s', (href) => {
+    expect(() => continuePage({ providerName: 'Zendesk', href })).toThrow();
+  });
+});
+
+describe('the words', () => {
+  const codes: BrowserCode[] = [
+    'access_denied',
+    'identity_mismatch',
+    'provider_unavailable',
+    'invalid_form',
+    'internal',
+  ];
+
+  it.each([...codes, 'what_is_this', 'constructor'])('exist for %s, with a status that refuses', (code) => {
+    const words = browserMessage(code, 'GitHub');
+    expect(words.status).toBeGreaterThanOrEqual(400);
+    for (const text of [words.title, words.message, words.advice]) {
+      expect(text.length).toBeGreaterThan(5);
+      expect(text).not.toMatch(/[{}]/);
+    }
+  });
+
+  it('say that nothing happened when the owner cancelled', () => {
+    const { title, message } = browserMessage('access_denied');
+    expect(title).toBe('You cancelled');
+    expect(message).toContain('Nothing was connected');
+  });
+
+  it('take a name with replacement patterns as it is', () => {
+    expect(browserMessage('provider_unavailable', '$& & Co').title).toBe('$& & Co does not answer');
+  });
+});
+
+describe('the headers', () => {
+  const answer = async (publicUrl: string) => {
+    const app = new Hono()
+      .use(browserSecurity(publicUrl))
+      .get('/', (c) => c.html(connectedPage({ providerName: 'X' })));
+    return (await app.request('/')).headers;
+  };
+
+  it('allow nothing but our stylesheet, and keep the URL to ourselves', async () => {
+    const headers = await answer('http://127.0.0.1:8080');
+    expect(headers.get('content-security-policy')).toBe(
+      "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    );
+    expect(headers.get('referrer-policy')).toBe('no-referrer');
+    expect(headers.get('cache-control')).toBe('no-store');
+    expect(headers.get('x-content-type-options')).toBe('nosniff');
+    expect(headers.get('x-frame-options')).toBe('DENY');
+  });
+
+  it('ask for https from now on only where the public URL has it', async () => {
+    expect((await answer('http://127.0.0.1:8080')).has('strict-transport-security')).toBe(false);
+    expect((await answer('https://keys.example')).get('strict-transport-security')).toMatch(/^max-age=\d{7,}$/);
+  });
+});
+
+describe('the stylesheet', () => {
+  it('is CSS that may be cached, and is not sent twice', async () => {
+    const first = await assets.request('/assets/valetkey.css');
+    expect(first.status).toBe(200);
+    expect(first.headers.get('content-type')).toBe('text/css; charset=utf-8');
+    expect(first.headers.get('cache-control')).toBe('public, max-age=3600');
+    expect(first.headers.get('x-content-type-options')).toBe('nosniff');
+    const etag = first.headers.get('etag');
+    expect(etag).toMatch(/^"[\w-]{43}"$/);
+    const again = await assets.request('/assets/valetkey.css', { headers: { 'If-None-Match': etag ?? '' } });
+    expect(again.status).toBe(304);
+    expect(await again.text()).toBe('');
+  });
+
+  it('loads nothing from anywhere', async () => {
+    const css = await (await assets.request('/assets/valetkey.css')).text();
+    expect(css).not.toMatch(/@import|url\(/);
+  });
+
+  // WCAG 2.2, 1.4.3: text needs 4.5:1, in either scheme.
+  const schemes = async () => {
+    const css = await (await assets.request('/assets/valetkey.css')).text();
+    const [light, dark] = [...css.matchAll(/:root \{([^}]*)\}/g)].map(
+      ([, block]) => new Map([...block!.matchAll(/--([\w-]+): (#[0-9a-f]{6})/g)].map((m) => [m[1]!, m[2]!])),
+    );
+    return { light: light!, dark: dark! };
+  };
+
+  it.each(['light', 'dark'] as const)('has enough contrast when %s', async (scheme) => {
+    const colours = (await schemes())[scheme];
+    const luminance = (name: string) => {
+      const [r, g, b] = [1, 3, 5].map((at) => {
+        const channel = Number.parseInt(colours.get(name)!.slice(at, at + 2), 16) / 255;
+        return channel <= 0.04045 ? channel / 12.92 : ((channel + 0.055) / 1.055) ** 2.4;
+      });
+      return 0.2126 * r! + 0.7152 * g! + 0.0722 * b!;
+    };
+    const contrast = (one: string, other: string) => {
+      const [dim, bright] = [luminance(one), luminance(other)].sort((a, b) => a - b);
+      return (bright! + 0.05) / (dim! + 0.05);
+    };
+    for (const [text, ground] of [
+      ['ink', 'card'],
+      ['ink', 'paper'],
+      ['quiet', 'card'],
+      ['quiet', 'paper'],
+      ['brand', 'paper'],
+      ['on-brand', 'brand'],
+      ['warn', 'card'],
+      ['warn', 'warn-soft'],
+      ['ink', 'warn-soft'],
+    ] as const)
+      expect(contrast(text, ground), `${text} on ${ground}`).toBeGreaterThanOrEqual(4.5);
+    expect(contrast('line', 'card'), 'the border of a field').toBeGreaterThanOrEqual(3);
+  });
+});

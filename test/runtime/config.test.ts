@@ -1,0 +1,299 @@
+// The environment and the declarative file: what is taken, what is refused, and what applying it twice changes.
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createLogger } from '../../src/adapters/telemetry/telemetry.ts';
+import { type Running, start } from '../../src/runtime/app.ts';
+import { type Config, parseConfig } from '../../src/runtime/config.ts';
+import { generateKey, SetupError } from '../../src/runtime/keys.ts';
+import { ask, type Json } from '../support/broker.ts';
+import { expectOk, expectProblem } from '../support/contract.ts';
+
+const nothing = () => {
+  throw Object.assign(new Error('no such file'), { code: 'ENOENT' });
+};
+const parse = (env: Record<string, string>, declared?: unknown) =>
+  parseConfig(
+    declared === undefined ? env : { VALETKEY_CONFIG: 'declared.json', ...env },
+    declared === undefined ? nothing : () => (typeof declared === 'string' ? declared : JSON.stringify(declared)),
+  );
+function taken(env: Record<string, string>, declared?: unknown): Config {
+  const parsed = parse(env, declared);
+  if (!parsed.ok) throw new Error(parsed.issues.join('\n'));
+  return parsed.config;
+}
+function issuesOf(env: Record<string, string>, declared?: unknown): string[] {
+  const parsed = parse(env, declared);
+  return parsed.ok ? [] : parsed.issues;
+}
+
+/** How the file refers to the environment. */
+const hole = (name: string) => `\${${name}}`;
+
+describe('the environment', () => {
+  test('has a default for everything, on loopback', () => {
+    expect(taken({})).toMatchObject({
+      host: '127.0.0.1',
+      port: 8080,
+      publicUrl: undefined,
+      databaseUrl: 'file:./data/valetkey.db',
+      dataDir: './data',
+      keys: { from: 'file', path: 'data/valetkey.keys' },
+      adminKey: undefined,
+      outboundAllow: [],
+      auditDays: null,
+      logLevel: 'info',
+    });
+  });
+
+  test('takes an empty variable as one that is not set', () => {
+    const config = taken({ VALETKEY_PORT: '', VALETKEY_KEYS: ' ', VALETKEY_ADMIN_KEY: '', VALETKEY_CONFIG: '' });
+    expect(config).toMatchObject({ port: 8080, adminKey: undefined });
+  });
+
+  test('says for how long the audit log is kept', () => {
+    expect(taken({ VALETKEY_AUDIT_DAYS: '90' }).auditDays).toBe(90);
+  });
+
+  test.each([
+    ['VALETKEY_PORT', 'http'],
+    ['VALETKEY_PORT', '65536'],
+    ['VALETKEY_PORT', 'tcp://10.0.0.1:80'],
+    ['VALETKEY_PUBLIC_URL', 'valetkey.example'],
+    ['VALETKEY_PUBLIC_URL', 'ftp://localhost'],
+    ['VALETKEY_PUBLIC_URL', 'http://localhost/?a=b'],
+    ['VALETKEY_DATABASE_URL', 'valetkey.db'],
+    ['VALETKEY_DATABASE_URL', 'file:'],
+    ['VALETKEY_DATABASE_URL', 'mysql://localhost/valetkey'],
+    ['VALETKEY_DATABASE_URL', 'postgres://user:a b[@localhost:x/valetkey'],
+    ['VALETKEY_KEYS', 'no-key'],
+    ['VALETKEY_ADMIN_KEY', 'x'.repeat(31)],
+    ['VALETKEY_OUTBOUND_ALLOW', 'http://localhost'],
+    ['VALETKEY_PROVIDERS_DIR', '/nowhere/at/all'],
+    ['VALETKEY_CONFIG', 'nowhere.json'],
+    ['VALETKEY_AUDIT_DAYS', '0'],
+    ['VALETKEY_AUDIT_DAYS', '90d'],
+    ['VALETKEY_LOG_LEVEL', 'chatty'],
+  ])('refuses %s=%s by its name, and nothing else', (name, value) => {
+    const issues = issuesOf({ [name]: value });
+    expect(issues).toHaveLength(1);
+    expect(issues[0]).toMatch(new RegExp(`^${name}: `));
+  });
+
+  test.each(['postgres://u:p@db.example/valetkey?sslmode=verify-full', 'postgresql://localhost:5433/valetkey?pool=20'])(
+    'takes %s, and keeps what belongs to this machine in a folder',
+    (databaseUrl) => {
+      const keys = { from: 'file', path: 'data/valetkey.keys' };
+      expect(taken({ VALETKEY_DATABASE_URL: databaseUrl })).toMatchObject({ databaseUrl, dataDir: './data', keys });
+      const elsewhere = taken({ VALETKEY_DATABASE_URL: databaseUrl, VALETKEY_DATA_DIR: '/var/lib/valetkey' });
+      expect(elsewhere.keys).toEqual({ from: 'file', path: '/var/lib/valetkey/valetkey.keys' });
+    },
+  );
+
+  test('does not tell the password of a database URL that is not one', () => {
+    expect(issuesOf({ VALETKEY_DATABASE_URL: 'postgres://u:hunter2@[localhost/x' }).join()).not.toContain('hunter2');
+  });
+
+  test('tells every fault of every variable, without repeating secrets', () => {
+    const keys = `${generateKey('a')},${generateKey('a')},b:short-secret`;
+    const issues = issuesOf({ VALETKEY_PORT: 'x', VALETKEY_KEYS: keys, VALETKEY_OUTBOUND_ALLOW: 'ok.example,*,a b' });
+    expect(issues.map((issue) => issue.split(': ')[0])).toEqual([
+      'VALETKEY_PORT',
+      'VALETKEY_KEYS',
+      'VALETKEY_KEYS',
+      'VALETKEY_OUTBOUND_ALLOW',
+      'VALETKEY_OUTBOUND_ALLOW',
+    ]);
+    for (const part of keys.split(/[,:]/).filter((text) => text.length > 2)) expect(issues.join()).not.toContain(part);
+  });
+
+  test('takes the slash off the end of the public URL', () => {
+    expect(taken({ VALETKEY_PUBLIC_URL: 'http://localhost:9/' }).publicUrl).toBe('http://localhost:9');
+  });
+
+  test.each([
+    [{ VALETKEY_PUBLIC_URL: 'https://valetkey.example' }],
+    [{ VALETKEY_PUBLIC_URL: 'http://localhost.example' }],
+    [{ VALETKEY_HOST: '0.0.0.0' }],
+    [{ VALETKEY_HOST: '::' }],
+    [{ VALETKEY_PUBLIC_URL: 'https://valetkey.example', VALETKEY_DATABASE_URL: 'file::memory:' }],
+  ])('needs VALETKEY_KEYS beyond loopback: %o', (env) => {
+    expect(issuesOf(env)).toEqual([expect.stringMatching(/^VALETKEY_KEYS: required/)]);
+    expect(taken({ ...env, VALETKEY_KEYS: generateKey() }).keys.from).toBe('environment');
+  });
+
+  test.each([
+    [{ VALETKEY_PUBLIC_URL: 'http://localhost:1' }],
+    [{ VALETKEY_PUBLIC_URL: 'http://127.1.2.3:1' }],
+    [{ VALETKEY_HOST: '::1' }],
+    [{ VALETKEY_HOST: '0.0.0.0', VALETKEY_PUBLIC_URL: 'http://[::1]:1' }],
+  ])('does without on loopback: %o', (env) => {
+    expect(taken(env).keys.from).toBe('file');
+  });
+
+  test('warns of a name that it does not know, and not of what others set', () => {
+    const parsed = parse({
+      VALETKEY_PROT: '1',
+      VALETKEY_URL: 'x',
+      VALETKEY_SERVICE_HOST: 'x',
+      VALETKEY_PORT_80_TCP: 'x',
+    });
+    expect(parsed.ok && parsed.warnings).toEqual([expect.stringContaining('VALETKEY_PROT ')]);
+  });
+});
+
+describe('the declarative file', () => {
+  const oidc = { id: 'acme', provider: 'generic-oidc', client_id: 'me', params: { issuer: 'https://id.example' } };
+
+  test('takes secrets from the environment, once: what they hold is not looked into', () => {
+    const integrations = [{ ...oidc, client_secret: hole('SECRET'), client_id: `${hole('A')}-${hole('B')}` }];
+    const { declared } = taken({ SECRET: `a${hole('B')}c$&`, A: 'x', B: 'y' }, { integrations });
+    expect(declared.integrations[0]).toMatchObject({ client_secret: `a${hole('B')}c$&`, client_id: 'x-y' });
+  });
+
+  test.each<[string, unknown, string]>([
+    ['no JSON', '{', 'declared.json: not valid JSON'],
+    ['no object', '[]', 'declared.json: '],
+    ['an unknown member', { colour: 'red' }, 'declared.json: Unrecognized key: "colour"'],
+    [
+      'an unknown member within',
+      { integrations: [{ ...oidc, colour: 'red' }] },
+      'integrations.0: Unrecognized key: "colour"',
+    ],
+    ['a missing member', { integrations: [{ ...oidc, provider: undefined }] }, 'integrations.0.provider: '],
+    ['a bad id', { integrations: [{ ...oidc, id: 'A B' }] }, 'integrations.0.id: '],
+    ['an id twice', { integrations: [oidc, oidc] }, 'integrations.1.id: '],
+    [
+      'a bad grant',
+      { callers: [{ name: 'x', grants: [{ actions: ['fly'], integrations: ['*'], owners: ['*'] }] }] },
+      'callers.0.grants.0.actions.0: ',
+    ],
+    ['a short key', { callers: [{ name: 'x', grants: [], key: 'short' }] }, 'callers.0.key: at least 32'],
+    [
+      'a caller twice',
+      {
+        callers: [
+          { name: 'x', grants: [] },
+          { name: 'x', grants: [] },
+        ],
+      },
+      'callers.1: ',
+    ],
+    ['a key twice', { callers: ['x', 'y'].map((name) => ({ name, grants: [], key: 'k'.repeat(32) })) }, 'callers.1: '],
+    ['a bad issuer', { trusted_issuers: [{ issuer: 'id.example' }] }, 'trusted_issuers.0.issuer: '],
+    ['a bad origin', { return_origins: ['https://app.example/x'] }, 'return_origins.0: '],
+    [
+      'a name that is not set',
+      { integrations: [{ ...oidc, client_secret: hole('NOT_SET') }] },
+      `integrations.0.client_secret: ${hole('NOT_SET')} is not set`,
+    ],
+    [
+      'a name that is empty',
+      { integrations: [{ ...oidc, client_secret: hole('EMPTY') }] },
+      `integrations.0.client_secret: ${hole('EMPTY')} is not set`,
+    ],
+  ])('refuses %s, by its path', (_, declared, fault) => {
+    const issues = issuesOf({ EMPTY: '' }, declared);
+    expect(issues).toHaveLength(1);
+    expect(issues[0]).toContain(`VALETKEY_CONFIG: ${fault}`);
+  });
+
+  test('tells every fault at once, those of the environment too', () => {
+    const integrations = [
+      { ...oidc, client_secret: hole('ONE') },
+      { ...oidc, id: 'b', client_id: hole('TWO'), scopes: 'x' },
+    ];
+    const issues = issuesOf({ VALETKEY_PORT: 'x' }, { integrations, callers: [{ name: '', grants: [] }] });
+    expect(issues.map((issue) => issue.replace(/^VALETKEY_CONFIG: /, '').split(': ')[0])).toEqual(
+      expect.arrayContaining([
+        'VALETKEY_PORT',
+        'integrations.0.client_secret',
+        'integrations.1.client_id',
+        'integrations.1.scopes',
+        'callers.0.name',
+      ]),
+    );
+  });
+});
+
+describe('applying it', () => {
+  let folder: string;
+  const adminKey = randomBytes(32).toString('base64url');
+  const callerKey = `vk_${randomBytes(32).toString('base64url')}`;
+  const grants = [{ actions: ['connections:read'], integrations: ['acme'], owners: ['user_*'] }];
+  const acme = {
+    id: 'acme',
+    provider: 'generic-oauth2',
+    client_id: 'me',
+    client_secret: hole('ACME_SECRET'),
+    params: { authorization_url: 'https://id.example/auth', token_url: 'https://id.example/token' },
+  };
+  const declared = { integrations: [acme], callers: [{ name: 'billing', key: hole('BILLING_KEY'), grants }] };
+  const env = () => ({
+    VALETKEY_PORT: '0',
+    VALETKEY_PUBLIC_URL: 'http://localhost:1',
+    VALETKEY_DATABASE_URL: `file:${join(folder, 'valetkey.db')}`,
+    VALETKEY_ADMIN_KEY: adminKey,
+    ACME_SECRET: 'acme-secret',
+    BILLING_KEY: callerKey,
+  });
+  const run = (file: unknown, more = {}): Promise<Running> =>
+    start(taken({ ...env(), ...more }, file), createLogger('silent'));
+  /** What a broker that was started so answers. */
+  async function startedWith<T>(
+    file: unknown,
+    look: (get: (path: string, key?: string) => ReturnType<typeof ask>) => Promise<T>,
+    more = {},
+  ): Promise<T> {
+    const running = await run(file, more);
+    try {
+      return await look((path, key = adminKey) => ask(running.url, key, 'GET', path));
+    } finally {
+      await running.stop();
+    }
+  }
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'valetkey-config-'));
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  test('sets integrations and callers up; again, it changes nothing; changed, only that', async () => {
+    const state = async (get: (path: string, key?: string) => ReturnType<typeof ask>) => ({
+      integration: expectOk(await get('/v1/integrations/acme')),
+      callers: expectOk(await get('/v1/callers')).data as Json[],
+      entries: (expectOk(await get('/v1/audit?actor=system')).data as Json[]).map(({ action }) => action),
+    });
+    const first = await startedWith(declared, async (get) => {
+      expectOk(await get('/v1/integrations/acme', callerKey));
+      expectProblem(await get('/v1/audit', callerKey), 403, 'forbidden');
+      return state(get);
+    });
+    expect(first.integration).toMatchObject({ client_id: 'me', client_secret_set: true, version: 1 });
+    expect(first.callers).toMatchObject([{ id: expect.stringMatching(/^clr_/), name: 'billing', grants }]);
+    expect(JSON.stringify(first)).not.toMatch(/acme-secret|BILLING_KEY/);
+
+    const again = await startedWith(declared, state);
+    const used = (callers: Json[]) =>
+      callers.map(({ keys, ...rest }) => ({ ...rest, keys: (keys as Json[]).map(({ id }) => id) }));
+    expect(again.integration).toEqual(first.integration);
+    expect(used(again.callers)).toEqual(used(first.callers));
+    expect(first.entries).toEqual(['caller.declared', 'integration.declared']);
+    expect(again.entries).toEqual(first.entries);
+
+    const secret = await startedWith(declared, state, { ACME_SECRET: 'another-secret' });
+    expect(secret.integration).toMatchObject({ version: 2, created_at: first.integration.created_at });
+    const withdrawn = { ...declared, callers: [{ name: 'billing', key: hole('BILLING_KEY'), grants: [] }] };
+    const less = await startedWith(withdrawn, async (get) => {
+      expectProblem(await get('/v1/integrations/acme', callerKey), 403, 'forbidden');
+      return state(get);
+    });
+    expect(less.callers.map(({ id }) => id)).toEqual(first.callers.map(({ id }) => id));
+
+    await expect(run({ callers: [{ name: 'renamed', key: hole('BILLING_KEY'), grants }] })).rejects.toThrow(
+      /^VALETKEY_CONFIG: caller renamed: .*billing/,
+    );
+    await expect(run({ integrations: [{ ...acme, provider: 'nobody' }] })).rejects.toThrow(SetupError);
+  });
+});

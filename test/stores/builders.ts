@@ -1,0 +1,203 @@
+// Rows for the store's tests: every field filled with something that is not the default, new ids each time.
+import type { AuditEntry } from '../../src/domain/audit.ts';
+import type { Caller, CallerKey } from '../../src/domain/caller.ts';
+import type { Connection, Sealed, SealedGrant } from '../../src/domain/connection.ts';
+import type { ConnectSession, Flow, Integration } from '../../src/domain/integration.ts';
+import type { PendingRevocation, Rotation, Store } from '../../src/ports/index.ts';
+
+export const NOW = 1_800_000_000_000;
+
+let made = 0;
+/** Ordered by when they were made, as the real ones are by time. */
+const anId = (prefix: string) => `${prefix}_${String(++made).padStart(8, '0')}`;
+export const sealed = (name: string) => `v1.test.${name}.${++made}` as Sealed;
+
+export const anIntegration = (given: Partial<Omit<Integration, 'version'>> = {}): Omit<Integration, 'version'> => ({
+  id: 'slack',
+  provider: 'slack',
+  clientId: 'client-1',
+  clientSecret: sealed('client_secret'),
+  privateKey: sealed('private_key'),
+  keyId: 'kid-1',
+  certificate: '-----BEGIN CERTIFICATE-----',
+  scopes: ['chat:write', 'users:read'],
+  params: { mode: 'oauth2_code' },
+  overrides: { token_url: 'https://sandbox.example/token' },
+  returnOrigins: ['https://app.example'],
+  createdAt: NOW,
+  updatedAt: NOW + 1,
+  ...given,
+});
+
+export const aConnection = (given: Partial<Connection> = {}): Connection => ({
+  id: anId('con'),
+  integration: 'slack',
+  owner: anId('user'),
+  label: '',
+  status: 'active',
+  reason: null,
+  scopes: ['chat:write', 'users:read'],
+  metadata: { plan: 'pro', seats: 3, nested: { é: [true, null] } },
+  params: { shop: 'acme' },
+  captured: { team: { id: 'T1' } },
+  identity: { issuer: 'https://op.example', subject: 'sub-1' },
+  tokenType: 'Bearer',
+  issuedAt: NOW,
+  expiresAt: NOW + 3_600_000,
+  nextRefreshAt: NOW + 3_300_000,
+  reauthDueAt: NOW + 90 * 86_400_000,
+  lastRefreshedAt: NOW - 5,
+  lastRefreshError: { code: 'timeout', detail: 'no answer', at: NOW - 10, retryAt: NOW + 10 },
+  failures: 2,
+  generation: 1,
+  upstreamRevocation: null,
+  createdAt: NOW,
+  updatedAt: NOW + 1,
+  ...given,
+});
+
+export const aGrant = (given: Partial<SealedGrant> = {}): SealedGrant => ({
+  accessToken: sealed('access_token'),
+  refreshToken: sealed('refresh_token'),
+  idToken: sealed('id_token'),
+  credentials: sealed('credentials'),
+  ...given,
+});
+
+export const aRotation = (given: Partial<Rotation> = {}): Rotation => ({
+  scopes: ['chat:write'],
+  tokenType: 'bot',
+  issuedAt: NOW + 100,
+  expiresAt: NOW + 7_200_000,
+  nextRefreshAt: NOW + 6_900_000,
+  reauthDueAt: NOW + 91 * 86_400_000,
+  lastRefreshedAt: NOW + 100,
+  captured: { team: { id: 'T2' } },
+  identity: { issuer: 'https://op.example', subject: 'sub-2' },
+  updatedAt: NOW + 101,
+  ...given,
+});
+
+export const aCaller = (given: Partial<Caller> = {}): Caller => ({
+  id: anId('clr'),
+  name: 'mailer',
+  grants: [{ actions: ['token', 'connections:read'], integrations: ['slack'], owners: ['user:*'] }],
+  workloads: [{ id: 'wl_1', issuer: 'https://op.example', audience: 'valetkey', claims: { sub: 'mailer' } }],
+  rateLimit: { requests: 100, window: 60 },
+  createdAt: NOW,
+  ...given,
+});
+
+export const aKey = (callerId: string, given: Partial<CallerKey> = {}): CallerKey => ({
+  id: anId('key'),
+  callerId,
+  digest: anId('digest'),
+  prefix: 'vk_abcd',
+  createdAt: NOW,
+  expiresAt: NOW + 1000,
+  lastUsedAt: NOW + 5,
+  ...given,
+});
+
+export const aSession = (given: Partial<ConnectSession> = {}): ConnectSession => ({
+  id: anId('cs'),
+  secretDigest: anId('secret'),
+  integration: 'slack',
+  owner: 'user:1',
+  label: 'work',
+  scopes: ['chat:write'],
+  params: { shop: 'acme' },
+  metadata: { from: 'settings' },
+  returnUrl: 'https://app.example/done',
+  connectionId: null,
+  status: 'pending',
+  error: null,
+  browserDigest: null,
+  createdBy: 'clr_1',
+  createdAt: NOW,
+  expiresAt: NOW + 600_000,
+  ...given,
+});
+
+export const aFlow = (sessionId: string, given: Partial<Flow> = {}): Flow => ({
+  stateDigest: anId('state'),
+  sessionId,
+  integration: 'slack',
+  browserDigest: 'browser-1',
+  verifier: sealed('verifier'),
+  nonce: sealed('nonce'),
+  issuer: 'https://op.example',
+  redirectUri: 'https://broker.example/oauth2/callback/slack',
+  scopes: ['chat:write'],
+  params: { shop: 'acme' },
+  expiresAt: NOW + 700_000,
+  ...given,
+});
+
+export const aRevocation = (given: Partial<PendingRevocation> = {}): PendingRevocation => ({
+  id: anId('rev'),
+  connectionId: 'con_elsewhere',
+  integration: 'slack',
+  params: { shop: 'acme' },
+  captured: { uid: '42' },
+  accessToken: sealed('access_token'),
+  refreshToken: sealed('refresh_token'),
+  attempts: 1,
+  nextAt: NOW,
+  createdAt: NOW - 1,
+  ...given,
+});
+
+export const anEntry = (given: Partial<AuditEntry> = {}): AuditEntry => ({
+  id: anId('evt'),
+  at: NOW,
+  action: 'test.done',
+  outcome: 'ok',
+  actor: 'clr_1',
+  keyId: 'key_1',
+  subject: 'mailer',
+  integration: 'slack',
+  owner: 'user:1',
+  connectionId: 'con_1',
+  address: '192.0.2.1',
+  requestId: 'req-1',
+  detail: 'as asked',
+  count: 1,
+  ...given,
+});
+
+/** Stores the integration `slack` if need be, and a connection of it. */
+export async function connected(store: Store, given: Partial<Connection> = {}, grant = aGrant()) {
+  const connection = aConnection(given);
+  if (!(await store.integration(connection.integration)))
+    await store.putIntegration(anIntegration({ id: connection.integration }), anEntry());
+  const outcome = await store.addConnection(connection, grant, null, anEntry());
+  if (outcome !== 'added') throw new Error(`not added: ${JSON.stringify(outcome)}`);
+  return { connection, grant };
+}
+
+/** At least one row a table, and in one of them a value in every column. */
+export async function fill(store: Store): Promise<void> {
+  await store.putIntegration(anIntegration(), anEntry());
+  const caller = aCaller();
+  await store.addCaller(caller, aKey(caller.id), anEntry());
+  await connected(store, { status: 'needs_reauth', reason: 'grant_expired', upstreamRevocation: 'failed' });
+  const { connection } = await connected(store);
+  const claimed = await store.claim(connection.id, { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 });
+  if (typeof claimed !== 'object') throw new Error(`not claimed: ${claimed}`);
+  const session = aSession({ connectionId: connection.id });
+  await store.addSession(session, anEntry());
+  if ((await store.beginFlow(aFlow(session.id), NOW)) !== 'begun') throw new Error('no flow begun');
+  await store.failSession(session.id, 'access_denied', anEntry());
+  await store.addPendingRevocation(aRevocation());
+  await store.addKeyCheck({ kid: 'test', sealed: sealed('check') });
+  await store.takeTurns('slack', 1, { perSecond: 1, burst: 8, leave: 0 });
+}
+
+/** Whether this entry was kept: what changed something is in the audit log, what did not is not. */
+export async function recorded(store: Store, entry: AuditEntry): Promise<boolean> {
+  const { data } = await store.audit({}, { limit: 500, after: undefined });
+  return data.some((kept) => kept.id === entry.id);
+}
+
+export const FIRST = { limit: 500, after: undefined };

@@ -1,0 +1,228 @@
+// The contract of the store: connections, made and renewed.
+import { describe, expect, test } from 'vitest';
+import { StoreError } from '../../../src/ports/index.ts';
+import {
+  aConnection,
+  aGrant,
+  anEntry,
+  anIntegration,
+  aRotation,
+  aSession,
+  connected,
+  NOW,
+  recorded,
+} from '../builders.ts';
+import type { Opened } from './index.ts';
+
+export function connections(at: Opened): void {
+  async function invited() {
+    const session = aSession();
+    await at.store.addSession(session, anEntry());
+    return session;
+  }
+  const grantOf = async (id: string) => {
+    const claimed = await at.store.claim(id, { attempt: 'att_look', generation: 99, now: NOW, monotonic: 0 });
+    return typeof claimed === 'string' ? claimed : claimed.grant;
+  };
+
+  describe('adding', () => {
+    test('gives every field back, and the grant as it came', async () => {
+      const { connection, grant } = await connected(at.store);
+      expect(await at.store.connection(connection.id)).toEqual(connection);
+      expect(await grantOf(connection.id)).toEqual(grant);
+      expect(await at.store.connection('con_none')).toBeUndefined();
+    });
+
+    test('keeps what is absent absent', async () => {
+      const bare = {
+        identity: null,
+        expiresAt: null,
+        nextRefreshAt: null,
+        reauthDueAt: null,
+        lastRefreshedAt: null,
+        lastRefreshError: null,
+        scopes: [],
+        metadata: {},
+        params: {},
+        captured: {},
+        failures: 0,
+      };
+      const nothing = { accessToken: null, refreshToken: null, idToken: null, credentials: null };
+      const { connection } = await connected(at.store, bare, nothing);
+      expect(await at.store.connection(connection.id)).toEqual(connection);
+      expect(await grantOf(connection.id)).toEqual(nothing);
+    });
+
+    test('gives back a connection that needs its owner', async () => {
+      const { connection } = await connected(at.store, {
+        status: 'needs_reauth',
+        reason: 'identity_changed',
+        upstreamRevocation: 'failed',
+        label: 'work',
+      });
+      expect(await at.store.connection(connection.id)).toEqual(connection);
+    });
+
+    test('completes the session', async () => {
+      await at.store.putIntegration(anIntegration(), anEntry());
+      const session = await invited();
+      const connection = aConnection();
+      const by = anEntry();
+      expect(await at.store.addConnection(connection, aGrant(), session.id, by)).toBe('added');
+      expect(await at.store.session(session.id)).toEqual({
+        ...session,
+        status: 'completed',
+        connectionId: connection.id,
+      });
+      expect(await recorded(at.store, by)).toBe(true);
+    });
+
+    test('says so when the session is over, and nothing happened', async () => {
+      await at.store.putIntegration(anIntegration(), anEntry());
+      const session = await invited();
+      await at.store.failSession(session.id, 'access_denied', anEntry());
+      const connection = aConnection();
+      const by = anEntry();
+      expect(await at.store.addConnection(connection, aGrant(), session.id, by)).toBe('session_over');
+      expect(await at.store.addConnection(connection, aGrant(), 'cs_none', by)).toBe('session_over');
+      expect(await at.store.connection(connection.id)).toBeUndefined();
+      expect(await recorded(at.store, by)).toBe(false);
+    });
+
+    test('names the live connection that is there, and nothing happened', async () => {
+      const { connection } = await connected(at.store, { label: 'work' });
+      const session = await invited();
+      const twin = aConnection({ owner: connection.owner, label: 'work' });
+      const by = anEntry();
+      expect(await at.store.addConnection(twin, aGrant(), session.id, by)).toEqual({ exists: connection.id });
+      expect(await at.store.connection(twin.id)).toBeUndefined();
+      expect((await at.store.session(session.id))?.status).toBe('pending');
+      expect(await recorded(at.store, by)).toBe(false);
+      await connected(at.store, { owner: connection.owner, label: 'home' });
+      await connected(at.store, { owner: connection.owner, label: 'work', integration: 'github' });
+    });
+
+    test('has room beside a tombstone', async () => {
+      const { connection } = await connected(at.store);
+      await at.store.revoke(connection.id, 'unsupported', NOW, anEntry());
+      await connected(at.store, { owner: connection.owner });
+    });
+
+    test('lets one of two at once in', async () => {
+      await at.store.putIntegration(anIntegration(), anEntry());
+      const other = await at.another();
+      const pair = [aConnection({ owner: 'user:1' }), aConnection({ owner: 'user:1' })] as const;
+      const outcomes = await Promise.all([
+        at.store.addConnection(pair[0], aGrant(), null, anEntry()),
+        other.addConnection(pair[1], aGrant(), null, anEntry()),
+      ]);
+      const winner = pair[outcomes.indexOf('added')]!;
+      expect(outcomes).toContainEqual({ exists: winner.id });
+    });
+
+    test('is refused without the integration', async () => {
+      const connection = aConnection();
+      const orphan = at.store.addConnection(connection, aGrant(), null, anEntry());
+      await expect(orphan).rejects.toBeInstanceOf(StoreError);
+      expect(await at.store.connection(connection.id)).toBeUndefined();
+    });
+  });
+
+  describe('renewing', () => {
+    test('gives a new grant under the same id', async () => {
+      const { connection } = await connected(at.store, { status: 'needs_reauth', reason: 'grant_revoked' });
+      const session = await invited();
+      const change = {
+        scopes: ['all'],
+        metadata: { plan: 'free' },
+        params: { shop: 'other' },
+        captured: {},
+        identity: { issuer: 'https://op.example', subject: 'sub-2' },
+        tokenType: 'bot',
+        issuedAt: NOW + 5,
+        expiresAt: null,
+        nextRefreshAt: NOW + 6,
+        lastRefreshedAt: null,
+        updatedAt: NOW + 7,
+      };
+      const given = aConnection({ ...connection, ...change, generation: 40, createdAt: NOW + 8 });
+      const grant = aGrant({ idToken: null });
+      const by = anEntry();
+      expect(await at.store.renewConnection(given, grant, session.id, by)).toEqual({ generation: 2 });
+      expect(await at.store.connection(connection.id)).toEqual({
+        ...connection,
+        ...change,
+        status: 'active',
+        reason: null,
+        failures: 0,
+        lastRefreshError: null,
+        generation: 2,
+      });
+      expect(await grantOf(connection.id)).toEqual(grant);
+      expect(await at.store.session(session.id)).toMatchObject({ status: 'completed', connectionId: connection.id });
+      expect(await recorded(at.store, by)).toBe(true);
+    });
+
+    test('never moves a connection to another owner', async () => {
+      const { connection } = await connected(at.store);
+      const session = await invited();
+      const moved = { ...connection, owner: 'someone', integration: 'github', label: 'other' };
+      expect(await at.store.renewConnection(moved, aGrant(), session.id, anEntry())).toEqual({ generation: 2 });
+      const { owner, integration, label } = connection;
+      expect(await at.store.connection(connection.id)).toMatchObject({ owner, integration, label });
+    });
+
+    test('clears lease and intent, so that a refresh in flight comes too late', async () => {
+      const { connection } = await connected(at.store);
+      const claim = { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 };
+      const claimed = await at.store.claim(connection.id, claim);
+      if (typeof claimed === 'string') throw new Error(claimed);
+      const grant = aGrant();
+      await at.store.renewConnection(connection, grant, (await invited()).id, anEntry());
+
+      for (const generation of [1, 2]) {
+        const held = { fence: claimed.fence, generation };
+        expect(await at.store.rotate(connection.id, held, aRotation(), aGrant(), anEntry())).toBe('superseded');
+      }
+      const next = await at.store.claim(connection.id, { ...claim, attempt: 'att_2' });
+      expect(next).toMatchObject({ unresolved: null, grant });
+      expect(typeof next !== 'string' && next.fence > claimed.fence).toBe(true);
+    });
+
+    test('says gone for one that is revoked or absent, and the session stays pending', async () => {
+      const { connection } = await connected(at.store);
+      await at.store.revoke(connection.id, 'unsupported', NOW, anEntry());
+      const tombstone = await at.store.connection(connection.id);
+      const session = await invited();
+      const by = anEntry();
+      expect(await at.store.renewConnection(connection, aGrant(), session.id, by)).toBe('gone');
+      expect(await at.store.renewConnection(aConnection(), aGrant(), session.id, by)).toBe('gone');
+      expect(await at.store.connection(connection.id)).toEqual(tombstone);
+      expect((await at.store.session(session.id))?.status).toBe('pending');
+      expect(await recorded(at.store, by)).toBe(false);
+    });
+
+    test('happens once for a session', async () => {
+      const { connection } = await connected(at.store);
+      const session = await invited();
+      const renew = () => at.store.renewConnection(connection, aGrant(), session.id, anEntry());
+      const outcomes = await Promise.all([renew(), renew()]);
+      expect(outcomes).toContain('session_over');
+      expect(outcomes).toContainEqual({ generation: 2 });
+      expect((await at.store.connection(connection.id))?.generation).toBe(2);
+    });
+  });
+
+  test('tells how connections stand, of those that are there', async () => {
+    const { connection: one } = await connected(at.store);
+    const { connection: gone } = await connected(at.store);
+    await at.store.revoke(gone.id, 'unsupported', NOW, anEntry());
+    const rows = await at.store.standings([gone.id, 'con_none', one.id]);
+    expect(rows.sort((a, b) => a.id.localeCompare(b.id))).toEqual(
+      [one, { ...gone, status: 'revoked' }]
+        .map(({ id, status, generation }) => ({ id, status, generation }))
+        .sort((a, b) => a.id.localeCompare(b.id)),
+    );
+    expect(await at.store.standings([])).toEqual([]);
+  });
+}

@@ -1,0 +1,51 @@
+// The contract of the store: what a deployment declares is put wholly or not at all.
+import { expect, test } from 'vitest';
+import { StoreError } from '../../../src/ports/index.ts';
+import { aCaller, aKey, anEntry, anIntegration, recorded } from '../builders.ts';
+import type { Opened } from './index.ts';
+
+export function declared(at: Opened): void {
+  test('puts integrations and callers, each with its record', async () => {
+    const [slack, caller, made, admitted] = [anIntegration(), aCaller(), anEntry(), anEntry()];
+    const keys = [aKey(caller.id)];
+    await at.store.putDeclared({
+      integrations: [{ settings: slack, by: made }],
+      callers: [{ caller, keys, by: admitted }],
+    });
+    expect(await at.store.integration('slack')).toEqual({ ...slack, version: 1 });
+    expect(await at.store.callers()).toEqual([{ caller, keys }]);
+    expect(await Promise.all([made, admitted].map((by) => recorded(at.store, by)))).toEqual([true, true]);
+  });
+
+  test('leaves the keys of a caller for which none are declared, and no others', async () => {
+    const caller = aCaller();
+    const [stays, goes] = [aKey(caller.id), aKey(caller.id)];
+    await at.store.addCaller(caller, stays, anEntry());
+    const put = (keys?: (typeof stays)[]) =>
+      at.store.putDeclared({
+        integrations: [],
+        callers: [{ caller: { ...caller, name: 'new' }, keys, by: anEntry() }],
+      });
+    await put();
+    expect(await at.store.callers()).toEqual([{ caller: { ...caller, name: 'new' }, keys: [stays] }]);
+    await put([goes]);
+    expect((await at.store.callers())[0]?.keys).toEqual([goes]);
+    await put([]);
+    expect((await at.store.callers())[0]?.keys).toEqual([]);
+  });
+
+  test('keeps nothing of it, records least of all, when one part cannot be put', async () => {
+    const holder = aCaller();
+    const key = aKey(holder.id);
+    await at.store.addCaller(holder, key, anEntry());
+    const [other, made, admitted] = [aCaller(), anEntry(), anEntry()];
+    const put = at.store.putDeclared({
+      integrations: [{ settings: anIntegration(), by: made }],
+      callers: [{ caller: other, keys: [aKey(other.id, { digest: key.digest })], by: admitted }],
+    });
+    await expect(put).rejects.toBeInstanceOf(StoreError);
+    expect(await at.store.integration('slack')).toBeUndefined();
+    expect(await at.store.callers()).toEqual([{ caller: holder, keys: [key] }]);
+    expect(await Promise.all([made, admitted].map((by) => recorded(at.store, by)))).toEqual([false, false]);
+  });
+}

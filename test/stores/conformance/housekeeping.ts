@@ -1,0 +1,61 @@
+// The contract of the store: the key ring's proofs, sweeping, the sign of life, closing.
+import { expect, test } from 'vitest';
+import { StoreError } from '../../../src/ports/index.ts';
+import { aFlow, anEntry, anIntegration, aSession, NOW, sealed } from '../builders.ts';
+import type { Opened } from './index.ts';
+
+export function upkeep(at: Opened): void {
+  test('keeps one proof a key, the first', async () => {
+    expect(await at.store.keyChecks()).toEqual([]);
+    const [k1, k2] = [
+      { kid: 'k1', sealed: sealed('check') },
+      { kid: 'k2', sealed: sealed('check') },
+    ];
+    await at.store.addKeyCheck(k1);
+    await at.store.addKeyCheck(k2);
+    await at.store.addKeyCheck({ kid: 'k1', sealed: sealed('other') });
+    expect(await at.store.keyChecks()).toEqual([k1, k2]);
+  });
+
+  test('sweeps flows and sessions that ended before, and no others', async () => {
+    const session = (expiresAt: number) => aSession({ expiresAt });
+    const [over, ends, open] = [session(NOW - 1), session(NOW), session(NOW + 1000)];
+    for (const each of [over, ends, open]) await at.store.addSession(each, anEntry());
+    const dead = aFlow(open.id, { expiresAt: NOW - 1 });
+    const alive = aFlow(open.id, { expiresAt: NOW });
+    for (const flow of [alive, dead]) expect(await at.store.beginFlow(flow, NOW - 500)).toBe('begun');
+
+    await at.store.sweep(NOW);
+    expect(await at.store.session(over.id)).toBeUndefined();
+    expect(await at.store.session(ends.id)).toEqual(ends);
+    expect(await at.store.session(open.id)).toBeDefined();
+    expect(await at.store.takeFlow(dead.stateDigest, dead.browserDigest, NOW - 500)).toBeUndefined();
+    expect(await at.store.takeFlow(alive.stateDigest, alive.browserDigest, NOW - 500)).toBeDefined();
+  });
+
+  test('sweeps a session with its flows', async () => {
+    const session = aSession({ expiresAt: NOW - 1 });
+    const flow = aFlow(session.id, { expiresAt: NOW - 1 });
+    await at.store.addSession(session, anEntry());
+    await at.store.beginFlow(flow, NOW - 10);
+    await at.store.sweep(NOW);
+    expect(await at.store.session(session.id)).toBeUndefined();
+    expect(await at.store.takeFlow(flow.stateDigest, flow.browserDigest, NOW - 10)).toBeUndefined();
+  });
+
+  test('gives a sign of life', async () => {
+    await at.store.ping();
+  });
+
+  test('finishes what was asked before it closes, and rejects what comes after', async () => {
+    const store = await at.another();
+    const written = store.putIntegration(anIntegration(), anEntry());
+    const closed = store.close();
+    await expect(written).resolves.toBe('created');
+    await closed;
+    await expect(store.ping()).rejects.toBeInstanceOf(StoreError);
+    await expect(store.integration('slack')).rejects.toBeInstanceOf(StoreError);
+    expect(await at.store.integration('slack')).toBeDefined();
+    await store.close();
+  });
+}

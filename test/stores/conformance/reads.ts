@@ -1,0 +1,169 @@
+// The contract of the store: connections, listed, counted, and read for serving.
+import { describe, expect, test } from 'vitest';
+import type { Connection } from '../../../src/domain/connection.ts';
+import { anEntry, connected, FIRST, NOW } from '../builders.ts';
+import type { Opened } from './index.ts';
+
+export function reading(at: Opened): void {
+  const ids = (rows: Connection[]) => rows.map((row) => row.id);
+
+  describe('listing', () => {
+    test('goes page by page, oldest first', async () => {
+      const made = [await connected(at.store), await connected(at.store), await connected(at.store)];
+      const all = made.map((m) => m.connection.id);
+      const first = await at.store.connections({}, { limit: 2, after: undefined });
+      expect(ids(first.data)).toEqual(all.slice(0, 2));
+      expect(first.next).toBe(all[1]);
+      const second = await at.store.connections({}, { limit: 2, after: all[1] });
+      expect(second).toEqual({ data: [made[2]!.connection], next: null });
+    });
+
+    test('filters by integration, owner and status, exactly', async () => {
+      const { connection: one } = await connected(at.store, { owner: 'user:1' });
+      const { connection: ten } = await connected(at.store, { owner: 'user:10' });
+      const { connection: hub } = await connected(at.store, { owner: 'user:1', integration: 'github' });
+      await at.store.revoke(ten.id, 'unsupported', NOW, anEntry());
+      const found = async (filter: Parameters<typeof at.store.connections>[0]) =>
+        ids((await at.store.connections(filter, FIRST)).data);
+      expect(await found({ owner: 'user:1' })).toEqual([one.id, hub.id]);
+      expect(await found({ owner: 'USER:1' })).toEqual([]);
+      expect(await found({ owner: 'user:_' })).toEqual([]);
+      expect(await found({ integration: 'slack' })).toEqual([one.id, ten.id]);
+      expect(await found({ status: 'revoked' })).toEqual([ten.id]);
+      expect(await found({ integration: 'slack', owner: 'user:1', status: 'active' })).toEqual([one.id]);
+    });
+
+    test.each([
+      ['everything', [{ integrations: ['*'], owners: ['*'] }], [0, 1, 2, 3, 4]],
+      ['an exact owner', [{ integrations: ['*'], owners: ['user:1'] }], [0]],
+      ['a prefix', [{ integrations: ['*'], owners: ['user:1*'] }], [0, 1]],
+      ['case', [{ integrations: ['*'], owners: ['User:*'] }], [2]],
+      ['wildcards of LIKE, which are none', [{ integrations: ['*'], owners: ['%', 'user__*', 'user_1'] }], []],
+      ['a percent sign that is meant', [{ integrations: ['*'], owners: ['100%*'] }], [3]],
+      ['letters beyond ASCII', [{ integrations: ['*'], owners: ['👩é*'] }], [4]],
+      ['an integration', [{ integrations: ['git*'], owners: ['*'] }], [4]],
+      ['both at once', [{ integrations: ['git*'], owners: ['user:*'] }], []],
+      [
+        'either scope',
+        [
+          { integrations: ['github'], owners: ['*'] },
+          { integrations: ['slack'], owners: ['100%', 'user:10'] },
+        ],
+        [1, 4],
+      ],
+      ['no scope', [], []],
+      ['a scope without owners', [{ integrations: ['*'], owners: [] }], []],
+      ['a scope without integrations', [{ integrations: [], owners: ['*'] }], []],
+    ])('shows only what lies within: %s', async (_, within, expected) => {
+      const owners = ['user:1', 'user:10', 'User:1', '100%!', '👩éa'];
+      const all: string[] = [];
+      for (const owner of owners)
+        all.push(
+          (await connected(at.store, { owner, ...(owner === '👩éa' && { integration: 'github' }) })).connection.id,
+        );
+      const { data } = await at.store.connections({ within }, FIRST);
+      expect(ids(data)).toEqual(expected.map((i) => all[i]));
+    });
+
+    test('pages within a scope', async () => {
+      const mine = [];
+      for (const owner of ['a:1', 'b:1', 'a:2', 'b:2', 'a:3'])
+        mine.push((await connected(at.store, { owner })).connection.id);
+      const within = [{ integrations: ['*'], owners: ['a:*'] }];
+      const first = await at.store.connections({ within }, { limit: 2, after: undefined });
+      expect(ids(first.data)).toEqual([mine[0], mine[2]]);
+      expect(first.next).toBe(mine[2]);
+      const second = await at.store.connections({ within }, { limit: 2, after: mine[2] });
+      expect(ids(second.data)).toEqual([mine[4]]);
+      expect(second.next).toBeNull();
+    });
+
+    test('counts by integration and status', async () => {
+      await connected(at.store);
+      await connected(at.store);
+      await connected(at.store, { status: 'needs_reauth', reason: 'grant_expired' });
+      await connected(at.store, { integration: 'github' });
+      const counts = await at.store.countConnections();
+      expect(counts).toHaveLength(3);
+      expect(counts).toEqual(
+        expect.arrayContaining([
+          { integration: 'slack', status: 'active', count: 2 },
+          { integration: 'slack', status: 'needs_reauth', count: 1 },
+          { integration: 'github', status: 'active', count: 1 },
+        ]),
+      );
+    });
+
+    test('gives the ids of live ones', async () => {
+      const { connection: one } = await connected(at.store, { owner: 'user:1' });
+      const { connection: two } = await connected(at.store, { owner: 'user:1', label: 'b', status: 'needs_reauth' });
+      const { connection: gone } = await connected(at.store, { owner: 'user:1', label: 'c' });
+      const { connection: ten } = await connected(at.store, { owner: 'user:10' });
+      const { connection: hub } = await connected(at.store, { owner: 'user:1', integration: 'github' });
+      await at.store.revoke(gone.id, 'unsupported', NOW, anEntry());
+      expect(await at.store.liveConnections({ owner: 'user:1' }, 10)).toEqual([one.id, two.id, hub.id]);
+      expect(await at.store.liveConnections({ integration: 'slack' }, 10)).toEqual([one.id, two.id, ten.id]);
+      expect(await at.store.liveConnections({ integration: 'slack', owner: 'user:1' }, 1)).toEqual([one.id]);
+      expect(await at.store.liveConnections({}, 10)).toEqual([one.id, two.id, ten.id, hub.id]);
+    });
+  });
+
+  describe('serving', () => {
+    test('reads a connection and its access token, and nothing of a tombstone', async () => {
+      const { connection, grant } = await connected(at.store);
+      expect(await at.store.served(connection.id)).toEqual({ connection, accessToken: grant.accessToken });
+      await at.store.revoke(connection.id, 'unsupported', NOW, anEntry());
+      expect(await at.store.served(connection.id)).toMatchObject({
+        connection: { id: connection.id, status: 'revoked' },
+        accessToken: null,
+      });
+      expect(await at.store.served('con_none')).toBeUndefined();
+    });
+
+    test('reads what a proof is made of, as of one moment', async () => {
+      const { connection, grant } = await connected(at.store);
+      const { accessToken, credentials } = grant;
+      expect(await at.store.bound(connection.id)).toEqual({ connection, accessToken, credentials });
+      await at.store.revoke(connection.id, 'unsupported', NOW, anEntry());
+      expect(await at.store.bound(connection.id)).toMatchObject({ accessToken: null, credentials: null });
+      expect(await at.store.bound('con_none')).toBeUndefined();
+    });
+
+    test('reads by owner, live ones first, any label or exactly one', async () => {
+      const { connection: gone } = await connected(at.store, { owner: 'user:1' });
+      await at.store.revoke(gone.id, 'unsupported', NOW, anEntry());
+      const { connection: plain, grant } = await connected(at.store, { owner: 'user:1' });
+      const { connection: work } = await connected(at.store, {
+        owner: 'user:1',
+        label: 'work',
+        status: 'needs_reauth',
+      });
+      const { connection: late } = await connected(at.store, { owner: 'user:1', label: 'late' });
+      await at.store.revoke(late.id, 'unsupported', NOW, anEntry());
+      await connected(at.store, { owner: 'user:10' });
+      await connected(at.store, { owner: 'user:1', integration: 'github' });
+
+      const any = (await at.store.servedByOwner('slack', 'user:1', undefined)).map((row) => row.connection.id);
+      expect(any.slice(0, 2).sort()).toEqual([plain.id, work.id]);
+      expect(any.slice(2).sort()).toEqual([gone.id, late.id]);
+      const unlabelled = await at.store.servedByOwner('slack', 'user:1', '');
+      expect(unlabelled).toHaveLength(2);
+      expect(unlabelled[0]).toEqual({ connection: plain, accessToken: grant.accessToken });
+      expect(unlabelled[1]).toMatchObject({ connection: { id: gone.id }, accessToken: null });
+      expect((await at.store.servedByOwner('slack', 'user:1', 'work')).map((r) => r.connection.id)).toEqual([work.id]);
+      expect(await at.store.servedByOwner('slack', 'user:1', 'Work')).toEqual([]);
+      expect(await at.store.servedByOwner('slack', 'user:', undefined)).toEqual([]);
+    });
+
+    test('reads at most 20 of an owner, and the live one among many tombstones', async () => {
+      const { connection: live } = await connected(at.store, { owner: 'user:1', label: 'kept' });
+      for (let i = 0; i < 21; i++) {
+        const { connection } = await connected(at.store, { owner: 'user:1' });
+        await at.store.revoke(connection.id, 'unsupported', NOW, anEntry());
+      }
+      const rows = await at.store.servedByOwner('slack', 'user:1', undefined);
+      expect(rows).toHaveLength(20);
+      expect(rows[0]?.connection.id).toBe(live.id);
+    });
+  });
+}

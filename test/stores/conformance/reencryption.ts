@@ -1,0 +1,274 @@
+// The contract of the store: which key sealed what, and sealing it anew.
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { Sealed } from '../../../src/domain/connection.ts';
+import { type SealedPlace, type SealedRow, type SealedText, StoreError } from '../../../src/ports/index.ts';
+import {
+  aFlow,
+  anEntry,
+  anIntegration,
+  aRevocation,
+  aRotation,
+  aSession,
+  connected,
+  NOW,
+  recorded,
+} from '../builders.ts';
+import type { Opened } from './index.ts';
+
+let made = 0;
+const by = (kid: string) => `v1.${kid}.n.${++made}` as Sealed;
+const grantBy = (kid: string) => ({
+  accessToken: by(kid),
+  refreshToken: by(kid),
+  idToken: by(kid),
+  credentials: by(kid),
+});
+const named = (texts: SealedPlace[]) => texts.map(({ table, id, column }) => `${table} ${id} ${column}`).sort();
+
+export function sealedTexts(at: Opened): void {
+  const elsewhere = async (kid: string) => (await at.store.resealSome(kid, null, 500, () => undefined)).left;
+  /** Seals all of it with `new`, but what it is not given; and tells what each text became. */
+  async function resealAll(isGiven: (text: SealedText) => boolean = () => true) {
+    const became = new Map<string, Sealed>();
+    const anew = (text: SealedText) => {
+      if (!isGiven(text)) return undefined;
+      const to = by('new');
+      became.set(`${text.table} ${text.column}`, to);
+      return to;
+    };
+    return { ...(await at.store.resealSome('new', null, 500, anew)), became };
+  }
+
+  /** One row of each table that holds secrets, all by the key `old`. */
+  async function oneOfEach() {
+    await at.store.putIntegration(anIntegration({ clientSecret: by('old'), privateKey: by('old') }), anEntry());
+    const { connection, grant } = await connected(at.store, {}, grantBy('old'));
+    const session = aSession();
+    await at.store.addSession(session, anEntry());
+    const flow = aFlow(session.id, { verifier: by('old'), nonce: by('old') });
+    await at.store.beginFlow(flow, NOW);
+    const revocation = aRevocation({ accessToken: by('old'), refreshToken: by('old') });
+    await at.store.addPendingRevocation(revocation);
+    return { connection, grant, flow, revocation };
+  }
+
+  describe('secrets by their key', () => {
+    test('are told with the row that they stand in and the one that they are bound to', async () => {
+      const { connection, grant, flow, revocation } = await oneOfEach();
+      const texts = await elsewhere('new');
+      const of = (table: string) => texts.filter((text) => text.table === table);
+      const { clientSecret, privateKey } = (await at.store.integration('slack'))!;
+      const set = { table: 'integrations', id: 'slack', sealedFor: 'slack' };
+      expect(of('integrations')).toEqual([
+        { ...set, column: 'client_secret', sealed: clientSecret },
+        { ...set, column: 'private_key', sealed: privateKey },
+      ]);
+      const granted = { table: 'grants', id: connection.id, sealedFor: connection.id };
+      expect(of('grants')).toEqual([
+        { ...granted, column: 'access_token', sealed: grant.accessToken },
+        { ...granted, column: 'refresh_token', sealed: grant.refreshToken },
+        { ...granted, column: 'id_token', sealed: grant.idToken },
+        { ...granted, column: 'credentials', sealed: grant.credentials },
+      ]);
+      const flowing = { table: 'flows', id: flow.stateDigest, sealedFor: flow.stateDigest };
+      expect(of('flows')).toEqual([
+        { ...flowing, column: 'verifier', sealed: flow.verifier },
+        { ...flowing, column: 'nonce', sealed: flow.nonce },
+      ]);
+      const owed = { table: 'outbox_revocations', id: revocation.id, sealedFor: revocation.connectionId };
+      expect(of('outbox_revocations')).toEqual([
+        { ...owed, column: 'access_token', sealed: revocation.accessToken },
+        { ...owed, column: 'refresh_token', sealed: revocation.refreshToken },
+      ]);
+      expect(texts).toHaveLength(10);
+      expect(await at.store.keysInUse()).toEqual([{ kid: 'old', secrets: 10 }]);
+      expect(await elsewhere('old')).toEqual([]);
+    });
+
+    test('are found when only one of a row is by another key, and nothing where there is nothing', async () => {
+      const { connection } = await connected(
+        at.store,
+        {},
+        { accessToken: by('new'), refreshToken: by('old'), idToken: null, credentials: null },
+      );
+      expect(named(await elsewhere('new'))).toContain(`grants ${connection.id} refresh_token`);
+      expect((await elsewhere('new')).filter(({ table }) => table === 'grants')).toHaveLength(1);
+      await at.store.putIntegration(anIntegration({ clientSecret: null, privateKey: null }), anEntry());
+      expect(await at.store.keysInUse()).toEqual([
+        { kid: 'new', secrets: 1 },
+        { kid: 'old', secrets: 1 },
+      ]);
+    });
+
+    // A pattern, a prefix or a comparison without case would take one of these for another.
+    test.each(['k_1', 'kx1', 'K_1', 'k_', 'k_12', 'k-1'])('are by %s and no key with a name like it', async (kid) => {
+      const all = ['k_1', 'kx1', 'K_1', 'k_', 'k_12', 'k-1'];
+      for (const one of all)
+        await at.store.addPendingRevocation(aRevocation({ id: one, accessToken: by(one), refreshToken: null }));
+      const found = await elsewhere(kid);
+      expect(found.map(({ id }) => id).sort()).toEqual(all.filter((one) => one !== kid).sort());
+      const inUse = await at.store.keysInUse();
+      for (const one of all) expect(inUse).toContainEqual({ kid: one, secrets: 1 });
+    });
+
+    test.each(['', 'x', 'v1.', 'v1..n.c', 'v2.new.n.c', 'V1.new.n.c', `v1.${'k'.repeat(40)}.n.c`, 'v1.new'])(
+      'name no key in %j',
+      async (text) => {
+        const broken = aRevocation({ accessToken: text as Sealed, refreshToken: by('new') });
+        await at.store.addPendingRevocation(broken);
+        expect(await at.store.keysInUse()).toContainEqual({ kid: null, secrets: 1 });
+        expect(named(await elsewhere('new'))).toEqual([`outbox_revocations ${broken.id} access_token`]);
+      },
+    );
+
+    test('come in batches of whole rows, each once', async () => {
+      await oneOfEach();
+      for (let i = 0; i < 5; i++) await connected(at.store, {}, grantBy('old'));
+      const seen: SealedText[] = [];
+      let after: SealedRow | null = null;
+      do {
+        const { left, next, passed } = await at.store.resealSome('new', after, 2, () => undefined);
+        expect(new Set(left.map(({ table, id }) => `${table} ${id}`)).size).toBeLessThanOrEqual(2);
+        expect(passed).toBe(0);
+        seen.push(...left);
+        after = next;
+      } while (after !== null);
+      expect(seen).toEqual(await elsewhere('new'));
+      expect(new Set(named(seen)).size).toBe(10 + 20);
+    });
+  });
+
+  describe('sealing anew', () => {
+    test('replaces the text, and nothing else of the row', async () => {
+      const { connection } = await oneOfEach();
+      const integration = await at.store.integration('slack');
+      const { resealed, left, passed, next, became } = await resealAll();
+      expect({ resealed, left, passed, next }).toEqual({ resealed: 10, left: [], passed: 0, next: null });
+      expect(await at.store.keysInUse()).toEqual([{ kid: 'new', secrets: 10 }]);
+      expect(await at.store.integration('slack')).toEqual({
+        ...integration,
+        clientSecret: became.get('integrations client_secret'),
+        privateKey: became.get('integrations private_key'),
+      });
+      const accessToken = became.get('grants access_token');
+      expect(await at.store.served(connection.id)).toEqual({ connection, accessToken });
+    });
+
+    test('leaves what it is told to leave, also of a row of which it replaces another text', async () => {
+      const { connection, grant } = await oneOfEach();
+      const { resealed, left, became } = await resealAll(({ column }) => column !== 'access_token');
+      expect(resealed).toBe(8);
+      expect(named(left).map((one) => one.replace(/ .* /, ' '))).toEqual([
+        'grants access_token',
+        'outbox_revocations access_token',
+      ]);
+      const claim = { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 };
+      expect(await at.store.claim(connection.id, claim)).toMatchObject({
+        grant: {
+          accessToken: grant.accessToken,
+          refreshToken: became.get('grants refresh_token'),
+          idToken: became.get('grants id_token'),
+          credentials: became.get('grants credentials'),
+        },
+      });
+    });
+
+    test('leaves what is sealed by the key already, and where nothing is', async () => {
+      const grant = { accessToken: by('new'), refreshToken: by('old'), idToken: null, credentials: null };
+      const { connection } = await connected(at.store, {}, grant);
+      const { became } = await resealAll();
+      const claim = { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 };
+      expect(await at.store.claim(connection.id, claim)).toMatchObject({
+        grant: { ...grant, refreshToken: became.get('grants refresh_token') },
+      });
+    });
+
+    test('goes on after the row that it came to, and does no more rows than it is asked for', async () => {
+      await oneOfEach();
+      for (let i = 0; i < 4; i++) await connected(at.store, {}, grantBy('old'));
+      const steps: number[] = [];
+      let after: SealedRow | null = null;
+      do {
+        const step = await at.store.resealSome('new', after, 3, () => by('new'));
+        steps.push(step.resealed);
+        after = step.next;
+      } while (after !== null);
+      // Integration (2) and two grants (4 each), three grants, then the flow and the revocation (2 each).
+      expect(steps).toEqual([10, 12, 4]);
+      expect(await at.store.keysInUse()).toEqual([{ kid: 'new', secrets: 26 }]);
+    });
+
+    test('is done once, however many do it at the same time', async () => {
+      for (let i = 0; i < 10; i++) await connected(at.store, {}, grantBy('old'));
+      const secrets = (await elsewhere('new')).length;
+      const other = await at.another();
+      try {
+        let resealed = 0;
+        for (let round = 0; round < 5 && (await elsewhere('new')).length > 0; round++) {
+          const both = [at.store, other, at.store, other].map((store) =>
+            store.resealSome('new', null, 500, () => by('new')),
+          );
+          for (const done of await Promise.all(both)) resealed += done.resealed;
+        }
+        expect(resealed).toBe(secrets);
+      } finally {
+        await other.close();
+      }
+    });
+
+    test('that fails half-way has changed nothing', async () => {
+      await oneOfEach();
+      const before = await elsewhere('new');
+      const failing = at.store.resealSome('new', null, 500, ({ table }) => {
+        if (table === 'outbox_revocations') throw new Error('it does not open');
+        return by('new');
+      });
+      await expect(failing).rejects.toBeInstanceOf(StoreError);
+      await expect(failing).rejects.toThrow('it does not open');
+      expect(await elsewhere('new')).toEqual(before);
+    });
+
+    test('does not stop a refresh under way from being kept', async () => {
+      const { connection } = await connected(at.store, {}, grantBy('old'));
+      const claim = { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 };
+      const claimed = await at.store.claim(connection.id, claim);
+      if (typeof claimed === 'string') throw new Error(claimed);
+      await resealAll();
+      const held = { fence: claimed.fence, generation: claimed.connection.generation };
+      const grant = grantBy('new');
+      expect(await at.store.rotate(connection.id, held, aRotation(), grant, anEntry())).toBe('kept');
+      expect((await at.store.served(connection.id))?.accessToken).toBe(grant.accessToken);
+    });
+
+    test('goes with what is revoked afterwards', async () => {
+      const { connection } = await connected(at.store, {}, grantBy('old'));
+      const { became } = await resealAll();
+      await at.store.revoke(connection.id, 'pending', NOW, anEntry());
+      expect(await at.store.claimRevocations(NOW, NOW + 1, 10)).toMatchObject([
+        { accessToken: became.get('grants access_token'), refreshToken: became.get('grants refresh_token') },
+      ]);
+      expect(await elsewhere('new')).toEqual([]);
+    });
+  });
+
+  describe('the proof of a key', () => {
+    beforeEach(async () => {
+      for (const kid of ['k_1', 'kx1']) await at.store.addKeyCheck({ kid, sealed: by(kid) });
+    });
+    const kids = async () => (await at.store.keyChecks()).map(({ kid }) => kid);
+
+    test('is removed, alone, and that is recorded', async () => {
+      const entry = anEntry();
+      await at.store.removeKeyCheck('k_1', entry);
+      expect(await kids()).toEqual(['kx1']);
+      expect(await recorded(at.store, entry)).toBe(true);
+    });
+
+    test('that is not there is not removed, and nothing is recorded', async () => {
+      const entry = anEntry();
+      await at.store.removeKeyCheck('k', entry);
+      expect(await kids()).toEqual(['k_1', 'kx1']);
+      expect(await recorded(at.store, entry)).toBe(false);
+    });
+  });
+}

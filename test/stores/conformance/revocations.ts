@@ -1,0 +1,199 @@
+// The contract of the store: tombstones, and the revocations that the provider has still to confirm.
+import { describe, expect, test } from 'vitest';
+import { aGrant, anEntry, aRevocation, connected, NOW, recorded } from '../builders.ts';
+import type { Opened } from './index.ts';
+
+const PUSH = NOW + 60_000;
+
+export function revocations(at: Opened): void {
+  const revoked = async () => {
+    const { connection, grant } = await connected(at.store);
+    const outcome = await at.store.revoke(connection.id, 'pending', NOW + 10, anEntry({ at: NOW + 3 }));
+    if (!outcome?.pending) throw new Error('nothing pending');
+    return { connection, grant, pending: outcome.pending };
+  };
+  const shown = async (id: string) => (await at.store.connection(id))?.upstreamRevocation;
+  const allDue = () => at.store.claimRevocations(Number.MAX_SAFE_INTEGER - 1, Number.MAX_SAFE_INTEGER, 500);
+
+  describe('revoking', () => {
+    test('leaves a tombstone without secrets, and moves the tokens to the outbox', async () => {
+      const { connection, grant } = await connected(at.store, { status: 'needs_reauth', reason: 'grant_expired' });
+      const by = anEntry({ at: NOW + 3 });
+      const outcome = await at.store.revoke(connection.id, 'pending', NOW + 10, by);
+      const tombstone = {
+        ...connection,
+        status: 'revoked',
+        reason: null,
+        nextRefreshAt: null,
+        reauthDueAt: null,
+        upstreamRevocation: 'pending',
+        updatedAt: NOW + 3,
+      };
+      const pending = {
+        id: expect.stringMatching(/^rev_./),
+        connectionId: connection.id,
+        integration: connection.integration,
+        params: connection.params,
+        captured: connection.captured,
+        accessToken: grant.accessToken,
+        refreshToken: grant.refreshToken,
+        attempts: 0,
+        nextAt: NOW + 10,
+        createdAt: NOW + 3,
+      };
+      expect(outcome).toEqual({ connection: tombstone, already: false, pending });
+      expect(await at.store.served(connection.id)).toEqual({ connection: tombstone, accessToken: null });
+      expect(await recorded(at.store, by)).toBe(true);
+      expect(await at.store.claimRevocations(NOW + 9, PUSH, 10)).toEqual([]);
+      expect(await at.store.claimRevocations(NOW + 10, PUSH, 10)).toEqual([{ ...pending, attempts: 1, nextAt: PUSH }]);
+    });
+
+    test('puts nothing in the outbox where the provider has no revocation', async () => {
+      const { connection } = await connected(at.store);
+      const outcome = await at.store.revoke(connection.id, 'unsupported', NOW, anEntry());
+      expect(outcome).toMatchObject({ already: false, pending: null });
+      expect(await shown(connection.id)).toBe('unsupported');
+      expect(await allDue()).toEqual([]);
+    });
+
+    test('carries a grant that lacks tokens', async () => {
+      const { connection } = await connected(at.store, {}, aGrant({ accessToken: null, refreshToken: null }));
+      await at.store.revoke(connection.id, 'pending', NOW, anEntry());
+      expect(await allDue()).toMatchObject([{ accessToken: null, refreshToken: null }]);
+    });
+
+    test('changes nothing the second time', async () => {
+      const { connection, pending } = await revoked();
+      const tombstone = await at.store.connection(connection.id);
+      const by = anEntry({ at: NOW + 99 });
+      const again = await at.store.revoke(connection.id, 'unsupported', NOW, by);
+      expect(again).toEqual({ connection: tombstone, already: true, pending: null });
+      expect(await at.store.connection(connection.id)).toEqual(tombstone);
+      expect((await allDue()).map((r) => r.id)).toEqual([pending.id]);
+      expect(await recorded(at.store, by)).toBe(false);
+    });
+
+    test('happens once when asked twice at once', async () => {
+      const { connection } = await connected(at.store);
+      const other = await at.another();
+      const both = [at.store, other].map((store) => store.revoke(connection.id, 'pending', NOW, anEntry()));
+      expect((await Promise.all(both)).map((outcome) => outcome?.already).sort()).toEqual([false, true]);
+      expect(await allDue()).toHaveLength(1);
+    });
+
+    test('says undefined for one that is absent', async () => {
+      const by = anEntry();
+      expect(await at.store.revoke('con_none', 'pending', NOW, by)).toBeUndefined();
+      expect(await recorded(at.store, by)).toBe(false);
+    });
+
+    test('touches no other connection of a similar id', async () => {
+      const { connection } = await connected(at.store, { id: 'con_1', owner: 'user:1' });
+      const { connection: ten, grant } = await connected(at.store, { id: 'con_10', owner: 'user:10' });
+      await at.store.revoke(connection.id, 'pending', NOW, anEntry());
+      expect(await at.store.served('con_10')).toEqual({ connection: ten, accessToken: grant.accessToken });
+    });
+  });
+
+  describe('what is pending', () => {
+    test('comes back with every field', async () => {
+      const full = aRevocation();
+      const bare = aRevocation({ accessToken: null, refreshToken: null, params: {} });
+      await at.store.addPendingRevocation(full);
+      await at.store.addPendingRevocation(bare);
+      const taken = await at.store.claimRevocations(NOW, PUSH, 10);
+      expect(taken.sort((a, b) => (a.id < b.id ? -1 : 1))).toEqual([
+        { ...full, attempts: 2, nextAt: PUSH },
+        { ...bare, attempts: 2, nextAt: PUSH },
+      ]);
+    });
+
+    test('comes in portions, oldest first, and not again before its time', async () => {
+      for (const nextAt of [NOW, NOW - 2, NOW - 1, NOW + 1])
+        await at.store.addPendingRevocation(aRevocation({ nextAt, createdAt: nextAt }));
+      const first = await at.store.claimRevocations(NOW, PUSH, 2);
+      const second = await at.store.claimRevocations(NOW, PUSH, 2);
+      expect([...first, ...second].map((r) => r.createdAt)).toEqual([NOW - 2, NOW - 1, NOW]);
+      expect(first).toHaveLength(2);
+      expect(await at.store.claimRevocations(NOW, PUSH, 2)).toHaveLength(0);
+      expect(await at.store.claimRevocations(PUSH, PUSH + 1, 10)).toHaveLength(4);
+    });
+
+    test('is never taken by two replicas', async () => {
+      const all = [];
+      for (let i = 0; i < 12; i++) {
+        const revocation = aRevocation({ nextAt: NOW - i });
+        await at.store.addPendingRevocation(revocation);
+        all.push(revocation.id);
+      }
+      const other = await at.another();
+      const takes = [at.store, other, at.store, other].map((store) => store.claimRevocations(NOW, PUSH, 5));
+      expect(
+        (await Promise.all(takes))
+          .flat()
+          .map((r) => r.id)
+          .sort(),
+      ).toEqual(all);
+    });
+
+    test('can be put off', async () => {
+      const { pending } = await revoked();
+      await at.store.postponeRevocation(pending.id, NOW + 500);
+      expect(await at.store.claimRevocations(NOW + 499, PUSH, 10)).toEqual([]);
+      expect(await at.store.claimRevocations(NOW + 500, PUSH, 10)).toMatchObject([{ id: pending.id, attempts: 1 }]);
+      await at.store.postponeRevocation('rev_none', NOW);
+    });
+
+    test.each(['done', 'failed', 'unsupported'] as const)(
+      'is destroyed when settled as %s, and shown',
+      async (outcome) => {
+        const { connection, pending } = await revoked();
+        const by = anEntry({ at: NOW + 77 });
+        await at.store.settleRevocation(pending.id, outcome, by);
+        expect(await at.store.connection(connection.id)).toMatchObject({
+          status: 'revoked',
+          upstreamRevocation: outcome,
+          updatedAt: NOW + 77,
+        });
+        expect(await allDue()).toEqual([]);
+        expect(await recorded(at.store, by)).toBe(true);
+      },
+    );
+
+    test('is settled once', async () => {
+      const { connection, pending } = await revoked();
+      await at.store.settleRevocation(pending.id, 'done', anEntry());
+      const by = anEntry();
+      await at.store.settleRevocation(pending.id, 'failed', by);
+      expect(await shown(connection.id)).toBe('done');
+      expect(await recorded(at.store, by)).toBe(false);
+    });
+
+    test('is shown as pending until the last one of the connection is settled', async () => {
+      const { connection, pending } = await revoked();
+      const late = aRevocation({ connectionId: connection.id });
+      const elsewhere = aRevocation();
+      await at.store.addPendingRevocation(late);
+      await at.store.addPendingRevocation(elsewhere);
+      await at.store.settleRevocation(pending.id, 'failed', anEntry());
+      expect(await shown(connection.id)).toBe('pending');
+      await at.store.settleRevocation(late.id, 'done', anEntry());
+      expect(await shown(connection.id)).toBe('done');
+    });
+
+    test('is shown as pending again when tokens arrive after it was settled', async () => {
+      const { connection, pending } = await revoked();
+      await at.store.settleRevocation(pending.id, 'done', anEntry());
+      await at.store.addPendingRevocation(aRevocation({ connectionId: connection.id }));
+      expect(await shown(connection.id)).toBe('pending');
+    });
+
+    test('never shows on a connection that lives', async () => {
+      const { connection } = await connected(at.store);
+      const stray = aRevocation({ connectionId: connection.id });
+      await at.store.addPendingRevocation(stray);
+      await at.store.settleRevocation(stray.id, 'done', anEntry());
+      expect(await at.store.connection(connection.id)).toEqual(connection);
+    });
+  });
+}

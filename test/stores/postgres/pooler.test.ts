@@ -1,0 +1,26 @@
+// The PostgreSQL store behind a pooler in transaction mode, three connections for everybody: the parts of the conformance
+// suite whose sentences have several statements, take locks, or rely on their own connection.
+import { afterAll, beforeAll } from 'vitest';
+import { migratePostgres, openPostgres } from '../../../src/stores/postgres/store.ts';
+import { type Pooler, startPooler } from '../../support/pooler.ts';
+import { aDatabase, emptied } from '../../support/postgres.ts';
+import { conformance } from '../conformance/index.ts';
+
+let direct: string;
+let pooler: Pooler;
+beforeAll(async () => {
+  direct = await aDatabase();
+  pooler = await startPooler(direct);
+  await migratePostgres(direct);
+});
+afterAll(() => pooler?.stop());
+
+const PARTS = ['sessions and flows', 'refreshing', 'pace', 'revocations', 'sealed texts', 'news'] as const;
+
+const open = async () => {
+  await emptied(direct);
+  const url = `${pooler.through(direct)}?prepare=false`;
+  return { store: await openPostgres(url), another: () => openPostgres(url) };
+};
+
+conformance('PostgreSQL, pooled,', open, PARTS);

@@ -1,0 +1,168 @@
+// Sealing anew on PostgreSQL beside others: several rotations at once, refreshes that go on, and somebody who holds a row.
+import { setTimeout as pause } from 'node:timers/promises';
+import { Client } from 'pg';
+import { expect, onTestFinished, test } from 'vitest';
+import { createKeyRing, generateKey, parseKeyRing } from '../../../src/adapters/keyring/keyring.ts';
+import { openRescue } from '../../../src/stores/sqlite/rescue-file.ts';
+import { createLogger } from '../../../src/adapters/telemetry/telemetry.ts';
+import { createAccess } from '../../../src/broker/audit/access.ts';
+import { sealGrant } from '../../../src/broker/secrets/token-encryption.ts';
+import { createJournal } from '../../../src/broker/audit/audit-buffer.ts';
+import { rekey } from '../../../src/broker/maintenance/key-rotation.ts';
+import type { Sealed } from '../../../src/domain/connection.ts';
+import type { SealedText, Store } from '../../../src/ports/index.ts';
+import { aMigratedDatabase, opened } from '../../support/stores.ts';
+import { aConnection, aGrant, anEntry, anIntegration, aRotation, connected, FIRST, NOW } from '../builders.ts';
+
+const ringOf = (...entries: string[]) => {
+  const parsed = parseKeyRing(entries.join(','));
+  if (!parsed.ok) throw new Error(parsed.issues.join());
+  return createKeyRing(parsed.keys);
+};
+const [OLD, NEW] = [generateKey('old'), generateKey('new')];
+const [old, both, fresh] = [ringOf(OLD), ringOf(NEW, OLD), ringOf(NEW)];
+const log = createLogger('silent');
+
+/** Stores of processes of their own, on one database with an integration. */
+async function replicas(count: number): Promise<{ url: string; stores: Store[] }> {
+  const url = await aMigratedDatabase();
+  const stores: Store[] = [];
+  for (let i = 0; i < count; i++) {
+    stores.push(await opened(url));
+  }
+  await stores[0]!.putIntegration(anIntegration({ clientSecret: null, privateKey: null }), anEntry());
+  for (const kid of ['old', 'new']) await stores[0]!.addKeyCheck(both.check(kid));
+  return { url, stores };
+}
+
+/** Connections with two secrets each, all by the old key; their tokens say whose they are. */
+async function adopted(store: Store, count: number): Promise<string[]> {
+  const ids = Array.from({ length: count }, () => aConnection().id);
+  const adopt = (id: string) => {
+    const grant = {
+      accessToken: `access of ${id}`,
+      refreshToken: `refresh of ${id}`,
+      idToken: null,
+      credentials: null,
+    };
+    return connected(store, { id }, sealGrant(old, id, grant));
+  };
+  await Promise.all(ids.map(adopt));
+  return ids;
+}
+
+/** `watch`: what becomes of each pause in which other rotations and brokers are watched. */
+function rotation(store: Store, watch?: () => Promise<unknown>) {
+  const clock = { now: () => NOW, monotonic: () => performance.now() };
+  const access = createAccess({ clock, journal: createJournal({ store, log }) });
+  const rescue = openRescue('file::memory:');
+  onTestFinished(() => rescue.close());
+  const pausing = (ms: number) => (watch !== undefined && ms > 1_000 ? watch() : pause(ms));
+  return rekey({ store, ring: both, log, access, rescue, pause: pausing });
+}
+
+/** Somebody who changes this row, until it is given up. */
+async function holding(url: string, id: string): Promise<() => Promise<unknown>> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  onTestFinished(() => client.end());
+  await client.query('begin');
+  await client.query("update grants set access_token = 'v1.new.lost.lost' where connection_id = $1", [id]);
+  return () => client.query('rollback');
+}
+
+test('three rotations at once seal each secret once between them, and each ends well', async () => {
+  const { stores } = await replicas(3);
+  const ids = await adopted(stores[0]!, 600);
+  const done = await Promise.all(stores.map((store) => rotation(store)));
+  expect(done.map(({ resealed }) => resealed).reduce((sum, one) => sum + one)).toBe(1_200);
+  for (const one of done)
+    expect(one).toMatchObject({ secrets: 1_200, remaining: [], removable: ['old'], unopenable: { count: 0 } });
+  for (const id of ids) {
+    const sealed = (await stores[0]!.served(id))!.accessToken!;
+    expect(fresh.open(sealed, { row: `connections/${id}`, column: 'access_token' })).toBe(`access of ${id}`);
+  }
+  const { data } = await stores[0]!.audit({ action: 'key.retired' }, FIRST);
+  expect(data).toHaveLength(1);
+});
+
+test('refreshes go on meanwhile: each is kept, none waits for long, and no token is put back', async () => {
+  const { stores } = await replicas(4);
+  const broker = stores[0]!;
+  /** What is sealed can be told by its third part, whichever key it names. */
+  const nameIn = (sealed: string | null | undefined) => sealed?.split('.')[2];
+  const anew = ({ sealed }: SealedText) => sealed.replace(/^v1\.\w+\./, 'v1.new.') as Sealed;
+  const connections = await Promise.all(Array.from({ length: 100 }, () => connected(broker)));
+  let isOver = false;
+  let slowest = 0;
+
+  /** Twenty of them again and again, by a broker that still seals with another key. */
+  const refreshes = connections.slice(0, 20).map(async ({ connection: { id } }) => {
+    let last: string | undefined;
+    for (let generation = 1; generation <= 15; generation++) {
+      const since = performance.now();
+      const claimed = await broker.claim(id, { attempt: 'att_1', generation, now: NOW, monotonic: 0 });
+      if (typeof claimed === 'string') throw new Error(claimed);
+      if (last !== undefined) expect(nameIn(claimed.grant.accessToken)).toBe(last);
+      const grant = aGrant({ accessToken: `v1.test.${id}-${generation}.c` as Sealed });
+      const held = { fence: claimed.fence, generation };
+      expect(await broker.rotate(id, held, aRotation(), grant, anEntry())).toBe('kept');
+      last = nameIn(grant.accessToken);
+      slowest = Math.max(slowest, performance.now() - since);
+    }
+    expect(nameIn((await broker.served(id))?.accessToken)).toBe(last);
+  });
+  const rotations = stores.slice(1).map(async (store) => {
+    let resealed = 0;
+    do {
+      const some = await store.resealSome('new', null, 50, anew);
+      resealed += some.resealed;
+    } while (!isOver);
+    return resealed;
+  });
+  await Promise.all(refreshes).finally(() => {
+    isOver = true;
+  });
+  const resealed = await Promise.all(rotations);
+  // More than there were: what the refreshes brought was sealed anew again and again.
+  expect(resealed.reduce((sum, one) => sum + one)).toBeGreaterThan(400);
+  expect(slowest).toBeLessThan(2_000);
+
+  while ((await broker.resealSome('new', null, 500, anew)).resealed > 0);
+  for (const { connection } of connections.slice(0, 20))
+    expect(nameIn((await broker.served(connection.id))?.accessToken)).toBe(`${connection.id}-15`);
+  expect(await broker.keysInUse()).toEqual([{ kid: 'new', secrets: 400 }]);
+});
+
+test('a row that somebody holds is passed over, not waited for', async () => {
+  const { url, stores } = await replicas(1);
+  const [store] = stores as [Store];
+  const [id] = await adopted(store, 3);
+  const giveUp = await holding(url, id!);
+  const anew = ({ sealed }: SealedText) => sealed.replace('.old.', '.new.') as Sealed;
+  expect(await store.resealSome('new', null, 50, anew)).toMatchObject({ resealed: 4, passed: 1, next: null });
+  await giveUp();
+  expect(await store.resealSome('new', null, 50, anew)).toMatchObject({ resealed: 2, passed: 0 });
+});
+
+test('a rotation waits for another one that is slow, and does what that leaves undone', async () => {
+  const { url, stores } = await replicas(1);
+  const [store] = stores as [Store];
+  const [id] = await adopted(store, 3);
+  const giveUp = await holding(url, id!);
+  let watched = 0;
+  const done = await rotation(store, async () => ++watched === 6 && (await giveUp()));
+  expect(done).toMatchObject({ secrets: 6, resealed: 6, remaining: [], removable: ['old'] });
+});
+
+test('a rotation does not wait for ever: it says what is left, and no key is retired', async () => {
+  const { url, stores } = await replicas(1);
+  const [store] = stores as [Store];
+  const [id] = await adopted(store, 3);
+  const giveUp = await holding(url, id!);
+  let watched = 0;
+  const done = await rotation(store, async () => ++watched);
+  expect(watched).toBe(10);
+  expect(done).toMatchObject({ secrets: 6, resealed: 4, remaining: [{ kid: 'old', secrets: 2 }], removable: [] });
+  await giveUp();
+});

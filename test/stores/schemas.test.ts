@@ -1,0 +1,64 @@
+// The two schemas hold the same rows: the types are compared here, the names of what is in the database below.
+import { getTableColumns, getTableName, is, Table } from 'drizzle-orm';
+import { type PgTable, getTableConfig as postgresConfig } from 'drizzle-orm/pg-core';
+import { type SQLiteTable, getTableConfig as sqliteConfig } from 'drizzle-orm/sqlite-core';
+import { describe, expect, expectTypeOf, test } from 'vitest';
+import * as postgres from '../../src/stores/postgres/schema.ts';
+import { sealedColumns as postgresSealed } from '../../src/stores/postgres/secret-columns.ts';
+import * as sqlite from '../../src/stores/sqlite/schema.ts';
+import { sealedColumns as sqliteSealed } from '../../src/stores/sqlite/secret-columns.ts';
+import { CARRIED } from '../../src/ports/index.ts';
+
+type Rows<Schema> = {
+  [Name in keyof Schema as Schema[Name] extends Table ? Name : never]: Schema[Name] extends Table
+    ? { read: Schema[Name]['$inferSelect']; written: Schema[Name]['$inferInsert'] }
+    : never;
+};
+type Postgres = Rows<typeof postgres>;
+type Sqlite = Rows<typeof sqlite>;
+
+const tablesOf = (schema: object) =>
+  Object.entries(schema).filter((entry): entry is [string, Table] => is(entry[1], Table));
+const there = new Map(tablesOf(postgres));
+
+describe('the schemas of SQLite and PostgreSQL', () => {
+  test('have the same rows; PostgreSQL has in a table what SQLite has in files: who is alive', () => {
+    expectTypeOf<Omit<Postgres, 'replicas'>['connections']>().toEqualTypeOf<Sqlite['connections']>();
+    expectTypeOf<Postgres['integrations']>().toEqualTypeOf<Sqlite['integrations']>();
+    expectTypeOf<Postgres['grants']>().toEqualTypeOf<Sqlite['grants']>();
+    expectTypeOf<Postgres['leases']>().toEqualTypeOf<Sqlite['leases']>();
+    expectTypeOf<Postgres['connectSessions']>().toEqualTypeOf<Sqlite['connectSessions']>();
+    expectTypeOf<Postgres['flows']>().toEqualTypeOf<Sqlite['flows']>();
+    expectTypeOf<Postgres['callers']>().toEqualTypeOf<Sqlite['callers']>();
+    expectTypeOf<Postgres['callerKeys']>().toEqualTypeOf<Sqlite['callerKeys']>();
+    expectTypeOf<Postgres['pendingRevocations']>().toEqualTypeOf<Sqlite['pendingRevocations']>();
+    expectTypeOf<Postgres['audit']>().toEqualTypeOf<Sqlite['audit']>();
+    expectTypeOf<Postgres['keyChecks']>().toEqualTypeOf<Sqlite['keyChecks']>();
+    expectTypeOf<Postgres['paces']>().toEqualTypeOf<Sqlite['paces']>();
+    expectTypeOf<Postgres['changes']['read']>().toEqualTypeOf<Sqlite['changes']['read']>();
+    expectTypeOf<Exclude<keyof Postgres, keyof Sqlite>>().toEqualTypeOf<'replicas'>();
+    expectTypeOf<Exclude<keyof Sqlite, keyof Postgres>>().toEqualTypeOf<never>();
+    expect(tablesOf(sqlite).length).toBeGreaterThan(10);
+    expect(postgresSealed).toEqual(sqliteSealed);
+  });
+
+  test('are carried whole when the data move house, but for what belongs to a place', () => {
+    const names = tablesOf(postgres).map(([, table]) => getTableName(table));
+    expect([...CARRIED, 'changes', 'paces', 'replicas'].sort()).toEqual(names.sort());
+    for (const [name, table] of tablesOf(sqlite))
+      expect(Object.values(getTableColumns(table))[0]!.primary, name).toBe(true);
+  });
+
+  test.each(tablesOf(sqlite))('call the columns and indexes of %s the same', (name, here) => {
+    const twin = there.get(name)!;
+    expect(getTableName(twin)).toBe(getTableName(here));
+    const named = (table: Table) =>
+      Object.entries(getTableColumns(table)).map(([key, { name: column, notNull }]) => ({ key, column, notNull }));
+    expect(named(twin)).toEqual(named(here));
+    const indexesOf = (indexes: { config: { name?: string | undefined } }[]) =>
+      indexes.map(({ config }) => config.name).sort();
+    expect(indexesOf(postgresConfig(twin as PgTable).indexes)).toEqual(
+      indexesOf(sqliteConfig(here as SQLiteTable).indexes),
+    );
+  });
+});

@@ -1,0 +1,296 @@
+// The SQLite store: the conformance suite against a real file, and what only SQLite has to prove.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import Sqlite from 'better-sqlite3';
+import { drizzle } from 'drizzle-orm/better-sqlite3';
+import { readMigrationFiles } from 'drizzle-orm/migrator';
+import { SQLiteSyncDialect } from 'drizzle-orm/sqlite-core';
+import { afterAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { openDatabase } from '../../../src/stores/sqlite/database.ts';
+import { dueConnections, dueIntegrations } from '../../../src/stores/sqlite/refreshes.ts';
+import { migrateSqlite, openSqlite } from '../../../src/stores/sqlite/store.ts';
+import { openNews } from '../../../src/stores/sqlite/change-feed.ts';
+import { type Change, StoreError } from '../../../src/ports/index.ts';
+import { aGrant, anEntry, anIntegration, aRotation, connected, FIRST, NOW } from '../builders.ts';
+import { conformance } from '../conformance/index.ts';
+import { commitsIn } from './wal.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'valetkey-store-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const MIGRATIONS = readMigrationFiles({
+  migrationsFolder: fileURLToPath(new URL('../../../drizzle/sqlite', import.meta.url)),
+});
+
+let made = 0;
+const aPath = () => join(folder, `${++made}.db`);
+
+async function openFile(path = aPath()) {
+  const store = await openSqlite(`file:${path}`);
+  onTestFinished(() => store.close());
+  return { store, path };
+}
+function raw(path: string) {
+  const client = new Sqlite(path);
+  onTestFinished(() => void client.close());
+  return client;
+}
+
+conformance('SQLite', async () => {
+  const url = `file:${aPath()}`;
+  return { store: await openSqlite(url), another: () => openSqlite(url) };
+});
+
+describe('the SQLite file', () => {
+  test('is opened with these pragmas in force', () => {
+    const client = openDatabase(`file:${aPath()}`);
+    onTestFinished(() => void client.close());
+    const pragma = (name: string) => client.pragma(name, { simple: true });
+    expect(pragma('journal_mode')).toBe('wal');
+    expect(pragma('synchronous')).toBe(2);
+    expect(pragma('busy_timeout')).toBe(20);
+    expect(pragma('temp_store')).toBe(2);
+    expect(pragma('foreign_keys')).toBe(1);
+  });
+
+  test('forgets changes after ten minutes, and no younger ones', async () => {
+    const { store, path } = await openFile();
+    for (const id of ['old', 'young']) await store.putIntegration(anIntegration({ id }), anEntry());
+    const inside = raw(path);
+    inside.exec(`update changes set at = at - ${10 * 60_000 + 1} where id = 'old'`);
+    await store.sweep(0);
+    expect(inside.prepare('select id from changes').pluck().all()).toEqual(['young']);
+  });
+
+  test('after five minutes without a look, tells that nothing may be relied on', async () => {
+    const client = openDatabase(`file:${aPath()}`);
+    onTestFinished(() => void client.close());
+    let ahead = 0;
+    const news = openNews(client, () => performance.now() + ahead);
+    onTestFinished(() => news.stop());
+    const told: Change[] = [];
+    const watch = await news.watch((changes) => told.push(...changes));
+    ahead = 5 * 60_000 + 1;
+    expect(watch.ageMs()).toBeGreaterThan(5 * 60_000);
+    await vi.waitFor(() => expect(told).toEqual([{ kind: 'everything' }]));
+    expect(watch.ageMs()).toBeLessThan(5 * 60_000);
+  });
+
+  test('is for its owner only, and so are a folder that had to be made and the write-ahead log', async () => {
+    const path = join(folder, 'made', 'deeper', 'valetkey.db');
+    await openFile(path);
+    const mode = (of: string) => statSync(of).mode & 0o777;
+    expect(mode(join(folder, 'made'))).toBe(0o700);
+    expect(mode(join(folder, 'made', 'deeper'))).toBe(0o700);
+    for (const suffix of ['', '-wal', '-shm']) expect(mode(path + suffix)).toBe(0o600);
+  });
+
+  test('may be in memory', async () => {
+    const store = await openSqlite('file::memory:');
+    await store.putIntegration(anIntegration(), anEntry());
+    expect(await store.integration('slack')).toBeDefined();
+    await store.close();
+    expect(existsSync(':memory:')).toBe(false);
+  });
+
+  test('keeps what was written when it is opened again', async () => {
+    const path = aPath();
+    const first = await openSqlite(`file:${path}`);
+    const { connection } = await connected(first);
+    await first.close();
+    const { store } = await openFile(path);
+    expect(await store.connection(connection.id)).toEqual(connection);
+  });
+
+  test('may be named by a whole URL', async () => {
+    const path = aPath();
+    await (await openSqlite(`file://${path}`)).close();
+    expect(existsSync(path)).toBe(true);
+  });
+
+  test.each(['postgres://localhost/x', 'file:', './valetkey.db'])('is not %s', async (url) => {
+    await expect(openSqlite(url)).rejects.toBeInstanceOf(StoreError);
+  });
+
+  test('is refused where it cannot be', async () => {
+    await expect(openSqlite(`file:${folder}`)).rejects.toBeInstanceOf(StoreError);
+  });
+
+  test('is migrated without being kept open', async () => {
+    const path = aPath();
+    migrateSqlite(`file:${path}`);
+    expect(existsSync(`${path}-wal`)).toBe(false);
+    expect(raw(path).prepare('select count(*) from connections').pluck().get()).toBe(0);
+  });
+
+  test('is refused when a newer version made it, and left as it was', async () => {
+    const path = aPath();
+    migrateSqlite(`file:${path}`);
+    const client = raw(path);
+    client.exec("insert into __drizzle_migrations (hash, created_at) values ('later', 99999999999999)");
+    const opening = openSqlite(`file:${path}`);
+    await expect(opening).rejects.toBeInstanceOf(StoreError);
+    await expect(opening).rejects.toThrow(/newer version/);
+    expect(client.prepare('select count(*) from __drizzle_migrations').pluck().get()).toBe(MIGRATIONS.length + 1);
+  });
+
+  test('is migrated once when many processes open it at the same time', async () => {
+    const path = aPath();
+    const writers = await Promise.all(Array.from({ length: 4 }, () => writer(path)));
+    const ids = await Promise.all(writers.map(({ write }) => write()));
+    const { store } = await openFile(path);
+    expect((await store.audit({}, FIRST)).data.map((entry) => entry.id).sort()).toEqual(ids.sort());
+    expect(raw(path).prepare('select count(*) from __drizzle_migrations').pluck().get()).toBe(MIGRATIONS.length);
+  });
+
+  test('holds what was answered before the process was killed', async () => {
+    const path = aPath();
+    const { child, write } = await writer(path);
+    const id = await write();
+    const exit = once(child, 'exit');
+    child.kill('SIGKILL');
+    expect((await exit)[1]).toBe('SIGKILL');
+    const { store } = await openFile(path);
+    expect((await store.audit({}, FIRST)).data.map((entry) => entry.id)).toEqual([id]);
+  });
+
+  test('holds nothing, not the text "null", where there is nothing', async () => {
+    const { store, path } = await openFile();
+    const { connection } = await connected(store);
+    const claimed = await store.claim(connection.id, { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 });
+    if (typeof claimed === 'string') throw new Error(claimed);
+    const held = { fence: claimed.fence, generation: 1 };
+    await store.rotate(connection.id, held, aRotation({ identity: null }), aGrant({ idToken: null }), anEntry());
+    const row = raw(path).prepare('select identity, last_refresh_error, id_token from connections, grants').raw().get();
+    expect(row).toEqual([null, null, null]);
+  });
+
+  test('holds no grant and no lease of a connection that was revoked', async () => {
+    const { store, path } = await openFile();
+    const { connection } = await connected(store);
+    await store.claim(connection.id, { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 });
+    const rows = (table: string) => raw(path).prepare(`select count(*) from ${table}`).pluck().get();
+    expect([rows('grants'), rows('leases')]).toEqual([1, 1]);
+    await store.revoke(connection.id, 'unsupported', NOW, anEntry());
+    expect([rows('grants'), rows('leases')]).toEqual([0, 0]);
+  });
+
+  test('is really written to by a sign of life', async () => {
+    const { store, path } = await openFile();
+    const before = commitsIn(path);
+    await store.ping();
+    await store.ping();
+    expect(commitsIn(path) - before).toBe(2);
+  });
+
+  test('gets one commit for the writes of one turn', async () => {
+    const { store, path } = await openFile();
+    const rows = await Promise.all(Array.from({ length: 8 }, () => connected(store)));
+    const before = commitsIn(path);
+    const claim = { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 };
+    await Promise.all(rows.map(({ connection }) => store.claim(connection.id, claim)));
+    expect(commitsIn(path) - before).toBe(1);
+  });
+
+  test('goes on while another process holds it, and writes once that lets go', async () => {
+    const { store, path } = await openFile();
+    const writing = raw(path);
+    writing.exec('BEGIN IMMEDIATE');
+    const written = store.ping();
+    // Were the wait inside SQLite, this process could not even let go of the lock that it waits for.
+    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+    writing.exec('ROLLBACK');
+    await written;
+  });
+
+  test('is not locked by a tick that finds nothing', async () => {
+    const { store, path } = await openFile();
+    const writing = raw(path);
+    writing.exec('BEGIN IMMEDIATE');
+    expect(await store.dueIntegrations(NOW)).toEqual([]);
+    expect(await store.claimRevocations(NOW, NOW + 1, 10)).toEqual([]);
+    writing.exec('ROLLBACK');
+  });
+});
+
+describe('reads of one turn', () => {
+  test('are answered each for itself: a row that is damaged fails alone', async () => {
+    const { store, path } = await openFile();
+    const [whole, damaged] = [await connected(store), await connected(store)];
+    raw(path).prepare("update connections set scopes = '[' where id = ?").run(damaged.connection.id);
+    const ids = [damaged.connection.id, whole.connection.id, 'con_none'];
+    const [failed, served, absent] = await Promise.allSettled(ids.map((id) => store.served(id)));
+    expect(failed).toMatchObject({ status: 'rejected', reason: expect.any(StoreError) });
+    expect(served).toMatchObject({ value: { connection: whole.connection } });
+    expect(absent).toMatchObject({ status: 'fulfilled', value: undefined });
+  });
+
+  test('are refused when the store was closed meanwhile', async () => {
+    const store = await openSqlite(`file:${aPath()}`);
+    const asked = Promise.allSettled([store.served('con_1'), store.served('con_2')]);
+    await store.close();
+    const refused = { status: 'rejected', reason: expect.any(StoreError) };
+    expect(await asked).toEqual([refused, refused]);
+  });
+});
+
+describe('the query plan', () => {
+  /** Without statistics, as every database begins. */
+  const planOf = (query: string, ...values: unknown[]) => {
+    const client = openDatabase('file::memory:');
+    onTestFinished(() => void client.close());
+    const rows = client.prepare(`EXPLAIN QUERY PLAN ${query}`).all(...values) as { detail: string }[];
+    return rows.map((row) => row.detail);
+  };
+
+  test('of what is due is a range of one partial index, in its order', () => {
+    const client = openDatabase('file::memory:');
+    onTestFinished(() => void client.close());
+    const { sql } = dueConnections(drizzle(client)).toSQL();
+    const plan = planOf(sql, 'slack', NOW, 500);
+    expect(plan).toEqual([
+      'SEARCH connections USING COVERING INDEX connections_due (integration=? AND next_refresh_at<?)',
+    ]);
+  });
+
+  test('of which integrations are due never scans: its cost is that of the integrations', () => {
+    const client = openDatabase('file::memory:');
+    onTestFinished(() => void client.close());
+    const { sql } = new SQLiteSyncDialect().sqlToQuery(dueIntegrations(NOW));
+    const plan = planOf(sql, NOW);
+    expect(plan.filter((step) => step.includes('connections')).length).toBeGreaterThan(0);
+    for (const step of plan.filter((line) => line.includes('connections'))) {
+      expect(step).toMatch(/^SEARCH connections USING COVERING INDEX connections_due/);
+    }
+  });
+
+  test.each(['connection_id', 'owner', 'actor'])('of the audit log by %s is a range in its order', (column) => {
+    const [only, ...more] = planOf(`select * from audit where ${column} = ? order by id desc limit 100`, 'x');
+    expect(only).toMatch(/^SEARCH audit USING INDEX audit_of_/);
+    expect(more).toEqual([]);
+  });
+});
+
+/** A process that is ready to open the store; `write` makes it write one audit entry, and gives its id once answered. */
+async function writer(path: string): Promise<{ child: ChildProcess; write: () => Promise<string> }> {
+  const program = fileURLToPath(new URL('writer.ts', import.meta.url));
+  const child = spawn(process.execPath, [program, `file:${path}`], { stdio: ['pipe', 'pipe', 'inherit'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const said = async () => {
+    const { value, done } = await lines.next();
+    if (done) throw new Error('the writer ended');
+    return value;
+  };
+  expect(await said()).toBe('ready');
+  const write = () => {
+    child.stdin.write('go');
+    return said();
+  };
+  return { child, write };
+}

@@ -1,0 +1,66 @@
+// The standard interfaces, as clients use and misuse them: with tokens of users and of workloads, which are secrets too.
+import { generateKeyPairSync } from 'node:crypto';
+import type { Issuer } from './issuer.ts';
+import { type Callers, random, type Stage } from './lifecycle.ts';
+
+const EXCHANGE = {
+  grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+  subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+  audience: 'acme',
+};
+
+/** `idp` is a trusted issuer. */
+export async function liveByStandards({ house, witness, secrets }: Stage, { service: key }: Callers, idp: Issuer) {
+  const aud = house.broker().url;
+  const made = async (kind: string, ...claims: Parameters<Issuer['sign']>) => {
+    const token = await idp.sign(...claims);
+    secrets.add(kind, token);
+    return token;
+  };
+  const ask = (path: string, form: Record<string, string>, headers: Record<string, string>, by: string | null = null) =>
+    witness.ask('POST', path, {
+      key: by,
+      body: String(new URLSearchParams(form)),
+      headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded' },
+    });
+
+  const user = await made('user token', { sub: 'user_42', aud });
+  const stranger = await made('user token', { sub: 'user_99', aud });
+  const forged = await made(
+    'user token',
+    { sub: 'user_42', aud },
+    {},
+    generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey,
+  );
+  const whoami = await witness.ask('GET', '/v1/whoami', { key });
+  const id = String(whoami.body.id);
+  const basic = (secret: string) => ({ authorization: `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}` });
+  const mistyped = `${key.slice(0, -1)}_`;
+  secrets.add('caller key', mistyped);
+  for (const subject_token of [user, stranger, stranger, forged, `${user}x`, random()]) {
+    await ask('/oauth2/token', { ...EXCHANGE, label: 'work', subject_token }, {}, key);
+    await ask('/oauth2/token', { ...EXCHANGE, label: 'work', subject_token, audience: subject_token }, basic(key));
+    await ask('/oauth2/token', { ...EXCHANGE, subject_token }, basic(mistyped));
+    await ask('/oauth2/token', { ...EXCHANGE, subject_token, client_id: id, client_secret: mistyped }, {});
+    await ask('/oauth2/token', { ...EXCHANGE, subject_token, subject_token_type: subject_token }, {}, key);
+    await ask('/oauth2/introspect', { token: subject_token, token_type_hint: subject_token.slice(0, 64) }, {}, key);
+  }
+
+  await ask('/oauth2/token', { ...EXCHANGE, label: 'work', subject_token: user, scope: stranger }, basic(key));
+
+  const workloads = [{ issuer: idp.url, audience: 'valetkey', claims: { sub: 'mailer' } }];
+  const grants = [{ actions: ['*'], integrations: ['*'], owners: ['*'] }];
+  await witness.ask('POST', '/v1/callers', { body: { name: 'mailer', grants, workloads } });
+  const mailer = await made('workload token', { sub: 'mailer' });
+  const nobody = await made('workload token', { sub: 'nobody' });
+  const path = '/v1/token?integration=acme&owner=user_42&label=work';
+  for (const workload of [mailer, mailer, nobody]) {
+    await witness.ask('GET', '/v1/whoami', { key: workload });
+    await witness.ask('GET', path, { key: workload });
+    await witness.ask('GET', `${path}&token=${workload}`, { key: workload });
+    const client_assertion_type = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+    const form = { ...EXCHANGE, label: 'work', subject_token: user, client_assertion_type, client_assertion: workload };
+    await ask('/oauth2/token', form, {});
+  }
+  await witness.ask('GET', '/v1/whoami', { key: mistyped });
+}

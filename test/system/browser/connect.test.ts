@@ -1,0 +1,198 @@
+// The way to a connection as an owner sees it: a real browser, the real broker, a real OpenID Provider.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Browser, type BrowserContextOptions, chromium as playwright } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest';
+import { type RunningBroker, startBroker } from '../../../demo/broker.ts';
+import { type LocalProvider, startProvider } from '../../../demo/provider.ts';
+import { ask, type Json } from '../../support/broker.ts';
+import { arrive, DESKTOP, expectFit, PHONE } from './page-inspector.ts';
+
+/** A provider that lives elsewhere for each customer: the tenant, here a port, leads to the local one. */
+const TENANTED = {
+  id: 'tenanted',
+  name: 'Tenanted',
+  category: 'generic',
+  docs_url: 'https://tenanted.example/docs',
+  confidence: 'unverified',
+  params: { base: { title: 'base URL', pattern: 'http://127\\.0\\.0\\.1' } },
+  connection_params: {
+    tenant: {
+      title: 'Workspace number',
+      description: 'It is in the address bar of your workspace.',
+      pattern: '[0-9]{4,5}',
+      example: '4711',
+    },
+  },
+  auth: [{ mode: 'oidc', issuer: '{base}:{tenant}', default_scopes: ['openid'] }],
+};
+
+const installed = inject('chromium');
+
+describe.skipIf(installed === undefined)('an owner at a browser', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'valetkey-browser-'));
+  let broker: RunningBroker;
+  let provider: LocalProvider;
+  let browser: Browser;
+
+  beforeAll(async () => {
+    writeFileSync(join(folder, 'tenanted.json'), JSON.stringify(TENANTED));
+    [broker, browser] = await Promise.all([
+      startBroker({ VALETKEY_DATABASE_URL: `file:${join(folder, 'valetkey.db')}`, VALETKEY_PROVIDERS_DIR: folder }),
+      playwright.launch({
+        executablePath: installed!.path,
+        env: { ...(process.env as Record<string, string>), ...installed!.env },
+        args: ['--no-sandbox', '--disable-gpu'],
+      }),
+    ]);
+    const redirectUris = ['acme', 'tenanted'].map((id) => `${broker.url}/oauth2/callback/${id}`);
+    provider = await startProvider({ redirectUris });
+    const client = { client_id: provider.clientId, client_secret: provider.clientSecret };
+    await api('PUT', '/v1/integrations/acme', {
+      ...client,
+      provider: 'generic-oidc',
+      params: { issuer: provider.issuer },
+    });
+    await api('PUT', '/v1/integrations/tenanted', {
+      ...client,
+      provider: 'tenanted',
+      params: { base: 'http://127.0.0.1' },
+    });
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await broker?.stop();
+    await provider?.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  const api = async (method: string, path: string, body?: Json) =>
+    (await ask(broker.url, broker.adminKey, method, path, body)).body;
+  const invite = async (owner: string, more: Json = {}) => {
+    const { id, url } = await api('POST', '/v1/connect-sessions', { integration: 'acme', owner, ...more });
+    return { url: String(url), session: () => api('GET', `/v1/connect-sessions/${id}`) };
+  };
+
+  /** A browser context of its own, which has loaded nothing from elsewhere and has not complained when the test ends. */
+  async function visit(options?: BrowserContextOptions) {
+    const visitor = await arrive(browser, options);
+    onTestFinished(async () => {
+      await visitor.leave();
+      expect(visitor.complaints).toEqual([]);
+      expect([broker.url, provider.issuer]).toEqual(expect.arrayContaining([...visitor.origins]));
+    });
+    return visitor;
+  }
+
+  const heading = (page: Awaited<ReturnType<typeof visit>>['page']) => page.locator('h1').innerText();
+  const atProvider = (url: URL) => url.origin === provider.issuer;
+  const back = (url: URL) => url.origin === broker.url && url.pathname.startsWith('/oauth2/callback/');
+
+  it.each([
+    ['a desktop', DESKTOP],
+    ['a phone', PHONE],
+  ])('connects on %s by keyboard alone', async (device, options) => {
+    const { url, session } = await invite(`keyboard on ${device}`, { label: 'work' });
+    const { page, tabTo } = await visit(options);
+    await page.goto(url);
+    expect(atProvider(new URL(page.url()))).toBe(true);
+    await tabTo('input[name=login]');
+    await page.keyboard.type('alice');
+    await tabTo('button[value=allow]');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(back);
+    expect(await heading(page)).toMatch(/account is connected/);
+    await expectFit(page, `connected on ${device}`);
+    expect((await session()).status).toBe('completed');
+  });
+
+  it.each([
+    ['a desktop', DESKTOP],
+    ['a phone', PHONE],
+  ])('who cancels on %s is told so kindly', async (device, options) => {
+    const { url, session } = await invite(`cancels on ${device}`);
+    const { page, tabTo } = await visit(options);
+    await page.goto(url);
+    await tabTo('button[value=cancel]');
+    const answered = page.waitForResponse((response) => back(new URL(response.url())));
+    await page.keyboard.press('Enter');
+    expect((await answered).status()).toBe(403);
+    await page.waitForURL(back);
+    expect(await heading(page)).toBe('You cancelled');
+    await expectFit(page, `cancelled on ${device}`);
+    expect(await session()).toMatchObject({ status: 'failed', error: 'access_denied' });
+  });
+
+  it('a link that was used leads to a page that says so', async () => {
+    const { url } = await invite('used link');
+    const { page } = await visit(PHONE);
+    await page.goto(url);
+    await page.getByRole('textbox').fill('alice');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(back);
+    const response = await page.goto(url);
+    expect(response?.status()).toBe(410);
+    expect(await heading(page)).toBe('This link has been used');
+    await expectFit(page, 'used link');
+  });
+
+  it('another browser cannot take over a link, and the first goes on unharmed', async () => {
+    const { url, session } = await invite('two browsers');
+    const first = await visit();
+    await first.page.goto(url);
+    const second = await visit(PHONE);
+    const response = await second.page.goto(url);
+    expect(response?.status()).toBe(403);
+    expect(await heading(second.page)).toBe('Please use the browser that you began with');
+    await expectFit(second.page, 'other browser');
+    await first.page.getByRole('textbox').fill('alice');
+    await first.page.keyboard.press('Enter');
+    await first.page.waitForURL(back);
+    expect((await session()).status).toBe('completed');
+  });
+
+  it.each([
+    ['a desktop', DESKTOP],
+    ['a phone', PHONE],
+  ])(
+    'is asked on %s for what the provider must know, and what is wrong is told beside the field',
+    async (device, options) => {
+      const { url, session } = await invite(`asked on ${device}`, { integration: 'tenanted' });
+      const { page, tabTo } = await visit(options);
+      await page.goto(url);
+      const field = page.getByLabel('Workspace number');
+      await expectFit(page, `form on ${device}`);
+
+      await tabTo('input');
+      await page.keyboard.type('my workspace');
+      await page.keyboard.press('Enter');
+      const error = page.locator('p.error');
+      expect(await error.innerText()).toContain('not a valid Workspace number');
+      expect(await field.getAttribute('aria-invalid')).toBe('true');
+      expect(await field.getAttribute('aria-describedby')).toContain(await error.getAttribute('id'));
+      expect(await field.inputValue()).toBe('my workspace');
+      const [above, below] = [await error.boundingBox(), await field.boundingBox()];
+      expect(below!.y - (above!.y + above!.height), 'beside it').toBeLessThan(16);
+      await expectFit(page, `error on ${device}`);
+
+      await tabTo('.summary a');
+      await page.keyboard.press('Enter');
+      expect(await field.evaluate((element) => (element as { matches(s: string): boolean }).matches(':focus'))).toBe(
+        true,
+      );
+      await field.fill(new URL(provider.issuer).port);
+      await page.keyboard.press('Enter');
+      await page.getByRole('heading', { level: 1, name: 'Continue to Tenanted' }).waitFor();
+      await expectFit(page, `continue on ${device}`);
+      await tabTo('a.action');
+      await page.keyboard.press('Enter');
+      await page.waitForURL(atProvider);
+      await page.getByRole('textbox').fill('alice');
+      await page.keyboard.press('Enter');
+      await page.waitForURL(back);
+      expect(await heading(page)).toBe('Your Tenanted account is connected');
+      expect((await session()).status).toBe('completed');
+    },
+  );
+});

@@ -1,0 +1,98 @@
+// An owner at a browser: keeps whatever the browser complains about and whatever it loads, and looks at pages.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { expect } from 'vitest';
+
+const LOOK = readFileSync(new URL('./inspect-page.js', import.meta.url), 'utf8');
+
+interface Looks {
+  headings: number;
+  lang: string;
+  texts: number;
+  styled: boolean;
+  pale: string[];
+  small: string[];
+  overflow: number;
+}
+
+export interface Visitor {
+  page: Page;
+  /** Errors in the console and breaches of the content security policy. */
+  complaints: string[];
+  /** Where anything was loaded from. */
+  origins: Set<string>;
+  /** Presses Tab until an element has the focus, and sees that it shows. */
+  tabTo(selector: string): Promise<void>;
+  leave(): Promise<void>;
+}
+
+export const DESKTOP = { viewport: { width: 1280, height: 800 } };
+export const PHONE = { viewport: { width: 375, height: 667 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
+
+export async function arrive(browser: Browser, options: BrowserContextOptions = DESKTOP): Promise<Visitor> {
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  const complaints: string[] = [];
+  const origins = new Set<string>();
+  page.on('console', (message) => {
+    // A page that refuses has a status to match, and the browser notes every such answer.
+    const noted = /the server responded with a status of [45]/.test(message.text());
+    if (message.type() === 'error' && !(noted && message.location().url === page.url()))
+      complaints.push(message.text());
+  });
+  page.on('pageerror', (error) => complaints.push(error.message));
+  page.on('request', (request) => origins.add(new URL(request.url()).origin));
+  return {
+    page,
+    complaints,
+    origins,
+    async tabTo(selector) {
+      for (let press = 0; press < 12; press++) {
+        await page.keyboard.press('Tab');
+        const target = page.locator(selector).and(page.locator(':focus-visible'));
+        if ((await target.count()) === 0) continue;
+        const [style, width] = await target.evaluate((element) => {
+          const view = (element as { ownerDocument: { defaultView: { getComputedStyle(e: unknown): Outline } } })
+            .ownerDocument;
+          const { outlineStyle, outlineWidth } = view.defaultView.getComputedStyle(element);
+          return [outlineStyle, Number.parseFloat(outlineWidth)] as const;
+        });
+        expect(style, `the focus on ${selector} shows`).not.toBe('none');
+        expect(width).toBeGreaterThanOrEqual(1);
+        return;
+      }
+      throw new Error(`Tab does not lead to ${selector}`);
+    },
+    leave: () => context.close(),
+  };
+}
+
+type Outline = { outlineStyle: string; outlineWidth: string };
+
+export const looksOf = (page: Page): Promise<Looks> => page.evaluate<Looks>(LOOK);
+
+/** What holds for every page of ours, at the width that it is open in and at the narrowest, in light and in dark. */
+export async function expectFit(page: Page, name: string): Promise<void> {
+  const viewport = page.viewportSize()!;
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    for (const width of [viewport.width, 320]) {
+      await page.setViewportSize({ width, height: viewport.height });
+      const looks = await looksOf(page);
+      const where = `${name}, ${colorScheme}, ${width} px`;
+      expect(looks, where).toMatchObject({ headings: 1, lang: 'en', styled: true, pale: [], small: [], overflow: 0 });
+      expect(looks.texts, where).toBeGreaterThan(2);
+      await keep(page, where);
+    }
+    await page.setViewportSize(viewport);
+  }
+  await page.emulateMedia({ colorScheme: null, reducedMotion: null });
+}
+
+/** For people: pictures go to the folder that `SCREENSHOTS` names. */
+async function keep(page: Page, where: string): Promise<void> {
+  const folder = process.env.SCREENSHOTS;
+  if (folder)
+    await page.screenshot({ path: join(folder, `${where.replace(/[^a-z0-9]+/gi, '-')}.png`), fullPage: true });
+}

@@ -1,0 +1,148 @@
+// The bundle does what the sources do: with nothing but the files of the image, started from elsewhere, in a process of
+// its own.
+import { execFile, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { globSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { walkThrough } from '../../demo/browser.ts';
+import { startProvider } from '../../demo/provider.ts';
+import { parseKeyRing } from '../../src/adapters/keyring/keyring.ts';
+import { loadCatalogue } from '../../src/catalogue/load.ts';
+import { providerView } from '../../src/http/presenters.ts';
+import { type Answer, ask } from '../support/broker.ts';
+import { expectOk } from '../support/contract.ts';
+import { type Image, layOutImage, ROOT } from '../support/image.ts';
+import { visit } from '../support/owner-browser.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+let image: Image;
+const elsewhere = mkdtempSync(join(tmpdir(), 'valetkey-bundle-'));
+beforeAll(async () => {
+  image = await layOutImage();
+});
+afterAll(() => {
+  image?.remove();
+  rmSync(elsewhere, { recursive: true, force: true });
+});
+
+interface Bundled {
+  url: string;
+  /** As the admin. */
+  ask(method: string, path: string, body?: unknown): Promise<Answer>;
+  /** Fulfilled with its exit code. */
+  stop(): Promise<number | null>;
+}
+
+async function startBundle(database: string): Promise<Bundled> {
+  const adminKey = randomBytes(32).toString('base64url');
+  const env = {
+    PATH: process.env.PATH,
+    VALETKEY_PORT: '0',
+    VALETKEY_DATABASE_URL: `file:./${database}.db`,
+    VALETKEY_ADMIN_KEY: adminKey,
+    VALETKEY_OUTBOUND_ALLOW: '127.0.0.1',
+  };
+  const main = join(image.folder, 'dist/main.js');
+  const child = spawn(process.execPath, [main], { cwd: elsewhere, env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const gone = once(child, 'exit').then(([code]) => code as number | null);
+  const url = await new Promise<string>((resolve, reject) => {
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const { event, url: at } = JSON.parse(line);
+      if (event === 'listening') resolve(at);
+    });
+    void gone.then((code) => reject(new Error(`the bundle ended with ${code} before it listened`)));
+  });
+  return {
+    url,
+    ask: (method, path, body) => ask(url, adminKey, method, path, body),
+    stop() {
+      child.kill('SIGTERM');
+      return gone;
+    },
+  };
+}
+
+const valetkey = (...args: string[]) =>
+  promisify(execFile)(process.execPath, [join(image.folder, 'dist/cli.js'), ...args], { cwd: elsewhere });
+
+it('starts from the cache that the build left, and stops when told to', async () => {
+  const cached = () =>
+    globSync('dist/cache/**', { cwd: image.folder }).map((path) => [path, statSync(join(image.folder, path)).mtimeMs]);
+  const before = cached();
+  expect(before.length).toBeGreaterThan(3);
+  const broker = await startBundle('cached');
+  expect(await broker.stop()).toBe(0);
+  // What does not fit is written anew.
+  expect(cached()).toEqual(before);
+});
+
+it('connects an account through the browser, serves its token, refreshes it and checks its JWTs', async () => {
+  const provider = await startProvider();
+  const broker = await startBundle('whole');
+  try {
+    const { clientId, clientSecret } = await provider.addClient([`${broker.url}/oauth2/callback/acme`]);
+    const client = { client_id: clientId, client_secret: clientSecret };
+    const setup = { provider: 'generic-oidc', ...client, params: { issuer: provider.issuer } };
+    expectOk(await broker.ask('PUT', '/v1/integrations/acme', setup), 201);
+    const wanted = { integration: 'acme', owner: 'user_42' };
+    const invited = expectOk(await broker.ask('POST', '/v1/connect-sessions', wanted), 201);
+    await walkThrough(String(invited.url), { login: 'ada' });
+    const { connection_id: id } = expectOk(await broker.ask('GET', `/v1/connect-sessions/${invited.id}`));
+    const served = expectOk(await broker.ask('GET', `/v1/connections/${id}/token`));
+    const refreshed = expectOk(await broker.ask('POST', `/v1/connections/${id}/refresh`, {}));
+    expect(refreshed.access_token).toMatch(/./);
+    expect(refreshed.access_token).not.toBe(served.access_token);
+    const verified = expectOk(await broker.ask('POST', '/v1/jwt/verify', { token: 'e30.e30.e30' }));
+    expect(verified.active).toBe(false);
+    expect(expectOk(await broker.ask('DELETE', `/v1/connections/${id}`)).upstream_revocation).toBe('done');
+  } finally {
+    expect(await broker.stop()).toBe(0);
+    await provider.close();
+  }
+});
+
+it('finds what is no code: migrations, catalogue, pages with their stylesheet; and describes itself', async () => {
+  const broker = await startBundle('files');
+  try {
+    const { data } = expectOk(await broker.ask('GET', '/v1/providers?limit=500'));
+    const known = loadCatalogue([]);
+    const byId = (data as { id: string }[]).map(({ id }) => known.ok && known.providers.get(id));
+    expect(known.ok && known.providers.size).toBe(byId.length);
+    expect(data).toEqual(byId.map((provider) => provider && providerView(provider)));
+    const page = await visit(`${broker.url}/connect/unknown`);
+    expect(page.status).toBeGreaterThanOrEqual(400);
+    expect(page.text).toContain('/assets/valetkey.css');
+    const stylesheet = await visit(`${broker.url}/assets/valetkey.css`);
+    expect(stylesheet.text).toBe(readFileSync(join(ROOT, 'src/http/pages/valetkey.css'), 'utf8'));
+    const described = await broker.ask('GET', '/openapi.json');
+    expect(described.body).toEqual(JSON.parse(readFileSync(join(ROOT, 'openapi.json'), 'utf8')));
+    expect((await visit(`${broker.url}/metrics`)).text).toContain('valetkey_http_requests_total');
+  } finally {
+    expect(await broker.stop()).toBe(0);
+  }
+});
+
+it('brings the command line', async () => {
+  const { stdout } = await valetkey('keys', 'generate', '--kid', 'k2');
+  expect(stdout).toMatch(/^k2:[\w-]{43}\n$/);
+  expect(parseKeyRing(stdout.trim()).ok).toBe(true);
+  expect((await valetkey('--help')).stdout).toContain('valetkey <command>');
+  expect((await valetkey('providers', 'show', 'generic-oidc')).stdout).toContain('generic-oidc');
+  await expect(valetkey('demo', '--once')).rejects.toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('run it in the repository with: npm run demo'),
+  });
+});
+
+it('brings the licence of every library that is in it', () => {
+  const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+  const licences = readFileSync(join(image.folder, 'dist/LICENSES.txt'), 'utf8');
+  const bundled = Object.keys(dependencies).filter((name) => name !== 'better-sqlite3');
+  for (const name of bundled) expect(licences).toMatch(new RegExp(`^${name} \\S+ \\(\\S+\\)$`, 'm'));
+});

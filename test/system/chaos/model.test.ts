@@ -1,0 +1,275 @@
+// The state machine of a refresh, as a model beside the real store: whatever two processes do to it, in whatever order,
+// and whenever one of them dies, the store says and keeps what the model says.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { openSqlite } from '../../../src/stores/sqlite/store.ts';
+import type { ConnectionStatus, SealedGrant } from '../../../src/domain/connection.ts';
+import { LEASE_MS } from '../../../src/domain/backoff.ts';
+import type { RefreshFailure, Store } from '../../../src/ports/index.ts';
+import { aGrant, anEntry, aRotation, aSession, connected, NOW } from '../../stores/builders.ts';
+
+type Side = 'left' | 'right';
+const SIDES = ['left', 'right'] as const;
+
+/** One process: its store, until it dies. */
+interface Process {
+  store: Store;
+  alive: boolean;
+  /** Since when, by its own clock, it has seen a claim of somebody else's held; by connection. */
+  seen: Map<string, { fence: number; since: number }>;
+}
+const born = async (): Promise<Process> => ({ store: await openSqlite(url), alive: true, seen: new Map() });
+
+interface Row {
+  id: string;
+  status: ConnectionStatus;
+  generation: number;
+  fence: number;
+  /** Undefined: nobody holds the lease. */
+  holder: Process | undefined;
+  intent: string | null;
+  /** Of the first of those that followed one another. */
+  intentAt: number;
+  nextRefreshAt: number | null;
+  grant: SealedGrant | null;
+  /** Every grant that it ever had. */
+  had: SealedGrant[];
+}
+
+/** What a process believes that it holds; it may be wrong by now. */
+interface Held {
+  row: Row;
+  fence: number;
+  generation: number;
+}
+
+interface Model {
+  now: number;
+  monotonic: number;
+  integration: string;
+  rows: Row[];
+  claims: Held[];
+}
+
+type Real = Record<Side, Process>;
+type Command = fc.AsyncCommand<Model, Real>;
+
+let folder: string;
+let url: string;
+const real = {} as Real;
+let made = 0;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'valetkey-model-'));
+  url = `file:${join(folder, 'valetkey.db')}`;
+  for (const side of SIDES) real[side] = await born();
+});
+afterAll(async () => {
+  await Promise.all(SIDES.map((side) => real[side].store.close()));
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** A command that then compares all that can be seen, from both sides. */
+const command = (name: string, run: (model: Model, real: Real) => Promise<void>): Command => ({
+  check: () => true,
+  async run(model, processes) {
+    const before = model.rows.map(({ generation }) => generation);
+    await run(model, processes);
+    for (const side of SIDES) await compare(model, processes[side].store);
+    for (const [i, row] of model.rows.entries()) expect(row.generation).toBeGreaterThanOrEqual(before[i]!);
+  },
+  toString: () => name,
+});
+
+async function compare({ rows }: Model, store: Store): Promise<void> {
+  for (const row of rows) {
+    const { id, status, generation, nextRefreshAt } = row;
+    const seen = await store.served(id);
+    expect(seen?.connection).toMatchObject({ status, generation, nextRefreshAt });
+    expect(seen?.accessToken).toBe(row.grant?.accessToken ?? null);
+  }
+  const orphans = (await store.orphans()).filter(({ id }) => rows.some((row) => row.id === id));
+  const unheld = rows.filter(({ intent, holder }) => intent !== null && !holder?.alive);
+  const byId = (a: { id: string }, b: { id: string }) => a.id.localeCompare(b.id);
+  const wanted = unheld.map(({ id, intentAt }) => ({ id, startedAt: intentAt }));
+  expect(orphans.sort(byId)).toEqual(wanted.sort(byId));
+}
+
+const free = (row: Row, resolved: boolean): void => {
+  row.holder = undefined;
+  if (resolved) row.intent = null;
+};
+const give = (row: Row, grant: SealedGrant): void => {
+  row.grant = grant;
+  row.had.push(grant);
+  row.generation++;
+  row.status = 'active';
+};
+const expected = ({ row, fence, generation }: Held) =>
+  row.status === 'revoked' ? 'gone' : row.fence === fence && row.generation === generation ? 'kept' : 'superseded';
+
+function hasWaited({ seen }: Process, { id, fence }: Row, now: number): boolean {
+  const known = seen.get(id);
+  if (known?.fence === fence) return now - known.since >= LEASE_MS;
+  seen.set(id, { fence, since: now });
+  return false;
+}
+
+const claim = (side: Side, at: number, stale: boolean) =>
+  command(`${side} claims ${at}${stale ? ' knowing an older generation' : ''}`, async (model, processes) => {
+    const row = model.rows[at]!;
+    const me = processes[side];
+    const attempt = `att_${++made}`;
+    const generation = row.generation - (stale ? 1 : 0);
+    const { now, monotonic } = model;
+    const outcome = await me.store.claim(row.id, { attempt, generation, now, monotonic });
+    if (row.status !== 'active' || stale) return expect(outcome).toBe('gone');
+    if (row.holder?.alive && row.holder !== me && !hasWaited(me, row, monotonic)) return expect(outcome).toBe('busy');
+    if (typeof outcome === 'string') throw new Error(`${outcome}, where nobody else holds it`);
+    expect(outcome.fence).toBeGreaterThan(row.fence);
+    expect(outcome.grant).toEqual(row.grant);
+    const left = row.intent === null ? null : { attempt: row.intent, startedAt: row.intentAt };
+    expect(outcome.unresolved).toEqual(left);
+    const intentAt = left?.startedAt ?? now;
+    Object.assign(row, { fence: outcome.fence, holder: me, intent: attempt, intentAt });
+    model.claims.push({ row, fence: outcome.fence, generation: row.generation });
+  });
+
+/** With a claim of any age, by any process: an answer may come from a rescue file. */
+const rotate = (side: Side, which: number) =>
+  command(`${side} keeps the answer to claim ${which}`, async (model, processes) => {
+    const held = model.claims.at(-1 - which);
+    if (!held) return;
+    const { row } = held;
+    const grant = aGrant();
+    const outcome = await processes[side].store.rotate(row.id, held, aRotation(), grant, anEntry());
+    expect(outcome).toBe(expected(held));
+    if (outcome !== 'kept') return;
+    free(row, true);
+    give(row, grant);
+    row.nextRefreshAt = aRotation().nextRefreshAt;
+  });
+
+const fail = (side: Side, which: number, resolved: boolean, final: boolean) =>
+  command(
+    `${side} fails claim ${which}, ${resolved ? 'resolved' : 'unresolved'}${final ? ', finally' : ''}`,
+    async (model, processes) => {
+      const held = model.claims.at(-1 - which);
+      if (!held) return;
+      const { row } = held;
+      const failure: RefreshFailure = {
+        reason: final ? 'grant_revoked' : null,
+        error: { code: 'timeout', detail: 'no answer', at: model.now, retryAt: null },
+        nextRefreshAt: final ? null : model.now + 500,
+        resolved,
+      };
+      const outcome = await processes[side].store.refreshFailed(row.id, held, failure, anEntry());
+      expect(outcome).toBe(expected(held));
+      if (outcome !== 'kept') return;
+      free(row, resolved);
+      row.nextRefreshAt = failure.nextRefreshAt;
+      if (final) row.status = 'needs_reauth';
+    },
+  );
+
+const renew = (side: Side, at: number) =>
+  command(`the owner connects ${at} again at ${side}`, async (model, processes) => {
+    const { store } = processes[side];
+    const row = model.rows[at]!;
+    const session = aSession({ integration: model.integration });
+    await store.addSession(session, anEntry());
+    const grant = aGrant();
+    const before = (await store.connection(row.id))!;
+    const outcome = await store.renewConnection({ ...before, nextRefreshAt: NOW + 9 }, grant, session.id, anEntry());
+    expect(outcome).toEqual(row.status === 'revoked' ? 'gone' : { generation: row.generation + 1 });
+    if (outcome === 'gone') return;
+    // Whoever holds the lease holds it in vain; one that was never held is not there.
+    if (row.fence > 0) row.fence++;
+    free(row, true);
+    give(row, grant);
+    row.nextRefreshAt = NOW + 9;
+  });
+
+const revoke = (side: Side, at: number) =>
+  command(`${side} revokes ${at}`, async (model, processes) => {
+    const { store } = processes[side];
+    const row = model.rows[at]!;
+    const outcome = await store.revoke(row.id, 'unsupported', model.now, anEntry());
+    expect(outcome?.already).toBe(row.status === 'revoked');
+    free(row, true);
+    Object.assign(row, { status: 'revoked', grant: null, nextRefreshAt: null });
+    const every = await store.resealSome('another', null, 100_000, () => undefined);
+    const left = new Set(every.left.map(({ sealed }) => sealed));
+    for (const { accessToken, refreshToken, idToken } of row.had)
+      for (const secret of [accessToken, refreshToken, idToken]) expect(left.has(secret!)).toBe(false);
+  });
+
+const die = (side: Side) =>
+  command(`${side} dies`, async (_, processes) => {
+    await processes[side].store.close();
+    processes[side].alive = false;
+    processes[side] = await born();
+  });
+
+const takeDue = (side: Side) =>
+  command(`${side} takes what is due`, async (model, processes) => {
+    const isDue = ({ status, nextRefreshAt }: Row) =>
+      status === 'active' && nextRefreshAt !== null && nextRefreshAt <= model.now;
+    const due = model.rows.filter(isDue);
+    const taken = await processes[side].store.claimDue(model.integration, model.now, model.now + 700, 100);
+    expect(taken.sort()).toEqual(due.map(({ id }) => id).sort());
+    for (const row of due) row.nextRefreshAt = model.now + 700;
+  });
+
+const pass = (ms: number) =>
+  command(`${ms} ms pass`, async (model) => {
+    model.now += ms;
+    model.monotonic += ms;
+  });
+
+const jump = (ms: number) =>
+  command(`the wall clock jumps by ${ms} ms`, async (model) => {
+    model.now += ms;
+  });
+
+const side = fc.constantFrom(...SIDES);
+const at = fc.nat({ max: 1 });
+const which = fc.nat({ max: 3 });
+const claiming = fc.tuple(side, at, fc.integer({ min: 0, max: 7 })).map(([s, a, n]) => claim(s, a, n === 0));
+const commands = [
+  claiming,
+  claiming,
+  fc.tuple(side, which).map(([s, w]) => rotate(s, w)),
+  fc.tuple(side, which, fc.boolean(), fc.boolean()).map(([s, w, r, f]) => fail(s, w, r, f)),
+  fc.tuple(side, at).map(([s, a]) => renew(s, a)),
+  fc.tuple(side, at).map(([s, a]) => revoke(s, a)),
+  side.map(die),
+  side.map(takeDue),
+  fc.constantFrom(400, LEASE_MS).map(pass),
+  fc.constantFrom(-2 * LEASE_MS, 2 * LEASE_MS).map(jump),
+];
+
+async function newModel(): Promise<Model> {
+  const integration = `integration_${++made}`;
+  const rows: Row[] = [];
+  for (const nextRefreshAt of [NOW, NOW + 800]) {
+    const { connection, grant } = await connected(real.left.store, { integration, nextRefreshAt });
+    const { id, status, generation } = connection;
+    const nobody = { fence: 0, holder: undefined, intent: null, intentAt: 0 };
+    rows.push({ id, status, generation, ...nobody, nextRefreshAt, grant, had: [grant] });
+  }
+  return { now: NOW, monotonic: 0, integration, rows, claims: [] };
+}
+
+it('the store is the state machine that the model says, whatever the order', async () => {
+  const property = fc.asyncProperty(fc.commands(commands, { maxCommands: 25 }), async (all) => {
+    const model = await newModel();
+    await fc.asyncModelRun(() => ({ model, real }), all);
+  });
+  // A failure prints its seed and path; `CHAOS_SEED` runs that seed again.
+  const seed = Number(process.env.CHAOS_SEED ?? Date.now() % 1_000_000);
+  await fc.assert(property, { seed, numRuns: 60, interruptAfterTimeLimit: 6_000, markInterruptAsFailure: false });
+}, 60_000);

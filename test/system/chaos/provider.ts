@@ -1,0 +1,179 @@
+// An OAuth 2.0 token endpoint as unforgiving as the worst of them, as a process of its own: refresh tokens are good for
+// one use, reuse kills the family, and whatever can go wrong on the way does, by chance from a seed.
+//
+// `POST /token` is what brokers see; `POST /control/…` is for the test. Everything is in memory.
+import { createHash } from 'node:crypto';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
+import { createDice, type Dice } from './seeded-random.ts';
+import { type Alive, createFamilies, type Spent } from './token-families.ts';
+import type { Listening } from './processes.ts';
+
+/** What goes wrong with one request. `…After`: the rotation took place, and its answer is lost. */
+export type Fault =
+  | 'throttled'
+  | 'unavailable'
+  | 'broken'
+  | 'garbageBefore'
+  | 'garbageAfter'
+  | 'hangBefore'
+  | 'hangAfter'
+  | 'cutBefore'
+  | 'cutAfter'
+  | 'gatewayAfter'
+  | 'invalidClient';
+
+export interface Rules {
+  /** For so long a spent refresh token is answered with the same successor again; 0: never. */
+  windowMs: number;
+  /** Seconds, least and most. */
+  life: [number, number];
+  /** Milliseconds before the rotation, and again after it. */
+  latency: [number, number];
+  /** Seconds; null: the header is left out. */
+  retryAfter: number | null;
+  /** The share of requests, 0 to 1, that meet each fault. */
+  faults: Partial<Record<Fault, number>>;
+  /** Milliseconds that the Date header is wrong by. */
+  clockSkewMs: number;
+}
+
+export interface Spend {
+  /** When the request came. */
+  at: number;
+  family: string | null;
+  /** A digest: the log holds no token. */
+  token: string;
+  /** The client's port: tells connections, and so processes, apart. */
+  from: number;
+  /** Undefined: the refresh token was not looked at. */
+  spent?: Spent;
+  spentAt?: number;
+  fault?: Fault;
+  /** When the whole answer was handed to the operating system; undefined: it was not. */
+  answeredAt?: number;
+}
+
+export interface Controls {
+  seed: { ask: { names: string[] }; answer: { refreshTokens: string[] } };
+  rules: { ask: Partial<Rules>; answer: Rules };
+  alive: { ask: { token: string }; answer: Alive };
+  log: { ask: { from: number }; answer: { spends: Spend[] } };
+}
+
+const MILD: Rules = { windowMs: 0, life: [3, 3], latency: [0, 0], retryAfter: 1, faults: {}, clockSkewMs: 0 };
+
+const digest = (text: string) => createHash('sha256').update(text).digest('base64url').slice(0, 12);
+
+async function bodyOf(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString();
+}
+
+function createProvider(dice: Dice) {
+  const families = createFamilies();
+  const spends: Spend[] = [];
+  let rules = MILD;
+
+  function chooseFault(): Fault | undefined {
+    let left = dice.roll();
+    for (const [fault, share] of Object.entries(rules.faults) as [Fault, number][]) {
+      left -= share;
+      if (left < 0) return fault;
+    }
+    return undefined;
+  }
+
+  function answer(response: ServerResponse, status: number, body: object | string, spend: Spend): void {
+    const late = status === 429 || status === 503 ? rules.retryAfter : null;
+    response.once('finish', () => {
+      spend.answeredAt = Date.now();
+    });
+    response
+      .writeHead(status, {
+        'content-type': typeof body === 'string' ? 'text/html' : 'application/json',
+        'cache-control': 'no-store',
+        date: new Date(Date.now() + rules.clockSkewMs).toUTCString(),
+        ...(late !== null && { 'retry-after': String(late) }),
+      })
+      .end(typeof body === 'string' ? body : JSON.stringify(body));
+  }
+
+  /** True: there is nothing more to do. */
+  function failEarly(fault: Fault | undefined, response: ServerResponse, spend: Spend): boolean {
+    if (fault === 'throttled') answer(response, 429, { error: 'slow_down' }, spend);
+    else if (fault === 'unavailable') answer(response, 503, '<h1>Service Unavailable</h1>', spend);
+    else if (fault === 'broken') answer(response, 500, '<h1>Internal Server Error</h1>', spend);
+    else if (fault === 'garbageBefore') answer(response, 200, '<h1>Maintenance</h1>', spend);
+    else if (fault === 'invalidClient') answer(response, 401, { error: 'invalid_client' }, spend);
+    else if (fault === 'cutBefore') response.destroy();
+    else return fault === 'hangBefore';
+    return true;
+  }
+
+  async function token(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const given = new URLSearchParams(await bodyOf(request)).get('refresh_token') ?? '';
+    const fault = chooseFault();
+    const from = request.socket.remotePort ?? 0;
+    const spend: Spend = { at: Date.now(), family: null, token: digest(given), from, ...(fault && { fault }) };
+    spends.push(spend);
+    await pause(dice.between(...rules.latency));
+    if (failEarly(fault, response, spend)) return;
+
+    const { spent, family, successor } = families.spend(given, rules.windowMs);
+    Object.assign(spend, { spent, family, spentAt: Date.now() });
+    await pause(dice.between(...rules.latency));
+    if (fault === 'cutAfter') return void response.destroy();
+    if (fault === 'hangAfter') return;
+    if (fault === 'garbageAfter') return answer(response, 200, '{"access_token":', spend);
+    if (fault === 'gatewayAfter') return answer(response, 502, '<h1>Bad Gateway</h1>', spend);
+    if (successor === null) return answer(response, 400, { error: 'invalid_grant' }, spend);
+    const life = dice.between(...rules.life);
+    // Its life begins when the answer leaves, as the broker has to take it.
+    const accessToken = families.issue(successor, life * 1_000);
+    const tokens = { access_token: accessToken, refresh_token: successor };
+    answer(response, 200, { ...tokens, token_type: 'Bearer', expires_in: life }, spend);
+  }
+
+  const controls: { [C in keyof Controls]: (ask: Controls[C]['ask']) => Controls[C]['answer'] } = {
+    seed: ({ names }) => ({ refreshTokens: names.map((name) => families.seed(name)) }),
+    rules: (change) => {
+      rules = { ...rules, ...change };
+      return rules;
+    },
+    alive: ({ token: asked }) => families.alive(asked),
+    log: ({ from }) => ({ spends: spends.slice(from) }),
+  };
+
+  async function control(name: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const handle = controls[name as keyof Controls] as ((ask: unknown) => unknown) | undefined;
+    if (!handle) return void response.writeHead(404).end();
+    const answered = JSON.stringify(handle(JSON.parse(await bodyOf(request))));
+    response.writeHead(200, { 'content-type': 'application/json' }).end(answered);
+  }
+
+  return (request: IncomingMessage, response: ServerResponse): void => {
+    const [, first, name = ''] = request.url!.split('/');
+    const handled = first === 'control' ? control(name, request, response) : token(request, response);
+    // The client went away: nothing of this process depends on it.
+    handled.catch(() => response.destroy());
+  };
+}
+
+if (import.meta.main) {
+  const server = createServer(createProvider(createDice(Number(process.argv[2] ?? 1))));
+  // A broker that keeps a connection open must not meet a server that has just closed it.
+  server.keepAliveTimeout = 60_000;
+  server.listen(0, '127.0.0.1', () => {
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    process.send?.({ url } satisfies Listening);
+  });
+  process.on('SIGTERM', () => {
+    server.close();
+    server.closeAllConnections();
+  });
+  // Whoever started it is gone.
+  process.on('disconnect', () => process.exit());
+}

@@ -1,0 +1,122 @@
+// Two brokers on one database: what one has missed, and what one leaves behind.
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { createLogger } from '../../../src/adapters/telemetry/telemetry.ts';
+import { start } from '../../../src/runtime/app.ts';
+import { parseConfig } from '../../../src/runtime/config.ts';
+import type { Clock } from '../../../src/ports/index.ts';
+import { type Answer, ask, startTestBroker, type TestBroker } from '../../support/broker.ts';
+import { type ChaosProvider, launchProvider } from './processes.ts';
+
+interface Replicas {
+  provider: ChaosProvider;
+  one: TestBroker;
+  /** Asks the other one. */
+  elsewhere: (method: string, path: string, body?: unknown) => Promise<Answer>;
+  /** A connection that has a refresh token and nothing else. */
+  id: string;
+}
+
+/** Nothing is refreshed but what is read. Each may have a clock of its own. */
+async function twoReplicas(here: Clock, there: Clock): Promise<Replicas> {
+  const provider = await launchProvider(1, '/dev/null');
+  onTestFinished(async () => void (await provider.end()));
+  const one = await startTestBroker({}, undefined, { clock: here, refreshAhead: false });
+  onTestFinished(() => one.stop());
+  const env = {
+    VALETKEY_PORT: '0',
+    VALETKEY_DATABASE_URL: `file:${one.database}`,
+    VALETKEY_ADMIN_KEY: one.adminKey,
+    VALETKEY_OUTBOUND_ALLOW: '127.0.0.1',
+  };
+  const parsed = parseConfig(env, () => '{}');
+  if (!parsed.ok) throw new Error(parsed.issues.join('\n'));
+  const other = await start(parsed.config, createLogger('silent'), { clock: there, refreshAhead: false });
+  onTestFinished(() => other.stop());
+
+  const params = { authorization_url: provider.tokenUrl, token_url: provider.tokenUrl };
+  const setup = { provider: 'generic-oauth2', client_id: 'v', client_secret: 's', params };
+  await one.ask('PUT', '/v1/integrations/chaos', setup);
+  await provider.control('rules', { life: [60, 60] });
+  const { refreshTokens } = await provider.control('seed', { names: ['owner'] });
+  const credentials = { refresh_token: refreshTokens[0] };
+  const { body } = await one.ask('POST', '/v1/connections', { integration: 'chaos', owner: 'owner', credentials });
+  const elsewhere: Replicas['elsewhere'] = (...given) => ask(other.url, one.adminKey, ...given);
+  return { provider, one, elsewhere, id: String(body.id) };
+}
+
+it('a replica that has missed the last refreshes never serves a token that has expired', async () => {
+  let moved = 0;
+  const clock = { now: () => Date.now() + moved, monotonic: () => performance.now() + moved };
+  const { provider, one, elsewhere, id } = await twoReplicas(clock, clock);
+  const path = `/v1/connections/${id}`;
+  const readElsewhere = () => elsewhere('GET', `${path}/token`);
+
+  const first = await readElsewhere();
+  expect(first.status).toBe(200);
+  const second = await one.ask('POST', `${path}/refresh`, {});
+  expect(second.body.access_token).not.toBe(first.body.access_token);
+  moved += 61_000;
+  await provider.control('rules', { faults: { unavailable: 1 } });
+  expect((await readElsewhere()).body).toMatchObject({ status: 503, code: 'provider_unavailable' });
+  await provider.control('rules', { faults: {} });
+  moved += 60_000;
+  const third = await readElsewhere();
+  expect(third.status).toBe(200);
+  expect(await provider.control('alive', { token: String(third.body.access_token) })).toMatchObject({ alive: true });
+});
+
+it('a wall clock that jumps takes no lease from a replica that lives: nothing is spent twice', async () => {
+  let jumped = 0;
+  const monotonic = () => performance.now();
+  const clocks = [
+    { now: () => Date.now(), monotonic },
+    { now: () => Date.now() + jumped, monotonic },
+  ] as const;
+  const { provider, one, elsewhere, id } = await twoReplicas(...clocks);
+  await provider.control('rules', { latency: [300, 300], life: [7_200, 7_200] });
+  const spends = async () => (await provider.control('log', { from: 0 })).spends;
+  const path = `/v1/connections/${id}/token`;
+
+  const here = one.ask('GET', path);
+  await expect.poll(spends, { interval: 10, timeout: 5_000 }).toHaveLength(1);
+  jumped = 3_600_000;
+  const there = elsewhere('GET', path);
+  expect((await there).body.access_token).toBe((await here).body.access_token);
+  expect(await spends()).toHaveLength(1);
+  expect((await one.ask('GET', `/v1/connections/${id}`)).body).toMatchObject({ status: 'active', generation: 2 });
+});
+
+describe('a token that was kept before the clock was set back', () => {
+  /** One that the first replica has brought, and how the other one, whose clock is behind, reads it. */
+  async function kept(behindMs: number) {
+    let moved = 0;
+    const monotonic = () => performance.now() + moved;
+    const [here, there] = [0, behindMs].map((off) => ({ now: () => Date.now() + moved - off, monotonic }));
+    const { provider, one, elsewhere, id } = await twoReplicas(here!, there!);
+    await provider.control('rules', { life: [7_200, 7_200] });
+    const path = `/v1/connections/${id}/token`;
+    const { access_token: token } = (await one.ask('GET', path)).body;
+    const advance = (ms: number) => {
+      moved += ms;
+    };
+    return { provider, token, advance, read: () => elsewhere('GET', path) };
+  }
+
+  it('by an hour is not served before a newer one was asked for in vain', async () => {
+    const { provider, token, advance, read } = await kept(3_600_000);
+    await provider.control('rules', { faults: { unavailable: 1 } });
+    expect((await read()).body).toMatchObject({ access_token: token });
+    await provider.control('rules', { faults: {} });
+    advance(60_000);
+    const { status, body } = await read();
+    expect(status).toBe(200);
+    expect(body.access_token).not.toBe(token);
+    expect((await read()).body.access_token).toBe(body.access_token);
+  });
+
+  it('by some seconds is served as it is', async () => {
+    const { provider, token, read } = await kept(5_000);
+    expect((await read()).body).toMatchObject({ access_token: token });
+    expect((await provider.control('log', { from: 0 })).spends).toHaveLength(1);
+  });
+});

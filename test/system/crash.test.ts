@@ -1,0 +1,239 @@
+// What was answered holds, whatever becomes of the process: real brokers, killed and started again on the same file.
+import { connect } from 'node:net';
+import { describe, it, vi } from 'vitest';
+import type { RunningBroker } from '../../demo/broker.ts';
+import { createCookieJar, walkThrough } from '../../demo/browser.ts';
+import { ask } from '../support/broker.ts';
+import { type House, INTEGRATION, openHouse } from '../support/restartable-broker.ts';
+
+type Told = { onTestFinished(clean: () => Promise<void>): void };
+
+async function house({ onTestFinished }: Told, options?: Parameters<typeof openHouse>[0]): Promise<House> {
+  const opened = await openHouse(options);
+  onTestFinished(() => opened.close());
+  return opened;
+}
+
+const EVERYTHING = [{ actions: ['*'], integrations: ['*'], owners: ['*'] }];
+
+/** Processes start at their own pace on a busy machine. */
+vi.setConfig({ testTimeout: 60_000 });
+
+describe.concurrent('what was answered survives kill -9', () => {
+  it('callers and their keys, and that they were deleted', async (test) => {
+    const h = await house(test);
+    const made = await h.lastWord('POST', '/v1/callers', { name: 'calendar-sync', grants: EVERYTHING });
+    test.expect(made.status).toBe(201);
+    const statuses = async (...keys: unknown[]) => {
+      const answers = keys.map((key) => h.ask('GET', '/v1/connections', undefined, String(key)));
+      return (await Promise.all(answers)).map(({ status }) => status);
+    };
+    await h.start();
+    test.expect(await statuses(made.body.key)).toEqual([200]);
+    const second = await h.lastWord('POST', `/v1/callers/${made.body.id}/keys`, {});
+    test.expect(second.status).toBe(201);
+    await h.start();
+    test.expect(await statuses(made.body.key, second.body.key)).toEqual([200, 200]);
+    test.expect((await h.lastWord('DELETE', `/v1/callers/${made.body.id}/keys/${second.body.id}`)).status).toBe(204);
+    await h.start();
+    test.expect(await statuses(made.body.key, second.body.key)).toEqual([200, 401]);
+    test.expect((await h.lastWord('DELETE', `/v1/callers/${made.body.id}`)).status).toBe(204);
+    await h.start();
+    test.expect(await statuses(made.body.key, second.body.key)).toEqual([401, 401]);
+  });
+
+  it('an invitation, the flow that it began, and the connection that came of it', async (test) => {
+    const h = await house(test);
+    const session = await h.lastWord('POST', '/v1/connect-sessions', { integration: INTEGRATION, owner: 'user_42' });
+    test.expect(session.status).toBe(201);
+    await h.start();
+    const jar = createCookieJar();
+    const link = new URL(String(session.body.url));
+    const opened = await h.killedBy(() => fetch(link, { redirect: 'manual' }));
+    test.expect(opened.status).toBe(302);
+    jar.keep(link, new Response(null, { headers: opened.headers }));
+    await h.start();
+    const stopAt = `${h.broker().url}/oauth2/callback/`;
+    const { url } = await walkThrough(opened.headers.get('location')!, { login: 'alice', jar, stopAt });
+    const told = await h.killedBy(() => fetch(url, { headers: { cookie: jar.header(url)! } }));
+    test.expect(told.status).toBe(200);
+    await h.start();
+    const { body } = await h.ask('GET', `/v1/connect-sessions/${session.body.id}`);
+    test.expect(body.status).toBe('completed');
+    const [exchange] = h.front.spent('authorization_code');
+    const served = await h.ask('GET', `/v1/connections/${body.connection_id}/token`);
+    test.expect(served.body.access_token).toBe(exchange?.answer.access_token);
+    test.expect((await h.ask('POST', `/v1/connections/${body.connection_id}/refresh`, {})).status).toBe(200);
+  });
+
+  it('an integration with its secret, an import, and its rotated refresh token', async (test) => {
+    const h = await house(test, { empty: true });
+    const put = await h.lastWord('PUT', `/v1/integrations/${INTEGRATION}`, h.setup);
+    test.expect(put.status).toBe(201);
+    await h.start();
+    test.expect((await h.ask('GET', `/v1/integrations/${INTEGRATION}`)).body).toEqual(put.body);
+    const credentials = { refresh_token: await h.mint('user_42') };
+    const imported = await h.lastWord('POST', '/v1/connections', {
+      integration: INTEGRATION,
+      owner: 'user_42',
+      credentials,
+    });
+    test.expect(imported.status).toBe(201);
+    await h.start();
+    const path = `/v1/connections/${imported.body.id}`;
+    const refreshed = await h.lastWord('POST', `${path}/refresh`, {});
+    test.expect(refreshed.status).toBe(200);
+    await h.start();
+    test.expect((await h.ask('GET', `${path}/token`)).body.access_token).toBe(refreshed.body.access_token);
+    // The provider detects reuse: only the newest refresh token brings another answer.
+    const again = await h.ask('POST', `${path}/refresh`, {});
+    test.expect(again.status).toBe(200);
+    test.expect(again.body.access_token).not.toBe(refreshed.body.access_token);
+  });
+
+  it.for([
+    { which: 'one', method: 'DELETE', path: '/v1/connections/{id}', body: undefined },
+    { which: "all of an owner's", method: 'POST', path: '/v1/connections/revoke', body: { owner: 'user_42' } },
+  ])('the revocation of $which, and the provider hears of it when it can', async ({ method, path, body }, test) => {
+    const h = await house(test);
+    const id = await h.adopt('user_42');
+    await h.ask('POST', `/v1/connections/${id}/refresh`, {});
+    const [refresh] = h.front.spent('refresh_token');
+    const kept = String(refresh?.answer.refresh_token);
+    h.front.rule('cut');
+    const revoked = await h.lastWord(method, path.replace('{id}', id), body);
+    test.expect(revoked.status).toBe(200);
+
+    h.front.rule('withhold');
+    await h.start({ aheadMs: 60_000 });
+    await h.front.waiting(1);
+    test.expect((await h.ask('GET', `/v1/connections/${id}/token`)).body.code).toBe('connection_revoked');
+    const upstream = async () => (await h.ask('GET', `/v1/connections/${id}`)).body.upstream_revocation;
+    test.expect(await upstream()).toBe('pending');
+    h.front.rule('pass');
+    h.front.release();
+    await test.expect.poll(upstream, { timeout: 10_000 }).toBe('done');
+    test.expect(await h.provider.provider.RefreshToken.find(kept)).toBeUndefined();
+  });
+});
+
+it('kill -9 amid thirty refreshes costs only the grants whose answer was on its way', async (test) => {
+  const h = await house(test);
+  const ids = await Promise.all(Array.from({ length: 30 }, (_, i) => h.adopt(`user_${i}`)));
+  const refreshOf = (id: string) => h.ask('POST', `/v1/connections/${id}/refresh`, {});
+  const refreshTokens = await Promise.all(
+    ids.map(async (id) => {
+      const { body } = await refreshOf(id);
+      const source = h.front.passed.find(({ answer }) => answer.access_token === body.access_token);
+      return String(source?.answer.refresh_token);
+    }),
+  );
+
+  // A third is answered, of a third the provider's answer is under way, a third has not reached the provider.
+  let come = 0;
+  h.front.passed.length = 0;
+  h.front.rule(() => (['pass', 'withhold', 'stall'] as const)[come++ % 3]!);
+  const some = Promise.withResolvers<void>();
+  let told = 0;
+  const answers = ids.map(async (id) => {
+    const answer = await refreshOf(id).catch(() => undefined);
+    if (++told === 4) some.resolve();
+    return answer;
+  });
+  await Promise.all([h.front.waiting(20), some.promise]);
+  await h.broker().stop('SIGKILL');
+  const answered = await Promise.all(answers);
+  const consumed = new Set(h.front.spent('refresh_token').map(({ form }) => form.get('refresh_token')));
+
+  h.front.rule('pass');
+  const begun = performance.now();
+  // At once: the leases of a dead process bind nobody.
+  await h.start();
+  const startMs = Math.round(performance.now() - begun);
+  console.info(`start to listening: ${startMs} ms`);
+  test.expect(startMs).toBeLessThan(5_000);
+
+  const counts = { answered: 0, refreshed: 0, reauthorization: 0 };
+  for (const [i, id] of ids.entries()) {
+    const before = answered[i];
+    if (before) {
+      test.expect(before.status).toBe(200);
+      const kept = await h.ask('GET', `/v1/connections/${id}/token`);
+      test.expect(kept.body.access_token, 'what was answered holds').toBe(before.body.access_token);
+      counts.answered++;
+    }
+    const { status, body } = await refreshOf(id);
+    if (status === 200) counts.refreshed++;
+    else {
+      test.expect(body).toMatchObject({ code: 'reauthorization_required', reason: 'refresh_outcome_unknown' });
+      test.expect(before, 'nobody was answered').toBeUndefined();
+      test.expect(consumed, 'the provider had consumed it').toContain(refreshTokens[i]);
+      counts.reauthorization++;
+    }
+  }
+  console.info('after kill -9 amid 30 refreshes:', JSON.stringify(counts));
+  test.expect(counts.refreshed + counts.reauthorization).toBe(30);
+  test.expect(counts.refreshed).toBeGreaterThanOrEqual(30 - consumed.size + counts.answered);
+});
+
+it('two brokers on one database refresh an expired token once, and both serve it', async (test) => {
+  const h = await house(test);
+  const one = h.broker();
+  const other = await h.start({ elsewhere: true });
+  h.front.rule('withhold');
+  const path = `/v1/connections/${await h.adopt('user_42')}/token`;
+  const reads = [one, other, one, other, one, other].map(({ url }) => ask(url, h.adminKey, 'GET', path));
+  await h.front.waiting(1);
+  h.front.release();
+  const answers = await Promise.all(reads);
+  test.expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200, 200]);
+  test.expect(h.front.passed).toHaveLength(1);
+  const tokens = new Set(answers.map(({ body }) => String(body.access_token)));
+  test.expect(tokens.size).toBe(1);
+  for (const token of tokens) test.expect(await h.provider.provider.AccessToken.find(token)).toBeDefined();
+});
+
+const isOpen = ({ url }: RunningBroker) =>
+  new Promise<boolean>((told) => {
+    const { hostname, port } = new URL(url);
+    const socket = connect(Number(port), hostname, () => told(true)).on('error', () => told(false));
+    socket.on('connect', () => socket.destroy());
+  });
+
+it('SIGTERM during slow refreshes: their answers are kept, also where the caller has hung up', async (test) => {
+  const h = await house(test);
+  h.front.rule('withhold');
+  const headers = { authorization: `Bearer ${h.adminKey}` };
+  const read = async (id: string, signal?: AbortSignal) => {
+    const url = new URL(`/v1/connections/${id}/token`, h.broker().url);
+    const response = await fetch(url, signal ? { headers, signal } : { headers });
+    return (await response.json()) as { access_token: string };
+  };
+  const patient = await h.adopt('patient');
+  const answer = read(patient);
+  await h.front.waiting(1);
+  const impatient = await h.adopt('impatient');
+  const leaving = new AbortController();
+  const left = test.expect(read(impatient, leaving.signal)).rejects.toThrow('aborted');
+  await h.front.waiting(2);
+  leaving.abort();
+  await left;
+  const code = h.broker().stop('SIGTERM');
+  await test.expect.poll(() => h.broker().output()).toContain('"event":"stopping"');
+  h.front.release(1);
+  const [first, second] = h.front.spent('refresh_token').map(({ answer }) => answer.access_token);
+  test.expect((await answer).access_token).toBe(first);
+  await test.expect.poll(() => isOpen(h.broker())).toBe(false);
+  // For some time: connections that were kept alive are closed by and by.
+  for (let knock = 0; knock < 1_000; knock++) test.expect(await isOpen(h.broker())).toBe(false);
+  test.expect(h.broker().process.exitCode, 'nobody is served any more, and yet it waits').toBeNull();
+  h.front.release();
+  test.expect(await code).toBe(0);
+
+  h.front.rule('pass');
+  await h.start();
+  test.expect((await read(patient)).access_token).toBe(first);
+  test.expect((await read(impatient)).access_token).toBe(second);
+  for (const id of [patient, impatient])
+    test.expect((await h.ask('POST', `/v1/connections/${id}/refresh`, {})).status).toBe(200);
+});

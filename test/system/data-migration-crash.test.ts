@@ -1,0 +1,127 @@
+// Moving house as an operator does it: with processes, of which one is killed in the middle, and a broker on either side: with the commands
+// of docs/operations.md, followed as they stand.
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text as textOf } from 'node:stream/consumers';
+import { promisify } from 'node:util';
+import { Client } from 'pg';
+import { expect, test } from 'vitest';
+import { generateKey } from '../../src/adapters/keyring/keyring.ts';
+import { migratePostgres } from '../../src/stores/postgres/store.ts';
+import { openSqlite } from '../../src/stores/sqlite/store.ts';
+import { anEntry } from '../stores/builders.ts';
+import { bundled } from '../support/bundle.ts';
+import { expectOk } from '../support/contract.ts';
+import { read } from '../support/deploy-files.ts';
+import { openHouse } from '../support/restartable-broker.ts';
+import { aDatabase, asked } from '../support/postgres.ts';
+
+async function mover(from: string, to: string, dataDir: string) {
+  const child = spawn(process.execPath, [await bundled('cli'), 'migrate-data', '--from', from, '--to', to], {
+    env: { PATH: process.env.PATH, VALETKEY_DATA_DIR: dataDir },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const [stdout, stderr] = [textOf(child.stdout), textOf(child.stderr)];
+  const ended = once(child, 'close').then(async ([code]) => ({ code, stdout: await stdout, stderr: await stderr }));
+  return { child, ended };
+}
+/** The commands of the page that begin with this comment, with these databases in the place of its own. */
+async function follow(name: string, databases: Record<string, string>, dataDir: string) {
+  const [, commands = ''] = new RegExp(`\`\`\`sh\\n *# ${name}\\n([\\s\\S]*?)\`\`\``).exec(read('docs/operations.md'))!;
+  const typed = Object.entries(databases).reduce(
+    (text, [theirs, ours]) => {
+      expect(text).toContain(` ${theirs}`);
+      return text.replace(` ${theirs}`, ` '${ours}'`);
+    },
+    commands.replace('npx valetkey', '"$NODE" "$CLI"'),
+  );
+  const env = { PATH: process.env.PATH, NODE: process.execPath, CLI: await bundled('cli'), VALETKEY_DATA_DIR: dataDir };
+  return promisify(execFile)('sh', ['-e', '-c', typed], { env });
+}
+const OLD = 'file:./data/valetkey.db';
+const NEW = 'postgres://valetkey@db.example.com:5432/valetkey';
+
+const moved = async (from: string, to: string, dataDir: string) => (await mover(from, to, dataDir)).ended;
+
+/** The server waits at this row of the audit log until it is let go of; so does whoever writes it. */
+async function stopAt(url: string, row: string) {
+  const holder = new Client({ connectionString: url });
+  await holder.connect();
+  await holder.query('select pg_advisory_lock(1)');
+  await holder.query(`create function wait() returns trigger language plpgsql as
+    'begin perform pg_advisory_xact_lock(1); return new; end'`);
+  await holder.query(
+    `create trigger wait before insert on audit for each row when (new.id = '${row}') execute function wait()`,
+  );
+  const waiting = async () => {
+    const { rows } = await holder.query("select pid from pg_locks where locktype = 'advisory' and not granted");
+    return rows.map(({ pid }) => Number(pid));
+  };
+  return {
+    async reached() {
+      while ((await waiting()).length === 0) await new Promise(setImmediate);
+    },
+    /** What was being written is undone first, as when the machine has gone. */
+    async letGo() {
+      for (const pid of await waiting()) await holder.query('select pg_terminate_backend($1, 5000)', [pid]);
+      await holder.query('drop function wait cascade');
+      await holder.end();
+    },
+  };
+}
+
+test('to PostgreSQL, killed on the way, and back: connections are served and refreshed wherever they are', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'valetkey-moved-'));
+  const [file, there, back] = [`file:${folder}/valetkey.db`, await aDatabase(), `file:${folder}/back.db`];
+  const env = { VALETKEY_KEYS: generateKey(), VALETKEY_DATABASE_URL: file, VALETKEY_DATA_DIR: folder };
+  const house = await openHouse({ env });
+  t.onTestFinished(async () => {
+    await house.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const [ada, grace] = [await house.adopt('ada'), await house.adopt('grace')];
+  const token = async (id: string) => expectOk(await house.ask('GET', `/v1/connections/${id}/token`)).access_token;
+  const refresh = async (id: string) => expectOk(await house.ask('POST', `/v1/connections/${id}/refresh`, {}));
+  const first = await token(ada);
+  expect(await token(grace)).toBeTruthy();
+
+  const early = await moved(file, there, folder);
+  expect(early).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining(`a broker runs on ${file}`) });
+  await house.broker().stop('SIGKILL');
+
+  const log = await openSqlite(file);
+  const ids = Array.from({ length: 2_500 }, (_, n) => `evz_${String(n).padStart(4, '0')}`);
+  await log.appendAudit(ids.map((id) => anEntry({ id })));
+  await log.close();
+  await migratePostgres(there);
+  const stop = await stopAt(there, 'evz_2000');
+  const { child, ended } = await mover(file, there, folder);
+  await stop.reached();
+  child.kill('SIGKILL');
+  expect(await ended).toMatchObject({ code: null, stdout: '' });
+  await stop.letGo();
+  const [before] = await asked(there, 'select count(*)::int as rows from audit');
+  expect(before!.rows).toBeGreaterThan(1_000);
+  expect(before!.rows).toBeLessThan(2_500);
+  env.VALETKEY_DATABASE_URL = there;
+  await expect(house.start()).rejects.toThrow(/VALETKEY_DATABASE_URL: a move from file:.* has not ended/);
+
+  const again = await follow('move', { [OLD]: file, [NEW]: there }, folder);
+  expect(again.stderr).toContain('Everything is at postgres://');
+  expect(again.stdout).toMatch(/^connections\t2\t2\t[0-9a-f]{16}\tsame$/m);
+  await house.start();
+  expect(await token(ada)).toBe(first);
+  const { access_token: second } = await refresh(ada);
+  expect(second).not.toBe(first);
+
+  expect(await house.broker().stop()).toBe(0);
+  await follow('back', { [NEW]: there, 'file:./data/back.db': back }, folder);
+  env.VALETKEY_DATABASE_URL = back;
+  await house.start();
+  expect(await token(ada)).toBe(second);
+  await refresh(ada);
+  await refresh(grace);
+}, 30_000);

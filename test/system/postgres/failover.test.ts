@@ -1,0 +1,108 @@
+// A standby takes over that lacks the last commits: what was refreshed meanwhile is kept once more, and nothing is spent twice.
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { launchProvider } from '../chaos/processes.ts';
+import { startTestBroker } from '../../support/broker.ts';
+import { openLink } from '../../support/tcp-proxy.ts';
+import { aDatabase, asked } from '../../support/postgres.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
+const SOON = { timeout: 20_000, interval: 50 };
+const CONNECTIONS = 12;
+
+/** A database that two lines lead to; and what a standby does. */
+async function aPrimary() {
+  const url = await aDatabase();
+  const name = new URL(url).pathname.slice(1);
+  const elsewhere = new URL(url);
+  elsewhere.pathname = '/postgres';
+  const sql = (statement: string) => asked(elsewhere.href, statement);
+  const links = await Promise.all([openLink(url), openLink(url)]);
+  onTestFinished(async () => {
+    await Promise.all(links.map((link) => link.close()));
+  });
+  /** Nobody is connected meanwhile, as when machines change places. */
+  async function away(...statements: string[]): Promise<void> {
+    for (const link of links) link.cut();
+    await sql(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}'`);
+    for (const statement of statements)
+      await expect
+        .poll(
+          () =>
+            sql(statement).then(
+              () => true,
+              () => false,
+            ),
+          SOON,
+        )
+        .toBe(true);
+    for (const link of links) link.heal();
+  }
+  return {
+    links,
+    /** From here on nothing reaches the standby. */
+    fallBehind: () => away(`create database ${name}_standby template ${name}`),
+    failOver: () =>
+      away(`alter database ${name} rename to ${name}_lost`, `alter database ${name}_standby rename to ${name}`),
+  };
+}
+
+test('costs no grant, although the provider forgives nothing', async () => {
+  const primary = await aPrimary();
+  const provider = await launchProvider(1, '/dev/null');
+  onTestFinished(async () => void (await provider.end()));
+  const folder = await mkdtemp(join(tmpdir(), 'valetkey-failover-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const keys = `k1:${randomBytes(32).toString('base64url')}`;
+  const [here, there] = await Promise.all(
+    primary.links.map(async ({ url }, i) => {
+      const env = { VALETKEY_DATABASE_URL: url, VALETKEY_DATA_DIR: join(folder, `${i}`), VALETKEY_KEYS: keys };
+      // What would be due goes to whoever is first; here it is only asked who remembers.
+      const broker = await startTestBroker(env, undefined, { refreshAhead: false });
+      onTestFinished(() => broker.stop());
+      return broker;
+    }),
+  );
+  if (!here || !there) throw new Error('there are two lines');
+  const brokers = [here, there];
+  const params = { authorization_url: provider.tokenUrl, token_url: provider.tokenUrl };
+  const setup = { provider: 'generic-oauth2', client_id: 'v', client_secret: 's', params };
+  await here.ask('PUT', '/v1/integrations/chaos', setup);
+
+  await provider.control('rules', { windowMs: 0, life: [600, 600] });
+  const names = Array.from({ length: CONNECTIONS }, (_, i) => `owner_${i}`);
+  const { refreshTokens } = await provider.control('seed', { names });
+  const paths = await Promise.all(
+    names.map(async (owner, i) => {
+      const credentials = { refresh_token: refreshTokens[i] };
+      const { body } = await here.ask('POST', '/v1/connections', { integration: 'chaos', owner, credentials });
+      return `/v1/connections/${body.id}`;
+    }),
+  );
+  const generations = () =>
+    Promise.all(paths.map(async (path, i) => Number((await brokers[i % 2]!.ask('GET', path)).body.generation)));
+  const areAt = async (wanted: number) => (await generations()).every((generation) => generation === wanted);
+
+  await primary.fallBehind();
+  const refreshAll = async () => {
+    for (const [i, path] of paths.entries())
+      await expect.poll(async () => (await brokers[i % 2]!.ask('POST', `${path}/refresh`, {})).status, SOON).toBe(200);
+  };
+  await refreshAll();
+  expect(await areAt(2)).toBe(true);
+  const reads = () => Promise.all(paths.map((path, i) => brokers[i % 2]!.ask('GET', `${path}/token?min_ttl=100`)));
+  const served = await reads();
+  expect(served.map(({ status }) => status)).toEqual(paths.map(() => 200));
+
+  await primary.failOver();
+  await expect.poll(() => areAt(2).catch(() => false), SOON).toBe(true);
+  // The same tokens as before: nobody had to ask for others.
+  const tokens = (all: typeof served) => all.map(({ body }) => body.access_token);
+  expect(tokens(await reads())).toEqual(tokens(served));
+  await refreshAll();
+  const { spends } = await provider.control('log', { from: 0 });
+  expect(spends.filter(({ spent }) => spent !== 'first')).toEqual([]);
+});

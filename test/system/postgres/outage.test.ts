@@ -1,0 +1,199 @@
+// When the database goes: what is still served, what is refused and how soon, and how it heals.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { startBroker } from '../../../demo/broker.ts';
+import { generateKey } from '../../../src/adapters/keyring/keyring.ts';
+import { launchProvider } from '../chaos/processes.ts';
+import type { Rules } from '../chaos/provider.ts';
+import { type Answer, startTestBroker, type TestBroker } from '../../support/broker.ts';
+import { openLink } from '../../support/tcp-proxy.ts';
+import { aDatabase } from '../../support/postgres.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
+
+/** What a stall costs the first who meet it: until the next sign of life (1.5 s), and then 2 s. */
+const FIRST_WITHIN_MS = 5_000;
+/** Those who come after are refused at once, which a busy machine stretches; whoever asked the database would wait for longer. */
+const NEXT_WITHIN_MS = 1_900;
+/** From healing to the first good read: a sign every half a second; and a busy machine. */
+const HEALS_WITHIN_MS = 5_000;
+/** A pool of ten, and two. */
+const CONNECTIONS = 12;
+
+const path = (id: string) => `/v1/connections/${id}/token`;
+
+/** A provider, a line, and a broker at its end; connections without an access token, so that a first read refreshes. */
+async function house(owners: number) {
+  const folder = await mkdtemp(join(tmpdir(), 'valetkey-outage-'));
+  const database = await aDatabase();
+  const link = await openLink(database);
+  const provider = await launchProvider(1, join(folder, 'provider.log'));
+  await provider.control('rules', { life: [7_200, 7_200] });
+  const keys = generateKey();
+  const started: TestBroker[] = [];
+  const start = async (url: string) => {
+    const env = { VALETKEY_DATABASE_URL: url, VALETKEY_DATA_DIR: join(folder, String(started.length)) };
+    const broker = await startTestBroker({ ...env, VALETKEY_KEYS: keys }, undefined, { refreshAhead: false });
+    started.push(broker);
+    return broker;
+  };
+  onTestFinished(async () => {
+    link.heal();
+    for (const broker of started) await broker.stop();
+    await link.close();
+    await provider.end();
+    await rm(folder, { recursive: true });
+  });
+  const broker = await start(link.url);
+  await broker.ask('PUT', '/v1/integrations/acme', {
+    provider: 'generic-oauth2',
+    client_id: 'valetkey',
+    client_secret: 'a secret of this test',
+    params: { authorization_url: provider.tokenUrl, token_url: provider.tokenUrl },
+  });
+  const names = Array.from({ length: owners }, (_, i) => `owner_${i}`);
+  const { refreshTokens } = await provider.control('seed', { names });
+  const ids: string[] = [];
+  for (const [i, owner] of names.entries()) {
+    const credentials = { refresh_token: refreshTokens[i] };
+    const { body } = await broker.ask('POST', '/v1/connections', { integration: 'acme', owner, credentials });
+    ids.push(String(body.id));
+  }
+  const spends = async () => (await provider.control('log', { from: 0 })).spends;
+  const rules = (change: Partial<Rules>) => provider.control('rules', change);
+  return { database, link, broker, ids, start, spends, rules };
+}
+
+async function timed(asking: Promise<Answer>): Promise<Answer & { tookMs: number }> {
+  const begun = performance.now();
+  return { ...(await asking), tookMs: performance.now() - begun };
+}
+
+async function healed(broker: TestBroker, id: string): Promise<Answer> {
+  let answer: Answer | undefined;
+  const good = async () => {
+    answer = await broker.ask('GET', path(id));
+    expect(answer.status).toBe(200);
+  };
+  await vi.waitFor(good, { timeout: HEALS_WITHIN_MS, interval: 50 });
+  return answer!;
+}
+
+describe.each(['cut', 'stall'] as const)('while the line is broken (%s)', (how) => {
+  test('what is in memory is served; the rest is refused in time, and nothing is spent; then it heals', async () => {
+    const { link, broker, ids, spends } = await house(3);
+    const [warm, cold, other] = ids as [string, string, string];
+    const { body } = await broker.ask('GET', path(warm));
+    link[how]();
+
+    const first = await timed(broker.ask('GET', path(cold)));
+    expect(first).toMatchObject({ status: 503, body: { code: 'store_unavailable' } });
+    expect(first.headers.get('retry-after')).toBe('1');
+    expect(first.tookMs).toBeLessThan(FIRST_WITHIN_MS);
+    const next = await timed(broker.ask('GET', path(other)));
+    expect(next).toMatchObject({ status: 503, body: { code: 'store_unavailable' } });
+    const served = await timed(broker.ask('GET', path(warm)));
+    expect(served).toMatchObject({ status: 200, body: { access_token: body.access_token } });
+    for (const { tookMs } of [next, served]) expect(tookMs).toBeLessThan(NEXT_WITHIN_MS);
+
+    expect((await broker.ask('GET', '/healthz')).status).toBe(200);
+    expect((await broker.ask('GET', '/readyz')).status).toBe(503);
+    const metrics = await (await fetch(new URL('/metrics', broker.url))).text();
+    expect(metrics).toMatch(/^valetkey_store_up 0$/m);
+    expect(await spends()).toHaveLength(1);
+
+    link.heal();
+    await healed(broker, cold);
+    expect((await broker.ask('GET', '/readyz')).status).toBe(200);
+    expect(await spends()).toHaveLength(2);
+    // What was read meanwhile is on record.
+    const reads = async () => {
+      const { body: page } = await broker.ask('GET', '/v1/audit?owner=owner_0&action=token.read');
+      const counts = (page.data as { count: number }[]).map(({ count }) => count);
+      expect(counts.reduce((sum, count) => sum + count, 0)).toBe(2);
+    };
+    await vi.waitFor(reads, { timeout: 5_000, interval: 100 });
+  });
+
+  test('four hundred readers at once are refused together, and do not come to the database when it is back', async () => {
+    const { link, broker, ids, spends } = await house(20);
+    link[how]();
+    const reads = Array.from({ length: 400 }, (_, i) => timed(broker.ask('GET', path(ids[i % ids.length]!))));
+    const answers = await Promise.all(reads);
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([503]));
+    expect(Math.max(...answers.map(({ tookMs }) => tookMs))).toBeLessThan(FIRST_WITHIN_MS + 2_000);
+    link.heal();
+    await healed(broker, ids[0]!);
+    expect(await spends()).toHaveLength(1);
+    // What was given up may still be closing while another is opened; in silence, all of it.
+    expect(link.connections().most).toBeLessThanOrEqual(how === 'cut' ? CONNECTIONS + 2 : 2 * CONNECTIONS);
+  });
+});
+
+describe('a refresh that was under way when the line broke', () => {
+  test('is served from beside the database, and taken in when it is back', async () => {
+    const { link, broker, ids, spends, rules } = await house(1);
+    const id = ids[0]!;
+    await rules({ latency: [200, 200] });
+    const reading = broker.ask('GET', path(id));
+    await vi.waitFor(async () => expect(await spends()).toHaveLength(1), { interval: 10 });
+    link.cut();
+    const { status, body } = await reading;
+    expect(status).toBe(200);
+    expect((await broker.ask('GET', path(id))).body.access_token).toBe(body.access_token);
+    link.heal();
+    const taken = async () =>
+      expect((await broker.ask('GET', `/v1/connections/${id}`)).body).toMatchObject({ generation: 2 });
+    await vi.waitFor(taken, { timeout: 8_000, interval: 100 });
+    expect((await broker.ask('GET', path(id))).body.access_token).toBe(body.access_token);
+    expect(await spends()).toHaveLength(1);
+  });
+
+  test.each([
+    ['the grant', ['rotate_connection', 'commit'], 1],
+    ['the claim', ['take\0', 'commit'], 0],
+  ] as const)('and whose commit of %s was not answered, spends nothing twice', async (_, words, spentBefore) => {
+    const { link, broker, ids, spends } = await house(1);
+    const id = ids[0]!;
+    const lost = link.loseAnswerTo(...words);
+    const reading = broker.ask('GET', path(id));
+    await lost;
+    await reading;
+    expect(await spends()).toHaveLength(spentBefore);
+    link.heal();
+    const { body } = await healed(broker, id);
+    await vi.waitFor(async () => expect((await broker.ask('GET', `/v1/connections/${id}`)).body.generation).toBe(2), {
+      timeout: 8_000,
+      interval: 100,
+    });
+    expect((await broker.ask('GET', path(id))).body.access_token).toBe(body.access_token);
+    expect((await spends()).map(({ spent }) => spent)).toEqual(['first']);
+  });
+});
+
+test('a replica that was cut off is told at once of what others change after that', async () => {
+  const { database, link, broker, ids, start } = await house(1);
+  const id = ids[0]!;
+  const other = await start(database);
+  expect((await broker.ask('GET', path(id))).status).toBe(200);
+  link.cut();
+  await vi.waitFor(async () => expect((await broker.ask('GET', '/readyz')).status).toBe(503));
+  link.heal();
+  await vi.waitFor(async () => expect((await broker.ask('GET', '/readyz')).status).toBe(200), { timeout: 5_000 });
+  await vi.waitFor(() => expect(link.connections().open).toBeGreaterThanOrEqual(2));
+  await other.ask('DELETE', `/v1/connections/${id}`);
+  const felt = async () => expect((await broker.ask('GET', path(id))).body.code).toBe('connection_revoked');
+  await vi.waitFor(felt, { timeout: 1_900, interval: 20 });
+});
+
+test('a broker that starts behind a silent line says so, and ends', async () => {
+  const link = await openLink(await aDatabase());
+  onTestFinished(link.close);
+  link.stall();
+  const starting = startBroker({ VALETKEY_DATABASE_URL: link.url, VALETKEY_KEYS: generateKey() });
+  await expect(starting).rejects.toThrow(
+    /VALETKEY_DATABASE_URL: PostgreSQL: Connection terminated due to connection timeout/,
+  );
+});

@@ -1,0 +1,118 @@
+// Brokers behind a pooler in transaction mode, and on a database that knows less than PostgreSQL does.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client } from 'pg';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { generateKey } from '../../../src/adapters/keyring/keyring.ts';
+import { migratePostgres, openPostgres } from '../../../src/stores/postgres/store.ts';
+import { start } from '../../../src/runtime/app.ts';
+import { parseConfig } from '../../../src/runtime/config.ts';
+import type { Logger } from '../../../src/ports/index.ts';
+import { startPooler } from '../../support/pooler.ts';
+import { aDatabase, asked, postgresUrl } from '../../support/postgres.ts';
+
+/** An empty database by way of a pooler. */
+async function pooled(options: Parameters<typeof startPooler>[1] = {}): Promise<{ direct: string; url: string }> {
+  const pooler = await startPooler(await postgresUrl(), options);
+  onTestFinished(() => pooler.stop());
+  const direct = await aDatabase();
+  return { direct, url: pooler.through(direct) };
+}
+
+/** What a broker on this database warns of at its start. */
+async function warnedAtStart(url: string): Promise<string[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'valetkey-pooled-'));
+  const env = { VALETKEY_PORT: '0', VALETKEY_DATABASE_URL: url, VALETKEY_KEYS: generateKey() };
+  const parsed = parseConfig({ ...env, VALETKEY_DATA_DIR: folder }, () => '{}');
+  if (!parsed.ok) throw new Error(parsed.issues.join('\n'));
+  const warned: string[] = [];
+  const silent = () => undefined;
+  const log: Logger = {
+    debug: silent,
+    info: silent,
+    error: silent,
+    warn: (fields, message) => warned.push(`${message} ${JSON.stringify(fields)}`),
+  };
+  const running = await start(parsed.config, log);
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const ready = await fetch(`${running.url}/readyz`);
+  await running.stop();
+  expect(ready.status).toBe(200);
+  return warned;
+}
+
+const POLLS = expect.stringMatching(/tells no news.*"every_ms":250/);
+const UNNAMED = expect.stringMatching(/a pooler .* prepare=false/);
+
+describe('a pooler in transaction mode', () => {
+  test('keeps neither names nor LISTEN for its clients', async () => {
+    const { url } = await pooled({ servers: 2 });
+    const [one, other] = [new Client(url), new Client(url)];
+    const heard: unknown[] = [];
+    for (const client of [one, other]) {
+      client.on('notification', (news) => heard.push(news));
+      await client.connect();
+    }
+    try {
+      await one.query('listen news');
+      await other.query('notify news');
+      // Both connections to the server are made.
+      await Promise.all([one, other].map((client) => client.query('select pg_sleep(0.05)')));
+      const named = { name: 'n', text: 'select 1' };
+      await one.query(named);
+      await expect(one.query(named)).rejects.toMatchObject({ code: '26000' });
+      await expect(other.query(named)).rejects.toMatchObject({ code: '42P05' });
+      await one.query('begin; create temporary table mine (a int)');
+      expect((await one.query('select * from mine')).rowCount).toBe(0);
+      await one.query('rollback');
+      expect(heard).toEqual([]);
+    } finally {
+      await Promise.all([one.end(), other.end()]);
+    }
+  });
+
+  describe.each(['longest idle', 'last used'] as const)('that lends the %s', (lends) => {
+    test.each([1, 2, 3])('is found out at the start, with %i connections', async (servers) => {
+      const { url } = await pooled({ lends, servers });
+      const clients = Array.from({ length: servers }, () => new Client(url));
+      await Promise.all(clients.map((client) => client.connect()));
+      await Promise.all(clients.map((client) => client.query('select pg_sleep(0.05)')));
+      const found: string[] = [];
+      const store = await openPostgres(url, (finding) => found.push(finding));
+      await Promise.all([store.close(), ...clients.map((client) => client.end())]);
+      expect(found).toEqual(['names_not_kept']);
+    });
+  });
+
+  test('is told at the start of a broker, which works all the same', async () => {
+    const { url } = await pooled();
+    expect(await warnedAtStart(url)).toEqual([UNNAMED, POLLS]);
+  });
+
+  test('is no surprise with prepare=false: the broker says that it asks for news', async () => {
+    const { url } = await pooled();
+    expect(await warnedAtStart(`${url}?prepare=false`)).toEqual([POLLS]);
+  });
+
+  test('is not seen where there is none', async () => {
+    expect(await warnedAtStart(await aDatabase())).toEqual([]);
+  });
+});
+
+describe('a database without LISTEN, NOTIFY and advisory locks', () => {
+  const lacking = { servers: 40, lacks: /\b(listen|notify|pg_notify|pg_advisory\w*)\b/i };
+
+  test('serves a broker, which says that it asks for news', async () => {
+    const { url } = await pooled(lacking);
+    expect(await warnedAtStart(`${url}?prepare=false`)).toEqual([POLLS]);
+  });
+
+  test('is migrated once by ten that start at once', async () => {
+    const { direct, url } = await pooled(lacking);
+    await Promise.all(Array.from({ length: 10 }, () => migratePostgres(url)));
+    expect(await asked(direct, 'select * from __drizzle_migrations')).toHaveLength(1);
+    const stores = await Promise.all(Array.from({ length: 3 }, () => openPostgres(`${url}?prepare=false`)));
+    await Promise.all(stores.map((store) => store.close()));
+  });
+});

@@ -1,0 +1,233 @@
+// Two brokers on one database: what is changed at one is felt at the other, by memory that would otherwise not know.
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
+import { expectOk, expectProblem } from '../../support/contract.ts';
+import { startIssuer } from '../../support/issuer.ts';
+import { startPooler } from '../../support/pooler.ts';
+import { aDatabase } from '../../support/postgres.ts';
+import { type Received, type Scripted, type ScriptedServer, startScripted } from '../../support/scripted-server.ts';
+
+/**
+ * Generous: the promise is half a second, and this machine may be busy. Not asked more often, since too many wrong keys shut
+ * an address out.
+ */
+const FELT = { timeout: 5_000, interval: 100 };
+
+type Database = { url: string; stop(): Promise<void> };
+const nothing = async () => undefined;
+const stores: [string, (folder: string) => Promise<Database>][] = [
+  ['SQLite', async (folder) => ({ url: `file:${join(folder, 'shared.db')}`, stop: nothing })],
+  ['PostgreSQL', async () => ({ url: await aDatabase(), stop: nothing })],
+  [
+    'PostgreSQL behind a pooler',
+    async () => {
+      const direct = await aDatabase();
+      const pooler = await startPooler(direct);
+      return { url: pooler.through(direct), stop: pooler.stop };
+    },
+  ],
+];
+
+/** Where tokens come from: it wants the secret `right`, and `dead` is no refresh token any more. */
+const endpoint = ({ form, headers }: Received): Scripted => {
+  const [, secret] = Buffer.from(headers.authorization?.slice(6) ?? '', 'base64')
+    .toString()
+    .split(':');
+  if (secret !== 'right') return { status: 401, body: { error: 'invalid_client' } };
+  if (form.get('refresh_token') === 'dead') return { status: 400, body: { error: 'invalid_grant' } };
+  return { body: { access_token: randomBytes(16).toString('hex'), token_type: 'Bearer', expires_in: 3_600 } };
+};
+
+describe.each(stores)('on %s', (_, openDatabase) => {
+  let folder: string;
+  let database: Database;
+  let provider: ScriptedServer;
+  let here: TestBroker;
+  let there: TestBroker;
+  let setup: Json;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'valetkey-replicas-'));
+    database = await openDatabase(folder);
+    provider = await startScripted(endpoint);
+    const env = {
+      VALETKEY_DATABASE_URL: database.url,
+      VALETKEY_DATA_DIR: folder,
+      VALETKEY_KEYS: `k1:${randomBytes(32).toString('base64url')}`,
+    };
+    here = await startTestBroker(env);
+    there = await startTestBroker({ ...env, VALETKEY_DATA_DIR: join(folder, 'there') });
+    const params = { authorization_url: `${provider.url}/authorize`, token_url: `${provider.url}/token` };
+    setup = { provider: 'generic-oauth2', client_id: 'c', client_secret: 'right', params };
+    expectOk(await here.ask('PUT', '/v1/integrations/acme', setup), 201);
+  });
+  afterAll(async () => {
+    await Promise.all([here?.stop(), there?.stop()]);
+    await Promise.all([database?.stop(), provider?.close()]);
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  let owners = 0;
+  async function adopt(wanted: Json = {}, refresh_token?: string): Promise<{ id: string; owner: string }> {
+    const owner = typeof wanted.owner === 'string' ? wanted.owner : `owner-${++owners}`;
+    const expires_at = new Date(Date.now() + 3_600_000).toISOString();
+    const access_token = randomBytes(16).toString('hex');
+    const credentials = { access_token, expires_at, ...(refresh_token && { refresh_token }) };
+    const { id } = expectOk(
+      await here.ask('POST', '/v1/connections', { integration: 'acme', credentials, ...wanted, owner }),
+      201,
+    );
+    return { id: String(id), owner };
+  }
+  const tokenAt = (broker: TestBroker, id: string) => broker.ask('GET', `/v1/connections/${id}/token`);
+  /** Reads of tokens that were not in memory. */
+  const missesAt = async ({ url }: TestBroker) =>
+    /^valetkey_token_cache_total\{outcome="miss"\} (\d+)/m.exec(await (await fetch(`${url}/metrics`)).text())?.[1];
+  const ownersAt = (broker: TestBroker, owner: string) =>
+    broker.ask('GET', `/v1/token?integration=acme&owner=${owner}`);
+
+  test('a revocation', async () => {
+    const { id, owner } = await adopt();
+    for (let i = 0; i < 2; i++) expectOk(await tokenAt(there, id));
+    expectOk(await ownersAt(there, owner));
+    expectOk(await here.ask('DELETE', `/v1/connections/${id}`));
+    await expect.poll(async () => (await tokenAt(there, id)).status, FELT).toBe(410);
+    await expect.poll(async () => (await ownersAt(there, owner)).status, FELT).toBe(410);
+  });
+
+  test('a connection that is renewed, under its id: in memory before anybody asks', async () => {
+    const { id, owner } = await adopt();
+    const before = expectOk(await tokenAt(there, id)).access_token;
+    const misses = await missesAt(there);
+    await adopt({ owner, connection_id: id });
+    const after = expectOk(await tokenAt(here, id)).access_token;
+    expect(after).not.toBe(before);
+    await expect.poll(async () => (await tokenAt(there, id)).body.access_token, FELT).toBe(after);
+    expect(await missesAt(there)).toBe(misses);
+  });
+
+  test('a refresh', async () => {
+    const { id } = await adopt({}, 'alive');
+    expectOk(await tokenAt(there, id));
+    const { access_token } = expectOk(await here.ask('POST', `/v1/connections/${id}/refresh`, {}));
+    await expect.poll(async () => (await tokenAt(there, id)).body.access_token, FELT).toBe(access_token);
+  });
+
+  test('that a grant has died', async () => {
+    const { id, owner } = await adopt({}, 'dead');
+    expectOk(await tokenAt(there, id));
+    expectOk(await ownersAt(there, owner));
+    expectProblem(await here.ask('POST', `/v1/connections/${id}/refresh`, {}), 409, 'reauthorization_required');
+    await expect.poll(async () => (await tokenAt(there, id)).status, FELT).toBe(409);
+    await expect.poll(async () => (await ownersAt(there, owner)).status, FELT).toBe(409);
+  });
+
+  test('an integration that is mended: its circuit is closed', async () => {
+    expectOk(await here.ask('PUT', '/v1/integrations/broken', { ...setup, client_secret: 'wrong' }), 201);
+    const { id } = await adopt({ integration: 'broken' }, 'alive');
+    const refresh = () => there.ask('POST', `/v1/connections/${id}/refresh`, {});
+    const circuit = async () =>
+      /valetkey_circuit_state\{integration="broken"\} (\S+)/.exec(
+        await (await fetch(`${there.url}/metrics`)).text(),
+      )?.[1];
+    // The news that it was made may come only now, and closes it once.
+    const refused = async () => [(await refresh()).status, await circuit()];
+    await expect.poll(refused, FELT).toEqual([502, '1']);
+    expectOk(await here.ask('PUT', '/v1/integrations/broken', setup));
+    await expect.poll(circuit, FELT).toBe('0');
+    expectOk(await refresh());
+  });
+
+  test('a connection of an owner who had none, and one more of an owner who had one', async () => {
+    const owner = 'newcomer';
+    expectProblem(await ownersAt(there, owner), 404, 'not_found');
+    await adopt({ owner });
+    await expect.poll(async () => (await ownersAt(there, owner)).status, FELT).toBe(200);
+    const second = await adopt({ owner, label: 'work' });
+    await expect.poll(async () => (await ownersAt(there, owner)).body.code, FELT).toBe('ambiguous_connection');
+    expectOk(await here.ask('DELETE', `/v1/connections/${second.id}`));
+    await expect.poll(async () => (await ownersAt(there, owner)).status, FELT).toBe(200);
+  });
+
+  test('a caller, its grants and its keys', async () => {
+    const { id, key, key_id } = expectOk(await here.ask('POST', '/v1/callers', { name: 'x', grants }), 201);
+    const seen = async () => (await there.ask('GET', '/v1/callers', undefined, String(key))).status;
+    await expect.poll(seen, FELT).toBe(200);
+    expectOk(await here.ask('PUT', `/v1/callers/${id}`, { name: 'x', grants: [] }));
+    await expect.poll(seen, FELT).toBe(403);
+    expect((await here.ask('DELETE', `/v1/callers/${id}/keys/${key_id}`)).status).toBe(204);
+    await expect.poll(seen, FELT).toBe(401);
+  });
+
+  const grants = [{ actions: ['*'], integrations: ['*'], owners: ['*'] }];
+  const seenWith = (key: unknown) => there.ask('GET', '/v1/whoami', undefined, String(key));
+
+  test('a second key, and that a caller is deleted with all of them', async () => {
+    const { id, key } = expectOk(await here.ask('POST', '/v1/callers', { name: 'y', grants }), 201);
+    const second = expectOk(await here.ask('POST', `/v1/callers/${id}/keys`), 201).key;
+    await expect.poll(async () => (await seenWith(second)).status, FELT).toBe(200);
+    expect((await here.ask('DELETE', `/v1/callers/${id}`)).status).toBe(204);
+    for (const old of [key, second]) await expect.poll(async () => (await seenWith(old)).status, FELT).toBe(401);
+  });
+
+  test('how often a caller may ask', async () => {
+    const { id, key } = expectOk(await here.ask('POST', '/v1/callers', { name: 'z', grants }), 201);
+    const limit = async () => (await seenWith(key)).headers.get('ratelimit-policy');
+    await expect.poll(async () => (await seenWith(key)).status, FELT).toBe(200);
+    expect(await limit()).toBeNull();
+    const rate_limit = { requests: 5_000, window: 60 };
+    expectOk(await here.ask('PUT', `/v1/callers/${id}`, { name: 'z', grants, rate_limit }));
+    await expect.poll(limit, FELT).toBe('"caller";q=5000;w=60');
+  });
+
+  test('what is declared: an integration, a caller, its key', async () => {
+    const key = `vk_${randomBytes(32).toString('base64url')}`;
+    const declared = { integrations: [{ id: 'declared', ...setup }], callers: [{ name: 'declared', grants, key }] };
+    expectOk(await here.ask('POST', '/v1/apply', declared));
+    await expect.poll(async () => (await seenWith(key)).status, FELT).toBe(200);
+    expectOk(await here.ask('POST', '/v1/apply', { callers: [{ name: 'declared', grants, keys: [] }] }));
+    await expect.poll(async () => (await seenWith(key)).status, FELT).toBe(401);
+  });
+
+  test('which workloads stand for a caller, and that one does so no more', async () => {
+    const issuer = await startIssuer();
+    try {
+      const idp = { provider: 'generic-oidc', client_id: 'c', params: { issuer: issuer.url } };
+      expectOk(await here.ask('PUT', '/v1/integrations/cluster', idp), 201);
+      const workloads = [{ issuer: issuer.url, audience: 'valetkey', claims: { sub: 'job' } }];
+      const caller = { name: 'job', grants, workloads };
+      const { id } = expectOk(await here.ask('POST', '/v1/callers', caller), 201);
+      const token = await issuer.sign({ sub: 'job' });
+      await expect.poll(async () => (await seenWith(token)).status, FELT).toBe(200);
+      const other = [{ ...workloads[0], claims: { sub: 'other' } }];
+      expectOk(await here.ask('PUT', `/v1/callers/${id}`, { ...caller, workloads: other }));
+      await expect.poll(async () => (await seenWith(token)).status, FELT).toBe(401);
+      expectOk(await here.ask('PUT', `/v1/callers/${id}`, caller));
+      await expect.poll(async () => (await seenWith(token)).status, FELT).toBe(200);
+      // Nobody is believed any more whom the issuer of a deleted integration speaks for.
+      expect((await here.ask('DELETE', '/v1/integrations/cluster')).status).toBe(204);
+      await expect.poll(async () => (await seenWith(token)).status, FELT).toBe(401);
+    } finally {
+      await issuer.close();
+    }
+  });
+
+  test('an integration, and the issuer that is trusted for its sake', async () => {
+    const issuer = await startIssuer();
+    try {
+      const token = await issuer.sign({ aud: 'c' });
+      const verdict = async () => (await there.ask('POST', '/v1/jwt/verify', { token })).body;
+      expect(await verdict()).toMatchObject({ active: false, reason: 'untrusted_issuer' });
+      const setup = { provider: 'generic-oidc', client_id: 'c', params: { issuer: issuer.url } };
+      expectOk(await here.ask('PUT', '/v1/integrations/idp', setup), 201);
+      await expect.poll(async () => (await verdict()).active, FELT).toBe(true);
+      expect((await here.ask('DELETE', '/v1/integrations/idp')).status).toBe(204);
+      await expect.poll(async () => (await verdict()).active, FELT).toBe(false);
+    } finally {
+      await issuer.close();
+    }
+  });
+});
