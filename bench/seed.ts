@@ -7,10 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { createKeyRing, generateKey, parseKeyRing } from '../src/adapters/keyring/keyring.ts';
-import { openSqlite } from '../src/stores/sqlite/store.ts';
-import { sealGrant } from '../src/broker/secrets/token-encryption.ts';
+import { encryptCredentials } from '../src/broker/secrets/token-encryption.ts';
 import type { AuditEntry } from '../src/domain/audit.ts';
 import type { Connection } from '../src/domain/connection.ts';
+import { openSqlite } from '../src/stores/sqlite/store.ts';
 
 export interface SeedOptions {
   connections: number;
@@ -193,7 +193,7 @@ function sealTokens(client: Sqlite.Database, keys: string, connections: number, 
     for (let n = 0; n < connections; n++) {
       const accessToken = randomBytes(characters).toString('base64url').slice(0, characters);
       const refreshToken = randomBytes(48).toString('base64url');
-      const grant = sealGrant(ring, idOf(n), { accessToken, refreshToken, idToken: null, credentials: null });
+      const grant = encryptCredentials(ring, idOf(n), { accessToken, refreshToken, idToken: null, credentials: null });
       insert.run(idOf(n), grant.accessToken, grant.refreshToken);
     }
   })();

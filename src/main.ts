@@ -1,11 +1,11 @@
 // The process: environment in, one broker out, signals obeyed.
 import { readFileSync } from 'node:fs';
 import { createLogger } from './adapters/telemetry/telemetry.ts';
-import { start } from './runtime/app.ts';
-import { rekeyedJson, rekeyedText } from './broker/maintenance/key-rotation-report.ts';
-import { type Config, parseConfig } from './runtime/config.ts';
-import { rotateKeys, SetupError } from './runtime/keys.ts';
+import { keyRotationJson, keyRotationText } from './broker/maintenance/key-rotation-report.ts';
 import { type Logger, StoreError } from './ports/index.ts';
+import { start } from './runtime/app.ts';
+import { type Config, parseConfig } from './runtime/config.ts';
+import { runKeyRotation, SetupError } from './runtime/keys.ts';
 import { migrateStore } from './stores/open.ts';
 
 /** Runs the broker until a signal comes. */
@@ -39,9 +39,9 @@ export async function migrate(): Promise<void> {
 /** Seals every secret anew with the first key. One line for people, or one JSON object; exit code 1 if some are left. */
 export async function rotate({ json }: { json: boolean }): Promise<void> {
   await configured(async (config, log) => {
-    const done = await rotateKeys(config, log);
+    const done = await runKeyRotation(config, log);
     if (done.remaining.length > 0) process.exitCode = 1;
-    console.log(json ? JSON.stringify(rekeyedJson(done)) : rekeyedText(done));
+    console.log(json ? JSON.stringify(keyRotationJson(done)) : keyRotationText(done));
   }, 2);
 }
 

@@ -5,11 +5,11 @@ import Sqlite, { type Database } from 'better-sqlite3';
 import { generateDrizzleJson, generateSQLiteDrizzleJson, generateSQLiteMigration } from 'drizzle-kit/api';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { describe, expect, it } from 'vitest';
-import * as postgresSchema from '../src/stores/postgres/schema.ts';
-import * as schema from '../src/stores/sqlite/schema.ts';
 import { loadCatalogue } from '../src/catalogue/load.ts';
 import { processIo } from '../src/cli/io.ts';
 import { commandTree } from '../src/cli/run.ts';
+import * as postgresSchema from '../src/stores/postgres/schema.ts';
+import * as schema from '../src/stores/sqlite/schema.ts';
 import { startTestBroker } from './support/broker.ts';
 import { catalogueTable, clientTypes, commandTable, providerSchema } from './support/generated.ts';
 

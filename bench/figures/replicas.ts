@@ -129,7 +129,7 @@ const IN_FLIGHT = 32;
 const WITHIN_MS = 60_000;
 
 /** Replicas on a database of their own. */
-async function fleet(bench: Bench, database: Database, count: number) {
+async function brokers(bench: Bench, database: Database, count: number) {
   const limits = { VALETKEY_REFRESH_CONCURRENCY: String(IN_FLIGHT), VALETKEY_REFRESH_RATE: '100000' };
   const replicas: Remote<Broker>[] = [];
   for (let n = 0; n < count; n++) {
@@ -179,15 +179,15 @@ export const replicaRefreshes = experiment({
     bench.defer(server.stop);
     const rounds = Math.min(bench.rounds, 3) + 1;
     const each = bench.quick ? 200 : 600;
-    const fleets: (Awaited<ReturnType<typeof fleet>> & { count: number; database: Database })[] = [];
+    const fleets: (Awaited<ReturnType<typeof brokers>> & { count: number; database: Database })[] = [];
     // Each on a database of its own: what is idle would else take its part.
     for (const count of [1, 2, 3]) {
       const database = await server.database({ connections: each * count * rounds, token: 200, tokenUrl });
-      fleets.push({ count, database, ...(await fleet(bench, database, count)) });
+      fleets.push({ count, database, ...(await brokers(bench, database, count)) });
     }
     const costs: number[] = [];
     const ofDatabase: number[] = [];
-    const journal: number[] = [];
+    const auditBuffer: number[] = [];
     const written = async ({ database }: (typeof fleets)[number]) => {
       const [row] = await database.ask("select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8 as bytes");
       return Number(row?.bytes);
@@ -200,7 +200,7 @@ export const replicaRefreshes = experiment({
         const count = each * one.count;
         costs.push(((one.processor() - processor) / count) * 1e6);
         ofDatabase.push(((((await server.processor()) ?? 0) - database) / count) * 1e6);
-        journal.push(((await written(one)) - bytes) / count);
+        auditBuffer.push(((await written(one)) - bytes) / count);
         return perSecond;
       };
     };
@@ -209,7 +209,7 @@ export const replicaRefreshes = experiment({
     const facts = {
       brokerMicros: median(costs),
       databaseMicros: median(ofDatabase),
-      journalBytes: median(journal),
+      journalBytes: median(auditBuffer),
       oneReplica: median(measured.one.slice(1)),
     };
     const notes = [

@@ -2,6 +2,7 @@
 export * from './audit.ts';
 export * from './callers.ts';
 export * from './common.ts';
+export * from './connect-sessions.ts';
 export * from './connections.ts';
 export * from './declarative-file.ts';
 export * from './examples.ts';
@@ -10,5 +11,4 @@ export * from './jwt.ts';
 export * from './oauth.ts';
 export * from './operations.ts';
 export * from './providers.ts';
-export * from './connect-sessions.ts';
 export * from './tokens.ts';

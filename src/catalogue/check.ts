@@ -1,6 +1,7 @@
 // What the schema of an entry cannot say: names that must agree with each other.
-import { type CredentialField, holes, isValid, type Params, type Values } from '../domain/fields.ts';
+
 import { type AuthMode, capturesOf, credentialsOf, isCode, nameOf } from '../domain/auth-modes.ts';
+import { type CredentialField, holes, isValid, type Params, type Values } from '../domain/fields.ts';
 import { apiOf, type Provider } from '../domain/provider.ts';
 
 /** Filled in when a request is made. */

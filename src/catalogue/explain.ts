@@ -1,6 +1,7 @@
 // A catalogue entry in words, for whoever sets it up.
-import { type CredentialField, holes, type ParamField } from '../domain/fields.ts';
+
 import { type AuthMode, capturesOf, credentialsOf, isCode, isStatic, nameOf, sendOf } from '../domain/auth-modes.ts';
+import { type CredentialField, holes, type ParamField } from '../domain/fields.ts';
 import { apiOf, type Provider } from '../domain/provider.ts';
 
 /** Lines of at most one thought each. */
@@ -30,7 +31,7 @@ function explainMode(provider: Provider, auth: AuthMode): string[] {
     ...auth.notes.map((note) => `- ${note}`),
     ...fields('The integration also gives, as params', auth.params),
     ...fields('Each connection also gives, as params', auth.connection_params),
-    connecting(auth),
+    connectFlow(auth),
     ...fields('An import gives, as credentials', credentialsOf(auth)),
     ...('client_auth' in auth && auth.client_auth
       ? [`The client authenticates with ${auth.client_auth.join(' or ')}.`]
@@ -49,7 +50,7 @@ function explainMode(provider: Provider, auth: AuthMode): string[] {
   ];
 }
 
-function connecting(auth: AuthMode): string {
+function connectFlow(auth: AuthMode): string {
   if (!isCode(auth)) return `Connected by POST /v1/connections${isStatic(auth) ? '; served as it is' : ''}.`;
   const where =
     auth.mode === 'oidc' ? `an OpenID Provider, found by discovery at ${auth.issuer}` : auth.authorization_url;

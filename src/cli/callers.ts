@@ -1,9 +1,16 @@
 // Callers: internal services, their grants and their keys.
 import type { Command } from 'commander';
 import { brokerFor, globalsOf, type Json, part } from './broker.ts';
+import {
+  type CallerOptions,
+  callerOptions,
+  grantsInWords,
+  grantsOf,
+  rateLimitOf,
+  workloadsOf,
+} from './caller-options.ts';
 import { example } from './example.ts';
 import { misused } from './failure.ts';
-import { type CallerOptions, callerOptions, grantsInWords, grantsOf, rateLimitOf, workloadsOf } from './caller-options.ts';
 import type { Io } from './io.ts';
 import { given, moment } from './options.ts';
 import { type Columns, printer } from './output.ts';

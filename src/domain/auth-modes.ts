@@ -1,8 +1,8 @@
 // The ways in which third-party systems authenticate, as data: a catalogue entry's `auth`. The engine reads it and never
 // asks which provider it is.
 import { z } from 'zod';
-import { Credentials, Template, UrlTemplate } from './fields.ts';
 import { Assertion, code, common, Dpop, Errors, type Send, tokenEndpoint } from './dialect.ts';
+import { CredentialFields, Template, UrlTemplate } from './fields.ts';
 
 const named = <T extends { authorization_url?: unknown; token_url?: unknown }>(m: T): boolean =>
   m.authorization_url !== undefined && m.token_url !== undefined;
@@ -26,7 +26,7 @@ const ClientCredentials = z
     dpop: Dpop.default('false'),
     issuer: UrlTemplate.optional(),
     grant_type: z.string().default('client_credentials'),
-    credentials: Credentials.default({}),
+    credentials: CredentialFields.default({}),
   })
   .refine(hasToken, 'token_url is required without an issuer');
 
@@ -41,7 +41,7 @@ const JwtBearer = z
     /** As the `assertion` parameter (RFC 7523 2.1), or as the Bearer token of a request without a body. */
     presented: z.enum(['parameter', 'bearer']).default('parameter'),
     /** Without a `private_key` among them, the integration's signs. */
-    credentials: Credentials.default({}),
+    credentials: CredentialFields.default({}),
   })
   .refine(hasToken, 'token_url is required');
 
@@ -50,13 +50,15 @@ const SelfSignedJwt = z.strictObject({
   mode: z.literal('self_signed_jwt'),
   ...common,
   assertion: Assertion.prefault({}),
-  credentials: Credentials.default({}),
+  credentials: CredentialFields.default({}),
 });
 
 const ApiKey = z.strictObject({
   mode: z.literal('api_key'),
   ...common,
-  credentials: Credentials.default({ api_key: { title: 'API key', optional: false, format: 'text', members: [] } }),
+  credentials: CredentialFields.default({
+    api_key: { title: 'API key', optional: false, format: 'text', members: [] },
+  }),
   /** What is served. */
   value: Template.default('{api_key}'),
 });
@@ -65,7 +67,7 @@ const ApiKey = z.strictObject({
 const Basic = z.strictObject({
   mode: z.literal('basic'),
   ...common,
-  credentials: Credentials.default({
+  credentials: CredentialFields.default({
     username: { title: 'user name', optional: false, format: 'text', members: [] },
     password: { title: 'password', optional: false, format: 'text', members: [] },
   }),
@@ -76,7 +78,7 @@ const Basic = z.strictObject({
 const AwsKeys = z.strictObject({
   mode: z.literal('aws_sigv4'),
   ...common,
-  credentials: Credentials.default({
+  credentials: CredentialFields.default({
     access_key_id: {
       title: 'access key id',
       pattern: '[A-Z0-9]{16,128}',
@@ -133,7 +135,7 @@ export const isStatic = (auth: AuthMode): auth is StaticMode =>
 export const isMinted = (auth: AuthMode): auth is MintedMode => !isCode(auth) && !isStatic(auth);
 
 /** What an import brings for it, besides what OAuth modes take. */
-export const credentialsOf = (auth: AuthMode): z.infer<typeof Credentials> =>
+export const credentialsOf = (auth: AuthMode): z.infer<typeof CredentialFields> =>
   'credentials' in auth ? auth.credentials : {};
 
 /** The names of what is captured on a connection. */

@@ -4,7 +4,7 @@ export const ACTIONS = ['token', 'connections:read', 'connections:write', 'jwt:v
 export type Action = (typeof ACTIONS)[number];
 
 /** Actions × integrations × owners × scopes. `*` matches all, a trailing `*` is a prefix, everything else is exact. */
-export interface CallerGrant {
+export interface Permission {
   actions: (Action | '*')[];
   integrations: string[];
   owners: string[];
@@ -33,7 +33,7 @@ export interface RateLimit {
 export interface Caller {
   id: string;
   name: string;
-  grants: CallerGrant[];
+  permissions: Permission[];
   workloads: Workload[];
   /** Null: the deployment's. */
   rateLimit: RateLimit | null;
@@ -60,7 +60,7 @@ export type Credential =
 
 /** A caller as one request presents it. */
 export interface Principal {
-  caller: Pick<Caller, 'id' | 'name' | 'grants'>;
+  caller: Pick<Caller, 'id' | 'name' | 'permissions'>;
   credential: Credential;
   /** Null: none. */
   rateLimit: RateLimit | null;
@@ -78,24 +78,24 @@ export interface Extent {
   minTtlMs?: number | undefined;
 }
 
-const covers = (g: CallerGrant, action: Action, integration: string, owner: string): boolean =>
+const covers = (g: Permission, action: Action, integration: string, owner: string): boolean =>
   (g.actions.includes('*') || g.actions.includes(action)) &&
   within(g.integrations, integration) &&
   within(g.owners, owner);
 
 const NONE: readonly string[] = [];
 
-const beyond = ({ scopes: allowed }: CallerGrant, scopes: readonly string[] | undefined): readonly string[] => {
+const beyond = ({ scopes: allowed }: Permission, scopes: readonly string[] | undefined): readonly string[] => {
   if (allowed === undefined || scopes === undefined || allowed.includes('*')) return NONE;
   return scopes.length === 0 ? ['*'] : scopes.filter((scope) => !within(allowed, scope));
 };
 
-const isLonger = ({ max_min_ttl: most }: CallerGrant, minTtlMs: number | undefined): boolean =>
+const isLonger = ({ max_min_ttl: most }: Permission, minTtlMs: number | undefined): boolean =>
   most !== undefined && minTtlMs !== undefined && minTtlMs > most * 1_000;
 
 /** Whether one grant alone covers the action on this integration and owner. `admin` is a right like the others. */
 export const allows = (
-  grants: readonly CallerGrant[],
+  grants: readonly Permission[],
   action: Action,
   integration: string,
   owner: string,
@@ -107,7 +107,7 @@ export const allows = (
   );
 
 /** The grant that is not there: what would have to be added to the one that comes nearest. */
-export interface MissingGrant {
+export interface MissingPermission {
   action: Action;
   integration: string;
   owner: string;
@@ -118,13 +118,13 @@ export interface MissingGrant {
 }
 
 /** Undefined: allowed. */
-export function missingGrant(
-  grants: readonly CallerGrant[],
+export function missingPermission(
+  grants: readonly Permission[],
   action: Action,
   integration: string,
   owner: string,
   extent: Extent = {},
-): MissingGrant | undefined {
+): MissingPermission | undefined {
   if (allows(grants, action, integration, owner, extent)) return undefined;
   const missing = { action, integration, owner };
   const lacking = grants
@@ -144,7 +144,7 @@ export interface Scope {
   owners: string[];
 }
 
-export const scopesOf = (grants: readonly CallerGrant[], action: Action): Scope[] =>
+export const scopesOf = (grants: readonly Permission[], action: Action): Scope[] =>
   grants
     .filter((g) => g.actions.includes('*') || g.actions.includes(action))
     .map(({ integrations, owners }) => ({ integrations, owners }));

@@ -55,7 +55,7 @@ export interface Identity {
 }
 
 /** The secrets of a connection in plain text: only ever in memory, on their way in or out. */
-export interface Grant {
+export interface Credentials {
   /** Null: imported without one; the first read refreshes. */
   accessToken: string | null;
   refreshToken: string | null;
@@ -66,14 +66,14 @@ export interface Grant {
 
 declare const sealed: unique symbol;
 /** A ciphertext of the key ring (`v1.<kid>.<nonce>.<ciphertext>`). The store takes secrets in no other form. */
-export type Sealed = string & { readonly [sealed]: true };
+export type Ciphertext = string & { readonly [sealed]: true };
 
 /** The columns of the `grants` table. */
-export interface SealedGrant {
-  accessToken: Sealed | null;
-  refreshToken: Sealed | null;
-  idToken: Sealed | null;
-  credentials: Sealed | null;
+export interface EncryptedCredentials {
+  accessToken: Ciphertext | null;
+  refreshToken: Ciphertext | null;
+  idToken: Ciphertext | null;
+  credentials: Ciphertext | null;
 }
 
 /** How long before expiry a refresh is due, at the most. */

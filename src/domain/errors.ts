@@ -1,5 +1,5 @@
 // Every way in which the broker says no, as one tagged union. `http/problem.ts` maps it, exhaustively, to answers.
-import type { MissingGrant, RateLimit } from './caller.ts';
+import type { MissingPermission, RateLimit } from './caller.ts';
 
 /** Why a connection needs its owner again. Shown to callers as `reason`. */
 export type ReauthReason =
@@ -21,7 +21,7 @@ export type Fault =
   | { code: 'invalid_request'; detail: string; issues?: InputIssue[] }
   /** `missing`, `mistyped`, `unknown` or `expired`; of a workload's token, what is wrong with that. */
   | { code: 'unauthenticated'; reason: string }
-  | { code: 'forbidden'; missing: MissingGrant }
+  | { code: 'forbidden'; missing: MissingPermission }
   | { code: 'not_found'; what: string; id: string }
   | { code: 'ambiguous_connection'; candidates: { connection_id: string; label: string | null }[] }
   | { code: 'connection_exists'; connection_id: string }

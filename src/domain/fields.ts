@@ -46,7 +46,7 @@ export const CredentialField = z.strictObject({
   members: z.array(Name).default([]),
 });
 export type CredentialField = z.infer<typeof CredentialField>;
-export const Credentials = z.record(Name, CredentialField);
+export const CredentialFields = z.record(Name, CredentialField);
 
 export type Values = Record<string, string>;
 

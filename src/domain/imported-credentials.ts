@@ -1,7 +1,8 @@
 // What an import brings for modes without a browser: checked, and made into what is served.
+
+import { type AuthMode, credentialsOf, type StaticMode } from './auth-modes.ts';
 import type { InputIssue } from './errors.ts';
 import { fieldIssues, fill, type Values } from './fields.ts';
-import { type AuthMode, credentialsOf, type StaticMode } from './auth-modes.ts';
 
 /** The credentials as templates know them: members of JSON documents by their own names. Or what is wrong with them. */
 export function readCredentials(auth: AuthMode, given: Values): { values: Values } | { issues: InputIssue[] } {

@@ -1,14 +1,14 @@
 // A provider set up in this deployment, and the invitations and flows that lead to connections of it.
-import type { Sealed } from './connection.ts';
+import type { Ciphertext } from './connection.ts';
 
 export interface Integration {
   /** A slug chosen by the admin. */
   id: string;
   provider: string;
   clientId: string;
-  clientSecret: Sealed | null;
+  clientSecret: Ciphertext | null;
   /** PEM: signs client assertions, assertions of its own, and speaks mutual TLS. */
-  privateKey: Sealed | null;
+  privateKey: Ciphertext | null;
   keyId: string | null;
   /** PEM; public. */
   certificate: string | null;
@@ -69,8 +69,8 @@ export interface Flow {
   integration: string;
   browserDigest: string;
   /** RFC 7636 code verifier. */
-  verifier: Sealed;
-  nonce: Sealed;
+  verifier: Ciphertext;
+  nonce: Ciphertext;
   /** The issuer that the browser was sent to; null where the provider has none. */
   issuer: string | null;
   redirectUri: string;

@@ -1,7 +1,7 @@
 // A catalogue entry: one third-party system as data.
 import { z } from 'zod';
-import { Params, Template, UrlTemplate } from './fields.ts';
 import { AuthMode, nameOf } from './auth-modes.ts';
+import { Params, Template, UrlTemplate } from './fields.ts';
 
 const Slug = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'lower-case letters, digits and dashes, at most 63');
 

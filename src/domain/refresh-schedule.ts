@@ -1,16 +1,17 @@
 // What renews a grant, and until when it can: per mode, as the catalogue says.
-import { type Grant, refreshDueAt } from './connection.ts';
+
 import { type AuthMode, isCode, isStatic } from './auth-modes.ts';
+import { type Credentials, refreshDueAt } from './connection.ts';
 
 /** The secrets that a renewal of this mode needs; none: it cannot be renewed. */
-export function renewedBy(auth: AuthMode): readonly (keyof Grant)[] {
+export function renewedBy(auth: AuthMode): readonly (keyof Credentials)[] {
   if (isStatic(auth)) return [];
   if (!isCode(auth)) return ['credentials'];
   if (!auth.refresh.supported) return [];
   return auth.refresh.spends === 'access_token' ? ['accessToken'] : ['refreshToken'];
 }
 
-export const isRenewable = (auth: AuthMode, grant: { [S in keyof Grant]: unknown }): boolean => {
+export const isRenewable = (auth: AuthMode, grant: { [S in keyof Credentials]: unknown }): boolean => {
   const needs = renewedBy(auth);
   return needs.length > 0 && needs.every((secret) => grant[secret] !== null);
 };

@@ -1,8 +1,9 @@
 // A provider, an integration and a connection's parameters, laid over each other: where requests really go.
+
+import { type AuthMode, isCode } from './auth-modes.ts';
 import type { Connection } from './connection.ts';
 import { fill, isValid, type Values, valuesOf } from './fields.ts';
 import type { Integration } from './integration.ts';
-import { type AuthMode, isCode } from './auth-modes.ts';
 import { apiOf, authMode, connectionFields, type Provider } from './provider.ts';
 
 export interface Target<Mode extends AuthMode = AuthMode> {

@@ -1,14 +1,14 @@
 // From what is inside to what is shown: public names, RFC 3339 times, no secrets.
 import type { z } from '@hono/zod-openapi';
 import type * as api from '../api/index.ts';
+import type { ServedToken } from '../broker/cache/token-cache.ts';
 import type { Proof } from '../broker/tokens/dpop-proofs.ts';
-import type { Served } from '../broker/cache/token-cache.ts';
 import type { AuditEntry } from '../domain/audit.ts';
+import { type AuthMode, capturesOf, credentialsOf, isCode, nameOf, tokenTypeOf } from '../domain/auth-modes.ts';
 import type { Caller, CallerKey, Principal } from '../domain/caller.ts';
 import type { Connection } from '../domain/connection.ts';
 import type { ParamField } from '../domain/fields.ts';
 import type { ConnectSession, Integration } from '../domain/integration.ts';
-import { type AuthMode, capturesOf, credentialsOf, isCode, nameOf, tokenTypeOf } from '../domain/auth-modes.ts';
 import { apiOf, type Provider } from '../domain/provider.ts';
 import { renewedBy } from '../domain/refresh-schedule.ts';
 
@@ -19,11 +19,11 @@ export const timeOrNull = (ms: number | null): string | null => (ms === null ? n
 const labelOrNull = (label: string): string | null => (label === '' ? null : label);
 
 /** Seconds that it lives; `monotonic`: milliseconds, of the clock that `until` is told in. */
-export const expiresIn = ({ connection, until }: Served, monotonic: number): number | null =>
+export const expiresIn = ({ connection, until }: ServedToken, monotonic: number): number | null =>
   connection.expiresAt === null ? null : Math.max(0, Math.floor((until - monotonic) / 1_000));
 
 /** All of the answer that stays the same while the token does. */
-export const tokenFacts = ({ connection: c, accessToken }: Served) => ({
+export const tokenFacts = ({ connection: c, accessToken }: ServedToken) => ({
   connection_id: c.id,
   integration: c.integration,
   owner: c.owner,
@@ -33,19 +33,19 @@ export const tokenFacts = ({ connection: c, accessToken }: Served) => ({
   expires_at: timeOrNull(c.expiresAt),
 });
 
-export const tokenView = (served: Served, monotonic: number): View<typeof api.TokenView> => ({
+export const presentToken = (served: ServedToken, monotonic: number): View<typeof api.TokenView> => ({
   ...tokenFacts(served),
   expires_in: expiresIn(served, monotonic),
 });
 
-export const proofView = ({ proof, served }: Proof, monotonic: number): View<typeof api.ProofView> => ({
+export const presentProof = ({ proof, served }: Proof, monotonic: number): View<typeof api.ProofView> => ({
   proof,
   access_token: served.accessToken,
   token_type: served.connection.tokenType,
   expires_in: expiresIn(served, monotonic),
 });
 
-export function connectionView(c: Connection): View<typeof api.ConnectionView> {
+export function presentConnection(c: Connection): View<typeof api.ConnectionView> {
   const error = c.lastRefreshError;
   return {
     id: c.id,
@@ -69,7 +69,7 @@ export function connectionView(c: Connection): View<typeof api.ConnectionView> {
   };
 }
 
-export function sessionView(s: ConnectSession): View<typeof api.SessionView> {
+export function presentConnectSession(s: ConnectSession): View<typeof api.SessionView> {
   return {
     id: s.id,
     status: s.status,
@@ -83,7 +83,7 @@ export function sessionView(s: ConnectSession): View<typeof api.SessionView> {
   };
 }
 
-export function integrationView(i: Integration, publicUrl: string): View<typeof api.IntegrationView> {
+export function presentIntegration(i: Integration, publicUrl: string): View<typeof api.IntegrationView> {
   return {
     id: i.id,
     provider: i.provider,
@@ -105,7 +105,7 @@ export function integrationView(i: Integration, publicUrl: string): View<typeof 
   };
 }
 
-export const keyView = (k: CallerKey) => ({
+export const presentKey = (k: CallerKey) => ({
   id: k.id,
   prefix: k.prefix,
   created_at: time(k.createdAt),
@@ -113,17 +113,23 @@ export const keyView = (k: CallerKey) => ({
   last_used_at: timeOrNull(k.lastUsedAt),
 });
 
-export const callerView = ({ caller, keys }: { caller: Caller; keys: CallerKey[] }): View<typeof api.CallerView> => ({
+export const presentCaller = ({
+  caller,
+  keys,
+}: {
+  caller: Caller;
+  keys: CallerKey[];
+}): View<typeof api.CallerView> => ({
   id: caller.id,
   name: caller.name,
-  grants: caller.grants,
+  grants: caller.permissions,
   workloads: caller.workloads,
   rate_limit: caller.rateLimit,
-  keys: keys.map(keyView),
+  keys: keys.map(presentKey),
   created_at: time(caller.createdAt),
 });
 
-export const whoamiView = ({
+export const presentWhoami = ({
   principal: { caller, credential: c, rateLimit },
   key,
 }: {
@@ -132,7 +138,7 @@ export const whoamiView = ({
 }): View<typeof api.Whoami> => ({
   id: caller.id,
   name: caller.name,
-  grants: caller.grants,
+  grants: caller.permissions,
   authenticated_by:
     c.kind === 'key'
       ? { kind: 'key', id: c.id, prefix: key?.prefix ?? null, expires_at: timeOrNull(c.expiresAt) }
@@ -198,7 +204,7 @@ function modeView(provider: Provider, auth: AuthMode) {
   };
 }
 
-export const providerView = (p: Provider): View<typeof api.ProviderView> => ({
+export const presentProvider = (p: Provider): View<typeof api.ProviderView> => ({
   id: p.id,
   name: p.name,
   category: p.category,
@@ -213,7 +219,7 @@ export const providerView = (p: Provider): View<typeof api.ProviderView> => ({
   uncertain: p.uncertain,
 });
 
-export const auditView = (e: AuditEntry): View<typeof api.AuditView> => ({
+export const presentAuditEntry = (e: AuditEntry): View<typeof api.AuditView> => ({
   id: e.id,
   at: time(e.at),
   action: e.action,

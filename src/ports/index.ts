@@ -1,5 +1,12 @@
 // What the broker needs from the world. Adapters implement these; each comment says what failure means.
-import type { Connection, ConnectionStatus, Grant, Identity, Sealed, UpstreamRevocation } from '../domain/connection.ts';
+import type {
+  Ciphertext,
+  Connection,
+  ConnectionStatus,
+  Credentials,
+  Identity,
+  UpstreamRevocation,
+} from '../domain/connection.ts';
 import type { JwtExpectations, JwtFault } from '../domain/jwt.ts';
 import type { Target } from '../domain/target.ts';
 
@@ -16,16 +23,16 @@ export interface Clock {
 }
 
 /** What is sealed belongs to one column of one row: elsewhere it does not open. */
-export interface SealContext {
+export interface EncryptionContext {
   /** `connections/con_…`, `integrations/slack`, `flows/<state digest>`. */
   row: string;
   column: string;
 }
 
 export interface Vault {
-  seal(plaintext: string, context: SealContext): Sealed;
+  encrypt(plaintext: string, context: EncryptionContext): Ciphertext;
   /** Throws `VaultError` when the key is not in the ring, or the text is damaged or of another row or column. */
-  open(sealed: Sealed, context: SealContext): string;
+  decrypt(sealed: Ciphertext, context: EncryptionContext): string;
 }
 
 export class VaultError extends Error {
@@ -38,7 +45,7 @@ export class VaultError extends Error {
 }
 
 /** What a token endpoint answered, in one form for all providers (RFC 6749 5.1). */
-export interface TokenAnswer {
+export interface TokenResponse {
   accessToken: string;
   tokenType: string;
   /** Undefined: the answer had none, the old one stays. */
@@ -83,8 +90,8 @@ export interface ProviderFault {
 export type ProviderResult<T> = { ok: true; value: T } | { ok: false; fault: ProviderFault };
 
 /** The connection as it is before it is renewed; where a token is made anew, `scopes` are those to ask for. */
-export interface Renewal extends Pick<Connection, 'identity' | 'scopes' | 'captured'> {
-  grant: Grant;
+export interface RefreshRequest extends Pick<Connection, 'identity' | 'scopes' | 'captured'> {
+  grant: Credentials;
   /** Sent again where the provider asks for it. */
   redirectUri: string;
 }
@@ -108,12 +115,12 @@ export interface ProviderClient {
       scopes: string[];
       issuer: string | null;
     },
-  ): Promise<ProviderResult<TokenAnswer>>;
+  ): Promise<ProviderResult<TokenResponse>>;
   /**
    * Spends what renews the grant (RFC 6749 6), or makes a new token of its credentials (RFC 6749 4.4, RFC 7523). An ID
    * token in the answer that cannot be validated costs nothing; another identity is a fault. Expects `isRenewable`.
    */
-  renew(target: Target, request: Renewal): Promise<ProviderResult<TokenAnswer>>;
+  refresh(target: Target, request: RefreshRequest): Promise<ProviderResult<TokenResponse>>;
   /** RFC 7009, the refresh token first, then the access token; or the vendor's own way. */
   revoke(
     target: Target,
@@ -123,7 +130,7 @@ export interface ProviderClient {
 }
 
 /** A request to an API, and the token that it is sent with. */
-export interface Proven {
+export interface DpopRequest {
   method: string;
   /** Query and fragment are left out. */
   url: string;
@@ -135,7 +142,7 @@ export interface Proven {
 }
 
 /** A DPoP proof (RFC 9449 4.2), good for one request. `key`: PKCS #8, PEM; rejects when it is not of P-256. */
-export type SignProof = (key: string, request: Proven) => Promise<string>;
+export type SignProof = (key: string, request: DpopRequest) => Promise<string>;
 
 export type JwtVerdict =
   | { active: true; issuer: string; claims: Record<string, unknown>; header: Record<string, unknown> }
@@ -175,21 +182,21 @@ export interface Telemetry {
   /** A sentence that the store could not say, by its name. */
   storeError(sentence: string): void;
   /** Prometheus text, with how things stand now. */
-  render(state: State): Promise<string>;
+  render(state: MetricsState): Promise<string>;
 }
 
-export interface State {
+export interface MetricsState {
   connections: { integration: string; status: ConnectionStatus; count: number }[];
   /** Refreshes whose time has come; `oldestMs`: for how long the oldest has been due. */
   due: { integration: string; count: number; oldestMs: number }[];
   /** Refreshes that hold a turn. */
   inFlight: number;
   /** 0 closed, 0.5 probing, 1 open. */
-  circuits: { integration: string; state: 0 | 0.5 | 1 }[];
+  circuitBreakers: { integration: string; state: 0 | 0.5 | 1 }[];
   /** Whether it can be written to. */
   storeUp: boolean;
   /** For so long nobody has looked with success for what others have changed. */
-  newsAgeMs: number;
+  changeFeedLagMs: number;
   /** Answers of providers that lie beside the store. */
   rescued: number;
   /** Audit entries that are not written yet; and those that were given up since the start. */

@@ -1,7 +1,13 @@
 // What a store is asked with, and the rows that it answers with.
 import type { AuditEntry } from '../domain/audit.ts';
 import type { Caller, CallerKey, Scope } from '../domain/caller.ts';
-import type { Connection, ConnectionStatus, RefreshError, Sealed, SealedGrant } from '../domain/connection.ts';
+import type {
+  Ciphertext,
+  Connection,
+  ConnectionStatus,
+  EncryptedCredentials,
+  RefreshError,
+} from '../domain/connection.ts';
 import type { ReauthReason } from '../domain/errors.ts';
 import type { Integration } from '../domain/integration.ts';
 
@@ -42,16 +48,16 @@ export interface AuditFilter {
 /** A connection and what a read of it needs. `accessToken` is null when revoked, or imported without one. */
 export interface ServedRow {
   connection: Connection;
-  accessToken: Sealed | null;
+  accessToken: Ciphertext | null;
 }
 
 /** The same with what holds the key that the token is bound to. */
 export interface BoundRow extends ServedRow {
-  credentials: Sealed | null;
+  credentials: Ciphertext | null;
 }
 
 /** What tells whether a token in memory is still the one to be served. */
-export type ConnectionStanding = Pick<Connection, 'id' | 'status' | 'generation'>;
+export type ConnectionVersion = Pick<Connection, 'id' | 'status' | 'generation'>;
 
 /** What a refresh may not begin without: the lease and the intent, durable, in one commit. */
 export interface Claim {
@@ -66,7 +72,7 @@ export interface Claim {
 
 export interface Claimed {
   connection: Connection;
-  grant: SealedGrant;
+  grant: EncryptedCredentials;
   /** Grows with each claim of this connection: only the newest one may write. */
   fence: number;
   /**
@@ -107,15 +113,15 @@ export interface PendingRevocation {
   integration: string;
   params: Record<string, string>;
   captured: Record<string, unknown>;
-  accessToken: Sealed | null;
-  refreshToken: Sealed | null;
+  accessToken: Ciphertext | null;
+  refreshToken: Ciphertext | null;
   attempts: number;
   nextAt: number;
   createdAt: number;
 }
 
 /** A row that holds secrets. */
-export interface SealedRow {
+export interface SecretRowKey {
   /** By its name in the database. */
   table: 'integrations' | 'grants' | 'flows' | 'outbox_revocations';
   /** Of the row; for grants, the connection's. */
@@ -123,38 +129,38 @@ export interface SealedRow {
 }
 
 /** A secret where it stands: which column of which row. */
-export interface SealedPlace extends SealedRow {
+export interface SecretColumn extends SecretRowKey {
   column: string;
 }
 
-export interface SealedText extends SealedPlace {
+export interface EncryptedSecret extends SecretColumn {
   /** Which row it was sealed for: the one it stands in, but for tokens that wait in the outbox: their connection. */
   sealedFor: string;
-  sealed: Sealed;
+  sealed: Ciphertext;
 }
 
 /** What came of one step of sealing anew. */
-export interface Resealed {
+export interface ReencryptedBatch {
   /** Texts that were replaced. */
-  resealed: number;
+  reencrypted: number;
   /** Those that stay as they are. */
-  left: SealedText[];
+  left: EncryptedSecret[];
   /** Rows that were passed over: somebody else is changing them, or they are gone. */
-  passed: number;
+  skipped: number;
   /** The row to go on after; null at the end. */
-  next: SealedRow | null;
+  next: SecretRowKey | null;
 }
 
 /** The key ring's proof, one row a key id: text that only the right key opens. */
 export interface KeyCheck {
   kid: string;
-  sealed: Sealed;
+  sealed: Ciphertext;
 }
 
 /** An undefined secret is the one that is stored. */
 export type IntegrationSettings = Omit<Integration, 'version' | 'clientSecret' | 'privateKey'> & {
-  clientSecret: Sealed | null | undefined;
-  privateKey: Sealed | null | undefined;
+  clientSecret: Ciphertext | null | undefined;
+  privateKey: Ciphertext | null | undefined;
 };
 
 /** Something that a memory of the store may hold is not as it was. */
@@ -172,16 +178,16 @@ export type Change =
   /** It is not known what: nothing that is remembered may be relied on. */
   | { kind: 'everything' };
 /** What a sentence does; the others befall the store. */
-export type Told = Exclude<Change, { kind: 'back' | 'everything' }>;
-export type ChangeKind = Told['kind'];
+export type StoreChange = Exclude<Change, { kind: 'back' | 'everything' }>;
+export type ChangeKind = StoreChange['kind'];
 
-export interface Watch {
+export interface ChangeFeed {
   /** `notified`: at once, by the store; `polled`: by asking for what is new every `everyMs`. */
-  how: 'notified' | 'polled';
+  delivery: 'notified' | 'polled';
   /** How late news may be at the most, while the store can be reached; when notified, where a notification was lost. */
   everyMs: number;
   /** Milliseconds since the store was last looked at for news, with success. */
-  ageMs(): number;
+  lagMs(): number;
   /** Nothing is told any more once it is fulfilled. */
   stop(): Promise<void>;
 }
@@ -194,7 +200,7 @@ export interface DeclaredRows {
 }
 
 /** The answer of a refresh, sealed, on its way into the store. */
-export interface Rescued {
+export interface PendingCommit {
   attempt: string;
   connectionId: string;
   integration: string;
@@ -203,14 +209,14 @@ export interface Rescued {
   captured: Record<string, unknown>;
   held: { fence: number; generation: number };
   change: Rotation;
-  grant: SealedGrant;
+  grant: EncryptedCredentials;
 }
 
 /** Where answers wait that the store would not take. Fulfilled when durable; rejected when that failed too. */
 export interface Rescue {
-  add(answer: Rescued): Promise<void>;
+  add(answer: PendingCommit): Promise<void>;
   remove(attempt: string): Promise<void>;
-  all(): Promise<Rescued[]>;
+  all(): Promise<PendingCommit[]>;
 }
 
 export class StoreError extends Error {

@@ -1,30 +1,36 @@
 // The durable memory: what the broker asks of a store.
 import type { AuditEntry } from '../domain/audit.ts';
 import type { Caller, CallerKey } from '../domain/caller.ts';
-import type { Connection, ConnectionStatus, Sealed, SealedGrant, UpstreamRevocation } from '../domain/connection.ts';
+import type {
+  Ciphertext,
+  Connection,
+  ConnectionStatus,
+  EncryptedCredentials,
+  UpstreamRevocation,
+} from '../domain/connection.ts';
 import type { ConnectSession, Flow, Integration } from '../domain/integration.ts';
-import type { TurnLimits } from '../domain/token-bucket.ts';
+import type { BucketLimits } from '../domain/token-bucket.ts';
 import type {
   AuditFilter,
   BoundRow,
   Change,
+  ChangeFeed,
   Claim,
   Claimed,
   ConnectionFilter,
-  ConnectionStanding,
+  ConnectionVersion,
   DeclaredRows,
+  EncryptedSecret,
   IntegrationSettings,
   KeyCheck,
   Page,
   PageRequest,
   PendingRevocation,
+  ReencryptedBatch,
   RefreshFailure,
-  Resealed,
   Rotation,
-  SealedRow,
-  SealedText,
+  SecretRowKey,
   ServedRow,
-  Watch,
 } from './rows.ts';
 
 /**
@@ -71,7 +77,7 @@ export interface Store {
    */
   beginFlow(flow: Flow, now: number): Promise<'begun' | 'gone' | 'other_browser'>;
   /** Takes the flow away, once: only with the state and the browser that began it, and not when expired. */
-  takeFlow(
+  consumeFlow(
     stateDigest: string,
     browserDigest: string,
     now: number,
@@ -85,7 +91,7 @@ export interface Store {
    */
   addConnection(
     connection: Connection,
-    grant: SealedGrant,
+    grant: EncryptedCredentials,
     sessionId: string | null,
     by: AuditEntry,
   ): Promise<'added' | 'session_over' | { exists: string }>;
@@ -95,7 +101,7 @@ export interface Store {
    */
   renewConnection(
     connection: Connection,
-    grant: SealedGrant,
+    grant: EncryptedCredentials,
     sessionId: string | null,
     by: AuditEntry,
   ): Promise<{ generation: number } | 'session_over' | 'gone'>;
@@ -105,13 +111,13 @@ export interface Store {
   countConnections(): Promise<{ integration: string; status: ConnectionStatus; count: number }[]>;
 
   /** The cold read, by id: one row. */
-  served(id: string): Promise<ServedRow | undefined>;
+  servedRow(id: string): Promise<ServedRow | undefined>;
   /** The cold read, by owner: every connection that fits, live ones first, at most 20. Label undefined: any. */
-  servedByOwner(integration: string, owner: string, label: string | undefined): Promise<ServedRow[]>;
+  servedRowsByOwner(integration: string, owner: string, label: string | undefined): Promise<ServedRow[]>;
   /** Of at most 1,000 connections, those that are there. */
-  standings(ids: string[]): Promise<ConnectionStanding[]>;
+  connectionVersions(ids: string[]): Promise<ConnectionVersion[]>;
   /** What a proof is made of: the token and its key, as of one moment. */
-  bound(id: string): Promise<BoundRow | undefined>;
+  dpopBoundRow(id: string): Promise<BoundRow | undefined>;
 
   /**
    * Takes the lease and records the intent in one durable commit, before a refresh token is spent. `busy`: another
@@ -128,7 +134,7 @@ export interface Store {
     id: string,
     held: { fence: number; generation: number },
     change: Rotation,
-    grant: SealedGrant,
+    grant: EncryptedCredentials,
     by: AuditEntry,
   ): Promise<'kept' | 'superseded' | 'gone'>;
   /** Records why a refresh failed, counts it, and releases the lease. The same comparisons. */
@@ -154,9 +160,9 @@ export interface Store {
    * Takes up to so many of the requests that may go to an integration's token endpoint now, from whichever process, by the
    * clock of the store. What is taken and not used is lost. `inMs`: when there may be more.
    */
-  takeTurns(integration: string, wanted: number, limits: TurnLimits): Promise<{ taken: number; inMs: number }>;
+  takeFromBucket(integration: string, wanted: number, limits: BucketLimits): Promise<{ taken: number; inMs: number }>;
   /** Connections with an unresolved intent that no living process holds, the oldest first; `startedAt` as in `Claimed`. */
-  orphans(): Promise<{ id: string; startedAt: number }[]>;
+  unresolvedRefreshes(): Promise<{ id: string; startedAt: number }[]>;
 
   /**
    * The tombstone: `revoked`, its grant, lease and intent destroyed, and (when `upstream` is `pending`) the sealed tokens
@@ -201,19 +207,19 @@ export interface Store {
    * rows that somebody else is changing just now are passed over, and not waited for. `anew` keeps them locked while it
    * runs: it is quick, and changes nothing, since it may be asked twice for one text. What it throws undoes the step.
    */
-  resealSome(
+  reencryptBatch(
     kid: string,
-    after: SealedRow | null,
+    after: SecretRowKey | null,
     limit: number,
-    anew: (text: SealedText) => Sealed | undefined,
-  ): Promise<Resealed>;
+    anew: (text: EncryptedSecret) => Ciphertext | undefined,
+  ): Promise<ReencryptedBatch>;
   /** Forgets flows and sessions that ended before this, and changes that everybody has heard of. */
-  sweep(before: number): Promise<void>;
+  deleteExpired(before: number): Promise<void>;
   /**
    * Tells what this and every other process changes from now on, after it is committed: each change at least once, those
    * of one connection in their order. What was missed while the store could not be reached is told as soon as it can be.
    */
-  watch(told: (changes: Change[]) => void): Promise<Watch>;
+  subscribe(told: (changes: Change[]) => void): Promise<ChangeFeed>;
   /** Proves that the store can be written to. */
   ping(): Promise<void>;
   close(): Promise<void>;

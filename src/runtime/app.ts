@@ -1,51 +1,51 @@
 // The only place where the parts meet: from a configuration to a running broker.
 
 import { readFileSync } from 'node:fs';
-import { createJwtVerifier } from '../adapters/jwt/verify.ts';
 import { signAssertion, signProof } from '../adapters/jwt/sign.ts';
+import { createJwtVerifier } from '../adapters/jwt/verify.ts';
 import { createProviderClient } from '../adapters/oauth/provider-client.ts';
 import { checkUrl, createOutbound } from '../adapters/outbound/outbound.ts';
-import type { RescueFile } from '../stores/sqlite/rescue-file.ts';
+import { instrumentStore } from '../adapters/telemetry/instrumented-store.ts';
 import { createTelemetry } from '../adapters/telemetry/telemetry.ts';
-import { watchStore } from '../adapters/telemetry/instrumented-store.ts';
+import { createApply } from '../broker/apply/apply.ts';
 import { createAccess } from '../broker/audit/access.ts';
+import { createAuditBuffer } from '../broker/audit/audit-buffer.ts';
+import { createAuditLog } from '../broker/audit/audit-log.ts';
+import { startAuditRetention } from '../broker/audit/audit-retention.ts';
+import { createCallerCache } from '../broker/cache/caller-cache.ts';
+import { startInvalidation } from '../broker/cache/invalidation.ts';
+import { createTokenCache } from '../broker/cache/token-cache.ts';
 import { createCallers } from '../broker/callers/callers.ts';
-import { createConnecting } from '../broker/connections/connect-flow.ts';
-import { createConnections } from '../broker/connections/connections.ts';
-import { createDeclare } from '../broker/apply/apply.ts';
-import { createDirectory } from '../broker/cache/caller-cache.ts';
-import { createEngine } from '../broker/refresh/index.ts';
-import { createExchange } from '../broker/tokens/token-exchange.ts';
-import { startFollowing } from '../broker/cache/invalidation.ts';
-import { createIntegrations } from '../broker/integrations/integrations.ts';
-import { createJournal } from '../broker/audit/audit-buffer.ts';
-import { startOutbox } from '../broker/connections/housekeeping.ts';
-import { createProofs } from '../broker/tokens/dpop-proofs.ts';
-import { startPruning } from '../broker/audit/audit-retention.ts';
-import type { RefreshPoint } from '../broker/refresh/refresher.ts';
-import { createRevoker } from '../broker/connections/revocation.ts';
-import { createServing } from '../broker/cache/token-cache.ts';
+import { createWorkloadIdentity } from '../broker/callers/workload-identity.ts';
+import { createConnectFlow } from '../broker/connections/connect-flow.ts';
 import { createSessions } from '../broker/connections/connect-sessions.ts';
-import { stateOf } from '../broker/maintenance/metrics-state.ts';
+import { createConnections } from '../broker/connections/connections.ts';
+import { startHousekeeping } from '../broker/connections/housekeeping.ts';
+import { createRevoker } from '../broker/connections/revocation.ts';
+import { createIntegrations } from '../broker/integrations/integrations.ts';
 import { createTargets } from '../broker/integrations/targets.ts';
-import { createTokens } from '../broker/tokens/token-reader.ts';
-import { createTrail } from '../broker/audit/audit-log.ts';
-import { createTrust } from '../broker/integrations/trusted-issuers.ts';
-import { createVerify } from '../broker/jwt/jwt-verification.ts';
-import { createVerifyBatch } from '../broker/jwt/batch-verification.ts';
-import { createWorkloads } from '../broker/callers/workload-identity.ts';
-import type { Config } from './config.ts';
-import { inWords } from './declarative-file.ts';
+import { createTrustedIssuers } from '../broker/integrations/trusted-issuers.ts';
+import { createBatchVerification } from '../broker/jwt/batch-verification.ts';
+import { createJwtVerification } from '../broker/jwt/jwt-verification.ts';
+import { metricsState } from '../broker/maintenance/metrics-state.ts';
+import { createRefreshEngine } from '../broker/refresh/index.ts';
+import type { RefreshPoint } from '../broker/refresh/refresher.ts';
+import { createDpopProofs } from '../broker/tokens/dpop-proofs.ts';
+import { createTokenExchange } from '../broker/tokens/token-exchange.ts';
+import { createTokenReader } from '../broker/tokens/token-reader.ts';
 import { Refusal } from '../domain/errors.ts';
-import { packaged } from '../package-files.ts';
-import { createLimits } from '../http/middleware/rate-limits.ts';
+import { createFastPaths } from '../http/fast-path/index.ts';
 import { type Listener, listen } from '../http/listener.ts';
-import { quickPaths } from '../http/fast-path/index.ts';
+import { createLimits } from '../http/middleware/rate-limits.ts';
 import { declaredOf } from '../http/routes/apply.ts';
 import { createHttp } from '../http/server.ts';
-import { type KeyRing, openKeyRing, proveKeys, SetupError } from './keys.ts';
+import { packaged } from '../package-files.ts';
 import type { Clock, Logger, Store } from '../ports/index.ts';
 import { isPostgres, openRescueFile, openStore } from '../stores/open.ts';
+import type { RescueFile } from '../stores/sqlite/rescue-file.ts';
+import type { Config } from './config.ts';
+import { inWords } from './declarative-file.ts';
+import { type KeyRing, openKeyRing, proveKeys, SetupError } from './keys.ts';
 
 export interface Running {
   url: string;
@@ -110,7 +110,7 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
   const redirectUri = (integration: string) => `${publicUrl}/oauth2/callback/${integration}`;
 
   const telemetry = createTelemetry({ version: VERSION, sealingKid: vault.sealingKid });
-  const store = watchStore(unwatched.store, telemetry.storeError);
+  const store = instrumentStore(unwatched.store, telemetry.storeError);
   const outbound = createOutbound({ allow });
   const jwts = createJwtVerifier({ fetch: outbound, clock });
   const provider = createProviderClient({
@@ -119,23 +119,23 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
     verifyIdTokenSignature: jwts.verifySignature,
     signAssertion,
   });
-  const journal = createJournal({ store, log });
-  const access = createAccess({ journal, clock });
-  const serving = createServing();
+  const auditBuffer = createAuditBuffer({ store, log });
+  const access = createAccess({ auditBuffer, clock });
+  const tokenCache = createTokenCache();
   const targets = createTargets({ store, vault, catalogue });
   const configured = config.declared.trusted_issuers.map(({ jwks_uri, ...issuer }) => ({
     ...issuer,
     jwksUri: jwks_uri,
   }));
-  const trust = createTrust({ store, targets, configured });
-  const directory = createDirectory({ store, adminKey: config.adminKey, rateLimit: config.rateLimit });
-  const callers = createCallers({ store, directory, trust, access, clock });
-  const engine = createEngine({
+  const trustedIssuers = createTrustedIssuers({ store, targets, configured });
+  const callerCache = createCallerCache({ store, adminKey: config.adminKey, rateLimit: config.rateLimit });
+  const callers = createCallers({ store, callerCache, trustedIssuers, access, clock });
+  const engine = createRefreshEngine({
     store,
     vault,
     provider,
     targets,
-    serving,
+    tokenCache,
     rescue,
     access,
     telemetry,
@@ -149,9 +149,9 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
   });
   const { refresher } = engine;
   const integrationChanged = (id?: string) => {
-    trust.changed();
-    directory.forget();
-    if (id !== undefined) engine.forget(id);
+    trustedIssuers.invalidate();
+    callerCache.invalidateWorkloads();
+    if (id !== undefined) engine.resetCircuit(id);
   };
   const integrations = createIntegrations({
     store,
@@ -162,23 +162,23 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
     changed: integrationChanged,
     checkUrl: (target) => checkUrl(target, allow),
   });
-  const revoker = createRevoker({ store, vault, provider, targets, serving, access, telemetry, clock, log });
+  const revoker = createRevoker({ store, vault, provider, targets, tokenCache, access, telemetry, clock, log });
 
-  const declare = createDeclare({
+  const apply = createApply({
     store,
     integrations,
-    directory,
-    trust,
+    callerCache,
+    trustedIssuers,
     access,
     clock,
     running: config.declared,
   });
-  const applied = await declare.atStart(declaredOf(config.declared));
+  const applied = await apply.atStart(declaredOf(config.declared));
   if (applied instanceof Refusal) throw new SetupError(faultsOf(applied, config.declared));
 
   let stopping = false;
-  const tokens = createTokens({ store, vault, serving, refresher, access, telemetry, clock });
-  const verify = createVerify({ verifier: jwts, trust, access, clock });
+  const tokens = createTokenReader({ store, vault, tokenCache, refresher, access, telemetry, clock });
+  const verify = createJwtVerification({ verifier: jwts, trustedIssuers, access, clock });
   const sessions = createSessions({
     store,
     targets,
@@ -189,16 +189,16 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
   });
   const app = createHttp({
     tokens,
-    proofs: createProofs({ store, vault, tokens, signProof, clock }),
-    connections: createConnections({ store, vault, targets, serving, access, clock }),
+    dpopProofs: createDpopProofs({ store, vault, tokens, signProof, clock }),
+    connections: createConnections({ store, vault, targets, tokenCache, access, clock }),
     revoker,
     sessions,
-    connecting: createConnecting({
+    connectFlow: createConnectFlow({
       store,
       vault,
       provider,
       targets,
-      serving,
+      tokenCache,
       access,
       telemetry,
       clock,
@@ -207,11 +207,11 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
     }),
     integrations,
     callers,
-    declare,
+    apply,
     verify,
-    exchange: createExchange({
+    exchange: createTokenExchange({
       verifier: jwts,
-      trust,
+      trustedIssuers,
       audiences: new Map(config.declared.trusted_issuers.map(({ issuer, audiences }) => [issuer, audiences])),
       tokens,
       sessions,
@@ -220,39 +220,39 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
       clock,
       publicUrl,
     }),
-    verifyBatch: createVerifyBatch({ verify, verifier: jwts, access }),
-    trail: createTrail({ store, journal, access }),
+    verifyBatch: createBatchVerification({ verify, verifier: jwts, access }),
+    auditLog: createAuditLog({ store, auditBuffer, access }),
     catalogue,
-    directory,
-    workloads: createWorkloads({ verifier: jwts, trust, directory, clock }),
+    callerCache,
+    workloads: createWorkloadIdentity({ verifier: jwts, trustedIssuers, callerCache, clock }),
     limits: createLimits(),
-    journal,
+    auditBuffer,
     store,
-    state: () => stateOf({ store, engine, journal, following, clock }),
-    proveKeys: () => void vault.open(vault.seal('ready', PROBE), PROBE),
+    state: () => metricsState({ store, engine, auditBuffer, invalidation, clock }),
+    proveKeys: () => void vault.decrypt(vault.encrypt('ready', PROBE), PROBE),
     telemetry,
     clock,
     log,
     publicUrl,
     isStopping: () => stopping,
   });
-  const following = await startFollowing({
+  const invalidation = await startInvalidation({
     store,
-    serving,
-    directory,
+    tokenCache,
+    callerCache,
     integrationChanged,
     reread: tokens.reread,
-    lookBack: engine.lookBack,
+    lookBack: engine.recommitLost,
     log,
   });
-  const { how, everyMs } = following;
-  if (how === 'polled' && isPostgres(config.databaseUrl))
+  const { delivery, everyMs } = invalidation;
+  if (delivery === 'polled' && isPostgres(config.databaseUrl))
     log.warn({ every_ms: everyMs }, 'the database tells no news (LISTEN): it is asked for them');
   await engine.start();
-  const quick = { tokens, verify, directory, journal, telemetry, clock, refreshing: refresher.inFlight };
-  listener.handle(quickPaths(quick), app.fetch);
-  const outbox = startOutbox({ store, revoker, clock, log, lookEveryMs: tuning.outboxEveryMs });
-  const pruning = startPruning({ store, days: config.auditDays, clock, log });
+  const quick = { tokens, verify, callerCache, auditBuffer, telemetry, clock, refreshing: refresher.inFlight };
+  listener.handle(createFastPaths(quick), app.fetch);
+  const housekeeping = startHousekeeping({ store, revoker, clock, log, lookEveryMs: tuning.outboxEveryMs });
+  const auditRetention = startAuditRetention({ store, days: config.auditDays, clock, log });
 
   return {
     url,
@@ -260,12 +260,12 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
     async stop() {
       stopping = true;
       await listener.stop(GRACE_MS);
-      await outbox.stop();
-      await pruning.stop();
-      await following.stop();
+      await housekeeping.stop();
+      await auditRetention.stop();
+      await invalidation.stop();
       await engine.stop();
       await revoker.drain();
-      await journal.flush();
+      await auditBuffer.flush();
       await outbound.close();
       await store.close();
       rescue.close();

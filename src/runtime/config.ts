@@ -6,8 +6,8 @@ import { parseAllow } from '../adapters/outbound/outbound.ts';
 import { DeclaredFile } from '../api/index.ts';
 import { isLoopback } from '../broker/connections/connect-sessions.ts';
 import { loadCatalogue } from '../catalogue/load.ts';
-import { readDeclared } from './declarative-file.ts';
 import type { Provider } from '../domain/provider.ts';
+import { readDeclared } from './declarative-file.ts';
 
 export interface Config {
   host: string;

@@ -1,13 +1,19 @@
 // The key ring of a deployment: where it comes from, whether it opens what is stored, and sealing everything anew with it.
 import { setTimeout as pause } from 'node:timers/promises';
-import { createKeyRing, generateKey, parseKeyRing, proveKeyRing, readOrCreateKeyFile } from '../adapters/keyring/keyring.ts';
-import type { RescueFile } from '../stores/sqlite/rescue-file.ts';
+import {
+  createKeyRing,
+  generateKey,
+  parseKeyRing,
+  proveKeyRing,
+  readOrCreateKeyFile,
+} from '../adapters/keyring/keyring.ts';
 import { createAccess } from '../broker/audit/access.ts';
-import { createJournal } from '../broker/audit/audit-buffer.ts';
-import { type Rekeyed, rekey } from '../broker/maintenance/key-rotation.ts';
-import type { Config } from './config.ts';
+import { createAuditBuffer } from '../broker/audit/audit-buffer.ts';
+import { type KeyRotationResult, rotateKeys } from '../broker/maintenance/key-rotation.ts';
 import type { Logger, Store } from '../ports/index.ts';
 import { openRescueFile, openStore } from '../stores/open.ts';
+import type { RescueFile } from '../stores/sqlite/rescue-file.ts';
+import type { Config } from './config.ts';
 
 export { generateKey } from '../adapters/keyring/keyring.ts';
 
@@ -58,7 +64,7 @@ export async function proveKeys(store: Store, vault: KeyRing): Promise<void> {
  * Seals every secret anew with the first key of the ring, while brokers go on serving. Rejects with `SetupError` or
  * `StoreError`; what was done until then is good, and another run goes on from there.
  */
-export async function rotateKeys(config: Config, log: Logger): Promise<Rekeyed> {
+export async function runKeyRotation(config: Config, log: Logger): Promise<KeyRotationResult> {
   const ring = openKeyRing(config, log);
   const store = await openStore(config, log);
   let rescue: RescueFile | undefined;
@@ -70,11 +76,11 @@ export async function rotateKeys(config: Config, log: Logger): Promise<Rekeyed> 
       log.warn({ kid: ring.sealingKid }, 'no broker has begun to seal with this key: those that lack it will fail');
     }
     const access = createAccess({
-      journal: createJournal({ store, log }),
+      auditBuffer: createAuditBuffer({ store, log }),
       clock: { now: () => Date.now(), monotonic: () => performance.now() },
     });
     rescue = openRescueFile(config);
-    return await rekey({ store, ring, rescue, access, log, pause });
+    return await rotateKeys({ store, ring, rescue, access, log, pause });
   } finally {
     rescue?.close();
     await store.close();

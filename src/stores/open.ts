@@ -1,10 +1,10 @@
 // Which store the URL of a database means: opened, migrated, and carried from one to another.
 import { join } from 'node:path';
+import type { Moved, Progress } from '../broker/maintenance/data-migration.ts';
+import { type Logger, type Place, type Store, StoreError } from '../ports/index.ts';
+import type { Config } from '../runtime/config.ts';
 import type { Finding } from './postgres/store.ts';
 import { openRescue, type RescueFile, waitingIn } from './sqlite/rescue-file.ts';
-import type { Moved, Progress } from '../broker/maintenance/data-migration.ts';
-import type { Config } from '../runtime/config.ts';
-import { type Logger, type Place, type Store, StoreError } from '../ports/index.ts';
 
 export type { Moved } from '../broker/maintenance/data-migration.ts';
 

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
-import type { Booth } from './emulator/vendor-server.ts';
 import { startEmulator } from './emulator/emulator.ts';
 import { idOf, modesOfAll, writeEntries } from './emulator/entries.ts';
-import { livesAndEnds, type Stand, setUp, told } from './lifecycle.ts';
+import type { Vendor } from './emulator/vendor.ts';
+import type { VendorServer } from './emulator/vendor-server.ts';
 import {
   blamesTheImport,
   blamesTheIntegration,
@@ -17,7 +17,7 @@ import {
   losesNothingWhenBusy,
   tellsOfDeadGrant,
 } from './failures.ts';
-import type { Vendor } from './emulator/vendor.ts';
+import { livesAndEnds, type Stand, setUp, told } from './lifecycle.ts';
 
 /** Modes without a row, and why. */
 const WITHOUT: Record<string, string> = {};
@@ -58,20 +58,22 @@ afterAll(async () => {
 });
 
 /** Those that move the broker's time come last, since it is the same for all. */
-const patience = ({ row }: Booth): number => (row.flow === 'code' ? (row.refresh?.minAge ?? 0) : 0);
+const patience = ({ row }: VendorServer): number => (row.flow === 'code' ? (row.refresh?.minAge ?? 0) : 0);
 const booths = emulator.booths.toSorted((a, b) => patience(a) - patience(b));
 
-describe.each(booths.map((booth) => [idOf(booth), booth] as const))('%s', (_, booth) => {
-  const run = (step: (at: Stand, vendor: Booth) => Promise<void>) => () => told(booth, () => step(stand, booth));
+describe.each(booths.map((vendorServer) => [idOf(vendorServer), vendorServer] as const))('%s', (_, vendorServer) => {
+  const run = (step: (at: Stand, vendor: VendorServer) => Promise<void>) => () =>
+    told(vendorServer, () => step(stand, vendorServer));
 
   test('is set up', run(setUp));
   test('is connected, read, renewed and ended as its vendor wants', run(livesAndEnds));
-  if (hasDeadGrants(booth)) test('asks for a reconnect when the grant is dead', run(tellsOfDeadGrant));
-  if (clientAt(booth) === 'integration')
+  if (hasDeadGrants(vendorServer)) test('asks for a reconnect when the grant is dead', run(tellsOfDeadGrant));
+  if (clientAt(vendorServer) === 'integration')
     test('is asked again once a wrong client was put right', run(blamesTheIntegration));
-  if (clientAt(booth) === 'import') test('is asked again once a better client was imported', run(blamesTheImport));
+  if (clientAt(vendorServer) === 'import')
+    test('is asked again once a better client was imported', run(blamesTheImport));
   // Last, since a vendor that is busy is left alone for a while.
-  if (isRenewed(booth)) test('loses nothing when the vendor is busy', run(losesNothingWhenBusy));
+  if (isRenewed(vendorServer)) test('loses nothing when the vendor is busy', run(losesNothingWhenBusy));
 });
 
 test('every mode of the catalogue has a vendor to be tried against', () => {

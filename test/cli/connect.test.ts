@@ -2,9 +2,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { walkThrough } from '../../demo/browser.ts';
 import { type Json, startTestBroker } from '../support/broker.ts';
+import { startWorld, type World } from '../support/broker-setup.ts';
 import { expectOk } from '../support/contract.ts';
 import { terminal, type Valetkey } from '../support/terminal.ts';
-import { startWorld, type World } from '../support/broker-setup.ts';
 
 let world: World;
 let valetkey: Valetkey;

@@ -1,7 +1,7 @@
 // What is typed wrongly, or meets no broker: told with what to do, and with a code for scripts.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
-import { startScripted } from '../support/scripted-server.ts';
+import { startScriptedServer } from '../support/scripted-server.ts';
 import { terminal, type Valetkey } from '../support/terminal.ts';
 
 let broker: TestBroker;
@@ -61,7 +61,7 @@ describe('without a broker', () => {
   });
 
   test('something else that answers: says so, and keeps the key from where it is sent on to', async () => {
-    const other = await startScripted(({ path }) =>
+    const other = await startScriptedServer(({ path }) =>
       path === '/v1/whoami'
         ? { status: 302, headers: { location: `${other.url}/elsewhere` }, body: '' }
         : { status: 502, body: '<html>bad gateway</html>' },

@@ -1,10 +1,10 @@
 // From "not connected" to a link, through a browser, and to a token.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { orAborted } from '../../src/client/time.ts';
+import { startWorld, type World } from '../support/broker-setup.ts';
 import { createTestClient, rejectionOf, type TestClient } from '../support/client.ts';
 import { connect, newOwner } from '../support/owner-browser.ts';
-import { type ScriptedServer, startScripted } from '../support/scripted-server.ts';
-import { startWorld, type World } from '../support/broker-setup.ts';
+import { type ScriptedServer, startScriptedServer } from '../support/scripted-server.ts';
 
 let world: World;
 beforeAll(async () => {
@@ -92,7 +92,7 @@ describe('whoever waits for the owner', () => {
   const states = ['pending', 'pending', 'expired'];
   beforeAll(async () => {
     const session = { id: 'cs_1', ...at('ada'), label: null };
-    scripted = await startScripted(() => ({ body: { ...session, status: states.shift() } }));
+    scripted = await startScriptedServer(() => ({ body: { ...session, status: states.shift() } }));
   });
   afterAll(() => scripted.close());
 

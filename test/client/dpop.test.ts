@@ -1,11 +1,11 @@
 // Tokens that are bound to a key (RFC 9449): the client sends them with proofs of the real broker to an API that checks them.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type LocalProvider, startProvider } from '../../demo/provider.ts';
-import { type BoundApi, STRICT, startBoundApi } from '../support/dpop-api.ts';
-import { createTestClient, type TestClient } from '../support/client.ts';
-import { connect, connectionOf, integrateAt, invite } from '../support/owner-browser.ts';
-import { startScripted } from '../support/scripted-server.ts';
 import { startWorld, type World } from '../support/broker-setup.ts';
+import { createTestClient, type TestClient } from '../support/client.ts';
+import { type BoundApi, STRICT, startBoundApi } from '../support/dpop-api.ts';
+import { connect, connectionOf, integrateAt, invite } from '../support/owner-browser.ts';
+import { startScriptedServer } from '../support/scripted-server.ts';
 
 const AUDIENCE = 'https://api.example';
 
@@ -65,13 +65,13 @@ test('that was refreshed elsewhere meanwhile is the one that its proof names', a
 
 test('that is rejected is refreshed by the token that was sent', async () => {
   const { body } = await world.broker.ask('GET', `/v1/connections/${connection}/token`);
-  const deaf = await startScripted(({ headers }) =>
+  const deaf = await startScriptedServer(({ headers }) =>
     headers.authorization === `DPoP ${body.access_token}` ? { status: 401, body: '' } : { body: {} },
   );
   const { valetkey, sent } = client();
   expect((await valetkey.fetch({ connection }, `${deaf.url}/a?secret=1`)).status).toBe(200);
   expect(sent.filter((line) => line.endsWith('/refresh'))).toHaveLength(1);
-  const proofs = deaf.received.map(({ headers }) => headers.dpop);
-  expect(new Set(proofs).size).toBe(2);
+  const dpopProofs = deaf.received.map(({ headers }) => headers.dpop);
+  expect(new Set(dpopProofs).size).toBe(2);
   await deaf.close();
 });

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Json } from '../support/broker.ts';
+import { startWorld, type World } from '../support/broker-setup.ts';
 import { createTestClient, rejectionOf, type TestClient } from '../support/client.ts';
 import { newOwner } from '../support/owner-browser.ts';
-import { type Received, type Scripted, type ScriptedServer, startScripted } from '../support/scripted-server.ts';
-import { startWorld, type World } from '../support/broker-setup.ts';
+import { type Received, type Scripted, type ScriptedServer, startScriptedServer } from '../support/scripted-server.ts';
 
 const KEY = 'k3y/with+odd=chars&more';
 const send = (place: string, name: string, prefix = '') => ({ send: { in: place, name, prefix } });
@@ -52,7 +52,7 @@ const client = (options: Partial<Parameters<typeof createTestClient>[0]> = {}): 
 const at = (owner: string) => ({ integration: 'acme', owner });
 
 async function startApi(answer: (request: Received) => Scripted): Promise<ScriptedServer> {
-  const server = await startScripted(answer);
+  const server = await startScriptedServer(answer);
   servers.push(server);
   return server;
 }

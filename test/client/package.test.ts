@@ -6,11 +6,11 @@ import { promisify } from 'node:util';
 import { createContext, runInContext } from 'node:vm';
 import { build, type Platform } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { startWorld } from '../support/broker-setup.ts';
 import { type ClientPackage, layOutClient } from '../support/client-package.ts';
 import { ROOT } from '../support/image.ts';
 import { newOwner } from '../support/owner-browser.ts';
-import { startScripted } from '../support/scripted-server.ts';
-import { startWorld } from '../support/broker-setup.ts';
+import { startScriptedServer } from '../support/scripted-server.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
@@ -76,7 +76,7 @@ describe('without Node', () => {
     const id = await world.adopt(owner);
     const { body } = await world.broker.ask('GET', `/v1/connections/${id}/token`);
     const rejected = `Bearer ${body.access_token}`;
-    const api = await startScripted(({ headers }) => ({
+    const api = await startScriptedServer(({ headers }) => ({
       status: headers.authorization === rejected ? 401 : 200,
       body: {},
     }));

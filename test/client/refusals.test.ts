@@ -3,10 +3,10 @@ import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createValetkey, isReauthorizationRequired, mustConnect, ValetkeyError } from '../../src/client/index.ts';
 import { CODES } from '../../src/http/errors/problem-table.ts';
+import { startWorld, type World } from '../support/broker-setup.ts';
 import { createTestClient, rejectionOf } from '../support/client.ts';
 import { newOwner } from '../support/owner-browser.ts';
-import { type Scripted, type ScriptedServer, startScripted } from '../support/scripted-server.ts';
-import { startWorld, type World } from '../support/broker-setup.ts';
+import { type Scripted, type ScriptedServer, startScriptedServer } from '../support/scripted-server.ts';
 
 const KEY = 'vk_not-to-be-seen-anywhere-0123456789';
 const TOKEN = { connection_id: 'con_1', integration: 'acme', owner: 'a', access_token: 'at', token_type: 'Bearer' };
@@ -35,7 +35,7 @@ afterEach(async () => {
 
 /** A broker that says these things, one after the other, and the last for ever. */
 async function scripted(...script: Scripted[]) {
-  const server = await startScripted(() => (script.length > 1 ? script.shift()! : script[0]!));
+  const server = await startScriptedServer(() => (script.length > 1 ? script.shift()! : script[0]!));
   servers.push(server);
   return { ...server, ...createTestClient({ url: server.url, key: KEY }) };
 }
@@ -231,7 +231,7 @@ describe('where the broker should be', () => {
   });
 
   test('nobody listens: the error says so', async () => {
-    const gone = await startScripted(() => GOOD);
+    const gone = await startScriptedServer(() => GOOD);
     await gone.close();
     const { valetkey } = createTestClient({ url: gone.url, key: KEY });
     const error = await rejectionOf(valetkey.token(at('a')));
@@ -249,7 +249,7 @@ describe('where the broker should be', () => {
   test('somebody never answers, and the caller gives up: it is told its own reason', async () => {
     const giveUp = new AbortController();
     const reason = new Error('gone');
-    const silent = await startScripted(() => {
+    const silent = await startScriptedServer(() => {
       giveUp.abort(reason);
       return 'hang';
     });

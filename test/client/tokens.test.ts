@@ -1,9 +1,9 @@
 // The client asks for tokens: what it keeps, how long, and what many callers at once cost the real broker.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createCache } from '../../src/client/cache.ts';
+import { startWorld, type World } from '../support/broker-setup.ts';
 import { createTestClient, rejectionOf, type TestClient } from '../support/client.ts';
 import { newOwner } from '../support/owner-browser.ts';
-import { startWorld, type World } from '../support/broker-setup.ts';
 
 let world: World;
 beforeAll(async () => {

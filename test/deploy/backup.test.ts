@@ -7,12 +7,12 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { expectOk, expectProblem } from '../support/contract.ts';
 import { read } from '../support/deploy-files.ts';
-import { type House, openHouse } from '../support/restartable-broker.ts';
+import { openRestartableBroker, type RestartableBroker } from '../support/restartable-broker.ts';
 
-let house: House;
+let house: RestartableBroker;
 let cwd: string;
 beforeAll(async () => {
-  house = await openHouse();
+  house = await openRestartableBroker();
   cwd = await mkdtemp(join(tmpdir(), 'valetkey-backup-'));
   await symlink(house.folder, join(cwd, 'data'));
 });

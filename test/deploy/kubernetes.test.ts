@@ -2,9 +2,9 @@
 // broker, and without a secret.
 import { globSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { startWorld } from '../support/broker-setup.ts';
 import { faultsOf, ROOT, SECRET, STOP, settings, version, yaml } from '../support/deploy-files.ts';
 import { dockerfile } from '../support/image.ts';
-import { startWorld } from '../support/broker-setup.ts';
 
 interface Labels {
   [name: string]: string;

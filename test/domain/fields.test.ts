@@ -1,7 +1,7 @@
 // Fields and templates: what an entry asks for, whether it was given, and what it is filled into.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Credentials, fieldIssues, fill, fillAll, holes, Params, valuesOf } from '../../src/domain/fields.ts';
+import { CredentialFields, fieldIssues, fill, fillAll, holes, Params, valuesOf } from '../../src/domain/fields.ts';
 
 const REGIONS = { eu: 'https://eu.acme.test', us: 'https://us.acme.test' };
 const fields = Params.parse({
@@ -115,7 +115,7 @@ describe('what was given', () => {
   );
 
   test('is never repeated in what is said about it', () => {
-    const secret = Credentials.parse({ api_key: { title: 'API key', pattern: 'sk_[a-z]+' } });
+    const secret = CredentialFields.parse({ api_key: { title: 'API key', pattern: 'sk_[a-z]+' } });
     fc.assert(
       fc.property(fc.stringMatching(/^[A-Z0-9]{12,30}$/), (given) => {
         expect(JSON.stringify(fieldIssues('credentials', secret, { api_key: given }))).not.toContain(given);

@@ -2,8 +2,8 @@
 import { generateKeyPairSync } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { readCredentials, staticToken } from '../../src/domain/imported-credentials.ts';
 import { AuthMode, isStatic, type StaticMode } from '../../src/domain/auth-modes.ts';
+import { readCredentials, staticToken } from '../../src/domain/imported-credentials.ts';
 
 const staticMode = (auth: object): StaticMode => {
   const parsed = AuthMode.parse(auth);

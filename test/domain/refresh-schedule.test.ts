@@ -1,9 +1,9 @@
 // What renews a grant, when it is due, and when it ends.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { establish } from '../../src/broker/connections/new-connection.ts';
-import { type Grant, refreshDueAt } from '../../src/domain/connection.ts';
+import { newConnection } from '../../src/broker/connections/new-connection.ts';
 import { AuthMode } from '../../src/domain/auth-modes.ts';
+import { type Credentials, refreshDueAt } from '../../src/domain/connection.ts';
 import { endOf, idleMsOf, isRenewable, renewedBy } from '../../src/domain/refresh-schedule.ts';
 
 const NOW = 1_800_000_000_000;
@@ -24,8 +24,8 @@ const minted = [
 ].map((auth) => AuthMode.parse(auth));
 const still = [{ mode: 'api_key' }, { mode: 'basic' }, { mode: 'aws_sigv4' }].map((auth) => AuthMode.parse(auth));
 
-const nothing: Grant = { accessToken: null, refreshToken: null, idToken: null, credentials: null };
-const everything: Grant = { accessToken: 'a', refreshToken: 'r', idToken: 'i', credentials: '{}' };
+const nothing: Credentials = { accessToken: null, refreshToken: null, idToken: null, credentials: null };
+const everything: Credentials = { accessToken: 'a', refreshToken: 'r', idToken: 'i', credentials: '{}' };
 
 describe('a grant is renewed', () => {
   test('by its refresh token', () => {
@@ -119,11 +119,11 @@ describe('a connection that was just made', () => {
   const place = { integration: 'acme', owner: 'ada', label: '', params: {}, metadata: {} };
   const made = (
     auth: AuthMode,
-    grant: Partial<Grant>,
+    grant: Partial<Credentials>,
     expiresAt: number | null,
     said: { idleIn?: number; endsIn?: number } = {},
   ) =>
-    establish(
+    newConnection(
       'con_1',
       place,
       auth,

@@ -1,9 +1,9 @@
 // The arithmetic of a token's life.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { serve } from '../../src/broker/cache/token-cache.ts';
-import { demandedLife, refreshDueAt } from '../../src/domain/connection.ts';
+import { toServedToken } from '../../src/broker/cache/token-cache.ts';
 import { backoff, breakerPause, isInDoubt, lostBackoff, urgentBackoff } from '../../src/domain/backoff.ts';
+import { demandedLife, refreshDueAt } from '../../src/domain/connection.ts';
 import type { Clock } from '../../src/ports/index.ts';
 import { aConnection, NOW } from '../stores/builders.ts';
 
@@ -77,7 +77,7 @@ describe('a clock that jumps', () => {
   const connection = aConnection({ issuedAt: NOW, expiresAt: NOW + 60_000 });
 
   test('back does not make a token live for longer than it was issued for', () => {
-    expect(serve(connection, 'token', clockAt(NOW - 3_600_000, 500)).until).toBe(500 + 60_000);
+    expect(toServedToken(connection, 'token', clockAt(NOW - 3_600_000, 500)).until).toBe(500 + 60_000);
   });
 
   test.each([
@@ -87,14 +87,14 @@ describe('a clock that jumps', () => {
     [0, false],
     [3_600_000, false],
   ])('by %i ms leaves one that was issued just before of unknown age: %s', (ms, expected) => {
-    expect(serve(connection, 'token', clockAt(NOW + ms, 500)).ofUnknownAge).toBe(expected);
-    expect(serve({ ...connection, expiresAt: null }, 'token', clockAt(NOW + ms, 500)).ofUnknownAge).toBe(false);
+    expect(toServedToken(connection, 'token', clockAt(NOW + ms, 500)).ofUnknownAge).toBe(expected);
+    expect(toServedToken({ ...connection, expiresAt: null }, 'token', clockAt(NOW + ms, 500)).ofUnknownAge).toBe(false);
   });
 
   test('forward makes one that was read from the store look expired, and one in memory stays as it was', () => {
-    const served = serve(connection, 'token', clockAt(NOW, 500));
+    const served = toServedToken(connection, 'token', clockAt(NOW, 500));
     expect(served.until).toBe(60_500);
-    expect(serve(connection, 'token', clockAt(NOW + 3_600_000, 501)).until).toBeLessThan(501);
+    expect(toServedToken(connection, 'token', clockAt(NOW + 3_600_000, 501)).until).toBeLessThan(501);
   });
 });
 

@@ -1,15 +1,15 @@
 // The audit log: who did what to which connection, when, from where, with what outcome.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openSqlite } from '../../src/stores/sqlite/store.ts';
 import { createLogger } from '../../src/adapters/telemetry/telemetry.ts';
 import { AuditView } from '../../src/api/index.ts';
-import { createJournal } from '../../src/broker/audit/audit-buffer.ts';
+import { createAuditBuffer } from '../../src/broker/audit/audit-buffer.ts';
 import { StoreError } from '../../src/ports/index.ts';
+import { openSqlite } from '../../src/stores/sqlite/store.ts';
 import { anEntry } from '../stores/builders.ts';
 import type { Answer, Json } from '../support/broker.ts';
+import { startWorld, type World } from '../support/broker-setup.ts';
 import { expectIssues, expectOk, pages, RFC3339_UTC } from '../support/contract.ts';
 import { newOwner } from '../support/owner-browser.ts';
-import { startWorld, type World } from '../support/broker-setup.ts';
 
 let world: World;
 beforeAll(async () => {
@@ -149,20 +149,20 @@ test('pages through cursors, newest first, each once', async () => {
 test('what is gathered in memory is written once, also when something beside it fails', async () => {
   const store = await openSqlite('file::memory:');
   let failures = 1;
-  const journal = createJournal({
+  const auditBuffer = createAuditBuffer({
     store: {
       appendAudit: store.appendAudit,
       touchKeys: (uses) => (failures-- > 0 ? Promise.reject(new StoreError('locked')) : store.touchKeys(uses)),
     },
     log: createLogger('silent'),
   });
-  const note = (id: string) => journal.note(id, () => anEntry({ id, action: id }));
-  journal.used('key_1', 1);
+  const note = (id: string) => auditBuffer.note(id, () => anEntry({ id, action: id }));
+  auditBuffer.used('key_1', 1);
   note('evt_1');
-  await journal.flush();
+  await auditBuffer.flush();
   note('evt_2');
-  await journal.flush();
-  await journal.flush();
+  await auditBuffer.flush();
+  await auditBuffer.flush();
   const { data } = await store.audit({}, { limit: 10, after: undefined });
   expect(data.map(({ id, count }) => [id, count])).toEqual([
     ['evt_2', 1],
@@ -175,7 +175,7 @@ test('what is gathered in memory is written once, also when something beside it 
 test('a flush waits for all that was noted before it, whatever is being written already', async () => {
   const store = await openSqlite('file::memory:');
   let [underWay, most] = [0, 0];
-  const journal = createJournal({
+  const auditBuffer = createAuditBuffer({
     store: {
       async appendAudit(entries) {
         most = Math.max(most, ++underWay);
@@ -188,12 +188,12 @@ test('a flush waits for all that was noted before it, whatever is being written 
   });
   // More than are gathered before a flush begins of itself.
   const ids = Array.from({ length: 5_000 }, (_, n) => `evt_${n}`);
-  const noteAll = (some: string[]) => some.forEach((id) => void journal.note(id, () => anEntry({ id })));
+  const noteAll = (some: string[]) => some.forEach((id) => void auditBuffer.note(id, () => anEntry({ id })));
   noteAll(ids.slice(0, 2_500));
-  const first = journal.flush();
+  const first = auditBuffer.flush();
   await Promise.resolve();
   noteAll(ids.slice(2_500));
-  await journal.flush();
+  await auditBuffer.flush();
   await store.close();
   await first;
   expect([underWay, most]).toEqual([0, 1]);
@@ -203,16 +203,16 @@ test('tells how many entries wait for a store that is away, and how many it gave
   const away = () => Promise.reject(new StoreError('disk full'));
   const store = await openSqlite('file::memory:');
   let appendAudit: typeof store.appendAudit = away;
-  const journal = createJournal({
+  const auditBuffer = createAuditBuffer({
     store: { appendAudit: (entries) => appendAudit(entries), touchKeys: store.touchKeys },
     log: createLogger('silent'),
   });
-  for (let n = 0; n < 50_003; n++) journal.note(`evt_${n}`, () => anEntry({ id: `evt_${n}` }));
-  expect(journal.state()).toEqual({ waiting: 50_003, lost: 0 });
-  await journal.flush();
-  expect(journal.state()).toEqual({ waiting: 50_000, lost: 3 });
+  for (let n = 0; n < 50_003; n++) auditBuffer.note(`evt_${n}`, () => anEntry({ id: `evt_${n}` }));
+  expect(auditBuffer.state()).toEqual({ waiting: 50_003, lost: 0 });
+  await auditBuffer.flush();
+  expect(auditBuffer.state()).toEqual({ waiting: 50_000, lost: 3 });
   appendAudit = async () => undefined;
-  await journal.flush();
-  expect(journal.state()).toEqual({ waiting: 0, lost: 3 });
+  await auditBuffer.flush();
+  expect(auditBuffer.state()).toEqual({ waiting: 0, lost: 3 });
   await store.close();
 });

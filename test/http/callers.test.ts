@@ -3,9 +3,9 @@ import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CallerCreated, CallerView, KeyCreated } from '../../src/api/index.ts';
 import { type Json, startTestBroker } from '../support/broker.ts';
+import { startWorld, type World } from '../support/broker-setup.ts';
 import { expectIssues, expectOk, expectProblem, pages, RFC3339_UTC } from '../support/contract.ts';
 import { onDisk } from '../support/owner-browser.ts';
-import { startWorld, type World } from '../support/broker-setup.ts';
 
 let world: World;
 beforeAll(async () => {

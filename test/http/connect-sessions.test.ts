@@ -2,9 +2,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SessionCreated, SessionView } from '../../src/api/index.ts';
 import type { Answer, Json } from '../support/broker.ts';
+import { startWorld, type World } from '../support/broker-setup.ts';
 import { expectIssues, expectOk, expectProblem, RFC3339_UTC } from '../support/contract.ts';
 import { connect, newOwner, onDisk } from '../support/owner-browser.ts';
-import { startWorld, type World } from '../support/broker-setup.ts';
 
 let world: World;
 beforeAll(async () => {

@@ -3,9 +3,9 @@ import { generateKeyPairSync } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { IntegrationView, ProviderView } from '../../src/api/index.ts';
 import type { Json } from '../support/broker.ts';
+import { startWorld, type World } from '../support/broker-setup.ts';
 import { expectIssues, expectOk, expectProblem, pages, RFC3339_UTC } from '../support/contract.ts';
 import { onDisk } from '../support/owner-browser.ts';
-import { startWorld, type World } from '../support/broker-setup.ts';
 
 let world: World;
 beforeAll(async () => {

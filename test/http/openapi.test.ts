@@ -1,6 +1,8 @@
 // The description of the interface: it is what is served, and what is served is it.
 import { createConfig, lintFromString } from '@redocly/openapi-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { exampleOf } from '../../src/http/errors/problem.ts';
+import { CODES, PROBLEMS } from '../../src/http/errors/problem-table.ts';
 import {
   type Description,
   type Media,
@@ -8,8 +10,6 @@ import {
   operationsOf,
   resolved,
 } from '../../src/http/openapi/document.ts';
-import { exampleOf } from '../../src/http/errors/problem.ts';
-import { CODES, PROBLEMS } from '../../src/http/errors/problem-table.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { createJudge } from '../support/openapi-validation.ts';
 

@@ -1,8 +1,8 @@
 // Grants as fine as needed: which scopes a caller's tokens may have, and how much life it may ask for.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Json } from '../support/broker.ts';
-import { expectIssues, expectOk, expectProblem } from '../support/contract.ts';
 import { startWorld, type World } from '../support/broker-setup.ts';
+import { expectIssues, expectOk, expectProblem } from '../support/contract.ts';
 
 let world: World;
 let id: string;

@@ -2,9 +2,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { TokenView } from '../../src/api/index.ts';
 import type { Answer, Json } from '../support/broker.ts';
+import { startWorld, type World } from '../support/broker-setup.ts';
 import { expectIssues, expectOk, expectProblem } from '../support/contract.ts';
 import { newOwner } from '../support/owner-browser.ts';
-import { startWorld, type World } from '../support/broker-setup.ts';
 
 let world: World;
 beforeAll(async () => {

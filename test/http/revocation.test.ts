@@ -2,10 +2,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { BulkRevoked, Revocation } from '../../src/api/index.ts';
 import type { Answer, Json } from '../support/broker.ts';
+import { startWorld, type World } from '../support/broker-setup.ts';
 import { expectIssues, expectOk, expectProblem } from '../support/contract.ts';
 import { inDatabase, newOwner } from '../support/owner-browser.ts';
-import { startScripted } from '../support/scripted-server.ts';
-import { startWorld, type World } from '../support/broker-setup.ts';
+import { startScriptedServer } from '../support/scripted-server.ts';
 
 const DAY = 24 * 3_600_000;
 
@@ -113,7 +113,7 @@ describe('one connection', () => {
   });
 
   test('at a provider that refuses for good: failed', async () => {
-    const server = await startScripted(() => ({ status: 400, body: { error: 'invalid_grant' } }));
+    const server = await startScriptedServer(() => ({ status: 400, body: { error: 'invalid_grant' } }));
     try {
       const url = `${server.url}/x`;
       const params = { authorization_url: url, token_url: url, revocation_url: url };

@@ -3,10 +3,10 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { TokenView } from '../../src/api/index.ts';
 import type { Answer, Json } from '../support/broker.ts';
+import { startWorld, type World } from '../support/broker-setup.ts';
 import { expectIssues, expectOk, expectProblem, RFC3339_UTC } from '../support/contract.ts';
 import { newOwner } from '../support/owner-browser.ts';
-import { type Scripted, type ScriptedServer, startScripted } from '../support/scripted-server.ts';
-import { startWorld, type World } from '../support/broker-setup.ts';
+import { type Scripted, type ScriptedServer, startScriptedServer } from '../support/scripted-server.ts';
 
 const HOUR = 3_600_000;
 
@@ -318,7 +318,7 @@ describe('when answers are lost or garbage', () => {
   /** By path: what the token endpoint says the first time, the second time, … */
   const scripts = new Map<string, Scripted[]>();
   beforeAll(async () => {
-    server = await startScripted(({ path }) => scripts.get(path)?.shift() ?? { status: 500 });
+    server = await startScriptedServer(({ path }) => scripts.get(path)?.shift() ?? { status: 500 });
   });
   afterAll(() => server.close());
 

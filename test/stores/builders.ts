@@ -1,7 +1,7 @@
 // Rows for the store's tests: every field filled with something that is not the default, new ids each time.
 import type { AuditEntry } from '../../src/domain/audit.ts';
 import type { Caller, CallerKey } from '../../src/domain/caller.ts';
-import type { Connection, Sealed, SealedGrant } from '../../src/domain/connection.ts';
+import type { Ciphertext, Connection, EncryptedCredentials } from '../../src/domain/connection.ts';
 import type { ConnectSession, Flow, Integration } from '../../src/domain/integration.ts';
 import type { PendingRevocation, Rotation, Store } from '../../src/ports/index.ts';
 
@@ -10,7 +10,7 @@ export const NOW = 1_800_000_000_000;
 let made = 0;
 /** Ordered by when they were made, as the real ones are by time. */
 const anId = (prefix: string) => `${prefix}_${String(++made).padStart(8, '0')}`;
-export const sealed = (name: string) => `v1.test.${name}.${++made}` as Sealed;
+export const sealed = (name: string) => `v1.test.${name}.${++made}` as Ciphertext;
 
 export const anIntegration = (given: Partial<Omit<Integration, 'version'>> = {}): Omit<Integration, 'version'> => ({
   id: 'slack',
@@ -56,7 +56,7 @@ export const aConnection = (given: Partial<Connection> = {}): Connection => ({
   ...given,
 });
 
-export const aGrant = (given: Partial<SealedGrant> = {}): SealedGrant => ({
+export const someCredentials = (given: Partial<EncryptedCredentials> = {}): EncryptedCredentials => ({
   accessToken: sealed('access_token'),
   refreshToken: sealed('refresh_token'),
   idToken: sealed('id_token'),
@@ -81,7 +81,7 @@ export const aRotation = (given: Partial<Rotation> = {}): Rotation => ({
 export const aCaller = (given: Partial<Caller> = {}): Caller => ({
   id: anId('clr'),
   name: 'mailer',
-  grants: [{ actions: ['token', 'connections:read'], integrations: ['slack'], owners: ['user:*'] }],
+  permissions: [{ actions: ['token', 'connections:read'], integrations: ['slack'], owners: ['user:*'] }],
   workloads: [{ id: 'wl_1', issuer: 'https://op.example', audience: 'valetkey', claims: { sub: 'mailer' } }],
   rateLimit: { requests: 100, window: 60 },
   createdAt: NOW,
@@ -167,7 +167,7 @@ export const anEntry = (given: Partial<AuditEntry> = {}): AuditEntry => ({
 });
 
 /** Stores the integration `slack` if need be, and a connection of it. */
-export async function connected(store: Store, given: Partial<Connection> = {}, grant = aGrant()) {
+export async function connected(store: Store, given: Partial<Connection> = {}, grant = someCredentials()) {
   const connection = aConnection(given);
   if (!(await store.integration(connection.integration)))
     await store.putIntegration(anIntegration({ id: connection.integration }), anEntry());
@@ -191,7 +191,7 @@ export async function fill(store: Store): Promise<void> {
   await store.failSession(session.id, 'access_denied', anEntry());
   await store.addPendingRevocation(aRevocation());
   await store.addKeyCheck({ kid: 'test', sealed: sealed('check') });
-  await store.takeTurns('slack', 1, { perSecond: 1, burst: 8, leave: 0 });
+  await store.takeFromBucket('slack', 1, { perSecond: 1, burst: 8, reserve: 0 });
 }
 
 /** Whether this entry was kept: what changed something is in the audit log, what did not is not. */

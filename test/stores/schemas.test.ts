@@ -3,11 +3,11 @@ import { getTableColumns, getTableName, is, Table } from 'drizzle-orm';
 import { type PgTable, getTableConfig as postgresConfig } from 'drizzle-orm/pg-core';
 import { type SQLiteTable, getTableConfig as sqliteConfig } from 'drizzle-orm/sqlite-core';
 import { describe, expect, expectTypeOf, test } from 'vitest';
+import { CARRIED } from '../../src/ports/index.ts';
 import * as postgres from '../../src/stores/postgres/schema.ts';
 import { sealedColumns as postgresSealed } from '../../src/stores/postgres/secret-columns.ts';
 import * as sqlite from '../../src/stores/sqlite/schema.ts';
 import { sealedColumns as sqliteSealed } from '../../src/stores/sqlite/secret-columns.ts';
-import { CARRIED } from '../../src/ports/index.ts';
 
 type Rows<Schema> = {
   [Name in keyof Schema as Schema[Name] extends Table ? Name : never]: Schema[Name] extends Table

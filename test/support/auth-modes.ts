@@ -141,8 +141,8 @@ function trials(secrets: Secrets): Trial[] {
 }
 
 /** Every mode, at a provider that answers well and in each of the ways that repeat what it was sent. */
-export async function liveInEveryMode({ echo, witness, secrets, house }: Stage, { service: key }: Callers) {
-  const { ask } = witness;
+export async function liveInEveryMode({ echo, recorder, secrets, house }: Stage, { service: key }: Callers) {
+  const { ask } = recorder;
   const names = ['issue', ...Object.keys(ECHOES)];
 
   async function bring({ mode, client, credentials }: Trial, number: number): Promise<void> {
@@ -170,10 +170,10 @@ export async function liveInEveryMode({ echo, witness, secrets, house }: Stage, 
     const client = { provider: 'every', client_id: 'me', client_secret };
     const body = { ...client, params: { base: echo.url, mode: 'oauth2_code' } };
     await ask('PUT', `/v1/integrations/${integration}`, { body });
-    const { url, id } = await witness.invite({ integration, owner: 'user_70', params: { echo: answer } });
-    const { jar, url: at } = await witness.walk(url, { stopAt: echo.url });
+    const { url, id } = await recorder.invite({ integration, owner: 'user_70', params: { echo: answer } });
+    const { jar, url: at } = await recorder.walk(url, { stopAt: echo.url });
     const back = new URLSearchParams({ state: at.searchParams.get('state')!, code: random() });
-    await witness.walk(`${house.broker().url}/oauth2/callback/${integration}?${back}`, { jar });
+    await recorder.walk(`${house.broker().url}/oauth2/callback/${integration}?${back}`, { jar });
     const { body: session } = await ask('GET', `/v1/connect-sessions/${id}`, { key });
     const tokens = { access_token: brief(), refresh_token: brief() };
     for (const token of Object.values(tokens)) secrets.add('imported token', token);
@@ -194,8 +194,8 @@ export async function liveInEveryMode({ echo, witness, secrets, house }: Stage, 
 }
 
 /** Credentials where they do not belong, or not as they must be. */
-export async function misplaceKeys({ echo, witness, secrets }: Stage, certificate: string): Promise<void> {
-  const { ask } = witness;
+export async function misplaceKeys({ echo, recorder, secrets }: Stage, certificate: string): Promise<void> {
+  const { ask } = recorder;
   const pem = newKey(secrets, 'misplaced key');
   const client = { provider: 'every', client_id: 'none', params: { base: echo.url, mode: 'own_key' } };
   const setups: Json[] = [

@@ -3,13 +3,13 @@ import { expect } from 'vitest';
 import { type LocalProvider, startProvider } from '../../demo/provider.ts';
 import type { Clock } from '../../src/ports/index.ts';
 import { type Json, startTestBroker, type TestBroker } from './broker.ts';
-import { type Front, startFront } from './provider-proxy.ts';
 import { mintRefreshToken } from './minted-grant.ts';
+import { type ProviderProxy, startProviderProxy } from './provider-proxy.ts';
 
 export interface World {
   broker: TestBroker;
   provider: LocalProvider;
-  front: Front;
+  front: ProviderProxy;
   clientId: string;
   clientSecret: string;
   /** What `acme` is set up with. */
@@ -36,7 +36,7 @@ export async function startWorld(env: Record<string, string> = {}): Promise<Worl
     startTestBroker(env, undefined, { clock, outboxEveryMs: 20, refreshAhead: false }),
     startProvider(),
   ]);
-  const front = await startFront(provider);
+  const front = await startProviderProxy(provider);
   const { clientId, clientSecret } = await provider.addClient([`${broker.url}/oauth2/callback/acme`]);
   const setup = {
     provider: 'generic-oidc',

@@ -1,6 +1,6 @@
 // A provider that repeats what it was sent wherever an answer has room for it: what careless systems do in their errors.
 import { randomBytes } from 'node:crypto';
-import { type Received, type Scripted, type ScriptedServer, startScripted } from './scripted-server.ts';
+import { type Received, type Scripted, type ScriptedServer, startScriptedServer } from './scripted-server.ts';
 import type { Secrets } from './secrets.ts';
 
 /** What of a request somebody may repeat: its parameters and its credentials. */
@@ -80,7 +80,7 @@ function token(): string {
 }
 
 export function startEcho(secrets: Secrets): Promise<ScriptedServer> {
-  return startScripted((request) => {
+  return startScriptedServer((request) => {
     const { form, headers, path } = request;
     const { pathname, searchParams } = new URL(path, 'http://provider');
     const [scheme, credentials] = headers.authorization?.split(' ') ?? [];

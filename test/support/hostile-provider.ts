@@ -1,7 +1,7 @@
 // An OpenID Provider that can be told to misbehave: oauth2-mock-server, and what attackers do with tokens.
 import { Events, type MutableResponse, type MutableToken, OAuth2Server } from 'oauth2-mock-server';
 
-export interface Forger {
+export interface HostileProvider {
   issuer: string;
   server: OAuth2Server;
   /** Before the next ID token is signed. */
@@ -11,7 +11,7 @@ export interface Forger {
   close(): Promise<void>;
 }
 
-export async function startForger(): Promise<Forger> {
+export async function startHostileProvider(): Promise<HostileProvider> {
   const server = new OAuth2Server();
   await server.issuer.keys.generate('RS256');
   await server.start(0, '127.0.0.1');

@@ -1,7 +1,7 @@
 // An issuer of JWTs, as a platform has one: metadata and keys over HTTP, and tokens as a test wants them.
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { SignJWT } from 'jose';
-import { startScripted } from './scripted-server.ts';
+import { startScriptedServer } from './scripted-server.ts';
 
 export interface Issuer {
   url: string;
@@ -16,7 +16,7 @@ export interface Issuer {
 export async function startIssuer(now: () => number = Date.now): Promise<Issuer> {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   let asked = 0;
-  const server = await startScripted(({ path }) => {
+  const server = await startScriptedServer(({ path }) => {
     asked++;
     if (path === '/jwks') return { body: { keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'k1' }] } };
     if (path !== '/.well-known/openid-configuration') return { status: 404 };

@@ -1,7 +1,7 @@
 // Issuers of JWTs on loopback, and a pen that signs whatever it is told to: what no sane library would sign.
 import { createHmac, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import type { Json } from './broker.ts';
-import { type Scripted, type ScriptedServer, startScripted } from './scripted-server.ts';
+import { type Scripted, type ScriptedServer, startScriptedServer } from './scripted-server.ts';
 
 export interface Pen {
   alg: string;
@@ -48,7 +48,7 @@ export async function startIssuers(
   keys: Record<string, Json[]>,
   others: (path: string) => Scripted | undefined = () => undefined,
 ): Promise<ScriptedServer & { of(name: string): string }> {
-  const server = await startScripted(({ path }) => {
+  const server = await startScriptedServer(({ path }) => {
     const told = others(path);
     if (told) return told;
     const [, name = '', document = ''] = /^\/(\w+)\/(.*)$/.exec(path) ?? [];

@@ -1,15 +1,15 @@
 // The whole job of a broker, step by step, with everything that can go wrong on the way; a witness keeps what it says.
 import { randomBytes } from 'node:crypto';
 import { ECHOES } from './echoing-provider.ts';
-import type { Front } from './provider-proxy.ts';
-import type { House } from './restartable-broker.ts';
+import type { ProviderProxy } from './provider-proxy.ts';
+import type { Recorder } from './recorder.ts';
+import type { RestartableBroker } from './restartable-broker.ts';
 import type { Secrets } from './secrets.ts';
-import type { Witness } from './recorder.ts';
 
 export interface Stage {
-  house: House;
+  house: RestartableBroker;
   echo: { url: string };
-  witness: Witness;
+  recorder: Recorder;
   secrets: Secrets;
 }
 
@@ -26,68 +26,68 @@ export interface Callers {
   deleted: string;
 }
 
-export async function admitCallers({ witness }: Stage): Promise<Callers> {
+export async function admitCallers({ recorder }: Stage): Promise<Callers> {
   const limited = { actions: ['token'], integrations: [INTEGRATION], owners: ['nobody'] };
   const create = async (name: string, grant: object) =>
-    (await witness.ask('POST', '/v1/callers', { body: { name, grants: [grant] } })).body;
+    (await recorder.ask('POST', '/v1/callers', { body: { name, grants: [grant] } })).body;
   const service = await create('calendar-sync', EVERYTHING);
   const other = await create('limited', limited);
-  const second = await witness.ask('POST', `/v1/callers/${service.id}/keys`, { body: {} });
-  await witness.ask('DELETE', `/v1/callers/${service.id}/keys/${second.body.id}`);
+  const second = await recorder.ask('POST', `/v1/callers/${service.id}/keys`, { body: {} });
+  await recorder.ask('DELETE', `/v1/callers/${service.id}/keys/${second.body.id}`);
   return { service: String(service.key), limited: String(other.key), deleted: String(second.body.key) };
 }
 
 /** Connect, read, refresh, die, reconnect. */
-export async function liveOn({ house, witness, secrets }: Stage, { service: key }: Callers): Promise<string> {
+export async function liveOn({ house, recorder, secrets }: Stage, { service: key }: Callers): Promise<string> {
   const session = { integration: INTEGRATION, owner: 'user_42', label: 'work', metadata: { team: 'blue' } };
-  const invited = await witness.invite(session);
-  await witness.walk(invited.url, { login: 'alice' });
-  const { body } = await witness.ask('GET', `/v1/connect-sessions/${invited.id}`, { key });
+  const invited = await recorder.invite(session);
+  await recorder.walk(invited.url, { login: 'alice' });
+  const { body } = await recorder.ask('GET', `/v1/connect-sessions/${invited.id}`, { key });
   const id = String(body.connection_id);
-  const served = await witness.ask('GET', `/v1/token?integration=${INTEGRATION}&owner=user_42&label=work`, { key });
-  await witness.ask('GET', `/v1/connections/${id}/token?min_ttl=10`, { key });
+  const served = await recorder.ask('GET', `/v1/token?integration=${INTEGRATION}&owner=user_42&label=work`, { key });
+  await recorder.ask('GET', `/v1/connections/${id}/token?min_ttl=10`, { key });
   const rejected_token = served.body.access_token;
   for (const _ of ['refreshes', 'is told of the newer one'])
-    await witness.ask('POST', `/v1/connections/${id}/refresh`, { key, body: { rejected_token } });
+    await recorder.ask('POST', `/v1/connections/${id}/refresh`, { key, body: { rejected_token } });
 
   for (const { answer } of house.front.passed) {
     const token = String(answer.id_token);
-    await witness.ask('POST', '/v1/jwt/verify', { key, body: { token } });
+    await recorder.ask('POST', '/v1/jwt/verify', { key, body: { token } });
     const forged = `${token.slice(0, -8)}AAAAAAAA`;
     secrets.add('ID token', forged);
-    await witness.ask('POST', '/v1/jwt/verify', { key, body: { token: forged, audience: 'somebody else' } });
+    await recorder.ask('POST', '/v1/jwt/verify', { key, body: { token: forged, audience: 'somebody else' } });
   }
 
   house.provider.withdrawGrants();
-  await witness.ask('POST', `/v1/connections/${id}/refresh`, { key, body: {} });
-  await witness.ask('GET', `/v1/connections/${id}/token`, { key });
-  const again = await witness.invite({ integration: INTEGRATION, owner: 'user_42', connection_id: id });
-  await witness.walk(again.url, { login: 'alice' });
-  await witness.ask('GET', `/v1/connections/${id}/token`, { key });
+  await recorder.ask('POST', `/v1/connections/${id}/refresh`, { key, body: {} });
+  await recorder.ask('GET', `/v1/connections/${id}/token`, { key });
+  const again = await recorder.invite({ integration: INTEGRATION, owner: 'user_42', connection_id: id });
+  await recorder.walk(again.url, { login: 'alice' });
+  await recorder.ask('GET', `/v1/connections/${id}/token`, { key });
   return id;
 }
 
 /** What goes wrong in browsers. */
-export async function stray({ house, witness }: Stage): Promise<void> {
+export async function stray({ house, recorder }: Stage): Promise<void> {
   const session = { integration: INTEGRATION, owner: 'user_43', return_url: 'http://127.0.0.1:9/app?tab=1' };
   const callback = `${house.broker().url}/oauth2/callback/`;
-  const cancelled = await witness.invite(session);
-  await witness.walk(cancelled.url, { cancel: true, stopAt: 'http://127.0.0.1:9/' });
-  await witness.walk(cancelled.url);
-  const taken = await witness.invite({ integration: INTEGRATION, owner: 'user_44' });
-  const { url, jar } = await witness.walk(taken.url, { login: 'bob', stopAt: callback });
-  await witness.walk(taken.url);
-  await witness.walk(url.href);
-  await witness.walk(url.href.replace(/state=[^&]+/, `state=${random()}`), { jar });
-  await witness.walk(url.href.replace(INTEGRATION, 'other'), { jar });
-  await witness.walk(url.href, { jar });
-  await witness.walk(`${taken.url.slice(0, -8)}AAAAAAAA`);
+  const cancelled = await recorder.invite(session);
+  await recorder.walk(cancelled.url, { cancel: true, stopAt: 'http://127.0.0.1:9/' });
+  await recorder.walk(cancelled.url);
+  const taken = await recorder.invite({ integration: INTEGRATION, owner: 'user_44' });
+  const { url, jar } = await recorder.walk(taken.url, { login: 'bob', stopAt: callback });
+  await recorder.walk(taken.url);
+  await recorder.walk(url.href);
+  await recorder.walk(url.href.replace(/state=[^&]+/, `state=${random()}`), { jar });
+  await recorder.walk(url.href.replace(INTEGRATION, 'other'), { jar });
+  await recorder.walk(url.href, { jar });
+  await recorder.walk(`${taken.url.slice(0, -8)}AAAAAAAA`);
 }
 
 /** A provider that repeats secrets: at the code exchange, at refreshes, at revocations, and in the browser. */
 export async function endureEchoes(stage: Stage, { service: key }: Callers): Promise<void> {
-  const { echo, witness, secrets, house } = stage;
-  const ask = witness.ask;
+  const { echo, recorder, secrets, house } = stage;
+  const ask = recorder.ask;
   for (const name of Object.keys(ECHOES)) {
     const integration = `echo_${name}`;
     const client_secret = awkward();
@@ -100,10 +100,10 @@ export async function endureEchoes(stage: Stage, { service: key }: Callers): Pro
     const body = { provider: 'generic-oauth2', client_id: 'valetkey', client_secret, scopes: ['read'], params };
     await ask('PUT', `/v1/integrations/${integration}`, { body });
 
-    const { url } = await witness.invite({ integration, owner: 'user_42', label: 'flow' });
-    const { jar, url: at } = await witness.walk(url, { stopAt: echo.url });
+    const { url } = await recorder.invite({ integration, owner: 'user_42', label: 'flow' });
+    const { jar, url: at } = await recorder.walk(url, { stopAt: echo.url });
     const response = new URLSearchParams({ state: at.searchParams.get('state')!, code: awkward() });
-    await witness.walk(`${house.broker().url}/oauth2/callback/${integration}?${response}`, { jar });
+    await recorder.walk(`${house.broker().url}/oauth2/callback/${integration}?${response}`, { jar });
 
     const credentials = { refresh_token: awkward(), access_token: awkward(), expires_at: '2020-01-01T00:00:00Z' };
     secrets.add('refresh token', credentials.refresh_token);
@@ -119,44 +119,44 @@ export async function endureEchoes(stage: Stage, { service: key }: Callers): Pro
     await ask('GET', path, { key });
   }
 
-  const { url } = await witness.invite({ integration: 'echo_description', owner: 'user_43' });
-  const { jar, url: at } = await witness.walk(url, { stopAt: echo.url });
+  const { url } = await recorder.invite({ integration: 'echo_description', owner: 'user_43' });
+  const { jar, url: at } = await recorder.walk(url, { stopAt: echo.url });
   const state = at.searchParams.get('state')!;
   const response = new URLSearchParams({ state, error: 'server_error', error_description: `for ${state}` });
-  await witness.walk(`${house.broker().url}/oauth2/callback/echo_description?${response}`, { jar });
+  await recorder.walk(`${house.broker().url}/oauth2/callback/echo_description?${response}`, { jar });
 }
 
 /** Single and in bulk, while the provider cannot be reached. */
-export async function revokeInVain({ house, witness, secrets, echo }: Stage, id: string, { service: key }: Callers) {
-  const front: Front = house.front;
+export async function revokeInVain({ house, recorder, secrets, echo }: Stage, id: string, { service: key }: Callers) {
+  const front: ProviderProxy = house.front;
   const owners = ['user_60', 'user_61'];
   for (const owner of owners) {
     const refresh_token = await house.mint(owner);
     secrets.add('refresh token', refresh_token);
     const body = { integration: INTEGRATION, owner, credentials: { refresh_token } };
-    const imported = await witness.ask('POST', '/v1/connections', { key, body });
-    await witness.ask('GET', `/v1/connections/${imported.body.id}/token`, { key });
+    const imported = await recorder.ask('POST', '/v1/connections', { key, body });
+    await recorder.ask('GET', `/v1/connections/${imported.body.id}/token`, { key });
   }
   const vendor = { provider: 'vendor', client_id: 'valetkey', client_secret: random(), params: { base: echo.url } };
   secrets.add('client secret', vendor.client_secret);
-  await witness.ask('PUT', '/v1/integrations/vendor', { body: vendor });
+  await recorder.ask('PUT', '/v1/integrations/vendor', { body: vendor });
   for (const label of ['description', 'hung_up']) {
     const credentials = { access_token: awkward() };
     secrets.add('access token', credentials.access_token);
     const body = { integration: 'vendor', owner: 'user_62', label, params: { echo: label }, credentials };
-    const imported = await witness.ask('POST', '/v1/connections', { key, body });
-    await witness.ask('DELETE', `/v1/connections/${imported.body.id}`, { key });
+    const imported = await recorder.ask('POST', '/v1/connections', { key, body });
+    await recorder.ask('DELETE', `/v1/connections/${imported.body.id}`, { key });
   }
   front.rule('cut');
-  const single = await witness.ask('DELETE', `/v1/connections/${id}`, { key });
-  const bulk = await witness.ask('POST', '/v1/connections/revoke', { key, body: { integration: INTEGRATION } });
-  await witness.ask('GET', `/v1/connections/${id}/token`, { key });
+  const single = await recorder.ask('DELETE', `/v1/connections/${id}`, { key });
+  const bulk = await recorder.ask('POST', '/v1/connections/revoke', { key, body: { integration: INTEGRATION } });
+  await recorder.ask('GET', `/v1/connections/${id}/token`, { key });
   return { single: single.body, bulk: bulk.body };
 }
 
 /** Requests that hold secrets where none belong, or that no key opens. */
-export async function blunder({ witness, secrets, house }: Stage, callers: Callers): Promise<void> {
-  const { ask } = witness;
+export async function blunder({ recorder, secrets, house }: Stage, callers: Callers): Promise<void> {
+  const { ask } = recorder;
   const [token, secret, unknown] = [random(), random(), `vk_${random()}`];
   secrets.add('refresh token', token);
   secrets.add('client secret', secret);

@@ -10,7 +10,7 @@ const EXCHANGE = {
 };
 
 /** `idp` is a trusted issuer. */
-export async function liveByStandards({ house, witness, secrets }: Stage, { service: key }: Callers, idp: Issuer) {
+export async function liveByStandards({ house, recorder, secrets }: Stage, { service: key }: Callers, idp: Issuer) {
   const aud = house.broker().url;
   const made = async (kind: string, ...claims: Parameters<Issuer['sign']>) => {
     const token = await idp.sign(...claims);
@@ -18,7 +18,7 @@ export async function liveByStandards({ house, witness, secrets }: Stage, { serv
     return token;
   };
   const ask = (path: string, form: Record<string, string>, headers: Record<string, string>, by: string | null = null) =>
-    witness.ask('POST', path, {
+    recorder.ask('POST', path, {
       key: by,
       body: String(new URLSearchParams(form)),
       headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded' },
@@ -32,7 +32,7 @@ export async function liveByStandards({ house, witness, secrets }: Stage, { serv
     {},
     generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey,
   );
-  const whoami = await witness.ask('GET', '/v1/whoami', { key });
+  const whoami = await recorder.ask('GET', '/v1/whoami', { key });
   const id = String(whoami.body.id);
   const basic = (secret: string) => ({ authorization: `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}` });
   const mistyped = `${key.slice(0, -1)}_`;
@@ -50,17 +50,17 @@ export async function liveByStandards({ house, witness, secrets }: Stage, { serv
 
   const workloads = [{ issuer: idp.url, audience: 'valetkey', claims: { sub: 'mailer' } }];
   const grants = [{ actions: ['*'], integrations: ['*'], owners: ['*'] }];
-  await witness.ask('POST', '/v1/callers', { body: { name: 'mailer', grants, workloads } });
+  await recorder.ask('POST', '/v1/callers', { body: { name: 'mailer', grants, workloads } });
   const mailer = await made('workload token', { sub: 'mailer' });
   const nobody = await made('workload token', { sub: 'nobody' });
   const path = '/v1/token?integration=acme&owner=user_42&label=work';
   for (const workload of [mailer, mailer, nobody]) {
-    await witness.ask('GET', '/v1/whoami', { key: workload });
-    await witness.ask('GET', path, { key: workload });
-    await witness.ask('GET', `${path}&token=${workload}`, { key: workload });
+    await recorder.ask('GET', '/v1/whoami', { key: workload });
+    await recorder.ask('GET', path, { key: workload });
+    await recorder.ask('GET', `${path}&token=${workload}`, { key: workload });
     const client_assertion_type = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
     const form = { ...EXCHANGE, label: 'work', subject_token: user, client_assertion_type, client_assertion: workload };
     await ask('/oauth2/token', form, {});
   }
-  await witness.ask('GET', '/v1/whoami', { key: mistyped });
+  await recorder.ask('GET', '/v1/whoami', { key: mistyped });
 }

@@ -2,16 +2,16 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeEach } from 'vitest';
 import { type CookieJar, walkThrough } from '../../demo/browser.ts';
-import { createJwtVerifier } from '../../src/adapters/jwt/verify.ts';
 import { signAssertion } from '../../src/adapters/jwt/sign.ts';
+import { createJwtVerifier } from '../../src/adapters/jwt/verify.ts';
 import { createProviderClient } from '../../src/adapters/oauth/provider-client.ts';
 import { createOutbound } from '../../src/adapters/outbound/outbound.ts';
 import { loadCatalogue } from '../../src/catalogue/load.ts';
 import type { Identity } from '../../src/domain/connection.ts';
 import { Provider } from '../../src/domain/provider.ts';
 import { NO_SECRETS, resolveTarget, type Target } from '../../src/domain/target.ts';
-import type { Clock, ProviderClient, ProviderFault, ProviderResult, TokenAnswer } from '../../src/ports/index.ts';
-import { type Received, type Scripted, type ScriptedServer, startScripted } from './scripted-server.ts';
+import type { Clock, ProviderClient, ProviderFault, ProviderResult, TokenResponse } from '../../src/ports/index.ts';
+import { type Received, type Scripted, type ScriptedServer, startScriptedServer } from './scripted-server.ts';
 
 export const REDIRECT_URI = 'http://127.0.0.1:1/oauth2/callback/acme';
 
@@ -50,7 +50,7 @@ export function startAdapter(
 export async function standUp(
   answer: (request: Received) => Scripted,
 ): Promise<{ server: ScriptedServer; adapter: Adapter }> {
-  const server = await startScripted(answer);
+  const server = await startScriptedServer(answer);
   const adapter = startAdapter();
   beforeEach(() => {
     server.received.length = 0;
@@ -104,8 +104,8 @@ export const mint = (
   client: ProviderClient,
   target: Target,
   credentials: string | null = null,
-): Promise<ProviderResult<TokenAnswer>> =>
-  client.renew(target, {
+): Promise<ProviderResult<TokenResponse>> =>
+  client.refresh(target, {
     grant: { accessToken: null, refreshToken: null, idToken: null, credentials },
     identity: null,
     scopes: [],
@@ -118,8 +118,8 @@ export const refresh = (
   client: ProviderClient,
   target: Target,
   { refreshToken, identity = null }: { refreshToken: string; identity?: Identity | null },
-): Promise<ProviderResult<TokenAnswer>> =>
-  client.renew(target, {
+): Promise<ProviderResult<TokenResponse>> =>
+  client.refresh(target, {
     grant: { accessToken: null, refreshToken, idToken: null, credentials: null },
     identity,
     scopes: [],
@@ -149,7 +149,7 @@ export async function respond(
 }
 
 /** The whole flow. */
-export async function connect(client: ProviderClient, target: Target, scopes = ['openid']): Promise<TokenAnswer> {
+export async function connect(client: ProviderClient, target: Target, scopes = ['openid']): Promise<TokenResponse> {
   const began = await begin(client, target, scopes);
   return unwrap(await client.exchange(target, await respond(began, { login: 'ada' }), began.expected));
 }

@@ -15,7 +15,7 @@ export interface Passed {
 /** `withhold`: the provider does what it is asked and its answer waits. `stall`: it is never asked. `cut`: no line. */
 export type Rule = 'pass' | 'withhold' | 'stall' | 'cut';
 
-export interface Front {
+export interface ProviderProxy {
   /** For `overrides` of an integration. */
   overrides: { token_url: string; revocation_url: string };
   passed: Passed[];
@@ -30,7 +30,7 @@ export interface Front {
   close(): Promise<void>;
 }
 
-export async function startFront({ issuer }: LocalProvider): Promise<Front> {
+export async function startProviderProxy({ issuer }: LocalProvider): Promise<ProviderProxy> {
   const passed: Passed[] = [];
   let judge: (request: Passed) => Rule = () => 'pass';
   let waiting = 0;

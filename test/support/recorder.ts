@@ -44,7 +44,7 @@ export interface Request {
   headers?: Record<string, string>;
 }
 
-export interface Witness {
+export interface Recorder {
   ask(method: string, path: string, request?: Request): Promise<{ status: number; body: Json }>;
   /** As `walkThrough`, from a browser of its own unless a jar is given. */
   walk(url: string, walk?: Walk): ReturnType<typeof walkThrough>;
@@ -55,14 +55,14 @@ export interface Witness {
   answers(): Buffer;
 }
 
-export function createWitness(broker: { url: string; adminKey: string }, secrets: Secrets): Witness {
+export function createRecorder(broker: { url: string; adminKey: string }, secrets: Secrets): Recorder {
   const said: { status: number; text: string }[] = [];
   const all = (of: (status: number) => boolean) =>
     Buffer.from(said.flatMap(({ status, text }) => (of(status) ? [text] : [])).join('\n'));
   const note = (status: number, headers: Headers, body: string) =>
     said.push({ status, text: `${JSON.stringify([...headers])}\n${body}` });
 
-  const ask: Witness['ask'] = async (method, path, { key = broker.adminKey, body, headers } = {}) => {
+  const ask: Recorder['ask'] = async (method, path, { key = broker.adminKey, body, headers } = {}) => {
     const response = await fetch(new URL(path, broker.url), {
       method,
       redirect: 'manual',

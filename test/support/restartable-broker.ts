@@ -8,16 +8,16 @@ import { type RunningBroker, startBroker } from '../../demo/broker.ts';
 import { type LocalProvider, startProvider } from '../../demo/provider.ts';
 import { type Answer, ask, databaseIn, type Json } from './broker.ts';
 import { bundled } from './bundle.ts';
-import { type Front, startFront } from './provider-proxy.ts';
 import { mintRefreshToken } from './minted-grant.ts';
+import { type ProviderProxy, startProviderProxy } from './provider-proxy.ts';
 
 export const INTEGRATION = 'acme';
 
-export interface House {
+export interface RestartableBroker {
   folder: string;
   provider: LocalProvider;
   clientId: string;
-  front: Front;
+  front: ProviderProxy;
   adminKey: string;
   /** What is needed for `PUT /v1/integrations/…`. */
   setup: Json;
@@ -45,16 +45,19 @@ interface HouseOptions {
 }
 
 /** With one broker running and, unless `empty`, the integration set up. */
-export async function openHouse({ empty = false, env = {} }: HouseOptions = {}): Promise<House> {
+export async function openRestartableBroker({
+  empty = false,
+  env = {},
+}: HouseOptions = {}): Promise<RestartableBroker> {
   const folder = await mkdtemp(join(tmpdir(), 'valetkey-house-'));
   const provider = await startProvider();
-  const front = await startFront(provider);
+  const front = await startProviderProxy(provider);
   const adminKey = randomBytes(32).toString('base64url');
   const started: RunningBroker[] = [];
   const database = await databaseIn(folder);
   const latest = () => started.at(-1)!;
 
-  const start: House['start'] = async ({ aheadMs = 0, elsewhere = false } = {}) => {
+  const start: RestartableBroker['start'] = async ({ aheadMs = 0, elsewhere = false } = {}) => {
     const first = started[0];
     const environment = {
       ...database,
@@ -77,7 +80,7 @@ export async function openHouse({ empty = false, env = {} }: HouseOptions = {}):
     params: { issuer: provider.issuer },
     overrides: front.overrides,
   };
-  const house: House = {
+  const house: RestartableBroker = {
     folder,
     provider,
     clientId,

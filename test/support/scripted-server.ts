@@ -19,7 +19,7 @@ export interface ScriptedServer {
   close(): Promise<void>;
 }
 
-export async function startScripted(answer: (request: Received) => Scripted): Promise<ScriptedServer> {
+export async function startScriptedServer(answer: (request: Received) => Scripted): Promise<ScriptedServer> {
   const received: Received[] = [];
   const server = createServer(async (req, res) => {
     let body = '';

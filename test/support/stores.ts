@@ -1,7 +1,7 @@
 // Stores on PostgreSQL as processes have them: each on a migrated database, closed when the test has ended.
 import { onTestFinished } from 'vitest';
-import { migratePostgres, openPostgres } from '../../src/stores/postgres/store.ts';
 import type { Store } from '../../src/ports/index.ts';
+import { migratePostgres, openPostgres } from '../../src/stores/postgres/store.ts';
 import { aDatabase } from './postgres.ts';
 
 let template: Promise<string> | undefined;

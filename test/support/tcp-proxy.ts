@@ -27,7 +27,7 @@ export interface Link {
 }
 
 /** `target`: the URL of a database on this machine. */
-export async function openLink(target: string): Promise<Link> {
+export async function openTcpProxy(target: string): Promise<Link> {
   let port = Number(new URL(target).port);
   let state: 'whole' | 'cut' | 'stalled' = 'whole';
   let delayMs = 0;

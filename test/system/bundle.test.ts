@@ -13,7 +13,7 @@ import { walkThrough } from '../../demo/browser.ts';
 import { startProvider } from '../../demo/provider.ts';
 import { parseKeyRing } from '../../src/adapters/keyring/keyring.ts';
 import { loadCatalogue } from '../../src/catalogue/load.ts';
-import { providerView } from '../../src/http/presenters.ts';
+import { presentProvider } from '../../src/http/presenters.ts';
 import { type Answer, ask } from '../support/broker.ts';
 import { expectOk } from '../support/contract.ts';
 import { type Image, layOutImage, ROOT } from '../support/image.ts';
@@ -114,7 +114,7 @@ it('finds what is no code: migrations, catalogue, pages with their stylesheet; a
     const known = loadCatalogue([]);
     const byId = (data as { id: string }[]).map(({ id }) => known.ok && known.providers.get(id));
     expect(known.ok && known.providers.size).toBe(byId.length);
-    expect(data).toEqual(byId.map((provider) => provider && providerView(provider)));
+    expect(data).toEqual(byId.map((provider) => provider && presentProvider(provider)));
     const page = await visit(`${broker.url}/connect/unknown`);
     expect(page.status).toBeGreaterThanOrEqual(400);
     expect(page.text).toContain('/assets/valetkey.css');

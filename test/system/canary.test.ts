@@ -7,11 +7,11 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createKeyRing, parseKeyRing } from '../../src/adapters/keyring/keyring.ts';
-import type { Sealed } from '../../src/domain/connection.ts';
+import type { Ciphertext } from '../../src/domain/connection.ts';
 import { openCredentials } from '../../src/domain/imported-credentials.ts';
+import { EVERY_MODE, liveInEveryMode, misplaceKeys, plantKey } from '../support/auth-modes.ts';
 import { certify } from '../support/certificate.ts';
 import { CAPTURED, startEcho } from '../support/echoing-provider.ts';
-import { type House, openHouse } from '../support/restartable-broker.ts';
 import { type Issuer, startIssuer } from '../support/issuer.ts';
 import {
   admitCallers,
@@ -23,10 +23,10 @@ import {
   type Stage,
   stray,
 } from '../support/lifecycle.ts';
-import { EVERY_MODE, liveInEveryMode, misplaceKeys, plantKey } from '../support/auth-modes.ts';
-import { createSecrets, type Secrets } from '../support/secrets.ts';
 import { liveByStandards } from '../support/oauth-interfaces.ts';
-import { createWitness } from '../support/recorder.ts';
+import { createRecorder } from '../support/recorder.ts';
+import { openRestartableBroker, type RestartableBroker } from '../support/restartable-broker.ts';
+import { createSecrets, type Secrets } from '../support/secrets.ts';
 
 /** A vendor that is told of a revocation by a URL that holds the token. */
 const VENDOR = {
@@ -70,7 +70,7 @@ type Place = (typeof PLACES)[number];
 const OWNER = `owner-${random()}`;
 const KEYS = [randomBytes(32), randomBytes(32)].map((key) => key.toString('base64url'));
 
-let house: House;
+let house: RestartableBroker;
 let idp: Issuer;
 let secrets: Secrets;
 let places: Record<Place, Buffer>;
@@ -87,16 +87,16 @@ const databaseOf = (folder: string) => {
 function boundKeys(path: string): string[] {
   const ring = parseKeyRing(ringOf(KEYS));
   if (!ring.ok) throw new Error(ring.issues.join());
-  const { open } = createKeyRing(ring.keys);
+  const { decrypt } = createKeyRing(ring.keys);
   const database = new Database(path, { readonly: true });
   const grants = database
-    .prepare<[], { id: string; sealed: Sealed }>(
+    .prepare<[], { id: string; sealed: Ciphertext }>(
       'select connection_id id, credentials sealed from grants where credentials is not null',
     )
     .all();
   database.close();
   return grants.flatMap(({ id, sealed }) => {
-    const { dpopKey } = openCredentials(open(sealed, { row: `connections/${id}`, column: 'credentials' }));
+    const { dpopKey } = openCredentials(decrypt(sealed, { row: `connections/${id}`, column: 'credentials' }));
     return dpopKey ?? [];
   });
 }
@@ -107,7 +107,7 @@ beforeAll(async () => {
   idp = await startIssuer();
   const declared = join(providers, '..', `declared-${random()}.json`);
   writeFileSync(declared, JSON.stringify({ trusted_issuers: [{ issuer: idp.url }] }));
-  house = await openHouse({
+  house = await openRestartableBroker({
     env: {
       VALETKEY_LOG_LEVEL: 'trace',
       VALETKEY_PROVIDERS_DIR: providers,
@@ -120,8 +120,8 @@ beforeAll(async () => {
   secrets.add('admin key', house.adminKey);
   secrets.add('client secret', String(house.setup.client_secret));
   const echo = await startEcho(secrets);
-  const witness = createWitness(house.broker(), secrets);
-  const stage: Stage = { house, echo, witness, secrets };
+  const recorder = createRecorder(house.broker(), secrets);
+  const stage: Stage = { house, echo, recorder, secrets };
 
   const callers = await admitCallers(stage);
   const id = await liveOn(stage, callers);
@@ -131,7 +131,7 @@ beforeAll(async () => {
   await blunder(stage, callers);
   await liveInEveryMode(stage, callers);
   await misplaceKeys(stage, certify('canary').pem);
-  await witness.invite({ integration: 'acme', owner: OWNER, metadata: {} });
+  await recorder.invite({ integration: 'acme', owner: OWNER, metadata: {} });
   revoked = await revokeInVain(stage, id, callers);
   for (const { form, answer } of house.front.passed) {
     secrets.add('PKCE verifier', form.get('code_verifier'));
@@ -140,10 +140,10 @@ beforeAll(async () => {
       if (answer[name] !== undefined) secrets.add(name.replace('id_', 'ID ').replace('_', ' '), String(answer[name]));
   }
 
-  for (const list of ['connections', 'integrations', 'callers', 'providers']) await witness.ask('GET', `/v1/${list}`);
+  for (const list of ['connections', 'integrations', 'callers', 'providers']) await recorder.ask('GET', `/v1/${list}`);
   const pages: unknown[] = [];
   for (let cursor: unknown = ''; cursor !== null; ) {
-    const { body } = await witness.ask('GET', `/v1/audit?limit=50${cursor && `&cursor=${cursor}`}`);
+    const { body } = await recorder.ask('GET', `/v1/audit?limit=50${cursor && `&cursor=${cursor}`}`);
     pages.push(body.data);
     cursor = body.next_cursor;
   }
@@ -159,8 +159,8 @@ beforeAll(async () => {
     'the metrics': metrics,
     'the audit log': Buffer.from(JSON.stringify(pages)),
     'the description of the interface': description,
-    refusals: witness.refusals(),
-    'other answers': witness.answers(),
+    refusals: recorder.refusals(),
+    'other answers': recorder.answers(),
   };
   for (const key of boundKeys(join(house.folder, 'valetkey.db'))) plantKey(secrets, 'DPoP key', key);
   await echo.close();

@@ -4,12 +4,15 @@ import { describe, it, vi } from 'vitest';
 import type { RunningBroker } from '../../demo/broker.ts';
 import { createCookieJar, walkThrough } from '../../demo/browser.ts';
 import { ask } from '../support/broker.ts';
-import { type House, INTEGRATION, openHouse } from '../support/restartable-broker.ts';
+import { INTEGRATION, openRestartableBroker, type RestartableBroker } from '../support/restartable-broker.ts';
 
 type Told = { onTestFinished(clean: () => Promise<void>): void };
 
-async function house({ onTestFinished }: Told, options?: Parameters<typeof openHouse>[0]): Promise<House> {
-  const opened = await openHouse(options);
+async function house(
+  { onTestFinished }: Told,
+  options?: Parameters<typeof openRestartableBroker>[0],
+): Promise<RestartableBroker> {
+  const opened = await openRestartableBroker(options);
   onTestFinished(() => opened.close());
   return opened;
 }

@@ -16,8 +16,8 @@ import { anEntry } from '../stores/builders.ts';
 import { bundled } from '../support/bundle.ts';
 import { expectOk } from '../support/contract.ts';
 import { read } from '../support/deploy-files.ts';
-import { openHouse } from '../support/restartable-broker.ts';
 import { aDatabase, asked } from '../support/postgres.ts';
+import { openRestartableBroker } from '../support/restartable-broker.ts';
 
 async function mover(from: string, to: string, dataDir: string) {
   const child = spawn(process.execPath, [await bundled('cli'), 'migrate-data', '--from', from, '--to', to], {
@@ -77,7 +77,7 @@ test('to PostgreSQL, killed on the way, and back: connections are served and ref
   const folder = mkdtempSync(join(tmpdir(), 'valetkey-moved-'));
   const [file, there, back] = [`file:${folder}/valetkey.db`, await aDatabase(), `file:${folder}/back.db`];
   const env = { VALETKEY_KEYS: generateKey(), VALETKEY_DATABASE_URL: file, VALETKEY_DATA_DIR: folder };
-  const house = await openHouse({ env });
+  const house = await openRestartableBroker({ env });
   t.onTestFinished(async () => {
     await house.close();
     rmSync(folder, { recursive: true, force: true });

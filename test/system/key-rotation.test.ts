@@ -7,11 +7,11 @@ import Sqlite from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
 import { createCookieJar, walkThrough } from '../../demo/browser.ts';
 import { createKeyRing, generateKey, parseKeyRing } from '../../src/adapters/keyring/keyring.ts';
+import { decryptAccessToken, decryptRefreshToken } from '../../src/broker/secrets/token-encryption.ts';
+import type { Ciphertext } from '../../src/domain/connection.ts';
 import { sealedColumns } from '../../src/stores/sqlite/secret-columns.ts';
-import { openAccessToken, openRefreshToken } from '../../src/broker/secrets/token-encryption.ts';
-import type { Sealed } from '../../src/domain/connection.ts';
 import { bundled } from '../support/bundle.ts';
-import { type House, INTEGRATION, openHouse } from '../support/restartable-broker.ts';
+import { INTEGRATION, openRestartableBroker, type RestartableBroker } from '../support/restartable-broker.ts';
 import { createSecrets } from '../support/secrets.ts';
 
 type Told = { onTestFinished(clean: () => unknown): void };
@@ -26,7 +26,7 @@ interface Ended {
 async function aHouse({ onTestFinished }: Told) {
   const [old, fresh] = [generateKey('k_old'), generateKey('k_new')];
   const env: Record<string, string> = { VALETKEY_KEYS: old };
-  const house = await openHouse({ env });
+  const house = await openRestartableBroker({ env });
   onTestFinished(() => house.close());
   const path = join(house.folder, 'valetkey.db');
   const database = new Sqlite(path);
@@ -77,11 +77,11 @@ const sealedBy = ({ database }: Setting, kid: string): number =>
     .reduce((sum, one) => sum + one, 0);
 const checks = ({ database }: Setting) => database.prepare('select kid from key_checks order by kid').pluck().all();
 
-const tokenOf = async (h: House, id: string) => h.ask('GET', `/v1/connections/${id}/token`);
-const refresh = async (h: House, id: string) => h.ask('POST', `/v1/connections/${id}/refresh`, {});
+const tokenOf = async (h: RestartableBroker, id: string) => h.ask('GET', `/v1/connections/${id}/token`);
+const refresh = async (h: RestartableBroker, id: string) => h.ask('POST', `/v1/connections/${id}/refresh`, {});
 
 /** Refreshes and reads each connection again and again until it is told to end; fulfilled with every status. */
-function traffic(house: House, ids: string[]) {
+function traffic(house: RestartableBroker, ids: string[]) {
   let over = false;
   const statuses: number[] = [];
   const loops = ids.map(async (id) => {
@@ -187,9 +187,9 @@ it('killed again and again, it goes on where it was, and every secret opens at a
     const rows = database.prepare(
       'select id, owner, access_token a, refresh_token r from connections join grants on id = connection_id',
     );
-    const all = rows.all() as { id: string; owner: string; a: Sealed; r: Sealed }[];
+    const all = rows.all() as { id: string; owner: string; a: Ciphertext; r: Ciphertext }[];
     expect(all).toHaveLength(400);
-    const opened = all.map(({ id, a, r }) => [openAccessToken(vault, id, a), openRefreshToken(vault, id, r)]);
+    const opened = all.map(({ id, a, r }) => [decryptAccessToken(vault, id, a), decryptRefreshToken(vault, id, r)]);
     expect(opened).toEqual(all.map(({ owner }) => [`access of ${owner}`, `refresh of ${owner}`]));
   };
 
@@ -215,7 +215,7 @@ it('killed again and again, it goes on where it was, and every secret opens at a
   expect(JSON.parse(stdout)).toMatchObject({ secrets: all, resealed: all - stoppedAt.at(-1)!, removable: ['k_old'] });
   expectAllToOpen(fresh);
   expect(() =>
-    ring(old).open(database.prepare('select access_token from grants').pluck().get() as Sealed, {
+    ring(old).decrypt(database.prepare('select access_token from grants').pluck().get() as Ciphertext, {
       row: '',
       column: '',
     }),
@@ -255,7 +255,7 @@ describe.concurrent('what it cannot finish', () => {
     for (const one of [id, other]) expect((await refresh(house, one)).status).toBe(200);
     await restart(both);
     // A token of another row, put here from outside.
-    const moved = ring(old).seal('x', { row: `connections/${other}`, column: 'refresh_token' });
+    const moved = ring(old).encrypt('x', { row: `connections/${other}`, column: 'refresh_token' });
     database.prepare('update grants set refresh_token = ? where connection_id = ?').run(moved, id);
     const { code, stdout } = await rotate(setting, both, '--json');
     expect(code).toBe(1);

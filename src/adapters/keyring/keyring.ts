@@ -24,8 +24,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
-import type { Sealed } from '../../domain/connection.ts';
-import { type KeyCheck, type SealContext, type Vault, VaultError } from '../../ports/index.ts';
+import type { Ciphertext } from '../../domain/connection.ts';
+import { type EncryptionContext, type KeyCheck, type Vault, VaultError } from '../../ports/index.ts';
 
 const CIPHER = 'aes-256-gcm';
 const KEY_BYTES = 32;
@@ -170,21 +170,21 @@ export function createKeyRing(keys: RingKey[], randomBytes: (size: number) => Bu
     return keyOf(row);
   }
 
-  function sealWith(kid: string, plaintext: string, { row, column }: SealContext): Sealed {
+  function sealWith(kid: string, plaintext: string, { row, column }: EncryptionContext): Ciphertext {
     // UTF-8 would replace half a surrogate pair: another secret than the one given would come back.
     if (!plaintext.isWellFormed()) throw new VaultError('malformed', 'the text to seal is not well-formed Unicode');
     const nonce = nextNonce();
     const cipher = createCipheriv(CIPHER, rowKey(kid, row), nonce, { authTagLength: TAG_BYTES });
     cipher.setAAD(additionalData(kid, row, column));
     const ciphertext = Buffer.concat([cipher.update(plaintext, 'utf8'), cipher.final(), cipher.getAuthTag()]);
-    return `v1.${kid}.${nonce.toString('base64url')}.${ciphertext.toString('base64url')}` as Sealed;
+    return `v1.${kid}.${nonce.toString('base64url')}.${ciphertext.toString('base64url')}` as Ciphertext;
   }
 
   return {
     kids: keys.map(({ kid }) => kid),
     sealingKid: sealing.kid,
-    seal: (plaintext, context) => sealWith(sealing.kid, plaintext, context),
-    open(sealed, { row, column }) {
+    encrypt: (plaintext, context) => sealWith(sealing.kid, plaintext, context),
+    decrypt(sealed, { row, column }) {
       const { kid, nonce, ciphertext } = parse(sealed);
       const decipher = createDecipheriv(CIPHER, rowKey(kid, row), nonce, { authTagLength: TAG_BYTES });
       decipher.setAAD(additionalData(kid, row, column));
@@ -237,7 +237,7 @@ export function proveKeyRing(ring: KeyRing, checks: KeyCheck[]): { issues: strin
   const issues = checks.flatMap(({ kid, sealed }) => {
     if (!ring.kids.includes(kid)) return [`key ${kid} sealed this database and is not in VALETKEY_KEYS`];
     try {
-      if (kidOf(sealed) === kid && ring.open(sealed, checkContext(kid)) === CHECK_TEXT) return [];
+      if (kidOf(sealed) === kid && ring.decrypt(sealed, checkContext(kid)) === CHECK_TEXT) return [];
     } catch (error) {
       if (!(error instanceof VaultError)) throw error;
     }
@@ -247,7 +247,7 @@ export function proveKeyRing(ring: KeyRing, checks: KeyCheck[]): { issues: strin
   return { issues, missing: ring.kids.filter((kid) => !proven.has(kid)).map((kid) => ring.check(kid)) };
 }
 
-const checkContext = (kid: string): SealContext => ({ row: `key_checks/${kid}`, column: 'sealed' });
+const checkContext = (kid: string): EncryptionContext => ({ row: `key_checks/${kid}`, column: 'sealed' });
 
 const additionalData = (kid: string, row: string, column: string): Buffer =>
   Buffer.from(JSON.stringify(['v1', kid, row, column]));

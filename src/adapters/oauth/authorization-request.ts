@@ -1,11 +1,11 @@
 // The authorization request (RFC 6749 4.1.1, RFC 7636, RFC 9126), in the provider's own names.
 import * as client from 'openid-client';
-import { fillAll } from '../../domain/fields.ts';
 import type { CodeMode } from '../../domain/auth-modes.ts';
+import { fillAll } from '../../domain/fields.ts';
 import type { Target } from '../../domain/target.ts';
 import type { ProviderClient, ProviderResult } from '../../ports/index.ts';
 import type { Configured } from './configurations.ts';
-import { type Doing, fault, judge } from './provider-errors.ts';
+import { classifyProviderError, type Doing, fault } from './provider-errors.ts';
 
 type Request = Parameters<ProviderClient['authorizationUrl']>[1];
 
@@ -59,6 +59,6 @@ export async function authorizationUrl(
     }
     return { ok: true, value: { url: url.href, issuer: target.issuer } };
   } catch (error) {
-    return { ok: false, fault: { ...judge(error, doing), outcomeUnknown: false } };
+    return { ok: false, fault: { ...classifyProviderError(error, doing), outcomeUnknown: false } };
   }
 }

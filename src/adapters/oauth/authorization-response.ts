@@ -1,8 +1,8 @@
 // The authorization response, judged before a code is spent. Errors must pass the issuer's check too: a response that
 // another server made up says nothing about this provider (RFC 9207 2.4).
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import { fillAll } from '../../domain/fields.ts';
 import type { CodeMode } from '../../domain/auth-modes.ts';
+import { fillAll } from '../../domain/fields.ts';
 import type { Target } from '../../domain/target.ts';
 import type { ProviderClient, ProviderFault } from '../../ports/index.ts';
 import type { Configured } from './configurations.ts';

@@ -1,14 +1,14 @@
 // Temporary credentials of AWS's security token service (AssumeRole), asked for with a signed request.
 import { AwsV4Signer } from 'aws4fetch';
-import { awsCredentials } from '../../domain/imported-credentials.ts';
-import { fill } from '../../domain/fields.ts';
 import { type MintedMode, tokenTypeOf } from '../../domain/auth-modes.ts';
+import { fill } from '../../domain/fields.ts';
+import { awsCredentials } from '../../domain/imported-credentials.ts';
 import type { Target } from '../../domain/target.ts';
-import type { ProviderResult, TokenAnswer } from '../../ports/index.ts';
+import type { ProviderResult, TokenResponse } from '../../ports/index.ts';
 import type { Outbound } from '../outbound/outbound.ts';
-import { BARE, UnreadableAnswer } from './token-response.ts';
-import { answered, type Doing, fault } from './provider-errors.ts';
 import { at, secondsUntil, text } from './json-paths.ts';
+import { answered, type Doing, fault } from './provider-errors.ts';
+import { BARE, UnreadableResponse } from './token-response.ts';
 
 type Mode = Extract<MintedMode, { mode: 'aws_sts_assume_role' }>;
 
@@ -17,7 +17,7 @@ export async function assumeRole(
   { auth, values, clientId, secrets, endpoints }: Target<Mode>,
   outbound: Outbound,
   doing: Doing,
-): Promise<ProviderResult<TokenAnswer>> {
+): Promise<ProviderResult<TokenResponse>> {
   const region = fill(auth.region, values);
   if (secrets.secret === null || endpoints.token === undefined || region === undefined) {
     const detail = 'the integration needs an access key id (client_id), its secret (client_secret) and a region';
@@ -54,7 +54,7 @@ export async function assumeRole(
     return { ok: false, fault: answered(response, code, text(at(answer, 'Error.Message')), doing) };
   }
   if (accessKeyId === undefined || secretAccessKey === undefined || sessionToken === undefined)
-    throw new UnreadableAnswer('the answer holds no credentials');
+    throw new UnreadableResponse('the answer holds no credentials');
   const date = Date.parse(response.headers.get('date') ?? '');
   const expiresIn = secondsUntil(at(keys, 'Expiration'), Number.isNaN(date) ? doing.now : date) ?? auth.duration;
   const accessToken = awsCredentials({

@@ -1,9 +1,9 @@
 // How the client proves who it is at the token endpoint (OpenID Connect Core 9, RFC 7523, RFC 8705).
 import { createHash, createPrivateKey, type KeyObject, type webcrypto, X509Certificate } from 'node:crypto';
 import * as client from 'openid-client';
-import { fill } from '../../domain/fields.ts';
-import type { ClientAuth } from '../../domain/dialect.ts';
 import type { TokenMode } from '../../domain/auth-modes.ts';
+import type { ClientAuth } from '../../domain/dialect.ts';
+import { fill } from '../../domain/fields.ts';
 import type { Target } from '../../domain/target.ts';
 import type { Metadata } from './discovery.ts';
 

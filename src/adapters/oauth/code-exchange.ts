@@ -1,25 +1,25 @@
 // The code for tokens (RFC 6749 4.1.3, OpenID Connect Core 3.1.3), and what some providers want done right after it.
 import * as client from 'openid-client';
+import type { CodeMode } from '../../domain/auth-modes.ts';
 import type { Identity } from '../../domain/connection.ts';
 import { fillAll } from '../../domain/fields.ts';
-import type { CodeMode } from '../../domain/auth-modes.ts';
 import { locate, type Target, usesDpop } from '../../domain/target.ts';
-import type { Clock, ProviderClient, ProviderFault, ProviderResult, TokenAnswer } from '../../ports/index.ts';
+import type { Clock, ProviderClient, ProviderFault, ProviderResult, TokenResponse } from '../../ports/index.ts';
 import type { Outbound, WholeResponse } from '../outbound/outbound.ts';
-import { mendTokenAnswer, type Original, originalOf, scopes, toTokenAnswer } from './token-response.ts';
 import { speaksOpenId } from './authorization-request.ts';
 import { callbackUrl, responseFault } from './authorization-response.ts';
 import { clientSecrets } from './client-authentication.ts';
 import type { Configured } from './configurations.ts';
 import type { Bind } from './dpop.ts';
-import { type Doing, fault, judge } from './provider-errors.ts';
 import { payload, type VerifyIdTokenSignature } from './id-token.ts';
-import { lookUp } from './lookups.ts';
 import { at } from './json-paths.ts';
+import { lookUp } from './lookups.ts';
+import { classifyProviderError, type Doing, fault } from './provider-errors.ts';
 import { asked, secretValues } from './token-request.ts';
+import { normalizeTokenResponse, type Original, originalOf, scopes, toTokenResponse } from './token-response.ts';
 
 type Expected = Parameters<ProviderClient['exchange']>[2];
-type Result = ProviderResult<TokenAnswer>;
+type Result = ProviderResult<TokenResponse>;
 
 interface Parts {
   outbound: Outbound;
@@ -30,7 +30,7 @@ interface Parts {
 
 const failed = (why: ProviderFault): { ok: false; fault: ProviderFault } => ({ ok: false, fault: why });
 
-export function createExchange({ outbound, verifyIdTokenSignature, bind, clock }: Parts) {
+export function createCodeExchange({ outbound, verifyIdTokenSignature, bind, clock }: Parts) {
   return async (
     target: Target<CodeMode>,
     configured: Configured,
@@ -68,7 +68,7 @@ export function createExchange({ outbound, verifyIdTokenSignature, bind, clock }
     const original = originalOf(answer);
     const identity = claims ? { issuer: claims.iss, subject: claims.sub } : spokenIdentity(target, original, expected);
     const read = { idToken, identity, values: target.values, now: clock.now() };
-    const short = toTokenAnswer(original, auth, read);
+    const short = toTokenResponse(original, auth, read);
     const long = await longLived(target, short, doing);
     if (!long.ok) return long;
     const granted = auth.callback.scope && response.get(auth.callback.scope.param);
@@ -97,7 +97,7 @@ export function createExchange({ outbound, verifyIdTokenSignature, bind, clock }
   }
 
   /** Swaps a short-lived token for a long-lived one, where the provider has two. The short one is lost with a failure. */
-  async function longLived(target: Target<CodeMode>, short: TokenAnswer, doing: Doing): Promise<Result> {
+  async function longLived(target: Target<CodeMode>, short: TokenResponse, doing: Doing): Promise<Result> {
     const { token_exchange: swap, token_answer: form } = target.auth;
     if (swap === undefined) return { ok: true, value: short };
     const url = locate(target, swap.url);
@@ -106,11 +106,11 @@ export function createExchange({ outbound, verifyIdTokenSignature, bind, clock }
     const told = { ...doing, what: 'token exchange', secrets: [...doing.secrets, short.accessToken] };
     const { url: to, ...request } = asked(url, swap.method, 'form', JSON_ONLY, fillAll(swap.params, values));
     try {
-      const mended = await mendTokenAnswer(await outbound(to, request), form, false);
+      const mended = await normalizeTokenResponse(await outbound(to, request), form, false);
       if (!mended.ok) return failed(exchangeFault(await errorOf(mended), told));
       const original = originalOf((await mended.json()) as Record<string, unknown>);
       const read = { idToken: short.idToken, identity: short.identity, values: target.values, now: clock.now() };
-      const long = toTokenAnswer(original, target.auth, read);
+      const long = toTokenResponse(original, target.auth, read);
       return { ok: true, value: { ...long, scopes: long.scopes ?? short.scopes } };
     } catch (error) {
       return failed(exchangeFault(error, told));
@@ -151,7 +151,7 @@ function spokenIdentity(
 }
 
 function exchangeFault(error: unknown, doing: Doing): ProviderFault {
-  const judged = judge(error, doing);
+  const judged = classifyProviderError(error, doing);
   // A code is spent once: an answer that makes no sense is not asked for again.
   if (judged.kind === 'transient' && judged.code === 'invalid_answer') return { ...judged, kind: 'invalid' };
   if (judged.kind !== 'invalid') return judged;

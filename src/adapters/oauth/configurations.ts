@@ -5,11 +5,11 @@ import { REFRESH_DEADLINE_MS } from '../../domain/backoff.ts';
 import type { Target } from '../../domain/target.ts';
 import type { ProviderResult } from '../../ports/index.ts';
 import { type Outbound, type OutboundRequest, WholeResponse } from '../outbound/outbound.ts';
-import { mendTokenAnswer, withoutChallenge } from './token-response.ts';
 import { authentication, ClientKeyError, methodOf } from './client-authentication.ts';
 import type { Discover, Metadata } from './discovery.ts';
 import { fault } from './provider-errors.ts';
 import { inDialect, renamed } from './token-request.ts';
+import { normalizeTokenResponse, withoutChallenge } from './token-response.ts';
 
 export interface Configured {
   config: client.Configuration;
@@ -90,7 +90,7 @@ function transport(target: Target<TokenMode>, outbound: Outbound, mutualTls: boo
     // A refresh leaves room for asking again; a code, a mint and a revocation may take their time.
     const timeoutMs = isCode(auth) && grantType === auth.refresh.grant_type ? REFRESH_DEADLINE_MS : undefined;
     const response = await outbound(to, { ...request, tls, timeoutMs });
-    return (await mendTokenAnswer(response, auth.token_answer, idToken)).asResponse;
+    return (await normalizeTokenResponse(response, auth.token_answer, idToken)).asResponse;
   };
 }
 

@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache';
 import * as client from 'openid-client';
 import type { Clock, ProviderResult } from '../../ports/index.ts';
 import type { Outbound } from '../outbound/outbound.ts';
-import { fault, judge } from './provider-errors.ts';
+import { classifyProviderError, fault } from './provider-errors.ts';
 
 export type Metadata = client.ServerMetadata;
 export type Discover = (issuer: string) => Promise<ProviderResult<Metadata>>;
@@ -59,7 +59,7 @@ async function read(issuer: string, outbound: Outbound, clock: Clock): Promise<P
       fault: fault('misconfigured', 'issuer_mismatch', `${what}: the document names another issuer`),
     };
   } catch (error) {
-    const judged = judge(error, { what, secrets: [], now: clock.now() });
+    const judged = classifyProviderError(error, { what, secrets: [], now: clock.now() });
     const mismatch = error instanceof client.ClientError && error.code === 'OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED';
     const found = mismatch
       ? fault('misconfigured', 'issuer_mismatch', `${what}: the document names another issuer`)

@@ -18,7 +18,7 @@ export type Refreshed =
 const KEYS_WAIT_MS = 2_000;
 const CLOCK_TOLERANCE_S = 30;
 
-export async function judgeRefreshedIdToken(
+export async function validateRefreshedIdToken(
   idToken: unknown,
   known: Identity | null,
   expected: { issuer: string; clientId: string; jwksUri: string | undefined; now: number },

@@ -1,8 +1,9 @@
 // Questions to the provider after connecting: which tenants, which data centre. What cannot be had now is asked for
 // again with the next refresh; it never costs the grant.
-import { fill, fillAll } from '../../domain/fields.ts';
-import type { Lookup } from '../../domain/dialect.ts';
+
 import type { CodeMode } from '../../domain/auth-modes.ts';
+import type { Lookup } from '../../domain/dialect.ts';
+import { fill, fillAll } from '../../domain/fields.ts';
 import { locate, type Target } from '../../domain/target.ts';
 import type { Outbound } from '../outbound/outbound.ts';
 import { capture, type Json } from './json-paths.ts';

@@ -2,21 +2,21 @@
 // by a signature alone, or by AWS's security token service. Asking twice costs nothing: no outcome is ever in doubt.
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
 import * as client from 'openid-client';
-import { openCredentials } from '../../domain/imported-credentials.ts';
-import { fillAll, type Values } from '../../domain/fields.ts';
 import type { MintedMode, TokenMode } from '../../domain/auth-modes.ts';
 import { tokenTypeOf } from '../../domain/auth-modes.ts';
+import { fillAll, type Values } from '../../domain/fields.ts';
+import { openCredentials } from '../../domain/imported-credentials.ts';
 import { type Target, usesDpop } from '../../domain/target.ts';
-import type { Clock, ProviderFault, ProviderResult, Renewal, TokenAnswer } from '../../ports/index.ts';
+import type { Clock, ProviderFault, ProviderResult, RefreshRequest, TokenResponse } from '../../ports/index.ts';
 import type { Outbound } from '../outbound/outbound.ts';
-import { BARE, mendTokenAnswer, originalOf, toTokenAnswer } from './token-response.ts';
 import { assumeRole } from './aws-sts.ts';
 import { ClientKeyError, clientSecrets, readPrivateKey } from './client-authentication.ts';
+import { errorOf, JSON_ONLY } from './code-exchange.ts';
 import type { Configure } from './configurations.ts';
 import type { Bind } from './dpop.ts';
-import { errorOf, JSON_ONLY } from './code-exchange.ts';
-import { type Doing, fault, judge } from './provider-errors.ts';
+import { classifyProviderError, type Doing, fault } from './provider-errors.ts';
 import { secretValues } from './token-request.ts';
+import { BARE, normalizeTokenResponse, originalOf, toTokenResponse } from './token-response.ts';
 
 /** A compact JWS (RFC 7515) of these claims; `iat`, `exp` and `jti` are added. */
 export type SignAssertion = (
@@ -32,7 +32,7 @@ interface Parts {
   clock: Clock;
 }
 
-type Result = ProviderResult<TokenAnswer>;
+type Result = ProviderResult<TokenResponse>;
 type ByClient = Extract<MintedMode, { mode: 'oauth2_client_credentials' }>;
 type ByAssertion = Extract<MintedMode, { mode: 'jwt_bearer' }>;
 type BySignature = Extract<MintedMode, { mode: 'self_signed_jwt' }>;
@@ -40,7 +40,7 @@ type ByRole = Extract<MintedMode, { mode: 'aws_sts_assume_role' }>;
 type Signing = Extract<MintedMode, { assertion: unknown }>;
 
 export function createMinting({ outbound, configure, signAssertion, bind, clock }: Parts) {
-  return async (target: Target<MintedMode>, { grant, scopes: usual }: Renewal): Promise<Result> => {
+  return async (target: Target<MintedMode>, { grant, scopes: usual }: RefreshRequest): Promise<Result> => {
     const { brought: credentials, dpopKey, scopes = usual } = openCredentials(grant.credentials);
     const doing: Doing = {
       what: 'token request',
@@ -57,7 +57,10 @@ export function createMinting({ outbound, configure, signAssertion, bind, clock 
       const minted = await mint(target, credentials, dpopKey, scopes, doing);
       return minted.ok ? minted : { ok: false, fault: settled(minted.fault, theirs) };
     } catch (error) {
-      const why = error instanceof ClientKeyError ? keyFault(error, 'private_key' in credentials) : judge(error, doing);
+      const why =
+        error instanceof ClientKeyError
+          ? keyFault(error, 'private_key' in credentials)
+          : classifyProviderError(error, doing);
       return { ok: false, fault: settled(why, theirs) };
     }
   };
@@ -124,8 +127,8 @@ export function createMinting({ outbound, configure, signAssertion, bind, clock 
       return { ok: false, fault: fault('misconfigured', 'missing_endpoint', 'no token endpoint') };
     const headers = { ...JSON_ONLY, ...fillAll(auth.token_request.headers, secretValues(target)) };
     const request = { method: 'POST', headers: { ...headers, authorization: `Bearer ${assertion}` } };
-    const mended = await mendTokenAnswer(await outbound(endpoints.token, request), auth.token_answer, false);
-    if (!mended.ok) return { ok: false, fault: judge(await errorOf(mended), doing) };
+    const mended = await normalizeTokenResponse(await outbound(endpoints.token, request), auth.token_answer, false);
+    if (!mended.ok) return { ok: false, fault: classifyProviderError(await errorOf(mended), doing) };
     return { ok: true, value: answered(target, originalOf((await mended.json()) as Record<string, unknown>)) };
   }
 
@@ -156,10 +159,10 @@ export function createMinting({ outbound, configure, signAssertion, bind, clock 
     });
   }
 
-  function answered(target: Target<TokenMode>, original: Parameters<typeof toTokenAnswer>[0]): TokenAnswer {
+  function answered(target: Target<TokenMode>, original: Parameters<typeof toTokenResponse>[0]): TokenResponse {
     const read = { idToken: undefined, identity: undefined, values: target.values, now: clock.now() };
     // A refresh token of such a grant is of no use: its credentials make the next one (RFC 6749 4.4.3).
-    return { ...toTokenAnswer(original, target.auth, read), refreshToken: undefined };
+    return { ...toTokenResponse(original, target.auth, read), refreshToken: undefined };
   }
 }
 

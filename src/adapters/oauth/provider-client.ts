@@ -5,17 +5,17 @@ import type { CodeMode, MintedMode } from '../../domain/auth-modes.ts';
 import { isCode, isStatic } from '../../domain/auth-modes.ts';
 import type { Target } from '../../domain/target.ts';
 import type { Clock, ProviderClient } from '../../ports/index.ts';
+import type { Outbound } from '../outbound/outbound.ts';
 import { authorizationUrl } from './authorization-request.ts';
 import { clientSecrets } from './client-authentication.ts';
+import { createCodeExchange } from './code-exchange.ts';
 import { createConfigurations } from './configurations.ts';
 import { createDiscovery } from './discovery.ts';
 import { createBind } from './dpop.ts';
-import { createExchange } from './code-exchange.ts';
 import type { VerifyIdTokenSignature } from './id-token.ts';
 import { createMinting, type SignAssertion } from './mint.ts';
-import { createRenewing } from './refresh-request.ts';
+import { createRefreshRequest } from './refresh-request.ts';
 import { createRevocation } from './revocation.ts';
-import type { Outbound } from '../outbound/outbound.ts';
 
 interface Parts {
   outbound: Outbound;
@@ -28,8 +28,8 @@ export function createProviderClient(parts: Parts): ProviderClient {
   const { outbound, clock } = parts;
   const configure = createConfigurations(outbound, createDiscovery(outbound, clock));
   const bind = createBind();
-  const exchange = createExchange({ ...parts, bind });
-  const renew = createRenewing({ ...parts, bind });
+  const exchange = createCodeExchange({ ...parts, bind });
+  const renew = createRefreshRequest({ ...parts, bind });
   const mint = createMinting({ ...parts, configure, bind });
 
   return {
@@ -48,7 +48,7 @@ export function createProviderClient(parts: Parts): ProviderClient {
       return configured.ok ? exchange(asked, configured.value, response, expected) : configured;
     },
 
-    async renew(target, renewal) {
+    async refresh(target, renewal) {
       if (isStatic(target.auth)) throw new Error(`a connection in the mode ${target.auth.mode} is never renewed`);
       if (!isCode(target.auth)) return mint(target as Target<MintedMode>, renewal);
       const asked = byBrowser(target);

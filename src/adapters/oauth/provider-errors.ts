@@ -5,7 +5,7 @@ import { ClientError, ResponseBodyError } from 'openid-client';
 import type { TokenMode } from '../../domain/auth-modes.ts';
 import type { ProviderFault } from '../../ports/index.ts';
 import { OutboundError, WholeResponse } from '../outbound/outbound.ts';
-import { UnreadableAnswer } from './token-response.ts';
+import { UnreadableResponse } from './token-response.ts';
 
 type Errors = TokenMode['errors'];
 
@@ -59,11 +59,11 @@ const PASSING_STATUS = new Set([408, 409, 425, 429]);
  * Judges a failed request to a token, revocation, pushed authorization or discovery endpoint. A success that cannot be
  * understood is transient with an unknown outcome: the provider may have done what was asked.
  */
-export function judge(error: unknown, doing: Doing): ProviderFault {
+export function classifyProviderError(error: unknown, doing: Doing): ProviderFault {
   const cause = error instanceof ClientError ? error.cause : undefined;
   if (error instanceof OutboundError) return transport(error, doing);
   if (cause instanceof OutboundError) return transport(cause, doing);
-  if (error instanceof UnreadableAnswer || cause instanceof UnreadableAnswer)
+  if (error instanceof UnreadableResponse || cause instanceof UnreadableResponse)
     return fault('transient', 'invalid_answer', `${doing.what}: the answer could not be understood`, {
       outcomeUnknown: true,
     });

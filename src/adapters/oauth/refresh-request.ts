@@ -1,21 +1,21 @@
 // Renewing a grant: with its refresh token (RFC 6749 6), or with the access token where that renews itself.
 import * as client from 'openid-client';
-import { openCredentials } from '../../domain/imported-credentials.ts';
-import { fillAll } from '../../domain/fields.ts';
 import type { CodeMode } from '../../domain/auth-modes.ts';
+import { fillAll } from '../../domain/fields.ts';
+import { openCredentials } from '../../domain/imported-credentials.ts';
 import { type Target, usesDpop } from '../../domain/target.ts';
-import type { Clock, ProviderResult, Renewal, TokenAnswer } from '../../ports/index.ts';
+import type { Clock, ProviderResult, RefreshRequest, TokenResponse } from '../../ports/index.ts';
 import type { Outbound } from '../outbound/outbound.ts';
-import { type Original, originalOf, toTokenAnswer } from './token-response.ts';
 import { clientSecrets } from './client-authentication.ts';
+import { sentAgain } from './code-exchange.ts';
 import type { Configured } from './configurations.ts';
 import type { Bind } from './dpop.ts';
-import { sentAgain } from './code-exchange.ts';
-import { fault, judge } from './provider-errors.ts';
-import { judgeRefreshedIdToken, type VerifyIdTokenSignature } from './id-token.ts';
-import { lookUp } from './lookups.ts';
+import { type VerifyIdTokenSignature, validateRefreshedIdToken } from './id-token.ts';
 import { at } from './json-paths.ts';
+import { lookUp } from './lookups.ts';
+import { classifyProviderError, fault } from './provider-errors.ts';
 import { secretValues } from './token-request.ts';
+import { type Original, originalOf, toTokenResponse } from './token-response.ts';
 
 interface Parts {
   outbound: Outbound;
@@ -24,12 +24,12 @@ interface Parts {
   clock: Clock;
 }
 
-export function createRenewing({ outbound, verifyIdTokenSignature, bind, clock }: Parts) {
+export function createRefreshRequest({ outbound, verifyIdTokenSignature, bind, clock }: Parts) {
   return async (
     target: Target<CodeMode>,
     configured: Configured,
-    renewal: Renewal,
-  ): Promise<ProviderResult<TokenAnswer>> => {
+    renewal: RefreshRequest,
+  ): Promise<ProviderResult<TokenResponse>> => {
     const { auth } = target;
     const { spends, grant_type: grantType, token_param: name } = auth.refresh;
     const { accessToken, refreshToken } = renewal.grant;
@@ -57,7 +57,10 @@ export function createRenewing({ outbound, verifyIdTokenSignature, bind, clock }
             );
     } catch (error) {
       const secrets = [spent, ...clientSecrets(target)];
-      return { ok: false, fault: judge(error, { what: 'refresh', secrets, now: clock.now(), errors: auth.errors }) };
+      return {
+        ok: false,
+        fault: classifyProviderError(error, { what: 'refresh', secrets, now: clock.now(), errors: auth.errors }),
+      };
     }
     const original = originalOf(answer);
     const judged = await judgedIdToken(target, configured, original, renewal);
@@ -65,7 +68,7 @@ export function createRenewing({ outbound, verifyIdTokenSignature, bind, clock }
       const detail = 'the refresh answered for another issuer or subject';
       return { ok: false, fault: fault('identity_changed', 'identity_changed', detail) };
     }
-    const value = toTokenAnswer(original, auth, { ...judged, values: target.values, now: clock.now() });
+    const value = toTokenResponse(original, auth, { ...judged, values: target.values, now: clock.now() });
     return { ok: true, value: { ...value, captured: { ...found, ...value.captured }, dpopKey: binding?.key } };
   };
 
@@ -73,13 +76,13 @@ export function createRenewing({ outbound, verifyIdTokenSignature, bind, clock }
     target: Target,
     { metadata }: Configured,
     { body }: Original,
-    { identity }: Renewal,
-  ): Promise<Pick<TokenAnswer, 'idToken' | 'identity'> | 'other_identity'> {
+    { identity }: RefreshRequest,
+  ): Promise<Pick<TokenResponse, 'idToken' | 'identity'> | 'other_identity'> {
     const none = { idToken: undefined, identity: undefined };
     const idToken = at(body, 'id_token');
     if (target.issuer === null || idToken === undefined || idToken === null) return none;
     const expected = { issuer: target.issuer, clientId: target.clientId, jwksUri: metadata.jwks_uri, now: clock.now() };
-    const judged = await judgeRefreshedIdToken(idToken, identity, expected, verifyIdTokenSignature);
+    const judged = await validateRefreshedIdToken(idToken, identity, expected, verifyIdTokenSignature);
     if (judged.verdict === 'other_identity') return judged.verdict;
     return judged.verdict === 'kept' ? judged : none;
   }

@@ -1,17 +1,17 @@
 // Telling the provider that a grant is over: RFC 7009, or the vendor's own request.
 import * as client from 'openid-client';
-import { fill, fillAll, holes, type Values } from '../../domain/fields.ts';
 import { type CodeMode, isCode } from '../../domain/auth-modes.ts';
+import { fill, fillAll, holes, type Values } from '../../domain/fields.ts';
 import type { Target } from '../../domain/target.ts';
 import type { Clock, ProviderFault, ProviderResult } from '../../ports/index.ts';
 import type { Outbound, OutboundRequest } from '../outbound/outbound.ts';
-import { oauthError } from './token-response.ts';
 import { clientSecrets } from './client-authentication.ts';
 import type { Configure } from './configurations.ts';
-import { answered, type Doing, judge } from './provider-errors.ts';
 import { at, isObject } from './json-paths.ts';
+import { answered, classifyProviderError, type Doing } from './provider-errors.ts';
 import { textsOf } from './refresh-request.ts';
 import { secretValues } from './token-request.ts';
+import { oauthError } from './token-response.ts';
 
 export interface Tokens {
   accessToken: string | null;
@@ -43,10 +43,10 @@ export function createRevocation(parts: { outbound: Outbound; configure: Configu
     const told = doing(target, tokens);
     const renewing = await one(config, tokens.refreshToken, 'refresh_token', told);
     if (isFault(renewing)) return { ok: false, fault: renewing };
-    const serving = await one(config, tokens.accessToken, 'access_token', told);
-    if (isFault(serving)) return { ok: false, fault: serving };
+    const tokenCache = await one(config, tokens.accessToken, 'access_token', told);
+    if (isFault(tokenCache)) return { ok: false, fault: tokenCache };
     // A provider may revoke refresh tokens only (RFC 7009 2): the access token then ends with its life.
-    return (renewing ?? serving) === 'unsupported' ? unsupported : done;
+    return (renewing ?? tokenCache) === 'unsupported' ? unsupported : done;
   }
 
   async function one(config: client.Configuration, token: string | null, hint: Hint, told: Doing) {
@@ -55,7 +55,7 @@ export function createRevocation(parts: { outbound: Outbound; configure: Configu
       await client.tokenRevocation(config, token, { token_type_hint: hint });
       return 'done';
     } catch (error) {
-      const judged = judge(error, told);
+      const judged = classifyProviderError(error, told);
       if (judged.code === 'unsupported_token_type') return 'unsupported';
       // Not of RFC 7009, and yet said: the token is not valid any more.
       return judged.code === 'invalid_token' ? 'done' : judged;
@@ -92,7 +92,7 @@ export function createRevocation(parts: { outbound: Outbound; configure: Configu
       const why = answered(response, said?.error as string, said?.error_description as string, told);
       return asked.gone.includes(why.code) ? done : { ok: false, fault: why };
     } catch (error) {
-      return { ok: false, fault: judge(error, told) };
+      return { ok: false, fault: classifyProviderError(error, told) };
     }
   }
 

@@ -1,6 +1,7 @@
 // Token requests in the provider's own dialect: what openid-client says by the standard, said as the catalogue tells.
-import { fillAll } from '../../domain/fields.ts';
+
 import { isCode, type TokenMode } from '../../domain/auth-modes.ts';
+import { fillAll } from '../../domain/fields.ts';
 import type { Target } from '../../domain/target.ts';
 import type { OutboundRequest } from '../outbound/outbound.ts';
 

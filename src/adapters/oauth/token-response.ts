@@ -1,14 +1,15 @@
 // The one place that mends what token endpoints answer, before openid-client reads it and after: the odd forms that
 // systems in the field really send, brought to the form of RFC 6749 5.1 and 5.2, with the catalogue's help.
+
+import { type TokenMode, tokenTypeOf } from '../../domain/auth-modes.ts';
 import type { Identity } from '../../domain/connection.ts';
 import { fill, type Values } from '../../domain/fields.ts';
-import { type TokenMode, tokenTypeOf } from '../../domain/auth-modes.ts';
-import type { TokenAnswer } from '../../ports/index.ts';
+import type { TokenResponse } from '../../ports/index.ts';
 import { WholeResponse } from '../outbound/outbound.ts';
 import { at, capture, first, isObject, type Json, positive, secondsUntil, text } from './json-paths.ts';
 
 /** A success that holds no token, or that cannot be read at all. */
-export class UnreadableAnswer extends Error {
+export class UnreadableResponse extends Error {
   override name = 'UnreadableAnswer';
 }
 
@@ -25,7 +26,11 @@ export interface Original {
 type Form = TokenMode['token_answer'];
 
 /** `idToken`: openid-client is to see and validate it. Throws `UnreadableAnswer` for a success without a token. */
-export async function mendTokenAnswer(response: WholeResponse, form: Form, idToken: boolean): Promise<WholeResponse> {
+export async function normalizeTokenResponse(
+  response: WholeResponse,
+  form: Form,
+  idToken: boolean,
+): Promise<WholeResponse> {
   if (response.status >= 500) return withoutChallenge(response);
   const body = parse(await response.text(), form);
   const token = text(first(body, form.access_token));
@@ -36,7 +41,7 @@ export async function mendTokenAnswer(response: WholeResponse, form: Form, idTok
   }
   const error = body && oauthError(body, form);
   if (error) return json(response.ok ? 400 : response.status, error, response);
-  if (response.ok) throw new UnreadableAnswer('the token endpoint answered without an access token');
+  if (response.ok) throw new UnreadableResponse('the token endpoint answered without an access token');
   return withoutChallenge(response);
 }
 
@@ -113,7 +118,7 @@ interface Read {
 }
 
 /** What the catalogue's form finds in the answer. */
-export function toTokenAnswer({ body, date }: Original, auth: TokenMode, read: Read): TokenAnswer {
+export function toTokenResponse({ body, date }: Original, auth: TokenMode, read: Read): TokenResponse {
   const form = auth.token_answer;
   const until = (paths: readonly string[] | undefined) => secondsUntil(first(body, paths), date ?? read.now);
   const { refresh_expires: refresh } = form;
@@ -138,7 +143,7 @@ export function toTokenAnswer({ body, date }: Original, auth: TokenMode, read: R
 }
 
 /** What an answer of no token endpoint has not. */
-export const BARE: Omit<TokenAnswer, 'accessToken' | 'tokenType' | 'expiresIn'> = {
+export const BARE: Omit<TokenResponse, 'accessToken' | 'tokenType' | 'expiresIn'> = {
   refreshToken: undefined,
   idToken: undefined,
   scopes: undefined,

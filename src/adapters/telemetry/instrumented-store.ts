@@ -2,7 +2,7 @@
 import type { Store } from '../../ports/index.ts';
 
 /** The same store; `failed` is told the name of each sentence that was rejected. */
-export function watchStore(store: Store, failed: (sentence: string) => void): Store {
+export function instrumentStore(store: Store, failed: (sentence: string) => void): Store {
   const watched = Object.entries(store).map(([sentence, say]: [string, (...words: unknown[]) => Promise<unknown>]) => [
     sentence,
     (...words: unknown[]) => {

@@ -165,10 +165,10 @@ export function createTelemetry({ version, sealingKid }: { version: string; seal
         due.set({ integration }, count);
         overdue.set({ integration }, oldestMs / 1_000);
       }
-      for (const { integration, state: value } of state.circuits) circuit.set({ integration }, value);
+      for (const { integration, state: value } of state.circuitBreakers) circuit.set({ integration }, value);
       inFlight.set(state.inFlight);
       storeUp.set(state.storeUp ? 1 : 0);
-      newsAge.set(state.newsAgeMs / 1_000);
+      newsAge.set(state.changeFeedLagMs / 1_000);
       rescued.set(state.rescued);
       auditWaiting.set(state.audit.waiting);
       auditLost.reset();

@@ -8,11 +8,11 @@ import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
 import type { Integration } from '../../domain/integration.ts';
 import type { Clock, DeclaredRows, IntegrationSettings, Store } from '../../ports/index.ts';
 import type { Access, Call, Subject } from '../audit/access.ts';
+import type { CallerCache } from '../cache/caller-cache.ts';
 import { type CallerSetup, callerOf, keyOf, workloadIssues } from '../callers/callers.ts';
-import { type Difference, differences } from './diff.ts';
-import type { Directory } from '../cache/caller-cache.ts';
 import type { Integrations, Setup } from '../integrations/integrations.ts';
-import type { Trust } from '../integrations/trusted-issuers.ts';
+import type { TrustedIssuers } from '../integrations/trusted-issuers.ts';
+import { type Difference, diff } from './diff.ts';
 
 export interface Declared {
   integrations: { id: string; setup: Setup }[];
@@ -43,17 +43,17 @@ type Recorder = (action: string, subject: Subject) => AuditEntry;
 interface Parts {
   store: Pick<Store, 'callers' | 'putDeclared'>;
   integrations: Pick<Integrations, 'faultsOf' | 'settle' | 'changed'>;
-  directory: Pick<Directory, 'reload'>;
-  trust: Pick<Trust, 'find'>;
+  callerCache: Pick<CallerCache, 'reload'>;
+  trustedIssuers: Pick<TrustedIssuers, 'find'>;
   access: Pick<Access, 'denied' | 'record' | 'recordOwn'>;
   clock: Clock;
   /** What this process was started with. */
   running: Required<ProcessSettings>;
 }
 
-export type Declare = ReturnType<typeof createDeclare>;
+export type Apply = ReturnType<typeof createApply>;
 
-export function createDeclare({ store, integrations, directory, trust, access, clock, running }: Parts) {
+export function createApply({ store, integrations, callerCache, trustedIssuers, access, clock, running }: Parts) {
   /** Adds to `rows` what is to be written. `issuers`: whom the deployment will trust for what is declared here. */
   async function planIntegrations(wanted: Declared['integrations'], record: Recorder, rows: DeclaredRows) {
     const changes: Change[] = [];
@@ -68,7 +68,7 @@ export function createDeclare({ store, integrations, directory, trust, access, c
       const { settings, before, issuer } = await integrations.settle(id, setup);
       if (issuer !== null) issuers.add(issuer);
       const fields = [
-        ...differences(before && described(before), described(settings)),
+        ...diff(before && described(before), described(settings)),
         ...secretChange('client_secret', before?.clientSecret, settings.clientSecret),
         ...secretChange('private_key', before?.privateKey, settings.privateKey),
       ];
@@ -82,7 +82,7 @@ export function createDeclare({ store, integrations, directory, trust, access, c
 
   async function planCallers(
     wanted: Declared['callers'],
-    trusted: Pick<Trust, 'find'>,
+    trusted: Pick<TrustedIssuers, 'find'>,
     record: Recorder,
     rows: DeclaredRows,
   ): Promise<{ changes: Change[]; issues: InputIssue[] }> {
@@ -106,7 +106,7 @@ export function createDeclare({ store, integrations, directory, trust, access, c
       }
       const before = stored.find((s) => s.caller.id === caller.id);
       const fields = [
-        ...differences(before && callerInWords(before.caller), callerInWords(caller)),
+        ...diff(before && callerInWords(before.caller), callerInWords(caller)),
         ...(keys ? keyChanges(before?.keys ?? [], keys) : []),
       ];
       if (before && fields.length === 0) continue;
@@ -121,8 +121,8 @@ export function createDeclare({ store, integrations, directory, trust, access, c
   async function put(declared: Declared, record: Recorder, dryRun: boolean): Promise<Change[] | Refusal> {
     const rows: DeclaredRows = { integrations: [], callers: [] };
     const planned = await planIntegrations(declared.integrations, record, rows);
-    const trusted: Pick<Trust, 'find'> = {
-      find: async (issuer) => (planned.issuers.has(issuer) ? { issuer, audiences: [] } : trust.find(issuer)),
+    const trusted: Pick<TrustedIssuers, 'find'> = {
+      find: async (issuer) => (planned.issuers.has(issuer) ? { issuer, audiences: [] } : trustedIssuers.find(issuer)),
     };
     const callers = await planCallers(declared.callers, trusted, record, rows);
     const issues = [...planned.issues, ...callers.issues];
@@ -132,7 +132,7 @@ export function createDeclare({ store, integrations, directory, trust, access, c
     if (dryRun || changes.length === 0) return changes;
     await store.putDeclared(rows);
     for (const { settings } of rows.integrations) integrations.changed(settings.id);
-    await directory.reload();
+    await callerCache.reload();
     return changes;
   }
 
@@ -171,7 +171,7 @@ const described = (i: Integration | IntegrationSettings) => ({
   return_origins: i.returnOrigins,
 });
 
-const callerInWords = ({ name, grants, workloads, rateLimit }: Caller) => ({
+const callerInWords = ({ name, permissions: grants, workloads, rateLimit }: Caller) => ({
   name,
   grants,
   workloads: workloads.map(({ id: _, ...workload }) => workload),

@@ -10,12 +10,12 @@ export interface Difference {
 }
 
 /** Nothing, null, the empty text and the empty list are alike. */
-export function differences(before: unknown, after: unknown, path = ''): Difference[] {
+export function diff(before: unknown, after: unknown, path = ''): Difference[] {
   if (isDeepStrictEqual(before, after) || (isNothing(before) && isNothing(after))) return [];
   if ([before, after].every((value) => hasParts(value) || isNothing(value))) {
     const [old, now] = [partsOf(before), partsOf(after)];
     return [...new Set([...Object.keys(old), ...Object.keys(now)])].flatMap((name) =>
-      differences(old[name], now[name], path === '' ? name : `${path}.${name}`),
+      diff(old[name], now[name], path === '' ? name : `${path}.${name}`),
     );
   }
   return [{ path, before: before ?? null, after: after ?? null }];

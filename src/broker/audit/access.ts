@@ -1,10 +1,16 @@
 // The choke point: who may do it, and the record that they did. Every use case that serves a caller starts here.
 import type { AuditEntry } from '../../domain/audit.ts';
-import { type Action, type Extent, type MissingGrant, missingGrant, type Principal } from '../../domain/caller.ts';
+import {
+  type Action,
+  type Extent,
+  type MissingPermission,
+  missingPermission,
+  type Principal,
+} from '../../domain/caller.ts';
 import { type Refusal, refuse } from '../../domain/errors.ts';
 import type { Clock } from '../../ports/index.ts';
-import type { Journal } from './audit-buffer.ts';
 import { newId } from '../secrets/ids.ts';
+import type { AuditBuffer } from './audit-buffer.ts';
 
 /** One request of one caller: the first argument of every use case that serves callers. */
 export interface Call {
@@ -23,7 +29,7 @@ export interface Subject {
 
 export type Access = ReturnType<typeof createAccess>;
 
-export function createAccess({ journal, clock }: { journal: Journal; clock: Clock }) {
+export function createAccess({ auditBuffer, clock }: { auditBuffer: AuditBuffer; clock: Clock }) {
   const entry = (
     who: Pick<AuditEntry, 'actor' | 'keyId' | 'subject' | 'address' | 'requestId'>,
     action: string,
@@ -66,11 +72,11 @@ export function createAccess({ journal, clock }: { journal: Journal; clock: Cloc
       connectionId?: string,
       extent?: Extent,
     ): Refusal | undefined {
-      const missing = missingGrant(call.principal.caller.grants, action, integration, owner, extent);
+      const missing = missingPermission(call.principal.caller.permissions, action, integration, owner, extent);
       if (!missing) return undefined;
       const subject = { integration, owner, connectionId: connectionId ?? null, detail: describe(missing) };
       const kind = `denied ${subject.detail}`;
-      journal.note(alike(call, kind, subject), () => entry(by(call), 'access.denied', subject, 'denied'));
+      auditBuffer.note(alike(call, kind, subject), () => entry(by(call), 'access.denied', subject, 'denied'));
       return refuse({ code: 'forbidden', missing });
     },
 
@@ -79,12 +85,12 @@ export function createAccess({ journal, clock }: { journal: Journal; clock: Cloc
 
     /** Notes an allowed read, in memory: many reads of one second become one entry. */
     noteRead(call: Call, action: string, subject: Subject): void {
-      journal.note(alike(call, action, subject), () => entry(by(call), action, subject));
+      auditBuffer.note(alike(call, action, subject), () => entry(by(call), action, subject));
     },
 
     /** Notes what was refused for another reason than a missing grant. */
     noteRefused(call: Call, action: string, subject: Subject): void {
-      journal.note(alike(call, `refused ${action} ${subject.detail}`, subject), () =>
+      auditBuffer.note(alike(call, `refused ${action} ${subject.detail}`, subject), () =>
         entry(by(call), action, subject, 'denied'),
       );
     },
@@ -111,7 +117,7 @@ const subjectOf = ({ credential }: Principal): string | null =>
   credential.kind === 'workload' ? credential.subject : null;
 
 /** Scopes are shown as far as an entry of the log has room for them. */
-const describe = ({ action, scopes, min_ttl }: MissingGrant): string =>
+const describe = ({ action, scopes, min_ttl }: MissingPermission): string =>
   [
     `no grant for ${action}`,
     ...(scopes ? [`with ${scopes[0] === '*' ? 'unknown scopes' : scopes.join(' ').slice(0, 200)}`] : []),

@@ -10,9 +10,9 @@ const KEEP_AT_MOST = 50_000;
 /** Entries that are written at once: under a millisecond of work, so that no request waits for long behind it. */
 const PORTION = 64;
 
-export type Journal = ReturnType<typeof createJournal>;
+export type AuditBuffer = ReturnType<typeof createAuditBuffer>;
 
-export function createJournal({ store, log }: { store: Pick<Store, 'appendAudit' | 'touchKeys'>; log: Logger }) {
+export function createAuditBuffer({ store, log }: { store: Pick<Store, 'appendAudit' | 'touchKeys'>; log: Logger }) {
   let entries = new Map<string, AuditEntry>();
   let uses = new Map<string, number>();
   let timer: NodeJS.Timeout | undefined;

@@ -3,22 +3,26 @@ import type { AuditEntry } from '../../domain/audit.ts';
 import type { Refusal } from '../../domain/errors.ts';
 import type { AuditFilter, Page, PageRequest, Store } from '../../ports/index.ts';
 import type { Access, Call } from './access.ts';
-import type { Journal } from './audit-buffer.ts';
+import type { AuditBuffer } from './audit-buffer.ts';
 
-export type Trail = ReturnType<typeof createTrail>;
+export type AuditLog = ReturnType<typeof createAuditLog>;
 
 interface Parts {
   store: Pick<Store, 'audit'>;
-  journal: Pick<Journal, 'flush'>;
+  auditBuffer: Pick<AuditBuffer, 'flush'>;
   access: Access;
 }
 
-export function createTrail({ store, journal, access }: Parts) {
+export function createAuditLog({ store, auditBuffer, access }: Parts) {
   /** Newest first; what is still gathered in memory is written before. */
-  return async function trail(call: Call, filter: AuditFilter, page: PageRequest): Promise<Page<AuditEntry> | Refusal> {
+  return async function auditLog(
+    call: Call,
+    filter: AuditFilter,
+    page: PageRequest,
+  ): Promise<Page<AuditEntry> | Refusal> {
     const denied = access.denied(call, 'admin', '*', '*');
     if (denied) return denied;
-    await journal.flush();
+    await auditBuffer.flush();
     return store.audit(filter, page);
   };
 }

@@ -19,7 +19,7 @@ interface Parts {
 }
 
 /** Begins at once; `stop` is fulfilled when the portion under way is done. A round that fails is only the next one's. */
-export function startPruning({ store, days, clock, log }: Parts): { stop(): Promise<void> } {
+export function startAuditRetention({ store, days, clock, log }: Parts): { stop(): Promise<void> } {
   if (days === null) return { stop: async () => undefined };
   const keptMs = days * DAY_MS;
   const stopped = new AbortController();

@@ -8,7 +8,7 @@ import { digest } from '../secrets/ids.ts';
 
 /** The caller behind `VALETKEY_ADMIN_KEY`: every right, for the first set-up. It is in no table. */
 const ADMIN: Principal = {
-  caller: { id: 'clr_admin', name: 'admin key', grants: [{ actions: ['*'], integrations: ['*'], owners: ['*'] }] },
+  caller: { id: 'clr_admin', name: 'admin key', permissions: [{ actions: ['*'], integrations: ['*'], owners: ['*'] }] },
   credential: { kind: 'key', id: 'key_admin', expiresAt: null },
   rateLimit: null,
 };
@@ -16,13 +16,13 @@ const ADMIN: Principal = {
 const ADMITTED_AT_MOST = 10_000;
 
 /** A caller, and what makes a token one of its workload's. */
-export interface Binding {
+export interface WorkloadBinding {
   caller: Caller;
   workload: Workload;
 }
 
 /** What was known when a token began to be verified. */
-export type Ticket = symbol;
+export type VerificationTicket = symbol;
 
 interface Parts {
   store: Pick<Store, 'callers'>;
@@ -31,15 +31,15 @@ interface Parts {
   rateLimit: RateLimit | null;
 }
 
-export type Directory = ReturnType<typeof createDirectory>;
+export type CallerCache = ReturnType<typeof createCallerCache>;
 
-export function createDirectory({ store, adminKey, rateLimit }: Parts) {
+export function createCallerCache({ store, adminKey, rateLimit }: Parts) {
   let keys = new Map<string, Principal>();
-  let bindings = new Map<string, Binding[]>();
+  let bindings = new Map<string, WorkloadBinding[]>();
   const admitted = new LRUCache<string, Principal>({ max: ADMITTED_AT_MOST });
-  let ticket: Ticket = Symbol();
+  let ticket: VerificationTicket = Symbol();
 
-  function forget(): void {
+  function invalidateWorkloads(): void {
     ticket = Symbol();
     admitted.clear();
   }
@@ -63,26 +63,32 @@ export function createDirectory({ store, adminKey, rateLimit }: Parts) {
     },
 
     /** Which callers the tokens of an issuer may stand for. */
-    boundTo: (issuer: string): { bindings: readonly Binding[]; ticket: Ticket } => ({
+    boundTo: (issuer: string): { bindings: readonly WorkloadBinding[]; ticket: VerificationTicket } => ({
       bindings: bindings.get(issuer) ?? [],
       ticket,
     }),
 
     /** From now on the token is known without being verified, for `forMs` at most; unless something has changed since. */
-    admit(since: Ticket, token: string, { caller }: Binding, credential: Principal['credential'], forMs: number) {
+    remember(
+      since: VerificationTicket,
+      token: string,
+      { caller }: WorkloadBinding,
+      credential: Principal['credential'],
+      forMs: number,
+    ) {
       const principal: Principal = { caller, credential, rateLimit: limitOf(caller) };
       if (since === ticket && forMs > 0) admitted.set(digest(token), principal, { ttl: forMs });
       return principal;
     },
 
     /** Tokens must be verified anew: whose are believed has changed. */
-    forget,
+    invalidateWorkloads,
 
     /** After each change, before it is answered: a deleted key stops at once. */
     async reload(): Promise<void> {
       const callers = await store.callers();
       const nextKeys = new Map<string, Principal>();
-      const nextBindings = new Map<string, Binding[]>();
+      const nextBindings = new Map<string, WorkloadBinding[]>();
       if (adminKey !== undefined) nextKeys.set(digest(adminKey), ADMIN);
       for (const { caller, keys: own } of callers) {
         for (const { id, digest: known, expiresAt } of own) {
@@ -95,7 +101,7 @@ export function createDirectory({ store, adminKey, rateLimit }: Parts) {
       }
       keys = nextKeys;
       bindings = nextBindings;
-      forget();
+      invalidateWorkloads();
     },
   };
 }

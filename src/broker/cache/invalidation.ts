@@ -1,13 +1,13 @@
 // What others have changed: nothing that is in memory here outlives the news of it.
 import type { Connection } from '../../domain/connection.ts';
-import type { Change, Logger, Store, Watch } from '../../ports/index.ts';
-import type { Directory } from './caller-cache.ts';
-import type { Serving } from './token-cache.ts';
+import type { Change, ChangeFeed, Logger, Store } from '../../ports/index.ts';
+import type { CallerCache } from './caller-cache.ts';
+import type { TokenCache } from './token-cache.ts';
 
 interface Parts {
-  store: Pick<Store, 'watch' | 'standings'>;
-  serving: Serving;
-  directory: Pick<Directory, 'reload'>;
+  store: Pick<Store, 'subscribe' | 'connectionVersions'>;
+  tokenCache: TokenCache;
+  callerCache: Pick<CallerCache, 'reload'>;
   /** Told of an integration that is not as it was; undefined: of any. */
   integrationChanged: (id: string | undefined) => void;
   /** Takes in what the store has now. */
@@ -26,15 +26,15 @@ const AGAIN_MS = 250;
  * what the store has. What was read before there was news of it is read again first. Rejects with `StoreError` when the
  * news cannot be had at all.
  */
-export async function startFollowing({
+export async function startInvalidation({
   store,
-  serving,
-  directory,
+  tokenCache,
+  callerCache,
   integrationChanged,
   reread,
   lookBack,
   log,
-}: Parts): Promise<Watch> {
+}: Parts): Promise<ChangeFeed> {
   let isStopped = false;
 
   /**
@@ -43,15 +43,15 @@ export async function startFollowing({
    * it was refreshed here a moment ago, or the store has lost it: it is still the best there is.
    */
   async function check(ids: string[]): Promise<string[]> {
-    const rows = new Map((await store.standings(ids)).map((row) => [row.id, row]));
+    const rows = new Map((await store.connectionVersions(ids)).map((row) => [row.id, row]));
     const old: string[] = [];
     for (const id of ids) {
-      const held = serving.get(id)?.connection;
+      const held = tokenCache.get(id)?.connection;
       if (!held) continue;
       const { status = 'revoked', generation = 0 } = rows.get(id) ?? {};
       // A read that began before must not bring back what is gone; a reconnect has a generation of its own.
-      if (status === 'revoked') serving.drop(held, Number.POSITIVE_INFINITY);
-      else if (status === 'needs_reauth') serving.drop(held, generation + 1);
+      if (status === 'revoked') tokenCache.invalidate(held, Number.POSITIVE_INFINITY);
+      else if (status === 'needs_reauth') tokenCache.invalidate(held, generation + 1);
       else if (generation > held.generation) old.push(id);
     }
     return old;
@@ -62,7 +62,7 @@ export async function startFollowing({
    * that was only refreshed elsewhere is good until its own end.
    */
   async function checkAll(ids: string[], mayHaveEnded: (held: Connection) => boolean): Promise<void> {
-    const held = ids.filter((id) => serving.get(id));
+    const held = ids.filter((id) => tokenCache.get(id));
     const old: string[] = [];
     for (let i = 0; i < held.length; i += AT_ONCE) {
       try {
@@ -71,8 +71,8 @@ export async function startFollowing({
         const left = held.slice(i);
         log.warn({ err: error, connections: left.length }, 'tokens could not be compared with the store');
         for (const id of left) {
-          const one = serving.get(id)?.connection;
-          if (one && mayHaveEnded(one)) serving.drop(one, one.generation);
+          const one = tokenCache.get(id)?.connection;
+          if (one && mayHaveEnded(one)) tokenCache.invalidate(one, one.generation);
         }
         if (!isStopped) setTimeout(() => void checkAll(left, mayHaveEnded), AGAIN_MS).unref();
         break;
@@ -90,26 +90,26 @@ export async function startFollowing({
     });
   }
 
-  const watch = await store.watch((changes: Change[]) => {
+  const watch = await store.subscribe((changes: Change[]) => {
     const kinds = new Set(changes.map(({ kind }) => kind));
     const everything = kinds.has('everything');
-    if (everything) serving.doubtAll();
+    if (everything) tokenCache.invalidateReads();
     for (const change of changes) {
       if (change.kind === 'integration') integrationChanged(change.id);
       if (change.kind !== 'connection') continue;
-      serving.dropSetOf(change.id);
+      tokenCache.invalidateOwnerOf(change.id);
       // A new one belongs to a set that cannot know it.
-      if (change.generation === 1) serving.dropSets();
+      if (change.generation === 1) tokenCache.invalidateOwners();
     }
     const told = generationsOf(changes);
     void checkAll([...told.keys()], ({ id, generation }) => !areRefreshes(told.get(id) ?? [], generation));
-    if (everything) void checkAll(serving.held(), () => false);
+    if (everything) void checkAll(tokenCache.cachedIds(), () => false);
     if (everything) integrationChanged(undefined);
     if (everything || kinds.has('back')) untilDone('what was kept lately', lookBack);
-    if (everything || kinds.has('callers')) untilDone('callers', directory.reload);
+    if (everything || kinds.has('callers')) untilDone('callers', callerCache.reload);
   });
   integrationChanged(undefined);
-  await directory.reload();
+  await callerCache.reload();
   return {
     ...watch,
     async stop() {

@@ -8,7 +8,7 @@ import { type Connection, lifetime } from '../../domain/connection.ts';
 import type { Clock } from '../../ports/index.ts';
 
 /** A connection and its token in plain text. */
-export interface Served {
+export interface ServedToken {
   connection: Connection;
   accessToken: string;
   /** Until when it lives, in milliseconds of the monotonic clock: a wall clock that jumps does not change that. */
@@ -27,7 +27,7 @@ const CLOCKS_DIFFER_MS = 10_000;
  * The token as this process will serve it. Never longer than it was issued for, whatever the wall clock says of a row
  * that another process, or an earlier one, has written.
  */
-export function serve(connection: Connection, accessToken: string, clock: Clock): Served {
+export function toServedToken(connection: Connection, accessToken: string, clock: Clock): ServedToken {
   const life = lifetime(connection);
   const left = life === null ? Number.POSITIVE_INFINITY : Math.min(life, connection.expiresAt! - clock.now());
   const ofUnknownAge = life !== null && connection.issuedAt - clock.now() > CLOCKS_DIFFER_MS;
@@ -35,16 +35,16 @@ export function serve(connection: Connection, accessToken: string, clock: Clock)
 }
 
 /** What was known when a read from the store began. */
-export type Ticket = number;
+export type ReadTicket = number;
 
 /** Longer than any read from the store takes. */
 const NEWS_KEPT_MS = 60_000;
 
-type Slot = { served: Served } | { floor: number };
+type Slot = { served: ServedToken } | { floor: number };
 
-export type Serving = ReturnType<typeof createServing>;
+export type TokenCache = ReturnType<typeof createTokenCache>;
 
-export function createServing({ max = 50_000, ttlMs = 10 * 60_000 }: { max?: number; ttlMs?: number } = {}) {
+export function createTokenCache({ max = 50_000, ttlMs = 10 * 60_000 }: { max?: number; ttlMs?: number } = {}) {
   // Each entry counts as one. With `max` instead, there would be room for all of them from the start.
   const bounds = { maxSize: max, sizeCalculation: () => 1, ttl: ttlMs };
   const slots = new LRUCache<string, Slot>(bounds);
@@ -58,7 +58,7 @@ export function createServing({ max = 50_000, ttlMs = 10 * 60_000 }: { max?: num
   });
   /** Counts what makes reads that are under way suspect: of the sets; of one token, when it was last told of; of all. */
   let changes = 0;
-  const toldOf = new LRUCache<string, Ticket>({ ...bounds, ttl: NEWS_KEPT_MS });
+  const toldOf = new LRUCache<string, ReadTicket>({ ...bounds, ttl: NEWS_KEPT_MS });
   let toldOfAll = 0;
 
   const ownerKey = (integration: string, owner: string) => `${integration}\n${owner}`;
@@ -66,12 +66,12 @@ export function createServing({ max = 50_000, ttlMs = 10 * 60_000 }: { max?: num
     slot === undefined ? -1 : 'served' in slot ? slot.served.connection.generation : slot.floor;
 
   return {
-    get(id: string): Served | undefined {
+    get(id: string): ServedToken | undefined {
       const slot = slots.get(id);
       return slot && 'served' in slot ? slot.served : undefined;
     },
     /** `ticket`: of when the row was read. */
-    put(served: Served, ticket: Ticket): void {
+    put(served: ServedToken, ticket: ReadTicket): void {
       const { id, generation } = served.connection;
       if (ticket < Math.max(toldOfAll, toldOf.get(id) ?? 0)) return;
       if (generation >= generationOf(slots.get(id))) slots.set(id, { served });
@@ -81,8 +81,8 @@ export function createServing({ max = 50_000, ttlMs = 10 * 60_000 }: { max?: num
     ofOwner: (integration: string, owner: string): readonly Connection[] | undefined =>
       owners.get(ownerKey(integration, owner)),
     /** Taken before the store is asked. A set that is put with it counts only if no owner's has changed meanwhile. */
-    ticket: (): Ticket => changes,
-    putOwner(ticket: Ticket, integration: string, owner: string, connections: readonly Connection[]): void {
+    ticket: (): ReadTicket => changes,
+    putOwner(ticket: ReadTicket, integration: string, owner: string, connections: readonly Connection[]): void {
       if (ticket !== changes) return;
       const key = ownerKey(integration, owner);
       owners.set(key, connections);
@@ -90,30 +90,30 @@ export function createServing({ max = 50_000, ttlMs = 10 * 60_000 }: { max?: num
     },
 
     /** Drops the token; only one of at least this generation may be served from now on. */
-    drop(connection: Pick<Connection, 'id' | 'integration' | 'owner'>, floor: number): void {
+    invalidate(connection: Pick<Connection, 'id' | 'integration' | 'owner'>, floor: number): void {
       slots.set(connection.id, { floor });
-      this.dropOwner(connection);
+      this.invalidateOwner(connection);
     },
-    dropOwner({ integration, owner }: Pick<Connection, 'integration' | 'owner'>): void {
+    invalidateOwner({ integration, owner }: Pick<Connection, 'integration' | 'owner'>): void {
       changes++;
       owners.delete(ownerKey(integration, owner));
     },
     /** Somebody else has changed it: its owner's set, and what is just being read, are not to be relied on. */
-    dropSetOf(id: string): void {
+    invalidateOwnerOf(id: string): void {
       toldOf.set(id, ++changes);
       const key = listed.get(id);
       if (key !== undefined) owners.delete(key);
     },
-    dropSets(): void {
+    invalidateOwners(): void {
       changes++;
       owners.clear();
     },
     /** Nobody knows what has changed. The tokens that are held stay: they can be compared. */
-    doubtAll(): void {
+    invalidateReads(): void {
       toldOfAll = ++changes;
       owners.clear();
     },
     /** Which tokens are held. */
-    held: (): string[] => [...slots.entries()].flatMap(([id, slot]) => ('served' in slot ? [id] : [])),
+    cachedIds: (): string[] => [...slots.entries()].flatMap(([id, slot]) => ('served' in slot ? [id] : [])),
   };
 }

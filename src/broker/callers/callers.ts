@@ -1,12 +1,12 @@
 // Callers and their keys, as admins manage them; and what a caller may know of itself.
-import type { Caller, CallerGrant, CallerKey, Principal, RateLimit, Workload } from '../../domain/caller.ts';
+import type { Caller, CallerKey, Permission, Principal, RateLimit, Workload } from '../../domain/caller.ts';
 import { type InputIssue, type Refusal, refuse } from '../../domain/errors.ts';
 import type { Clock, Store } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/access.ts';
+import type { CallerCache } from '../cache/caller-cache.ts';
+import type { TrustedIssuers } from '../integrations/trusted-issuers.ts';
 import { newCallerKey } from '../secrets/caller-keys.ts';
-import type { Directory } from '../cache/caller-cache.ts';
 import { digest, newId } from '../secrets/ids.ts';
-import type { Trust } from '../integrations/trusted-issuers.ts';
 import { workloadOf } from './workload-identity.ts';
 
 /** Enough to recognise a key by, too little to guess it by. */
@@ -15,7 +15,7 @@ const PREFIX_LENGTH = 8;
 /** A caller as it is wanted. */
 export interface CallerSetup {
   name: string;
-  grants: CallerGrant[];
+  grants: Permission[];
   workloads?: Omit<Workload, 'id'>[] | undefined;
   /** Null or undefined: the deployment's. */
   rateLimit?: RateLimit | null | undefined;
@@ -23,15 +23,15 @@ export interface CallerSetup {
 
 interface Parts {
   store: Store;
-  directory: Directory;
-  trust: Pick<Trust, 'find'>;
+  callerCache: CallerCache;
+  trustedIssuers: Pick<TrustedIssuers, 'find'>;
   access: Access;
   clock: Clock;
 }
 
 export type Callers = ReturnType<typeof createCallers>;
 
-export function createCallers({ store, directory, trust, access, clock }: Parts) {
+export function createCallers({ store, callerCache, trustedIssuers, access, clock }: Parts) {
   const denied = (call: Call) => access.denied(call, 'admin', '*', '*');
   const absent = (what: string, id: string) => refuse({ code: 'not_found', what, id });
 
@@ -41,7 +41,7 @@ export function createCallers({ store, directory, trust, access, clock }: Parts)
   }
 
   async function invalid(wanted: CallerSetup | undefined, expiry?: [path: string, at: number | null]) {
-    const issues = wanted ? await workloadIssues(wanted, trust) : [];
+    const issues = wanted ? await workloadIssues(wanted, trustedIssuers) : [];
     if (expiry && expiry[1] !== null && expiry[1] <= clock.now())
       issues.push({ path: expiry[0], message: 'lies in the past' });
     if (issues.length === 0) return undefined;
@@ -65,7 +65,7 @@ export function createCallers({ store, directory, trust, access, clock }: Parts)
       const minted = caller.workloads.length > 0 ? null : mint(caller.id, wanted.keyExpiresAt);
       const by = access.record(call, 'caller.created', { detail: caller.id });
       await store.addCaller(caller, minted?.key ?? null, by);
-      await directory.reload();
+      await callerCache.reload();
       return { caller, minted };
     },
 
@@ -75,7 +75,7 @@ export function createCallers({ store, directory, trust, access, clock }: Parts)
       if (refusal) return refusal;
       const by = access.record(call, 'caller.updated', { detail: id });
       if ((await store.updateCaller(callerOf(id, wanted, clock.now()), by)) === 'absent') return absent('caller', id);
-      await directory.reload();
+      await callerCache.reload();
       return find(id);
     },
 
@@ -108,7 +108,7 @@ export function createCallers({ store, directory, trust, access, clock }: Parts)
       if ((await store.addCallerKey(minted.key, access.record(call, 'caller.key_added', subject))) === 'absent') {
         return absent('caller', callerId);
       }
-      await directory.reload();
+      await callerCache.reload();
       return minted;
     },
 
@@ -117,7 +117,7 @@ export function createCallers({ store, directory, trust, access, clock }: Parts)
       if (refusal) return refusal;
       const by = access.record(call, 'caller.key_deleted', { detail: `${callerId} ${keyId}` });
       const deleted = await store.deleteCallerKey(callerId, keyId, by);
-      await directory.reload();
+      await callerCache.reload();
       return deleted === 'absent' ? absent('key', keyId) : undefined;
     },
 
@@ -125,7 +125,7 @@ export function createCallers({ store, directory, trust, access, clock }: Parts)
       const refusal = denied(call);
       if (refusal) return refusal;
       const deleted = await store.deleteCaller(id, access.record(call, 'caller.deleted', { detail: id }));
-      await directory.reload();
+      await callerCache.reload();
       return deleted === 'absent' ? absent('caller', id) : undefined;
     },
   };
@@ -134,7 +134,7 @@ export function createCallers({ store, directory, trust, access, clock }: Parts)
 export const callerOf = (id: string, { name, grants, workloads, rateLimit }: CallerSetup, now: number): Caller => ({
   id,
   name,
-  grants,
+  permissions: grants,
   workloads: (workloads ?? []).map(workloadOf),
   rateLimit: rateLimit ?? null,
   createdAt: now,
@@ -143,11 +143,11 @@ export const callerOf = (id: string, { name, grants, workloads, rateLimit }: Cal
 /** What speaks against binding it to these tokens. */
 export async function workloadIssues(
   { workloads = [] }: CallerSetup,
-  trust: Pick<Trust, 'find'>,
+  trustedIssuers: Pick<TrustedIssuers, 'find'>,
 ): Promise<InputIssue[]> {
   const issues: InputIssue[] = [];
   for (const [i, { issuer, claims }] of workloads.entries()) {
-    if (!(await trust.find(issuer))) {
+    if (!(await trustedIssuers.find(issuer))) {
       const message = `is not a trusted issuer: name it in trusted_issuers of the file of VALETKEY_CONFIG, or set up an OpenID integration of it`;
       issues.push({ path: `workloads.${i}.issuer`, message });
     }

@@ -1,9 +1,9 @@
 // Callers without a shared secret: the platform gives a service a JWT, and a caller is bound to what that says.
 import { matches, type Principal, type Workload } from '../../domain/caller.ts';
 import type { Clock, JwtReason, JwtVerifier } from '../../ports/index.ts';
-import type { Directory } from '../cache/caller-cache.ts';
+import type { CallerCache } from '../cache/caller-cache.ts';
+import type { TrustedIssuers } from '../integrations/trusted-issuers.ts';
 import { digest } from '../secrets/ids.ts';
-import type { Trust } from '../integrations/trusted-issuers.ts';
 
 /** So long a token is believed without another look; one whose key the issuer has withdrawn, no longer than that. */
 const REMEMBER_MS = 10 * 60_000;
@@ -13,23 +13,23 @@ export type WorkloadRefusal = JwtReason | 'no_matching_workload' | 'ambiguous_wo
 
 interface Parts {
   verifier: JwtVerifier;
-  trust: Pick<Trust, 'find'>;
-  directory: Pick<Directory, 'boundTo' | 'admit'>;
+  trustedIssuers: Pick<TrustedIssuers, 'find'>;
+  callerCache: Pick<CallerCache, 'boundTo' | 'remember'>;
   clock: Clock;
 }
 
-export type Workloads = ReturnType<typeof createWorkloads>;
+export type WorkloadIdentity = ReturnType<typeof createWorkloadIdentity>;
 
 /** Whether it has the form of a compact JWS (RFC 7515 3.1), which no caller key has. */
 export const isJwt = (presented: string): boolean => /^[\w-]+\.[\w-]+\.[\w-]*$/.test(presented);
 
-export function createWorkloads({ verifier, trust, directory, clock }: Parts) {
+export function createWorkloadIdentity({ verifier, trustedIssuers, callerCache, clock }: Parts) {
   /** Whose token it is; or why it is nobody's. An issuer that no caller is bound to is never asked for its keys. */
   return async function identify(token: string): Promise<Principal | WorkloadRefusal> {
     const issuer = verifier.claimedIssuer(token);
     if (issuer === undefined) return 'malformed';
-    const { bindings, ticket } = directory.boundTo(issuer);
-    const trusted = bindings.length > 0 ? await trust.find(issuer) : undefined;
+    const { bindings, ticket } = callerCache.boundTo(issuer);
+    const trusted = bindings.length > 0 ? await trustedIssuers.find(issuer) : undefined;
     if (!trusted) return 'untrusted_issuer';
     const audiences = [...new Set(bindings.map(({ workload }) => workload.audience))];
     const verdict = await verifier.verify(token, trusted, { audiences });
@@ -43,7 +43,7 @@ export function createWorkloads({ verifier, trust, directory, clock }: Parts) {
     if (fitting.some(({ caller }) => caller.id !== binding.caller.id)) return 'ambiguous_workload';
     const expiresAt = Number(claims.exp) * 1_000;
     const subject = typeof claims.sub === 'string' ? claims.sub : null;
-    return directory.admit(
+    return callerCache.remember(
       ticket,
       token,
       binding,

@@ -1,18 +1,28 @@
 // The browser's way from an invitation to a connection (RFC 6749 4.1, RFC 7636, RFC 9207, RFC 9700).
+
+import { type AuthMode, isCode } from '../../domain/auth-modes.ts';
 import { type Connection, lifetime } from '../../domain/connection.ts';
-import { withDpopKey } from '../../domain/imported-credentials.ts';
 import { type InputIssue, Refusal } from '../../domain/errors.ts';
 import { fieldIssues, type Params } from '../../domain/fields.ts';
+import { withDpopKey } from '../../domain/imported-credentials.ts';
 import { type ConnectSession, type Flow, SESSION_TTL_MS } from '../../domain/integration.ts';
-import { type AuthMode, isCode } from '../../domain/auth-modes.ts';
 import { connectionFields } from '../../domain/provider.ts';
-import type { Clock, Logger, ProviderClient, ProviderFault, Store, Telemetry, TokenAnswer, Vault } from '../../ports/index.ts';
+import type {
+  Clock,
+  Logger,
+  ProviderClient,
+  ProviderFault,
+  Store,
+  Telemetry,
+  TokenResponse,
+  Vault,
+} from '../../ports/index.ts';
 import type { Access } from '../audit/access.ts';
-import { type Brought, establish, isSomebodyElse } from './new-connection.ts';
-import { sealGrant } from '../secrets/token-encryption.ts';
+import type { TokenCache } from '../cache/token-cache.ts';
+import type { ResolvedIntegration, Targets } from '../integrations/targets.ts';
 import { digest, newId, newSecret } from '../secrets/ids.ts';
-import type { Serving } from '../cache/token-cache.ts';
-import type { Found, Targets } from '../integrations/targets.ts';
+import { encryptCredentials } from '../secrets/token-encryption.ts';
+import { isDifferentIdentity, newConnection, type ReceivedGrant } from './new-connection.ts';
 
 /** Where a browser comes from. `browser` is the secret of its cookie, if it has one. */
 export interface Visit {
@@ -55,7 +65,7 @@ interface Parts {
   vault: Vault;
   provider: Pick<ProviderClient, 'authorizationUrl' | 'exchange'>;
   targets: Targets;
-  serving: Serving;
+  tokenCache: TokenCache;
   access: Pick<Access, 'recordBrowser'>;
   telemetry: Pick<Telemetry, 'connect'>;
   clock: Clock;
@@ -63,10 +73,10 @@ interface Parts {
   publicUrl: string;
 }
 
-export type Connecting = ReturnType<typeof createConnecting>;
+export type ConnectFlow = ReturnType<typeof createConnectFlow>;
 
-export function createConnecting(parts: Parts) {
-  const { store, vault, provider, targets, serving, access, telemetry, clock, log, publicUrl } = parts;
+export function createConnectFlow(parts: Parts) {
+  const { store, vault, provider, targets, tokenCache, access, telemetry, clock, log, publicUrl } = parts;
   const flowContext = (stateDigest: string, column: 'verifier' | 'nonce') => ({ row: `flows/${stateDigest}`, column });
   const redirectUri = (integration: string) => `${publicUrl}/oauth2/callback/${integration}`;
   const refused = (error: BrowserError, name: string | null = null): Step => ({
@@ -128,7 +138,7 @@ export function createConnecting(parts: Parts) {
     }
 
     const [state, nonce, verifier] = [newSecret(), newSecret(), newSecret()];
-    const target = targets.open(found, { params, captured: {} });
+    const target = targets.targetOf(found, { params, captured: {} });
     const scopes = session.scopes ?? found.integration.scopes;
     const request = { state, nonce, verifier, scopes, redirectUri: redirectUri(session.integration) };
     const authorization = await provider.authorizationUrl(target, request);
@@ -146,8 +156,8 @@ export function createConnecting(parts: Parts) {
       sessionId: session.id,
       integration: session.integration,
       browserDigest: digest(browser),
-      verifier: vault.seal(verifier, flowContext(stateDigest, 'verifier')),
-      nonce: vault.seal(nonce, flowContext(stateDigest, 'nonce')),
+      verifier: vault.encrypt(verifier, flowContext(stateDigest, 'verifier')),
+      nonce: vault.encrypt(nonce, flowContext(stateDigest, 'nonce')),
       issuer: authorization.value.issuer,
       redirectUri: request.redirectUri,
       scopes,
@@ -165,7 +175,7 @@ export function createConnecting(parts: Parts) {
     const state = response.get('state');
     if (!state) return refused('invalid_state');
     if (!visit.browser) return refused('other_browser');
-    const taken = await store.takeFlow(digest(state), digest(visit.browser), clock.now());
+    const taken = await store.consumeFlow(digest(state), digest(visit.browser), clock.now());
     if (!taken) return refused('invalid_state');
     const { flow, session } = taken;
     const end = closed(session);
@@ -181,11 +191,11 @@ export function createConnecting(parts: Parts) {
 
     // What the callback brings may say where the code is to be exchanged.
     const captured = capturedFrom(found.auth, response);
-    const target = targets.open(found, { params: flow.params, captured });
+    const target = targets.targetOf(found, { params: flow.params, captured });
     const answer = await provider.exchange(target, response, {
       state,
-      nonce: vault.open(flow.nonce, flowContext(flow.stateDigest, 'nonce')),
-      verifier: vault.open(flow.verifier, flowContext(flow.stateDigest, 'verifier')),
+      nonce: vault.decrypt(flow.nonce, flowContext(flow.stateDigest, 'nonce')),
+      verifier: vault.decrypt(flow.verifier, flowContext(flow.stateDigest, 'verifier')),
       redirectUri: flow.redirectUri,
       scopes: flow.scopes,
       issuer: flow.issuer,
@@ -198,8 +208,8 @@ export function createConnecting(parts: Parts) {
   async function remember(
     session: ConnectSession,
     flow: Flow,
-    { auth }: Found,
-    answer: TokenAnswer,
+    { auth }: ResolvedIntegration,
+    answer: TokenResponse,
     visit: Visit,
     name: string,
   ): Promise<Step> {
@@ -212,12 +222,12 @@ export function createConnecting(parts: Parts) {
       if (session.connectionId !== null && existing?.status !== 'active' && existing?.status !== 'needs_reauth') {
         return fail(session, 'connection_gone', 'connection_gone', visit, name);
       }
-      if (isSomebodyElse(existing?.identity, brought.identity)) {
+      if (isDifferentIdentity(existing?.identity, brought.identity)) {
         return fail(session, 'identity_mismatch', 'identity_mismatch', visit, name);
       }
       const id = existing?.id ?? newId('con', now);
       const metadata = session.metadata ?? existing?.metadata ?? {};
-      const connection = establish(
+      const connection = newConnection(
         id,
         { integration, owner, label, params: flow.params, metadata },
         auth,
@@ -225,7 +235,7 @@ export function createConnecting(parts: Parts) {
         now,
         existing,
       );
-      const grant = sealGrant(vault, id, brought.grant);
+      const grant = encryptCredentials(vault, id, brought.grant);
       const action = existing ? 'connection.renewed' : 'connection.created';
       const by = access.recordBrowser(from(visit), action, { integration, owner, connectionId: id });
       const done = existing
@@ -234,7 +244,7 @@ export function createConnecting(parts: Parts) {
       if (done === 'session_over') return refused('invitation_used', name);
       if (done === 'gone' || (typeof done === 'object' && 'exists' in done)) continue;
 
-      serving.drop(connection, done === 'added' ? connection.generation : done.generation);
+      tokenCache.invalidate(connection, done === 'added' ? connection.generation : done.generation);
       telemetry.connect(integration, 'ok');
       log.info({ connection: id, integration, action, lifetime_ms: lifetime(connection) }, 'connect: done');
       if (session.returnUrl === null) return { kind: 'connected', provider: name, label };
@@ -250,7 +260,7 @@ export function createConnecting(parts: Parts) {
   /** The live connection that the session is to renew: the one it names, or the one in its place. */
   async function slot(session: ConnectSession): Promise<Connection | undefined> {
     if (session.connectionId !== null) return store.connection(session.connectionId);
-    const rows = await store.servedByOwner(session.integration, session.owner, session.label);
+    const rows = await store.servedRowsByOwner(session.integration, session.owner, session.label);
     return rows.map((row) => row.connection).find((c) => c.status !== 'revoked');
   }
 
@@ -259,7 +269,7 @@ export function createConnecting(parts: Parts) {
 
 const from = ({ address, requestId }: Visit) => ({ address, requestId });
 
-function broughtBy(answer: TokenAnswer, flow: Flow, now: number): Brought {
+function broughtBy(answer: TokenResponse, flow: Flow, now: number): ReceivedGrant {
   return {
     grant: {
       accessToken: answer.accessToken,

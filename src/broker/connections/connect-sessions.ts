@@ -1,13 +1,14 @@
 // Connect sessions as callers see them: invite, and ask how it went.
+
+import { isCode } from '../../domain/auth-modes.ts';
 import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
 import { fieldIssues } from '../../domain/fields.ts';
 import { type ConnectSession, SESSION_TTL_MS } from '../../domain/integration.ts';
-import { isCode } from '../../domain/auth-modes.ts';
 import { connectionFields } from '../../domain/provider.ts';
 import type { Clock, Store } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/access.ts';
-import { digest, newId, newSecret } from '../secrets/ids.ts';
 import type { Targets } from '../integrations/targets.ts';
+import { digest, newId, newSecret } from '../secrets/ids.ts';
 
 export interface Invitation {
   integration: string;

@@ -1,18 +1,19 @@
 // Connections as callers see them: one, a list, and an import.
+
+import { capturesOf, isCode, isStatic, tokenTypeOf } from '../../domain/auth-modes.ts';
 import { allows, scopesOf } from '../../domain/caller.ts';
 import type { Connection } from '../../domain/connection.ts';
-import { packCredentials, readCredentials, staticToken } from '../../domain/imported-credentials.ts';
 import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
 import { fieldIssues, type Values, valuesOf } from '../../domain/fields.ts';
-import { capturesOf, isCode, isStatic, tokenTypeOf } from '../../domain/auth-modes.ts';
+import { packCredentials, readCredentials, staticToken } from '../../domain/imported-credentials.ts';
 import { connectionFields } from '../../domain/provider.ts';
 import type { Clock, ConnectionFilter, Page, PageRequest, Store, Vault } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/access.ts';
-import { type Brought, establish } from './new-connection.ts';
-import { sealGrant } from '../secrets/token-encryption.ts';
+import type { TokenCache } from '../cache/token-cache.ts';
+import type { ResolvedIntegration, Targets } from '../integrations/targets.ts';
 import { newId } from '../secrets/ids.ts';
-import type { Serving } from '../cache/token-cache.ts';
-import type { Found, Targets } from '../integrations/targets.ts';
+import { encryptCredentials } from '../secrets/token-encryption.ts';
+import { newConnection, type ReceivedGrant } from './new-connection.ts';
 
 export interface Import {
   integration: string;
@@ -38,14 +39,14 @@ interface Parts {
   store: Store;
   vault: Vault;
   targets: Targets;
-  serving: Serving;
+  tokenCache: TokenCache;
   access: Access;
   clock: Clock;
 }
 
 export type Connections = ReturnType<typeof createConnections>;
 
-export function createConnections({ store, vault, targets, serving, access, clock }: Parts) {
+export function createConnections({ store, vault, targets, tokenCache, access, clock }: Parts) {
   return {
     async get(call: Call, id: string): Promise<Connection | Refusal> {
       const connection = await store.connection(id);
@@ -63,7 +64,7 @@ export function createConnections({ store, vault, targets, serving, access, cloc
       filter: Pick<ConnectionFilter, 'integration' | 'owner' | 'status'>,
       page: PageRequest,
     ): Promise<Page<Connection> | Refusal> {
-      const within = scopesOf(call.principal.caller.grants, 'connections:read');
+      const within = scopesOf(call.principal.caller.permissions, 'connections:read');
       if (within.length === 0) {
         return (
           access.denied(call, 'connections:read', filter.integration ?? '*', filter.owner ?? '*') ?? {
@@ -78,7 +79,7 @@ export function createConnections({ store, vault, targets, serving, access, cloc
         if (denied) return denied;
       }
       access.noteRead(call, 'connection.list', { integration: integration ?? '*', owner: owner ?? '*' });
-      const everything = allows(call.principal.caller.grants, 'connections:read', '*', '*');
+      const everything = allows(call.principal.caller.permissions, 'connections:read', '*', '*');
       return store.connections(everything ? filter : { ...filter, within }, page);
     },
 
@@ -108,19 +109,19 @@ export function createConnections({ store, vault, targets, serving, access, cloc
         params: wanted.params ?? renewed?.params ?? {},
         metadata: wanted.metadata ?? renewed?.metadata ?? {},
       };
-      const connection = establish(id, place, found.auth, brought, now, renewed);
-      const grant = sealGrant(vault, id, brought.grant);
+      const connection = newConnection(id, place, found.auth, brought, now, renewed);
+      const grant = encryptCredentials(vault, id, brought.grant);
       const action = renewed ? 'connection.renewed' : 'connection.imported';
       const by = access.record(call, action, { integration, owner, connectionId: id });
       if (renewed) {
         const done = await store.renewConnection(connection, grant, null, by);
         if (typeof done === 'string') return refuse({ code: 'connection_revoked', connection_id: id });
-        serving.drop(connection, done.generation);
+        tokenCache.invalidate(connection, done.generation);
         return { ...connection, ...done };
       }
       const added = await store.addConnection(connection, grant, null, by);
       if (added === 'added') {
-        serving.dropOwner(connection);
+        tokenCache.invalidateOwner(connection);
         return connection;
       }
       const taken = typeof added === 'object' ? added.exists : id;
@@ -151,10 +152,10 @@ export function createConnections({ store, vault, targets, serving, access, cloc
 /** What the import brings, in one form for all modes; or what is wrong with it, all at once. */
 function broughtBy(
   wanted: Import,
-  { auth, provider, integration }: Found,
+  { auth, provider, integration }: ResolvedIntegration,
   renewed: Connection | undefined,
   now: number,
-): Brought | { issues: InputIssue[] } {
+): ReceivedGrant | { issues: InputIssue[] } {
   const { refreshToken = null, accessToken = null, expiresAt, scopes, fields } = wanted.credentials;
   const paramFields = connectionFields(provider, auth);
   const params = wanted.params ?? renewed?.params ?? {};

@@ -8,7 +8,7 @@ const SWEEP_EVERY_MS = 60_000;
 const KEEP_SESSIONS_MS = 24 * 60 * 60_000;
 
 interface Parts {
-  store: Pick<Store, 'sweep'>;
+  store: Pick<Store, 'deleteExpired'>;
   revoker: Pick<Revoker, 'deliverDue'>;
   clock: Clock;
   log: Logger;
@@ -16,7 +16,7 @@ interface Parts {
 }
 
 /** Begins at once; `stop` is fulfilled when the round under way has ended. A round that fails is only the next one's. */
-export function startOutbox({ store, revoker, clock, log, lookEveryMs = LOOK_EVERY_MS }: Parts): {
+export function startHousekeeping({ store, revoker, clock, log, lookEveryMs = LOOK_EVERY_MS }: Parts): {
   stop(): Promise<void>;
 } {
   let stopped = false;
@@ -27,7 +27,7 @@ export function startOutbox({ store, revoker, clock, log, lookEveryMs = LOOK_EVE
     try {
       while (!stopped && (await revoker.deliverDue()));
       if (clock.monotonic() - sweptAt < SWEEP_EVERY_MS) return;
-      await store.sweep(clock.now() - KEEP_SESSIONS_MS);
+      await store.deleteExpired(clock.now() - KEEP_SESSIONS_MS);
       sweptAt = clock.monotonic();
     } catch (error) {
       log.error({ err: error }, 'outbox: this round failed');

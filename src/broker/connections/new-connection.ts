@@ -1,11 +1,12 @@
 // From what a provider answered, or an import brought, to a connection and its grant.
-import type { Connection, Grant, Identity } from '../../domain/connection.ts';
-import type { AuthMode } from '../../domain/auth-modes.ts';
-import { dueAt, endOf, isRenewable } from '../../domain/refresh-schedule.ts';
-import type { Rotation, TokenAnswer } from '../../ports/index.ts';
 
-export interface Brought {
-  grant: Grant;
+import type { AuthMode } from '../../domain/auth-modes.ts';
+import type { Connection, Credentials, Identity } from '../../domain/connection.ts';
+import { dueAt, endOf, isRenewable } from '../../domain/refresh-schedule.ts';
+import type { Rotation, TokenResponse } from '../../ports/index.ts';
+
+export interface ReceivedGrant {
+  grant: Credentials;
   tokenType: string;
   scopes: string[];
   expiresAt: number | null;
@@ -19,11 +20,11 @@ export interface Brought {
 type Place = Pick<Connection, 'integration' | 'owner' | 'label' | 'params' | 'metadata'>;
 
 /** A connection as it is when a grant has just arrived; under `renewed`'s id, where it renews one. */
-export function establish(
+export function newConnection(
   id: string,
   place: Place,
   auth: AuthMode,
-  brought: Brought,
+  brought: ReceivedGrant,
   now: number,
   renewed?: Connection,
 ): Connection {
@@ -54,7 +55,7 @@ export function establish(
 }
 
 /** What an answer changes on the connection that was renewed. */
-export function rotation(connection: Connection, auth: AuthMode, answer: TokenAnswer, now: number): Rotation {
+export function rotationFrom(connection: Connection, auth: AuthMode, answer: TokenResponse, now: number): Rotation {
   const expiresAt = answer.expiresIn === undefined ? null : now + answer.expiresIn * 1_000;
   return {
     scopes: answer.scopes ?? connection.scopes,
@@ -71,5 +72,5 @@ export function rotation(connection: Connection, auth: AuthMode, answer: TokenAn
 }
 
 /** OpenID Connect Core 5.7. Unknown on one side: not known to differ. */
-export const isSomebodyElse = (a: Identity | null | undefined, b: Identity | null | undefined): boolean =>
+export const isDifferentIdentity = (a: Identity | null | undefined, b: Identity | null | undefined): boolean =>
   !!a && !!b && (a.issuer !== b.issuer || a.subject !== b.subject);

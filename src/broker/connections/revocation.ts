@@ -1,12 +1,13 @@
 // Revoking: here at once, at the provider as soon as it listens.
+
+import { backoff } from '../../domain/backoff.ts';
 import type { Connection, UpstreamRevocation } from '../../domain/connection.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
-import { backoff } from '../../domain/backoff.ts';
 import type { Clock, Logger, PendingRevocation, ProviderClient, Store, Telemetry, Vault } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/access.ts';
-import { openAccessToken, openRefreshToken } from '../secrets/token-encryption.ts';
-import type { Serving } from '../cache/token-cache.ts';
+import type { TokenCache } from '../cache/token-cache.ts';
 import type { Targets } from '../integrations/targets.ts';
+import { decryptAccessToken, decryptRefreshToken } from '../secrets/token-encryption.ts';
 
 /** How long a caller waits for the provider; after that the answer is `pending` and the work goes on. */
 const ANSWER_WITHIN_MS = 5_000;
@@ -18,10 +19,10 @@ const BATCH = 100;
 
 interface Parts {
   store: Store;
-  vault: Pick<Vault, 'open'>;
+  vault: Pick<Vault, 'decrypt'>;
   provider: Pick<ProviderClient, 'revoke'>;
   targets: Targets;
-  serving: Serving;
+  tokenCache: TokenCache;
   access: Access;
   telemetry: Pick<Telemetry, 'revocation'>;
   clock: Clock;
@@ -35,7 +36,7 @@ export interface Revoked {
 
 export type Revoker = ReturnType<typeof createRevoker>;
 
-export function createRevoker({ store, vault, provider, targets, serving, access, telemetry, clock, log }: Parts) {
+export function createRevoker({ store, vault, provider, targets, tokenCache, access, telemetry, clock, log }: Parts) {
   const underWay = new Set<Promise<unknown>>();
 
   /** The tombstone first: from here on, nobody is served. `call` is recorded as the one who did it. */
@@ -46,7 +47,7 @@ export function createRevoker({ store, vault, provider, targets, serving, access
     const { integration, owner } = connection;
     const by = access.record(call, 'connection.revoked', { integration, owner, connectionId: id });
     const buried = await store.revoke(id, upstream, firstTryAt, by);
-    serving.drop(connection, Number.POSITIVE_INFINITY);
+    tokenCache.invalidate(connection, Number.POSITIVE_INFINITY);
     return buried;
   }
 
@@ -54,7 +55,7 @@ export function createRevoker({ store, vault, provider, targets, serving, access
   async function isRevocable(connection: Connection): Promise<boolean> {
     const found = await targets.find(connection.integration);
     if (found instanceof Refusal) return found.fault.code !== 'not_found';
-    const target = targets.open(found, connection);
+    const target = targets.targetOf(found, connection);
     return target.auth.mode === 'oidc' || target.endpoints.revocation !== undefined;
   }
 
@@ -81,14 +82,14 @@ export function createRevoker({ store, vault, provider, targets, serving, access
     const { connectionId: id } = pending;
     let tokens: Parameters<typeof provider.revoke>[1];
     try {
-      const accessToken = openAccessToken(vault, id, pending.accessToken);
-      tokens = { accessToken, refreshToken: openRefreshToken(vault, id, pending.refreshToken) };
+      const accessToken = decryptAccessToken(vault, id, pending.accessToken);
+      tokens = { accessToken, refreshToken: decryptRefreshToken(vault, id, pending.refreshToken) };
     } catch (error) {
       // A damaged token will not mend by waiting.
       log.error({ err: error, connection: id, integration: pending.integration }, 'revoke: the tokens do not open');
       return 'failed';
     }
-    const result = await provider.revoke(targets.open(found, pending), tokens, pending.captured);
+    const result = await provider.revoke(targets.targetOf(found, pending), tokens, pending.captured);
     if (result.ok) return result.value;
     const { kind, code, detail } = result.fault;
     log.warn(

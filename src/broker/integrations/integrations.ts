@@ -1,11 +1,11 @@
 // Integrations, as admins manage them.
 import type { AuditEntry } from '../../domain/audit.ts';
+import { type AuthMode, isCode } from '../../domain/auth-modes.ts';
 import { type Action, matches } from '../../domain/caller.ts';
-import type { Sealed } from '../../domain/connection.ts';
+import type { Ciphertext } from '../../domain/connection.ts';
 import { type InputIssue, type Refusal, refuse } from '../../domain/errors.ts';
 import { fieldIssues } from '../../domain/fields.ts';
 import type { Integration, Overrides } from '../../domain/integration.ts';
-import { type AuthMode, isCode } from '../../domain/auth-modes.ts';
 import { authMode, integrationFields, type Provider } from '../../domain/provider.ts';
 import { NO_SECRETS, resolveTarget } from '../../domain/target.ts';
 import {
@@ -96,17 +96,17 @@ export function createIntegrations({ store, vault, catalogue, access, clock, cha
     id: string,
     column: Parameters<typeof integrationContext>[1],
     secret: string | null | undefined,
-    stored: Sealed | null,
-  ): Sealed | null | undefined {
+    stored: Ciphertext | null,
+  ): Ciphertext | null | undefined {
     if (secret === undefined || secret === null) return secret;
     const context = integrationContext(id, column);
     try {
-      if (stored !== null && vault.open(stored, context) === secret) return undefined;
+      if (stored !== null && vault.decrypt(stored, context) === secret) return undefined;
     } catch (error) {
       // What is damaged is what this mends.
       if (!(error instanceof VaultError)) throw error;
     }
-    return vault.seal(secret, context);
+    return vault.encrypt(secret, context);
   }
 
   /** What is wrong with a set-up, all at once; undefined when nothing is. */
@@ -166,7 +166,7 @@ export function createIntegrations({ store, vault, catalogue, access, clock, cha
 
   /** Integrations are shown to whoever administers them or reads connections of them. */
   const mayRead = (call: Call, id: string): boolean =>
-    call.principal.caller.grants.some(
+    call.principal.caller.permissions.some(
       (g) =>
         (['*', 'admin', 'connections:read', 'connections:write'] satisfies (Action | '*')[]).some((a) =>
           g.actions.includes(a),

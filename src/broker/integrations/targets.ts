@@ -1,9 +1,9 @@
 // From an integration's id to where its requests go, with its secret opened.
 import { LRUCache } from 'lru-cache';
-import type { Connection, Sealed } from '../../domain/connection.ts';
+import type { AuthMode } from '../../domain/auth-modes.ts';
+import type { Ciphertext, Connection } from '../../domain/connection.ts';
 import { type Refusal, refuse } from '../../domain/errors.ts';
 import type { Integration } from '../../domain/integration.ts';
-import type { AuthMode } from '../../domain/auth-modes.ts';
 import { authMode, type Provider } from '../../domain/provider.ts';
 import { connectionParams, resolveTarget, type Target } from '../../domain/target.ts';
 import type { Store, Vault } from '../../ports/index.ts';
@@ -11,7 +11,7 @@ import type { Store, Vault } from '../../ports/index.ts';
 /** Targets kept: each refresh wants one, and they hardly ever change. */
 const MAX_KEPT = 1_000;
 
-export interface Found {
+export interface ResolvedIntegration {
   integration: Integration;
   provider: Provider;
   /** The mode that the integration is set up for. */
@@ -28,7 +28,7 @@ export const integrationContext = (id: string, column: 'client_secret' | 'privat
 
 interface Parts {
   store: Pick<Store, 'integration'>;
-  vault: Pick<Vault, 'open'>;
+  vault: Pick<Vault, 'decrypt'>;
   catalogue: ReadonlyMap<string, Provider>;
 }
 
@@ -36,9 +36,9 @@ export function createTargets({ store, vault, catalogue }: Parts) {
   const kept = new LRUCache<string, Target>({ max: MAX_KEPT });
 
   /** What was asked for in this turn of the event loop: refreshes come in crowds, and a crowd wants the same one. */
-  const asked = new Map<string, Promise<Found | Refusal>>();
+  const asked = new Map<string, Promise<ResolvedIntegration | Refusal>>();
 
-  function find(id: string): Promise<Found | Refusal> {
+  function find(id: string): Promise<ResolvedIntegration | Refusal> {
     const known = asked.get(id);
     if (known) return known;
     if (asked.size === 0) setImmediate(() => asked.clear());
@@ -47,7 +47,7 @@ export function createTargets({ store, vault, catalogue }: Parts) {
     return reading;
   }
 
-  async function read(id: string): Promise<Found | Refusal> {
+  async function read(id: string): Promise<ResolvedIntegration | Refusal> {
     const integration = await store.integration(id);
     if (!integration) return refuse({ code: 'not_found', what: 'integration', id });
     const provider = catalogue.get(integration.provider);
@@ -60,15 +60,18 @@ export function createTargets({ store, vault, catalogue }: Parts) {
 
   return {
     find,
-    open({ integration, provider, auth }: Found, about: Pick<Connection, 'params' | 'captured'>): Target {
+    targetOf(
+      { integration, provider, auth }: ResolvedIntegration,
+      about: Pick<Connection, 'params' | 'captured'>,
+    ): Target {
       const { id, version, createdAt, clientSecret, privateKey, certificate } = integration;
       const params = connectionParams(provider, auth, about);
       // What another process changes comes with the row: another version, another birth, or a secret sealed anew.
       const key = JSON.stringify([id, version, createdAt, clientSecret, privateKey, params]);
       const known = kept.get(key);
       if (known) return known;
-      const opened = (sealed: Sealed | null, column: 'client_secret' | 'private_key') =>
-        sealed === null ? null : vault.open(sealed, integrationContext(id, column));
+      const opened = (sealed: Ciphertext | null, column: 'client_secret' | 'private_key') =>
+        sealed === null ? null : vault.decrypt(sealed, integrationContext(id, column));
       const secrets = {
         secret: opened(clientSecret, 'client_secret'),
         privateKey: opened(privateKey, 'private_key'),

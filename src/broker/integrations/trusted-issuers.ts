@@ -3,7 +3,7 @@ import { Refusal } from '../../domain/errors.ts';
 import type { Store, TrustedIssuer } from '../../ports/index.ts';
 import type { Targets } from './targets.ts';
 
-export type Trust = ReturnType<typeof createTrust>;
+export type TrustedIssuers = ReturnType<typeof createTrustedIssuers>;
 
 interface Parts {
   store: Pick<Store, 'integrations'>;
@@ -11,7 +11,7 @@ interface Parts {
   configured: readonly TrustedIssuer[];
 }
 
-export function createTrust({ store, targets, configured }: Parts) {
+export function createTrustedIssuers({ store, targets, configured }: Parts) {
   let known: Promise<Map<string, TrustedIssuer>> | undefined;
 
   async function gather(): Promise<Map<string, TrustedIssuer>> {
@@ -28,7 +28,7 @@ export function createTrust({ store, targets, configured }: Parts) {
       for (const { id } of page.data) {
         const found = await targets.find(id);
         if (found instanceof Refusal) continue;
-        const { issuer, clientId } = targets.open(found, { params: {}, captured: {} });
+        const { issuer, clientId } = targets.targetOf(found, { params: {}, captured: {} });
         // The audience of an integration's ID tokens is its client (OpenID Connect Core 2).
         if (issuer !== null) add({ issuer, audiences: [clientId] });
       }
@@ -47,7 +47,7 @@ export function createTrust({ store, targets, configured }: Parts) {
       return (await known).get(issuer);
     },
     /** To be called when an integration has changed. */
-    changed(): void {
+    invalidate(): void {
       known = undefined;
     },
   };

@@ -2,23 +2,23 @@
 import { Refusal } from '../../domain/errors.ts';
 import type { JwtVerdict, JwtVerifier } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/access.ts';
-import { type Verify, type VerifyRequest, verifyRefused } from './jwt-verification.ts';
+import { type JwtVerification, type VerifyRequest, verifyRefused } from './jwt-verification.ts';
 
 /** Of one issuer at once. */
 const LANES = 8;
 /** For so long a batch waits for the keys of issuers, which are fetched on for the next one. */
 const PATIENCE_MS = 3_000;
 
-export type VerifyBatch = ReturnType<typeof createVerifyBatch>;
+export type BatchVerification = ReturnType<typeof createBatchVerification>;
 
 interface Parts {
-  verify: Verify;
+  verify: JwtVerification;
   verifier: Pick<JwtVerifier, 'claimedIssuer'>;
   access: Access;
   patienceMs?: number;
 }
 
-export function createVerifyBatch({ verify, verifier, access, patienceMs = PATIENCE_MS }: Parts) {
+export function createBatchVerification({ verify, verifier, access, patienceMs = PATIENCE_MS }: Parts) {
   return async function verifyBatch(call: Call, all: readonly VerifyRequest[]): Promise<JwtVerdict[] | Refusal> {
     const refusal = verifyRefused(access, call);
     if (refusal) return refusal;

@@ -4,14 +4,14 @@ import { type Refusal, refuse } from '../../domain/errors.ts';
 import { holdsUntil } from '../../domain/jwt.ts';
 import type { Clock, JwtExpectations, JwtVerdict, JwtVerifier, TrustedIssuer } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/access.ts';
+import type { TrustedIssuers } from '../integrations/trusted-issuers.ts';
 import { digest } from '../secrets/ids.ts';
-import type { Trust } from '../integrations/trusted-issuers.ts';
 
 /** As long as the keys of an issuer are taken for fresh: one that was withdrawn is believed for no longer. */
 const REMEMBER_MS = 10 * 60_000;
 const REMEMBER_AT_MOST = 10_000;
 
-export type Verify = ReturnType<typeof createVerify>;
+export type JwtVerification = ReturnType<typeof createJwtVerification>;
 
 export interface VerifyRequest extends Omit<JwtExpectations, 'audiences'> {
   token: string;
@@ -30,20 +30,21 @@ interface Remembered {
 
 interface Parts {
   verifier: JwtVerifier;
-  trust: Pick<Trust, 'find'>;
+  trustedIssuers: Pick<TrustedIssuers, 'find'>;
   access: Access;
   clock: Clock;
 }
 
 const NOBODY: TrustedIssuer = { issuer: '', audiences: [] };
 
-export function createVerify({ verifier, trust, access, clock }: Parts) {
+export function createJwtVerification({ verifier, trustedIssuers, access, clock }: Parts) {
   const known = new LRUCache<string, Remembered>({ max: REMEMBER_AT_MOST });
 
   /** By digest: the tokens themselves are not kept. Forgotten when they expire or age, and when trust has changed. */
   async function remembered(key: string): Promise<Active | undefined> {
     const found = known.get(key);
-    const holds = found && found.until > clock.now() && (await trust.find(found.verdict.issuer)) === found.trusted;
+    const holds =
+      found && found.until > clock.now() && (await trustedIssuers.find(found.verdict.issuer)) === found.trusted;
     return holds ? found.verdict : undefined;
   }
 
@@ -52,7 +53,7 @@ export function createVerify({ verifier, trust, access, clock }: Parts) {
     const expected = { ...more, audiences: audience === undefined ? undefined : [audience].flat() };
     // The verifier tells what is no JWT from one that names no issuer; it trusts neither.
     if (claimed === undefined) return verifier.verify(token, NOBODY, expected);
-    const trusted = await trust.find(claimed);
+    const trusted = await trustedIssuers.find(claimed);
     if (!trusted || claimed !== (issuer ?? claimed)) return { active: false, reason: 'untrusted_issuer' };
     const verdict = await verifier.verify(token, trusted, expected);
     if (verdict.active) {
@@ -74,7 +75,7 @@ export function createVerify({ verifier, trust, access, clock }: Parts) {
 
 /** It concerns no integration and no owner: any grant of the action will do. */
 export const mayVerify = ({ principal }: Call): boolean =>
-  principal.caller.grants.some((g) => g.actions.includes('*') || g.actions.includes('jwt:verify'));
+  principal.caller.permissions.some((g) => g.actions.includes('*') || g.actions.includes('jwt:verify'));
 
 export const verifyRefused = (access: Access, call: Call): Refusal | undefined =>
   mayVerify(call)

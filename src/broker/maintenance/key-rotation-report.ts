@@ -1,10 +1,18 @@
 // What a key rotation says when it is over: to people, and to machines. Names keys, tables and rows, never a secret.
-import type { Rekeyed } from './key-rotation.ts';
+import type { KeyRotationResult } from './key-rotation.ts';
 
-export const rekeyedJson = ({ kid, secrets, resealed, removable, remaining, rescued, unopenable }: Rekeyed) => ({
+export const keyRotationJson = ({
+  kid,
+  secrets,
+  reencrypted,
+  removable,
+  remaining,
+  rescued,
+  unopenable,
+}: KeyRotationResult) => ({
   key: kid,
   secrets,
-  resealed,
+  reencrypted,
   removable,
   remaining: remaining.map((left) => ({ key: left.kid, secrets: left.secrets })),
   rescued,
@@ -12,13 +20,21 @@ export const rekeyedJson = ({ kid, secrets, resealed, removable, remaining, resc
   unopenable_at: unopenable.named,
 });
 
-export function rekeyedText({ kid, secrets, resealed, removable, remaining, rescued, unopenable }: Rekeyed): string {
+export function keyRotationText({
+  kid,
+  secrets,
+  reencrypted,
+  removable,
+  remaining,
+  rescued,
+  unopenable,
+}: KeyRotationResult): string {
   const left = remaining.reduce((sum, one) => sum + one.secrets, 0);
   const all = left === 0 ? `all ${secrets} secrets` : `${secrets - left} of ${secrets} secrets`;
   const lines = [
-    resealed === 0
+    reencrypted === 0
       ? `Nothing to rotate: ${all} are sealed by key ${kid}.`
-      : `${resealed} sealed anew: ${all} are sealed by key ${kid}.`,
+      : `${reencrypted} sealed anew: ${all} are sealed by key ${kid}.`,
   ];
   if (removable.length > 0) {
     lines.push(`These can be taken out of VALETKEY_KEYS now, on every broker: ${removable.join(', ')}.`);

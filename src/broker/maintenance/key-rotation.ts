@@ -2,13 +2,13 @@
 //
 // Nothing is remembered between batches or runs: what is not sealed by the first key yet is what is left to do, so
 // that it may be killed at any point and begun again, and that several may run at once: they share the rows.
-import type { Sealed } from '../../domain/connection.ts';
+import type { Ciphertext } from '../../domain/connection.ts';
 import {
+  type EncryptedSecret,
   type Logger,
   type Rescue,
-  type SealedPlace,
-  type SealedRow,
-  type SealedText,
+  type SecretColumn,
+  type SecretRowKey,
   type Store,
   type Vault,
   VaultError,
@@ -32,13 +32,13 @@ const ROUNDS_BESIDE_OTHERS = 10;
 const NAMED = 100;
 const PROGRESS_EVERY = 10_000;
 
-export interface Rekeyed {
+export interface KeyRotationResult {
   /** The key that seals. */
   kid: string;
   /** How many secrets there are in the end. */
   secrets: number;
   /** How many were sealed anew by this run. */
-  resealed: number;
+  reencrypted: number;
   /** Keys of the ring that protect nothing any more: their proof is removed, and they can leave the ring. */
   removable: string[];
   /** What other keys still protect, here or in the rescue file; null: the text names no key. Empty: all is done. */
@@ -46,11 +46,11 @@ export interface Rekeyed {
   /** How many of these wait in the rescue file, for a broker that takes them in. */
   rescued: number;
   /** What did not open, as it was met last; of many, the first ones are named. */
-  unopenable: { count: number; named: (SealedPlace & { reason: VaultError['code'] })[] };
+  unopenable: { count: number; named: (SecretColumn & { reason: VaultError['code'] })[] };
 }
 
 interface Parts {
-  store: Pick<Store, 'keysInUse' | 'resealSome' | 'removeKeyCheck'>;
+  store: Pick<Store, 'keysInUse' | 'reencryptBatch' | 'removeKeyCheck'>;
   ring: Vault & { readonly kids: readonly string[]; readonly sealingKid: string };
   rescue: Pick<Rescue, 'all'>;
   access: Pick<Access, 'recordOwn'>;
@@ -59,7 +59,7 @@ interface Parts {
 }
 
 /** What the row of a secret is called when it is sealed, as in `grants.ts`, `targets.ts` and `connect.ts`. */
-const SEALED_AS: Record<SealedPlace['table'], string> = {
+const SEALED_AS: Record<SecretColumn['table'], string> = {
   integrations: 'integrations',
   grants: 'connections',
   flows: 'flows',
@@ -67,37 +67,37 @@ const SEALED_AS: Record<SealedPlace['table'], string> = {
 };
 
 /** Rejects with `StoreError`; what was committed until then stays and is good. */
-export async function rekey({ store, ring, rescue, access, log, pause }: Parts): Promise<Rekeyed> {
+export async function rotateKeys({ store, ring, rescue, access, log, pause }: Parts): Promise<KeyRotationResult> {
   const kid = ring.sealingKid;
   const others = ring.kids.filter((one) => one !== kid);
-  let resealed = 0;
+  let reencrypted = 0;
 
   /** Once through everything. What is somebody else's meanwhile is met again in the next round. */
-  async function round(): Promise<Pick<Rekeyed, 'unopenable'> & { passed: number }> {
-    const unopenable: Rekeyed['unopenable'] = { count: 0, named: [] };
+  async function round(): Promise<Pick<KeyRotationResult, 'unopenable'> & { passed: number }> {
+    const unopenable: KeyRotationResult['unopenable'] = { count: 0, named: [] };
     let passed = 0;
-    let after: SealedRow | null = null;
+    let after: SecretRowKey | null = null;
     for (;;) {
-      const faults = new Map<Sealed, VaultError['code']>();
-      const some = await store.resealSome(kid, after, BATCH, (text) => {
-        const outcome = sealAnew(ring, text);
+      const faults = new Map<Ciphertext, VaultError['code']>();
+      const some = await store.reencryptBatch(kid, after, BATCH, (text) => {
+        const outcome = reencrypt(ring, text);
         if (!(outcome instanceof VaultError)) return outcome;
         faults.set(text.sealed, outcome.code);
         return undefined;
       });
       for (const { table, id, column, sealed } of some.left)
         if (++unopenable.count <= NAMED) unopenable.named.push({ table, id, column, reason: faults.get(sealed)! });
-      passed += some.passed;
-      const before = resealed;
-      resealed += some.resealed;
-      if (Math.floor(resealed / PROGRESS_EVERY) > Math.floor(before / PROGRESS_EVERY)) {
-        log.info({ kid, resealed }, 'keys rotate: under way');
+      passed += some.skipped;
+      const before = reencrypted;
+      reencrypted += some.reencrypted;
+      if (Math.floor(reencrypted / PROGRESS_EVERY) > Math.floor(before / PROGRESS_EVERY)) {
+        log.info({ kid, reencrypted }, 'keys rotate: under way');
       }
       // Not "until there are none": rows that keep being added at the end would be followed for ever.
       if (some.next === null) return { unopenable, passed };
       after = some.next;
       // Where others were quicker nobody was kept waiting.
-      if (some.resealed > 0) await pause(BREATH_MS);
+      if (some.reencrypted > 0) await pause(BREATH_MS);
     }
   }
 
@@ -115,22 +115,22 @@ export async function rekey({ store, ring, rescue, access, log, pause }: Parts):
     const removable = others.filter((one) => !remaining.some((left) => left.kid === null || left.kid === one));
     for (const one of removable) await store.removeKeyCheck(one, access.recordOwn('key.retired', { detail: one }));
     const secrets = count(inUse) + rescued.length;
-    return { kid, secrets, resealed, removable, remaining, rescued: rescued.length, unopenable };
+    return { kid, secrets, reencrypted, removable, remaining, rescued: rescued.length, unopenable };
   }
 }
 
 /** The same secret under the first key, proven to open as it did; or why the text does not open. */
-function sealAnew(ring: Vault, { table, id, column, sealedFor, sealed }: SealedText): Sealed | VaultError {
+function reencrypt(ring: Vault, { table, id, column, sealedFor, sealed }: EncryptedSecret): Ciphertext | VaultError {
   const context = { row: `${SEALED_AS[table]}/${sealedFor}`, column };
   let secret: string;
   try {
-    secret = ring.open(sealed, context);
+    secret = ring.decrypt(sealed, context);
   } catch (error) {
     if (error instanceof VaultError) return error;
     throw error;
   }
-  const anew = ring.seal(secret, context);
-  if (ring.open(anew, context) !== secret) throw new Error(`${table} ${id}: sealed anew, it does not open`);
+  const anew = ring.encrypt(secret, context);
+  if (ring.decrypt(anew, context) !== secret) throw new Error(`${table} ${id}: sealed anew, it does not open`);
   return anew;
 }
 
@@ -140,7 +140,7 @@ async function rescuedKids(rescue: Pick<Rescue, 'all'>): Promise<(string | null)
   return texts.filter((text) => text !== null).map((text) => /^v1\.([^.]+)\./.exec(text)?.[1] ?? null);
 }
 
-type Use = Rekeyed['remaining'][number];
+type Use = KeyRotationResult['remaining'][number];
 const tally = (uses: Use[]): Use[] =>
   [...Map.groupBy(uses, ({ kid }) => kid)].map(([kid, all]) => ({ kid, secrets: count(all) }));
 

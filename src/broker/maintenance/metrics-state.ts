@@ -1,22 +1,22 @@
 // How things stand, for the metrics: told in time, also when the store is away.
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Clock, State, Store, Watch } from '../../ports/index.ts';
-import type { Engine } from '../refresh/index.ts';
-import type { Journal } from '../audit/audit-buffer.ts';
+import type { ChangeFeed, Clock, MetricsState, Store } from '../../ports/index.ts';
+import type { AuditBuffer } from '../audit/audit-buffer.ts';
+import type { RefreshEngine } from '../refresh/index.ts';
 
 /** Milliseconds that the store is waited for: whoever asks gives up after some ten seconds. */
 const STORE_WITHIN_MS = 3_000;
 
 interface Parts {
   store: Pick<Store, 'countConnections' | 'countDue' | 'ping'>;
-  engine: Pick<Engine, 'state'>;
-  journal: Pick<Journal, 'state'>;
-  following: Pick<Watch, 'ageMs'>;
+  engine: Pick<RefreshEngine, 'state'>;
+  auditBuffer: Pick<AuditBuffer, 'state'>;
+  invalidation: Pick<ChangeFeed, 'lagMs'>;
   clock: Clock;
 }
 
 /** A store that cannot be read leaves its part out. */
-export async function stateOf({ store, engine, journal, following, clock }: Parts): Promise<State> {
+export async function metricsState({ store, engine, auditBuffer, invalidation, clock }: Parts): Promise<MetricsState> {
   const now = clock.now();
   const [connections, due, storeUp] = await Promise.all([
     inTime(store.countConnections(), []),
@@ -30,15 +30,18 @@ export async function stateOf({ store, engine, journal, following, clock }: Part
     connections,
     due: due.map(({ integration, count, dueAt }) => ({ integration, count, oldestMs: now - dueAt })),
     storeUp,
-    newsAgeMs: following.ageMs(),
-    audit: journal.state(),
+    changeFeedLagMs: invalidation.lagMs(),
+    audit: auditBuffer.state(),
     ...engine.state(),
-    circuits: withClosed(engine.state().circuits, connections),
+    circuitBreakers: withClosed(engine.state().circuitBreakers, connections),
   };
 }
 
 /** An integration that has failed nowhere yet, or was changed since, has a circuit that is closed: not none. */
-function withClosed(known: State['circuits'], connections: State['connections']): State['circuits'] {
+function withClosed(
+  known: MetricsState['circuitBreakers'],
+  connections: MetricsState['connections'],
+): MetricsState['circuitBreakers'] {
   const named = new Set(known.map(({ integration }) => integration));
   const others = new Set(connections.map(({ integration }) => integration).filter((name) => !named.has(name)));
   return [...known, ...[...others].map((integration) => ({ integration, state: 0 as const }))];

@@ -18,14 +18,14 @@ interface State {
   open: { until: number; times: number; fault: ProviderFault; probing: boolean } | undefined;
 }
 
-export interface Open {
+export interface OpenCircuit {
   /** Milliseconds until the next probe may go. */
   retryIn: number;
   fault: ProviderFault;
 }
 
 /** Leave to send one request; to be given back with what came of it. */
-export interface Leave {
+export interface Permit {
   integration: string;
   version: number;
   probe: boolean;
@@ -33,7 +33,7 @@ export interface Leave {
   past: boolean;
 }
 
-export type Circuits = ReturnType<typeof createCircuits>;
+export type CircuitBreakers = ReturnType<typeof createCircuitBreakers>;
 
 interface Parts {
   clock: Pick<Clock, 'monotonic'>;
@@ -41,7 +41,7 @@ interface Parts {
   random: () => number;
 }
 
-export function createCircuits({ clock, log, random }: Parts) {
+export function createCircuitBreakers({ clock, log, random }: Parts) {
   const states = new Map<string, State>();
 
   function stateOf(integration: string, version: number): State {
@@ -63,7 +63,7 @@ export function createCircuits({ clock, log, random }: Parts) {
   }
 
   /** Whether it is worth standing in line; undefined when it is. */
-  function blocked(integration: string, version: number): Open | undefined {
+  function blocked(integration: string, version: number): OpenCircuit | undefined {
     const { open } = stateOf(integration, version);
     if (!open) return undefined;
     const left = open.until - clock.monotonic();
@@ -74,7 +74,7 @@ export function createCircuits({ clock, log, random }: Parts) {
     blocked,
 
     /** While it is open, whoever comes first after its pause is the probe; and what cannot wait goes past it. */
-    admit(integration: string, version: number, cannotWait = false): Leave | Open {
+    admit(integration: string, version: number, cannotWait = false): Permit | OpenCircuit {
       const refusal = blocked(integration, version);
       if (refusal) return cannotWait ? { integration, version, probe: false, past: true } : refusal;
       const { open } = stateOf(integration, version);
@@ -83,7 +83,7 @@ export function createCircuits({ clock, log, random }: Parts) {
     },
 
     /** `fault` undefined: the provider answered as it should. A dead grant is such an answer too. */
-    report({ integration, version, probe, past }: Leave, fault: ProviderFault | undefined): void {
+    report({ integration, version, probe, past }: Permit, fault: ProviderFault | undefined): void {
       const state = stateOf(integration, version);
       if (past && state.open) return;
       if (fault?.kind !== 'transient' && fault?.kind !== 'misconfigured') {
@@ -101,7 +101,7 @@ export function createCircuits({ clock, log, random }: Parts) {
     },
 
     /** The request was not sent after all. */
-    giveBack({ integration, version, probe }: Leave): void {
+    release({ integration, version, probe }: Permit): void {
       const { open } = stateOf(integration, version);
       if (probe && open) open.probing = false;
     },
@@ -114,7 +114,7 @@ export function createCircuits({ clock, log, random }: Parts) {
     },
 
     /** The integration was changed: whatever was wrong with it may be mended. */
-    forget: (integration: string): void => void states.delete(integration),
+    reset: (integration: string): void => void states.delete(integration),
 
     /** For metrics: 0 closed, 0.5 while a probe is under way, 1 open. */
     states: (): { integration: string; state: 0 | 0.5 | 1 }[] =>

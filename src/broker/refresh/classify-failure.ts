@@ -1,23 +1,24 @@
 // What a failed renewal means for its connection: whether it is over, and when it is tried again. Only arithmetic.
-import type { RefreshError } from '../../domain/connection.ts';
-import { type ReauthReason, type Refusal, refuse } from '../../domain/errors.ts';
+
 import { type AuthMode, isCode, isMinted } from '../../domain/auth-modes.ts';
 import { backoff, isInDoubt, lostBackoff, urgentBackoff } from '../../domain/backoff.ts';
+import type { RefreshError } from '../../domain/connection.ts';
+import { type ReauthReason, type Refusal, refuse } from '../../domain/errors.ts';
 import type { Claimed, ProviderFault, RefreshFailure } from '../../ports/index.ts';
-import type { Open } from './circuit-breaker.ts';
-import { refuseToRefresh } from './concurrent-refresh.ts';
+import type { OpenCircuit } from './circuit-breaker.ts';
+import { reauthorizationRequired } from './concurrent-refresh.ts';
 
 /** Of a connection that has failed more often in a row, a further lost answer is not asked for again soon. */
 const LOST_TRIES = 12;
 
 /** When the refresh token was sent, or about to be. `firstAt`: in the first of the attempts whose outcome is not known. */
-export interface Sent {
+export interface SpendTimes {
   firstAt: number;
   at: number;
   monotonic: number;
 }
 
-export interface Judgement {
+export interface FailureClassification {
   failure: RefreshFailure;
   /** For whoever waits. */
   refusal: Refusal;
@@ -30,15 +31,24 @@ interface Trial {
   claimed: Pick<Claimed, 'connection' | 'unresolved'>;
   auth: AuthMode;
   /** The integration's circuit, when it is open. */
-  open: Open | undefined;
-  sent: Sent;
+  open: OpenCircuit | undefined;
+  sent: SpendTimes;
   now: number;
   monotonic: number;
   /** In [0, 1). */
   random: number;
 }
 
-export function judge({ fault, claimed, auth, open, sent, now, monotonic, random }: Trial): Judgement {
+export function classifyRefreshFailure({
+  fault,
+  claimed,
+  auth,
+  open,
+  sent,
+  now,
+  monotonic,
+  random,
+}: Trial): FailureClassification {
   const { connection, unresolved } = claimed;
   const failures = connection.failures + 1;
   const reason = terminalReason(fault, unresolved !== null, auth);
@@ -46,7 +56,7 @@ export function judge({ fault, claimed, auth, open, sent, now, monotonic, random
   const error = { code, detail: fault.detail, at: now, retryAt: null };
   if (reason !== null) {
     const failure = { reason, error, nextRefreshAt: null, resolved: true };
-    return { failure, refusal: refuseToRefresh(connection.id, reason), lostAt: undefined };
+    return { failure, refusal: reauthorizationRequired(connection.id, reason), lostAt: undefined };
   }
   // What an earlier attempt left open stays open: that this one was turned away says nothing about that one.
   const unknown = fault.outcomeUnknown || unresolved !== null;

@@ -5,15 +5,15 @@ import type { Connection } from '../../domain/connection.ts';
 import {
   type Clock,
   type Logger,
+  type PendingCommit,
   type PendingRevocation,
   type Rescue,
-  type Rescued,
   type Store,
   StoreError,
 } from '../../ports/index.ts';
 import type { Access } from '../audit/access.ts';
-import type { Lately } from './recent-commits.ts';
 import { newId } from '../secrets/ids.ts';
+import type { RecentCommits } from './recent-commits.ts';
 
 const AGAIN_AFTER_MS = [50, 100, 250, 500, 1_000, 2_000];
 /** Another process writes into the rescue file for moments; the store may take seconds to say no once more. */
@@ -21,39 +21,39 @@ const RESCUE_AGAIN_AFTER_MS = [10, 20, 40, 80];
 const TAKE_IN_EVERY_MS = 2_000;
 
 /** `rescued`: durable, but not in the store yet. */
-export type Kept = 'kept' | 'superseded' | 'gone' | 'rescued';
+export type CommitOutcome = 'kept' | 'superseded' | 'gone' | 'rescued';
 
-export type Keeper = ReturnType<typeof createKeeper>;
+export type RefreshCommitter = ReturnType<typeof createCommitter>;
 
 interface Parts {
   store: Pick<Store, 'rotate' | 'addPendingRevocation' | 'connection'>;
   rescue: Rescue;
   /** Undefined where the store cannot go back. */
-  lately?: Pick<Lately, 'remember' | 'after'> | undefined;
+  recentCommits?: Pick<RecentCommits, 'remember' | 'after'> | undefined;
   access: Pick<Access, 'recordOwn'>;
   clock: Clock;
   log: Logger;
 }
 
-export function createKeeper({ store, rescue, lately, access, clock, log }: Parts) {
+export function createCommitter({ store, rescue, recentCommits, access, clock, log }: Parts) {
   /** By connection: what lies in the rescue file. */
-  const waiting = new Map<string, Rescued>();
+  const waiting = new Map<string, PendingCommit>();
   /** Connections whose answer stays in the file, until a newer claim adopts it. */
   const left = new Set<string>();
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
 
-  async function commit(answer: Rescued): Promise<Exclude<Kept, 'rescued'>> {
+  async function commit(answer: PendingCommit): Promise<Exclude<CommitOutcome, 'rescued'>> {
     const { connectionId, integration, owner, held, change, grant } = answer;
     const by = access.recordOwn('connection.refreshed', { integration, owner, connectionId });
     const written = await store.rotate(connectionId, held, change, grant, by);
     if (written === 'gone') await store.addPendingRevocation(unwanted(answer));
-    if (written === 'kept') lately?.remember(answer);
+    if (written === 'kept') recentCommits?.remember(answer);
     return written;
   }
 
   /** Revoked while the provider answered: what arrived must not live on there. */
-  function unwanted({ connectionId, integration, params, captured, grant }: Rescued): PendingRevocation {
+  function unwanted({ connectionId, integration, params, captured, grant }: PendingCommit): PendingRevocation {
     const now = clock.now();
     const { accessToken, refreshToken } = grant;
     const place = { id: newId('rev', now), connectionId, integration, params, captured };
@@ -61,7 +61,7 @@ export function createKeeper({ store, rescue, lately, access, clock, log }: Part
   }
 
   /** Nothing can come of it any more: its connection has a newer grant, or is gone. */
-  async function isOutdone({ connectionId, held }: Rescued): Promise<boolean> {
+  async function isOutdone({ connectionId, held }: PendingCommit): Promise<boolean> {
     const connection = await store.connection(connectionId);
     return !connection || connection.status === 'revoked' || connection.generation > held.generation;
   }
@@ -70,7 +70,7 @@ export function createKeeper({ store, rescue, lately, access, clock, log }: Part
    * Into the store, and out of the file. Where another process has claimed the connection since and kept nothing yet, it
    * stays in the file: that claim, or the next one, adopts it.
    */
-  async function settle(answer: Rescued): Promise<void> {
+  async function settle(answer: PendingCommit): Promise<void> {
     const { attempt, connectionId } = answer;
     const outcome = await commit(answer);
     const fields = { attempt, connection: connectionId, outcome };
@@ -86,7 +86,7 @@ export function createKeeper({ store, rescue, lately, access, clock, log }: Part
   }
 
   /** Tries all that is waiting once. What still cannot be written stays where it is. */
-  async function takeIn(): Promise<void> {
+  async function replayRescueFile(): Promise<void> {
     for (const answer of [...waiting.values()]) {
       try {
         await settle(answer);
@@ -102,10 +102,10 @@ export function createKeeper({ store, rescue, lately, access, clock, log }: Part
   };
   const again = () => {
     timer = undefined;
-    void takeIn();
+    void replayRescueFile();
   };
 
-  async function addToRescue(answer: Rescued): Promise<void> {
+  async function addToRescue(answer: PendingCommit): Promise<void> {
     for (const ms of RESCUE_AGAIN_AFTER_MS) {
       try {
         return await rescue.add(answer);
@@ -118,7 +118,7 @@ export function createKeeper({ store, rescue, lately, access, clock, log }: Part
 
   return {
     /** Fulfilled once the answer is durable, in the store or beside it. */
-    async keep(answer: Rescued): Promise<Kept> {
+    async commit(answer: PendingCommit): Promise<CommitOutcome> {
       const { attempt, connectionId: connection, integration } = answer;
       for (let tries = 0; ; tries++) {
         try {
@@ -142,17 +142,17 @@ export function createKeeper({ store, rescue, lately, access, clock, log }: Part
     },
 
     /** What waits for the store: newer than anything that is in there. */
-    waitingFor: (connectionId: string): Rescued | undefined => waiting.get(connectionId),
+    rescuedFor: (connectionId: string): PendingCommit | undefined => waiting.get(connectionId),
     /** How many. */
-    waiting: (): number => waiting.size,
+    rescuedCount: (): number => waiting.size,
 
     /** At start, before anything is refreshed: what an earlier process rescued. */
-    async begin(): Promise<void> {
+    async recover(): Promise<void> {
       for (const answer of await rescue.all()) waiting.set(answer.connectionId, answer);
       if (waiting.size > 0) log.warn({ answers: waiting.size }, 'rescue: answers of an earlier run are taken in');
-      await takeIn();
+      await replayRescueFile();
     },
-    takeIn,
+    replayRescueFile,
     /**
      * Under a new claim, what is there already instead of this very generation: what an earlier claim had rescued, or what
      * was kept and the store has lost since. It is kept (or a yet newer claim will do so), and nothing need be spent.
@@ -161,7 +161,7 @@ export function createKeeper({ store, rescue, lately, access, clock, log }: Part
     async adopt(connection: Pick<Connection, 'id' | 'generation'>, fence: number, inDoubt: boolean): Promise<boolean> {
       const { id, generation } = connection;
       const held = { fence, generation };
-      const lost = lately?.after(connection);
+      const lost = recentCommits?.after(connection);
       if (lost) {
         const outcome = await commit({ ...lost, held });
         log.error({ attempt: lost.attempt, connection: id, outcome }, 'the store had lost a refresh: kept once more');
@@ -177,7 +177,7 @@ export function createKeeper({ store, rescue, lately, access, clock, log }: Part
     async stop(): Promise<void> {
       stopped = true;
       clearTimeout(timer);
-      await takeIn();
+      await replayRescueFile();
     },
   };
 }

@@ -1,12 +1,12 @@
 // How many requests at once, and how many a second, an integration's token endpoint gets from us; whoever waits in
 // front of a reader goes first. How many at once is each process's own affair; how many a second is that of all together,
 // so that turns are taken from the store, as many at a time as can begin.
-import type { TurnLimits } from '../../domain/token-bucket.ts';
+import type { BucketLimits } from '../../domain/token-bucket.ts';
 import type { Clock, Store } from '../../ports/index.ts';
 
-export type Urgency = 'read' | 'background';
+export type Priority = 'read' | 'background';
 
-export interface PaceLimits {
+export interface RefreshLimits {
   /** Requests under way at once, for each integration, of this process. */
   concurrency: number;
   /** Requests a second, for each integration, of all processes; a burst of `concurrency` is allowed. */
@@ -27,7 +27,7 @@ interface Turn {
 }
 
 /** The broker stops: the work was not begun. */
-export class Dismissed extends Error {
+export class RateLimiterStopped extends Error {
   override name = 'Dismissed';
 }
 
@@ -45,20 +45,20 @@ interface Lane {
   timer: NodeJS.Timeout | undefined;
 }
 
-export type Pace = ReturnType<typeof createPace>;
+export type RateLimiter = ReturnType<typeof createRateLimiter>;
 
-interface Parts extends PaceLimits {
-  store: Pick<Store, 'takeTurns'>;
+interface Parts extends RefreshLimits {
+  store: Pick<Store, 'takeFromBucket'>;
   clock: Pick<Clock, 'monotonic'>;
 }
 
-export function createPace({ store, clock, concurrency, perSecond }: Parts) {
+export function createRateLimiter({ store, clock, concurrency, perSecond }: Parts) {
   const lanes = new Map<string, Lane>();
   let dismissed = false;
   const most = Math.min(2 * concurrency, Math.ceil((perSecond * QUEUE_MS) / 1_000));
   const ahead = Math.max(1, Math.min(concurrency, Math.floor((perSecond * AHEAD_MS) / 1_000)));
-  const ofReaders: TurnLimits = { perSecond, burst: concurrency, leave: 0 };
-  const ofBackground: TurnLimits = { ...ofReaders, leave: Math.floor(concurrency * READERS_PART) };
+  const ofReaders: BucketLimits = { perSecond, burst: concurrency, reserve: 0 };
+  const ofBackground: BucketLimits = { ...ofReaders, reserve: Math.floor(concurrency * READERS_PART) };
 
   function laneOf(integration: string): Lane {
     let lane = lanes.get(integration);
@@ -106,7 +106,7 @@ export function createPace({ store, clock, concurrency, perSecond }: Parts) {
     lane.asking = true;
     try {
       const [wanted, limits] = isUrgent ? [now, ofReaders] : [Math.max(now, lane.appetite), ofBackground];
-      const { taken, inMs } = await store.takeTurns(lane.integration, wanted, limits);
+      const { taken, inMs } = await store.takeFromBucket(lane.integration, wanted, limits);
       lane.held = taken;
       if (!isUrgent) lane.appetite = Math.min(2 * lane.appetite, ahead);
       lane.heldUntil = clock.monotonic() + 2 * AHEAD_MS;
@@ -125,7 +125,7 @@ export function createPace({ store, clock, concurrency, perSecond }: Parts) {
 
   return {
     /** Runs the work when its turn comes. `key` names it for `hurry`. Rejects with `Dismissed`, or when the store fails. */
-    run<T>(integration: string, key: string, urgency: Urgency, work: () => Promise<T>): Promise<T> {
+    run<T>(integration: string, key: string, urgency: Priority, work: () => Promise<T>): Promise<T> {
       const lane = laneOf(integration);
       return new Promise<T>((resolve, reject) => {
         const begin = () =>
@@ -135,14 +135,14 @@ export function createPace({ store, clock, concurrency, perSecond }: Parts) {
               lane.running--;
               advance(lane);
             });
-        if (dismissed) return reject(new Dismissed('the broker stops'));
+        if (dismissed) return reject(new RateLimiterStopped('the broker stops'));
         lane[urgency].push({ key, begin, fail: reject });
         advance(lane);
       });
     },
 
     /** A reader waits for it now: it goes before all background work. Without effect on what has begun. */
-    hurry(integration: string, key: string): void {
+    prioritize(integration: string, key: string): void {
       const lane = lanes.get(integration);
       const at = lane?.background.findIndex((turn) => turn.key === key) ?? -1;
       if (!lane || at < 0) return;
@@ -157,12 +157,12 @@ export function createPace({ store, clock, concurrency, perSecond }: Parts) {
     },
 
     /** Nothing more begins; what has begun goes on. */
-    dismiss(): void {
+    stop(): void {
       dismissed = true;
       for (const lane of lanes.values()) {
         clearTimeout(lane.timer);
         for (const turn of [...lane.read.splice(0), ...lane.background.splice(0)])
-          turn.fail(new Dismissed('the broker stops'));
+          turn.fail(new RateLimiterStopped('the broker stops'));
       }
     },
 

@@ -1,36 +1,37 @@
 // Refreshing one connection: wait for a turn, take the lease and write the intent, then spend, then keep, then show.
 //
 // A refresh belongs to nobody's request: callers wait for it, and one that hangs up stops waiting, nothing else.
-import { type Connection, type Grant, lifetime } from '../../domain/connection.ts';
-import { withDpopKey } from '../../domain/imported-credentials.ts';
-import { Refusal, refuse } from '../../domain/errors.ts';
+
 import { type AuthMode, isMinted } from '../../domain/auth-modes.ts';
-import { isRenewable, isTooYoung } from '../../domain/refresh-schedule.ts';
 import { isInDoubt } from '../../domain/backoff.ts';
+import { type Connection, type Credentials, lifetime } from '../../domain/connection.ts';
+import { Refusal, refuse } from '../../domain/errors.ts';
+import { withDpopKey } from '../../domain/imported-credentials.ts';
+import { isRenewable, isTooYoung } from '../../domain/refresh-schedule.ts';
 import type {
   Claimed,
   Clock,
   Logger,
+  PendingCommit,
   ProviderClient,
   ProviderFault,
   RefreshFailure,
-  Rescued,
   Store,
   Telemetry,
-  TokenAnswer,
+  TokenResponse,
   Vault,
 } from '../../ports/index.ts';
 import type { Access } from '../audit/access.ts';
-import type { Circuits, Leave, Open } from './circuit-breaker.ts';
-import { rotation } from '../connections/new-connection.ts';
-import { openAccessToken, openRenewing, sealGrant } from '../secrets/token-encryption.ts';
-import { errorCode, judge, type Sent, unavailable } from './classify-failure.ts';
-import type { Keeper } from './commit.ts';
-import { Dismissed, type Pace, type Urgency } from './rate-limiter.ts';
+import { type ServedToken, type TokenCache, toServedToken } from '../cache/token-cache.ts';
+import { rotationFrom } from '../connections/new-connection.ts';
+import type { ResolvedIntegration, Targets } from '../integrations/targets.ts';
 import { newId } from '../secrets/ids.ts';
-import { type Served, type Serving, serve } from '../cache/token-cache.ts';
-import type { Found, Targets } from '../integrations/targets.ts';
-import { createWinners, refusalOf, refuseToRefresh } from './concurrent-refresh.ts';
+import { decryptAccessToken, decryptRenewalSecrets, encryptCredentials } from '../secrets/token-encryption.ts';
+import type { CircuitBreakers, OpenCircuit, Permit } from './circuit-breaker.ts';
+import { classifyRefreshFailure, errorCode, type SpendTimes, unavailable } from './classify-failure.ts';
+import type { RefreshCommitter } from './commit.ts';
+import { createConcurrentRefreshes, reauthorizationRequired, refusalOf } from './concurrent-refresh.ts';
+import { type Priority, type RateLimiter, RateLimiterStopped } from './rate-limiter.ts';
 
 /** How long a reader waits for a refresh; after that it is told to come back, and the refresh goes on. */
 const READER_WAITS_MS = 15_000;
@@ -39,12 +40,12 @@ const HOLDER_HAS_MS = 12_000;
 export interface RefresherParts {
   store: Store;
   vault: Vault;
-  provider: Pick<ProviderClient, 'renew'>;
+  provider: Pick<ProviderClient, 'refresh'>;
   targets: Targets;
-  serving: Serving;
-  keeper: Keeper;
-  pace: Pace;
-  circuits: Circuits;
+  tokenCache: TokenCache;
+  committer: RefreshCommitter;
+  rateLimiter: RateLimiter;
+  circuitBreakers: CircuitBreakers;
   access: Pick<Access, 'recordOwn'>;
   telemetry: Pick<Telemetry, 'refresh'>;
   clock: Clock;
@@ -84,55 +85,69 @@ interface Story {
 export type Refresher = ReturnType<typeof createRefresher>;
 
 export function createRefresher(parts: RefresherParts) {
-  const { store, vault, provider, targets, serving, keeper, pace, circuits, access, telemetry, clock, log } = parts;
-  const winners = createWinners({ store, vault, serving, clock });
-  const inFlight = new Map<string, { outcome: Promise<Served | Refusal>; integration?: string }>();
+  const {
+    store,
+    vault,
+    provider,
+    targets,
+    tokenCache,
+    committer,
+    rateLimiter,
+    circuitBreakers,
+    access,
+    telemetry,
+    clock,
+    log,
+  } = parts;
+  const concurrentRefreshes = createConcurrentRefreshes({ store, vault, tokenCache, clock });
+  const inFlight = new Map<string, { outcome: Promise<ServedToken | Refusal>; integration?: string }>();
 
   /** A lost answer is asked for once more at once, where that is due: whoever waits goes on waiting. */
-  async function pursue(id: string, urgency: Urgency, wish: Wish): Promise<Served | Refusal> {
+  async function pursue(id: string, urgency: Priority, wish: Wish): Promise<ServedToken | Refusal> {
     const outcome = await attempt(id, urgency, wish);
     if (!('lostAt' in outcome)) return outcome;
     try {
       const again = await attempt(id, 'read', { lostAt: outcome.lostAt });
       return 'lostAt' in again ? again.refusal : again;
     } catch (error) {
-      if (error instanceof Dismissed) return outcome.refusal;
+      if (error instanceof RateLimiterStopped) return outcome.refusal;
       throw error;
     }
   }
 
-  async function attempt(id: string, urgency: Urgency, wish: Wish): Promise<Served | Refusal | Lost> {
+  async function attempt(id: string, urgency: Priority, wish: Wish): Promise<ServedToken | Refusal | Lost> {
     const { seen, dueBy, lostAt } = wish;
-    const waiting = keeper.waitingFor(id);
+    const waiting = committer.rescuedFor(id);
     if (waiting) return rescued(waiting);
     const before = await store.connection(id);
     if (!before) return refuse({ code: 'not_found', what: 'connection', id });
-    const theirs = seen !== undefined && before.generation > seen ? await winners.look(id, seen) : undefined;
+    const theirs =
+      seen !== undefined && before.generation > seen ? await concurrentRefreshes.readNewer(id, seen) : undefined;
     if (theirs instanceof Refusal || theirs?.ofUnknownAge === false) return theirs;
     // A reader was quicker: what it brought is what one who has joined meanwhile is given.
     if (dueBy !== undefined && (before.nextRefreshAt ?? Number.POSITIVE_INFINITY) > dueBy)
-      return winners.now({ ...before, generation: before.generation - 1 });
+      return concurrentRefreshes.outcome({ ...before, generation: before.generation - 1 });
     const found = await targets.find(before.integration);
     if (found instanceof Refusal) return refusalOf(before) ?? found;
     const refused = refusalOf(before) ?? tooEarly(before, found, lostAt);
     if (refused) return refused;
     // The provider would refuse; what there is was issued a moment ago.
     if (isTooYoung(found.auth, clock.now() - before.issuedAt))
-      return winners.now({ ...before, generation: before.generation - 1 });
+      return concurrentRefreshes.outcome({ ...before, generation: before.generation - 1 });
 
     const current = inFlight.get(id);
     if (current) current.integration = before.integration;
     const until = clock.monotonic() + HOLDER_HAS_MS;
     for (;;) {
-      const outcome = await pace.run(before.integration, id, urgency, () => takeTurn(before, found, lostAt));
+      const outcome = await rateLimiter.run(before.integration, id, urgency, () => takeTurn(before, found, lostAt));
       if (outcome !== 'busy') return outcome;
-      const won = await winners.wait(before);
+      const won = await concurrentRefreshes.wait(before);
       if (won === 'failed') {
         const after = (await store.connection(id)) ?? before;
-        return tooEarly(after, found) ?? winners.now(after);
+        return tooEarly(after, found) ?? concurrentRefreshes.outcome(after);
       }
       if (won !== 'undecided') return won;
-      if (clock.monotonic() > until) return winners.now(before);
+      if (clock.monotonic() > until) return concurrentRefreshes.outcome(before);
     }
   }
 
@@ -140,25 +155,26 @@ export function createRefresher(parts: RefresherParts) {
   const cannotWait = (lostAt: number | undefined): boolean => lostAt !== undefined && isInDoubt(lostAt, clock.now());
 
   /** What failed a moment ago is left alone, unless the integration was mended since. */
-  function tooEarly(c: Connection, { integration }: Found, lostAt?: number): Refusal | undefined {
+  function tooEarly(c: Connection, { integration }: ResolvedIntegration, lostAt?: number): Refusal | undefined {
     const last = c.lastRefreshError;
-    if (last?.code === 'not_refreshable' && !hasExpired(c, clock.now())) return refuseToRefresh(c.id, last.code);
+    if (last?.code === 'not_refreshable' && !hasExpired(c, clock.now()))
+      return reauthorizationRequired(c.id, last.code);
     const wait = last?.retryAt && integration.updatedAt <= last.at ? last.retryAt - clock.now() : 0;
     // A clock that was set back does not lengthen the wait.
     if (last && wait > 0 && clock.now() >= last.at) return unavailable(c, last.code, last.detail, wait);
-    const open = cannotWait(lostAt) ? undefined : circuits.blocked(c.integration, integration.version);
+    const open = cannotWait(lostAt) ? undefined : circuitBreakers.blocked(c.integration, integration.version);
     return open && shut(c, open);
   }
 
-  const shut = (c: Connection, { fault, retryIn }: Open): Refusal =>
+  const shut = (c: Connection, { fault, retryIn }: OpenCircuit): Refusal =>
     unavailable(c, errorCode(fault), fault.detail, retryIn);
 
   async function takeTurn(
     before: Connection,
-    found: Found,
+    found: ResolvedIntegration,
     lostAt: number | undefined,
-  ): Promise<Served | Refusal | Lost | 'busy'> {
-    const leave = circuits.admit(before.integration, found.integration.version, cannotWait(lostAt));
+  ): Promise<ServedToken | Refusal | Lost | 'busy'> {
+    const leave = circuitBreakers.admit(before.integration, found.integration.version, cannotWait(lostAt));
     if ('retryIn' in leave) return shut(before, leave);
     let sent = false;
     try {
@@ -167,12 +183,13 @@ export function createRefresher(parts: RefresherParts) {
       const moment = { now: clock.now(), monotonic: clock.monotonic() };
       const claimed = await store.claim(before.id, { attempt: attemptId, generation, ...moment });
       if (claimed === 'busy') return 'busy';
-      if (claimed === 'gone') return await winners.now(before);
+      if (claimed === 'gone') return await concurrentRefreshes.outcome(before);
       const { connection, grant, unresolved } = claimed;
       const story: Story = { attempt: attemptId, connection: connection.id, integration: connection.integration };
       log.info({ ...story, generation: connection.generation, unresolved: unresolved?.attempt }, 'refresh: claimed');
-      if (await keeper.adopt(connection, claimed.fence, unresolved !== null)) return await winners.now(connection);
-      const renewing = openRenewing(vault, connection.id, grant, found.auth);
+      if (await committer.adopt(connection, claimed.fence, unresolved !== null))
+        return await concurrentRefreshes.outcome(connection);
+      const renewing = decryptRenewalSecrets(vault, connection.id, grant, found.auth);
       if (!isRenewable(found.auth, renewing)) return await notRefreshable(claimed);
 
       parts.reached?.('claimed');
@@ -181,7 +198,7 @@ export function createRefresher(parts: RefresherParts) {
       // What was granted the last time is not all that may be asked for.
       const { scopes } = isMinted(found.auth) ? found.integration : connection;
       const redirectUri = parts.redirectUri(connection.integration);
-      const result = await provider.renew(targets.open(found, connection), {
+      const result = await provider.refresh(targets.targetOf(found, connection), {
         grant: renewing,
         identity,
         scopes,
@@ -190,23 +207,23 @@ export function createRefresher(parts: RefresherParts) {
       });
       sent = true;
       parts.reached?.('answered');
-      circuits.report(leave, result.ok ? undefined : result.fault);
+      circuitBreakers.report(leave, result.ok ? undefined : result.fault);
       return result.ok
         ? await keep(claimed, story, found.auth, result.value, renewing)
         : await failed(claimed, story, found.auth, result.fault, leave, spending);
     } finally {
-      if (!sent) circuits.giveBack(leave);
+      if (!sent) circuitBreakers.release(leave);
     }
   }
 
   /** Without a refresh token: dead once the access token has expired, alive (and not refreshable) until then. */
-  async function notRefreshable(claimed: Claimed): Promise<Served | Refusal> {
+  async function notRefreshable(claimed: Claimed): Promise<ServedToken | Refusal> {
     const { connection } = claimed;
     const expired = hasExpired(connection, clock.now());
     const reason = expired ? 'grant_expired' : 'not_refreshable';
     const error = { code: reason, detail: 'the provider issued no refresh token', at: clock.now(), retryAt: null };
     const failure = { reason: expired ? ('grant_expired' as const) : null, error, nextRefreshAt: null, resolved: true };
-    return settle(claimed, failure, refuseToRefresh(connection.id, reason));
+    return settle(claimed, failure, reauthorizationRequired(connection.id, reason));
   }
 
   async function failed(
@@ -214,12 +231,12 @@ export function createRefresher(parts: RefresherParts) {
     story: Story,
     auth: AuthMode,
     fault: ProviderFault,
-    { integration, version }: Leave,
-    sent: Sent,
-  ): Promise<Served | Refusal | Lost> {
+    { integration, version }: Permit,
+    sent: SpendTimes,
+  ): Promise<ServedToken | Refusal | Lost> {
     const [now, monotonic] = [clock.now(), clock.monotonic()];
-    const open = circuits.blocked(integration, version);
-    const judged = judge({ fault, claimed, auth, open, sent, now, monotonic, random: parts.random() });
+    const open = circuitBreakers.blocked(integration, version);
+    const judged = classifyRefreshFailure({ fault, claimed, auth, open, sent, now, monotonic, random: parts.random() });
     const { failure, refusal, lostAt } = judged;
     telemetry.refresh(integration, failure.reason ?? fault.kind, lifeLeft(claimed.connection));
     const { kind, code, detail } = fault;
@@ -238,8 +255,8 @@ export function createRefresher(parts: RefresherParts) {
       'failed',
     );
     const written = await store.refreshFailed(id, { fence, generation }, failure, by);
-    if (written !== 'kept') return winners.now(connection);
-    if (reason !== null) serving.drop(connection, generation + 1);
+    if (written !== 'kept') return concurrentRefreshes.outcome(connection);
+    if (reason !== null) tokenCache.invalidate(connection, generation + 1);
     return told;
   }
 
@@ -247,25 +264,25 @@ export function createRefresher(parts: RefresherParts) {
     claimed: Claimed,
     story: Story,
     auth: AuthMode,
-    answer: TokenAnswer,
-    renewing: Grant,
-  ): Promise<Served | Refusal> {
+    answer: TokenResponse,
+    renewing: Credentials,
+  ): Promise<ServedToken | Refusal> {
     const { connection, fence } = claimed;
     const { id, generation, integration, owner, params } = connection;
     const now = clock.now();
     const arrived = clock.monotonic();
-    const change = rotation(connection, auth, answer, now);
+    const change = rotationFrom(connection, auth, answer, now);
     const { expiresAt, captured } = change;
-    const grant = sealGrant(vault, id, {
+    const grant = encryptCredentials(vault, id, {
       accessToken: answer.accessToken,
       refreshToken: answer.refreshToken ?? renewing.refreshToken,
       idToken: answer.idToken ?? null,
       credentials: withDpopKey(renewing.credentials, answer.dpopKey),
     });
     const held = { fence, generation };
-    const ticket = serving.ticket();
+    const ticket = tokenCache.ticket();
     const { attempt } = story;
-    const kept = await keeper.keep({
+    const kept = await committer.commit({
       attempt,
       connectionId: id,
       integration,
@@ -279,14 +296,14 @@ export function createRefresher(parts: RefresherParts) {
     parts.reached?.('kept');
     telemetry.refresh(integration, kept === 'kept' ? 'ok' : kept, lifeLeft(connection));
     log.info({ ...story, outcome: kept, generation: generation + 1, expires_at: expiresAt }, 'refresh: answered');
-    if (kept === 'superseded' || kept === 'gone') return winners.now(connection);
+    if (kept === 'superseded' || kept === 'gone') return concurrentRefreshes.outcome(connection);
     const renewed = { ...connection, ...change, generation: generation + 1, failures: 0, lastRefreshError: null };
     const served = {
-      ...serve(renewed, answer.accessToken, clock),
+      ...toServedToken(renewed, answer.accessToken, clock),
       until: arrived + (lifetime(renewed) ?? Number.POSITIVE_INFINITY),
       ofUnknownAge: false,
     };
-    serving.put(served, ticket);
+    tokenCache.put(served, ticket);
     // A store that takes it in after seconds only has outlived a short token.
     return served.until > clock.monotonic()
       ? served
@@ -294,18 +311,18 @@ export function createRefresher(parts: RefresherParts) {
   }
 
   /** The newest token lies beside the store: it is served while it lives, and nothing is spent meanwhile. */
-  async function rescued(waiting: Rescued): Promise<Served | Refusal> {
-    await keeper.takeIn();
+  async function rescued(waiting: PendingCommit): Promise<ServedToken | Refusal> {
+    await committer.replayRescueFile();
     const { connectionId: id, change, held, grant } = waiting;
-    const row = await store.served(id);
+    const row = await store.servedRow(id);
     if (!row) return refuse({ code: 'not_found', what: 'connection', id });
-    const accessToken = openAccessToken(vault, id, grant.accessToken);
+    const accessToken = decryptAccessToken(vault, id, grant.accessToken);
     const refused = refusalOf(row.connection);
-    if (refused || accessToken === null) return refused ?? winners.now(row.connection);
+    if (refused || accessToken === null) return refused ?? concurrentRefreshes.outcome(row.connection);
     const connection = { ...row.connection, ...change, generation: held.generation + 1 };
     if (row.connection.generation > held.generation)
-      return winners.now({ ...row.connection, generation: held.generation });
-    if (!hasExpired(connection, clock.now())) return serve(connection, accessToken, clock);
+      return concurrentRefreshes.outcome({ ...row.connection, generation: held.generation });
+    if (!hasExpired(connection, clock.now())) return toServedToken(connection, accessToken, clock);
     return unavailable(connection, 'store_unavailable', 'the store does not take the last refresh in', 1_000);
   }
 
@@ -313,10 +330,10 @@ export function createRefresher(parts: RefresherParts) {
   const lifeLeft = ({ expiresAt }: Connection): number | null =>
     expiresAt === null ? null : (expiresAt - clock.now()) / 1_000;
 
-  function begin(id: string, urgency: Urgency, wish: Wish): Promise<Served | Refusal> {
+  function begin(id: string, urgency: Priority, wish: Wish): Promise<ServedToken | Refusal> {
     const running = inFlight.get(id);
     if (running) {
-      if (urgency === 'read' && running.integration) pace.hurry(running.integration, id);
+      if (urgency === 'read' && running.integration) rateLimiter.prioritize(running.integration, id);
       return running.outcome;
     }
     const outcome = Promise.resolve()
@@ -331,15 +348,15 @@ export function createRefresher(parts: RefresherParts) {
      * For somebody who reads, and has seen this generation: one refresh at a time for each connection, and whoever comes
      * meanwhile gets the same answer. They wait for a bounded time; the refresh itself is never given up.
      */
-    refresh: ({ id, generation }: Pick<Connection, 'id' | 'generation'>): Promise<Served | Refusal> =>
+    refresh: ({ id, generation }: Pick<Connection, 'id' | 'generation'>): Promise<ServedToken | Refusal> =>
       impatiently(begin(id, 'read', { seen: generation }), id),
     /** For nobody: when its turn comes, and if it is still due by then (ms; undefined: in any case). */
-    refreshAhead: (id: string, dueBy?: number): Promise<Served | Refusal> => begin(id, 'background', { dueBy }),
+    refreshAhead: (id: string, dueBy?: number): Promise<ServedToken | Refusal> => begin(id, 'background', { dueBy }),
     /**
      * For nobody: what may have been spent at `lostAt` (ms) and was not answered. While that can be had again, it waits
      * for no circuit, and for as little as a reader does.
      */
-    resolve: (id: string, lostAt: number): Promise<Served | Refusal> =>
+    resolve: (id: string, lostAt: number): Promise<ServedToken | Refusal> =>
       begin(id, isInDoubt(lostAt, clock.now()) ? 'read' : 'background', { lostAt }),
     inFlight: (): number => inFlight.size,
     /** Fulfilled when nothing is under way any more. */
@@ -348,7 +365,7 @@ export function createRefresher(parts: RefresherParts) {
     },
   };
 
-  async function impatiently(outcome: Promise<Served | Refusal>, id: string): Promise<Served | Refusal> {
+  async function impatiently(outcome: Promise<ServedToken | Refusal>, id: string): Promise<ServedToken | Refusal> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<Refusal>((resolve) => {
       timer = setTimeout(() => {

@@ -2,8 +2,8 @@
 // and so lets none wait behind another's outage or backlog.
 import { isInDoubt } from '../../domain/backoff.ts';
 import type { Clock, Logger, Store } from '../../ports/index.ts';
-import type { Circuits } from './circuit-breaker.ts';
-import { Dismissed, type Pace } from './rate-limiter.ts';
+import type { CircuitBreakers } from './circuit-breaker.ts';
+import { type RateLimiter, RateLimiterStopped } from './rate-limiter.ts';
 import type { Refresher } from './refresher.ts';
 
 const TICK_MS = 1_000;
@@ -16,10 +16,10 @@ const AGAIN_MS = 30_000;
 const HOLD_MS = 4_000;
 
 interface Parts {
-  store: Pick<Store, 'dueIntegrations' | 'claimDue' | 'orphans'>;
+  store: Pick<Store, 'dueIntegrations' | 'claimDue' | 'unresolvedRefreshes'>;
   refresher: Pick<Refresher, 'refreshAhead' | 'resolve'>;
-  pace: Pick<Pace, 'room'>;
-  circuits: Pick<Circuits, 'room'>;
+  rateLimiter: Pick<RateLimiter, 'room'>;
+  circuitBreakers: Pick<CircuitBreakers, 'room'>;
   mayGoBack: boolean;
   clock: Clock;
   log: Logger;
@@ -33,7 +33,15 @@ export interface Scheduler {
 }
 
 /** Begins at once: what an earlier process left unresolved goes first, at the pace of its integration. */
-export function startScheduler({ store, refresher, pace, circuits, mayGoBack, clock, log }: Parts): Scheduler {
+export function startScheduler({
+  store,
+  refresher,
+  rateLimiter,
+  circuitBreakers,
+  mayGoBack,
+  clock,
+  log,
+}: Parts): Scheduler {
   let stopped = false;
   let running: Promise<void> | undefined;
   let waking: NodeJS.Timeout | undefined;
@@ -47,12 +55,12 @@ export function startScheduler({ store, refresher, pace, circuits, mayGoBack, cl
 
   const finished = (id: string, refresh: Promise<unknown>): Promise<unknown> =>
     refresh.catch((error: unknown) => {
-      if (!(error instanceof Dismissed)) log.error({ err: error, connection: id }, 'refresh: not finished');
+      if (!(error instanceof RateLimiterStopped)) log.error({ err: error, connection: id }, 'refresh: not finished');
     });
 
   /** Claims for one integration what it has room for; as that is worked off, more is claimed before the next tick. */
   async function feed(integration: string): Promise<void> {
-    const room = Math.min(pace.room(integration), circuits.room(integration));
+    const room = Math.min(rateLimiter.room(integration), circuitBreakers.room(integration));
     if (room === 0) return;
     const now = clock.now();
     const dueBy = now + AGAIN_MS;
@@ -72,7 +80,7 @@ export function startScheduler({ store, refresher, pace, circuits, mayGoBack, cl
    * then its time is a matter of its own.
    */
   async function resolveOrphans(): Promise<void> {
-    const left = await store.orphans();
+    const left = await store.unresolvedRefreshes();
     if (!orphans && left.length > 0)
       log.warn({ connections: left.length }, 'scheduler: refreshes of an earlier run are resolved first');
     const now = clock.now();

@@ -1,22 +1,30 @@
 // Sealing and opening the secrets of a connection: each column bound to its row.
-import type { Grant, Sealed, SealedGrant } from '../../domain/connection.ts';
+
 import { type AuthMode, isCode } from '../../domain/auth-modes.ts';
+import type { Ciphertext, Credentials, EncryptedCredentials } from '../../domain/connection.ts';
 import { renewedBy } from '../../domain/refresh-schedule.ts';
-import type { SealContext, Vault } from '../../ports/index.ts';
+import type { EncryptionContext, Vault } from '../../ports/index.ts';
 
 const COLUMNS = {
   accessToken: 'access_token',
   refreshToken: 'refresh_token',
   idToken: 'id_token',
   credentials: 'credentials',
-} as const satisfies Record<keyof Grant, string>;
+} as const satisfies Record<keyof Credentials, string>;
 
-const at = (id: string, secret: keyof Grant): SealContext => ({ row: `connections/${id}`, column: COLUMNS[secret] });
+const at = (id: string, secret: keyof Credentials): EncryptionContext => ({
+  row: `connections/${id}`,
+  column: COLUMNS[secret],
+});
 
-export function sealGrant(vault: Pick<Vault, 'seal'>, id: string, grant: Grant): SealedGrant {
-  const seal = (secret: keyof Grant) => {
+export function encryptCredentials(
+  vault: Pick<Vault, 'encrypt'>,
+  id: string,
+  grant: Credentials,
+): EncryptedCredentials {
+  const seal = (secret: keyof Credentials) => {
     const text = grant[secret];
-    return text === null ? null : vault.seal(text, at(id, secret));
+    return text === null ? null : vault.encrypt(text, at(id, secret));
   };
   return {
     accessToken: seal('accessToken'),
@@ -26,27 +34,45 @@ export function sealGrant(vault: Pick<Vault, 'seal'>, id: string, grant: Grant):
   };
 }
 
-const open = (vault: Pick<Vault, 'open'>, id: string, secret: keyof Grant, sealed: Sealed | null): string | null =>
-  sealed === null ? null : vault.open(sealed, at(id, secret));
+const open = (
+  vault: Pick<Vault, 'decrypt'>,
+  id: string,
+  secret: keyof Credentials,
+  sealed: Ciphertext | null,
+): string | null => (sealed === null ? null : vault.decrypt(sealed, at(id, secret)));
 
-export const openAccessToken = (vault: Pick<Vault, 'open'>, id: string, sealed: Sealed | null): string | null =>
-  open(vault, id, 'accessToken', sealed);
+export const decryptAccessToken = (
+  vault: Pick<Vault, 'decrypt'>,
+  id: string,
+  sealed: Ciphertext | null,
+): string | null => open(vault, id, 'accessToken', sealed);
 
-export const openRefreshToken = (vault: Pick<Vault, 'open'>, id: string, sealed: Sealed | null): string | null =>
-  open(vault, id, 'refreshToken', sealed);
+export const decryptRefreshToken = (
+  vault: Pick<Vault, 'decrypt'>,
+  id: string,
+  sealed: Ciphertext | null,
+): string | null => open(vault, id, 'refreshToken', sealed);
 
 /** What an import brought, and the key that tokens are bound to. */
-export const openKept = (vault: Pick<Vault, 'open'>, id: string, sealed: Sealed | null): string | null =>
-  open(vault, id, 'credentials', sealed);
+export const decryptKeyMaterial = (
+  vault: Pick<Vault, 'decrypt'>,
+  id: string,
+  sealed: Ciphertext | null,
+): string | null => open(vault, id, 'credentials', sealed);
 
 /** What renews it, and what is kept when an answer leaves it out. */
-export function openRenewing(vault: Pick<Vault, 'open'>, id: string, grant: SealedGrant, auth: AuthMode): Grant {
+export function decryptRenewalSecrets(
+  vault: Pick<Vault, 'decrypt'>,
+  id: string,
+  grant: EncryptedCredentials,
+  auth: AuthMode,
+): Credentials {
   // Look-ups want it too.
   const used = renewedBy(auth).includes('accessToken') || (isCode(auth) && auth.lookups.length > 0);
   return {
-    accessToken: used ? openAccessToken(vault, id, grant.accessToken) : null,
-    refreshToken: openRefreshToken(vault, id, grant.refreshToken),
+    accessToken: used ? decryptAccessToken(vault, id, grant.accessToken) : null,
+    refreshToken: decryptRefreshToken(vault, id, grant.refreshToken),
     idToken: null,
-    credentials: openKept(vault, id, grant.credentials),
+    credentials: decryptKeyMaterial(vault, id, grant.credentials),
   };
 }

@@ -1,45 +1,50 @@
 // Proofs for requests to APIs whose tokens are bound to a key (RFC 9449): the key never leaves the broker.
-import { openCredentials } from '../../domain/imported-credentials.ts';
+
 import { Refusal, refuse } from '../../domain/errors.ts';
-import type { Clock, Proven, SignProof, Store, Vault } from '../../ports/index.ts';
+import { openCredentials } from '../../domain/imported-credentials.ts';
+import type { Clock, DpopRequest, SignProof, Store, Vault } from '../../ports/index.ts';
 import type { Call } from '../audit/access.ts';
-import { openAccessToken, openKept } from '../secrets/token-encryption.ts';
-import { type Served, serve } from '../cache/token-cache.ts';
-import type { Tokens } from './token-reader.ts';
+import { type ServedToken, toServedToken } from '../cache/token-cache.ts';
 import { refusalOf } from '../refresh/concurrent-refresh.ts';
+import { decryptAccessToken, decryptKeyMaterial } from '../secrets/token-encryption.ts';
+import type { TokenReader } from './token-reader.ts';
 
 /** A proof, and the token that it goes with. */
 export interface Proof {
   proof: string;
-  served: Served;
+  served: ServedToken;
 }
 
 interface Parts {
-  store: Pick<Store, 'bound'>;
-  vault: Pick<Vault, 'open'>;
-  tokens: Pick<Tokens, 'byId'>;
+  store: Pick<Store, 'dpopBoundRow'>;
+  vault: Pick<Vault, 'decrypt'>;
+  tokens: Pick<TokenReader, 'byId'>;
   signProof: SignProof;
   clock: Clock;
 }
 
-export type Proofs = ReturnType<typeof createProofs>;
+export type DpopProofs = ReturnType<typeof createDpopProofs>;
 
-export function createProofs({ store, vault, tokens, signProof, clock }: Parts) {
+export function createDpopProofs({ store, vault, tokens, signProof, clock }: Parts) {
   return {
     /** As a read of the token: the same right, the same record, the same refusals. One that lives is not refreshed for it. */
-    async make(call: Call, id: string, request: Pick<Proven, 'method' | 'url' | 'nonce'>): Promise<Proof | Refusal> {
+    async make(
+      call: Call,
+      id: string,
+      request: Pick<DpopRequest, 'method' | 'url' | 'nonce'>,
+    ): Promise<Proof | Refusal> {
       const read = await tokens.byId(call, id, 0);
       if (read instanceof Refusal) return read;
-      const row = await store.bound(id);
+      const row = await store.dpopBoundRow(id);
       if (!row) return refuse({ code: 'not_found', what: 'connection', id });
       const refused = refusalOf(row.connection);
       if (refused) return refused;
       // Connected anew meanwhile, it has another key, and a token to go with that.
       const isNewer = row.connection.generation > read.connection.generation;
-      const newer = isNewer ? openAccessToken(vault, id, row.accessToken) : null;
-      const served = newer === null ? read : serve(row.connection, newer, clock);
+      const newer = isNewer ? decryptAccessToken(vault, id, row.accessToken) : null;
+      const served = newer === null ? read : toServedToken(row.connection, newer, clock);
       const { tokenType } = served.connection;
-      const { dpopKey } = openCredentials(openKept(vault, id, row.credentials));
+      const { dpopKey } = openCredentials(decryptKeyMaterial(vault, id, row.credentials));
       if (tokenType !== 'DPoP' || dpopKey === undefined) return refuse(unbound(tokenType));
       const issuedAt = Math.floor(clock.now() / 1_000);
       const { accessToken } = served;

@@ -5,10 +5,10 @@ import { Refusal } from '../../domain/errors.ts';
 import { SESSION_TTL_MS } from '../../domain/integration.ts';
 import type { Clock, JwtReason, JwtVerifier, Store } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/access.ts';
-import type { Served } from '../cache/token-cache.ts';
+import type { ServedToken } from '../cache/token-cache.ts';
 import type { Invitation, Sessions } from '../connections/connect-sessions.ts';
-import type { Tokens } from './token-reader.ts';
-import type { Trust } from '../integrations/trusted-issuers.ts';
+import type { TrustedIssuers } from '../integrations/trusted-issuers.ts';
+import type { TokenReader } from './token-reader.ts';
 
 export interface ExchangeRequest {
   subjectToken: string;
@@ -27,14 +27,14 @@ export type ExchangeFault =
   /** `url`: where the owner connects; null where that is not done in a browser. `connectionId`: of the one to renew. */
   | { code: 'connection_required'; reason: string; connectionId: string | null; url: string | null };
 
-export type Exchanged = { served: Served } | ExchangeFault;
+export type ExchangeResult = { served: ServedToken } | ExchangeFault;
 
 interface Parts {
   verifier: JwtVerifier;
-  trust: Pick<Trust, 'find'>;
+  trustedIssuers: Pick<TrustedIssuers, 'find'>;
   /** Audiences of subject tokens that the configuration names, by issuer. */
   audiences: ReadonlyMap<string, readonly string[]>;
-  tokens: Pick<Tokens, 'byOwner'>;
+  tokens: Pick<TokenReader, 'byOwner'>;
   sessions: Pick<Sessions, 'invite'>;
   store: Pick<Store, 'integration' | 'session'>;
   access: Access;
@@ -42,15 +42,15 @@ interface Parts {
   publicUrl: string;
 }
 
-export type Exchange = ReturnType<typeof createExchange>;
+export type TokenExchange = ReturnType<typeof createTokenExchange>;
 
 /** What an owner may be, wherever one is named. */
 const OWNER = /^[^\p{Cc}*]{1,255}$/u;
 /** An invitation is told again for so long, so that a service that asks and asks does not make one each time. */
 const TOLD_AGAIN_MS = SESSION_TTL_MS / 2;
 
-export function createExchange(parts: Parts) {
-  const { verifier, trust, audiences, tokens, sessions, store, access, clock, publicUrl } = parts;
+export function createTokenExchange(parts: Parts) {
+  const { verifier, trustedIssuers, audiences, tokens, sessions, store, access, clock, publicUrl } = parts;
   const invited = new LRUCache<string, { id: string; url: string }>({ max: 1_000, ttl: TOLD_AGAIN_MS });
 
   /** The `sub` of a token that is for us: made for the broker, or for an audience that the configuration names. */
@@ -60,7 +60,7 @@ export function createExchange(parts: Parts) {
     const refused = (reason: JwtReason | 'invalid_owner') => ({ code: 'invalid_subject' as const, reason });
     const issuer = verifier.claimedIssuer(token);
     if (issuer === undefined) return refused('malformed');
-    const trusted = await trust.find(issuer);
+    const trusted = await trustedIssuers.find(issuer);
     if (!trusted) return refused('untrusted_issuer');
     const expected = { audiences: [publicUrl, ...(audiences.get(issuer) ?? [])] };
     const verdict = await verifier.verify(token, trusted, expected);
@@ -98,7 +98,7 @@ export function createExchange(parts: Parts) {
     return { code: 'connection_required', reason, connectionId, url };
   }
 
-  return async function exchange(call: Call, wanted: ExchangeRequest): Promise<Exchanged | Refusal> {
+  return async function exchange(call: Call, wanted: ExchangeRequest): Promise<ExchangeResult | Refusal> {
     const subject = await ownerOf(wanted.subjectToken);
     const { integration, label, scopes, minTtlMs } = wanted;
     if ('code' in subject) {

@@ -4,11 +4,11 @@ import { type Connection, demandedLife } from '../../domain/connection.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
 import type { Clock, ServedRow, Store, Telemetry, Vault } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/access.ts';
-import { openAccessToken } from '../secrets/token-encryption.ts';
+import { type ReadTicket, type ServedToken, type TokenCache, toServedToken } from '../cache/token-cache.ts';
+import { refusalOf } from '../refresh/concurrent-refresh.ts';
 import type { Refresher } from '../refresh/refresher.ts';
 import { digest } from '../secrets/ids.ts';
-import { type Served, type Serving, serve, type Ticket } from '../cache/token-cache.ts';
-import { refusalOf } from '../refresh/concurrent-refresh.ts';
+import { decryptAccessToken } from '../secrets/token-encryption.ts';
 
 export interface OwnerSelector {
   integration: string;
@@ -20,34 +20,34 @@ export interface OwnerSelector {
 interface Found {
   connection: Connection;
   /** Null: no token is there. */
-  served: Served | null;
+  served: ServedToken | null;
 }
 
 interface Parts {
-  store: Pick<Store, 'served' | 'servedByOwner'>;
-  vault: Pick<Vault, 'open'>;
-  serving: Serving;
+  store: Pick<Store, 'servedRow' | 'servedRowsByOwner'>;
+  vault: Pick<Vault, 'decrypt'>;
+  tokenCache: TokenCache;
   refresher: Refresher;
   access: Access;
   telemetry: Pick<Telemetry, 'cache'>;
   clock: Clock;
 }
 
-export type Tokens = ReturnType<typeof createTokens>;
+export type TokenReader = ReturnType<typeof createTokenReader>;
 
-export function createTokens({ store, vault, serving, refresher, access, telemetry, clock }: Parts) {
+export function createTokenReader({ store, vault, tokenCache, refresher, access, telemetry, clock }: Parts) {
   /** What is served as it stands, or why it cannot be; undefined when only a refresh can tell. */
-  function judge({ connection, served }: Found, minTtlMs: number | undefined): Served | Refusal | undefined {
+  function judge({ connection, served }: Found, minTtlMs: number | undefined): ServedToken | Refusal | undefined {
     const refused = refusalOf(connection);
     if (refused || served === null) return refused;
     return isGood(served, demandedLife(connection, minTtlMs)) ? served : undefined;
   }
 
-  const lives = (served: Served, ms = 1) => served.until - clock.monotonic() >= ms;
-  const isGood = (served: Served, ms = 1) => !served.ofUnknownAge && lives(served, ms);
+  const lives = (served: ServedToken, ms = 1) => served.until - clock.monotonic() >= ms;
+  const isGood = (served: ServedToken, ms = 1) => !served.ofUnknownAge && lives(served, ms);
 
   /** With enough life: as it is. With too little: refreshed; and whatever comes of that, served until it truly expires. */
-  async function usable(found: Found, minTtlMs: number | undefined): Promise<Served | Refusal> {
+  async function usable(found: Found, minTtlMs: number | undefined): Promise<ServedToken | Refusal> {
     const ready = judge(found, minTtlMs);
     if (ready !== undefined) return ready;
     const { connection, served } = found;
@@ -63,40 +63,40 @@ export function createTokens({ store, vault, serving, refresher, access, telemet
     }
   }
 
-  const openRow = ({ connection, accessToken }: ServedRow, ticket: Ticket): Found => {
-    const token = openAccessToken(vault, connection.id, accessToken);
-    const served = token === null ? null : serve(connection, token, clock);
-    if (served && connection.status === 'active') serving.put(served, ticket);
+  const openRow = ({ connection, accessToken }: ServedRow, ticket: ReadTicket): Found => {
+    const token = decryptAccessToken(vault, connection.id, accessToken);
+    const served = token === null ? null : toServedToken(connection, token, clock);
+    if (served && connection.status === 'active') tokenCache.put(served, ticket);
     return { connection, served };
   };
 
   /** One row of the store. */
   async function read(id: string): Promise<Found | undefined> {
-    const ticket = serving.ticket();
-    const row = await store.served(id);
+    const ticket = tokenCache.ticket();
+    const row = await store.servedRow(id);
     return row && openRow(row, ticket);
   }
 
   /** From the cache, or from the store. */
   async function find(id: string): Promise<Found | undefined> {
-    const cached = serving.get(id);
+    const cached = tokenCache.get(id);
     telemetry.cache(cached ? 'hit' : 'miss');
     return cached ? { connection: cached.connection, served: cached } : read(id);
   }
 
   /** Every connection of the owner there that may be meant. */
   async function candidates({ integration, owner, label }: OwnerSelector): Promise<readonly Connection[]> {
-    let all = serving.ofOwner(integration, owner);
+    let all = tokenCache.ofOwner(integration, owner);
     if (!all) {
-      const ticket = serving.ticket();
-      const rows = await store.servedByOwner(integration, owner, undefined);
+      const ticket = tokenCache.ticket();
+      const rows = await store.servedRowsByOwner(integration, owner, undefined);
       all = rows.map((row) => openRow(row, ticket).connection);
-      serving.putOwner(ticket, integration, owner, all);
+      tokenCache.putOwner(ticket, integration, owner, all);
     }
     if (label === undefined || all.some((c) => c.label === label)) return all;
     // Of an owner with very many, only the newest are known.
-    const ticket = serving.ticket();
-    const rows = await store.servedByOwner(integration, owner, label);
+    const ticket = tokenCache.ticket();
+    const rows = await store.servedRowsByOwner(integration, owner, label);
     return rows.map((row) => openRow(row, ticket).connection);
   }
 
@@ -107,29 +107,29 @@ export function createTokens({ store, vault, serving, refresher, access, telemet
     return undefined;
   }
 
-  async function byId(call: Call, id: string, minTtlMs?: number): Promise<Served | Refusal> {
+  async function byId(call: Call, id: string, minTtlMs?: number): Promise<ServedToken | Refusal> {
     const found = await find(id);
     if (!found) return refuse({ code: 'not_found', what: 'connection', id });
     return authorised(call, found.connection, minTtlMs) ?? usable(found, minTtlMs);
   }
 
   /** The connection that is meant, as far as memory tells. */
-  function remembered(selector: string | OwnerSelector): Served | undefined {
-    if (typeof selector === 'string') return serving.get(selector);
-    const all = serving.ofOwner(selector.integration, selector.owner);
+  function remembered(selector: string | OwnerSelector): ServedToken | undefined {
+    if (typeof selector === 'string') return tokenCache.get(selector);
+    const all = tokenCache.ofOwner(selector.integration, selector.owner);
     const chosen = all && choose(all, selector);
-    return typeof chosen === 'string' ? serving.get(chosen) : undefined;
+    return typeof chosen === 'string' ? tokenCache.get(chosen) : undefined;
   }
 
   const isAllowed = ({ principal }: Call, { integration, owner }: OwnerSelector, extent?: Extent): boolean =>
-    allows(principal.caller.grants, 'token', integration, owner, extent);
+    allows(principal.caller.permissions, 'token', integration, owner, extent);
 
   /** Allowed, and with life enough. */
-  const isPlain = (call: Call, served: Served, minTtlMs: number | undefined): boolean =>
+  const isPlain = (call: Call, served: ServedToken, minTtlMs: number | undefined): boolean =>
     isAllowed(call, served.connection, { scopes: served.connection.scopes, minTtlMs }) &&
     isGood(served, demandedLife(served.connection, minTtlMs));
 
-  function noted(call: Call, served: Served): Served {
+  function noted(call: Call, served: ServedToken): ServedToken {
     const { id: connectionId, integration, owner } = served.connection;
     access.noteRead(call, 'token.read', { integration, owner, connectionId });
     return served;
@@ -140,7 +140,7 @@ export function createTokens({ store, vault, serving, refresher, access, telemet
      * The read as it nearly always goes: from memory, at once. Undefined when it is not that simple (a refusal, too little
      * life, nothing cached); nothing has happened then, and `byId` or `byOwner` does the whole of it.
      */
-    warm(call: Call, selector: string | OwnerSelector, minTtlMs: number | undefined): Served | undefined {
+    warm(call: Call, selector: string | OwnerSelector, minTtlMs: number | undefined): ServedToken | undefined {
       const served = remembered(selector);
       if (!served || !isPlain(call, served, minTtlMs)) return undefined;
       telemetry.cache('hit');
@@ -152,11 +152,11 @@ export function createTokens({ store, vault, serving, refresher, access, telemet
       call: Call,
       selector: string | OwnerSelector,
       minTtlMs: number | undefined,
-    ): Promise<Served | undefined> {
+    ): Promise<ServedToken | undefined> {
       if (remembered(selector) || (typeof selector === 'object' && !isAllowed(call, selector))) return undefined;
       const id = typeof selector === 'string' ? selector : choose(await candidates(selector), selector);
       // Of an owner, the rows have just been opened.
-      const served = typeof id === 'string' ? (serving.get(id) ?? (await read(id))?.served) : undefined;
+      const served = typeof id === 'string' ? (tokenCache.get(id) ?? (await read(id))?.served) : undefined;
       if (!served || refusalOf(served.connection) || !isPlain(call, served, minTtlMs)) return undefined;
       telemetry.cache('miss');
       return noted(call, served);
@@ -168,7 +168,7 @@ export function createTokens({ store, vault, serving, refresher, access, telemet
     /** `minTtlMs`: what the token must still live; undefined: a minute, or half of a shorter life. */
     byId,
 
-    async byOwner(call: Call, selector: OwnerSelector, minTtlMs?: number): Promise<Served | Refusal> {
+    async byOwner(call: Call, selector: OwnerSelector, minTtlMs?: number): Promise<ServedToken | Refusal> {
       const denied = access.denied(call, 'token', selector.integration, selector.owner);
       if (denied) return denied;
       const chosen = choose(await candidates(selector), selector);
@@ -179,7 +179,7 @@ export function createTokens({ store, vault, serving, refresher, access, telemet
      * A refresh that the caller asks for. With the token that an API rejected it compares and swaps: when another one is
      * stored by now, that one is the answer, without a call to the provider.
      */
-    async refresh(call: Call, id: string, rejectedToken: string | undefined): Promise<Served | Refusal> {
+    async refresh(call: Call, id: string, rejectedToken: string | undefined): Promise<ServedToken | Refusal> {
       const found = await read(id);
       if (!found) return refuse({ code: 'not_found', what: 'connection', id });
       const denied = authorised(call, found.connection);

@@ -3,8 +3,8 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Call } from '../../broker/audit/access.ts';
-import type { Directory } from '../../broker/cache/caller-cache.ts';
-import type { Journal } from '../../broker/audit/audit-buffer.ts';
+import type { AuditBuffer } from '../../broker/audit/audit-buffer.ts';
+import type { CallerCache } from '../../broker/cache/caller-cache.ts';
 import type { Clock, Telemetry } from '../../ports/index.ts';
 
 /** Answers, or has the long way do it. */
@@ -13,9 +13,9 @@ export type Listen = (request: IncomingMessage, response: ServerResponse, theLon
 /** Ids of requests that the long way would take over too. */
 const REQUEST_ID = /^[\w\-=]{1,255}$/;
 
-export interface QuickParts {
-  directory: Directory;
-  journal: Pick<Journal, 'used'>;
+export interface FastPathParts {
+  callerCache: CallerCache;
+  auditBuffer: Pick<AuditBuffer, 'used'>;
   telemetry: Pick<Telemetry, 'request'>;
   clock: Clock;
   /** Refreshes under way. */
@@ -29,12 +29,12 @@ export interface Passage {
   started: number;
 }
 
-export type Quick = ReturnType<typeof createQuick>;
+export type FastPath = ReturnType<typeof createFastPath>;
 
 /** From so many refreshes on, there is a commit in almost every turn. */
 const STORM = 8;
 
-export function createQuick({ directory, journal, telemetry, clock, refreshing }: QuickParts) {
+export function createFastPath({ callerCache, auditBuffer, telemetry, clock, refreshing }: FastPathParts) {
   const gathered = inOneGo();
 
   return {
@@ -42,7 +42,7 @@ export function createQuick({ directory, journal, telemetry, clock, refreshing }
     enter(request: IncomingMessage): Passage | undefined {
       const { authorization, 'x-request-id': told } = request.headers;
       if (!authorization?.startsWith('Bearer ')) return undefined;
-      const principal = directory.find(authorization.slice(7), clock.now());
+      const principal = callerCache.find(authorization.slice(7), clock.now());
       // Its answers tell how many more it may ask for.
       if (!principal || principal.rateLimit) return undefined;
       const requestId = typeof told === 'string' && REQUEST_ID.test(told) ? told : randomUUID();
@@ -64,7 +64,7 @@ export function createQuick({ directory, journal, telemetry, clock, refreshing }
       // What waits for the end of a turn waits for the commit in it too.
       if (refreshing() < STORM) gathered(response, body);
       else response.end(body);
-      journal.used(call.principal.credential.id, clock.now());
+      auditBuffer.used(call.principal.credential.id, clock.now());
       const { method = 'GET' } = response.req;
       telemetry.request(route, method, 200, (clock.monotonic() - started) / 1_000);
     },

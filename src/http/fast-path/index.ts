@@ -1,20 +1,20 @@
 // Which requests have a hot path.
 import type { IncomingMessage } from 'node:http';
-import type { Tokens } from '../../broker/tokens/token-reader.ts';
-import type { Verify } from '../../broker/jwt/jwt-verification.ts';
-import { createQuick, type Listen, type QuickParts } from './fast-path.ts';
-import { createQuickReads, isRead } from './token-reads.ts';
-import { createQuickVerify, VERIFY } from './jwt-verification.ts';
+import type { JwtVerification } from '../../broker/jwt/jwt-verification.ts';
+import type { TokenReader } from '../../broker/tokens/token-reader.ts';
+import { createFastPath, type FastPathParts, type Listen } from './fast-path.ts';
+import { createFastJwtVerification, VERIFY } from './jwt-verification.ts';
+import { createFastTokenReads, isRead } from './token-reads.ts';
 
-interface Parts extends QuickParts {
-  tokens: Tokens;
-  verify: Verify;
+interface Parts extends FastPathParts {
+  tokens: TokenReader;
+  verify: JwtVerification;
 }
 
-export function quickPaths({ tokens, verify, ...parts }: Parts): (request: IncomingMessage) => Listen | undefined {
-  const quick = createQuick(parts);
-  const reads = createQuickReads({ quick, tokens, clock: parts.clock });
-  const verifying = createQuickVerify({ quick, verify });
+export function createFastPaths({ tokens, verify, ...parts }: Parts): (request: IncomingMessage) => Listen | undefined {
+  const quick = createFastPath(parts);
+  const reads = createFastTokenReads({ quick, tokens, clock: parts.clock });
+  const verifying = createFastJwtVerification({ quick, verify });
   return ({ method, url = '' }) => {
     if (method === 'GET') return isRead(url) ? reads : undefined;
     return method === 'POST' && url === VERIFY ? verifying : undefined;

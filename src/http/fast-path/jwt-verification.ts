@@ -1,16 +1,16 @@
 // JWT verification: the body is read once, and what was verified before is answered from memory.
 import type { IncomingMessage } from 'node:http';
-import { mayVerify, type Verify, type VerifyRequest } from '../../broker/jwt/jwt-verification.ts';
+import { type JwtVerification, mayVerify, type VerifyRequest } from '../../broker/jwt/jwt-verification.ts';
 import { Refusal } from '../../domain/errors.ts';
 import type { JwtVerdict } from '../../ports/index.ts';
-import type { Listen, Quick } from './fast-path.ts';
+import type { FastPath, Listen } from './fast-path.ts';
 
 export const VERIFY = '/v1/jwt/verify';
 /** Bytes; and characters of each member: what the long way would take too. */
 const BODY_LIMIT = 70_000;
 const LIMITS: Record<string, number> = { token: 65_536, issuer: 2_048, audience: 2_048 };
 
-export function createQuickVerify({ quick, verify }: { quick: Quick; verify: Verify }): Listen {
+export function createFastJwtVerification({ quick, verify }: { quick: FastPath; verify: JwtVerification }): Listen {
   const ready = new WeakMap<JwtVerdict, string>();
 
   function bodyOf(verdict: JwtVerdict): string {

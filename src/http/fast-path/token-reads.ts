@@ -1,9 +1,9 @@
 // Reads of tokens: from memory at once, or with one row of the store.
-import type { Served } from '../../broker/cache/token-cache.ts';
-import type { OwnerSelector, Tokens } from '../../broker/tokens/token-reader.ts';
+import type { ServedToken } from '../../broker/cache/token-cache.ts';
+import type { OwnerSelector, TokenReader } from '../../broker/tokens/token-reader.ts';
 import type { Clock } from '../../ports/index.ts';
 import { expiresIn, tokenFacts } from '../presenters.ts';
-import type { Listen, Quick } from './fast-path.ts';
+import type { FastPath, Listen } from './fast-path.ts';
 
 const BY_ID = '/v1/connections/:id/token';
 const BY_OWNER = '/v1/token';
@@ -12,8 +12,8 @@ const CONNECTIONS = '/v1/connections/';
 const SECONDS = /^\d{1,6}$/;
 
 interface Parts {
-  quick: Quick;
-  tokens: Pick<Tokens, 'warm' | 'cold'>;
+  quick: FastPath;
+  tokens: Pick<TokenReader, 'warm' | 'cold'>;
   clock: Clock;
 }
 
@@ -32,16 +32,16 @@ interface Ready {
 /** Whether the URL is that of a read. */
 export const isRead = (url: string): boolean => url.startsWith(CONNECTIONS) || url.startsWith('/v1/token?');
 
-export function createQuickReads({ quick, tokens, clock }: Parts): Listen {
-  const ready = new WeakMap<Served, Ready>();
+export function createFastTokenReads({ quick, tokens, clock }: Parts): Listen {
+  const ready = new WeakMap<ServedToken, Ready>();
 
-  function prepare(served: Served): Ready {
+  function prepare(served: ServedToken): Ready {
     const before = `${JSON.stringify(tokenFacts(served)).slice(0, -1)},"expires_in":`;
     return { before, bytes: Buffer.byteLength(before) };
   }
 
   /** Kept from the second read on: of what is read once, memory holds the token alone. */
-  function kept(served: Served): Ready {
+  function kept(served: ServedToken): Ready {
     const known = ready.get(served);
     if (known) return known;
     const made = prepare(served);
@@ -54,7 +54,7 @@ export function createQuickReads({ quick, tokens, clock }: Parts): Listen {
     const passage = asked && quick.enter(request);
     if (!asked || !passage) return theLongWay();
     const { route, selector, minTtlMs } = asked;
-    const show = (served: Served, { before, bytes }: Ready) => {
+    const show = (served: ServedToken, { before, bytes }: Ready) => {
       const last = `${expiresIn(served, clock.monotonic())}}`;
       quick.answer(response, passage, route, before + last, String(bytes + last.length));
     };

@@ -4,24 +4,24 @@ import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { Call } from '../../broker/audit/access.ts';
-import type { Directory } from '../../broker/cache/caller-cache.ts';
-import type { Journal } from '../../broker/audit/audit-buffer.ts';
-import { isJwt, type Workloads } from '../../broker/callers/workload-identity.ts';
+import type { AuditBuffer } from '../../broker/audit/audit-buffer.ts';
+import type { CallerCache } from '../../broker/cache/caller-cache.ts';
+import { isJwt, type WorkloadIdentity } from '../../broker/callers/workload-identity.ts';
 import type { Principal } from '../../domain/caller.ts';
 import type { Fault } from '../../domain/errors.ts';
 import type { Clock } from '../../ports/index.ts';
 import type { Env } from '../env.ts';
-import type { Limits } from './rate-limits.ts';
 import { faultProblem } from '../errors/problem.ts';
+import type { Limits } from './rate-limits.ts';
 
 /** So many failed authentications an address has each minute; a good key passes all the same. */
 const FAILURES_PER_MINUTE = 30;
 
 export interface AuthenticationParts {
-  directory: Directory;
-  workloads: Workloads;
+  callerCache: CallerCache;
+  workloads: WorkloadIdentity;
   limits: Limits;
-  journal: Pick<Journal, 'used'>;
+  auditBuffer: Pick<AuditBuffer, 'used'>;
   clock: Clock;
 }
 
@@ -31,7 +31,7 @@ export type Admission = ReturnType<typeof createAdmission>;
 export const bearer = (authorization: string | undefined): string | undefined =>
   authorization?.match(/^Bearer +(\S+) *$/i)?.[1];
 
-function createAuthentication({ directory, workloads, clock }: AuthenticationParts) {
+function createAuthentication({ callerCache, workloads, clock }: AuthenticationParts) {
   const failures = new RateLimiterMemory({ points: FAILURES_PER_MINUTE, duration: 60 });
 
   /**
@@ -44,7 +44,7 @@ function createAuthentication({ directory, workloads, clock }: AuthenticationPar
     owner?: string,
   ): Promise<Principal | Fault> {
     const from = address ?? 'unknown';
-    const known = presented === undefined ? undefined : directory.find(presented, clock.now());
+    const known = presented === undefined ? undefined : callerCache.find(presented, clock.now());
     const isOwners = (principal: Principal) => owner === undefined || principal.caller.id === owner;
     if (known && isOwners(known)) return known;
 
@@ -56,7 +56,7 @@ function createAuthentication({ directory, workloads, clock }: AuthenticationPar
     };
     if (presented === undefined) return failed('missing');
     if (known) return failed('unknown');
-    if (!isJwt(presented)) return failed(directory.whyNot(presented));
+    if (!isJwt(presented)) return failed(callerCache.whyNot(presented));
     // A signature costs more than a digest: an address that has failed too often must wait with tokens not seen before.
     const before = await failures.get(from);
     if (before && before.consumedPoints >= FAILURES_PER_MINUTE)
@@ -72,7 +72,7 @@ function createAuthentication({ directory, workloads, clock }: AuthenticationPar
  * many requests are left, where there is a limit. `owner`: as above.
  */
 export function createAdmission(parts: AuthenticationParts) {
-  const { limits, journal, clock } = parts;
+  const { limits, auditBuffer, clock } = parts;
   const identify = createAuthentication(parts);
   return async (c: Context<Env>, presented: string | undefined, owner?: string): Promise<Call | Fault> => {
     const address = c.get('address');
@@ -81,7 +81,7 @@ export function createAdmission(parts: AuthenticationParts) {
     const taken = await limits(principal);
     for (const [name, value] of Object.entries(taken?.headers ?? {})) c.header(name, value);
     if (taken?.exceeded) return { code: 'rate_limited', limit: taken.limit, retryAfter: taken.resetIn };
-    journal.used(principal.credential.id, clock.now());
+    auditBuffer.used(principal.credential.id, clock.now());
     return { principal, address, requestId: c.get('requestId') };
   };
 }

@@ -1,7 +1,7 @@
 // Who says it is calling: by a key or a workload's token in the header, or as RFC 6749 2.3.1 and RFC 7523 2.2 have it.
 import { JWT_BEARER } from '../../api/index.ts';
-import { bearer } from './authentication.ts';
 import { OAuthRefused } from '../errors/oauth-errors.ts';
+import { bearer } from './authentication.ts';
 
 export interface Presented {
   /** A key or a token. Undefined: nothing was presented. */

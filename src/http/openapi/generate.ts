@@ -1,9 +1,9 @@
 // The description of the interface (OpenAPI 3.1), generated from the routes that are served. Made when somebody asks.
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Env } from '../env.ts';
-import { type OAuthCase, oauthRefusalsOf } from './oauth-errors.ts';
 import { type Description, operationsOf, type Schema } from './document.ts';
 import { exemplify } from './examples.ts';
+import { type OAuthCase, oauthRefusalsOf } from './oauth-errors.ts';
 import { limitHeaders, problemComponents, refusalsOf } from './problems.ts';
 
 const DESCRIPTION =

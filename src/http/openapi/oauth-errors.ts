@@ -1,10 +1,10 @@
 // The refusals of the standard interfaces, for the description: cases of each, in the very words of the answers.
 import { EXAMPLE, OAuthError } from '../../api/index.ts';
 import { StoreError } from '../../ports/index.ts';
-import type { Example, Header, Response } from './document.ts';
-import { HEADERS, PROBLEMS } from '../errors/problem-table.ts';
-import { json } from './route-parts.ts';
 import { bodyOf, exchangeFault, faultError, faultOf, type OAuthFault } from '../errors/oauth-errors.ts';
+import { HEADERS, PROBLEMS } from '../errors/problem-table.ts';
+import type { Example, Header, Response } from './document.ts';
+import { json } from './route-parts.ts';
 
 const refused = (status: OAuthFault['status'], error: string, description: string): OAuthFault => ({
   status,

@@ -1,13 +1,13 @@
 // What a deployment declares, applied while the broker runs.
 import { createRoute, type z } from '@hono/zod-openapi';
 import { Applied, ApplyPost, type DeclaredFile } from '../../api/index.ts';
-import type { Declare, Declared } from '../../broker/apply/apply.ts';
+import type { Apply, Declared } from '../../broker/apply/apply.ts';
 import { granted } from '../errors/problem.ts';
 import { body, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { callerSetupOf } from './callers.ts';
 import { setupOf } from './integrations.ts';
 
-const apply = createRoute({
+const applyRoute = createRoute({
   operationId: 'applyDeclared',
   tags: ['apply'],
   security: SECURITY,
@@ -28,11 +28,11 @@ export const declaredOf = ({ integrations, callers }: Pick<DeclaredFile, 'integr
   })),
 });
 
-export function applyRoutes({ declare }: { declare: Declare }) {
-  return router().openapi(apply, async (c) => {
+export function applyRoutes({ apply }: { apply: Apply }) {
+  return router().openapi(applyRoute, async (c) => {
     const { dry_run, trusted_issuers, return_origins, ...rest } = c.req.valid('json');
     const declared = { ...declaredOf(rest), trusted_issuers, return_origins };
-    const { changes, needsRestart } = granted(await declare.apply(c.get('call'), declared, dry_run));
+    const { changes, needsRestart } = granted(await apply.apply(c.get('call'), declared, dry_run));
     return c.json({ applied: !dry_run, changes, needs_restart: needsRestart } satisfies z.infer<typeof Applied>, 200);
   });
 }

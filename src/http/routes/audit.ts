@@ -1,10 +1,10 @@
 // The audit log.
 import { createRoute } from '@hono/zod-openapi';
 import { AuditQuery, AuditView, pageOf } from '../../api/index.ts';
-import type { Trail } from '../../broker/audit/audit-log.ts';
+import type { AuditLog } from '../../broker/audit/audit-log.ts';
 import { granted } from '../errors/problem.ts';
 import { json, page, pageRequest, problems, router, SECURITY } from '../openapi/route-parts.ts';
-import { auditView } from '../presenters.ts';
+import { presentAuditEntry } from '../presenters.ts';
 
 const list = createRoute({
   operationId: 'listAuditEntries',
@@ -17,11 +17,14 @@ const list = createRoute({
   responses: { 200: json(pageOf(AuditView), 'A page of entries'), ...problems('forbidden') },
 });
 
-export function auditRoutes({ trail }: { trail: Trail }) {
+export function auditRoutes({ auditLog }: { auditLog: AuditLog }) {
   const ms = (text: string | undefined) => (text === undefined ? undefined : Date.parse(text));
   return router().openapi(list, async (c) => {
     const { connection_id, from, to, limit, cursor, ...rest } = c.req.valid('query');
     const filter = { ...rest, connectionId: connection_id, from: ms(from), to: ms(to) };
-    return c.json(page(granted(await trail(c.get('call'), filter, pageRequest({ limit, cursor }))), auditView), 200);
+    return c.json(
+      page(granted(await auditLog(c.get('call'), filter, pageRequest({ limit, cursor }))), presentAuditEntry),
+      200,
+    );
   });
 }

@@ -15,7 +15,7 @@ import {
 import type { CallerSetup, Callers } from '../../broker/callers/callers.ts';
 import { granted } from '../errors/problem.ts';
 import { body, idOf, json, page, pageRequest, problems, router, SECURITY, sliceOf } from '../openapi/route-parts.ts';
-import { callerView, keyView, timeOrNull, whoamiView } from '../presenters.ts';
+import { presentCaller, presentKey, presentWhoami, timeOrNull } from '../presenters.ts';
 
 const params = z.object({ id: idOf('caller', EXAMPLE.caller) });
 const common = { tags: ['callers'], security: SECURITY };
@@ -113,20 +113,20 @@ export function callerRoutes({ callers }: { callers: Callers }) {
       const { key_expires_at, ...put } = c.req.valid('json');
       const wanted = { ...callerSetupOf(put), keyExpiresAt: msOrNull(key_expires_at) };
       const { caller, minted } = granted(await callers.create(c.get('call'), wanted));
-      const { keys: _, ...view } = callerView({ caller, keys: [] });
+      const { keys: _, ...view } = presentCaller({ caller, keys: [] });
       const key = { key: minted?.secret ?? null, key_id: minted?.key.id ?? null };
       return c.json({ ...view, ...key, key_expires_at: timeOrNull(minted?.key.expiresAt ?? null) }, 201);
     })
     .openapi(get, async (c) =>
-      c.json(callerView(granted(await callers.get(c.get('call'), c.req.valid('param').id))), 200),
+      c.json(presentCaller(granted(await callers.get(c.get('call'), c.req.valid('param').id))), 200),
     )
     .openapi(put, async (c) => {
       const setup = callerSetupOf(c.req.valid('json'));
-      return c.json(callerView(granted(await callers.put(c.get('call'), c.req.valid('param').id, setup))), 200);
+      return c.json(presentCaller(granted(await callers.put(c.get('call'), c.req.valid('param').id, setup))), 200);
     })
-    .openapi(whoami, async (c) => c.json(whoamiView(await callers.whoami(c.get('call'))), 200))
+    .openapi(whoami, async (c) => c.json(presentWhoami(await callers.whoami(c.get('call'))), 200))
     .openapi(list, async (c) => {
-      const all = granted(await callers.list(c.get('call'))).map(callerView);
+      const all = granted(await callers.list(c.get('call'))).map(presentCaller);
       return c.json(
         page(sliceOf(all, pageRequest(c.req.valid('query'))), (caller) => caller),
         200,
@@ -141,7 +141,7 @@ export function callerRoutes({ callers }: { callers: Callers }) {
       const { key, secret } = granted(
         await callers.addKey(c.get('call'), c.req.valid('param').id, msOrNull(expires_at)),
       );
-      const { id, prefix, created_at, expires_at: expires } = keyView(key);
+      const { id, prefix, created_at, expires_at: expires } = presentKey(key);
       return c.json({ id, key: secret, prefix, created_at, expires_at: expires }, 201);
     })
     .openapi(removeKey, async (c) => {

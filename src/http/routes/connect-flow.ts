@@ -4,17 +4,17 @@ import type { Context, MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { getCookie, setCookie } from 'hono/cookie';
 import { EXAMPLE } from '../../api/index.ts';
-import type { Connecting, Step, Visit } from '../../broker/connections/connect-flow.ts';
+import type { ConnectFlow, Step, Visit } from '../../broker/connections/connect-flow.ts';
 import { SESSION_TTL_MS } from '../../domain/integration.ts';
 import type { Env } from '../env.ts';
+import { BROWSER_ANSWERS } from '../openapi/pages.ts';
+import { idOf, router } from '../openapi/route-parts.ts';
 import { assets } from '../pages/assets.ts';
 import { connectedPage } from '../pages/connected.ts';
-import { BROWSER_ANSWERS } from '../openapi/pages.ts';
 import { browserMessage } from '../pages/messages.ts';
 import { continuePage, paramsPage } from '../pages/params.ts';
 import { refusedPage } from '../pages/refused.ts';
 import { browserSecurity } from '../pages/security.ts';
-import { idOf, router } from '../openapi/route-parts.ts';
 
 const FORM_LIMIT = 16_384;
 
@@ -77,11 +77,11 @@ const callback = createRoute({
 });
 
 interface Parts {
-  connecting: Connecting;
+  connectFlow: ConnectFlow;
   publicUrl: string;
 }
 
-export function browserRoutes({ connecting, publicUrl }: Parts): OpenAPIHono<Env> {
+export function browserRoutes({ connectFlow, publicUrl }: Parts): OpenAPIHono<Env> {
   const secure = publicUrl.startsWith('https:');
   // `__Host-`: from this host alone, over https alone (RFC 6265bis 4.1.3). Plain http, in development, has neither.
   const cookie = secure ? '__Host-valetkey' : 'valetkey';
@@ -133,20 +133,20 @@ export function browserRoutes({ connecting, publicUrl }: Parts): OpenAPIHono<Env
   // Whoever only looks at a link (a scanner of mail, say) must not use it up, nor bind it to a browser that nobody uses.
   routes.use('/connect/*', untouchedByHead);
   routes.use('/oauth2/callback/*', untouchedByHead);
-  routes.get('/connect/:secret', async (c) => answer(c, await connecting.open(c.req.param('secret'), visit(c))));
+  routes.get('/connect/:secret', async (c) => answer(c, await connectFlow.open(c.req.param('secret'), visit(c))));
   routes.post(
     '/connect/:secret',
     bodyLimit({ maxSize: FORM_LIMIT, onError: (c) => refused(c, 'invalid_form') }),
     async (c) => {
       const given = await typed(c);
       return given
-        ? answer(c, await connecting.open(c.req.param('secret'), visit(c), given))
+        ? answer(c, await connectFlow.open(c.req.param('secret'), visit(c), given))
         : refused(c, 'invalid_form');
     },
   );
   routes.get('/oauth2/callback/:integration', async (c) => {
     const response = new URL(c.req.url).searchParams;
-    return answer(c, await connecting.callback(c.req.param('integration'), response, visit(c)));
+    return answer(c, await connectFlow.callback(c.req.param('integration'), response, visit(c)));
   });
   routes.onError((error, c) => {
     c.get('failed')(error, c.get('requestId'));

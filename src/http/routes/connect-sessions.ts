@@ -4,7 +4,7 @@ import { EXAMPLE, SessionCreated, SessionPost, SessionView } from '../../api/ind
 import type { Sessions } from '../../broker/connections/connect-sessions.ts';
 import { granted } from '../errors/problem.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
-import { sessionView, time } from '../presenters.ts';
+import { presentConnectSession, time } from '../presenters.ts';
 
 const common = { tags: ['connect sessions'], security: SECURITY };
 
@@ -40,6 +40,6 @@ export function sessionRoutes({ sessions }: { sessions: Sessions }) {
       return c.json({ id: session.id, url, status: 'pending' as const, expires_at: time(session.expiresAt) }, 201);
     })
     .openapi(get, async (c) =>
-      c.json(sessionView(granted(await sessions.get(c.get('call'), c.req.valid('param').id))), 200),
+      c.json(presentConnectSession(granted(await sessions.get(c.get('call'), c.req.valid('param').id))), 200),
     );
 }

@@ -14,7 +14,7 @@ import type { Connections } from '../../broker/connections/connections.ts';
 import type { Revoker } from '../../broker/connections/revocation.ts';
 import { granted } from '../errors/problem.ts';
 import { body, idOf, json, page, pageRequest, problems, router, SECURITY } from '../openapi/route-parts.ts';
-import { connectionView } from '../presenters.ts';
+import { presentConnection } from '../presenters.ts';
 
 const params = z.object({ id: idOf('connection', EXAMPLE.connection) });
 const common = { tags: ['connections'], security: SECURITY };
@@ -77,10 +77,10 @@ export function connectionRoutes({ connections, revoker }: { connections: Connec
     .openapi(list, async (c) => {
       const { integration, owner, status, ...rest } = c.req.valid('query');
       const found = granted(await connections.list(c.get('call'), { integration, owner, status }, pageRequest(rest)));
-      return c.json(page(found, connectionView), 200);
+      return c.json(page(found, presentConnection), 200);
     })
     .openapi(get, async (c) =>
-      c.json(connectionView(granted(await connections.get(c.get('call'), c.req.valid('param').id))), 200),
+      c.json(presentConnection(granted(await connections.get(c.get('call'), c.req.valid('param').id))), 200),
     )
     .openapi(add, async (c) => {
       const { credentials, connection_id: connectionId, ...place } = c.req.valid('json');
@@ -98,7 +98,7 @@ export function connectionRoutes({ connections, revoker }: { connections: Connec
           },
         }),
       );
-      return c.json(connectionView(connection), 201);
+      return c.json(presentConnection(connection), 201);
     })
     .openapi(revoke, async (c) => {
       const { connection, upstream } = granted(await revoker.one(c.get('call'), c.req.valid('param').id));

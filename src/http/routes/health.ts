@@ -1,7 +1,7 @@
 // What operators and their machines ask: alive, ready, how it goes.
 import { createRoute, z } from '@hono/zod-openapi';
 import { Health, Readiness } from '../../api/index.ts';
-import type { Logger, State, Store, Telemetry } from '../../ports/index.ts';
+import type { Logger, MetricsState, Store, Telemetry } from '../../ports/index.ts';
 import { HEADERS_TOO_LARGE, json, problems, router } from '../openapi/route-parts.ts';
 
 const common = { tags: ['operations'], security: [] };
@@ -52,7 +52,7 @@ const metrics = createRoute({
 interface Parts {
   store: Pick<Store, 'ping'>;
   /** How things stand, for the metrics. */
-  state: () => Promise<State>;
+  state: () => Promise<MetricsState>;
   /** Throws when the key ring does not seal and open. */
   proveKeys: () => void;
   telemetry: Pick<Telemetry, 'render'>;

@@ -5,7 +5,7 @@ import type { Integrations, Setup } from '../../broker/integrations/integrations
 import type { Provider } from '../../domain/provider.ts';
 import { granted, Refused } from '../errors/problem.ts';
 import { body, idOf, json, page, pageRequest, problems, router, SECURITY, sliceOf } from '../openapi/route-parts.ts';
-import { integrationView, providerView } from '../presenters.ts';
+import { presentIntegration, presentProvider } from '../presenters.ts';
 
 const params = z.object({ id: idOf('integration', EXAMPLE.integration) });
 const integration = { tags: ['integrations'], security: SECURITY };
@@ -98,26 +98,29 @@ interface Parts {
 export function integrationRoutes({ integrations, catalogue, publicUrl }: Parts) {
   const sorted = [...catalogue.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
   return router()
-    .openapi(providers, (c) => c.json(page(sliceOf(sorted, pageRequest(c.req.valid('query'))), providerView), 200))
+    .openapi(providers, (c) => c.json(page(sliceOf(sorted, pageRequest(c.req.valid('query'))), presentProvider), 200))
     .openapi(oneProvider, (c) => {
       const { id } = c.req.valid('param');
       const found = catalogue.get(id);
       if (!found) throw new Refused({ code: 'not_found', what: 'provider', id });
-      return c.json(providerView(found), 200);
+      return c.json(presentProvider(found), 200);
     })
     .openapi(put, async (c) => {
       const saved = granted(
         await integrations.put(c.get('call'), c.req.valid('param').id, setupOf(c.req.valid('json'))),
       );
-      return c.json(integrationView(saved.integration, publicUrl), saved.made ? 201 : 200);
+      return c.json(presentIntegration(saved.integration, publicUrl), saved.made ? 201 : 200);
     })
     .openapi(get, async (c) =>
-      c.json(integrationView(granted(await integrations.get(c.get('call'), c.req.valid('param').id)), publicUrl), 200),
+      c.json(
+        presentIntegration(granted(await integrations.get(c.get('call'), c.req.valid('param').id)), publicUrl),
+        200,
+      ),
     )
     .openapi(list, async (c) => {
       const found = await integrations.list(c.get('call'), pageRequest(c.req.valid('query')));
       return c.json(
-        page(found, (one) => integrationView(one, publicUrl)),
+        page(found, (one) => presentIntegration(one, publicUrl)),
         200,
       );
     })

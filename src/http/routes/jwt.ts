@@ -1,8 +1,8 @@
 // JWT verification for internal services.
 import { createRoute, type z } from '@hono/zod-openapi';
 import { Verdict, Verdicts, VerifyBatchPost, VerifyPost } from '../../api/index.ts';
-import type { Verify, VerifyRequest } from '../../broker/jwt/jwt-verification.ts';
-import type { VerifyBatch } from '../../broker/jwt/batch-verification.ts';
+import type { BatchVerification } from '../../broker/jwt/batch-verification.ts';
+import type { JwtVerification, VerifyRequest } from '../../broker/jwt/jwt-verification.ts';
 import { granted } from '../errors/problem.ts';
 import { body, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 
@@ -28,7 +28,7 @@ const batchRoute = createRoute({
   responses: { 200: json(Verdicts, 'A verdict for each'), ...problems('forbidden') },
 });
 
-export function jwtRoutes({ verify, verifyBatch }: { verify: Verify; verifyBatch: VerifyBatch }) {
+export function jwtRoutes({ verify, verifyBatch }: { verify: JwtVerification; verifyBatch: BatchVerification }) {
   return router()
     .openapi(verifyRoute, async (c) =>
       c.json(granted(await verify(c.get('call'), requestOf(c.req.valid('json')))), 200),

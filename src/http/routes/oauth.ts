@@ -14,17 +14,17 @@ import {
   TOKEN_EXCHANGE,
 } from '../../api/index.ts';
 import type { Call } from '../../broker/audit/access.ts';
-import type { Exchange } from '../../broker/tokens/token-exchange.ts';
-import type { Verify } from '../../broker/jwt/jwt-verification.ts';
+import type { JwtVerification } from '../../broker/jwt/jwt-verification.ts';
+import type { TokenExchange } from '../../broker/tokens/token-exchange.ts';
 import { Refusal } from '../../domain/errors.ts';
 import type { Clock } from '../../ports/index.ts';
-import type { Admission } from '../middleware/authentication.ts';
 import type { Env } from '../env.ts';
-import { clientOf } from '../middleware/client-authentication.ts';
-import { OF_ALL, oauthErrors } from '../openapi/oauth-errors.ts';
 import { exchangeFault, faultError, OAuthRefused, oauthError } from '../errors/oauth-errors.ts';
-import { type Form, readForm } from '../middleware/form.ts';
 import { BODY_LIMIT } from '../errors/problem-table.ts';
+import type { Admission } from '../middleware/authentication.ts';
+import { clientOf } from '../middleware/client-authentication.ts';
+import { type Form, readForm } from '../middleware/form.ts';
+import { OF_ALL, oauthErrors } from '../openapi/oauth-errors.ts';
 import { HEADERS_TOO_LARGE, json, router } from '../openapi/route-parts.ts';
 import { expiresIn } from '../presenters.ts';
 
@@ -83,8 +83,8 @@ const metadata = createRoute({
 
 interface Parts {
   admit: Admission;
-  exchange: Exchange;
-  verify: Verify;
+  exchange: TokenExchange;
+  verify: JwtVerification;
   clock: Clock;
   publicUrl: string;
 }

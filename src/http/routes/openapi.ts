@@ -4,8 +4,8 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { InterfaceDescription } from '../../api/index.ts';
 import type { Env } from '../env.ts';
 import type { Description } from '../openapi/document.ts';
-import { browserSecurity } from '../pages/security.ts';
 import { HEADERS_TOO_LARGE, json, problems, router } from '../openapi/route-parts.ts';
+import { browserSecurity } from '../pages/security.ts';
 
 const common = { tags: ['operations'], security: [], method: 'get' as const };
 

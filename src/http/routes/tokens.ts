@@ -1,12 +1,12 @@
 // Reading tokens: what internal services do all day.
 import { createRoute, z } from '@hono/zod-openapi';
 import { EXAMPLE, OwnerTokenQuery, ProofPost, ProofView, RefreshPost, TokenQuery, TokenView } from '../../api/index.ts';
-import type { Proofs } from '../../broker/tokens/dpop-proofs.ts';
-import type { Tokens } from '../../broker/tokens/token-reader.ts';
+import type { DpopProofs } from '../../broker/tokens/dpop-proofs.ts';
+import type { TokenReader } from '../../broker/tokens/token-reader.ts';
 import type { Clock } from '../../ports/index.ts';
 import { granted } from '../errors/problem.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
-import { proofView, tokenView } from '../presenters.ts';
+import { presentProof, presentToken } from '../presenters.ts';
 
 const params = z.object({ id: idOf('connection', EXAMPLE.connection) });
 /** Of whatever has to do with the token of one connection. */
@@ -64,28 +64,36 @@ const prove = createRoute({
   responses: { 200: json(ProofView, 'A proof for one request (RFC 9449)'), ...problems(...REFUSED) },
 });
 
-export function tokenRoutes({ tokens, proofs, clock }: { tokens: Tokens; proofs: Proofs; clock: Clock }) {
+export function tokenRoutes({
+  tokens,
+  dpopProofs,
+  clock,
+}: {
+  tokens: TokenReader;
+  dpopProofs: DpopProofs;
+  clock: Clock;
+}) {
   const seconds = (value: number | undefined) => (value === undefined ? undefined : value * 1_000);
   return router()
     .openapi(byId, async (c) => {
       const served = granted(
         await tokens.byId(c.get('call'), c.req.valid('param').id, seconds(c.req.valid('query').min_ttl)),
       );
-      return c.json(tokenView(served, clock.monotonic()), 200);
+      return c.json(presentToken(served, clock.monotonic()), 200);
     })
     .openapi(byOwner, async (c) => {
       const { integration, owner, label, min_ttl } = c.req.valid('query');
       const served = granted(await tokens.byOwner(c.get('call'), { integration, owner, label }, seconds(min_ttl)));
-      return c.json(tokenView(served, clock.monotonic()), 200);
+      return c.json(presentToken(served, clock.monotonic()), 200);
     })
     .openapi(refresh, async (c) => {
       const { rejected_token } = c.req.valid('json');
       const served = granted(await tokens.refresh(c.get('call'), c.req.valid('param').id, rejected_token));
-      return c.json(tokenView(served, clock.monotonic()), 200);
+      return c.json(presentToken(served, clock.monotonic()), 200);
     })
     .openapi(prove, async (c) => {
       const { method, url, nonce } = c.req.valid('json');
-      const made = granted(await proofs.make(c.get('call'), c.req.valid('param').id, { method, url, nonce }));
-      return c.json(proofView(made, clock.monotonic()), 200);
+      const made = granted(await dpopProofs.make(c.get('call'), c.req.valid('param').id, { method, url, nonce }));
+      return c.json(presentProof(made, clock.monotonic()), 200);
     });
 }

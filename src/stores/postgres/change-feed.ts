@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client, type Pool } from 'pg';
-import type { Change, ChangeKind, Watch } from '../../ports/index.ts';
+import type { Change, ChangeFeed, ChangeKind } from '../../ports/index.ts';
 import type { Address } from './database.ts';
 import type { Liveness } from './liveness.ts';
 
@@ -30,10 +30,10 @@ const LONG_AGO = Number.NEGATIVE_INFINITY;
 
 const CHANNEL = 'valetkey_changes';
 
-export interface News {
+export interface StoreChangeFeed {
   /** Something was committed that others should look at. */
   ring(): void;
-  watch(told: (changes: Change[]) => void): Promise<Watch>;
+  watch(told: (changes: Change[]) => void): Promise<ChangeFeed>;
   stop(): Promise<void>;
 }
 
@@ -44,8 +44,8 @@ interface Parts extends Pick<Liveness, 'onAway'> {
   now?: () => number;
 }
 
-export function openNews({ address, pool, onAway, now = () => performance.now() }: Parts): News {
-  const watches = new Set<Watch>();
+export function openChangeFeed({ address, pool, onAway, now = () => performance.now() }: Parts): StoreChangeFeed {
+  const watches = new Set<ChangeFeed>();
   let ringing: NodeJS.Timeout | undefined;
   const send = () => {
     ringing = undefined;
@@ -65,10 +65,10 @@ export function openNews({ address, pool, onAway, now = () => performance.now() 
       const everyMs = listener ? LOOK_ANYWAY_MS : POLL_MS;
       const timer = setInterval(() => reader.look(), everyMs);
       timer.unref();
-      const watch: Watch = {
-        how: listener ? 'notified' : 'polled',
+      const watch: ChangeFeed = {
+        delivery: listener ? 'notified' : 'polled',
         everyMs,
-        ageMs: () => now() - reader.lookedAt(),
+        lagMs: () => now() - reader.lookedAt(),
         async stop() {
           watches.delete(watch);
           clearInterval(timer);

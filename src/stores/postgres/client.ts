@@ -5,7 +5,7 @@ import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
 import type { PgTable } from 'drizzle-orm/pg-core';
 import { Client, type Pool, type PoolClient } from 'pg';
 import type { AuditEntry } from '../../domain/audit.ts';
-import { type Page, StoreError, type Told } from '../../ports/index.ts';
+import { type Page, type StoreChange, StoreError } from '../../ports/index.ts';
 import { isAnswer, isBroken, isForeignName, isWorthAnotherTry, storeError } from './errors.ts';
 import type { Liveness } from './liveness.ts';
 import { audit, changes } from './schema.ts';
@@ -28,7 +28,7 @@ export interface PostgresAccess {
   /** Statements that are built once for each connection. `name` names one to the server, unless a pooler is in between. */
   prepared<T>(build: (orm: Orm, name: (name: string) => string) => T): (orm: Orm) => T;
   /** Inside a sentence: the audit entry of what it did, and what others may remember wrongly from here on. */
-  record(orm: Orm, entry: AuditEntry, ...told: Told[]): Promise<void>;
+  record(orm: Orm, entry: AuditEntry, ...told: StoreChange[]): Promise<void>;
 }
 
 /** Of the server, for what is said; so much later this side gives up, and the connection with it. */

@@ -6,7 +6,7 @@ import { connectSessions, flows } from './schema.ts';
 
 type SessionStore = Pick<
   Store,
-  'addSession' | 'session' | 'sessionBySecret' | 'beginFlow' | 'takeFlow' | 'failSession'
+  'addSession' | 'session' | 'sessionBySecret' | 'beginFlow' | 'consumeFlow' | 'failSession'
 >;
 
 export function sessionStore({ ask, write, prepared, record }: PostgresAccess): SessionStore {
@@ -43,7 +43,7 @@ export function sessionStore({ ask, write, prepared, record }: PostgresAccess): 
         await orm.insert(flows).values(flow);
         return 'begun';
       }),
-    takeFlow: (stateDigest, browserDigest, now) =>
+    consumeFlow: (stateDigest, browserDigest, now) =>
       write(async (orm) => {
         const [flow] = await orm
           .delete(flows)

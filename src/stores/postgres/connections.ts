@@ -2,7 +2,7 @@
 import { and, asc, count, desc, eq, gt, inArray, or, type SQL, sql } from 'drizzle-orm';
 import type { AnyPgColumn } from 'drizzle-orm/pg-core';
 import type { Scope } from '../../domain/caller.ts';
-import type { Sealed } from '../../domain/connection.ts';
+import type { Ciphertext } from '../../domain/connection.ts';
 import { type ConnectionFilter, type Store, StoreError } from '../../ports/index.ts';
 import { given, type Orm, type PostgresAccess, pageOf } from './client.ts';
 import { connections, connectSessions, grants, integrations, isLive, leases } from './schema.ts';
@@ -14,17 +14,17 @@ type ConnectionStore = Pick<
   | 'connection'
   | 'connections'
   | 'countConnections'
-  | 'served'
-  | 'servedByOwner'
-  | 'standings'
-  | 'bound'
+  | 'servedRow'
+  | 'servedRowsByOwner'
+  | 'connectionVersions'
+  | 'dpopBoundRow'
   | 'liveConnections'
 >;
 
 const MOST_SERVED = 20;
 
-const accessTokenOf = sql<Sealed | null>`(select access_token from grants where connection_id = connections.id)`;
-const credentialsOf = sql<Sealed | null>`(select credentials from grants where connection_id = connections.id)`;
+const accessTokenOf = sql<Ciphertext | null>`(select access_token from grants where connection_id = connections.id)`;
+const credentialsOf = sql<Ciphertext | null>`(select credentials from grants where connection_id = connections.id)`;
 
 export function connectionStore({ ask, write, prepared, record }: PostgresAccess): ConnectionStore {
   const byId = eq(connections.id, given(connections.id, 'id'));
@@ -166,22 +166,22 @@ export function connectionStore({ ask, write, prepared, record }: PostgresAccess
           .groupBy(connections.integration, connections.status),
       ),
 
-    served: (id) => ask(async (orm) => (await statements(orm).served.execute({ id }))[0]),
-    servedByOwner: (integration, owner, label) =>
+    servedRow: (id) => ask(async (orm) => (await statements(orm).served.execute({ id }))[0]),
+    servedRowsByOwner: (integration, owner, label) =>
       ask((orm) => {
         const { servedAny, servedLabelled } = statements(orm);
         return label === undefined
           ? servedAny.execute({ integration, owner })
           : servedLabelled.execute({ integration, owner, label });
       }),
-    standings: (ids) =>
+    connectionVersions: (ids) =>
       ask((orm) =>
         orm
           .select(standing)
           .from(connections)
           .where(sql`${connections.id} = any(${sql.param(ids)}::text[])`),
       ),
-    bound: (id) => ask(async (orm) => (await statements(orm).bound.execute({ id }))[0]),
+    dpopBoundRow: (id) => ask(async (orm) => (await statements(orm).bound.execute({ id }))[0]),
     liveConnections: (filter, limit) =>
       ask(async (orm) => {
         const rows = await orm

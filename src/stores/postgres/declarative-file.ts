@@ -1,8 +1,8 @@
 // What a deployment declares, in PostgreSQL: one sentence, so that half of it never stands there.
 import type { Store } from '../../ports/index.ts';
 import { callerPutter } from './callers.ts';
-import { integrationPutter } from './integrations.ts';
 import type { PostgresAccess } from './client.ts';
+import { integrationPutter } from './integrations.ts';
 
 export function declaredStore(access: PostgresAccess): Pick<Store, 'putDeclared'> {
   const putIntegration = integrationPutter(access);

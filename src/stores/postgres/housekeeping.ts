@@ -1,15 +1,15 @@
 // The key ring's proofs, the sweeping of what has ended, and the sign of life, in PostgreSQL.
 import { asc, eq, lt, sql } from 'drizzle-orm';
 import type { Store } from '../../ports/index.ts';
-import type { Liveness } from './liveness.ts';
-import type { PostgresAccess } from './client.ts';
-import { changes, connectSessions, flows, keyChecks } from './schema.ts';
 import { KEPT_MS } from './change-feed.ts';
+import type { PostgresAccess } from './client.ts';
+import type { Liveness } from './liveness.ts';
+import { changes, connectSessions, flows, keyChecks } from './schema.ts';
 
 export const upkeepStore = (
   { ask, write, record }: PostgresAccess,
   { holder }: Liveness,
-): Pick<Store, 'keyChecks' | 'addKeyCheck' | 'removeKeyCheck' | 'sweep' | 'ping'> => ({
+): Pick<Store, 'keyChecks' | 'addKeyCheck' | 'removeKeyCheck' | 'deleteExpired' | 'ping'> => ({
   keyChecks: () => ask((orm) => orm.select().from(keyChecks).orderBy(asc(keyChecks.kid))),
   // Two replicas may meet a new key at the same time: the first proof is as good as the second.
   addKeyCheck: (check) =>
@@ -21,7 +21,7 @@ export const upkeepStore = (
       const removed = await orm.delete(keyChecks).where(eq(keyChecks.kid, kid)).returning({ kid: keyChecks.kid });
       if (removed.length > 0) await record(orm, by);
     }),
-  sweep: (before) =>
+  deleteExpired: (before) =>
     write(async (orm) => {
       await orm.delete(flows).where(lt(flows.expiresAt, before));
       await orm.delete(connectSessions).where(lt(connectSessions.expiresAt, before));

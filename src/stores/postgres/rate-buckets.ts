@@ -1,20 +1,20 @@
 // The requests of an integration that all replicas share, in PostgreSQL: one statement, by the clock of the database.
 import { sql } from 'drizzle-orm';
-import { untilNext } from '../../domain/token-bucket.ts';
+import { msUntilNext } from '../../domain/token-bucket.ts';
 import type { Store } from '../../ports/index.ts';
 import type { PostgresAccess } from './client.ts';
 import { paces } from './schema.ts';
 
-export const paceStore = ({ ask }: PostgresAccess): Pick<Store, 'takeTurns'> => ({
-  takeTurns: (integration, wanted, limits) =>
+export const paceStore = ({ ask }: PostgresAccess): Pick<Store, 'takeFromBucket'> => ({
+  takeFromBucket: (integration, wanted, limits) =>
     ask(async (orm) => {
-      const { perSecond, burst, leave } = limits;
+      const { perSecond, burst, reserve } = limits;
       // Nobody waits for the disk: a crash of the server forgets turns of the last moment at the most.
       const { rows } = await orm.execute<{ taken: number; allowance: number }>(sql`
         with lazily as materialized (select set_config('synchronous_commit', 'off', true))
         insert into ${paces} as p (integration, allowance, filled_at, taken)
         select ${integration}, b.burst - b.taken, (extract(epoch from clock_timestamp()) * 1000)::bigint, b.taken
-        from (select ${burst}::float8 as burst, least(${wanted}::int, ${burst}::int - ${leave}::int) as taken) b, lazily
+        from (select ${burst}::float8 as burst, least(${wanted}::int, ${burst}::int - ${reserve}::int) as taken) b, lazily
         on conflict (integration) do update set (allowance, filled_at, taken) = (
           select filled.allowance - t.taken, filled.at, t.taken
           from (
@@ -22,10 +22,10 @@ export const paceStore = ({ ask }: PostgresAccess): Pick<Store, 'takeTurns'> => 
               p.allowance + greatest(0, now.at - p.filled_at) * ${perSecond}::float8 / 1000) as allowance
             from (select (extract(epoch from clock_timestamp()) * 1000)::bigint as at) now
           ) filled,
-          lateral (select greatest(0, least(${wanted}::int, floor(filled.allowance - ${leave}::int)::int)) as taken) t
+          lateral (select greatest(0, least(${wanted}::int, floor(filled.allowance - ${reserve}::int)::int)) as taken) t
         )
         returning taken, allowance`);
       const [{ taken, allowance }] = rows as [{ taken: number; allowance: number }];
-      return { taken, inMs: untilNext(allowance, limits) };
+      return { taken, inMs: msUntilNext(allowance, limits) };
     }),
 });

@@ -2,13 +2,13 @@
 import { and, asc, eq, inArray, isNotNull, isNull, not, or, sql } from 'drizzle-orm';
 import type { Store } from '../../ports/index.ts';
 import { createPatience } from '../shared/lease-observation.ts';
-import { isAlive, isKnown, type Liveness } from './liveness.ts';
 import { given, type Orm, type PostgresAccess } from './client.ts';
+import { isAlive, isKnown, type Liveness } from './liveness.ts';
 import { connections, grants, isActive, leases } from './schema.ts';
 
 type RefreshStore = Pick<
   Store,
-  'claim' | 'rotate' | 'refreshFailed' | 'dueIntegrations' | 'countDue' | 'claimDue' | 'orphans'
+  'claim' | 'rotate' | 'refreshFailed' | 'dueIntegrations' | 'countDue' | 'claimDue' | 'unresolvedRefreshes'
 >;
 
 /** A loose scan: two steps of the index for each integration, however many connections it has. */
@@ -261,7 +261,7 @@ export function refreshStore({ ask, write, prepared, record }: PostgresAccess, l
         const { rows } = await orm.execute<{ id: string; due_at: string }>(claimDue(integration, now, pushTo, limit));
         return rows.sort((a, b) => Number(a.due_at) - Number(b.due_at)).map(({ id }) => id);
       }),
-    orphans: () =>
+    unresolvedRefreshes: () =>
       ask((orm) =>
         orm
           .select({ id: leases.connectionId, startedAt: sql<number>`${leases.startedAt}`.mapWith(leases.startedAt) })

@@ -13,8 +13,14 @@ import {
   uniqueIndex,
 } from 'drizzle-orm/pg-core';
 import type { AuditEntry } from '../../domain/audit.ts';
-import type { CallerGrant, RateLimit, Workload } from '../../domain/caller.ts';
-import type { ConnectionStatus, Identity, RefreshError, Sealed, UpstreamRevocation } from '../../domain/connection.ts';
+import type { Permission, RateLimit, Workload } from '../../domain/caller.ts';
+import type {
+  Ciphertext,
+  ConnectionStatus,
+  Identity,
+  RefreshError,
+  UpstreamRevocation,
+} from '../../domain/connection.ts';
 import type { ReauthReason } from '../../domain/errors.ts';
 import type { Overrides, SessionStatus } from '../../domain/integration.ts';
 import type { ChangeKind } from '../../ports/index.ts';
@@ -32,7 +38,7 @@ const time = customType<{ data: number; driverData: number | string }>({
   toDriver: (ms) => Math.min(Math.round(ms), Number.MAX_SAFE_INTEGER),
   fromDriver: Number,
 });
-const sealed = (name: string) => text(name).$type<Sealed>();
+const sealed = (name: string) => text(name).$type<Ciphertext>();
 
 export const integrations = pgTable('integrations', {
   id: text('id').primaryKey(),
@@ -168,7 +174,7 @@ export const flows = pgTable(
 export const callers = pgTable('callers', {
   id: text('id').primaryKey(),
   name: text('name').notNull(),
-  grants: json<CallerGrant[]>('grants').notNull(),
+  permissions: json<Permission[]>('grants').notNull(),
   workloads: json<Workload[]>('workloads').notNull(),
   rateLimit: json<RateLimit>('rate_limit'),
   createdAt: time('created_at').notNull(),

@@ -1,21 +1,29 @@
 // Every column that holds a secret, and the sentences that seal them anew, in PostgreSQL.
 import { and, asc, gt, or, type SQL, sql } from 'drizzle-orm';
 import type { AnyPgColumn, PgTable } from 'drizzle-orm/pg-core';
-import type { Sealed } from '../../domain/connection.ts';
-import type { SealedRow, Store } from '../../ports/index.ts';
-import { type Found, from, nextOf, outcomeOf, prefixOf, resealRows, type SecretRow } from '../shared/reencryption.ts';
+import type { Ciphertext } from '../../domain/connection.ts';
+import type { SecretRowKey, Store } from '../../ports/index.ts';
+import {
+  type Found,
+  from,
+  nextOf,
+  outcomeOf,
+  prefixOf,
+  reencryptRows,
+  type SecretRow,
+} from '../shared/reencryption.ts';
 import type { Orm, PostgresAccess } from './client.ts';
 import * as schema from './schema.ts';
 
 type Schema = typeof schema;
 type Row<T> = T extends PgTable ? T['$inferSelect'] : Record<never, never>;
-type SealedIn<T> = { [C in keyof Row<T>]: NonNullable<Row<T>[C]> extends Sealed ? C : never }[keyof Row<T>];
+type SealedIn<T> = { [C in keyof Row<T>]: NonNullable<Row<T>[C]> extends Ciphertext ? C : never }[keyof Row<T>];
 /** The proofs of the keys are sealed too, but each by the key that it proves. */
 type SealedTables = { [T in keyof Schema]: SealedIn<Schema[T]> extends never ? never : T }[keyof Schema];
 type Listed = Exclude<SealedTables, 'keyChecks'>;
 
 interface Entry {
-  name: SealedRow['table'];
+  name: SecretRowKey['table'];
   table: PgTable;
   id: AnyPgColumn;
   /** What its secrets are bound to. */
@@ -76,7 +84,7 @@ const kidIn = (column: AnyPgColumn): SQL => {
     then substr(${rest}, 1, strpos(${rest}, '.') - 1) end`;
 };
 
-type SealedStore = Pick<Store, 'keysInUse' | 'resealSome'>;
+type SealedStore = Pick<Store, 'keysInUse' | 'reencryptBatch'>;
 
 export function sealedStore({ ask, write }: PostgresAccess): SealedStore {
   return {
@@ -95,7 +103,7 @@ export function sealedStore({ ask, write }: PostgresAccess): SealedStore {
         return rows.map(({ kid, secrets }) => ({ kid, secrets: Number(secrets) }));
       }),
 
-    resealSome: async (kid, after, limit, anew) => {
+    reencryptBatch: async (kid, after, limit, anew) => {
       // Without a lock: where little is left to do, it is far between what is done.
       const found = await ask((orm) => find(orm, kid, after, limit));
       const next = nextOf(found, limit);
@@ -104,7 +112,7 @@ export function sealedStore({ ask, write }: PostgresAccess): SealedStore {
         const parts: Parameters<typeof outcomeOf>[0] = [];
         for (const { entry, ids } of found) {
           const rows = await taken(orm, entry, ids);
-          const done = resealRows(entry.name, rows, kid, anew);
+          const done = reencryptRows(entry.name, rows, kid, anew);
           if (done.changed.length > 0) await orm.execute(replacement(entry, done.changed));
           parts.push({ ids, rows, done });
         }
@@ -120,7 +128,7 @@ const elsewhere = ({ columns }: Entry, kid: string): SQL | undefined => {
 };
 
 /** The ids of the next rows, by table. */
-async function find(orm: Orm, kid: string, after: SealedRow | null, limit: number): Promise<Found<Entry>[]> {
+async function find(orm: Orm, kid: string, after: SecretRowKey | null, limit: number): Promise<Found<Entry>[]> {
   const found: Found<Entry>[] = [];
   let room = limit;
   for (const entry of from(entries, after)) {

@@ -2,21 +2,21 @@
 import type { Store } from '../../ports/index.ts';
 import { auditStore } from './audit.ts';
 import { callerStore } from './callers.ts';
+import { openChangeFeed } from './change-feed.ts';
+import { openDoor } from './client.ts';
+import { sessionStore } from './connect-sessions.ts';
 import { connectionStore } from './connections.ts';
 import { ASIDE, migrate, openPool, readAddress } from './database.ts';
 import { declaredStore } from './declarative-file.ts';
 import { storeError } from './errors.ts';
+import { upkeepStore } from './housekeeping.ts';
 import { integrationStore } from './integrations.ts';
 import { announce } from './liveness.ts';
 import { keepsNames } from './prepared-statements.ts';
 import { paceStore } from './rate-buckets.ts';
-import { openDoor } from './client.ts';
 import { refreshStore } from './refreshes.ts';
 import { revocationStore } from './revocations.ts';
 import { sealedStore } from './secret-columns.ts';
-import { sessionStore } from './connect-sessions.ts';
-import { upkeepStore } from './housekeeping.ts';
-import { openNews } from './change-feed.ts';
 
 /** What is found out at the start about the way to the database, and goes well without anybody's doing. */
 export type Finding = 'names_not_kept';
@@ -38,7 +38,7 @@ export async function openPostgres(url: string, found: (finding: Finding) => voi
     const isNamed = address.isNamed && (await keepsNames(pool, aside));
     if (isNamed !== address.isNamed) found('names_not_kept');
     const liveness = await announce(aside);
-    const news = openNews({ address, pool: aside, onAway: liveness.onAway });
+    const news = openChangeFeed({ address, pool: aside, onAway: liveness.onAway });
     const door = openDoor({ pool, isNamed, liveness, namesLost: () => found('names_not_kept'), rung: news.ring });
     let closing: Promise<void> | undefined;
     return {
@@ -53,7 +53,7 @@ export async function openPostgres(url: string, found: (finding: Finding) => voi
       ...auditStore(door),
       ...upkeepStore(door, liveness),
       ...sealedStore(door),
-      watch: news.watch,
+      subscribe: news.watch,
       close: () => {
         closing ??= (async () => {
           await door.shut();

@@ -1,12 +1,12 @@
 // Sealing rows anew, as far as it is the same in every database: where to go on, and what becomes of a row.
-import type { Sealed } from '../../domain/connection.ts';
-import type { Resealed, SealedRow, SealedText } from '../../ports/index.ts';
+import type { Ciphertext } from '../../domain/connection.ts';
+import type { EncryptedSecret, ReencryptedBatch, SecretRowKey } from '../../ports/index.ts';
 
 /** A row with all of its secrets, by the names of their columns. */
 export interface SecretRow {
   id: string;
   sealedFor: string;
-  secrets: Record<string, Sealed | null>;
+  secrets: Record<string, Ciphertext | null>;
 }
 
 /** Rows of one table, by their ids. */
@@ -18,11 +18,11 @@ export interface Found<E> {
 export const prefixOf = (kid: string): string => `v1.${kid}.`;
 
 /** The tables that are still to be looked through. */
-export const from = <E extends { name: string }>(entries: E[], after: SealedRow | null): E[] =>
+export const from = <E extends { name: string }>(entries: E[], after: SecretRowKey | null): E[] =>
   after === null ? entries : entries.slice(entries.findIndex(({ name }) => name === after.table));
 
 /** Fewer rows than were asked for: these were the last ones. */
-export function nextOf(found: Found<{ name: SealedRow['table'] }>[], limit: number): SealedRow | null {
+export function nextOf(found: Found<{ name: SecretRowKey['table'] }>[], limit: number): SecretRowKey | null {
   const last = found.at(-1);
   const rows = found.reduce((sum, { ids }) => sum + ids.length, 0);
   return last === undefined || rows < limit ? null : { table: last.entry.name, id: last.ids.at(-1)! };
@@ -30,14 +30,14 @@ export function nextOf(found: Found<{ name: SealedRow['table'] }>[], limit: numb
 
 /** Of all tables together; `ids` are those that were found, of which `done` tells what became. */
 export function outcomeOf(
-  parts: { ids: string[]; rows: SecretRow[]; done: Pick<Resealed, 'resealed' | 'left'> }[],
-  next: SealedRow | null,
-): Resealed {
+  parts: { ids: string[]; rows: SecretRow[]; done: Pick<ReencryptedBatch, 'reencrypted' | 'left'> }[],
+  next: SecretRowKey | null,
+): ReencryptedBatch {
   const sum = (of: (part: (typeof parts)[number]) => number) => parts.reduce((total, part) => total + of(part), 0);
   return {
-    resealed: sum(({ done }) => done.resealed),
+    reencrypted: sum(({ done }) => done.reencrypted),
     left: parts.flatMap(({ done }) => done.left),
-    passed: sum(({ ids, rows }) => ids.length - rows.length),
+    skipped: sum(({ ids, rows }) => ids.length - rows.length),
     next,
   };
 }
@@ -46,18 +46,18 @@ export function outcomeOf(
  * What others have sealed anew meanwhile is left out. `changed`: rows of which something is to be written, with all that
  * is in them then.
  */
-export function resealRows(
-  table: SealedRow['table'],
+export function reencryptRows(
+  table: SecretRowKey['table'],
   rows: SecretRow[],
   kid: string,
-  anew: (text: SealedText) => Sealed | undefined,
-): { changed: SecretRow[]; resealed: number; left: SealedText[] } {
+  anew: (text: EncryptedSecret) => Ciphertext | undefined,
+): { changed: SecretRow[]; reencrypted: number; left: EncryptedSecret[] } {
   const prefix = prefixOf(kid);
   const changed: SecretRow[] = [];
-  const left: SealedText[] = [];
-  let resealed = 0;
+  const left: EncryptedSecret[] = [];
+  let reencrypted = 0;
   for (const { id, sealedFor, secrets } of rows) {
-    const replaced: Record<string, Sealed> = {};
+    const replaced: Record<string, Ciphertext> = {};
     for (const [column, sealed] of Object.entries(secrets)) {
       if (sealed === null || sealed.startsWith(prefix)) continue;
       const text = { table, id, column, sealedFor, sealed };
@@ -66,8 +66,8 @@ export function resealRows(
       else replaced[column] = to;
     }
     const count = Object.keys(replaced).length;
-    resealed += count;
+    reencrypted += count;
     if (count > 0) changed.push({ id, sealedFor, secrets: { ...secrets, ...replaced } });
   }
-  return { changed, resealed, left };
+  return { changed, reencrypted, left };
 }

@@ -3,8 +3,8 @@ import type { Database } from 'better-sqlite3';
 import { and, asc, desc, eq, getTableColumns, gte, inArray, lt } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { Store } from '../../ports/index.ts';
-import { audit } from './schema.ts';
 import { pageOf, type SqliteAccess } from './client.ts';
+import { audit } from './schema.ts';
 
 /** Without drizzle's mapping, of which nothing is needed here: of every read there is an entry. */
 export function recorder(client: Database): (entry: AuditEntry) => void {

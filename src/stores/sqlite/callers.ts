@@ -3,8 +3,8 @@ import { and, asc, eq, inArray, notInArray, sql } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { Caller, CallerKey } from '../../domain/caller.ts';
 import type { Store } from '../../ports/index.ts';
-import { callerKeys, callers } from './schema.ts';
 import { given, type SqliteAccess } from './client.ts';
+import { callerKeys, callers } from './schema.ts';
 
 type CallerStore = Pick<
   Store,

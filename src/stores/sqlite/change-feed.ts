@@ -1,16 +1,16 @@
 // News of what other processes may remember wrongly. SQLite notifies nobody, but tells for next to nothing whether somebody
 // else has written; then the table `changes` is read on. Its numbers are in the order of the commits, so that none is missed.
 import type { Database } from 'better-sqlite3';
-import type { Change, ChangeKind, Store, Told, Watch } from '../../ports/index.ts';
+import type { Change, ChangeFeed, ChangeKind, Store, StoreChange } from '../../ports/index.ts';
 
 const POLL_MS = 250;
 /** Of changes: who has not looked for so long (a machine that slept) can rely on nothing. */
 export const KEPT_MS = 10 * 60_000;
 const TOO_LONG_MS = KEPT_MS / 2;
 
-export interface News extends Pick<Store, 'watch'> {
+export interface StoreChangeFeed extends Pick<Store, 'subscribe'> {
   /** Inside a sentence. */
-  tell(changes: Told[]): void;
+  tell(changes: StoreChange[]): void;
   stop(): void;
 }
 
@@ -22,14 +22,14 @@ interface Row {
 }
 
 /** `now`: milliseconds of a clock that only goes forward. */
-export function openNews(client: Database, now: () => number = () => performance.now()): News {
+export function openChangeFeed(client: Database, now: () => number = () => performance.now()): StoreChangeFeed {
   const insert = client.prepare('insert into changes (kind, id, generation) values (@kind, @id, @generation)');
   const since = client.prepare<[number], Row>(
     'select seq, kind, id, generation from changes where seq > ? order by seq',
   );
   const newest = client.prepare<[], number | null>('select max(seq) from changes').pluck();
   const version = client.prepare<[], number>('pragma data_version').pluck();
-  const watches = new Set<Watch>();
+  const watches = new Set<ChangeFeed>();
   /** Counts what this process has told itself, which the database's own count leaves out. */
   let ours = 0;
 
@@ -39,7 +39,7 @@ export function openNews(client: Database, now: () => number = () => performance
       ours += changes.length;
     },
 
-    async watch(told) {
+    async subscribe(told) {
       let seen = { version: version.get(), ours };
       let mark = newest.get() ?? 0;
       let lookedAt = now();
@@ -62,10 +62,10 @@ export function openNews(client: Database, now: () => number = () => performance
         }
       }, POLL_MS);
       timer.unref();
-      const watch: Watch = {
-        how: 'polled',
+      const watch: ChangeFeed = {
+        delivery: 'polled',
         everyMs: POLL_MS,
-        ageMs: () => now() - lookedAt,
+        lagMs: () => now() - lookedAt,
         async stop() {
           clearInterval(timer);
           watches.delete(watch);

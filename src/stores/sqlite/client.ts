@@ -4,7 +4,7 @@ import type { Database, RunResult } from 'better-sqlite3';
 import { type Column, is, Param, Placeholder, type Query, type SQL, sql } from 'drizzle-orm';
 import type { BetterSQLite3Database } from 'drizzle-orm/better-sqlite3';
 import type { AuditEntry } from '../../domain/audit.ts';
-import type { Page, Told } from '../../ports/index.ts';
+import type { Page, StoreChange } from '../../ports/index.ts';
 
 export interface SqliteAccess {
   orm: BetterSQLite3Database & { $client: Database };
@@ -13,7 +13,7 @@ export interface SqliteAccess {
   /** For everything that changes something: see `GroupCommit.write`. */
   write<T>(sentence: () => T): Promise<T>;
   /** Inside a sentence: the audit entry of what it did, and what others may remember wrongly from here on. */
-  record(entry: AuditEntry, ...told: Told[]): void;
+  record(entry: AuditEntry, ...told: StoreChange[]): void;
 }
 
 /** A value that a prepared statement is given later, in the form of the column; null stays null in JSON columns too. */

@@ -3,13 +3,13 @@
 import type { Database } from 'better-sqlite3';
 import { eq, type SQL, sql } from 'drizzle-orm';
 import type { BetterSQLite3Database } from 'drizzle-orm/better-sqlite3';
-import type { Connection, Sealed } from '../../domain/connection.ts';
+import type { Ciphertext, Connection } from '../../domain/connection.ts';
 import type { ServedRow, Store, StoreError } from '../../ports/index.ts';
 import { storeError } from './group-commit.ts';
 import { connections } from './schema.ts';
 
 /** Not a join: with one, better-sqlite3 takes three times as long for the same row. */
-export const accessTokenOf: SQL<Sealed | null> = sql`(select access_token from grants where connection_id = connections.id)`;
+export const accessTokenOf: SQL<Ciphertext | null> = sql`(select access_token from grants where connection_id = connections.id)`;
 
 interface Waiting {
   id: string;
@@ -17,7 +17,7 @@ interface Waiting {
   reject: (error: StoreError) => void;
 }
 
-export function servedStore(client: Database, orm: BetterSQLite3Database): Pick<Store, 'served'> {
+export function servedStore(client: Database, orm: BetterSQLite3Database): Pick<Store, 'servedRow'> {
   const byId = eq(connections.id, sql.placeholder('id'));
   const question = orm.select({ connection: connections, accessToken: accessTokenOf }).from(connections).where(byId);
   const one = client.prepare<[string], Raw>(question.toSQL().sql).raw();
@@ -46,7 +46,7 @@ export function servedStore(client: Database, orm: BetterSQLite3Database): Pick<
   }
 
   return {
-    served: (id) =>
+    servedRow: (id) =>
       new Promise((resolve, reject) => {
         if (waiting.push({ id, resolve, reject }) === 1) setImmediate(answer);
       }),
@@ -80,7 +80,7 @@ type Raw = [
   upstreamRevocation: Connection['upstreamRevocation'],
   createdAt: number,
   updatedAt: number,
-  accessToken: Sealed | null,
+  accessToken: Ciphertext | null,
 ];
 
 const served = (row: Raw): ServedRow => ({

@@ -1,12 +1,12 @@
 // Connect sessions, and the authorization flows that they lead to, in SQLite.
 import { and, eq, gt, sql } from 'drizzle-orm';
 import type { Store } from '../../ports/index.ts';
-import { connectSessions, flows } from './schema.ts';
 import type { SqliteAccess } from './client.ts';
+import { connectSessions, flows } from './schema.ts';
 
 type SessionStore = Pick<
   Store,
-  'addSession' | 'session' | 'sessionBySecret' | 'beginFlow' | 'takeFlow' | 'failSession'
+  'addSession' | 'session' | 'sessionBySecret' | 'beginFlow' | 'consumeFlow' | 'failSession'
 >;
 
 export function sessionStore({ orm, read, write, record }: SqliteAccess): SessionStore {
@@ -41,7 +41,7 @@ export function sessionStore({ orm, read, write, record }: SqliteAccess): Sessio
         orm.insert(flows).values(flow).run();
         return 'begun';
       }),
-    takeFlow: (stateDigest, browserDigest, now) =>
+    consumeFlow: (stateDigest, browserDigest, now) =>
       write(() => {
         const [flow] = orm
           .delete(flows)

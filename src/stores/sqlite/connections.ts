@@ -2,11 +2,11 @@
 import { and, asc, count, desc, eq, gt, inArray, or, type SQL, sql } from 'drizzle-orm';
 import type { AnySQLiteColumn } from 'drizzle-orm/sqlite-core';
 import type { Scope } from '../../domain/caller.ts';
-import type { Sealed } from '../../domain/connection.ts';
+import type { Ciphertext } from '../../domain/connection.ts';
 import { type ConnectionFilter, type Store, StoreError } from '../../ports/index.ts';
-import { connections, connectSessions, grants, integrations, isLive, leases } from './schema.ts';
-import { accessTokenOf } from './cold-read.ts';
 import { pageOf, type SqliteAccess } from './client.ts';
+import { accessTokenOf } from './cold-read.ts';
+import { connections, connectSessions, grants, integrations, isLive, leases } from './schema.ts';
 
 type ConnectionStore = Pick<
   Store,
@@ -15,15 +15,15 @@ type ConnectionStore = Pick<
   | 'connection'
   | 'connections'
   | 'countConnections'
-  | 'servedByOwner'
-  | 'standings'
-  | 'bound'
+  | 'servedRowsByOwner'
+  | 'connectionVersions'
+  | 'dpopBoundRow'
   | 'liveConnections'
 >;
 
 const MOST_SERVED = 20;
 
-const credentialsOf = sql<Sealed | null>`(select credentials from grants where connection_id = connections.id)`;
+const credentialsOf = sql<Ciphertext | null>`(select credentials from grants where connection_id = connections.id)`;
 
 export function connectionStore({ orm, read, write, record }: SqliteAccess): ConnectionStore {
   const byId = eq(connections.id, sql.placeholder('id'));
@@ -152,12 +152,13 @@ export function connectionStore({ orm, read, write, record }: SqliteAccess): Con
           .all(),
       ),
 
-    servedByOwner: (integration, owner, label) =>
+    servedRowsByOwner: (integration, owner, label) =>
       read(() =>
         label === undefined ? servedAny.all({ integration, owner }) : servedLabelled.all({ integration, owner, label }),
       ),
-    standings: (ids) => read(() => orm.select(standing).from(connections).where(inArray(connections.id, ids)).all()),
-    bound: (id) => read(() => bound.get({ id })),
+    connectionVersions: (ids) =>
+      read(() => orm.select(standing).from(connections).where(inArray(connections.id, ids)).all()),
+    dpopBoundRow: (id) => read(() => bound.get({ id })),
     liveConnections: (filter, limit) =>
       read(() =>
         orm

@@ -15,8 +15,8 @@ import {
   StoreError,
 } from '../../ports/index.ts';
 import { rejectingWith } from '../shared/store-errors.ts';
-import { storeError } from './group-commit.ts';
 import { markIn, openDatabase, pathOf, versionOf } from './database.ts';
+import { storeError } from './group-commit.ts';
 import { isInhabited } from './liveness.ts';
 import { waitingIn } from './rescue-file.ts';
 import * as schema from './schema.ts';

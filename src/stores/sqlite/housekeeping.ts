@@ -1,16 +1,16 @@
 // The key ring's proofs, the sweeping of what has ended, and the sign of life, in SQLite.
 import { asc, eq, lt, sql } from 'drizzle-orm';
 import type { Store } from '../../ports/index.ts';
-import { changes, connectSessions, flows, keyChecks } from './schema.ts';
-import type { SqliteAccess } from './client.ts';
 import { KEPT_MS } from './change-feed.ts';
+import type { SqliteAccess } from './client.ts';
+import { changes, connectSessions, flows, keyChecks } from './schema.ts';
 
 export const upkeepStore = ({
   orm,
   read,
   write,
   record,
-}: SqliteAccess): Pick<Store, 'keyChecks' | 'addKeyCheck' | 'removeKeyCheck' | 'sweep' | 'ping'> => ({
+}: SqliteAccess): Pick<Store, 'keyChecks' | 'addKeyCheck' | 'removeKeyCheck' | 'deleteExpired' | 'ping'> => ({
   keyChecks: () => read(() => orm.select().from(keyChecks).orderBy(asc(keyChecks.kid)).all()),
   // Two replicas may meet a new key at the same time: the first proof is as good as the second.
   addKeyCheck: (check) => write(() => void orm.insert(keyChecks).values(check).onConflictDoNothing().run()),
@@ -18,7 +18,7 @@ export const upkeepStore = ({
     write(() => {
       if (orm.delete(keyChecks).where(eq(keyChecks.kid, kid)).run().changes > 0) record(by);
     }),
-  sweep: (before) =>
+  deleteExpired: (before) =>
     write(() => {
       orm.delete(flows).where(lt(flows.expiresAt, before)).run();
       orm.delete(connectSessions).where(lt(connectSessions.expiresAt, before)).run();

@@ -2,8 +2,8 @@
 import { and, asc, count, eq, gt, sql } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { IntegrationSettings, Store } from '../../ports/index.ts';
-import { connections, flows, integrations, isLive, pendingRevocations } from './schema.ts';
 import { pageOf, type SqliteAccess } from './client.ts';
+import { connections, flows, integrations, isLive, pendingRevocations } from './schema.ts';
 
 const liveOf = (id: string) => and(eq(connections.integration, id), isLive);
 const pendingOf = (id: string) => eq(pendingRevocations.integration, id);

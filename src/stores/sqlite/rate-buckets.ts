@@ -1,5 +1,5 @@
 // The requests of an integration that all processes share, in SQLite: one statement, by the clock of the machine.
-import { untilNext } from '../../domain/token-bucket.ts';
+import { msUntilNext } from '../../domain/token-bucket.ts';
 import type { Store } from '../../ports/index.ts';
 import type { SqliteAccess } from './client.ts';
 
@@ -18,16 +18,16 @@ const TAKE = `
   )
   returning taken, allowance`;
 
-export function paceStore({ orm, write }: SqliteAccess): Pick<Store, 'takeTurns'> {
+export function paceStore({ orm, write }: SqliteAccess): Pick<Store, 'takeFromBucket'> {
   const take = orm.$client.prepare(TAKE);
   return {
-    takeTurns: (integration, wanted, limits) =>
+    takeFromBucket: (integration, wanted, limits) =>
       write(() => {
         const { taken, allowance } = take.get({ integration, wanted, ...limits }) as Record<
           'taken' | 'allowance',
           number
         >;
-        return { taken, inMs: untilNext(allowance, limits) };
+        return { taken, inMs: msUntilNext(allowance, limits) };
       }),
   };
 }

@@ -2,13 +2,13 @@
 import { and, asc, eq, getTableColumns, isNotNull, lte, sql } from 'drizzle-orm';
 import type { Store } from '../../ports/index.ts';
 import { createPatience } from '../shared/lease-observation.ts';
+import { given, runner, type SqliteAccess } from './client.ts';
 import type { Liveness } from './liveness.ts';
 import { connections, grants, isActive, leases } from './schema.ts';
-import { given, runner, type SqliteAccess } from './client.ts';
 
 type RefreshStore = Pick<
   Store,
-  'claim' | 'rotate' | 'refreshFailed' | 'dueIntegrations' | 'countDue' | 'claimDue' | 'orphans'
+  'claim' | 'rotate' | 'refreshFailed' | 'dueIntegrations' | 'countDue' | 'claimDue' | 'unresolvedRefreshes'
 >;
 
 /** A loose scan: two steps of the index for each integration, however many connections it has. */
@@ -231,7 +231,7 @@ export function refreshStore({ orm, read, write, record }: SqliteAccess, livenes
           return id;
         }),
       ),
-    orphans: () =>
+    unresolvedRefreshes: () =>
       read(() =>
         unresolved
           .all()

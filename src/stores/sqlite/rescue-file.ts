@@ -2,9 +2,9 @@
 // Its room is taken up beforehand, so that it works when the disk is full.
 import { existsSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
-import type { Rescue, Rescued } from '../../ports/index.ts';
-import { storeError } from './group-commit.ts';
+import type { PendingCommit, Rescue } from '../../ports/index.ts';
 import { pathOf, reserve } from './database.ts';
+import { storeError } from './group-commit.ts';
 
 /** Bytes that are kept free inside the file: some two hundred answers. */
 const BALLAST = 512 * 1_024;
@@ -64,7 +64,7 @@ function rescueIn(client: Sqlite.Database): RescueFile {
       remove.run(attempt);
     },
     async all() {
-      return (all.all() as string[]).map((text) => JSON.parse(text) as Rescued);
+      return (all.all() as string[]).map((text) => JSON.parse(text) as PendingCommit);
     },
     close: () => void client.close(),
   };

@@ -1,8 +1,8 @@
 // Tombstones, and the outbox of revocations that the provider has still to confirm, in SQLite.
 import { and, asc, eq, lte, sql } from 'drizzle-orm';
 import type { PendingRevocation, Store } from '../../ports/index.ts';
-import { connections, grants, leases, pendingRevocations } from './schema.ts';
 import type { SqliteAccess } from './client.ts';
+import { connections, grants, leases, pendingRevocations } from './schema.ts';
 
 type RevocationStore = Pick<
   Store,

@@ -3,14 +3,20 @@
 import { sql } from 'drizzle-orm';
 import { index, integer, real, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
 import type { AuditEntry } from '../../domain/audit.ts';
-import type { CallerGrant, RateLimit, Workload } from '../../domain/caller.ts';
-import type { ConnectionStatus, Identity, RefreshError, Sealed, UpstreamRevocation } from '../../domain/connection.ts';
+import type { Permission, RateLimit, Workload } from '../../domain/caller.ts';
+import type {
+  Ciphertext,
+  ConnectionStatus,
+  Identity,
+  RefreshError,
+  UpstreamRevocation,
+} from '../../domain/connection.ts';
 import type { ReauthReason } from '../../domain/errors.ts';
 import type { Overrides, SessionStatus } from '../../domain/integration.ts';
 import type { ChangeKind } from '../../ports/index.ts';
 
 const json = <T>(name: string) => text(name, { mode: 'json' }).$type<T>();
-const sealed = (name: string) => text(name).$type<Sealed>();
+const sealed = (name: string) => text(name).$type<Ciphertext>();
 
 export const integrations = sqliteTable('integrations', {
   id: text('id').primaryKey(),
@@ -146,7 +152,7 @@ export const flows = sqliteTable(
 export const callers = sqliteTable('callers', {
   id: text('id').primaryKey(),
   name: text('name').notNull(),
-  grants: json<CallerGrant[]>('grants').notNull(),
+  permissions: json<Permission[]>('grants').notNull(),
   workloads: json<Workload[]>('workloads').notNull(),
   rateLimit: json<RateLimit>('rate_limit'),
   createdAt: integer('created_at').notNull(),

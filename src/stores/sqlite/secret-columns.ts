@@ -1,21 +1,29 @@
 // Every column that holds a secret, and the sentences that seal them anew, in SQLite.
 import { and, asc, eq, gt, inArray, or, type SQL, sql } from 'drizzle-orm';
 import type { SQLiteColumn, SQLiteTable } from 'drizzle-orm/sqlite-core';
-import type { Sealed } from '../../domain/connection.ts';
-import type { SealedRow, Store } from '../../ports/index.ts';
-import { type Found, from, nextOf, outcomeOf, prefixOf, resealRows, type SecretRow } from '../shared/reencryption.ts';
-import * as schema from './schema.ts';
+import type { Ciphertext } from '../../domain/connection.ts';
+import type { SecretRowKey, Store } from '../../ports/index.ts';
+import {
+  type Found,
+  from,
+  nextOf,
+  outcomeOf,
+  prefixOf,
+  reencryptRows,
+  type SecretRow,
+} from '../shared/reencryption.ts';
 import { given, type SqliteAccess } from './client.ts';
+import * as schema from './schema.ts';
 
 type Schema = typeof schema;
 type Row<T> = T extends SQLiteTable ? T['$inferSelect'] : Record<never, never>;
-type SealedIn<T> = { [C in keyof Row<T>]: NonNullable<Row<T>[C]> extends Sealed ? C : never }[keyof Row<T>];
+type SealedIn<T> = { [C in keyof Row<T>]: NonNullable<Row<T>[C]> extends Ciphertext ? C : never }[keyof Row<T>];
 /** The proofs of the keys are sealed too, but each by the key that it proves. */
 type SealedTables = { [T in keyof Schema]: SealedIn<Schema[T]> extends never ? never : T }[keyof Schema];
 type Listed = Exclude<SealedTables, 'keyChecks'>;
 
 interface Entry {
-  name: SealedRow['table'];
+  name: SecretRowKey['table'];
   table: SQLiteTable;
   id: SQLiteColumn;
   /** What its secrets are bound to. */
@@ -76,11 +84,11 @@ const kidIn = (column: SQLiteColumn): SQL => {
     then substr(${rest}, 1, instr(${rest}, '.') - 1) end`;
 };
 
-type SealedStore = Pick<Store, 'keysInUse' | 'resealSome'>;
+type SealedStore = Pick<Store, 'keysInUse' | 'reencryptBatch'>;
 
 export function sealedStore({ orm, read, write }: SqliteAccess): SealedStore {
   /** The ids of the next rows, by table. */
-  function find(kid: string, after: SealedRow | null, limit: number): Found<Entry>[] {
+  function find(kid: string, after: SecretRowKey | null, limit: number): Found<Entry>[] {
     const found: Found<Entry>[] = [];
     let room = limit;
     for (const entry of from(entries, after)) {
@@ -139,7 +147,7 @@ export function sealedStore({ orm, read, write }: SqliteAccess): SealedStore {
         );
       }),
 
-    resealSome: async (kid, after, limit, anew) => {
+    reencryptBatch: async (kid, after, limit, anew) => {
       // Before the file is locked: where little is left to do, it is far between what is done.
       const found = await read(() => find(kid, after, limit));
       const next = nextOf(found, limit);
@@ -148,7 +156,7 @@ export function sealedStore({ orm, read, write }: SqliteAccess): SealedStore {
         const parts: Parameters<typeof outcomeOf>[0] = [];
         for (const { entry, ids } of found) {
           const rows = stillThere(entry, ids);
-          const done = resealRows(entry.name, rows, kid, anew);
+          const done = reencryptRows(entry.name, rows, kid, anew);
           const replace = replacements().get(entry)!;
           for (const { id, secrets } of done.changed) replace.run({ ...secrets, rowId: id });
           parts.push({ ids, rows, done });

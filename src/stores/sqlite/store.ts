@@ -3,21 +3,21 @@ import { drizzle } from 'drizzle-orm/better-sqlite3';
 import type { Store } from '../../ports/index.ts';
 import { auditStore, recorder } from './audit.ts';
 import { callerStore } from './callers.ts';
-import { GroupCommit, storeError } from './group-commit.ts';
+import { openChangeFeed } from './change-feed.ts';
+import type { SqliteAccess } from './client.ts';
+import { servedStore } from './cold-read.ts';
+import { sessionStore } from './connect-sessions.ts';
 import { connectionStore } from './connections.ts';
 import { openDatabase, pathOf } from './database.ts';
 import { declaredStore } from './declarative-file.ts';
+import { GroupCommit, storeError } from './group-commit.ts';
+import { upkeepStore } from './housekeeping.ts';
 import { integrationStore } from './integrations.ts';
 import { announce } from './liveness.ts';
 import { paceStore } from './rate-buckets.ts';
 import { refreshStore } from './refreshes.ts';
 import { revocationStore } from './revocations.ts';
 import { sealedStore } from './secret-columns.ts';
-import { servedStore } from './cold-read.ts';
-import { sessionStore } from './connect-sessions.ts';
-import type { SqliteAccess } from './client.ts';
-import { upkeepStore } from './housekeeping.ts';
-import { openNews } from './change-feed.ts';
 
 /**
  * Opens `file:<path>` or `file::memory:`, and migrates it. `migrations` is the folder of the generated SQL, for a
@@ -28,7 +28,7 @@ export async function openSqlite(url: string, migrations?: string): Promise<Stor
   const commits = new GroupCommit(client);
   const liveness = announce(pathOf(url));
   const orm = drizzle(client);
-  const news = openNews(client);
+  const news = openChangeFeed(client);
   const audited = recorder(client);
   const access: SqliteAccess = {
     orm,
@@ -58,7 +58,7 @@ export async function openSqlite(url: string, migrations?: string): Promise<Stor
     ...auditStore(access),
     ...upkeepStore(access),
     ...sealedStore(access),
-    watch: news.watch,
+    subscribe: news.subscribe,
     close: async () => {
       commits.finish();
       news.stop();

@@ -119,18 +119,20 @@ describe('a token of a real authorization server', () => {
 
   it('is active, and stays so when the key is rotated', async () => {
     time.ms = Date.now();
-    const trust = { issuer: server.issuer.url!, audiences: [] };
-    const verdict = await jwts.verify(await issued('first'), trust, { audiences: [AUDIENCE] });
+    const trustedIssuers = { issuer: server.issuer.url!, audiences: [] };
+    const verdict = await jwts.verify(await issued('first'), trustedIssuers, { audiences: [AUDIENCE] });
     expect(verdict).toMatchObject({
       active: true,
-      issuer: trust.issuer,
-      claims: { iss: trust.issuer, aud: AUDIENCE },
+      issuer: trustedIssuers.issuer,
+      claims: { iss: trustedIssuers.issuer, aud: AUDIENCE },
       header: { alg: 'RS256', kid: 'first' },
     });
 
     await server.issuer.keys.generate('RS256', { kid: 'second' });
-    expect(await jwts.verify(await issued('second'), trust, { audiences: [AUDIENCE] })).toMatchObject({ active: true });
-    expect(await jwts.verify(await issued('second', 'else'), trust, { audiences: [AUDIENCE] })).toMatchObject({
+    expect(await jwts.verify(await issued('second'), trustedIssuers, { audiences: [AUDIENCE] })).toMatchObject({
+      active: true,
+    });
+    expect(await jwts.verify(await issued('second', 'else'), trustedIssuers, { audiences: [AUDIENCE] })).toMatchObject({
       active: false,
     });
   });

@@ -15,7 +15,7 @@ import {
   proveKeyRing,
   readOrCreateKeyFile,
 } from '../../../src/adapters/keyring/keyring.ts';
-import type { Sealed } from '../../../src/domain/connection.ts';
+import type { Ciphertext } from '../../../src/domain/connection.ts';
 import { VaultError } from '../../../src/ports/index.ts';
 
 function keysOf(text: string) {
@@ -52,14 +52,14 @@ describe('sealing', () => {
   it('gives back any text, of any row and column', () => {
     fc.assert(
       fc.property(anyText, rowName, anyText, (text, row, column) => {
-        expect(ring.open(ring.seal(text, { row, column }), { row, column })).toBe(text);
+        expect(ring.decrypt(ring.encrypt(text, { row, column }), { row, column })).toBe(text);
       }),
     );
   });
 
   it('writes the documented format, which plain HKDF and GCM open', () => {
     const key = randomBytes(32);
-    const sealed = ringOf(`main_1:${key.toString('base64url')}`).seal('gho_ünïcode 🔑', grant);
+    const sealed = ringOf(`main_1:${key.toString('base64url')}`).encrypt('gho_ünïcode 🔑', grant);
 
     const [version, kid, nonce, body] = sealed.split('.');
     expect([version, kid]).toEqual(['v1', 'main_1']);
@@ -74,7 +74,7 @@ describe('sealing', () => {
 
   it('derives another key for each row', () => {
     const key = randomBytes(32);
-    const sealed = ringOf(`k:${key.toString('base64url')}`).seal('secret', grant);
+    const sealed = ringOf(`k:${key.toString('base64url')}`).encrypt('secret', grant);
     const [, , nonce, body] = sealed.split('.');
     const open = (row: string) => {
       const rowKey = Buffer.from(hkdfSync('sha256', key, '', row, 32));
@@ -92,7 +92,7 @@ describe('sealing', () => {
   it('never uses a nonce twice in 100,000 seals', () => {
     const nonces = new Set<string>();
     for (let i = 0; i < 100_000; i++) {
-      nonces.add(ring.seal('', grant).split('.')[2]!);
+      nonces.add(ring.encrypt('', grant).split('.')[2]!);
     }
     expect(nonces.size).toBe(100_000);
   });
@@ -105,45 +105,47 @@ describe('sealing', () => {
       return bytes;
     });
     const numbers = Array.from({ length: 3_000 }, () =>
-      Buffer.from(counting.seal('x', grant).split('.')[2]!, 'base64url').readUInt32BE(0),
+      Buffer.from(counting.encrypt('x', grant).split('.')[2]!, 'base64url').readUInt32BE(0),
     );
     expect(numbers).toEqual(Array.from({ length: 3_000 }, (_, i) => i + 1));
   });
 
   it('refuses text that UTF-8 would change', () => {
-    expect(codeOf(() => ring.seal('half a pair: \ud83d', grant))).toBe('malformed');
+    expect(codeOf(() => ring.encrypt('half a pair: \ud83d', grant))).toBe('malformed');
   });
 });
 
 describe('opening', () => {
-  const sealed = ring.seal('the secret', grant);
+  const sealed = ring.encrypt('the secret', grant);
 
   it('refuses a token of another row', () => {
-    expect(codeOf(() => ring.open(sealed, { ...grant, row: 'connections/con_2' }))).toBe('not_openable');
+    expect(codeOf(() => ring.decrypt(sealed, { ...grant, row: 'connections/con_2' }))).toBe('not_openable');
   });
 
   it('refuses a token of another column', () => {
-    expect(codeOf(() => ring.open(sealed, { ...grant, column: 'refresh_token' }))).toBe('not_openable');
+    expect(codeOf(() => ring.decrypt(sealed, { ...grant, column: 'refresh_token' }))).toBe('not_openable');
   });
 
   it('tells row and column apart wherever the border between them is', () => {
-    const moved = ring.seal('x', { row: 'a', column: 'bc' });
-    expect(codeOf(() => ring.open(moved, { row: 'ab', column: 'c' }))).toBe('not_openable');
-    const quoted = ring.seal('x', { row: 'a","b', column: 'c' });
-    expect(codeOf(() => ring.open(quoted, { row: 'a', column: 'b","c' }))).toBe('not_openable');
+    const moved = ring.encrypt('x', { row: 'a', column: 'bc' });
+    expect(codeOf(() => ring.decrypt(moved, { row: 'ab', column: 'c' }))).toBe('not_openable');
+    const quoted = ring.encrypt('x', { row: 'a","b', column: 'c' });
+    expect(codeOf(() => ring.decrypt(quoted, { row: 'a', column: 'b","c' }))).toBe('not_openable');
   });
 
   it('refuses a kid that was swapped, even for one with the same key', () => {
     const key = randomBytes(32).toString('base64url');
-    const text = ringOf(`a:${key}`).seal('x', grant);
-    expect(codeOf(() => ringOf(`b:${key}`).open(text.replace('.a.', '.b.') as Sealed, grant))).toBe('not_openable');
+    const text = ringOf(`a:${key}`).encrypt('x', grant);
+    expect(codeOf(() => ringOf(`b:${key}`).decrypt(text.replace('.a.', '.b.') as Ciphertext, grant))).toBe(
+      'not_openable',
+    );
   });
 
   it('refuses every flipped bit', () => {
     const outcomes = [...sealed].flatMap((char, at) =>
       Array.from({ length: 7 }, (_, bit) => {
         const flipped = String.fromCharCode(char.charCodeAt(0) ^ (1 << bit));
-        return codeOf(() => ring.open((sealed.slice(0, at) + flipped + sealed.slice(at + 1)) as Sealed, grant));
+        return codeOf(() => ring.decrypt((sealed.slice(0, at) + flipped + sealed.slice(at + 1)) as Ciphertext, grant));
       }),
     );
     expect(outcomes.length).toBe(sealed.length * 7);
@@ -152,12 +154,14 @@ describe('opening', () => {
 
   it('refuses every truncation', () => {
     for (let length = 0; length < sealed.length; length++)
-      expect(codeOf(() => ring.open(sealed.slice(0, length) as Sealed, grant))).toMatch(/malformed|not_openable/);
+      expect(codeOf(() => ring.decrypt(sealed.slice(0, length) as Ciphertext, grant))).toMatch(
+        /malformed|not_openable/,
+      );
   });
 
   it('takes one spelling of a ciphertext only', () => {
     for (const spelling of [`${sealed}=`, `${sealed}\n`, ` ${sealed}`, sealed.replace('v1', 'v01'), `${sealed}.`])
-      expect(codeOf(() => ring.open(spelling as Sealed, grant))).toBe('malformed');
+      expect(codeOf(() => ring.decrypt(spelling as Ciphertext, grant))).toBe('malformed');
   });
 
   it('throws nothing but VaultError, whatever it is given', () => {
@@ -172,7 +176,7 @@ describe('opening', () => {
           fc.base64String().map((s) => `v1.k1.${s.slice(0, 16)}.${s}`),
         ),
         (text) => {
-          expect(codeOf(() => ring.open(text as Sealed, grant))).toMatch(/malformed|unknown_key|not_openable/);
+          expect(codeOf(() => ring.decrypt(text as Ciphertext, grant))).toMatch(/malformed|unknown_key|not_openable/);
           expect(codeOf(() => kidOf(text))).toMatch(/malformed|opened/);
         },
       ),
@@ -181,7 +185,7 @@ describe('opening', () => {
 
   it('says nothing of the secret or the key when it refuses', () => {
     try {
-      ring.open(sealed, { ...grant, column: 'id_token' });
+      ring.decrypt(sealed, { ...grant, column: 'id_token' });
       expect.unreachable();
     } catch (error) {
       const told = `${error} ${JSON.stringify(error)} ${(error as Error).cause}`;
@@ -193,16 +197,16 @@ describe('opening', () => {
 
 describe('several keys', () => {
   it('seals with the first and opens with all', () => {
-    const old = ring.seal('from before', grant);
+    const old = ring.encrypt('from before', grant);
     const rotated = ringOf(`${K2},${K1}`);
     expect(rotated.sealingKid).toBe('k2');
     expect(rotated.kids).toEqual(['k2', 'k1']);
-    expect(rotated.open(old, grant)).toBe('from before');
-    expect(kidOf(rotated.seal('x', grant))).toBe('k2');
+    expect(rotated.decrypt(old, grant)).toBe('from before');
+    expect(kidOf(rotated.encrypt('x', grant))).toBe('k2');
   });
 
   it('names the key that is missing', () => {
-    const act = () => ringOf(K2).open(ring.seal('x', grant), grant);
+    const act = () => ringOf(K2).decrypt(ring.encrypt('x', grant), grant);
     expect(codeOf(act)).toBe('unknown_key');
     expect(act).toThrow('k1');
   });
@@ -274,8 +278,8 @@ describe('proving the ring', () => {
     const both = ringOf(`${K1},${K2}`);
     const wrong = [
       both.check('k2').sealed,
-      'rubbish' as Sealed,
-      both.seal('x', { row: 'key_checks/k1', column: 'sealed' }),
+      'rubbish' as Ciphertext,
+      both.encrypt('x', { row: 'key_checks/k1', column: 'sealed' }),
     ];
     for (const sealed of wrong) expect(proveKeyRing(both, [{ kid: 'k1', sealed }]).issues).toHaveLength(1);
   });
@@ -324,8 +328,8 @@ describe('the key file', () => {
     writeFileSync(file, '');
     const path = join(file, 'valetkey.keys');
     expect(readOrCreateKeyFile(path)).toEqual({ ok: false, issues: [expect.stringContaining(path)] });
-    const directory = join(folder, 'directory');
-    mkdirSync(directory, { mode: 0o700 });
-    expect(readOrCreateKeyFile(directory)).toEqual({ ok: false, issues: [expect.stringContaining('EISDIR')] });
+    const callerCache = join(folder, 'directory');
+    mkdirSync(callerCache, { mode: 0o700 });
+    expect(readOrCreateKeyFile(callerCache)).toEqual({ ok: false, issues: [expect.stringContaining('EISDIR')] });
   });
 });

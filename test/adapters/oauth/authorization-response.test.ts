@@ -4,7 +4,12 @@ import { createHmac } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { NO_SECRETS, type Target } from '../../../src/domain/target.ts';
 import { type Adapter, faultOf, REDIRECT_URI, startAdapter, targetOf, unwrap } from '../../support/oauth.ts';
-import { type Received, type Scripted, type ScriptedServer, startScripted } from '../../support/scripted-server.ts';
+import {
+  type Received,
+  type Scripted,
+  type ScriptedServer,
+  startScriptedServer,
+} from '../../support/scripted-server.ts';
 
 let server: ScriptedServer;
 let adapter: Adapter;
@@ -12,7 +17,7 @@ let answer: (request: Received) => Scripted;
 const token: Scripted = { body: { access_token: 'short', token_type: 'Bearer', scope: 'asked' } };
 
 beforeAll(async () => {
-  server = await startScripted((request) => answer(request));
+  server = await startScriptedServer((request) => answer(request));
   adapter = startAdapter();
 });
 beforeEach(() => {

@@ -4,7 +4,12 @@ import { createHash, createHmac } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { NO_SECRETS, type Target } from '../../../src/domain/target.ts';
 import { type Adapter, faultOf, REDIRECT_URI, startAdapter, targetOf, unwrap } from '../../support/oauth.ts';
-import { type Received, type Scripted, type ScriptedServer, startScripted } from '../../support/scripted-server.ts';
+import {
+  type Received,
+  type Scripted,
+  type ScriptedServer,
+  startScriptedServer,
+} from '../../support/scripted-server.ts';
 
 const KEY_ID = 'AKIAEXAMPLE000000001';
 const SECRET = 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY';
@@ -55,7 +60,7 @@ const success = (Expiration: unknown, headers = {}): Scripted => ({
 });
 
 beforeAll(async () => {
-  server = await startScripted((request) => {
+  server = await startScriptedServer((request) => {
     const wrong = signatureFault(request);
     return wrong === undefined ? answer(request) : refusal(403, wrong, `${wrong}: ${request.headers.authorization}`);
   });
@@ -96,7 +101,7 @@ function target({ id = KEY_ID, secret = SECRET, params = {}, mode = {} }: Given 
 }
 
 const mint = (at: Target, by = adapter) =>
-  by.client.renew(at, {
+  by.client.refresh(at, {
     grant: { accessToken: null, refreshToken: null, idToken: null, credentials: '{}' },
     identity: null,
     scopes: [],

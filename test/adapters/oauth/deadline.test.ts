@@ -5,10 +5,10 @@ import { createProviderClient } from '../../../src/adapters/oauth/provider-clien
 import { createOutbound, type Outbound } from '../../../src/adapters/outbound/outbound.ts';
 import { REFRESH_DEADLINE_MS } from '../../../src/domain/backoff.ts';
 import { begin, REDIRECT_URI, refresh, targetOf, unwrap } from '../../support/oauth.ts';
-import { startScripted } from '../../support/scripted-server.ts';
+import { startScriptedServer } from '../../support/scripted-server.ts';
 
 test('a refresh ends before the reuse window does, a code exchange may take as long as anything', async () => {
-  const server = await startScripted(() => ({ body: { access_token: 'at', token_type: 'Bearer' } }));
+  const server = await startScriptedServer(() => ({ body: { access_token: 'at', token_type: 'Bearer' } }));
   onTestFinished(() => server.close());
   const outbound = createOutbound({ allow: ['127.0.0.1'] });
   onTestFinished(() => outbound.close());

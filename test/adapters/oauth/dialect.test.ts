@@ -1,9 +1,9 @@
 // Token requests where a system's own way differs from RFC 6749: what reaches it, as the catalogue tells.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { Grant } from '../../../src/domain/connection.ts';
+import type { Credentials } from '../../../src/domain/connection.ts';
 import type { Target } from '../../../src/domain/target.ts';
 import { type Adapter, begin, REDIRECT_URI, startAdapter, targetOf, unwrap } from '../../support/oauth.ts';
-import { type Received, type ScriptedServer, startScripted } from '../../support/scripted-server.ts';
+import { type Received, type ScriptedServer, startScriptedServer } from '../../support/scripted-server.ts';
 
 const ACCESS = 'access-token-that-was-before';
 const REFRESH = 'refresh-token-that-is-spent';
@@ -12,7 +12,7 @@ let server: ScriptedServer;
 let adapter: Adapter;
 
 beforeAll(async () => {
-  server = await startScripted(() => ({ body: { access_token: 'at', token_type: 'Bearer' } }));
+  server = await startScriptedServer(() => ({ body: { access_token: 'at', token_type: 'Bearer' } }));
   adapter = startAdapter();
 });
 beforeEach(() => {
@@ -48,11 +48,11 @@ async function exchanged(at: Target): Promise<Received> {
 async function renewed(
   at: Target,
   captured: Record<string, unknown> = {},
-  grant: Partial<Grant> = {},
+  grant: Partial<Credentials> = {},
 ): Promise<Received> {
   const whole = { accessToken: ACCESS, refreshToken: REFRESH, idToken: null, credentials: null, ...grant };
   unwrap(
-    await adapter.client.renew(at, {
+    await adapter.client.refresh(at, {
       grant: whole,
       identity: null,
       scopes: ['a', 'b'],

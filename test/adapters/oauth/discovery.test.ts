@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Target } from '../../../src/domain/target.ts';
 import { type Adapter, faultOf, REDIRECT_URI, refresh, startAdapter, targetOf, unwrap } from '../../support/oauth.ts';
-import { type Scripted, type ScriptedServer, startScripted } from '../../support/scripted-server.ts';
+import { type Scripted, type ScriptedServer, startScriptedServer } from '../../support/scripted-server.ts';
 
 let server: ScriptedServer;
 let adapter: Adapter;
@@ -10,7 +10,7 @@ let answer: Scripted;
 let target: Target;
 
 beforeEach(async () => {
-  server = await startScripted(() => answer);
+  server = await startScriptedServer(() => answer);
   adapter = startAdapter();
   answer = { body: document() };
   target = targetOf('generic-oidc', { params: { issuer: server.url } });

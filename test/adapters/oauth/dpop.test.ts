@@ -3,9 +3,14 @@ import { calculateJwkThumbprint, EmbeddedJWK, type JWK, jwtVerify } from 'jose';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { openCredentials, withDpopKey } from '../../../src/domain/imported-credentials.ts';
 import type { Target } from '../../../src/domain/target.ts';
-import type { TokenAnswer } from '../../../src/ports/index.ts';
+import type { TokenResponse } from '../../../src/ports/index.ts';
 import { type Adapter, begin, faultOf, REDIRECT_URI, startAdapter, targetOf, unwrap } from '../../support/oauth.ts';
-import { type Received, type Scripted, type ScriptedServer, startScripted } from '../../support/scripted-server.ts';
+import {
+  type Received,
+  type Scripted,
+  type ScriptedServer,
+  startScriptedServer,
+} from '../../support/scripted-server.ts';
 
 let server: ScriptedServer;
 let adapter: Adapter;
@@ -13,7 +18,7 @@ let script: Scripted[];
 const token = { access_token: 'at', token_type: 'DPoP', expires_in: 60, refresh_token: 'next' };
 
 beforeAll(async () => {
-  server = await startScripted(() => script.shift() ?? { body: token });
+  server = await startScriptedServer(() => script.shift() ?? { body: token });
   adapter = startAdapter();
 });
 beforeEach(() => {
@@ -47,7 +52,7 @@ const renew = (target: Target, dpopKey?: string, credentials: string | null = nu
     idToken: null,
     credentials: withDpopKey(credentials, dpopKey),
   };
-  return adapter.client.renew(target, { grant, identity: null, scopes: [], captured: {}, redirectUri: REDIRECT_URI });
+  return adapter.client.refresh(target, { grant, identity: null, scopes: [], captured: {}, redirectUri: REDIRECT_URI });
 };
 
 /** What a request proved; fails when the proof does not hold. */
@@ -57,7 +62,7 @@ async function proven({ headers }: Received) {
   return { jkt: await calculateJwkThumbprint(protectedHeader.jwk as JWK), nonce: payload.nonce };
 }
 
-const keyOf = ({ dpopKey }: TokenAnswer) => dpopKey ?? 'none';
+const keyOf = ({ dpopKey }: TokenResponse) => dpopKey ?? 'none';
 const wantsNonce = (nonce: string): Scripted => ({
   status: 400,
   headers: { 'dpop-nonce': nonce, 'www-authenticate': 'DPoP error="use_dpop_nonce"' },
@@ -82,9 +87,9 @@ test('a nonce that is asked for is given at once, and the newest one from the st
   script = [wantsNonce('n1'), { headers: { 'dpop-nonce': 'n2' }, body: token }];
   const { dpopKey } = unwrap(await exchange(code({}, on)));
   unwrap(await renew(code({}, on), dpopKey));
-  const proofs = await Promise.all(server.received.map(proven));
-  expect(proofs.map(({ nonce }) => nonce)).toEqual([undefined, 'n1', 'n2']);
-  expect(new Set(proofs.map(({ jkt }) => jkt)).size).toBe(1);
+  const dpopProofs = await Promise.all(server.received.map(proven));
+  expect(dpopProofs.map(({ nonce }) => nonce)).toEqual([undefined, 'n1', 'n2']);
+  expect(new Set(dpopProofs.map(({ jkt }) => jkt)).size).toBe(1);
 });
 
 test('a nonce that is refused twice may be right the next time', async () => {

@@ -1,7 +1,7 @@
 // ID tokens that must not be believed, in the code flow and in a refresh.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Target } from '../../../src/domain/target.ts';
-import { type Forger, startForger, tampered, unsigned } from '../../support/hostile-provider.ts';
+import { type HostileProvider, startHostileProvider, tampered, unsigned } from '../../support/hostile-provider.ts';
 import {
   type Adapter,
   begin,
@@ -14,18 +14,18 @@ import {
   unwrap,
 } from '../../support/oauth.ts';
 
-let forger: Forger;
+let hostileProvider: HostileProvider;
 let adapter: Adapter;
 let target: Target;
 
 beforeAll(async () => {
-  forger = await startForger();
+  hostileProvider = await startHostileProvider();
   adapter = startAdapter();
-  target = targetOf('generic-oidc', { params: { issuer: forger.issuer } });
+  target = targetOf('generic-oidc', { params: { issuer: hostileProvider.issuer } });
 });
 afterAll(async () => {
   await adapter.close();
-  await forger.close();
+  await hostileProvider.close();
 });
 
 const hour = 3600;
@@ -38,7 +38,7 @@ describe('a code exchange', () => {
   }
 
   test('believes an honest ID token', async () => {
-    expect(unwrap(await exchange()).identity).toEqual({ issuer: forger.issuer, subject: 'johndoe' });
+    expect(unwrap(await exchange()).identity).toEqual({ issuer: hostileProvider.issuer, subject: 'johndoe' });
   });
 
   const claims: [string, object][] = [
@@ -52,7 +52,7 @@ describe('a code exchange', () => {
     ['no subject', { sub: undefined }],
   ];
   test.each(claims)('refuses a well-signed ID token with %s', async (_, change) => {
-    forger.nextToken(({ payload }) => Object.assign(payload, change));
+    hostileProvider.nextToken(({ payload }) => Object.assign(payload, change));
     expect(faultOf(await exchange())).toMatchObject({
       kind: 'invalid',
       code: 'invalid_id_token',
@@ -61,12 +61,14 @@ describe('a code exchange', () => {
   });
 
   test('refuses an unsigned ID token', async () => {
-    forger.nextAnswer((body) => Object.assign(body, { id_token: unsigned(String(body.id_token)) }));
+    hostileProvider.nextAnswer((body) => Object.assign(body, { id_token: unsigned(String(body.id_token)) }));
     expect(faultOf(await exchange())).toMatchObject({ kind: 'invalid', code: 'invalid_id_token' });
   });
 
   test('refuses changed claims under the old signature', async () => {
-    forger.nextAnswer((body) => Object.assign(body, { id_token: tampered(String(body.id_token), { sub: 'admin' }) }));
+    hostileProvider.nextAnswer((body) =>
+      Object.assign(body, { id_token: tampered(String(body.id_token), { sub: 'admin' }) }),
+    );
     const fault = faultOf(await exchange());
     expect(fault).toMatchObject({
       kind: 'invalid',
@@ -81,7 +83,7 @@ describe('a code exchange', () => {
     ['a number', { id_token: 7 }],
     ['an encrypted one', { id_token: 'a.b.c.d.e' }],
   ])('refuses %s in place of an ID token', async (_, change) => {
-    forger.nextAnswer((body) => Object.assign(body, change));
+    hostileProvider.nextAnswer((body) => Object.assign(body, change));
     expect(faultOf(await exchange())).toMatchObject({ kind: 'invalid', code: 'invalid_id_token' });
   });
 
@@ -93,7 +95,7 @@ describe('a code exchange', () => {
 
   test('takes a key that the issuer has just rotated in', async () => {
     unwrap(await exchange());
-    await forger.server.issuer.keys.generate('RS256');
+    await hostileProvider.server.issuer.keys.generate('RS256');
     // Keys take turns: with both of them, one of the two tokens is signed by the new one.
     unwrap(await exchange());
     unwrap(await exchange());
@@ -101,7 +103,7 @@ describe('a code exchange', () => {
 });
 
 describe('a refresh', () => {
-  const identity = () => ({ issuer: forger.issuer, subject: 'johndoe' });
+  const identity = () => ({ issuer: hostileProvider.issuer, subject: 'johndoe' });
   const refreshed = (by: Adapter = adapter, known: { issuer: string; subject: string } | null = identity()) =>
     refresh(by.client, target, { refreshToken: 'a-refresh-token', identity: known });
 
@@ -117,7 +119,7 @@ describe('a refresh', () => {
     ['subject', { sub: 'somebody-else' }],
     ['issuer', { iss: 'https://attacker.example' }],
   ])('for another %s is a change of identity', async (_, change) => {
-    forger.nextToken(({ payload }) => Object.assign(payload, change));
+    hostileProvider.nextToken(({ payload }) => Object.assign(payload, change));
     expect(faultOf(await refreshed())).toMatchObject({
       kind: 'identity_changed',
       code: 'identity_changed',
@@ -126,7 +128,7 @@ describe('a refresh', () => {
   });
 
   test('for another subject is one even when the token cannot be validated', async () => {
-    forger.nextAnswer((body) =>
+    hostileProvider.nextAnswer((body) =>
       Object.assign(body, { id_token: unsigned(String(body.id_token), { sub: 'somebody-else' }) }),
     );
     expect(faultOf(await refreshed()).kind).toBe('identity_changed');
@@ -142,7 +144,7 @@ describe('a refresh', () => {
     ['no string', (body) => Object.assign(body, { id_token: { sub: 'x' } })],
   ];
   test.each(worthless)('does not lose the grant over an ID token that is %s', async (_, change) => {
-    forger.nextAnswer(change);
+    hostileProvider.nextAnswer(change);
     const answer = unwrap(await refreshed());
     expect(answer).toMatchObject({ accessToken: expect.any(String), refreshToken: expect.any(String) });
     expect(answer).toMatchObject({ idToken: undefined, identity: undefined });
@@ -155,7 +157,7 @@ describe('a refresh', () => {
     ['without an end', { exp: undefined }],
     ['without a subject', { sub: undefined }],
   ])('nor over a well-signed one that is %s', async (_, change) => {
-    forger.nextToken(({ payload }) => Object.assign(payload, change));
+    hostileProvider.nextToken(({ payload }) => Object.assign(payload, change));
     expect(unwrap(await refreshed())).toMatchObject({ accessToken: expect.any(String), idToken: undefined });
   });
 
@@ -167,7 +169,7 @@ describe('a refresh', () => {
 });
 
 test('an issuer without revocation endpoint in its metadata cannot revoke', async () => {
-  const bare = await startForger();
+  const bare = await startHostileProvider();
   bare.server.service.once('beforeWellKnownOpenIdConfiguration', ({ body }: { body: Record<string, unknown> }) => {
     delete body.revocation_endpoint;
   });

@@ -3,7 +3,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Target } from '../../../src/domain/target.ts';
 import { type Adapter, REDIRECT_URI, startAdapter, targetOf, unwrap } from '../../support/oauth.ts';
-import { type Received, type Scripted, type ScriptedServer, startScripted } from '../../support/scripted-server.ts';
+import {
+  type Received,
+  type Scripted,
+  type ScriptedServer,
+  startScriptedServer,
+} from '../../support/scripted-server.ts';
 
 const TOKEN = 'access-token-canary';
 
@@ -13,8 +18,8 @@ let adapter: Adapter;
 let answer: Record<string, Scripted>;
 
 beforeAll(async () => {
-  server = await startScripted(({ path }) => answer[path.split('?')[0]!] ?? { status: 404 });
-  elsewhere = await startScripted(() => ({ body: { id: 'stolen' } }));
+  server = await startScriptedServer(({ path }) => answer[path.split('?')[0]!] ?? { status: 404 });
+  elsewhere = await startScriptedServer(() => ({ body: { id: 'stolen' } }));
   adapter = startAdapter();
 });
 beforeEach(() => {
@@ -58,7 +63,7 @@ async function connected(at: Target, by = adapter) {
 async function renewed(at: Target, captured: Record<string, unknown>) {
   const grant = { accessToken: 'before', refreshToken: 'spent', idToken: null, credentials: null };
   return unwrap(
-    await adapter.client.renew(at, { grant, identity: null, scopes: [], captured, redirectUri: REDIRECT_URI }),
+    await adapter.client.refresh(at, { grant, identity: null, scopes: [], captured, redirectUri: REDIRECT_URI }),
   );
 }
 

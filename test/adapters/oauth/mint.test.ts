@@ -7,7 +7,7 @@ import { type LocalProvider, startProvider } from '../../../demo/provider.ts';
 import { readCredentials } from '../../../src/domain/imported-credentials.ts';
 import { type ClientSecrets, NO_SECRETS, type Target } from '../../../src/domain/target.ts';
 import { type Adapter, faultOf, REDIRECT_URI, startAdapter, targetOf, unwrap } from '../../support/oauth.ts';
-import { type Scripted, type ScriptedServer, startScripted } from '../../support/scripted-server.ts';
+import { type Scripted, type ScriptedServer, startScriptedServer } from '../../support/scripted-server.ts';
 
 const SECRET = 'client-secret-of-the-integration';
 const THEIRS = { client_id: 'their-client', client_secret: 'client-secret-of-the-customer' };
@@ -23,7 +23,7 @@ let next: Scripted;
 const token: Scripted = { body: { access_token: 'at', token_type: 'Bearer', expires_in: 60, refresh_token: 'unused' } };
 
 beforeAll(async () => {
-  server = await startScripted(() => next);
+  server = await startScriptedServer(() => next);
   adapter = startAdapter();
 });
 beforeEach(() => {
@@ -60,7 +60,7 @@ function target(auth: object, { secrets = { secret: SECRET }, keyId, params = {}
 
 function mint(at: Target, credentials: Record<string, string> = {}, scopes: string[] = [], by = adapter) {
   const grant = { accessToken: null, refreshToken: null, idToken: null, credentials: JSON.stringify(credentials) };
-  return by.client.renew(at, { grant, identity: null, scopes, captured: {}, redirectUri: REDIRECT_URI });
+  return by.client.refresh(at, { grant, identity: null, scopes, captured: {}, redirectUri: REDIRECT_URI });
 }
 
 const sent = () => Object.fromEntries(server.received.at(-1)!.form);

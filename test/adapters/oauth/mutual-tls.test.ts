@@ -9,8 +9,17 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createMemory } from '../../../demo/provider-memory.ts';
 import { NO_SECRETS, type Target } from '../../../src/domain/target.ts';
 import { certify, pem } from '../../support/certificate.ts';
-import { type Adapter, begin, faultOf, mint, REDIRECT_URI, startAdapter, targetOf, unwrap } from '../../support/oauth.ts';
-import { startScripted } from '../../support/scripted-server.ts';
+import {
+  type Adapter,
+  begin,
+  faultOf,
+  mint,
+  REDIRECT_URI,
+  startAdapter,
+  targetOf,
+  unwrap,
+} from '../../support/oauth.ts';
+import { startScriptedServer } from '../../support/scripted-server.ts';
 
 const authority = certify('Acme Test Authority');
 const client = certify('acme-client', authority);
@@ -155,7 +164,7 @@ describe('the certificate’s thumbprint', () => {
   const auth = { client_auth: ['private_key_jwt'], client_assertion: { x5t: true } };
 
   test('names it in the assertion, where the catalogue says so (RFC 7515 4.1.8)', async () => {
-    const listener = await startScripted(() => ({ body: { access_token: 'at' } }));
+    const listener = await startScriptedServer(() => ({ body: { access_token: 'at' } }));
     const entry = { mode: 'oauth2_client_credentials', token_url: `${listener.url}/token` };
     const secrets = { ...NO_SECRETS, certificate: client.pem, privateKey: pem(client.privateKey) };
     for (const x5t of [true, false]) {

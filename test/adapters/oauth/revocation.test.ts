@@ -1,14 +1,19 @@
 // Revocation, where providers differ from RFC 7009.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Adapter, faultOf, refresh, startAdapter, targetOf, unwrap } from '../../support/oauth.ts';
-import { type Received, type Scripted, type ScriptedServer, startScripted } from '../../support/scripted-server.ts';
+import {
+  type Received,
+  type Scripted,
+  type ScriptedServer,
+  startScriptedServer,
+} from '../../support/scripted-server.ts';
 
 let server: ScriptedServer;
 let adapter: Adapter;
 let answer: (request: Received) => Scripted;
 
 beforeAll(async () => {
-  server = await startScripted((request) => answer(request));
+  server = await startScriptedServer((request) => answer(request));
   adapter = startAdapter();
 });
 beforeEach(() => {

@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { NO_SECRETS, type Target } from '../../../src/domain/target.ts';
-import type { ProviderResult, TokenAnswer } from '../../../src/ports/index.ts';
+import type { ProviderResult, TokenResponse } from '../../../src/ports/index.ts';
 import { faultOf, mint, REDIRECT_URI, refresh, standUp, targetOf, unwrap } from '../../support/oauth.ts';
 import type { Scripted } from '../../support/scripted-server.ts';
 
@@ -313,7 +313,7 @@ describe('no answer whatsoever', () => {
     seconds === undefined ||
     (Number.isInteger(seconds) && seconds > 0 && !Number.isNaN(new Date(Date.now() + seconds * 1_000).getTime()));
 
-  function sane(result: ProviderResult<TokenAnswer>, secrets: readonly string[]) {
+  function sane(result: ProviderResult<TokenResponse>, secrets: readonly string[]) {
     if (result.ok) {
       const { accessToken, refreshToken, scopes, expiresIn, idleIn, endsIn, captured } = result.value;
       expect(accessToken).toEqual(expect.stringMatching(/./s));
@@ -331,7 +331,7 @@ describe('no answer whatsoever', () => {
     for (const secret of secrets) expect(`${code} ${detail}`).not.toContain(secret);
   }
 
-  const kinds: [string, (form: object) => Promise<ProviderResult<TokenAnswer>>, string[]][] = [
+  const kinds: [string, (form: object) => Promise<ProviderResult<TokenResponse>>, string[]][] = [
     ['to a refresh', (form) => refresh(adapter.client, target(form), { refreshToken: REFRESH_TOKEN }), SECRETS],
     [
       'to a code, a long-lived exchange and a look-up',

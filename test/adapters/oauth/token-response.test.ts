@@ -1,7 +1,7 @@
 // What token endpoints in the field really answer, and how failures are judged.
 import { describe, expect, test } from 'vitest';
 import { begin, faultOf, REDIRECT_URI, refresh, standUp, startAdapter, targetOf, unwrap } from '../../support/oauth.ts';
-import { type Scripted, startScripted } from '../../support/scripted-server.ts';
+import { type Scripted, startScriptedServer } from '../../support/scripted-server.ts';
 
 let next: Scripted;
 const { server, adapter } = await standUp(() => next);
@@ -292,7 +292,7 @@ describe('a failure is judged', () => {
   });
 
   test('a provider that is down: nothing was spent', async () => {
-    const gone = await startScripted(() => 'drop');
+    const gone = await startScriptedServer(() => 'drop');
     await gone.close();
     const target = targetOf('generic-oauth2', { params: { ...urls(), token_url: gone.url } });
     expect(faultOf(await refreshed('drop', target))).toMatchObject({

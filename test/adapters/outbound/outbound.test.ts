@@ -2,7 +2,13 @@
 import { createServer as createHttp, type RequestListener } from 'node:http';
 import { type AddressInfo, createServer as createTcp, type Server } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import { checkUrl, createOutbound, type Outbound, OutboundError, parseAllow } from '../../../src/adapters/outbound/outbound.ts';
+import {
+  checkUrl,
+  createOutbound,
+  type Outbound,
+  OutboundError,
+  parseAllow,
+} from '../../../src/adapters/outbound/outbound.ts';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {

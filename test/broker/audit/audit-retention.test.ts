@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { decodeTime } from 'ulid';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { firstId, newId } from '../../../src/broker/secrets/ids.ts';
+import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { anEntry } from '../../stores/builders.ts';
 import { startTestBroker } from '../../support/broker.ts';
 

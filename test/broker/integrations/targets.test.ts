@@ -2,9 +2,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { createKeyRing, generateKey, parseKeyRing } from '../../../src/adapters/keyring/keyring.ts';
-import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { createTargets } from '../../../src/broker/integrations/targets.ts';
 import { loadCatalogue } from '../../../src/catalogue/load.ts';
+import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { anEntry, anIntegration } from '../../stores/builders.ts';
 
 async function targetsOfAStore() {

@@ -4,14 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Moved, move } from '../../../src/broker/maintenance/data-migration.ts';
+import { CARRIED, type Place, type PlaceStanding, type Store } from '../../../src/ports/index.ts';
+import { moveData } from '../../../src/stores/open.ts';
 import { migratePostgres, openPostgres } from '../../../src/stores/postgres/store.ts';
 import { sqlitePlace } from '../../../src/stores/sqlite/data-migration.ts';
 import { openRescue } from '../../../src/stores/sqlite/rescue-file.ts';
 import { migrateSqlite, openSqlite } from '../../../src/stores/sqlite/store.ts';
-import { type Moved, move } from '../../../src/broker/maintenance/data-migration.ts';
-import { CARRIED, type Place, type PlaceStanding, type Store } from '../../../src/ports/index.ts';
-import { moveData } from '../../../src/stores/open.ts';
-import { aConnection, aGrant, anEntry, aRotation, connected, fill, NOW } from '../../stores/builders.ts';
+import { aConnection, anEntry, aRotation, connected, fill, NOW, someCredentials } from '../../stores/builders.ts';
 import { aDatabase, asked } from '../../support/postgres.ts';
 import { terminal } from '../../support/terminal.ts';
 
@@ -96,7 +96,7 @@ test('there and back: every row of every table is the same, to the byte', async 
 test('a refresh that was in doubt stays in doubt, for whoever opens the new place to resolve', async () => {
   const to = await aDatabase();
   await moved(furnished, to);
-  const intents = (store: Store) => store.orphans();
+  const intents = (store: Store) => store.unresolvedRefreshes();
   const [here, there] = [await openSqlite(furnished), await openPostgres(to)];
   expect(await intents(there)).toEqual(await intents(here));
   expect(await intents(there)).not.toEqual([]);
@@ -117,7 +117,7 @@ test('in a database that orders as people do: nothing is left out', async () => 
 test('what PostgreSQL has no room for is carried as it would have written it, and named', async () => {
   const from = aFile();
   const store = await openSqlite(from);
-  const grant = aGrant();
+  const grant = someCredentials();
   const odd = aConnection({ owner: 'a\0b', issuedAt: NOW + 0.5, expiresAt: Number.POSITIVE_INFINITY });
   await connected(store, odd, grant);
   await store.close();
@@ -133,7 +133,7 @@ test('what PostgreSQL has no room for is carried as it would have written it, an
     issuedAt: NOW + 1,
     expiresAt: Number.MAX_SAFE_INTEGER,
   });
-  expect((await there.servedByOwner('slack', 'a\0b', undefined)).length).toBe(1);
+  expect((await there.servedRowsByOwner('slack', 'a\0b', undefined)).length).toBe(1);
   await there.close();
 });
 
@@ -285,7 +285,7 @@ describe('refused, with nothing changed:', () => {
       owner: 'x',
       params: {},
       captured: {},
-      grant: aGrant(),
+      grant: someCredentials(),
     };
     const held = { fence: 1, generation: 1 };
     for (const [place, beside, to] of [

@@ -1,17 +1,31 @@
 // Sealing anew, in this process: a real store and a real key ring, and somebody who interferes at every pause.
 import { expect, onTestFinished, test } from 'vitest';
-import { createKeyRing, generateKey, kidOf, parseKeyRing, proveKeyRing } from '../../../src/adapters/keyring/keyring.ts';
-import { openRescue } from '../../../src/stores/sqlite/rescue-file.ts';
-import { openSqlite } from '../../../src/stores/sqlite/store.ts';
+import {
+  createKeyRing,
+  generateKey,
+  kidOf,
+  parseKeyRing,
+  proveKeyRing,
+} from '../../../src/adapters/keyring/keyring.ts';
 import { createLogger } from '../../../src/adapters/telemetry/telemetry.ts';
 import { createAccess } from '../../../src/broker/audit/access.ts';
-import { sealGrant } from '../../../src/broker/secrets/token-encryption.ts';
-import { createJournal } from '../../../src/broker/audit/audit-buffer.ts';
-import { rekey } from '../../../src/broker/maintenance/key-rotation.ts';
-import { rekeyedText } from '../../../src/broker/maintenance/key-rotation-report.ts';
-import type { Sealed } from '../../../src/domain/connection.ts';
+import { createAuditBuffer } from '../../../src/broker/audit/audit-buffer.ts';
+import { rotateKeys } from '../../../src/broker/maintenance/key-rotation.ts';
+import { keyRotationText } from '../../../src/broker/maintenance/key-rotation-report.ts';
+import { encryptCredentials } from '../../../src/broker/secrets/token-encryption.ts';
+import type { Ciphertext } from '../../../src/domain/connection.ts';
 import type { Rescue, Store, Vault } from '../../../src/ports/index.ts';
-import { aConnection, anEntry, anIntegration, aRevocation, aRotation, connected, recorded } from '../../stores/builders.ts';
+import { openRescue } from '../../../src/stores/sqlite/rescue-file.ts';
+import { openSqlite } from '../../../src/stores/sqlite/store.ts';
+import {
+  aConnection,
+  anEntry,
+  anIntegration,
+  aRevocation,
+  aRotation,
+  connected,
+  recorded,
+} from '../../stores/builders.ts';
 
 const ENTRIES = { old: generateKey('old'), older: generateKey('older'), new: generateKey('new') };
 const ringOf = (...kids: (keyof typeof ENTRIES)[]) => {
@@ -38,8 +52,8 @@ async function aStore(...kids: (keyof typeof ENTRIES)[]) {
 }
 
 function run(store: Store, { ring = ringOf('new', 'old'), meanwhile = async () => undefined, rescue }: Setting = {}) {
-  const access = createAccess({ clock, journal: createJournal({ store, log }) });
-  return rekey({ store, ring, log, access, rescue: rescue ?? aRescue(), pause: meanwhile });
+  const access = createAccess({ clock, auditBuffer: createAuditBuffer({ store, log }) });
+  return rotateKeys({ store, ring, log, access, rescue: rescue ?? aRescue(), pause: meanwhile });
 }
 
 function aRescue(): Rescue {
@@ -52,15 +66,15 @@ function aRescue(): Rescue {
 async function adopt(store: Store, kid: keyof typeof ENTRIES): Promise<string> {
   const { id } = aConnection();
   const grant = { accessToken: `access of ${id}`, refreshToken: `refresh of ${id}`, idToken: null, credentials: null };
-  await connected(store, { id }, sealGrant(ringOf(kid), id, grant));
+  await connected(store, { id }, encryptCredentials(ringOf(kid), id, grant));
   return id;
 }
 
 const kids = async (store: Store) => (await store.keyChecks()).map(({ kid }) => kid);
 
 async function expectServed(store: Store, vault: Vault, id: string) {
-  const sealed = (await store.served(id))!.accessToken!;
-  expect(vault.open(sealed, { row: `connections/${id}`, column: 'access_token' })).toBe(`access of ${id}`);
+  const sealed = (await store.servedRow(id))!.accessToken!;
+  expect(vault.decrypt(sealed, { row: `connections/${id}`, column: 'access_token' })).toBe(`access of ${id}`);
 }
 
 test('more rows than fit in a batch are all sealed anew, and open with the new key alone', async () => {
@@ -96,7 +110,7 @@ test('the retirement of a key is in the audit log, once', async () => {
 test('keys of several rotations that were left over are retired together, and each only when it can be', async () => {
   const store = await aStore('older', 'old', 'new');
   for (const kid of ['older', 'old', 'new'] as const) await adopt(store, kid);
-  const damaged = ringOf('older').seal('x', { row: 'connections/elsewhere', column: 'access_token' });
+  const damaged = ringOf('older').encrypt('x', { row: 'connections/elsewhere', column: 'access_token' });
   await store.addPendingRevocation(aRevocation({ accessToken: damaged, refreshToken: null }));
   const done = await run(store, { ring: ringOf('new', 'old', 'older') });
   expect(done).toMatchObject({ resealed: 4, removable: ['old'], remaining: [{ kid: 'older', secrets: 1 }] });
@@ -108,7 +122,7 @@ test('with a single key there is nothing to do, and no waiting for it', async ()
   await adopt(store, 'old');
   const done = await run(store, { ring: ringOf('old'), meanwhile: () => expect.unreachable('it waited') });
   expect(done).toMatchObject({ kid: 'old', secrets: 2, resealed: 0, removable: [], remaining: [] });
-  expect(rekeyedText(done)).toBe('Nothing to rotate: all 2 secrets are sealed by key old.');
+  expect(keyRotationText(done)).toBe('Nothing to rotate: all 2 secrets are sealed by key old.');
   expect(await kids(store)).toEqual(['old']);
 });
 
@@ -139,16 +153,16 @@ test('a key that somebody goes on sealing with stays, and it is said', async () 
   expect(done.removable).toEqual([]);
   expect(done.remaining).toEqual([{ kid: 'old', secrets: expect.any(Number) }]);
   expect(await kids(store)).toEqual(['new', 'old']);
-  expect(rekeyedText(done)).toContain('A broker still seals with another key: put new first on every broker');
+  expect(keyRotationText(done)).toContain('A broker still seals with another key: put new first on every broker');
 });
 
 test('a text that does not open is named, and neither it nor anything else is harmed', async () => {
   const store = await aStore('old', 'new');
   const [before, id, after] = [await adopt(store, 'old'), await adopt(store, 'old'), await adopt(store, 'old')];
-  const sealed = (await store.served(id))!.accessToken!;
-  const broken = (sealed.slice(0, -4) + (sealed.endsWith('AAAA') ? 'BBBB' : 'AAAA')) as Sealed;
+  const sealed = (await store.servedRow(id))!.accessToken!;
+  const broken = (sealed.slice(0, -4) + (sealed.endsWith('AAAA') ? 'BBBB' : 'AAAA')) as Ciphertext;
   const place = { table: 'grants', id, column: 'access_token' } as const;
-  await store.resealSome('new', null, 100, (text) => (text.sealed === sealed ? broken : undefined));
+  await store.reencryptBatch('new', null, 100, (text) => (text.sealed === sealed ? broken : undefined));
   const done = await run(store);
   expect(done).toEqual({
     kid: 'new',
@@ -160,9 +174,9 @@ test('a text that does not open is named, and neither it nor anything else is ha
     unopenable: { count: 1, named: [{ ...place, reason: 'not_openable' }] },
   });
   for (const other of [before, after]) await expectServed(store, ringOf('new'), other);
-  expect((await store.served(id))?.accessToken).toBe(broken);
+  expect((await store.servedRow(id))?.accessToken).toBe(broken);
   expect(await kids(store)).toEqual(['new', 'old']);
-  const text = rekeyedText(done);
+  const text = keyRotationText(done);
   expect(text).toContain(`grants ${id} access_token: not_openable`);
   expect(text).not.toContain(broken);
   expect(text).not.toContain('A broker still seals');
@@ -170,11 +184,11 @@ test('a text that does not open is named, and neither it nor anything else is ha
 
 test('while a text names no key, no key is retired: any of them might open what is left of it', async () => {
   const store = await aStore('old', 'new');
-  await store.addPendingRevocation(aRevocation({ accessToken: 'rubbish' as Sealed, refreshToken: null }));
+  await store.addPendingRevocation(aRevocation({ accessToken: 'rubbish' as Ciphertext, refreshToken: null }));
   const done = await run(store);
   expect(done).toMatchObject({ removable: [], remaining: [{ kid: null, secrets: 1 }], unopenable: { count: 1 } });
   expect(await kids(store)).toEqual(['new', 'old']);
-  expect(JSON.stringify(done) + rekeyedText(done)).not.toContain('rubbish');
+  expect(JSON.stringify(done) + keyRotationText(done)).not.toContain('rubbish');
 });
 
 test('of very many texts that do not open the first are named, and all are counted', async () => {
@@ -183,17 +197,17 @@ test('of very many texts that do not open the first are named, and all are count
   const done = await run(store);
   expect(done.unopenable.count).toBe(120);
   expect(done.unopenable.named).toHaveLength(100);
-  expect(rekeyedText(done)).toContain('… and 20 more');
+  expect(keyRotationText(done)).toContain('… and 20 more');
 });
 
 test('a seal that does not open as what it was is never stored', async () => {
   const store = await aStore('old', 'new');
   const id = await adopt(store, 'old');
-  const sealed = (await store.served(id))?.accessToken;
+  const sealed = (await store.servedRow(id))?.accessToken;
   const ring = ringOf('new', 'old');
-  const wrong = { ...ring, seal: (text: string, at: Parameters<Vault['seal']>[1]) => ring.seal(`${text}!`, at) };
+  const wrong = { ...ring, seal: (text: string, at: Parameters<Vault['encrypt']>[1]) => ring.encrypt(`${text}!`, at) };
   await expect(run(store, { ring: wrong })).rejects.toThrow('does not open');
-  expect((await store.served(id))?.accessToken).toBe(sealed);
+  expect((await store.servedRow(id))?.accessToken).toBe(sealed);
   expect(kidOf(sealed!)).toBe('old');
   expect(await kids(store)).toEqual(['new', 'old']);
 });
@@ -202,7 +216,12 @@ test('a key stays while an answer that it sealed waits in the rescue file', asyn
   const store = await aStore('old', 'new');
   const id = await adopt(store, 'old');
   const rescue = aRescue();
-  const grant = sealGrant(ringOf('old'), id, { accessToken: 'a', refreshToken: 'r', idToken: null, credentials: null });
+  const grant = encryptCredentials(ringOf('old'), id, {
+    accessToken: 'a',
+    refreshToken: 'r',
+    idToken: null,
+    credentials: null,
+  });
   const { integration, owner, params, captured } = aConnection({ id });
   const held = { fence: 1, generation: 1 };
   const whose = { connectionId: id, integration, owner, params, captured };
@@ -211,8 +230,8 @@ test('a key stays while an answer that it sealed waits in the rescue file', asyn
   const done = await run(store, { rescue });
   expect(done).toMatchObject({ secrets: 4, resealed: 2, removable: [], rescued: 2 });
   expect(done.remaining).toEqual([{ kid: 'old', secrets: 2 }]);
-  expect(rekeyedText(done)).toContain('2 of these wait in the rescue file beside the database: start a broker');
-  expect(rekeyedText(done)).not.toContain('A broker still seals');
+  expect(keyRotationText(done)).toContain('2 of these wait in the rescue file beside the database: start a broker');
+  expect(keyRotationText(done)).not.toContain('A broker still seals');
   expect(await kids(store)).toEqual(['new', 'old']);
 
   await rescue.remove('att_1');
@@ -223,7 +242,7 @@ test('an answer that is taken in from the rescue file meanwhile is waited for, a
   const store = await aStore('old', 'new');
   const rescue = aRescue();
   const id = aConnection().id;
-  const grant = sealGrant(ringOf('old'), id, {
+  const grant = encryptCredentials(ringOf('old'), id, {
     accessToken: `access of ${id}`,
     refreshToken: 'r',
     idToken: null,

@@ -1,17 +1,21 @@
 // One circuit for each integration.
 import { beforeEach, describe, expect, test } from 'vitest';
-import { type Circuits, createCircuits, type Leave } from '../../../src/broker/refresh/circuit-breaker.ts';
+import {
+  type CircuitBreakers,
+  createCircuitBreakers,
+  type Permit,
+} from '../../../src/broker/refresh/circuit-breaker.ts';
 import type { Logger, ProviderFault } from '../../../src/ports/index.ts';
 
 let now = 0;
 let alerts: string[];
-let circuits: Circuits;
+let circuitBreakers: CircuitBreakers;
 beforeEach(() => {
   now = 1_000;
   alerts = [];
   const note = (_: object, message: string) => void alerts.push(message);
   const log: Logger = { debug: note, info: note, warn: note, error: note };
-  circuits = createCircuits({ clock: { monotonic: () => now }, log, random: () => 1 });
+  circuitBreakers = createCircuitBreakers({ clock: { monotonic: () => now }, log, random: () => 1 });
 });
 
 const aFault = (kind: ProviderFault['kind'], given: Partial<ProviderFault> = {}): ProviderFault => ({
@@ -24,19 +28,19 @@ const aFault = (kind: ProviderFault['kind'], given: Partial<ProviderFault> = {})
 });
 const down = aFault('transient');
 
-function leave(version = 1): Leave {
-  const given = circuits.admit('acme', version);
+function leave(version = 1): Permit {
+  const given = circuitBreakers.admit('acme', version);
   if ('retryIn' in given) throw new Error(`shut for ${given.retryIn} ms`);
   return given;
 }
-const isOpen = (version = 1) => circuits.blocked('acme', version) !== undefined;
+const isOpen = (version = 1) => circuitBreakers.blocked('acme', version) !== undefined;
 const fail = (times: number, fault = down) => {
-  for (let i = 0; i < times; i++) circuits.report(leave(), fault);
+  for (let i = 0; i < times; i++) circuitBreakers.report(leave(), fault);
 };
 
 test('opens after five failures in a row, and not when something went well between them', () => {
   fail(4);
-  circuits.report(leave(), undefined);
+  circuitBreakers.report(leave(), undefined);
   fail(4);
   expect(isOpen()).toBe(false);
   fail(1);
@@ -45,14 +49,14 @@ test('opens after five failures in a row, and not when something went well betwe
 
 test('a dead grant is an answer like any other', () => {
   fail(4);
-  circuits.report(leave(), aFault('grant_dead', { code: 'invalid_grant' }));
+  circuitBreakers.report(leave(), aFault('grant_dead', { code: 'invalid_grant' }));
   fail(4);
   expect(isOpen()).toBe(false);
 });
 
 test.each(['invalid_client', 'unauthorized_client'])('%s opens it at once, with one alert for all', (code) => {
   const inFlight = [leave(), leave(), leave()];
-  for (const one of inFlight) circuits.report(one, aFault('misconfigured', { code }));
+  for (const one of inFlight) circuitBreakers.report(one, aFault('misconfigured', { code }));
   expect(isOpen()).toBe(true);
   expect(alerts).toEqual(['circuit: open']);
 });
@@ -81,20 +85,20 @@ describe('open', () => {
   beforeEach(() => fail(5));
 
   test('lets one probe through when its pause is over, and nobody else meanwhile', () => {
-    expect(circuits.room('acme')).toBe(0);
+    expect(circuitBreakers.room('acme')).toBe(0);
     now += 2_000;
-    expect(circuits.room('acme')).toBe(1);
+    expect(circuitBreakers.room('acme')).toBe(1);
     const probe = leave();
     expect(probe.probe).toBe(true);
-    expect(circuits.room('acme')).toBe(0);
-    expect(circuits.admit('acme', 1)).toHaveProperty('retryIn');
+    expect(circuitBreakers.room('acme')).toBe(0);
+    expect(circuitBreakers.admit('acme', 1)).toHaveProperty('retryIn');
   });
 
   test('closes when the probe gets through', () => {
     now += 2_000;
-    circuits.report(leave(), undefined);
+    circuitBreakers.report(leave(), undefined);
     expect(isOpen()).toBe(false);
-    expect(circuits.room('acme')).toBe(Number.POSITIVE_INFINITY);
+    expect(circuitBreakers.room('acme')).toBe(Number.POSITIVE_INFINITY);
     fail(4);
     expect(isOpen()).toBe(false);
   });
@@ -105,23 +109,23 @@ describe('open', () => {
       const before = now;
       while (isOpen()) now += 1_000;
       pauses.push(now - before);
-      circuits.report(leave(), down);
+      circuitBreakers.report(leave(), down);
     }
     expect(pauses).toEqual([2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]);
   });
 
   test('does not wait longer because of what was sent before it opened', () => {
     now += 10_000;
-    circuits.report(leave(), undefined);
+    circuitBreakers.report(leave(), undefined);
     const inFlight = Array.from({ length: 20 }, () => leave());
-    for (const one of inFlight) circuits.report(one, down);
+    for (const one of inFlight) circuitBreakers.report(one, down);
     now += 2_000;
     expect(isOpen()).toBe(false);
   });
 
   test('goes to the next when the probe was not sent after all', () => {
     now += 2_000;
-    circuits.giveBack(leave());
+    circuitBreakers.release(leave());
     expect(leave().probe).toBe(true);
   });
 
@@ -130,20 +134,20 @@ describe('open', () => {
     ['failure', down],
     ['Retry-After', aFault('transient', { retryAfter: 50 })],
   ])('is passed by what cannot wait, whose %s says nothing to it', (_, fault) => {
-    const leave = circuits.admit('acme', 1, true);
+    const leave = circuitBreakers.admit('acme', 1, true);
     if ('retryIn' in leave) throw new Error('shut');
     expect(leave.probe).toBe(false);
-    circuits.report(leave, fault);
-    circuits.giveBack(leave);
-    expect(circuits.admit('acme', 1)).toHaveProperty('retryIn', 2_000);
+    circuitBreakers.report(leave, fault);
+    circuitBreakers.release(leave);
+    expect(circuitBreakers.admit('acme', 1)).toHaveProperty('retryIn', 2_000);
   });
 
   test('that has closed meanwhile hears what comes of it, as of any other', () => {
-    const late = circuits.admit('acme', 1, true);
+    const late = circuitBreakers.admit('acme', 1, true);
     if ('retryIn' in late) throw new Error('shut');
     now += 2_000;
-    circuits.report(leave(), undefined);
-    circuits.report(late, aFault('transient', { retryAfter: 30 }));
+    circuitBreakers.report(leave(), undefined);
+    circuitBreakers.report(late, aFault('transient', { retryAfter: 30 }));
     expect(isOpen()).toBe(true);
   });
 
@@ -152,14 +156,14 @@ describe('open', () => {
   });
 
   test('is forgotten when told', () => {
-    circuits.forget('acme');
+    circuitBreakers.reset('acme');
     expect(isOpen()).toBe(false);
   });
 
   test('is told in the metrics', () => {
-    expect(circuits.states()).toEqual([{ integration: 'acme', state: 1 }]);
+    expect(circuitBreakers.states()).toEqual([{ integration: 'acme', state: 1 }]);
     now += 2_000;
     leave();
-    expect(circuits.states()).toEqual([{ integration: 'acme', state: 0.5 }]);
+    expect(circuitBreakers.states()).toEqual([{ integration: 'acme', state: 0.5 }]);
   });
 });

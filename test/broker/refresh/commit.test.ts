@@ -4,15 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { openRescue, type RescueFile } from '../../../src/stores/sqlite/rescue-file.ts';
-import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { createLogger } from '../../../src/adapters/telemetry/telemetry.ts';
 import { createAccess } from '../../../src/broker/audit/access.ts';
-import { createJournal } from '../../../src/broker/audit/audit-buffer.ts';
-import { createKeeper } from '../../../src/broker/refresh/commit.ts';
-import { createLately } from '../../../src/broker/refresh/recent-commits.ts';
-import { type Rescue, type Rescued, type Store, StoreError } from '../../../src/ports/index.ts';
-import { aGrant, anEntry, aRotation, connected, NOW } from '../../stores/builders.ts';
+import { createAuditBuffer } from '../../../src/broker/audit/audit-buffer.ts';
+import { createCommitter } from '../../../src/broker/refresh/commit.ts';
+import { createRecentCommits } from '../../../src/broker/refresh/recent-commits.ts';
+import { type PendingCommit, type Rescue, type Store, StoreError } from '../../../src/ports/index.ts';
+import { openRescue, type RescueFile } from '../../../src/stores/sqlite/rescue-file.ts';
+import { openSqlite } from '../../../src/stores/sqlite/store.ts';
+import { anEntry, aRotation, connected, NOW, someCredentials } from '../../stores/builders.ts';
 
 const log = createLogger('silent');
 const clock = { now: () => NOW, monotonic: () => performance.now() };
@@ -32,7 +32,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-type KeeperParts = Parameters<typeof createKeeper>[0];
+type KeeperParts = Parameters<typeof createCommitter>[0];
 
 /** Fails so often, then does what the store does. */
 function failing(times: number): KeeperParts['store'] {
@@ -44,33 +44,37 @@ function failing(times: number): KeeperParts['store'] {
   };
 }
 
-function keeperOn(on: KeeperParts['store'] = store, into: Rescue = rescue, lately?: KeeperParts['lately']) {
-  const access = createAccess({ journal: createJournal({ store, log }), clock });
-  const keeper = createKeeper({ store: on, rescue: into, lately, access, clock, log });
-  onTestFinished(() => keeper.stop());
-  return keeper;
+function keeperOn(
+  on: KeeperParts['store'] = store,
+  into: Rescue = rescue,
+  recentCommits?: KeeperParts['recentCommits'],
+) {
+  const access = createAccess({ auditBuffer: createAuditBuffer({ store, log }), clock });
+  const committer = createCommitter({ store: on, rescue: into, recentCommits, access, clock, log });
+  onTestFinished(() => committer.stop());
+  return committer;
 }
 
 /** Of a process that has this store. */
-async function anAnswer(its: Store = store): Promise<Rescued> {
+async function anAnswer(its: Store = store): Promise<PendingCommit> {
   return answerFor((await connected(store)).connection.id, its);
 }
 
-async function answerFor(id: string, its: Store = store): Promise<Rescued> {
+async function answerFor(id: string, its: Store = store): Promise<PendingCommit> {
   const connection = (await store.connection(id))!;
   const claimed = await its.claim(connection.id, { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 });
   if (typeof claimed === 'string') throw new Error(claimed);
   const { id: connectionId, integration, owner, params, captured } = connection;
   const held = { fence: claimed.fence, generation: 1 };
   const whose = { connectionId, integration, owner, params, captured };
-  return { attempt: 'att_1', ...whose, held, change: aRotation(), grant: aGrant() };
+  return { attempt: 'att_1', ...whose, held, change: aRotation(), grant: someCredentials() };
 }
 
-const tokenOf = async (id: string) => (await store.served(id))?.accessToken;
+const tokenOf = async (id: string) => (await store.servedRow(id))?.accessToken;
 
 test('an answer goes into the store, and the rescue file stays empty', async () => {
   const answer = await anAnswer();
-  expect(await keeperOn().keep(answer)).toBe('kept');
+  expect(await keeperOn().commit(answer)).toBe('kept');
   expect(await tokenOf(answer.connectionId)).toBe(answer.grant.accessToken);
   expect(await rescue.all()).toEqual([]);
 });
@@ -78,22 +82,22 @@ test('an answer goes into the store, and the rescue file stays empty', async () 
 describe('when the store does not take it', () => {
   test('it is durable in the rescue file, and taken in at the next chance', async () => {
     const answer = await anAnswer();
-    const keeper = keeperOn(failing(1));
-    expect(await keeper.keep(answer)).toBe('rescued');
+    const committer = keeperOn(failing(1));
+    expect(await committer.commit(answer)).toBe('rescued');
     expect(await rescue.all()).toEqual([answer]);
-    expect(keeper.waitingFor(answer.connectionId)).toEqual(answer);
-    expect(keeper.waiting()).toBe(1);
-    await keeper.takeIn();
-    expect(keeper.waiting()).toBe(0);
+    expect(committer.rescuedFor(answer.connectionId)).toEqual(answer);
+    expect(committer.rescuedCount()).toBe(1);
+    await committer.replayRescueFile();
+    expect(committer.rescuedCount()).toBe(0);
     expect(await tokenOf(answer.connectionId)).toBe(answer.grant.accessToken);
-    expect(keeper.waitingFor(answer.connectionId)).toBeUndefined();
+    expect(committer.rescuedFor(answer.connectionId)).toBeUndefined();
     expect(await rescue.all()).toEqual([]);
   });
 
   test('the next process takes it in before anything else', async () => {
     const answer = await anAnswer();
-    await keeperOn(failing(99)).keep(answer);
-    await keeperOn().begin();
+    await keeperOn(failing(99)).commit(answer);
+    await keeperOn().recover();
     expect(await tokenOf(answer.connectionId)).toBe(answer.grant.accessToken);
     expect(await rescue.all()).toEqual([]);
   });
@@ -101,7 +105,7 @@ describe('when the store does not take it', () => {
   test('and the rescue file neither, both are tried until one does', async () => {
     const answer = await anAnswer();
     const broken: Rescue = { ...rescue, add: () => Promise.reject(new StoreError('disk full')) };
-    expect(await keeperOn(failing(3), broken).keep(answer)).toBe('kept');
+    expect(await keeperOn(failing(3), broken).commit(answer)).toBe('kept');
     expect(await tokenOf(answer.connectionId)).toBe(answer.grant.accessToken);
   });
 
@@ -112,20 +116,20 @@ describe('when the store does not take it', () => {
       ...rescue,
       add: (one) => (busy-- > 0 ? Promise.reject(new StoreError('database is locked')) : rescue.add(one)),
     };
-    expect(await keeperOn(failing(1), shared).keep(answer)).toBe('rescued');
+    expect(await keeperOn(failing(1), shared).commit(answer)).toBe('rescued');
     expect(await rescue.all()).toEqual([answer]);
   });
 
   test('a reconnect in between wins, and what was rescued is let go', async () => {
     const answer = await anAnswer();
-    const keeper = keeperOn(failing(1));
-    await keeper.keep(answer);
+    const committer = keeperOn(failing(1));
+    await committer.commit(answer);
     const claim = { attempt: 'att_2', generation: 1, now: NOW + 2_000, monotonic: 0 };
     const newer = await store.claim(answer.connectionId, claim);
     if (typeof newer === 'string') throw new Error(newer);
-    const grant = aGrant();
+    const grant = someCredentials();
     await store.rotate(answer.connectionId, { fence: newer.fence, generation: 1 }, aRotation(), grant, anEntry());
-    await keeper.takeIn();
+    await committer.replayRescueFile();
     expect(await tokenOf(answer.connectionId)).toBe(grant.accessToken);
     expect(await rescue.all()).toEqual([]);
   });
@@ -148,7 +152,7 @@ describe('when another broker on the same file has claimed the connection since'
     if (typeof newer === 'string') throw new Error(newer);
     return { answer, other, newer, keeperOfOther: keeperOn(other, rescueOfOther) };
   }
-  const isAdopted = async (answer: Rescued) => {
+  const isAdopted = async (answer: PendingCommit) => {
     expect(await tokenOf(answer.connectionId)).toBe(answer.grant.accessToken);
     expect(await store.connection(answer.connectionId)).toMatchObject({ generation: 2, status: 'active' });
     expect(await rescue.all()).toEqual([]);
@@ -157,9 +161,9 @@ describe('when another broker on the same file has claimed the connection since'
   test('a start leaves the answer to that one, which adopts it', async () => {
     const { answer, newer, keeperOfOther } = await claimedSince();
     const started = keeperOn();
-    await started.begin();
+    await started.recover();
     expect(await rescue.all()).toEqual([answer]);
-    expect(started.waitingFor(answer.connectionId)).toBeUndefined();
+    expect(started.rescuedFor(answer.connectionId)).toBeUndefined();
     expect(await keeperOfOther.adopt(newer.connection, newer.fence, true)).toBe(true);
     await isAdopted(answer);
   });
@@ -167,9 +171,9 @@ describe('when another broker on the same file has claimed the connection since'
   test('and that one dies too, the next claim adopts it', async () => {
     const { answer, other } = await claimedSince();
     const started = keeperOn();
-    await started.begin();
+    await started.recover();
     await other.close();
-    expect(await store.orphans()).toEqual([{ id: answer.connectionId, startedAt: NOW }]);
+    expect(await store.unresolvedRefreshes()).toEqual([{ id: answer.connectionId, startedAt: NOW }]);
     const next = await store.claim(answer.connectionId, { attempt: 'att_3', generation: 1, now: NOW, monotonic: 0 });
     if (typeof next === 'string') throw new Error(next);
     expect(await started.adopt(next.connection, next.fence, true)).toBe(true);
@@ -188,15 +192,15 @@ describe('when another broker on the same file has claimed the connection since'
 
   test('and has kept a newer grant, or it was revoked, the answer is let go', async () => {
     const { answer, other, newer } = await claimedSince();
-    const grant = aGrant();
+    const grant = someCredentials();
     await other.rotate(answer.connectionId, { fence: newer.fence, generation: 1 }, aRotation(), grant, anEntry());
-    await keeperOn().begin();
+    await keeperOn().recover();
     expect(await tokenOf(answer.connectionId)).toBe(grant.accessToken);
     expect(await rescue.all()).toEqual([]);
 
     const revoked = await claimedSince();
     await store.revoke(revoked.answer.connectionId, 'unsupported', NOW, anEntry());
-    await keeperOn().begin();
+    await keeperOn().recover();
     expect(await rescue.all()).toEqual([]);
   });
 });
@@ -227,60 +231,66 @@ describe('when a standby has taken the store over that lacks the last commits', 
   };
 
   test('what was kept is found missing, and kept once more under the next claim', async () => {
-    const lately = createLately({ store, clock });
-    const keeper = keeperOn(store, rescue, lately);
+    const recentCommits = createRecentCommits({ store, clock });
+    const committer = keeperOn(store, rescue, recentCommits);
     const { connection } = await connected(store);
-    let answer: Rescued | undefined;
+    let answer: PendingCommit | undefined;
     await goneBack(async () => {
       answer = await answerFor(connection.id);
-      expect(await keeper.keep(answer)).toBe('kept');
-      expect(await lately.lost()).toEqual([]);
+      expect(await committer.commit(answer)).toBe('kept');
+      expect(await recentCommits.missingFromStore()).toEqual([]);
     });
     expect(await store.connection(connection.id)).toMatchObject({ generation: 1 });
-    expect(await lately.lost()).toEqual([connection.id]);
+    expect(await recentCommits.missingFromStore()).toEqual([connection.id]);
     const claimed = await claimAnew(connection.id);
     expect(claimed.unresolved).toBeNull();
-    expect(await keeper.adopt(claimed.connection, claimed.fence, false)).toBe(true);
+    expect(await committer.adopt(claimed.connection, claimed.fence, false)).toBe(true);
     expect(await store.connection(connection.id)).toMatchObject({ generation: 2, status: 'active' });
     expect(await tokenOf(connection.id)).toBe(answer!.grant.accessToken);
-    expect(await lately.lost()).toEqual([]);
+    expect(await recentCommits.missingFromStore()).toEqual([]);
   });
 
   test('it is remembered for longer than a fail-over takes', async () => {
     let moved = 0;
-    const lately = createLately({ store, clock: { monotonic: () => performance.now() + moved } });
-    const keeper = keeperOn(store, rescue, lately);
+    const recentCommits = createRecentCommits({ store, clock: { monotonic: () => performance.now() + moved } });
+    const committer = keeperOn(store, rescue, recentCommits);
     const { connection } = await connected(store);
-    await goneBack(async () => keeper.keep(await answerFor(connection.id)));
+    await goneBack(async () => committer.commit(await answerFor(connection.id)));
     moved = 5 * 60_000;
-    await expect.poll(() => lately.lost()).toEqual([connection.id]);
+    await expect.poll(() => recentCommits.missingFromStore()).toEqual([connection.id]);
     moved = 11 * 60_000;
-    await expect.poll(() => lately.lost()).toEqual([]);
+    await expect.poll(() => recentCommits.missingFromStore()).toEqual([]);
   });
 
   test('what somebody has put there since stays', async () => {
-    const lately = createLately({ store, clock });
-    const keeper = keeperOn(store, rescue, lately);
+    const recentCommits = createRecentCommits({ store, clock });
+    const committer = keeperOn(store, rescue, recentCommits);
     const { connection } = await connected(store);
-    await goneBack(async () => keeper.keep(await answerFor(connection.id)));
+    await goneBack(async () => committer.commit(await answerFor(connection.id)));
     const claimed = await claimAnew(connection.id);
-    await store.rotate(connection.id, { fence: claimed.fence, generation: 1 }, aRotation(), aGrant(), anEntry());
-    expect(await lately.lost()).toEqual([]);
-    expect(lately.after({ id: connection.id, generation: 2 })).toBeUndefined();
+    await store.rotate(
+      connection.id,
+      { fence: claimed.fence, generation: 1 },
+      aRotation(),
+      someCredentials(),
+      anEntry(),
+    );
+    expect(await recentCommits.missingFromStore()).toEqual([]);
+    expect(recentCommits.after({ id: connection.id, generation: 2 })).toBeUndefined();
   });
 
   test('what was rescued is adopted, although no intent tells of it any more', async () => {
-    const keeper = keeperOn(failing(1));
+    const committer = keeperOn(failing(1));
     const { connection } = await connected(store);
-    let answer: Rescued | undefined;
+    let answer: PendingCommit | undefined;
     await goneBack(async () => {
       answer = await answerFor(connection.id);
-      expect(await keeper.keep(answer)).toBe('rescued');
+      expect(await committer.commit(answer)).toBe('rescued');
     });
-    await keeper.takeIn();
+    await committer.replayRescueFile();
     expect(await rescue.all()).toEqual([answer]);
     const claimed = await claimAnew(connection.id);
-    expect(await keeper.adopt(claimed.connection, claimed.fence, false)).toBe(true);
+    expect(await committer.adopt(claimed.connection, claimed.fence, false)).toBe(true);
     expect(await tokenOf(connection.id)).toBe(answer!.grant.accessToken);
     expect(await rescue.all()).toEqual([]);
   });
@@ -289,7 +299,7 @@ describe('when a standby has taken the store over that lacks the last commits', 
 test('what arrives for a connection that was revoked meanwhile is to be revoked at the provider', async () => {
   const answer = await anAnswer();
   await store.revoke(answer.connectionId, 'unsupported', NOW, anEntry());
-  expect(await keeperOn().keep(answer)).toBe('gone');
+  expect(await keeperOn().commit(answer)).toBe('gone');
   const { accessToken, refreshToken } = answer.grant;
   expect(await store.claimRevocations(NOW, NOW + 1, 10)).toMatchObject([{ accessToken, refreshToken }]);
 });

@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { createCookieJar } from '../../../demo/browser.ts';
 import { type Json, startTestBroker } from '../../support/broker.ts';
 import { agreeAt, connectionOf, integrate, invite, visit } from '../../support/owner-browser.ts';
-import { startScripted } from '../../support/scripted-server.ts';
+import { startScriptedServer } from '../../support/scripted-server.ts';
 
 const IDLE_SECONDS = 100_000;
 
@@ -32,7 +32,7 @@ test('a connect, an import and a refresh each set the next refresh to well befor
   const folder = await mkdtemp(join(tmpdir(), 'valetkey-providers-'));
   onTestFinished(() => rm(folder, { recursive: true }));
   await writeFile(join(folder, 'forgetful.json'), JSON.stringify(forgetful));
-  const provider = await startScripted(() => ({
+  const provider = await startScriptedServer(() => ({
     body: { access_token: 'at', token_type: 'Bearer', refresh_token: 'rt' },
   }));
   onTestFinished(() => provider.close());

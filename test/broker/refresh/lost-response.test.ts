@@ -1,7 +1,12 @@
 // A refresh token that was sent, and whose answer was lost: seen from outside, a real broker and a scripted provider.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
-import { type Received, type Scripted, type ScriptedServer, startScripted } from '../../support/scripted-server.ts';
+import {
+  type Received,
+  type Scripted,
+  type ScriptedServer,
+  startScriptedServer,
+} from '../../support/scripted-server.ts';
 
 const SOON = { timeout: 8_000, interval: 20 };
 
@@ -18,7 +23,7 @@ beforeEach(async () => {
   const clock = { now: () => Date.now() + moved, monotonic: () => performance.now() + moved };
   takesMs = 0;
   scripts = {};
-  server = await startScripted(({ form }) => {
+  server = await startScriptedServer(({ form }) => {
     moved += takesMs;
     return scripts[form.get('refresh_token') ?? '']?.shift() ?? { status: 500 };
   });

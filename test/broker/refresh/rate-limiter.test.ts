@@ -1,8 +1,8 @@
 // Turns: so many at once, so many a second among all processes, readers first. On the real store.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { openSqlite } from '../../../src/stores/sqlite/store.ts';
-import { createPace, Dismissed, type PaceLimits } from '../../../src/broker/refresh/rate-limiter.ts';
+import { createRateLimiter, RateLimiterStopped, type RefreshLimits } from '../../../src/broker/refresh/rate-limiter.ts';
 import { type Store, StoreError } from '../../../src/ports/index.ts';
+import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 
 let store: Store;
 beforeEach(async () => {
@@ -11,34 +11,34 @@ beforeEach(async () => {
 afterEach(() => store.close());
 
 const clock = { monotonic: () => performance.now() };
-const paceOf = (limits: PaceLimits) => createPace({ store, clock, ...limits });
+const paceOf = (limits: RefreshLimits) => createRateLimiter({ store, clock, ...limits });
 const AT_ONCE = { interval: 1, timeout: 2_000 };
 
 /** Work that ends when it is told to; says what has begun. */
-function bench(limits: PaceLimits = { concurrency: 2, perSecond: 100_000 }) {
-  const pace = paceOf(limits);
+function bench(limits: RefreshLimits = { concurrency: 2, perSecond: 100_000 }) {
+  const rateLimiter = paceOf(limits);
   const begun: string[] = [];
   const ends = new Map<string, () => void>();
   const ask = (key: string, urgency: 'read' | 'background' = 'background', integration = 'acme') =>
-    pace.run(integration, key, urgency, () => {
+    rateLimiter.run(integration, key, urgency, () => {
       begun.push(key);
       return new Promise<string>((resolve) => ends.set(key, () => resolve(key)));
     });
   const begins = (...keys: string[]) => expect.poll(() => begun, AT_ONCE).toEqual(keys);
-  return { pace, begun, begins, ask, end: (key: string) => ends.get(key)!() };
+  return { rateLimiter, begun, begins, ask, end: (key: string) => ends.get(key)!() };
 }
 
 /** What must not happen has had its chance: the store has been asked and has answered a few times over. */
 const settled = async () => {
-  for (let i = 0; i < 3; i++) await store.takeTurns('nobody', 1, { perSecond: 1, burst: 1, leave: 0 });
+  for (let i = 0; i < 3; i++) await store.takeFromBucket('nobody', 1, { perSecond: 1, burst: 1, reserve: 0 });
 };
 
 test('no more begin at once than may', async () => {
-  const { begins, ask, end, pace } = bench();
+  const { begins, ask, end, rateLimiter } = bench();
   for (const key of ['a', 'b', 'c', 'd']) void ask(key);
   await begins('a', 'b');
   await settled();
-  expect(pace.inFlight()).toBe(2);
+  expect(rateLimiter.inFlight()).toBe(2);
   end('b');
   await begins('a', 'b', 'c');
 });
@@ -57,11 +57,11 @@ test('whoever waits in front of a reader goes before the background, in order', 
 });
 
 test('background work that a reader comes to wait for is hurried', async () => {
-  const { begins, ask, end, pace } = bench({ concurrency: 1, perSecond: 100_000 });
+  const { begins, ask, end, rateLimiter } = bench({ concurrency: 1, perSecond: 100_000 });
   for (const key of ['first', 'b1', 'b2', 'b3']) void ask(key);
   await begins('first');
-  pace.hurry('acme', 'b3');
-  pace.hurry('acme', 'unknown');
+  rateLimiter.prioritize('acme', 'b3');
+  rateLimiter.prioritize('acme', 'unknown');
   const order = ['first', 'b3', 'b1', 'b2'];
   for (const [i, key] of order.entries()) {
     await begins(...order.slice(0, i + 1));
@@ -88,10 +88,10 @@ test('background work leaves a part of the burst to readers, of other processes 
   for (let i = 0; i < 20; i++)
     busy.run('acme', `b${i}`, 'background', async () => void background++).catch(() => undefined);
   await expect.poll(() => background, AT_ONCE).toBe(6);
-  for (const pace of [busy, asked]) void pace.run('acme', 'r', 'read', async () => void read++);
+  for (const rateLimiter of [busy, asked]) void rateLimiter.run('acme', 'r', 'read', async () => void read++);
   await expect.poll(() => read, AT_ONCE).toBe(2);
   expect(background).toBe(6);
-  busy.dismiss();
+  busy.stop();
 });
 
 test('a reader who comes while the store is asked for the background waits for its own turn only', async () => {
@@ -105,15 +105,15 @@ test('a reader who comes while the store is asked for the background waits for i
 
 test('a turn that was taken ahead is used soon or not at all', async () => {
   let [moved, asked] = [0, 0];
-  const counted: Pick<Store, 'takeTurns'> = {
-    takeTurns: (...given) => {
+  const counted: Pick<Store, 'takeFromBucket'> = {
+    takeFromBucket: (...given) => {
       asked++;
-      return store.takeTurns(...given);
+      return store.takeFromBucket(...given);
     },
   };
   const moving = { monotonic: () => performance.now() + moved };
-  const pace = createPace({ store: counted, clock: moving, concurrency: 20, perSecond: 100 });
-  const run = () => pace.run('acme', 'key', 'background', async () => undefined);
+  const rateLimiter = createRateLimiter({ store: counted, clock: moving, concurrency: 20, perSecond: 100 });
+  const run = () => rateLimiter.run('acme', 'key', 'background', async () => undefined);
   // One, then two at a time, then four.
   for (let i = 0; i < 1 + 2 + 2; i++) await run();
   expect(asked).toBe(3);
@@ -132,8 +132,8 @@ test('an integration does not wait for another', async () => {
 });
 
 test('work that fails gives its turn back, and its error to whoever asked', async () => {
-  const { pace, begins, ask } = bench({ concurrency: 1, perSecond: 100_000 });
-  const failed = pace.run('acme', 'x', 'background', () => Promise.reject(new Error('no')));
+  const { rateLimiter, begins, ask } = bench({ concurrency: 1, perSecond: 100_000 });
+  const failed = rateLimiter.run('acme', 'x', 'background', () => Promise.reject(new Error('no')));
   void ask('next');
   await expect(failed).rejects.toThrow('no');
   await begins('next');
@@ -152,23 +152,23 @@ test('nothing begins while the store cannot say whether it may; whoever waits is
 
 describe('stopping', () => {
   test('begins nothing more, says so to those who wait, and lets what runs go on', async () => {
-    const { pace, ask, begins, end } = bench({ concurrency: 1, perSecond: 100_000 });
+    const { rateLimiter, ask, begins, end } = bench({ concurrency: 1, perSecond: 100_000 });
     const running = ask('running');
     const waiting = ask('waiting');
     await begins('running');
-    pace.dismiss();
-    await expect(waiting).rejects.toBeInstanceOf(Dismissed);
-    await expect(ask('late')).rejects.toBeInstanceOf(Dismissed);
+    rateLimiter.stop();
+    await expect(waiting).rejects.toBeInstanceOf(RateLimiterStopped);
+    await expect(ask('late')).rejects.toBeInstanceOf(RateLimiterStopped);
     end('running');
     expect(await running).toBe('running');
   });
 });
 
 test('room is what keeps it busy for a few seconds, and nothing when that is there', () => {
-  const { pace, ask } = bench();
-  expect(pace.room('acme')).toBe(4);
+  const { rateLimiter, ask } = bench();
+  expect(rateLimiter.room('acme')).toBe(4);
   for (const key of ['a', 'b', 'c', 'd', 'e']) ask(key).catch(() => undefined);
-  expect(pace.room('acme')).toBe(0);
-  expect(pace.room('other')).toBe(4);
+  expect(rateLimiter.room('acme')).toBe(0);
+  expect(rateLimiter.room('other')).toBe(4);
   expect(paceOf({ concurrency: 100, perSecond: 2 }).room('acme')).toBe(6);
 });

@@ -1,10 +1,10 @@
 // After the store was away: what is only due waits for whoever has something to keep once more; what is in doubt does not.
 import { expect, onTestFinished, test } from 'vitest';
-import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { createLogger } from '../../../src/adapters/telemetry/telemetry.ts';
 import { startScheduler } from '../../../src/broker/refresh/scheduler.ts';
 import { refuse } from '../../../src/domain/errors.ts';
 import { type Store, StoreError } from '../../../src/ports/index.ts';
+import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { connected } from '../../stores/builders.ts';
 
 const done = refuse({ code: 'not_found', what: 'connection', id: 'none' });
@@ -21,10 +21,10 @@ async function scheduled(mayGoBack: boolean, wrap: (store: Store) => Partial<Sto
   };
   const refresher = { refreshAhead: beginning('due'), resolve: beginning('in doubt') };
   const scheduler = startScheduler({
-    store: { ...store, orphans: async () => [{ id: 'con_1', startedAt: Date.now() }], ...wrap(store) },
+    store: { ...store, unresolvedRefreshes: async () => [{ id: 'con_1', startedAt: Date.now() }], ...wrap(store) },
     refresher,
-    pace: { room: () => 8 },
-    circuits: { room: () => 8 },
+    rateLimiter: { room: () => 8 },
+    circuitBreakers: { room: () => 8 },
     mayGoBack,
     clock,
     log: createLogger('silent'),

@@ -1,7 +1,12 @@
 // Refreshing ahead of expiry, seen from outside: a real broker, and providers whose answers are scripted.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
-import { type Received, type Scripted, type ScriptedServer, startScripted } from '../../support/scripted-server.ts';
+import {
+  type Received,
+  type Scripted,
+  type ScriptedServer,
+  startScriptedServer,
+} from '../../support/scripted-server.ts';
 
 let moved: number;
 let broker: TestBroker;
@@ -13,7 +18,7 @@ beforeEach(async () => {
   moved = 0;
   const clock = { now: () => Date.now() + moved, monotonic: () => performance.now() + moved };
   answer = () => token();
-  server = await startScripted((request) => answer(request));
+  server = await startScriptedServer((request) => answer(request));
   broker = await startTestBroker({}, undefined, { clock });
 });
 afterEach(async () => {

@@ -1,11 +1,12 @@
 // The vendor's authorization endpoint (RFC 6749 4.1.1), with an owner who agrees to everything.
-import type { Desk } from './shared.ts';
+
 import { misfits, placeMisfits, type Request } from './request.ts';
+import type { Desk } from './shared.ts';
 import { type CodeRow, type Reply, type Shape, say } from './vendor.ts';
 
 /** A page that refuses, or the way back with a code. */
 export function authorize(desk: Desk, { authorize: at, oidc }: CodeRow, request: Request): Reply {
-  const { row, nameOf, identity, ledger, moved, now } = desk;
+  const { row, nameOf, identity, grantStore, moved, now } = desk;
   const { pkce = 'taken', separator = ' ' } = at;
   const given = request.query;
   const scopes = row.scopes ?? [];
@@ -23,7 +24,7 @@ export function authorize(desk: Desk, { authorize: at, oidc }: CodeRow, request:
   const faults = [...placeMisfits({ method: 'GET' }, request), ...misfits('parameter', shape, given, desk.values())];
   if (faults.length > 0) return desk.refuse(say(400, `refused: ${faults.join('; ')}`), faults, request);
   const granted = row.granted ?? scopes;
-  const code = ledger.addCode({ scopes: granted, challenge: given.code_challenge, nonce: given.nonce });
+  const code = grantStore.addCode({ scopes: granted, challenge: given.code_challenge, nonce: given.nonce });
   const state = given[nameOf('state')]!;
   const { clientId, clientSecret } = identity.secrets;
   const more = at.callback?.({ code, state, clientId, clientSecret, scopes: granted }) ?? {};

@@ -2,10 +2,10 @@
 import { createHash } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { afterAll, expect, test } from 'vitest';
-import type { Booth } from './vendor-server.ts';
 import { startEmulator } from './emulator.ts';
 import { keyPair } from './identity.ts';
 import type { CodeRow, MintedRow, Row } from './vendor.ts';
+import type { VendorServer } from './vendor-server.ts';
 
 const code: CodeRow = {
   flow: 'code',
@@ -32,13 +32,13 @@ const rows: Row[] = [
 ];
 const emulator = await startEmulator([{ provider: 'acme', rows }]);
 afterAll(() => emulator.close());
-const [plain, json, signing, lasting] = emulator.booths as [Booth, Booth, Booth, Booth];
-for (const booth of emulator.booths) booth.expectAt('http://127.0.0.1:1/callback');
+const [plain, json, signing, lasting] = emulator.booths as [VendorServer, VendorServer, VendorServer, VendorServer];
+for (const vendorServer of emulator.booths) vendorServer.expectAt('http://127.0.0.1:1/callback');
 
 const VERIFIER = 'v'.repeat(43);
-const asked = (booth: Booth): Record<string, string> => ({
+const asked = (vendorServer: VendorServer): Record<string, string> => ({
   response_type: 'code',
-  client_id: booth.identity.secrets.clientId,
+  client_id: vendorServer.identity.secrets.clientId,
   redirect_uri: 'http://127.0.0.1:1/callback',
   state: 's'.repeat(32),
   scope: 'read write',
@@ -46,17 +46,26 @@ const asked = (booth: Booth): Record<string, string> => ({
   code_challenge_method: 'S256',
 });
 
-const authorize = (booth: Booth, params: Record<string, string>) =>
-  fetch(`${booth.base}acme.example/authorize?${new URLSearchParams(params)}`, { redirect: 'manual' });
-async function codeOf(booth: Booth): Promise<string> {
-  const response = await authorize(booth, asked(booth));
+const authorize = (vendorServer: VendorServer, params: Record<string, string>) =>
+  fetch(`${vendorServer.base}acme.example/authorize?${new URLSearchParams(params)}`, { redirect: 'manual' });
+async function codeOf(vendorServer: VendorServer): Promise<string> {
+  const response = await authorize(vendorServer, asked(vendorServer));
   return new URL(response.headers.get('location') ?? '').searchParams.get('code') ?? '';
 }
 
-const basic = ({ identity: { secrets } }: Booth): string =>
+const basic = ({ identity: { secrets } }: VendorServer): string =>
   `Basic ${Buffer.from(`${secrets.clientId}:${secrets.clientSecret}`).toString('base64')}`;
-async function ask(booth: Booth, place: string, params: Record<string, string>, headers: Record<string, string> = {}) {
-  const response = await fetch(`${booth.base}${place}`, { method: 'POST', headers, body: new URLSearchParams(params) });
+async function ask(
+  vendorServer: VendorServer,
+  place: string,
+  params: Record<string, string>,
+  headers: Record<string, string> = {},
+) {
+  const response = await fetch(`${vendorServer.base}${place}`, {
+    method: 'POST',
+    headers,
+    body: new URLSearchParams(params),
+  });
   const text = await response.text();
   return { status: response.status, body: (text === '' ? {} : JSON.parse(text)) as Record<string, string> };
 }

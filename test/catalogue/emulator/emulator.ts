@@ -5,37 +5,37 @@
 // here: neither rows nor entries know of it.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type Booth, openBooth } from './vendor-server.ts';
 import { readRequest } from './request.ts';
 import type { Reply, Vendor } from './vendor.ts';
+import { openVendorServer, type VendorServer } from './vendor-server.ts';
 
 export interface Emulator {
   /** One for each row. */
-  booths: Booth[];
+  booths: VendorServer[];
   close(): Promise<void>;
 }
 
 export async function startEmulator(vendors: readonly Vendor[]): Promise<Emulator> {
-  const booths: Booth[] = [];
+  const booths: VendorServer[] = [];
   const server = createServer(async (req, res) => {
     const [, number = ''] = /^\/(\d+)\//.exec(req.url ?? '') ?? [];
-    const booth = booths[Number(number)];
-    if (!booth) return void res.writeHead(404).end();
+    const vendorServer = booths[Number(number)];
+    if (!vendorServer) return void res.writeHead(404).end();
     try {
       const { status, headers, body } = wire(
-        await booth.answer(await readRequest(req, booth.base, booth.unmoved)),
-        booth,
+        await vendorServer.answer(await readRequest(req, vendorServer.base, vendorServer.unmoved)),
+        vendorServer,
       );
       res.writeHead(status, headers).end(body);
     } catch (error) {
-      booth.complaints.push(`the row itself failed: ${error instanceof Error ? error.stack : error}`);
+      vendorServer.complaints.push(`the row itself failed: ${error instanceof Error ? error.stack : error}`);
       res.writeHead(500).end();
     }
   });
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
   const { port } = server.address() as AddressInfo;
   for (const { provider, rows } of vendors)
-    for (const row of rows) booths.push(openBooth(row, provider, `http://127.0.0.1:${port}/${booths.length}/`));
+    for (const row of rows) booths.push(openVendorServer(row, provider, `http://127.0.0.1:${port}/${booths.length}/`));
   return {
     booths,
     close: () =>
@@ -47,7 +47,7 @@ export async function startEmulator(vendors: readonly Vendor[]): Promise<Emulato
 }
 
 /** As it goes over the wire. A redirect leads to the broker and stays as it is. */
-function wire({ status, body, headers }: Reply, { moved }: Booth) {
+function wire({ status, body, headers }: Reply, { moved }: VendorServer) {
   if (body instanceof URLSearchParams) {
     const form = new URLSearchParams();
     for (const [name, value] of body) form.append(name, moved(value));

@@ -2,11 +2,11 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { extended, type Raw } from '../../../src/catalogue/extend.ts';
-import { fill, fillAll, type Values, valuesOf } from '../../../src/domain/fields.ts';
 import { type AuthMode, nameOf } from '../../../src/domain/auth-modes.ts';
+import { fill, fillAll, type Values, valuesOf } from '../../../src/domain/fields.ts';
 import { connectionFields, integrationFields, Provider } from '../../../src/domain/provider.ts';
 import { packaged } from '../../../src/package-files.ts';
-import type { Booth } from './vendor-server.ts';
+import type { VendorServer } from './vendor-server.ts';
 
 const CATALOGUE = packaged('src/catalogue');
 
@@ -29,7 +29,7 @@ function wholeEntry(id: string): Raw {
 }
 
 /** The integration of a row, and its copy of the entry: a slug. */
-export const idOf = ({ provider, row: { mode, flavour } }: Pick<Booth, 'provider' | 'row'>): string =>
+export const idOf = ({ provider, row: { mode, flavour } }: Pick<VendorServer, 'provider' | 'row'>): string =>
   [provider, mode, flavour ?? []]
     .flat()
     .join('-')
@@ -50,7 +50,7 @@ function providerOf(id: string): Provider {
 
 /** What the entry says of the API, with all that the connection knows; undefined where something is not known. */
 export function apiOf(
-  { provider: id, row, identity, unmoved }: Booth,
+  { provider: id, row, identity, unmoved }: VendorServer,
   captured: Record<string, unknown>,
 ): { base: string | undefined; headers: Values } {
   const provider = providerOf(id);
@@ -67,11 +67,11 @@ export function apiOf(
 }
 
 /** For VALETKEY_PROVIDERS_DIR. */
-export async function writeEntries(booths: readonly Booth[], folder: string): Promise<void> {
+export async function writeEntries(booths: readonly VendorServer[], folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
-  const write = (booth: Booth) => {
-    const entry = moved({ ...wholeEntry(booth.provider), id: idOf(booth) }, booth.base);
-    return writeFile(join(folder, `${idOf(booth)}.json`), JSON.stringify(entry));
+  const write = (vendorServer: VendorServer) => {
+    const entry = moved({ ...wholeEntry(vendorServer.provider), id: idOf(vendorServer) }, vendorServer.base);
+    return writeFile(join(folder, `${idOf(vendorServer)}.json`), JSON.stringify(entry));
   };
   await Promise.all(booths.map(write));
 }

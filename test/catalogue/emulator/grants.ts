@@ -29,7 +29,7 @@ export interface Found {
 
 export const random = (bytes = 18): string => randomBytes(bytes).toString('base64url');
 
-export function createLedger() {
+export function createGrantStore() {
   const codes = new Map<string, Code>();
   const grants: Grant[] = [];
   /** Every token that was ever made. */

@@ -1,7 +1,7 @@
 // What all calls of one row share: who the client is, whether a request is as it must be, and how tokens are made.
 import { checkClient } from './client-authentication.ts';
+import { createGrantStore, type Grant } from './grants.ts';
 import { identityOf, makeAccess } from './identity.ts';
-import { createLedger, type Grant } from './grants.ts';
 import { idToken } from './openid.ts';
 import { filled, headerMisfits, misfits, paramsOf, placeMisfits, type Request, type Values } from './request.ts';
 import {
@@ -23,7 +23,7 @@ export type Desk = ReturnType<typeof createDesk>;
 export function createDesk(row: Row, base: string) {
   const identity = identityOf(row);
   const { secrets } = identity;
-  const ledger = createLedger();
+  const grantStore = createGrantStore();
   const complaints: string[] = [];
   const code: CodeRow | undefined = row.flow === 'code' ? row : undefined;
   const minted: MintedRow | undefined = row.flow === 'minted' ? row : undefined;
@@ -63,7 +63,7 @@ export function createDesk(row: Row, base: string) {
     code,
     minted,
     identity,
-    ledger,
+    grantStore,
     complaints,
     short,
     now,
@@ -116,7 +116,7 @@ export function createDesk(row: Row, base: string) {
       const lifetime = lifetimeOf(kind);
       const expiresAt = lifetime === null ? undefined : new Date(Date.now() + lifetime * 1_000);
       const access = await makeAccess(row, expiresAt);
-      ledger.keepAccess(grant, access);
+      grantStore.keepAccess(grant, access);
       if (code?.swap && kind === 'code') short.add(access);
       const oidc = code?.oidc;
       const body: Json = {

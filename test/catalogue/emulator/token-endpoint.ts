@@ -1,10 +1,10 @@
 // Token requests: a code, a refresh token, a short-lived token or an assertion for a new token, or a way to end it.
 import { createHash } from 'node:crypto';
 import { jwtMisfits } from './client-authentication.ts';
-import type { Desk } from './shared.ts';
 import { makeRefresh } from './identity.ts';
 import { paramsOf, type Request } from './request.ts';
 import { checkToken } from './resource-server.ts';
+import type { Desk } from './shared.ts';
 import { type CodeRow, type Fresh, type Said, type Shape, say, type TokenCall } from './vendor.ts';
 
 const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
@@ -15,18 +15,18 @@ const answer = ({ answer: said }: TokenCall, fresh: Fresh): Said => said?.(fresh
 export const bearerOf = ({ headers }: Request): string | undefined => headers.authorization?.replace(/^\S+ /, '');
 
 /** The first token of this vendor's that a request names. */
-function tokenIn({ ledger }: Desk, texts: (string | undefined)[]) {
-  const text = texts.find((t) => t !== undefined && ledger.find(t));
-  return text === undefined ? undefined : { text, ...ledger.find(text)! };
+function tokenIn({ grantStore }: Desk, texts: (string | undefined)[]) {
+  const text = texts.find((t) => t !== undefined && grantStore.find(t));
+  return text === undefined ? undefined : { text, ...grantStore.find(text)! };
 }
 
 export const pathTokenOf = (desk: Desk, { url }: Request) => tokenIn(desk, url.split('/').map(decodeURIComponent));
 
 /** RFC 6749 4.1.3, RFC 7636 4.6. */
 export async function exchange(desk: Desk, { token: call, refresh }: CodeRow, request: Request): Promise<Said> {
-  const { nameOf, ledger } = desk;
+  const { nameOf, grantStore } = desk;
   const given = paramsOf(request);
-  const code = ledger.takeCode(given[nameOf('code')] ?? '');
+  const code = grantStore.takeCode(given[nameOf('code')] ?? '');
   const standard: Shape = {
     [nameOf('grant_type')]: 'authorization_code',
     [nameOf('code')]: true,
@@ -42,8 +42,8 @@ export async function exchange(desk: Desk, { token: call, refresh }: CodeRow, re
     .digest('base64url');
   if (challenge !== undefined && challenge !== verifier)
     return desk.refuse(desk.dead(call), ['another code_verifier'], request);
-  const grant = ledger.open(scopes);
-  if (refresh && refresh.spends !== 'access_token') ledger.keepRefresh(grant, makeRefresh(desk.row));
+  const grant = grantStore.open(scopes);
+  if (refresh && refresh.spends !== 'access_token') grantStore.keepRefresh(grant, makeRefresh(desk.row));
   return answer(call, await desk.fresh('code', grant, { refresh: grant.refresh, request, nonce }));
 }
 
@@ -54,7 +54,7 @@ export async function renew(
   refresh: NonNullable<CodeRow['refresh']>,
   request: Request,
 ): Promise<Said> {
-  const { nameOf, ledger } = desk;
+  const { nameOf, grantStore } = desk;
   const { params: _, ...like } = first;
   const call: TokenCall = { ...like, ...refresh, troubles: { ...first.troubles, ...refresh.troubles } };
   const kind = refresh.spends === 'access_token' ? 'access' : 'refresh';
@@ -72,9 +72,9 @@ export async function renew(
       return desk.refuse(say(400, { error: 'too_young' }), ['the token is too young to be renewed'], request);
     return answer(call, await desk.fresh('refresh', grant, { request }));
   }
-  const spent = ledger.spend(grant, text, refresh.rotation, () => makeRefresh(desk.row));
+  const spent = grantStore.spend(grant, text, refresh.rotation, () => makeRefresh(desk.row));
   if (spent === 'dead') return desk.dead(call);
-  if (refresh.endsAccess) ledger.endAccess(grant);
+  if (refresh.endsAccess) grantStore.endAccess(grant);
   return answer(call, await desk.fresh('refresh', grant, { refresh: spent.refresh, request }));
 }
 
@@ -112,12 +112,12 @@ export async function mint(desk: Desk, call: TokenCall, request: Request): Promi
     desk.now.withdrawn = false;
     return desk.dead(call);
   }
-  return answer(call, await desk.fresh('minted', desk.ledger.open(row.granted ?? scopes), { request }));
+  return answer(call, await desk.fresh('minted', desk.grantStore.open(row.granted ?? scopes), { request }));
 }
 
 /** RFC 7009, or the vendor's own request. */
 export async function revoke(desk: Desk, call: NonNullable<CodeRow['revoke']>, request: Request): Promise<Said> {
-  const { ledger } = desk;
+  const { grantStore } = desk;
   const named = tokenIn(desk, [...Object.values(paramsOf(request)), bearerOf(request)]) ?? pathTokenOf(desk, request);
   const client = call.client ?? (call.takes === undefined ? desk.code?.token.client : 'none') ?? 'post';
   const standard: Shape = call.takes === undefined ? { token: '{token}', token_type_hint: null } : {};
@@ -129,12 +129,12 @@ export async function revoke(desk: Desk, call: NonNullable<CodeRow['revoke']>, r
   const refused = await desk.refusal(shape, request, {}, values);
   if (refused) return refused;
   const wrong = takes === undefined ? [] : checkToken(takes, request, (text) => text === named?.text);
-  if (ends === 'account') ledger.withdrawAll();
+  if (ends === 'account') grantStore.withdrawAll();
   else if (!named || wrong.length > 0)
     return desk.refuse(say(401, { error: 'invalid_token' }), [...wrong, 'no token of ours to revoke'], request);
   else if (leavesAccess) {
-    if (ends === 'grant' || named.kind === 'refresh') ledger.endRenewing(named.grant);
-  } else if (ends === 'grant') ledger.end(named.grant);
-  else ledger.endToken(named.grant, named.text);
+    if (ends === 'grant' || named.kind === 'refresh') grantStore.endRenewing(named.grant);
+  } else if (ends === 'grant') grantStore.end(named.grant);
+  else grantStore.endToken(named.grant, named.text);
   return said ?? say(200);
 }

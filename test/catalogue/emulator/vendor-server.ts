@@ -1,21 +1,22 @@
 // One row, open for business: it takes the requests that its vendor's documentation describes, and no others.
-import { jwtMisfits } from './client-authentication.ts';
+
 import { authorize } from './authorization-endpoint.ts';
-import { createDesk } from './shared.ts';
+import { jwtMisfits } from './client-authentication.ts';
 import { credentialsOf, makeRefresh, servedOf } from './identity.ts';
 import { discovery, keySet } from './openid.ts';
 import { headerMisfits, isAt, paramsOf, type Request } from './request.ts';
 import { checkToken, SIGNED, takesOf } from './resource-server.ts';
+import { createDesk } from './shared.ts';
 import { signatureMisfits } from './sigv4.ts';
 import { bearerOf, exchange, mint, pathTokenOf, renew, revoke, swap } from './token-endpoint.ts';
 import { type CodeRow, Reply, type Resource, type Row, type Said, say } from './vendor.ts';
 
-export type Booth = ReturnType<typeof openBooth>;
+export type VendorServer = ReturnType<typeof openVendorServer>;
 
 /** `base`: where this row's internet is, with a slash at the end. */
-export function openBooth(row: Row, provider: string, base: string) {
+export function openVendorServer(row: Row, provider: string, base: string) {
   const desk = createDesk(row, base);
-  const { code, minted, identity, ledger, complaints, now, moved, unmoved } = desk;
+  const { code, minted, identity, grantStore, complaints, now, moved, unmoved } = desk;
   const seen: string[] = [];
 
   /** What tokens open. */
@@ -38,7 +39,7 @@ export function openBooth(row: Row, provider: string, base: string) {
     if (row.flow === 'given') return (text) => text === servedOf(row, identity);
     if (row.flow === 'code' || row.token)
       return (text) => {
-        const found = ledger.find(text);
+        const found = grantStore.find(text);
         return found?.kind === 'access' && found.alive && !desk.short.has(text);
       };
     const jwt = bearerOf(request) ?? '';
@@ -56,7 +57,7 @@ export function openBooth(row: Row, provider: string, base: string) {
       return access_key_id === id ? { id, secret: secret_access_key, token: session_token } : undefined;
     }
     const token = headers['x-amz-security-token'] ?? '';
-    return ledger.find(token)?.alive ? { id, secret: token, token } : undefined;
+    return grantStore.find(token)?.alive ? { id, secret: token, token } : undefined;
   }
 
   function openid(at: CodeRow, request: Request): Said | undefined {
@@ -121,22 +122,22 @@ export function openBooth(row: Row, provider: string, base: string) {
     },
     /** A grant as if the owner had connected: for an import. */
     async grant(): Promise<{ access: string; refresh: string | undefined }> {
-      const grant = ledger.open(row.granted ?? row.scopes ?? []);
-      if (code?.refresh && code.refresh.spends !== 'access_token') ledger.keepRefresh(grant, makeRefresh(row));
+      const grant = grantStore.open(row.granted ?? row.scopes ?? []);
+      if (code?.refresh && code.refresh.spends !== 'access_token') grantStore.keepRefresh(grant, makeRefresh(row));
       const { access } = await desk.fresh(code?.swap ? 'swap' : 'code', grant);
       return { access, refresh: grant.refresh };
     },
     /** The owner withdraws everything; the next assertion that is right is refused as a dead one. */
     withdraw(): void {
       now.withdrawn = minted !== undefined;
-      ledger.withdrawAll();
+      grantStore.withdrawAll();
     },
     /** The next token request that is right is turned away for now. */
     beBusy(): void {
       now.busy += 1;
     },
     /** Everything was made so many seconds earlier. */
-    age: ledger.age,
+    age: grantStore.age,
   };
 }
 

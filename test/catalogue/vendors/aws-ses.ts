@@ -1,6 +1,7 @@
 // docs.aws.amazon.com: SES API v2 reference and endpoints
-import { assumed, given, KEYS } from '../families/aws.ts';
+
 import type { Vendor } from '../emulator/vendor.ts';
+import { assumed, given, KEYS } from '../families/aws.ts';
 
 const region = 'eu-central-1';
 /** The host says email, the signature ses. */

@@ -1,6 +1,7 @@
 // docs.aws.amazon.com: IAM user guide (Signature Version 4)
-import { assumed, given, KEYS } from '../families/aws.ts';
+
 import type { Vendor } from '../emulator/vendor.ts';
+import { assumed, given, KEYS } from '../families/aws.ts';
 
 const params = { service: 'sqs' };
 const region = 'eu-central-1';

@@ -1,6 +1,7 @@
 // learn.microsoft.com/en-us/rest/api/azure
-import { customers, LOGIN, machine, refusal, signIn } from '../families/entra.ts';
+
 import type { MintedRow, Vendor } from '../emulator/vendor.ts';
+import { customers, LOGIN, machine, refusal, signIn } from '../families/entra.ts';
 
 const TENANT = 'contoso.onmicrosoft.com';
 const SUBSCRIPTION = '00000000-0000-4000-8000-000000000000';

@@ -1,6 +1,7 @@
 // developer.calendly.com: get-authorization-code, get-access-token, post-oauth-revoke, refresh-token-rotation-guide
-import { doorkeeper } from '../families/doorkeeper.ts';
+
 import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { doorkeeper } from '../families/doorkeeper.ts';
 
 const USER = 'https://api.calendly.com/users/AAAAAAAAAAAAAAAA';
 const ORGANIZATION = 'https://api.calendly.com/organizations/BBBBBBBBBBBBBBBB';

@@ -1,6 +1,7 @@
 // firebase.google.com/docs/cloud-messaging/auth-server
-import { minted, serviceAccount } from '../families/google.ts';
+
 import type { Vendor } from '../emulator/vendor.ts';
+import { minted, serviceAccount } from '../families/google.ts';
 
 const account = serviceAccount('firebase-adminsdk-fbsvc', 'acme-push');
 

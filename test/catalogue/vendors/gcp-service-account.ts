@@ -1,6 +1,7 @@
 // developers.google.com/identity/protocols/oauth2/service-account (and its addendum: authorization without OAuth)
-import { minted, serviceAccount } from '../families/google.ts';
+
 import type { Vendor } from '../emulator/vendor.ts';
+import { minted, serviceAccount } from '../families/google.ts';
 
 const robot = serviceAccount('robot', 'example-project');
 const subject = 'alice@example.com';

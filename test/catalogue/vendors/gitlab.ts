@@ -1,6 +1,7 @@
 // docs.gitlab.com/api/oauth2, …/integration/openid_connect_provider, …/api/rest/authentication
-import { doorkeeper } from '../families/doorkeeper.ts';
+
 import { type CodeRow, say, type Vendor } from '../emulator/vendor.ts';
+import { doorkeeper } from '../families/doorkeeper.ts';
 
 const row = (host: string) => {
   const { token, ...rest } = doorkeeper(host);

@@ -1,6 +1,7 @@
 // developers.google.com/identity/protocols/oauth2/web-server, …/workspace/calendar/api/guides/errors
-import { minted, serviceAccount } from '../families/google.ts';
+
 import { say, type Vendor } from '../emulator/vendor.ts';
+import { minted, serviceAccount } from '../families/google.ts';
 
 const EVENTS = 'https://www.googleapis.com/auth/calendar.events';
 const subject = 'ada@example.com';

@@ -1,7 +1,8 @@
 // developers.google.com/maps/documentation/geocoding/get-api-key, …/places/web-service/text-search,
 // …/routes/oauth
-import { minted, serviceAccount } from '../families/google.ts';
+
 import { say, type Vendor } from '../emulator/vendor.ts';
+import { minted, serviceAccount } from '../families/google.ts';
 
 const KEY = 'AIzaSyExample-0123456789_ABCDEFGHIJKLMN';
 

@@ -1,6 +1,7 @@
 // learn.microsoft.com/en-us/graph/permissions-reference
-import { busy, customers, failed, LOGIN, machine, refusal, signIn } from '../families/entra.ts';
+
 import type { MintedRow, Vendor } from '../emulator/vendor.ts';
+import { busy, customers, failed, LOGIN, machine, refusal, signIn } from '../families/entra.ts';
 
 const CALENDARS = 'https://graph.microsoft.com/Calendars.ReadWrite';
 const TENANT = 'contoso.onmicrosoft.com';

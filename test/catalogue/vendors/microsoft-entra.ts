@@ -1,6 +1,7 @@
 // learn.microsoft.com/en-us/entra/identity-platform/v2-protocols-oidc, …/certificate-credentials
-import { CLIENT, customers, failed, LOGIN, machine, refusal, signIn } from '../families/entra.ts';
+
 import type { CodeRow, MintedRow, Vendor } from '../emulator/vendor.ts';
+import { CLIENT, customers, failed, LOGIN, machine, refusal, signIn } from '../families/entra.ts';
 
 const TENANT = '72f988bf-86f1-41af-91ab-2d7cd011db47';
 const MAIL = 'https://graph.microsoft.com/Mail.Read';

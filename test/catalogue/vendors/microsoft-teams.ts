@@ -1,7 +1,8 @@
 // learn.microsoft.com/en-us/graph/auth-v2-user,
 // …/azure/bot-service/rest-api/bot-framework-rest-connector-authentication
-import { busy, CLIENT, failed, LOGIN, machine, refusal, signIn } from '../families/entra.ts';
+
 import { type MintedRow, say, type Vendor } from '../emulator/vendor.ts';
+import { busy, CLIENT, failed, LOGIN, machine, refusal, signIn } from '../families/entra.ts';
 
 const SEND = 'https://graph.microsoft.com/ChannelMessage.Send';
 const CHAT = 'https://graph.microsoft.com/Chat.ReadWrite';

@@ -17,7 +17,7 @@ import {
   sessionOf,
   visit,
 } from '../../support/owner-browser.ts';
-import { type ScriptedServer, startScripted } from '../../support/scripted-server.ts';
+import { type ScriptedServer, startScriptedServer } from '../../support/scripted-server.ts';
 
 let broker: TestBroker;
 let provider: LocalProvider;
@@ -51,7 +51,7 @@ describe('an invitation', () => {
 
   test('opened by two browsers at the same moment leads one of them on', async () => {
     // A provider that is not known yet is asked first: both are past the first look at the invitation by then.
-    const unknown: ScriptedServer = await startScripted(() => ({
+    const unknown: ScriptedServer = await startScriptedServer(() => ({
       body: {
         issuer: unknown.url,
         authorization_endpoint: `${unknown.url}/auth`,

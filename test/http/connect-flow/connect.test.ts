@@ -18,7 +18,7 @@ import {
   sessionOf,
   visit,
 } from '../../support/owner-browser.ts';
-import { type ScriptedServer, startScripted } from '../../support/scripted-server.ts';
+import { type ScriptedServer, startScriptedServer } from '../../support/scripted-server.ts';
 
 let broker: TestBroker;
 let provider: LocalProvider;
@@ -223,7 +223,7 @@ describe('a provider that is down', () => {
   const return_origins = ['https://app.example'];
   let down: ScriptedServer;
   beforeAll(async () => {
-    down = await startScripted(() => 'drop');
+    down = await startScriptedServer(() => 'drop');
   });
   afterAll(() => down.close());
 

@@ -11,13 +11,13 @@ import { type RunningBroker, startBroker } from '../../../demo/broker.ts';
 import { type LocalProvider, startProvider } from '../../../demo/provider.ts';
 import { signProof } from '../../../src/adapters/jwt/sign.ts';
 import { createKeyRing, generateKey, parseKeyRing } from '../../../src/adapters/keyring/keyring.ts';
-import type { Sealed } from '../../../src/domain/connection.ts';
-import { type BoundApi, STRICT, startBoundApi } from '../../support/dpop-api.ts';
+import type { Ciphertext } from '../../../src/domain/connection.ts';
 import type { Json } from '../../support/broker.ts';
 import { bundled } from '../../support/bundle.ts';
+import { type BoundApi, STRICT, startBoundApi } from '../../support/dpop-api.ts';
 import { newOwner } from '../../support/owner-browser.ts';
+import { createRecorder, type Recorder } from '../../support/recorder.ts';
 import { createSecrets } from '../../support/secrets.ts';
-import { createWitness, type Witness } from '../../support/recorder.ts';
 
 const AUDIENCE = 'https://api.example';
 const RING = generateKey();
@@ -44,7 +44,7 @@ let running: RunningBroker;
 let strict: LocalProvider;
 let deaf: LocalProvider;
 let api: BoundApi;
-let witness: Witness;
+let recorder: Recorder;
 const secrets = createSecrets();
 
 const environment = () => ({
@@ -61,7 +61,7 @@ beforeAll(async () => {
   mkdirSync(join(folder, 'providers'));
   writeFileSync(join(folder, 'providers', 'machine.json'), JSON.stringify(MACHINE));
   running = await startBroker(environment(), await bundled('main'));
-  witness = createWitness(running, secrets);
+  recorder = createRecorder(running, secrets);
   const redirect_uris = ['bound', 'switched'].map((id) => `${running.url}/oauth2/callback/${id}`);
   // Its refresh tokens are bound to the key too (RFC 9449 5).
   const app = {
@@ -106,7 +106,7 @@ afterAll(async () => {
 const clientOf = ({ clientId, clientSecret }: LocalProvider) => ({ client_id: clientId, client_secret: clientSecret });
 
 async function integrate(id: string, setup: Json): Promise<void> {
-  const { status, body } = await witness.ask('PUT', `/v1/integrations/${id}`, {
+  const { status, body } = await recorder.ask('PUT', `/v1/integrations/${id}`, {
     body: { provider: 'generic-oidc', ...setup },
   });
   expect(status, JSON.stringify(body)).toBe(201);
@@ -114,22 +114,22 @@ async function integrate(id: string, setup: Json): Promise<void> {
 
 /** An owner's connection, by the whole flow; its id. */
 async function connect(integration = 'bound', session: Json = {}): Promise<string> {
-  const invited = await witness.invite({ integration, owner: newOwner(), ...session });
-  await witness.walk(invited.url, { login: 'ada' });
-  const { body } = await witness.ask('GET', `/v1/connect-sessions/${invited.id}`);
+  const invited = await recorder.invite({ integration, owner: newOwner(), ...session });
+  await recorder.walk(invited.url, { login: 'ada' });
+  const { body } = await recorder.ask('GET', `/v1/connect-sessions/${invited.id}`);
   expect(body).toMatchObject({ status: 'completed' });
   return String(body.connection_id);
 }
 
 async function read(id: string, how = 'token'): Promise<Json> {
   const [method, body] = how === 'token' ? ['GET'] : ['POST', {}];
-  const answer = await witness.ask(method!, `/v1/connections/${id}/${how}`, { body });
+  const answer = await recorder.ask(method!, `/v1/connections/${id}/${how}`, { body });
   expect(answer.status, JSON.stringify(answer.body)).toBe(200);
   return answer.body;
 }
 
 const ask = (id: string, body: Json, key?: string) =>
-  witness.ask('POST', `/v1/connections/${id}/dpop-proof`, { body, ...(key !== undefined && { key }) });
+  recorder.ask('POST', `/v1/connections/${id}/dpop-proof`, { body, ...(key !== undefined && { key }) });
 
 async function prove(id: string, request: Json): Promise<{ proof: string; access_token: string }> {
   const { status, body } = await ask(id, request);
@@ -150,12 +150,12 @@ const boundTo = (token: unknown) => decodeJwt<{ cnf: { jkt: string } }>(String(t
 function keyOf(id: string): string {
   const database = new Database(join(folder, 'valetkey.db'), { readonly: true });
   const row = database
-    .prepare<string, { credentials: Sealed }>('select credentials from grants where connection_id = ?')
+    .prepare<string, { credentials: Ciphertext }>('select credentials from grants where connection_id = ?')
     .get(id);
   database.close();
   const ring = parseKeyRing(RING);
   if (!row || !ring.ok) throw new Error('there is no key');
-  const text = createKeyRing(ring.keys).open(row.credentials, { row: `connections/${id}`, column: 'credentials' });
+  const text = createKeyRing(ring.keys).decrypt(row.credentials, { row: `connections/${id}`, column: 'credentials' });
   return (JSON.parse(text) as { 'dpop:key': string })['dpop:key'];
 }
 
@@ -221,7 +221,7 @@ describe('a connection whose provider binds tokens to a key', () => {
     const id = await connect('switched');
     const { access_token } = await read(id);
     const body = { provider: 'generic-oidc', client_id: 'app', params: { issuer: strict.issuer, dpop: 'off' } };
-    expect((await witness.ask('PUT', '/v1/integrations/switched', { body })).status).toBe(200);
+    expect((await recorder.ask('PUT', '/v1/integrations/switched', { body })).status).toBe(200);
     expect(boundTo((await read(id, 'refresh')).access_token)).toBe(boundTo(access_token));
   });
 
@@ -240,7 +240,7 @@ describe('a connection whose provider binds tokens to a key', () => {
     const id = await connect();
     const other = await startBroker({ ...environment(), VALETKEY_ADMIN_KEY: running.adminKey }, await bundled('main'));
     try {
-      const there = createWitness(other, secrets);
+      const there = createRecorder(other, secrets);
       await there.ask('GET', `/v1/connections/${id}/token`);
       await connect('bound', { connection_id: id, owner: await ownerOf(id) });
       const url = `${api.url}/users`;
@@ -253,7 +253,7 @@ describe('a connection whose provider binds tokens to a key', () => {
 
   test('is revoked as any other, and no proof is made any more', async () => {
     const id = await connect();
-    const revoked = await witness.ask('DELETE', `/v1/connections/${id}`);
+    const revoked = await recorder.ask('DELETE', `/v1/connections/${id}`);
     expect(revoked.body).toMatchObject({ status: 'revoked', upstream_revocation: 'done' });
     const { status, body } = await ask(id, { method: 'GET', url: api.url });
     expect([status, body.code]).toEqual([410, 'connection_revoked']);
@@ -261,10 +261,10 @@ describe('a connection whose provider binds tokens to a key', () => {
   });
 });
 
-const ownerOf = async (id: string) => (await witness.ask('GET', `/v1/connections/${id}`)).body.owner;
+const ownerOf = async (id: string) => (await recorder.ask('GET', `/v1/connections/${id}`)).body.owner;
 
 test('tokens made of an imported client are bound to one key, which is kept beside what was imported', async () => {
-  const imported = await witness.ask('POST', '/v1/connections', {
+  const imported = await recorder.ask('POST', '/v1/connections', {
     body: { integration: 'machine', owner: newOwner(), credentials: machine },
   });
   const id = String(imported.body.id);
@@ -294,7 +294,7 @@ describe('a proof is refused', () => {
   test('to callers without the right to the token, and for connections that are not there', async () => {
     const id = await connect();
     const grants = [{ actions: ['connections:read'], integrations: ['*'], owners: ['*'] }];
-    const { body: caller } = await witness.ask('POST', '/v1/callers', { body: { name: 'a reader', grants } });
+    const { body: caller } = await recorder.ask('POST', '/v1/callers', { body: { name: 'a reader', grants } });
     expect(await ask(id, { method: 'GET', url: api.url }, String(caller.key))).toMatchObject({
       status: 403,
       body: { code: 'forbidden', missing: { action: 'token' } },
@@ -317,7 +317,7 @@ describe('a proof is refused', () => {
   test('with 409 while the owner must connect again', async () => {
     const id = await connect();
     strict.withdrawGrants();
-    await witness.ask('POST', `/v1/connections/${id}/refresh`, { body: {} });
+    await recorder.ask('POST', `/v1/connections/${id}/refresh`, { body: {} });
     const { status, body } = await ask(id, { method: 'GET', url: api.url });
     expect([status, body.code, body.reason]).toEqual([409, 'reauthorization_required', 'grant_revoked']);
   });
@@ -326,7 +326,7 @@ describe('a proof is refused', () => {
 test('a proof is recorded as a read of the token', async () => {
   const id = await connect();
   await prove(id, { method: 'GET', url: api.url });
-  const { body } = await witness.ask('GET', `/v1/audit?connection_id=${id}&action=token.read`);
+  const { body } = await recorder.ask('GET', `/v1/audit?connection_id=${id}&action=token.read`);
   expect(body.data).toMatchObject([{ outcome: 'ok', connection_id: id }]);
 });
 
@@ -339,17 +339,17 @@ test('the key is found nowhere: not in answers, logs, the audit, nor in the data
     for (const secret of [d!, ...pem.split('\n').slice(1, 3)]) planted.add('DPoP key', secret);
     await ask(id, { method: 'GET', url: api.url });
     await read(id, 'refresh');
-    await witness.ask('GET', `/v1/connections/${id}`);
+    await recorder.ask('GET', `/v1/connections/${id}`);
   }
   const { proof } = await prove(ids[0]!, { method: 'GET', url: api.url });
   const { jwk } = decodeProtectedHeader(proof) as { jwk: JWK };
   expect(Object.keys(jwk).sort()).toEqual(['crv', 'kty', 'x', 'y']);
-  await witness.ask('DELETE', `/v1/connections/${ids[1]}`);
-  const audit = await witness.ask('GET', '/v1/audit?limit=500');
+  await recorder.ask('DELETE', `/v1/connections/${ids[1]}`);
+  const audit = await recorder.ask('GET', '/v1/audit?limit=500');
   const files = readdirSync(folder).filter((name) => name.startsWith('valetkey.db'));
   const places = {
-    answers: witness.answers(),
-    refusals: witness.refusals(),
+    answers: recorder.answers(),
+    refusals: recorder.refusals(),
     output: Buffer.from(running.output()),
     audit: Buffer.from(JSON.stringify(audit.body)),
     database: Buffer.concat(files.map((name) => readFileSync(join(folder, name)))),

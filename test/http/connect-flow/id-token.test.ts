@@ -2,24 +2,24 @@
 import { createHmac, createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
-import { type Forger, startForger, tampered, unsigned } from '../../support/hostile-provider.ts';
+import { type HostileProvider, startHostileProvider, tampered, unsigned } from '../../support/hostile-provider.ts';
 import { agreed, expectNothing, expectRefusal, integrate, visit } from '../../support/owner-browser.ts';
 
 const random = 'A'.repeat(43);
 
 let broker: TestBroker;
-let forger: Forger;
+let hostileProvider: HostileProvider;
 
 beforeAll(async () => {
-  [broker, forger] = await Promise.all([startTestBroker(), startForger()]);
+  [broker, hostileProvider] = await Promise.all([startTestBroker(), startHostileProvider()]);
   await integrate(broker, 'acme', {
     provider: 'generic-oidc',
     client_id: 'client',
     client_secret: 'client-secret',
-    params: { issuer: forger.issuer },
+    params: { issuer: hostileProvider.issuer },
   });
 });
-afterAll(() => Promise.all([broker.stop(), forger.close()]));
+afterAll(() => Promise.all([broker.stop(), hostileProvider.close()]));
 
 describe('an ID token', () => {
   const soon = () => Math.floor(Date.now() / 1_000);
@@ -43,17 +43,19 @@ describe('an ID token', () => {
     ['that has expired', { exp: soon() - 3_600 }],
     ['without a subject', { sub: undefined }],
   ])('%s is refused', async (_, claims) => {
-    forger.nextToken(({ payload }) => Object.assign(payload, claims));
+    hostileProvider.nextToken(({ payload }) => Object.assign(payload, claims));
     await expectRefused();
   });
 
   test('without a signature (alg none) is refused', async () => {
-    forger.nextAnswer((body) => Object.assign(body, { id_token: unsigned(String(body.id_token)) }));
+    hostileProvider.nextAnswer((body) => Object.assign(body, { id_token: unsigned(String(body.id_token)) }));
     await expectRefused();
   });
 
   test('changed under its signature is refused', async () => {
-    forger.nextAnswer((body) => Object.assign(body, { id_token: tampered(String(body.id_token), { sub: 'admin' }) }));
+    hostileProvider.nextAnswer((body) =>
+      Object.assign(body, { id_token: tampered(String(body.id_token), { sub: 'admin' }) }),
+    );
     await expectRefused();
   });
 
@@ -80,7 +82,9 @@ describe('an ID token', () => {
       (text: string) => createHmac('sha256', 'client-secret').update(text).digest(),
     ],
   ])('signed %s is refused', async (_, header, signer) => {
-    forger.nextAnswer((body) => Object.assign(body, { id_token: resigned(String(body.id_token), header, signer) }));
+    hostileProvider.nextAnswer((body) =>
+      Object.assign(body, { id_token: resigned(String(body.id_token), header, signer) }),
+    );
     await expectRefused();
   });
 });

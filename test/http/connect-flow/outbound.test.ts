@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCookieJar, walkThrough } from '../../../demo/browser.ts';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { expectRefusal, integrate, invite, sessionOf, visit } from '../../support/owner-browser.ts';
-import { type ScriptedServer, startScripted } from '../../support/scripted-server.ts';
+import { type ScriptedServer, startScriptedServer } from '../../support/scripted-server.ts';
 
 /** Counts the connections that are made to it, whatever they would say. */
 async function startListener(host: string) {
@@ -114,7 +114,7 @@ describe('a provider whose metadata points inside', () => {
       startTestBroker({ VALETKEY_OUTBOUND_ALLOW: '127.0.0.1' }),
       startListener('127.0.0.2'),
     ]);
-    provider = await startScripted(({ path }) => {
+    provider = await startScriptedServer(({ path }) => {
       if (path.endsWith('/.well-known/openid-configuration')) {
         const issuer = `${provider.url}${path.slice(0, path.indexOf('/.well-known'))}`;
         const authorization_endpoint = `${provider.url}/authorize`;
@@ -170,7 +170,7 @@ describe('a provider whose metadata points inside', () => {
 
   test('by a redirect is not followed', async () => {
     // The discovery document itself is elsewhere: what answers for another origin is not the issuer.
-    const redirecting = await startScripted(() => ({
+    const redirecting = await startScriptedServer(() => ({
       status: 302,
       headers: { location: `http://127.0.0.2:${inside.port}/` },
     }));

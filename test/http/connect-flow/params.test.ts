@@ -20,7 +20,7 @@ import {
   sessionOf,
   visit,
 } from '../../support/owner-browser.ts';
-import { type ScriptedServer, startScripted } from '../../support/scripted-server.ts';
+import { type ScriptedServer, startScriptedServer } from '../../support/scripted-server.ts';
 
 const subdomain = {
   title: 'subdomain',
@@ -72,7 +72,7 @@ beforeAll(async () => {
   let issued = 0;
   [broker, provider] = await Promise.all([
     startTestBroker({ VALETKEY_PROVIDERS_DIR: folder }),
-    startScripted(() => ({
+    startScriptedServer(() => ({
       body: { access_token: `at-${++issued}`, token_type: 'Bearer', refresh_token: `rt-${issued}`, expires_in: 3_600 },
     })),
   ]);

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Verdict } from '../../../src/api/index.ts';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { expectIssues, expectOk, expectProblem } from '../../support/contract.ts';
-import { type ScriptedServer, startScripted } from '../../support/scripted-server.ts';
+import { type ScriptedServer, startScriptedServer } from '../../support/scripted-server.ts';
 
 const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const stranger = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
@@ -16,7 +16,7 @@ let issuers: ScriptedServer;
 const issuerOf = (name: string) => `${issuers.url}/${name}`;
 
 beforeAll(async () => {
-  issuers = await startScripted(({ path }) => {
+  issuers = await startScriptedServer(({ path }) => {
     const [, name = '', document = ''] = /^\/(\w+)\/(.*)$/.exec(path) ?? [];
     if (name === 'silent') return { status: 503 };
     if (document === 'jwks') return { body: { keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'k1' }] } };

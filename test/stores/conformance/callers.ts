@@ -56,7 +56,7 @@ export function callers(at: Opened): void {
   test('updates all of a caller but when it was made, and leaves its keys', async () => {
     const { caller, key } = await added();
     const [by, again] = [anEntry(), anEntry()];
-    const other = { id: caller.id, name: 'other', grants: [], workloads: [], rateLimit: null, createdAt: NOW + 9 };
+    const other = { id: caller.id, name: 'other', permissions: [], workloads: [], rateLimit: null, createdAt: NOW + 9 };
     expect(await at.store.updateCaller(other, by)).toBe('updated');
     expect(await recorded(at.store, by)).toBe(true);
     expect(await at.store.callers()).toEqual([{ caller: { ...other, createdAt: NOW }, keys: [key] }]);
@@ -113,9 +113,9 @@ export function callers(at: Opened): void {
     const same = aKey(caller.id, { digest: key.digest, createdAt: NOW + 99, lastUsedAt: null });
     const fresh = aKey(caller.id);
     const grants = [{ actions: ['*' as const], integrations: ['*'], owners: ['*'] }];
-    await putCaller({ ...caller, name: 'renamed', grants, createdAt: NOW + 99 }, [same, fresh], anEntry());
+    await putCaller({ ...caller, name: 'renamed', permissions: grants, createdAt: NOW + 99 }, [same, fresh], anEntry());
     expect(await at.store.callers()).toEqual([
-      { caller: { ...caller, name: 'renamed', grants }, keys: [key, fresh] },
+      { caller: { ...caller, name: 'renamed', permissions: grants }, keys: [key, fresh] },
       { caller: bystander.caller, keys: [bystander.key] },
     ]);
   });

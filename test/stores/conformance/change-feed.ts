@@ -1,13 +1,13 @@
 // The contract of the store: what others may remember wrongly is told to them.
 import { describe, expect, test, vi } from 'vitest';
 import type { Change, Store } from '../../../src/ports/index.ts';
-import { aCaller, aGrant, aKey, anEntry, anIntegration, aRotation, connected, NOW } from '../builders.ts';
+import { aCaller, aKey, anEntry, anIntegration, aRotation, connected, NOW, someCredentials } from '../builders.ts';
 import type { Opened } from './index.ts';
 
-export function news(at: Opened): void {
+export function changeFeed(at: Opened): void {
   async function watching(store: Store) {
     const told: Change[] = [];
-    const watch = await store.watch((changes) => told.push(...changes));
+    const watch = await store.subscribe((changes) => told.push(...changes));
     const hears = (change: Change) => vi.waitFor(() => expect(told).toContainEqual(change), { timeout: 10_000 });
     return { told, watch, hears };
   }
@@ -27,9 +27,9 @@ export function news(at: Opened): void {
       const { id } = connection;
       await hears({ kind: 'connection', id, generation: 1 });
       const held = await claimed(store, id);
-      await store.rotate(id, held, aRotation(), aGrant(), anEntry());
+      await store.rotate(id, held, aRotation(), someCredentials(), anEntry());
       await hears({ kind: 'connection', id, generation: 2 });
-      await store.renewConnection(connection, aGrant(), null, anEntry());
+      await store.renewConnection(connection, someCredentials(), null, anEntry());
       await hears({ kind: 'connection', id, generation: 3 });
       const before = told.length;
       await store.refreshFailed(id, await claimed(store, id), failure, anEntry());
@@ -79,7 +79,7 @@ export function news(at: Opened): void {
     const { told, hears } = await watching(at.store);
     const { connection } = await connected(at.store);
     await at.store.revoke('con_none', 'unsupported', NOW, anEntry());
-    const twin = at.store.addConnection({ ...connection, integration: 'none' }, aGrant(), null, anEntry());
+    const twin = at.store.addConnection({ ...connection, integration: 'none' }, someCredentials(), null, anEntry());
     await expect(twin).rejects.toThrow();
     await at.store.putIntegration(anIntegration({ id: 'last' }), anEntry());
     await hears({ kind: 'integration', id: 'last' });
@@ -96,7 +96,7 @@ export function news(at: Opened): void {
 
   test('says how it comes, and how late it may be', async () => {
     const { watch } = await watching(at.store);
-    expect(['notified', 'polled']).toContain(watch.how);
-    expect(watch.everyMs).toBeLessThanOrEqual(watch.how === 'polled' ? 500 : 5_000);
+    expect(['notified', 'polled']).toContain(watch.delivery);
+    expect(watch.everyMs).toBeLessThanOrEqual(watch.delivery === 'polled' ? 500 : 5_000);
   });
 }

@@ -5,7 +5,7 @@ import { StoreError } from '../../../src/ports/index.ts';
 import { aFlow, anEntry, aSession, NOW, recorded } from '../builders.ts';
 import type { Opened } from './index.ts';
 
-export function sessions(at: Opened): void {
+export function connectSessions(at: Opened): void {
   async function added(given: Partial<ConnectSession> = {}) {
     const session = aSession(given);
     await at.store.addSession(session, anEntry());
@@ -50,7 +50,7 @@ export function sessions(at: Opened): void {
         browserDigest: flow.browserDigest,
         expiresAt: flow.expiresAt,
       });
-      const taken = await at.store.takeFlow(flow.stateDigest, flow.browserDigest, NOW);
+      const taken = await at.store.consumeFlow(flow.stateDigest, flow.browserDigest, NOW);
       expect(taken?.flow.params).toEqual({ shop: 'acme', region: 'eu' });
     });
 
@@ -59,8 +59,8 @@ export function sessions(at: Opened): void {
       const again = aFlow(session.id, { expiresAt: flow.expiresAt + 1000 });
       expect(await at.store.beginFlow(again, NOW)).toBe('begun');
       expect((await at.store.session(session.id))?.expiresAt).toBe(flow.expiresAt);
-      expect(await at.store.takeFlow(flow.stateDigest, flow.browserDigest, NOW)).toBeDefined();
-      expect(await at.store.takeFlow(again.stateDigest, again.browserDigest, NOW)).toBeDefined();
+      expect(await at.store.consumeFlow(flow.stateDigest, flow.browserDigest, NOW)).toBeDefined();
+      expect(await at.store.consumeFlow(again.stateDigest, again.browserDigest, NOW)).toBeDefined();
     });
 
     test('refuses another browser, and leaves the session as it was', async () => {
@@ -69,8 +69,8 @@ export function sessions(at: Opened): void {
       const other = aFlow(session.id, { browserDigest: 'browser-2', params: { shop: 'evil' } });
       expect(await at.store.beginFlow(other, NOW)).toBe('other_browser');
       expect(await at.store.session(session.id)).toEqual(before);
-      expect(await at.store.takeFlow(other.stateDigest, 'browser-2', NOW)).toBeUndefined();
-      expect(await at.store.takeFlow(flow.stateDigest, flow.browserDigest, NOW)).toBeDefined();
+      expect(await at.store.consumeFlow(other.stateDigest, 'browser-2', NOW)).toBeUndefined();
+      expect(await at.store.consumeFlow(flow.stateDigest, flow.browserDigest, NOW)).toBeDefined();
     });
 
     test('lets one of two browsers that come at once have it', async () => {
@@ -92,14 +92,14 @@ export function sessions(at: Opened): void {
     ])('says gone when the session is %s', async (_, make) => {
       const flow = aFlow((await make()).id);
       expect(await at.store.beginFlow(flow, NOW)).toBe('gone');
-      expect(await at.store.takeFlow(flow.stateDigest, flow.browserDigest, NOW)).toBeUndefined();
+      expect(await at.store.consumeFlow(flow.stateDigest, flow.browserDigest, NOW)).toBeUndefined();
     });
   });
 
   describe('taking a flow', () => {
     test('gives every field back, with the session', async () => {
       const { session, flow } = await begun();
-      expect(await at.store.takeFlow(flow.stateDigest, flow.browserDigest, NOW)).toEqual({
+      expect(await at.store.consumeFlow(flow.stateDigest, flow.browserDigest, NOW)).toEqual({
         flow,
         session: await at.store.session(session.id),
       });
@@ -107,29 +107,29 @@ export function sessions(at: Opened): void {
 
     test('keeps an issuer that is absent absent', async () => {
       const { flow } = await begun({ issuer: null, scopes: [], params: {} });
-      expect((await at.store.takeFlow(flow.stateDigest, flow.browserDigest, NOW))?.flow).toEqual(flow);
+      expect((await at.store.consumeFlow(flow.stateDigest, flow.browserDigest, NOW))?.flow).toEqual(flow);
     });
 
     test('happens once', async () => {
       const { flow } = await begun();
       const other = await at.another();
       const takes = [at.store, at.store, other, other].map((store) =>
-        store.takeFlow(flow.stateDigest, flow.browserDigest, NOW),
+        store.consumeFlow(flow.stateDigest, flow.browserDigest, NOW),
       );
       expect((await Promise.all(takes)).filter((taken) => taken !== undefined)).toHaveLength(1);
     });
 
     test('needs the browser that began it, and leaves it there for that one', async () => {
       const { flow } = await begun();
-      expect(await at.store.takeFlow(flow.stateDigest, 'browser-2', NOW)).toBeUndefined();
-      expect(await at.store.takeFlow('state-2', flow.browserDigest, NOW)).toBeUndefined();
-      expect(await at.store.takeFlow(flow.stateDigest, flow.browserDigest, NOW)).toBeDefined();
+      expect(await at.store.consumeFlow(flow.stateDigest, 'browser-2', NOW)).toBeUndefined();
+      expect(await at.store.consumeFlow('state-2', flow.browserDigest, NOW)).toBeUndefined();
+      expect(await at.store.consumeFlow(flow.stateDigest, flow.browserDigest, NOW)).toBeDefined();
     });
 
     test('is over at the end of its time', async () => {
       const { flow } = await begun();
-      expect(await at.store.takeFlow(flow.stateDigest, flow.browserDigest, flow.expiresAt)).toBeUndefined();
-      expect(await at.store.takeFlow(flow.stateDigest, flow.browserDigest, flow.expiresAt - 1)).toBeDefined();
+      expect(await at.store.consumeFlow(flow.stateDigest, flow.browserDigest, flow.expiresAt)).toBeUndefined();
+      expect(await at.store.consumeFlow(flow.stateDigest, flow.browserDigest, flow.expiresAt - 1)).toBeDefined();
     });
   });
 

@@ -3,7 +3,6 @@ import { describe, expect, test } from 'vitest';
 import { StoreError } from '../../../src/ports/index.ts';
 import {
   aConnection,
-  aGrant,
   anEntry,
   anIntegration,
   aRotation,
@@ -11,6 +10,7 @@ import {
   connected,
   NOW,
   recorded,
+  someCredentials,
 } from '../builders.ts';
 import type { Opened } from './index.ts';
 
@@ -68,7 +68,7 @@ export function connections(at: Opened): void {
       const session = await invited();
       const connection = aConnection();
       const by = anEntry();
-      expect(await at.store.addConnection(connection, aGrant(), session.id, by)).toBe('added');
+      expect(await at.store.addConnection(connection, someCredentials(), session.id, by)).toBe('added');
       expect(await at.store.session(session.id)).toEqual({
         ...session,
         status: 'completed',
@@ -83,8 +83,8 @@ export function connections(at: Opened): void {
       await at.store.failSession(session.id, 'access_denied', anEntry());
       const connection = aConnection();
       const by = anEntry();
-      expect(await at.store.addConnection(connection, aGrant(), session.id, by)).toBe('session_over');
-      expect(await at.store.addConnection(connection, aGrant(), 'cs_none', by)).toBe('session_over');
+      expect(await at.store.addConnection(connection, someCredentials(), session.id, by)).toBe('session_over');
+      expect(await at.store.addConnection(connection, someCredentials(), 'cs_none', by)).toBe('session_over');
       expect(await at.store.connection(connection.id)).toBeUndefined();
       expect(await recorded(at.store, by)).toBe(false);
     });
@@ -94,7 +94,7 @@ export function connections(at: Opened): void {
       const session = await invited();
       const twin = aConnection({ owner: connection.owner, label: 'work' });
       const by = anEntry();
-      expect(await at.store.addConnection(twin, aGrant(), session.id, by)).toEqual({ exists: connection.id });
+      expect(await at.store.addConnection(twin, someCredentials(), session.id, by)).toEqual({ exists: connection.id });
       expect(await at.store.connection(twin.id)).toBeUndefined();
       expect((await at.store.session(session.id))?.status).toBe('pending');
       expect(await recorded(at.store, by)).toBe(false);
@@ -113,8 +113,8 @@ export function connections(at: Opened): void {
       const other = await at.another();
       const pair = [aConnection({ owner: 'user:1' }), aConnection({ owner: 'user:1' })] as const;
       const outcomes = await Promise.all([
-        at.store.addConnection(pair[0], aGrant(), null, anEntry()),
-        other.addConnection(pair[1], aGrant(), null, anEntry()),
+        at.store.addConnection(pair[0], someCredentials(), null, anEntry()),
+        other.addConnection(pair[1], someCredentials(), null, anEntry()),
       ]);
       const winner = pair[outcomes.indexOf('added')]!;
       expect(outcomes).toContainEqual({ exists: winner.id });
@@ -122,7 +122,7 @@ export function connections(at: Opened): void {
 
     test('is refused without the integration', async () => {
       const connection = aConnection();
-      const orphan = at.store.addConnection(connection, aGrant(), null, anEntry());
+      const orphan = at.store.addConnection(connection, someCredentials(), null, anEntry());
       await expect(orphan).rejects.toBeInstanceOf(StoreError);
       expect(await at.store.connection(connection.id)).toBeUndefined();
     });
@@ -146,7 +146,7 @@ export function connections(at: Opened): void {
         updatedAt: NOW + 7,
       };
       const given = aConnection({ ...connection, ...change, generation: 40, createdAt: NOW + 8 });
-      const grant = aGrant({ idToken: null });
+      const grant = someCredentials({ idToken: null });
       const by = anEntry();
       expect(await at.store.renewConnection(given, grant, session.id, by)).toEqual({ generation: 2 });
       expect(await at.store.connection(connection.id)).toEqual({
@@ -167,7 +167,9 @@ export function connections(at: Opened): void {
       const { connection } = await connected(at.store);
       const session = await invited();
       const moved = { ...connection, owner: 'someone', integration: 'github', label: 'other' };
-      expect(await at.store.renewConnection(moved, aGrant(), session.id, anEntry())).toEqual({ generation: 2 });
+      expect(await at.store.renewConnection(moved, someCredentials(), session.id, anEntry())).toEqual({
+        generation: 2,
+      });
       const { owner, integration, label } = connection;
       expect(await at.store.connection(connection.id)).toMatchObject({ owner, integration, label });
     });
@@ -177,12 +179,14 @@ export function connections(at: Opened): void {
       const claim = { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 };
       const claimed = await at.store.claim(connection.id, claim);
       if (typeof claimed === 'string') throw new Error(claimed);
-      const grant = aGrant();
+      const grant = someCredentials();
       await at.store.renewConnection(connection, grant, (await invited()).id, anEntry());
 
       for (const generation of [1, 2]) {
         const held = { fence: claimed.fence, generation };
-        expect(await at.store.rotate(connection.id, held, aRotation(), aGrant(), anEntry())).toBe('superseded');
+        expect(await at.store.rotate(connection.id, held, aRotation(), someCredentials(), anEntry())).toBe(
+          'superseded',
+        );
       }
       const next = await at.store.claim(connection.id, { ...claim, attempt: 'att_2' });
       expect(next).toMatchObject({ unresolved: null, grant });
@@ -195,8 +199,8 @@ export function connections(at: Opened): void {
       const tombstone = await at.store.connection(connection.id);
       const session = await invited();
       const by = anEntry();
-      expect(await at.store.renewConnection(connection, aGrant(), session.id, by)).toBe('gone');
-      expect(await at.store.renewConnection(aConnection(), aGrant(), session.id, by)).toBe('gone');
+      expect(await at.store.renewConnection(connection, someCredentials(), session.id, by)).toBe('gone');
+      expect(await at.store.renewConnection(aConnection(), someCredentials(), session.id, by)).toBe('gone');
       expect(await at.store.connection(connection.id)).toEqual(tombstone);
       expect((await at.store.session(session.id))?.status).toBe('pending');
       expect(await recorded(at.store, by)).toBe(false);
@@ -205,7 +209,7 @@ export function connections(at: Opened): void {
     test('happens once for a session', async () => {
       const { connection } = await connected(at.store);
       const session = await invited();
-      const renew = () => at.store.renewConnection(connection, aGrant(), session.id, anEntry());
+      const renew = () => at.store.renewConnection(connection, someCredentials(), session.id, anEntry());
       const outcomes = await Promise.all([renew(), renew()]);
       expect(outcomes).toContain('session_over');
       expect(outcomes).toContainEqual({ generation: 2 });
@@ -217,12 +221,12 @@ export function connections(at: Opened): void {
     const { connection: one } = await connected(at.store);
     const { connection: gone } = await connected(at.store);
     await at.store.revoke(gone.id, 'unsupported', NOW, anEntry());
-    const rows = await at.store.standings([gone.id, 'con_none', one.id]);
+    const rows = await at.store.connectionVersions([gone.id, 'con_none', one.id]);
     expect(rows.sort((a, b) => a.id.localeCompare(b.id))).toEqual(
       [one, { ...gone, status: 'revoked' }]
         .map(({ id, status, generation }) => ({ id, status, generation }))
         .sort((a, b) => a.id.localeCompare(b.id)),
     );
-    expect(await at.store.standings([])).toEqual([]);
+    expect(await at.store.connectionVersions([])).toEqual([]);
   });
 }

@@ -4,7 +4,7 @@ import { StoreError } from '../../../src/ports/index.ts';
 import { aCaller, aKey, anEntry, anIntegration, recorded } from '../builders.ts';
 import type { Opened } from './index.ts';
 
-export function declared(at: Opened): void {
+export function declarativeFile(at: Opened): void {
   test('puts integrations and callers, each with its record', async () => {
     const [slack, caller, made, admitted] = [anIntegration(), aCaller(), anEntry(), anEntry()];
     const keys = [aKey(caller.id)];

@@ -4,7 +4,7 @@ import { StoreError } from '../../../src/ports/index.ts';
 import { aFlow, anEntry, anIntegration, aSession, NOW, sealed } from '../builders.ts';
 import type { Opened } from './index.ts';
 
-export function upkeep(at: Opened): void {
+export function housekeeping(at: Opened): void {
   test('keeps one proof a key, the first', async () => {
     expect(await at.store.keyChecks()).toEqual([]);
     const [k1, k2] = [
@@ -25,12 +25,12 @@ export function upkeep(at: Opened): void {
     const alive = aFlow(open.id, { expiresAt: NOW });
     for (const flow of [alive, dead]) expect(await at.store.beginFlow(flow, NOW - 500)).toBe('begun');
 
-    await at.store.sweep(NOW);
+    await at.store.deleteExpired(NOW);
     expect(await at.store.session(over.id)).toBeUndefined();
     expect(await at.store.session(ends.id)).toEqual(ends);
     expect(await at.store.session(open.id)).toBeDefined();
-    expect(await at.store.takeFlow(dead.stateDigest, dead.browserDigest, NOW - 500)).toBeUndefined();
-    expect(await at.store.takeFlow(alive.stateDigest, alive.browserDigest, NOW - 500)).toBeDefined();
+    expect(await at.store.consumeFlow(dead.stateDigest, dead.browserDigest, NOW - 500)).toBeUndefined();
+    expect(await at.store.consumeFlow(alive.stateDigest, alive.browserDigest, NOW - 500)).toBeDefined();
   });
 
   test('sweeps a session with its flows', async () => {
@@ -38,9 +38,9 @@ export function upkeep(at: Opened): void {
     const flow = aFlow(session.id, { expiresAt: NOW - 1 });
     await at.store.addSession(session, anEntry());
     await at.store.beginFlow(flow, NOW - 10);
-    await at.store.sweep(NOW);
+    await at.store.deleteExpired(NOW);
     expect(await at.store.session(session.id)).toBeUndefined();
-    expect(await at.store.takeFlow(flow.stateDigest, flow.browserDigest, NOW - 10)).toBeUndefined();
+    expect(await at.store.consumeFlow(flow.stateDigest, flow.browserDigest, NOW - 10)).toBeUndefined();
   });
 
   test('gives a sign of life', async () => {

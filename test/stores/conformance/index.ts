@@ -3,17 +3,17 @@ import { afterEach, beforeEach, describe } from 'vitest';
 import type { Store } from '../../../src/ports/index.ts';
 import { auditLog } from './audit.ts';
 import { callers } from './callers.ts';
+import { changeFeed } from './change-feed.ts';
+import { connectSessions } from './connect-sessions.ts';
 import { connections } from './connections.ts';
-import { declared } from './declarative-file.ts';
+import { declarativeFile } from './declarative-file.ts';
+import { housekeeping } from './housekeeping.ts';
 import { integrations } from './integrations.ts';
-import { news } from './change-feed.ts';
-import { pace } from './rate-buckets.ts';
-import { reading } from './reads.ts';
-import { refreshing } from './refreshes.ts';
+import { rateBuckets } from './rate-buckets.ts';
+import { reads } from './reads.ts';
+import { reencryption } from './reencryption.ts';
+import { refreshes } from './refreshes.ts';
 import { revocations } from './revocations.ts';
-import { sealedTexts } from './reencryption.ts';
-import { sessions } from './connect-sessions.ts';
-import { upkeep } from './housekeeping.ts';
 
 export interface Opened {
   /** On an empty database. */
@@ -25,17 +25,17 @@ export interface Opened {
 const PARTS = {
   integrations,
   callers,
-  'what is declared': declared,
-  'sessions and flows': sessions,
+  'declarative file': declarativeFile,
+  'connect sessions and flows': connectSessions,
   connections,
-  reading,
-  refreshing,
-  pace,
+  reads,
+  refreshes,
+  'rate buckets': rateBuckets,
   revocations,
   audit: auditLog,
-  'sealed texts': sealedTexts,
-  upkeep,
-  news,
+  're-encryption': reencryption,
+  housekeeping,
+  'change feed': changeFeed,
 };
 export type Part = keyof typeof PARTS;
 

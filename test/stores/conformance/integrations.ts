@@ -101,6 +101,6 @@ export function integrations(at: Opened): void {
     await at.store.addSession(session, anEntry());
     await at.store.beginFlow(flow, NOW);
     await at.store.deleteIntegration('slack', anEntry());
-    expect(await at.store.takeFlow(flow.stateDigest, flow.browserDigest, NOW)).toBeUndefined();
+    expect(await at.store.consumeFlow(flow.stateDigest, flow.browserDigest, NOW)).toBeUndefined();
   });
 }

@@ -4,7 +4,7 @@ import type { Connection } from '../../../src/domain/connection.ts';
 import { anEntry, connected, FIRST, NOW } from '../builders.ts';
 import type { Opened } from './index.ts';
 
-export function reading(at: Opened): void {
+export function reads(at: Opened): void {
   const ids = (rows: Connection[]) => rows.map((row) => row.id);
 
   describe('listing', () => {
@@ -111,22 +111,22 @@ export function reading(at: Opened): void {
   describe('serving', () => {
     test('reads a connection and its access token, and nothing of a tombstone', async () => {
       const { connection, grant } = await connected(at.store);
-      expect(await at.store.served(connection.id)).toEqual({ connection, accessToken: grant.accessToken });
+      expect(await at.store.servedRow(connection.id)).toEqual({ connection, accessToken: grant.accessToken });
       await at.store.revoke(connection.id, 'unsupported', NOW, anEntry());
-      expect(await at.store.served(connection.id)).toMatchObject({
+      expect(await at.store.servedRow(connection.id)).toMatchObject({
         connection: { id: connection.id, status: 'revoked' },
         accessToken: null,
       });
-      expect(await at.store.served('con_none')).toBeUndefined();
+      expect(await at.store.servedRow('con_none')).toBeUndefined();
     });
 
     test('reads what a proof is made of, as of one moment', async () => {
       const { connection, grant } = await connected(at.store);
       const { accessToken, credentials } = grant;
-      expect(await at.store.bound(connection.id)).toEqual({ connection, accessToken, credentials });
+      expect(await at.store.dpopBoundRow(connection.id)).toEqual({ connection, accessToken, credentials });
       await at.store.revoke(connection.id, 'unsupported', NOW, anEntry());
-      expect(await at.store.bound(connection.id)).toMatchObject({ accessToken: null, credentials: null });
-      expect(await at.store.bound('con_none')).toBeUndefined();
+      expect(await at.store.dpopBoundRow(connection.id)).toMatchObject({ accessToken: null, credentials: null });
+      expect(await at.store.dpopBoundRow('con_none')).toBeUndefined();
     });
 
     test('reads by owner, live ones first, any label or exactly one', async () => {
@@ -143,16 +143,18 @@ export function reading(at: Opened): void {
       await connected(at.store, { owner: 'user:10' });
       await connected(at.store, { owner: 'user:1', integration: 'github' });
 
-      const any = (await at.store.servedByOwner('slack', 'user:1', undefined)).map((row) => row.connection.id);
+      const any = (await at.store.servedRowsByOwner('slack', 'user:1', undefined)).map((row) => row.connection.id);
       expect(any.slice(0, 2).sort()).toEqual([plain.id, work.id]);
       expect(any.slice(2).sort()).toEqual([gone.id, late.id]);
-      const unlabelled = await at.store.servedByOwner('slack', 'user:1', '');
+      const unlabelled = await at.store.servedRowsByOwner('slack', 'user:1', '');
       expect(unlabelled).toHaveLength(2);
       expect(unlabelled[0]).toEqual({ connection: plain, accessToken: grant.accessToken });
       expect(unlabelled[1]).toMatchObject({ connection: { id: gone.id }, accessToken: null });
-      expect((await at.store.servedByOwner('slack', 'user:1', 'work')).map((r) => r.connection.id)).toEqual([work.id]);
-      expect(await at.store.servedByOwner('slack', 'user:1', 'Work')).toEqual([]);
-      expect(await at.store.servedByOwner('slack', 'user:', undefined)).toEqual([]);
+      expect((await at.store.servedRowsByOwner('slack', 'user:1', 'work')).map((r) => r.connection.id)).toEqual([
+        work.id,
+      ]);
+      expect(await at.store.servedRowsByOwner('slack', 'user:1', 'Work')).toEqual([]);
+      expect(await at.store.servedRowsByOwner('slack', 'user:', undefined)).toEqual([]);
     });
 
     test('reads at most 20 of an owner, and the live one among many tombstones', async () => {
@@ -161,7 +163,7 @@ export function reading(at: Opened): void {
         const { connection } = await connected(at.store, { owner: 'user:1' });
         await at.store.revoke(connection.id, 'unsupported', NOW, anEntry());
       }
-      const rows = await at.store.servedByOwner('slack', 'user:1', undefined);
+      const rows = await at.store.servedRowsByOwner('slack', 'user:1', undefined);
       expect(rows).toHaveLength(20);
       expect(rows[0]?.connection.id).toBe(live.id);
     });

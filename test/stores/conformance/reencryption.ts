@@ -1,7 +1,7 @@
 // The contract of the store: which key sealed what, and sealing it anew.
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { Sealed } from '../../../src/domain/connection.ts';
-import { type SealedPlace, type SealedRow, type SealedText, StoreError } from '../../../src/ports/index.ts';
+import type { Ciphertext } from '../../../src/domain/connection.ts';
+import { type EncryptedSecret, type SecretColumn, type SecretRowKey, StoreError } from '../../../src/ports/index.ts';
 import {
   aFlow,
   anEntry,
@@ -16,27 +16,27 @@ import {
 import type { Opened } from './index.ts';
 
 let made = 0;
-const by = (kid: string) => `v1.${kid}.n.${++made}` as Sealed;
+const by = (kid: string) => `v1.${kid}.n.${++made}` as Ciphertext;
 const grantBy = (kid: string) => ({
   accessToken: by(kid),
   refreshToken: by(kid),
   idToken: by(kid),
   credentials: by(kid),
 });
-const named = (texts: SealedPlace[]) => texts.map(({ table, id, column }) => `${table} ${id} ${column}`).sort();
+const named = (texts: SecretColumn[]) => texts.map(({ table, id, column }) => `${table} ${id} ${column}`).sort();
 
-export function sealedTexts(at: Opened): void {
-  const elsewhere = async (kid: string) => (await at.store.resealSome(kid, null, 500, () => undefined)).left;
+export function reencryption(at: Opened): void {
+  const elsewhere = async (kid: string) => (await at.store.reencryptBatch(kid, null, 500, () => undefined)).left;
   /** Seals all of it with `new`, but what it is not given; and tells what each text became. */
-  async function resealAll(isGiven: (text: SealedText) => boolean = () => true) {
-    const became = new Map<string, Sealed>();
-    const anew = (text: SealedText) => {
+  async function resealAll(isGiven: (text: EncryptedSecret) => boolean = () => true) {
+    const became = new Map<string, Ciphertext>();
+    const anew = (text: EncryptedSecret) => {
       if (!isGiven(text)) return undefined;
       const to = by('new');
       became.set(`${text.table} ${text.column}`, to);
       return to;
     };
-    return { ...(await at.store.resealSome('new', null, 500, anew)), became };
+    return { ...(await at.store.reencryptBatch('new', null, 500, anew)), became };
   }
 
   /** One row of each table that holds secrets, all by the key `old`. */
@@ -114,7 +114,7 @@ export function sealedTexts(at: Opened): void {
     test.each(['', 'x', 'v1.', 'v1..n.c', 'v2.new.n.c', 'V1.new.n.c', `v1.${'k'.repeat(40)}.n.c`, 'v1.new'])(
       'name no key in %j',
       async (text) => {
-        const broken = aRevocation({ accessToken: text as Sealed, refreshToken: by('new') });
+        const broken = aRevocation({ accessToken: text as Ciphertext, refreshToken: by('new') });
         await at.store.addPendingRevocation(broken);
         expect(await at.store.keysInUse()).toContainEqual({ kid: null, secrets: 1 });
         expect(named(await elsewhere('new'))).toEqual([`outbox_revocations ${broken.id} access_token`]);
@@ -124,12 +124,12 @@ export function sealedTexts(at: Opened): void {
     test('come in batches of whole rows, each once', async () => {
       await oneOfEach();
       for (let i = 0; i < 5; i++) await connected(at.store, {}, grantBy('old'));
-      const seen: SealedText[] = [];
-      let after: SealedRow | null = null;
+      const seen: EncryptedSecret[] = [];
+      let after: SecretRowKey | null = null;
       do {
-        const { left, next, passed } = await at.store.resealSome('new', after, 2, () => undefined);
+        const { left, next, skipped } = await at.store.reencryptBatch('new', after, 2, () => undefined);
         expect(new Set(left.map(({ table, id }) => `${table} ${id}`)).size).toBeLessThanOrEqual(2);
-        expect(passed).toBe(0);
+        expect(skipped).toBe(0);
         seen.push(...left);
         after = next;
       } while (after !== null);
@@ -142,8 +142,8 @@ export function sealedTexts(at: Opened): void {
     test('replaces the text, and nothing else of the row', async () => {
       const { connection } = await oneOfEach();
       const integration = await at.store.integration('slack');
-      const { resealed, left, passed, next, became } = await resealAll();
-      expect({ resealed, left, passed, next }).toEqual({ resealed: 10, left: [], passed: 0, next: null });
+      const { reencrypted, left, skipped, next, became } = await resealAll();
+      expect({ reencrypted, left, skipped, next }).toEqual({ reencrypted: 10, left: [], skipped: 0, next: null });
       expect(await at.store.keysInUse()).toEqual([{ kid: 'new', secrets: 10 }]);
       expect(await at.store.integration('slack')).toEqual({
         ...integration,
@@ -151,13 +151,13 @@ export function sealedTexts(at: Opened): void {
         privateKey: became.get('integrations private_key'),
       });
       const accessToken = became.get('grants access_token');
-      expect(await at.store.served(connection.id)).toEqual({ connection, accessToken });
+      expect(await at.store.servedRow(connection.id)).toEqual({ connection, accessToken });
     });
 
     test('leaves what it is told to leave, also of a row of which it replaces another text', async () => {
       const { connection, grant } = await oneOfEach();
-      const { resealed, left, became } = await resealAll(({ column }) => column !== 'access_token');
-      expect(resealed).toBe(8);
+      const { reencrypted, left, became } = await resealAll(({ column }) => column !== 'access_token');
+      expect(reencrypted).toBe(8);
       expect(named(left).map((one) => one.replace(/ .* /, ' '))).toEqual([
         'grants access_token',
         'outbox_revocations access_token',
@@ -187,10 +187,10 @@ export function sealedTexts(at: Opened): void {
       await oneOfEach();
       for (let i = 0; i < 4; i++) await connected(at.store, {}, grantBy('old'));
       const steps: number[] = [];
-      let after: SealedRow | null = null;
+      let after: SecretRowKey | null = null;
       do {
-        const step = await at.store.resealSome('new', after, 3, () => by('new'));
-        steps.push(step.resealed);
+        const step = await at.store.reencryptBatch('new', after, 3, () => by('new'));
+        steps.push(step.reencrypted);
         after = step.next;
       } while (after !== null);
       // Integration (2) and two grants (4 each), three grants, then the flow and the revocation (2 each).
@@ -206,9 +206,9 @@ export function sealedTexts(at: Opened): void {
         let resealed = 0;
         for (let round = 0; round < 5 && (await elsewhere('new')).length > 0; round++) {
           const both = [at.store, other, at.store, other].map((store) =>
-            store.resealSome('new', null, 500, () => by('new')),
+            store.reencryptBatch('new', null, 500, () => by('new')),
           );
-          for (const done of await Promise.all(both)) resealed += done.resealed;
+          for (const done of await Promise.all(both)) resealed += done.reencrypted;
         }
         expect(resealed).toBe(secrets);
       } finally {
@@ -219,7 +219,7 @@ export function sealedTexts(at: Opened): void {
     test('that fails half-way has changed nothing', async () => {
       await oneOfEach();
       const before = await elsewhere('new');
-      const failing = at.store.resealSome('new', null, 500, ({ table }) => {
+      const failing = at.store.reencryptBatch('new', null, 500, ({ table }) => {
         if (table === 'outbox_revocations') throw new Error('it does not open');
         return by('new');
       });
@@ -237,7 +237,7 @@ export function sealedTexts(at: Opened): void {
       const held = { fence: claimed.fence, generation: claimed.connection.generation };
       const grant = grantBy('new');
       expect(await at.store.rotate(connection.id, held, aRotation(), grant, anEntry())).toBe('kept');
-      expect((await at.store.served(connection.id))?.accessToken).toBe(grant.accessToken);
+      expect((await at.store.servedRow(connection.id))?.accessToken).toBe(grant.accessToken);
     });
 
     test('goes with what is revoked afterwards', async () => {

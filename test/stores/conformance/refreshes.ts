@@ -1,9 +1,9 @@
 // The contract of the store: leases, intents, refreshed grants, and what is due.
 import { describe, expect, test } from 'vitest';
-import type { Connection } from '../../../src/domain/connection.ts';
 import { LEASE_MS } from '../../../src/domain/backoff.ts';
+import type { Connection } from '../../../src/domain/connection.ts';
 import type { Claim, Claimed, RefreshFailure, Store } from '../../../src/ports/index.ts';
-import { aGrant, anEntry, aRotation, connected, NOW, recorded } from '../builders.ts';
+import { anEntry, aRotation, connected, NOW, recorded, someCredentials } from '../builders.ts';
 import type { Opened } from './index.ts';
 
 const aClaim = (given: Partial<Claim> = {}): Claim => ({
@@ -22,7 +22,7 @@ const aFailure = (given: Partial<RefreshFailure> = {}): RefreshFailure => ({
   ...given,
 });
 
-export function refreshing(at: Opened): void {
+export function refreshes(at: Opened): void {
   async function claimed(id: string, claim: Claim = aClaim(), store: Store = at.store): Promise<Claimed> {
     const outcome = await store.claim(id, claim);
     if (typeof outcome === 'string') throw new Error(outcome);
@@ -99,12 +99,12 @@ export function refreshing(at: Opened): void {
       const other = await at.another();
       await claimed(connection.id, aClaim(), other);
       expect(await at.store.claim(connection.id, aClaim({ attempt: 'att_2' }))).toBe('busy');
-      expect(await at.store.orphans()).toEqual([]);
+      expect(await at.store.unresolvedRefreshes()).toEqual([]);
       await other.close();
-      expect(await at.store.orphans()).toEqual([{ id: connection.id, startedAt: NOW }]);
+      expect(await at.store.unresolvedRefreshes()).toEqual([{ id: connection.id, startedAt: NOW }]);
       const second = await claimed(connection.id, aClaim({ attempt: 'att_2' }));
       expect(second.unresolved).toEqual({ attempt: 'att_1', startedAt: NOW });
-      expect(await at.store.orphans()).toEqual([]);
+      expect(await at.store.unresolvedRefreshes()).toEqual([]);
     });
 
     test('is won by one of many processes at once', async () => {
@@ -132,10 +132,10 @@ export function refreshing(at: Opened): void {
   describe('keeping an answer', () => {
     test('changes the connection and the grant, and releases the lease', async () => {
       const { id, connection, held } = await claimedNew();
-      const [change, grant, by] = [aRotation(), aGrant({ idToken: null }), anEntry()];
+      const [change, grant, by] = [aRotation(), someCredentials({ idToken: null }), anEntry()];
       expect(await at.store.rotate(id, held, change, grant, by)).toBe('kept');
       const kept = { ...connection, ...change, generation: 2, failures: 0, lastRefreshError: null };
-      expect(await at.store.served(id)).toEqual({ connection: kept, accessToken: grant.accessToken });
+      expect(await at.store.servedRow(id)).toEqual({ connection: kept, accessToken: grant.accessToken });
       expect(await recorded(at.store, by)).toBe(true);
       const next = await claimed(id, aClaim({ attempt: 'att_2' }));
       expect(next).toEqual({ connection: kept, grant, fence: expect.any(Number), unresolved: null });
@@ -145,26 +145,26 @@ export function refreshing(at: Opened): void {
     test('takes a token that does not expire, of somebody unknown', async () => {
       const { id, held } = await claimedNew();
       const unknown = { expiresAt: null, nextRefreshAt: null, identity: null };
-      await at.store.rotate(id, held, aRotation(unknown), aGrant(), anEntry());
+      await at.store.rotate(id, held, aRotation(unknown), someCredentials(), anEntry());
       expect(await at.store.connection(id)).toMatchObject(unknown);
     });
 
     test('still takes it when the lease ran out and nobody else came', async () => {
       const { id, held } = await claimedNew();
       await at.store.refreshFailed(id, held, aFailure({ resolved: false }), anEntry());
-      expect(await at.store.rotate(id, held, aRotation(), aGrant(), anEntry())).toBe('kept');
+      expect(await at.store.rotate(id, held, aRotation(), someCredentials(), anEntry())).toBe('kept');
     });
 
     test('brings back one that was given up meanwhile by the same claim', async () => {
       const { id, held } = await claimedNew();
       await at.store.refreshFailed(id, held, aFailure({ reason: 'refresh_outcome_unknown' }), anEntry());
-      expect(await at.store.rotate(id, held, aRotation(), aGrant(), anEntry())).toBe('kept');
+      expect(await at.store.rotate(id, held, aRotation(), someCredentials(), anEntry())).toBe('kept');
       expect(await at.store.connection(id)).toMatchObject({ status: 'active', reason: null });
     });
 
     test('happens once', async () => {
       const { id, held } = await claimedNew();
-      const keep = () => at.store.rotate(id, held, aRotation(), aGrant(), anEntry());
+      const keep = () => at.store.rotate(id, held, aRotation(), someCredentials(), anEntry());
       expect((await Promise.all([keep(), keep()])).sort()).toEqual(['kept', 'superseded']);
       expect((await at.store.connection(id))?.generation).toBe(2);
     });
@@ -173,34 +173,34 @@ export function refreshing(at: Opened): void {
       const { id, held } = await claimedNew();
       const other = await at.another();
       const later = await takenOver(id, other, { attempt: 'att_2' });
-      const before = await at.store.served(id);
+      const before = await at.store.servedRow(id);
       const by = anEntry();
-      expect(await at.store.rotate(id, held, aRotation(), aGrant(), by)).toBe('superseded');
+      expect(await at.store.rotate(id, held, aRotation(), someCredentials(), by)).toBe('superseded');
       expect(await at.store.refreshFailed(id, held, aFailure({ reason: 'grant_revoked' }), by)).toBe('superseded');
-      expect(await at.store.served(id)).toEqual(before);
+      expect(await at.store.servedRow(id)).toEqual(before);
       expect(await recorded(at.store, by)).toBe(false);
       expect(await at.store.claim(id, aClaim())).toBe('busy');
-      expect(await other.rotate(id, heldBy(later), aRotation(), aGrant(), anEntry())).toBe('kept');
+      expect(await other.rotate(id, heldBy(later), aRotation(), someCredentials(), anEntry())).toBe('kept');
     });
 
     test('is superseded when another generation is there, or nothing was ever claimed', async () => {
       const { id, held } = await claimedNew();
       const { connection } = await connected(at.store);
       const wrong = { ...held, generation: held.generation + 1 };
-      expect(await at.store.rotate(id, wrong, aRotation(), aGrant(), anEntry())).toBe('superseded');
+      expect(await at.store.rotate(id, wrong, aRotation(), someCredentials(), anEntry())).toBe('superseded');
       const never = { fence: 0, generation: 1 };
-      expect(await at.store.rotate(connection.id, never, aRotation(), aGrant(), anEntry())).toBe('superseded');
+      expect(await at.store.rotate(connection.id, never, aRotation(), someCredentials(), anEntry())).toBe('superseded');
     });
 
     test('says gone after a revocation, and brings nothing back', async () => {
       const { id, held } = await claimedNew();
       await at.store.revoke(id, 'unsupported', NOW, anEntry());
-      const tombstone = await at.store.served(id);
+      const tombstone = await at.store.servedRow(id);
       const by = anEntry();
-      expect(await at.store.rotate(id, held, aRotation(), aGrant(), by)).toBe('gone');
+      expect(await at.store.rotate(id, held, aRotation(), someCredentials(), by)).toBe('gone');
       expect(await at.store.refreshFailed(id, held, aFailure(), by)).toBe('gone');
-      expect(await at.store.rotate('con_none', held, aRotation(), aGrant(), by)).toBe('gone');
-      expect(await at.store.served(id)).toEqual(tombstone);
+      expect(await at.store.rotate('con_none', held, aRotation(), someCredentials(), by)).toBe('gone');
+      expect(await at.store.servedRow(id)).toEqual(tombstone);
       expect(await recorded(at.store, by)).toBe(false);
     });
   });
@@ -208,10 +208,10 @@ export function refreshing(at: Opened): void {
   describe('recording a failure', () => {
     test('keeps the grant and the connection active, counts, and sets the next try', async () => {
       const { id, connection, held } = await claimedNew();
-      const before = await at.store.served(id);
+      const before = await at.store.servedRow(id);
       const [failure, by] = [aFailure(), anEntry()];
       expect(await at.store.refreshFailed(id, held, failure, by)).toBe('kept');
-      expect(await at.store.served(id)).toEqual({
+      expect(await at.store.servedRow(id)).toEqual({
         accessToken: before?.accessToken,
         connection: {
           ...connection,
@@ -260,7 +260,7 @@ export function refreshing(at: Opened): void {
       await claimedNew();
       await at.store.refreshFailed(lost.id, lost.held, aFailure({ resolved: false }), anEntry());
       await at.store.refreshFailed(failed.id, failed.held, aFailure(), anEntry());
-      expect(await at.store.orphans()).toEqual([{ id: lost.id, startedAt: NOW }]);
+      expect(await at.store.unresolvedRefreshes()).toEqual([{ id: lost.id, startedAt: NOW }]);
     });
 
     test('is as old as the first of those that followed one another', async () => {
@@ -268,12 +268,12 @@ export function refreshing(at: Opened): void {
       await at.store.refreshFailed(id, held, aFailure({ resolved: false }), anEntry());
       const again = await claimed(id, aClaim({ attempt: 'att_2', now: NOW + 9_000 }));
       await at.store.refreshFailed(id, heldBy(again), aFailure({ resolved: false }), anEntry());
-      expect(await at.store.orphans()).toEqual([{ id, startedAt: NOW }]);
+      expect(await at.store.unresolvedRefreshes()).toEqual([{ id, startedAt: NOW }]);
       const third = await claimed(id, aClaim({ attempt: 'att_3', now: NOW + 12_000 }));
-      await at.store.rotate(id, heldBy(third), aRotation(), aGrant(), anEntry());
+      await at.store.rotate(id, heldBy(third), aRotation(), someCredentials(), anEntry());
       const later = await claimed(id, aClaim({ attempt: 'att_4', now: NOW + 20_000 }));
       await at.store.refreshFailed(id, heldBy(later), aFailure({ resolved: false }), anEntry());
-      expect(await at.store.orphans()).toEqual([{ id, startedAt: NOW + 20_000 }]);
+      expect(await at.store.unresolvedRefreshes()).toEqual([{ id, startedAt: NOW + 20_000 }]);
     });
   });
 

@@ -1,6 +1,6 @@
 // The contract of the store: tombstones, and the revocations that the provider has still to confirm.
 import { describe, expect, test } from 'vitest';
-import { aGrant, anEntry, aRevocation, connected, NOW, recorded } from '../builders.ts';
+import { anEntry, aRevocation, connected, NOW, recorded, someCredentials } from '../builders.ts';
 import type { Opened } from './index.ts';
 
 const PUSH = NOW + 60_000;
@@ -42,7 +42,7 @@ export function revocations(at: Opened): void {
         createdAt: NOW + 3,
       };
       expect(outcome).toEqual({ connection: tombstone, already: false, pending });
-      expect(await at.store.served(connection.id)).toEqual({ connection: tombstone, accessToken: null });
+      expect(await at.store.servedRow(connection.id)).toEqual({ connection: tombstone, accessToken: null });
       expect(await recorded(at.store, by)).toBe(true);
       expect(await at.store.claimRevocations(NOW + 9, PUSH, 10)).toEqual([]);
       expect(await at.store.claimRevocations(NOW + 10, PUSH, 10)).toEqual([{ ...pending, attempts: 1, nextAt: PUSH }]);
@@ -57,7 +57,7 @@ export function revocations(at: Opened): void {
     });
 
     test('carries a grant that lacks tokens', async () => {
-      const { connection } = await connected(at.store, {}, aGrant({ accessToken: null, refreshToken: null }));
+      const { connection } = await connected(at.store, {}, someCredentials({ accessToken: null, refreshToken: null }));
       await at.store.revoke(connection.id, 'pending', NOW, anEntry());
       expect(await allDue()).toMatchObject([{ accessToken: null, refreshToken: null }]);
     });
@@ -91,7 +91,7 @@ export function revocations(at: Opened): void {
       const { connection } = await connected(at.store, { id: 'con_1', owner: 'user:1' });
       const { connection: ten, grant } = await connected(at.store, { id: 'con_10', owner: 'user:10' });
       await at.store.revoke(connection.id, 'pending', NOW, anEntry());
-      expect(await at.store.served('con_10')).toEqual({ connection: ten, accessToken: grant.accessToken });
+      expect(await at.store.servedRow('con_10')).toEqual({ connection: ten, accessToken: grant.accessToken });
     });
   });
 

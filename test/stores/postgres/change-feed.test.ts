@@ -1,19 +1,19 @@
 // News in PostgreSQL when something is missing: the notification, the connection that listens, or the numbers themselves.
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { openPool, readAddress } from '../../../src/stores/postgres/database.ts';
-import { openNews } from '../../../src/stores/postgres/change-feed.ts';
 import type { Change, Store } from '../../../src/ports/index.ts';
-import { anEntry, anIntegration } from '../builders.ts';
+import { openChangeFeed } from '../../../src/stores/postgres/change-feed.ts';
+import { openPool, readAddress } from '../../../src/stores/postgres/database.ts';
 import { startPooler } from '../../support/pooler.ts';
 import { asked } from '../../support/postgres.ts';
 import { aMigratedDatabase, opened } from '../../support/stores.ts';
+import { anEntry, anIntegration } from '../builders.ts';
 
 /** A watch with a clock of its own, and what it was told. */
 async function watching(url: string) {
   const address = readAddress(url);
   const pool = openPool(address, 1);
   let ahead = 0;
-  const news = openNews({ address, pool, onAway: () => undefined, now: () => performance.now() + ahead });
+  const news = openChangeFeed({ address, pool, onAway: () => undefined, now: () => performance.now() + ahead });
   onTestFinished(async () => {
     await news.stop();
     await pool.end();
@@ -126,10 +126,10 @@ describe('nothing that is remembered is relied on', () => {
 
 test('a watch says how long ago it looked', async () => {
   const { watch, pass } = await watching(await aMigratedDatabase());
-  expect(watch.ageMs()).toBeLessThan(10_000);
+  expect(watch.lagMs()).toBeLessThan(10_000);
   pass(60_000);
-  expect(watch.ageMs()).toBeGreaterThanOrEqual(60_000);
-  await vi.waitFor(() => expect(watch.ageMs()).toBeLessThan(10_000), 10_000);
+  expect(watch.lagMs()).toBeGreaterThanOrEqual(60_000);
+  await vi.waitFor(() => expect(watch.lagMs()).toBeLessThan(10_000), 10_000);
 });
 
 test('changes are swept after ten minutes, and no younger ones', async () => {
@@ -137,6 +137,6 @@ test('changes are swept after ten minutes, and no younger ones', async () => {
   const store = await opened(url);
   for (const id of ['old', 'young']) await put(store, id);
   await asked(url, `update changes set at = at - ${10 * 60_000 + 1} where id = 'old'`);
-  await store.sweep(0);
+  await store.deleteExpired(0);
   expect(await asked(url, 'select id from changes')).toEqual([{ id: 'young' }]);
 });

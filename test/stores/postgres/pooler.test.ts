@@ -15,7 +15,14 @@ beforeAll(async () => {
 });
 afterAll(() => pooler?.stop());
 
-const PARTS = ['sessions and flows', 'refreshing', 'pace', 'revocations', 'sealed texts', 'news'] as const;
+const PARTS = [
+  'connect sessions and flows',
+  'refreshes',
+  'rate buckets',
+  'revocations',
+  're-encryption',
+  'change feed',
+] as const;
 
 const open = async () => {
   await emptied(direct);

@@ -4,15 +4,14 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { migratePostgres, openPostgres } from '../../../src/stores/postgres/store.ts';
 import { type Change, type Claimed, type Store, StoreError } from '../../../src/ports/index.ts';
-import { openLink } from '../../support/tcp-proxy.ts';
+import { migratePostgres, openPostgres } from '../../../src/stores/postgres/store.ts';
 import { aDatabase, asked } from '../../support/postgres.ts';
 import { aMigratedDatabase, opened } from '../../support/stores.ts';
+import { openTcpProxy } from '../../support/tcp-proxy.ts';
 import {
   aConnection,
   aFlow,
-  aGrant,
   anEntry,
   anIntegration,
   aRevocation,
@@ -21,6 +20,7 @@ import {
   connected,
   FIRST,
   NOW,
+  someCredentials,
 } from '../builders.ts';
 
 /** Stores of processes of their own, each with ten connections. */
@@ -46,7 +46,7 @@ describe('many processes at once', () => {
     const [one] = stores as [Store];
     await one.putIntegration(anIntegration(), anEntry());
     const due = times(300, (i) => aConnection({ nextRefreshAt: NOW - i }));
-    await Promise.all(due.map((connection) => one.addConnection(connection, aGrant(), null, anEntry())));
+    await Promise.all(due.map((connection) => one.addConnection(connection, someCredentials(), null, anEntry())));
     const taken = await Promise.all(times(60, (i) => stores[i % 3]!.claimDue('slack', NOW, NOW + 60_000, 10)));
     const all = taken.flat();
     expect(new Set(all).size).toBe(all.length);
@@ -85,9 +85,9 @@ describe('many processes at once', () => {
       const claimed = (await one.claim(id, claim)) as Claimed;
       const held = { fence: claimed.fence, generation: 1 };
       const [kept, again, renewed, revoked] = await Promise.all([
-        one.rotate(id, held, aRotation(), aGrant(), anEntry()),
-        other.rotate(id, held, aRotation(), aGrant(), anEntry()),
-        one.renewConnection(connection, aGrant(), null, anEntry()),
+        one.rotate(id, held, aRotation(), someCredentials(), anEntry()),
+        other.rotate(id, held, aRotation(), someCredentials(), anEntry()),
+        one.renewConnection(connection, someCredentials(), null, anEntry()),
         other.revoke(id, 'unsupported', NOW, anEntry()),
       ]);
       expect(counted([kept, again], 'kept')).toBeLessThanOrEqual(1);
@@ -106,7 +106,7 @@ describe('many processes at once', () => {
     const flow = aFlow(session.id);
     expect(await stores[0]!.beginFlow(flow, NOW)).toBe('begun');
     const taken = await Promise.all(
-      times(10, (i) => stores[i % 2]!.takeFlow(flow.stateDigest, flow.browserDigest, NOW)),
+      times(10, (i) => stores[i % 2]!.consumeFlow(flow.stateDigest, flow.browserDigest, NOW)),
     );
     expect(counted(taken, undefined)).toBe(9);
   });
@@ -127,7 +127,7 @@ describe('many processes at once', () => {
       const id = `round-${round}`;
       await stores[0]!.putIntegration(anIntegration({ id }), anEntry());
       const [added, deleted] = await Promise.allSettled([
-        stores[0]!.addConnection(aConnection({ integration: id }), aGrant(), null, anEntry()),
+        stores[0]!.addConnection(aConnection({ integration: id }), someCredentials(), null, anEntry()),
         stores[1]!.deleteIntegration(id, anEntry()),
       ]);
       expect(deleted.status).toBe('fulfilled');
@@ -150,7 +150,7 @@ describe('many processes at once', () => {
 
   test('tell of keys in opposite orders, and none is lost', async () => {
     const { stores } = await replicas(2);
-    const caller = { id: 'clr_1', name: 'a', grants: [], workloads: [], rateLimit: null, createdAt: NOW };
+    const caller = { id: 'clr_1', name: 'a', permissions: [], workloads: [], rateLimit: null, createdAt: NOW };
     await stores[0]!.addCaller(caller, null, anEntry());
     const keys = times(20, (i) => ({
       id: `key_${i}`,
@@ -217,16 +217,16 @@ describe('a way to the database that is lost', () => {
     const store = await opened(way.url);
     const { connection } = await connected(store);
     way.set('cut');
-    const asking = [store.served(connection.id), store.ping(), store.putIntegration(anIntegration(), anEntry())];
+    const asking = [store.servedRow(connection.id), store.ping(), store.putIntegration(anIntegration(), anEntry())];
     for (const outcome of await Promise.allSettled(asking))
       expect(outcome).toMatchObject({ status: 'rejected', reason: expect.any(StoreError) });
     way.set('open');
     await vi.waitFor(() => store.ping(), { timeout: 10_000 });
-    expect((await store.served(connection.id))?.connection).toEqual(connection);
+    expect((await store.servedRow(connection.id))?.connection).toEqual(connection);
   });
 
   test('costs no question anything, when another connection can be had', async () => {
-    const link = await openLink(await aMigratedDatabase());
+    const link = await openTcpProxy(await aMigratedDatabase());
     onTestFinished(() => link.close());
     const store = await opened(link.url);
     const { connection } = await connected(store);
@@ -244,7 +244,7 @@ describe('a way to the database that is lost', () => {
     await store.ping();
     way.set('deaf');
     const since = performance.now();
-    const asking = [store.ping(), store.putIntegration(anIntegration(), anEntry()), store.served('con_1')];
+    const asking = [store.ping(), store.putIntegration(anIntegration(), anEntry()), store.servedRow('con_1')];
     for (const outcome of await Promise.allSettled(asking))
       expect(outcome).toMatchObject({ status: 'rejected', reason: expect.any(StoreError) });
     expect(performance.now() - since).toBeLessThan(5_000);
@@ -259,8 +259,8 @@ describe('a way to the database that is lost', () => {
     const way = await wayTo(direct);
     const [cutOff, other] = [await opened(way.url), await opened(direct)];
     const told: Change[] = [];
-    const watch = await cutOff.watch((changes) => told.push(...changes));
-    expect(watch.how).toBe('notified');
+    const watch = await cutOff.subscribe((changes) => told.push(...changes));
+    expect(watch.delivery).toBe('notified');
     way.set('cut');
     await other.putIntegration(anIntegration({ id: 'meanwhile' }), anEntry());
     way.set('open');
@@ -280,19 +280,22 @@ describe('a way to the database that is lost', () => {
     const first = (await cutOff.claim(connection.id, claim)) as Claimed;
     way.set('cut');
     expect(await other.claim(connection.id, { ...claim, attempt: 'att_2' })).toBe('busy');
-    expect(await other.orphans()).toEqual([]);
-    await vi.waitFor(async () => expect(await other.orphans()).toHaveLength(1), { timeout: 15_000, interval: 200 });
+    expect(await other.unresolvedRefreshes()).toEqual([]);
+    await vi.waitFor(async () => expect(await other.unresolvedRefreshes()).toHaveLength(1), {
+      timeout: 15_000,
+      interval: 200,
+    });
     const second = (await other.claim(connection.id, { ...claim, attempt: 'att_2' })) as Claimed;
     expect(second).toMatchObject({ unresolved: { attempt: 'att_1', startedAt: NOW } });
     way.set('open');
     await vi.waitFor(() => cutOff.ping(), { timeout: 10_000 });
     const held = { fence: first.fence, generation: 1 };
-    expect(await cutOff.rotate(connection.id, held, aRotation(), aGrant(), anEntry())).toBe('superseded');
+    expect(await cutOff.rotate(connection.id, held, aRotation(), someCredentials(), anEntry())).toBe('superseded');
   });
 
   test('amid a claim leaves an orphan, if the claim was there after all', async () => {
     const url = await aMigratedDatabase();
-    const link = await openLink(url);
+    const link = await openTcpProxy(url);
     onTestFinished(link.close);
     const [cutOff, other] = [await opened(link.url), await opened(url)];
     const { connection } = await connected(cutOff);
@@ -303,11 +306,11 @@ describe('a way to the database that is lost', () => {
     await lost;
     link.heal();
     await vi.waitFor(() => cutOff.ping(), { timeout: 10_000 });
-    expect(await other.orphans()).toEqual([]);
-    expect(await cutOff.orphans()).toEqual([{ id, startedAt: NOW }]);
+    expect(await other.unresolvedRefreshes()).toEqual([]);
+    expect(await cutOff.unresolvedRefreshes()).toEqual([{ id, startedAt: NOW }]);
     const again = await cutOff.claim(id, { ...claim, attempt: 'att_2' });
     expect(again).toMatchObject({ unresolved: { attempt: 'att_1' } });
-    expect(await cutOff.orphans()).toEqual([]);
+    expect(await cutOff.unresolvedRefreshes()).toEqual([]);
   });
 
   test('makes nobody dead to those who could not have heard of them either', async () => {
@@ -319,7 +322,7 @@ describe('a way to the database that is lost', () => {
     // As it is when the database has been away for a minute, and this one is the first to come back.
     await asked(url, "update replicas set seen_at = seen_at - interval '1 minute'");
     const first = await opened(url);
-    expect(await first.orphans()).toEqual([]);
+    expect(await first.unresolvedRefreshes()).toEqual([]);
     expect(await first.claim(connection.id, { ...claim, attempt: 'att_2' })).toBe('busy');
   });
 });
@@ -361,7 +364,7 @@ describe('statements that are asked often', () => {
     const store = await opened(way.url + query);
     const { connection } = await connected(store);
     await store.claim(connection.id, { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 });
-    expect((await store.served(connection.id))?.connection).toEqual(connection);
+    expect((await store.servedRow(connection.id))?.connection).toEqual(connection);
     // The message that has a statement parsed: its name, and its text.
     const names = way.sent().matchAll(/P[\s\S]{4}(\w*)\0(?=select|insert|update|with)/g);
     const named = new Set([...names].map(([, name]) => name).filter((name) => name !== ''));

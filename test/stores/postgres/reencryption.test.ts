@@ -3,16 +3,16 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Client } from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
 import { createKeyRing, generateKey, parseKeyRing } from '../../../src/adapters/keyring/keyring.ts';
-import { openRescue } from '../../../src/stores/sqlite/rescue-file.ts';
 import { createLogger } from '../../../src/adapters/telemetry/telemetry.ts';
 import { createAccess } from '../../../src/broker/audit/access.ts';
-import { sealGrant } from '../../../src/broker/secrets/token-encryption.ts';
-import { createJournal } from '../../../src/broker/audit/audit-buffer.ts';
-import { rekey } from '../../../src/broker/maintenance/key-rotation.ts';
-import type { Sealed } from '../../../src/domain/connection.ts';
-import type { SealedText, Store } from '../../../src/ports/index.ts';
+import { createAuditBuffer } from '../../../src/broker/audit/audit-buffer.ts';
+import { rotateKeys } from '../../../src/broker/maintenance/key-rotation.ts';
+import { encryptCredentials } from '../../../src/broker/secrets/token-encryption.ts';
+import type { Ciphertext } from '../../../src/domain/connection.ts';
+import type { EncryptedSecret, Store } from '../../../src/ports/index.ts';
+import { openRescue } from '../../../src/stores/sqlite/rescue-file.ts';
 import { aMigratedDatabase, opened } from '../../support/stores.ts';
-import { aConnection, aGrant, anEntry, anIntegration, aRotation, connected, FIRST, NOW } from '../builders.ts';
+import { aConnection, anEntry, anIntegration, aRotation, connected, FIRST, NOW, someCredentials } from '../builders.ts';
 
 const ringOf = (...entries: string[]) => {
   const parsed = parseKeyRing(entries.join(','));
@@ -45,7 +45,7 @@ async function adopted(store: Store, count: number): Promise<string[]> {
       idToken: null,
       credentials: null,
     };
-    return connected(store, { id }, sealGrant(old, id, grant));
+    return connected(store, { id }, encryptCredentials(old, id, grant));
   };
   await Promise.all(ids.map(adopt));
   return ids;
@@ -54,11 +54,11 @@ async function adopted(store: Store, count: number): Promise<string[]> {
 /** `watch`: what becomes of each pause in which other rotations and brokers are watched. */
 function rotation(store: Store, watch?: () => Promise<unknown>) {
   const clock = { now: () => NOW, monotonic: () => performance.now() };
-  const access = createAccess({ clock, journal: createJournal({ store, log }) });
+  const access = createAccess({ clock, auditBuffer: createAuditBuffer({ store, log }) });
   const rescue = openRescue('file::memory:');
   onTestFinished(() => rescue.close());
   const pausing = (ms: number) => (watch !== undefined && ms > 1_000 ? watch() : pause(ms));
-  return rekey({ store, ring: both, log, access, rescue, pause: pausing });
+  return rotateKeys({ store, ring: both, log, access, rescue, pause: pausing });
 }
 
 /** Somebody who changes this row, until it is given up. */
@@ -75,12 +75,12 @@ test('three rotations at once seal each secret once between them, and each ends 
   const { stores } = await replicas(3);
   const ids = await adopted(stores[0]!, 600);
   const done = await Promise.all(stores.map((store) => rotation(store)));
-  expect(done.map(({ resealed }) => resealed).reduce((sum, one) => sum + one)).toBe(1_200);
+  expect(done.map(({ reencrypted }) => reencrypted).reduce((sum, one) => sum + one)).toBe(1_200);
   for (const one of done)
     expect(one).toMatchObject({ secrets: 1_200, remaining: [], removable: ['old'], unopenable: { count: 0 } });
   for (const id of ids) {
-    const sealed = (await stores[0]!.served(id))!.accessToken!;
-    expect(fresh.open(sealed, { row: `connections/${id}`, column: 'access_token' })).toBe(`access of ${id}`);
+    const sealed = (await stores[0]!.servedRow(id))!.accessToken!;
+    expect(fresh.decrypt(sealed, { row: `connections/${id}`, column: 'access_token' })).toBe(`access of ${id}`);
   }
   const { data } = await stores[0]!.audit({ action: 'key.retired' }, FIRST);
   expect(data).toHaveLength(1);
@@ -91,7 +91,7 @@ test('refreshes go on meanwhile: each is kept, none waits for long, and no token
   const broker = stores[0]!;
   /** What is sealed can be told by its third part, whichever key it names. */
   const nameIn = (sealed: string | null | undefined) => sealed?.split('.')[2];
-  const anew = ({ sealed }: SealedText) => sealed.replace(/^v1\.\w+\./, 'v1.new.') as Sealed;
+  const anew = ({ sealed }: EncryptedSecret) => sealed.replace(/^v1\.\w+\./, 'v1.new.') as Ciphertext;
   const connections = await Promise.all(Array.from({ length: 100 }, () => connected(broker)));
   let isOver = false;
   let slowest = 0;
@@ -104,19 +104,19 @@ test('refreshes go on meanwhile: each is kept, none waits for long, and no token
       const claimed = await broker.claim(id, { attempt: 'att_1', generation, now: NOW, monotonic: 0 });
       if (typeof claimed === 'string') throw new Error(claimed);
       if (last !== undefined) expect(nameIn(claimed.grant.accessToken)).toBe(last);
-      const grant = aGrant({ accessToken: `v1.test.${id}-${generation}.c` as Sealed });
+      const grant = someCredentials({ accessToken: `v1.test.${id}-${generation}.c` as Ciphertext });
       const held = { fence: claimed.fence, generation };
       expect(await broker.rotate(id, held, aRotation(), grant, anEntry())).toBe('kept');
       last = nameIn(grant.accessToken);
       slowest = Math.max(slowest, performance.now() - since);
     }
-    expect(nameIn((await broker.served(id))?.accessToken)).toBe(last);
+    expect(nameIn((await broker.servedRow(id))?.accessToken)).toBe(last);
   });
   const rotations = stores.slice(1).map(async (store) => {
     let resealed = 0;
     do {
-      const some = await store.resealSome('new', null, 50, anew);
-      resealed += some.resealed;
+      const some = await store.reencryptBatch('new', null, 50, anew);
+      resealed += some.reencrypted;
     } while (!isOver);
     return resealed;
   });
@@ -128,9 +128,9 @@ test('refreshes go on meanwhile: each is kept, none waits for long, and no token
   expect(resealed.reduce((sum, one) => sum + one)).toBeGreaterThan(400);
   expect(slowest).toBeLessThan(2_000);
 
-  while ((await broker.resealSome('new', null, 500, anew)).resealed > 0);
+  while ((await broker.reencryptBatch('new', null, 500, anew)).reencrypted > 0);
   for (const { connection } of connections.slice(0, 20))
-    expect(nameIn((await broker.served(connection.id))?.accessToken)).toBe(`${connection.id}-15`);
+    expect(nameIn((await broker.servedRow(connection.id))?.accessToken)).toBe(`${connection.id}-15`);
   expect(await broker.keysInUse()).toEqual([{ kid: 'new', secrets: 400 }]);
 });
 
@@ -139,10 +139,10 @@ test('a row that somebody holds is passed over, not waited for', async () => {
   const [store] = stores as [Store];
   const [id] = await adopted(store, 3);
   const giveUp = await holding(url, id!);
-  const anew = ({ sealed }: SealedText) => sealed.replace('.old.', '.new.') as Sealed;
-  expect(await store.resealSome('new', null, 50, anew)).toMatchObject({ resealed: 4, passed: 1, next: null });
+  const anew = ({ sealed }: EncryptedSecret) => sealed.replace('.old.', '.new.') as Ciphertext;
+  expect(await store.reencryptBatch('new', null, 50, anew)).toMatchObject({ resealed: 4, passed: 1, next: null });
   await giveUp();
-  expect(await store.resealSome('new', null, 50, anew)).toMatchObject({ resealed: 2, passed: 0 });
+  expect(await store.reencryptBatch('new', null, 50, anew)).toMatchObject({ resealed: 2, passed: 0 });
 });
 
 test('a rotation waits for another one that is slow, and does what that leaves undone', async () => {

@@ -11,12 +11,12 @@ import { drizzle } from 'drizzle-orm/better-sqlite3';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { SQLiteSyncDialect } from 'drizzle-orm/sqlite-core';
 import { afterAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { type Change, StoreError } from '../../../src/ports/index.ts';
+import { openChangeFeed } from '../../../src/stores/sqlite/change-feed.ts';
 import { openDatabase } from '../../../src/stores/sqlite/database.ts';
 import { dueConnections, dueIntegrations } from '../../../src/stores/sqlite/refreshes.ts';
 import { migrateSqlite, openSqlite } from '../../../src/stores/sqlite/store.ts';
-import { openNews } from '../../../src/stores/sqlite/change-feed.ts';
-import { type Change, StoreError } from '../../../src/ports/index.ts';
-import { aGrant, anEntry, anIntegration, aRotation, connected, FIRST, NOW } from '../builders.ts';
+import { anEntry, anIntegration, aRotation, connected, FIRST, NOW, someCredentials } from '../builders.ts';
 import { conformance } from '../conformance/index.ts';
 import { commitsIn } from './wal.ts';
 
@@ -63,7 +63,7 @@ describe('the SQLite file', () => {
     for (const id of ['old', 'young']) await store.putIntegration(anIntegration({ id }), anEntry());
     const inside = raw(path);
     inside.exec(`update changes set at = at - ${10 * 60_000 + 1} where id = 'old'`);
-    await store.sweep(0);
+    await store.deleteExpired(0);
     expect(inside.prepare('select id from changes').pluck().all()).toEqual(['young']);
   });
 
@@ -71,14 +71,14 @@ describe('the SQLite file', () => {
     const client = openDatabase(`file:${aPath()}`);
     onTestFinished(() => void client.close());
     let ahead = 0;
-    const news = openNews(client, () => performance.now() + ahead);
+    const news = openChangeFeed(client, () => performance.now() + ahead);
     onTestFinished(() => news.stop());
     const told: Change[] = [];
-    const watch = await news.watch((changes) => told.push(...changes));
+    const watch = await news.subscribe((changes) => told.push(...changes));
     ahead = 5 * 60_000 + 1;
-    expect(watch.ageMs()).toBeGreaterThan(5 * 60_000);
+    expect(watch.lagMs()).toBeGreaterThan(5 * 60_000);
     await vi.waitFor(() => expect(told).toEqual([{ kind: 'everything' }]));
-    expect(watch.ageMs()).toBeLessThan(5 * 60_000);
+    expect(watch.lagMs()).toBeLessThan(5 * 60_000);
   });
 
   test('is for its owner only, and so are a folder that had to be made and the write-ahead log', async () => {
@@ -165,7 +165,13 @@ describe('the SQLite file', () => {
     const claimed = await store.claim(connection.id, { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 });
     if (typeof claimed === 'string') throw new Error(claimed);
     const held = { fence: claimed.fence, generation: 1 };
-    await store.rotate(connection.id, held, aRotation({ identity: null }), aGrant({ idToken: null }), anEntry());
+    await store.rotate(
+      connection.id,
+      held,
+      aRotation({ identity: null }),
+      someCredentials({ idToken: null }),
+      anEntry(),
+    );
     const row = raw(path).prepare('select identity, last_refresh_error, id_token from connections, grants').raw().get();
     expect(row).toEqual([null, null, null]);
   });
@@ -224,7 +230,7 @@ describe('reads of one turn', () => {
     const [whole, damaged] = [await connected(store), await connected(store)];
     raw(path).prepare("update connections set scopes = '[' where id = ?").run(damaged.connection.id);
     const ids = [damaged.connection.id, whole.connection.id, 'con_none'];
-    const [failed, served, absent] = await Promise.allSettled(ids.map((id) => store.served(id)));
+    const [failed, served, absent] = await Promise.allSettled(ids.map((id) => store.servedRow(id)));
     expect(failed).toMatchObject({ status: 'rejected', reason: expect.any(StoreError) });
     expect(served).toMatchObject({ value: { connection: whole.connection } });
     expect(absent).toMatchObject({ status: 'fulfilled', value: undefined });
@@ -232,7 +238,7 @@ describe('reads of one turn', () => {
 
   test('are refused when the store was closed meanwhile', async () => {
     const store = await openSqlite(`file:${aPath()}`);
-    const asked = Promise.allSettled([store.served('con_1'), store.served('con_2')]);
+    const asked = Promise.allSettled([store.servedRow('con_1'), store.servedRow('con_2')]);
     await store.close();
     const refused = { status: 'rejected', reason: expect.any(StoreError) };
     expect(await asked).toEqual([refused, refused]);

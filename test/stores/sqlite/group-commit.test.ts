@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import Sqlite, { type Database } from 'better-sqlite3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { GroupCommit } from '../../../src/stores/sqlite/group-commit.ts';
 import { StoreError } from '../../../src/ports/index.ts';
+import { GroupCommit } from '../../../src/stores/sqlite/group-commit.ts';
 import { commitsIn } from './wal.ts';
 
 let folder: string;

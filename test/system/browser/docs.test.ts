@@ -1,17 +1,17 @@
 // The reference as a reader sees it: a real browser, which loads nothing from anywhere else.
 import { type Browser, chromium as playwright } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { type Description, operationsOf } from '../../../src/http/openapi/document.ts';
 import { CODES } from '../../../src/http/errors/problem-table.ts';
+import { type Description, operationsOf } from '../../../src/http/openapi/document.ts';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
-import { arrive, DESKTOP, looksOf, PHONE, type Visitor } from './page-inspector.ts';
+import { arrive, DESKTOP, looksOf, type PageInspector, PHONE } from './page-inspector.ts';
 
 const installed = inject('chromium');
 
 describe.skipIf(installed === undefined)('the reference at /docs', () => {
   let broker: TestBroker;
   let browser: Browser;
-  let visitor: Visitor;
+  let visitor: PageInspector;
   let description: Description;
 
   beforeAll(async () => {

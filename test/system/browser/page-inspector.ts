@@ -16,7 +16,7 @@ interface Looks {
   overflow: number;
 }
 
-export interface Visitor {
+export interface PageInspector {
   page: Page;
   /** Errors in the console and breaches of the content security policy. */
   complaints: string[];
@@ -30,7 +30,7 @@ export interface Visitor {
 export const DESKTOP = { viewport: { width: 1280, height: 800 } };
 export const PHONE = { viewport: { width: 375, height: 667 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
 
-export async function arrive(browser: Browser, options: BrowserContextOptions = DESKTOP): Promise<Visitor> {
+export async function arrive(browser: Browser, options: BrowserContextOptions = DESKTOP): Promise<PageInspector> {
   const context = await browser.newContext(options);
   const page = await context.newPage();
   const complaints: string[] = [];

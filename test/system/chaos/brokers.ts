@@ -1,9 +1,9 @@
 // The brokers of a chaos run: where each of them lives, its own line to the database, how it starts and is cut off.
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type Link, openLink } from '../../support/tcp-proxy.ts';
-import type { Dice } from './seeded-random.ts';
+import { type Link, openTcpProxy } from '../../support/tcp-proxy.ts';
 import { launchBroker, type Running } from './processes.ts';
+import type { SeededRandom } from './seeded-random.ts';
 
 /** One that was killed comes back to its place: to its own disk and its own line. */
 export interface Place {
@@ -15,7 +15,7 @@ export interface Place {
   away: { since: number; until: number } | undefined;
 }
 
-export interface Fleet {
+export interface Brokers {
   /** Starts a broker at a place where none lives, until it does start. */
   start(): Promise<Running>;
   /** Of those that live, any; undefined: none does. */
@@ -38,7 +38,7 @@ interface Options {
   env: Record<string, string>;
   folder: string;
   logPath: string;
-  dice: Dice;
+  random: SeededRandom;
   /** URL of the database; undefined: the brokers share a file, and nothing can be cut. */
   postgres: string | undefined;
   /** A bundle of the broker; undefined: its sources. */
@@ -51,7 +51,7 @@ const NEWS_MS = 500;
 /** Between two signs of life to a database that is away. */
 const HEALING_MS = 1_500;
 
-export function openFleet({ env, folder, logPath, dice, postgres, program }: Options): Fleet {
+export function openBrokers({ env, folder, logPath, random, postgres, program }: Options): Brokers {
   const all: Place[] = [];
   const lives = ({ broker }: Place) => broker !== undefined && !broker.isGone();
   const living = () => all.filter(lives).map(({ broker }) => broker!);
@@ -61,7 +61,7 @@ export function openFleet({ env, folder, logPath, dice, postgres, program }: Opt
     all.push(place);
     if (postgres === undefined) return place;
     const data = join(folder, `replica_${all.length}`);
-    place.link = await openLink(postgres);
+    place.link = await openTcpProxy(postgres);
     place.env = { ...env, VALETKEY_DATABASE_URL: place.link.url, VALETKEY_DATA_DIR: data };
     return place;
   }
@@ -79,12 +79,12 @@ export function openFleet({ env, folder, logPath, dice, postgres, program }: Opt
     },
     any() {
       const [first, ...others] = living();
-      return first && (others.length === 0 ? first : dice.pick([first, ...others]));
+      return first && (others.length === 0 ? first : random.pick([first, ...others]));
     },
     living,
     places: (count = all.length) => {
       const cuttable = all.filter((place) => place.link && lives(place));
-      while (cuttable.length > count) cuttable.splice(dice.between(0, cuttable.length - 1), 1);
+      while (cuttable.length > count) cuttable.splice(random.between(0, cuttable.length - 1), 1);
       return cuttable;
     },
     breakLine(place, how) {

@@ -1,8 +1,8 @@
 // The short chaos run: real brokers killed, stopped, starved and misled, against a provider that forgives nothing.
 // `npm run chaos` is the long one.
 import { describe, it, vi } from 'vitest';
-import { play, SEED } from './short-run.ts';
 import * as scenarios from './scenarios.ts';
+import { play, SEED } from './short-run.ts';
 
 vi.setConfig({ testTimeout: 90_000 });
 

@@ -6,11 +6,11 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { generateKey } from '../../../src/adapters/keyring/keyring.ts';
 import { type Answer, ask } from '../../support/broker.ts';
-import { createDice, type Dice } from './seeded-random.ts';
-import { KEEPING_MS, type Kill, type Observed, OUTLIVED_MS, type ReadFault } from './results.ts';
-import { type Fleet, openFleet, type Place } from './brokers.ts';
+import { type Brokers, openBrokers, type Place } from './brokers.ts';
 import { type ChaosProvider, launchProvider, type Running } from './processes.ts';
 import type { Rules, Spend } from './provider.ts';
+import { KEEPING_MS, type Kill, type Observed, OUTLIVED_MS, type ReadFault } from './results.ts';
+import { createSeededRandom, type SeededRandom } from './seeded-random.ts';
 
 export interface Options {
   seed: number;
@@ -30,7 +30,7 @@ export interface Options {
 
 export interface Stage {
   options: Options;
-  dice: Dice;
+  random: SeededRandom;
   provider: ChaosProvider;
   database: string;
   /** Of PostgreSQL: cut off from it, silently or not, for as long as the work takes. */
@@ -69,7 +69,7 @@ export const SLACK_MS = 500;
 
 export async function openStage(options: Options): Promise<Stage> {
   const { seed, windowMs, limits } = options;
-  const dice = createDice(seed);
+  const random = createSeededRandom(seed);
   const folder = await mkdtemp(join(tmpdir(), 'valetkey-chaos-'));
   const logPath = join(folder, 'processes.log');
   const database = join(folder, 'valetkey.db');
@@ -85,15 +85,22 @@ export async function openStage(options: Options): Promise<Stage> {
     VALETKEY_LOG_LEVEL: 'info',
   };
   const provider = await launchProvider(seed, logPath);
-  const fleet: Fleet = openFleet({ env, folder, logPath, dice, postgres: options.postgres, program: options.program });
+  const brokers: Brokers = openBrokers({
+    env,
+    folder,
+    logPath,
+    random,
+    postgres: options.postgres,
+    program: options.program,
+  });
   const kills: Kill[] = [];
   const cuts: Kill[] = [];
   const terms: (number | null)[] = [];
   const reads = { served: 0, withheld: [] as ReadFault[], refused: [] as ReadFault[], unavailable: 0, unreachable: 0 };
 
-  const { start } = fleet;
+  const { start } = brokers;
   function broker(): Running {
-    const any = fleet.any();
+    const any = brokers.any();
     if (!any) throw new Error(`no broker lives (seed ${seed}); see ${logPath}`);
     return any;
   }
@@ -116,11 +123,11 @@ export async function openStage(options: Options): Promise<Stage> {
 
   const cutOff: Stage['cutOff'] = async (places, how, work) => {
     const since = Date.now();
-    for (const place of places) fleet.breakLine(place, how);
-    const isShared = places.length < fleet.living().length;
+    for (const place of places) brokers.breakLine(place, how);
+    const isShared = places.length < brokers.living().length;
     const over = held();
     const mend = () => {
-      for (const place of places.splice(0)) fleet.mendLine(place);
+      for (const place of places.splice(0)) brokers.mendLine(place);
       over();
       if (isShared && Date.now() - since > OUTLIVED_MS) cuts.push({ at: since + OUTLIVED_MS, heldSince: since });
     };
@@ -166,12 +173,12 @@ export async function openStage(options: Options): Promise<Stage> {
   const servedBy = new WeakMap<Running, Map<string, { token: string; at: number }>>();
 
   async function readOnce(id: string): Promise<void> {
-    const target = fleet.any();
+    const target = brokers.any();
     if (!target) return void (await pause(20));
     const served = servedBy.get(target) ?? new Map<string, { token: string; at: number }>();
     servedBy.set(target, served);
     const before = known.get(id);
-    const forced = before !== undefined && dice.roll() < 0.03;
+    const forced = before !== undefined && random.roll() < 0.03;
     const begun = Date.now();
     let answer: Answer;
     try {
@@ -197,7 +204,7 @@ export async function openStage(options: Options): Promise<Stage> {
     if (answer.status === 409) return;
     reads.unavailable++;
     const own = served.get(id);
-    if (before && !fleet.mustHold(target, begun, own?.token === before.token ? own.at : undefined)) return;
+    if (before && !brokers.mustHold(target, begun, own?.token === before.token ? own.at : undefined)) return;
     if (!forced && before && before.until > Date.now() + SLACK_MS)
       reads.withheld.push({
         ...told,
@@ -208,8 +215,8 @@ export async function openStage(options: Options): Promise<Stage> {
   let reading = true;
   const readers = Array.from({ length: options.readers }, async () => {
     while (reading) {
-      await readOnce(dice.pick(all));
-      await pause(dice.between(1, 15));
+      await readOnce(random.pick(all));
+      await pause(random.between(1, 15));
     }
   });
 
@@ -257,11 +264,11 @@ export async function openStage(options: Options): Promise<Stage> {
 
   return {
     options,
-    dice,
+    random,
     provider,
     database,
     cutOff,
-    places: fleet.places,
+    places: brokers.places,
     start,
     broker,
     rules: async (change) => void (await provider.control('rules', change)),
@@ -291,7 +298,7 @@ export async function openStage(options: Options): Promise<Stage> {
     settle,
     async close(keep = false) {
       reading = false;
-      await fleet.close();
+      await brokers.close();
       await provider.end();
       if (keep) console.log(`  logs: ${folder}`);
       else await rm(folder, { recursive: true, force: true });

@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { openSqlite } from '../../../src/stores/sqlite/store.ts';
-import type { ConnectionStatus, SealedGrant } from '../../../src/domain/connection.ts';
 import { LEASE_MS } from '../../../src/domain/backoff.ts';
+import type { ConnectionStatus, EncryptedCredentials } from '../../../src/domain/connection.ts';
 import type { RefreshFailure, Store } from '../../../src/ports/index.ts';
-import { aGrant, anEntry, aRotation, aSession, connected, NOW } from '../../stores/builders.ts';
+import { openSqlite } from '../../../src/stores/sqlite/store.ts';
+import { anEntry, aRotation, aSession, connected, NOW, someCredentials } from '../../stores/builders.ts';
 
 type Side = 'left' | 'right';
 const SIDES = ['left', 'right'] as const;
@@ -34,9 +34,9 @@ interface Row {
   /** Of the first of those that followed one another. */
   intentAt: number;
   nextRefreshAt: number | null;
-  grant: SealedGrant | null;
+  grant: EncryptedCredentials | null;
   /** Every grant that it ever had. */
-  had: SealedGrant[];
+  had: EncryptedCredentials[];
 }
 
 /** What a process believes that it holds; it may be wrong by now. */
@@ -87,11 +87,11 @@ const command = (name: string, run: (model: Model, real: Real) => Promise<void>)
 async function compare({ rows }: Model, store: Store): Promise<void> {
   for (const row of rows) {
     const { id, status, generation, nextRefreshAt } = row;
-    const seen = await store.served(id);
+    const seen = await store.servedRow(id);
     expect(seen?.connection).toMatchObject({ status, generation, nextRefreshAt });
     expect(seen?.accessToken).toBe(row.grant?.accessToken ?? null);
   }
-  const orphans = (await store.orphans()).filter(({ id }) => rows.some((row) => row.id === id));
+  const orphans = (await store.unresolvedRefreshes()).filter(({ id }) => rows.some((row) => row.id === id));
   const unheld = rows.filter(({ intent, holder }) => intent !== null && !holder?.alive);
   const byId = (a: { id: string }, b: { id: string }) => a.id.localeCompare(b.id);
   const wanted = unheld.map(({ id, intentAt }) => ({ id, startedAt: intentAt }));
@@ -102,7 +102,7 @@ const free = (row: Row, resolved: boolean): void => {
   row.holder = undefined;
   if (resolved) row.intent = null;
 };
-const give = (row: Row, grant: SealedGrant): void => {
+const give = (row: Row, grant: EncryptedCredentials): void => {
   row.grant = grant;
   row.had.push(grant);
   row.generation++;
@@ -144,7 +144,7 @@ const rotate = (side: Side, which: number) =>
     const held = model.claims.at(-1 - which);
     if (!held) return;
     const { row } = held;
-    const grant = aGrant();
+    const grant = someCredentials();
     const outcome = await processes[side].store.rotate(row.id, held, aRotation(), grant, anEntry());
     expect(outcome).toBe(expected(held));
     if (outcome !== 'kept') return;
@@ -181,7 +181,7 @@ const renew = (side: Side, at: number) =>
     const row = model.rows[at]!;
     const session = aSession({ integration: model.integration });
     await store.addSession(session, anEntry());
-    const grant = aGrant();
+    const grant = someCredentials();
     const before = (await store.connection(row.id))!;
     const outcome = await store.renewConnection({ ...before, nextRefreshAt: NOW + 9 }, grant, session.id, anEntry());
     expect(outcome).toEqual(row.status === 'revoked' ? 'gone' : { generation: row.generation + 1 });
@@ -201,7 +201,7 @@ const revoke = (side: Side, at: number) =>
     expect(outcome?.already).toBe(row.status === 'revoked');
     free(row, true);
     Object.assign(row, { status: 'revoked', grant: null, nextRefreshAt: null });
-    const every = await store.resealSome('another', null, 100_000, () => undefined);
+    const every = await store.reencryptBatch('another', null, 100_000, () => undefined);
     const left = new Set(every.left.map(({ sealed }) => sealed));
     for (const { accessToken, refreshToken, idToken } of row.had)
       for (const secret of [accessToken, refreshToken, idToken]) expect(left.has(secret!)).toBe(false);

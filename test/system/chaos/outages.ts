@@ -50,7 +50,7 @@ export const terminations =
     const client = new Client({ connectionString: stage.options.postgres });
     await client.connect();
     try {
-      for (const deadline = Date.now() + ms; Date.now() < deadline; await pause(stage.dice.between(20, 200)))
+      for (const deadline = Date.now() + ms; Date.now() < deadline; await pause(stage.random.between(20, 200)))
         await client.query(
           `select pg_terminate_backend(pid) from (select pid from pg_stat_activity
             where datname = current_database() and pid <> pg_backend_pid() order by random() limit 1) as one`,

@@ -6,9 +6,9 @@ import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { createDice, type Dice } from './seeded-random.ts';
-import { type Alive, createFamilies, type Spent } from './token-families.ts';
 import type { Listening } from './processes.ts';
+import { createSeededRandom, type SeededRandom } from './seeded-random.ts';
+import { type Alive, createFamilies, type Spent } from './token-families.ts';
 
 /** What goes wrong with one request. `…After`: the rotation took place, and its answer is lost. */
 export type Fault =
@@ -72,13 +72,13 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString();
 }
 
-function createProvider(dice: Dice) {
+function createProvider(random: SeededRandom) {
   const families = createFamilies();
   const spends: Spend[] = [];
   let rules = MILD;
 
   function chooseFault(): Fault | undefined {
-    let left = dice.roll();
+    let left = random.roll();
     for (const [fault, share] of Object.entries(rules.faults) as [Fault, number][]) {
       left -= share;
       if (left < 0) return fault;
@@ -119,18 +119,18 @@ function createProvider(dice: Dice) {
     const from = request.socket.remotePort ?? 0;
     const spend: Spend = { at: Date.now(), family: null, token: digest(given), from, ...(fault && { fault }) };
     spends.push(spend);
-    await pause(dice.between(...rules.latency));
+    await pause(random.between(...rules.latency));
     if (failEarly(fault, response, spend)) return;
 
     const { spent, family, successor } = families.spend(given, rules.windowMs);
     Object.assign(spend, { spent, family, spentAt: Date.now() });
-    await pause(dice.between(...rules.latency));
+    await pause(random.between(...rules.latency));
     if (fault === 'cutAfter') return void response.destroy();
     if (fault === 'hangAfter') return;
     if (fault === 'garbageAfter') return answer(response, 200, '{"access_token":', spend);
     if (fault === 'gatewayAfter') return answer(response, 502, '<h1>Bad Gateway</h1>', spend);
     if (successor === null) return answer(response, 400, { error: 'invalid_grant' }, spend);
-    const life = dice.between(...rules.life);
+    const life = random.between(...rules.life);
     // Its life begins when the answer leaves, as the broker has to take it.
     const accessToken = families.issue(successor, life * 1_000);
     const tokens = { access_token: accessToken, refresh_token: successor };
@@ -163,7 +163,7 @@ function createProvider(dice: Dice) {
 }
 
 if (import.meta.main) {
-  const server = createServer(createProvider(createDice(Number(process.argv[2] ?? 1))));
+  const server = createServer(createProvider(createSeededRandom(Number(process.argv[2] ?? 1))));
   // A broker that keeps a connection open must not meet a server that has just closed it.
   server.keepAliveTimeout = 60_000;
   server.listen(0, '127.0.0.1', () => {

@@ -5,8 +5,8 @@ import { parseArgs } from 'node:util';
 import { Client } from 'pg';
 import { startPostgres } from '../../support/postgres-server.ts';
 import { type Options, openStage, type Stage } from './driver.ts';
-import { broken, type Figures, judge } from './results.ts';
 import * as outages from './outages.ts';
+import { broken, type Figures, judge } from './results.ts';
 import * as scenarios from './scenarios.ts';
 
 const { values } = parseArgs({

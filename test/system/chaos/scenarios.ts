@@ -43,7 +43,7 @@ export const randomKills =
   (count: number): Scenario =>
   (stage) =>
     killing(stage, count, async () => {
-      await pause(stage.dice.between(150, 1_200));
+      await pause(stage.random.between(150, 1_200));
       await stage.kill();
     });
 
@@ -53,8 +53,8 @@ export const chosenKills =
   (count: number): Scenario =>
   (stage) =>
     killing(stage, count, async (i) => {
-      await pause(stage.dice.between(50, 400));
-      await stage.killAt(POINTS[i % POINTS.length]!, stage.dice.between(1, 12));
+      await pause(stage.random.between(50, 400));
+      await stage.killAt(POINTS[i % POINTS.length]!, stage.random.between(1, 12));
     });
 
 export const terms =
@@ -62,7 +62,7 @@ export const terms =
   async (stage) => {
     await roughWeather(stage);
     for (let i = 0; i < count; i++) {
-      await pause(stage.dice.between(100, 800));
+      await pause(stage.random.between(100, 800));
       await stage.restart();
     }
     await fairWeather(stage);
@@ -206,10 +206,10 @@ export const twoBrokers =
   async (stage) => {
     let [older, younger] = [stage.broker(), await stage.start()];
     for (let i = 0; i < kills; i++) {
-      await pause(stage.dice.between(500, 2_000));
+      await pause(stage.random.between(500, 2_000));
       await older.end('SIGKILL');
       stage.died();
-      await pause(stage.dice.between(0, 2_000));
+      await pause(stage.random.between(0, 2_000));
       [older, younger] = [younger, await stage.start()];
     }
     await younger.end('SIGTERM');

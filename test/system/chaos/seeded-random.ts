@@ -1,6 +1,6 @@
 // Chance that can be had again: numbers that depend on a seed alone (mulberry32).
 
-export interface Dice {
+export interface SeededRandom {
   /** In [0, 1). */
   roll(): number;
   /** A whole number, both ends included. */
@@ -8,7 +8,7 @@ export interface Dice {
   pick<T>(from: readonly [T, ...T[]]): T;
 }
 
-export function createDice(seed: number): Dice {
+export function createSeededRandom(seed: number): SeededRandom {
   let state = seed >>> 0;
   const roll = () => {
     state = (state + 0x6d2b79f5) >>> 0;

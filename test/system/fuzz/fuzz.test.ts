@@ -7,9 +7,9 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Description, type Operation, operationsOf } from '../../../src/http/openapi/document.ts';
 import { createJudge } from '../../support/openapi-validation.ts';
-import { type House, openHouse } from '../../support/restartable-broker.ts';
-import { createSecrets, type Secrets } from '../../support/secrets.ts';
 import { lessRightful } from '../../support/recorder.ts';
+import { openRestartableBroker, type RestartableBroker } from '../../support/restartable-broker.ts';
+import { createSecrets, type Secrets } from '../../support/secrets.ts';
 import { createClient, requestOf } from './requests.ts';
 import type { Pools } from './values.ts';
 
@@ -25,14 +25,14 @@ const isLast = (id: string) => /^(delete|revoke)/.test(id);
 /** What takes nothing answers nearly the same each time. */
 const takes = ({ parameters = [], requestBody }: Operation) => parameters.length > 0 || requestBody !== undefined;
 
-let house: House;
+let house: RestartableBroker;
 let secrets: Secrets;
 let failures: Map<string, string | undefined>;
 let told: Record<'answers' | 'logs' | 'metrics' | 'audit', Buffer>;
 let statuses: Map<number, number>;
 
 beforeAll(async () => {
-  house = await openHouse({ env: { VALETKEY_LOG_LEVEL: 'trace', VALETKEY_KEYS: `k1:${RING}` } });
+  house = await openRestartableBroker({ env: { VALETKEY_LOG_LEVEL: 'trace', VALETKEY_KEYS: `k1:${RING}` } });
   secrets = createSecrets();
   secrets.add('key of the ring', RING);
   secrets.add('admin key', house.adminKey);

@@ -7,16 +7,18 @@ import { startBroker } from '../../../demo/broker.ts';
 import { createCookieJar, walkThrough } from '../../../demo/browser.ts';
 import { generateKey } from '../../../src/adapters/keyring/keyring.ts';
 import { ask } from '../../support/broker.ts';
-import { type House, INTEGRATION, openHouse } from '../../support/restartable-broker.ts';
 import { aDatabase } from '../../support/postgres.ts';
+import { INTEGRATION, openRestartableBroker, type RestartableBroker } from '../../support/restartable-broker.ts';
 
 /** Processes start at their own pace on a busy machine. */
 vi.setConfig({ testTimeout: 60_000 });
 
 /** The key file of both lies where one machine keeps what is its own. */
-async function house(): Promise<House> {
+async function house(): Promise<RestartableBroker> {
   const folder = await mkdtemp(join(tmpdir(), 'valetkey-postgres-house-'));
-  const opened = await openHouse({ env: { VALETKEY_DATABASE_URL: await aDatabase(), VALETKEY_DATA_DIR: folder } });
+  const opened = await openRestartableBroker({
+    env: { VALETKEY_DATABASE_URL: await aDatabase(), VALETKEY_DATA_DIR: folder },
+  });
   onTestFinished(async () => {
     await opened.close();
     await rm(folder, { recursive: true });

@@ -4,10 +4,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { launchProvider } from '../chaos/processes.ts';
 import { startTestBroker } from '../../support/broker.ts';
-import { openLink } from '../../support/tcp-proxy.ts';
 import { aDatabase, asked } from '../../support/postgres.ts';
+import { openTcpProxy } from '../../support/tcp-proxy.ts';
+import { launchProvider } from '../chaos/processes.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 const SOON = { timeout: 20_000, interval: 50 };
@@ -20,7 +20,7 @@ async function aPrimary() {
   const elsewhere = new URL(url);
   elsewhere.pathname = '/postgres';
   const sql = (statement: string) => asked(elsewhere.href, statement);
-  const links = await Promise.all([openLink(url), openLink(url)]);
+  const links = await Promise.all([openTcpProxy(url), openTcpProxy(url)]);
   onTestFinished(async () => {
     await Promise.all(links.map((link) => link.close()));
   });

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { startBroker } from '../../../demo/broker.ts';
 import { generateKey } from '../../../src/adapters/keyring/keyring.ts';
+import { type Answer, startTestBroker, type TestBroker } from '../../support/broker.ts';
+import { aDatabase } from '../../support/postgres.ts';
+import { openTcpProxy } from '../../support/tcp-proxy.ts';
 import { launchProvider } from '../chaos/processes.ts';
 import type { Rules } from '../chaos/provider.ts';
-import { type Answer, startTestBroker, type TestBroker } from '../../support/broker.ts';
-import { openLink } from '../../support/tcp-proxy.ts';
-import { aDatabase } from '../../support/postgres.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -28,7 +28,7 @@ const path = (id: string) => `/v1/connections/${id}/token`;
 async function house(owners: number) {
   const folder = await mkdtemp(join(tmpdir(), 'valetkey-outage-'));
   const database = await aDatabase();
-  const link = await openLink(database);
+  const link = await openTcpProxy(database);
   const provider = await launchProvider(1, join(folder, 'provider.log'));
   await provider.control('rules', { life: [7_200, 7_200] });
   const keys = generateKey();
@@ -189,7 +189,7 @@ test('a replica that was cut off is told at once of what others change after tha
 });
 
 test('a broker that starts behind a silent line says so, and ends', async () => {
-  const link = await openLink(await aDatabase());
+  const link = await openTcpProxy(await aDatabase());
   onTestFinished(link.close);
   link.stall();
   const starting = startBroker({ VALETKEY_DATABASE_URL: link.url, VALETKEY_KEYS: generateKey() });

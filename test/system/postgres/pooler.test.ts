@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { Client } from 'pg';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { generateKey } from '../../../src/adapters/keyring/keyring.ts';
-import { migratePostgres, openPostgres } from '../../../src/stores/postgres/store.ts';
+import type { Logger } from '../../../src/ports/index.ts';
 import { start } from '../../../src/runtime/app.ts';
 import { parseConfig } from '../../../src/runtime/config.ts';
-import type { Logger } from '../../../src/ports/index.ts';
+import { migratePostgres, openPostgres } from '../../../src/stores/postgres/store.ts';
 import { startPooler } from '../../support/pooler.ts';
 import { aDatabase, asked, postgresUrl } from '../../support/postgres.ts';
 

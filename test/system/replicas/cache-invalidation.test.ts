@@ -9,7 +9,12 @@ import { expectOk, expectProblem } from '../../support/contract.ts';
 import { startIssuer } from '../../support/issuer.ts';
 import { startPooler } from '../../support/pooler.ts';
 import { aDatabase } from '../../support/postgres.ts';
-import { type Received, type Scripted, type ScriptedServer, startScripted } from '../../support/scripted-server.ts';
+import {
+  type Received,
+  type Scripted,
+  type ScriptedServer,
+  startScriptedServer,
+} from '../../support/scripted-server.ts';
 
 /**
  * Generous: the promise is half a second, and this machine may be busy. Not asked more often, since too many wrong keys shut
@@ -52,7 +57,7 @@ describe.each(stores)('on %s', (_, openDatabase) => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'valetkey-replicas-'));
     database = await openDatabase(folder);
-    provider = await startScripted(endpoint);
+    provider = await startScriptedServer(endpoint);
     const env = {
       VALETKEY_DATABASE_URL: database.url,
       VALETKEY_DATA_DIR: folder,

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { openSqlite } from '../../../src/stores/sqlite/store.ts';
-import { createDirectory } from '../../../src/broker/cache/caller-cache.ts';
-import { startFollowing } from '../../../src/broker/cache/invalidation.ts';
+import { createCallerCache } from '../../../src/broker/cache/caller-cache.ts';
+import { startInvalidation } from '../../../src/broker/cache/invalidation.ts';
+import { createTokenCache, toServedToken } from '../../../src/broker/cache/token-cache.ts';
 import { digest } from '../../../src/broker/secrets/ids.ts';
-import { createServing, serve } from '../../../src/broker/cache/token-cache.ts';
 import { type Logger, type Store, StoreError } from '../../../src/ports/index.ts';
+import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { aCaller, aConnection, aKey, anEntry, NOW } from '../../stores/builders.ts';
 
 const clock = { now: () => NOW, monotonic: () => 0 };
@@ -17,37 +17,37 @@ const silent = () => undefined;
 const log: Logger = { debug: silent, info: silent, warn: silent, error: silent };
 
 test('a token that was read before the news of its revocation, and arrives after it, is not kept', () => {
-  const serving = createServing();
-  const served = serve(aConnection(), 'a token', clock);
+  const tokenCache = createTokenCache();
+  const served = toServedToken(aConnection(), 'a token', clock);
   const { id } = served.connection;
-  const before = serving.ticket();
-  serving.dropSetOf(id);
-  serving.put(served, before);
-  expect(serving.get(id)).toBeUndefined();
+  const before = tokenCache.ticket();
+  tokenCache.invalidateOwnerOf(id);
+  tokenCache.put(served, before);
+  expect(tokenCache.get(id)).toBeUndefined();
   // Other connections are none the wiser, and a new read is good.
-  serving.put(serve(aConnection({ id: 'con_other' }), 'a token', clock), before);
-  expect(serving.get('con_other')).toBeDefined();
-  serving.put(served, serving.ticket());
-  expect(serving.get(id)).toBeDefined();
+  tokenCache.put(toServedToken(aConnection({ id: 'con_other' }), 'a token', clock), before);
+  expect(tokenCache.get('con_other')).toBeDefined();
+  tokenCache.put(served, tokenCache.ticket());
+  expect(tokenCache.get(id)).toBeDefined();
 });
 
 test('nor any token whose reading began before it was unknown what has changed', () => {
-  const serving = createServing();
-  const [held, coming] = [serve(aConnection(), 'a', clock), serve(aConnection(), 'b', clock)];
-  serving.put(held, serving.ticket());
-  const before = serving.ticket();
-  serving.doubtAll();
-  serving.put(coming, before);
-  expect(serving.get(coming.connection.id)).toBeUndefined();
-  expect(serving.get(held.connection.id)).toBeDefined();
+  const tokenCache = createTokenCache();
+  const [held, coming] = [toServedToken(aConnection(), 'a', clock), toServedToken(aConnection(), 'b', clock)];
+  tokenCache.put(held, tokenCache.ticket());
+  const before = tokenCache.ticket();
+  tokenCache.invalidateReads();
+  tokenCache.put(coming, before);
+  expect(tokenCache.get(coming.connection.id)).toBeUndefined();
+  expect(tokenCache.get(held.connection.id)).toBeDefined();
 });
 
 test('a token is held for so long at the most, however often it is read: nobody may come to say that it was revoked', async () => {
-  const serving = createServing({ ttlMs: 100 });
-  const served = serve(aConnection(), 'a token', clock);
-  serving.put(served, serving.ticket());
-  expect(serving.get(served.connection.id)).toBe(served);
-  await vi.waitFor(() => expect(serving.get(served.connection.id)).toBeUndefined(), { timeout: 5_000, interval: 5 });
+  const tokenCache = createTokenCache({ ttlMs: 100 });
+  const served = toServedToken(aConnection(), 'a token', clock);
+  tokenCache.put(served, tokenCache.ticket());
+  expect(tokenCache.get(served.connection.id)).toBe(served);
+  await vi.waitFor(() => expect(tokenCache.get(served.connection.id)).toBeUndefined(), { timeout: 5_000, interval: 5 });
 });
 
 test('a caller that is deleted while the broker starts, before it hears of changes', async () => {
@@ -60,20 +60,20 @@ test('a caller that is deleted while the broker starts, before it hears of chang
   });
   const caller = aCaller();
   await other.addCaller(caller, aKey(caller.id, { digest: digest('a key'), expiresAt: null }), anEntry());
-  const directory = createDirectory({ store, adminKey: undefined, rateLimit: null });
-  await directory.reload();
-  expect(directory.find('a key', NOW)).toBeDefined();
+  const callerCache = createCallerCache({ store, adminKey: undefined, rateLimit: null });
+  await callerCache.reload();
+  expect(callerCache.find('a key', NOW)).toBeDefined();
   await other.deleteCaller(caller.id, anEntry());
-  await startFollowing({
+  await startInvalidation({
     store,
-    serving: createServing(),
-    directory,
+    tokenCache: createTokenCache(),
+    callerCache,
     integrationChanged: () => undefined,
     reread: async () => undefined,
     lookBack: async () => undefined,
     log,
   });
-  expect(directory.find('a key', NOW)).toBeUndefined();
+  expect(callerCache.find('a key', NOW)).toBeUndefined();
 });
 
 test.each([
@@ -81,37 +81,37 @@ test.each([
   ['was refreshed and then ended is let go', [2, 2], false],
   ['has ended is let go', [1], false],
 ] as const)('news of a token that cannot be looked at: what %s', async (_, generations, isKept) => {
-  const serving = createServing();
-  const held = serve(aConnection({ generation: 1 }), 'a token', clock);
+  const tokenCache = createTokenCache();
+  const held = toServedToken(aConnection({ generation: 1 }), 'a token', clock);
   const { id } = held.connection;
-  serving.put(held, serving.ticket());
-  let tell: Parameters<Store['watch']>[0] = () => undefined;
+  tokenCache.put(held, tokenCache.ticket());
+  let tell: Parameters<Store['subscribe']>[0] = () => undefined;
   let isAway = true;
   const asked: string[][] = [];
-  const following = await startFollowing({
+  const invalidation = await startInvalidation({
     store: {
-      watch: async (told) => {
+      subscribe: async (told) => {
         tell = told;
-        return { how: 'notified', everyMs: 1, ageMs: () => 0, stop: async () => undefined };
+        return { delivery: 'notified', everyMs: 1, lagMs: () => 0, stop: async () => undefined };
       },
-      standings: async (ids) => {
+      connectionVersions: async (ids) => {
         asked.push(ids);
         if (isAway) throw new StoreError('away');
         return [{ id, status: 'revoked', generation: 2 }];
       },
     },
-    serving,
-    directory: { reload: async () => undefined },
+    tokenCache,
+    callerCache: { reload: async () => undefined },
     integrationChanged: () => undefined,
     reread: async () => undefined,
     lookBack: async () => undefined,
     log,
   });
-  onTestFinished(() => following.stop());
+  onTestFinished(() => invalidation.stop());
   tell(generations.map((generation) => ({ kind: 'connection', id, generation })));
   await vi.waitFor(() => expect(asked).toEqual([[id]]));
   await nextTurn();
-  expect(serving.get(id) !== undefined).toBe(isKept);
+  expect(tokenCache.get(id) !== undefined).toBe(isKept);
   isAway = false;
-  await vi.waitFor(() => expect(serving.get(id)).toBeUndefined(), { timeout: 5_000, interval: 10 });
+  await vi.waitFor(() => expect(tokenCache.get(id)).toBeUndefined(), { timeout: 5_000, interval: 10 });
 });

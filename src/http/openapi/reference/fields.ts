@@ -1,7 +1,7 @@
 // The members of a body, or the parameters of a request: names, types, what they mean, what they must keep to.
 import { html } from 'hono/html';
-import { type Description, type Parameter, resolved, type Schema } from '../document.ts';
 import type { Html } from '../../pages/layout.ts';
+import { type Description, type Parameter, resolved, type Schema } from '../document.ts';
 import { limitsOf, typeOf, words } from './markup.ts';
 
 interface Field {

@@ -1,7 +1,7 @@
 // The smallest parts of the reference: words with code in them, blocks of code, types and limits of a schema.
 import { html } from 'hono/html';
-import { type Description, resolved, type Schema } from '../document.ts';
 import type { Html } from '../../pages/layout.ts';
+import { type Description, resolved, type Schema } from '../document.ts';
 
 /** What stands between `backticks` is code. */
 export const words = (text: string): Html =>

@@ -1,7 +1,7 @@
 // One operation of the reference: what it does, what it takes, what it answers, and how it refuses.
 import { html } from 'hono/html';
-import { type Description, type Media, type Operation, type Response, resolved } from '../document.ts';
 import type { Html } from '../../pages/layout.ts';
+import { type Description, type Media, type Operation, type Response, resolved } from '../document.ts';
 import { curlOf } from './curl.ts';
 import { bodyFields, parameterFields } from './fields.ts';
 import { asJson, block, words } from './markup.ts';

@@ -1,10 +1,10 @@
 // The reference for readers: one page, made of the same description that machines read, with its contents beside it.
 import { html } from 'hono/html';
-import { type Description, operationsOf, type Schema } from '../document.ts';
 import { type Html, mark } from '../../pages/layout.ts';
+import { type Description, operationsOf, type Schema } from '../document.ts';
 import { bodyFields } from './fields.ts';
-import { operationSection, type Place } from './operation.ts';
 import { asJson, block, words } from './markup.ts';
+import { operationSection, type Place } from './operation.ts';
 
 /** A document of its own, whose stylesheet is laid over that of the other pages. */
 export function docsPage(document: Description): Html {
