@@ -51,8 +51,7 @@ const { metafile } = await build({
 write('main.js', [
   "import { enableCompileCache } from 'node:module';",
   "enableCompileCache(import.meta.dirname + '/cache');",
-  "const { main } = await import('./code/main.js');",
-  'await main();',
+  "await import('./code/main.js');",
 ]);
 write('cli.js', [
   '#!/usr/bin/env node',

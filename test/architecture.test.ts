@@ -1,4 +1,4 @@
-// Who may import whom. The table below is the plan of the house; docs/architecture.md tells why.
+// Who may import whom. The table below is the plan of the house; docs/architecture.md says why.
 import { globSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 const SRC = new URL('../src/', import.meta.url);
 
 /** A package of its own. */
-const CLIENT = /^client(\.ts$|\/)/;
+const CLIENT = /^client\//;
 /** What not every runtime has. */
 const NODE_GLOBALS = /\b(process|Buffer|global|__dirname|__filename|setImmediate|NodeJS|Deno|Bun|window)\b/;
 
@@ -24,6 +24,24 @@ interface Layer {
   builtins?: false;
 }
 
+/**
+ * The rooms of the broker, and the rooms each may use, by their `index.ts` alone. A room is listed after those it uses, so
+ * there can be no cycle.
+ */
+const rooms: Record<string, string[]> = {
+  secrets: [],
+  audit: ['secrets'],
+  cache: ['secrets'],
+  integrations: ['audit', 'cache', 'secrets'],
+  callers: ['integrations', 'audit', 'cache', 'secrets'],
+  connections: ['integrations', 'audit', 'cache', 'secrets'],
+  refresh: ['integrations', 'audit', 'cache', 'secrets'],
+  tokens: ['refresh', 'connections', 'integrations', 'audit', 'cache', 'secrets'],
+  jwt: ['callers', 'integrations', 'audit', 'secrets'],
+  apply: ['callers', 'integrations', 'audit', 'cache', 'secrets'],
+  maintenance: ['refresh', 'connections', 'integrations', 'audit', 'cache', 'secrets'],
+};
+
 const layers: Layer[] = [
   {
     name: 'domain',
@@ -34,7 +52,7 @@ const layers: Layer[] = [
   },
   {
     name: 'ports',
-    files: /^ports(\.ts$|\/)/,
+    files: /^ports\//,
     may: /^(domain|ports)\//,
     rule: 'ports imports only domain and its own parts, and no I/O',
     builtins: false,
@@ -42,28 +60,45 @@ const layers: Layer[] = [
   {
     name: 'broker',
     files: /^broker\//,
-    may: /^(broker\/|domain\/|ports\.ts$)/,
+    may: /^(broker|domain|ports)\//,
     rule: 'broker imports only broker, ports and domain',
+  },
+  {
+    name: 'stores',
+    files: /^stores\/(?!open\.ts$)/,
+    may: /^(stores\/(shared|sqlite|postgres)|domain|ports)\/|^package-files\.ts$/,
+    rule: 'stores import only their own parts, ports, domain and package-files.ts',
+  },
+  {
+    name: 'opening stores',
+    files: /^stores\/open\.ts$/,
+    may: /^(stores|domain|ports|broker\/maintenance)\/|^runtime\/config\.ts$/,
+    rule: 'stores/open.ts imports only the stores, ports, domain, broker/maintenance and the type of the configuration',
   },
   {
     name: 'adapters',
     files: /^adapters\//,
-    may: /^(adapters\/|domain\/|(ports|files)\.ts$)/,
-    rule: 'adapters import only ports, domain, files.ts and their own parts',
+    may: /^(adapters|domain|ports)\/|^package-files\.ts$/,
+    rule: 'adapters import only ports, domain, package-files.ts and their own parts',
   },
   {
     name: 'catalogue',
     files: /^catalogue\//,
-    may: /^(catalogue\/|domain\/|files\.ts$)/,
-    rule: 'catalogue imports only catalogue, domain and files.ts',
+    may: /^(catalogue|domain)\/|^package-files\.ts$/,
+    rule: 'catalogue imports only catalogue, domain and package-files.ts',
   },
-  { name: 'files', files: /^files\.ts$/, may: /^$/, rule: 'files.ts imports nothing of this project' },
-  { name: 'api', files: /^api(\.ts$|\/)/, may: /^(api|domain)\//, rule: 'api imports only its own parts and domain' },
+  {
+    name: 'package files',
+    files: /^package-files\.ts$/,
+    may: /^$/,
+    rule: 'package-files.ts imports nothing of this project',
+  },
+  { name: 'api', files: /^api\//, may: /^(api|domain)\//, rule: 'api imports only its own parts and domain' },
   {
     name: 'http',
     files: /^http\//,
-    may: /^(http\/|broker\/|domain\/|(ports|api|files)\.ts$)/,
-    rule: 'http imports only http, broker, ports, domain, api.ts and files.ts',
+    may: /^(http|broker|domain|ports|api)\/|^package-files\.ts$/,
+    rule: 'http imports only http, broker, ports, domain, api and package-files.ts',
   },
   {
     name: 'client',
@@ -75,35 +110,35 @@ const layers: Layer[] = [
   {
     name: 'cli',
     files: /^cli(\.ts$|\/)/,
-    may: /^((api|client|keys|main|stores|files|declared)\.ts$|catalogue\/|cli\/)/,
-    typesOnly: /^api\.ts$/,
-    lazily: /^((keys|main|stores|files)\.ts$|catalogue\/)/,
-    rule: 'cli imports only its own parts, declared.ts, client.ts and the types of api.ts; the catalogue, files.ts, keys.ts, stores.ts and main.ts when a command needs them',
+    may: /^(api|client|cli|catalogue)\/|^(runtime\/(keys|main|declarative-file)|stores\/open|package-files)\.ts$/,
+    typesOnly: /^api\//,
+    lazily: /^((runtime\/(keys|main)|stores\/open|package-files)\.ts$|catalogue\/)/,
+    rule: 'cli imports only its own parts, the declarative file, the client and the types of api; the catalogue and the runtime when a command needs them',
   },
-  { name: 'declared', files: /^declared\.ts$/, may: /^$/, rule: 'declared.ts imports nothing of this project' },
+  {
+    name: 'declarative file',
+    files: /^runtime\/declarative-file\.ts$/,
+    may: /^$/,
+    rule: 'runtime/declarative-file.ts imports nothing of this project',
+  },
   {
     name: 'config',
-    files: /^config\.ts$/,
-    may: /^(domain\/|catalogue\/|(api|declared)\.ts$|adapters\/(keyring|outbound)\.ts$|broker\/sessions\.ts$)/,
-    rule: 'config.ts imports only domain, catalogue, api.ts, declared.ts and the parsers of the parts that it configures',
+    files: /^runtime\/config\.ts$/,
+    may: /^(domain|catalogue|api)\/|^runtime\/declarative-file\.ts$|^adapters\/(keyring|outbound)\/|^broker\/connections\/index\.ts$/,
+    rule: 'runtime/config.ts imports only domain, catalogue, api, the declarative file and the parsers of the parts that it configures',
   },
   {
-    name: 'deployment',
-    files: /^(keys|stores)\.ts$/,
-    may: /^(adapters|broker|domain)\/|^(config|keys|ports|stores)\.ts$/,
-    rule: 'keys.ts and stores.ts are below app.ts',
+    name: 'runtime',
+    files: /^runtime\//,
+    may: /^(?!main\.ts$|cli\.ts$|cli\/|client\/)/,
+    rule: 'runtime is below main.ts and cli.ts',
   },
-  { name: 'app', files: /^app\.ts$/, may: /^(?!main\.ts$|cli\.ts$)/, rule: 'app.ts is below main.ts and cli.ts' },
-  { name: 'main', files: /^main\.ts$/, may: /^(?!cli\.ts$)/, rule: 'main.ts is below cli.ts' },
+  { name: 'main', files: /^main\.ts$/, may: /^runtime\//, rule: 'main.ts imports only runtime' },
 ];
 
-/** An adapter is a file and the folder of the same name. Those that build on another one: */
+/** An adapter is a folder. Those that build on another one: */
 const adapterLinks: Record<string, string[]> = {
   oauth: ['outbound'],
-  outbound: ['outbound-addresses'],
-  jwt: ['jwks'],
-  sqlite: ['patience', 'rejecting', 'resealing'],
-  postgres: ['patience', 'rejecting', 'resealing'],
 };
 
 /** Where each package may be used. */
@@ -111,26 +146,26 @@ const packages: Record<string, RegExp> = {
   '@hono/node-server': /^http\//,
   '@hono/zod-openapi': /^(http|api)\//,
   aws4fetch: /^adapters\/oauth\/aws/,
-  'better-sqlite3': /^adapters\/sqlite\//,
+  'better-sqlite3': /^stores\/sqlite\//,
   'cli-table3': /^cli\//,
   commander: /^cli\//,
-  'drizzle-orm': /^adapters\/(sqlite|postgres)\//,
+  'drizzle-orm': /^stores\/(shared|sqlite|postgres)\//,
   hono: /^http\//,
-  'ipaddr.js': /^adapters\/outbound/,
-  jose: /^adapters\/(jwt|jwks)/,
-  'lru-cache': /^(adapters|broker)\//,
+  'ipaddr.js': /^adapters\/outbound\//,
+  jose: /^adapters\/jwt\//,
+  'lru-cache': /^(adapters|broker|stores)\//,
   open: /^cli\//,
-  'openid-client': /^adapters\/oauth/,
-  pg: /^adapters\/postgres\//,
-  pino: /^adapters\/telemetry/,
-  'prom-client': /^adapters\/telemetry/,
+  'openid-client': /^adapters\/oauth\//,
+  pg: /^stores\/postgres\//,
+  pino: /^adapters\/telemetry\//,
+  'prom-client': /^adapters\/telemetry\//,
   'rate-limiter-flexible': /^http\//,
-  ulid: /^broker\//,
-  undici: /^adapters\/outbound/,
-  zod: /^(domain\/|config\.ts$|cli\/apply)/,
+  ulid: /^broker\/secrets\//,
+  undici: /^adapters\/outbound\//,
+  zod: /^(domain\/|runtime\/config\.ts$|cli\/apply)/,
 };
 
-const readsEnvironment = /^(main|cli)\.ts$/;
+const readsEnvironment = /^(runtime\/main|cli)\.ts$/;
 
 interface Import {
   specifier: string;
@@ -156,7 +191,7 @@ function importsOf(source: string): Import[] {
   ];
 }
 
-const unitOf = (adapter: string) => adapter.split('/')[1]!.replace(/\.ts$/, '');
+const roomOf = (path: string) => path.split('/')[1]!;
 const packageOf = (specifier: string) => specifier.match(/^(@[^/]+\/)?[^/]+/)![0];
 
 function faultOf(file: string, { specifier, kind }: Import, dependencies: Set<string>): string | undefined {
@@ -176,10 +211,21 @@ function faultOf(file: string, { specifier, kind }: Import, dependencies: Set<st
   if (layer.typesOnly?.test(target) && kind !== 'type') return layer.rule;
   if (layer.lazily?.test(target) && kind !== 'lazy') return layer.rule;
   if (layer.name === 'adapters' && target.startsWith('adapters/')) {
-    const [from, to] = [unitOf(file), unitOf(target)];
+    const [from, to] = [roomOf(file), roomOf(target)];
     if (from !== to && !adapterLinks[from]?.includes(to)) return `the adapter ${from} does not build on ${to}`;
   }
+  if (target.startsWith('broker/')) return roomFault(file, target);
   return undefined;
+}
+
+/** Rooms of the broker use one another downwards only; whoever is outside of a room sees its `index.ts`. */
+function roomFault(file: string, target: string): string | undefined {
+  const to = roomOf(target);
+  const from = file.startsWith('broker/') ? roomOf(file) : undefined;
+  if (from === to) return undefined;
+  if (!/^broker\/[a-z]+\/index\.ts$/.test(target)) return `broker/${to} is used by its index.ts alone`;
+  if (from === undefined || rooms[from]?.includes(to)) return undefined;
+  return `the room ${from} does not use the room ${to}`;
 }
 
 /** Each way round, once, beginning where it is met first. */
@@ -211,7 +257,7 @@ function violations(files: Record<string, string>, dependencies: Set<string>): s
   );
   const environment = Object.entries(files)
     .filter(([file, source]) => /\bprocess\.env\b|['"]node:process['"]/.test(source) && !readsEnvironment.test(file))
-    .map(([file]) => `${file} imports process.env: only main.ts and cli.ts read the environment`);
+    .map(([file]) => `${file} imports process.env: only runtime/main.ts and cli.ts read the environment`);
   const globals = Object.entries(files)
     .filter(([file, source]) => CLIENT.test(file) && NODE_GLOBALS.test(withoutComments(source)))
     .map(([file]) => `${file} imports a global: the client uses only what every runtime has`);
@@ -244,37 +290,44 @@ describe('the checker', () => {
     violations({ [file]: source, ...others }, dependencies);
 
   it('names the file, the import and the rule', () => {
-    expect(check('broker/tokens.ts', `import { openSqlite } from '../adapters/sqlite/store.ts';`)).toEqual([
-      'broker/tokens.ts imports ../adapters/sqlite/store.ts: broker imports only broker, ports and domain',
+    expect(
+      check('broker/tokens/token-reader.ts', `import { openSqlite } from '../../stores/sqlite/store.ts';`),
+    ).toEqual([
+      'broker/tokens/token-reader.ts imports ../../stores/sqlite/store.ts: broker imports only broker, ports and domain',
     ]);
   });
 
   it.each([
     ['domain/caller.ts', `import { readFile } from 'node:fs/promises';`],
-    ['domain/caller.ts', `import type { Store } from '../ports.ts';`],
+    ['domain/caller.ts', `import type { Store } from '../ports/index.ts';`],
     ['domain/caller.ts', `import { ulid } from 'ulid';`],
-    ['ports.ts', `export * from './broker/tokens.ts';`],
-    ['broker/tokens.ts', `import type { Env } from '../http/env.ts';`],
-    ['broker/tokens.ts', `import {\n  decodeJwt,\n  jwtVerify,\n} from 'jose';`],
-    ['adapters/jwt.ts', `import { tokens } from '../broker/tokens.ts';`],
-    ['adapters/jwt.ts', `import { createOutbound } from './outbound.ts';`],
-    ['adapters/keyring.ts', `import 'openid-client';`],
-    ['http/server.ts', `import { createVault } from '../adapters/keyring.ts';`],
+    ['ports/index.ts', `export * from '../broker/tokens/index.ts';`],
+    ['broker/tokens/token-reader.ts', `import type { Env } from '../../http/env.ts';`],
+    ['broker/tokens/token-reader.ts', `import {\n  decodeJwt,\n  jwtVerify,\n} from 'jose';`],
+    ['broker/tokens/token-reader.ts', `import { createRefresher } from '../refresh/refresher.ts';`],
+    ['broker/refresh/refresher.ts', `import type { Tokens } from '../tokens/index.ts';`],
+    ['broker/attic/box.ts', `import { digest } from '../secrets/index.ts';`],
+    ['http/routes/tokens.ts', `import { createTokenReader } from '../../broker/tokens/token-reader.ts';`],
+    ['adapters/jwt/verify.ts', `import { digest } from '../../broker/secrets/index.ts';`],
+    ['adapters/jwt/verify.ts', `import { createOutbound } from '../outbound/outbound.ts';`],
+    ['adapters/keyring/keyring.ts', `import 'openid-client';`],
+    ['stores/sqlite/store.ts', `import { createOutbound } from '../../adapters/outbound/outbound.ts';`],
+    ['http/server.ts', `import { createKeyRing } from '../adapters/keyring/keyring.ts';`],
     ['http/server.ts', `import { drizzle } from 'drizzle-orm/better-sqlite3';`],
-    ['api.ts', `import { start } from './app.ts';`],
-    ['client.ts', `import type { Token } from './api.ts';`],
+    ['api/index.ts', `import { start } from '../runtime/app.ts';`],
+    ['client/index.ts', `import type { Token } from '../api/index.ts';`],
     ['client/cache.ts', `import { LRUCache } from 'lru-cache';`],
     ['client/cache.ts', `import { performance } from 'node:perf_hooks';`],
     ['client/send.ts', `const value = Buffer.from(token).toString('base64');`],
-    ['cli.ts', `import { start } from './app.ts';`],
-    ['cli.ts', `const { tokens } = await import('./broker/tokens.ts');`],
-    ['app.ts', `import { main } from './main.ts';`],
-    ['app.ts', `import { describe } from 'vitest';`],
-    ['broker/tokens.ts', `const secret = process.env.VALETKEY_KEYS;`],
-    ['broker/tokens.ts', `import { env } from 'node:process';`],
-    ['broker/tokens.ts', `const part = await import(name);`],
-    ['broker/tokens.ts', `const load = createRequire(import.meta.url);`],
-    ['config.ts', `import manifest from '../package.json' with { type: 'json' };`],
+    ['cli.ts', `import { start } from './runtime/app.ts';`],
+    ['cli.ts', `const { tokens } = await import('./broker/tokens/index.ts');`],
+    ['runtime/app.ts', `import { run } from '../cli/run.ts';`],
+    ['runtime/app.ts', `import { describe } from 'vitest';`],
+    ['broker/tokens/token-reader.ts', `const secret = process.env.VALETKEY_KEYS;`],
+    ['broker/tokens/token-reader.ts', `import { env } from 'node:process';`],
+    ['broker/tokens/token-reader.ts', `const part = await import(name);`],
+    ['broker/tokens/token-reader.ts', `const load = createRequire(import.meta.url);`],
+    ['runtime/config.ts', `import manifest from '../../package.json' with { type: 'json' };`],
     ['helpers/text.ts', `import { z } from 'zod';`],
   ])('refuses in %s: %s', (file, source) => {
     const found = check(file, source);
@@ -283,19 +336,35 @@ describe('the checker', () => {
   });
 
   it.each([
-    ['client.ts', `import type { Token } from './client/types.ts';`],
-    ['cli.ts', `const { main } = await import('./main.ts');`],
-    ['adapters/oauth/faults.ts', `import { fetchOut } from '../outbound.ts';\nimport { mend } from './answers.ts';`],
-    ['broker/tokens.ts', `// import { x } from '../http/server.ts';\n/**\n * import('../app.ts')\n */\nconst a = 1;`],
+    ['client/index.ts', `import type { Token } from './types.ts';`],
+    ['cli.ts', `const { main } = await import('./runtime/main.ts');`],
+    [
+      'adapters/oauth/mint.ts',
+      `import { createOutbound } from '../outbound/outbound.ts';\nimport { at } from './json-paths.ts';`,
+    ],
+    ['broker/tokens/token-reader.ts', `import type { Refresher } from '../refresh/index.ts';`],
+    ['http/routes/tokens.ts', `import type { TokenReader } from '../../broker/tokens/index.ts';`],
+    [
+      'broker/tokens/token-reader.ts',
+      `// import { x } from '../../http/server.ts';\n/**\n * import('../../runtime/app.ts')\n */\nconst a = 1;`,
+    ],
   ])('lets pass in %s: %s', (file, source) => {
     expect(check(file, source)).toEqual([]);
   });
 
+  it('lists each room after those it uses', () => {
+    const seen = new Set<string>();
+    for (const [room, used] of Object.entries(rooms)) {
+      expect(used.filter((other) => !seen.has(other))).toEqual([]);
+      seen.add(room);
+    }
+  });
+
   it('shows the way round a cycle', () => {
-    const found = check('broker/a.ts', `import { b } from './b.ts';`, {
-      'broker/b.ts': `import type { c } from './c.ts';`,
-      'broker/c.ts': `export { a } from './a.ts';`,
+    const found = check('broker/jwt/a.ts', `import { b } from './b.ts';`, {
+      'broker/jwt/b.ts': `import type { c } from './c.ts';`,
+      'broker/jwt/c.ts': `export { a } from './a.ts';`,
     });
-    expect(found).toEqual(['broker/a.ts → broker/b.ts → broker/c.ts → broker/a.ts: no import cycles']);
+    expect(found).toEqual(['broker/jwt/a.ts → broker/jwt/b.ts → broker/jwt/c.ts → broker/jwt/a.ts: no import cycles']);
   });
 });

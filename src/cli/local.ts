@@ -12,7 +12,7 @@ import { moveCommand } from './migrate-data.ts';
 export function localCommands(program: Command, io: Io): void {
   const serve = program.command('serve').description('run the broker');
   example(serve, 'VALETKEY_ADMIN_KEY=$(openssl rand -hex 32) valetkey serve').action(async () => {
-    const { main } = await import('../main.ts');
+    const { main } = await import('../runtime/main.ts');
     await main();
   });
 
@@ -21,7 +21,7 @@ export function localCommands(program: Command, io: Io): void {
 
   const migrate = program.command('migrate').description('bring the database up to date, and stop');
   example(migrate, 'VALETKEY_DATABASE_URL=file:./data/valetkey.db valetkey migrate').action(async () => {
-    const main = await import('../main.ts');
+    const main = await import('../runtime/main.ts');
     await main.migrate();
   });
 
@@ -37,7 +37,7 @@ export function localCommands(program: Command, io: Io): void {
   );
   const rotate = keys.command('rotate').description('seal every secret anew with the first key of VALETKEY_KEYS');
   example(rotate, 'VALETKEY_KEYS=$NEW,$OLD valetkey keys rotate').action(async (_, command: Command) => {
-    const main = await import('../main.ts');
+    const main = await import('../runtime/main.ts');
     await main.rotate({ json: globalsOf(command).json ?? false });
   });
 }

@@ -1,5 +1,5 @@
 // What a request carries through the handlers.
-import type { Call } from '../broker/audit/access.ts';
+import type { Call } from '../broker/audit/index.ts';
 import type { Failed } from './middleware/error-logging.ts';
 
 export interface Env {

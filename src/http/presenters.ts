@@ -1,8 +1,8 @@
 // From what is inside to what is shown: public names, RFC 3339 times, no secrets.
 import type { z } from '@hono/zod-openapi';
 import type * as api from '../api/index.ts';
-import type { ServedToken } from '../broker/cache/token-cache.ts';
-import type { Proof } from '../broker/tokens/dpop-proofs.ts';
+import type { ServedToken } from '../broker/cache/index.ts';
+import type { Proof } from '../broker/tokens/index.ts';
 import type { AuditEntry } from '../domain/audit.ts';
 import { type AuthMode, capturesOf, credentialsOf, isCode, nameOf, tokenTypeOf } from '../domain/auth-modes.ts';
 import type { Caller, CallerKey, Principal } from '../domain/caller.ts';

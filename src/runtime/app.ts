@@ -7,32 +7,23 @@ import { createProviderClient } from '../adapters/oauth/provider-client.ts';
 import { checkUrl, createOutbound } from '../adapters/outbound/outbound.ts';
 import { instrumentStore } from '../adapters/telemetry/instrumented-store.ts';
 import { createTelemetry } from '../adapters/telemetry/telemetry.ts';
-import { createApply } from '../broker/apply/apply.ts';
-import { createAccess } from '../broker/audit/access.ts';
-import { createAuditBuffer } from '../broker/audit/audit-buffer.ts';
-import { createAuditLog } from '../broker/audit/audit-log.ts';
-import { startAuditRetention } from '../broker/audit/audit-retention.ts';
-import { createCallerCache } from '../broker/cache/caller-cache.ts';
-import { startInvalidation } from '../broker/cache/invalidation.ts';
-import { createTokenCache } from '../broker/cache/token-cache.ts';
-import { createCallers } from '../broker/callers/callers.ts';
-import { createWorkloadIdentity } from '../broker/callers/workload-identity.ts';
-import { createConnectFlow } from '../broker/connections/connect-flow.ts';
-import { createSessions } from '../broker/connections/connect-sessions.ts';
-import { createConnections } from '../broker/connections/connections.ts';
-import { startHousekeeping } from '../broker/connections/housekeeping.ts';
-import { createRevoker } from '../broker/connections/revocation.ts';
-import { createIntegrations } from '../broker/integrations/integrations.ts';
-import { createTargets } from '../broker/integrations/targets.ts';
-import { createTrustedIssuers } from '../broker/integrations/trusted-issuers.ts';
-import { createBatchVerification } from '../broker/jwt/batch-verification.ts';
-import { createJwtVerification } from '../broker/jwt/jwt-verification.ts';
-import { metricsState } from '../broker/maintenance/metrics-state.ts';
+import { createApply } from '../broker/apply/index.ts';
+import { createAccess, createAuditBuffer, createAuditLog, startAuditRetention } from '../broker/audit/index.ts';
+import { createCallerCache, createTokenCache, startInvalidation } from '../broker/cache/index.ts';
+import { createCallers, createWorkloadIdentity } from '../broker/callers/index.ts';
+import {
+  createConnectFlow,
+  createConnections,
+  createRevoker,
+  createSessions,
+  startHousekeeping,
+} from '../broker/connections/index.ts';
+import { createIntegrations, createTargets, createTrustedIssuers } from '../broker/integrations/index.ts';
+import { createBatchVerification, createJwtVerification } from '../broker/jwt/index.ts';
+import { metricsState } from '../broker/maintenance/index.ts';
+import type { RefreshPoint } from '../broker/refresh/index.ts';
 import { createRefreshEngine } from '../broker/refresh/index.ts';
-import type { RefreshPoint } from '../broker/refresh/refresher.ts';
-import { createDpopProofs } from '../broker/tokens/dpop-proofs.ts';
-import { createTokenExchange } from '../broker/tokens/token-exchange.ts';
-import { createTokenReader } from '../broker/tokens/token-reader.ts';
+import { createDpopProofs, createTokenExchange, createTokenReader } from '../broker/tokens/index.ts';
 import { Refusal } from '../domain/errors.ts';
 import { createFastPaths } from '../http/fast-path/index.ts';
 import { type Listener, listen } from '../http/listener.ts';

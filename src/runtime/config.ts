@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { parseKeyRing, type RingKey } from '../adapters/keyring/keyring.ts';
 import { parseAllow } from '../adapters/outbound/outbound.ts';
 import { DeclaredFile } from '../api/index.ts';
-import { isLoopback } from '../broker/connections/connect-sessions.ts';
+import { isLoopback } from '../broker/connections/index.ts';
 import { loadCatalogue } from '../catalogue/load.ts';
 import type { Provider } from '../domain/provider.ts';
 import { readDeclared } from './declarative-file.ts';

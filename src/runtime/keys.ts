@@ -7,9 +7,8 @@ import {
   proveKeyRing,
   readOrCreateKeyFile,
 } from '../adapters/keyring/keyring.ts';
-import { createAccess } from '../broker/audit/access.ts';
-import { createAuditBuffer } from '../broker/audit/audit-buffer.ts';
-import { type KeyRotationResult, rotateKeys } from '../broker/maintenance/key-rotation.ts';
+import { createAccess, createAuditBuffer } from '../broker/audit/index.ts';
+import { type KeyRotationResult, rotateKeys } from '../broker/maintenance/index.ts';
 import type { Logger, Store } from '../ports/index.ts';
 import { openRescueFile, openStore } from '../stores/open.ts';
 import type { RescueFile } from '../stores/sqlite/rescue-file.ts';

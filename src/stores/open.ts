@@ -1,12 +1,12 @@
 // Which store the URL of a database means: opened, migrated, and carried from one to another.
 import { join } from 'node:path';
-import type { Moved, Progress } from '../broker/maintenance/data-migration.ts';
+import type { Moved, Progress } from '../broker/maintenance/index.ts';
 import { type Logger, type Place, type Store, StoreError } from '../ports/index.ts';
 import type { Config } from '../runtime/config.ts';
 import type { Finding } from './postgres/store.ts';
 import { openRescue, type RescueFile, waitingIn } from './sqlite/rescue-file.ts';
 
-export type { Moved } from '../broker/maintenance/data-migration.ts';
+export type { Moved } from '../broker/maintenance/index.ts';
 
 /** For a deployment that migrates before it starts. Rejects with `StoreError`. */
 export async function migrateStore(databaseUrl: string): Promise<void> {
@@ -52,7 +52,7 @@ export async function moveData({ from, to, dataDir, told }: Move): Promise<Moved
     return place;
   };
   try {
-    const { move } = await import('../broker/maintenance/data-migration.ts');
+    const { move } = await import('../broker/maintenance/index.ts');
     return await move({ source: await placeAt(from), target: await placeAt(to), told });
   } catch (error) {
     if (error instanceof StoreError) return { refused: error.message };

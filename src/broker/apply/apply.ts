@@ -7,11 +7,10 @@ import type { Caller, CallerKey } from '../../domain/caller.ts';
 import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
 import type { Integration } from '../../domain/integration.ts';
 import type { Clock, DeclaredRows, IntegrationSettings, Store } from '../../ports/index.ts';
-import type { Access, Call, Subject } from '../audit/access.ts';
-import type { CallerCache } from '../cache/caller-cache.ts';
-import { type CallerSetup, callerOf, keyOf, workloadIssues } from '../callers/callers.ts';
-import type { Integrations, Setup } from '../integrations/integrations.ts';
-import type { TrustedIssuers } from '../integrations/trusted-issuers.ts';
+import type { Access, Call, Subject } from '../audit/index.ts';
+import type { CallerCache } from '../cache/index.ts';
+import { type CallerSetup, callerOf, keyOf, workloadIssues } from '../callers/index.ts';
+import type { Integrations, Setup, TrustedIssuers } from '../integrations/index.ts';
 import { type Difference, diff } from './diff.ts';
 
 export interface Declared {

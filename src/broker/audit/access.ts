@@ -9,7 +9,7 @@ import {
 } from '../../domain/caller.ts';
 import { type Refusal, refuse } from '../../domain/errors.ts';
 import type { Clock } from '../../ports/index.ts';
-import { newId } from '../secrets/ids.ts';
+import { newId } from '../secrets/index.ts';
 import type { AuditBuffer } from './audit-buffer.ts';
 
 /** One request of one caller: the first argument of every use case that serves callers. */

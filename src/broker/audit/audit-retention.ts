@@ -1,7 +1,7 @@
 // The audit log is kept for as long as was asked, and no longer: what is older goes in small portions, so that nobody waits.
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Clock, Logger, Store } from '../../ports/index.ts';
-import { firstId } from '../secrets/ids.ts';
+import { firstId } from '../secrets/index.ts';
 
 const DAY_MS = 24 * 60 * 60_000;
 const EVERY_MS = 60_000;

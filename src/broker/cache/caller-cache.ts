@@ -3,8 +3,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Caller, Principal, RateLimit, Workload } from '../../domain/caller.ts';
 import type { Store } from '../../ports/index.ts';
-import { isMistyped } from '../secrets/caller-keys.ts';
-import { digest } from '../secrets/ids.ts';
+import { digest, isMistyped } from '../secrets/index.ts';
 
 /** The caller behind `VALETKEY_ADMIN_KEY`: every right, for the first set-up. It is in no table. */
 const ADMIN: Principal = {

@@ -2,11 +2,10 @@
 import type { Caller, CallerKey, Permission, Principal, RateLimit, Workload } from '../../domain/caller.ts';
 import { type InputIssue, type Refusal, refuse } from '../../domain/errors.ts';
 import type { Clock, Store } from '../../ports/index.ts';
-import type { Access, Call } from '../audit/access.ts';
-import type { CallerCache } from '../cache/caller-cache.ts';
-import type { TrustedIssuers } from '../integrations/trusted-issuers.ts';
-import { newCallerKey } from '../secrets/caller-keys.ts';
-import { digest, newId } from '../secrets/ids.ts';
+import type { Access, Call } from '../audit/index.ts';
+import type { CallerCache } from '../cache/index.ts';
+import type { TrustedIssuers } from '../integrations/index.ts';
+import { digest, newCallerKey, newId } from '../secrets/index.ts';
 import { workloadOf } from './workload-identity.ts';
 
 /** Enough to recognise a key by, too little to guess it by. */

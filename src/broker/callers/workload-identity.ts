@@ -1,9 +1,9 @@
 // Callers without a shared secret: the platform gives a service a JWT, and a caller is bound to what that says.
 import { matches, type Principal, type Workload } from '../../domain/caller.ts';
 import type { Clock, JwtReason, JwtVerifier } from '../../ports/index.ts';
-import type { CallerCache } from '../cache/caller-cache.ts';
-import type { TrustedIssuers } from '../integrations/trusted-issuers.ts';
-import { digest } from '../secrets/ids.ts';
+import type { CallerCache } from '../cache/index.ts';
+import type { TrustedIssuers } from '../integrations/index.ts';
+import { digest } from '../secrets/index.ts';
 
 /** So long a token is believed without another look; one whose key the issuer has withdrawn, no longer than that. */
 const REMEMBER_MS = 10 * 60_000;

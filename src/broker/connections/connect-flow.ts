@@ -17,11 +17,10 @@ import type {
   TokenResponse,
   Vault,
 } from '../../ports/index.ts';
-import type { Access } from '../audit/access.ts';
-import type { TokenCache } from '../cache/token-cache.ts';
-import type { ResolvedIntegration, Targets } from '../integrations/targets.ts';
-import { digest, newId, newSecret } from '../secrets/ids.ts';
-import { encryptCredentials } from '../secrets/token-encryption.ts';
+import type { Access } from '../audit/index.ts';
+import type { TokenCache } from '../cache/index.ts';
+import type { ResolvedIntegration, Targets } from '../integrations/index.ts';
+import { digest, encryptCredentials, newId, newSecret } from '../secrets/index.ts';
 import { isDifferentIdentity, newConnection, type ReceivedGrant } from './new-connection.ts';
 
 /** Where a browser comes from. `browser` is the secret of its cookie, if it has one. */

@@ -6,9 +6,9 @@ import { fieldIssues } from '../../domain/fields.ts';
 import { type ConnectSession, SESSION_TTL_MS } from '../../domain/integration.ts';
 import { connectionFields } from '../../domain/provider.ts';
 import type { Clock, Store } from '../../ports/index.ts';
-import type { Access, Call } from '../audit/access.ts';
-import type { Targets } from '../integrations/targets.ts';
-import { digest, newId, newSecret } from '../secrets/ids.ts';
+import type { Access, Call } from '../audit/index.ts';
+import type { Targets } from '../integrations/index.ts';
+import { digest, newId, newSecret } from '../secrets/index.ts';
 
 export interface Invitation {
   integration: string;

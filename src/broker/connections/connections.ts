@@ -8,11 +8,10 @@ import { fieldIssues, type Values, valuesOf } from '../../domain/fields.ts';
 import { packCredentials, readCredentials, staticToken } from '../../domain/imported-credentials.ts';
 import { connectionFields } from '../../domain/provider.ts';
 import type { Clock, ConnectionFilter, Page, PageRequest, Store, Vault } from '../../ports/index.ts';
-import type { Access, Call } from '../audit/access.ts';
-import type { TokenCache } from '../cache/token-cache.ts';
-import type { ResolvedIntegration, Targets } from '../integrations/targets.ts';
-import { newId } from '../secrets/ids.ts';
-import { encryptCredentials } from '../secrets/token-encryption.ts';
+import type { Access, Call } from '../audit/index.ts';
+import type { TokenCache } from '../cache/index.ts';
+import type { ResolvedIntegration, Targets } from '../integrations/index.ts';
+import { encryptCredentials, newId } from '../secrets/index.ts';
 import { newConnection, type ReceivedGrant } from './new-connection.ts';
 
 export interface Import {

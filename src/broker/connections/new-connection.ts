@@ -3,7 +3,6 @@
 import type { AuthMode } from '../../domain/auth-modes.ts';
 import type { Connection, Credentials, Identity } from '../../domain/connection.ts';
 import { dueAt, endOf, isRenewable } from '../../domain/refresh-schedule.ts';
-import type { Rotation, TokenResponse } from '../../ports/index.ts';
 
 export interface ReceivedGrant {
   grant: Credentials;
@@ -50,23 +49,6 @@ export function newConnection(
     generation: (renewed?.generation ?? 0) + 1,
     upstreamRevocation: null,
     createdAt: renewed?.createdAt ?? now,
-    updatedAt: now,
-  };
-}
-
-/** What an answer changes on the connection that was renewed. */
-export function rotationFrom(connection: Connection, auth: AuthMode, answer: TokenResponse, now: number): Rotation {
-  const expiresAt = answer.expiresIn === undefined ? null : now + answer.expiresIn * 1_000;
-  return {
-    scopes: answer.scopes ?? connection.scopes,
-    tokenType: answer.tokenType,
-    issuedAt: now,
-    expiresAt,
-    nextRefreshAt: dueAt(connection.id, auth, now, expiresAt, answer.idleIn),
-    reauthDueAt: endOf(auth, answer.endsIn, now, connection.reauthDueAt),
-    lastRefreshedAt: now,
-    captured: { ...connection.captured, ...answer.captured },
-    identity: answer.identity ?? connection.identity,
     updatedAt: now,
   };
 }

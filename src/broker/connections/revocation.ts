@@ -4,10 +4,10 @@ import { backoff } from '../../domain/backoff.ts';
 import type { Connection, UpstreamRevocation } from '../../domain/connection.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
 import type { Clock, Logger, PendingRevocation, ProviderClient, Store, Telemetry, Vault } from '../../ports/index.ts';
-import type { Access, Call } from '../audit/access.ts';
-import type { TokenCache } from '../cache/token-cache.ts';
-import type { Targets } from '../integrations/targets.ts';
-import { decryptAccessToken, decryptRefreshToken } from '../secrets/token-encryption.ts';
+import type { Access, Call } from '../audit/index.ts';
+import type { TokenCache } from '../cache/index.ts';
+import type { Targets } from '../integrations/index.ts';
+import { decryptAccessToken, decryptRefreshToken } from '../secrets/index.ts';
 
 /** How long a caller waits for the provider; after that the answer is `pending` and the work goes on. */
 const ANSWER_WITHIN_MS = 5_000;

@@ -17,7 +17,7 @@ import {
   type Vault,
   VaultError,
 } from '../../ports/index.ts';
-import type { Access, Call } from '../audit/access.ts';
+import type { Access, Call } from '../audit/index.ts';
 import { integrationContext } from './targets.ts';
 
 export interface Setup {

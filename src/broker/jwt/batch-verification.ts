@@ -1,7 +1,7 @@
 // Many JWTs in one request, each judged alone: those of an issuer that does not answer hold up no others.
 import { Refusal } from '../../domain/errors.ts';
 import type { JwtVerdict, JwtVerifier } from '../../ports/index.ts';
-import type { Access, Call } from '../audit/access.ts';
+import type { Access, Call } from '../audit/index.ts';
 import { type JwtVerification, type VerifyRequest, verifyRefused } from './jwt-verification.ts';
 
 /** Of one issuer at once. */

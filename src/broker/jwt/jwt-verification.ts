@@ -3,9 +3,9 @@ import { LRUCache } from 'lru-cache';
 import { type Refusal, refuse } from '../../domain/errors.ts';
 import { holdsUntil } from '../../domain/jwt.ts';
 import type { Clock, JwtExpectations, JwtVerdict, JwtVerifier, TrustedIssuer } from '../../ports/index.ts';
-import type { Access, Call } from '../audit/access.ts';
-import type { TrustedIssuers } from '../integrations/trusted-issuers.ts';
-import { digest } from '../secrets/ids.ts';
+import type { Access, Call } from '../audit/index.ts';
+import type { TrustedIssuers } from '../integrations/index.ts';
+import { digest } from '../secrets/index.ts';
 
 /** As long as the keys of an issuer are taken for fresh: one that was withdrawn is believed for no longer. */
 const REMEMBER_MS = 10 * 60_000;

@@ -13,7 +13,7 @@ import {
   type Vault,
   VaultError,
 } from '../../ports/index.ts';
-import type { Access } from '../audit/access.ts';
+import type { Access } from '../audit/index.ts';
 
 /** Rows in one commit: some four milliseconds, for which brokers wait on SQLite, and on PostgreSQL for these rows alone. */
 const BATCH = 50;

@@ -1,7 +1,7 @@
 // How things stand, for the metrics: told in time, also when the store is away.
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ChangeFeed, Clock, MetricsState, Store } from '../../ports/index.ts';
-import type { AuditBuffer } from '../audit/audit-buffer.ts';
+import type { AuditBuffer } from '../audit/index.ts';
 import type { RefreshEngine } from '../refresh/index.ts';
 
 /** Milliseconds that the store is waited for: whoever asks gives up after some ten seconds. */

@@ -11,8 +11,8 @@ import {
   type Store,
   StoreError,
 } from '../../ports/index.ts';
-import type { Access } from '../audit/access.ts';
-import { newId } from '../secrets/ids.ts';
+import type { Access } from '../audit/index.ts';
+import { newId } from '../secrets/index.ts';
 import type { RecentCommits } from './recent-commits.ts';
 
 const AGAIN_AFTER_MS = [50, 100, 250, 500, 1_000, 2_000];

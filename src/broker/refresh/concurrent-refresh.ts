@@ -3,8 +3,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Connection } from '../../domain/connection.ts';
 import { type ReauthReason, type Refusal, refuse } from '../../domain/errors.ts';
 import type { Clock, ServedRow, Store, Vault } from '../../ports/index.ts';
-import { type ReadTicket, type ServedToken, type TokenCache, toServedToken } from '../cache/token-cache.ts';
-import { decryptAccessToken } from '../secrets/token-encryption.ts';
+import { type ReadTicket, type ServedToken, type TokenCache, toServedToken } from '../cache/index.ts';
+import { decryptAccessToken } from '../secrets/index.ts';
 
 /** How often a loser of the lease looks for the winner's generation, and for how long before it tries to claim again. */
 const LOOK_EVERY_MS = 50;

@@ -7,6 +7,9 @@ import { createRecentCommits } from './recent-commits.ts';
 import { createRefresher, type RefresherParts } from './refresher.ts';
 import { type Scheduler, startScheduler } from './scheduler.ts';
 
+export { refusalOf } from './concurrent-refresh.ts';
+export type { Refresher, RefreshPoint } from './refresher.ts';
+
 export type RefreshEngine = ReturnType<typeof createRefreshEngine>;
 
 interface Parts extends Omit<RefresherParts, 'committer' | 'rateLimiter' | 'circuitBreakers' | 'random'> {

@@ -21,17 +21,16 @@ import type {
   TokenResponse,
   Vault,
 } from '../../ports/index.ts';
-import type { Access } from '../audit/access.ts';
-import { type ServedToken, type TokenCache, toServedToken } from '../cache/token-cache.ts';
-import { rotationFrom } from '../connections/new-connection.ts';
-import type { ResolvedIntegration, Targets } from '../integrations/targets.ts';
-import { newId } from '../secrets/ids.ts';
-import { decryptAccessToken, decryptRenewalSecrets, encryptCredentials } from '../secrets/token-encryption.ts';
+import type { Access } from '../audit/index.ts';
+import { type ServedToken, type TokenCache, toServedToken } from '../cache/index.ts';
+import type { ResolvedIntegration, Targets } from '../integrations/index.ts';
+import { decryptAccessToken, decryptRenewalSecrets, encryptCredentials, newId } from '../secrets/index.ts';
 import type { CircuitBreakers, OpenCircuit, Permit } from './circuit-breaker.ts';
 import { classifyRefreshFailure, errorCode, type SpendTimes, unavailable } from './classify-failure.ts';
 import type { RefreshCommitter } from './commit.ts';
 import { createConcurrentRefreshes, reauthorizationRequired, refusalOf } from './concurrent-refresh.ts';
 import { type Priority, type RateLimiter, RateLimiterStopped } from './rate-limiter.ts';
+import { rotationFrom } from './rotation.ts';
 
 /** How long a reader waits for a refresh; after that it is told to come back, and the refresh goes on. */
 const READER_WAITS_MS = 15_000;

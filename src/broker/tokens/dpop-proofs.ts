@@ -3,10 +3,10 @@
 import { Refusal, refuse } from '../../domain/errors.ts';
 import { openCredentials } from '../../domain/imported-credentials.ts';
 import type { Clock, DpopRequest, SignProof, Store, Vault } from '../../ports/index.ts';
-import type { Call } from '../audit/access.ts';
-import { type ServedToken, toServedToken } from '../cache/token-cache.ts';
-import { refusalOf } from '../refresh/concurrent-refresh.ts';
-import { decryptAccessToken, decryptKeyMaterial } from '../secrets/token-encryption.ts';
+import type { Call } from '../audit/index.ts';
+import { type ServedToken, toServedToken } from '../cache/index.ts';
+import { refusalOf } from '../refresh/index.ts';
+import { decryptAccessToken, decryptKeyMaterial } from '../secrets/index.ts';
 import type { TokenReader } from './token-reader.ts';
 
 /** A proof, and the token that it goes with. */

@@ -4,10 +4,10 @@ import { LRUCache } from 'lru-cache';
 import { Refusal } from '../../domain/errors.ts';
 import { SESSION_TTL_MS } from '../../domain/integration.ts';
 import type { Clock, JwtReason, JwtVerifier, Store } from '../../ports/index.ts';
-import type { Access, Call } from '../audit/access.ts';
-import type { ServedToken } from '../cache/token-cache.ts';
-import type { Invitation, Sessions } from '../connections/connect-sessions.ts';
-import type { TrustedIssuers } from '../integrations/trusted-issuers.ts';
+import type { Access, Call } from '../audit/index.ts';
+import type { ServedToken } from '../cache/index.ts';
+import type { Invitation, Sessions } from '../connections/index.ts';
+import type { TrustedIssuers } from '../integrations/index.ts';
 import type { TokenReader } from './token-reader.ts';
 
 export interface ExchangeRequest {

@@ -3,12 +3,11 @@ import { allows, type Extent } from '../../domain/caller.ts';
 import { type Connection, demandedLife } from '../../domain/connection.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
 import type { Clock, ServedRow, Store, Telemetry, Vault } from '../../ports/index.ts';
-import type { Access, Call } from '../audit/access.ts';
-import { type ReadTicket, type ServedToken, type TokenCache, toServedToken } from '../cache/token-cache.ts';
-import { refusalOf } from '../refresh/concurrent-refresh.ts';
-import type { Refresher } from '../refresh/refresher.ts';
-import { digest } from '../secrets/ids.ts';
-import { decryptAccessToken } from '../secrets/token-encryption.ts';
+import type { Access, Call } from '../audit/index.ts';
+import { type ReadTicket, type ServedToken, type TokenCache, toServedToken } from '../cache/index.ts';
+import type { Refresher } from '../refresh/index.ts';
+import { refusalOf } from '../refresh/index.ts';
+import { decryptAccessToken, digest } from '../secrets/index.ts';
 
 export interface OwnerSelector {
   integration: string;

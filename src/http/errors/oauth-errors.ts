@@ -1,7 +1,7 @@
 // From a refusal to an answer, in the form of RFC 6749 5.2, with members of our own that say what to do.
 import type { Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import type { ExchangeFault } from '../../broker/tokens/token-exchange.ts';
+import type { ExchangeFault } from '../../broker/tokens/index.ts';
 import type { Fault } from '../../domain/errors.ts';
 import { StoreError } from '../../ports/index.ts';
 import type { Env } from '../env.ts';

@@ -2,9 +2,8 @@
 // not that simple goes the long way, which says the same in full.
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Call } from '../../broker/audit/access.ts';
-import type { AuditBuffer } from '../../broker/audit/audit-buffer.ts';
-import type { CallerCache } from '../../broker/cache/caller-cache.ts';
+import type { AuditBuffer, Call } from '../../broker/audit/index.ts';
+import type { CallerCache } from '../../broker/cache/index.ts';
 import type { Clock, Telemetry } from '../../ports/index.ts';
 
 /** Answers, or has the long way do it. */

@@ -1,7 +1,7 @@
 // Which requests have a hot path.
 import type { IncomingMessage } from 'node:http';
-import type { JwtVerification } from '../../broker/jwt/jwt-verification.ts';
-import type { TokenReader } from '../../broker/tokens/token-reader.ts';
+import type { JwtVerification } from '../../broker/jwt/index.ts';
+import type { TokenReader } from '../../broker/tokens/index.ts';
 import { createFastPath, type FastPathParts, type Listen } from './fast-path.ts';
 import { createFastJwtVerification, VERIFY } from './jwt-verification.ts';
 import { createFastTokenReads, isRead } from './token-reads.ts';

@@ -1,6 +1,6 @@
 // JWT verification: the body is read once, and what was verified before is answered from memory.
 import type { IncomingMessage } from 'node:http';
-import { type JwtVerification, mayVerify, type VerifyRequest } from '../../broker/jwt/jwt-verification.ts';
+import { type JwtVerification, mayVerify, type VerifyRequest } from '../../broker/jwt/index.ts';
 import { Refusal } from '../../domain/errors.ts';
 import type { JwtVerdict } from '../../ports/index.ts';
 import type { FastPath, Listen } from './fast-path.ts';

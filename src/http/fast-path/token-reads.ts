@@ -1,6 +1,6 @@
 // Reads of tokens: from memory at once, or with one row of the store.
-import type { ServedToken } from '../../broker/cache/token-cache.ts';
-import type { OwnerSelector, TokenReader } from '../../broker/tokens/token-reader.ts';
+import type { ServedToken } from '../../broker/cache/index.ts';
+import type { OwnerSelector, TokenReader } from '../../broker/tokens/index.ts';
 import type { Clock } from '../../ports/index.ts';
 import { expiresIn, tokenFacts } from '../presenters.ts';
 import type { FastPath, Listen } from './fast-path.ts';

@@ -3,10 +3,9 @@
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
-import type { Call } from '../../broker/audit/access.ts';
-import type { AuditBuffer } from '../../broker/audit/audit-buffer.ts';
-import type { CallerCache } from '../../broker/cache/caller-cache.ts';
-import { isJwt, type WorkloadIdentity } from '../../broker/callers/workload-identity.ts';
+import type { AuditBuffer, Call } from '../../broker/audit/index.ts';
+import type { CallerCache } from '../../broker/cache/index.ts';
+import { isJwt, type WorkloadIdentity } from '../../broker/callers/index.ts';
 import type { Principal } from '../../domain/caller.ts';
 import type { Fault } from '../../domain/errors.ts';
 import type { Clock } from '../../ports/index.ts';

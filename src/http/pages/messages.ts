@@ -1,5 +1,5 @@
 // What the browser pages say, by error code: kind words for an owner, who did nothing wrong and cannot fix much.
-import type { BrowserError } from '../../broker/connections/connect-flow.ts';
+import type { BrowserError } from '../../broker/connections/index.ts';
 
 /** 400 and above: an answer that refuses never looks like success. */
 type RefusalStatus = 400 | 403 | 404 | 409 | 410 | 500 | 502 | 503;

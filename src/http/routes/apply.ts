@@ -1,7 +1,7 @@
 // What a deployment declares, applied while the broker runs.
 import { createRoute, type z } from '@hono/zod-openapi';
 import { Applied, ApplyPost, type DeclaredFile } from '../../api/index.ts';
-import type { Apply, Declared } from '../../broker/apply/apply.ts';
+import type { Apply, Declared } from '../../broker/apply/index.ts';
 import { granted } from '../errors/problem.ts';
 import { body, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { callerSetupOf } from './callers.ts';

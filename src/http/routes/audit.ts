@@ -1,7 +1,7 @@
 // The audit log.
 import { createRoute } from '@hono/zod-openapi';
 import { AuditQuery, AuditView, pageOf } from '../../api/index.ts';
-import type { AuditLog } from '../../broker/audit/audit-log.ts';
+import type { AuditLog } from '../../broker/audit/index.ts';
 import { granted } from '../errors/problem.ts';
 import { json, page, pageRequest, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { presentAuditEntry } from '../presenters.ts';

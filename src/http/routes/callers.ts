@@ -12,7 +12,7 @@ import {
   pageOf,
   Whoami,
 } from '../../api/index.ts';
-import type { CallerSetup, Callers } from '../../broker/callers/callers.ts';
+import type { CallerSetup, Callers } from '../../broker/callers/index.ts';
 import { granted } from '../errors/problem.ts';
 import { body, idOf, json, page, pageRequest, problems, router, SECURITY, sliceOf } from '../openapi/route-parts.ts';
 import { presentCaller, presentKey, presentWhoami, timeOrNull } from '../presenters.ts';

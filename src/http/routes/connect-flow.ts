@@ -4,7 +4,7 @@ import type { Context, MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { getCookie, setCookie } from 'hono/cookie';
 import { EXAMPLE } from '../../api/index.ts';
-import type { ConnectFlow, Step, Visit } from '../../broker/connections/connect-flow.ts';
+import type { ConnectFlow, Step, Visit } from '../../broker/connections/index.ts';
 import { SESSION_TTL_MS } from '../../domain/integration.ts';
 import type { Env } from '../env.ts';
 import { BROWSER_ANSWERS } from '../openapi/pages.ts';

@@ -1,7 +1,7 @@
 // Connect sessions: invite an owner, ask how it went.
 import { createRoute, z } from '@hono/zod-openapi';
 import { EXAMPLE, SessionCreated, SessionPost, SessionView } from '../../api/index.ts';
-import type { Sessions } from '../../broker/connections/connect-sessions.ts';
+import type { Sessions } from '../../broker/connections/index.ts';
 import { granted } from '../errors/problem.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { presentConnectSession, time } from '../presenters.ts';

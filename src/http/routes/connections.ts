@@ -10,8 +10,7 @@ import {
   pageOf,
   Revocation,
 } from '../../api/index.ts';
-import type { Connections } from '../../broker/connections/connections.ts';
-import type { Revoker } from '../../broker/connections/revocation.ts';
+import type { Connections, Revoker } from '../../broker/connections/index.ts';
 import { granted } from '../errors/problem.ts';
 import { body, idOf, json, page, pageRequest, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { presentConnection } from '../presenters.ts';

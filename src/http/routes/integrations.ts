@@ -1,7 +1,7 @@
 // The catalogue, and the integrations made of it.
 import { createRoute, z } from '@hono/zod-openapi';
 import { EXAMPLE, IntegrationPut, IntegrationView, PageQuery, ProviderView, pageOf, Slug } from '../../api/index.ts';
-import type { Integrations, Setup } from '../../broker/integrations/integrations.ts';
+import type { Integrations, Setup } from '../../broker/integrations/index.ts';
 import type { Provider } from '../../domain/provider.ts';
 import { granted, Refused } from '../errors/problem.ts';
 import { body, idOf, json, page, pageRequest, problems, router, SECURITY, sliceOf } from '../openapi/route-parts.ts';

@@ -1,8 +1,7 @@
 // JWT verification for internal services.
 import { createRoute, type z } from '@hono/zod-openapi';
 import { Verdict, Verdicts, VerifyBatchPost, VerifyPost } from '../../api/index.ts';
-import type { BatchVerification } from '../../broker/jwt/batch-verification.ts';
-import type { JwtVerification, VerifyRequest } from '../../broker/jwt/jwt-verification.ts';
+import type { BatchVerification, JwtVerification, VerifyRequest } from '../../broker/jwt/index.ts';
 import { granted } from '../errors/problem.ts';
 import { body, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 

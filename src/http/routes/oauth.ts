@@ -13,9 +13,9 @@ import {
   Slug,
   TOKEN_EXCHANGE,
 } from '../../api/index.ts';
-import type { Call } from '../../broker/audit/access.ts';
-import type { JwtVerification } from '../../broker/jwt/jwt-verification.ts';
-import type { TokenExchange } from '../../broker/tokens/token-exchange.ts';
+import type { Call } from '../../broker/audit/index.ts';
+import type { JwtVerification } from '../../broker/jwt/index.ts';
+import type { TokenExchange } from '../../broker/tokens/index.ts';
 import { Refusal } from '../../domain/errors.ts';
 import type { Clock } from '../../ports/index.ts';
 import type { Env } from '../env.ts';

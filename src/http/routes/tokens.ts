@@ -1,8 +1,7 @@
 // Reading tokens: what internal services do all day.
 import { createRoute, z } from '@hono/zod-openapi';
 import { EXAMPLE, OwnerTokenQuery, ProofPost, ProofView, RefreshPost, TokenQuery, TokenView } from '../../api/index.ts';
-import type { DpopProofs } from '../../broker/tokens/dpop-proofs.ts';
-import type { TokenReader } from '../../broker/tokens/token-reader.ts';
+import type { DpopProofs, TokenReader } from '../../broker/tokens/index.ts';
 import type { Clock } from '../../ports/index.ts';
 import { granted } from '../errors/problem.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';

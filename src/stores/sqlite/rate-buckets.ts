@@ -6,11 +6,11 @@ import type { SqliteAccess } from './client.ts';
 const NOW = "cast(unixepoch('subsec') * 1000 as integer)";
 const TAKE = `
   insert into paces (integration, allowance, filled_at, taken)
-  values (@integration, @burst - min(@wanted, @burst - @leave), ${NOW}, min(@wanted, @burst - @leave))
+  values (@integration, @burst - min(@wanted, @burst - @reserve), ${NOW}, min(@wanted, @burst - @reserve))
   on conflict (integration) do update set (allowance, filled_at, taken) = (
     select filled - taken, at, taken
     from (
-      select at, filled, max(0, min(@wanted, cast(floor(filled - @leave) as integer))) as taken
+      select at, filled, max(0, min(@wanted, cast(floor(filled - @reserve) as integer))) as taken
       from (
         select ${NOW} as at, min(@burst, allowance + max(0, ${NOW} - filled_at) * @perSecond / 1000.0) as filled
       )

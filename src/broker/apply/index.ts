@@ -1,0 +1,1 @@
+export { type Apply, createApply, type Declared } from './apply.ts';

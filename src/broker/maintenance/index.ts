@@ -1,0 +1,4 @@
+export { type Moved, move, type Progress } from './data-migration.ts';
+export { type KeyRotationResult, rotateKeys } from './key-rotation.ts';
+export { keyRotationJson, keyRotationText } from './key-rotation-report.ts';
+export { metricsState } from './metrics-state.ts';

@@ -1,0 +1,9 @@
+export { isMistyped, newCallerKey } from './caller-keys.ts';
+export { digest, firstId, newId, newSecret } from './ids.ts';
+export {
+  decryptAccessToken,
+  decryptKeyMaterial,
+  decryptRefreshToken,
+  decryptRenewalSecrets,
+  encryptCredentials,
+} from './token-encryption.ts';

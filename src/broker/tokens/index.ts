@@ -1,0 +1,3 @@
+export { createDpopProofs, type DpopProofs, type Proof } from './dpop-proofs.ts';
+export { createTokenExchange, type ExchangeFault, type TokenExchange } from './token-exchange.ts';
+export { createTokenReader, type OwnerSelector, type TokenReader } from './token-reader.ts';

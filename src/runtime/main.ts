@@ -1,0 +1,71 @@
+// The process: environment in, one broker out, signals obeyed.
+import { readFileSync } from 'node:fs';
+import { createLogger } from '../adapters/telemetry/telemetry.ts';
+import { keyRotationJson, keyRotationText } from '../broker/maintenance/index.ts';
+import { type Logger, StoreError } from '../ports/index.ts';
+import { migrateStore } from '../stores/open.ts';
+import { start } from './app.ts';
+import { type Config, parseConfig } from './config.ts';
+import { runKeyRotation, SetupError } from './keys.ts';
+
+/** Runs the broker until a signal comes. */
+export async function main(): Promise<void> {
+  await configured(async (config, log) => {
+    const running = await start(config, log);
+    let stopping = false;
+    const stop = async (signal: string) => {
+      if (stopping) return;
+      stopping = true;
+      log.info({ event: 'stopping', signal }, 'stopping');
+      await running.stop();
+      log.info({ event: 'stopped' }, 'stopped');
+    };
+    process.on('SIGTERM', stop);
+    process.on('SIGINT', stop);
+    // Whatever the level: whoever started it waits for this line.
+    const lifecycle = createLogger('info');
+    lifecycle.info({ event: 'listening', url: running.url, public_url: running.publicUrl }, 'listening');
+  });
+}
+
+/** Brings the database up to date without serving. */
+export async function migrate(): Promise<void> {
+  await configured(async ({ databaseUrl }, log) => {
+    await migrateStore(databaseUrl);
+    log.info({ event: 'migrated' }, 'the database is up to date');
+  });
+}
+
+/** Seals every secret anew with the first key. One line for people, or one JSON object; exit code 1 if some are left. */
+export async function rotate({ json }: { json: boolean }): Promise<void> {
+  await configured(async (config, log) => {
+    const done = await runKeyRotation(config, log);
+    if (done.remaining.length > 0) process.exitCode = 1;
+    console.log(json ? JSON.stringify(keyRotationJson(done)) : keyRotationText(done));
+  }, 2);
+}
+
+/** `logTo` 2: stderr, for commands whose stdout is their answer. */
+async function configured(work: (config: Config, log: Logger) => Promise<void>, logTo: 1 | 2 = 1): Promise<void> {
+  const parsed = parseConfig(process.env, (path) => readFileSync(path, 'utf8'));
+  if (!parsed.ok) return refuse(parsed.issues);
+  const { config, warnings } = parsed;
+  const log = createLogger(config.logLevel, logTo);
+  for (const warning of warnings) log.warn({}, warning);
+  try {
+    await work(config, log);
+  } catch (error) {
+    if (error instanceof SetupError) return refuse(error.issues);
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EADDRINUSE') return refuse([`VALETKEY_PORT: ${config.port} is in use`]);
+    if (code === 'EADDRNOTAVAIL') return refuse([`VALETKEY_HOST: ${config.host} is not an address of this machine`]);
+    if (error instanceof StoreError) return refuse([`VALETKEY_DATABASE_URL: ${error.message}`]);
+    throw error;
+  }
+}
+
+/** All faults at once, for people; and an exit code for machines. */
+function refuse(issues: string[]): void {
+  console.error(`Valetkey cannot start:\n${issues.map((issue) => `  - ${issue}`).join('\n')}`);
+  process.exitCode = 78;
+}
