@@ -42,9 +42,9 @@ describe('the package', () => {
     const { stdout } = await promisify(execFile)('npm', pack, { cwd: client.folder });
     const [{ files }] = JSON.parse(stdout) as [{ files: { path: string }[] }];
     const paths = files.map(({ path }) => path);
-    const others = paths.filter((path) => !/^dist\/(client|client\/[a-z-]+)\.(js|d\.ts)$/.test(path));
+    const others = paths.filter((path) => !/^dist\/[a-z-]+\.(js|d\.ts)$/.test(path));
     expect(others.sort()).toEqual(['LICENSE', 'README.md', 'package.json']);
-    expect(paths).toContain('dist/client.js');
+    expect(paths).toContain('dist/index.js');
   });
 
   test('depends on nothing', () => {

@@ -133,7 +133,7 @@ it('a whole rotation under traffic: afterwards everything is served with the new
   const answer = JSON.parse(stdout);
   expect(answer).toMatchObject({ key: 'k_new', removable: ['k_old'], remaining: [], unopenable: 0, unopenable_at: [] });
   // The traffic seals anew by itself; what nobody touches is left to the rotation.
-  expect(answer.resealed).toBeGreaterThanOrEqual(5);
+  expect(answer.reencrypted).toBeGreaterThanOrEqual(5);
   expect(answer.secrets).toBe(sealedBy(setting, 'k_new'));
   expect(sealedBy(setting, 'k_old')).toBe(0);
   expect(checks(setting)).toEqual(['k_new']);
@@ -212,7 +212,11 @@ it('killed again and again, it goes on where it was, and every secret opens at a
 
   const { code, stdout } = await rotate(setting, both, '--json');
   expect(code).toBe(0);
-  expect(JSON.parse(stdout)).toMatchObject({ secrets: all, resealed: all - stoppedAt.at(-1)!, removable: ['k_old'] });
+  expect(JSON.parse(stdout)).toMatchObject({
+    secrets: all,
+    reencrypted: all - stoppedAt.at(-1)!,
+    removable: ['k_old'],
+  });
   expectAllToOpen(fresh);
   expect(() =>
     ring(old).decrypt(database.prepare('select access_token from grants').pluck().get() as Ciphertext, {

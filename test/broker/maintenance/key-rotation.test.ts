@@ -85,7 +85,7 @@ test('more rows than fit in a batch are all sealed anew, and open with the new k
   expect(done).toEqual({
     kid: 'new',
     secrets: 460,
-    resealed: 460,
+    reencrypted: 460,
     removable: ['old'],
     remaining: [],
     rescued: 0,
@@ -113,7 +113,7 @@ test('keys of several rotations that were left over are retired together, and ea
   const damaged = ringOf('older').encrypt('x', { row: 'connections/elsewhere', column: 'access_token' });
   await store.addPendingRevocation(aRevocation({ accessToken: damaged, refreshToken: null }));
   const done = await run(store, { ring: ringOf('new', 'old', 'older') });
-  expect(done).toMatchObject({ resealed: 4, removable: ['old'], remaining: [{ kid: 'older', secrets: 1 }] });
+  expect(done).toMatchObject({ reencrypted: 4, removable: ['old'], remaining: [{ kid: 'older', secrets: 1 }] });
   expect(await kids(store)).toEqual(['new', 'older']);
 });
 
@@ -121,7 +121,7 @@ test('with a single key there is nothing to do, and no waiting for it', async ()
   const store = await aStore('old');
   await adopt(store, 'old');
   const done = await run(store, { ring: ringOf('old'), meanwhile: () => expect.unreachable('it waited') });
-  expect(done).toMatchObject({ kid: 'old', secrets: 2, resealed: 0, removable: [], remaining: [] });
+  expect(done).toMatchObject({ kid: 'old', secrets: 2, reencrypted: 0, removable: [], remaining: [] });
   expect(keyRotationText(done)).toBe('Nothing to rotate: all 2 secrets are sealed by key old.');
   expect(await kids(store)).toEqual(['old']);
 });
@@ -130,7 +130,7 @@ test('with a single key, what another one sealed is found', async () => {
   const store = await aStore('new');
   const id = await adopt(store, 'old');
   const done = await run(store, { ring: ringOf('new') });
-  expect(done).toMatchObject({ resealed: 0, remaining: [{ kid: 'old', secrets: 2 }] });
+  expect(done).toMatchObject({ reencrypted: 0, remaining: [{ kid: 'old', secrets: 2 }] });
   expect(done.unopenable.named).toContainEqual({ table: 'grants', id, column: 'access_token', reason: 'unknown_key' });
 });
 
@@ -143,7 +143,7 @@ test('what an old broker sealed while it ended is caught up with', async () => {
       late ??= await adopt(store, 'old');
     },
   });
-  expect(done).toMatchObject({ resealed: 4, removable: ['old'], remaining: [] });
+  expect(done).toMatchObject({ reencrypted: 4, removable: ['old'], remaining: [] });
   await expectServed(store, ringOf('new'), late!);
 });
 
@@ -167,7 +167,7 @@ test('a text that does not open is named, and neither it nor anything else is ha
   expect(done).toEqual({
     kid: 'new',
     secrets: 6,
-    resealed: 5,
+    reencrypted: 5,
     removable: [],
     remaining: [{ kid: 'old', secrets: 1 }],
     rescued: 0,
@@ -205,7 +205,10 @@ test('a seal that does not open as what it was is never stored', async () => {
   const id = await adopt(store, 'old');
   const sealed = (await store.servedRow(id))?.accessToken;
   const ring = ringOf('new', 'old');
-  const wrong = { ...ring, seal: (text: string, at: Parameters<Vault['encrypt']>[1]) => ring.encrypt(`${text}!`, at) };
+  const wrong = {
+    ...ring,
+    encrypt: (text: string, at: Parameters<Vault['encrypt']>[1]) => ring.encrypt(`${text}!`, at),
+  };
   await expect(run(store, { ring: wrong })).rejects.toThrow('does not open');
   expect((await store.servedRow(id))?.accessToken).toBe(sealed);
   expect(kidOf(sealed!)).toBe('old');
@@ -228,7 +231,7 @@ test('a key stays while an answer that it sealed waits in the rescue file', asyn
   const answer = { attempt: 'att_1', ...whose, held, change: aRotation(), grant };
   await rescue.add(answer);
   const done = await run(store, { rescue });
-  expect(done).toMatchObject({ secrets: 4, resealed: 2, removable: [], rescued: 2 });
+  expect(done).toMatchObject({ secrets: 4, reencrypted: 2, removable: [], rescued: 2 });
   expect(done.remaining).toEqual([{ kid: 'old', secrets: 2 }]);
   expect(keyRotationText(done)).toContain('2 of these wait in the rescue file beside the database: start a broker');
   expect(keyRotationText(done)).not.toContain('A broker still seals');
@@ -267,6 +270,6 @@ test('an answer that is taken in from the rescue file meanwhile is waited for, a
     await connected(store, { id }, grant);
     await rescue.remove('att_1');
   };
-  expect(await run(store, { rescue, meanwhile })).toMatchObject({ resealed: 2, removable: ['old'], remaining: [] });
+  expect(await run(store, { rescue, meanwhile })).toMatchObject({ reencrypted: 2, removable: ['old'], remaining: [] });
   await expectServed(store, ringOf('new'), id);
 });

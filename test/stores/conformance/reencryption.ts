@@ -203,14 +203,14 @@ export function reencryption(at: Opened): void {
       const secrets = (await elsewhere('new')).length;
       const other = await at.another();
       try {
-        let resealed = 0;
+        let reencrypted = 0;
         for (let round = 0; round < 5 && (await elsewhere('new')).length > 0; round++) {
           const both = [at.store, other, at.store, other].map((store) =>
             store.reencryptBatch('new', null, 500, () => by('new')),
           );
-          for (const done of await Promise.all(both)) resealed += done.reencrypted;
+          for (const done of await Promise.all(both)) reencrypted += done.reencrypted;
         }
-        expect(resealed).toBe(secrets);
+        expect(reencrypted).toBe(secrets);
       } finally {
         await other.close();
       }

@@ -36,7 +36,7 @@ test('a change of which nobody was notified is felt within the bound', async () 
   const pooler = await startPooler(direct, { lacks: /^notify\b/ });
   onTestFinished(() => pooler.stop());
   const { watch, hears } = await watching(direct);
-  expect(watch).toMatchObject({ how: 'notified', everyMs: 2_000 });
+  expect(watch).toMatchObject({ delivery: 'notified', everyMs: 2_000 });
   const writer = await opened(pooler.through(direct));
   const took: number[] = [];
   for (const id of ['a', 'b', 'c']) {

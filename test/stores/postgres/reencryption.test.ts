@@ -113,19 +113,19 @@ test('refreshes go on meanwhile: each is kept, none waits for long, and no token
     expect(nameIn((await broker.servedRow(id))?.accessToken)).toBe(last);
   });
   const rotations = stores.slice(1).map(async (store) => {
-    let resealed = 0;
+    let reencrypted = 0;
     do {
       const some = await store.reencryptBatch('new', null, 50, anew);
-      resealed += some.reencrypted;
+      reencrypted += some.reencrypted;
     } while (!isOver);
-    return resealed;
+    return reencrypted;
   });
   await Promise.all(refreshes).finally(() => {
     isOver = true;
   });
-  const resealed = await Promise.all(rotations);
+  const reencrypted = await Promise.all(rotations);
   // More than there were: what the refreshes brought was sealed anew again and again.
-  expect(resealed.reduce((sum, one) => sum + one)).toBeGreaterThan(400);
+  expect(reencrypted.reduce((sum, one) => sum + one)).toBeGreaterThan(400);
   expect(slowest).toBeLessThan(2_000);
 
   while ((await broker.reencryptBatch('new', null, 500, anew)).reencrypted > 0);
@@ -140,9 +140,9 @@ test('a row that somebody holds is passed over, not waited for', async () => {
   const [id] = await adopted(store, 3);
   const giveUp = await holding(url, id!);
   const anew = ({ sealed }: EncryptedSecret) => sealed.replace('.old.', '.new.') as Ciphertext;
-  expect(await store.reencryptBatch('new', null, 50, anew)).toMatchObject({ resealed: 4, passed: 1, next: null });
+  expect(await store.reencryptBatch('new', null, 50, anew)).toMatchObject({ reencrypted: 4, skipped: 1, next: null });
   await giveUp();
-  expect(await store.reencryptBatch('new', null, 50, anew)).toMatchObject({ resealed: 2, passed: 0 });
+  expect(await store.reencryptBatch('new', null, 50, anew)).toMatchObject({ reencrypted: 2, skipped: 0 });
 });
 
 test('a rotation waits for another one that is slow, and does what that leaves undone', async () => {
@@ -152,7 +152,7 @@ test('a rotation waits for another one that is slow, and does what that leaves u
   const giveUp = await holding(url, id!);
   let watched = 0;
   const done = await rotation(store, async () => ++watched === 6 && (await giveUp()));
-  expect(done).toMatchObject({ secrets: 6, resealed: 6, remaining: [], removable: ['old'] });
+  expect(done).toMatchObject({ secrets: 6, reencrypted: 6, remaining: [], removable: ['old'] });
 });
 
 test('a rotation does not wait for ever: it says what is left, and no key is retired', async () => {
@@ -163,6 +163,6 @@ test('a rotation does not wait for ever: it says what is left, and no key is ret
   let watched = 0;
   const done = await rotation(store, async () => ++watched);
   expect(watched).toBe(10);
-  expect(done).toMatchObject({ secrets: 6, resealed: 4, remaining: [{ kid: 'old', secrets: 2 }], removable: [] });
+  expect(done).toMatchObject({ secrets: 6, reencrypted: 4, remaining: [{ kid: 'old', secrets: 2 }], removable: [] });
   await giveUp();
 });
