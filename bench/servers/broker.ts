@@ -30,7 +30,7 @@ const { url } = await start(parsed.config, createLogger(parsed.config.logLevel),
       progress.since = performance.now();
       progress.commits = commits;
     }
-    if (point === 'kept') {
+    if (point === 'committed') {
       progress.kept++;
       progress.until = performance.now();
       progress.lastCommits = commits;

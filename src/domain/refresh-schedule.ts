@@ -1,46 +1,43 @@
-// What renews a grant, and until when it can: per mode, as the catalogue says.
+// Which secrets renew a connection, when it is refreshed next, and when its grant ends: by authentication mode, from the
+// catalogue.
 
 import { type AuthMode, isCode, isStatic } from './auth-modes.ts';
 import { type Credentials, refreshDueAt } from './connection.ts';
 
-/** The secrets that a renewal of this mode needs; none: it cannot be renewed. */
-export function renewedBy(auth: AuthMode): readonly (keyof Credentials)[] {
+/** The secrets that a refresh in this mode needs. Empty: it has no refresh. */
+export function renewalSecrets(auth: AuthMode): readonly (keyof Credentials)[] {
   if (isStatic(auth)) return [];
   if (!isCode(auth)) return ['credentials'];
   if (!auth.refresh.supported) return [];
   return auth.refresh.spends === 'access_token' ? ['accessToken'] : ['refreshToken'];
 }
 
-export const isRenewable = (auth: AuthMode, grant: { [S in keyof Credentials]: unknown }): boolean => {
-  const needs = renewedBy(auth);
-  return needs.length > 0 && needs.every((secret) => grant[secret] !== null);
+export const isRenewable = (auth: AuthMode, credentials: { [S in keyof Credentials]: unknown }): boolean => {
+  const needs = renewalSecrets(auth);
+  return needs.length > 0 && needs.every((secret) => credentials[secret] !== null);
 };
 
-/** When a token issued now should be renewed; never before the provider would do it. Null: never. */
-export function dueAt(
+/** When a token issued now is refreshed; never before the provider accepts that. Null: never. */
+export function nextRefreshAt(
   id: string,
   auth: AuthMode,
   now: number,
   expiresAt: number | null,
   idleSeconds: number | undefined,
 ): number | null {
-  const due = refreshDueAt(
-    id,
-    now,
-    expiresAt,
-    idleMsOf(auth, idleSeconds, expiresAt === null ? null : expiresAt - now),
-  );
+  const lifeMs = expiresAt === null ? null : expiresAt - now;
+  const due = refreshDueAt(id, now, expiresAt, idleMsOf(auth, idleSeconds, lifeMs));
   return due === null ? null : Math.max(due, now + minAgeMs(auth));
 }
 
 const minAgeMs = (auth: AuthMode): number => (isCode(auth) ? (auth.refresh.min_age ?? 0) * 1_000 : 0);
 
-/** A clock that was set back makes nothing young. */
+/** Whether the provider still refuses to renew a token of this age. A negative age (the clock was set back) is not young. */
 export const isTooYoung = (auth: AuthMode, ageMs: number): boolean => ageMs >= 0 && ageMs < minAgeMs(auth);
 
 /**
- * Milliseconds that the grant lives when it is not used. A token that renews itself must not run out: its own life
- * (`lifeMs`) is what it may be left alone for.
+ * Milliseconds that the grant lives without being used; undefined: no limit. `saidSeconds`: as the provider said. A token
+ * that renews itself must not expire, so its own life (`lifeMs`) is the limit.
  */
 export function idleMsOf(auth: AuthMode, saidSeconds: number | undefined, lifeMs: number | null): number | undefined {
   if (!isCode(auth)) return undefined;
@@ -49,8 +46,8 @@ export function idleMsOf(auth: AuthMode, saidSeconds: number | undefined, lifeMs
   return seconds === undefined ? undefined : seconds * 1_000;
 }
 
-/** When the grant ends in any case: as the provider says now, as it said before, or as the catalogue says. Null: never. */
-export function endOf(
+/** When the grant ends in any case: as the provider says now, as it said `before`, or as the catalogue says. Null: never. */
+export function grantEndsAt(
   auth: AuthMode,
   saidSeconds: number | undefined,
   now: number,

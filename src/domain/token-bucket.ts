@@ -1,14 +1,15 @@
-// How many requests a provider gets from us: a bucket of turns that fills as time goes by.
+// The token bucket that limits how many requests a provider gets from us.
 
-/** What one integration's token endpoint gets from all processes together. */
+/** What the token endpoint of one integration gets from all processes together. */
 export interface BucketLimits {
+  /** Tokens that are added each second. */
   perSecond: number;
-  /** So many at once, after a while without any. */
+  /** The most tokens that the bucket holds. */
   burst: number;
-  /** So many of these are left to others, who are in more of a hurry; less than `burst`. */
+  /** Tokens that are left for more urgent requests; less than `burst`. */
   reserve: number;
 }
 
-/** Milliseconds until one more turn may be had of a bucket that holds so many. */
+/** Milliseconds until the next token can be taken from a bucket that holds `allowance`. */
 export const msUntilNext = (allowance: number, { perSecond, reserve }: BucketLimits): number =>
   Math.max(0, Math.ceil(((1 + reserve - allowance) / perSecond) * 1_000));

@@ -10,7 +10,7 @@ import type { Connection } from '../domain/connection.ts';
 import type { ParamField } from '../domain/fields.ts';
 import type { ConnectSession, Integration } from '../domain/integration.ts';
 import { apiOf, type Provider } from '../domain/provider.ts';
-import { renewedBy } from '../domain/refresh-schedule.ts';
+import { renewalSecrets } from '../domain/refresh-schedule.ts';
 
 type View<T extends z.ZodType> = z.infer<T>;
 
@@ -171,7 +171,7 @@ const BY = {
 function modeView(provider: Provider, auth: AuthMode) {
   const api = apiOf(provider, auth);
   const code = isCode(auth) ? auth : undefined;
-  const [by] = renewedBy(auth);
+  const [by] = renewalSecrets(auth);
   return {
     name: nameOf(auth),
     mode: auth.mode,

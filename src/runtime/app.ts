@@ -136,7 +136,7 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
     limits: config.refreshLimits,
     reached: tuning.reached,
     ahead: tuning.refreshAhead,
-    mayGoBack: isPostgres(config.databaseUrl),
+    mayLoseCommits: isPostgres(config.databaseUrl),
   });
   const { refresher } = engine;
   const integrationChanged = (id?: string) => {

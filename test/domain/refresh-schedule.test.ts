@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { newConnection } from '../../src/broker/connections/new-connection.ts';
 import { AuthMode } from '../../src/domain/auth-modes.ts';
 import { type Credentials, refreshDueAt } from '../../src/domain/connection.ts';
-import { endOf, idleMsOf, isRenewable, renewedBy } from '../../src/domain/refresh-schedule.ts';
+import { grantEndsAt, idleMsOf, isRenewable, renewalSecrets } from '../../src/domain/refresh-schedule.ts';
 
 const NOW = 1_800_000_000_000;
 const DAY = 86_400;
@@ -29,7 +29,7 @@ const everything: Credentials = { accessToken: 'a', refreshToken: 'r', idToken: 
 
 describe('a grant is renewed', () => {
   test('by its refresh token', () => {
-    expect(renewedBy(code())).toEqual(['refreshToken']);
+    expect(renewalSecrets(code())).toEqual(['refreshToken']);
     expect(isRenewable(code(), { ...nothing, refreshToken: 'r' })).toBe(true);
     expect(isRenewable(code(), { ...everything, refreshToken: null })).toBe(false);
   });
@@ -52,7 +52,7 @@ describe('a grant is renewed', () => {
   test.each(still.map((auth) => [auth.mode, auth] as const))('never in the mode %s', (_, auth) => {
     expect(isRenewable(auth, everything)).toBe(false);
     expect(idleMsOf(auth, 60, 60_000)).toBeUndefined();
-    expect(endOf(auth, undefined, NOW, null)).toBeNull();
+    expect(grantEndsAt(auth, undefined, NOW, null)).toBeNull();
   });
 });
 
@@ -94,20 +94,20 @@ describe('a grant ends', () => {
   const auth = code({ absolute_lifetime: 90 * DAY });
 
   test('when the provider says now, else when it said before, else as the catalogue says, else never', () => {
-    expect(endOf(auth, 60, NOW, NOW + 5)).toBe(NOW + 60_000);
-    expect(endOf(auth, undefined, NOW, NOW + 5)).toBe(NOW + 5);
-    expect(endOf(auth, undefined, NOW, null)).toBe(NOW + 90 * DAY * 1_000);
-    expect(endOf(code(), undefined, NOW, null)).toBeNull();
+    expect(grantEndsAt(auth, 60, NOW, NOW + 5)).toBe(NOW + 60_000);
+    expect(grantEndsAt(auth, undefined, NOW, NOW + 5)).toBe(NOW + 5);
+    expect(grantEndsAt(auth, undefined, NOW, null)).toBe(NOW + 90 * DAY * 1_000);
+    expect(grantEndsAt(code(), undefined, NOW, null)).toBeNull();
   });
 
   test('no later for being refreshed', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 0, max: DAY }), { maxLength: 20 }), (waits) => {
-        const first = endOf(auth, undefined, NOW, null);
+        const first = grantEndsAt(auth, undefined, NOW, null);
         let [now, end] = [NOW, first];
         for (const wait of waits) {
           now += wait * 1_000;
-          end = endOf(auth, undefined, now, end);
+          end = grantEndsAt(auth, undefined, now, end);
         }
         expect(end).toBe(first);
       }),

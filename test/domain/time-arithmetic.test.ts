@@ -2,8 +2,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { toServedToken } from '../../src/broker/cache/token-cache.ts';
-import { backoff, breakerPause, isInDoubt, lostBackoff, urgentBackoff } from '../../src/domain/backoff.ts';
-import { demandedLife, refreshDueAt } from '../../src/domain/connection.ts';
+import { backoff, circuitBackoff, isInDoubt, lostResponseBackoff, readBackoff } from '../../src/domain/backoff.ts';
+import { refreshDueAt, requiredTtlMs } from '../../src/domain/connection.ts';
 import type { Clock } from '../../src/ports/index.ts';
 import { aConnection, NOW } from '../stores/builders.ts';
 
@@ -64,11 +64,11 @@ describe('the life that a read demands', () => {
     [3600, 99_999, 1_800_000],
     [3600, 0, 0],
   ])('of a token of %i s, with min_ttl %s, is %i ms', (life, minTtl, expected) => {
-    expect(demandedLife(issuedFor(life), minTtl === undefined ? undefined : minTtl * 1000)).toBe(expected);
+    expect(requiredTtlMs(issuedFor(life), minTtl === undefined ? undefined : minTtl * 1000)).toBe(expected);
   });
 
   test('of a token that does not expire is nothing', () => {
-    expect(demandedLife({ issuedAt: NOW, expiresAt: null }, 3_600_000)).toBe(0);
+    expect(requiredTtlMs({ issuedAt: NOW, expiresAt: null }, 3_600_000)).toBe(0);
   });
 });
 
@@ -106,10 +106,10 @@ describe('waiting', () => {
     expect(backoff(1000, 0.999999)).toBeCloseTo(1_800_000, -2);
   });
   test('of somebody who reads grows from a second to half a minute', () => {
-    expect([1, 2, 3, 6, 500].map(urgentBackoff)).toEqual([1_000, 2_000, 4_000, 30_000, 30_000]);
+    expect([1, 2, 3, 6, 500].map(readBackoff)).toEqual([1_000, 2_000, 4_000, 30_000, 30_000]);
   });
   test('of an open circuit grows to a minute, and is at least half of its most', () => {
-    expect([breakerPause(1, 0), breakerPause(1, 1), breakerPause(3, 0), breakerPause(99, 1)]).toEqual([
+    expect([circuitBackoff(1, 0), circuitBackoff(1, 1), circuitBackoff(3, 0), circuitBackoff(99, 1)]).toEqual([
       1_000, 2_000, 4_000, 60_000,
     ]);
   });
@@ -133,6 +133,6 @@ describe('a lost answer', () => {
     ['when the provider asks for it, once that was cut short', 9_000, 100, 60_000, 60_000],
     ['a second later, again and again', 9_000, 0, 0, 1_000],
   ])('is asked for again %s', (_, age, ago, asked, expected) => {
-    expect(lostBackoff(NOW, NOW + age, ago, asked)).toBe(expected);
+    expect(lostResponseBackoff(NOW, NOW + age, ago, asked)).toBe(expected);
   });
 });

@@ -1,8 +1,8 @@
 // From a target to the configuration that openid-client works with: endpoints, client authentication, transport.
 import * as client from 'openid-client';
 import { isCode, type TokenMode } from '../../domain/auth-modes.ts';
-import { REFRESH_DEADLINE_MS } from '../../domain/backoff.ts';
 import type { Target } from '../../domain/target.ts';
+import { REFRESH_DEADLINE_MS } from '../../domain/time-limits.ts';
 import type { ProviderResult } from '../../ports/index.ts';
 import { type Outbound, type OutboundRequest, WholeResponse } from '../outbound/outbound.ts';
 import { authentication, ClientKeyError, methodOf } from './client-authentication.ts';

@@ -2,7 +2,7 @@
 
 import type { AuthMode } from '../../domain/auth-modes.ts';
 import type { Connection, Credentials, Identity } from '../../domain/connection.ts';
-import { dueAt, endOf, isRenewable } from '../../domain/refresh-schedule.ts';
+import { grantEndsAt, isRenewable, nextRefreshAt } from '../../domain/refresh-schedule.ts';
 
 export interface ReceivedGrant {
   grant: Credentials;
@@ -41,8 +41,8 @@ export function newConnection(
     tokenType: brought.tokenType,
     issuedAt: now,
     expiresAt,
-    nextRefreshAt: ahead ? dueAt(id, auth, now, expiresAt, idleIn) : null,
-    reauthDueAt: endOf(auth, endsIn, now, null),
+    nextRefreshAt: ahead ? nextRefreshAt(id, auth, now, expiresAt, idleIn) : null,
+    reauthDueAt: grantEndsAt(auth, endsIn, now, null),
     lastRefreshedAt: null,
     lastRefreshError: null,
     failures: 0,

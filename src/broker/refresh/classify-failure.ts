@@ -1,17 +1,16 @@
-// What a failed renewal means for its connection: whether it is over, and when it is tried again. Only arithmetic.
+// What a failed refresh means for its connection: whether the grant is over, and when to try again. Pure arithmetic.
 
 import { type AuthMode, isCode, isMinted } from '../../domain/auth-modes.ts';
-import { backoff, isInDoubt, lostBackoff, urgentBackoff } from '../../domain/backoff.ts';
-import type { RefreshError } from '../../domain/connection.ts';
-import { type ReauthReason, type Refusal, refuse } from '../../domain/errors.ts';
+import { backoff, isInDoubt, lostResponseBackoff, readBackoff } from '../../domain/backoff.ts';
+import type { ReauthReason, Refusal } from '../../domain/errors.ts';
 import type { Claimed, ProviderFault, RefreshFailure } from '../../ports/index.ts';
 import type { OpenCircuit } from './circuit-breaker.ts';
-import { reauthorizationRequired } from './concurrent-refresh.ts';
+import { errorCode, reauthorizationRequired, unavailable } from './refusals.ts';
 
-/** Of a connection that has failed more often in a row, a further lost answer is not asked for again soon. */
-const LOST_TRIES = 12;
+/** After this many failures in a row, a lost response does not begin a new window of early retries. */
+const LOST_RESPONSE_MAX_FAILURES = 12;
 
-/** When the refresh token was sent, or about to be. `firstAt`: in the first of the attempts whose outcome is not known. */
+/** When the refresh token was sent, or was about to be. `firstAt`: in the first of the attempts with an unknown outcome. */
 export interface SpendTimes {
   firstAt: number;
   at: number;
@@ -20,17 +19,17 @@ export interface SpendTimes {
 
 export interface FailureClassification {
   failure: RefreshFailure;
-  /** For whoever waits. */
+  /** For the readers that wait. */
   refusal: Refusal;
-  /** No answer came, and it is to be asked for again at once: since when it is in doubt. */
+  /** The response was lost, and is to be requested again at once: since when it is in doubt (ms). */
   lostAt: number | undefined;
 }
 
-interface Trial {
+interface FailedRefresh {
   fault: ProviderFault;
   claimed: Pick<Claimed, 'connection' | 'unresolved'>;
   auth: AuthMode;
-  /** The integration's circuit, when it is open. */
+  /** The integration's circuit, if it is open. */
   open: OpenCircuit | undefined;
   sent: SpendTimes;
   now: number;
@@ -48,7 +47,7 @@ export function classifyRefreshFailure({
   now,
   monotonic,
   random,
-}: Trial): FailureClassification {
+}: FailedRefresh): FailureClassification {
   const { connection, unresolved } = claimed;
   const failures = connection.failures + 1;
   const reason = terminalReason(fault, unresolved !== null, auth);
@@ -58,18 +57,18 @@ export function classifyRefreshFailure({
     const failure = { reason, error, nextRefreshAt: null, resolved: true };
     return { failure, refusal: reauthorizationRequired(connection.id, reason), lostAt: undefined };
   }
-  // What an earlier attempt left open stays open: that this one was turned away says nothing about that one.
+  // An earlier attempt with an unknown outcome stays unknown: the refusal of this one says nothing about it.
   const unknown = fault.outcomeUnknown || unresolved !== null;
-  // A lost answer is asked for again soon, within the reuse window that many providers grant, however often the
-  // connection has failed before, and whatever has opened the circuit. One that is lost long after another begins anew:
-  // perhaps only this one has reached the provider.
-  const anew = fault.outcomeUnknown && !isInDoubt(sent.firstAt, now) && failures <= LOST_TRIES;
-  const lostAt = anew ? sent.at : sent.firstAt;
+  // A lost response is requested again early, within the reuse window of many providers, however often the connection has
+  // failed before and whatever has opened the circuit. One that is lost long after another begins a new window: perhaps
+  // only this request has reached the provider.
+  const newWindow = fault.outcomeUnknown && !isInDoubt(sent.firstAt, now) && failures <= LOST_RESPONSE_MAX_FAILURES;
+  const lostAt = newWindow ? sent.at : sent.firstAt;
   const inDoubt = unknown && isInDoubt(lostAt, now);
   const asked = (fault.retryAfter ?? 0) * 1_000;
   const soonest = inDoubt
-    ? lostBackoff(lostAt, now, monotonic - sent.monotonic, asked)
-    : Math.max(asked, urgentBackoff(failures), open?.retryIn ?? 0);
+    ? lostResponseBackoff(lostAt, now, monotonic - sent.monotonic, asked)
+    : Math.max(asked, readBackoff(failures), open?.retryIn ?? 0);
   const wait = inDoubt ? soonest : Math.max(soonest, backoff(failures, random));
   return {
     failure: {
@@ -83,30 +82,12 @@ export function classifyRefreshFailure({
   };
 }
 
-/** Null: not surely terminal. */
+/** Null: the grant may still be alive. */
 function terminalReason(fault: ProviderFault, unresolved: boolean, auth: AuthMode): ReauthReason | null {
   if (fault.kind === 'identity_changed') return 'identity_changed';
   if (fault.kind !== 'grant_dead') return null;
   if (isMinted(auth)) return 'credentials_rejected';
-  // One that never changes is refused for another reason than that it was spent.
-  const spent = unresolved && !(isCode(auth) && auth.refresh.rotates === 'never');
-  return spent ? 'refresh_outcome_unknown' : 'grant_revoked';
-}
-
-const MISCONFIGURED = 'misconfigured:';
-
-/** As it is kept with the connection. */
-export const errorCode = (fault: ProviderFault): RefreshError['code'] =>
-  fault.kind === 'misconfigured' ? `${MISCONFIGURED}${fault.code}` : fault.code;
-
-/** What a caller is told whose read cannot be served just now. `waitMs`: milliseconds. */
-export function unavailable(
-  { integration }: { integration: string },
-  code: string,
-  detail: string,
-  waitMs: number,
-): Refusal {
-  if (code.startsWith(MISCONFIGURED)) return refuse({ code: 'integration_misconfigured', integration, detail });
-  const retryAfter = Math.max(1, Math.ceil(waitMs / 1_000));
-  return refuse({ code: 'provider_unavailable', integration, detail, retryAfter });
+  // A refresh token that never rotates cannot have been refused because it was spent.
+  const mayBeSpent = unresolved && !(isCode(auth) && auth.refresh.rotates === 'never');
+  return mayBeSpent ? 'refresh_outcome_unknown' : 'grant_revoked';
 }

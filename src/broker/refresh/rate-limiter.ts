@@ -1,171 +1,184 @@
-// How many requests at once, and how many a second, an integration's token endpoint gets from us; whoever waits in
-// front of a reader goes first. How many at once is each process's own affair; how many a second is that of all together,
-// so that turns are taken from the store, as many at a time as can begin.
+// The rate limiter of refreshes: how many requests at once, and how many a second, the token endpoint of an integration gets
+// from us. Concurrency is limited for each process. The rate is limited for all processes together: its tokens are taken
+// from a bucket in the store, as many at a time as can be used at once.
+import { RATE_LIMIT_PREFETCH_MS, REFRESH_BACKLOG_MS } from '../../domain/time-limits.ts';
 import type { BucketLimits } from '../../domain/token-bucket.ts';
 import type { Clock, Store } from '../../ports/index.ts';
 
+/** `read`: a reader waits for it, so it runs before all `background` work. */
 export type Priority = 'read' | 'background';
 
 export interface RefreshLimits {
-  /** Requests under way at once, for each integration, of this process. */
+  /** Requests at once, for each integration, of this process. */
   concurrency: number;
   /** Requests a second, for each integration, of all processes; a burst of `concurrency` is allowed. */
   perSecond: number;
 }
 
-/** What background work has lately used within this time is taken at once; twice as long is it kept. */
-const AHEAD_MS = 50;
-/** Background work leaves this part of a burst to readers, here and elsewhere. */
-const READERS_PART = 1 / 4;
-/** More than can be worked off within this time is not taken from others. */
-const QUEUE_MS = 3_000;
+export interface RateLimiter {
+  /**
+   * Queues the work and runs it when the limits permit. `key` names it for `prioritize`. Rejects with the error of the work,
+   * with `RateLimiterStopped`, or with `StoreError` when the store cannot give tokens: then the work did not begin.
+   */
+  run<T>(integration: string, key: string, priority: Priority, work: () => Promise<T>): Promise<T>;
+  /** A reader waits for this background work now: it moves to the `read` queue. No effect on work that has begun. */
+  prioritize(integration: string, key: string): void;
+  /** How much more background work to queue for an integration now: enough to keep it busy for a few seconds. */
+  capacity(integration: string): number;
+  /** No more work begins: what is queued rejects with `RateLimiterStopped`, what has begun continues. */
+  stop(): void;
+  /** How much work has begun and not ended. */
+  inFlight(): number;
+}
 
-interface Turn {
+/** The broker is stopping, and the work did not begin. */
+export class RateLimiterStopped extends Error {
+  override name = 'RateLimiterStopped';
+}
+
+/** The part of a burst that background work leaves to readers, of this process and others. */
+const RESERVED_FOR_READS = 1 / 4;
+
+interface QueuedWork {
   key: string;
   begin: () => void;
   fail: (error: unknown) => void;
 }
 
-/** The broker stops: the work was not begun. */
-export class RateLimiterStopped extends Error {
-  override name = 'Dismissed';
-}
-
-interface Lane {
+/** The work of one integration. */
+interface Queue {
   integration: string;
   running: number;
-  read: Turn[];
-  background: Turn[];
-  /** Taken from the store, and not used yet. */
-  held: number;
-  heldUntil: number;
-  /** How many are taken ahead: twice as many when all were used in time, half as many when some were not. */
-  appetite: number;
-  asking: boolean;
+  read: QueuedWork[];
+  background: QueuedWork[];
+  /** Rate-limit tokens that were taken from the store and are not used yet. */
+  tokens: number;
+  tokensExpireAt: number;
+  /** How many tokens background work takes at a time: doubled while all are used in time, halved when some expire. */
+  prefetch: number;
+  isTaking: boolean;
   timer: NodeJS.Timeout | undefined;
 }
-
-export type RateLimiter = ReturnType<typeof createRateLimiter>;
 
 interface Parts extends RefreshLimits {
   store: Pick<Store, 'takeFromBucket'>;
   clock: Pick<Clock, 'monotonic'>;
 }
 
-export function createRateLimiter({ store, clock, concurrency, perSecond }: Parts) {
-  const lanes = new Map<string, Lane>();
-  let dismissed = false;
-  const most = Math.min(2 * concurrency, Math.ceil((perSecond * QUEUE_MS) / 1_000));
-  const ahead = Math.max(1, Math.min(concurrency, Math.floor((perSecond * AHEAD_MS) / 1_000)));
-  const ofReaders: BucketLimits = { perSecond, burst: concurrency, reserve: 0 };
-  const ofBackground: BucketLimits = { ...ofReaders, reserve: Math.floor(concurrency * READERS_PART) };
+export function createRateLimiter({ store, clock, concurrency, perSecond }: Parts): RateLimiter {
+  const queues = new Map<string, Queue>();
+  let isStopped = false;
+  const maxBacklog = Math.min(2 * concurrency, Math.ceil((perSecond * REFRESH_BACKLOG_MS) / 1_000));
+  const inPrefetchTime = Math.floor((perSecond * RATE_LIMIT_PREFETCH_MS) / 1_000);
+  const maxPrefetch = Math.max(1, Math.min(concurrency, inPrefetchTime));
+  const readLimits: BucketLimits = { perSecond, burst: concurrency, reserve: 0 };
+  const backgroundLimits: BucketLimits = { ...readLimits, reserve: Math.floor(concurrency * RESERVED_FOR_READS) };
 
-  function laneOf(integration: string): Lane {
-    let lane = lanes.get(integration);
-    if (!lane) {
-      const queues = { read: [], background: [] };
-      lane = {
+  function queueOf(integration: string): Queue {
+    let queue = queues.get(integration);
+    if (!queue) {
+      queue = {
         integration,
         running: 0,
-        ...queues,
-        held: 0,
-        heldUntil: 0,
-        appetite: 1,
-        asking: false,
+        read: [],
+        background: [],
+        tokens: 0,
+        tokensExpireAt: 0,
+        prefetch: 1,
+        isTaking: false,
         timer: undefined,
       };
-      lanes.set(integration, lane);
+      queues.set(integration, queue);
     }
-    return lane;
+    return queue;
   }
 
-  function advance(lane: Lane): void {
-    if (lane.held > 0 && clock.monotonic() > lane.heldUntil) {
-      lane.held = 0;
-      // The next one is twice that.
-      lane.appetite = Math.ceil(lane.appetite / 4);
+  function advance(queue: Queue): void {
+    if (queue.tokens > 0 && clock.monotonic() > queue.tokensExpireAt) {
+      queue.tokens = 0;
+      // `take` doubles it: half as many as the last time.
+      queue.prefetch = Math.ceil(queue.prefetch / 4);
     }
-    while (lane.running < concurrency && lane.held > 0) {
-      const turn = lane.read.shift() ?? lane.background.shift();
-      if (!turn) return;
-      lane.running++;
-      lane.held--;
-      turn.begin();
+    while (queue.running < concurrency && queue.tokens > 0) {
+      const next = queue.read.shift() ?? queue.background.shift();
+      if (!next) return;
+      queue.running++;
+      queue.tokens--;
+      next.begin();
     }
-    const isWaiting = lane.read.length + lane.background.length > 0 && lane.running < concurrency;
-    if (isWaiting && !lane.asking) void ask(lane);
+    const isWaiting = queue.read.length + queue.background.length > 0 && queue.running < concurrency;
+    if (isWaiting && !queue.isTaking) void take(queue);
   }
 
-  /** Without a turn that nobody else has, nothing begins: where the store cannot say, whoever waits is told. */
-  async function ask(lane: Lane): Promise<void> {
-    const isUrgent = lane.read.length > 0;
-    if (lane.timer && !isUrgent) return;
-    clearTimeout(lane.timer);
-    lane.timer = undefined;
-    const now = Math.min(isUrgent ? lane.read.length : lane.background.length, concurrency - lane.running);
-    lane.asking = true;
+  /** Takes rate-limit tokens from the store. If it fails, all queued work fails: nothing runs without a token. */
+  async function take(queue: Queue): Promise<void> {
+    const forRead = queue.read.length > 0;
+    if (queue.timer && !forRead) return;
+    clearTimeout(queue.timer);
+    queue.timer = undefined;
+    const usable = Math.min(forRead ? queue.read.length : queue.background.length, concurrency - queue.running);
+    queue.isTaking = true;
     try {
-      const [wanted, limits] = isUrgent ? [now, ofReaders] : [Math.max(now, lane.appetite), ofBackground];
-      const { taken, inMs } = await store.takeFromBucket(lane.integration, wanted, limits);
-      lane.held = taken;
-      if (!isUrgent) lane.appetite = Math.min(2 * lane.appetite, ahead);
-      lane.heldUntil = clock.monotonic() + 2 * AHEAD_MS;
-      if (taken === 0 && !dismissed) lane.timer = setTimeout(again, inMs, lane);
+      const [wanted, limits] = forRead ? [usable, readLimits] : [Math.max(usable, queue.prefetch), backgroundLimits];
+      const { taken, inMs } = await store.takeFromBucket(queue.integration, wanted, limits);
+      queue.tokens = taken;
+      if (!forRead) queue.prefetch = Math.min(2 * queue.prefetch, maxPrefetch);
+      queue.tokensExpireAt = clock.monotonic() + 2 * RATE_LIMIT_PREFETCH_MS;
+      if (taken === 0 && !isStopped) queue.timer = setTimeout(retake, inMs, queue);
     } catch (error) {
-      for (const turn of [...lane.read.splice(0), ...lane.background.splice(0)]) turn.fail(error);
+      failAll(queue, error);
     }
-    lane.asking = false;
-    advance(lane);
+    queue.isTaking = false;
+    advance(queue);
   }
 
-  function again(lane: Lane): void {
-    lane.timer = undefined;
-    advance(lane);
+  function retake(queue: Queue): void {
+    queue.timer = undefined;
+    advance(queue);
+  }
+
+  function failAll(queue: Queue, error: unknown): void {
+    for (const queued of [...queue.read.splice(0), ...queue.background.splice(0)]) queued.fail(error);
   }
 
   return {
-    /** Runs the work when its turn comes. `key` names it for `hurry`. Rejects with `Dismissed`, or when the store fails. */
-    run<T>(integration: string, key: string, urgency: Priority, work: () => Promise<T>): Promise<T> {
-      const lane = laneOf(integration);
+    run<T>(integration: string, key: string, priority: Priority, work: () => Promise<T>): Promise<T> {
+      const queue = queueOf(integration);
       return new Promise<T>((resolve, reject) => {
         const begin = () =>
           void work()
             .then(resolve, reject)
             .finally(() => {
-              lane.running--;
-              advance(lane);
+              queue.running--;
+              advance(queue);
             });
-        if (dismissed) return reject(new RateLimiterStopped('the broker stops'));
-        lane[urgency].push({ key, begin, fail: reject });
-        advance(lane);
+        if (isStopped) return reject(new RateLimiterStopped('the broker is stopping'));
+        queue[priority].push({ key, begin, fail: reject });
+        advance(queue);
       });
     },
 
-    /** A reader waits for it now: it goes before all background work. Without effect on what has begun. */
-    prioritize(integration: string, key: string): void {
-      const lane = lanes.get(integration);
-      const at = lane?.background.findIndex((turn) => turn.key === key) ?? -1;
-      if (!lane || at < 0) return;
-      lane.read.push(...lane.background.splice(at, 1));
-      advance(lane);
+    prioritize(integration, key) {
+      const queue = queues.get(integration);
+      const at = queue?.background.findIndex((queued) => queued.key === key) ?? -1;
+      if (!queue || at < 0) return;
+      queue.read.push(...queue.background.splice(at, 1));
+      advance(queue);
     },
 
-    /** How much more background work an integration should be given now: enough to be busy, not a queue in memory. */
-    room: (integration: string): number => {
-      const lane = lanes.get(integration);
-      return lane ? Math.max(0, most - lane.running - lane.read.length - lane.background.length) : most;
+    capacity(integration) {
+      const queue = queues.get(integration);
+      return queue ? Math.max(0, maxBacklog - queue.running - queue.read.length - queue.background.length) : maxBacklog;
     },
 
-    /** Nothing more begins; what has begun goes on. */
-    stop(): void {
-      dismissed = true;
-      for (const lane of lanes.values()) {
-        clearTimeout(lane.timer);
-        for (const turn of [...lane.read.splice(0), ...lane.background.splice(0)])
-          turn.fail(new RateLimiterStopped('the broker stops'));
+    stop() {
+      isStopped = true;
+      for (const queue of queues.values()) {
+        clearTimeout(queue.timer);
+        failAll(queue, new RateLimiterStopped('the broker is stopping'));
       }
     },
 
-    inFlight: (): number => [...lanes.values()].reduce((sum, lane) => sum + lane.running, 0),
+    inFlight: () => [...queues.values()].reduce((sum, queue) => sum + queue.running, 0),
   };
 }

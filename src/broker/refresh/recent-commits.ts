@@ -1,45 +1,50 @@
-// What this process has kept lately, sealed. A database that a standby has taken over may lack it, and a
-// provider does not say it twice: here it still is.
+// Recent commits: the responses that this process has committed lately, encrypted. If a standby takes the database over
+// without the last commits, they are lost there, and the provider does not repeat them.
 import { LRUCache } from 'lru-cache';
 import type { Connection } from '../../domain/connection.ts';
+import { RECENT_COMMIT_TTL_MS } from '../../domain/time-limits.ts';
 import type { Clock, PendingCommit, Store } from '../../ports/index.ts';
 
-/** Longer than a fail-over takes: what was kept right before the store went away must still be here when it is back. */
-const REMEMBERED_MS = 10 * 60_000;
-const REMEMBERED_AT_MOST = 10_000;
-const AT_ONCE = 500;
+export interface RecentCommits {
+  remember(commit: PendingCommit): void;
+  /** What was committed after this generation: a store that has only this generation has lost it. */
+  after(connection: Pick<Connection, 'id' | 'generation'>): PendingCommit | undefined;
+  /** Ids of the connections whose recent commit the store has lost. Rejects with `StoreError`. */
+  missingFromStore(): Promise<string[]>;
+}
 
-export type RecentCommits = ReturnType<typeof createRecentCommits>;
+const MAX_REMEMBERED = 10_000;
+/** Connections that are compared by one query. */
+const BATCH = 500;
 
 interface Parts {
   store: Pick<Store, 'connectionVersions'>;
   clock: Pick<Clock, 'monotonic'>;
 }
 
-export function createRecentCommits({ store, clock }: Parts) {
-  const answers = new LRUCache<string, PendingCommit>({
-    max: REMEMBERED_AT_MOST,
-    ttl: REMEMBERED_MS,
+export function createRecentCommits({ store, clock }: Parts): RecentCommits {
+  const commits = new LRUCache<string, PendingCommit>({
+    max: MAX_REMEMBERED,
+    ttl: RECENT_COMMIT_TTL_MS,
     perf: { now: () => clock.monotonic() },
   });
 
+  function after({ id, generation }: Pick<Connection, 'id' | 'generation'>): PendingCommit | undefined {
+    const commit = commits.get(id);
+    return commit && commit.held.generation >= generation ? commit : undefined;
+  }
+
   return {
-    remember: (answer: PendingCommit): void => void answers.set(answer.connectionId, answer),
-
-    /** What was kept after this generation: the store that shows it has gone back. */
-    after: ({ id, generation }: Pick<Connection, 'id' | 'generation'>): PendingCommit | undefined => {
-      const answer = answers.get(id);
-      return answer && answer.held.generation >= generation ? answer : undefined;
+    remember(commit) {
+      commits.set(commit.connectionId, commit);
     },
-
-    /** Connections of which the store lacks what was kept. Rejects with `StoreError`. */
-    async missingFromStore(): Promise<string[]> {
-      const ids = [...answers.keys()];
-      const lost: string[] = [];
-      for (let i = 0; i < ids.length; i += AT_ONCE)
-        for (const row of await store.connectionVersions(ids.slice(i, i + AT_ONCE)))
-          if (this.after(row)) lost.push(row.id);
-      return lost;
+    after,
+    async missingFromStore() {
+      const ids = [...commits.keys()];
+      const missing: string[] = [];
+      for (let i = 0; i < ids.length; i += BATCH)
+        for (const row of await store.connectionVersions(ids.slice(i, i + BATCH))) if (after(row)) missing.push(row.id);
+      return missing;
     },
   };
 }

@@ -1,110 +1,107 @@
-// Refreshing ahead of expiry. A tick asks which integrations have something due, gives each as much as it has room for,
-// and so lets none wait behind another's outage or backlog.
+// The scheduler: refreshes tokens before they expire. A tick asks which integrations have due connections, and gives each as
+// much work as it has capacity for, so that none waits behind another's outage or backlog.
 import { isInDoubt } from '../../domain/backoff.ts';
+import { CLAIMED_DUE_AGAIN_MS, SCHEDULER_HOLD_MS, SCHEDULER_TICK_MS } from '../../domain/time-limits.ts';
 import type { Clock, Logger, Store } from '../../ports/index.ts';
 import type { CircuitBreakers } from './circuit-breaker.ts';
 import { type RateLimiter, RateLimiterStopped } from './rate-limiter.ts';
 import type { Refresher } from './refresher.ts';
 
-const TICK_MS = 1_000;
-/** What was claimed and, after all, not refreshed is due again after so long. */
-const AGAIN_MS = 30_000;
-/**
- * After a store was away that may have gone back: so long, whoever has kept what it lost can keep it once more. What is in
- * doubt is resolved meanwhile: the store has not lost the intent of that, and it cannot wait.
- */
-const HOLD_MS = 4_000;
+export interface Scheduler {
+  /** Claims no due connections for `SCHEDULER_HOLD_MS`. Refreshes in doubt are still resolved: they cannot wait. */
+  hold(): void;
+  /** Claims no more; resolves when the tick under way has ended. */
+  stop(): Promise<void>;
+}
 
 interface Parts {
   store: Pick<Store, 'dueIntegrations' | 'claimDue' | 'unresolvedRefreshes'>;
   refresher: Pick<Refresher, 'refreshAhead' | 'resolve'>;
-  rateLimiter: Pick<RateLimiter, 'room'>;
-  circuitBreakers: Pick<CircuitBreakers, 'room'>;
-  mayGoBack: boolean;
+  rateLimiter: Pick<RateLimiter, 'capacity'>;
+  circuitBreakers: Pick<CircuitBreakers, 'capacity'>;
+  /** After a failed tick it holds: the store may come back without the last commits. */
+  mayLoseCommits: boolean;
   clock: Clock;
   log: Logger;
 }
 
-export interface Scheduler {
-  /** Takes nothing that is only due for a moment. */
-  hold(): void;
-  /** Takes nothing more; fulfilled when the tick under way has ended. */
-  stop(): Promise<void>;
-}
-
-/** Begins at once: what an earlier process left unresolved goes first, at the pace of its integration. */
+/** Starts at once. What an earlier process left unresolved goes first, at the rate of its integration. */
 export function startScheduler({
   store,
   refresher,
   rateLimiter,
   circuitBreakers,
-  mayGoBack,
+  mayLoseCommits,
   clock,
   log,
 }: Parts): Scheduler {
-  let stopped = false;
+  let isStopped = false;
   let running: Promise<void> | undefined;
   let waking: NodeJS.Timeout | undefined;
   let tickIsDue = true;
   let heldUntil = Number.NEGATIVE_INFINITY;
-  /** The last one has failed: that is told once, however long it lasts. */
+  /** The last tick has failed: an outage is logged once. */
   let isFailing = false;
-  /** Had more due than there was room for, and have room again. */
-  const hungry = new Set<string>();
-  let orphans: ReadonlySet<string> | undefined;
+  /** Integrations that had more due than they had capacity for, and have capacity again. */
+  const toRefill = new Set<string>();
+  let unresolvedBefore: ReadonlySet<string> | undefined;
 
-  const finished = (id: string, refresh: Promise<unknown>): Promise<unknown> =>
+  const ended = (id: string, refresh: Promise<unknown>): Promise<unknown> =>
     refresh.catch((error: unknown) => {
-      if (!(error instanceof RateLimiterStopped)) log.error({ err: error, connection: id }, 'refresh: not finished');
+      if (error instanceof RateLimiterStopped) return;
+      log.error({ err: error, connection: id }, 'refresh: stopped by an error, will be due again');
     });
 
-  /** Claims for one integration what it has room for; as that is worked off, more is claimed before the next tick. */
-  async function feed(integration: string): Promise<void> {
-    const room = Math.min(rateLimiter.room(integration), circuitBreakers.room(integration));
-    if (room === 0) return;
+  /** Claims as much for an integration as it has capacity for. When some of it ends, more is claimed before the next tick. */
+  async function claimFor(integration: string): Promise<void> {
+    const capacity = Math.min(rateLimiter.capacity(integration), circuitBreakers.capacity(integration));
+    if (capacity === 0) return;
     const now = clock.now();
-    const dueBy = now + AGAIN_MS;
-    const ids = await store.claimDue(integration, now, dueBy, room);
+    const dueBy = now + CLAIMED_DUE_AGAIN_MS;
+    const ids = await store.claimDue(integration, now, dueBy, capacity);
     for (const id of ids) {
-      void finished(id, refresher.refreshAhead(id, dueBy)).then(() => {
-        if (ids.length < room || stopped) return;
-        hungry.add(integration);
+      void ended(id, refresher.refreshAhead(id, dueBy)).then(() => {
+        if (ids.length < capacity || isStopped) return;
+        toRefill.add(integration);
         wake();
       });
     }
   }
 
   /**
-   * What nobody holds and is unresolved, be it ours, of an earlier process or of another replica: soon, since its answer
-   * can be had again for a few seconds only, and as often as it may be asked for in these. Of what is older, each once;
-   * then its time is a matter of its own.
+   * Refreshes that no living process holds and that are unresolved, of this process, an earlier one or another replica. Those
+   * in doubt are resolved at every tick: their response can be requested again for a few seconds only. Older ones are tried
+   * once here, and then when they are due.
    */
-  async function resolveOrphans(): Promise<void> {
-    const left = await store.unresolvedRefreshes();
-    if (!orphans && left.length > 0)
-      log.warn({ connections: left.length }, 'scheduler: refreshes of an earlier run are resolved first');
+  async function resolveUnresolved(): Promise<void> {
+    const unresolved = await store.unresolvedRefreshes();
+    if (!unresolvedBefore && unresolved.length > 0)
+      log.warn(
+        { connections: unresolved.length },
+        'scheduler: resolving refreshes that an earlier run left unresolved',
+      );
     const now = clock.now();
-    for (const { id, startedAt } of left)
-      if (isInDoubt(startedAt, now) || !orphans?.has(id)) void finished(id, refresher.resolve(id, startedAt));
-    orphans = new Set(left.map(({ id }) => id));
+    for (const { id, startedAt } of unresolved)
+      if (isInDoubt(startedAt, now) || !unresolvedBefore?.has(id)) void ended(id, refresher.resolve(id, startedAt));
+    unresolvedBefore = new Set(unresolved.map(({ id }) => id));
   }
 
   async function tick(): Promise<void> {
-    await resolveOrphans();
+    await resolveUnresolved();
     if (isHeld()) return;
     const due = await store.dueIntegrations(clock.now());
-    for (const { integration } of due) if (!stopped) await feed(integration);
+    for (const { integration } of due) if (!isStopped) await claimFor(integration);
   }
 
   async function refill(): Promise<void> {
-    const those = [...hungry];
-    hungry.clear();
+    const integrations = [...toRefill];
+    toRefill.clear();
     if (isHeld()) return;
-    for (const integration of those) if (!stopped) await feed(integration);
+    for (const integration of integrations) if (!isStopped) await claimFor(integration);
   }
 
   const hold = () => {
-    heldUntil = clock.monotonic() + HOLD_MS;
+    heldUntil = clock.monotonic() + SCHEDULER_HOLD_MS;
   };
   const isHeld = () => clock.monotonic() < heldUntil;
 
@@ -115,24 +112,24 @@ export function startScheduler({
     running = work()
       .then(
         () => {
-          if (isFailing) log.info({}, 'scheduler: it goes on');
+          if (isFailing) log.info({}, 'scheduler: ticks succeed again');
           isFailing = false;
         },
         (error: unknown) => {
-          if (!isFailing) log.error({ err: error }, 'scheduler: this tick failed');
+          if (!isFailing) log.error({ err: error }, 'scheduler: tick failed, will retry every second');
           isFailing = true;
-          if (mayGoBack) hold();
+          if (mayLoseCommits) hold();
         },
       )
       .finally(() => {
         running = undefined;
-        if (tickIsDue || hungry.size > 0) wake();
+        if (tickIsDue || toRefill.size > 0) wake();
       });
   }
 
-  /** After this turn of the loop, so that what ends together is followed by one claim. */
+  /** After this turn of the event loop, so that refreshes that end together are followed by one claim. */
   function wake(): void {
-    if (stopped) return;
+    if (isStopped) return;
     waking ??= setTimeout(() => {
       waking = undefined;
       run();
@@ -143,12 +140,12 @@ export function startScheduler({
   const ticking = setInterval(() => {
     tickIsDue = true;
     run();
-  }, TICK_MS);
+  }, SCHEDULER_TICK_MS);
 
   return {
     hold,
     async stop() {
-      stopped = true;
+      isStopped = true;
       clearInterval(ticking);
       clearTimeout(waking);
       await running;

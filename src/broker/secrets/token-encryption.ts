@@ -2,7 +2,7 @@
 
 import { type AuthMode, isCode } from '../../domain/auth-modes.ts';
 import type { Ciphertext, Credentials, EncryptedCredentials } from '../../domain/connection.ts';
-import { renewedBy } from '../../domain/refresh-schedule.ts';
+import { renewalSecrets } from '../../domain/refresh-schedule.ts';
 import type { EncryptionContext, Vault } from '../../ports/index.ts';
 
 const COLUMNS = {
@@ -68,7 +68,7 @@ export function decryptRenewalSecrets(
   auth: AuthMode,
 ): Credentials {
   // Look-ups want it too.
-  const used = renewedBy(auth).includes('accessToken') || (isCode(auth) && auth.lookups.length > 0);
+  const used = renewalSecrets(auth).includes('accessToken') || (isCode(auth) && auth.lookups.length > 0);
   return {
     accessToken: used ? decryptAccessToken(vault, id, grant.accessToken) : null,
     refreshToken: decryptRefreshToken(vault, id, grant.refreshToken),

@@ -1,6 +1,6 @@
 // The one function behind every read of a token.
 import { allows, type Extent } from '../../domain/caller.ts';
-import { type Connection, demandedLife } from '../../domain/connection.ts';
+import { type Connection, requiredTtlMs } from '../../domain/connection.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
 import type { Clock, ServedRow, Store, Telemetry, Vault } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
@@ -39,7 +39,7 @@ export function createTokenReader({ store, vault, tokenCache, refresher, access,
   function judge({ connection, served }: Found, minTtlMs: number | undefined): ServedToken | Refusal | undefined {
     const refused = refusalOf(connection);
     if (refused || served === null) return refused;
-    return isGood(served, demandedLife(connection, minTtlMs)) ? served : undefined;
+    return isGood(served, requiredTtlMs(connection, minTtlMs)) ? served : undefined;
   }
 
   const lives = (served: ServedToken, ms = 1) => served.until - clock.monotonic() >= ms;
@@ -126,7 +126,7 @@ export function createTokenReader({ store, vault, tokenCache, refresher, access,
   /** Allowed, and with life enough. */
   const isPlain = (call: Call, served: ServedToken, minTtlMs: number | undefined): boolean =>
     isAllowed(call, served.connection, { scopes: served.connection.scopes, minTtlMs }) &&
-    isGood(served, demandedLife(served.connection, minTtlMs));
+    isGood(served, requiredTtlMs(served.connection, minTtlMs));
 
   function noted(call: Call, served: ServedToken): ServedToken {
     const { id: connectionId, integration, owner } = served.connection;

@@ -1,6 +1,6 @@
 // How long a living process has held a lease, as this one has seen it: no clock is compared with anybody else's.
 import { LRUCache } from 'lru-cache';
-import { LEASE_MS } from '../../domain/backoff.ts';
+import { LEASE_MS } from '../../domain/time-limits.ts';
 
 /** Leases watched at once; one that is forgotten is watched anew, and waited for longer. */
 const MAX_WATCHED = 10_000;

@@ -3,7 +3,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { signAssertion } from '../../../src/adapters/jwt/sign.ts';
 import { createProviderClient } from '../../../src/adapters/oauth/provider-client.ts';
 import { createOutbound, type Outbound } from '../../../src/adapters/outbound/outbound.ts';
-import { REFRESH_DEADLINE_MS } from '../../../src/domain/backoff.ts';
+import { REFRESH_DEADLINE_MS } from '../../../src/domain/time-limits.ts';
 import { begin, REDIRECT_URI, refresh, targetOf, unwrap } from '../../support/oauth.ts';
 import { startScriptedServer } from '../../support/scripted-server.ts';
 

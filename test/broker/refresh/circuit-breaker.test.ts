@@ -58,7 +58,7 @@ test.each(['invalid_client', 'unauthorized_client'])('%s opens it at once, with 
   const inFlight = [leave(), leave(), leave()];
   for (const one of inFlight) circuitBreakers.report(one, aFault('misconfigured', { code }));
   expect(isOpen()).toBe(true);
-  expect(alerts).toEqual(['circuit: open']);
+  expect(alerts).toEqual(['circuit breaker: opened, one request at a time probes the provider']);
 });
 
 test('what only one connection may be guilty of does not open it at once', () => {
@@ -85,12 +85,12 @@ describe('open', () => {
   beforeEach(() => fail(5));
 
   test('lets one probe through when its pause is over, and nobody else meanwhile', () => {
-    expect(circuitBreakers.room('acme')).toBe(0);
+    expect(circuitBreakers.capacity('acme')).toBe(0);
     now += 2_000;
-    expect(circuitBreakers.room('acme')).toBe(1);
+    expect(circuitBreakers.capacity('acme')).toBe(1);
     const probe = leave();
     expect(probe.probe).toBe(true);
-    expect(circuitBreakers.room('acme')).toBe(0);
+    expect(circuitBreakers.capacity('acme')).toBe(0);
     expect(circuitBreakers.admit('acme', 1)).toHaveProperty('retryIn');
   });
 
@@ -98,7 +98,7 @@ describe('open', () => {
     now += 2_000;
     circuitBreakers.report(leave(), undefined);
     expect(isOpen()).toBe(false);
-    expect(circuitBreakers.room('acme')).toBe(Number.POSITIVE_INFINITY);
+    expect(circuitBreakers.capacity('acme')).toBe(Number.POSITIVE_INFINITY);
     fail(4);
     expect(isOpen()).toBe(false);
   });

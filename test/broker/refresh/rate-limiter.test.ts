@@ -166,9 +166,9 @@ describe('stopping', () => {
 
 test('room is what keeps it busy for a few seconds, and nothing when that is there', () => {
   const { rateLimiter, ask } = bench();
-  expect(rateLimiter.room('acme')).toBe(4);
+  expect(rateLimiter.capacity('acme')).toBe(4);
   for (const key of ['a', 'b', 'c', 'd', 'e']) ask(key).catch(() => undefined);
-  expect(rateLimiter.room('acme')).toBe(0);
-  expect(rateLimiter.room('other')).toBe(4);
-  expect(paceOf({ concurrency: 100, perSecond: 2 }).room('acme')).toBe(6);
+  expect(rateLimiter.capacity('acme')).toBe(0);
+  expect(rateLimiter.capacity('other')).toBe(4);
+  expect(paceOf({ concurrency: 100, perSecond: 2 }).capacity('acme')).toBe(6);
 });

@@ -10,7 +10,7 @@ import { connected } from '../../stores/builders.ts';
 const done = refuse({ code: 'not_found', what: 'connection', id: 'none' });
 
 /** One that is due, and one in doubt; tells which of them were begun. */
-async function scheduled(mayGoBack: boolean, wrap: (store: Store) => Partial<Store> = () => ({})) {
+async function scheduled(mayLoseCommits: boolean, wrap: (store: Store) => Partial<Store> = () => ({})) {
   const store = await openSqlite('file::memory:');
   let moved = 0;
   const clock = { now: () => Date.now(), monotonic: () => performance.now() + moved };
@@ -23,9 +23,9 @@ async function scheduled(mayGoBack: boolean, wrap: (store: Store) => Partial<Sto
   const scheduler = startScheduler({
     store: { ...store, unresolvedRefreshes: async () => [{ id: 'con_1', startedAt: Date.now() }], ...wrap(store) },
     refresher,
-    rateLimiter: { room: () => 8 },
-    circuitBreakers: { room: () => 8 },
-    mayGoBack,
+    rateLimiter: { capacity: () => 8 },
+    circuitBreakers: { capacity: () => 8 },
+    mayLoseCommits,
     clock,
     log: createLogger('silent'),
   });
@@ -55,9 +55,9 @@ test('what is due waits until that has passed', async () => {
 test.each([
   ['that may have gone back', true],
   ['that is a file of this machine, and has lost nothing', false],
-])('a store that failed, %s: whether what is due waits', async (_, mayGoBack) => {
+])('a store that failed, %s: whether what is due waits', async (_, mayLoseCommits) => {
   let failing = true;
-  const { begun, due } = await scheduled(mayGoBack, (store) => ({
+  const { begun, due } = await scheduled(mayLoseCommits, (store) => ({
     dueIntegrations: (now) => {
       if (!failing) return store.dueIntegrations(now);
       failing = false;
@@ -68,5 +68,5 @@ test.each([
   await expect.poll(() => failing, SOON).toBe(false);
   begun.length = 0;
   await inDoubt(begun);
-  expect(begun.includes('due')).toBe(!mayGoBack);
+  expect(begun.includes('due')).toBe(!mayLoseCommits);
 });

@@ -1,7 +1,7 @@
 // The contract of the store: leases, intents, refreshed grants, and what is due.
 import { describe, expect, test } from 'vitest';
-import { LEASE_MS } from '../../../src/domain/backoff.ts';
 import type { Connection } from '../../../src/domain/connection.ts';
+import { LEASE_MS } from '../../../src/domain/time-limits.ts';
 import type { Claim, Claimed, RefreshFailure, Store } from '../../../src/ports/index.ts';
 import { anEntry, aRotation, connected, NOW, recorded, someCredentials } from '../builders.ts';
 import type { Opened } from './index.ts';

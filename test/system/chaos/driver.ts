@@ -46,7 +46,7 @@ export interface Stage {
   /** SIGKILL now, and started again at once. */
   kill(broker?: Running): Promise<void>;
   /** SIGKILL by its own hand, or by ours when it does not get there in time; and started again at once. */
-  killAt(point: 'claimed' | 'answered' | 'kept', nth: number): Promise<void>;
+  killAt(point: 'claimed' | 'answered' | 'committed', nth: number): Promise<void>;
   /** SIGTERM, and started again. */
   restart(): Promise<void>;
   /** Notes that a broker was killed just now. */

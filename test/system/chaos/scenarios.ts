@@ -47,7 +47,7 @@ export const randomKills =
       await stage.kill();
     });
 
-const POINTS = ['claimed', 'answered', 'kept'] as const;
+const POINTS = ['claimed', 'answered', 'committed'] as const;
 
 export const chosenKills =
   (count: number): Scenario =>

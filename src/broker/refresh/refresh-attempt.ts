@@ -1,0 +1,96 @@
+// One attempt under the lease: claim the lease and record the intent in one durable commit, then spend the refresh token, then
+// commit the response or record the failure.
+import { isMinted } from '../../domain/auth-modes.ts';
+import { isInDoubt } from '../../domain/backoff.ts';
+import type { Connection } from '../../domain/connection.ts';
+import { isRenewable } from '../../domain/refresh-schedule.ts';
+import type { Clock, Logger, ProviderClient, Store, Vault } from '../../ports/index.ts';
+import type { Targets } from '../integrations/index.ts';
+import { decryptRenewalSecrets, newId } from '../secrets/index.ts';
+import type { CircuitBreakers } from './circuit-breaker.ts';
+import type { RefreshCommitter } from './commit.ts';
+import type { ConcurrentRefreshes, RefreshResult } from './concurrent-refresh.ts';
+import type { Admitted } from './refresh-admission.ts';
+import type { LostResponse, RefreshOutcomes, RefreshPoint } from './refresh-outcome.ts';
+import { circuitOpen } from './refusals.ts';
+
+export interface RefreshAttempts {
+  /**
+   * `lostAt`: the refresh token may have been spent at this time (ms), and the response was lost. `busy`: another process
+   * holds the lease. Rejects with `StoreError` when the store fails: then nothing was spent, or the intent stays on record.
+   */
+  run(admitted: Admitted, lostAt: number | undefined): Promise<RefreshResult | LostResponse | 'busy'>;
+}
+
+interface Parts {
+  store: Pick<Store, 'claim'>;
+  vault: Pick<Vault, 'decrypt'>;
+  provider: Pick<ProviderClient, 'refresh'>;
+  targets: Pick<Targets, 'targetOf'>;
+  circuitBreakers: Pick<CircuitBreakers, 'admit' | 'report' | 'release'>;
+  committer: Pick<RefreshCommitter, 'adopt'>;
+  concurrentRefreshes: Pick<ConcurrentRefreshes, 'result'>;
+  outcomes: RefreshOutcomes;
+  redirectUri: (integration: string) => string;
+  reached: ((point: RefreshPoint) => void) | undefined;
+  clock: Clock;
+  log: Logger;
+}
+
+export function createRefreshAttempts(parts: Parts): RefreshAttempts {
+  const { store, vault, provider, targets, circuitBreakers, committer, concurrentRefreshes, outcomes, clock, log } =
+    parts;
+
+  /** What the provider is asked; `credentials` are what it spends. */
+  function requestOf(
+    { resolved }: Admitted,
+    connection: Connection,
+    credentials: ReturnType<typeof decryptRenewalSecrets>,
+  ): Parameters<ProviderClient['refresh']> {
+    const { identity, captured } = connection;
+    // Minted tokens are requested with all scopes of the integration, not only those that were granted the last time.
+    const { scopes } = isMinted(resolved.auth) ? resolved.integration : connection;
+    const redirectUri = parts.redirectUri(connection.integration);
+    return [targets.targetOf(resolved, connection), { grant: credentials, identity, scopes, captured, redirectUri }];
+  }
+
+  return {
+    async run(admitted, lostAt) {
+      const { connection: before, resolved } = admitted;
+      const { auth, integration } = resolved;
+      const bypass = isInDoubt(lostAt, clock.now());
+      const permit = circuitBreakers.admit(before.integration, integration.version, bypass);
+      if ('retryIn' in permit) return circuitOpen(before, permit);
+      let isSent = false;
+      try {
+        const attempt = newId('att', clock.now());
+        const moment = { now: clock.now(), monotonic: clock.monotonic() };
+        const claimed = await store.claim(before.id, { attempt, generation: before.generation, ...moment });
+        if (claimed === 'busy') return 'busy';
+        if (claimed === 'gone') return await concurrentRefreshes.result(before);
+        const { connection, unresolved, fence } = claimed;
+        const fields = { attempt, connection: connection.id, integration: connection.integration };
+        log.info(
+          { ...fields, generation: connection.generation, unresolved: unresolved?.attempt },
+          'refresh: lease claimed, intent recorded',
+        );
+        if (await committer.adopt(connection, fence, unresolved !== null))
+          return await concurrentRefreshes.result(connection);
+        const spent = decryptRenewalSecrets(vault, connection.id, claimed.grant, auth);
+        if (!isRenewable(auth, spent)) return await outcomes.notRefreshable(claimed);
+
+        parts.reached?.('claimed');
+        const sent = { firstAt: unresolved?.startedAt ?? moment.now, at: moment.now, monotonic: clock.monotonic() };
+        const answer = await provider.refresh(...requestOf(admitted, connection, spent));
+        isSent = true;
+        parts.reached?.('answered');
+        circuitBreakers.report(permit, answer.ok ? undefined : answer.fault);
+        return answer.ok
+          ? await outcomes.succeeded({ claimed, auth, fields }, answer.value, spent)
+          : await outcomes.failed({ claimed, auth, fields }, answer.fault, permit, sent);
+      } finally {
+        if (!isSent) circuitBreakers.release(permit);
+      }
+    },
+  };
+}

@@ -1,0 +1,175 @@
+// The outcome of an attempt: the response is committed before its token is served, or the failure is recorded.
+import type { AuthMode } from '../../domain/auth-modes.ts';
+import { type Connection, type Credentials, hasExpired, lifetime } from '../../domain/connection.ts';
+import type { Refusal } from '../../domain/errors.ts';
+import { withDpopKey } from '../../domain/imported-credentials.ts';
+import { MIN_RETRY_AFTER_MS } from '../../domain/time-limits.ts';
+import type {
+  Claimed,
+  Clock,
+  Logger,
+  ProviderFault,
+  RefreshFailure,
+  Store,
+  Telemetry,
+  TokenResponse,
+  Vault,
+} from '../../ports/index.ts';
+import type { Access } from '../audit/index.ts';
+import { type TokenCache, toServedToken } from '../cache/index.ts';
+import { encryptCredentials } from '../secrets/index.ts';
+import type { CircuitBreakers, Permit } from './circuit-breaker.ts';
+import { classifyRefreshFailure, type SpendTimes } from './classify-failure.ts';
+import type { CommitOutcome, RefreshCommitter } from './commit.ts';
+import type { ConcurrentRefreshes, RefreshResult } from './concurrent-refresh.ts';
+import { reauthorizationRequired, unavailable } from './refusals.ts';
+import { rotationFrom } from './rotation.ts';
+
+/** The intent is recorded · the provider has answered · the response is durable. */
+export type RefreshPoint = 'claimed' | 'answered' | 'committed';
+
+/** An attempt that holds the lease. */
+export interface Attempt {
+  claimed: Claimed;
+  auth: AuthMode;
+  /** Of every log line about it. */
+  fields: { attempt: string; connection: string; integration: string };
+}
+
+/** The provider's response was lost, and is to be requested again at once. */
+export interface LostResponse {
+  /** Since when it is in doubt whether the refresh token was spent (ms). */
+  lostAt: number;
+  /** For the readers, if it is not requested again. */
+  refusal: Refusal;
+}
+
+export interface RefreshOutcomes {
+  /** Commits the response, then serves its token. `spent`: what the response leaves out stays as it was. */
+  succeeded(attempt: Attempt, response: TokenResponse, spent: Credentials): Promise<RefreshResult>;
+  /** Records the failure. Rejects with `StoreError`: then the intent stays on record. */
+  failed(
+    attempt: Attempt,
+    fault: ProviderFault,
+    permit: Permit,
+    sent: SpendTimes,
+  ): Promise<RefreshResult | LostResponse>;
+  /** There is no refresh token: the grant is over once the access token has expired, and active until then. */
+  notRefreshable(claimed: Claimed): Promise<RefreshResult>;
+}
+
+const COMMIT_MESSAGES: Record<CommitOutcome, string> = {
+  kept: 'refresh: refresh token spent, response committed',
+  rescued: 'refresh: refresh token spent, response in the rescue file, its commit will be retried',
+  superseded: 'refresh: response discarded, a newer generation is stored',
+  gone: 'refresh: response discarded, the connection was revoked, the tokens will be revoked at the provider',
+};
+
+interface Parts {
+  store: Pick<Store, 'refreshFailed'>;
+  vault: Pick<Vault, 'encrypt'>;
+  tokenCache: TokenCache;
+  committer: Pick<RefreshCommitter, 'commit'>;
+  circuitBreakers: Pick<CircuitBreakers, 'blocked'>;
+  concurrentRefreshes: Pick<ConcurrentRefreshes, 'result'>;
+  access: Pick<Access, 'recordOwn'>;
+  telemetry: Pick<Telemetry, 'refresh'>;
+  reached: ((point: RefreshPoint) => void) | undefined;
+  random: () => number;
+  clock: Clock;
+  log: Logger;
+}
+
+export function createRefreshOutcomes(parts: Parts): RefreshOutcomes {
+  const { store, vault, tokenCache, committer, circuitBreakers, concurrentRefreshes, telemetry, clock, log } = parts;
+
+  /** Seconds of life that the token had left when its refresh was done; null when it does not expire. */
+  const lifeLeft = ({ expiresAt }: Connection): number | null =>
+    expiresAt === null ? null : (expiresAt - clock.now()) / 1_000;
+
+  /** `result` is what the readers get, unless a concurrent refresh has superseded this one. */
+  async function record<R>(
+    { connection, fence }: Claimed,
+    failure: RefreshFailure,
+    result: R,
+  ): Promise<R | RefreshResult> {
+    const { id, integration, owner, generation } = connection;
+    const { reason, error } = failure;
+    const action = reason === null ? 'connection.refresh_failed' : 'connection.needs_reauth';
+    const subject = { integration, owner, connectionId: id, detail: reason ?? error.code };
+    const by = parts.access.recordOwn(action, subject, 'failed');
+    const recorded = await store.refreshFailed(id, { fence, generation }, failure, by);
+    if (recorded !== 'kept') return concurrentRefreshes.result(connection);
+    if (reason !== null) tokenCache.invalidate(connection, generation + 1);
+    return result;
+  }
+
+  return {
+    async succeeded({ claimed, auth, fields }, response, spent) {
+      const { connection, fence } = claimed;
+      const { id, generation, integration, owner, params } = connection;
+      const receivedAt = clock.monotonic();
+      const change = rotationFrom(connection, auth, response, clock.now());
+      const { captured, expiresAt } = change;
+      const grant = encryptCredentials(vault, id, {
+        accessToken: response.accessToken,
+        refreshToken: response.refreshToken ?? spent.refreshToken,
+        idToken: response.idToken ?? null,
+        credentials: withDpopKey(spent.credentials, response.dpopKey),
+      });
+      const ticket = tokenCache.ticket();
+      const outcome = await committer.commit({
+        attempt: fields.attempt,
+        connectionId: id,
+        integration,
+        owner,
+        params,
+        captured,
+        held: { fence, generation },
+        change,
+        grant,
+      });
+      parts.reached?.('committed');
+      telemetry.refresh(integration, outcome === 'kept' ? 'ok' : outcome, lifeLeft(connection));
+      log.info({ ...fields, outcome, generation: generation + 1, expires_at: expiresAt }, COMMIT_MESSAGES[outcome]);
+      if (outcome === 'superseded' || outcome === 'gone') return concurrentRefreshes.result(connection);
+      const renewed = { ...connection, ...change, generation: generation + 1, failures: 0, lastRefreshError: null };
+      const served = {
+        ...toServedToken(renewed, response.accessToken, clock),
+        until: receivedAt + (lifetime(renewed) ?? Number.POSITIVE_INFINITY),
+        ofUnknownAge: false,
+      };
+      tokenCache.put(served, ticket);
+      if (served.until > clock.monotonic()) return served;
+      const detail = 'the token expired before the store could commit it';
+      return unavailable(connection, 'store_unavailable', detail, MIN_RETRY_AFTER_MS);
+    },
+
+    async failed({ claimed, auth, fields }, fault, { integration, version }, sent) {
+      const [now, monotonic] = [clock.now(), clock.monotonic()];
+      const open = circuitBreakers.blocked(integration, version);
+      const random = parts.random();
+      const classified = classifyRefreshFailure({ fault, claimed, auth, open, sent, now, monotonic, random });
+      const { failure, refusal, lostAt } = classified;
+      const { reason } = failure;
+      telemetry.refresh(integration, reason ?? fault.kind, lifeLeft(claimed.connection));
+      const { kind, code, detail } = fault;
+      log.warn(
+        { ...fields, kind, code, detail, reason },
+        reason === null ? 'refresh: failed, will retry' : 'refresh: failed, the owner must connect again',
+      );
+      return record(claimed, failure, lostAt === undefined ? refusal : { lostAt, refusal });
+    },
+
+    async notRefreshable(claimed) {
+      const { connection } = claimed;
+      const now = clock.now();
+      const isOver = hasExpired(connection, now);
+      const code = isOver ? 'grant_expired' : 'not_refreshable';
+      const error = { code, detail: 'the provider issued no refresh token', at: now, retryAt: null };
+      const reason = isOver ? ('grant_expired' as const) : null;
+      const failure = { reason, error, nextRefreshAt: null, resolved: true };
+      return record(claimed, failure, reauthorizationRequired(connection.id, code));
+    },
+  };
+}

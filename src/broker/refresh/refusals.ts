@@ -1,0 +1,35 @@
+// Why a connection cannot be served or refreshed now, as callers are told.
+import type { Connection, RefreshError } from '../../domain/connection.ts';
+import { type ReauthReason, type Refusal, refuse } from '../../domain/errors.ts';
+import type { ProviderFault } from '../../ports/index.ts';
+import type { OpenCircuit } from './circuit-breaker.ts';
+
+/** Why the connection can be neither served nor refreshed; undefined when it can. */
+export function refusalOf(c: Connection): Refusal | undefined {
+  if (c.status === 'revoked') return refuse({ code: 'connection_revoked', connection_id: c.id });
+  return c.status === 'needs_reauth' ? reauthorizationRequired(c.id, c.reason ?? 'grant_revoked') : undefined;
+}
+
+export const reauthorizationRequired = (connectionId: string, reason: ReauthReason): Refusal =>
+  refuse({ code: 'reauthorization_required', connection_id: connectionId, reason });
+
+const MISCONFIGURED = 'misconfigured:';
+
+/** As it is stored with the connection. */
+export const errorCode = (fault: ProviderFault): RefreshError['code'] =>
+  fault.kind === 'misconfigured' ? `${MISCONFIGURED}${fault.code}` : fault.code;
+
+/** `code`: of `errorCode`. `waitMs`: how long to wait before the next read. */
+export function unavailable(
+  { integration }: Pick<Connection, 'integration'>,
+  code: string,
+  detail: string,
+  waitMs: number,
+): Refusal {
+  if (code.startsWith(MISCONFIGURED)) return refuse({ code: 'integration_misconfigured', integration, detail });
+  const retryAfter = Math.max(1, Math.ceil(waitMs / 1_000));
+  return refuse({ code: 'provider_unavailable', integration, detail, retryAfter });
+}
+
+export const circuitOpen = (c: Pick<Connection, 'integration'>, { fault, retryIn }: OpenCircuit): Refusal =>
+  unavailable(c, errorCode(fault), fault.detail, retryIn);

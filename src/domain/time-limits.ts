@@ -1,0 +1,234 @@
+// Every time limit of the product. test/domain/time-limits.test.ts holds how they depend on one another, and fails if one is
+// defined elsewhere. The client and the command line are separate packages and have their own.
+
+const SECOND_MS = 1_000;
+const MINUTE_MS = 60 * SECOND_MS;
+const HOUR_MS = 60 * MINUTE_MS;
+export const DAY_MS = 24 * HOUR_MS;
+
+// When a token is refreshed.
+
+/** A refresh is due this long before the token expires, or at half of a shorter life. */
+export const REFRESH_MARGIN_MS = 5 * MINUTE_MS;
+/** A read that names no `min_ttl` requires the token to live this long. */
+export const DEFAULT_MIN_TTL_MS = MINUTE_MS;
+/** The scheduler looks for due connections this often. */
+export const SCHEDULER_TICK_MS = SECOND_MS;
+/** A connection that was claimed as due, and not refreshed after all, is due again after this long. */
+export const CLAIMED_DUE_AGAIN_MS = 30 * SECOND_MS;
+/**
+ * After an outage in which the store may have lost commits, the scheduler claims nothing for this long, so that the
+ * processes that remember those commits can commit them again. Refreshes in doubt are resolved meanwhile.
+ */
+export const SCHEDULER_HOLD_MS = 4 * SECOND_MS;
+/** Background refreshes prefetch the rate-limit tokens that they used within this time; unused ones expire after twice that. */
+export const RATE_LIMIT_PREFETCH_MS = 50;
+/** An integration is given no more background refreshes than it can work off within this time. */
+export const REFRESH_BACKLOG_MS = 3 * SECOND_MS;
+
+// One refresh.
+
+/**
+ * The provider must answer a refresh within this time. It leaves room in the reuse window for a second request.
+ */
+export const REFRESH_DEADLINE_MS = 7_500;
+/** The shortest reuse window that is common: this long, a provider answers a spent refresh token with the same successor. */
+export const REUSE_WINDOW_MS = 10 * SECOND_MS;
+/** A lost response is requested again this long after the last request, and this long before the window closes at the latest. */
+export const LOST_RESPONSE_RETRY_MS = SECOND_MS;
+/**
+ * A process that has seen another living one hold the same claim for this long may take the lease over. Far longer than a
+ * refresh takes, so that a slow commit does not let two processes spend one refresh token.
+ */
+export const LEASE_MS = 5 * MINUTE_MS;
+/** A refresh waits this long for the process that holds the lease. */
+export const HOLDER_WAIT_MS = 12 * SECOND_MS;
+/** While it waits for the holder, it tries to claim the lease again after this long. */
+export const LEASE_RETRY_MS = SECOND_MS;
+/** Between two tries to claim, it looks for the holder's new generation this often. */
+export const NEW_GENERATION_POLL_MS = 50;
+/** A reader waits this long for a refresh, then is told to come back. The refresh continues. */
+export const READER_WAIT_MS = 15 * SECOND_MS;
+/** The shortest `Retry-After` that a reader is given. */
+export const MIN_RETRY_AFTER_MS = SECOND_MS;
+
+// The commit of a response.
+
+/** Delays between tries to commit a response that neither the store nor the rescue file takes; the last one repeats. */
+export const COMMIT_RETRY_DELAYS_MS: readonly number[] = [50, 100, 250, 500, 1_000, 2_000];
+/** Delays between tries to write the rescue file: another process locks it for moments only. */
+export const RESCUE_FILE_RETRY_DELAYS_MS: readonly number[] = [10, 20, 40, 80];
+/** SQLite waits this long for a lock on the rescue file; this process is blocked meanwhile. */
+export const RESCUE_FILE_BUSY_TIMEOUT_MS = 50;
+/** The rescue file is replayed into the store this often while it has entries. */
+export const RESCUE_REPLAY_INTERVAL_MS = 2 * SECOND_MS;
+/** A commit is remembered this long, in case a standby takes the database over without it: longer than a failover takes. */
+export const RECENT_COMMIT_TTL_MS = 10 * MINUTE_MS;
+
+// Back-offs: the first delay doubles with each failure, up to the longest.
+
+/** Work that no reader waits for. */
+export const BACKGROUND_BACKOFF_FIRST_MS = 30 * SECOND_MS;
+export const BACKGROUND_BACKOFF_MAX_MS = 30 * MINUTE_MS;
+/** Reads: how long the last failure is reported before one of them may try again. */
+export const READ_BACKOFF_FIRST_MS = SECOND_MS;
+export const READ_BACKOFF_MAX_MS = 30 * SECOND_MS;
+/** An open circuit breaker, until it sends the next probe. */
+export const CIRCUIT_BACKOFF_FIRST_MS = 2 * SECOND_MS;
+export const CIRCUIT_BACKOFF_MAX_MS = MINUTE_MS;
+/** A `Retry-After` keeps a circuit breaker open for this long at most: it may concern one owner only. */
+export const CIRCUIT_RETRY_AFTER_MAX_MS = MINUTE_MS;
+
+// Requests to providers and issuers.
+
+/** The outbound deadline, from the call to the last byte of the body. */
+export const OUTBOUND_DEADLINE_MS = 10 * SECOND_MS;
+/** A lookup of what the catalogue captures; an owner or a refresh waits for it. */
+export const LOOKUP_DEADLINE_MS = 5 * SECOND_MS;
+/** A spent refresh waits this long for the keys that validate its ID token, then drops the ID token. */
+export const ID_TOKEN_KEYS_WAIT_MS = 2 * SECOND_MS;
+/** How far the clocks of an issuer and of this process may differ (RFC 7519 4.1.4). */
+export const CLOCK_TOLERANCE_S = 30;
+/** An issuer's metadata are used this long without a request. */
+export const METADATA_TTL_MS = HOUR_MS;
+/** Stale metadata are used this long before the issuer is asked again. */
+export const METADATA_RETRY_MS = MINUTE_MS;
+/** An issuer's keys are used this long without a request. */
+export const JWKS_TTL_MS = 10 * MINUTE_MS;
+/** An issuer's keys are used this long while the issuer is down. */
+export const JWKS_STALE_MS = DAY_MS;
+/** After a failure, an issuer is not asked for its keys for this long. */
+export const JWKS_RETRY_MS = 5 * SECOND_MS;
+/** Tokens with unknown keys cause one request to their issuer in this time. */
+export const JWKS_RENEWAL_INTERVAL_MS = 30 * SECOND_MS;
+
+// Revocations at providers.
+
+/** A caller waits this long for the provider to revoke, then is answered `pending`. */
+export const REVOCATION_WAIT_MS = 5 * SECOND_MS;
+/** A revocation that one process delivers is not taken by another one for this long. */
+export const REVOCATION_CLAIM_MS = MINUTE_MS;
+/** A revocation that the provider has not confirmed after this long is given up, and the tokens are destroyed. */
+export const REVOCATION_GIVE_UP_MS = 7 * DAY_MS;
+/** The outbox of revocations is looked at this often. */
+export const OUTBOX_POLL_MS = 5 * SECOND_MS;
+
+// Sessions and housekeeping.
+
+/** Everything that begins in a browser ends within this time: connect sessions and authorization flows. */
+export const SESSION_TTL_MS = 10 * MINUTE_MS;
+/** The same invitation is returned for this long to a caller that asks again. */
+export const INVITATION_REUSE_MS = SESSION_TTL_MS / 2;
+/** A session that has ended can be read for this long. */
+export const ENDED_SESSION_RETENTION_MS = DAY_MS;
+/** Ended sessions and old changes are deleted this often. */
+export const SWEEP_INTERVAL_MS = MINUTE_MS;
+/** Buffered audit entries and key uses are written this often. */
+export const AUDIT_FLUSH_INTERVAL_MS = SECOND_MS;
+/** Audit entries past their retention are deleted this often. */
+export const AUDIT_RETENTION_INTERVAL_MS = MINUTE_MS;
+/** The pause between two batches of deleted audit entries. */
+export const AUDIT_RETENTION_PAUSE_MS = 100;
+/** The pause between two batches of re-encrypted rows. */
+export const REENCRYPTION_PAUSE_MS = 5;
+/** After a round of key rotation, brokers that still encrypt with another key are watched for this long. */
+export const KEY_ROTATION_WATCH_MS = 2 * SECOND_MS;
+
+// Caches and their invalidation.
+
+/** A token or the list of an owner's connections is cached for this long. */
+export const TOKEN_CACHE_TTL_MS = 10 * MINUTE_MS;
+/** A token whose issue time is this far in the future is of unknown age: the clock was set back since. */
+export const CLOCK_SKEW_MAX_MS = 10 * SECOND_MS;
+/** An invalidation is remembered this long: longer than a read of the store takes that began before it. */
+export const INVALIDATION_TTL_MS = MINUTE_MS;
+/** A comparison of the cache with the store that failed is tried again after this long. */
+export const INVALIDATION_RETRY_MS = 250;
+/** A verified JWT is cached this long, and no longer than its issuer's keys: a withdrawn key is trusted no longer. */
+export const JWT_VERDICT_TTL_MS = JWKS_TTL_MS;
+/** A batch of JWTs waits this long for the keys of issuers. */
+export const JWT_BATCH_WAIT_MS = 3 * SECOND_MS;
+/** Metrics wait this long for the store: Prometheus gives up after ten seconds. */
+export const METRICS_STORE_WAIT_MS = 3 * SECOND_MS;
+
+// The change feed.
+
+/** Without notifications, changes are polled this often. */
+export const CHANGE_POLL_MS = 250;
+/** With notifications, changes are polled this often: a notification may be lost. */
+export const CHANGE_POLL_NOTIFIED_MS = 2 * SECOND_MS;
+/** Changes within this time share one notification. */
+export const CHANGE_NOTIFY_DELAY_MS = 10;
+/** At start, a notification must arrive within this time, otherwise changes are polled. */
+export const CHANGE_NOTIFY_PROBE_MS = SECOND_MS;
+/** A lost listening connection is made again after this long. */
+export const CHANGE_LISTEN_RETRY_MS = 250;
+/** A gap in the numbers of changes is watched this long: a transaction may still commit it. */
+export const CHANGE_GAP_MS = 30 * SECOND_MS;
+/** The store keeps a change for this long. */
+export const CHANGE_RETENTION_MS = 10 * MINUTE_MS;
+/** A process that has not read the changes for this long must not rely on anything in its caches. */
+export const CHANGE_FEED_STALE_MS = CHANGE_RETENTION_MS / 2;
+
+// PostgreSQL: liveness of processes.
+
+/** A process without a heartbeat for this long is dead. Short, so that its lost responses can still be requested again. */
+export const PROCESS_DEAD_AFTER_MS = 6 * SECOND_MS;
+export const HEARTBEAT_INTERVAL_MS = 1_500;
+/** A heartbeat that is not answered within this time has failed, and the database is away. */
+export const HEARTBEAT_TIMEOUT_MS = 2 * SECOND_MS;
+/** While the database is away, the next heartbeat follows after this long. */
+export const HEARTBEAT_RETRY_MS = 500;
+/** A heartbeat that fails within this time met a broken connection, and is sent again at once on another one. */
+export const HEARTBEAT_BROKEN_MS = 500;
+/** After the database was away, no process is considered dead for this long: each must first send a heartbeat. */
+export const HEARTBEAT_GRACE_MS = HEARTBEAT_TIMEOUT_MS + HEARTBEAT_RETRY_MS + 500;
+
+// PostgreSQL: statements.
+
+/** How long a connection may take to be made, or to become free. */
+export const POSTGRES_CONNECT_TIMEOUT_MS = 4 * SECOND_MS;
+/** The server cancels a statement, or ends an idle transaction, after this long. */
+export const POSTGRES_STATEMENT_TIMEOUT_MS = 8 * SECOND_MS;
+/** A statement without an answer for this long costs its connection: longer than the server takes to cancel it. */
+export const POSTGRES_ANSWER_TIMEOUT_MS = 10 * SECOND_MS;
+/** The same limits for heartbeats and the change feed, whose statements are short. */
+export const POSTGRES_CONTROL_TIMEOUT_MS = 2 * SECOND_MS;
+/** A statement that fails within this time met a connection that was broken before, and is tried on another one. */
+export const POSTGRES_BROKEN_MS = 200;
+/** The first delay before an operation that lost to a concurrent one is tried again; it doubles. */
+export const POSTGRES_CONFLICT_BACKOFF_MS = 4;
+/** Schema migrations. */
+export const POSTGRES_MIGRATION_TIMEOUT_MS = 10 * MINUTE_MS;
+/** The longest delay, for each try, before a migration that lost to a concurrent one is tried again. */
+export const POSTGRES_MIGRATION_RETRY_MS = 100;
+/** Data migrations: the first page of a large table is sorted before it is answered. */
+export const POSTGRES_DATA_MIGRATION_TIMEOUT_MS = HOUR_MS;
+
+// SQLite: waiting for a lock of another process.
+
+/** While the database is opened. SQLite blocks the whole process meanwhile. */
+export const SQLITE_OPEN_BUSY_TIMEOUT_MS = 5 * SECOND_MS;
+/** Afterwards: group commit waits without blocking. */
+export const SQLITE_BUSY_TIMEOUT_MS = 20;
+/** A group commit asks for the lock this often … */
+export const SQLITE_BUSY_RETRY_MS = 5;
+/** … and fails after this long. */
+export const SQLITE_BUSY_GIVE_UP_MS = 5 * SECOND_MS;
+/** A group commit runs operations for this long; the rest waits for the next commit. */
+export const GROUP_COMMIT_BUDGET_MS = 2;
+
+// HTTP, and the end of the process.
+
+/** A client must send its headers within this time. */
+export const REQUEST_HEADERS_TIMEOUT_MS = 10 * SECOND_MS;
+/** A client must send its whole request within this time. */
+export const REQUEST_TIMEOUT_MS = 30 * SECOND_MS;
+/** Failed authentications of one address are counted in windows of this length. */
+export const AUTHENTICATION_WINDOW_MS = MINUTE_MS;
+/** A store that is away fails all requests alike: they are logged this often. */
+export const STORE_ERROR_LOG_INTERVAL_MS = SECOND_MS;
+/** At shutdown, open requests may continue for this long. */
+export const SHUTDOWN_GRACE_MS = 10 * SECOND_MS;
+/** At shutdown, connections that have become idle are closed this often. */
+export const SHUTDOWN_POLL_MS = 50;
