@@ -1,10 +1,17 @@
-// What renews a grant, when it is due, and when it ends.
+// Which secrets renew a connection, when it is due, and when its grant ends.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { newConnection } from '../../src/broker/connections/new-connection.ts';
 import { AuthMode } from '../../src/domain/auth-modes.ts';
 import { type Credentials, refreshDueAt } from '../../src/domain/connection.ts';
-import { grantEndsAt, idleMsOf, isRenewable, renewalSecrets } from '../../src/domain/refresh-schedule.ts';
+import {
+  grantEndsAt,
+  idleMsOf,
+  isRenewable,
+  isTooYoung,
+  nextRefreshAt,
+  renewalSecrets,
+} from '../../src/domain/refresh-schedule.ts';
 
 const NOW = 1_800_000_000_000;
 const DAY = 86_400;
@@ -22,63 +29,63 @@ const minted = [
   { mode: 'self_signed_jwt' },
   { mode: 'aws_sts_assume_role', token_url: 'https://sts.acme.test/', region: 'eu' },
 ].map((auth) => AuthMode.parse(auth));
-const still = [{ mode: 'api_key' }, { mode: 'basic' }, { mode: 'aws_sigv4' }].map((auth) => AuthMode.parse(auth));
+const fixed = [{ mode: 'api_key' }, { mode: 'basic' }, { mode: 'aws_sigv4' }].map((auth) => AuthMode.parse(auth));
 
 const nothing: Credentials = { accessToken: null, refreshToken: null, idToken: null, credentials: null };
 const everything: Credentials = { accessToken: 'a', refreshToken: 'r', idToken: 'i', credentials: '{}' };
 
-describe('a grant is renewed', () => {
-  test('by its refresh token', () => {
+describe('renewal secrets', () => {
+  test('the refresh token', () => {
     expect(renewalSecrets(code())).toEqual(['refreshToken']);
     expect(isRenewable(code(), { ...nothing, refreshToken: 'r' })).toBe(true);
     expect(isRenewable(code(), { ...everything, refreshToken: null })).toBe(false);
   });
 
-  test('by the access token where that renews itself', () => {
+  test('the access token where it renews itself', () => {
     const auth = code({ spends: 'access_token' });
     expect(isRenewable(auth, { ...nothing, accessToken: 'a' })).toBe(true);
     expect(isRenewable(auth, { ...everything, accessToken: null })).toBe(false);
   });
 
-  test('not where the system has no refreshing, whatever there is', () => {
+  test('none where the provider has no refresh', () => {
     expect(isRenewable(code({ supported: false }), everything)).toBe(false);
   });
 
-  test.each(minted.map((auth) => [auth.mode, auth] as const))('by what was imported, in the mode %s', (_, auth) => {
+  test.each(minted.map((auth) => [auth.mode, auth] as const))('the imported credentials in the mode %s', (_, auth) => {
     expect(isRenewable(auth, { ...nothing, credentials: '{}' })).toBe(true);
     expect(isRenewable(auth, { ...everything, credentials: null })).toBe(false);
   });
 
-  test.each(still.map((auth) => [auth.mode, auth] as const))('never in the mode %s', (_, auth) => {
+  test.each(fixed.map((auth) => [auth.mode, auth] as const))('none in the mode %s', (_, auth) => {
     expect(isRenewable(auth, everything)).toBe(false);
     expect(idleMsOf(auth, 60, 60_000)).toBeUndefined();
     expect(grantEndsAt(auth, undefined, NOW, null)).toBeNull();
   });
 });
 
-describe('a grant that dies of idleness', () => {
-  test('lives for as long as the provider says, else as the catalogue says, else for good', () => {
+describe('idle lifetime', () => {
+  test('as the provider says, else as the catalogue says, else none', () => {
     expect(idleMsOf(code({ idle_lifetime: 14 * DAY }), 30, 3_600_000)).toBe(30_000);
     expect(idleMsOf(code({ idle_lifetime: 14 * DAY }), undefined, 3_600_000)).toBe(14 * DAY * 1_000);
     expect(idleMsOf(code(), undefined, 3_600_000)).toBeUndefined();
   });
 
-  test('is a matter of the owner’s consent alone: made tokens have none', () => {
+  test('none for minted tokens', () => {
     for (const auth of minted) expect(idleMsOf(auth, 30, 3_600_000)).toBeUndefined();
   });
 });
 
-describe('a token that renews itself', () => {
+describe('token that renews itself', () => {
   const auth = code({ spends: 'access_token', idle_lifetime: 90 * DAY });
   const ids = fc.string({ minLength: 1, maxLength: 30 }).map((id) => `con_${id}`);
   const lives = fc.integer({ min: 3_600, max: 365 * DAY });
 
-  test('may be left alone for its own life and no longer, whatever else is said', () => {
+  test('has its own life as idle lifetime, whatever the provider says', () => {
     expect(idleMsOf(auth, 7, 60 * DAY * 1_000)).toBe(60 * DAY * 1_000);
     expect(idleMsOf(auth, 7, null)).toBeUndefined();
   });
 
-  test('is due when seven tenths of its life have passed, give or take one', () => {
+  test('is due after 60 to 80 % of its life', () => {
     fc.assert(
       fc.property(ids, lives, (id, seconds) => {
         const life = seconds * 1_000;
@@ -90,17 +97,45 @@ describe('a token that renews itself', () => {
   });
 });
 
-describe('a grant ends', () => {
+describe('minimum age of a token that is renewed', () => {
+  const auth = code({ min_age: 3_600 });
+
+  test('the next refresh is never due before it', () => {
+    for (const lifeMs of [60_000, 3_600_000, 3_800_000])
+      expect(nextRefreshAt('con_1', auth, NOW, NOW + lifeMs, undefined)).toBe(NOW + 3_600_000);
+    expect(nextRefreshAt('con_1', auth, NOW, null, 60)).toBe(NOW + 3_600_000);
+    expect(nextRefreshAt('con_1', code(), NOW, NOW + 60_000, undefined)).toBeLessThan(NOW + 60_000);
+  });
+
+  test('it does not delay a later refresh, nor schedule one where nothing expires', () => {
+    const expiresAt = NOW + 86_400_000;
+    expect(nextRefreshAt('con_1', auth, NOW, expiresAt, undefined)).toBe(refreshDueAt('con_1', NOW, expiresAt));
+    expect(nextRefreshAt('con_1', auth, NOW, null, undefined)).toBeNull();
+  });
+
+  test.each([
+    [0, true],
+    [3_599_999, true],
+    [3_600_000, false],
+    [-1, false],
+  ])('an age of %i ms is too young: %s', (ageMs, expected) => {
+    expect(isTooYoung(auth, ageMs)).toBe(expected);
+    expect(isTooYoung(code(), ageMs)).toBe(false);
+    expect(isTooYoung(minted[0]!, ageMs)).toBe(false);
+  });
+});
+
+describe('end of the grant', () => {
   const auth = code({ absolute_lifetime: 90 * DAY });
 
-  test('when the provider says now, else when it said before, else as the catalogue says, else never', () => {
+  test('as the provider says now, else as it said before, else as the catalogue says, else never', () => {
     expect(grantEndsAt(auth, 60, NOW, NOW + 5)).toBe(NOW + 60_000);
     expect(grantEndsAt(auth, undefined, NOW, NOW + 5)).toBe(NOW + 5);
     expect(grantEndsAt(auth, undefined, NOW, null)).toBe(NOW + 90 * DAY * 1_000);
     expect(grantEndsAt(code(), undefined, NOW, null)).toBeNull();
   });
 
-  test('no later for being refreshed', () => {
+  test('a refresh does not move it', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 0, max: DAY }), { maxLength: 20 }), (waits) => {
         const first = grantEndsAt(auth, undefined, NOW, null);
@@ -115,7 +150,7 @@ describe('a grant ends', () => {
   });
 });
 
-describe('a connection that was just made', () => {
+describe('new connection', () => {
   const place = { integration: 'acme', owner: 'ada', label: '', params: {}, metadata: {} };
   const made = (
     auth: AuthMode,
@@ -141,18 +176,18 @@ describe('a connection that was just made', () => {
     );
   const hour = NOW + 3_600_000;
 
-  test('is renewed ahead of time where it can be', () => {
+  test('is scheduled for a refresh if it is renewable', () => {
     expect(made(code(), { accessToken: 'a', refreshToken: 'r' }, hour).nextRefreshAt).toBeGreaterThan(NOW);
     expect(made(code(), { accessToken: 'a' }, hour).nextRefreshAt).toBeNull();
     expect(made(code({ supported: false }), { accessToken: 'a', refreshToken: 'r' }, hour).nextRefreshAt).toBeNull();
-    expect(made(still[0]!, { accessToken: 'a' }, null).nextRefreshAt).toBeNull();
+    expect(made(fixed[0]!, { accessToken: 'a' }, null).nextRefreshAt).toBeNull();
   });
 
-  test('waits for its first read where it has credentials and no token', () => {
+  test('is not scheduled while it has credentials and no token: its first read mints one', () => {
     for (const auth of minted) expect(made(auth, { credentials: '{}' }, NOW).nextRefreshAt).toBeNull();
   });
 
-  test('tells when the owner is to be asked again', () => {
+  test('has the time at which the owner must connect again', () => {
     const auth = code({ absolute_lifetime: 90 * DAY });
     expect(made(auth, { refreshToken: 'r' }, hour).reauthDueAt).toBe(NOW + 90 * DAY * 1_000);
     expect(made(auth, { refreshToken: 'r' }, hour, { endsIn: 60 }).reauthDueAt).toBe(NOW + 60_000);

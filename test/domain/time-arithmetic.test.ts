@@ -1,4 +1,4 @@
-// The arithmetic of a token's life.
+// The arithmetic of a token's life, of back-offs and of lost responses.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { toServedToken } from '../../src/broker/cache/token-cache.ts';
@@ -9,8 +9,8 @@ import { aConnection, NOW } from '../stores/builders.ts';
 
 const ids = fc.string({ minLength: 1, maxLength: 30 }).map((text) => `con_${text}`);
 
-describe('the next refresh', () => {
-  test('is due five minutes before expiry, give or take a tenth of that', () => {
+describe('next refresh', () => {
+  test('is due five minutes ± 10 % before expiry', () => {
     fc.assert(
       fc.property(ids, fc.integer({ min: 600, max: 1e6 }), (id, seconds) => {
         const lead = NOW + seconds * 1000 - refreshDueAt(id, NOW, NOW + seconds * 1000)!;
@@ -20,7 +20,7 @@ describe('the next refresh', () => {
     );
   });
 
-  test('of a short token is due around half of its life, never at once and never after', () => {
+  test('of a short-lived token is due at about half of its life', () => {
     fc.assert(
       fc.property(ids, fc.integer({ min: 1, max: 600 }), (id, seconds) => {
         const share = (refreshDueAt(id, NOW, NOW + seconds * 1000)! - NOW) / (seconds * 1000);
@@ -30,14 +30,14 @@ describe('the next refresh', () => {
     );
   });
 
-  test('is at the same moment for the same connection, and spread over many', () => {
+  test('is fixed for each connection, and spread over many', () => {
     const dues = Array.from({ length: 500 }, (_, i) => refreshDueAt(`con_${i}`, NOW, NOW + 3_600_000)!);
     expect(refreshDueAt('con_7', NOW, NOW + 3_600_000)).toBe(dues[7]);
     expect(Math.max(...dues) - Math.min(...dues)).toBeGreaterThan(50_000);
     expect(new Set(dues).size).toBeGreaterThan(450);
   });
 
-  test('of a grant that dies of idleness comes well before that, also where the token never expires', () => {
+  test('of an idle grant is due well before it dies, even if the token never expires', () => {
     const idle = 180 * 86_400_000;
     fc.assert(
       fc.property(ids, (id) => {
@@ -49,12 +49,12 @@ describe('the next refresh', () => {
     expect(refreshDueAt('con_1', NOW, NOW + 3_600_000, idle)).toBe(refreshDueAt('con_1', NOW, NOW + 3_600_000));
   });
 
-  test('never comes where nothing expires', () => {
+  test('never comes if nothing expires', () => {
     expect(refreshDueAt('con_1', NOW, null)).toBeNull();
   });
 });
 
-describe('the life that a read demands', () => {
+describe('required life of a read', () => {
   const issuedFor = (seconds: number) => ({ issuedAt: NOW, expiresAt: NOW + seconds * 1000 });
   test.each([
     [3600, undefined, 60_000],
@@ -72,11 +72,11 @@ describe('the life that a read demands', () => {
   });
 });
 
-describe('a clock that jumps', () => {
+describe('clock that jumps', () => {
   const clockAt = (now: number, monotonic: number): Clock => ({ now: () => now, monotonic: () => monotonic });
   const connection = aConnection({ issuedAt: NOW, expiresAt: NOW + 60_000 });
 
-  test('back does not make a token live for longer than it was issued for', () => {
+  test('back: no token lives longer than it was issued for', () => {
     expect(toServedToken(connection, 'token', clockAt(NOW - 3_600_000, 500)).until).toBe(500 + 60_000);
   });
 
@@ -86,53 +86,53 @@ describe('a clock that jumps', () => {
     [-10_000, false],
     [0, false],
     [3_600_000, false],
-  ])('by %i ms leaves one that was issued just before of unknown age: %s', (ms, expected) => {
+  ])('by %i ms: a token issued just before is of unknown age: %s', (ms, expected) => {
     expect(toServedToken(connection, 'token', clockAt(NOW + ms, 500)).ofUnknownAge).toBe(expected);
     expect(toServedToken({ ...connection, expiresAt: null }, 'token', clockAt(NOW + ms, 500)).ofUnknownAge).toBe(false);
   });
 
-  test('forward makes one that was read from the store look expired, and one in memory stays as it was', () => {
+  test('forward: a token read from the store looks expired, one in memory is unchanged', () => {
     const served = toServedToken(connection, 'token', clockAt(NOW, 500));
     expect(served.until).toBe(60_500);
     expect(toServedToken(connection, 'token', clockAt(NOW + 3_600_000, 501)).until).toBeLessThan(501);
   });
 });
 
-describe('waiting', () => {
-  test('for background work grows to half an hour, with full jitter', () => {
+describe('back-off', () => {
+  test('of background work grows to half an hour, with full jitter', () => {
     expect(backoff(1, 0)).toBe(0);
     expect(backoff(1, 0.999999)).toBeCloseTo(30_000, -2);
     expect(backoff(4, 0.5)).toBe(120_000);
     expect(backoff(1000, 0.999999)).toBeCloseTo(1_800_000, -2);
   });
-  test('of somebody who reads grows from a second to half a minute', () => {
+  test('of reads grows from a second to half a minute', () => {
     expect([1, 2, 3, 6, 500].map(readBackoff)).toEqual([1_000, 2_000, 4_000, 30_000, 30_000]);
   });
-  test('of an open circuit grows to a minute, and is at least half of its most', () => {
+  test('of an open circuit grows to a minute, with jitter of half of it', () => {
     expect([circuitBackoff(1, 0), circuitBackoff(1, 1), circuitBackoff(3, 0), circuitBackoff(99, 1)]).toEqual([
       1_000, 2_000, 4_000, 60_000,
     ]);
   });
 });
 
-describe('a lost answer', () => {
+describe('lost response', () => {
   test.each([
     [-1, false],
     [0, true],
     [17_499, true],
     [17_500, false],
-  ])('%i ms after its request may still be had: %s', (ms, expected) => {
+  ])('%i ms after its request it is in doubt: %s', (ms, expected) => {
     expect(isInDoubt(NOW, NOW + ms)).toBe(expected);
   });
 
   test.each([
-    ['at once when the request took a second or more', 7_500, 7_500, 0, 0],
-    ['a second after a request that took less', 200, 200, 0, 800],
-    ['when the provider asks for it, if that is within the window', 2_000, 100, 5_000, 5_000],
-    ['shortly before the end of the window, if the provider asks for more', 2_000, 100, 60_000, 7_000],
-    ['when the provider asks for it, once that was cut short', 9_000, 100, 60_000, 60_000],
-    ['a second later, again and again', 9_000, 0, 0, 1_000],
-  ])('is asked for again %s', (_, age, ago, asked, expected) => {
+    ['at once if the request took a second or more', 7_500, 7_500, 0, 0],
+    ['a second after a shorter request', 200, 200, 0, 800],
+    ['after Retry-After if that ends within the window', 2_000, 100, 5_000, 5_000],
+    ['shortly before the window ends if Retry-After is longer', 2_000, 100, 60_000, 7_000],
+    ['after Retry-After once that was cut short', 9_000, 100, 60_000, 60_000],
+    ['a second later after further losses', 9_000, 0, 0, 1_000],
+  ])('is requested again %s', (_, age, ago, asked, expected) => {
     expect(lostResponseBackoff(NOW, NOW + age, ago, asked)).toBe(expected);
   });
 });

@@ -1,4 +1,4 @@
-// One circuit for each integration.
+// Circuit breaker: when it opens, probes and closes.
 import { beforeEach, describe, expect, test } from 'vitest';
 import {
   type CircuitBreakers,
@@ -8,12 +8,12 @@ import {
 import type { Logger, ProviderFault } from '../../../src/ports/index.ts';
 
 let now = 0;
-let alerts: string[];
+let messages: string[];
 let circuitBreakers: CircuitBreakers;
 beforeEach(() => {
   now = 1_000;
-  alerts = [];
-  const note = (_: object, message: string) => void alerts.push(message);
+  messages = [];
+  const note = (_: object, message: string) => void messages.push(message);
   const log: Logger = { debug: note, info: note, warn: note, error: note };
   circuitBreakers = createCircuitBreakers({ clock: { monotonic: () => now }, log, random: () => 1 });
 });
@@ -28,142 +28,142 @@ const aFault = (kind: ProviderFault['kind'], given: Partial<ProviderFault> = {})
 });
 const down = aFault('transient');
 
-function leave(version = 1): Permit {
+function permit(version = 1): Permit {
   const given = circuitBreakers.admit('acme', version);
-  if ('retryIn' in given) throw new Error(`shut for ${given.retryIn} ms`);
+  if ('retryIn' in given) throw new Error(`open for ${given.retryIn} ms`);
   return given;
 }
 const isOpen = (version = 1) => circuitBreakers.blocked('acme', version) !== undefined;
 const fail = (times: number, fault = down) => {
-  for (let i = 0; i < times; i++) circuitBreakers.report(leave(), fault);
+  for (let i = 0; i < times; i++) circuitBreakers.report(permit(), fault);
 };
 
-test('opens after five failures in a row, and not when something went well between them', () => {
+test('circuit: opens after five failures in a row, not when a success comes between them', () => {
   fail(4);
-  circuitBreakers.report(leave(), undefined);
+  circuitBreakers.report(permit(), undefined);
   fail(4);
   expect(isOpen()).toBe(false);
   fail(1);
   expect(isOpen()).toBe(true);
 });
 
-test('a dead grant is an answer like any other', () => {
+test('circuit: a dead grant counts as a success', () => {
   fail(4);
-  circuitBreakers.report(leave(), aFault('grant_dead', { code: 'invalid_grant' }));
+  circuitBreakers.report(permit(), aFault('grant_dead', { code: 'invalid_grant' }));
   fail(4);
   expect(isOpen()).toBe(false);
 });
 
-test.each(['invalid_client', 'unauthorized_client'])('%s opens it at once, with one alert for all', (code) => {
-  const inFlight = [leave(), leave(), leave()];
+test.each(['invalid_client', 'unauthorized_client'])('circuit: %s opens it at once, with one alert', (code) => {
+  const inFlight = [permit(), permit(), permit()];
   for (const one of inFlight) circuitBreakers.report(one, aFault('misconfigured', { code }));
   expect(isOpen()).toBe(true);
-  expect(alerts).toEqual(['circuit breaker: opened, one request at a time probes the provider']);
+  expect(messages).toEqual(['circuit breaker: opened, one request at a time probes the provider']);
 });
 
-test('what only one connection may be guilty of does not open it at once', () => {
+test('circuit: an error that may concern one connection only does not open it at once', () => {
   fail(1, aFault('misconfigured', { code: 'invalid_scope' }));
   expect(isOpen()).toBe(false);
 });
 
-describe('Retry-After', () => {
-  test('keeps it open for as long', () => {
+describe('circuit, Retry-After', () => {
+  test('it stays open for that long', () => {
     fail(1, aFault('transient', { retryAfter: 30 }));
     now += 29_999;
     expect(isOpen()).toBe(true);
     now += 1;
     expect(isOpen()).toBe(false);
   });
-  test('of an hour is probed after a minute: it may be about one owner', () => {
+  test('it is probed after a minute at the latest, since the wait may concern one owner only', () => {
     fail(1, aFault('transient', { retryAfter: 3_600 }));
     now += 60_000;
     expect(isOpen()).toBe(false);
   });
 });
 
-describe('open', () => {
+describe('open circuit', () => {
   beforeEach(() => fail(5));
 
-  test('lets one probe through when its pause is over, and nobody else meanwhile', () => {
+  test('permits one probe after its pause, and nothing else meanwhile', () => {
     expect(circuitBreakers.capacity('acme')).toBe(0);
     now += 2_000;
     expect(circuitBreakers.capacity('acme')).toBe(1);
-    const probe = leave();
+    const probe = permit();
     expect(probe.probe).toBe(true);
     expect(circuitBreakers.capacity('acme')).toBe(0);
     expect(circuitBreakers.admit('acme', 1)).toHaveProperty('retryIn');
   });
 
-  test('closes when the probe gets through', () => {
+  test('closes when the probe succeeds', () => {
     now += 2_000;
-    circuitBreakers.report(leave(), undefined);
+    circuitBreakers.report(permit(), undefined);
     expect(isOpen()).toBe(false);
     expect(circuitBreakers.capacity('acme')).toBe(Number.POSITIVE_INFINITY);
     fail(4);
     expect(isOpen()).toBe(false);
   });
 
-  test('waits longer after each probe that fails, up to a minute', () => {
+  test('stays open longer after each failed probe, up to a minute', () => {
     const pauses: number[] = [];
     for (let i = 0; i < 8; i++) {
       const before = now;
       while (isOpen()) now += 1_000;
       pauses.push(now - before);
-      circuitBreakers.report(leave(), down);
+      circuitBreakers.report(permit(), down);
     }
     expect(pauses).toEqual([2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]);
   });
 
-  test('does not wait longer because of what was sent before it opened', () => {
+  test('does not stay open longer because of requests that were sent before it opened', () => {
     now += 10_000;
-    circuitBreakers.report(leave(), undefined);
-    const inFlight = Array.from({ length: 20 }, () => leave());
+    circuitBreakers.report(permit(), undefined);
+    const inFlight = Array.from({ length: 20 }, () => permit());
     for (const one of inFlight) circuitBreakers.report(one, down);
     now += 2_000;
     expect(isOpen()).toBe(false);
   });
 
-  test('goes to the next when the probe was not sent after all', () => {
+  test('permits the next probe when the first was not sent', () => {
     now += 2_000;
-    circuitBreakers.release(leave());
-    expect(leave().probe).toBe(true);
+    circuitBreakers.release(permit());
+    expect(permit().probe).toBe(true);
   });
 
   test.each([
     ['success', undefined],
     ['failure', down],
     ['Retry-After', aFault('transient', { retryAfter: 50 })],
-  ])('is passed by what cannot wait, whose %s says nothing to it', (_, fault) => {
-    const leave = circuitBreakers.admit('acme', 1, true);
-    if ('retryIn' in leave) throw new Error('shut');
-    expect(leave.probe).toBe(false);
-    circuitBreakers.report(leave, fault);
-    circuitBreakers.release(leave);
+  ])('permits a request that bypasses it, whose %s does not change it', (_, fault) => {
+    const bypassing = circuitBreakers.admit('acme', 1, true);
+    if ('retryIn' in bypassing) throw new Error('open');
+    expect(bypassing.probe).toBe(false);
+    circuitBreakers.report(bypassing, fault);
+    circuitBreakers.release(bypassing);
     expect(circuitBreakers.admit('acme', 1)).toHaveProperty('retryIn', 2_000);
   });
 
-  test('that has closed meanwhile hears what comes of it, as of any other', () => {
+  test('closed meanwhile: the result of a bypassing request counts like any other', () => {
     const late = circuitBreakers.admit('acme', 1, true);
-    if ('retryIn' in late) throw new Error('shut');
+    if ('retryIn' in late) throw new Error('open');
     now += 2_000;
-    circuitBreakers.report(leave(), undefined);
+    circuitBreakers.report(permit(), undefined);
     circuitBreakers.report(late, aFault('transient', { retryAfter: 30 }));
     expect(isOpen()).toBe(true);
   });
 
-  test('starts afresh when the integration is mended', () => {
+  test('is closed for a new version of the integration', () => {
     expect(isOpen(2)).toBe(false);
   });
 
-  test('is forgotten when told', () => {
+  test('is closed by reset', () => {
     circuitBreakers.reset('acme');
     expect(isOpen()).toBe(false);
   });
 
-  test('is told in the metrics', () => {
+  test('shows in the metrics, as does the probe', () => {
     expect(circuitBreakers.states()).toEqual([{ integration: 'acme', state: 1 }]);
     now += 2_000;
-    leave();
+    permit();
     expect(circuitBreakers.states()).toEqual([{ integration: 'acme', state: 0.5 }]);
   });
 });

@@ -1,4 +1,4 @@
-// What a refresh brought is kept, whatever the store does. A real store, a real rescue file.
+// The commit of a refresh: no response is lost, whatever the store does. On a real store and a real rescue file.
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ let url: string;
 let store: Store;
 let rescue: RescueFile;
 beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'valetkey-keep-'));
+  folder = mkdtempSync(join(tmpdir(), 'valetkey-commit-'));
   url = `file:${join(folder, 'valetkey.db')}`;
   store = await openSqlite(url);
   rescue = openRescue(url);
@@ -32,10 +32,10 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-type KeeperParts = Parameters<typeof createCommitter>[0];
+type CommitterParts = Parameters<typeof createCommitter>[0];
 
-/** Fails so often, then does what the store does. */
-function failing(times: number): KeeperParts['store'] {
+/** A store that fails this many times, then works. */
+function failing(times: number): CommitterParts['store'] {
   let left = times;
   return {
     rotate: (...given) => (left-- > 0 ? Promise.reject(new StoreError('disk full')) : store.rotate(...given)),
@@ -44,10 +44,10 @@ function failing(times: number): KeeperParts['store'] {
   };
 }
 
-function keeperOn(
-  on: KeeperParts['store'] = store,
+function committerOn(
+  on: CommitterParts['store'] = store,
   into: Rescue = rescue,
-  recentCommits?: KeeperParts['recentCommits'],
+  recentCommits?: CommitterParts['recentCommits'],
 ) {
   const access = createAccess({ auditBuffer: createAuditBuffer({ store, log }), clock });
   const committer = createCommitter({ store: on, rescue: into, recentCommits, access, clock, log });
@@ -55,12 +55,12 @@ function keeperOn(
   return committer;
 }
 
-/** Of a process that has this store. */
-async function anAnswer(its: Store = store): Promise<PendingCommit> {
-  return answerFor((await connected(store)).connection.id, its);
+/** Claimed by a process that has this store. */
+async function aPendingCommit(its: Store = store): Promise<PendingCommit> {
+  return pendingCommitOf((await connected(store)).connection.id, its);
 }
 
-async function answerFor(id: string, its: Store = store): Promise<PendingCommit> {
+async function pendingCommitOf(id: string, its: Store = store): Promise<PendingCommit> {
   const connection = (await store.connection(id))!;
   const claimed = await its.claim(connection.id, { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 });
   if (typeof claimed === 'string') throw new Error(claimed);
@@ -72,75 +72,75 @@ async function answerFor(id: string, its: Store = store): Promise<PendingCommit>
 
 const tokenOf = async (id: string) => (await store.servedRow(id))?.accessToken;
 
-test('an answer goes into the store, and the rescue file stays empty', async () => {
-  const answer = await anAnswer();
-  expect(await keeperOn().commit(answer)).toBe('kept');
-  expect(await tokenOf(answer.connectionId)).toBe(answer.grant.accessToken);
+test('commit: the response is in the store, and the rescue file is empty', async () => {
+  const pending = await aPendingCommit();
+  expect(await committerOn().commit(pending)).toBe('kept');
+  expect(await tokenOf(pending.connectionId)).toBe(pending.grant.accessToken);
   expect(await rescue.all()).toEqual([]);
 });
 
-describe('when the store does not take it', () => {
-  test('it is durable in the rescue file, and taken in at the next chance', async () => {
-    const answer = await anAnswer();
-    const committer = keeperOn(failing(1));
-    expect(await committer.commit(answer)).toBe('rescued');
-    expect(await rescue.all()).toEqual([answer]);
-    expect(committer.rescuedFor(answer.connectionId)).toEqual(answer);
+describe('commit that the store rejects', () => {
+  test('is durable in the rescue file, and committed by the next replay', async () => {
+    const pending = await aPendingCommit();
+    const committer = committerOn(failing(1));
+    expect(await committer.commit(pending)).toBe('rescued');
+    expect(await rescue.all()).toEqual([pending]);
+    expect(committer.rescuedFor(pending.connectionId)).toEqual(pending);
     expect(committer.rescuedCount()).toBe(1);
     await committer.replayRescueFile();
     expect(committer.rescuedCount()).toBe(0);
-    expect(await tokenOf(answer.connectionId)).toBe(answer.grant.accessToken);
-    expect(committer.rescuedFor(answer.connectionId)).toBeUndefined();
+    expect(await tokenOf(pending.connectionId)).toBe(pending.grant.accessToken);
+    expect(committer.rescuedFor(pending.connectionId)).toBeUndefined();
     expect(await rescue.all()).toEqual([]);
   });
 
-  test('the next process takes it in before anything else', async () => {
-    const answer = await anAnswer();
-    await keeperOn(failing(99)).commit(answer);
-    await keeperOn().recover();
-    expect(await tokenOf(answer.connectionId)).toBe(answer.grant.accessToken);
+  test('is committed by the next process when it starts', async () => {
+    const pending = await aPendingCommit();
+    await committerOn(failing(99)).commit(pending);
+    await committerOn().recover();
+    expect(await tokenOf(pending.connectionId)).toBe(pending.grant.accessToken);
     expect(await rescue.all()).toEqual([]);
   });
 
-  test('and the rescue file neither, both are tried until one does', async () => {
-    const answer = await anAnswer();
+  test('and that the rescue file rejects too: both are tried until one accepts it', async () => {
+    const pending = await aPendingCommit();
     const broken: Rescue = { ...rescue, add: () => Promise.reject(new StoreError('disk full')) };
-    expect(await keeperOn(failing(3), broken).commit(answer)).toBe('kept');
-    expect(await tokenOf(answer.connectionId)).toBe(answer.grant.accessToken);
+    expect(await committerOn(failing(3), broken).commit(pending)).toBe('kept');
+    expect(await tokenOf(pending.connectionId)).toBe(pending.grant.accessToken);
   });
 
-  test('a rescue file that another process just writes into is tried again before the store is', async () => {
-    const answer = await anAnswer();
+  test('a rescue file that another process has locked is tried again before the store', async () => {
+    const pending = await aPendingCommit();
     let busy = 3;
     const shared: Rescue = {
       ...rescue,
       add: (one) => (busy-- > 0 ? Promise.reject(new StoreError('database is locked')) : rescue.add(one)),
     };
-    expect(await keeperOn(failing(1), shared).commit(answer)).toBe('rescued');
-    expect(await rescue.all()).toEqual([answer]);
+    expect(await committerOn(failing(1), shared).commit(pending)).toBe('rescued');
+    expect(await rescue.all()).toEqual([pending]);
   });
 
-  test('a reconnect in between wins, and what was rescued is let go', async () => {
-    const answer = await anAnswer();
-    const committer = keeperOn(failing(1));
-    await committer.commit(answer);
+  test('is discarded when the connection got newer credentials meanwhile', async () => {
+    const pending = await aPendingCommit();
+    const committer = committerOn(failing(1));
+    await committer.commit(pending);
     const claim = { attempt: 'att_2', generation: 1, now: NOW + 2_000, monotonic: 0 };
-    const newer = await store.claim(answer.connectionId, claim);
+    const newer = await store.claim(pending.connectionId, claim);
     if (typeof newer === 'string') throw new Error(newer);
     const grant = someCredentials();
-    await store.rotate(answer.connectionId, { fence: newer.fence, generation: 1 }, aRotation(), grant, anEntry());
+    await store.rotate(pending.connectionId, { fence: newer.fence, generation: 1 }, aRotation(), grant, anEntry());
     await committer.replayRescueFile();
-    expect(await tokenOf(answer.connectionId)).toBe(grant.accessToken);
+    expect(await tokenOf(pending.connectionId)).toBe(grant.accessToken);
     expect(await rescue.all()).toEqual([]);
   });
 });
 
-describe('when another broker on the same file has claimed the connection since', () => {
-  /** What a broker that is gone has rescued, and another one that lives and holds the next claim. */
-  async function claimedSince() {
+describe('rescued response whose connection another broker on the same file has claimed since', () => {
+  /** A response that a dead broker has rescued, and another broker that is alive and holds the next claim. */
+  async function claimedByOther() {
     const gone = await openSqlite(url);
-    const answer = await anAnswer(gone);
-    await rescue.add(answer);
+    const pending = await aPendingCommit(gone);
+    await rescue.add(pending);
     await gone.close();
     const other = await openSqlite(url);
     const rescueOfOther = openRescue(url);
@@ -148,66 +148,66 @@ describe('when another broker on the same file has claimed the connection since'
       await other.close();
       rescueOfOther.close();
     });
-    const newer = await other.claim(answer.connectionId, { attempt: 'att_2', generation: 1, now: NOW, monotonic: 0 });
+    const newer = await other.claim(pending.connectionId, { attempt: 'att_2', generation: 1, now: NOW, monotonic: 0 });
     if (typeof newer === 'string') throw new Error(newer);
-    return { answer, other, newer, keeperOfOther: keeperOn(other, rescueOfOther) };
+    return { pending, other, newer, committerOfOther: committerOn(other, rescueOfOther) };
   }
-  const isAdopted = async (answer: PendingCommit) => {
-    expect(await tokenOf(answer.connectionId)).toBe(answer.grant.accessToken);
-    expect(await store.connection(answer.connectionId)).toMatchObject({ generation: 2, status: 'active' });
+  const expectAdopted = async (pending: PendingCommit) => {
+    expect(await tokenOf(pending.connectionId)).toBe(pending.grant.accessToken);
+    expect(await store.connection(pending.connectionId)).toMatchObject({ generation: 2, status: 'active' });
     expect(await rescue.all()).toEqual([]);
   };
 
-  test('a start leaves the answer to that one, which adopts it', async () => {
-    const { answer, newer, keeperOfOther } = await claimedSince();
-    const started = keeperOn();
+  test('a start leaves it in the file, and the other broker adopts it', async () => {
+    const { pending, newer, committerOfOther } = await claimedByOther();
+    const started = committerOn();
     await started.recover();
-    expect(await rescue.all()).toEqual([answer]);
-    expect(started.rescuedFor(answer.connectionId)).toBeUndefined();
-    expect(await keeperOfOther.adopt(newer.connection, newer.fence, true)).toBe(true);
-    await isAdopted(answer);
+    expect(await rescue.all()).toEqual([pending]);
+    expect(started.rescuedFor(pending.connectionId)).toBeUndefined();
+    expect(await committerOfOther.adopt(newer.connection, newer.fence, true)).toBe(true);
+    await expectAdopted(pending);
   });
 
-  test('and that one dies too, the next claim adopts it', async () => {
-    const { answer, other } = await claimedSince();
-    const started = keeperOn();
+  test('the other broker dies too: the next claim adopts it', async () => {
+    const { pending, other } = await claimedByOther();
+    const started = committerOn();
     await started.recover();
     await other.close();
-    expect(await store.unresolvedRefreshes()).toEqual([{ id: answer.connectionId, startedAt: NOW }]);
-    const next = await store.claim(answer.connectionId, { attempt: 'att_3', generation: 1, now: NOW, monotonic: 0 });
+    expect(await store.unresolvedRefreshes()).toEqual([{ id: pending.connectionId, startedAt: NOW }]);
+    const next = await store.claim(pending.connectionId, { attempt: 'att_3', generation: 1, now: NOW, monotonic: 0 });
     if (typeof next === 'string') throw new Error(next);
     expect(await started.adopt(next.connection, next.fence, true)).toBe(true);
-    await isAdopted(answer);
+    await expectAdopted(pending);
   });
 
-  test('and was itself claimed after, it leaves the answer to the newest', async () => {
-    const { answer, other, newer, keeperOfOther } = await claimedSince();
-    const newest = await other.claim(answer.connectionId, { attempt: 'att_3', generation: 1, now: NOW, monotonic: 0 });
+  test('a superseded claim leaves it to the newest claim', async () => {
+    const { pending, other, newer, committerOfOther } = await claimedByOther();
+    const newest = await other.claim(pending.connectionId, { attempt: 'att_3', generation: 1, now: NOW, monotonic: 0 });
     if (typeof newest === 'string') throw new Error(newest);
-    expect(await keeperOfOther.adopt(newer.connection, newer.fence, true)).toBe(true);
-    expect(await rescue.all()).toEqual([answer]);
-    expect(await keeperOfOther.adopt(newest.connection, newest.fence, true)).toBe(true);
-    await isAdopted(answer);
+    expect(await committerOfOther.adopt(newer.connection, newer.fence, true)).toBe(true);
+    expect(await rescue.all()).toEqual([pending]);
+    expect(await committerOfOther.adopt(newest.connection, newest.fence, true)).toBe(true);
+    await expectAdopted(pending);
   });
 
-  test('and has kept a newer grant, or it was revoked, the answer is let go', async () => {
-    const { answer, other, newer } = await claimedSince();
+  test('it is discarded when newer credentials are stored, or the connection is revoked', async () => {
+    const { pending, other, newer } = await claimedByOther();
     const grant = someCredentials();
-    await other.rotate(answer.connectionId, { fence: newer.fence, generation: 1 }, aRotation(), grant, anEntry());
-    await keeperOn().recover();
-    expect(await tokenOf(answer.connectionId)).toBe(grant.accessToken);
+    await other.rotate(pending.connectionId, { fence: newer.fence, generation: 1 }, aRotation(), grant, anEntry());
+    await committerOn().recover();
+    expect(await tokenOf(pending.connectionId)).toBe(grant.accessToken);
     expect(await rescue.all()).toEqual([]);
 
-    const revoked = await claimedSince();
-    await store.revoke(revoked.answer.connectionId, 'unsupported', NOW, anEntry());
-    await keeperOn().recover();
+    const revoked = await claimedByOther();
+    await store.revoke(revoked.pending.connectionId, 'unsupported', NOW, anEntry());
+    await committerOn().recover();
     expect(await rescue.all()).toEqual([]);
   });
 });
 
-describe('when a standby has taken the store over that lacks the last commits', () => {
-  /** As the database was `when` it was copied, from now on: the lease and the intent are gone with the rest. */
-  async function goneBack(work: () => Promise<unknown>): Promise<void> {
+describe('standby that took the store over without the last commits', () => {
+  /** Does the work, then sets the database back to what it was before: the lease and the intent are lost too. */
+  async function losingCommits(work: () => Promise<unknown>): Promise<void> {
     const file = new Sqlite(url.replace('file:', ''));
     const rowsOf = (table: string) => file.prepare(`select * from ${table}`).all() as Record<string, unknown>[];
     const tables = ['connections', 'grants', 'leases'];
@@ -224,50 +224,50 @@ describe('when a standby has taken the store over that lacks the last commits', 
     }
     file.close();
   }
-  const claimAnew = async (id: string) => {
+  const claimAgain = async (id: string) => {
     const claimed = await store.claim(id, { attempt: 'att_9', generation: 1, now: NOW, monotonic: 0 });
     if (typeof claimed === 'string') throw new Error(claimed);
     return claimed;
   };
 
-  test('what was kept is found missing, and kept once more under the next claim', async () => {
+  test('a lost commit is found missing, and committed again under the next claim', async () => {
     const recentCommits = createRecentCommits({ store, clock });
-    const committer = keeperOn(store, rescue, recentCommits);
+    const committer = committerOn(store, rescue, recentCommits);
     const { connection } = await connected(store);
-    let answer: PendingCommit | undefined;
-    await goneBack(async () => {
-      answer = await answerFor(connection.id);
-      expect(await committer.commit(answer)).toBe('kept');
+    let pending: PendingCommit | undefined;
+    await losingCommits(async () => {
+      pending = await pendingCommitOf(connection.id);
+      expect(await committer.commit(pending)).toBe('kept');
       expect(await recentCommits.missingFromStore()).toEqual([]);
     });
     expect(await store.connection(connection.id)).toMatchObject({ generation: 1 });
     expect(await recentCommits.missingFromStore()).toEqual([connection.id]);
-    const claimed = await claimAnew(connection.id);
+    const claimed = await claimAgain(connection.id);
     expect(claimed.unresolved).toBeNull();
     expect(await committer.adopt(claimed.connection, claimed.fence, false)).toBe(true);
     expect(await store.connection(connection.id)).toMatchObject({ generation: 2, status: 'active' });
-    expect(await tokenOf(connection.id)).toBe(answer!.grant.accessToken);
+    expect(await tokenOf(connection.id)).toBe(pending!.grant.accessToken);
     expect(await recentCommits.missingFromStore()).toEqual([]);
   });
 
-  test('it is remembered for longer than a fail-over takes', async () => {
-    let moved = 0;
-    const recentCommits = createRecentCommits({ store, clock: { monotonic: () => performance.now() + moved } });
-    const committer = keeperOn(store, rescue, recentCommits);
+  test('a commit is remembered for longer than a failover takes', async () => {
+    let movedMs = 0;
+    const recentCommits = createRecentCommits({ store, clock: { monotonic: () => performance.now() + movedMs } });
+    const committer = committerOn(store, rescue, recentCommits);
     const { connection } = await connected(store);
-    await goneBack(async () => committer.commit(await answerFor(connection.id)));
-    moved = 5 * 60_000;
+    await losingCommits(async () => committer.commit(await pendingCommitOf(connection.id)));
+    movedMs = 5 * 60_000;
     await expect.poll(() => recentCommits.missingFromStore()).toEqual([connection.id]);
-    moved = 11 * 60_000;
+    movedMs = 11 * 60_000;
     await expect.poll(() => recentCommits.missingFromStore()).toEqual([]);
   });
 
-  test('what somebody has put there since stays', async () => {
+  test('newer credentials that were stored since are left alone', async () => {
     const recentCommits = createRecentCommits({ store, clock });
-    const committer = keeperOn(store, rescue, recentCommits);
+    const committer = committerOn(store, rescue, recentCommits);
     const { connection } = await connected(store);
-    await goneBack(async () => committer.commit(await answerFor(connection.id)));
-    const claimed = await claimAnew(connection.id);
+    await losingCommits(async () => committer.commit(await pendingCommitOf(connection.id)));
+    const claimed = await claimAgain(connection.id);
     await store.rotate(
       connection.id,
       { fence: claimed.fence, generation: 1 },
@@ -279,44 +279,44 @@ describe('when a standby has taken the store over that lacks the last commits', 
     expect(recentCommits.after({ id: connection.id, generation: 2 })).toBeUndefined();
   });
 
-  test('what was rescued is adopted, although no intent tells of it any more', async () => {
-    const committer = keeperOn(failing(1));
+  test('a rescued response is adopted although its intent is lost', async () => {
+    const committer = committerOn(failing(1));
     const { connection } = await connected(store);
-    let answer: PendingCommit | undefined;
-    await goneBack(async () => {
-      answer = await answerFor(connection.id);
-      expect(await committer.commit(answer)).toBe('rescued');
+    let pending: PendingCommit | undefined;
+    await losingCommits(async () => {
+      pending = await pendingCommitOf(connection.id);
+      expect(await committer.commit(pending)).toBe('rescued');
     });
     await committer.replayRescueFile();
-    expect(await rescue.all()).toEqual([answer]);
-    const claimed = await claimAnew(connection.id);
+    expect(await rescue.all()).toEqual([pending]);
+    const claimed = await claimAgain(connection.id);
     expect(await committer.adopt(claimed.connection, claimed.fence, false)).toBe(true);
-    expect(await tokenOf(connection.id)).toBe(answer!.grant.accessToken);
+    expect(await tokenOf(connection.id)).toBe(pending!.grant.accessToken);
     expect(await rescue.all()).toEqual([]);
   });
 });
 
-test('what arrives for a connection that was revoked meanwhile is to be revoked at the provider', async () => {
-  const answer = await anAnswer();
-  await store.revoke(answer.connectionId, 'unsupported', NOW, anEntry());
-  expect(await keeperOn().commit(answer)).toBe('gone');
-  const { accessToken, refreshToken } = answer.grant;
+test('commit for a connection that was revoked meanwhile: the received tokens are queued for revocation', async () => {
+  const pending = await aPendingCommit();
+  await store.revoke(pending.connectionId, 'unsupported', NOW, anEntry());
+  expect(await committerOn().commit(pending)).toBe('gone');
+  const { accessToken, refreshToken } = pending.grant;
   expect(await store.claimRevocations(NOW, NOW + 1, 10)).toMatchObject([{ accessToken, refreshToken }]);
 });
 
-describe('the rescue file', () => {
+describe('rescue file', () => {
   const sizes = () => ['', '-journal'].map((end) => statSync(`${url.slice('file:'.length)}.rescue${end}`).size);
 
-  test('does not grow while a hundred answers go in, so that it works on a full disk', async () => {
-    const answer = await anAnswer();
-    await rescue.add(answer);
+  test('does not grow with its first hundred responses, so that it works on a full disk', async () => {
+    const pending = await aPendingCommit();
+    await rescue.add(pending);
     const before = sizes();
-    for (let i = 0; i < 100; i++) await rescue.add({ ...answer, attempt: `att_${i}` });
+    for (let i = 0; i < 100; i++) await rescue.add({ ...pending, attempt: `att_${i}` });
     expect(sizes()).toEqual(before);
     expect(await rescue.all()).toHaveLength(100);
   });
 
-  test('is for its owner alone', () => {
+  test('is readable by its owner only', () => {
     expect(statSync(`${url.slice('file:'.length)}.rescue`).mode & 0o777).toBe(0o600);
   });
 });

@@ -1,4 +1,4 @@
-// A grant that its provider forgets when nobody uses it is refreshed before that, however it came to be here.
+// A grant that dies of idleness is refreshed before that, however it was created.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { startScriptedServer } from '../../support/scripted-server.ts';
 
 const IDLE_SECONDS = 100_000;
 
-/** Its tokens do not expire: only idleness ends a grant. */
+/** Its tokens do not expire. Only idleness ends a grant. */
 const forgetful = {
   id: 'forgetful',
   name: 'Forgetful',
@@ -28,7 +28,7 @@ const forgetful = {
   ],
 };
 
-test('a connect, an import and a refresh each set the next refresh to well before the grant dies of idleness', async () => {
+test('idle grant: connect, import and refresh each schedule the next refresh well before it dies', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'valetkey-providers-'));
   onTestFinished(() => rm(folder, { recursive: true }));
   await writeFile(join(folder, 'forgetful.json'), JSON.stringify(forgetful));

@@ -1,4 +1,4 @@
-// A refresh token that was sent, and whose answer was lost: seen from outside, a real broker and a scripted provider.
+// A refresh token was sent, and the response was lost: a real broker and a scripted provider.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
 import {
@@ -13,18 +13,18 @@ const SOON = { timeout: 8_000, interval: 20 };
 let moved: number;
 let broker: TestBroker;
 let server: ScriptedServer;
-/** By refresh token: what is answered the first time, the second time, … */
+/** By refresh token: the first answer, the second one, … */
 let scripts: Record<string, Scripted[]>;
-/** How long the provider takes for each answer, by the broker's clocks. */
-let takesMs: number;
+/** How long each answer takes, by the broker's clocks. */
+let answerMs: number;
 
 beforeEach(async () => {
   moved = 0;
   const clock = { now: () => Date.now() + moved, monotonic: () => performance.now() + moved };
-  takesMs = 0;
+  answerMs = 0;
   scripts = {};
   server = await startScriptedServer(({ form }) => {
-    moved += takesMs;
+    moved += answerMs;
     return scripts[form.get('refresh_token') ?? '']?.shift() ?? { status: 500 };
   });
   broker = await startTestBroker({}, undefined, { clock });
@@ -40,8 +40,8 @@ afterEach(async () => {
 const good: Scripted = { body: { access_token: 'at', token_type: 'Bearer', refresh_token: 'next', expires_in: 3_600 } };
 const throttled: Scripted = { status: 429, headers: { 'retry-after': '60' }, body: { error: 'slow_down' } };
 
-/** Imported without an access token: refreshed as soon as may be. */
-async function adopt(refresh_token: string, ...answers: Scripted[]): Promise<string> {
+/** Imported without an access token: refreshed as soon as possible. */
+async function importToken(refresh_token: string, ...answers: Scripted[]): Promise<string> {
   scripts[refresh_token] = answers;
   const body = { integration: 'acme', owner: refresh_token, credentials: { refresh_token } };
   return String((await broker.ask('POST', '/v1/connections', body)).body.id);
@@ -55,38 +55,38 @@ async function circuit(): Promise<string | undefined> {
   return /^valetkey_circuit_state\{integration="acme"\} (\S+)$/m.exec(text)?.[1];
 }
 
-test('is asked for again within the reuse window, also while others have opened the circuit', async () => {
-  const lost = await adopt('rt-lost', 'drop', good);
+test('lost response: requested again within the reuse window, past an open circuit', async () => {
+  const lost = await importToken('rt-lost', 'drop', good);
   await expect.poll(() => spent('rt-lost'), SOON).toHaveLength(1);
-  const other = await adopt('rt-other', throttled);
+  const other = await importToken('rt-other', throttled);
   expect((await broker.ask('GET', `/v1/connections/${other}/token`)).status).toBe(503);
   expect(await circuit()).toBe('1');
   await expect.poll(() => generation(lost), SOON).toBe(2);
   expect(spent('rt-lost')).toHaveLength(2);
-  // That one was answered says nothing about the others' wait.
+  // Its success does not close the circuit: the provider asked the others to wait.
   expect(await circuit()).toBe('1');
   expect(spent('rt-other')).toHaveLength(1);
 });
 
-test('is asked for again at once when the request took long, and whoever reads waits for that', async () => {
-  takesMs = 7_500;
-  const id = await adopt('rt-lost', 'drop', good);
+test('lost response: requested again at once when the request took long, and the reader gets its token', async () => {
+  answerMs = 7_500;
+  const id = await importToken('rt-lost', 'drop', good);
   const { status, body } = await broker.ask('GET', `/v1/connections/${id}/token`);
   expect([status, body.access_token]).toEqual([200, 'at']);
   expect(spent('rt-lost')).toHaveLength(2);
 });
 
-test('is asked for again soon when it is lost once more, long after the first time', async () => {
-  const id = await adopt('rt-lost', 'drop', { status: 503 }, 'drop', good);
+test('lost response: requested again early when another one is lost long after the first', async () => {
+  const id = await importToken('rt-lost', 'drop', { status: 503 }, 'drop', good);
   await expect.poll(async () => (await connection(id)).last_refresh_error, SOON).toMatchObject({ code: 'http_503' });
   moved += 3_600_000;
   await expect.poll(() => generation(id), SOON).toBe(2);
   expect(spent('rt-lost')).toHaveLength(4);
 });
 
-test('is asked for again before the window ends, although the provider asked to wait for longer', async () => {
-  const id = await adopt('rt-lost', 'drop', throttled, throttled, good);
-  /** Of the next try, in ms after the import. */
+test('lost response: requested again before the window ends, although Retry-After is longer', async () => {
+  const id = await importToken('rt-lost', 'drop', throttled, throttled, good);
+  /** The time of the next try, in ms after the import. */
   const next = async () => {
     const { created_at, next_refresh_at, last_refresh_error } = await connection(id);
     const throttledBy = (last_refresh_error as Json | null)?.code === 'slow_down';
@@ -96,7 +96,7 @@ test('is asked for again before the window ends, although the provider asked to 
   expect(await next()).toBeLessThan(12_000);
   expect(spent('rt-lost')).toHaveLength(2);
   moved += 8_000;
-  // From then on, for as long as was asked.
+  // From then on, Retry-After is honoured.
   await expect.poll(next, SOON).toBeGreaterThan(60_000);
   expect(spent('rt-lost')).toHaveLength(3);
   expect((await connection(id)).status).toBe('active');

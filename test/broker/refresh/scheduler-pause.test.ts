@@ -1,4 +1,4 @@
-// After the store was away: what is only due waits for whoever has something to keep once more; what is in doubt does not.
+// After an outage of the store: due connections wait for lost commits to be committed again, refreshes in doubt do not.
 import { expect, onTestFinished, test } from 'vitest';
 import { createLogger } from '../../../src/adapters/telemetry/telemetry.ts';
 import { startScheduler } from '../../../src/broker/refresh/scheduler.ts';
@@ -9,11 +9,11 @@ import { connected } from '../../stores/builders.ts';
 
 const done = refuse({ code: 'not_found', what: 'connection', id: 'none' });
 
-/** One that is due, and one in doubt; tells which of them were begun. */
-async function scheduled(mayLoseCommits: boolean, wrap: (store: Store) => Partial<Store> = () => ({})) {
+/** A scheduler with one connection due and one refresh in doubt, and a record of which of them were begun. */
+async function setUp(mayLoseCommits: boolean, wrap: (store: Store) => Partial<Store> = () => ({})) {
   const store = await openSqlite('file::memory:');
-  let moved = 0;
-  const clock = { now: () => Date.now(), monotonic: () => performance.now() + moved };
+  let movedMs = 0;
+  const clock = { now: () => Date.now(), monotonic: () => performance.now() + movedMs };
   const begun: string[] = [];
   const beginning = (what: string) => async () => {
     begun.push(what);
@@ -34,15 +34,15 @@ async function scheduled(mayLoseCommits: boolean, wrap: (store: Store) => Partia
     await store.close();
   });
   const due = () => connected(store, { nextRefreshAt: Date.now() - 1 });
-  return { scheduler, begun, due, pass: (ms: number) => (moved += ms) };
+  return { scheduler, begun, due, pass: (ms: number) => (movedMs += ms) };
 }
 const SOON = { timeout: 5_000, interval: 10 };
 
-/** Twice: what is due comes right after it, if it does. */
+/** Twice: due connections are claimed right after the refreshes in doubt, if they are. */
 const inDoubt = (begun: string[]) => expect.poll(() => begun.filter((one) => one === 'in doubt').length, SOON).toBe(2);
 
-test('what is due waits until that has passed', async () => {
-  const { scheduler, begun, due, pass } = await scheduled(true);
+test('hold: due connections wait until it has passed', async () => {
+  const { scheduler, begun, due, pass } = await setUp(true);
   scheduler.hold();
   await due();
   begun.length = 0;
@@ -53,11 +53,11 @@ test('what is due waits until that has passed', async () => {
 });
 
 test.each([
-  ['that may have gone back', true],
-  ['that is a file of this machine, and has lost nothing', false],
-])('a store that failed, %s: whether what is due waits', async (_, mayLoseCommits) => {
+  ['may lose commits: due connections wait', true],
+  ['loses no commits: due connections are claimed', false],
+])('failed tick, store that %s', async (_, mayLoseCommits) => {
   let failing = true;
-  const { begun, due } = await scheduled(mayLoseCommits, (store) => ({
+  const { begun, due } = await setUp(mayLoseCommits, (store) => ({
     dueIntegrations: (now) => {
       if (!failing) return store.dueIntegrations(now);
       failing = false;

@@ -1,4 +1,4 @@
-// Refreshing ahead of expiry, seen from outside: a real broker, and providers whose answers are scripted.
+// Scheduler: tokens are refreshed before they expire. A real broker, and providers with scripted answers.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
 import {
@@ -22,7 +22,7 @@ beforeEach(async () => {
   broker = await startTestBroker({}, undefined, { clock });
 });
 afterEach(async () => {
-  // First, so that nothing hangs on it while the broker finishes what it has spent.
+  // First: the broker would wait for answers while it stops.
   await server.close();
   await broker.stop();
 });
@@ -38,8 +38,8 @@ async function integrate(id: string): Promise<void> {
   expect((await broker.ask('PUT', `/v1/integrations/${id}`, setup)).status).toBe(201);
 }
 
-/** Imported with a token that lives for so long. */
-async function adopt(integration: string, seconds: number): Promise<string> {
+/** Imported with a token that lives for this long. */
+async function importToken(integration: string, seconds: number): Promise<string> {
   const expires_at = new Date(Date.now() + moved + seconds * 1_000).toISOString();
   const credentials = { refresh_token: `rt-${++issued}`, access_token: `at-${issued}`, expires_at };
   const { status, body } = await broker.ask('POST', '/v1/connections', {
@@ -54,9 +54,9 @@ async function adopt(integration: string, seconds: number): Promise<string> {
 const connection = async (id: string): Promise<Json> => (await broker.ask('GET', `/v1/connections/${id}`)).body;
 const generation = (id: string) => connection(id).then((c) => c.generation);
 
-test('a token is refreshed before it expires, without anybody asking for it', async () => {
+test('scheduler: a token is refreshed before it expires, without a read', async () => {
   await integrate('acme');
-  const id = await adopt('acme', 3_600);
+  const id = await importToken('acme', 3_600);
   expect(server.received).toEqual([]);
   moved += 3_300_000 + 60_000;
   await expect.poll(() => generation(id), SOON).toBe(2);
@@ -64,47 +64,47 @@ test('a token is refreshed before it expires, without anybody asking for it', as
   expect(server.received).toHaveLength(1);
 });
 
-test('tokens of five seconds go on working', async () => {
+test('scheduler: tokens of five seconds are refreshed in time', async () => {
   await integrate('acme');
   answer = () => token(5);
-  const id = await adopt('acme', 5);
+  const id = await importToken('acme', 5);
   for (const wanted of [2, 3]) {
     moved += 2_900;
     await expect.poll(() => generation(id), SOON).toBe(wanted);
   }
 });
 
-test('an import without an access token is refreshed soon, and one that never expires never is', async () => {
+test('scheduler: an import without an access token is refreshed soon, one that never expires is not', async () => {
   await integrate('acme');
   const credentials = { refresh_token: 'rt-x' };
   const { body } = await broker.ask('POST', '/v1/connections', { integration: 'acme', owner: 'bare', credentials });
   const forever = { refresh_token: 'rt-y', access_token: 'at-y' };
-  const kept = await broker.ask('POST', '/v1/connections', {
+  const lasting = await broker.ask('POST', '/v1/connections', {
     integration: 'acme',
     owner: 'forever',
     credentials: forever,
   });
   await expect.poll(() => generation(String(body.id)), SOON).toBe(2);
-  expect(kept.body.next_refresh_at).toBeNull();
+  expect(lasting.body.next_refresh_at).toBeNull();
   expect(server.received).toHaveLength(1);
 });
 
-test('an integration whose provider hangs holds no other up', async () => {
+test('scheduler: an integration whose provider hangs does not delay another', async () => {
   await integrate('stuck');
   await integrate('well');
   answer = ({ path }) => (path.startsWith('/stuck') ? 'hang' : token());
-  for (let i = 0; i < 80; i++) await adopt('stuck', 600);
-  const id = await adopt('well', 600);
+  for (let i = 0; i < 80; i++) await importToken('stuck', 600);
+  const id = await importToken('well', 600);
   moved += 400_000;
   await expect.poll(() => generation(id), SOON).toBe(2);
 });
 
-describe('a provider that is down', () => {
-  test('is asked by few, then by one at a time; nobody is lost, and all are refreshed when it is back', async () => {
+describe('scheduler, provider that is down', () => {
+  test('it gets few requests, then one at a time, and all connections are refreshed when it is back', async () => {
     await integrate('acme');
     answer = () => ({ status: 503 });
     const ids: string[] = [];
-    for (let i = 0; i < 60; i++) ids.push(await adopt('acme', 600));
+    for (let i = 0; i < 60; i++) ids.push(await importToken('acme', 600));
     moved += 310_000;
     await expect.poll(() => metric('valetkey_circuit_state{integration="acme"}'), SOON).toBe(1);
     const asked = server.received.length;
@@ -125,10 +125,10 @@ async function metric(name: string): Promise<number | undefined> {
   return line === undefined ? undefined : Number(line.split(' ').at(-1));
 }
 
-test('what is due, in flight and late can be seen', async () => {
+test('metrics: refreshes in flight are counted', async () => {
   await integrate('acme');
   answer = () => 'hang';
-  for (let i = 0; i < 3; i++) await adopt('acme', 600);
+  for (let i = 0; i < 3; i++) await importToken('acme', 600);
   expect(await metric('valetkey_refreshes_in_flight')).toBe(0);
   moved += 400_000;
   await expect.poll(() => metric('valetkey_refreshes_in_flight'), SOON).toBe(3);
