@@ -1,0 +1,345 @@
+// How the time limits depend on one another: each relation that the code relies on, with its reason.
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import * as limits from '../../src/domain/time-limits.ts';
+
+const {
+  AUDIT_FLUSH_INTERVAL_MS,
+  BACKGROUND_BACKOFF_FIRST_MS,
+  BACKGROUND_BACKOFF_MAX_MS,
+  CHANGE_FEED_STALE_MS,
+  CHANGE_GAP_MS,
+  CHANGE_NOTIFY_DELAY_MS,
+  CHANGE_NOTIFY_PROBE_MS,
+  CHANGE_POLL_MS,
+  CHANGE_POLL_NOTIFIED_MS,
+  CHANGE_RETENTION_MS,
+  CIRCUIT_BACKOFF_FIRST_MS,
+  CIRCUIT_BACKOFF_MAX_MS,
+  CIRCUIT_RETRY_AFTER_MAX_MS,
+  CLAIMED_DUE_AGAIN_MS,
+  CLOCK_SKEW_MAX_MS,
+  CLOCK_TOLERANCE_S,
+  DEFAULT_MIN_TTL_MS,
+  ENDED_SESSION_RETENTION_MS,
+  GROUP_COMMIT_BUDGET_MS,
+  HEARTBEAT_BROKEN_MS,
+  HEARTBEAT_GRACE_MS,
+  HEARTBEAT_INTERVAL_MS,
+  HEARTBEAT_RETRY_MS,
+  HEARTBEAT_TIMEOUT_MS,
+  HOLDER_WAIT_MS,
+  ID_TOKEN_KEYS_WAIT_MS,
+  INVALIDATION_TTL_MS,
+  INVITATION_REUSE_MS,
+  JWKS_RETRY_MS,
+  JWKS_STALE_MS,
+  JWKS_TTL_MS,
+  JWT_VERDICT_TTL_MS,
+  LEASE_MS,
+  LEASE_RETRY_MS,
+  LOOKUP_DEADLINE_MS,
+  LOST_RESPONSE_RETRY_MS,
+  METADATA_RETRY_MS,
+  METADATA_TTL_MS,
+  METRICS_STORE_WAIT_MS,
+  MIN_RETRY_AFTER_MS,
+  NEW_GENERATION_POLL_MS,
+  OUTBOUND_DEADLINE_MS,
+  POSTGRES_ANSWER_TIMEOUT_MS,
+  POSTGRES_CONNECT_TIMEOUT_MS,
+  POSTGRES_CONTROL_TIMEOUT_MS,
+  POSTGRES_DATA_MIGRATION_TIMEOUT_MS,
+  POSTGRES_MIGRATION_TIMEOUT_MS,
+  POSTGRES_STATEMENT_TIMEOUT_MS,
+  PROCESS_DEAD_AFTER_MS,
+  READER_WAIT_MS,
+  READ_BACKOFF_FIRST_MS,
+  READ_BACKOFF_MAX_MS,
+  RECENT_COMMIT_TTL_MS,
+  REFRESH_DEADLINE_MS,
+  REFRESH_MARGIN_MS,
+  REQUEST_HEADERS_TIMEOUT_MS,
+  REQUEST_TIMEOUT_MS,
+  RESCUE_FILE_BUSY_TIMEOUT_MS,
+  RESCUE_FILE_RETRY_DELAYS_MS,
+  REUSE_WINDOW_MS,
+  REVOCATION_CLAIM_MS,
+  REVOCATION_GIVE_UP_MS,
+  REVOCATION_WAIT_MS,
+  SCHEDULER_HOLD_MS,
+  SCHEDULER_TICK_MS,
+  SESSION_TTL_MS,
+  SHUTDOWN_GRACE_MS,
+  SHUTDOWN_POLL_MS,
+  SQLITE_BUSY_GIVE_UP_MS,
+  SQLITE_BUSY_RETRY_MS,
+  SQLITE_BUSY_TIMEOUT_MS,
+  TOKEN_CACHE_TTL_MS,
+} = limits;
+
+/** Each limit in the list is shorter than the next one. */
+type Relation = [reason: string, ...rising: [number, number, ...number[]]];
+
+const SMALLEST_JITTER = 0.9;
+const sum = (delays: readonly number[]) => delays.reduce((total, ms) => total + ms, 0);
+
+const relations: Record<string, Relation[]> = {
+  'one refresh': [
+    ['a refresh is given up before any other request', REFRESH_DEADLINE_MS, OUTBOUND_DEADLINE_MS],
+    [
+      'a request that took the whole deadline, and its repetition a retry later, fall into the reuse window',
+      REFRESH_DEADLINE_MS + LOST_RESPONSE_RETRY_MS,
+      REUSE_WINDOW_MS,
+    ],
+    [
+      'a Retry-After is cut short to a moment within the window, after the first retry',
+      LOST_RESPONSE_RETRY_MS,
+      REUSE_WINDOW_MS - LOST_RESPONSE_RETRY_MS,
+    ],
+    [
+      'a refresh waits for the holder of the lease longer than that may wait for its provider and the issuer’s keys',
+      REFRESH_DEADLINE_MS + ID_TOKEN_KEYS_WAIT_MS,
+      HOLDER_WAIT_MS,
+    ],
+    ['a reader outwaits a refresh that waits for the holder of the lease', HOLDER_WAIT_MS, READER_WAIT_MS],
+    [
+      'no living process loses its lease while it refreshes: wait for keys and look-ups included, many times over',
+      10 * (REFRESH_DEADLINE_MS + ID_TOKEN_KEYS_WAIT_MS + LOOKUP_DEADLINE_MS),
+      LEASE_MS,
+    ],
+    [
+      'no living process loses its lease while it commits, whatever the store takes',
+      POSTGRES_CONNECT_TIMEOUT_MS + POSTGRES_ANSWER_TIMEOUT_MS + SQLITE_BUSY_GIVE_UP_MS,
+      LEASE_MS,
+    ],
+    [
+      'a refresh that waits for the holder looks for its result often, and tries to claim again before it gives up',
+      NEW_GENERATION_POLL_MS,
+      LEASE_RETRY_MS,
+      HOLDER_WAIT_MS,
+    ],
+  ],
+  scheduler: [
+    [
+      'a token that a default read accepts is refreshed ahead of time, not by reads',
+      DEFAULT_MIN_TTL_MS,
+      REFRESH_MARGIN_MS * SMALLEST_JITTER,
+    ],
+    [
+      'a connection that was claimed and not refreshed is due again well before its token expires',
+      SCHEDULER_TICK_MS,
+      CLAIMED_DUE_AGAIN_MS,
+      REFRESH_MARGIN_MS * SMALLEST_JITTER - DEFAULT_MIN_TTL_MS,
+    ],
+    [
+      'a claimed connection is not due again while its refresh and one repetition may be under way',
+      2 * REFRESH_DEADLINE_MS + LOST_RESPONSE_RETRY_MS,
+      CLAIMED_DUE_AGAIN_MS,
+    ],
+    [
+      'an unresolved refresh is found by a tick while its response can still be requested again',
+      SCHEDULER_TICK_MS,
+      REUSE_WINDOW_MS - REFRESH_DEADLINE_MS,
+    ],
+    [
+      'after an outage, every process has noticed that the database is back before the scheduler goes on',
+      HEARTBEAT_GRACE_MS,
+      SCHEDULER_HOLD_MS,
+    ],
+    [
+      'commits are remembered for longer than an outage in which leases expire',
+      LEASE_MS + SCHEDULER_HOLD_MS,
+      RECENT_COMMIT_TTL_MS,
+    ],
+  ],
+  'back-offs': [
+    ['reads', READ_BACKOFF_FIRST_MS, READ_BACKOFF_MAX_MS],
+    ['background work', BACKGROUND_BACKOFF_FIRST_MS, BACKGROUND_BACKOFF_MAX_MS],
+    ['circuit breakers', CIRCUIT_BACKOFF_FIRST_MS, CIRCUIT_BACKOFF_MAX_MS],
+    ['a read may try again before background work does', READ_BACKOFF_FIRST_MS, BACKGROUND_BACKOFF_FIRST_MS],
+    [
+      'a circuit opens and probes several times within the margin, so that tokens survive a short outage',
+      2 * CIRCUIT_BACKOFF_MAX_MS,
+      REFRESH_MARGIN_MS,
+    ],
+  ],
+  'rescue file': [
+    [
+      'the file is tried again for a shorter time than the store takes to fail once more',
+      sum(RESCUE_FILE_RETRY_DELAYS_MS) + RESCUE_FILE_BUSY_TIMEOUT_MS,
+      SQLITE_BUSY_GIVE_UP_MS,
+    ],
+  ],
+  'liveness of processes on PostgreSQL': [
+    [
+      'a dead process is succeeded while its lost response can still be requested again',
+      PROCESS_DEAD_AFTER_MS + SCHEDULER_TICK_MS,
+      REUSE_WINDOW_MS,
+    ],
+    [
+      'one lost heartbeat does not make a process dead',
+      HEARTBEAT_INTERVAL_MS + HEARTBEAT_TIMEOUT_MS + HEARTBEAT_RETRY_MS,
+      PROCESS_DEAD_AFTER_MS,
+    ],
+    [
+      'a process that claims sends no extra heartbeat as long as the regular ones succeed',
+      HEARTBEAT_INTERVAL_MS,
+      PROCESS_DEAD_AFTER_MS / 2,
+    ],
+    [
+      'after an outage, no process is considered dead before each has had the time for a heartbeat',
+      HEARTBEAT_TIMEOUT_MS + HEARTBEAT_RETRY_MS,
+      HEARTBEAT_GRACE_MS,
+    ],
+    [
+      'a heartbeat on a broken connection fails sooner than one without an answer',
+      HEARTBEAT_BROKEN_MS,
+      HEARTBEAT_TIMEOUT_MS,
+    ],
+  ],
+  'statements on PostgreSQL': [
+    [
+      'the server cancels a statement before this side gives its connection up',
+      POSTGRES_STATEMENT_TIMEOUT_MS,
+      POSTGRES_ANSWER_TIMEOUT_MS,
+    ],
+    [
+      'heartbeats and the change feed notice an outage before other statements do',
+      POSTGRES_CONTROL_TIMEOUT_MS,
+      POSTGRES_CONNECT_TIMEOUT_MS,
+      POSTGRES_ANSWER_TIMEOUT_MS,
+    ],
+    [
+      'migrations may take longer than other statements',
+      POSTGRES_ANSWER_TIMEOUT_MS,
+      POSTGRES_MIGRATION_TIMEOUT_MS,
+      POSTGRES_DATA_MIGRATION_TIMEOUT_MS,
+    ],
+  ],
+  'change feed and caches': [
+    [
+      'a gap in the numbers is watched for longer than the transaction that may fill it can last',
+      2 * POSTGRES_STATEMENT_TIMEOUT_MS,
+      CHANGE_GAP_MS,
+    ],
+    [
+      'a process that reads the changes in time misses none that was deleted',
+      CHANGE_FEED_STALE_MS,
+      CHANGE_RETENTION_MS,
+    ],
+    [
+      'the feed is never stale between two polls, not even when one of them times out',
+      CHANGE_POLL_MS,
+      CHANGE_POLL_NOTIFIED_MS,
+      CHANGE_POLL_NOTIFIED_MS + POSTGRES_CONTROL_TIMEOUT_MS,
+      CHANGE_FEED_STALE_MS,
+    ],
+    [
+      'a notification arrives before the next poll',
+      CHANGE_NOTIFY_DELAY_MS,
+      CHANGE_NOTIFY_PROBE_MS,
+      CHANGE_POLL_NOTIFIED_MS,
+    ],
+    [
+      'an invalidation outlives every read of the store that began before it',
+      POSTGRES_CONNECT_TIMEOUT_MS + POSTGRES_ANSWER_TIMEOUT_MS,
+      INVALIDATION_TTL_MS,
+    ],
+    ['an invalidation is forgotten before the tokens that it may concern', INVALIDATION_TTL_MS, TOKEN_CACHE_TTL_MS],
+    ['a corrected clock is no sign that one was set back', PROCESS_DEAD_AFTER_MS, CLOCK_SKEW_MAX_MS],
+    ['Prometheus gets its metrics while the store is away: its timeout is ten seconds', METRICS_STORE_WAIT_MS, 10_000],
+  ],
+  'issuers and their keys': [
+    ['keys are fresh, then stale, then unusable', JWKS_RETRY_MS, JWKS_TTL_MS, JWKS_STALE_MS],
+    ['metadata are asked for again sooner after a failure', METADATA_RETRY_MS, METADATA_TTL_MS],
+    ['clocks may differ by less than a token lives', CLOCK_TOLERANCE_S * 1_000, DEFAULT_MIN_TTL_MS],
+  ],
+  revocations: [
+    [
+      'the caller is answered while the provider may still be waited for',
+      REVOCATION_WAIT_MS,
+      OUTBOUND_DEADLINE_MS,
+      REVOCATION_CLAIM_MS,
+    ],
+    [
+      'no other process takes a revocation over while metadata and both tokens may be under way',
+      3 * OUTBOUND_DEADLINE_MS,
+      REVOCATION_CLAIM_MS,
+    ],
+    ['a revocation is tried many times before it is given up', 100 * BACKGROUND_BACKOFF_MAX_MS, REVOCATION_GIVE_UP_MS],
+  ],
+  sessions: [
+    ['an invitation that is returned again can still be used', INVITATION_REUSE_MS, SESSION_TTL_MS],
+    ['a session can be read after it has ended', SESSION_TTL_MS, ENDED_SESSION_RETENTION_MS],
+  ],
+  'SQLite and its locks': [
+    [
+      'group commit waits without blocking the process for long',
+      GROUP_COMMIT_BUDGET_MS,
+      SQLITE_BUSY_RETRY_MS,
+      SQLITE_BUSY_TIMEOUT_MS,
+      SQLITE_BUSY_GIVE_UP_MS,
+    ],
+  ],
+  'requests and shutdown': [
+    ['the headers of a request arrive before its end', REQUEST_HEADERS_TIMEOUT_MS, REQUEST_TIMEOUT_MS],
+    [
+      'an open request that waits for a refresh gets its result at shutdown',
+      REFRESH_DEADLINE_MS + ID_TOKEN_KEYS_WAIT_MS,
+      SHUTDOWN_GRACE_MS,
+    ],
+    [
+      'an open request that waits for the provider to revoke is answered at shutdown',
+      REVOCATION_WAIT_MS,
+      SHUTDOWN_GRACE_MS,
+    ],
+    ['shutdown ends as soon as the last request does', SHUTDOWN_POLL_MS, SHUTDOWN_GRACE_MS],
+    [
+      'the platform gives the process the time for open requests, spent refreshes and the last writes',
+      SHUTDOWN_GRACE_MS + 2 * REFRESH_DEADLINE_MS + POSTGRES_ANSWER_TIMEOUT_MS + AUDIT_FLUSH_INTERVAL_MS,
+      graceOf('deploy/compose.yaml', /stop_grace_period: (\d+)s/g),
+    ],
+    [
+      'and so does Kubernetes',
+      SHUTDOWN_GRACE_MS + 2 * REFRESH_DEADLINE_MS + POSTGRES_ANSWER_TIMEOUT_MS + AUDIT_FLUSH_INTERVAL_MS,
+      graceOf('deploy/kubernetes/deployment.yaml', /terminationGracePeriodSeconds: (\d+)/g),
+    ],
+  ],
+};
+
+/** The shortest grace period in the file, in milliseconds. */
+function graceOf(file: string, pattern: RegExp): number {
+  const text = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
+  return Math.min(...[...text.matchAll(pattern)].map(([, seconds]) => Number(seconds) * 1_000));
+}
+
+describe.each(Object.entries(relations))('time limits: %s', (_, list) => {
+  test.each(list)('%s', (_reason, ...rising) => {
+    expect(rising).toEqual([...new Set(rising)].sort((a, b) => a - b));
+  });
+});
+
+test('time limits: a reader waits for a lost response and its repetition', () => {
+  expect(READER_WAIT_MS).toBeGreaterThanOrEqual(2 * REFRESH_DEADLINE_MS);
+});
+
+test('time limits: a Retry-After of a circuit breaker is no longer than its longest back-off', () => {
+  expect(CIRCUIT_RETRY_AFTER_MAX_MS).toBeLessThanOrEqual(CIRCUIT_BACKOFF_MAX_MS);
+});
+
+test('time limits: a reader is not told to come back before it may try again', () => {
+  expect(MIN_RETRY_AFTER_MS).toBeLessThanOrEqual(READ_BACKOFF_FIRST_MS);
+});
+
+test('time limits: a verified JWT is trusted no longer than the keys of its issuer', () => {
+  expect(JWT_VERDICT_TTL_MS).toBeLessThanOrEqual(JWKS_TTL_MS);
+});
+
+test('time limits: heartbeats and the change feed give up when a heartbeat does', () => {
+  expect(POSTGRES_CONTROL_TIMEOUT_MS).toBeLessThanOrEqual(HEARTBEAT_TIMEOUT_MS);
+});
+
+test('time limits: each has a unit in its name', () => {
+  expect(Object.keys(limits).filter((name) => !/_(MS|S)$/.test(name))).toEqual([]);
+});
