@@ -127,9 +127,9 @@ export const SWEEP_INTERVAL_MS = MINUTE_MS;
 export const AUDIT_FLUSH_INTERVAL_MS = SECOND_MS;
 /** Audit entries past their retention are deleted this often. */
 export const AUDIT_RETENTION_INTERVAL_MS = MINUTE_MS;
-/** The pause between two batches of deleted audit entries. */
+/** The pause between two batches of deleted audit entries: at most 5,000 a second for each process. */
 export const AUDIT_RETENTION_PAUSE_MS = 100;
-/** The pause between two batches of re-encrypted rows. */
+/** The pause between two batches of re-encrypted rows, for the other users of the store. */
 export const REENCRYPTION_PAUSE_MS = 5;
 /** After a round of key rotation, brokers that still encrypt with another key are watched for this long. */
 export const KEY_ROTATION_WATCH_MS = 2 * SECOND_MS;
@@ -157,7 +157,7 @@ export const METRICS_STORE_WAIT_MS = 3 * SECOND_MS;
 export const CHANGE_POLL_MS = 250;
 /** With notifications, changes are polled this often: a notification may be lost. */
 export const CHANGE_POLL_NOTIFIED_MS = 2 * SECOND_MS;
-/** Changes within this time share one notification. */
+/** Changes within this time share one notification: commits that notify wait for one another. */
 export const CHANGE_NOTIFY_DELAY_MS = 10;
 /** At start, a notification must arrive within this time, otherwise changes are polled. */
 export const CHANGE_NOTIFY_PROBE_MS = SECOND_MS;
@@ -174,6 +174,8 @@ export const CHANGE_FEED_STALE_MS = CHANGE_RETENTION_MS / 2;
 
 /** A process without a heartbeat for this long is dead. Short, so that its lost responses can still be requested again. */
 export const PROCESS_DEAD_AFTER_MS = 6 * SECOND_MS;
+/** The row of a dead process is deleted after this long. */
+export const PROCESS_ROW_RETENTION_MS = HOUR_MS;
 export const HEARTBEAT_INTERVAL_MS = 1_500;
 /** A heartbeat that is not answered within this time has failed, and the database is away. */
 export const HEARTBEAT_TIMEOUT_MS = 2 * SECOND_MS;
