@@ -34,9 +34,6 @@ export interface Overrides {
 
 export type SessionStatus = 'pending' | 'completed' | 'failed' | 'expired';
 
-/** Everything that begins in a browser ends within this time, or not at all. */
-export const SESSION_TTL_MS = 10 * 60_000;
-
 /** A short-lived, single-use invitation for a browser to create or renew one connection. */
 export interface ConnectSession {
   id: string;

@@ -1,6 +1,7 @@
 // What a JWT must be, beyond signed by its issuer, alive and for the audience: kinds of tokens are told apart, so that
 // none passes for another (RFC 8725 3.11, 3.12), and claims are held against what is expected of them.
 import { isTrustDomain, trustDomainOf } from './spiffe.ts';
+import { CLOCK_TOLERANCE_S } from './time-limits.ts';
 
 /** Why a JWT is refused. Stable: callers branch on them. */
 export const JWT_REASONS = [
@@ -22,9 +23,6 @@ export type JwtReason = (typeof JWT_REASONS)[number];
 
 export const JWT_PROFILES = ['access_token', 'id_token', 'logout_token'] as const;
 export type JwtProfile = (typeof JWT_PROFILES)[number];
-
-/** Seconds that clocks may differ by. */
-export const CLOCK_TOLERANCE = 30;
 
 export interface JwtExpectations {
   /** One of these is in `aud`. Undefined: one of the issuer's own; there must be some then. */
@@ -207,8 +205,8 @@ function age({ claims }: GenuineJwt, expected: JwtExpectations, now: number): Jw
   if (isAbsent(claims, name)) return missing(name);
   const since = claims[name];
   if (!isTime(since)) return MALFORMED;
-  if (since > now + CLOCK_TOLERANCE) return { reason: 'not_yet_valid' };
-  return now - since > expected.maxAge + CLOCK_TOLERANCE ? { reason: 'too_old' } : undefined;
+  if (since > now + CLOCK_TOLERANCE_S) return { reason: 'not_yet_valid' };
+  return now - since > expected.maxAge + CLOCK_TOLERANCE_S ? { reason: 'too_old' } : undefined;
 }
 
 function nonce({ claims }: GenuineJwt, expected: JwtExpectations): JwtFault | undefined {

@@ -96,7 +96,7 @@ export const METADATA_RETRY_MS = MINUTE_MS;
 /** An issuer's keys are used this long without a request. */
 export const JWKS_TTL_MS = 10 * MINUTE_MS;
 /** An issuer's keys are used this long while the issuer is down. */
-export const JWKS_STALE_MS = DAY_MS;
+export const JWKS_STALE_MS = 24 * HOUR_MS;
 /** After a failure, an issuer is not asked for its keys for this long. */
 export const JWKS_RETRY_MS = 5 * SECOND_MS;
 /** Tokens with unknown keys cause one request to their issuer in this time. */
@@ -120,7 +120,7 @@ export const SESSION_TTL_MS = 10 * MINUTE_MS;
 /** The same invitation is returned for this long to a caller that asks again. */
 export const INVITATION_REUSE_MS = SESSION_TTL_MS / 2;
 /** A session that has ended can be read for this long. */
-export const ENDED_SESSION_RETENTION_MS = DAY_MS;
+export const ENDED_SESSION_RETENTION_MS = 24 * HOUR_MS;
 /** Ended sessions and old changes are deleted this often. */
 export const SWEEP_INTERVAL_MS = MINUTE_MS;
 /** Buffered audit entries and key uses are written this often. */
@@ -145,7 +145,7 @@ export const INVALIDATION_TTL_MS = MINUTE_MS;
 /** A comparison of the cache with the store that failed is tried again after this long. */
 export const INVALIDATION_RETRY_MS = 250;
 /** A verified JWT is cached this long, and no longer than its issuer's keys: a withdrawn key is trusted no longer. */
-export const JWT_VERDICT_TTL_MS = JWKS_TTL_MS;
+export const JWT_VERDICT_TTL_MS = 10 * MINUTE_MS;
 /** A batch of JWTs waits this long for the keys of issuers. */
 export const JWT_BATCH_WAIT_MS = 3 * SECOND_MS;
 /** Metrics wait this long for the store: Prometheus gives up after ten seconds. */

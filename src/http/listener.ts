@@ -2,6 +2,7 @@
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
+import { REQUEST_HEADERS_TIMEOUT_MS, REQUEST_TIMEOUT_MS, SHUTDOWN_POLL_MS } from '../domain/time-limits.ts';
 import type { Listen } from './fast-path/fast-path.ts';
 
 type Fetch = Parameters<typeof getRequestListener>[0];
@@ -15,17 +16,13 @@ export interface Listener {
   stop(graceMs: number): Promise<void>;
 }
 
-/** Milliseconds: a client has so long to send its headers, and a whole request. */
-const HEADERS_WITHIN = 10_000;
-const REQUEST_WITHIN = 30_000;
-
 /** Rejects when the address cannot be bound. Port 0 picks a free one. */
 export async function listen(host: string, port: number): Promise<Listener> {
   let handler: RequestListener = (_, response) => {
     response.writeHead(503, { 'retry-after': '1' }).end();
   };
   const server = createServer(
-    { headersTimeout: HEADERS_WITHIN, requestTimeout: REQUEST_WITHIN },
+    { headersTimeout: REQUEST_HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS },
     (request, response) => {
       if (!server.listening) response.setHeader('connection', 'close');
       handler(request, response);
@@ -50,7 +47,7 @@ export async function listen(host: string, port: number): Promise<Listener> {
     },
     async stop(graceMs) {
       const closed = new Promise((resolve) => server.close(resolve));
-      const idle = setInterval(() => server.closeIdleConnections(), 50);
+      const idle = setInterval(() => server.closeIdleConnections(), SHUTDOWN_POLL_MS);
       const late = setTimeout(() => server.closeAllConnections(), graceMs);
       await closed;
       clearInterval(idle);

@@ -25,6 +25,7 @@ import type { RefreshPoint } from '../broker/refresh/index.ts';
 import { createRefreshEngine } from '../broker/refresh/index.ts';
 import { createDpopProofs, createTokenExchange, createTokenReader } from '../broker/tokens/index.ts';
 import { Refusal } from '../domain/errors.ts';
+import { SHUTDOWN_GRACE_MS } from '../domain/time-limits.ts';
 import { createFastPaths } from '../http/fast-path/index.ts';
 import { type Listener, listen } from '../http/listener.ts';
 import { createLimits } from '../http/middleware/rate-limits.ts';
@@ -44,9 +45,6 @@ export interface Running {
   /** Stops listening, finishes what has been spent, flushes, closes. */
   stop(): Promise<void>;
 }
-
-/** How long open requests may go on after a stop was asked for. */
-const GRACE_MS = 10_000;
 
 /** What tells the time of day, and what the broker does of itself, how soon; a test sets them. */
 export interface Tuning {
@@ -250,7 +248,7 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
     publicUrl,
     async stop() {
       stopping = true;
-      await listener.stop(GRACE_MS);
+      await listener.stop(SHUTDOWN_GRACE_MS);
       await housekeeping.stop();
       await auditRetention.stop();
       await invalidation.stop();

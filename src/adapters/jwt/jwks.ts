@@ -3,6 +3,7 @@
 import { type CryptoKey, createLocalJWKSet, errors, type JWK, type LocalJWKSet } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { isTrustDomain } from '../../domain/spiffe.ts';
+import { JWKS_RENEWAL_INTERVAL_MS, JWKS_RETRY_MS, JWKS_STALE_MS, JWKS_TTL_MS } from '../../domain/time-limits.ts';
 import type { Clock, TrustedIssuer } from '../../ports/index.ts';
 
 /** The guarded fetch: it follows no redirect, bounds the answer's size and time, and rejects when there is none. */
@@ -11,14 +12,7 @@ export type Fetch = (
   init: { headers: Record<string, string> },
 ) => Promise<Pick<Response, 'status' | 'text'>>;
 
-/** For so long a document is used without asking for it again. */
-const FRESH_MS = 10 * 60_000;
-/** For so long it is used while the issuer is down. */
-const STALE_MS = 24 * 60 * 60_000;
-/** For so long after a failure nobody asks. */
-const RETRY_MS = 5_000;
 const RENEWAL_BURST = 2;
-const RENEWAL_EVERY_MS = 30_000;
 const ISSUERS_KEPT = 1_000;
 
 /** Asymmetric only: whoever may verify must not be able to sign. RFC 7518 3.1, RFC 8037, RFC 9864. */
@@ -215,11 +209,11 @@ export class Kept<T extends object> {
   async get(): Promise<T | undefined> {
     const now = this.#clock.monotonic();
     const age = this.#kept ? now - this.#kept.at : Number.POSITIVE_INFINITY;
-    const usable = age < STALE_MS ? this.#kept?.value : undefined;
-    if (age < FRESH_MS || now - this.#failedAt < RETRY_MS) return usable;
+    const usable = age < JWKS_STALE_MS ? this.#kept?.value : undefined;
+    if (age < JWKS_TTL_MS || now - this.#failedAt < JWKS_RETRY_MS) return usable;
     const loaded = this.#reload();
     // In an outage that is known already only this call in the background waits for the issuer.
-    if (usable && now - this.#failedAt < FRESH_MS) return usable;
+    if (usable && now - this.#failedAt < JWKS_TTL_MS) return usable;
     return (await loaded) ?? usable;
   }
 
@@ -258,7 +252,7 @@ function budget(clock: Pick<Clock, 'monotonic'>): () => boolean {
   let since = clock.monotonic();
   return () => {
     const now = clock.monotonic();
-    left = Math.min(RENEWAL_BURST, left + (now - since) / RENEWAL_EVERY_MS);
+    left = Math.min(RENEWAL_BURST, left + (now - since) / JWKS_RENEWAL_INTERVAL_MS);
     since = now;
     if (left < 1) return false;
     left -= 1;

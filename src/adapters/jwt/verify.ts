@@ -1,8 +1,9 @@
 // What a JWT is worth: verifies those of trusted issuers, with everything that a forger may try refused. Verdicts are
 // values; jose lives here and in jwks.ts, and what a good one must say is in domain/jwt.ts.
 import { compactVerify, decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose';
-import { CLOCK_TOLERANCE, faultOf, type JwtFault } from '../../domain/jwt.ts';
+import { faultOf, type JwtFault } from '../../domain/jwt.ts';
 import { trustDomainOf } from '../../domain/spiffe.ts';
+import { CLOCK_TOLERANCE_S } from '../../domain/time-limits.ts';
 import type { Clock, JwtReason, JwtVerdict, JwtVerifier } from '../../ports/index.ts';
 import { ALGORITHMS, createIssuers, type Fetch, verifyWith } from './jwks.ts';
 
@@ -49,7 +50,7 @@ export function createJwtVerifier({ fetch, clock }: { fetch: Fetch; clock: Clock
           algorithms: [...algorithms],
           audience: audiences,
           requiredClaims: ['exp'],
-          clockTolerance: CLOCK_TOLERANCE,
+          clockTolerance: CLOCK_TOLERANCE_S,
           currentDate: new Date(now),
         }),
       );
@@ -57,7 +58,7 @@ export function createJwtVerifier({ fetch, clock }: { fetch: Fetch; clock: Clock
       if ('error' in verified) return { active: false, ...faultIn(verified.error) };
       const { payload: claims, protectedHeader: header } = verified.value;
       // jose looks at `iat` only where a maximum age is set.
-      if (claims.iat !== undefined && claims.iat > now / 1_000 + CLOCK_TOLERANCE) return refused('not_yet_valid');
+      if (claims.iat !== undefined && claims.iat > now / 1_000 + CLOCK_TOLERANCE_S) return refused('not_yet_valid');
       const { issuer } = trusted;
       const fault = faultOf({ issuer, audiences, header: { ...header }, claims }, expected, now / 1_000);
       return fault ? { active: false, ...fault } : { active: true, issuer, claims, header: { ...header } };

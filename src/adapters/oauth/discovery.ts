@@ -1,6 +1,7 @@
 // OpenID Connect Discovery 1.0, kept per issuer: one request at a time, and the last good document while it is down.
 import { LRUCache } from 'lru-cache';
 import * as client from 'openid-client';
+import { METADATA_RETRY_MS, METADATA_TTL_MS } from '../../domain/time-limits.ts';
 import type { Clock, ProviderResult } from '../../ports/index.ts';
 import type { Outbound } from '../outbound/outbound.ts';
 import { classifyProviderError, fault } from './provider-errors.ts';
@@ -8,9 +9,6 @@ import { classifyProviderError, fault } from './provider-errors.ts';
 export type Metadata = client.ServerMetadata;
 export type Discover = (issuer: string) => Promise<ProviderResult<Metadata>>;
 
-const FRESH_MS = 60 * 60_000;
-/** How long a stale document serves before the issuer is asked again. */
-const RETRY_MS = 60_000;
 const MAX_ISSUERS = 500;
 
 /** A document whose `issuer` is not exactly the one asked for is a fault, never metadata (Discovery 1.0 4.3). */
@@ -21,12 +19,12 @@ export function createDiscovery(outbound: Outbound, clock: Clock): Discover {
   async function refreshed(issuer: string): Promise<ProviderResult<Metadata>> {
     const result = await read(issuer, outbound, clock);
     if (result.ok) {
-      known.set(issuer, { metadata: result.value, freshUntil: clock.monotonic() + FRESH_MS });
+      known.set(issuer, { metadata: result.value, freshUntil: clock.monotonic() + METADATA_TTL_MS });
       return result;
     }
     const stale = known.get(issuer);
     if (stale === undefined) return result;
-    stale.freshUntil = clock.monotonic() + RETRY_MS;
+    stale.freshUntil = clock.monotonic() + METADATA_RETRY_MS;
     return { ok: true, value: stale.metadata };
   }
 

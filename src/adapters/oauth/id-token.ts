@@ -1,6 +1,7 @@
 // The ID token of a refresh, judged alone (OpenID Connect Core 12.2): one that cannot be validated is dropped, since it
 // must not cost the grant; one of another identity is told apart.
 import type { Identity } from '../../domain/connection.ts';
+import { CLOCK_TOLERANCE_S, ID_TOKEN_KEYS_WAIT_MS } from '../../domain/time-limits.ts';
 
 /** Whether a key of the issuer signed it; `unavailable`: the issuer's keys could not be had. Claims are not checked. */
 export type VerifyIdTokenSignature = (
@@ -13,10 +14,6 @@ export type Refreshed =
   | { verdict: 'kept'; idToken: string; identity: Identity }
   | { verdict: 'dropped' }
   | { verdict: 'other_identity' };
-
-/** What was spent waits to be kept: the issuer's keys are not waited for longer than this. */
-const KEYS_WAIT_MS = 2_000;
-const CLOCK_TOLERANCE_S = 30;
 
 export async function validateRefreshedIdToken(
   idToken: unknown,
@@ -58,7 +55,7 @@ export function payload(jwt: string): Record<string, unknown> | undefined {
 async function soon<T>(verdict: Promise<T>): Promise<T | 'unavailable'> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<'unavailable'>((done) => {
-    timer = setTimeout(done, KEYS_WAIT_MS, 'unavailable');
+    timer = setTimeout(done, ID_TOKEN_KEYS_WAIT_MS, 'unavailable');
   });
   return Promise.race([verdict, late]).finally(() => clearTimeout(timer));
 }

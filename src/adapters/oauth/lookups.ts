@@ -5,11 +5,9 @@ import type { CodeMode } from '../../domain/auth-modes.ts';
 import type { Lookup } from '../../domain/dialect.ts';
 import { fill, fillAll } from '../../domain/fields.ts';
 import { locate, type Target } from '../../domain/target.ts';
+import { LOOKUP_DEADLINE_MS } from '../../domain/time-limits.ts';
 import type { Outbound } from '../outbound/outbound.ts';
 import { capture, type Json } from './json-paths.ts';
-
-/** An owner, or a refresh, waits for it. */
-const WAIT_MS = 5_000;
 
 /** `known`: what was captured before, which is not asked for again. Never rejects. */
 export async function lookUp(
@@ -35,7 +33,7 @@ async function ask(outbound: Outbound, target: Target, lookup: Lookup, accessTok
     ),
   };
   try {
-    const response = await outbound(url, { method: lookup.method, headers, timeoutMs: WAIT_MS });
+    const response = await outbound(url, { method: lookup.method, headers, timeoutMs: LOOKUP_DEADLINE_MS });
     return response.ok ? capture(await response.json(), lookup.capture) : {};
   } catch {
     return {};

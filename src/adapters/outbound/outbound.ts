@@ -4,6 +4,7 @@ import { lookup as resolve } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import { LRUCache } from 'lru-cache';
 import type { Agent, buildConnector, Dispatcher } from 'undici';
+import { OUTBOUND_DEADLINE_MS } from '../../domain/time-limits.ts';
 import { type Exceptions, exceptionsOf, isListedHost, isReachable, urlProblem } from './addresses.ts';
 
 /** Client certificates that are kept connected at once. */
@@ -103,7 +104,7 @@ export function checkUrl(url: string | URL, allow: readonly string[]): string | 
 
 /** `allow`: entries that `parseAllow` accepts. `timeoutMs` bounds everything from the call to the body's last byte. */
 export function createOutbound(options: { allow: readonly string[]; timeoutMs?: number; maxBytes?: number }): Outbound {
-  const { allow, timeoutMs = 10_000, maxBytes = 1_000_000 } = options;
+  const { allow, timeoutMs = OUTBOUND_DEADLINE_MS, maxBytes = 1_000_000 } = options;
   const exceptions = exceptionsOf(allow);
   /** By the certificate that is shown; most show none. */
   const agents = new LRUCache<string, Promise<Agent>>({

@@ -1,8 +1,8 @@
 // What is written later, in batches: reads and refusals for the audit log, and when keys were last used.
 import type { AuditEntry } from '../../domain/audit.ts';
+import { AUDIT_FLUSH_INTERVAL_MS } from '../../domain/time-limits.ts';
 import type { Logger, Store } from '../../ports/index.ts';
 
-const FLUSH_EVERY_MS = 1_000;
 /** Past this many different entries within one second, a flush begins at once. */
 const FLUSH_AT = 2_000;
 /** What is kept while the store cannot be written to; the oldest are given up first, and that is logged. */
@@ -24,7 +24,7 @@ export function createAuditBuffer({ store, log }: { store: Pick<Store, 'appendAu
 
   // Whoever stops flushes; what the store will not take must not keep the process alive.
   const soon = () => {
-    timer ??= setTimeout(flush, FLUSH_EVERY_MS).unref();
+    timer ??= setTimeout(flush, AUDIT_FLUSH_INTERVAL_MS).unref();
   };
 
   async function write(): Promise<void> {

@@ -1,14 +1,11 @@
 // The audit log is kept for as long as was asked, and no longer: what is older goes in small portions, so that nobody waits.
 import { setTimeout as pause } from 'node:timers/promises';
+import { AUDIT_RETENTION_INTERVAL_MS, AUDIT_RETENTION_PAUSE_MS, DAY_MS } from '../../domain/time-limits.ts';
 import type { Clock, Logger, Store } from '../../ports/index.ts';
 import { firstId } from '../secrets/index.ts';
 
-const DAY_MS = 24 * 60 * 60_000;
-const EVERY_MS = 60_000;
 /** A few milliseconds of the database; in SQLite, of everybody. */
 const PORTION = 500;
-/** Between portions: at most 5,000 entries a second for each replica. */
-const REST_MS = 100;
 
 interface Parts {
   store: Pick<Store, 'pruneAudit'>;
@@ -27,14 +24,15 @@ export function startAuditRetention({ store, days, clock, log }: Parts): { stop(
 
   async function round(): Promise<void> {
     const before = firstId('evt', clock.now() - keptMs);
-    while (!stopped.signal.aborted && (await store.pruneAudit(before, PORTION)) === PORTION) await rest(REST_MS);
+    while (!stopped.signal.aborted && (await store.pruneAudit(before, PORTION)) === PORTION)
+      await rest(AUDIT_RETENTION_PAUSE_MS);
   }
   async function run(): Promise<void> {
     while (!stopped.signal.aborted) {
       await round().catch((error: unknown) => {
         log.error({ err: error }, 'audit: old entries are still there');
       });
-      await rest(EVERY_MS);
+      await rest(AUDIT_RETENTION_INTERVAL_MS);
     }
   }
   const running = run();

@@ -1,5 +1,6 @@
 // What others have changed: nothing that is in memory here outlives the news of it.
 import type { Connection } from '../../domain/connection.ts';
+import { INVALIDATION_RETRY_MS } from '../../domain/time-limits.ts';
 import type { Change, ChangeFeed, Logger, Store } from '../../ports/index.ts';
 import type { CallerCache } from './caller-cache.ts';
 import type { TokenCache } from './token-cache.ts';
@@ -19,7 +20,6 @@ interface Parts {
 
 /** Tokens that are compared by one question. */
 const AT_ONCE = 500;
-const AGAIN_MS = 250;
 
 /**
  * Follows the news of the store until it is stopped. Our own changes are among them: of those, what is held already is
@@ -74,7 +74,7 @@ export async function startInvalidation({
           const one = tokenCache.get(id)?.connection;
           if (one && mayHaveEnded(one)) tokenCache.invalidate(one, one.generation);
         }
-        if (!isStopped) setTimeout(() => void checkAll(left, mayHaveEnded), AGAIN_MS).unref();
+        if (!isStopped) setTimeout(() => void checkAll(left, mayHaveEnded), INVALIDATION_RETRY_MS).unref();
         break;
       }
     }
@@ -86,7 +86,7 @@ export async function startInvalidation({
     work().catch((error: unknown) => {
       if (isStopped) return;
       log.error({ err: error }, `${what} could not be looked at: trying again`);
-      setTimeout(() => untilDone(what, work), AGAIN_MS).unref();
+      setTimeout(() => untilDone(what, work), INVALIDATION_RETRY_MS).unref();
     });
   }
 

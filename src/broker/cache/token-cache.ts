@@ -5,6 +5,7 @@
 // changed, the generation does not tell everything: nothing is taken in whose reading began before the news of it.
 import { LRUCache } from 'lru-cache';
 import { type Connection, lifetime } from '../../domain/connection.ts';
+import { CLOCK_SKEW_MAX_MS, INVALIDATION_TTL_MS, TOKEN_CACHE_TTL_MS } from '../../domain/time-limits.ts';
 import type { Clock } from '../../ports/index.ts';
 
 /** A connection and its token in plain text. */
@@ -20,9 +21,6 @@ export interface ServedToken {
   ofUnknownAge: boolean;
 }
 
-/** So much may the clocks of replicas differ, or one be corrected, without a sign that one was set back. */
-const CLOCKS_DIFFER_MS = 10_000;
-
 /**
  * The token as this process will serve it. Never longer than it was issued for, whatever the wall clock says of a row
  * that another process, or an earlier one, has written.
@@ -30,21 +28,18 @@ const CLOCKS_DIFFER_MS = 10_000;
 export function toServedToken(connection: Connection, accessToken: string, clock: Clock): ServedToken {
   const life = lifetime(connection);
   const left = life === null ? Number.POSITIVE_INFINITY : Math.min(life, connection.expiresAt! - clock.now());
-  const ofUnknownAge = life !== null && connection.issuedAt - clock.now() > CLOCKS_DIFFER_MS;
+  const ofUnknownAge = life !== null && connection.issuedAt - clock.now() > CLOCK_SKEW_MAX_MS;
   return { connection, accessToken, until: clock.monotonic() + left, ofUnknownAge };
 }
 
 /** What was known when a read from the store began. */
 export type ReadTicket = number;
 
-/** Longer than any read from the store takes. */
-const NEWS_KEPT_MS = 60_000;
-
 type Slot = { served: ServedToken } | { floor: number };
 
 export type TokenCache = ReturnType<typeof createTokenCache>;
 
-export function createTokenCache({ max = 50_000, ttlMs = 10 * 60_000 }: { max?: number; ttlMs?: number } = {}) {
+export function createTokenCache({ max = 50_000, ttlMs = TOKEN_CACHE_TTL_MS }: { max?: number; ttlMs?: number } = {}) {
   // Each entry counts as one. With `max` instead, there would be room for all of them from the start.
   const bounds = { maxSize: max, sizeCalculation: () => 1, ttl: ttlMs };
   const slots = new LRUCache<string, Slot>(bounds);
@@ -58,7 +53,7 @@ export function createTokenCache({ max = 50_000, ttlMs = 10 * 60_000 }: { max?: 
   });
   /** Counts what makes reads that are under way suspect: of the sets; of one token, when it was last told of; of all. */
   let changes = 0;
-  const toldOf = new LRUCache<string, ReadTicket>({ ...bounds, ttl: NEWS_KEPT_MS });
+  const toldOf = new LRUCache<string, ReadTicket>({ ...bounds, ttl: INVALIDATION_TTL_MS });
   let toldOfAll = 0;
 
   const ownerKey = (integration: string, owner: string) => `${integration}\n${owner}`;

@@ -1,12 +1,10 @@
 // Callers without a shared secret: the platform gives a service a JWT, and a caller is bound to what that says.
 import { matches, type Principal, type Workload } from '../../domain/caller.ts';
+import { JWT_VERDICT_TTL_MS } from '../../domain/time-limits.ts';
 import type { Clock, JwtReason, JwtVerifier } from '../../ports/index.ts';
 import type { CallerCache } from '../cache/index.ts';
 import type { TrustedIssuers } from '../integrations/index.ts';
 import { digest } from '../secrets/index.ts';
-
-/** So long a token is believed without another look; one whose key the issuer has withdrawn, no longer than that. */
-const REMEMBER_MS = 10 * 60_000;
 
 /** Why a JWT stands for no caller. */
 export type WorkloadRefusal = JwtReason | 'no_matching_workload' | 'ambiguous_workload';
@@ -48,7 +46,7 @@ export function createWorkloadIdentity({ verifier, trustedIssuers, callerCache, 
       token,
       binding,
       { kind: 'workload', id: binding.workload.id, issuer, subject, expiresAt },
-      Math.min(REMEMBER_MS, expiresAt - clock.now()),
+      Math.min(JWT_VERDICT_TTL_MS, expiresAt - clock.now()),
     );
   };
 }

@@ -5,8 +5,9 @@ import { type Connection, lifetime } from '../../domain/connection.ts';
 import { type InputIssue, Refusal } from '../../domain/errors.ts';
 import { fieldIssues, type Params } from '../../domain/fields.ts';
 import { withDpopKey } from '../../domain/imported-credentials.ts';
-import { type ConnectSession, type Flow, SESSION_TTL_MS } from '../../domain/integration.ts';
+import type { ConnectSession, Flow } from '../../domain/integration.ts';
 import { connectionFields } from '../../domain/provider.ts';
+import { SESSION_TTL_MS } from '../../domain/time-limits.ts';
 import type {
   Clock,
   Logger,

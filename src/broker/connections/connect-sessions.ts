@@ -3,8 +3,9 @@
 import { isCode } from '../../domain/auth-modes.ts';
 import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
 import { fieldIssues } from '../../domain/fields.ts';
-import { type ConnectSession, SESSION_TTL_MS } from '../../domain/integration.ts';
+import type { ConnectSession } from '../../domain/integration.ts';
 import { connectionFields } from '../../domain/provider.ts';
+import { SESSION_TTL_MS } from '../../domain/time-limits.ts';
 import type { Clock, Store } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
 import type { Targets } from '../integrations/index.ts';

@@ -1,11 +1,7 @@
 // What the broker does of itself, again and again: owed revocations, and forgetting what has ended.
+import { ENDED_SESSION_RETENTION_MS, OUTBOX_POLL_MS, SWEEP_INTERVAL_MS } from '../../domain/time-limits.ts';
 import type { Clock, Logger, Store } from '../../ports/index.ts';
 import type { Revoker } from './revocation.ts';
-
-const LOOK_EVERY_MS = 5_000;
-const SWEEP_EVERY_MS = 60_000;
-/** Ended sessions can be asked about for so long. */
-const KEEP_SESSIONS_MS = 24 * 60 * 60_000;
 
 interface Parts {
   store: Pick<Store, 'deleteExpired'>;
@@ -16,7 +12,7 @@ interface Parts {
 }
 
 /** Begins at once; `stop` is fulfilled when the round under way has ended. A round that fails is only the next one's. */
-export function startHousekeeping({ store, revoker, clock, log, lookEveryMs = LOOK_EVERY_MS }: Parts): {
+export function startHousekeeping({ store, revoker, clock, log, lookEveryMs = OUTBOX_POLL_MS }: Parts): {
   stop(): Promise<void>;
 } {
   let stopped = false;
@@ -26,8 +22,8 @@ export function startHousekeeping({ store, revoker, clock, log, lookEveryMs = LO
   async function round(): Promise<void> {
     try {
       while (!stopped && (await revoker.deliverDue()));
-      if (clock.monotonic() - sweptAt < SWEEP_EVERY_MS) return;
-      await store.deleteExpired(clock.now() - KEEP_SESSIONS_MS);
+      if (clock.monotonic() - sweptAt < SWEEP_INTERVAL_MS) return;
+      await store.deleteExpired(clock.now() - ENDED_SESSION_RETENTION_MS);
       sweptAt = clock.monotonic();
     } catch (error) {
       log.error({ err: error }, 'outbox: this round failed');

@@ -3,18 +3,13 @@
 import { backoff } from '../../domain/backoff.ts';
 import type { Connection, UpstreamRevocation } from '../../domain/connection.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
+import { REVOCATION_CLAIM_MS, REVOCATION_GIVE_UP_MS, REVOCATION_WAIT_MS } from '../../domain/time-limits.ts';
 import type { Clock, Logger, PendingRevocation, ProviderClient, Store, Telemetry, Vault } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
 import type { TokenCache } from '../cache/index.ts';
 import type { Targets } from '../integrations/index.ts';
 import { decryptAccessToken, decryptRefreshToken } from '../secrets/index.ts';
 
-/** How long a caller waits for the provider; after that the answer is `pending` and the work goes on. */
-const ANSWER_WITHIN_MS = 5_000;
-/** The outbox leaves a revocation that somebody is working on alone for so long. */
-const IN_HAND_MS = 60_000;
-/** After this long, a provider that never answered is given up and the tokens are destroyed here. */
-const GIVE_UP_AFTER_MS = 7 * 24 * 60 * 60_000;
 const BATCH = 100;
 
 interface Parts {
@@ -77,7 +72,7 @@ export function createRevoker({ store, vault, provider, targets, tokenCache, acc
 
   async function attempt(pending: PendingRevocation): Promise<UpstreamRevocation> {
     const found = await targets.find(pending.integration);
-    const hopeless = clock.now() - pending.createdAt > GIVE_UP_AFTER_MS ? 'failed' : 'pending';
+    const hopeless = clock.now() - pending.createdAt > REVOCATION_GIVE_UP_MS ? 'failed' : 'pending';
     if (found instanceof Refusal) return hopeless;
     const { connectionId: id } = pending;
     let tokens: Parameters<typeof provider.revoke>[1];
@@ -111,11 +106,11 @@ export function createRevoker({ store, vault, provider, targets, tokenCache, acc
       if (!connection) return refuse({ code: 'not_found', what: 'connection', id });
       const denied = access.denied(call, 'connections:write', connection.integration, connection.owner, id);
       if (denied) return denied;
-      const buried = await bury(call, id, clock.now() + IN_HAND_MS);
+      const buried = await bury(call, id, clock.now() + REVOCATION_CLAIM_MS);
       if (!buried) return refuse({ code: 'not_found', what: 'connection', id });
       const shown = buried.connection.upstreamRevocation ?? 'pending';
       if (!buried.pending) return { connection: buried.connection, upstream: shown };
-      const upstream = await within(ANSWER_WITHIN_MS, track(deliver(buried.pending)), log);
+      const upstream = await within(REVOCATION_WAIT_MS, track(deliver(buried.pending)), log);
       return { connection: { ...buried.connection, upstreamRevocation: upstream }, upstream };
     },
 
@@ -137,7 +132,7 @@ export function createRevoker({ store, vault, provider, targets, tokenCache, acc
 
     /** One round of the outbox; says whether there may be more. */
     async deliverDue(): Promise<boolean> {
-      const due = await store.claimRevocations(clock.now(), clock.now() + IN_HAND_MS, BATCH / 10);
+      const due = await store.claimRevocations(clock.now(), clock.now() + REVOCATION_CLAIM_MS, BATCH / 10);
       await Promise.allSettled(due.map((pending) => track(deliver(pending))));
       return due.length === BATCH / 10;
     },

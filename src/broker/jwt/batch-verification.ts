@@ -1,13 +1,12 @@
 // Many JWTs in one request, each judged alone: those of an issuer that does not answer hold up no others.
 import { Refusal } from '../../domain/errors.ts';
+import { JWT_BATCH_WAIT_MS } from '../../domain/time-limits.ts';
 import type { JwtVerdict, JwtVerifier } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
 import { type JwtVerification, type VerifyRequest, verifyRefused } from './jwt-verification.ts';
 
 /** Of one issuer at once. */
 const LANES = 8;
-/** For so long a batch waits for the keys of issuers, which are fetched on for the next one. */
-const PATIENCE_MS = 3_000;
 
 export type BatchVerification = ReturnType<typeof createBatchVerification>;
 
@@ -18,7 +17,7 @@ interface Parts {
   patienceMs?: number;
 }
 
-export function createBatchVerification({ verify, verifier, access, patienceMs = PATIENCE_MS }: Parts) {
+export function createBatchVerification({ verify, verifier, access, patienceMs = JWT_BATCH_WAIT_MS }: Parts) {
   return async function verifyBatch(call: Call, all: readonly VerifyRequest[]): Promise<JwtVerdict[] | Refusal> {
     const refusal = verifyRefused(access, call);
     if (refusal) return refusal;

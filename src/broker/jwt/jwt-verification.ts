@@ -2,13 +2,12 @@
 import { LRUCache } from 'lru-cache';
 import { type Refusal, refuse } from '../../domain/errors.ts';
 import { holdsUntil } from '../../domain/jwt.ts';
+import { JWT_VERDICT_TTL_MS } from '../../domain/time-limits.ts';
 import type { Clock, JwtExpectations, JwtVerdict, JwtVerifier, TrustedIssuer } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
 import type { TrustedIssuers } from '../integrations/index.ts';
 import { digest } from '../secrets/index.ts';
 
-/** As long as the keys of an issuer are taken for fresh: one that was withdrawn is believed for no longer. */
-const REMEMBER_MS = 10 * 60_000;
 const REMEMBER_AT_MOST = 10_000;
 
 export type JwtVerification = ReturnType<typeof createJwtVerification>;
@@ -58,7 +57,7 @@ export function createJwtVerification({ verifier, trustedIssuers, access, clock 
     const verdict = await verifier.verify(token, trusted, expected);
     if (verdict.active) {
       const until = holdsUntil(verdict.claims, expected) * 1_000;
-      known.set(key, { verdict, trusted, until }, { ttl: REMEMBER_MS });
+      known.set(key, { verdict, trusted, until }, { ttl: JWT_VERDICT_TTL_MS });
     }
     return verdict;
   }

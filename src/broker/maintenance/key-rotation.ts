@@ -3,6 +3,7 @@
 // Nothing is remembered between batches or runs: what is not sealed by the first key yet is what is left to do, so
 // that it may be killed at any point and begun again, and that several may run at once: they share the rows.
 import type { Ciphertext } from '../../domain/connection.ts';
+import { KEY_ROTATION_WATCH_MS, REENCRYPTION_PAUSE_MS } from '../../domain/time-limits.ts';
 import {
   type EncryptedSecret,
   type Logger,
@@ -17,10 +18,6 @@ import type { Access } from '../audit/index.ts';
 
 /** Rows in one commit: some four milliseconds, for which brokers wait on SQLite, and on PostgreSQL for these rows alone. */
 const BATCH = 50;
-/** Between commits the store is left to the brokers. */
-const BREATH_MS = 5;
-/** After a round, how long to watch for a broker that still seals with another key. */
-const WATCH_MS = 2_000;
 /** So many rounds, then whoever goes on sealing with another key has to be found first. */
 const ROUNDS = 3;
 /**
@@ -97,13 +94,13 @@ export async function rotateKeys({ store, ring, rescue, access, log, pause }: Pa
       if (some.next === null) return { unopenable, passed };
       after = some.next;
       // Where others were quicker nobody was kept waiting.
-      if (some.reencrypted > 0) await pause(BREATH_MS);
+      if (some.reencrypted > 0) await pause(REENCRYPTION_PAUSE_MS);
     }
   }
 
   for (let n = 1; ; n++) {
     const { unopenable, passed } = await round();
-    if (others.length > 0) await pause(WATCH_MS);
+    if (others.length > 0) await pause(KEY_ROTATION_WATCH_MS);
     // Before the store is asked: what is taken in meanwhile is then seen there, or at both places.
     const rescued = (await rescuedKids(rescue)).filter((one) => one !== kid);
     const inUse = await store.keysInUse();

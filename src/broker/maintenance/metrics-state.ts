@@ -1,11 +1,9 @@
 // How things stand, for the metrics: told in time, also when the store is away.
 import { setTimeout as pause } from 'node:timers/promises';
+import { METRICS_STORE_WAIT_MS } from '../../domain/time-limits.ts';
 import type { ChangeFeed, Clock, MetricsState, Store } from '../../ports/index.ts';
 import type { AuditBuffer } from '../audit/index.ts';
 import type { RefreshEngine } from '../refresh/index.ts';
-
-/** Milliseconds that the store is waited for: whoever asks gives up after some ten seconds. */
-const STORE_WITHIN_MS = 3_000;
 
 interface Parts {
   store: Pick<Store, 'countConnections' | 'countDue' | 'ping'>;
@@ -48,4 +46,4 @@ function withClosed(
 }
 
 const inTime = <T>(answer: Promise<T>, otherwise: T): Promise<T> =>
-  Promise.race([answer.catch(() => otherwise), pause(STORE_WITHIN_MS, otherwise, { ref: false })]);
+  Promise.race([answer.catch(() => otherwise), pause(METRICS_STORE_WAIT_MS, otherwise, { ref: false })]);

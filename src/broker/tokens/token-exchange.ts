@@ -2,7 +2,7 @@
 // token all the same; the JWT says whose it is to be.
 import { LRUCache } from 'lru-cache';
 import { Refusal } from '../../domain/errors.ts';
-import { SESSION_TTL_MS } from '../../domain/integration.ts';
+import { INVITATION_REUSE_MS } from '../../domain/time-limits.ts';
 import type { Clock, JwtReason, JwtVerifier, Store } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
 import type { ServedToken } from '../cache/index.ts';
@@ -46,12 +46,10 @@ export type TokenExchange = ReturnType<typeof createTokenExchange>;
 
 /** What an owner may be, wherever one is named. */
 const OWNER = /^[^\p{Cc}*]{1,255}$/u;
-/** An invitation is told again for so long, so that a service that asks and asks does not make one each time. */
-const TOLD_AGAIN_MS = SESSION_TTL_MS / 2;
 
 export function createTokenExchange(parts: Parts) {
   const { verifier, trustedIssuers, audiences, tokens, sessions, store, access, clock, publicUrl } = parts;
-  const invited = new LRUCache<string, { id: string; url: string }>({ max: 1_000, ttl: TOLD_AGAIN_MS });
+  const invited = new LRUCache<string, { id: string; url: string }>({ max: 1_000, ttl: INVITATION_REUSE_MS });
 
   /** The `sub` of a token that is for us: made for the broker, or for an audience that the configuration names. */
   async function ownerOf(
@@ -77,7 +75,7 @@ export function createTokenExchange(parts: Parts) {
     const name = JSON.stringify([call.principal.caller.id, wanted]);
     const known = invited.get(name);
     const session = known && (await store.session(known.id));
-    const lives = session?.status === 'pending' && session.expiresAt - clock.now() > TOLD_AGAIN_MS / 2;
+    const lives = session?.status === 'pending' && session.expiresAt - clock.now() > INVITATION_REUSE_MS / 2;
     if (known && lives) return known.url;
     const made = await sessions.invite(call, wanted);
     if (made instanceof Refusal) return null;

@@ -8,6 +8,7 @@ import type { CallerCache } from '../../broker/cache/index.ts';
 import { isJwt, type WorkloadIdentity } from '../../broker/callers/index.ts';
 import type { Principal } from '../../domain/caller.ts';
 import type { Fault } from '../../domain/errors.ts';
+import { AUTHENTICATION_WINDOW_MS } from '../../domain/time-limits.ts';
 import type { Clock } from '../../ports/index.ts';
 import type { Env } from '../env.ts';
 import { faultProblem } from '../errors/problem.ts';
@@ -31,7 +32,7 @@ export const bearer = (authorization: string | undefined): string | undefined =>
   authorization?.match(/^Bearer +(\S+) *$/i)?.[1];
 
 function createAuthentication({ callerCache, workloads, clock }: AuthenticationParts) {
-  const failures = new RateLimiterMemory({ points: FAILURES_PER_MINUTE, duration: 60 });
+  const failures = new RateLimiterMemory({ points: FAILURES_PER_MINUTE, duration: AUTHENTICATION_WINDOW_MS / 1_000 });
 
   /**
    * Whose key or token it is. `owner`: the id of the caller that says so too (RFC 6749 2.3.1); its key must be one of that
@@ -51,7 +52,7 @@ function createAuthentication({ callerCache, workloads, clock }: AuthenticationP
       const counted = await failures.consume(from).catch((limit: { msBeforeNext?: number }) => limit);
       if (!(counted instanceof Error) && 'consumedPoints' in counted && counted.consumedPoints <= FAILURES_PER_MINUTE)
         return { code: 'unauthenticated', reason };
-      return { code: 'too_many_requests', retryAfter: (counted.msBeforeNext ?? 60_000) / 1_000 };
+      return { code: 'too_many_requests', retryAfter: (counted.msBeforeNext ?? AUTHENTICATION_WINDOW_MS) / 1_000 };
     };
     if (presented === undefined) return failed('missing');
     if (known) return failed('unknown');

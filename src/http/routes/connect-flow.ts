@@ -5,7 +5,7 @@ import { bodyLimit } from 'hono/body-limit';
 import { getCookie, setCookie } from 'hono/cookie';
 import { EXAMPLE } from '../../api/index.ts';
 import type { ConnectFlow, Step, Visit } from '../../broker/connections/index.ts';
-import { SESSION_TTL_MS } from '../../domain/integration.ts';
+import { SESSION_TTL_MS } from '../../domain/time-limits.ts';
 import type { Env } from '../env.ts';
 import { BROWSER_ANSWERS } from '../openapi/pages.ts';
 import { idOf, router } from '../openapi/route-parts.ts';

@@ -3,28 +3,23 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client, type Pool } from 'pg';
+import {
+  CHANGE_FEED_STALE_MS,
+  CHANGE_GAP_MS,
+  CHANGE_LISTEN_RETRY_MS,
+  CHANGE_NOTIFY_DELAY_MS,
+  CHANGE_NOTIFY_PROBE_MS,
+  CHANGE_POLL_MS,
+  CHANGE_POLL_NOTIFIED_MS,
+} from '../../domain/time-limits.ts';
 import type { Change, ChangeFeed, ChangeKind } from '../../ports/index.ts';
 import type { Address } from './database.ts';
 import type { Liveness } from './liveness.ts';
 
-/** Where notifications come, in any case so often; where they do not, so often. */
-const LOOK_ANYWAY_MS = 2_000;
-const POLL_MS = 250;
-/** What changes within so long is told by one notification: each commit that notifies waits for all others that do. */
-const RING_AFTER_MS = 10;
-/** Whether notifications come is found out at start, by one that must come within this. */
-const PROBE_MS = 1_000;
-const AGAIN_MS = 250;
-
 const MOST_AT_ONCE = 2_000;
-/** A number that is not there may belong to a transaction that has still to commit: for longer than one can take. */
-const GAP_MS = 30_000;
 const MOST_GAPS = 1_000;
 /** The first number that is seen need not be 1. */
 const FIRST_GAPS = 100;
-/** How long the table keeps a change; who has not looked for half of that can rely on nothing. */
-export const KEPT_MS = 10 * 60_000;
-const TOO_LONG_MS = KEPT_MS / 2;
 /** Nobody saw it come: it may be about to be forgotten. */
 const LONG_AGO = Number.NEGATIVE_INFINITY;
 
@@ -55,14 +50,14 @@ export function openChangeFeed({ address, pool, onAway, now = () => performance.
 
   return {
     ring() {
-      ringing ??= setTimeout(send, RING_AFTER_MS);
+      ringing ??= setTimeout(send, CHANGE_NOTIFY_DELAY_MS);
     },
     async watch(told) {
       const reader = await createReader(pool, told, now);
       const listener = await listen(address, pool, reader.look, reader.doubt);
       // Whatever becomes of that connection, nobody would say that it is dead.
       if (listener) onAway(listener.drop);
-      const everyMs = listener ? LOOK_ANYWAY_MS : POLL_MS;
+      const everyMs = listener ? CHANGE_POLL_NOTIFIED_MS : CHANGE_POLL_MS;
       const timer = setInterval(() => reader.look(), everyMs);
       timer.unref();
       const watch: ChangeFeed = {
@@ -136,7 +131,7 @@ async function createReader(pool: Pool, told: (changes: Change[]) => void, now: 
       [mark.seq, [...gaps.keys()]],
     );
     const top = Number(rows[0]?.top ?? 0);
-    const isLost = isAnother(rows, top, startedAt) || startedAt - lookedAt > TOO_LONG_MS;
+    const isLost = isAnother(rows, top, startedAt) || startedAt - lookedAt > CHANGE_FEED_STALE_MS;
     const news: Change[] = wasAway ? [{ kind: 'back' }] : [];
     wasAway = false;
     let isKnown = !isLost;
@@ -155,7 +150,7 @@ async function createReader(pool: Pool, told: (changes: Change[]) => void, now: 
       }
       news.push(changeOf(kind, id, generation));
     }
-    for (const [seq, since] of gaps) if (startedAt - since > GAP_MS) gaps.delete(seq);
+    for (const [seq, since] of gaps) if (startedAt - since > CHANGE_GAP_MS) gaps.delete(seq);
     lookedAt = startedAt;
     if (isStopped) return false;
     if (!isKnown) told([{ kind: 'everything' }]);
@@ -171,7 +166,7 @@ async function createReader(pool: Pool, told: (changes: Change[]) => void, now: 
     if (mark.seq === 0 || top === 0) return false;
     if (top < mark.seq) return true;
     const same = rows.find(({ seq }) => Number(seq) === mark.seq);
-    return same ? mark.at !== '' && same.at !== mark.at : at - mark.seenAt < TOO_LONG_MS;
+    return same ? mark.at !== '' && same.at !== mark.at : at - mark.seenAt < CHANGE_FEED_STALE_MS;
   }
 
   async function run(): Promise<void> {
@@ -254,7 +249,7 @@ async function listen(
         return settle(fresh);
       } catch {
         heard();
-        await pause(AGAIN_MS, undefined, { ref: false });
+        await pause(CHANGE_LISTEN_RETRY_MS, undefined, { ref: false });
       }
     }
   }
@@ -288,5 +283,5 @@ async function hears(client: Client, pool: Pool): Promise<boolean> {
     client.once('end', () => resolve(false));
   });
   await pool.query('select pg_notify($1, $2)', [CHANNEL, word]);
-  return Promise.race([arrived, pause(PROBE_MS, false, { ref: false })]);
+  return Promise.race([arrived, pause(CHANGE_NOTIFY_PROBE_MS, false, { ref: false })]);
 }

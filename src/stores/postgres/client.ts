@@ -5,6 +5,11 @@ import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
 import type { PgTable } from 'drizzle-orm/pg-core';
 import { Client, type Pool, type PoolClient } from 'pg';
 import type { AuditEntry } from '../../domain/audit.ts';
+import {
+  POSTGRES_BROKEN_MS,
+  POSTGRES_CONFLICT_BACKOFF_MS,
+  POSTGRES_STATEMENT_TIMEOUT_MS,
+} from '../../domain/time-limits.ts';
 import { type Page, type StoreChange, StoreError } from '../../ports/index.ts';
 import { isAnswer, isBroken, isForeignName, isWorthAnotherTry, storeError } from './errors.ts';
 import type { Liveness } from './liveness.ts';
@@ -31,19 +36,14 @@ export interface PostgresAccess {
   record(orm: Orm, entry: AuditEntry, ...told: StoreChange[]): Promise<void>;
 }
 
-/** Of the server, for what is said; so much later this side gives up, and the connection with it. */
-const STATEMENT_MS = 8_000;
 /** Not when the connection is made: a pooler hands it on with what was set on it, or refuses to set it. */
 const BEGIN = [
   'begin',
-  `set local statement_timeout = ${STATEMENT_MS}`,
-  `set local idle_in_transaction_session_timeout = ${STATEMENT_MS}`,
+  `set local statement_timeout = ${POSTGRES_STATEMENT_TIMEOUT_MS}`,
+  `set local idle_in_transaction_session_timeout = ${POSTGRES_STATEMENT_TIMEOUT_MS}`,
 ].join('; ');
 const AWAY = 'PostgreSQL does not answer';
 const TRIES = 6;
-const AGAIN_AFTER_MS = 4;
-/** A connection that breaks so soon was broken before: another one is good, or none is. */
-const SWIFT_MS = 200;
 
 export interface Door extends PostgresAccess {
   /** Refuses what comes from now on; fulfilled when what came before is done. */
@@ -165,10 +165,10 @@ export function openDoor({ pool, isNamed: named, liveness, namesLost, rung }: Pa
         return await attempt();
       } catch (error) {
         if (tries === TRIES || turn.isOver) throw error;
-        const isSwift = performance.now() - begun < SWIFT_MS;
+        const isSwift = performance.now() - begun < POSTGRES_BROKEN_MS;
         if (isForeignName(error)) nameless();
         else if (!isWorthAnotherTry(error) && !(mayBeSaidTwice && isBroken(error) && isSwift)) throw error;
-        await pause(AGAIN_AFTER_MS * 2 ** tries);
+        await pause(POSTGRES_CONFLICT_BACKOFF_MS * 2 ** tries);
       }
     }
   }

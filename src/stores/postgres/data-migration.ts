@@ -1,6 +1,7 @@
 // A PostgreSQL database as the place that data move from or to.
 import { getTableColumns, getTableName, is, Table } from 'drizzle-orm';
 import type { Pool, PoolClient } from 'pg';
+import { POSTGRES_DATA_MIGRATION_TIMEOUT_MS } from '../../domain/time-limits.ts';
 import {
   type CarriedRow,
   type CarriedTable,
@@ -19,8 +20,6 @@ import * as schema from './schema.ts';
 const orStoreError = rejectingWith(storeError);
 
 const PAGE = 1_000;
-/** For one answer: the first page of a large table is sorted before it is told. */
-const ANSWER_MS = 60 * 60_000;
 
 interface Carried {
   name: string;
@@ -42,7 +41,7 @@ const columnsOf = (table: CarriedTable): [key: Carried, ...rest: Carried[]] =>
 /** `waiting`: how many answers of providers wait on this machine. Throws `StoreError` when the URL is none. */
 export function postgresPlace(url: string, waiting: () => number): Place {
   const address = readAddress(url);
-  const pool = openPool(address, 2, { query_timeout: ANSWER_MS });
+  const pool = openPool(address, 2, { query_timeout: POSTGRES_DATA_MIGRATION_TIMEOUT_MS });
 
   return {
     name: nameOf(url),

@@ -2,19 +2,24 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { Pool, type PoolConfig } from 'pg';
+import {
+  POSTGRES_ANSWER_TIMEOUT_MS,
+  POSTGRES_CONNECT_TIMEOUT_MS,
+  POSTGRES_CONTROL_TIMEOUT_MS,
+  POSTGRES_MIGRATION_RETRY_MS,
+  POSTGRES_MIGRATION_TIMEOUT_MS,
+} from '../../domain/time-limits.ts';
 import { packaged } from '../../package-files.ts';
 import { halfMoved, MARK, type PlaceStanding, StoreError } from '../../ports/index.ts';
 import { codeOf, storeError } from './errors.ts';
 
 const MIGRATIONS = packaged('drizzle/postgres');
 
-/** Milliseconds to wait for a connection to be made, or to be free. */
-const CONNECT_MS = 4_000;
-/** For an answer, before the connection is given up: longer than the server takes to give up a statement. */
-const ANSWER_MS = 10_000;
 /** The same for signs of life and news, which are short, and tell soon whether the database is there at all. */
-export const ASIDE: PoolConfig = { connectionTimeoutMillis: 2_000, query_timeout: 2_000 };
-const MIGRATION_MS = 10 * 60_000;
+export const ASIDE: PoolConfig = {
+  connectionTimeoutMillis: POSTGRES_CONTROL_TIMEOUT_MS,
+  query_timeout: POSTGRES_CONTROL_TIMEOUT_MS,
+};
 const DEFAULT_POOL = 10;
 const MOST_POOL = 200;
 
@@ -43,8 +48,8 @@ export function readAddress(text: string): Address {
   for (const ours of ['pool', 'prepare']) url.searchParams.delete(ours);
   const connection: PoolConfig = {
     connectionString: url.href,
-    connectionTimeoutMillis: CONNECT_MS,
-    query_timeout: ANSWER_MS,
+    connectionTimeoutMillis: POSTGRES_CONNECT_TIMEOUT_MS,
+    query_timeout: POSTGRES_ANSWER_TIMEOUT_MS,
     keepAlive: true,
     application_name: 'valetkey',
   };
@@ -84,7 +89,7 @@ export async function migrate(
   migrationsFolder: string = MIGRATIONS,
   movingFrom?: string,
 ): Promise<void> {
-  const pool = openPool(address, 1, { query_timeout: MIGRATION_MS });
+  const pool = openPool(address, 1, { query_timeout: POSTGRES_MIGRATION_TIMEOUT_MS });
   let isLocked = true;
   try {
     const known = readMigrationFiles({ migrationsFolder });
@@ -96,7 +101,7 @@ export async function migrate(
       } catch (error) {
         if (error instanceof StoreError || tries === MIGRATION_TRIES) throw error;
         if (NOT_SUPPORTED.includes(codeOf(error) ?? '')) isLocked = false;
-        await pause(MIGRATE_AGAIN_MS * Math.random() * tries);
+        await pause(POSTGRES_MIGRATION_RETRY_MS * Math.random() * tries);
       }
     }
   } catch (cause) {
@@ -143,7 +148,6 @@ const UNDEFINED_TABLE = '42P01';
 /** The feature, or the function. */
 const NOT_SUPPORTED = ['0A000', '42883'];
 const MIGRATION_TRIES = 5;
-const MIGRATE_AGAIN_MS = 100;
 
 function pending(known: Migration[], done: Set<number>): Migration[] {
   const all = new Set(known.map((migration) => migration.folderMillis));

@@ -1,7 +1,7 @@
 // The key ring's proofs, the sweeping of what has ended, and the sign of life, in PostgreSQL.
 import { asc, eq, lt, sql } from 'drizzle-orm';
+import { CHANGE_RETENTION_MS } from '../../domain/time-limits.ts';
 import type { Store } from '../../ports/index.ts';
-import { KEPT_MS } from './change-feed.ts';
 import type { PostgresAccess } from './client.ts';
 import type { Liveness } from './liveness.ts';
 import { changes, connectSessions, flows, keyChecks } from './schema.ts';
@@ -25,7 +25,7 @@ export const upkeepStore = (
     write(async (orm) => {
       await orm.delete(flows).where(lt(flows.expiresAt, before));
       await orm.delete(connectSessions).where(lt(connectSessions.expiresAt, before));
-      const since = sql`(extract(epoch from clock_timestamp()) * 1000)::bigint - ${sql.raw(String(KEPT_MS))}`;
+      const since = sql`(extract(epoch from clock_timestamp()) * 1000)::bigint - ${sql.raw(String(CHANGE_RETENTION_MS))}`;
       await orm.delete(changes).where(sql`${changes.at} < ${since}`);
     }),
   // A standby, or a primary that has become one, would refuse it.

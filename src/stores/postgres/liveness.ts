@@ -5,22 +5,18 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type SQL, type SQLWrapper, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
+import {
+  HEARTBEAT_BROKEN_MS,
+  HEARTBEAT_GRACE_MS,
+  HEARTBEAT_INTERVAL_MS,
+  HEARTBEAT_RETRY_MS,
+  HEARTBEAT_TIMEOUT_MS,
+  PROCESS_DEAD_AFTER_MS,
+  PROCESS_ROW_RETENTION_MS,
+} from '../../domain/time-limits.ts';
 import { StoreError } from '../../ports/index.ts';
 import { storeError } from './errors.ts';
 import { replicas } from './schema.ts';
-
-/** A process that was not heard of for so long is dead: within the time in which many providers repeat a lost answer. */
-const DEAD_AFTER_MS = 6_000;
-const BEAT_EVERY_MS = 1_500;
-/** A sign that is not answered within this was not given, and the next one comes so soon. */
-const BEAT_WITHIN_MS = 2_000;
-const BEAT_AGAIN_MS = 500;
-/** What fails sooner was a connection that broke, which another one mends; what is not answered is not asked again. */
-const AT_ONCE_MS = 500;
-/** So long after the database came back, everybody who lives has had the time to say so. */
-const ALL_HEARD_MS = BEAT_WITHIN_MS + BEAT_AGAIN_MS + 500;
-/** Rows of the dead are of no use to anybody after this. */
-const FORGET_AFTER = '1 hour';
 
 export interface Liveness {
   /** The name of this process in leases. */
@@ -50,11 +46,11 @@ export const isKnown = (holder: SQLWrapper): SQL<boolean> =>
 /** Whether it has been heard of lately. */
 export const isAlive = (holder: SQLWrapper): SQL<boolean> => sql<boolean>`exists (
   select 1 from ${replicas} where ${replicas.holder} = ${holder}
-    and ${replicas.seenAt} > clock_timestamp() - ${sql.raw(`interval '${DEAD_AFTER_MS} milliseconds'`)})`;
+    and ${replicas.seenAt} > clock_timestamp() - ${sql.raw(`interval '${PROCESS_DEAD_AFTER_MS} milliseconds'`)})`;
 
 /** Asks, with `rowsOf`, how many processes that serve have the database open. */
 export const INHABITANTS = `select count(*) as value from replicas
-  where seen_at > clock_timestamp() - interval '${DEAD_AFTER_MS} milliseconds'`;
+  where seen_at > clock_timestamp() - interval '${PROCESS_DEAD_AFTER_MS} milliseconds'`;
 
 /** `pool`: one that is never busy with anything that takes long. Rejects when the first sign of life cannot be given. */
 export async function announce(pool: Pool): Promise<Liveness> {
@@ -75,7 +71,7 @@ export async function announce(pool: Pool): Promise<Liveness> {
     );
     said.catch(() => undefined);
     const enough = new AbortController();
-    const late = pause(BEAT_WITHIN_MS, undefined, { signal: enough.signal }).then(() => {
+    const late = pause(HEARTBEAT_TIMEOUT_MS, undefined, { signal: enough.signal }).then(() => {
       throw new StoreError('PostgreSQL does not answer');
     });
     late.catch(() => undefined);
@@ -84,7 +80,7 @@ export async function announce(pool: Pool): Promise<Liveness> {
     } finally {
       enough.abort();
     }
-    if (isAway || at - seenSince > DEAD_AFTER_MS / 2) unbrokenSince = performance.now();
+    if (isAway || at - seenSince > PROCESS_DEAD_AFTER_MS / 2) unbrokenSince = performance.now();
     seenSince = at;
     isAway = false;
   }
@@ -94,7 +90,7 @@ export async function announce(pool: Pool): Promise<Liveness> {
     try {
       return await send();
     } catch (error) {
-      if (performance.now() - begun > AT_ONCE_MS) throw error;
+      if (performance.now() - begun > HEARTBEAT_BROKEN_MS) throw error;
       return await send();
     }
   }
@@ -116,7 +112,7 @@ export async function announce(pool: Pool): Promise<Liveness> {
 
   let ticking: NodeJS.Timeout | undefined;
   const tick = () => {
-    const waitMs = isAway ? BEAT_AGAIN_MS : BEAT_EVERY_MS;
+    const waitMs = isAway ? HEARTBEAT_RETRY_MS : HEARTBEAT_INTERVAL_MS;
     ticking = setTimeout(() => {
       beat()
         .catch(() => undefined)
@@ -124,17 +120,19 @@ export async function announce(pool: Pool): Promise<Liveness> {
     }, waitMs).unref();
   };
 
-  await pool.query(`delete from replicas where seen_at < clock_timestamp() - interval '${FORGET_AFTER}'`);
+  await pool.query(
+    `delete from replicas where seen_at < clock_timestamp() - interval '${PROCESS_ROW_RETENTION_MS} milliseconds'`,
+  );
   await beat();
   tick();
   return {
     holder,
     assure: async () => {
-      if (isAway || performance.now() - seenSince > DEAD_AFTER_MS / 2) await beat();
+      if (isAway || performance.now() - seenSince > PROCESS_DEAD_AFTER_MS / 2) await beat();
     },
     isAway: () => isAway,
     onAway: (lost) => whenAway.push(lost),
-    knowsTheDead: () => !isAway && performance.now() - unbrokenSince > ALL_HEARD_MS,
+    knowsTheDead: () => !isAway && performance.now() - unbrokenSince > HEARTBEAT_GRACE_MS,
     async leave() {
       clearTimeout(ticking);
       ticking = undefined;

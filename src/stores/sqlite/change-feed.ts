@@ -1,12 +1,8 @@
 // News of what other processes may remember wrongly. SQLite notifies nobody, but tells for next to nothing whether somebody
 // else has written; then the table `changes` is read on. Its numbers are in the order of the commits, so that none is missed.
 import type { Database } from 'better-sqlite3';
+import { CHANGE_FEED_STALE_MS, CHANGE_POLL_MS } from '../../domain/time-limits.ts';
 import type { Change, ChangeFeed, ChangeKind, Store, StoreChange } from '../../ports/index.ts';
-
-const POLL_MS = 250;
-/** Of changes: who has not looked for so long (a machine that slept) can rely on nothing. */
-export const KEPT_MS = 10 * 60_000;
-const TOO_LONG_MS = KEPT_MS / 2;
 
 export interface StoreChangeFeed extends Pick<Store, 'subscribe'> {
   /** Inside a sentence. */
@@ -44,7 +40,7 @@ export function openChangeFeed(client: Database, now: () => number = () => perfo
       let mark = newest.get() ?? 0;
       let lookedAt = now();
       function look(): void {
-        const isLost = now() - lookedAt > TOO_LONG_MS;
+        const isLost = now() - lookedAt > CHANGE_FEED_STALE_MS;
         const current = { version: version.get(), ours };
         const isNew = current.version !== seen.version || current.ours !== seen.ours;
         const rows = isNew || isLost ? since.all(mark) : [];
@@ -60,11 +56,11 @@ export function openChangeFeed(client: Database, now: () => number = () => perfo
         } catch {
           // Locked or damaged just now: whoever writes or reads is told so.
         }
-      }, POLL_MS);
+      }, CHANGE_POLL_MS);
       timer.unref();
       const watch: ChangeFeed = {
         delivery: 'polled',
-        everyMs: POLL_MS,
+        everyMs: CHANGE_POLL_MS,
         lagMs: () => now() - lookedAt,
         async stop() {
           clearInterval(timer);

@@ -6,15 +6,12 @@ import Sqlite, { type Database } from 'better-sqlite3';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
 import { migrate } from 'drizzle-orm/better-sqlite3/migrator';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
+import { SQLITE_BUSY_TIMEOUT_MS, SQLITE_OPEN_BUSY_TIMEOUT_MS } from '../../domain/time-limits.ts';
 import { packaged } from '../../package-files.ts';
 import { halfMoved, MARK, type PlaceStanding, StoreError } from '../../ports/index.ts';
 import { storeError } from './group-commit.ts';
 
 const MIGRATIONS = packaged('drizzle/sqlite');
-
-/** Waiting inside SQLite stops the whole process: long while it is opened, then hardly; `GroupCommit` waits outside. */
-const BUSY_OPENING_MS = 5000;
-const BUSY_MS = 20;
 
 /**
  * Opens `file:<path>` or `file::memory:`, and brings its tables up to date. A folder that is missing is made with mode
@@ -26,7 +23,7 @@ export function openDatabase(url: string, migrations: string = MIGRATIONS, movin
   try {
     const path = pathOf(url);
     if (path !== ':memory:') reserve(path);
-    client = new Sqlite(path, { timeout: BUSY_OPENING_MS });
+    client = new Sqlite(path, { timeout: SQLITE_OPEN_BUSY_TIMEOUT_MS });
     client.pragma('journal_mode = WAL');
     // An answered write survives a power cut: NORMAL would fsync only at checkpoints.
     client.pragma('synchronous = FULL');
@@ -40,7 +37,7 @@ export function openDatabase(url: string, migrations: string = MIGRATIONS, movin
     if (mark !== undefined && mark !== movingFrom) throw new StoreError(halfMoved(mark));
     migrateTo(client, migrations);
     client.pragma('foreign_keys = ON');
-    client.pragma(`busy_timeout = ${BUSY_MS}`);
+    client.pragma(`busy_timeout = ${SQLITE_BUSY_TIMEOUT_MS}`);
     return client;
   } catch (cause) {
     client?.close();

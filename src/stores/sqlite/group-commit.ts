@@ -1,17 +1,14 @@
 // Group commit: the sentences that are waiting share one transaction, and so one fsync.
 import type { Database, Statement } from 'better-sqlite3';
+import { GROUP_COMMIT_BUDGET_MS, SQLITE_BUSY_GIVE_UP_MS, SQLITE_BUSY_RETRY_MS } from '../../domain/time-limits.ts';
 import { StoreError } from '../../ports/index.ts';
 
 /** What fits in one commit: more would keep the event loop and other processes waiting for too long. */
 const MOST = 64;
-/** Milliseconds after which the rest of them waits for the next one; but so many are always worth an fsync. */
-const SAYING_MS = 2;
+/** This many are always worth an fsync, however long they take. */
 const FEWEST = 16;
 /** So many writers are told in one turn of the event loop: each goes to work at once, and readers want their turn. */
 const TOLD_AT_ONCE = 8;
-/** While another process holds the database, it is asked for again so often, for so long, without stopping this one. */
-const BUSY_AGAIN_MS = 5;
-const BUSY_FOR_MS = 5_000;
 
 interface Waiting {
   /** Says the sentence, and returns what is to be done once it is durable. */
@@ -64,7 +61,7 @@ export class GroupCommit {
   finish(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#client.pragma(`busy_timeout = ${BUSY_FOR_MS}`);
+    this.#client.pragma(`busy_timeout = ${SQLITE_BUSY_GIVE_UP_MS}`);
     while (this.#waiting.length > 0) this.#commit();
     for (const done of this.#done.splice(0)) done();
   }
@@ -72,7 +69,7 @@ export class GroupCommit {
   #soon(): void {
     // A timer would make a single writer wait for nothing; only a database that is held elsewhere is worth one.
     if (this.#busySince === undefined) setImmediate(() => this.#turn());
-    else setTimeout(() => this.#turn(), BUSY_AGAIN_MS);
+    else setTimeout(() => this.#turn(), SQLITE_BUSY_RETRY_MS);
   }
 
   /** The next commit comes when all writers of the last one have been told: what they write at once shares it. */
@@ -92,7 +89,7 @@ export class GroupCommit {
       const busy = (cause as { code?: string }).code?.startsWith('SQLITE_BUSY');
       const now = this.#now();
       this.#busySince ??= now;
-      if (busy && !this.#closed && now - this.#busySince < BUSY_FOR_MS) return false;
+      if (busy && !this.#closed && now - this.#busySince < SQLITE_BUSY_GIVE_UP_MS) return false;
       this.#busySince = undefined;
       throw cause;
     }
@@ -123,7 +120,7 @@ export class GroupCommit {
       const settle: (() => void)[] = [];
       for (const { say } of batch) {
         settle.push(say());
-        if (settle.length >= FEWEST && this.#now() - since > SAYING_MS) break;
+        if (settle.length >= FEWEST && this.#now() - since > GROUP_COMMIT_BUDGET_MS) break;
       }
       this.#waiting.unshift(...batch.splice(settle.length));
       return settle;

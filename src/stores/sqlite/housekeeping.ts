@@ -1,7 +1,7 @@
 // The key ring's proofs, the sweeping of what has ended, and the sign of life, in SQLite.
 import { asc, eq, lt, sql } from 'drizzle-orm';
+import { CHANGE_RETENTION_MS } from '../../domain/time-limits.ts';
 import type { Store } from '../../ports/index.ts';
-import { KEPT_MS } from './change-feed.ts';
 import type { SqliteAccess } from './client.ts';
 import { changes, connectSessions, flows, keyChecks } from './schema.ts';
 
@@ -22,7 +22,7 @@ export const upkeepStore = ({
     write(() => {
       orm.delete(flows).where(lt(flows.expiresAt, before)).run();
       orm.delete(connectSessions).where(lt(connectSessions.expiresAt, before)).run();
-      orm.delete(changes).where(sql`${changes.at} < unixepoch('subsec') * 1000 - ${KEPT_MS}`).run();
+      orm.delete(changes).where(sql`${changes.at} < unixepoch('subsec') * 1000 - ${CHANGE_RETENTION_MS}`).run();
     }),
   // Rewrites a field of the file's header, which nothing reads: it has to reach the disk like any other write.
   ping: () => write(() => void orm.run(sql`PRAGMA user_version = 1`)),

@@ -2,6 +2,7 @@
 // Its room is taken up beforehand, so that it works when the disk is full.
 import { existsSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
+import { RESCUE_FILE_BUSY_TIMEOUT_MS } from '../../domain/time-limits.ts';
 import type { PendingCommit, Rescue } from '../../ports/index.ts';
 import { pathOf, reserve } from './database.ts';
 import { storeError } from './group-commit.ts';
@@ -19,7 +20,7 @@ export function openRescue(databaseUrl: string): RescueFile {
   const file = path === ':memory:' ? path : `${path}.rescue`;
   try {
     if (file !== ':memory:') reserve(file);
-    const client = new Sqlite(file, { timeout: 50 });
+    const client = new Sqlite(file, { timeout: RESCUE_FILE_BUSY_TIMEOUT_MS });
     // Not WAL: the journal is kept at its size, and what is written lies in pages that are there already.
     client.pragma('journal_mode = PERSIST');
     client.pragma('synchronous = FULL');
