@@ -47,7 +47,7 @@ export const HOLDER_WAIT_MS = 12 * SECOND_MS;
 export const LEASE_RETRY_MS = SECOND_MS;
 /** Between two tries to claim, it looks for the holder's new generation this often. */
 export const NEW_GENERATION_POLL_MS = 50;
-/** A reader waits this long for a refresh, then is told to come back. The refresh continues. */
+/** A reader waits this long for a refresh, then gets a `Retry-After`. The refresh continues. */
 export const READER_WAIT_MS = 15 * SECOND_MS;
 /** The shortest `Retry-After` that a reader is given. */
 export const MIN_RETRY_AFTER_MS = SECOND_MS;

@@ -328,7 +328,7 @@ test('time limits: a Retry-After of a circuit breaker is no longer than its long
   expect(CIRCUIT_RETRY_AFTER_MAX_MS).toBeLessThanOrEqual(CIRCUIT_BACKOFF_MAX_MS);
 });
 
-test('time limits: a reader is not told to come back before it may try again', () => {
+test('time limits: the shortest Retry-After of a reader is its first back-off at most', () => {
   expect(MIN_RETRY_AFTER_MS).toBeLessThanOrEqual(READ_BACKOFF_FIRST_MS);
 });
 

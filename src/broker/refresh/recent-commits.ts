@@ -1,4 +1,4 @@
-// Recent commits: the responses that this process has committed lately, encrypted. If a standby takes the database over
+// Recent commits: the responses that this process has committed, encrypted. If a standby takes the database over
 // without the last commits, they are lost there, and the provider does not repeat them.
 import { LRUCache } from 'lru-cache';
 import type { Connection } from '../../domain/connection.ts';

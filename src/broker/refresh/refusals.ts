@@ -1,4 +1,4 @@
-// Why a connection cannot be served or refreshed now, as callers are told.
+// Why a connection cannot be served or refreshed now: the refusals that callers get.
 import type { Connection, RefreshError } from '../../domain/connection.ts';
 import { type ReauthReason, type Refusal, refuse } from '../../domain/errors.ts';
 import type { ProviderFault } from '../../ports/index.ts';

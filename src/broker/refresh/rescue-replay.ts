@@ -51,7 +51,7 @@ export function createRescueReplay({ commit, store, rescue, log }: Parts): Rescu
     const fields = { attempt, connection: connectionId, outcome };
     if (outcome === 'superseded' && !(await isObsolete(pending))) {
       leftToAdopt.add(connectionId);
-      log.info(fields, 'rescue file: entry kept, the newer claim of its connection adopts it');
+      log.info(fields, 'rescue file: entry left for the newer claim of its connection');
     } else {
       await rescue.remove(attempt);
       leftToAdopt.delete(connectionId);
