@@ -129,5 +129,5 @@ export const cold = experiment({
 
 async function cacheHits(url: string): Promise<number> {
   const metrics = await (await fetch(new URL('/metrics', url))).text();
-  return Number(/^valetkey_token_cache_total\{outcome="hit"\} (\d+)/m.exec(metrics)?.[1] ?? 0);
+  return Number(/^valetkey_token_cache_lookups_total\{outcome="hit"\} (\d+)/m.exec(metrics)?.[1] ?? 0);
 }

@@ -1,7 +1,7 @@
 // The broker as it is, in a process that can also be asked how far its refreshes are, what it committed and what it holds.
 import { readFileSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
-import { createLogger } from '../../src/adapters/telemetry/telemetry.ts';
+import { createLogger } from '../../src/adapters/telemetry/logger.ts';
 import { start } from '../../src/runtime/app.ts';
 import { parseConfig } from '../../src/runtime/config.ts';
 import { answerTo } from './remote.ts';

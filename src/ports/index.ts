@@ -179,8 +179,8 @@ export interface Telemetry {
   connect(integration: string, outcome: string): void;
   /** One try at a provider; `pending`: it is tried again. */
   revocation(integration: string, outcome: UpstreamRevocation): void;
-  /** A sentence that the store could not say, by its name. */
-  storeError(sentence: string): void;
+  /** A store operation that failed, by its name. */
+  storeError(operation: string): void;
   /** Prometheus text, with how things stand now. */
   render(state: MetricsState): Promise<string>;
 }

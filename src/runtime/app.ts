@@ -6,7 +6,7 @@ import { createJwtVerifier } from '../adapters/jwt/verify.ts';
 import { createProviderClient } from '../adapters/oauth/provider-client.ts';
 import { checkUrl, createOutbound } from '../adapters/outbound/outbound.ts';
 import { instrumentStore } from '../adapters/telemetry/instrumented-store.ts';
-import { createTelemetry } from '../adapters/telemetry/telemetry.ts';
+import { createMetrics } from '../adapters/telemetry/metrics.ts';
 import { createApply } from '../broker/apply/index.ts';
 import { createAccess, createAuditBuffer, createAuditLog, startAuditRetention } from '../broker/audit/index.ts';
 import { createCallerCache, createTokenCache, startInvalidation } from '../broker/cache/index.ts';
@@ -98,7 +98,7 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
 
   const redirectUri = (integration: string) => `${publicUrl}/oauth2/callback/${integration}`;
 
-  const telemetry = createTelemetry({ version: VERSION, sealingKid: vault.sealingKid });
+  const telemetry = createMetrics({ version: VERSION, encryptionKid: vault.sealingKid });
   const store = instrumentStore(unwatched.store, telemetry.storeError);
   const outbound = createOutbound({ allow });
   const jwts = createJwtVerifier({ fetch: outbound, clock });

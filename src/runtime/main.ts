@@ -1,6 +1,6 @@
 // The process: environment in, one broker out, signals obeyed.
 import { readFileSync } from 'node:fs';
-import { createLogger } from '../adapters/telemetry/telemetry.ts';
+import { createLogger } from '../adapters/telemetry/logger.ts';
 import { keyRotationJson, keyRotationText } from '../broker/maintenance/index.ts';
 import { type Logger, StoreError } from '../ports/index.ts';
 import { migrateStore } from '../stores/open.ts';

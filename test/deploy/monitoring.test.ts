@@ -107,8 +107,8 @@ describe('the check finds', () => {
     ['a misspelt metric', 'rate(valetkey_refresh_total[5m])', ['valetkey_refresh_total']],
     [
       'a histogram asked for by its bare name',
-      'valetkey_refresh_life_left_seconds > 1',
-      ['valetkey_refresh_life_left_seconds'],
+      'valetkey_access_token_remaining_lifetime_seconds > 1',
+      ['valetkey_access_token_remaining_lifetime_seconds'],
     ],
     ['a label that is not there', 'valetkey_connections{state="active"}', ['valetkey_connections{state}']],
     ['a grouping by what is not there', 'sum by (owner) (valetkey_connections)', ['by (owner)']],

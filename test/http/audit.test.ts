@@ -1,6 +1,6 @@
 // The audit log: who did what to which connection, when, from where, with what outcome.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createLogger } from '../../src/adapters/telemetry/telemetry.ts';
+import { createLogger } from '../../src/adapters/telemetry/logger.ts';
 import { AuditView } from '../../src/api/index.ts';
 import { createAuditBuffer } from '../../src/broker/audit/audit-buffer.ts';
 import { StoreError } from '../../src/ports/index.ts';

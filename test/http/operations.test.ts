@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type RunningBroker, startBroker } from '../../demo/broker.ts';
-import { createLogger } from '../../src/adapters/telemetry/telemetry.ts';
+import { createLogger } from '../../src/adapters/telemetry/logger.ts';
 import { Health, Readiness } from '../../src/api/index.ts';
 import { start } from '../../src/runtime/app.ts';
 import { parseConfig } from '../../src/runtime/config.ts';
@@ -81,8 +81,8 @@ describe('a broker at work', () => {
     expect(requests('/v1/connections', 'POST', 201)).toBe(1);
     expect(value('valetkey_http_request_duration_seconds_count{route="/v1/connections/:id/token"}')).toBe(3);
     expect(value('valetkey_refreshes_total{integration="acme",outcome="ok"}')).toBe(1);
-    expect(value('valetkey_token_cache_total{outcome="hit"}')).toBe(2);
-    expect(value('valetkey_token_cache_total{outcome="miss"}')).toBe(1);
+    expect(value('valetkey_token_cache_lookups_total{outcome="hit"}')).toBe(2);
+    expect(value('valetkey_token_cache_lookups_total{outcome="miss"}')).toBe(1);
     expect(value('valetkey_connections{integration="acme",status="active"}')).toBe(1);
     expect(metrics).toContain('process_resident_memory_bytes');
     for (const hidden of [owner, id, '/v1/nothing']) expect(metrics).not.toContain(hidden);
@@ -121,7 +121,7 @@ describe('a broker at work', () => {
     other.close();
     expect((await get('/readyz')).status).toBe(200);
     expect(await told('valetkey_store_up')).toBe(1);
-    expect(await told('valetkey_store_errors_total{sentence="ping"}')).toBeGreaterThan(0);
+    expect(await told('valetkey_store_errors_total{operation="ping"}')).toBeGreaterThan(0);
   });
 });
 

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createLogger } from '../../src/adapters/telemetry/telemetry.ts';
+import { createLogger } from '../../src/adapters/telemetry/logger.ts';
 import { type Running, start } from '../../src/runtime/app.ts';
 import { type Config, parseConfig } from '../../src/runtime/config.ts';
 import { generateKey, SetupError } from '../../src/runtime/keys.ts';

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createLogger } from '../../src/adapters/telemetry/telemetry.ts';
+import { createLogger } from '../../src/adapters/telemetry/logger.ts';
 import { start, type Tuning } from '../../src/runtime/app.ts';
 import { parseConfig } from '../../src/runtime/config.ts';
 import { expectDescribed } from './openapi-validation.ts';

@@ -1,15 +1,17 @@
-// A store whose failures are counted, whichever store it is.
+// Wraps any store so that its failed operations are counted.
 import type { Store } from '../../ports/index.ts';
 
-/** The same store; `failed` is told the name of each sentence that was rejected. */
-export function instrumentStore(store: Store, failed: (sentence: string) => void): Store {
-  const watched = Object.entries(store).map(([sentence, say]: [string, (...words: unknown[]) => Promise<unknown>]) => [
-    sentence,
-    (...words: unknown[]) => {
-      const outcome = say(...words);
-      outcome.catch(() => failed(sentence));
-      return outcome;
-    },
-  ]);
-  return Object.fromEntries(watched);
+/** The same store; `onError` is called with the name of each operation that rejects. */
+export function instrumentStore(store: Store, onError: (operation: string) => void): Store {
+  const instrumented = Object.entries(store).map(
+    ([operation, run]: [string, (...args: unknown[]) => Promise<unknown>]) => [
+      operation,
+      (...args: unknown[]) => {
+        const outcome = run(...args);
+        outcome.catch(() => onError(operation));
+        return outcome;
+      },
+    ],
+  );
+  return Object.fromEntries(instrumented);
 }

@@ -29,7 +29,7 @@ const readyz = createRoute({
   },
 });
 
-const METRICS = `# HELP valetkey_http_requests_total Requests by route, method and status
+const METRICS = `# HELP valetkey_http_requests_total HTTP requests answered, by route, method and status.
 # TYPE valetkey_http_requests_total counter
 valetkey_http_requests_total{route="/v1/token",method="GET",status="200"} 1027`;
 

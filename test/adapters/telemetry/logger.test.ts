@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
-const TELEMETRY = fileURLToPath(new URL('../../../src/adapters/telemetry/telemetry.ts', import.meta.url));
+const TELEMETRY = fileURLToPath(new URL('../../../src/adapters/telemetry/logger.ts', import.meta.url));
 
 /** The lines of a program that has a `log`, however it ended. */
 function lines(program: string): Record<string, unknown>[] {

@@ -7,7 +7,7 @@ import {
   parseKeyRing,
   proveKeyRing,
 } from '../../../src/adapters/keyring/keyring.ts';
-import { createLogger } from '../../../src/adapters/telemetry/telemetry.ts';
+import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import { createAccess } from '../../../src/broker/audit/access.ts';
 import { createAuditBuffer } from '../../../src/broker/audit/audit-buffer.ts';
 import { rotateKeys } from '../../../src/broker/maintenance/key-rotation.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { createLogger } from '../../../src/adapters/telemetry/telemetry.ts';
+import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import { createAccess } from '../../../src/broker/audit/access.ts';
 import { createAuditBuffer } from '../../../src/broker/audit/audit-buffer.ts';
 import { createCommitter } from '../../../src/broker/refresh/commit.ts';

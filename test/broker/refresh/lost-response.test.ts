@@ -52,7 +52,7 @@ const spent = (refreshToken: string): Received[] =>
   server.received.filter(({ form }) => form.get('refresh_token') === refreshToken);
 async function circuit(): Promise<string | undefined> {
   const text = await (await fetch(new URL('/metrics', broker.url))).text();
-  return /^valetkey_circuit_state\{integration="acme"\} (\S+)$/m.exec(text)?.[1];
+  return /^valetkey_circuit_breaker_state\{integration="acme"\} (\S+)$/m.exec(text)?.[1];
 }
 
 test('lost response: requested again within the reuse window, past an open circuit', async () => {

@@ -1,6 +1,6 @@
 // After an outage of the store: due connections wait for lost commits to be committed again, refreshes in doubt do not.
 import { expect, onTestFinished, test } from 'vitest';
-import { createLogger } from '../../../src/adapters/telemetry/telemetry.ts';
+import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import { startScheduler } from '../../../src/broker/refresh/scheduler.ts';
 import { refuse } from '../../../src/domain/errors.ts';
 import { type Store, StoreError } from '../../../src/ports/index.ts';

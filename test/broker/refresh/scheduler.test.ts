@@ -106,7 +106,7 @@ describe('scheduler, provider that is down', () => {
     const ids: string[] = [];
     for (let i = 0; i < 60; i++) ids.push(await importToken('acme', 600));
     moved += 310_000;
-    await expect.poll(() => metric('valetkey_circuit_state{integration="acme"}'), SOON).toBe(1);
+    await expect.poll(() => metric('valetkey_circuit_breaker_state{integration="acme"}'), SOON).toBe(1);
     const asked = server.received.length;
     expect(asked).toBeLessThanOrEqual(32);
     answer = () => token();

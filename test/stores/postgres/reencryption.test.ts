@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Client } from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
 import { createKeyRing, generateKey, parseKeyRing } from '../../../src/adapters/keyring/keyring.ts';
-import { createLogger } from '../../../src/adapters/telemetry/telemetry.ts';
+import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import { createAccess } from '../../../src/broker/audit/access.ts';
 import { createAuditBuffer } from '../../../src/broker/audit/audit-buffer.ts';
 import { rotateKeys } from '../../../src/broker/maintenance/key-rotation.ts';

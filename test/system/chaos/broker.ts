@@ -1,6 +1,6 @@
 // The real broker as a process of its own, as `src/main.ts` runs it, with what only tests can do: order it to kill itself
 // at a chosen point of a refresh, and set its clock.
-import { createLogger } from '../../../src/adapters/telemetry/telemetry.ts';
+import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import type { RefreshPoint } from '../../../src/broker/refresh/index.ts';
 import { start } from '../../../src/runtime/app.ts';
 import { parseConfig } from '../../../src/runtime/config.ts';

@@ -1,6 +1,6 @@
 // Two brokers on one database: what one has missed, and what one leaves behind.
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { createLogger } from '../../../src/adapters/telemetry/telemetry.ts';
+import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import type { Clock } from '../../../src/ports/index.ts';
 import { start } from '../../../src/runtime/app.ts';
 import { parseConfig } from '../../../src/runtime/config.ts';

@@ -90,7 +90,9 @@ describe.each(stores)('on %s', (_, openDatabase) => {
   const tokenAt = (broker: TestBroker, id: string) => broker.ask('GET', `/v1/connections/${id}/token`);
   /** Reads of tokens that were not in memory. */
   const missesAt = async ({ url }: TestBroker) =>
-    /^valetkey_token_cache_total\{outcome="miss"\} (\d+)/m.exec(await (await fetch(`${url}/metrics`)).text())?.[1];
+    /^valetkey_token_cache_lookups_total\{outcome="miss"\} (\d+)/m.exec(
+      await (await fetch(`${url}/metrics`)).text(),
+    )?.[1];
   const ownersAt = (broker: TestBroker, owner: string) =>
     broker.ask('GET', `/v1/token?integration=acme&owner=${owner}`);
 
@@ -135,7 +137,7 @@ describe.each(stores)('on %s', (_, openDatabase) => {
     const { id } = await adopt({ integration: 'broken' }, 'alive');
     const refresh = () => there.ask('POST', `/v1/connections/${id}/refresh`, {});
     const circuit = async () =>
-      /valetkey_circuit_state\{integration="broken"\} (\S+)/.exec(
+      /valetkey_circuit_breaker_state\{integration="broken"\} (\S+)/.exec(
         await (await fetch(`${there.url}/metrics`)).text(),
       )?.[1];
     // The news that it was made may come only now, and closes it once.

@@ -1,0 +1,87 @@
+// The log (pino): one JSON object a line, without secrets.
+import { type LoggerOptions, pino } from 'pino';
+import type { Logger } from '../../ports/index.ts';
+
+/** Members that could carry a secret when a library's object, or a careless caller, puts them into a field. */
+const REDACTED = new Set([
+  'access_token',
+  'refresh_token',
+  'id_token',
+  'client_secret',
+  'code',
+  'code_verifier',
+  'key',
+  'password',
+  'authorization',
+  'cookie',
+  'token',
+]);
+
+/** Levels of nesting that are written; deeper values are left out. */
+const MAX_DEPTH = 4;
+
+/** `level`: a pino level. `to`: stdout, or stderr (2) where stdout carries a command's answer. */
+export function createLogger(level: string, to: 1 | 2 = 1): Logger {
+  const options: LoggerOptions = {
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label) => ({ level: label }), log: redacted },
+    // `redacted` has serialized the error already; pino's own serializer would add members to it.
+    serializers: { err: (error: unknown) => error },
+  };
+  return pino(options, batchedDestination(to));
+}
+
+/**
+ * Writes the lines of one turn of the event loop with one system call, when that turn or the process ends. A busy broker
+ * logs many lines a turn, and a write for each costs as much as a database statement.
+ */
+function batchedDestination(to: 1 | 2): { write(line: string): void } {
+  const file = pino.destination(to);
+  let buffer = '';
+  let exitHandled = false;
+  const flush = () => {
+    file.write(buffer);
+    buffer = '';
+  };
+  const flushAtExit = () => {
+    if (buffer === '') return;
+    flush();
+    file.flushSync();
+  };
+  return {
+    write(line) {
+      if (!exitHandled) process.once('exit', flushAtExit);
+      exitHandled = true;
+      if (buffer === '') setImmediate(flush);
+      buffer += line;
+    },
+  };
+}
+
+/** Top-level names are chosen by our own calls, so `code` is allowed there. Most lines are flat and pass unchanged. */
+function redacted(fields: Record<string, unknown>): Record<string, unknown> {
+  for (const name in fields)
+    if (typeof fields[name] === 'object') return mapped(fields, (value) => serialized(value, 1));
+  return fields;
+}
+
+function serialized(value: unknown, depth: number): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (value instanceof Error) return serializedError(value);
+  if (depth > MAX_DEPTH) return '[…]';
+  if (Array.isArray(value)) return value.map((item) => serialized(item, depth + 1));
+  return mapped(value, (inner, name) => (REDACTED.has(name) ? '[redacted]' : serialized(inner, depth + 1)));
+}
+
+const mapped = (record: object, map: (value: unknown, name: string) => unknown): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value, name)]));
+
+/** Name, message, code and stack of an error and its causes. Other members are dropped: libraries keep bodies there. */
+function serializedError(error: unknown): unknown {
+  if (!(error instanceof Error)) return { message: String(error) };
+  const { name, message, stack, cause } = error;
+  const code = 'code' in error ? error.code : undefined;
+  return { name, message, code, stack, ...(cause !== undefined && { cause: serializedError(cause) }) };
+}

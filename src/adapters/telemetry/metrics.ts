@@ -1,0 +1,177 @@
+// Metrics in Prometheus format. Labels are ids and codes, never owners, connections or secrets.
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Telemetry } from '../../ports/index.ts';
+
+/** Each integration starts with these series at zero: `increase()` does not see a series that first appears at one. */
+const REFRESH_OUTCOMES = [
+  'ok',
+  'transient',
+  'invalid',
+  'misconfigured',
+  'grant_revoked',
+  'identity_changed',
+  'credentials_rejected',
+  'refresh_outcome_unknown',
+];
+const REVOCATION_OUTCOMES = ['done', 'pending', 'failed'];
+
+/** `version`: of this broker; `encryptionKid`: the id of the key that it encrypts with. */
+export function createMetrics({ version, encryptionKid }: { version: string; encryptionKid: string }): Telemetry {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  const requests = new Counter({
+    name: 'valetkey_http_requests_total',
+    help: 'HTTP requests answered, by route, method and status.',
+    labelNames: ['route', 'method', 'status'],
+    registers,
+  });
+  const durations = new Histogram({
+    name: 'valetkey_http_request_duration_seconds',
+    help: 'Time to answer an HTTP request, by route, in seconds.',
+    labelNames: ['route'],
+    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1, 5, 15],
+    registers,
+  });
+  const refreshes = new Counter({
+    name: 'valetkey_refreshes_total',
+    help: 'Token refreshes attempted at providers, by integration and outcome.',
+    labelNames: ['integration', 'outcome'],
+    registers,
+  });
+  const remainingLifetime = new Histogram({
+    name: 'valetkey_access_token_remaining_lifetime_seconds',
+    help: 'Remaining lifetime of the old access token when its refresh finished, in seconds. Negative: it had expired.',
+    labelNames: ['integration'],
+    buckets: [-300, -60, -1, 0, 1, 5, 30, 60, 120, 240, 300, 600, 3_600],
+    registers,
+  });
+  const due = new Gauge({
+    name: 'valetkey_refreshes_due',
+    help: 'Connections whose refresh is due, by integration.',
+    labelNames: ['integration'],
+    registers,
+  });
+  const oldestDue = new Gauge({
+    name: 'valetkey_refresh_oldest_due_seconds',
+    help: 'Time since the oldest pending refresh became due, by integration, in seconds.',
+    labelNames: ['integration'],
+    registers,
+  });
+  const inFlight = new Gauge({
+    name: 'valetkey_refreshes_in_flight',
+    help: 'Token refreshes in progress.',
+    registers,
+  });
+  const circuitBreaker = new Gauge({
+    name: 'valetkey_circuit_breaker_state',
+    help: 'State of the circuit breaker of an integration: 0 closed, 0.5 half-open, 1 open.',
+    labelNames: ['integration'],
+    registers,
+  });
+  const cacheLookups = new Counter({
+    name: 'valetkey_token_cache_lookups_total',
+    help: 'Lookups in the token cache by token reads, by outcome (hit or miss).',
+    labelNames: ['outcome'],
+    registers,
+  });
+  const connections = new Gauge({
+    name: 'valetkey_connections',
+    help: 'Connections stored, by integration and status.',
+    labelNames: ['integration', 'status'],
+    registers,
+  });
+  const connectFlows = new Counter({
+    name: 'valetkey_connect_flows_total',
+    help: 'Browser flows that ended, by integration and outcome.',
+    labelNames: ['integration', 'outcome'],
+    registers,
+  });
+  const revocations = new Counter({
+    name: 'valetkey_upstream_revocations_total',
+    help: 'Revocations attempted at providers, by integration and outcome. Pending ones are retried.',
+    labelNames: ['integration', 'outcome'],
+    registers,
+  });
+  const storeErrors = new Counter({
+    name: 'valetkey_store_errors_total',
+    help: 'Store operations that failed, by operation.',
+    labelNames: ['operation'],
+    registers,
+  });
+  const storeUp = new Gauge({
+    name: 'valetkey_store_up',
+    help: 'Whether the store accepts writes: 1 yes, 0 no.',
+    registers,
+  });
+  const changeFeedLag = new Gauge({
+    name: 'valetkey_change_feed_lag_seconds',
+    help: 'Time since this process last read the change feed successfully, in seconds.',
+    registers,
+  });
+  const rescueFile = new Gauge({
+    name: 'valetkey_rescue_file_entries',
+    help: 'Token responses in the rescue file, waiting to be written to the store.',
+    registers,
+  });
+  const auditBuffer = new Gauge({
+    name: 'valetkey_audit_buffer_entries',
+    help: 'Audit entries in memory, waiting to be written to the store.',
+    registers,
+  });
+  const auditDropped = new Counter({
+    name: 'valetkey_audit_entries_dropped_total',
+    help: 'Audit entries dropped because the audit buffer was full.',
+    registers,
+  });
+  const build = new Gauge({
+    name: 'valetkey_build_info',
+    help: 'Version of this broker, as a label. Always 1.',
+    labelNames: ['version'],
+    registers,
+  });
+  build.set({ version }, 1);
+  const encryptionKey = new Gauge({
+    name: 'valetkey_encryption_key_info',
+    help: 'Id of the key that this process encrypts with, as a label. Always 1.',
+    labelNames: ['kid'],
+    registers,
+  });
+  encryptionKey.set({ kid: encryptionKid }, 1);
+
+  return {
+    request(route, method, status, seconds) {
+      requests.inc({ route, method, status });
+      durations.observe({ route }, seconds);
+    },
+    refresh(integration, outcome, remaining) {
+      refreshes.inc({ integration, outcome });
+      if (remaining !== null) remainingLifetime.observe({ integration }, remaining);
+    },
+    cache: (outcome) => cacheLookups.inc({ outcome }),
+    connect: (integration, outcome) => connectFlows.inc({ integration, outcome }),
+    revocation: (integration, outcome) => revocations.inc({ integration, outcome }),
+    storeError: (operation) => storeErrors.inc({ operation }),
+    render(state) {
+      for (const gauge of [connections, due, oldestDue, circuitBreaker]) gauge.reset();
+      for (const { integration, status, count } of state.connections) {
+        connections.set({ integration, status }, count);
+        for (const outcome of REFRESH_OUTCOMES) refreshes.inc({ integration, outcome }, 0);
+        for (const outcome of REVOCATION_OUTCOMES) revocations.inc({ integration, outcome }, 0);
+      }
+      for (const { integration, count, oldestMs } of state.due) {
+        due.set({ integration }, count);
+        oldestDue.set({ integration }, oldestMs / 1_000);
+      }
+      for (const { integration, state: value } of state.circuitBreakers) circuitBreaker.set({ integration }, value);
+      inFlight.set(state.inFlight);
+      storeUp.set(state.storeUp ? 1 : 0);
+      changeFeedLag.set(state.changeFeedLagMs / 1_000);
+      rescueFile.set(state.rescued);
+      auditBuffer.set(state.audit.waiting);
+      auditDropped.reset();
+      auditDropped.inc(state.audit.lost);
+      return registry.metrics();
+    },
+  };
+}
