@@ -5,14 +5,24 @@ import { EXAMPLE } from './examples.ts';
 
 const Outcome = z.enum(['ok', 'denied', 'failed']);
 export const AuditQuery = PageQuery.extend({
-  integration: z.string().max(64).optional().openapi({ description: 'At this integration', example: 'slack' }),
-  owner: z.string().max(255).optional().openapi({ description: 'Of this owner', example: 'user_42' }),
-  connection_id: Id.optional().openapi({ description: 'Of this connection', example: EXAMPLE.connection }),
-  actor: Id.optional().openapi({ description: "A caller's id; `system`, or `browser` for an owner" }),
-  action: z.string().max(64).optional().openapi({ description: 'What was done', example: 'connection.revoked' }),
-  outcome: Outcome.optional().openapi({ description: 'How it ended' }),
-  from: Time.optional().openapi({ description: 'Not before this time', example: EXAMPLE.made }),
-  to: Time.optional().openapi({ description: 'Before this time', example: EXAMPLE.ends }),
+  integration: z
+    .string()
+    .max(64)
+    .optional()
+    .openapi({ description: 'Only entries of this integration', example: 'slack' }),
+  owner: z.string().max(255).optional().openapi({ description: 'Only entries of this owner', example: 'user_42' }),
+  connection_id: Id.optional().openapi({ description: 'Only entries of this connection', example: EXAMPLE.connection }),
+  actor: Id.optional().openapi({
+    description: 'Only entries of this actor: a caller id, `system`, or `browser` (an owner)',
+  }),
+  action: z
+    .string()
+    .max(64)
+    .optional()
+    .openapi({ description: 'Only entries of this action', example: 'connection.revoked' }),
+  outcome: Outcome.optional().openapi({ description: 'Only entries with this outcome' }),
+  from: Time.optional().openapi({ description: 'Only entries at or after this time', example: EXAMPLE.made }),
+  to: Time.optional().openapi({ description: 'Only entries before this time', example: EXAMPLE.ends }),
 });
 export const AuditView = z
   .object({
@@ -20,22 +30,25 @@ export const AuditView = z
     at: Time,
     action: z.string(),
     outcome: Outcome,
-    actor: z.string().openapi({ description: "A caller's id; `system`, or `browser` for an owner" }),
-    key_id: z.string().nullable().openapi({ description: 'Of the key or workload identity that the caller came with' }),
-    subject: z.string().nullable().openapi({ description: "The `sub` of a workload's token" }),
+    actor: z.string().openapi({ description: 'A caller id, `system`, or `browser` (an owner)' }),
+    key_id: z
+      .string()
+      .nullable()
+      .openapi({ description: 'The key or workload identity that authenticated the caller' }),
+    subject: z.string().nullable().openapi({ description: 'The `sub` of the workload token' }),
     integration: z.string().nullable(),
     owner: z.string().nullable(),
     connection_id: z.string().nullable(),
     address: z.string().nullable(),
     request_id: z.string().nullable(),
     detail: z.string().nullable(),
-    count: z.int().openapi({ description: 'How many alike events of one second it stands for' }),
+    count: z.int().openapi({ description: 'How many identical events within one second this entry stands for' }),
   })
   .openapi('AuditEntry', {
     example: {
       id: EXAMPLE.event,
       at: EXAMPLE.changed,
-      action: 'connection.token_read',
+      action: 'token.read',
       outcome: 'ok',
       actor: EXAMPLE.caller,
       key_id: EXAMPLE.key,

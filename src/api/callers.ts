@@ -1,4 +1,4 @@
-// Internal services, their keys, and what they may do.
+// Callers: internal services, their keys and their permissions.
 import { z } from '@hono/zod-openapi';
 import { plain, Time, Url } from './common.ts';
 import { EXAMPLE } from './examples.ts';
@@ -19,15 +19,18 @@ export const CallerGrant = z
       .array(pattern(512))
       .min(1)
       .optional()
-      .openapi({ description: 'For `token` and `connections:write`: the scopes that a token may have; left out: any' }),
+      .openapi({ description: 'For `token` and `connections:write`: the scopes that a token may have. Default: any.' }),
     max_min_ttl: z
       .int()
       .min(0)
       .max(999_999)
       .optional()
-      .openapi({ description: 'Seconds: the most that may be asked for as `min_ttl`; left out: anything' }),
+      .openapi({ description: 'The largest `min_ttl` that may be requested, in seconds. Default: no limit.' }),
   })
-  .openapi('CallerGrant', { description: '`*` matches all, a trailing `*` is a prefix, everything else is exact' });
+  .openapi('CallerGrant', {
+    description:
+      'Permissions of a caller: actions at integrations, for owners. `*` matches everything, a trailing `*` matches a prefix, any other value matches exactly.',
+  });
 
 const service = {
   name: 'billing',
@@ -39,7 +42,7 @@ const workload = {
   claims: { sub: 'system:serviceaccount:billing:*' },
 };
 const limit = { requests: 600, window: 60 };
-/** Of their form, but for the check. */
+/** Has the form of a caller key, but a wrong checksum. */
 const secret = 'vk_Yh3kq0cVt8mPz5sXbN1wLr7dGf2uJe9aTi4oKyC6vQMaaaaaa';
 const key = { id: EXAMPLE.key, prefix: secret.slice(0, 8), created_at: EXAMPLE.made, expires_at: null };
 
@@ -47,39 +50,42 @@ const Workload = z
   .strictObject({
     issuer: Url,
     audience: plain(255).openapi({
-      description: 'What `aud` must hold: a name for this broker, which no one else goes by',
+      description: 'The value that `aud` must contain: a name that is unique to this broker',
     }),
     claims: z
       .record(z.string().min(1).max(128), pattern(512))
       .refine((claims) => Object.keys(claims).length > 0, 'name at least one claim')
-      .openapi({ description: 'An exact value, or a prefix with `*` at its end; of a list, one member must fit' }),
+      .openapi({
+        description:
+          'Required claims by name: an exact value, or a prefix with a trailing `*`. If the claim is an array, one member must match.',
+      }),
   })
   .openapi('Workload', {
     description:
-      'Tokens of a trusted issuer that stand for the caller: of Kubernetes, SPIFFE, a CI system, any OpenID Provider',
+      'A workload identity: tokens of a trusted issuer (Kubernetes, SPIFFE, a CI system, any OpenID Provider) that authenticate the caller.',
   });
 
 const RateLimit = z
   .strictObject({ requests: z.int().min(1).max(999_999_999), window: z.int().min(1).max(86_400) })
-  .openapi('RateLimit', { description: 'So many requests in each window of so many seconds' });
+  .openapi('RateLimit', { description: 'At most `requests` requests in each window of `window` seconds.' });
 
 export const CallerPut = z
   .strictObject({
     name: plain(100),
     grants: z.array(CallerGrant).max(100),
     workloads: z.array(Workload).max(50).optional(),
-    rate_limit: RateLimit.nullish().openapi({ description: "Null or left out: the deployment's" }),
+    rate_limit: RateLimit.nullish().openapi({ description: 'Null or omitted: the default of the deployment' }),
   })
-  .openapi('CallerPut', { example: { ...service, workloads: [workload], rate_limit: limit } });
+  .openapi('ReplaceCallerRequest', { example: { ...service, workloads: [workload], rate_limit: limit } });
 
-// Not extended: in the description, a strict shape that is part of another one would refuse what the other adds.
+// Not `extend`: in JSON Schema, a strict object within `allOf` would reject the added members.
 export const CallerPost = z
   .strictObject({
     ...CallerPut.shape,
-    key_expires_at: Time.optional().openapi({ description: 'Left out: the key does not expire' }),
+    key_expires_at: Time.optional().openapi({ description: 'When the first key expires. Default: never.' }),
   })
-  .openapi('CallerPost', {
-    description: 'One with `workloads` is given no key; add one where it needs one too',
+  .openapi('CreateCallerRequest', {
+    description: 'A caller with `workloads` gets no key. If it needs one as well, create it afterwards.',
     example: service,
   });
 
@@ -97,8 +103,8 @@ export const CallerCreated = z
     rate_limit: RateLimit.nullable(),
     created_at: Time,
   })
-  .openapi('CallerCreated', {
-    description: 'The key is shown here, once',
+  .openapi('CreatedCaller', {
+    description: 'A new caller. Only this response shows its `key`.',
     example: {
       id: EXAMPLE.caller,
       ...service,
@@ -159,9 +165,11 @@ export const Whoami = z
         expires_at: Time,
       }),
     ]),
-    rate_limit: RateLimit.nullable().openapi({ description: 'The one that counts for this caller; null: none' }),
+    rate_limit: RateLimit.nullable().openapi({
+      description: 'The rate limit that applies to this caller. Null: none.',
+    }),
   })
-  .openapi('Whoami', {
+  .openapi('CurrentCaller', {
     example: {
       id: EXAMPLE.caller,
       ...service,
@@ -171,8 +179,8 @@ export const Whoami = z
   });
 
 export const KeyPost = z
-  .strictObject({ expires_at: Time.optional().openapi({ description: 'Left out: it does not expire' }) })
-  .openapi('KeyPost', { example: { expires_at: EXAMPLE.ends } });
+  .strictObject({ expires_at: Time.optional().openapi({ description: 'When the key expires. Default: never.' }) })
+  .openapi('CreateCallerKeyRequest', { example: { expires_at: EXAMPLE.ends } });
 export const KeyCreated = z
   .object({ id: z.string(), key: z.string(), prefix: z.string(), created_at: Time, expires_at: Time.nullable() })
-  .openapi('KeyCreated', { example: { ...key, key: secret, expires_at: EXAMPLE.ends } });
+  .openapi('CreatedCallerKey', { example: { ...key, key: secret, expires_at: EXAMPLE.ends } });

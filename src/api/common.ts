@@ -1,4 +1,4 @@
-// What the shapes are made of: names, URLs, times, pages, problems.
+// The parts that schemas share: names, URLs, times, pages, problems.
 // Times are RFC 3339 UTC strings, durations whole seconds, ids opaque strings.
 import { z } from '@hono/zod-openapi';
 
@@ -12,34 +12,35 @@ export const Strings = z.record(z.string().max(64), z.string().max(2_048));
 export const Scopes = z
   .array(z.string().regex(/^[\x21-\x7e]{1,512}$/, 'a scope has no spaces'))
   .max(200)
-  .openapi({ description: "Scopes, in the provider's words" });
+  .openapi({ description: 'Scopes, as the provider names them' });
 export const Url = z.url().max(2_048);
 export const Time = z.iso.datetime({ offset: true });
 export const Metadata = z
   .record(z.string().max(64), z.unknown())
   .refine((value) => JSON.stringify(value).length <= 8_192, 'at most 8 kB as JSON')
-  .openapi({ description: 'Whatever the caller wants to find there again; at most 8 kB as JSON' });
+  .openapi({ description: 'Any JSON object, stored with the connection. At most 8 kB.' });
 export const Secret = z.string().min(1).max(16_384);
 
 export const Slug = z
   .string()
   .regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'lower-case letters, digits, dashes and underscores, at most 63')
-  .openapi({ description: "An integration's id", example: 'slack' });
+  .openapi({ description: 'The id of an integration', example: 'slack' });
 export const Owner = plain(255).openapi({
-  description: "Whose account it is, in the caller's own words",
+  description: 'Whose account it is: an opaque identifier of the calling system',
   example: 'user_42',
 });
 export const Label = z
   .string()
   .max(64)
   .regex(/^\P{Cc}*$/u, 'no control characters')
-  .openapi({ description: "Tells an owner's connections at one integration apart", example: 'work' });
+  .openapi({ description: 'Distinguishes several connections of one owner at one integration', example: 'work' });
 export const Id = z.string().min(1).max(64);
 export const Status = z.enum(['active', 'needs_reauth', 'revoked']).openapi({
-  description: '`needs_reauth`: the owner must connect again, and `reason` says why. `revoked`: its secrets are gone.',
+  description:
+    '`needs_reauth`: the owner must connect again; `reason` says why. `revoked`: its credentials are deleted.',
 });
 export const UpstreamRevocation = z.enum(['done', 'pending', 'unsupported', 'failed']).openapi({
-  description: 'Whether the provider was told; what is pending is tried again',
+  description: 'The state of the revocation at the provider. `pending` ones are retried.',
 });
 export const Origin = Url.refine(
   (u) => URL.canParse(u) && new URL(u).origin === u && !u.includes('*'),
@@ -55,7 +56,7 @@ export const Problem = z
     code: z.string(),
     request_id: z.string(),
   })
-  .openapi('Problem', { description: 'RFC 9457. `code` is stable; some codes bring members of their own.' });
+  .openapi('Problem', { description: 'A problem (RFC 9457). `code` is stable; some codes have additional members.' });
 
 export const pageOf = <T extends z.ZodType>(item: T) =>
   z.object({ data: z.array(item), next_cursor: z.string().nullable() });
@@ -67,6 +68,6 @@ export const PageQuery = z.object({
     .transform(Number)
     .pipe(z.int().min(1).max(500))
     .optional()
-    .openapi({ type: 'integer', minimum: 1, maximum: 500, description: 'At most so many; 100 by default' }),
-  cursor: z.string().max(256).optional().openapi({ description: '`next_cursor` of the page before' }),
+    .openapi({ type: 'integer', minimum: 1, maximum: 500, description: 'Maximum number of items. Default: 100.' }),
+  cursor: z.string().max(256).optional().openapi({ description: 'The `next_cursor` of the previous page' }),
 });

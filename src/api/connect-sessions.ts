@@ -1,4 +1,4 @@
-// Connect sessions: invitations for a browser.
+// Connect sessions: single-use links with which an owner connects an account.
 import { z } from '@hono/zod-openapi';
 import { Id, Label, Metadata, Owner, Scopes, Slug, Strings, Time, Url } from './common.ts';
 import { EXAMPLE } from './examples.ts';
@@ -12,26 +12,26 @@ export const SessionPost = z
     label: Label.optional(),
     scopes: Scopes.optional(),
     params: Strings.optional().openapi({
-      description: 'What the provider asks of each connection; what is left out is asked in the browser',
+      description: 'Connection parameters of the provider. Missing ones are asked for in the browser.',
     }),
     metadata: Metadata.optional(),
     return_url: Url.optional().openapi({
-      description: 'Where the browser ends, with `status` in its query; on an allowed origin',
+      description: 'Where the browser is sent at the end, with `status` in the query. Must be on an allowed origin.',
     }),
-    connection_id: Id.optional().openapi({ description: 'Renews that connection under its id' }),
+    connection_id: Id.optional().openapi({ description: 'Renews this connection; its id stays' }),
   })
-  .openapi('ConnectSessionPost', {
+  .openapi('CreateConnectSessionRequest', {
     example: { ...wanted, return_url: 'https://app.acme.example/settings/accounts' },
   });
 
 export const SessionCreated = z
   .object({
     id: z.string(),
-    url: z.string().openapi({ description: 'For the browser of the owner; it works once, for ten minutes' }),
+    url: z.string().openapi({ description: "The link for the owner's browser. Works once, within ten minutes." }),
     status: z.literal('pending'),
     expires_at: Time,
   })
-  .openapi('ConnectSessionCreated', {
+  .openapi('CreatedConnectSession', {
     example: {
       id: EXAMPLE.session,
       url: EXAMPLE.link,
@@ -47,8 +47,11 @@ export const SessionView = z
     integration: z.string(),
     owner: z.string(),
     label: z.string().nullable(),
-    connection_id: z.string().optional().openapi({ description: 'Once it is completed, or where it renews one' }),
-    error: z.string().optional().openapi({ description: 'Why it failed' }),
+    connection_id: z
+      .string()
+      .optional()
+      .openapi({ description: 'Present once completed, or when the session renews a connection' }),
+    error: z.string().optional().openapi({ description: 'The error code, when failed' }),
     created_at: Time,
     expires_at: Time,
   })

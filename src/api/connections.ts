@@ -1,4 +1,4 @@
-// Connections: shown, imported, listed, revoked.
+// Connections: read, list, import, revoke.
 import { z } from '@hono/zod-openapi';
 import {
   Id,
@@ -23,20 +23,22 @@ export const ConnectionView = z
     owner: z.string(),
     label: z.string().nullable(),
     status: Status,
-    reason: z.string().nullable().openapi({ description: 'Why the owner must connect again' }),
+    reason: z.string().nullable().openapi({ description: 'Why the owner must connect again: a code' }),
     scopes: z.array(z.string()),
     metadata: z.record(z.string(), z.unknown()),
-    captured: z
-      .record(z.string(), z.unknown())
-      .openapi({ description: 'What the provider told when it was connected' }),
+    captured: z.record(z.string(), z.unknown()).openapi({
+      description:
+        'Values captured from the provider when the account was connected, such as a team or an instance URL',
+    }),
     expires_at: Time.nullable(),
     next_refresh_at: Time.nullable(),
     reauth_due_at: Time.nullable().openapi({
-      description: 'When the grant ends whatever is done: ask the owner before',
+      description:
+        'When the grant expires even if refreshed: the owner should reconnect before. Null: unknown or never.',
     }),
     last_refreshed_at: Time.nullable(),
     last_refresh_error: z.object({ code: z.string(), detail: z.string(), at: Time }).nullable(),
-    generation: z.int().openapi({ description: 'Counts the grants that it has had' }),
+    generation: z.int().openapi({ description: 'Incremented whenever the credentials change' }),
     upstream_revocation: UpstreamRevocation.nullable(),
     created_at: Time,
     updated_at: Time,
@@ -70,9 +72,11 @@ export const ConnectionPost = z
     owner: Owner,
     label: Label.optional(),
     metadata: Metadata.optional(),
-    params: Strings.optional().openapi({ description: 'What the provider asks of each connection' }),
-    captured: Strings.optional().openapi({ description: 'What was captured where it was connected' }),
-    connection_id: Id.optional().openapi({ description: 'Renews that connection under its id' }),
+    params: Strings.optional().openapi({ description: 'Connection parameters of the provider' }),
+    captured: Strings.optional().openapi({
+      description: 'Values that were captured when the account was connected elsewhere',
+    }),
+    connection_id: Id.optional().openapi({ description: 'Renews this connection; its id stays' }),
     credentials: z
       .object({
         refresh_token: Secret.optional(),
@@ -81,9 +85,9 @@ export const ConnectionPost = z
         scopes: Scopes.optional(),
       })
       .catchall(Secret)
-      .openapi({ description: "Tokens; or what the mode's `credentials` ask for: `api_key`, `username`, …" }),
+      .openapi({ description: 'Tokens, or the `credentials` that the auth mode asks for: `api_key`, `username`, …' }),
   })
-  .openapi('ConnectionImport', {
+  .openapi('ImportConnectionRequest', {
     example: {
       integration: EXAMPLE.integration,
       owner: EXAMPLE.owner,
@@ -106,13 +110,13 @@ export const Revocation = z
 export const BulkRevoke = z
   .strictObject({ integration: Slug.optional(), owner: Owner.optional() })
   .refine((b) => b.integration !== undefined || b.owner !== undefined, 'name an integration, an owner, or both')
-  .openapi('BulkRevoke', {
-    description: 'An integration, an owner, or both: what fits all that is named',
+  .openapi('RevokeConnectionsRequest', {
+    description: 'An integration, an owner, or both. With both, only connections that match both are revoked.',
     minProperties: 1,
     example: { owner: EXAMPLE.owner },
   });
 export const BulkRevoked = z
   .object({ revoked: z.int(), upstream_revocation: z.object({ pending: z.int(), unsupported: z.int() }) })
-  .openapi('BulkRevoked', {
+  .openapi('BulkRevocation', {
     example: { revoked: 3, upstream_revocation: { pending: 2, unsupported: 1 } },
   });

@@ -1,4 +1,4 @@
-// What a deployment declares: the file of VALETKEY_CONFIG, and the same applied to a running broker.
+// The declarative file (VALETKEY_CONFIG), and the same declaration applied to a running broker.
 import { z } from '@hono/zod-openapi';
 import { CallerPut } from './callers.ts';
 import { Origin, Slug } from './common.ts';
@@ -6,7 +6,7 @@ import { EXAMPLE } from './examples.ts';
 import { IntegrationPut } from './integrations.ts';
 import { TrustedIssuer } from './trusted-issuers.ts';
 
-/** Which of these have stood there before: the second entry would replace the first. */
+/** The indexes of repeated names: the second entry would replace the first. */
 const repeated = (names: readonly string[]): number[] =>
   names.flatMap((name, i) => (names.indexOf(name) < i ? [i] : []));
 
@@ -16,7 +16,7 @@ export const DeclaredFile = z.strictObject({
     .array(z.strictObject({ ...IntegrationPut.shape, id: Slug }))
     .superRefine((all, context) => {
       for (const i of repeated(all.map(({ id }) => id)))
-        context.addIssue({ code: 'custom', path: [i, 'id'], message: 'is the id of another integration too' });
+        context.addIssue({ code: 'custom', path: [i, 'id'], message: 'is already the id of another integration' });
     })
     .default([]),
   callers: z
@@ -33,22 +33,22 @@ export const DeclaredFile = z.strictObject({
     )
     .superRefine((all, context) => {
       for (const i of repeated(all.map(({ id, name }) => id ?? `named ${name}`)))
-        context.addIssue({ code: 'custom', path: [i], message: 'is another caller too: give it its own id or name' });
+        context.addIssue({ code: 'custom', path: [i], message: 'has the id or name of another caller' });
       const keys = all.flatMap(({ key, keys }, i) => [key, ...(keys ?? [])].flatMap((k) => (k ? [{ k, i }] : [])));
       for (const at of repeated(keys.map(({ k }) => k)))
-        context.addIssue({ code: 'custom', path: [keys[at]!.i], message: 'has a key that stands in the file twice' });
+        context.addIssue({ code: 'custom', path: [keys[at]!.i], message: 'has a key that is in the file twice' });
     })
     .default([]),
   trusted_issuers: z
     .array(TrustedIssuer)
     .superRefine((all, context) => {
       for (const i of repeated(all.map(({ issuer }) => issuer))) {
-        // Audiences of several entries add up; of the keys it could not be told which are meant.
+        // Audiences of several entries are merged; for keys it would be unclear which apply.
         if (all.some(({ issuer, jwks, jwks_uri }) => issuer === all[i]!.issuer && (jwks ?? jwks_uri) !== undefined))
           context.addIssue({
             code: 'custom',
             path: [i, 'issuer'],
-            message: 'stands in another entry, with other keys',
+            message: 'is in another entry, with other keys',
           });
       }
     })
@@ -60,9 +60,9 @@ export type DeclaredFile = z.infer<typeof DeclaredFile>;
 export const ApplyPost = DeclaredFile.extend({
   trusted_issuers: DeclaredFile.shape.trusted_issuers.removeDefault().optional(),
   return_origins: DeclaredFile.shape.return_origins.removeDefault().optional(),
-  dry_run: z.boolean().default(false).openapi({ description: 'Only tell what would change' }),
-}).openapi('ApplyPost', {
-  description: 'What is not named is left as it is',
+  dry_run: z.boolean().default(false).openapi({ description: 'Only report what would change' }),
+}).openapi('ApplyRequest', {
+  description: 'What is not named is left unchanged.',
   example: {
     integrations: [{ id: EXAMPLE.integration, provider: 'slack', client_id: '1234.5678', client_secret: '…' }],
     callers: [{ name: 'mailer', grants: [{ actions: ['token'], integrations: [EXAMPLE.integration], owners: ['*'] }] }],
@@ -81,16 +81,19 @@ export const Applied = z
       z.object({
         kind: z.enum(['integration', 'caller']),
         id: z.string(),
-        name: z.string().nullable().openapi({ description: "A caller's" }),
+        name: z.string().nullable().openapi({ description: 'The name of a caller; null for an integration' }),
         action: z.enum(['create', 'update']),
-        fields: z.array(FieldChange).openapi({ description: 'Of a secret, only what becomes of it' }),
+        fields: z
+          .array(FieldChange)
+          .openapi({ description: 'The changed fields. Of a secret, only whether it is set, changed or removed.' }),
       }),
     ),
     needs_restart: z.array(z.enum(['trusted_issuers', 'return_origins'])).openapi({
-      description: 'What is declared otherwise than the broker was started with: it takes effect at its next start',
+      description:
+        'Declared settings that differ from those the broker was started with. They take effect at its next start.',
     }),
   })
-  .openapi('Applied', {
+  .openapi('ApplyResult', {
     example: {
       applied: true,
       changes: [

@@ -1,4 +1,4 @@
-// Who and what the examples of the description tell of: the same throughout, so that they tell one story.
+// The ids, names and times that all examples share, so that they are consistent.
 
 export const EXAMPLE = {
   connection: 'con_01k9d3m6x2f8v5t7q4w1z0y9ab',

@@ -1,4 +1,4 @@
-// The public shapes: what is sent to the broker over HTTP and what it answers, as schemas, by resource.
+// The public schemas: requests and responses of the HTTP API, by resource.
 export * from './audit.ts';
 export * from './callers.ts';
 export * from './common.ts';

@@ -1,30 +1,28 @@
-// Providers that are set up in this deployment.
+// Integrations: providers configured in this deployment.
 import { z } from '@hono/zod-openapi';
 import { Origin, Scopes, Secret, Strings, Time, Url } from './common.ts';
 import { EXAMPLE } from './examples.ts';
 
 export const IntegrationPut = z
   .strictObject({
-    provider: z.string().min(1).max(63).openapi({ description: 'The id of a catalogue entry' }),
-    client_id: z
-      .string()
-      .min(1)
-      .max(1_024)
-      .optional()
-      .openapi({ description: 'Left out where the mode knows no client' }),
-    client_secret: Secret.nullish().openapi({ description: 'Left out: the stored one stays. Null: removed.' }),
+    provider: z.string().min(1).max(63).openapi({ description: 'The id of a provider in the catalogue' }),
+    client_id: z.string().min(1).max(1_024).optional().openapi({ description: 'Omit if the auth mode has no client' }),
+    client_secret: Secret.nullish().openapi({
+      description: 'Omitted: the stored secret stays. Null: the secret is removed.',
+    }),
     private_key: Secret.nullish().openapi({
-      description: 'PEM. For private_key_jwt, mutual TLS and assertions that the integration signs; as the secret',
+      description:
+        'PEM. For `private_key_jwt`, mutual TLS and signed assertions. Omitted: the stored key stays. Null: the key is removed.',
     }),
     key_id: z
       .string()
       .regex(/^[\x21-\x7e]{1,256}$/, 'no spaces or control characters')
       .optional()
-      .openapi({ description: "The private key's id at the provider" }),
+      .openapi({ description: 'The id of the private key at the provider (`kid`)' }),
     certificate: z.string().min(1).max(16_384).optional().openapi({ description: 'PEM. For mutual TLS (RFC 8705)' }),
-    scopes: Scopes.optional().openapi({ description: "Left out: the provider's default ones" }),
+    scopes: Scopes.optional().openapi({ description: 'Default: the default scopes of the provider' }),
     params: Strings.optional().openapi({
-      description: 'What the provider asks of the deployment: an issuer, a `mode`, …',
+      description: 'Integration parameters of the provider: an issuer, a `mode`, …',
     }),
     overrides: z
       .strictObject({
@@ -35,10 +33,12 @@ export const IntegrationPut = z
         api_base_url: Url.optional(),
       })
       .optional()
-      .openapi({ description: "Endpoints in the place of the catalogue's: a sandbox, a self-hosted instance" }),
-    return_origins: z.array(Origin).max(50).optional().openapi({ description: 'Origins that a `return_url` may have' }),
+      .openapi({
+        description: 'Endpoints that replace those of the catalogue, for a sandbox or a self-hosted instance',
+      }),
+    return_origins: z.array(Origin).max(50).optional().openapi({ description: 'Allowed origins of a `return_url`' }),
   })
-  .openapi('IntegrationPut', {
+  .openapi('PutIntegrationRequest', {
     example: {
       provider: 'slack',
       client_id: '1234567890.0987654321',
@@ -61,7 +61,7 @@ export const IntegrationView = z
     params: z.record(z.string(), z.string()),
     overrides: z.record(z.string(), z.string()),
     return_origins: z.array(z.string()),
-    redirect_uri: z.string().openapi({ description: 'To be registered at the provider' }),
+    redirect_uri: z.string().openapi({ description: 'Register this redirect URI at the provider' }),
     version: z.int(),
     created_at: Time,
     updated_at: Time,

@@ -1,40 +1,50 @@
-// JWTs, what may be expected of them, and what they are worth.
+// JWT verification: expectations and results.
 import { z } from '@hono/zod-openapi';
 import { JWT_PROFILES, JWT_REASONS } from '../domain/jwt.ts';
 
-const Token = z.string().min(1).max(65_536).openapi({ description: 'A JWT in the compact form' });
+const Token = z.string().min(1).max(65_536).openapi({ description: 'A JWT in compact serialization (RFC 7515 3.1)' });
 const Claim = z.string().min(1).max(256);
 const Audience = z.string().min(1).max(2_048);
 const MOST = 50;
 
 const expectations = {
-  issuer: z.string().max(2_048).optional().openapi({ description: 'The token must be of this issuer' }),
+  issuer: z.string().max(2_048).optional().openapi({ description: 'The required issuer' }),
   audience: z
     .union([z.string().max(2_048), z.array(Audience).min(1).max(MOST)])
     .optional()
-    .openapi({ description: 'One of these must be in `aud`; without it, one of those configured for the issuer' }),
+    .openapi({ description: '`aud` must contain one of these. Default: the audiences configured for the issuer.' }),
   profile: z.enum(JWT_PROFILES).optional().openapi({
     description:
-      'RFC 9068 section 4, OpenID Connect Core section 3.1.3.7, or OpenID Connect Back-Channel Logout section 2.6. Without it, a token that is explicitly something else than an access token or an ID token is refused',
+      'The rules to apply: RFC 9068 section 4, OpenID Connect Core section 3.1.3.7, or OpenID Connect Back-Channel Logout section 2.6. Without a profile, a token that is explicitly neither an access token nor an ID token is rejected.',
   }),
   typ: z
     .string()
     .regex(/^[\x21-\x7e]{1,128}$/, 'a media type')
     .optional()
     .openapi({
-      description: 'The header `typ`, whatever the case, with or without `application/`',
+      description: 'The required `typ` header, case-insensitive, with or without `application/`',
       example: 'at+jwt',
     }),
-  required_claims: z.array(Claim).max(MOST).optional().openapi({ description: 'Neither absent nor null' }),
+  required_claims: z
+    .array(Claim)
+    .max(MOST)
+    .optional()
+    .openapi({ description: 'Claims that must be present and not null' }),
   claims: z
     .record(Claim, z.union([z.string().max(2_048), z.number(), z.boolean()]))
     .refine((claims) => Object.keys(claims).length <= MOST, `at most ${MOST}`)
     .optional()
-    .openapi({ description: 'By name: the claim must be this value, or an array that has it as a member' }),
+    .openapi({ description: 'Required claims by name: the claim must be this value, or an array that contains it' }),
   max_age: z.int().min(0).optional().openapi({
-    description: 'Seconds since `iat`, which is then required; of an ID token (`profile`) since `auth_time`',
+    description:
+      'Maximum age in seconds, since `iat`, which is then required; with the profile `id_token`, since `auth_time`',
   }),
-  nonce: z.string().min(1).max(2_048).optional().openapi({ description: 'Of an ID token, only with that `profile`' }),
+  nonce: z
+    .string()
+    .min(1)
+    .max(2_048)
+    .optional()
+    .openapi({ description: 'The required nonce of an ID token. Only with the profile `id_token`.' }),
 };
 
 const misplacedNonce = ({ nonce, profile }: { nonce?: unknown; profile?: unknown }) =>
@@ -58,7 +68,7 @@ export const VerifyPost = z
   .superRefine((wanted, context) => {
     if (misplacedNonce(wanted)) context.addIssue({ ...NONCE, path: ['nonce'] });
   })
-  .openapi('JwtVerify', { example: ASKED });
+  .openapi('VerifyJwtRequest', { example: ASKED });
 
 export const VerifyBatchPost = z
   .strictObject({
@@ -66,7 +76,7 @@ export const VerifyBatchPost = z
       .array(z.strictObject({ token: Token, ...expectations }))
       .min(1)
       .max(100)
-      .openapi({ description: 'Each with what is expected of it alone' }),
+      .openapi({ description: 'The tokens, each with its own expectations' }),
     ...expectations,
   })
   .superRefine(({ tokens, ...all }, context) => {
@@ -74,8 +84,8 @@ export const VerifyBatchPost = z
       if (misplacedNonce({ ...all, ...one })) context.addIssue({ ...NONCE, path: ['tokens', i, 'nonce'] });
     });
   })
-  .openapi('JwtVerifyBatch', {
-    description: 'What stands beside `tokens` is expected of each token that does not say otherwise itself',
+  .openapi('VerifyJwtsRequest', {
+    description: 'Expectations beside `tokens` apply to each token that does not set its own.',
     example: {
       tokens: [{ token: ASKED.token }, { token: ASKED.token, profile: 'id_token' }],
       audience: ASKED.audience,
@@ -91,35 +101,35 @@ export const Verdict = z
         claims: z.record(z.string(), z.unknown()),
         header: z.record(z.string(), z.unknown()),
       })
-      .openapi({ title: 'It is good', example: GOOD }),
+      .openapi({ title: 'Active', example: GOOD }),
     z
       .object({
         active: z.literal(false),
         reason: z.enum(JWT_REASONS).openapi({
           description: [
-            'Stable.',
-            '`malformed`: not a JWT that is signed, or one that breaks the format.',
-            '`untrusted_issuer`: not an issuer of this deployment, or not the one that was asked for.',
-            '`unsupported_algorithm`: symmetric, none, unknown, or not what the issuer announces.',
-            '`unknown_key`: the issuer has no usable key of that name.',
+            'Why the token is rejected. Stable.',
+            '`malformed`: not a signed JWT, or one that violates the format.',
+            '`untrusted_issuer`: not a trusted issuer of this deployment, or not the required one.',
+            '`unsupported_algorithm`: symmetric, none, unknown, or not announced by the issuer.',
+            '`unknown_key`: the issuer has no usable key with this `kid`.',
             '`invalid_signature`: not signed by the issuer.',
             '`expired`, `not_yet_valid`: by `exp`; by `nbf`, `iat` or `auth_time`.',
             '`too_old`: older than `max_age`.',
-            '`audience_mismatch`: not for the audience.',
+            '`audience_mismatch`: not for the required audience.',
             '`type_mismatch`: another kind of token.',
             '`missing_claim`, `claim_mismatch`: `claim` says which.',
-            '`issuer_unavailable`: its keys cannot be had now; says nothing of the token.',
+            '`issuer_unavailable`: the keys of the issuer cannot be fetched at present; the token may be good.',
           ].join(' '),
         }),
         claim: z
           .string()
           .optional()
-          .openapi({ description: 'The name of the claim, with `missing_claim` and `claim_mismatch`' }),
+          .openapi({ description: 'The name of the claim. Only with `missing_claim` and `claim_mismatch`.' }),
       })
-      .openapi({ title: 'It is not', example: BAD }),
+      .openapi({ title: 'Inactive', example: BAD }),
   ])
   .openapi('JwtVerdict');
 
 export const Verdicts = z
-  .object({ verdicts: z.array(Verdict).openapi({ description: 'In the order of the tokens' }) })
+  .object({ verdicts: z.array(Verdict).openapi({ description: 'One result for each token, in order' }) })
   .openapi('JwtVerdicts', { example: { verdicts: [GOOD, BAD] } });

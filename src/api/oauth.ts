@@ -1,4 +1,4 @@
-// The standard interfaces: token exchange (RFC 8693), introspection (RFC 7662), metadata (RFC 8414). Forms in, JSON out.
+// The OAuth interfaces: token exchange (RFC 8693), introspection (RFC 7662), metadata (RFC 8414). Forms in, JSON out.
 import { z } from '@hono/zod-openapi';
 import { Label } from './common.ts';
 import { EXAMPLE } from './examples.ts';
@@ -8,40 +8,38 @@ const JWT = 'eyJhbGciOiJSUzI1NiIsImtpZCI6ImsxIn0.eyJzdWIiOiJ1c2VyXzQyIn0.c2ln';
 export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 export const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 export const JWT_BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
-/** What a subject token may be: all of them JWTs (RFC 8693 3). */
+/** Accepted types of a subject token, all of them JWTs (RFC 8693 3). */
 const SUBJECT_TYPES = ['access_token', 'id_token', 'jwt'].map((name) => `urn:ietf:params:oauth:token-type:${name}`);
 
 const text = (max: number) => z.string().min(1).max(max);
 
-/** How a client authenticates in a form (RFC 6749 2.3.1, RFC 7523 2.2); better is the Authorization header. */
+/** Client authentication in the form (RFC 6749 2.3.1, RFC 7523 2.2). The Authorization header is preferred. */
 const ClientAuthentication = {
   client_id: text(64).optional(),
-  client_secret: text(512).optional().openapi({ description: 'A key of that caller' }),
+  client_secret: text(512).optional().openapi({ description: 'A key of the caller' }),
   client_assertion_type: z.literal(JWT_BEARER).optional(),
-  client_assertion: text(16_384)
-    .optional()
-    .openapi({ description: 'The token of a workload that a caller is bound to' }),
+  client_assertion: text(16_384).optional().openapi({ description: 'The token of a workload identity of the caller' }),
 };
 
 export const ExchangeForm = z
   .object({
     grant_type: z.literal(TOKEN_EXCHANGE),
     subject_token: text(16_384).openapi({
-      description: "A user's JWT, of a trusted issuer, whose `aud` is this broker; its `sub` is the owner",
+      description: "A user's JWT from a trusted issuer, with this broker as `aud`. Its `sub` is the owner.",
     }),
     subject_token_type: z.enum(SUBJECT_TYPES),
-    audience: text(255).optional().openapi({ description: 'The integration' }),
+    audience: text(255).optional().openapi({ description: 'The id of the integration' }),
     resource: text(2_048)
       .optional()
-      .openapi({ description: 'The same as a URI: `<this broker>/v1/integrations/<id>`' }),
-    scope: z.string().max(16_384).optional().openapi({ description: 'What the token must be good for' }),
+      .openapi({ description: 'The integration as a URI: `<public URL>/v1/integrations/<id>`' }),
+    scope: z.string().max(16_384).optional().openapi({ description: 'The scopes that the token must have' }),
     requested_token_type: z.literal(ACCESS_TOKEN).optional(),
     label: Label.optional(),
     min_ttl: z
       .string()
       .regex(/^\d{1,6}$/, 'whole seconds')
       .optional()
-      .openapi({ description: 'Seconds that the token must still live; 60 by default' }),
+      .openapi({ description: 'Minimum remaining lifetime of the token, in seconds. Default: 60.' }),
     ...ClientAuthentication,
   })
   .openapi('TokenExchangeRequest', {
@@ -58,11 +56,14 @@ export const ExchangeAnswer = z
     access_token: z.string(),
     issued_token_type: z.literal(ACCESS_TOKEN),
     token_type: z.string(),
-    expires_in: z.int().optional().openapi({ description: 'Seconds; left out where it does not expire' }),
-    scope: z.string().openapi({ description: 'All that the token is good for' }),
+    expires_in: z
+      .int()
+      .optional()
+      .openapi({ description: 'Remaining lifetime in seconds. Omitted if the token does not expire.' }),
+    scope: z.string().openapi({ description: 'All scopes of the token' }),
     connection_id: z.string(),
   })
-  .openapi('TokenExchangeAnswer', {
+  .openapi('TokenExchangeResponse', {
     example: {
       access_token: 'xoxb-…',
       issued_token_type: ACCESS_TOKEN,
@@ -82,8 +83,8 @@ export const IntrospectionForm = z
   })
   .openapi('IntrospectionRequest', { example: { token: JWT } });
 
-export const IntrospectionAnswer = z.looseObject({ active: z.boolean() }).openapi('IntrospectionAnswer', {
-  description: 'Of an active token, its claims; of any other, nothing (RFC 7662 2.2)',
+export const IntrospectionAnswer = z.looseObject({ active: z.boolean() }).openapi('IntrospectionResponse', {
+  description: 'The claims of an active token; for any other, only `active: false` (RFC 7662 2.2).',
   example: {
     active: true,
     iss: 'https://id.acme.example',
@@ -102,13 +103,13 @@ export const OAuthError = z
       .string()
       .nullable()
       .optional()
-      .openapi({ description: 'Of `interaction_required`: send the user there' }),
-    connection_id: z.string().optional().openapi({ description: 'The one that is to be renewed' }),
+      .openapi({ description: 'With `interaction_required`: send the user to this URL' }),
+    connection_id: z.string().optional().openapi({ description: 'The connection to renew' }),
     reason: z.string().optional(),
   })
   .openapi('OAuthError', {
-    description: 'RFC 6749 5.2, with members that say what to do',
-    example: { error: 'invalid_request', error_description: 'What is wrong, for people', request_id: EXAMPLE.request },
+    description: 'An OAuth error (RFC 6749 5.2), with additional members that say what to do.',
+    example: { error: 'invalid_request', error_description: 'An explanation for people', request_id: EXAMPLE.request },
   });
 
 export const ServerMetadata = z
@@ -122,8 +123,8 @@ export const ServerMetadata = z
     introspection_endpoint_auth_methods_supported: z.array(z.string()),
     service_documentation: z.string(),
   })
-  .openapi('ServerMetadata', {
-    description: 'RFC 8414 2',
+  .openapi('AuthorizationServerMetadata', {
+    description: 'Authorization server metadata (RFC 8414 2).',
     example: {
       issuer: 'https://valetkey.acme.example',
       token_endpoint: 'https://valetkey.acme.example/oauth2/token',

@@ -1,4 +1,4 @@
-// The catalogue, as it is shown.
+// The provider catalogue.
 import { z } from '@hono/zod-openapi';
 
 const Field = z.object({
@@ -12,7 +12,7 @@ const Field = z.object({
 });
 const Fields = z.record(z.string(), Field);
 const Mode = z.object({
-  name: z.string().openapi({ description: 'For `params.mode` of an integration' }),
+  name: z.string().openapi({ description: 'The value of `params.mode` of an integration' }),
   mode: z.string(),
   title: z.string().nullable(),
   notes: z.array(z.string()),
@@ -20,9 +20,9 @@ const Mode = z.object({
   default_scopes: z.array(z.string()),
   client_auth: z
     .array(z.string())
-    .openapi({ description: 'How the client may authenticate; empty: as discovery says' }),
-  params: Fields.openapi({ description: 'What an integration must give' }),
-  connection_params: Fields.openapi({ description: 'What each connection must give' }),
+    .openapi({ description: 'Supported client authentication methods. Empty: according to discovery.' }),
+  params: Fields.openapi({ description: 'Parameters of an integration' }),
+  connection_params: Fields.openapi({ description: 'Parameters of each connection' }),
   credentials: z.record(
     z.string(),
     z.object({ title: z.string(), description: z.string().nullable(), format: z.string(), required: z.boolean() }),
@@ -30,10 +30,16 @@ const Mode = z.object({
   refresh: z.object({
     by: z.enum(['refresh_token', 'access_token', 'credentials', 'none']),
     rotates: z.enum(['never', 'sometimes', 'always', 'unknown']).nullable(),
-    reuse_grace: z.int().nullable().openapi({ description: 'Seconds that a spent refresh token is still taken' }),
-    ends_access_token: z.boolean().openapi({ description: 'The access token before dies with the refresh' }),
-    idle_lifetime: z.int().nullable().openapi({ description: 'Seconds' }),
-    absolute_lifetime: z.int().nullable().openapi({ description: 'Seconds' }),
+    reuse_grace: z
+      .int()
+      .nullable()
+      .openapi({ description: 'How long a used refresh token is still accepted, in seconds. Null: unknown.' }),
+    ends_access_token: z.boolean().openapi({ description: 'Whether a refresh invalidates the previous access token' }),
+    idle_lifetime: z.int().nullable().openapi({ description: 'Lifetime of an unused refresh token, in seconds' }),
+    absolute_lifetime: z
+      .int()
+      .nullable()
+      .openapi({ description: 'Lifetime of the grant, in seconds, however often it is refreshed' }),
   }),
   revocation: z.enum(['rfc7009', 'request', 'none']),
   token_type: z.string(),
@@ -51,8 +57,8 @@ export const ProviderView = z
     notes: z.array(z.string()),
     auth_modes: z.array(z.string()),
     default_scopes: z.array(z.string()),
-    params: Fields.openapi({ description: 'What an integration must give, in every mode' }),
-    connection_params: Fields.openapi({ description: 'What each connection must give, in every mode' }),
+    params: Fields.openapi({ description: 'Parameters of an integration, in every auth mode' }),
+    connection_params: Fields.openapi({ description: 'Parameters of each connection, in every auth mode' }),
     auth: z.array(Mode),
     uncertain: z.array(z.string()),
   })

@@ -1,4 +1,4 @@
-// Tokens, and proofs that they are used by whom they were given to.
+// Access tokens, and DPoP proofs.
 import { z } from '@hono/zod-openapi';
 import { Label, Owner, Secret, Slug, Time } from './common.ts';
 import { EXAMPLE } from './examples.ts';
@@ -12,7 +12,8 @@ const MinTtl = z
     type: 'integer',
     minimum: 0,
     maximum: 999_999,
-    description: 'Seconds that the token must still live; 60 by default, capped by what the provider issues',
+    description:
+      'Minimum remaining lifetime of the token, in seconds. Default: 60. Capped by the lifetime that the provider issues.',
     example: 300,
   });
 export const TokenQuery = z.object({ min_ttl: MinTtl });
@@ -24,10 +25,13 @@ export const TokenView = z
     integration: z.string(),
     owner: z.string(),
     access_token: z.string(),
-    token_type: z.string().openapi({ description: 'How to send it: `Bearer`, `DPoP`, …' }),
+    token_type: z.string().openapi({ description: 'How to send the token: `Bearer`, `DPoP`, …' }),
     scopes: z.array(z.string()),
-    expires_at: Time.nullable().openapi({ description: 'Null: it does not expire' }),
-    expires_in: z.int().nullable().openapi({ description: 'Seconds' }),
+    expires_at: Time.nullable().openapi({ description: 'Null: the token does not expire' }),
+    expires_in: z
+      .int()
+      .nullable()
+      .openapi({ description: 'Remaining lifetime in seconds. Null: the token does not expire.' }),
   })
   .openapi('Token', {
     example: {
@@ -44,28 +48,30 @@ export const TokenView = z
 
 export const ProofPost = z
   .strictObject({
-    method: z.string().regex(/^[A-Z][A-Z-]{0,31}$/, 'a method of HTTP, in capitals'),
+    method: z.string().regex(/^[A-Z][A-Z-]{0,31}$/, 'an HTTP method, in capitals'),
     url: z
       .url({ protocol: /^https?$/ })
       .max(2_048)
-      .openapi({ description: 'Of the request; its query and fragment do not count' }),
+      .openapi({ description: 'The URL of the request. Its query and fragment are ignored.' }),
     nonce: z
       .string()
       .regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,1024}$/, 'a nonce has no spaces, quotes or backslashes')
       .optional()
-      .openapi({ description: "The API's last DPoP-Nonce header, where it sends one" }),
+      .openapi({ description: 'The last `DPoP-Nonce` header of the API, if it sends one' }),
   })
-  .openapi('DpopProofPost', {
-    description: 'The one request that the proof is for',
+  .openapi('CreateDpopProofRequest', {
+    description: 'The request that the proof is for.',
     example: { method: 'GET', url: 'https://api.example.com/v1/users' },
   });
 
 export const ProofView = z
   .object({
-    proof: z.string().openapi({ description: 'For the DPoP header: a JWT, good for this request, once' }),
-    access_token: z.string().openapi({ description: 'The token that the proof names, for `Authorization: DPoP …`' }),
+    proof: z.string().openapi({ description: 'The value of the `DPoP` header: a JWT, valid for this request, once' }),
+    access_token: z
+      .string()
+      .openapi({ description: 'The token that the proof is bound to, for `Authorization: DPoP …`' }),
     token_type: z.string(),
-    expires_in: z.int().nullable().openapi({ description: 'Seconds that the token lives' }),
+    expires_in: z.int().nullable().openapi({ description: 'Remaining lifetime of the token, in seconds' }),
   })
   .openapi('DpopProof', {
     example: {
@@ -76,7 +82,8 @@ export const ProofView = z
     },
   });
 
-export const RefreshPost = z.strictObject({ rejected_token: Secret.optional() }).openapi('RefreshPost', {
-  description: 'With the token that an API rejected: another one stored by now is the answer',
+export const RefreshPost = z.strictObject({ rejected_token: Secret.optional() }).openapi('RefreshTokenRequest', {
+  description:
+    '`rejected_token`: the access token that an API rejected. If another token is stored by now, that one is returned.',
   example: { rejected_token: 'xoxe.xoxb-1-before' },
 });

@@ -1,12 +1,12 @@
-// Whose JWTs are believed by configuration, and where their keys are.
+// Trusted issuers of JWTs, and where their keys are.
 import { z } from '@hono/zod-openapi';
 import { isTrustDomain } from '../domain/spiffe.ts';
 import { Url } from './common.ts';
 
-/** RFC 7518 6.2.2, 6.3.2, 6.4.1: what a public key does not have. */
+/** Members that only private keys have (RFC 7518 6.2.2, 6.3.2, 6.4.1). */
 const PRIVATE = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv'];
-/** Characters of base64url: 2048 bits. RFC 7518 3.3. */
-const SHORTEST_MODULUS = 342;
+/** 2048 bits in base64url characters (RFC 7518 3.3). */
+const MIN_MODULUS_LENGTH = 342;
 const CURVES: Record<string, readonly string[]> = { EC: ['P-256', 'P-384', 'P-521'], OKP: ['Ed25519'] };
 
 const Text = z.string().optional();
@@ -14,14 +14,14 @@ const Jwk = z
   .looseObject({ kty: z.string(), kid: Text, use: Text, alg: Text, crv: Text, n: Text, e: Text, x: Text, y: Text })
   .superRefine((key, context) => {
     const fault = (message: string) => context.addIssue({ code: 'custom', message });
-    const told = PRIVATE.filter((name) => Object.hasOwn(key, name));
-    if (key.kty === 'oct') fault('is a symmetric key: whoever verifies with it could sign with it');
-    else if (told.length > 0) fault(`is a private key (${told.join(', ')}): only the public one belongs here`);
-    else if (key.kty === 'RSA' && (key.n ?? '').length < SHORTEST_MODULUS) fault('is shorter than 2048 bits');
+    const found = PRIVATE.filter((name) => Object.hasOwn(key, name));
+    if (key.kty === 'oct') fault('is a symmetric key: anyone who can verify with it can sign with it');
+    else if (found.length > 0) fault(`is a private key (${found.join(', ')}): only the public key belongs here`);
+    else if (key.kty === 'RSA' && (key.n ?? '').length < MIN_MODULUS_LENGTH) fault('is shorter than 2048 bits');
   });
 
-/** Others are passed over (RFC 7517 5): a set may hold keys for encryption, and those of times to come. */
-const verifies = ({ kty, use = 'sig', crv = '', n, e, x, y }: z.infer<typeof Jwk>): boolean => {
+/** Other keys are ignored (RFC 7517 5): a set may hold encryption keys, and key types of the future. */
+const canVerify = ({ kty, use = 'sig', crv = '', n, e, x, y }: z.infer<typeof Jwk>): boolean => {
   if (use !== 'sig' && use !== 'jwt-svid') return false;
   if (kty === 'RSA') return n !== undefined && e !== undefined;
   return (CURVES[kty] ?? []).includes(crv) && x !== undefined && (kty !== 'EC' || y !== undefined);
@@ -31,7 +31,7 @@ const verifies = ({ kty, use = 'sig', crv = '', n, e, x, y }: z.infer<typeof Jwk
 const Jwks = z.looseObject({
   keys: z
     .array(Jwk)
-    .refine((keys) => keys.length === 0 || keys.some(verifies), 'none of them can verify a signature')
+    .refine((keys) => keys.length === 0 || keys.some(canVerify), 'none of them can verify a signature')
     .min(1),
 });
 
@@ -51,8 +51,8 @@ export const TrustedIssuer = z
     const fault = (at: string, message: string) => context.addIssue({ code: 'custom', path: [at], message });
     if (jwks_uri !== undefined && jwks !== undefined) fault('jwks', 'either this or jwks_uri');
     if (/^spiffe:/i.test(issuer) && !isTrustDomain(issuer))
-      fault('issuer', 'a trust domain alone: spiffe://example.org');
+      fault('issuer', 'must be a trust domain only: spiffe://example.org');
     const discoverable = !URL.canParse(issuer) || FETCHED.test(issuer);
     if (jwks_uri === undefined && jwks === undefined && !discoverable)
-      fault('issuer', 'needs jwks_uri or jwks: where its keys are cannot be discovered');
+      fault('issuer', 'needs jwks_uri or jwks: its keys cannot be discovered');
   });

@@ -10,15 +10,15 @@ import { wait as realWait, type Wait } from './time.ts';
 import { createTokens, type TokenRequest } from './tokens.ts';
 import type {
   ConnectSession,
-  ConnectSessionCreated,
-  ConnectSessionPost,
+  CreateConnectSessionRequest,
+  CreatedConnectSession,
   JwtVerdict,
-  JwtVerify,
   Token,
+  VerifyJwtRequest,
 } from './types.ts';
 
 export { type ErrorCode, isReauthorizationRequired, mustConnect, ValetkeyError } from './errors.ts';
-export type { ConnectSession, ConnectSessionCreated, JwtVerdict, Token, TokenRequest, Which };
+export type { ConnectSession, CreatedConnectSession, JwtVerdict, Token, TokenRequest, Which };
 
 export interface ValetkeyOptions {
   /** Of the broker. */
@@ -55,11 +55,11 @@ export interface Valetkey {
    * A link for the owner's browser, for one use. With the error of a call that was refused: a link that mends it (the
    * connection keeps its id where it can), or the error again where connecting would not help.
    */
-  connectUrl(wanted: ConnectSessionPost & Signal, after?: unknown): Promise<ConnectSessionCreated>;
+  connectUrl(wanted: CreateConnectSessionRequest & Signal, after?: unknown): Promise<CreatedConnectSession>;
   /** Waits until the owner has used the link of this id. Rejects with `not_connected` where nothing came of it. */
   connected(id: string, options?: Signal): Promise<{ connection_id: string }>;
   /** What a JWT is worth, and whether it is what is expected: `audience`, `profile`, `claims`, … */
-  verify(token: string, expected?: Omit<JwtVerify, 'token'> & Signal): Promise<JwtVerdict>;
+  verify(token: string, expected?: Omit<VerifyJwtRequest, 'token'> & Signal): Promise<JwtVerdict>;
 }
 
 interface Signal {
@@ -93,7 +93,7 @@ export function createValetkey(options: ValetkeyOptions): Valetkey {
       const renewed = isReauthorizationRequired(after) ? { connection_id: after.connectionId } : {};
       const body = { ...renewed, ...wanted };
       const asked = { method: 'POST', path: '/v1/connect-sessions', body, deadline: deadline(), signal } as const;
-      return (await broker.ask<ConnectSessionCreated>(asked)).body;
+      return (await broker.ask<CreatedConnectSession>(asked)).body;
     },
 
     async connected(id, { signal } = {}) {

@@ -1,11 +1,11 @@
 // Where things are at the broker. What is asked for is encoded whole, so that no two of them share a path.
 import { ValetkeyError } from './errors.ts';
-import type { ConnectSessionPost } from './types.ts';
+import type { CreateConnectSessionRequest } from './types.ts';
 
 /** A connection: by its id, or as its owner's at an integration. */
 export type Which =
   | { connection: string; integration?: never; owner?: never; label?: never }
-  | ({ connection?: never } & Pick<ConnectSessionPost, 'integration' | 'owner' | 'label'>);
+  | ({ connection?: never } & Pick<CreateConnectSessionRequest, 'integration' | 'owner' | 'label'>);
 
 export function tokenPath({ connection, integration, owner, label }: Which): string {
   if (connection !== undefined) return `${connectionPath(connection)}/token`;

@@ -4,7 +4,7 @@ import type { Cache, Kept } from './cache.ts';
 import { isReauthorizationRequired } from './errors.ts';
 import { connectionPath, tokenPath, type Which } from './paths.ts';
 import { orAborted } from './time.ts';
-import type { DpopProof, DpopProofPost, Token } from './types.ts';
+import type { CreateDpopProofRequest, DpopProof, Token } from './types.ts';
 
 export type TokenRequest = Which & {
   /** Seconds that the token must still live: 60 by default. */
@@ -72,7 +72,7 @@ export function createTokens({ broker, cache, deadline }: { broker: Broker; cach
       return together(JSON.stringify([path, access_token]), ask, signal);
     },
 
-    async prove(connection: string, request: DpopProofPost, signal: AbortSignal | undefined, until: number) {
+    async prove(connection: string, request: CreateDpopProofRequest, signal: AbortSignal | undefined, until: number) {
       const path = `${connectionPath(connection)}/dpop-proof`;
       const asked = { method: 'POST', path, body: request, deadline: until, signal, repeatable: true } as const;
       return (await broker.ask<DpopProof>(asked)).body;

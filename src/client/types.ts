@@ -1,6 +1,6 @@
 // Generated from the broker's schemas by `npm run generate`.
 
-/** What the broker says no with. */
+/** The `code` of a problem (RFC 9457) that the broker answers with. */
 export type ProblemCode =
   | 'ambiguous_connection'
   | 'connection_exists'
@@ -26,96 +26,96 @@ export interface Token {
   owner: string;
   access_token: string;
   /**
-   * How to send it: `Bearer`, `DPoP`, …
+   * How to send the token: `Bearer`, `DPoP`, …
    */
   token_type: string;
   scopes: string[];
   /**
-   * Null: it does not expire
+   * Null: the token does not expire
    */
   expires_at: string | null;
   /**
-   * Seconds
+   * Remaining lifetime in seconds. Null: the token does not expire.
    */
   expires_in: number | null;
 }
 
 /**
- * The one request that the proof is for
+ * The request that the proof is for.
  */
-export interface DpopProofPost {
+export interface CreateDpopProofRequest {
   method: string;
   /**
-   * Of the request; its query and fragment do not count
+   * The URL of the request. Its query and fragment are ignored.
    */
   url: string;
   /**
-   * The API's last DPoP-Nonce header, where it sends one
+   * The last `DPoP-Nonce` header of the API, if it sends one
    */
   nonce?: string;
 }
 
 export interface DpopProof {
   /**
-   * For the DPoP header: a JWT, good for this request, once
+   * The value of the `DPoP` header: a JWT, valid for this request, once
    */
   proof: string;
   /**
-   * The token that the proof names, for `Authorization: DPoP …`
+   * The token that the proof is bound to, for `Authorization: DPoP …`
    */
   access_token: string;
   token_type: string;
   /**
-   * Seconds that the token lives
+   * Remaining lifetime of the token, in seconds
    */
   expires_in: number | null;
 }
 
-export interface ConnectSessionPost {
+export interface CreateConnectSessionRequest {
   /**
-   * An integration's id
+   * The id of an integration
    */
   integration: string;
   /**
-   * Whose account it is, in the caller's own words
+   * Whose account it is: an opaque identifier of the calling system
    */
   owner: string;
   /**
-   * Tells an owner's connections at one integration apart
+   * Distinguishes several connections of one owner at one integration
    */
   label?: string;
   /**
-   * Scopes, in the provider's words
+   * Scopes, as the provider names them
    *
    * @maxItems 200
    */
   scopes?: string[];
   /**
-   * What the provider asks of each connection; what is left out is asked in the browser
+   * Connection parameters of the provider. Missing ones are asked for in the browser.
    */
   params?: {
     [k: string]: string;
   };
   /**
-   * Whatever the caller wants to find there again; at most 8 kB as JSON
+   * Any JSON object, stored with the connection. At most 8 kB.
    */
   metadata?: {
     [k: string]: unknown;
   };
   /**
-   * Where the browser ends, with `status` in its query; on an allowed origin
+   * Where the browser is sent at the end, with `status` in the query. Must be on an allowed origin.
    */
   return_url?: string;
   /**
-   * Renews that connection under its id
+   * Renews this connection; its id stays
    */
   connection_id?: string;
 }
 
-export interface ConnectSessionCreated {
+export interface CreatedConnectSession {
   id: string;
   /**
-   * For the browser of the owner; it works once, for ten minutes
+   * The link for the owner's browser. Works once, within ten minutes.
    */
   url: string;
   status: 'pending';
@@ -129,56 +129,56 @@ export interface ConnectSession {
   owner: string;
   label: string | null;
   /**
-   * Once it is completed, or where it renews one
+   * Present once completed, or when the session renews a connection
    */
   connection_id?: string;
   /**
-   * Why it failed
+   * The error code, when failed
    */
   error?: string;
   created_at: string;
   expires_at: string;
 }
 
-export interface JwtVerify {
+export interface VerifyJwtRequest {
   /**
-   * A JWT in the compact form
+   * A JWT in compact serialization (RFC 7515 3.1)
    */
   token: string;
   /**
-   * The token must be of this issuer
+   * The required issuer
    */
   issuer?: string;
   /**
-   * One of these must be in `aud`; without it, one of those configured for the issuer
+   * `aud` must contain one of these. Default: the audiences configured for the issuer.
    */
   audience?: string | string[];
   /**
-   * RFC 9068 section 4, OpenID Connect Core section 3.1.3.7, or OpenID Connect Back-Channel Logout section 2.6. Without it, a token that is explicitly something else than an access token or an ID token is refused
+   * The rules to apply: RFC 9068 section 4, OpenID Connect Core section 3.1.3.7, or OpenID Connect Back-Channel Logout section 2.6. Without a profile, a token that is explicitly neither an access token nor an ID token is rejected.
    */
   profile?: 'access_token' | 'id_token' | 'logout_token';
   /**
-   * The header `typ`, whatever the case, with or without `application/`
+   * The required `typ` header, case-insensitive, with or without `application/`
    */
   typ?: string;
   /**
-   * Neither absent nor null
+   * Claims that must be present and not null
    *
    * @maxItems 50
    */
   required_claims?: string[];
   /**
-   * By name: the claim must be this value, or an array that has it as a member
+   * Required claims by name: the claim must be this value, or an array that contains it
    */
   claims?: {
     [k: string]: string | number | boolean;
   };
   /**
-   * Seconds since `iat`, which is then required; of an ID token (`profile`) since `auth_time`
+   * Maximum age in seconds, since `iat`, which is then required; with the profile `id_token`, since `auth_time`
    */
   max_age?: number;
   /**
-   * Of an ID token, only with that `profile`
+   * The required nonce of an ID token. Only with the profile `id_token`.
    */
   nonce?: string;
 }
@@ -197,7 +197,7 @@ export type JwtVerdict =
   | {
       active: false;
       /**
-       * Stable. `malformed`: not a JWT that is signed, or one that breaks the format. `untrusted_issuer`: not an issuer of this deployment, or not the one that was asked for. `unsupported_algorithm`: symmetric, none, unknown, or not what the issuer announces. `unknown_key`: the issuer has no usable key of that name. `invalid_signature`: not signed by the issuer. `expired`, `not_yet_valid`: by `exp`; by `nbf`, `iat` or `auth_time`. `too_old`: older than `max_age`. `audience_mismatch`: not for the audience. `type_mismatch`: another kind of token. `missing_claim`, `claim_mismatch`: `claim` says which. `issuer_unavailable`: its keys cannot be had now; says nothing of the token.
+       * Why the token is rejected. Stable. `malformed`: not a signed JWT, or one that violates the format. `untrusted_issuer`: not a trusted issuer of this deployment, or not the required one. `unsupported_algorithm`: symmetric, none, unknown, or not announced by the issuer. `unknown_key`: the issuer has no usable key with this `kid`. `invalid_signature`: not signed by the issuer. `expired`, `not_yet_valid`: by `exp`; by `nbf`, `iat` or `auth_time`. `too_old`: older than `max_age`. `audience_mismatch`: not for the required audience. `type_mismatch`: another kind of token. `missing_claim`, `claim_mismatch`: `claim` says which. `issuer_unavailable`: the keys of the issuer cannot be fetched at present; the token may be good.
        */
       reason:
         | 'malformed'
@@ -214,7 +214,7 @@ export type JwtVerdict =
         | 'claim_mismatch'
         | 'issuer_unavailable';
       /**
-       * The name of the claim, with `missing_claim` and `claim_mismatch`
+       * The name of the claim. Only with `missing_claim` and `claim_mismatch`.
        */
       claim?: string;
     };

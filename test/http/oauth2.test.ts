@@ -1,4 +1,4 @@
-// The standard interfaces: clients that know nothing of this broker, and what is refused in the words of their RFCs.
+// The OAuth interfaces: clients that know nothing of this broker, and what is refused in the words of their RFCs.
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

@@ -126,7 +126,7 @@ describe('says of each operation', () => {
       ).toBe(true);
       // Pages say no in words of their own.
       if (tags.includes('browser')) continue;
-      if (tags.includes('standard interfaces')) {
+      if (tags.includes('oauth')) {
         expect(responses.default?.content, name).toHaveProperty(['application/json']);
         continue;
       }

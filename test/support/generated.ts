@@ -1,5 +1,5 @@
-// What is generated: of the catalogue, the JSON Schema that editors read and the table of all systems; of the command
-// line, the table of its commands; of the interface's description, the client's types.
+// What is generated: from the catalogue, the JSON Schema for editors and the table of systems; from the command line, the
+// table of commands; from the OpenAPI document, the types of the client.
 import type { Command } from 'commander';
 import { compile } from 'json-schema-to-typescript';
 import { z } from 'zod';
@@ -87,15 +87,15 @@ export function commandTable(program: Command): string {
   ].join('\n');
 }
 
-/** What the client speaks of. */
+/** The schemas that the client uses. */
 const SHAPES = [
   'Token',
-  'DpopProofPost',
+  'CreateDpopProofRequest',
   'DpopProof',
-  'ConnectSessionPost',
-  'ConnectSessionCreated',
+  'CreateConnectSessionRequest',
+  'CreatedConnectSession',
   'ConnectSession',
-  'JwtVerify',
+  'VerifyJwtRequest',
   'JwtVerdict',
 ];
 
@@ -119,7 +119,7 @@ export async function clientTypes(schemas: Record<string, object>): Promise<stri
   return [
     "// Generated from the broker's schemas by `npm run generate`.",
     '',
-    '/** What the broker says no with. */',
+    '/** The `code` of a problem (RFC 9457) that the broker answers with. */',
     `export type ProblemCode =\n${[...CODES]
       .sort()
       .map((code) => `  | '${code}'`)

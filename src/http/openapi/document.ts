@@ -1,4 +1,4 @@
-// The description as the broker makes and shows it: what there is of OpenAPI 3.1 in it, and no more.
+// Types of the OpenAPI 3.1 document: only the parts that ours uses.
 
 export interface Schema {
   $ref?: string;
@@ -25,7 +25,7 @@ export interface Schema {
   maxItems?: number;
   minProperties?: number;
   examples?: readonly unknown[];
-  /** Of OpenAPI 3.0: `describe` leaves none. */
+  /** OpenAPI 3.0; `describe` converts it to `examples`. */
   example?: unknown;
 }
 
@@ -48,7 +48,7 @@ export interface Header {
 
 export interface Response {
   description: string;
-  /** What a route names, for `describe` to make answers of: none of it is left then. */
+  /** The codes that a route names. `describe` replaces them with responses. */
   'x-problems'?: string[];
   'x-oauth-errors'?: string[];
   headers?: Record<string, Header>;
@@ -88,12 +88,12 @@ export interface Description {
   };
 }
 
-/** Follows references to the component that they name. */
+/** The component that `$ref` points to, or the node itself. */
 export function resolved<T extends { $ref?: string }>(document: Description, node: T): T {
   if (node.$ref === undefined) return node;
   const [, , kind, name] = node.$ref.split('/') as [string, string, keyof Description['components'], string];
   const found = document.components[kind][name] as T | undefined;
-  if (!found) throw new Error(`the description refers to ${node.$ref}, which is not there`);
+  if (!found) throw new Error(`the OpenAPI document has no ${node.$ref}`);
   return resolved(document, found);
 }
 

@@ -1,8 +1,8 @@
-// An example for each body, in requests and in answers: as its schema gives it, and put together of those for what holds
-// it (a page of connections holds a connection).
+// An example for each request and response body: the example of its schema, or one composed of the examples of its
+// members (a page of connections contains a connection).
 import { type Description, type Example, type Media, resolved, type Schema } from './document.ts';
 
-/** Of alternatives, one example of each, by their titles. None where a schema has none: a test names it then. */
+/** One example for each alternative, named after its title. Undefined if the schema has none, which fails a test. */
 export function namedExamples(document: Description, schema: Schema): Record<string, Example> | undefined {
   const { oneOf } = resolved(document, schema);
   const named = (oneOf ?? [schema]).flatMap((one) => {
@@ -29,7 +29,7 @@ function exampleOf(document: Description, schema: Schema): unknown {
   return Array.isArray(type) && type.includes('null') ? null : undefined;
 }
 
-/** Gives a body its examples, unless the route has brought some. */
+/** Adds examples to a body, unless the route has set some. */
 export function exemplify(document: Description, media: Media): void {
   media.examples ??= namedExamples(document, media.schema) ?? {};
 }

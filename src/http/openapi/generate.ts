@@ -1,4 +1,4 @@
-// The description of the interface (OpenAPI 3.1), generated from the routes that are served. Made when somebody asks.
+// Generates the OpenAPI 3.1 document from the routes that are served, on the first request for it.
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Env } from '../env.ts';
 import { type Description, operationsOf, type Schema } from './document.ts';
@@ -7,23 +7,23 @@ import { type OAuthCase, oauthRefusalsOf } from './oauth-errors.ts';
 import { limitHeaders, problemComponents, refusalsOf } from './problems.ts';
 
 const DESCRIPTION =
-  'Keeps OAuth and OpenID Connect grants alive and serves always-valid access tokens to internal services.\n\nTimes are RFC 3339 in UTC, durations whole seconds, ids opaque strings. Refusals are problems (RFC 9457) with a stable `code`. Every answer has its `X-Request-Id`, and those that hold a secret are not to be stored by anybody on the way.';
+  'A token broker: keeps OAuth and OpenID Connect grants alive and serves valid access tokens to internal services.\n\nTimes are RFC 3339 in UTC, durations are whole seconds, ids are opaque strings. Errors are problems (RFC 9457) with a stable `code`. Every response has an `X-Request-Id` header; responses with secrets are sent with `Cache-Control: no-store`.';
 
-/** In the order that they are shown in. */
+/** In display order. */
 const TAGS = {
-  tokens: 'Access tokens that are valid now: what internal services ask for all day.',
-  connections: "An owner's grant at an integration, kept alive by the broker.",
-  'connect sessions': 'Invitations for a browser to create or renew one connection.',
-  integrations: 'Providers that are set up in this deployment.',
-  providers: 'The catalogue: how each third-party system authenticates, and what it needs.',
-  callers: 'Internal services, their keys, and what they may do.',
-  jwt: 'What a JWT of a trusted issuer is worth.',
-  audit: 'Who did what to which connection.',
-  apply: 'A whole deployment at once, as a file declares it.',
-  'standard interfaces':
-    'The same jobs over the standard interfaces of OAuth, for clients that know nothing of this broker: forms in, JSON out, refusals as in RFC 6749 5.2.',
-  browser: "The steps that an owner's browser takes. Each answer is a page, or leads on.",
-  operations: 'What operators, their machines and readers of this description ask.',
+  tokens: 'Get and refresh access tokens.',
+  connections: "Manage connections. A connection is an owner's grant at an integration, kept alive by the broker.",
+  'connect sessions': "Create single-use links with which an owner's browser creates or renews a connection.",
+  integrations: 'Manage integrations: providers configured in this deployment.',
+  providers: 'Read the provider catalogue: how each third-party system authenticates, and which parameters it needs.',
+  callers: 'Manage callers: internal services, their keys and their permissions.',
+  jwt: 'Verify JWTs of trusted issuers.',
+  audit: 'Read the audit log: who did what to which connection.',
+  apply: 'Apply a declarative file of integrations and callers.',
+  oauth:
+    'Token exchange, introspection and metadata over standard OAuth interfaces, for generic clients. Requests are forms, responses JSON, errors as in RFC 6749 5.2.',
+  browser: "The steps of the connect flow in an owner's browser. Each response is a page or a redirect.",
+  operations: 'Health checks, metrics and API documentation.',
 };
 
 export function describe(app: OpenAPIHono<Env>): Description {
@@ -35,7 +35,7 @@ export function describe(app: OpenAPIHono<Env>): Description {
   app.openAPIRegistry.registerComponent('securitySchemes', 'caller_basic', {
     type: 'http',
     scheme: 'basic',
-    description: "A caller's id and one of its keys (RFC 6749 2.3.1)",
+    description: 'The id and a key of a caller (RFC 6749 2.3.1)',
   });
   const generated = app.getOpenAPI31Document({
     openapi: '3.1.0',
@@ -45,10 +45,10 @@ export function describe(app: OpenAPIHono<Env>): Description {
       description: DESCRIPTION,
       license: { name: 'Apache-2.0', url: 'https://www.apache.org/licenses/LICENSE-2.0' },
     },
-    servers: [{ url: '/', description: 'Where this description was read' }],
+    servers: [{ url: '/', description: 'The server of this document' }],
     tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
   });
-  const document = JSON.parse(JSON.stringify(generated), modern) as Description;
+  const document = JSON.parse(JSON.stringify(generated), toOpenApi31) as Description;
   const { schemas, examples } = problemComponents();
   document.components = { ...document.components, schemas: { ...document.components.schemas, ...schemas }, examples };
   for (const { operation } of operationsOf(document)) {
@@ -75,17 +75,17 @@ export function describe(app: OpenAPIHono<Env>): Description {
 const hasExamples = (type: string) => type === 'application/json' || type === 'application/x-www-form-urlencoded';
 
 /**
- * What the generator writes in the manner of OpenAPI 3.0, or as JavaScript does: an example of a schema is one of a list,
- * and a pattern has no flags (of ours, only `u` occurs, in which JSON Schema reads all of them).
+ * Converts what the generator writes as OpenAPI 3.0 or JavaScript: `example` of a schema becomes `examples`, and patterns
+ * lose their flags (ours only have `u`, which JSON Schema implies).
  */
-function modern(this: unknown, key: string, value: unknown): unknown {
+function toOpenApi31(this: unknown, key: string, value: unknown): unknown {
   if (key === 'pattern' && typeof value === 'string') return value.replace(/(?<!\\)\/u$/, '');
   if (!isSchema(value) || !('example' in value)) return value;
   const { example, ...schema } = value;
   return { ...schema, examples: [example] };
 }
 
-/** Schemas are told from what else has an `example` by their type; an example itself has none that is one. */
+/** Other objects may have an `example` as well; only schemas have a JSON Schema `type`, or alternatives. */
 const isSchema = (value: unknown): value is Schema => {
   if (typeof value !== 'object' || value === null) return false;
   const { type, oneOf, anyOf, allOf } = value as Schema;

@@ -1,4 +1,4 @@
-// The refusals of the standard interfaces, for the description: cases of each, in the very words of the answers.
+// The error responses of the OAuth interfaces, for the OpenAPI document: examples with the texts of real responses.
 import { EXAMPLE, OAuthError } from '../../api/index.ts';
 import { StoreError } from '../../ports/index.ts';
 import { bodyOf, exchangeFault, faultError, faultOf, type OAuthFault } from '../errors/oauth-errors.ts';
@@ -40,7 +40,7 @@ const CASES = {
 
 export type OAuthCase = keyof typeof CASES;
 
-/** Of every request of a client that authenticates. */
+/** Errors of every request of an authenticated client. */
 export const OF_ALL = [
   'invalid_request',
   'invalid_client',
@@ -52,12 +52,12 @@ export const OF_ALL = [
   'store_unavailable',
 ] as const satisfies OAuthCase[];
 
-/** What an operation may refuse with; told by status in the description. */
+/** The errors of an operation. `describe` replaces them with responses by status. */
 export const oauthErrors = (...cases: OAuthCase[]) => ({
-  default: { ...json(OAuthError, 'Any other refusal (RFC 6749 5.2)'), 'x-oauth-errors': cases },
+  default: { ...json(OAuthError, 'Any other error (RFC 6749 5.2)'), 'x-oauth-errors': cases },
 });
 
-/** The same as answers by status, with an example of each case. */
+/** Responses by status, with an example of each case. */
 export function oauthRefusalsOf(cases: readonly OAuthCase[]): Record<string, Response> {
   const faults = cases.map((name) => ({ name, fault: CASES[name]() as OAuthFault }));
   const byStatus = Map.groupBy(faults, ({ fault }) => fault.status);
@@ -79,7 +79,7 @@ export function oauthRefusalsOf(cases: readonly OAuthCase[]): Record<string, Res
   return Object.fromEntries(answers);
 }
 
-/** Those that all of them have are required. */
+/** Headers that all faults have are required. */
 function headersOf(faults: readonly OAuthFault[]): Record<string, Header> {
   const names = faults.map(({ status, retryAfter, headers = {} }) => [
     ...(retryAfter !== undefined || 'retry-after' in headers ? (['Retry-After'] as const) : []),

@@ -1,10 +1,10 @@
-// The pages that an owner's browser may be answered with, for the description: by status, from the words of the pages.
+// The pages that an owner's browser may get, for the OpenAPI document: by status, with the titles of the pages.
 import { z } from '@hono/zod-openapi';
 import { type BrowserCode, browserMessage } from '../pages/messages.ts';
 
 const page = { content: { 'text/html': { schema: z.string() } } };
 
-/** Of several codes with one status, one answer. */
+/** One response per status. */
 function refusals(...codes: BrowserCode[]) {
   const titles = Map.groupBy(codes, (code) => browserMessage(code).status);
   return Object.fromEntries(
@@ -18,9 +18,9 @@ function refusals(...codes: BrowserCode[]) {
   );
 }
 
-const LOCATION = { Location: { description: 'Where it goes on', schema: { type: 'string' as const }, required: true } };
+const LOCATION = { Location: { description: 'The next URL', schema: { type: 'string' as const }, required: true } };
 
-const ASKED = 'A page that asks for what the provider must know, such as a subdomain';
+const PARAMS_PAGE = 'A page that asks for connection parameters, such as a subdomain';
 const failures = [
   'integration_misconfigured',
   'provider_error',
@@ -30,11 +30,11 @@ const failures = [
 ] as const;
 const invitation = ['not_found', 'other_browser', 'access_denied', 'invitation_used', 'invitation_expired'] as const;
 
-/** The steps of the flow, as they are answered. */
+/** The responses of each step of the flow. */
 export const BROWSER_ANSWERS = {
   open: {
-    200: { ...page, description: ASKED },
-    302: { description: 'On to the provider; or, where that failed at once, to the `return_url`', headers: LOCATION },
+    200: { ...page, description: PARAMS_PAGE },
+    302: { description: 'A redirect to the provider, or, after an error, to the `return_url`', headers: LOCATION },
     ...refusals(...invitation, ...failures),
   },
   fill: {
@@ -42,13 +42,13 @@ export const BROWSER_ANSWERS = {
     ...refusals(...invitation, ...failures),
     400: {
       ...page,
-      description: `${ASKED}, again, with what is wrong; or: ${browserMessage('invalid_form').title} (\`invalid_form\`)`,
+      description: `${PARAMS_PAGE}, with the errors of the previous input; or: ${browserMessage('invalid_form').title} (\`invalid_form\`)`,
     },
   },
   callback: {
-    200: { ...page, description: 'A page that says that the account is connected, where there is no `return_url`' },
+    200: { ...page, description: 'A page that confirms the connection, if there is no `return_url`' },
     302: {
-      description: 'To the `return_url`, with `status=success&connection_id=…` or `status=error&error=…`',
+      description: 'A redirect to the `return_url`, with `status=success&connection_id=…` or `status=error&error=…`',
       headers: LOCATION,
     },
     ...refusals(

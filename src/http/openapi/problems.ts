@@ -1,5 +1,5 @@
-// The problems of the description: from the codes that a route names to answers by status, with a schema and an example
-// for each code, made of the one table.
+// Problems in the OpenAPI document: turns the codes that a route names into responses by status, with a schema and an
+// example for each code, all from the problem table.
 import { exampleOf } from '../errors/problem.ts';
 import { CODES, type Code, HEADERS, PROBLEMS, rowOf } from '../errors/problem-table.ts';
 import type { Description, Example, Header, Operation, Response, Schema } from './document.ts';
@@ -7,7 +7,7 @@ import type { Description, Example, Header, Operation, Response, Schema } from '
 const TYPE = 'application/problem+json';
 
 const FOR_CALLERS: Code[] = ['unauthenticated', 'too_many_requests', 'rate_limited', 'store_unavailable'];
-/** Also told under `default`, for whoever sends a body where none belongs. */
+/** Also examples of `default`, since a body may be sent to any operation. */
 const WITH_BODY: Code[] = ['payload_too_large', 'unsupported_media_type'];
 
 /** `connection_exists` → `ConnectionExistsProblem` */
@@ -15,7 +15,7 @@ const nameOf = (code: Code): string => `${code.replace(/(?:^|_)(.)/g, (_, letter
 
 const schemaRef = (code: Code): string => `#/components/schemas/${nameOf(code)}`;
 
-/** The codes that the route named, and those that every operation of its kind has. */
+/** The codes that the route names, and those of every operation of its kind. */
 function codesOf({ security, parameters = [], requestBody, responses }: Operation): Code[] {
   const named = (responses.default?.['x-problems'] ?? []) as Code[];
   const forCallers = isForCallers(security);
@@ -56,7 +56,7 @@ function answerOf(codes: readonly Code[]): Response {
 const examplesOf = (codes: readonly Code[]): Record<string, Example> =>
   byNames(codes, (code) => ({ $ref: `#/components/examples/${code}` }));
 
-/** The answers of an operation when it refuses or fails, if that is by problems; every other one is told by `default`. */
+/** The error responses of an operation that answers with problems. `default` stands for all others. */
 export function refusalsOf(operation: Operation): Record<string, Response> {
   if (operation.responses.default?.['x-problems'] === undefined) return {};
   const byStatus = Object.groupBy(codesOf(operation), (code) => String(PROBLEMS[code].status));
@@ -69,7 +69,7 @@ export function refusalsOf(operation: Operation): Record<string, Response> {
   };
 }
 
-/** What every answer has for a caller that has a limit. */
+/** Headers of every response to a caller with a rate limit. */
 export const limitHeaders = ({ security }: Operation): Record<string, Header> =>
   isForCallers(security) ? { RateLimit: HEADERS.RateLimit, 'RateLimit-Policy': HEADERS['RateLimit-Policy'] } : {};
 

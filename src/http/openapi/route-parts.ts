@@ -1,4 +1,4 @@
-// The pieces that every described route is made of.
+// The parts that all route definitions share.
 import { OpenAPIHono, z } from '@hono/zod-openapi';
 import { Problem } from '../../api/index.ts';
 import type { PageRequest } from '../../ports/index.ts';
@@ -14,8 +14,8 @@ export const json = <T extends z.ZodType>(schema: T, description: string) => ({
 });
 
 /**
- * The problems that an operation may answer, by code. Those that all of its kind have (no key, a body that is no JSON, a
- * store that is away) are added in the description.
+ * The problems that an operation may answer with, by code. `describe` adds those of every operation of its kind (no key,
+ * a body that is not JSON, an unavailable store).
  */
 export const problems = (...codes: Code[]) => ({
   default: {
@@ -25,12 +25,12 @@ export const problems = (...codes: Code[]) => ({
   },
 });
 
-/** Told by the HTTP server itself, of any request; for operations that refuse in no other way. */
+/** Answered by the HTTP server itself, for any request; for operations without other errors. */
 export const HEADERS_TOO_LARGE = {
-  431: { description: 'The headers of the request are too large; there is no body then' },
+  431: { description: 'The request headers are too large. The response has no body.' },
 };
 
-/** A part of the path: an id, with an example of one. */
+/** An id in the path, with an example. */
 export const idOf = (what: string, example: string) =>
   z.string().openapi({ description: `The id of the ${what}`, example });
 
@@ -41,7 +41,7 @@ export const body = <T extends z.ZodType>(schema: T) => ({
 
 const PARTS = { json: 'body', form: 'body', query: 'query', param: 'path', header: 'headers', cookie: 'cookies' };
 
-/** A router whose validation faults are problems that name every field. */
+/** A router that reports validation errors as problems that name every field. */
 export function router(): OpenAPIHono<Env> {
   return new OpenAPIHono<Env>({
     defaultHook: (result) => {
@@ -67,12 +67,12 @@ const DEFAULT_LIMIT = 100;
 export function pageRequest(query: { limit?: number | undefined; cursor?: string | undefined }): PageRequest {
   const after = query.cursor === undefined ? undefined : Buffer.from(query.cursor, 'base64url').toString('utf8');
   if (after !== undefined && !/^[a-z0-9_-]{1,64}$/.test(after)) {
-    throw new Refused({ code: 'invalid_request', detail: 'The cursor is not one that this broker gave.' });
+    throw new Refused({ code: 'invalid_request', detail: 'The cursor was not issued by this broker.' });
   }
   return { limit: query.limit ?? DEFAULT_LIMIT, after };
 }
 
-/** A page of what lies in memory, ordered by id. */
+/** A page of a list in memory, ordered by id. */
 export function sliceOf<T extends { id: string }>(
   sorted: readonly T[],
   { limit, after }: PageRequest,

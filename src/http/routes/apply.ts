@@ -8,14 +8,19 @@ import { callerSetupOf } from './callers.ts';
 import { setupOf } from './integrations.ts';
 
 const applyRoute = createRoute({
-  operationId: 'applyDeclared',
+  operationId: 'applyDeclaration',
   tags: ['apply'],
   security: SECURITY,
   method: 'post',
   path: '/v1/apply',
-  summary: 'Makes integrations and callers be as they are declared: all of it, or nothing',
+  summary: 'Apply a declaration',
+  description:
+    'Creates and updates integrations and callers as declared, in one transaction. What the declaration does not name is left unchanged. With `dry_run`, only reports what would change.',
   request: { body: body(ApplyPost) },
-  responses: { 200: json(Applied, 'What was changed; of a dry run, what would be'), ...problems('forbidden') },
+  responses: {
+    200: json(Applied, 'The changes made, or, with `dry_run`, the changes that would be made'),
+    ...problems('forbidden'),
+  },
 });
 
 /** From the names of the public form to ours. */

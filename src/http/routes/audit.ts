@@ -11,10 +11,11 @@ const list = createRoute({
   method: 'get',
   path: '/v1/audit',
   tags: ['audit'],
-  summary: 'Who did what to which connection, newest first',
+  summary: 'List audit entries',
+  description: 'Newest first.',
   security: SECURITY,
   request: { query: AuditQuery },
-  responses: { 200: json(pageOf(AuditView), 'A page of entries'), ...problems('forbidden') },
+  responses: { 200: json(pageOf(AuditView), 'A page of audit entries'), ...problems('forbidden') },
 });
 
 export function auditRoutes({ auditLog }: { auditLog: AuditLog }) {

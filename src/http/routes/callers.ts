@@ -25,9 +25,11 @@ const create = createRoute({
   operationId: 'createCaller',
   method: 'post',
   path: '/v1/callers',
-  summary: 'Admits an internal service',
+  summary: 'Create a caller',
+  description:
+    'Creates a caller and its first key, which only this response shows. A caller with `workloads` gets no key.',
   request: { body: body(CallerPost) },
-  responses: { 201: json(CallerCreated, 'The caller and its key'), ...problems('forbidden') },
+  responses: { 201: json(CallerCreated, 'The new caller, with its key'), ...problems('forbidden') },
 });
 
 const list = createRoute({
@@ -35,7 +37,7 @@ const list = createRoute({
   operationId: 'listCallers',
   method: 'get',
   path: '/v1/callers',
-  summary: 'All callers',
+  summary: 'List callers',
   request: { query: PageQuery },
   responses: { 200: json(pageOf(CallerView), 'A page of callers, oldest first'), ...problems('forbidden') },
 });
@@ -45,27 +47,30 @@ const get = createRoute({
   operationId: 'getCaller',
   method: 'get',
   path: '/v1/callers/{id}',
-  summary: 'A caller, with its keys',
+  summary: 'Get a caller',
+  description: 'With its keys, without their secrets.',
   request: { params },
   responses: { 200: json(CallerView, 'The caller'), ...problems('forbidden', 'not_found') },
 });
 
 const put = createRoute({
   ...common,
-  operationId: 'putCaller',
+  operationId: 'replaceCaller',
   method: 'put',
   path: '/v1/callers/{id}',
-  summary: 'Replaces all of a caller but its keys, at once',
+  summary: 'Replace a caller',
+  description: 'Replaces its name, grants, workloads and rate limit. Takes effect at once. Its keys stay.',
   request: { params, body: body(CallerPut) },
   responses: { 200: json(CallerView, 'The caller'), ...problems('forbidden', 'not_found') },
 });
 
 const whoami = createRoute({
   ...common,
-  operationId: 'getWhoami',
+  operationId: 'getCurrentCaller',
   method: 'get',
   path: '/v1/whoami',
-  summary: 'Who is asking, and what it may do',
+  summary: 'Get the current caller',
+  description: 'The caller that sends the request, what it may do, and how it was authenticated.',
   responses: { 200: json(Whoami, 'The caller'), ...problems() },
 });
 
@@ -74,9 +79,10 @@ const remove = createRoute({
   operationId: 'deleteCaller',
   method: 'delete',
   path: '/v1/callers/{id}',
-  summary: 'Deletes a caller and its keys, at once',
+  summary: 'Delete a caller',
+  description: 'Deletes the caller and its keys. Takes effect at once.',
   request: { params },
-  responses: { 204: { description: 'It is gone' }, ...problems('forbidden', 'not_found') },
+  responses: { 204: { description: 'Deleted' }, ...problems('forbidden', 'not_found') },
 });
 
 const addKey = createRoute({
@@ -84,9 +90,10 @@ const addKey = createRoute({
   operationId: 'createCallerKey',
   method: 'post',
   path: '/v1/callers/{id}/keys',
-  summary: 'A second key, for rotation',
+  summary: 'Create a caller key',
+  description: 'Adds a key to a caller, for rotation. Only this response shows it.',
   request: { params, body: { ...body(KeyPost), required: false } },
-  responses: { 201: json(KeyCreated, 'The key; it is shown here, once'), ...problems('forbidden', 'not_found') },
+  responses: { 201: json(KeyCreated, 'The new key'), ...problems('forbidden', 'not_found') },
 });
 
 const removeKey = createRoute({
@@ -94,12 +101,13 @@ const removeKey = createRoute({
   operationId: 'deleteCallerKey',
   method: 'delete',
   path: '/v1/callers/{id}/keys/{key_id}',
-  summary: 'Deletes a key, at once',
+  summary: 'Delete a caller key',
+  description: 'Takes effect at once.',
   request: { params: params.extend({ key_id: idOf('key', EXAMPLE.key) }) },
-  responses: { 204: { description: 'It is gone' }, ...problems('forbidden', 'not_found') },
+  responses: { 204: { description: 'Deleted' }, ...problems('forbidden', 'not_found') },
 });
 
-/** From the names of the public form to ours. */
+/** Maps the public names to ours. */
 export const callerSetupOf = ({ rate_limit, ...rest }: z.infer<typeof CallerPut>): CallerSetup => ({
   ...rest,
   rateLimit: rate_limit,

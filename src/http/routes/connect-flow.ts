@@ -26,7 +26,7 @@ const untouchedByHead: MiddlewareHandler = async (c, next) => (c.req.method === 
 const common = { tags: ['browser'], security: [] };
 const secret = z.object({
   secret: z.string().openapi({
-    description: 'The last part of the `url` of a connect session',
+    description: 'The last path segment of the `url` of a connect session',
     example: 'pR4nZ7qXv2mLc9bTs6wKd1yHg8fJu5eA0oIiV3xBkNU',
   }),
 });
@@ -36,17 +36,20 @@ const open = createRoute({
   operationId: 'openConnectSession',
   method: 'get',
   path: '/connect/{secret}',
-  summary: 'The first step: binds this browser to the invitation, and leads on to the provider',
+  summary: 'Open a connect session',
+  description:
+    'The first step of the connect flow. Binds the connect session to this browser and redirects to the provider.',
   request: { params: secret },
   responses: BROWSER_ANSWERS.open,
 });
 
 const fill = createRoute({
   ...common,
-  operationId: 'fillConnectSession',
+  operationId: 'submitConnectSessionParams',
   method: 'post',
   path: '/connect/{secret}',
-  summary: 'What was asked for on that page',
+  summary: 'Submit connection parameters',
+  description: 'The form of the page that asks for parameters of the provider, such as a subdomain.',
   request: {
     params: secret,
     body: {
@@ -59,18 +62,22 @@ const fill = createRoute({
 
 const callback = createRoute({
   ...common,
-  operationId: 'finishConnectSession',
+  operationId: 'handleOAuthCallback',
   method: 'get',
   path: '/oauth2/callback/{integration}',
-  summary: "The last step: the provider's answer, at the redirect URI of the integration",
-  description: 'Checks the state, the browser and the issuer, exchanges the code, and keeps the grant.',
+  summary: 'Handle the authorization response',
+  description:
+    'The redirect URI of the integration (RFC 6749 4.1.2). Checks `state`, the browser and the issuer, exchanges the code, and stores the connection.',
   request: {
     params: z.object({ integration: idOf('integration', EXAMPLE.integration) }),
     query: z.object({
-      state: z.string().optional().openapi({ description: 'As the provider was given it' }),
-      code: z.string().optional().openapi({ description: 'What the grant is exchanged for (RFC 6749 4.1.2)' }),
-      iss: z.string().optional().openapi({ description: 'The issuer (RFC 9207)' }),
-      error: z.string().optional().openapi({ description: 'Why there is no code (RFC 6749 4.1.2.1)' }),
+      state: z.string().optional().openapi({ description: 'The `state` of the authorization request' }),
+      code: z.string().optional().openapi({ description: 'The authorization code (RFC 6749 4.1.2)' }),
+      iss: z.string().optional().openapi({ description: 'The issuer identifier of the provider (RFC 9207)' }),
+      error: z
+        .string()
+        .optional()
+        .openapi({ description: 'The error code, when authorization failed (RFC 6749 4.1.2.1)' }),
     }),
   },
   responses: BROWSER_ANSWERS.callback,

@@ -13,10 +13,12 @@ const create = createRoute({
   operationId: 'createConnectSession',
   method: 'post',
   path: '/v1/connect-sessions',
-  summary: 'Invites a browser to create or renew one connection',
+  summary: 'Create a connect session',
+  description:
+    "Creates a single-use link with which an owner's browser creates or renews one connection. It expires after ten minutes.",
   request: { body: body(SessionPost) },
   responses: {
-    201: json(SessionCreated, 'Send the owner to `url`; it is told here, once'),
+    201: json(SessionCreated, 'The connect session. Send the owner to `url`, which only this response shows'),
     ...problems('forbidden', 'not_found', 'connection_revoked', 'integration_misconfigured'),
   },
 });
@@ -26,9 +28,10 @@ const get = createRoute({
   operationId: 'getConnectSession',
   method: 'get',
   path: '/v1/connect-sessions/{id}',
-  summary: 'How an invitation went',
+  summary: 'Get a connect session',
+  description: 'Its status, and the connection or the error that it ended with.',
   request: { params: z.object({ id: idOf('connect session', EXAMPLE.session) }) },
-  responses: { 200: json(SessionView, 'The session'), ...problems('forbidden', 'not_found') },
+  responses: { 200: json(SessionView, 'The connect session'), ...problems('forbidden', 'not_found') },
 });
 
 export function sessionRoutes({ sessions }: { sessions: Sessions }) {

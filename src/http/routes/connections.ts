@@ -23,7 +23,8 @@ const list = createRoute({
   operationId: 'listConnections',
   method: 'get',
   path: '/v1/connections',
-  summary: 'Connections within the grants of the caller',
+  summary: 'List connections',
+  description: 'Lists the connections that the grants of the caller cover, without their credentials.',
   request: { query: ConnectionQuery },
   responses: { 200: json(pageOf(ConnectionView), 'A page of connections, oldest first'), ...problems('forbidden') },
 });
@@ -33,7 +34,8 @@ const get = createRoute({
   operationId: 'getConnection',
   method: 'get',
   path: '/v1/connections/{id}',
-  summary: 'A connection, without its secrets',
+  summary: 'Get a connection',
+  description: 'Without its credentials.',
   request: { params },
   responses: { 200: json(ConnectionView, 'The connection'), ...problems('forbidden', 'not_found') },
 });
@@ -43,10 +45,12 @@ const add = createRoute({
   operationId: 'importConnection',
   method: 'post',
   path: '/v1/connections',
-  summary: 'Imports a grant that was made elsewhere',
+  summary: 'Import a connection',
+  description:
+    'Stores credentials that were obtained elsewhere: tokens, an API key, or whatever the auth mode needs. With `connection_id`, renews that connection.',
   request: { body: body(ConnectionPost) },
   responses: {
-    201: json(ConnectionView, 'The connection'),
+    201: json(ConnectionView, 'The imported connection'),
     ...problems('forbidden', 'not_found', 'connection_exists', 'connection_revoked', 'integration_misconfigured'),
   },
 });
@@ -56,9 +60,14 @@ const revoke = createRoute({
   operationId: 'revokeConnection',
   method: 'delete',
   path: '/v1/connections/{id}',
-  summary: 'Revokes a connection, here at once and at the provider',
+  summary: 'Revoke a connection',
+  description:
+    'Deletes its credentials on every replica at once, and revokes its tokens at the provider. A failed upstream revocation is retried for a week.',
   request: { params },
-  responses: { 200: json(Revocation, 'It is revoked here'), ...problems('forbidden', 'not_found') },
+  responses: {
+    200: json(Revocation, 'Revoked here; `upstream_revocation` is the state at the provider'),
+    ...problems('forbidden', 'not_found'),
+  },
 });
 
 const bulk = createRoute({
@@ -66,9 +75,13 @@ const bulk = createRoute({
   operationId: 'revokeConnections',
   method: 'post',
   path: '/v1/connections/revoke',
-  summary: 'Revokes all connections of an integration, an owner, or both',
+  summary: 'Revoke connections',
+  description: 'Revokes all connections of an integration, of an owner, or of both.',
   request: { body: body(BulkRevoke) },
-  responses: { 200: json(BulkRevoked, 'They are revoked here'), ...problems('forbidden') },
+  responses: {
+    200: json(BulkRevoked, 'Revoked here; upstream revocations follow in the background'),
+    ...problems('forbidden'),
+  },
 });
 
 export function connectionRoutes({ connections, revoker }: { connections: Connections; revoker: Revoker }) {

@@ -11,8 +11,9 @@ const healthz = createRoute({
   method: 'get',
   path: '/healthz',
   ...common,
-  summary: 'Whether the process answers',
-  responses: { 200: json(Health, 'It does'), ...HEADERS_TOO_LARGE, ...problems() },
+  summary: 'Check liveness',
+  description: 'Succeeds as long as the process answers.',
+  responses: { 200: json(Health, 'The process is alive'), ...HEADERS_TOO_LARGE, ...problems() },
 });
 
 const readyz = createRoute({
@@ -20,10 +21,11 @@ const readyz = createRoute({
   method: 'get',
   path: '/readyz',
   ...common,
-  summary: 'Whether it can serve: store and key ring',
+  summary: 'Check readiness',
+  description: 'Checks the store and the key ring. Fails once the process is stopping.',
   responses: {
-    200: json(Readiness, 'It can'),
-    503: json(Readiness, 'It cannot just now'),
+    200: json(Readiness, 'Ready to serve'),
+    503: json(Readiness, 'Not ready'),
     ...HEADERS_TOO_LARGE,
     ...problems(),
   },
@@ -38,10 +40,10 @@ const metrics = createRoute({
   method: 'get',
   path: '/metrics',
   ...common,
-  summary: 'Prometheus text',
+  summary: 'Get metrics',
   responses: {
     200: {
-      description: 'The metrics',
+      description: 'Metrics in the Prometheus text format',
       content: { 'text/plain': { schema: z.string(), examples: { example: { value: METRICS } } } },
     },
     ...HEADERS_TOO_LARGE,

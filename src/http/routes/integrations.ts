@@ -16,7 +16,8 @@ const providers = createRoute({
   operationId: 'listProviders',
   method: 'get',
   path: '/v1/providers',
-  summary: 'The catalogue',
+  summary: 'List providers',
+  description: 'Lists the provider catalogue.',
   request: { query: PageQuery },
   responses: { 200: json(pageOf(ProviderView), 'A page of providers, by id'), ...problems() },
 });
@@ -26,7 +27,8 @@ const oneProvider = createRoute({
   operationId: 'getProvider',
   method: 'get',
   path: '/v1/providers/{id}',
-  summary: 'A provider, with what it needs',
+  summary: 'Get a provider',
+  description: 'With the parameters and credentials that each auth mode needs.',
   request: { params: z.object({ id: idOf('provider', EXAMPLE.provider) }) },
   responses: { 200: json(ProviderView, 'The provider'), ...problems('not_found') },
 });
@@ -36,11 +38,12 @@ const put = createRoute({
   operationId: 'putIntegration',
   method: 'put',
   path: '/v1/integrations/{id}',
-  summary: 'Sets a provider up in this deployment',
+  summary: 'Create or replace an integration',
+  description: 'Secrets that are left out stay as they are.',
   request: { params: z.object({ id: Slug }), body: body(IntegrationPut) },
   responses: {
-    200: json(IntegrationView, 'It was replaced'),
-    201: json(IntegrationView, 'It was created'),
+    200: json(IntegrationView, 'Replaced'),
+    201: json(IntegrationView, 'Created'),
     ...problems('forbidden'),
   },
 });
@@ -50,7 +53,8 @@ const get = createRoute({
   operationId: 'getIntegration',
   method: 'get',
   path: '/v1/integrations/{id}',
-  summary: 'An integration, without its secrets',
+  summary: 'Get an integration',
+  description: 'Without its secrets.',
   request: { params },
   responses: { 200: json(IntegrationView, 'The integration'), ...problems('forbidden', 'not_found') },
 });
@@ -60,7 +64,8 @@ const list = createRoute({
   operationId: 'listIntegrations',
   method: 'get',
   path: '/v1/integrations',
-  summary: 'Integrations within the grants of the caller',
+  summary: 'List integrations',
+  description: 'Lists the integrations that the grants of the caller cover.',
   request: { query: PageQuery },
   responses: { 200: json(pageOf(IntegrationView), 'A page of integrations, by id'), ...problems() },
 });
@@ -70,9 +75,10 @@ const remove = createRoute({
   operationId: 'deleteIntegration',
   method: 'delete',
   path: '/v1/integrations/{id}',
-  summary: 'Deletes an integration that nothing uses any more',
+  summary: 'Delete an integration',
+  description: 'Fails while it has connections that are not revoked.',
   request: { params },
-  responses: { 204: { description: 'It is gone' }, ...problems('forbidden', 'not_found', 'integration_in_use') },
+  responses: { 204: { description: 'Deleted' }, ...problems('forbidden', 'not_found', 'integration_in_use') },
 });
 
 /** From the names of the public form to ours. */

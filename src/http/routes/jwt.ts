@@ -10,10 +10,12 @@ const verifyRoute = createRoute({
   method: 'post',
   path: '/v1/jwt/verify',
   tags: ['jwt'],
-  summary: 'Verifies a JWT of a trusted issuer',
+  summary: 'Verify a JWT',
+  description:
+    'Verifies the signature and the claims of a JWT of a trusted issuer. A token that fails is not a problem: the response says why.',
   security: SECURITY,
   request: { body: body(VerifyPost) },
-  responses: { 200: json(Verdict, 'The verdict'), ...problems('forbidden') },
+  responses: { 200: json(Verdict, 'The verification result'), ...problems('forbidden') },
 });
 
 const batchRoute = createRoute({
@@ -21,10 +23,11 @@ const batchRoute = createRoute({
   method: 'post',
   path: '/v1/jwt/verify-batch',
   tags: ['jwt'],
-  summary: 'Verifies up to 100 JWTs, each for itself',
+  summary: 'Verify JWTs',
+  description: 'Verifies up to 100 JWTs, each independently.',
   security: SECURITY,
   request: { body: body(VerifyBatchPost) },
-  responses: { 200: json(Verdicts, 'A verdict for each'), ...problems('forbidden') },
+  responses: { 200: json(Verdicts, 'A verification result for each token, in order'), ...problems('forbidden') },
 });
 
 export function jwtRoutes({ verify, verifyBatch }: { verify: JwtVerification; verifyBatch: BatchVerification }) {

@@ -1,4 +1,4 @@
-// The standard interfaces, for clients that know nothing of this broker: token exchange (RFC 8693), introspection (RFC
+// The OAuth interfaces, for clients that know nothing of this broker: token exchange (RFC 8693), introspection (RFC
 // 7662) and the metadata that leads to them (RFC 8414). Refusals are in the form of RFC 6749 5.2.
 import { createRoute, type z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
@@ -38,12 +38,13 @@ const token = createRoute({
   operationId: 'exchangeToken',
   method: 'post',
   path: '/oauth2/token',
-  tags: ['standard interfaces'],
-  summary: "A user's JWT in, that user's token at a third party out (RFC 8693)",
+  tags: ['oauth'],
+  summary: 'Exchange a token',
+  description: "Exchanges a user's JWT for that user's access token at a third party (RFC 8693).",
   security,
   request: { body: form(ExchangeForm) },
   responses: {
-    200: json(ExchangeAnswer, 'The token'),
+    200: json(ExchangeAnswer, 'The access token'),
     ...oauthErrors(
       ...OF_ALL,
       'unsupported_grant_type',
@@ -61,22 +62,24 @@ const introspect = createRoute({
   operationId: 'introspectToken',
   method: 'post',
   path: '/oauth2/introspect',
-  tags: ['standard interfaces'],
-  summary: 'What a JWT of a trusted issuer is worth (RFC 7662)',
+  tags: ['oauth'],
+  summary: 'Introspect a token',
+  description: 'Verifies a JWT of a trusted issuer (RFC 7662).',
   security,
   request: { body: form(IntrospectionForm) },
   responses: {
-    200: json(IntrospectionAnswer, 'Active with its claims, or not active'),
+    200: json(IntrospectionAnswer, '`active: true` with the claims of the token, or `active: false`'),
     ...oauthErrors(...OF_ALL, 'insufficient_scope'),
   },
 });
 
 const metadata = createRoute({
-  operationId: 'getServerMetadata',
+  operationId: 'getAuthorizationServerMetadata',
   method: 'get',
   path: '/.well-known/oauth-authorization-server',
-  tags: ['standard interfaces'],
-  summary: 'Where the standard interfaces are (RFC 8414)',
+  tags: ['oauth'],
+  summary: 'Get authorization server metadata',
+  description: 'The endpoints and capabilities of the OAuth interfaces (RFC 8414).',
   security: [],
   responses: { 200: json(ServerMetadata, 'The metadata'), ...HEADERS_TOO_LARGE, ...oauthErrors('internal') },
 });

@@ -11,19 +11,21 @@ const common = { tags: ['operations'], security: [], method: 'get' as const };
 
 const forMachines = createRoute({
   ...common,
-  operationId: 'getDescription',
+  operationId: 'getOpenApiDocument',
   path: '/openapi.json',
-  summary: 'This interface, for machines (OpenAPI 3.1)',
-  responses: { 200: json(InterfaceDescription, 'The description'), ...HEADERS_TOO_LARGE, ...problems() },
+  summary: 'Get the OpenAPI document',
+  description: 'This API as OpenAPI 3.1, for machines.',
+  responses: { 200: json(InterfaceDescription, 'The OpenAPI document'), ...HEADERS_TOO_LARGE, ...problems() },
 });
 
 const forReaders = createRoute({
   ...common,
-  operationId: 'getDocs',
+  operationId: 'getApiReference',
   path: '/docs',
-  summary: 'This interface, for readers',
+  summary: 'Get the API reference',
+  description: 'This API as a web page, for readers.',
   responses: {
-    200: { description: 'A page', content: { 'text/html': { schema: z.string() } } },
+    200: { description: 'The reference page', content: { 'text/html': { schema: z.string() } } },
     ...HEADERS_TOO_LARGE,
     ...problems(),
   },

@@ -17,14 +17,15 @@ const REFUSED = [
   'integration_misconfigured',
   'provider_unavailable',
 ] as const;
-const token = json(TokenView, 'A token that is valid for as long as asked');
+const token = json(TokenView, 'An access token that is valid for at least `min_ttl` seconds');
 
 const byId = createRoute({
   operationId: 'getToken',
   method: 'get',
   path: '/v1/connections/{id}/token',
   tags: ['tokens'],
-  summary: 'A valid token of a connection',
+  summary: 'Get a token by connection id',
+  description: 'Returns a valid access token, refreshing it first if it expires within `min_ttl` seconds.',
   security: SECURITY,
   request: { params, query: TokenQuery },
   responses: { 200: token, ...problems(...REFUSED) },
@@ -35,7 +36,9 @@ const byOwner = createRoute({
   method: 'get',
   path: '/v1/token',
   tags: ['tokens'],
-  summary: "A valid token of an owner's connection",
+  summary: 'Get a token by owner',
+  description:
+    "Returns a valid access token of an owner's connection at an integration. Fails with `ambiguous_connection` if the owner has several and no `label` is given.",
   security: SECURITY,
   request: { query: OwnerTokenQuery },
   responses: { 200: token, ...problems(...REFUSED, 'ambiguous_connection') },
@@ -46,7 +49,9 @@ const refresh = createRoute({
   method: 'post',
   path: '/v1/connections/{id}/refresh',
   tags: ['tokens'],
-  summary: 'A token after a refresh, or the newer one that is there already',
+  summary: 'Refresh a token',
+  description:
+    'Refreshes the access token at the provider and returns the new one. With `rejected_token`, if another token is stored by now, returns that one without calling the provider.',
   security: SECURITY,
   request: { params, body: { ...body(RefreshPost), required: false } },
   responses: { 200: token, ...problems(...REFUSED) },
@@ -57,10 +62,12 @@ const prove = createRoute({
   method: 'post',
   path: '/v1/connections/{id}/dpop-proof',
   tags: ['tokens'],
-  summary: 'A proof for one request to an API, and the token that it goes with',
+  summary: 'Create a DPoP proof',
+  description:
+    'Signs a DPoP proof for one request to an API (RFC 9449), and returns the access token that it is bound to.',
   security: SECURITY,
   request: { params, body: body(ProofPost) },
-  responses: { 200: json(ProofView, 'A proof for one request (RFC 9449)'), ...problems(...REFUSED) },
+  responses: { 200: json(ProofView, 'The proof and its access token'), ...problems(...REFUSED) },
 });
 
 export function tokenRoutes({

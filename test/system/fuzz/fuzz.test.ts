@@ -186,7 +186,7 @@ async function furnish() {
     if (/Caller/.test(operationId)) return [...callers.map(({ id }) => String(id)), 'clr_nothing'];
     if (/ConnectSession/.test(operationId)) return sessions.map((one) => one.id);
     // What others are set up on is not set up anew.
-    if (/putIntegration|applyDeclared/.test(operationId)) return ['spare', 'spare-2'];
+    if (/putIntegration|applyDeclaration/.test(operationId)) return ['spare', 'spare-2'];
     if (/Integration/.test(operationId)) return ['acme', 'static', 'spare', 'nothing'];
     if (/Provider/.test(operationId)) return ['slack', 'generic-oidc', 'nothing'];
     return [...connections, ...brought.slice(0, 1), 'con_nothing'];
@@ -196,11 +196,11 @@ async function furnish() {
     pools: (operationId: string): Pools => ({
       ...common,
       id: byPath(operationId),
-      ...(operationId === 'applyDeclared' && {
+      ...(operationId === 'applyDeclaration' && {
         callers: [[], [{ name: 'declared', grants: [] }]],
         trusted_issuers: [[]],
       }),
-      ...(/putIntegration|applyDeclared/.test(operationId) && { params: [endpoints, { issuer: local[1] }] }),
+      ...(/putIntegration|applyDeclaration/.test(operationId) && { params: [endpoints, { issuer: local[1] }] }),
     }),
     keys: [house.adminKey, ...keys],
   };

@@ -1,8 +1,8 @@
-// A request as it is sent from a shell, made of the examples of an operation.
+// A curl command for an operation, made of its examples.
 import { type Description, type Media, type Operation, resolved } from '../document.ts';
 import { asJson } from './markup.ts';
 
-/** `VALETKEY_URL` and `VALETKEY_KEY` are for the reader to set. */
+/** The reader sets `VALETKEY_URL` and `VALETKEY_KEY`. */
 export function curlOf(document: Description, method: string, path: string, operation: Operation): string {
   const { parameters = [], requestBody, security } = operation;
   const example = (name: string) => parameters.find((one) => one.name === name)?.example;

@@ -1,4 +1,4 @@
-// The members of a body, or the parameters of a request: names, types, what they mean, what they must keep to.
+// The members of a body, or the parameters of a request: names, types, descriptions, constraints.
 import { html } from 'hono/html';
 import type { Html } from '../../pages/layout.ts';
 import { type Description, type Parameter, resolved, type Schema } from '../document.ts';
@@ -8,7 +8,7 @@ interface Field {
   name: string;
   schema: Schema;
   required: boolean;
-  /** Where it stands, if not in a body. */
+  /** The location of a parameter; undefined in a body. */
   place?: string;
 }
 
@@ -18,7 +18,7 @@ export const parameterFields = (document: Description, parameters: readonly Para
     parameters.map(({ name, schema, required = false, in: place }) => ({ name, schema, required, place })),
   );
 
-/** Undefined: it has no members to be told of. */
+/** Undefined: the schema has no members to list. */
 export function bodyFields(document: Description, schema: Schema): Html | undefined {
   const { oneOf, anyOf, items, properties, required = [], additionalProperties } = resolved(document, schema);
   const alternatives = oneOf ?? anyOf;

@@ -1,13 +1,13 @@
-// The smallest parts of the reference: words with code in them, blocks of code, types and limits of a schema.
+// The smallest parts of the reference: text with inline code, code blocks, types and constraints of a schema.
 import { html } from 'hono/html';
 import type { Html } from '../../pages/layout.ts';
 import { type Description, resolved, type Schema } from '../document.ts';
 
-/** What stands between `backticks` is code. */
+/** Text between `backticks` is code. */
 export const words = (text: string): Html =>
   html`${text.split('`').map((part, i) => (i % 2 === 1 ? html`<code>${part}</code>` : part))}`;
 
-/** Lines may break anywhere: nothing scrolls sideways. */
+/** Lines may break anywhere, so that nothing scrolls sideways. */
 export const block = (text: string): Html => html`<pre><code>${text}</code></pre>`;
 
 export const asJson = (value: unknown): string => JSON.stringify(value, null, 2);
@@ -27,18 +27,18 @@ export function typeOf(document: Description, schema: Schema): string {
   const alternatives = oneOf ?? anyOf;
   if (alternatives) return [...new Set(alternatives.map((one) => typeOf(document, one)))].join(' or ');
   const name = [type ?? typeof (only ?? choices?.[0] ?? {})].flat();
-  const told = name.map((one) => {
+  const names = name.map((one) => {
     if (one === 'array') return items ? `list of ${typeOf(document, items)}` : 'list';
     if (one !== 'object' || properties) return one;
     const valued = typeof additionalProperties === 'object' && Object.keys(additionalProperties).length > 0;
     return valued ? `map of ${typeOf(document, additionalProperties)}` : 'object';
   });
-  return told.join(' or ');
+  return names.join(' or ');
 }
 
 const FORMATS: Record<string, string> = { 'date-time': 'a time (RFC 3339)', uri: 'a URL' };
 
-/** What a value must keep to, in words; empty when any of its type will do. */
+/** The constraints of a value, in words. */
 export function limitsOf(schema: Schema): Html[] {
   const { minLength, maxLength, minimum, maximum, minItems, maxItems, minProperties, pattern, format } = schema;
   const choices = schema.const === undefined ? (schema.enum ?? []) : [schema.const];

@@ -1,4 +1,4 @@
-// One operation of the reference: what it does, what it takes, what it answers, and how it refuses.
+// One operation of the reference: description, parameters, responses and problems.
 import { html } from 'hono/html';
 import type { Html } from '../../pages/layout.ts';
 import { type Description, type Media, type Operation, type Response, resolved } from '../document.ts';
@@ -24,11 +24,11 @@ export function operationSection(document: Description, { path, method, operatio
       <h3 id="${id}-title"><a href="#${id}">${summary}</a></h3>
       <p class="route"><span class="method ${method}">${method.toUpperCase()}</span> <code>${path}</code> <span class="type">${id}</span></p>
       ${description ? html`<p>${words(description)}</p>` : ''}
-      ${security.length === 0 ? html`<p class="quiet">Needs no caller key.</p>` : ''}
+      ${security.length === 0 ? html`<p class="quiet">No caller key needed.</p>` : ''}
       ${parameters.length > 0 ? html`<h4>Parameters</h4>${parameterFields(document, parameters)}` : ''}
       ${body ? html`<h4>Body${requestBody?.required ? '' : ' (optional)'}</h4>${bodyFields(document, body.schema) ?? ''}` : ''}
       ${isForMachines ? html`<h4>Example</h4>${block(curlOf(document, method, path, operation))}` : ''}
-      <h4>Answers</h4>
+      <h4>Responses</h4>
       ${answers.map(([status, answer]) => answerPart(document, status, answer))}
       ${problemsPart(document, responses)}
     </section>`;
@@ -37,7 +37,7 @@ export function operationSection(document: Description, { path, method, operatio
 function answerPart(document: Description, status: string, { description, content = {} }: Response): Html {
   const [[type, media] = []] = Object.entries(content);
   const isRefusal = Number(status) >= 400;
-  // How it refuses is nearly the same everywhere: there for whoever looks for it.
+  // Error responses are nearly the same everywhere, so they are folded.
   const fields = media && !isRefusal ? bodyFields(document, media.schema) : undefined;
   const shown = media && Object.keys(media.examples ?? {}).length > 0 ? examplesPart(document, media) : '';
   const examples = isRefusal && shown ? html`<details><summary>Examples</summary>${shown}</details>` : shown;
@@ -45,7 +45,7 @@ function answerPart(document: Description, status: string, { description, conten
     <div class="answer">
       <p><strong>${status}</strong> ${words(description)}${type && type !== 'application/json' ? html` <span class="type">${type}</span>` : ''}</p>
       ${examples}
-      ${fields ? html`<details><summary>Members of the answer</summary>${fields}</details>` : ''}
+      ${fields ? html`<details><summary>Response members</summary>${fields}</details>` : ''}
     </div>`;
 }
 
@@ -55,7 +55,7 @@ const examplesPart = (document: Description, { examples = {} }: Media): Html =>
     return html`${summary ? html`<p class="quiet">${summary}:</p>` : ''}${block(typeof value === 'string' ? value : asJson(value))}`;
   })}`;
 
-/** By status and code; what they mean is told once for all. */
+/** By status and code; a section of its own describes each code. */
 function problemsPart(document: Description, responses: Operation['responses']): Html | '' {
   const named = Object.entries(responses).flatMap(([status, { content }]) =>
     status === 'default'

@@ -1,4 +1,4 @@
-// The reference for readers: one page, made of the same description that machines read, with its contents beside it.
+// The API reference: one page with a table of contents, made from the OpenAPI document.
 import { html } from 'hono/html';
 import { type Html, mark } from '../../pages/layout.ts';
 import { type Description, operationsOf, type Schema } from '../document.ts';
@@ -6,7 +6,7 @@ import { bodyFields } from './fields.ts';
 import { asJson, block, words } from './markup.ts';
 import { operationSection, type Place } from './operation.ts';
 
-/** A document of its own, whose stylesheet is laid over that of the other pages. */
+/** A page of its own, with docs.css on top of the stylesheet of the other pages. */
 export function docsPage(document: Description): Html {
   const operations = operationsOf(document);
   const byTag = document.tags.flatMap((tag) => {
@@ -21,7 +21,7 @@ export function docsPage(document: Description): Html {
     <meta charset="utf-8">
     <meta name="viewport" content="width=device-width, initial-scale=1">
     <meta name="color-scheme" content="light dark">
-    <title>${info.title}: reference</title>
+    <title>${info.title}: API reference</title>
     <link rel="stylesheet" href="/assets/valetkey.css">
     <link rel="stylesheet" href="/assets/docs.css">
   </head>
@@ -33,13 +33,13 @@ export function docsPage(document: Description): Html {
       <p><a href="#problems">Problems</a></p>
     </nav>
     <main id="reference" tabindex="-1">
-      <h1>Reference</h1>
+      <h1>API reference</h1>
       <p class="lead">${words(lead)}</p>
       ${more.map((text) => html`<p>${words(text)}</p>`)}
       <p>
         ${Object.values(components.securitySchemes).map((one) => words(`${one.description}. `))}
-        In the examples, <code>VALETKEY_URL</code> and <code>VALETKEY_KEY</code> stand for where the broker is and for your
-        key. Machines read the same as <a href="/openapi.json">OpenAPI ${document.openapi}</a>.
+        In the examples, <code>VALETKEY_URL</code> is the URL of the broker and <code>VALETKEY_KEY</code> your key. The same
+        for machines: <a href="/openapi.json">OpenAPI ${document.openapi}</a>.
       </p>
       ${byTag.map(
         ({ name, description, places }) => html`
@@ -52,8 +52,8 @@ export function docsPage(document: Description): Html {
       <section aria-labelledby="problems">
         <h2 id="problems">Problems</h2>
         <p>
-          What goes wrong is told as <code>application/problem+json</code> (RFC 9457). Tell problems apart by
-          <code>code</code>: the words of <code>title</code> and <code>detail</code> are for people.
+          Errors are <code>application/problem+json</code> (RFC 9457). Use <code>code</code> to distinguish them:
+          <code>title</code> and <code>detail</code> are for people.
         </p>
         ${Object.entries(components.examples).map(([code, { summary = '', value }]) => problemPart(document, code, summary, value))}
       </section>
@@ -64,7 +64,8 @@ export function docsPage(document: Description): Html {
 }
 
 const idOf = (tag: string): string => `tag-${tag.replaceAll(' ', '-')}`;
-const titled = (tag: string): string => (tag === 'jwt' ? 'JWT' : tag.charAt(0).toUpperCase() + tag.slice(1));
+const titled = (tag: string): string => ACRONYMS[tag] ?? tag.charAt(0).toUpperCase() + tag.slice(1);
+const ACRONYMS: Record<string, string> = { jwt: 'JWT', oauth: 'OAuth' };
 
 const contentsPart = (name: string, places: readonly Place[]): Html => html`
   <p><a href="#${idOf(name)}">${titled(name)}</a></p>
@@ -82,12 +83,12 @@ function problemPart(document: Description, code: string, title: string, value: 
     <section class="operation" id="problem-${code}" aria-labelledby="problem-${code}-title">
       <h3 id="problem-${code}-title"><a href="#problem-${code}">${title}</a></h3>
       <p class="route"><span class="method">${status}</span> <code>${code}</code></p>
-      ${own ? html`<h4>Members of its own</h4>${bodyFields(document, own)}` : ''}
+      ${own ? html`<h4>Additional members</h4>${bodyFields(document, own)}` : ''}
       ${block(asJson(value))}
     </section>`;
 }
 
-/** What it has besides what all have. */
+/** The members that other problems do not have. */
 function ownMembers(document: Description, code: string): Schema | undefined {
   const schema = Object.values(document.components.schemas).find((one) => one.properties?.code?.const === code);
   const { code: _, status: __, ...properties } = schema?.properties ?? {};
