@@ -1,4 +1,4 @@
-// The declarative file, applied to a broker that runs: the difference first, then a question, then the change.
+// `apply`: applies a declarative file to a running broker. Shows the changes, asks for confirmation, then applies them.
 import { styleText } from 'node:util';
 import type { Command } from 'commander';
 import type { z } from 'zod';
@@ -23,22 +23,25 @@ interface Options {
 export function applyCommand(program: Command, io: Io): void {
   const apply = program
     .command('apply')
-    .description('make integrations and callers be as a file declares them; shows the difference first')
-    .requiredOption('-f, --file <file>', `as for VALETKEY_CONFIG, secrets as \${ENV_NAME}; - is stdin`)
-    .option('--dry-run', 'only show the difference')
-    .option('--exit-code', `with --dry-run: exit code ${EXIT.changes} where there is one`)
-    .option('-y, --yes', 'do not ask');
+    .description('apply a declarative file of integrations and callers; shows the changes and asks first')
+    .requiredOption(
+      '-f, --file <file>',
+      `the file, as for VALETKEY_CONFIG, with secrets as \${ENV_NAME}; - reads stdin`,
+    )
+    .option('--dry-run', 'show the changes, apply nothing')
+    .option('--exit-code', `with --dry-run: exit with ${EXIT.changes} if there are changes`)
+    .option('-y, --yes', 'apply without confirmation');
   example(apply, 'valetkey apply -f valetkey.json --dry-run', 'valetkey apply -f valetkey.json --yes').action(
     async (options: Options, command: Command) => {
       const { file, dryRun = false, exitCode = false, yes = false } = options;
-      if (exitCode && !dryRun) throw misused('--exit-code goes with --dry-run');
+      if (exitCode && !dryRun) throw misused('--exit-code needs --dry-run');
       const declared = filledIn(file === '-' ? await io.input() : readText(file), file, io.env);
       const broker = brokerFor(io, command);
       const { json, answer } = printer(io, globalsOf(command).json);
 
       const planned = await post(broker, declared, true);
       for (const name of planned.needs_restart)
-        io.note(`${name}: differ from the broker's; they take effect when it is started with VALETKEY_CONFIG`);
+        io.note(`${name}: differs from the running broker; takes effect when it is restarted with VALETKEY_CONFIG`);
       const none = planned.changes.length === 0;
       if (none || dryRun) answer(planned, none ? 'nothing to change' : inLines(planned, io.color));
       if (none) return;
@@ -59,7 +62,7 @@ function filledIn(text: string, file: string, env: Io['env']): Json {
     throw new Failure(`${file}: not a JSON object`);
   const { $schema: _, ...declared } = read.value as Json;
   const missing = read.unset.map(({ at, name }) => `  ${inWords(at, declared)}: \${${name}}`);
-  if (missing.length > 0) throw new Failure([`${file}: these are not set in the environment:`, ...missing].join('\n'));
+  if (missing.length > 0) throw new Failure([`${file}: not set in the environment:`, ...missing].join('\n'));
   return declared;
 }
 
@@ -78,9 +81,9 @@ async function post(broker: Broker, declared: Json, dryRun: boolean): Promise<Ap
 }
 
 async function confirm(io: Io, json: boolean): Promise<void> {
-  if (json || !io.inputIsTty) throw misused('nothing was applied: say --yes where nobody is asked');
-  const said = await io.question('Apply this? [y/N] ');
-  if (!/^y(es)?$/i.test(said.trim())) throw new Failure('nothing was applied');
+  if (json || !io.inputIsTty) throw misused('nothing was applied: without a terminal, confirm with --yes');
+  const reply = await io.question('Apply these changes? [y/N] ');
+  if (!/^y(es)?$/i.test(reply.trim())) throw new Failure('nothing was applied');
 }
 
 function inLines({ changes }: Applied, color: boolean): string[] {
@@ -89,7 +92,7 @@ function inLines({ changes }: Applied, color: boolean): string[] {
   return changes.flatMap(({ kind, id, name, action, fields }) => [
     styled(action === 'create' ? 'green' : 'yellow', [action, kind, id, name && `(${name})`].filter(Boolean).join(' ')),
     ...fields.map((field) => {
-      if ('secret' in field) return styled(COLOURS[field.secret], `  ${field.path}: ${field.secret}`);
+      if ('secret' in field) return styled(COLORS[field.secret], `  ${field.path}: ${field.secret}`);
       const [before, after] = [field.before, field.after].map((value) => (value === null ? null : shown(value)));
       if (before === null) return styled('green', `  ${field.path}: ${after}`);
       return styled(after === null ? 'red' : 'yellow', `  ${field.path}: ${before} → ${after ?? '(none)'}`);
@@ -97,13 +100,13 @@ function inLines({ changes }: Applied, color: boolean): string[] {
   ]);
 }
 
-const COLOURS = { set: 'green', changed: 'yellow', removed: 'red' } as const;
+const COLORS = { set: 'green', changed: 'yellow', removed: 'red' } as const;
 
-/** Text as it is, but nothing that a terminal obeys. */
+/** One line, without control characters. */
 const shown = (value: unknown): string =>
   (typeof value === 'string' ? value : JSON.stringify(value)).replace(/\p{Cc}+/gu, ' ');
 
 function inNumbers({ changes }: Applied): string {
   const created = changes.filter(({ action }) => action === 'create').length;
-  return `${created} created, ${changes.length - created} changed`;
+  return `${created} created, ${changes.length - created} updated`;
 }

@@ -1,4 +1,4 @@
-// Who did what; and who asks.
+// `audit` and `whoami`.
 import type { Command } from 'commander';
 import { brokerFor, globalsOf } from './broker.ts';
 import { example } from './example.ts';
@@ -17,7 +17,7 @@ const COLUMNS: Columns = {
   DETAIL: (e) => e.detail,
   COUNT: (e) => e.count,
 };
-const USUAL_LIMIT = 100;
+const DEFAULT_LIMIT = 100;
 
 interface Options {
   integration?: string;
@@ -35,31 +35,35 @@ interface Options {
 export function auditCommand(program: Command, io: Io): void {
   const audit = program
     .command('audit')
-    .description('who did what to which connection, newest first')
-    .option('--integration <id>')
-    .option('--owner <owner>')
-    .option('--connection <id>')
-    .option('--actor <id>', "a caller's id; system; or browser, for owners")
-    .option('--action <action>', 'such as connection.token_read')
-    .option('--outcome <outcome>', 'ok, denied or failed')
-    .option('--since <time>', 'a span like 1h or 7d, or a time like 2027-01-31T12:00:00Z')
-    .option('--until <time>', 'as --since; not included')
-    .option('--limit <count>', `at most so many; ${USUAL_LIMIT} unless given`, wholeNumber)
-    .option('--all', 'all there are');
-  example(audit, 'valetkey audit --outcome denied --since 1h').action(async (options: Options, command: Command) => {
+    .description('list audit entries, newest first')
+    .option('--integration <id>', 'only of this integration')
+    .option('--owner <owner>', 'only of this owner')
+    .option('--connection <id>', 'only of this connection')
+    .option('--actor <id>', 'only of this actor: a caller id, system, or browser (an owner)')
+    .option('--action <action>', 'only this action, such as token.read')
+    .option('--outcome <outcome>', 'only this outcome: ok, denied or failed')
+    .option('--since <time>', 'from this time: a duration such as 1h or 7d, or a time such as 2027-01-31T12:00:00Z')
+    .option('--until <time>', 'before this time, in the same format')
+    .option('--limit <count>', `maximum number of entries; default ${DEFAULT_LIMIT}`, wholeNumber)
+    .option('--all', 'no limit');
+  example(
+    audit,
+    'valetkey audit --outcome denied --since 1h',
+    'valetkey audit --action token.read --owner user_42',
+  ).action(async (options: Options, command: Command) => {
     const { integration, owner, connection, actor, action, outcome, since, until, limit, all } = options;
     const query = {
       ...{ integration, owner, actor, action, outcome, connection_id: connection },
       from: since === undefined ? undefined : moment(since, io.now(), -1),
       to: until === undefined ? undefined : moment(until, io.now(), -1),
     };
-    const most = limit ?? (all ? undefined : USUAL_LIMIT);
+    const most = limit ?? (all ? undefined : DEFAULT_LIMIT);
     await printer(io, globalsOf(command).json).list(COLUMNS, brokerFor(io, command).all('/v1/audit', query, most));
   });
 }
 
 export function whoamiCommand(program: Command, io: Io): void {
-  const whoami = program.command('whoami').description('which caller the key is of, and what it may do');
+  const whoami = program.command('whoami').description('show the caller of the key, and what it may do');
   example(whoami, 'valetkey whoami').action(async (_, command: Command) => {
     await printer(io, globalsOf(command).json).one(await brokerFor(io, command).ask('GET', '/v1/whoami'));
   });

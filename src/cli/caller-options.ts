@@ -1,4 +1,4 @@
-// What options say of a caller: its grants, its workloads, its rate.
+// The options that describe a caller: grants, workload identity, rate limit.
 import type { Command } from 'commander';
 import type { Json } from './broker.ts';
 import { misused } from './failure.ts';
@@ -19,43 +19,47 @@ export interface CallerOptions {
 
 export const callerOptions = (command: Command): Command =>
   command
-    .option('--action <action>', 'token, connections:read, connections:write, jwt:verify, proxy, admin or *', several)
-    .option('--integration <pattern>', 'an id, a prefix* or *, which it is unless given; several times', several)
-    .option('--owner <pattern>', 'an owner, a prefix* or *, which it is unless given; several times', several)
-    .option('--scope <pattern>', 'only tokens within these scopes; several times', several)
-    .option('--max-min-ttl <seconds>', 'the most life that it may ask of a token', wholeNumber)
-    .option('--grant <json>', 'a whole grant; several times', several)
-    .option('--workload-issuer <url>', 'a workload of this issuer is this caller, without a key')
-    .option('--workload-audience <audience>', 'that its tokens name')
-    .option('--workload-claim <name=value>', 'that its tokens hold; several times', pairs)
-    .option('--rate-limit <requests/seconds>', 'such as 100/60');
+    .option(
+      '--action <action>',
+      'grant this action: token, connections:read, connections:write, jwt:verify, proxy, admin or *; repeatable',
+      several,
+    )
+    .option('--integration <pattern>', 'at this integration: an id, a prefix* or *; default *; repeatable', several)
+    .option('--owner <pattern>', 'for this owner: an id, a prefix* or *; default *; repeatable', several)
+    .option('--scope <pattern>', 'only tokens within these scopes; repeatable', several)
+    .option('--max-min-ttl <seconds>', 'the largest min_ttl that it may request', wholeNumber)
+    .option('--grant <json>', 'a whole grant as JSON; repeatable', several)
+    .option('--workload-issuer <url>', 'authenticate the caller by tokens of this issuer, without a key')
+    .option('--workload-audience <audience>', 'the audience of these tokens')
+    .option('--workload-claim <name=value>', 'a claim of these tokens; repeatable', pairs)
+    .option('--rate-limit <requests/seconds>', 'at most so many requests in so many seconds, such as 100/60');
 
-/** Those of the options; one of `--action` and its kin, and each `--grant`. */
+/** One grant from `--action` and the options that go with it, and one from each `--grant`. */
 export function grantsOf({ action, integration, owner, scope, maxMinTtl, grant = [] }: CallerOptions): Json[] {
   const parts = given({ integrations: integration, owners: owner, scopes: scope, max_min_ttl: maxMinTtl });
   if (action === undefined && Object.keys(parts).length > 0)
-    throw misused('a grant needs at least one --action (--grant gives a whole one as JSON)');
+    throw misused('a grant needs at least one --action (or give a whole grant as JSON with --grant)');
   const composed = action ? [{ actions: action, integrations: ['*'], owners: ['*'], ...parts }] : [];
   return [...composed, ...grant.map((text) => jsonObject(text, '--grant'))];
 }
 
-/** Undefined: none is named. */
+/** Undefined: no workload option is given. */
 export function workloadsOf(options: CallerOptions): Json[] | undefined {
   const { workloadIssuer: issuer, workloadAudience: audience, workloadClaim: claims } = options;
   if ((issuer ?? audience ?? claims) === undefined) return undefined;
   if (issuer === undefined || audience === undefined || claims === undefined)
-    throw misused('a workload needs --workload-issuer, --workload-audience and at least one --workload-claim');
+    throw misused('a workload identity needs --workload-issuer, --workload-audience and at least one --workload-claim');
   return [{ issuer, audience, claims }];
 }
 
 export function rateLimitOf({ rateLimit }: CallerOptions): Json | undefined {
   if (rateLimit === undefined) return undefined;
   const [, requests, window] = /^(\d{1,9})\/(\d{1,9})$/.exec(rateLimit) ?? [];
-  if (window === undefined) throw misused('--rate-limit is REQUESTS/SECONDS, such as 100/60');
+  if (window === undefined) throw misused('--rate-limit must be REQUESTS/SECONDS, such as 100/60');
   return { requests: Number(requests), window: Number(window) };
 }
 
-/** `token,connections:read on acme of user_*`, for people. */
+/** A summary for people: `token,connections:read on acme of user_*`. */
 export const grantsInWords = (grants: unknown): string =>
   (grants as Record<string, string[]>[])
     .map(({ actions = [], integrations = [], owners = [] }) =>

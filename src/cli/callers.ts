@@ -1,4 +1,4 @@
-// Callers: internal services, their grants and their keys.
+// `callers`: internal services, their grants and their keys.
 import type { Command } from 'commander';
 import { brokerFor, globalsOf, type Json, part } from './broker.ts';
 import {
@@ -23,16 +23,18 @@ const COLUMNS: Columns = {
 };
 
 export function callerCommands(program: Command, io: Io): void {
-  const callers = program.command('callers').description('list, show, create, update, delete; keys add, keys delete');
+  const callers = program
+    .command('callers')
+    .description('manage callers: list, show, create, update, delete; keys add, keys delete');
   const print = (command: Command) => printer(io, globalsOf(command).json);
   const at = (id: string) => `/v1/callers/${part(id)}`;
 
-  const list = callers.command('list').description('all of them');
+  const list = callers.command('list').description('list callers');
   example(list, 'valetkey callers list').action(async (_, command: Command) => {
     await print(command).list(COLUMNS, brokerFor(io, command).all('/v1/callers'));
   });
 
-  const show = callers.command('show').argument('<id>').description('one, with its grants and keys');
+  const show = callers.command('show').argument('<id>').description('show a caller, with its grants and keys');
   example(show, 'valetkey callers show clr_01k…').action(async (id: string, _, command: Command) => {
     await print(command).one(await brokerFor(io, command).ask('GET', at(id)));
   });
@@ -40,9 +42,9 @@ export function callerCommands(program: Command, io: Io): void {
   const create = callerOptions(
     callers
       .command('create')
-      .description('admit an internal service; prints its id and its key, which is shown this once')
-      .requiredOption('--name <name>', 'of the service'),
-  ).option('--key-expires <time>', 'when its key ends: a span like 90d, or a time');
+      .description('create a caller; prints its id and its key, which is never shown again')
+      .requiredOption('--name <name>', 'the name of the service'),
+  ).option('--key-expires <time>', 'when its key expires: a duration such as 90d, or a time');
   example(create, 'valetkey callers create --name billing --action token --integration acme --owner "user_*"').action(
     async (options: CallerOptions & { name: string; keyExpires?: string }, command: Command) => {
       const grants = grantsOf(options);
@@ -61,9 +63,9 @@ export function callerCommands(program: Command, io: Io): void {
     callers
       .command('update')
       .argument('<id>')
-      .description('change what is given, and keep the rest; its keys stay')
-      .option('--name <name>', 'of the service')
-      .option('--add', 'the grants come to those that it has, instead of replacing them'),
+      .description('update a caller; what is not given stays, and so do its keys')
+      .option('--name <name>', 'the new name of the service')
+      .option('--add', 'add the grants to the existing ones instead of replacing them'),
   );
   example(update, 'valetkey callers update clr_01k… --add --action token --integration acme --owner "user_*"').action(
     async (id: string, options: CallerOptions & { name?: string; add?: boolean }, command: Command) => {
@@ -78,24 +80,27 @@ export function callerCommands(program: Command, io: Io): void {
       const broker = brokerFor(io, command);
       const { name, grants: before, workloads, rate_limit } = await broker.ask('GET', at(id));
       const bindings = (workloads as Json[]).map(({ id: _, ...workload }) => workload);
-      const kept = { name, grants: before, workloads: bindings, rate_limit };
+      const current = { name, grants: before, workloads: bindings, rate_limit };
       const added = options.add && grants.length > 0 && { grants: [...(before as Json[]), ...grants] };
-      await print(command).one(await broker.ask('PUT', at(id), { ...kept, ...change, ...added }));
+      await print(command).one(await broker.ask('PUT', at(id), { ...current, ...change, ...added }));
     },
   );
 
-  const remove = callers.command('delete').argument('<id>').description('delete one and its keys, at once');
+  const remove = callers
+    .command('delete')
+    .argument('<id>')
+    .description('delete a caller and its keys; takes effect at once');
   example(remove, 'valetkey callers delete clr_01k…').action(async (id: string, _, command: Command) => {
     await brokerFor(io, command).ask('DELETE', at(id));
     print(command).answer({ id, deleted: true }, 'deleted');
   });
 
-  const keys = callers.command('keys').description('add, delete');
+  const keys = callers.command('keys').description('manage the keys of a caller: add, delete');
   const add = keys
     .command('add')
     .argument('<id>')
-    .description('a second key, for rotation; prints its id and the key, which is shown this once')
-    .option('--expires <time>', 'a span like 90d, or a time like 2027-01-31T12:00:00Z');
+    .description('add a key, for rotation; prints its id and the key, which is never shown again')
+    .option('--expires <time>', 'when it expires: a duration such as 90d, or a time such as 2027-01-31T12:00:00Z');
   example(add, 'valetkey callers keys add clr_01k… --expires 90d').action(
     async (id: string, { expires }: { expires?: string }, command: Command) => {
       const body = given({ expires_at: expires && moment(expires, io.now(), 1) });
@@ -103,7 +108,11 @@ export function callerCommands(program: Command, io: Io): void {
       print(command).answer(made, [String(made.id), String(made.key)]);
     },
   );
-  const drop = keys.command('delete').argument('<id>').argument('<key-id>').description('delete a key, at once');
+  const drop = keys
+    .command('delete')
+    .argument('<id>')
+    .argument('<key-id>')
+    .description('delete a key; takes effect at once');
   example(drop, 'valetkey callers keys delete clr_01k… key_01k…').action(
     async (id: string, keyId: string, _, command: Command) => {
       await brokerFor(io, command).ask('DELETE', `${at(id)}/keys/${part(keyId)}`);

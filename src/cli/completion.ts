@@ -1,4 +1,4 @@
-// Scripts by which shells complete commands and options, made of the tree of commands.
+// `completion`: shell completion scripts, generated from the command tree.
 import { Argument, type Command } from 'commander';
 import { example } from './example.ts';
 import type { Io } from './io.ts';
@@ -6,7 +6,7 @@ import type { Io } from './io.ts';
 export function completionCommand(program: Command, io: Io): void {
   const completion = program
     .command('completion')
-    .description('a script that completes commands and options')
+    .description('print a shell completion script')
     .addArgument(new Argument('<shell>').choices(Object.keys(SHELLS)));
   example(
     completion,
@@ -16,7 +16,7 @@ export function completionCommand(program: Command, io: Io): void {
   ).action((shell: keyof typeof SHELLS) => io.out(SHELLS[shell](statesOf(program))));
 }
 
-/** Behind which words, which words. The words are of our own making: letters, digits and dashes. */
+/** The candidates after a command path. All words are ours: letters, digits and dashes, so they need no quoting. */
 interface State {
   path: string;
   words: { word: string; description: string }[];
@@ -33,7 +33,7 @@ function statesOf(command: Command, path = '', inherited: State['words'] = []): 
   return [state, ...command.commands.flatMap((one) => statesOf(one, `${path} ${one.name()}`, global))];
 }
 
-/** Sets `offered`; `at` is what of the words so far names a command. (In zsh, `path` and `words` are names with a meaning.) */
+/** Sets `offered`. `at` is the command path within the words so far. (In zsh, `path` and `words` are special names.) */
 const offer = (states: State[], wordsSoFar: string): string => `  local at="" word offered
   for word in ${wordsSoFar}; do
     case "$at $word" in ${commandsOf(states).join('|')}) at="$at $word" ;; esac

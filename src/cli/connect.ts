@@ -1,4 +1,4 @@
-// Connecting an account: an invitation for a browser, and the wait for what becomes of it.
+// `connect`: creates a connect session, opens it in a browser, and waits for the result.
 import type { Command } from 'commander';
 import { type Broker, brokerFor, globalsOf, type Json, part } from './broker.ts';
 import { example } from './example.ts';
@@ -16,21 +16,20 @@ interface Options {
   timeout?: number;
 }
 
-/** Milliseconds between two looks. */
-const LOOK_EVERY_MS = 1_000;
+const POLL_INTERVAL_MS = 1_000;
 
 export function connectCommand(program: Command, io: Io): void {
   const connect = program
     .command('connect')
-    .description('connect an account in the browser, and wait until that is done')
+    .description('connect an account in the browser, and wait for the result')
     .argument('[integration]')
     .argument('[owner]', 'whose account it is')
-    .option('--label <label>', "tells an owner's connections apart")
-    .option('--scope <scope>', 'ask for this one, not those of the integration; several times', several)
-    .option('--param <name=value>', 'what the provider asks of a connection; several times', pairs)
-    .option('--connection <id>', 'renew this connection, under its id; integration and owner may be left out')
-    .option('--no-open', 'only print the URL')
-    .option('--timeout <seconds>', 'wait no longer than this', wholeNumber);
+    .option('--label <label>', 'distinguishes several connections of one owner')
+    .option('--scope <scope>', 'request this scope instead of those of the integration; repeatable', several)
+    .option('--param <name=value>', 'a connection parameter of the provider; repeatable', pairs)
+    .option('--connection <id>', 'renew this connection; integration and owner may be omitted')
+    .option('--no-open', 'print the URL, do not open a browser')
+    .option('--timeout <seconds>', 'maximum time to wait', wholeNumber);
   example(
     connect,
     'valetkey connect acme user_42 --scope read',
@@ -38,7 +37,7 @@ export function connectCommand(program: Command, io: Io): void {
   ).action(async (integration: string | undefined, owner: string | undefined, options: Options, command: Command) => {
     const broker = brokerFor(io, command);
     const whom = await whomOf(broker, integration, owner, options.connection);
-    const invited = await broker.ask('POST', '/v1/connect-sessions', {
+    const created = await broker.ask('POST', '/v1/connect-sessions', {
       ...whom,
       ...given({
         label: options.label,
@@ -48,12 +47,12 @@ export function connectCommand(program: Command, io: Io): void {
       }),
     });
     const interrupted = io.interrupted();
-    io.note(`Open this in a browser, and agree:\n  ${invited.url}`);
-    if (options.open) await io.open(String(invited.url)).catch(() => io.note('No browser could be opened here.'));
-    const session = await waitFor(broker, String(invited.id), options.timeout, interrupted, io);
+    io.note(`Open this link in a browser and grant access:\n  ${created.url}`);
+    if (options.open) await io.open(String(created.url)).catch(() => io.note('No browser could be opened.'));
+    const session = await waitFor(broker, String(created.id), options.timeout, interrupted, io);
     const connection = await broker
       .ask('GET', `/v1/connections/${part(String(session.connection_id))}`)
-      // It may connect and not read.
+      // The caller may be allowed to connect, but not to read connections.
       .catch((): Json => ({ id: session.connection_id, ...whom }));
     await printer(io, globalsOf(command).json).one(connection);
   });
@@ -66,7 +65,7 @@ async function whomOf(broker: Broker, integration?: string, owner?: string, conn
   return { integration: known.integration, owner: known.owner };
 }
 
-/** The session as it was completed. Rejects with `Failure`. */
+/** The completed session. Rejects with `Failure`. */
 async function waitFor(
   broker: Broker,
   id: string,
@@ -78,14 +77,13 @@ async function waitFor(
   for (;;) {
     const session = await broker.ask('GET', `/v1/connect-sessions/${part(id)}`);
     if (session.status === 'completed') return session;
-    if (session.status === 'failed')
-      throw new Failure(`it was not connected: ${session.error ?? 'no reason was told'}`);
-    if (session.status === 'expired') throw new Failure('nobody agreed in time; run the command again for a new link');
-    if (io.now() >= until) throw new Failure(`not connected yet; the link stays good until ${session.expires_at}`);
+    if (session.status === 'failed') throw new Failure(`not connected: ${session.error ?? 'unknown error'}`);
+    if (session.status === 'expired') throw new Failure('the link has expired; run the command again for a new one');
+    if (io.now() >= until) throw new Failure(`not connected yet; the link is valid until ${session.expires_at}`);
     try {
-      await io.pause(Math.min(LOOK_EVERY_MS, until - io.now()), interrupted);
+      await io.pause(Math.min(POLL_INTERVAL_MS, until - io.now()), interrupted);
     } catch {
-      throw new Failure(`no longer waiting; the link stays good until ${session.expires_at}`, EXIT.interrupted);
+      throw new Failure(`stopped waiting; the link is valid until ${session.expires_at}`, EXIT.interrupted);
     }
   }
 }

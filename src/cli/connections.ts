@@ -1,4 +1,4 @@
-// Connections: shown, imported, refreshed, revoked.
+// `connections`: list, show, refresh, revoke, import.
 import type { Command } from 'commander';
 import { brokerFor, globalsOf, type Json, part } from './broker.ts';
 import { example } from './example.ts';
@@ -17,15 +17,17 @@ const COLUMNS: Columns = {
 };
 
 export function connectionCommands(program: Command, io: Io): void {
-  const connections = program.command('connections').description('list, show, refresh, revoke, import');
+  const connections = program
+    .command('connections')
+    .description('manage connections: list, show, refresh, revoke, import');
   const print = (command: Command) => printer(io, globalsOf(command).json);
 
   const list = connections
     .command('list')
-    .description('those within the grants of the caller')
-    .option('--integration <id>', 'of this integration')
-    .option('--owner <owner>', 'of this owner')
-    .option('--status <status>', 'active, needs_reauth or revoked');
+    .description('list the connections that the caller may see')
+    .option('--integration <id>', 'only of this integration')
+    .option('--owner <owner>', 'only of this owner')
+    .option('--status <status>', 'only with this status: active, needs_reauth or revoked');
   example(list, 'valetkey connections list --integration acme --status needs_reauth').action(
     async (options: Record<string, string | undefined>, command: Command) => {
       const { integration, owner, status } = options;
@@ -33,7 +35,7 @@ export function connectionCommands(program: Command, io: Io): void {
     },
   );
 
-  const show = connections.command('show').argument('<id>').description('one, with all that is known of it');
+  const show = connections.command('show').argument('<id>').description('show a connection');
   example(show, 'valetkey connections show con_01k…').action(async (id: string, _, command: Command) => {
     await print(command).one(await brokerFor(io, command).ask('GET', `/v1/connections/${part(id)}`));
   });
@@ -41,28 +43,28 @@ export function connectionCommands(program: Command, io: Io): void {
   const refresh = connections
     .command('refresh')
     .argument('<id>')
-    .description('refresh one now, and tell when its token expires (--json prints the token too)')
-    .option('--rejected-token-stdin', 'only if the stored token is the one on stdin, which an API rejected');
+    .description('refresh the token of a connection now; prints when it expires (--json includes the token)')
+    .option('--rejected-token-stdin', 'refresh only if the stored token is the one on stdin, which an API rejected');
   example(refresh, 'valetkey connections refresh con_01k…').action(
     async (id: string, options: { rejectedTokenStdin?: boolean }, command: Command) => {
       const body = options.rejectedTokenStdin ? { rejected_token: (await io.input()).trim() } : {};
       const served = await brokerFor(io, command).ask('POST', `/v1/connections/${part(id)}/refresh`, body);
       const until = served.expires_at === null ? 'does not expire' : `expires at ${served.expires_at}`;
-      print(command).answer(served, `its token ${until}`);
+      print(command).answer(served, `the token ${until}`);
     },
   );
 
   const revoke = connections
     .command('revoke')
-    .argument('[id]', 'or --integration, --owner or both, for all of theirs')
-    .description('revoke one, or all of an integration or an owner, here and at the provider')
-    .option('--integration <id>', 'all of this integration')
-    .option('--owner <owner>', 'all of this owner');
+    .argument('[id]', 'omit with --integration or --owner')
+    .description('revoke a connection, or all of an integration or an owner, here and at the provider')
+    .option('--integration <id>', 'revoke all connections of this integration')
+    .option('--owner <owner>', 'revoke all connections of this owner');
   example(revoke, 'valetkey connections revoke con_01k…', 'valetkey connections revoke --owner user_42').action(
     async (id: string | undefined, { integration, owner }: Record<string, string | undefined>, command: Command) => {
       const broker = brokerFor(io, command);
       if (id !== undefined && (integration ?? owner) !== undefined)
-        throw misused('connections revoke takes an id, or --integration and --owner, not both');
+        throw misused('connections revoke takes either an id, or --integration and --owner, not both');
       if (id !== undefined) {
         const answer = await broker.ask('DELETE', `/v1/connections/${part(id)}`);
         return print(command).answer(answer, `revoked; at the provider: ${answer.upstream_revocation}`);
@@ -74,18 +76,18 @@ export function connectionCommands(program: Command, io: Io): void {
     },
   );
 
-  const take = connections
+  const add = connections
     .command('import')
     .argument('<integration>')
     .argument('<owner>', 'whose account it is')
-    .description('take over a grant that was made elsewhere; its credentials are read from stdin, as JSON')
-    .option('--credentials <file>', 'read them from this file instead')
-    .option('--label <label>', "tells an owner's connections apart")
-    .option('--param <name=value>', 'what the provider asks of a connection; several times', pairs)
-    .option('--captured <name=value>', 'what was captured where it was connected; several times', pairs)
-    .option('--metadata <json>', 'of your own, an object')
-    .option('--connection <id>', 'renew this connection, under its id');
-  example(take, 'valetkey connections import acme user_42 < credentials.json').action(
+    .description('import credentials that were obtained elsewhere; reads them from stdin as JSON')
+    .option('--credentials <file>', 'read the credentials from this file instead')
+    .option('--label <label>', 'distinguishes several connections of one owner')
+    .option('--param <name=value>', 'a connection parameter of the provider; repeatable', pairs)
+    .option('--captured <name=value>', 'a value that was captured when the account was connected; repeatable', pairs)
+    .option('--metadata <json>', 'any JSON object, stored with the connection')
+    .option('--connection <id>', 'renew this connection');
+  example(add, 'valetkey connections import acme user_42 < credentials.json').action(
     async (integration: string, owner: string, options: ImportOptions, command: Command) => {
       const { label, param: params, captured, metadata, connection } = options;
       const body = {
@@ -101,7 +103,7 @@ export function connectionCommands(program: Command, io: Io): void {
 
   async function credentialsOf(file: string | undefined): Promise<Json> {
     if (file === undefined && io.inputIsTty)
-      io.note('Type the credentials as JSON, such as {"refresh_token":"…"}, and end with Ctrl-D:');
+      io.note('Enter the credentials as JSON, such as {"refresh_token":"…"}, and end with Ctrl-D:');
     return jsonObject(file === undefined ? await io.input() : readText(file), file ?? 'stdin');
   }
 }

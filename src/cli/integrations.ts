@@ -1,4 +1,4 @@
-// Integrations. Their secrets come from the environment, a file or stdin: arguments can be seen by others on the machine.
+// `integrations`. Secrets come from the environment, a file or stdin: other users of the machine can see arguments.
 import type { Command } from 'commander';
 import { brokerFor, globalsOf, part } from './broker.ts';
 import { example } from './example.ts';
@@ -30,34 +30,34 @@ interface PutOptions {
 }
 
 export function integrationCommands(program: Command, io: Io): void {
-  const integrations = program.command('integrations').description('list, show, put, delete');
+  const integrations = program.command('integrations').description('manage integrations: list, show, put, delete');
   const print = (command: Command) => printer(io, globalsOf(command).json);
 
-  const list = integrations.command('list').description('those within the grants of the caller');
+  const list = integrations.command('list').description('list the integrations that the caller may see');
   example(list, 'valetkey integrations list').action(async (_, command: Command) => {
     await print(command).list(COLUMNS, brokerFor(io, command).all('/v1/integrations'));
   });
 
-  const show = integrations.command('show').argument('<id>').description('one, without its secrets');
+  const show = integrations.command('show').argument('<id>').description('show an integration, without its secrets');
   example(show, 'valetkey integrations show acme').action(async (id: string, _, command: Command) => {
     await print(command).one(await brokerFor(io, command).ask('GET', `/v1/integrations/${part(id)}`));
   });
 
   const put = integrations
     .command('put')
-    .argument('<id>', 'a slug of your choice')
-    .description('create or replace one; secrets that are not given stay')
-    .requiredOption('--provider <id>', 'of the catalogue: valetkey providers list')
-    .option('--client-id <id>')
-    .option('--client-secret-env <name>', 'the secret is in this variable of the environment')
-    .option('--client-secret-stdin', 'the secret is on stdin')
-    .option('--private-key-file <file>', 'PEM')
-    .option('--key-id <id>', "the private key's id at the provider")
-    .option('--certificate-file <file>', 'PEM; for mutual TLS')
-    .option('--scope <scope>', "not the provider's default ones; several times", several)
-    .option('--param <name=value>', 'what the provider asks of a deployment; several times', pairs)
-    .option('--override <name=url>', 'another endpoint, such as token_url; several times', pairs)
-    .option('--return-origin <origin>', 'an origin that a return_url may have; several times', several);
+    .argument('<id>', 'an id of your choice: lower-case letters, digits, - and _')
+    .description('create or replace an integration; secrets that are not given stay')
+    .requiredOption('--provider <id>', 'a provider of the catalogue; see: valetkey providers list')
+    .option('--client-id <id>', 'the client id at the provider')
+    .option('--client-secret-env <name>', 'read the client secret from this environment variable')
+    .option('--client-secret-stdin', 'read the client secret from stdin')
+    .option('--private-key-file <file>', 'the private key, as PEM')
+    .option('--key-id <id>', 'the id of the private key at the provider')
+    .option('--certificate-file <file>', 'the certificate for mutual TLS, as PEM')
+    .option('--scope <scope>', 'request this scope instead of the defaults of the provider; repeatable', several)
+    .option('--param <name=value>', 'an integration parameter of the provider; repeatable', pairs)
+    .option('--override <name=url>', 'replace an endpoint, such as token_url; repeatable', pairs)
+    .option('--return-origin <origin>', 'an allowed origin of return_url; repeatable', several);
   example(
     put,
     'valetkey integrations put acme --provider generic-oidc --param issuer=https://id.example.com --client-id me --client-secret-env ACME_SECRET',
@@ -77,7 +77,10 @@ export function integrationCommands(program: Command, io: Io): void {
     await print(command).one(await brokerFor(io, command).ask('PUT', `/v1/integrations/${part(id)}`, setup));
   });
 
-  const remove = integrations.command('delete').argument('<id>').description('delete one that nothing uses any more');
+  const remove = integrations
+    .command('delete')
+    .argument('<id>')
+    .description('delete an integration without live connections');
   example(remove, 'valetkey integrations delete acme').action(async (id: string, _, command: Command) => {
     await brokerFor(io, command).ask('DELETE', `/v1/integrations/${part(id)}`);
     print(command).answer({ id, deleted: true }, 'deleted');
@@ -88,7 +91,7 @@ export function integrationCommands(program: Command, io: Io): void {
       throw misused('give --client-secret-env or --client-secret-stdin, not both');
     if (name !== undefined) return io.env[name] || fail(`${name} is not set in the environment`);
     if (!clientSecretStdin) return undefined;
-    return (await io.input()).replace(/\r?\n$/, '') || fail('there is no secret on stdin');
+    return (await io.input()).replace(/\r?\n$/, '') || fail('stdin is empty: no secret given');
   }
 }
 

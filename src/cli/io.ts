@@ -1,35 +1,35 @@
-// All that commands touch of the world, so that a test can stand in its place.
+// Everything that commands do outside their own process memory, behind one interface, so that tests can replace it.
 import { text } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
 
 export interface Io {
   env: Record<string, string | undefined>;
-  /** A line on stdout: the answer, and nothing else. */
+  /** Prints a line to stdout: results only. */
   out(line: string): void;
-  /** A line on stderr: what people should know besides. */
+  /** Prints a line to stderr: messages for people. */
   note(line: string): void;
   /** All of stdin. */
   input(): Promise<string>;
-  /** Whether a person reads stdout; then answers are laid out, otherwise they are lines of fields between tabs. */
+  /** Whether stdout is a terminal: then lists are tables, otherwise tab-separated lines. */
   outIsTty: boolean;
   inputIsTty: boolean;
   /** Whether stdout takes colours: NO_COLOR turns them off. */
   color: boolean;
   fetch: typeof fetch;
-  /** Shows a URL to the person. Rejects when that cannot be done here. */
+  /** Opens a URL in a browser. Rejects if there is none. */
   open(url: string): Promise<void>;
-  /** Asks the person at the terminal for a line. */
+  /** Asks for a line at the terminal. */
   question(text: string): Promise<string>;
   now(): number;
-  /** Rejects with an `AbortError` when the signal comes first. */
+  /** Rejects with an `AbortError` if the signal is aborted first. */
   pause(ms: number, signal: AbortSignal): Promise<void>;
-  /** Aborted by Ctrl-C, from the first call on. */
+  /** Aborted by Ctrl-C. From the first call on, Ctrl-C no longer ends the process. */
   interrupted(): AbortSignal;
 }
 
 export function processIo(env: Io['env']): Io {
   const { stdin, stdout, stderr } = process;
-  // Whoever has read enough, such as `head`, closes the pipe.
+  // A reader such as `head` closes the pipe early.
   stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit();
     throw error;

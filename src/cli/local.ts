@@ -1,4 +1,4 @@
-// What happens on this machine: a broker, its database and its keys, configured by the environment.
+// Commands for this machine, configured by the environment: the broker, its database and its keys.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { globalsOf } from './broker.ts';
 import { example } from './example.ts';
 import { Failure } from './failure.ts';
 import type { Io } from './io.ts';
-import { moveCommand } from './migrate-data.ts';
+import { migrateDataCommand } from './migrate-data.ts';
 
 export function localCommands(program: Command, io: Io): void {
   const serve = program.command('serve').description('run the broker');
@@ -16,26 +16,26 @@ export function localCommands(program: Command, io: Io): void {
     await main();
   });
 
-  const demo = program.command('demo').description('a local provider and the broker, through the whole flow');
-  example(demo.option('--once', 'end after the steps'), 'valetkey demo --once').action(runDemo);
+  const demo = program.command('demo').description('run a local provider and a broker, and go through the whole flow');
+  example(demo.option('--once', 'exit after the last step'), 'valetkey demo --once').action(runDemo);
 
-  const migrate = program.command('migrate').description('bring the database up to date, and stop');
+  const migrate = program.command('migrate').description('run the database migrations, then exit');
   example(migrate, 'VALETKEY_DATABASE_URL=file:./data/valetkey.db valetkey migrate').action(async () => {
     const main = await import('../runtime/main.ts');
     await main.migrate();
   });
 
-  moveCommand(program, io);
+  migrateDataCommand(program, io);
 
-  const keys = program.command('keys').description('the key ring: generate, rotate');
+  const keys = program.command('keys').description('manage the key ring: generate, rotate');
   const generate = keys.command('generate').description('print a new key for VALETKEY_KEYS');
-  example(generate.option('--kid <id>', 'its id'), 'valetkey keys generate --kid 2027').action(
+  example(generate.option('--kid <id>', 'the id of the key'), 'valetkey keys generate --kid 2027').action(
     async ({ kid }: { kid?: string }) => {
       const { generateKey } = await import('../runtime/keys.ts');
       io.out(generateKey(kid));
     },
   );
-  const rotate = keys.command('rotate').description('seal every secret anew with the first key of VALETKEY_KEYS');
+  const rotate = keys.command('rotate').description('re-encrypt all secrets with the first key of VALETKEY_KEYS');
   example(rotate, 'VALETKEY_KEYS=$NEW,$OLD valetkey keys rotate').action(async (_, command: Command) => {
     const main = await import('../runtime/main.ts');
     await main.rotate({ json: globalsOf(command).json ?? false });
@@ -46,9 +46,9 @@ async function runDemo({ once: onlyOnce }: { once?: boolean }): Promise<void> {
   const { packaged } = await import('../package-files.ts');
   const path = packaged('demo/main.ts');
   if (!existsSync(path))
-    throw new Failure('the demo is not part of this installation: run it in the repository with: npm run demo');
+    throw new Failure('this installation does not include the demo; in the repository, run: npm run demo');
   const child = spawn(process.execPath, [path, ...(onlyOnce ? ['--once'] : [])], { stdio: 'inherit' });
-  // Ctrl-C reaches both; it is the demo's to obey.
+  // Ctrl-C reaches both processes; the demo handles it.
   process.on('SIGINT', () => {});
   process.on('SIGTERM', () => child.kill('SIGTERM'));
   const [code] = (await once(child, 'exit')) as [number | null];

@@ -1,4 +1,4 @@
-// Moving house: from one database to another, with nothing left behind.
+// `migrate-data`: copies all data from one database to another, and verifies the copy.
 import { type Command, Option } from 'commander';
 import { globalsOf } from './broker.ts';
 import { example } from './example.ts';
@@ -10,29 +10,36 @@ type Moved = import('../stores/open.ts').Moved;
 
 const URL_KINDS = /^(file:.|postgres(ql)?:\/\/)/;
 
-/** A digest is shown as far as people compare it. */
-const SHOWN = 16;
+/** Digits of a digest that are shown: enough for people to compare. */
+const DIGEST_LENGTH = 16;
 const COLUMNS: Columns = {
   TABLE: ({ table }) => table,
   ROWS: ({ rows }) => rows,
-  'AT THE TARGET': ({ target_rows }) => target_rows,
-  'SHA-256': ({ digest }) => String(digest).slice(0, SHOWN),
+  'TARGET ROWS': ({ target_rows }) => target_rows,
+  'SHA-256': ({ digest }) => String(digest).slice(0, DIGEST_LENGTH),
   '': ({ same }) => (same ? 'same' : 'DIFFERENT'),
 };
 
-export function moveCommand(program: Command, io: Io): void {
+export function migrateDataCommand(program: Command, io: Io): void {
   const move = program
     .command('migrate-data')
-    .description('carry everything from one database to an empty one, and prove it; no broker may run on either')
-    .addOption(new Option('--from <url>', 'file:PATH or postgres://USER@HOST/DATABASE').makeOptionMandatory())
-    .addOption(new Option('--to <url>', 'the same; passwords come from PGPASSWORD or ~/.pgpass').makeOptionMandatory());
+    .description('copy all data to an empty database, and verify the copy; no broker may run on either database')
+    .addOption(
+      new Option('--from <url>', 'the source: file:PATH or postgres://USER@HOST/DATABASE').makeOptionMandatory(),
+    )
+    .addOption(
+      new Option(
+        '--to <url>',
+        'the target, in the same format; passwords come from PGPASSWORD or ~/.pgpass',
+      ).makeOptionMandatory(),
+    );
   example(
     move,
     'valetkey migrate-data --from file:./data/valetkey.db --to postgres://valetkey@db.example.com/valetkey',
   ).action(async ({ from, to }: { from: string; to: string }, command: Command) => {
     for (const [option, url] of Object.entries({ '--from': from, '--to': to }))
       if (!URL_KINDS.test(url))
-        throw misused(`${option} is no URL of a database: file:PATH or postgres://USER@HOST/DATABASE`);
+        throw misused(`${option} is not a database URL: use file:PATH or postgres://USER@HOST/DATABASE`);
     const { moveData } = await import('../stores/open.ts');
     const moved = await moveData({
       from,
@@ -42,7 +49,7 @@ export function moveCommand(program: Command, io: Io): void {
     });
     if ('refused' in moved) throw new Failure(moved.refused);
     await report(moved, io, globalsOf(command).json);
-    if (moved.unfinished !== undefined) throw new Failure(`The move has not ended: ${moved.unfinished}.`);
+    if (moved.unfinished !== undefined) throw new Failure(`The migration is not finished: ${moved.unfinished}.`);
   });
 }
 
@@ -64,9 +71,11 @@ async function report({ from, to, tables, altered, written, unfinished }: Moved,
   }
   await print.list(COLUMNS, rows);
   if (altered.count > 0) {
-    io.note(`${altered.count} values were carried without their NUL characters or fractions of a millisecond:`);
+    io.note(`${altered.count} values were copied without their NUL characters or fractions of a millisecond:`);
     for (const place of places) io.note(`  ${place}`);
   }
   if (unfinished === undefined)
-    io.note(`Everything is at ${to}. Start the broker there, with the same keys; and not at ${from} any more.`);
+    io.note(
+      `All data is in ${to}. Start the broker on it, with the same keys. Do not start a broker on ${from} again.`,
+    );
 }

@@ -1,12 +1,12 @@
-// What options hold, as their commands read them.
+// Parsers of option values.
 import { readFileSync } from 'node:fs';
 import { InvalidArgumentError } from 'commander';
 import { Failure, misused } from './failure.ts';
 
-/** For an option that may be given several times. */
+/** For a repeatable option. */
 export const several = (value: string, before: string[] = []): string[] => [...before, value];
 
-/** `name=value`, several times. */
+/** For a repeatable `name=value` option. */
 export function pairs(text: string, before: Record<string, string> = {}): Record<string, string> {
   const at = text.indexOf('=');
   if (at < 1) throw new InvalidArgumentError('It must be name=value.');
@@ -20,37 +20,39 @@ export function wholeNumber(text: string): number {
 
 const UNITS = { s: 1, m: 60, h: 3_600, d: 86_400, w: 604_800 } as const;
 
-/** Milliseconds of `90s`, `15m`, `1h`, `7d`, `2w`; undefined when it is none. */
-function span(text: string): number | undefined {
+/** Milliseconds of `90s`, `15m`, `1h`, `7d` or `2w`; undefined if it is not a duration. */
+function duration(text: string): number | undefined {
   const [, count, unit] = /^(\d{1,6})([smhdw])$/.exec(text) ?? [];
   return unit === undefined ? undefined : Number(count) * UNITS[unit as keyof typeof UNITS] * 1_000;
 }
 
 const RFC_3339 = /^\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d))?$/;
 
-/** A time by RFC 3339, or a span of so long before (-1) or after (1) now; as RFC 3339 in UTC. */
+/** Parses an RFC 3339 time, or a duration before (-1) or after (1) now. Returns RFC 3339 in UTC. */
 export function moment(text: string, now: number, direction: -1 | 1): string {
-  const ms = span(text);
+  const ms = duration(text);
   if (ms !== undefined) return new Date(now + direction * ms).toISOString();
   if (!RFC_3339.test(text) || Number.isNaN(Date.parse(text)))
-    throw misused(`"${text}" is no time: give one like 2027-01-31T12:00:00Z, or a span like 90s, 15m, 1h, 7d, 2w`);
+    throw misused(
+      `"${text}" is not a time: use one such as 2027-01-31T12:00:00Z, or a duration such as 90s, 15m, 1h, 7d, 2w`,
+    );
   return new Date(text).toISOString();
 }
 
-/** A JSON object that was given as text; `what` names it. */
+/** Parses a JSON object; `what` names it in the error. */
 export function jsonObject(text: string, what: string): Record<string, unknown> {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    // A parser's message repeats what it read, which may be secret.
+    // The parser's message would repeat the input, which may be secret.
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw misused(`${what} must be a JSON object, such as {"name":"value"}`);
   return value as Record<string, unknown>;
 }
 
-/** What the file of an option holds. */
+/** The content of a file named by an option. */
 export function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8');
@@ -59,6 +61,6 @@ export function readText(path: string): string {
   }
 }
 
-/** What is left when nothing undefined is. */
+/** Without the undefined members. */
 export const given = (fields: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));

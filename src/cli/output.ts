@@ -1,50 +1,57 @@
-// Answers on stdout: JSON where it is asked for; a table for people; lines of fields between tabs for everything else.
+// Results on stdout: JSON with `--json`, tables at a terminal, otherwise tab-separated lines.
 import { styleText } from 'node:util';
 import type { Json } from './broker.ts';
 import type { Io } from './io.ts';
 
-/** A column: its head, and what a row shows there. */
+/** By heading: the value of a row in this column. */
 export type Columns = Record<string, (row: Json) => unknown>;
 
-export function printer(io: Io, json: boolean | undefined) {
+export interface Printer {
+  json: boolean;
+  /** One result: as JSON on one line, or as this text. */
+  answer(value: unknown, text: string | readonly string[]): void;
+  /** One object with all its fields. */
+  one(value: Json): Promise<void>;
+  /** A list: JSON Lines, a table with headings, or tab-separated lines. Only a table waits for the last row. */
+  list(columns: Columns, rows: AsyncIterable<Json> | Iterable<Json>): Promise<void>;
+}
+
+export function printer(io: Io, json: boolean | undefined): Printer {
   const bold = (text: string) => (io.color ? styleText('bold', text, { validateStream: false }) : text);
 
   async function table(rows: string[][], head?: string[]): Promise<void> {
     if (rows.length === 0) return;
     const { default: Table } = await import('cli-table3');
-    const laidOut = new Table({
+    const layout = new Table({
       chars: NO_LINES,
       style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
     });
-    if (head) laidOut.push(head.map(bold));
-    laidOut.push(...rows);
-    for (const line of laidOut.toString().split('\n')) io.out(line.trimEnd());
+    if (head) layout.push(head.map(bold));
+    layout.push(...rows);
+    for (const line of layout.toString().split('\n')) io.out(line.trimEnd());
   }
 
   return {
     json: json === true,
-    /** One thing: as JSON on one line, or in these words. */
-    answer(value: unknown, words: string | readonly string[]): void {
+    answer(value, text) {
       if (json) io.out(JSON.stringify(value));
-      else for (const line of [words].flat()) io.out(line);
+      else for (const line of [text].flat()) io.out(line);
     },
-    /** One thing with all its fields. */
-    async one(value: Json): Promise<void> {
+    async one(value) {
       if (json) return io.out(JSON.stringify(value));
       const rows = Object.entries(value).map(([name, field]) => [name, cell(field)]);
       if (io.outIsTty) await table(rows.map(([name = '', field = '']) => [bold(name), field]));
       else for (const row of rows) io.out(row.join('\t'));
     },
-    /** Many things: JSON Lines, a table under heads, or tabs. What is not for a person comes as soon as it is there. */
-    async list(columns: Columns, rows: AsyncIterable<Json> | Iterable<Json>): Promise<void> {
-      const kept: string[][] = [];
+    async list(columns, rows) {
+      const buffered: string[][] = [];
       for await (const row of rows) {
         const cells = () => Object.values(columns).map((show) => cell(show(row)));
         if (json) io.out(JSON.stringify(row));
-        else if (io.outIsTty) kept.push(cells().map((text) => text || '-'));
+        else if (io.outIsTty) buffered.push(cells().map((text) => text || '-'));
         else io.out(cells().join('\t'));
       }
-      await table(kept, Object.keys(columns));
+      await table(buffered, Object.keys(columns));
     },
   };
 }
@@ -55,7 +62,7 @@ const NO_LINES = Object.fromEntries([
   ['middle', ''],
 ]);
 
-/** On one line, and nothing that a terminal obeys. */
+/** On one line, without control characters. */
 function cell(value: unknown): string {
   if (value === null || value === undefined) return '';
   if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return cell(value.join(' '));

@@ -1,4 +1,4 @@
-// The tree of commands, and how a run of one ends.
+// The command tree, and the exit code of a run.
 import { Command, CommanderError } from 'commander';
 import { applyCommand } from './apply.ts';
 import { auditCommand, whoamiCommand } from './audit.ts';
@@ -14,16 +14,16 @@ import { providerCommands } from './providers.ts';
 import { tokenCommand } from './token.ts';
 
 export const ENVIRONMENT = `Environment:
-  VALETKEY_URL        where the broker is; http://127.0.0.1:8080 unless set
-  VALETKEY_KEY        a caller key to ask it with (or VALETKEY_ADMIN_KEY); never an argument, which others can see
-  VALETKEY_…          what serve, migrate and keys rotate are configured by
-  NO_COLOR            no colours`;
+  VALETKEY_URL        URL of the broker; default http://127.0.0.1:8080
+  VALETKEY_KEY        the caller key (or VALETKEY_ADMIN_KEY); never an argument, which other users can see
+  VALETKEY_…          configuration of serve, migrate and keys rotate
+  NO_COLOR            disables colors`;
 
-/** Runs the command of these arguments; tells the code to end with. What is thrown is a defect. */
+/** Runs a command and returns its exit code. Whatever it throws is a defect. */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   const program = commandTree(io);
   try {
-    await program.parseAsync(asked(argv), { from: 'user' });
+    await program.parseAsync(withHelp(argv), { from: 'user' });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT.usage;
@@ -35,8 +35,8 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   }
 }
 
-/** Nothing, and `help connect`, ask for help. */
-function asked([first, ...rest]: readonly string[]): string[] {
+/** No arguments mean `--help`; `help connect` means `connect --help`. */
+function withHelp([first, ...rest]: readonly string[]): string[] {
   if (first === undefined) return ['--help'];
   return first === 'help' ? [...rest, '--help'] : [first, ...rest];
 }
@@ -44,17 +44,17 @@ function asked([first, ...rest]: readonly string[]): string[] {
 export function commandTree(io: Io): Command {
   const program = new Command('valetkey')
     .usage('<command> [options]')
-    .description('A token broker: runs one, and speaks with one that runs.')
-    .option('--json', 'answer in JSON; lists as JSON Lines, refusals as the problem on stderr')
-    .option('--url <url>', 'where the broker is, instead of VALETKEY_URL')
+    .description('Valetkey, a token broker: run one, or manage a running one.')
+    .option('--json', 'print JSON: lists as JSON Lines, errors as problems on stderr')
+    .option('--url <url>', 'URL of the broker; overrides VALETKEY_URL')
     .helpCommand(false)
     .exitOverride()
     .configureOutput({ writeOut: (text) => io.out(text.trimEnd()), writeErr: (text) => io.note(text.trimEnd()) })
     .configureHelp({ showGlobalOptions: true })
-    .showHelpAfterError('(add --help for how it goes)')
-    .addHelpText('after', `\n${ENVIRONMENT}\n\n${EXIT_CODES}\n\nvaletkey <command> --help shows an example of each.`);
+    .showHelpAfterError('(use --help for usage)')
+    .addHelpText('after', `\n${ENVIRONMENT}\n\n${EXIT_CODES}\n\nEach command has examples: valetkey <command> --help`);
 
-  program.commandsGroup('With a running broker:');
+  program.commandsGroup('Commands for a running broker:');
   connectCommand(program, io);
   tokenCommand(program, io);
   connectionCommands(program, io);
@@ -63,7 +63,7 @@ export function commandTree(io: Io): Command {
   applyCommand(program, io);
   auditCommand(program, io);
   whoamiCommand(program, io);
-  program.commandsGroup('On this machine:');
+  program.commandsGroup('Commands for this machine:');
   localCommands(program, io);
   providerCommands(program, io);
   completionCommand(program, io);

@@ -1,4 +1,4 @@
-// A token alone on stdout, for `$(…)`; or the header that it goes into.
+// `token`: prints an access token, or the header to send it with, and nothing else, for use in `$(…)`.
 import type { Command } from 'commander';
 import { brokerFor, globalsOf, type Json, part, queryOf, quoted } from './broker.ts';
 import { example } from './example.ts';
@@ -17,13 +17,13 @@ interface Options {
 export function tokenCommand(program: Command, io: Io): void {
   const token = program
     .command('token')
-    .description('print a token that works now, and nothing else')
+    .description('print a valid access token, and nothing else')
     .argument('[integration]')
     .argument('[owner]', 'whose account it is')
-    .option('--connection <id>', 'of this connection; then no integration and no owner')
-    .option('--label <label>', "the owner's connection of this label; '' is the one without")
-    .option('--min-ttl <seconds>', 'that it must still live; 60 unless given', wholeNumber)
-    .option('--header', 'print the header that it goes into');
+    .option('--connection <id>', 'of this connection; instead of integration and owner')
+    .option('--label <label>', "the label of the connection; '' means the one without a label")
+    .option('--min-ttl <seconds>', 'minimum remaining lifetime of the token; default 60', wholeNumber)
+    .option('--header', 'print the HTTP header to send it with');
   example(
     token,
     'curl -H "Authorization: Bearer $(valetkey token acme user_42)" https://api.example.com/me',
@@ -41,15 +41,15 @@ export function tokenCommand(program: Command, io: Io): void {
     const served = await brokerFor(io, command)
       .ask('GET', path)
       .catch((error: unknown) => {
-        throw withWayOut(error, whom, label);
+        throw withConnectHint(error, whom, label);
       });
     const words = options.header ? headerOf(served, io) : String(served.access_token);
     printer(io, globalsOf(command).json).answer(served, words);
   });
 }
 
-/** Where the owner has to connect first, the line that does it. */
-function withWayOut(error: unknown, whom: string, label: string | undefined): unknown {
+/** If the owner has to connect first, adds the command for it. */
+function withConnectHint(error: unknown, whom: string, label: string | undefined): unknown {
   const { code, connection_id: id } = (error instanceof Failure && error.problem) || {};
   const renewed = `${whom} --connection ${id}`;
   const made = `${whom}${label ? ` --label ${quoted(label)}` : ''}`;
@@ -60,15 +60,16 @@ function withWayOut(error: unknown, whom: string, label: string | undefined): un
         ? made
         : undefined;
   if (line === undefined || !(error instanceof Failure)) return error;
-  return new Failure(`${error.message}\nThe owner connects with: valetkey connect${line}`, error.code, error.problem);
+  return new Failure(`${error.message}\nTo connect the owner, run: valetkey connect${line}`, error.code, error.problem);
 }
 
 /** By `token_type`: the word before the token in the Authorization header, or `header:NAME`. */
 function headerOf({ token_type, access_token }: Json, io: Io): string {
   const type = String(token_type);
-  if (type === 'DPoP') io.note('Each request also needs a DPoP header: POST /v1/connections/{id}/dpop-proof makes it.');
+  if (type === 'DPoP')
+    io.note('Each request also needs a DPoP header: create it with POST /v1/connections/{id}/dpop-proof.');
   if (/^[A-Za-z]+$/.test(type)) return `Authorization: ${type} ${access_token}`;
   const [, name] = /^header:(.+)$/.exec(type) ?? [];
-  if (name === undefined) throw new Failure(`this token goes into no header of its own: its token_type is ${type}`);
+  if (name === undefined) throw new Failure(`this token is not sent in a header: its token_type is ${type}`);
   return `${name}: ${access_token}`;
 }

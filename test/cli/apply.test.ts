@@ -1,4 +1,4 @@
-// The declarative file from the terminal: the difference first, then a question, then the change.
+// `valetkey apply`: shows the changes, asks for confirmation, applies them.
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -43,7 +43,7 @@ const billing = { id: 'clr_billing', name: 'billing', grants, key: hole('BILLING
 const write = (declared: unknown) =>
   writeFileSync(file, typeof declared === 'string' ? declared : JSON.stringify(declared));
 
-test('shows what is made, applies it when told to, and has nothing to change the second time', async () => {
+test('apply: shows new resources, applies them with --yes, and changes nothing the second time', async () => {
   write({ $schema: './schema.json', integrations: [acme], callers: [billing] });
   const dry = await valetkey(['apply', '-f', file, '--dry-run']);
   expect(dry).toMatchObject({ code: 0, err: '' });
@@ -66,13 +66,13 @@ test('shows what is made, applies it when told to, and has nothing to change the
   expectProblem(await broker.ask('GET', '/v1/integrations/acme'), 404, 'not_found');
 
   const applied = await valetkey(['apply', '-f', file, '--yes']);
-  expect(applied).toEqual({ code: 0, out: `${dry.out}applied: 2 created, 0 changed\n`, err: '' });
+  expect(applied).toEqual({ code: 0, out: `${dry.out}applied: 2 created, 0 updated\n`, err: '' });
   expectProblem(await broker.ask('GET', '/v1/audit', undefined, key), 403, 'forbidden');
   for (const more of [[], ['--yes'], ['--dry-run', '--exit-code']])
     expect(await valetkey(['apply', '-f', file, ...more])).toEqual({ code: 0, out: 'nothing to change\n', err: '' });
 });
 
-test('shows each change before and after, in colours where they are wanted, and secrets never', async () => {
+test('apply: shows each change as before → after, in color if enabled, and never a secret', async () => {
   write({ integrations: [acme], callers: [billing] });
   await valetkey(['apply', '-f', file, '--yes']);
   const next = { ...acme, client_id: 'you', client_secret: 'another-client-secret', scopes: ['read'] };
@@ -89,29 +89,29 @@ test('shows each change before and after, in colours where they are wanted, and 
     '  grants.0.owners: ["*"] → (none)',
     '',
   ]);
-  const coloured = await valetkey(['apply', '-f', file, '--dry-run'], { color: true });
-  expect(coloured.out).toContain('\u001b[33m  client_secret: changed\u001b[39m');
+  const colored = await valetkey(['apply', '-f', file, '--dry-run'], { color: true });
+  expect(colored.out).toContain('\u001b[33m  client_secret: changed\u001b[39m');
   const json = await valetkey(['apply', '-f', file, '--json', '--yes']);
   expect(JSON.parse(json.out)).toMatchObject({ applied: true, needs_restart: [] });
-  expect(out + coloured.out + json.out).not.toMatch(/client-secret/);
+  expect(out + colored.out + json.out).not.toMatch(/client-secret/);
 });
 
-test('asks whoever is there, and does nothing without a yes', async () => {
+test('apply: asks at a terminal, and applies nothing without a yes', async () => {
   write({ integrations: [acme] });
-  const nobody = await valetkey(['apply', '-f', file]);
-  expect(nobody).toMatchObject({ code: 64, out: expect.stringContaining('create integration acme') });
-  expect(nobody.err).toMatch(/say --yes where nobody is asked/);
+  const unattended = await valetkey(['apply', '-f', file]);
+  expect(unattended).toMatchObject({ code: 64, out: expect.stringContaining('create integration acme') });
+  expect(unattended.err).toMatch(/without a terminal, confirm with --yes/);
   const answering = (line: string) => ({ inputIsTty: true, question: async () => line });
   const no = await valetkey(['apply', '-f', file], answering(''));
   expect(no).toMatchObject({ code: 1, err: 'nothing was applied\n' });
-  const unseen = await valetkey(['apply', '-f', file, '--json'], answering('y'));
-  expect(unseen).toMatchObject({ code: 64, out: '' });
+  const withJson = await valetkey(['apply', '-f', file, '--json'], answering('y'));
+  expect(withJson).toMatchObject({ code: 64, out: '' });
   expectProblem(await broker.ask('GET', '/v1/integrations/acme'), 404, 'not_found');
   expect((await valetkey(['apply', '-f', file], answering('y'))).code).toBe(0);
   expectOk(await broker.ask('GET', '/v1/integrations/acme'));
 });
 
-test('what cannot be applied is told at once, by the name of what it is in, and nothing is written', async () => {
+test('apply: reports all errors at once with the name of their resource, and applies nothing', async () => {
   const elsewhere = hole('NOT_SET_1');
   write({ integrations: [{ ...acme, client_id: elsewhere }], callers: [{ ...billing, key: hole('NOT_SET_2') }] });
   const unset = await valetkey(['apply', '-f', file, '--yes']);
@@ -130,9 +130,9 @@ test('what cannot be applied is told at once, by the name of what it is in, and 
   expect(expectOk(await broker.ask('GET', '/v1/integrations')).data).toEqual([]);
 });
 
-test('says what only a start of the broker changes; takes the file from stdin', async () => {
+test('apply: names settings that need a restart; reads the file from stdin', async () => {
   const input = async () => JSON.stringify({ return_origins: ['https://app.example'] });
   const { code, out, err } = await valetkey(['apply', '-f', '-'], { input });
   expect({ code, out }).toEqual({ code: 0, out: 'nothing to change\n' });
-  expect(err).toMatch(/^return_origins: .*take effect when it is started with VALETKEY_CONFIG/);
+  expect(err).toMatch(/^return_origins: .*takes effect when it is restarted with VALETKEY_CONFIG/);
 });

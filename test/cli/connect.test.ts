@@ -1,4 +1,4 @@
-// Connecting an account from the terminal, before a real provider, and the tokens of it.
+// `valetkey connect` and `valetkey token`, with a real provider.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { walkThrough } from '../../demo/browser.ts';
 import { type Json, startTestBroker } from '../support/broker.ts';
@@ -14,24 +14,29 @@ beforeAll(async () => {
 });
 afterAll(() => world.close());
 
-const agree = { open: async (url: string) => void (await walkThrough(url, { login: 'ada' })) };
+const grantAccess = { open: async (url: string) => void (await walkThrough(url, { login: 'ada' })) };
 
-test('connect opens the browser, waits, and shows the connection; again with its id, it is renewed', async () => {
-  const made = await valetkey(['connect', 'acme', 'ada', '--label', 'work', '--scope', 'openid', '--json'], agree);
+test('connect: opens the browser, waits, and shows the connection; with --connection, renews it', async () => {
+  const made = await valetkey(
+    ['connect', 'acme', 'ada', '--label', 'work', '--scope', 'openid', '--json'],
+    grantAccess,
+  );
   expect(made.code, made.err).toBe(0);
-  expect(made.err).toMatch(/^Open this in a browser, and agree:\n {2}http:\/\/127\.0\.0\.1:\d+\/connect\/\S+\n$/);
+  expect(made.err).toMatch(
+    /^Open this link in a browser and grant access:\n {2}http:\/\/127\.0\.0\.1:\d+\/connect\/\S+\n$/,
+  );
   const connection = JSON.parse(made.out) as Json;
   expect(connection).toMatchObject({ integration: 'acme', owner: 'ada', label: 'work', status: 'active' });
-  const renewed = await valetkey(['connect', '--connection', String(connection.id)], agree);
+  const renewed = await valetkey(['connect', '--connection', String(connection.id)], grantAccess);
   expect(renewed.out).toContain(`id\t${connection.id}\n`);
   expect(renewed.out).toContain('generation\t2\n');
 });
 
-test('connect ends with code 1 and the reason when the owner says no, and when nobody comes in time', async () => {
+test('connect: exits with 1 and the reason when the owner declines, and after --timeout', async () => {
   const cancel = { open: async (url: string) => void (await walkThrough(url, { cancel: true })) };
   const refused = await valetkey(['connect', 'acme', 'grace'], cancel);
   expect(refused).toMatchObject({ code: 1, out: '' });
-  expect(refused.err).toMatch(/it was not connected: access_denied/);
+  expect(refused.err).toMatch(/not connected: access_denied/);
   let now = Date.now();
   const late = await valetkey(['connect', 'acme', 'grace', '--no-open', '--timeout', '5'], {
     now: () => {
@@ -40,17 +45,17 @@ test('connect ends with code 1 and the reason when the owner says no, and when n
     },
   });
   expect(late).toMatchObject({ code: 1, out: '' });
-  expect(late.err).toMatch(/not connected yet; the link stays good until 20/);
+  expect(late.err).toMatch(/not connected yet; the link is valid until 20/);
 });
 
-test('connect goes on where no browser can be opened', async () => {
+test('connect: keeps waiting when no browser can be opened', async () => {
   const stopped = { interrupted: () => AbortSignal.abort() };
   const { code, err } = await valetkey(['connect', 'acme', 'grace'], stopped);
   expect(code).toBe(130);
-  expect(err).toMatch(/No browser could be opened here\.\nno longer waiting/);
+  expect(err).toMatch(/No browser could be opened\.\nstopped waiting/);
 });
 
-test('token prints the token alone, its header, or all of the answer', async () => {
+test('token: prints only the token, its header, or the whole response', async () => {
   const id = await world.adopt('eve', {}, { label: 'home' });
   const { out: token, err } = await valetkey(['token', 'acme', 'eve', '--min-ttl', '30']);
   expect(err).toBe('');
@@ -60,38 +65,38 @@ test('token prints the token alone, its header, or all of the answer', async () 
     `Authorization: Bearer ${all.access_token}\n`,
   );
   const refreshed = await valetkey(['connections', 'refresh', id]);
-  expect(refreshed.out).toMatch(/^its token expires at 20\S+Z\n$/);
+  expect(refreshed.out).toMatch(/^the token expires at 20\S+Z\n$/);
   const stale = { input: async () => token };
-  const kept = JSON.parse(
+  const current = JSON.parse(
     (await valetkey(['connections', 'refresh', id, '--rejected-token-stdin', '--json'], stale)).out,
   ) as Json;
-  expect(kept.access_token).not.toBe(all.access_token);
+  expect(current.access_token).not.toBe(all.access_token);
   expect(world.refreshes()).toBe(2);
 });
 
-test('where the owner has to connect, token says the line that does it', async () => {
-  const nobody = await valetkey(['token', 'acme', 'new owner', '--label', 'work']);
-  expect(nobody).toMatchObject({ code: 1, out: '' });
-  expect(nobody.err).toMatch(/valetkey connect acme 'new owner' --label work\n$/);
+test('token: prints the connect command when the owner has to connect', async () => {
+  const unknown = await valetkey(['token', 'acme', 'new owner', '--label', 'work']);
+  expect(unknown).toMatchObject({ code: 1, out: '' });
+  expect(unknown.err).toMatch(/valetkey connect acme 'new owner' --label work\n$/);
 
   const id = await world.adopt('mallory', { refresh_token: 'never-issued' });
   const dead = await valetkey(['token', 'acme', 'mallory']);
   expect(dead).toMatchObject({ code: 1, out: '' });
   expect(dead.err).toMatch(new RegExp(`valetkey connect acme mallory --connection ${id}\n$`));
   expect((await valetkey(['token', '--connection', id])).err).toMatch(new RegExp(`connect --connection ${id}\n$`));
-  // The line works as it is told.
-  expect((await valetkey(['connect', '--connection', id], agree)).code).toBe(0);
+  // The printed command works.
+  expect((await valetkey(['connect', '--connection', id], grantAccess)).code).toBe(0);
   expect((await valetkey(['token', 'acme', 'mallory'])).code).toBe(0);
 });
 
-test('an owner with several is told how to name one', async () => {
+test('token: lists the connections of an owner who has several', async () => {
   const ids = [await world.adopt('twin', {}, { label: 'a' }), await world.adopt('twin', {}, { label: 'b' })];
   const { code, err } = await valetkey(['token', 'acme', 'twin']);
   expect(code).toBe(1);
   for (const id of ids) expect(err).toContain(`--connection ${id}`);
 });
 
-test('--header goes by what the provider wants, and is refused where there is no such header', async () => {
+test('token --header: follows token_type, and fails for a token that is not sent in a header', async () => {
   const broker = await startTestBroker();
   try {
     const at = terminal({ VALETKEY_URL: broker.url, VALETKEY_KEY: broker.adminKey });
@@ -105,7 +110,7 @@ test('--header goes by what the provider wants, and is refused where there is no
     expect(keyed.out).toBe('Authorization: Bearer SG.made-up-key-of-a-test\n');
     const query = await header('google-maps', { api_key: `AIza${'x'.repeat(35)}` });
     expect(query).toMatchObject({ code: 1, out: '' });
-    expect(query.err).toMatch(/goes into no header of its own: its token_type is query:key/);
+    expect(query.err).toMatch(/not sent in a header: its token_type is query:key/);
   } finally {
     await broker.stop();
   }

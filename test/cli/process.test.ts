@@ -1,4 +1,4 @@
-// The command line as a process of its own: what only a process shows. Each command is tried in `test/cli/`.
+// The command line as a process: only what needs one. The other tests run the commands in this process.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -43,27 +43,27 @@ async function valetkey(args: string[], input = '') {
   return { code: code as number | null, out, err };
 }
 
-test.concurrent('keys generate prints a key that the broker takes, with the id that is asked for', async () => {
+test.concurrent('keys generate: prints a key that the broker accepts, with the given id', async () => {
   const { code, out } = await valetkey(['keys', 'generate', '--kid', 'k2']);
   expect(code).toBe(0);
   expect(out).toMatch(/^k2:[\w-]{43}\n$/);
   expect(parseKeyRing(out.trim()).ok).toBe(true);
 });
 
-test.concurrent('what is imported from stdin comes out alone on stdout', async () => {
+test.concurrent('connections import: only the result is on stdout', async () => {
   const taken = await valetkey(['connections', 'import', 'acme', 'ada'], '{"access_token":"a-secret-token"}');
   expect(taken).toMatchObject({ code: 0, err: '' });
   expect(taken.out).not.toContain('a-secret-token');
   expect(await valetkey(['token', 'acme', 'ada'])).toEqual({ code: 0, out: 'a-secret-token\n', err: '' });
 });
 
-test.concurrent('a refusal goes to stderr, with a code for scripts', async () => {
+test.concurrent('errors: on stderr, with an exit code for scripts', async () => {
   const refused = await valetkey(['connections', 'revoke', 'con_nothing']);
   expect(refused).toMatchObject({ code: 1, out: '' });
   expect(refused.err).toMatch(/^Not found: .*con_nothing/);
 });
 
-test.concurrent('--help and a command that it does not know load nothing of the broker', async () => {
+test.concurrent('--help and an unknown command: load no part of the broker', async () => {
   const trace = join(folder, 'trace.mjs');
   writeFileSync(
     trace,
@@ -82,7 +82,7 @@ test.concurrent('--help and a command that it does not know load nothing of the 
   ).toEqual([]);
 });
 
-test.concurrent('Ctrl-C ends the wait for a browser, and says how long the link stays good', async () => {
+test.concurrent('connect: Ctrl-C ends the wait, and prints how long the link is valid', async () => {
   const child = begin(['connect', 'acme', 'grace', '--no-open']);
   const gone = once(child, 'exit');
   let printed = '';
@@ -91,10 +91,10 @@ test.concurrent('Ctrl-C ends the wait for a browser, and says how long the link 
     if (printed.includes('/connect/') && !child.killed) child.kill('SIGINT');
   }
   expect((await gone)[0]).toBe(130);
-  expect(printed).toMatch(/no longer waiting; the link stays good until 20/);
+  expect(printed).toMatch(/stopped waiting; the link is valid until 20/);
 });
 
-test.concurrent('bash completes commands and options by the script', async () => {
+test.concurrent('completion: bash completes commands and options with the script', async () => {
   const { out: script } = await terminal({})(['completion', 'bash']);
   const completed = async (...words: string[]) => {
     const line = words.map((word) => `"${word}"`).join(' ');

@@ -1,4 +1,4 @@
-// The catalogue on the command line: needs no broker, and takes a deployment's own folder along.
+// `valetkey providers`: the catalogue, with the folder of the deployment, without a broker.
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { loadCatalogue } from '../../src/catalogue/load.ts';
@@ -9,7 +9,7 @@ import { terminal } from '../support/terminal.ts';
 
 const valetkey = (args: string[], env: Record<string, string> = {}) => terminal(env)(['providers', ...args]);
 
-test('list names every entry, and those of the folder that is set', async () => {
+test('providers list: all entries, and those of VALETKEY_PROVIDERS_DIR', async () => {
   const dir = folderOf({ 'acme.json': entry('acme', { name: 'Acme CRM' }) });
   const { code, out } = await valetkey(['list'], { VALETKEY_PROVIDERS_DIR: dir });
   expect(code).toBe(0);
@@ -21,7 +21,7 @@ test('list names every entry, and those of the folder that is set', async () => 
   expect(out).toContain('acme\tAcme CRM\tgeneric\toauth2_code\n');
 });
 
-test('show tells an entry in words: what it asks for, how it is refreshed, sent and revoked', async () => {
+test('providers show: explains parameters, refresh, how the token is sent, and revocation', async () => {
   const { code, out } = await valetkey(['show', 'quickbooks']);
   expect(code).toBe(0);
   for (const said of [
@@ -38,15 +38,15 @@ test('show tells an entry in words: what it asks for, how it is refreshed, sent 
   expect(unknown.err).toContain('there is no provider "quickboks"; see: valetkey providers list');
 });
 
-test('check says what is wrong with a file, field by field, or explains what it says', async () => {
+test('providers check: lists the errors of a file by field, or explains a valid entry', async () => {
   const dir = folderOf({
     'acme.json': entry('acme', { auth: [{ mode: 'basic' }] }),
     'broken.json': entry('broken', { category: 'none', auth: [{ mode: 'oauth2_code', token_url: 'ftp://x' }] }),
   });
-  const sound = await valetkey(['check', join(dir, 'acme.json')]);
-  expect(sound.code).toBe(0);
-  expect(sound.out).toContain('It is valid, and says:');
-  expect(sound.out).toContain('username: user name');
+  const valid = await valetkey(['check', join(dir, 'acme.json')]);
+  expect(valid.code).toBe(0);
+  expect(valid.out).toContain('The entry is valid:');
+  expect(valid.out).toContain('username: user name');
   const broken = await valetkey(['check', join(dir, 'broken.json')]);
   expect(broken.code).toBe(1);
   expect(broken.err).toMatch(/ {2}category: .+\n[\s\S]* {2}auth\[0\]\.token_url: an https URL/);
@@ -55,7 +55,7 @@ test('check says what is wrong with a file, field by field, or explains what it 
   expect(JSON.parse(json.out)).toMatchObject({ valid: false });
 });
 
-test('an entry in the folder works in a broker with no rebuild, and a faulty one stops the start by field', async () => {
+test('VALETKEY_PROVIDERS_DIR: the broker serves an entry without a rebuild, and a faulty one stops the start', async () => {
   const dir = folderOf({ 'acme.json': entry('acme', { auth: [{ mode: 'api_key' }] }) });
   const broker = await startTestBroker({ VALETKEY_PROVIDERS_DIR: dir });
   try {

@@ -1,4 +1,4 @@
-// Connections, callers, integrations and the audit log, typed at a terminal.
+// The commands for connections, callers, integrations and the audit log.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** What a command that works prints; nothing on stderr. */
+/** The output of a command that succeeds, without anything on stderr. */
 async function ok(args: string[], more?: Parameters<Valetkey>[1]): Promise<string> {
   const { code, out, err } = await valetkey(args, more);
   expect({ code, err }, args.join(' ')).toEqual({ code: 0, err: '' });
@@ -40,7 +40,7 @@ async function adopt(owner: string, ...more: string[]): Promise<string> {
   return String(made?.id);
 }
 
-test('connections list shows them, without secrets, and as JSON; revoke ends one, or all of an owner', async () => {
+test('connections: list shows no secrets; revoke revokes one, or all of an owner', async () => {
   const [work, home] = [await adopt('ada', '--label', 'work'), await adopt('ada')];
   const list = await ok(['connections', 'list', '--owner', 'ada']);
   expect(list).toBe(`${work}\tacme\tada\twork\tactive\t\n${home}\tacme\tada\t-\tactive\t\n`);
@@ -54,7 +54,7 @@ test('connections list shows them, without secrets, and as JSON; revoke ends one
   expect(await ok(['connections', 'list', '--owner', 'ada', '--status', 'active'])).toBe('');
 });
 
-test('at a terminal, a list is a table under heads, aligned, and whole; wide letters and control ones do no harm', async () => {
+test('lists at a terminal: aligned tables with headings, not truncated, for wide and control characters too', async () => {
   const metadata = '{"note":"\\u001b[31mred"}';
   const id = await adopt('東京', '--metadata', metadata);
   const long = await adopt(`${'x'.repeat(200)}-東京`);
@@ -64,16 +64,16 @@ test('at a terminal, a list is a table under heads, aligned, and whole; wide let
   const row = lines.find((line) => line.startsWith(id)) ?? '';
   expect(row).toMatch(new RegExp(`^${id}  acme {9}東京 +- {6}active  -$`));
   expect(lines.find((line) => line.startsWith(long))).toContain(`${'x'.repeat(200)}-東京  -`);
-  // Two columns are taken by each of the wide letters.
+  // A wide character takes two columns.
   expect((lines[0]?.indexOf('LABEL') ?? 0) - row.indexOf('-      active')).toBe(2);
   const shown = await ok(['connections', 'show', id], { outIsTty: true });
   expect(shown).toContain('red');
   expect(shown.includes('\u001b')).toBe(false);
-  const coloured = await ok(['connections', 'list'], { outIsTty: true, color: true });
-  expect(coloured).toContain('\u001b[1mID');
+  const colored = await ok(['connections', 'list'], { outIsTty: true, color: true });
+  expect(colored).toContain('\u001b[1mID');
 });
 
-test('a connection is imported from a file, which may not be what it should', async () => {
+test('connections import: reads a file, and rejects a malformed or missing one', async () => {
   const file = join(folder, 'credentials.json');
   writeFileSync(file, '{"access_token":"of-the-file"}');
   const id = await adopt('file', '--credentials', file);
@@ -87,7 +87,7 @@ test('a connection is imported from a file, which may not be what it should', as
   expect(refused.code).toBe(1);
 });
 
-test('callers create prints an id and a key that opens what was granted, and no more', async () => {
+test('callers create: prints an id and a key with exactly the given grants', async () => {
   const grant = ['--action', 'token', '--action', 'connections:read', '--owner', 'user_*'];
   const [id = '', key = ''] = (await ok(['callers', 'create', '--name', 'billing', ...grant])).split('\n');
   expectOk(await broker.ask('GET', '/v1/connections', undefined, key));
@@ -107,7 +107,7 @@ test('callers create prints an id and a key that opens what was granted, and no 
   expectProblem(await broker.ask('GET', '/v1/connections', undefined, key), 401, 'unauthenticated');
 });
 
-test('a caller is shown, and changed in what is given: the rest stays, its key too', async () => {
+test('callers update: changes what is given, and keeps the rest and the key', async () => {
   const grant = ['--action', 'connections:read', '--integration', 'acme'];
   const [id = '', key = ''] = (await ok(['callers', 'create', '--name', 'first', ...grant])).split('\n');
   const [shown] = await json(['callers', 'show', id]);
@@ -141,7 +141,7 @@ test('a caller is shown, and changed in what is given: the rest stays, its key t
   });
 });
 
-test('a workload is a caller without a key, and stays bound when its caller changes', async () => {
+test('callers create: a workload identity has no key, and survives an update', async () => {
   const issuer = 'https://cluster.example';
   await ok([
     'integrations',
@@ -163,7 +163,7 @@ test('a workload is a caller without a key, and stays bound when its caller chan
   await ok(['integrations', 'delete', 'cluster']);
 });
 
-test('a caller that asks too often is told when to come again', async () => {
+test('rate limit: the error says when to try again', async () => {
   const limited = ['--action', 'connections:read', '--rate-limit', '1/60'];
   const [, key = ''] = (await ok(['callers', 'create', '--name', 'eager', ...limited])).split('\n');
   const env = { VALETKEY_URL: broker.url, VALETKEY_KEY: key };
@@ -173,13 +173,13 @@ test('a caller that asks too often is told when to come again', async () => {
   expect(err).toMatch(/\nTry again in \d+ seconds\.\n$/);
 });
 
-test('what the broker finds wrong is told by its place', async () => {
+test('validation errors: printed with their path', async () => {
   const { code, err } = await valetkey(['callers', 'create', '--name', 'x', '--action', 'fly', '--action', 'token']);
   expect(code).toBe(1);
   expect(err).toMatch(/ {2}grants\.0\.actions\.0: /);
 });
 
-test('integrations put takes its secret from the environment or stdin, and shows where to register it', async () => {
+test('integrations put: reads the secret from the environment or stdin, and shows the redirect URI', async () => {
   const put = ['integrations', 'put', 'acme', '--provider', 'generic-oauth2', '--client-id', 'me'];
   const params = ['--param', `authorization_url=${endpoint}`, '--param', `token_url=${endpoint}`];
   const [set] = await json([...put, ...params, '--scope', 'read', '--client-secret-env', 'ACME_SECRET']);
@@ -197,7 +197,7 @@ test('integrations put takes its secret from the environment or stdin, and shows
   expect((await valetkey(['integrations', 'show', 'other'])).err).toMatch(/^Not found: /);
 });
 
-test('audit shows the newest first, as far back and as many as are asked for', async () => {
+test('audit: newest first, limited by time and count', async () => {
   const ids = [await adopt('audited', '--label', 'a'), await adopt('audited', '--label', 'b')];
   const of = ['audit', '--owner', 'audited'];
   const rows = await json([...of, '--action', 'connection.imported']);
@@ -213,7 +213,7 @@ test('audit shows the newest first, as far back and as many as are asked for', a
   );
 });
 
-test('more than a page is listed whole', async () => {
+test('lists: follow all pages', async () => {
   const many = Array.from({ length: 502 }, (_, i) => ({
     id: `many-${i}`,
     provider: 'generic-oauth2',

@@ -1,4 +1,4 @@
-// What is typed wrongly, or meets no broker: told with what to do, and with a code for scripts.
+// Usage errors, and errors without a broker: a message that says what to do, and an exit code.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { startScriptedServer } from '../support/scripted-server.ts';
@@ -32,16 +32,16 @@ test.each([
   [['token', 'acme', 'x', '--min-ttl', 'long'], /a whole number/],
   [['connect', 'acme'], /needs INTEGRATION and OWNER, or --connection/],
   [['providers', 'check'], /missing required argument 'file'/],
-  [['audit', '--since', 'yesterday'], /"yesterday" is no time: give one like/],
+  [['audit', '--since', 'yesterday'], /"yesterday" is not a time: use one such as/],
   [['completion', 'tcsh'], /Allowed choices are bash, zsh, fish/],
-  [['whoami', '--url', 'localhost:1'], /the URL of the broker is not one/],
-])('%j is refused as misused', async (args, words) => {
+  [['whoami', '--url', 'localhost:1'], /the URL of the broker is not valid/],
+])('%j: exit code 64, and a message that says what is wrong', async (args, words) => {
   const { code, out, err } = await valetkey(args);
   expect({ code, out }).toEqual({ code: 64, out: '' });
   expect(err).toMatch(words);
 });
 
-test('help tells every command, the environment and the codes; of a command, an example', async () => {
+test('help: all commands, the environment and the exit codes; for a command, examples', async () => {
   const help = await valetkey(['--help']);
   expect(help).toMatchObject({ code: 0, err: '' });
   expect(await valetkey([])).toEqual(help);
@@ -49,18 +49,18 @@ test('help tells every command, the environment and the codes; of a command, an 
     expect(help.out).toContain(said);
   const one = await valetkey(['help', 'connections', 'revoke']);
   expect(one).toEqual(await valetkey(['connections', 'revoke', '--help']));
-  for (const said of ['Usage: valetkey connections revoke [options] [id]', 'Example:\n  valetkey', '--json'])
+  for (const said of ['Usage: valetkey connections revoke [options] [id]', 'Examples:\n  valetkey', '--json'])
     expect(one.out).toContain(said);
 });
 
-describe('without a broker', () => {
-  test('nothing that answers: says how to start one', async () => {
+describe('no broker', () => {
+  test('nothing answers: exit code 69, and how to start a broker', async () => {
     const { code, err } = await terminal({ VALETKEY_URL: 'http://127.0.0.1:1', VALETKEY_KEY: 'k' })(['whoami']);
     expect(code).toBe(69);
     expect(err).toMatch(/no broker answers at http:\/\/127\.0\.0\.1:1; set VALETKEY_URL.* valetkey serve/);
   });
 
-  test('something else that answers: says so, and keeps the key from where it is sent on to', async () => {
+  test('another server answers: exit code 69, and its redirect does not get the key', async () => {
     const other = await startScriptedServer(({ path }) =>
       path === '/v1/whoami'
         ? { status: 302, headers: { location: `${other.url}/elsewhere` }, body: '' }
@@ -70,28 +70,28 @@ describe('without a broker', () => {
     const [sent, gateway] = [await at(['whoami']), await at(['connections', 'list'])];
     await other.close();
     expect([sent.code, gateway.code]).toEqual([69, 69]);
-    expect(sent.err).toMatch(/is no broker \(status 302\)/);
-    expect(gateway.err).toMatch(/is no broker \(status 502\)/);
+    expect(sent.err).toMatch(/is not a Valetkey broker \(status 302\)/);
+    expect(gateway.err).toMatch(/is not a Valetkey broker \(status 502\)/);
   });
 
-  test('no key: says which variable', async () => {
+  test('no key: the message names the variable', async () => {
     const { code, err } = await terminal({ VALETKEY_URL: broker.url, VALETKEY_KEY: '' })(['connections', 'list']);
     expect(code).toBe(1);
     expect(err).toMatch(/set VALETKEY_KEY to a caller key/);
   });
 });
 
-test('a key that is not taken is named by its variable, and never repeated', async () => {
-  const { code, err } = await terminal({ VALETKEY_URL: `${broker.url}/`, VALETKEY_ADMIN_KEY: 'vk_nobody' })([
+test('rejected key: the message names its variable, never the key', async () => {
+  const { code, err } = await terminal({ VALETKEY_URL: `${broker.url}/`, VALETKEY_ADMIN_KEY: 'vk_unknown' })([
     'connections',
     'list',
   ]);
   expect(code).toBe(1);
-  expect(err).toMatch(/^Not authenticated: [\s\S]*that of VALETKEY_ADMIN_KEY/);
-  expect(err).not.toContain('vk_nobody');
+  expect(err).toMatch(/^Not authenticated: [\s\S]*comes from VALETKEY_ADMIN_KEY/);
+  expect(err).not.toContain('vk_unknown');
 });
 
-test('a grant that is missing comes with the command that gives it', async () => {
+test('missing permission: the message has the command that grants it', async () => {
   const key = await broker.callerKey({ actions: ['connections:read'] });
   const args = ['token', 'acme', "o'neill & co"];
   const { code, err } = await valetkey(args, { env: { VALETKEY_URL: broker.url, VALETKEY_KEY: key } });
@@ -102,7 +102,7 @@ test('a grant that is missing comes with the command that gives it', async () =>
   );
 });
 
-test('with --json a refusal is the problem itself', async () => {
+test('--json: an error is the problem itself', async () => {
   const { code, out, err } = await valetkey(['connections', 'show', 'con_nothing', '--json']);
   expect({ code, out }).toEqual({ code: 1, out: '' });
   expect(JSON.parse(err)).toMatchObject({ code: 'not_found', status: 404 });

@@ -1,4 +1,4 @@
-// The command line in this process, at a terminal that a test looks at: what is typed, and what is printed.
+// Runs commands in this process, with captured output.
 import type { Io } from '../../src/cli/io.ts';
 import { run } from '../../src/cli/run.ts';
 
@@ -10,7 +10,7 @@ export interface Printed {
 
 export type Valetkey = (args: string[], more?: Partial<Io>) => Promise<Printed>;
 
-/** Nobody is at the terminal and nothing is on stdin, unless `more` says so; it never waits. */
+/** Without `given` and `more`: no terminal, an empty stdin. It never waits. */
 export function terminal(env: Record<string, string>, given: Partial<Io> = {}): Valetkey {
   return async (args, more = {}) => {
     const printed = { out: '', err: '' };
@@ -27,8 +27,8 @@ export function terminal(env: Record<string, string>, given: Partial<Io> = {}): 
       inputIsTty: false,
       color: false,
       fetch,
-      open: () => Promise.reject(new Error('there is no browser')),
-      question: () => Promise.reject(new Error('nobody is here')),
+      open: () => Promise.reject(new Error('no browser')),
+      question: () => Promise.reject(new Error('no terminal')),
       now: Date.now,
       pause: (_, signal) =>
         new Promise((resolve, reject) => {

@@ -110,7 +110,7 @@ test('to PostgreSQL, killed on the way, and back: connections are served and ref
   await expect(house.start()).rejects.toThrow(/VALETKEY_DATABASE_URL: a move from file:.* has not ended/);
 
   const again = await follow('move', { [OLD]: file, [NEW]: there }, folder);
-  expect(again.stderr).toContain('Everything is at postgres://');
+  expect(again.stderr).toContain('All data is in postgres://');
   expect(again.stdout).toMatch(/^connections\t2\t2\t[0-9a-f]{16}\tsame$/m);
   await house.start();
   expect(await token(ada)).toBe(first);

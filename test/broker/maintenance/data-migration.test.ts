@@ -315,7 +315,7 @@ describe('refused, with nothing changed:', () => {
       await valetkey(['migrate-data', '--from', furnished]),
     ];
     expect(answers.map(({ code }) => code)).toEqual([64, 1, 1, 1, 64]);
-    expect(answers[0]!.err).toMatch(/^--from is no URL of a database/);
+    expect(answers[0]!.err).toMatch(/^--from is not a database URL/);
     expect(answers[1]!.err).toMatch(/in memory/);
     expect(answers[2]!.err).toMatch(/ECONNREFUSED/);
     expect(JSON.stringify(answers)).not.toContain('s3cret');
