@@ -318,7 +318,7 @@ describe('the checker', () => {
     ['client/index.ts', `import type { Token } from '../api/index.ts';`],
     ['client/cache.ts', `import { LRUCache } from 'lru-cache';`],
     ['client/cache.ts', `import { performance } from 'node:perf_hooks';`],
-    ['client/send.ts', `const value = Buffer.from(token).toString('base64');`],
+    ['client/attach-token.ts', `const value = Buffer.from(token).toString('base64');`],
     ['cli.ts', `import { start } from './runtime/app.ts';`],
     ['cli.ts', `const { tokens } = await import('./broker/tokens/index.ts');`],
     ['runtime/app.ts', `import { run } from '../cli/run.ts';`],

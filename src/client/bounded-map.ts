@@ -1,10 +1,11 @@
-// Maps that do not grow for ever: where one is full, what was put there first makes room.
+// Bounded maps: when one is full, the oldest entry is evicted.
 
-export function putBounded<K, V>(map: Map<K, V>, key: K, value: V, most: number): void {
+/** Sets `key`, as the newest entry, and evicts the oldest ones beyond `maxEntries`. */
+export function putBounded<K, V>(map: Map<K, V>, key: K, value: V, maxEntries: number): void {
   map.delete(key);
   map.set(key, value);
   for (const oldest of map.keys()) {
-    if (map.size <= most) return;
+    if (map.size <= maxEntries) return;
     map.delete(oldest);
   }
 }

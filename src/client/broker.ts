@@ -1,111 +1,119 @@
-// Requests to the broker: with the caller key, in bounded time, patient where the broker asks for patience.
+// The HTTP client of the broker: sends the caller key, limits the time, and obeys Retry-After.
 import { putBounded } from './bounded-map.ts';
-import { type ErrorFacts, ValetkeyError } from './errors.ts';
+import { type ErrorDetails, ValetkeyError } from './errors.ts';
 import { retryAfter, type Wait } from './time.ts';
 
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
 export interface BrokerOptions {
-  /** Without a slash at its end. */
+  /** Without a trailing slash. */
   url: string;
   key: string | (() => string | Promise<string>);
   fetch: Fetch;
+  /** Monotonic, milliseconds. */
   now: () => number;
   wait: Wait;
+  /** Of one request. */
   timeoutMs: number;
 }
 
-export interface Asked {
+export interface BrokerRequest {
   method: 'GET' | 'POST';
   path: string;
   body?: object;
-  /** Until when `Retry-After` is waited for, by `now`. */
+  /** When to stop waiting for a `Retry-After`, by `now`. */
   deadline: number;
   signal?: AbortSignal | undefined;
-  /** It may be sent twice: again, once, where the line broke. */
+  /** Whether the request is idempotent: then it is sent once more after a connection failure. */
   repeatable?: boolean;
 }
 
-export interface Answered<T> {
+export interface BrokerResponse<T> {
   body: T;
   /** When the request was sent, by `now`. */
   sentAt: number;
 }
 
-export type Broker = ReturnType<typeof createBroker>;
+export interface Broker {
+  /** Rejects with `ValetkeyError`, with the signal's reason, or with the error of the `key` function. */
+  ask<T>(request: BrokerRequest): Promise<BrokerResponse<T>>;
+}
 
 const MAX_PAUSES = 1_000;
-/** A limit on this caller: whatever it asks for. */
-const EVERYTHING = '';
+/** The scope of a rate limit of this caller: all paths. */
+const ALL_PATHS = '';
 
-export function createBroker({ url, key, fetch, now, wait, timeoutMs }: BrokerOptions) {
-  /** Until when nothing is asked, by path, and what was said. So a crowd does not ask again what one was told to wait for. */
-  const pauses = new Map<string, { until: number; facts: ErrorFacts }>();
+export function createBroker({ url, key, fetch, now, wait, timeoutMs }: BrokerOptions): Broker {
+  /** By path: until when nothing is sent, and the error of that response. All callers share it, so none retries early. */
+  const pauses = new Map<string, { until: number; details: ErrorDetails }>();
 
-  function pause(path: string, facts: ErrorFacts, seconds: number): void {
-    const scope = facts.status === 429 ? EVERYTHING : path;
-    putBounded(pauses, scope, { until: now() + seconds * 1_000, facts }, MAX_PAUSES);
+  function pause(path: string, details: ErrorDetails, seconds: number): void {
+    const scope = details.status === 429 ? ALL_PATHS : path;
+    putBounded(pauses, scope, { until: now() + seconds * 1_000, details }, MAX_PAUSES);
   }
 
-  /** Throws what was said where that is too long to wait. */
-  async function sitOut(path: string, deadline: number, signal: AbortSignal | undefined): Promise<void> {
-    for (const scope of [EVERYTHING, path]) {
+  /** Waits for the end of a pause; throws its error if that is after the deadline. */
+  async function waitForPause(path: string, deadline: number, signal: AbortSignal | undefined): Promise<void> {
+    for (const scope of [ALL_PATHS, path]) {
       const found = pauses.get(scope);
-      const left = (found?.until ?? 0) - now();
-      if (!found || left <= 0) continue;
-      if (found.until > deadline) throw new ValetkeyError({ ...found.facts, retryAfter: Math.ceil(left / 1_000) });
-      await wait(left, signal);
+      const remaining = (found?.until ?? 0) - now();
+      if (!found || remaining <= 0) continue;
+      if (found.until > deadline)
+        throw new ValetkeyError({ ...found.details, retryAfter: Math.ceil(remaining / 1_000) });
+      await wait(remaining, signal);
     }
   }
 
-  async function send(asked: Asked, again = asked.repeatable): Promise<{ response: Response; text: string }> {
-    const { method, path, body, signal } = asked;
+  async function send(
+    request: BrokerRequest,
+    retry = request.repeatable,
+  ): Promise<{ response: Response; text: string }> {
+    const { method, path, body, signal } = request;
     const headers = {
-      authorization: `Bearer ${readable(typeof key === 'string' ? key : await key())}`,
+      authorization: `Bearer ${validKey(typeof key === 'string' ? key : await key())}`,
       accept: 'application/json, application/problem+json',
       ...(body && { 'content-type': 'application/json' }),
     };
-    const late = AbortSignal.timeout(timeoutMs);
-    const either = signal ? AbortSignal.any([signal, late]) : late;
+    const timeout = AbortSignal.timeout(timeoutMs);
+    const either = signal ? AbortSignal.any([signal, timeout]) : timeout;
     try {
       const init = { method, headers, redirect: 'manual', signal: either } as const;
       const response = await fetch(url + path, body ? { ...init, body: JSON.stringify(body) } : init);
-      // Read here, since the line may break, and the time run out, in the middle of it.
+      // Read here, since the connection may fail, or the timeout expire, within the body.
       return { response, text: await response.text() };
     } catch (error) {
       signal?.throwIfAborted();
-      if (!late.aborted && again) return send(asked, false);
-      const why = late.aborted ? ` within ${timeoutMs / 1_000} s` : systemCode(error);
-      throw new ValetkeyError({ code: 'network', status: 0, detail: `The broker gave no answer${why}` });
+      if (!timeout.aborted && retry) return send(request, false);
+      const cause = timeout.aborted ? ` within ${timeoutMs / 1_000} s` : systemCode(error);
+      throw new ValetkeyError({ code: 'network', status: 0, detail: `The broker did not answer${cause}` });
     }
   }
 
   return {
-    /** Rejects with `ValetkeyError`, with the signal's reason, or with what reading the key threw. */
-    async ask<T>(asked: Asked): Promise<Answered<T>> {
+    async ask<T>(request: BrokerRequest): Promise<BrokerResponse<T>> {
       for (;;) {
-        await sitOut(asked.path, asked.deadline, asked.signal);
+        await waitForPause(request.path, request.deadline, request.signal);
         const sentAt = now();
-        const { response, text } = await send(asked);
+        const { response, text } = await send(request);
         const body = parsed(text);
         if (response.ok && body) return { body: body as T, sentAt };
-        const facts = factsOf(response, body);
-        if (facts.retryAfter === undefined) throw new ValetkeyError(facts);
-        pause(asked.path, facts, facts.retryAfter);
+        const details = errorDetails(response, body);
+        if (details.retryAfter === undefined) throw new ValetkeyError(details);
+        pause(request.path, details, details.retryAfter);
       }
     },
   };
 }
 
 /** A key from a file often ends in a line break. */
-function readable(key: string): string {
+function validKey(key: string): string {
   const trimmed = key.trim();
   if (/^[\x21-\x7e]+$/.test(trimmed)) return trimmed;
-  const detail = 'The caller key is empty, or has characters that no header may have';
+  const detail = 'The caller key is empty, or has characters that are not allowed in a header';
   throw new ValetkeyError({ code: 'invalid_key', status: 0, detail });
 }
 
-/** Such as ECONNREFUSED. Nothing else of an error that is not ours is told: it may hold the request. */
+/** Such as ECONNREFUSED. The rest of a foreign error is dropped: it may contain the request. */
 function systemCode(error: unknown): string {
   const { code, cause } = Object(error) as { code?: unknown; cause?: { code?: unknown } };
   const found = [cause?.code, code].find((it) => typeof it === 'string' && /^[A-Z][A-Z_]+$/.test(it));
@@ -121,18 +129,18 @@ function parsed(text: string): Record<string, unknown> | undefined {
   }
 }
 
-/** Of a problem (RFC 9457): what is known by name, and nothing else. */
-function factsOf(response: Response, body: Record<string, unknown> | undefined): ErrorFacts {
+/** The known members of a problem (RFC 9457). Others are dropped. */
+function errorDetails(response: Response, body: Record<string, unknown> | undefined): ErrorDetails {
   const { status, headers } = response;
   const seconds = retryAfter(response);
-  const patience = seconds === undefined ? {} : { retryAfter: seconds };
+  const retry = seconds === undefined ? {} : { retryAfter: seconds };
   if (typeof body?.code !== 'string' || typeof body.detail !== 'string') {
-    const what = headers.get('content-type')?.split(';')[0] ?? 'no content';
-    const detail = `Not an answer of the broker: status ${status} with ${what}. Does url name the broker?`;
-    return { code: 'invalid_answer', status, detail, ...patience };
+    const type = headers.get('content-type')?.split(';')[0] ?? 'no content';
+    const detail = `Not a response of a Valetkey broker: status ${status} with ${type}. Is url the URL of the broker?`;
+    return { code: 'invalid_answer', status, detail, ...retry };
   }
   const { code, detail, request_id, connection_id, reason, missing, candidates, issues } = body;
   const named = { requestId: request_id, connectionId: connection_id, reason, missing, candidates, issues };
   const known = Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined && value !== null));
-  return { code: code as ErrorFacts['code'], status, detail, ...patience, ...known };
+  return { code: code as ErrorDetails['code'], status, detail, ...retry, ...known };
 }

@@ -1,59 +1,64 @@
-// Tokens for as long as they are surely good: what is kept here is never given out beyond its life.
+// The token cache. It never returns a token that may have expired.
 import { putBounded } from './bounded-map.ts';
 import type { Token } from './types.ts';
 
 export interface CacheOptions {
   /** Monotonic, milliseconds. */
   now: () => number;
-  /** For so long at the most, so that a revocation is felt. */
-  keepMs: number;
+  /** Maximum age of an entry in milliseconds, and so the time until a revocation takes effect here. */
+  maxAgeMs: number;
   maxEntries: number;
 }
 
-export type Cache = ReturnType<typeof createCache>;
-
-export interface Kept {
+export interface CacheEntry {
   token: Token;
-  /** Its life is counted from when it was asked for, so that the way of the answer is not added to it. */
+  /** When the request was sent, by `now`. `expires_in` counts from then, not from the response. */
   sentAt: number;
 }
 
-export function createCache({ now, keepMs, maxEntries }: CacheOptions) {
-  const kept = new Map<string, Kept>();
+export interface Cache {
+  /** Undefined unless the token lives for at least `minTtl` more seconds. */
+  get(key: string, minTtl: number): Token | undefined;
+  put(key: string, entry: CacheEntry): void;
+  /** Replaces a token that an API rejected, under every key, or removes it. */
+  replace(rejected: string, fresh?: CacheEntry): void;
+  /** A copy of the token with its present `expires_in`. */
+  copyOf(entry: CacheEntry): Token;
+}
 
-  const livesFor = ({ token, sentAt }: Kept): number =>
+export function createCache({ now, maxAgeMs, maxEntries }: CacheOptions): Cache {
+  const entries = new Map<string, CacheEntry>();
+
+  const remaining = ({ token, sentAt }: CacheEntry): number =>
     token.expires_in === null ? Number.POSITIVE_INFINITY : token.expires_in - (now() - sentAt) / 1_000;
 
-  /** A copy for each caller, with the life that it has now. */
-  const told = (it: Kept): Token => ({
-    ...it.token,
-    scopes: [...it.token.scopes],
-    expires_in: it.token.expires_in === null ? null : Math.max(0, Math.floor(livesFor(it))),
+  const copyOf = (entry: CacheEntry): Token => ({
+    ...entry.token,
+    scopes: [...entry.token.scopes],
+    expires_in: entry.token.expires_in === null ? null : Math.max(0, Math.floor(remaining(entry))),
   });
 
   return {
-    /** Undefined unless it lives for `minTtl` more seconds. */
-    get(key: string, minTtl: number): Token | undefined {
-      const it = kept.get(key);
-      if (!it) return undefined;
-      if (now() - it.sentAt < keepMs) return livesFor(it) >= minTtl ? told(it) : undefined;
-      kept.delete(key);
+    get(key, minTtl) {
+      const entry = entries.get(key);
+      if (!entry) return undefined;
+      if (now() - entry.sentAt < maxAgeMs) return remaining(entry) >= minTtl ? copyOf(entry) : undefined;
+      entries.delete(key);
       return undefined;
     },
 
-    told,
-
-    put(key: string, it: Kept): void {
-      putBounded(kept, key, it, maxEntries);
+    put(key, entry) {
+      putBounded(entries, key, entry, maxEntries);
     },
 
-    /** One that an API rejected, under whatever it was asked for: another in its place, or none. */
-    replace(accessToken: string, fresh?: Kept): void {
-      for (const [key, { token }] of kept) {
-        if (token.access_token !== accessToken) continue;
-        if (fresh) kept.set(key, fresh);
-        else kept.delete(key);
+    replace(rejected, fresh) {
+      for (const [key, { token }] of entries) {
+        if (token.access_token !== rejected) continue;
+        if (fresh) entries.set(key, fresh);
+        else entries.delete(key);
       }
     },
+
+    copyOf,
   };
 }

@@ -1,26 +1,26 @@
-// What goes wrong, as one class with a stable code. Nothing in it is secret, so that it may be logged whole.
+// Errors: one class with a stable code. It holds no secrets, so that it may be logged as a whole.
 import type { ProblemCode } from './types.ts';
 
-/** What this client finds out by itself; `ProblemCode` is what the broker answers. */
+/** Codes of this client's own; `ProblemCode` has those of the broker. */
 export type ClientCode =
-  /** The broker gave no answer: unreachable, cut off, or too slow. */
+  /** The broker did not answer: unreachable, disconnected, or too slow. */
   | 'network'
-  /** Something answered in the place of the broker. */
+  /** Another server answered. */
   | 'invalid_answer'
-  /** The caller key is empty, or cannot stand in a header. */
+  /** The caller key is empty, or has characters that are not allowed in a header. */
   | 'invalid_key'
-  /** Neither https nor loopback, nor among `allowHttp`: nothing was sent. */
+  /** The URL is neither https nor loopback, and its host is not in `allowHttp`: nothing was sent. */
   | 'insecure_url'
-  /** `fetch` cannot send this kind of token: it signs requests, or goes into the body. Take it with `token`. */
+  /** `fetch` cannot send this kind of token: it signs requests, or belongs into the body. Get it with `token`. */
   | 'unsupported_token'
-  /** The owner's visit ended without a connection; `reason` says how. */
+  /** The connect session ended without a connection; `reason` says why. */
   | 'not_connected';
 
 /** A newer broker may send codes that this version does not list. */
 export type ErrorCode = ProblemCode | ClientCode;
 
-/** The right that a caller lacks. */
-export interface Missing {
+/** The permission that a caller lacks. */
+export interface MissingPermission {
   action: string;
   integration: string;
   owner: string;
@@ -28,37 +28,50 @@ export interface Missing {
   min_ttl?: number;
 }
 
-export interface ErrorFacts {
+export interface ErrorDetails {
   code: ErrorCode;
-  /** The HTTP status; 0 where there was no answer. */
+  /** The HTTP status of the broker's response; 0 without one. */
   status: number;
-  /** For people. */
+  /** An explanation for people. */
   detail: string;
-  /** The broker's log has it under this id. */
+  /** The request's id in the broker's log. */
   requestId?: string;
-  /** Seconds. */
+  /** Seconds to wait before the next attempt. */
   retryAfter?: number;
-  /** What it is about: of `reauthorization_required`, `connection_revoked`, `connection_exists`. */
+  /** With `reauthorization_required`, `connection_revoked` and `connection_exists`. */
   connectionId?: string;
-  /** Why: of `reauthorization_required`, `unauthenticated`, `not_connected`. */
+  /** The cause, with `reauthorization_required`, `unauthenticated` and `not_connected`. */
   reason?: string;
-  /** Of `forbidden`. */
-  missing?: Missing;
-  /** Of `ambiguous_connection`: name one of these. */
+  /** With `forbidden`. */
+  missing?: MissingPermission;
+  /** With `ambiguous_connection`: select one of these. */
   candidates?: { connection_id: string; label: string | null }[];
-  /** Of `invalid_request`: what is wrong, and where. */
+  /** With `invalid_request`: each error, and its path in the request. */
   issues?: { path: string; message: string }[];
 }
 
-// The members of the class are those of the facts, without repeating them.
-export interface ValetkeyError extends Readonly<ErrorFacts> {}
+// Declares the members of the class, which are those of the details.
+export interface ValetkeyError extends Readonly<ErrorDetails> {}
+/**
+ * The error of every call of the client, unless a signal was aborted.
+ *
+ * @example
+ * try {
+ *   await valetkey.token({ integration: 'github', owner: 'user_42' });
+ * } catch (error) {
+ *   if (error instanceof ValetkeyError && error.code === 'forbidden') console.log(error.missing);
+ *   throw error;
+ * }
+ */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the constructor assigns all of them
 export class ValetkeyError extends Error {
-  constructor(facts: ErrorFacts) {
-    super(`${facts.detail} (${facts.code}${facts.requestId === undefined ? '' : `, request ${facts.requestId}`})`);
-    // Not a member of its own for each error: they are shown whole.
+  constructor(details: ErrorDetails) {
+    super(
+      `${details.detail} (${details.code}${details.requestId === undefined ? '' : `, request ${details.requestId}`})`,
+    );
+    // Not enumerable, since errors are printed with their own members.
     Object.defineProperty(this, 'name', { value: 'ValetkeyError', configurable: true });
-    Object.assign(this, facts);
+    Object.assign(this, details);
   }
 
   toJSON(): object {
@@ -66,14 +79,24 @@ export class ValetkeyError extends Error {
   }
 }
 
-/** The owner must connect again, and the connection keeps its id: `connectUrl(…, error)`. */
+/**
+ * Whether the owner must connect again. The connection keeps its id: pass the error to `connectUrl`.
+ *
+ * @example
+ * if (isReauthorizationRequired(error)) log.warn({ connection: error.connectionId, reason: error.reason });
+ */
 export const isReauthorizationRequired = (
   error: unknown,
 ): error is ValetkeyError & { code: 'reauthorization_required'; connectionId: string; reason: string } =>
   error instanceof ValetkeyError && error.code === 'reauthorization_required';
 
-/** Not connected yet, or not any more: a visit to `connectUrl(…, error)` mends it. */
+/**
+ * Whether the owner is not connected, or not any more, so that connecting resolves the error: pass it to `connectUrl`.
+ *
+ * @example
+ * if (mustConnect(error)) return redirect((await valetkey.connectUrl(who, error)).url);
+ */
 export const mustConnect = (error: unknown): error is ValetkeyError =>
-  error instanceof ValetkeyError && MENDED_BY_CONNECTING.includes(error.code);
+  error instanceof ValetkeyError && RESOLVED_BY_CONNECTING.includes(error.code);
 
-const MENDED_BY_CONNECTING: ErrorCode[] = ['not_found', 'reauthorization_required', 'connection_revoked'];
+const RESOLVED_BY_CONNECTING: ErrorCode[] = ['not_found', 'reauthorization_required', 'connection_revoked'];

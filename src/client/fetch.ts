@@ -1,12 +1,12 @@
-// Requests to APIs with a connection's token: another one when it is rejected, patience when it is asked for, and the
-// token to nobody else.
+// Requests to APIs with the token of a connection: refreshes a rejected token, obeys Retry-After, and sends the token
+// to no other origin.
+import { attachToken, isDpopBound, isInUrl, isStream } from './attach-token.ts';
 import { putBounded } from './bounded-map.ts';
 import type { Fetch } from './broker.ts';
 import { ValetkeyError } from './errors.ts';
-import type { Which } from './paths.ts';
-import { refuseInsecure } from './plain-http.ts';
+import type { ConnectionSelector } from './paths.ts';
 import { type Hop, MAX_HOPS, nextHop } from './redirects.ts';
-import { isBound, isInUrl, isStream, present } from './send.ts';
+import { requireSecureUrl } from './secure-url.ts';
 import { retryAfter, type Wait } from './time.ts';
 import { isNotRefreshable, type Tokens } from './tokens.ts';
 import type { Token } from './types.ts';
@@ -20,7 +20,7 @@ interface Parts {
   allowHttp: readonly string[];
 }
 
-/** What was sent with it: of a bound token, the one that the proof names. */
+/** `token`: the one that was sent; for DPoP, the one that the proof is bound to. */
 interface Sent {
   response: Response;
   token: Token;
@@ -29,45 +29,52 @@ interface Sent {
 const IDEMPOTENT = ['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'];
 const MAX_NONCES = 100;
 
-export function createAuthorisedFetch({ tokens, fetch, now, wait, deadline, allowHttp }: Parts) {
-  /** The last that each API sent (RFC 9449 8.2), by origin. */
+/** Like the global `fetch`, with the token of the connection attached. Rejects with `ValetkeyError`, or as `fetch` does. */
+export type AuthorizedFetch = (
+  connection: ConnectionSelector,
+  url: string | URL,
+  init?: RequestInit,
+) => Promise<Response>;
+
+export function createAuthorizedFetch({ tokens, fetch, now, wait, deadline, allowHttp }: Parts): AuthorizedFetch {
+  /** The last DPoP nonce of each origin (RFC 9449 8.2). */
   const nonces = new Map<string, string>();
 
-  async function proven(hop: Hop, token: Token, until: number, again = true): Promise<Sent> {
+  async function sendWithProof(hop: Hop, token: Token, until: number, retry = true): Promise<Sent> {
     const { url, init } = hop;
     const [headers, signal] = [new Headers(init.headers), init.signal ?? undefined];
     const nonce = nonces.get(url.origin);
-    // The query is none of the broker's business, and does not count.
+    // Without the query: a proof does not cover it, and it may hold data that the broker must not see.
     const request = { method: init.method ?? 'GET', url: url.origin + url.pathname, ...(nonce && { nonce }) };
     const proof = await tokens.prove(token.connection_id, request, signal, until);
-    const used = { ...token, access_token: proof.access_token, token_type: proof.token_type };
-    present(used, { url, headers });
+    const bound = { ...token, access_token: proof.access_token, token_type: proof.token_type };
+    attachToken(bound, { url, headers });
     headers.set('dpop', proof.proof);
     const response = await fetch(url.href, { ...init, headers });
-    const told = response.headers.get('dpop-nonce');
-    if (told === null || told === nonce) return { response, token: used };
-    putBounded(nonces, url.origin, told, MAX_NONCES);
-    if (response.status !== 401 || !again || isStream(init.body)) return { response, token: used };
+    const nextNonce = response.headers.get('dpop-nonce');
+    if (nextNonce === null || nextNonce === nonce) return { response, token: bound };
+    putBounded(nonces, url.origin, nextNonce, MAX_NONCES);
+    if (response.status !== 401 || !retry || isStream(init.body)) return { response, token: bound };
     await discard(response);
-    return proven(hop, token, until, false);
+    return sendWithProof(hop, token, until, false);
   }
 
   async function sendOnce(hop: Hop, token: Token, until: number): Promise<Sent> {
-    if (isBound(token)) return proven(hop, token, until);
+    if (isDpopBound(token)) return sendWithProof(hop, token, until);
     const [url, headers] = [new URL(hop.url), new Headers(hop.init.headers)];
-    present(token, { url, headers });
+    attachToken(token, { url, headers });
     try {
       return { response: await fetch(url.href, { ...hop.init, headers }), token };
     } catch (error) {
       hop.init.signal?.throwIfAborted();
       if (!isInUrl(token)) throw error;
-      // Some runtimes tell the whole URL.
-      throw new ValetkeyError({ code: 'network', status: 0, detail: `${url.host} gave no answer` });
+      // Some runtimes put the whole URL, and so the token, into the error.
+      throw new ValetkeyError({ code: 'network', status: 0, detail: `${url.host} did not answer` });
     }
   }
 
-  /** Waits once for an API that says when, where nothing is done twice by it. */
-  async function patiently(init: RequestInit, until: number, send: () => Promise<Sent>): Promise<Sent> {
+  /** Obeys a `Retry-After` once, for idempotent requests that can be repeated. */
+  async function withRetryAfter(init: RequestInit, until: number, send: () => Promise<Sent>): Promise<Sent> {
     const sent = await send();
     const milliseconds = (retryAfter(sent.response) ?? Number.POSITIVE_INFINITY) * 1_000;
     const repeatable = IDEMPOTENT.includes(init.method ?? 'GET') && !isStream(init.body);
@@ -77,8 +84,8 @@ export function createAuthorisedFetch({ tokens, fetch, now, wait, deadline, allo
     return send();
   }
 
-  /** In the place of a rejected token; undefined when no other can be had. */
-  async function another(rejected: Token, init: RequestInit, until: number): Promise<Token | undefined> {
+  /** A token to replace the rejected one; undefined if there is none. */
+  async function replacement(rejected: Token, init: RequestInit, until: number): Promise<Token | undefined> {
     try {
       const fresh = await tokens.refresh(rejected, { signal: init.signal }, until);
       return fresh.access_token === rejected.access_token ? undefined : fresh;
@@ -88,37 +95,39 @@ export function createAuthorisedFetch({ tokens, fetch, now, wait, deadline, allo
     }
   }
 
-  async function authorised(which: Which, hop: Hop, until: number): Promise<Response> {
+  async function authorized(connection: ConnectionSelector, hop: Hop, until: number): Promise<Response> {
     const { init } = hop;
-    const send = (token: Token) => patiently(init, until, () => sendOnce(hop, token, until));
+    const send = (token: Token) => withRetryAfter(init, until, () => sendOnce(hop, token, until));
     const signal = init.signal ?? null;
-    const sent = await send(await tokens.token({ ...which, signal }, until));
+    const sent = await send(await tokens.token({ ...connection, signal }, until));
     if (sent.response.status !== 401) return sent.response;
-    const fresh = await another(sent.token, init, until);
+    const fresh = await replacement(sent.token, init, until);
     if (!fresh || isStream(init.body)) return sent.response;
     await discard(sent.response);
     return (await send(fresh)).response;
   }
 
-  return async (which: Which, input: string | URL, options: RequestInit = {}): Promise<Response> => {
+  return async (connection, input, options = {}) => {
     const until = deadline();
     const { redirect = 'follow', method = 'GET' } = options;
     const init: RequestInit = { ...options, method: method.toUpperCase(), redirect: 'manual' };
     let hop: Hop = { url: new URL(input), init, trusted: true };
     for (let hops = 0; hops <= MAX_HOPS; hops++) {
-      refuseInsecure(hop.url, allowHttp);
-      const response = hop.trusted ? await authorised(which, hop, until) : await fetch(hop.url.href, hop.init);
+      requireSecureUrl(hop.url, allowHttp);
+      const response = hop.trusted ? await authorized(connection, hop, until) : await fetch(hop.url.href, hop.init);
       const next = nextHop(hop, response);
       if (!next || redirect === 'manual') return response;
       await discard(response);
       if (redirect === 'error') break;
       hop = next;
     }
-    throw new TypeError(redirect === 'error' ? 'The API redirected the request' : 'The API redirects in circles');
+    throw new TypeError(
+      redirect === 'error' ? 'The API redirected the request' : 'The API redirected the request too often',
+    );
   };
 }
 
-/** Frees the line. */
+/** Frees the connection for the next request. */
 const discard = async ({ body }: Response): Promise<void> => {
   await body?.cancel().catch(() => undefined);
 };

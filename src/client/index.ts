@@ -1,11 +1,11 @@
-// The client: tokens and connect links from the broker, and requests to APIs with them. Imports nothing but its own
-// files and asks of its runtime only what the web has, so that it runs in Node, Bun, Deno and workers.
+// The public API of the client: tokens and connect links from the broker, and requests to APIs with them. It imports
+// only its own files and uses only web APIs, so that it runs in Node, Bun, Deno and workers.
 import { createBroker, type Fetch } from './broker.ts';
 import { createCache } from './cache.ts';
 import { isReauthorizationRequired, mustConnect, ValetkeyError } from './errors.ts';
-import { createAuthorisedFetch } from './fetch.ts';
-import { sessionPath, type Which } from './paths.ts';
-import { refuseInsecure } from './plain-http.ts';
+import { createAuthorizedFetch } from './fetch.ts';
+import { type ConnectionSelector, sessionPath } from './paths.ts';
+import { requireSecureUrl } from './secure-url.ts';
 import { wait as realWait, type Wait } from './time.ts';
 import { createTokens, type TokenRequest } from './tokens.ts';
 import type {
@@ -18,104 +18,139 @@ import type {
 } from './types.ts';
 
 export { type ErrorCode, isReauthorizationRequired, mustConnect, ValetkeyError } from './errors.ts';
-export type { ConnectSession, CreatedConnectSession, JwtVerdict, Token, TokenRequest, Which };
+export type { ConnectionSelector, ConnectSession, CreatedConnectSession, JwtVerdict, Token, TokenRequest };
 
 export interface ValetkeyOptions {
-  /** Of the broker. */
+  /** The URL of the broker. */
   url: string | URL;
-  /** The caller key; or a function that is asked before each request, for one that is rotated or a workload's JWT. */
+  /** The caller key; or a function that is called for each request, for a key that rotates or a workload's JWT. */
   key: string | (() => string | Promise<string>);
-  /** Seconds that a token is kept in memory at the most, and so the longest that a revocation goes unnoticed: 60. 0: none. */
+  /** Seconds that a token is cached at most, and so the longest time until a revocation takes effect. Default: 60. 0: no cache. */
   cacheFor?: number;
-  /** Seconds that a call spends waiting because the broker or an API said `Retry-After`, in all: 10. */
+  /** Seconds that a call waits at most, in all, when the broker or an API answers with `Retry-After`. Default: 10. */
   maxWait?: number;
-  /** Seconds that one request to the broker may take: 30. */
+  /** Timeout of one request to the broker, in seconds. Default: 30. */
   timeout?: number;
-  /** Hosts, besides loopback, that secrets may be sent to without TLS: `['valetkey.internal']`. */
+  /** Hosts, besides loopback, to which secrets may be sent without TLS: `['valetkey.internal']`. */
   allowHttp?: readonly string[];
-  /** In the place of the global one: for a proxy, mutual TLS, tests. */
+  /** Replaces the global `fetch`: for a proxy, mutual TLS, tests. */
   fetch?: Fetch;
-  /** A monotonic clock in milliseconds, and waiting by it; for tests. */
+  /** A monotonic clock in milliseconds, and a way to wait by it; for tests. */
   now?: () => number;
   wait?: Wait;
 }
 
+/** All methods reject with `ValetkeyError`, or with the reason of an aborted signal. */
 export interface Valetkey {
-  /** A token that works, from memory where there is one. Its failures are `ValetkeyError`; so are those of all others. */
+  /**
+   * A valid access token, from the cache if possible.
+   *
+   * @example
+   * const { access_token } = await valetkey.token({ integration: 'github', owner: 'user_42', min_ttl: 300 });
+   */
   token(request: TokenRequest): Promise<Token>;
-  /** Another token in the place of one that an API rejected. Many may ask: one refresh is made. */
-  refresh(rejected: Pick<Token, 'connection_id' | 'access_token'>, options?: Signal): Promise<Token>;
   /**
-   * `fetch` with the token added as its `token_type` says; it goes to the origin of `url` and nowhere else. After a 401,
-   * once more with another token; after a 429 or 503 that says `Retry-After`, once more where the method is idempotent.
-   * A body that is a stream is sent once: then those answers come back as they are.
+   * A new token in place of one that an API rejected. Concurrent calls cause one refresh.
+   *
+   * @example
+   * const fresh = await valetkey.refresh(token);
    */
-  fetch(which: Which, url: string | URL, init?: RequestInit): Promise<Response>;
+  refresh(rejected: Pick<Token, 'connection_id' | 'access_token'>, options?: Abortable): Promise<Token>;
   /**
-   * A link for the owner's browser, for one use. With the error of a call that was refused: a link that mends it (the
-   * connection keeps its id where it can), or the error again where connecting would not help.
+   * Like the global `fetch`, with the token attached as its `token_type` says. The token is sent to the origin of `url`
+   * only. After a 401, repeats the request once with a new token; after a 429 or 503 with `Retry-After`, once if the
+   * method is idempotent. A body that is a stream is sent once: then these responses are returned as they are.
+   *
+   * @example
+   * const response = await valetkey.fetch({ connection: 'con_01k…' }, 'https://api.github.com/user');
    */
-  connectUrl(wanted: CreateConnectSessionRequest & Signal, after?: unknown): Promise<CreatedConnectSession>;
-  /** Waits until the owner has used the link of this id. Rejects with `not_connected` where nothing came of it. */
-  connected(id: string, options?: Signal): Promise<{ connection_id: string }>;
-  /** What a JWT is worth, and whether it is what is expected: `audience`, `profile`, `claims`, … */
-  verify(token: string, expected?: Omit<VerifyJwtRequest, 'token'> & Signal): Promise<JwtVerdict>;
+  fetch(connection: ConnectionSelector, url: string | URL, init?: RequestInit): Promise<Response>;
+  /**
+   * Creates a connect session: a single-use link for the owner's browser. With the error of a failed call, the link
+   * resolves that error (a connection keeps its id if possible); rejects with the error itself if connecting would not.
+   *
+   * @example
+   * const { id, url } = await valetkey.connectUrl({ integration: 'github', owner: 'user_42' }, error);
+   */
+  connectUrl(request: CreateConnectSessionRequest & Abortable, error?: unknown): Promise<CreatedConnectSession>;
+  /**
+   * Waits until the owner has used the link of this connect session. Rejects with `not_connected` if the session failed
+   * or expired.
+   *
+   * @example
+   * const { connection_id } = await valetkey.connected(id);
+   */
+  connected(id: string, options?: Abortable): Promise<{ connection_id: string }>;
+  /**
+   * Verifies a JWT of a trusted issuer, and checks the expectations: `audience`, `profile`, `claims`, …
+   *
+   * @example
+   * const result = await valetkey.verify(jwt, { audience: 'https://api.example.com' });
+   * if (result.active) console.log(result.claims.sub);
+   */
+  verify(token: string, expected?: Omit<VerifyJwtRequest, 'token'> & Abortable): Promise<JwtVerdict>;
 }
 
-interface Signal {
+interface Abortable {
   signal?: AbortSignal;
 }
 
 const MAX_ENTRIES = 1_000;
-const LOOK_EVERY_MS = 2_000;
+const POLL_INTERVAL_MS = 2_000;
 
-/** Throws `insecure_url` for a broker at plain http elsewhere than on this machine or in `allowHttp`. */
+/**
+ * Creates a client. Throws `insecure_url` if the broker's URL is plain http, unless its host is loopback or in
+ * `allowHttp`.
+ *
+ * @example
+ * const valetkey = createValetkey({ url: 'https://keys.example.com', key: 'vk_…' });
+ */
 export function createValetkey(options: ValetkeyOptions): Valetkey {
   const { key, cacheFor = 60, maxWait = 10, timeout = 30, allowHttp = [] } = options;
   const { now = () => performance.now(), wait = realWait } = options;
   const fetch: Fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init));
   const base = new URL(options.url);
-  refuseInsecure(base, allowHttp);
+  requireSecureUrl(base, allowHttp);
 
   const url = base.origin + base.pathname.replace(/\/+$/, '');
   const deadline = () => now() + maxWait * 1_000;
   const broker = createBroker({ url, key, fetch, now, wait, timeoutMs: timeout * 1_000 });
-  const cache = createCache({ now, keepMs: cacheFor * 1_000, maxEntries: MAX_ENTRIES });
+  const cache = createCache({ now, maxAgeMs: cacheFor * 1_000, maxEntries: MAX_ENTRIES });
   const tokens = createTokens({ broker, cache, deadline });
 
   return {
     token: (request) => tokens.token(request),
     refresh: (rejected, { signal } = {}) => tokens.refresh(rejected, { signal }),
-    fetch: createAuthorisedFetch({ tokens, fetch, now, wait, deadline, allowHttp }),
+    fetch: createAuthorizedFetch({ tokens, fetch, now, wait, deadline, allowHttp }),
 
-    async connectUrl({ signal, ...wanted }, after) {
-      if (after !== undefined && !mustConnect(after)) throw after;
-      const renewed = isReauthorizationRequired(after) ? { connection_id: after.connectionId } : {};
-      const body = { ...renewed, ...wanted };
-      const asked = { method: 'POST', path: '/v1/connect-sessions', body, deadline: deadline(), signal } as const;
-      return (await broker.ask<CreatedConnectSession>(asked)).body;
+    async connectUrl({ signal, ...request }, error) {
+      if (error !== undefined && !mustConnect(error)) throw error;
+      const renewal = isReauthorizationRequired(error) ? { connection_id: error.connectionId } : {};
+      const body = { ...renewal, ...request };
+      const options = { method: 'POST', path: '/v1/connect-sessions', body, deadline: deadline(), signal } as const;
+      return (await broker.ask<CreatedConnectSession>(options)).body;
     },
 
     async connected(id, { signal } = {}) {
       const path = sessionPath(id);
       for (;;) {
-        const asked = { method: 'GET', path, deadline: deadline(), signal, repeatable: true } as const;
-        const { status, connection_id, error } = (await broker.ask<ConnectSession>(asked)).body;
+        const options = { method: 'GET', path, deadline: deadline(), signal, repeatable: true } as const;
+        const { status, connection_id, error } = (await broker.ask<ConnectSession>(options)).body;
         if (status === 'completed' && connection_id !== undefined) return { connection_id };
         if (status !== 'pending') throw notConnected(error ?? status);
-        await wait(LOOK_EVERY_MS, signal);
+        await wait(POLL_INTERVAL_MS, signal);
       }
     },
 
     async verify(token, { signal, ...expected } = {}) {
       const body = { token, ...expected };
-      const asked = { method: 'POST', path: '/v1/jwt/verify', body, deadline: deadline(), signal } as const;
-      return (await broker.ask<JwtVerdict>({ ...asked, repeatable: true })).body;
+      const options = { method: 'POST', path: '/v1/jwt/verify', body, deadline: deadline(), signal } as const;
+      return (await broker.ask<JwtVerdict>({ ...options, repeatable: true })).body;
     },
   };
 }
 
 const notConnected = (reason: string): ValetkeyError => {
-  const detail = `The owner's visit ended without a connection: ${reason}`;
+  const detail = `The connect session ended without a connection: ${reason}`;
   return new ValetkeyError({ code: 'not_connected', status: 0, detail, reason });
 };

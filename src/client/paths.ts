@@ -1,13 +1,13 @@
-// Where things are at the broker. What is asked for is encoded whole, so that no two of them share a path.
+// Paths at the broker. Every value is encoded, so that two different requests never share a path.
 import { ValetkeyError } from './errors.ts';
 import type { CreateConnectSessionRequest } from './types.ts';
 
-/** A connection: by its id, or as its owner's at an integration. */
-export type Which =
+/** Selects a connection: by its id, or by integration, owner and, if the owner has several, label. */
+export type ConnectionSelector =
   | { connection: string; integration?: never; owner?: never; label?: never }
   | ({ connection?: never } & Pick<CreateConnectSessionRequest, 'integration' | 'owner' | 'label'>);
 
-export function tokenPath({ connection, integration, owner, label }: Which): string {
+export function tokenPath({ connection, integration, owner, label }: ConnectionSelector): string {
   if (connection !== undefined) return `${connectionPath(connection)}/token`;
   const query = new URLSearchParams({ integration, owner });
   if (label !== undefined) query.set('label', label);
@@ -17,9 +17,9 @@ export function tokenPath({ connection, integration, owner, label }: Which): str
 export const connectionPath = (id: string): string => `/v1/connections/${segment(id)}`;
 export const sessionPath = (id: string): string => `/v1/connect-sessions/${segment(id)}`;
 
-/** Two dots would lead elsewhere, however they are encoded. */
+/** `..` would change the path, even when it is percent-encoded. */
 function segment(id: string): string {
   if (/^[\w-]+$/.test(id)) return id;
-  const detail = 'An id has letters, digits, dashes and underscores only';
+  const detail = 'An id consists of letters, digits, dashes and underscores';
   throw new ValetkeyError({ code: 'invalid_request', status: 0, detail });
 }

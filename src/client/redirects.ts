@@ -1,17 +1,17 @@
-// Following redirects by hand: no runtime withholds a token in a header of another name or in the query from the place
-// that it is sent on to, and not every one that in `Authorization`.
-import { isStream } from './send.ts';
+// Follows redirects by hand. No runtime removes a token from another header or the query when a redirect leaves the
+// origin, and not every one removes `Authorization`.
+import { isStream } from './attach-token.ts';
 
 export interface Hop {
   url: URL;
   init: RequestInit;
-  /** Whether the token goes along. Once it stayed behind, it stays behind. */
+  /** Whether the token is attached. Once a redirect has left the origin, it stays false. */
   trusted: boolean;
 }
 
 export const MAX_HOPS = 20;
 
-/** Where the answer sends the request on to, as fetch would follow it; undefined: the answer is the last. */
+/** The next request, by the rules of the Fetch standard. Undefined: this response is the final one. */
 export function nextHop({ url, init, trusted }: Hop, response: Response): Hop | undefined {
   const { status, headers } = response;
   const location = headers.get('location');
@@ -22,13 +22,13 @@ export function nextHop({ url, init, trusted }: Hop, response: Response): Hop | 
   const method = init.method ?? 'GET';
   const becomesGet = status === 303 ? method !== 'HEAD' : status <= 302 && method === 'POST';
   if (!becomesGet && isStream(init.body)) return undefined;
-  const kept = new Headers(init.headers);
+  const forwarded = new Headers(init.headers);
   const same = trusted && next.origin === url.origin;
-  if (!same) for (const name of ['authorization', 'cookie', 'host', 'proxy-authorization']) kept.delete(name);
-  if (!becomesGet) return { url: next, init: { ...init, headers: kept }, trusted: same };
+  if (!same) for (const name of ['authorization', 'cookie', 'host', 'proxy-authorization']) forwarded.delete(name);
+  if (!becomesGet) return { url: next, init: { ...init, headers: forwarded }, trusted: same };
   for (const name of ['content-encoding', 'content-language', 'content-location', 'content-type', 'content-length']) {
-    kept.delete(name);
+    forwarded.delete(name);
   }
   const { body: _, ...bodiless } = init;
-  return { url: next, init: { ...bodiless, method: 'GET', headers: kept }, trusted: same };
+  return { url: next, init: { ...bodiless, method: 'GET', headers: forwarded }, trusted: same };
 }

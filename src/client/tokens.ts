@@ -1,67 +1,86 @@
-// Asking for tokens: from memory, in one request for a crowd, and another one for a token that an API rejected.
+// Gets tokens from the cache or the broker. Concurrent calls for the same token share one request (single flight).
 import type { Broker } from './broker.ts';
-import type { Cache, Kept } from './cache.ts';
+import type { Cache, CacheEntry } from './cache.ts';
 import { isReauthorizationRequired } from './errors.ts';
-import { connectionPath, tokenPath, type Which } from './paths.ts';
+import { type ConnectionSelector, connectionPath, tokenPath } from './paths.ts';
 import { orAborted } from './time.ts';
 import type { CreateDpopProofRequest, DpopProof, Token } from './types.ts';
 
-export type TokenRequest = Which & {
-  /** Seconds that the token must still live: 60 by default. */
+export type TokenRequest = ConnectionSelector & {
+  /** Minimum remaining lifetime of the token, in seconds. Default: 60. */
   min_ttl?: number;
+  /** Aborting rejects this call with the signal's reason. Other calls for the same token go on. */
   signal?: AbortSignal | null;
 };
 
-export type Tokens = ReturnType<typeof createTokens>;
+interface Abortable {
+  signal?: AbortSignal | null | undefined;
+}
 
-const MIN_TTL = 60;
+/** `until`: when to stop waiting for a `Retry-After`, by `now`. All methods reject with `ValetkeyError`. */
+export interface Tokens {
+  token(request: TokenRequest, until?: number): Promise<Token>;
+  /** Names the rejected token to the broker. If the broker has another one by now, returns that without a refresh. */
+  refresh(rejected: Pick<Token, 'connection_id' | 'access_token'>, options?: Abortable, until?: number): Promise<Token>;
+  /** A DPoP proof for one request (RFC 9449), with the token that it is bound to. */
+  prove(
+    connection: string,
+    request: CreateDpopProofRequest,
+    signal: AbortSignal | undefined,
+    until: number,
+  ): Promise<DpopProof>;
+}
 
-export function createTokens({ broker, cache, deadline }: { broker: Broker; cache: Cache; deadline: () => number }) {
-  /** Requests under way, which belong to nobody: who does not want to wait any longer leaves the others in peace. */
-  const underWay = new Map<string, Promise<Kept>>();
+const DEFAULT_MIN_TTL = 60;
 
-  async function together(
+interface Parts {
+  broker: Broker;
+  cache: Cache;
+  /** The default of `until`. */
+  deadline: () => number;
+}
+
+export function createTokens({ broker, cache, deadline }: Parts): Tokens {
+  /** Requests in flight. They belong to no single caller: a caller that aborts stops waiting, not the request. */
+  const inFlight = new Map<string, Promise<CacheEntry>>();
+
+  async function shared(
     key: string,
-    ask: () => Promise<Kept>,
+    request: () => Promise<CacheEntry>,
     signal: AbortSignal | null | undefined,
   ): Promise<Token> {
-    let asking = underWay.get(key);
-    if (!asking) {
-      asking = ask().finally(() => underWay.delete(key));
-      underWay.set(key, asking);
+    let pending = inFlight.get(key);
+    if (!pending) {
+      pending = request().finally(() => inFlight.delete(key));
+      inFlight.set(key, pending);
     }
-    return cache.told(await orAborted(asking, signal ?? undefined));
+    return cache.copyOf(await orAborted(pending, signal ?? undefined));
   }
 
   return {
-    async token({ min_ttl, signal, ...which }: TokenRequest, until = deadline()): Promise<Token> {
+    async token({ min_ttl, signal, ...selector }, until = deadline()) {
       signal?.throwIfAborted();
-      const key = tokenPath(which);
-      const known = cache.get(key, min_ttl ?? MIN_TTL);
-      if (known) return known;
+      const key = tokenPath(selector);
+      const cached = cache.get(key, min_ttl ?? DEFAULT_MIN_TTL);
+      if (cached) return cached;
       const path = min_ttl === undefined ? key : `${key}${key.includes('?') ? '&' : '?'}min_ttl=${min_ttl}`;
-      const ask = async () => {
-        const asked = { method: 'GET', path, deadline: until, repeatable: true } as const;
-        const { body: token, sentAt } = await broker.ask<Token>(asked);
+      const request = async () => {
+        const options = { method: 'GET', path, deadline: until, repeatable: true } as const;
+        const { body: token, sentAt } = await broker.ask<Token>(options);
         cache.put(key, { token, sentAt });
         return { token, sentAt };
       };
-      return together(path, ask, signal);
+      return shared(path, request, signal);
     },
 
-    /** Compare and swap: when the broker has another one than the rejected already, that one is the answer. */
-    async refresh(
-      { connection_id, access_token }: Pick<Token, 'connection_id' | 'access_token'>,
-      { signal }: { signal?: AbortSignal | null | undefined } = {},
-      until = deadline(),
-    ): Promise<Token> {
+    async refresh({ connection_id, access_token }, { signal } = {}, until = deadline()) {
       signal?.throwIfAborted();
       const path = `${connectionPath(connection_id)}/refresh`;
-      const ask = async () => {
+      const request = async () => {
         const body = { rejected_token: access_token };
         try {
-          const asked = { method: 'POST', path, body, deadline: until, repeatable: true } as const;
-          const { body: token, sentAt } = await broker.ask<Token>(asked);
+          const options = { method: 'POST', path, body, deadline: until, repeatable: true } as const;
+          const { body: token, sentAt } = await broker.ask<Token>(options);
           cache.replace(access_token, { token, sentAt });
           return { token, sentAt };
         } catch (error) {
@@ -69,17 +88,17 @@ export function createTokens({ broker, cache, deadline }: { broker: Broker; cach
           throw error;
         }
       };
-      return together(JSON.stringify([path, access_token]), ask, signal);
+      return shared(JSON.stringify([path, access_token]), request, signal);
     },
 
-    async prove(connection: string, request: CreateDpopProofRequest, signal: AbortSignal | undefined, until: number) {
+    async prove(connection, request, signal, until) {
       const path = `${connectionPath(connection)}/dpop-proof`;
-      const asked = { method: 'POST', path, body: request, deadline: until, signal, repeatable: true } as const;
-      return (await broker.ask<DpopProof>(asked)).body;
+      const options = { method: 'POST', path, body: request, deadline: until, signal, repeatable: true } as const;
+      return (await broker.ask<DpopProof>(options)).body;
     },
   };
 }
 
-/** No other token can be had, and this one may live: what an API said of it is the last word. */
+/** The connection has nothing to refresh (an API key), and the token may still be valid: the API's 401 is final. */
 export const isNotRefreshable = (error: unknown): boolean =>
   isReauthorizationRequired(error) && error.reason === 'not_refreshable';

@@ -1,4 +1,4 @@
-// From "not connected" to a link, through a browser, and to a token.
+// Connect links: created for an error, used in a browser, and the token afterwards.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { orAborted } from '../../src/client/time.ts';
 import { startWorld, type World } from '../support/broker-setup.ts';
@@ -16,8 +16,8 @@ const client = (options: Partial<Parameters<typeof createTestClient>[0]> = {}): 
   createTestClient({ url: world.broker.url, key: world.broker.adminKey, ...options });
 const at = (owner: string) => ({ integration: 'acme', owner });
 
-describe('a link', () => {
-  test('for an owner who was never connected leads to a connection, whose token is served', async () => {
+describe('connectUrl', () => {
+  test('never connected: the link creates a connection', async () => {
     const who = at(newOwner());
     const { valetkey } = client();
     const refused = await rejectionOf(valetkey.token(who));
@@ -33,7 +33,7 @@ describe('a link', () => {
     expect(await valetkey.token(who)).toMatchObject({ connection_id, ...who });
   });
 
-  test('for one who withdrew renews the connection under its id', async () => {
+  test('consent withdrawn: the link renews the connection under its id', async () => {
     const who = at(newOwner());
     const id = await world.adopt(who.owner);
     const { valetkey } = client();
@@ -45,7 +45,7 @@ describe('a link', () => {
     expect((await valetkey.token(who)).connection_id).toBe(id);
   });
 
-  test('for one of several connections renews that one', async () => {
+  test('one of several connections: the link renews that one', async () => {
     const who = at(newOwner());
     const connection = await world.adopt(who.owner, {}, { label: 'work' });
     const { valetkey } = client();
@@ -56,7 +56,7 @@ describe('a link', () => {
     expect(await valetkey.connected(session)).toEqual({ connection_id: connection });
   });
 
-  test('for one who was revoked leads to a new connection', async () => {
+  test('connection revoked: the link creates a new connection', async () => {
     const who = at(newOwner());
     const id = await world.adopt(who.owner);
     await world.broker.ask('DELETE', `/v1/connections/${id}`);
@@ -66,7 +66,7 @@ describe('a link', () => {
     expect((await valetkey.connected(link.id)).connection_id).not.toBe(id);
   });
 
-  test('says where the browser goes afterwards, and with which label', async () => {
+  test('return_url and label: passed on to the session', async () => {
     const who = { ...at(newOwner()), label: 'work' };
     await world.broker.ask('PUT', '/v1/integrations/acme', { ...world.setup, return_origins: ['https://app.example'] });
     const { valetkey } = client();
@@ -76,7 +76,7 @@ describe('a link', () => {
     expect((await valetkey.token(who)).connection_id).toBe((await valetkey.connected(link.id)).connection_id);
   });
 
-  test('is not made of an error that connecting would not mend: that is thrown again', async () => {
+  test('an error that connecting does not resolve: thrown again', async () => {
     const key = await world.broker.callerKey({ actions: ['connections:write'] });
     const { valetkey, sent } = client({ key });
     const refused = await rejectionOf(valetkey.token(at('ada')));
@@ -87,7 +87,7 @@ describe('a link', () => {
   });
 });
 
-describe('whoever waits for the owner', () => {
+describe('connected', () => {
   let scripted: ScriptedServer;
   const states = ['pending', 'pending', 'expired'];
   beforeAll(async () => {
@@ -96,13 +96,13 @@ describe('whoever waits for the owner', () => {
   });
   afterAll(() => scripted.close());
 
-  test('looks every two seconds, and is told when the link has expired', async () => {
+  test('polls every two seconds, and rejects when the link has expired', async () => {
     const { valetkey, waits } = client({ url: scripted.url });
     expect(await rejectionOf(valetkey.connected('cs_1'))).toMatchObject({ code: 'not_connected', reason: 'expired' });
     expect(waits).toEqual([2, 2]);
   });
 
-  test('is told why nothing came of it', async () => {
+  test('the owner declines: rejects with the reason', async () => {
     const { valetkey } = client();
     const link = await valetkey.connectUrl(at(newOwner()));
     await connect(world.broker, link.url, { cancel: true });
@@ -110,21 +110,21 @@ describe('whoever waits for the owner', () => {
     expect(error).toMatchObject({ code: 'not_connected', reason: 'access_denied' });
   });
 
-  test('may give up', async () => {
-    const giveUp = new AbortController();
+  test("aborted signal: rejects with the signal's reason", async () => {
+    const controller = new AbortController();
     const reason = new Error('gone');
     const { valetkey } = client({
       wait: (_, signal) => {
-        giveUp.abort(reason);
+        controller.abort(reason);
         return orAborted(new Promise(() => undefined), signal);
       },
     });
     const link = await valetkey.connectUrl(at(newOwner()));
-    expect(await rejectionOf(valetkey.connected(link.id, { signal: giveUp.signal }))).toBe(reason);
+    expect(await rejectionOf(valetkey.connected(link.id, { signal: controller.signal }))).toBe(reason);
   });
 });
 
-test('a JWT is judged by the broker, and for whom it is', async () => {
+test('verify: the broker verifies the JWT and its audience', async () => {
   const { valetkey } = client();
   const who = newOwner();
   await world.adopt(who);
@@ -132,6 +132,6 @@ test('a JWT is judged by the broker, and for whom it is', async () => {
   const idToken = world.front.passed.map(({ answer }) => answer.id_token).findLast((it) => typeof it === 'string');
   const good = await valetkey.verify(String(idToken), { audience: world.clientId });
   expect(good).toMatchObject({ active: true, issuer: world.provider.issuer, claims: { aud: world.clientId } });
-  expect(await valetkey.verify(String(idToken), { audience: 'somebody-else' })).toMatchObject({ active: false });
+  expect(await valetkey.verify(String(idToken), { audience: 'another-audience' })).toMatchObject({ active: false });
   expect(await valetkey.verify('e30.e30.e30')).toMatchObject({ active: false });
 });

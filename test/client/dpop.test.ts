@@ -1,4 +1,4 @@
-// Tokens that are bound to a key (RFC 9449): the client sends them with proofs of the real broker to an API that checks them.
+// DPoP-bound tokens (RFC 9449): sent with proofs of the real broker to an API that checks them.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type LocalProvider, startProvider } from '../../demo/provider.ts';
 import { startWorld, type World } from '../support/broker-setup.ts';
@@ -31,23 +31,23 @@ afterAll(async () => {
 const client = (options: Partial<Parameters<typeof createTestClient>[0]> = {}): TestClient =>
   createTestClient({ url: world.broker.url, key: world.broker.adminKey, ...options });
 
-test('goes with a new proof for each request', async () => {
+test('DPoP: a new proof for each request', async () => {
   const { valetkey } = client();
   for (const method of ['GET', 'POST'])
     expect((await valetkey.fetch({ connection }, `${api.url}/a?b=c`, { method })).status).toBe(200);
 });
 
-test('is proven without telling the broker the query', async () => {
-  const told: unknown[] = [];
-  const listening = (url: string, init: RequestInit) => {
-    if (url.endsWith('/dpop-proof')) told.push(JSON.parse(String(init.body)));
+test('DPoP: the broker does not see the query', async () => {
+  const seen: unknown[] = [];
+  const recording = (url: string, init: RequestInit) => {
+    if (url.endsWith('/dpop-proof')) seen.push(JSON.parse(String(init.body)));
     return fetch(url, init);
   };
-  await client({ fetch: listening }).valetkey.fetch({ connection }, `${api.url}/a?secret=1#b`);
-  expect(told).toEqual([{ method: 'GET', url: `${api.url}/a` }]);
+  await client({ fetch: recording }).valetkey.fetch({ connection }, `${api.url}/a?secret=1#b`);
+  expect(seen).toEqual([{ method: 'GET', url: `${api.url}/a` }]);
 });
 
-test('takes up the nonce that the API demands, and knows it the next time', async () => {
+test('DPoP: uses the nonce that the API demands, and remembers it', async () => {
   const { valetkey, sent } = client();
   const url = `${api.url}${STRICT}`;
   expect((await valetkey.fetch({ connection }, url)).status).toBe(200);
@@ -55,7 +55,7 @@ test('takes up the nonce that the API demands, and knows it the next time', asyn
   expect(sent.filter((line) => line === `GET ${url}`)).toHaveLength(3);
 });
 
-test('that was refreshed elsewhere meanwhile is the one that its proof names', async () => {
+test('DPoP: after a refresh elsewhere, sends the token that the proof is bound to', async () => {
   const { valetkey, sent } = client();
   await valetkey.token({ connection });
   await world.broker.ask('POST', `/v1/connections/${connection}/refresh`, {});
@@ -63,15 +63,15 @@ test('that was refreshed elsewhere meanwhile is the one that its proof names', a
   expect(sent.filter((line) => line === `GET ${api.url}/a`)).toHaveLength(1);
 });
 
-test('that is rejected is refreshed by the token that was sent', async () => {
+test('DPoP: a 401 refreshes the token that was sent', async () => {
   const { body } = await world.broker.ask('GET', `/v1/connections/${connection}/token`);
-  const deaf = await startScriptedServer(({ headers }) =>
+  const rejecting = await startScriptedServer(({ headers }) =>
     headers.authorization === `DPoP ${body.access_token}` ? { status: 401, body: '' } : { body: {} },
   );
   const { valetkey, sent } = client();
-  expect((await valetkey.fetch({ connection }, `${deaf.url}/a?secret=1`)).status).toBe(200);
+  expect((await valetkey.fetch({ connection }, `${rejecting.url}/a?secret=1`)).status).toBe(200);
   expect(sent.filter((line) => line.endsWith('/refresh'))).toHaveLength(1);
-  const dpopProofs = deaf.received.map(({ headers }) => headers.dpop);
+  const dpopProofs = rejecting.received.map(({ headers }) => headers.dpop);
   expect(new Set(dpopProofs).size).toBe(2);
-  await deaf.close();
+  await rejecting.close();
 });

@@ -1,4 +1,4 @@
-// Requests to real APIs on loopback with tokens of the real broker: where the token goes, and what follows a refusal.
+// Requests to APIs on loopback with tokens of the real broker: how the token is attached, retries and redirects.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -80,7 +80,7 @@ async function keyed(mode: string, credentials: Json = { api_key: KEY }): Promis
 }
 
 describe('a request', () => {
-  test('goes out as it was made, with the token, and the answer comes back as it is', async () => {
+  test('sent as given, with the token; the response is returned as it is', async () => {
     const { owner, token } = await adopted();
     const api = await says({ status: 201, headers: { 'x-own': '1' }, body: { id: 7 } });
     const response = await client().valetkey.fetch(at(owner), `${api.url}/a?b=c%20d`, {
@@ -106,7 +106,7 @@ describe('a request', () => {
     expect(api.received[0]?.headers).toMatchObject(headers);
   });
 
-  test('carries a user name and password as Basic', async () => {
+  test('user name and password: sent as Basic', async () => {
     const which = await keyed('basic', { username: 'ada', password: 'pä:ss' });
     const api = await says(OK);
     await client().valetkey.fetch(which, api.url);
@@ -114,7 +114,7 @@ describe('a request', () => {
     expect(api.received[0]?.headers.authorization).toBe(`Basic ${expected}`);
   });
 
-  test('carries a key in the query and leaves the rest of it as it was', async () => {
+  test('key in the query: appended, the rest is unchanged', async () => {
     const which = await keyed('query');
     const api = await says(OK);
     const { valetkey } = client();
@@ -138,22 +138,22 @@ describe('a request', () => {
     expect(api.received).toEqual([]);
   });
 
-  test('that fails does not tell a key of the query', async () => {
+  test('key in the query: not in the error of a failed request', async () => {
     const which = await keyed('query');
     const leaky = (url: string, init: RequestInit) =>
       url.startsWith(world.broker.url) ? fetch(url, init) : Promise.reject(new TypeError(`cannot reach ${url}`));
     const error = await rejectionOf(client({ fetch: leaky }).valetkey.fetch(which, 'https://api.example/a'));
-    expect(error).toMatchObject({ code: 'network', detail: 'api.example gave no answer' });
+    expect(error).toMatchObject({ code: 'network', detail: 'api.example did not answer' });
   });
 
-  test('is not sent in the clear, and no token is asked for', async () => {
+  test('plain http: nothing is sent, not even to the broker', async () => {
     const { valetkey, sent } = client();
     for (const url of ['http://api.example/', 'http://10.1.2.3/', 'http://127.0.0.1.example/'])
       expect(await rejectionOf(valetkey.fetch(at('a'), url))).toMatchObject({ code: 'insecure_url', status: 0 });
     expect(sent).toEqual([]);
   });
 
-  test('ends when its signal says so', async () => {
+  test('aborted signal: ends the request', async () => {
     const { owner } = await adopted();
     const giveUp = new AbortController();
     const api = await startApi(() => {
@@ -170,7 +170,7 @@ describe('a 401', () => {
   const rejecting = (token: string) =>
     startApi(({ headers }) => (headers.authorization === `Bearer ${token}` ? { status: 401, body: 'who?' } : OK));
 
-  test('is followed by one refresh and the request once more', async () => {
+  test('refreshes once, and repeats the request once', async () => {
     const { owner, token } = await adopted();
     const api = await rejecting(token);
     const before = world.refreshes();
@@ -189,7 +189,7 @@ describe('a 401', () => {
     expect([api.received.length, world.refreshes() - before]).toEqual([3, 1]);
   });
 
-  test('of many requests at once is followed by one refresh', async () => {
+  test('concurrent requests: one refresh', async () => {
     const { owner, token } = await adopted();
     const api = await rejecting(token);
     const before = world.refreshes();
@@ -199,14 +199,14 @@ describe('a 401', () => {
     expect(world.refreshes() - before).toBe(1);
   });
 
-  test('to the new token too is the answer: nothing is tried a third time', async () => {
+  test('with the new token too: returned, no third attempt', async () => {
     const { owner } = await adopted();
     const api = await says({ status: 401, body: 'never' });
     const response = await client().valetkey.fetch(at(owner), api.url);
     expect([response.status, await response.text(), api.received.length]).toEqual([401, 'never', 2]);
   });
 
-  test('where the owner withdrew is the typed error', async () => {
+  test('consent withdrawn: throws reauthorization_required', async () => {
     const { owner, id, token } = await adopted();
     const api = await rejecting(token);
     world.provider.withdrawGrants();
@@ -215,14 +215,14 @@ describe('a 401', () => {
     expect(api.received).toHaveLength(1);
   });
 
-  test('to a key that nobody can refresh is the answer', async () => {
+  test('nothing to refresh: returned', async () => {
     const which = await keyed('header');
     const api = await says({ status: 401, body: 'no' });
     const response = await client().valetkey.fetch(which, api.url);
     expect([response.status, await response.text(), api.received.length]).toEqual([401, 'no', 1]);
   });
 
-  test('to a stream is the answer, and the token is another one for the next request', async () => {
+  test('stream body: returned; the next request has a new token', async () => {
     const { owner, token } = await adopted();
     const api = await rejecting(token);
     const { valetkey } = client();
@@ -235,14 +235,14 @@ describe('a 401', () => {
   });
 });
 
-describe('an API that says Retry-After', () => {
+describe('Retry-After of an API', () => {
   const later = (status: number, seconds: number): Scripted => ({
     status,
     headers: { 'retry-after': String(seconds) },
     body: 'later',
   });
 
-  test.each([429, 503])('with %i is asked once more when it says', async (status) => {
+  test.each([429, 503])('%i: repeated once, after the wait', async (status) => {
     const { owner } = await adopted();
     const api = await says(later(status, 4), OK);
     const { valetkey, waits } = client();
@@ -265,14 +265,14 @@ describe('an API that says Retry-After', () => {
     expect(api.received).toHaveLength(title === 'a second time' ? 2 : 1);
   });
 
-  test('to a stream: that is the answer', async () => {
+  test('stream body: returned', async () => {
     const { owner } = await adopted();
     const api = await says(later(429, 1), OK);
     const init = { method: 'PUT', body: new Blob(['a']).stream(), duplex: 'half' } as RequestInit;
     expect((await client().valetkey.fetch(at(owner), api.url, init)).status).toBe(429);
   });
 
-  test('has what is left of the ten seconds when the broker had the rest', async () => {
+  test('maxWait covers the waits for the broker and the API', async () => {
     const token = { connection_id: 'con_1', ...at('ada'), access_token: 'at', token_type: 'Bearer', scopes: [] };
     const problem = { code: 'provider_unavailable', detail: 'Not now.', request_id: 'req_1' };
     const broker = await says(
@@ -290,7 +290,7 @@ describe('an API that says Retry-After', () => {
 describe('a redirect', () => {
   const to = (location: string, status = 302): Scripted => ({ status, headers: { location }, body: '' });
 
-  test('within the API is followed with the token', async () => {
+  test('same origin: followed with the token', async () => {
     const { owner, token } = await adopted();
     const api = await startApi(({ path }) => (path === '/old' ? to('/new?a=1', 307) : OK));
     const init = { method: 'POST', body: 'a' };
@@ -302,7 +302,7 @@ describe('a redirect', () => {
     expect(api.received[1]?.headers.authorization).toBe(`Bearer ${token}`);
   });
 
-  test.each(['header', 'query', 'bot', 'basic'])('elsewhere is followed without the token of mode %s', async (mode) => {
+  test.each(['header', 'query', 'bot', 'basic'])('other origin: followed without the token (%s)', async (mode) => {
     const which = await keyed(mode, mode === 'basic' ? { username: 'a', password: KEY } : undefined);
     const elsewhere = await says(OK);
     const api = await says(to(`${elsewhere.url}/file`));
@@ -316,7 +316,7 @@ describe('a redirect', () => {
     expect(request?.headers.accept).toBe('text/csv');
   });
 
-  test('elsewhere, and within that, does not bring the token along after all', async () => {
+  test('other origin, then within it: without the token', async () => {
     const which = await keyed('header');
     const elsewhere = await startApi(({ path }) => (path === '/2' ? OK : to('/2')));
     const api = await says(to(`${elsewhere.url}/1`));
@@ -325,7 +325,7 @@ describe('a redirect', () => {
     for (const { headers } of elsewhere.received) expect(headers).not.toHaveProperty('x-api-key');
   });
 
-  test('that would send a stream again is the answer', async () => {
+  test('stream body: the redirect is returned', async () => {
     const { owner } = await adopted();
     const api = await says(to('/new', 307));
     const init = { method: 'POST', body: new Blob(['a']).stream(), duplex: 'half' } as RequestInit;
@@ -333,7 +333,7 @@ describe('a redirect', () => {
     expect(api.received).toHaveLength(1);
   });
 
-  test('elsewhere and back again does not bring the token back', async () => {
+  test('other origin and back: without the token', async () => {
     const which = await keyed('header');
     const elsewhere = await startApi(() => to(`${api.url}/back`));
     const api: ScriptedServer = await startApi(({ path }) => (path === '/back' ? OK : to(elsewhere.url)));
@@ -341,7 +341,7 @@ describe('a redirect', () => {
     expect(api.received[1]?.headers).not.toHaveProperty('x-api-key');
   });
 
-  test('into the clear is not followed', async () => {
+  test('to plain http: not followed', async () => {
     const which = await keyed('header');
     const api = await says(to('http://files.example/'));
     const error = await rejectionOf(client().valetkey.fetch(which, api.url));
@@ -370,7 +370,7 @@ describe('a redirect', () => {
     ]);
   });
 
-  test('is left to whoever wants it, refused where none is wanted, and ends where it goes in circles', async () => {
+  test('redirect: manual returns it, error throws; a loop ends', async () => {
     const { owner } = await adopted();
     const api = await says(to('/again'));
     const { valetkey } = client();
@@ -381,7 +381,7 @@ describe('a redirect', () => {
     expect(api.received).toHaveLength(2 + 21);
   });
 
-  test.each(['mailto:ada@example.com', 'http://'])('to %s is the answer', async (location) => {
+  test.each(['mailto:ada@example.com', 'http://'])('to %s: returned', async (location) => {
     const { owner } = await adopted();
     const api = await says(to(location));
     expect((await client().valetkey.fetch(at(owner), api.url)).status).toBe(302);

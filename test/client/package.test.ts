@@ -1,4 +1,4 @@
-// The client as a package: what is in it, that it runs where there is no Node, and that its types hold elsewhere.
+// The client as a package: its files, that it runs without Node, and its types in other projects.
 import { execFile } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -37,7 +37,7 @@ async function bundle(platform: Platform, contents = "export * from '@valetkey/c
 }
 
 describe('the package', () => {
-  test('holds the code, its types, the page and the licence, and nothing else', async () => {
+  test('contains code, types, README and license, and nothing else', async () => {
     const pack = ['pack', '--dry-run', '--json', '--ignore-scripts'];
     const { stdout } = await promisify(execFile)('npm', pack, { cwd: client.folder });
     const [{ files }] = JSON.parse(stdout) as [{ files: { path: string }[] }];
@@ -47,11 +47,11 @@ describe('the package', () => {
     expect(paths).toContain('dist/index.js');
   });
 
-  test('depends on nothing', () => {
+  test('has no dependencies', () => {
     expect(Object.keys(manifest).filter((name) => /dependencies/i.test(name))).toEqual([]);
   });
 
-  test('has a page that fits on one', () => {
+  test('has a README of one page', () => {
     const page = readFileSync(join(ROOT, 'client/README.md'), 'utf8').trimEnd().split('\n');
     expect(page.length).toBeLessThanOrEqual(66);
     const [, example = ''] = page.join('\n').match(/```js\n([\s\S]*?)```/) ?? [];
@@ -60,17 +60,17 @@ describe('the package', () => {
 });
 
 describe('without Node', () => {
-  test.each<Platform>(['browser', 'neutral'])('it is bundled for %s', async (platform) => {
+  test.each<Platform>(['browser', 'neutral'])('bundles for %s', async (platform) => {
     expect(await bundle(platform)).not.toMatch(/\bnode:|\brequire\(/);
   });
 
-  test('a bundle that imported of Node would fail', async () => {
+  test('the bundle check fails for an import of Node', async () => {
     const contents = "import 'node:fs'; export * from '@valetkey/client';";
     for (const platform of ['browser', 'neutral'] as const)
       await expect(bundle(platform, contents)).rejects.toThrow(/node:fs/);
   });
 
-  test('it serves, refreshes, and throws its own, with nothing but what the web has', async () => {
+  test('gets, refreshes and throws with web APIs only', async () => {
     const world = await startWorld();
     const owner = newOwner();
     const id = await world.adopt(owner);
@@ -109,7 +109,7 @@ describe('without Node', () => {
   });
 });
 
-describe('its types', () => {
+describe('the types', () => {
   const STRICT = ['--strict', '--noEmit', '--noUncheckedIndexedAccess', '--exactOptionalPropertyTypes', '--types', ''];
   const compile = (source: string, ...options: string[]) => {
     writeFileSync(join(client.consumer, 'service.ts'), source);
@@ -144,11 +144,11 @@ describe('its types', () => {
     else console.log(verdict.reason);
   `;
 
-  test('hold in a strict project that knows the web and not Node', async () => {
+  test('compile in a strict project with DOM types only', async () => {
     await compile(SERVICE, ...WEB);
   });
 
-  test('hold in a project of Node that knows nothing of browsers', async () => {
+  test('compile in a Node project without DOM types', async () => {
     writeFileSync(join(client.consumer, 'package.json'), '{"type":"module"}');
     const typeRoots = join(ROOT, 'node_modules/@types');
     const node = [
@@ -165,11 +165,11 @@ describe('its types', () => {
   });
 
   test.each([
-    ['a token of nobody', 'valetkey.token({ integration: "github" })'],
+    ['a token without an owner', 'valetkey.token({ integration: "github" })'],
     ['an owner and a connection at once', 'valetkey.token({ integration: "github", owner: "a", connection: "con_1" })'],
-    ['a code that there is not', 'error.code === "unknown"'],
-    ['a link for nobody', 'valetkey.connectUrl({ owner: "a" })'],
-  ])('refuse %s', async (_, wrong) => {
+    ['an unknown error code', 'error.code === "unknown"'],
+    ['a link without an integration', 'valetkey.connectUrl({ owner: "a" })'],
+  ])('reject %s', async (_, wrong) => {
     const source = `
       import { type Valetkey, type ValetkeyError } from '@valetkey/client';
       declare const valetkey: Valetkey;

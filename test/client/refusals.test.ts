@@ -1,4 +1,4 @@
-// The broker says no, or later, or nothing: what the client throws, how long it waits, and that no secret is in it.
+// Errors of the broker: what the client throws, how long it waits, and that no error contains a secret.
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createValetkey, isReauthorizationRequired, mustConnect, ValetkeyError } from '../../src/client/index.ts';
@@ -8,7 +8,7 @@ import { createTestClient, rejectionOf } from '../support/client.ts';
 import { newOwner } from '../support/owner-browser.ts';
 import { type Scripted, type ScriptedServer, startScriptedServer } from '../support/scripted-server.ts';
 
-const KEY = 'vk_not-to-be-seen-anywhere-0123456789';
+const KEY = 'vk_must-not-be-shown-anywhere-0123456789';
 const TOKEN = { connection_id: 'con_1', integration: 'acme', owner: 'a', access_token: 'at', token_type: 'Bearer' };
 const GOOD: Scripted = { body: { ...TOKEN, scopes: [], expires_at: null, expires_in: null } };
 const at = (owner: string) => ({ integration: 'acme', owner });
@@ -33,15 +33,15 @@ afterEach(async () => {
   await Promise.all(servers.splice(0).map((server) => server.close()));
 });
 
-/** A broker that says these things, one after the other, and the last for ever. */
+/** A broker with these responses, one after the other; the last one repeats. */
 async function scripted(...script: Scripted[]) {
   const server = await startScriptedServer(() => (script.length > 1 ? script.shift()! : script[0]!));
   servers.push(server);
   return { ...server, ...createTestClient({ url: server.url, key: KEY }) };
 }
 
-describe('a refusal of the broker', () => {
-  test('tells what is missing from the grants', async () => {
+describe('an error response', () => {
+  test('forbidden: has the missing permission', async () => {
     const key = await world.broker.callerKey({ actions: ['connections:read'] });
     const { valetkey } = createTestClient({ url: world.broker.url, key });
     const error = await rejectionOf(valetkey.token(at('ada')));
@@ -55,7 +55,7 @@ describe('a refusal of the broker', () => {
     expect(mustConnect(error)).toBe(false);
   });
 
-  test('tells which connections may be meant', async () => {
+  test('ambiguous_connection: has the candidates', async () => {
     const owner = newOwner();
     const ids = [await world.adopt(owner), await world.adopt(owner, {}, { label: 'work' })];
     const { valetkey } = createTestClient({ url: world.broker.url, key: world.broker.adminKey });
@@ -64,13 +64,13 @@ describe('a refusal of the broker', () => {
     expect(error.candidates?.map(({ connection_id }) => connection_id).sort()).toEqual(ids.sort());
   });
 
-  test('tells what of the request is not valid', async () => {
+  test('invalid_request: has the issues', async () => {
     const { valetkey } = createTestClient({ url: world.broker.url, key: world.broker.adminKey });
     const error = await rejectionOf(valetkey.token({ integration: 'NOT A SLUG', owner: 'a' }));
     expect(error).toMatchObject({ code: 'invalid_request', status: 400, issues: [{ path: 'integration' }] });
   });
 
-  test('tells that the owner must connect again, and why', async () => {
+  test('reauthorization_required: has the reason and the connection', async () => {
     const owner = newOwner();
     const id = await world.adopt(owner);
     const { valetkey } = createTestClient({ url: world.broker.url, key: world.broker.adminKey });
@@ -81,12 +81,12 @@ describe('a refusal of the broker', () => {
     expect([isReauthorizationRequired(error), mustConnect(error)]).toEqual([true, true]);
   });
 
-  test('of a key is one of the key', async () => {
+  test('unauthenticated: a wrong key', async () => {
     const { valetkey } = createTestClient({ url: world.broker.url, key: KEY });
     expect(await rejectionOf(valetkey.token(at('a')))).toMatchObject({ code: 'unauthenticated', status: 401 });
   });
 
-  test('with a code that this version does not know is told all the same', async () => {
+  test('an unknown code: passed on', async () => {
     const { valetkey } = await scripted(later(418, 'brand_new', {}));
     expect(await rejectionOf(valetkey.token(at('a')))).toMatchObject({ code: 'brand_new', status: 418 });
     expect(CODES).not.toContain('brand_new');
@@ -94,7 +94,7 @@ describe('a refusal of the broker', () => {
 });
 
 describe('the key', () => {
-  test('is read anew for each request, and may end in a line break', async () => {
+  test('a function: called for each request; a trailing line break is removed', async () => {
     const keys = [await world.broker.callerKey(), await world.broker.callerKey({ actions: ['admin'] })];
     const { valetkey } = createTestClient({ url: world.broker.url, key: async () => `${keys.shift()}\n` });
     const owner = newOwner();
@@ -103,14 +103,14 @@ describe('the key', () => {
     expect(await rejectionOf(valetkey.token({ ...at(owner), label: '' }))).toMatchObject({ code: 'forbidden' });
   });
 
-  test.each(['', ' ', 'vk_a\nb', 'vk_ä'])('%j is refused before anything is sent', async (key) => {
+  test.each(['', ' ', 'vk_a\nb', 'vk_ä'])('%j: rejected before anything is sent', async (key) => {
     const { valetkey, sent } = createTestClient({ url: world.broker.url, key });
     const error = await rejectionOf(valetkey.token(at('a')));
     expect(error).toMatchObject({ code: 'invalid_key', status: 0 });
     expect(sent).toEqual([]);
   });
 
-  test('that cannot be read is told as its reader tells it', async () => {
+  test('a function that rejects: the call rejects with its error', async () => {
     const reason = new Error('no such file');
     const key = () => Promise.reject(reason);
     const { valetkey } = createTestClient({ url: world.broker.url, key });
@@ -123,7 +123,7 @@ describe('the key', () => {
     'http://localhost.example',
     'http://10.0.0.1',
     'ftp://127.0.0.1',
-  ])('is not sent in the clear to %s', (url) => {
+  ])('is not sent unencrypted to %s', (url) => {
     expect(() => createValetkey({ url, key: KEY })).toThrow(expect.objectContaining({ code: 'insecure_url' }));
   });
 
@@ -133,43 +133,43 @@ describe('the key', () => {
     'http://[::1]:1',
     'http://127.1.2.3',
     'http://in.example',
-  ])('may go to %s', (url) => {
+  ])('may be sent to %s', (url) => {
     expect(() => createValetkey({ url, key: KEY, allowHttp: ['in.example'] })).not.toThrow();
   });
 });
 
 describe('Retry-After', () => {
-  test('is waited for, and the call succeeds', async () => {
+  test('waits, and the call succeeds', async () => {
     const { valetkey, waits, received } = await scripted(unavailable(3), limited(2), GOOD);
     expect((await valetkey.token(at('a'))).access_token).toBe('at');
     expect([waits, received.length]).toEqual([[3, 2], 3]);
   });
 
-  test('of no time at all is a second', async () => {
+  test('0 means one second', async () => {
     const { valetkey, waits } = await scripted(unavailable(0), GOOD);
     await valetkey.token(at('a'));
     expect(waits).toEqual([1]);
   });
 
-  test('that is a date is waited for by the clock of the server', async () => {
+  test("a date: compared with the server's clock", async () => {
     const headers = { date: 'Mon, 05 Jan 2015 10:00:00 GMT', 'retry-after': 'Mon, 05 Jan 2015 10:00:04 GMT' };
     const { valetkey, waits } = await scripted(later(503, 'store_unavailable', headers), GOOD);
     await valetkey.token(at('a'));
     expect(waits).toEqual([4]);
   });
 
-  test('beyond ten seconds in all is told instead, and nobody asks before its time', async () => {
+  test('beyond maxWait in all: throws, and no call sends a request earlier', async () => {
     const { valetkey, waits, received, advance } = await scripted(unavailable(6), unavailable(6), GOOD);
     const error = await rejectionOf(valetkey.token(at('a')));
     expect(error).toMatchObject({ code: 'provider_unavailable', status: 503, retryAfter: 6, requestId: 'req_1' });
     expect([waits, received.length]).toEqual([[6], 2]);
     advance(-1);
-    // Seven seconds remain, which the next one has.
+    // Seven seconds remain, within the maxWait of the next call.
     await valetkey.token(at('a'));
     expect([waits, received.length]).toEqual([[6, 7], 3]);
   });
 
-  test('that is long is told at once to whoever asks meanwhile', async () => {
+  test('beyond maxWait: later calls throw at once, with the remaining time', async () => {
     const { valetkey, waits, received, advance } = await scripted(unavailable(600), GOOD);
     for (const expected of [600, 300]) {
       const error = await rejectionOf(valetkey.token(at('a')));
@@ -180,7 +180,7 @@ describe('Retry-After', () => {
     expect((await valetkey.token(at('a'))).access_token).toBe('at');
   });
 
-  test('of one provider holds nobody else up; a limit of the caller holds everything', async () => {
+  test('503 pauses one path; 429 pauses all', async () => {
     const one = await scripted(unavailable(600), GOOD);
     await rejectionOf(one.valetkey.token(at('a')));
     await one.valetkey.token(at('b'));
@@ -191,23 +191,23 @@ describe('Retry-After', () => {
     expect(all.received).toHaveLength(1);
   });
 
-  test('is not waited for where nothing shall be', async () => {
+  test('maxWait 0: throws at once', async () => {
     const { url, received } = await scripted(unavailable(1), GOOD);
     const { valetkey } = createTestClient({ url, key: KEY, maxWait: 0 });
     expect(await rejectionOf(valetkey.token(at('a')))).toMatchObject({ retryAfter: 1 });
     expect(received).toHaveLength(1);
   });
 
-  test('ends when the caller gives up', async () => {
+  test('aborted signal: ends the wait', async () => {
     const { url } = await scripted(unavailable(9), GOOD);
-    const giveUp = new AbortController();
-    const wait = () => new Promise<void>(() => giveUp.abort(new Error('gone')));
+    const controller = new AbortController();
+    const wait = () => new Promise<void>(() => controller.abort(new Error('gone')));
     const { valetkey } = createTestClient({ url, key: KEY, wait });
-    const error = await rejectionOf(valetkey.token({ ...at('a'), signal: giveUp.signal }));
+    const error = await rejectionOf(valetkey.token({ ...at('a'), signal: controller.signal }));
     expect(error).toMatchObject({ message: 'gone' });
   });
 
-  test('of a real broker whose provider is away is told', async () => {
+  test('a real broker whose provider is down: provider_unavailable with retryAfter', async () => {
     const owner = newOwner();
     await world.adopt(owner);
     world.front.rule('cut');
@@ -218,8 +218,8 @@ describe('Retry-After', () => {
   });
 });
 
-describe('where the broker should be', () => {
-  test('a line that breaks is tried once more, where asking twice does no harm', async () => {
+describe('no broker at the URL', () => {
+  test('connection reset: one retry if the request is idempotent', async () => {
     const read = await scripted('drop', GOOD);
     expect((await read.valetkey.token(at('a'))).access_token).toBe('at');
     const dead = await scripted('drop');
@@ -230,40 +230,40 @@ describe('where the broker should be', () => {
     expect(link.received).toHaveLength(1);
   });
 
-  test('nobody listens: the error says so', async () => {
+  test('connection refused: the error says so', async () => {
     const gone = await startScriptedServer(() => GOOD);
     await gone.close();
     const { valetkey } = createTestClient({ url: gone.url, key: KEY });
     const error = await rejectionOf(valetkey.token(at('a')));
-    expect(error).toMatchObject({ code: 'network', detail: 'The broker gave no answer: ECONNREFUSED' });
+    expect(error).toMatchObject({ code: 'network', detail: 'The broker did not answer: ECONNREFUSED' });
   });
 
-  test('somebody never answers: the call ends in time', async () => {
+  test('no response: ends with the timeout', async () => {
     const { url, received } = await scripted('hang');
     const { valetkey } = createTestClient({ url, key: KEY, timeout: 0.05 });
     const error = await rejectionOf(valetkey.token(at('a')));
-    expect(error).toMatchObject({ code: 'network', detail: 'The broker gave no answer within 0.05 s' });
+    expect(error).toMatchObject({ code: 'network', detail: 'The broker did not answer within 0.05 s' });
     expect(received).toHaveLength(1);
   });
 
-  test('somebody never answers, and the caller gives up: it is told its own reason', async () => {
-    const giveUp = new AbortController();
+  test("no response and an aborted signal: rejects with the signal's reason", async () => {
+    const controller = new AbortController();
     const reason = new Error('gone');
     const silent = await startScriptedServer(() => {
-      giveUp.abort(reason);
+      controller.abort(reason);
       return 'hang';
     });
     servers.push(silent);
     const { valetkey } = createTestClient({ url: silent.url, key: KEY });
-    expect(await rejectionOf(valetkey.connectUrl({ ...at('a'), signal: giveUp.signal }))).toBe(reason);
+    expect(await rejectionOf(valetkey.connectUrl({ ...at('a'), signal: controller.signal }))).toBe(reason);
   });
 
   test.each<[string, Scripted]>([
     ['a page', { headers: { 'content-type': 'text/html; charset=utf-8' }, body: `<h1>${KEY}</h1>` }],
     ['a page of an error', { status: 502, headers: { 'content-type': 'text/html' }, body: '<h1>Bad gateway</h1>' }],
-    ['half an answer', { headers: { 'content-type': 'application/json' }, body: '{"access_token":"at' }],
+    ['a truncated response', { headers: { 'content-type': 'application/json' }, body: '{"access_token":"at' }],
     ['a redirect', { status: 302, headers: { location: 'https://elsewhere.example/' }, body: '' }],
-  ])('%s is no answer', async (_, answer) => {
+  ])('%s: invalid_answer', async (_, answer) => {
     const { valetkey, received } = await scripted(answer);
     const error = await rejectionOf(valetkey.token(at('a')));
     expect(error).toMatchObject({ code: 'invalid_answer' });
@@ -271,7 +271,7 @@ describe('where the broker should be', () => {
   });
 });
 
-test('no error shows the key or a token, however it is looked at', async () => {
+test('errors: never contain the key or a token, however they are printed', async () => {
   const secret = 'at_rejected-0123456789-0123456789';
   const leaky = () => Promise.reject(Object.assign(new Error(`Bearer ${KEY}`), { request: { key: KEY, secret } }));
   const hanging = await scripted('hang');

@@ -1,4 +1,4 @@
-// The client asks for tokens: what it keeps, how long, and what many callers at once cost the real broker.
+// Tokens from the cache and the broker: what is cached, how long, and what concurrent calls send.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createCache } from '../../src/client/cache.ts';
 import { startWorld, type World } from '../support/broker-setup.ts';
@@ -16,8 +16,8 @@ const client = (options: Partial<Parameters<typeof createTestClient>[0]> = {}): 
   createTestClient({ url: world.broker.url, key: world.broker.adminKey, ...options });
 const at = (owner: string, label?: string) => ({ integration: 'acme', owner, ...(label !== undefined && { label }) });
 
-describe('a token', () => {
-  test('is what the broker serves, by owner, by label and by id', async () => {
+describe('token', () => {
+  test('by owner, by label and by id: the token of the broker', async () => {
     const owner = newOwner();
     const id = await world.adopt(owner);
     const labelled = await world.adopt(owner, {}, { label: 'work' });
@@ -29,7 +29,7 @@ describe('a token', () => {
     expect((await valetkey.token(at(owner, 'work'))).connection_id).toBe(labelled);
   });
 
-  test('is asked for once while it is kept, and its life is told as it is now', async () => {
+  test('cached: no second request, and expires_in counts down', async () => {
     const owner = newOwner();
     await world.adopt(owner);
     const { valetkey, sent, advance } = client();
@@ -40,7 +40,7 @@ describe('a token', () => {
     expect(sent).toEqual([`GET /v1/token?integration=acme&owner=${owner}`]);
   });
 
-  test('is asked for again after a minute, so that a revocation is felt', async () => {
+  test('cached for a minute: then a revocation takes effect', async () => {
     const owner = newOwner();
     const id = await world.adopt(owner);
     const { valetkey, advance } = client();
@@ -52,7 +52,7 @@ describe('a token', () => {
     expect(await rejectionOf(valetkey.token(at(owner)))).toMatchObject({ code: 'connection_revoked', status: 410 });
   });
 
-  test('is not kept at all where that is asked for', async () => {
+  test('cacheFor 0: no cache', async () => {
     const owner = newOwner();
     await world.adopt(owner);
     const { valetkey, sent } = client({ cacheFor: 0 });
@@ -61,13 +61,13 @@ describe('a token', () => {
     expect(sent).toHaveLength(2);
   });
 
-  test('from memory lives for as long as is asked, counted from when it was asked for', async () => {
+  test('cached: returned only with min_ttl left, counted from the request', async () => {
     const owner = newOwner();
     await world.adopt(owner, { access_token: 'short', expires_at: world.inSeconds(300) });
     const { valetkey, sent, advance } = client({ cacheFor: 1_000 });
     const { access_token } = await valetkey.token(at(owner));
     expect(access_token).toBe('short');
-    // Whole seconds: what the broker told was rounded down.
+    // The broker rounds down to whole seconds.
     advance(238);
     expect((await valetkey.token(at(owner))).access_token).toBe('short');
     expect((await valetkey.token({ ...at(owner), min_ttl: 10 })).access_token).toBe('short');
@@ -78,7 +78,7 @@ describe('a token', () => {
     expect(sent).toHaveLength(2);
   });
 
-  test('does not outlive itself by the time that its answer was on the way', async () => {
+  test('slow response: its time counts as lifetime', async () => {
     const owner = newOwner();
     await world.adopt(owner, { access_token: 'slow', expires_at: world.inSeconds(300) });
     let ahead = 0;
@@ -94,11 +94,11 @@ describe('a token', () => {
     expect((await slow.valetkey.token(at(owner))).access_token).toBe('slow');
     ahead += 150_000;
     world.advance(250_000);
-    // 50 seconds are left, of which a caller wants 60.
+    // 50 seconds are left; the default min_ttl is 60.
     expect((await slow.valetkey.token(at(owner))).access_token).not.toBe('slow');
   });
 
-  test('of one owner is never that of another whose name begins alike or holds separators', async () => {
+  test('owners with separators or common prefixes: never mixed up', async () => {
     const owners = ['user:1', 'user:10', 'user:1&label=', 'user:1/token', '../user:1', 'user:1%26', 'user 1', 'user+1'];
     const ids = await Promise.all(owners.map((owner) => world.adopt(owner)));
     const { valetkey } = client();
@@ -109,14 +109,14 @@ describe('a token', () => {
     }
   });
 
-  test('cannot be had by an id that leads elsewhere', async () => {
+  test('an id that would change the path: invalid_request', async () => {
     const { valetkey, sent } = client();
     for (const connection of ['..', '.', '', '%2e%2e', 'a/b', 'a?b', 'a#b'])
       expect(await rejectionOf(valetkey.token({ connection }))).toMatchObject({ code: 'invalid_request', status: 0 });
     expect(sent).toEqual([]);
   });
 
-  test('that is changed by whoever got it stays as it was for the next', async () => {
+  test('a caller that changes its copy: no effect on the cache', async () => {
     const owner = newOwner();
     await world.adopt(owner);
     const { valetkey } = client();
@@ -128,17 +128,17 @@ describe('a token', () => {
   });
 });
 
-describe('many at once', () => {
-  test('make one request, and one who gives up leaves the others their token', async () => {
+describe('concurrent calls', () => {
+  test('one request; aborting one call does not affect the others', async () => {
     const owner = newOwner();
     await world.adopt(owner);
     world.front.rule('withhold');
     const { valetkey, sent } = client();
-    const hasty = new AbortController();
-    const leaving = rejectionOf(valetkey.token({ ...at(owner), signal: hasty.signal }));
+    const controller = new AbortController();
+    const leaving = rejectionOf(valetkey.token({ ...at(owner), signal: controller.signal }));
     const staying = [1, 2, 3].map(() => valetkey.token(at(owner)));
     const reason = new Error('gone');
-    hasty.abort(reason);
+    controller.abort(reason);
     expect(await leaving).toBe(reason);
     await world.front.waiting(1);
     world.front.release();
@@ -146,7 +146,7 @@ describe('many at once', () => {
     expect([tokens.size, sent.length]).toEqual([1, 1]);
   });
 
-  test('are not told the same failure for ever: it is asked again', async () => {
+  test('a shared failure is not cached', async () => {
     const owner = newOwner();
     const { valetkey } = client();
     const refused = await Promise.all([1, 2].map(() => rejectionOf(valetkey.token(at(owner)))));
@@ -155,7 +155,7 @@ describe('many at once', () => {
     expect((await valetkey.token(at(owner))).connection_id).toBe(id);
   });
 
-  test('that refresh one rejected token cause one refresh, and all have the new one', async () => {
+  test('refresh of one rejected token: one refresh for all', async () => {
     const owner = newOwner();
     const id = await world.adopt(owner);
     const { valetkey, sent } = client();
@@ -166,14 +166,14 @@ describe('many at once', () => {
     expect(world.refreshes() - before).toBe(1);
     expect(new Set(fresh.map(({ access_token }) => access_token)).size).toBe(1);
     expect(fresh[0]?.access_token).not.toBe(rejected.access_token);
-    // Kept under each name that the rejected one was kept under.
+    // Cached under each key of the rejected token.
     const asked = sent.length;
     expect((await valetkey.token(at(owner))).access_token).toBe(fresh[0]?.access_token);
     expect((await valetkey.token({ connection: id })).access_token).toBe(fresh[0]?.access_token);
     expect(sent.length).toBe(asked);
   });
 
-  test('a token that was refreshed elsewhere meanwhile costs no refresh', async () => {
+  test('refresh of a token that was refreshed elsewhere: no further refresh', async () => {
     const owner = newOwner();
     const id = await world.adopt(owner);
     const { valetkey } = client();
@@ -184,7 +184,7 @@ describe('many at once', () => {
     expect(world.refreshes()).toBe(before);
   });
 
-  test('a rejected token is not given again where no other could be had', async () => {
+  test('a failed refresh removes the rejected token from the cache', async () => {
     const owner = newOwner();
     const id = await world.adopt(owner);
     const { valetkey, sent } = client();
@@ -198,10 +198,10 @@ describe('many at once', () => {
   });
 });
 
-test('what is kept is bounded: the oldest go first', () => {
-  const cache = createCache({ now: () => 0, keepMs: 60_000, maxEntries: 2 });
+test('cache: bounded, evicts the oldest entries', () => {
+  const cache = createCache({ now: () => 0, maxAgeMs: 60_000, maxEntries: 2 });
   const token = { connection_id: 'con_1', integration: 'acme', owner: 'a', access_token: 'a', token_type: 'Bearer' };
-  const kept = { token: { ...token, scopes: [], expires_at: null, expires_in: null }, sentAt: 0 };
-  for (const key of ['first', 'second', 'first', 'third']) cache.put(key, kept);
+  const entry = { token: { ...token, scopes: [], expires_at: null, expires_in: null }, sentAt: 0 };
+  for (const key of ['first', 'second', 'first', 'third']) cache.put(key, entry);
   expect(['first', 'second', 'third'].map((key) => cache.get(key, 60) !== undefined)).toEqual([true, false, true]);
 });
