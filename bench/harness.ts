@@ -1,4 +1,4 @@
-// What every figure shares: its form, taking turns with a baseline, and the processes that it measures.
+// What all experiments share: their types, interleaving with a baseline, and the processes that they measure.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -11,23 +11,23 @@ import { processorSeconds, type Remote } from './servers/remote.ts';
 
 export interface FigureSpec {
   title: string;
-  /** What the ratio is taken against. */
+  /** The denominator of the ratio. */
   baseline: string;
-  /** `higher`: a ratio of at least the floor holds; `lower`: of at most. */
+  /** `higher`: the ratio must be at least the floor; `lower`: at most. */
   better: 'higher' | 'lower';
   floor: number;
   goal: number;
 }
 
-/** Pairs that were measured one right after the other. */
+/** Pairs of measurements, each pair taken one right after the other. */
 export interface Measured {
   ours: number[];
   baseline: number[];
   /** Of both. */
   unit: string;
-  /** What else is worth knowing. */
+  /** Other findings. */
   notes: string[];
-  /** What other figures are made of, by arithmetic. */
+  /** Numbers from which others are computed. */
   facts?: Record<string, number>;
 }
 
@@ -36,22 +36,22 @@ export interface Experiment<Name extends string = string> {
   run(bench: Bench): Promise<Record<Name, Measured>>;
 }
 
-/** Ties the names of the figures to those of the results. */
+/** Makes the compiler check that the results have the names of the figures. */
 export const experiment = <Name extends string>(one: Experiment<Name>): Experiment<Name> => one;
 
-/** What an experiment is given; `defer` is called when it has ended, however it ended. */
+/** The environment of an experiment. `defer`: runs the callback after the experiment, also if it fails. */
 export interface Bench {
   quick: boolean;
   rounds: number;
-  /** Milliseconds that one side is driven for in one round. */
-  turn: number;
+  /** Milliseconds of load on one side in one round. */
+  sliceMs: number;
   load: Remote<Load>;
   plain: Remote<Plain>;
   defer(cleanUp: () => unknown): void;
 }
 
-/** Each side once in every round, in the order given: what disturbs the machine disturbs all of them. */
-export async function takeTurns<Name extends string>(
+/** Measures each side once in every round, in the given order, so that disturbances of the machine affect all sides. */
+export async function interleave<Name extends string>(
   rounds: number,
   sides: Record<Name, () => Promise<number>>,
 ): Promise<Record<Name, number[]>> {
@@ -67,20 +67,21 @@ export function median(values: number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-/** A request as it goes over the wire. */
+/** A request as raw HTTP/1.1. */
 export function request(method: 'GET' | 'POST', path: string, key: string, body?: object): string {
   const text = body === undefined ? '' : JSON.stringify(body);
-  const ofBody = body === undefined ? '' : `content-type: application/json\r\ncontent-length: ${text.length}\r\n`;
-  return `${method} ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer ${key}\r\n${ofBody}\r\n${text}`;
+  const bodyHeaders = body === undefined ? '' : `content-type: application/json\r\ncontent-length: ${text.length}\r\n`;
+  return `${method} ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer ${key}\r\n${bodyHeaders}\r\n${text}`;
 }
 
-/** How a server was driven, turn by turn: requests a second, and what each cost it. */
+/** Drives a server, and collects its requests per second and their cost. */
 export interface Tally {
-  turn(job: Job): Promise<Driven>;
-  /** Microseconds of the server's processor time for each request; and how busy the generator was. */
+  drive(job: Job): Promise<Driven>;
+  /** Microseconds of CPU time of the server per request, latency, and how busy the load generator was. */
   notes(name: string): string[];
-  /** The same of both, as a ratio: what else runs on the machine hardly changes it. */
+  /** The ratio of the CPU times, which other load on the machine hardly affects. */
   against(baseline: Tally): string[];
+  /** Median microseconds of CPU time per request; undefined if the system does not report it. */
   cost(): number | undefined;
 }
 
@@ -95,12 +96,12 @@ export function tally(load: Remote<Load>, pid: number): Tally {
       const [ours, theirs] = [cost(), baseline.cost()];
       return ours && theirs ? [`by processor time: ${(theirs / ours).toFixed(2)}`] : [];
     },
-    async turn(job) {
+    async drive(job) {
       const before = processorSeconds(pid);
       const driven = await load.ask('drive', job);
       const after = processorSeconds(pid);
       if (driven.refused > 0 || driven.answered === 0)
-        throw new Error(`${driven.refused} of ${driven.answered} were refused: ${driven.refusal?.slice(0, 200)}`);
+        throw new Error(`${driven.refused} of ${driven.answered} requests failed: ${driven.refusal?.slice(0, 200)}`);
       if (before !== undefined && after !== undefined) costs.push(((after - before) / driven.answered) * 1e6);
       busy.push(driven.processor / driven.seconds);
       p99s.push(driven.p99);
@@ -113,25 +114,25 @@ export function tally(load: Remote<Load>, pid: number): Tally {
 }
 
 const ROOT = new URL('../', import.meta.url);
-/** As shipped in the image: the bundle, where one was built. */
+/** The bundle, as in the image, if one was built. */
 export const SHIPPED = ['dist/main.js', 'src/main.ts'].find((path) => existsSync(new URL(path, ROOT)))!;
 
 export interface Started {
   pid: number;
   url: string;
-  /** From its spawning until it said that it listens. */
+  /** From spawning until it logged that it listens. */
   startedInMs: number;
   stop(): Promise<void>;
 }
 
-/** The broker as an operator runs it. */
+/** Starts the broker as an operator does. */
 export const startShipped = ({ env }: Pick<Seeded, 'env'>): Promise<Started> =>
   startProcess([fileURLToPath(new URL(SHIPPED, ROOT))], env, /"event":"listening".*"url":"([^"]+)"/);
 
 const EMPTY = `const server = require('node:http').createServer((_, response) => response.end());
 server.listen(0, '127.0.0.1', () => console.log('listening at http://127.0.0.1:' + server.address().port));`;
 
-/** What Node itself takes: a server that answers nothing of worth. */
+/** The baseline: an empty Node server. */
 export const startEmpty = (): Promise<Started> => startProcess(['-e', EMPTY], {}, /listening at (\S+)/);
 
 async function startProcess(args: string[], env: Record<string, string>, listens: RegExp): Promise<Started> {
@@ -145,10 +146,10 @@ async function startProcess(args: string[], env: Record<string, string>, listens
   process.on('exit', orphaned);
   const url = await new Promise<string>((resolve, reject) => {
     createInterface({ input: child.stdout }).on('line', (line) => {
-      const said = listens.exec(line)?.[1];
-      if (said !== undefined) resolve(said);
+      const address = listens.exec(line)?.[1];
+      if (address !== undefined) resolve(address);
     });
-    void gone.then(([code]) => reject(new Error(`${args.at(-1)} ended with ${code} before it listened`)));
+    void gone.then(([code]) => reject(new Error(`${args.at(-1)} exited with ${code} before it listened`)));
   });
   return {
     pid: child.pid!,
@@ -162,7 +163,7 @@ async function startProcess(args: string[], env: Record<string, string>, listens
   };
 }
 
-/** The answer of a server to one request: its headers, but for those that every server sets itself, and its body. */
+/** The response to one request: its body, and its headers without those that every server sets itself. */
 export async function sample(
   url: string,
   path: string,
@@ -176,7 +177,7 @@ export async function sample(
   });
   const text = await response.text();
   if (response.status !== 200) throw new Error(`${path}: ${response.status} ${text}`);
-  const own = new Set(['date', 'connection', 'keep-alive', 'transfer-encoding', 'content-length']);
-  const headers = Object.fromEntries([...response.headers].filter(([name]) => !own.has(name)));
+  const ignored = new Set(['date', 'connection', 'keep-alive', 'transfer-encoding', 'content-length']);
+  const headers = Object.fromEntries([...response.headers].filter(([name]) => !ignored.has(name)));
   return { headers: { ...headers, 'content-length': String(Buffer.byteLength(text)) }, body: text };
 }

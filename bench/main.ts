@@ -1,11 +1,11 @@
-// `npm run bench`: measures what docs/performance.md promises, each figure against its baseline in the same run.
+// `npm run bench`: measures the figures of docs/performance.md, each against its baseline in the same run.
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { cached } from './figures/cached.ts';
 import { footprint } from './figures/footprint.ts';
 import { jwt } from './figures/jwt.ts';
 import { cold, warm } from './figures/reads.ts';
-import { quiet, refreshes } from './figures/refreshing.ts';
+import { readsDuringRefreshes, refreshes } from './figures/refreshing.ts';
 import { coldPostgres, replicaReads, replicaRefreshes } from './figures/replicas.ts';
 import { tick } from './figures/tick.ts';
 import type { Bench, Experiment } from './harness.ts';
@@ -21,15 +21,15 @@ const experiments: Experiment[] = [
   coldPostgres,
   jwt,
   refreshes,
-  quiet,
+  readsDuringRefreshes,
   replicaReads,
   replicaRefreshes,
   tick,
   footprint,
   cached,
 ];
-/** Seconds that a run takes at the most: what has not begun when five sixths of them are over is left out. */
-const BOUND = { whole: 480, quick: 90 };
+/** Maximum duration of a run in seconds. Experiments that have not started after five sixths of it are skipped. */
+const MAX_SECONDS = { whole: 480, quick: 90 };
 const known = experiments.flatMap(({ figures }) => Object.keys(figures));
 
 const { values } = parseArgs({
@@ -43,10 +43,10 @@ const { values } = parseArgs({
 const wanted = values.only.split(',');
 const unknown = wanted.filter((name) => !known.includes(name));
 if (unknown.length > 0) {
-  console.error(`There is no figure ${unknown.join(', ')}. There are: ${known.join(', ')}.`);
+  console.error(`There is no figure ${unknown.join(', ')}. Known figures: ${known.join(', ')}.`);
   process.exit(2);
 }
-// Also when it is interrupted, what was started is ended and what was written is removed.
+// Runs after an interrupt too: stops processes and removes files.
 const cleanUps: (() => unknown)[] = [];
 const cleanUp = async () => {
   for (const one of cleanUps.splice(0).reverse()) await one();
@@ -56,7 +56,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 const began = performance.now();
-const bound = values.quick ? BOUND.quick : BOUND.whole;
+const maxSeconds = values.quick ? MAX_SECONDS.quick : MAX_SECONDS.whole;
 const report: Report = {
   date: new Date().toISOString(),
   quick: values.quick,
@@ -69,7 +69,8 @@ for (const { figures, run } of experiments) {
   const names = Object.keys(figures).filter((name) => wanted.includes(name));
   if (names.length === 0) continue;
   try {
-    if (performance.now() - began > bound * 1_000 * (5 / 6)) throw new Error(`no time left within ${bound} s`);
+    if (performance.now() - began > maxSeconds * 1_000 * (5 / 6))
+      throw new Error(`no time left within ${maxSeconds} s`);
     const measured = await run(await benchOf(values.quick));
     for (const name of names) {
       const result = resultOf(name, figures[name]!, measured[name]!);
@@ -87,11 +88,12 @@ report.seconds = Math.round((performance.now() - began) / 1_000);
 if (report.failed.length > 0) process.exitCode = 1;
 console.log(values.json ? JSON.stringify(report) : `\n${tableOf(report)}`);
 if (values.write) {
-  if (values.quick || report.figures.length < known.length) console.error('Not written: only a whole run is.');
+  if (values.quick || report.figures.length < known.length)
+    console.error('docs/performance.md is not written: it needs a complete run.');
   else writeFileSync(PAGE, pageOf(report));
 }
 
-/** New ones for every experiment: none runs on what another has warmed up. */
+/** New processes for each experiment, so that none runs on processes that another has warmed up. */
 async function benchOf(quick: boolean): Promise<Bench> {
   const load = await startRemote<Load>('load');
   cleanUps.push(load.stop);
@@ -100,7 +102,7 @@ async function benchOf(quick: boolean): Promise<Bench> {
   return {
     quick,
     rounds: quick ? 3 : 5,
-    turn: quick ? 300 : 1_500,
+    sliceMs: quick ? 300 : 1_500,
     load,
     plain,
     defer: (one) => void cleanUps.push(one),

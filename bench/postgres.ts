@@ -1,4 +1,4 @@
-// A PostgreSQL that commits as a real one does, with databases that were laid down as for SQLite and moved there.
+// A PostgreSQL server with durable commits, and databases that are seeded as for SQLite and then migrated.
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { Client } from 'pg';
@@ -9,14 +9,14 @@ import { childrenSeconds } from './servers/remote.ts';
 
 export interface Database {
   seeded: Seeded;
-  /** For one of the replicas: each has a folder of its own. */
+  /** The environment of a replica. Each has its own data folder. */
   env(replica: number): Record<string, string>;
   ask(statement: string): Promise<Record<string, unknown>[]>;
 }
 
 export interface Server {
   database(options: SeedOptions): Promise<Database>;
-  /** Seconds of processor time that it has used; undefined where the system does not tell. */
+  /** CPU time used, in seconds; undefined if the system does not report it. */
   processor(): Promise<number | undefined>;
   stop(): Promise<void>;
 }

@@ -1,5 +1,5 @@
-// A database as a broker leaves it behind, with as many connections as a figure needs, in seconds rather than hours: one
-// connection goes through the store, and is multiplied inside SQLite; tokens that are to be read are really sealed.
+// Seeds a database with many connections within seconds: one connection is created through the store and multiplied with
+// SQL. Tokens that an experiment reads are really encrypted.
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -15,7 +15,7 @@ import { openSqlite } from '../src/stores/sqlite/store.ts';
 export interface SeedOptions {
   connections: number;
   integrations?: number;
-  /** Characters of each access token; undefined: no token is ever read, and all have the same sealed text. */
+  /** Length of each access token; undefined: no token is read, and all have the same placeholder ciphertext. */
   token?: number;
   tokenUrl?: string;
   trustedIssuer?: string;
@@ -25,7 +25,7 @@ export interface Seeded {
   folder: string;
   database: string;
   callerKey: string;
-  /** For the broker that is to run on it. */
+  /** The environment of a broker on this database. */
   env: Record<string, string>;
   idOf(n: number): string;
   ownerOf(n: number): string;
@@ -38,7 +38,7 @@ export interface Seeded {
 const DAY = 24 * 60 * 60_000;
 const TEMPLATE = 'con_template';
 
-/** On Linux removed with the process at the latest, by its caller. Connections count from 0. */
+/** Connections are numbered from 0. The caller removes the folder. */
 export async function seed(options: SeedOptions): Promise<Seeded> {
   const { connections, integrations = 1, token, tokenUrl = 'http://127.0.0.1:9/token', trustedIssuer } = options;
   const folder = await mkdtemp(join(tmpdir(), 'valetkey-bench-'));
@@ -63,10 +63,10 @@ export async function seed(options: SeedOptions): Promise<Seeded> {
   };
   writeFileSync(config, JSON.stringify(declared));
 
-  await layDown(database, ids);
+  await createTemplate(database, ids);
   const raw = new Sqlite(database);
   multiply(raw, connections, integrations, token === undefined);
-  if (token !== undefined) sealTokens(raw, keys, connections, token);
+  if (token !== undefined) addTokens(raw, keys, connections, token);
   raw.pragma('wal_checkpoint(TRUNCATE)');
   raw.close();
 
@@ -98,8 +98,8 @@ export async function seed(options: SeedOptions): Promise<Seeded> {
 const idOf = (n: number) => `con_${String(n).padStart(26, '0')}`;
 const ownerOf = (n: number) => `user_${n}`;
 
-/** The tables, the integrations, and one connection. */
-async function layDown(database: string, integrations: string[]): Promise<void> {
+/** Creates the tables, the integrations, and one connection. */
+async function createTemplate(database: string, integrations: string[]): Promise<void> {
   const store = await openSqlite(`file:${database}`);
   const at = Date.now();
   for (const id of integrations) {
@@ -113,7 +113,7 @@ async function layDown(database: string, integrations: string[]): Promise<void> 
     null,
     by(at),
   );
-  if (added !== 'added') throw new Error('the seed was not taken');
+  if (added !== 'added') throw new Error('the template connection was not added');
   await store.close();
 }
 
@@ -184,7 +184,7 @@ function multiply(client: Sqlite.Database, connections: number, integrations: nu
     commit;`);
 }
 
-function sealTokens(client: Sqlite.Database, keys: string, connections: number, characters: number): void {
+function addTokens(client: Sqlite.Database, keys: string, connections: number, characters: number): void {
   const parsed = parseKeyRing(keys);
   if (!parsed.ok) throw new Error(parsed.issues.join('\n'));
   const ring = createKeyRing(parsed.keys);

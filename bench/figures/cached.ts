@@ -1,4 +1,4 @@
-// What the serving cache takes for each token that it keeps.
+// Memory of the token cache per token.
 import { setTimeout as pause } from 'node:timers/promises';
 import { experiment, median, request, tally } from '../harness.ts';
 import { seed } from '../seed.ts';
@@ -6,7 +6,7 @@ import type { Broker } from '../servers/broker.ts';
 import { startRemote } from '../servers/remote.ts';
 
 const TOKEN = 2_048;
-/** The audit of the reads has been written by then. */
+/** Time until the audit entries of the reads are written. */
 const FLUSHED_MS = 2_500;
 
 export const cached = experiment({
@@ -34,11 +34,11 @@ export const cached = experiment({
       const broker = await startRemote<Broker>('broker', { env: seeded.env, execArgv: ['--expose-gc'] });
       const url = await broker.ask('url', null);
       const counted = tally(load, broker.pid);
-      // Every function that a read passes is compiled before it counts.
-      await counted.turn({ url, requests: 'one', connections: 32, ms: 60_000, count: 10_000 });
+      // Warm-up: all functions of a read are compiled before the measurement.
+      await counted.drive({ url, requests: 'one', connections: 32, ms: 60_000, count: 10_000 });
       await pause(FLUSHED_MS);
       const before = await broker.ask('memory', null);
-      await counted.turn({ url, requests: 'by id', connections: 32, ms: 60_000, count: tokens });
+      await counted.drive({ url, requests: 'by id', connections: 32, ms: 60_000, count: tokens });
       await pause(FLUSHED_MS);
       const after = await broker.ask('memory', null);
       ours.push((after.heap - before.heap) / (tokens - 1));

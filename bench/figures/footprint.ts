@@ -1,10 +1,10 @@
-// What a broker takes before it has done anything: the time until it listens, and its memory.
+// Start time and memory at rest.
 import { setTimeout as pause } from 'node:timers/promises';
 import { experiment, SHIPPED, startEmpty, startShipped } from '../harness.ts';
 import { seed } from '../seed.ts';
 import { residentBytes } from '../servers/remote.ts';
 
-/** By then, what was only needed for starting has been let go. */
+/** Time until memory that only the start needs is released. */
 const AT_REST_MS = 1_500;
 const MEGABYTE = 1_024 * 1_024;
 
@@ -30,7 +30,7 @@ export const footprint = experiment({
     defer(seeded.remove);
     const start = { ours: [] as number[], baseline: [] as number[] };
     const memory = { ours: [] as number[], baseline: [] as number[] };
-    // The first fills the caches of the file system.
+    // Warm-up: fills the caches of the file system.
     await (await startShipped(seeded)).stop();
     for (let round = 0; round < rounds; round++) {
       const empty = await startEmpty();

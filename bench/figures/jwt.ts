@@ -1,5 +1,5 @@
-// Verifying JWTs over HTTP: each seen for the first time, and the same few again and again.
-import { experiment, request, sample, startShipped, takeTurns, tally } from '../harness.ts';
+// JWT verification over HTTP: distinct tokens, and the same few repeated.
+import { experiment, interleave, request, sample, startShipped, tally } from '../harness.ts';
 import { seed } from '../seed.ts';
 import type { Provider } from '../servers/provider.ts';
 import { startRemote } from '../servers/remote.ts';
@@ -26,8 +26,8 @@ export const jwt = experiment({
       goal: 0.6,
     },
   },
-  async run({ load, plain, defer, rounds, turn, quick }) {
-    /** Signing costs far more than verifying: so many, and no more, in a round. */
+  async run({ load, plain, defer, rounds, sliceMs, quick }) {
+    /** Tokens per round. Limited, since signing costs far more than verifying. */
     const distinct = quick ? 800 : 4_000;
     const provider = await startRemote<Provider>('provider');
     defer(provider.stop);
@@ -52,12 +52,12 @@ export const jwt = experiment({
       plain: tally(load, plain.pid),
     };
     const perSecond = async (name: keyof typeof tallies, url: string, wanted: string, count?: number) => {
-      const job = { url, requests: wanted, connections: 32, ms: count === undefined ? turn : 60_000 };
-      const { answered, seconds } = await tallies[name].turn({ ...job, ...(count !== undefined && { count }) });
+      const job = { url, requests: wanted, connections: 32, ms: count === undefined ? sliceMs : 60_000 };
+      const { answered, seconds } = await tallies[name].drive({ ...job, ...(count !== undefined && { count }) });
       return answered / seconds;
     };
     let round = 0;
-    const measured = await takeTurns(rounds + 1, {
+    const measured = await interleave(rounds + 1, {
       baseline: () => perSecond('plain', plainUrl, 'repeated'),
       distinct: () => perSecond('distinct', broker.url, `distinct ${round++}`, distinct),
       repeated: () => perSecond('repeated', broker.url, 'repeated'),

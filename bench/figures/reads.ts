@@ -1,20 +1,20 @@
-// Token reads out of the serving cache, with every check on, and out of the database.
+// Token reads from the token cache, with all checks enabled, and from the database.
 import {
   type Bench,
   experiment,
   type FigureSpec,
+  interleave,
   request,
   sample,
   startShipped,
-  takeTurns,
   tally,
 } from '../harness.ts';
 import { type Seeded, seed } from '../seed.ts';
 
-/** With this token, the answer has 1.2 kB. */
+/** With a token of this length, the response has 1.2 kB. */
 const TOKEN = 940;
 const WARM = 1_000;
-/** More than the serving cache holds: read one after the other, each has been dropped before its turn comes again. */
+/** More than the token cache holds: read in rotation, each has been evicted before it is read again. */
 const COLD = 60_000;
 const BASELINE = '`node:http` answering the same bytes';
 
@@ -35,7 +35,7 @@ const byOwner =
   (n: number) =>
     request('GET', `/v1/token?integration=${integrationOf(n)}&owner=${ownerOf(n)}`, callerKey);
 
-/** A broker on so many connections; and the baseline, answering as it does. */
+/** A broker with this many connections, and the baseline with the same response. */
 async function setUp({ plain, load, defer }: Bench, connections: number) {
   const seeded = await seed({ connections, token: TOKEN });
   defer(seeded.remove);
@@ -65,7 +65,7 @@ export const warm = experiment({
       const counted = tally(bench.load, pid);
       tallies.set(name, counted);
       return async () => {
-        const { answered, seconds } = await counted.turn({ url, requests: wanted, connections, ms: bench.turn });
+        const { answered, seconds } = await counted.drive({ url, requests: wanted, connections, ms: bench.sliceMs });
         return answered / seconds;
       };
     };
@@ -75,10 +75,10 @@ export const warm = experiment({
       owner: drive(`by owner ${connections}`, broker.url, broker.pid, 'by owner', connections),
     });
     const [few, many] = [at(32), at(256)];
-    // Each once, for the compilers and the cache.
-    await takeTurns(1, few);
-    const of32 = await takeTurns(bench.rounds, few);
-    const of256 = await takeTurns(bench.rounds, { baseline: many.baseline, id: many.id });
+    // Warm-up: for the compiler and the cache.
+    await interleave(1, few);
+    const of32 = await interleave(bench.rounds, few);
+    const of256 = await interleave(bench.rounds, { baseline: many.baseline, id: many.id });
     const notes = (ours: string, baseline: string) => [
       `answers of ${bytes} bytes, ${WARM} connections in turn`,
       ...tallies.get(ours)!.against(tallies.get(baseline)!),
@@ -99,16 +99,16 @@ export const cold = experiment({
     await requests('by id', byId(seeded));
     const [ours, theirs] = [tally(bench.load, broker.pid), tally(bench.load, bench.plain.pid)];
     let from = 0;
-    // Goes on where the turn before ended: what that one read must not be in the cache.
-    const turn = async (counted: typeof ours, url: string) => {
-      const job = { url, requests: 'by id', from, connections: 32, ms: bench.turn };
-      const { answered, seconds } = await counted.turn(job);
+    // Continues where the previous slice ended, since what that read is cached.
+    const slice = async (counted: typeof ours, url: string) => {
+      const job = { url, requests: 'by id', from, connections: 32, ms: bench.sliceMs };
+      const { answered, seconds } = await counted.drive(job);
       if (counted === ours) from += answered;
       return answered / seconds;
     };
-    const measured = await takeTurns(bench.rounds + 1, {
-      baseline: () => turn(theirs, plainUrl),
-      ours: () => turn(ours, broker.url),
+    const measured = await interleave(bench.rounds + 1, {
+      baseline: () => slice(theirs, plainUrl),
+      ours: () => slice(ours, broker.url),
     });
     const hits = await cacheHits(broker.url);
     return {

@@ -1,6 +1,6 @@
-// Refreshing as the engine does it, from the scheduler's claim to the durable commit; and what readers notice of it.
+// Refreshes, from the scheduler's claim to the durable commit; and the latency of reads meanwhile.
 import { setTimeout as pause } from 'node:timers/promises';
-import { type Bench, experiment, median, request, takeTurns, tally } from '../harness.ts';
+import { type Bench, experiment, interleave, median, request, tally } from '../harness.ts';
 import { type Seeded, seed } from '../seed.ts';
 import type { Broker, Progress } from '../servers/broker.ts';
 import type { PoolLoop } from '../servers/pool.ts';
@@ -21,7 +21,7 @@ async function setUp({ defer }: Bench, connections: number, integrations: number
   return { provider, tokenUrl, seeded, broker };
 }
 
-/** Makes them due, and looks on until they have come so far. */
+/** Makes connections due, and waits until `enough`. */
 async function refreshAll(
   broker: Remote<Broker>,
   seeded: Seeded,
@@ -71,11 +71,11 @@ export const refreshes = experiment({
     const costs: number[] = [];
     let round = 0;
     let busiest = 0;
-    const measured = await takeTurns(bench.rounds + 1, {
+    const measured = await interleave(bench.rounds + 1, {
       async baseline() {
         const before = processorSeconds(provider.pid) ?? 0;
-        const rate = await pool.ask('loop', { tokenUrl, inFlight: IN_FLIGHT, ms: bench.turn });
-        busiest = Math.max(busiest, ((processorSeconds(provider.pid) ?? 0) - before) / (bench.turn / 1_000));
+        const rate = await pool.ask('loop', { tokenUrl, inFlight: IN_FLIGHT, ms: bench.sliceMs });
+        busiest = Math.max(busiest, ((processorSeconds(provider.pid) ?? 0) - before) / (bench.sliceMs / 1_000));
         return rate;
       },
       async ours() {
@@ -109,7 +109,7 @@ export const refreshes = experiment({
 
 const INTEGRATIONS = 10;
 
-export const quiet = experiment({
+export const readsDuringRefreshes = experiment({
   figures: {
     p99: {
       title: 'p99 of warm reads while 10,000 connections refresh',
@@ -122,7 +122,7 @@ export const quiet = experiment({
   async run(bench) {
     const due = bench.quick ? 2_000 : 10_000;
     const warm = 1_000;
-    // With the limits as shipped: 200 a second for each integration.
+    // With the default limits: 200 per second for each integration.
     const { seeded, broker } = await setUp(bench, due + warm, INTEGRATIONS, {});
     const url = await broker.ask('url', null);
     const requests = Array.from({ length: warm }, (_, n) =>
@@ -130,21 +130,21 @@ export const quiet = experiment({
     );
     await bench.load.ask('prepare', { name: 'by id', requests });
     const counted = tally(bench.load, broker.pid);
-    const job = { url, requests: 'by id', connections: 32, ms: 2 * bench.turn };
-    await counted.turn(job);
+    const job = { url, requests: 'by id', connections: 32, ms: 2 * bench.sliceMs };
+    await counted.drive(job);
 
     const rates: number[] = [];
     const reads = { idle: [] as number[], busy: [] as number[] };
-    const measured = await takeTurns(bench.rounds, {
+    const measured = await interleave(bench.rounds, {
       async baseline() {
-        const { p99, answered, seconds } = await counted.turn(job);
+        const { p99, answered, seconds } = await counted.drive(job);
         reads.idle.push(answered / seconds);
         return p99;
       },
       async ours() {
         await refreshAll(broker, seeded, [0, due], ({ claimed }) => claimed > 0);
         const before = await broker.ask('progress', null);
-        const { p99, answered, seconds } = await counted.turn(job);
+        const { p99, answered, seconds } = await counted.drive(job);
         const after = await broker.ask('progress', null);
         reads.busy.push(answered / seconds);
         rates.push((after.kept - before.kept) / seconds);

@@ -1,14 +1,14 @@
-// Several replicas on one PostgreSQL: what each of them adds, and what the database has to do for it.
+// Several replicas on one PostgreSQL: their throughput, and the load on the database.
 import { setTimeout as pause } from 'node:timers/promises';
 import {
   type Bench,
   experiment,
   type FigureSpec,
+  interleave,
   median,
   request,
   sample,
   startShipped,
-  takeTurns,
   tally,
 } from '../harness.ts';
 import { type Database, startServer } from '../postgres.ts';
@@ -24,7 +24,7 @@ const against1 = (title: string, floor: number, goal: number): FigureSpec => ({
   goal,
 });
 
-/** As with SQLite. */
+/** As in reads.ts. */
 const TOKEN = 940;
 const WARM = 1_000;
 const COLD = 60_000;
@@ -52,17 +52,17 @@ export const replicaReads = experiment({
     for (const replica of replicas) bench.defer(replica.stop);
     const tallies = replicas.map(({ pid }) => tally(bench.load, pid));
     const across = (count: number) => async () => {
-      const turns = replicas
+      const slices = replicas
         .slice(0, count)
         .map(({ url }, i) =>
-          tallies[i]!.turn({ url, requests: 'by id', connections: Math.ceil(CONNECTIONS / count), ms: bench.turn }),
+          tallies[i]!.drive({ url, requests: 'by id', connections: Math.ceil(CONNECTIONS / count), ms: bench.sliceMs }),
         );
-      return (await Promise.all(turns)).reduce((sum, { answered, seconds }) => sum + answered / seconds, 0);
+      return (await Promise.all(slices)).reduce((sum, { answered, seconds }) => sum + answered / seconds, 0);
     };
     const sides = { one: across(1), two: across(2), three: across(3) };
-    // Each once, so that all is in memory.
-    await takeTurns(1, sides);
-    const { one, two, three } = await takeTurns(bench.rounds, sides);
+    // Warm-up: fills the caches.
+    await interleave(1, sides);
+    const { one, two, three } = await interleave(bench.rounds, sides);
     const common = { baseline: one, unit: 'requests/s' };
     const notes = [`${CONNECTIONS} connections among them; the load generator takes one of the machine's processors`];
     return { 'reads-2': { ours: two, ...common, notes }, 'reads-3': { ours: three, ...common, notes } };
@@ -94,19 +94,19 @@ export const coldPostgres = experiment({
     const [ours, theirs] = [tally(bench.load, replica.pid), tally(bench.load, bench.plain.pid)];
     let from = 1;
     let busy = 0;
-    const turn = async (counted: typeof ours, url: string) => {
+    const slice = async (counted: typeof ours, url: string) => {
       const before = (await server.processor()) ?? 0;
-      const job = { url, requests: 'by id', from, connections: CONNECTIONS, ms: bench.turn };
-      const { answered, seconds } = await counted.turn(job);
+      const job = { url, requests: 'by id', from, connections: CONNECTIONS, ms: bench.sliceMs };
+      const { answered, seconds } = await counted.drive(job);
       if (counted === ours) {
         from += answered;
         busy += ((await server.processor()) ?? 0) - before;
       }
       return answered / seconds;
     };
-    const measured = await takeTurns(bench.rounds, {
-      baseline: () => turn(theirs, plainUrl),
-      ours: () => turn(ours, replica.url),
+    const measured = await interleave(bench.rounds, {
+      baseline: () => slice(theirs, plainUrl),
+      ours: () => slice(ours, replica.url),
     });
     const databaseMicros = (busy / (from - 1)) * 1e6;
     return {
@@ -128,7 +128,7 @@ const LATENCY_MS = 200;
 const IN_FLIGHT = 32;
 const WITHIN_MS = 60_000;
 
-/** Replicas on a database of their own. */
+/** Starts replicas on a database. */
 async function brokers(bench: Bench, database: Database, count: number) {
   const limits = { VALETKEY_REFRESH_CONCURRENCY: String(IN_FLIGHT), VALETKEY_REFRESH_RATE: '100000' };
   const replicas: Remote<Broker>[] = [];
@@ -143,10 +143,10 @@ async function brokers(bench: Bench, database: Database, count: number) {
 
   return {
     processor,
-    /** Refreshes so many, and says how many a second. */
+    /** Refreshes `each` connections, and returns the refreshes per second. */
     async refresh(round: number, each: number): Promise<number> {
       for (const replica of replicas) await replica.ask('forget', null);
-      // As autovacuum does within a minute: leases are made with the first refresh.
+      // As autovacuum does within a minute: leases are created by the first refresh.
       await database.ask('analyze');
       const [from, to] = [round * each, (round + 1) * each].map(database.seeded.idOf);
       await database.ask(
@@ -180,14 +180,14 @@ export const replicaRefreshes = experiment({
     const rounds = Math.min(bench.rounds, 3) + 1;
     const each = bench.quick ? 200 : 600;
     const fleets: (Awaited<ReturnType<typeof brokers>> & { count: number; database: Database })[] = [];
-    // Each on a database of its own: what is idle would else take its part.
+    // Each on its own database, since idle replicas would refresh as well.
     for (const count of [1, 2, 3]) {
       const database = await server.database({ connections: each * count * rounds, token: 200, tokenUrl });
       fleets.push({ count, database, ...(await brokers(bench, database, count)) });
     }
     const costs: number[] = [];
-    const ofDatabase: number[] = [];
-    const auditBuffer: number[] = [];
+    const databaseCosts: number[] = [];
+    const walBytes: number[] = [];
     const written = async ({ database }: (typeof fleets)[number]) => {
       const [row] = await database.ask("select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8 as bytes");
       return Number(row?.bytes);
@@ -199,17 +199,17 @@ export const replicaRefreshes = experiment({
         const perSecond = await one.refresh(round++, each * one.count);
         const count = each * one.count;
         costs.push(((one.processor() - processor) / count) * 1e6);
-        ofDatabase.push(((((await server.processor()) ?? 0) - database) / count) * 1e6);
-        auditBuffer.push(((await written(one)) - bytes) / count);
+        databaseCosts.push(((((await server.processor()) ?? 0) - database) / count) * 1e6);
+        walBytes.push(((await written(one)) - bytes) / count);
         return perSecond;
       };
     };
     const [one, two, three] = fleets.map(side) as [() => Promise<number>, () => Promise<number>, () => Promise<number>];
-    const measured = await takeTurns(rounds, { one, two, three });
+    const measured = await interleave(rounds, { one, two, three });
     const facts = {
       brokerMicros: median(costs),
-      databaseMicros: median(ofDatabase),
-      journalBytes: median(auditBuffer),
+      databaseMicros: median(databaseCosts),
+      journalBytes: median(walBytes),
       oneReplica: median(measured.one.slice(1)),
     };
     const notes = [

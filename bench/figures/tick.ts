@@ -1,6 +1,6 @@
-// What a tick of the scheduler costs when nothing is due, by how much is stored.
+// The cost of a scheduler tick when nothing is due, by the number of stored connections.
 import { openSqlite } from '../../src/stores/sqlite/store.ts';
-import { type Bench, experiment, takeTurns } from '../harness.ts';
+import { type Bench, experiment, interleave } from '../harness.ts';
 import { seed } from '../seed.ts';
 
 const FEW = 1_000;
@@ -8,7 +8,7 @@ const INTEGRATIONS = 20;
 const AGAIN_MS = 30_000;
 const ROOM = 64;
 
-/** Milliseconds of one tick, as `broker/schedule.ts` asks the store. */
+/** Measures one tick in milliseconds, with the queries of the scheduler. */
 async function tickOn({ defer, quick }: Bench, connections: number): Promise<() => Promise<number>> {
   const seeded = await seed({ connections, integrations: INTEGRATIONS });
   defer(seeded.remove);
@@ -40,8 +40,8 @@ export const tick = experiment({
   async run(bench) {
     const many = bench.quick ? 20_000 : 1_000_000;
     const [baseline, ours] = [await tickOn(bench, FEW), await tickOn(bench, many)];
-    await takeTurns(1, { baseline, ours });
-    const measured = await takeTurns(bench.rounds, { baseline, ours });
+    await interleave(1, { baseline, ours });
+    const measured = await interleave(bench.rounds, { baseline, ours });
     const notes = [`${many} connections of ${INTEGRATIONS} integrations`];
     return { tick: { ...measured, unit: 'ms', notes } };
   },

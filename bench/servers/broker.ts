@@ -1,4 +1,4 @@
-// The broker as it is, in a process that can also be asked how far its refreshes are, what it committed and what it holds.
+// The broker, in a process that also reports the progress of refreshes, its commits and its memory.
 import { readFileSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { createLogger } from '../../src/adapters/telemetry/logger.ts';
@@ -41,9 +41,9 @@ const { url } = await start(parsed.config, createLogger(parsed.config.logLevel),
 export interface Progress {
   claimed: number;
   kept: number;
-  /** From the first claim to the last answer that was kept. */
+  /** From the first claim to the last commit. */
   seconds: number;
-  /** When these were, in milliseconds of a clock that all processes share. */
+  /** The times of these, in milliseconds of a clock that all processes share. */
   since: number;
   until: number;
   commits: number;
@@ -51,7 +51,7 @@ export interface Progress {
 
 const handlers = {
   url: (_: null): string => url,
-  /** Counts from zero. */
+  /** Resets the counters. */
   forget(_: null): void {
     progress = { claimed: 0, kept: 0, since: 0, until: 0, commits: 0, lastCommits: 0 };
   },
@@ -63,7 +63,7 @@ const handlers = {
     until: performance.timeOrigin + progress.until,
     commits: progress.lastCommits - progress.commits,
   }),
-  /** Bytes that are in use after a collection; needs `--expose-gc`. */
+  /** Bytes in use after a garbage collection; needs `--expose-gc`. */
   memory(_: null): { heap: number; resident: number } {
     globalThis.gc!();
     globalThis.gc!();

@@ -1,41 +1,41 @@
-// The load generator: HTTP/1.1 over raw sockets that are kept alive, one request under way on each (no pipelining).
-// It knows only what it needs, so that it is quicker than any server that it drives.
+// The load generator: HTTP/1.1 over raw keep-alive sockets, one request in flight on each (no pipelining). It is minimal,
+// so that it is faster than any server that it drives.
 import { connect, type Socket } from 'node:net';
 import { answerTo } from './remote.ts';
 
 export interface Job {
   url: string;
-  /** Which of the prepared requests; they go out one after the other, and then from the beginning. */
+  /** The name of prepared requests. They are sent in order, and then again from the first. */
   requests: string;
-  /** The first of them; 0 by default. */
+  /** The index of the first one. Default: 0. */
   from?: number;
   connections: number;
-  /** It ends after so many milliseconds, or after so many requests, whatever comes first. */
+  /** The run ends after this many milliseconds, or after `count` requests, whichever comes first. */
   ms: number;
   count?: number;
 }
 
 export interface Driven {
   answered: number;
-  /** Of them, with another status than 200. */
+  /** Responses with a status other than 200. */
   refused: number;
-  /** The head of the first that was refused. */
+  /** The head of the first of these. */
   refusal: string | undefined;
   seconds: number;
   /** Milliseconds. */
   p50: number;
   p99: number;
-  /** The generator's own processor time, in seconds: near to `seconds`, it was the bottleneck. */
+  /** CPU time of the generator, in seconds. Close to `seconds`: it was the bottleneck. */
   processor: number;
 }
 
 const HEAD_END = '\r\n\r\n';
 const CHUNK = 64 * 1_024;
 
-/** One socket. `done` is called with the head of each answer, once its last byte is there. */
-class Lane {
+/** One socket. `done` is called with the head of each response, once its last byte has arrived. */
+class Connection {
   done: (head: string) => void = () => undefined;
-  /** Rejected when the connection does not last. */
+  /** Rejects when the connection fails or is closed. */
   readonly broken: Promise<never>;
   #socket: Socket;
   #head = '';
@@ -78,7 +78,7 @@ class Lane {
 
 function lengthOf(answer: string, end: number): number {
   const length = /\r\ncontent-length: *(\d+)/i.exec(answer);
-  if (!length || length.index > end) throw new Error('an answer without content-length');
+  if (!length || length.index > end) throw new Error('a response without content-length');
   return Number(length[1]);
 }
 
@@ -93,30 +93,30 @@ async function drive({
   count = Number.POSITIVE_INFINITY,
 }: Job): Promise<Driven> {
   const wanted = prepared.get(requests)!;
-  const lanes = Array.from({ length: connections }, () => new Lane(new URL(url)));
-  const broken = Promise.race(lanes.map((lane) => lane.broken));
+  const sockets = Array.from({ length: connections }, () => new Connection(new URL(url)));
+  const broken = Promise.race(sockets.map((socket) => socket.broken));
   try {
-    // One answer on each beforehand: a busy server takes new connections in one by one, and that is not measured.
-    await Promise.race([broken, Promise.all(lanes.map((lane) => lane.ask(wanted[from % wanted.length]!)))]);
+    // One response on each first: accepting connections is not measured.
+    await Promise.race([broken, Promise.all(sockets.map((socket) => socket.ask(wanted[from % wanted.length]!)))]);
     const cpu = process.cpuUsage();
     const started = performance.now();
-    const measured = await Promise.race([broken, rush(lanes, wanted, { from, until: started + ms, count })]);
+    const measured = await Promise.race([broken, run(sockets, wanted, { from, until: started + ms, count })]);
     const seconds = (performance.now() - started) / 1_000;
     const { user, system } = process.cpuUsage(cpu);
     return { ...measured, seconds, processor: (user + system) / 1e6 };
   } finally {
-    for (const lane of lanes) lane.end();
+    for (const socket of sockets) socket.end();
   }
 }
 
-/** All lanes ask, each again as soon as it is answered, until the time or the number has come. */
-function rush(
-  lanes: Lane[],
+/** Sends on all sockets, on each again as soon as it has a response, until the time or the count is reached. */
+function run(
+  sockets: Connection[],
   wanted: Buffer[],
   { from, until, count }: { from: number; until: number; count: number },
 ): Promise<Omit<Driven, 'seconds' | 'processor'>> {
   const latencies: number[] = [];
-  let [sent, refused, open] = [0, 0, lanes.length];
+  let [sent, refused, open] = [0, 0, sockets.length];
   let refusal: string | undefined;
   return new Promise((resolve) => {
     const finish = () => {
@@ -124,7 +124,7 @@ function rush(
       const at = (share: number) => sorted[Math.floor(sorted.length * share)] ?? Number.NaN;
       resolve({ answered: sorted.length, refused, refusal, p50: at(0.5), p99: at(0.99) });
     };
-    for (const lane of lanes) {
+    for (const socket of sockets) {
       let began = 0;
       const next = (now: number) => {
         if (now >= until || sent >= count) {
@@ -132,9 +132,9 @@ function rush(
           return;
         }
         began = now;
-        lane.send(wanted[(from + sent++) % wanted.length]!);
+        socket.send(wanted[(from + sent++) % wanted.length]!);
       };
-      lane.done = (head) => {
+      socket.done = (head) => {
         const now = performance.now();
         latencies.push(now - began);
         if (!head.startsWith('HTTP/1.1 200')) {
@@ -149,7 +149,7 @@ function rush(
 }
 
 const handlers = {
-  /** Whole requests, as they go over the wire. */
+  /** Complete requests as raw HTTP/1.1. */
   prepare({ name, requests }: { name: string; requests: string[] }): void {
     prepared.set(
       name,

@@ -1,4 +1,4 @@
-// The baseline: `node:http`, answering the same bytes to every request, once it has read it.
+// The baseline: `node:http`, which reads each request and answers with the same bytes.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { answerTo } from './remote.ts';
@@ -15,7 +15,7 @@ await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
 const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
 const handlers = {
-  /** Fulfilled with its URL. */
+  /** Sets the response; returns the URL. */
   answer(given: { headers: Record<string, string>; body: string }): string {
     headers = given.headers;
     body = given.body;

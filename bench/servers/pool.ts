@@ -1,9 +1,9 @@
-// The baseline of refreshing: a bare undici `Pool` that asks a token endpoint, again and again, and keeps nothing.
+// The baseline of refreshes: a bare undici `Pool` that calls a token endpoint in a loop and stores nothing.
 import { Pool } from 'undici';
 import { answerTo } from './remote.ts';
 
 const handlers = {
-  /** Requests a second. */
+  /** Returns requests per second. */
   async loop({ tokenUrl, inFlight, ms }: { tokenUrl: string; inFlight: number; ms: number }): Promise<number> {
     const { origin, pathname: path } = new URL(tokenUrl);
     const pool = new Pool(origin, { connections: inFlight });

@@ -1,5 +1,4 @@
-// A provider that costs next to nothing: a token endpoint that always says yes, after `LATENCY_MS`, and an issuer with one
-// RS256 key.
+// A minimal provider: a token endpoint that always succeeds, after `LATENCY_MS`, and an issuer with one RS256 key.
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -59,7 +58,7 @@ async function token(n: number): Promise<string> {
 
 const handlers = {
   url: (_: null): string => url,
-  /** So many JWTs, each different from all that it has made before. */
+  /** `count` JWTs, all distinct. */
   async tokens(count: number): Promise<string[]> {
     const first = issued;
     issued += count;

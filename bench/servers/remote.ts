@@ -1,4 +1,4 @@
-// A process of the bench and its master: named questions go in, answers come out, over Node's IPC channel.
+// Remote calls to a process of the bench, over Node's IPC channel.
 import { type ChildProcess, fork, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -6,16 +6,16 @@ import { fileURLToPath } from 'node:url';
 
 type Handlers = Record<string, (given: never) => unknown>;
 
-interface Question {
+interface Call {
   id: number;
   name: string;
   given: unknown;
 }
-type Answer = { id: number; value: unknown } | { id: number; error: string };
+type Reply = { id: number; value: unknown } | { id: number; error: string };
 
-/** In the process itself: answers until the master is gone. */
+/** In the child process: handles calls until the parent disconnects. */
 export function answerTo(handlers: Handlers): void {
-  process.on('message', async ({ id, name, given }: Question) => {
+  process.on('message', async ({ id, name, given }: Call) => {
     try {
       process.send!({ id, value: await handlers[name]!(given as never) });
     } catch (error) {
@@ -26,7 +26,7 @@ export function answerTo(handlers: Handlers): void {
   process.send!({ id: 0, value: 'ready' });
 }
 
-/** What the master holds of it. */
+/** The parent's handle of a child process. */
 export interface Remote<H extends Handlers> {
   pid: number;
   ask<N extends keyof H & string>(name: N, given: Parameters<H[N]>[0]): Promise<Awaited<ReturnType<H[N]>>>;
@@ -36,11 +36,11 @@ export interface Remote<H extends Handlers> {
 interface RemoteOptions {
   env?: Record<string, string>;
   execArgv?: string[];
-  /** Where its standard output goes; the standard error is ours. */
+  /** Its standard output; standard error is inherited. */
   stdout?: 'ignore' | 'inherit';
 }
 
-/** Starts `bench/servers/<name>.ts`; fulfilled when it answers. */
+/** Starts `bench/servers/<name>.ts`; resolves when it is ready. */
 export async function startRemote<H extends Handlers>(name: string, options: RemoteOptions = {}): Promise<Remote<H>> {
   const { env = {}, execArgv = [], stdout = 'ignore' } = options;
   const stdio: StdioOptions = ['ignore', stdout, 'inherit', 'ipc'];
@@ -53,7 +53,7 @@ export async function startRemote<H extends Handlers>(name: string, options: Rem
   const waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
   const answered = (id: number) => new Promise((resolve, reject) => waiting.set(id, { resolve, reject }));
   let last = 0;
-  child.on('message', (answer: Answer) => {
+  child.on('message', (answer: Reply) => {
     const one = waiting.get(answer.id);
     waiting.delete(answer.id);
     if ('error' in answer) one?.reject(new Error(`${name}: ${answer.error}`));
@@ -61,14 +61,14 @@ export async function startRemote<H extends Handlers>(name: string, options: Rem
   });
   const gone = once(child, 'exit');
   void gone.then(([code]) => {
-    for (const { reject } of waiting.values()) reject(new Error(`${name} ended with ${code}`));
+    for (const { reject } of waiting.values()) reject(new Error(`${name} exited with ${code}`));
   });
   await answered(last);
   return {
     pid: child.pid!,
-    async ask(question, given) {
+    async ask(call, given) {
       const answer = answered(++last);
-      child.send({ id: last, name: question, given } satisfies Question);
+      child.send({ id: last, name: call, given } satisfies Call);
       return (await answer) as never;
     },
     async stop() {
@@ -82,7 +82,7 @@ function endNow(child: ChildProcess): void {
   if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
 }
 
-/** Seconds of processor time that a process has used; undefined where the system does not tell (only Linux does). */
+/** CPU time of a process, in seconds; undefined if the system does not report it (only Linux does). */
 export function processorSeconds(pid: number): number | undefined {
   const fields = procFile(pid, 'stat')
     ?.replace(/^.*\) /s, '')
@@ -90,7 +90,7 @@ export function processorSeconds(pid: number): number | undefined {
   return fields && (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
-/** The same of a process, of its children, and of those that have ended. */
+/** The same for a process with its children, including those that have exited. */
 export function childrenSeconds(pid: number): number | undefined {
   const stats = readdirSafely('/proc').map((name) =>
     procFile(Number(name), 'stat')
@@ -115,7 +115,7 @@ const readdirSafely = (path: string): string[] => {
   }
 };
 
-/** Bytes of memory that a process holds (resident set); undefined where the system does not tell. */
+/** Resident set size of a process, in bytes; undefined if the system does not report it. */
 export function residentBytes(pid: number): number | undefined {
   const kilobytes = procFile(pid, 'status')?.match(/^VmRSS:\s+(\d+) kB/m)?.[1];
   return kilobytes === undefined ? undefined : Number(kilobytes) * 1_024;
