@@ -1,4 +1,4 @@
-// Runs the real broker as a process of its own, as an operator would, and waits until it listens.
+// Starts the broker as a process, as an operator does, and waits until it listens.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -9,16 +9,16 @@ export interface RunningBroker {
   url: string;
   adminKey: string;
   process: ChildProcess;
-  /** Everything that it has printed. */
+  /** Its output so far. */
   output(): string;
-  /** Fulfilled with its exit code (null when killed) once it is gone. */
+  /** Resolves with the exit code (null if killed) once the process has exited. */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
 const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
-const START_WITHIN_MS = 20_000;
+const START_TIMEOUT_MS = 20_000;
 
-/** `env` is laid over a set-up for loopback; `main` is what is run: the sources, or a bundle. Rejects, with what it printed, when it ends before it listens. */
+/** `env` overrides settings for loopback. `main`: the file to run. Rejects with the output if the process exits before it listens. */
 export async function startBroker(env: Record<string, string> = {}, main = MAIN): Promise<RunningBroker> {
   const adminKey = env.VALETKEY_ADMIN_KEY ?? randomBytes(32).toString('base64url');
   const child = spawn(process.execPath, [main], {
@@ -36,7 +36,7 @@ export async function startBroker(env: Record<string, string> = {}, main = MAIN)
   child.stderr.setEncoding('utf8').on('data', (text: string) => printed.push(text));
 
   const url = await new Promise<string>((resolve, reject) => {
-    const late = setTimeout(() => child.kill('SIGKILL'), START_WITHIN_MS);
+    const late = setTimeout(() => child.kill('SIGKILL'), START_TIMEOUT_MS);
     createInterface({ input: child.stdout }).on('line', (line) => {
       printed.push(`${line}\n`);
       if (!line.includes('"event":"listening"')) return;
@@ -45,7 +45,7 @@ export async function startBroker(env: Record<string, string> = {}, main = MAIN)
     });
     void gone.then(() => {
       clearTimeout(late);
-      reject(new Error(`the broker ended before it listened:\n${printed.join('')}`));
+      reject(new Error(`the broker exited before it listened:\n${printed.join('')}`));
     });
   });
 

@@ -1,22 +1,22 @@
-// A browser of about a page, for the demo and the tests: cookies, redirects, and the local provider's form.
+// A minimal browser for the demo and the tests: cookies, redirects, forms.
 
-/** Cookies by host, name and path (RFC 6265 5.3, 5.4), as far as loopback flows need them; ports do not matter. */
+/** Cookies by host, name and path (RFC 6265 5.3, 5.4), as far as loopback flows need them. Ports are ignored. */
 export interface CookieJar {
-  keep(url: URL, response: Response): void;
+  store(url: URL, response: Response): void;
   header(url: URL): string | undefined;
 }
 
 export function createCookieJar(): CookieJar {
   const cookies = new Map<string, { host: string; path: string; name: string; value: string }>();
   return {
-    keep(url, response) {
+    store(url, response) {
       for (const line of response.headers.getSetCookie()) {
         const [pair = '', ...attributes] = line.split(';').map((part) => part.trim());
         const [name, value] = split(pair);
-        const told = new Map(attributes.map((attribute) => split(attribute)).map(([k, v]) => [k.toLowerCase(), v]));
-        const path = told.get('path') || '/';
+        const known = new Map(attributes.map((attribute) => split(attribute)).map(([k, v]) => [k.toLowerCase(), v]));
+        const path = known.get('path') || '/';
         const key = JSON.stringify([url.hostname, path, name]);
-        const gone = told.get('max-age') === '0' || Date.parse(told.get('expires') ?? '') <= Date.now();
+        const gone = known.get('max-age') === '0' || Date.parse(known.get('expires') ?? '') <= Date.now();
         if (gone) cookies.delete(key);
         else cookies.set(key, { host: url.hostname, path, name, value });
       }
@@ -39,25 +39,25 @@ const within = (pathname: string, path: string) =>
   pathname === path || pathname.startsWith(path.endsWith('/') ? path : `${path}/`);
 
 export interface Walk {
-  /** Press "Cancel" where it is offered. */
+  /** Press "Cancel" if there is such a button. */
   cancel?: boolean;
   /** The user name to sign in with. */
   login?: string;
-  /** What other forms ask for, by field name. */
+  /** Values of other fields, by name. */
   fields?: Record<string, string>;
   jar?: CookieJar;
-  /** Stop before a URL that begins with this is requested, such as a callback that nobody serves. */
+  /** Stop before requesting a URL with this prefix, such as a callback without a server. */
   stopAt?: string;
 }
 
 export interface Walked {
-  /** Where it ended: the last URL requested, or the one that it stopped at. */
+  /** The last URL requested, or the one that it stopped at. */
   url: URL;
-  /** Undefined when it stopped before a request. */
+  /** Undefined if it stopped before a request. */
   response: Response | undefined;
   /** The body of `response`. */
   text: string;
-  /** Every URL that a redirect led to, in order. */
+  /** The targets of all redirects, in order. */
   redirects: string[];
   jar: CookieJar;
 }
@@ -84,7 +84,7 @@ export async function walkThrough(start: string | URL, walk: Walk = {}): Promise
       },
       ...(form ? { body: form } : {}),
     });
-    jar.keep(url, response);
+    jar.store(url, response);
     const location = response.headers.get('location');
     const text = await response.text();
     if (location !== null) {
@@ -97,10 +97,10 @@ export async function walkThrough(start: string | URL, walk: Walk = {}): Promise
     if (next === undefined) return { url, response, text, redirects, jar };
     ({ url, form } = next);
   }
-  throw new Error(`still on the way after ${MAX_STEPS} steps, at ${url.origin}${url.pathname}`);
+  throw new Error(`not finished after ${MAX_STEPS} steps, at ${url.origin}${url.pathname}`);
 }
 
-/** The form as a person would submit it: its fields as they stand or as told, and the button that fits. */
+/** The first form as a person submits it: default or given values, and the matching button. */
 function firstForm(
   html: string,
   base: URL,

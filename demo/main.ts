@@ -1,5 +1,5 @@
-// The demo: a local OpenID Provider, the real broker on an embedded database, and the whole life of one connection.
-// `--once` ends after the steps; otherwise both stay up to be explored. Nothing leaves this machine.
+// The demo: a local OpenID Provider, the broker on an embedded database, and the whole life of one connection. `--once`
+// exits after the steps; otherwise both keep running. No request leaves this machine.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,10 +16,10 @@ const INTEGRATION = 'acme';
 
 type Answer = Record<string, unknown>;
 
-/** Keys and values under which a secret is told; they are shortened wherever the demo prints them. */
+/** Members that hold secrets: the demo prints them shortened. */
 const SECRET = /^(access_token|refresh_token|client_secret|key|token|rejected_token|url)$/;
 
-/** A copy to be shown: secrets shortened. */
+/** A copy for printing, with secrets shortened. */
 function shown(value: unknown, key = ''): unknown {
   if (Array.isArray(value)) return value.map((item) => shown(item));
   if (value !== null && typeof value === 'object') {
@@ -41,11 +41,11 @@ function step(title: string, why: string): void {
 }
 
 function expect(holds: boolean, what: string): void {
-  if (!holds) throw new Error(`the demo expected that ${what}`);
+  if (!holds) throw new Error(`expectation failed: ${what}`);
   console.log(`  ${styleText('green', '✓')} ${what}`);
 }
 
-/** One request to the broker, printed with its answer. */
+/** Sends one request to the broker, and prints it with the response. */
 async function ask(broker: RunningBroker, key: string, method: string, path: string, body?: Answer): Promise<Answer> {
   console.log(`  ${styleText('cyan', `${method} ${path}`)}`);
   if (body !== undefined) print('→', body);
@@ -60,7 +60,7 @@ async function ask(broker: RunningBroker, key: string, method: string, path: str
   return answer;
 }
 
-/** Some internal app of the company, where a user signs in: the source of an ID token to verify. */
+/** A user signs in to some internal app: the source of an ID token to verify. */
 async function signIn(provider: LocalProvider): Promise<{ idToken: string; clientId: string }> {
   const redirectUri = 'http://127.0.0.1:9/internal-app';
   const { clientId, clientSecret } = await provider.addClient([redirectUri]);
@@ -83,8 +83,8 @@ async function signIn(provider: LocalProvider): Promise<{ idToken: string; clien
   return { idToken: tokens.id_token ?? '', clientId };
 }
 
-/** Asks the provider itself whether a token is alive (RFC 7662). */
-async function isAlive({ issuer, clientId, clientSecret }: LocalProvider, token: string): Promise<boolean> {
+/** Asks the provider whether a token is active (RFC 7662). */
+async function isActive({ issuer, clientId, clientSecret }: LocalProvider, token: string): Promise<boolean> {
   const plainHttp = { execute: [oidc.allowInsecureRequests] };
   const config = await oidc.discovery(new URL(issuer), clientId, clientSecret, undefined, plainHttp);
   return (await oidc.tokenIntrospection(config, token)).active;
@@ -94,64 +94,73 @@ async function tour(broker: RunningBroker, provider: LocalProvider): Promise<{ s
   const admin = broker.adminKey;
 
   step(
-    'An admin sets a provider up',
-    'Once for each third party: client id and secret. Everything else is discovered.',
+    'An admin configures an integration',
+    'Once per third party: client id and secret. Everything else comes from discovery.',
   );
   const { issuer, clientId, clientSecret } = provider;
   const setup = { provider: 'generic-oidc', client_id: clientId, client_secret: clientSecret, params: { issuer } };
   const put = await ask(broker, admin, 'PUT', `/v1/integrations/${INTEGRATION}`, setup);
-  expect(put.status_code === 201 && !('client_secret' in put), 'it is set up, and the secret does not come back');
+  expect(
+    put.status_code === 201 && !('client_secret' in put),
+    'the integration is created, and the response does not contain the secret',
+  );
 
-  step('An admin admits an internal service', 'Its key opens what its grants say, and nothing else.');
+  step('An admin creates a caller', 'The key of this internal service permits what its grants say, and nothing else.');
   const actions = ['token', 'connections:read', 'connections:write', 'jwt:verify'];
   const grants = [{ actions, integrations: [INTEGRATION], owners: ['*'] }];
   const caller = await ask(broker, admin, 'POST', '/v1/callers', { name: 'calendar-sync', grants });
   const key = String(caller.key);
-  expect(caller.status_code === 201, 'the key is shown this once; the broker keeps a digest');
+  expect(caller.status_code === 201, 'the key is shown once; the broker stores only a digest');
 
-  step('The service invites a user to connect', 'The link is for one browser and lives for ten minutes.');
+  step('The service creates a connect session', 'Its link works in one browser, for ten minutes.');
   const session = await ask(broker, key, 'POST', '/v1/connect-sessions', { integration: INTEGRATION, owner: OWNER });
-  expect(session.status === 'pending', 'there is a link to send the user to');
+  expect(session.status === 'pending', 'there is a link for the user');
 
-  step('The user follows it in a browser', 'To the provider (PKCE, state, nonce), sign in, agree, and back again.');
+  step(
+    'The user opens the link in a browser',
+    'To the provider (PKCE, state, nonce), sign in, grant access, and back.',
+  );
   const walked = await walkThrough(String(session.url), { login: 'alice' });
   for (const url of walked.redirects) console.log(`  ↪ ${new URL(url).origin}${new URL(url).pathname}`);
   const done = await ask(broker, key, 'GET', `/v1/connect-sessions/${session.id}`);
   expect(done.status === 'completed', 'the account is connected');
   const id = String(done.connection_id);
 
-  step('The service asks for a token', 'This is what services do all day. It never sees the refresh token.');
+  step('The service reads a token', 'The main job. The service never sees the refresh token.');
   const served = await ask(broker, key, 'GET', `/v1/token?integration=${INTEGRATION}&owner=${OWNER}`);
-  expect(await isAlive(provider, String(served.access_token)), 'the provider says that the token is alive');
+  expect(await isActive(provider, String(served.access_token)), 'the provider confirms that the token is active');
 
-  step('And asks again', 'From memory this time: no database, no provider.');
+  step('It reads the token again', 'From the cache this time: no database, no provider.');
   const again = await ask(broker, key, 'GET', `/v1/connections/${id}/token`);
   expect(again.access_token === served.access_token, 'it is the same token');
 
-  step('An API rejected that token? Ask for another', 'Whoever names the rejected token first causes one refresh.');
+  step(
+    'An API has rejected the token: refresh it',
+    'Concurrent requests that name the rejected token cause one refresh.',
+  );
   const rejected = { rejected_token: String(served.access_token) };
   const fresh = await ask(broker, key, 'POST', `/v1/connections/${id}/refresh`, rejected);
   expect(
     fresh.access_token !== served.access_token,
-    'a new token; the provider rotated the refresh token, which is kept',
+    'there is a new access token, and the rotated refresh token is stored',
   );
 
-  step('Another service has a JWT verified', 'An ID token, here of a user who signed in to some internal app.');
+  step('A service verifies a JWT', 'Here the ID token of a user who signed in to an internal app.');
   const { idToken, clientId: audience } = await signIn(provider);
   const verdict = await ask(broker, key, 'POST', '/v1/jwt/verify', { token: idToken, audience });
-  expect(verdict.active === true, 'signature, issuer, audience and times are right');
+  expect(verdict.active === true, 'signature, issuer, audience and times are valid');
 
   step(
     'The connection is revoked',
     'Here at once, and at the provider: the refresh token first, then the access token.',
   );
   const revoked = await ask(broker, key, 'DELETE', `/v1/connections/${id}`);
-  expect(revoked.upstream_revocation === 'done', 'the provider confirmed it');
-  expect(!(await isAlive(provider, String(fresh.access_token))), 'the provider says that the token is dead');
+  expect(revoked.upstream_revocation === 'done', 'the provider has confirmed the revocation');
+  expect(!(await isActive(provider, String(fresh.access_token))), 'the provider confirms that the token is inactive');
 
-  step('And refused from then on', 'Each refusal has a stable code and says what to do.');
+  step('Reading its token fails from now on', 'Each error has a stable code and says what to do.');
   const refused = await ask(broker, key, 'GET', `/v1/connections/${id}/token`);
-  expect(refused.code === 'connection_revoked', 'no token is served any more');
+  expect(refused.code === 'connection_revoked', 'no token is served');
   return { serviceKey: key };
 }
 
@@ -163,17 +172,19 @@ async function stayUp(broker: RunningBroker, provider: LocalProvider, serviceKey
     const { url } = (await response.json()) as { url: string };
     console.log(`\n  Connect an account   ${styleText('underline', url)}`);
   };
-  console.log(`\n${styleText('bold', 'Now you.')} Both stay up until you press Ctrl+C; any name signs in.`);
+  console.log(
+    `\n${styleText('bold', 'Now try it yourself.')} Broker and provider run until you press Ctrl+C. Sign in with any name.`,
+  );
   await printLink();
-  console.log(`  then ask for a token curl -H 'Authorization: Bearer ${serviceKey}' \\
+  console.log(`  Then read a token    curl -H 'Authorization: Bearer ${serviceKey}' \\
                          '${broker.url}/v1/token?integration=${INTEGRATION}&owner=${OWNER}'
-  The interface        ${broker.url}/docs
+  API reference        ${broker.url}/docs
   Metrics              ${broker.url}/metrics
-  The admin's key      ${broker.adminKey}
+  Admin key            ${broker.adminKey}
   For docs/quickstart.md, in another terminal:
 export VALETKEY_URL=${broker.url} VALETKEY_KEY=${serviceKey} API_URL=${provider.issuer}/me
 
-  A link works once, for ten minutes: press Enter for another.`);
+  A link works once, for ten minutes. Press Enter for a new one.`);
   const lines = createInterface({ input: process.stdin });
   lines.on('line', () => void printLink());
   await new Promise<void>((resolve) => {
@@ -193,7 +204,7 @@ try {
   console.log(`\n${styleText(['bold', 'green'], `All ${steps} steps passed.`)}`);
   if (!flags.once) await stayUp(broker, provider, serviceKey);
 } catch (error) {
-  console.error(`\n${styleText('red', String(error))}\n\nWhat the broker printed:\n${broker.output()}`);
+  console.error(`\n${styleText('red', String(error))}\n\nOutput of the broker:\n${broker.output()}`);
   process.exitCode = 1;
 } finally {
   await broker.stop();

@@ -1,10 +1,10 @@
-// The local OpenID Provider's memory: one store for each provider, without a bound, so that a test may make as many
-// grants as it likes. Nothing expires by itself; the provider judges `exp`.
+// In-memory storage of the local OpenID Provider: one for each provider, unbounded, so that tests may create any number of
+// grants. Entries do not expire by themselves; the provider checks `exp`.
 import type { Adapter, AdapterPayload } from 'oidc-provider';
 
 export interface Memory {
   open(model: string): Adapter;
-  /** Drops every grant, with the codes and tokens made from it: all owners have withdrawn their consent. */
+  /** Deletes all grants with their codes and tokens, as if all owners had withdrawn their consent. */
   withdrawGrants(): void;
 }
 

@@ -6,7 +6,7 @@ interface Consent {
   action: string;
   client: string;
   scopes: string[];
-  /** Who is signed in already; undefined asks for a name. */
+  /** The signed-in account; undefined: the form asks for a name. */
   account: string | undefined;
 }
 

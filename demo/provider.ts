@@ -1,5 +1,5 @@
-// A local OpenID Provider for the demo and the tests: a certified implementation, set up like a strict one in the field
-// (PKCE, single-use codes, rotating refresh tokens with reuse detection, `iss` in responses, revocation).
+// A local OpenID Provider for the demo and the tests: a certified implementation, configured strictly (PKCE, single-use
+// codes, rotating refresh tokens with reuse detection, `iss` in responses, revocation).
 import { generateKeyPair, randomBytes, randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -10,19 +10,19 @@ import { consentPage, errorPage } from './provider-pages.ts';
 
 export interface ProviderOptions {
   redirectUris?: string[];
-  /** More clients, or other ones. */
+  /** Additional clients, or all clients if there are no `redirectUris`. */
   clients?: ClientMetadata[];
   /** 0, the default, picks a free one. Always on 127.0.0.1. */
   port?: number;
-  /** Whether a refresh token is good for one use; using an old one again then revokes the grant. Default true. */
+  /** Whether refresh tokens rotate; then reuse of an old one revokes the grant. Default: true. */
   rotate?: boolean;
-  /** Seconds. */
+  /** Seconds. Default: 3600. */
   accessTokenTtl?: number;
-  /** When given, access tokens are JWTs for this audience (an absolute URI); else they are opaque. */
+  /** With an audience (an absolute URI), access tokens are JWTs for it; otherwise they are opaque. */
   audience?: string;
-  /** Besides what is there in any case. */
+  /** Additional features. */
   features?: Pick<NonNullable<Configuration['features']>, 'clientCredentials' | 'dPoP'>;
-  /** Laid over everything else. */
+  /** Overrides everything else. */
   configuration?: Configuration;
 }
 
@@ -31,9 +31,9 @@ export interface LocalProvider {
   clientId: string;
   clientSecret: string;
   provider: Provider;
-  /** Registers a client; for redirect URIs that are only known once the broker listens. */
+  /** Registers a client, for redirect URIs that are known only after the broker has started. */
   addClient(redirectUris: string[]): Promise<{ clientId: string; clientSecret: string }>;
-  /** All owners withdraw their consent: every token dies. */
+  /** All owners withdraw their consent: every token becomes invalid. */
   withdrawGrants(): void;
   close(): Promise<void>;
 }
@@ -63,7 +63,7 @@ export async function startProvider(options: ProviderOptions = {}): Promise<Loca
     claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
     pkce: { required: () => true },
     rotateRefreshToken: options.rotate ?? true,
-    // Whoever connects an account wants it to last, with or without `offline_access`.
+    // Always issue a refresh token, with or without `offline_access`.
     issueRefreshToken: async (_, client) => client.grantTypeAllowed('refresh_token'),
     expiresWithSession: () => false,
     findAccount: (_, id) => ({
@@ -101,7 +101,7 @@ export async function startProvider(options: ProviderOptions = {}): Promise<Loca
   server.on('request', (req, res) => {
     if (!req.url?.startsWith('/interaction/')) return void answer(req, res);
     interact(provider, options.audience, req, res).catch((error: unknown) => {
-      // A stale page, a second submission, a browser without the cookie.
+      // A stale page, a second submission, or a missing cookie.
       const known = error instanceof errors.OIDCProviderError;
       send(res, known ? 400 : 500, errorPage(known ? error.error : 'server_error', 'Please start again.'));
     });
@@ -162,7 +162,7 @@ async function interact(
     .split(' ')
     .filter(Boolean);
   const client = await provider.Client.find(clientId);
-  // An account that is signed in is kept, unless the request asks for another sign-in.
+  // The signed-in account stays, unless the request asks for a new sign-in.
   const account = prompt.name === 'login' ? undefined : session?.accountId;
   const show = (status: number) =>
     send(
@@ -192,7 +192,7 @@ async function readForm(req: IncomingMessage): Promise<URLSearchParams> {
 }
 
 function send(res: ServerResponse, status: number, page: unknown): void {
-  // No `form-action`: browsers would apply it to the redirect back to the client too.
+  // No `form-action`: browsers would apply it to the redirect back to the client as well.
   const policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
   const headers = { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' };
   res.writeHead(status, { ...headers, 'content-security-policy': policy }).end(String(page));
