@@ -1,4 +1,4 @@
-// The browser pages as text: harmless whatever is filled in, readable by everybody, locked down. test/browser/ looks at them.
+// The browser pages as text: escaping, accessibility, security headers. test/system/browser/ opens them in a browser.
 import { Hono } from 'hono';
 import { describe, expect, it } from 'vitest';
 import type { ParamField } from '../../src/domain/fields.ts';
@@ -64,14 +64,14 @@ const count = (text: string, pattern: RegExp) => text.match(pattern)?.length ?? 
 describe.each(Object.keys(hostilePages))('the %s page', (name) => {
   const text = async () => String(await hostilePages[name]);
 
-  it('shows hostile values as text', async () => {
+  it('escapes hostile values', async () => {
     const page = await text();
     expect(page).toContain('&lt;script&gt;');
     expect(page).not.toMatch(/<script|<img|onerror=alert\(1\)>/i);
   });
 
   it('has no script, no inline style and no event handler', async () => {
-    // Values are escaped, so what still looks like a tag was written by us.
+    // Values are escaped, so every tag that remains is ours.
     for (const tag of (await text()).match(/<[a-z][^>]*>/gi) ?? []) {
       const written = tag.replace(/"[^"]*"/g, '""');
       expect(written).not.toMatch(/^<(script|style|iframe|object|embed)\b/i);
@@ -101,14 +101,14 @@ describe('the form', () => {
     expect(page).not.toMatch(/aria-invalid|role="alert"/);
   });
 
-  it('requires what is not optional, and fills the default in', async () => {
+  it('marks required fields, and fills in defaults', async () => {
     const inputs = String(await form()).match(/<input[^>]*>/g);
     expect(inputs?.[0]).toMatch(/ required/);
     expect(inputs?.[1]).not.toMatch(/ required/);
     expect(inputs?.[1]).toContain('value="eu"');
   });
 
-  it('puts an error beside its field and into a summary that takes the focus', async () => {
+  it('shows an error beside its field, and in a focused summary', async () => {
     const page = String(await form(wrong));
     const input = page.match(/<input id="param-subdomain"[^>]*>/)?.[0];
     expect(input).toContain('aria-invalid="true"');
@@ -120,26 +120,26 @@ describe('the form', () => {
     expect(page).toMatch(/<title>Error: /);
   });
 
-  it('names a problem that belongs to no field', async () => {
+  it('shows an error that belongs to no field', async () => {
     const page = String(await form({ issues: [{ path: 'params.shop', message: 'not a parameter' }] }));
     expect(page).toContain('<li>not a parameter</li>');
   });
 });
 
-describe('the page that leads on', () => {
-  it('is a plain link, since a redirect after a submit is stopped by form-action', async () => {
+describe('the continue page', () => {
+  it('is a plain link, since form-action blocks a redirect after a submit', async () => {
     const page = String(await continuePage({ providerName: 'Zendesk', href: 'https://acme.example/a?b=1&c=2' }));
     expect(page).toContain('href="https://acme.example/a?b=1&amp;c=2"');
     expect(page).toContain('<dd>acme.example</dd>');
     expect(page).not.toMatch(/<form|http-equiv/);
   });
 
-  it.each(['javascript:alert(1)', 'data:text/html,x', '/relative'])('does not lead to %s', (href) => {
+  it.each(['javascript:alert(1)', 'data:text/html,x', '/relative'])('rejects %s', (href) => {
     expect(() => continuePage({ providerName: 'Zendesk', href })).toThrow();
   });
 });
 
-describe('the words', () => {
+describe('the messages', () => {
   const codes: BrowserCode[] = [
     'access_denied',
     'identity_mismatch',
@@ -148,7 +148,7 @@ describe('the words', () => {
     'internal',
   ];
 
-  it.each([...codes, 'what_is_this', 'constructor'])('exist for %s, with a status that refuses', (code) => {
+  it.each([...codes, 'what_is_this', 'constructor'])('%s: has a text and an error status', (code) => {
     const words = browserMessage(code, 'GitHub');
     expect(words.status).toBeGreaterThanOrEqual(400);
     for (const text of [words.title, words.message, words.advice]) {
@@ -157,13 +157,13 @@ describe('the words', () => {
     }
   });
 
-  it('say that nothing happened when the owner cancelled', () => {
+  it('access_denied: says that nothing was connected', () => {
     const { title, message } = browserMessage('access_denied');
     expect(title).toBe('You cancelled');
     expect(message).toContain('Nothing was connected');
   });
 
-  it('take a name with replacement patterns as it is', () => {
+  it('a provider name with replacement patterns: shown unchanged', () => {
     expect(browserMessage('provider_unavailable', '$& & Co').title).toBe('$& & Co does not answer');
   });
 });
@@ -176,7 +176,7 @@ describe('the headers', () => {
     return (await app.request('/')).headers;
   };
 
-  it('allow nothing but our stylesheet, and keep the URL to ourselves', async () => {
+  it('allow only our stylesheet, and send no referrer', async () => {
     const headers = await answer('http://127.0.0.1:8080');
     expect(headers.get('content-security-policy')).toBe(
       "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -187,14 +187,14 @@ describe('the headers', () => {
     expect(headers.get('x-frame-options')).toBe('DENY');
   });
 
-  it('ask for https from now on only where the public URL has it', async () => {
+  it('send HSTS only if the public URL is https', async () => {
     expect((await answer('http://127.0.0.1:8080')).has('strict-transport-security')).toBe(false);
     expect((await answer('https://keys.example')).get('strict-transport-security')).toMatch(/^max-age=\d{7,}$/);
   });
 });
 
 describe('the stylesheet', () => {
-  it('is CSS that may be cached, and is not sent twice', async () => {
+  it('is cacheable CSS, and answers 304', async () => {
     const first = await assets.request('/assets/valetkey.css');
     expect(first.status).toBe(200);
     expect(first.headers.get('content-type')).toBe('text/css; charset=utf-8');
@@ -207,7 +207,7 @@ describe('the stylesheet', () => {
     expect(await again.text()).toBe('');
   });
 
-  it('loads nothing from anywhere', async () => {
+  it('loads no other resource', async () => {
     const css = await (await assets.request('/assets/valetkey.css')).text();
     expect(css).not.toMatch(/@import|url\(/);
   });
@@ -221,11 +221,11 @@ describe('the stylesheet', () => {
     return { light: light!, dark: dark! };
   };
 
-  it.each(['light', 'dark'] as const)('has enough contrast when %s', async (scheme) => {
-    const colours = (await schemes())[scheme];
+  it.each(['light', 'dark'] as const)('has enough contrast in %s mode', async (scheme) => {
+    const colors = (await schemes())[scheme];
     const luminance = (name: string) => {
       const [r, g, b] = [1, 3, 5].map((at) => {
-        const channel = Number.parseInt(colours.get(name)!.slice(at, at + 2), 16) / 255;
+        const channel = Number.parseInt(colors.get(name)!.slice(at, at + 2), 16) / 255;
         return channel <= 0.04045 ? channel / 12.92 : ((channel + 0.055) / 1.055) ** 2.4;
       });
       return 0.2126 * r! + 0.7152 * g! + 0.0722 * b!;

@@ -1,4 +1,4 @@
-// The static files of the pages: stylesheets, each read when it is first asked for.
+// The stylesheets of the pages, each read on the first request for it.
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type Context, Hono } from 'hono';

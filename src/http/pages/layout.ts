@@ -1,10 +1,10 @@
-// The frame of every browser page: one document, one heading, no scripts. `html` escapes whatever is filled in.
+// The layout of every browser page: one document, one heading, no scripts. `html` escapes all values.
 import { html } from 'hono/html';
 
-/** Ready for `c.html(…)`. */
+/** For `c.html(…)`. */
 export type Html = ReturnType<typeof html>;
 
-/** The whole document. `title` is shown in the tab; the body brings the only `<h1>`. */
+/** The whole document. `title` is shown in the tab; `body` contains the only `<h1>`. */
 export const layout = ({ title, body }: { title: string; body: Html }): Html => html`<!doctype html>
 <html lang="en">
   <head>

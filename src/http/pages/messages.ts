@@ -1,7 +1,7 @@
-// What the browser pages say, by error code: kind words for an owner, who did nothing wrong and cannot fix much.
+// The texts of the error pages, by error code, for owners: friendly, since they did nothing wrong and cannot fix much.
 import type { BrowserError } from '../../broker/connections/index.ts';
 
-/** 400 and above: an answer that refuses never looks like success. */
+/** 400 and above: an error never looks like success. */
 type RefusalStatus = 400 | 403 | 404 | 409 | 410 | 500 | 502 | 503;
 
 export interface BrowserMessage {
@@ -16,26 +16,26 @@ const browserMessages = {
   invalid_state: {
     status: 400,
     title: 'This sign-in cannot be continued',
-    message: 'The answer that came back does not belong to a sign-in that is under way here. Nothing was connected.',
-    advice: 'It may have been finished already, or have taken too long. Start again from the app that you came from.',
+    message: 'The response does not belong to a sign-in that is in progress here. Nothing was connected.',
+    advice: 'It may be finished already, or it took too long. Start again from the app that you came from.',
   },
   other_browser: {
     status: 403,
-    title: 'Please use the browser that you began with',
-    message: 'This link was first opened in another browser, and only that one may go on. Nothing was connected.',
+    title: 'Please use the browser that you started with',
+    message: 'This link was first opened in another browser, and only that one can continue. Nothing was connected.',
     advice:
-      'Go back to that browser, or ask for a new link. If you did not open it before, do not go on: tell whoever sent it.',
+      'Go back to that browser, or ask for a new link. If you did not open it before, do not continue, and tell the person who sent it.',
   },
   invitation_used: {
     status: 410,
     title: 'This link has been used',
-    message: 'Each link works once, and this one has done its work.',
+    message: 'Each link works only once.',
     advice: 'If your account is not connected, ask for a new link in the app that you came from.',
   },
   invitation_expired: {
     status: 410,
     title: 'This link has expired',
-    message: 'For your safety a link works for ten minutes only. Nothing was connected.',
+    message: 'For your safety, a link works for ten minutes only. Nothing was connected.',
     advice: 'Ask for a new link in the app that you came from.',
   },
   access_denied: {
@@ -49,12 +49,12 @@ const browserMessages = {
     title: '{provider} said no',
     message: '{provider} refused to connect your account. Nothing was connected.',
     advice:
-      'You may not have the rights that are needed, or your administrator must agree first. If in doubt, show the reference below to the people who run the app.',
+      'You may not have the necessary permissions, or an administrator has to approve this first. If in doubt, show the reference below to the people who run the app.',
   },
   provider_unavailable: {
     status: 503,
     title: '{provider} does not answer',
-    message: '{provider} cannot be reached just now. Nothing was connected.',
+    message: '{provider} cannot be reached right now. Nothing was connected.',
     advice: 'Wait a few minutes, then start again from the app that you came from.',
   },
   invalid_answer: {
@@ -74,32 +74,32 @@ const browserMessages = {
     status: 502,
     title: 'The connection to {provider} is not set up properly',
     message: 'This is not your fault, and trying again will not help. Nothing was connected.',
-    advice: 'Show the reference below to the people who run the app: they have to mend their settings.',
+    advice: 'Show the reference below to the people who run the app: they have to fix its settings.',
   },
   connection_gone: {
     status: 410,
     title: 'This connection no longer exists',
     message: 'It was removed while you were signing in, so there is nothing to renew.',
-    advice: 'Ask for a new link in the app that you came from to connect your account afresh.',
+    advice: 'Ask for a new link in the app that you came from to connect your account again.',
   },
   not_found: {
     status: 404,
     title: 'There is nothing here',
-    message: 'This link is not one of ours, or a part of it got lost.',
+    message: 'This link is not one of ours, or a part of it is missing.',
     advice: 'Copy the whole link, or ask for a new one in the app that you came from.',
   },
   invalid_form: {
     status: 400,
     title: 'What you entered could not be read',
-    message: 'The form arrived damaged, or much too long. Nothing was connected.',
+    message: 'The form was damaged, or much too long. Nothing was connected.',
     advice: 'Go back, enter it again, and keep it short. The link still works.',
   },
   internal: {
     status: 500,
     title: 'Something went wrong on our side',
-    message: 'It was not your doing, and we cannot tell whether your account is connected now.',
+    message: 'It was not your fault, and we do not know whether your account is connected now.',
     advice:
-      'Look in the app that you came from, and start again there if need be. The reference below helps us to find the cause.',
+      'Check the app that you came from, and start again there if necessary. The reference below helps us to find the cause.',
   },
 } satisfies Record<BrowserError | 'invalid_form' | 'internal', BrowserMessage>;
 
@@ -113,7 +113,7 @@ const fallback: BrowserMessage = {
     'Start again from the app that you came from. If it happens again, show the reference below to the people who run it.',
 };
 
-/** The words for a code; unknown ones get words that fit any. */
+/** The texts for a code; for an unknown one, texts that fit any. */
 export function browserMessage(code: string, providerName = 'The other service'): BrowserMessage {
   const found: BrowserMessage = Object.hasOwn(browserMessages, code) ? browserMessages[code as BrowserCode] : fallback;
   const named = (text: string) => text.replaceAll('{provider}', () => providerName);

@@ -1,7 +1,7 @@
-// Asks for what a provider needs to know of one connection (a subdomain, a shop), then leads on to the provider.
+// Asks for connection parameters (a subdomain, a shop), then links to the provider.
 //
-// Browsers apply `form-action` to every redirect that follows a submit, and where the provider lives is only known
-// from what was typed. So a valid submit is answered with `continuePage`, a plain link, and never with a redirect.
+// Browsers apply `form-action` to every redirect after a submit, and the provider's host depends on the input. So a valid
+// submit is answered with `continuePage`, a plain link, never with a redirect.
 import { html } from 'hono/html';
 import type { InputIssue } from '../../domain/errors.ts';
 import type { ParamField } from '../../domain/fields.ts';
@@ -12,13 +12,13 @@ export interface ParamsView {
   action: string;
   providerName: string;
   fields: Record<string, ParamField>;
-  /** What was given so far; shown again. */
+  /** The previous input, shown again. */
   values: Record<string, string>;
   /** As `fieldIssues` finds them (`params.<name>`); empty the first time. */
   issues: InputIssue[];
 }
 
-/** The server is the only judge of the values: no native validation, whose bubbles vanish and are seldom read out. */
+/** Only the server validates: messages of native validation vanish and are seldom read out by screen readers. */
 export function paramsPage({ action, providerName, fields, values, issues }: ParamsView): Html {
   const heading = `Connect your ${providerName} account`;
   const problem = (name: string) => issues.find((issue) => issue.path === `params.${name}`)?.message;
@@ -84,13 +84,14 @@ const summary = (issues: InputIssue[], fields: Record<string, ParamField>): Html
 /** `href` is the authorization URL; throws unless it is http or https, which escaping alone does not ensure. */
 export function continuePage({ providerName, href }: { providerName: string; href: string }): Html {
   const url = new URL(href);
-  if (url.protocol !== 'https:' && url.protocol !== 'http:') throw new Error('the browser is only sent to web pages');
+  if (url.protocol !== 'https:' && url.protocol !== 'http:')
+    throw new Error('the authorization URL is neither http nor https');
   return layout({
     title: `Continue to ${providerName}`,
     body: html`
       <div class="part">
         <h1>Continue to ${providerName}</h1>
-        <p class="lead">You will be asked to sign in and to agree. Then you come back here.</p>
+        <p class="lead">You will be asked to sign in and to grant access. Then you will come back here.</p>
         <a class="action" href="${href}" rel="noreferrer">Continue to ${providerName}</a>
       </div>
       <dl class="stub"><div><dt>Where this leads</dt><dd>${url.host}</dd></div></dl>`,

@@ -1,4 +1,4 @@
-// The page that says no: what happened, what to do now, and a stub to show to whoever helps.
+// The error page: what happened, what to do now, and a reference to show to support.
 import { html } from 'hono/html';
 import { type Html, layout } from './layout.ts';
 

@@ -1,12 +1,12 @@
-// The headers of every answer that a browser shows.
+// The security headers of every browser page.
 import type { MiddlewareHandler } from 'hono';
 import { secureHeaders } from 'hono/secure-headers';
 
 /**
- * Nothing but our own stylesheet is loaded, nobody frames us, and no URL (it holds an invitation or a code) leaves as a
- * referrer or stays in a cache. HSTS only where the public URL is https: over http browsers must ignore it (RFC 6797 7.2).
+ * Only our own stylesheet is loaded, no page can frame ours, and no URL (it contains a connect link's secret or a code) is
+ * sent as a referrer or cached. HSTS only if the public URL is https: over http, browsers ignore it (RFC 6797 7.2).
  *
- * With `no-referrer` a form is posted with `Origin: null`: tell our own posts by `Sec-Fetch-Site` and the cookie.
+ * With `no-referrer`, forms are posted with `Origin: null`: recognize our own posts by `Sec-Fetch-Site` and the cookie.
  */
 export function browserSecurity(publicUrl: string): MiddlewareHandler {
   const headers = secureHeaders({
@@ -20,7 +20,7 @@ export function browserSecurity(publicUrl: string): MiddlewareHandler {
     xFrameOptions: 'DENY',
     referrerPolicy: 'no-referrer',
     strictTransportSecurity: new URL(publicUrl).protocol === 'https:' ? 'max-age=31536000' : false,
-    // The flow may run in a pop-up, whose opener waits for it to come back to `return_url`.
+    // The flow may run in a pop-up, and its opener waits until it is back at `return_url`.
     crossOriginOpenerPolicy: false,
   });
   return async (c, next) => {

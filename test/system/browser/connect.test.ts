@@ -1,4 +1,4 @@
-// The way to a connection as an owner sees it: a real browser, the real broker, a real OpenID Provider.
+// The connect flow in a real browser, with the real broker and a real OpenID Provider.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { type LocalProvider, startProvider } from '../../../demo/provider.ts';
 import { ask, type Json } from '../../support/broker.ts';
 import { arrive, DESKTOP, expectFit, PHONE } from './page-inspector.ts';
 
-/** A provider that lives elsewhere for each customer: the tenant, here a port, leads to the local one. */
+/** A provider with a host per tenant. Here the tenant is the port of the local provider. */
 const TENANTED = {
   id: 'tenanted',
   name: 'Tenanted',
@@ -30,7 +30,7 @@ const TENANTED = {
 
 const installed = inject('chromium');
 
-describe.skipIf(installed === undefined)('an owner at a browser', () => {
+describe.skipIf(installed === undefined)('connect flow', () => {
   const folder = mkdtempSync(join(tmpdir(), 'valetkey-browser-'));
   let broker: RunningBroker;
   let provider: LocalProvider;
@@ -74,7 +74,7 @@ describe.skipIf(installed === undefined)('an owner at a browser', () => {
     return { url: String(url), session: () => api('GET', `/v1/connect-sessions/${id}`) };
   };
 
-  /** A browser context of its own, which has loaded nothing from elsewhere and has not complained when the test ends. */
+  /** A new browser context. At the end of the test it must have loaded nothing from other origins and logged no errors. */
   async function visit(options?: BrowserContextOptions) {
     const visitor = await arrive(browser, options);
     onTestFinished(async () => {
@@ -92,7 +92,7 @@ describe.skipIf(installed === undefined)('an owner at a browser', () => {
   it.each([
     ['a desktop', DESKTOP],
     ['a phone', PHONE],
-  ])('connects on %s by keyboard alone', async (device, options) => {
+  ])('on %s: connects by keyboard alone', async (device, options) => {
     const { url, session } = await invite(`keyboard on ${device}`, { label: 'work' });
     const { page, tabTo } = await visit(options);
     await page.goto(url);
@@ -110,7 +110,7 @@ describe.skipIf(installed === undefined)('an owner at a browser', () => {
   it.each([
     ['a desktop', DESKTOP],
     ['a phone', PHONE],
-  ])('who cancels on %s is told so kindly', async (device, options) => {
+  ])('on %s: cancelling shows a page that says so', async (device, options) => {
     const { url, session } = await invite(`cancels on ${device}`);
     const { page, tabTo } = await visit(options);
     await page.goto(url);
@@ -124,7 +124,7 @@ describe.skipIf(installed === undefined)('an owner at a browser', () => {
     expect(await session()).toMatchObject({ status: 'failed', error: 'access_denied' });
   });
 
-  it('a link that was used leads to a page that says so', async () => {
+  it('a used link shows a page that says so', async () => {
     const { url } = await invite('used link');
     const { page } = await visit(PHONE);
     await page.goto(url);
@@ -137,14 +137,14 @@ describe.skipIf(installed === undefined)('an owner at a browser', () => {
     await expectFit(page, 'used link');
   });
 
-  it('another browser cannot take over a link, and the first goes on unharmed', async () => {
+  it('another browser cannot take over a link; the first one continues', async () => {
     const { url, session } = await invite('two browsers');
     const first = await visit();
     await first.page.goto(url);
     const second = await visit(PHONE);
     const response = await second.page.goto(url);
     expect(response?.status()).toBe(403);
-    expect(await heading(second.page)).toBe('Please use the browser that you began with');
+    expect(await heading(second.page)).toBe('Please use the browser that you started with');
     await expectFit(second.page, 'other browser');
     await first.page.getByRole('textbox').fill('alice');
     await first.page.keyboard.press('Enter');
@@ -155,44 +155,41 @@ describe.skipIf(installed === undefined)('an owner at a browser', () => {
   it.each([
     ['a desktop', DESKTOP],
     ['a phone', PHONE],
-  ])(
-    'is asked on %s for what the provider must know, and what is wrong is told beside the field',
-    async (device, options) => {
-      const { url, session } = await invite(`asked on ${device}`, { integration: 'tenanted' });
-      const { page, tabTo } = await visit(options);
-      await page.goto(url);
-      const field = page.getByLabel('Workspace number');
-      await expectFit(page, `form on ${device}`);
+  ])('on %s: asks for connection parameters, and shows errors beside the field', async (device, options) => {
+    const { url, session } = await invite(`asked on ${device}`, { integration: 'tenanted' });
+    const { page, tabTo } = await visit(options);
+    await page.goto(url);
+    const field = page.getByLabel('Workspace number');
+    await expectFit(page, `form on ${device}`);
 
-      await tabTo('input');
-      await page.keyboard.type('my workspace');
-      await page.keyboard.press('Enter');
-      const error = page.locator('p.error');
-      expect(await error.innerText()).toContain('not a valid Workspace number');
-      expect(await field.getAttribute('aria-invalid')).toBe('true');
-      expect(await field.getAttribute('aria-describedby')).toContain(await error.getAttribute('id'));
-      expect(await field.inputValue()).toBe('my workspace');
-      const [above, below] = [await error.boundingBox(), await field.boundingBox()];
-      expect(below!.y - (above!.y + above!.height), 'beside it').toBeLessThan(16);
-      await expectFit(page, `error on ${device}`);
+    await tabTo('input');
+    await page.keyboard.type('my workspace');
+    await page.keyboard.press('Enter');
+    const error = page.locator('p.error');
+    expect(await error.innerText()).toContain('not a valid Workspace number');
+    expect(await field.getAttribute('aria-invalid')).toBe('true');
+    expect(await field.getAttribute('aria-describedby')).toContain(await error.getAttribute('id'));
+    expect(await field.inputValue()).toBe('my workspace');
+    const [above, below] = [await error.boundingBox(), await field.boundingBox()];
+    expect(below!.y - (above!.y + above!.height), 'beside it').toBeLessThan(16);
+    await expectFit(page, `error on ${device}`);
 
-      await tabTo('.summary a');
-      await page.keyboard.press('Enter');
-      expect(await field.evaluate((element) => (element as { matches(s: string): boolean }).matches(':focus'))).toBe(
-        true,
-      );
-      await field.fill(new URL(provider.issuer).port);
-      await page.keyboard.press('Enter');
-      await page.getByRole('heading', { level: 1, name: 'Continue to Tenanted' }).waitFor();
-      await expectFit(page, `continue on ${device}`);
-      await tabTo('a.action');
-      await page.keyboard.press('Enter');
-      await page.waitForURL(atProvider);
-      await page.getByRole('textbox').fill('alice');
-      await page.keyboard.press('Enter');
-      await page.waitForURL(back);
-      expect(await heading(page)).toBe('Your Tenanted account is connected');
-      expect((await session()).status).toBe('completed');
-    },
-  );
+    await tabTo('.summary a');
+    await page.keyboard.press('Enter');
+    expect(await field.evaluate((element) => (element as { matches(s: string): boolean }).matches(':focus'))).toBe(
+      true,
+    );
+    await field.fill(new URL(provider.issuer).port);
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { level: 1, name: 'Continue to Tenanted' }).waitFor();
+    await expectFit(page, `continue on ${device}`);
+    await tabTo('a.action');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(atProvider);
+    await page.getByRole('textbox').fill('alice');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(back);
+    expect(await heading(page)).toBe('Your Tenanted account is connected');
+    expect((await session()).status).toBe('completed');
+  });
 });

@@ -1,4 +1,4 @@
-// The reference as a reader sees it: a real browser, which loads nothing from anywhere else.
+// The API reference in a real browser.
 import { type Browser, chromium as playwright } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { CODES } from '../../../src/http/errors/problem-table.ts';
@@ -37,12 +37,12 @@ describe.skipIf(installed === undefined)('the reference at /docs', () => {
   const ids = (selector: string) =>
     visitor.page.locator(selector).evaluateAll((all) => all.map((one) => (one as { id: string }).id));
 
-  it('loads nothing from elsewhere, and the browser has nothing to complain about', async () => {
+  it('loads nothing from other origins, and logs no errors', async () => {
     expect([...visitor.origins]).toEqual([broker.url]);
     expect(visitor.complaints).toEqual([]);
   });
 
-  it('has a place for each operation and each problem, which the contents lead to', async () => {
+  it('has a section for each operation and each problem, linked from the contents', async () => {
     const operations = operationsOf(description).map(({ operation }) => operation.operationId);
     const places = await ids('main section.operation');
     expect(places.sort()).toEqual([...operations, ...CODES.map((code) => `problem-${code}`)].sort());
@@ -54,7 +54,7 @@ describe.skipIf(installed === undefined)('the reference at /docs', () => {
     expect(links).toEqual(expect.arrayContaining(operations));
   });
 
-  it('shows of an operation how to ask, what comes back, and what may go wrong', async () => {
+  it('shows the request, the response and the problems of an operation', async () => {
     const [text = ''] = await texts('#getTokenByOwner');
     for (const part of [
       'GET',
@@ -69,15 +69,15 @@ describe.skipIf(installed === undefined)('the reference at /docs', () => {
     for (const part of ['credentials', 'refresh_token', 'required', "-d '{", '201']) expect(importing).toContain(part);
   });
 
-  it('has one heading of the first order, and leaves none out below it', async () => {
-    const orders = await visitor.page
+  it('has one h1, and skips no heading level', async () => {
+    const levels = await visitor.page
       .locator('h1, h2, h3, h4')
       .evaluateAll((all) => all.map((one) => Number((one as { tagName: string }).tagName[1])));
-    expect(orders.filter((order) => order === 1)).toHaveLength(1);
-    expect(orders.filter((order, i) => order - (orders[i - 1] ?? 0) > 1)).toEqual([]);
+    expect(levels.filter((level) => level === 1)).toHaveLength(1);
+    expect(levels.filter((level, i) => level - (levels[i - 1] ?? 0) > 1)).toEqual([]);
   });
 
-  it('links to what machines read', async () => {
+  it('links to the OpenAPI document', async () => {
     expect(await visitor.page.locator('a[href="/openapi.json"]').count()).toBeGreaterThan(0);
   });
 
@@ -86,7 +86,7 @@ describe.skipIf(installed === undefined)('the reference at /docs', () => {
     ['a tablet', { width: 768, height: 1024 }],
     ['a phone', PHONE.viewport],
     ['the narrowest', { width: 320, height: 640 }],
-  ])('can be read on %s, by day and by night', async (_, viewport) => {
+  ])('is readable on %s, in light and dark mode', async (_, viewport) => {
     const { page } = visitor;
     await page.setViewportSize(viewport);
     await page.locator('details').evaluateAll((all) => {

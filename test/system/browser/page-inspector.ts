@@ -1,4 +1,4 @@
-// An owner at a browser: keeps whatever the browser complains about and whatever it loads, and looks at pages.
+// Inspects pages in a browser: records console errors and loaded origins, and checks layout, contrast and focus.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
@@ -18,11 +18,11 @@ interface Looks {
 
 export interface PageInspector {
   page: Page;
-  /** Errors in the console and breaches of the content security policy. */
+  /** Console errors, including violations of the content security policy. */
   complaints: string[];
-  /** Where anything was loaded from. */
+  /** The origins of everything that was loaded. */
   origins: Set<string>;
-  /** Presses Tab until an element has the focus, and sees that it shows. */
+  /** Presses Tab until the element has the focus, and checks that the focus is visible. */
   tabTo(selector: string): Promise<void>;
   leave(): Promise<void>;
 }
@@ -36,7 +36,7 @@ export async function arrive(browser: Browser, options: BrowserContextOptions = 
   const complaints: string[] = [];
   const origins = new Set<string>();
   page.on('console', (message) => {
-    // A page that refuses has a status to match, and the browser notes every such answer.
+    // An error page has an error status, which the browser logs.
     const noted = /the server responded with a status of [45]/.test(message.text());
     if (message.type() === 'error' && !(noted && message.location().url === page.url()))
       complaints.push(message.text());
@@ -72,7 +72,7 @@ type Outline = { outlineStyle: string; outlineWidth: string };
 
 export const looksOf = (page: Page): Promise<Looks> => page.evaluate<Looks>(LOOK);
 
-/** What holds for every page of ours, at the width that it is open in and at the narrowest, in light and in dark. */
+/** Checks what holds for every page: at its present width and the narrowest, in light and dark mode. */
 export async function expectFit(page: Page, name: string): Promise<void> {
   const viewport = page.viewportSize()!;
   for (const colorScheme of ['light', 'dark'] as const) {
@@ -83,15 +83,15 @@ export async function expectFit(page: Page, name: string): Promise<void> {
       const where = `${name}, ${colorScheme}, ${width} px`;
       expect(looks, where).toMatchObject({ headings: 1, lang: 'en', styled: true, pale: [], small: [], overflow: 0 });
       expect(looks.texts, where).toBeGreaterThan(2);
-      await keep(page, where);
+      await saveScreenshot(page, where);
     }
     await page.setViewportSize(viewport);
   }
   await page.emulateMedia({ colorScheme: null, reducedMotion: null });
 }
 
-/** For people: pictures go to the folder that `SCREENSHOTS` names. */
-async function keep(page: Page, where: string): Promise<void> {
+/** For people: saves a screenshot to the folder in `SCREENSHOTS`, if set. */
+async function saveScreenshot(page: Page, where: string): Promise<void> {
   const folder = process.env.SCREENSHOTS;
   if (folder)
     await page.screenshot({ path: join(folder, `${where.replace(/[^a-z0-9]+/gi, '-')}.png`), fullPage: true });
