@@ -1,4 +1,4 @@
-// Backup and restore as docs/operations.md has them, and what a restored database is worth at a provider that rotates.
+// Backup and restore as in docs/operations.md, and the state of a restored database with rotating refresh tokens.
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,45 +9,45 @@ import { expectOk, expectProblem } from '../support/contract.ts';
 import { read } from '../support/deploy-files.ts';
 import { openRestartableBroker, type RestartableBroker } from '../support/restartable-broker.ts';
 
-let house: RestartableBroker;
+let instance: RestartableBroker;
 let cwd: string;
 beforeAll(async () => {
-  house = await openRestartableBroker();
+  instance = await openRestartableBroker();
   cwd = await mkdtemp(join(tmpdir(), 'valetkey-backup-'));
-  await symlink(house.folder, join(cwd, 'data'));
+  await symlink(instance.folder, join(cwd, 'data'));
 });
 afterAll(async () => {
-  await house?.close();
+  await instance?.close();
   await rm(cwd, { recursive: true, force: true });
 });
 
-/** The commands of the page that begin with this comment, beside the data of the house. */
-async function follow(name: string): Promise<void> {
+/** Runs the commands of the page that begin with this comment, beside the broker's data. */
+async function runCommands(name: string): Promise<void> {
   const [, commands] = new RegExp(`\`\`\`sh\\n# ${name}\\n([\\s\\S]*?)\`\`\``).exec(read('docs/operations.md'))!;
   await promisify(execFile)('sh', ['-e', '-c', commands!], { cwd });
 }
 
-const token = (id: string) => house.ask('GET', `/v1/connections/${id}/token`);
-const refresh = (id: string) => house.ask('POST', `/v1/connections/${id}/refresh`, {});
+const token = (id: string) => instance.ask('GET', `/v1/connections/${id}/token`);
+const refresh = (id: string) => instance.ask('POST', `/v1/connections/${id}/refresh`, {});
 
-test('a backup is taken while the broker serves; restored, it serves what lives and tells what is over', async () => {
-  const [ada, grace] = [await house.adopt('ada'), await house.adopt('grace')];
-  const { access_token: kept } = expectOk(await token(ada));
+test('backup and restore: valid tokens are served, rotated ones need a reconnect, revoked connections are back', async () => {
+  const [ada, grace] = [await instance.adopt('ada'), await instance.adopt('grace')];
+  const { access_token: backedUp } = expectOk(await token(ada));
   expectOk(await token(grace));
 
-  await follow('backup');
+  await runCommands('backup');
   expectOk(await refresh(ada));
-  expectOk(await house.ask('DELETE', `/v1/connections/${grace}`));
-  expect(await house.broker().stop('SIGTERM')).toBe(0);
+  expectOk(await instance.ask('DELETE', `/v1/connections/${grace}`));
+  expect(await instance.broker().stop('SIGTERM')).toBe(0);
 
-  await follow('restore');
-  await house.start();
-  expect(expectOk(await token(ada))).toMatchObject({ access_token: kept });
+  await runCommands('restore');
+  await instance.start();
+  expect(expectOk(await token(ada))).toMatchObject({ access_token: backedUp });
   expect(expectProblem(await refresh(ada), 409, 'reauthorization_required')).toMatchObject({ reason: 'grant_revoked' });
-  expect(expectOk(await house.ask('GET', `/v1/connections/${grace}`))).toMatchObject({ status: 'active' });
+  expect(expectOk(await instance.ask('GET', `/v1/connections/${grace}`))).toMatchObject({ status: 'active' });
 
-  const credentials = { refresh_token: await house.mint('ada') };
+  const credentials = { refresh_token: await instance.mint('ada') };
   const again = { integration: 'acme', owner: 'ada', connection_id: ada, credentials };
-  await house.ask('POST', '/v1/connections', again);
+  await instance.ask('POST', '/v1/connections', again);
   expectOk(await token(ada));
 });

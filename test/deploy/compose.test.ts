@@ -1,5 +1,4 @@
-// The compose file, as far as can be told without an engine: in agreement with itself, the Dockerfile and the broker, and
-// without a secret.
+// The compose file, without a container engine: consistent with the Dockerfile and the broker, and without secrets.
 import { describe, expect, it } from 'vitest';
 import { faultsOf, filledIn, PINNED, ROOT, SECRET, STOP, settings, version, yaml } from '../support/deploy-files.ts';
 import { dockerfile } from '../support/image.ts';
@@ -30,7 +29,7 @@ describe('compose.yaml', () => {
   const environment = (service: Service, env: Record<string, string>) =>
     Object.fromEntries(Object.entries(service.environment).map(([name, value]) => [name, filledIn(value, env)]));
 
-  it('pins each image, ours to the version of this broker, which it builds from this Dockerfile', () => {
+  it('pins each image; ours has the version of this broker and is built from this Dockerfile', () => {
     for (const [, { image }] of services) expect(image).toMatch(PINNED);
     expect(valetkey.image).toBe(`valetkey:${version}`);
     expect(new URL(`${valetkey.build!.context}/Dockerfile`, new URL('deploy/', ROOT)).pathname).toBe(
@@ -38,7 +37,7 @@ describe('compose.yaml', () => {
     );
   });
 
-  it('has a health check for each service, and starts the broker when the database is healthy', () => {
+  it('has a health check for each service; the broker starts once the database is healthy', () => {
     for (const [name, { healthcheck, restart }] of services) {
       expect(healthcheck.test[0], name).toBe('CMD');
       expect(healthcheck.interval, name).toMatch(/^\d+s$/);
@@ -48,7 +47,7 @@ describe('compose.yaml', () => {
     expect(valetkey.depends_on).toEqual({ postgres: { condition: 'service_healthy' } });
   });
 
-  it('holds no secret and no default of one: without them, nothing starts', () => {
+  it('contains no secrets and no default ones: without them, it does not start', () => {
     for (const [name, service] of services)
       for (const [variable, value] of Object.entries(service.environment))
         if (SECRET.test(variable)) expect(value, `${name}: ${variable}`).toMatch(/\$\{\w+:(\?[^}]+|-)\}/);
@@ -59,25 +58,25 @@ describe('compose.yaml', () => {
     expect(() => environment(postgres, { ...settings(), POSTGRES_PASSWORD: '' })).toThrow('POSTGRES_PASSWORD');
   });
 
-  it('sets what the broker knows, and all that it needs', () => {
+  it('sets only known settings, and all required ones', () => {
     const env = environment(valetkey, settings());
     expect(faultsOf({ ...env, VALETKEY_HOST: '0.0.0.0' })).toEqual([]);
     expect(faultsOf({ ...env, VALETKEY_HOST: '0.0.0.0', VALETKEY_PUBLIK_URL: 'x' })).toHaveLength(1);
   });
 
-  it('gives both sides the same user, password and database, at the name of the service', () => {
+  it('uses the same user, password and database for both services', () => {
     const url = new URL(environment(valetkey, settings()).VALETKEY_DATABASE_URL!);
-    const theirs = environment(postgres, settings());
+    const server = environment(postgres, settings());
     expect([url.protocol, url.hostname, url.port]).toEqual(['postgres:', 'postgres', '5432']);
     expect([url.username, url.password, url.pathname]).toEqual([
-      theirs.POSTGRES_USER,
-      theirs.POSTGRES_PASSWORD,
-      `/${theirs.POSTGRES_DB}`,
+      server.POSTGRES_USER,
+      server.POSTGRES_PASSWORD,
+      `/${server.POSTGRES_DB}`,
     ]);
-    expect(postgres.healthcheck.test).toEqual(expect.arrayContaining([theirs.POSTGRES_USER, theirs.POSTGRES_DB]));
+    expect(postgres.healthcheck.test).toEqual(expect.arrayContaining([server.POSTGRES_USER, server.POSTGRES_DB]));
   });
 
-  it('keeps data in volumes that it names, and writes nowhere else', () => {
+  it('keeps data in named volumes, and writes nowhere else', () => {
     for (const [name, { volumes, networks }] of services) {
       for (const volume of volumes) expect(Object.keys(compose.volumes), name).toContain(volume.split(':')[0]);
       for (const network of networks) expect(Object.keys(compose.networks), name).toContain(network);
@@ -88,14 +87,14 @@ describe('compose.yaml', () => {
     for (const [name, { security_opt }] of services) expect(security_opt, name).toContain('no-new-privileges:true');
   });
 
-  it('shows the broker to this machine alone, and the database to the broker alone', () => {
+  it('exposes the broker to this machine only, and the database to the broker only', () => {
     expect(valetkey.ports).toEqual(['127.0.0.1:8080:8080']);
     expect(dockerfile).toContain('EXPOSE 8080');
     expect(postgres.ports).toBeUndefined();
     expect(postgres.networks.map((name) => compose.networks[name]?.internal)).toEqual([true]);
   });
 
-  it('waits until what has been spent is kept', () => {
-    expect(Number.parseInt(valetkey.stop_grace_period, 10)).toBeGreaterThanOrEqual(STOP.requests + STOP.spent);
+  it('waits long enough on stop for refreshes in flight', () => {
+    expect(Number.parseInt(valetkey.stop_grace_period, 10)).toBeGreaterThanOrEqual(STOP.requests + STOP.inFlight);
   });
 });

@@ -1,4 +1,4 @@
-// The image, as far as can be told without an engine: well-formed, not root, lean, and complete enough to start.
+// The image, without a container engine: valid, not root, minimal, and complete enough to start.
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, globSync, readFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { validate } from 'dockerfile-utils';
 import { describe, expect, it, vi } from 'vitest';
 import { copies, dockerfile, instructions, layOutImage, ROOT, shipped } from '../support/image.ts';
 
-/** The bundle is built first. */
+/** For building the bundle. */
 vi.setConfig({ testTimeout: 60_000 });
 
 const only = (name: string) => {
@@ -20,24 +20,24 @@ const only = (name: string) => {
 const commandOf = (rest: string): string[] => JSON.parse(rest.slice(rest.indexOf('[')));
 
 describe('the Dockerfile', () => {
-  it('has no fault that the linter knows', () => {
+  it('passes the linter', () => {
     expect(validate(dockerfile).map(({ message, range }) => `${range.start.line + 1}: ${message}`)).toEqual([]);
   });
 
-  it('builds on Debian slim with Node 24, the same to build and to run', () => {
+  it('uses the same Debian slim image with Node 24 for build and runtime', () => {
     const bases = instructions.filter(({ name }) => name === 'FROM').map(({ rest }) => rest.replace(/ AS .*/, ''));
     expect(bases.length).toBeGreaterThan(1);
     expect(new Set(bases).size).toBe(1);
     expect(bases[0]).toMatch(/^node:24-(bookworm|trixie)-slim$/);
   });
 
-  it('runs as a numbered user that is not root, and stays it', () => {
+  it('runs as a numeric user that is not root', () => {
     expect(only('USER')).toMatch(/^[1-9]\d*:[1-9]\d*$/);
     const after = shipped.slice(shipped.findIndex(({ name }) => name === 'USER'));
     expect(after.filter(({ name }) => name === 'RUN')).toEqual([]);
   });
 
-  it('builds as the user that it runs as, in the same folder, so that the compile cache counts', () => {
+  it('builds as the runtime user in the same folder, so that the compile cache is valid', () => {
     const building = instructions.slice(0, -shipped.length);
     const all = (name: string, lines = instructions) => lines.filter((one) => one.name === name);
     expect(all('USER', building).map(({ rest }) => rest)).toEqual([only('USER')]);
@@ -46,7 +46,7 @@ describe('the Dockerfile', () => {
     expect(bundled).toBeGreaterThan(building.findIndex(({ name }) => name === 'USER'));
   });
 
-  it('installs exactly what is locked, runs no install script, and ships none of it but the native package', () => {
+  it('installs the locked packages without install scripts, and ships only the native one', () => {
     const installs = instructions.filter(({ rest }) => /\bnpm (ci|install|i)\b/.test(rest));
     expect(installs.map(({ rest }) => rest)).toEqual(['npm ci --ignore-scripts']);
     expect(shipped).not.toContain(installs[0]);
@@ -60,14 +60,14 @@ describe('the Dockerfile', () => {
     expect(files.filter((path) => path.endsWith('.ts') && !path.startsWith('dist'))).toEqual([]);
   });
 
-  it('keeps the database on a volume, and listens to the outside', () => {
+  it('keeps the database on a volume, and listens on all interfaces', () => {
     expect(only('VOLUME')).toBe('/data');
     expect(only('ENV')).toContain('VALETKEY_DATABASE_URL=file:/data/');
     expect(only('ENV')).toContain('VALETKEY_HOST=0.0.0.0');
     expect(dockerfile).not.toMatch(/VALETKEY_(KEYS|ADMIN_KEY)=/);
   });
 
-  it('is sent nothing that it does not copy, and all that it does', () => {
+  it('.dockerignore admits exactly the files that are copied', () => {
     const ignore = readFileSync(join(ROOT, '.dockerignore'), 'utf8').split('\n');
     const [first, ...rules] = ignore.filter((line) => line !== '' && !line.startsWith('#'));
     expect(first).toBe('*');
@@ -79,7 +79,7 @@ describe('the Dockerfile', () => {
     expect(sent.filter((rule) => !paths.includes(rule))).toEqual([]);
   });
 
-  it('starts with what it copies, is found healthy by its own check, and stops when told to', async () => {
+  it('starts from the copied files, passes its health check, and stops on SIGTERM', async () => {
     const { folder, remove } = await layOutImage();
     expect(existsSync(join(folder, 'src/main.ts'))).toBe(false);
     const [, ...args] = commandOf(only('CMD'));

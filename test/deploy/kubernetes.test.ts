@@ -1,5 +1,5 @@
-// The Kubernetes manifests, as far as can be told without a cluster: in agreement with one another, the Dockerfile and the
-// broker, and without a secret.
+// The Kubernetes manifests, without a cluster: consistent with each other, the Dockerfile and the broker, and without
+// secrets.
 import { globSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { startWorld } from '../support/broker-setup.ts';
@@ -79,7 +79,7 @@ describe('the Kubernetes manifests', () => {
   const container = pod.containers[0]!;
   const labels = deployment.template.metadata.labels;
 
-  it('are one of each kind, of versions that clusters have, by the same name', () => {
+  it('are one of each kind, with current API versions and the same name', () => {
     expect(manifests.map(({ kind }) => kind).sort()).toEqual(Object.keys(KINDS).sort());
     for (const { kind, apiVersion, metadata } of manifests) {
       expect(apiVersion, kind).toBe(KINDS[kind]);
@@ -88,7 +88,7 @@ describe('the Kubernetes manifests', () => {
     }
   });
 
-  it('select the pods, each of them', () => {
+  it('all select the pods', () => {
     const { selector } = one('Service').spec as { selector: Labels };
     const { selector: budget } = one('PodDisruptionBudget').spec as { selector: { matchLabels: Labels } };
     const { podSelector } = one('NetworkPolicy').spec as { podSelector: { matchLabels: Labels } };
@@ -102,7 +102,7 @@ describe('the Kubernetes manifests', () => {
     for (const [name, selected] of Object.entries(selectors)) expect(selected, name).toEqual(labels);
   });
 
-  it('run this version, as the numbered user of the image, with nothing that it does not need', () => {
+  it('run this version, as the user of the image, with minimal privileges', () => {
     expect(container.image).toBe(`valetkey:${version}`);
     const [, uid] = /^USER (\d+):/m.exec(dockerfile.slice(dockerfile.lastIndexOf('FROM')))!;
     expect(pod.securityContext).toMatchObject({
@@ -123,7 +123,7 @@ describe('the Kubernetes manifests', () => {
     expect(pod.serviceAccountName).toBe(one('ServiceAccount').metadata.name);
   });
 
-  it('agree about the port, which is the one that the broker is told', () => {
+  it('use the same port, which is the one of VALETKEY_PORT', () => {
     const [port] = container.ports;
     const { ports } = one('Service').spec as { ports: { targetPort: string }[] };
     const { ingress } = one('NetworkPolicy').spec as { ingress: { ports: { port: number }[] }[] };
@@ -136,7 +136,7 @@ describe('the Kubernetes manifests', () => {
     expect(pod.enableServiceLinks).toBe(false);
   });
 
-  it('let the pods ask for names, reach a database and the public internet, and nothing private', () => {
+  it('allow egress to DNS, the database and the public internet only', () => {
     interface Rule {
       to: { ipBlock?: { cidr: string; except: string[] } }[];
       ports: { port: number }[];
@@ -151,10 +151,10 @@ describe('the Kubernetes manifests', () => {
       expect(excepted).toContain(range);
   });
 
-  it('set what the broker knows, and all that it needs', () => {
+  it('set only known settings, and all required ones', () => {
     const data = one('ConfigMap').data!;
-    const told = ({ value, valueFrom }: Variable) => value ?? data[valueFrom!.configMapKeyRef!.key] ?? '(missing)';
-    const fromMap = Object.fromEntries(container.env.map((variable) => [variable.name, told(variable)]));
+    const settingOf = ({ value, valueFrom }: Variable) => value ?? data[valueFrom!.configMapKeyRef!.key] ?? '(missing)';
+    const fromMap = Object.fromEntries(container.env.map((variable) => [variable.name, settingOf(variable)]));
     for (const { valueFrom } of container.env)
       if (valueFrom) expect(valueFrom.configMapKeyRef?.name).toBe(one('ConfigMap').metadata.name);
     const secret = one('Secret');
@@ -167,7 +167,7 @@ describe('the Kubernetes manifests', () => {
     expect(faultsOf(env, '{"colour":"red"}')).not.toEqual([]);
   });
 
-  it('hold no secret, and the template of the Secret is not applied with the rest', () => {
+  it('contain no secrets; the template of the Secret is not applied with the rest', () => {
     const file = files[manifests.indexOf(one('Secret'))]!;
     expect(file).not.toMatch(/\.(ya?ml|json)$/);
     expect(Object.values(one('Secret').stringData!).join('')).toBe('');
@@ -175,7 +175,7 @@ describe('the Kubernetes manifests', () => {
       expect(name).not.toMatch(SECRET);
   });
 
-  it('mount what they use, and let the broker write where the image has its data', () => {
+  it('mount all volumes; only the data volume is writable', () => {
     const volumes = pod.volumes.map(({ name }) => name);
     expect(container.volumeMounts.map(({ name }) => name).sort()).toEqual(volumes.sort());
     const declared = pod.volumes.find(({ configMap }) => configMap)!;
@@ -187,20 +187,20 @@ describe('the Kubernetes manifests', () => {
     expect(writable).toEqual([/^VOLUME (\S+)$/m.exec(dockerfile)![1]]);
   });
 
-  it('leave time for what has been spent, after requests have stopped coming', () => {
+  it('wait long enough on stop for refreshes in flight', () => {
     const [command, seconds] = container.lifecycle.preStop.exec.command;
     expect([command, Number(seconds)]).toEqual(['sleep', STOP.preStop]);
-    expect(pod.terminationGracePeriodSeconds).toBeGreaterThanOrEqual(STOP.preStop + STOP.requests + STOP.spent);
+    expect(pod.terminationGracePeriodSeconds).toBeGreaterThanOrEqual(STOP.preStop + STOP.requests + STOP.inFlight);
   });
 
-  it('keep replicas up through upgrades and drained nodes', () => {
+  it('keep replicas running during upgrades and node drains', () => {
     const { maxUnavailable } = one('PodDisruptionBudget').spec as { maxUnavailable: number };
     expect(deployment.replicas).toBeGreaterThan(maxUnavailable);
     expect(deployment.strategy.rollingUpdate.maxUnavailable).toBe(0);
     expect(pod.topologySpreadConstraints).toHaveLength(2);
   });
 
-  describe('ask for health', () => {
+  describe('probes', () => {
     let answers: Record<string, number>;
     const probes = Object.entries({
       startup: container.startupProbe,
@@ -217,17 +217,17 @@ describe('the Kubernetes manifests', () => {
       await world.close();
     });
 
-    it('at routes that a broker serves without a key', () => {
+    it('use routes that need no key', () => {
       expect(answers).toEqual({ '/readyz': 200, '/healthz': 200, '/metrics': 200 });
     });
 
-    it('so that a database that is away stops a start, and costs no replica that runs', () => {
+    it('a database outage blocks a start, and removes no running replica', () => {
       expect(probes.map(([name, { httpGet }]) => [name, httpGet.path])).toEqual([
         ['startup', '/readyz'],
         ['readiness', '/healthz'],
         ['liveness', '/healthz'],
       ]);
-      // A database that is busy has five seconds to answer.
+      // A busy database has five seconds to answer.
       expect(container.startupProbe.timeoutSeconds).toBeGreaterThan(5);
     });
   });

@@ -1,9 +1,9 @@
-// The alerts and the dashboard ask only for what a running broker tells, and the runbook knows every alert and metric.
+// Alerts and dashboard use only metrics that a running broker exposes, and the runbook describes every alert and metric.
 import { existsSync, globSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ROOT, read, yaml } from '../support/deploy-files.ts';
-import { type Asked, asked } from '../support/promql.ts';
-import { type Family, renderedMetrics } from '../support/rendered-metrics.ts';
+import { type ParsedQuery, parsePromql } from '../support/promql.ts';
+import { type MetricFamily, renderedMetrics } from '../support/rendered-metrics.ts';
 
 interface Rule {
   alert: string;
@@ -30,22 +30,22 @@ const dashboard = JSON.parse(read('deploy/grafana/dashboard.json')) as {
 };
 const shown = dashboard.panels.filter(({ type }) => type !== 'row');
 
-/** As Grafana would before it asks. */
-const filledIn = (expression: string) =>
+/** Substitutes the variables as Grafana does. */
+const substituted = (expression: string) =>
   expression.replaceAll('$__rate_interval', '5m').replace(/\$(job|integration)\b/g, 'any');
 
 const SET_BY_PROMETHEUS = ['job', 'instance'];
 const UP = ['up', new Set<string>()] as const;
 
-let families: Family[];
+let families: MetricFamily[];
 let series: Map<string, Set<string>>;
 beforeAll(async () => {
   families = await renderedMetrics();
   series = new Map([UP, ...families.flatMap((family) => [...family.series])]);
 });
 
-/** Every metric and label of an expression that no broker has. */
-function unknownIn({ metrics, groupedBy }: Asked): string[] {
+/** The metrics and labels of an expression that a broker does not expose. */
+function unknownIn({ metrics, groupedBy }: ParsedQuery): string[] {
   const known = (name: string) => [...(series.get(name) ?? []), ...SET_BY_PROMETHEUS];
   const all = new Set(metrics.flatMap(({ name }) => known(name)));
   return [
@@ -59,80 +59,88 @@ function unknownIn({ metrics, groupedBy }: Asked): string[] {
 
 const expressions = [
   ...rules.map(({ alert, expr }) => [alert, expr] as const),
-  ...shown.flatMap(({ title, targets }) => targets!.map(({ expr }) => [title, filledIn(expr)] as const)),
+  ...shown.flatMap(({ title, targets }) => targets!.map(({ expr }) => [title, substituted(expr)] as const)),
 ];
 
-describe('every expression', () => {
-  it.each(expressions)('of %s asks for metrics and labels that there are', (_, expr) => {
-    const found = asked(expr);
+describe('every PromQL expression', () => {
+  it.each(expressions)('%s: uses known metrics and labels', (_, expr) => {
+    const found = parsePromql(expr);
     expect(found.metrics).not.toEqual([]);
     expect(unknownIn(found)).toEqual([]);
   });
 
-  it('matches outcomes, statuses and routes that the broker knows', () => {
+  it('matches known outcomes, statuses and routes', () => {
     const sources = globSync('src/**/*.ts', { cwd: ROOT }).map((path) => read(path));
     const paths = Object.keys(JSON.parse(read('openapi.json')).paths).map((path) => path.replace(/\{(\w+)\}/g, ':$1'));
     const values = expressions
-      .flatMap(([, expr]) => asked(expr).metrics)
+      .flatMap(([, expr]) => parsePromql(expr).metrics)
       .flatMap(({ matchers }) => matchers)
       .flatMap(({ label, values }) => values.map((value) => ({ label, value })));
-    const unheardOf = values.filter(({ label, value }) => {
+    const unknown = values.filter(({ label, value }) => {
       if (label === 'route') return !paths.includes(value);
       if (label === 'outcome') return !sources.some((source) => source.includes(`'${value}'`));
       return label === 'status' && !/^([45]\.\.|[1-5]\d\d|active|needs_reauth|revoked)$/.test(value);
     });
     expect(values.filter(({ label }) => label === 'outcome').length).toBeGreaterThan(5);
-    expect(unheardOf).toEqual([]);
+    expect(unknown).toEqual([]);
   });
 
-  it('that sums buckets keeps their bounds, which are those of the histogram', () => {
+  it('keeps `le` in quantiles, and uses bucket bounds of the histogram', () => {
     const quantiles = expressions.filter(([, expr]) => expr.includes('histogram_quantile'));
     expect(quantiles.length).toBeGreaterThan(1);
-    for (const [, expr] of quantiles) expect(asked(expr).groupedBy).toContain('le');
-    const asksFor = expressions.flatMap(([, expr]) =>
-      asked(expr).metrics.flatMap(({ name, matchers }) =>
+    for (const [, expr] of quantiles) expect(parsePromql(expr).groupedBy).toContain('le');
+    const used = expressions.flatMap(([, expr]) =>
+      parsePromql(expr).metrics.flatMap(({ name, matchers }) =>
         matchers.filter(({ label }) => label === 'le').map(({ values }) => ({ name, values })),
       ),
     );
-    expect(asksFor).not.toEqual([]);
-    for (const { name, values } of asksFor) {
+    expect(used).not.toEqual([]);
+    for (const { name, values } of used) {
       const { bounds } = families.find((family) => name === `${family.name}_bucket`)!;
       expect([...bounds]).toEqual(expect.arrayContaining(values));
     }
   });
 });
 
-describe('the check finds', () => {
+describe('the check itself rejects', () => {
   it.each([
-    ['a misspelt metric', 'rate(valetkey_refresh_total[5m])', ['valetkey_refresh_total']],
+    ['an unknown metric', 'rate(valetkey_refresh_total[5m])', ['valetkey_refresh_total']],
     [
-      'a histogram asked for by its bare name',
+      'a histogram without a suffix',
       'valetkey_access_token_remaining_lifetime_seconds > 1',
       ['valetkey_access_token_remaining_lifetime_seconds'],
     ],
-    ['a label that is not there', 'valetkey_connections{state="active"}', ['valetkey_connections{state}']],
-    ['a grouping by what is not there', 'sum by (owner) (valetkey_connections)', ['by (owner)']],
-    ['one in the second half', 'sum(up) / on (integration) sum without (job) (up)', ['by (integration)']],
-    ['one behind a function and an offset', 'abs(valetkey_dew offset 5m) unless valetkey_store_up', ['valetkey_dew']],
+    ['an unknown label', 'valetkey_connections{state="active"}', ['valetkey_connections{state}']],
+    ['a grouping by an unknown label', 'sum by (owner) (valetkey_connections)', ['by (owner)']],
+    [
+      'an unknown label in the second operand',
+      'sum(up) / on (integration) sum without (job) (up)',
+      ['by (integration)'],
+    ],
+    [
+      'an unknown metric within a function',
+      'abs(valetkey_unknown offset 5m) unless valetkey_store_up',
+      ['valetkey_unknown'],
+    ],
   ])('%s', (_, expr, unknown) => {
-    expect(unknownIn(asked(expr))).toEqual(unknown);
+    expect(unknownIn(parsePromql(expr))).toEqual(unknown);
   });
 
   it.each([
     ['a function that does not exist', 'rat(up[5m])'],
-    ['a parenthesis too few', 'sum(rate(up[5m])'],
-    ['a parenthesis too many', 'sum(up))'],
-    ['a selector without a name', '{job="valetkey"}'],
-    ['a matcher without its value', 'up{job=}'],
+    ['an unclosed parenthesis', 'sum(rate(up[5m])'],
+    ['an unopened parenthesis', 'sum(up))'],
+    ['a selector without a metric', '{job="valetkey"}'],
+    ['a matcher without a value', 'up{job=}'],
     ['a comparison as a matcher', 'up{job>"a"}'],
-    ['what is not PromQL', 'up ? 1'],
+    ['invalid characters', 'up ? 1'],
   ])('%s', (_, expr) => {
-    expect(() => asked(expr)).toThrow();
+    expect(() => parsePromql(expr)).toThrow();
   });
 });
 
 describe('each alert', () => {
-  it('has a name of its own, a severity, a summary and its place in the runbook', () => {
+  it('has a unique name, a severity, a summary and a link to the runbook', () => {
     expect(new Set(rules.map(({ alert }) => alert)).size).toBe(rules.length);
     for (const { alert, labels, annotations, ...rule } of rules) {
       expect(labels.severity, alert).toMatch(/^(page|ticket)$/);
@@ -142,20 +150,20 @@ describe('each alert', () => {
     }
   });
 
-  it('tells in its summary only labels that its expression leaves', () => {
+  it('uses only labels of its result in the summary', () => {
     for (const { alert, expr, annotations } of rules) {
-      const told = [...annotations.summary.matchAll(/\$labels\.(\w+)/g)].map(([, label]) => label!);
-      const { metrics, groupedBy } = asked(expr);
+      const used = [...annotations.summary.matchAll(/\$labels\.(\w+)/g)].map(([, label]) => label!);
+      const { metrics, groupedBy } = parsePromql(expr);
       const left = /^\s*(sum|max|min|count|histogram_quantile|absent)\b/.test(expr)
         ? groupedBy
         : [...metrics.flatMap(({ name }) => [...(series.get(name) ?? [])]), ...SET_BY_PROMETHEUS];
-      expect(left, alert).toEqual(expect.arrayContaining(told));
+      expect(left, alert).toEqual(expect.arrayContaining(used));
     }
   });
 });
 
 describe('the dashboard', () => {
-  it('has panels with a title, a meaning and a source, which do not lie on one another', () => {
+  it('has panels with a title, a description and a data source, without overlaps', () => {
     expect(new Set(dashboard.panels.map(({ id }) => id)).size).toBe(dashboard.panels.length);
     for (const { title, description, datasource, targets } of shown) {
       expect(description, title).toMatch(/\w/);
@@ -171,7 +179,7 @@ describe('the dashboard', () => {
         }
   });
 
-  it('uses the variables that it defines, and no others', () => {
+  it('uses exactly the variables that it defines', () => {
     const defined = dashboard.templating.list.map(({ name }) => name);
     const text = JSON.stringify(dashboard.panels);
     const used = [...text.matchAll(/\$\{?([a-z_]+)/g)]
@@ -179,37 +187,39 @@ describe('the dashboard', () => {
       .filter((name) => !name.startsWith('__'));
     expect([...new Set(used)].sort()).toEqual([...defined].sort());
     for (const { query } of dashboard.templating.list) {
-      const asksFor = /^label_values\((\w+), (\w+)\)$/.exec(query);
-      if (asksFor) expect([...(series.get(asksFor[1]!) ?? []), ...SET_BY_PROMETHEUS]).toContain(asksFor[2]);
+      const labelQuery = /^label_values\((\w+), (\w+)\)$/.exec(query);
+      if (labelQuery) expect([...(series.get(labelQuery[1]!) ?? []), ...SET_BY_PROMETHEUS]).toContain(labelQuery[2]);
     }
   });
 
-  it('names in a legend only labels that the expression leaves', () => {
+  it('uses only labels of the result in legends', () => {
     for (const { targets } of shown)
       for (const { expr, legendFormat } of targets!) {
-        const told = [...legendFormat.matchAll(/\{\{(\w+)\}\}/g)].map(([, label]) => label!);
-        expect([...asked(filledIn(expr)).groupedBy, ...SET_BY_PROMETHEUS], expr).toEqual(expect.arrayContaining(told));
+        const used = [...legendFormat.matchAll(/\{\{(\w+)\}\}/g)].map(([, label]) => label!);
+        expect([...parsePromql(substituted(expr)).groupedBy, ...SET_BY_PROMETHEUS], expr).toEqual(
+          expect.arrayContaining(used),
+        );
       }
   });
 });
 
 describe('docs/operations.md', () => {
-  it('tells what to do for each alert, and for no other', () => {
+  it('has a section for each alert, and no others', () => {
     const sections = [...read('docs/operations.md').matchAll(/^#+ (Valetkey\w+)$/gm)].map(([, name]) => name);
     expect(sections).toEqual(rules.map(({ alert }) => alert));
   });
 
-  it('leads to places that there are, and asks the audit log for actions that are recorded', () => {
+  it('has valid links, and names existing audit actions', () => {
     const page = read('docs/operations.md');
     const slug = (title: string) =>
       title
         .toLowerCase()
         .replace(/[^\w -]/g, '')
         .replaceAll(' ', '-');
-    const places = [...page.matchAll(/^#+ (.+)$/gm)].map(([, title]) => slug(title!));
-    const links = [...page.matchAll(/\]\(#([^)]+)\)/g)].map(([, place]) => place!);
+    const anchors = [...page.matchAll(/^#+ (.+)$/gm)].map(([, title]) => slug(title!));
+    const links = [...page.matchAll(/\]\(#([^)]+)\)/g)].map(([, anchor]) => anchor!);
     expect(links.length).toBeGreaterThan(15);
-    expect(places).toEqual(expect.arrayContaining(links));
+    expect(anchors).toEqual(expect.arrayContaining(links));
     for (const [, path] of page.matchAll(/\]\((?!#)([^)#]+)/g))
       expect(existsSync(new URL(path!, new URL('docs/', ROOT))), path).toBe(true);
     const sources = globSync('src/**/*.ts', { cwd: ROOT }).map((path) => read(path));
@@ -222,21 +232,21 @@ describe('docs/operations.md', () => {
       ).toBe(true);
   });
 
-  it('explains each metric of ours, with its kind and labels as they are rendered', () => {
+  it('describes each of our metrics with its kind and labels', () => {
     const rows = [...read('docs/operations.md').matchAll(/^\| `(valetkey_\w+)`(?: by ([^|]*))? \| (\w+) \|/gm)];
-    const told = rows.map(([, name, labels, kind]) => ({
+    const documented = rows.map(([, name, labels, kind]) => ({
       name,
       kind,
       labels: [...(labels ?? '').matchAll(/`(\w+)`/g)].map(([, label]) => label).sort(),
     }));
     const ours = families.filter(({ name }) => name.startsWith('valetkey_'));
-    const real = ours.map(({ name, kind, series }) => ({
+    const rendered = ours.map(({ name, kind, series }) => ({
       name,
       kind,
       labels: [...new Set([...series.values()].flatMap((labels) => [...labels]))].filter((l) => l !== 'le').sort(),
     }));
-    expect(real.length).toBeGreaterThan(15);
-    expect([...told].sort(byName)).toEqual([...real].sort(byName));
+    expect(rendered.length).toBeGreaterThan(15);
+    expect([...documented].sort(byName)).toEqual([...rendered].sort(byName));
   });
 });
 

@@ -1,4 +1,4 @@
-// The description of the interface: it is what is served, and what is served is it.
+// The OpenAPI document: describes exactly what is served.
 import { createConfig, lintFromString } from '@redocly/openapi-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { exampleOf } from '../../src/http/errors/problem.ts';
@@ -11,9 +11,9 @@ import {
   resolved,
 } from '../../src/http/openapi/document.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
-import { createJudge } from '../support/openapi-validation.ts';
+import { createResponseValidator } from '../support/openapi-validation.ts';
 
-/** The rows of the contract. */
+/** All operations. */
 const CONTRACT = [
   'GET /connect/{secret}',
   'GET /docs',
@@ -74,17 +74,17 @@ beforeAll(async () => {
 });
 afterAll(() => broker.stop());
 
-test('is OpenAPI 3.1', () => {
+test('OpenAPI document: version 3.1', () => {
   expect(description.openapi).toMatch(/^3\.1\.\d+$/);
   expect(description.info).toMatchObject({ title: expect.any(String), version: expect.any(String) });
 });
 
-test('describes every row of the contract, and no other', () => {
+test('operations: all of the contract, and no others', () => {
   const described = operations.map(([name]) => name);
   expect(described.sort()).toEqual([...CONTRACT].sort());
 });
 
-test('describes only what is served', async () => {
+test('operations: all are served', async () => {
   for (const [name] of operations) {
     const [method = '', path = ''] = name.split(' ');
     const answer = await broker.ask(method, path.replaceAll(/\{\w+\}/g, 'x')).catch(() => undefined);
@@ -92,8 +92,8 @@ test('describes only what is served', async () => {
   }
 });
 
-describe('says of each operation', () => {
-  test('what it is called, what it does, and whom it serves', () => {
+describe('each operation', () => {
+  test('has an id, a summary, a tag, security, and described parameters', () => {
     for (const [name, { operationId, summary, tags, security, parameters = [] }] of operations) {
       expect(operationId, `${name}: give the route an operationId: the name of a method`).toMatch(
         /^[a-z][A-Za-z0-9]+$/,
@@ -101,30 +101,30 @@ describe('says of each operation', () => {
       expect(summary, name).toMatch(/./);
       expect(
         description.tags.map((tag) => tag.name),
-        `${name}: describe its tag in http/openapi.ts`,
+        `${name}: describe its tag in http/openapi/generate.ts`,
       ).toContain(tags[0]);
       if (name.includes(' /v1/')) expect(security, name).toEqual([{ caller_key: [] }]);
       const [, path = ''] = name.split(' ');
       const holes = [...path.matchAll(/\{(\w+)\}/g)].map(([, hole]) => hole);
-      const told = parameters.filter((p) => p.in === 'path');
-      expect(told.map((p) => p.name).sort(), name).toEqual(holes.sort());
-      for (const parameter of told) expect(parameter.required, name).toBe(true);
+      const inPath = parameters.filter((p) => p.in === 'path');
+      expect(inPath.map((p) => p.name).sort(), name).toEqual(holes.sort());
+      for (const parameter of inPath) expect(parameter.required, name).toBe(true);
       for (const parameter of parameters) {
         const { description: words, name: which } = parameter;
-        expect(words, `${name}: say with .openapi({ description }) what the parameter ${which} is`).toMatch(/./);
+        expect(words, `${name}: describe the parameter ${which} with .openapi({ description })`).toMatch(/./);
       }
     }
     expect(description.components.securitySchemes).toHaveProperty('caller_key');
   });
 
-  test('how it answers, and which problems it may have', () => {
+  test('has a success response and its problems', () => {
     for (const [name, { responses, security, tags }] of operations) {
       const statuses = Object.keys(responses);
       expect(
         statuses.some((status) => /^[23]/.test(status)),
         name,
       ).toBe(true);
-      // Pages say no in words of their own.
+      // Browser pages have error pages, not problems.
       if (tags.includes('browser')) continue;
       if (tags.includes('oauth')) {
         expect(responses.default?.content, name).toHaveProperty(['application/json']);
@@ -136,8 +136,8 @@ describe('says of each operation', () => {
     }
   });
 
-  test('an example of each body, which is as its schema has it', () => {
-    const judge = createJudge(description);
+  test('has an example of each body that matches its schema', () => {
+    const validate = createResponseValidator(description);
     for (const [where, media, pointer] of bodies()) {
       const named = Object.values(media.examples ?? {});
       expect(
@@ -145,12 +145,12 @@ describe('says of each operation', () => {
         `${where}: give its schema in src/api/ an example: .openapi(…, { example })`,
       ).toBeGreaterThan(0);
       for (const { value } of named.map((one) => resolved(description, one)))
-        expect(judge.faultsIn(value, [...pointer, 'schema']), where).toBeUndefined();
+        expect(validate.faultsIn(value, [...pointer, 'schema']), where).toBeUndefined();
     }
   });
 });
 
-/** Every body of JSON, in requests and in answers. */
+/** Every JSON body, in requests and responses. */
 const bodies = (): [where: string, media: Media, pointer: string[]][] =>
   operationsOf(description).flatMap(({ path, method, operation }) => {
     const at = ['paths', path, method];
@@ -171,8 +171,8 @@ const bodies = (): [where: string, media: Media, pointer: string[]][] =>
     );
   });
 
-describe('a problem', () => {
-  test.each(CODES)('%s has an example, made as answers are, which is as its schema has it', (code) => {
+describe('problem', () => {
+  test.each(CODES)('%s: has an example as in a real response', (code) => {
     const { status } = PROBLEMS[code];
     const mentioned = operations.flatMap(([, { responses }]) =>
       Object.values(responses).flatMap(({ content }) =>
@@ -186,7 +186,7 @@ describe('a problem', () => {
   });
 });
 
-test("passes the linter's recommended rules", { timeout: 30_000 }, async () => {
+test("OpenAPI document: passes the linter's recommended rules", { timeout: 30_000 }, async () => {
   const config = await createConfig({ extends: ['recommended'] });
   const found = await lintFromString({ source: JSON.stringify(description), config });
   expect(
@@ -194,7 +194,7 @@ test("passes the linter's recommended rules", { timeout: 30_000 }, async () => {
   ).toEqual([]);
 });
 
-test('every schema that it refers to is there', () => {
+test('schemas: every reference resolves', () => {
   const referred = [...JSON.stringify(description).matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g)].map(
     ([, n]) => n,
   );
@@ -202,7 +202,7 @@ test('every schema that it refers to is there', () => {
   for (const name of referred) expect(Object.keys(description.components.schemas)).toContain(name);
 });
 
-test('tells the members of the main answers', () => {
+test('schemas: the main responses list their required members', () => {
   const required = (name: string) => description.components.schemas[name]?.required;
   expect(required('Token')).toEqual(
     expect.arrayContaining(['connection_id', 'access_token', 'token_type', 'expires_at', 'expires_in']),
@@ -213,7 +213,7 @@ test('tells the members of the main answers', () => {
   expect(required('Connection')).toEqual(expect.arrayContaining(['id', 'status', 'reason', 'generation', 'captured']));
 });
 
-describe('an answer is held against it: it is a fault', () => {
+describe('response validation in tests', () => {
   const token = { method: 'GET', path: '/v1/token?integration=slack&owner=user_42', status: 200 };
   const headers = (type = 'application/json') => new Headers({ 'content-type': type, 'www-authenticate': 'Bearer' });
   const example = () => {
@@ -221,7 +221,7 @@ describe('an answer is held against it: it is a fault', () => {
     return Object.values(examples)[0]!.value as object;
   };
   const faultOf = (said: { status?: number; type?: string; body?: unknown }) =>
-    createJudge(description)({
+    createResponseValidator(description)({
       ...token,
       status: said.status ?? 200,
       headers: headers(said.type),
@@ -229,7 +229,7 @@ describe('an answer is held against it: it is a fault', () => {
     });
   const problem = (status: number, body: object) => faultOf({ status, type: 'application/problem+json', body });
 
-  test('not when it is as described', () => {
+  test('accepts responses as described', () => {
     expect(faultOf({})).toBeUndefined();
     for (const code of ['unauthenticated', 'forbidden', 'ambiguous_connection', 'payload_too_large'] as const)
       expect(problem(PROBLEMS[code].status, exampleOf(code)), code).toBeUndefined();
@@ -239,20 +239,20 @@ describe('an answer is held against it: it is a fault', () => {
     ['a member that is not described', () => faultOf({ body: { ...example(), refresh_token: 'x' } })],
     ['a member that is missing', () => faultOf({ body: { ...example(), expires_in: undefined } })],
     ['a member of another type', () => faultOf({ body: { ...example(), scopes: 'a b' } })],
-    ['a time that is none', () => faultOf({ body: { ...example(), expires_at: 'tomorrow' } })],
+    ['an invalid time', () => faultOf({ body: { ...example(), expires_at: 'tomorrow' } })],
     ['another status', () => faultOf({ status: 201 })],
     ['another content type', () => faultOf({ type: 'text/html' })],
-    ['a problem that is not named', () => problem(409, exampleOf('integration_in_use'))],
-    ['a status that is not named', () => problem(402, { ...exampleOf('forbidden'), status: 402 })],
+    ['a problem that the operation does not have', () => problem(409, exampleOf('integration_in_use'))],
+    ['a status that the operation does not have', () => problem(402, { ...exampleOf('forbidden'), status: 402 })],
     ['a problem with another status', () => problem(409, { ...exampleOf('ambiguous_connection'), status: 400 })],
-    ['a problem with a member of no code', () => problem(403, { ...exampleOf('forbidden'), token: 'x' })],
-    ['a problem without a member of its code', () => problem(403, { ...exampleOf('forbidden'), missing: undefined })],
+    ['a problem with an unknown member', () => problem(403, { ...exampleOf('forbidden'), token: 'x' })],
+    ['a problem without a required member', () => problem(403, { ...exampleOf('forbidden'), missing: undefined })],
     [
       'a path that is not described',
-      () => createJudge(description)({ ...token, path: '/v1/nothing', headers: headers(), text: '{}' }),
+      () => createResponseValidator(description)({ ...token, path: '/v1/nothing', headers: headers(), text: '{}' }),
     ],
-    ['no Retry-After', () => problem(429, exampleOf('too_many_requests'))],
-  ])('%s', (_, fault) => {
+    ['a 429 without Retry-After', () => problem(429, exampleOf('too_many_requests'))],
+  ])('rejects %s', (_, fault) => {
     expect(fault()).toBeTypeOf('string');
   });
 });

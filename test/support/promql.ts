@@ -1,9 +1,9 @@
-// What a PromQL expression asks for: each metric with the labels it is matched by, and the labels it is grouped by. Reads
-// the part of the language that our rules and dashboards use, and refuses the rest.
+// Parses a PromQL expression into its metrics with their label matchers, and the labels that it groups by. Supports the
+// part of the language that our rules and dashboards use, and rejects the rest.
 
-export interface Asked {
+export interface ParsedQuery {
   metrics: { name: string; matchers: { label: string; values: string[] }[] }[];
-  /** Named after `by`, `without`, `on` and the like. */
+  /** The labels of `by`, `without`, `on` and the like. */
   groupedBy: string[];
 }
 
@@ -26,10 +26,10 @@ interface Token {
   text: string;
 }
 
-/** Grafana's variables must be filled in before. Throws what is wrong. */
-export function asked(expression: string): Asked {
+/** Throws on a syntax error. Variables of Grafana must be substituted first. */
+export function parsePromql(expression: string): ParsedQuery {
   const tokens = tokensOf(expression);
-  const metrics: Asked['metrics'] = [];
+  const metrics: ParsedQuery['metrics'] = [];
   const groupedBy: string[] = [];
   const open: string[] = [];
   const next = () => tokens[0]?.text;
@@ -44,7 +44,7 @@ export function asked(expression: string): Asked {
       throw new Error(`a ${kind} is expected where ${token?.text ?? 'the end'} is: ${expression}`);
     return token.text;
   };
-  /** Between its signs, with commas. */
+  /** A comma-separated list between delimiters. */
   const list = (from: string, to: string, one: () => void) => {
     take(from);
     while (next() !== to) {
@@ -54,7 +54,7 @@ export function asked(expression: string): Asked {
     take(to);
   };
 
-  const matcher = (matchers: Asked['metrics'][number]['matchers']) => {
+  const matcher = (matchers: ParsedQuery['metrics'][number]['matchers']) => {
     const label = taken('name');
     const how = taken('sign');
     if (!['=', '!=', '=~', '!~'].includes(how)) throw new Error(`${how} does not match labels: ${expression}`);
@@ -75,7 +75,7 @@ export function asked(expression: string): Asked {
     } else if (next() === '(') {
       throw new Error(`there is no function ${text}: ${expression}`);
     } else {
-      const matchers: Asked['metrics'][number]['matchers'] = [];
+      const matchers: ParsedQuery['metrics'][number]['matchers'] = [];
       if (next() === '{') list('{', '}', () => matcher(matchers));
       metrics.push({ name: text, matchers });
     }

@@ -1,21 +1,21 @@
-// What /metrics of a running broker renders once all that it counts has happened: each metric with its kind and labels.
+// The metrics that a running broker exposes once everything that it counts has happened: names, kinds and labels.
 import Database from 'better-sqlite3';
 import { startWorld, type World } from './broker-setup.ts';
 
-export interface Family {
+export interface MetricFamily {
   name: string;
   kind: string;
   help: string;
-  /** The names under which it can be asked for, and the labels of each. */
+  /** Labels by series name. */
   series: Map<string, Set<string>>;
-  /** Of a histogram. */
+  /** The bucket bounds of a histogram. */
   bounds: Set<string>;
 }
 
-export async function renderedMetrics(): Promise<Family[]> {
+export async function renderedMetrics(): Promise<MetricFamily[]> {
   const world = await startWorld();
   try {
-    await happen(world);
+    await causeAllMetrics(world);
     const text = await (await fetch(new URL('/metrics', world.broker.url))).text();
     return familiesIn(text);
   } finally {
@@ -23,12 +23,12 @@ export async function renderedMetrics(): Promise<Family[]> {
   }
 }
 
-/** A refresh with life left, and one that is due; an owner who says no; a revocation; and a store that fails. */
-async function happen({ broker, adopt, inSeconds, refreshes }: World): Promise<void> {
+/** A refresh before expiry, and one that is due; an owner who declines; a revocation; a failing store operation. */
+async function causeAllMetrics({ broker, adopt, inSeconds, refreshes }: World): Promise<void> {
   const id = await adopt('ada', { access_token: 'a', expires_at: inSeconds(600) });
   await broker.ask('GET', `/v1/connections/${id}/token`);
   await broker.ask('POST', `/v1/connections/${id}/refresh`, {});
-  if (refreshes() !== 1) throw new Error('nothing was refreshed');
+  if (refreshes() !== 1) throw new Error('no refresh happened');
   await adopt('grace');
   await decline(broker, 'alan');
   await broker.ask('DELETE', `/v1/connections/${id}`);
@@ -50,8 +50,8 @@ async function decline({ url, ask }: World['broker'], owner: string): Promise<vo
   await fetch(new URL(back, url), { headers: { cookie }, redirect: 'manual' });
 }
 
-function familiesIn(text: string): Family[] {
-  const families = new Map<string, Family>();
+function familiesIn(text: string): MetricFamily[] {
+  const families = new Map<string, MetricFamily>();
   const helps = new Map([...text.matchAll(/^# HELP (\S+) (.*)$/gm)].map(([, name, help]) => [name!, help!]));
   for (const [, name, kind] of text.matchAll(/^# TYPE (\S+) (\S+)$/gm))
     families.set(name!, {

@@ -1,4 +1,4 @@
-// The benchmarks run and tell what they measured; how quick anything is, no test says.
+// The benchmarks run and report. No test checks how fast anything is.
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
@@ -6,7 +6,7 @@ import { expect, it } from 'vitest';
 const run = promisify(execFile);
 const bench = (...args: string[]) => run(process.execPath, ['bench/main.ts', ...args]);
 
-it('prints one JSON object with a ratio against the baseline of the same run', async () => {
+it('bench --json: prints one object with a ratio against the baseline of the same run', async () => {
   const { stdout } = await bench('--json', '--quick', '--only', 'tick');
   const { figures, failed } = JSON.parse(stdout);
   expect(failed).toEqual([]);
@@ -18,7 +18,7 @@ it('prints one JSON object with a ratio against the baseline of the same run', a
   expect(Math.min(ours, against)).toBeGreaterThan(0);
 });
 
-it('names the figures that there are when it is asked for another', async () => {
+it('bench --only: an unknown figure exits with 2 and lists the known ones', async () => {
   await expect(bench('--only', 'warm,cool')).rejects.toMatchObject({
     code: 2,
     stdout: '',

@@ -1,5 +1,4 @@
-// The bundle does what the sources do: with nothing but the files of the image, started from elsewhere, in a process of
-// its own.
+// The bundle works like the sources: in a process, from another folder, with only the files of the image.
 import { execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -33,9 +32,9 @@ afterAll(() => {
 
 interface Bundled {
   url: string;
-  /** As the admin. */
+  /** With the admin key. */
   ask(method: string, path: string, body?: unknown): Promise<Answer>;
-  /** Fulfilled with its exit code. */
+  /** Resolves with the exit code. */
   stop(): Promise<number | null>;
 }
 
@@ -71,18 +70,18 @@ async function startBundle(database: string): Promise<Bundled> {
 const valetkey = (...args: string[]) =>
   promisify(execFile)(process.execPath, [join(image.folder, 'dist/cli.js'), ...args], { cwd: elsewhere });
 
-it('starts from the cache that the build left, and stops when told to', async () => {
+it('bundle: starts from the compile cache of the build, and stops on SIGTERM', async () => {
   const cached = () =>
     globSync('dist/cache/**', { cwd: image.folder }).map((path) => [path, statSync(join(image.folder, path)).mtimeMs]);
   const before = cached();
   expect(before.length).toBeGreaterThan(3);
   const broker = await startBundle('cached');
   expect(await broker.stop()).toBe(0);
-  // What does not fit is written anew.
+  // A cache that does not match would be rewritten.
   expect(cached()).toEqual(before);
 });
 
-it('connects an account through the browser, serves its token, refreshes it and checks its JWTs', async () => {
+it('bundle: connects an account, serves and refreshes its token, verifies a JWT', async () => {
   const provider = await startProvider();
   const broker = await startBundle('whole');
   try {
@@ -107,7 +106,7 @@ it('connects an account through the browser, serves its token, refreshes it and 
   }
 });
 
-it('finds what is no code: migrations, catalogue, pages with their stylesheet; and describes itself', async () => {
+it('bundle: has the migrations, the catalogue, the stylesheets and the OpenAPI document', async () => {
   const broker = await startBundle('files');
   try {
     const { data } = expectOk(await broker.ask('GET', '/v1/providers?limit=500'));
@@ -128,7 +127,7 @@ it('finds what is no code: migrations, catalogue, pages with their stylesheet; a
   }
 });
 
-it('brings the command line', async () => {
+it('bundle: has the command line', async () => {
   const { stdout } = await valetkey('keys', 'generate', '--kid', 'k2');
   expect(stdout).toMatch(/^k2:[\w-]{43}\n$/);
   expect(parseKeyRing(stdout.trim()).ok).toBe(true);
@@ -136,13 +135,13 @@ it('brings the command line', async () => {
   expect((await valetkey('providers', 'show', 'generic-oidc')).stdout).toContain('generic-oidc');
   await expect(valetkey('demo', '--once')).rejects.toMatchObject({
     code: 1,
-    stderr: expect.stringContaining('run it in the repository with: npm run demo'),
+    stderr: expect.stringContaining('in the repository, run: npm run demo'),
   });
 });
 
-it('brings the licence of every library that is in it', () => {
+it('bundle: has the license of every bundled library', () => {
   const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
-  const licences = readFileSync(join(image.folder, 'dist/LICENSES.txt'), 'utf8');
+  const licenses = readFileSync(join(image.folder, 'dist/LICENSES.txt'), 'utf8');
   const bundled = Object.keys(dependencies).filter((name) => name !== 'better-sqlite3');
-  for (const name of bundled) expect(licences).toMatch(new RegExp(`^${name} \\S+ \\(\\S+\\)$`, 'm'));
+  for (const name of bundled) expect(licenses).toMatch(new RegExp(`^${name} \\S+ \\(\\S+\\)$`, 'm'));
 });

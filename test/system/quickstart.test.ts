@@ -1,4 +1,4 @@
-// docs/quickstart.md, word for word: its blocks are run, in their order, against what `npm run demo` starts.
+// Runs the code blocks of docs/quickstart.md, in order, against `npm run demo`.
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -20,18 +20,18 @@ const blocks = [...page.matchAll(/```(sh|js)\n([\s\S]*?)```/g)].map(([, language
 const [start, ask, invite, use, install, service, run, revoke] = blocks.map(({ code }) => code.trimEnd());
 
 interface Running {
-  /** What it printed that matches. */
+  /** The line that matched. */
   line: string;
   stop(): Promise<unknown>;
 }
 
-/** A process, as soon as it has printed such a line. */
+/** Starts a process, and resolves when it has printed a matching line. */
 async function startUntil(pattern: RegExp, args: string[], cwd: string, env: NodeJS.ProcessEnv): Promise<Running> {
   const child = spawn(process.execPath, args, { cwd, env, stdio: ['ignore', 'pipe', 'inherit'] });
   const gone = once(child, 'exit');
   const line = await new Promise<string>((found, failed) => {
     createInterface({ input: child.stdout }).on('line', (text) => pattern.test(text) && found(text));
-    void gone.then(([code]) => failed(new Error(`it ended with ${code}`)));
+    void gone.then(([code]) => failed(new Error(`it exited with ${code}`)));
   });
   const stop = () => {
     child.kill('SIGTERM');
@@ -54,7 +54,7 @@ afterAll(async () => {
   client?.remove();
 });
 
-/** As pasted into a terminal. */
+/** Runs code as if it were pasted into a terminal. */
 const paste = async (code = ''): Promise<string> =>
   (await promisify(execFile)('sh', ['-euc', code], { cwd: client.consumer, env })).stdout;
 const curl = await promisify(execFile)('curl', ['--version']).then(
@@ -62,15 +62,15 @@ const curl = await promisify(execFile)('curl', ['--version']).then(
   () => false,
 );
 
-test('it begins with the demo, and the service has no more than 20 lines', () => {
+test('quickstart: begins with the demo; the service has at most 20 lines', () => {
   expect(blocks.map(({ language }) => language)).toEqual(['sh', 'sh', 'sh', 'sh', 'sh', 'js', 'sh', 'sh']);
   expect([start, run]).toEqual(['npm ci && npm run demo', 'node service.mjs']);
   expect(install).toMatch(/^npm run build:client\n.*npm install \.\.\/\.\.\/client$/);
   expect(service?.split('\n').length).toBeLessThanOrEqual(20);
 });
 
-describe.skipIf(!curl)('with nothing but curl', () => {
-  test('a user who is not connected is invited, and then there is a token that the API takes', async () => {
+describe.skipIf(!curl)('quickstart with curl', () => {
+  test('a user who is not connected gets a link, then a token that the API accepts', async () => {
     expect(JSON.parse(await paste(ask))).toMatchObject({ code: 'not_found' });
     const { url } = JSON.parse(await paste(invite));
     await walkThrough(url, { login: 'ada' });
@@ -78,7 +78,7 @@ describe.skipIf(!curl)('with nothing but curl', () => {
     expect(await paste(use)).toBe('{"sub":"ada"}');
   });
 
-  test('the service sends a user to connect, greets her, and notices that she was disconnected', async () => {
+  test('the service redirects a user to connect, greets them, and notices a revocation', async () => {
     writeFileSync(join(client.consumer, 'service.mjs'), service!);
     const { line: url, stop } = await startUntil(/^http:/, ['service.mjs'], client.consumer, { ...env, PORT: '0' });
     try {

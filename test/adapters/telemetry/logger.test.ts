@@ -1,13 +1,13 @@
-// What the log writes, read from a process that writes it.
+// The logger, run in a process whose output is read.
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
-const TELEMETRY = fileURLToPath(new URL('../../../src/adapters/telemetry/logger.ts', import.meta.url));
+const LOGGER = fileURLToPath(new URL('../../../src/adapters/telemetry/logger.ts', import.meta.url));
 
-/** The lines of a program that has a `log`, however it ended. */
+/** Runs a program with a `log`, and returns the lines that it wrote. */
 function lines(program: string): Record<string, unknown>[] {
-  const source = `import { createLogger } from ${JSON.stringify(TELEMETRY)}; const log = createLogger('info'); ${program}`;
+  const source = `import { createLogger } from ${JSON.stringify(LOGGER)}; const log = createLogger('info'); ${program}`;
   const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', source], { encoding: 'utf8' });
   return stdout
     .trim()
@@ -15,44 +15,44 @@ function lines(program: string): Record<string, unknown>[] {
     .map((line) => JSON.parse(line));
 }
 
-test('a line is one JSON object with its level, time, fields and message', () => {
-  const [line] = lines(`log.info({ code: 'http_503', left: undefined, none: null }, 'said')`);
-  expect(line).toEqual({ level: 'info', time: expect.any(String), code: 'http_503', none: null, msg: 'said' });
+test('line: one JSON object with level, time, fields and message', () => {
+  const [line] = lines(`log.info({ code: 'http_503', left: undefined, none: null }, 'message')`);
+  expect(line).toEqual({ level: 'info', time: expect.any(String), code: 'http_503', none: null, msg: 'message' });
 });
 
-test('what lies under the name of a secret is not written, however deep', () => {
+test('secrets: redacted at any depth', () => {
   const [line] = lines(`
     const body = { access_token: 'CANARY', scope: 'read', more: [{ password: 'CANARY' }] };
-    log.error({ body, answer: { body }, deep: { a: { b: { c: { d: { e: 'CANARY' } } } } } }, 'said')`);
+    log.error({ body, answer: { body }, deep: { a: { b: { c: { d: { e: 'CANARY' } } } } } }, 'message')`);
   const clean = { access_token: '[redacted]', scope: 'read', more: [{ password: '[redacted]' }] };
   expect(line).toMatchObject({ body: clean, answer: { body: clean } });
   expect(JSON.stringify(line)).not.toContain('CANARY');
 });
 
-test('of an error and its causes there are the name, message, code and stack, and nothing else', () => {
+test('error: name, message, code and stack of it and its causes, nothing else', () => {
   const [line] = lines(`
     const cause = Object.assign(new Error('inner'), { code: 'E_INNER', response: { body: 'CANARY' } });
-    log.error({ err: new TypeError('outer', { cause }), other: cause }, 'said')`);
+    log.error({ err: new TypeError('outer', { cause }), other: cause }, 'message')`);
   const inner = { name: 'Error', message: 'inner', code: 'E_INNER', stack: expect.any(String) };
   expect(line?.err).toEqual({ name: 'TypeError', message: 'outer', stack: expect.any(String), cause: inner });
   expect(line?.other).toEqual(inner);
 });
 
-test('what was thrown and is no error is told as it is', () => {
-  expect(lines(`log.warn({ err: 'gone' }, 'said')`)[0]).toMatchObject({ err: 'gone' });
+test('thrown value that is no error: written as it is', () => {
+  expect(lines(`log.warn({ err: 'gone' }, 'message')`)[0]).toMatchObject({ err: 'gone' });
 });
 
-test('a ring of objects ends somewhere', () => {
-  const [line] = lines(`const ring = { name: 'r' }; ring.self = ring; log.info({ ring }, 'said')`);
+test('circular object: cut off', () => {
+  const [line] = lines(`const ring = { name: 'r' }; ring.self = ring; log.info({ ring }, 'message')`);
   expect(line).toMatchObject({ ring: { name: 'r', self: { name: 'r' } } });
 });
 
-test('what is said last is written, however the process ends', () => {
-  expect(lines(`log.info({}, 'said'); process.exit()`)).toMatchObject([{ msg: 'said' }]);
+test('process exit: the last lines are written', () => {
+  expect(lines(`log.info({}, 'message'); process.exit()`)).toMatchObject([{ msg: 'message' }]);
   expect(lines(`log.info({}, 'one'); setImmediate(() => { log.info({}, 'two'); process.exit(); })`)).toHaveLength(2);
 });
 
-test('lines of one turn keep their order, and none is cut', () => {
-  const many = lines(`for (let n = 0; n < 5_000; n++) log.info({ n, word: 'ü'.repeat(n % 50) }, 'said')`);
+test('many lines in one turn of the event loop: in order and complete', () => {
+  const many = lines(`for (let n = 0; n < 5_000; n++) log.info({ n, word: 'ü'.repeat(n % 50) }, 'message')`);
   expect(many.map(({ n }) => n)).toEqual(Array.from({ length: 5_000 }, (_, n) => n));
 });
