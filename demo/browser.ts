@@ -2,14 +2,14 @@
 
 /** Cookies by host, name and path (RFC 6265 5.3, 5.4), as far as loopback flows need them. Ports are ignored. */
 export interface CookieJar {
-  store(url: URL, response: Response): void;
+  keep(url: URL, response: Response): void;
   header(url: URL): string | undefined;
 }
 
 export function createCookieJar(): CookieJar {
   const cookies = new Map<string, { host: string; path: string; name: string; value: string }>();
   return {
-    store(url, response) {
+    keep(url, response) {
       for (const line of response.headers.getSetCookie()) {
         const [pair = '', ...attributes] = line.split(';').map((part) => part.trim());
         const [name, value] = split(pair);
@@ -84,7 +84,7 @@ export async function walkThrough(start: string | URL, walk: Walk = {}): Promise
       },
       ...(form ? { body: form } : {}),
     });
-    jar.store(url, response);
+    jar.keep(url, response);
     const location = response.headers.get('location');
     const text = await response.text();
     if (location !== null) {

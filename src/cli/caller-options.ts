@@ -32,7 +32,7 @@ export const callerOptions = (command: Command): Command =>
     .option('--workload-issuer <url>', 'authenticate the caller by tokens of this issuer, without a key')
     .option('--workload-audience <audience>', 'the audience of these tokens')
     .option('--workload-claim <name=value>', 'a claim of these tokens; repeatable', pairs)
-    .option('--rate-limit <requests/seconds>', 'at most so many requests in so many seconds, such as 100/60');
+    .option('--rate-limit <requests/seconds>', 'limit of requests per seconds, such as 100/60');
 
 /** One grant from `--action` and the options that go with it, and one from each `--grant`. */
 export function grantsOf({ action, integration, owner, scope, maxMinTtl, grant = [] }: CallerOptions): Json[] {

@@ -11,7 +11,7 @@ import { type Received, type Scripted, type ScriptedServer, startScriptedServer 
 
 const KEY = 'k3y/with+odd=chars&more';
 const send = (place: string, name: string, prefix = '') => ({ send: { in: place, name, prefix } });
-/** One provider that takes its key in all manners. */
+/** One provider with all ways to attach a key. */
 const MANIFOLD = {
   id: 'manifold',
   name: 'Manifold',
@@ -57,7 +57,7 @@ async function startApi(answer: (request: Received) => Scripted): Promise<Script
   return server;
 }
 const OK: Scripted = { body: { fine: true } };
-/** Says these things, one after the other, and the last for ever. */
+/** Responds with these, one after the other; the last one repeats. */
 const says = (...script: Scripted[]) => startApi(() => (script.length > 1 ? script.shift()! : script[0]!));
 
 /** An owner with a connection at `acme`, and the token that is served for it now. */
@@ -85,7 +85,7 @@ describe('a request', () => {
     const api = await says({ status: 201, headers: { 'x-own': '1' }, body: { id: 7 } });
     const response = await client().valetkey.fetch(at(owner), `${api.url}/a?b=c%20d`, {
       method: 'patch',
-      headers: { 'Content-Type': 'application/json', Authorization: 'Bearer of-somebody-else' },
+      headers: { 'Content-Type': 'application/json', Authorization: 'Bearer of-another-caller' },
       body: '{"a":1}',
     });
     expect(await response.json()).toEqual({ id: 7 });

@@ -95,6 +95,6 @@ describe('compose.yaml', () => {
   });
 
   it('waits long enough on stop for refreshes in flight', () => {
-    expect(Number.parseInt(valetkey.stop_grace_period, 10)).toBeGreaterThanOrEqual(STOP.requests + STOP.inFlight);
+    expect(Number.parseInt(valetkey.stop_grace_period, 10)).toBeGreaterThanOrEqual(STOP.requests + STOP.spent);
   });
 });

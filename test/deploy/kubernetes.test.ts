@@ -190,7 +190,7 @@ describe('the Kubernetes manifests', () => {
   it('wait long enough on stop for refreshes in flight', () => {
     const [command, seconds] = container.lifecycle.preStop.exec.command;
     expect([command, Number(seconds)]).toEqual(['sleep', STOP.preStop]);
-    expect(pod.terminationGracePeriodSeconds).toBeGreaterThanOrEqual(STOP.preStop + STOP.requests + STOP.inFlight);
+    expect(pod.terminationGracePeriodSeconds).toBeGreaterThanOrEqual(STOP.preStop + STOP.requests + STOP.spent);
   });
 
   it('keep replicas running during upgrades and node drains', () => {

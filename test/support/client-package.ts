@@ -1,4 +1,4 @@
-// The client as published, in a folder of its own: the output of `npm run build:client`, and the files beside it.
+// The client as it is published, in a folder of its own: what `npm run build:client` makes, and what is beside it.
 import { execFile } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,11 +7,11 @@ import { promisify } from 'node:util';
 import { ROOT } from './image.ts';
 
 export interface ClientPackage {
-  /** The package's folder. */
+  /** Where it is. */
   folder: string;
-  /** A project in which the package is installed. */
+  /** A folder in which it is installed, for those who use it. */
   consumer: string;
-  /** Compiles files there; rejects with the compiler's errors. */
+  /** Lays the compiler over files there; rejects with what it says against them. */
   compile(folder: string, ...options: string[]): Promise<unknown>;
   remove(): void;
 }
@@ -28,11 +28,11 @@ export async function layOutClient(): Promise<ClientPackage> {
     copyFileSync(join(ROOT, name), join(folder, name.replace('client/', '')));
   mkdirSync(join(consumer, 'node_modules/@valetkey'), { recursive: true });
   symlinkSync(folder, join(consumer, 'node_modules/@valetkey/client'), 'dir');
-  const withOutput = ({ stdout }: { stdout: string }) => Promise.reject(new Error(stdout));
+  const told = ({ stdout }: { stdout: string }) => Promise.reject(new Error(stdout));
   return {
     folder,
     consumer,
-    compile: (at, ...options) => run(TSC, options, { cwd: at }).catch(withOutput),
+    compile: (at, ...options) => run(TSC, options, { cwd: at }).catch(told),
     remove: () => rmSync(home, { recursive: true }),
   };
 }

@@ -1,16 +1,16 @@
-// Reads the files of deploy/ as strictly as their tools do, and validates the settings in them.
+// The files of deploy/, read as strictly as their tools do, and what the broker says of the settings in them.
 import { readFileSync } from 'node:fs';
 import { parseAllDocuments } from 'yaml';
 import { parseConfig } from '../../src/runtime/config.ts';
 import { generateKey } from '../../src/runtime/keys.ts';
 
-/** The project's root. */
+/** Of the project. */
 export const ROOT = new URL('../..', import.meta.url);
 export const read = (path: string) => readFileSync(new URL(path, ROOT), 'utf8');
-/** The broker's version. */
+/** Of the broker. */
 export const { version } = JSON.parse(read('package.json')) as { version: string };
 
-/** Parses a file with one document. Throws on errors and warnings. */
+/** The one document of a file; a fault or a warning of the parser is thrown. */
 export function yaml<T>(path: string): T {
   const [document, ...others] = parseAllDocuments(read(path), { strict: true, uniqueKeys: true, version: '1.2' });
   if (!document || others.length > 0) throw new Error(`${path}: not one document`);
@@ -19,7 +19,7 @@ export function yaml<T>(path: string): T {
   return document.toJS() as T;
 }
 
-/** Substitutes variables as Compose does: throws for one without a value. */
+/** The name of a variable that is asked for but has no value is a fault, as Compose has it. */
 export function filledIn(text: string, env: Record<string, string>): string {
   return text.replace(/\$\{(\w+)(?::([-?])([^}]*))?\}/g, (_, name: string, how: string, word: string) => {
     if (env[name]) return env[name];
@@ -28,19 +28,19 @@ export function filledIn(text: string, env: Record<string, string>): string {
   });
 }
 
-/** The errors and warnings of the broker for this configuration. Does not connect to the database. */
+/** Starting with this, the broker finds nothing that it does not know or want. The database is not reached. */
 export function faultsOf(env: Record<string, string>, file = '{}'): string[] {
   const parsed = parseConfig({ ...env, VALETKEY_DATABASE_URL: 'file::memory:' }, () => file);
   return parsed.ok ? parsed.warnings : parsed.issues;
 }
 
-/** Seconds that a stop may take: until no more requests arrive, open requests, work in flight (docs/operations.md). */
-export const STOP = { preStop: 5, requests: 10, inFlight: 50 };
+/** Seconds that a stop may take: until nobody sends requests, open requests, and what has been spent (docs/operations.md). */
+export const STOP = { preStop: 5, requests: 10, spent: 50 };
 export const PINNED = /^[a-z/]+:\d+\.\d+(\.\d+)?(-[a-z]+)?$/;
-/** Names of secret settings. */
+/** Names of what must not be told. */
 export const SECRET = /PASSWORD|KEYS?$|SECRET|TOKEN|DATABASE_URL/;
 
-/** The settings of an operator. */
+/** As an operator would set them. */
 export const settings = () => ({
   VALETKEY_PUBLIC_URL: 'https://keys.example.com',
   VALETKEY_KEYS: generateKey('k1'),

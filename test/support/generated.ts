@@ -1,5 +1,5 @@
-// What is generated: from the catalogue, the JSON Schema for editors and the table of systems; from the command line, the
-// table of commands; from the OpenAPI document, the types of the client.
+// What is generated: of the catalogue, the JSON Schema that editors read and the table of all systems; of the command
+// line, the table of its commands; of the interface's description, the client's types.
 import type { Command } from 'commander';
 import { compile } from 'json-schema-to-typescript';
 import { z } from 'zod';
@@ -87,7 +87,7 @@ export function commandTable(program: Command): string {
   ].join('\n');
 }
 
-/** The schemas that the client uses. */
+/** What the client speaks of. */
 const SHAPES = [
   'Token',
   'CreateDpopProofRequest',

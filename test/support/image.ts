@@ -1,4 +1,4 @@
-// The image without a container engine: the files of its last stage, in a folder, including the bundle.
+// The image without an engine: the files that its last stage copies, laid out as it would have them, bundle included.
 import { execFile } from 'node:child_process';
 import { cpSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,7 +14,7 @@ interface Instruction {
   rest: string;
 }
 
-/** One per instruction: continuation lines joined, comments removed. */
+/** One a line, continuations joined, comments gone. */
 export const instructions: Instruction[] = dockerfile
   .replace(/^\s*#.*\n/gm, '')
   .replace(/\\\n\s*/g, '')
@@ -24,11 +24,11 @@ export const instructions: Instruction[] = dockerfile
     const [, name, rest] = line.match(/^(\w+)\s+(.*)$/)!;
     return { name: name!, rest: rest! };
   });
-/** The instructions of the last stage. */
+/** Those of the last stage. */
 export const shipped = instructions.slice(instructions.map(({ name }) => name).lastIndexOf('FROM'));
 
 export interface Copy {
-  /** Whether the sources come from an earlier stage, or from the repository. */
+  /** Of an earlier stage, below its working directory, or of the repository. */
   built: boolean;
   sources: string[];
   to: string;
@@ -47,12 +47,12 @@ export const copies = (lines: Instruction[]): Copy[] =>
     });
 
 export interface Image {
-  /** The folder that is /app in the image. */
+  /** What is /app in the image. */
   folder: string;
   remove(): void;
 }
 
-/** Builds the bundle, in a folder that contains only the files of the image. */
+/** Builds the bundle into a folder that has nothing but what the image has. */
 export async function layOutImage(): Promise<Image> {
   const folder = mkdtempSync(join(tmpdir(), 'valetkey-image-'));
   for (const { sources, to } of copies(shipped)) {

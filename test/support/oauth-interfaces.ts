@@ -1,4 +1,4 @@
-// The OAuth interfaces, as clients use and misuse them: with tokens of users and of workloads, which are secrets too.
+// The standard interfaces, as clients use and misuse them: with tokens of users and of workloads, which are secrets too.
 import { generateKeyPairSync } from 'node:crypto';
 import type { Issuer } from './issuer.ts';
 import { type Callers, random, type Stage } from './lifecycle.ts';

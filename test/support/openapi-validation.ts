@@ -1,4 +1,4 @@
-// Validates every response against `openapi.json`, which is what is served (drift.test.ts).
+// Holds every answer against the description of the interface: `openapi.json`, which is what is served (drift.test.ts).
 import { readFileSync } from 'node:fs';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
@@ -10,7 +10,7 @@ import {
   operationsOf,
 } from '../../src/http/openapi/document.ts';
 
-export interface ObservedResponse {
+export interface Said {
   method: string;
   /** With its query, if it has one. */
   path: string;
@@ -19,18 +19,18 @@ export interface ObservedResponse {
   text: string;
 }
 
-export interface ResponseValidator {
-  /** The difference from the document; undefined if there is none. */
-  (response: ObservedResponse): string | undefined;
+export interface Judge {
+  /** Says what in an answer is not as it is described; undefined when all is. */
+  (said: Said): string | undefined;
   /** The same for a value and the schema at a JSON pointer. */
   faultsIn(value: unknown, pointer: string[]): string | undefined;
 }
 
-export function createResponseValidator(document: Description): ResponseValidator {
+export function createJudge(document: Description): Judge {
   const root = structuredClone(document);
   for (const schema of Object.values(root.components.schemas)) close(schema);
   close(root.paths);
-  // Additional members of a problem are checked by the schema of its code, which includes this one.
+  // What a problem has besides is closed by the schema of its code, of which this is a part.
   delete root.components.schemas.Problem?.additionalProperties;
   delete (root.components.schemas.Problem as { unevaluatedProperties?: boolean }).unevaluatedProperties;
   const ajv = new Ajv2020({ strict: false, allErrors: true, validateSchema: false });
@@ -40,16 +40,16 @@ export function createResponseValidator(document: Description): ResponseValidato
   const compiled = new Map<string, ValidateFunction>();
   function faultsIn(value: unknown, pointer: string[]): string | undefined {
     const $ref = `valetkey#/${pointer.map((part) => encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1'))).join('/')}`;
-    const check = compiled.get($ref) ?? ajv.compile({ $ref });
-    compiled.set($ref, check);
-    return check(value) ? undefined : ajv.errorsText(check.errors);
+    const validate = compiled.get($ref) ?? ajv.compile({ $ref });
+    compiled.set($ref, validate);
+    return validate(value) ? undefined : ajv.errorsText(validate.errors);
   }
 
   const routes = operationsOf(document).map(({ path, method, operation }) => ({
     path,
     method,
     operation,
-    // The path of the public URL, if any, comes after `/.well-known/…` (RFC 8414 3.1).
+    // Of a broker below a path, that comes after `/.well-known/…` (RFC 8414 3.1).
     pattern: new RegExp(
       `^${path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}${path.startsWith('/.well-known/') ? '(/.*)?' : ''}$`,
     ),
@@ -57,13 +57,13 @@ export function createResponseValidator(document: Description): ResponseValidato
   }));
   routes.sort((a, b) => a.holes - b.holes);
 
-  const validate = ({ method, path, status, headers, text }: ObservedResponse) => {
-    // Normalized as by the server: `%2e%2e` means `..`.
+  const judge = ({ method, path, status, headers, text }: Said) => {
+    // As the server reads it: `%2e%2e` leads up.
     const at = new URL(`http://broker${path}`).pathname;
     const asked = method === 'HEAD' ? 'GET' : method;
     const route = routes.find((one) => one.method.toUpperCase() === asked && one.pattern.test(at));
     if (!route) {
-      // Unknown paths are 404; below /v1, only for authenticated callers.
+      // Whatever is not served is not found; of everything behind the callers' door, only for callers.
       const code = (text.startsWith('{') && JSON.parse(text).code) || undefined;
       const known = [
         'not_found',
@@ -87,12 +87,12 @@ export function createResponseValidator(document: Description): ResponseValidato
     if (!type || !media) return `${where} as ${type}, which is not described`;
     if (!/json/.test(type)) return undefined;
     const body: unknown = JSON.parse(text);
-    if (name === 'default' && !coveredByDefault(media, body)) return `${where}, which is not described: ${text}`;
+    if (name === 'default' && !toldByDefault(media, body)) return `${where}, which is not described: ${text}`;
     const pointer = ['paths', route.path, route.method, 'responses', name, 'content', type, 'schema'];
     const faults = faultsIn(body, pointer);
     return faults === undefined ? undefined : `${where}: ${faults}: ${text}`;
   };
-  return Object.assign(validate, { faultsIn });
+  return Object.assign(judge, { faultsIn });
 }
 
 function answerOf({ responses }: Operation, status: number): [name: string, answer: Described] | undefined {
@@ -101,11 +101,11 @@ function answerOf({ responses }: Operation, status: number): [name: string, answ
   return answer && [name, answer];
 }
 
-/** `default` covers only the problems that any request may have: those of its examples. */
-const coveredByDefault = ({ examples = {} }: Media, body: unknown): boolean =>
+/** A status without a name of its own is for the few problems that any request may have: those of the examples. */
+const toldByDefault = ({ examples = {} }: Media, body: unknown): boolean =>
   typeof body === 'object' && body !== null && 'code' in body && String(body.code) in examples;
 
-/** Rejects undescribed members. Only in tests, since a later version may add members. */
+/** No member is answered that is not described: in tests alone, since there may be more of them in a later version. */
 function close(node: unknown, isMap = false): void {
   if (typeof node !== 'object' || node === null) return;
   const schema = node as Record<string, unknown>;
@@ -114,13 +114,11 @@ function close(node: unknown, isMap = false): void {
     if (isMap || (key !== 'examples' && key !== 'example')) close(value, key === 'properties');
 }
 
-let fileValidator: ResponseValidator | undefined;
+let ofFile: Judge | undefined;
 
-/** Throws if a response differs from `openapi.json`. */
-export function expectDescribed(response: ObservedResponse): void {
-  fileValidator ??= createResponseValidator(
-    JSON.parse(readFileSync(new URL('../../openapi.json', import.meta.url), 'utf8')),
-  );
-  const fault = fileValidator(response);
+/** Throws when an answer is not as `openapi.json` describes it. */
+export function expectDescribed(said: Said): void {
+  ofFile ??= createJudge(JSON.parse(readFileSync(new URL('../../openapi.json', import.meta.url), 'utf8')));
+  const fault = ofFile(said);
   if (fault) throw new Error(`not as described in openapi.json (after a change of routes: npm run generate): ${fault}`);
 }

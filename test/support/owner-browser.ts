@@ -28,7 +28,7 @@ export async function visit(
     headers: { ...(cookie === undefined ? {} : { cookie }), ...headers },
     ...(body === undefined ? {} : { body }),
   });
-  jar.store(new URL(url), response);
+  jar.keep(new URL(url), response);
   const location = response.headers.get('location');
   return { status: response.status, headers: response.headers, text: await response.text(), location };
 }

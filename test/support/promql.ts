@@ -1,9 +1,9 @@
-// Parses a PromQL expression into its metrics with their label matchers, and the labels that it groups by. Supports the
-// part of the language that our rules and dashboards use, and rejects the rest.
+// What a PromQL expression asks for: each metric with the labels it is matched by, and the labels it is grouped by. Reads
+// the part of the language that our rules and dashboards use, and refuses the rest.
 
-export interface ParsedQuery {
+export interface Asked {
   metrics: { name: string; matchers: { label: string; values: string[] }[] }[];
-  /** The labels of `by`, `without`, `on` and the like. */
+  /** Named after `by`, `without`, `on` and the like. */
   groupedBy: string[];
 }
 
@@ -26,10 +26,10 @@ interface Token {
   text: string;
 }
 
-/** Throws on a syntax error. Variables of Grafana must be substituted first. */
-export function parsePromql(expression: string): ParsedQuery {
+/** Grafana's variables must be filled in before. Throws what is wrong. */
+export function asked(expression: string): Asked {
   const tokens = tokensOf(expression);
-  const metrics: ParsedQuery['metrics'] = [];
+  const metrics: Asked['metrics'] = [];
   const groupedBy: string[] = [];
   const open: string[] = [];
   const next = () => tokens[0]?.text;
@@ -44,7 +44,7 @@ export function parsePromql(expression: string): ParsedQuery {
       throw new Error(`a ${kind} is expected where ${token?.text ?? 'the end'} is: ${expression}`);
     return token.text;
   };
-  /** A comma-separated list between delimiters. */
+  /** Between its signs, with commas. */
   const list = (from: string, to: string, one: () => void) => {
     take(from);
     while (next() !== to) {
@@ -54,7 +54,7 @@ export function parsePromql(expression: string): ParsedQuery {
     take(to);
   };
 
-  const matcher = (matchers: ParsedQuery['metrics'][number]['matchers']) => {
+  const matcher = (matchers: Asked['metrics'][number]['matchers']) => {
     const label = taken('name');
     const how = taken('sign');
     if (!['=', '!=', '=~', '!~'].includes(how)) throw new Error(`${how} does not match labels: ${expression}`);
@@ -75,7 +75,7 @@ export function parsePromql(expression: string): ParsedQuery {
     } else if (next() === '(') {
       throw new Error(`there is no function ${text}: ${expression}`);
     } else {
-      const matchers: ParsedQuery['metrics'][number]['matchers'] = [];
+      const matchers: Asked['metrics'][number]['matchers'] = [];
       if (next() === '{') list('{', '}', () => matcher(matchers));
       metrics.push({ name: text, matchers });
     }

@@ -95,9 +95,9 @@ export function createRecorder(broker: { url: string; adminKey: string }, secret
       const jar = walk.jar ?? createCookieJar();
       const watched = {
         header: jar.header,
-        store(at: URL, response: Response) {
+        keep(at: URL, response: Response) {
           watch(at, response);
-          jar.store(at, response);
+          jar.keep(at, response);
         },
       };
       const walked = await walkThrough(url, { ...walk, jar: watched });

@@ -1,4 +1,4 @@
-// Runs commands in this process, with captured output.
+// The command line in this process, at a terminal that a test looks at: what is typed, and what is printed.
 import type { Io } from '../../src/cli/io.ts';
 import { run } from '../../src/cli/run.ts';
 
@@ -10,7 +10,7 @@ export interface Printed {
 
 export type Valetkey = (args: string[], more?: Partial<Io>) => Promise<Printed>;
 
-/** Without `given` and `more`: no terminal, an empty stdin. It never waits. */
+/** Nobody is at the terminal and nothing is on stdin, unless `more` says so; it never waits. */
 export function terminal(env: Record<string, string>, given: Partial<Io> = {}): Valetkey {
   return async (args, more = {}) => {
     const printed = { out: '', err: '' };
@@ -27,8 +27,8 @@ export function terminal(env: Record<string, string>, given: Partial<Io> = {}): 
       inputIsTty: false,
       color: false,
       fetch,
-      open: () => Promise.reject(new Error('no browser')),
-      question: () => Promise.reject(new Error('no terminal')),
+      open: () => Promise.reject(new Error('there is no browser')),
+      question: () => Promise.reject(new Error('nobody is here')),
       now: Date.now,
       pause: (_, signal) =>
         new Promise((resolve, reject) => {

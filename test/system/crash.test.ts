@@ -54,7 +54,7 @@ describe.concurrent('what was answered survives kill -9', () => {
     const link = new URL(String(session.body.url));
     const opened = await h.killedBy(() => fetch(link, { redirect: 'manual' }));
     test.expect(opened.status).toBe(302);
-    jar.store(link, new Response(null, { headers: opened.headers }));
+    jar.keep(link, new Response(null, { headers: opened.headers }));
     await h.start();
     const stopAt = `${h.broker().url}/oauth2/callback/`;
     const { url } = await walkThrough(opened.headers.get('location')!, { login: 'alice', jar, stopAt });

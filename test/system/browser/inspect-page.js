@@ -1,4 +1,4 @@
-// Runs in the page: what it looks like to somebody who sees, taps and tabs.
+// Runs in the page: reports headings, language, contrast, target sizes and overflow.
 (() => {
   const numbers = (color) => (color.match(/[\d.]+/g) ?? []).map(Number);
 

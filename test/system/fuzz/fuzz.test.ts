@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Description, type Operation, operationsOf } from '../../../src/http/openapi/document.ts';
-import { createResponseValidator } from '../../support/openapi-validation.ts';
+import { createJudge } from '../../support/openapi-validation.ts';
 import { lessRightful } from '../../support/recorder.ts';
 import { openRestartableBroker, type RestartableBroker } from '../../support/restartable-broker.ts';
 import { createSecrets, type Secrets } from '../../support/secrets.ts';
@@ -40,7 +40,7 @@ beforeAll(async () => {
   const description = (await house.ask('GET', '/openapi.json')).body as unknown as Description;
   const { pools, keys } = await furnish();
 
-  const judge = createResponseValidator(description);
+  const judge = createJudge(description);
   const client = createClient(house.broker().url);
   const answers: string[] = [];
   statuses = new Map();

@@ -2,7 +2,7 @@
 import { Agent, request as send } from 'node:http';
 import fc, { type Arbitrary } from 'fast-check';
 import type { Description, Operation, Parameter } from '../../../src/http/openapi/document.ts';
-import type { ObservedResponse } from '../../support/openapi-validation.ts';
+import type { Said } from '../../support/openapi-validation.ts';
 import { nearly, oddText, type Pools, valid, wild } from './values.ts';
 
 export interface Request {
@@ -174,7 +174,7 @@ export function createClient(url: string) {
   const { hostname, port } = new URL(url);
   return {
     /** Rejects when the connection breaks. */
-    ask: ({ method, path, headers, body }: Request): Promise<ObservedResponse> =>
+    ask: ({ method, path, headers, body }: Request): Promise<Said> =>
       new Promise((resolve, reject) => {
         const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) };
         const asked = send({ hostname, port, agent, method, path, headers: { ...headers, ...length } }, (answer) => {
