@@ -1,17 +1,17 @@
-// Every way in which the broker says no, as one tagged union. `http/problem.ts` maps it, exhaustively, to answers.
+// All expected errors, as one tagged union. `http/errors/` maps each to an answer.
 import type { MissingPermission, RateLimit } from './caller.ts';
 
-/** Why a connection needs its owner again. Shown to callers as `reason`. */
+/** Why the owner must connect again. Shown to callers as `reason`. */
 export type ReauthReason =
   | 'grant_revoked'
   | 'grant_expired'
   | 'identity_changed'
   | 'refresh_outcome_unknown'
-  /** What an import brought (a key, a client of its own) is refused by the provider. */
+  /** The provider rejects the imported credentials (an API key, a client of its own). */
   | 'credentials_rejected'
   | 'not_refreshable';
 
-/** One thing that is wrong with an input, and where (a JSON path such as `params.issuer`). */
+/** One invalid part of an input. `path`: where, such as `params.issuer`. */
 export interface InputIssue {
   path: string;
   message: string;
@@ -19,7 +19,7 @@ export interface InputIssue {
 
 export type Fault =
   | { code: 'invalid_request'; detail: string; issues?: InputIssue[] }
-  /** `missing`, `mistyped`, `unknown` or `expired`; of a workload's token, what is wrong with that. */
+  /** `missing`, `mistyped`, `unknown` or `expired`; for a workload token, what is wrong with it. */
   | { code: 'unauthenticated'; reason: string }
   | { code: 'forbidden'; missing: MissingPermission }
   | { code: 'not_found'; what: string; id: string }
@@ -31,16 +31,16 @@ export type Fault =
   | { code: 'integration_in_use'; integration: string; connections: number; pending_revocations: number }
   /** `retryAfter` in whole seconds. */
   | { code: 'provider_unavailable'; integration: string; detail: string; retryAfter: number }
-  /** Of an address, whose requests fail to authenticate. */
+  /** The address has too many failed authentications. `retryAfter` in seconds. */
   | { code: 'too_many_requests'; retryAfter: number }
-  /** Of a caller. */
+  /** The caller has exceeded its rate limit. `retryAfter` in seconds. */
   | { code: 'rate_limited'; limit: RateLimit; retryAfter: number };
 
 export type FaultCode = Fault['code'];
 
 /**
  * A refusal as a value: use cases return `T | Refusal` and their callers narrow with `instanceof`.
- * It is not an `Error`, since nothing unexpected happened; what is thrown is a defect or a broken store.
+ * It is not an `Error`, since it is expected. Only defects and store failures are thrown.
  */
 export class Refusal {
   readonly fault: Fault;

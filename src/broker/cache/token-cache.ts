@@ -1,8 +1,8 @@
-// The serving cache: opened tokens by connection, and which connections an owner has. Bounded in entries and time.
+// The token cache: decrypted tokens by connection, and which connections an owner has. Bounded in entries and in time.
 //
-// It may be read at any moment, also while a read from the store is under way that began before a change. So a change
-// leaves a floor behind: what was read from an older generation is not taken in any more. Of what another process has
-// changed, the generation does not tell everything: nothing is taken in whose reading began before the news of it.
+// It changes while reads from the store are under way, whose rows may be older than the change. So an invalidation leaves the
+// minimum generation behind: older rows are not cached any more. Of a change by another replica, the generation does not say
+// everything: a row is not cached if its read began before the change notification arrived.
 import { LRUCache } from 'lru-cache';
 import { type Connection, lifetime } from '../../domain/connection.ts';
 import { CLOCK_SKEW_MAX_MS, INVALIDATION_TTL_MS, TOKEN_CACHE_TTL_MS } from '../../domain/time-limits.ts';
@@ -12,18 +12,18 @@ import type { Clock } from '../../ports/index.ts';
 export interface ServedToken {
   connection: Connection;
   accessToken: string;
-  /** Until when it lives, in milliseconds of the monotonic clock: a wall clock that jumps does not change that. */
+  /** When it expires, in milliseconds of the monotonic clock: a wall clock that jumps does not change that. */
   until: number;
   /**
-   * By our clock it was issued in the future: that was set back since, and nobody knows how old the token is. A newer one
-   * is asked for; it is served only where none can be had.
+   * By our clock it was issued in the future: the clock was set back since, and the token's age is unknown. Served only while
+   * no newer one can be had.
    */
   ofUnknownAge: boolean;
 }
 
 /**
- * The token as this process will serve it. Never longer than it was issued for, whatever the wall clock says of a row
- * that another process, or an earlier one, has written.
+ * The token as this process serves it: never longer than it was issued for, whatever the wall clock says of a row that
+ * another process, or an earlier one, has written.
  */
 export function toServedToken(connection: Connection, accessToken: string, clock: Clock): ServedToken {
   const life = lifetime(connection);
@@ -32,83 +32,111 @@ export function toServedToken(connection: Connection, accessToken: string, clock
   return { connection, accessToken, until: clock.monotonic() + left, ofUnknownAge };
 }
 
-/** What was known when a read from the store began. */
+/** Which changes were known when a read from the store began. */
 export type ReadTicket = number;
 
-type Slot = { served: ServedToken } | { floor: number };
+type OwnerOf = Pick<Connection, 'integration' | 'owner'>;
 
-export type TokenCache = ReturnType<typeof createTokenCache>;
+export interface TokenCache {
+  get(id: string): ServedToken | undefined;
+  /** The connections of an owner at an integration, live and revoked. Undefined: not known. */
+  ofOwner(integration: string, owner: string): readonly Connection[] | undefined;
+  /** Ids of the cached tokens. */
+  cachedIds(): string[];
 
-export function createTokenCache({ max = 50_000, ttlMs = TOKEN_CACHE_TTL_MS }: { max?: number; ttlMs?: number } = {}) {
-  // Each entry counts as one. With `max` instead, there would be room for all of them from the start.
+  /** To be taken before the store is read, and passed on with what was read. */
+  ticket(): ReadTicket;
+  /** Ignored when the row is older than what is known of the connection, or than a change notification. */
+  put(served: ServedToken, ticket: ReadTicket): void;
+  /** Ignored when any owner's connections have changed since the ticket. */
+  putOwner(ticket: ReadTicket, integration: string, owner: string, connections: readonly Connection[]): void;
+
+  /** Drops the token. From now on only rows of at least `minGeneration` are cached. */
+  invalidate(connection: Pick<Connection, 'id'> & OwnerOf, minGeneration: number): void;
+  /** Drops what is known of an owner's connections; the tokens stay. */
+  invalidateOwner(owner: OwnerOf): void;
+  /** Another replica has changed the connection: the same for its owner, and for reads of it that are under way. The token stays. */
+  invalidateOwnerOf(id: string): void;
+  /** Drops what is known of all owners' connections; the tokens stay. */
+  invalidateOwners(): void;
+  /** Change notifications may have been lost: the same, and for all reads that are under way. The tokens stay: they can be compared. */
+  invalidateReads(): void;
+}
+
+type Slot = { served: ServedToken } | { minGeneration: number };
+
+/** `max`: entries of each kind. `ttlMs`: how long an entry is kept, however often it is read. */
+export function createTokenCache({
+  max = 50_000,
+  ttlMs = TOKEN_CACHE_TTL_MS,
+}: {
+  max?: number;
+  ttlMs?: number;
+} = {}): TokenCache {
+  // Each entry counts as one. `max` itself would allocate room for all of them at once.
   const bounds = { maxSize: max, sizeCalculation: () => 1, ttl: ttlMs };
   const slots = new LRUCache<string, Slot>(bounds);
-  /** Whose set a connection is in. */
-  const listed = new Map<string, string>();
+  /** The owner's key by connection. */
+  const ownerKeys = new Map<string, string>();
   const owners = new LRUCache<string, readonly Connection[]>({
     ...bounds,
     dispose: (connections) => {
-      for (const { id } of connections) listed.delete(id);
+      for (const { id } of connections) ownerKeys.delete(id);
     },
   });
-  /** Counts what makes reads that are under way suspect: of the sets; of one token, when it was last told of; of all. */
+  /** Counts the changes that make reads under way outdated. */
   let changes = 0;
-  const toldOf = new LRUCache<string, ReadTicket>({ ...bounds, ttl: INVALIDATION_TTL_MS });
-  let toldOfAll = 0;
+  /** The count at the last change notification: of a connection, and of all. */
+  const notifiedAt = new LRUCache<string, ReadTicket>({ ...bounds, ttl: INVALIDATION_TTL_MS });
+  let allNotifiedAt = 0;
 
   const ownerKey = (integration: string, owner: string) => `${integration}\n${owner}`;
-  const generationOf = (slot: Slot | undefined): number =>
-    slot === undefined ? -1 : 'served' in slot ? slot.served.connection.generation : slot.floor;
+  const minGenerationOf = (slot: Slot | undefined): number =>
+    slot === undefined ? -1 : 'served' in slot ? slot.served.connection.generation : slot.minGeneration;
+
+  function invalidateOwner({ integration, owner }: OwnerOf): void {
+    changes++;
+    owners.delete(ownerKey(integration, owner));
+  }
 
   return {
-    get(id: string): ServedToken | undefined {
+    get(id) {
       const slot = slots.get(id);
       return slot && 'served' in slot ? slot.served : undefined;
     },
-    /** `ticket`: of when the row was read. */
-    put(served: ServedToken, ticket: ReadTicket): void {
-      const { id, generation } = served.connection;
-      if (ticket < Math.max(toldOfAll, toldOf.get(id) ?? 0)) return;
-      if (generation >= generationOf(slots.get(id))) slots.set(id, { served });
-    },
+    ofOwner: (integration, owner) => owners.get(ownerKey(integration, owner)),
+    cachedIds: () => [...slots.entries()].flatMap(([id, slot]) => ('served' in slot ? [id] : [])),
 
-    /** The live connections of an owner at an integration, when known. */
-    ofOwner: (integration: string, owner: string): readonly Connection[] | undefined =>
-      owners.get(ownerKey(integration, owner)),
-    /** Taken before the store is asked. A set that is put with it counts only if no owner's has changed meanwhile. */
-    ticket: (): ReadTicket => changes,
-    putOwner(ticket: ReadTicket, integration: string, owner: string, connections: readonly Connection[]): void {
+    ticket: () => changes,
+    put(served, ticket) {
+      const { id, generation } = served.connection;
+      if (ticket < Math.max(allNotifiedAt, notifiedAt.get(id) ?? 0)) return;
+      if (generation >= minGenerationOf(slots.get(id))) slots.set(id, { served });
+    },
+    putOwner(ticket, integration, owner, connections) {
       if (ticket !== changes) return;
       const key = ownerKey(integration, owner);
       owners.set(key, connections);
-      for (const { id } of connections) listed.set(id, key);
+      for (const { id } of connections) ownerKeys.set(id, key);
     },
 
-    /** Drops the token; only one of at least this generation may be served from now on. */
-    invalidate(connection: Pick<Connection, 'id' | 'integration' | 'owner'>, floor: number): void {
-      slots.set(connection.id, { floor });
-      this.invalidateOwner(connection);
+    invalidate(connection, minGeneration) {
+      slots.set(connection.id, { minGeneration });
+      invalidateOwner(connection);
     },
-    invalidateOwner({ integration, owner }: Pick<Connection, 'integration' | 'owner'>): void {
-      changes++;
-      owners.delete(ownerKey(integration, owner));
-    },
-    /** Somebody else has changed it: its owner's set, and what is just being read, are not to be relied on. */
-    invalidateOwnerOf(id: string): void {
-      toldOf.set(id, ++changes);
-      const key = listed.get(id);
+    invalidateOwner,
+    invalidateOwnerOf(id) {
+      notifiedAt.set(id, ++changes);
+      const key = ownerKeys.get(id);
       if (key !== undefined) owners.delete(key);
     },
-    invalidateOwners(): void {
+    invalidateOwners() {
       changes++;
       owners.clear();
     },
-    /** Nobody knows what has changed. The tokens that are held stay: they can be compared. */
-    invalidateReads(): void {
-      toldOfAll = ++changes;
+    invalidateReads() {
+      allNotifiedAt = ++changes;
       owners.clear();
     },
-    /** Which tokens are held. */
-    cachedIds: (): string[] => [...slots.entries()].flatMap(([id, slot]) => ('served' in slot ? [id] : [])),
   };
 }

@@ -1,5 +1,5 @@
-// The memory of tokens: what is taken in while others change the store.
-import { expect, test } from 'vitest';
+// The token cache: which reads it takes in while the store changes.
+import { describe, expect, it } from 'vitest';
 import { createTokenCache, type ServedToken } from '../../../src/broker/cache/token-cache.ts';
 import { aConnection } from '../../stores/builders.ts';
 
@@ -10,26 +10,41 @@ const served = (change: Parameters<typeof aConnection>[0] = {}): ServedToken => 
   ofUnknownAge: false,
 });
 
-test('what was read before a change elsewhere was heard of is not taken in after it', () => {
-  const tokenCache = createTokenCache();
-  const [old, other] = [served(), served()];
-  const ticket = tokenCache.ticket();
-  tokenCache.invalidateOwnerOf(old.connection.id);
-  tokenCache.put(old, ticket);
-  expect(tokenCache.get(old.connection.id)).toBeUndefined();
-  tokenCache.put(other, ticket);
-  expect(tokenCache.get(other.connection.id)).toBe(other);
-  tokenCache.put(old, tokenCache.ticket());
-  expect(tokenCache.get(old.connection.id)).toBe(old);
-});
+describe('token cache', () => {
+  it('ignores a row that was read before the change notification of its connection', () => {
+    const tokenCache = createTokenCache();
+    const [old, other] = [served(), served()];
+    const ticket = tokenCache.ticket();
+    tokenCache.invalidateOwnerOf(old.connection.id);
+    tokenCache.put(old, ticket);
+    expect(tokenCache.get(old.connection.id)).toBeUndefined();
+    tokenCache.put(other, ticket);
+    expect(tokenCache.get(other.connection.id)).toBe(other);
+    tokenCache.put(old, tokenCache.ticket());
+    expect(tokenCache.get(old.connection.id)).toBe(old);
+  });
 
-test('nor is anything, where nobody knows what was changed', () => {
-  const tokenCache = createTokenCache();
-  const one = served();
-  const ticket = tokenCache.ticket();
-  tokenCache.invalidateReads();
-  tokenCache.put(one, ticket);
-  expect(tokenCache.cachedIds()).toEqual([]);
-  tokenCache.put(one, tokenCache.ticket());
-  expect(tokenCache.cachedIds()).toEqual([one.connection.id]);
+  it('ignores every row that was read before notifications may have been lost', () => {
+    const tokenCache = createTokenCache();
+    const one = served();
+    const ticket = tokenCache.ticket();
+    tokenCache.invalidateReads();
+    tokenCache.put(one, ticket);
+    expect(tokenCache.cachedIds()).toEqual([]);
+    tokenCache.put(one, tokenCache.ticket());
+    expect(tokenCache.cachedIds()).toEqual([one.connection.id]);
+  });
+
+  it('ignores rows older than the minimum generation that an invalidation left', () => {
+    const tokenCache = createTokenCache();
+    const [old, renewed] = [served({ generation: 3 }), served({ generation: 4 })];
+    const { id } = old.connection;
+    renewed.connection.id = id;
+    tokenCache.put(old, tokenCache.ticket());
+    tokenCache.invalidate(old.connection, 4);
+    tokenCache.put(old, tokenCache.ticket());
+    expect(tokenCache.get(id)).toBeUndefined();
+    tokenCache.put(renewed, tokenCache.ticket());
+    expect(tokenCache.get(id)).toBe(renewed);
+  });
 });
