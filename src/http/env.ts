@@ -1,14 +1,14 @@
-// What a request carries through the handlers.
+// The variables of a request in the framework's context.
 import type { Call } from '../broker/audit/index.ts';
-import type { Failed } from './middleware/error-logging.ts';
+import type { LogFailure } from './middleware/error-logging.ts';
 
 export interface Env {
   Variables: {
     requestId: string;
-    /** The client's address. */
+    /** The peer's address; null where there is no socket. */
     address: string | null;
-    failed: Failed;
-    /** Set behind the caller middleware. */
+    logFailure: LogFailure;
+    /** Set by the authentication middleware. */
     call: Call;
   };
 }

@@ -1,18 +1,22 @@
-// The socket: bound first, so that the port is known; handed to the routes when all is ready; let go in peace.
-import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
+// The listener: bound before the broker is ready, so that the port is known; drained when it stops.
+import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { REQUEST_HEADERS_TIMEOUT_MS, REQUEST_TIMEOUT_MS, SHUTDOWN_POLL_MS } from '../domain/time-limits.ts';
-import type { Listen } from './fast-path/fast-path.ts';
+import type { FastRoutes } from './fast-path/index.ts';
 
-type Fetch = Parameters<typeof getRequestListener>[0];
+interface Handlers {
+  fastRoutes: FastRoutes;
+  /** For every request without a fast route, and those that a fast handler passes on. */
+  fetch: Parameters<typeof getRequestListener>[0];
+}
 
 export interface Listener {
-  /** Where it can be reached from this machine. */
+  /** The URL to reach it at from this machine. */
   url: string;
-  /** `quick` names what goes before the rest, if anything does. Until this is called, every answer is 503. */
-  handle(quick: (request: IncomingMessage) => Listen | undefined, fetch: Fetch): void;
-  /** Takes nothing new, lets open requests end within `graceMs`, then cuts them off. */
+  /** Starts to serve. Until this is called, every answer is 503. */
+  handle(handlers: Handlers): void;
+  /** Accepts no more connections, lets open requests end within `graceMs`, then closes their connections. */
   stop(graceMs: number): Promise<void>;
 }
 
@@ -36,13 +40,13 @@ export async function listen(host: string, port: number): Promise<Listener> {
 
   return {
     url: `http://${host.includes(':') ? `[${host}]` : host}:${bound}`,
-    handle(quick, fetch) {
-      const full = getRequestListener(fetch);
+    handle({ fastRoutes, fetch }) {
+      const framework = getRequestListener(fetch);
       handler = (request, response) => {
-        const theLongWay = () => void full(request, response);
-        const listen = quick(request);
-        if (listen) listen(request, response, theLongWay);
-        else theLongWay();
+        const next = () => void framework(request, response);
+        const fast = fastRoutes(request);
+        if (fast) fast(request, response, next);
+        else next();
       };
     },
     async stop(graceMs) {

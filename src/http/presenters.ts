@@ -1,4 +1,4 @@
-// From what is inside to what is shown: public names, RFC 3339 times, no secrets.
+// Presenters: from domain objects to the JSON of the API, with public names and RFC 3339 times, without secrets.
 import type { z } from '@hono/zod-openapi';
 import type * as api from '../api/index.ts';
 import type { ServedToken } from '../broker/cache/index.ts';
@@ -18,11 +18,11 @@ export const time = (ms: number): string => new Date(ms).toISOString();
 export const timeOrNull = (ms: number | null): string | null => (ms === null ? null : time(ms));
 const labelOrNull = (label: string): string | null => (label === '' ? null : label);
 
-/** Seconds that it lives; `monotonic`: milliseconds, of the clock that `until` is told in. */
+/** Seconds until it expires; null: never. `monotonic`: the time now, in milliseconds of the clock of `until`. */
 export const expiresIn = ({ connection, until }: ServedToken, monotonic: number): number | null =>
   connection.expiresAt === null ? null : Math.max(0, Math.floor((until - monotonic) / 1_000));
 
-/** All of the answer that stays the same while the token does. */
+/** The members that stay the same for as long as the token does. */
 export const tokenFacts = ({ connection: c, accessToken }: ServedToken) => ({
   connection_id: c.id,
   integration: c.integration,

@@ -1,6 +1,5 @@
-// Everything that is served over HTTP, put together: what every request passes, then the routes by resource.
+// The HTTP server: the middleware that every request passes, the routes by resource, and the fast path before them.
 import { getConnInfo } from '@hono/node-server/conninfo';
-import type { OpenAPIHono } from '@hono/zod-openapi';
 import { createMiddleware } from 'hono/factory';
 import { HTTPException } from 'hono/http-exception';
 import { requestId } from 'hono/request-id';
@@ -10,15 +9,18 @@ import type { AuditBuffer, AuditLog } from '../broker/audit/index.ts';
 import type { Callers } from '../broker/callers/index.ts';
 import type { ConnectFlow, Connections, Revoker, Sessions } from '../broker/connections/index.ts';
 import type { Integrations } from '../broker/integrations/index.ts';
-import type { BatchVerification, JwtVerification } from '../broker/jwt/index.ts';
-import type { DpopProofs, TokenExchange, TokenReader } from '../broker/tokens/index.ts';
+import type { Jwt } from '../broker/jwt/index.ts';
+import type { Tokens } from '../broker/tokens/index.ts';
 import type { Provider } from '../domain/provider.ts';
 import type { Clock, Logger, MetricsState, Store, Telemetry } from '../ports/index.ts';
+import { toResponse } from './answer.ts';
 import type { Env } from './env.ts';
-import { onError, problem } from './errors/problem.ts';
+import { problemOfError } from './errors/problem.ts';
+import { problemResponse } from './errors/respond.ts';
+import { createFastRoutes, type FastRoutes } from './fast-path/index.ts';
 import { type AuthenticationParts, authenticate, createAdmission } from './middleware/authentication.ts';
 import { jsonBody } from './middleware/body-limits.ts';
-import { createFailed } from './middleware/error-logging.ts';
+import { createFailureLog, type LogFailure } from './middleware/error-logging.ts';
 import { router } from './openapi/route-parts.ts';
 import { applyRoutes } from './routes/apply.ts';
 import { auditRoutes } from './routes/audit.ts';
@@ -34,8 +36,8 @@ import { descriptionRoutes } from './routes/openapi.ts';
 import { tokenRoutes } from './routes/tokens.ts';
 
 export interface HttpParts extends AuthenticationParts {
-  tokens: TokenReader;
-  dpopProofs: DpopProofs;
+  tokens: Tokens;
+  jwt: Jwt;
   connections: Connections;
   revoker: Revoker;
   sessions: Sessions;
@@ -43,9 +45,6 @@ export interface HttpParts extends AuthenticationParts {
   integrations: Integrations;
   callers: Callers;
   apply: Apply;
-  verify: JwtVerification;
-  exchange: TokenExchange;
-  verifyBatch: BatchVerification;
   auditLog: AuditLog;
   catalogue: ReadonlyMap<string, Provider>;
   auditBuffer: AuditBuffer;
@@ -57,21 +56,39 @@ export interface HttpParts extends AuthenticationParts {
   log: Logger;
   publicUrl: string;
   isStopping: () => boolean;
+  /** Refreshes in flight. */
+  refreshing: () => number;
 }
 
-export function createHttp(parts: HttpParts): OpenAPIHono<Env> {
-  const { telemetry, clock, log } = parts;
-  const failed = createFailed(log, clock);
+export interface Http {
+  /** Requests that are answered before the framework sees them. */
+  fastRoutes: FastRoutes;
+  /** The framework, for all others. */
+  fetch: ReturnType<typeof createFramework>['fetch'];
+}
+
+export function createHttp(parts: HttpParts): Http {
+  const logFailure = createFailureLog(parts.log, parts.clock);
+  const { reader } = parts.tokens;
+  const { verification } = parts.jwt;
+  return {
+    fastRoutes: createFastRoutes({ ...parts, reader, verification, logFailure }),
+    fetch: createFramework(parts, logFailure).fetch,
+  };
+}
+
+function createFramework(parts: HttpParts, logFailure: LogFailure) {
+  const { telemetry, clock, log, tokens, jwt } = parts;
   const app = router();
 
   app.use(requestId());
   app.use(
     createMiddleware<Env>(async (c, next) => {
       const started = clock.monotonic();
-      c.set('failed', failed);
+      c.set('logFailure', logFailure);
       c.set('address', addressOf(c));
       await next();
-      // Browser paths hold secrets: only the route's pattern is told.
+      // Browser paths contain secrets: only the route's pattern is counted and logged.
       const route = routePath(c, -1);
       const seconds = (clock.monotonic() - started) / 1_000;
       telemetry.request(route, c.req.method, c.res.status, seconds);
@@ -95,15 +112,15 @@ export function createHttp(parts: HttpParts): OpenAPIHono<Env> {
   app.use(api, authenticate(admit));
   app.use(api, jsonBody());
 
-  app.route('/', tokenRoutes(parts));
+  app.route('/', tokenRoutes({ ...tokens, clock }));
   app.route('/', connectionRoutes(parts));
   app.route('/', sessionRoutes(parts));
   app.route('/', integrationRoutes(parts));
   app.route('/', callerRoutes(parts));
   app.route('/', applyRoutes(parts));
-  app.route('/', jwtRoutes(parts));
+  app.route('/', jwtRoutes(jwt));
   app.route('/', auditRoutes(parts));
-  app.route('/', oauthRoutes({ ...parts, admit }));
+  app.route('/', oauthRoutes({ ...parts, ...tokens, ...jwt, admit }));
   app.route('/', healthRoutes(parts));
   app.route(
     '/',
@@ -112,11 +129,18 @@ export function createHttp(parts: HttpParts): OpenAPIHono<Env> {
   app.route('/', browserRoutes(parts));
 
   app.notFound((c) =>
-    problem(c, 'not_found', `There is no ${c.req.method} ${c.req.path.replace(/^\/connect\/.*/, '/connect/…')} here.`),
+    problemResponse(
+      c,
+      'not_found',
+      `There is no ${c.req.method} ${c.req.path.replace(/^\/connect\/.*/, '/connect/…')} here.`,
+    ),
   );
   app.onError((error, c) => {
-    if (error instanceof HTTPException && error.status < 500) return problem(c, 'invalid_request', error.message);
-    return onError(error, c);
+    if (error instanceof HTTPException && error.status < 500)
+      return problemResponse(c, 'invalid_request', error.message);
+    const requestId = c.get('requestId');
+    logFailure(error, requestId);
+    return toResponse(c, problemOfError(error, requestId));
   });
   return app;
 }

@@ -19,14 +19,13 @@ import {
   startHousekeeping,
 } from '../broker/connections/index.ts';
 import { createIntegrations, createTargets, createTrustedIssuers } from '../broker/integrations/index.ts';
-import { createBatchVerification, createJwtVerification } from '../broker/jwt/index.ts';
+import { createJwt } from '../broker/jwt/index.ts';
 import { metricsState } from '../broker/maintenance/index.ts';
 import type { RefreshPoint } from '../broker/refresh/index.ts';
 import { createRefreshEngine } from '../broker/refresh/index.ts';
-import { createDpopProofs, createTokenExchange, createTokenReader } from '../broker/tokens/index.ts';
+import { createTokens } from '../broker/tokens/index.ts';
 import { Refusal } from '../domain/errors.ts';
 import { SHUTDOWN_GRACE_MS } from '../domain/time-limits.ts';
-import { createFastPaths } from '../http/fast-path/index.ts';
 import { type Listener, listen } from '../http/listener.ts';
 import { createLimits } from '../http/middleware/rate-limits.ts';
 import { declaredOf } from '../http/routes/apply.ts';
@@ -166,8 +165,6 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
   if (applied instanceof Refusal) throw new SetupError(faultsOf(applied, config.declared));
 
   let stopping = false;
-  const tokens = createTokenReader({ store, vault, tokenCache, refresher, access, telemetry, clock });
-  const verify = createJwtVerification({ verifier: jwts, trustedIssuers, access, clock });
   const sessions = createSessions({
     store,
     targets,
@@ -176,9 +173,24 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
     publicUrl,
     returnOrigins: config.declared.return_origins,
   });
-  const app = createHttp({
+  const tokens = createTokens({
+    store,
+    vault,
+    tokenCache,
+    refresher,
+    verifier: jwts,
+    trustedIssuers,
+    audiences: new Map(config.declared.trusted_issuers.map(({ issuer, audiences }) => [issuer, audiences])),
+    sessions,
+    signProof,
+    access,
+    telemetry,
+    clock,
+    publicUrl,
+  });
+  const http = createHttp({
     tokens,
-    dpopProofs: createDpopProofs({ store, vault, tokens, signProof, clock }),
+    jwt: createJwt({ verifier: jwts, trustedIssuers, access, clock }),
     connections: createConnections({ store, vault, targets, tokenCache, access, clock }),
     revoker,
     sessions,
@@ -197,19 +209,6 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
     integrations,
     callers,
     apply,
-    verify,
-    exchange: createTokenExchange({
-      verifier: jwts,
-      trustedIssuers,
-      audiences: new Map(config.declared.trusted_issuers.map(({ issuer, audiences }) => [issuer, audiences])),
-      tokens,
-      sessions,
-      store,
-      access,
-      clock,
-      publicUrl,
-    }),
-    verifyBatch: createBatchVerification({ verify, verifier: jwts, access }),
     auditLog: createAuditLog({ store, auditBuffer, access }),
     catalogue,
     callerCache,
@@ -224,13 +223,14 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
     log,
     publicUrl,
     isStopping: () => stopping,
+    refreshing: refresher.inFlight,
   });
   const invalidation = await startInvalidation({
     store,
     tokenCache,
     callerCache,
     integrationChanged,
-    reread: tokens.reread,
+    reread: tokens.reader.readRow,
     lookBack: engine.recommitLost,
     log,
   });
@@ -238,8 +238,7 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
   if (delivery === 'polled' && isPostgres(config.databaseUrl))
     log.warn({ every_ms: everyMs }, 'the database tells no news (LISTEN): it is asked for them');
   await engine.start();
-  const quick = { tokens, verify, callerCache, auditBuffer, telemetry, clock, refreshing: refresher.inFlight };
-  listener.handle(createFastPaths(quick), app.fetch);
+  listener.handle(http);
   const housekeeping = startHousekeeping({ store, revoker, clock, log, lookEveryMs: tuning.outboxEveryMs });
   const auditRetention = startAuditRetention({ store, days: config.auditDays, clock, log });
 

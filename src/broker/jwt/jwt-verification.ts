@@ -1,4 +1,4 @@
-// JWT verification for internal services. What was verified once need not be verified again while it holds.
+// JWT verification, with a cache of verdicts: a token that was verified is not verified again while the verdict holds.
 import { LRUCache } from 'lru-cache';
 import { type Refusal, refuse } from '../../domain/errors.ts';
 import { holdsUntil } from '../../domain/jwt.ts';
@@ -8,76 +8,94 @@ import type { Access, Call } from '../audit/index.ts';
 import type { TrustedIssuers } from '../integrations/index.ts';
 import { digest } from '../secrets/index.ts';
 
-const REMEMBER_AT_MOST = 10_000;
-
-export type JwtVerification = ReturnType<typeof createJwtVerification>;
-
 export interface VerifyRequest extends Omit<JwtExpectations, 'audiences'> {
   token: string;
+  /** Undefined: any trusted issuer. */
   issuer?: string | undefined;
+  /** One of these must be in `aud`. Undefined: an audience that the issuer is configured with. */
   audience?: string | readonly string[] | undefined;
 }
 
-type Active = Extract<JwtVerdict, { active: true }>;
-
-interface Remembered {
-  verdict: Active;
-  trusted: TrustedIssuer;
-  /** ms since the epoch; no tolerance for what is only remembered. */
-  until: number;
+export interface JwtVerification {
+  /**
+   * Verifies a JWT of a trusted issuer; audited. A token that does not pass, whatever it is, is a verdict with a reason, not
+   * a refusal. An active verdict may be the same object as before. Rejects with `StoreError` when the trusted issuers cannot
+   * be read.
+   */
+  verify(call: Call, request: VerifyRequest): Promise<JwtVerdict | Refusal>;
 }
 
-interface Parts {
+export interface JwtVerificationParts {
   verifier: JwtVerifier;
   trustedIssuers: Pick<TrustedIssuers, 'find'>;
   access: Access;
   clock: Clock;
 }
 
-const NOBODY: TrustedIssuer = { issuer: '', audiences: [] };
+const MAX_VERDICTS = 10_000;
 
-export function createJwtVerification({ verifier, trustedIssuers, access, clock }: Parts) {
-  const known = new LRUCache<string, Remembered>({ max: REMEMBER_AT_MOST });
+type ActiveVerdict = Extract<JwtVerdict, { active: true }>;
 
-  /** By digest: the tokens themselves are not kept. Forgotten when they expire or age, and when trust has changed. */
-  async function remembered(key: string): Promise<Active | undefined> {
-    const found = known.get(key);
+interface CachedVerdict {
+  verdict: ActiveVerdict;
+  /** The issuer as it was trusted then. */
+  trusted: TrustedIssuer;
+  /** Milliseconds since the epoch, without clock tolerance. */
+  until: number;
+}
+
+/** Verifies no token: its issuer has no name. */
+const NO_ISSUER: TrustedIssuer = { issuer: '', audiences: [] };
+
+export function createJwtVerification({
+  verifier,
+  trustedIssuers,
+  access,
+  clock,
+}: JwtVerificationParts): JwtVerification {
+  /** By the digest of the whole request: the verdict is for one token under one set of expectations. */
+  const verdicts = new LRUCache<string, CachedVerdict>({ max: MAX_VERDICTS });
+
+  /** Undefined once the token has expired, or the trust in its issuer has changed. */
+  async function cached(key: string): Promise<ActiveVerdict | undefined> {
+    const found = verdicts.get(key);
     const holds =
       found && found.until > clock.now() && (await trustedIssuers.find(found.verdict.issuer)) === found.trusted;
     return holds ? found.verdict : undefined;
   }
 
-  async function judge({ token, issuer, audience, ...more }: VerifyRequest, key: string): Promise<JwtVerdict> {
+  async function verify({ token, issuer, audience, ...more }: VerifyRequest, key: string): Promise<JwtVerdict> {
     const claimed = verifier.claimedIssuer(token);
     const expected = { ...more, audiences: audience === undefined ? undefined : [audience].flat() };
-    // The verifier tells what is no JWT from one that names no issuer; it trusts neither.
-    if (claimed === undefined) return verifier.verify(token, NOBODY, expected);
+    // The verifier has the reason: not a JWT, or no issuer in it.
+    if (claimed === undefined) return verifier.verify(token, NO_ISSUER, expected);
     const trusted = await trustedIssuers.find(claimed);
     if (!trusted || claimed !== (issuer ?? claimed)) return { active: false, reason: 'untrusted_issuer' };
     const verdict = await verifier.verify(token, trusted, expected);
     if (verdict.active) {
       const until = holdsUntil(verdict.claims, expected) * 1_000;
-      known.set(key, { verdict, trusted, until }, { ttl: JWT_VERDICT_TTL_MS });
+      verdicts.set(key, { verdict, trusted, until }, { ttl: JWT_VERDICT_TTL_MS });
     }
     return verdict;
   }
 
-  return async function verify(call: Call, wanted: VerifyRequest): Promise<JwtVerdict | Refusal> {
-    const refusal = verifyRefused(access, call);
-    if (refusal) return refusal;
-    access.noteRead(call, 'jwt.verify', { integration: '*', owner: '*' });
-    // Of all that was asked: a verdict is remembered for one token under one set of expectations.
-    const key = digest(JSON.stringify(wanted));
-    return (await remembered(key)) ?? judge(wanted, key);
+  return {
+    async verify(call, request) {
+      const denied = denyVerification(access, call);
+      if (denied) return denied;
+      access.noteRead(call, 'jwt.verify', { integration: '*', owner: '*' });
+      const key = digest(JSON.stringify(request));
+      return (await cached(key)) ?? verify(request, key);
+    },
   };
 }
 
-/** It concerns no integration and no owner: any grant of the action will do. */
-export const mayVerify = ({ principal }: Call): boolean =>
-  principal.caller.permissions.some((g) => g.actions.includes('*') || g.actions.includes('jwt:verify'));
-
-export const verifyRefused = (access: Access, call: Call): Refusal | undefined =>
-  mayVerify(call)
-    ? undefined
-    : (access.denied(call, 'jwt:verify', '*', '*') ??
-      refuse({ code: 'forbidden', missing: { action: 'jwt:verify', integration: '*', owner: '*' } }));
+/** A verification concerns no integration and no owner: any grant of the action allows it. */
+export function denyVerification(access: Access, call: Call): Refusal | undefined {
+  const { permissions } = call.principal.caller;
+  if (permissions.some(({ actions }) => actions.includes('*') || actions.includes('jwt:verify'))) return undefined;
+  return (
+    access.denied(call, 'jwt:verify', '*', '*') ??
+    refuse({ code: 'forbidden', missing: { action: 'jwt:verify', integration: '*', owner: '*' } })
+  );
+}

@@ -1,4 +1,4 @@
-// Proofs for requests to APIs whose tokens are bound to a key (RFC 9449): the key never leaves the broker.
+// DPoP proofs (RFC 9449) for requests to APIs whose tokens are bound to a key. The key never leaves the broker.
 
 import { Refusal, refuse } from '../../domain/errors.ts';
 import { openCredentials } from '../../domain/imported-credentials.ts';
@@ -9,43 +9,44 @@ import { refusalOf } from '../refresh/index.ts';
 import { decryptAccessToken, decryptKeyMaterial } from '../secrets/index.ts';
 import type { TokenReader } from './token-reader.ts';
 
-/** A proof, and the token that it goes with. */
+/** A proof, and the token that it belongs to. */
 export interface Proof {
   proof: string;
   served: ServedToken;
 }
 
-interface Parts {
+export interface DpopProofs {
+  /**
+   * A proof for one request. Authorised, audited and refused like a read of the token; a token that lives is not refreshed
+   * for it. `invalid_request` when the token is not bound to a key. Rejects with `StoreError`.
+   */
+  create(call: Call, id: string, request: Pick<DpopRequest, 'method' | 'url' | 'nonce'>): Promise<Proof | Refusal>;
+}
+
+export interface DpopProofParts {
   store: Pick<Store, 'dpopBoundRow'>;
   vault: Pick<Vault, 'decrypt'>;
-  tokens: Pick<TokenReader, 'byId'>;
+  reader: Pick<TokenReader, 'read'>;
   signProof: SignProof;
   clock: Clock;
 }
 
-export type DpopProofs = ReturnType<typeof createDpopProofs>;
-
-export function createDpopProofs({ store, vault, tokens, signProof, clock }: Parts) {
+export function createDpopProofs({ store, vault, reader, signProof, clock }: DpopProofParts): DpopProofs {
   return {
-    /** As a read of the token: the same right, the same record, the same refusals. One that lives is not refreshed for it. */
-    async make(
-      call: Call,
-      id: string,
-      request: Pick<DpopRequest, 'method' | 'url' | 'nonce'>,
-    ): Promise<Proof | Refusal> {
-      const read = await tokens.byId(call, id, 0);
+    async create(call, id, request) {
+      const read = await reader.read(call, id, 0);
       if (read instanceof Refusal) return read;
       const row = await store.dpopBoundRow(id);
       if (!row) return refuse({ code: 'not_found', what: 'connection', id });
       const refused = refusalOf(row.connection);
       if (refused) return refused;
-      // Connected anew meanwhile, it has another key, and a token to go with that.
+      // If the owner has connected again meanwhile, the row has another key, and a token bound to it.
       const isNewer = row.connection.generation > read.connection.generation;
       const newer = isNewer ? decryptAccessToken(vault, id, row.accessToken) : null;
       const served = newer === null ? read : toServedToken(row.connection, newer, clock);
       const { tokenType } = served.connection;
       const { dpopKey } = openCredentials(decryptKeyMaterial(vault, id, row.credentials));
-      if (tokenType !== 'DPoP' || dpopKey === undefined) return refuse(unbound(tokenType));
+      if (tokenType !== 'DPoP' || dpopKey === undefined) return refuse(notBound(tokenType));
       const issuedAt = Math.floor(clock.now() / 1_000);
       const { accessToken } = served;
       return { proof: await signProof(dpopKey, { ...request, accessToken, issuedAt }), served };
@@ -53,7 +54,7 @@ export function createDpopProofs({ store, vault, tokens, signProof, clock }: Par
   };
 }
 
-const unbound = (tokenType: string) => ({
+const notBound = (tokenType: string) => ({
   code: 'invalid_request' as const,
-  detail: `The token of this connection is not bound to a key: send it as its token_type says (${tokenType}), without a proof. For bound ones, switch DPoP on in the params of the integration, where its provider offers it, and connect again.`,
+  detail: `The token of this connection is not bound to a key. Send it without a proof, as its token_type (${tokenType}) says. To have bound tokens, enable DPoP in the integration's params, if its provider supports it, and connect again.`,
 });

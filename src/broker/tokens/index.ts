@@ -1,3 +1,25 @@
-export { createDpopProofs, type DpopProofs, type Proof } from './dpop-proofs.ts';
-export { createTokenExchange, type ExchangeFault, type TokenExchange } from './token-exchange.ts';
-export { createTokenReader, type OwnerSelector, type TokenReader } from './token-reader.ts';
+// The tokens room: reading tokens, exchanging a user's JWT for one, and proofs for tokens that are bound to a key.
+import { createDpopProofs, type DpopProofParts, type DpopProofs } from './dpop-proofs.ts';
+import { createTokenExchange, type TokenExchange, type TokenExchangeParts } from './token-exchange.ts';
+import { createTokenReader, type TokenReader, type TokenReaderParts } from './token-reader.ts';
+
+export type { DpopProofs, Proof } from './dpop-proofs.ts';
+export type { ExchangeFault, TokenExchange } from './token-exchange.ts';
+export type { OwnerSelector, Selector, TokenReader } from './token-reader.ts';
+
+export interface Tokens {
+  reader: TokenReader;
+  exchange: TokenExchange;
+  dpopProofs: DpopProofs;
+}
+
+type Parts = TokenReaderParts & Omit<TokenExchangeParts, 'reader'> & Omit<DpopProofParts, 'reader'>;
+
+export function createTokens(parts: Parts): Tokens {
+  const reader = createTokenReader(parts);
+  return {
+    reader,
+    exchange: createTokenExchange({ ...parts, reader }),
+    dpopProofs: createDpopProofs({ ...parts, reader }),
+  };
+}

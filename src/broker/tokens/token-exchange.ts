@@ -1,5 +1,5 @@
-// Token exchange (RFC 8693): a user's JWT in, that user's token at a third party out. The caller needs the right to the
-// token all the same; the JWT says whose it is to be.
+// Token exchange (RFC 8693): a user's JWT for that user's token at a third party. The caller needs permission for the token
+// as in any read; the JWT only says who the owner is.
 import { LRUCache } from 'lru-cache';
 import { Refusal } from '../../domain/errors.ts';
 import { INVITATION_REUSE_MS } from '../../domain/time-limits.ts';
@@ -13,28 +13,34 @@ import type { TokenReader } from './token-reader.ts';
 export interface ExchangeRequest {
   subjectToken: string;
   integration: string;
-  /** Undefined: whatever was granted. */
+  /** Scopes that the token must have. Undefined: any. */
   scopes: string[] | undefined;
   label: string | undefined;
   minTtlMs: number | undefined;
 }
 
-/** Why there is no token, where that is not one of the refusals that a read of a token has. */
+/** Why there is no token, beside the refusals of a token read. */
 export type ExchangeFault =
   | { code: 'invalid_subject'; reason: JwtReason | 'invalid_owner' }
   | { code: 'unknown_integration' }
   | { code: 'insufficient_scopes'; missing: string[] }
-  /** `url`: where the owner connects; null where that is not done in a browser. `connectionId`: of the one to renew. */
+  /** `url`: where the owner connects; null: not possible in a browser. `connectionId`: the connection to renew; null: a new one. */
   | { code: 'connection_required'; reason: string; connectionId: string | null; url: string | null };
 
-export type ExchangeResult = { served: ServedToken } | ExchangeFault;
+export interface TokenExchange {
+  /**
+   * The token of the owner whom the subject token names. The subject token must come from a trusted issuer and be made for
+   * the broker. Where the owner must connect (again), the fault has the URL of a connect session. Rejects with `StoreError`.
+   */
+  exchange(call: Call, request: ExchangeRequest): Promise<ServedToken | ExchangeFault | Refusal>;
+}
 
-interface Parts {
+export interface TokenExchangeParts {
   verifier: JwtVerifier;
   trustedIssuers: Pick<TrustedIssuers, 'find'>;
-  /** Audiences of subject tokens that the configuration names, by issuer. */
+  /** Audiences of subject tokens that are accepted beside the public URL, by issuer. */
   audiences: ReadonlyMap<string, readonly string[]>;
-  tokens: Pick<TokenReader, 'byOwner'>;
+  reader: Pick<TokenReader, 'read'>;
   sessions: Pick<Sessions, 'invite'>;
   store: Pick<Store, 'integration' | 'session'>;
   access: Access;
@@ -42,16 +48,14 @@ interface Parts {
   publicUrl: string;
 }
 
-export type TokenExchange = ReturnType<typeof createTokenExchange>;
-
-/** What an owner may be, wherever one is named. */
+/** The same characters and length as in requests. */
 const OWNER = /^[^\p{Cc}*]{1,255}$/u;
 
-export function createTokenExchange(parts: Parts) {
-  const { verifier, trustedIssuers, audiences, tokens, sessions, store, access, clock, publicUrl } = parts;
-  const invited = new LRUCache<string, { id: string; url: string }>({ max: 1_000, ttl: INVITATION_REUSE_MS });
+export function createTokenExchange(parts: TokenExchangeParts): TokenExchange {
+  const { verifier, trustedIssuers, audiences, reader, sessions, store, access, clock, publicUrl } = parts;
+  const invitations = new LRUCache<string, { id: string; url: string }>({ max: 1_000, ttl: INVITATION_REUSE_MS });
 
-  /** The `sub` of a token that is for us: made for the broker, or for an audience that the configuration names. */
+  /** The `sub` of a token whose audience is the broker, or one that is configured for its issuer. */
   async function ownerOf(
     token: string,
   ): Promise<{ owner: string } | Extract<ExchangeFault, { code: 'invalid_subject' }>> {
@@ -67,19 +71,16 @@ export function createTokenExchange(parts: Parts) {
     return typeof sub === 'string' && OWNER.test(sub) ? { owner: sub } : refused('invalid_owner');
   }
 
-  /**
-   * Where the owner connects. The owner's own token stands for the right to invite them: nobody is invited but whoever it
-   * speaks of.
-   */
-  async function invite(call: Call, wanted: Invitation): Promise<string | null> {
-    const name = JSON.stringify([call.principal.caller.id, wanted]);
-    const known = invited.get(name);
+  /** Where the owner connects. The subject token is the permission to invite its owner, and no one else. */
+  async function invite(call: Call, invitation: Invitation): Promise<string | null> {
+    const key = JSON.stringify([call.principal.caller.id, invitation]);
+    const known = invitations.get(key);
     const session = known && (await store.session(known.id));
-    const lives = session?.status === 'pending' && session.expiresAt - clock.now() > INVITATION_REUSE_MS / 2;
-    if (known && lives) return known.url;
-    const made = await sessions.invite(call, wanted);
+    const isUsable = session?.status === 'pending' && session.expiresAt - clock.now() > INVITATION_REUSE_MS / 2;
+    if (known && isUsable) return known.url;
+    const made = await sessions.invite(call, invitation);
     if (made instanceof Refusal) return null;
-    invited.set(name, { id: made.session.id, url: made.url });
+    invitations.set(key, { id: made.session.id, url: made.url });
     return made.url;
   }
 
@@ -90,38 +91,40 @@ export function createTokenExchange(parts: Parts) {
     reason: string,
     connectionId: string | null,
   ): Promise<ExchangeFault> {
-    // One that is renewed keeps its label, and is not made less than it was.
+    // A renewal keeps the label and the scopes that the connection has.
     const which = connectionId === null ? { label, scopes } : { connectionId };
     const url = await invite(call, { integration, owner, ...which });
     return { code: 'connection_required', reason, connectionId, url };
   }
 
-  return async function exchange(call: Call, wanted: ExchangeRequest): Promise<ExchangeResult | Refusal> {
-    const subject = await ownerOf(wanted.subjectToken);
-    const { integration, label, scopes, minTtlMs } = wanted;
-    if ('code' in subject) {
-      access.noteRefused(call, 'token.exchange', { integration, detail: `subject token: ${subject.reason}` });
-      return subject;
-    }
-    const { owner } = subject;
-    const served = await tokens.byOwner(call, { integration, owner, label }, minTtlMs);
-    if (!(served instanceof Refusal)) {
-      const has = served.connection.scopes;
-      const missing = (scopes ?? []).filter((scope) => !has.includes(scope));
-      return missing.length > 0 ? { code: 'insufficient_scopes', missing } : { served };
-    }
-    const { fault } = served;
-    switch (fault.code) {
-      case 'not_found': {
-        if (!(await store.integration(integration))) return { code: 'unknown_integration' };
-        return connectionRequired(call, wanted, owner, 'not_connected', null);
+  return {
+    async exchange(call, request) {
+      const subject = await ownerOf(request.subjectToken);
+      const { integration, label, scopes, minTtlMs } = request;
+      if ('code' in subject) {
+        access.noteRefused(call, 'token.exchange', { integration, detail: `subject token: ${subject.reason}` });
+        return subject;
       }
-      case 'connection_revoked':
-        return connectionRequired(call, wanted, owner, 'connection_revoked', null);
-      case 'reauthorization_required':
-        return connectionRequired(call, wanted, owner, fault.reason, fault.connection_id);
-      default:
-        return served;
-    }
+      const { owner } = subject;
+      const served = await reader.read(call, { integration, owner, label }, minTtlMs);
+      if (!(served instanceof Refusal)) {
+        const granted = served.connection.scopes;
+        const missing = (scopes ?? []).filter((scope) => !granted.includes(scope));
+        return missing.length > 0 ? { code: 'insufficient_scopes', missing } : served;
+      }
+      const { fault } = served;
+      switch (fault.code) {
+        case 'not_found': {
+          if (!(await store.integration(integration))) return { code: 'unknown_integration' };
+          return connectionRequired(call, request, owner, 'not_connected', null);
+        }
+        case 'connection_revoked':
+          return connectionRequired(call, request, owner, 'connection_revoked', null);
+        case 'reauthorization_required':
+          return connectionRequired(call, request, owner, fault.reason, fault.connection_id);
+        default:
+          return served;
+      }
+    },
   };
 }

@@ -1,12 +1,10 @@
-// The one function behind every read of a token.
-import { allows, type Extent } from '../../domain/caller.ts';
+// Reading a token: the one path behind every token that is served.
 import { type Connection, requiredTtlMs } from '../../domain/connection.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
 import type { Clock, ServedRow, Store, Telemetry, Vault } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
 import { type ReadTicket, type ServedToken, type TokenCache, toServedToken } from '../cache/index.ts';
-import type { Refresher } from '../refresh/index.ts';
-import { refusalOf } from '../refresh/index.ts';
+import { type Refresher, refusalOf } from '../refresh/index.ts';
 import { decryptAccessToken, digest } from '../secrets/index.ts';
 
 export interface OwnerSelector {
@@ -16,13 +14,40 @@ export interface OwnerSelector {
   label?: string | undefined;
 }
 
-interface Found {
+/** A connection id, or an owner at an integration. */
+export type Selector = string | OwnerSelector;
+
+/** A connection as it was read. */
+export interface FoundToken {
   connection: Connection;
-  /** Null: no token is there. */
+  /** Null: no token is stored. */
   served: ServedToken | null;
 }
 
-interface Parts {
+type Result = ServedToken | Refusal;
+
+export interface TokenReader {
+  /**
+   * A token that lives for at least `minTtlMs` (undefined: a minute, or half of a shorter life), refreshed if it has to be.
+   * While the refresh fails, the stored token is served until it expires. Each call is authorised and audited once, and
+   * counted once as a cache hit or miss.
+   *
+   * Synchronous when memory has the answer: the token, or a refusal. Otherwise a promise: it reads the store, or waits for a
+   * refresh. It rejects with `StoreError` when the store fails and there is no valid token.
+   */
+  read(call: Call, selector: Selector, minTtlMs?: number): Result | Promise<Result>;
+
+  /**
+   * Refreshes on demand. `rejectedToken`: the token that an API rejected; when another one is stored by now, that one is
+   * returned without a call to the provider. Rejects with `StoreError`.
+   */
+  refresh(call: Call, id: string, rejectedToken: string | undefined): Promise<Result>;
+
+  /** Reads the store's row into the cache, for no caller. Undefined: there is no such connection. Rejects with `StoreError`. */
+  readRow(id: string): Promise<FoundToken | undefined>;
+}
+
+export interface TokenReaderParts {
   store: Pick<Store, 'servedRow' | 'servedRowsByOwner'>;
   vault: Pick<Vault, 'decrypt'>;
   tokenCache: TokenCache;
@@ -32,183 +57,162 @@ interface Parts {
   clock: Clock;
 }
 
-export type TokenReader = ReturnType<typeof createTokenReader>;
-
-export function createTokenReader({ store, vault, tokenCache, refresher, access, telemetry, clock }: Parts) {
-  /** What is served as it stands, or why it cannot be; undefined when only a refresh can tell. */
-  function judge({ connection, served }: Found, minTtlMs: number | undefined): ServedToken | Refusal | undefined {
-    const refused = refusalOf(connection);
-    if (refused || served === null) return refused;
-    return isGood(served, requiredTtlMs(connection, minTtlMs)) ? served : undefined;
-  }
-
+export function createTokenReader({
+  store,
+  vault,
+  tokenCache,
+  refresher,
+  access,
+  telemetry,
+  clock,
+}: TokenReaderParts): TokenReader {
   const lives = (served: ServedToken, ms = 1) => served.until - clock.monotonic() >= ms;
   const isGood = (served: ServedToken, ms = 1) => !served.ofUnknownAge && lives(served, ms);
 
-  /** With enough life: as it is. With too little: refreshed; and whatever comes of that, served until it truly expires. */
-  async function usable(found: Found, minTtlMs: number | undefined): Promise<ServedToken | Refusal> {
-    const ready = judge(found, minTtlMs);
-    if (ready !== undefined) return ready;
-    const { connection, served } = found;
-    const stillGood = () => (served && lives(served) ? served : undefined);
-    try {
-      const refreshed = await refresher.refresh(connection);
-      return refreshed instanceof Refusal && !isFinal(refreshed) ? (stillGood() ?? refreshed) : refreshed;
-    } catch (error) {
-      // The store failed: that is no reason to withhold what is in memory and valid.
-      const good = stillGood();
-      if (good) return good;
-      throw error;
-    }
+  /** Authorises and audits the read, then serves the token as it is, or refreshed. */
+  function serve(
+    call: Call,
+    connection: Connection,
+    served: ServedToken | null,
+    minTtlMs: number | undefined,
+  ): Result | Promise<Result> {
+    const refused = authorise(call, connection, minTtlMs) ?? refusalOf(connection);
+    if (refused) return refused;
+    if (served && isGood(served, requiredTtlMs(connection, minTtlMs))) return served;
+    return renew(connection, served);
   }
 
-  const openRow = ({ connection, accessToken }: ServedRow, ticket: ReadTicket): Found => {
-    const token = decryptAccessToken(vault, connection.id, accessToken);
-    const served = token === null ? null : toServedToken(connection, token, clock);
-    if (served && connection.status === 'active') tokenCache.put(served, ticket);
-    return { connection, served };
-  };
-
-  /** One row of the store. */
-  async function read(id: string): Promise<Found | undefined> {
-    const ticket = tokenCache.ticket();
-    const row = await store.servedRow(id);
-    return row && openRow(row, ticket);
-  }
-
-  /** From the cache, or from the store. */
-  async function find(id: string): Promise<Found | undefined> {
-    const cached = tokenCache.get(id);
-    telemetry.cache(cached ? 'hit' : 'miss');
-    return cached ? { connection: cached.connection, served: cached } : read(id);
-  }
-
-  /** Every connection of the owner there that may be meant. */
-  async function candidates({ integration, owner, label }: OwnerSelector): Promise<readonly Connection[]> {
-    let all = tokenCache.ofOwner(integration, owner);
-    if (!all) {
-      const ticket = tokenCache.ticket();
-      const rows = await store.servedRowsByOwner(integration, owner, undefined);
-      all = rows.map((row) => openRow(row, ticket).connection);
-      tokenCache.putOwner(ticket, integration, owner, all);
-    }
-    if (label === undefined || all.some((c) => c.label === label)) return all;
-    // Of an owner with very many, only the newest are known.
-    const ticket = tokenCache.ticket();
-    const rows = await store.servedRowsByOwner(integration, owner, label);
-    return rows.map((row) => openRow(row, ticket).connection);
-  }
-
-  function authorised(call: Call, c: Connection, minTtlMs?: number): Refusal | undefined {
+  function authorise(call: Call, c: Connection, minTtlMs?: number): Refusal | undefined {
     const denied = access.denied(call, 'token', c.integration, c.owner, c.id, { scopes: c.scopes, minTtlMs });
     if (denied) return denied;
     access.noteRead(call, 'token.read', { integration: c.integration, owner: c.owner, connectionId: c.id });
     return undefined;
   }
 
-  async function byId(call: Call, id: string, minTtlMs?: number): Promise<ServedToken | Refusal> {
-    const found = await find(id);
-    if (!found) return refuse({ code: 'not_found', what: 'connection', id });
-    return authorised(call, found.connection, minTtlMs) ?? usable(found, minTtlMs);
+  /** Refreshes; when that fails, serves what there is as long as it lives. */
+  async function renew(connection: Connection, served: ServedToken | null): Promise<Result> {
+    const stillGood = () => (served && lives(served) ? served : undefined);
+    try {
+      const result = await refresher.refresh(connection);
+      return result instanceof Refusal && !isFinal(result) ? (stillGood() ?? result) : result;
+    } catch (error) {
+      // A store failure is no reason to withhold a valid token that is in memory.
+      const good = stillGood();
+      if (good) return good;
+      throw error;
+    }
   }
 
-  /** The connection that is meant, as far as memory tells. */
-  function remembered(selector: string | OwnerSelector): ServedToken | undefined {
-    if (typeof selector === 'string') return tokenCache.get(selector);
-    const all = tokenCache.ofOwner(selector.integration, selector.owner);
-    const chosen = all && choose(all, selector);
-    return typeof chosen === 'string' ? tokenCache.get(chosen) : undefined;
+  function readById(call: Call, id: string, minTtlMs: number | undefined): Result | Promise<Result> {
+    const cached = tokenCache.get(id);
+    telemetry.cache(cached ? 'hit' : 'miss');
+    if (cached) return serve(call, cached.connection, cached, minTtlMs);
+    return readRow(id).then((row) =>
+      row ? serve(call, row.connection, row.served, minTtlMs) : connectionNotFound(id),
+    );
   }
 
-  const isAllowed = ({ principal }: Call, { integration, owner }: OwnerSelector, extent?: Extent): boolean =>
-    allows(principal.caller.permissions, 'token', integration, owner, extent);
+  function readByOwner(call: Call, selector: OwnerSelector, minTtlMs: number | undefined): Result | Promise<Result> {
+    const denied = access.denied(call, 'token', selector.integration, selector.owner);
+    if (denied) return denied;
+    const known = cachedCandidates(selector);
+    if (!known) return loadCandidates(selector).then((rows) => serveOneOf(call, rows, selector, minTtlMs));
+    const chosen = choose(known, selector);
+    if (chosen instanceof Refusal) return chosen;
+    if (chosen.status !== 'revoked') return readById(call, chosen.id, minTtlMs);
+    telemetry.cache('hit');
+    return serve(call, chosen, null, minTtlMs);
+  }
 
-  /** Allowed, and with life enough. */
-  const isPlain = (call: Call, served: ServedToken, minTtlMs: number | undefined): boolean =>
-    isAllowed(call, served.connection, { scopes: served.connection.scopes, minTtlMs }) &&
-    isGood(served, requiredTtlMs(served.connection, minTtlMs));
+  function serveOneOf(
+    call: Call,
+    rows: readonly FoundToken[],
+    selector: OwnerSelector,
+    minTtlMs: number | undefined,
+  ): Result | Promise<Result> {
+    const connections = rows.map(({ connection }) => connection);
+    const chosen = choose(connections, selector);
+    if (chosen instanceof Refusal) return chosen;
+    telemetry.cache('miss');
+    // A refresh may have ended meanwhile: then the cache has a newer one than the row.
+    const cached = tokenCache.get(chosen.id);
+    if (cached) return serve(call, cached.connection, cached, minTtlMs);
+    return serve(call, chosen, rows[connections.indexOf(chosen)]!.served, minTtlMs);
+  }
 
-  function noted(call: Call, served: ServedToken): ServedToken {
-    const { id: connectionId, integration, owner } = served.connection;
-    access.noteRead(call, 'token.read', { integration, owner, connectionId });
-    return served;
+  /** All connections that the selector may mean, as far as memory knows them. */
+  function cachedCandidates({ integration, owner, label }: OwnerSelector): readonly Connection[] | undefined {
+    const known = tokenCache.ofOwner(integration, owner);
+    // Of an owner with very many connections, only the newest are known.
+    return label === undefined || known?.some((c) => c.label === label) ? known : undefined;
+  }
+
+  async function loadCandidates({ integration, owner, label }: OwnerSelector): Promise<FoundToken[]> {
+    const ticket = tokenCache.ticket();
+    if (!tokenCache.ofOwner(integration, owner)) {
+      const all = openRows(await store.servedRowsByOwner(integration, owner, undefined), ticket);
+      const connections = all.map(({ connection }) => connection);
+      tokenCache.putOwner(ticket, integration, owner, connections);
+      if (label === undefined || connections.some((c) => c.label === label)) return all;
+    }
+    const later = tokenCache.ticket();
+    return openRows(await store.servedRowsByOwner(integration, owner, label), later);
+  }
+
+  const openRows = (rows: readonly ServedRow[], ticket: ReadTicket) => rows.map((row) => openRow(row, ticket));
+
+  function openRow({ connection, accessToken }: ServedRow, ticket: ReadTicket): FoundToken {
+    const token = decryptAccessToken(vault, connection.id, accessToken);
+    const served = token === null ? null : toServedToken(connection, token, clock);
+    if (served && connection.status === 'active') tokenCache.put(served, ticket);
+    return { connection, served };
+  }
+
+  async function readRow(id: string): Promise<FoundToken | undefined> {
+    const ticket = tokenCache.ticket();
+    const row = await store.servedRow(id);
+    return row && openRow(row, ticket);
   }
 
   return {
-    /**
-     * The read as it nearly always goes: from memory, at once. Undefined when it is not that simple (a refusal, too little
-     * life, nothing cached); nothing has happened then, and `byId` or `byOwner` does the whole of it.
-     */
-    warm(call: Call, selector: string | OwnerSelector, minTtlMs: number | undefined): ServedToken | undefined {
-      const served = remembered(selector);
-      if (!served || !isPlain(call, served, minTtlMs)) return undefined;
-      telemetry.cache('hit');
-      return noted(call, served);
-    },
+    read: (call, selector, minTtlMs) =>
+      typeof selector === 'string' ? readById(call, selector, minTtlMs) : readByOwner(call, selector, minTtlMs),
 
-    /** The same with a look at the store, for what is not in memory. */
-    async cold(
-      call: Call,
-      selector: string | OwnerSelector,
-      minTtlMs: number | undefined,
-    ): Promise<ServedToken | undefined> {
-      if (remembered(selector) || (typeof selector === 'object' && !isAllowed(call, selector))) return undefined;
-      const id = typeof selector === 'string' ? selector : choose(await candidates(selector), selector);
-      // Of an owner, the rows have just been opened.
-      const served = typeof id === 'string' ? (tokenCache.get(id) ?? (await read(id))?.served) : undefined;
-      if (!served || refusalOf(served.connection) || !isPlain(call, served, minTtlMs)) return undefined;
-      telemetry.cache('miss');
-      return noted(call, served);
-    },
-
-    /** For nobody: what the store has now comes into memory. */
-    reread: read,
-
-    /** `minTtlMs`: what the token must still live; undefined: a minute, or half of a shorter life. */
-    byId,
-
-    async byOwner(call: Call, selector: OwnerSelector, minTtlMs?: number): Promise<ServedToken | Refusal> {
-      const denied = access.denied(call, 'token', selector.integration, selector.owner);
-      if (denied) return denied;
-      const chosen = choose(await candidates(selector), selector);
-      return chosen instanceof Refusal ? chosen : byId(call, chosen, minTtlMs);
-    },
-
-    /**
-     * A refresh that the caller asks for. With the token that an API rejected it compares and swaps: when another one is
-     * stored by now, that one is the answer, without a call to the provider.
-     */
-    async refresh(call: Call, id: string, rejectedToken: string | undefined): Promise<ServedToken | Refusal> {
-      const found = await read(id);
-      if (!found) return refuse({ code: 'not_found', what: 'connection', id });
-      const denied = authorised(call, found.connection);
-      if (denied) return denied;
+    async refresh(call, id, rejectedToken) {
+      const found = await readRow(id);
+      if (!found) return connectionNotFound(id);
       const { connection, served } = found;
-      const swapped =
+      const denied = authorise(call, connection);
+      if (denied) return denied;
+      const replaced =
         rejectedToken !== undefined && served !== null && digest(rejectedToken) !== digest(served.accessToken);
-      if (swapped && isGood(served) && connection.status === 'active') return served;
+      if (replaced && isGood(served) && connection.status === 'active') return served;
       return refresher.refresh(connection);
     },
+
+    readRow,
   };
 }
 
-/** The grant is gone, and its token with it; everything else may pass while the token lives. */
+/** The connection's grant has ended, and its token with it. Every other refusal may pass while the token lives. */
 function isFinal({ fault }: Refusal): boolean {
   if (fault.code === 'reauthorization_required') return fault.reason !== 'not_refreshable';
   return fault.code === 'connection_revoked' || fault.code === 'not_found';
 }
 
-/** One connection of the owner's, by label; never a guess. */
-function choose(all: readonly Connection[], { integration, owner, label }: OwnerSelector): string | Refusal {
-  const fitting = label === undefined ? all : all.filter((c) => c.label === label);
-  const live = fitting.filter((c) => c.status !== 'revoked');
+const connectionNotFound = (id: string): Refusal => refuse({ code: 'not_found', what: 'connection', id });
+
+/** The one connection that the selector means, live ones first; never a guess. */
+function choose(all: readonly Connection[], { integration, owner, label }: OwnerSelector): Connection | Refusal {
+  const matching = label === undefined ? all : all.filter((c) => c.label === label);
+  const live = matching.filter((c) => c.status !== 'revoked');
   if (live.length > 1) {
     const candidates = live.map((c) => ({ connection_id: c.id, label: c.label === '' ? null : c.label }));
     return refuse({ code: 'ambiguous_connection', candidates });
   }
-  // The newest tombstone, where nothing lives.
-  const chosen = live[0] ?? fitting[0];
-  if (chosen) return chosen.id;
+  // Without a live one, the newest tombstone.
+  const chosen = live[0] ?? matching[0];
+  if (chosen) return chosen;
   const which = label === undefined ? owner : `${owner} (label "${label}")`;
-  return refuse({ code: 'not_found', what: 'connection', id: `${which} at ${integration}` });
+  return connectionNotFound(`${which} at ${integration}`);
 }

@@ -1,33 +1,34 @@
-// From a refusal to an answer, in the form of RFC 6749 5.2, with members of our own that say what to do.
-import type { Context } from 'hono';
+// OAuth errors (RFC 6749 5.2, RFC 8693 2.2.2): from a refusal or an unexpected error to the answer of the `/oauth2/` endpoints.
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import type { ExchangeFault } from '../../broker/tokens/index.ts';
 import type { Fault } from '../../domain/errors.ts';
 import { StoreError } from '../../ports/index.ts';
-import type { Env } from '../env.ts';
-import { explain, withoutSecrets } from './problem.ts';
+import type { Answer } from '../answer.ts';
+import { faultDetails, retryAfter } from './fault-details.ts';
+import { PROBLEMS } from './problem-table.ts';
+import { redactSecrets } from './redaction.ts';
 
-export interface OAuthFault {
+export interface OAuthError {
   status: ContentfulStatusCode;
   error: string;
   description: string;
-  /** Seconds. */
-  retryAfter?: number;
+  /** Members of our own, which say what to do. */
   members?: Record<string, unknown>;
   headers?: Record<string, string>;
 }
 
-/** Carries a refusal out of a handler; thrown and caught within these routes only. */
-export class OAuthRefused extends Error {
-  readonly fault: OAuthFault;
-  constructor(fault: OAuthFault) {
-    super(fault.error);
-    this.fault = fault;
+/** A refusal in OAuth's form, as a value: functions return `T | OAuthRefusal` and their callers narrow with `instanceof`. */
+export class OAuthRefusal {
+  readonly error: OAuthError;
+  constructor(error: OAuthError) {
+    this.error = error;
   }
 }
 
-/** What a refusal of ours is in the words of RFC 6749 5.2 and RFC 8693 2.2.2. */
-const ERRORS = {
+export const invalidRequest = (description: string): OAuthRefusal =>
+  new OAuthRefusal({ status: 400, error: 'invalid_request', description });
+
+const FAULTS = {
   invalid_request: [400, 'invalid_request'],
   unauthenticated: [401, 'invalid_client'],
   forbidden: [400, 'invalid_target'],
@@ -43,25 +44,27 @@ const ERRORS = {
   rate_limited: [429, 'temporarily_unavailable'],
 } as const satisfies Record<Fault['code'], [ContentfulStatusCode, string]>;
 
-export function faultError(fault: Fault): OAuthFault {
-  const [status, error] = ERRORS[fault.code];
-  const { detail, members = {}, headers = {} } = explain(fault);
-  // Whoever may not verify is not wrong about a target.
+export function oauthErrorOfFault(fault: Fault): OAuthError {
+  const [status, error] = FAULTS[fault.code];
+  const { detail, members = {}, headers = {} } = faultDetails(fault);
+  // RFC 8693 has `invalid_target` for tokens; of other actions, the token that the caller presents lacks the scope.
   if (fault.code === 'forbidden' && fault.missing.action !== 'token')
     return { status: 403, error: 'insufficient_scope', description: detail, members };
   return { status, error, description: detail, members, headers };
 }
 
-export function exchangeFault(fault: ExchangeFault): OAuthFault {
+/** `what`: whose issuer cannot be reached. */
+export const issuerUnavailable = (what: string): OAuthError => ({
+  status: 503,
+  error: 'temporarily_unavailable',
+  description: `The keys of the issuer of ${what} cannot be fetched at the moment. Try again.`,
+  headers: retryAfter(5),
+});
+
+export function oauthErrorOfExchange(fault: ExchangeFault): OAuthError {
   switch (fault.code) {
     case 'invalid_subject':
-      if (fault.reason === 'issuer_unavailable')
-        return {
-          status: 503,
-          error: 'temporarily_unavailable',
-          description: 'The issuer of the subject token cannot be asked for its keys just now.',
-          retryAfter: 5,
-        };
+      if (fault.reason === 'issuer_unavailable') return issuerUnavailable('the subject token');
       return {
         status: 400,
         error: 'invalid_grant',
@@ -75,14 +78,16 @@ export function exchangeFault(fault: ExchangeFault): OAuthFault {
         status: 400,
         error: 'invalid_scope',
         description: `The connection was not granted: ${fault.missing.join(' ')}`,
-        // Told as it was sent; a token that was sent as a scope is not.
-        members: { missing_scopes: fault.missing.map(withoutSecrets) },
+        // Scopes repeat what was sent: perhaps a token in the wrong parameter.
+        members: { missing_scopes: fault.missing.map(redactSecrets) },
       };
     case 'connection_required': {
       const { reason, connectionId, url } = fault;
       const what = connectionId === null ? 'connect the account' : 'connect the account again';
       const how =
-        url === null ? 'it is imported, not connected in a browser' : 'send the user to connect_url, then ask again';
+        url === null
+          ? 'it is imported, not connected in a browser'
+          : 'send the user to connect_url, then repeat the request';
       return {
         status: 400,
         error: 'interaction_required',
@@ -93,47 +98,52 @@ export function exchangeFault(fault: ExchangeFault): OAuthFault {
   }
 }
 
-/** RFC 6749 5.2: no quotes, no backslashes, nothing but printable ASCII. */
-const plain = (text: string): string =>
-  withoutSecrets(text)
-    .replaceAll('"', "'")
-    .replace(/[^\x20-\x7e]|\\/g, '?');
-
-export function oauthError(thrown: Error, c: Context<Env>): Response {
-  if (!(thrown instanceof OAuthRefused)) c.get('failed')(thrown, c.get('requestId'));
-  const fault = faultOf(thrown);
-  const { status, headers, retryAfter } = fault;
-  return c.json(bodyOf(fault, c.get('requestId')), status, {
-    'cache-control': 'no-store',
-    pragma: 'no-cache',
-    ...(retryAfter !== undefined && { 'retry-after': String(Math.ceil(retryAfter)) }),
-    ...headers,
-    // The scheme that was tried, as RFC 6749 5.2 asks.
-    ...(status === 401 &&
-      /^Basic\b/i.test(c.req.header('authorization') ?? '') && { 'www-authenticate': 'Basic realm="valetkey"' }),
-  });
-}
-
-export const bodyOf = ({ error, description, members }: OAuthFault, requestId: string) => ({
-  error,
-  error_description: plain(description),
-  request_id: requestId,
-  ...members,
-});
-
-/** What was not expected is told without its insides. */
-export function faultOf(thrown: Error): OAuthFault {
-  if (thrown instanceof OAuthRefused) return thrown.fault;
+/** For what a handler threw: a broken store, or a defect. Says nothing of the error itself. */
+export function oauthErrorOfThrown(thrown: unknown): OAuthError {
   if (thrown instanceof StoreError)
     return {
       status: 503,
       error: 'temporarily_unavailable',
-      description: 'The store cannot be read or written just now. Try again.',
-      retryAfter: 1,
+      description: PROBLEMS.store_unavailable.example.detail,
+      headers: retryAfter(1),
     };
+  return { status: 500, error: 'server_error', description: PROBLEMS.internal.example.detail };
+}
+
+const NO_STORE = { 'cache-control': 'no-store', pragma: 'no-cache' };
+
+/** 200 with JSON that must not be stored (RFC 6749 5.1). */
+export const oauthSuccess = (body: object): Answer => ({
+  status: 200,
+  headers: { 'content-type': 'application/json', ...NO_STORE },
+  body: JSON.stringify(body),
+});
+
+/** `authorization`: the header as it was sent. */
+export function oauthAnswer(error: OAuthError, requestId: string, authorization?: string): Answer {
+  const { status, headers } = error;
   return {
-    status: 500,
-    error: 'server_error',
-    description: 'Something unexpected happened. The log has it under the request id.',
+    status,
+    headers: {
+      'content-type': 'application/json',
+      ...NO_STORE,
+      ...headers,
+      // RFC 6749 5.2: the challenge names the scheme that the client used.
+      ...(status === 401 && /^Basic\b/i.test(authorization ?? '') && { 'www-authenticate': 'Basic realm="valetkey"' }),
+    },
+    body: JSON.stringify(oauthBody(error, requestId)),
   };
 }
+
+export const oauthBody = ({ error, description, members }: OAuthError, requestId: string) => ({
+  error,
+  error_description: plainAscii(description),
+  request_id: requestId,
+  ...members,
+});
+
+/** RFC 6749 5.2: printable ASCII without quotes and backslashes. */
+const plainAscii = (text: string): string =>
+  redactSecrets(text)
+    .replaceAll('"', "'")
+    .replace(/[^\x20-\x7e]|\\/g, '?');

@@ -1,10 +1,10 @@
-// Every problem that an answer may be (RFC 9457): its status, its title, the members of its own, and one case of it as an
-// example. What is answered, its schema and the examples of the description are all made of this one table.
+// The table of all problems (RFC 9457): status, title, extension members and an example of each code. Answers, schemas and
+// the examples of the OpenAPI description are made from it.
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { EXAMPLE } from '../../api/index.ts';
 import type { Fault, FaultCode } from '../../domain/errors.ts';
 
-/** What goes wrong in HTTP itself or below everything, and so in no use case. */
+/** Codes that no use case returns: faults of HTTP, of the store, and defects. */
 export type OwnCode = 'payload_too_large' | 'unsupported_media_type' | 'store_unavailable' | 'internal';
 export type Code = FaultCode | OwnCode;
 
@@ -13,33 +13,36 @@ type JsonSchema = Readonly<Record<string, unknown>>;
 interface Row<C extends Code> {
   status: ContentfulStatusCode;
   title: string;
-  /** JSON Schemas by name; each is there in every problem of the code, unless it is among the `optional`. */
+  /** JSON Schemas by name. Every problem of this code has them, except those listed in `optional`. */
   members?: Readonly<Record<string, JsonSchema>>;
   optional?: readonly string[];
-  /** Headers that its answers have, by the names of `HEADERS`. */
+  /** Names of `HEADERS` that its answers have. */
   headers?: readonly (keyof typeof HEADERS)[];
-  /** A case of it: a fault, or what is said in `detail`. */
+  /** A fault; or the `detail`, for codes without one. */
   example: C extends FaultCode ? Extract<Fault, { code: C }> : { detail: string };
 }
 
 export const HEADERS = {
   'Retry-After': {
-    description: 'Seconds after which it is worth another try',
+    description: 'Seconds to wait before the next attempt',
     schema: { type: 'integer', minimum: 1 },
   },
   RateLimit: {
-    description: 'Of a caller that has a limit: how many requests are left, and the seconds until the window ends',
+    description: 'For a caller with a rate limit: the requests left, and the seconds until the window ends',
     schema: { type: 'string', examples: ['"caller";r=599;t=60'] },
   },
   'RateLimit-Policy': {
-    description: 'Of a caller that has a limit: so many requests in a window of so many seconds',
+    description: 'For a caller with a rate limit: the requests allowed, and the window in seconds',
     schema: { type: 'string', examples: ['"caller";q=600;w=60'] },
   },
   'WWW-Authenticate': { description: 'How to authenticate (RFC 6750)', schema: { type: 'string' } },
 } as const;
 
-/** Bytes: no request of the interface needs more. */
+/** Bytes. Larger request bodies are refused. */
 export const BODY_LIMIT = 128 * 1_024;
+
+/** `limit` in bytes. */
+export const tooLarge = (limit: number): string => `A request body may have at most ${limit} bytes.`;
 
 const text = (description: string) => ({ type: 'string', description });
 const count = (description: string) => ({ type: 'integer', minimum: 0, description });
@@ -49,17 +52,17 @@ const listOf = (description: string, properties: Record<string, JsonSchema>) => 
   items: { type: 'object', properties, required: Object.keys(properties) },
 });
 
-const connection_id = text('The connection that it is about');
-const integration = text('The integration that it is about');
+const connection_id = text('The connection concerned');
+const integration = text('The integration concerned');
 
 export const PROBLEMS = {
   invalid_request: {
     status: 400,
     title: 'The request is not valid',
     members: {
-      issues: listOf('Every single thing that is wrong, where it can be told', {
-        path: text('Where: members and positions with dots between them'),
-        message: text('What is wrong there'),
+      issues: listOf('Each invalid part of the request, where it can be named', {
+        path: text('Where it is: member names and positions, separated by dots'),
+        message: text('What is wrong with it'),
       }),
     },
     optional: ['issues'],
@@ -73,30 +76,28 @@ export const PROBLEMS = {
     status: 401,
     title: 'Not authenticated',
     members: {
-      reason: text(
-        '`missing`, `mistyped`, `unknown` or `expired`; of the token of a workload, also what is wrong with that',
-      ),
+      reason: text('`missing`, `mistyped`, `unknown` or `expired`; for a workload token, also what is wrong with it'),
     },
     headers: ['WWW-Authenticate'],
     example: { code: 'unauthenticated', reason: 'missing' },
   },
   forbidden: {
     status: 403,
-    title: 'Not within the grants of this caller',
+    title: 'The caller has no grant for this',
     members: {
       missing: {
         type: 'object',
-        description: 'What a grant of the caller would have to cover; `*` stands for all',
+        description: 'What a grant of the caller would have to cover; `*` means all',
         properties: {
-          action: text('Such as `token`'),
-          integration: text('Its id'),
-          owner: text('Whose account it is'),
+          action: text('For example `token`'),
+          integration: text('The id of the integration'),
+          owner: text('The owner of the account'),
           scopes: {
             type: 'array',
             items: { type: 'string' },
-            description: 'Those that no grant covers; `*`: not known',
+            description: 'Scopes that no grant covers; `*`: unknown scopes',
           },
-          min_ttl: count('Seconds: what was asked for, and is more than a grant allows'),
+          min_ttl: count('Seconds requested, more than any grant allows'),
         },
         required: ['action', 'integration', 'owner'],
       },
@@ -113,11 +114,11 @@ export const PROBLEMS = {
   },
   ambiguous_connection: {
     status: 409,
-    title: 'More than one connection fits',
+    title: 'More than one connection matches',
     members: {
-      candidates: listOf('The connections that fit', {
+      candidates: listOf('The connections that match', {
         connection_id,
-        label: { type: ['string', 'null'], description: 'Null: the one without a label' },
+        label: { type: ['string', 'null'], description: 'Null: the connection without a label' },
       }),
     },
     example: {
@@ -130,7 +131,7 @@ export const PROBLEMS = {
   },
   connection_exists: {
     status: 409,
-    title: 'The connection exists already',
+    title: 'The connection already exists',
     members: { connection_id },
     example: { code: 'connection_exists', connection_id: EXAMPLE.connection },
   },
@@ -141,7 +142,7 @@ export const PROBLEMS = {
       connection_id,
       reason: {
         type: 'string',
-        description: 'Why no token can be had any more',
+        description: 'Why the connection has no usable token',
         enum: [
           'grant_revoked',
           'grant_expired',
@@ -162,8 +163,8 @@ export const PROBLEMS = {
     status: 409,
     title: 'The integration is in use',
     members: {
-      connections: count('Live connections of it'),
-      pending_revocations: count('Revocations that its provider has not been told of yet'),
+      connections: count('Its live connections'),
+      pending_revocations: count('Revocations that have not reached the provider yet'),
     },
     example: { code: 'integration_in_use', integration: EXAMPLE.integration, connections: 12, pending_revocations: 1 },
   },
@@ -176,7 +177,7 @@ export const PROBLEMS = {
   payload_too_large: {
     status: 413,
     title: 'The body is too large',
-    example: { detail: `A body has at most ${BODY_LIMIT} bytes.` },
+    example: { detail: tooLarge(BODY_LIMIT) },
   },
   unsupported_media_type: {
     status: 415,
@@ -185,18 +186,21 @@ export const PROBLEMS = {
   },
   too_many_requests: {
     status: 429,
-    title: 'Too many requests failed to authenticate',
+    title: 'Too many failed authentications',
     headers: ['Retry-After'],
     example: { code: 'too_many_requests', retryAfter: 42 },
   },
   rate_limited: {
     status: 429,
-    title: 'Too many requests of this caller',
+    title: 'The caller has exceeded its rate limit',
     members: {
       limit: {
         type: 'object',
-        description: 'What the caller may do',
-        properties: { requests: count('So many'), window: count('In so many seconds') },
+        description: 'The rate limit of the caller',
+        properties: {
+          requests: count('Requests allowed in a window'),
+          window: count('Length of the window in seconds'),
+        },
         required: ['requests', 'window'],
       },
     },
@@ -206,7 +210,7 @@ export const PROBLEMS = {
   internal: {
     status: 500,
     title: 'Internal error',
-    example: { detail: 'Something unexpected happened. The log has it under the request id.' },
+    example: { detail: 'Unexpected error. The log has the details under this request id.' },
   },
   integration_misconfigured: {
     status: 502,
@@ -215,30 +219,30 @@ export const PROBLEMS = {
     example: {
       code: 'integration_misconfigured',
       integration: EXAMPLE.integration,
-      detail: 'invalid_client: the provider does not take the client secret',
+      detail: 'invalid_client: the provider rejected the client secret',
     },
   },
   provider_unavailable: {
     status: 503,
-    title: 'The provider is not available',
+    title: 'The provider is unavailable',
     members: { integration },
     headers: ['Retry-After'],
     example: {
       code: 'provider_unavailable',
       integration: EXAMPLE.integration,
-      detail: 'the provider does not answer',
+      detail: 'the provider does not respond',
       retryAfter: 30,
     },
   },
   store_unavailable: {
     status: 503,
-    title: 'The store is not available',
+    title: 'The store is unavailable',
     headers: ['Retry-After'],
-    example: { detail: 'The store cannot be read or written just now. Try again.' },
+    example: { detail: 'The store cannot be read or written at the moment. Try again.' },
   },
 } as const satisfies { [C in Code]: Row<C> };
 
 export const CODES = Object.keys(PROBLEMS) as Code[];
 
-/** The row with all of its parts, whichever it is. */
+/** The row of any code, with its optional parts. */
 export const rowOf = (code: Code): Row<Code> => PROBLEMS[code];

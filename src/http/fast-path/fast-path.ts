@@ -1,89 +1,98 @@
-// The hot paths: what services ask for all day, answered before the framework is asked. They refuse nothing: whatever is
-// not that simple goes the long way, which says the same in full.
+// What all fast paths share: authentication by a known key, and writing an answer past the framework. The headers, the audit
+// log and the metrics are the same as the framework's.
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuditBuffer, Call } from '../../broker/audit/index.ts';
 import type { CallerCache } from '../../broker/cache/index.ts';
 import type { Clock, Telemetry } from '../../ports/index.ts';
+import { type Answer, writeHead } from '../answer.ts';
+import { problemOfError } from '../errors/problem.ts';
+import type { LogFailure } from '../middleware/error-logging.ts';
 
-/** Answers, or has the long way do it. */
-export type Listen = (request: IncomingMessage, response: ServerResponse, theLongWay: () => void) => void;
+/** Answers the request, or calls `next`, which has the framework answer it. */
+export type FastHandler = (request: IncomingMessage, response: ServerResponse, next: () => void) => void;
 
-/** Ids of requests that the long way would take over too. */
-const REQUEST_ID = /^[\w\-=]{1,255}$/;
-
-export interface FastPathParts {
-  callerCache: CallerCache;
-  auditBuffer: Pick<AuditBuffer, 'used'>;
-  telemetry: Pick<Telemetry, 'request'>;
-  clock: Clock;
-  /** Refreshes under way. */
-  refreshing: () => number;
-}
-
-/** One request on its way through. */
-export interface Passage {
+/** An authenticated request on the fast path. */
+export interface FastRequest {
   call: Call;
   /** Monotonic ms. */
   started: number;
 }
 
-export type FastPath = ReturnType<typeof createFastPath>;
+export interface FastPath {
+  /**
+   * Authenticates a request by its key. Undefined: it is the framework's (no key, an unknown one, or a caller with a rate
+   * limit, whose answers have more headers). Nothing is noted yet, so that `next` may still be called.
+   */
+  admit(request: IncomingMessage): FastRequest | undefined;
+  /** Writes the answer; counts the request, and notes that its key was used. `length`: of the body, in bytes. */
+  answer(response: ServerResponse, request: FastRequest, route: string, answer: Answer, length?: string): void;
+  /** Logs an unexpected error, and answers with a problem. */
+  fail(response: ServerResponse, request: FastRequest, route: string, error: unknown): void;
+}
 
-/** From so many refreshes on, there is a commit in almost every turn. */
-const STORM = 8;
+export interface FastPathParts {
+  callerCache: CallerCache;
+  auditBuffer: Pick<AuditBuffer, 'used'>;
+  telemetry: Pick<Telemetry, 'request'>;
+  logFailure: LogFailure;
+  clock: Clock;
+  /** Refreshes in flight. */
+  refreshing: () => number;
+}
 
-export function createFastPath({ callerCache, auditBuffer, telemetry, clock, refreshing }: FastPathParts) {
-  const gathered = inOneGo();
+/** Request ids that the framework's middleware accepts too. */
+const REQUEST_ID = /^[\w\-=]{1,255}$/;
+
+/** With so many refreshes in flight, almost every turn of the event loop has a commit, which batched answers would wait for. */
+const BUSY_REFRESHES = 8;
+
+export function createFastPath(parts: FastPathParts): FastPath {
+  const { callerCache, auditBuffer, telemetry, logFailure, clock, refreshing } = parts;
+  const endBatched = createBatch();
+
+  const answer: FastPath['answer'] = (response, { call, started }, route, written, length) => {
+    writeHead(response, written, call.requestId, length);
+    if (refreshing() < BUSY_REFRESHES) endBatched(response, written.body);
+    else response.end(written.body);
+    auditBuffer.used(call.principal.credential.id, clock.now());
+    const { method = 'GET' } = response.req;
+    telemetry.request(route, method, written.status, (clock.monotonic() - started) / 1_000);
+  };
 
   return {
-    /** Undefined: no key that is known. Nothing has been noted then. */
-    enter(request: IncomingMessage): Passage | undefined {
-      const { authorization, 'x-request-id': told } = request.headers;
+    admit(request) {
+      const { authorization, 'x-request-id': sent } = request.headers;
       if (!authorization?.startsWith('Bearer ')) return undefined;
       const principal = callerCache.find(authorization.slice(7), clock.now());
-      // Its answers tell how many more it may ask for.
       if (!principal || principal.rateLimit) return undefined;
-      const requestId = typeof told === 'string' && REQUEST_ID.test(told) ? told : randomUUID();
+      const requestId = typeof sent === 'string' && REQUEST_ID.test(sent) ? sent : randomUUID();
       return { call: { principal, address: addressOf(request), requestId }, started: clock.monotonic() };
     },
 
-    /** 200 with a body of JSON that is ready. `length` in bytes. */
-    answer(response: ServerResponse, { call, started }: Passage, route: string, body: string, length: string): void {
-      response.writeHead(200, [
-        'content-type',
-        'application/json',
-        'cache-control',
-        'no-store',
-        'x-request-id',
-        call.requestId,
-        'content-length',
-        length,
-      ]);
-      // What waits for the end of a turn waits for the commit in it too.
-      if (refreshing() < STORM) gathered(response, body);
-      else response.end(body);
-      auditBuffer.used(call.principal.credential.id, clock.now());
-      const { method = 'GET' } = response.req;
-      telemetry.request(route, method, 200, (clock.monotonic() - started) / 1_000);
+    answer,
+
+    fail(response, request, route, error) {
+      const { requestId } = request.call;
+      logFailure(error, requestId);
+      answer(response, request, route, problemOfError(error, requestId));
     },
   };
 }
 
 /**
- * Ends the answers of one turn of the event loop one right after the other, once all that has arrived has been read. Each
- * write of its own, between two requests, would wake the other side anew and find its way into the kernel cold: a write
- * then costs as much as all the rest of a read.
+ * Ends the answers of one turn of the event loop together, after all requests that have arrived were read. A write between
+ * two reads wakes the other side each time, and enters the kernel with cold caches: it costs as much as the rest of a read.
  */
-function inOneGo(): (response: ServerResponse, body: string) => void {
+function createBatch(): (response: ServerResponse, body: string) => void {
   let waiting: { response: ServerResponse; body: string }[] = [];
-  const go = () => {
+  const flush = () => {
     const all = waiting;
     waiting = [];
     for (const { response, body } of all) response.end(body);
   };
   return (response, body) => {
-    if (waiting.push({ response, body }) === 1) setImmediate(go);
+    if (waiting.push({ response, body }) === 1) setImmediate(flush);
   };
 }
 

@@ -1,22 +1,27 @@
-// Which requests have a hot path.
+// The fast path: which requests are answered before the framework sees them.
 import type { IncomingMessage } from 'node:http';
 import type { JwtVerification } from '../../broker/jwt/index.ts';
 import type { TokenReader } from '../../broker/tokens/index.ts';
-import { createFastPath, type FastPathParts, type Listen } from './fast-path.ts';
+import { createFastPath, type FastHandler, type FastPathParts } from './fast-path.ts';
 import { createFastJwtVerification, VERIFY } from './jwt-verification.ts';
-import { createFastTokenReads, isRead } from './token-reads.ts';
+import { createFastTokenReads, isTokenRead } from './token-reads.ts';
+
+export type { FastHandler } from './fast-path.ts';
 
 interface Parts extends FastPathParts {
-  tokens: TokenReader;
-  verify: JwtVerification;
+  reader: TokenReader;
+  verification: JwtVerification;
 }
 
-export function createFastPaths({ tokens, verify, ...parts }: Parts): (request: IncomingMessage) => Listen | undefined {
-  const quick = createFastPath(parts);
-  const reads = createFastTokenReads({ quick, tokens, clock: parts.clock });
-  const verifying = createFastJwtVerification({ quick, verify });
+/** The handler of a request. Undefined: it goes to the framework. */
+export type FastRoutes = (request: IncomingMessage) => FastHandler | undefined;
+
+export function createFastRoutes({ reader, verification, ...parts }: Parts): FastRoutes {
+  const fastPath = createFastPath(parts);
+  const readToken = createFastTokenReads({ fastPath, reader, clock: parts.clock });
+  const verifyJwt = createFastJwtVerification({ fastPath, verification });
   return ({ method, url = '' }) => {
-    if (method === 'GET') return isRead(url) ? reads : undefined;
-    return method === 'POST' && url === VERIFY ? verifying : undefined;
+    if (method === 'GET') return isTokenRead(url) ? readToken : undefined;
+    return method === 'POST' && url === VERIFY ? verifyJwt : undefined;
   };
 }

@@ -1,44 +1,59 @@
-// JWT verification: the body is read once, and what was verified before is answered from memory.
+// JWT verification on the fast path: the body is read once, and the JSON of a cached verdict is made once.
 import type { IncomingMessage } from 'node:http';
-import { type JwtVerification, mayVerify, type VerifyRequest } from '../../broker/jwt/index.ts';
+import type { JwtVerification, VerifyRequest } from '../../broker/jwt/index.ts';
 import { Refusal } from '../../domain/errors.ts';
 import type { JwtVerdict } from '../../ports/index.ts';
-import type { FastPath, Listen } from './fast-path.ts';
+import type { Answer } from '../answer.ts';
+import { problemOf } from '../errors/problem.ts';
+import type { FastHandler, FastPath } from './fast-path.ts';
 
 export const VERIFY = '/v1/jwt/verify';
-/** Bytes; and characters of each member: what the long way would take too. */
+/** Bytes of the body, and characters of each member: no more than the route accepts. */
 const BODY_LIMIT = 70_000;
 const LIMITS: Record<string, number> = { token: 65_536, issuer: 2_048, audience: 2_048 };
+const JSON_HEADERS = { 'content-type': 'application/json', 'cache-control': 'no-store' };
 
-export function createFastJwtVerification({ quick, verify }: { quick: FastPath; verify: JwtVerification }): Listen {
-  const ready = new WeakMap<JwtVerdict, string>();
+interface Parts {
+  fastPath: FastPath;
+  verification: JwtVerification;
+}
+
+export function createFastJwtVerification({ fastPath, verification }: Parts): FastHandler {
+  const bodies = new WeakMap<JwtVerdict, string>();
 
   function bodyOf(verdict: JwtVerdict): string {
-    const known = ready.get(verdict);
+    const known = bodies.get(verdict);
     if (known !== undefined) return known;
     const body = JSON.stringify(verdict);
-    if (verdict.active) ready.set(verdict, body);
+    if (verdict.active) bodies.set(verdict, body);
     return body;
   }
 
-  return (request, response, theLongWay) => {
+  return async (request, response, next) => {
     const length = Number(request.headers['content-length'] ?? 0);
-    const plain = length > 0 && length <= BODY_LIMIT && request.headers['content-type'] === 'application/json';
-    const passage = plain ? quick.enter(request) : undefined;
-    if (!passage || !mayVerify(passage.call)) return theLongWay();
-    const answer = async () => {
-      const wanted = read(await bytesOf(request));
-      const verdict = wanted && (await verify(passage.call, wanted));
-      if (!verdict || verdict instanceof Refusal) return theLongWay();
-      const body = bodyOf(verdict);
-      quick.answer(response, passage, VERIFY, body, String(Buffer.byteLength(body)));
-    };
-    // A client that goes away in the middle of its body has nobody to answer to.
-    answer().catch(() => (request.readableEnded ? theLongWay() : response.destroy()));
+    const isPlain = length > 0 && length <= BODY_LIMIT && request.headers['content-type'] === 'application/json';
+    const admitted = isPlain ? fastPath.admit(request) : undefined;
+    if (!admitted) return next();
+    const { call } = admitted;
+    // A client that goes away in the middle of its body gets no answer.
+    const bytes = await bytesOf(request).catch(() => undefined);
+    if (!bytes) return void response.destroy();
+    const wanted = parse(bytes);
+    if (!wanted) return next();
+    try {
+      const result = await verification.verify(call, wanted);
+      const answer: Answer =
+        result instanceof Refusal
+          ? problemOf(result.fault, call.requestId)
+          : { status: 200, headers: JSON_HEADERS, body: bodyOf(result) };
+      fastPath.answer(response, admitted, VERIFY, answer);
+    } catch (error) {
+      fastPath.fail(response, admitted, VERIFY, error);
+    }
   };
 }
 
-/** Left at the request too, where the long way looks for a body that has been read. */
+/** Also left at the request, where the framework looks for a body that was read before. */
 function bytesOf(request: IncomingMessage & { rawBody?: Buffer }): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -53,7 +68,7 @@ function bytesOf(request: IncomingMessage & { rawBody?: Buffer }): Promise<Buffe
 }
 
 /** Undefined: not a request of the plainest form. */
-function read(bytes: Buffer): VerifyRequest | undefined {
+function parse(bytes: Buffer): VerifyRequest | undefined {
   let value: unknown;
   try {
     value = JSON.parse(bytes.toString());

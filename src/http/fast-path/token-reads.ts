@@ -1,84 +1,107 @@
-// Reads of tokens: from memory at once, or with one row of the store.
+// Token reads on the fast path: requests of the plainest form, with the same results as the routes in `routes/tokens.ts`.
 import type { ServedToken } from '../../broker/cache/index.ts';
-import type { OwnerSelector, TokenReader } from '../../broker/tokens/index.ts';
+import type { OwnerSelector, Selector, TokenReader } from '../../broker/tokens/index.ts';
+import { Refusal } from '../../domain/errors.ts';
 import type { Clock } from '../../ports/index.ts';
+import { problemOf } from '../errors/problem.ts';
 import { expiresIn, tokenFacts } from '../presenters.ts';
-import type { FastPath, Listen } from './fast-path.ts';
+import type { FastHandler, FastPath } from './fast-path.ts';
 
 const BY_ID = '/v1/connections/:id/token';
 const BY_OWNER = '/v1/token';
 const CONNECTIONS = '/v1/connections/';
-/** The same that the long way takes for whole numbers of seconds. */
+const JSON_HEADERS = { 'content-type': 'application/json', 'cache-control': 'no-store' };
+
+/**
+ * What the fast path takes of each value: less than the routes accept, and nothing that is encoded, or that they refuse. The
+ * framework decodes, validates and refuses the rest.
+ */
+const ID = /^[\w-]{1,64}$/;
+const INTEGRATION = /^[a-z0-9][a-z0-9_-]{0,62}$/;
+const OWNER = /^[\w!$'(),./:;=?@|~-]{1,255}$/;
+const LABEL = /^[\w!$'(),./:;=?@|~-]{1,64}$/;
 const SECONDS = /^\d{1,6}$/;
 
 interface Parts {
-  quick: FastPath;
-  tokens: Pick<TokenReader, 'warm' | 'cold'>;
+  fastPath: FastPath;
+  reader: Pick<TokenReader, 'read'>;
   clock: Clock;
 }
 
-interface Asked {
+interface TokenRead {
   route: string;
-  selector: string | OwnerSelector;
+  selector: Selector;
   minTtlMs: number | undefined;
 }
 
-/** The answer but for `expires_in`, and its length in bytes. */
-interface Ready {
-  before: string;
+/** The body but for the value of `expires_in`. */
+interface PreparedBody {
+  start: string;
   bytes: number;
 }
 
-/** Whether the URL is that of a read. */
-export const isRead = (url: string): boolean => url.startsWith(CONNECTIONS) || url.startsWith('/v1/token?');
+/** Whether the URL may be that of a token read. */
+export const isTokenRead = (url: string): boolean => url.startsWith(CONNECTIONS) || url.startsWith('/v1/token?');
 
-export function createFastTokenReads({ quick, tokens, clock }: Parts): Listen {
-  const ready = new WeakMap<ServedToken, Ready>();
+export function createFastTokenReads({ fastPath, reader, clock }: Parts): FastHandler {
+  const prepared = new WeakMap<ServedToken, PreparedBody>();
 
-  function prepare(served: ServedToken): Ready {
-    const before = `${JSON.stringify(tokenFacts(served)).slice(0, -1)},"expires_in":`;
-    return { before, bytes: Buffer.byteLength(before) };
+  function prepare(served: ServedToken): PreparedBody {
+    const start = `${JSON.stringify(tokenFacts(served)).slice(0, -1)},"expires_in":`;
+    return { start, bytes: Buffer.byteLength(start) };
   }
 
-  /** Kept from the second read on: of what is read once, memory holds the token alone. */
-  function kept(served: ServedToken): Ready {
-    const known = ready.get(served);
+  /** Prepared once, from the second read on: of a token that is read once, memory holds the token alone. */
+  function preparedOnce(served: ServedToken): PreparedBody {
+    const known = prepared.get(served);
     if (known) return known;
     const made = prepare(served);
-    ready.set(served, made);
+    prepared.set(served, made);
     return made;
   }
 
-  return (request, response, theLongWay) => {
-    const asked = whatIsAsked(request.url ?? '');
-    const passage = asked && quick.enter(request);
-    if (!asked || !passage) return theLongWay();
-    const { route, selector, minTtlMs } = asked;
-    const show = (served: ServedToken, { before, bytes }: Ready) => {
-      const last = `${expiresIn(served, clock.monotonic())}}`;
-      quick.answer(response, passage, route, before + last, String(bytes + last.length));
+  return (request, response, next) => {
+    const read = parse(request.url ?? '');
+    const admitted = read && fastPath.admit(request);
+    if (!read || !admitted) return next();
+    const { route, selector, minTtlMs } = read;
+    const { call } = admitted;
+
+    const write = (result: ServedToken | Refusal, bodyOf: (served: ServedToken) => PreparedBody) => {
+      if (result instanceof Refusal)
+        return fastPath.answer(response, admitted, route, problemOf(result.fault, call.requestId));
+      const { start, bytes } = bodyOf(result);
+      const end = `${expiresIn(result, clock.monotonic())}}`;
+      const answer = { status: 200, headers: JSON_HEADERS, body: start + end } as const;
+      fastPath.answer(response, admitted, route, answer, String(bytes + end.length));
     };
-    const warm = tokens.warm(passage.call, selector, minTtlMs);
-    if (warm) return show(warm, kept(warm));
-    tokens
-      .cold(passage.call, selector, minTtlMs)
-      .then((cold) => (cold ? show(cold, prepare(cold)) : theLongWay()), theLongWay);
+
+    const result = reader.read(call, selector, minTtlMs);
+    if (!(result instanceof Promise)) return write(result, preparedOnce);
+    result.then(
+      (later) => write(later, prepare),
+      (error: unknown) => fastPath.fail(response, admitted, route, error),
+    );
   };
 }
 
-/** Undefined: not a read of a token, or not of the plainest form. */
-function whatIsAsked(url: string): Asked | undefined {
-  if (!url.startsWith(CONNECTIONS)) return byOwner(url);
+/** Undefined: not a token read, or not of the plainest form. */
+function parse(url: string): TokenRead | undefined {
+  return url.startsWith(CONNECTIONS) ? parseById(url) : parseByOwner(url);
+}
+
+function parseById(url: string): TokenRead | undefined {
   const end = url.indexOf('/', CONNECTIONS.length);
   if (end < 0 || !url.startsWith('/token', end)) return undefined;
   const selector = url.slice(CONNECTIONS.length, end);
+  if (!ID.test(selector)) return undefined;
   const rest = url.slice(end + '/token'.length);
   if (rest === '') return { route: BY_ID, selector, minTtlMs: undefined };
   const seconds = rest.startsWith('?min_ttl=') ? rest.slice('?min_ttl='.length) : '';
   return SECONDS.test(seconds) ? { route: BY_ID, selector, minTtlMs: Number(seconds) * 1_000 } : undefined;
 }
 
-function byOwner(url: string): Asked | undefined {
+function parseByOwner(url: string): TokenRead | undefined {
   let integration: string | undefined;
   let owner: string | undefined;
   let label: string | undefined;
@@ -86,15 +109,14 @@ function byOwner(url: string): Asked | undefined {
   for (const pair of url.slice(url.indexOf('?') + 1).split('&')) {
     const at = pair.indexOf('=');
     const name = pair.slice(0, at);
-    const text = pair.slice(at + 1);
-    // Whatever is encoded, empty or unknown is read by those who read it well.
-    if (text === '' || text.includes('%') || text.includes('+')) return undefined;
-    if (name === 'integration' && integration === undefined) integration = text;
-    else if (name === 'owner' && owner === undefined) owner = text;
-    else if (name === 'label' && label === undefined) label = text;
-    else if (name === 'min_ttl' && minTtlMs === undefined && SECONDS.test(text)) minTtlMs = Number(text) * 1_000;
+    const value = pair.slice(at + 1);
+    if (name === 'integration' && integration === undefined && INTEGRATION.test(value)) integration = value;
+    else if (name === 'owner' && owner === undefined && OWNER.test(value)) owner = value;
+    else if (name === 'label' && label === undefined && LABEL.test(value)) label = value;
+    else if (name === 'min_ttl' && minTtlMs === undefined && SECONDS.test(value)) minTtlMs = Number(value) * 1_000;
     else return undefined;
   }
   if (integration === undefined || owner === undefined) return undefined;
-  return { route: BY_OWNER, selector: { integration, owner, label }, minTtlMs };
+  const selector: OwnerSelector = { integration, owner, label };
+  return { route: BY_OWNER, selector, minTtlMs };
 }

@@ -1,20 +1,20 @@
-// Requests that failed for no fault of the caller's, in the log: each defect; and of a store that is away, which fails all of
-// them alike, one line a second.
-
+// The log of unexpected errors: every defect; of a store that is unavailable, one line a second.
 import { STORE_ERROR_LOG_INTERVAL_MS } from '../../domain/time-limits.ts';
 import { type Clock, type Logger, StoreError } from '../../ports/index.ts';
 
-export type Failed = (error: Error, requestId: string) => void;
+/** Logs an error that ended a request. */
+export type LogFailure = (error: unknown, requestId: string) => void;
 
-export function createFailed(log: Logger, clock: Pick<Clock, 'monotonic'>): Failed {
+/** While the store is unavailable every request fails alike: `suppressed` is how many were not logged since the last line. */
+export function createFailureLog(log: Logger, clock: Pick<Clock, 'monotonic'>): LogFailure {
   let silentUntil = Number.NEGATIVE_INFINITY;
-  let unsaid = 0;
+  let suppressed = 0;
   return (err, request_id) => {
-    if (!(err instanceof StoreError)) return log.error({ err, request_id }, 'request failed');
+    if (!(err instanceof StoreError)) return log.error({ err, request_id }, 'request failed: unexpected error');
     const now = clock.monotonic();
-    if (now < silentUntil) return void unsaid++;
-    log.error({ err, request_id, like_it: unsaid }, 'request failed: the store');
+    if (now < silentUntil) return void suppressed++;
+    log.error({ err, request_id, suppressed }, 'request failed: the store is unavailable');
     silentUntil = now + STORE_ERROR_LOG_INTERVAL_MS;
-    unsaid = 0;
+    suppressed = 0;
   };
 }

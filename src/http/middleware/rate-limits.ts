@@ -1,20 +1,22 @@
-// How often a caller may ask: a window of its own for each, and headers that tell how much of it is left.
+// Rate limits of callers: a fixed window for each, and the headers that say how much of it is left.
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import type { Principal, RateLimit } from '../../domain/caller.ts';
 
-export interface Taken {
+export interface RateLimitStatus {
   exceeded: boolean;
   /** Seconds until the window ends. */
   resetIn: number;
   limit: RateLimit;
-  /** The fields of draft-ietf-httpapi-ratelimit-headers. */
+  /** draft-ietf-httpapi-ratelimit-headers. */
   headers: { 'ratelimit-policy': string; ratelimit: string };
 }
 
-export type Limits = ReturnType<typeof createLimits>;
+export interface Limits {
+  /** Counts a request. Undefined: the caller has no limit. Counts are of this process, and lost at a restart. */
+  count(principal: Principal): Promise<RateLimitStatus | undefined>;
+}
 
-/** Counted in this process, from the first request of a window on; forgotten at a restart. */
-export function createLimits() {
+export function createLimits(): Limits {
   const limiters = new Map<string, RateLimiterMemory>();
 
   function limiterOf({ requests, window }: RateLimit): RateLimiterMemory {
@@ -24,24 +26,25 @@ export function createLimits() {
     return known;
   }
 
-  /** Counts a request. Undefined: the caller has no limit. */
-  return async function take({ caller, rateLimit: limit }: Principal): Promise<Taken | undefined> {
-    if (!limit) return undefined;
-    const left = await limiterOf(limit)
-      .consume(caller.id)
-      .catch((exceeded: unknown) => {
-        if (exceeded instanceof RateLimiterRes) return exceeded;
-        throw exceeded;
-      });
-    const resetIn = Math.max(1, Math.ceil(left.msBeforeNext / 1_000));
-    return {
-      exceeded: left.consumedPoints > limit.requests,
-      resetIn,
-      limit,
-      headers: {
-        'ratelimit-policy': `"caller";q=${limit.requests};w=${limit.window}`,
-        ratelimit: `"caller";r=${Math.max(0, left.remainingPoints)};t=${resetIn}`,
-      },
-    };
+  return {
+    async count({ caller, rateLimit: limit }) {
+      if (!limit) return undefined;
+      const state = await limiterOf(limit)
+        .consume(caller.id)
+        .catch((exceeded: unknown) => {
+          if (exceeded instanceof RateLimiterRes) return exceeded;
+          throw exceeded;
+        });
+      const resetIn = Math.max(1, Math.ceil(state.msBeforeNext / 1_000));
+      return {
+        exceeded: state.consumedPoints > limit.requests,
+        resetIn,
+        limit,
+        headers: {
+          'ratelimit-policy': `"caller";q=${limit.requests};w=${limit.window}`,
+          ratelimit: `"caller";r=${Math.max(0, state.remainingPoints)};t=${resetIn}`,
+        },
+      };
+    },
   };
 }

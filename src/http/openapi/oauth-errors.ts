@@ -1,8 +1,16 @@
 // The error responses of the OAuth interfaces, for the OpenAPI document: examples with the texts of real responses.
-import { EXAMPLE, OAuthError } from '../../api/index.ts';
+import { EXAMPLE, OAuthError, TOKEN_EXCHANGE } from '../../api/index.ts';
 import { StoreError } from '../../ports/index.ts';
-import { bodyOf, exchangeFault, faultError, faultOf, type OAuthFault } from '../errors/oauth-errors.ts';
+import {
+  type OAuthError as OAuthFault,
+  oauthBody,
+  oauthErrorOfExchange,
+  oauthErrorOfFault,
+  oauthErrorOfThrown,
+} from '../errors/oauth-errors.ts';
 import { HEADERS, PROBLEMS } from '../errors/problem-table.ts';
+import { sentTwice } from '../middleware/form.ts';
+import { unsupportedGrantType } from '../oauth-grants/index.ts';
 import type { Example, Header, Response } from './document.ts';
 import { json } from './route-parts.ts';
 
@@ -13,29 +21,29 @@ const refused = (status: OAuthFault['status'], error: string, description: strin
 });
 
 const CASES = {
-  invalid_request: () => refused(400, 'invalid_request', '"token" is given twice.'),
-  unsupported_grant_type: () => refused(400, 'unsupported_grant_type', 'grant_type: Invalid input'),
-  invalid_grant: () => exchangeFault({ code: 'invalid_subject', reason: 'expired' }),
-  invalid_target: () => exchangeFault({ code: 'unknown_integration' }),
-  invalid_scope: () => exchangeFault({ code: 'insufficient_scopes', missing: ['chat:write'] }),
+  invalid_request: () => sentTwice('token').error,
+  unsupported_grant_type: () => unsupportedGrantType([TOKEN_EXCHANGE]).error,
+  invalid_grant: () => oauthErrorOfExchange({ code: 'invalid_subject', reason: 'expired' }),
+  invalid_target: () => oauthErrorOfExchange({ code: 'unknown_integration' }),
+  invalid_scope: () => oauthErrorOfExchange({ code: 'insufficient_scopes', missing: ['chat:write'] }),
   interaction_required: () =>
-    exchangeFault({
+    oauthErrorOfExchange({
       code: 'connection_required',
       reason: 'grant_revoked',
       connectionId: EXAMPLE.connection,
       url: EXAMPLE.link,
     }),
-  invalid_client: () => faultError(PROBLEMS.unauthenticated.example),
+  invalid_client: () => oauthErrorOfFault(PROBLEMS.unauthenticated.example),
   insufficient_scope: () =>
-    faultError({ code: 'forbidden', missing: { action: 'jwt:verify', integration: '*', owner: '*' } }),
+    oauthErrorOfFault({ code: 'forbidden', missing: { action: 'jwt:verify', integration: '*', owner: '*' } }),
   payload_too_large: () => refused(413, 'invalid_request', PROBLEMS.payload_too_large.example.detail),
-  too_many_requests: () => faultError(PROBLEMS.too_many_requests.example),
-  rate_limited: () => faultError(PROBLEMS.rate_limited.example),
-  internal: () => faultOf(new Error()),
-  integration_misconfigured: () => faultError(PROBLEMS.integration_misconfigured.example),
-  provider_unavailable: () => faultError(PROBLEMS.provider_unavailable.example),
-  issuer_unavailable: () => exchangeFault({ code: 'invalid_subject', reason: 'issuer_unavailable' }),
-  store_unavailable: () => faultOf(new StoreError('away')),
+  too_many_requests: () => oauthErrorOfFault(PROBLEMS.too_many_requests.example),
+  rate_limited: () => oauthErrorOfFault(PROBLEMS.rate_limited.example),
+  internal: () => oauthErrorOfThrown(new Error()),
+  integration_misconfigured: () => oauthErrorOfFault(PROBLEMS.integration_misconfigured.example),
+  provider_unavailable: () => oauthErrorOfFault(PROBLEMS.provider_unavailable.example),
+  issuer_unavailable: () => oauthErrorOfExchange({ code: 'invalid_subject', reason: 'issuer_unavailable' }),
+  store_unavailable: () => oauthErrorOfThrown(new StoreError('away')),
 } satisfies Record<string, () => OAuthFault>;
 
 export type OAuthCase = keyof typeof CASES;
@@ -70,7 +78,7 @@ export function oauthRefusalsOf(cases: readonly OAuthCase[]): Record<string, Res
         'application/json': {
           schema: { $ref: '#/components/schemas/OAuthError' },
           examples: Object.fromEntries(
-            all.map(({ name, fault }): [string, Example] => [name, { value: bodyOf(fault, EXAMPLE.request) }]),
+            all.map(({ name, fault }): [string, Example] => [name, { value: oauthBody(fault, EXAMPLE.request) }]),
           ),
         },
       },
@@ -81,8 +89,8 @@ export function oauthRefusalsOf(cases: readonly OAuthCase[]): Record<string, Res
 
 /** Headers that all faults have are required. */
 function headersOf(faults: readonly OAuthFault[]): Record<string, Header> {
-  const names = faults.map(({ status, retryAfter, headers = {} }) => [
-    ...(retryAfter !== undefined || 'retry-after' in headers ? (['Retry-After'] as const) : []),
+  const names = faults.map(({ status, headers = {} }) => [
+    ...('retry-after' in headers ? (['Retry-After'] as const) : []),
     ...(status === 401 ? (['WWW-Authenticate'] as const) : []),
   ]);
   const required = (name: keyof typeof HEADERS) => names.every((all: readonly string[]) => all.includes(name));

@@ -1,10 +1,9 @@
 // The parts that all route definitions share.
 import { OpenAPIHono, z } from '@hono/zod-openapi';
 import { Problem } from '../../api/index.ts';
-import type { PageRequest } from '../../ports/index.ts';
 import type { Env } from '../env.ts';
-import { Refused } from '../errors/problem.ts';
 import type { Code } from '../errors/problem-table.ts';
+import { problem } from '../errors/respond.ts';
 
 export const SECURITY = [{ caller_key: [] }];
 
@@ -44,7 +43,7 @@ const PARTS = { json: 'body', form: 'body', query: 'query', param: 'path', heade
 /** A router that reports validation errors as problems that name every field. */
 export function router(): OpenAPIHono<Env> {
   return new OpenAPIHono<Env>({
-    defaultHook: (result) => {
+    defaultHook: (result, c) => {
       if (result.success) return;
       const { target } = result;
       const issues = result.error.issues.flatMap((issue) => {
@@ -52,7 +51,7 @@ export function router(): OpenAPIHono<Env> {
         if (issue.code !== 'unrecognized_keys') return [{ path: at(), message: issue.message }];
         return issue.keys.map((key) => ({ path: at(key), message: 'not a field of this request' }));
       });
-      throw new Refused({
+      return problem(c, {
         code: 'invalid_request',
         detail: `The ${PARTS[target]} of the request is not valid.`,
         issues,
@@ -60,29 +59,3 @@ export function router(): OpenAPIHono<Env> {
     },
   });
 }
-
-const DEFAULT_LIMIT = 100;
-
-/** A cursor is the id of the last row, made opaque. */
-export function pageRequest(query: { limit?: number | undefined; cursor?: string | undefined }): PageRequest {
-  const after = query.cursor === undefined ? undefined : Buffer.from(query.cursor, 'base64url').toString('utf8');
-  if (after !== undefined && !/^[a-z0-9_-]{1,64}$/.test(after)) {
-    throw new Refused({ code: 'invalid_request', detail: 'The cursor was not issued by this broker.' });
-  }
-  return { limit: query.limit ?? DEFAULT_LIMIT, after };
-}
-
-/** A page of a list in memory, ordered by id. */
-export function sliceOf<T extends { id: string }>(
-  sorted: readonly T[],
-  { limit, after }: PageRequest,
-): { data: T[]; next: string | null } {
-  const rest = after === undefined ? sorted : sorted.filter(({ id }) => id > after);
-  const data = rest.slice(0, limit);
-  return { data, next: rest.length > limit ? (data.at(-1)?.id ?? null) : null };
-}
-
-export const page = <T, V>({ data, next }: { data: T[]; next: string | null }, view: (item: T) => V) => ({
-  data: data.map(view),
-  next_cursor: next === null ? null : Buffer.from(next).toString('base64url'),
-});

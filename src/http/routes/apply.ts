@@ -1,8 +1,8 @@
-// What a deployment declares, applied while the broker runs.
+// Applying a declarative plan while the broker runs.
 import { createRoute, type z } from '@hono/zod-openapi';
 import { Applied, ApplyPost, type DeclaredFile } from '../../api/index.ts';
 import type { Apply, Declared } from '../../broker/apply/index.ts';
-import { granted } from '../errors/problem.ts';
+import { respond } from '../errors/respond.ts';
 import { body, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { callerSetupOf } from './callers.ts';
 import { setupOf } from './integrations.ts';
@@ -23,7 +23,7 @@ const applyRoute = createRoute({
   },
 });
 
-/** From the names of the public form to ours. */
+/** From the public names to the internal ones. */
 export const declaredOf = ({ integrations, callers }: Pick<DeclaredFile, 'integrations' | 'callers'>): Declared => ({
   integrations: integrations.map(({ id, ...put }) => ({ id, setup: setupOf(put) })),
   callers: callers.map(({ key, keys, id, ...caller }) => ({
@@ -37,7 +37,9 @@ export function applyRoutes({ apply }: { apply: Apply }) {
   return router().openapi(applyRoute, async (c) => {
     const { dry_run, trusted_issuers, return_origins, ...rest } = c.req.valid('json');
     const declared = { ...declaredOf(rest), trusted_issuers, return_origins };
-    const { changes, needsRestart } = granted(await apply.apply(c.get('call'), declared, dry_run));
-    return c.json({ applied: !dry_run, changes, needs_restart: needsRestart } satisfies z.infer<typeof Applied>, 200);
+    const result = await apply.apply(c.get('call'), declared, dry_run);
+    return respond(c, result, ({ changes, needsRestart }) =>
+      c.json({ applied: !dry_run, changes, needs_restart: needsRestart } satisfies z.infer<typeof Applied>, 200),
+    );
   });
 }

@@ -2,8 +2,9 @@
 import { createRoute } from '@hono/zod-openapi';
 import { AuditQuery, AuditView, pageOf } from '../../api/index.ts';
 import type { AuditLog } from '../../broker/audit/index.ts';
-import { granted } from '../errors/problem.ts';
-import { json, page, pageRequest, problems, router, SECURITY } from '../openapi/route-parts.ts';
+import { respond } from '../errors/respond.ts';
+import { json, problems, router, SECURITY } from '../openapi/route-parts.ts';
+import { page, paged } from '../paging.ts';
 import { presentAuditEntry } from '../presenters.ts';
 
 const list = createRoute({
@@ -23,9 +24,7 @@ export function auditRoutes({ auditLog }: { auditLog: AuditLog }) {
   return router().openapi(list, async (c) => {
     const { connection_id, from, to, limit, cursor, ...rest } = c.req.valid('query');
     const filter = { ...rest, connectionId: connection_id, from: ms(from), to: ms(to) };
-    return c.json(
-      page(granted(await auditLog(c.get('call'), filter, pageRequest({ limit, cursor }))), presentAuditEntry),
-      200,
-    );
+    const found = await paged({ limit, cursor }, (request) => auditLog(c.get('call'), filter, request));
+    return respond(c, found, (entries) => c.json(page(entries, presentAuditEntry), 200));
   });
 }

@@ -13,8 +13,10 @@ import {
   Whoami,
 } from '../../api/index.ts';
 import type { CallerSetup, Callers } from '../../broker/callers/index.ts';
-import { granted } from '../errors/problem.ts';
-import { body, idOf, json, page, pageRequest, problems, router, SECURITY, sliceOf } from '../openapi/route-parts.ts';
+import { Refusal } from '../../domain/errors.ts';
+import { respond } from '../errors/respond.ts';
+import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
+import { page, paged, sliceOf } from '../paging.ts';
 import { presentCaller, presentKey, presentWhoami, timeOrNull } from '../presenters.ts';
 
 const params = z.object({ id: idOf('caller', EXAMPLE.caller) });
@@ -107,7 +109,7 @@ const removeKey = createRoute({
   responses: { 204: { description: 'Deleted' }, ...problems('forbidden', 'not_found') },
 });
 
-/** Maps the public names to ours. */
+/** From the public names to the internal ones. */
 export const callerSetupOf = ({ rate_limit, ...rest }: z.infer<typeof CallerPut>): CallerSetup => ({
   ...rest,
   rateLimit: rate_limit,
@@ -119,42 +121,50 @@ export function callerRoutes({ callers }: { callers: Callers }) {
   return router()
     .openapi(create, async (c) => {
       const { key_expires_at, ...put } = c.req.valid('json');
-      const wanted = { ...callerSetupOf(put), keyExpiresAt: msOrNull(key_expires_at) };
-      const { caller, minted } = granted(await callers.create(c.get('call'), wanted));
-      const { keys: _, ...view } = presentCaller({ caller, keys: [] });
-      const key = { key: minted?.secret ?? null, key_id: minted?.key.id ?? null };
-      return c.json({ ...view, ...key, key_expires_at: timeOrNull(minted?.key.expiresAt ?? null) }, 201);
+      const setup = { ...callerSetupOf(put), keyExpiresAt: msOrNull(key_expires_at) };
+      return respond(c, await callers.create(c.get('call'), setup), ({ caller, minted }) => {
+        const { keys: _, ...view } = presentCaller({ caller, keys: [] });
+        const key = { key: minted?.secret ?? null, key_id: minted?.key.id ?? null };
+        return c.json({ ...view, ...key, key_expires_at: timeOrNull(minted?.key.expiresAt ?? null) }, 201);
+      });
     })
-    .openapi(get, async (c) =>
-      c.json(presentCaller(granted(await callers.get(c.get('call'), c.req.valid('param').id))), 200),
-    )
+    .openapi(get, async (c) => {
+      const caller = await callers.get(c.get('call'), c.req.valid('param').id);
+      return respond(c, caller, (found) => c.json(presentCaller(found), 200));
+    })
     .openapi(put, async (c) => {
       const setup = callerSetupOf(c.req.valid('json'));
-      return c.json(presentCaller(granted(await callers.put(c.get('call'), c.req.valid('param').id, setup))), 200);
+      const caller = await callers.put(c.get('call'), c.req.valid('param').id, setup);
+      return respond(c, caller, (saved) => c.json(presentCaller(saved), 200));
     })
     .openapi(whoami, async (c) => c.json(presentWhoami(await callers.whoami(c.get('call'))), 200))
     .openapi(list, async (c) => {
-      const all = granted(await callers.list(c.get('call'))).map(presentCaller);
-      return c.json(
-        page(sliceOf(all, pageRequest(c.req.valid('query'))), (caller) => caller),
-        200,
+      const all = await callers.list(c.get('call'));
+      const found =
+        all instanceof Refusal
+          ? all
+          : paged(c.req.valid('query'), (request) => sliceOf(all.map(presentCaller), request));
+      return respond(c, found, (some) =>
+        c.json(
+          page(some, (caller) => caller),
+          200,
+        ),
       );
     })
     .openapi(remove, async (c) => {
-      granted(await callers.remove(c.get('call'), c.req.valid('param').id));
-      return c.body(null, 204);
+      const removed = await callers.remove(c.get('call'), c.req.valid('param').id);
+      return respond(c, removed, () => c.body(null, 204));
     })
     .openapi(addKey, async (c) => {
-      const { expires_at } = c.req.valid('json');
-      const { key, secret } = granted(
-        await callers.addKey(c.get('call'), c.req.valid('param').id, msOrNull(expires_at)),
-      );
-      const { id, prefix, created_at, expires_at: expires } = presentKey(key);
-      return c.json({ id, key: secret, prefix, created_at, expires_at: expires }, 201);
+      const expiresAt = msOrNull(c.req.valid('json').expires_at);
+      const added = await callers.addKey(c.get('call'), c.req.valid('param').id, expiresAt);
+      return respond(c, added, ({ key, secret }) => {
+        const { id, prefix, created_at, expires_at } = presentKey(key);
+        return c.json({ id, key: secret, prefix, created_at, expires_at }, 201);
+      });
     })
     .openapi(removeKey, async (c) => {
       const { id, key_id } = c.req.valid('param');
-      granted(await callers.removeKey(c.get('call'), id, key_id));
-      return c.body(null, 204);
+      return respond(c, await callers.removeKey(c.get('call'), id, key_id), () => c.body(null, 204));
     });
 }

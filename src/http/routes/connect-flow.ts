@@ -1,4 +1,4 @@
-// The two steps that an owner's browser takes: the invitation, and the provider's answer.
+// The connect flow in the owner's browser: the connect link, and the redirect back from the provider.
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context, MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
@@ -18,10 +18,10 @@ import { browserSecurity } from '../pages/security.ts';
 
 const FORM_LIMIT = 16_384;
 
-/** What we set. Anything else in the cookie is as good as none. */
+/** The form of the values that we set. Any other value counts as no cookie. */
 const BROWSER_SECRET = /^[\w-]{43}$/;
 
-const untouchedByHead: MiddlewareHandler = async (c, next) => (c.req.method === 'HEAD' ? c.body(null) : next());
+const ignoreHead: MiddlewareHandler = async (c, next) => (c.req.method === 'HEAD' ? c.body(null) : next());
 
 const common = { tags: ['browser'], security: [] };
 const secret = z.object({
@@ -90,7 +90,7 @@ interface Parts {
 
 export function browserRoutes({ connectFlow, publicUrl }: Parts): OpenAPIHono<Env> {
   const secure = publicUrl.startsWith('https:');
-  // `__Host-`: from this host alone, over https alone (RFC 6265bis 4.1.3). Plain http, in development, has neither.
+  // `__Host-`: only from this host, and only over https (RFC 6265bis 4.1.3). Plain http, in development, allows neither.
   const cookie = secure ? '__Host-valetkey' : 'valetkey';
 
   const visit = (c: Context<Env>): Visit => ({
@@ -111,7 +111,7 @@ export function browserRoutes({ connectFlow, publicUrl }: Parts): OpenAPIHono<En
           const maxAge = SESSION_TTL_MS / 1_000;
           setCookie(c, cookie, step.browser, { path: '/', httpOnly: true, sameSite: 'Lax', secure, maxAge });
         }
-        // A form's submit is never answered with a redirect: see pages/params.ts.
+        // A submitted form is never answered with a redirect: see pages/params.ts.
         if (c.req.method === 'POST') return c.html(continuePage({ providerName: step.provider, href: step.url }));
         return c.redirect(step.url, 302);
       case 'ask': {
@@ -137,17 +137,17 @@ export function browserRoutes({ connectFlow, publicUrl }: Parts): OpenAPIHono<En
   routes.route('/', assets);
   routes.use('/connect/*', browserSecurity(publicUrl));
   routes.use('/oauth2/callback/*', browserSecurity(publicUrl));
-  // Whoever only looks at a link (a scanner of mail, say) must not use it up, nor bind it to a browser that nobody uses.
-  routes.use('/connect/*', untouchedByHead);
-  routes.use('/oauth2/callback/*', untouchedByHead);
+  // A client that only looks at a link, such as a mail scanner, must not use it up or bind it to its own browser.
+  routes.use('/connect/*', ignoreHead);
+  routes.use('/oauth2/callback/*', ignoreHead);
   routes.get('/connect/:secret', async (c) => answer(c, await connectFlow.open(c.req.param('secret'), visit(c))));
   routes.post(
     '/connect/:secret',
     bodyLimit({ maxSize: FORM_LIMIT, onError: (c) => refused(c, 'invalid_form') }),
     async (c) => {
-      const given = await typed(c);
-      return given
-        ? answer(c, await connectFlow.open(c.req.param('secret'), visit(c), given))
+      const fields = await filledIn(c);
+      return fields
+        ? answer(c, await connectFlow.open(c.req.param('secret'), visit(c), fields))
         : refused(c, 'invalid_form');
     },
   );
@@ -156,14 +156,14 @@ export function browserRoutes({ connectFlow, publicUrl }: Parts): OpenAPIHono<En
     return answer(c, await connectFlow.callback(c.req.param('integration'), response, visit(c)));
   });
   routes.onError((error, c) => {
-    c.get('failed')(error, c.get('requestId'));
+    c.get('logFailure')(error, c.get('requestId'));
     return refused(c, 'internal');
   });
   return routes;
 }
 
-/** The fields that were filled in; undefined when the body cannot be read as a form. */
-async function typed(c: Context): Promise<Record<string, string> | undefined> {
+/** The fields that were filled in. Undefined: the body is not a form. */
+async function filledIn(c: Context): Promise<Record<string, string> | undefined> {
   const form = await c.req.parseBody().catch(() => undefined);
   if (!form) return undefined;
   const filled = Object.entries(form).filter(

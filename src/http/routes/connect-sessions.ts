@@ -1,8 +1,8 @@
-// Connect sessions: invite an owner, ask how it went.
+// Connect sessions: invite an owner, then look up the outcome.
 import { createRoute, z } from '@hono/zod-openapi';
 import { EXAMPLE, SessionCreated, SessionPost, SessionView } from '../../api/index.ts';
 import type { Sessions } from '../../broker/connections/index.ts';
-import { granted } from '../errors/problem.ts';
+import { respond } from '../errors/respond.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { presentConnectSession, time } from '../presenters.ts';
 
@@ -39,10 +39,12 @@ export function sessionRoutes({ sessions }: { sessions: Sessions }) {
     .openapi(create, async (c) => {
       const { return_url, connection_id, ...rest } = c.req.valid('json');
       const wanted = { ...rest, returnUrl: return_url, connectionId: connection_id };
-      const { session, url } = granted(await sessions.create(c.get('call'), wanted));
-      return c.json({ id: session.id, url, status: 'pending' as const, expires_at: time(session.expiresAt) }, 201);
+      return respond(c, await sessions.create(c.get('call'), wanted), ({ session, url }) =>
+        c.json({ id: session.id, url, status: 'pending' as const, expires_at: time(session.expiresAt) }, 201),
+      );
     })
-    .openapi(get, async (c) =>
-      c.json(presentConnectSession(granted(await sessions.get(c.get('call'), c.req.valid('param').id))), 200),
-    );
+    .openapi(get, async (c) => {
+      const session = await sessions.get(c.get('call'), c.req.valid('param').id);
+      return respond(c, session, (found) => c.json(presentConnectSession(found), 200));
+    });
 }

@@ -11,8 +11,9 @@ import {
   Revocation,
 } from '../../api/index.ts';
 import type { Connections, Revoker } from '../../broker/connections/index.ts';
-import { granted } from '../errors/problem.ts';
-import { body, idOf, json, page, pageRequest, problems, router, SECURITY } from '../openapi/route-parts.ts';
+import { respond } from '../errors/respond.ts';
+import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
+import { page, paged } from '../paging.ts';
 import { presentConnection } from '../presenters.ts';
 
 const params = z.object({ id: idOf('connection', EXAMPLE.connection) });
@@ -87,37 +88,40 @@ const bulk = createRoute({
 export function connectionRoutes({ connections, revoker }: { connections: Connections; revoker: Revoker }) {
   return router()
     .openapi(list, async (c) => {
-      const { integration, owner, status, ...rest } = c.req.valid('query');
-      const found = granted(await connections.list(c.get('call'), { integration, owner, status }, pageRequest(rest)));
-      return c.json(page(found, presentConnection), 200);
+      const { limit, cursor, ...filter } = c.req.valid('query');
+      const found = await paged({ limit, cursor }, (request) => connections.list(c.get('call'), filter, request));
+      return respond(c, found, (some) => c.json(page(some, presentConnection), 200));
     })
-    .openapi(get, async (c) =>
-      c.json(presentConnection(granted(await connections.get(c.get('call'), c.req.valid('param').id))), 200),
-    )
+    .openapi(get, async (c) => {
+      const connection = await connections.get(c.get('call'), c.req.valid('param').id);
+      return respond(c, connection, (found) => c.json(presentConnection(found), 200));
+    })
     .openapi(add, async (c) => {
-      const { credentials, connection_id: connectionId, ...place } = c.req.valid('json');
+      const { credentials, connection_id: connectionId, ...slot } = c.req.valid('json');
       const { refresh_token, access_token, expires_at, scopes, ...fields } = credentials;
-      const connection = granted(
-        await connections.add(c.get('call'), {
-          ...place,
-          connectionId,
-          credentials: {
-            refreshToken: refresh_token,
-            accessToken: access_token,
-            expiresAt: expires_at === undefined ? undefined : Date.parse(expires_at),
-            scopes,
-            fields,
-          },
-        }),
-      );
-      return c.json(presentConnection(connection), 201);
+      const connection = await connections.add(c.get('call'), {
+        ...slot,
+        connectionId,
+        credentials: {
+          refreshToken: refresh_token,
+          accessToken: access_token,
+          expiresAt: expires_at === undefined ? undefined : Date.parse(expires_at),
+          scopes,
+          fields,
+        },
+      });
+      return respond(c, connection, (added) => c.json(presentConnection(added), 201));
     })
     .openapi(revoke, async (c) => {
-      const { connection, upstream } = granted(await revoker.one(c.get('call'), c.req.valid('param').id));
-      return c.json({ id: connection.id, status: 'revoked' as const, upstream_revocation: upstream }, 200);
+      const revoked = await revoker.one(c.get('call'), c.req.valid('param').id);
+      return respond(c, revoked, ({ connection, upstream }) =>
+        c.json({ id: connection.id, status: 'revoked' as const, upstream_revocation: upstream }, 200),
+      );
     })
     .openapi(bulk, async (c) => {
-      const counts = granted(await revoker.many(c.get('call'), c.req.valid('json')));
-      return c.json({ revoked: counts.pending + counts.unsupported, upstream_revocation: counts }, 200);
+      const revoked = await revoker.many(c.get('call'), c.req.valid('json'));
+      return respond(c, revoked, (counts) =>
+        c.json({ revoked: counts.pending + counts.unsupported, upstream_revocation: counts }, 200),
+      );
     });
 }

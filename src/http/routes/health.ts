@@ -1,4 +1,4 @@
-// What operators and their machines ask: alive, ready, how it goes.
+// Health, readiness and metrics, for operators and their tools.
 import { createRoute, z } from '@hono/zod-openapi';
 import { Health, Readiness } from '../../api/index.ts';
 import type { Logger, MetricsState, Store, Telemetry } from '../../ports/index.ts';
@@ -53,13 +53,13 @@ const metrics = createRoute({
 
 interface Parts {
   store: Pick<Store, 'ping'>;
-  /** How things stand, for the metrics. */
+  /** The gauges of the metrics. */
   state: () => Promise<MetricsState>;
-  /** Throws when the key ring does not seal and open. */
+  /** Throws when the key ring cannot encrypt and decrypt. */
   proveKeys: () => void;
   telemetry: Pick<Telemetry, 'render'>;
   log: Logger;
-  /** True once it stops: readiness goes first, so that nothing new is sent here. */
+  /** True from the start of a shutdown on: readiness fails first, so that load balancers send nothing more. */
   isStopping: () => boolean;
 }
 
@@ -69,7 +69,7 @@ export function healthRoutes({ store, state, proveKeys, telemetry, log, isStoppi
       await probe();
       return [name, 'ok'] as const;
     } catch (error) {
-      log.warn({ err: error, check: name }, 'readiness: a check failed');
+      log.warn({ err: error, check: name }, 'readiness check failed');
       return [name, 'failed'] as const;
     }
   };

@@ -1,10 +1,12 @@
-// The catalogue, and the integrations made of it.
+// The provider catalogue, and the integrations of this deployment.
 import { createRoute, z } from '@hono/zod-openapi';
 import { EXAMPLE, IntegrationPut, IntegrationView, PageQuery, ProviderView, pageOf, Slug } from '../../api/index.ts';
 import type { Integrations, Setup } from '../../broker/integrations/index.ts';
+import { refuse } from '../../domain/errors.ts';
 import type { Provider } from '../../domain/provider.ts';
-import { granted, Refused } from '../errors/problem.ts';
-import { body, idOf, json, page, pageRequest, problems, router, SECURITY, sliceOf } from '../openapi/route-parts.ts';
+import { respond } from '../errors/respond.ts';
+import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
+import { page, paged, sliceOf } from '../paging.ts';
 import { presentIntegration, presentProvider } from '../presenters.ts';
 
 const params = z.object({ id: idOf('integration', EXAMPLE.integration) });
@@ -81,7 +83,7 @@ const remove = createRoute({
   responses: { 204: { description: 'Deleted' }, ...problems('forbidden', 'not_found', 'integration_in_use') },
 });
 
-/** From the names of the public form to ours. */
+/** From the public names to the internal ones. */
 export const setupOf = (put: z.infer<typeof IntegrationPut>): Setup => ({
   provider: put.provider,
   clientId: put.client_id,
@@ -104,34 +106,37 @@ interface Parts {
 export function integrationRoutes({ integrations, catalogue, publicUrl }: Parts) {
   const sorted = [...catalogue.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
   return router()
-    .openapi(providers, (c) => c.json(page(sliceOf(sorted, pageRequest(c.req.valid('query'))), presentProvider), 200))
+    .openapi(providers, (c) => {
+      const found = paged(c.req.valid('query'), (request) => sliceOf(sorted, request));
+      return respond(c, found, (some) => c.json(page(some, presentProvider), 200));
+    })
     .openapi(oneProvider, (c) => {
       const { id } = c.req.valid('param');
-      const found = catalogue.get(id);
-      if (!found) throw new Refused({ code: 'not_found', what: 'provider', id });
-      return c.json(presentProvider(found), 200);
+      const found = catalogue.get(id) ?? refuse({ code: 'not_found', what: 'provider', id });
+      return respond(c, found, (one) => c.json(presentProvider(one), 200));
     })
     .openapi(put, async (c) => {
-      const saved = granted(
-        await integrations.put(c.get('call'), c.req.valid('param').id, setupOf(c.req.valid('json'))),
+      const setup = setupOf(c.req.valid('json'));
+      const saved = await integrations.put(c.get('call'), c.req.valid('param').id, setup);
+      return respond(c, saved, ({ integration, made }) =>
+        c.json(presentIntegration(integration, publicUrl), made ? 201 : 200),
       );
-      return c.json(presentIntegration(saved.integration, publicUrl), saved.made ? 201 : 200);
     })
-    .openapi(get, async (c) =>
-      c.json(
-        presentIntegration(granted(await integrations.get(c.get('call'), c.req.valid('param').id)), publicUrl),
-        200,
-      ),
-    )
+    .openapi(get, async (c) => {
+      const integration = await integrations.get(c.get('call'), c.req.valid('param').id);
+      return respond(c, integration, (found) => c.json(presentIntegration(found, publicUrl), 200));
+    })
     .openapi(list, async (c) => {
-      const found = await integrations.list(c.get('call'), pageRequest(c.req.valid('query')));
-      return c.json(
-        page(found, (one) => presentIntegration(one, publicUrl)),
-        200,
+      const found = await paged(c.req.valid('query'), (request) => integrations.list(c.get('call'), request));
+      return respond(c, found, (some) =>
+        c.json(
+          page(some, (one) => presentIntegration(one, publicUrl)),
+          200,
+        ),
       );
     })
     .openapi(remove, async (c) => {
-      granted(await integrations.remove(c.get('call'), c.req.valid('param').id));
-      return c.body(null, 204);
+      const removed = await integrations.remove(c.get('call'), c.req.valid('param').id);
+      return respond(c, removed, () => c.body(null, 204));
     });
 }

@@ -1,8 +1,8 @@
 // JWT verification for internal services.
 import { createRoute, type z } from '@hono/zod-openapi';
 import { Verdict, Verdicts, VerifyBatchPost, VerifyPost } from '../../api/index.ts';
-import type { BatchVerification, JwtVerification, VerifyRequest } from '../../broker/jwt/index.ts';
-import { granted } from '../errors/problem.ts';
+import type { Jwt, VerifyRequest } from '../../broker/jwt/index.ts';
+import { respond } from '../errors/respond.ts';
 import { body, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 
 const verifyRoute = createRoute({
@@ -30,15 +30,16 @@ const batchRoute = createRoute({
   responses: { 200: json(Verdicts, 'A verification result for each token, in order'), ...problems('forbidden') },
 });
 
-export function jwtRoutes({ verify, verifyBatch }: { verify: JwtVerification; verifyBatch: BatchVerification }) {
+export function jwtRoutes({ verification, batch }: Jwt) {
   return router()
-    .openapi(verifyRoute, async (c) =>
-      c.json(granted(await verify(c.get('call'), requestOf(c.req.valid('json')))), 200),
-    )
+    .openapi(verifyRoute, async (c) => {
+      const result = await verification.verify(c.get('call'), requestOf(c.req.valid('json')));
+      return respond(c, result, (verdict) => c.json(verdict, 200));
+    })
     .openapi(batchRoute, async (c) => {
-      const { tokens, ...all } = c.req.valid('json');
-      const requests = tokens.map((one) => requestOf({ ...all, ...one }));
-      return c.json({ verdicts: granted(await verifyBatch(c.get('call'), requests)) }, 200);
+      const { tokens, ...defaults } = c.req.valid('json');
+      const requests = tokens.map((one) => requestOf({ ...defaults, ...one }));
+      return respond(c, await batch.verify(c.get('call'), requests), (verdicts) => c.json({ verdicts }, 200));
     });
 }
 

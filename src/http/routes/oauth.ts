@@ -1,62 +1,66 @@
 // The OAuth interfaces, for clients that know nothing of this broker: token exchange (RFC 8693), introspection (RFC
 // 7662) and the metadata that leads to them (RFC 8414). Refusals are in the form of RFC 6749 5.2.
-import { createRoute, type z } from '@hono/zod-openapi';
+import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
-import {
-  ACCESS_TOKEN,
-  ExchangeAnswer,
-  ExchangeForm,
-  IntrospectionAnswer,
-  IntrospectionForm,
-  ServerMetadata,
-  Slug,
-  TOKEN_EXCHANGE,
-} from '../../api/index.ts';
+import { ExchangeAnswer, IntrospectionAnswer, IntrospectionForm, ServerMetadata } from '../../api/index.ts';
 import type { Call } from '../../broker/audit/index.ts';
 import type { JwtVerification } from '../../broker/jwt/index.ts';
 import type { TokenExchange } from '../../broker/tokens/index.ts';
 import { Refusal } from '../../domain/errors.ts';
 import type { Clock } from '../../ports/index.ts';
+import { type Answer, toResponse } from '../answer.ts';
 import type { Env } from '../env.ts';
-import { exchangeFault, faultError, OAuthRefused, oauthError } from '../errors/oauth-errors.ts';
-import { BODY_LIMIT } from '../errors/problem-table.ts';
+import {
+  issuerUnavailable,
+  type OAuthError,
+  OAuthRefusal,
+  oauthAnswer,
+  oauthErrorOfFault,
+  oauthErrorOfThrown,
+  oauthSuccess,
+} from '../errors/oauth-errors.ts';
+import { BODY_LIMIT, tooLarge } from '../errors/problem-table.ts';
 import type { Admission } from '../middleware/authentication.ts';
-import { clientOf } from '../middleware/client-authentication.ts';
-import { type Form, readForm } from '../middleware/form.ts';
+import { presentedBy } from '../middleware/client-authentication.ts';
+import { readForm, type SentForm } from '../middleware/form.ts';
+import { createGrantTypes, type GrantType, grantTypeOf } from '../oauth-grants/index.ts';
 import { OF_ALL, oauthErrors } from '../openapi/oauth-errors.ts';
 import { HEADERS_TOO_LARGE, json, router } from '../openapi/route-parts.ts';
-import { expiresIn } from '../presenters.ts';
 
 const security = [{ caller_key: [] }, { caller_basic: [] }];
+const anyOf = ([only, ...others]: readonly z.ZodType[]) => (others.length === 0 ? only! : z.union([only!, ...others]));
 const form = <T extends z.ZodType>(schema: T) => ({
   required: true,
   content: { 'application/x-www-form-urlencoded': { schema } },
 });
 
-const token = createRoute({
-  operationId: 'exchangeToken',
-  method: 'post',
-  path: '/oauth2/token',
-  tags: ['oauth'],
-  summary: 'Exchange a token',
-  description: "Exchanges a user's JWT for that user's access token at a third party (RFC 8693).",
-  security,
-  request: { body: form(ExchangeForm) },
-  responses: {
-    200: json(ExchangeAnswer, 'The access token'),
-    ...oauthErrors(
-      ...OF_ALL,
-      'unsupported_grant_type',
-      'invalid_grant',
-      'invalid_target',
-      'invalid_scope',
-      'interaction_required',
-      'integration_misconfigured',
-      'provider_unavailable',
-    ),
-  },
-});
+const TOKEN_PATH = '/oauth2/token';
+
+const tokenRoute = (grantTypes: readonly GrantType[]) =>
+  createRoute({
+    operationId: 'exchangeToken',
+    method: 'post',
+    path: TOKEN_PATH,
+    tags: ['oauth'],
+    summary: 'Exchange a token',
+    description: "Exchanges a user's JWT for that user's access token at a third party (RFC 8693).",
+    security,
+    request: { body: form(anyOf(grantTypes.map(({ schema }) => schema))) },
+    responses: {
+      200: json(ExchangeAnswer, 'The access token'),
+      ...oauthErrors(
+        ...OF_ALL,
+        'unsupported_grant_type',
+        'invalid_grant',
+        'invalid_target',
+        'invalid_scope',
+        'interaction_required',
+        'integration_misconfigured',
+        'provider_unavailable',
+      ),
+    },
+  });
 
 const introspect = createRoute({
   operationId: 'introspectToken',
@@ -87,129 +91,85 @@ const metadata = createRoute({
 interface Parts {
   admit: Admission;
   exchange: TokenExchange;
-  verify: JwtVerification;
+  verification: JwtVerification;
   clock: Clock;
   publicUrl: string;
 }
 
-export function oauthRoutes({ admit, exchange, verify, clock, publicUrl }: Parts) {
-  /** Who is calling, and what it sent: once its right to call at all is clear. */
-  async function entered<T extends z.ZodType>(
-    c: Context<Env>,
-    schema: T,
-    repeatable?: Parameters<typeof readForm>[2],
-  ): Promise<{ call: Call; form: Form<T> }> {
-    const sent = await readForm(c, schema, repeatable);
-    const { presented, callerId } = clientOf(c.req.header('authorization'), sent.fields);
-    const call = await admit(c, presented, callerId);
-    if ('code' in call) throw new OAuthRefused(faultError(call));
-    return { call, form: sent.parsed() };
+type Handler = (call: Call, form: SentForm) => Promise<Answer | OAuthRefusal>;
+
+export function oauthRoutes({ admit, exchange, verification, clock, publicUrl }: Parts) {
+  const grantTypes = createGrantTypes({ exchange, clock, publicUrl });
+
+  const refused = (c: Context<Env>, error: OAuthError) =>
+    toResponse(c, oauthAnswer(error, c.get('requestId'), c.req.header('authorization')));
+
+  /** Authenticates the client before the form is validated. */
+  async function handled(c: Context<Env>, handle: Handler): Promise<Answer | OAuthRefusal> {
+    const form = await readForm(c);
+    if (form instanceof OAuthRefusal) return form;
+    const presented = presentedBy(c.req.header('authorization'), form.fields);
+    if (presented instanceof OAuthRefusal) return presented;
+    const call = await admit(c, presented.presented, presented.callerId);
+    if (call instanceof Refusal) return new OAuthRefusal(oauthErrorOfFault(call.fault));
+    return handle(call, form);
   }
 
-  const answer = (c: Context<Env>, body: object) =>
-    c.json(body, 200, { 'cache-control': 'no-store', pragma: 'no-cache' });
+  const endpoint = (handle: Handler) => async (c: Context<Env>) => {
+    const result = await handled(c, handle);
+    return result instanceof OAuthRefusal ? refused(c, result.error) : toResponse(c, result);
+  };
+
+  const issueToken: Handler = async (call, form) => {
+    const grantType = grantTypeOf(form, grantTypes);
+    return grantType instanceof OAuthRefusal ? grantType : grantType.handle(call, form);
+  };
+
+  const introspectToken: Handler = async (call, sent) => {
+    const form = sent.parse(IntrospectionForm);
+    if (form instanceof OAuthRefusal) return form;
+    // Without an audience: a token for any configured audience of its issuer, or for the broker.
+    const audiences = form.audience === undefined ? [undefined, publicUrl] : [form.audience];
+    for (const audience of audiences) {
+      const verdict = await verification.verify(call, { token: form.token, audience });
+      if (verdict instanceof Refusal) return new OAuthRefusal(oauthErrorOfFault(verdict.fault));
+      if (verdict.active) return oauthSuccess({ ...verdict.claims, active: true });
+      if (verdict.reason === 'issuer_unavailable') return new OAuthRefusal(issuerUnavailable('the token'));
+      if (verdict.reason !== 'audience_mismatch') break;
+    }
+    return oauthSuccess({ active: false });
+  };
 
   const routes = router();
-  for (const route of [token, introspect, metadata]) routes.openAPIRegistry.registerPath(route);
+  for (const route of [tokenRoute(grantTypes), introspect, metadata]) routes.openAPIRegistry.registerPath(route);
 
   const bounded = bodyLimit({
     maxSize: BODY_LIMIT,
-    onError: () => {
-      throw new OAuthRefused({
-        status: 413,
-        error: 'invalid_request',
-        description: `A body has at most ${BODY_LIMIT} bytes.`,
-      });
-    },
+    onError: (c) => refused(c, { status: 413, error: 'invalid_request', description: tooLarge(BODY_LIMIT) }),
   });
-  routes.use(token.path, bounded);
+  routes.use(TOKEN_PATH, bounded);
   routes.use(introspect.path, bounded);
-
-  routes.post(token.path, async (c) => {
-    const { call, form } = await entered(c, ExchangeForm, ['audience', 'resource']);
-    const exchanged = await exchange(call, {
-      subjectToken: form.subject_token,
-      integration: integrationOf(form.all('audience'), form.all('resource'), publicUrl),
-      scopes: form.scope?.split(' ').filter(Boolean),
-      label: form.label,
-      minTtlMs: form.min_ttl === undefined ? undefined : Number(form.min_ttl) * 1_000,
-    });
-    if (exchanged instanceof Refusal) throw new OAuthRefused(faultError(exchanged.fault));
-    if ('code' in exchanged) throw new OAuthRefused(exchangeFault(exchanged));
-    const { served } = exchanged;
-    const { connection } = served;
-    const left = expiresIn(served, clock.monotonic());
-    const body: z.infer<typeof ExchangeAnswer> = {
-      access_token: served.accessToken,
-      issued_token_type: ACCESS_TOKEN,
-      token_type: connection.tokenType,
-      ...(left !== null && { expires_in: left }),
-      scope: connection.scopes.join(' '),
-      connection_id: connection.id,
-    };
-    return answer(c, body);
-  });
-
-  routes.post(introspect.path, async (c) => {
-    const { call, form } = await entered(c, IntrospectionForm);
-    // Made for whom it says, for an audience of its issuer's, or for the broker.
-    const audiences = form.audience === undefined ? [undefined, publicUrl] : [form.audience];
-    for (const audience of audiences) {
-      const verdict = await verify(call, { token: form.token, audience });
-      if (verdict instanceof Refusal) throw new OAuthRefused(faultError(verdict.fault));
-      if (verdict.active) return answer(c, { ...verdict.claims, active: true });
-      if (verdict.reason === 'issuer_unavailable')
-        throw new OAuthRefused({
-          status: 503,
-          error: 'temporarily_unavailable',
-          description: 'The issuer of the token cannot be asked for its keys just now.',
-          retryAfter: 5,
-        });
-      if (verdict.reason !== 'audience_mismatch') break;
-    }
-    return answer(c, { active: false });
-  });
+  routes.post(TOKEN_PATH, endpoint(issueToken));
+  routes.post(introspect.path, endpoint(introspectToken));
 
   const { pathname } = new URL(publicUrl);
   const described: z.infer<typeof ServerMetadata> = {
     issuer: publicUrl,
-    token_endpoint: `${publicUrl}${token.path}`,
+    token_endpoint: `${publicUrl}${TOKEN_PATH}`,
     introspection_endpoint: `${publicUrl}${introspect.path}`,
     response_types_supported: [],
-    grant_types_supported: [TOKEN_EXCHANGE],
+    grant_types_supported: grantTypes.map(({ name }) => name),
     token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
     introspection_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
     service_documentation: `${publicUrl}/docs`,
   };
   routes.get(metadata.path, (c) => c.json(described, 200));
-  // Of an issuer with a path, it lies between host and path (RFC 8414 3.1).
+  // For an issuer with a path, the well-known part goes between host and path (RFC 8414 3.1).
   if (pathname !== '/') routes.get(`${metadata.path}${pathname}`, (c) => c.json(described, 200));
 
-  routes.onError((error, c) => oauthError(error, c));
-  return routes;
-}
-
-/** The one integration that is meant; several targets would be several tokens. */
-function integrationOf(audiences: string[], resources: string[], publicUrl: string): string {
-  const prefixes = [`${publicUrl}/v1/integrations/`, 'urn:valetkey:integration:'];
-  const named = resources.map((uri) => {
-    const prefix = prefixes.find((known) => uri.startsWith(known));
-    return prefix === undefined ? uri : uri.slice(prefix.length);
+  routes.onError((error, c) => {
+    c.get('logFailure')(error, c.get('requestId'));
+    return refused(c, oauthErrorOfThrown(error));
   });
-  const [one, ...others] = new Set([...audiences, ...named]);
-  if (one === undefined)
-    throw new OAuthRefused({
-      status: 400,
-      error: 'invalid_request',
-      description: 'Name the integration as "audience".',
-    });
-  if (others.length > 0)
-    throw new OAuthRefused({
-      status: 400,
-      error: 'invalid_target',
-      description: 'Name one integration: a token is good for one.',
-    });
-  // Whatever else stands there (a token that went into the wrong parameter, say) is told to nobody, the audit log included.
-  if (!Slug.safeParse(one).success) throw new OAuthRefused(exchangeFault({ code: 'unknown_integration' }));
-  return one;
+  return routes;
 }

@@ -1,5 +1,5 @@
-// The description of the interface: for machines, and for readers. Either takes longer than all the rest of a start, and so
-// is made when somebody asks, once; what makes them is not even loaded before.
+// The OpenAPI description, and the reference page for readers. Generating either takes longer than the rest of the start: it
+// is done on the first request, and so is loading the code.
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { InterfaceDescription } from '../../api/index.ts';
 import type { Env } from '../env.ts';
@@ -52,7 +52,7 @@ export function descriptionRoutes({ describe, publicUrl }: Parts): OpenAPIHono<E
   return routes;
 }
 
-/** What failed is tried again by whoever asks next. */
+/** Computed once. After a failure the next call tries again. */
 function once<T>(make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined;
   return () => {

@@ -1,14 +1,14 @@
-// Reading tokens: what internal services do all day.
+// Token reads, refreshes and DPoP proofs.
 import { createRoute, z } from '@hono/zod-openapi';
 import { EXAMPLE, OwnerTokenQuery, ProofPost, ProofView, RefreshPost, TokenQuery, TokenView } from '../../api/index.ts';
-import type { DpopProofs, TokenReader } from '../../broker/tokens/index.ts';
+import type { Tokens } from '../../broker/tokens/index.ts';
 import type { Clock } from '../../ports/index.ts';
-import { granted } from '../errors/problem.ts';
+import { respond } from '../errors/respond.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { presentProof, presentToken } from '../presenters.ts';
 
 const params = z.object({ id: idOf('connection', EXAMPLE.connection) });
-/** Of whatever has to do with the token of one connection. */
+/** What every request for the token of one connection may be refused with. */
 const REFUSED = [
   'forbidden',
   'not_found',
@@ -70,36 +70,30 @@ const prove = createRoute({
   responses: { 200: json(ProofView, 'The proof and its access token'), ...problems(...REFUSED) },
 });
 
-export function tokenRoutes({
-  tokens,
-  dpopProofs,
-  clock,
-}: {
-  tokens: TokenReader;
-  dpopProofs: DpopProofs;
+interface Parts extends Pick<Tokens, 'reader' | 'dpopProofs'> {
   clock: Clock;
-}) {
-  const seconds = (value: number | undefined) => (value === undefined ? undefined : value * 1_000);
+}
+
+export function tokenRoutes({ reader, dpopProofs, clock }: Parts) {
+  const msOf = (seconds: number | undefined) => (seconds === undefined ? undefined : seconds * 1_000);
   return router()
     .openapi(byId, async (c) => {
-      const served = granted(
-        await tokens.byId(c.get('call'), c.req.valid('param').id, seconds(c.req.valid('query').min_ttl)),
-      );
-      return c.json(presentToken(served, clock.monotonic()), 200);
+      const read = await reader.read(c.get('call'), c.req.valid('param').id, msOf(c.req.valid('query').min_ttl));
+      return respond(c, read, (served) => c.json(presentToken(served, clock.monotonic()), 200));
     })
     .openapi(byOwner, async (c) => {
       const { integration, owner, label, min_ttl } = c.req.valid('query');
-      const served = granted(await tokens.byOwner(c.get('call'), { integration, owner, label }, seconds(min_ttl)));
-      return c.json(presentToken(served, clock.monotonic()), 200);
+      const read = await reader.read(c.get('call'), { integration, owner, label }, msOf(min_ttl));
+      return respond(c, read, (served) => c.json(presentToken(served, clock.monotonic()), 200));
     })
     .openapi(refresh, async (c) => {
       const { rejected_token } = c.req.valid('json');
-      const served = granted(await tokens.refresh(c.get('call'), c.req.valid('param').id, rejected_token));
-      return c.json(presentToken(served, clock.monotonic()), 200);
+      const refreshed = await reader.refresh(c.get('call'), c.req.valid('param').id, rejected_token);
+      return respond(c, refreshed, (served) => c.json(presentToken(served, clock.monotonic()), 200));
     })
     .openapi(prove, async (c) => {
       const { method, url, nonce } = c.req.valid('json');
-      const made = granted(await dpopProofs.make(c.get('call'), c.req.valid('param').id, { method, url, nonce }));
-      return c.json(presentProof(made, clock.monotonic()), 200);
+      const made = await dpopProofs.create(c.get('call'), c.req.valid('param').id, { method, url, nonce });
+      return respond(c, made, (proof) => c.json(presentProof(proof, clock.monotonic()), 200));
     });
 }

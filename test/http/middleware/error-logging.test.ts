@@ -1,6 +1,6 @@
-// Failed requests in the log: a store that is away does not drown it.
-import { expect, test } from 'vitest';
-import { createFailed } from '../../../src/http/middleware/error-logging.ts';
+// The log of failed requests: a store that is unavailable does not flood it.
+import { describe, expect, it } from 'vitest';
+import { createFailureLog } from '../../../src/http/middleware/error-logging.ts';
 import type { Logger } from '../../../src/ports/index.ts';
 import { StoreError } from '../../../src/ports/index.ts';
 
@@ -8,21 +8,24 @@ function logged() {
   const lines: unknown[] = [];
   const log = { error: (fields: object, message: string) => lines.push({ ...fields, message }) } as unknown as Logger;
   let now = 0;
-  return { lines, failed: createFailed(log, { monotonic: () => now }), pass: (ms: number) => (now += ms) };
+  return { lines, failed: createFailureLog(log, { monotonic: () => now }), pass: (ms: number) => (now += ms) };
 }
 
-test('of a store that is away there is a line each second, which tells of how many others it stands for', () => {
-  const { lines, failed, pass } = logged();
-  const away = new StoreError('away');
-  for (let i = 0; i < 50; i++) failed(away, `r${i}`);
-  expect(lines).toEqual([{ err: away, request_id: 'r0', like_it: 0, message: 'request failed: the store' }]);
-  pass(1_000);
-  failed(away, 'later');
-  expect(lines[1]).toMatchObject({ request_id: 'later', like_it: 49 });
-});
+describe('failure log', () => {
+  it('one line a second while the store is unavailable, with the number of those left out', () => {
+    const { lines, failed, pass } = logged();
+    const away = new StoreError('away');
+    for (let i = 0; i < 50; i++) failed(away, `r${i}`);
+    const message = 'request failed: the store is unavailable';
+    expect(lines).toEqual([{ err: away, request_id: 'r0', suppressed: 0, message }]);
+    pass(1_000);
+    failed(away, 'later');
+    expect(lines[1]).toMatchObject({ request_id: 'later', suppressed: 49 });
+  });
 
-test('of a defect there is each', () => {
-  const { lines, failed } = logged();
-  for (const id of ['a', 'b']) failed(new Error('defect'), id);
-  expect(lines).toMatchObject([{ request_id: 'a' }, { request_id: 'b' }]);
+  it('a line for each defect', () => {
+    const { lines, failed } = logged();
+    for (const id of ['a', 'b']) failed(new Error('defect'), id);
+    expect(lines).toMatchObject([{ request_id: 'a' }, { request_id: 'b' }]);
+  });
 });

@@ -1,0 +1,109 @@
+// What a fault means for the caller: the text of the answer, its members, and its headers.
+import type { Fault, InputIssue } from '../../domain/errors.ts';
+import { redactSecrets } from './redaction.ts';
+
+export interface FaultDetails {
+  detail: string;
+  members?: Record<string, unknown>;
+  headers?: Record<string, string>;
+}
+
+export function faultDetails(fault: Fault): FaultDetails {
+  switch (fault.code) {
+    case 'invalid_request':
+      return { detail: fault.detail, members: fault.issues ? { issues: fault.issues.map(redacted) } : {} };
+    case 'unauthenticated':
+      return {
+        detail: UNAUTHENTICATED[fault.reason] ?? `The workload token was not accepted: ${fault.reason}.`,
+        members: { reason: fault.reason },
+        headers: { 'www-authenticate': challenge(fault.reason) },
+      };
+    case 'forbidden': {
+      const { missing } = fault;
+      const { action, integration, owner, scopes, min_ttl } = missing;
+      const what = [
+        `${action} on integration ${integration}, owner ${owner}`,
+        ...(scopes ? [scopes[0] === '*' ? 'with unknown scopes' : `with ${scopes.join(', ')}`] : []),
+        ...(min_ttl === undefined ? [] : [`with a min_ttl of ${min_ttl} seconds`]),
+      ].join(' ');
+      return { detail: `This caller has no grant for ${what}.`, members: { missing } };
+    }
+    case 'not_found':
+      return { detail: `There is no ${fault.what} "${fault.id}".` };
+    case 'ambiguous_connection':
+      return {
+        detail:
+          'This owner has several connections at this integration. Add a label (an empty label= selects the one without a label), or use a connection id.',
+        members: { candidates: fault.candidates },
+      };
+    case 'connection_exists':
+      return {
+        detail:
+          'This owner already has a connection with this label at this integration. Use another label, revoke the connection, or renew it with a connect session.',
+        members: { connection_id: fault.connection_id },
+      };
+    case 'connection_revoked':
+      return {
+        detail: 'The connection was revoked and its secrets were deleted. Create a connect session for a new one.',
+        members: { connection_id: fault.connection_id },
+      };
+    case 'reauthorization_required':
+      return {
+        detail: 'The owner must connect again. Create a connect session with this connection_id.',
+        members: { connection_id: fault.connection_id, reason: fault.reason },
+      };
+    case 'integration_misconfigured':
+      return {
+        detail: `${fault.detail}. Fix the integration's settings; its connections stay.`,
+        members: { integration: fault.integration },
+      };
+    case 'integration_in_use': {
+      const { connections, pending_revocations } = fault;
+      return {
+        detail: `The integration has ${connections} live connections and ${pending_revocations} pending revocations. Revoke the connections first.`,
+        members: { connections, pending_revocations },
+      };
+    }
+    case 'provider_unavailable':
+      return {
+        detail: fault.detail,
+        members: { integration: fault.integration },
+        headers: retryAfter(fault.retryAfter),
+      };
+    case 'too_many_requests':
+      return {
+        detail: 'Too many requests from this address failed to authenticate. Wait, then use a valid key.',
+        headers: retryAfter(fault.retryAfter),
+      };
+    case 'rate_limited': {
+      const { requests, window } = fault.limit;
+      return {
+        detail: `This caller may send ${requests} requests in ${window} seconds.`,
+        members: { limit: fault.limit },
+        headers: retryAfter(fault.retryAfter),
+      };
+    }
+  }
+}
+
+const UNAUTHENTICATED: Record<string, string | undefined> = {
+  missing: 'Send a caller key ("Authorization: Bearer vk_…"), or a workload token that a caller is bound to.',
+  mistyped: 'This is not a valid caller key: characters are missing, wrong or added. Copy the key again.',
+  unknown: 'This caller key does not exist, or it was deleted.',
+  expired: 'This caller key or token has expired.',
+  untrusted_issuer: 'The issuer of this token is not trusted, or no caller is bound to it.',
+  no_matching_workload: 'The token is valid, but no caller is bound to its claims.',
+  ambiguous_workload: 'The token is valid, but several callers are bound to its claims. Bind them to more claims.',
+};
+
+/** RFC 6750 3.1: no error code where no credentials were sent. */
+const challenge = (reason: string): string =>
+  `Bearer realm="valetkey"${reason === 'missing' ? '' : ', error="invalid_token"'}`;
+
+/** Whole seconds, at least one (RFC 9110 10.2.3). */
+export const retryAfter = (seconds: number) => ({ 'retry-after': String(Math.max(1, Math.ceil(seconds))) });
+
+const redacted = ({ path, message }: InputIssue): InputIssue => ({
+  path: redactSecrets(path),
+  message: redactSecrets(message),
+});
