@@ -1,4 +1,4 @@
-// What a deployment declares, applied while the broker runs: told field by field, all of it or nothing.
+// Applying a declarative plan while the broker runs: changes field by field, all of them or none.
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Json, startTestBroker, type TestBroker } from '../support/broker.ts';
@@ -26,7 +26,7 @@ const apply = (body: Json) => broker.ask('POST', '/v1/apply', body);
 const entries = async () =>
   (expectOk(await broker.ask('GET', '/v1/audit')).data as Json[]).map(({ action, actor }) => `${action} by ${actor}`);
 
-test('a dry run tells what would be made and writes nothing; applied, it is there; again, nothing changes', async () => {
+test('apply: a dry run lists the changes and writes nothing; a second apply changes nothing', async () => {
   const key = newKey();
   const declared = { integrations: [acme], callers: [{ name: 'billing', grants, key }] };
   const dry = expectOk(await apply({ ...declared, dry_run: true }));
@@ -73,7 +73,7 @@ test('a dry run tells what would be made and writes nothing; applied, it is ther
   expect(await entries()).toEqual(written);
 });
 
-test('what changes is told before and after, of secrets only that they change', async () => {
+test('apply: fields with the values before and after, secrets without values', async () => {
   const [first, second] = [newKey(), newKey()];
   const caller = { id: 'clr_billing', name: 'billing', grants };
   expectOk(await apply({ integrations: [acme], callers: [{ ...caller, key: first }] }));
@@ -108,7 +108,7 @@ test('what changes is told before and after, of secrets only that they change', 
   expectOk(await broker.ask('GET', '/v1/connections', undefined, second));
 });
 
-test('what is not named stays: secrets, keys, and everybody else', async () => {
+test('apply: what the plan leaves out stays: secrets, keys, other callers', async () => {
   const key = newKey();
   const caller = { id: 'clr_billing', name: 'billing', grants };
   const neighbour = await broker.callerKey({ actions: ['connections:read'] });
@@ -124,7 +124,7 @@ test('what is not named stays: secrets, keys, and everybody else', async () => {
   expect(removed.changes).toMatchObject([{ fields: [{ path: 'client_secret', secret: 'removed' }] }]);
 });
 
-test('a part that cannot be applied keeps all of it out, and every such part is told by its path', async () => {
+test('apply: one invalid part refuses the whole plan, and each is listed by its path', async () => {
   const key = newKey();
   expectOk(await apply({ callers: [{ name: 'holder', grants, key }] }));
   const answer = await apply({
@@ -142,7 +142,7 @@ test('a part that cannot be applied keeps all of it out, and every such part is 
   expectProblem(await broker.ask('GET', '/v1/integrations/acme'), 404, 'not_found');
 });
 
-test('a workload may be of an issuer that is declared beside it, and is compared without its id', async () => {
+test('apply: a workload of an issuer in the same plan; workloads are compared without their id', async () => {
   const issuer = 'https://cluster.example';
   const cluster = { id: 'cluster', provider: 'generic-oidc', client_id: 'me', params: { issuer } };
   const workloads = [{ issuer, audience: 'valetkey', claims: { sub: 'job' } }];
@@ -167,14 +167,14 @@ test('a workload may be of an issuer that is declared beside it, and is compared
   ]);
 });
 
-test('what a process is started with is compared, and told to need a start', async () => {
+test('apply: settings of the start are compared, and listed under needs_restart', async () => {
   const told = async (body: Json) => expectOk(await apply(body)).needs_restart;
   expect(await told({ trusted_issuers })).toEqual([]);
   expect(await told({ trusted_issuers: [], return_origins: [] })).toEqual(['trusted_issuers']);
   expect(await told({ return_origins: ['https://app.example'] })).toEqual(['return_origins']);
 });
 
-test('needs the action admin, and is taken where an ordinary body would be too large', async () => {
+test('apply: 403 without admin; a body larger than the general limit is accepted', async () => {
   const key = await broker.callerKey({ actions: ['connections:write'] });
   expectProblem(await broker.ask('POST', '/v1/apply', {}, key), 403, 'forbidden');
   const many = Array.from({ length: 900 }, (_, i) => ({ ...acme, id: `acme-${i}` }));

@@ -24,7 +24,7 @@ const audit = async (query: Record<string, string>): Promise<Json[]> => {
   return data as Json[];
 };
 
-test('tells the life of a connection, newest first: who, what, when, from where, how it ended', async () => {
+test('audit log: the life of a connection, newest first', async () => {
   const owner = newOwner();
   const id = await world.adopt(owner);
   const reading = await get(`/v1/connections/${id}/token`);
@@ -64,7 +64,7 @@ test('tells the life of a connection, newest first: who, what, when, from where,
       if (secret) expect(all).not.toContain(secret);
 });
 
-test('many alike reads of a moment are one entry with their count; others are not mixed in', async () => {
+test('audit log: equal reads within a second are one entry with their count', async () => {
   const owner = newOwner();
   const id = await world.adopt(owner, { access_token: 'at' });
   const other = await world.broker.callerKey();
@@ -78,7 +78,7 @@ test('many alike reads of a moment are one entry with their count; others are no
   expect(entries.length).toBeLessThan(9);
 });
 
-test('a failed refresh and what it led to are told, with the code', async () => {
+test('audit log: a failed refresh and its consequence, with the code', async () => {
   const owner = newOwner();
   const id = await world.adopt(owner);
   world.provider.withdrawGrants();
@@ -88,7 +88,7 @@ test('a failed refresh and what it led to are told, with the code', async () => 
   ]);
 });
 
-test('what admins change is told, by its id', async () => {
+test('audit log: changes by admins, with the id of what they changed', async () => {
   const { id } = expectOk(await world.broker.ask('POST', '/v1/callers', { name: 'x', grants: [] }), 201);
   expectOk(await world.broker.ask('POST', `/v1/callers/${id}/keys`), 201);
   expectOk(await world.broker.ask('PUT', '/v1/integrations/told', world.setup), 201);
@@ -104,8 +104,8 @@ test('what admins change is told, by its id', async () => {
   ]);
 });
 
-describe('filters', () => {
-  test('by integration, owner, connection, actor, action, outcome and time', async () => {
+describe('audit log filters', () => {
+  test('match integration, owner, connection, actor, action, outcome and time', async () => {
     const owner = newOwner();
     const from = new Date(world.now()).toISOString();
     const id = await world.adopt(owner, { access_token: 'at' });
@@ -130,14 +130,14 @@ describe('filters', () => {
     expect(await actions({ owner, to: from })).toEqual([]);
   });
 
-  test('that make no sense are refused by name', async () => {
+  test('400 that names each invalid filter', async () => {
     expectIssues(await get('/v1/audit?outcome=fine'), 'outcome');
     expectIssues(await get('/v1/audit?from=yesterday'), 'from');
     expectIssues(await get('/v1/audit?to=2026-01-01'), 'to');
   });
 });
 
-test('pages through cursors, newest first, each once', async () => {
+test('audit log: pages by cursor, newest first, each entry once', async () => {
   const owner = newOwner();
   for (const label of 'abcde') await world.adopt(owner, { access_token: 'at' }, { label });
   const found = await pages(get, `/v1/audit?owner=${owner}`, 2);
@@ -146,7 +146,7 @@ test('pages through cursors, newest first, each once', async () => {
   expect(ids).toEqual([...new Set(ids)].sort().reverse());
 });
 
-test('what is gathered in memory is written once, also when something beside it fails', async () => {
+test('audit buffer: writes each entry once, also when another write fails', async () => {
   const store = await openSqlite('file::memory:');
   let failures = 1;
   const auditBuffer = createAuditBuffer({
@@ -172,7 +172,7 @@ test('what is gathered in memory is written once, also when something beside it 
   await store.close();
 });
 
-test('a flush waits for all that was noted before it, whatever is being written already', async () => {
+test('audit buffer: a flush waits for everything noted before it', async () => {
   const store = await openSqlite('file::memory:');
   let [underWay, most] = [0, 0];
   const auditBuffer = createAuditBuffer({
@@ -186,7 +186,7 @@ test('a flush waits for all that was noted before it, whatever is being written 
     },
     log: createLogger('silent'),
   });
-  // More than are gathered before a flush begins of itself.
+  // More than trigger a flush.
   const ids = Array.from({ length: 5_000 }, (_, n) => `evt_${n}`);
   const noteAll = (some: string[]) => some.forEach((id) => void auditBuffer.note(id, () => anEntry({ id })));
   noteAll(ids.slice(0, 2_500));
@@ -199,7 +199,7 @@ test('a flush waits for all that was noted before it, whatever is being written 
   expect([underWay, most]).toEqual([0, 1]);
 });
 
-test('tells how many entries wait for a store that is away, and how many it gave up', async () => {
+test('audit buffer: counts the entries that wait for the store, and those it dropped', async () => {
   const away = () => Promise.reject(new StoreError('disk full'));
   const store = await openSqlite('file::memory:');
   let appendAudit: typeof store.appendAudit = away;

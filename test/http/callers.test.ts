@@ -1,4 +1,4 @@
-// Callers, their keys and their grants: who gets in, and how far.
+// Callers, their keys and their grants.
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CallerCreated, CallerView, KeyCreated } from '../../src/api/index.ts';
@@ -17,11 +17,11 @@ const ask = (method: string, path: string, body?: unknown, key?: string) => worl
 const everything = { actions: ['*'], integrations: ['*'], owners: ['*'] };
 const create = async (grants: object[] = [everything], name = 'billing'): Promise<Json> =>
   expectOk(await ask('POST', '/v1/callers', { name, grants }), 201);
-/** Whether the key gets in at all. */
+/** Whether the key authenticates. */
 const entry = async (key: unknown) => (await ask('GET', '/v1/providers?limit=1', undefined, String(key))).status;
 
-describe('keys', () => {
-  test('are shown once, and only their digest is kept', async () => {
+describe('caller key', () => {
+  test('shown once; only its digest is stored', async () => {
     const body = await create();
     const { id, key } = CallerCreated.strict().required().parse(body);
     if (key === null) throw new Error('no key');
@@ -44,7 +44,7 @@ describe('keys', () => {
     for (const where of [disk, JSON.stringify(list)]) expect(where).not.toContain(key.slice(12));
   });
 
-  test('a second one works beside the first, and each stops at once when it is deleted', async () => {
+  test('a second key works beside the first; each stops at once when it is deleted', async () => {
     const { id, key, key_id } = await create();
     const second = expectOk(await ask('POST', `/v1/callers/${id}/keys`), 201);
     KeyCreated.strict().parse(second);
@@ -62,7 +62,7 @@ describe('keys', () => {
     expectProblem(await ask('POST', `/v1/callers/${id}/keys`), 404, 'not_found');
   });
 
-  test('one with an end works until then, and not from then on', async () => {
+  test('works until it expires', async () => {
     const { id } = await create();
     const expires_at = world.inSeconds(60);
     const minted = expectOk(await ask('POST', `/v1/callers/${id}/keys`, { expires_at }), 201);
@@ -77,7 +77,7 @@ describe('keys', () => {
     expectIssues(await ask('POST', `/v1/callers/${id}/keys`, { ends: expires_at }), 'ends');
   });
 
-  test('the first one may have an end too, and none begins at its end', async () => {
+  test('the first key may expire too; 400 for an expiry in the past', async () => {
     const grants = [everything];
     const key_expires_at = world.inSeconds(60);
     const { key, key_expires_at: told } = expectOk(
@@ -94,7 +94,7 @@ describe('keys', () => {
     expectIssues(await ask('POST', `/v1/callers/${id}/keys`, { expires_at: past }), 'expires_at');
   });
 
-  test('what is wrong with one is told apart', async () => {
+  test('401 with a reason: missing, mistyped, unknown or expired', async () => {
     const { id, key, key_id } = await create();
     const second = expectOk(await ask('POST', `/v1/callers/${id}/keys`, { expires_at: world.inSeconds(60) }), 201);
     const why = async (presented: string) =>
@@ -110,7 +110,7 @@ describe('keys', () => {
     expect(((await bare.json()) as Json).reason).toBe('missing');
   });
 
-  test('show when they were last used, and not when they only were made', async () => {
+  test('shows when it was last used; null before', async () => {
     const { id, key, key_id } = await create();
     const lastUsed = async () => {
       const { data } = expectOk(await ask('GET', '/v1/callers?limit=500'));
@@ -125,13 +125,13 @@ describe('keys', () => {
   });
 });
 
-describe('grants', () => {
+describe('grant', () => {
   const tokenOf = (owner: string, key: unknown) =>
     ask('GET', `/v1/token?integration=acme&owner=${encodeURIComponent(owner)}`, undefined, String(key));
   const withOwners = async (...owners: string[]) =>
     (await create([{ actions: ['token'], integrations: ['acme'], owners }])).key;
 
-  test('an owner is matched exactly, a trailing * is a prefix, and * is everybody', async () => {
+  test('owners match exactly, by prefix with a trailing *, or all with *', async () => {
     for (const owner of ['user_1', 'user_10', 'User_1', 'user%']) await world.adopt(owner, { access_token: 'at' });
     const opened = async (key: unknown) => {
       const found: string[] = [];
@@ -156,13 +156,13 @@ describe('grants', () => {
     expect(missing).toEqual({ action: 'token', integration: 'acme', owner: 'user_1' });
   });
 
-  test('a caller without any gets in and may do nothing', async () => {
+  test('a caller without grants authenticates and is forbidden everything', async () => {
     const { key } = await create([]);
     expectProblem(await tokenOf('user_1', key), 403, 'forbidden');
     expectProblem(await ask('GET', '/v1/connections', undefined, String(key)), 403, 'forbidden');
   });
 
-  test('what a caller was denied is in the audit log, with what was missing and where it came from', async () => {
+  test('a denial is in the audit log, with the missing permission and the address', async () => {
     const { id, key, key_id } = await create([{ actions: ['token'], integrations: ['acme'], owners: ['user_1'] }]);
     const denied = await tokenOf('user_10', key);
     const { missing, detail } = expectProblem(denied, 403, 'forbidden');
@@ -185,7 +185,7 @@ describe('grants', () => {
     ]);
   });
 
-  test('need admin to be given, shown or taken', async () => {
+  test('403 without admin, to read or to change callers', async () => {
     const { id, key_id } = await create();
     const grants = [
       { actions: ['token', 'connections:read', 'connections:write'], integrations: ['*'], owners: ['*'] },
@@ -207,7 +207,7 @@ describe('grants', () => {
     }
   });
 
-  test('that could never match, or are no grants, are refused by name', async () => {
+  test('400 that names each invalid grant', async () => {
     const post = (grant: object, more: object = {}) =>
       ask('POST', '/v1/callers', { name: 'x', grants: [{ ...everything, ...grant }], ...more });
     expectIssues(await post({ owners: ['user*x'] }), 'grants.0.owners.0');
@@ -221,7 +221,7 @@ describe('grants', () => {
   });
 });
 
-test('callers are listed oldest first and paged', async () => {
+test('list of callers: oldest first, paged', async () => {
   const made = [await create(), await create(), await create()].map(({ id }) => id);
   const list = (path: string) => ask('GET', path);
   const all = (expectOk(await list('/v1/callers')).data as Json[]).map(({ id }) => id);
@@ -230,7 +230,7 @@ test('callers are listed oldest first and paged', async () => {
 });
 
 describe('authentication', () => {
-  test('without a key, with a wrong one or in another scheme: 401 that says how', async () => {
+  test('401 with a challenge: no key, a wrong key, another scheme', async () => {
     const bare = (headers: Record<string, string>) => fetch(new URL('/v1/providers', world.broker.url), { headers });
     const { key } = await create();
     for (const headers of [{}, { authorization: 'Bearer vk_nobody' }, { authorization: `Basic ${key}` }] as const) {
@@ -242,7 +242,7 @@ describe('authentication', () => {
     expect((await bare({ authorization: `bearer ${key}` })).status).toBe(200);
   });
 
-  test('an address that fails 30 times within a minute gets 429, and a good key from there still passes', async () => {
+  test('429 for an address after 30 failures in a minute; a valid key still passes', async () => {
     const broker = await startTestBroker();
     try {
       const wrong = () => broker.ask('GET', '/v1/providers', undefined, 'vk_guess');
@@ -260,8 +260,8 @@ describe('authentication', () => {
   });
 });
 
-describe('a caller', () => {
-  test('is shown, and replaced at once, with its keys as they were', async () => {
+describe('caller', () => {
+  test('is replaced at once, and keeps its keys', async () => {
     const { id, key, key_id } = await create();
     const before = CallerView.strict().parse(expectOk(await ask('GET', `/v1/callers/${id}`)));
     const grants = [{ actions: ['connections:read'], integrations: ['acme'], owners: ['user_1'] }];
@@ -279,20 +279,20 @@ describe('a caller', () => {
     expect(data).toMatchObject([{ detail: id }]);
   });
 
-  test('that is not there is not made by replacing it', async () => {
+  test('404 for replacing one that does not exist', async () => {
     expectProblem(await ask('PUT', '/v1/callers/clr_nobody', { name: 'x', grants: [] }), 404, 'not_found');
     expectProblem(await ask('GET', '/v1/callers/clr_nobody'), 404, 'not_found');
     expectIssues(await ask('PUT', '/v1/callers/clr_nobody', { name: 'x' }), 'grants');
   });
 
-  test('manages none but with the right to', async () => {
+  test('403 for managing callers without admin', async () => {
     const { id } = await create();
     const key = await world.broker.callerKey({ actions: ['token', 'connections:write'] });
     expectProblem(await ask('GET', `/v1/callers/${id}`, undefined, key), 403, 'forbidden');
     expectProblem(await ask('PUT', `/v1/callers/${id}`, { name: 'x', grants: [] }, key), 403, 'forbidden');
   });
 
-  test('the admin key is a caller too', async () => {
+  test('the admin key is a caller', async () => {
     expect(expectOk(await ask('GET', '/v1/whoami'))).toMatchObject({
       id: 'clr_admin',
       authenticated_by: { kind: 'key', prefix: null, expires_at: null },

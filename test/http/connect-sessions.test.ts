@@ -1,4 +1,4 @@
-// Connect sessions as callers use them: inviting an owner, and asking how it went.
+// Connect sessions as callers use them: inviting an owner, and looking up the outcome.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SessionCreated, SessionView } from '../../src/api/index.ts';
 import type { Answer, Json } from '../support/broker.ts';
@@ -17,7 +17,7 @@ const invite = (body: Json, key?: string): Promise<Answer> =>
 const session = (id: unknown, key?: string): Promise<Answer> =>
   world.broker.ask('GET', `/v1/connect-sessions/${id}`, undefined, key);
 
-test('are pending, then completed with the connection; the secret of the URL is told once and not kept', async () => {
+test('connect session: pending, then completed with the connection; the secret of its URL is shown once and not stored', async () => {
   const owner = newOwner();
   const made = expectOk(await invite({ owner, label: 'work' }), 201);
   SessionCreated.strict().parse(made);
@@ -40,13 +40,13 @@ test('are pending, then completed with the connection; the secret of the URL is 
     expect(where).not.toContain(secret);
 });
 
-test('that the owner cancels are failed, with the error', async () => {
+test('connect session: failed with the error when the owner cancels', async () => {
   const made = expectOk(await invite({}), 201);
   await connect(world.broker, String(made.url), { cancel: true });
   expect(expectOk(await session(made.id))).toMatchObject({ status: 'failed', error: 'access_denied' });
 });
 
-test('end after ten minutes', async () => {
+test('connect session: expires after ten minutes', async () => {
   const made = expectOk(await invite({}), 201);
   expect(Date.parse(String(made.expires_at)) - world.now()).toBeLessThanOrEqual(600_000);
   world.advance(599_000);
@@ -55,7 +55,7 @@ test('end after ten minutes', async () => {
   expect(expectOk(await session(made.id))).toMatchObject({ status: 'expired' });
 });
 
-test('renew a connection under its id', async () => {
+test('connect session: renews a connection under its id', async () => {
   const owner = newOwner();
   const id = await world.adopt(owner, {}, { label: 'work' });
   const made = expectOk(await invite({ owner, connection_id: id }), 201);
@@ -65,7 +65,7 @@ test('renew a connection under its id', async () => {
   expect(renewed).toMatchObject({ label: 'work', generation: 2, status: 'active' });
 });
 
-test('that cannot be are refused, naming each field', async () => {
+test('connect session: 400 that names each invalid field', async () => {
   const owner = newOwner();
   const id = await world.adopt(owner, { access_token: 'at' });
   expectIssues(await invite({ owner: '' }), 'owner', 'owner');
@@ -85,7 +85,7 @@ test('that cannot be are refused, naming each field', async () => {
   expectProblem(await session('cs_nothing'), 404, 'not_found');
 });
 
-test('need connections:write on that integration and owner, also to be looked at', async () => {
+test('connect session: 403 without connections:write on the integration and owner, also to read it', async () => {
   const owner = newOwner();
   const { id } = expectOk(await invite({ owner }), 201);
   const missing = { action: 'connections:write', integration: 'acme', owner };

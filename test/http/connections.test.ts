@@ -22,8 +22,8 @@ const plain = { credentials: { access_token: 'at' } };
 const idsOf = (answer: Answer) => (expectOk(answer).data as Json[]).map(({ id }) => id);
 const time = expect.stringMatching(RFC3339_UTC);
 
-describe('a connection', () => {
-  test('that was made in a browser has every member of the contract, and none of its secrets', async () => {
+describe('connection', () => {
+  test('made in a browser: every member of the contract, and no secret', async () => {
     const owner = newOwner();
     const invited = await invite(world.broker, { owner, metadata: { team: 7 } });
     await connect(world.broker, invited.url, { login: owner });
@@ -54,7 +54,7 @@ describe('a connection', () => {
     expect(JSON.stringify(expectOk(await get('/v1/connections?limit=500')))).not.toContain(token.access_token);
   });
 
-  test('that was refreshed says when, and when the next refresh is due', async () => {
+  test('refreshed: when, and when the next refresh is due', async () => {
     const id = await world.adopt(newOwner());
     expectOk(await get(`/v1/connections/${id}/token`));
     const { body } = await get(`/v1/connections/${id}`);
@@ -64,7 +64,7 @@ describe('a connection', () => {
     expect(lead).toBeLessThanOrEqual(330);
   });
 
-  test('needs connections:read, and the refusal names what is missing', async () => {
+  test('403 without connections:read, with the missing permission', async () => {
     const owner = newOwner();
     const id = await world.adopt(owner, { access_token: 'at' });
     const key = await world.broker.callerKey({ actions: ['token', 'connections:write', 'admin'] });
@@ -76,8 +76,8 @@ describe('a connection', () => {
   });
 });
 
-describe('the list', () => {
-  test('pages through cursors, oldest first, each once, also while others come', async () => {
+describe('list of connections', () => {
+  test('pages by cursor, oldest first, each once, also while others are added', async () => {
     const owner = newOwner();
     const made: string[] = [];
     for (const label of 'abcde') made.push(await world.adopt(owner, { access_token: 'at' }, { label }));
@@ -92,7 +92,7 @@ describe('the list', () => {
     for (const one of found.flat()) ConnectionView.strict().parse(one);
   });
 
-  test('is narrowed by integration, owner and status', async () => {
+  test('filters by integration, owner and status', async () => {
     const owner = newOwner();
     const here = await world.adopt(owner, { access_token: 'at' });
     const revoked = await world.adopt(owner, { access_token: 'at' }, { label: 'old' });
@@ -111,7 +111,7 @@ describe('the list', () => {
     expectIssues(await get('/v1/connections?owner=user_*'), 'owner');
   });
 
-  test('shows a caller what lies within its grants, page by page, and nothing else', async () => {
+  test("only connections within the caller's grants, page by page", async () => {
     const [a, b, c] = [`x-${newOwner()}`, `x-${newOwner()}`, `y-${newOwner()}`];
     const ids: string[] = [];
     for (const owner of [a, c, b]) ids.push(await world.adopt(owner, { access_token: 'at' }));
@@ -131,8 +131,8 @@ describe('the list', () => {
   });
 });
 
-describe('an import', () => {
-  test('of a refresh token alone is refreshed by the first read', async () => {
+describe('import', () => {
+  test('of a refresh token alone: the first read refreshes', async () => {
     const owner = newOwner();
     const id = await world.adopt(owner);
     expect(expectOk(await get(`/v1/connections/${id}`))).toMatchObject({ generation: 1, status: 'active' });
@@ -141,7 +141,7 @@ describe('an import', () => {
     expect(world.refreshes()).toBe(before + 1);
   });
 
-  test('with a token and its end is served as it is, and has every member of the contract', async () => {
+  test('of a token with its expiry: served as it is', async () => {
     const owner = newOwner();
     const expires_at = world.inSeconds(600);
     const credentials = { access_token: 'mine-already', expires_at, scopes: ['a', 'b'] };
@@ -173,14 +173,14 @@ describe('an import', () => {
     expect(await onDisk(world.broker)).not.toContain('mine-already');
   });
 
-  test("takes the integration's scopes when it names none, and any offset of time", async () => {
+  test("the integration's scopes by default; times with any offset", async () => {
     const credentials = { access_token: 'at', expires_at: '2099-01-01T02:00:00+02:00' };
     const { scopes } = expectOk(await get('/v1/integrations/acme'));
     const body = expectOk(await add({ credentials }), 201);
     expect(body).toMatchObject({ scopes, expires_at: '2099-01-01T00:00:00.000Z' });
   });
 
-  test('is refused while a live connection of that label is there, and welcome when it is revoked', async () => {
+  test('409 while a live connection has the label, accepted once it is revoked', async () => {
     const owner = newOwner();
     const { id } = expectOk(await add({ owner, ...plain }), 201);
     expect(expectProblem(await add({ owner, ...plain }), 409, 'connection_exists')).toMatchObject({
@@ -192,13 +192,13 @@ describe('an import', () => {
     expect(expectOk(await add({ owner, ...plain }), 201).id).not.toBe(id);
   });
 
-  test('of two at once only one is taken', async () => {
+  test('one of two concurrent imports succeeds', async () => {
     const owner = newOwner();
     const answers = await Promise.all([add({ owner, ...plain }), add({ owner, ...plain })]);
     expect(answers.map(({ status }) => status).sort()).toEqual([201, 409]);
   });
 
-  test('that cannot be used is refused, naming each field', async () => {
+  test('400 that names each invalid field', async () => {
     expectIssues(await add({ credentials: {} }), 'credentials');
     expectIssues(await add({}), 'credentials');
     expectIssues(await add({ credentials: { access_token: '' } }), 'credentials.access_token');
@@ -219,7 +219,7 @@ describe('an import', () => {
     expectProblem(await add({ ...plain, integration: 'nothing' }), 404, 'not_found');
   });
 
-  test('needs connections:write on that integration and owner', async () => {
+  test('403 without connections:write on the integration and owner', async () => {
     const owner = newOwner();
     const key = await world.broker.callerKey({ actions: ['connections:write'], owners: ['else'] });
     const missing = { action: 'connections:write', integration: 'acme', owner };

@@ -20,8 +20,8 @@ const privateKey = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkc
 const certificate = '-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n';
 const minimal = () => ({ provider: 'generic-oidc', client_id: 'me', params: { issuer: world.provider.issuer } });
 
-describe('setting one up', () => {
-  test('answers 201, then 200 with a version that grows, and all that was given but the secrets', async () => {
+describe('putting an integration', () => {
+  test('201, then 200 with a higher version, without the secrets', async () => {
     const setup = {
       ...minimal(),
       client_secret: 'a-secret-that-never-comes-back',
@@ -63,7 +63,7 @@ describe('setting one up', () => {
     for (const secret of ['a-secret-that-never', keyText]) expect(disk).not.toContain(secret);
   });
 
-  test('needs a client id where the provider is asked in its name, and none for keys that are imported', async () => {
+  test('400 without a client id where the provider needs one; none for imported keys', async () => {
     const { client_id: _, ...anonymous } = minimal();
     expectIssues(await put('anonymous', anonymous), 'client_id');
     expect(expectOk(await put('keys', { provider: 'sendgrid' }), 201)).toMatchObject({
@@ -75,13 +75,13 @@ describe('setting one up', () => {
     });
   });
 
-  test('refuses a key or a certificate that is not in PEM form, without repeating it', async () => {
+  test('400 for a key or certificate that is not PEM, without repeating it', async () => {
     const answer = await put('malformed', { ...minimal(), private_key: 'c2VjcmV0', certificate: privateKey });
     expectIssues(answer, 'private_key', 'certificate');
     expect(JSON.stringify(answer)).not.toContain('c2VjcmV0');
   });
 
-  test("takes the provider's scopes when none are named", async () => {
+  test("the provider's scopes by default", async () => {
     const { default_scopes } = expectOk(await get('/v1/providers/generic-oidc'));
     expect(default_scopes).toContain('openid');
     expect(expectOk(await put('plain', minimal()), 201)).toMatchObject({
@@ -92,7 +92,7 @@ describe('setting one up', () => {
     });
   });
 
-  test('keeps a secret that is left out, so that refreshes go on, and removes one that is null', async () => {
+  test('keeps a secret that is left out, removes one that is null', async () => {
     const { client_secret: _, ...rest } = world.setup;
     expect(expectOk(await put('acme', rest))).toMatchObject({ client_secret_set: true });
     const id = await world.adopt('kept');
@@ -102,7 +102,7 @@ describe('setting one up', () => {
     expectOk(await world.broker.ask('DELETE', `/v1/connections/${id}`));
   });
 
-  test('refuses what it cannot use, naming each field', async () => {
+  test('400 that names each invalid field', async () => {
     const issuer = { issuer: world.provider.issuer };
     const url = 'https://id.example/x';
     const oauth2 = { provider: 'generic-oauth2', client_id: 'me' };
@@ -122,7 +122,7 @@ describe('setting one up', () => {
     expectProblem(await get('/v1/integrations/bad'), 404, 'not_found');
   });
 
-  test('refuses addresses that requests must not go to, wherever they are given', async () => {
+  test('400 for addresses that outbound requests must not reach', async () => {
     const oauth2 = { provider: 'generic-oauth2', client_id: 'me' };
     const good = 'https://id.example/x';
     for (const url of [
@@ -134,15 +134,15 @@ describe('setting one up', () => {
       expectIssues(await put('bad', { ...minimal(), overrides: { token_url: url } }), 'overrides.token_url');
       expectIssues(await put('bad', { ...minimal(), overrides: { api_base_url: url } }), 'overrides.api_base_url');
       const params = { authorization_url: good, token_url: url, revocation_url: url };
-      // The same fault is told once.
+      // The same fault is listed once.
       expectIssues(await put('bad', { ...oauth2, params }), 'params.token_url');
     }
     expectIssues(await put('bad', { ...minimal(), params: { issuer: 'https://192.168.1.1' } }), 'params.issuer');
   });
 });
 
-describe('deleting one', () => {
-  test('is refused while live connections use it, and done when they are revoked', async () => {
+describe('deleting an integration', () => {
+  test('409 while live connections use it, 204 once they are revoked', async () => {
     const { id } = expectOk(await put('busy', { ...world.setup, overrides: {} }), 201);
     const integration = String(id);
     const credentials = { access_token: 'at' };
@@ -158,8 +158,8 @@ describe('deleting one', () => {
   });
 });
 
-describe('lists', () => {
-  test('page through cursors, by id, each once', async () => {
+describe('list of integrations', () => {
+  test('pages by cursor, by id, each once', async () => {
     for (const n of [3, 1, 2]) expectOk(await put(`paged-${n}`, minimal()), 201);
     const all = (expectOk(await get('/v1/integrations')).data as Json[]).map(({ id }) => id);
     expect(all).toEqual([...all].sort());
@@ -169,7 +169,7 @@ describe('lists', () => {
     expect(paged.flat().map(({ id }) => id)).toEqual(all);
   });
 
-  test('refuse a limit or a cursor that makes no sense', async () => {
+  test('400 for an invalid limit or cursor', async () => {
     for (const path of ['/v1/integrations', '/v1/providers', '/v1/callers', '/v1/connections', '/v1/audit']) {
       for (const limit of ['0', '501', 'x', '-1', '1.5']) expectIssues(await get(`${path}?limit=${limit}`), 'limit');
       for (const cursor of ['!', 'AAAA', '']) {
@@ -179,8 +179,8 @@ describe('lists', () => {
   });
 });
 
-describe('rights', () => {
-  test('setting up and deleting needs admin on that integration', async () => {
+describe('permissions for integrations', () => {
+  test('403 without admin on the integration, to put or delete it', async () => {
     const other = await world.broker.callerKey({ actions: ['admin'], integrations: ['paged-*'] });
     expectOk(await put('paged-1', minimal(), other));
     const { missing } = expectProblem(await put('plain', minimal(), other), 403, 'forbidden');
@@ -190,7 +190,7 @@ describe('rights', () => {
     expectProblem(await remove('plain', reader), 403, 'forbidden');
   });
 
-  test('they are shown to whoever reads connections of them, and to nobody else', async () => {
+  test('visible to callers that may read its connections, to no others', async () => {
     const reader = await world.broker.callerKey({ actions: ['connections:read'], integrations: ['plain'] });
     expectOk(await get('/v1/integrations/plain', reader));
     expectProblem(await get('/v1/integrations/acme', reader), 403, 'forbidden');
@@ -201,8 +201,8 @@ describe('rights', () => {
   });
 });
 
-describe('the catalogue', () => {
-  test('tells what each provider needs', async () => {
+describe('catalogue', () => {
+  test('what each provider needs', async () => {
     const body = expectOk(await get('/v1/providers/generic-oauth2'));
     const { params } = ProviderView.strict().parse(body);
     expect(Object.entries(params).map(([name, { required }]) => [name, required])).toEqual([
@@ -213,7 +213,7 @@ describe('the catalogue', () => {
     expect(expectOk(await get('/v1/providers/generic-oidc'))).toMatchObject({ params: { issuer: { required: true } } });
   });
 
-  test('is listed by id and paged, and is open to every caller', async () => {
+  test('listed by id and paged, for every caller', async () => {
     const key = await world.broker.callerKey({ actions: ['token'] });
     const all = expectOk(await get('/v1/providers', key)).data as Json[];
     for (const provider of all) ProviderView.strict().parse(provider);

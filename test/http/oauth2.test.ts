@@ -1,4 +1,4 @@
-// The OAuth interfaces: clients that know nothing of this broker, and what is refused in the words of their RFCs.
+// The standard OAuth endpoints, with a general client, and their errors as the RFCs have them.
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -15,7 +15,7 @@ const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 
 let broker: TestBroker;
 let provider: LocalProvider;
-/** Of the company's own users. */
+/** The company's identity provider. */
 let idp: Issuer;
 let foreign: Issuer;
 let caller: { id: string; key: string };
@@ -45,7 +45,7 @@ async function post(path: string, form: Json, headers?: Record<string, string>):
   });
   return received('POST', path, response);
 }
-/** For the owner, at acme, unless told otherwise. */
+/** For the owner at acme, unless `more` says otherwise. */
 async function exchange(owner: string, more: Json = {}, headers?: Record<string, string>): Promise<Answer> {
   const subject_token = await idp.sign({ sub: owner, aud: broker.url });
   const form = { grant_type: EXCHANGE, subject_token, subject_token_type: JWT, audience: 'acme', ...more };
@@ -75,7 +75,7 @@ const basic = (id: string, key: string) => ({
   authorization: `Basic ${Buffer.from(`${encodeURIComponent(id)}:${encodeURIComponent(key)}`).toString('base64')}`,
 });
 
-describe('a client that somebody else wrote', () => {
+describe('openid-client', () => {
   const discovered = (auth: oidc.ClientAuth) =>
     oidc.discovery(new URL(broker.url), caller.id, {}, auth, {
       algorithm: 'oauth2',
@@ -85,7 +85,7 @@ describe('a client that somebody else wrote', () => {
   test.each<[string, () => oidc.ClientAuth]>([
     ['with Basic', () => oidc.ClientSecretBasic(caller.key)],
     ['with a secret in the form', () => oidc.ClientSecretPost(caller.key)],
-  ])('finds the endpoints, exchanges a token and introspects one, %s', async (_, auth) => {
+  ])('discovers the endpoints, exchanges and introspects a token, %s', async (_, auth) => {
     const { owner, token } = await connected();
     const config = await discovered(auth());
     const subject_token = await idp.sign({ sub: owner, aud: broker.url });
@@ -104,7 +104,7 @@ describe('a client that somebody else wrote', () => {
     expect(await oidc.tokenIntrospection(config, 'opaque')).toEqual({ active: false });
   });
 
-  test('learns of an error as one of OAuth', async () => {
+  test('recognises an OAuth error', async () => {
     const config = await discovered(oidc.ClientSecretBasic(caller.key));
     const subject_token = await idp.sign({ sub: newOwner(), aud: broker.url });
     const asked = oidc.genericGrantRequest(config, EXCHANGE, {
@@ -116,8 +116,8 @@ describe('a client that somebody else wrote', () => {
   });
 });
 
-describe('an exchange', () => {
-  test('answers as RFC 8693 has it, with all scopes, and is in the audit log', async () => {
+describe('token exchange', () => {
+  test('the response of RFC 8693, with all scopes; audited', async () => {
     const { owner, token, id } = await connected();
     const answered = await exchange(owner, { requested_token_type: ACCESS_TOKEN, scope: 'openid' });
     expect(answered.status, JSON.stringify(answered.body)).toBe(200);
@@ -129,7 +129,7 @@ describe('an exchange', () => {
     expect((data as Json[]).map(({ actor }) => actor)).toContain(caller.id);
   });
 
-  test('takes the integration as audience, or as resource, and one only', async () => {
+  test('one integration, as audience or as resource', async () => {
     const { owner } = await connected();
     for (const resource of [`${broker.url}/v1/integrations/acme`, 'urn:valetkey:integration:acme', 'acme'])
       expect((await exchange(owner, { audience: undefined, resource })).status).toBe(200);
@@ -140,13 +140,13 @@ describe('an exchange', () => {
     expectError(await exchange(owner, { audience: undefined }), 400, 'invalid_request');
   });
 
-  test('checks the scope against what was granted, and says what is missing', async () => {
+  test('invalid_scope with the missing scopes', async () => {
     const { owner } = await connected();
     const body = expectError(await exchange(owner, { scope: 'openid files.write' }), 400, 'invalid_scope');
     expect(body.missing_scopes).toEqual(['files.write']);
   });
 
-  test('chooses among several connections by label, and never guesses', async () => {
+  test('several connections: chosen by label, never guessed', async () => {
     const { owner, token } = await connected({ label: 'work' });
     await connect(broker, (await invite(broker, { owner, label: 'home' })).url);
     const { candidates } = expectError(await exchange(owner), 400, 'invalid_request');
@@ -155,22 +155,22 @@ describe('an exchange', () => {
   });
 
   test.each<[string, Json]>([
-    ['no token', { subject_token: undefined }],
-    ['a kind of token that is none of ours', { subject_token_type: 'urn:ietf:params:oauth:token-type:saml2' }],
-    ['no kind', { subject_token_type: undefined }],
-    ['another kind wanted', { requested_token_type: 'urn:ietf:params:oauth:token-type:refresh_token' }],
+    ['no subject token', { subject_token: undefined }],
+    ['an unsupported token type', { subject_token_type: 'urn:ietf:params:oauth:token-type:saml2' }],
+    ['no token type', { subject_token_type: undefined }],
+    ['another requested token type', { requested_token_type: 'urn:ietf:params:oauth:token-type:refresh_token' }],
     ['a parameter twice', { scope: ['a', 'b'] }],
-    ['a time that is none', { min_ttl: 'long' }],
-    ['nothing', { grant_type: undefined }],
-  ])('with %s is invalid', async (_, more) => {
+    ['an invalid min_ttl', { min_ttl: 'long' }],
+    ['no grant type', { grant_type: undefined }],
+  ])('invalid_request with %s', async (_, more) => {
     expectError(await exchange(newOwner(), more), 400, 'invalid_request');
   });
 
-  test('is the only grant', async () => {
+  test('unsupported_grant_type for any other', async () => {
     expectError(await exchange(newOwner(), { grant_type: 'client_credentials' }), 400, 'unsupported_grant_type');
   });
 
-  test('wants a form, and not too large a one', async () => {
+  test('400 unless the body is a form, 413 when it is too large', async () => {
     const json = await fetch(new URL('/oauth2/token', broker.url), {
       method: 'POST',
       headers: { authorization: `Bearer ${caller.key}`, 'content-type': 'application/json' },
@@ -181,13 +181,13 @@ describe('an exchange', () => {
   });
 });
 
-describe('a subject token', () => {
+describe('subject token', () => {
   const seconds = () => Math.floor(Date.now() / 1_000);
   const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
   const claims = (): Json => ({ sub: 'victim', aud: broker.url });
 
   test.each<[string, string, () => Promise<string> | string]>([
-    ['of nobody', 'malformed', () => 'opaque'],
+    ['opaque', 'malformed', () => 'opaque'],
     [
       'without an algorithm',
       'unsupported_algorithm',
@@ -198,9 +198,9 @@ describe('a subject token', () => {
       'invalid_signature',
       () => idp.sign(claims(), {}, generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey),
     ],
-    ['of a foreign issuer', 'untrusted_issuer', () => foreign.sign(claims())],
+    ['of an untrusted issuer', 'untrusted_issuer', () => foreign.sign(claims())],
     [
-      'of a foreign issuer that claims to be ours',
+      'of an untrusted issuer that claims to be a trusted one',
       'invalid_signature',
       () => foreign.sign({ ...claims(), iss: idp.url }),
     ],
@@ -208,18 +208,18 @@ describe('a subject token', () => {
     ['that is not valid yet', 'not_yet_valid', () => idp.sign({ ...claims(), nbf: seconds() + 600 })],
     ['that never expires', 'missing_claim', () => idp.sign({ ...claims(), exp: undefined })],
     ['for another service', 'audience_mismatch', () => idp.sign({ ...claims(), aud: 'https://other.example' })],
-    ['of nobody in particular', 'invalid_owner', () => idp.sign({ ...claims(), sub: undefined })],
-    ['of everybody', 'invalid_owner', () => idp.sign({ ...claims(), sub: '*' })],
-    ['of a prefix', 'invalid_owner', () => idp.sign({ ...claims(), sub: 'user_*' })],
-    ['of a list', 'invalid_owner', () => idp.sign({ ...claims(), sub: ['victim'] })],
-  ])('%s is refused', async (_, reason, forge) => {
+    ['without a subject', 'invalid_owner', () => idp.sign({ ...claims(), sub: undefined })],
+    ['with * as the subject', 'invalid_owner', () => idp.sign({ ...claims(), sub: '*' })],
+    ['with a pattern as the subject', 'invalid_owner', () => idp.sign({ ...claims(), sub: 'user_*' })],
+    ['with a list as the subject', 'invalid_owner', () => idp.sign({ ...claims(), sub: ['victim'] })],
+  ])('invalid_grant: %s', async (_, reason, forge) => {
     const body = expectError(await exchange('x', { subject_token: await forge() }), 400, 'invalid_grant');
     expect(body.reason).toBe(reason);
     const { data } = expectOk(await broker.ask('GET', '/v1/audit?action=token.exchange&limit=1'));
     expect(data).toMatchObject([{ outcome: 'denied', actor: caller.id, detail: `subject token: ${reason}` }]);
   });
 
-  test("an ID token of the third party's own client is no user's token here", async () => {
+  test("invalid_grant for an ID token of the integration's own client", async () => {
     // The issuer of an integration is trusted; its ID tokens are for its client, which is not the broker's public URL.
     const setup = { provider: 'generic-oidc', client_id: 'the-client', params: { issuer: foreign.url } };
     expectOk(await broker.ask('PUT', '/v1/integrations/theirs', setup), 201);
@@ -230,28 +230,28 @@ describe('a subject token', () => {
     expect((await broker.ask('DELETE', '/v1/integrations/theirs')).status).toBe(204);
   });
 
-  test('for an audience that the configuration names is taken too', async () => {
+  test('an audience of the configuration is accepted', async () => {
     const { owner } = await connected();
     expect((await exchange('x', { subject_token: await idp.sign({ sub: owner, aud: 'intranet' }) })).status).toBe(200);
   });
 });
 
-describe('an account that is not connected', () => {
-  test('is connected at the URL that the error brings; then the exchange goes through', async () => {
+describe('token exchange without a connection', () => {
+  test('interaction_required with a connect_url; succeeds after the owner has connected', async () => {
     const owner = newOwner();
     const body = expectError(await exchange(owner, { label: 'work' }), 400, 'interaction_required');
     expect(body).toMatchObject({
       reason: 'not_connected',
       connect_url: expect.stringContaining(`${broker.url}/connect/`),
     });
-    // Who asks again meanwhile is told of the same invitation.
+    // A repeated request has the same invitation.
     expect((await exchange(owner, { label: 'work' })).body.connect_url).toBe(body.connect_url);
     expect((await exchange(owner)).body.connect_url).not.toBe(body.connect_url);
     expect((await connect(broker, String(body.connect_url))).status).toBe(200);
     expect((await exchange(owner, { label: 'work' })).status).toBe(200);
   });
 
-  test('and whose grant has died is renewed under its id', async () => {
+  test('a dead grant: connect_url renews the connection under its id', async () => {
     const { owner, id } = await connected();
     provider.withdrawGrants();
     expect((await broker.ask('POST', `/v1/connections/${id}/refresh`, {})).status).toBe(409);
@@ -261,7 +261,7 @@ describe('an account that is not connected', () => {
     expect((await exchange(owner)).body.connection_id).toBe(id);
   });
 
-  test('and was revoked is connected anew', async () => {
+  test('a revoked connection: connect_url makes a new one', async () => {
     const { owner, id } = await connected();
     expect((await broker.ask('DELETE', `/v1/connections/${id}`)).status).toBe(200);
     const body = expectError(await exchange(owner), 400, 'interaction_required');
@@ -271,7 +271,7 @@ describe('an account that is not connected', () => {
     expect((await exchange(owner)).body.connection_id).not.toBe(id);
   });
 
-  test('in a browser at all has no URL, and the error says so', async () => {
+  test('connect_url is null where the provider has no browser flow', async () => {
     const setup = { provider: 'stripe', params: { mode: 'api_key' } };
     expectOk(await broker.ask('PUT', '/v1/integrations/keys', setup), 201);
     const { key } = await admit([{ actions: ['token'], integrations: ['keys'], owners: ['*'] }]);
@@ -280,15 +280,15 @@ describe('an account that is not connected', () => {
   });
 });
 
-describe('the caller', () => {
-  test('needs the right to the token, of that integration and that owner', async () => {
+describe('client authentication', () => {
+  test('invalid_target without permission for the token', async () => {
     const { owner } = await connected();
     const { key } = await admit([{ actions: ['token'], integrations: ['acme'], owners: ['somebody'] }]);
     const body = expectError(await exchange(owner, {}, { authorization: `Bearer ${key}` }), 400, 'invalid_target');
     expect(body.missing).toEqual({ action: 'token', integration: 'acme', owner });
   });
 
-  test('is told in one way', async () => {
+  test('invalid_request for two methods at once', async () => {
     const { owner } = await connected();
     const both = { client_id: caller.id, client_secret: caller.key };
     expectError(await exchange(owner, both), 400, 'invalid_request');
@@ -300,7 +300,7 @@ describe('the caller', () => {
     );
   });
 
-  test('has an id that fits its key, whatever else would get in', async () => {
+  test("invalid_client when the client id is not the key's caller", async () => {
     const { owner } = await connected();
     const other = await admit([{ actions: ['*'], integrations: ['*'], owners: ['*'] }]);
     expect((await exchange(owner, {}, basic(caller.id, caller.key))).status).toBe(200);
@@ -312,7 +312,7 @@ describe('the caller', () => {
     }
   });
 
-  test('may come with the token of its workload, as a Bearer or as a client assertion', async () => {
+  test('a workload token, as Bearer or client assertion', async () => {
     const { owner } = await connected();
     const grants = [{ actions: ['token'], integrations: ['acme'], owners: ['*'] }];
     const workloads = [{ issuer: idp.url, audience: 'valetkey', claims: { sub: 'service-1' } }];
@@ -324,7 +324,7 @@ describe('the caller', () => {
     expectError(await exchange(owner, { client_assertion }, {}), 400, 'invalid_request');
   });
 
-  test('that asks too often is told when to come back', async () => {
+  test('429 with Retry-After above the rate limit', async () => {
     const { owner } = await connected();
     const grants = [{ actions: ['token'], integrations: ['acme'], owners: ['*'] }];
     const { key } = await admit(grants, { rate_limit: { requests: 1, window: 60 } });
@@ -337,7 +337,7 @@ describe('the caller', () => {
 });
 
 describe('introspection', () => {
-  test('tells the claims of a JWT that is for the broker, for an audience of its issuer, or for whom it is said', async () => {
+  test('the claims of a JWT for the broker, an audience of its issuer, or the audience in the request', async () => {
     for (const aud of [broker.url, 'intranet']) {
       const { status, body } = await introspect(await idp.sign({ sub: 'user_1', aud, scope: 'a b', client_id: 'app' }));
       expect(status).toBe(200);
@@ -350,18 +350,18 @@ describe('introspection', () => {
     expect((await introspect(other, { audience: 'billing', token_type_hint: 'access_token' })).body.active).toBe(true);
   });
 
-  test('says nothing of a token that is not active, not even why', async () => {
+  test('no reason for a token that is not active', async () => {
     const stale = await idp.sign({ aud: broker.url, exp: 1 });
     for (const token of [stale, await foreign.sign({ aud: broker.url }), 'opaque', `${stale}x`])
       expect((await introspect(token)).body).toEqual({ active: false });
   });
 
-  test('a claim of the token does not make it active', async () => {
+  test('a claim named active does not make a token active', async () => {
     const { body } = await introspect(await idp.sign({ aud: broker.url, active: false }));
     expect(body.active).toBe(true);
   });
 
-  test('needs the right to verify', async () => {
+  test('insufficient_scope without jwt:verify', async () => {
     const { key } = await admit([{ actions: ['token'], integrations: ['*'], owners: ['*'] }]);
     expectError(await introspect('x', {}, { authorization: `Bearer ${key}` }), 403, 'insufficient_scope');
     expectError(await introspect('x', {}, {}), 401, 'invalid_client');
@@ -369,10 +369,10 @@ describe('introspection', () => {
   });
 });
 
-describe('the metadata', () => {
+describe('server metadata', () => {
   const WELL_KNOWN = '/.well-known/oauth-authorization-server';
 
-  test('tells where everything is, at the path of the RFC', async () => {
+  test('the endpoints, at the path of RFC 8414', async () => {
     const response = await fetch(new URL(WELL_KNOWN, broker.url));
     expect(response.headers.get('content-type')).toMatch(/^application\/json\b/);
     const body = ServerMetadata.strict().parse(await response.json());
@@ -384,7 +384,7 @@ describe('the metadata', () => {
     });
   });
 
-  test('of a broker whose public URL has a path', async () => {
+  test('a public URL with a path', async () => {
     const behind = await startTestBroker({
       VALETKEY_PUBLIC_URL: 'https://broker.example/valet',
       VALETKEY_KEYS: `k1:${randomBytes(32).toString('base64url')}`,

@@ -1,4 +1,4 @@
-// What operators see: health, metrics, how it starts, how it refuses to, and how it stops.
+// What operators see: health, metrics, start, refusal to start, and stop.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
@@ -32,7 +32,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** A process that is expected to refuse: its exit code, and what it printed. */
+/** A process that is expected to refuse to start: its exit code and output. */
 async function refusal(env: Record<string, string>): Promise<{ code: number | null; printed: string }> {
   const child = spawn(process.execPath, [MAIN], {
     env: { PATH: process.env.PATH, VALETKEY_PORT: '0', ...env },
@@ -53,10 +53,10 @@ const valueIn = (metrics: string, series: string): number =>
       ?.split(' ')[1],
   );
 
-describe('a broker at work', () => {
+describe('broker', () => {
   const get = (path: string) => fetch(new URL(path, world.broker.url));
 
-  test('is alive and ready, without a key', async () => {
+  test('healthz and readyz: 200 without a key', async () => {
     const [alive, ready] = await Promise.all([get('/healthz'), get('/readyz')]);
     expect([alive.status, ready.status]).toEqual([200, 200]);
     expect(Health.strict().parse(await alive.json())).toEqual({ status: 'ok' });
@@ -66,7 +66,7 @@ describe('a broker at work', () => {
     });
   });
 
-  test('counts requests by route, refreshes, cache hits and connections, and names no owner or id', async () => {
+  test('metrics: requests by route, refreshes, cache hits and connections, without owners or ids', async () => {
     const owner = newOwner();
     const id = await world.adopt(owner);
     for (let i = 0; i < 3; i++) expectOk(await world.broker.ask('GET', `/v1/connections/${id}/token`));
@@ -88,7 +88,7 @@ describe('a broker at work', () => {
     for (const hidden of [owner, id, '/v1/nothing']) expect(metrics).not.toContain(hidden);
   });
 
-  test('counts tries to revoke at providers, and begins at zero what an alert waits for', async () => {
+  test('metrics: revocation attempts; series for alerts start at zero', async () => {
     const id = await world.adopt(newOwner());
     const told = async (outcome: string) => {
       const series = `valetkey_upstream_revocations_total{integration="acme",outcome="${outcome}"}`;
@@ -103,7 +103,7 @@ describe('a broker at work', () => {
     expect(valueIn(metrics, 'valetkey_refreshes_total{integration="acme",outcome="grant_revoked"}')).toBe(0);
   });
 
-  test('is not ready while the database cannot be written, serves what it has, and heals', async () => {
+  test('readyz: 503 while the database is not writable; cached tokens are served, and it recovers', async () => {
     const id = await world.adopt(newOwner(), { access_token: 'cached' });
     expectOk(await world.broker.ask('GET', `/v1/connections/${id}/token`));
     const other = new Database(world.broker.database);
@@ -126,7 +126,7 @@ describe('a broker at work', () => {
 });
 
 describe.concurrent('a process', () => {
-  test('makes a private key file on loopback, says so, finishes open requests on SIGTERM, and exits 0', async ({
+  test('start: creates a private key file on loopback and warns; SIGTERM: finishes open requests, exits 0', async ({
     expect,
   }) => {
     let broker: RunningBroker | undefined;
@@ -170,7 +170,7 @@ describe.concurrent('a process', () => {
     }
   });
 
-  test('refuses a port that is taken, by name', async () => {
+  test('start: fails on a port in use, by name', async () => {
     const { port } = new URL(world.broker.url);
     const { code, printed } = await refusal({ VALETKEY_DATABASE_URL: inFolder('taken'), VALETKEY_PORT: port });
     expect(code).toBe(78);
@@ -178,7 +178,7 @@ describe.concurrent('a process', () => {
     expect(printed).not.toContain('"event":"listening"');
   });
 
-  test('tells all faults of its configuration at once, by name, without the secrets, and exits with 78', async () => {
+  test('start: lists all configuration faults at once without secrets, exits 78', async () => {
     await writeFile(join(folder, 'declared.json'), JSON.stringify({ integrations: [{ id: 'acme', colour: 'red' }] }));
     const { code, printed } = await refusal({
       VALETKEY_PORT: '99999',
@@ -208,7 +208,7 @@ describe.concurrent('a process', () => {
     expect(printed).not.toContain('dG9vLXNob3J0');
   });
 
-  test('refuses a declared integration that cannot be, by name, and leaves nothing open', async () => {
+  test('start: fails on an invalid declared integration, by name, and leaves nothing open', async () => {
     const declared: Json = {
       integrations: [
         { id: 'acme', provider: 'nobody', client_id: 'me' },
@@ -226,15 +226,15 @@ describe.concurrent('a process', () => {
   });
 });
 
-describe('the key ring', () => {
-  /** Started and stopped again; rejects as the process would refuse. */
+describe('key ring', () => {
+  /** Starts and stops; rejects when the process would refuse to start. */
   async function run(env: Record<string, string>): Promise<void> {
     const parsed = parseConfig({ VALETKEY_PORT: '0', ...env }, () => '{}');
     if (!parsed.ok) throw new Error(parsed.issues.join('\n'));
     await (await start(parsed.config, createLogger('silent'))).stop();
   }
 
-  test('must be the one that sealed the database; another key, or none, does not start', async () => {
+  test('start fails with another key than the database was encrypted with, or none', async () => {
     const VALETKEY_DATABASE_URL = inFolder('sealed');
     const [k1, k2] = [generateKey('k1'), generateKey('k2')];
     await run({ VALETKEY_DATABASE_URL, VALETKEY_KEYS: k1 });
@@ -248,7 +248,7 @@ describe('the key ring', () => {
     await run({ VALETKEY_DATABASE_URL, VALETKEY_KEYS: `${k2},${k1}` });
   });
 
-  test('is not taken from a file that others may read', async () => {
+  test('start fails on a key file that others may read', async () => {
     await mkdir(join(folder, 'loose'));
     await writeFile(join(folder, 'loose', 'valetkey.keys'), generateKey(), { mode: 0o644 });
     await expect(run({ VALETKEY_DATABASE_URL: inFolder('loose') })).rejects.toThrow(
@@ -256,7 +256,7 @@ describe('the key ring', () => {
     );
   });
 
-  test('is needed where the public URL is not loopback: no file is made instead', async () => {
+  test('start fails without one where the public URL is not loopback; no file is created', async () => {
     const env = { VALETKEY_DATABASE_URL: inFolder('public'), VALETKEY_PUBLIC_URL: 'https://valetkey.example' };
     await expect(run(env)).rejects.toThrow(/^VALETKEY_KEYS: required/);
     await expect(stat(join(folder, 'public'))).rejects.toThrow('ENOENT');

@@ -1,4 +1,4 @@
-// Grants as fine as needed: which scopes a caller's tokens may have, and how much life it may ask for.
+// Fine-grained grants: the scopes that a caller's tokens may have, and the largest min_ttl.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Json } from '../support/broker.ts';
 import { startWorld, type World } from '../support/broker-setup.ts';
@@ -29,14 +29,14 @@ const byOwner = (key: unknown, owner: string, query = '') =>
   ask('GET', `/v1/token?integration=acme&owner=${owner}${query}`, key);
 const token = { action: 'token', integration: 'acme', owner: 'user_1' };
 
-describe('scopes', () => {
+describe('grant with scopes', () => {
   test.each<[string, string[], string[] | undefined]>([
-    ['all of them', ['mail.read', 'cal'], undefined],
-    ['more than there are', ['mail.read', 'cal', 'files'], undefined],
+    ['all scopes of the token', ['mail.read', 'cal'], undefined],
+    ['more scopes than the token has', ['mail.read', 'cal', 'files'], undefined],
     ['a prefix', ['mail.*', 'cal'], undefined],
-    ['any', ['*'], undefined],
-    ['one of two', ['cal'], ['mail.read']],
-    ['nearly the same', ['mail', 'CAL'], ['mail.read', 'cal']],
+    ['any scope', ['*'], undefined],
+    ['one scope of two', ['cal'], ['mail.read']],
+    ['similar scopes', ['mail', 'CAL'], ['mail.read', 'cal']],
   ])('%s', async (_, scopes, missing) => {
     const key = await keyOf({ scopes });
     for (const answer of [await byId(key), await byOwner(key, 'user_1'), await byId(key)]) {
@@ -48,27 +48,27 @@ describe('scopes', () => {
     else expectOk(refreshed);
   });
 
-  test('those of two grants are not added up, and the nearest grant says what is missing', async () => {
+  test('scopes of two grants do not add up; the closest grant says what is missing', async () => {
     const key = await keyOf({ scopes: ['cal'] }, { scopes: ['other'] }, { scopes: ['mail.read'], owners: ['user_9'] });
     const { missing, detail } = expectProblem(await byId(key), 403, 'forbidden');
     expect(missing).toEqual({ ...token, scopes: ['mail.read'] });
     expect(detail).toContain('mail.read');
   });
 
-  test('a token whose scopes are not known is none of a caller that is held to some', async () => {
+  test('403 for a token with unknown scopes', async () => {
     const { missing } = expectProblem(await byOwner(await keyOf({ scopes: ['cal'] }), 'user_2'), 403, 'forbidden');
     expect(missing).toEqual({ ...token, owner: 'user_2', scopes: ['*'] });
     expectOk(await byOwner(await keyOf({ scopes: ['*'] }), 'user_2'));
   });
 
-  test('no consent is asked for, and no token imported, that goes further', async () => {
+  test('403 for consent and imports beyond the scopes', async () => {
     const key = await keyOf({ scopes: ['openid', 'cal'] });
     const invite = (scopes?: string[]) =>
       ask('POST', '/v1/connect-sessions', key, { integration: 'acme', owner: 'user_3', ...(scopes && { scopes }) });
     expectOk(await invite(['openid', 'cal']), 201);
     const { missing } = expectProblem(await invite(['openid', 'mail.read']), 403, 'forbidden');
     expect(missing).toMatchObject({ action: 'connections:write', scopes: ['mail.read'] });
-    // What the integration asks for where nothing is named.
+    // The integration's scopes, since none are named.
     expectProblem(await invite(), 403, 'forbidden');
     const bring = (scopes: string[]) =>
       ask('POST', '/v1/connections', key, {
@@ -81,8 +81,8 @@ describe('scopes', () => {
   });
 });
 
-describe('max_min_ttl', () => {
-  test('is the most that may be asked for; what is not asked for is no matter', async () => {
+describe('grant with max_min_ttl', () => {
+  test('403 above it; no effect without min_ttl', async () => {
     const key = await keyOf({ max_min_ttl: 300 });
     for (const query of ['', '?min_ttl=0', '?min_ttl=300']) expectOk(await byId(key, query));
     expectOk(await byOwner(key, 'user_1', '&min_ttl=300'));
@@ -95,14 +95,14 @@ describe('max_min_ttl', () => {
     expectOk(await byId(await keyOf({ max_min_ttl: 10 }, { max_min_ttl: 900 }), '?min_ttl=800'));
   });
 
-  test('what was denied is in the audit log', async () => {
+  test('the denial is in the audit log', async () => {
     await byId(await keyOf({ max_min_ttl: 1, scopes: ['cal'] }), '?min_ttl=77');
     const { data } = expectOk(await ask('GET', `/v1/audit?connection_id=${id}&outcome=denied&limit=1`));
     expect(data).toMatchObject([{ detail: 'no grant for token with mail.read with min_ttl 77' }]);
   });
 });
 
-test('what is no scope and no number is refused by name', async () => {
+test('grant: 400 that names each invalid scope and number', async () => {
   const create = (more: Json) =>
     ask('POST', '/v1/callers', undefined, {
       name: 'x',

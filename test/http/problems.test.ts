@@ -1,4 +1,4 @@
-// What the broker says to requests that are none.
+// Malformed requests: what the broker answers.
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => broker.stop());
 
-/** As the admin, with a body that is sent as it is. */
+/** As the admin, with a raw body. */
 async function send(
   method: string,
   path: string,
@@ -28,19 +28,19 @@ async function send(
 }
 const caller = JSON.stringify({ name: 'x', grants: [] });
 
-test.each(['{', '{"name": "x",}', 'name=x', '"\ud800', ''])('malformed JSON is 400: %j', async (body) => {
+test.each(['{', '{"name": "x",}', 'name=x', '"\ud800', ''])('malformed JSON: 400: %j', async (body) => {
   expectProblem(await send('POST', '/v1/callers', body), 400, 'invalid_request');
 });
 
-test.each(['[]', '"text"', '7', 'null'])('JSON that is no object is 400: %s', async (body) => {
+test.each(['[]', '"text"', '7', 'null'])('JSON that is not an object: 400: %s', async (body) => {
   expectProblem(await send('POST', '/v1/callers', body), 400, 'invalid_request');
 });
 
-test('no body where one is needed is 400, and says what is missing', async () => {
+test('missing body: 400 that names what is missing', async () => {
   expectIssues(await send('POST', '/v1/callers', undefined, {}), 'grants', 'name');
 });
 
-test('every unknown and every wrong field is named at once, without what it held', async () => {
+test('unknown and invalid fields: 400 that names all of them, without their values', async () => {
   const body = {
     name: 7,
     grants: [{ actions: ['token'], integrations: ['*'], owner: ['a-secret-by-mistake'] }],
@@ -51,17 +51,17 @@ test('every unknown and every wrong field is named at once, without what it held
   expect(JSON.stringify(answer.body)).not.toContain('a-secret-by-mistake');
 });
 
-describe('the content type', () => {
+describe('content type', () => {
   test.each([
     'text/plain',
     'application/x-www-form-urlencoded',
     'application/jsonx',
     'multipart/form-data; boundary=x',
-  ])('%s is 415', async (type) => {
+  ])('415 for %s', async (type) => {
     expectProblem(await send('POST', '/v1/callers', caller, { 'content-type': type }), 415, 'unsupported_media_type');
   });
 
-  test('none at all is 415', async () => {
+  test('415 without one', async () => {
     const body = new Blob([caller]).stream();
     expectProblem(await send('POST', '/v1/callers', body, {}), 415, 'unsupported_media_type');
   });
@@ -74,24 +74,24 @@ describe('the content type', () => {
   );
 });
 
-describe('a body that is too large is 413', () => {
+describe('too large body: 413', () => {
   const large = JSON.stringify({ name: 'x'.repeat(200_000), grants: [] });
 
-  test('when its length is told', async () => {
+  test('with a Content-Length', async () => {
     expectProblem(await send('POST', '/v1/callers', large), 413, 'payload_too_large');
   });
 
-  test('when it comes in pieces', async () => {
+  test('in chunks', async () => {
     const body = new Blob([large]).stream();
     expectProblem(await send('POST', '/v1/callers', body), 413, 'payload_too_large');
   });
 
-  test('and the next request is answered as ever', async () => {
+  test('the next request is answered', async () => {
     expectOk(await send('GET', '/v1/callers', undefined, {}));
   });
 });
 
-test('what is not there is 404, whatever the method', async () => {
+test('unknown path: 404 for every method', async () => {
   for (const [method, path] of [
     ['GET', '/v1/nothing'],
     ['GET', '/v1'],
@@ -104,12 +104,12 @@ test('what is not there is 404, whatever the method', async () => {
   expectProblem(await send('GET', '/nothing', undefined, {}), 404, 'not_found');
 });
 
-test('a caller is asked for its key before anything is told', async () => {
+test('unknown path under /v1: 401 without a key', async () => {
   for (const path of ['/v1/nothing', '/v1/callers'])
     expectProblem(await send('GET', path, undefined, { authorization: 'Bearer no' }), 401, 'unauthenticated');
 });
 
-test('paths that make no sense are answered, and break nothing', async () => {
+test('nonsensical paths: answered', async () => {
   for (const path of [
     '/v1/connections/%E0%A4%A/token',
     '/v1/connections/..%2f..%2fetc',
@@ -120,7 +120,7 @@ test('paths that make no sense are answered, and break nothing', async () => {
   expectOk(await send('GET', '/v1/callers', undefined, {}));
 });
 
-test("every answer carries its request's id, the client's own where it sends a sane one", async () => {
+test("request id: in every answer, the client's own if it is valid", async () => {
   const mine = await send('GET', '/v1/nothing', undefined, { 'x-request-id': 'trace-42' });
   expect(expectProblem(mine, 404, 'not_found').request_id).toBe('trace-42');
   const forged = await send('GET', '/v1/nothing', undefined, { 'x-request-id': 'a b;"\t' });
@@ -129,7 +129,7 @@ test("every answer carries its request's id, the client's own where it sends a s
   expect(a.headers.get('x-request-id')).not.toBe(b.headers.get('x-request-id'));
 });
 
-test('HEAD is GET without a body', async () => {
+test('HEAD: like GET without a body', async () => {
   const { status, headers } = await fetch(new URL('/v1/callers', broker.url), {
     method: 'HEAD',
     headers: { authorization: `Bearer ${broker.adminKey}` },
@@ -137,7 +137,7 @@ test('HEAD is GET without a body', async () => {
   expect([status, headers.get('cache-control')]).toEqual([200, 'no-store']);
 });
 
-test('what is not HTTP ends with 400, and the next request is answered', async () => {
+test('not HTTP: 400, and the next request is answered', async () => {
   const socket = connect(Number(new URL(broker.url).port), '127.0.0.1');
   socket.end('nonsense\r\n\r\n');
   expect(await text(socket)).toMatch(/^HTTP\/1\.1 400 /);

@@ -1,4 +1,4 @@
-// A refresh that a caller asks for: compare and swap by the token that an API rejected.
+// Refresh on demand: compare and swap by the token that an API rejected.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { TokenView } from '../../src/api/index.ts';
 import type { Answer, Json } from '../support/broker.ts';
@@ -19,8 +19,8 @@ const read = async (id: string) => expectOk(await world.broker.ask('GET', `/v1/c
 const connection = async (id: string): Promise<Json> =>
   expectOk(await world.broker.ask('GET', `/v1/connections/${id}`));
 
-describe('with the token that was rejected', () => {
-  test('the stored one: it is refreshed, and the new one is the answer from then on', async () => {
+describe('refresh with a rejected token', () => {
+  test('the stored token: refreshes, and serves the new one from then on', async () => {
     const id = await world.adopt(newOwner());
     const { access_token: rejected_token } = await read(id);
     const before = world.refreshes();
@@ -32,7 +32,7 @@ describe('with the token that was rejected', () => {
     expect(await connection(id)).toMatchObject({ generation: 3 });
   });
 
-  test('an older one: the stored one is the answer, without a call to the provider', async () => {
+  test('an older token: the stored one, without a call to the provider', async () => {
     const id = await world.adopt(newOwner());
     const { access_token: stale } = await read(id);
     const fresh = expectOk(await refresh(id, { rejected_token: stale }));
@@ -42,7 +42,7 @@ describe('with the token that was rejected', () => {
     expect(await connection(id)).toMatchObject({ generation: 3 });
   });
 
-  test('twenty with the same one at once cause one refresh, and get the same token', async () => {
+  test('twenty concurrent requests with the same token: one refresh, the same token', async () => {
     const id = await world.adopt(newOwner());
     const { access_token: rejected_token } = await read(id);
     const before = world.refreshes();
@@ -53,7 +53,7 @@ describe('with the token that was rejected', () => {
     expect(world.refreshes()).toBe(before + 1);
   });
 
-  test('an older one, when the stored one has expired meanwhile: it is refreshed', async () => {
+  test('an older token while the stored one has expired: refreshes', async () => {
     const credentials = { access_token: 'stored', expires_at: world.inSeconds(10) };
     const id = await world.adopt(newOwner(), credentials);
     world.advance(11_000);
@@ -61,14 +61,14 @@ describe('with the token that was rejected', () => {
   });
 });
 
-test('without one it is refreshed, whatever the body: none, or an empty object', async () => {
+test('refresh without a rejected token: with no body, or an empty object', async () => {
   const id = await world.adopt(newOwner());
   const tokens = [await refresh(id), await refresh(id, {})].map((answer) => expectOk(answer).access_token);
   expect(new Set(tokens).size).toBe(2);
   expect(await connection(id)).toMatchObject({ generation: 3 });
 });
 
-test('of a connection without a refresh token: 409 that says so, and the token goes on being served', async () => {
+test('refresh without a refresh token: 409, and the token is served on', async () => {
   const credentials = { access_token: 'all there is', expires_at: world.inSeconds(600) };
   const body = { integration: 'acme', owner: newOwner(), credentials };
   const { id } = expectOk(await world.broker.ask('POST', '/v1/connections', body), 201);
@@ -80,7 +80,7 @@ test('of a connection without a refresh token: 409 that says so, and the token g
   expect(expectProblem(await refresh(String(id)), 409, 'reauthorization_required')).toMatchObject(no);
   expect(await connection(String(id))).toEqual(after);
 
-  // Near its end, a read cannot do better, and does not lose what there is.
+  // Close to its expiry, a read serves the token that there is.
   world.advance(590_000);
   expect(await read(String(id))).toMatchObject({ access_token: 'all there is' });
   world.advance(11_000);
@@ -89,7 +89,7 @@ test('of a connection without a refresh token: 409 that says so, and the token g
   expect(await connection(String(id))).toMatchObject({ status: 'needs_reauth', reason: 'grant_expired' });
 });
 
-test('when the provider is down: 503 with Retry-After, and reads go on with the token that is stored', async () => {
+test('refresh while the provider is down: 503 with Retry-After; reads serve the stored token', async () => {
   const id = await world.adopt(newOwner());
   const { access_token } = await read(id);
   world.front.rule('cut');
@@ -99,7 +99,7 @@ test('when the provider is down: 503 with Retry-After, and reads go on with the 
   expect(await read(id)).toMatchObject({ access_token });
 });
 
-test('refusals: 404, 410, 403, and 400 for unknown members', async () => {
+test('refresh: 404, 410, 403, and 400 for unknown members', async () => {
   const owner = newOwner();
   const id = await world.adopt(owner);
   expectProblem(await refresh('con_nothing'), 404, 'not_found');
@@ -113,7 +113,7 @@ test('refusals: 404, 410, 403, and 400 for unknown members', async () => {
   expectProblem(await refresh(id, { rejected_token: 'x' }), 410, 'connection_revoked');
 });
 
-test('a client that says JSON and sends nothing is understood', async () => {
+test('refresh: a JSON content type without a body is accepted', async () => {
   const id = await world.adopt(newOwner());
   const headers = { authorization: `Bearer ${world.broker.adminKey}`, 'content-type': 'application/json' };
   const url = new URL(`/v1/connections/${id}/refresh`, world.broker.url);

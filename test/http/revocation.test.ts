@@ -1,4 +1,4 @@
-// Revoking: refused here at once, and told to the provider until it knows.
+// Revocation: refused here at once, and delivered to the provider with retries.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { BulkRevoked, Revocation } from '../../src/api/index.ts';
 import type { Answer, Json } from '../support/broker.ts';
@@ -24,8 +24,8 @@ const connection = async (id: string): Promise<Json> =>
 const outcomeOf = async (id: string) => (await connection(id)).upstream_revocation;
 const bulk = (body: Json, key?: string): Promise<Answer> =>
   world.broker.ask('POST', '/v1/connections/revoke', body, key);
-/** What the provider was told to revoke. */
-const told = () =>
+/** The revocation requests that the provider received. */
+const revocations = () =>
   world.front.passed.filter(({ path }) => path.endsWith('/revocation')).map(({ form }) => form.get('token'));
 
 /** RFC 7662, at the provider. */
@@ -48,8 +48,8 @@ async function connected(owner = newOwner()) {
   return { id, tokens: [access_token, refresh_token] };
 }
 
-describe('one connection', () => {
-  test('done: nobody is served any more, and both tokens are dead at the provider', async () => {
+describe('revoking a connection', () => {
+  test('done: refused here, and both tokens are dead at the provider', async () => {
     const { id, tokens } = await connected();
     const body = expectOk(await revoke(id));
     Revocation.strict().parse(body);
@@ -64,15 +64,15 @@ describe('one connection', () => {
     });
   });
 
-  test('a second time: the same answer, and the provider is not told again', async () => {
+  test('a second time: the same answer, without a request to the provider', async () => {
     const { id } = await connected();
     const first = expectOk(await revoke(id));
-    const before = told().length;
+    const before = revocations().length;
     expect(expectOk(await revoke(id))).toEqual(first);
-    expect(told().length).toBe(before);
+    expect(revocations().length).toBe(before);
   });
 
-  test('with the provider down: pending, refused here at once, and told as soon as it is back', async () => {
+  test('provider down: pending, refused here at once, delivered when it is back', async () => {
     const { id, tokens } = await connected();
     world.front.rule('cut');
     expect(expectOk(await revoke(id))).toEqual({ id, status: 'revoked', upstream_revocation: 'pending' });
@@ -87,7 +87,7 @@ describe('one connection', () => {
     for (const token of tokens) expect(await isActive(token)).toBe(false);
   });
 
-  test('at a provider that never answers: failed after a week, and its integration can be deleted', async () => {
+  test('provider never answers: failed after a week, then the integration can be deleted', async () => {
     expectOk(await world.broker.ask('PUT', '/v1/integrations/dead', world.setup), 201);
     const credentials = { access_token: 'at' };
     const body = { integration: 'dead', owner: newOwner(), credentials };
@@ -101,7 +101,7 @@ describe('one connection', () => {
     expect((await world.broker.ask('DELETE', '/v1/integrations/dead')).status).toBe(204);
   });
 
-  test('at a provider that cannot: unsupported', async () => {
+  test('provider without revocation: unsupported', async () => {
     const url = 'https://id.example/x';
     const setup = { provider: 'generic-oauth2', client_id: 'me', params: { authorization_url: url, token_url: url } };
     expectOk(await world.broker.ask('PUT', '/v1/integrations/deaf', setup), 201);
@@ -112,7 +112,7 @@ describe('one connection', () => {
     expect(await outcomeOf(id)).toBe('unsupported');
   });
 
-  test('at a provider that refuses for good: failed', async () => {
+  test('provider refuses: failed', async () => {
     const server = await startScriptedServer(() => ({ status: 400, body: { error: 'invalid_grant' } }));
     try {
       const url = `${server.url}/x`;
@@ -128,7 +128,7 @@ describe('one connection', () => {
     }
   });
 
-  test('destroys the secrets: no row of it holds a ciphertext any more', async () => {
+  test('destroys the secrets: no row has a ciphertext', async () => {
     const { id } = await connected();
     const held = (table: string) =>
       inDatabase<{ n: number }>(world.broker, `select count(*) n from ${table} where connection_id = ?`, id)[0]?.n;
@@ -137,7 +137,7 @@ describe('one connection', () => {
     expect([held('grants'), held('outbox_revocations')]).toEqual([0, 0]);
   });
 
-  test('while it is refreshed: the caller is refused, and what the refresh brought is revoked too', async () => {
+  test('during a refresh: the caller is refused, and the new tokens are revoked too', async () => {
     const id = await world.adopt(newOwner());
     world.front.rule(({ form }) => (form.get('grant_type') === 'refresh_token' ? 'withhold' : 'pass'));
     const reading = read(id);
@@ -147,14 +147,14 @@ describe('one connection', () => {
     world.front.release();
     expectProblem(await reading, 410, 'connection_revoked');
     await expect
-      .poll(told, { interval: 20, timeout: 5_000 })
+      .poll(revocations, { interval: 20, timeout: 5_000 })
       .toEqual(expect.arrayContaining([access_token, refresh_token]));
     await expect.poll(() => outcomeOf(id), { interval: 20, timeout: 5_000 }).toBe('done');
     for (const token of [access_token, refresh_token]) expect(await isActive(token)).toBe(false);
     expectProblem(await read(id), 410, 'connection_revoked');
   });
 
-  test('needs connections:write; what is not there is 404', async () => {
+  test('403 without connections:write, 404 for an unknown connection', async () => {
     const owner = newOwner();
     const id = await world.adopt(owner, { access_token: 'at' });
     const key = await world.broker.callerKey({ actions: ['connections:read', 'token', 'admin'] });
@@ -165,14 +165,14 @@ describe('one connection', () => {
   });
 });
 
-describe('in bulk', () => {
+describe('revoking in bulk', () => {
   const adoptAt = async (integration: string, owner: string, label = '') => {
     const body = { integration, owner, label, credentials: { access_token: 'at' } };
     return String(expectOk(await world.broker.ask('POST', '/v1/connections', body), 201).id);
   };
   const statusOf = async (...ids: string[]) => Promise.all(ids.map(async (id) => (await connection(id)).status));
 
-  test('by owner, by integration, and by both: these and no others', async () => {
+  test('by owner, by integration, or both: only those', async () => {
     for (const id of ['first', 'second'])
       expectOk(await world.broker.ask('PUT', `/v1/integrations/${id}`, world.setup), 201);
     const [ada, ada1] = [newOwner(), newOwner()].map((owner) => `bulk-${owner}`) as [string, string];
@@ -209,7 +209,7 @@ describe('in bulk', () => {
       await expect.poll(() => outcomeOf(id), { interval: 20, timeout: 5_000 }).toBe('done');
   });
 
-  test('more than fit into one batch, all of them', async () => {
+  test('more than one batch', async () => {
     const owner = newOwner();
     await Promise.all(Array.from({ length: 120 }, (_, i) => adoptAt('acme', owner, `l${i}`)));
     expect(expectOk(await bulk({ owner }))).toMatchObject({ revoked: 120 });
@@ -217,7 +217,7 @@ describe('in bulk', () => {
     expect(data).toEqual([]);
   });
 
-  test('needs an integration or an owner, and connections:write on all of them', async () => {
+  test('400 without integration and owner; 403 without connections:write on all of them', async () => {
     expectProblem(await bulk({}), 400, 'invalid_request');
     expectIssues(await bulk({ owner: '*' }), 'owner');
     expectIssues(await bulk({ integration: '*' }), 'integration');

@@ -1,4 +1,4 @@
-// Reading tokens: what callers do all day, in good days and bad ones.
+// Token reads: which connection, refusals, min_ttl, and what happens while the provider fails.
 import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { TokenView } from '../../src/api/index.ts';
@@ -24,15 +24,15 @@ const find = (query: Record<string, string>, key?: string): Promise<Answer> =>
 const tokenOf = async (id: string, query?: string) => String(expectOk(await read(id, query)).access_token);
 const connection = async (id: string): Promise<Json> =>
   expectOk(await world.broker.ask('GET', `/v1/connections/${id}`));
-/** How many refreshes the provider saw meanwhile. */
+/** How many refreshes reached the provider during the work. */
 async function refreshesOf(work: () => Promise<unknown>): Promise<number> {
   const before = world.refreshes();
   await work();
   return world.refreshes() - before;
 }
 
-describe('the answer', () => {
-  test('by id and by owner is the same, and what the contract says', async () => {
+describe('token read', () => {
+  test('by id and by owner: the same answer, as the contract has it', async () => {
     const owner = newOwner();
     const id = await world.adopt(owner);
     const body = expectOk(await read(id));
@@ -53,13 +53,13 @@ describe('the answer', () => {
     expect(expectOk(await find({ integration: 'acme', owner }))).toMatchObject(same);
   });
 
-  test('the token is one that the provider honours', async () => {
+  test('the provider accepts the token', async () => {
     const token = await tokenOf(await world.adopt('ada'));
     const userinfo = await fetch(`${world.provider.issuer}/me`, { headers: { authorization: `Bearer ${token}` } });
     expect(await userinfo.json()).toMatchObject({ sub: 'ada' });
   });
 
-  test('has nulls where a token does not expire', async () => {
+  test('nulls for a token that does not expire', async () => {
     const credentials = { access_token: 'eternal' };
     const body = { integration: 'acme', owner: newOwner(), credentials };
     const { id } = expectOk(await world.broker.ask('POST', '/v1/connections', body), 201);
@@ -71,8 +71,8 @@ describe('the answer', () => {
   });
 });
 
-describe('which connection', () => {
-  test('by label, never by a guess; an empty label is the one without', async () => {
+describe('token read by owner', () => {
+  test('409 when several match; an empty label selects the connection without one', async () => {
     const owner = newOwner();
     const ids: Record<string, string> = {};
     for (const label of ['', 'work', 'home']) ids[label] = await world.adopt(owner, { access_token: 'at' }, { label });
@@ -90,7 +90,7 @@ describe('which connection', () => {
     expectProblem(await find({ integration: 'acme', owner, label: 'wor' }), 404, 'not_found');
   });
 
-  test('the one that is left when the others were revoked; a new one when it comes', async () => {
+  test('the only live one after the others were revoked; a new one once it exists', async () => {
     const owner = newOwner();
     const first = await world.adopt(owner, { access_token: 'a' }, { label: 'a' });
     const second = await world.adopt(owner, { access_token: 'b' }, { label: 'b' });
@@ -102,7 +102,7 @@ describe('which connection', () => {
     expect(expectOk(await find({ integration: 'acme', owner, label: 'a' }))).toMatchObject({ connection_id: third });
   });
 
-  test('any of an owner with very many', async () => {
+  test("any of an owner's 22 connections, by label", async () => {
     const owner = newOwner();
     const ids = await Promise.all(
       Array.from({ length: 22 }, (_, i) => world.adopt(owner, { access_token: `at-${i}` }, { label: `l${i}` })),
@@ -111,7 +111,7 @@ describe('which connection', () => {
       expect(expectOk(await find({ integration: 'acme', owner, label: `l${i}` }))).toMatchObject({ connection_id: id });
   });
 
-  test('owners are opaque: characters of URLs and patterns mean nothing', async () => {
+  test('owners are opaque: characters of URLs and patterns have no meaning', async () => {
     for (const owner of ['org:acme/team a&b=c#d', 'ä%_€ 😀', "o'; --"]) {
       const id = await world.adopt(owner, { access_token: 'at' });
       expect(expectOk(await find({ integration: 'acme', owner }))).toMatchObject({ connection_id: id, owner });
@@ -119,8 +119,8 @@ describe('which connection', () => {
   });
 });
 
-describe('refusals', () => {
-  test('404 for what is not there, 403 beyond the grants, 410 when revoked, 400 for what is no question', async () => {
+describe('token read', () => {
+  test('404 unknown, 403 beyond the grants, 410 revoked, 400 invalid', async () => {
     const owner = newOwner();
     const id = await world.adopt(owner, { access_token: 'at' });
     expectProblem(await read('con_nothing'), 404, 'not_found');
@@ -140,7 +140,7 @@ describe('refusals', () => {
     expectProblem(await find({ integration: 'acme', owner }), 410, 'connection_revoked');
   });
 
-  test('409 with the reason once consent was withdrawn at the provider, and no more calls to it', async () => {
+  test('409 with the reason once consent was withdrawn, and no more calls to the provider', async () => {
     const id = await world.adopt(newOwner());
     const other = await world.adopt(newOwner());
     await tokenOf(id);
@@ -164,7 +164,7 @@ describe('min_ttl', () => {
   const adoptFor = (seconds: number) =>
     world.adopt(newOwner(), { access_token: randomBytes(8).toString('hex'), expires_at: world.inSeconds(seconds) });
 
-  test('a minute by default: with less left, the token is refreshed', async () => {
+  test('a minute by default: refreshes when less is left', async () => {
     const id = await adoptFor(600);
     world.advance(530_000);
     expect(await refreshesOf(() => tokenOf(id))).toBe(0);
@@ -172,7 +172,7 @@ describe('min_ttl', () => {
     expect(await refreshesOf(() => tokenOf(id))).toBe(1);
   });
 
-  test('of a short life only half by default, so that not every read refreshes', async () => {
+  test('half of a short life by default, so that not every read refreshes', async () => {
     const id = await adoptFor(5);
     expect(
       await refreshesOf(async () => {
@@ -183,7 +183,7 @@ describe('min_ttl', () => {
     expect(await refreshesOf(() => tokenOf(id))).toBe(1);
   });
 
-  test('as asked, up to what the provider issues; beyond that it is capped', async () => {
+  test('as requested, capped by what the provider issues', async () => {
     const id = await adoptFor(600);
     expect(await refreshesOf(() => tokenOf(id, '?min_ttl=500'))).toBe(0);
     world.advance(200_000);
@@ -196,7 +196,7 @@ describe('min_ttl', () => {
     ).toBe(0);
   });
 
-  test('0 takes the token until it expires', async () => {
+  test('0 serves the token until it expires', async () => {
     const id = await adoptFor(600);
     world.advance(599_000);
     expect(await refreshesOf(() => tokenOf(id, '?min_ttl=0'))).toBe(0);
@@ -204,7 +204,7 @@ describe('min_ttl', () => {
     expect(await refreshesOf(() => tokenOf(id, '?min_ttl=0'))).toBe(1);
   });
 
-  test('must be whole seconds', async () => {
+  test('400 unless whole seconds', async () => {
     const owner = newOwner();
     const id = await world.adopt(owner, { access_token: 'at' });
     for (const value of ['soon', '-1', '1.5', '', '1e3', '0x10', '9999999']) {
@@ -214,8 +214,8 @@ describe('min_ttl', () => {
   });
 });
 
-describe('one refresh at a time', () => {
-  test('fifty who ask for an expired token at once cause one, and get the same token', async () => {
+describe('concurrent token reads', () => {
+  test('fifty of an expired token: one refresh, the same token', async () => {
     const id = await world.adopt(newOwner(), { access_token: 'old', expires_at: world.inSeconds(1) });
     world.advance(2_000);
     const tokens: string[] = [];
@@ -228,7 +228,7 @@ describe('one refresh at a time', () => {
     expect(await connection(id)).toMatchObject({ generation: 2 });
   });
 
-  test('goes on when everybody who asked has hung up, and its answer is kept', async () => {
+  test('the refresh continues after all clients hung up, and its result is stored', async () => {
     const id = await world.adopt(newOwner());
     world.front.rule('withhold');
     const hangUp = new AbortController();
@@ -249,7 +249,7 @@ describe('one refresh at a time', () => {
     expect(world.refreshes()).toBe(before);
   });
 
-  test('what the provider rotates is kept: the next refresh works, under reuse detection', async () => {
+  test('a rotated refresh token is stored: the next refresh passes reuse detection', async () => {
     const id = await world.adopt(newOwner());
     const tokens = new Set<string>();
     for (let i = 0; i < 3; i++) {
@@ -268,8 +268,8 @@ describe('one refresh at a time', () => {
   });
 });
 
-describe('when the provider fails', () => {
-  test('a token that is valid is served until it expires; then 503 with Retry-After, until the provider is back', async () => {
+describe('token read while the provider fails', () => {
+  test('the token until it expires; then 503 with Retry-After until the provider is back', async () => {
     const id = await world.adopt(newOwner(), { access_token: 'still good', expires_at: world.inSeconds(600) });
     world.front.rule('cut');
     world.advance(590_000);
@@ -288,7 +288,7 @@ describe('when the provider fails', () => {
     expect(await connection(id)).toMatchObject({ status: 'active', last_refresh_error: null });
   });
 
-  test('a failure is not asked for again before its time, however many ask', async () => {
+  test('no new attempt before the backoff is over, for any number of reads', async () => {
     const id = await world.adopt(newOwner());
     world.front.rule('cut');
     const seen = world.front.passed.length;
@@ -297,8 +297,8 @@ describe('when the provider fails', () => {
   });
 });
 
-describe('when the client is misconfigured', () => {
-  test('502 that names the integration; the right secret mends it at once, and no connection is lost', async () => {
+describe('token read with a wrong client secret', () => {
+  test('502 that names the integration; the right secret fixes it at once, and connections stay active', async () => {
     const id = await world.adopt(newOwner());
     const served = await world.adopt(newOwner(), { access_token: 'good', expires_at: world.inSeconds(50) });
     expectOk(await world.broker.ask('PUT', '/v1/integrations/acme', { ...world.setup, client_secret: 'wrong' }));
@@ -313,9 +313,9 @@ describe('when the client is misconfigured', () => {
   });
 });
 
-describe('when answers are lost or garbage', () => {
+describe('token read after a lost or invalid response', () => {
   let server: ScriptedServer;
-  /** By path: what the token endpoint says the first time, the second time, … */
+  /** By path: the responses of the token endpoint, in order. */
   const scripts = new Map<string, Scripted[]>();
   beforeAll(async () => {
     server = await startScriptedServer(({ path }) => scripts.get(path)?.shift() ?? { status: 500 });
@@ -356,7 +356,7 @@ describe('when answers are lost or garbage', () => {
     },
   );
 
-  test('a refusal after a lost answer says that nobody knows what became of the grant', async () => {
+  test('refusal after a lost response: refresh_outcome_unknown', async () => {
     const id = await scripted('unknown', 'drop', { status: 400, body: { error: 'invalid_grant' } });
     const wait = Number((await read(id)).headers.get('retry-after'));
     world.advance(wait * 1_000);
@@ -365,7 +365,7 @@ describe('when answers are lost or garbage', () => {
     expect(await connection(id)).toMatchObject({ status: 'needs_reauth', reason });
   });
 
-  test('an answer without a refresh token or scopes keeps the ones from before', async () => {
+  test('a response without a refresh token or scopes: the old ones stay', async () => {
     const short = { body: { access_token: 'first', token_type: 'bearer', expires_in: 60 } };
     const id = await scripted('frugal', short, short);
     await tokenOf(id);

@@ -1,4 +1,4 @@
-// Callers without a shared secret: a service comes with the JWT that its platform gave it.
+// Workload identity: a service authenticates with the JWT of its platform instead of a key.
 import { generateKeyPairSync } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CallerCreated, CallerView, Whoami } from '../../src/api/index.ts';
@@ -33,12 +33,12 @@ const bind = (claims: Json, more: Json = {}, name = 'mailer') =>
   });
 const whoami = (token: string) => ask('GET', '/v1/whoami', undefined, token);
 const reasonOf = async (token: string) => expectProblem(await whoami(token), 401, 'unauthenticated').reason;
-/** A subject that no other test has. */
+/** A unique subject. */
 let subjects = 0;
 const aSubject = () => `system:serviceaccount:prod:service-${++subjects}`;
 
-describe('a caller that is bound to a workload', () => {
-  test('is given no key, and comes with the token: the same grants, the same audit', async () => {
+describe('workload', () => {
+  test('no key: the token authenticates the caller, with its grants and audit', async () => {
     const sub = aSubject();
     const created = expectOk(await bind({ sub }), 201);
     CallerCreated.strict().parse(created);
@@ -65,7 +65,7 @@ describe('a caller that is bound to a workload', () => {
     ]);
   });
 
-  test('may have a key as well', async () => {
+  test('a key as well', async () => {
     const { id } = expectOk(await bind({ sub: aSubject() }), 201);
     const { key } = expectOk(await ask('POST', `/v1/callers/${id}/keys`), 201);
     expect(expectOk(await whoami(String(key)))).toMatchObject({ id, authenticated_by: { kind: 'key' } });
@@ -78,7 +78,7 @@ describe('a caller that is bound to a workload', () => {
       { sub: 'repo:acme/app:ref:refs/heads/main' },
       true,
     ],
-    ['nearly that', { sub: 'repo:acme/app' }, { sub: 'repo:acme/app2' }, false],
+    ['a similar value', { sub: 'repo:acme/app' }, { sub: 'repo:acme/app2' }, false],
     ['a prefix', { sub: 'repo:acme/lib:*' }, { sub: 'repo:acme/lib:pull_request' }, true],
     ['nothing after a prefix is a value too', { sub: 'repo:acme/doc:*' }, { sub: 'repo:acme/docs' }, false],
     ['every claim', { repository: 'acme/x', environment: 'prod' }, { repository: 'acme/x', environment: 'prod' }, true],
@@ -96,7 +96,7 @@ describe('a caller that is bound to a workload', () => {
     expect(await ask('DELETE', `/v1/callers/${id}`)).toMatchObject({ status: 204 });
   });
 
-  test('is bound to the audience of its own binding, not to that of another caller', async () => {
+  test('needs the audience of its own binding', async () => {
     const [one, two] = [aSubject(), aSubject()];
     expectOk(await bind({ sub: one }, { audience: 'first' }), 201);
     expectOk(await bind({ sub: two }, { audience: 'second' }), 201);
@@ -106,7 +106,7 @@ describe('a caller that is bound to a workload', () => {
     expect(await reasonOf(await issuer.sign({ sub: one, aud: 'users' }))).toBe('audience_mismatch');
   });
 
-  test('that fits two callers stands for neither', async () => {
+  test('401 when it matches two callers', async () => {
     const sub = aSubject();
     const first = expectOk(await bind({ sub }), 201);
     const token = await issuer.sign({ sub });
@@ -118,8 +118,8 @@ describe('a caller that is bound to a workload', () => {
   });
 });
 
-describe('a token that was known', () => {
-  test('is not known any more when it has expired', async () => {
+describe('cached workload token', () => {
+  test('401 once it has expired', async () => {
     const sub = aSubject();
     expectOk(await bind({ sub }), 201);
     const token = await issuer.sign({ sub });
@@ -128,7 +128,7 @@ describe('a token that was known', () => {
     expect(await reasonOf(token)).toBe('expired');
   });
 
-  test('is not when its caller is deleted, bound to something else, or its issuer not trusted any more', async () => {
+  test('401 once its caller is deleted or bound to other claims, or its issuer is not trusted', async () => {
     const sub = aSubject();
     const token = await issuer.sign({ sub });
     const { id } = expectOk(await bind({ sub }), 201);
@@ -152,20 +152,20 @@ describe('a token that was known', () => {
     expect(await reasonOf(theirs)).toBe('untrusted_issuer');
   });
 
-  test('is not verified a second time', async () => {
+  test('not verified again', async () => {
     const sub = aSubject();
     expectOk(await bind({ sub }), 201);
     const token = await issuer.sign({ sub });
     expectOk(await whoami(token));
     const before = issuer.asked();
-    // Past the time for which the issuer's documents are fresh, only what is verified asks for them again.
+    // After the issuer's documents have aged, only a verification fetches them again.
     ahead += 30_000;
     expectOk(await whoami(token));
     expect(issuer.asked()).toBe(before);
   });
 });
 
-describe('what a forger tries', () => {
+describe('forged workload token: 401', () => {
   const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
   let sub: string;
   beforeAll(async () => {
@@ -223,7 +223,7 @@ describe('what a forger tries', () => {
     }
   });
 
-  /** One whose limit of failures nobody has used up. */
+  /** A broker whose failure limit is untouched. */
   async function startFresh() {
     const fresh = await startTestBroker(
       {},
@@ -235,7 +235,7 @@ describe('what a forger tries', () => {
     return fresh;
   }
 
-  test('an issuer that no caller is bound to is never asked for its keys', async () => {
+  test('keys are not fetched from an issuer that no caller is bound to', async () => {
     const fresh = await startFresh();
     try {
       const before = other.asked();
@@ -246,7 +246,7 @@ describe('what a forger tries', () => {
     }
   });
 
-  test('an address that fails too often waits, with a token not seen before; one that is known passes', async () => {
+  test('429 for a new token after too many failures; a known token passes', async () => {
     const fresh = await startFresh();
     const present = (token: string) => fresh.ask('GET', '/v1/whoami', undefined, token);
     try {
@@ -265,19 +265,19 @@ describe('what a forger tries', () => {
   });
 });
 
-describe('a binding is refused', () => {
+describe('binding: 400', () => {
   test.each<[string, Json, string]>([
     ['to an issuer that is not trusted', { issuer: 'https://op.example' }, 'workloads.0.issuer'],
-    ['to nothing but an issuer', { claims: {} }, 'workloads.0.claims'],
+    ['without claims', { claims: {} }, 'workloads.0.claims'],
     ['to any value', { claims: { sub: '*' } }, 'workloads.0.claims'],
     ['to a pattern with * in its middle', { claims: { sub: 'a*b' } }, 'workloads.0.claims.sub'],
     ['without an audience', { audience: undefined }, 'workloads.0.audience'],
-    ['with a word that is not known', { subject: 'x' }, 'workloads.0.subject'],
+    ['with an unknown member', { subject: 'x' }, 'workloads.0.subject'],
   ])('%s', async (_, more, path) => {
     expectIssues(await bind({ sub: 'x' }, more), path);
   });
 
-  test('in the declared file too, by name', async () => {
+  test('in the declarative file too, by name', async () => {
     const workloads = [{ issuer: 'https://op.example', audience: 'valetkey', claims: { sub: 'x' } }];
     const declared = { callers: [{ name: 'mailer', grants, workloads }] };
     await expect(startTestBroker({}, declared)).rejects.toThrow(
@@ -286,7 +286,7 @@ describe('a binding is refused', () => {
   });
 });
 
-test('the declared file binds callers, and leaves alone what it does not change', async () => {
+test('declarative file: binds callers, and leaves unchanged bindings alone', async () => {
   const sub = aSubject();
   const workloads = [{ issuer: issuer.url, audience: 'valetkey', claims: { sub } }];
   const declared = {
@@ -302,7 +302,7 @@ test('the declared file binds callers, and leaves alone what it does not change'
   }
 });
 
-test('a JWT-SVID needs no issuer: its trust domain has keys of its own', async () => {
+test('JWT-SVID: no issuer needed, its trust domain has its own keys', async () => {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const bundle = { keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'k1', use: 'jwt-svid' }] };
   const domain = 'spiffe://acme.example';

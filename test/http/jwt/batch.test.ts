@@ -1,4 +1,4 @@
-// Many JWTs in one request, over HTTP.
+// Batch verification of JWTs, over HTTP.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Verdicts } from '../../../src/api/index.ts';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
@@ -30,7 +30,7 @@ async function outcomes(body: Json): Promise<string[]> {
   return verdicts.map((verdict) => (verdict.active ? `active ${String(verdict.claims.sub)}` : verdict.reason));
 }
 
-test('verdicts come in the order of the tokens, each for its own', async () => {
+test('batch verification: a verdict for each token, in order', async () => {
   const tokens = [
     { token: token({ sub: 'one' }) },
     { token: 'no token' },
@@ -44,7 +44,7 @@ test('verdicts come in the order of the tokens, each for its own', async () => {
   expect(await outcomes({ tokens: [...tokens].reverse() })).toEqual(expected.reverse());
 });
 
-test('what stands beside them is expected of each that says nothing else', async () => {
+test('batch verification: shared expectations are defaults for each token', async () => {
   const tokens = [
     { token: token({ aud: 'else' }) },
     { token: token({ aud: 'else' }), audience: 'app' },
@@ -60,15 +60,15 @@ test('what stands beside them is expected of each that says nothing else', async
   expect(await outcomes({ profile: 'access_token', nonce: 'n', tokens: [one] })).toEqual(['active a']);
 });
 
-test('a hundred at once, no more, and at least one', async () => {
+test('batch verification: 1 to 100 tokens', async () => {
   const tokens = Array.from({ length: 100 }, (_, i) => ({ token: token({ sub: String(i) }) }));
   expect(await outcomes({ tokens })).toEqual(tokens.map((_, i) => `active ${i}`));
   expectIssues(await ask({ tokens: [...tokens, ...tokens.slice(0, 1)] }), 'tokens');
   expectIssues(await ask({ tokens: [] }), 'tokens');
 });
 
-describe('an issuer', () => {
-  test('that fails costs nobody else a verdict', async () => {
+describe('batch verification with an issuer', () => {
+  test('that fails: the verdicts of others are unaffected', async () => {
     const bad = Array.from({ length: 40 }, () => ({ token: token({ iss: issuers.of('broken') }) }));
     expect(await outcomes({ tokens: [...bad, { token: token() }] })).toEqual([
       ...bad.map(() => 'issuer_unavailable'),
@@ -76,19 +76,19 @@ describe('an issuer', () => {
     ]);
   });
 
-  test('that never answers is not waited for, and does not hold up the others', async () => {
+  test('that never responds: not waited for, and holds up no others', async () => {
     const silent = Array.from({ length: 40 }, () => ({ token: token({ iss: issuers.of('silent') }) }));
     const started = performance.now();
     expect(await outcomes({ tokens: [...silent, { token: token({ iss: issuers.of('second') }) }] })).toEqual([
       ...silent.map(() => 'issuer_unavailable'),
       'active a',
     ]);
-    // The broker itself would wait for ten seconds at each address.
+    // A single verification waits up to ten seconds for each address.
     expect(performance.now() - started).toBeLessThan(8_000);
   });
 });
 
-test('needs jwt:verify', async () => {
+test('batch verification: 403 without jwt:verify', async () => {
   const tokens = [{ token: token() }, { token: token() }, { token: 'none' }];
   const stranger = await broker.callerKey({ actions: ['token'] });
   expectProblem(await ask({ tokens }, stranger), 403, 'forbidden');
@@ -97,7 +97,7 @@ test('needs jwt:verify', async () => {
   expectProblem(await ask({ tokens }, 'vk_unknown'), 401, 'unauthenticated');
 });
 
-test('faults are told for each token', async () => {
+test('batch verification: 400 that names the faults of each token', async () => {
   const good = token();
   expectIssues(
     await ask({ tokens: [{ token: good }, { token: good, nonce: 'n' }, { token: good, typ: '' }, {}], colour: 'red' }),

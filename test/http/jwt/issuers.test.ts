@@ -1,4 +1,4 @@
-// Issuers whose keys the configuration names, over HTTP: Kubernetes, SPIFFE, and faults of the file.
+// Trusted issuers whose keys the configuration names, over HTTP: Kubernetes, SPIFFE, and faults of the file.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseConfig } from '../../../src/runtime/config.ts';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
@@ -42,10 +42,10 @@ async function verdict(jwtText: string, more: Json = {}): Promise<Json> {
 }
 const refused = (reason: string, claim?: string) => ({ active: false, reason, ...(claim && { claim }) });
 
-describe('keys that are named', () => {
+describe('configured keys', () => {
   const sub = 'system:serviceaccount:prod:web';
 
-  test('in the file: nobody is asked, and no others count', async () => {
+  test('in the file: nothing is fetched, and no other keys count', async () => {
     const account = { iss: CLUSTER, sub, 'kubernetes.io': { namespace: 'prod' } };
     expect(await verdict(token(account, rsa))).toMatchObject({ active: true, issuer: CLUSTER, claims: account });
     expect(await verdict(token(account, ed))).toMatchObject({ active: true });
@@ -54,7 +54,7 @@ describe('keys that are named', () => {
     expect(await verdict(token({ ...account, aud: ['else'] }, rsa))).toEqual(refused('audience_mismatch'));
   });
 
-  test('by their address: that is asked, and not for metadata; new ones are found', async () => {
+  test('by URL: fetched without metadata; new keys are found', async () => {
     const account = { iss: REMOTE_CLUSTER, sub };
     expect(await verdict(token(account, rsa))).toMatchObject({ active: true, issuer: REMOTE_CLUSTER });
     remote.push(later.jwk);
@@ -63,16 +63,16 @@ describe('keys that are named', () => {
     expect(asked).toEqual(['/remote/jwks', '/remote/jwks']);
   });
 
-  test('belong to their issuer alone', async () => {
+  test('are only for their issuer', async () => {
     expect(await verdict(token({ iss: REMOTE_CLUSTER, sub }, ed))).toEqual(refused('unknown_key'));
     expect(await verdict(token({ iss: CLUSTER, sub }, later))).toEqual(refused('unknown_key'));
   });
 });
 
-describe('a JWT-SVID', () => {
+describe('JWT-SVID', () => {
   const web = `${HERE}/ns/prod/sa/web`;
 
-  test('is issued by the trust domain of its subject, with no other word for it', async () => {
+  test('its issuer is the trust domain of its subject', async () => {
     expect(await verdict(token({ sub: web }))).toMatchObject({ active: true, issuer: HERE, claims: { sub: web } });
     expect(await verdict(token({ sub: `${THERE}/web` }))).toMatchObject({ active: true, issuer: THERE });
     expect(await verdict(token({ sub: web }), { issuer: HERE })).toMatchObject({ active: true });
@@ -80,7 +80,7 @@ describe('a JWT-SVID', () => {
     expect(await verdict(token({ sub: 'spiffe://else.example/web' }))).toEqual(refused('untrusted_issuer'));
   });
 
-  test('names a workload, to the letter', async () => {
+  test('its subject is compared exactly', async () => {
     for (const sub of [
       ...[HERE, `${HERE}/`, `${web}/`, `${HERE}//web`, `${HERE}/../web`, `${HERE}/./web`, `${HERE}/web?x`, `${web}#x`],
       ...['SPIFFE://example.org/web', `${HERE}:443/web`, 'spiffe://me@example.org/web', `${web}\u0000`, `${web}\n`],
@@ -97,7 +97,7 @@ describe('a JWT-SVID', () => {
       expect(await verdict(token({ sub }))).toEqual(refused('missing_claim', 'iss'));
   });
 
-  test('that names an issuer is of that issuer', async () => {
+  test('an iss claim names the issuer', async () => {
     expect(await verdict(token({ iss: HERE, sub: web }))).toMatchObject({ active: true, issuer: HERE });
     expect(await verdict(token({ iss: HERE, sub: `${THERE}/web` }))).toEqual(refused('claim_mismatch', 'sub'));
     expect(await verdict(token({ iss: HERE, sub: 'web' }))).toEqual(refused('claim_mismatch', 'sub'));
@@ -108,37 +108,37 @@ describe('a JWT-SVID', () => {
       expect(await verdict(token({ iss, sub: web }))).toEqual(refused('untrusted_issuer'));
   });
 
-  test('has an audience and an end', async () => {
+  test('must have an audience and an expiry', async () => {
     for (const claim of ['aud', 'exp'])
       expect(await verdict(token({ sub: web, [claim]: undefined }))).toEqual(refused('missing_claim', claim));
     expect(await verdict(token({ sub: web, aud: ['else'] }))).toEqual(refused('audience_mismatch'));
   });
 
-  test('is signed by a key for JWT-SVIDs, with an algorithm for them', async () => {
+  test('must be signed by a JWT-SVID key with an allowed algorithm', async () => {
     const forged = pen('x1');
     expect(await verdict(token({ sub: web }, { ...forged, jwk: x509 }))).toEqual(refused('unknown_key'));
     expect(await verdict(token({ sub: web }, ed))).toEqual(refused('unsupported_algorithm'));
     expect(await verdict(token({ sub: web }, later, { kid: 'k1' }))).toEqual(refused('invalid_signature'));
-    // Who finds its keys by its own metadata is no trust domain.
+    // An issuer with discovery is not a trust domain.
     const elsewhere = { iss: issuers.of('discovered'), sub: web };
     expect(await verdict(token(elsewhere))).toEqual(refused('unknown_key'));
   });
 
-  test('is untyped, JWT or JOSE', async () => {
+  test('typ: none, JWT or JOSE', async () => {
     for (const typ of [undefined, 'JWT', 'JOSE'])
       expect(await verdict(token({ sub: web }, key, { typ }))).toMatchObject({ active: true });
     for (const typ of ['at+jwt', 'logout+jwt'])
       expect(await verdict(token({ sub: web }, key, { typ }))).toEqual(refused('type_mismatch'));
   });
 
-  test('is remembered like any other', async () => {
+  test('its verdict is cached', async () => {
     const svid = token({ sub: web });
     expect(await verdict(svid)).toEqual(await verdict(svid));
     expect(await verdict(svid, { audience: 'else' })).toEqual(refused('audience_mismatch'));
   });
 });
 
-describe('the file', () => {
+describe('configuration file', () => {
   const SECRET = rsa.privateKey.export({ format: 'jwk' }).d!;
   const issuesOf = (...trusted_issuers: Json[]): string[] => {
     const parsed = parseConfig({ VALETKEY_CONFIG: 'f.json' }, () => JSON.stringify({ trusted_issuers }));
@@ -164,13 +164,13 @@ describe('the file', () => {
     ['no key that verifies', [own({ ...key.jwk, use: 'enc' }, { kty: 'new' })], /^0\.jwks\.keys: none of them can/],
     ['a key that is none', [own('key')], /^0\.jwks\.keys\.0: /],
     ['an issuer twice', [own(rsa.jwk), { issuer }], /^1\.issuer: stands in another entry/],
-  ])('with %s is refused, by its path', (_, entries, fault) => {
+  ])('refused by path with %s', (_, entries, fault) => {
     const issues = issuesOf(...entries);
     expect(issues).toEqual([expect.stringMatching(fault)]);
     expect(issues.join()).not.toContain(SECRET);
   });
 
-  test('with several faults is told all of them', () => {
+  test('all of several faults are listed', () => {
     const issues = issuesOf(
       { issuer: HERE },
       { ...own({ ...rsa.privateKey.export({ format: 'jwk' }) }, { kty: 'oct', k: SECRET }), jwks_uri },
@@ -180,7 +180,7 @@ describe('the file', () => {
     expect(issues.join()).not.toContain(SECRET);
   });
 
-  test('may name an issuer twice for its audiences, and hold keys that are not understood', () => {
+  test('an issuer may appear twice with other audiences; unknown keys are accepted', () => {
     expect(issuesOf({ issuer, audiences: ['a'] }, { issuer, audiences: ['b'] })).toEqual([]);
     expect(issuesOf(own(rsa.jwk, { ...key.jwk, use: 'enc' }, { kty: 'AKP', pub: 'x' }))).toEqual([]);
   });

@@ -1,4 +1,4 @@
-// What may be expected of a JWT beyond its issuer and audience, over HTTP: its kind, its claims, its age.
+// Expectations of a JWT beyond issuer and audience, over HTTP: profile, claims, age.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { Verdict } from '../../../src/api/index.ts';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
@@ -9,7 +9,7 @@ const START = Date.parse('2026-03-01T12:00:00Z');
 const LOGOUT = 'http://schemas.openid.net/event/backchannel-logout';
 const key = pen('k1');
 
-/** ms; each test begins at the start. */
+/** Milliseconds; reset before each test. */
 let now = START;
 let broker: TestBroker;
 let issuers: Awaited<ReturnType<typeof startIssuers>>;
@@ -34,7 +34,7 @@ const idToken = (claims: Json = {}, header: Json = {}) => token({ sub: 'user_42'
 const logoutToken = (claims: Json = {}, header: Json = { typ: 'logout+jwt' }) =>
   token({ sub: 'user_42', jti: '1', events: { [LOGOUT]: {} }, ...claims }, header);
 
-/** `active`, or the reason, with the claim that it is about. */
+/** `active`, or the reason, with the claim concerned. */
 async function outcome(jwtText: string, more: Json = {}): Promise<string> {
   const body = Verdict.parse(expectOk(await broker.ask('POST', '/v1/jwt/verify', { token: jwtText, ...more })));
   if (body.active) return 'active';
@@ -42,7 +42,7 @@ async function outcome(jwtText: string, more: Json = {}): Promise<string> {
 }
 const without = (make: (claims: Json) => string) => (name: string) => make({ [name]: undefined });
 
-describe('a token of no profile', () => {
+describe('token without a profile', () => {
   test.each(['JWT', 'jwt', 'at+jwt', 'AT+JWT', 'application/at+jwt', 'Application/JWT', undefined])(
     'may be of the type %s',
     async (typ) => {
@@ -61,11 +61,11 @@ describe('a token of no profile', () => {
       'text/jwt',
     ],
     ...['', ' JWT', 'JWT ', 'at+jwt; charset=utf-8', 7, null, ['JWT'], { typ: 'JWT' }],
-  ])('is refused when it says that it is %j', async (typ) => {
+  ])('refused with typ %j', async (typ) => {
     expect(await outcome(token({}, { typ }))).toBe('type_mismatch');
   });
 
-  test('is refused when it logs somebody out, whatever it says that it is', async () => {
+  test('refused when it is a logout token, with any typ', async () => {
     for (const typ of ['JWT', 'at+jwt', undefined])
       for (const event of [{}, null, 'x'])
         expect(await outcome(token({ events: { [LOGOUT]: event } }, { typ }))).toBe('type_mismatch');
@@ -74,21 +74,21 @@ describe('a token of no profile', () => {
   });
 });
 
-describe('a type that is asked for', () => {
-  test('must be there, whatever its case and prefix', async () => {
+describe('expected typ', () => {
+  test('must match, ignoring case and prefix', async () => {
     for (const typ of ['at+jwt', 'application/at+jwt', 'AT+JWT'])
       expect(await outcome(accessToken(), { typ })).toBe('active');
     expect(await outcome(token({}, { typ: 'JWT' }), { typ: 'at+jwt' })).toBe('type_mismatch');
     expect(await outcome(token(), { typ: 'JWT' })).toBe('type_mismatch');
   });
 
-  test('may be one that is refused otherwise', async () => {
+  test('may be one that is refused by default', async () => {
     expect(await outcome(token({}, { typ: 'secevent+jwt' }), { typ: 'secevent+jwt' })).toBe('active');
     expect(await outcome(logoutToken(), { typ: 'logout+jwt' })).toBe('active');
     expect(await outcome(logoutToken({}, { typ: 'JWT' }), { typ: 'JWT' })).toBe('type_mismatch');
   });
 
-  test('narrows a profile, and never widens it', async () => {
+  test('narrows a profile, never widens it', async () => {
     expect(await outcome(idToken({}, { typ: 'JWT' }), { profile: 'id_token', typ: 'JWT' })).toBe('active');
     expect(await outcome(idToken(), { profile: 'id_token', typ: 'JWT' })).toBe('type_mismatch');
     expect(await outcome(accessToken({}, { typ: 'JWT' }), { profile: 'access_token', typ: 'JWT' })).toBe(
@@ -96,57 +96,57 @@ describe('a type that is asked for', () => {
     );
   });
 
-  test('is told by ASCII letters alone', async () => {
-    // The sign of Kelvin is a small k when it is made small.
+  test('ignores the case of ASCII letters only', async () => {
+    // The Kelvin sign becomes k in lower case.
     expect(await outcome(token({}, { typ: '\u212ab+jwt' }), { typ: 'kb+jwt' })).toBe('type_mismatch');
     expect(await outcome(token({}, { typ: 'KB+jwt' }), { typ: 'kb+jwt' })).toBe('active');
   });
 });
 
-describe('an access token (RFC 9068 4)', () => {
+describe('access token (RFC 9068 4)', () => {
   const profile = 'access_token';
 
-  test('is active with all its claims', async () => {
+  test('active with all its claims', async () => {
     expect(await outcome(accessToken(), { profile })).toBe('active');
     expect(await outcome(accessToken({}, { typ: 'application/AT+jwt' }), { profile })).toBe('active');
   });
 
-  test.each(['iss', 'exp', 'aud', 'sub', 'client_id', 'iat', 'jti'])('has %s', async (claim) => {
+  test.each(['iss', 'exp', 'aud', 'sub', 'client_id', 'iat', 'jti'])('must have %s', async (claim) => {
     expect(await outcome(without(accessToken)(claim), { profile })).toBe(`missing_claim ${claim}`);
   });
 
-  test('is no ID token, no logout token and no untyped one', async () => {
+  test('not an ID token, a logout token or an untyped one', async () => {
     expect(await outcome(accessToken({}, { typ: 'JWT' }), { profile })).toBe('type_mismatch');
     expect(await outcome(accessToken({}, {}), { profile })).toBe('type_mismatch');
     expect(await outcome(logoutToken({ client_id: 'app' }), { profile })).toBe('type_mismatch');
     expect(await outcome(accessToken({ events: { [LOGOUT]: {} } }), { profile })).toBe('type_mismatch');
   });
 
-  test('names its subject and its client by text', async () => {
+  test('sub and client_id must be strings', async () => {
     for (const claims of [{ sub: 7 }, { sub: '' }, { client_id: ['app'] }, { jti: {} }])
       expect(await outcome(accessToken(claims), { profile })).toBe('malformed');
   });
 });
 
-describe('an ID token (OpenID Connect Core 3.1.3.7)', () => {
+describe('ID token (OpenID Connect Core 3.1.3.7)', () => {
   const profile = 'id_token';
 
-  test('is active untyped and as JWT', async () => {
+  test('active without typ and with JWT', async () => {
     expect(await outcome(idToken(), { profile })).toBe('active');
     expect(await outcome(idToken({}, { typ: 'JWT' }), { profile })).toBe('active');
   });
 
-  test.each(['iss', 'sub', 'aud', 'exp', 'iat'])('has %s', async (claim) => {
+  test.each(['iss', 'sub', 'aud', 'exp', 'iat'])('must have %s', async (claim) => {
     expect(await outcome(without(idToken)(claim), { profile })).toBe(`missing_claim ${claim}`);
   });
 
-  test('is no access token and no logout token', async () => {
+  test('not an access token or a logout token', async () => {
     expect(await outcome(accessToken(), { profile })).toBe('type_mismatch');
     expect(await outcome(logoutToken(), { profile })).toBe('type_mismatch');
     expect(await outcome(logoutToken({}, {}), { profile })).toBe('type_mismatch');
   });
 
-  test('for several audiences names the one it was issued to, which is one of ours', async () => {
+  test('with several audiences: azp must be one of the expected', async () => {
     const aud = ['app', 'else'];
     expect(await outcome(idToken({ aud }), { profile })).toBe('missing_claim azp');
     expect(await outcome(idToken({ aud, azp: 'app' }), { profile })).toBe('active');
@@ -158,7 +158,7 @@ describe('an ID token (OpenID Connect Core 3.1.3.7)', () => {
     expect(await outcome(idToken({ azp: 'portal' }), { profile, audience: 'app' })).toBe('claim_mismatch azp');
   });
 
-  test('has the nonce that is asked for', async () => {
+  test('must have the expected nonce', async () => {
     expect(await outcome(idToken({ nonce: 'n-1' }), { profile, nonce: 'n-1' })).toBe('active');
     expect(await outcome(idToken({ nonce: 'n-1' }), { profile, nonce: 'n-2' })).toBe('claim_mismatch nonce');
     expect(await outcome(idToken({ nonce: ['n-1'] }), { profile, nonce: 'n-1' })).toBe('claim_mismatch nonce');
@@ -166,7 +166,7 @@ describe('an ID token (OpenID Connect Core 3.1.3.7)', () => {
     expect(await outcome(idToken({ nonce: 'n-1' }), { profile })).toBe('active');
   });
 
-  test('is as old as the login that it tells of', async () => {
+  test('its age counts from auth_time', async () => {
     const logged = (ago: number) => idToken({ auth_time: seconds() - ago });
     expect(await outcome(logged(3_000), { profile, max_age: 3_000 })).toBe('active');
     expect(await outcome(logged(3_030), { profile, max_age: 3_000 })).toBe('active');
@@ -178,26 +178,26 @@ describe('an ID token (OpenID Connect Core 3.1.3.7)', () => {
   });
 });
 
-describe('a logout token (OpenID Connect Back-Channel Logout 2.4, 2.6)', () => {
+describe('logout token (OpenID Connect Back-Channel Logout 2.4, 2.6)', () => {
   const profile = 'logout_token';
 
-  test('is active untyped, as JWT and as logout+jwt, of a subject or a session', async () => {
+  test('active without typ, with JWT and logout+jwt, for a subject or a session', async () => {
     for (const header of [{}, { typ: 'JWT' }, { typ: 'logout+jwt' }])
       expect(await outcome(logoutToken({}, header), { profile })).toBe('active');
     expect(await outcome(logoutToken({ sub: undefined, sid: 's1' }), { profile })).toBe('active');
     expect(await outcome(logoutToken({ sid: 's1' }), { profile })).toBe('active');
   });
 
-  test.each(['iss', 'aud', 'iat', 'exp', 'jti', 'events', 'sub'])('has %s', async (claim) => {
+  test.each(['iss', 'aud', 'iat', 'exp', 'jti', 'events', 'sub'])('must have %s', async (claim) => {
     expect(await outcome(without(logoutToken)(claim), { profile })).toBe(`missing_claim ${claim}`);
   });
 
-  test('tells of a logout', async () => {
+  test('must have the logout event', async () => {
     for (const events of [{}, { other: {} }, { [LOGOUT]: null }, { [LOGOUT]: 'x' }, { [LOGOUT]: [] }, [LOGOUT], LOGOUT])
       expect(await outcome(logoutToken({ events }), { profile })).toBe('claim_mismatch events');
   });
 
-  test('is no ID token and no access token', async () => {
+  test('not an ID token or an access token', async () => {
     expect(await outcome(logoutToken({ nonce: 'n-1' }), { profile })).toBe('claim_mismatch nonce');
     expect(await outcome(logoutToken({ nonce: null }), { profile })).toBe('claim_mismatch nonce');
     expect(await outcome(idToken({ jti: '1' }), { profile })).toBe('missing_claim events');
@@ -205,27 +205,27 @@ describe('a logout token (OpenID Connect Back-Channel Logout 2.4, 2.6)', () => {
     expect(await outcome(logoutToken({}, { typ: 'secevent+jwt' }), { profile })).toBe('type_mismatch');
   });
 
-  test('names subject and session by text', async () => {
+  test('sub and sid must be strings', async () => {
     for (const claims of [{ sub: 7 }, { sid: 7 }, { sub: undefined, sid: '' }])
       expect(await outcome(logoutToken(claims), { profile })).toBe('malformed');
   });
 });
 
-describe('claims that are asked for', () => {
-  test('are there, and not null', async () => {
+describe('expected claims', () => {
+  test('must be present and not null', async () => {
     const required_claims = ['sub', 'scope'];
     expect(await outcome(token({ sub: 'a', scope: '' }), { required_claims })).toBe('active');
     expect(await outcome(token({ scope: '' }), { required_claims })).toBe('missing_claim sub');
     expect(await outcome(token({ sub: 'a', scope: null }), { required_claims })).toBe('missing_claim scope');
   });
 
-  test('are not found in what every object has', async () => {
+  test('are not found in inherited members', async () => {
     for (const name of ['constructor', 'toString', '__proto__', 'hasOwnProperty'])
       expect(await outcome(token(), { required_claims: [name] })).toBe(`missing_claim ${name}`);
     expect(await outcome(token(), { claims: { constructor: 'x' } })).toBe('missing_claim constructor');
   });
 
-  test('are equal, or have it as a member', async () => {
+  test('must equal the value, or have it as a member', async () => {
     const claims = { tenant: 'acme', level: 3, admin: true };
     expect(await outcome(token(claims), { claims })).toBe('active');
     expect(await outcome(token({ ...claims, tenant: ['else', 'acme'], level: [3] }), { claims })).toBe('active');
@@ -240,13 +240,13 @@ describe('claims that are asked for', () => {
   });
 });
 
-test('an audience is one of those that are asked for', async () => {
+test('expected audience: one of those in the request', async () => {
   expect(await outcome(token({ aud: 'b' }), { audience: ['a', 'b'] })).toBe('active');
   expect(await outcome(token({ aud: ['x', 'a'] }), { audience: ['a', 'b'] })).toBe('active');
   expect(await outcome(token({ aud: 'app' }), { audience: ['a', 'b'] })).toBe('audience_mismatch');
 });
 
-test('an age is that of the token, which tells when it was issued', async () => {
+test('max_age: since iat, which is required', async () => {
   for (const profile of [undefined, 'access_token', 'logout_token']) {
     const make = profile === 'access_token' ? accessToken : profile === 'logout_token' ? logoutToken : token;
     const ask = (claims: Json) => outcome(make(claims), { max_age: 60, ...(profile && { profile }) });
@@ -257,8 +257,8 @@ test('an age is that of the token, which tells when it was issued', async () => 
   }
 });
 
-describe('what was verified before', () => {
-  test('is judged anew when something else is expected of it', async () => {
+describe('cached verdict', () => {
+  test('not used for other expectations', async () => {
     const good = idToken({ nonce: 'n-1', auth_time: seconds() - 600, tenant: 'acme' });
     const before = { profile: 'id_token', nonce: 'n-1', max_age: 3_600, claims: { tenant: 'acme' } };
     expect(await outcome(good)).toBe('active');
@@ -277,14 +277,14 @@ describe('what was verified before', () => {
       expect(await outcome(good, { ...before, ...more })).toBe(reason);
   });
 
-  test('is remembered for no longer than it lives', async () => {
+  test('not used after the token has expired', async () => {
     const short = token({ exp: seconds() + 60 });
     expect(await outcome(short)).toBe('active');
     now += 91_000;
     expect(await outcome(short)).toBe('expired');
   });
 
-  test('is remembered for no longer than its age allows', async () => {
+  test('not used beyond max_age', async () => {
     const [plain, login] = [token(), idToken({ auth_time: seconds() - 30 })];
     const ask = async () => [
       await outcome(plain, { max_age: 60 }),
@@ -297,7 +297,7 @@ describe('what was verified before', () => {
   });
 });
 
-describe('a request', () => {
+describe('verification request', () => {
   test.each<[Json, ...string[]]>([
     [{ nonce: 'n' }, 'nonce'],
     [{ nonce: 'n', profile: 'access_token' }, 'nonce'],
@@ -313,7 +313,7 @@ describe('a request', () => {
     [{ claims: { a: { b: 1 } } }, 'claims.a'],
     [{ claims: { a: null } }, 'claims.a'],
     [{ algorithms: ['none'] }, 'algorithms'],
-  ])('that says %j is refused', async (more, ...paths) => {
+  ])('400 with %j', async (more, ...paths) => {
     expectIssues(await broker.ask('POST', '/v1/jwt/verify', { token: token(), ...more }), ...paths);
   });
 });

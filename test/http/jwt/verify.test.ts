@@ -1,4 +1,4 @@
-// JWT verification over HTTP: whose tokens are believed, and what is said of the others.
+// JWT verification over HTTP: trusted issuers, and the reasons for other tokens.
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { type JWTPayload, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -36,7 +36,7 @@ afterAll(() => Promise.all([broker.stop(), issuers.close()]));
 const verify = (body: Json, key?: string) => broker.ask('POST', '/v1/jwt/verify', body, key);
 const seconds = () => Math.floor(Date.now() / 1_000);
 
-/** A good one for `named`, unless told otherwise; a claim that is undefined is left out. */
+/** A valid token for `named`, with other claims if given; an undefined claim is left out. */
 function sign(
   claims: Json = {},
   { key = privateKey as KeyObject | Uint8Array, ...header }: Json & { key?: KeyObject | Uint8Array } = {},
@@ -51,7 +51,7 @@ async function verdict(token: string, more: Json = {}): Promise<Json> {
   return body;
 }
 
-test('a good one: active, with its issuer, its claims and its header', async () => {
+test('JWT verification: active, with issuer, claims and header', async () => {
   const claims = { sub: 'user_42', roles: ['admin'] };
   const body = await verdict(await sign(claims, { typ: 'at+jwt' }));
   expect(body).toEqual({
@@ -62,7 +62,7 @@ test('a good one: active, with its issuer, its claims and its header', async () 
   });
 });
 
-describe('what is said of the others', () => {
+describe('JWT verification: reason', () => {
   const refused = (reason: string) => ({ active: false, reason });
 
   test.each<[string, string, () => Promise<string> | string]>([
@@ -102,32 +102,32 @@ describe('what is said of the others', () => {
   });
 });
 
-describe('the audience', () => {
-  test('is one of those of the issuer, when the request names none', async () => {
+describe('audience', () => {
+  test("one of the issuer's, when the request names none", async () => {
     expect(await verdict(await sign({ aud: 'orders' }))).toMatchObject({ active: true });
     expect(await verdict(await sign({ aud: ['payroll', 'billing'] }))).toMatchObject({ active: true });
   });
 
-  test('is the one that the request names, and then no other', async () => {
+  test('the one in the request, and no other', async () => {
     const audience = 'payroll';
     expect(await verdict(await sign({ aud: audience }), { audience })).toMatchObject({ active: true });
     expect(await verdict(await sign(), { audience })).toEqual({ active: false, reason: 'audience_mismatch' });
   });
 
-  test('must be named where the issuer has none', async () => {
+  test('must be in the request where the issuer has none', async () => {
     const token = await sign({ iss: issuerOf('open') });
     expect(await verdict(token)).toEqual({ active: false, reason: 'audience_mismatch' });
     expect(await verdict(token, { audience: 'billing' })).toMatchObject({ active: true, issuer: issuerOf('open') });
   });
 });
 
-test('an issuer that the request names must be that of the token', async () => {
+test("issuer in the request: must be the token's", async () => {
   const token = await sign();
   expect(await verdict(token, { issuer: issuerOf('named') })).toMatchObject({ active: true });
   expect(await verdict(token, { issuer: issuerOf('open') })).toEqual({ active: false, reason: 'untrusted_issuer' });
 });
 
-test('issuers of OpenID integrations are trusted, for their client, as soon as they are set up and no longer', async () => {
+test('OpenID integrations: their issuer is trusted for their client, as long as they exist', async () => {
   const token = await sign({ iss: issuerOf('integrated'), aud: 'our-client' });
   expect(await verdict(token)).toEqual({ active: false, reason: 'untrusted_issuer' });
   const setup = { provider: 'generic-oidc', client_id: 'our-client', params: { issuer: issuerOf('integrated') } };
@@ -139,7 +139,7 @@ test('issuers of OpenID integrations are trusted, for their client, as soon as t
   expect(await verdict(token)).toEqual({ active: false, reason: 'untrusted_issuer' });
 });
 
-test('needs jwt:verify, on whatever integration and owner; and a token', async () => {
+test('JWT verification: 403 without jwt:verify in any grant; 400 without a token', async () => {
   const token = await sign();
   const key = await broker.callerKey({ actions: ['token', 'admin', 'connections:read'] });
   const { missing } = expectProblem(await verify({ token }, key), 403, 'forbidden');
