@@ -148,7 +148,7 @@ function template(integration: string, now: number): Connection {
 const by = (at: number): AuditEntry => ({
   id: `evt_${randomBytes(8).toString('hex')}`,
   at,
-  action: 'bench.seed',
+  action: 'connection.imported',
   outcome: 'ok',
   actor: 'system',
   keyId: null,

@@ -1,7 +1,12 @@
 // The audit log.
 import { z } from '@hono/zod-openapi';
+import { AUDIT_ACTIONS } from '../domain/audit-actions.ts';
 import { Id, PageQuery, Time } from './common.ts';
 import { EXAMPLE } from './examples.ts';
+
+const ACTIONS = Object.keys(AUDIT_ACTIONS)
+  .map((action) => `\`${action}\``)
+  .join(', ');
 
 const Outcome = z.enum(['ok', 'denied', 'failed']);
 export const AuditQuery = PageQuery.extend({
@@ -19,7 +24,7 @@ export const AuditQuery = PageQuery.extend({
     .string()
     .max(64)
     .optional()
-    .openapi({ description: 'Only entries of this action', example: 'connection.revoked' }),
+    .openapi({ description: `Only entries of this action: ${ACTIONS}`, example: 'connection.revoked' }),
   outcome: Outcome.optional().openapi({ description: 'Only entries with this outcome' }),
   from: Time.optional().openapi({ description: 'Only entries at or after this time', example: EXAMPLE.made }),
   to: Time.optional().openapi({ description: 'Only entries before this time', example: EXAMPLE.ends }),
@@ -28,7 +33,7 @@ export const AuditView = z
   .object({
     id: z.string(),
     at: Time,
-    action: z.string(),
+    action: z.string().openapi({ description: 'What was done; more actions may come with later versions' }),
     outcome: Outcome,
     actor: z.string().openapi({ description: 'A caller id, `system`, or `browser` (an owner)' }),
     key_id: z

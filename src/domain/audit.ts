@@ -1,15 +1,17 @@
 // Who did what to which connection, when, from where, with what outcome. Never a secret.
+import type { AuditAction } from './audit-actions.ts';
 
+/** An entry as this version writes it. */
 export interface AuditEntry {
   /** `evt_…`, ordered by time. */
   id: string;
+  /** ms since the epoch. */
   at: number;
-  /** `connection.token_read`, `integration.put`, `connection.refreshed`, … */
-  action: string;
+  action: AuditAction;
   outcome: 'ok' | 'denied' | 'failed';
-  /** The caller's id; `system` for what the broker does of itself, `browser` for what an owner does. */
+  /** The caller's id; `system` for the broker itself, `browser` for an owner. */
   actor: string;
-  /** Of the key, or of the workload identity, that the caller came with. */
+  /** The id of the key or workload identity that authenticated the caller. */
   keyId: string | null;
   /** The `sub` of a workload's token. */
   subject: string | null;
@@ -19,8 +21,13 @@ export interface AuditEntry {
   /** The address of the client. */
   address: string | null;
   requestId: string | null;
-  /** A code or a few words: why it was denied, what was changed. */
+  /** A code or a few words: why it was denied, what changed. */
   detail: string | null;
-  /** How many alike events of one second this stands for. */
+  /** The number of equal events within one second that this entry stands for. */
   count: number;
+}
+
+/** An entry as it is read: another version may have written it, with actions that this one does not know. */
+export interface StoredAuditEntry extends Omit<AuditEntry, 'action'> {
+  action: string;
 }

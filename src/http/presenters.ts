@@ -3,7 +3,7 @@ import type { z } from '@hono/zod-openapi';
 import type * as api from '../api/index.ts';
 import type { ServedToken } from '../broker/cache/index.ts';
 import type { Proof } from '../broker/tokens/index.ts';
-import type { AuditEntry } from '../domain/audit.ts';
+import type { StoredAuditEntry } from '../domain/audit.ts';
 import { type AuthMode, capturesOf, credentialsOf, isCode, nameOf, tokenTypeOf } from '../domain/auth-modes.ts';
 import type { Caller, CallerKey, Principal } from '../domain/caller.ts';
 import type { Connection } from '../domain/connection.ts';
@@ -219,7 +219,7 @@ export const presentProvider = (p: Provider): View<typeof api.ProviderView> => (
   uncertain: p.uncertain,
 });
 
-export const presentAuditEntry = (e: AuditEntry): View<typeof api.AuditView> => ({
+export const presentAuditEntry = (e: StoredAuditEntry): View<typeof api.AuditView> => ({
   id: e.id,
   at: time(e.at),
   action: e.action,

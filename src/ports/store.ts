@@ -1,5 +1,5 @@
 // The durable memory: what the broker asks of a store.
-import type { AuditEntry } from '../domain/audit.ts';
+import type { AuditEntry, StoredAuditEntry } from '../domain/audit.ts';
 import type { Caller, CallerKey } from '../domain/caller.ts';
 import type {
   Ciphertext,
@@ -187,7 +187,7 @@ export interface Store {
   /** All of them or none. One that is there already stays as it is: its answer was lost, and it is brought again. */
   appendAudit(entries: AuditEntry[]): Promise<void>;
   /** Newest first. */
-  audit(filter: AuditFilter, page: PageRequest): Promise<Page<AuditEntry>>;
+  audit(filter: AuditFilter, page: PageRequest): Promise<Page<StoredAuditEntry>>;
   /**
    * Forgets the entries whose ids are below this one, `limit` of them at most, and says how many. Waits for nobody who does
    * the same.

@@ -8,7 +8,7 @@ import { checkUrl, createOutbound } from '../adapters/outbound/outbound.ts';
 import { instrumentStore } from '../adapters/telemetry/instrumented-store.ts';
 import { createMetrics } from '../adapters/telemetry/metrics.ts';
 import { createApply } from '../broker/apply/index.ts';
-import { createAccess, createAuditBuffer, createAuditLog, startAuditRetention } from '../broker/audit/index.ts';
+import { createAudit } from '../broker/audit/index.ts';
 import { createCallerCache, createTokenCache, startInvalidation } from '../broker/cache/index.ts';
 import { createCallers, createWorkloadIdentity } from '../broker/callers/index.ts';
 import {
@@ -107,8 +107,8 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
     verifyIdTokenSignature: jwts.verifySignature,
     signAssertion,
   });
-  const auditBuffer = createAuditBuffer({ store, log });
-  const access = createAccess({ auditBuffer, clock });
+  const audit = createAudit({ store, clock, log, retentionDays: config.auditDays });
+  const { access, buffer: auditBuffer } = audit;
   const tokenCache = createTokenCache();
   const targets = createTargets({ store, vault, catalogue });
   const configured = config.declared.trusted_issuers.map(({ jwks_uri, ...issuer }) => ({
@@ -209,7 +209,7 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
     integrations,
     callers,
     apply,
-    auditLog: createAuditLog({ store, auditBuffer, access }),
+    auditLog: audit.log,
     catalogue,
     callerCache,
     workloads: createWorkloadIdentity({ verifier: jwts, trustedIssuers, callerCache, clock }),
@@ -240,7 +240,7 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
   await engine.start();
   listener.handle(http);
   const housekeeping = startHousekeeping({ store, revoker, clock, log, lookEveryMs: tuning.outboxEveryMs });
-  const auditRetention = startAuditRetention({ store, days: config.auditDays, clock, log });
+  audit.start();
 
   return {
     url,
@@ -249,7 +249,7 @@ async function assemble({ log, config, vault, listener, tuning, rescue, ...unwat
       stopping = true;
       await listener.stop(SHUTDOWN_GRACE_MS);
       await housekeeping.stop();
-      await auditRetention.stop();
+      await audit.stop();
       await invalidation.stop();
       await engine.stop();
       await revoker.drain();

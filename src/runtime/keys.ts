@@ -7,7 +7,7 @@ import {
   proveKeyRing,
   readOrCreateKeyFile,
 } from '../adapters/keyring/keyring.ts';
-import { createAccess, createAuditBuffer } from '../broker/audit/index.ts';
+import { createAudit } from '../broker/audit/index.ts';
 import { type KeyRotationResult, rotateKeys } from '../broker/maintenance/index.ts';
 import type { Logger, Store } from '../ports/index.ts';
 import { openRescueFile, openStore } from '../stores/open.ts';
@@ -74,9 +74,10 @@ export async function runKeyRotation(config: Config, log: Logger): Promise<KeyRo
     if (!known.includes(ring.sealingKid)) {
       log.warn({ kid: ring.sealingKid }, 'no broker has begun to seal with this key: those that lack it will fail');
     }
-    const access = createAccess({
-      auditBuffer: createAuditBuffer({ store, log }),
+    const { access } = createAudit({
+      store,
       clock: { now: () => Date.now(), monotonic: () => performance.now() },
+      log,
     });
     rescue = openRescueFile(config);
     return await rotateKeys({ store, ring, rescue, access, log, pause });

@@ -156,7 +156,7 @@ test('audit buffer: writes each entry once, also when another write fails', asyn
     },
     log: createLogger('silent'),
   });
-  const note = (id: string) => auditBuffer.note(id, () => anEntry({ id, action: id }));
+  const note = (id: string) => auditBuffer.note(id, () => anEntry({ id }));
   auditBuffer.used('key_1', 1);
   note('evt_1');
   await auditBuffer.flush();

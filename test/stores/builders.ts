@@ -151,7 +151,7 @@ export const aRevocation = (given: Partial<PendingRevocation> = {}): PendingRevo
 export const anEntry = (given: Partial<AuditEntry> = {}): AuditEntry => ({
   id: anId('evt'),
   at: NOW,
-  action: 'test.done',
+  action: 'integration.put',
   outcome: 'ok',
   actor: 'clr_1',
   keyId: 'key_1',
@@ -195,7 +195,7 @@ export async function fill(store: Store): Promise<void> {
 }
 
 /** Whether this entry was kept: what changed something is in the audit log, what did not is not. */
-export async function recorded(store: Store, entry: AuditEntry): Promise<boolean> {
+export async function recorded(store: Store, entry: Pick<AuditEntry, 'id'>): Promise<boolean> {
   const { data } = await store.audit({}, { limit: 500, after: undefined });
   return data.some((kept) => kept.id === entry.id);
 }

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { AuditEntry } from '../../domain/audit.ts';
+import type { AuditAction } from '../../domain/audit-actions.ts';
 import type { Caller, CallerKey } from '../../domain/caller.ts';
 import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
 import type { Integration } from '../../domain/integration.ts';
@@ -37,14 +38,14 @@ export interface Change {
   fields: FieldChange[];
 }
 
-type Recorder = (action: string, subject: Subject) => AuditEntry;
+type Recorder = (action: AuditAction, subject: Subject) => AuditEntry;
 
 interface Parts {
   store: Pick<Store, 'callers' | 'putDeclared'>;
   integrations: Pick<Integrations, 'faultsOf' | 'settle' | 'changed'>;
   callerCache: Pick<CallerCache, 'reload'>;
   trustedIssuers: Pick<TrustedIssuers, 'find'>;
-  access: Pick<Access, 'denied' | 'record' | 'recordOwn'>;
+  access: Pick<Access, 'denied' | 'record' | 'recordSystem'>;
   clock: Clock;
   /** What this process was started with. */
   running: Required<ProcessSettings>;
@@ -137,7 +138,7 @@ export function createApply({ store, integrations, callerCache, trustedIssuers, 
 
   return {
     /** As the process starts; what is not named is left as it is. */
-    atStart: (declared: Declared): Promise<Change[] | Refusal> => put(declared, access.recordOwn, false),
+    atStart: (declared: Declared): Promise<Change[] | Refusal> => put(declared, access.recordSystem, false),
 
     /** The same while it runs. `needsRestart`: what is declared otherwise than this process was started with. */
     async apply(

@@ -1,5 +1,7 @@
-// The choke point: who may do it, and the record that they did. Every use case that serves a caller starts here.
+// The choke point: every use case that serves a caller authorises here, and makes its audit entries here.
+
 import type { AuditEntry } from '../../domain/audit.ts';
+import type { AuditAction } from '../../domain/audit-actions.ts';
 import {
   type Action,
   type Extent,
@@ -19,7 +21,7 @@ export interface Call {
   requestId: string;
 }
 
-/** What a call or an event is about. `*` as integration or owner means all of them. */
+/** What an audit entry is about. `*` as integration or owner means all of them. */
 export interface Subject {
   integration?: string | null;
   owner?: string | null;
@@ -27,12 +29,40 @@ export interface Subject {
   detail?: string | null;
 }
 
-export type Access = ReturnType<typeof createAccess>;
+export interface Access {
+  /**
+   * Undefined if the caller has a permission for the action on this integration and owner. Otherwise a `forbidden`
+   * refusal, which is also noted in the audit log. Pass `extent` once it is known how much is asked for.
+   */
+  denied(
+    call: Call,
+    action: Action,
+    integration: string,
+    owner: string,
+    connectionId?: string,
+    extent?: Extent,
+  ): Refusal | undefined;
+  /** Makes the entry of an allowed change; the store commits it together with the change. */
+  record(call: Call, action: AuditAction, subject: Subject): AuditEntry;
+  /** Makes the entry of something that the broker does by itself; the store commits it together with the change. */
+  recordSystem(action: AuditAction, subject: Subject, outcome?: AuditEntry['outcome']): AuditEntry;
+  /** Makes the entry of something that an owner does in a browser. */
+  recordBrowser(
+    from: { address: string | null; requestId: string },
+    action: AuditAction,
+    subject: Subject,
+    outcome?: AuditEntry['outcome'],
+  ): AuditEntry;
+  /** Notes an allowed read in the buffer: equal reads within one second become one entry. */
+  noteRead(call: Call, action: AuditAction, subject: Subject): void;
+  /** Notes a refusal that has another reason than a missing permission. */
+  noteRefused(call: Call, action: AuditAction, subject: Subject): void;
+}
 
-export function createAccess({ auditBuffer, clock }: { auditBuffer: AuditBuffer; clock: Clock }) {
+export function createAccess({ auditBuffer, clock }: { auditBuffer: AuditBuffer; clock: Clock }): Access {
   const entry = (
     who: Pick<AuditEntry, 'actor' | 'keyId' | 'subject' | 'address' | 'requestId'>,
-    action: string,
+    action: AuditAction,
     subject: Subject,
     outcome: AuditEntry['outcome'] = 'ok',
   ): AuditEntry => {
@@ -58,65 +88,51 @@ export function createAccess({ auditBuffer, clock }: { auditBuffer: AuditBuffer;
     requestId,
   });
 
-  /** What makes two reads, or two refusals, alike: who, from where, what, and of which connection. */
-  const alike = ({ principal, address }: Call, action: string, { connectionId, integration, owner }: Subject): string =>
-    `${whoIs(principal)}\n${address}\n${action}\n${connectionId ?? `${integration}\n${owner}`}`;
+  /** Events with the same key within one second are counted in one entry. */
+  const groupKey = (
+    { principal, address }: Call,
+    kind: string,
+    { connectionId, integration, owner }: Subject,
+  ): string => `${identityOf(principal)}\n${address}\n${kind}\n${connectionId ?? `${integration}\n${owner}`}`;
 
   return {
-    /** Refuses, and notes it, when no grant of the caller covers the action on this integration and owner, so far. */
-    denied(
-      call: Call,
-      action: Action,
-      integration: string,
-      owner: string,
-      connectionId?: string,
-      extent?: Extent,
-    ): Refusal | undefined {
+    denied(call, action, integration, owner, connectionId, extent) {
       const missing = missingPermission(call.principal.caller.permissions, action, integration, owner, extent);
       if (!missing) return undefined;
       const subject = { integration, owner, connectionId: connectionId ?? null, detail: describe(missing) };
       const kind = `denied ${subject.detail}`;
-      auditBuffer.note(alike(call, kind, subject), () => entry(by(call), 'access.denied', subject, 'denied'));
+      auditBuffer.note(groupKey(call, kind, subject), () => entry(by(call), 'access.denied', subject, 'denied'));
       return refuse({ code: 'forbidden', missing });
     },
 
-    /** The record of an allowed change; the store commits it with the change. */
-    record: (call: Call, action: string, subject: Subject): AuditEntry => entry(by(call), action, subject),
+    record: (call, action, subject) => entry(by(call), action, subject),
 
-    /** Notes an allowed read, in memory: many reads of one second become one entry. */
-    noteRead(call: Call, action: string, subject: Subject): void {
-      auditBuffer.note(alike(call, action, subject), () => entry(by(call), action, subject));
+    recordSystem: (action, subject, outcome = 'ok') =>
+      entry({ actor: 'system', keyId: null, subject: null, address: null, requestId: null }, action, subject, outcome),
+
+    recordBrowser: (from, action, subject, outcome = 'ok') =>
+      entry({ actor: 'browser', keyId: null, subject: null, ...from }, action, subject, outcome),
+
+    noteRead(call, action, subject) {
+      auditBuffer.note(groupKey(call, action, subject), () => entry(by(call), action, subject));
     },
 
-    /** Notes what was refused for another reason than a missing grant. */
-    noteRefused(call: Call, action: string, subject: Subject): void {
-      auditBuffer.note(alike(call, `refused ${action} ${subject.detail}`, subject), () =>
+    noteRefused(call, action, subject) {
+      auditBuffer.note(groupKey(call, `refused ${action} ${subject.detail}`, subject), () =>
         entry(by(call), action, subject, 'denied'),
       );
     },
-
-    /** The record of what the broker does of itself. */
-    recordOwn: (action: string, subject: Subject, outcome: AuditEntry['outcome'] = 'ok'): AuditEntry =>
-      entry({ actor: 'system', keyId: null, subject: null, address: null, requestId: null }, action, subject, outcome),
-
-    /** The record of what an owner does in a browser. */
-    recordBrowser: (
-      from: { address: string | null; requestId: string },
-      action: string,
-      subject: Subject,
-      outcome: AuditEntry['outcome'] = 'ok',
-    ): AuditEntry => entry({ actor: 'browser', keyId: null, subject: null, ...from }, action, subject, outcome),
   };
 }
 
-/** One key is one service; of a workload's binding, each subject is. */
-const whoIs = ({ credential }: Principal): string =>
+/** A key stands for one service; a workload binding may match several, which differ by `sub`. */
+const identityOf = ({ credential }: Principal): string =>
   credential.kind === 'key' ? credential.id : `${credential.id}\n${credential.subject}`;
 
 const subjectOf = ({ credential }: Principal): string | null =>
   credential.kind === 'workload' ? credential.subject : null;
 
-/** Scopes are shown as far as an entry of the log has room for them. */
+/** Scopes are cut off at 200 characters. */
 const describe = ({ action, scopes, min_ttl }: MissingPermission): string =>
   [
     `no grant for ${action}`,

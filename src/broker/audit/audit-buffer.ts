@@ -1,29 +1,46 @@
-// What is written later, in batches: reads and refusals for the audit log, and when keys were last used.
+// Buffers what is written in batches: audit entries of reads and refusals, and when keys were last used.
 import type { AuditEntry } from '../../domain/audit.ts';
 import { AUDIT_FLUSH_INTERVAL_MS } from '../../domain/time-limits.ts';
 import type { Logger, Store } from '../../ports/index.ts';
 
-/** Past this many different entries within one second, a flush begins at once. */
+/** With more entries than this, a flush starts at once. */
 const FLUSH_AT = 2_000;
-/** What is kept while the store cannot be written to; the oldest are given up first, and that is logged. */
-const KEEP_AT_MOST = 50_000;
-/** Entries that are written at once: under a millisecond of work, so that no request waits for long behind it. */
-const PORTION = 64;
+/** Kept while the store cannot be written to; beyond that the oldest entries are dropped, and the log says so. */
+const MAX_ENTRIES = 50_000;
+/** Entries per write: under a millisecond of work, so that no request waits long behind it. */
+const BATCH = 64;
 
-export type AuditBuffer = ReturnType<typeof createAuditBuffer>;
+export interface AuditBuffer {
+  /** Adds to the count of the entry with this key. `make` is called only for the first one since the last flush. */
+  note(groupKey: string, make: () => AuditEntry): void;
+  /** Notes when a key was used; `at` in ms since the epoch. */
+  used(keyId: string, at: number): void;
+  /**
+   * Fulfilled when all that was noted before is written. Never rejects: what cannot be written stays for the next flush.
+   * Flushes run one at a time; calls during one share the next.
+   */
+  flush(): Promise<void>;
+  /** For metrics: entries not written yet, and entries dropped since the start. */
+  state(): { waiting: number; lost: number };
+}
 
-export function createAuditBuffer({ store, log }: { store: Pick<Store, 'appendAudit' | 'touchKeys'>; log: Logger }) {
+interface Parts {
+  store: Pick<Store, 'appendAudit' | 'touchKeys'>;
+  log: Logger;
+}
+
+export function createAuditBuffer({ store, log }: Parts): AuditBuffer {
   let entries = new Map<string, AuditEntry>();
   let uses = new Map<string, number>();
   let timer: NodeJS.Timeout | undefined;
   let writing: Promise<void> = Promise.resolve();
   let next: Promise<void> | undefined;
-  /** Taken to be written, and not written yet. */
+  /** Being written. */
   let batch: AuditEntry[] = [];
   let lost = 0;
 
-  // Whoever stops flushes; what the store will not take must not keep the process alive.
-  const soon = () => {
+  // Does not keep the process alive: a stop flushes, and what the store refuses then is lost anyway.
+  const flushLater = () => {
     timer ??= setTimeout(flush, AUDIT_FLUSH_INTERVAL_MS).unref();
   };
 
@@ -34,36 +51,31 @@ export function createAuditBuffer({ store, log }: { store: Pick<Store, 'appendAu
     const keys = [...uses].map(([keyId, at]) => ({ keyId, at }));
     entries = new Map();
     uses = new Map();
-    // Of its own: what was appended must not be appended again because this fails.
+    // Handled apart from the entries: if this fails, entries that were appended must not be appended again.
     const touched = store.touchKeys(keys).catch((error: unknown) => {
       for (const { keyId, at } of keys) if (!uses.has(keyId)) uses.set(keyId, at);
-      log.error({ err: error }, 'when keys were last used waits for the store');
-      soon();
+      log.error({ err: error }, 'audit buffer: writing the last use of keys failed, will retry');
+      flushLater();
     });
     try {
-      // In portions, so that no request waits behind the whole of a busy second.
       while (batch.length > 0) {
-        await store.appendAudit(batch.slice(0, PORTION));
-        batch.splice(0, PORTION);
+        await store.appendAudit(batch.slice(0, BATCH));
+        batch.splice(0, BATCH);
       }
     } catch (error) {
-      const kept = batch.slice(-KEEP_AT_MOST);
+      const kept = batch.slice(-MAX_ENTRIES);
       entries = new Map([...kept.map((e) => [e.id, e] as const), ...entries]);
       lost += batch.length - kept.length;
       log.error(
         { err: error, kept: kept.length, lost: batch.length - kept.length },
-        'audit entries wait for the store',
+        'audit buffer: flush failed, will retry',
       );
       batch = [];
-      soon();
+      flushLater();
     }
     await touched;
   }
 
-  /**
-   * One at a time: whoever asks while one is under way shares the next one. Fulfilled when all that was noted before is
-   * written; never rejects: what cannot be written stays for the next time.
-   */
   function flush(): Promise<void> {
     next ??= writing.then(() => {
       next = undefined;
@@ -74,23 +86,21 @@ export function createAuditBuffer({ store, log }: { store: Pick<Store, 'appendAu
   }
 
   return {
-    /** One more of its kind: `alike` says which, and the entry is made for the first of a second alone. */
-    note(alike: string, make: () => AuditEntry): void {
-      const first = entries.get(alike);
+    note(groupKey, make) {
+      const first = entries.get(groupKey);
       if (first) {
         first.count++;
         return;
       }
-      entries.set(alike, make());
+      entries.set(groupKey, make());
       if (entries.size >= FLUSH_AT) void flush();
-      else soon();
+      else flushLater();
     },
-    used(keyId: string, at: number): void {
+    used(keyId, at) {
       uses.set(keyId, at);
-      soon();
+      flushLater();
     },
     flush,
-    /** For metrics. */
     state: () => ({ waiting: entries.size + batch.length, lost }),
   };
 }

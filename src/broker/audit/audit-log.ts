@@ -1,11 +1,16 @@
 // The audit log as admins read it.
-import type { AuditEntry } from '../../domain/audit.ts';
+import type { StoredAuditEntry } from '../../domain/audit.ts';
 import type { Refusal } from '../../domain/errors.ts';
 import type { AuditFilter, Page, PageRequest, Store } from '../../ports/index.ts';
 import type { Access, Call } from './access.ts';
 import type { AuditBuffer } from './audit-buffer.ts';
 
-export type AuditLog = ReturnType<typeof createAuditLog>;
+/** A page of entries, newest first. The buffer is flushed first, so that the caller sees its own reads. */
+export type AuditLog = (
+  call: Call,
+  filter: AuditFilter,
+  page: PageRequest,
+) => Promise<Page<StoredAuditEntry> | Refusal>;
 
 interface Parts {
   store: Pick<Store, 'audit'>;
@@ -13,13 +18,8 @@ interface Parts {
   access: Access;
 }
 
-export function createAuditLog({ store, auditBuffer, access }: Parts) {
-  /** Newest first; what is still gathered in memory is written before. */
-  return async function auditLog(
-    call: Call,
-    filter: AuditFilter,
-    page: PageRequest,
-  ): Promise<Page<AuditEntry> | Refusal> {
+export function createAuditLog({ store, auditBuffer, access }: Parts): AuditLog {
+  return async (call, filter, page) => {
     const denied = access.denied(call, 'admin', '*', '*');
     if (denied) return denied;
     await auditBuffer.flush();

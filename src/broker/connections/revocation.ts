@@ -64,7 +64,7 @@ export function createRevoker({ store, vault, provider, targets, tokenCache, acc
     if (outcome === 'pending') {
       await store.postponeRevocation(pending.id, clock.now() + backoff(pending.attempts + 1, Math.random()));
     } else {
-      const by = access.recordOwn('connection.revoked_upstream', subject, outcome === 'failed' ? 'failed' : 'ok');
+      const by = access.recordSystem('connection.revoked_upstream', subject, outcome === 'failed' ? 'failed' : 'ok');
       await store.settleRevocation(pending.id, outcome, by);
     }
     return outcome;

@@ -50,7 +50,7 @@ interface Parts {
   store: Pick<Store, 'keysInUse' | 'reencryptBatch' | 'removeKeyCheck'>;
   ring: Vault & { readonly kids: readonly string[]; readonly sealingKid: string };
   rescue: Pick<Rescue, 'all'>;
-  access: Pick<Access, 'recordOwn'>;
+  access: Pick<Access, 'recordSystem'>;
   log: Logger;
   pause: (ms: number) => Promise<unknown>;
 }
@@ -110,7 +110,7 @@ export async function rotateKeys({ store, ring, rescue, access, log, pause }: Pa
 
     const remaining = tally([...elsewhere, ...rescued.map((one) => ({ kid: one, secrets: 1 }))]);
     const removable = others.filter((one) => !remaining.some((left) => left.kid === null || left.kid === one));
-    for (const one of removable) await store.removeKeyCheck(one, access.recordOwn('key.retired', { detail: one }));
+    for (const one of removable) await store.removeKeyCheck(one, access.recordSystem('key.retired', { detail: one }));
     const secrets = count(inUse) + rescued.length;
     return { kid, secrets, reencrypted, removable, remaining, rescued: rescued.length, unopenable };
   }

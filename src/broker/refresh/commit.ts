@@ -49,7 +49,7 @@ interface Parts {
   rescue: Rescue;
   /** Undefined if the store cannot lose commits. */
   recentCommits?: Pick<RecentCommits, 'remember' | 'after'> | undefined;
-  access: Pick<Access, 'recordOwn'>;
+  access: Pick<Access, 'recordSystem'>;
   clock: Clock;
   log: Logger;
 }
@@ -57,7 +57,7 @@ interface Parts {
 export function createCommitter({ store, rescue, recentCommits, access, clock, log }: Parts): RefreshCommitter {
   async function commitToStore(pending: PendingCommit): ReturnType<Store['rotate']> {
     const { connectionId, integration, owner, held, change, grant } = pending;
-    const by = access.recordOwn('connection.refreshed', { integration, owner, connectionId });
+    const by = access.recordSystem('connection.refreshed', { integration, owner, connectionId });
     const outcome = await store.rotate(connectionId, held, change, grant, by);
     if (outcome === 'gone') await store.addPendingRevocation(revocationOf(pending));
     if (outcome === 'kept') recentCommits?.remember(pending);

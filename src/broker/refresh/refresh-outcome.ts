@@ -72,7 +72,7 @@ interface Parts {
   committer: Pick<RefreshCommitter, 'commit'>;
   circuitBreakers: Pick<CircuitBreakers, 'blocked'>;
   concurrentRefreshes: Pick<ConcurrentRefreshes, 'result'>;
-  access: Pick<Access, 'recordOwn'>;
+  access: Pick<Access, 'recordSystem'>;
   telemetry: Pick<Telemetry, 'refresh'>;
   reached: ((point: RefreshPoint) => void) | undefined;
   random: () => number;
@@ -97,7 +97,7 @@ export function createRefreshOutcomes(parts: Parts): RefreshOutcomes {
     const { reason, error } = failure;
     const action = reason === null ? 'connection.refresh_failed' : 'connection.needs_reauth';
     const subject = { integration, owner, connectionId: id, detail: reason ?? error.code };
-    const by = parts.access.recordOwn(action, subject, 'failed');
+    const by = parts.access.recordSystem(action, subject, 'failed');
     const recorded = await store.refreshFailed(id, { fence, generation }, failure, by);
     if (recorded !== 'kept') return concurrentRefreshes.result(connection);
     if (reason !== null) tokenCache.invalidate(connection, generation + 1);

@@ -47,7 +47,7 @@ export interface RefresherParts {
   committer: RefreshCommitter;
   rateLimiter: RateLimiter;
   circuitBreakers: CircuitBreakers;
-  access: Pick<Access, 'recordOwn'>;
+  access: Pick<Access, 'recordSystem'>;
   telemetry: Pick<Telemetry, 'refresh'>;
   clock: Clock;
   log: Logger;

@@ -1,0 +1,125 @@
+// Every action that the audit log records: what it is about, and what it means. `docs/audit-actions.md` is made of this.
+
+interface ActionDescription {
+  /** What the entry is about. Says which of its members are set: `integration`, `owner`, `connection_id`, `detail`. */
+  subject:
+    | 'request'
+    | 'connection'
+    | 'connections'
+    | 'connect session'
+    | 'integration'
+    | 'caller'
+    | 'caller key'
+    | 'JWT'
+    | 'encryption key';
+  description: string;
+}
+
+export const AUDIT_ACTIONS = {
+  'access.denied': {
+    subject: 'request',
+    description: 'A caller was refused because its grants do not cover the request. `detail` names what is missing.',
+  },
+  'token.read': {
+    subject: 'connection',
+    description: 'A caller read the access token of a connection, or asked for a DPoP proof of it.',
+  },
+  'token.exchange': {
+    subject: 'integration',
+    description: 'A token exchange was refused because of its subject token. `detail` has the reason.',
+  },
+  'jwt.verify': {
+    subject: 'JWT',
+    description: 'A caller had JWTs verified.',
+  },
+  'connect_session.created': {
+    subject: 'connect session',
+    description: 'A caller created a connect session. `detail` is its id.',
+  },
+  'connection.created': {
+    subject: 'connection',
+    description: 'An owner connected an account in the browser.',
+  },
+  'connection.imported': {
+    subject: 'connection',
+    description: 'A caller imported the credentials of a new connection.',
+  },
+  'connection.renewed': {
+    subject: 'connection',
+    description: 'An owner reconnected in the browser, or a caller imported new credentials for a connection.',
+  },
+  'connection.connect_failed': {
+    subject: 'connection',
+    description: 'A connect session failed in the browser. `detail` is the error that the caller sees.',
+  },
+  'connection.read': {
+    subject: 'connection',
+    description: 'A caller read a connection, without its token.',
+  },
+  'connection.list': {
+    subject: 'connections',
+    description: 'A caller listed connections. `*` as `integration` or `owner` means any.',
+  },
+  'connection.refreshed': {
+    subject: 'connection',
+    description: 'The broker refreshed the token of a connection.',
+  },
+  'connection.refresh_failed': {
+    subject: 'connection',
+    description: 'A refresh failed; the broker retries it where that can help. `detail` is the error code.',
+  },
+  'connection.needs_reauth': {
+    subject: 'connection',
+    description: 'A refresh failed for good; the owner has to reconnect. `detail` is the reason.',
+  },
+  'connection.revoked': {
+    subject: 'connection',
+    description: 'A caller revoked a connection; its credentials are deleted here.',
+  },
+  'connection.revoked_upstream': {
+    subject: 'connection',
+    description: 'The revocation at the provider ended. `detail` is its outcome.',
+  },
+  'integration.put': {
+    subject: 'integration',
+    description: 'A caller created or replaced an integration. `detail` is its provider.',
+  },
+  'integration.declared': {
+    subject: 'integration',
+    description: 'The declarative file created or changed an integration. `detail` is its provider.',
+  },
+  'integration.deleted': {
+    subject: 'integration',
+    description: 'A caller deleted an integration.',
+  },
+  'caller.created': {
+    subject: 'caller',
+    description: 'A caller was created. `detail` is its id.',
+  },
+  'caller.updated': {
+    subject: 'caller',
+    description: 'A caller was replaced. `detail` is its id.',
+  },
+  'caller.declared': {
+    subject: 'caller',
+    description: 'The declarative file created or changed a caller. `detail` is its id.',
+  },
+  'caller.deleted': {
+    subject: 'caller',
+    description: 'A caller and its keys were deleted. `detail` is its id.',
+  },
+  'caller.key_added': {
+    subject: 'caller key',
+    description: 'A key was added to a caller. `detail` has both ids.',
+  },
+  'caller.key_deleted': {
+    subject: 'caller key',
+    description: 'A key of a caller was deleted. `detail` has both ids.',
+  },
+  'key.retired': {
+    subject: 'encryption key',
+    description: 'A key rotation found that an old encryption key protects nothing any more. `detail` is its id.',
+  },
+} as const satisfies Record<string, ActionDescription>;
+
+export type AuditAction = keyof typeof AUDIT_ACTIONS;
