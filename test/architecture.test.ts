@@ -124,7 +124,7 @@ const layers: Layer[] = [
   {
     name: 'config',
     files: /^runtime\/config\.ts$/,
-    may: /^(domain|catalogue|api)\/|^runtime\/declarative-file\.ts$|^adapters\/(keyring|outbound)\/|^broker\/connections\/index\.ts$/,
+    may: /^(domain|catalogue|api)\/|^runtime\/declarative-file\.ts$|^adapters\/(keyring|outbound)\//,
     rule: 'runtime/config.ts imports only domain, catalogue, api, the declarative file and the parsers of the parts that it configures',
   },
   {

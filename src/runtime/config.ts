@@ -4,9 +4,9 @@ import { z } from 'zod';
 import { parseKeyRing, type RingKey } from '../adapters/keyring/keyring.ts';
 import { parseAllow } from '../adapters/outbound/outbound.ts';
 import { DeclaredFile } from '../api/index.ts';
-import { isLoopback } from '../broker/connections/index.ts';
 import { loadCatalogue } from '../catalogue/load.ts';
 import type { Provider } from '../domain/provider.ts';
+import { isLoopback } from '../domain/urls.ts';
 import { readDeclared } from './declarative-file.ts';
 
 export interface Config {

@@ -6,6 +6,7 @@ import { fieldIssues } from '../../domain/fields.ts';
 import type { ConnectSession } from '../../domain/integration.ts';
 import { connectionFields } from '../../domain/provider.ts';
 import { SESSION_TTL_MS } from '../../domain/time-limits.ts';
+import { isLoopback } from '../../domain/urls.ts';
 import type { Clock, Store } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
 import type { Targets } from '../integrations/index.ts';
@@ -144,6 +145,3 @@ function returnUrlIssues(returnUrl: string, allowed: readonly string[], publicUr
   const message = `the origin ${url.origin} is not allowed: add it to the integration's return_origins, or to the configuration's`;
   return [{ path, message }];
 }
-
-export const isLoopback = (hostname: string): boolean =>
-  hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
