@@ -1,70 +1,42 @@
-// The key ring of a deployment: where it comes from, whether it opens what is stored, and sealing everything anew with it.
+// The key ring of a deployment: opened, checked against the database, rotated.
 import { setTimeout as pause } from 'node:timers/promises';
-import {
-  createKeyRing,
-  generateKey,
-  parseKeyRing,
-  proveKeyRing,
-  readOrCreateKeyFile,
-} from '../adapters/keyring/keyring.ts';
+import { createKeyRing, type KeyRing, proveKeyRing } from '../adapters/keyring/keyring.ts';
 import { createAudit } from '../broker/audit/index.ts';
 import { type KeyRotationResult, rotateKeys } from '../broker/maintenance/index.ts';
 import type { Logger, Store } from '../ports/index.ts';
 import { openRescueFile, openStore } from '../stores/open.ts';
 import type { RescueFile } from '../stores/sqlite/rescue-file.ts';
 import type { Config } from './config.ts';
+import { keySource } from './key-sources.ts';
+import { SetupError } from './setup-error.ts';
 
 export { generateKey } from '../adapters/keyring/keyring.ts';
 
-/** The deployment is set up wrongly: what is wrong, by name. */
-export class SetupError extends Error {
-  override name = 'SetupError';
-  readonly issues: string[];
-  constructor(issues: string[]) {
-    super(issues.join('\n'));
-    this.issues = issues;
-  }
-}
-
-export type KeyRing = ReturnType<typeof createKeyRing>;
-
-/** The key ring of the environment; in development, a key file. */
-export function openKeyRing({ keys }: Config, log: Logger): KeyRing {
-  if (keys.from === 'environment') return createKeyRing(keys.keys);
-  if (keys.from === 'memory') return ringOf(generateKey());
-  const { path } = keys;
-  const file = readOrCreateKeyFile(path);
-  if (!file.ok) throw new SetupError(file.issues.map((issue) => `VALETKEY_KEYS: ${issue}`));
-  log.warn(
-    { path, created: file.created },
-    'VALETKEY_KEYS is not set: using a key file, which is for development only',
-  );
-  return ringOf(file.keys);
-}
-
-function ringOf(text: string): KeyRing {
-  const parsed = parseKeyRing(text);
-  if (parsed.ok) return createKeyRing(parsed.keys);
-  throw new SetupError(parsed.issues.map((issue) => `VALETKEY_KEYS: ${issue}`));
+/** Rejects with `SetupError`. */
+export async function openKeyRing({ keys }: Config, log: Logger): Promise<KeyRing> {
+  const source = keySource(keys, log);
+  const loaded = await source.load();
+  log.debug({ source: source.name, keys: loaded.map(({ kid }) => kid) }, 'encryption keys: loaded');
+  return createKeyRing(loaded);
 }
 
 /**
- * A ring that does not open what is stored must not serve; a key that is about to seal leaves its proof behind. One that
- * only opens needs none: either it has one from when it sealed, or it protects nothing (any more).
+ * Rejects with `SetupError` if the ring cannot decrypt what is stored. Stores a proof of the key that encrypts, for the
+ * next start. Keys that only decrypt need no new proof: each has one from when it encrypted, or protects nothing.
  */
 export async function proveKeys(store: Store, vault: KeyRing): Promise<void> {
   const { issues, missing } = proveKeyRing(vault, await store.keyChecks());
   if (issues.length > 0) throw new SetupError(issues.map((issue) => `VALETKEY_KEYS: ${issue}`));
-  const sealing = missing.find(({ kid }) => kid === vault.sealingKid);
-  if (sealing) await store.addKeyCheck(sealing);
+  const current = missing.find(({ kid }) => kid === vault.sealingKid);
+  if (current) await store.addKeyCheck(current);
 }
 
 /**
- * Seals every secret anew with the first key of the ring, while brokers go on serving. Rejects with `SetupError` or
- * `StoreError`; what was done until then is good, and another run goes on from there.
+ * Re-encrypts every secret with the first key of the ring, while brokers keep serving. Rejects with `SetupError` or
+ * `StoreError`; what was committed until then stays, and another run continues from there.
  */
 export async function runKeyRotation(config: Config, log: Logger): Promise<KeyRotationResult> {
-  const ring = openKeyRing(config, log);
+  const ring = await openKeyRing(config, log);
   const store = await openStore(config, log);
   let rescue: RescueFile | undefined;
   try {
@@ -72,7 +44,10 @@ export async function runKeyRotation(config: Config, log: Logger): Promise<KeyRo
     if (known.length === 0) throw new SetupError(['VALETKEY_DATABASE_URL: no broker has used this database yet']);
     await proveKeys(store, ring);
     if (!known.includes(ring.sealingKid)) {
-      log.warn({ kid: ring.sealingKid }, 'no broker has begun to seal with this key: those that lack it will fail');
+      log.warn(
+        { kid: ring.sealingKid },
+        'key rotation: no broker uses this key yet; brokers that do not have it cannot decrypt what is re-encrypted now',
+      );
     }
     const { access } = createAudit({
       store,

@@ -1,4 +1,4 @@
-// The process: environment in, one broker out, signals obeyed.
+// The process: reads the environment, runs one broker, and stops it on a signal.
 import { readFileSync } from 'node:fs';
 import { createLogger } from '../adapters/telemetry/logger.ts';
 import { keyRotationJson, keyRotationText } from '../broker/maintenance/index.ts';
@@ -6,9 +6,10 @@ import { type Logger, StoreError } from '../ports/index.ts';
 import { migrateStore } from '../stores/open.ts';
 import { start } from './app.ts';
 import { type Config, parseConfig } from './config.ts';
-import { runKeyRotation, SetupError } from './keys.ts';
+import { runKeyRotation } from './keys.ts';
+import { SetupError } from './setup-error.ts';
 
-/** Runs the broker until a signal comes. */
+/** Runs the broker until SIGTERM or SIGINT. */
 export async function main(): Promise<void> {
   await configured(async (config, log) => {
     const running = await start(config, log);
@@ -22,21 +23,21 @@ export async function main(): Promise<void> {
     };
     process.on('SIGTERM', stop);
     process.on('SIGINT', stop);
-    // Whatever the level: whoever started it waits for this line.
+    // At any log level: supervisors and tests wait for this line.
     const lifecycle = createLogger('info');
     lifecycle.info({ event: 'listening', url: running.url, public_url: running.publicUrl }, 'listening');
   });
 }
 
-/** Brings the database up to date without serving. */
+/** Migrates the database without serving. */
 export async function migrate(): Promise<void> {
   await configured(async ({ databaseUrl }, log) => {
     await migrateStore(databaseUrl);
-    log.info({ event: 'migrated' }, 'the database is up to date');
+    log.info({ event: 'migrated' }, 'database schema is up to date');
   });
 }
 
-/** Seals every secret anew with the first key. One line for people, or one JSON object; exit code 1 if some are left. */
+/** Re-encrypts every secret with the first key. Prints text, or one JSON object; exit code 1 if some secrets are left. */
 export async function rotate({ json }: { json: boolean }): Promise<void> {
   await configured(async (config, log) => {
     const done = await runKeyRotation(config, log);
@@ -45,7 +46,7 @@ export async function rotate({ json }: { json: boolean }): Promise<void> {
   }, 2);
 }
 
-/** `logTo` 2: stderr, for commands whose stdout is their answer. */
+/** `logTo` 2: stderr, for commands that print their result to stdout. */
 async function configured(work: (config: Config, log: Logger) => Promise<void>, logTo: 1 | 2 = 1): Promise<void> {
   const parsed = parseConfig(process.env, (path) => readFileSync(path, 'utf8'));
   if (!parsed.ok) return refuse(parsed.issues);
@@ -64,7 +65,7 @@ async function configured(work: (config: Config, log: Logger) => Promise<void>, 
   }
 }
 
-/** All faults at once, for people; and an exit code for machines. */
+/** Prints all issues at once; exit code 78 (EX_CONFIG). */
 function refuse(issues: string[]): void {
   console.error(`Valetkey cannot start:\n${issues.map((issue) => `  - ${issue}`).join('\n')}`);
   process.exitCode = 78;

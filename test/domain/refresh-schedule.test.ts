@@ -163,7 +163,7 @@ describe('new connection', () => {
       place,
       auth,
       {
-        grant: { ...nothing, ...grant },
+        credentials: { ...nothing, ...grant },
         tokenType: 'Bearer',
         scopes: [],
         expiresAt,

@@ -7,7 +7,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createLogger } from '../../src/adapters/telemetry/logger.ts';
 import { type Running, start } from '../../src/runtime/app.ts';
 import { type Config, parseConfig } from '../../src/runtime/config.ts';
-import { generateKey, SetupError } from '../../src/runtime/keys.ts';
+import { generateKey } from '../../src/runtime/keys.ts';
+import { SetupError } from '../../src/runtime/setup-error.ts';
 import { ask, type Json } from '../support/broker.ts';
 import { expectOk, expectProblem } from '../support/contract.ts';
 

@@ -1,38 +1,32 @@
-// What a deployment declares, in a file at its start or over HTTP: compared with what is stored, checked wholly, and then
-// applied as one.
+// Applies declared integrations and callers, from the file at start or over HTTP: validates all, compares, writes at once.
 import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { AuditAction } from '../../domain/audit-actions.ts';
-import type { Caller, CallerKey } from '../../domain/caller.ts';
 import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
-import type { Integration } from '../../domain/integration.ts';
-import type { Clock, DeclaredRows, IntegrationSettings, Store } from '../../ports/index.ts';
+import type { Clock, DeclaredRows, Store } from '../../ports/index.ts';
 import type { Access, Call, Subject } from '../audit/index.ts';
 import type { CallerCache } from '../cache/index.ts';
 import { type CallerSetup, callerOf, keyOf, workloadIssues } from '../callers/index.ts';
-import type { Integrations, Setup, TrustedIssuers } from '../integrations/index.ts';
-import { type Difference, diff } from './diff.ts';
+import type { IntegrationSetup, Integrations, TrustedIssuers } from '../integrations/index.ts';
+import { callerChanges, type FieldChange, integrationChanges } from './changes.ts';
 
 export interface Declared {
-  integrations: { id: string; setup: Setup }[];
-  /** Without keys, it keeps those that it has. */
+  integrations: { id: string; setup: IntegrationSetup }[];
+  /** Undefined keys: the stored ones stay. */
   callers: (CallerSetup & { id?: string | undefined; keys?: string[] | undefined })[];
 }
 
-/** What a process is started with, and nothing else changes. Undefined: not declared. */
+/** Settings that a process reads only when it starts. Undefined: not declared. */
 export interface ProcessSettings {
   trusted_issuers?: readonly { issuer: string }[] | undefined;
   return_origins?: readonly string[] | undefined;
 }
 
-/** Of a secret, only what becomes of it. */
-export type FieldChange = Difference | { path: string; secret: 'set' | 'changed' | 'removed' };
-
 export interface Change {
   kind: 'integration' | 'caller';
   id: string;
-  /** Of a caller. */
+  /** Of a caller; null for an integration. */
   name: string | null;
   action: 'create' | 'update';
   fields: FieldChange[];
@@ -40,38 +34,48 @@ export interface Change {
 
 type Recorder = (action: AuditAction, subject: Subject) => AuditEntry;
 
-interface Parts {
+/** Everything is validated before anything is written. Rejects with `StoreError`. */
+export interface Apply {
+  /** Applies the file when the process starts. What the file does not name stays as it is. */
+  atStart(declared: Declared): Promise<Change[] | Refusal>;
+  /**
+   * Applies it while the process runs. `needsRestart`: the settings that are declared otherwise than this process was
+   * started with. A dry run writes nothing.
+   */
+  apply(
+    call: Call,
+    declared: Declared & ProcessSettings,
+    dryRun: boolean,
+  ): Promise<{ changes: Change[]; needsRestart: (keyof ProcessSettings)[] } | Refusal>;
+}
+
+export interface ApplyParts {
   store: Pick<Store, 'callers' | 'putDeclared'>;
-  integrations: Pick<Integrations, 'faultsOf' | 'settle' | 'changed'>;
+  integrations: Pick<Integrations, 'planner' | 'trustedIssuers' | 'changed'>;
   callerCache: Pick<CallerCache, 'reload'>;
-  trustedIssuers: Pick<TrustedIssuers, 'find'>;
   access: Pick<Access, 'denied' | 'record' | 'recordSystem'>;
   clock: Clock;
   /** What this process was started with. */
   running: Required<ProcessSettings>;
 }
 
-export type Apply = ReturnType<typeof createApply>;
+export function createApply({ store, integrations, callerCache, access, clock, running }: ApplyParts): Apply {
+  const { planner, trustedIssuers } = integrations;
 
-export function createApply({ store, integrations, callerCache, trustedIssuers, access, clock, running }: Parts) {
-  /** Adds to `rows` what is to be written. `issuers`: whom the deployment will trust for what is declared here. */
+  /** Adds to `rows` what is to be written. `issuers`: those that become trusted by what is declared here. */
   async function planIntegrations(wanted: Declared['integrations'], record: Recorder, rows: DeclaredRows) {
     const changes: Change[] = [];
     const issues: InputIssue[] = [];
     const issuers = new Set<string>();
     for (const [i, { id, setup }] of wanted.entries()) {
-      const faults = integrations.faultsOf(id, setup);
+      const faults = planner.validate(id, setup);
       if (faults) {
         issues.push(...faults.issues.map(({ path, message }) => ({ path: `integrations.${i}.${path}`, message })));
         continue;
       }
-      const { settings, before, issuer } = await integrations.settle(id, setup);
+      const { settings, before, issuer } = await planner.plan(id, setup);
       if (issuer !== null) issuers.add(issuer);
-      const fields = [
-        ...diff(before && described(before), described(settings)),
-        ...secretChange('client_secret', before?.clientSecret, settings.clientSecret),
-        ...secretChange('private_key', before?.privateKey, settings.privateKey),
-      ];
+      const fields = integrationChanges(before, settings);
       if (before && fields.length === 0) continue;
       changes.push({ kind: 'integration', id, name: null, action: before ? 'update' : 'create', fields });
       const by = record('integration.declared', { integration: id, detail: setup.provider });
@@ -91,24 +95,21 @@ export function createApply({ store, integrations, callerCache, trustedIssuers, 
     const stored = await store.callers();
     for (const [i, { id, keys: secrets, ...setup }] of wanted.entries()) {
       const now = clock.now();
-      const unbound = await workloadIssues(setup, trusted);
-      issues.push(...unbound.map(({ path, message }) => ({ path: `callers.${i}.${path}`, message })));
+      const bindingIssues = await workloadIssues(setup, trusted);
+      issues.push(...bindingIssues.map(({ path, message }) => ({ path: `callers.${i}.${path}`, message })));
       const caller = callerOf(id ?? idFor(setup.name), setup, now);
       const keys = secrets?.map((secret) => keyOf(secret, caller.id, now, null));
       const digests = new Set(keys?.map(({ digest }) => digest));
       const other = stored.find((s) => s.caller.id !== caller.id && s.keys.some(({ digest }) => digests.has(digest)));
       if (other) {
-        // After a change of name, the same key stands for the caller of the old one.
+        // The caller may have been renamed: the id comes from the name.
         const who = `${other.caller.id} ("${other.caller.name}")`;
-        const message = `a key of "${caller.name}" is that of ${who}: give it that id, or delete that one`;
+        const message = `a key of "${caller.name}" belongs to ${who}: declare that id, or delete that caller`;
         issues.push({ path: `callers.${i}.keys`, message });
         continue;
       }
       const before = stored.find((s) => s.caller.id === caller.id);
-      const fields = [
-        ...diff(before && callerInWords(before.caller), callerInWords(caller)),
-        ...(keys ? keyChanges(before?.keys ?? [], keys) : []),
-      ];
+      const fields = callerChanges(before, caller, keys);
       if (before && fields.length === 0) continue;
       const action = before ? 'update' : 'create';
       changes.push({ kind: 'caller', id: caller.id, name: caller.name, action, fields });
@@ -117,7 +118,6 @@ export function createApply({ store, integrations, callerCache, trustedIssuers, 
     return { changes, issues };
   }
 
-  /** Nothing is written before all of it is known to hold. */
   async function put(declared: Declared, record: Recorder, dryRun: boolean): Promise<Change[] | Refusal> {
     const rows: DeclaredRows = { integrations: [], callers: [] };
     const planned = await planIntegrations(declared.integrations, record, rows);
@@ -127,7 +127,7 @@ export function createApply({ store, integrations, callerCache, trustedIssuers, 
     const callers = await planCallers(declared.callers, trusted, record, rows);
     const issues = [...planned.issues, ...callers.issues];
     if (issues.length > 0)
-      return refuse({ code: 'invalid_request', detail: 'Nothing of it was applied: parts of it cannot be.', issues });
+      return refuse({ code: 'invalid_request', detail: 'Nothing was applied: some of it is invalid.', issues });
     const changes = [...planned.changes, ...callers.changes];
     if (dryRun || changes.length === 0) return changes;
     await store.putDeclared(rows);
@@ -137,15 +137,9 @@ export function createApply({ store, integrations, callerCache, trustedIssuers, 
   }
 
   return {
-    /** As the process starts; what is not named is left as it is. */
-    atStart: (declared: Declared): Promise<Change[] | Refusal> => put(declared, access.recordSystem, false),
+    atStart: (declared) => put(declared, access.recordSystem, false),
 
-    /** The same while it runs. `needsRestart`: what is declared otherwise than this process was started with. */
-    async apply(
-      call: Call,
-      declared: Declared & ProcessSettings,
-      dryRun: boolean,
-    ): Promise<{ changes: Change[]; needsRestart: (keyof ProcessSettings)[] } | Refusal> {
+    async apply(call, declared, dryRun) {
       const denied = access.denied(call, 'admin', '*', '*');
       if (denied) return denied;
       const changes = await put(declared, (action, subject) => access.record(call, action, subject), dryRun);
@@ -159,51 +153,5 @@ export function createApply({ store, integrations, callerCache, trustedIssuers, 
   };
 }
 
-/** By its public names, and without secrets. */
-const described = (i: Integration | IntegrationSettings) => ({
-  provider: i.provider,
-  client_id: i.clientId,
-  key_id: i.keyId,
-  certificate: i.certificate,
-  scopes: i.scopes,
-  params: i.params,
-  overrides: i.overrides,
-  return_origins: i.returnOrigins,
-});
-
-const callerInWords = ({ name, permissions: grants, workloads, rateLimit }: Caller) => ({
-  name,
-  grants,
-  workloads: workloads.map(({ id: _, ...workload }) => workload),
-  rate_limit: rateLimit,
-});
-
-/** `after` undefined: as it is. Null: none. */
-function secretChange(path: string, before: string | null | undefined, after: string | null | undefined) {
-  const had = before !== undefined && before !== null;
-  if (after === undefined || (after === null && !had)) return [];
-  return [{ path, secret: after === null ? ('removed' as const) : had ? ('changed' as const) : ('set' as const) }];
-}
-
-/** A key is named by its prefix, as it is where keys are listed. */
-function keyChanges(before: CallerKey[], after: CallerKey[]): FieldChange[] {
-  const has = (keys: CallerKey[], { digest }: CallerKey) => keys.some((key) => key.digest === digest);
-  return [
-    ...before
-      .filter((key) => !has(after, key))
-      .map(({ prefix }) => ({ path: `keys.${prefix}`, secret: 'removed' as const })),
-    ...before
-      .filter((key) => has(after, key) && key.expiresAt !== null)
-      .map(({ prefix, expiresAt }) => ({
-        path: `keys.${prefix}.expires_at`,
-        before: new Date(expiresAt!).toISOString(),
-        after: null,
-      })),
-    ...after
-      .filter((key) => !has(before, key))
-      .map(({ prefix }) => ({ path: `keys.${prefix}`, secret: 'set' as const })),
-  ];
-}
-
-/** The same name is the same caller at every start. */
+/** Derived from the name, so that the same name is the same caller at every start. */
 const idFor = (name: string): string => `clr_${createHash('sha256').update(name).digest('hex').slice(0, 26)}`;

@@ -1,15 +1,15 @@
-// Where two descriptions differ, field by field.
+// The differences between two JSON values, field by field.
 import { isDeepStrictEqual } from 'node:util';
 
 export interface Difference {
   /** Such as `params.issuer` or `grants.0.owners`. */
   path: string;
-  /** Null where there is nothing. */
+  /** Null: not set. */
   before: unknown;
   after: unknown;
 }
 
-/** Nothing, null, the empty text and the empty list are alike. */
+/** Undefined, null, the empty string and the empty list count as equal. */
 export function diff(before: unknown, after: unknown, path = ''): Difference[] {
   if (isDeepStrictEqual(before, after) || (isNothing(before) && isNothing(after))) return [];
   if ([before, after].every((value) => hasParts(value) || isNothing(value))) {
@@ -24,7 +24,7 @@ export function diff(before: unknown, after: unknown, path = ''): Difference[] {
 const isNothing = (value: unknown): boolean =>
   value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0);
 
-/** Members, or entries that have members; a list of words is one field. */
+/** Objects, and lists of objects; a list of strings is one field. */
 const hasParts = (value: unknown): boolean =>
   typeof value === 'object' && value !== null && (!Array.isArray(value) || value.every(hasParts));
 

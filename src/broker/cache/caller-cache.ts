@@ -1,27 +1,51 @@
-// Callers by what they present, in memory: authenticating a request asks nobody. A key is known by its digest; the token of
-// a workload too, once it has been verified.
+// Callers by what they present, in memory, so that authenticating a request asks no store. A key is found by its digest;
+// a workload's token too, once it has been verified.
 import { LRUCache } from 'lru-cache';
 import type { Caller, Principal, RateLimit, Workload } from '../../domain/caller.ts';
 import type { Store } from '../../ports/index.ts';
 import { digest, isMistyped } from '../secrets/index.ts';
 
-/** The caller behind `VALETKEY_ADMIN_KEY`: every right, for the first set-up. It is in no table. */
+/** The caller behind `VALETKEY_ADMIN_KEY`, for the first set-up. It has every permission and is in no table. */
 const ADMIN: Principal = {
   caller: { id: 'clr_admin', name: 'admin key', permissions: [{ actions: ['*'], integrations: ['*'], owners: ['*'] }] },
   credential: { kind: 'key', id: 'key_admin', expiresAt: null },
   rateLimit: null,
 };
 
-const ADMITTED_AT_MOST = 10_000;
+const MAX_WORKLOAD_TOKENS = 10_000;
 
-/** A caller, and what makes a token one of its workload's. */
+/** A caller, and the workload binding that a token has to match. */
 export interface WorkloadBinding {
   caller: Caller;
   workload: Workload;
 }
 
-/** What was known when a token began to be verified. */
+/** Which state of the cache a verification started from. */
 export type VerificationTicket = symbol;
+
+export interface CallerCache {
+  /** Undefined: unknown or expired. `now` in ms since the epoch. */
+  find(presented: string, now: number): Principal | undefined;
+  /** Why a key was not found. */
+  whyNot(presented: string): 'expired' | 'mistyped' | 'unknown';
+  /** The bindings to an issuer. Pass the ticket on to `remember`. */
+  boundTo(issuer: string): { bindings: readonly WorkloadBinding[]; ticket: VerificationTicket };
+  /**
+   * The principal of a verified token. It is cached for `forMs` at the most, so that the token need not be verified
+   * again; not cached if callers or issuers have changed since the ticket was taken.
+   */
+  remember(
+    ticket: VerificationTicket,
+    token: string,
+    binding: WorkloadBinding,
+    credential: Principal['credential'],
+    forMs: number,
+  ): Principal;
+  /** To be called when trusted issuers have changed: every token has to be verified again. */
+  invalidateWorkloads(): void;
+  /** Reads all callers. To be awaited after each change before the answer, so that a deleted key stops working at once. */
+  reload(): Promise<void>;
+}
 
 interface Parts {
   store: Pick<Store, 'callers'>;
@@ -30,61 +54,44 @@ interface Parts {
   rateLimit: RateLimit | null;
 }
 
-export type CallerCache = ReturnType<typeof createCallerCache>;
-
-export function createCallerCache({ store, adminKey, rateLimit }: Parts) {
+export function createCallerCache({ store, adminKey, rateLimit }: Parts): CallerCache {
   let keys = new Map<string, Principal>();
   let bindings = new Map<string, WorkloadBinding[]>();
-  const admitted = new LRUCache<string, Principal>({ max: ADMITTED_AT_MOST });
-  let ticket: VerificationTicket = Symbol();
+  const workloadTokens = new LRUCache<string, Principal>({ max: MAX_WORKLOAD_TOKENS });
+  let current: VerificationTicket = Symbol();
 
   function invalidateWorkloads(): void {
-    ticket = Symbol();
-    admitted.clear();
+    current = Symbol();
+    workloadTokens.clear();
   }
 
   const limitOf = (caller: Caller) => caller.rateLimit ?? rateLimit;
 
   return {
-    /** Undefined: not known, or not any more. `now` in milliseconds. */
-    find(presented: string, now: number): Principal | undefined {
+    find(presented, now) {
       const key = digest(presented);
-      const found = keys.get(key) ?? admitted.get(key);
+      const found = keys.get(key) ?? workloadTokens.get(key);
       if (!found) return undefined;
       const { expiresAt } = found.credential;
       return expiresAt === null || expiresAt > now ? found : undefined;
     },
 
-    /** Why a key was not found. */
-    whyNot: (presented: string): 'expired' | 'mistyped' | 'unknown' => {
+    whyNot(presented) {
       if (keys.has(digest(presented))) return 'expired';
       return isMistyped(presented) ? 'mistyped' : 'unknown';
     },
 
-    /** Which callers the tokens of an issuer may stand for. */
-    boundTo: (issuer: string): { bindings: readonly WorkloadBinding[]; ticket: VerificationTicket } => ({
-      bindings: bindings.get(issuer) ?? [],
-      ticket,
-    }),
+    boundTo: (issuer) => ({ bindings: bindings.get(issuer) ?? [], ticket: current }),
 
-    /** From now on the token is known without being verified, for `forMs` at most; unless something has changed since. */
-    remember(
-      since: VerificationTicket,
-      token: string,
-      { caller }: WorkloadBinding,
-      credential: Principal['credential'],
-      forMs: number,
-    ) {
+    remember(ticket, token, { caller }, credential, forMs) {
       const principal: Principal = { caller, credential, rateLimit: limitOf(caller) };
-      if (since === ticket && forMs > 0) admitted.set(digest(token), principal, { ttl: forMs });
+      if (ticket === current && forMs > 0) workloadTokens.set(digest(token), principal, { ttl: forMs });
       return principal;
     },
 
-    /** Tokens must be verified anew: whose are believed has changed. */
     invalidateWorkloads,
 
-    /** After each change, before it is answered: a deleted key stops at once. */
-    async reload(): Promise<void> {
+    async reload() {
       const callers = await store.callers();
       const nextKeys = new Map<string, Principal>();
       const nextBindings = new Map<string, WorkloadBinding[]>();

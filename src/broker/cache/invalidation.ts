@@ -1,96 +1,103 @@
-// What others have changed: nothing that is in memory here outlives the news of it.
+// Cache invalidation: follows the change feed of the store, so that no cache outlives a change made by another process.
 import type { Connection } from '../../domain/connection.ts';
 import { INVALIDATION_RETRY_MS } from '../../domain/time-limits.ts';
 import type { Change, ChangeFeed, Logger, Store } from '../../ports/index.ts';
 import type { CallerCache } from './caller-cache.ts';
 import type { TokenCache } from './token-cache.ts';
 
-interface Parts {
+/** What other rooms do about a change. */
+export interface ChangeHandlers {
+  /** An integration has changed; undefined: any may have. */
+  integrationChanged: (id: string | undefined) => void;
+  /** Reads a connection from the store into the token cache. */
+  reload: (connectionId: string) => Promise<unknown>;
+  /** The store was away and may have lost the last commits: commit what it lacks again. Rejects if that has to be retried. */
+  recommitLost: () => Promise<void>;
+}
+
+interface Parts extends ChangeHandlers {
   store: Pick<Store, 'subscribe' | 'connectionVersions'>;
   tokenCache: TokenCache;
   callerCache: Pick<CallerCache, 'reload'>;
-  /** Told of an integration that is not as it was; undefined: of any. */
-  integrationChanged: (id: string | undefined) => void;
-  /** Takes in what the store has now. */
-  reread: (connectionId: string) => Promise<unknown>;
-  /** The store was away, and may have gone back. */
-  lookBack: () => Promise<void>;
   log: Logger;
 }
 
-/** Tokens that are compared by one question. */
-const AT_ONCE = 500;
+/** Connections per query when cached tokens are compared with the store. */
+const COMPARE_AT_ONCE = 500;
 
 /**
- * Follows the news of the store until it is stopped. Our own changes are among them: of those, what is held already is
- * what the store has. What was read before there was news of it is read again first. Rejects with `StoreError` when the
- * news cannot be had at all.
+ * Follows the change feed until it is stopped. The feed brings this process's own changes too; for these the cache holds
+ * what the store has. Callers and integrations that were read before the subscription are read again. Rejects with
+ * `StoreError` when the subscription fails.
  */
 export async function startInvalidation({
   store,
   tokenCache,
   callerCache,
   integrationChanged,
-  reread,
-  lookBack,
+  reload,
+  recommitLost,
   log,
 }: Parts): Promise<ChangeFeed> {
   let isStopped = false;
 
   /**
-   * What is held is compared with the store: the news does not say what has changed. What was refreshed elsewhere is read
-   * again at once, so that it is in memory too should the store be away a moment later. What is newer than the store has
-   * it was refreshed here a moment ago, or the store has lost it: it is still the best there is.
+   * Drops cached tokens whose grant has ended; returns the ids of those that were refreshed elsewhere. A change
+   * notification does not say what has changed, so the cached token is compared with the store. A cached token that is
+   * newer than the store's was refreshed here a moment ago, or the store has lost it: it is still the best there is.
    */
-  async function check(ids: string[]): Promise<string[]> {
+  async function compare(ids: string[]): Promise<string[]> {
     const rows = new Map((await store.connectionVersions(ids)).map((row) => [row.id, row]));
-    const old: string[] = [];
+    const outdated: string[] = [];
     for (const id of ids) {
-      const held = tokenCache.get(id)?.connection;
-      if (!held) continue;
+      const cached = tokenCache.get(id)?.connection;
+      if (!cached) continue;
       const { status = 'revoked', generation = 0 } = rows.get(id) ?? {};
-      // A read that began before must not bring back what is gone; a reconnect has a generation of its own.
-      if (status === 'revoked') tokenCache.invalidate(held, Number.POSITIVE_INFINITY);
-      else if (status === 'needs_reauth') tokenCache.invalidate(held, generation + 1);
-      else if (generation > held.generation) old.push(id);
+      // A read that began earlier must not bring the token back; a reconnect gets a new generation.
+      if (status === 'revoked') tokenCache.invalidate(cached, Number.POSITIVE_INFINITY);
+      else if (status === 'needs_reauth') tokenCache.invalidate(cached, generation + 1);
+      else if (generation > cached.generation) outdated.push(id);
     }
-    return old;
+    return outdated;
   }
 
   /**
-   * What cannot be compared is compared as soon as it can be. Until then a token is let go whose grant may have ended; one
-   * that was only refreshed elsewhere is good until its own end.
+   * Compares in batches. While the store cannot be asked, tokens whose grant may have ended are dropped, and the rest is
+   * compared later; a token that was only refreshed elsewhere is valid until it expires.
    */
-  async function checkAll(ids: string[], mayHaveEnded: (held: Connection) => boolean): Promise<void> {
-    const held = ids.filter((id) => tokenCache.get(id));
-    const old: string[] = [];
-    for (let i = 0; i < held.length; i += AT_ONCE) {
+  async function compareAll(ids: string[], mayHaveEnded: (cached: Connection) => boolean): Promise<void> {
+    const cached = ids.filter((id) => tokenCache.get(id));
+    const outdated: string[] = [];
+    for (let i = 0; i < cached.length; i += COMPARE_AT_ONCE) {
       try {
-        old.push(...(await check(held.slice(i, i + AT_ONCE))));
+        outdated.push(...(await compare(cached.slice(i, i + COMPARE_AT_ONCE))));
       } catch (error) {
-        const left = held.slice(i);
-        log.warn({ err: error, connections: left.length }, 'tokens could not be compared with the store');
+        const left = cached.slice(i);
+        log.warn(
+          { err: error, connections: left.length },
+          'cache invalidation: comparing tokens with the store failed, will retry',
+        );
         for (const id of left) {
           const one = tokenCache.get(id)?.connection;
           if (one && mayHaveEnded(one)) tokenCache.invalidate(one, one.generation);
         }
-        if (!isStopped) setTimeout(() => void checkAll(left, mayHaveEnded), INVALIDATION_RETRY_MS).unref();
+        if (!isStopped) setTimeout(() => void compareAll(left, mayHaveEnded), INVALIDATION_RETRY_MS).unref();
         break;
       }
     }
-    // What is held meanwhile was refreshed, not ended: it is good until then.
-    for (const id of old) await reread(id).catch(() => undefined);
+    // Reloaded at once, so that the new token is in memory should the store be away a moment later.
+    for (const id of outdated) await reload(id).catch(() => undefined);
   }
 
-  function untilDone(what: string, work: () => Promise<void>): void {
+  function retryUntilDone(what: string, work: () => Promise<void>): void {
     work().catch((error: unknown) => {
       if (isStopped) return;
-      log.error({ err: error }, `${what} could not be looked at: trying again`);
-      setTimeout(() => untilDone(what, work), INVALIDATION_RETRY_MS).unref();
+      log.error({ err: error }, `cache invalidation: ${what} failed, will retry`);
+      setTimeout(() => retryUntilDone(what, work), INVALIDATION_RETRY_MS).unref();
     });
   }
 
-  const watch = await store.subscribe((changes: Change[]) => {
+  const feed = await store.subscribe((changes: Change[]) => {
     const kinds = new Set(changes.map(({ kind }) => kind));
     const everything = kinds.has('everything');
     if (everything) tokenCache.invalidateReads();
@@ -98,34 +105,39 @@ export async function startInvalidation({
       if (change.kind === 'integration') integrationChanged(change.id);
       if (change.kind !== 'connection') continue;
       tokenCache.invalidateOwnerOf(change.id);
-      // A new one belongs to a set that cannot know it.
+      // A new connection is in no cached set of an owner yet.
       if (change.generation === 1) tokenCache.invalidateOwners();
     }
-    const told = generationsOf(changes);
-    void checkAll([...told.keys()], ({ id, generation }) => !areRefreshes(told.get(id) ?? [], generation));
-    if (everything) void checkAll(tokenCache.cachedIds(), () => false);
+    const generations = generationsOf(changes);
+    void compareAll(
+      [...generations.keys()],
+      ({ id, generation }) => !areRefreshes(generations.get(id) ?? [], generation),
+    );
+    if (everything) void compareAll(tokenCache.cachedIds(), () => false);
     if (everything) integrationChanged(undefined);
-    if (everything || kinds.has('back')) untilDone('what was kept lately', lookBack);
-    if (everything || kinds.has('callers')) untilDone('callers', callerCache.reload);
+    if (everything || kinds.has('back')) retryUntilDone('committing lost refreshes again', recommitLost);
+    if (everything || kinds.has('callers')) retryUntilDone('reading callers', callerCache.reload);
   });
   integrationChanged(undefined);
   await callerCache.reload();
   return {
-    ...watch,
+    ...feed,
     async stop() {
       isStopped = true;
-      await watch.stop();
+      await feed.stop();
     },
   };
 }
 
+/** By connection, in the order of the feed. */
 function generationsOf(changes: Change[]): Map<string, number[]> {
-  const told = new Map<string, number[]>();
+  const generations = new Map<string, number[]>();
   for (const change of changes)
-    if (change.kind === 'connection') told.set(change.id, [...(told.get(change.id) ?? []), change.generation]);
-  return told;
+    if (change.kind === 'connection')
+      generations.set(change.id, [...(generations.get(change.id) ?? []), change.generation]);
+  return generations;
 }
 
-/** Each brought a generation that was not there before; whatever else befalls a connection leaves it the one that it has. */
-const areRefreshes = (told: number[], held: number): boolean =>
-  told.every((generation) => generation > held) && new Set(told).size === told.length;
+/** A refresh brings a new generation; any other change of a connection leaves its generation as it is. */
+const areRefreshes = (generations: number[], cached: number): boolean =>
+  generations.every((generation) => generation > cached) && new Set(generations).size === generations.length;

@@ -1,2 +1,17 @@
-export { type CallerSetup, type Callers, callerOf, createCallers, keyOf, workloadIssues } from './callers.ts';
-export { createWorkloadIdentity, isJwt, type WorkloadIdentity } from './workload-identity.ts';
+// The callers room: internal services, their keys and permissions, and authentication by workload identity.
+import { type CallerAdmin, type CallerAdminParts, createCallerAdmin } from './callers.ts';
+import { createWorkloadIdentity, type WorkloadIdentity, type WorkloadIdentityParts } from './workload-identity.ts';
+
+export { type CallerSetup, callerOf, keyOf, workloadIssues } from './caller-setup.ts';
+export type { CallerAdmin } from './callers.ts';
+export { isJwt, type WorkloadIdentity } from './workload-identity.ts';
+
+export interface Callers {
+  admin: CallerAdmin;
+  workloadIdentity: WorkloadIdentity;
+}
+
+/** `callerCache` and `trustedIssuers` are those that requests are authenticated with. */
+export function createCallers(parts: CallerAdminParts & WorkloadIdentityParts): Callers {
+  return { admin: createCallerAdmin(parts), workloadIdentity: createWorkloadIdentity(parts) };
+}

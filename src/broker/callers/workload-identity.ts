@@ -1,29 +1,32 @@
-// Callers without a shared secret: the platform gives a service a JWT, and a caller is bound to what that says.
+// Workload identity: a service authenticates with a JWT of its platform, which a caller is bound to by issuer and claims.
 import { matches, type Principal, type Workload } from '../../domain/caller.ts';
 import { JWT_VERDICT_TTL_MS } from '../../domain/time-limits.ts';
 import type { Clock, JwtReason, JwtVerifier } from '../../ports/index.ts';
 import type { CallerCache } from '../cache/index.ts';
 import type { TrustedIssuers } from '../integrations/index.ts';
-import { digest } from '../secrets/index.ts';
 
-/** Why a JWT stands for no caller. */
+/** Why a JWT authenticates no caller. */
 export type WorkloadRefusal = JwtReason | 'no_matching_workload' | 'ambiguous_workload';
 
-interface Parts {
+/**
+ * The caller that a JWT authenticates, or why it authenticates none. Keys are fetched only from issuers that a caller is
+ * bound to. Rejects with `StoreError`.
+ */
+export type WorkloadIdentity = (token: string) => Promise<Principal | WorkloadRefusal>;
+
+export interface WorkloadIdentityParts {
   verifier: JwtVerifier;
   trustedIssuers: Pick<TrustedIssuers, 'find'>;
   callerCache: Pick<CallerCache, 'boundTo' | 'remember'>;
   clock: Clock;
 }
 
-export type WorkloadIdentity = ReturnType<typeof createWorkloadIdentity>;
-
-/** Whether it has the form of a compact JWS (RFC 7515 3.1), which no caller key has. */
+/** Whether it has the form of a compact JWS (RFC 7515 section 3.1). No caller key has that form. */
 export const isJwt = (presented: string): boolean => /^[\w-]+\.[\w-]+\.[\w-]*$/.test(presented);
 
-export function createWorkloadIdentity({ verifier, trustedIssuers, callerCache, clock }: Parts) {
-  /** Whose token it is; or why it is nobody's. An issuer that no caller is bound to is never asked for its keys. */
-  return async function identify(token: string): Promise<Principal | WorkloadRefusal> {
+export function createWorkloadIdentity(parts: WorkloadIdentityParts): WorkloadIdentity {
+  const { verifier, trustedIssuers, callerCache, clock } = parts;
+  return async (token) => {
     const issuer = verifier.claimedIssuer(token);
     if (issuer === undefined) return 'malformed';
     const { bindings, ticket } = callerCache.boundTo(issuer);
@@ -34,11 +37,11 @@ export function createWorkloadIdentity({ verifier, trustedIssuers, callerCache, 
     if (!verdict.active) return verdict.reason;
 
     const { claims } = verdict;
-    const fitting = bindings.filter(({ workload }) => isOf(workload, claims));
-    const [binding] = fitting;
+    const matching = bindings.filter(({ workload }) => isOf(workload, claims));
+    const [binding] = matching;
     if (!binding) return 'no_matching_workload';
-    // To choose one would be to guess what the service may do.
-    if (fitting.some(({ caller }) => caller.id !== binding.caller.id)) return 'ambiguous_workload';
+    // Choosing one would be guessing what the service may do.
+    if (matching.some(({ caller }) => caller.id !== binding.caller.id)) return 'ambiguous_workload';
     const expiresAt = Number(claims.exp) * 1_000;
     const subject = typeof claims.sub === 'string' ? claims.sub : null;
     return callerCache.remember(
@@ -53,7 +56,7 @@ export function createWorkloadIdentity({ verifier, trustedIssuers, callerCache, 
 
 const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : [value]);
 
-/** Every claim that is named is there, and as it is named; of a list, one member is. */
+/** Every claim of the binding is in the token and matches its pattern; of a list, one member has to match. */
 function isOf({ audience, claims: wanted }: Workload, claims: Record<string, unknown>): boolean {
   const fits = (value: unknown, pattern: string) =>
     ['string', 'number', 'boolean'].includes(typeof value) && matches(pattern, String(value));
@@ -63,11 +66,4 @@ function isOf({ audience, claims: wanted }: Workload, claims: Record<string, unk
       ([name, pattern]) => Object.hasOwn(claims, name) && listOf(claims[name]).some((value) => fits(value, pattern)),
     )
   );
-}
-
-/** With an id that the same binding always has, so that the audit log can be read after a caller was written anew. */
-export function workloadOf({ issuer, audience, claims }: Omit<Workload, 'id'>): Workload {
-  const sorted = Object.fromEntries(Object.entries(claims).sort(([a], [b]) => (a < b ? -1 : 1)));
-  const id = `wl_${digest(JSON.stringify([issuer, audience, sorted])).slice(0, 26)}`;
-  return { id, issuer, audience, claims: sorted };
 }

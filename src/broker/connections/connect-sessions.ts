@@ -1,4 +1,4 @@
-// Connect sessions as callers see them: invite, and ask how it went.
+// Connect sessions, as callers create them for owners and follow what becomes of them.
 
 import { isCode } from '../../domain/auth-modes.ts';
 import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
@@ -12,7 +12,7 @@ import type { Access, Call } from '../audit/index.ts';
 import type { Targets } from '../integrations/index.ts';
 import { digest, newId, newSecret } from '../secrets/index.ts';
 
-export interface Invitation {
+export interface ConnectSessionRequest {
   integration: string;
   owner: string;
   label?: string | undefined;
@@ -20,11 +20,29 @@ export interface Invitation {
   params?: Record<string, string> | undefined;
   metadata?: Record<string, unknown> | undefined;
   returnUrl?: string | undefined;
+  /** The connection to renew. */
   connectionId?: string | undefined;
 }
 
-interface Parts {
-  store: Store;
+/** `url` contains the secret of the session, which is not stored: it is returned once. */
+export interface CreatedSession {
+  session: ConnectSession;
+  url: string;
+}
+
+export interface ConnectSessions {
+  /** For callers with `connections:write`. */
+  create(call: Call, wanted: ConnectSessionRequest): Promise<CreatedSession | Refusal>;
+  /**
+   * For callers with `token`, when the owner has asked for it (token exchange): a caller that may read the owner's token
+   * may have the owner connect.
+   */
+  createForTokenExchange(call: Call, wanted: ConnectSessionRequest): Promise<CreatedSession | Refusal>;
+  get(call: Call, id: string): Promise<ConnectSession | Refusal>;
+}
+
+export interface ConnectSessionParts {
+  store: Pick<Store, 'session' | 'addSession' | 'connection'>;
   targets: Targets;
   access: Access;
   clock: Clock;
@@ -33,11 +51,11 @@ interface Parts {
   returnOrigins: readonly string[];
 }
 
-export type Sessions = ReturnType<typeof createSessions>;
+export function createConnectSessions(parts: ConnectSessionParts): ConnectSessions {
+  const { store, targets, access, clock, publicUrl, returnOrigins } = parts;
 
-export function createSessions({ store, targets, access, clock, publicUrl, returnOrigins }: Parts) {
-  /** The label of the connection to renew, or what is wrong with naming it. */
-  async function renewable(wanted: Invitation, id: string): Promise<string | Refusal | InputIssue[]> {
+  /** The label of the connection to renew, or why it cannot be renewed. */
+  async function renewable(wanted: ConnectSessionRequest, id: string): Promise<string | Refusal | InputIssue[]> {
     const connection = await store.connection(id);
     if (!connection) return refuse({ code: 'not_found', what: 'connection', id });
     if (connection.integration !== wanted.integration || connection.owner !== wanted.owner) {
@@ -45,28 +63,27 @@ export function createSessions({ store, targets, access, clock, publicUrl, retur
     }
     if (connection.status === 'revoked') return refuse({ code: 'connection_revoked', connection_id: id });
     if (wanted.label !== undefined && wanted.label !== connection.label) {
-      return [{ path: 'label', message: 'a renewal keeps its label: leave it out' }];
+      return [{ path: 'label', message: 'a renewed connection keeps its label: leave it out' }];
     }
     return connection.label;
   }
 
-  /** `right`: the action that must be covered. */
-  async function make(
+  async function create(
     call: Call,
-    right: 'connections:write' | 'token',
-    wanted: Invitation,
-  ): Promise<{ session: ConnectSession; url: string } | Refusal> {
+    action: 'connections:write' | 'token',
+    wanted: ConnectSessionRequest,
+  ): Promise<CreatedSession | Refusal> {
     const { integration, owner } = wanted;
-    const denied = access.denied(call, right, integration, owner, wanted.connectionId);
+    const denied = access.denied(call, action, integration, owner, wanted.connectionId);
     if (denied) return denied;
     const found = await targets.find(integration);
     if (found instanceof Refusal) return found;
 
     const scopes = wanted.scopes ?? found.integration.scopes;
-    const tooFar = access.denied(call, right, integration, owner, wanted.connectionId, { scopes });
-    if (tooFar) return tooFar;
+    const scopesDenied = access.denied(call, action, integration, owner, wanted.connectionId, { scopes });
+    if (scopesDenied) return scopesDenied;
     if (!isCode(found.auth)) {
-      const detail = `connections of "${integration}" are not made in a browser: import them with POST /v1/connections`;
+      const detail = `connections of "${integration}" are not created in a browser: import them with POST /v1/connections`;
       return refuse({ code: 'invalid_request', detail });
     }
     const fields = connectionFields(found.provider, found.auth);
@@ -81,7 +98,7 @@ export function createSessions({ store, targets, access, clock, publicUrl, retur
       else issues.push(...renewed);
     }
     if (issues.length > 0)
-      return refuse({ code: 'invalid_request', detail: 'the connect session cannot be made', issues });
+      return refuse({ code: 'invalid_request', detail: 'the connect session has invalid settings', issues });
 
     const secret = newSecret();
     const now = clock.now();
@@ -109,39 +126,35 @@ export function createSessions({ store, targets, access, clock, publicUrl, retur
   }
 
   return {
-    /** The URL holds the session's secret and is not kept: it is told here, once. */
-    create: (call: Call, wanted: Invitation) => make(call, 'connections:write', wanted),
-
-    /** For an owner who has asked for it: who may have the token that comes of it may then invite them. */
-    invite: (call: Call, wanted: Invitation) => make(call, 'token', wanted),
-
-    async get(call: Call, id: string): Promise<ConnectSession | Refusal> {
+    create: (call, wanted) => create(call, 'connections:write', wanted),
+    createForTokenExchange: (call, wanted) => create(call, 'token', wanted),
+    async get(call, id) {
       const session = await store.session(id);
       if (!session) return refuse({ code: 'not_found', what: 'connect session', id });
       const denied = access.denied(call, 'connections:write', session.integration, session.owner);
       if (denied) return denied;
-      const over = session.status === 'pending' && session.expiresAt <= clock.now();
-      return over ? { ...session, status: 'expired' } : session;
+      const expired = session.status === 'pending' && session.expiresAt <= clock.now();
+      return expired ? { ...session, status: 'expired' } : session;
     },
   };
 }
 
 /**
- * An owner is only ever sent back to an origin that the deployment has named (RFC 9700 4.11), or to the broker's own.
- * A broker at a loopback address, which is one in development, also allows loopback.
+ * Owners are sent back only to origins that the deployment allows (RFC 9700 4.11), or to the broker's own. A broker on
+ * loopback, which is one in development, also allows loopback.
  */
 function returnUrlIssues(returnUrl: string, allowed: readonly string[], publicUrl: string): InputIssue[] {
   const path = 'return_url';
   if (!URL.canParse(returnUrl)) return [{ path, message: 'not an absolute URL' }];
-  // Browsers read these as slashes or not at all, and other readers of URLs do not agree.
+  // Browsers treat these as slashes or drop them, and URL parsers disagree.
   if (/[\\\s\p{Cc}]/u.test(returnUrl))
     return [{ path, message: 'must not hold backslashes, spaces or control characters' }];
   const url = new URL(returnUrl);
   if (!/^https?:$/.test(url.protocol)) return [{ path, message: 'must be an http or https URL' }];
   if (url.username || url.password) return [{ path, message: 'must not hold a user name or password' }];
-  const home = new URL(publicUrl);
-  if (url.origin === home.origin || allowed.includes(url.origin)) return [];
-  if (isLoopback(home.hostname) && isLoopback(url.hostname)) return [];
-  const message = `the origin ${url.origin} is not allowed: add it to the integration's return_origins, or to the configuration's`;
+  const own = new URL(publicUrl);
+  if (url.origin === own.origin || allowed.includes(url.origin)) return [];
+  if (isLoopback(own.hostname) && isLoopback(url.hostname)) return [];
+  const message = `the origin ${url.origin} is not allowed: add it to return_origins of the integration or of the configuration`;
   return [{ path, message }];
 }

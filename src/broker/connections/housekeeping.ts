@@ -1,4 +1,4 @@
-// What the broker does of itself, again and again: owed revocations, and forgetting what has ended.
+// Background work of the connections room: delivering due revocations, and deleting expired sessions and flows.
 import { ENDED_SESSION_RETENTION_MS, OUTBOX_POLL_MS, SWEEP_INTERVAL_MS } from '../../domain/time-limits.ts';
 import type { Clock, Logger, Store } from '../../ports/index.ts';
 import type { Revoker } from './revocation.ts';
@@ -8,31 +8,31 @@ interface Parts {
   revoker: Pick<Revoker, 'deliverDue'>;
   clock: Clock;
   log: Logger;
-  lookEveryMs?: number | undefined;
+  deliverEveryMs?: number | undefined;
 }
 
-/** Begins at once; `stop` is fulfilled when the round under way has ended. A round that fails is only the next one's. */
-export function startHousekeeping({ store, revoker, clock, log, lookEveryMs = OUTBOX_POLL_MS }: Parts): {
+/** Starts at once. `stop` is fulfilled when the current round is done. A round that fails is retried in the next. */
+export function startHousekeeping({ store, revoker, clock, log, deliverEveryMs = OUTBOX_POLL_MS }: Parts): {
   stop(): Promise<void>;
 } {
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
-  let sweptAt = Number.NEGATIVE_INFINITY;
+  let deletedAt = Number.NEGATIVE_INFINITY;
 
   async function round(): Promise<void> {
     try {
       while (!stopped && (await revoker.deliverDue()));
-      if (clock.monotonic() - sweptAt < SWEEP_INTERVAL_MS) return;
+      if (clock.monotonic() - deletedAt < SWEEP_INTERVAL_MS) return;
       await store.deleteExpired(clock.now() - ENDED_SESSION_RETENTION_MS);
-      sweptAt = clock.monotonic();
+      deletedAt = clock.monotonic();
     } catch (error) {
-      log.error({ err: error }, 'outbox: this round failed');
+      log.error({ err: error }, 'housekeeping: round failed, will retry');
     }
   }
 
   const loop = async () => {
     await round();
-    if (!stopped) timer = setTimeout(go, lookEveryMs);
+    if (!stopped) timer = setTimeout(go, deliverEveryMs);
   };
   let running: Promise<void> = Promise.resolve();
   const go = () => {

@@ -1,16 +1,18 @@
-// From what a provider answered, or an import brought, to a connection and its grant.
+// From what a provider issued, or an import contains, to a connection.
 
 import type { AuthMode } from '../../domain/auth-modes.ts';
 import type { Connection, Credentials, Identity } from '../../domain/connection.ts';
 import { grantEndsAt, isRenewable, nextRefreshAt } from '../../domain/refresh-schedule.ts';
 
-export interface ReceivedGrant {
-  grant: Credentials;
+export interface ReceivedCredentials {
+  credentials: Credentials;
   tokenType: string;
   scopes: string[];
+  /** ms since the epoch; null: never. */
   expiresAt: number | null;
-  /** Seconds, as the provider said; undefined: as the catalogue says. */
+  /** Seconds until an unused refresh token expires; undefined: as the catalogue says. */
   idleIn: number | undefined;
+  /** Seconds until the grant ends in any case; undefined: as the catalogue says. */
   endsIn: number | undefined;
   captured: Record<string, unknown>;
   identity: Identity | null;
@@ -18,27 +20,28 @@ export interface ReceivedGrant {
 
 type Place = Pick<Connection, 'integration' | 'owner' | 'label' | 'params' | 'metadata'>;
 
-/** A connection as it is when a grant has just arrived; under `renewed`'s id, where it renews one. */
+/** An active connection with credentials that were received at `now`. `renewed` is the one that it replaces. */
 export function newConnection(
   id: string,
   place: Place,
   auth: AuthMode,
-  brought: ReceivedGrant,
+  received: ReceivedCredentials,
   now: number,
   renewed?: Connection,
 ): Connection {
-  const { grant, expiresAt, idleIn, endsIn } = brought;
-  // Without a token there is nothing to renew ahead of time: the first read makes one.
-  const ahead = isRenewable(auth, grant) && (grant.accessToken !== null || grant.refreshToken !== null);
+  const { credentials, expiresAt, idleIn, endsIn } = received;
+  // Without a token there is nothing to refresh ahead of time: the first read requests one.
+  const ahead =
+    isRenewable(auth, credentials) && (credentials.accessToken !== null || credentials.refreshToken !== null);
   return {
     id,
     ...place,
     status: 'active',
     reason: null,
-    scopes: brought.scopes,
-    captured: brought.captured,
-    identity: brought.identity ?? renewed?.identity ?? null,
-    tokenType: brought.tokenType,
+    scopes: received.scopes,
+    captured: received.captured,
+    identity: received.identity ?? renewed?.identity ?? null,
+    tokenType: received.tokenType,
     issuedAt: now,
     expiresAt,
     nextRefreshAt: ahead ? nextRefreshAt(id, auth, now, expiresAt, idleIn) : null,
@@ -53,6 +56,6 @@ export function newConnection(
   };
 }
 
-/** OpenID Connect Core 5.7. Unknown on one side: not known to differ. */
+/** OpenID Connect Core 5.7. False if one of them is unknown. */
 export const isDifferentIdentity = (a: Identity | null | undefined, b: Identity | null | undefined): boolean =>
   !!a && !!b && (a.issuer !== b.issuer || a.subject !== b.subject);

@@ -1,3 +1,51 @@
-export { createIntegrations, type Integrations, type Setup } from './integrations.ts';
-export { createTargets, type ResolvedIntegration, type Targets } from './targets.ts';
-export { createTrustedIssuers, type TrustedIssuers } from './trusted-issuers.ts';
+// The integrations room: providers set up in this deployment, where their requests go, and whose JWTs they make trusted.
+import type { Store, TrustedIssuer } from '../../ports/index.ts';
+import type { Access } from '../audit/index.ts';
+import type { CallerCache } from '../cache/index.ts';
+import { createIntegrationPlanner, type IntegrationPlanner, type PlannerParts } from './integration-setup.ts';
+import { createIntegrationAdmin, type IntegrationAdmin } from './integrations.ts';
+import { createTargets, type Targets } from './targets.ts';
+import { createTrustedIssuers, type TrustedIssuers } from './trusted-issuers.ts';
+
+export type { IntegrationPlanner, IntegrationSetup } from './integration-setup.ts';
+export type { IntegrationAdmin } from './integrations.ts';
+export type { ResolvedIntegration, Targets } from './targets.ts';
+export type { TrustedIssuers } from './trusted-issuers.ts';
+
+export interface Integrations {
+  admin: IntegrationAdmin;
+  planner: IntegrationPlanner;
+  targets: Targets;
+  trustedIssuers: TrustedIssuers;
+  /** To be called for each change that was not made through `admin`. Undefined: any integration may have changed. */
+  changed(id: string | undefined): void;
+}
+
+interface Parts extends PlannerParts {
+  store: Pick<Store, 'integration' | 'integrations' | 'putIntegration' | 'deleteIntegration'>;
+  callerCache: Pick<CallerCache, 'invalidateWorkloads'>;
+  access: Access;
+  /** The trusted issuers of the configuration. */
+  configuredIssuers: readonly TrustedIssuer[];
+  /** Called after every change of an integration, wherever it was made. */
+  onChange: (id: string | undefined) => void;
+}
+
+export function createIntegrations(parts: Parts): Integrations {
+  const { store, vault, catalogue, callerCache, access, configuredIssuers, onChange } = parts;
+  const targets = createTargets({ store, vault, catalogue });
+  const trustedIssuers = createTrustedIssuers({ store, targets, configured: configuredIssuers });
+  const planner = createIntegrationPlanner(parts);
+  const changed = (id: string | undefined) => {
+    trustedIssuers.invalidate();
+    callerCache.invalidateWorkloads();
+    onChange(id);
+  };
+  return {
+    admin: createIntegrationAdmin({ store, planner, access, changed }),
+    planner,
+    targets,
+    trustedIssuers,
+    changed,
+  };
+}

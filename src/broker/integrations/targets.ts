@@ -1,4 +1,4 @@
-// From an integration's id to where its requests go, with its secret opened.
+// From an integration's id to where its requests go and with which decrypted secrets.
 import { LRUCache } from 'lru-cache';
 import type { AuthMode } from '../../domain/auth-modes.ts';
 import type { Ciphertext, Connection } from '../../domain/connection.ts';
@@ -8,8 +8,8 @@ import { authMode, type Provider } from '../../domain/provider.ts';
 import { connectionParams, resolveTarget, type Target } from '../../domain/target.ts';
 import type { Store, Vault } from '../../ports/index.ts';
 
-/** Targets kept: each refresh wants one, and they hardly ever change. */
-const MAX_KEPT = 1_000;
+/** Every refresh needs a target, and targets hardly ever change. */
+const MAX_TARGETS = 1_000;
 
 export interface ResolvedIntegration {
   integration: Integration;
@@ -18,9 +18,17 @@ export interface ResolvedIntegration {
   auth: AuthMode;
 }
 
-export type Targets = ReturnType<typeof createTargets>;
+export interface Targets {
+  /**
+   * The integration with its provider. Refuses with `not_found`, or with `integration_misconfigured` if the catalogue
+   * does not have its provider or mode any more. Reads of one turn of the event loop are shared. Rejects with `StoreError`.
+   */
+  find(id: string): Promise<ResolvedIntegration | Refusal>;
+  /** Where requests about this connection go, from a cache. Throws `VaultError` if a secret cannot be decrypted. */
+  targetOf(found: ResolvedIntegration, about: Pick<Connection, 'params' | 'captured'>): Target;
+}
 
-/** Where a secret of an integration is sealed to. */
+/** The row and column that a secret of an integration is encrypted for. */
 export const integrationContext = (id: string, column: 'client_secret' | 'private_key') => ({
   row: `integrations/${id}`,
   column,
@@ -32,20 +40,10 @@ interface Parts {
   catalogue: ReadonlyMap<string, Provider>;
 }
 
-export function createTargets({ store, vault, catalogue }: Parts) {
-  const kept = new LRUCache<string, Target>({ max: MAX_KEPT });
-
-  /** What was asked for in this turn of the event loop: refreshes come in crowds, and a crowd wants the same one. */
-  const asked = new Map<string, Promise<ResolvedIntegration | Refusal>>();
-
-  function find(id: string): Promise<ResolvedIntegration | Refusal> {
-    const known = asked.get(id);
-    if (known) return known;
-    if (asked.size === 0) setImmediate(() => asked.clear());
-    const reading = read(id);
-    asked.set(id, reading);
-    return reading;
-  }
+export function createTargets({ store, vault, catalogue }: Parts): Targets {
+  const targets = new LRUCache<string, Target>({ max: MAX_TARGETS });
+  /** Reads of this turn of the event loop: refreshes come in bursts that need the same integration. */
+  const reads = new Map<string, Promise<ResolvedIntegration | Refusal>>();
 
   async function read(id: string): Promise<ResolvedIntegration | Refusal> {
     const integration = await store.integration(id);
@@ -54,31 +52,36 @@ export function createTargets({ store, vault, catalogue }: Parts) {
     const auth = provider && authMode(provider, integration.params);
     if (auth) return { integration, provider, auth };
     const missing = provider ? `mode "${integration.params.mode}" of provider` : 'provider';
-    const detail = `the catalogue of this deployment has no ${missing} "${integration.provider}" any more`;
+    const detail = `the catalogue of this deployment does not have the ${missing} "${integration.provider}" any more`;
     return refuse({ code: 'integration_misconfigured', integration: id, detail });
   }
 
   return {
-    find,
-    targetOf(
-      { integration, provider, auth }: ResolvedIntegration,
-      about: Pick<Connection, 'params' | 'captured'>,
-    ): Target {
+    find(id) {
+      const known = reads.get(id);
+      if (known) return known;
+      if (reads.size === 0) setImmediate(() => reads.clear());
+      const reading = read(id);
+      reads.set(id, reading);
+      return reading;
+    },
+
+    targetOf({ integration, provider, auth }, about) {
       const { id, version, createdAt, clientSecret, privateKey, certificate } = integration;
       const params = connectionParams(provider, auth, about);
-      // What another process changes comes with the row: another version, another birth, or a secret sealed anew.
+      // A change by another process shows in the row: another version, creation time or ciphertext.
       const key = JSON.stringify([id, version, createdAt, clientSecret, privateKey, params]);
-      const known = kept.get(key);
+      const known = targets.get(key);
       if (known) return known;
-      const opened = (sealed: Ciphertext | null, column: 'client_secret' | 'private_key') =>
-        sealed === null ? null : vault.decrypt(sealed, integrationContext(id, column));
+      const decrypted = (secret: Ciphertext | null, column: 'client_secret' | 'private_key') =>
+        secret === null ? null : vault.decrypt(secret, integrationContext(id, column));
       const secrets = {
-        secret: opened(clientSecret, 'client_secret'),
-        privateKey: opened(privateKey, 'private_key'),
+        secret: decrypted(clientSecret, 'client_secret'),
+        privateKey: decrypted(privateKey, 'private_key'),
         certificate,
       };
       const target = resolveTarget(provider, integration, secrets, params);
-      kept.set(key, target);
+      targets.set(key, target);
       return target;
     },
   };

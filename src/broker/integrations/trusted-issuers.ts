@@ -1,9 +1,14 @@
-// Whose JWTs are believed: the issuers of this deployment's OpenID integrations, and those of the configuration.
+// The issuers whose JWTs are trusted: those of this deployment's OpenID integrations, and those of the configuration.
 import { Refusal } from '../../domain/errors.ts';
 import type { Store, TrustedIssuer } from '../../ports/index.ts';
 import type { Targets } from './targets.ts';
 
-export type TrustedIssuers = ReturnType<typeof createTrustedIssuers>;
+export interface TrustedIssuers {
+  /** With its accepted audiences and where its keys are; undefined: not trusted. Rejects with `StoreError`. */
+  find(issuer: string): Promise<TrustedIssuer | undefined>;
+  /** To be called when an integration has changed. */
+  invalidate(): void;
+}
 
 interface Parts {
   store: Pick<Store, 'integrations'>;
@@ -11,10 +16,10 @@ interface Parts {
   configured: readonly TrustedIssuer[];
 }
 
-export function createTrustedIssuers({ store, targets, configured }: Parts) {
+export function createTrustedIssuers({ store, targets, configured }: Parts): TrustedIssuers {
   let known: Promise<Map<string, TrustedIssuer>> | undefined;
 
-  async function gather(): Promise<Map<string, TrustedIssuer>> {
+  async function readAll(): Promise<Map<string, TrustedIssuer>> {
     const issuers = new Map<string, TrustedIssuer>();
     const add = (found: TrustedIssuer) => {
       const before = issuers.get(found.issuer);
@@ -38,16 +43,14 @@ export function createTrustedIssuers({ store, targets, configured }: Parts) {
   }
 
   return {
-    /** With the audiences that are accepted of it, and where its keys are; undefined: it is not trusted. */
-    async find(issuer: string): Promise<TrustedIssuer | undefined> {
-      known ??= gather().catch((error: unknown) => {
+    async find(issuer) {
+      known ??= readAll().catch((error: unknown) => {
         known = undefined;
         throw error;
       });
       return (await known).get(issuer);
     },
-    /** To be called when an integration has changed. */
-    invalidate(): void {
+    invalidate() {
       known = undefined;
     },
   };

@@ -1,20 +1,21 @@
-// How things stand, for the metrics: told in time, also when the store is away.
+// The state of the broker for the metrics; answers in time even when the store does not.
 import { setTimeout as pause } from 'node:timers/promises';
 import { METRICS_STORE_WAIT_MS } from '../../domain/time-limits.ts';
-import type { ChangeFeed, Clock, MetricsState, Store } from '../../ports/index.ts';
+import type { Clock, MetricsState, Store } from '../../ports/index.ts';
 import type { AuditBuffer } from '../audit/index.ts';
+import type { Cache } from '../cache/index.ts';
 import type { RefreshEngine } from '../refresh/index.ts';
 
 interface Parts {
   store: Pick<Store, 'countConnections' | 'countDue' | 'ping'>;
   engine: Pick<RefreshEngine, 'state'>;
   auditBuffer: Pick<AuditBuffer, 'state'>;
-  invalidation: Pick<ChangeFeed, 'lagMs'>;
+  cache: Pick<Cache, 'changeFeedLagMs'>;
   clock: Clock;
 }
 
-/** A store that cannot be read leaves its part out. */
-export async function metricsState({ store, engine, auditBuffer, invalidation, clock }: Parts): Promise<MetricsState> {
+/** Never rejects: what the store does not answer in time is left out. */
+export async function metricsState({ store, engine, auditBuffer, cache, clock }: Parts): Promise<MetricsState> {
   const now = clock.now();
   const [connections, due, storeUp] = await Promise.all([
     inTime(store.countConnections(), []),
@@ -28,14 +29,14 @@ export async function metricsState({ store, engine, auditBuffer, invalidation, c
     connections,
     due: due.map(({ integration, count, dueAt }) => ({ integration, count, oldestMs: now - dueAt })),
     storeUp,
-    changeFeedLagMs: invalidation.lagMs(),
+    changeFeedLagMs: cache.changeFeedLagMs(),
     audit: auditBuffer.state(),
     ...engine.state(),
     circuitBreakers: withClosed(engine.state().circuitBreakers, connections),
   };
 }
 
-/** An integration that has failed nowhere yet, or was changed since, has a circuit that is closed: not none. */
+/** An integration without failures, or one that was changed since, has a closed circuit breaker, not none. */
 function withClosed(
   known: MetricsState['circuitBreakers'],
   connections: MetricsState['connections'],

@@ -6,7 +6,7 @@ import { INVITATION_REUSE_MS } from '../../domain/time-limits.ts';
 import type { Clock, JwtReason, JwtVerifier, Store } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
 import type { ServedToken } from '../cache/index.ts';
-import type { Invitation, Sessions } from '../connections/index.ts';
+import type { ConnectSessionRequest, ConnectSessions } from '../connections/index.ts';
 import type { TrustedIssuers } from '../integrations/index.ts';
 import type { TokenReader } from './token-reader.ts';
 
@@ -41,7 +41,7 @@ export interface TokenExchangeParts {
   /** Audiences of subject tokens that are accepted beside the public URL, by issuer. */
   audiences: ReadonlyMap<string, readonly string[]>;
   reader: Pick<TokenReader, 'read'>;
-  sessions: Pick<Sessions, 'invite'>;
+  sessions: Pick<ConnectSessions, 'createForTokenExchange'>;
   store: Pick<Store, 'integration' | 'session'>;
   access: Access;
   clock: Clock;
@@ -72,13 +72,13 @@ export function createTokenExchange(parts: TokenExchangeParts): TokenExchange {
   }
 
   /** Where the owner connects. The subject token is the permission to invite its owner, and no one else. */
-  async function invite(call: Call, invitation: Invitation): Promise<string | null> {
+  async function invite(call: Call, invitation: ConnectSessionRequest): Promise<string | null> {
     const key = JSON.stringify([call.principal.caller.id, invitation]);
     const known = invitations.get(key);
     const session = known && (await store.session(known.id));
     const isUsable = session?.status === 'pending' && session.expiresAt - clock.now() > INVITATION_REUSE_MS / 2;
     if (known && isUsable) return known.url;
-    const made = await sessions.invite(call, invitation);
+    const made = await sessions.createForTokenExchange(call, invitation);
     if (made instanceof Refusal) return null;
     invitations.set(key, { id: made.session.id, url: made.url });
     return made.url;

@@ -1,4 +1,4 @@
-// Callers and their keys.
+// CallerAdmin and their keys.
 import { createRoute, z } from '@hono/zod-openapi';
 import {
   CallerCreated,
@@ -12,7 +12,7 @@ import {
   pageOf,
   Whoami,
 } from '../../api/index.ts';
-import type { CallerSetup, Callers } from '../../broker/callers/index.ts';
+import type { CallerAdmin, CallerSetup } from '../../broker/callers/index.ts';
 import { Refusal } from '../../domain/errors.ts';
 import { respond } from '../errors/respond.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
@@ -117,7 +117,7 @@ export const callerSetupOf = ({ rate_limit, ...rest }: z.infer<typeof CallerPut>
 
 const msOrNull = (text: string | undefined) => (text === undefined ? null : Date.parse(text));
 
-export function callerRoutes({ callers }: { callers: Callers }) {
+export function callerRoutes({ callers }: { callers: CallerAdmin }) {
   return router()
     .openapi(create, async (c) => {
       const { key_expires_at, ...put } = c.req.valid('json');

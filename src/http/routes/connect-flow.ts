@@ -4,7 +4,7 @@ import type { Context, MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { getCookie, setCookie } from 'hono/cookie';
 import { EXAMPLE } from '../../api/index.ts';
-import type { ConnectFlow, Step, Visit } from '../../broker/connections/index.ts';
+import type { BrowserRequest, ConnectFlow, ConnectStep } from '../../broker/connections/index.ts';
 import { SESSION_TTL_MS } from '../../domain/time-limits.ts';
 import type { Env } from '../env.ts';
 import { BROWSER_ANSWERS } from '../openapi/pages.ts';
@@ -93,7 +93,7 @@ export function browserRoutes({ connectFlow, publicUrl }: Parts): OpenAPIHono<En
   // `__Host-`: only from this host, and only over https (RFC 6265bis 4.1.3). Plain http, in development, allows neither.
   const cookie = secure ? '__Host-valetkey' : 'valetkey';
 
-  const visit = (c: Context<Env>): Visit => ({
+  const visit = (c: Context<Env>): BrowserRequest => ({
     browser: getCookie(c, cookie)?.match(BROWSER_SECRET)?.[0],
     address: c.get('address'),
     requestId: c.get('requestId'),
@@ -104,7 +104,7 @@ export function browserRoutes({ connectFlow, publicUrl }: Parts): OpenAPIHono<En
     return c.html(refusedPage({ ...words, code, status, requestId: c.get('requestId') }), status);
   }
 
-  async function answer(c: Context<Env>, step: Step) {
+  async function answer(c: Context<Env>, step: ConnectStep) {
     switch (step.kind) {
       case 'redirect':
         if (step.browser !== undefined) {
@@ -140,14 +140,14 @@ export function browserRoutes({ connectFlow, publicUrl }: Parts): OpenAPIHono<En
   // A client that only looks at a link, such as a mail scanner, must not use it up or bind it to its own browser.
   routes.use('/connect/*', ignoreHead);
   routes.use('/oauth2/callback/*', ignoreHead);
-  routes.get('/connect/:secret', async (c) => answer(c, await connectFlow.open(c.req.param('secret'), visit(c))));
+  routes.get('/connect/:secret', async (c) => answer(c, await connectFlow.begin(c.req.param('secret'), visit(c))));
   routes.post(
     '/connect/:secret',
     bodyLimit({ maxSize: FORM_LIMIT, onError: (c) => refused(c, 'invalid_form') }),
     async (c) => {
       const fields = await filledIn(c);
       return fields
-        ? answer(c, await connectFlow.open(c.req.param('secret'), visit(c), fields))
+        ? answer(c, await connectFlow.begin(c.req.param('secret'), visit(c), fields))
         : refused(c, 'invalid_form');
     },
   );

@@ -1,7 +1,7 @@
 // Connect sessions: invite an owner, then look up the outcome.
 import { createRoute, z } from '@hono/zod-openapi';
 import { EXAMPLE, SessionCreated, SessionPost, SessionView } from '../../api/index.ts';
-import type { Sessions } from '../../broker/connections/index.ts';
+import type { ConnectSessions } from '../../broker/connections/index.ts';
 import { respond } from '../errors/respond.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { presentConnectSession, time } from '../presenters.ts';
@@ -34,7 +34,7 @@ const get = createRoute({
   responses: { 200: json(SessionView, 'The connect session'), ...problems('forbidden', 'not_found') },
 });
 
-export function sessionRoutes({ sessions }: { sessions: Sessions }) {
+export function sessionRoutes({ sessions }: { sessions: ConnectSessions }) {
   return router()
     .openapi(create, async (c) => {
       const { return_url, connection_id, ...rest } = c.req.valid('json');

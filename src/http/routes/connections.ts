@@ -10,7 +10,7 @@ import {
   pageOf,
   Revocation,
 } from '../../api/index.ts';
-import type { Connections, Revoker } from '../../broker/connections/index.ts';
+import type { ConnectionResource, Revoker } from '../../broker/connections/index.ts';
 import { respond } from '../errors/respond.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { page, paged } from '../paging.ts';
@@ -85,7 +85,7 @@ const bulk = createRoute({
   },
 });
 
-export function connectionRoutes({ connections, revoker }: { connections: Connections; revoker: Revoker }) {
+export function connectionRoutes({ connections, revoker }: { connections: ConnectionResource; revoker: Revoker }) {
   return router()
     .openapi(list, async (c) => {
       const { limit, cursor, ...filter } = c.req.valid('query');
@@ -113,13 +113,13 @@ export function connectionRoutes({ connections, revoker }: { connections: Connec
       return respond(c, connection, (added) => c.json(presentConnection(added), 201));
     })
     .openapi(revoke, async (c) => {
-      const revoked = await revoker.one(c.get('call'), c.req.valid('param').id);
+      const revoked = await revoker.revoke(c.get('call'), c.req.valid('param').id);
       return respond(c, revoked, ({ connection, upstream }) =>
         c.json({ id: connection.id, status: 'revoked' as const, upstream_revocation: upstream }, 200),
       );
     })
     .openapi(bulk, async (c) => {
-      const revoked = await revoker.many(c.get('call'), c.req.valid('json'));
+      const revoked = await revoker.revokeAll(c.get('call'), c.req.valid('json'));
       return respond(c, revoked, (counts) =>
         c.json({ revoked: counts.pending + counts.unsupported, upstream_revocation: counts }, 200),
       );

@@ -1,7 +1,7 @@
 // The provider catalogue, and the integrations of this deployment.
 import { createRoute, z } from '@hono/zod-openapi';
 import { EXAMPLE, IntegrationPut, IntegrationView, PageQuery, ProviderView, pageOf, Slug } from '../../api/index.ts';
-import type { Integrations, Setup } from '../../broker/integrations/index.ts';
+import type { IntegrationAdmin, IntegrationSetup } from '../../broker/integrations/index.ts';
 import { refuse } from '../../domain/errors.ts';
 import type { Provider } from '../../domain/provider.ts';
 import { respond } from '../errors/respond.ts';
@@ -84,7 +84,7 @@ const remove = createRoute({
 });
 
 /** From the public names to the internal ones. */
-export const setupOf = (put: z.infer<typeof IntegrationPut>): Setup => ({
+export const setupOf = (put: z.infer<typeof IntegrationPut>): IntegrationSetup => ({
   provider: put.provider,
   clientId: put.client_id,
   clientSecret: put.client_secret,
@@ -98,7 +98,7 @@ export const setupOf = (put: z.infer<typeof IntegrationPut>): Setup => ({
 });
 
 interface Parts {
-  integrations: Integrations;
+  integrations: IntegrationAdmin;
   catalogue: ReadonlyMap<string, Provider>;
   publicUrl: string;
 }

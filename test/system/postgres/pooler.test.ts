@@ -42,7 +42,7 @@ async function warnedAtStart(url: string): Promise<string[]> {
   return warned;
 }
 
-const POLLS = expect.stringMatching(/tells no news.*"every_ms":250/);
+const POLLS = expect.stringMatching(/delivers no notifications.*"every_ms":250/);
 const UNNAMED = expect.stringMatching(/a pooler .* prepare=false/);
 
 describe('a pooler in transaction mode', () => {

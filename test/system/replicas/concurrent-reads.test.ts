@@ -69,8 +69,8 @@ test('a caller that is deleted while the broker starts, before it hears of chang
     tokenCache: createTokenCache(),
     callerCache,
     integrationChanged: () => undefined,
-    reread: async () => undefined,
-    lookBack: async () => undefined,
+    reload: async () => undefined,
+    recommitLost: async () => undefined,
     log,
   });
   expect(callerCache.find('a key', NOW)).toBeUndefined();
@@ -103,8 +103,8 @@ test.each([
     tokenCache,
     callerCache: { reload: async () => undefined },
     integrationChanged: () => undefined,
-    reread: async () => undefined,
-    lookBack: async () => undefined,
+    reload: async () => undefined,
+    recommitLost: async () => undefined,
     log,
   });
   onTestFinished(() => invalidation.stop());

@@ -1,0 +1,74 @@
+// What applying a declaration would change, field by field.
+import type { Caller, CallerKey } from '../../domain/caller.ts';
+import type { Integration } from '../../domain/integration.ts';
+import type { IntegrationSettings } from '../../ports/index.ts';
+import { type Difference, diff } from './diff.ts';
+
+/** Of a secret, only what happens to it. */
+export type FieldChange = Difference | { path: string; secret: 'set' | 'changed' | 'removed' };
+
+export const integrationChanges = (before: Integration | undefined, after: IntegrationSettings): FieldChange[] => [
+  ...diff(before && describeIntegration(before), describeIntegration(after)),
+  ...secretChange('client_secret', before?.clientSecret, after.clientSecret),
+  ...secretChange('private_key', before?.privateKey, after.privateKey),
+];
+
+/** `keys` undefined: they stay as they are. */
+export const callerChanges = (
+  before: { caller: Caller; keys: CallerKey[] } | undefined,
+  after: Caller,
+  keys: CallerKey[] | undefined,
+): FieldChange[] => [
+  ...diff(before && describeCaller(before.caller), describeCaller(after)),
+  ...(keys ? keyChanges(before?.keys ?? [], keys) : []),
+];
+
+/** By the names of the API, without secrets. */
+const describeIntegration = (i: Integration | IntegrationSettings) => ({
+  provider: i.provider,
+  client_id: i.clientId,
+  key_id: i.keyId,
+  certificate: i.certificate,
+  scopes: i.scopes,
+  params: i.params,
+  overrides: i.overrides,
+  return_origins: i.returnOrigins,
+});
+
+const describeCaller = ({ name, permissions: grants, workloads, rateLimit }: Caller) => ({
+  name,
+  grants,
+  workloads: workloads.map(({ id: _, ...workload }) => workload),
+  rate_limit: rateLimit,
+});
+
+/** `after`: undefined keeps the stored secret, null removes it. */
+function secretChange(
+  path: string,
+  before: string | null | undefined,
+  after: string | null | undefined,
+): FieldChange[] {
+  const had = before !== undefined && before !== null;
+  if (after === undefined || (after === null && !had)) return [];
+  return [{ path, secret: after === null ? 'removed' : had ? 'changed' : 'set' }];
+}
+
+/** A key is named by its prefix, as in lists of keys. */
+function keyChanges(before: CallerKey[], after: CallerKey[]): FieldChange[] {
+  const has = (keys: CallerKey[], { digest }: CallerKey) => keys.some((key) => key.digest === digest);
+  return [
+    ...before
+      .filter((key) => !has(after, key))
+      .map(({ prefix }) => ({ path: `keys.${prefix}`, secret: 'removed' as const })),
+    ...before
+      .filter((key) => has(after, key) && key.expiresAt !== null)
+      .map(({ prefix, expiresAt }) => ({
+        path: `keys.${prefix}.expires_at`,
+        before: new Date(expiresAt!).toISOString(),
+        after: null,
+      })),
+    ...after
+      .filter((key) => !has(before, key))
+      .map(({ prefix }) => ({ path: `keys.${prefix}`, secret: 'set' as const })),
+  ];
+}

@@ -1,0 +1,70 @@
+// The first step of the connect flow: from the connect URL to the provider's authorization endpoint (RFC 6749 4.1.1, RFC 7636).
+import { Refusal } from '../../../domain/errors.ts';
+import { fieldIssues } from '../../../domain/fields.ts';
+import type { Flow } from '../../../domain/integration.ts';
+import { connectionFields } from '../../../domain/provider.ts';
+import { SESSION_TTL_MS } from '../../../domain/time-limits.ts';
+import { digest, newSecret } from '../../secrets/index.ts';
+import {
+  type BrowserRequest,
+  type ConnectStep,
+  closed,
+  type FlowParts,
+  failWith,
+  flowContext,
+  refused,
+} from './steps.ts';
+
+export function createBegin(parts: FlowParts) {
+  const { store, vault, provider, targets, clock, publicUrl } = parts;
+
+  return async (secret: string, request: BrowserRequest, given?: Record<string, string>): Promise<ConnectStep> => {
+    const session = await store.sessionBySecret(digest(secret));
+    const end = closed(session, clock.now());
+    if (end || !session) return end ?? refused('not_found');
+    // Before anything is shown or fails for this session. `beginFlow` decides when two browsers come at once.
+    const isOther = session.browserDigest !== null && session.browserDigest !== digest(request.browser ?? '');
+    if (isOther) return refused('other_browser');
+    const found = await targets.find(session.integration);
+    if (found instanceof Refusal) return refused('integration_misconfigured');
+    const { name } = found.provider;
+
+    const renewed = session.connectionId === null ? undefined : await store.connection(session.connectionId);
+    const params = { ...renewed?.params, ...given, ...session.params };
+    const fields = connectionFields(found.provider, found.auth);
+    const issues = fieldIssues('params', fields, params);
+    if (issues.length > 0) return { kind: 'ask', provider: name, fields, values: params, issues: given ? issues : [] };
+
+    const [state, nonce, verifier] = [newSecret(), newSecret(), newSecret()];
+    const target = targets.targetOf(found, { params, captured: {} });
+    const scopes = session.scopes ?? found.integration.scopes;
+    const redirectUri = `${publicUrl}/oauth2/callback/${session.integration}`;
+    const authorization = await provider.authorizationUrl(target, { state, nonce, verifier, scopes, redirectUri });
+    if (!authorization.ok) {
+      // The session stays pending during an outage: the owner may try the link again.
+      if (authorization.fault.kind === 'transient') return refused('provider_unavailable', name);
+      return failWith(parts, session, request, name, authorization.fault);
+    }
+
+    const browser = request.browser ?? newSecret();
+    const stateDigest = digest(state);
+    const now = clock.now();
+    const flow: Flow = {
+      stateDigest,
+      sessionId: session.id,
+      integration: session.integration,
+      browserDigest: digest(browser),
+      verifier: vault.encrypt(verifier, flowContext(stateDigest, 'verifier')),
+      nonce: vault.encrypt(nonce, flowContext(stateDigest, 'nonce')),
+      issuer: authorization.value.issuer,
+      redirectUri,
+      scopes,
+      params,
+      expiresAt: now + SESSION_TTL_MS,
+    };
+    const begun = await store.beginFlow(flow, now);
+    if (begun === 'other_browser') return refused('other_browser', name);
+    if (begun === 'gone') return closed(await store.session(session.id), clock.now()) ?? refused('invitation_used');
+    return { kind: 'redirect', url: authorization.value.url, provider: name, browser };
+  };
+}

@@ -1,0 +1,62 @@
+// The second step of the connect flow: the authorization response, checked and exchanged (RFC 6749 4.1.2, RFC 9207, RFC 9700).
+import { type AuthMode, isCode } from '../../../domain/auth-modes.ts';
+import { Refusal } from '../../../domain/errors.ts';
+import { digest } from '../../secrets/index.ts';
+import { createFinish } from './finish.ts';
+import {
+  type BrowserRequest,
+  type ConnectStep,
+  closed,
+  type FlowParts,
+  fail,
+  failWith,
+  flowContext,
+  refused,
+} from './steps.ts';
+
+export function createCallback(parts: FlowParts) {
+  const { store, vault, provider, targets, clock } = parts;
+  const finish = createFinish(parts);
+
+  return async (integration: string, response: URLSearchParams, request: BrowserRequest): Promise<ConnectStep> => {
+    const state = response.get('state');
+    if (!state) return refused('invalid_state');
+    if (!request.browser) return refused('other_browser');
+    const consumed = await store.consumeFlow(digest(state), digest(request.browser), clock.now());
+    if (!consumed) return refused('invalid_state');
+    const { flow, session } = consumed;
+    const end = closed(session, clock.now());
+    if (end) return end;
+
+    const found = await targets.find(session.integration);
+    if (found instanceof Refusal)
+      return fail(parts, session, request, session.integration, 'integration_misconfigured');
+    const { name } = found.provider;
+    // One redirect URI for each integration: a response at another one is a mix-up (RFC 9700 4.4).
+    if (flow.integration !== integration) return fail(parts, session, request, name, 'invalid_answer');
+
+    // Parameters of the callback may say where the code is to be exchanged.
+    const captured = capturedFrom(found.auth, response);
+    const target = targets.targetOf(found, { params: flow.params, captured });
+    const answer = await provider.exchange(target, response, {
+      state,
+      nonce: vault.decrypt(flow.nonce, flowContext(flow.stateDigest, 'nonce')),
+      verifier: vault.decrypt(flow.verifier, flowContext(flow.stateDigest, 'verifier')),
+      redirectUri: flow.redirectUri,
+      scopes: flow.scopes,
+      issuer: flow.issuer,
+    });
+    if (!answer.ok) return failWith(parts, session, request, name, answer.fault);
+    const value = { ...answer.value, captured: { ...captured, ...answer.value.captured } };
+    return finish(session, flow, found, value, request);
+  };
+}
+
+const capturedFrom = (auth: AuthMode, response: URLSearchParams): Record<string, unknown> =>
+  isCode(auth)
+    ? Object.fromEntries(
+        Object.entries(auth.callback.capture).flatMap(([name, param]) =>
+          response.has(param) ? [[name, response.get(param)]] : [],
+        ),
+      )
+    : {};

@@ -1,0 +1,144 @@
+// What every step of the connect flow shares: the browser's request, what the browser gets, and how a step fails.
+import type { InputIssue } from '../../../domain/errors.ts';
+import type { Params } from '../../../domain/fields.ts';
+import type { ConnectSession } from '../../../domain/integration.ts';
+import type { Clock, Logger, ProviderClient, ProviderFault, Store, Telemetry, Vault } from '../../../ports/index.ts';
+import type { Access } from '../../audit/index.ts';
+import type { TokenCache } from '../../cache/index.ts';
+import type { Targets } from '../../integrations/index.ts';
+
+export interface BrowserRequest {
+  /** The secret of the browser's cookie, if it has one. */
+  browser: string | undefined;
+  address: string | null;
+  requestId: string;
+}
+
+/** What a step answers to the browser. `provider` is the provider's name. */
+export type ConnectStep =
+  /** `browser`: the secret to set as a cookie. */
+  | { kind: 'redirect'; url: string; provider: string; browser?: string }
+  /** A form that asks the owner for parameters. `issues` is empty when it is shown for the first time. */
+  | { kind: 'ask'; provider: string; fields: Params; values: Record<string, string>; issues: InputIssue[] }
+  | { kind: 'connected'; provider: string; label: string }
+  | { kind: 'refused'; error: BrowserError; provider: string | null };
+
+/** What an owner may see go wrong. Some are also the `error` of a session and of a `return_url`. */
+export type BrowserError =
+  | 'not_found'
+  | 'invitation_used'
+  | 'invitation_expired'
+  | 'other_browser'
+  | 'invalid_state'
+  | 'access_denied'
+  | 'provider_error'
+  | 'provider_unavailable'
+  | 'invalid_answer'
+  | 'identity_mismatch'
+  | 'connection_gone'
+  | 'integration_misconfigured';
+
+export interface FlowParts {
+  store: Pick<
+    Store,
+    | 'sessionBySecret'
+    | 'session'
+    | 'failSession'
+    | 'connection'
+    | 'beginFlow'
+    | 'consumeFlow'
+    | 'servedRowsByOwner'
+    | 'addConnection'
+    | 'renewConnection'
+  >;
+  vault: Vault;
+  provider: Pick<ProviderClient, 'authorizationUrl' | 'exchange'>;
+  targets: Targets;
+  tokenCache: Pick<TokenCache, 'invalidate'>;
+  access: Pick<Access, 'recordBrowser'>;
+  telemetry: Pick<Telemetry, 'connect'>;
+  clock: Clock;
+  log: Logger;
+  publicUrl: string;
+}
+
+/** The row and column that a secret of a flow is encrypted for. */
+export const flowContext = (stateDigest: string, column: 'verifier' | 'nonce') => ({
+  row: `flows/${stateDigest}`,
+  column,
+});
+
+export const refused = (error: BrowserError, provider: string | null = null): ConnectStep => ({
+  kind: 'refused',
+  error,
+  provider,
+});
+
+/** Why the flow of this session cannot go on; undefined: it can. */
+export function closed(session: ConnectSession | undefined, now: number): ConnectStep | undefined {
+  if (!session) return refused('not_found');
+  if (session.status === 'expired' || (session.status === 'pending' && session.expiresAt <= now)) {
+    return refused('invitation_expired');
+  }
+  return session.status === 'pending' ? undefined : refused('invitation_used');
+}
+
+/** For the audit log. */
+export const origin = ({ address, requestId }: BrowserRequest) => ({ address, requestId });
+
+type FailureParts = Pick<FlowParts, 'store' | 'access' | 'telemetry' | 'log'>;
+
+/** Ends the session with an error, which the owner sees at the `return_url` or on a page of the broker. */
+export async function fail(
+  { store, access, telemetry, log }: FailureParts,
+  session: ConnectSession,
+  request: BrowserRequest,
+  provider: string,
+  error: BrowserError,
+  code: string = error,
+): Promise<ConnectStep> {
+  const { integration, owner, connectionId } = session;
+  const subject = { integration, owner, connectionId, detail: code };
+  const by = access.recordBrowser(origin(request), 'connection.connect_failed', subject, 'failed');
+  await store.failSession(session.id, code, by);
+  telemetry.connect(integration, error);
+  log.info({ session: session.id, integration, error: code, request_id: request.requestId }, 'connect: session failed');
+  if (session.returnUrl === null) return refused(error, provider);
+  return { kind: 'redirect', url: withQuery(session.returnUrl, { status: 'error', error: code }), provider };
+}
+
+/** The same for a fault of the provider. Callers get the provider's own code where it refused, ours where we did. */
+export function failWith(
+  parts: FailureParts,
+  session: ConnectSession,
+  request: BrowserRequest,
+  provider: string,
+  fault: ProviderFault,
+): Promise<ConnectStep> {
+  const { kind, code, detail } = fault;
+  parts.log.warn({ session: session.id, kind, code, detail }, 'connect: the provider returned an error');
+  const error = browserError(fault);
+  const shown = kind === 'transient' || kind === 'misconfigured' ? error : code;
+  return fail(parts, session, request, provider, error, shown);
+}
+
+function browserError(fault: ProviderFault): BrowserError {
+  switch (fault.kind) {
+    case 'denied':
+      return fault.code === 'access_denied' ? 'access_denied' : 'provider_error';
+    case 'transient':
+      return 'provider_unavailable';
+    case 'misconfigured':
+      return 'integration_misconfigured';
+    case 'grant_dead':
+    case 'invalid':
+    case 'identity_changed':
+      return 'invalid_answer';
+  }
+}
+
+export function withQuery(url: string, values: Record<string, string>): string {
+  const target = new URL(url);
+  for (const [name, value] of Object.entries(values)) target.searchParams.set(name, value);
+  return target.href;
+}

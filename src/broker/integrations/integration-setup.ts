@@ -1,0 +1,168 @@
+// From what an admin or the declarative file says about an integration to what is stored: validated, with defaults, encrypted.
+import { type AuthMode, isCode } from '../../domain/auth-modes.ts';
+import type { Ciphertext } from '../../domain/connection.ts';
+import type { InputIssue } from '../../domain/errors.ts';
+import { fieldIssues } from '../../domain/fields.ts';
+import type { Integration, Overrides } from '../../domain/integration.ts';
+import { authMode, integrationFields, type Provider } from '../../domain/provider.ts';
+import { NO_SECRETS, resolveTarget } from '../../domain/target.ts';
+import { type Clock, type IntegrationSettings, type Store, type Vault, VaultError } from '../../ports/index.ts';
+import { integrationContext } from './targets.ts';
+
+export interface IntegrationSetup {
+  provider: string;
+  /** Undefined where the mode has no client. */
+  clientId?: string | undefined;
+  /** Undefined keeps the stored one, null removes it. */
+  clientSecret?: string | null | undefined;
+  /** PEM. Undefined keeps the stored one, null removes it. */
+  privateKey?: string | null | undefined;
+  keyId?: string | undefined;
+  certificate?: string | undefined;
+  /** Undefined: the provider's default scopes. */
+  scopes?: string[] | undefined;
+  params?: Record<string, string> | undefined;
+  overrides?: Overrides | undefined;
+  returnOrigins?: string[] | undefined;
+}
+
+export interface PlannedIntegration {
+  settings: IntegrationSettings;
+  /** What is stored now. */
+  before: Integration | undefined;
+  /** Whose tokens the broker trusts once this is stored; null: none. */
+  issuer: string | null;
+}
+
+export interface IntegrationPlanner {
+  /** Everything that is wrong with a set-up; undefined: nothing. */
+  validate(id: string, setup: IntegrationSetup): { detail: string; issues: InputIssue[] } | undefined;
+  /** What a valid set-up is to be stored as. A secret that equals the stored one stays as it is (undefined). */
+  plan(id: string, setup: IntegrationSetup): Promise<PlannedIntegration>;
+}
+
+export interface PlannerParts {
+  store: Pick<Store, 'integration'>;
+  vault: Vault;
+  catalogue: ReadonlyMap<string, Provider>;
+  clock: Pick<Clock, 'now'>;
+  /** What is wrong with a URL that requests would go to; undefined: nothing. */
+  checkUrl: (url: string) => string | undefined;
+}
+
+export function createIntegrationPlanner({
+  store,
+  vault,
+  catalogue,
+  clock,
+  checkUrl,
+}: PlannerParts): IntegrationPlanner {
+  function issuesOf(id: string, provider: Provider, setup: IntegrationSetup): InputIssue[] {
+    const params = setup.params ?? {};
+    const auth = authMode(provider, params);
+    const issues = fieldIssues('params', integrationFields(provider, auth), params);
+    if (setup.clientId === undefined && auth && needsClient(auth))
+      issues.push({ path: 'client_id', message: `is required in the mode ${auth.mode}` });
+    issues.push(...pemIssues(setup));
+    return issues.length > 0 ? issues : urlIssues(id, provider, setup);
+  }
+
+  function urlIssues(id: string, provider: Provider, setup: IntegrationSetup): InputIssue[] {
+    const { keyId = null, overrides = {}, params = {} } = setup;
+    const settings = { id, version: 0, clientId: setup.clientId ?? '', keyId, params, overrides };
+    // Connections have parameters of their own: only URLs that are complete without them can be checked now.
+    const target = resolveTarget(provider, settings, NO_SECRETS, {});
+    // A URL that was given is reported where it was given; one that the catalogue makes of it, by its endpoint.
+    const urls = [
+      ...Object.entries(overrides).map(([name, url]) => [`overrides.${name}`, url] as const),
+      ...Object.entries(params).flatMap(([name, text]) =>
+        /^https?:/.test(text) ? [[`params.${name}`, text] as const] : [],
+      ),
+      ...Object.entries({ ...target.endpoints, issuer: target.issuer }),
+    ];
+    const reported = new Set<string>();
+    return urls.flatMap(([path, url]) => {
+      const fault = url ? checkUrl(url) : undefined;
+      if (fault === undefined || reported.has(url!)) return [];
+      reported.add(url!);
+      return [{ path, message: fault }];
+    });
+  }
+
+  /** Undefined: the stored ciphertext stays, since it holds this secret already. */
+  function newCiphertext(
+    id: string,
+    column: Parameters<typeof integrationContext>[1],
+    secret: string | null | undefined,
+    stored: Ciphertext | null,
+  ): Ciphertext | null | undefined {
+    if (secret === undefined || secret === null) return secret;
+    const context = integrationContext(id, column);
+    try {
+      if (stored !== null && vault.decrypt(stored, context) === secret) return undefined;
+    } catch (error) {
+      // A stored secret that cannot be decrypted is replaced.
+      if (!(error instanceof VaultError)) throw error;
+    }
+    return vault.encrypt(secret, context);
+  }
+
+  return {
+    validate(id, setup) {
+      const provider = catalogue.get(setup.provider);
+      if (!provider) {
+        const message = `no such provider in the catalogue; GET /v1/providers lists them`;
+        return { detail: `provider "${setup.provider}" is not known`, issues: [{ path: 'provider', message }] };
+      }
+      const issues = issuesOf(id, provider, setup);
+      return issues.length === 0 ? undefined : { detail: `integration "${id}" has invalid settings`, issues };
+    },
+
+    async plan(id, setup) {
+      const provider = catalogue.get(setup.provider);
+      const now = clock.now();
+      const before = await store.integration(id);
+      const settings = {
+        id,
+        provider: setup.provider,
+        clientId: setup.clientId ?? '',
+        clientSecret: newCiphertext(id, 'client_secret', setup.clientSecret, before?.clientSecret ?? null),
+        privateKey: newCiphertext(id, 'private_key', setup.privateKey, before?.privateKey ?? null),
+        keyId: setup.keyId ?? null,
+        certificate: setup.certificate ?? null,
+        scopes: setup.scopes ?? defaultScopes(provider && authMode(provider, setup.params ?? {})),
+        params: setup.params ?? {},
+        overrides: setup.overrides ?? {},
+        returnOrigins: setup.returnOrigins ?? [],
+        createdAt: now,
+        updatedAt: now,
+      };
+      const { issuer } = provider
+        ? resolveTarget(provider, { ...settings, version: 0 }, NO_SECRETS, {})
+        : { issuer: null };
+      return { settings, before, issuer };
+    },
+  };
+}
+
+/** Every mode that authenticates as a client; an import may bring a client of its own. */
+const needsClient = (auth: AuthMode): boolean =>
+  isCode(auth) ||
+  auth.mode === 'aws_sts_assume_role' ||
+  (auth.mode === 'oauth2_client_credentials' && !Object.hasOwn(auth.credentials, 'client_id'));
+
+const defaultScopes = (auth: AuthMode | undefined): string[] =>
+  auth && 'default_scopes' in auth ? auth.default_scopes : [];
+
+const PRIVATE_KEY = /^-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----\s/;
+/** Nothing but certificates: they are shown, and a bundle may contain a private key. */
+const CERTIFICATES = /^(?:-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*)+$/;
+
+function pemIssues({ privateKey, certificate }: IntegrationSetup): InputIssue[] {
+  const issues: InputIssue[] = [];
+  if (typeof privateKey === 'string' && !PRIVATE_KEY.test(privateKey.trim()))
+    issues.push({ path: 'private_key', message: 'must be a private key in PEM form' });
+  if (typeof certificate === 'string' && !CERTIFICATES.test(certificate.trim()))
+    issues.push({ path: 'certificate', message: 'must be one or more certificates in PEM form, and nothing else' });
+  return issues;
+}

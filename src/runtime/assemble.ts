@@ -1,0 +1,163 @@
+// Puts a broker together: adapters, then the rooms of the broker, then HTTP. Nothing is started and nothing is read here.
+import { readFileSync } from 'node:fs';
+import { signAssertion, signProof } from '../adapters/jwt/sign.ts';
+import { createJwtVerifier } from '../adapters/jwt/verify.ts';
+import { createProviderClient } from '../adapters/oauth/provider-client.ts';
+import { checkUrl, createOutbound } from '../adapters/outbound/outbound.ts';
+import { instrumentStore } from '../adapters/telemetry/instrumented-store.ts';
+import { createMetrics } from '../adapters/telemetry/metrics.ts';
+import { createApply } from '../broker/apply/index.ts';
+import { createAudit } from '../broker/audit/index.ts';
+import { createCache } from '../broker/cache/index.ts';
+import { createCallers } from '../broker/callers/index.ts';
+import { createConnections } from '../broker/connections/index.ts';
+import { createIntegrations } from '../broker/integrations/index.ts';
+import { createJwt } from '../broker/jwt/index.ts';
+import { metricsState } from '../broker/maintenance/index.ts';
+import { createRefreshEngine, type RefreshPoint } from '../broker/refresh/index.ts';
+import { createTokens } from '../broker/tokens/index.ts';
+import { createLimits } from '../http/middleware/rate-limits.ts';
+import { createHttp } from '../http/server.ts';
+import { packaged } from '../package-files.ts';
+import type { Clock, Logger, Telemetry } from '../ports/index.ts';
+import { isPostgres } from '../stores/open.ts';
+import type { Config } from './config.ts';
+import type { Foundation } from './foundation.ts';
+
+/** What tests set: the clock, and how soon and how far background work goes. */
+export interface Tuning {
+  clock?: Clock;
+  /** How often due revocations are delivered, in ms. */
+  outboxEveryMs?: number;
+  /** False: nothing is refreshed ahead of its expiry. */
+  refreshAhead?: boolean;
+  /** Called at the points of each refresh. */
+  reached?: (point: RefreshPoint) => void;
+}
+
+interface Assembly extends Foundation {
+  config: Config;
+  log: Logger;
+  tuning: Tuning;
+  /** Whether the process has been asked to stop: it is not ready any more. */
+  isStopping: () => boolean;
+}
+
+export type Assembled = ReturnType<typeof assemble>;
+
+/** The version of this broker. */
+const { version: VERSION }: { version: string } = JSON.parse(readFileSync(packaged('package.json'), 'utf8'));
+
+const systemClock: Clock = { now: () => Date.now(), monotonic: () => performance.now() };
+
+const PROBE = { row: 'readiness', column: 'probe' };
+
+export function assemble(assembly: Assembly) {
+  const { config, vault, listener, tuning } = assembly;
+  const clock = tuning.clock ?? systemClock;
+  const publicUrl = config.publicUrl ?? listener.url;
+  const telemetry = createMetrics({ version: VERSION, encryptionKid: vault.sealingKid });
+  const store = instrumentStore(assembly.store, telemetry.storeError);
+  const common = { ...assembly, store, clock, telemetry, publicUrl };
+  const adapters = createAdapters(common);
+  const rooms = createRooms({ ...common, ...adapters });
+  return { ...rooms, http: createServer({ ...common, ...rooms }), outbound: adapters.outbound, publicUrl };
+}
+
+interface Common extends Assembly {
+  clock: Clock;
+  telemetry: Telemetry;
+  publicUrl: string;
+}
+
+function createAdapters({ config, clock }: Common) {
+  const outbound = createOutbound({ allow: config.outboundAllow });
+  const verifier = createJwtVerifier({ fetch: outbound, clock });
+  const verifyIdTokenSignature = verifier.verifySignature;
+  const provider = createProviderClient({ outbound, clock, verifyIdTokenSignature, signAssertion });
+  return { outbound, verifier, provider };
+}
+
+/** Each room after those that it uses. */
+function createRooms(parts: Common & ReturnType<typeof createAdapters>) {
+  const { config, store, vault, rescue, provider, verifier, telemetry, clock, log, tuning, publicUrl } = parts;
+  const { adminKey, rateLimit, catalogue, declared, outboundAllow } = config;
+
+  const audit = createAudit({ store, clock, log, retentionDays: config.auditDays });
+  const { access } = audit;
+  const cache = createCache({ store, adminKey, rateLimit, log });
+  const { tokens: tokenCache, callers: callerCache } = cache;
+  const integrations = createIntegrations({
+    store,
+    vault,
+    catalogue,
+    callerCache,
+    access,
+    clock,
+    configuredIssuers: declared.trusted_issuers.map(({ jwks_uri, ...issuer }) => ({ ...issuer, jwksUri: jwks_uri })),
+    checkUrl: (target) => checkUrl(target, outboundAllow),
+    onChange: (id) => id !== undefined && refresh.resetCircuit(id),
+  });
+  const { targets, trustedIssuers } = integrations;
+  const callers = createCallers({ store, callerCache, trustedIssuers, verifier, access, clock });
+  const shared = { store, vault, provider, targets, tokenCache, access, telemetry, clock, log };
+  const connections = createConnections({
+    ...shared,
+    publicUrl,
+    returnOrigins: declared.return_origins,
+    deliverEveryMs: tuning.outboxEveryMs,
+  });
+  const refresh = createRefreshEngine({
+    ...shared,
+    rescue,
+    redirectUri: (integration) => `${publicUrl}/oauth2/callback/${integration}`,
+    limits: config.refreshLimits,
+    reached: tuning.reached,
+    ahead: tuning.refreshAhead,
+    mayLoseCommits: isPostgres(config.databaseUrl),
+  });
+  const tokens = createTokens({
+    ...shared,
+    refresher: refresh.refresher,
+    verifier,
+    trustedIssuers,
+    audiences: new Map(declared.trusted_issuers.map(({ issuer, audiences }) => [issuer, audiences])),
+    sessions: connections.sessions,
+    signProof,
+    publicUrl,
+  });
+  const jwt = createJwt({ verifier, trustedIssuers, access, clock });
+  const apply = createApply({ store, integrations, callerCache, access, clock, running: declared });
+  return { audit, cache, integrations, callers, connections, refresh, tokens, jwt, apply };
+}
+
+function createServer(parts: Common & ReturnType<typeof createRooms>) {
+  const { config, store, vault, telemetry, clock, log, publicUrl, isStopping } = parts;
+  const { audit, cache, integrations, callers, connections, refresh, tokens, jwt, apply } = parts;
+  return createHttp({
+    tokens,
+    jwt,
+    connections: connections.connections,
+    sessions: connections.sessions,
+    connectFlow: connections.flow,
+    revoker: connections.revocation,
+    integrations: integrations.admin,
+    callers: callers.admin,
+    workloads: callers.workloadIdentity,
+    apply,
+    auditLog: audit.log,
+    auditBuffer: audit.buffer,
+    callerCache: cache.callers,
+    catalogue: config.catalogue,
+    limits: createLimits(),
+    store,
+    state: () => metricsState({ store, engine: refresh, auditBuffer: audit.buffer, cache, clock }),
+    proveKeys: () => void vault.decrypt(vault.encrypt('ready', PROBE), PROBE),
+    telemetry,
+    clock,
+    log,
+    publicUrl,
+    isStopping,
+    refreshing: refresh.refresher.inFlight,
+  });
+}

@@ -1,0 +1,11 @@
+// A deployment that is set up wrongly.
+
+/** `issues` name the setting and what is wrong with it, each in a line for the operator. */
+export class SetupError extends Error {
+  override name = 'SetupError';
+  readonly issues: string[];
+  constructor(issues: string[]) {
+    super(issues.join('\n'));
+    this.issues = issues;
+  }
+}
