@@ -1,32 +1,32 @@
-// Who may import whom. The table below is the plan of the house; docs/architecture.md says why.
+// Which part may import which. The tables below are the plan of the source tree; docs/architecture.md says why.
 import { globSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 const SRC = new URL('../src/', import.meta.url);
 
-/** A package of its own. */
+/** Published as a package of its own. */
 const CLIENT = /^client\//;
-/** What not every runtime has. */
+/** Globals that not every JavaScript runtime has. */
 const NODE_GLOBALS = /\b(process|Buffer|global|__dirname|__filename|setImmediate|NodeJS|Deno|Bun|window)\b/;
 
 interface Layer {
   name: string;
   files: RegExp;
-  /** What it imports of this project. Paths begin below `src/`. */
+  /** What it may import of this project. Paths are relative to `src/`. */
   may: RegExp;
-  /** The rule, as it is told to whoever breaks it. */
+  /** The rule, as it is reported with a violation. */
   rule: string;
-  /** Only its types. */
+  /** Of these, only types. */
   typesOnly?: RegExp;
-  /** Only by `import(…)`, so that what does not need it does not load it. */
+  /** Of these, only by `import(…)`, so that commands that do not need them do not load them. */
   lazily?: RegExp;
   builtins?: false;
 }
 
 /**
- * The rooms of the broker, and the rooms each may use, by their `index.ts` alone. A room is listed after those it uses, so
- * there can be no cycle.
+ * The rooms of the broker, and the rooms that each may import, only through their `index.ts`. A room is listed after those
+ * that it imports, so that there is no cycle.
  */
 const rooms: Record<string, string[]> = {
   secrets: [],
@@ -136,7 +136,7 @@ const layers: Layer[] = [
   { name: 'main', files: /^main\.ts$/, may: /^runtime\//, rule: 'main.ts imports only runtime' },
 ];
 
-/** An adapter is a folder. Those that build on another one: */
+/** Each adapter is a folder. Those that import another one: */
 const adapterLinks: Record<string, string[]> = {
   oauth: ['outbound'],
 };
@@ -196,13 +196,13 @@ const packageOf = (specifier: string) => specifier.match(/^(@[^/]+\/)?[^/]+/)![0
 
 function faultOf(file: string, { specifier, kind }: Import, dependencies: Set<string>): string | undefined {
   const layer = layers.find(({ files }) => files.test(file));
-  if (!layer) return 'it belongs to no layer: name one in this test';
-  if (specifier.startsWith('(')) return 'imports name their module';
+  if (!layer) return 'the file belongs to no layer: add one to this test';
+  if (specifier.startsWith('(')) return 'an import must name its module';
   if (specifier.startsWith('node:')) return layer.builtins === false ? layer.rule : undefined;
   if (!specifier.startsWith('.')) {
     const name = packageOf(specifier);
     if (!dependencies.has(name)) return `${name} is not among the dependencies of package.json`;
-    if (!packages[name]) return `${name} has no place yet: name one in this test`;
+    if (!packages[name]) return `${name} has no place yet: add one to this test`;
     return packages[name].test(file) ? undefined : `${name} stays within ${packages[name].source}`;
   }
   const target = posix.join(posix.dirname(file), specifier);
@@ -212,23 +212,23 @@ function faultOf(file: string, { specifier, kind }: Import, dependencies: Set<st
   if (layer.lazily?.test(target) && kind !== 'lazy') return layer.rule;
   if (layer.name === 'adapters' && target.startsWith('adapters/')) {
     const [from, to] = [roomOf(file), roomOf(target)];
-    if (from !== to && !adapterLinks[from]?.includes(to)) return `the adapter ${from} does not build on ${to}`;
+    if (from !== to && !adapterLinks[from]?.includes(to)) return `the adapter ${from} does not import ${to}`;
   }
   if (target.startsWith('broker/')) return roomFault(file, target);
   return undefined;
 }
 
-/** Rooms of the broker use one another downwards only; whoever is outside of a room sees its `index.ts`. */
+/** Rooms import one another only downwards, and everything outside of a room imports only its `index.ts`. */
 function roomFault(file: string, target: string): string | undefined {
   const to = roomOf(target);
   const from = file.startsWith('broker/') ? roomOf(file) : undefined;
   if (from === to) return undefined;
-  if (!/^broker\/[a-z]+\/index\.ts$/.test(target)) return `broker/${to} is used by its index.ts alone`;
+  if (!/^broker\/[a-z]+\/index\.ts$/.test(target)) return `broker/${to} is imported only through its index.ts`;
   if (from === undefined || rooms[from]?.includes(to)) return undefined;
-  return `the room ${from} does not use the room ${to}`;
+  return `the room ${from} does not import the room ${to}`;
 }
 
-/** Each way round, once, beginning where it is met first. */
+/** Each import cycle once, from the file where it is found first. */
 function cyclesOf(files: Record<string, string>): string[] {
   const done = new Set<string>();
   const cycles: string[] = [];
@@ -271,11 +271,11 @@ describe('the source tree', () => {
   const paths = globSync('**/*.ts', { cwd: SRC }).map((path) => path.replaceAll('\\', '/'));
   const files = Object.fromEntries(paths.sort().map((path) => [path, readFileSync(new URL(path, SRC), 'utf8')]));
 
-  it('keeps to its layers', () => {
+  it('has no import against the layers', () => {
     expect(violations(files, dependencies)).toEqual([]);
   });
 
-  it('is read whole: every line that imports is understood', () => {
+  it('has no import that the checker does not see', () => {
     const lines = Object.values(files).flatMap((source) => source.match(/^(import|export) .*from '|^} from '/gm) ?? []);
     expect(lines.length).toBeGreaterThan(100);
     const statements = Object.values(files).flatMap((source) =>
@@ -285,11 +285,46 @@ describe('the source tree', () => {
   });
 });
 
+/** Every folder of `src/`, two levels deep. A new one is a line here, and one in docs/architecture.md. */
+const FOLDERS = [
+  'adapters/jwt',
+  'adapters/keyring',
+  'adapters/oauth',
+  'adapters/outbound',
+  'adapters/telemetry',
+  'api',
+  ...Object.keys(rooms).map((room) => `broker/${room}`),
+  'catalogue',
+  'cli',
+  'client',
+  'domain',
+  'http',
+  'http/errors',
+  'http/fast-path',
+  'http/middleware',
+  'http/openapi',
+  'http/pages',
+  'http/routes',
+  'ports',
+  'runtime',
+  'stores',
+  'stores/postgres',
+  'stores/shared',
+  'stores/sqlite',
+];
+
+it('every folder of src is known', () => {
+  const folders = globSync('**/*.*', { cwd: SRC })
+    .map((path) => posix.dirname(path.replaceAll('\\', '/')).split('/').slice(0, 2).join('/'))
+    .filter((folder) => folder !== '.');
+  expect([...new Set(folders)].sort()).toEqual([...FOLDERS].sort());
+});
+
 describe('the checker', () => {
   const check = (file: string, source: string, others: Record<string, string> = {}) =>
     violations({ [file]: source, ...others }, dependencies);
 
-  it('names the file, the import and the rule', () => {
+  it('reports the file, the import and the rule', () => {
     expect(
       check('broker/tokens/token-reader.ts', `import { openSqlite } from '../../stores/sqlite/store.ts';`),
     ).toEqual([
@@ -306,7 +341,7 @@ describe('the checker', () => {
     ['broker/tokens/token-reader.ts', `import {\n  decodeJwt,\n  jwtVerify,\n} from 'jose';`],
     ['broker/tokens/token-reader.ts', `import { createRefresher } from '../refresh/refresher.ts';`],
     ['broker/refresh/refresher.ts', `import type { Tokens } from '../tokens/index.ts';`],
-    ['broker/attic/box.ts', `import { digest } from '../secrets/index.ts';`],
+    ['broker/unknown/file.ts', `import { digest } from '../secrets/index.ts';`],
     ['http/routes/tokens.ts', `import { createTokenReader } from '../../broker/tokens/token-reader.ts';`],
     ['adapters/jwt/verify.ts', `import { digest } from '../../broker/secrets/index.ts';`],
     ['adapters/jwt/verify.ts', `import { createOutbound } from '../outbound/outbound.ts';`],
@@ -348,19 +383,19 @@ describe('the checker', () => {
       'broker/tokens/token-reader.ts',
       `// import { x } from '../../http/server.ts';\n/**\n * import('../../runtime/app.ts')\n */\nconst a = 1;`,
     ],
-  ])('lets pass in %s: %s', (file, source) => {
+  ])('accepts in %s: %s', (file, source) => {
     expect(check(file, source)).toEqual([]);
   });
 
-  it('lists each room after those it uses', () => {
+  it('lists each room after those that it imports', () => {
     const seen = new Set<string>();
-    for (const [room, used] of Object.entries(rooms)) {
-      expect(used.filter((other) => !seen.has(other))).toEqual([]);
+    for (const [room, imported] of Object.entries(rooms)) {
+      expect(imported.filter((other) => !seen.has(other))).toEqual([]);
       seen.add(room);
     }
   });
 
-  it('shows the way round a cycle', () => {
+  it('reports the path of an import cycle', () => {
     const found = check('broker/jwt/a.ts', `import { b } from './b.ts';`, {
       'broker/jwt/b.ts': `import type { c } from './c.ts';`,
       'broker/jwt/c.ts': `export { a } from './a.ts';`,
