@@ -8,13 +8,13 @@ export interface Permission {
   actions: (Action | '*')[];
   integrations: string[];
   owners: string[];
-  /** What a token served, a connection imported or a consent asked for may comprise; undefined: whatever it does. */
+  /** The scopes that a served token, an imported connection or a requested consent may have; undefined: any. */
   scopes?: string[] | undefined;
-  /** Seconds that may be asked for as `min_ttl`, since each one more has tokens refreshed sooner; undefined: any. */
+  /** The largest `min_ttl` that may be requested, in seconds: a larger one causes more refreshes. Undefined: any. */
   max_min_ttl?: number | undefined;
 }
 
-/** A workload identity: tokens of this issuer and audience, with these claims, stand for the caller. */
+/** A workload binding: JWTs of this issuer and audience, with these claims, authenticate the caller. */
 export interface Workload {
   /** `wl_…` */
   id: string;
@@ -24,9 +24,10 @@ export interface Workload {
   claims: Record<string, string>;
 }
 
-/** So many requests in each window of so many seconds. */
+/** `requests` per window. */
 export interface RateLimit {
   requests: number;
+  /** Seconds. */
   window: number;
 }
 
@@ -43,22 +44,22 @@ export interface Caller {
 export interface CallerKey {
   id: string;
   callerId: string;
-  /** SHA-256, hex. The key is 256 random bits, so a fast digest is enough, and a lookup compares nothing secret. */
+  /** SHA-256, hex. The key is 256 random bits, so a fast digest is enough, and a lookup compares no secret. */
   digest: string;
-  /** The first characters of the key, to recognise it by. */
+  /** The first characters of the key, for people to recognise it. */
   prefix: string;
   createdAt: number;
   expiresAt: number | null;
   lastUsedAt: number | null;
 }
 
-/** What a request was authenticated by. `expiresAt` in milliseconds; null: it does not. */
+/** What authenticated a request. `expiresAt` in ms since the epoch; null: never. */
 export type Credential =
   | { kind: 'key'; id: string; expiresAt: number | null }
-  /** `id` is the binding's. */
+  /** `id` is that of the workload binding. */
   | { kind: 'workload'; id: string; issuer: string; subject: string | null; expiresAt: number };
 
-/** A caller as one request presents it. */
+/** The authenticated caller of a request. */
 export interface Principal {
   caller: Pick<Caller, 'id' | 'name' | 'permissions'>;
   credential: Credential;
@@ -69,49 +70,51 @@ export interface Principal {
 export const matches = (pattern: string, value: string): boolean =>
   pattern.endsWith('*') ? value.startsWith(pattern.slice(0, -1)) : pattern === value;
 
-const within = (patterns: readonly string[], value: string) => patterns.some((pattern) => matches(pattern, value));
+const matchesAny = (patterns: readonly string[], value: string) => patterns.some((pattern) => matches(pattern, value));
 
-/** What an action comprises, as far as it is known. */
+/** How much a request asks for, as far as that is known. */
 export interface Extent {
-  /** None: it is not known what the token may do, which a grant that names scopes does not cover. */
+  /** Empty: the scopes are not known, which a permission that is limited to scopes does not cover. */
   scopes?: readonly string[] | undefined;
   minTtlMs?: number | undefined;
 }
 
 const covers = (g: Permission, action: Action, integration: string, owner: string): boolean =>
   (g.actions.includes('*') || g.actions.includes(action)) &&
-  within(g.integrations, integration) &&
-  within(g.owners, owner);
+  matchesAny(g.integrations, integration) &&
+  matchesAny(g.owners, owner);
 
 const NONE: readonly string[] = [];
 
-const beyond = ({ scopes: allowed }: Permission, scopes: readonly string[] | undefined): readonly string[] => {
+const uncoveredScopes = ({ scopes: allowed }: Permission, scopes: readonly string[] | undefined): readonly string[] => {
   if (allowed === undefined || scopes === undefined || allowed.includes('*')) return NONE;
-  return scopes.length === 0 ? ['*'] : scopes.filter((scope) => !within(allowed, scope));
+  return scopes.length === 0 ? ['*'] : scopes.filter((scope) => !matchesAny(allowed, scope));
 };
 
-const isLonger = ({ max_min_ttl: most }: Permission, minTtlMs: number | undefined): boolean =>
+const exceedsMinTtl = ({ max_min_ttl: most }: Permission, minTtlMs: number | undefined): boolean =>
   most !== undefined && minTtlMs !== undefined && minTtlMs > most * 1_000;
 
-/** Whether one grant alone covers the action on this integration and owner. `admin` is a right like the others. */
+/** Whether a single permission covers the action on this integration and owner. `admin` is an action like the others. */
 export const allows = (
-  grants: readonly Permission[],
+  permissions: readonly Permission[],
   action: Action,
   integration: string,
   owner: string,
   extent?: Extent,
 ): boolean =>
-  grants.some(
+  permissions.some(
     (g) =>
-      covers(g, action, integration, owner) && !isLonger(g, extent?.minTtlMs) && beyond(g, extent?.scopes).length === 0,
+      covers(g, action, integration, owner) &&
+      !exceedsMinTtl(g, extent?.minTtlMs) &&
+      uncoveredScopes(g, extent?.scopes).length === 0,
   );
 
-/** The grant that is not there: what would have to be added to the one that comes nearest. */
+/** What would have to be added to the permission that comes closest. */
 export interface MissingPermission {
   action: Action;
   integration: string;
   owner: string;
-  /** Those that no grant covers, where all else is covered. `*`: the scopes are not known. */
+  /** The scopes that are not covered, if everything else is. `*`: the scopes are not known. */
   scopes?: readonly string[];
   /** Seconds. */
   min_ttl?: number;
@@ -119,32 +122,32 @@ export interface MissingPermission {
 
 /** Undefined: allowed. */
 export function missingPermission(
-  grants: readonly Permission[],
+  permissions: readonly Permission[],
   action: Action,
   integration: string,
   owner: string,
   extent: Extent = {},
 ): MissingPermission | undefined {
-  if (allows(grants, action, integration, owner, extent)) return undefined;
+  if (allows(permissions, action, integration, owner, extent)) return undefined;
   const missing = { action, integration, owner };
-  const lacking = grants
+  const closest = permissions
     .filter((g) => covers(g, action, integration, owner))
-    .map((g) => ({ scopes: beyond(g, extent.scopes), tooLong: isLonger(g, extent.minTtlMs) }))
+    .map((g) => ({ scopes: uncoveredScopes(g, extent.scopes), tooLong: exceedsMinTtl(g, extent.minTtlMs) }))
     .sort((a, b) => a.scopes.length - b.scopes.length || Number(a.tooLong) - Number(b.tooLong))[0];
   return {
     ...missing,
-    ...(lacking && lacking.scopes.length > 0 && { scopes: lacking.scopes }),
-    ...(lacking?.tooLong && { min_ttl: Math.ceil(extent.minTtlMs! / 1_000) }),
+    ...(closest && closest.scopes.length > 0 && { scopes: closest.scopes }),
+    ...(closest?.tooLong && { min_ttl: Math.ceil(extent.minTtlMs! / 1_000) }),
   };
 }
 
-/** The integrations × owners that the grants open for an action: what a list may show. */
+/** The integrations and owners that permissions cover for an action: what a list may show. */
 export interface Scope {
   integrations: string[];
   owners: string[];
 }
 
-export const scopesOf = (grants: readonly Permission[], action: Action): Scope[] =>
-  grants
+export const scopesOf = (permissions: readonly Permission[], action: Action): Scope[] =>
+  permissions
     .filter((g) => g.actions.includes('*') || g.actions.includes(action))
     .map(({ integrations, owners }) => ({ integrations, owners }));

@@ -1,4 +1,4 @@
-// A provider set up in this deployment, and the invitations and flows that lead to connections of it.
+// Integrations (providers set up in this deployment), and the connect sessions and flows that create connections.
 import type { Ciphertext } from './connection.ts';
 
 export interface Integration {
@@ -7,18 +7,18 @@ export interface Integration {
   provider: string;
   clientId: string;
   clientSecret: Ciphertext | null;
-  /** PEM: signs client assertions, assertions of its own, and speaks mutual TLS. */
+  /** PEM: for client assertions (RFC 7523), JWT bearer grants and mutual TLS (RFC 8705). */
   privateKey: Ciphertext | null;
   keyId: string | null;
   /** PEM; public. */
   certificate: string | null;
-  /** Undefined in the request means the provider's default scopes; they are resolved when it is stored. */
+  /** Default scopes of the provider are resolved when it is stored. */
   scopes: string[];
   params: Record<string, string>;
   overrides: Overrides;
-  /** Origins that a `return_url` may have, besides those of the configuration. */
+  /** Origins that a `return_url` may have, in addition to those of the configuration. */
   returnOrigins: string[];
-  /** Counts changes: what was derived from an older version is stale. */
+  /** Incremented by each change. */
   version: number;
   createdAt: number;
   updatedAt: number;
@@ -34,32 +34,32 @@ export interface Overrides {
 
 export type SessionStatus = 'pending' | 'completed' | 'failed' | 'expired';
 
-/** A short-lived, single-use invitation for a browser to create or renew one connection. */
+/** Lets one browser create or renew one connection, once, within a short time. */
 export interface ConnectSession {
   id: string;
-  /** SHA-256 of the secret in the invitation's URL; the secret itself is not kept. */
+  /** SHA-256 of the secret in the connect URL; the secret itself is not stored. */
   secretDigest: string;
   integration: string;
   owner: string;
   label: string;
-  /** Null: the integration's. */
+  /** Null: those of the integration. */
   scopes: string[] | null;
   params: Record<string, string>;
   metadata: Record<string, unknown> | null;
   returnUrl: string | null;
-  /** The connection to renew, or, when completed, the one that was made or renewed. */
+  /** The connection to renew; once completed, the one that was created or renewed. */
   connectionId: string | null;
   status: SessionStatus;
   error: string | null;
-  /** SHA-256 of the cookie of the browser that opened it first; null until then. */
+  /** SHA-256 of the cookie of the browser that opened it first; null: not opened yet. */
   browserDigest: string | null;
-  /** The caller that asked for it. */
+  /** The caller that created it. */
   createdBy: string;
   createdAt: number;
   expiresAt: number;
 }
 
-/** An authorization request in flight: consumed, once, by the callback that brings its state back. */
+/** An authorization request in flight. Consumed by the first callback with its state. */
 export interface Flow {
   stateDigest: string;
   sessionId: string;
@@ -68,7 +68,7 @@ export interface Flow {
   /** RFC 7636 code verifier. */
   verifier: Ciphertext;
   nonce: Ciphertext;
-  /** The issuer that the browser was sent to; null where the provider has none. */
+  /** The issuer that the browser was sent to; null: the provider has none. */
   issuer: string | null;
   redirectUri: string;
   scopes: string[];

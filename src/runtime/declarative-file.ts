@@ -1,11 +1,11 @@
-// The declarative file as text: JSON whose strings take `${NAME}` from the environment. What it may say is in `api.ts`.
+// Reads the declarative file: JSON whose strings contain `${NAME}` from the environment. Its schema is in `src/api/`.
 
 export type DeclaredText =
+  /** `unset`: each place that names a variable which is not set or empty. There the variable is replaced by nothing. */
   | { ok: true; value: unknown; unset: { at: string; name: string }[] }
-  /** It is no JSON. */
+  /** Not valid JSON. */
   | { ok: false };
 
-/** What is unset, or empty, is told for every place that names it, and filled with nothing. */
 export function readDeclared(text: string, env: Record<string, string | undefined>): DeclaredText {
   let raw: unknown;
   try {
@@ -22,7 +22,7 @@ export function readDeclared(text: string, env: Record<string, string | undefine
   return { ok: true, value, unset };
 }
 
-/** What is filled in is not looked into again. `at` tells where it stands. */
+/** `at` is a JSON path such as `integrations.0.client_secret`. Values of variables are not expanded again. */
 function fillIn(value: unknown, at: string[], lookUp: (name: string, at: string) => string): unknown {
   if (typeof value === 'string')
     return value.replace(/\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g, (_, name: string) => lookUp(name, at.join('.')));
@@ -33,7 +33,7 @@ function fillIn(value: unknown, at: string[], lookUp: (name: string, at: string)
   return value;
 }
 
-/** `integrations.0.scopes` by the name of what it is in: `integration acme: scopes`. */
+/** A JSON path for people: `integrations.0.scopes` is `integration acme: scopes`. */
 export function inWords(
   path: string,
   declared: { integrations?: { id?: unknown }[]; callers?: { name?: unknown }[] },

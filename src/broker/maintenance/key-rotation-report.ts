@@ -1,4 +1,4 @@
-// What a key rotation says when it is over: to people, and to machines. Names keys, tables and rows, never a secret.
+// The result of a key rotation, as JSON and as text. Names keys, tables and rows, never a secret.
 import type { KeyRotationResult } from './key-rotation.ts';
 
 export const keyRotationJson = ({
@@ -33,30 +33,30 @@ export function keyRotationText({
   const all = left === 0 ? `all ${secrets} secrets` : `${secrets - left} of ${secrets} secrets`;
   const lines = [
     reencrypted === 0
-      ? `Nothing to rotate: ${all} are sealed by key ${kid}.`
-      : `${reencrypted} sealed anew: ${all} are sealed by key ${kid}.`,
+      ? `Nothing to re-encrypt: ${all} are encrypted with key ${kid}.`
+      : `${reencrypted} re-encrypted: ${all} are encrypted with key ${kid}.`,
   ];
   if (removable.length > 0) {
-    lines.push(`These can be taken out of VALETKEY_KEYS now, on every broker: ${removable.join(', ')}.`);
+    lines.push(`Remove from VALETKEY_KEYS now, on every broker: ${removable.join(', ')}.`);
   }
   for (const one of remaining) {
     lines.push(
       one.kid === null
-        ? `${one.secrets} of a form that names no key: until they are gone, every key stays.`
-        : `${one.secrets} still sealed by key ${one.kid}, which must stay.`,
+        ? `${one.secrets} in a format that names no key: keep every key until they are gone.`
+        : `${one.secrets} still encrypted with key ${one.kid}: keep it.`,
     );
   }
   if (rescued > 0) {
     lines.push(
-      `${rescued} of these wait in the rescue file beside the database: start a broker, which takes them in, and run this again.`,
+      `${rescued} of these are in the rescue file beside the database: start a broker, which replays it, and run this again.`,
     );
   }
   if (left > unopenable.count + rescued) {
     lines.push(
-      `A broker still seals with another key: put ${kid} first on every broker, restart them, and run this again.`,
+      `A broker still encrypts with another key: put ${kid} first on every broker, restart them, and run this again.`,
     );
   }
-  if (unopenable.count > 0) lines.push(`${unopenable.count} do not open:`);
+  if (unopenable.count > 0) lines.push(`${unopenable.count} cannot be decrypted:`);
   for (const { table, id, column, reason } of unopenable.named) lines.push(`  ${table} ${id} ${column}: ${reason}`);
   if (unopenable.count > unopenable.named.length) {
     lines.push(`  … and ${unopenable.count - unopenable.named.length} more`);

@@ -1,7 +1,7 @@
-// Sealing every secret anew with the first key of the ring, while brokers go on serving.
+// Key rotation: re-encrypts every secret with the first key of the ring, while brokers keep serving.
 //
-// Nothing is remembered between batches or runs: what is not sealed by the first key yet is what is left to do, so
-// that it may be killed at any point and begun again, and that several may run at once: they share the rows.
+// There is no progress to store: what the first key has not encrypted is what is left to do. So a run may be killed at
+// any point and started again, and several runs may share the work.
 import type { Ciphertext } from '../../domain/connection.ts';
 import { KEY_ROTATION_WATCH_MS, REENCRYPTION_PAUSE_MS } from '../../domain/time-limits.ts';
 import {
@@ -16,33 +16,33 @@ import {
 } from '../../ports/index.ts';
 import type { Access } from '../audit/index.ts';
 
-/** Rows in one commit: some four milliseconds, for which brokers wait on SQLite, and on PostgreSQL for these rows alone. */
+/** Rows per commit: some four milliseconds, during which brokers wait on SQLite; on PostgreSQL only for these rows. */
 const BATCH = 50;
-/** So many rounds, then whoever goes on sealing with another key has to be found first. */
+/** After these rounds, a broker that still encrypts with another key has to be found first. */
 const ROUNDS = 3;
 /**
- * But so many while rows are somebody else's: longer than a store lets a sentence take whose process hangs or was cut off,
- * so that another rotation is waited for, and what it leaves undone is done here.
+ * While rows are locked by other processes. Longer than a store lets a statement of a hung or disconnected process run,
+ * so that this run waits for another one and does what that leaves undone.
  */
-const ROUNDS_BESIDE_OTHERS = 10;
-/** So many of the texts that do not open are named. */
-const NAMED = 100;
+const ROUNDS_WITH_LOCKED_ROWS = 10;
+/** Undecryptable secrets that the result names. */
+const MAX_NAMED = 100;
 const PROGRESS_EVERY = 10_000;
 
 export interface KeyRotationResult {
-  /** The key that seals. */
+  /** The id of the key that encrypts. */
   kid: string;
-  /** How many secrets there are in the end. */
+  /** The number of secrets at the end of the run. */
   secrets: number;
-  /** How many were sealed anew by this run. */
+  /** The number of secrets that this run re-encrypted. */
   reencrypted: number;
-  /** Keys of the ring that protect nothing any more: their proof is removed, and they can leave the ring. */
+  /** Keys of the ring that protect nothing any more. Their proof is deleted; they can be removed from the ring. */
   removable: string[];
-  /** What other keys still protect, here or in the rescue file; null: the text names no key. Empty: all is done. */
+  /** Secrets under other keys, in the store or the rescue file; null: the ciphertext names no key. Empty: all is done. */
   remaining: { kid: string | null; secrets: number }[];
-  /** How many of these wait in the rescue file, for a broker that takes them in. */
+  /** How many of these are in the rescue file, which a broker replays. */
   rescued: number;
-  /** What did not open, as it was met last; of many, the first ones are named. */
+  /** Secrets that could not be decrypted in the last round; only the first ones are named. */
   unopenable: { count: number; named: (SecretColumn & { reason: VaultError['code'] })[] };
 }
 
@@ -55,24 +55,24 @@ interface Parts {
   pause: (ms: number) => Promise<unknown>;
 }
 
-/** What the row of a secret is called when it is sealed, as in `grants.ts`, `targets.ts` and `connect.ts`. */
-const SEALED_AS: Record<SecretColumn['table'], string> = {
+/** The row name in the encryption context, as in `token-encryption.ts`, `targets.ts` and `connect-flow/steps.ts`. */
+const CONTEXT_ROWS: Record<SecretColumn['table'], string> = {
   integrations: 'integrations',
   grants: 'connections',
   flows: 'flows',
   outbox_revocations: 'connections',
 };
 
-/** Rejects with `StoreError`; what was committed until then stays and is good. */
+/** Rejects with `StoreError`; what was committed until then stays. */
 export async function rotateKeys({ store, ring, rescue, access, log, pause }: Parts): Promise<KeyRotationResult> {
   const kid = ring.sealingKid;
   const others = ring.kids.filter((one) => one !== kid);
   let reencrypted = 0;
 
-  /** Once through everything. What is somebody else's meanwhile is met again in the next round. */
-  async function round(): Promise<Pick<KeyRotationResult, 'unopenable'> & { passed: number }> {
+  /** Goes through all rows once. Rows that another process has locked are left to the next round. */
+  async function round(): Promise<Pick<KeyRotationResult, 'unopenable'> & { skipped: number }> {
     const unopenable: KeyRotationResult['unopenable'] = { count: 0, named: [] };
-    let passed = 0;
+    let skipped = 0;
     let after: SecretRowKey | null = null;
     for (;;) {
       const faults = new Map<Ciphertext, VaultError['code']>();
@@ -83,32 +83,32 @@ export async function rotateKeys({ store, ring, rescue, access, log, pause }: Pa
         return undefined;
       });
       for (const { table, id, column, sealed } of some.left)
-        if (++unopenable.count <= NAMED) unopenable.named.push({ table, id, column, reason: faults.get(sealed)! });
-      passed += some.skipped;
+        if (++unopenable.count <= MAX_NAMED) unopenable.named.push({ table, id, column, reason: faults.get(sealed)! });
+      skipped += some.skipped;
       const before = reencrypted;
       reencrypted += some.reencrypted;
       if (Math.floor(reencrypted / PROGRESS_EVERY) > Math.floor(before / PROGRESS_EVERY)) {
-        log.info({ kid, reencrypted }, 'keys rotate: under way');
+        log.info({ kid, reencrypted }, 'key rotation: in progress');
       }
-      // Not "until there are none": rows that keep being added at the end would be followed for ever.
-      if (some.next === null) return { unopenable, passed };
+      // One pass, not "until there are none": with rows being added at the end, that would never be over.
+      if (some.next === null) return { unopenable, skipped };
       after = some.next;
-      // Where others were quicker nobody was kept waiting.
+      // If another run has done these rows, nothing was locked here.
       if (some.reencrypted > 0) await pause(REENCRYPTION_PAUSE_MS);
     }
   }
 
   for (let n = 1; ; n++) {
-    const { unopenable, passed } = await round();
+    const { unopenable, skipped } = await round();
     if (others.length > 0) await pause(KEY_ROTATION_WATCH_MS);
-    // Before the store is asked: what is taken in meanwhile is then seen there, or at both places.
+    // Read before the store: a secret that is replayed meanwhile is then counted there, or twice, but not missed.
     const rescued = (await rescuedKids(rescue)).filter((one) => one !== kid);
     const inUse = await store.keysInUse();
-    const elsewhere = inUse.filter((one) => one.kid !== kid);
-    const rounds = passed > 0 ? ROUNDS_BESIDE_OTHERS : ROUNDS;
-    if (n < rounds && count(elsewhere) + rescued.length > unopenable.count) continue;
+    const underOthers = inUse.filter((one) => one.kid !== kid);
+    const rounds = skipped > 0 ? ROUNDS_WITH_LOCKED_ROWS : ROUNDS;
+    if (n < rounds && count(underOthers) + rescued.length > unopenable.count) continue;
 
-    const remaining = tally([...elsewhere, ...rescued.map((one) => ({ kid: one, secrets: 1 }))]);
+    const remaining = tally([...underOthers, ...rescued.map((one) => ({ kid: one, secrets: 1 }))]);
     const removable = others.filter((one) => !remaining.some((left) => left.kid === null || left.kid === one));
     for (const one of removable) await store.removeKeyCheck(one, access.recordSystem('key.retired', { detail: one }));
     const secrets = count(inUse) + rescued.length;
@@ -116,9 +116,9 @@ export async function rotateKeys({ store, ring, rescue, access, log, pause }: Pa
   }
 }
 
-/** The same secret under the first key, proven to open as it did; or why the text does not open. */
+/** The same secret under the first key, decrypted once to verify it; or why it cannot be decrypted. */
 function reencrypt(ring: Vault, { table, id, column, sealedFor, sealed }: EncryptedSecret): Ciphertext | VaultError {
-  const context = { row: `${SEALED_AS[table]}/${sealedFor}`, column };
+  const context = { row: `${CONTEXT_ROWS[table]}/${sealedFor}`, column };
   let secret: string;
   try {
     secret = ring.decrypt(sealed, context);
@@ -126,12 +126,13 @@ function reencrypt(ring: Vault, { table, id, column, sealedFor, sealed }: Encryp
     if (error instanceof VaultError) return error;
     throw error;
   }
-  const anew = ring.encrypt(secret, context);
-  if (ring.decrypt(anew, context) !== secret) throw new Error(`${table} ${id}: sealed anew, it does not open`);
-  return anew;
+  const reencrypted = ring.encrypt(secret, context);
+  if (ring.decrypt(reencrypted, context) !== secret)
+    throw new Error(`${table} ${id}: the re-encrypted secret cannot be decrypted`);
+  return reencrypted;
 }
 
-/** The key of each text that waits in the rescue file. */
+/** The key ids of the secrets in the rescue file. */
 async function rescuedKids(rescue: Pick<Rescue, 'all'>): Promise<(string | null)[]> {
   const texts = (await rescue.all()).flatMap(({ grant }) => Object.values(grant));
   return texts.filter((text) => text !== null).map((text) => /^v1\.([^.]+)\./.exec(text)?.[1] ?? null);

@@ -1,4 +1,4 @@
-// The form of caller keys: scanners of secrets find them, and a slip of the hand is told from a key that is not known.
+// The format of caller keys: secret scanners recognise it, and its checksum tells a mistyped key from an unknown one.
 import { randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
@@ -24,7 +24,7 @@ export function newCallerKey(): string {
   return text + checksum(text);
 }
 
-/** It begins like a key of ours, and never was one: letters are missing, wrong, or too many. */
+/** Whether it has the prefix of a caller key but cannot be one: characters are missing, wrong or too many. */
 export function isMistyped(key: string): boolean {
   if (!key.startsWith(PREFIX)) return false;
   const [, text, sum] = FORM.exec(key) ?? [];

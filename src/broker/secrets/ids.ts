@@ -1,10 +1,10 @@
-// Ids, secrets and digests: where the randomness of the broker comes from.
+// Ids, random secrets and digests.
 import { hash, randomBytes } from 'node:crypto';
 import { encodeTime, monotonicFactory } from 'ulid';
 
 const POOL_BYTES = 4_096;
 
-/** From 0 to below 1, in steps of 1/256: bytes of the system's generator, drawn many at once, each used once. */
+/** Random numbers in [0, 1), in steps of 1/256: bytes of the system's generator, drawn in bulk, each used once. */
 function pooledRandom(): () => number {
   let pool = Buffer.alloc(0);
   let used = 0;
@@ -17,19 +17,19 @@ function pooledRandom(): () => number {
   };
 }
 
-// Of itself it asks the system for every single character, which costs more than the rest.
+// By default `ulid` asks the system for every character, which costs more than the rest.
 const ulid = monotonicFactory(pooledRandom());
 
 export type IdPrefix = 'con' | 'cs' | 'clr' | 'key' | 'evt' | 'att' | 'rev';
 
-/** `con_01j…`: ordered by the time given (ms), 80 random bits, also ordered within one millisecond of a process. */
+/** `con_01j…`: a ULID of `now` (ms since the epoch) with 80 random bits; ids of one process are strictly increasing. */
 export const newId = (prefix: IdPrefix, now: number): string => `${prefix}_${ulid(now).toLowerCase()}`;
 
-/** No id of this time or later is below it, and each of an earlier one is. */
+/** The lower bound of ids made at `at` (ms since the epoch) or later; every earlier id is less than it. */
 export const firstId = (prefix: IdPrefix, at: number): string => `${prefix}_${encodeTime(at).toLowerCase()}`;
 
 /** 256 random bits, base64url. */
 export const newSecret = (): string => randomBytes(32).toString('base64url');
 
-/** SHA-256, hex: for secrets of 256 random bits, which no slow digest makes safer. */
+/** SHA-256, hex. For secrets of 256 random bits, which a slow digest would not make safer. */
 export const digest = (secret: string): string => hash('sha256', secret, 'hex');

@@ -1,3 +1,4 @@
+// The secrets room: ids, randomness, digests, caller keys, and the encryption of credentials. Pure functions.
 export { isMistyped, newCallerKey } from './caller-keys.ts';
 export { digest, firstId, newId, newSecret } from './ids.ts';
 export {

@@ -1,5 +1,4 @@
-// Sealing and opening the secrets of a connection: each column bound to its row.
-
+// Encrypts and decrypts the credentials of a connection, each column bound to its row.
 import { type AuthMode, isCode } from '../../domain/auth-modes.ts';
 import type { Ciphertext, Credentials, EncryptedCredentials } from '../../domain/connection.ts';
 import { renewalSecrets } from '../../domain/refresh-schedule.ts';
@@ -12,67 +11,55 @@ const COLUMNS = {
   credentials: 'credentials',
 } as const satisfies Record<keyof Credentials, string>;
 
-const at = (id: string, secret: keyof Credentials): EncryptionContext => ({
+const contextOf = (id: string, secret: keyof Credentials): EncryptionContext => ({
   row: `connections/${id}`,
   column: COLUMNS[secret],
 });
 
+/** For the connection `id`. Null stays null. */
 export function encryptCredentials(
   vault: Pick<Vault, 'encrypt'>,
   id: string,
-  grant: Credentials,
+  credentials: Credentials,
 ): EncryptedCredentials {
-  const seal = (secret: keyof Credentials) => {
-    const text = grant[secret];
-    return text === null ? null : vault.encrypt(text, at(id, secret));
+  const encrypt = (secret: keyof Credentials) => {
+    const text = credentials[secret];
+    return text === null ? null : vault.encrypt(text, contextOf(id, secret));
   };
   return {
-    accessToken: seal('accessToken'),
-    refreshToken: seal('refreshToken'),
-    idToken: seal('idToken'),
-    credentials: seal('credentials'),
+    accessToken: encrypt('accessToken'),
+    refreshToken: encrypt('refreshToken'),
+    idToken: encrypt('idToken'),
+    credentials: encrypt('credentials'),
   };
 }
 
-const open = (
-  vault: Pick<Vault, 'decrypt'>,
-  id: string,
-  secret: keyof Credentials,
-  sealed: Ciphertext | null,
-): string | null => (sealed === null ? null : vault.decrypt(sealed, at(id, secret)));
+type Decrypt = (vault: Pick<Vault, 'decrypt'>, id: string, ciphertext: Ciphertext | null) => string | null;
 
-export const decryptAccessToken = (
-  vault: Pick<Vault, 'decrypt'>,
-  id: string,
-  sealed: Ciphertext | null,
-): string | null => open(vault, id, 'accessToken', sealed);
+const decryptOf =
+  (secret: keyof Credentials): Decrypt =>
+  (vault, id, ciphertext) =>
+    ciphertext === null ? null : vault.decrypt(ciphertext, contextOf(id, secret));
 
-export const decryptRefreshToken = (
-  vault: Pick<Vault, 'decrypt'>,
-  id: string,
-  sealed: Ciphertext | null,
-): string | null => open(vault, id, 'refreshToken', sealed);
+/** These throw `VaultError` when the ciphertext is damaged, or its key is not in the ring. */
+export const decryptAccessToken = decryptOf('accessToken');
+export const decryptRefreshToken = decryptOf('refreshToken');
+/** Imported credentials, and the DPoP key that tokens are bound to. */
+export const decryptKeyMaterial = decryptOf('credentials');
 
-/** What an import brought, and the key that tokens are bound to. */
-export const decryptKeyMaterial = (
-  vault: Pick<Vault, 'decrypt'>,
-  id: string,
-  sealed: Ciphertext | null,
-): string | null => open(vault, id, 'credentials', sealed);
-
-/** What renews it, and what is kept when an answer leaves it out. */
+/** What a refresh sends, and what it keeps if the token response leaves it out. Throws `VaultError`. */
 export function decryptRenewalSecrets(
   vault: Pick<Vault, 'decrypt'>,
   id: string,
-  grant: EncryptedCredentials,
+  encrypted: EncryptedCredentials,
   auth: AuthMode,
 ): Credentials {
-  // Look-ups want it too.
-  const used = renewalSecrets(auth).includes('accessToken') || (isCode(auth) && auth.lookups.length > 0);
+  // Lookups need the access token too.
+  const usesAccessToken = renewalSecrets(auth).includes('accessToken') || (isCode(auth) && auth.lookups.length > 0);
   return {
-    accessToken: used ? decryptAccessToken(vault, id, grant.accessToken) : null,
-    refreshToken: decryptRefreshToken(vault, id, grant.refreshToken),
+    accessToken: usesAccessToken ? decryptAccessToken(vault, id, encrypted.accessToken) : null,
+    refreshToken: decryptRefreshToken(vault, id, encrypted.refreshToken),
     idToken: null,
-    credentials: decryptKeyMaterial(vault, id, grant.credentials),
+    credentials: decryptKeyMaterial(vault, id, encrypted.credentials),
   };
 }

@@ -118,8 +118,8 @@ export function integrationRoutes({ integrations, catalogue, publicUrl }: Parts)
     .openapi(put, async (c) => {
       const setup = setupOf(c.req.valid('json'));
       const saved = await integrations.put(c.get('call'), c.req.valid('param').id, setup);
-      return respond(c, saved, ({ integration, made }) =>
-        c.json(presentIntegration(integration, publicUrl), made ? 201 : 200),
+      return respond(c, saved, ({ integration, created }) =>
+        c.json(presentIntegration(integration, publicUrl), created ? 201 : 200),
       );
     })
     .openapi(get, async (c) => {
