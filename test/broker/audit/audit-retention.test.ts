@@ -1,4 +1,4 @@
-// For how long the audit log is kept, as brokers are told by VALETKEY_AUDIT_DAYS.
+// Audit retention, as set by VALETKEY_AUDIT_DAYS.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,9 +11,9 @@ import { startTestBroker } from '../../support/broker.ts';
 
 const DAY_MS = 86_400_000;
 
-/** A broker on a log with entries of 31 and of 29 days ago, 1,200 of each; how many actors of which it still tells. */
+/** A broker with 1,200 audit entries of 31 days ago and as many of 29 days ago. `left` counts those of an actor, up to 500. */
 async function brokerOn(env: Record<string, string>) {
-  const folder = await mkdtemp(join(tmpdir(), 'valetkey-prune-'));
+  const folder = await mkdtemp(join(tmpdir(), 'valetkey-retention-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   const url = `file:${join(folder, 'valetkey.db')}`;
   const store = await openSqlite(url);
@@ -23,7 +23,7 @@ async function brokerOn(env: Record<string, string>) {
     ['clr_young', 29],
   ] as const) {
     const at = Date.now() - days * DAY_MS;
-    // Not by `newId`, whose ids never go back in one process.
+    // Not by `newId`, whose ids only increase within a process.
     const id = (i: number) => firstId('evt', at) + String(i).padStart(16, '0');
     await store.appendAudit(Array.from({ length: 1_200 }, (_, i) => anEntry({ id: id(i), at, actor })));
   }
@@ -33,18 +33,18 @@ async function brokerOn(env: Record<string, string>) {
   return { left };
 }
 
-test('what is older than that many days goes, portion by portion, and nothing else does', async () => {
+test('audit retention: deletes older entries batch by batch, and nothing else', async () => {
   const { left } = await brokerOn({ VALETKEY_AUDIT_DAYS: '30' });
   await vi.waitFor(async () => expect(await left('clr_old')).toBe(0), 10_000);
   expect(await left('clr_young')).toBe(500);
 });
 
-test('where no number of days is set, it is kept for ever', async () => {
+test('audit retention: keeps everything when no number of days is set', async () => {
   const { left } = await brokerOn({});
   expect(await left('clr_old')).toBe(500);
 });
 
-test('the first id of a moment is above all of before, and below all from then on', () => {
+test('firstId: greater than every earlier id, not greater than any later one', () => {
   const made = newId('evt', Date.now());
   const at = decodeTime(made.slice('evt_'.length).toUpperCase());
   expect(firstId('evt', at) <= made).toBe(true);

@@ -1,4 +1,4 @@
-// Where an integration's requests go, as a crowd of refreshes asks for it. A real store.
+// Resolving integrations when many refreshes need the same one, on a real store.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { createKeyRing, generateKey, parseKeyRing } from '../../../src/adapters/keyring/keyring.ts';
@@ -28,7 +28,7 @@ async function targetsOfAStore() {
   return { targets, put, reads: () => reads };
 }
 
-test('a crowd that asks in one turn of the event loop costs one read of the store', async () => {
+test('targets: lookups in one turn of the event loop share one read of the store', async () => {
   const { targets, put, reads } = await targetsOfAStore();
   await put('first');
   const found = await Promise.all(Array.from({ length: 50 }, () => targets.find('slack')));
@@ -36,7 +36,7 @@ test('a crowd that asks in one turn of the event loop costs one read of the stor
   expect(reads()).toBe(1);
 });
 
-test('who asks in the next turn is told what the store says by then', async () => {
+test('targets: a lookup in the next turn of the event loop reads the store again', async () => {
   const { targets, put } = await targetsOfAStore();
   await put('first');
   await targets.find('slack');

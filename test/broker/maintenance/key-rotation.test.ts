@@ -1,4 +1,4 @@
-// Sealing anew, in this process: a real store and a real key ring, and somebody who interferes at every pause.
+// Key rotation in this process, on a real store and key ring, with interference at every pause.
 import { expect, onTestFinished, test } from 'vitest';
 import {
   createKeyRing,
@@ -7,9 +7,8 @@ import {
   parseKeyRing,
   proveKeyRing,
 } from '../../../src/adapters/keyring/keyring.ts';
-import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
-import { createAccess } from '../../../src/broker/audit/access.ts';
-import { createAuditBuffer } from '../../../src/broker/audit/audit-buffer.ts';
+import { createLogger } from '../../../src/adapters/telemetry/telemetry.ts';
+import { createAudit } from '../../../src/broker/audit/index.ts';
 import { rotateKeys } from '../../../src/broker/maintenance/key-rotation.ts';
 import { keyRotationText } from '../../../src/broker/maintenance/key-rotation-report.ts';
 import { encryptCredentials } from '../../../src/broker/secrets/token-encryption.ts';
@@ -36,9 +35,9 @@ const ringOf = (...kids: (keyof typeof ENTRIES)[]) => {
 const log = createLogger('silent');
 const clock = { now: () => Date.now(), monotonic: () => performance.now() };
 
-interface Setting {
+interface Options {
   ring?: ReturnType<typeof ringOf>;
-  /** At every pause of the rotation. */
+  /** Called at every pause of the rotation. */
   meanwhile?: () => Promise<unknown>;
   rescue?: Rescue;
 }
@@ -51,8 +50,8 @@ async function aStore(...kids: (keyof typeof ENTRIES)[]) {
   return store;
 }
 
-function run(store: Store, { ring = ringOf('new', 'old'), meanwhile = async () => undefined, rescue }: Setting = {}) {
-  const access = createAccess({ clock, auditBuffer: createAuditBuffer({ store, log }) });
+function run(store: Store, { ring = ringOf('new', 'old'), meanwhile = async () => undefined, rescue }: Options = {}) {
+  const { access } = createAudit({ store, clock, log });
   return rotateKeys({ store, ring, log, access, rescue: rescue ?? aRescue(), pause: meanwhile });
 }
 
@@ -62,11 +61,16 @@ function aRescue(): Rescue {
   return rescue;
 }
 
-/** A connection whose tokens say whose they are. */
-async function adopt(store: Store, kid: keyof typeof ENTRIES): Promise<string> {
+/** A connection whose tokens contain its id. */
+async function addConnection(store: Store, kid: keyof typeof ENTRIES): Promise<string> {
   const { id } = aConnection();
-  const grant = { accessToken: `access of ${id}`, refreshToken: `refresh of ${id}`, idToken: null, credentials: null };
-  await connected(store, { id }, encryptCredentials(ringOf(kid), id, grant));
+  const credentials = {
+    accessToken: `access of ${id}`,
+    refreshToken: `refresh of ${id}`,
+    idToken: null,
+    credentials: null,
+  };
+  await connected(store, { id }, encryptCredentials(ringOf(kid), id, credentials));
   return id;
 }
 
@@ -77,10 +81,10 @@ async function expectServed(store: Store, vault: Vault, id: string) {
   expect(vault.decrypt(sealed, { row: `connections/${id}`, column: 'access_token' })).toBe(`access of ${id}`);
 }
 
-test('more rows than fit in a batch are all sealed anew, and open with the new key alone', async () => {
+test('key rotation: re-encrypts more rows than fit in a batch; the new key alone decrypts them', async () => {
   const store = await aStore('old', 'new');
   const ids: string[] = [];
-  for (let i = 0; i < 230; i++) ids.push(await adopt(store, 'old'));
+  for (let i = 0; i < 230; i++) ids.push(await addConnection(store, 'old'));
   const done = await run(store);
   expect(done).toEqual({
     kid: 'new',
@@ -97,9 +101,9 @@ test('more rows than fit in a batch are all sealed anew, and open with the new k
   expect(proveKeyRing(ringOf('new'), await store.keyChecks()).issues).toEqual([]);
 });
 
-test('the retirement of a key is in the audit log, once', async () => {
+test('key rotation: the audit log has the retirement of a key once', async () => {
   const store = await aStore('old', 'new');
-  await adopt(store, 'old');
+  await addConnection(store, 'old');
   await run(store);
   await run(store);
   const { data } = await store.audit({ action: 'key.retired' }, { limit: 10, after: undefined });
@@ -107,9 +111,9 @@ test('the retirement of a key is in the audit log, once', async () => {
   expect(await recorded(store, data[0]!)).toBe(true);
 });
 
-test('keys of several rotations that were left over are retired together, and each only when it can be', async () => {
+test('key rotation: retires old keys of several rotations together, except those that still protect something', async () => {
   const store = await aStore('older', 'old', 'new');
-  for (const kid of ['older', 'old', 'new'] as const) await adopt(store, kid);
+  for (const kid of ['older', 'old', 'new'] as const) await addConnection(store, kid);
   const damaged = ringOf('older').encrypt('x', { row: 'connections/elsewhere', column: 'access_token' });
   await store.addPendingRevocation(aRevocation({ accessToken: damaged, refreshToken: null }));
   const done = await run(store, { ring: ringOf('new', 'old', 'older') });
@@ -117,51 +121,55 @@ test('keys of several rotations that were left over are retired together, and ea
   expect(await kids(store)).toEqual(['new', 'older']);
 });
 
-test('with a single key there is nothing to do, and no waiting for it', async () => {
+test('key rotation: with a single key, does nothing and does not wait', async () => {
   const store = await aStore('old');
-  await adopt(store, 'old');
-  const done = await run(store, { ring: ringOf('old'), meanwhile: () => expect.unreachable('it waited') });
+  await addConnection(store, 'old');
+  const done = await run(store, { ring: ringOf('old'), meanwhile: () => expect.unreachable('the rotation paused') });
   expect(done).toMatchObject({ kid: 'old', secrets: 2, reencrypted: 0, removable: [], remaining: [] });
-  expect(keyRotationText(done)).toBe('Nothing to rotate: all 2 secrets are sealed by key old.');
+  expect(keyRotationText(done)).toBe('Nothing to re-encrypt: all 2 secrets are encrypted with key old.');
   expect(await kids(store)).toEqual(['old']);
 });
 
-test('with a single key, what another one sealed is found', async () => {
+test('key rotation: with a single key, reports secrets under another one', async () => {
   const store = await aStore('new');
-  const id = await adopt(store, 'old');
+  const id = await addConnection(store, 'old');
   const done = await run(store, { ring: ringOf('new') });
   expect(done).toMatchObject({ reencrypted: 0, remaining: [{ kid: 'old', secrets: 2 }] });
   expect(done.unopenable.named).toContainEqual({ table: 'grants', id, column: 'access_token', reason: 'unknown_key' });
 });
 
-test('what an old broker sealed while it ended is caught up with', async () => {
+test('key rotation: re-encrypts what an old broker writes while it shuts down', async () => {
   const store = await aStore('old', 'new');
-  await adopt(store, 'old');
+  await addConnection(store, 'old');
   let late: string | undefined;
   const done = await run(store, {
     meanwhile: async () => {
-      late ??= await adopt(store, 'old');
+      late ??= await addConnection(store, 'old');
     },
   });
   expect(done).toMatchObject({ reencrypted: 4, removable: ['old'], remaining: [] });
   await expectServed(store, ringOf('new'), late!);
 });
 
-test('a key that somebody goes on sealing with stays, and it is said', async () => {
+test('key rotation: keeps and reports a key that a broker still encrypts with', async () => {
   const store = await aStore('old', 'new');
-  const done = await run(store, { meanwhile: () => adopt(store, 'old') });
+  const done = await run(store, { meanwhile: () => addConnection(store, 'old') });
   expect(done.removable).toEqual([]);
   expect(done.remaining).toEqual([{ kid: 'old', secrets: expect.any(Number) }]);
   expect(await kids(store)).toEqual(['new', 'old']);
-  expect(keyRotationText(done)).toContain('A broker still seals with another key: put new first on every broker');
+  expect(keyRotationText(done)).toContain('A broker still encrypts with another key: put new first on every broker');
 });
 
-test('a text that does not open is named, and neither it nor anything else is harmed', async () => {
+test('key rotation: names a secret that cannot be decrypted, leaves it as it is and re-encrypts the others', async () => {
   const store = await aStore('old', 'new');
-  const [before, id, after] = [await adopt(store, 'old'), await adopt(store, 'old'), await adopt(store, 'old')];
+  const [before, id, after] = [
+    await addConnection(store, 'old'),
+    await addConnection(store, 'old'),
+    await addConnection(store, 'old'),
+  ];
   const sealed = (await store.servedRow(id))!.accessToken!;
   const broken = (sealed.slice(0, -4) + (sealed.endsWith('AAAA') ? 'BBBB' : 'AAAA')) as Ciphertext;
-  const place = { table: 'grants', id, column: 'access_token' } as const;
+  const column = { table: 'grants', id, column: 'access_token' } as const;
   await store.reencryptBatch('new', null, 100, (text) => (text.sealed === sealed ? broken : undefined));
   const done = await run(store);
   expect(done).toEqual({
@@ -171,7 +179,7 @@ test('a text that does not open is named, and neither it nor anything else is ha
     removable: [],
     remaining: [{ kid: 'old', secrets: 1 }],
     rescued: 0,
-    unopenable: { count: 1, named: [{ ...place, reason: 'not_openable' }] },
+    unopenable: { count: 1, named: [{ ...column, reason: 'not_openable' }] },
   });
   for (const other of [before, after]) await expectServed(store, ringOf('new'), other);
   expect((await store.servedRow(id))?.accessToken).toBe(broken);
@@ -179,10 +187,10 @@ test('a text that does not open is named, and neither it nor anything else is ha
   const text = keyRotationText(done);
   expect(text).toContain(`grants ${id} access_token: not_openable`);
   expect(text).not.toContain(broken);
-  expect(text).not.toContain('A broker still seals');
+  expect(text).not.toContain('A broker still encrypts');
 });
 
-test('while a text names no key, no key is retired: any of them might open what is left of it', async () => {
+test('key rotation: retires no key while a ciphertext names none, since any key may be the right one', async () => {
   const store = await aStore('old', 'new');
   await store.addPendingRevocation(aRevocation({ accessToken: 'rubbish' as Ciphertext, refreshToken: null }));
   const done = await run(store);
@@ -191,33 +199,33 @@ test('while a text names no key, no key is retired: any of them might open what 
   expect(JSON.stringify(done) + keyRotationText(done)).not.toContain('rubbish');
 });
 
-test('of very many texts that do not open the first are named, and all are counted', async () => {
+test('key rotation: names the first 100 secrets that cannot be decrypted and counts all', async () => {
   const store = await aStore('old', 'new');
-  for (let i = 0; i < 60; i++) await adopt(store, 'older');
+  for (let i = 0; i < 60; i++) await addConnection(store, 'older');
   const done = await run(store);
   expect(done.unopenable.count).toBe(120);
   expect(done.unopenable.named).toHaveLength(100);
   expect(keyRotationText(done)).toContain('… and 20 more');
 });
 
-test('a seal that does not open as what it was is never stored', async () => {
+test('key rotation: stores no ciphertext that does not decrypt to the same secret', async () => {
   const store = await aStore('old', 'new');
-  const id = await adopt(store, 'old');
+  const id = await addConnection(store, 'old');
   const sealed = (await store.servedRow(id))?.accessToken;
   const ring = ringOf('new', 'old');
   const wrong = {
     ...ring,
     encrypt: (text: string, at: Parameters<Vault['encrypt']>[1]) => ring.encrypt(`${text}!`, at),
   };
-  await expect(run(store, { ring: wrong })).rejects.toThrow('does not open');
+  await expect(run(store, { ring: wrong })).rejects.toThrow('cannot be decrypted');
   expect((await store.servedRow(id))?.accessToken).toBe(sealed);
   expect(kidOf(sealed!)).toBe('old');
   expect(await kids(store)).toEqual(['new', 'old']);
 });
 
-test('a key stays while an answer that it sealed waits in the rescue file', async () => {
+test('key rotation: keeps a key while the rescue file has secrets under it', async () => {
   const store = await aStore('old', 'new');
-  const id = await adopt(store, 'old');
+  const id = await addConnection(store, 'old');
   const rescue = aRescue();
   const grant = encryptCredentials(ringOf('old'), id, {
     accessToken: 'a',
@@ -227,21 +235,21 @@ test('a key stays while an answer that it sealed waits in the rescue file', asyn
   });
   const { integration, owner, params, captured } = aConnection({ id });
   const held = { fence: 1, generation: 1 };
-  const whose = { connectionId: id, integration, owner, params, captured };
-  const answer = { attempt: 'att_1', ...whose, held, change: aRotation(), grant };
-  await rescue.add(answer);
+  const connection = { connectionId: id, integration, owner, params, captured };
+  const pending = { attempt: 'att_1', ...connection, held, change: aRotation(), grant };
+  await rescue.add(pending);
   const done = await run(store, { rescue });
   expect(done).toMatchObject({ secrets: 4, reencrypted: 2, removable: [], rescued: 2 });
   expect(done.remaining).toEqual([{ kid: 'old', secrets: 2 }]);
-  expect(keyRotationText(done)).toContain('2 of these wait in the rescue file beside the database: start a broker');
-  expect(keyRotationText(done)).not.toContain('A broker still seals');
+  expect(keyRotationText(done)).toContain('2 of these are in the rescue file beside the database: start a broker');
+  expect(keyRotationText(done)).not.toContain('A broker still encrypts');
   expect(await kids(store)).toEqual(['new', 'old']);
 
   await rescue.remove('att_1');
   expect(await run(store, { rescue })).toMatchObject({ removable: ['old'], remaining: [], rescued: 0 });
 });
 
-test('an answer that is taken in from the rescue file meanwhile is waited for, and sealed anew', async () => {
+test('key rotation: re-encrypts secrets that are replayed from the rescue file meanwhile', async () => {
   const store = await aStore('old', 'new');
   const rescue = aRescue();
   const id = aConnection().id;

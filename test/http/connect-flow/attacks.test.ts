@@ -1,4 +1,4 @@
-// The callback under attack: whatever comes that this browser did not begin here and now is refused, and costs nothing.
+// Attacks on the callback: an authorization response that this browser did not request is refused and changes nothing.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCookieJar } from '../../../demo/browser.ts';
 import { type LocalProvider, startProvider } from '../../../demo/provider.ts';
@@ -32,15 +32,15 @@ afterAll(() => Promise.all([broker.stop(), provider.close()]));
 const pending = { status: 'pending' };
 const random = 'A'.repeat(43);
 
-describe('a callback that is not the answer to a flow of this browser', () => {
+describe('a callback that does not belong to a flow of this browser', () => {
   test.each([
     ['a forged state', { state: random }],
     ['an empty state', { state: '' }],
     ['no state', { state: null }],
     ['a forged state and an error', { state: random, code: null, error: 'access_denied' }],
-    ['a state that is code for other readers', { state: "' or 1=1 --" }],
+    ['a state that is SQL', { state: "' or 1=1 --" }],
     ['a state that is markup', { state: '<script>alert(1)</script>' }],
-  ])('with %s is refused, and leaves the flow as it was', async (_, change) => {
+  ])('with %s is refused, and the flow can still be finished', async (_, change) => {
     const { owner, jar, invited, callback } = await agreed(broker, { return_url: RETURN_URL });
     const forged = changed(callback, change);
     const page = await visit(forged, jar);
@@ -50,19 +50,19 @@ describe('a callback that is not the answer to a flow of this browser', () => {
     expect((await visit(callback, jar)).location).toContain('status=success');
   });
 
-  test('without the cookie is refused, and the rightful browser still succeeds', async () => {
+  test('without the cookie is refused, and the right browser still succeeds', async () => {
     const { owner, jar, invited, callback } = await agreed(broker);
     expectRefusal(await visit(callback), 403, 'other_browser', callback);
     await expectNothing(broker, owner, invited, pending);
     expect((await visit(callback, jar)).status).toBe(200);
   });
 
-  test("with another browser's cookie is refused, and the rightful browser still succeeds", async () => {
+  test("with another browser's cookie is refused, and the right browser still succeeds", async () => {
     const victim = await agreed(broker);
     const attacker = await agreed(broker);
     expectRefusal(await visit(victim.callback, attacker.jar), 400, 'invalid_state', victim.callback);
     await expectNothing(broker, victim.owner, victim.invited, pending);
-    // The attacker's own answer does not connect the attacker's account in the victim's browser either.
+    // Nor does the attacker's response connect the attacker's account in the victim's browser.
     expectRefusal(await visit(attacker.callback, victim.jar), 400, 'invalid_state', attacker.callback);
     await expectNothing(broker, attacker.owner, attacker.invited, pending);
     expect((await visit(victim.callback, victim.jar)).status).toBe(200);
@@ -73,7 +73,7 @@ describe('a callback that is not the answer to a flow of this browser', () => {
     ['a short one', 'valetkey=x'],
     ['a guessed one', `valetkey=${random}`],
     ['a long one', `valetkey=${'A'.repeat(4_000)}`],
-  ])('with a cookie that we did not set (%s) is refused', async (_, cookie) => {
+  ])('with a cookie that the broker did not set (%s) is refused', async (_, cookie) => {
     const { owner, invited, callback } = await agreed(broker);
     const page = await visit(callback, createCookieJar(), { headers: { cookie } });
     expect([400, 403]).toContain(page.status);
@@ -88,7 +88,7 @@ describe('a callback that is not the answer to a flow of this browser', () => {
     await expectNothing(broker, victim.owner, victim.invited, { status: 'failed', error: 'invalid_grant' });
   });
 
-  test('that is posted is not taken', async () => {
+  test('by POST is not found', async () => {
     const { owner, jar, invited, callback } = await agreed(broker);
     const form = Object.fromEntries(callback.searchParams);
     const page = await visit(`${callback.origin}${callback.pathname}`, jar, { form });
@@ -97,29 +97,29 @@ describe('a callback that is not the answer to a flow of this browser', () => {
   });
 });
 
-describe('a cookie that we did not set', () => {
-  test.each(['valetkey=', 'valetkey=x'])('(%s) never becomes what a flow is bound to', async (cookie) => {
+describe('a cookie that the broker did not set', () => {
+  test.each(['valetkey=', 'valetkey=x'])('(%s) is replaced when a connect URL is opened', async (cookie) => {
     const { url } = await invite(broker);
     const page = await visit(url, createCookieJar(), { headers: { cookie } });
     expect(page.headers.get('set-cookie')).toMatch(/^valetkey=[\w-]{43};/);
   });
 });
 
-describe('a callback that comes twice', () => {
-  test('is refused the second time, does not reach the provider, and the connection stays', async () => {
+describe('a repeated callback', () => {
+  test('is refused, does not reach the provider, and the connection stays', async () => {
     const { jar, invited, callback } = await agreed(broker);
     expect((await visit(callback, jar)).status).toBe(200);
     const { id } = await connectionOf(broker, invited);
     expectRefusal(await visit(callback, jar), 400, 'invalid_state', callback);
     expect(await sessionOf(broker, invited)).toMatchObject({ status: 'completed', connection_id: id });
     const { body } = await broker.ask('GET', `/v1/connections/${id}/token`);
-    // A code that the provider sees twice kills the grant there (RFC 6749 4.1.2).
+    // A provider that sees a code twice revokes the grant (RFC 6749 4.1.2).
     const me = await fetch(`${provider.issuer}/me`, { headers: { authorization: `Bearer ${body.access_token}` } });
     expect(me.status).toBe(200);
     expect(await connectionOf(broker, invited)).toMatchObject({ status: 'active', generation: 1 });
   });
 
-  test('at the same moment, connects once', async () => {
+  test('at the same time connects once', async () => {
     const { owner, jar, callback } = await agreed(broker);
     const pages = await Promise.all([1, 2, 3].map(() => visit(callback, jar)));
     expect(pages.map((page) => page.status).sort()).toEqual([200, 400, 400]);
@@ -127,8 +127,8 @@ describe('a callback that comes twice', () => {
   });
 });
 
-describe('a mix-up', () => {
-  test("of integrations, an answer at another one's redirect URI, is refused", async () => {
+describe('a mix-up attack', () => {
+  test('with the redirect URI of another integration is refused', async () => {
     const { owner, jar, invited, callback } = await agreed(broker);
     const elsewhere = new URL(callback);
     elsewhere.pathname = '/oauth2/callback/other';
@@ -152,11 +152,11 @@ describe('a mix-up', () => {
 
   test.each([
     ['names another issuer', { iss: 'https://attacker.example' }],
-    ['names our issuer with a slash more', { iss: 'SLASH' }],
-    ['lacks the issuer that is announced', { iss: null }],
+    ['names the issuer with a trailing slash', { iss: 'SLASH' }],
+    ['lacks the issuer although the metadata announces it', { iss: null }],
     ['is an error and names another issuer', { iss: 'https://attacker.example', code: null, error: 'access_denied' }],
     ['is an error and lacks the issuer', { iss: null, code: null, error: 'access_denied' }],
-  ])('of providers, an answer that %s, is refused (RFC 9207)', async (_, change) => {
+  ])('with a response that %s is refused (RFC 9207)', async (_, change) => {
     const { owner, jar, invited, callback } = await agreed(broker);
     const iss = change.iss === 'SLASH' ? `${provider.issuer}/` : change.iss;
     const forged = changed(callback, { ...change, iss });
@@ -165,19 +165,19 @@ describe('a mix-up', () => {
   });
 });
 
-describe('parameters that come twice', () => {
+describe('repeated parameters of a callback', () => {
   test.each([
     ['state', random],
     ['code', 'another-code'],
     ['iss', 'https://attacker.example'],
-  ])('(%s, the forged one last) connect nothing', async (name, value) => {
+  ])('(%s, the forged one last): nothing is connected', async (name, value) => {
     const { owner, jar, invited, callback } = await agreed(broker);
     callback.searchParams.append(name, value);
     expectRefusal(await visit(callback, jar), 502, 'invalid_answer', callback);
     await expectNothing(broker, owner, invited, { status: 'failed', error: 'invalid_response' });
   });
 
-  test('(state, the forged one first) leave the flow as it was', async () => {
+  test('(state, the forged one first): the flow can still be finished', async () => {
     const { owner, jar, invited, callback } = await agreed(broker);
     const forged = new URL(`${callback.origin}${callback.pathname}?state=${random}&${callback.search.slice(1)}`);
     expectRefusal(await visit(forged, jar), 400, 'invalid_state', forged);
@@ -186,10 +186,10 @@ describe('parameters that come twice', () => {
   });
 });
 
-describe('what a callback brings', () => {
+describe('the parameters of a callback', () => {
   const markup = '<script>alert(1)</script>"><img src=x onerror=alert(1)>';
 
-  test('is never repeated as markup, on no page', async () => {
+  test('are never shown as markup', async () => {
     const { jar, invited, callback } = await agreed(broker);
     const evil = changed(callback, {
       code: null,
@@ -204,7 +204,7 @@ describe('what a callback brings', () => {
     expect(error).toMatch(/^[a-z0-9_]{1,64}$/);
   });
 
-  test('reaches the return_url as a harmless word', async () => {
+  test('reach the return_url as a code of letters, digits and underscores', async () => {
     const { jar, callback } = await agreed(broker, { return_url: RETURN_URL });
     const error = 'x\r\nSet-Cookie: a=b\r\n\r\n<html>&status=success&connection_id=con_1#';
     const page = await visit(changed(callback, { code: null, error, error_description: error }), jar);
@@ -217,28 +217,28 @@ describe('what a callback brings', () => {
     expect(to.searchParams.get('error')).toMatch(/^[a-z0-9_]{1,64}$/);
   });
 
-  test('is told with the code of the provider, where it refused with one', async () => {
+  test('that are an error of the provider: its code is the error of the session', async () => {
     const { jar, invited, callback } = await agreed(broker);
     const refused = changed(callback, { code: null, error: 'invalid_scope' });
     expectRefusal(await visit(refused, jar), 502, 'provider_error', refused);
     expect(await sessionOf(broker, invited)).toMatchObject({ status: 'failed', error: 'invalid_scope' });
   });
 
-  test('without code or error is refused', async () => {
+  test('without code and error are refused', async () => {
     const { owner, jar, invited, callback } = await agreed(broker);
     const empty = changed(callback, { code: null });
     expectRefusal(await visit(empty, jar), 502, 'invalid_answer', empty);
     await expectNothing(broker, owner, invited, { status: 'failed', error: 'invalid_response' });
   });
 
-  test('as both a code and an error is an error', async () => {
+  test('with both code and error count as an error', async () => {
     const { owner, jar, invited, callback } = await agreed(broker);
     const both = changed(callback, { error: 'access_denied' });
     expectRefusal(await visit(both, jar), 403, 'access_denied', both);
     await expectNothing(broker, owner, invited, { status: 'failed', error: 'access_denied' });
   });
 
-  test('after a failure is not listened to: the invitation is over', async () => {
+  test('after a failure are ignored: the session is over', async () => {
     const { owner, jar, invited, callback } = await agreed(broker);
     await connect(broker, invited.url, { jar, cancel: true });
     expectRefusal(await visit(callback, jar), 410, 'invitation_used', callback);

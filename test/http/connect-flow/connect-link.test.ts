@@ -1,4 +1,4 @@
-// An invitation: one browser, one use, ten minutes; and several of them in one browser.
+// Connect URLs: for one browser, one use and ten minutes; and several of them in one browser.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCookieJar } from '../../../demo/browser.ts';
 import { type LocalProvider, startProvider } from '../../../demo/provider.ts';
@@ -28,8 +28,8 @@ beforeAll(async () => {
 });
 afterAll(() => Promise.all([broker.stop(), provider.close()]));
 
-describe('an invitation', () => {
-  test('may be opened again by the same browser while it is pending, and either tab goes on', async () => {
+describe('a connect URL', () => {
+  test('can be opened again by the same browser while the session is pending, and either tab can finish', async () => {
     const jar = createCookieJar();
     const invited = await invite(broker);
     const first = await comeBack(broker, invited.url, jar);
@@ -38,7 +38,7 @@ describe('an invitation', () => {
     expect(await sessionOf(broker, invited)).toMatchObject({ status: 'completed' });
   });
 
-  test('is refused to another browser, and goes on in the first', async () => {
+  test('is refused in another browser, and still works in the first', async () => {
     const jar = createCookieJar();
     const invited = await invite(broker);
     const callback = await comeBack(broker, invited.url, jar);
@@ -49,8 +49,8 @@ describe('an invitation', () => {
     expect((await visit(callback, jar)).status).toBe(200);
   });
 
-  test('opened by two browsers at the same moment leads one of them on', async () => {
-    // A provider that is not known yet is asked first: both are past the first look at the invitation by then.
+  test('opened by two browsers at the same time works in one of them', async () => {
+    // Discovery of a new provider comes first: both have passed the first check of the session by then.
     const unknown: ScriptedServer = await startScriptedServer(() => ({
       body: {
         issuer: unknown.url,
@@ -70,7 +70,7 @@ describe('an invitation', () => {
     await unknown.close();
   });
 
-  test('is used up once it has led to a connection, for its own browser too', async () => {
+  test('is used up by the connection, for its own browser too', async () => {
     const jar = createCookieJar();
     const invited = await invite(broker);
     await connect(broker, invited.url, { jar });
@@ -95,7 +95,7 @@ describe('an invitation', () => {
     expect(await connectionsOf(broker, owner)).toEqual([]);
   });
 
-  test('lives ten minutes from the time it was opened, and no longer', async () => {
+  test('is valid for ten minutes after it was first opened', async () => {
     const invited = await invite(broker);
     inDatabase(broker, 'update connect_sessions set expires_at = ? where id = ?', Date.now() + 5_000, invited.id);
     const jar = createCookieJar();
@@ -108,7 +108,7 @@ describe('an invitation', () => {
     expect(Date.parse(String((await sessionOf(broker, invited)).expires_at)) - Date.now()).toBeLessThanOrEqual(5_000);
   });
 
-  test('whose flow has expired is not continued', async () => {
+  test('is not enough when the flow has expired: invalid_state', async () => {
     const jar = createCookieJar();
     const invited = await invite(broker);
     const callback = await comeBack(broker, invited.url, jar);
@@ -118,7 +118,7 @@ describe('an invitation', () => {
   });
 
   test.each(['', 'x', 'a%00b', '..%2f..%2fetc', '%3Cscript%3E'])(
-    'that nobody sent (%j) is not found',
+    'with an invalid secret (%j) is not found',
     async (secret) => {
       const page = await visit(`${broker.url}/connect/${secret}`);
       expect(page.status).toBe(404);
@@ -127,13 +127,13 @@ describe('an invitation', () => {
     },
   );
 
-  test('that nobody sent gets a page, with kind words', async () => {
+  test('with an unknown secret shows a page', async () => {
     const url = `${broker.url}/connect/${'A'.repeat(43)}`;
     expectRefusal(await visit(url), 404, 'not_found', url);
   });
 });
 
-describe('two tabs of one browser with two invitations', () => {
+describe('two connect URLs in two tabs of one browser', () => {
   test.each([
     ['in order', [0, 1]],
     ['in the other order', [1, 0]],
@@ -147,7 +147,7 @@ describe('two tabs of one browser with two invitations', () => {
     expect(a.id).not.toBe(b.id);
   });
 
-  test('both succeed at the same moment', async () => {
+  test('both succeed at the same time', async () => {
     const jar = createCookieJar();
     const tabs = [await invite(broker), await invite(broker)];
     await visit(tabs[0]!.url, jar);
@@ -156,11 +156,11 @@ describe('two tabs of one browser with two invitations', () => {
     expect(pages.map((page) => page.status)).toEqual([200, 200]);
   });
 
-  test('one cancelled does not cancel the other', async () => {
+  test('cancelling one does not cancel the other', async () => {
     const jar = createCookieJar();
-    const [kept, dropped] = [await invite(broker), await invite(broker)];
-    const callback = await comeBack(broker, kept.url, jar);
-    expect((await connect(broker, dropped.url, { jar, cancel: true })).status).toBe(403);
+    const [finished, cancelled] = [await invite(broker), await invite(broker)];
+    const callback = await comeBack(broker, finished.url, jar);
+    expect((await connect(broker, cancelled.url, { jar, cancel: true })).status).toBe(403);
     expect((await visit(callback, jar)).status).toBe(200);
   });
 });

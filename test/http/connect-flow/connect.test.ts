@@ -1,4 +1,4 @@
-// From an invitation to a connection: what happens when everybody behaves.
+// The connect flow from a connect session to a connection, when owner and provider behave as expected.
 import { createHash, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCookieJar } from '../../../demo/browser.ts';
@@ -34,8 +34,8 @@ afterAll(() => Promise.all([broker.stop(), provider.close()]));
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 
-describe('the first step', () => {
-  test('sends the browser straight to the provider, with PKCE, state and nonce', async () => {
+describe('opening the connect URL', () => {
+  test('redirects to the provider with PKCE, state and nonce', async () => {
     const { url } = await invite(broker);
     const page = await visit(url);
     expect(page.status).toBe(302);
@@ -56,12 +56,12 @@ describe('the first step', () => {
     expect(page.headers.get('referrer-policy')).toBe('no-referrer');
   });
 
-  test('asks for the scopes of the session, where it names some', async () => {
+  test('requests the scopes of the session if it has some', async () => {
     const { url } = await invite(broker, { scopes: ['openid'] });
     expect(new URL((await visit(url)).location ?? '').searchParams.get('scope')).toBe('openid');
   });
 
-  test('binds the browser with a cookie that scripts and other sites do not get', async () => {
+  test('binds the browser by a cookie that is HttpOnly and SameSite', async () => {
     const page = await visit((await invite(broker)).url);
     const cookie = page.headers.get('set-cookie') ?? '';
     expect(cookie).toMatch(/^valetkey=[\w-]{43};/);
@@ -71,22 +71,22 @@ describe('the first step', () => {
     expect(cookie).not.toContain('Domain');
   });
 
-  test('never takes the same state or nonce twice', async () => {
+  test('uses a new state, nonce and code challenge every time', async () => {
     const jar = createCookieJar();
     const { url } = await invite(broker);
     const [a, b] = [await visit(url, jar), await visit(url, jar)].map((p) => new URL(p.location ?? '').searchParams);
     for (const name of ['state', 'nonce', 'code_challenge']) expect(a?.get(name)).not.toBe(b?.get(name));
   });
 
-  test('does nothing for a request that only looks whether the link works', async () => {
+  test('does nothing for a HEAD request', async () => {
     const { url } = await invite(broker);
-    const looked = await visit(url, createCookieJar(), { method: 'HEAD' });
-    expect(looked.headers.get('set-cookie')).toBeNull();
+    const head = await visit(url, createCookieJar(), { method: 'HEAD' });
+    expect(head.headers.get('set-cookie')).toBeNull();
     expect((await connect(broker, url)).status).toBe(200);
   });
 });
 
-test('behind https the cookie is bound to the host and never sent in clear', async () => {
+test('browser cookie behind https: __Host- prefix and Secure', async () => {
   const secure = await startTestBroker({
     VALETKEY_PUBLIC_URL: 'https://broker.example',
     VALETKEY_KEYS: `k1:${randomBytes(32).toString('base64url')}`,
@@ -109,8 +109,8 @@ test('behind https the cookie is bound to the host and never sent in clear', asy
   }
 });
 
-describe('the whole flow', () => {
-  test('makes an active connection and says so on a page', async () => {
+describe('the whole connect flow', () => {
+  test('creates an active connection and shows a page', async () => {
     const owner = newOwner();
     const invited = await invite(broker, { owner, label: 'work', metadata: { team: 7 } });
     expect(await sessionOf(broker, invited)).toMatchObject({ status: 'pending', integration: 'acme', owner });
@@ -137,7 +137,7 @@ describe('the whole flow', () => {
     expect(await me.json()).toMatchObject({ sub: 'ada' });
   });
 
-  test('returns to the return_url, whose query it keeps', async () => {
+  test('redirects to the return_url and keeps its query', async () => {
     const invited = await invite(broker, { return_url: 'https://app.example/done?tab=2&status=old#end' });
     const page = await connect(broker, invited.url);
     expect(page.status).toBe(302);
@@ -145,7 +145,7 @@ describe('the whole flow', () => {
     expect(page.location).toBe(`https://app.example/done?tab=2&status=success&connection_id=${id}#end`);
   });
 
-  test('is recorded, as the doing of a browser', async () => {
+  test('is in the audit log, with the actor browser', async () => {
     const owner = newOwner();
     const invited = await invite(broker, { owner });
     await connect(broker, invited.url);
@@ -157,16 +157,16 @@ describe('the whole flow', () => {
     ]);
   });
 
-  test('keeps nothing secret on the disk in clear, neither under way nor afterwards', async () => {
-    let spent: { verifier: unknown; tokens: Record<string, unknown> } | undefined;
+  test('writes no secret to the disk in plain text, neither during the flow nor afterwards', async () => {
+    let exchanged: { verifier: unknown; tokens: Record<string, unknown> } | undefined;
     provider.provider.on('grant.success', (ctx) => {
-      spent = { verifier: ctx.oidc.params?.code_verifier, tokens: ctx.body as Record<string, unknown> };
+      exchanged = { verifier: ctx.oidc.params?.code_verifier, tokens: ctx.body as Record<string, unknown> };
     });
     const jar = createCookieJar();
     const invited = await invite(broker);
     const began = await visit(invited.url, jar);
     const asked = new URL(began.location ?? '').searchParams;
-    const underWay = await onDisk(broker);
+    const during = await onDisk(broker);
     const callback = await comeBack(broker, invited.url, jar);
     const page = await visit(callback, jar);
     provider.provider.removeAllListeners('grant.success');
@@ -174,31 +174,31 @@ describe('the whole flow', () => {
 
     const cookie = /valetkey=([\w-]+)/.exec(began.headers.get('set-cookie') ?? '')?.[1];
     const secrets = {
-      invitation: invited.url.split('/').at(-1),
+      session: invited.url.split('/').at(-1),
       cookie,
       state: asked.get('state'),
       nonce: asked.get('nonce'),
-      spentState: callback.searchParams.get('state'),
+      usedState: callback.searchParams.get('state'),
       code: callback.searchParams.get('code'),
-      verifier: spent?.verifier,
-      accessToken: spent?.tokens.access_token,
-      refreshToken: spent?.tokens.refresh_token,
-      idToken: spent?.tokens.id_token,
+      verifier: exchanged?.verifier,
+      accessToken: exchanged?.tokens.access_token,
+      refreshToken: exchanged?.tokens.refresh_token,
+      idToken: exchanged?.tokens.id_token,
     };
-    const afterwards = await onDisk(broker);
+    const after = await onDisk(broker);
     for (const [name, secret] of Object.entries(secrets)) {
       expect(String(secret).length, name).toBeGreaterThan(20);
-      expect(underWay, name).not.toContain(secret);
-      expect(afterwards, name).not.toContain(secret);
+      expect(during, name).not.toContain(secret);
+      expect(after, name).not.toContain(secret);
     }
-    // The look was at the right place: what is kept instead is there.
-    expect(underWay).toContain(sha256(asked.get('state') ?? ''));
-    expect(afterwards).toContain(sha256(secrets.invitation ?? ''));
+    // The digests, which are stored instead, are found: these are the right files.
+    expect(during).toContain(sha256(asked.get('state') ?? ''));
+    expect(after).toContain(sha256(secrets.session ?? ''));
   });
 });
 
-describe('an owner who cancels', () => {
-  test('is taken back to the app, which is told', async () => {
+describe('an owner who cancels at the provider', () => {
+  test('is redirected to the return_url with the error', async () => {
     const owner = newOwner();
     const invited = await invite(broker, { owner, return_url: 'https://app.example/done?tab=2' });
     const page = await connect(broker, invited.url, { cancel: true });
@@ -208,7 +208,7 @@ describe('an owner who cancels', () => {
     expect(await connectionsOf(broker, owner)).toEqual([]);
   });
 
-  test('sees kind words where there is no app to go back to', async () => {
+  test('sees a page if there is no return_url', async () => {
     const invited = await invite(broker);
     const jar = createCookieJar();
     const callback = await comeBack(broker, invited.url, jar, { cancel: true });
@@ -219,7 +219,7 @@ describe('an owner who cancels', () => {
   });
 });
 
-describe('a provider that is down', () => {
+describe('a provider that does not answer', () => {
   const return_origins = ['https://app.example'];
   let down: ScriptedServer;
   beforeAll(async () => {
@@ -227,7 +227,7 @@ describe('a provider that is down', () => {
   });
   afterAll(() => down.close());
 
-  test('at discovery leaves the invitation open', async () => {
+  test('during discovery: the session stays pending', async () => {
     await integrateAt(broker, 'down', provider, { params: { issuer: down.url }, return_origins });
     const invited = await invite(broker, { integration: 'down', return_url: 'https://app.example/' });
     const jar = createCookieJar();
@@ -237,7 +237,7 @@ describe('a provider that is down', () => {
     expect((await connect(broker, invited.url, { jar })).location).toContain('status=success');
   });
 
-  test('at the exchange ends the flow, and the app is told', async () => {
+  test('during the code exchange: the session fails and the return_url gets the error', async () => {
     await integrateAt(broker, 'half', provider, { overrides: { token_url: `${down.url}/token` }, return_origins });
     const invited = await invite(broker, { integration: 'half' });
     const jar = createCookieJar();
@@ -251,8 +251,8 @@ describe('a provider that is down', () => {
   });
 });
 
-describe('an integration', () => {
-  test('with a wrong client secret says whose fault it is', async () => {
+describe('connect flow of an integration', () => {
+  test('with a wrong client secret: the page says that the owner did nothing wrong', async () => {
     await integrateAt(broker, 'mistyped', provider, { client_secret: 'mistyped' });
     const invited = await invite(broker, { integration: 'mistyped' });
     const jar = createCookieJar();
@@ -264,7 +264,7 @@ describe('an integration', () => {
     expect(await sessionOf(broker, invited)).toMatchObject({ status: 'failed', error: 'integration_misconfigured' });
   });
 
-  test('that fails ends no invitation on behalf of a browser that may not use it', async () => {
+  test('that is misconfigured: another browser cannot make the session fail', async () => {
     await integrateAt(broker, 'broken', provider);
     const invited = await invite(broker, { integration: 'broken' });
     const jar = createCookieJar();
@@ -278,7 +278,7 @@ describe('an integration', () => {
     expect((await visit(callback, jar)).status).toBe(200);
   });
 
-  test('that was deleted meanwhile leads nowhere', async () => {
+  test('that was deleted: integration_misconfigured', async () => {
     await integrateAt(broker, 'leaving', provider);
     const invited = await invite(broker, { integration: 'leaving' });
     expect((await broker.ask('DELETE', '/v1/integrations/leaving')).status).toBe(204);

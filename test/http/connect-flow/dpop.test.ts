@@ -1,5 +1,5 @@
-// Tokens that are bound to a key (RFC 9449), through a whole broker process: a provider that demands proofs and nonces,
-// and an API that checks them.
+// DPoP-bound tokens (RFC 9449) through a whole broker process, with a provider that requires proofs and nonces and an API
+// that checks them.
 import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -21,7 +21,7 @@ import { createSecrets } from '../../support/secrets.ts';
 
 const AUDIENCE = 'https://api.example';
 const RING = generateKey();
-/** Clients of their own, brought by imports. */
+/** A provider whose connections are imported clients. */
 const MACHINE = {
   id: 'machine',
   name: 'Machine',
@@ -137,16 +137,16 @@ async function prove(id: string, request: Json): Promise<{ proof: string; access
   return body as { proof: string; access_token: string };
 }
 
-/** What the API says: 200, or the error of its challenge. */
+/** What the API answers: 200, or the error of its challenge. */
 async function call(url: string, token: unknown, proof?: string, method = 'GET'): Promise<number | string | undefined> {
   const headers = { authorization: `DPoP ${token}`, ...(proof !== undefined && { dpop: proof }) };
-  const { status, headers: said } = await fetch(url, { method, headers });
-  return status === 200 ? status : /error="(\w+)"/.exec(said.get('www-authenticate') ?? '')?.[1];
+  const { status, headers: received } = await fetch(url, { method, headers });
+  return status === 200 ? status : /error="(\w+)"/.exec(received.get('www-authenticate') ?? '')?.[1];
 }
 
 const boundTo = (token: unknown) => decodeJwt<{ cnf: { jkt: string } }>(String(token)).cnf.jkt;
 
-/** The key as it lies in the database, opened. */
+/** The DPoP key of the connection in the database, decrypted. */
 function keyOf(id: string): string {
   const database = new Database(join(folder, 'valetkey.db'), { readonly: true });
   const row = database
@@ -159,8 +159,8 @@ function keyOf(id: string): string {
   return (JSON.parse(text) as { 'dpop:key': string })['dpop:key'];
 }
 
-describe('a connection whose provider binds tokens to a key', () => {
-  test('serves a token that the API takes with a proof, though the provider demands nonces', async () => {
+describe('a connection with DPoP-bound tokens', () => {
+  test('serves a token that the API accepts with a proof, from a provider that requires nonces', async () => {
     const id = await connect();
     const token = await read(id);
     expect(token).toMatchObject({ token_type: 'DPoP', access_token: expect.any(String) });
@@ -170,7 +170,7 @@ describe('a connection whose provider binds tokens to a key', () => {
     expect(await call(url, token.access_token, proof)).toBe(200);
   });
 
-  test('has proofs with the nonce that the API asks for', async () => {
+  test('makes proofs with the nonce that the API asks for', async () => {
     const id = await connect();
     const request = { method: 'POST', url: `${api.url}${STRICT}` };
     const first = await prove(id, request);
@@ -182,7 +182,7 @@ describe('a connection whose provider binds tokens to a key', () => {
     expect(await call(request.url, access_token, proof, 'POST')).toBe(200);
   });
 
-  test('has a token that is of no use without a proof, or with one of another key, request, token or time', async () => {
+  test('has a token that the API refuses without a proof, or with one of another key, request, token or time', async () => {
     const [id, other] = [await connect(), await connect()];
     const [request, url] = [{ method: 'GET', url: `${api.url}/users` }, `${api.url}/users`];
     const { proof, access_token } = await prove(id, request);
@@ -217,7 +217,7 @@ describe('a connection whose provider binds tokens to a key', () => {
     expect(await call(url, after.access_token, proof)).toBe(200);
   });
 
-  test('keeps its key when the integration asks for bound tokens no more', async () => {
+  test('keeps its key when DPoP is switched off for the integration', async () => {
     const id = await connect('switched');
     const { access_token } = await read(id);
     const body = { provider: 'generic-oidc', client_id: 'app', params: { issuer: strict.issuer, dpop: 'off' } };
@@ -225,7 +225,7 @@ describe('a connection whose provider binds tokens to a key', () => {
     expect(boundTo((await read(id, 'refresh')).access_token)).toBe(boundTo(access_token));
   });
 
-  test('has a key of its own, and another one when it is connected anew', async () => {
+  test('has a key of its own, and a new one after a reconnect', async () => {
     const [id, other] = [await connect(), await connect()];
     const before = boundTo((await read(id)).access_token);
     expect(before).not.toBe(boundTo((await read(other)).access_token));
@@ -236,7 +236,7 @@ describe('a connection whose provider binds tokens to a key', () => {
     expect(await call(url, access_token, (await prove(id, { method: 'GET', url })).proof)).toBe(200);
   });
 
-  test('has a token and a proof that go together, also in a process that has not heard of the new key', async () => {
+  test('gets a matching token and proof also from a process that has not seen the new key yet', async () => {
     const id = await connect();
     const other = await startBroker({ ...environment(), VALETKEY_ADMIN_KEY: running.adminKey }, await bundled('main'));
     try {
@@ -251,7 +251,7 @@ describe('a connection whose provider binds tokens to a key', () => {
     }
   });
 
-  test('is revoked as any other, and no proof is made any more', async () => {
+  test('is revoked like any other; then there are no more proofs', async () => {
     const id = await connect();
     const revoked = await recorder.ask('DELETE', `/v1/connections/${id}`);
     expect(revoked.body).toMatchObject({ status: 'revoked', upstream_revocation: 'done' });
@@ -263,7 +263,7 @@ describe('a connection whose provider binds tokens to a key', () => {
 
 const ownerOf = async (id: string) => (await recorder.ask('GET', `/v1/connections/${id}`)).body.owner;
 
-test('tokens made of an imported client are bound to one key, which is kept beside what was imported', async () => {
+test('imported client: its tokens are bound to one key, stored beside the imported credentials', async () => {
   const imported = await recorder.ask('POST', '/v1/connections', {
     body: { integration: 'machine', owner: newOwner(), credentials: machine },
   });
@@ -277,21 +277,21 @@ test('tokens made of an imported client are bound to one key, which is kept besi
   expect(boundTo(next.access_token)).toBe(boundTo(access_token));
 });
 
-describe('a proof is refused', () => {
-  test('with 400 for a connection whose token is not bound, saying what to do', async () => {
+describe('a DPoP proof is refused', () => {
+  test('with 400 for a connection whose token is not bound, and a detail that says what to do', async () => {
     const { status, body } = await ask(await connect('plain'), { method: 'GET', url: api.url });
     expect([status, body.code]).toEqual([400, 'invalid_request']);
     expect(body.detail).toMatch(/not bound to a key.*\(Bearer\).*DPoP/);
   });
 
-  test('and where a provider answers our proofs with a Bearer token, that is what is served', async () => {
+  test('with 400 where the provider ignores DPoP; its Bearer token is served', async () => {
     const id = await connect('deaf');
     expect(await read(id)).toMatchObject({ token_type: 'Bearer' });
     expect(await read(id, 'refresh')).toMatchObject({ token_type: 'Bearer' });
     expect((await ask(id, { method: 'GET', url: api.url })).status).toBe(400);
   });
 
-  test('to callers without the right to the token, and for connections that are not there', async () => {
+  test('with 403 without the token permission, and with 404 for an unknown connection', async () => {
     const id = await connect();
     const grants = [{ actions: ['connections:read'], integrations: ['*'], owners: ['*'] }];
     const { body: caller } = await recorder.ask('POST', '/v1/callers', { body: { name: 'a reader', grants } });
@@ -308,13 +308,13 @@ describe('a proof is refused', () => {
     ['url', { method: 'GET', url: 'file:///etc/passwd' }],
     ['nonce', { method: 'GET', url: 'https://api.example', nonce: 'a b' }],
     ['jwk', { method: 'GET', url: 'https://api.example', jwk: {} }],
-  ])('for a %s that is none', async (path, request) => {
+  ])('with 400 for an invalid %s', async (path, request) => {
     const { status, body } = await ask('con_none', request);
     expect(status).toBe(400);
     expect((body.issues as { path: string }[]).map((issue) => issue.path)).toEqual([path]);
   });
 
-  test('with 409 while the owner must connect again', async () => {
+  test('with 409 until the owner reconnects', async () => {
     const id = await connect();
     strict.withdrawGrants();
     await recorder.ask('POST', `/v1/connections/${id}/refresh`, { body: {} });
@@ -323,14 +323,14 @@ describe('a proof is refused', () => {
   });
 });
 
-test('a proof is recorded as a read of the token', async () => {
+test('DPoP proof: recorded as token.read', async () => {
   const id = await connect();
   await prove(id, { method: 'GET', url: api.url });
   const { body } = await recorder.ask('GET', `/v1/audit?connection_id=${id}&action=token.read`);
   expect(body.data).toMatchObject([{ outcome: 'ok', connection_id: id }]);
 });
 
-test('the key is found nowhere: not in answers, logs, the audit, nor in the database in clear', async () => {
+test('DPoP key: not in responses, logs, the audit log, nor in plain text in the database', async () => {
   const ids = [await connect(), await connect('deaf')];
   const planted = createSecrets();
   for (const id of ids) {

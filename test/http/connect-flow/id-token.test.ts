@@ -1,4 +1,4 @@
-// ID tokens that must not be believed: nothing is connected on their word (OpenID Connect Core 3.1.3.7).
+// Invalid ID tokens: nothing is connected (OpenID Connect Core 3.1.3.7).
 import { createHmac, createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => Promise.all([broker.stop(), hostileProvider.close()]));
 
-describe('an ID token', () => {
+describe('an ID token in the connect flow', () => {
   const soon = () => Math.floor(Date.now() / 1_000);
 
   async function expectRefused() {
@@ -30,7 +30,7 @@ describe('an ID token', () => {
     await expectNothing(broker, owner, invited, { status: 'failed', error: 'invalid_id_token' });
   }
 
-  test('that is honest is believed', async () => {
+  test('that is valid is accepted', async () => {
     const { jar, callback } = await agreed(broker);
     expect((await visit(callback, jar)).status).toBe(200);
   });
@@ -52,7 +52,7 @@ describe('an ID token', () => {
     await expectRefused();
   });
 
-  test('changed under its signature is refused', async () => {
+  test('with changed claims is refused', async () => {
     hostileProvider.nextAnswer((body) =>
       Object.assign(body, { id_token: tampered(String(body.id_token), { sub: 'admin' }) }),
     );
@@ -62,17 +62,17 @@ describe('an ID token', () => {
   const another = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
   test.each([
     [
-      'with another key under the id of the right one',
+      'with another key under the kid of the right one',
       {},
       (text: string) => sign('sha256', Buffer.from(text), another),
     ],
     [
-      'with another key under its own id',
+      'with another key under its own kid',
       { kid: 'another' },
       (text: string) => sign('sha256', Buffer.from(text), another),
     ],
     [
-      'with a key that it brings along',
+      'with a key in its own header',
       { kid: undefined, jwk: createPublicKey(another).export({ format: 'jwk' }) },
       (text: string) => sign('sha256', Buffer.from(text), another),
     ],
@@ -89,7 +89,7 @@ describe('an ID token', () => {
   });
 });
 
-/** The same claims under a header changed as told, signed anew. */
+/** The same claims with a changed header, signed by `signer`. */
 function resigned(jwt: string, change: object, signer: (text: string) => Buffer): string {
   const [header = '', claims = ''] = jwt.split('.');
   const changed = { ...JSON.parse(Buffer.from(header, 'base64url').toString()), ...change };

@@ -1,4 +1,4 @@
-// The flow must not become a way into the network behind the broker (server-side request forgery).
+// The connect flow against server-side request forgery (SSRF): it reaches no host of the broker's network.
 import { createServer, type Server } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCookieJar, walkThrough } from '../../../demo/browser.ts';
@@ -6,7 +6,7 @@ import { startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { expectRefusal, integrate, invite, sessionOf, visit } from '../../support/owner-browser.ts';
 import { type ScriptedServer, startScriptedServer } from '../../support/scripted-server.ts';
 
-/** Counts the connections that are made to it, whatever they would say. */
+/** Counts the TCP connections that are made to it. */
 async function startListener(host: string) {
   let connections = 0;
   const server: Server = createServer((socket) => {
@@ -61,7 +61,7 @@ describe('a broker that may reach public addresses only', () => {
     'https://100.64.0.1',
     'https://255.255.255.255',
     'https://id.example@127.0.0.1:PORT',
-  ])('refuses the issuer %s when it is set up', async (issuer) => {
+  ])('refuses an integration with the issuer %s', async (issuer) => {
     const { status, body } = await integrate(broker, 'inside', withIssuer(issuer.replace('PORT', `${listener.port}`)));
     expect(status).toBe(400);
     expect(body).toMatchObject({ code: 'invalid_request', issues: [{ path: 'params.issuer' }] });
@@ -69,7 +69,7 @@ describe('a broker that may reach public addresses only', () => {
   });
 
   test.each(['token_url', 'authorization_url', 'revocation_url', 'userinfo_url', 'api_base_url'])(
-    'refuses an override of the %s that points inside',
+    'refuses an override of the %s with a private address',
     async (name) => {
       const overrides = { [name]: `https://127.0.0.1:${listener.port}/x` };
       const { status, body } = await integrate(broker, 'inside', { ...withIssuer('https://id.example'), overrides });
@@ -79,7 +79,7 @@ describe('a broker that may reach public addresses only', () => {
   );
 
   test.each(['authorization_url', 'token_url', 'revocation_url'])(
-    'refuses a %s of a generic provider that points inside',
+    'refuses a %s of a generic provider with a private address',
     async (name) => {
       const urls = { authorization_url: 'https://id.example/a', token_url: 'https://id.example/t' };
       const params = { ...urls, [name]: 'https://169.254.169.254/x' };
@@ -89,7 +89,7 @@ describe('a broker that may reach public addresses only', () => {
     },
   );
 
-  test('reaches nothing inside through a name that resolves to a private address', async () => {
+  test('connects to no private address through a host name', async () => {
     const issuer = `https://localhost:${listener.port}`;
     expect((await integrate(broker, 'named', withIssuer(issuer))).status).toBe(201);
     const invited = await invite(broker, { integration: 'named' });
@@ -98,13 +98,13 @@ describe('a broker that may reach public addresses only', () => {
     expect(listener.connections()).toBe(0);
   });
 
-  test('the listener would have noticed', async () => {
+  test('(the listener counts connections)', async () => {
     await expect(fetch(`http://127.0.0.1:${listener.port}`)).rejects.toThrow();
     expect(listener.connections()).toBe(1);
   });
 });
 
-describe('a provider whose metadata points inside', () => {
+describe('a provider whose metadata contains private addresses', () => {
   let broker: TestBroker;
   let provider: ScriptedServer;
   let inside: Listener;
@@ -139,7 +139,7 @@ describe('a provider whose metadata points inside', () => {
   }
 
   test.each(['http', 'https'])(
-    'with its token endpoint (%s) gets neither the code nor the secret there',
+    'as its token endpoint (%s): neither the code nor the secret is sent there',
     async (scheme) => {
       const { invited, page, url } = await flowWith({ token_endpoint: `${scheme}://127.0.0.2:${inside.port}/token` });
       expectRefusal(page, 502, 'integration_misconfigured', url);
@@ -148,7 +148,7 @@ describe('a provider whose metadata points inside', () => {
     },
   );
 
-  test('with its endpoint for pushed requests gets nothing there', async () => {
+  test('as its pushed authorization request endpoint: nothing is sent there', async () => {
     const { invited, page, url } = await flowWith({
       require_pushed_authorization_requests: true,
       pushed_authorization_request_endpoint: `https://127.0.0.2:${inside.port}/par`,
@@ -159,7 +159,7 @@ describe('a provider whose metadata points inside', () => {
   });
 
   test.each(['javascript:alert(1)', 'data:text/html,x', 'file:///etc/passwd', 'not a url'])(
-    'or with the authorization endpoint %s sends no browser there',
+    'or the authorization endpoint %s: the browser is not redirected',
     async (authorization_endpoint) => {
       const { invited, page, url } = await flowWith({ authorization_endpoint });
       expect(page.status).toBeGreaterThanOrEqual(400);
@@ -168,8 +168,8 @@ describe('a provider whose metadata points inside', () => {
     },
   );
 
-  test('by a redirect is not followed', async () => {
-    // The discovery document itself is elsewhere: what answers for another origin is not the issuer.
+  test('or redirects to one: the redirect is not followed', async () => {
+    // The discovery document is redirected: a response from another origin is not the issuer's.
     const redirecting = await startScriptedServer(() => ({
       status: 302,
       headers: { location: `http://127.0.0.2:${inside.port}/` },

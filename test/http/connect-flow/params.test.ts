@@ -1,5 +1,5 @@
-// What a provider asks of each connection (a subdomain, a shop): told by the caller or typed by the owner, checked
-// against the catalogue's pattern, and kept with the connection.
+// Connection parameters (a subdomain, a shop): set by the caller or entered by the owner, validated against the
+// catalogue's pattern, and stored with the connection.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -31,7 +31,7 @@ const subdomain = {
 const region = { title: 'region', pattern: 'eu|us', default: 'eu' };
 const department = { title: 'department', pattern: '[a-z]+', optional: true };
 
-/** Its tenants have a path each, so that a loopback server can be all of them. */
+/** Each tenant is a path, so that one loopback server can be all tenants. */
 const tenants = {
   id: 'tenants',
   name: 'Tenants & Co',
@@ -50,7 +50,7 @@ const tenants = {
   ],
 };
 
-/** Its tenants have a host each, which is asked for its metadata before the browser goes there. */
+/** Each tenant is a host, whose metadata is fetched before the browser is redirected there. */
 const hosts = {
   ...tenants,
   id: 'hosts',
@@ -105,8 +105,8 @@ const paramsOf = async (invited: Invited): Promise<unknown> => {
   return JSON.parse(row?.params ?? '');
 };
 
-describe('parameters that the caller tells', () => {
-  test('lead straight to the provider, stay with the connection, and are used in every token request', async () => {
+describe('connection parameters from the caller', () => {
+  test('need no form, are stored with the connection, and are used in every token request', async () => {
     const jar = createCookieJar();
     const invited = await invite(broker, { params: { subdomain: 'blue', region: 'us' } });
     const page = await visit(invited.url, jar);
@@ -122,12 +122,12 @@ describe('parameters that the caller tells', () => {
     ]);
   });
 
-  test('are filled up with the defaults of the catalogue', async () => {
+  test('are completed with the defaults of the catalogue', async () => {
     const { url } = await invite(broker, { params: { subdomain: 'blue' } });
     expect((await visit(url)).location).toMatch(`${provider.url}/eu/blue/authorize?`);
   });
 
-  test('are asked of the owner as far as they are missing', async () => {
+  test('are shown in the form where others are missing', async () => {
     const { url } = await invite(broker, { params: { region: 'us' } });
     const page = await visit(url);
     expect(page.status).toBe(200);
@@ -142,7 +142,7 @@ describe('parameters that the caller tells', () => {
   });
 });
 
-describe('what the callback brings', () => {
+describe('parameters captured from the callback', () => {
   async function comeBackWith(more: string) {
     const jar = createCookieJar();
     const invited = await invite(broker, { params: { subdomain: 'blue' } });
@@ -153,25 +153,25 @@ describe('what the callback brings', () => {
     return { captured, asked: provider.received.map(({ path }) => path) };
   }
 
-  test('is kept with the connection, and takes the place of a parameter in every token request', async () => {
+  test('are stored with the connection, and replace a parameter in every token request', async () => {
     expect(await comeBackWith('&tenant=green&realmId=42&other=1')).toEqual({
       captured: { subdomain: 'green', realm: '42' },
       asked: ['/eu/green/token', '/eu/green/token'],
     });
   });
 
-  test('decides nothing where it is not a valid value of that parameter', async () => {
+  test('are not used if they are not a valid value of the parameter', async () => {
     const { asked } = await comeBackWith(`&tenant=${encodeURIComponent(`127.0.0.1:${port}/`)}`);
     expect(asked).toEqual(['/eu/blue/token', '/eu/blue/token']);
     expect(reached).toBe(0);
   });
 
-  test('may be nothing', async () => {
+  test('may be missing', async () => {
     expect(await comeBackWith('')).toEqual({ captured: {}, asked: ['/eu/blue/token', '/eu/blue/token'] });
   });
 });
 
-describe('a parameter that would change where requests go', () => {
+describe('a connection parameter that would change where requests go', () => {
   const evil: [string, string][] = [
     ['a host and a slash', 'evil.example/'],
     ['a whole other target', 'TARGET/'],
@@ -182,11 +182,11 @@ describe('a parameter that would change where requests go', () => {
     ['a fragment', 'x#'],
     ['a query', 'x?'],
     ['a backslash', 'TARGET\\'],
-    ['a step up', '..'],
-    ['steps up', '../../admin'],
-    ['steps up, encoded', '%2e%2e'],
+    ['a parent path', '..'],
+    ['parent paths', '../../admin'],
+    ['parent paths, encoded', '%2e%2e'],
     ['an encoded slash', 'x%2fy'],
-    ['a dot of its own', 'evil.example'],
+    ['a dot', 'evil.example'],
     ['an ideographic dot', 'evil。example'],
     ['a full-width dot', 'evil．example'],
     ['a full-width slash', 'evil／x'],
@@ -206,7 +206,7 @@ describe('a parameter that would change where requests go', () => {
   ];
   const filled = (value: string) => value.replace('TARGET', `127.0.0.1:${port}`);
 
-  test.each(evil)('%s, told by the caller, is a 400 and is never requested', async (_, value) => {
+  test.each(evil)('%s, from the caller, is a 400 and is never requested', async (_, value) => {
     for (const integration of ['acme', 'hosts']) {
       const wanted = { integration, owner: newOwner(), params: { subdomain: filled(value) } };
       const { status, body } = await broker.ask('POST', '/v1/connect-sessions', wanted);
@@ -217,7 +217,7 @@ describe('a parameter that would change where requests go', () => {
     expect(reached).toBe(0);
   });
 
-  test.each(evil)('%s, typed by the owner, is a 400 page and is never requested', async (_, value) => {
+  test.each(evil)('%s, entered by the owner, is a page with 400 and is never requested', async (_, value) => {
     for (const integration of ['acme', 'hosts']) {
       const invited = await invite(broker, { integration });
       const page = await visit(invited.url, createCookieJar(), { form: { subdomain: filled(value) } });
@@ -231,8 +231,8 @@ describe('a parameter that would change where requests go', () => {
   });
 });
 
-describe('parameters that are missing', () => {
-  test('are asked for on a page, with what the catalogue says about them', async () => {
+describe('the form for missing connection parameters', () => {
+  test('shows them with the descriptions of the catalogue', async () => {
     const invited = await invite(broker);
     const page = await visit(invited.url);
     expect(page.status).toBe(200);
@@ -246,7 +246,7 @@ describe('parameters that are missing', () => {
     expect(await sessionOf(broker, invited)).toMatchObject({ status: 'pending' });
   });
 
-  test('once typed rightly, lead to a page with the link to the provider, and stay with the connection', async () => {
+  test('leads to a page with the link to the provider; the values are stored with the connection', async () => {
     const jar = createCookieJar();
     const invited = await invite(broker);
     await visit(invited.url, jar);
@@ -261,7 +261,7 @@ describe('parameters that are missing', () => {
     expect(await paramsOf(invited)).toEqual({ subdomain: 'green', region: 'us' });
   });
 
-  test('typed wrongly are shown again with what is wrong beside the field, and may be mended', async () => {
+  test('shows invalid values again with the error beside the field; they can be corrected', async () => {
     const jar = createCookieJar();
     const invited = await invite(broker);
     const form = { subdomain: '"><script>alert(1)</script>', region: 'us' };
@@ -272,24 +272,24 @@ describe('parameters that are missing', () => {
     expect(page.text).not.toContain('param-region-error');
     expect(page.text).toContain('value="&quot;&gt;&lt;script&gt;');
     expect(page.text).not.toContain('<script>');
-    const mended = await visit(invited.url, jar, { form: { ...form, subdomain: 'green' } });
-    expect(linkOf(mended)).toMatch(`${provider.url}/us/green/authorize?`);
+    const corrected = await visit(invited.url, jar, { form: { ...form, subdomain: 'green' } });
+    expect(linkOf(corrected)).toMatch(`${provider.url}/us/green/authorize?`);
   });
 
-  test('left out are named', async () => {
+  test('names required fields that were left empty', async () => {
     const page = await visit((await invite(broker)).url, createCookieJar(), { form: { subdomain: '' } });
     expect(page.status).toBe(400);
     expect(page.text).toMatch(/subdomain is required/i);
   });
 
-  test('beside a field that nobody asked for are refused', async () => {
+  test('refuses a field that it does not have', async () => {
     const form = { subdomain: 'green', host: 'evil.example' };
     const page = await visit((await invite(broker)).url, createCookieJar(), { form });
     expect(page.status).toBe(400);
     expect(page.headers.get('set-cookie')).toBeNull();
   });
 
-  test('of which one comes twice do no harm', async () => {
+  test('ignores the second value of a repeated field', async () => {
     const body = 'subdomain=green&subdomain=evil.example%2F';
     const headers = { 'content-type': 'application/x-www-form-urlencoded' };
     const page = await visit((await invite(broker)).url, createCookieJar(), { headers, body, method: 'POST' });
@@ -303,10 +303,10 @@ describe('parameters that are missing', () => {
       'multipart/form-data; boundary=x',
       '--x\r\nContent-Disposition: form-data; name="subdomain"; filename="a"\r\n\r\ngreen\r\n--x--\r\n',
     ],
-    ['as a form that breaks off', 'multipart/form-data; boundary=x', '--x\r\nContent-Disp'],
+    ['as a truncated form', 'multipart/form-data; boundary=x', '--x\r\nContent-Disp'],
     ['as a form without a boundary', 'multipart/form-data', 'subdomain=green'],
-    ['beyond all measure', 'application/x-www-form-urlencoded', `subdomain=${'a'.repeat(20_000)}`],
-  ])('sent %s are a 400', async (_, type, body) => {
+    ['above the size limit', 'application/x-www-form-urlencoded', `subdomain=${'a'.repeat(20_000)}`],
+  ])('answers 400 to a body sent %s', async (_, type, body) => {
     const invited = await invite(broker);
     const page = await visit(invited.url, createCookieJar(), { headers: { 'content-type': type }, body });
     expect(page.status).toBe(400);
@@ -315,7 +315,7 @@ describe('parameters that are missing', () => {
     expect(await sessionOf(broker, invited)).toMatchObject({ status: 'pending' });
   });
 
-  test('are asked of the browser that began, and of no other', async () => {
+  test('is shown only to the browser that opened the connect URL first', async () => {
     const jar = createCookieJar();
     const invited = await invite(broker);
     await visit(invited.url, jar, { form: { subdomain: 'green' } });
@@ -325,7 +325,7 @@ describe('parameters that are missing', () => {
     expect((await visit(invited.url, jar, { form: { subdomain: 'blue' } })).status).toBe(200);
   });
 
-  test('are not asked for where the invitation is over or unknown', async () => {
+  test('is not shown for an expired or unknown session', async () => {
     const unknown = `${broker.url}/connect/${'A'.repeat(43)}`;
     const form = { subdomain: 'green' };
     expectRefusal(await visit(unknown, createCookieJar(), { form }), 404, 'not_found', unknown);
@@ -335,7 +335,7 @@ describe('parameters that are missing', () => {
     expectRefusal(await visit(invited.url, createCookieJar(), { form }), 410, 'invitation_expired', invited.url);
   });
 
-  test('need not be typed again to renew the connection that has them', async () => {
+  test('is not shown to renew a connection that has its parameters', async () => {
     const owner = newOwner();
     const jar = createCookieJar();
     const first = await invite(broker, { owner, params: { subdomain: 'blue' } });

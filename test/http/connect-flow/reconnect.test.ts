@@ -1,4 +1,4 @@
-// Connecting again: the same connection under the same id, for the same account only.
+// Reconnecting: the same connection under the same id, only for the same account.
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -41,14 +41,14 @@ async function connected(wanted: Json = {}, login = 'ada') {
 
 const tokenOf = async (id: string) => (await broker.ask('GET', `/v1/connections/${id}/token`)).body.access_token;
 
-/** What a refused refresh leaves behind. */
+/** As after a refused refresh. */
 function needReauth(id: string) {
   const change = "update connections set status = 'needs_reauth', reason = 'grant_revoked', next_refresh_at = null";
   inDatabase(broker, `${change} where id = ?`, id);
 }
 
-describe('a session for a connection by its id', () => {
-  test('renews it under that id, with a new token', async () => {
+describe('a connect session with a connection_id', () => {
+  test('renews the connection under its id, with a new token', async () => {
     const { owner, id, connection } = await connected({ label: 'work', metadata: { team: 7 } });
     const before = await tokenOf(id);
     const again = await invite(broker, { owner, connection_id: id });
@@ -62,7 +62,7 @@ describe('a session for a connection by its id', () => {
     expect(me.status).toBe(200);
   });
 
-  test('heals one that needs its owner again', async () => {
+  test('makes a connection active that needed its owner', async () => {
     const { owner, id } = await connected();
     needReauth(id);
     const again = await invite(broker, { owner, connection_id: id, metadata: { team: 8 } });
@@ -78,7 +78,7 @@ describe('a session for a connection by its id', () => {
     expect(await connectionsOf(broker, owner)).toHaveLength(1);
   });
 
-  test('leaves it as it was when the owner cancels', async () => {
+  test('changes nothing when the owner cancels', async () => {
     const { owner, id } = await connected();
     const before = await tokenOf(id);
     const again = await invite(broker, { owner, connection_id: id, return_url: 'https://app.example/' });
@@ -88,7 +88,7 @@ describe('a session for a connection by its id', () => {
     expect(await connectionsOf(broker, owner)).toMatchObject([{ id, generation: 1, status: 'active' }]);
   });
 
-  test('is a 410 once it was revoked', async () => {
+  test('is a 410 after the connection was revoked', async () => {
     const { owner, id } = await connected();
     await broker.ask('DELETE', `/v1/connections/${id}`);
     const { status, body } = await broker.ask('POST', '/v1/connect-sessions', {
@@ -100,7 +100,7 @@ describe('a session for a connection by its id', () => {
     expect(body).toMatchObject({ code: 'connection_revoked', connection_id: id });
   });
 
-  test('does not bring back one that is revoked while the owner is at the provider', async () => {
+  test('does not restore a connection that is revoked while the owner is at the provider', async () => {
     const { owner, id } = await connected();
     const again = await invite(broker, { owner, connection_id: id });
     const jar = createCookieJar();
@@ -123,12 +123,12 @@ describe('a session for a connection by its id', () => {
     expect(body).toMatchObject({ code: 'invalid_request', issues: [{ path }] });
   });
 
-  test('that is not there is a 404', async () => {
+  test('is a 404 if there is no such connection', async () => {
     const wanted = { integration: 'acme', owner: newOwner(), connection_id: 'con_nothing' };
     expect((await broker.ask('POST', '/v1/connect-sessions', wanted)).status).toBe(404);
   });
 
-  test('is not for callers without a grant on it', async () => {
+  test('is a 403 for callers without a permission for the owner', async () => {
     const { owner, id } = await connected();
     const key = await broker.callerKey({ owners: [`${owner}-else`] });
     const wanted = { integration: 'acme', owner, connection_id: id };
@@ -138,15 +138,15 @@ describe('a session for a connection by its id', () => {
   });
 });
 
-describe('a session for the same integration, owner and label', () => {
-  test('renews the connection that is there', async () => {
+describe('a connect session for the same integration, owner and label', () => {
+  test('renews the existing connection', async () => {
     const { owner, id } = await connected({ label: 'work', metadata: { team: 7 } });
     const again = await invite(broker, { owner, label: 'work' });
     await connect(broker, again.url);
     expect(await connectionOf(broker, again)).toMatchObject({ id, generation: 2, metadata: { team: 7 } });
   });
 
-  test('heals one that needs its owner again', async () => {
+  test('makes a connection active that needed its owner', async () => {
     const { owner, id } = await connected();
     needReauth(id);
     const again = await invite(broker, { owner });
@@ -154,17 +154,17 @@ describe('a session for the same integration, owner and label', () => {
     expect(await connectionOf(broker, again)).toMatchObject({ id, generation: 2, status: 'active', reason: null });
   });
 
-  test('makes a new one in the place of a revoked one', async () => {
+  test('creates a new connection after the old one was revoked', async () => {
     const { owner, id } = await connected();
     await broker.ask('DELETE', `/v1/connections/${id}`);
     const again = await invite(broker, { owner });
     await connect(broker, again.url);
-    const made = await connectionOf(broker, again);
-    expect(made).toMatchObject({ status: 'active', generation: 1 });
-    expect(made.id).not.toBe(id);
+    const created = await connectionOf(broker, again);
+    expect(created).toMatchObject({ status: 'active', generation: 1 });
+    expect(created.id).not.toBe(id);
   });
 
-  test('with another label makes another connection, of another account if need be', async () => {
+  test('with another label creates another connection, also of another account', async () => {
     const { owner, id } = await connected({ label: 'work' });
     const again = await invite(broker, { owner, label: 'home' });
     await connect(broker, again.url, { login: 'bob' });
@@ -173,11 +173,11 @@ describe('a session for the same integration, owner and label', () => {
   });
 });
 
-describe('another account', () => {
+describe('another account of the provider', () => {
   test.each([
     ['by id', true],
     ['by owner', false],
-  ])('does not take the place of the one that is connected (%s)', async (_, byId) => {
+  ])('does not replace the connected one (%s)', async (_, byId) => {
     const { owner, id } = await connected();
     const before = await tokenOf(id);
     const again = await invite(broker, { owner, ...(byId && { connection_id: id }) });
@@ -191,7 +191,7 @@ describe('another account', () => {
     expect(await connectionsOf(broker, owner)).toMatchObject([{ id, generation: 1, status: 'active' }]);
   });
 
-  test('does not heal a connection that needs its owner again', async () => {
+  test('does not renew a connection that needs its owner', async () => {
     const { owner, id } = await connected();
     needReauth(id);
     const again = await invite(broker, { owner, return_url: 'https://app.example/' });
@@ -201,9 +201,9 @@ describe('another account', () => {
   });
 });
 
-describe('sessions that race', () => {
-  /** Owners who come back from the provider in so many browsers, each with an invitation of its own. */
-  async function racers(count: number, wanted: Json, logins: string[] = []) {
+describe('concurrent connect sessions', () => {
+  /** Owners who come back from the provider in `count` browsers, each with a session of its own. */
+  async function readyToFinish(count: number, wanted: Json, logins: string[] = []) {
     const ready = [];
     for (let i = 0; i < count; i++) {
       const invited = await invite(broker, wanted);
@@ -214,9 +214,9 @@ describe('sessions that race', () => {
     return ready;
   }
 
-  test('for the same new place end in one connection, which both have', async () => {
+  test('for one owner and label create one connection, which all sessions name', async () => {
     const owner = newOwner();
-    const ready = await racers(3, { owner });
+    const ready = await readyToFinish(3, { owner });
     const pages = await Promise.all(ready.map(({ finish }) => finish()));
     expect(pages.map((page) => page.status)).toEqual([200, 200, 200]);
     const [connection, ...more] = await connectionsOf(broker, owner);
@@ -229,15 +229,15 @@ describe('sessions that race', () => {
     expect(await me.json()).toMatchObject({ sub: 'ada' });
   });
 
-  test('for the same new place with two accounts end in one connection of one account', async () => {
+  test('with two accounts create one connection of one account', async () => {
     const owner = newOwner();
-    const ready = await racers(2, { owner }, ['ada', 'mallory']);
+    const ready = await readyToFinish(2, { owner }, ['ada', 'mallory']);
     const pages = await Promise.all(ready.map(({ finish }) => finish()));
     expect(pages.map((page) => page.status).sort()).toEqual([200, 409]);
     expect(await connectionsOf(broker, owner)).toMatchObject([{ status: 'active', generation: 1 }]);
   });
 
-  describe('to the last step', () => {
+  describe('that exchange their codes at the same time', () => {
     let gate: Gate;
     beforeAll(async () => {
       gate = await startGate();
@@ -249,7 +249,7 @@ describe('sessions that race', () => {
     });
     afterAll(() => gate.close());
 
-    test('for the same new place end in one connection, too', async () => {
+    test('create one connection', async () => {
       const owner = newOwner();
       const flows = [];
       for (let i = 0; i < 4; i++) {
@@ -264,7 +264,7 @@ describe('sessions that race', () => {
       for (const { invited } of flows) expect(await sessionOf(broker, invited)).toMatchObject({ status: 'completed' });
     });
 
-    test('of one invitation finish once', async () => {
+    test('in two tabs of one session finish once', async () => {
       const owner = newOwner();
       const invited = await invite(broker, { integration: 'gated', owner });
       const jar = createCookieJar();
@@ -279,7 +279,7 @@ describe('sessions that race', () => {
   });
 });
 
-/** A token endpoint that keeps its answers back until so many requests have come, and then sends all in one turn. */
+/** A token endpoint that holds its responses until the set number of requests has come, and then sends all at once. */
 async function startGate() {
   let count = 1;
   let waiting: ServerResponse[] = [];

@@ -1,10 +1,10 @@
-// Where an owner may be sent back to: only to origins that the deployment has named (RFC 9700 4.11).
+// Which return_url is allowed: only origins that the deployment names (RFC 9700 4.11).
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { integrate, newOwner } from '../../support/owner-browser.ts';
 
-/** Nobody visits the provider here. */
+/** No browser goes to this provider. */
 const setup = {
   provider: 'generic-oauth2',
   client_id: 'client',
@@ -37,12 +37,12 @@ describe('a return_url is allowed', () => {
     ['of an origin of the integration', 'https://app.example/done?tab=2#end'],
     ['of an origin of the integration without a path', 'https://app.example'],
     ['with the default port written out', 'https://app.example:443/done'],
-    ['in other letters', 'HTTPS://APP.example/done'],
-    ['of a plain http origin that was named', 'http://intranet.example:8443/'],
+    ['in capitals', 'HTTPS://APP.example/done'],
+    ['of an http origin of the integration', 'http://intranet.example:8443/'],
     ['of an origin of the configuration', 'https://everywhere.example/x'],
     ["of the broker's own origin", 'https://broker.example/x'],
-    ['with another address in its query', 'https://app.example/done?next=https://evil.example'],
-    ['with a path that looks like an address', 'https://app.example//evil.example/@evil.example'],
+    ['with another URL in its query', 'https://app.example/done?next=https://evil.example'],
+    ['with a path that looks like a URL', 'https://app.example//evil.example/@evil.example'],
   ])('%s', async (_, url) => {
     expect((await inviteTo(url)).status).toBe(201);
   });
@@ -58,16 +58,16 @@ describe('a return_url is a 400 that names it', () => {
     ['that begins like an allowed one', 'https://app.example.evil.example/done'],
     ['that ends like an allowed one', 'https://evil-app.example/done'],
     ['with a dot after the host', 'https://app.example./done'],
-    ['with letters that only look the same', 'https://аpp.example/done'],
+    ['with letters of another script', 'https://аpp.example/done'],
     ['without a scheme', '//evil.example/done'],
     ['that is only a path', '/done'],
     ['that is only a path with backslashes', '/\\evil.example'],
-    ['that is a script', 'javascript:alert(document.domain)'],
-    ['that is a script with an allowed origin behind it', 'javascript://app.example/%0aalert(1)'],
-    ['that is data', 'data:text/html,<script>alert(1)</script>'],
+    ['with the scheme javascript', 'javascript:alert(document.domain)'],
+    ['with the scheme javascript before an allowed origin', 'javascript://app.example/%0aalert(1)'],
+    ['with the scheme data', 'data:text/html,<script>alert(1)</script>'],
     ['that is a blob of an allowed origin', 'blob:https://app.example/2e0c2f7e'],
-    ['that is a file', 'file:///etc/passwd'],
-    ['of an app', 'app.example://done'],
+    ['with the scheme file', 'file:///etc/passwd'],
+    ['with the scheme of an app', 'app.example://done'],
     ['with an allowed origin as the user', 'https://app.example@evil.example/done'],
     ['with an allowed origin as user and password', 'https://app.example:443@evil.example/done'],
     ['with a user at an allowed origin', 'https://user@app.example/done'],
@@ -105,7 +105,7 @@ describe('return_origins of an integration', () => {
   );
 });
 
-test('a * in an allowed origin is refused, since it would stand for nothing', async () => {
+test('return_origins: a wildcard is a 400, since it would match nothing', async () => {
   const starred = { ...setup, return_origins: ['https://*.example'] };
   const { status, body } = await broker.ask('PUT', '/v1/integrations/starred', starred);
   expect(status).toBe(400);
@@ -128,7 +128,7 @@ describe('a broker at a loopback address', () => {
     ['http://localhost.evil.example/done', 400],
     ['http://localhost@evil.example/done', 400],
     ['https://app.example/done', 400],
-  ])('takes %s with %i', async (return_url, expected) => {
+  ])('answers %s with %i', async (return_url, expected) => {
     const wanted = { integration: 'acme', owner: newOwner(), return_url };
     expect((await local.ask('POST', '/v1/connect-sessions', wanted)).status).toBe(expected);
   });
