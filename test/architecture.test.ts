@@ -302,6 +302,7 @@ const FOLDERS = [
   'http/errors',
   'http/fast-path',
   'http/middleware',
+  'http/oauth-grants',
   'http/openapi',
   'http/pages',
   'http/routes',

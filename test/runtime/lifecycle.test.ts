@@ -1,6 +1,6 @@
 // The order in which the parts of a process start and stop.
 import { expect, test } from 'vitest';
-import { createLogger } from '../../src/adapters/telemetry/telemetry.ts';
+import { createLogger } from '../../src/adapters/telemetry/logger.ts';
 import { type Room, startAll } from '../../src/runtime/lifecycle.ts';
 
 const log = createLogger('silent');

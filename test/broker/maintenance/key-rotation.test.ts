@@ -7,7 +7,7 @@ import {
   parseKeyRing,
   proveKeyRing,
 } from '../../../src/adapters/keyring/keyring.ts';
-import { createLogger } from '../../../src/adapters/telemetry/telemetry.ts';
+import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import { createAudit } from '../../../src/broker/audit/index.ts';
 import { rotateKeys } from '../../../src/broker/maintenance/key-rotation.ts';
 import { keyRotationText } from '../../../src/broker/maintenance/key-rotation-report.ts';
