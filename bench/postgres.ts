@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { Client } from 'pg';
-import { moveData } from '../src/stores/open.ts';
+import { moveData } from '../src/runtime/data-migration.ts';
 import { startPostgres } from '../test/support/postgres-server.ts';
 import { type Seeded, type SeedOptions, seed } from './seed.ts';
 import { childrenSeconds } from './servers/remote.ts';
@@ -45,7 +45,7 @@ export async function startServer(): Promise<Server> {
         from: `file:${seeded.database}`,
         to: url(name),
         dataDir: seeded.folder,
-        told: () => undefined,
+        onProgress: () => undefined,
       });
       if ('refused' in moved) throw new Error(moved.refused);
       if (moved.unfinished !== undefined) throw new Error(moved.unfinished);

@@ -65,15 +65,9 @@ const layers: Layer[] = [
   },
   {
     name: 'stores',
-    files: /^stores\/(?!open\.ts$)/,
+    files: /^stores\//,
     may: /^(stores\/(shared|sqlite|postgres)|domain|ports)\/|^package-files\.ts$/,
     rule: 'stores import only their own parts, ports, domain and package-files.ts',
-  },
-  {
-    name: 'opening stores',
-    files: /^stores\/open\.ts$/,
-    may: /^(stores|domain|ports|broker\/maintenance)\/|^runtime\/config\.ts$/,
-    rule: 'stores/open.ts imports only the stores, ports, domain, broker/maintenance and the type of the configuration',
   },
   {
     name: 'adapters',
@@ -110,9 +104,9 @@ const layers: Layer[] = [
   {
     name: 'cli',
     files: /^cli(\.ts$|\/)/,
-    may: /^(api|client|cli|catalogue)\/|^(runtime\/(keys|main|declarative-file)|stores\/open|package-files)\.ts$/,
+    may: /^(api|client|cli|catalogue)\/|^(runtime\/(data-migration|keys|main|declarative-file)|package-files)\.ts$/,
     typesOnly: /^api\//,
-    lazily: /^((runtime\/(keys|main)|stores\/open|package-files)\.ts$|catalogue\/)/,
+    lazily: /^((runtime\/(data-migration|keys|main)|package-files)\.ts$|catalogue\/)/,
     rule: 'cli imports only its own parts, the declarative file, the client and the types of api; the catalogue and the runtime when a command needs them',
   },
   {
@@ -348,6 +342,8 @@ describe('the checker', () => {
     ['adapters/jwt/verify.ts', `import { createOutbound } from '../outbound/outbound.ts';`],
     ['adapters/keyring/keyring.ts', `import 'openid-client';`],
     ['stores/sqlite/store.ts', `import { createOutbound } from '../../adapters/outbound/outbound.ts';`],
+    ['stores/open.ts', `import type { Config } from '../runtime/config.ts';`],
+    ['stores/open.ts', `const { move } = await import('../broker/maintenance/index.ts');`],
     ['http/server.ts', `import { createKeyRing } from '../adapters/keyring/keyring.ts';`],
     ['http/server.ts', `import { drizzle } from 'drizzle-orm/better-sqlite3';`],
     ['api/index.ts', `import { start } from '../runtime/app.ts';`],

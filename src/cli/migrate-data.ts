@@ -6,7 +6,7 @@ import { Failure, misused } from './failure.ts';
 import type { Io } from './io.ts';
 import { type Columns, printer } from './output.ts';
 
-type Moved = import('../stores/open.ts').Moved;
+type Moved = import('../runtime/data-migration.ts').Moved;
 
 const URL_KINDS = /^(file:.|postgres(ql)?:\/\/)/;
 
@@ -40,12 +40,12 @@ export function migrateDataCommand(program: Command, io: Io): void {
     for (const [option, url] of Object.entries({ '--from': from, '--to': to }))
       if (!URL_KINDS.test(url))
         throw misused(`${option} is not a database URL: use file:PATH or postgres://USER@HOST/DATABASE`);
-    const { moveData } = await import('../stores/open.ts');
+    const { moveData } = await import('../runtime/data-migration.ts');
     const moved = await moveData({
       from,
       to,
       dataDir: io.env.VALETKEY_DATA_DIR || './data',
-      told: ({ doing, table, rows, of }) => io.note(`${table}: ${rows} of ${of} rows ${doing}`),
+      onProgress: ({ doing, table, rows, of }) => io.note(`${table}: ${rows} of ${of} rows ${doing}`),
     });
     if ('refused' in moved) throw new Failure(moved.refused);
     await report(moved, io, globalsOf(command).json);

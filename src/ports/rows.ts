@@ -1,4 +1,4 @@
-// What a store is asked with, and the rows that it answers with.
+// The rows that a store is given and returns, its filters, and its pages.
 import type { AuditEntry } from '../domain/audit.ts';
 import type { Caller, CallerKey, Scope } from '../domain/caller.ts';
 import type {
@@ -11,24 +11,24 @@ import type {
 import type { ReauthReason } from '../domain/errors.ts';
 import type { Integration } from '../domain/integration.ts';
 
-export interface Page<T> {
-  data: T[];
-  /** The id to go on after; null at the end. */
-  next: string | null;
-}
-
 export interface PageRequest {
   /** Between 1 and 500. */
   limit: number;
-  /** Go on after this id. */
+  /** The cursor: the id of the last row of the page before. */
   after: string | undefined;
+}
+
+export interface Page<T> {
+  data: T[];
+  /** The cursor of the next page; null on the last one. */
+  next: string | null;
 }
 
 export interface ConnectionFilter {
   integration?: string | undefined;
   owner?: string | undefined;
   status?: ConnectionStatus | undefined;
-  /** Only what lies in one of these; undefined means no limit. */
+  /** Only connections in one of these scopes; undefined: all. */
   within?: Scope[] | undefined;
 }
 
@@ -45,45 +45,65 @@ export interface AuditFilter {
   to?: number | undefined;
 }
 
-/** A connection and what a read of it needs. `accessToken` is null when revoked, or imported without one. */
+/** An undefined secret: the stored one stays. */
+export type IntegrationSettings = Omit<Integration, 'version' | 'clientSecret' | 'privateKey'> & {
+  clientSecret: Ciphertext | null | undefined;
+  privateKey: Ciphertext | null | undefined;
+};
+
+/** The declarative file as rows, each with its audit entry. */
+export interface DeclaredRows {
+  integrations: { settings: IntegrationSettings; audit: AuditEntry }[];
+  /** Undefined keys: the stored ones stay; otherwise the caller has exactly these. */
+  callers: { caller: Caller; keys: CallerKey[] | undefined; audit: AuditEntry }[];
+}
+
+/** A connection and its access token, which is null when revoked, or imported without one. */
 export interface ServedRow {
   connection: Connection;
   accessToken: Ciphertext | null;
 }
 
-/** The same with what holds the key that the token is bound to. */
+/** The same with the credentials, which hold the key that the token is bound to. */
 export interface BoundRow extends ServedRow {
   credentials: Ciphertext | null;
 }
 
-/** What tells whether a token in memory is still the one to be served. */
+/** Decides whether a cached token is still the one to serve. */
 export type ConnectionVersion = Pick<Connection, 'id' | 'status' | 'generation'>;
 
-/** What a refresh may not begin without: the lease and the intent, durable, in one commit. */
+/** A request for the refresh lease of a connection. */
 export interface Claim {
-  /** `att_…`, told in every log line of this refresh. */
+  /** `att_…`, in every log line of this refresh. */
   attempt: string;
   /** The generation that is to be replaced. */
   generation: number;
+  /** Milliseconds since the epoch. */
   now: number;
-  /** The same moment by the claimant's monotonic clock, which nobody sets. */
+  /** The same instant by the monotonic clock of the process. */
   monotonic: number;
 }
 
 export interface Claimed {
   connection: Connection;
-  grant: EncryptedCredentials;
-  /** Grows with each claim of this connection: only the newest one may write. */
+  credentials: EncryptedCredentials;
+  /** The fencing token: it grows with each claim of the connection, and only the newest may write. */
   fence: number;
   /**
-   * The intent of an earlier attempt that neither kept an answer nor gave up: it may have spent the refresh token.
-   * `startedAt` is that of the first of those that followed one another, which may have spent it first.
+   * The intent of an earlier attempt that was neither committed nor resolved: it may have spent the refresh token. Of
+   * several in a row, `startedAt` is that of the first, which may have spent it first.
    */
   unresolved: { attempt: string; startedAt: number } | null;
 }
 
-/** What a kept refresh changes on the connection. */
-export type Rotation = Pick<
+/** A lease as its holder knows it, compared with the stored one before anything is written. */
+export interface HeldLease {
+  fence: number;
+  generation: number;
+}
+
+/** The fields of a connection that a committed refresh replaces. */
+export type RefreshedFields = Pick<
   Connection,
   | 'scopes'
   | 'tokenType'
@@ -97,12 +117,15 @@ export type Rotation = Pick<
   | 'updatedAt'
 >;
 
-/** What a failed refresh changes. Without `reason` the connection stays as it is, to be tried again. */
 export interface RefreshFailure {
+  /** Why the owner must connect again; null: the status stays, and the refresh is tried again. */
   reason: ReauthReason | null;
   error: RefreshError;
   nextRefreshAt: number | null;
-  /** The provider never saw, or surely refused, the refresh token: the intent is resolved. False keeps it on record. */
+  /**
+   * True: the provider never saw the refresh token, or refused it for certain, so the intent is cleared. False keeps the
+   * intent on record.
+   */
   resolved: boolean;
 }
 
@@ -118,107 +141,4 @@ export interface PendingRevocation {
   attempts: number;
   nextAt: number;
   createdAt: number;
-}
-
-/** A row that holds secrets. */
-export interface SecretRowKey {
-  /** By its name in the database. */
-  table: 'integrations' | 'grants' | 'flows' | 'outbox_revocations';
-  /** Of the row; for grants, the connection's. */
-  id: string;
-}
-
-/** A secret where it stands: which column of which row. */
-export interface SecretColumn extends SecretRowKey {
-  column: string;
-}
-
-export interface EncryptedSecret extends SecretColumn {
-  /** Which row it was sealed for: the one it stands in, but for tokens that wait in the outbox: their connection. */
-  sealedFor: string;
-  sealed: Ciphertext;
-}
-
-/** What came of one step of sealing anew. */
-export interface ReencryptedBatch {
-  /** Texts that were replaced. */
-  reencrypted: number;
-  /** Those that stay as they are. */
-  left: EncryptedSecret[];
-  /** Rows that were passed over: somebody else is changing them, or they are gone. */
-  skipped: number;
-  /** The row to go on after; null at the end. */
-  next: SecretRowKey | null;
-}
-
-/** The key ring's proof, one row a key id: text that only the right key opens. */
-export interface KeyCheck {
-  kid: string;
-  sealed: Ciphertext;
-}
-
-/** An undefined secret is the one that is stored. */
-export type IntegrationSettings = Omit<Integration, 'version' | 'clientSecret' | 'privateKey'> & {
-  clientSecret: Ciphertext | null | undefined;
-  privateKey: Ciphertext | null | undefined;
-};
-
-/** Something that a memory of the store may hold is not as it was. */
-export type Change =
-  /** `generation`: the one that is there now. */
-  | { kind: 'connection'; id: string; generation: number }
-  | { kind: 'integration'; id: string }
-  /** Who they are, what they may do, and their keys. */
-  | { kind: 'callers' }
-  /**
-   * The store can be reached again, and may be another one than before, that lacks the last commits: what was kept
-   * lately may have to be kept once more.
-   */
-  | { kind: 'back' }
-  /** It is not known what: nothing that is remembered may be relied on. */
-  | { kind: 'everything' };
-/** What a sentence does; the others befall the store. */
-export type StoreChange = Exclude<Change, { kind: 'back' | 'everything' }>;
-export type ChangeKind = StoreChange['kind'];
-
-export interface ChangeFeed {
-  /** `notified`: at once, by the store; `polled`: by asking for what is new every `everyMs`. */
-  delivery: 'notified' | 'polled';
-  /** How late news may be at the most, while the store can be reached; when notified, where a notification was lost. */
-  everyMs: number;
-  /** Milliseconds since the store was last looked at for news, with success. */
-  lagMs(): number;
-  /** Nothing is told any more once it is fulfilled. */
-  stop(): Promise<void>;
-}
-
-/** What a deployment declares, as rows, each with the record of who declared it. */
-export interface DeclaredRows {
-  integrations: { settings: IntegrationSettings; by: AuditEntry }[];
-  /** Undefined keys are those that are stored; otherwise the caller has exactly these. */
-  callers: { caller: Caller; keys: CallerKey[] | undefined; by: AuditEntry }[];
-}
-
-/** The answer of a refresh, sealed, on its way into the store. */
-export interface PendingCommit {
-  attempt: string;
-  connectionId: string;
-  integration: string;
-  owner: string;
-  params: Record<string, string>;
-  captured: Record<string, unknown>;
-  held: { fence: number; generation: number };
-  change: Rotation;
-  grant: EncryptedCredentials;
-}
-
-/** Where answers wait that the store would not take. Fulfilled when durable; rejected when that failed too. */
-export interface Rescue {
-  add(answer: PendingCommit): Promise<void>;
-  remove(attempt: string): Promise<void>;
-  all(): Promise<PendingCommit[]>;
-}
-
-export class StoreError extends Error {
-  override name = 'StoreError';
 }

@@ -1,4 +1,4 @@
-// The durable memory: what the broker asks of a store.
+// The store: the durable memory of the broker, and the contract that every database behind it fulfils.
 import type { AuditEntry, StoredAuditEntry } from '../domain/audit.ts';
 import type { Caller, CallerKey } from '../domain/caller.ts';
 import type {
@@ -10,217 +10,265 @@ import type {
 } from '../domain/connection.ts';
 import type { ConnectSession, Flow, Integration } from '../domain/integration.ts';
 import type { BucketLimits } from '../domain/token-bucket.ts';
+import type { Change, ChangeFeed } from './change-feed.ts';
+import type { EncryptedSecret, KeyCheck, ReencryptedBatch, SecretRowKey } from './reencryption.ts';
 import type {
   AuditFilter,
   BoundRow,
-  Change,
-  ChangeFeed,
   Claim,
   Claimed,
   ConnectionFilter,
   ConnectionVersion,
   DeclaredRows,
-  EncryptedSecret,
+  HeldLease,
   IntegrationSettings,
-  KeyCheck,
   Page,
   PageRequest,
   PendingRevocation,
-  ReencryptedBatch,
+  RefreshedFields,
   RefreshFailure,
-  Rotation,
-  SecretRowKey,
   ServedRow,
 } from './rows.ts';
 
 /**
- * The durable memory. Each method is one atomic sentence: when its promise is fulfilled, the change is on the disk
- * (or with the database's quorum); when it is rejected, nothing of it happened, or, if the connection was lost on
- * commit, it is not known. Each rejection is a `StoreError`: the store is full, locked, unreachable or broken.
+ * Each method is one atomic operation.
+ *
+ * - When its promise is fulfilled, the change is durable: on the disk, or with the database's quorum.
+ * - When it is rejected, it is with `StoreError` (the store is full, locked, unreachable or broken), and nothing of it
+ *   happened; but where the connection was lost during the commit, the outcome is unknown.
+ * - `audit` is the entry that is committed with the change. An operation that changes nothing writes none.
+ * - Times are milliseconds since the epoch, by the clock of the caller.
  */
-export interface Store {
+export interface Store
+  extends IntegrationStore,
+    CallerStore,
+    DeclarativeFileStore,
+    SessionStore,
+    ConnectionStore,
+    RefreshStore,
+    RateBucketStore,
+    RevocationStore,
+    AuditStore,
+    SecretStore,
+    HousekeepingStore {
+  readonly traits: StoreTraits;
   /**
-   * Creates or replaces; `version` counts up from 1, `createdAt` stays, and so does a secret that is undefined.
+   * Reports what this and every other process commits from now on: each change at least once, those of one connection in
+   * their order. Rejects when the feed cannot be read at all.
    */
-  putIntegration(integration: IntegrationSettings, by: AuditEntry): Promise<'created' | 'updated'>;
+  subscribe(listener: (changes: Change[]) => void): Promise<ChangeFeed>;
+  /** Operations that are under way are finished first; later ones are rejected. */
+  close(): Promise<void>;
+}
+
+/** How stores differ, for those few who must know. */
+export interface StoreTraits {
+  /** A standby may take over that lacks the last commits: what was committed recently may have to be repeated. */
+  mayLoseCommits: boolean;
+  /** How changes are delivered when nothing prevents it: a pooler in between may turn `pushed` into `polled`. */
+  changeFeed: ChangeFeed['delivery'];
+}
+
+export class StoreError extends Error {
+  override name = 'StoreError';
+}
+
+export interface IntegrationStore {
+  /** Creates or replaces. `version` counts up from 1; `createdAt` and each undefined secret stay as they are. */
+  putIntegration(integration: IntegrationSettings, audit: AuditEntry): Promise<'created' | 'updated'>;
   integration(id: string): Promise<Integration | undefined>;
   integrations(page: PageRequest): Promise<Page<Integration>>;
-  /** Refused (with counts) while live connections or pending revocations need it. */
+  /** Refused, with the counts, while live connections or pending revocations need it. Its flows are deleted with it. */
   deleteIntegration(
     id: string,
-    by: AuditEntry,
+    audit: AuditEntry,
   ): Promise<'deleted' | 'absent' | { connections: number; pendingRevocations: number }>;
+}
 
-  /** Every caller with its keys: few enough to live in memory. */
+export interface CallerStore {
+  /** Every caller with its keys: few enough to stay in memory. */
   callers(): Promise<{ caller: Caller; keys: CallerKey[] }[]>;
-  /** Without a key, it comes with the token of a workload. */
-  addCaller(caller: Caller, key: CallerKey | null, by: AuditEntry): Promise<void>;
-  /** Replaces all but `createdAt`; its keys stay. */
-  updateCaller(caller: Caller, by: AuditEntry): Promise<'updated' | 'absent'>;
-  addCallerKey(key: CallerKey, by: AuditEntry): Promise<'added' | 'absent'>;
-  deleteCaller(id: string, by: AuditEntry): Promise<'deleted' | 'absent'>;
-  deleteCallerKey(callerId: string, keyId: string, by: AuditEntry): Promise<'deleted' | 'absent'>;
-  /**
-   * All of it or nothing. An integration as `putIntegration` has it; a caller is created, or replaced in all but
-   * `createdAt`.
-   */
-  putDeclared(rows: DeclaredRows): Promise<void>;
+  /** Without a key, it authenticates by its workload identity alone. */
+  addCaller(caller: Caller, key: CallerKey | null, audit: AuditEntry): Promise<void>;
+  /** Replaces all but `createdAt`; the keys stay. */
+  updateCaller(caller: Caller, audit: AuditEntry): Promise<'updated' | 'absent'>;
+  addCallerKey(key: CallerKey, audit: AuditEntry): Promise<'added' | 'absent'>;
+  /** With its keys. */
+  deleteCaller(id: string, audit: AuditEntry): Promise<'deleted' | 'absent'>;
+  deleteCallerKey(callerId: string, keyId: string, audit: AuditEntry): Promise<'deleted' | 'absent'>;
   /** Moves `lastUsedAt` forward, never back. */
   touchKeys(uses: { keyId: string; at: number }[]): Promise<void>;
+}
 
-  addSession(session: ConnectSession, by: AuditEntry): Promise<void>;
+export interface DeclarativeFileStore {
+  /** All rows or none. Integrations as with `putIntegration`; callers are created, or replaced in all but `createdAt`. */
+  putDeclared(rows: DeclaredRows): Promise<void>;
+}
+
+export interface SessionStore {
+  addSession(session: ConnectSession, audit: AuditEntry): Promise<void>;
   session(id: string): Promise<ConnectSession | undefined>;
   sessionBySecret(digest: string): Promise<ConnectSession | undefined>;
   /**
-   * Binds the session to the browser (the first time, its end then moves to the flow's), and records the flow. `gone`: not pending any more, or expired;
-   * `other_browser`: bound to another one.
+   * Records a flow of a pending session. The first one binds the session to the browser, and moves the end of the session
+   * to that of the flow. `gone`: the session is not pending, or expired; `other_browser`: it is bound to another one.
    */
   beginFlow(flow: Flow, now: number): Promise<'begun' | 'gone' | 'other_browser'>;
-  /** Takes the flow away, once: only with the state and the browser that began it, and not when expired. */
+  /** Deletes the flow and returns it, once: only for its state and its browser, and only before it expires. */
   consumeFlow(
     stateDigest: string,
     browserDigest: string,
     now: number,
   ): Promise<{ flow: Flow; session: ConnectSession } | undefined>;
   /** Ends a pending session in failure; without effect on one that has ended. */
-  failSession(id: string, error: string, by: AuditEntry): Promise<void>;
+  failSession(id: string, error: string, audit: AuditEntry): Promise<void>;
+}
 
+export interface ConnectionStore {
   /**
-   * Makes a connection and its grant, and completes the session if one is named. `exists`: a live connection of the same
-   * integration, owner and label is there; `session_over`: the session is not pending any more. Then nothing happened.
+   * Creates a connection with its credentials, and completes the session if one is named. Without effect on `exists` (a
+   * live connection of the same integration, owner and label) and `session_over` (the session is not pending). Rejects
+   * when the integration is not there.
    */
   addConnection(
     connection: Connection,
-    grant: EncryptedCredentials,
+    credentials: EncryptedCredentials,
     sessionId: string | null,
-    by: AuditEntry,
+    audit: AuditEntry,
   ): Promise<'added' | 'session_over' | { exists: string }>;
   /**
-   * Gives a live connection a new grant under its id: `active`, generation + 1, failures, error and any lease or intent
-   * cleared; tells the generation that it has now. `gone`: absent or revoked. The given connection's `generation` and `createdAt` are ignored.
+   * Replaces the credentials of a live connection, and returns its new generation. It becomes `active`, generation + 1;
+   * failures, error, lease and intent are cleared. The given `generation`, `createdAt`, `integration`, `owner` and `label`
+   * are ignored. Without effect on `gone` (absent or revoked) and `session_over`.
    */
   renewConnection(
     connection: Connection,
-    grant: EncryptedCredentials,
+    credentials: EncryptedCredentials,
     sessionId: string | null,
-    by: AuditEntry,
+    audit: AuditEntry,
   ): Promise<{ generation: number } | 'session_over' | 'gone'>;
   connection(id: string): Promise<Connection | undefined>;
   connections(filter: ConnectionFilter, page: PageRequest): Promise<Page<Connection>>;
+  /** Ids of live connections that match, ascending. */
+  liveConnections(filter: Pick<ConnectionFilter, 'integration' | 'owner'>, limit: number): Promise<string[]>;
   /** For metrics; by integration and status. */
   countConnections(): Promise<{ integration: string; status: ConnectionStatus; count: number }[]>;
 
-  /** The cold read, by id: one row. */
+  /** The cold read by id: one row. */
   servedRow(id: string): Promise<ServedRow | undefined>;
-  /** The cold read, by owner: every connection that fits, live ones first, at most 20. Label undefined: any. */
+  /** The cold read by owner: live connections first, newest first, at most 20. Label undefined: any. */
   servedRowsByOwner(integration: string, owner: string, label: string | undefined): Promise<ServedRow[]>;
-  /** Of at most 1,000 connections, those that are there. */
+  /** Those of at most 1,000 connections that exist. */
   connectionVersions(ids: string[]): Promise<ConnectionVersion[]>;
-  /** What a proof is made of: the token and its key, as of one moment. */
+  /** The token and its key for a DPoP proof, from one snapshot. */
   dpopBoundRow(id: string): Promise<BoundRow | undefined>;
+}
 
+export interface RefreshStore {
   /**
-   * Takes the lease and records the intent in one durable commit, before a refresh token is spent. `busy`: another
-   * process holds it and lives, and this one has not seen it hold this very claim for `LEASE_MS` yet (a dead one's may be
-   * taken at once, and its own, which a process never claims twice at a time); `gone`: not there, not `active`, or of a
-   * newer generation.
+   * Takes the lease and records the intent in one durable commit, before a refresh token is spent. `busy`: another process
+   * holds the lease. Its lease ends when that process dies, or once this process has observed the same claim for
+   * `LEASE_MS`. A process may claim again what it holds itself. `gone`: absent, not `active`, or of a newer generation.
    */
   claim(id: string, claim: Claim): Promise<Claimed | 'busy' | 'gone'>;
   /**
-   * Keeps the answer of a refresh: generation + 1, failures and error cleared, lease and intent released. Compares
-   * fence and generation: `superseded` means somebody else's grant is newer, `gone` that it was revoked meanwhile.
+   * Commits the answer of a refresh: generation + 1, failures and error cleared, lease and intent released. Nothing
+   * changes on `superseded` (the fence or the generation is not the stored one: newer credentials are there, or another
+   * claim) and `gone` (revoked meanwhile).
    */
-  rotate(
+  commitRefresh(
     id: string,
-    held: { fence: number; generation: number },
-    change: Rotation,
-    grant: EncryptedCredentials,
-    by: AuditEntry,
-  ): Promise<'kept' | 'superseded' | 'gone'>;
-  /** Records why a refresh failed, counts it, and releases the lease. The same comparisons. */
-  refreshFailed(
+    held: HeldLease,
+    change: RefreshedFields,
+    credentials: EncryptedCredentials,
+    audit: AuditEntry,
+  ): Promise<'committed' | 'superseded' | 'gone'>;
+  /** Records and counts a failed refresh, and releases the lease. Compares like `commitRefresh`. */
+  recordRefreshFailure(
     id: string,
-    held: { fence: number; generation: number },
+    held: HeldLease,
     failure: RefreshFailure,
-    by: AuditEntry,
-  ): Promise<'kept' | 'superseded' | 'gone'>;
+    audit: AuditEntry,
+  ): Promise<'recorded' | 'superseded' | 'gone'>;
   /**
-   * Which integrations have active connections whose `nextRefreshAt` has come, and since when, the oldest first. Costs a
-   * few index steps for each integration, whatever is stored.
+   * Integrations with active connections whose `nextRefreshAt` has passed, and since when, the oldest first. Costs a few
+   * index steps for each integration, however many connections are stored.
    */
   dueIntegrations(now: number): Promise<{ integration: string; dueAt: number }[]>;
-  /** For metrics: the same, counted. Costs an index step for each that is due. */
+  /** For metrics: the same, counted. Costs an index step for each connection that is due. */
   countDue(now: number): Promise<{ integration: string; dueAt: number; count: number }[]>;
   /**
-   * The ids of an integration's due connections, oldest first; pushes their `nextRefreshAt` forward to `pushTo` as it
-   * takes them, so that two replicas never take the same.
+   * The ids of an integration's due connections, the oldest first. Sets their `nextRefreshAt` to `pushTo` in the same
+   * commit, so that no two replicas get the same.
    */
   claimDue(integration: string, now: number, pushTo: number, limit: number): Promise<string[]>;
+  /** Connections with an unresolved intent that no live process holds, the oldest first; `startedAt` as in `Claimed`. */
+  unresolvedRefreshes(): Promise<{ id: string; startedAt: number }[]>;
+}
+
+export interface RateBucketStore {
   /**
-   * Takes up to so many of the requests that may go to an integration's token endpoint now, from whichever process, by the
-   * clock of the store. What is taken and not used is lost. `inMs`: when there may be more.
+   * Takes up to `wanted` tokens from the bucket of an integration's token endpoint, which all processes share, by the clock
+   * of the store. `inMs`: milliseconds until there may be another. Tokens that are not used are lost.
    */
   takeFromBucket(integration: string, wanted: number, limits: BucketLimits): Promise<{ taken: number; inMs: number }>;
-  /** Connections with an unresolved intent that no living process holds, the oldest first; `startedAt` as in `Claimed`. */
-  unresolvedRefreshes(): Promise<{ id: string; startedAt: number }[]>;
+}
 
+export interface RevocationStore {
   /**
-   * The tombstone: `revoked`, its grant, lease and intent destroyed, and (when `upstream` is `pending`) the sealed tokens
-   * moved to a pending revocation due at `firstTryAt`. `already`: it was one before; nothing changed.
+   * Turns a connection into a tombstone: `revoked`, its credentials, lease and intent deleted. When `upstream` is
+   * `pending`, its tokens move to a pending revocation due at `firstTryAt`. `already`: it was revoked before, and nothing
+   * changed. Undefined: absent.
    */
   revoke(
     id: string,
     upstream: 'pending' | 'unsupported',
     firstTryAt: number,
-    by: AuditEntry,
+    audit: AuditEntry,
   ): Promise<{ connection: Connection; already: boolean; pending: PendingRevocation | null } | undefined>;
-  /** Ids of live connections that fit, ascending. */
-  liveConnections(filter: Pick<ConnectionFilter, 'integration' | 'owner'>, limit: number): Promise<string[]>;
-  /** Tokens that arrived for a connection that was revoked meanwhile: to be revoked too. */
+  /** For tokens that arrived after their connection was revoked. */
   addPendingRevocation(revocation: PendingRevocation): Promise<void>;
-  /** Due revocations; pushes their `nextAt` to `pushTo` and counts the attempt as it takes them. */
+  /** Due revocations. Sets their `nextAt` to `pushTo` and counts the attempt in the same commit. */
   claimRevocations(now: number, pushTo: number, limit: number): Promise<PendingRevocation[]>;
-  /** Destroys the pending one and shows the outcome on the connection, unless others of it are still pending. */
-  settleRevocation(id: string, outcome: Exclude<UpstreamRevocation, 'pending'>, by: AuditEntry): Promise<void>;
+  /** Deletes a pending revocation, and sets its outcome on the connection unless another of it is still pending. */
+  settleRevocation(id: string, outcome: Exclude<UpstreamRevocation, 'pending'>, audit: AuditEntry): Promise<void>;
   postponeRevocation(id: string, nextAt: number): Promise<void>;
+}
 
-  /** All of them or none. One that is there already stays as it is: its answer was lost, and it is brought again. */
+export interface AuditStore {
+  /** All of them or none. Idempotent by id, so that it can be repeated after an unknown outcome. */
   appendAudit(entries: AuditEntry[]): Promise<void>;
   /** Newest first. */
   audit(filter: AuditFilter, page: PageRequest): Promise<Page<StoredAuditEntry>>;
-  /**
-   * Forgets the entries whose ids are below this one, `limit` of them at most, and says how many. Waits for nobody who does
-   * the same.
-   */
+  /** Deletes up to `limit` entries with lower ids, and returns how many. Skips rows that another process is deleting. */
   pruneAudit(before: string, limit: number): Promise<number>;
+}
 
+export interface SecretStore {
   keyChecks(): Promise<KeyCheck[]>;
+  /** Without effect when there is one for the key. */
   addKeyCheck(check: KeyCheck): Promise<void>;
-  /** Forgets the proof of a key that protects nothing any more. Without effect when there is none. */
-  removeKeyCheck(kid: string, by: AuditEntry): Promise<void>;
-  /** How many secrets each key protects, all as of one moment; null: the text names no key. Looks at every secret. */
+  /** For a key that protects nothing any more. Without effect when there is none. */
+  removeKeyCheck(kid: string, audit: AuditEntry): Promise<void>;
+  /** How many secrets each key protects, from one snapshot; null: the text names no key. Reads every secret. */
   keysInUse(): Promise<{ kid: string | null; secrets: number }[]>;
   /**
-   * Replaces the secrets that are not sealed by this key, of the next rows, ordered by table and id, `limit` of them at most.
-   * Each text is given to `anew`, which returns the same secret under this key, or undefined: then it is left. Nothing
-   * else of the row changes. Nobody else can change a row, or seal it anew, between its being read and its being written;
-   * rows that somebody else is changing just now are passed over, and not waited for. `anew` keeps them locked while it
-   * runs: it is quick, and changes nothing, since it may be asked twice for one text. What it throws undoes the step.
+   * Replaces the secrets that are not encrypted with this key, in the next rows by table and id, at most `limit` rows.
+   * `reencrypt` returns the same secret under this key, or undefined to leave it. Nothing else of a row changes. A row is
+   * locked from its reading to its writing; rows that are locked by others are skipped. So `reencrypt` must be quick and
+   * pure: it may be called twice for one text. When it throws, the batch is rolled back.
    */
   reencryptBatch(
     kid: string,
     after: SecretRowKey | null,
     limit: number,
-    anew: (text: EncryptedSecret) => Ciphertext | undefined,
+    reencrypt: (secret: EncryptedSecret) => Ciphertext | undefined,
   ): Promise<ReencryptedBatch>;
-  /** Forgets flows and sessions that ended before this, and changes that everybody has heard of. */
+}
+
+export interface HousekeepingStore {
+  /** Deletes flows and sessions that expired before this, and changes that every subscriber has read. */
   deleteExpired(before: number): Promise<void>;
-  /**
-   * Tells what this and every other process changes from now on, after it is committed: each change at least once, those
-   * of one connection in their order. What was missed while the store could not be reached is told as soon as it can be.
-   */
-  subscribe(told: (changes: Change[]) => void): Promise<ChangeFeed>;
-  /** Proves that the store can be written to. */
+  /** Proves that the store accepts writes. */
   ping(): Promise<void>;
-  close(): Promise<void>;
 }

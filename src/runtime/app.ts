@@ -3,7 +3,6 @@ import { Refusal } from '../domain/errors.ts';
 import { SHUTDOWN_GRACE_MS } from '../domain/time-limits.ts';
 import { declaredOf } from '../http/routes/apply.ts';
 import type { Logger } from '../ports/index.ts';
-import { isPostgres } from '../stores/open.ts';
 import { type Assembled, assemble, type Tuning } from './assemble.ts';
 import type { Config } from './config.ts';
 import { inWords } from './declarative-file.ts';
@@ -38,7 +37,7 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
     { name: 'refreshes in flight', stop: refresh.stop },
     { name: 'socket', stop: () => listener.stop(0) },
     { name: 'declarative file', start: () => applyDeclared(broker, config) },
-    { name: 'cache invalidation', start: () => followChanges(broker, config, log), stop: cache.stop },
+    { name: 'cache invalidation', start: () => followChanges(broker, log), stop: cache.stop },
     { name: 'refresh scheduler', start: refresh.start },
     { name: 'audit retention', start: audit.start, stop: audit.stop },
     { name: 'housekeeping', start: connections.start, stop: connections.stop },
@@ -66,13 +65,13 @@ const issuesOf = ({ fault }: Refusal, declared: Config['declared']): string[] =>
     ? fault.issues.map(({ path, message }) => `VALETKEY_CONFIG: ${inWords(path, declared)}: ${message}`)
     : [`VALETKEY_CONFIG: ${fault.code}`];
 
-async function followChanges(broker: Assembled, { databaseUrl }: Config, log: Logger): Promise<void> {
-  const { cache, integrations, tokens, refresh } = broker;
+async function followChanges(broker: Assembled, log: Logger): Promise<void> {
+  const { store, cache, integrations, tokens, refresh } = broker;
   const { delivery, everyMs } = await cache.followChanges({
     integrationChanged: integrations.changed,
     reload: tokens.reader.readRow,
     recommitLost: refresh.recommitLost,
   });
-  if (delivery === 'polled' && isPostgres(databaseUrl))
+  if (delivery === 'polled' && store.traits.changeFeed === 'pushed')
     log.warn({ every_ms: everyMs }, 'change feed: the database delivers no notifications (LISTEN), polling instead');
 }

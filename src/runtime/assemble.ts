@@ -20,7 +20,6 @@ import { createLimits } from '../http/middleware/rate-limits.ts';
 import { createHttp } from '../http/server.ts';
 import { packaged } from '../package-files.ts';
 import type { Clock, Logger, Telemetry } from '../ports/index.ts';
-import { isPostgres } from '../stores/open.ts';
 import type { Config } from './config.ts';
 import type { Foundation } from './foundation.ts';
 
@@ -61,7 +60,7 @@ export function assemble(assembly: Assembly) {
   const common = { ...assembly, store, clock, telemetry, publicUrl };
   const adapters = createAdapters(common);
   const rooms = createRooms({ ...common, ...adapters });
-  return { ...rooms, http: createServer({ ...common, ...rooms }), outbound: adapters.outbound, publicUrl };
+  return { ...rooms, store, http: createServer({ ...common, ...rooms }), outbound: adapters.outbound, publicUrl };
 }
 
 interface Common extends Assembly {
@@ -114,7 +113,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>) {
     limits: config.refreshLimits,
     reached: tuning.reached,
     ahead: tuning.refreshAhead,
-    mayLoseCommits: isPostgres(config.databaseUrl),
+    mayLoseCommits: store.traits.mayLoseCommits,
   });
   const tokens = createTokens({
     ...shared,

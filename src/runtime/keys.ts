@@ -4,8 +4,7 @@ import { createKeyRing, type KeyRing, proveKeyRing } from '../adapters/keyring/k
 import { createAudit } from '../broker/audit/index.ts';
 import { type KeyRotationResult, rotateKeys } from '../broker/maintenance/index.ts';
 import type { Logger, Store } from '../ports/index.ts';
-import { openRescueFile, openStore } from '../stores/open.ts';
-import type { RescueFile } from '../stores/sqlite/rescue-file.ts';
+import { openRescueFile, openStore, type RescueFile } from '../stores/open.ts';
 import type { Config } from './config.ts';
 import { keySource } from './key-sources.ts';
 import { SetupError } from './setup-error.ts';

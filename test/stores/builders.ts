@@ -3,7 +3,7 @@ import type { AuditEntry } from '../../src/domain/audit.ts';
 import type { Caller, CallerKey } from '../../src/domain/caller.ts';
 import type { Ciphertext, Connection, EncryptedCredentials } from '../../src/domain/connection.ts';
 import type { ConnectSession, Flow, Integration } from '../../src/domain/integration.ts';
-import type { PendingRevocation, Rotation, Store } from '../../src/ports/index.ts';
+import type { PendingRevocation, RefreshedFields, Store } from '../../src/ports/index.ts';
 
 export const NOW = 1_800_000_000_000;
 
@@ -64,7 +64,7 @@ export const someCredentials = (given: Partial<EncryptedCredentials> = {}): Encr
   ...given,
 });
 
-export const aRotation = (given: Partial<Rotation> = {}): Rotation => ({
+export const someRefreshedFields = (given: Partial<RefreshedFields> = {}): RefreshedFields => ({
   scopes: ['chat:write'],
   tokenType: 'bot',
   issuedAt: NOW + 100,
@@ -167,13 +167,13 @@ export const anEntry = (given: Partial<AuditEntry> = {}): AuditEntry => ({
 });
 
 /** Stores the integration `slack` if need be, and a connection of it. */
-export async function connected(store: Store, given: Partial<Connection> = {}, grant = someCredentials()) {
+export async function connected(store: Store, given: Partial<Connection> = {}, credentials = someCredentials()) {
   const connection = aConnection(given);
   if (!(await store.integration(connection.integration)))
     await store.putIntegration(anIntegration({ id: connection.integration }), anEntry());
-  const outcome = await store.addConnection(connection, grant, null, anEntry());
+  const outcome = await store.addConnection(connection, credentials, null, anEntry());
   if (outcome !== 'added') throw new Error(`not added: ${JSON.stringify(outcome)}`);
-  return { connection, grant };
+  return { connection, credentials };
 }
 
 /** At least one row a table, and in one of them a value in every column. */
@@ -190,7 +190,7 @@ export async function fill(store: Store): Promise<void> {
   if ((await store.beginFlow(aFlow(session.id), NOW)) !== 'begun') throw new Error('no flow begun');
   await store.failSession(session.id, 'access_denied', anEntry());
   await store.addPendingRevocation(aRevocation());
-  await store.addKeyCheck({ kid: 'test', sealed: sealed('check') });
+  await store.addKeyCheck({ kid: 'test', ciphertext: sealed('check') });
   await store.takeFromBucket('slack', 1, { perSecond: 1, burst: 8, reserve: 0 });
 }
 

@@ -5,9 +5,9 @@ import { type SQLiteTable, getTableConfig as sqliteConfig } from 'drizzle-orm/sq
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import { CARRIED } from '../../src/ports/index.ts';
 import * as postgres from '../../src/stores/postgres/schema.ts';
-import { sealedColumns as postgresSealed } from '../../src/stores/postgres/secret-columns.ts';
+import { secretColumns as postgresSecrets } from '../../src/stores/postgres/secret-columns.ts';
 import * as sqlite from '../../src/stores/sqlite/schema.ts';
-import { sealedColumns as sqliteSealed } from '../../src/stores/sqlite/secret-columns.ts';
+import { secretColumns as sqliteSecrets } from '../../src/stores/sqlite/secret-columns.ts';
 
 type Rows<Schema> = {
   [Name in keyof Schema as Schema[Name] extends Table ? Name : never]: Schema[Name] extends Table
@@ -39,7 +39,7 @@ describe('the schemas of SQLite and PostgreSQL', () => {
     expectTypeOf<Exclude<keyof Postgres, keyof Sqlite>>().toEqualTypeOf<'replicas'>();
     expectTypeOf<Exclude<keyof Sqlite, keyof Postgres>>().toEqualTypeOf<never>();
     expect(tablesOf(sqlite).length).toBeGreaterThan(10);
-    expect(postgresSealed).toEqual(sqliteSealed);
+    expect(postgresSecrets).toEqual(sqliteSecrets);
   });
 
   test('are carried whole when the data move house, but for what belongs to a place', () => {

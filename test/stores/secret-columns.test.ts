@@ -6,7 +6,7 @@ import Sqlite from 'better-sqlite3';
 import { getTableColumns, getTableName, is, Table } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import * as schema from '../../src/stores/sqlite/schema.ts';
-import { sealedColumns } from '../../src/stores/sqlite/secret-columns.ts';
+import { secretColumns } from '../../src/stores/sqlite/secret-columns.ts';
 import { openSqlite } from '../../src/stores/sqlite/store.ts';
 import { fill } from './builders.ts';
 
@@ -49,5 +49,5 @@ test.each(columns)('$table.$column is filled here, so that a secret in it would 
 test('a rotation knows every column that holds a sealed text; only the proofs of the keys stay as they are', () => {
   const holding = columns.filter(({ table, column }) => rowsWhere(table, `instr("${column}", 'v1.') > 0`) > 0);
   const names = holding.map(({ table, column }) => `${table}.${column}`);
-  expect(names.sort()).toEqual([...sealedColumns, 'key_checks.sealed'].sort());
+  expect(names.sort()).toEqual([...secretColumns, 'key_checks.sealed'].sort());
 });

@@ -106,7 +106,7 @@ export const mint = (
   credentials: string | null = null,
 ): Promise<ProviderResult<TokenResponse>> =>
   client.refresh(target, {
-    grant: { accessToken: null, refreshToken: null, idToken: null, credentials },
+    credentials: { accessToken: null, refreshToken: null, idToken: null, credentials },
     identity: null,
     scopes: [],
     captured: {},
@@ -120,7 +120,7 @@ export const refresh = (
   { refreshToken, identity = null }: { refreshToken: string; identity?: Identity | null },
 ): Promise<ProviderResult<TokenResponse>> =>
   client.refresh(target, {
-    grant: { accessToken: null, refreshToken, idToken: null, credentials: null },
+    credentials: { accessToken: null, refreshToken, idToken: null, credentials: null },
     identity,
     scopes: [],
     captured: {},

@@ -9,7 +9,7 @@ import { createCookieJar, walkThrough } from '../../demo/browser.ts';
 import { createKeyRing, generateKey, parseKeyRing } from '../../src/adapters/keyring/keyring.ts';
 import { decryptAccessToken, decryptRefreshToken } from '../../src/broker/secrets/token-encryption.ts';
 import type { Ciphertext } from '../../src/domain/connection.ts';
-import { sealedColumns } from '../../src/stores/sqlite/secret-columns.ts';
+import { secretColumns } from '../../src/stores/sqlite/secret-columns.ts';
 import { bundled } from '../support/bundle.ts';
 import { INTEGRATION, openRestartableBroker, type RestartableBroker } from '../support/restartable-broker.ts';
 import { createSecrets } from '../support/secrets.ts';
@@ -67,7 +67,7 @@ function ring(keys: string) {
 
 /** How many secrets of the database are under this key. */
 const secretsUnder = ({ database }: Setting, kid: string): number =>
-  sealedColumns
+  secretColumns
     .map((name) => name.split('.') as [string, string])
     .map(([table, column]) => {
       const prefix = `v1.${kid}.`;
@@ -121,7 +121,7 @@ it('keys rotate: under traffic, everything is served with the new key alone afte
   const halfway = await createSession('grace');
   const stopAt = `${target.broker().url}/oauth2/callback/`;
   const { url: callback } = await walkThrough(String(halfway.url), { login: 'grace', jar, stopAt });
-  const tables = new Set(sealedColumns.map((name) => name.split('.')[0]));
+  const tables = new Set(secretColumns.map((name) => name.split('.')[0]));
   for (const table of tables) expect(database.prepare(`select 1 from ${table}`).get(), table).toBeDefined();
 
   await restart(both);

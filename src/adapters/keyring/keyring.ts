@@ -201,7 +201,7 @@ export function createKeyRing(keys: RingKey[], randomBytes: (size: number) => Bu
         );
       }
     },
-    check: (kid) => ({ kid, sealed: sealWith(kid, CHECK_TEXT, checkContext(kid)) }),
+    check: (kid) => ({ kid, ciphertext: sealWith(kid, CHECK_TEXT, checkContext(kid)) }),
   };
 }
 
@@ -234,10 +234,10 @@ export const kidOf = (sealed: string): string => parse(sealed).kid;
  * the known text; `missing` are the checks to store for keys that have none yet, if there are no issues.
  */
 export function proveKeyRing(ring: KeyRing, checks: KeyCheck[]): { issues: string[]; missing: KeyCheck[] } {
-  const issues = checks.flatMap(({ kid, sealed }) => {
+  const issues = checks.flatMap(({ kid, ciphertext }) => {
     if (!ring.kids.includes(kid)) return [`key ${kid} sealed this database and is not in VALETKEY_KEYS`];
     try {
-      if (kidOf(sealed) === kid && ring.decrypt(sealed, checkContext(kid)) === CHECK_TEXT) return [];
+      if (kidOf(ciphertext) === kid && ring.decrypt(ciphertext, checkContext(kid)) === CHECK_TEXT) return [];
     } catch (error) {
       if (!(error instanceof VaultError)) throw error;
     }

@@ -40,8 +40,11 @@ type ByRole = Extract<MintedMode, { mode: 'aws_sts_assume_role' }>;
 type Signing = Extract<MintedMode, { assertion: unknown }>;
 
 export function createMinting({ outbound, configure, signAssertion, bind, clock }: Parts) {
-  return async (target: Target<MintedMode>, { grant, scopes: usual }: RefreshRequest): Promise<Result> => {
-    const { brought: credentials, dpopKey, scopes = usual } = openCredentials(grant.credentials);
+  return async (
+    target: Target<MintedMode>,
+    { credentials: stored, scopes: usual }: RefreshRequest,
+  ): Promise<Result> => {
+    const { brought: credentials, dpopKey, scopes = usual } = openCredentials(stored.credentials);
     const doing: Doing = {
       what: 'token request',
       secrets: [

@@ -32,7 +32,7 @@ export function createRefreshRequest({ outbound, verifyIdTokenSignature, bind, c
   ): Promise<ProviderResult<TokenResponse>> => {
     const { auth } = target;
     const { spends, grant_type: grantType, token_param: name } = auth.refresh;
-    const { accessToken, refreshToken } = renewal.grant;
+    const { accessToken, refreshToken } = renewal.credentials;
     const spent = spends === 'access_token' ? accessToken : refreshToken;
     if (spent === null) throw new Error('the grant has nothing that renews it');
     const filled = { ...secretValues(target), ...textsOf(renewal.captured), ...sentAgain(auth, renewal) };
@@ -42,7 +42,7 @@ export function createRefreshRequest({ outbound, verifyIdTokenSignature, bind, c
     // its answer must be kept before anything else is done.
     const found = accessToken === null ? {} : await lookUp(outbound, target, accessToken, renewal.captured);
     // A grant that is bound to a key stays so, whatever the integration says by now (RFC 9449 5).
-    const { dpopKey } = openCredentials(renewal.grant.credentials);
+    const { dpopKey } = openCredentials(renewal.credentials.credentials);
     const binding = dpopKey !== undefined || usesDpop(target) ? bind(configured.config, dpopKey) : undefined;
     let answer: Awaited<ReturnType<typeof client.genericGrantRequest>>;
     try {

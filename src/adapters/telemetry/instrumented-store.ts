@@ -1,17 +1,18 @@
 // Wraps any store so that its failed operations are counted.
 import type { Store } from '../../ports/index.ts';
 
-/** The same store; `onError` is called with the name of each operation that rejects. */
-export function instrumentStore(store: Store, onError: (operation: string) => void): Store {
-  const instrumented = Object.entries(store).map(
-    ([operation, run]: [string, (...args: unknown[]) => Promise<unknown>]) => [
-      operation,
-      (...args: unknown[]) => {
-        const outcome = run(...args);
-        outcome.catch(() => onError(operation));
-        return outcome;
-      },
-    ],
-  );
-  return Object.fromEntries(instrumented);
+type Operation = (...args: unknown[]) => Promise<unknown>;
+
+/** The same store; `onFailure` is called with the name of each operation that is rejected. */
+export function instrumentStore(store: Store, onFailure: (operation: string) => void): Store {
+  const operations = Object.entries(store).filter(([name]) => name !== 'traits');
+  const instrumented = operations.map(([name, operation]: [string, Operation]) => [
+    name,
+    (...args: unknown[]) => {
+      const outcome = operation(...args);
+      outcome.catch(() => onFailure(name));
+      return outcome;
+    },
+  ]);
+  return { traits: store.traits, ...Object.fromEntries(instrumented) };
 }

@@ -79,7 +79,7 @@ export function createApply({ store, integrations, callerCache, access, clock, r
       if (before && fields.length === 0) continue;
       changes.push({ kind: 'integration', id, name: null, action: before ? 'update' : 'create', fields });
       const by = record('integration.declared', { integration: id, detail: setup.provider });
-      rows.integrations.push({ settings, by });
+      rows.integrations.push({ settings, audit: by });
     }
     return { changes, issues, issuers };
   }
@@ -113,7 +113,7 @@ export function createApply({ store, integrations, callerCache, access, clock, r
       if (before && fields.length === 0) continue;
       const action = before ? 'update' : 'create';
       changes.push({ kind: 'caller', id: caller.id, name: caller.name, action, fields });
-      rows.callers.push({ caller, keys, by: record('caller.declared', { detail: caller.id }) });
+      rows.callers.push({ caller, keys, audit: record('caller.declared', { detail: caller.id }) });
     }
     return { changes, issues };
   }

@@ -115,7 +115,7 @@ export async function startInvalidation({
     );
     if (everything) void compareAll(tokenCache.cachedIds(), () => false);
     if (everything) integrationChanged(undefined);
-    if (everything || kinds.has('back')) retryUntilDone('committing lost refreshes again', recommitLost);
+    if (everything || kinds.has('reconnected')) retryUntilDone('committing lost refreshes again', recommitLost);
     if (everything || kinds.has('callers')) retryUntilDone('reading callers', callerCache.reload);
   });
   integrationChanged(undefined);

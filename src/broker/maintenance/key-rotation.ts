@@ -79,11 +79,12 @@ export async function rotateKeys({ store, ring, rescue, access, log, pause }: Pa
       const some = await store.reencryptBatch(kid, after, BATCH, (text) => {
         const outcome = reencrypt(ring, text);
         if (!(outcome instanceof VaultError)) return outcome;
-        faults.set(text.sealed, outcome.code);
+        faults.set(text.ciphertext, outcome.code);
         return undefined;
       });
-      for (const { table, id, column, sealed } of some.left)
-        if (++unopenable.count <= MAX_NAMED) unopenable.named.push({ table, id, column, reason: faults.get(sealed)! });
+      for (const { table, id, column, ciphertext } of some.left)
+        if (++unopenable.count <= MAX_NAMED)
+          unopenable.named.push({ table, id, column, reason: faults.get(ciphertext)! });
       skipped += some.skipped;
       const before = reencrypted;
       reencrypted += some.reencrypted;
@@ -117,11 +118,11 @@ export async function rotateKeys({ store, ring, rescue, access, log, pause }: Pa
 }
 
 /** The same secret under the first key, decrypted once to verify it; or why it cannot be decrypted. */
-function reencrypt(ring: Vault, { table, id, column, sealedFor, sealed }: EncryptedSecret): Ciphertext | VaultError {
-  const context = { row: `${CONTEXT_ROWS[table]}/${sealedFor}`, column };
+function reencrypt(ring: Vault, { table, id, column, boundTo, ciphertext }: EncryptedSecret): Ciphertext | VaultError {
+  const context = { row: `${CONTEXT_ROWS[table]}/${boundTo}`, column };
   let secret: string;
   try {
-    secret = ring.decrypt(sealed, context);
+    secret = ring.decrypt(ciphertext, context);
   } catch (error) {
     if (error instanceof VaultError) return error;
     throw error;

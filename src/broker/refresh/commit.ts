@@ -17,8 +17,8 @@ import { newId } from '../secrets/index.ts';
 import type { RecentCommits } from './recent-commits.ts';
 import { createRescueReplay } from './rescue-replay.ts';
 
-/** As of `Store.rotate`; `rescued`: durable in the rescue file, and not in the store yet. */
-export type CommitOutcome = Awaited<ReturnType<Store['rotate']>> | 'rescued';
+/** As of `Store.commitRefresh`; `rescued`: durable in the rescue file, and not in the store yet. */
+export type CommitOutcome = Awaited<ReturnType<Store['commitRefresh']>> | 'rescued';
 
 export interface RefreshCommitter {
   /**
@@ -45,7 +45,7 @@ export interface RefreshCommitter {
 }
 
 interface Parts {
-  store: Pick<Store, 'rotate' | 'addPendingRevocation' | 'connection'>;
+  store: Pick<Store, 'commitRefresh' | 'addPendingRevocation' | 'connection'>;
   rescue: Rescue;
   /** Undefined if the store cannot lose commits. */
   recentCommits?: Pick<RecentCommits, 'remember' | 'after'> | undefined;
@@ -55,12 +55,12 @@ interface Parts {
 }
 
 export function createCommitter({ store, rescue, recentCommits, access, clock, log }: Parts): RefreshCommitter {
-  async function commitToStore(pending: PendingCommit): ReturnType<Store['rotate']> {
+  async function commitToStore(pending: PendingCommit): ReturnType<Store['commitRefresh']> {
     const { connectionId, integration, owner, held, change, grant } = pending;
     const by = access.recordSystem('connection.refreshed', { integration, owner, connectionId });
-    const outcome = await store.rotate(connectionId, held, change, grant, by);
+    const outcome = await store.commitRefresh(connectionId, held, change, grant, by);
     if (outcome === 'gone') await store.addPendingRevocation(revocationOf(pending));
-    if (outcome === 'kept') recentCommits?.remember(pending);
+    if (outcome === 'committed') recentCommits?.remember(pending);
     return outcome;
   }
   const rescueReplay = createRescueReplay({ commit: commitToStore, store, rescue, log });

@@ -51,7 +51,7 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
     // Minted tokens are requested with all scopes of the integration, not only those that were granted the last time.
     const { scopes } = isMinted(resolved.auth) ? resolved.integration : connection;
     const redirectUri = parts.redirectUri(connection.integration);
-    return [targets.targetOf(resolved, connection), { grant: credentials, identity, scopes, captured, redirectUri }];
+    return [targets.targetOf(resolved, connection), { credentials, identity, scopes, captured, redirectUri }];
   }
 
   return {
@@ -76,7 +76,7 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
         );
         if (await committer.adopt(connection, fence, unresolved !== null))
           return await concurrentRefreshes.result(connection);
-        const spent = decryptRenewalSecrets(vault, connection.id, claimed.grant, auth);
+        const spent = decryptRenewalSecrets(vault, connection.id, claimed.credentials, auth);
         if (!isRenewable(auth, spent)) return await outcomes.notRefreshable(claimed);
 
         parts.reached?.('claimed');

@@ -59,14 +59,14 @@ export interface RefreshOutcomes {
 }
 
 const COMMIT_MESSAGES: Record<CommitOutcome, string> = {
-  kept: 'refresh: refresh token spent, response committed',
+  committed: 'refresh: refresh token spent, response committed',
   rescued: 'refresh: refresh token spent, response in the rescue file, its commit will be retried',
   superseded: 'refresh: response discarded, a newer generation is stored',
   gone: 'refresh: response discarded, the connection was revoked, the tokens will be revoked at the provider',
 };
 
 interface Parts {
-  store: Pick<Store, 'refreshFailed'>;
+  store: Pick<Store, 'recordRefreshFailure'>;
   vault: Pick<Vault, 'encrypt'>;
   tokenCache: TokenCache;
   committer: Pick<RefreshCommitter, 'commit'>;
@@ -98,8 +98,8 @@ export function createRefreshOutcomes(parts: Parts): RefreshOutcomes {
     const action = reason === null ? 'connection.refresh_failed' : 'connection.needs_reauth';
     const subject = { integration, owner, connectionId: id, detail: reason ?? error.code };
     const by = parts.access.recordSystem(action, subject, 'failed');
-    const recorded = await store.refreshFailed(id, { fence, generation }, failure, by);
-    if (recorded !== 'kept') return concurrentRefreshes.result(connection);
+    const recorded = await store.recordRefreshFailure(id, { fence, generation }, failure, by);
+    if (recorded !== 'recorded') return concurrentRefreshes.result(connection);
     if (reason !== null) tokenCache.invalidate(connection, generation + 1);
     return result;
   }
@@ -130,7 +130,7 @@ export function createRefreshOutcomes(parts: Parts): RefreshOutcomes {
         grant,
       });
       parts.reached?.('committed');
-      telemetry.refresh(integration, outcome === 'kept' ? 'ok' : outcome, lifeLeft(connection));
+      telemetry.refresh(integration, outcome === 'committed' ? 'ok' : outcome, lifeLeft(connection));
       log.info({ ...fields, outcome, generation: generation + 1, expires_at: expiresAt }, COMMIT_MESSAGES[outcome]);
       if (outcome === 'superseded' || outcome === 'gone') return concurrentRefreshes.result(connection);
       const renewed = { ...connection, ...change, generation: generation + 1, failures: 0, lastRefreshError: null };

@@ -21,7 +21,7 @@ export interface RescueReplay {
 }
 
 interface Parts {
-  commit: (pending: PendingCommit) => ReturnType<Store['rotate']>;
+  commit: (pending: PendingCommit) => ReturnType<Store['commitRefresh']>;
   store: Pick<Store, 'connection'>;
   rescue: Rescue;
   log: Logger;

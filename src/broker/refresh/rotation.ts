@@ -3,9 +3,14 @@
 import type { AuthMode } from '../../domain/auth-modes.ts';
 import type { Connection } from '../../domain/connection.ts';
 import { grantEndsAt, nextRefreshAt } from '../../domain/refresh-schedule.ts';
-import type { Rotation, TokenResponse } from '../../ports/index.ts';
+import type { RefreshedFields, TokenResponse } from '../../ports/index.ts';
 
-export function rotationFrom(connection: Connection, auth: AuthMode, response: TokenResponse, now: number): Rotation {
+export function rotationFrom(
+  connection: Connection,
+  auth: AuthMode,
+  response: TokenResponse,
+  now: number,
+): RefreshedFields {
   const expiresAt = response.expiresIn === undefined ? null : now + response.expiresIn * 1_000;
   return {
     scopes: response.scopes ?? connection.scopes,

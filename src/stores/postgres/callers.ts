@@ -2,36 +2,31 @@
 import { and, asc, eq, inArray, notInArray, sql } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { Caller, CallerKey } from '../../domain/caller.ts';
-import type { Store } from '../../ports/index.ts';
-import { given, type Orm, type PostgresAccess } from './client.ts';
+import type { CallerStore } from '../../ports/index.ts';
+import { CALLERS_CHANGED, callersFrom } from '../shared/caller-rows.ts';
+import { placeholderFor } from '../shared/placeholders.ts';
+import type { Orm, PostgresAccess } from './client.ts';
 import { callerKeys, callers } from './schema.ts';
 
-type CallerStore = Pick<
-  Store,
-  'callers' | 'addCaller' | 'updateCaller' | 'addCallerKey' | 'deleteCaller' | 'deleteCallerKey' | 'touchKeys'
->;
-
-const CHANGED = { kind: 'callers' } as const;
-
-/** The part of a sentence that puts one; its keys stay when none are given. */
-export const callerPutter =
+/** Inside a transaction. Undefined keys: the stored ones stay. */
+export const callerWriter =
   ({ record }: Pick<PostgresAccess, 'record'>) =>
-  async (orm: Orm, caller: Caller, keys: CallerKey[] | undefined, by: AuditEntry): Promise<void> => {
+  async (orm: Orm, caller: Caller, keys: CallerKey[] | undefined, audit: AuditEntry): Promise<void> => {
     const { id: _id, createdAt: _at, ...set } = caller;
     await orm.insert(callers).values(caller).onConflictDoUpdate({ target: callers.id, set });
     if (keys !== undefined) await replaceKeys(orm, caller.id, keys);
-    await record(orm, by, CHANGED);
+    await record(orm, audit, CALLERS_CHANGED);
   };
 
 async function replaceKeys(orm: Orm, callerId: string, keys: CallerKey[]): Promise<void> {
   const ofCaller = eq(callerKeys.callerId, callerId);
   const digests = keys.map((key) => key.digest);
   await orm.delete(callerKeys).where(and(ofCaller, notInArray(callerKeys.digest, digests)));
-  const stay = await orm
+  const stored = await orm
     .select({ digest: callerKeys.digest })
     .from(callerKeys)
     .where(and(ofCaller, inArray(callerKeys.digest, digests)));
-  const known = new Set(stay.map((key) => key.digest));
+  const known = new Set(stored.map((key) => key.digest));
   for (const key of keys)
     if (known.has(key.digest))
       await orm
@@ -41,11 +36,11 @@ async function replaceKeys(orm: Orm, callerId: string, keys: CallerKey[]): Promi
     else await orm.insert(callerKeys).values(key);
 }
 
-export function callerStore({ ask, write, prepared, record }: PostgresAccess): CallerStore {
+export function createCallerStore({ autocommit, transaction, prepared, record }: PostgresAccess): CallerStore {
   const statements = prepared((orm, name) => ({
     touch: orm
       .update(callerKeys)
-      .set({ lastUsedAt: sql`greatest(${callerKeys.lastUsedAt}, ${given(callerKeys.lastUsedAt, 'at')})` })
+      .set({ lastUsedAt: sql`greatest(${callerKeys.lastUsedAt}, ${placeholderFor(callerKeys.lastUsedAt, 'at')})` })
       .where(eq(callerKeys.id, sql.placeholder('keyId')))
       .prepare(name('touch_key')),
     all: orm
@@ -57,57 +52,48 @@ export function callerStore({ ask, write, prepared, record }: PostgresAccess): C
   }));
 
   return {
-    callers: () =>
-      ask(async (orm) => {
-        const found = new Map<string, { caller: Caller; keys: CallerKey[] }>();
-        for (const { caller, key } of await statements(orm).all.execute()) {
-          const entry = found.get(caller.id) ?? { caller, keys: [] };
-          if (key) entry.keys.push(key);
-          found.set(caller.id, entry);
-        }
-        return [...found.values()];
-      }),
-    addCaller: (caller, key, by) =>
-      write(async (orm) => {
+    callers: () => autocommit(async (orm) => callersFrom(await statements(orm).all.execute())),
+    addCaller: (caller, key, audit) =>
+      transaction(async (orm) => {
         await orm.insert(callers).values(caller);
         if (key) await orm.insert(callerKeys).values(key);
-        await record(orm, by, CHANGED);
+        await record(orm, audit, CALLERS_CHANGED);
       }),
-    updateCaller: ({ id, createdAt: _, ...rest }, by) =>
-      write(async (orm) => {
+    updateCaller: ({ id, createdAt: _, ...rest }, audit) =>
+      transaction(async (orm) => {
         const updated = await orm.update(callers).set(rest).where(eq(callers.id, id)).returning({ id: callers.id });
         if (updated.length === 0) return 'absent';
-        await record(orm, by, CHANGED);
+        await record(orm, audit, CALLERS_CHANGED);
         return 'updated';
       }),
-    addCallerKey: (key, by) =>
-      write(async (orm) => {
+    addCallerKey: (key, audit) =>
+      transaction(async (orm) => {
         const caller = orm.select({ id: callers.id }).from(callers).where(eq(callers.id, key.callerId));
         if ((await caller.for('key share')).length === 0) return 'absent';
         await orm.insert(callerKeys).values(key);
-        await record(orm, by, CHANGED);
+        await record(orm, audit, CALLERS_CHANGED);
         return 'added';
       }),
-    deleteCaller: (id, by) =>
-      write(async (orm) => {
+    deleteCaller: (id, audit) =>
+      transaction(async (orm) => {
         const deleted = await orm.delete(callers).where(eq(callers.id, id)).returning({ id: callers.id });
         if (deleted.length === 0) return 'absent';
-        await record(orm, by, CHANGED);
+        await record(orm, audit, CALLERS_CHANGED);
         return 'deleted';
       }),
-    deleteCallerKey: (callerId, keyId, by) =>
-      write(async (orm) => {
+    deleteCallerKey: (callerId, keyId, audit) =>
+      transaction(async (orm) => {
         const theKey = and(eq(callerKeys.callerId, callerId), eq(callerKeys.id, keyId));
         const deleted = await orm.delete(callerKeys).where(theKey).returning({ id: callerKeys.id });
         if (deleted.length === 0) return 'absent';
-        await record(orm, by, CHANGED);
+        await record(orm, audit, CALLERS_CHANGED);
         return 'deleted';
       }),
     touchKeys: async (uses) => {
       if (uses.length === 0) return;
-      // Always in this order: two replicas that tell of the same keys would else wait for each other.
+      // Always in this order: two replicas that touch the same keys would deadlock.
       const ordered = [...uses].sort((a, b) => (a.keyId < b.keyId ? -1 : 1));
-      await write(async (orm) => {
+      await transaction(async (orm) => {
         const { touch } = statements(orm);
         await Promise.all(ordered.map((use) => touch.execute(use)));
       });

@@ -1,6 +1,6 @@
-// What the parts of the store share: the way into the database for questions and for sentences, and their statements.
+// What the parts of the PostgreSQL store share: single statements, transactions, prepared statements, and the audit record.
 import { setTimeout as pause } from 'node:timers/promises';
-import { type Column, getTableColumns, type Placeholder, type SQL, sql } from 'drizzle-orm';
+import { getTableColumns, type Placeholder, sql } from 'drizzle-orm';
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
 import type { PgTable } from 'drizzle-orm/pg-core';
 import { Client, type Pool, type PoolClient } from 'pg';
@@ -10,235 +10,220 @@ import {
   POSTGRES_CONFLICT_BACKOFF_MS,
   POSTGRES_STATEMENT_TIMEOUT_MS,
 } from '../../domain/time-limits.ts';
-import { type Page, type StoreChange, StoreError } from '../../ports/index.ts';
-import { isAnswer, isBroken, isForeignName, isWorthAnotherTry, storeError } from './errors.ts';
+import { type StoreChange, StoreError } from '../../ports/index.ts';
+import { isAnswer, isBroken, isForeignName, isWorthRetrying, storeError } from './errors.ts';
 import type { Liveness } from './liveness.ts';
 import { audit, changes } from './schema.ts';
 
-/** One connection, for as long as something is asked or said. */
+/** One connection, for the length of a statement or transaction. */
 export type Orm = NodePgDatabase;
 
+/** While the database is down, operations are rejected at once, and so are those under way: their connections are closed. */
 export interface PostgresAccess {
   /**
-   * For questions of one statement, and for sentences of one that may be said twice: each is a transaction of its own, and
-   * is said again when the connection has broken.
+   * One statement, which is a transaction of its own. It is repeated when the connection has broken, so a write must be
+   * one that may happen twice. Rejects with `StoreError`.
    */
-  ask<T>(question: (orm: Orm) => Promise<T>): Promise<T>;
+  autocommit<T>(statement: (orm: Orm) => Promise<T>): Promise<T>;
   /**
-   * A sentence of several statements: all of it or nothing. It may be said more than once, so that it may do nothing but
-   * what is undone with its transaction. A sentence about a connection locks that row first (`locked`), and so sees
-   * what was committed before, and waits for nobody who waits for it.
+   * Several statements, all or nothing. They may be run again from the start, so they may have no effect but in the
+   * database. An operation on a connection locks its row first: so it sees what was committed before, and cannot deadlock.
+   * Rejects with `StoreError`.
    */
-  write<T>(sentence: (orm: Orm) => Promise<T>): Promise<T>;
-  /** Statements that are built once for each connection. `name` names one to the server, unless a pooler is in between. */
+  transaction<T>(operation: (orm: Orm) => Promise<T>): Promise<T>;
+  /** Builds statements once for each connection. `name` names one to the server, unless a pooler is in between. */
   prepared<T>(build: (orm: Orm, name: (name: string) => string) => T): (orm: Orm) => T;
-  /** Inside a sentence: the audit entry of what it did, and what others may remember wrongly from here on. */
-  record(orm: Orm, entry: AuditEntry, ...told: StoreChange[]): Promise<void>;
+  /** Inside a transaction: its audit entry, and its changes for the change feed. */
+  record(orm: Orm, audit: AuditEntry, ...changes: StoreChange[]): Promise<void>;
+  /** Rejects what comes from now on; fulfilled when what came before has ended. */
+  close(): Promise<void>;
 }
 
-/** Not when the connection is made: a pooler hands it on with what was set on it, or refuses to set it. */
+/** Not when the connection is made: a pooler hands it on with its settings, or refuses to set them. */
 const BEGIN = [
   'begin',
   `set local statement_timeout = ${POSTGRES_STATEMENT_TIMEOUT_MS}`,
   `set local idle_in_transaction_session_timeout = ${POSTGRES_STATEMENT_TIMEOUT_MS}`,
 ].join('; ');
-const AWAY = 'PostgreSQL does not answer';
-const TRIES = 6;
+const DOWN = 'PostgreSQL does not answer';
+const ATTEMPTS = 6;
 
-export interface Door extends PostgresAccess {
-  /** Refuses what comes from now on; fulfilled when what came before is done. */
-  shut(): Promise<void>;
-}
-
-/** Somebody's question or sentence, until it is answered or given up. */
-interface Turn {
-  isOver: boolean;
-  /** Given back once, whoever is first. */
+/** One call of the store, until its promise is settled. */
+interface Operation {
+  isAborted: boolean;
+  /** Returns the connection to the pool, once. */
   release?: ((isBroken: boolean) => void) | undefined;
-  giveUp(): void;
+  abort(): void;
 }
 
 interface Parts {
   pool: Pool;
-  /** False: statements have no names. */
-  isNamed: boolean;
-  liveness: Pick<Liveness, 'isAway' | 'onAway'>;
-  /** Told when names turn out to be lost on the way; they are done without from then on. */
-  namesLost: () => void;
-  /** Told after a commit that changed something. */
-  rung: () => void;
+  /** False: statements are not named. */
+  usesNames: boolean;
+  liveness: Pick<Liveness, 'isDown' | 'onDown'>;
+  /** Called when names turn out to be lost on the way to the server; none are used from then on. */
+  onNamesLost: () => void;
+  /** Called after a commit with changes. */
+  onChanges: () => void;
 }
 
-/**
- * While the database is away, whoever comes is refused at once, and those who were waiting are, too: their connections are
- * closed, and what was not said yet is not said any more.
- */
-export function openDoor({ pool, isNamed: named, liveness, namesLost, rung }: Parts): Door {
-  let isNamed = named;
+export function createAccess({ pool, usesNames, liveness, onNamesLost, onChanges }: Parts): PostgresAccess {
+  let isNamed = usesNames;
   const orms = new WeakMap<PoolClient, Orm>();
   const ormOf = (client: PoolClient): Orm => {
     const known = orms.get(client) ?? drizzle(client);
     orms.set(client, known);
     return known;
   };
-  const turns = new Set<Turn>();
-  const underWay = new Set<Promise<unknown>>();
-  let isShut = false;
-  /** Sentences under way that have told something. */
-  const telling = new WeakSet<Orm>();
+  const operations = new Set<Operation>();
+  const running = new Set<Promise<unknown>>();
+  let isClosed = false;
+  /** Connections whose transaction has recorded changes. */
+  const changed = new WeakSet<Orm>();
 
-  liveness.onAway(() => {
-    for (const turn of turns) turn.giveUp();
-    // Nor is it known of those that are idle whether anything would ever come of them.
-    for (let i = pool.idleCount; i > 0; i--) pool.connect().then(drop, () => undefined);
+  liveness.onDown(() => {
+    for (const operation of operations) operation.abort();
+    // Idle connections may be dead too.
+    for (let i = pool.idleCount; i > 0; i--) pool.connect().then(discard, () => undefined);
   });
 
-  async function during<T>(work: (turn: Turn) => Promise<T>): Promise<T> {
-    if (isShut) throw new StoreError('the store is closed');
-    if (liveness.isAway()) throw new StoreError(AWAY);
+  async function track<T>(work: (operation: Operation) => Promise<T>): Promise<T> {
+    if (isClosed) throw new StoreError('the store is closed');
+    if (liveness.isDown()) throw new StoreError(DOWN);
     const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const turn: Turn = {
-      isOver: false,
-      giveUp() {
-        turn.isOver = true;
-        turn.release?.(true);
-        reject(new StoreError(AWAY));
+    const operation: Operation = {
+      isAborted: false,
+      abort() {
+        operation.isAborted = true;
+        operation.release?.(true);
+        reject(new StoreError(DOWN));
       },
     };
-    turns.add(turn);
-    const running = work(turn).then(resolve, (error: unknown) => reject(storeError(error)));
-    underWay.add(running);
-    running.finally(() => {
-      turns.delete(turn);
-      underWay.delete(running);
+    operations.add(operation);
+    const ended = work(operation).then(resolve, (error: unknown) => reject(storeError(error)));
+    running.add(ended);
+    ended.finally(() => {
+      operations.delete(operation);
+      running.delete(ended);
     });
     return promise;
   }
 
   /** One connection for the length of the work. */
-  async function withClient<T>(turn: Turn, work: (client: PoolClient) => Promise<T>): Promise<T> {
+  async function withClient<T>(operation: Operation, work: (client: PoolClient) => Promise<T>): Promise<T> {
     const client = await pool.connect();
-    turn.release = (isBroken) => {
-      turn.release = undefined;
-      if (isBroken) drop(client);
+    operation.release = (isBroken) => {
+      operation.release = undefined;
+      if (isBroken) discard(client);
       else client.release();
     };
     try {
-      if (turn.isOver) throw new StoreError(AWAY);
+      if (operation.isAborted) throw new StoreError(DOWN);
       const value = await work(client);
-      turn.release?.(false);
+      operation.release?.(false);
       return value;
     } catch (error) {
-      const isUndone = turn.release !== undefined && !turn.isOver && (await isStillGood(client, error));
-      turn.release?.(!isUndone);
+      const isUsable = operation.release !== undefined && !operation.isAborted && (await rolledBack(client, error));
+      operation.release?.(!isUsable);
       throw error;
     }
   }
 
-  const sayOnce = <T>(turn: Turn, sentence: (orm: Orm) => Promise<T>): Promise<T> =>
-    withClient(turn, async (client) => {
+  const runOnce = <T>(operation: Operation, statements: (orm: Orm) => Promise<T>): Promise<T> =>
+    withClient(operation, async (client) => {
       const orm = ormOf(client);
-      telling.delete(orm);
-      // Not waited for before the sentence: what comes after it would fail if it did.
+      changed.delete(orm);
+      // Not awaited before the statements, which are pipelined: they would fail if it did.
       const begun = client.query(BEGIN);
       begun.catch(() => undefined);
-      const value = await sentence(orm);
+      const value = await statements(orm);
       await begun;
       const { command } = await client.query('commit');
       if (command !== 'COMMIT') throw new StoreError('PostgreSQL did not commit');
-      if (telling.has(orm)) rung();
+      if (changed.has(orm)) onChanges();
       return value;
     });
 
-  /** A connection of which nobody knows how it stands is closed, which undoes what it began. */
-  const isStillGood = async (client: PoolClient, fault: unknown): Promise<boolean> =>
+  /** False: the state of the connection is unknown, and closing it rolls back. */
+  const rolledBack = async (client: PoolClient, fault: unknown): Promise<boolean> =>
     (fault instanceof StoreError || isAnswer(fault)) &&
     (await client.query('rollback').then(
       () => true,
       () => false,
     ));
 
-  async function untilDone<T>(turn: Turn, attempt: () => Promise<T>, mayBeSaidTwice: boolean): Promise<T> {
-    for (let tries = 1; ; tries++) {
+  async function withRetries<T>(operation: Operation, attempt: () => Promise<T>, isRepeatable: boolean): Promise<T> {
+    for (let attempts = 1; ; attempts++) {
       const begun = performance.now();
       try {
         return await attempt();
       } catch (error) {
-        if (tries === TRIES || turn.isOver) throw error;
-        const isSwift = performance.now() - begun < POSTGRES_BROKEN_MS;
-        if (isForeignName(error)) nameless();
-        else if (!isWorthAnotherTry(error) && !(mayBeSaidTwice && isBroken(error) && isSwift)) throw error;
-        await pause(POSTGRES_CONFLICT_BACKOFF_MS * 2 ** tries);
+        if (attempts === ATTEMPTS || operation.isAborted) throw error;
+        const wasBrokenBefore = isBroken(error) && performance.now() - begun < POSTGRES_BROKEN_MS;
+        if (isForeignName(error)) stopNaming();
+        else if (!isWorthRetrying(error) && !(isRepeatable && wasBrokenBefore)) throw error;
+        await pause(POSTGRES_CONFLICT_BACKOFF_MS * 2 ** attempts);
       }
     }
   }
 
-  function nameless(): void {
-    if (isNamed) namesLost();
+  function stopNaming(): void {
+    if (isNamed) onNamesLost();
     isNamed = false;
   }
 
   const prepared: PostgresAccess['prepared'] = (build) => {
-    const built = { named: new WeakMap<Orm, ReturnType<typeof build>>(), nameless: new WeakMap() };
+    const built = { named: new WeakMap<Orm, ReturnType<typeof build>>(), unnamed: new WeakMap() };
     return (orm) => {
-      const those = isNamed ? built.named : built.nameless;
-      const known = those.get(orm) ?? build(orm, (name) => (isNamed ? name : ''));
-      those.set(orm, known);
+      const statements = isNamed ? built.named : built.unnamed;
+      const known = statements.get(orm) ?? build(orm, (name) => (isNamed ? name : ''));
+      statements.set(orm, known);
       return known;
     };
   };
   const statements = prepared((orm, name) => ({
-    record: orm.insert(audit).values(slots(audit)).prepare(name('record')),
-    tell: orm
+    addEntry: orm.insert(audit).values(placeholdersOf(audit)).prepare(name('record')),
+    addChange: orm
       .insert(changes)
       .values({
         kind: sql.placeholder('kind'),
         id: sql.placeholder('id'),
         generation: sql.placeholder('generation'),
       })
-      .prepare(name('tell')),
+      .prepare(name('add_change')),
   }));
 
   return {
-    ask: (question) =>
-      during((turn) => untilDone(turn, () => withClient(turn, (client) => question(ormOf(client))), true)),
-    write: (sentence) => during((turn) => untilDone(turn, () => sayOnce(turn, sentence), false)),
+    autocommit: (statement) =>
+      track((operation) =>
+        withRetries(operation, () => withClient(operation, (client) => statement(ormOf(client))), true),
+      ),
+    transaction: (statements) =>
+      track((operation) => withRetries(operation, () => runOnce(operation, statements), false)),
     prepared,
-    async record(orm, entry, ...told) {
-      const { record, tell } = statements(orm);
-      if (told.length > 0) telling.add(orm);
+    async record(orm, entry, ...recorded) {
+      const { addEntry, addChange } = statements(orm);
+      if (recorded.length > 0) changed.add(orm);
       await Promise.all([
-        record.execute({ ...entry }),
-        ...told.map((change) => tell.execute({ id: null, generation: null, ...change })),
+        addEntry.execute({ ...entry }),
+        ...recorded.map((change) => addChange.execute({ id: null, generation: null, ...change })),
       ]);
     },
-    async shut() {
-      isShut = true;
-      await Promise.allSettled(underWay);
+    async close() {
+      isClosed = true;
+      await Promise.allSettled(running);
     },
   };
 }
 
-/** At once: a farewell might never arrive, and what was asked would be waited for. */
-function drop(client: PoolClient): void {
+/** Without a goodbye, which might never arrive, and without waiting for what was sent. */
+function discard(client: PoolClient): void {
   if (client instanceof Client) client.connection.stream.destroy();
   client.release(true);
 }
 
-/** A place for each column, for values that are never null where drizzle maps them. */
-const slots = <T extends PgTable>(table: T) =>
+/** For each column, where drizzle maps no value that may be null. */
+const placeholdersOf = <T extends PgTable>(table: T) =>
   Object.fromEntries(Object.keys(getTableColumns(table)).map((key) => [key, sql.placeholder(key)])) as {
     [C in keyof T['$inferInsert']]: Placeholder;
   };
-
-/** A value that a prepared statement is given later, in the form of the column; null stays null in JSON columns too. */
-export const given = (column: Column, name: string): SQL => {
-  const mapToDriverValue = (value: unknown) => (value === null ? null : column.mapToDriverValue(value));
-  return sql`${sql.param(sql.placeholder(name), { mapToDriverValue })}`;
-};
-
-/** A page of rows that were asked for with one more than its limit. */
-export const pageOf = <T extends { id: string }>(rows: T[], limit: number): Page<T> => ({
-  data: rows.slice(0, limit),
-  next: rows.length > limit ? rows[limit - 1]!.id : null,
-});

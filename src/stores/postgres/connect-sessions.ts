@@ -1,42 +1,39 @@
-// Connect sessions, and the authorization flows that they lead to, in PostgreSQL.
+// Connect sessions and their authorization flows in PostgreSQL.
 import { and, eq, gt } from 'drizzle-orm';
-import type { Store } from '../../ports/index.ts';
-import { given, type PostgresAccess } from './client.ts';
+import type { SessionStore } from '../../ports/index.ts';
+import { whyNotBegin } from '../shared/connect-sessions.ts';
+import { placeholderFor } from '../shared/placeholders.ts';
+import type { PostgresAccess } from './client.ts';
 import { connectSessions, flows } from './schema.ts';
 
-type SessionStore = Pick<
-  Store,
-  'addSession' | 'session' | 'sessionBySecret' | 'beginFlow' | 'consumeFlow' | 'failSession'
->;
-
-export function sessionStore({ ask, write, prepared, record }: PostgresAccess): SessionStore {
+export function createSessionStore({ autocommit, transaction, prepared, record }: PostgresAccess): SessionStore {
   const statements = prepared((orm, name) => {
-    const byId = eq(connectSessions.id, given(connectSessions.id, 'id'));
+    const byId = eq(connectSessions.id, placeholderFor(connectSessions.id, 'id'));
     return {
       byId: orm.select().from(connectSessions).where(byId).prepare(name('session')),
       locked: orm.select().from(connectSessions).where(byId).for('no key update').prepare(name('session_locked')),
       bySecret: orm
         .select()
         .from(connectSessions)
-        .where(eq(connectSessions.secretDigest, given(connectSessions.secretDigest, 'digest')))
+        .where(eq(connectSessions.secretDigest, placeholderFor(connectSessions.secretDigest, 'digest')))
         .prepare(name('session_by_secret')),
     };
   });
 
   return {
-    addSession: (session, by) =>
-      write(async (orm) => {
+    addSession: (session, audit) =>
+      transaction(async (orm) => {
         await orm.insert(connectSessions).values(session);
-        await record(orm, by);
+        await record(orm, audit);
       }),
-    session: (id) => ask(async (orm) => (await statements(orm).byId.execute({ id }))[0]),
-    sessionBySecret: (digest) => ask(async (orm) => (await statements(orm).bySecret.execute({ digest }))[0]),
+    session: (id) => autocommit(async (orm) => (await statements(orm).byId.execute({ id }))[0]),
+    sessionBySecret: (digest) => autocommit(async (orm) => (await statements(orm).bySecret.execute({ digest }))[0]),
     beginFlow: (flow, now) =>
-      write(async (orm) => {
+      transaction(async (orm) => {
         const [session] = await statements(orm).locked.execute({ id: flow.sessionId });
-        if (session?.status !== 'pending' || session.expiresAt <= now) return 'gone';
-        if (session.browserDigest !== null && session.browserDigest !== flow.browserDigest) return 'other_browser';
-        if (session.browserDigest === null) {
+        const refused = whyNotBegin(session, flow, now);
+        if (refused) return refused;
+        if (session?.browserDigest === null) {
           const bound = { browserDigest: flow.browserDigest, expiresAt: flow.expiresAt };
           await orm.update(connectSessions).set(bound).where(eq(connectSessions.id, session.id));
         }
@@ -44,7 +41,7 @@ export function sessionStore({ ask, write, prepared, record }: PostgresAccess): 
         return 'begun';
       }),
     consumeFlow: (stateDigest, browserDigest, now) =>
-      write(async (orm) => {
+      transaction(async (orm) => {
         const [flow] = await orm
           .delete(flows)
           .where(
@@ -55,14 +52,14 @@ export function sessionStore({ ask, write, prepared, record }: PostgresAccess): 
         const [session] = await statements(orm).byId.execute({ id: flow.sessionId });
         return session && { flow, session };
       }),
-    failSession: (id, error, by) =>
-      write(async (orm) => {
+    failSession: (id, error, audit) =>
+      transaction(async (orm) => {
         const failed = await orm
           .update(connectSessions)
           .set({ status: 'failed', error })
           .where(and(eq(connectSessions.id, id), eq(connectSessions.status, 'pending')))
           .returning({ id: connectSessions.id });
-        if (failed.length > 0) await record(orm, by);
+        if (failed.length > 0) await record(orm, audit);
       }),
   };
 }

@@ -14,7 +14,7 @@ import {
 import { rejectingWith } from '../shared/store-errors.ts';
 import { markIn, migrate, openPool, readAddress, rowsOf, versionOf } from './database.ts';
 import { codeOf, storeError } from './errors.ts';
-import { INHABITANTS } from './liveness.ts';
+import { COUNT_LIVE } from './liveness.ts';
 import * as schema from './schema.ts';
 
 const orStoreError = rejectingWith(storeError);
@@ -73,7 +73,7 @@ const literal = (text: string): string => `'${text.replaceAll("'", "''")}'::text
 async function standingOf(pool: Pool): Promise<Omit<PlaceStanding, 'waiting'>> {
   try {
     const version = await versionOf(pool);
-    const [alive = '0'] = (await rowsOf(pool, INHABITANTS)) ?? [];
+    const [alive = '0'] = (await rowsOf(pool, COUNT_LIVE)) ?? [];
     return { version, isInhabited: Number(alive) > 0, movingFrom: await markIn(pool) };
   } catch (error) {
     if (codeOf(error) !== NO_SUCH_DATABASE) throw error;

@@ -1,17 +1,17 @@
-// What a deployment declares, in PostgreSQL: one sentence, so that half of it never stands there.
-import type { Store } from '../../ports/index.ts';
-import { callerPutter } from './callers.ts';
+// The declarative file in PostgreSQL: applied in one transaction, all of it or none.
+import type { DeclarativeFileStore } from '../../ports/index.ts';
+import { callerWriter } from './callers.ts';
 import type { PostgresAccess } from './client.ts';
-import { integrationPutter } from './integrations.ts';
+import { integrationWriter } from './integrations.ts';
 
-export function declaredStore(access: PostgresAccess): Pick<Store, 'putDeclared'> {
-  const putIntegration = integrationPutter(access);
-  const putCaller = callerPutter(access);
+export function createDeclarativeFileStore(access: PostgresAccess): DeclarativeFileStore {
+  const putIntegration = integrationWriter(access);
+  const putCaller = callerWriter(access);
   return {
     putDeclared: ({ integrations, callers }) =>
-      access.write(async (orm) => {
-        for (const { settings, by } of integrations) await putIntegration(orm, settings, by);
-        for (const { caller, keys, by } of callers) await putCaller(orm, caller, keys, by);
+      access.transaction(async (orm) => {
+        for (const { settings, audit } of integrations) await putIntegration(orm, settings, audit);
+        for (const { caller, keys, audit } of callers) await putCaller(orm, caller, keys, audit);
       }),
   };
 }

@@ -1,9 +1,9 @@
-// What PostgreSQL, or the way there, did not do, in the words of the port. Neither values nor the URL are told.
+// The errors of PostgreSQL and of the way to it, as errors of the port. They hold neither values nor the URL.
 import { DrizzleQueryError } from 'drizzle-orm';
 import { DatabaseError } from 'pg';
 import { StoreError } from '../../ports/index.ts';
 
-/** What the driver said, below what the query builder wraps it in: its message would tell the parameters. */
+/** The driver's error, without the query builder's wrapper, whose message holds the parameters. */
 const originOf = (error: unknown): unknown =>
   error instanceof DrizzleQueryError && error.cause !== undefined ? originOf(error.cause) : error;
 
@@ -14,24 +14,24 @@ export function codeOf(error: unknown): string | undefined {
 }
 
 /**
- * The server answered, and this connection is of use. Not so where it is about to end (08, 57P, XX), or was made to a
- * primary that has become a standby (25006).
+ * The server answered, and the connection stays usable. Not so when it is about to end (08, 57P, XX), or leads to a primary
+ * that has become a standby (25006).
  */
 export const isAnswer = (error: unknown): boolean => {
   const origin = originOf(error);
   return origin instanceof DatabaseError && !/^(08|57P|XX|25006)/.test(origin.code ?? '');
 };
 
-/** Nobody answered: the connection is over, or there was none. */
+/** No answer: the connection has ended, or there was none. */
 export const isBroken = (error: unknown): boolean => !isAnswer(error) && !(error instanceof StoreError);
 
-/** Serialization failure, deadlock: nothing happened, and the next time it may. */
-export const isWorthAnotherTry = (error: unknown): boolean => ['40001', '40P01'].includes(codeOf(error) ?? '');
+/** Serialization failure, deadlock: nothing happened, and the next attempt may succeed. */
+export const isWorthRetrying = (error: unknown): boolean => ['40001', '40P01'].includes(codeOf(error) ?? '');
 
-/** A statement is not known by its name, or another one is: the connection is not the one that it was. */
+/** A prepared statement is unknown by its name, or exists already: a pooler has switched the connection. */
 export const isForeignName = (error: unknown): boolean => ['26000', '42P05'].includes(codeOf(error) ?? '');
 
-/** Without a cause, whose fields may hold values. The messages of these classes may too. */
+/** Without a cause: its fields, and for some classes its message, may hold values. */
 export function storeError(error: unknown): StoreError {
   if (error instanceof StoreError) return error;
   const origin = originOf(error);

@@ -1,14 +1,16 @@
 // Integrations in PostgreSQL.
 import { and, asc, count, eq, gt, sql } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
-import type { IntegrationSettings, Store } from '../../ports/index.ts';
-import { given, type Orm, type PostgresAccess, pageOf } from './client.ts';
+import type { IntegrationSettings, IntegrationStore } from '../../ports/index.ts';
+import { pageOf } from '../shared/pages.ts';
+import { placeholderFor } from '../shared/placeholders.ts';
+import type { Orm, PostgresAccess } from './client.ts';
 import { connections, flows, integrations, isLive, pendingRevocations } from './schema.ts';
 
-/** The part of a sentence that puts one. */
-export const integrationPutter =
+/** Inside a transaction. */
+export const integrationWriter =
   ({ record }: Pick<PostgresAccess, 'record'>) =>
-  async (orm: Orm, integration: IntegrationSettings, by: AuditEntry): Promise<'created' | 'updated'> => {
+  async (orm: Orm, integration: IntegrationSettings, audit: AuditEntry): Promise<'created' | 'updated'> => {
     const { id, createdAt, ...change } = integration;
     const [put] = await orm
       .insert(integrations)
@@ -18,28 +20,26 @@ export const integrationPutter =
         set: { ...change, version: sql`${integrations.version} + 1` },
       })
       .returning({ version: integrations.version });
-    await record(orm, by, { kind: 'integration', id });
+    await record(orm, audit, { kind: 'integration', id });
     return put!.version === 1 ? 'created' : 'updated';
   };
 
-export function integrationStore(
-  access: PostgresAccess,
-): Pick<Store, 'putIntegration' | 'integration' | 'integrations' | 'deleteIntegration'> {
-  const { ask, write, prepared, record } = access;
-  const put = integrationPutter(access);
+export function createIntegrationStore(access: PostgresAccess): IntegrationStore {
+  const { autocommit, transaction, prepared, record } = access;
+  const put = integrationWriter(access);
   const statements = prepared((orm, name) => ({
     one: orm
       .select()
       .from(integrations)
-      .where(eq(integrations.id, given(integrations.id, 'id')))
+      .where(eq(integrations.id, placeholderFor(integrations.id, 'id')))
       .prepare(name('integration')),
   }));
 
   return {
-    putIntegration: (integration, by) => write((orm) => put(orm, integration, by)),
-    integration: (id) => ask(async (orm) => (await statements(orm).one.execute({ id }))[0]),
+    putIntegration: (integration, audit) => transaction((orm) => put(orm, integration, audit)),
+    integration: (id) => autocommit(async (orm) => (await statements(orm).one.execute({ id }))[0]),
     integrations: ({ limit, after }) =>
-      ask(async (orm) => {
+      autocommit(async (orm) => {
         const rows = await orm
           .select()
           .from(integrations)
@@ -48,9 +48,9 @@ export function integrationStore(
           .limit(limit + 1);
         return pageOf(rows, limit);
       }),
-    deleteIntegration: (id, by) =>
-      write(async (orm) => {
-        // Whoever adds a connection shares a lock on its integration: what is counted stays so.
+    deleteIntegration: (id, audit) =>
+      transaction(async (orm) => {
+        // Adding a connection takes a share lock on its integration: the counts stay true.
         const it = orm.select({ id: integrations.id }).from(integrations).where(eq(integrations.id, id));
         if ((await it.for('update')).length === 0) return 'absent';
         const [live] = await orm
@@ -66,7 +66,7 @@ export function integrationStore(
         // A flow in flight must not end at another provider that is set up under this id.
         await orm.delete(flows).where(eq(flows.integration, id));
         await orm.delete(integrations).where(eq(integrations.id, id));
-        await record(orm, by, { kind: 'integration', id });
+        await record(orm, audit, { kind: 'integration', id });
         return 'deleted';
       }),
   };

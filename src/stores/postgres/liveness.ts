@@ -1,6 +1,6 @@
-// Who else is alive on this database, and whether it is there: every process has a row, and moves its time forward by the
-// database's clock. No clock of any process is asked, and no connection has to stay the same, so that it works through a
-// pooler as well.
+// Which processes are alive on this database, and whether it is up: each process sends heartbeats, which update its row by
+// the clock of the database. No clock of a process is compared, and no connection has to stay the same, so that it works
+// through a pooler as well.
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type SQL, type SQLWrapper, sql } from 'drizzle-orm';
@@ -19,73 +19,73 @@ import { storeError } from './errors.ts';
 import { replicas } from './schema.ts';
 
 export interface Liveness {
-  /** The name of this process in leases. */
+  /** Names this process in leases. */
   readonly holder: string;
   /**
-   * Before something is taken in this name: that others can see that it lives. A process that has stalled, or was cut off,
-   * is dead to them until then. Rejects with `StoreError` when it cannot be told.
+   * Makes sure that other processes see this one as alive, before it claims anything: one that has stalled, or was cut off,
+   * is dead to them. Rejects with `StoreError` when the heartbeat fails.
    */
-  assure(): Promise<void>;
-  /** The last sign of life was not answered: nothing else will be. */
-  isAway(): boolean;
-  /** Told when that begins. */
-  onAway(lost: () => void): void;
+  ensureAlive(): Promise<void>;
+  /** The last heartbeat failed: no operation will succeed. */
+  isDown(): boolean;
+  /** Called when that begins. */
+  onDown(listener: () => void): void;
   /**
-   * False: the database was away until a moment ago, or this process was, and those that live may not have said so yet.
-   * Who has been silent is not to be taken for dead; who has left is.
+   * Whether a process without recent heartbeats is dead. False for a while after the database, or this process, was
+   * unreachable: live processes may not have sent a heartbeat since. One that has stopped is dead in any case.
    */
-  knowsTheDead(): boolean;
-  /** Dead at once, at the very end. */
-  leave(): Promise<void>;
+  canJudge(): boolean;
+  /** This process is dead to the others at once, when it stops using the database. */
+  stop(): Promise<void>;
 }
 
-/** Whether the holder in this column has been heard of, and has not left. */
+/** Whether the holder in this column has ever sent a heartbeat, and has not stopped. */
 export const isKnown = (holder: SQLWrapper): SQL<boolean> =>
   sql<boolean>`exists (select 1 from ${replicas} where ${replicas.holder} = ${holder})`;
 
-/** Whether it has been heard of lately. */
+/** Whether it has sent one recently. */
 export const isAlive = (holder: SQLWrapper): SQL<boolean> => sql<boolean>`exists (
   select 1 from ${replicas} where ${replicas.holder} = ${holder}
     and ${replicas.seenAt} > clock_timestamp() - ${sql.raw(`interval '${PROCESS_DEAD_AFTER_MS} milliseconds'`)})`;
 
-/** Asks, with `rowsOf`, how many processes that serve have the database open. */
-export const INHABITANTS = `select count(*) as value from replicas
+/** For `rowsOf`: how many brokers have the database open. */
+export const COUNT_LIVE = `select count(*) as value from replicas
   where seen_at > clock_timestamp() - interval '${PROCESS_DEAD_AFTER_MS} milliseconds'`;
 
-/** `pool`: one that is never busy with anything that takes long. Rejects when the first sign of life cannot be given. */
-export async function announce(pool: Pool): Promise<Liveness> {
+/** `pool`: one that nothing slow keeps busy. Rejects when the first heartbeat fails. */
+export async function startLiveness(pool: Pool): Promise<Liveness> {
   const holder = randomUUID();
-  /** By the monotonic clock: when the last sign that reached the database was sent, and the first of an unbroken row. */
-  let seenSince = Number.NEGATIVE_INFINITY;
+  /** By the monotonic clock: when the last successful heartbeat was sent, and the first of an unbroken series ended. */
+  let aliveAt = Number.NEGATIVE_INFINITY;
   let unbrokenSince = Number.NEGATIVE_INFINITY;
-  let isAway = false;
-  const whenAway: (() => void)[] = [];
-  let beating: Promise<void> | undefined;
+  let isDown = false;
+  const listeners: (() => void)[] = [];
+  let sending: Promise<void> | undefined;
 
   async function send(): Promise<void> {
-    const at = performance.now();
-    const said = pool.query(
+    const sentAt = performance.now();
+    const answered = pool.query(
       `insert into replicas (holder, seen_at) values ($1, clock_timestamp())
        on conflict (holder) do update set seen_at = excluded.seen_at`,
       [holder],
     );
-    said.catch(() => undefined);
-    const enough = new AbortController();
-    const late = pause(HEARTBEAT_TIMEOUT_MS, undefined, { signal: enough.signal }).then(() => {
+    answered.catch(() => undefined);
+    const cancel = new AbortController();
+    const timedOut = pause(HEARTBEAT_TIMEOUT_MS, undefined, { signal: cancel.signal }).then(() => {
       throw new StoreError('PostgreSQL does not answer');
     });
-    late.catch(() => undefined);
+    timedOut.catch(() => undefined);
     try {
-      await Promise.race([said, late]);
+      await Promise.race([answered, timedOut]);
     } finally {
-      enough.abort();
+      cancel.abort();
     }
-    if (isAway || at - seenSince > PROCESS_DEAD_AFTER_MS / 2) unbrokenSince = performance.now();
-    seenSince = at;
-    isAway = false;
+    if (isDown || sentAt - aliveAt > PROCESS_DEAD_AFTER_MS / 2) unbrokenSince = performance.now();
+    aliveAt = sentAt;
+    isDown = false;
   }
 
-  async function sendAgain(): Promise<void> {
+  async function sendWithRetry(): Promise<void> {
     const begun = performance.now();
     try {
       return await send();
@@ -95,49 +95,49 @@ export async function announce(pool: Pool): Promise<Liveness> {
     }
   }
 
-  const beat = (): Promise<void> => {
-    beating ??= sendAgain()
+  const heartbeat = (): Promise<void> => {
+    sending ??= sendWithRetry()
       .catch((error: unknown) => {
-        if (!isAway) {
-          isAway = true;
-          for (const lost of whenAway) lost();
+        if (!isDown) {
+          isDown = true;
+          for (const listener of listeners) listener();
         }
         throw storeError(error);
       })
       .finally(() => {
-        beating = undefined;
+        sending = undefined;
       });
-    return beating;
+    return sending;
   };
 
-  let ticking: NodeJS.Timeout | undefined;
-  const tick = () => {
-    const waitMs = isAway ? HEARTBEAT_RETRY_MS : HEARTBEAT_INTERVAL_MS;
-    ticking = setTimeout(() => {
-      beat()
+  let timer: NodeJS.Timeout | undefined;
+  const schedule = () => {
+    const waitMs = isDown ? HEARTBEAT_RETRY_MS : HEARTBEAT_INTERVAL_MS;
+    timer = setTimeout(() => {
+      heartbeat()
         .catch(() => undefined)
-        .finally(() => ticking && tick());
+        .finally(() => timer && schedule());
     }, waitMs).unref();
   };
 
   await pool.query(
     `delete from replicas where seen_at < clock_timestamp() - interval '${PROCESS_ROW_RETENTION_MS} milliseconds'`,
   );
-  await beat();
-  tick();
+  await heartbeat();
+  schedule();
   return {
     holder,
-    assure: async () => {
-      if (isAway || performance.now() - seenSince > PROCESS_DEAD_AFTER_MS / 2) await beat();
+    ensureAlive: async () => {
+      if (isDown || performance.now() - aliveAt > PROCESS_DEAD_AFTER_MS / 2) await heartbeat();
     },
-    isAway: () => isAway,
-    onAway: (lost) => whenAway.push(lost),
-    knowsTheDead: () => !isAway && performance.now() - unbrokenSince > HEARTBEAT_GRACE_MS,
-    async leave() {
-      clearTimeout(ticking);
-      ticking = undefined;
-      await beating?.catch(() => undefined);
-      // Whoever cannot say so is believed dead a little later.
+    isDown: () => isDown,
+    onDown: (listener) => void listeners.push(listener),
+    canJudge: () => !isDown && performance.now() - unbrokenSince > HEARTBEAT_GRACE_MS,
+    async stop() {
+      clearTimeout(timer);
+      timer = undefined;
+      await sending?.catch(() => undefined);
+      // When it fails, the heartbeats run out a little later.
       await pool.query('delete from replicas where holder = $1', [holder]).catch(() => undefined);
     },
   };

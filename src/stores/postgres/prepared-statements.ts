@@ -1,25 +1,25 @@
-// Whether statements may have names: a pooler in transaction mode gives each transaction to whichever connection is free, and
-// unless it sees to names itself, those of one are unknown, or taken, on the next.
+// Whether prepared statements may be named: a pooler in transaction mode gives each transaction any free connection, and
+// unless it tracks names itself, a statement of one connection is unknown, or its name is taken, on the next.
 import type { Pool, PoolClient } from 'pg';
 import { isForeignName } from './errors.ts';
 
-/** One name for everybody, so that whoever was there before is noticed too. */
+/** The same name in every process, so that the statements of earlier ones are noticed too. */
 const PROBE = { name: 'valetkey_probe', text: 'select pg_backend_pid()' };
 /**
- * Which of two clients asks next. Twice in a row, it moves where connections are lent in turn; after the other one, it is
- * given that one's where the last used is lent.
+ * Which of two clients asks next. Twice in a row moves a client when the pooler lends its connections in turn; asking after
+ * the other client gets its connection when the pooler lends the one used last.
  */
-const TURNS = [0, 0, 1, 0, 1, 1, 0];
+const ORDER = [0, 0, 1, 0, 1, 1, 0];
 
 /**
- * Asks by name on two connections, one of each pool: whoever shares connections between clients lets them meet on one, or
- * moves one of them, and both cost the name. Rejects when the database does not answer.
+ * Uses a named statement on two connections, one of each pool. A pooler lets them share a connection, or moves one of
+ * them, and both lose the name. Rejects when the database does not answer.
  */
-export async function keepsNames(one: Pool, other: Pool): Promise<boolean> {
+export async function supportsNamedStatements(one: Pool, other: Pool): Promise<boolean> {
   const clients: PoolClient[] = [];
   try {
     for (const pool of [one, other]) clients.push(await pool.connect());
-    for (const turn of TURNS) await clients[turn]!.query(PROBE);
+    for (const i of ORDER) await clients[i]!.query(PROBE);
     return true;
   } catch (error) {
     if (isForeignName(error)) return false;

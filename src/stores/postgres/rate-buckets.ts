@@ -1,15 +1,15 @@
-// The requests of an integration that all replicas share, in PostgreSQL: one statement, by the clock of the database.
+// The token buckets of token endpoints that all replicas share, in PostgreSQL: one statement, by the clock of the database.
 import { sql } from 'drizzle-orm';
 import { msUntilNext } from '../../domain/token-bucket.ts';
-import type { Store } from '../../ports/index.ts';
+import type { RateBucketStore } from '../../ports/index.ts';
 import type { PostgresAccess } from './client.ts';
 import { paces } from './schema.ts';
 
-export const paceStore = ({ ask }: PostgresAccess): Pick<Store, 'takeFromBucket'> => ({
+export const createRateBucketStore = ({ autocommit }: PostgresAccess): RateBucketStore => ({
   takeFromBucket: (integration, wanted, limits) =>
-    ask(async (orm) => {
+    autocommit(async (orm) => {
       const { perSecond, burst, reserve } = limits;
-      // Nobody waits for the disk: a crash of the server forgets turns of the last moment at the most.
+      // Does not wait for the disk: a crash of the server loses the last moments of a bucket at most.
       const { rows } = await orm.execute<{ taken: number; allowance: number }>(sql`
         with lazily as materialized (select set_config('synchronous_commit', 'off', true))
         insert into ${paces} as p (integration, allowance, filled_at, taken)

@@ -245,7 +245,7 @@ export const audit = pgTable(
 
 export const keyChecks = pgTable('key_checks', {
   kid: text('kid').primaryKey(),
-  sealed: sealed('sealed').notNull(),
+  ciphertext: sealed('sealed').notNull(),
 });
 
 /**

@@ -1,73 +1,92 @@
-// Sealing rows anew, as far as it is the same in every database: where to go on, and what becomes of a row.
+// Re-encrypting rows: where a batch continues, and what becomes of a row.
 import type { Ciphertext } from '../../domain/connection.ts';
 import type { EncryptedSecret, ReencryptedBatch, SecretRowKey } from '../../ports/index.ts';
 
 /** A row with all of its secrets, by the names of their columns. */
 export interface SecretRow {
   id: string;
-  sealedFor: string;
+  boundTo: string;
   secrets: Record<string, Ciphertext | null>;
 }
 
-/** Rows of one table, by their ids. */
-export interface Found<E> {
-  entry: E;
+/** The next rows of one table, by their ids. */
+export interface TableBatch<T> {
+  table: T;
   ids: string[];
 }
 
+interface NamedTable {
+  name: SecretRowKey['table'];
+}
+
+/** The ciphertexts of this key start with it. */
 export const prefixOf = (kid: string): string => `v1.${kid}.`;
 
-/** The tables that are still to be looked through. */
-export const from = <E extends { name: string }>(entries: E[], after: SecretRowKey | null): E[] =>
-  after === null ? entries : entries.slice(entries.findIndex(({ name }) => name === after.table));
-
-/** Fewer rows than were asked for: these were the last ones. */
-export function nextOf(found: Found<{ name: SecretRowKey['table'] }>[], limit: number): SecretRowKey | null {
-  const last = found.at(-1);
-  const rows = found.reduce((sum, { ids }) => sum + ids.length, 0);
-  return last === undefined || rows < limit ? null : { table: last.entry.name, id: last.ids.at(-1)! };
+/**
+ * The next `limit` rows, over all tables in their order. `select`: up to `limit` ids of one table that are due, ascending,
+ * after the given one.
+ */
+export async function nextRows<T extends NamedTable>(
+  tables: T[],
+  after: SecretRowKey | null,
+  limit: number,
+  select: (table: T, after: string | undefined, limit: number) => Promise<string[]>,
+): Promise<TableBatch<T>[]> {
+  const batches: TableBatch<T>[] = [];
+  const first = after === null ? 0 : tables.findIndex(({ name }) => name === after.table);
+  let room = limit;
+  for (const table of tables.slice(first)) {
+    const ids = await select(table, table.name === after?.table ? after.id : undefined, room);
+    if (ids.length > 0) batches.push({ table, ids });
+    room -= ids.length;
+    if (room === 0) break;
+  }
+  return batches;
 }
 
-/** Of all tables together; `ids` are those that were found, of which `done` tells what became. */
-export function outcomeOf(
-  parts: { ids: string[]; rows: SecretRow[]; done: Pick<ReencryptedBatch, 'reencrypted' | 'left'> }[],
-  next: SecretRowKey | null,
-): ReencryptedBatch {
-  const sum = (of: (part: (typeof parts)[number]) => number) => parts.reduce((total, part) => total + of(part), 0);
-  return {
-    reencrypted: sum(({ done }) => done.reencrypted),
-    left: parts.flatMap(({ done }) => done.left),
-    skipped: sum(({ ids, rows }) => ids.length - rows.length),
-    next,
-  };
+/** Null: fewer rows than asked for, so they were the last ones. */
+export function nextOf(batches: TableBatch<NamedTable>[], limit: number): SecretRowKey | null {
+  const last = batches.at(-1);
+  const rows = batches.reduce((sum, { ids }) => sum + ids.length, 0);
+  return last === undefined || rows < limit ? null : { table: last.table.name, id: last.ids.at(-1)! };
 }
+
+export interface TableOutcome extends Pick<ReencryptedBatch, 'reencrypted' | 'left' | 'skipped'> {
+  /** Rows of which a secret is to be written, with all of their secrets. */
+  changed: SecretRow[];
+}
+
+export const outcomeOf = (tables: TableOutcome[], next: SecretRowKey | null): ReencryptedBatch => ({
+  reencrypted: tables.reduce((sum, { reencrypted }) => sum + reencrypted, 0),
+  left: tables.flatMap(({ left }) => left),
+  skipped: tables.reduce((sum, { skipped }) => sum + skipped, 0),
+  next,
+});
 
 /**
- * What others have sealed anew meanwhile is left out. `changed`: rows of which something is to be written, with all that
- * is in them then.
+ * `rows`: those of the batch that could be locked, as they are now. Secrets that another process has re-encrypted meanwhile
+ * are left out.
  */
 export function reencryptRows(
-  table: SecretRowKey['table'],
+  { table: { name }, ids }: TableBatch<NamedTable>,
   rows: SecretRow[],
   kid: string,
-  anew: (text: EncryptedSecret) => Ciphertext | undefined,
-): { changed: SecretRow[]; reencrypted: number; left: EncryptedSecret[] } {
+  reencrypt: (secret: EncryptedSecret) => Ciphertext | undefined,
+): TableOutcome {
   const prefix = prefixOf(kid);
-  const changed: SecretRow[] = [];
-  const left: EncryptedSecret[] = [];
-  let reencrypted = 0;
-  for (const { id, sealedFor, secrets } of rows) {
+  const outcome: TableOutcome = { changed: [], left: [], reencrypted: 0, skipped: ids.length - rows.length };
+  for (const { id, boundTo, secrets } of rows) {
     const replaced: Record<string, Ciphertext> = {};
-    for (const [column, sealed] of Object.entries(secrets)) {
-      if (sealed === null || sealed.startsWith(prefix)) continue;
-      const text = { table, id, column, sealedFor, sealed };
-      const to = anew(text);
-      if (to === undefined) left.push(text);
-      else replaced[column] = to;
+    for (const [column, ciphertext] of Object.entries(secrets)) {
+      if (ciphertext === null || ciphertext.startsWith(prefix)) continue;
+      const secret = { table: name, id, column, boundTo, ciphertext };
+      const replacement = reencrypt(secret);
+      if (replacement === undefined) outcome.left.push(secret);
+      else replaced[column] = replacement;
     }
     const count = Object.keys(replaced).length;
-    reencrypted += count;
-    if (count > 0) changed.push({ id, sealedFor, secrets: { ...secrets, ...replaced } });
+    outcome.reencrypted += count;
+    if (count > 0) outcome.changed.push({ id, boundTo, secrets: { ...secrets, ...replaced } });
   }
-  return { changed, reencrypted, left };
+  return outcome;
 }

@@ -1,14 +1,14 @@
-// Methods of a store reject with nothing but `StoreError`, whatever its driver throws.
+// Methods of a store reject only with `StoreError`, whatever its driver throws.
 import type { StoreError } from '../../ports/index.ts';
 
-/** `told`: the driver's error in the words of the port. */
+/** `translate`: the driver's error as an error of the port. */
 export const rejectingWith =
-  (told: (cause: unknown) => StoreError) =>
-  <A extends unknown[], T>(work: (...given: A) => T | Promise<T>) =>
-  async (...given: A): Promise<T> => {
+  (translate: (cause: unknown) => StoreError) =>
+  <A extends unknown[], T>(work: (...args: A) => T | Promise<T>) =>
+  async (...args: A): Promise<T> => {
     try {
-      return await work(...given);
+      return await work(...args);
     } catch (cause) {
-      throw told(cause);
+      throw translate(cause);
     }
   };

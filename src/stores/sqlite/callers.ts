@@ -2,25 +2,20 @@
 import { and, asc, eq, inArray, notInArray, sql } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { Caller, CallerKey } from '../../domain/caller.ts';
-import type { Store } from '../../ports/index.ts';
-import { given, type SqliteAccess } from './client.ts';
+import type { CallerStore } from '../../ports/index.ts';
+import { CALLERS_CHANGED, callersFrom } from '../shared/caller-rows.ts';
+import { placeholderFor } from '../shared/placeholders.ts';
+import type { SqliteAccess } from './client.ts';
 import { callerKeys, callers } from './schema.ts';
 
-type CallerStore = Pick<
-  Store,
-  'callers' | 'addCaller' | 'updateCaller' | 'addCallerKey' | 'deleteCaller' | 'deleteCallerKey' | 'touchKeys'
->;
-
-const CHANGED = { kind: 'callers' } as const;
-
-/** The part of a sentence that puts one; its keys stay when none are given. */
-export const callerPutter =
+/** Inside an operation. Undefined keys: the stored ones stay. */
+export const callerWriter =
   ({ orm, record }: Pick<SqliteAccess, 'orm' | 'record'>) =>
-  (caller: Caller, keys: CallerKey[] | undefined, by: AuditEntry): void => {
+  (caller: Caller, keys: CallerKey[] | undefined, audit: AuditEntry): void => {
     const { id: _id, createdAt: _at, ...set } = caller;
     orm.insert(callers).values(caller).onConflictDoUpdate({ target: callers.id, set }).run();
     if (keys !== undefined) replaceKeys(orm, caller.id, keys);
-    record(by, CHANGED);
+    record(audit, CALLERS_CHANGED);
   };
 
 function replaceKeys(orm: SqliteAccess['orm'], callerId: string, keys: CallerKey[]): void {
@@ -30,12 +25,12 @@ function replaceKeys(orm: SqliteAccess['orm'], callerId: string, keys: CallerKey
     .delete(callerKeys)
     .where(and(ofCaller, notInArray(callerKeys.digest, digests)))
     .run();
-  const stay = orm
+  const stored = orm
     .select({ digest: callerKeys.digest })
     .from(callerKeys)
     .where(and(ofCaller, inArray(callerKeys.digest, digests)))
     .all();
-  const known = new Set(stay.map((key) => key.digest));
+  const known = new Set(stored.map((key) => key.digest));
   for (const key of keys)
     if (known.has(key.digest))
       orm
@@ -46,8 +41,8 @@ function replaceKeys(orm: SqliteAccess['orm'], callerId: string, keys: CallerKey
     else orm.insert(callerKeys).values(key).run();
 }
 
-export function callerStore({ orm, read, write, record }: SqliteAccess): CallerStore {
-  const at = given(callerKeys.lastUsedAt, 'at');
+export function createCallerStore({ orm, read, write, record }: SqliteAccess): CallerStore {
+  const at = placeholderFor(callerKeys.lastUsedAt, 'at');
   const touch = orm
     .update(callerKeys)
     .set({ lastUsedAt: sql`max(coalesce(${callerKeys.lastUsedAt}, 0), ${at})` })
@@ -61,46 +56,37 @@ export function callerStore({ orm, read, write, record }: SqliteAccess): CallerS
     .prepare();
 
   return {
-    callers: () =>
-      read(() => {
-        const found = new Map<string, { caller: Caller; keys: CallerKey[] }>();
-        for (const { caller, key } of all.all()) {
-          const entry = found.get(caller.id) ?? { caller, keys: [] };
-          if (key) entry.keys.push(key);
-          found.set(caller.id, entry);
-        }
-        return [...found.values()];
-      }),
-    addCaller: (caller, key, by) =>
+    callers: () => read(() => callersFrom(all.all())),
+    addCaller: (caller, key, audit) =>
       write(() => {
         orm.insert(callers).values(caller).run();
         if (key) orm.insert(callerKeys).values(key).run();
-        record(by, CHANGED);
+        record(audit, CALLERS_CHANGED);
       }),
-    updateCaller: ({ id, createdAt: _, ...rest }, by) =>
+    updateCaller: ({ id, createdAt: _, ...rest }, audit) =>
       write(() => {
         if (orm.update(callers).set(rest).where(eq(callers.id, id)).run().changes === 0) return 'absent';
-        record(by, CHANGED);
+        record(audit, CALLERS_CHANGED);
         return 'updated';
       }),
-    addCallerKey: (key, by) =>
+    addCallerKey: (key, audit) =>
       write(() => {
         if (!orm.select({ id: callers.id }).from(callers).where(eq(callers.id, key.callerId)).get()) return 'absent';
         orm.insert(callerKeys).values(key).run();
-        record(by, CHANGED);
+        record(audit, CALLERS_CHANGED);
         return 'added';
       }),
-    deleteCaller: (id, by) =>
+    deleteCaller: (id, audit) =>
       write(() => {
         if (orm.delete(callers).where(eq(callers.id, id)).run().changes === 0) return 'absent';
-        record(by, CHANGED);
+        record(audit, CALLERS_CHANGED);
         return 'deleted';
       }),
-    deleteCallerKey: (callerId, keyId, by) =>
+    deleteCallerKey: (callerId, keyId, audit) =>
       write(() => {
         const theKey = and(eq(callerKeys.callerId, callerId), eq(callerKeys.id, keyId));
         if (orm.delete(callerKeys).where(theKey).run().changes === 0) return 'absent';
-        record(by, CHANGED);
+        record(audit, CALLERS_CHANGED);
         return 'deleted';
       }),
     touchKeys: async (uses) => {

@@ -1,83 +1,76 @@
-// News of what other processes may remember wrongly. SQLite notifies nobody, but tells for next to nothing whether somebody
-// else has written; then the table `changes` is read on. Its numbers are in the order of the commits, so that none is missed.
+// The change feed in SQLite, which sends no notifications, but says at next to no cost whether another connection has
+// written: only then the table `changes` is read on. Its numbers are in commit order, so that none is missed.
 import type { Database } from 'better-sqlite3';
 import { CHANGE_FEED_STALE_MS, CHANGE_POLL_MS } from '../../domain/time-limits.ts';
-import type { Change, ChangeFeed, ChangeKind, Store, StoreChange } from '../../ports/index.ts';
+import type { ChangeFeed, Store, StoreChange } from '../../ports/index.ts';
+import { type ChangeRow, changeFrom } from '../shared/changes.ts';
 
-export interface StoreChangeFeed extends Pick<Store, 'subscribe'> {
-  /** Inside a sentence. */
-  tell(changes: StoreChange[]): void;
+export interface SqliteChangeFeed extends Pick<Store, 'subscribe'> {
+  /** Inside an operation. */
+  append(changes: StoreChange[]): void;
   stop(): void;
 }
 
-interface Row {
+interface Row extends ChangeRow {
   seq: number;
-  kind: ChangeKind;
-  id: string | null;
-  generation: number | null;
 }
 
 /** `now`: milliseconds of a clock that only goes forward. */
-export function openChangeFeed(client: Database, now: () => number = () => performance.now()): StoreChangeFeed {
+export function openChangeFeed(client: Database, now: () => number = () => performance.now()): SqliteChangeFeed {
   const insert = client.prepare('insert into changes (kind, id, generation) values (@kind, @id, @generation)');
   const since = client.prepare<[number], Row>(
     'select seq, kind, id, generation from changes where seq > ? order by seq',
   );
   const newest = client.prepare<[], number | null>('select max(seq) from changes').pluck();
-  const version = client.prepare<[], number>('pragma data_version').pluck();
-  const watches = new Set<ChangeFeed>();
-  /** Counts what this process has told itself, which the database's own count leaves out. */
+  const dataVersion = client.prepare<[], number>('pragma data_version').pluck();
+  const subscriptions = new Set<ChangeFeed>();
+  /** Counts the changes of this connection, which `data_version` leaves out. */
   let ours = 0;
 
   return {
-    tell(changes) {
+    append(changes) {
       for (const change of changes) insert.run({ id: null, generation: null, ...change });
       ours += changes.length;
     },
 
-    async subscribe(told) {
-      let seen = { version: version.get(), ours };
-      let mark = newest.get() ?? 0;
-      let lookedAt = now();
-      function look(): void {
-        const isLost = now() - lookedAt > CHANGE_FEED_STALE_MS;
-        const current = { version: version.get(), ours };
+    async subscribe(listener) {
+      let seen = { version: dataVersion.get(), ours };
+      let position = newest.get() ?? 0;
+      let readAt = now();
+      function poll(): void {
+        const isLate = now() - readAt > CHANGE_FEED_STALE_MS;
+        const current = { version: dataVersion.get(), ours };
         const isNew = current.version !== seen.version || current.ours !== seen.ours;
-        const rows = isNew || isLost ? since.all(mark) : [];
+        const rows = isNew || isLate ? since.all(position) : [];
         seen = current;
-        lookedAt = now();
-        mark = rows.at(-1)?.seq ?? mark;
-        if (isLost) told([{ kind: 'everything' }]);
-        else if (rows.length > 0) told(rows.map(changeOf));
+        readAt = now();
+        position = rows.at(-1)?.seq ?? position;
+        if (isLate) listener([{ kind: 'everything' }]);
+        else if (rows.length > 0) listener(rows.map(changeFrom));
       }
       const timer = setInterval(() => {
         try {
-          look();
+          poll();
         } catch {
-          // Locked or damaged just now: whoever writes or reads is told so.
+          // Locked or damaged: the next read or write reports it, and the next poll tries again.
         }
       }, CHANGE_POLL_MS);
       timer.unref();
-      const watch: ChangeFeed = {
+      const subscription: ChangeFeed = {
         delivery: 'polled',
         everyMs: CHANGE_POLL_MS,
-        lagMs: () => now() - lookedAt,
+        lagMs: () => now() - readAt,
         async stop() {
           clearInterval(timer);
-          watches.delete(watch);
+          subscriptions.delete(subscription);
         },
       };
-      watches.add(watch);
-      return watch;
+      subscriptions.add(subscription);
+      return subscription;
     },
 
     stop() {
-      for (const watch of [...watches]) void watch.stop();
+      for (const subscription of [...subscriptions]) void subscription.stop();
     },
   };
-}
-
-function changeOf({ kind, id, generation }: Row): Change {
-  if (kind === 'connection') return { kind, id: id!, generation: generation! };
-  return kind === 'integration' ? { kind, id: id! } : { kind };
 }

@@ -1,15 +1,11 @@
-// Connect sessions, and the authorization flows that they lead to, in SQLite.
+// Connect sessions and their authorization flows in SQLite.
 import { and, eq, gt, sql } from 'drizzle-orm';
-import type { Store } from '../../ports/index.ts';
+import type { SessionStore } from '../../ports/index.ts';
+import { whyNotBegin } from '../shared/connect-sessions.ts';
 import type { SqliteAccess } from './client.ts';
 import { connectSessions, flows } from './schema.ts';
 
-type SessionStore = Pick<
-  Store,
-  'addSession' | 'session' | 'sessionBySecret' | 'beginFlow' | 'consumeFlow' | 'failSession'
->;
-
-export function sessionStore({ orm, read, write, record }: SqliteAccess): SessionStore {
+export function createSessionStore({ orm, read, write, record }: SqliteAccess): SessionStore {
   const byId = orm
     .select()
     .from(connectSessions)
@@ -22,19 +18,19 @@ export function sessionStore({ orm, read, write, record }: SqliteAccess): Sessio
     .prepare();
 
   return {
-    addSession: (session, by) =>
+    addSession: (session, audit) =>
       write(() => {
         orm.insert(connectSessions).values(session).run();
-        record(by);
+        record(audit);
       }),
     session: (id) => read(() => byId.get({ id })),
     sessionBySecret: (digest) => read(() => bySecret.get({ digest })),
     beginFlow: (flow, now) =>
       write(() => {
         const session = byId.get({ id: flow.sessionId });
-        if (session?.status !== 'pending' || session.expiresAt <= now) return 'gone';
-        if (session.browserDigest !== null && session.browserDigest !== flow.browserDigest) return 'other_browser';
-        if (session.browserDigest === null) {
+        const refused = whyNotBegin(session, flow, now);
+        if (refused) return refused;
+        if (session?.browserDigest === null) {
           const bound = { browserDigest: flow.browserDigest, expiresAt: flow.expiresAt };
           orm.update(connectSessions).set(bound).where(eq(connectSessions.id, session.id)).run();
         }
@@ -52,14 +48,14 @@ export function sessionStore({ orm, read, write, record }: SqliteAccess): Sessio
           .all();
         return flow && { flow, session: byId.get({ id: flow.sessionId })! };
       }),
-    failSession: (id, error, by) =>
+    failSession: (id, error, audit) =>
       write(() => {
         const { changes } = orm
           .update(connectSessions)
           .set({ status: 'failed', error })
           .where(and(eq(connectSessions.id, id), eq(connectSessions.status, 'pending')))
           .run();
-        if (changes > 0) record(by);
+        if (changes > 0) record(audit);
       }),
   };
 }

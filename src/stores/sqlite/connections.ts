@@ -1,31 +1,14 @@
-// Connections and their grants in SQLite: made, renewed, listed, and read for serving.
-import { and, asc, count, desc, eq, gt, inArray, or, type SQL, sql } from 'drizzle-orm';
-import type { AnySQLiteColumn } from 'drizzle-orm/sqlite-core';
-import type { Scope } from '../../domain/caller.ts';
-import type { Ciphertext } from '../../domain/connection.ts';
-import { type ConnectionFilter, type Store, StoreError } from '../../ports/index.ts';
-import { pageOf, type SqliteAccess } from './client.ts';
-import { accessTokenOf } from './cold-read.ts';
+// Connections and their credentials in SQLite: created, renewed, listed, and read for serving.
+import { and, asc, count, eq, inArray, sql } from 'drizzle-orm';
+import { type ConnectionStore, StoreError } from '../../ports/index.ts';
+import { accessTokenOf, credentialsOf, hasSlot, liveFirst, MAX_SERVED, renewalOf } from '../shared/connections.ts';
+import { matchesConnection } from '../shared/filters.ts';
+import { fencedOff } from '../shared/leases.ts';
+import { pageOf } from '../shared/pages.ts';
+import type { SqliteAccess } from './client.ts';
 import { connections, connectSessions, grants, integrations, isLive, leases } from './schema.ts';
 
-type ConnectionStore = Pick<
-  Store,
-  | 'addConnection'
-  | 'renewConnection'
-  | 'connection'
-  | 'connections'
-  | 'countConnections'
-  | 'servedRowsByOwner'
-  | 'connectionVersions'
-  | 'dpopBoundRow'
-  | 'liveConnections'
->;
-
-const MOST_SERVED = 20;
-
-const credentialsOf = sql<Ciphertext | null>`(select credentials from grants where connection_id = connections.id)`;
-
-export function connectionStore({ orm, read, write, record }: SqliteAccess): ConnectionStore {
+export function createConnectionStore({ orm, read, write, record }: SqliteAccess): Omit<ConnectionStore, 'servedRow'> {
   const byId = eq(connections.id, sql.placeholder('id'));
   const one = orm.select().from(connections).where(byId).prepare();
   const servedRows = () => orm.select({ connection: connections, accessToken: accessTokenOf }).from(connections);
@@ -33,8 +16,7 @@ export function connectionStore({ orm, read, write, record }: SqliteAccess): Con
     eq(connections.integration, sql.placeholder('integration')),
     eq(connections.owner, sql.placeholder('owner')),
   );
-  const standing = { id: connections.id, status: connections.status, generation: connections.generation };
-  const liveFirst = [sql`${connections.status} = 'revoked'`, desc(connections.id)];
+  const versions = { id: connections.id, status: connections.status, generation: connections.generation };
   const bound = orm
     .select({ connection: connections, accessToken: accessTokenOf, credentials: credentialsOf })
     .from(connections)
@@ -42,13 +24,13 @@ export function connectionStore({ orm, read, write, record }: SqliteAccess): Con
     .prepare();
   const servedAny = servedRows()
     .where(ofOwner)
-    .orderBy(...liveFirst)
-    .limit(MOST_SERVED)
+    .orderBy(...liveFirst(connections))
+    .limit(MAX_SERVED)
     .prepare();
   const servedLabelled = servedRows()
     .where(and(ofOwner, eq(connections.label, sql.placeholder('label'))))
-    .orderBy(...liveFirst)
-    .limit(MOST_SERVED)
+    .orderBy(...liveFirst(connections))
+    .limit(MAX_SERVED)
     .prepare();
 
   const isPending = (sessionId: string) =>
@@ -62,65 +44,44 @@ export function connectionStore({ orm, read, write, record }: SqliteAccess): Con
       .run();
 
   return {
-    addConnection: (connection, grant, sessionId, by) =>
+    addConnection: (connection, credentials, sessionId, audit) =>
       write(() => {
         if (sessionId !== null && !isPending(sessionId)) return 'session_over';
-        const { id, integration, owner, label } = connection;
+        const { id, integration, generation } = connection;
         const exists = orm
           .select({ id: connections.id })
           .from(connections)
-          .where(
-            and(
-              eq(connections.integration, integration),
-              eq(connections.owner, owner),
-              eq(connections.label, label),
-              isLive,
-            ),
-          )
+          .where(and(hasSlot(connections, connection), isLive))
           .get();
         if (exists) return { exists: exists.id };
-        // Deleted between the caller's look and now: no live connection may be without its integration.
+        // Deleted since the caller read it: no live connection may be without its integration.
         if (!orm.select({ id: integrations.id }).from(integrations).where(eq(integrations.id, integration)).get())
           throw new StoreError('the integration of the connection is not there');
         orm.insert(connections).values(connection).run();
         orm
           .insert(grants)
-          .values({ ...grant, connectionId: id })
+          .values({ ...credentials, connectionId: id })
           .run();
         if (sessionId !== null) complete(sessionId, id);
-        record(by, { kind: 'connection', id, generation: connection.generation });
+        record(audit, { kind: 'connection', id, generation });
         return 'added';
       }),
 
-    // What it is known by (integration, owner, label) stays, too.
-    renewConnection: (connection, grant, sessionId, by) =>
+    renewConnection: (connection, credentials, sessionId, audit) =>
       write(() => {
         if (sessionId !== null && !isPending(sessionId)) return 'session_over';
-        const { id, integration: _i, owner: _o, label: _l, createdAt: _c, generation: _g, ...change } = connection;
+        const { id } = connection;
         const [renewed] = orm
           .update(connections)
-          .set({
-            ...change,
-            status: 'active',
-            reason: null,
-            failures: 0,
-            lastRefreshError: null,
-            upstreamRevocation: null,
-            generation: sql`${connections.generation} + 1`,
-          })
+          .set(renewalOf(connections, connection))
           .where(and(eq(connections.id, id), isLive))
           .returning({ generation: connections.generation })
           .all();
         if (!renewed) return 'gone';
-        orm.update(grants).set(grant).where(eq(grants.connectionId, id)).run();
-        // A refresh in flight holds the old fence: whatever it brings comes too late.
-        orm
-          .update(leases)
-          .set({ fence: sql`${leases.fence} + 1`, holder: null, attempt: null, startedAt: null })
-          .where(eq(leases.connectionId, id))
-          .run();
+        orm.update(grants).set(credentials).where(eq(grants.connectionId, id)).run();
+        orm.update(leases).set(fencedOff(leases)).where(eq(leases.connectionId, id)).run();
         if (sessionId !== null) complete(sessionId, id);
-        record(by, { kind: 'connection', id, ...renewed });
+        record(audit, { kind: 'connection', id, ...renewed });
         return renewed;
       }),
 
@@ -130,19 +91,23 @@ export function connectionStore({ orm, read, write, record }: SqliteAccess): Con
         const rows = orm
           .select()
           .from(connections)
-          .where(
-            and(
-              ...matching(filter),
-              filter.status === undefined ? undefined : eq(connections.status, filter.status),
-              filter.within === undefined ? undefined : withinAny(filter.within),
-              after === undefined ? undefined : gt(connections.id, after),
-            ),
-          )
+          .where(matchesConnection(connections, filter, after))
           .orderBy(asc(connections.id))
           .limit(limit + 1)
           .all();
         return pageOf(rows, limit);
       }),
+    liveConnections: (filter, limit) =>
+      read(() =>
+        orm
+          .select({ id: connections.id })
+          .from(connections)
+          .where(and(matchesConnection(connections, filter), isLive))
+          .orderBy(asc(connections.id))
+          .limit(limit)
+          .all()
+          .map((row) => row.id),
+      ),
     countConnections: () =>
       read(() =>
         orm
@@ -157,40 +122,7 @@ export function connectionStore({ orm, read, write, record }: SqliteAccess): Con
         label === undefined ? servedAny.all({ integration, owner }) : servedLabelled.all({ integration, owner, label }),
       ),
     connectionVersions: (ids) =>
-      read(() => orm.select(standing).from(connections).where(inArray(connections.id, ids)).all()),
+      read(() => orm.select(versions).from(connections).where(inArray(connections.id, ids)).all()),
     dpopBoundRow: (id) => read(() => bound.get({ id })),
-    liveConnections: (filter, limit) =>
-      read(() =>
-        orm
-          .select({ id: connections.id })
-          .from(connections)
-          .where(and(...matching(filter), isLive))
-          .orderBy(asc(connections.id))
-          .limit(limit)
-          .all()
-          .map((row) => row.id),
-      ),
   };
-}
-
-const matching = ({ integration, owner }: Pick<ConnectionFilter, 'integration' | 'owner'>) => [
-  integration === undefined ? undefined : eq(connections.integration, integration),
-  owner === undefined ? undefined : eq(connections.owner, owner),
-];
-
-/** `matches` of `domain/caller.ts`, in SQL. No scopes or no patterns: nothing is within. */
-const withinAny = (scopes: Scope[]) =>
-  or(
-    sql`false`,
-    ...scopes.map((scope) =>
-      and(fits(connections.integration, scope.integrations), fits(connections.owner, scope.owners)),
-    ),
-  );
-
-function fits(column: AnySQLiteColumn, patterns: string[]): SQL | undefined {
-  const exact = patterns.filter((pattern) => !pattern.endsWith('*'));
-  const prefixes = patterns.filter((pattern) => pattern.endsWith('*')).map((pattern) => pattern.slice(0, -1));
-  // Not LIKE, which ignores case and gives `%` and `_` a meaning.
-  const begins = (prefix: string) => sql`substr(${column}, 1, length(${prefix})) = ${prefix}`;
-  return or(inArray(column, exact), ...prefixes.map(begins));
 }

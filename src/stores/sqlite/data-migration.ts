@@ -17,8 +17,8 @@ import {
 import { rejectingWith } from '../shared/store-errors.ts';
 import { markIn, openDatabase, pathOf, versionOf } from './database.ts';
 import { storeError } from './group-commit.ts';
-import { isInhabited } from './liveness.ts';
-import { waitingIn } from './rescue-file.ts';
+import { isInUse } from './liveness.ts';
+import { countRescued } from './rescue-file.ts';
 import * as schema from './schema.ts';
 
 const orStoreError = rejectingWith(storeError);
@@ -47,11 +47,11 @@ export function sqlitePlace(url: string): Place {
   return {
     name: `file:${path}`,
     standing: orStoreError(() => {
-      const waiting = waitingIn(path);
+      const waiting = countRescued(path);
       if (!existsSync(path)) return { version: 'absent', isInhabited: false, movingFrom: undefined, waiting };
       return looking(path, (client) => ({
         version: versionOf(client),
-        isInhabited: isInhabited(path),
+        isInhabited: isInUse(path),
         movingFrom: markIn(client),
         waiting,
       }));

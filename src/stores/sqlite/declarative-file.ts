@@ -1,17 +1,17 @@
-// What a deployment declares, in SQLite: one sentence, so that half of it never stands there.
-import type { Store } from '../../ports/index.ts';
-import { callerPutter } from './callers.ts';
+// The declarative file in SQLite: applied in one operation, all of it or none.
+import type { DeclarativeFileStore } from '../../ports/index.ts';
+import { callerWriter } from './callers.ts';
 import type { SqliteAccess } from './client.ts';
-import { integrationPutter } from './integrations.ts';
+import { integrationWriter } from './integrations.ts';
 
-export function declaredStore(access: SqliteAccess): Pick<Store, 'putDeclared'> {
-  const putIntegration = integrationPutter(access);
-  const putCaller = callerPutter(access);
+export function createDeclarativeFileStore(access: SqliteAccess): DeclarativeFileStore {
+  const putIntegration = integrationWriter(access);
+  const putCaller = callerWriter(access);
   return {
     putDeclared: ({ integrations, callers }) =>
       access.write(() => {
-        for (const { settings, by } of integrations) putIntegration(settings, by);
-        for (const { caller, keys, by } of callers) putCaller(caller, keys, by);
+        for (const { settings, audit } of integrations) putIntegration(settings, audit);
+        for (const { caller, keys, audit } of callers) putCaller(caller, keys, audit);
       }),
   };
 }

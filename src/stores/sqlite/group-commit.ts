@@ -1,30 +1,30 @@
-// Group commit: the sentences that are waiting share one transaction, and so one fsync.
+// Group commit: the operations that are waiting share one transaction, and so one fsync.
 import type { Database, Statement } from 'better-sqlite3';
 import { GROUP_COMMIT_BUDGET_MS, SQLITE_BUSY_GIVE_UP_MS, SQLITE_BUSY_RETRY_MS } from '../../domain/time-limits.ts';
 import { StoreError } from '../../ports/index.ts';
 
-/** What fits in one commit: more would keep the event loop and other processes waiting for too long. */
-const MOST = 64;
-/** This many are always worth an fsync, however long they take. */
-const FEWEST = 16;
-/** So many writers are told in one turn of the event loop: each goes to work at once, and readers want their turn. */
-const TOLD_AT_ONCE = 8;
+/** Operations in one commit at most: more would block the event loop and other processes for too long. */
+const MAX_BATCH = 64;
+/** So many are always worth an fsync, however long they take. */
+const MIN_BATCH = 16;
+/** Promises that are settled in one turn of the event loop: their writers continue at once, and readers must get on too. */
+const SETTLED_PER_TURN = 8;
 
-interface Waiting {
-  /** Says the sentence, and returns what is to be done once it is durable. */
-  say: () => () => void;
+interface PendingWrite {
+  /** Runs the operation, and returns what settles its promise once it is durable. */
+  run: () => () => void;
   reject: (error: StoreError) => void;
 }
 
 export class GroupCommit {
   #client: Database;
   #now: () => number;
-  #waiting: Waiting[] = [];
-  /** What is durable, of writers that have not been told yet. */
-  #done: (() => void)[] = [];
+  #pending: PendingWrite[] = [];
+  /** Settles the promises of what is durable. */
+  #durable: (() => void)[] = [];
   #busySince: number | undefined;
   #closed = false;
-  #sql: Record<'begin' | 'commit' | 'rollback' | 'savepoint' | 'undo' | 'release', Statement>;
+  #sql: Record<'begin' | 'commit' | 'rollback' | 'savepoint' | 'rollbackToSavepoint' | 'release', Statement>;
 
   /** `now`: milliseconds of a clock that only goes forward. */
   constructor(client: Database, now: () => number = () => performance.now()) {
@@ -34,52 +34,52 @@ export class GroupCommit {
       begin: client.prepare('BEGIN IMMEDIATE'),
       commit: client.prepare('COMMIT'),
       rollback: client.prepare('ROLLBACK'),
-      savepoint: client.prepare('SAVEPOINT undoable'),
-      undo: client.prepare('ROLLBACK TO undoable'),
-      release: client.prepare('RELEASE undoable'),
+      savepoint: client.prepare('SAVEPOINT operation'),
+      rollbackToSavepoint: client.prepare('ROLLBACK TO operation'),
+      release: client.prepare('RELEASE operation'),
     };
   }
 
   /**
-   * Runs a synchronous function of one or more statements, atomically, with those of the same turn; the promise is
-   * settled when all of them are on the disk. A sentence that throws is undone alone; its neighbours are then said
-   * once more, so that it may do nothing but what is undone with it. Rejects with `StoreError`.
+   * Runs a synchronous function of one or more statements, atomically, in one commit with those of the same turn of the
+   * event loop; the promise is fulfilled when the commit is on the disk. An operation that throws is rolled back alone; the
+   * others of its batch are then run again, so it may have no effect but its statements. Rejects with `StoreError`.
    */
-  write<T>(sentence: () => T): Promise<T> {
+  write<T>(operation: () => T): Promise<T> {
     return new Promise((resolve, reject) => {
       if (this.#closed) return reject(new StoreError('the store is closed'));
-      const say = () => {
-        const value = sentence();
+      const run = () => {
+        const value = operation();
         return () => resolve(value);
       };
-      this.#waiting.push({ say, reject });
-      if (this.#waiting.length + this.#done.length === 1) this.#soon();
+      this.#pending.push({ run, reject });
+      if (this.#pending.length + this.#durable.length === 1) this.#schedule();
     });
   }
 
-  /** Commits what is waiting and takes nothing more. */
+  /** Commits what is pending, and rejects what comes later. */
   finish(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#client.pragma(`busy_timeout = ${SQLITE_BUSY_GIVE_UP_MS}`);
-    while (this.#waiting.length > 0) this.#commit();
-    for (const done of this.#done.splice(0)) done();
+    while (this.#pending.length > 0) this.#commit();
+    for (const settle of this.#durable.splice(0)) settle();
   }
 
-  #soon(): void {
-    // A timer would make a single writer wait for nothing; only a database that is held elsewhere is worth one.
+  #schedule(): void {
+    // A timer would delay a single writer for nothing; only a database that is locked elsewhere is worth one.
     if (this.#busySince === undefined) setImmediate(() => this.#turn());
     else setTimeout(() => this.#turn(), SQLITE_BUSY_RETRY_MS);
   }
 
-  /** The next commit comes when all writers of the last one have been told: what they write at once shares it. */
+  /** The next commit comes when all promises of the last one are settled: what their writers write at once shares it. */
   #turn(): void {
-    if (this.#done.length === 0) this.#commit();
-    for (const done of this.#done.splice(0, TOLD_AT_ONCE)) done();
-    if (this.#waiting.length + this.#done.length > 0) this.#soon();
+    if (this.#durable.length === 0) this.#commit();
+    for (const settle of this.#durable.splice(0, SETTLED_PER_TURN)) settle();
+    if (this.#pending.length + this.#durable.length > 0) this.#schedule();
   }
 
-  /** False: another process holds the database, and it is too early to give up. */
+  /** False: another process has locked the database, and the timeout has not passed. */
   #begin(): boolean {
     try {
       this.#sql.begin.run();
@@ -96,16 +96,16 @@ export class GroupCommit {
   }
 
   #commit(): void {
-    const batch = this.#waiting.splice(0, MOST);
+    const batch = this.#pending.splice(0, MAX_BATCH);
     if (batch.length === 0) return;
     try {
       if (!this.#begin()) {
-        this.#waiting.unshift(...batch);
+        this.#pending.unshift(...batch);
         return;
       }
-      const settle = this.#together(batch) ?? this.#oneByOne(batch);
+      const settlers = this.#runTogether(batch) ?? this.#runOneByOne(batch);
       this.#sql.commit.run();
-      this.#done.push(...settle);
+      this.#durable.push(...settlers);
     } catch (cause) {
       if (this.#client.inTransaction) this.#sql.rollback.run();
       const error = storeError(cause);
@@ -113,38 +113,38 @@ export class GroupCommit {
     }
   }
 
-  /** Undefined when one of them failed: then none has been said. What there is no time for goes back in line. */
-  #together(batch: Waiting[]): (() => void)[] | undefined {
+  /** Undefined when one of them threw: then all are rolled back. Those there is no time for become pending again. */
+  #runTogether(batch: PendingWrite[]): (() => void)[] | undefined {
     const since = this.#now();
-    return this.#undoable(() => {
-      const settle: (() => void)[] = [];
-      for (const { say } of batch) {
-        settle.push(say());
-        if (settle.length >= FEWEST && this.#now() - since > GROUP_COMMIT_BUDGET_MS) break;
+    return this.#inSavepoint(() => {
+      const settlers: (() => void)[] = [];
+      for (const { run } of batch) {
+        settlers.push(run());
+        if (settlers.length >= MIN_BATCH && this.#now() - since > GROUP_COMMIT_BUDGET_MS) break;
       }
-      this.#waiting.unshift(...batch.splice(settle.length));
-      return settle;
+      this.#pending.unshift(...batch.splice(settlers.length));
+      return settlers;
     }).value;
   }
 
-  /** Twice as many statements, so only where one of them is known to fail. */
-  #oneByOne(batch: Waiting[]): (() => void)[] {
-    return batch.map(({ say, reject }) => {
-      const { value: done, cause } = this.#undoable(say);
-      return done ?? (() => reject(storeError(cause)));
+  /** Takes twice as many statements, so only when one of them is known to throw. */
+  #runOneByOne(batch: PendingWrite[]): (() => void)[] {
+    return batch.map(({ run, reject }) => {
+      const { value: settle, cause } = this.#inSavepoint(run);
+      return settle ?? (() => reject(storeError(cause)));
     });
   }
 
-  #undoable<T>(statements: () => T): { value: T; cause?: never } | { value?: never; cause: unknown } {
+  #inSavepoint<T>(statements: () => T): { value: T; cause?: never } | { value?: never; cause: unknown } {
     this.#sql.savepoint.run();
     try {
       const value = statements();
       this.#sql.release.run();
       return { value };
     } catch (cause) {
-      // After some errors (disk full, I/O) SQLite has undone the whole transaction, the neighbours' part too.
+      // After some errors (disk full, I/O) SQLite has rolled back the whole transaction, with the rest of the batch.
       if (!this.#client.inTransaction) throw cause;
-      this.#sql.undo.run();
+      this.#sql.rollbackToSavepoint.run();
       this.#sql.release.run();
       return { cause };
     }

@@ -1,17 +1,18 @@
 // Integrations in SQLite.
 import { and, asc, count, eq, gt, sql } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
-import type { IntegrationSettings, Store } from '../../ports/index.ts';
-import { pageOf, type SqliteAccess } from './client.ts';
+import type { IntegrationSettings, IntegrationStore } from '../../ports/index.ts';
+import { pageOf } from '../shared/pages.ts';
+import type { SqliteAccess } from './client.ts';
 import { connections, flows, integrations, isLive, pendingRevocations } from './schema.ts';
 
 const liveOf = (id: string) => and(eq(connections.integration, id), isLive);
 const pendingOf = (id: string) => eq(pendingRevocations.integration, id);
 
-/** The part of a sentence that puts one. */
-export const integrationPutter =
+/** Inside an operation. */
+export const integrationWriter =
   ({ orm, record }: Pick<SqliteAccess, 'orm' | 'record'>) =>
-  (integration: IntegrationSettings, by: AuditEntry): 'created' | 'updated' => {
+  (integration: IntegrationSettings, audit: AuditEntry): 'created' | 'updated' => {
     const { id, createdAt, ...change } = integration;
     const { version } = orm
       .insert(integrations)
@@ -22,15 +23,13 @@ export const integrationPutter =
       })
       .returning({ version: integrations.version })
       .get();
-    record(by, { kind: 'integration', id });
+    record(audit, { kind: 'integration', id });
     return version === 1 ? 'created' : 'updated';
   };
 
-export function integrationStore(
-  access: SqliteAccess,
-): Pick<Store, 'putIntegration' | 'integration' | 'integrations' | 'deleteIntegration'> {
+export function createIntegrationStore(access: SqliteAccess): IntegrationStore {
   const { orm, read, write, record } = access;
-  const put = integrationPutter(access);
+  const put = integrationWriter(access);
   const one = orm
     .select()
     .from(integrations)
@@ -38,7 +37,7 @@ export function integrationStore(
     .prepare();
 
   return {
-    putIntegration: (integration, by) => write(() => put(integration, by)),
+    putIntegration: (integration, audit) => write(() => put(integration, audit)),
     integration: (id) => read(() => one.get({ id })),
     integrations: ({ limit, after }) =>
       read(() => {
@@ -51,7 +50,7 @@ export function integrationStore(
           .all();
         return pageOf(rows, limit);
       }),
-    deleteIntegration: (id, by) =>
+    deleteIntegration: (id, audit) =>
       write(() => {
         if (!one.get({ id })) return 'absent';
         const needed = {
@@ -62,7 +61,7 @@ export function integrationStore(
         // A flow in flight must not end at another provider that is set up under this id.
         orm.delete(flows).where(eq(flows.integration, id)).run();
         orm.delete(integrations).where(eq(integrations.id, id)).run();
-        record(by, { kind: 'integration', id });
+        record(audit, { kind: 'integration', id });
         return 'deleted';
       }),
   };

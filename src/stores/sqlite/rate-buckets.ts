@@ -1,6 +1,6 @@
-// The requests of an integration that all processes share, in SQLite: one statement, by the clock of the machine.
+// The token buckets of token endpoints that all processes share, in SQLite: one statement, by the clock of the machine.
 import { msUntilNext } from '../../domain/token-bucket.ts';
-import type { Store } from '../../ports/index.ts';
+import type { RateBucketStore } from '../../ports/index.ts';
 import type { SqliteAccess } from './client.ts';
 
 const NOW = "cast(unixepoch('subsec') * 1000 as integer)";
@@ -18,16 +18,13 @@ const TAKE = `
   )
   returning taken, allowance`;
 
-export function paceStore({ orm, write }: SqliteAccess): Pick<Store, 'takeFromBucket'> {
+export function createRateBucketStore({ orm, write }: SqliteAccess): RateBucketStore {
   const take = orm.$client.prepare(TAKE);
   return {
     takeFromBucket: (integration, wanted, limits) =>
       write(() => {
-        const { taken, allowance } = take.get({ integration, wanted, ...limits }) as Record<
-          'taken' | 'allowance',
-          number
-        >;
-        return { taken, inMs: msUntilNext(allowance, limits) };
+        const row = take.get({ integration, wanted, ...limits }) as Record<'taken' | 'allowance', number>;
+        return { taken: row.taken, inMs: msUntilNext(row.allowance, limits) };
       }),
   };
 }

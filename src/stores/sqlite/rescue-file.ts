@@ -1,5 +1,5 @@
-// The rescue file: a small database of its own beside the data, for answers of providers that the store would not take.
-// Its room is taken up beforehand, so that it works when the disk is full.
+// The rescue file: a small database beside the data, for provider answers that the store could not commit. Its space is
+// allocated beforehand, so that it works when the disk is full.
 import { existsSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { RESCUE_FILE_BUSY_TIMEOUT_MS } from '../../domain/time-limits.ts';
@@ -7,21 +7,24 @@ import type { PendingCommit, Rescue } from '../../ports/index.ts';
 import { pathOf, reserve } from './database.ts';
 import { storeError } from './group-commit.ts';
 
-/** Bytes that are kept free inside the file: some two hundred answers. */
+/** Bytes of free pages inside the file: about two hundred answers. */
 const BALLAST = 512 * 1_024;
 
 export interface RescueFile extends Rescue {
   close(): void;
 }
 
-/** `databaseUrl`: that of the data, or `file:` and where they would be. Throws `StoreError` when the file cannot be made or read. */
+/**
+ * `databaseUrl`: of the data, or a `file:` URL of where they would be. Throws `StoreError` when the file cannot be created or
+ * read.
+ */
 export function openRescue(databaseUrl: string): RescueFile {
   const path = pathOf(databaseUrl);
   const file = path === ':memory:' ? path : `${path}.rescue`;
   try {
     if (file !== ':memory:') reserve(file);
     const client = new Sqlite(file, { timeout: RESCUE_FILE_BUSY_TIMEOUT_MS });
-    // Not WAL: the journal is kept at its size, and what is written lies in pages that are there already.
+    // Not WAL: the journal stays at its size, and rows go into pages that exist already.
     client.pragma('journal_mode = PERSIST');
     client.pragma('synchronous = FULL');
     client.exec('create table if not exists rescued (attempt text primary key, answer text not null)');
@@ -35,12 +38,12 @@ export function openRescue(databaseUrl: string): RescueFile {
   }
 }
 
-/** How many answers wait beside the data at this path; nothing is made. Throws `StoreError`. */
-export function waitingIn(path: string): number {
+/** How many answers are in the rescue file of the data at this path. Creates nothing. Throws `StoreError`. */
+export function countRescued(path: string): number {
   const file = `${path}.rescue`;
   if (!existsSync(file)) return 0;
   try {
-    // Not read-only: what a process that was killed has left half-written is undone first.
+    // Not read-only: what a killed process has left half-written is rolled back first.
     const client = new Sqlite(file, { fileMustExist: true });
     try {
       if (client.prepare("select 1 from sqlite_master where name = 'rescued'").get() === undefined) return 0;

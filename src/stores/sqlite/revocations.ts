@@ -1,15 +1,12 @@
-// Tombstones, and the outbox of revocations that the provider has still to confirm, in SQLite.
-import { and, asc, eq, lte, sql } from 'drizzle-orm';
-import type { PendingRevocation, Store } from '../../ports/index.ts';
+// Tombstones, and the outbox of revocations that the provider has not confirmed, in SQLite.
+import { asc, eq, lte, sql } from 'drizzle-orm';
+import type { RevocationStore } from '../../ports/index.ts';
+import { isTombstone } from '../shared/connections.ts';
+import { pendingRevocationOf, tombstoneOf } from '../shared/revocations.ts';
 import type { SqliteAccess } from './client.ts';
 import { connections, grants, leases, pendingRevocations } from './schema.ts';
 
-type RevocationStore = Pick<
-  Store,
-  'revoke' | 'addPendingRevocation' | 'claimRevocations' | 'settleRevocation' | 'postponeRevocation'
->;
-
-export function revocationStore({ orm, read, write, record }: SqliteAccess): RevocationStore {
+export function createRevocationStore({ orm, read, write, record }: SqliteAccess): RevocationStore {
   const due = orm
     .select()
     .from(pendingRevocations)
@@ -17,51 +14,28 @@ export function revocationStore({ orm, read, write, record }: SqliteAccess): Rev
     .orderBy(asc(pendingRevocations.nextAt))
     .limit(sql.placeholder('limit'))
     .prepare();
-  const tombstone = (id: string) => and(eq(connections.id, id), eq(connections.status, 'revoked'));
 
   return {
-    revoke: (id, upstream, firstTryAt, by) =>
+    revoke: (id, upstream, firstTryAt, audit) =>
       write(() => {
         const before = orm.select().from(connections).where(eq(connections.id, id)).get();
         if (!before) return undefined;
         if (before.status === 'revoked') return { connection: before, already: true, pending: null };
-        const [grant] = orm.delete(grants).where(eq(grants.connectionId, id)).returning().all();
+        const [credentials] = orm.delete(grants).where(eq(grants.connectionId, id)).returning().all();
         orm.delete(leases).where(eq(leases.connectionId, id)).run();
-        const change = {
-          status: 'revoked',
-          reason: null,
-          nextRefreshAt: null,
-          reauthDueAt: null,
-          upstreamRevocation: upstream,
-          updatedAt: by.at,
-        } as const;
-        orm.update(connections).set(change).where(eq(connections.id, id)).run();
-        let pending: PendingRevocation | null = null;
-        if (upstream === 'pending') {
-          pending = {
-            // One revocation for one entry of the audit log: its id is as unique, and as ordered.
-            id: by.id.replace(/^(evt_)?/, 'rev_'),
-            connectionId: id,
-            integration: before.integration,
-            params: before.params,
-            captured: before.captured,
-            accessToken: grant!.accessToken,
-            refreshToken: grant!.refreshToken,
-            attempts: 0,
-            nextAt: firstTryAt,
-            createdAt: by.at,
-          };
-          orm.insert(pendingRevocations).values(pending).run();
-        }
-        record(by, { kind: 'connection', id, generation: before.generation });
-        return { connection: { ...before, ...change }, already: false, pending };
+        const tombstone = tombstoneOf(upstream, audit);
+        orm.update(connections).set(tombstone).where(eq(connections.id, id)).run();
+        const pending = upstream === 'pending' ? pendingRevocationOf(before, credentials!, firstTryAt, audit) : null;
+        if (pending) orm.insert(pendingRevocations).values(pending).run();
+        record(audit, { kind: 'connection', id, generation: before.generation });
+        return { connection: { ...before, ...tombstone }, already: false, pending };
       }),
 
     addPendingRevocation: (revocation) =>
       write(() => {
         orm.insert(pendingRevocations).values(revocation).run();
         const change = { upstreamRevocation: 'pending', updatedAt: revocation.createdAt } as const;
-        orm.update(connections).set(change).where(tombstone(revocation.connectionId)).run();
+        orm.update(connections).set(change).where(isTombstone(connections, revocation.connectionId)).run();
       }),
 
     claimRevocations: async (now, pushTo, limit) => {
@@ -75,22 +49,22 @@ export function revocationStore({ orm, read, write, record }: SqliteAccess): Rev
       );
     },
 
-    settleRevocation: (id, outcome, by) =>
+    settleRevocation: (id, outcome, audit) =>
       write(() => {
         const [settled] = orm.delete(pendingRevocations).where(eq(pendingRevocations.id, id)).returning().all();
         if (!settled) return;
-        const others = orm
+        const other = orm
           .select({ id: pendingRevocations.id })
           .from(pendingRevocations)
           .where(eq(pendingRevocations.connectionId, settled.connectionId))
           .get();
-        if (!others)
+        if (!other)
           orm
             .update(connections)
-            .set({ upstreamRevocation: outcome, updatedAt: by.at })
-            .where(tombstone(settled.connectionId))
+            .set({ upstreamRevocation: outcome, updatedAt: audit.at })
+            .where(isTombstone(connections, settled.connectionId))
             .run();
-        record(by);
+        record(audit);
       }),
 
     postponeRevocation: (id, nextAt) =>

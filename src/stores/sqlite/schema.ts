@@ -223,7 +223,7 @@ export const audit = sqliteTable(
 
 export const keyChecks = sqliteTable('key_checks', {
   kid: text('kid').primaryKey(),
-  sealed: sealed('sealed').notNull(),
+  ciphertext: sealed('sealed').notNull(),
 });
 
 /** What other processes may remember wrongly from here on, in the order of the commits; trimmed by age. */

@@ -1,23 +1,24 @@
-// The store on an embedded SQLite file, put together from its parts.
+// The store on an embedded SQLite file, composed of its parts.
 import { drizzle } from 'drizzle-orm/better-sqlite3';
 import type { Store } from '../../ports/index.ts';
-import { auditStore, recorder } from './audit.ts';
-import { callerStore } from './callers.ts';
+import { rejectingWith } from '../shared/store-errors.ts';
+import { auditWriter, createAuditStore } from './audit.ts';
+import { createCallerStore } from './callers.ts';
 import { openChangeFeed } from './change-feed.ts';
 import type { SqliteAccess } from './client.ts';
-import { servedStore } from './cold-read.ts';
-import { sessionStore } from './connect-sessions.ts';
-import { connectionStore } from './connections.ts';
+import { createColdRead } from './cold-read.ts';
+import { createSessionStore } from './connect-sessions.ts';
+import { createConnectionStore } from './connections.ts';
 import { openDatabase, pathOf } from './database.ts';
-import { declaredStore } from './declarative-file.ts';
+import { createDeclarativeFileStore } from './declarative-file.ts';
 import { GroupCommit, storeError } from './group-commit.ts';
-import { upkeepStore } from './housekeeping.ts';
-import { integrationStore } from './integrations.ts';
-import { announce } from './liveness.ts';
-import { paceStore } from './rate-buckets.ts';
-import { refreshStore } from './refreshes.ts';
-import { revocationStore } from './revocations.ts';
-import { sealedStore } from './secret-columns.ts';
+import { createHousekeepingStore } from './housekeeping.ts';
+import { createIntegrationStore } from './integrations.ts';
+import { startLiveness } from './liveness.ts';
+import { createRateBucketStore } from './rate-buckets.ts';
+import { createRefreshStore } from './refreshes.ts';
+import { createRevocationStore } from './revocations.ts';
+import { createSecretStore } from './secret-columns.ts';
 
 /**
  * Opens `file:<path>` or `file::memory:`, and migrates it. `migrations` is the folder of the generated SQL, for a
@@ -26,49 +27,44 @@ import { sealedStore } from './secret-columns.ts';
 export async function openSqlite(url: string, migrations?: string): Promise<Store> {
   const client = openDatabase(url, migrations);
   const commits = new GroupCommit(client);
-  const liveness = announce(pathOf(url));
+  const liveness = startLiveness(pathOf(url));
   const orm = drizzle(client);
-  const news = openChangeFeed(client);
-  const audited = recorder(client);
+  const changeFeed = openChangeFeed(client);
+  const writeAudit = auditWriter(client);
   const access: SqliteAccess = {
     orm,
-    read: async (question) => {
-      try {
-        return question();
-      } catch (cause) {
-        throw storeError(cause);
-      }
-    },
-    write: (sentence) => commits.write(sentence),
-    record: (entry, ...told) => {
-      audited(entry);
-      news.tell(told);
+    read: rejectingWith(storeError)((query) => query()),
+    write: (operation) => commits.write(operation),
+    record: (audit, ...changes) => {
+      writeAudit(audit);
+      changeFeed.append(changes);
     },
   };
   return {
-    ...integrationStore(access),
-    ...callerStore(access),
-    ...declaredStore(access),
-    ...sessionStore(access),
-    ...connectionStore(access),
-    ...servedStore(client, orm),
-    ...refreshStore(access, liveness),
-    ...paceStore(access),
-    ...revocationStore(access),
-    ...auditStore(access),
-    ...upkeepStore(access),
-    ...sealedStore(access),
-    subscribe: news.subscribe,
+    traits: { mayLoseCommits: false, changeFeed: 'polled' },
+    ...createIntegrationStore(access),
+    ...createCallerStore(access),
+    ...createDeclarativeFileStore(access),
+    ...createSessionStore(access),
+    ...createConnectionStore(access),
+    ...createColdRead(client),
+    ...createRefreshStore(access, liveness),
+    ...createRateBucketStore(access),
+    ...createRevocationStore(access),
+    ...createAuditStore(access),
+    ...createSecretStore(access),
+    ...createHousekeepingStore(access),
+    subscribe: changeFeed.subscribe,
     close: async () => {
       commits.finish();
-      news.stop();
+      changeFeed.stop();
       client.close();
-      liveness.leave();
+      liveness.stop();
     },
   };
 }
 
-/** Brings the tables up to date and leaves. Throws `StoreError`. */
+/** Brings the tables up to date. Throws `StoreError`. */
 export function migrateSqlite(url: string, migrations?: string): void {
   openDatabase(url, migrations).close();
 }

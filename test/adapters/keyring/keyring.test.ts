@@ -260,7 +260,7 @@ describe('proving the ring', () => {
     expect(first).toMatchObject({ issues: [], missing: [{ kid: 'k1' }] });
     const second = proveKeyRing(rotated, first.missing);
     expect(second).toMatchObject({ issues: [], missing: [{ kid: 'k2' }] });
-    expect(second.missing.map(({ sealed }) => kidOf(sealed))).toEqual(['k2']);
+    expect(second.missing.map(({ ciphertext }) => kidOf(ciphertext))).toEqual(['k2']);
     expect(proveKeyRing(rotated, [...first.missing, ...second.missing])).toEqual({ issues: [], missing: [] });
   });
 
@@ -277,11 +277,11 @@ describe('proving the ring', () => {
   it('is not proven by a check of another key, a damaged one or another sealed text', () => {
     const both = ringOf(`${K1},${K2}`);
     const wrong = [
-      both.check('k2').sealed,
+      both.check('k2').ciphertext,
       'rubbish' as Ciphertext,
       both.encrypt('x', { row: 'key_checks/k1', column: 'sealed' }),
     ];
-    for (const sealed of wrong) expect(proveKeyRing(both, [{ kid: 'k1', sealed }]).issues).toHaveLength(1);
+    for (const ciphertext of wrong) expect(proveKeyRing(both, [{ kid: 'k1', ciphertext }]).issues).toHaveLength(1);
   });
 });
 

@@ -102,7 +102,7 @@ function target({ id = KEY_ID, secret = SECRET, params = {}, mode = {} }: Given 
 
 const mint = (at: Target, by = adapter) =>
   by.client.refresh(at, {
-    grant: { accessToken: null, refreshToken: null, idToken: null, credentials: '{}' },
+    credentials: { accessToken: null, refreshToken: null, idToken: null, credentials: '{}' },
     identity: null,
     scopes: [],
     captured: {},

@@ -53,7 +53,7 @@ async function renewed(
   const whole = { accessToken: ACCESS, refreshToken: REFRESH, idToken: null, credentials: null, ...grant };
   unwrap(
     await adapter.client.refresh(at, {
-      grant: whole,
+      credentials: whole,
       identity: null,
       scopes: ['a', 'b'],
       captured,

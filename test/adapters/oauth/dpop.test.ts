@@ -52,7 +52,13 @@ const renew = (target: Target, dpopKey?: string, credentials: string | null = nu
     idToken: null,
     credentials: withDpopKey(credentials, dpopKey),
   };
-  return adapter.client.refresh(target, { grant, identity: null, scopes: [], captured: {}, redirectUri: REDIRECT_URI });
+  return adapter.client.refresh(target, {
+    credentials: grant,
+    identity: null,
+    scopes: [],
+    captured: {},
+    redirectUri: REDIRECT_URI,
+  });
 };
 
 /** What a request proved; fails when the proof does not hold. */

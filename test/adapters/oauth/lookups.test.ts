@@ -63,7 +63,13 @@ async function connected(at: Target, by = adapter) {
 async function renewed(at: Target, captured: Record<string, unknown>) {
   const grant = { accessToken: 'before', refreshToken: 'spent', idToken: null, credentials: null };
   return unwrap(
-    await adapter.client.refresh(at, { grant, identity: null, scopes: [], captured, redirectUri: REDIRECT_URI }),
+    await adapter.client.refresh(at, {
+      credentials: grant,
+      identity: null,
+      scopes: [],
+      captured,
+      redirectUri: REDIRECT_URI,
+    }),
   );
 }
 

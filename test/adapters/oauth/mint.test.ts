@@ -60,7 +60,7 @@ function target(auth: object, { secrets = { secret: SECRET }, keyId, params = {}
 
 function mint(at: Target, credentials: Record<string, string> = {}, scopes: string[] = [], by = adapter) {
   const grant = { accessToken: null, refreshToken: null, idToken: null, credentials: JSON.stringify(credentials) };
-  return by.client.refresh(at, { grant, identity: null, scopes, captured: {}, redirectUri: REDIRECT_URI });
+  return by.client.refresh(at, { credentials: grant, identity: null, scopes, captured: {}, redirectUri: REDIRECT_URI });
 }
 
 const sent = () => Object.fromEntries(server.received.at(-1)!.form);

@@ -182,7 +182,15 @@ describe('a resource indicator', () => {
       auth: [{ mode: 'oauth2_client_credentials', token_url: `${server.url}/token`, ...asked }],
     });
     const grant = { accessToken: null, refreshToken: null, idToken: null, credentials: '{}' };
-    unwrap(await adapter.client.refresh(machine, { grant, identity: null, scopes: [], captured: {}, redirectUri: '' }));
+    unwrap(
+      await adapter.client.refresh(machine, {
+        credentials: grant,
+        identity: null,
+        scopes: [],
+        captured: {},
+        redirectUri: '',
+      }),
+    );
     expect(server.received[2]!.form.get('resource')).toBe(RESOURCE);
   });
 });

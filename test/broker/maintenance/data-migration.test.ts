@@ -6,12 +6,20 @@ import Sqlite from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Moved, move } from '../../../src/broker/maintenance/data-migration.ts';
 import { CARRIED, type Place, type PlaceStanding, type Store } from '../../../src/ports/index.ts';
-import { moveData } from '../../../src/stores/open.ts';
+import { moveData } from '../../../src/runtime/data-migration.ts';
 import { migratePostgres, openPostgres } from '../../../src/stores/postgres/store.ts';
 import { sqlitePlace } from '../../../src/stores/sqlite/data-migration.ts';
 import { openRescue } from '../../../src/stores/sqlite/rescue-file.ts';
 import { migrateSqlite, openSqlite } from '../../../src/stores/sqlite/store.ts';
-import { aConnection, anEntry, aRotation, connected, fill, NOW, someCredentials } from '../../stores/builders.ts';
+import {
+  aConnection,
+  anEntry,
+  connected,
+  fill,
+  NOW,
+  someCredentials,
+  someRefreshedFields,
+} from '../../stores/builders.ts';
 import { aDatabase, asked } from '../../support/postgres.ts';
 import { terminal } from '../../support/terminal.ts';
 
@@ -36,10 +44,16 @@ async function furnish(store: Store): Promise<void> {
   await connected(store, { owner: '{"a",\\N}', label: "o'neill, “ü𐍈” \t\n", expiresAt: Number.MAX_SAFE_INTEGER });
   const { connection: gone } = await connected(store);
   await store.revoke(gone.id, 'pending', NOW, anEntry());
-  const { connection: refreshed, grant } = await connected(store);
+  const { connection: refreshed, credentials: grant } = await connected(store);
   const claimed = await store.claim(refreshed.id, { attempt: 'att_2', generation: 1, now: NOW, monotonic: 0 });
   if (typeof claimed !== 'object') throw new Error(claimed);
-  await store.rotate(refreshed.id, { fence: claimed.fence, generation: 1 }, aRotation(), grant, anEntry());
+  await store.commitRefresh(
+    refreshed.id,
+    { fence: claimed.fence, generation: 1 },
+    someRefreshedFields(),
+    grant,
+    anEntry(),
+  );
   // Of upper and lower case, so that the order of a language is not that of the bytes; more than a page of them.
   const ids = Array.from({ length: 2_500 }, (_, n) => `${'aBcD-_'[n % 6]}_${n % 7}${n}`);
   await store.appendAudit(ids.map((id) => anEntry({ id })));
@@ -54,12 +68,12 @@ beforeAll(async () => {
 });
 
 const moved = async (from: string, to: string): Promise<Moved> => {
-  const outcome = await moveData({ from, to, dataDir: folder, told: () => undefined });
+  const outcome = await moveData({ from, to, dataDir: folder, onProgress: () => undefined });
   if ('refused' in outcome) throw new Error(outcome.refused);
   return outcome;
 };
 const refusal = async (from: string, to: string): Promise<string> => {
-  const outcome = await moveData({ from, to, dataDir: folder, told: () => undefined });
+  const outcome = await moveData({ from, to, dataDir: folder, onProgress: () => undefined });
   return 'refused' in outcome ? outcome.refused : 'it was not refused';
 };
 
@@ -293,7 +307,7 @@ describe('refused, with nothing changed:', () => {
       [url, `file:${folder}/valetkey`, aFile()],
     ] as const) {
       const rescue = openRescue(beside);
-      await rescue.add({ attempt: 'att_9', held, change: aRotation(), ...waits });
+      await rescue.add({ attempt: 'att_9', held, change: someRefreshedFields(), ...waits });
       expect(await refusal(furnished, place)).toMatch(/of a database that was there before/);
       if (place === url) await migratePostgres(url);
       expect(await refusal(place, to)).toMatch(

@@ -21,9 +21,9 @@ import {
   anEntry,
   anIntegration,
   aRevocation,
-  aRotation,
   connected,
   recorded,
+  someRefreshedFields,
 } from '../../stores/builders.ts';
 
 const ENTRIES = { old: generateKey('old'), older: generateKey('older'), new: generateKey('new') };
@@ -170,7 +170,7 @@ test('key rotation: names a secret that cannot be decrypted, leaves it as it is 
   const sealed = (await store.servedRow(id))!.accessToken!;
   const broken = (sealed.slice(0, -4) + (sealed.endsWith('AAAA') ? 'BBBB' : 'AAAA')) as Ciphertext;
   const column = { table: 'grants', id, column: 'access_token' } as const;
-  await store.reencryptBatch('new', null, 100, (text) => (text.sealed === sealed ? broken : undefined));
+  await store.reencryptBatch('new', null, 100, (text) => (text.ciphertext === sealed ? broken : undefined));
   const done = await run(store);
   expect(done).toEqual({
     kid: 'new',
@@ -236,7 +236,7 @@ test('key rotation: keeps a key while the rescue file has secrets under it', asy
   const { integration, owner, params, captured } = aConnection({ id });
   const held = { fence: 1, generation: 1 };
   const connection = { connectionId: id, integration, owner, params, captured };
-  const pending = { attempt: 'att_1', ...connection, held, change: aRotation(), grant };
+  const pending = { attempt: 'att_1', ...connection, held, change: someRefreshedFields(), grant };
   await rescue.add(pending);
   const done = await run(store, { rescue });
   expect(done).toMatchObject({ secrets: 4, reencrypted: 2, removable: [], rescued: 2 });
@@ -269,7 +269,7 @@ test('key rotation: re-encrypts secrets that are replayed from the rescue file m
     params,
     captured,
     held,
-    change: aRotation(),
+    change: someRefreshedFields(),
     grant,
   });
   let pauses = 0;

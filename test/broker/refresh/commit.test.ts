@@ -12,7 +12,7 @@ import { createRecentCommits } from '../../../src/broker/refresh/recent-commits.
 import { type PendingCommit, type Rescue, type Store, StoreError } from '../../../src/ports/index.ts';
 import { openRescue, type RescueFile } from '../../../src/stores/sqlite/rescue-file.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
-import { anEntry, aRotation, connected, NOW, someCredentials } from '../../stores/builders.ts';
+import { anEntry, connected, NOW, someCredentials, someRefreshedFields } from '../../stores/builders.ts';
 
 const log = createLogger('silent');
 const clock = { now: () => NOW, monotonic: () => performance.now() };
@@ -38,7 +38,8 @@ type CommitterParts = Parameters<typeof createCommitter>[0];
 function failing(times: number): CommitterParts['store'] {
   let left = times;
   return {
-    rotate: (...given) => (left-- > 0 ? Promise.reject(new StoreError('disk full')) : store.rotate(...given)),
+    commitRefresh: (...given) =>
+      left-- > 0 ? Promise.reject(new StoreError('disk full')) : store.commitRefresh(...given),
     addPendingRevocation: (revocation) => store.addPendingRevocation(revocation),
     connection: (id) => store.connection(id),
   };
@@ -67,14 +68,14 @@ async function pendingCommitOf(id: string, its: Store = store): Promise<PendingC
   const { id: connectionId, integration, owner, params, captured } = connection;
   const held = { fence: claimed.fence, generation: 1 };
   const whose = { connectionId, integration, owner, params, captured };
-  return { attempt: 'att_1', ...whose, held, change: aRotation(), grant: someCredentials() };
+  return { attempt: 'att_1', ...whose, held, change: someRefreshedFields(), grant: someCredentials() };
 }
 
 const tokenOf = async (id: string) => (await store.servedRow(id))?.accessToken;
 
 test('commit: the response is in the store, and the rescue file is empty', async () => {
   const pending = await aPendingCommit();
-  expect(await committerOn().commit(pending)).toBe('kept');
+  expect(await committerOn().commit(pending)).toBe('committed');
   expect(await tokenOf(pending.connectionId)).toBe(pending.grant.accessToken);
   expect(await rescue.all()).toEqual([]);
 });
@@ -105,7 +106,7 @@ describe('commit that the store rejects', () => {
   test('and that the rescue file rejects too: both are tried until one accepts it', async () => {
     const pending = await aPendingCommit();
     const broken: Rescue = { ...rescue, add: () => Promise.reject(new StoreError('disk full')) };
-    expect(await committerOn(failing(3), broken).commit(pending)).toBe('kept');
+    expect(await committerOn(failing(3), broken).commit(pending)).toBe('committed');
     expect(await tokenOf(pending.connectionId)).toBe(pending.grant.accessToken);
   });
 
@@ -128,7 +129,13 @@ describe('commit that the store rejects', () => {
     const newer = await store.claim(pending.connectionId, claim);
     if (typeof newer === 'string') throw new Error(newer);
     const grant = someCredentials();
-    await store.rotate(pending.connectionId, { fence: newer.fence, generation: 1 }, aRotation(), grant, anEntry());
+    await store.commitRefresh(
+      pending.connectionId,
+      { fence: newer.fence, generation: 1 },
+      someRefreshedFields(),
+      grant,
+      anEntry(),
+    );
     await committer.replayRescueFile();
     expect(await tokenOf(pending.connectionId)).toBe(grant.accessToken);
     expect(await rescue.all()).toEqual([]);
@@ -193,7 +200,13 @@ describe('rescued response whose connection another broker on the same file has 
   test('it is discarded when newer credentials are stored, or the connection is revoked', async () => {
     const { pending, other, newer } = await claimedByOther();
     const grant = someCredentials();
-    await other.rotate(pending.connectionId, { fence: newer.fence, generation: 1 }, aRotation(), grant, anEntry());
+    await other.commitRefresh(
+      pending.connectionId,
+      { fence: newer.fence, generation: 1 },
+      someRefreshedFields(),
+      grant,
+      anEntry(),
+    );
     await committerOn().recover();
     expect(await tokenOf(pending.connectionId)).toBe(grant.accessToken);
     expect(await rescue.all()).toEqual([]);
@@ -237,7 +250,7 @@ describe('standby that took the store over without the last commits', () => {
     let pending: PendingCommit | undefined;
     await losingCommits(async () => {
       pending = await pendingCommitOf(connection.id);
-      expect(await committer.commit(pending)).toBe('kept');
+      expect(await committer.commit(pending)).toBe('committed');
       expect(await recentCommits.missingFromStore()).toEqual([]);
     });
     expect(await store.connection(connection.id)).toMatchObject({ generation: 1 });
@@ -268,10 +281,10 @@ describe('standby that took the store over without the last commits', () => {
     const { connection } = await connected(store);
     await losingCommits(async () => committer.commit(await pendingCommitOf(connection.id)));
     const claimed = await claimAgain(connection.id);
-    await store.rotate(
+    await store.commitRefresh(
       connection.id,
       { fence: claimed.fence, generation: 1 },
-      aRotation(),
+      someRefreshedFields(),
       someCredentials(),
       anEntry(),
     );

@@ -14,7 +14,7 @@ export function callers(at: Opened): void {
     return { caller, key };
   }
   const putCaller = (caller: Caller, keys: CallerKey[], by: AuditEntry) =>
-    at.store.putDeclared({ integrations: [], callers: [{ caller, keys, by }] });
+    at.store.putDeclared({ integrations: [], callers: [{ caller, keys, audit: by }] });
   const keysOf = async (id: string) => (await at.store.callers()).find(({ caller }) => caller.id === id)?.keys;
 
   test('gives back every caller with every field of its keys', async () => {

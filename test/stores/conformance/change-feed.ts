@@ -1,7 +1,16 @@
 // The contract of the store: what others may remember wrongly is told to them.
 import { describe, expect, test, vi } from 'vitest';
 import type { Change, Store } from '../../../src/ports/index.ts';
-import { aCaller, aKey, anEntry, anIntegration, aRotation, connected, NOW, someCredentials } from '../builders.ts';
+import {
+  aCaller,
+  aKey,
+  anEntry,
+  anIntegration,
+  connected,
+  NOW,
+  someCredentials,
+  someRefreshedFields,
+} from '../builders.ts';
 import type { Opened } from './index.ts';
 
 export function changeFeed(at: Opened): void {
@@ -27,12 +36,12 @@ export function changeFeed(at: Opened): void {
       const { id } = connection;
       await hears({ kind: 'connection', id, generation: 1 });
       const held = await claimed(store, id);
-      await store.rotate(id, held, aRotation(), someCredentials(), anEntry());
+      await store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry());
       await hears({ kind: 'connection', id, generation: 2 });
       await store.renewConnection(connection, someCredentials(), null, anEntry());
       await hears({ kind: 'connection', id, generation: 3 });
       const before = told.length;
-      await store.refreshFailed(id, await claimed(store, id), failure, anEntry());
+      await store.recordRefreshFailure(id, await claimed(store, id), failure, anEntry());
       await vi.waitFor(() => expect(told.length).toBeGreaterThan(before), { timeout: 10_000 });
       await store.revoke(id, 'unsupported', NOW, anEntry());
       await vi.waitFor(() => expect(told.length).toBeGreaterThan(before + 1), { timeout: 10_000 });
@@ -96,7 +105,7 @@ export function changeFeed(at: Opened): void {
 
   test('says how it comes, and how late it may be', async () => {
     const { watch } = await watching(at.store);
-    expect(['notified', 'polled']).toContain(watch.delivery);
+    expect(['pushed', 'polled']).toContain(watch.delivery);
     expect(watch.everyMs).toBeLessThanOrEqual(watch.delivery === 'polled' ? 500 : 5_000);
   });
 }

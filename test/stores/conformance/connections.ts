@@ -5,12 +5,12 @@ import {
   aConnection,
   anEntry,
   anIntegration,
-  aRotation,
   aSession,
   connected,
   NOW,
   recorded,
   someCredentials,
+  someRefreshedFields,
 } from '../builders.ts';
 import type { Opened } from './index.ts';
 
@@ -20,16 +20,16 @@ export function connections(at: Opened): void {
     await at.store.addSession(session, anEntry());
     return session;
   }
-  const grantOf = async (id: string) => {
+  const credentialsOf = async (id: string) => {
     const claimed = await at.store.claim(id, { attempt: 'att_look', generation: 99, now: NOW, monotonic: 0 });
-    return typeof claimed === 'string' ? claimed : claimed.grant;
+    return typeof claimed === 'string' ? claimed : claimed.credentials;
   };
 
   describe('adding', () => {
-    test('gives every field back, and the grant as it came', async () => {
-      const { connection, grant } = await connected(at.store);
+    test('gives every field back, and the credentials as it came', async () => {
+      const { connection, credentials } = await connected(at.store);
       expect(await at.store.connection(connection.id)).toEqual(connection);
-      expect(await grantOf(connection.id)).toEqual(grant);
+      expect(await credentialsOf(connection.id)).toEqual(credentials);
       expect(await at.store.connection('con_none')).toBeUndefined();
     });
 
@@ -50,7 +50,7 @@ export function connections(at: Opened): void {
       const nothing = { accessToken: null, refreshToken: null, idToken: null, credentials: null };
       const { connection } = await connected(at.store, bare, nothing);
       expect(await at.store.connection(connection.id)).toEqual(connection);
-      expect(await grantOf(connection.id)).toEqual(nothing);
+      expect(await credentialsOf(connection.id)).toEqual(nothing);
     });
 
     test('gives back a connection that needs its owner', async () => {
@@ -129,7 +129,7 @@ export function connections(at: Opened): void {
   });
 
   describe('renewing', () => {
-    test('gives a new grant under the same id', async () => {
+    test('gives a new credentials under the same id', async () => {
       const { connection } = await connected(at.store, { status: 'needs_reauth', reason: 'grant_revoked' });
       const session = await invited();
       const change = {
@@ -146,9 +146,9 @@ export function connections(at: Opened): void {
         updatedAt: NOW + 7,
       };
       const given = aConnection({ ...connection, ...change, generation: 40, createdAt: NOW + 8 });
-      const grant = someCredentials({ idToken: null });
+      const credentials = someCredentials({ idToken: null });
       const by = anEntry();
-      expect(await at.store.renewConnection(given, grant, session.id, by)).toEqual({ generation: 2 });
+      expect(await at.store.renewConnection(given, credentials, session.id, by)).toEqual({ generation: 2 });
       expect(await at.store.connection(connection.id)).toEqual({
         ...connection,
         ...change,
@@ -158,7 +158,7 @@ export function connections(at: Opened): void {
         lastRefreshError: null,
         generation: 2,
       });
-      expect(await grantOf(connection.id)).toEqual(grant);
+      expect(await credentialsOf(connection.id)).toEqual(credentials);
       expect(await at.store.session(session.id)).toMatchObject({ status: 'completed', connectionId: connection.id });
       expect(await recorded(at.store, by)).toBe(true);
     });
@@ -179,17 +179,17 @@ export function connections(at: Opened): void {
       const claim = { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 };
       const claimed = await at.store.claim(connection.id, claim);
       if (typeof claimed === 'string') throw new Error(claimed);
-      const grant = someCredentials();
-      await at.store.renewConnection(connection, grant, (await invited()).id, anEntry());
+      const credentials = someCredentials();
+      await at.store.renewConnection(connection, credentials, (await invited()).id, anEntry());
 
       for (const generation of [1, 2]) {
         const held = { fence: claimed.fence, generation };
-        expect(await at.store.rotate(connection.id, held, aRotation(), someCredentials(), anEntry())).toBe(
-          'superseded',
-        );
+        expect(
+          await at.store.commitRefresh(connection.id, held, someRefreshedFields(), someCredentials(), anEntry()),
+        ).toBe('superseded');
       }
       const next = await at.store.claim(connection.id, { ...claim, attempt: 'att_2' });
-      expect(next).toMatchObject({ unresolved: null, grant });
+      expect(next).toMatchObject({ unresolved: null, credentials });
       expect(typeof next !== 'string' && next.fence > claimed.fence).toBe(true);
     });
 

@@ -9,8 +9,8 @@ export function declarativeFile(at: Opened): void {
     const [slack, caller, made, admitted] = [anIntegration(), aCaller(), anEntry(), anEntry()];
     const keys = [aKey(caller.id)];
     await at.store.putDeclared({
-      integrations: [{ settings: slack, by: made }],
-      callers: [{ caller, keys, by: admitted }],
+      integrations: [{ settings: slack, audit: made }],
+      callers: [{ caller, keys, audit: admitted }],
     });
     expect(await at.store.integration('slack')).toEqual({ ...slack, version: 1 });
     expect(await at.store.callers()).toEqual([{ caller, keys }]);
@@ -24,7 +24,7 @@ export function declarativeFile(at: Opened): void {
     const put = (keys?: (typeof stays)[]) =>
       at.store.putDeclared({
         integrations: [],
-        callers: [{ caller: { ...caller, name: 'new' }, keys, by: anEntry() }],
+        callers: [{ caller: { ...caller, name: 'new' }, keys, audit: anEntry() }],
       });
     await put();
     expect(await at.store.callers()).toEqual([{ caller: { ...caller, name: 'new' }, keys: [stays] }]);
@@ -40,8 +40,8 @@ export function declarativeFile(at: Opened): void {
     await at.store.addCaller(holder, key, anEntry());
     const [other, made, admitted] = [aCaller(), anEntry(), anEntry()];
     const put = at.store.putDeclared({
-      integrations: [{ settings: anIntegration(), by: made }],
-      callers: [{ caller: other, keys: [aKey(other.id, { digest: key.digest })], by: admitted }],
+      integrations: [{ settings: anIntegration(), audit: made }],
+      callers: [{ caller: other, keys: [aKey(other.id, { digest: key.digest })], audit: admitted }],
     });
     await expect(put).rejects.toBeInstanceOf(StoreError);
     expect(await at.store.integration('slack')).toBeUndefined();

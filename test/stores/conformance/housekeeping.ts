@@ -8,12 +8,12 @@ export function housekeeping(at: Opened): void {
   test('keeps one proof a key, the first', async () => {
     expect(await at.store.keyChecks()).toEqual([]);
     const [k1, k2] = [
-      { kid: 'k1', sealed: sealed('check') },
-      { kid: 'k2', sealed: sealed('check') },
+      { kid: 'k1', ciphertext: sealed('check') },
+      { kid: 'k2', ciphertext: sealed('check') },
     ];
     await at.store.addKeyCheck(k1);
     await at.store.addKeyCheck(k2);
-    await at.store.addKeyCheck({ kid: 'k1', sealed: sealed('other') });
+    await at.store.addKeyCheck({ kid: 'k1', ciphertext: sealed('other') });
     expect(await at.store.keyChecks()).toEqual([k1, k2]);
   });
 

@@ -110,8 +110,8 @@ export function reads(at: Opened): void {
 
   describe('serving', () => {
     test('reads a connection and its access token, and nothing of a tombstone', async () => {
-      const { connection, grant } = await connected(at.store);
-      expect(await at.store.servedRow(connection.id)).toEqual({ connection, accessToken: grant.accessToken });
+      const { connection, credentials } = await connected(at.store);
+      expect(await at.store.servedRow(connection.id)).toEqual({ connection, accessToken: credentials.accessToken });
       await at.store.revoke(connection.id, 'unsupported', NOW, anEntry());
       expect(await at.store.servedRow(connection.id)).toMatchObject({
         connection: { id: connection.id, status: 'revoked' },
@@ -121,8 +121,8 @@ export function reads(at: Opened): void {
     });
 
     test('reads what a proof is made of, as of one moment', async () => {
-      const { connection, grant } = await connected(at.store);
-      const { accessToken, credentials } = grant;
+      const { connection, credentials: stored } = await connected(at.store);
+      const { accessToken, credentials } = stored;
       expect(await at.store.dpopBoundRow(connection.id)).toEqual({ connection, accessToken, credentials });
       await at.store.revoke(connection.id, 'unsupported', NOW, anEntry());
       expect(await at.store.dpopBoundRow(connection.id)).toMatchObject({ accessToken: null, credentials: null });
@@ -132,7 +132,7 @@ export function reads(at: Opened): void {
     test('reads by owner, live ones first, any label or exactly one', async () => {
       const { connection: gone } = await connected(at.store, { owner: 'user:1' });
       await at.store.revoke(gone.id, 'unsupported', NOW, anEntry());
-      const { connection: plain, grant } = await connected(at.store, { owner: 'user:1' });
+      const { connection: plain, credentials } = await connected(at.store, { owner: 'user:1' });
       const { connection: work } = await connected(at.store, {
         owner: 'user:1',
         label: 'work',
@@ -148,7 +148,7 @@ export function reads(at: Opened): void {
       expect(any.slice(2).sort()).toEqual([gone.id, late.id]);
       const unlabelled = await at.store.servedRowsByOwner('slack', 'user:1', '');
       expect(unlabelled).toHaveLength(2);
-      expect(unlabelled[0]).toEqual({ connection: plain, accessToken: grant.accessToken });
+      expect(unlabelled[0]).toEqual({ connection: plain, accessToken: credentials.accessToken });
       expect(unlabelled[1]).toMatchObject({ connection: { id: gone.id }, accessToken: null });
       expect((await at.store.servedRowsByOwner('slack', 'user:1', 'work')).map((r) => r.connection.id)).toEqual([
         work.id,

@@ -7,17 +7,17 @@ import {
   anEntry,
   anIntegration,
   aRevocation,
-  aRotation,
   aSession,
   connected,
   NOW,
   recorded,
+  someRefreshedFields,
 } from '../builders.ts';
 import type { Opened } from './index.ts';
 
 let made = 0;
 const by = (kid: string) => `v1.${kid}.n.${++made}` as Ciphertext;
-const grantBy = (kid: string) => ({
+const credentialsBy = (kid: string) => ({
   accessToken: by(kid),
   refreshToken: by(kid),
   idToken: by(kid),
@@ -42,43 +42,43 @@ export function reencryption(at: Opened): void {
   /** One row of each table that holds secrets, all by the key `old`. */
   async function oneOfEach() {
     await at.store.putIntegration(anIntegration({ clientSecret: by('old'), privateKey: by('old') }), anEntry());
-    const { connection, grant } = await connected(at.store, {}, grantBy('old'));
+    const { connection, credentials } = await connected(at.store, {}, credentialsBy('old'));
     const session = aSession();
     await at.store.addSession(session, anEntry());
     const flow = aFlow(session.id, { verifier: by('old'), nonce: by('old') });
     await at.store.beginFlow(flow, NOW);
     const revocation = aRevocation({ accessToken: by('old'), refreshToken: by('old') });
     await at.store.addPendingRevocation(revocation);
-    return { connection, grant, flow, revocation };
+    return { connection, credentials, flow, revocation };
   }
 
   describe('secrets by their key', () => {
     test('are told with the row that they stand in and the one that they are bound to', async () => {
-      const { connection, grant, flow, revocation } = await oneOfEach();
+      const { connection, credentials, flow, revocation } = await oneOfEach();
       const texts = await elsewhere('new');
       const of = (table: string) => texts.filter((text) => text.table === table);
       const { clientSecret, privateKey } = (await at.store.integration('slack'))!;
-      const set = { table: 'integrations', id: 'slack', sealedFor: 'slack' };
+      const set = { table: 'integrations', id: 'slack', boundTo: 'slack' };
       expect(of('integrations')).toEqual([
-        { ...set, column: 'client_secret', sealed: clientSecret },
-        { ...set, column: 'private_key', sealed: privateKey },
+        { ...set, column: 'client_secret', ciphertext: clientSecret },
+        { ...set, column: 'private_key', ciphertext: privateKey },
       ]);
-      const granted = { table: 'grants', id: connection.id, sealedFor: connection.id };
+      const granted = { table: 'grants', id: connection.id, boundTo: connection.id };
       expect(of('grants')).toEqual([
-        { ...granted, column: 'access_token', sealed: grant.accessToken },
-        { ...granted, column: 'refresh_token', sealed: grant.refreshToken },
-        { ...granted, column: 'id_token', sealed: grant.idToken },
-        { ...granted, column: 'credentials', sealed: grant.credentials },
+        { ...granted, column: 'access_token', ciphertext: credentials.accessToken },
+        { ...granted, column: 'refresh_token', ciphertext: credentials.refreshToken },
+        { ...granted, column: 'id_token', ciphertext: credentials.idToken },
+        { ...granted, column: 'credentials', ciphertext: credentials.credentials },
       ]);
-      const flowing = { table: 'flows', id: flow.stateDigest, sealedFor: flow.stateDigest };
+      const flowing = { table: 'flows', id: flow.stateDigest, boundTo: flow.stateDigest };
       expect(of('flows')).toEqual([
-        { ...flowing, column: 'verifier', sealed: flow.verifier },
-        { ...flowing, column: 'nonce', sealed: flow.nonce },
+        { ...flowing, column: 'verifier', ciphertext: flow.verifier },
+        { ...flowing, column: 'nonce', ciphertext: flow.nonce },
       ]);
-      const owed = { table: 'outbox_revocations', id: revocation.id, sealedFor: revocation.connectionId };
+      const owed = { table: 'outbox_revocations', id: revocation.id, boundTo: revocation.connectionId };
       expect(of('outbox_revocations')).toEqual([
-        { ...owed, column: 'access_token', sealed: revocation.accessToken },
-        { ...owed, column: 'refresh_token', sealed: revocation.refreshToken },
+        { ...owed, column: 'access_token', ciphertext: revocation.accessToken },
+        { ...owed, column: 'refresh_token', ciphertext: revocation.refreshToken },
       ]);
       expect(texts).toHaveLength(10);
       expect(await at.store.keysInUse()).toEqual([{ kid: 'old', secrets: 10 }]);
@@ -123,7 +123,7 @@ export function reencryption(at: Opened): void {
 
     test('come in batches of whole rows, each once', async () => {
       await oneOfEach();
-      for (let i = 0; i < 5; i++) await connected(at.store, {}, grantBy('old'));
+      for (let i = 0; i < 5; i++) await connected(at.store, {}, credentialsBy('old'));
       const seen: EncryptedSecret[] = [];
       let after: SecretRowKey | null = null;
       do {
@@ -155,7 +155,7 @@ export function reencryption(at: Opened): void {
     });
 
     test('leaves what it is told to leave, also of a row of which it replaces another text', async () => {
-      const { connection, grant } = await oneOfEach();
+      const { connection, credentials } = await oneOfEach();
       const { reencrypted, left, became } = await resealAll(({ column }) => column !== 'access_token');
       expect(reencrypted).toBe(8);
       expect(named(left).map((one) => one.replace(/ .* /, ' '))).toEqual([
@@ -164,8 +164,8 @@ export function reencryption(at: Opened): void {
       ]);
       const claim = { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 };
       expect(await at.store.claim(connection.id, claim)).toMatchObject({
-        grant: {
-          accessToken: grant.accessToken,
+        credentials: {
+          accessToken: credentials.accessToken,
           refreshToken: became.get('grants refresh_token'),
           idToken: became.get('grants id_token'),
           credentials: became.get('grants credentials'),
@@ -174,18 +174,18 @@ export function reencryption(at: Opened): void {
     });
 
     test('leaves what is sealed by the key already, and where nothing is', async () => {
-      const grant = { accessToken: by('new'), refreshToken: by('old'), idToken: null, credentials: null };
-      const { connection } = await connected(at.store, {}, grant);
+      const credentials = { accessToken: by('new'), refreshToken: by('old'), idToken: null, credentials: null };
+      const { connection } = await connected(at.store, {}, credentials);
       const { became } = await resealAll();
       const claim = { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 };
       expect(await at.store.claim(connection.id, claim)).toMatchObject({
-        grant: { ...grant, refreshToken: became.get('grants refresh_token') },
+        credentials: { ...credentials, refreshToken: became.get('grants refresh_token') },
       });
     });
 
     test('goes on after the row that it came to, and does no more rows than it is asked for', async () => {
       await oneOfEach();
-      for (let i = 0; i < 4; i++) await connected(at.store, {}, grantBy('old'));
+      for (let i = 0; i < 4; i++) await connected(at.store, {}, credentialsBy('old'));
       const steps: number[] = [];
       let after: SecretRowKey | null = null;
       do {
@@ -199,7 +199,7 @@ export function reencryption(at: Opened): void {
     });
 
     test('is done once, however many do it at the same time', async () => {
-      for (let i = 0; i < 10; i++) await connected(at.store, {}, grantBy('old'));
+      for (let i = 0; i < 10; i++) await connected(at.store, {}, credentialsBy('old'));
       const secrets = (await elsewhere('new')).length;
       const other = await at.another();
       try {
@@ -229,19 +229,21 @@ export function reencryption(at: Opened): void {
     });
 
     test('does not stop a refresh under way from being kept', async () => {
-      const { connection } = await connected(at.store, {}, grantBy('old'));
+      const { connection } = await connected(at.store, {}, credentialsBy('old'));
       const claim = { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 };
       const claimed = await at.store.claim(connection.id, claim);
       if (typeof claimed === 'string') throw new Error(claimed);
       await resealAll();
       const held = { fence: claimed.fence, generation: claimed.connection.generation };
-      const grant = grantBy('new');
-      expect(await at.store.rotate(connection.id, held, aRotation(), grant, anEntry())).toBe('kept');
-      expect((await at.store.servedRow(connection.id))?.accessToken).toBe(grant.accessToken);
+      const credentials = credentialsBy('new');
+      expect(await at.store.commitRefresh(connection.id, held, someRefreshedFields(), credentials, anEntry())).toBe(
+        'committed',
+      );
+      expect((await at.store.servedRow(connection.id))?.accessToken).toBe(credentials.accessToken);
     });
 
     test('goes with what is revoked afterwards', async () => {
-      const { connection } = await connected(at.store, {}, grantBy('old'));
+      const { connection } = await connected(at.store, {}, credentialsBy('old'));
       const { became } = await resealAll();
       await at.store.revoke(connection.id, 'pending', NOW, anEntry());
       expect(await at.store.claimRevocations(NOW, NOW + 1, 10)).toMatchObject([
@@ -253,7 +255,7 @@ export function reencryption(at: Opened): void {
 
   describe('the proof of a key', () => {
     beforeEach(async () => {
-      for (const kid of ['k_1', 'kx1']) await at.store.addKeyCheck({ kid, sealed: by(kid) });
+      for (const kid of ['k_1', 'kx1']) await at.store.addKeyCheck({ kid, ciphertext: by(kid) });
     });
     const kids = async () => (await at.store.keyChecks()).map(({ kid }) => kid);
 

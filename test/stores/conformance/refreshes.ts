@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Connection } from '../../../src/domain/connection.ts';
 import { LEASE_MS } from '../../../src/domain/time-limits.ts';
 import type { Claim, Claimed, RefreshFailure, Store } from '../../../src/ports/index.ts';
-import { anEntry, aRotation, connected, NOW, recorded, someCredentials } from '../builders.ts';
+import { anEntry, connected, NOW, recorded, someCredentials, someRefreshedFields } from '../builders.ts';
 import type { Opened } from './index.ts';
 
 const aClaim = (given: Partial<Claim> = {}): Claim => ({
@@ -40,10 +40,10 @@ export function refreshes(at: Opened): void {
   }
 
   describe('claiming', () => {
-    test('gives the connection and its grant', async () => {
-      const { connection, grant } = await connected(at.store);
+    test('gives the connection and its credentials', async () => {
+      const { connection, credentials } = await connected(at.store);
       const first = await claimed(connection.id);
-      expect(first).toEqual({ connection, grant, fence: expect.any(Number), unresolved: null });
+      expect(first).toEqual({ connection, credentials, fence: expect.any(Number), unresolved: null });
       expect(await at.store.connection(connection.id)).toEqual(connection);
     });
 
@@ -130,42 +130,46 @@ export function refreshes(at: Opened): void {
   });
 
   describe('keeping an answer', () => {
-    test('changes the connection and the grant, and releases the lease', async () => {
+    test('changes the connection and the credentials, and releases the lease', async () => {
       const { id, connection, held } = await claimedNew();
-      const [change, grant, by] = [aRotation(), someCredentials({ idToken: null }), anEntry()];
-      expect(await at.store.rotate(id, held, change, grant, by)).toBe('kept');
+      const [change, credentials, by] = [someRefreshedFields(), someCredentials({ idToken: null }), anEntry()];
+      expect(await at.store.commitRefresh(id, held, change, credentials, by)).toBe('committed');
       const kept = { ...connection, ...change, generation: 2, failures: 0, lastRefreshError: null };
-      expect(await at.store.servedRow(id)).toEqual({ connection: kept, accessToken: grant.accessToken });
+      expect(await at.store.servedRow(id)).toEqual({ connection: kept, accessToken: credentials.accessToken });
       expect(await recorded(at.store, by)).toBe(true);
       const next = await claimed(id, aClaim({ attempt: 'att_2' }));
-      expect(next).toEqual({ connection: kept, grant, fence: expect.any(Number), unresolved: null });
+      expect(next).toEqual({ connection: kept, credentials, fence: expect.any(Number), unresolved: null });
       expect(next.fence).toBeGreaterThan(held.fence);
     });
 
     test('takes a token that does not expire, of somebody unknown', async () => {
       const { id, held } = await claimedNew();
       const unknown = { expiresAt: null, nextRefreshAt: null, identity: null };
-      await at.store.rotate(id, held, aRotation(unknown), someCredentials(), anEntry());
+      await at.store.commitRefresh(id, held, someRefreshedFields(unknown), someCredentials(), anEntry());
       expect(await at.store.connection(id)).toMatchObject(unknown);
     });
 
     test('still takes it when the lease ran out and nobody else came', async () => {
       const { id, held } = await claimedNew();
-      await at.store.refreshFailed(id, held, aFailure({ resolved: false }), anEntry());
-      expect(await at.store.rotate(id, held, aRotation(), someCredentials(), anEntry())).toBe('kept');
+      await at.store.recordRefreshFailure(id, held, aFailure({ resolved: false }), anEntry());
+      expect(await at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry())).toBe(
+        'committed',
+      );
     });
 
     test('brings back one that was given up meanwhile by the same claim', async () => {
       const { id, held } = await claimedNew();
-      await at.store.refreshFailed(id, held, aFailure({ reason: 'refresh_outcome_unknown' }), anEntry());
-      expect(await at.store.rotate(id, held, aRotation(), someCredentials(), anEntry())).toBe('kept');
+      await at.store.recordRefreshFailure(id, held, aFailure({ reason: 'refresh_outcome_unknown' }), anEntry());
+      expect(await at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry())).toBe(
+        'committed',
+      );
       expect(await at.store.connection(id)).toMatchObject({ status: 'active', reason: null });
     });
 
     test('happens once', async () => {
       const { id, held } = await claimedNew();
-      const keep = () => at.store.rotate(id, held, aRotation(), someCredentials(), anEntry());
-      expect((await Promise.all([keep(), keep()])).sort()).toEqual(['kept', 'superseded']);
+      const keep = () => at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry());
+      expect((await Promise.all([keep(), keep()])).sort()).toEqual(['committed', 'superseded']);
       expect((await at.store.connection(id))?.generation).toBe(2);
     });
 
@@ -175,21 +179,29 @@ export function refreshes(at: Opened): void {
       const later = await takenOver(id, other, { attempt: 'att_2' });
       const before = await at.store.servedRow(id);
       const by = anEntry();
-      expect(await at.store.rotate(id, held, aRotation(), someCredentials(), by)).toBe('superseded');
-      expect(await at.store.refreshFailed(id, held, aFailure({ reason: 'grant_revoked' }), by)).toBe('superseded');
+      expect(await at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), by)).toBe('superseded');
+      expect(await at.store.recordRefreshFailure(id, held, aFailure({ reason: 'grant_revoked' }), by)).toBe(
+        'superseded',
+      );
       expect(await at.store.servedRow(id)).toEqual(before);
       expect(await recorded(at.store, by)).toBe(false);
       expect(await at.store.claim(id, aClaim())).toBe('busy');
-      expect(await other.rotate(id, heldBy(later), aRotation(), someCredentials(), anEntry())).toBe('kept');
+      expect(await other.commitRefresh(id, heldBy(later), someRefreshedFields(), someCredentials(), anEntry())).toBe(
+        'committed',
+      );
     });
 
     test('is superseded when another generation is there, or nothing was ever claimed', async () => {
       const { id, held } = await claimedNew();
       const { connection } = await connected(at.store);
       const wrong = { ...held, generation: held.generation + 1 };
-      expect(await at.store.rotate(id, wrong, aRotation(), someCredentials(), anEntry())).toBe('superseded');
+      expect(await at.store.commitRefresh(id, wrong, someRefreshedFields(), someCredentials(), anEntry())).toBe(
+        'superseded',
+      );
       const never = { fence: 0, generation: 1 };
-      expect(await at.store.rotate(connection.id, never, aRotation(), someCredentials(), anEntry())).toBe('superseded');
+      expect(
+        await at.store.commitRefresh(connection.id, never, someRefreshedFields(), someCredentials(), anEntry()),
+      ).toBe('superseded');
     });
 
     test('says gone after a revocation, and brings nothing back', async () => {
@@ -197,20 +209,20 @@ export function refreshes(at: Opened): void {
       await at.store.revoke(id, 'unsupported', NOW, anEntry());
       const tombstone = await at.store.servedRow(id);
       const by = anEntry();
-      expect(await at.store.rotate(id, held, aRotation(), someCredentials(), by)).toBe('gone');
-      expect(await at.store.refreshFailed(id, held, aFailure(), by)).toBe('gone');
-      expect(await at.store.rotate('con_none', held, aRotation(), someCredentials(), by)).toBe('gone');
+      expect(await at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), by)).toBe('gone');
+      expect(await at.store.recordRefreshFailure(id, held, aFailure(), by)).toBe('gone');
+      expect(await at.store.commitRefresh('con_none', held, someRefreshedFields(), someCredentials(), by)).toBe('gone');
       expect(await at.store.servedRow(id)).toEqual(tombstone);
       expect(await recorded(at.store, by)).toBe(false);
     });
   });
 
   describe('recording a failure', () => {
-    test('keeps the grant and the connection active, counts, and sets the next try', async () => {
+    test('keeps the credentials and the connection active, counts, and sets the next try', async () => {
       const { id, connection, held } = await claimedNew();
       const before = await at.store.servedRow(id);
       const [failure, by] = [aFailure(), anEntry()];
-      expect(await at.store.refreshFailed(id, held, failure, by)).toBe('kept');
+      expect(await at.store.recordRefreshFailure(id, held, failure, by)).toBe('recorded');
       expect(await at.store.servedRow(id)).toEqual({
         accessToken: before?.accessToken,
         connection: {
@@ -227,7 +239,7 @@ export function refreshes(at: Opened): void {
     test('asks for the owner when there is a reason', async () => {
       const { id, held } = await claimedNew();
       const failure = aFailure({ reason: 'grant_revoked', nextRefreshAt: null });
-      await at.store.refreshFailed(id, held, failure, anEntry());
+      await at.store.recordRefreshFailure(id, held, failure, anEntry());
       const row = await at.store.connection(id);
       expect(row).toMatchObject({
         status: 'needs_reauth',
@@ -239,7 +251,7 @@ export function refreshes(at: Opened): void {
 
     test('releases the lease and clears the intent when resolved', async () => {
       const { id, held } = await claimedNew();
-      await at.store.refreshFailed(id, held, aFailure(), anEntry());
+      await at.store.recordRefreshFailure(id, held, aFailure(), anEntry());
       const next = await claimed(id, aClaim({ attempt: 'att_2' }));
       expect(next.unresolved).toBeNull();
       expect(next.fence).toBeGreaterThan(held.fence);
@@ -247,7 +259,7 @@ export function refreshes(at: Opened): void {
 
     test('releases the lease and keeps the intent on record when not', async () => {
       const { id, held } = await claimedNew();
-      await at.store.refreshFailed(id, held, aFailure({ resolved: false }), anEntry());
+      await at.store.recordRefreshFailure(id, held, aFailure({ resolved: false }), anEntry());
       const next = await claimed(id, aClaim({ attempt: 'att_2' }));
       expect(next.unresolved).toEqual({ attempt: 'att_1', startedAt: NOW });
     });
@@ -258,21 +270,21 @@ export function refreshes(at: Opened): void {
       const lost = await claimedNew();
       const failed = await claimedNew();
       await claimedNew();
-      await at.store.refreshFailed(lost.id, lost.held, aFailure({ resolved: false }), anEntry());
-      await at.store.refreshFailed(failed.id, failed.held, aFailure(), anEntry());
+      await at.store.recordRefreshFailure(lost.id, lost.held, aFailure({ resolved: false }), anEntry());
+      await at.store.recordRefreshFailure(failed.id, failed.held, aFailure(), anEntry());
       expect(await at.store.unresolvedRefreshes()).toEqual([{ id: lost.id, startedAt: NOW }]);
     });
 
     test('is as old as the first of those that followed one another', async () => {
       const { id, held } = await claimedNew();
-      await at.store.refreshFailed(id, held, aFailure({ resolved: false }), anEntry());
+      await at.store.recordRefreshFailure(id, held, aFailure({ resolved: false }), anEntry());
       const again = await claimed(id, aClaim({ attempt: 'att_2', now: NOW + 9_000 }));
-      await at.store.refreshFailed(id, heldBy(again), aFailure({ resolved: false }), anEntry());
+      await at.store.recordRefreshFailure(id, heldBy(again), aFailure({ resolved: false }), anEntry());
       expect(await at.store.unresolvedRefreshes()).toEqual([{ id, startedAt: NOW }]);
       const third = await claimed(id, aClaim({ attempt: 'att_3', now: NOW + 12_000 }));
-      await at.store.rotate(id, heldBy(third), aRotation(), someCredentials(), anEntry());
+      await at.store.commitRefresh(id, heldBy(third), someRefreshedFields(), someCredentials(), anEntry());
       const later = await claimed(id, aClaim({ attempt: 'att_4', now: NOW + 20_000 }));
-      await at.store.refreshFailed(id, heldBy(later), aFailure({ resolved: false }), anEntry());
+      await at.store.recordRefreshFailure(id, heldBy(later), aFailure({ resolved: false }), anEntry());
       expect(await at.store.unresolvedRefreshes()).toEqual([{ id, startedAt: NOW + 20_000 }]);
     });
   });

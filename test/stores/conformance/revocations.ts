@@ -7,17 +7,20 @@ const PUSH = NOW + 60_000;
 
 export function revocations(at: Opened): void {
   const revoked = async () => {
-    const { connection, grant } = await connected(at.store);
+    const { connection, credentials } = await connected(at.store);
     const outcome = await at.store.revoke(connection.id, 'pending', NOW + 10, anEntry({ at: NOW + 3 }));
     if (!outcome?.pending) throw new Error('nothing pending');
-    return { connection, grant, pending: outcome.pending };
+    return { connection, credentials, pending: outcome.pending };
   };
   const shown = async (id: string) => (await at.store.connection(id))?.upstreamRevocation;
   const allDue = () => at.store.claimRevocations(Number.MAX_SAFE_INTEGER - 1, Number.MAX_SAFE_INTEGER, 500);
 
   describe('revoking', () => {
     test('leaves a tombstone without secrets, and moves the tokens to the outbox', async () => {
-      const { connection, grant } = await connected(at.store, { status: 'needs_reauth', reason: 'grant_expired' });
+      const { connection, credentials } = await connected(at.store, {
+        status: 'needs_reauth',
+        reason: 'grant_expired',
+      });
       const by = anEntry({ at: NOW + 3 });
       const outcome = await at.store.revoke(connection.id, 'pending', NOW + 10, by);
       const tombstone = {
@@ -35,8 +38,8 @@ export function revocations(at: Opened): void {
         integration: connection.integration,
         params: connection.params,
         captured: connection.captured,
-        accessToken: grant.accessToken,
-        refreshToken: grant.refreshToken,
+        accessToken: credentials.accessToken,
+        refreshToken: credentials.refreshToken,
         attempts: 0,
         nextAt: NOW + 10,
         createdAt: NOW + 3,
@@ -56,7 +59,7 @@ export function revocations(at: Opened): void {
       expect(await allDue()).toEqual([]);
     });
 
-    test('carries a grant that lacks tokens', async () => {
+    test('carries a credentials that lacks tokens', async () => {
       const { connection } = await connected(at.store, {}, someCredentials({ accessToken: null, refreshToken: null }));
       await at.store.revoke(connection.id, 'pending', NOW, anEntry());
       expect(await allDue()).toMatchObject([{ accessToken: null, refreshToken: null }]);
@@ -89,9 +92,9 @@ export function revocations(at: Opened): void {
 
     test('touches no other connection of a similar id', async () => {
       const { connection } = await connected(at.store, { id: 'con_1', owner: 'user:1' });
-      const { connection: ten, grant } = await connected(at.store, { id: 'con_10', owner: 'user:10' });
+      const { connection: ten, credentials } = await connected(at.store, { id: 'con_10', owner: 'user:10' });
       await at.store.revoke(connection.id, 'pending', NOW, anEntry());
-      expect(await at.store.servedRow('con_10')).toEqual({ connection: ten, accessToken: grant.accessToken });
+      expect(await at.store.servedRow('con_10')).toEqual({ connection: ten, accessToken: credentials.accessToken });
     });
   });
 

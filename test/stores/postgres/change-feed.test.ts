@@ -13,13 +13,13 @@ async function watching(url: string) {
   const address = readAddress(url);
   const pool = openPool(address, 1);
   let ahead = 0;
-  const news = openChangeFeed({ address, pool, onAway: () => undefined, now: () => performance.now() + ahead });
+  const changeFeed = openChangeFeed({ address, pool, onDown: () => undefined, now: () => performance.now() + ahead });
   onTestFinished(async () => {
-    await news.stop();
+    await changeFeed.stop();
     await pool.end();
   });
   const told: Change[] = [];
-  const watch = await news.watch((changes) => told.push(...changes));
+  const watch = await changeFeed.subscribe((changes) => told.push(...changes));
   const hears = async (id: string) => {
     const since = performance.now();
     const heard = () => expect(told).toContainEqual({ kind: 'integration', id });
@@ -36,7 +36,7 @@ test('a change of which nobody was notified is felt within the bound', async () 
   const pooler = await startPooler(direct, { lacks: /^notify\b/ });
   onTestFinished(() => pooler.stop());
   const { watch, hears } = await watching(direct);
-  expect(watch).toMatchObject({ delivery: 'notified', everyMs: 2_000 });
+  expect(watch).toMatchObject({ delivery: 'pushed', everyMs: 2_000 });
   const writer = await opened(pooler.through(direct));
   const took: number[] = [];
   for (const id of ['a', 'b', 'c']) {

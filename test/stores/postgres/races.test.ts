@@ -15,12 +15,12 @@ import {
   anEntry,
   anIntegration,
   aRevocation,
-  aRotation,
   aSession,
   connected,
   FIRST,
   NOW,
   someCredentials,
+  someRefreshedFields,
 } from '../builders.ts';
 
 /** Stores of processes of their own, each with ten connections. */
@@ -85,14 +85,14 @@ describe('many processes at once', () => {
       const claimed = (await one.claim(id, claim)) as Claimed;
       const held = { fence: claimed.fence, generation: 1 };
       const [kept, again, renewed, revoked] = await Promise.all([
-        one.rotate(id, held, aRotation(), someCredentials(), anEntry()),
-        other.rotate(id, held, aRotation(), someCredentials(), anEntry()),
+        one.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry()),
+        other.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry()),
         one.renewConnection(connection, someCredentials(), null, anEntry()),
         other.revoke(id, 'unsupported', NOW, anEntry()),
       ]);
-      expect(counted([kept, again], 'kept')).toBeLessThanOrEqual(1);
+      expect(counted([kept, again], 'committed')).toBeLessThanOrEqual(1);
       expect(revoked?.already).toBe(false);
-      const changes = counted([kept, again], 'kept') + (renewed === 'gone' ? 0 : 1);
+      const changes = counted([kept, again], 'committed') + (renewed === 'gone' ? 0 : 1);
       expect((await one.connection(id))?.generation).toBe(1 + changes);
     }
     expect(await asked(url, 'select 1 from grants')).toEqual([]);
@@ -260,7 +260,7 @@ describe('a way to the database that is lost', () => {
     const [cutOff, other] = [await opened(way.url), await opened(direct)];
     const told: Change[] = [];
     const watch = await cutOff.subscribe((changes) => told.push(...changes));
-    expect(watch.delivery).toBe('notified');
+    expect(watch.delivery).toBe('pushed');
     way.set('cut');
     await other.putIntegration(anIntegration({ id: 'meanwhile' }), anEntry());
     way.set('open');
@@ -290,7 +290,9 @@ describe('a way to the database that is lost', () => {
     way.set('open');
     await vi.waitFor(() => cutOff.ping(), { timeout: 10_000 });
     const held = { fence: first.fence, generation: 1 };
-    expect(await cutOff.rotate(connection.id, held, aRotation(), someCredentials(), anEntry())).toBe('superseded');
+    expect(await cutOff.commitRefresh(connection.id, held, someRefreshedFields(), someCredentials(), anEntry())).toBe(
+      'superseded',
+    );
   });
 
   test('amid a claim leaves an orphan, if the claim was there after all', async () => {
@@ -300,7 +302,7 @@ describe('a way to the database that is lost', () => {
     const [cutOff, other] = [await opened(link.url), await opened(url)];
     const { connection } = await connected(cutOff);
     const { id } = connection;
-    const lost = link.loseAnswerTo('take\0', 'commit');
+    const lost = link.loseAnswerTo('claim\0', 'commit');
     const claim = { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 };
     await expect(cutOff.claim(id, claim)).rejects.toBeInstanceOf(StoreError);
     await lost;
@@ -368,7 +370,7 @@ describe('statements that are asked often', () => {
     // The message that has a statement parsed: its name, and its text.
     const names = way.sent().matchAll(/P[\s\S]{4}(\w*)\0(?=select|insert|update|with)/g);
     const named = new Set([...names].map(([, name]) => name).filter((name) => name !== ''));
-    if (isNamed) expect([...named]).toEqual(expect.arrayContaining(['served', 'held', 'take', 'record']));
+    if (isNamed) expect([...named]).toEqual(expect.arrayContaining(['served', 'leased', 'claim', 'record']));
     else expect([...named]).toEqual([]);
   });
 });

@@ -12,7 +12,16 @@ import type { Ciphertext } from '../../../src/domain/connection.ts';
 import type { EncryptedSecret, Store } from '../../../src/ports/index.ts';
 import { openRescue } from '../../../src/stores/sqlite/rescue-file.ts';
 import { aMigratedDatabase, opened } from '../../support/stores.ts';
-import { aConnection, anEntry, anIntegration, aRotation, connected, FIRST, NOW, someCredentials } from '../builders.ts';
+import {
+  aConnection,
+  anEntry,
+  anIntegration,
+  connected,
+  FIRST,
+  NOW,
+  someCredentials,
+  someRefreshedFields,
+} from '../builders.ts';
 
 const ringOf = (...entries: string[]) => {
   const parsed = parseKeyRing(entries.join(','));
@@ -91,7 +100,7 @@ test('refreshes go on meanwhile: each is kept, none waits for long, and no token
   const broker = stores[0]!;
   /** What is sealed can be told by its third part, whichever key it names. */
   const nameIn = (sealed: string | null | undefined) => sealed?.split('.')[2];
-  const anew = ({ sealed }: EncryptedSecret) => sealed.replace(/^v1\.\w+\./, 'v1.new.') as Ciphertext;
+  const anew = ({ ciphertext }: EncryptedSecret) => ciphertext.replace(/^v1\.\w+\./, 'v1.new.') as Ciphertext;
   const connections = await Promise.all(Array.from({ length: 100 }, () => connected(broker)));
   let isOver = false;
   let slowest = 0;
@@ -103,10 +112,10 @@ test('refreshes go on meanwhile: each is kept, none waits for long, and no token
       const since = performance.now();
       const claimed = await broker.claim(id, { attempt: 'att_1', generation, now: NOW, monotonic: 0 });
       if (typeof claimed === 'string') throw new Error(claimed);
-      if (last !== undefined) expect(nameIn(claimed.grant.accessToken)).toBe(last);
+      if (last !== undefined) expect(nameIn(claimed.credentials.accessToken)).toBe(last);
       const grant = someCredentials({ accessToken: `v1.test.${id}-${generation}.c` as Ciphertext });
       const held = { fence: claimed.fence, generation };
-      expect(await broker.rotate(id, held, aRotation(), grant, anEntry())).toBe('kept');
+      expect(await broker.commitRefresh(id, held, someRefreshedFields(), grant, anEntry())).toBe('committed');
       last = nameIn(grant.accessToken);
       slowest = Math.max(slowest, performance.now() - since);
     }
@@ -139,7 +148,7 @@ test('a row that somebody holds is passed over, not waited for', async () => {
   const [store] = stores as [Store];
   const [id] = await adopted(store, 3);
   const giveUp = await holding(url, id!);
-  const anew = ({ sealed }: EncryptedSecret) => sealed.replace('.old.', '.new.') as Ciphertext;
+  const anew = ({ ciphertext }: EncryptedSecret) => ciphertext.replace('.old.', '.new.') as Ciphertext;
   expect(await store.reencryptBatch('new', null, 50, anew)).toMatchObject({ reencrypted: 4, skipped: 1, next: null });
   await giveUp();
   expect(await store.reencryptBatch('new', null, 50, anew)).toMatchObject({ reencrypted: 2, skipped: 0 });

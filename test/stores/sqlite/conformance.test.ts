@@ -16,7 +16,7 @@ import { openChangeFeed } from '../../../src/stores/sqlite/change-feed.ts';
 import { openDatabase } from '../../../src/stores/sqlite/database.ts';
 import { dueConnections, dueIntegrations } from '../../../src/stores/sqlite/refreshes.ts';
 import { migrateSqlite, openSqlite } from '../../../src/stores/sqlite/store.ts';
-import { anEntry, anIntegration, aRotation, connected, FIRST, NOW, someCredentials } from '../builders.ts';
+import { anEntry, anIntegration, connected, FIRST, NOW, someCredentials, someRefreshedFields } from '../builders.ts';
 import { conformance } from '../conformance/index.ts';
 import { commitsIn } from './wal.ts';
 
@@ -165,10 +165,10 @@ describe('the SQLite file', () => {
     const claimed = await store.claim(connection.id, { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 });
     if (typeof claimed === 'string') throw new Error(claimed);
     const held = { fence: claimed.fence, generation: 1 };
-    await store.rotate(
+    await store.commitRefresh(
       connection.id,
       held,
-      aRotation({ identity: null }),
+      someRefreshedFields({ identity: null }),
       someCredentials({ idToken: null }),
       anEntry(),
     );

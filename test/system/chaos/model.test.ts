@@ -9,7 +9,7 @@ import type { ConnectionStatus, EncryptedCredentials } from '../../../src/domain
 import { LEASE_MS } from '../../../src/domain/time-limits.ts';
 import type { RefreshFailure, Store } from '../../../src/ports/index.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
-import { anEntry, aRotation, aSession, connected, NOW, someCredentials } from '../../stores/builders.ts';
+import { anEntry, aSession, connected, NOW, someCredentials, someRefreshedFields } from '../../stores/builders.ts';
 
 type Side = 'left' | 'right';
 const SIDES = ['left', 'right'] as const;
@@ -108,8 +108,8 @@ const give = (row: Row, grant: EncryptedCredentials): void => {
   row.generation++;
   row.status = 'active';
 };
-const expected = ({ row, fence, generation }: Held) =>
-  row.status === 'revoked' ? 'gone' : row.fence === fence && row.generation === generation ? 'kept' : 'superseded';
+const expected = <Done>({ row, fence, generation }: Held, done: Done) =>
+  row.status === 'revoked' ? 'gone' : row.fence === fence && row.generation === generation ? done : 'superseded';
 
 function hasWaited({ seen }: Process, { id, fence }: Row, now: number): boolean {
   const known = seen.get(id);
@@ -130,7 +130,7 @@ const claim = (side: Side, at: number, stale: boolean) =>
     if (row.holder?.alive && row.holder !== me && !hasWaited(me, row, monotonic)) return expect(outcome).toBe('busy');
     if (typeof outcome === 'string') throw new Error(`${outcome}, where nobody else holds it`);
     expect(outcome.fence).toBeGreaterThan(row.fence);
-    expect(outcome.grant).toEqual(row.grant);
+    expect(outcome.credentials).toEqual(row.grant);
     const left = row.intent === null ? null : { attempt: row.intent, startedAt: row.intentAt };
     expect(outcome.unresolved).toEqual(left);
     const intentAt = left?.startedAt ?? now;
@@ -145,12 +145,12 @@ const rotate = (side: Side, which: number) =>
     if (!held) return;
     const { row } = held;
     const grant = someCredentials();
-    const outcome = await processes[side].store.rotate(row.id, held, aRotation(), grant, anEntry());
-    expect(outcome).toBe(expected(held));
-    if (outcome !== 'kept') return;
+    const outcome = await processes[side].store.commitRefresh(row.id, held, someRefreshedFields(), grant, anEntry());
+    expect(outcome).toBe(expected(held, 'committed'));
+    if (outcome !== 'committed') return;
     free(row, true);
     give(row, grant);
-    row.nextRefreshAt = aRotation().nextRefreshAt;
+    row.nextRefreshAt = someRefreshedFields().nextRefreshAt;
   });
 
 const fail = (side: Side, which: number, resolved: boolean, final: boolean) =>
@@ -166,9 +166,9 @@ const fail = (side: Side, which: number, resolved: boolean, final: boolean) =>
         nextRefreshAt: final ? null : model.now + 500,
         resolved,
       };
-      const outcome = await processes[side].store.refreshFailed(row.id, held, failure, anEntry());
-      expect(outcome).toBe(expected(held));
-      if (outcome !== 'kept') return;
+      const outcome = await processes[side].store.recordRefreshFailure(row.id, held, failure, anEntry());
+      expect(outcome).toBe(expected(held, 'recorded'));
+      if (outcome !== 'recorded') return;
       free(row, resolved);
       row.nextRefreshAt = failure.nextRefreshAt;
       if (final) row.status = 'needs_reauth';
@@ -202,7 +202,7 @@ const revoke = (side: Side, at: number) =>
     free(row, true);
     Object.assign(row, { status: 'revoked', grant: null, nextRefreshAt: null });
     const every = await store.reencryptBatch('another', null, 100_000, () => undefined);
-    const left = new Set(every.left.map(({ sealed }) => sealed));
+    const left = new Set(every.left.map(({ ciphertext }) => ciphertext));
     for (const { accessToken, refreshToken, idToken } of row.had)
       for (const secret of [accessToken, refreshToken, idToken]) expect(left.has(secret!)).toBe(false);
   });
@@ -256,7 +256,7 @@ async function newModel(): Promise<Model> {
   const integration = `integration_${++made}`;
   const rows: Row[] = [];
   for (const nextRefreshAt of [NOW, NOW + 800]) {
-    const { connection, grant } = await connected(real.left.store, { integration, nextRefreshAt });
+    const { connection, credentials: grant } = await connected(real.left.store, { integration, nextRefreshAt });
     const { id, status, generation } = connection;
     const nobody = { fence: 0, holder: undefined, intent: null, intentAt: 0 };
     rows.push({ id, status, generation, ...nobody, nextRefreshAt, grant, had: [grant] });

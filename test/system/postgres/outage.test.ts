@@ -152,8 +152,8 @@ describe('a refresh that was under way when the line broke', () => {
   });
 
   test.each([
-    ['the grant', ['rotate_connection', 'commit'], 1],
-    ['the claim', ['take\0', 'commit'], 0],
+    ['the grant', ['refresh_connection', 'commit'], 1],
+    ['the claim', ['claim\0', 'commit'], 0],
   ] as const)('and whose commit of %s was not answered, spends nothing twice', async (_, words, spentBefore) => {
     const { link, broker, ids, spends } = await house(1);
     const id = ids[0]!;

@@ -92,7 +92,7 @@ test.each([
     store: {
       subscribe: async (told) => {
         tell = told;
-        return { delivery: 'notified', everyMs: 1, lagMs: () => 0, stop: async () => undefined };
+        return { delivery: 'pushed', everyMs: 1, lagMs: () => 0, stop: async () => undefined };
       },
       connectionVersions: async (ids) => {
         asked.push(ids);

@@ -1,0 +1,89 @@
+// OAuth 2.0 and OpenID Connect with third parties: what is asked of them, and what they answer.
+import type { Connection, Credentials, Identity } from '../domain/connection.ts';
+import type { Target } from '../domain/target.ts';
+
+/** The answer of a token endpoint, in one form for all providers (RFC 6749 5.1). Undefined: the answer does not say. */
+export interface TokenResponse {
+  accessToken: string;
+  tokenType: string;
+  /** Undefined: the stored one stays valid. */
+  refreshToken: string | undefined;
+  idToken: string | undefined;
+  /** Undefined: as requested (RFC 6749 5.1). */
+  scopes: string[] | undefined;
+  /** Seconds. */
+  expiresIn: number | undefined;
+  /** Seconds until the refresh token expires unless it is used. */
+  idleIn: number | undefined;
+  /** Seconds until the grant ends, whatever is done. */
+  endsIn: number | undefined;
+  /** From the validated ID token. */
+  identity: Identity | undefined;
+  captured: Record<string, unknown>;
+  /** The key that the request proved possession of (RFC 9449): PKCS #8, PEM. Undefined: the stored one stays. */
+  dpopKey: string | undefined;
+}
+
+/** Why a provider did not grant a request, classified. */
+export interface ProviderFault {
+  /**
+   * - `denied`: the owner, or the provider for them, refused (authorization response)
+   * - `grant_dead`: `invalid_grant` and its kin: terminal
+   * - `misconfigured`: the client, its secret, a redirect URI or a scope is wrong: not the owner's doing
+   * - `transient`: 429, 5xx, network, timeout: try again
+   * - `invalid`: an answer that must not be trusted (wrong `iss`, nonce, signature, state, not the protocol)
+   * - `identity_changed`: a refresh answered for another `iss` or `sub` (OpenID Connect Core 12.2)
+   */
+  kind: 'denied' | 'grant_dead' | 'misconfigured' | 'transient' | 'invalid' | 'identity_changed';
+  /** The provider's error code, or ours: `[a-z0-9_]+`, safe to show. */
+  code: string;
+  /** One line for engineers, without secrets. */
+  detail: string;
+  /** Seconds that the provider asked to wait. */
+  retryAfter: number | undefined;
+  /** The request was sent and no answer came: the refresh token may or may not be spent. */
+  outcomeUnknown: boolean;
+}
+
+export type ProviderResult<T> = { ok: true; value: T } | { ok: false; fault: ProviderFault };
+
+/** The connection before it is refreshed. Where each token is requested from scratch, `scopes` are those to request. */
+export interface RefreshRequest extends Pick<Connection, 'identity' | 'scopes' | 'captured'> {
+  credentials: Credentials;
+  /** Sent again where the provider asks for it. */
+  redirectUri: string;
+}
+
+/** Never rejects for anything that a provider does: that is a `ProviderFault`. */
+export interface ProviderClient {
+  /** The URL to redirect the browser to (RFC 6749 4.1.1, 7636; 9126 where the metadata requires it). */
+  authorizationUrl(
+    target: Target,
+    request: { state: string; nonce: string; verifier: string; redirectUri: string; scopes: string[] },
+  ): Promise<ProviderResult<{ url: string; issuer: string | null }>>;
+  /** Checks the authorization response (`iss`, `error`), exchanges the code, and validates the whole ID token. */
+  exchange(
+    target: Target,
+    response: URLSearchParams,
+    expected: {
+      state: string;
+      nonce: string;
+      verifier: string;
+      redirectUri: string;
+      scopes: string[];
+      issuer: string | null;
+    },
+  ): Promise<ProviderResult<TokenResponse>>;
+  /**
+   * Spends the refresh token (RFC 6749 6), or requests a new token with the stored credentials (RFC 6749 4.4, RFC 7523).
+   * An ID token that cannot be validated is left out of the result; one of another identity is a fault. Precondition:
+   * `isRenewable`.
+   */
+  refresh(target: Target, request: RefreshRequest): Promise<ProviderResult<TokenResponse>>;
+  /** RFC 7009, the refresh token first, then the access token; or the vendor's own form. */
+  revoke(
+    target: Target,
+    tokens: { accessToken: string | null; refreshToken: string | null },
+    captured: Record<string, unknown>,
+  ): Promise<ProviderResult<'done' | 'unsupported'>>;
+}

@@ -1,0 +1,38 @@
+// Key rotation, as the store sees it: where the secrets are, and one batch of re-encrypting them.
+import type { Ciphertext } from '../domain/connection.ts';
+
+/** A row that holds secrets. */
+export interface SecretRowKey {
+  /** By its name in the database. */
+  table: 'integrations' | 'grants' | 'flows' | 'outbox_revocations';
+  /** Of the row; for grants, the connection's. */
+  id: string;
+}
+
+/** A column of a row. */
+export interface SecretColumn extends SecretRowKey {
+  column: string;
+}
+
+export interface EncryptedSecret extends SecretColumn {
+  /** The row in its encryption context: its own, or for tokens in the outbox, the connection's. */
+  boundTo: string;
+  ciphertext: Ciphertext;
+}
+
+export interface ReencryptedBatch {
+  /** Secrets that were replaced. */
+  reencrypted: number;
+  /** Secrets that could not be re-encrypted, and stay as they are. */
+  left: EncryptedSecret[];
+  /** Rows that were passed over: locked by another operation, or deleted meanwhile. */
+  skipped: number;
+  /** The row to continue after; null at the end. */
+  next: SecretRowKey | null;
+}
+
+/** A known text encrypted by one key: it proves that a key ring holds the right key under this id. */
+export interface KeyCheck {
+  kid: string;
+  ciphertext: Ciphertext;
+}

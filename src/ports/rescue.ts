@@ -1,0 +1,24 @@
+// The rescue file: provider answers that the store could not commit wait in it, encrypted, until it can.
+import type { EncryptedCredentials } from '../domain/connection.ts';
+import type { HeldLease, RefreshedFields } from './rows.ts';
+
+/** The encrypted answer of a refresh on its way into the store. It is stored as JSON: a name that changes loses answers. */
+export interface PendingCommit {
+  attempt: string;
+  connectionId: string;
+  integration: string;
+  owner: string;
+  params: Record<string, string>;
+  captured: Record<string, unknown>;
+  held: HeldLease;
+  change: RefreshedFields;
+  grant: EncryptedCredentials;
+}
+
+/** Each method is durable once fulfilled, and rejects when it could not be done: then nothing changed. */
+export interface Rescue {
+  /** Replaces an answer of the same attempt. */
+  add(answer: PendingCommit): Promise<void>;
+  remove(attempt: string): Promise<void>;
+  all(): Promise<PendingCommit[]>;
+}

@@ -1,0 +1,43 @@
+// Metrics and logs. Labels and fields are ids and codes, never secrets. No method throws.
+import type { ConnectionStatus, UpstreamRevocation } from '../domain/connection.ts';
+
+export interface Telemetry {
+  request(route: string, method: string, status: number, seconds: number): void;
+  /** `lifeLeft`: seconds until the replaced token would have expired; null when it does not expire. */
+  refresh(integration: string, outcome: string, lifeLeft: number | null): void;
+  cache(outcome: 'hit' | 'miss'): void;
+  /** `outcome`: `ok`, or why the connect flow ended. */
+  connect(integration: string, outcome: string): void;
+  /** One attempt at a provider; `pending`: there will be another. */
+  revocation(integration: string, outcome: UpstreamRevocation): void;
+  /** A store operation was rejected; `operation` is the name of the method. */
+  storeError(operation: string): void;
+  /** Prometheus text, with the gauges as given. */
+  render(state: MetricsState): Promise<string>;
+}
+
+/** Gauges, read when metrics are scraped. */
+export interface MetricsState {
+  connections: { integration: string; status: ConnectionStatus; count: number }[];
+  /** Refreshes that are due; `oldestMs`: for how long the oldest has been. */
+  due: { integration: string; count: number; oldestMs: number }[];
+  /** Refreshes that hold a permit. */
+  inFlight: number;
+  /** 0 closed, 0.5 half-open, 1 open. */
+  circuitBreakers: { integration: string; state: 0 | 0.5 | 1 }[];
+  /** Whether the store accepts writes. */
+  storeUp: boolean;
+  /** Milliseconds since the change feed was last read successfully. */
+  changeFeedLagMs: number;
+  /** Provider answers in the rescue file. */
+  rescued: number;
+  /** Audit entries that are not written yet, and those that were dropped since the start. */
+  audit: { waiting: number; lost: number };
+}
+
+export interface Logger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}

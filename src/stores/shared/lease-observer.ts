@@ -1,0 +1,26 @@
+// How long a live process has held a lease, as observed by this one, so that no two clocks are compared.
+import { LRUCache } from 'lru-cache';
+import { LEASE_MS } from '../../domain/time-limits.ts';
+
+/** Leases that are observed at once. One that is evicted is observed from the start again, and so lasts longer. */
+const MAX_OBSERVED = 10_000;
+
+export interface LeaseObserver {
+  /**
+   * Whether this claim, identified by its fence, has been observed for `LEASE_MS`: then the lease has expired. The first
+   * call starts the observation. `monotonic`: milliseconds, now, of this process.
+   */
+  hasExpired(connectionId: string, fence: number, monotonic: number): boolean;
+}
+
+export function createLeaseObserver(): LeaseObserver {
+  const observed = new LRUCache<string, { fence: number; since: number }>({ max: MAX_OBSERVED });
+  return {
+    hasExpired(connectionId, fence, monotonic) {
+      const claim = observed.get(connectionId);
+      if (claim?.fence === fence) return monotonic - claim.since >= LEASE_MS;
+      observed.set(connectionId, { fence, since: monotonic });
+      return false;
+    },
+  };
+}

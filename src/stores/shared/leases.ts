@@ -1,0 +1,101 @@
+// Leases and refreshes: what both stores decide and write, for the tables of any dialect.
+import { type Column, type SQL, sql } from 'drizzle-orm';
+import type { EncryptedCredentials } from '../../domain/connection.ts';
+import type { Claimed, HeldLease, RefreshedFields, RefreshFailure } from '../../ports/index.ts';
+import { placeholdersFor } from './placeholders.ts';
+
+/** A row of `leases`. `holder` is null when released; `attempt` and `startedAt`, the intent, when it is resolved. */
+export interface Lease {
+  fence: number;
+  holder: string | null;
+  attempt: string | null;
+  startedAt: number | null;
+}
+
+/** The fence of the next claim, and the intent that it inherits. */
+export function nextClaim(lease: Lease | null | undefined): Pick<Claimed, 'fence' | 'unresolved'> {
+  const attempt = lease?.attempt ?? null;
+  const startedAt = lease?.startedAt ?? null;
+  return {
+    fence: (lease?.fence ?? 0) + 1,
+    unresolved: attempt === null || startedAt === null ? null : { attempt, startedAt },
+  };
+}
+
+/**
+ * Undefined when the holder may still write. The lease itself may have been released: while no other claim and no other
+ * credentials came after it, what it brings is the newest.
+ */
+export function whyNotHeld(
+  held: HeldLease,
+  connection: { status: string; generation: number } | undefined,
+  lease: { fence: number } | undefined,
+): 'gone' | 'superseded' | undefined {
+  if (!connection || connection.status === 'revoked') return 'gone';
+  return lease?.fence === held.fence && connection.generation === held.generation ? undefined : 'superseded';
+}
+
+const REFRESHED = [
+  'scopes',
+  'tokenType',
+  'issuedAt',
+  'expiresAt',
+  'nextRefreshAt',
+  'reauthDueAt',
+  'lastRefreshedAt',
+  'captured',
+  'identity',
+  'updatedAt',
+] as const satisfies (keyof RefreshedFields)[];
+
+/** What a committed refresh sets on the connection, with a placeholder for each of `RefreshedFields`. */
+export const refreshedColumns = (
+  connections: Record<keyof RefreshedFields | 'generation', Column>,
+): Record<keyof RefreshedFields | 'generation', SQL> & { reason: null; failures: 0; lastRefreshError: null } => ({
+  reason: null,
+  failures: 0,
+  lastRefreshError: null,
+  generation: sql`${connections.generation} + 1`,
+  ...placeholdersFor<keyof RefreshedFields>(connections, REFRESHED),
+});
+
+const CREDENTIALS = [
+  'accessToken',
+  'refreshToken',
+  'idToken',
+  'credentials',
+] as const satisfies (keyof EncryptedCredentials)[];
+
+export const credentialColumns = (grants: Record<keyof EncryptedCredentials, Column>) =>
+  placeholdersFor<keyof EncryptedCredentials>(grants, CREDENTIALS);
+
+/** What a failed refresh sets on the connection. */
+export const failureOf = (
+  connections: Record<'failures', Column>,
+  { reason, error, nextRefreshAt }: RefreshFailure,
+) => ({
+  ...(reason !== null && { status: 'needs_reauth' as const, reason }),
+  lastRefreshError: error,
+  nextRefreshAt,
+  failures: sql`${connections.failures} + 1`,
+  updatedAt: error.at,
+});
+
+export const RELEASED = { holder: null } as const;
+export const RESOLVED = { holder: null, attempt: null, startedAt: null } as const;
+/** A refresh in flight holds the old fence: its answer is superseded. */
+export const fencedOff = (leases: Record<'fence', Column>) => ({ ...RESOLVED, fence: sql`${leases.fence} + 1` });
+
+/** For an upsert of a lease: the claim replaces what is there. */
+export const CLAIM_REPLACES = {
+  fence: sql`excluded.fence`,
+  holder: sql`excluded.holder`,
+  attempt: sql`excluded.attempt`,
+  startedAt: sql`excluded.started_at`,
+};
+
+/** Counts what `dueIntegrations` of a dialect finds: `integration` and `dueAt`, the oldest first. */
+export const countDue = (dueIntegrations: SQL, now: number): SQL => sql`
+  select integration, "dueAt", (select count(*) from connections c where c.status = 'active'
+    and c.next_refresh_at <= ${now} and c.integration = d.integration) as count
+  from (${dueIntegrations}) d`;

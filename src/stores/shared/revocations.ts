@@ -1,0 +1,33 @@
+// The tombstone of a connection, and the outbox entry that its tokens move to.
+import type { AuditEntry } from '../../domain/audit.ts';
+import type { Connection, EncryptedCredentials } from '../../domain/connection.ts';
+import type { PendingRevocation } from '../../ports/index.ts';
+
+export const tombstoneOf = (upstream: 'pending' | 'unsupported', { at }: AuditEntry) =>
+  ({
+    status: 'revoked',
+    reason: null,
+    nextRefreshAt: null,
+    reauthDueAt: null,
+    upstreamRevocation: upstream,
+    updatedAt: at,
+  }) as const;
+
+export const pendingRevocationOf = (
+  { id: connectionId, integration, params, captured }: Connection,
+  { accessToken, refreshToken }: Pick<EncryptedCredentials, 'accessToken' | 'refreshToken'>,
+  nextAt: number,
+  audit: AuditEntry,
+): PendingRevocation => ({
+  // One revocation for one audit entry: the id is as unique, and as ordered.
+  id: audit.id.replace(/^(evt_)?/, 'rev_'),
+  connectionId,
+  integration,
+  params,
+  captured,
+  accessToken,
+  refreshToken,
+  attempts: 0,
+  nextAt,
+  createdAt: audit.at,
+});

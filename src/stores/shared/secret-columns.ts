@@ -1,0 +1,90 @@
+// Every column that holds a secret, for the schema of any dialect, and the queries that find what a key encrypts.
+import { type Column, not, or, type SQL, sql, type Table } from 'drizzle-orm';
+import type { Ciphertext } from '../../domain/connection.ts';
+import type { SecretRowKey } from '../../ports/index.ts';
+import { startsWith } from './filters.ts';
+import { prefixOf } from './reencryption.ts';
+
+export interface SecretTable<T = Table, C = Column> {
+  name: SecretRowKey['table'];
+  table: T;
+  id: C;
+  /** The row in the encryption context of its secrets: its own, or another. */
+  boundTo: C;
+  columns: Record<string, C>;
+}
+
+type With<T, C, Names extends string> = T & Record<Names, C>;
+
+interface TablesWithSecrets<T, C> {
+  integrations: With<T, C, 'id' | 'clientSecret' | 'privateKey'>;
+  grants: With<T, C, 'connectionId' | 'accessToken' | 'refreshToken' | 'idToken' | 'credentials'>;
+  flows: With<T, C, 'stateDigest' | 'verifier' | 'nonce'>;
+  pendingRevocations: With<T, C, 'id' | 'connectionId' | 'accessToken' | 'refreshToken'>;
+}
+
+type Row<T> = T extends Table ? T['$inferSelect'] : Record<never, never>;
+type SecretsIn<T> = { [C in keyof Row<T>]: NonNullable<Row<T>[C]> extends Ciphertext ? C : never }[keyof Row<T>];
+/** The checks of the keys are encrypted too, but each by the key that it proves. */
+type TablesIn<Schema> = Exclude<
+  { [T in keyof Schema]: SecretsIn<Schema[T]> extends never ? never : T }[keyof Schema],
+  'keyChecks'
+>;
+
+/** What `secretTables` must return for a schema: a secret column that is missing is a type error. */
+export type AllSecretsOf<Schema> = {
+  [T in TablesIn<Schema>]: SecretTable & { columns: Record<SecretsIn<Schema[T]>, Column> };
+};
+
+/** `T`, `C`: table and column of the dialect. */
+export function secretTables<T, C>({ integrations, grants, flows, pendingRevocations }: TablesWithSecrets<T, C>) {
+  const { clientSecret, privateKey } = integrations;
+  const { accessToken, refreshToken, idToken, credentials } = grants;
+  const { verifier, nonce } = flows;
+  const pending = pendingRevocations;
+  return {
+    integrations: own('integrations', integrations, integrations.id, { clientSecret, privateKey }),
+    grants: own('grants', grants, grants.connectionId, { accessToken, refreshToken, idToken, credentials }),
+    flows: own('flows', flows, flows.stateDigest, { verifier, nonce }),
+    pendingRevocations: {
+      ...own('outbox_revocations', pending, pending.id, {
+        accessToken: pending.accessToken,
+        refreshToken: pending.refreshToken,
+      }),
+      boundTo: pending.connectionId,
+    },
+  };
+
+  function own<Columns>(name: SecretRowKey['table'], table: T, id: C, columns: Columns) {
+    return { name, table, id, boundTo: id, columns };
+  }
+}
+
+/** `table.column` of every secret, the checks of the keys apart. */
+export const namesOf = (tables: SecretTable[]): string[] =>
+  tables.flatMap(({ name, columns }) => Object.values(columns).map((column) => `${name}.${column.name}`));
+
+/** Rows with a secret that this key does not encrypt. */
+export const needsReencryption = ({ columns }: SecretTable, kid: string): SQL | undefined =>
+  or(...Object.values(columns).map((column) => not(startsWith(column, prefixOf(kid)))));
+
+/**
+ * Counts the secrets by key: `kid`, `secrets`. One statement, so that a secret that moves from table to table meanwhile is
+ * counted once. `position`: the dialect's function for the position of a text in another.
+ */
+export function keysInUse(tables: SecretTable[], position: 'instr' | 'strpos'): SQL {
+  const kids = tables.flatMap(({ table, columns }) =>
+    Object.values(columns).map(
+      (column) => sql`select ${kidIn(column, position)} as kid from ${table} where ${column} is not null`,
+    ),
+  );
+  const all = sql.join(kids, sql` union all `);
+  return sql`select kid, count(*) as secrets from (${all}) as secrets_by_key group by kid order by kid`;
+}
+
+/** The kid in `v1.<kid>.…`, or null. Not LIKE: a kid may hold `_`, which LIKE takes for any character. */
+const kidIn = (column: Column, position: 'instr' | 'strpos'): SQL => {
+  const rest = sql`substr(${column}, 4, 33)`;
+  const dot = sql`${sql.raw(position)}(${rest}, '.')`;
+  return sql`case when substr(${column}, 1, 3) = 'v1.' and ${dot} > 1 then substr(${rest}, 1, ${dot} - 1) end`;
+};
