@@ -1,4 +1,4 @@
-// Rows for the store's tests: every field filled with something that is not the default, new ids each time.
+// Rows for the store's tests: every field set to something that is not the default, with new ids each time.
 import type { AuditEntry } from '../../src/domain/audit.ts';
 import type { Caller, CallerKey } from '../../src/domain/caller.ts';
 import type { Ciphertext, Connection, EncryptedCredentials } from '../../src/domain/connection.ts';
@@ -8,16 +8,16 @@ import type { PendingRevocation, RefreshedFields, Store } from '../../src/ports/
 export const NOW = 1_800_000_000_000;
 
 let made = 0;
-/** Ordered by when they were made, as the real ones are by time. */
+/** In order, as the real ones are by time. */
 const anId = (prefix: string) => `${prefix}_${String(++made).padStart(8, '0')}`;
-export const sealed = (name: string) => `v1.test.${name}.${++made}` as Ciphertext;
+export const aCiphertext = (name: string) => `v1.test.${name}.${++made}` as Ciphertext;
 
 export const anIntegration = (given: Partial<Omit<Integration, 'version'>> = {}): Omit<Integration, 'version'> => ({
   id: 'slack',
   provider: 'slack',
   clientId: 'client-1',
-  clientSecret: sealed('client_secret'),
-  privateKey: sealed('private_key'),
+  clientSecret: aCiphertext('client_secret'),
+  privateKey: aCiphertext('private_key'),
   keyId: 'kid-1',
   certificate: '-----BEGIN CERTIFICATE-----',
   scopes: ['chat:write', 'users:read'],
@@ -57,10 +57,10 @@ export const aConnection = (given: Partial<Connection> = {}): Connection => ({
 });
 
 export const someCredentials = (given: Partial<EncryptedCredentials> = {}): EncryptedCredentials => ({
-  accessToken: sealed('access_token'),
-  refreshToken: sealed('refresh_token'),
-  idToken: sealed('id_token'),
-  credentials: sealed('credentials'),
+  accessToken: aCiphertext('access_token'),
+  refreshToken: aCiphertext('refresh_token'),
+  idToken: aCiphertext('id_token'),
+  credentials: aCiphertext('credentials'),
   ...given,
 });
 
@@ -124,8 +124,8 @@ export const aFlow = (sessionId: string, given: Partial<Flow> = {}): Flow => ({
   sessionId,
   integration: 'slack',
   browserDigest: 'browser-1',
-  verifier: sealed('verifier'),
-  nonce: sealed('nonce'),
+  verifier: aCiphertext('verifier'),
+  nonce: aCiphertext('nonce'),
   issuer: 'https://op.example',
   redirectUri: 'https://broker.example/oauth2/callback/slack',
   scopes: ['chat:write'],
@@ -140,8 +140,8 @@ export const aRevocation = (given: Partial<PendingRevocation> = {}): PendingRevo
   integration: 'slack',
   params: { shop: 'acme' },
   captured: { uid: '42' },
-  accessToken: sealed('access_token'),
-  refreshToken: sealed('refresh_token'),
+  accessToken: aCiphertext('access_token'),
+  refreshToken: aCiphertext('refresh_token'),
   attempts: 1,
   nextAt: NOW,
   createdAt: NOW - 1,
@@ -190,14 +190,14 @@ export async function fill(store: Store): Promise<void> {
   if ((await store.beginFlow(aFlow(session.id), NOW)) !== 'begun') throw new Error('no flow begun');
   await store.failSession(session.id, 'access_denied', anEntry());
   await store.addPendingRevocation(aRevocation());
-  await store.addKeyCheck({ kid: 'test', ciphertext: sealed('check') });
+  await store.addKeyCheck({ kid: 'test', ciphertext: aCiphertext('check') });
   await store.takeFromBucket('slack', 1, { perSecond: 1, burst: 8, reserve: 0 });
 }
 
 /** Whether this entry was kept: what changed something is in the audit log, what did not is not. */
 export async function recorded(store: Store, entry: Pick<AuditEntry, 'id'>): Promise<boolean> {
   const { data } = await store.audit({}, { limit: 500, after: undefined });
-  return data.some((kept) => kept.id === entry.id);
+  return data.some(({ id }) => id === entry.id);
 }
 
 export const FIRST = { limit: 500, after: undefined };

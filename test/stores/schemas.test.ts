@@ -1,4 +1,4 @@
-// The two schemas hold the same rows: the types are compared here, the names of what is in the database below.
+// The two schemas have the same rows: the types are compared first, then the names of columns and indexes.
 import { getTableColumns, getTableName, is, Table } from 'drizzle-orm';
 import { type PgTable, getTableConfig as postgresConfig } from 'drizzle-orm/pg-core';
 import { type SQLiteTable, getTableConfig as sqliteConfig } from 'drizzle-orm/sqlite-core';
@@ -22,7 +22,7 @@ const tablesOf = (schema: object) =>
 const there = new Map(tablesOf(postgres));
 
 describe('the schemas of SQLite and PostgreSQL', () => {
-  test('have the same rows; PostgreSQL has in a table what SQLite has in files: who is alive', () => {
+  test('have the same rows, but for `replicas`, which are files beside SQLite', () => {
     expectTypeOf<Omit<Postgres, 'replicas'>['connections']>().toEqualTypeOf<Sqlite['connections']>();
     expectTypeOf<Postgres['integrations']>().toEqualTypeOf<Sqlite['integrations']>();
     expectTypeOf<Postgres['grants']>().toEqualTypeOf<Sqlite['grants']>();
@@ -42,14 +42,14 @@ describe('the schemas of SQLite and PostgreSQL', () => {
     expect(postgresSecrets).toEqual(sqliteSecrets);
   });
 
-  test('are carried whole when the data move house, but for what belongs to a place', () => {
+  test('are covered by a data migration, but for what belongs to one database', () => {
     const names = tablesOf(postgres).map(([, table]) => getTableName(table));
     expect([...CARRIED, 'changes', 'paces', 'replicas'].sort()).toEqual(names.sort());
     for (const [name, table] of tablesOf(sqlite))
       expect(Object.values(getTableColumns(table))[0]!.primary, name).toBe(true);
   });
 
-  test.each(tablesOf(sqlite))('call the columns and indexes of %s the same', (name, here) => {
+  test.each(tablesOf(sqlite))('have the same columns and indexes of %s', (name, here) => {
     const twin = there.get(name)!;
     expect(getTableName(twin)).toBe(getTableName(here));
     const named = (table: Table) =>

@@ -1,4 +1,4 @@
-// No sealed column is forgotten by a key rotation: the schema is walked, with every column of every table filled.
+// A key rotation covers every secret column: the schema is walked, with every column of every table filled.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -42,11 +42,11 @@ test('the walk sees every table of the database', () => {
   expect(tables.filter((name) => name !== '__drizzle_migrations').sort()).toEqual([...walked].sort());
 });
 
-test.each(columns)('$table.$column is filled here, so that a secret in it would be seen', ({ table, column }) => {
+test.each(columns)('$table.$column is filled, so that a secret in it would be found', ({ table, column }) => {
   expect(rowsWhere(table, `"${column}" is not null`)).toBeGreaterThan(0);
 });
 
-test('a rotation knows every column that holds a sealed text; only the proofs of the keys stay as they are', () => {
+test('a rotation covers every column that holds a ciphertext, but for the key checks', () => {
   const holding = columns.filter(({ table, column }) => rowsWhere(table, `instr("${column}", 'v1.') > 0`) > 0);
   const names = holding.map(({ table, column }) => `${table}.${column}`);
   expect(names.sort()).toEqual([...secretColumns, 'key_checks.sealed'].sort());

@@ -5,7 +5,7 @@ import { anEntry, FIRST, NOW } from '../builders.ts';
 import type { Opened } from './index.ts';
 
 export function auditLog(at: Opened): void {
-  test('gives every field back, newest first', async () => {
+  test('entries are returned with every field, newest first', async () => {
     const full = anEntry();
     const bare = anEntry({
       keyId: null,
@@ -23,7 +23,7 @@ export function auditLog(at: Opened): void {
     await at.store.appendAudit([]);
   });
 
-  test('goes page by page', async () => {
+  test('entries are returned page by page', async () => {
     const entries = [anEntry(), anEntry(), anEntry()];
     await at.store.appendAudit(entries);
     const first = await at.store.audit({}, { limit: 2, after: undefined });
@@ -38,10 +38,10 @@ export function auditLog(at: Opened): void {
     ['actor', { actor: 'system' }, [3]],
     ['action', { action: 'connection.refreshed' }, [4]],
     ['outcome', { outcome: 'failed' as const }, [5]],
-    ['time, with its beginning and without its end', { from: NOW + 10, to: NOW + 20 }, [6]],
+    ['a time span, with its start and without its end', { from: NOW + 10, to: NOW + 20 }, [6]],
     ['several at once', { owner: 'user:1', actor: 'system', outcome: 'ok' as const }, [3]],
-    ['what is not there', { actor: 'nobody' }, []],
-  ])('filters by %s', async (_, filter, expected) => {
+    ['nothing', { actor: 'nobody' }, []],
+  ])('a filter matches %s', async (_, filter, expected) => {
     const entries = [
       anEntry({ integration: 'github' }),
       anEntry({ owner: 'user:10' }),
@@ -56,7 +56,7 @@ export function auditLog(at: Opened): void {
     expect(data).toEqual(expected.map((i) => entries[i]).reverse());
   });
 
-  test('forgets the oldest, below an id, a portion at a time', async () => {
+  test('pruning deletes the oldest below an id, a batch at a time', async () => {
     const entries = Array.from({ length: 6 }, () => anEntry());
     await at.store.appendAudit(entries);
     const before = entries[4]!.id;
@@ -67,7 +67,7 @@ export function auditLog(at: Opened): void {
     expect((await at.store.audit({}, FIRST)).data).toEqual([entries[5], entries[4]]);
   });
 
-  test('is pruned by two at once, and each entry goes once', async () => {
+  test('concurrent pruning counts each entry once', async () => {
     await at.store.appendAudit(Array.from({ length: 60 }, () => anEntry()));
     const last = anEntry();
     await at.store.appendAudit([last]);
@@ -79,18 +79,18 @@ export function auditLog(at: Opened): void {
     expect((await at.store.audit({}, FIRST)).data).toEqual([last]);
   });
 
-  test('keeps all of a batch or nothing of it', async () => {
+  test('a batch with an invalid entry is rejected as a whole', async () => {
     const impossible = anEntry({ actor: null as never });
     await expect(at.store.appendAudit([anEntry(), impossible])).rejects.toBeInstanceOf(StoreError);
     expect((await at.store.audit({}, FIRST)).data).toEqual([]);
   });
 
-  test('has an entry once, also when whoever has lost the answer brings it again', async () => {
-    const [fresh, kept] = [anEntry(), anEntry()];
-    await at.store.appendAudit([kept]);
-    await at.store.appendAudit([fresh, kept]);
+  test('an entry that is appended again is stored once', async () => {
+    const [fresh, stored] = [anEntry(), anEntry()];
+    await at.store.appendAudit([stored]);
+    await at.store.appendAudit([fresh, stored]);
     expect((await at.store.audit({}, FIRST)).data.toSorted((a, b) => (a.id < b.id ? -1 : 1))).toEqual(
-      [fresh, kept].sort((a, b) => (a.id < b.id ? -1 : 1)),
+      [fresh, stored].sort((a, b) => (a.id < b.id ? -1 : 1)),
     );
   });
 }

@@ -13,16 +13,16 @@ export function callers(at: Opened): void {
     await at.store.addCaller(caller, key, anEntry());
     return { caller, key };
   }
-  const putCaller = (caller: Caller, keys: CallerKey[], by: AuditEntry) =>
-    at.store.putDeclared({ integrations: [], callers: [{ caller, keys, audit: by }] });
+  const putCaller = (caller: Caller, keys: CallerKey[], audit: AuditEntry) =>
+    at.store.putDeclared({ integrations: [], callers: [{ caller, keys, audit: audit }] });
   const keysOf = async (id: string) => (await at.store.callers()).find(({ caller }) => caller.id === id)?.keys;
 
-  test('gives back every caller with every field of its keys', async () => {
+  test('callers are returned with every field of their keys', async () => {
     const { caller, key } = await added();
-    const by = anEntry();
+    const audit = anEntry();
     const second = aKey(caller.id, { expiresAt: null, lastUsedAt: null });
-    expect(await at.store.addCallerKey(second, by)).toBe('added');
-    expect(await recorded(at.store, by)).toBe(true);
+    expect(await at.store.addCallerKey(second, audit)).toBe('added');
+    expect(await recorded(at.store, audit)).toBe(true);
     const other = await added();
     expect(await at.store.callers()).toEqual([
       { caller, keys: [key, second] },
@@ -30,53 +30,53 @@ export function callers(at: Opened): void {
     ]);
   });
 
-  test('records who added a caller', async () => {
+  test('a new caller is recorded in the audit log', async () => {
     const caller = aCaller();
-    const by = anEntry();
-    await at.store.addCaller(caller, aKey(caller.id), by);
-    expect(await recorded(at.store, by)).toBe(true);
+    const audit = anEntry();
+    await at.store.addCaller(caller, aKey(caller.id), audit);
+    expect(await recorded(at.store, audit)).toBe(true);
   });
 
-  test('refuses a key whose digest is there already, and keeps nothing of that caller', async () => {
+  test('a caller whose key has a stored digest is rejected as a whole', async () => {
     const { key } = await added();
     const caller = aCaller();
-    const by = anEntry();
-    const twice = at.store.addCaller(caller, aKey(caller.id, { digest: key.digest }), by);
+    const audit = anEntry();
+    const twice = at.store.addCaller(caller, aKey(caller.id, { digest: key.digest }), audit);
     await expect(twice).rejects.toBeInstanceOf(StoreError);
     expect(await keysOf(caller.id)).toBeUndefined();
-    expect(await recorded(at.store, by)).toBe(false);
+    expect(await recorded(at.store, audit)).toBe(false);
   });
 
-  test('adds a caller without a key', async () => {
+  test('a caller can be added without a key', async () => {
     const caller = aCaller({ rateLimit: null });
     await at.store.addCaller(caller, null, anEntry());
     expect(await at.store.callers()).toEqual([{ caller, keys: [] }]);
   });
 
-  test('updates all of a caller but when it was made, and leaves its keys', async () => {
+  test('an update replaces all of a caller but createdAt and its keys', async () => {
     const { caller, key } = await added();
-    const [by, again] = [anEntry(), anEntry()];
+    const [audit, again] = [anEntry(), anEntry()];
     const other = { id: caller.id, name: 'other', permissions: [], workloads: [], rateLimit: null, createdAt: NOW + 9 };
-    expect(await at.store.updateCaller(other, by)).toBe('updated');
-    expect(await recorded(at.store, by)).toBe(true);
+    expect(await at.store.updateCaller(other, audit)).toBe('updated');
+    expect(await recorded(at.store, audit)).toBe(true);
     expect(await at.store.callers()).toEqual([{ caller: { ...other, createdAt: NOW }, keys: [key] }]);
     expect(await at.store.updateCaller(aCaller(), again)).toBe('absent');
     expect(await recorded(at.store, again)).toBe(false);
     expect(await at.store.callers()).toHaveLength(1);
   });
 
-  test('adds no key to a caller that is absent', async () => {
-    const by = anEntry();
-    expect(await at.store.addCallerKey(aKey('clr_nobody'), by)).toBe('absent');
-    expect(await recorded(at.store, by)).toBe(false);
+  test('a key of an absent caller is not added', async () => {
+    const audit = anEntry();
+    expect(await at.store.addCallerKey(aKey('clr_nobody'), audit)).toBe('absent');
+    expect(await recorded(at.store, audit)).toBe(false);
   });
 
-  test('deletes a caller with its keys', async () => {
+  test('a caller is deleted with its keys', async () => {
     const { caller, key } = await added();
-    const [by, again] = [anEntry(), anEntry()];
-    expect(await at.store.deleteCaller(caller.id, by)).toBe('deleted');
+    const [audit, again] = [anEntry(), anEntry()];
+    expect(await at.store.deleteCaller(caller.id, audit)).toBe('deleted');
     expect(await at.store.callers()).toEqual([]);
-    expect(await recorded(at.store, by)).toBe(true);
+    expect(await recorded(at.store, audit)).toBe(true);
     expect(await at.store.deleteCaller(caller.id, again)).toBe('absent');
     expect(await recorded(at.store, again)).toBe(false);
     const heir = aCaller();
@@ -84,28 +84,28 @@ export function callers(at: Opened): void {
     expect(await keysOf(heir.id)).toHaveLength(1);
   });
 
-  test('deletes one key, of that caller only', async () => {
+  test('a key is deleted only for its own caller', async () => {
     const { caller, key } = await added();
     const other = await added();
-    const [stray, by] = [anEntry(), anEntry()];
+    const [stray, audit] = [anEntry(), anEntry()];
     expect(await at.store.deleteCallerKey(caller.id, other.key.id, stray)).toBe('absent');
     expect(await keysOf(other.caller.id)).toEqual([other.key]);
     expect(await recorded(at.store, stray)).toBe(false);
-    expect(await at.store.deleteCallerKey(caller.id, key.id, by)).toBe('deleted');
+    expect(await at.store.deleteCallerKey(caller.id, key.id, audit)).toBe('deleted');
     expect(await keysOf(caller.id)).toEqual([]);
-    expect(await recorded(at.store, by)).toBe(true);
+    expect(await recorded(at.store, audit)).toBe(true);
   });
 
-  test('puts a caller that is new', async () => {
+  test('declaring a new caller creates it', async () => {
     const caller = aCaller();
     const keys = [aKey(caller.id), aKey(caller.id)];
-    const by = anEntry();
-    await putCaller(caller, keys, by);
+    const audit = anEntry();
+    await putCaller(caller, keys, audit);
     expect(await at.store.callers()).toEqual([{ caller, keys }]);
-    expect(await recorded(at.store, by)).toBe(true);
+    expect(await recorded(at.store, audit)).toBe(true);
   });
 
-  test('puts exactly these keys: known digests stay as they are, others come and go', async () => {
+  test('declared keys replace the stored ones, and those of a known digest stay as they are', async () => {
     const { caller, key } = await added();
     const dropped = aKey(caller.id);
     await at.store.addCallerKey(dropped, anEntry());
@@ -120,19 +120,19 @@ export function callers(at: Opened): void {
     ]);
   });
 
-  test('puts a new end to a key that stays', async () => {
+  test('declaring a known key changes its expiry alone', async () => {
     const { caller, key } = await added();
     await putCaller(caller, [{ ...key, id: 'key_other', expiresAt: NOW + 77 }], anEntry());
     expect(await keysOf(caller.id)).toEqual([{ ...key, expiresAt: NOW + 77 }]);
   });
 
-  test('puts a caller without keys', async () => {
+  test('declaring no keys deletes the stored ones', async () => {
     const { caller } = await added();
     await putCaller(caller, [], anEntry());
     expect(await keysOf(caller.id)).toEqual([]);
   });
 
-  test('does not put the key of another caller, and changes nothing', async () => {
+  test('declaring the key of another caller is rejected, and nothing changes', async () => {
     const { caller, key } = await added();
     const other = await added();
     const stolen = putCaller(caller, [aKey(caller.id, { digest: other.key.digest })], anEntry());
@@ -141,7 +141,7 @@ export function callers(at: Opened): void {
     expect(await keysOf(other.caller.id)).toEqual([other.key]);
   });
 
-  test('moves the last use forward, never back', async () => {
+  test('lastUsedAt moves forward, never back', async () => {
     const { caller, key } = await added();
     const unused = aKey(caller.id, { lastUsedAt: null });
     await at.store.addCallerKey(unused, anEntry());

@@ -1,4 +1,4 @@
-// The contract of the store: what others may remember wrongly is told to them.
+// The contract of the store: each committed change is reported to every subscriber.
 import { describe, expect, test, vi } from 'vitest';
 import type { Change, Store } from '../../../src/ports/index.ts';
 import {
@@ -15,10 +15,10 @@ import type { Opened } from './index.ts';
 
 export function changeFeed(at: Opened): void {
   async function watching(store: Store) {
-    const told: Change[] = [];
-    const watch = await store.subscribe((changes) => told.push(...changes));
-    const hears = (change: Change) => vi.waitFor(() => expect(told).toContainEqual(change), { timeout: 10_000 });
-    return { told, watch, hears };
+    const reported: Change[] = [];
+    const feed = await store.subscribe((changes) => reported.push(...changes));
+    const receives = (change: Change) => vi.waitFor(() => expect(reported).toContainEqual(change), { timeout: 10_000 });
+    return { reported, feed, receives };
   }
   const claimed = async (store: Store, id: string) => {
     const outcome = await store.claim(id, { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 });
@@ -26,44 +26,44 @@ export function changeFeed(at: Opened): void {
     return { fence: outcome.fence, generation: outcome.connection.generation };
   };
 
-  describe.each(['itself', 'another process'])('what is changed by %s is told', (who) => {
+  describe.each(['itself', 'another process'])('changes by %s are reported', (who) => {
     const writer = async () => (who === 'itself' ? at.store : at.another());
 
-    test('of connections: made, refreshed, failed, renewed, revoked, with the generation that is there now', async () => {
-      const { told, hears } = await watching(at.store);
+    test('of connections: added, refreshed, failed, renewed, revoked, with the current generation', async () => {
+      const { reported, receives } = await watching(at.store);
       const store = await writer();
       const { connection } = await connected(store);
       const { id } = connection;
-      await hears({ kind: 'connection', id, generation: 1 });
+      await receives({ kind: 'connection', id, generation: 1 });
       const held = await claimed(store, id);
       await store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry());
-      await hears({ kind: 'connection', id, generation: 2 });
+      await receives({ kind: 'connection', id, generation: 2 });
       await store.renewConnection(connection, someCredentials(), null, anEntry());
-      await hears({ kind: 'connection', id, generation: 3 });
-      const before = told.length;
+      await receives({ kind: 'connection', id, generation: 3 });
+      const before = reported.length;
       await store.recordRefreshFailure(id, await claimed(store, id), failure, anEntry());
-      await vi.waitFor(() => expect(told.length).toBeGreaterThan(before), { timeout: 10_000 });
+      await vi.waitFor(() => expect(reported.length).toBeGreaterThan(before), { timeout: 10_000 });
       await store.revoke(id, 'unsupported', NOW, anEntry());
-      await vi.waitFor(() => expect(told.length).toBeGreaterThan(before + 1), { timeout: 10_000 });
-      const generations = told.map((change) => (change.kind === 'connection' ? change.generation : undefined));
+      await vi.waitFor(() => expect(reported.length).toBeGreaterThan(before + 1), { timeout: 10_000 });
+      const generations = reported.map((change) => (change.kind === 'connection' ? change.generation : undefined));
       const inOrder = generations.filter((generation) => generation !== undefined);
       expect(inOrder).toEqual(inOrder.toSorted());
     });
 
     test('of integrations and callers', async () => {
-      const { told, hears } = await watching(at.store);
+      const { reported, receives } = await watching(at.store);
       const store = await writer();
       await store.putIntegration(anIntegration({ id: 'github' }), anEntry());
-      await hears({ kind: 'integration', id: 'github' });
-      expect(told).not.toContainEqual({ kind: 'callers' });
+      await receives({ kind: 'integration', id: 'github' });
+      expect(reported).not.toContainEqual({ kind: 'callers' });
       const caller = aCaller();
       await store.addCaller(caller, aKey(caller.id), anEntry());
-      await hears({ kind: 'callers' });
-      told.length = 0;
+      await receives({ kind: 'callers' });
+      reported.length = 0;
       await store.deleteIntegration('github', anEntry());
-      await hears({ kind: 'integration', id: 'github' });
+      await receives({ kind: 'integration', id: 'github' });
       await store.deleteCaller(caller.id, anEntry());
-      await hears({ kind: 'callers' });
+      await receives({ kind: 'callers' });
     });
   });
 
@@ -74,38 +74,38 @@ export function changeFeed(at: Opened): void {
     resolved: true,
   } as const;
 
-  test('is told to every watch, and only what comes after it began', async () => {
+  test('every subscriber gets the changes after its subscription', async () => {
     await at.store.putIntegration(anIntegration({ id: 'before' }), anEntry());
     const [one, other] = [await watching(at.store), await watching(await at.another())];
     await at.store.putIntegration(anIntegration({ id: 'after' }), anEntry());
-    for (const { hears, told } of [one, other]) {
-      await hears({ kind: 'integration', id: 'after' });
-      expect(told).not.toContainEqual({ kind: 'integration', id: 'before' });
+    for (const { receives, reported } of [one, other]) {
+      await receives({ kind: 'integration', id: 'after' });
+      expect(reported).not.toContainEqual({ kind: 'integration', id: 'before' });
     }
   });
 
-  test('is not told of what did not happen', async () => {
-    const { told, hears } = await watching(at.store);
+  test('an operation that changed nothing is not reported', async () => {
+    const { reported, receives } = await watching(at.store);
     const { connection } = await connected(at.store);
     await at.store.revoke('con_none', 'unsupported', NOW, anEntry());
     const twin = at.store.addConnection({ ...connection, integration: 'none' }, someCredentials(), null, anEntry());
     await expect(twin).rejects.toThrow();
     await at.store.putIntegration(anIntegration({ id: 'last' }), anEntry());
-    await hears({ kind: 'integration', id: 'last' });
-    expect(told.filter(({ kind }) => kind === 'connection')).toHaveLength(1);
+    await receives({ kind: 'integration', id: 'last' });
+    expect(reported.filter(({ kind }) => kind === 'connection')).toHaveLength(1);
   });
 
-  test('is told no more when it is stopped', async () => {
+  test('nothing is reported after stop', async () => {
     const [stopped, going] = [await watching(at.store), await watching(at.store)];
-    await stopped.watch.stop();
+    await stopped.feed.stop();
     await at.store.putIntegration(anIntegration(), anEntry());
-    await going.hears({ kind: 'integration', id: 'slack' });
-    expect(stopped.told).toEqual([]);
+    await going.receives({ kind: 'integration', id: 'slack' });
+    expect(stopped.reported).toEqual([]);
   });
 
-  test('says how it comes, and how late it may be', async () => {
-    const { watch } = await watching(at.store);
-    expect(['pushed', 'polled']).toContain(watch.delivery);
-    expect(watch.everyMs).toBeLessThanOrEqual(watch.delivery === 'polled' ? 500 : 5_000);
+  test('the feed has a delivery that the traits allow, and a bounded delay', async () => {
+    const { feed } = await watching(at.store);
+    expect(['polled', at.store.traits.changeFeed]).toContain(feed.delivery);
+    expect(feed.everyMs).toBeLessThanOrEqual(feed.delivery === 'polled' ? 500 : 5_000);
   });
 }

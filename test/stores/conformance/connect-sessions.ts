@@ -18,32 +18,32 @@ export function connectSessions(at: Opened): void {
     return { session, flow };
   }
 
-  test('gives a session back by id and by the digest of its secret', async () => {
+  test('a session is returned by id and by the digest of its secret', async () => {
     const session = aSession();
-    const by = anEntry();
-    await at.store.addSession(session, by);
+    const audit = anEntry();
+    await at.store.addSession(session, audit);
     await added();
     expect(await at.store.session(session.id)).toEqual(session);
     expect(await at.store.sessionBySecret(session.secretDigest)).toEqual(session);
-    expect(await recorded(at.store, by)).toBe(true);
+    expect(await recorded(at.store, audit)).toBe(true);
     expect(await at.store.session('cs_none')).toBeUndefined();
     expect(await at.store.sessionBySecret('none')).toBeUndefined();
   });
 
-  test('keeps what is absent absent, and what is set set', async () => {
+  test('null and set fields of a session are returned as stored', async () => {
     const bare = await added({ scopes: null, metadata: null, returnUrl: null, params: {}, label: '' });
     expect(await at.store.session(bare.id)).toEqual(bare);
     const full = await added({ connectionId: 'con_1', error: 'denied', status: 'failed', browserDigest: 'b' });
     expect(await at.store.session(full.id)).toEqual(full);
   });
 
-  test('takes no second session with the same secret', async () => {
+  test('a second session with the same secret is rejected', async () => {
     const { secretDigest } = await added();
     await expect(added({ secretDigest })).rejects.toBeInstanceOf(StoreError);
   });
 
-  describe('beginning a flow', () => {
-    test('binds the session to the browser, and moves its end to that of the flow', async () => {
+  describe('beginFlow', () => {
+    test('the first flow binds the session to the browser, and moves its expiry to that of the flow', async () => {
       const { session, flow } = await begun({ params: { shop: 'acme', region: 'eu' } });
       expect(await at.store.session(session.id)).toEqual({
         ...session,
@@ -54,7 +54,7 @@ export function connectSessions(at: Opened): void {
       expect(taken?.flow.params).toEqual({ shop: 'acme', region: 'eu' });
     });
 
-    test('lets the same browser begin again, which does not lengthen the session', async () => {
+    test('the same browser may begin again, which does not extend the session', async () => {
       const { session, flow } = await begun();
       const again = aFlow(session.id, { expiresAt: flow.expiresAt + 1000 });
       expect(await at.store.beginFlow(again, NOW)).toBe('begun');
@@ -63,7 +63,7 @@ export function connectSessions(at: Opened): void {
       expect(await at.store.consumeFlow(again.stateDigest, again.browserDigest, NOW)).toBeDefined();
     });
 
-    test('refuses another browser, and leaves the session as it was', async () => {
+    test('another browser is refused, and the session does not change', async () => {
       const { session, flow } = await begun();
       const before = await at.store.session(session.id);
       const other = aFlow(session.id, { browserDigest: 'browser-2', params: { shop: 'evil' } });
@@ -73,7 +73,7 @@ export function connectSessions(at: Opened): void {
       expect(await at.store.consumeFlow(flow.stateDigest, flow.browserDigest, NOW)).toBeDefined();
     });
 
-    test('lets one of two browsers that come at once have it', async () => {
+    test('of two concurrent browsers, one gets the session', async () => {
       const session = await added();
       const other = await at.another();
       const outcomes = await Promise.all([
@@ -89,15 +89,15 @@ export function connectSessions(at: Opened): void {
       ['completed', () => added({ status: 'completed' })],
       ['failed', () => added({ status: 'failed' })],
       ['completed by another browser', () => added({ status: 'completed', browserDigest: 'browser-2' })],
-    ])('says gone when the session is %s', async (_, make) => {
+    ])('gone when the session is %s', async (_, make) => {
       const flow = aFlow((await make()).id);
       expect(await at.store.beginFlow(flow, NOW)).toBe('gone');
       expect(await at.store.consumeFlow(flow.stateDigest, flow.browserDigest, NOW)).toBeUndefined();
     });
   });
 
-  describe('taking a flow', () => {
-    test('gives every field back, with the session', async () => {
+  describe('consumeFlow', () => {
+    test('returns every field, with the session', async () => {
       const { session, flow } = await begun();
       expect(await at.store.consumeFlow(flow.stateDigest, flow.browserDigest, NOW)).toEqual({
         flow,
@@ -105,12 +105,12 @@ export function connectSessions(at: Opened): void {
       });
     });
 
-    test('keeps an issuer that is absent absent', async () => {
+    test('returns an absent issuer as null', async () => {
       const { flow } = await begun({ issuer: null, scopes: [], params: {} });
       expect((await at.store.consumeFlow(flow.stateDigest, flow.browserDigest, NOW))?.flow).toEqual(flow);
     });
 
-    test('happens once', async () => {
+    test('succeeds once', async () => {
       const { flow } = await begun();
       const other = await at.another();
       const takes = [at.store, at.store, other, other].map((store) =>
@@ -119,32 +119,32 @@ export function connectSessions(at: Opened): void {
       expect((await Promise.all(takes)).filter((taken) => taken !== undefined)).toHaveLength(1);
     });
 
-    test('needs the browser that began it, and leaves it there for that one', async () => {
+    test('fails for another browser or state, and leaves the flow', async () => {
       const { flow } = await begun();
       expect(await at.store.consumeFlow(flow.stateDigest, 'browser-2', NOW)).toBeUndefined();
       expect(await at.store.consumeFlow('state-2', flow.browserDigest, NOW)).toBeUndefined();
       expect(await at.store.consumeFlow(flow.stateDigest, flow.browserDigest, NOW)).toBeDefined();
     });
 
-    test('is over at the end of its time', async () => {
+    test('fails when the flow has expired', async () => {
       const { flow } = await begun();
       expect(await at.store.consumeFlow(flow.stateDigest, flow.browserDigest, flow.expiresAt)).toBeUndefined();
       expect(await at.store.consumeFlow(flow.stateDigest, flow.browserDigest, flow.expiresAt - 1)).toBeDefined();
     });
   });
 
-  test('fails a pending session, once', async () => {
+  test('a pending session fails once, with the first error', async () => {
     const session = await added();
-    const [by, again] = [anEntry(), anEntry()];
-    await at.store.failSession(session.id, 'access_denied', by);
+    const [audit, again] = [anEntry(), anEntry()];
+    await at.store.failSession(session.id, 'access_denied', audit);
     expect(await at.store.session(session.id)).toEqual({ ...session, status: 'failed', error: 'access_denied' });
-    expect(await recorded(at.store, by)).toBe(true);
+    expect(await recorded(at.store, audit)).toBe(true);
     await at.store.failSession(session.id, 'timeout', again);
     expect((await at.store.session(session.id))?.error).toBe('access_denied');
     expect(await recorded(at.store, again)).toBe(false);
   });
 
-  test('does not fail one that is completed', async () => {
+  test('a completed session does not fail', async () => {
     const session = await added({ status: 'completed', connectionId: 'con_1' });
     await at.store.failSession(session.id, 'access_denied', anEntry());
     expect(await at.store.session(session.id)).toEqual(session);

@@ -1,4 +1,4 @@
-// The contract of the store: connections, made and renewed.
+// The contract of the store: connections, added and renewed.
 import { describe, expect, test } from 'vitest';
 import { StoreError } from '../../../src/ports/index.ts';
 import {
@@ -25,15 +25,15 @@ export function connections(at: Opened): void {
     return typeof claimed === 'string' ? claimed : claimed.credentials;
   };
 
-  describe('adding', () => {
-    test('gives every field back, and the credentials as it came', async () => {
+  describe('addConnection', () => {
+    test('stores every field, and the credentials', async () => {
       const { connection, credentials } = await connected(at.store);
       expect(await at.store.connection(connection.id)).toEqual(connection);
       expect(await credentialsOf(connection.id)).toEqual(credentials);
       expect(await at.store.connection('con_none')).toBeUndefined();
     });
 
-    test('keeps what is absent absent', async () => {
+    test('stores null and empty fields as such', async () => {
       const bare = {
         identity: null,
         expiresAt: null,
@@ -53,7 +53,7 @@ export function connections(at: Opened): void {
       expect(await credentialsOf(connection.id)).toEqual(nothing);
     });
 
-    test('gives back a connection that needs its owner', async () => {
+    test('stores a connection that needs reauthorization', async () => {
       const { connection } = await connected(at.store, {
         status: 'needs_reauth',
         reason: 'identity_changed',
@@ -63,52 +63,54 @@ export function connections(at: Opened): void {
       expect(await at.store.connection(connection.id)).toEqual(connection);
     });
 
-    test('completes the session', async () => {
+    test('completes the connect session', async () => {
       await at.store.putIntegration(anIntegration(), anEntry());
       const session = await invited();
       const connection = aConnection();
-      const by = anEntry();
-      expect(await at.store.addConnection(connection, someCredentials(), session.id, by)).toBe('added');
+      const audit = anEntry();
+      expect(await at.store.addConnection(connection, someCredentials(), session.id, audit)).toBe('added');
       expect(await at.store.session(session.id)).toEqual({
         ...session,
         status: 'completed',
         connectionId: connection.id,
       });
-      expect(await recorded(at.store, by)).toBe(true);
+      expect(await recorded(at.store, audit)).toBe(true);
     });
 
-    test('says so when the session is over, and nothing happened', async () => {
+    test('session_over when the session is not pending, and nothing changes', async () => {
       await at.store.putIntegration(anIntegration(), anEntry());
       const session = await invited();
       await at.store.failSession(session.id, 'access_denied', anEntry());
       const connection = aConnection();
-      const by = anEntry();
-      expect(await at.store.addConnection(connection, someCredentials(), session.id, by)).toBe('session_over');
-      expect(await at.store.addConnection(connection, someCredentials(), 'cs_none', by)).toBe('session_over');
+      const audit = anEntry();
+      expect(await at.store.addConnection(connection, someCredentials(), session.id, audit)).toBe('session_over');
+      expect(await at.store.addConnection(connection, someCredentials(), 'cs_none', audit)).toBe('session_over');
       expect(await at.store.connection(connection.id)).toBeUndefined();
-      expect(await recorded(at.store, by)).toBe(false);
+      expect(await recorded(at.store, audit)).toBe(false);
     });
 
-    test('names the live connection that is there, and nothing happened', async () => {
+    test('exists when a live connection has the slot, and nothing changes', async () => {
       const { connection } = await connected(at.store, { label: 'work' });
       const session = await invited();
       const twin = aConnection({ owner: connection.owner, label: 'work' });
-      const by = anEntry();
-      expect(await at.store.addConnection(twin, someCredentials(), session.id, by)).toEqual({ exists: connection.id });
+      const audit = anEntry();
+      expect(await at.store.addConnection(twin, someCredentials(), session.id, audit)).toEqual({
+        exists: connection.id,
+      });
       expect(await at.store.connection(twin.id)).toBeUndefined();
       expect((await at.store.session(session.id))?.status).toBe('pending');
-      expect(await recorded(at.store, by)).toBe(false);
+      expect(await recorded(at.store, audit)).toBe(false);
       await connected(at.store, { owner: connection.owner, label: 'home' });
       await connected(at.store, { owner: connection.owner, label: 'work', integration: 'github' });
     });
 
-    test('has room beside a tombstone', async () => {
+    test('succeeds beside a tombstone of the same slot', async () => {
       const { connection } = await connected(at.store);
       await at.store.revoke(connection.id, 'unsupported', NOW, anEntry());
       await connected(at.store, { owner: connection.owner });
     });
 
-    test('lets one of two at once in', async () => {
+    test('of two concurrent calls for a slot, one succeeds', async () => {
       await at.store.putIntegration(anIntegration(), anEntry());
       const other = await at.another();
       const pair = [aConnection({ owner: 'user:1' }), aConnection({ owner: 'user:1' })] as const;
@@ -116,11 +118,11 @@ export function connections(at: Opened): void {
         at.store.addConnection(pair[0], someCredentials(), null, anEntry()),
         other.addConnection(pair[1], someCredentials(), null, anEntry()),
       ]);
-      const winner = pair[outcomes.indexOf('added')]!;
-      expect(outcomes).toContainEqual({ exists: winner.id });
+      const added = pair[outcomes.indexOf('added')]!;
+      expect(outcomes).toContainEqual({ exists: added.id });
     });
 
-    test('is refused without the integration', async () => {
+    test('rejects without the integration', async () => {
       const connection = aConnection();
       const orphan = at.store.addConnection(connection, someCredentials(), null, anEntry());
       await expect(orphan).rejects.toBeInstanceOf(StoreError);
@@ -128,8 +130,8 @@ export function connections(at: Opened): void {
     });
   });
 
-  describe('renewing', () => {
-    test('gives a new credentials under the same id', async () => {
+  describe('renewConnection', () => {
+    test('replaces the credentials under the same id', async () => {
       const { connection } = await connected(at.store, { status: 'needs_reauth', reason: 'grant_revoked' });
       const session = await invited();
       const change = {
@@ -147,8 +149,8 @@ export function connections(at: Opened): void {
       };
       const given = aConnection({ ...connection, ...change, generation: 40, createdAt: NOW + 8 });
       const credentials = someCredentials({ idToken: null });
-      const by = anEntry();
-      expect(await at.store.renewConnection(given, credentials, session.id, by)).toEqual({ generation: 2 });
+      const audit = anEntry();
+      expect(await at.store.renewConnection(given, credentials, session.id, audit)).toEqual({ generation: 2 });
       expect(await at.store.connection(connection.id)).toEqual({
         ...connection,
         ...change,
@@ -160,10 +162,10 @@ export function connections(at: Opened): void {
       });
       expect(await credentialsOf(connection.id)).toEqual(credentials);
       expect(await at.store.session(session.id)).toMatchObject({ status: 'completed', connectionId: connection.id });
-      expect(await recorded(at.store, by)).toBe(true);
+      expect(await recorded(at.store, audit)).toBe(true);
     });
 
-    test('never moves a connection to another owner', async () => {
+    test('never changes owner, integration or label', async () => {
       const { connection } = await connected(at.store);
       const session = await invited();
       const moved = { ...connection, owner: 'someone', integration: 'github', label: 'other' };
@@ -174,7 +176,7 @@ export function connections(at: Opened): void {
       expect(await at.store.connection(connection.id)).toMatchObject({ owner, integration, label });
     });
 
-    test('clears lease and intent, so that a refresh in flight comes too late', async () => {
+    test('clears lease and intent, so that a refresh in flight is superseded', async () => {
       const { connection } = await connected(at.store);
       const claim = { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 };
       const claimed = await at.store.claim(connection.id, claim);
@@ -193,20 +195,20 @@ export function connections(at: Opened): void {
       expect(typeof next !== 'string' && next.fence > claimed.fence).toBe(true);
     });
 
-    test('says gone for one that is revoked or absent, and the session stays pending', async () => {
+    test('gone when revoked or absent, and the session stays pending', async () => {
       const { connection } = await connected(at.store);
       await at.store.revoke(connection.id, 'unsupported', NOW, anEntry());
       const tombstone = await at.store.connection(connection.id);
       const session = await invited();
-      const by = anEntry();
-      expect(await at.store.renewConnection(connection, someCredentials(), session.id, by)).toBe('gone');
-      expect(await at.store.renewConnection(aConnection(), someCredentials(), session.id, by)).toBe('gone');
+      const audit = anEntry();
+      expect(await at.store.renewConnection(connection, someCredentials(), session.id, audit)).toBe('gone');
+      expect(await at.store.renewConnection(aConnection(), someCredentials(), session.id, audit)).toBe('gone');
       expect(await at.store.connection(connection.id)).toEqual(tombstone);
       expect((await at.store.session(session.id))?.status).toBe('pending');
-      expect(await recorded(at.store, by)).toBe(false);
+      expect(await recorded(at.store, audit)).toBe(false);
     });
 
-    test('happens once for a session', async () => {
+    test('succeeds once for a session', async () => {
       const { connection } = await connected(at.store);
       const session = await invited();
       const renew = () => at.store.renewConnection(connection, someCredentials(), session.id, anEntry());
@@ -217,7 +219,7 @@ export function connections(at: Opened): void {
     });
   });
 
-  test('tells how connections stand, of those that are there', async () => {
+  test('connectionVersions returns status and generation of those that exist', async () => {
     const { connection: one } = await connected(at.store);
     const { connection: gone } = await connected(at.store);
     await at.store.revoke(gone.id, 'unsupported', NOW, anEntry());

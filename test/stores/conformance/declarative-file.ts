@@ -5,7 +5,7 @@ import { aCaller, aKey, anEntry, anIntegration, recorded } from '../builders.ts'
 import type { Opened } from './index.ts';
 
 export function declarativeFile(at: Opened): void {
-  test('puts integrations and callers, each with its record', async () => {
+  test('integrations and callers are stored, each with its audit entry', async () => {
     const [slack, caller, made, admitted] = [anIntegration(), aCaller(), anEntry(), anEntry()];
     const keys = [aKey(caller.id)];
     await at.store.putDeclared({
@@ -14,10 +14,10 @@ export function declarativeFile(at: Opened): void {
     });
     expect(await at.store.integration('slack')).toEqual({ ...slack, version: 1 });
     expect(await at.store.callers()).toEqual([{ caller, keys }]);
-    expect(await Promise.all([made, admitted].map((by) => recorded(at.store, by)))).toEqual([true, true]);
+    expect(await Promise.all([made, admitted].map((audit) => recorded(at.store, audit)))).toEqual([true, true]);
   });
 
-  test('leaves the keys of a caller for which none are declared, and no others', async () => {
+  test('undefined keys leave the stored ones, and declared keys replace them', async () => {
     const caller = aCaller();
     const [stays, goes] = [aKey(caller.id), aKey(caller.id)];
     await at.store.addCaller(caller, stays, anEntry());
@@ -34,7 +34,7 @@ export function declarativeFile(at: Opened): void {
     expect((await at.store.callers())[0]?.keys).toEqual([]);
   });
 
-  test('keeps nothing of it, records least of all, when one part cannot be put', async () => {
+  test('one row that is rejected rolls all back, audit entries included', async () => {
     const holder = aCaller();
     const key = aKey(holder.id);
     await at.store.addCaller(holder, key, anEntry());
@@ -46,6 +46,6 @@ export function declarativeFile(at: Opened): void {
     await expect(put).rejects.toBeInstanceOf(StoreError);
     expect(await at.store.integration('slack')).toBeUndefined();
     expect(await at.store.callers()).toEqual([{ caller: holder, keys: [key] }]);
-    expect(await Promise.all([made, admitted].map((by) => recorded(at.store, by)))).toEqual([false, false]);
+    expect(await Promise.all([made, admitted].map((audit) => recorded(at.store, audit)))).toEqual([false, false]);
   });
 }

@@ -1,23 +1,23 @@
-// The contract of the store: the key ring's proofs, sweeping, the sign of life, closing.
+// The contract of the store: key checks, expiry, ping, closing.
 import { expect, test } from 'vitest';
 import { StoreError } from '../../../src/ports/index.ts';
-import { aFlow, anEntry, anIntegration, aSession, NOW, sealed } from '../builders.ts';
+import { aCiphertext, aFlow, anEntry, anIntegration, aSession, NOW } from '../builders.ts';
 import type { Opened } from './index.ts';
 
 export function housekeeping(at: Opened): void {
-  test('keeps one proof a key, the first', async () => {
+  test('the first check of a key is the one that stays', async () => {
     expect(await at.store.keyChecks()).toEqual([]);
     const [k1, k2] = [
-      { kid: 'k1', ciphertext: sealed('check') },
-      { kid: 'k2', ciphertext: sealed('check') },
+      { kid: 'k1', ciphertext: aCiphertext('check') },
+      { kid: 'k2', ciphertext: aCiphertext('check') },
     ];
     await at.store.addKeyCheck(k1);
     await at.store.addKeyCheck(k2);
-    await at.store.addKeyCheck({ kid: 'k1', ciphertext: sealed('other') });
+    await at.store.addKeyCheck({ kid: 'k1', ciphertext: aCiphertext('other') });
     expect(await at.store.keyChecks()).toEqual([k1, k2]);
   });
 
-  test('sweeps flows and sessions that ended before, and no others', async () => {
+  test('deleteExpired deletes flows and sessions that expired before, and no others', async () => {
     const session = (expiresAt: number) => aSession({ expiresAt });
     const [over, ends, open] = [session(NOW - 1), session(NOW), session(NOW + 1000)];
     for (const each of [over, ends, open]) await at.store.addSession(each, anEntry());
@@ -33,7 +33,7 @@ export function housekeeping(at: Opened): void {
     expect(await at.store.consumeFlow(alive.stateDigest, alive.browserDigest, NOW - 500)).toBeDefined();
   });
 
-  test('sweeps a session with its flows', async () => {
+  test('deleteExpired deletes a session with its flows', async () => {
     const session = aSession({ expiresAt: NOW - 1 });
     const flow = aFlow(session.id, { expiresAt: NOW - 1 });
     await at.store.addSession(session, anEntry());
@@ -43,11 +43,11 @@ export function housekeeping(at: Opened): void {
     expect(await at.store.consumeFlow(flow.stateDigest, flow.browserDigest, NOW - 10)).toBeUndefined();
   });
 
-  test('gives a sign of life', async () => {
+  test('ping succeeds', async () => {
     await at.store.ping();
   });
 
-  test('finishes what was asked before it closes, and rejects what comes after', async () => {
+  test('close finishes earlier operations, and later ones are rejected', async () => {
     const store = await at.another();
     const written = store.putIntegration(anIntegration(), anEntry());
     const closed = store.close();

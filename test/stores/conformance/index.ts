@@ -48,13 +48,13 @@ export function conformance(
   describe(`the ${name} store`, () => {
     const stores: Store[] = [];
     let opened: Opened;
-    const keep = (store: Store) => {
+    const closedLater = (store: Store) => {
       stores.push(store);
       return store;
     };
     beforeEach(async () => {
       opened = await open();
-      keep(opened.store);
+      closedLater(opened.store);
     });
     afterEach(async () => {
       await Promise.all(stores.splice(0).map((store) => store.close()));
@@ -64,7 +64,7 @@ export function conformance(
       get store() {
         return opened.store;
       },
-      another: async () => keep(await opened.another()),
+      another: async () => closedLater(await opened.another()),
     };
     for (const part of parts) describe(part, () => PARTS[part](subject));
   });

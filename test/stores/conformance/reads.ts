@@ -1,4 +1,4 @@
-// The contract of the store: connections, listed, counted, and read for serving.
+// The contract of the store: connections, listed, counted, and served.
 import { describe, expect, test } from 'vitest';
 import type { Connection } from '../../../src/domain/connection.ts';
 import { anEntry, connected, FIRST, NOW } from '../builders.ts';
@@ -8,7 +8,7 @@ export function reads(at: Opened): void {
   const ids = (rows: Connection[]) => rows.map((row) => row.id);
 
   describe('listing', () => {
-    test('goes page by page, oldest first', async () => {
+    test('connections are listed page by page, oldest first', async () => {
       const made = [await connected(at.store), await connected(at.store), await connected(at.store)];
       const all = made.map((m) => m.connection.id);
       const first = await at.store.connections({}, { limit: 2, after: undefined });
@@ -18,7 +18,7 @@ export function reads(at: Opened): void {
       expect(second).toEqual({ data: [made[2]!.connection], next: null });
     });
 
-    test('filters by integration, owner and status, exactly', async () => {
+    test('filters match integration, owner and status exactly', async () => {
       const { connection: one } = await connected(at.store, { owner: 'user:1' });
       const { connection: ten } = await connected(at.store, { owner: 'user:10' });
       const { connection: hub } = await connected(at.store, { owner: 'user:1', integration: 'github' });
@@ -38,8 +38,8 @@ export function reads(at: Opened): void {
       ['an exact owner', [{ integrations: ['*'], owners: ['user:1'] }], [0]],
       ['a prefix', [{ integrations: ['*'], owners: ['user:1*'] }], [0, 1]],
       ['case', [{ integrations: ['*'], owners: ['User:*'] }], [2]],
-      ['wildcards of LIKE, which are none', [{ integrations: ['*'], owners: ['%', 'user__*', 'user_1'] }], []],
-      ['a percent sign that is meant', [{ integrations: ['*'], owners: ['100%*'] }], [3]],
+      ['wildcards of LIKE, which have no meaning', [{ integrations: ['*'], owners: ['%', 'user__*', 'user_1'] }], []],
+      ['a literal percent sign', [{ integrations: ['*'], owners: ['100%*'] }], [3]],
       ['letters beyond ASCII', [{ integrations: ['*'], owners: ['👩é*'] }], [4]],
       ['an integration', [{ integrations: ['git*'], owners: ['*'] }], [4]],
       ['both at once', [{ integrations: ['git*'], owners: ['user:*'] }], []],
@@ -54,7 +54,7 @@ export function reads(at: Opened): void {
       ['no scope', [], []],
       ['a scope without owners', [{ integrations: ['*'], owners: [] }], []],
       ['a scope without integrations', [{ integrations: [], owners: ['*'] }], []],
-    ])('shows only what lies within: %s', async (_, within, expected) => {
+    ])('scopes limit the list: %s', async (_, within, expected) => {
       const owners = ['user:1', 'user:10', 'User:1', '100%!', '👩éa'];
       const all: string[] = [];
       for (const owner of owners)
@@ -65,7 +65,7 @@ export function reads(at: Opened): void {
       expect(ids(data)).toEqual(expected.map((i) => all[i]));
     });
 
-    test('pages within a scope', async () => {
+    test('pages hold only what is within the scopes', async () => {
       const mine = [];
       for (const owner of ['a:1', 'b:1', 'a:2', 'b:2', 'a:3'])
         mine.push((await connected(at.store, { owner })).connection.id);
@@ -78,7 +78,7 @@ export function reads(at: Opened): void {
       expect(second.next).toBeNull();
     });
 
-    test('counts by integration and status', async () => {
+    test('connections are counted by integration and status', async () => {
       await connected(at.store);
       await connected(at.store);
       await connected(at.store, { status: 'needs_reauth', reason: 'grant_expired' });
@@ -94,7 +94,7 @@ export function reads(at: Opened): void {
       );
     });
 
-    test('gives the ids of live ones', async () => {
+    test('liveConnections returns the ids of live ones', async () => {
       const { connection: one } = await connected(at.store, { owner: 'user:1' });
       const { connection: two } = await connected(at.store, { owner: 'user:1', label: 'b', status: 'needs_reauth' });
       const { connection: gone } = await connected(at.store, { owner: 'user:1', label: 'c' });
@@ -109,7 +109,7 @@ export function reads(at: Opened): void {
   });
 
   describe('serving', () => {
-    test('reads a connection and its access token, and nothing of a tombstone', async () => {
+    test('servedRow returns a connection and its access token, and null for a tombstone', async () => {
       const { connection, credentials } = await connected(at.store);
       expect(await at.store.servedRow(connection.id)).toEqual({ connection, accessToken: credentials.accessToken });
       await at.store.revoke(connection.id, 'unsupported', NOW, anEntry());
@@ -120,7 +120,7 @@ export function reads(at: Opened): void {
       expect(await at.store.servedRow('con_none')).toBeUndefined();
     });
 
-    test('reads what a proof is made of, as of one moment', async () => {
+    test('dpopBoundRow returns token and credentials', async () => {
       const { connection, credentials: stored } = await connected(at.store);
       const { accessToken, credentials } = stored;
       expect(await at.store.dpopBoundRow(connection.id)).toEqual({ connection, accessToken, credentials });
@@ -129,7 +129,7 @@ export function reads(at: Opened): void {
       expect(await at.store.dpopBoundRow('con_none')).toBeUndefined();
     });
 
-    test('reads by owner, live ones first, any label or exactly one', async () => {
+    test('servedRowsByOwner returns live connections first, of any label or exactly one', async () => {
       const { connection: gone } = await connected(at.store, { owner: 'user:1' });
       await at.store.revoke(gone.id, 'unsupported', NOW, anEntry());
       const { connection: plain, credentials } = await connected(at.store, { owner: 'user:1' });
@@ -157,7 +157,7 @@ export function reads(at: Opened): void {
       expect(await at.store.servedRowsByOwner('slack', 'user:', undefined)).toEqual([]);
     });
 
-    test('reads at most 20 of an owner, and the live one among many tombstones', async () => {
+    test('servedRowsByOwner returns at most 20, the live one before many tombstones', async () => {
       const { connection: live } = await connected(at.store, { owner: 'user:1', label: 'kept' });
       for (let i = 0; i < 21; i++) {
         const { connection } = await connected(at.store, { owner: 'user:1' });

@@ -1,4 +1,4 @@
-// The contract of the store: which key sealed what, and sealing it anew.
+// The contract of the store: which key encrypts what, and re-encryption.
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Ciphertext } from '../../../src/domain/connection.ts';
 import { type EncryptedSecret, type SecretColumn, type SecretRowKey, StoreError } from '../../../src/ports/index.ts';
@@ -27,19 +27,19 @@ const named = (texts: SecretColumn[]) => texts.map(({ table, id, column }) => `$
 
 export function reencryption(at: Opened): void {
   const elsewhere = async (kid: string) => (await at.store.reencryptBatch(kid, null, 500, () => undefined)).left;
-  /** Seals all of it with `new`, but what it is not given; and tells what each text became. */
-  async function resealAll(isGiven: (text: EncryptedSecret) => boolean = () => true) {
+  /** Re-encrypts with `new` what is selected, and returns what each ciphertext became. */
+  async function reencryptAll(isSelected: (secret: EncryptedSecret) => boolean = () => true) {
     const became = new Map<string, Ciphertext>();
-    const anew = (text: EncryptedSecret) => {
-      if (!isGiven(text)) return undefined;
+    const reencrypt = (secret: EncryptedSecret) => {
+      if (!isSelected(secret)) return undefined;
       const to = by('new');
-      became.set(`${text.table} ${text.column}`, to);
+      became.set(`${secret.table} ${secret.column}`, to);
       return to;
     };
-    return { ...(await at.store.reencryptBatch('new', null, 500, anew)), became };
+    return { ...(await at.store.reencryptBatch('new', null, 500, reencrypt)), became };
   }
 
-  /** One row of each table that holds secrets, all by the key `old`. */
+  /** One row of each table that holds secrets, all encrypted by the key `old`. */
   async function oneOfEach() {
     await at.store.putIntegration(anIntegration({ clientSecret: by('old'), privateKey: by('old') }), anEntry());
     const { connection, credentials } = await connected(at.store, {}, credentialsBy('old'));
@@ -52,8 +52,8 @@ export function reencryption(at: Opened): void {
     return { connection, credentials, flow, revocation };
   }
 
-  describe('secrets by their key', () => {
-    test('are told with the row that they stand in and the one that they are bound to', async () => {
+  describe('secrets by key', () => {
+    test('are returned with their row and the row that they are bound to', async () => {
       const { connection, credentials, flow, revocation } = await oneOfEach();
       const texts = await elsewhere('new');
       const of = (table: string) => texts.filter((text) => text.table === table);
@@ -85,7 +85,7 @@ export function reencryption(at: Opened): void {
       expect(await elsewhere('old')).toEqual([]);
     });
 
-    test('are found when only one of a row is by another key, and nothing where there is nothing', async () => {
+    test('are found when only one of a row is by another key, and null is none', async () => {
       const { connection } = await connected(
         at.store,
         {},
@@ -100,19 +100,22 @@ export function reencryption(at: Opened): void {
       ]);
     });
 
-    // A pattern, a prefix or a comparison without case would take one of these for another.
-    test.each(['k_1', 'kx1', 'K_1', 'k_', 'k_12', 'k-1'])('are by %s and no key with a name like it', async (kid) => {
-      const all = ['k_1', 'kx1', 'K_1', 'k_', 'k_12', 'k-1'];
-      for (const one of all)
-        await at.store.addPendingRevocation(aRevocation({ id: one, accessToken: by(one), refreshToken: null }));
-      const found = await elsewhere(kid);
-      expect(found.map(({ id }) => id).sort()).toEqual(all.filter((one) => one !== kid).sort());
-      const inUse = await at.store.keysInUse();
-      for (const one of all) expect(inUse).toContainEqual({ kid: one, secrets: 1 });
-    });
+    // A pattern, a prefix or a case-insensitive comparison would confuse these.
+    test.each(['k_1', 'kx1', 'K_1', 'k_', 'k_12', 'k-1'])(
+      'of key %s are not confused with those of a similar name',
+      async (kid) => {
+        const all = ['k_1', 'kx1', 'K_1', 'k_', 'k_12', 'k-1'];
+        for (const one of all)
+          await at.store.addPendingRevocation(aRevocation({ id: one, accessToken: by(one), refreshToken: null }));
+        const found = await elsewhere(kid);
+        expect(found.map(({ id }) => id).sort()).toEqual(all.filter((one) => one !== kid).sort());
+        const inUse = await at.store.keysInUse();
+        for (const one of all) expect(inUse).toContainEqual({ kid: one, secrets: 1 });
+      },
+    );
 
     test.each(['', 'x', 'v1.', 'v1..n.c', 'v2.new.n.c', 'V1.new.n.c', `v1.${'k'.repeat(40)}.n.c`, 'v1.new'])(
-      'name no key in %j',
+      'have no key in the text %j',
       async (text) => {
         const broken = aRevocation({ accessToken: text as Ciphertext, refreshToken: by('new') });
         await at.store.addPendingRevocation(broken);
@@ -121,7 +124,7 @@ export function reencryption(at: Opened): void {
       },
     );
 
-    test('come in batches of whole rows, each once', async () => {
+    test('are returned in batches of whole rows, each once', async () => {
       await oneOfEach();
       for (let i = 0; i < 5; i++) await connected(at.store, {}, credentialsBy('old'));
       const seen: EncryptedSecret[] = [];
@@ -138,11 +141,11 @@ export function reencryption(at: Opened): void {
     });
   });
 
-  describe('sealing anew', () => {
-    test('replaces the text, and nothing else of the row', async () => {
+  describe('reencryptBatch', () => {
+    test('replaces the ciphertexts, and nothing else of a row', async () => {
       const { connection } = await oneOfEach();
       const integration = await at.store.integration('slack');
-      const { reencrypted, left, skipped, next, became } = await resealAll();
+      const { reencrypted, left, skipped, next, became } = await reencryptAll();
       expect({ reencrypted, left, skipped, next }).toEqual({ reencrypted: 10, left: [], skipped: 0, next: null });
       expect(await at.store.keysInUse()).toEqual([{ kid: 'new', secrets: 10 }]);
       expect(await at.store.integration('slack')).toEqual({
@@ -154,9 +157,9 @@ export function reencryption(at: Opened): void {
       expect(await at.store.servedRow(connection.id)).toEqual({ connection, accessToken });
     });
 
-    test('leaves what it is told to leave, also of a row of which it replaces another text', async () => {
+    test('leaves a secret that is not re-encrypted, also in a row of which another is', async () => {
       const { connection, credentials } = await oneOfEach();
-      const { reencrypted, left, became } = await resealAll(({ column }) => column !== 'access_token');
+      const { reencrypted, left, became } = await reencryptAll(({ column }) => column !== 'access_token');
       expect(reencrypted).toBe(8);
       expect(named(left).map((one) => one.replace(/ .* /, ' '))).toEqual([
         'grants access_token',
@@ -173,17 +176,17 @@ export function reencryption(at: Opened): void {
       });
     });
 
-    test('leaves what is sealed by the key already, and where nothing is', async () => {
+    test('leaves secrets of the key, and null', async () => {
       const credentials = { accessToken: by('new'), refreshToken: by('old'), idToken: null, credentials: null };
       const { connection } = await connected(at.store, {}, credentials);
-      const { became } = await resealAll();
+      const { became } = await reencryptAll();
       const claim = { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 };
       expect(await at.store.claim(connection.id, claim)).toMatchObject({
         credentials: { ...credentials, refreshToken: became.get('grants refresh_token') },
       });
     });
 
-    test('goes on after the row that it came to, and does no more rows than it is asked for', async () => {
+    test('continues after a row, and takes no more rows than the limit', async () => {
       await oneOfEach();
       for (let i = 0; i < 4; i++) await connected(at.store, {}, credentialsBy('old'));
       const steps: number[] = [];
@@ -198,7 +201,7 @@ export function reencryption(at: Opened): void {
       expect(await at.store.keysInUse()).toEqual([{ kid: 'new', secrets: 26 }]);
     });
 
-    test('is done once, however many do it at the same time', async () => {
+    test('concurrent calls re-encrypt each secret once', async () => {
       for (let i = 0; i < 10; i++) await connected(at.store, {}, credentialsBy('old'));
       const secrets = (await elsewhere('new')).length;
       const other = await at.another();
@@ -216,7 +219,7 @@ export function reencryption(at: Opened): void {
       }
     });
 
-    test('that fails half-way has changed nothing', async () => {
+    test('a failure half-way changes nothing', async () => {
       await oneOfEach();
       const before = await elsewhere('new');
       const failing = at.store.reencryptBatch('new', null, 500, ({ table }) => {
@@ -228,12 +231,12 @@ export function reencryption(at: Opened): void {
       expect(await elsewhere('new')).toEqual(before);
     });
 
-    test('does not stop a refresh under way from being kept', async () => {
+    test('does not prevent a refresh in flight from being committed', async () => {
       const { connection } = await connected(at.store, {}, credentialsBy('old'));
       const claim = { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 };
       const claimed = await at.store.claim(connection.id, claim);
       if (typeof claimed === 'string') throw new Error(claimed);
-      await resealAll();
+      await reencryptAll();
       const held = { fence: claimed.fence, generation: claimed.connection.generation };
       const credentials = credentialsBy('new');
       expect(await at.store.commitRefresh(connection.id, held, someRefreshedFields(), credentials, anEntry())).toBe(
@@ -242,9 +245,9 @@ export function reencryption(at: Opened): void {
       expect((await at.store.servedRow(connection.id))?.accessToken).toBe(credentials.accessToken);
     });
 
-    test('goes with what is revoked afterwards', async () => {
+    test('re-encrypted tokens move to the outbox when revoked afterwards', async () => {
       const { connection } = await connected(at.store, {}, credentialsBy('old'));
-      const { became } = await resealAll();
+      const { became } = await reencryptAll();
       await at.store.revoke(connection.id, 'pending', NOW, anEntry());
       expect(await at.store.claimRevocations(NOW, NOW + 1, 10)).toMatchObject([
         { accessToken: became.get('grants access_token'), refreshToken: became.get('grants refresh_token') },
@@ -253,20 +256,20 @@ export function reencryption(at: Opened): void {
     });
   });
 
-  describe('the proof of a key', () => {
+  describe('removeKeyCheck', () => {
     beforeEach(async () => {
       for (const kid of ['k_1', 'kx1']) await at.store.addKeyCheck({ kid, ciphertext: by(kid) });
     });
     const kids = async () => (await at.store.keyChecks()).map(({ kid }) => kid);
 
-    test('is removed, alone, and that is recorded', async () => {
+    test('deletes that check alone, and is recorded', async () => {
       const entry = anEntry();
       await at.store.removeKeyCheck('k_1', entry);
       expect(await kids()).toEqual(['kx1']);
       expect(await recorded(at.store, entry)).toBe(true);
     });
 
-    test('that is not there is not removed, and nothing is recorded', async () => {
+    test('without effect, and not recorded, when there is none', async () => {
       const entry = anEntry();
       await at.store.removeKeyCheck('k', entry);
       expect(await kids()).toEqual(['k_1', 'kx1']);

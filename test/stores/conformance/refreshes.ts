@@ -1,4 +1,4 @@
-// The contract of the store: leases, intents, refreshed grants, and what is due.
+// The contract of the store: leases, intents, committed refreshes, and what is due.
 import { describe, expect, test } from 'vitest';
 import type { Connection } from '../../../src/domain/connection.ts';
 import { LEASE_MS } from '../../../src/domain/time-limits.ts';
@@ -28,7 +28,7 @@ export function refreshes(at: Opened): void {
     if (typeof outcome === 'string') throw new Error(outcome);
     return outcome;
   }
-  /** By one who sees it held for as long as it takes. */
+  /** By a process that observes the lease until it expires. */
   async function takenOver(id: string, store: Store, given: Partial<Claim>): Promise<Claimed> {
     expect(await store.claim(id, aClaim(given))).toBe('busy');
     return claimed(id, aClaim({ ...given, monotonic: LEASE_MS }), store);
@@ -39,52 +39,52 @@ export function refreshes(at: Opened): void {
     return { id: connection.id, connection, held: heldBy(await claimed(connection.id)) };
   }
 
-  describe('claiming', () => {
-    test('gives the connection and its credentials', async () => {
+  describe('claim', () => {
+    test('returns the connection and its credentials', async () => {
       const { connection, credentials } = await connected(at.store);
       const first = await claimed(connection.id);
       expect(first).toEqual({ connection, credentials, fence: expect.any(Number), unresolved: null });
       expect(await at.store.connection(connection.id)).toEqual(connection);
     });
 
-    test('is busy while the lease of another process lives', async () => {
+    test('busy while another live process holds the lease', async () => {
       const { id } = await claimedNew();
       const other = await at.another();
       expect(await other.claim(id, aClaim({ attempt: 'att_2' }))).toBe('busy');
       expect(await other.claim(id, aClaim({ attempt: 'att_2', monotonic: LEASE_MS - 1 }))).toBe('busy');
     });
 
-    test('gives a process its own lease again, with the intent that it left', async () => {
+    test('a process gets its own lease again, with the unresolved intent', async () => {
       const { id, held } = await claimedNew();
       const again = await claimed(id, aClaim({ attempt: 'att_2' }));
       expect(again.unresolved).toEqual({ attempt: 'att_1', startedAt: NOW });
       expect(again.fence).toBeGreaterThan(held.fence);
     });
 
-    test('says gone for a generation that was replaced meanwhile', async () => {
+    test('gone when the generation was replaced meanwhile', async () => {
       const { connection } = await connected(at.store, { generation: 1 });
       expect(await at.store.claim(connection.id, aClaim({ generation: 0 }))).toBe('gone');
     });
 
-    test('takes over a lease that it has seen held for long, with a higher fence and the intent that was left', async () => {
+    test('takes over a lease that it observed for LEASE_MS, with a higher fence and the unresolved intent', async () => {
       const { id, held } = await claimedNew();
       const second = await takenOver(id, await at.another(), { attempt: 'att_2', now: NOW + 30_000 });
       expect(second.unresolved).toEqual({ attempt: 'att_1', startedAt: NOW });
       expect(second.fence).toBeGreaterThan(held.fence);
       const third = await takenOver(id, at.store, { attempt: 'att_3', now: NOW + 60_000 });
-      // Since the first of them the refresh token may have been spent.
+      // The first attempt may have spent the refresh token.
       expect(third.unresolved).toEqual({ attempt: 'att_2', startedAt: NOW });
       expect(third.fence).toBeGreaterThan(second.fence);
     });
 
-    test('is busy however far the wall clock has jumped', async () => {
+    test('busy however far the wall clock has jumped', async () => {
       const { id } = await claimedNew();
       const other = await at.another();
       for (const now of [NOW + 86_400_000, NOW - 86_400_000])
         expect(await other.claim(id, aClaim({ attempt: 'att_2', now }))).toBe('busy');
     });
 
-    test('counts anew for each claim of the same holder', async () => {
+    test('observation starts again with each claim of the same holder', async () => {
       const { id } = await claimedNew();
       const other = await at.another();
       expect(await other.claim(id, aClaim({ attempt: 'att_2' }))).toBe('busy');
@@ -94,7 +94,7 @@ export function refreshes(at: Opened): void {
       expect((await claimed(id, late, other)).unresolved?.attempt).toBe('att_3');
     });
 
-    test('takes the lease of a process that is gone at once, and its intent', async () => {
+    test('takes the lease of a closed process at once, with its intent', async () => {
       const { connection } = await connected(at.store);
       const other = await at.another();
       await claimed(connection.id, aClaim(), other);
@@ -107,7 +107,7 @@ export function refreshes(at: Opened): void {
       expect(await at.store.unresolvedRefreshes()).toEqual([]);
     });
 
-    test('is won by one of many processes at once', async () => {
+    test('of many concurrent processes, one succeeds', async () => {
       const { connection } = await connected(at.store);
       const stores = [at.store, await at.another(), await at.another(), await at.another()];
       const outcomes = await Promise.all(
@@ -116,40 +116,40 @@ export function refreshes(at: Opened): void {
       expect(outcomes.filter((outcome) => outcome === 'busy')).toHaveLength(3);
     });
 
-    test('says gone for what is absent, revoked, or needs its owner', async () => {
+    test('gone when absent, revoked, or in need of reauthorization', async () => {
       const { connection: asleep } = await connected(at.store, { status: 'needs_reauth', reason: 'grant_revoked' });
       const { connection: dead } = await connected(at.store);
       await at.store.revoke(dead.id, 'unsupported', NOW, anEntry());
       for (const id of [asleep.id, dead.id, 'con_none']) expect(await at.store.claim(id, aClaim())).toBe('gone');
     });
 
-    test('leaves other connections alone', async () => {
+    test('does not affect other connections', async () => {
       await claimedNew();
       expect((await claimedNew()).held.fence).toBeGreaterThan(0);
     });
   });
 
-  describe('keeping an answer', () => {
-    test('changes the connection and the credentials, and releases the lease', async () => {
+  describe('commitRefresh', () => {
+    test('replaces fields and credentials, and releases the lease', async () => {
       const { id, connection, held } = await claimedNew();
-      const [change, credentials, by] = [someRefreshedFields(), someCredentials({ idToken: null }), anEntry()];
-      expect(await at.store.commitRefresh(id, held, change, credentials, by)).toBe('committed');
-      const kept = { ...connection, ...change, generation: 2, failures: 0, lastRefreshError: null };
-      expect(await at.store.servedRow(id)).toEqual({ connection: kept, accessToken: credentials.accessToken });
-      expect(await recorded(at.store, by)).toBe(true);
+      const [change, credentials, audit] = [someRefreshedFields(), someCredentials({ idToken: null }), anEntry()];
+      expect(await at.store.commitRefresh(id, held, change, credentials, audit)).toBe('committed');
+      const committed = { ...connection, ...change, generation: 2, failures: 0, lastRefreshError: null };
+      expect(await at.store.servedRow(id)).toEqual({ connection: committed, accessToken: credentials.accessToken });
+      expect(await recorded(at.store, audit)).toBe(true);
       const next = await claimed(id, aClaim({ attempt: 'att_2' }));
-      expect(next).toEqual({ connection: kept, credentials, fence: expect.any(Number), unresolved: null });
+      expect(next).toEqual({ connection: committed, credentials, fence: expect.any(Number), unresolved: null });
       expect(next.fence).toBeGreaterThan(held.fence);
     });
 
-    test('takes a token that does not expire, of somebody unknown', async () => {
+    test('stores a token that does not expire, without identity', async () => {
       const { id, held } = await claimedNew();
       const unknown = { expiresAt: null, nextRefreshAt: null, identity: null };
       await at.store.commitRefresh(id, held, someRefreshedFields(unknown), someCredentials(), anEntry());
       expect(await at.store.connection(id)).toMatchObject(unknown);
     });
 
-    test('still takes it when the lease ran out and nobody else came', async () => {
+    test('succeeds after the lease was released, when no other claim came', async () => {
       const { id, held } = await claimedNew();
       await at.store.recordRefreshFailure(id, held, aFailure({ resolved: false }), anEntry());
       expect(await at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry())).toBe(
@@ -157,7 +157,7 @@ export function refreshes(at: Opened): void {
       );
     });
 
-    test('brings back one that was given up meanwhile by the same claim', async () => {
+    test('reactivates a connection that the same claim has failed meanwhile', async () => {
       const { id, held } = await claimedNew();
       await at.store.recordRefreshFailure(id, held, aFailure({ reason: 'refresh_outcome_unknown' }), anEntry());
       expect(await at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry())).toBe(
@@ -166,32 +166,34 @@ export function refreshes(at: Opened): void {
       expect(await at.store.connection(id)).toMatchObject({ status: 'active', reason: null });
     });
 
-    test('happens once', async () => {
+    test('succeeds once', async () => {
       const { id, held } = await claimedNew();
-      const keep = () => at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry());
-      expect((await Promise.all([keep(), keep()])).sort()).toEqual(['committed', 'superseded']);
+      const commit = () => at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry());
+      expect((await Promise.all([commit(), commit()])).sort()).toEqual(['committed', 'superseded']);
       expect((await at.store.connection(id))?.generation).toBe(2);
     });
 
-    test('is superseded by a later claim, which keeps its lease', async () => {
+    test('superseded by a later claim, which keeps its lease', async () => {
       const { id, held } = await claimedNew();
       const other = await at.another();
       const later = await takenOver(id, other, { attempt: 'att_2' });
       const before = await at.store.servedRow(id);
-      const by = anEntry();
-      expect(await at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), by)).toBe('superseded');
-      expect(await at.store.recordRefreshFailure(id, held, aFailure({ reason: 'grant_revoked' }), by)).toBe(
+      const audit = anEntry();
+      expect(await at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), audit)).toBe(
+        'superseded',
+      );
+      expect(await at.store.recordRefreshFailure(id, held, aFailure({ reason: 'grant_revoked' }), audit)).toBe(
         'superseded',
       );
       expect(await at.store.servedRow(id)).toEqual(before);
-      expect(await recorded(at.store, by)).toBe(false);
+      expect(await recorded(at.store, audit)).toBe(false);
       expect(await at.store.claim(id, aClaim())).toBe('busy');
       expect(await other.commitRefresh(id, heldBy(later), someRefreshedFields(), someCredentials(), anEntry())).toBe(
         'committed',
       );
     });
 
-    test('is superseded when another generation is there, or nothing was ever claimed', async () => {
+    test('superseded by another generation, or without any claim', async () => {
       const { id, held } = await claimedNew();
       const { connection } = await connected(at.store);
       const wrong = { ...held, generation: held.generation + 1 };
@@ -204,25 +206,27 @@ export function refreshes(at: Opened): void {
       ).toBe('superseded');
     });
 
-    test('says gone after a revocation, and brings nothing back', async () => {
+    test('gone after a revocation, and nothing changes', async () => {
       const { id, held } = await claimedNew();
       await at.store.revoke(id, 'unsupported', NOW, anEntry());
       const tombstone = await at.store.servedRow(id);
-      const by = anEntry();
-      expect(await at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), by)).toBe('gone');
-      expect(await at.store.recordRefreshFailure(id, held, aFailure(), by)).toBe('gone');
-      expect(await at.store.commitRefresh('con_none', held, someRefreshedFields(), someCredentials(), by)).toBe('gone');
+      const audit = anEntry();
+      expect(await at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), audit)).toBe('gone');
+      expect(await at.store.recordRefreshFailure(id, held, aFailure(), audit)).toBe('gone');
+      expect(await at.store.commitRefresh('con_none', held, someRefreshedFields(), someCredentials(), audit)).toBe(
+        'gone',
+      );
       expect(await at.store.servedRow(id)).toEqual(tombstone);
-      expect(await recorded(at.store, by)).toBe(false);
+      expect(await recorded(at.store, audit)).toBe(false);
     });
   });
 
-  describe('recording a failure', () => {
-    test('keeps the credentials and the connection active, counts, and sets the next try', async () => {
+  describe('recordRefreshFailure', () => {
+    test('leaves credentials and status, counts the failure, and sets the next attempt', async () => {
       const { id, connection, held } = await claimedNew();
       const before = await at.store.servedRow(id);
-      const [failure, by] = [aFailure(), anEntry()];
-      expect(await at.store.recordRefreshFailure(id, held, failure, by)).toBe('recorded');
+      const [failure, audit] = [aFailure(), anEntry()];
+      expect(await at.store.recordRefreshFailure(id, held, failure, audit)).toBe('recorded');
       expect(await at.store.servedRow(id)).toEqual({
         accessToken: before?.accessToken,
         connection: {
@@ -233,10 +237,10 @@ export function refreshes(at: Opened): void {
           updatedAt: failure.error.at,
         },
       });
-      expect(await recorded(at.store, by)).toBe(true);
+      expect(await recorded(at.store, audit)).toBe(true);
     });
 
-    test('asks for the owner when there is a reason', async () => {
+    test('a reason makes it needs_reauth', async () => {
       const { id, held } = await claimedNew();
       const failure = aFailure({ reason: 'grant_revoked', nextRefreshAt: null });
       await at.store.recordRefreshFailure(id, held, failure, anEntry());
@@ -257,7 +261,7 @@ export function refreshes(at: Opened): void {
       expect(next.fence).toBeGreaterThan(held.fence);
     });
 
-    test('releases the lease and keeps the intent on record when not', async () => {
+    test('releases the lease and keeps the intent when not resolved', async () => {
       const { id, held } = await claimedNew();
       await at.store.recordRefreshFailure(id, held, aFailure({ resolved: false }), anEntry());
       const next = await claimed(id, aClaim({ attempt: 'att_2' }));
@@ -265,8 +269,8 @@ export function refreshes(at: Opened): void {
     });
   });
 
-  describe('an intent without a holder', () => {
-    test('is one whose outcome is not known, and only that', async () => {
+  describe('unresolvedRefreshes', () => {
+    test('returns only intents whose outcome is unknown', async () => {
       const lost = await claimedNew();
       const failed = await claimedNew();
       await claimedNew();
@@ -275,7 +279,7 @@ export function refreshes(at: Opened): void {
       expect(await at.store.unresolvedRefreshes()).toEqual([{ id: lost.id, startedAt: NOW }]);
     });
 
-    test('is as old as the first of those that followed one another', async () => {
+    test('startedAt is that of the first of consecutive intents', async () => {
       const { id, held } = await claimedNew();
       await at.store.recordRefreshFailure(id, held, aFailure({ resolved: false }), anEntry());
       const again = await claimed(id, aClaim({ attempt: 'att_2', now: NOW + 9_000 }));
@@ -289,63 +293,63 @@ export function refreshes(at: Opened): void {
     });
   });
 
-  describe('what is due', () => {
+  describe('due connections', () => {
     const PUSH = NOW + 60_000;
     const due = async (nextRefreshAt: number | null, more: Partial<Connection> = {}) =>
       (await connected(at.store, { nextRefreshAt, ...more })).connection;
-    const take = (now = NOW, limit = 10, store: Store = at.store) => store.claimDue('slack', now, PUSH, limit);
+    const claimDue = (now = NOW, limit = 10, store: Store = at.store) => store.claimDue('slack', now, PUSH, limit);
 
-    test('comes oldest first, once, and is pushed forward', async () => {
+    test('are claimed oldest first, once, and pushed forward', async () => {
       const second = await due(NOW);
       const first = await due(NOW - 5);
       const later = await due(NOW + 1);
       await due(null);
-      expect(await take()).toEqual([first.id, second.id]);
+      expect(await claimDue()).toEqual([first.id, second.id]);
       expect(await at.store.connection(first.id)).toEqual({ ...first, nextRefreshAt: PUSH });
       expect(await at.store.connection(later.id)).toEqual(later);
-      expect(await take()).toEqual([]);
+      expect(await claimDue()).toEqual([]);
       expect(await at.store.claimDue('slack', PUSH, PUSH + 1, 10)).toHaveLength(3);
     });
 
-    test('comes in portions', async () => {
+    test('are claimed in batches', async () => {
       for (let i = 0; i < 5; i++) await due(NOW - i);
-      expect(await take(NOW, 3)).toHaveLength(3);
-      expect(await take(NOW, 3)).toHaveLength(2);
+      expect(await claimDue(NOW, 3)).toHaveLength(3);
+      expect(await claimDue(NOW, 3)).toHaveLength(2);
     });
 
-    test('is only what is active', async () => {
+    test('are only the active ones', async () => {
       await due(NOW, { status: 'needs_reauth', reason: 'grant_expired' });
       const { id } = await due(NOW);
       await at.store.revoke(id, 'unsupported', NOW, anEntry());
       expect(await at.store.dueIntegrations(NOW)).toEqual([]);
-      expect(await take()).toEqual([]);
+      expect(await claimDue()).toEqual([]);
     });
 
-    test('is told and taken by integration', async () => {
+    test('are counted and claimed by integration', async () => {
       const mine = await due(NOW - 7);
       await due(NOW - 3);
       const other = await due(NOW - 9, { integration: 'beta' });
-      const told = [
+      const rows = [
         { integration: 'beta', dueAt: NOW - 9 },
         { integration: 'slack', dueAt: NOW - 7 },
       ];
-      expect(await at.store.dueIntegrations(NOW)).toEqual(told);
-      expect(await at.store.dueIntegrations(NOW - 8)).toEqual(told.slice(0, 1));
+      expect(await at.store.dueIntegrations(NOW)).toEqual(rows);
+      expect(await at.store.dueIntegrations(NOW - 8)).toEqual(rows.slice(0, 1));
       expect(await at.store.countDue(NOW)).toEqual([
-        { ...told[0], count: 1 },
-        { ...told[1], count: 2 },
+        { ...rows[0], count: 1 },
+        { ...rows[1], count: 2 },
       ]);
       expect(await at.store.claimDue('beta', NOW, PUSH, 10)).toEqual([other.id]);
-      expect(await take(NOW, 1)).toEqual([mine.id]);
+      expect(await claimDue(NOW, 1)).toEqual([mine.id]);
       expect(await at.store.dueIntegrations(NOW)).toEqual([{ integration: 'slack', dueAt: NOW - 3 }]);
     });
 
-    test('is never taken by two replicas', async () => {
+    test('are never claimed by two replicas', async () => {
       const all: string[] = [];
       for (let i = 0; i < 20; i++) all.push((await due(NOW - i)).id);
       const other = await at.another();
-      const taken = await Promise.all([at.store, other, at.store, other].map((store) => take(NOW, 8, store)));
-      expect(taken.flat().sort()).toEqual(all.sort());
+      const claimed = await Promise.all([at.store, other, at.store, other].map((store) => claimDue(NOW, 8, store)));
+      expect(claimed.flat().sort()).toEqual(all.sort());
     });
   });
 }

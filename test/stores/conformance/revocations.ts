@@ -1,4 +1,4 @@
-// The contract of the store: tombstones, and the revocations that the provider has still to confirm.
+// The contract of the store: tombstones, and revocations that the provider has not confirmed.
 import { describe, expect, test } from 'vitest';
 import { anEntry, aRevocation, connected, NOW, recorded, someCredentials } from '../builders.ts';
 import type { Opened } from './index.ts';
@@ -15,14 +15,14 @@ export function revocations(at: Opened): void {
   const shown = async (id: string) => (await at.store.connection(id))?.upstreamRevocation;
   const allDue = () => at.store.claimRevocations(Number.MAX_SAFE_INTEGER - 1, Number.MAX_SAFE_INTEGER, 500);
 
-  describe('revoking', () => {
+  describe('revoke', () => {
     test('leaves a tombstone without secrets, and moves the tokens to the outbox', async () => {
       const { connection, credentials } = await connected(at.store, {
         status: 'needs_reauth',
         reason: 'grant_expired',
       });
-      const by = anEntry({ at: NOW + 3 });
-      const outcome = await at.store.revoke(connection.id, 'pending', NOW + 10, by);
+      const audit = anEntry({ at: NOW + 3 });
+      const outcome = await at.store.revoke(connection.id, 'pending', NOW + 10, audit);
       const tombstone = {
         ...connection,
         status: 'revoked',
@@ -46,12 +46,12 @@ export function revocations(at: Opened): void {
       };
       expect(outcome).toEqual({ connection: tombstone, already: false, pending });
       expect(await at.store.servedRow(connection.id)).toEqual({ connection: tombstone, accessToken: null });
-      expect(await recorded(at.store, by)).toBe(true);
+      expect(await recorded(at.store, audit)).toBe(true);
       expect(await at.store.claimRevocations(NOW + 9, PUSH, 10)).toEqual([]);
       expect(await at.store.claimRevocations(NOW + 10, PUSH, 10)).toEqual([{ ...pending, attempts: 1, nextAt: PUSH }]);
     });
 
-    test('puts nothing in the outbox where the provider has no revocation', async () => {
+    test('adds nothing to the outbox when unsupported', async () => {
       const { connection } = await connected(at.store);
       const outcome = await at.store.revoke(connection.id, 'unsupported', NOW, anEntry());
       expect(outcome).toMatchObject({ already: false, pending: null });
@@ -59,24 +59,24 @@ export function revocations(at: Opened): void {
       expect(await allDue()).toEqual([]);
     });
 
-    test('carries a credentials that lacks tokens', async () => {
+    test('moves missing tokens as null', async () => {
       const { connection } = await connected(at.store, {}, someCredentials({ accessToken: null, refreshToken: null }));
       await at.store.revoke(connection.id, 'pending', NOW, anEntry());
       expect(await allDue()).toMatchObject([{ accessToken: null, refreshToken: null }]);
     });
 
-    test('changes nothing the second time', async () => {
+    test('a second revocation changes nothing', async () => {
       const { connection, pending } = await revoked();
       const tombstone = await at.store.connection(connection.id);
-      const by = anEntry({ at: NOW + 99 });
-      const again = await at.store.revoke(connection.id, 'unsupported', NOW, by);
+      const audit = anEntry({ at: NOW + 99 });
+      const again = await at.store.revoke(connection.id, 'unsupported', NOW, audit);
       expect(again).toEqual({ connection: tombstone, already: true, pending: null });
       expect(await at.store.connection(connection.id)).toEqual(tombstone);
       expect((await allDue()).map((r) => r.id)).toEqual([pending.id]);
-      expect(await recorded(at.store, by)).toBe(false);
+      expect(await recorded(at.store, audit)).toBe(false);
     });
 
-    test('happens once when asked twice at once', async () => {
+    test('of two concurrent revocations, one succeeds', async () => {
       const { connection } = await connected(at.store);
       const other = await at.another();
       const both = [at.store, other].map((store) => store.revoke(connection.id, 'pending', NOW, anEntry()));
@@ -84,13 +84,13 @@ export function revocations(at: Opened): void {
       expect(await allDue()).toHaveLength(1);
     });
 
-    test('says undefined for one that is absent', async () => {
-      const by = anEntry();
-      expect(await at.store.revoke('con_none', 'pending', NOW, by)).toBeUndefined();
-      expect(await recorded(at.store, by)).toBe(false);
+    test('undefined when absent', async () => {
+      const audit = anEntry();
+      expect(await at.store.revoke('con_none', 'pending', NOW, audit)).toBeUndefined();
+      expect(await recorded(at.store, audit)).toBe(false);
     });
 
-    test('touches no other connection of a similar id', async () => {
+    test('does not affect a connection of a similar id', async () => {
       const { connection } = await connected(at.store, { id: 'con_1', owner: 'user:1' });
       const { connection: ten, credentials } = await connected(at.store, { id: 'con_10', owner: 'user:10' });
       await at.store.revoke(connection.id, 'pending', NOW, anEntry());
@@ -98,8 +98,8 @@ export function revocations(at: Opened): void {
     });
   });
 
-  describe('what is pending', () => {
-    test('comes back with every field', async () => {
+  describe('pending revocations', () => {
+    test('are returned with every field', async () => {
       const full = aRevocation();
       const bare = aRevocation({ accessToken: null, refreshToken: null, params: {} });
       await at.store.addPendingRevocation(full);
@@ -111,7 +111,7 @@ export function revocations(at: Opened): void {
       ]);
     });
 
-    test('comes in portions, oldest first, and not again before its time', async () => {
+    test('are claimed in batches, oldest first, and not again before nextAt', async () => {
       for (const nextAt of [NOW, NOW - 2, NOW - 1, NOW + 1])
         await at.store.addPendingRevocation(aRevocation({ nextAt, createdAt: nextAt }));
       const first = await at.store.claimRevocations(NOW, PUSH, 2);
@@ -122,7 +122,7 @@ export function revocations(at: Opened): void {
       expect(await at.store.claimRevocations(PUSH, PUSH + 1, 10)).toHaveLength(4);
     });
 
-    test('is never taken by two replicas', async () => {
+    test('are never claimed by two replicas', async () => {
       const all = [];
       for (let i = 0; i < 12; i++) {
         const revocation = aRevocation({ nextAt: NOW - i });
@@ -139,7 +139,7 @@ export function revocations(at: Opened): void {
       ).toEqual(all);
     });
 
-    test('can be put off', async () => {
+    test('can be postponed', async () => {
       const { pending } = await revoked();
       await at.store.postponeRevocation(pending.id, NOW + 500);
       expect(await at.store.claimRevocations(NOW + 499, PUSH, 10)).toEqual([]);
@@ -148,31 +148,31 @@ export function revocations(at: Opened): void {
     });
 
     test.each(['done', 'failed', 'unsupported'] as const)(
-      'is destroyed when settled as %s, and shown',
+      'are deleted when settled as %s, which the connection shows',
       async (outcome) => {
         const { connection, pending } = await revoked();
-        const by = anEntry({ at: NOW + 77 });
-        await at.store.settleRevocation(pending.id, outcome, by);
+        const audit = anEntry({ at: NOW + 77 });
+        await at.store.settleRevocation(pending.id, outcome, audit);
         expect(await at.store.connection(connection.id)).toMatchObject({
           status: 'revoked',
           upstreamRevocation: outcome,
           updatedAt: NOW + 77,
         });
         expect(await allDue()).toEqual([]);
-        expect(await recorded(at.store, by)).toBe(true);
+        expect(await recorded(at.store, audit)).toBe(true);
       },
     );
 
-    test('is settled once', async () => {
+    test('are settled once', async () => {
       const { connection, pending } = await revoked();
       await at.store.settleRevocation(pending.id, 'done', anEntry());
-      const by = anEntry();
-      await at.store.settleRevocation(pending.id, 'failed', by);
+      const audit = anEntry();
+      await at.store.settleRevocation(pending.id, 'failed', audit);
       expect(await shown(connection.id)).toBe('done');
-      expect(await recorded(at.store, by)).toBe(false);
+      expect(await recorded(at.store, audit)).toBe(false);
     });
 
-    test('is shown as pending until the last one of the connection is settled', async () => {
+    test('show as pending until the last one of the connection is settled', async () => {
       const { connection, pending } = await revoked();
       const late = aRevocation({ connectionId: connection.id });
       const elsewhere = aRevocation();
@@ -184,14 +184,14 @@ export function revocations(at: Opened): void {
       expect(await shown(connection.id)).toBe('done');
     });
 
-    test('is shown as pending again when tokens arrive after it was settled', async () => {
+    test('show as pending again when tokens arrive after one was settled', async () => {
       const { connection, pending } = await revoked();
       await at.store.settleRevocation(pending.id, 'done', anEntry());
       await at.store.addPendingRevocation(aRevocation({ connectionId: connection.id }));
       expect(await shown(connection.id)).toBe('pending');
     });
 
-    test('never shows on a connection that lives', async () => {
+    test('never show on a live connection', async () => {
       const { connection } = await connected(at.store);
       const stray = aRevocation({ connectionId: connection.id });
       await at.store.addPendingRevocation(stray);

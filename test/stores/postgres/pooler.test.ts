@@ -1,5 +1,5 @@
-// The PostgreSQL store behind a pooler in transaction mode, three connections for everybody: the parts of the conformance
-// suite whose sentences have several statements, take locks, or rely on their own connection.
+// The PostgreSQL store behind a pooler in transaction mode, with three connections: the parts of the conformance suite whose
+// operations have several statements, take locks, or rely on their own connection.
 import { afterAll, beforeAll } from 'vitest';
 import { migratePostgres, openPostgres } from '../../../src/stores/postgres/store.ts';
 import { type Pooler, startPooler } from '../../support/pooler.ts';

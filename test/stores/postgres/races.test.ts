@@ -1,6 +1,4 @@
-// What only many connections can show: two processes' worth of pools on one PostgreSQL, and what becomes of it when the way
-// there is lost.
-
+// Races between the pools of several processes on one PostgreSQL, and lost connections to it.
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -23,7 +21,7 @@ import {
   someRefreshedFields,
 } from '../builders.ts';
 
-/** Stores of processes of their own, each with ten connections. */
+/** Stores as several processes have them, each with ten connections. */
 async function replicas(count: number): Promise<{ url: string; stores: Store[] }> {
   const url = await aMigratedDatabase();
   return { url, stores: await Promise.all(Array.from({ length: count }, () => opened(url))) };
@@ -32,8 +30,8 @@ async function replicas(count: number): Promise<{ url: string; stores: Store[] }
 const times = <T>(count: number, make: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => make(i));
 const counted = (outcomes: unknown[], outcome: unknown) => outcomes.filter((one) => one === outcome).length;
 
-describe('many processes at once', () => {
-  test('migrate an empty database once, ten of them', async () => {
+describe('concurrent processes', () => {
+  test('ten of them migrate an empty database once', async () => {
     const url = await aDatabase();
     await Promise.all(times(10, () => migratePostgres(url)));
     const applied = await asked(url, 'select * from __drizzle_migrations');
@@ -41,14 +39,14 @@ describe('many processes at once', () => {
     await Promise.all(times(3, () => opened(url)));
   });
 
-  test('take each due connection once, and all of them', async () => {
+  test('each due connection is claimed once', async () => {
     const { stores } = await replicas(3);
     const [one] = stores as [Store];
     await one.putIntegration(anIntegration(), anEntry());
     const due = times(300, (i) => aConnection({ nextRefreshAt: NOW - i }));
     await Promise.all(due.map((connection) => one.addConnection(connection, someCredentials(), null, anEntry())));
-    const taken = await Promise.all(times(60, (i) => stores[i % 3]!.claimDue('slack', NOW, NOW + 60_000, 10)));
-    const all = taken.flat();
+    const claimed = await Promise.all(times(60, (i) => stores[i % 3]!.claimDue('slack', NOW, NOW + 60_000, 10)));
+    const all = claimed.flat();
     expect(new Set(all).size).toBe(all.length);
     while (all.length < 300) {
       const rest = await one.claimDue('slack', NOW, NOW + 60_000, 100);
@@ -58,16 +56,16 @@ describe('many processes at once', () => {
     expect(all.toSorted()).toEqual(due.map(({ id }) => id).toSorted());
   });
 
-  test('take each owed revocation once', async () => {
+  test('each due revocation is claimed once', async () => {
     const { stores } = await replicas(2);
     await Promise.all(times(50, () => stores[0]!.addPendingRevocation(aRevocation())));
-    const taken = await Promise.all(times(20, (i) => stores[i % 2]!.claimRevocations(NOW, NOW + 1_000, 5)));
-    const ids = taken.flat().map(({ id }) => id);
+    const claimed = await Promise.all(times(20, (i) => stores[i % 2]!.claimRevocations(NOW, NOW + 1_000, 5)));
+    const ids = claimed.flat().map(({ id }) => id);
     expect(new Set(ids).size).toBe(ids.length);
     expect(ids.length + (await stores[0]!.claimRevocations(NOW, NOW + 1_000, 50)).length).toBe(50);
   });
 
-  test('claim one connection: one of them has it', async () => {
+  test('one of them gets the lease of a connection', async () => {
     const { stores } = await replicas(4);
     const { connection } = await connected(stores[0]!);
     const claim = { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 };
@@ -75,7 +73,7 @@ describe('many processes at once', () => {
     expect(counted(outcomes, 'busy')).toBe(3);
   });
 
-  test('keep one answer of a generation, revoke, and renew: whatever comes first, the rows agree', async () => {
+  test('two commits, a renewal and a revocation leave consistent rows in any order', async () => {
     const { stores, url } = await replicas(2);
     const [one, other] = stores as [Store, Store];
     for (let round = 0; round < 10; round++) {
@@ -84,34 +82,34 @@ describe('many processes at once', () => {
       const claim = { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 };
       const claimed = (await one.claim(id, claim)) as Claimed;
       const held = { fence: claimed.fence, generation: 1 };
-      const [kept, again, renewed, revoked] = await Promise.all([
+      const [committed, again, renewed, revoked] = await Promise.all([
         one.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry()),
         other.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry()),
         one.renewConnection(connection, someCredentials(), null, anEntry()),
         other.revoke(id, 'unsupported', NOW, anEntry()),
       ]);
-      expect(counted([kept, again], 'committed')).toBeLessThanOrEqual(1);
+      expect(counted([committed, again], 'committed')).toBeLessThanOrEqual(1);
       expect(revoked?.already).toBe(false);
-      const changes = counted([kept, again], 'committed') + (renewed === 'gone' ? 0 : 1);
+      const changes = counted([committed, again], 'committed') + (renewed === 'gone' ? 0 : 1);
       expect((await one.connection(id))?.generation).toBe(1 + changes);
     }
     expect(await asked(url, 'select 1 from grants')).toEqual([]);
     expect(await asked(url, 'select 1 from leases')).toEqual([]);
   });
 
-  test('bring one state back: it is good for one of them', async () => {
+  test('one of them consumes a flow', async () => {
     const { stores } = await replicas(2);
     const session = aSession();
     await stores[0]!.addSession(session, anEntry());
     const flow = aFlow(session.id);
     expect(await stores[0]!.beginFlow(flow, NOW)).toBe('begun');
-    const taken = await Promise.all(
+    const claimed = await Promise.all(
       times(10, (i) => stores[i % 2]!.consumeFlow(flow.stateDigest, flow.browserDigest, NOW)),
     );
-    expect(counted(taken, undefined)).toBe(9);
+    expect(counted(claimed, undefined)).toBe(9);
   });
 
-  test('open one invitation: it belongs to one browser', async () => {
+  test('one browser gets a connect session', async () => {
     const { stores } = await replicas(2);
     const session = aSession();
     await stores[0]!.addSession(session, anEntry());
@@ -121,7 +119,7 @@ describe('many processes at once', () => {
     expect(counted(begun, 'begun')).toBe(1);
   });
 
-  test('delete an integration while connections of it are made: none is left without it', async () => {
+  test('an integration that is deleted while connections are added leaves none without it', async () => {
     const { stores } = await replicas(2);
     for (let round = 0; round < 10; round++) {
       const id = `round-${round}`;
@@ -136,19 +134,19 @@ describe('many processes at once', () => {
     }
   });
 
-  test('settle the last two revocations of a connection: its outcome is shown', async () => {
+  test('the last two revocations of a connection, settled at once, leave their outcome on it', async () => {
     const { stores } = await replicas(2);
     for (let round = 0; round < 10; round++) {
       const { connection } = await connected(stores[0]!);
       await stores[0]!.revoke(connection.id, 'unsupported', NOW, anEntry());
-      const owed = times(2, () => aRevocation({ connectionId: connection.id }));
-      for (const one of owed) await stores[0]!.addPendingRevocation(one);
-      await Promise.all(owed.map(({ id }, i) => stores[i]!.settleRevocation(id, 'done', anEntry())));
+      const pending = times(2, () => aRevocation({ connectionId: connection.id }));
+      for (const one of pending) await stores[0]!.addPendingRevocation(one);
+      await Promise.all(pending.map(({ id }, i) => stores[i]!.settleRevocation(id, 'done', anEntry())));
       expect((await stores[0]!.connection(connection.id))?.upstreamRevocation).toBe('done');
     }
   });
 
-  test('tell of keys in opposite orders, and none is lost', async () => {
+  test('touching the same keys in opposite orders does not deadlock', async () => {
     const { stores } = await replicas(2);
     const caller = { id: 'clr_1', name: 'a', permissions: [], workloads: [], rateLimit: null, createdAt: NOW };
     await stores[0]!.addCaller(caller, null, anEntry());
@@ -164,11 +162,11 @@ describe('many processes at once', () => {
     for (const key of keys) await stores[0]!.addCallerKey(key, anEntry());
     const uses = keys.map(({ id }) => ({ keyId: id, at: NOW }));
     await Promise.all(times(10, (i) => stores[i % 2]!.touchKeys(i % 4 < 2 ? uses : uses.toReversed())));
-    const [kept] = await stores[0]!.callers();
-    expect(kept!.keys.every(({ lastUsedAt }) => lastUsedAt === NOW)).toBe(true);
+    const [stored] = await stores[0]!.callers();
+    expect(stored!.keys.every(({ lastUsedAt }) => lastUsedAt === NOW)).toBe(true);
   });
 
-  test('write a hundred sentences at once through ten connections', async () => {
+  test('a hundred operations at once share ten connections', async () => {
     const { stores } = await replicas(1);
     const entries = times(100, () => anEntry());
     await Promise.all(entries.map((entry) => stores[0]!.appendAudit([entry])));
@@ -176,14 +174,14 @@ describe('many processes at once', () => {
   });
 });
 
-/** A way to the database that can be cut, and mended; `deaf`: what is sent is not passed on, and nothing comes back. */
-async function wayTo(url: string) {
+/** A proxy to the database that can be cut; `silent`: it accepts what is sent, forwards nothing, and answers nothing. */
+async function proxyTo(url: string) {
   const target = new URL(url);
   const sockets = new Set<Socket>();
   const sent: Buffer[] = [];
-  let how: 'open' | 'cut' | 'deaf' = 'open';
+  let state: 'open' | 'cut' | 'silent' = 'open';
   const server: Server = createServer((near) => {
-    if (how === 'cut') return void near.destroy();
+    if (state === 'cut') return void near.destroy();
     const far = connect(Number(target.port), target.hostname);
     for (const [from, to] of [
       [near, far],
@@ -191,16 +189,16 @@ async function wayTo(url: string) {
     ] as const) {
       sockets.add(from);
       from.on('error', () => undefined).on('close', () => to.destroy());
-      from.on('data', (data) => how === 'open' && to.write(data));
+      from.on('data', (data) => state === 'open' && to.write(data));
     }
     near.on('data', (data) => sent.push(data));
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const through = new URL(url);
   through.port = String((server.address() as { port: number }).port);
-  const set = (next: typeof how) => {
-    how = next;
-    if (how !== 'deaf') for (const socket of sockets) socket.destroy();
+  const set = (next: typeof state) => {
+    state = next;
+    if (state !== 'silent') for (const socket of sockets) socket.destroy();
     sockets.clear();
   };
   onTestFinished(async () => {
@@ -210,22 +208,22 @@ async function wayTo(url: string) {
   return { url: through.href, set, sent: () => Buffer.concat(sent).toString('latin1') };
 }
 
-describe('a way to the database that is lost', () => {
-  test('rejects what is asked, and heals by itself', async () => {
+describe('a lost connection', () => {
+  test('operations are rejected, and succeed again once it is back', async () => {
     const direct = await aMigratedDatabase();
-    const way = await wayTo(direct);
-    const store = await opened(way.url);
+    const proxy = await proxyTo(direct);
+    const store = await opened(proxy.url);
     const { connection } = await connected(store);
-    way.set('cut');
+    proxy.set('cut');
     const asking = [store.servedRow(connection.id), store.ping(), store.putIntegration(anIntegration(), anEntry())];
     for (const outcome of await Promise.allSettled(asking))
       expect(outcome).toMatchObject({ status: 'rejected', reason: expect.any(StoreError) });
-    way.set('open');
+    proxy.set('open');
     await vi.waitFor(() => store.ping(), { timeout: 10_000 });
     expect((await store.servedRow(connection.id))?.connection).toEqual(connection);
   });
 
-  test('costs no question anything, when another connection can be had', async () => {
+  test('a read is repeated on another connection', async () => {
     const link = await openTcpProxy(await aMigratedDatabase());
     onTestFinished(() => link.close());
     const store = await opened(link.url);
@@ -238,47 +236,49 @@ describe('a way to the database that is lost', () => {
     await lost;
   });
 
-  test('hangs nobody: what is not answered is given up', { timeout: 40_000 }, async () => {
-    const way = await wayTo(await aMigratedDatabase());
-    const store = await opened(way.url);
+  test('operations without an answer time out', { timeout: 40_000 }, async () => {
+    const proxy = await proxyTo(await aMigratedDatabase());
+    const store = await opened(proxy.url);
     await store.ping();
-    way.set('deaf');
+    proxy.set('silent');
     const since = performance.now();
     const asking = [store.ping(), store.putIntegration(anIntegration(), anEntry()), store.servedRow('con_1')];
     for (const outcome of await Promise.allSettled(asking))
       expect(outcome).toMatchObject({ status: 'rejected', reason: expect.any(StoreError) });
     expect(performance.now() - since).toBeLessThan(5_000);
-    way.set('open');
+    proxy.set('open');
     await vi.waitFor(() => store.ping(), { timeout: 10_000 });
     await store.close();
     expect(performance.now() - since).toBeLessThan(9_000);
   });
 
-  test('keeps news for later', async () => {
+  test('changes meanwhile are reported afterwards', async () => {
     const direct = await aMigratedDatabase();
-    const way = await wayTo(direct);
-    const [cutOff, other] = [await opened(way.url), await opened(direct)];
-    const told: Change[] = [];
-    const watch = await cutOff.subscribe((changes) => told.push(...changes));
-    expect(watch.delivery).toBe('pushed');
-    way.set('cut');
+    const proxy = await proxyTo(direct);
+    const [cutOff, other] = [await opened(proxy.url), await opened(direct)];
+    const reported: Change[] = [];
+    const feed = await cutOff.subscribe((changes) => reported.push(...changes));
+    expect(feed.delivery).toBe('pushed');
+    proxy.set('cut');
     await other.putIntegration(anIntegration({ id: 'meanwhile' }), anEntry());
-    way.set('open');
-    await vi.waitFor(() => expect(told).toContainEqual({ kind: 'integration', id: 'meanwhile' }), { timeout: 10_000 });
+    proxy.set('open');
+    await vi.waitFor(() => expect(reported).toContainEqual({ kind: 'integration', id: 'meanwhile' }), {
+      timeout: 10_000,
+    });
     await other.putIntegration(anIntegration({ id: 'after' }), anEntry());
-    await vi.waitFor(() => expect(told).toContainEqual({ kind: 'integration', id: 'after' }), { timeout: 10_000 });
+    await vi.waitFor(() => expect(reported).toContainEqual({ kind: 'integration', id: 'after' }), { timeout: 10_000 });
   });
 
-  test('makes a process dead to the others after a while, which take over what it left', {
+  test('a process without heartbeats is dead, and another takes over its lease', {
     timeout: 30_000,
   }, async () => {
     const direct = await aMigratedDatabase();
-    const way = await wayTo(direct);
-    const [cutOff, other] = [await opened(way.url), await opened(direct)];
+    const proxy = await proxyTo(direct);
+    const [cutOff, other] = [await opened(proxy.url), await opened(direct)];
     const { connection } = await connected(cutOff);
     const claim = { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 };
     const first = (await cutOff.claim(connection.id, claim)) as Claimed;
-    way.set('cut');
+    proxy.set('cut');
     expect(await other.claim(connection.id, { ...claim, attempt: 'att_2' })).toBe('busy');
     expect(await other.unresolvedRefreshes()).toEqual([]);
     await vi.waitFor(async () => expect(await other.unresolvedRefreshes()).toHaveLength(1), {
@@ -287,7 +287,7 @@ describe('a way to the database that is lost', () => {
     });
     const second = (await other.claim(connection.id, { ...claim, attempt: 'att_2' })) as Claimed;
     expect(second).toMatchObject({ unresolved: { attempt: 'att_1', startedAt: NOW } });
-    way.set('open');
+    proxy.set('open');
     await vi.waitFor(() => cutOff.ping(), { timeout: 10_000 });
     const held = { fence: first.fence, generation: 1 };
     expect(await cutOff.commitRefresh(connection.id, held, someRefreshedFields(), someCredentials(), anEntry())).toBe(
@@ -295,7 +295,7 @@ describe('a way to the database that is lost', () => {
     );
   });
 
-  test('amid a claim leaves an orphan, if the claim was there after all', async () => {
+  test('a claim whose commit was not answered is unresolved', async () => {
     const url = await aMigratedDatabase();
     const link = await openTcpProxy(url);
     onTestFinished(link.close);
@@ -315,13 +315,13 @@ describe('a way to the database that is lost', () => {
     expect(await cutOff.unresolvedRefreshes()).toEqual([]);
   });
 
-  test('makes nobody dead to those who could not have heard of them either', async () => {
+  test('after an outage, no process is judged dead before it had time for a heartbeat', async () => {
     const url = await aMigratedDatabase();
     const silent = await opened(url);
     const { connection } = await connected(silent);
     const claim = { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 };
     expect(await silent.claim(connection.id, claim)).toMatchObject({ fence: 1 });
-    // As it is when the database has been away for a minute, and this one is the first to come back.
+    // As after an outage of a minute, when this process is the first to be back.
     await asked(url, "update replicas set seen_at = seen_at - interval '1 minute'");
     const first = await opened(url);
     expect(await first.unresolvedRefreshes()).toEqual([]);
@@ -329,7 +329,7 @@ describe('a way to the database that is lost', () => {
   });
 });
 
-describe('what is wrong with the database', () => {
+describe('a database error', () => {
   test.each([
     'postgres://nobody:hunter2@127.0.0.1:1/valetkey',
     'postgres://u:hunter2@127.0.0.1:1/x?pool=0',
@@ -342,14 +342,14 @@ describe('what is wrong with the database', () => {
     await expect(opening).rejects.toThrow(/^((?!u:hunter2).)+$/);
   });
 
-  test('is that a newer version made it: it is refused and left as it was', async () => {
+  test('a database of a newer version is refused, and does not change', async () => {
     const url = await aMigratedDatabase();
     await asked(url, "insert into __drizzle_migrations values (99999999999999, 'later')");
     await expect(openPostgres(url)).rejects.toThrow(/newer version/);
     expect(await asked(url, 'select 1 from __drizzle_migrations')).toHaveLength(2);
   });
 
-  test('is told without the values that were refused', async () => {
+  test('names the column and not the value', async () => {
     const store = await opened(await aMigratedDatabase());
     const refused = store.appendAudit([anEntry({ owner: 'hunter2', actor: null as never })]);
     await expect(refused).rejects.toThrow('PostgreSQL refused a value (23502, audit.actor)');
@@ -357,18 +357,18 @@ describe('what is wrong with the database', () => {
   });
 });
 
-describe('statements that are asked often', () => {
+describe('frequent statements', () => {
   test.each([
-    ['have a name, so that they are planned once', '', true],
-    ['have none where a pooler is in between', '?prepare=false', false],
+    ['are named, so that they are planned once', '', true],
+    ['are not named with prepare=false', '?prepare=false', false],
   ])('%s', async (_, query, isNamed) => {
-    const way = await wayTo(await aMigratedDatabase());
-    const store = await opened(way.url + query);
+    const proxy = await proxyTo(await aMigratedDatabase());
+    const store = await opened(proxy.url + query);
     const { connection } = await connected(store);
     await store.claim(connection.id, { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 });
     expect((await store.servedRow(connection.id))?.connection).toEqual(connection);
-    // The message that has a statement parsed: its name, and its text.
-    const names = way.sent().matchAll(/P[\s\S]{4}(\w*)\0(?=select|insert|update|with)/g);
+    // The Parse message: the name of the statement, and its text.
+    const names = proxy.sent().matchAll(/P[\s\S]{4}(\w*)\0(?=select|insert|update|with)/g);
     const named = new Set([...names].map(([, name]) => name).filter((name) => name !== ''));
     if (isNamed) expect([...named]).toEqual(expect.arrayContaining(['served', 'leased', 'claim', 'record']));
     else expect([...named]).toEqual([]);

@@ -1,4 +1,4 @@
-// Sealing anew on PostgreSQL beside others: several rotations at once, refreshes that go on, and somebody who holds a row.
+// Re-encryption on PostgreSQL beside others: several rotations at once, refreshes meanwhile, and a row that is locked.
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client } from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
@@ -44,7 +44,7 @@ async function replicas(count: number): Promise<{ url: string; stores: Store[] }
   return { url, stores };
 }
 
-/** Connections with two secrets each, all by the old key; their tokens say whose they are. */
+/** Connections with two secrets each, encrypted by the old key; their tokens name them. */
 async function adopted(store: Store, count: number): Promise<string[]> {
   const ids = Array.from({ length: count }, () => aConnection().id);
   const adopt = (id: string) => {
@@ -60,7 +60,7 @@ async function adopted(store: Store, count: number): Promise<string[]> {
   return ids;
 }
 
-/** `watch`: what becomes of each pause in which other rotations and brokers are watched. */
+/** `watch`: called in each pause in which the rotation waits for others. */
 function rotation(store: Store, watch?: () => Promise<unknown>) {
   const clock = { now: () => NOW, monotonic: () => performance.now() };
   const access = createAccess({ clock, auditBuffer: createAuditBuffer({ store, log }) });
@@ -70,8 +70,8 @@ function rotation(store: Store, watch?: () => Promise<unknown>) {
   return rotateKeys({ store, ring: both, log, access, rescue, pause: pausing });
 }
 
-/** Somebody who changes this row, until it is given up. */
-async function holding(url: string, id: string): Promise<() => Promise<unknown>> {
+/** Locks this row, until the returned function is called. */
+async function locked(url: string, id: string): Promise<() => Promise<unknown>> {
   const client = new Client({ connectionString: url });
   await client.connect();
   onTestFinished(() => client.end());
@@ -80,7 +80,7 @@ async function holding(url: string, id: string): Promise<() => Promise<unknown>>
   return () => client.query('rollback');
 }
 
-test('three rotations at once seal each secret once between them, and each ends well', async () => {
+test('three concurrent rotations re-encrypt each secret once, and all succeed', async () => {
   const { stores } = await replicas(3);
   const ids = await adopted(stores[0]!, 600);
   const done = await Promise.all(stores.map((store) => rotation(store)));
@@ -88,43 +88,43 @@ test('three rotations at once seal each secret once between them, and each ends 
   for (const one of done)
     expect(one).toMatchObject({ secrets: 1_200, remaining: [], removable: ['old'], unopenable: { count: 0 } });
   for (const id of ids) {
-    const sealed = (await stores[0]!.servedRow(id))!.accessToken!;
-    expect(fresh.decrypt(sealed, { row: `connections/${id}`, column: 'access_token' })).toBe(`access of ${id}`);
+    const accessToken = (await stores[0]!.servedRow(id))!.accessToken!;
+    expect(fresh.decrypt(accessToken, { row: `connections/${id}`, column: 'access_token' })).toBe(`access of ${id}`);
   }
   const { data } = await stores[0]!.audit({ action: 'key.retired' }, FIRST);
   expect(data).toHaveLength(1);
 });
 
-test('refreshes go on meanwhile: each is kept, none waits for long, and no token is put back', async () => {
+test('refreshes during a rotation: each is committed, none waits for long, and no token is overwritten', async () => {
   const { stores } = await replicas(4);
   const broker = stores[0]!;
-  /** What is sealed can be told by its third part, whichever key it names. */
-  const nameIn = (sealed: string | null | undefined) => sealed?.split('.')[2];
-  const anew = ({ ciphertext }: EncryptedSecret) => ciphertext.replace(/^v1\.\w+\./, 'v1.new.') as Ciphertext;
+  /** Identifies a ciphertext, whichever key it names. */
+  const identify = (ciphertext: string | null | undefined) => ciphertext?.split('.')[2];
+  const reencrypt = ({ ciphertext }: EncryptedSecret) => ciphertext.replace(/^v1\.\w+\./, 'v1.new.') as Ciphertext;
   const connections = await Promise.all(Array.from({ length: 100 }, () => connected(broker)));
   let isOver = false;
   let slowest = 0;
 
-  /** Twenty of them again and again, by a broker that still seals with another key. */
+  /** Twenty of them repeatedly, by a broker that still encrypts with another key. */
   const refreshes = connections.slice(0, 20).map(async ({ connection: { id } }) => {
     let last: string | undefined;
     for (let generation = 1; generation <= 15; generation++) {
       const since = performance.now();
       const claimed = await broker.claim(id, { attempt: 'att_1', generation, now: NOW, monotonic: 0 });
       if (typeof claimed === 'string') throw new Error(claimed);
-      if (last !== undefined) expect(nameIn(claimed.credentials.accessToken)).toBe(last);
+      if (last !== undefined) expect(identify(claimed.credentials.accessToken)).toBe(last);
       const grant = someCredentials({ accessToken: `v1.test.${id}-${generation}.c` as Ciphertext });
       const held = { fence: claimed.fence, generation };
       expect(await broker.commitRefresh(id, held, someRefreshedFields(), grant, anEntry())).toBe('committed');
-      last = nameIn(grant.accessToken);
+      last = identify(grant.accessToken);
       slowest = Math.max(slowest, performance.now() - since);
     }
-    expect(nameIn((await broker.servedRow(id))?.accessToken)).toBe(last);
+    expect(identify((await broker.servedRow(id))?.accessToken)).toBe(last);
   });
   const rotations = stores.slice(1).map(async (store) => {
     let reencrypted = 0;
     do {
-      const some = await store.reencryptBatch('new', null, 50, anew);
+      const some = await store.reencryptBatch('new', null, 50, reencrypt);
       reencrypted += some.reencrypted;
     } while (!isOver);
     return reencrypted;
@@ -133,45 +133,49 @@ test('refreshes go on meanwhile: each is kept, none waits for long, and no token
     isOver = true;
   });
   const reencrypted = await Promise.all(rotations);
-  // More than there were: what the refreshes brought was sealed anew again and again.
+  // More than there were: what the refreshes committed was re-encrypted repeatedly.
   expect(reencrypted.reduce((sum, one) => sum + one)).toBeGreaterThan(400);
   expect(slowest).toBeLessThan(2_000);
 
-  while ((await broker.reencryptBatch('new', null, 500, anew)).reencrypted > 0);
+  while ((await broker.reencryptBatch('new', null, 500, reencrypt)).reencrypted > 0);
   for (const { connection } of connections.slice(0, 20))
-    expect(nameIn((await broker.servedRow(connection.id))?.accessToken)).toBe(`${connection.id}-15`);
+    expect(identify((await broker.servedRow(connection.id))?.accessToken)).toBe(`${connection.id}-15`);
   expect(await broker.keysInUse()).toEqual([{ kid: 'new', secrets: 400 }]);
 });
 
-test('a row that somebody holds is passed over, not waited for', async () => {
+test('a locked row is skipped, not waited for', async () => {
   const { url, stores } = await replicas(1);
   const [store] = stores as [Store];
   const [id] = await adopted(store, 3);
-  const giveUp = await holding(url, id!);
-  const anew = ({ ciphertext }: EncryptedSecret) => ciphertext.replace('.old.', '.new.') as Ciphertext;
-  expect(await store.reencryptBatch('new', null, 50, anew)).toMatchObject({ reencrypted: 4, skipped: 1, next: null });
-  await giveUp();
-  expect(await store.reencryptBatch('new', null, 50, anew)).toMatchObject({ reencrypted: 2, skipped: 0 });
+  const unlock = await locked(url, id!);
+  const reencrypt = ({ ciphertext }: EncryptedSecret) => ciphertext.replace('.old.', '.new.') as Ciphertext;
+  expect(await store.reencryptBatch('new', null, 50, reencrypt)).toMatchObject({
+    reencrypted: 4,
+    skipped: 1,
+    next: null,
+  });
+  await unlock();
+  expect(await store.reencryptBatch('new', null, 50, reencrypt)).toMatchObject({ reencrypted: 2, skipped: 0 });
 });
 
-test('a rotation waits for another one that is slow, and does what that leaves undone', async () => {
+test('a rotation waits for a locked row, and re-encrypts it in the end', async () => {
   const { url, stores } = await replicas(1);
   const [store] = stores as [Store];
   const [id] = await adopted(store, 3);
-  const giveUp = await holding(url, id!);
+  const unlock = await locked(url, id!);
   let watched = 0;
-  const done = await rotation(store, async () => ++watched === 6 && (await giveUp()));
+  const done = await rotation(store, async () => ++watched === 6 && (await unlock()));
   expect(done).toMatchObject({ secrets: 6, reencrypted: 6, remaining: [], removable: ['old'] });
 });
 
-test('a rotation does not wait for ever: it says what is left, and no key is retired', async () => {
+test('a rotation that cannot finish reports what remains, and retires no key', async () => {
   const { url, stores } = await replicas(1);
   const [store] = stores as [Store];
   const [id] = await adopted(store, 3);
-  const giveUp = await holding(url, id!);
+  const unlock = await locked(url, id!);
   let watched = 0;
   const done = await rotation(store, async () => ++watched);
   expect(watched).toBe(10);
   expect(done).toMatchObject({ secrets: 6, reencrypted: 4, remaining: [{ kid: 'old', secrets: 2 }], removable: [] });
-  await giveUp();
+  await unlock();
 });

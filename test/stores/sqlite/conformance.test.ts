@@ -1,4 +1,4 @@
-// The SQLite store: the conformance suite against a real file, and what only SQLite has to prove.
+// The SQLite store: the conformance suite on a real file, and what is only SQLite's.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
@@ -58,7 +58,7 @@ describe('the SQLite file', () => {
     expect(pragma('foreign_keys')).toBe(1);
   });
 
-  test('forgets changes after ten minutes, and no younger ones', async () => {
+  test('deleteExpired deletes changes after ten minutes, and no younger ones', async () => {
     const { store, path } = await openFile();
     for (const id of ['old', 'young']) await store.putIntegration(anIntegration({ id }), anEntry());
     const inside = raw(path);
@@ -67,21 +67,21 @@ describe('the SQLite file', () => {
     expect(inside.prepare('select id from changes').pluck().all()).toEqual(['young']);
   });
 
-  test('after five minutes without a look, tells that nothing may be relied on', async () => {
+  test('the change feed reports everything after five minutes without a read', async () => {
     const client = openDatabase(`file:${aPath()}`);
     onTestFinished(() => void client.close());
     let ahead = 0;
-    const news = openChangeFeed(client, () => performance.now() + ahead);
-    onTestFinished(() => news.stop());
-    const told: Change[] = [];
-    const watch = await news.subscribe((changes) => told.push(...changes));
+    const changeFeed = openChangeFeed(client, () => performance.now() + ahead);
+    onTestFinished(() => changeFeed.stop());
+    const reported: Change[] = [];
+    const feed = await changeFeed.subscribe((changes) => reported.push(...changes));
     ahead = 5 * 60_000 + 1;
-    expect(watch.lagMs()).toBeGreaterThan(5 * 60_000);
-    await vi.waitFor(() => expect(told).toEqual([{ kind: 'everything' }]));
-    expect(watch.lagMs()).toBeLessThan(5 * 60_000);
+    expect(feed.lagMs()).toBeGreaterThan(5 * 60_000);
+    await vi.waitFor(() => expect(reported).toEqual([{ kind: 'everything' }]));
+    expect(feed.lagMs()).toBeLessThan(5 * 60_000);
   });
 
-  test('is for its owner only, and so are a folder that had to be made and the write-ahead log', async () => {
+  test('only its owner can read it, the folders that were created, and the write-ahead log', async () => {
     const path = join(folder, 'made', 'deeper', 'valetkey.db');
     await openFile(path);
     const mode = (of: string) => statSync(of).mode & 0o777;
@@ -90,7 +90,7 @@ describe('the SQLite file', () => {
     for (const suffix of ['', '-wal', '-shm']) expect(mode(path + suffix)).toBe(0o600);
   });
 
-  test('may be in memory', async () => {
+  test('can be in memory', async () => {
     const store = await openSqlite('file::memory:');
     await store.putIntegration(anIntegration(), anEntry());
     expect(await store.integration('slack')).toBeDefined();
@@ -98,7 +98,7 @@ describe('the SQLite file', () => {
     expect(existsSync(':memory:')).toBe(false);
   });
 
-  test('keeps what was written when it is opened again', async () => {
+  test('holds what was written when it is opened again', async () => {
     const path = aPath();
     const first = await openSqlite(`file:${path}`);
     const { connection } = await connected(first);
@@ -107,7 +107,7 @@ describe('the SQLite file', () => {
     expect(await store.connection(connection.id)).toEqual(connection);
   });
 
-  test('may be named by a whole URL', async () => {
+  test('can be named by a file:// URL', async () => {
     const path = aPath();
     await (await openSqlite(`file://${path}`)).close();
     expect(existsSync(path)).toBe(true);
@@ -117,18 +117,18 @@ describe('the SQLite file', () => {
     await expect(openSqlite(url)).rejects.toBeInstanceOf(StoreError);
   });
 
-  test('is refused where it cannot be', async () => {
+  test('a folder is rejected', async () => {
     await expect(openSqlite(`file:${folder}`)).rejects.toBeInstanceOf(StoreError);
   });
 
-  test('is migrated without being kept open', async () => {
+  test('migrateSqlite migrates and closes it', async () => {
     const path = aPath();
     migrateSqlite(`file:${path}`);
     expect(existsSync(`${path}-wal`)).toBe(false);
     expect(raw(path).prepare('select count(*) from connections').pluck().get()).toBe(0);
   });
 
-  test('is refused when a newer version made it, and left as it was', async () => {
+  test('a database of a newer version is rejected, and does not change', async () => {
     const path = aPath();
     migrateSqlite(`file:${path}`);
     const client = raw(path);
@@ -139,7 +139,7 @@ describe('the SQLite file', () => {
     expect(client.prepare('select count(*) from __drizzle_migrations').pluck().get()).toBe(MIGRATIONS.length + 1);
   });
 
-  test('is migrated once when many processes open it at the same time', async () => {
+  test('concurrent processes migrate it once', async () => {
     const path = aPath();
     const writers = await Promise.all(Array.from({ length: 4 }, () => writer(path)));
     const ids = await Promise.all(writers.map(({ write }) => write()));
@@ -148,7 +148,7 @@ describe('the SQLite file', () => {
     expect(raw(path).prepare('select count(*) from __drizzle_migrations').pluck().get()).toBe(MIGRATIONS.length);
   });
 
-  test('holds what was answered before the process was killed', async () => {
+  test('a fulfilled write survives SIGKILL', async () => {
     const path = aPath();
     const { child, write } = await writer(path);
     const id = await write();
@@ -159,7 +159,7 @@ describe('the SQLite file', () => {
     expect((await store.audit({}, FIRST)).data.map((entry) => entry.id)).toEqual([id]);
   });
 
-  test('holds nothing, not the text "null", where there is nothing', async () => {
+  test('null is stored as NULL, not as the text "null"', async () => {
     const { store, path } = await openFile();
     const { connection } = await connected(store);
     const claimed = await store.claim(connection.id, { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 });
@@ -176,7 +176,7 @@ describe('the SQLite file', () => {
     expect(row).toEqual([null, null, null]);
   });
 
-  test('holds no grant and no lease of a connection that was revoked', async () => {
+  test('revoke deletes credentials and lease', async () => {
     const { store, path } = await openFile();
     const { connection } = await connected(store);
     await store.claim(connection.id, { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 });
@@ -186,7 +186,7 @@ describe('the SQLite file', () => {
     expect([rows('grants'), rows('leases')]).toEqual([0, 0]);
   });
 
-  test('is really written to by a sign of life', async () => {
+  test('ping writes to it', async () => {
     const { store, path } = await openFile();
     const before = commitsIn(path);
     await store.ping();
@@ -194,7 +194,7 @@ describe('the SQLite file', () => {
     expect(commitsIn(path) - before).toBe(2);
   });
 
-  test('gets one commit for the writes of one turn', async () => {
+  test('the claims of one turn of the event loop share a commit', async () => {
     const { store, path } = await openFile();
     const rows = await Promise.all(Array.from({ length: 8 }, () => connected(store)));
     const before = commitsIn(path);
@@ -203,18 +203,18 @@ describe('the SQLite file', () => {
     expect(commitsIn(path) - before).toBe(1);
   });
 
-  test('goes on while another process holds it, and writes once that lets go', async () => {
+  test('a write waits without blocking while another connection locks it', async () => {
     const { store, path } = await openFile();
     const writing = raw(path);
     writing.exec('BEGIN IMMEDIATE');
     const written = store.ping();
-    // Were the wait inside SQLite, this process could not even let go of the lock that it waits for.
+    // If SQLite waited, this process could not release the lock that it waits for.
     for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
     writing.exec('ROLLBACK');
     await written;
   });
 
-  test('is not locked by a tick that finds nothing', async () => {
+  test('a scheduler tick that finds nothing takes no write lock', async () => {
     const { store, path } = await openFile();
     const writing = raw(path);
     writing.exec('BEGIN IMMEDIATE');
@@ -224,8 +224,8 @@ describe('the SQLite file', () => {
   });
 });
 
-describe('reads of one turn', () => {
-  test('are answered each for itself: a row that is damaged fails alone', async () => {
+describe('cold reads of one turn', () => {
+  test('a damaged row fails alone', async () => {
     const { store, path } = await openFile();
     const [whole, damaged] = [await connected(store), await connected(store)];
     raw(path).prepare("update connections set scopes = '[' where id = ?").run(damaged.connection.id);
@@ -236,7 +236,7 @@ describe('reads of one turn', () => {
     expect(absent).toMatchObject({ status: 'fulfilled', value: undefined });
   });
 
-  test('are refused when the store was closed meanwhile', async () => {
+  test('are rejected when the store was closed meanwhile', async () => {
     const store = await openSqlite(`file:${aPath()}`);
     const asked = Promise.allSettled([store.servedRow('con_1'), store.servedRow('con_2')]);
     await store.close();
@@ -254,7 +254,7 @@ describe('the query plan', () => {
     return rows.map((row) => row.detail);
   };
 
-  test('of what is due is a range of one partial index, in its order', () => {
+  test('of due connections is a range of one partial index, in its order', () => {
     const client = openDatabase('file::memory:');
     onTestFinished(() => void client.close());
     const { sql } = dueConnections(drizzle(client)).toSQL();
@@ -264,7 +264,7 @@ describe('the query plan', () => {
     ]);
   });
 
-  test('of which integrations are due never scans: its cost is that of the integrations', () => {
+  test('of due integrations only searches, a few steps for each integration', () => {
     const client = openDatabase('file::memory:');
     onTestFinished(() => void client.close());
     const { sql } = new SQLiteSyncDialect().sqlToQuery(dueIntegrations(NOW));
@@ -282,7 +282,7 @@ describe('the query plan', () => {
   });
 });
 
-/** A process that is ready to open the store; `write` makes it write one audit entry, and gives its id once answered. */
+/** A process that is ready to open the store; `write` makes it append an audit entry, and returns its id once fulfilled. */
 async function writer(path: string): Promise<{ child: ChildProcess; write: () => Promise<string> }> {
   const program = fileURLToPath(new URL('writer.ts', import.meta.url));
   const child = spawn(process.execPath, [program, `file:${path}`], { stdio: ['pipe', 'pipe', 'inherit'] });

@@ -1,4 +1,4 @@
-// Group commit on a real file, watched from outside.
+// Group commit on a real file, observed from another connection.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -38,7 +38,7 @@ const counted = async (act: () => Promise<unknown>) => {
   return commitsIn(path) - before;
 };
 
-test('the writes of one turn are one commit, 64 at the most', async () => {
+test('the writes of one turn share a commit, 64 at most', async () => {
   commits = new GroupCommit(client, () => 0);
   const write = (n: number) => () =>
     Promise.all(Array.from({ length: n }, (_, i) => commits.write(() => add(`${n}/${i}`))));
@@ -48,7 +48,7 @@ test('the writes of one turn are one commit, 64 at the most', async () => {
   expect(words()).toHaveLength(130);
 });
 
-test('a commit takes 16 writes, and more only while it is quick', async () => {
+test('a commit takes 16 writes, and more only within 2 ms', async () => {
   let time = 0;
   commits = new GroupCommit(client, () => time);
   const slow = (n: number, ms: number) => () =>
@@ -66,26 +66,26 @@ test('a commit takes 16 writes, and more only while it is quick', async () => {
   expect(words()).toHaveLength(112);
 });
 
-test('many writers of one commit are told over several turns of the event loop', async () => {
-  let told = 0;
-  for (let i = 0; i < 40; i++) void commits.write(() => add(String(i))).then(() => told++);
+test('the promises of one commit are settled over several turns of the event loop', async () => {
+  let settled = 0;
+  for (let i = 0; i < 40; i++) void commits.write(() => add(String(i))).then(() => settled++);
   const steps: number[] = [];
-  while (told < 40) {
-    const before = told;
+  while (settled < 40) {
+    const before = settled;
     await turn();
-    steps.push(told - before);
+    steps.push(settled - before);
   }
   expect(Math.max(...steps)).toBe(8);
 });
 
-test('an answer comes only when others can see the change', async () => {
+test('a write is fulfilled when other connections can see it', async () => {
   const written = commits.write(() => add('a'));
   expect(words()).toEqual([]);
   expect(await written).toBe(1);
   expect(words()).toEqual(['a']);
 });
 
-test('a sentence that fails takes nothing of its neighbours along, and leaves nothing of itself', async () => {
+test('an operation that throws is rolled back alone', async () => {
   const [first, broken, last] = [
     commits.write(() => add('a')),
     commits.write(() => [add('half'), add('a')]),
@@ -97,7 +97,7 @@ test('a sentence that fails takes nothing of its neighbours along, and leaves no
   expect(words()).toEqual(['a', 'b']);
 });
 
-test('an error says nothing of the values', async () => {
+test('an error does not hold the values', async () => {
   await commits.write(() => add('secret'));
   const error: unknown = await commits.write(() => add('secret')).catch((cause: unknown) => cause);
   expect(error).toBeInstanceOf(StoreError);
@@ -105,20 +105,20 @@ test('an error says nothing of the values', async () => {
   expect(`${error} ${String((error as Error).cause)}`).not.toContain('secret');
 });
 
-test('all are refused while another process holds the database, and nothing happened', async () => {
+test('all are rejected while another process locks the database, and none is run', async () => {
   watcher.exec('BEGIN IMMEDIATE');
-  let said = 0;
-  const sentence = () => commits.write(() => ++said);
-  const refused = await Promise.allSettled([sentence(), sentence()]);
+  let runs = 0;
+  const operation = () => commits.write(() => ++runs);
+  const refused = await Promise.allSettled([operation(), operation()]);
   watcher.exec('ROLLBACK');
-  expect(said).toBe(0);
+  expect(runs).toBe(0);
   for (const each of refused) {
     expect(each).toMatchObject({ status: 'rejected', reason: { name: 'StoreError', cause: { code: 'SQLITE_BUSY' } } });
   }
-  expect(await sentence()).toBe(1);
+  expect(await operation()).toBe(1);
 });
 
-test('all are refused when the commit fails, and nothing happened', async () => {
+test('all are rejected when the commit fails, and nothing changes', async () => {
   client.pragma('foreign_keys = ON');
   client.exec('create table refers (word text references words deferrable initially deferred)');
   const dangling = () => client.prepare("insert into refers values ('nowhere')").run();
@@ -128,7 +128,7 @@ test('all are refused when the commit fails, and nothing happened', async () => 
   expect(await commits.write(() => add('b'))).toBe(1);
 });
 
-test('what SQLite undid as a whole is refused as a whole', async () => {
+test('a batch that SQLite rolled back is rejected as a whole', async () => {
   const refused = await Promise.allSettled([
     commits.write(() => add('a')),
     // As SQLite does by itself when the disk is full.
@@ -143,7 +143,7 @@ test('what SQLite undid as a whole is refused as a whole', async () => {
   expect(await commits.write(() => add('c'))).toBe(1);
 });
 
-test('a full database refuses what does not fit, and goes on', async () => {
+test('a full database rejects what does not fit, and accepts what does', async () => {
   const pages = client.pragma('page_count', { simple: true }) as number;
   client.pragma(`max_page_count = ${pages + 2}`);
   const large = () => client.prepare('insert into many values (zeroblob(100000))').run();
@@ -151,7 +151,7 @@ test('a full database refuses what does not fit, and goes on', async () => {
   expect(await commits.write(() => add('c'))).toBe(1);
 });
 
-test('what was asked in time is committed at the end, and nothing more is taken', async () => {
+test('finish commits what is pending, and later writes are rejected', async () => {
   const writes = Array.from({ length: 70 }, (_, i) => commits.write(() => add(String(i))));
   commits.finish();
   expect(words()).toHaveLength(70);

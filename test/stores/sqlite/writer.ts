@@ -1,4 +1,4 @@
-// Run by the tests as a process of its own: when told to, opens the store and writes an audit entry; says so, and stays.
+// Run by the tests as a process of its own: on any input, opens the store, appends an audit entry, prints its id, and stays.
 import { once } from 'node:events';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { anEntry } from '../builders.ts';
