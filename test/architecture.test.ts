@@ -117,9 +117,9 @@ const layers: Layer[] = [
   },
   {
     name: 'config',
-    files: /^runtime\/config\.ts$/,
-    may: /^(domain|catalogue|api)\/|^runtime\/declarative-file\.ts$|^adapters\/(keyring|outbound)\//,
-    rule: 'runtime/config.ts imports only domain, catalogue, api, the declarative file and the parsers of the parts that it configures',
+    files: /^runtime\/(config|settings)\.ts$/,
+    may: /^(domain|catalogue|api)\/|^runtime\/(declarative-file|settings)\.ts$|^adapters\/(keyring|outbound)\//,
+    rule: 'runtime/config.ts and settings.ts import only domain, catalogue, api, the declarative file and the parsers of the parts that it configures',
   },
   {
     name: 'runtime',
@@ -156,7 +156,7 @@ const packages: Record<string, RegExp> = {
   'rate-limiter-flexible': /^http\//,
   ulid: /^broker\/secrets\//,
   undici: /^adapters\/outbound\//,
-  zod: /^(domain\/|runtime\/config\.ts$|cli\/apply)/,
+  zod: /^(domain\/|runtime\/(config|settings)\.ts$|cli\/apply)/,
 };
 
 const readsEnvironment = /^(runtime\/main|cli)\.ts$/;

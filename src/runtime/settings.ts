@@ -1,0 +1,204 @@
+// Every environment variable of the broker, one row each: the parser reads it, docs/configuration.md and .env.example are
+// generated from it.
+import { z } from 'zod';
+import { parseKeyRing } from '../adapters/keyring/keyring.ts';
+import { parseAllow } from '../adapters/outbound/outbound.ts';
+
+interface Setting {
+  /** From the text of the variable. Its messages must not repeat a secret. */
+  parser: z.ZodType<unknown, string>;
+  /** The text that is parsed when the variable is not set. Without one, the setting is undefined then. */
+  default?: string;
+  /** What takes effect when it is not set and has no default, in words. */
+  without: string;
+  /** Markdown, whole sentences. */
+  description: string;
+  /** Not to be logged or shown. */
+  secret?: true;
+  /** For `.env.example`, where there is no default. */
+  example?: string;
+}
+
+const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
+
+const wholeNumber = (most: number) =>
+  z
+    .string()
+    .regex(/^\d{1,6}$/, 'a whole number')
+    .transform(Number)
+    .pipe(z.int().min(1).max(most));
+
+/** The value of a parser that reports its own issues. */
+function valueOrIssues<P extends { ok: true }>(
+  parsed: P | { ok: false; issues: string[] },
+  context: z.RefinementCtx,
+): P {
+  if (!('issues' in parsed)) return parsed;
+  for (const message of parsed.issues) context.addIssue({ code: 'custom', message });
+  return z.NEVER;
+}
+
+export const SETTINGS = {
+  VALETKEY_HOST: {
+    parser: z.string().min(1),
+    default: '127.0.0.1',
+    without: '',
+    description: 'The address to listen on.',
+  },
+  VALETKEY_PORT: {
+    parser: z
+      .string()
+      .regex(
+        /^\d{1,5}$/,
+        'a port number (in Kubernetes: set enableServiceLinks to false, or give the service another name)',
+      )
+      .transform(Number)
+      .pipe(z.int().max(65_535)),
+    default: '8080',
+    without: '',
+    description:
+      'The port to listen on; `0` picks a free one. When the broker is ready it logs one JSON line with `"event":"listening"` and `"url"`.',
+  },
+  VALETKEY_PUBLIC_URL: {
+    parser: z
+      .url({ protocol: /^https?$/, error: 'an http or https URL' })
+      .regex(/^[^?#]*$/, 'no query and no fragment')
+      .transform((url) => url.replace(/\/+$/, '')),
+    without: '`http://HOST:PORT`',
+    description: 'The URL that browsers and providers see. Redirect URIs are built on it.',
+    example: 'https://keys.example.com',
+  },
+  VALETKEY_DATABASE_URL: {
+    parser: z
+      .string()
+      .regex(
+        /^(file:.|postgres(ql)?:\/\/)/,
+        'file:./path/to.db, file::memory: or postgres://user:password@host/database',
+      )
+      .refine(
+        (url) => !url.startsWith('postgres') || URL.canParse(url),
+        'a postgres:// URL, its password percent-encoded',
+      ),
+    default: 'file:./data/valetkey.db',
+    without: '',
+    description:
+      'The database. `file:PATH` is an embedded SQLite file (`file::memory:` for tests), `postgres://USER:PASSWORD@HOST:PORT/DATABASE` is PostgreSQL, for any number of replicas. Options of a PostgreSQL URL: `sslmode=verify-full` and `sslrootcert=PATH`; `pool=10`, the connections of each replica (it opens two more, for change notifications and for signs of life); `prepare=false` behind a pooler in transaction mode that does not support named statements.',
+    secret: true,
+  },
+  VALETKEY_DATA_DIR: {
+    parser: z.string(),
+    default: './data',
+    without: '',
+    description:
+      'With PostgreSQL, the folder for what stays on this machine: the rescue file (answers of providers that the database could not take) and the development key file. With SQLite these lie beside the database.',
+  },
+  VALETKEY_KEYS: {
+    parser: z.string().transform((text, context) => valueOrIssues(parseKeyRing(text), context).keys),
+    without: 'a key file, on loopback only',
+    description:
+      'The key ring: `kid:base64url-of-32-bytes`, comma-separated. The first key encrypts, every key decrypts. `npx valetkey keys generate` prints one. It may be left out only while the public URL is loopback: then a key file (mode 0600) is created beside the database, or in `VALETKEY_DATA_DIR`, and a warning is logged.',
+    secret: true,
+  },
+  VALETKEY_ADMIN_KEY: {
+    parser: z.string().min(32, 'at least 32 characters'),
+    without: 'none',
+    description: 'A caller key with every permission, for the first set-up; at least 32 characters.',
+    secret: true,
+  },
+  VALETKEY_CONFIG: {
+    parser: z.string(),
+    without: 'none',
+    description: `A JSON file of integrations, callers, trusted issuers and return origins, applied at start. It takes secrets from the environment as \`\${ENV_NAME}\`: [declarative-file.md](declarative-file.md).`,
+    example: './valetkey.json',
+  },
+  VALETKEY_PROVIDERS_DIR: {
+    parser: z.string(),
+    without: 'none',
+    description:
+      'A folder with more catalogue entries. They replace built-in ones of the same id: [providers.md](providers.md).',
+    example: './providers',
+  },
+  VALETKEY_OUTBOUND_ALLOW: {
+    parser: z.string().transform((text, context) => valueOrIssues(parseAllow(text), context).allow),
+    default: '',
+    without: 'none',
+    description:
+      'Hosts or CIDRs, comma-separated, that may be reached over plain http or at a private or loopback address. Everything else is https to public addresses.',
+    example: 'idp.internal,10.20.0.0/16',
+  },
+  VALETKEY_REFRESH_CONCURRENCY: {
+    parser: wholeNumber(1_000),
+    default: '32',
+    without: '',
+    description: 'The refreshes of one integration that may be in flight at once, in each process.',
+  },
+  VALETKEY_REFRESH_RATE: {
+    parser: wholeNumber(100_000),
+    default: '200',
+    without: '',
+    description: 'The refreshes of one integration per second, over all processes.',
+  },
+  VALETKEY_RATE_LIMIT: {
+    parser: z
+      .string()
+      .regex(/^[1-9]\d{0,8}\/[1-9]\d{0,4}$/, 'requests/seconds, such as 6000/60')
+      .transform((text) => {
+        const [requests = 0, window = 0] = text.split('/').map(Number);
+        return { requests, window };
+      }),
+    without: 'no limit',
+    description: '`requests/seconds` for each caller that has no `rate_limit` of its own.',
+    example: '6000/60',
+  },
+  VALETKEY_AUDIT_DAYS: {
+    parser: wholeNumber(36_500),
+    without: 'for ever',
+    description: 'The number of days that audit entries are stored.',
+    example: '400',
+  },
+  VALETKEY_LOG_LEVEL: {
+    parser: z.enum(LEVELS, { error: `one of ${LEVELS.join(', ')}` }),
+    default: 'info',
+    without: '',
+    description: `One of ${LEVELS.map((level) => `\`${level}\``).join(', ')}.`,
+  },
+} as const satisfies Record<string, Setting>;
+
+type Settings = typeof SETTINGS;
+export type SettingName = keyof Settings;
+
+/** What each variable means: undefined where it is not set and has no default. */
+export type SettingValues = {
+  [N in SettingName]: z.output<Settings[N]['parser']> | (Settings[N] extends { default: string } ? never : undefined);
+};
+
+/** The row with all of its optional parts. */
+export const settingOf = (name: SettingName): Setting => SETTINGS[name];
+
+export const SETTING_NAMES = Object.keys(SETTINGS) as SettingName[];
+
+/** The default of a setting that has one, as text. */
+export const defaultOf = (
+  name: { [N in SettingName]: Settings[N] extends { default: string } ? N : never }[SettingName],
+) => SETTINGS[name].default;
+
+/** What is parsed once is parsed sooner than its parser is compiled. */
+const ONCE = { jitless: true };
+
+const ENVIRONMENT = z.object(
+  Object.fromEntries(
+    SETTING_NAMES.map((name) => {
+      const { parser, default: text } = settingOf(name);
+      return [name, text === undefined ? parser.optional() : parser.prefault(text)];
+    }),
+  ),
+);
+
+/** Every fault of every variable, each with its name. `set`: without variables that are empty. */
+export function parseSettings(
+  set: Record<string, string>,
+): { ok: true; values: SettingValues } | { ok: false; issues: string[] } {
+  const parsed = ENVIRONMENT.safeParse(set, ONCE);
+  if (parsed.success) return { ok: true, values: parsed.data as SettingValues };
+  return { ok: false, issues: parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`) };
+}
