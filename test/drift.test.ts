@@ -1,4 +1,4 @@
-// What is generated is as the sources say. Mend it with `npm run generate`, look at the change, and commit it.
+// Generated files match their sources. To fix one: `npm run generate`, read the difference, commit it.
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import Sqlite, { type Database } from 'better-sqlite3';
@@ -12,10 +12,16 @@ import * as postgresSchema from '../src/stores/postgres/schema.ts';
 import * as schema from '../src/stores/sqlite/schema.ts';
 import { startTestBroker } from './support/broker.ts';
 import { catalogueTable, clientTypes, commandTable, providerSchema } from './support/generated.ts';
+import {
+  configurationPage,
+  type Described,
+  declaredSchema,
+  dotEnvExample,
+  errorsPage,
+} from './support/generated-docs.ts';
 
 const MIGRATIONS = fileURLToPath(new URL('../drizzle/sqlite', import.meta.url));
 const POSTGRES_MIGRATIONS = fileURLToPath(new URL('../drizzle/postgres', import.meta.url));
-const OPENAPI = fileURLToPath(new URL('../openapi.json', import.meta.url));
 
 describe('the migrations', () => {
   it('end where the schema is, so that the next one begins there', async () => {
@@ -79,51 +85,51 @@ function shapeOf(database: Database, table: string) {
   };
 }
 
-describe('what is made of the catalogue', () => {
-  it('is the JSON Schema that editors read', async () => {
-    await expect(providerSchema()).toMatchFileSnapshot(
-      fileURLToPath(new URL('../src/catalogue/provider.schema.json', import.meta.url)),
-      'mend it with: npm run generate',
-    );
-  });
+/** Written by `npm run generate`, which updates snapshots. */
+const expectFile = (path: string, text: string) =>
+  expect(text).toMatchFileSnapshot(
+    fileURLToPath(new URL(`../${path}`, import.meta.url)),
+    'fix it with: npm run generate',
+  );
 
-  it('is the table of all systems', async () => {
+describe('generated from the catalogue', () => {
+  it('the JSON Schema that editors read', () => expectFile('src/catalogue/provider.schema.json', providerSchema()));
+
+  it('docs/catalogue.md', async () => {
     const catalogue = loadCatalogue([]);
     if (!catalogue.ok) throw new Error(catalogue.issues.join('\n'));
-    await expect(catalogueTable(catalogue.providers.values())).toMatchFileSnapshot(
-      fileURLToPath(new URL('../docs/catalogue.md', import.meta.url)),
-      'mend it with: npm run generate',
-    );
+    await expectFile('docs/catalogue.md', catalogueTable(catalogue.providers.values()));
   });
 });
 
-describe('docs/cli.md', () => {
-  it('tells every command', async () => {
-    await expect(commandTable(commandTree(processIo({})))).toMatchFileSnapshot(
-      fileURLToPath(new URL('../docs/cli.md', import.meta.url)),
-      'mend it with: npm run generate',
-    );
-  });
+describe('generated from the command line', () => {
+  it('docs/cli.md', () => expectFile('docs/cli.md', commandTable(commandTree(processIo({})))));
 });
 
-describe('what is made of the interface', () => {
-  const described = async (): Promise<{ components: { schemas: Record<string, object> } }> => {
+describe('generated from the settings', () => {
+  it('docs/configuration.md', () => expectFile('docs/configuration.md', configurationPage()));
+  it('.env.example', () => expectFile('.env.example', dotEnvExample()));
+});
+
+describe('generated from the API', () => {
+  const described = async (): Promise<Described> => {
     const broker = await startTestBroker();
     const response = await fetch(new URL('/openapi.json', broker.url));
     return (response.json() as ReturnType<typeof described>).finally(broker.stop);
   };
 
-  it('is openapi.json, as it is served', async () => {
-    const served = await described();
-    // Written by `npm run generate`, which updates snapshots.
-    await expect(`${JSON.stringify(served, null, 2)}\n`).toMatchFileSnapshot(OPENAPI, 'mend it with: npm run generate');
+  it('openapi.json, as it is served', async () => {
+    await expectFile('openapi.json', `${JSON.stringify(await described(), null, 2)}\n`);
   });
 
-  it("is the client's types", async () => {
+  it("the client's types", async () => {
     const { components } = await described();
-    await expect(await clientTypes(components.schemas)).toMatchFileSnapshot(
-      fileURLToPath(new URL('../src/client/types.ts', import.meta.url)),
-      'mend it with: npm run generate',
-    );
+    await expectFile('src/client/types.ts', await clientTypes(components.schemas));
+  });
+
+  it('docs/errors.md', async () => expectFile('docs/errors.md', errorsPage(await described())));
+
+  it('the JSON Schema of the declarative file', async () => {
+    await expectFile('docs/valetkey-config.schema.json', declaredSchema(await described()));
   });
 });

@@ -11,14 +11,15 @@ const repeated = (names: readonly string[]): number[] =>
   names.flatMap((name, i) => (names.indexOf(name) < i ? [i] : []));
 
 export const DeclaredFile = z.strictObject({
-  $schema: z.string().optional(),
+  $schema: z.string().optional().openapi({ description: 'For editors; ignored' }),
   integrations: z
     .array(z.strictObject({ ...IntegrationPut.shape, id: Slug }))
     .superRefine((all, context) => {
       for (const i of repeated(all.map(({ id }) => id)))
         context.addIssue({ code: 'custom', path: [i, 'id'], message: 'is already the id of another integration' });
     })
-    .default([]),
+    .default([])
+    .openapi({ description: 'Each is created, or replaced, by its `id`. Others stay as they are' }),
   callers: z
     .array(
       z.strictObject({
@@ -26,9 +27,16 @@ export const DeclaredFile = z.strictObject({
         id: z
           .string()
           .regex(/^clr_[a-z0-9_]{1,60}$/)
-          .optional(),
-        key: z.string().min(32, 'at least 32 characters').optional(),
-        keys: z.array(z.string().min(32, 'at least 32 characters')).optional(),
+          .optional()
+          .openapi({ description: 'Left out: derived from the name, so a renamed caller is another one' }),
+        key: z.string().min(32, 'at least 32 characters').optional().openapi({
+          description:
+            'Its key; only a digest is stored. With `key` or `keys` it has exactly these; without, its stored keys stay',
+        }),
+        keys: z
+          .array(z.string().min(32, 'at least 32 characters'))
+          .optional()
+          .openapi({ description: 'More keys, for rotation' }),
       }),
     )
     .superRefine((all, context) => {
@@ -38,7 +46,8 @@ export const DeclaredFile = z.strictObject({
       for (const at of repeated(keys.map(({ k }) => k)))
         context.addIssue({ code: 'custom', path: [keys[at]!.i], message: 'has a key that is in the file twice' });
     })
-    .default([]),
+    .default([])
+    .openapi({ description: 'Each is created, or replaced, by its `id`. Others stay as they are' }),
   trusted_issuers: z
     .array(TrustedIssuer)
     .superRefine((all, context) => {
@@ -52,8 +61,12 @@ export const DeclaredFile = z.strictObject({
           });
       }
     })
-    .default([]),
-  return_origins: z.array(Origin).default([]),
+    .default([])
+    .openapi({ description: 'Issuers whose JWTs are accepted. Read at start only' }),
+  return_origins: z
+    .array(Origin)
+    .default([])
+    .openapi({ description: 'Origins that a `return_url` may have, at every integration. Read at start only' }),
 });
 export type DeclaredFile = z.infer<typeof DeclaredFile>;
 
