@@ -3,7 +3,6 @@ import { dirname, join } from 'node:path';
 import type { RingKey } from '../adapters/keyring/keyring.ts';
 import { DeclaredFile } from '../api/index.ts';
 import { loadCatalogue } from '../catalogue/load.ts';
-import { isLoopback } from '../domain/loopback.ts';
 import type { Provider } from '../domain/provider.ts';
 import { isLoopback } from '../domain/urls.ts';
 import { readDeclared } from './declarative-file.ts';

@@ -64,7 +64,7 @@ const curl = await promisify(execFile)('curl', ['--version']).then(
 
 test('quickstart: begins with the demo; the service has at most 20 lines', () => {
   expect(blocks.map(({ language }) => language)).toEqual(['sh', 'sh', 'sh', 'sh', 'sh', 'js', 'sh', 'sh']);
-  expect([start, run]).toEqual(['npm ci && npm run demo', 'node service.mjs']);
+  expect([start, run]).toEqual(['npm ci && npm run demo', `npm exec -c 'node service.mjs'`]);
   expect(install).toMatch(/^npm run build:client\n.*npm install \.\.\/\.\.\/client$/);
   expect(service?.split('\n').length).toBeLessThanOrEqual(20);
 });

@@ -4,7 +4,6 @@ import { isCode } from '../../domain/auth-modes.ts';
 import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
 import { fieldIssues } from '../../domain/fields.ts';
 import type { ConnectSession } from '../../domain/integration.ts';
-import { isLoopback } from '../../domain/loopback.ts';
 import { connectionFields } from '../../domain/provider.ts';
 import { SESSION_TTL_MS } from '../../domain/time-limits.ts';
 import { isLoopback } from '../../domain/urls.ts';
