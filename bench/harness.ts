@@ -19,6 +19,21 @@ export interface FigureSpec {
   goal: number;
 }
 
+/** A figure with its verdict. */
+export interface Result extends FigureSpec {
+  name: string;
+  /** Of each round. */
+  ratios: number[];
+  ratio: number;
+  spread: [lowest: number, highest: number];
+  holds: 'goal' | 'floor' | 'no';
+  ours: number;
+  against: number;
+  unit: string;
+  notes: string[];
+  facts: Record<string, number>;
+}
+
 /** Pairs of measurements, each pair taken one right after the other. */
 export interface Measured {
   ours: number[];

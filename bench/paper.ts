@@ -1,13 +1,13 @@
-// A million connections on paper: what one replica carries and what the database sees, by arithmetic from measured figures.
-import type { Result } from './report.ts';
+// The load of a million connections, on a replica and on the database, by arithmetic from measured figures.
+import type { Result } from './harness.ts';
 
 const CONNECTIONS = 1_000_000;
 const LIFE_S = 3_600;
 /** A token is refreshed five minutes before its end. */
 const EVERY_S = LIFE_S - 300;
-/** A refresh alone: its turn, the claim with the intent, the answer. Under load, turns are taken for many. */
+/** A refresh alone: a rate-limit token, the claim with the intent, the response. Under load, tokens are taken for many. */
 const COMMITS = 3;
-/** Connection, grant, lease, and the indexes of them; as measured with tokens of 1,000 characters. */
+/** Connection, credentials, lease, and their indexes; as measured with tokens of 1,000 characters. */
 const BYTES_EACH = 2_900;
 const AUDIT_BYTES = 420;
 const DAY_S = 86_400;
@@ -27,7 +27,7 @@ export function paperOf(figures: Result[]): string {
     ],
     [
       'one replica',
-      `${whole(oneReplica)} refreshes a second of one integration whose provider takes 200 ms, with 32 under way: ${((oneReplica * EVERY_S) / 1e6).toFixed(2)} million of its connections; with more under way (\`VALETKEY_REFRESH_CONCURRENCY\`), or more integrations, as many as its processor can`,
+      `${whole(oneReplica)} refreshes a second of one integration whose provider takes 200 ms, with 32 in flight: ${((oneReplica * EVERY_S) / 1e6).toFixed(2)} million of its connections; with more in flight (\`VALETKEY_REFRESH_CONCURRENCY\`), or more integrations, as many as its processor allows`,
     ],
     ['processor of the database', `${share(databaseMicros)} of one core (${whole(databaseMicros)} µs each)`],
     ['commits', `${whole(refreshes * 2)} to ${whole(refreshes * COMMITS)} a second`],
@@ -42,16 +42,16 @@ export function paperOf(figures: Result[]): string {
     ['tables', `${((CONNECTIONS * BYTES_EACH) / 1e9).toFixed(1)} GB without the audit log`],
     [
       'reads',
-      `${whole(warm)} a second and replica from memory; what is not there (a replica holds 50,000 tokens for ten minutes) ${whole(coldPerSecond)} a second and replica, at ${whole(coldDatabaseMicros)} µs of the database`,
+      `${whole(warm)} per second and replica from memory; what is not cached (a replica caches 50,000 tokens for ten minutes) ${whole(coldPerSecond)} per second and replica, at ${whole(coldDatabaseMicros)} µs of the database`,
     ],
     [
-      'each connection read once a minute, by anybody',
+      'each connection read once a minute',
       `${whole(CONNECTIONS / 60)} reads a second, nearly all of them from the database: ${Math.ceil(CONNECTIONS / 60 / coldPerSecond)} replicas, and ${share(coldDatabaseMicros, CONNECTIONS / 60)} of one of its cores`,
     ],
   ];
   return `## A million connections, on paper
 
-Tokens of one hour, PostgreSQL. From the figures of this run by arithmetic, not by measurement; the provider and the network are not in it.
+Tokens of one hour, PostgreSQL. Computed from the figures of this run, not measured; the provider and the network are not included.
 
 | | |
 | --- | --- |

@@ -1,21 +1,8 @@
-// From what was measured to what is shown: a verdict for each figure, a table for people, JSON for machines.
+// From measurements to a report: a verdict for each figure, a table for people, JSON for machines.
+import { readFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
-import { type FigureSpec, type Measured, median } from './harness.ts';
+import { type FigureSpec, type Measured, median, type Result } from './harness.ts';
 import { paperOf } from './paper.ts';
-
-export interface Result extends FigureSpec {
-  name: string;
-  /** Of each round. */
-  ratios: number[];
-  ratio: number;
-  spread: [lowest: number, highest: number];
-  holds: 'goal' | 'floor' | 'no';
-  ours: number;
-  against: number;
-  unit: string;
-  notes: string[];
-  facts: Record<string, number>;
-}
 
 export interface Report {
   date: string;
@@ -80,6 +67,9 @@ export function tableOf({ figures }: Report): string {
   return [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
 
+/** Prose about the figures, by hand, which becomes a section of the page. */
+const PROFILE = readFileSync(new URL('profile.md', import.meta.url), 'utf8').trimEnd();
+
 /** `docs/performance.md`, all of it. */
 export function pageOf(report: Report): string {
   const { date, machine: m, seconds, figures } = report;
@@ -88,19 +78,19 @@ export function pageOf(report: Report): string {
 
 Written by \`npm run bench -- --write\`; measured on ${date.slice(0, 10)} in ${Math.round(seconds)} s, on ${m.processors} × ${m.processor}, ${m.memory}, ${m.platform}, Node ${m.node}.
 
-Every figure is a ratio against a baseline that was measured in the same run, in turn with it (A, B, A, B, …). A ratio is that of a round; shown is the median of the rounds and, in brackets, the lowest and the highest. The server, the load generator (raw sockets, kept alive, one request under way on each) and the provider are processes of their own. Where a *floor* does not hold, something is broken; the *goal* is where we want to be.
+Every figure is a ratio against a baseline that is measured in the same run, interleaved with it (A, B, A, B, …). Each round has a ratio; the table shows the median of the rounds and, in brackets, the lowest and the highest. The server, the load generator (raw sockets, keep-alive, one request in flight on each) and the provider are separate processes. Where a *floor* does not hold, something is broken; the *goal* is where we want to be. What falls short, and why: [where the time goes](#where-the-time-goes).
 
 ${tableOf(report)}
 
-## Read with it
+## Notes on the figures
 
 ${notes.join('\n')}
 
-What falls short, and where the time goes: [profile.md](profile.md).
+${PROFILE}
 
 ${paperOf(figures)}
 
-\`npm run bench\` prints this table, \`-- --json\` one JSON object, \`-- --only warm,cold\` measures only these, \`-- --quick\` is short and rough.
+\`npm run bench\` prints this table, \`-- --json\` one JSON object, \`-- --only warm,cold\` measures only these, \`-- --quick\` is short and imprecise, \`-- --write\` writes this page (its section *Where the time goes* is \`bench/profile.md\`).
 `;
 }
 

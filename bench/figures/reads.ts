@@ -80,7 +80,7 @@ export const warm = experiment({
     const of32 = await interleave(bench.rounds, few);
     const of256 = await interleave(bench.rounds, { baseline: many.baseline, id: many.id });
     const notes = (ours: string, baseline: string) => [
-      `answers of ${bytes} bytes, ${WARM} connections in turn`,
+      `answers of ${bytes} bytes, ${WARM} connections in rotation`,
       ...tallies.get(ours)!.against(tallies.get(baseline)!),
       ...[ours, baseline].flatMap((name) => tallies.get(name)!.notes(name)),
     ];
@@ -93,7 +93,7 @@ export const warm = experiment({
 });
 
 export const cold = experiment({
-  figures: { cold: figure('cold token read: row read and opened, SQLite, 32 connections', 0.28, 0.4) },
+  figures: { cold: figure('cold token read: row read and decrypted, SQLite, 32 connections', 0.28, 0.4) },
   async run(bench) {
     const { seeded, broker, plainUrl, requests, bytes } = await setUp(bench, COLD);
     await requests('by id', byId(seeded));
@@ -117,7 +117,7 @@ export const cold = experiment({
         baseline: measured.baseline.slice(1),
         unit,
         notes: [
-          `answers of ${bytes} bytes, ${COLD} connections in turn, ${hits} read from the cache`,
+          `answers of ${bytes} bytes, ${COLD} connections in rotation, ${hits} read from the cache`,
           ...ours.against(theirs),
           ...ours.notes('cold'),
           ...theirs.notes('node:http'),

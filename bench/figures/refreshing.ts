@@ -158,7 +158,7 @@ export const readsDuringRefreshes = experiment({
         unit: 'ms',
         notes: [
           `${due} connections of ${INTEGRATIONS} integrations, limits as shipped; ${median(rates).toFixed(0)} refreshes/s meanwhile`,
-          `reads over 32 connections as quick as they are answered: ${median(reads.busy).toFixed(0)}/s, idle ${median(reads.idle).toFixed(0)}/s`,
+          `reads over 32 connections each as soon as the one before is answered: ${median(reads.busy).toFixed(0)}/s, idle ${median(reads.idle).toFixed(0)}/s`,
         ],
       },
     };

@@ -72,7 +72,7 @@ export const replicaReads = experiment({
 export const coldPostgres = experiment({
   figures: {
     'cold-postgres': {
-      title: 'cold token read: row read and opened, PostgreSQL, 32 connections',
+      title: 'cold token read: row read and decrypted, PostgreSQL, 32 connections',
       baseline: '`node:http` answering the same bytes',
       better: 'higher',
       floor: 0.06,
@@ -213,7 +213,7 @@ export const replicaRefreshes = experiment({
       oneReplica: median(measured.one.slice(1)),
     };
     const notes = [
-      `${IN_FLIGHT} requests under way at each replica; ${facts.brokerMicros.toFixed(0)} µs of processor time each, and ${facts.databaseMicros.toFixed(0)} µs of the database's, on the same machine`,
+      `${IN_FLIGHT} requests in flight at each replica; ${facts.brokerMicros.toFixed(0)} µs of processor time each, and ${facts.databaseMicros.toFixed(0)} µs of the database's, on the same machine`,
       `${facts.journalBytes.toFixed(0)} bytes of write-ahead log each`,
     ];
     const common = { baseline: measured.one.slice(1), unit: 'refreshes/s', notes };
