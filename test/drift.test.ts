@@ -13,6 +13,7 @@ import * as schema from '../src/stores/sqlite/schema.ts';
 import { startTestBroker } from './support/broker.ts';
 import { catalogueTable, clientTypes, commandTable, providerSchema } from './support/generated.ts';
 import {
+  auditActionsPage,
   configurationPage,
   type Described,
   declaredSchema,
@@ -109,6 +110,10 @@ describe('generated from the command line', () => {
 describe('generated from the settings', () => {
   it('docs/configuration.md', () => expectFile('docs/configuration.md', configurationPage()));
   it('.env.example', () => expectFile('.env.example', dotEnvExample()));
+});
+
+describe('generated from the audit actions', () => {
+  it('docs/audit-actions.md', () => expectFile('docs/audit-actions.md', auditActionsPage()));
 });
 
 describe('generated from the API', () => {

@@ -1,4 +1,5 @@
-// Pages that are generated: the settings, the error codes, and the JSON Schema of the declarative file.
+// Pages that are generated: the settings, the audit actions, the errors, and the JSON Schema of the declarative file.
+import { AUDIT_ACTIONS, type AuditAction } from '../../src/domain/audit-actions.ts';
 import { CODES, type Code, rowOf } from '../../src/http/errors/problem-table.ts';
 import { SETTING_NAMES, type SettingName, settingOf } from '../../src/runtime/settings.ts';
 
@@ -48,6 +49,21 @@ export function dotEnvExample(): string {
 /** Lines of at most 118 characters, each behind a `#`. */
 const comment = (text: string): string =>
   (text.match(/\S.{0,114}\S(?=\s|$)|\S+/g) ?? []).map((line) => `# ${line}`).join('\n');
+
+/** `docs/audit-actions.md`. */
+export function auditActionsPage(): string {
+  const rows = (Object.keys(AUDIT_ACTIONS) as AuditAction[])
+    .sort()
+    .map((action) => [code(action), AUDIT_ACTIONS[action].subject, AUDIT_ACTIONS[action].description]);
+  return `# Audit actions
+
+Generated from \`src/domain/audit-actions.ts\` by \`npm run generate\`.
+
+Each entry of the audit log has an \`action\` of this table, an \`outcome\` (\`ok\`, \`denied\` or \`failed\`), and who did it: a caller's id, \`browser\` for an owner in the connect flow, or \`system\` for the broker itself. Equal reads and refusals of one caller within a second are one entry with a \`count\`. No entry holds a secret. Read the log with \`GET /v1/audit\` or \`valetkey audit --action token.read --since 1d\`.
+
+${table(['action', 'about', 'meaning'], rows)}
+`;
+}
 
 /** What the reader of an error should do. The type makes every code have its line. */
 const ADVICE: Record<Code, string> = {
