@@ -1,5 +1,6 @@
-// The environment and the declarative file: what is taken, what is refused, and what applying it twice changes.
+// The environment and the declarative file: what is accepted, what is refused, and what applying the file twice changes.
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,15 +13,15 @@ import { SetupError } from '../../src/runtime/setup-error.ts';
 import { ask, type Json } from '../support/broker.ts';
 import { expectOk, expectProblem } from '../support/contract.ts';
 
-const nothing = () => {
+const noFile = () => {
   throw Object.assign(new Error('no such file'), { code: 'ENOENT' });
 };
 const parse = (env: Record<string, string>, declared?: unknown) =>
   parseConfig(
     declared === undefined ? env : { VALETKEY_CONFIG: 'declared.json', ...env },
-    declared === undefined ? nothing : () => (typeof declared === 'string' ? declared : JSON.stringify(declared)),
+    declared === undefined ? noFile : () => (typeof declared === 'string' ? declared : JSON.stringify(declared)),
   );
-function taken(env: Record<string, string>, declared?: unknown): Config {
+function configOf(env: Record<string, string>, declared?: unknown): Config {
   const parsed = parse(env, declared);
   if (!parsed.ok) throw new Error(parsed.issues.join('\n'));
   return parsed.config;
@@ -30,12 +31,12 @@ function issuesOf(env: Record<string, string>, declared?: unknown): string[] {
   return parsed.ok ? [] : parsed.issues;
 }
 
-/** How the file refers to the environment. */
-const hole = (name: string) => `\${${name}}`;
+/** A reference to the environment in the file. */
+const envReference = (name: string) => `\${${name}}`;
 
-describe('the environment', () => {
-  test('has a default for everything, on loopback', () => {
-    expect(taken({})).toMatchObject({
+describe('settings', () => {
+  test('on loopback, every setting has a default', () => {
+    expect(configOf({})).toMatchObject({
       host: '127.0.0.1',
       port: 8080,
       publicUrl: undefined,
@@ -49,13 +50,21 @@ describe('the environment', () => {
     });
   });
 
-  test('takes an empty variable as one that is not set', () => {
-    const config = taken({ VALETKEY_PORT: '', VALETKEY_KEYS: ' ', VALETKEY_ADMIN_KEY: '', VALETKEY_CONFIG: '' });
+  test('an empty variable counts as not set', () => {
+    const config = configOf({ VALETKEY_PORT: '', VALETKEY_KEYS: ' ', VALETKEY_ADMIN_KEY: '', VALETKEY_CONFIG: '' });
     expect(config).toMatchObject({ port: 8080, adminKey: undefined });
   });
 
-  test('says for how long the audit log is kept', () => {
-    expect(taken({ VALETKEY_AUDIT_DAYS: '90' }).auditDays).toBe(90);
+  test('.env.example is a valid configuration, and says what takes effect without it', () => {
+    const text = readFileSync(new URL('../../.env.example', import.meta.url), 'utf8');
+    const lines = text.split('\n').filter((line) => /^[A-Z]/.test(line));
+    const parsed = parse(Object.fromEntries(lines.map((line) => line.split('='))));
+    expect(parsed).toMatchObject({ ok: true, warnings: [] });
+    expect(parsed.ok && { ...parsed.config, catalogue: null }).toEqual({ ...configOf({}), catalogue: null });
+  });
+
+  test('VALETKEY_AUDIT_DAYS: the days that audit entries are stored', () => {
+    expect(configOf({ VALETKEY_AUDIT_DAYS: '90' }).auditDays).toBe(90);
   });
 
   test.each([
@@ -77,27 +86,27 @@ describe('the environment', () => {
     ['VALETKEY_AUDIT_DAYS', '0'],
     ['VALETKEY_AUDIT_DAYS', '90d'],
     ['VALETKEY_LOG_LEVEL', 'chatty'],
-  ])('refuses %s=%s by its name, and nothing else', (name, value) => {
+  ])('%s=%s is the one fault, by name', (name, value) => {
     const issues = issuesOf({ [name]: value });
     expect(issues).toHaveLength(1);
     expect(issues[0]).toMatch(new RegExp(`^${name}: `));
   });
 
   test.each(['postgres://u:p@db.example/valetkey?sslmode=verify-full', 'postgresql://localhost:5433/valetkey?pool=20'])(
-    'takes %s, and keeps what belongs to this machine in a folder',
+    '%s: accepted, with a folder for what stays on this machine',
     (databaseUrl) => {
       const keys = { from: 'file', path: 'data/valetkey.keys' };
-      expect(taken({ VALETKEY_DATABASE_URL: databaseUrl })).toMatchObject({ databaseUrl, dataDir: './data', keys });
-      const elsewhere = taken({ VALETKEY_DATABASE_URL: databaseUrl, VALETKEY_DATA_DIR: '/var/lib/valetkey' });
+      expect(configOf({ VALETKEY_DATABASE_URL: databaseUrl })).toMatchObject({ databaseUrl, dataDir: './data', keys });
+      const elsewhere = configOf({ VALETKEY_DATABASE_URL: databaseUrl, VALETKEY_DATA_DIR: '/var/lib/valetkey' });
       expect(elsewhere.keys).toEqual({ from: 'file', path: '/var/lib/valetkey/valetkey.keys' });
     },
   );
 
-  test('does not tell the password of a database URL that is not one', () => {
+  test('an invalid database URL: its password is not repeated', () => {
     expect(issuesOf({ VALETKEY_DATABASE_URL: 'postgres://u:hunter2@[localhost/x' }).join()).not.toContain('hunter2');
   });
 
-  test('tells every fault of every variable, without repeating secrets', () => {
+  test('every fault of every variable is reported, and no secret', () => {
     const keys = `${generateKey('a')},${generateKey('a')},b:short-secret`;
     const issues = issuesOf({ VALETKEY_PORT: 'x', VALETKEY_KEYS: keys, VALETKEY_OUTBOUND_ALLOW: 'ok.example,*,a b' });
     expect(issues.map((issue) => issue.split(': ')[0])).toEqual([
@@ -110,8 +119,8 @@ describe('the environment', () => {
     for (const part of keys.split(/[,:]/).filter((text) => text.length > 2)) expect(issues.join()).not.toContain(part);
   });
 
-  test('takes the slash off the end of the public URL', () => {
-    expect(taken({ VALETKEY_PUBLIC_URL: 'http://localhost:9/' }).publicUrl).toBe('http://localhost:9');
+  test('the public URL loses its trailing slash', () => {
+    expect(configOf({ VALETKEY_PUBLIC_URL: 'http://localhost:9/' }).publicUrl).toBe('http://localhost:9');
   });
 
   test.each([
@@ -120,9 +129,9 @@ describe('the environment', () => {
     [{ VALETKEY_HOST: '0.0.0.0' }],
     [{ VALETKEY_HOST: '::' }],
     [{ VALETKEY_PUBLIC_URL: 'https://valetkey.example', VALETKEY_DATABASE_URL: 'file::memory:' }],
-  ])('needs VALETKEY_KEYS beyond loopback: %o', (env) => {
+  ])('VALETKEY_KEYS is required beyond loopback: %o', (env) => {
     expect(issuesOf(env)).toEqual([expect.stringMatching(/^VALETKEY_KEYS: required/)]);
-    expect(taken({ ...env, VALETKEY_KEYS: generateKey() }).keys.from).toBe('environment');
+    expect(configOf({ ...env, VALETKEY_KEYS: generateKey() }).keys.from).toBe('environment');
   });
 
   test.each([
@@ -130,11 +139,11 @@ describe('the environment', () => {
     [{ VALETKEY_PUBLIC_URL: 'http://127.1.2.3:1' }],
     [{ VALETKEY_HOST: '::1' }],
     [{ VALETKEY_HOST: '0.0.0.0', VALETKEY_PUBLIC_URL: 'http://[::1]:1' }],
-  ])('does without on loopback: %o', (env) => {
-    expect(taken(env).keys.from).toBe('file');
+  ])('VALETKEY_KEYS may be left out on loopback: %o', (env) => {
+    expect(configOf(env).keys.from).toBe('file');
   });
 
-  test('warns of a name that it does not know, and not of what others set', () => {
+  test('an unknown name is a warning; names of the command line and of Kubernetes are not', () => {
     const parsed = parse({
       VALETKEY_PROT: '1',
       VALETKEY_URL: 'x',
@@ -148,15 +157,17 @@ describe('the environment', () => {
 describe('the declarative file', () => {
   const oidc = { id: 'acme', provider: 'generic-oidc', client_id: 'me', params: { issuer: 'https://id.example' } };
 
-  test('takes secrets from the environment, once: what they hold is not looked into', () => {
-    const integrations = [{ ...oidc, client_secret: hole('SECRET'), client_id: `${hole('A')}-${hole('B')}` }];
-    const { declared } = taken({ SECRET: `a${hole('B')}c$&`, A: 'x', B: 'y' }, { integrations });
-    expect(declared.integrations[0]).toMatchObject({ client_secret: `a${hole('B')}c$&`, client_id: 'x-y' });
+  test('a reference to the environment is replaced once; the value is not searched again', () => {
+    const integrations = [
+      { ...oidc, client_secret: envReference('SECRET'), client_id: `${envReference('A')}-${envReference('B')}` },
+    ];
+    const { declared } = configOf({ SECRET: `a${envReference('B')}c$&`, A: 'x', B: 'y' }, { integrations });
+    expect(declared.integrations[0]).toMatchObject({ client_secret: `a${envReference('B')}c$&`, client_id: 'x-y' });
   });
 
   test.each<[string, unknown, string]>([
-    ['no JSON', '{', 'declared.json: not valid JSON'],
-    ['no object', '[]', 'declared.json: '],
+    ['invalid JSON', '{', 'declared.json: not valid JSON'],
+    ['a JSON value that is not an object', '[]', 'declared.json: '],
     ['an unknown member', { colour: 'red' }, 'declared.json: Unrecognized key: "colour"'],
     [
       'an unknown member within',
@@ -187,24 +198,24 @@ describe('the declarative file', () => {
     ['a bad origin', { return_origins: ['https://app.example/x'] }, 'return_origins.0: '],
     [
       'a name that is not set',
-      { integrations: [{ ...oidc, client_secret: hole('NOT_SET') }] },
-      `integrations.0.client_secret: ${hole('NOT_SET')} is not set`,
+      { integrations: [{ ...oidc, client_secret: envReference('NOT_SET') }] },
+      `integrations.0.client_secret: ${envReference('NOT_SET')} is not set`,
     ],
     [
       'a name that is empty',
-      { integrations: [{ ...oidc, client_secret: hole('EMPTY') }] },
-      `integrations.0.client_secret: ${hole('EMPTY')} is not set`,
+      { integrations: [{ ...oidc, client_secret: envReference('EMPTY') }] },
+      `integrations.0.client_secret: ${envReference('EMPTY')} is not set`,
     ],
-  ])('refuses %s, by its path', (_, declared, fault) => {
+  ])('%s is refused, by its path', (_, declared, fault) => {
     const issues = issuesOf({ EMPTY: '' }, declared);
     expect(issues).toHaveLength(1);
     expect(issues[0]).toContain(`VALETKEY_CONFIG: ${fault}`);
   });
 
-  test('tells every fault at once, those of the environment too', () => {
+  test('every fault is reported at once, those of the environment too', () => {
     const integrations = [
-      { ...oidc, client_secret: hole('ONE') },
-      { ...oidc, id: 'b', client_id: hole('TWO'), scopes: 'x' },
+      { ...oidc, client_secret: envReference('ONE') },
+      { ...oidc, id: 'b', client_id: envReference('TWO'), scopes: 'x' },
     ];
     const issues = issuesOf({ VALETKEY_PORT: 'x' }, { integrations, callers: [{ name: '', grants: [] }] });
     expect(issues.map((issue) => issue.replace(/^VALETKEY_CONFIG: /, '').split(': ')[0])).toEqual(
@@ -219,7 +230,7 @@ describe('the declarative file', () => {
   });
 });
 
-describe('applying it', () => {
+describe('applying the declarative file', () => {
   let folder: string;
   const adminKey = randomBytes(32).toString('base64url');
   const callerKey = `vk_${randomBytes(32).toString('base64url')}`;
@@ -228,10 +239,10 @@ describe('applying it', () => {
     id: 'acme',
     provider: 'generic-oauth2',
     client_id: 'me',
-    client_secret: hole('ACME_SECRET'),
+    client_secret: envReference('ACME_SECRET'),
     params: { authorization_url: 'https://id.example/auth', token_url: 'https://id.example/token' },
   };
-  const declared = { integrations: [acme], callers: [{ name: 'billing', key: hole('BILLING_KEY'), grants }] };
+  const declared = { integrations: [acme], callers: [{ name: 'billing', key: envReference('BILLING_KEY'), grants }] };
   const env = () => ({
     VALETKEY_PORT: '0',
     VALETKEY_PUBLIC_URL: 'http://localhost:1',
@@ -241,8 +252,8 @@ describe('applying it', () => {
     BILLING_KEY: callerKey,
   });
   const run = (file: unknown, more = {}): Promise<Running> =>
-    start(taken({ ...env(), ...more }, file), createLogger('silent'));
-  /** What a broker that was started so answers. */
+    start(configOf({ ...env(), ...more }, file), createLogger('silent'));
+  /** Runs `look` against a broker that was started with the file. */
   async function startedWith<T>(
     file: unknown,
     look: (get: (path: string, key?: string) => ReturnType<typeof ask>) => Promise<T>,
@@ -260,7 +271,7 @@ describe('applying it', () => {
   });
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
-  test('sets integrations and callers up; again, it changes nothing; changed, only that', async () => {
+  test('it creates integrations and callers; a second time it changes nothing; a changed file changes only the difference', async () => {
     const state = async (get: (path: string, key?: string) => ReturnType<typeof ask>) => ({
       integration: expectOk(await get('/v1/integrations/acme')),
       callers: expectOk(await get('/v1/callers')).data as Json[],
@@ -285,14 +296,14 @@ describe('applying it', () => {
 
     const secret = await startedWith(declared, state, { ACME_SECRET: 'another-secret' });
     expect(secret.integration).toMatchObject({ version: 2, created_at: first.integration.created_at });
-    const withdrawn = { ...declared, callers: [{ name: 'billing', key: hole('BILLING_KEY'), grants: [] }] };
+    const withdrawn = { ...declared, callers: [{ name: 'billing', key: envReference('BILLING_KEY'), grants: [] }] };
     const less = await startedWith(withdrawn, async (get) => {
       expectProblem(await get('/v1/integrations/acme', callerKey), 403, 'forbidden');
       return state(get);
     });
     expect(less.callers.map(({ id }) => id)).toEqual(first.callers.map(({ id }) => id));
 
-    await expect(run({ callers: [{ name: 'renamed', key: hole('BILLING_KEY'), grants }] })).rejects.toThrow(
+    await expect(run({ callers: [{ name: 'renamed', key: envReference('BILLING_KEY'), grants }] })).rejects.toThrow(
       /^VALETKEY_CONFIG: caller renamed: .*billing/,
     );
     await expect(run({ integrations: [{ ...acme, provider: 'nobody' }] })).rejects.toThrow(SetupError);
