@@ -3,7 +3,7 @@ import { styleText } from 'node:util';
 import type { Command } from 'commander';
 import type { z } from 'zod';
 import type { Applied as AppliedSchema } from '../api/index.ts';
-import { readablePath, readDeclared } from '../runtime/declarative-file.ts';
+import { inWords, readDeclared } from '../runtime/declarative-file.ts';
 import { type Broker, brokerFor, globalsOf, type Json } from './broker.ts';
 import { example } from './example.ts';
 import { EXIT, Failure, misused } from './failure.ts';
@@ -73,7 +73,7 @@ async function post(broker: Broker, declared: Json, dryRun: boolean): Promise<Ap
     const { issues } = (error instanceof Failure && error.problem) || {};
     if (!Array.isArray(issues)) throw error;
     const lines = (issues as { path: string; message: string }[]).map(
-      ({ path, message }) => `  ${readablePath(path, declared)}: ${message}`,
+      ({ path, message }) => `  ${inWords(path, declared)}: ${message}`,
     );
     const { code, problem } = error as Failure;
     throw new Failure(['Nothing was applied:', ...lines].join('\n'), code, problem);

@@ -5,7 +5,7 @@ import { declaredOf } from '../http/routes/apply.ts';
 import type { Logger } from '../ports/index.ts';
 import { type Assembled, assemble, type Tuning } from './assemble.ts';
 import type { Config } from './config.ts';
-import { readablePath } from './declarative-file.ts';
+import { inWords } from './declarative-file.ts';
 import { openFoundation } from './foundation.ts';
 import { type Room, startAll } from './lifecycle.ts';
 import { SetupError } from './setup-error.ts';
@@ -62,7 +62,7 @@ async function applyDeclared({ apply }: Assembled, { declared }: Config): Promis
 /** Why the declarative file was not applied. */
 const issuesOf = ({ fault }: Refusal, declared: Config['declared']): string[] =>
   fault.code === 'invalid_request' && fault.issues
-    ? fault.issues.map(({ path, message }) => `VALETKEY_CONFIG: ${readablePath(path, declared)}: ${message}`)
+    ? fault.issues.map(({ path, message }) => `VALETKEY_CONFIG: ${inWords(path, declared)}: ${message}`)
     : [`VALETKEY_CONFIG: ${fault.code}`];
 
 async function followChanges(broker: Assembled, log: Logger): Promise<void> {

@@ -1,13 +1,11 @@
-// The declarative file as text: JSON whose strings may hold `${NAME}` of the environment. Its schema is in
-// `src/api/declarative-file.ts`.
+// Reads the declarative file: JSON whose strings contain `${NAME}` from the environment. Its schema is in `src/api/`.
 
 export type DeclaredText =
   /** `unset`: each place that names a variable which is not set or empty. There the variable is replaced by nothing. */
   | { ok: true; value: unknown; unset: { at: string; name: string }[] }
-  /** It is not valid JSON. */
+  /** Not valid JSON. */
   | { ok: false };
 
-/** A variable that is unset, or empty, is reported for every place that names it, and replaced by nothing. */
 export function readDeclared(text: string, env: Record<string, string | undefined>): DeclaredText {
   let raw: unknown;
   try {
@@ -24,7 +22,7 @@ export function readDeclared(text: string, env: Record<string, string | undefine
   return { ok: true, value, unset };
 }
 
-/** A value that was filled in is not searched again. `at`: its path. */
+/** `at` is a JSON path such as `integrations.0.client_secret`. Values of variables are not expanded again. */
 function fillIn(value: unknown, at: string[], lookUp: (name: string, at: string) => string): unknown {
   if (typeof value === 'string')
     return value.replace(/\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g, (_, name: string) => lookUp(name, at.join('.')));
@@ -35,8 +33,8 @@ function fillIn(value: unknown, at: string[], lookUp: (name: string, at: string)
   return value;
 }
 
-/** `integrations.0.scopes` with the name of its entry: `integration acme: scopes`. */
-export function readablePath(
+/** A JSON path for people: `integrations.0.scopes` is `integration acme: scopes`. */
+export function inWords(
   path: string,
   declared: { integrations?: { id?: unknown }[]; callers?: { name?: unknown }[] },
 ): string {

@@ -96,7 +96,12 @@ interface OAuthResponse {
 
 export interface Described {
   components: { schemas: Record<string, object> };
-  paths: Record<string, Record<string, { responses?: Record<string, OAuthResponse> }>>;
+  paths: Record<string, Record<string, Operation>>;
+}
+
+interface Operation {
+  requestBody?: { content: { 'application/json'?: { schema: { $ref?: string } } } };
+  responses?: Record<string, OAuthResponse>;
 }
 
 /** `docs/errors.md`: problems from their table, OAuth errors from the description as it is served. */
@@ -153,7 +158,8 @@ const ENV_REFERENCE = {
  * `docs/valetkey-config.schema.json`: the body of `POST /v1/apply` without what belongs to the request. Editors check the
  * file as it is written, so every text may also be, or hold, a name of the environment.
  */
-export function declaredSchema({ components: { schemas } }: Described): string {
+export function declaredSchema({ components: { schemas }, paths }: Described): string {
+  const body = paths['/v1/apply']?.post?.requestBody?.content['application/json']?.schema.$ref?.split('/').at(-1) ?? '';
   const used = new Map<string, unknown>();
   const rewritten = (schema: unknown): unknown => {
     if (Array.isArray(schema)) return schema.map(rewritten);
@@ -177,7 +183,7 @@ export function declaredSchema({ components: { schemas } }: Described): string {
     properties,
     examples: _,
     ...shape
-  } = schemas.ApplyPost as {
+  } = schemas[body] as {
     properties: Record<string, object>;
     examples?: unknown;
   };
