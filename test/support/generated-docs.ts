@@ -85,7 +85,8 @@ const ADVICE: Record<Code, string> = {
   integration_misconfigured:
     'An admin corrects the integration (usually its client secret). The connections stay, and the next read succeeds.',
   provider_unavailable: 'Retry after `Retry-After`. Nothing is lost.',
-  store_unavailable: 'Retry after `Retry-After`. Operators: [ValetkeyStoreAway](operations.md#valetkeystoreaway).',
+  store_unavailable:
+    'Retry after `Retry-After`. Operators: [ValetkeyStoreUnavailable](operations.md#valetkeystoreunavailable).',
 };
 
 interface OAuthResponse {
