@@ -96,7 +96,7 @@ test('missing permission: the message has the command that grants it', async () 
   const args = ['token', 'acme', "o'neill & co"];
   const { code, err } = await valetkey(args, { env: { VALETKEY_URL: broker.url, VALETKEY_KEY: key } });
   expect(code).toBe(1);
-  expect(err).toMatch(/^Not within the grants of this caller: /);
+  expect(err).toMatch(/^The caller has no grant for this: /);
   expect(err).toMatch(
     /valetkey callers update clr_\w+ --add --action token --integration acme --owner 'o'\\''neill & co'\n$/,
   );
