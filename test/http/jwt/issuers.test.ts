@@ -152,8 +152,8 @@ describe('configuration file', () => {
   test.each<[string, Json[], RegExp]>([
     ['keys in two places', [{ ...own(rsa.jwk), jwks_uri }], /^0\.jwks: either this or jwks_uri$/],
     ['a trust domain without keys', [{ issuer: HERE }], /^0\.issuer: needs jwks_uri or jwks/],
-    ['a trust domain with a path', [{ issuer: `${HERE}/web`, jwks_uri }], /^0\.issuer: a trust domain alone/],
-    ['a trust domain with a slash', [{ issuer: `${HERE}/`, jwks_uri }], /^0\.issuer: a trust domain alone/],
+    ['a trust domain with a path', [{ issuer: `${HERE}/web`, jwks_uri }], /^0\.issuer: must be a trust domain only/],
+    ['a trust domain with a slash', [{ issuer: `${HERE}/`, jwks_uri }], /^0\.issuer: must be a trust domain only/],
     ['what cannot be asked', [{ issuer: 'urn:example:issuer' }], /^0\.issuer: needs jwks_uri or jwks/],
     ['an address that is none', [{ issuer, jwks_uri: 'keys.json' }], /^0\.jwks_uri: an http/],
     ['an address in the file system', [{ issuer, jwks_uri: 'file:///keys.json' }], /^0\.jwks_uri: an http/],
@@ -163,7 +163,7 @@ describe('configuration file', () => {
     ['no keys', [own()], /^0\.jwks\.keys: /],
     ['no key that verifies', [own({ ...key.jwk, use: 'enc' }, { kty: 'new' })], /^0\.jwks\.keys: none of them can/],
     ['a key that is none', [own('key')], /^0\.jwks\.keys\.0: /],
-    ['an issuer twice', [own(rsa.jwk), { issuer }], /^1\.issuer: stands in another entry/],
+    ['an issuer twice', [own(rsa.jwk), { issuer }], /^1\.issuer: is in another entry/],
   ])('refused by path with %s', (_, entries, fault) => {
     const issues = issuesOf(...entries);
     expect(issues).toEqual([expect.stringMatching(fault)]);
