@@ -33,7 +33,7 @@ test('docs and command line examples name only actions that exist', () => {
     ...globSync('src/{cli,api}/*.ts', { cwd: ROOT }),
   ];
   const named = texts.flatMap((path) =>
-    [...read(path).matchAll(/--action (\w+\.\w+)|<action>[^\n]{0,8} such as (\w+\.\w+)|\baction: '(\w+\.\w+)'/g)].map(
+    [...read(path).matchAll(/--action (\w+\.\w+)|<action>[^\n|]{0,40}?such as (\w+\.\w+)|\baction: '(\w+\.\w+)'/g)].map(
       ([, ...found]) => found.find((action) => action !== undefined)!,
     ),
   );
