@@ -3,7 +3,7 @@ import { Refusal } from '../domain/errors.ts';
 import { SHUTDOWN_GRACE_MS } from '../domain/time-limits.ts';
 import { declaredOf } from '../http/routes/apply.ts';
 import type { Logger } from '../ports/index.ts';
-import { type Assembled, assemble, type Tuning } from './assemble.ts';
+import { assemble, type Broker, type Tuning } from './assemble.ts';
 import type { Config } from './config.ts';
 import { inWords } from './declarative-file.ts';
 import { openFoundation } from './foundation.ts';
@@ -54,7 +54,7 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
   return { url: listener.url, publicUrl: broker.publicUrl, stop };
 }
 
-async function applyDeclared({ apply }: Assembled, { declared }: Config): Promise<void> {
+async function applyDeclared({ apply }: Broker, { declared }: Config): Promise<void> {
   const applied = await apply.atStart(declaredOf(declared));
   if (applied instanceof Refusal) throw new SetupError(issuesOf(applied, declared));
 }
@@ -65,7 +65,7 @@ const issuesOf = ({ fault }: Refusal, declared: Config['declared']): string[] =>
     ? fault.issues.map(({ path, message }) => `VALETKEY_CONFIG: ${inWords(path, declared)}: ${message}`)
     : [`VALETKEY_CONFIG: ${fault.code}`];
 
-async function followChanges(broker: Assembled, log: Logger): Promise<void> {
+async function followChanges(broker: Broker, log: Logger): Promise<void> {
   const { store, cache, integrations, tokens, refresh } = broker;
   const { delivery, everyMs } = await cache.followChanges({
     integrationChanged: integrations.changed,

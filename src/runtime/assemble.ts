@@ -3,23 +3,23 @@ import { readFileSync } from 'node:fs';
 import { signAssertion, signProof } from '../adapters/jwt/sign.ts';
 import { createJwtVerifier } from '../adapters/jwt/verify.ts';
 import { createProviderClient } from '../adapters/oauth/provider-client.ts';
-import { checkUrl, createOutbound } from '../adapters/outbound/outbound.ts';
+import { checkUrl, createOutbound, type Outbound } from '../adapters/outbound/outbound.ts';
 import { instrumentStore } from '../adapters/telemetry/instrumented-store.ts';
 import { createMetrics } from '../adapters/telemetry/metrics.ts';
-import { createApply } from '../broker/apply/index.ts';
-import { createAudit } from '../broker/audit/index.ts';
-import { createCache } from '../broker/cache/index.ts';
-import { createCallers } from '../broker/callers/index.ts';
-import { createConnections } from '../broker/connections/index.ts';
-import { createIntegrations } from '../broker/integrations/index.ts';
-import { createJwt } from '../broker/jwt/index.ts';
+import { type Apply, createApply } from '../broker/apply/index.ts';
+import { type Audit, createAudit } from '../broker/audit/index.ts';
+import { type Cache, createCache } from '../broker/cache/index.ts';
+import { type Callers, createCallers } from '../broker/callers/index.ts';
+import { type Connections, createConnections } from '../broker/connections/index.ts';
+import { createIntegrations, type Integrations } from '../broker/integrations/index.ts';
+import { createJwt, type Jwt } from '../broker/jwt/index.ts';
 import { metricsState } from '../broker/maintenance/index.ts';
-import { createRefreshEngine, type RefreshPoint } from '../broker/refresh/index.ts';
-import { createTokens } from '../broker/tokens/index.ts';
+import { createRefreshEngine, type RefreshEngine, type RefreshPoint } from '../broker/refresh/index.ts';
+import { createTokens, type Tokens } from '../broker/tokens/index.ts';
 import { createLimits } from '../http/middleware/rate-limits.ts';
-import { createHttp } from '../http/server.ts';
+import { createHttp, type Http } from '../http/server.ts';
 import { packaged } from '../package-files.ts';
-import type { Clock, Logger, Telemetry } from '../ports/index.ts';
+import type { Clock, Logger, Store, Telemetry } from '../ports/index.ts';
 import type { Config } from './config.ts';
 import type { Foundation } from './foundation.ts';
 
@@ -42,7 +42,27 @@ interface Assembly extends Foundation {
   isStopping: () => boolean;
 }
 
-export type Assembled = ReturnType<typeof assemble>;
+/** The rooms of the broker. */
+interface Rooms {
+  audit: Audit;
+  cache: Cache;
+  integrations: Integrations;
+  callers: Callers;
+  connections: Connections;
+  refresh: RefreshEngine;
+  tokens: Tokens;
+  jwt: Jwt;
+  apply: Apply;
+}
+
+/** A broker that is put together and not started. */
+export interface Broker extends Rooms {
+  /** Counts its errors in the metrics. */
+  store: Store;
+  http: Http;
+  outbound: Outbound;
+  publicUrl: string;
+}
 
 /** The version of this broker. */
 const { version: VERSION }: { version: string } = JSON.parse(readFileSync(packaged('package.json'), 'utf8'));
@@ -51,7 +71,7 @@ const systemClock: Clock = { now: () => Date.now(), monotonic: () => performance
 
 const PROBE = { row: 'readiness', column: 'probe' };
 
-export function assemble(assembly: Assembly) {
+export function assemble(assembly: Assembly): Broker {
   const { config, vault, listener, tuning } = assembly;
   const clock = tuning.clock ?? systemClock;
   const publicUrl = config.publicUrl ?? listener.url;
@@ -78,7 +98,7 @@ function createAdapters({ config, clock }: Common) {
 }
 
 /** Each room after those that it uses. */
-function createRooms(parts: Common & ReturnType<typeof createAdapters>) {
+function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
   const { config, store, vault, rescue, provider, verifier, telemetry, clock, log, tuning, publicUrl } = parts;
   const { adminKey, rateLimit, catalogue, declared, outboundAllow } = config;
 
@@ -130,7 +150,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>) {
   return { audit, cache, integrations, callers, connections, refresh, tokens, jwt, apply };
 }
 
-function createServer(parts: Common & ReturnType<typeof createRooms>) {
+function createServer(parts: Common & Rooms): Http {
   const { config, store, vault, telemetry, clock, log, publicUrl, isStopping } = parts;
   const { audit, cache, integrations, callers, connections, refresh, tokens, jwt, apply } = parts;
   return createHttp({
