@@ -2,8 +2,7 @@
 import type { KeyRing } from '../adapters/keyring/keyring.ts';
 import { type Listener, listen } from '../http/listener.ts';
 import type { Logger, Store } from '../ports/index.ts';
-import { openRescueFile, openStore } from '../stores/open.ts';
-import type { RescueFile } from '../stores/sqlite/rescue-file.ts';
+import { openRescueFile, openStore, type RescueFile } from '../stores/open.ts';
 import type { Config } from './config.ts';
 import { openKeyRing, proveKeys } from './keys.ts';
 

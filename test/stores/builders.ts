@@ -194,7 +194,7 @@ export async function fill(store: Store): Promise<void> {
   await store.takeFromBucket('slack', 1, { perSecond: 1, burst: 8, reserve: 0 });
 }
 
-/** Whether this entry was kept: what changed something is in the audit log, what did not is not. */
+/** Whether this entry is in the audit log: an operation that changed something writes one. */
 export async function recorded(store: Store, entry: Pick<AuditEntry, 'id'>): Promise<boolean> {
   const { data } = await store.audit({}, { limit: 500, after: undefined });
   return data.some(({ id }) => id === entry.id);
