@@ -6,7 +6,7 @@ const SRC = new URL('../../src/', import.meta.url);
 const FOLDERS = 'domain,broker,stores,adapters,http,runtime';
 /** A constant by its name, a default by its unit, or an option of a library, each set to a number other than 0. */
 const DEFINITION =
-  /^.*(\bconst \w*(_MS\b|_S\b|TIMEOUT|DEADLINE|TTL|TOLERANCE|INTERVAL|WITHIN)\w*[^=]*= |\b\w+Ms = |\b(?:\w+Timeout\w*|timeout|query_timeout|ttl): )\(?\[?[1-9].*$/gm;
+  /^.*(\bconst \w*(_MS\b|_S\b|TIMEOUT|DEADLINE|TTL\b|TTL_|TOLERANCE|INTERVAL|WITHIN)\w*[^=]*= |\b\w+Ms = |\b(?:\w+Timeout\w*|timeout|query_timeout|ttl): )\(?\[?[1-9].*$/gm;
 
 const definitionsIn = (source: string) => source.match(DEFINITION)?.map((line) => line.trim()) ?? [];
 

@@ -59,6 +59,7 @@ export function createCallerCache({ store, adminKey, rateLimit }: Parts): Caller
   let bindings = new Map<string, WorkloadBinding[]>();
   const workloadTokens = new LRUCache<string, Principal>({ max: MAX_WORKLOAD_TOKENS });
   let current: VerificationTicket = Symbol();
+  let loaded: string | undefined;
 
   function invalidateWorkloads(): void {
     current = Symbol();
@@ -93,6 +94,9 @@ export function createCallerCache({ store, adminKey, rateLimit }: Parts): Caller
 
     async reload() {
       const callers = await store.callers();
+      // The change feed also reports what this process has loaded already: that is no reason to verify tokens again.
+      const content = contentOf(callers);
+      if (content === loaded) return;
       const nextKeys = new Map<string, Principal>();
       const nextBindings = new Map<string, WorkloadBinding[]>();
       if (adminKey !== undefined) nextKeys.set(digest(adminKey), ADMIN);
@@ -107,7 +111,12 @@ export function createCallerCache({ store, adminKey, rateLimit }: Parts): Caller
       }
       keys = nextKeys;
       bindings = nextBindings;
+      loaded = content;
       invalidateWorkloads();
     },
   };
 }
+
+/** What a principal is made of: all but when keys were last used. */
+const contentOf = (callers: Awaited<ReturnType<Store['callers']>>): string =>
+  JSON.stringify(callers, (name, value) => (name === 'lastUsedAt' ? undefined : value));

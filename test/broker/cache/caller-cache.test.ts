@@ -1,0 +1,61 @@
+// The caller cache: which reload makes workload tokens be verified again.
+import { expect, test } from 'vitest';
+import { createCallerCache } from '../../../src/broker/cache/caller-cache.ts';
+import type { Caller, CallerKey } from '../../../src/domain/caller.ts';
+
+const NOW = 1_795_824_000_000;
+const workload = { id: 'wl_1', issuer: 'https://op.example', audience: 'valetkey', claims: { sub: 'billing' } };
+const caller: Caller = {
+  id: 'clr_1',
+  name: 'billing',
+  permissions: [],
+  workloads: [workload],
+  rateLimit: null,
+  createdAt: NOW,
+};
+const key: CallerKey = {
+  id: 'key_1',
+  callerId: caller.id,
+  digest: 'd',
+  prefix: 'vk_',
+  createdAt: NOW,
+  expiresAt: null,
+  lastUsedAt: null,
+};
+const credential = {
+  kind: 'workload',
+  id: workload.id,
+  issuer: workload.issuer,
+  subject: 'billing',
+  expiresAt: NOW + 60_000,
+} as const;
+
+async function withRememberedToken() {
+  let stored: { caller: Caller; keys: CallerKey[] }[] = [{ caller, keys: [key] }];
+  const cache = createCallerCache({
+    store: { callers: async () => structuredClone(stored) },
+    adminKey: undefined,
+    rateLimit: null,
+  });
+  await cache.reload();
+  cache.remember(cache.boundTo(workload.issuer).ticket, 'a.b.c', { caller, workload }, credential, 60_000);
+  return {
+    reloadWith: (next: typeof stored) => {
+      stored = next;
+      return cache.reload();
+    },
+    isRemembered: () => cache.find('a.b.c', NOW) !== undefined,
+  };
+}
+
+test('caller cache: a reload that finds the same callers keeps verified workload tokens', async () => {
+  const { reloadWith, isRemembered } = await withRememberedToken();
+  await reloadWith([{ caller, keys: [{ ...key, lastUsedAt: NOW }] }]);
+  expect(isRemembered()).toBe(true);
+});
+
+test('caller cache: a reload that finds a changed caller makes workload tokens be verified again', async () => {
+  const { reloadWith, isRemembered } = await withRememberedToken();
+  await reloadWith([{ caller: { ...caller, workloads: [] }, keys: [key] }]);
+  expect(isRemembered()).toBe(false);
+});
