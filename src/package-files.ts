@@ -1,9 +1,9 @@
-// Files that are no code but ship with the package. They are found from its root, since a bundle does not lie where the
-// sources do.
+// Finds files that ship with the package and are not code. Paths start at the package's root, since a bundle is not in
+// the folder of its sources.
 import { findPackageJSON } from 'node:module';
 import { dirname, join } from 'node:path';
 
 const ROOT = dirname(findPackageJSON(import.meta.url)!);
 
-/** The absolute path of what lies at `path` below the folder of package.json. */
-export const packaged = (path: string): string => join(ROOT, path);
+/** The absolute path of a file; `path` is relative to the folder of package.json. */
+export const packageFile = (path: string): string => join(ROOT, path);

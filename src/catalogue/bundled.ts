@@ -1,5 +1,5 @@
-// The built-in providers, read and checked beforehand. Only the bundle has them: `build.ts` puts them in the place of this
-// file, so that a start does not have to read and check one file for each.
+// The built-in providers, parsed and checked at build time. Only the bundle has them: `build.ts` replaces this file, so
+// that a start does not read and check one file for each provider.
 import type { Provider } from '../domain/provider.ts';
 
 export const bundled: readonly Provider[] | undefined = undefined;

@@ -43,8 +43,8 @@ export function localCommands(program: Command, io: Io): void {
 }
 
 async function runDemo({ once: onlyOnce }: { once?: boolean }): Promise<void> {
-  const { packaged } = await import('../package-files.ts');
-  const path = packaged('demo/main.ts');
+  const { packageFile } = await import('../package-files.ts');
+  const path = packageFile('demo/main.ts');
   if (!existsSync(path))
     throw new Failure('this installation does not include the demo; in the repository, run: npm run demo');
   const child = spawn(process.execPath, [path, ...(onlyOnce ? ['--once'] : [])], { stdio: 'inherit' });

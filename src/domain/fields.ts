@@ -1,10 +1,10 @@
-// What a catalogue entry asks of people: fields with a pattern each, and the templates that they fill.
+// Fields: what a catalogue entry asks of people, each with a pattern. And the templates that their values fill.
 import { z } from 'zod';
 import type { InputIssue } from './errors.ts';
 
-/** Names in templates: `{subdomain}`. */
+/** A name in templates: `{subdomain}`. */
 export const Name = z.string().regex(/^[a-z][a-z0-9_]*$/, 'lower-case letters, digits and underscores');
-/** Text with `{name}` in it. What is optional and was not given leaves the whole text out. */
+/** Text with `{name}` in it. When an optional value is missing, the whole text is omitted. */
 export const Template = z.string();
 export const UrlTemplate = z
   .string()
@@ -13,21 +13,21 @@ export const UrlTemplate = z
     'an https URL, or one that begins with a {parameter}; http only at loopback',
   );
 
-const Pattern = z.string().refine(compiles, 'not a regular expression');
+const Pattern = z.string().refine(isRegularExpression, 'not a regular expression');
 
-/** Something that the deployment or a connection must tell: an issuer, a data centre, a subdomain. */
+/** A parameter of an integration or a connection: an issuer, a data centre, a subdomain. */
 export const ParamField = z
   .strictObject({
     title: z.string(),
     description: z.string().optional(),
-    /** A regular expression that the whole value matches. It guards what ends up in URLs. */
+    /** A regular expression that the whole value must match. It protects URLs from injection. */
     pattern: Pattern.optional(),
-    /** Instead of a pattern: the values there are, and what each stands for in templates. */
+    /** Instead of a pattern: the allowed values, and what each stands for in templates. */
     options: z.record(z.string().regex(/^[A-Za-z0-9._-]+$/), z.string()).optional(),
     example: z.string().optional(),
     /** Used when nothing is given. */
     default: z.string().optional(),
-    /** May be left out; what names it is then left out too. */
+    /** May be missing; templates that name it are then omitted. */
     optional: z.boolean().default(false),
   })
   .refine((f) => (f.pattern === undefined) !== (f.options === undefined), 'needs either a pattern or options');
@@ -35,13 +35,13 @@ export type ParamField = z.infer<typeof ParamField>;
 export const Params = z.record(Name, ParamField);
 export type Params = z.infer<typeof Params>;
 
-/** Something secret that an import brings: an API key, a password, a private key. */
+/** A secret that an import takes: an API key, a password, a private key. */
 export const CredentialField = z.strictObject({
   title: z.string(),
   description: z.string().optional(),
   pattern: Pattern.optional(),
   optional: z.boolean().default(false),
-  /** `pem`: a private key (PKCS #8 or PKCS #1). `json`: a document whose `members` become credentials of their own. */
+  /** `pem`: a private key (PKCS #8 or PKCS #1). `json`: a document whose `members` become credentials. */
   format: z.enum(['text', 'pem', 'json']).default('text'),
   members: z.array(Name).default([]),
 });
@@ -50,27 +50,27 @@ export const CredentialFields = z.record(Name, CredentialField);
 
 export type Values = Record<string, string>;
 
-/** The whole value matches. */
-const fits = (pattern: string, value: string): boolean => new RegExp(`^(?:${pattern})$`, 'u').test(value);
+/** Whether the whole value matches. */
+const matches = (pattern: string, value: string): boolean => new RegExp(`^(?:${pattern})$`, 'u').test(value);
 
 export const isValid = ({ pattern, options }: Pick<ParamField, 'pattern' | 'options'>, value: string): boolean =>
-  options ? Object.hasOwn(options, value) : pattern === undefined || fits(pattern, value);
+  options ? Object.hasOwn(options, value) : pattern === undefined || matches(pattern, value);
 
 const hint = ({ example, options }: Pick<ParamField, 'example' | 'options'>): string =>
   options ? `; one of: ${Object.keys(options).join(', ')}` : example ? `, for example ${example}` : '';
 
-/** What is wrong with the values given, field by field; `missing` says whether absent ones count. */
+/** Validates values, field by field; `missing` says whether absent ones are issues. */
 export function fieldIssues(
   what: 'params' | 'credentials',
   fields: Record<string, Pick<ParamField, 'title' | 'pattern' | 'options' | 'example' | 'default' | 'optional'>>,
   given: Values,
   missing: 'refused' | 'allowed' = 'refused',
 ): InputIssue[] {
-  const takes = Object.keys(fields).join(', ') || 'none';
+  const known = Object.keys(fields).join(', ') || 'none';
   const unknown = Object.keys(given)
     .filter((name) => !Object.hasOwn(fields, name))
-    .map((name) => ({ path: `${what}.${name}`, message: `not asked for by this provider, which takes: ${takes}` }));
-  const wrong = Object.entries(fields).flatMap(([name, field]) => {
+    .map((name) => ({ path: `${what}.${name}`, message: `unknown for this provider, which takes: ${known}` }));
+  const invalid = Object.entries(fields).flatMap(([name, field]) => {
     const value = given[name] ?? field.default;
     const path = `${what}.${name}`;
     if (value === undefined)
@@ -79,10 +79,10 @@ export function fieldIssues(
         : [];
     return isValid(field, value) ? [] : [{ path, message: `not a valid ${field.title}${hint(field)}` }];
   });
-  return [...unknown, ...wrong];
+  return [...unknown, ...invalid];
 }
 
-/** The values as templates know them: defaults laid below, options replaced by what they stand for. */
+/** The values for templates: with defaults, and with options replaced by what they stand for. */
 export function valuesOf(fields: Params, given: Values): Values {
   return Object.fromEntries(
     Object.entries(fields).flatMap(([name, field]) => {
@@ -92,18 +92,19 @@ export function valuesOf(fields: Params, given: Values): Values {
   );
 }
 
-const HOLE = /\{([a-z][a-z0-9_]*)\}/g;
+const PLACEHOLDER = /\{([a-z][a-z0-9_]*)\}/g;
 
-/** The names that a template holds. */
-export const holes = (template: string): string[] => [...template.matchAll(HOLE)].map(([, name]) => name!);
+/** The names in a template. */
+export const placeholders = (template: string): string[] =>
+  [...template.matchAll(PLACEHOLDER)].map(([, name]) => name!);
 
-/** Fills `{name}` in; undefined when a value was not given. */
+/** Fills `{name}` in; undefined when a value is missing. */
 export function fill(template: string, values: Values, encode = (value: string) => value): string | undefined {
-  if (!holes(template).every((name) => Object.hasOwn(values, name))) return undefined;
-  return template.replace(HOLE, (_, name: string) => encode(values[name]!));
+  if (!placeholders(template).every((name) => Object.hasOwn(values, name))) return undefined;
+  return template.replace(PLACEHOLDER, (_, name: string) => encode(values[name]!));
 }
 
-/** Fills each; those that cannot be filled are left out. */
+/** Fills each template; those with a missing value are omitted. */
 export function fillAll(templates: Values, values: Values): Values {
   return Object.fromEntries(
     Object.entries(templates).flatMap(([name, template]) => {
@@ -113,7 +114,7 @@ export function fillAll(templates: Values, values: Values): Values {
   );
 }
 
-function compiles(pattern: string): boolean {
+function isRegularExpression(pattern: string): boolean {
   try {
     new RegExp(pattern, 'u');
     return true;

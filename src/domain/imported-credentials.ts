@@ -1,31 +1,31 @@
-// What an import brings for modes without a browser: checked, and made into what is served.
+// Imported credentials, for modes without a browser: validated, stored, and turned into access tokens.
 
-import { type AuthMode, credentialsOf, type StaticMode } from './auth-modes.ts';
+import { type AuthMode, credentialFieldsOf, type StaticMode } from './auth-modes.ts';
 import type { InputIssue } from './errors.ts';
 import { fieldIssues, fill, type Values } from './fields.ts';
 
-/** The credentials as templates know them: members of JSON documents by their own names. Or what is wrong with them. */
+/** Validates credentials, and returns the values for templates: members of JSON documents become values of their own. */
 export function readCredentials(auth: AuthMode, given: Values): { values: Values } | { issues: InputIssue[] } {
-  const fields = credentialsOf(auth);
+  const fields = credentialFieldsOf(auth);
   const issues = fieldIssues('credentials', fields, given);
   const values: Values = {};
   for (const [name, text] of Object.entries(given)) {
     const field = fields[name];
     if (!field || issues.some(({ path }) => path === `credentials.${name}`)) continue;
-    const wrong = (message: string) => issues.push({ path: `credentials.${name}`, message });
+    const report = (message: string) => issues.push({ path: `credentials.${name}`, message });
     if (field.format === 'pem' && !/^-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----\s/.test(text.trim())) {
-      wrong(`${field.title} must be a private key in PEM form: -----BEGIN PRIVATE KEY----- …`);
+      report(`${field.title} must be a private key in PEM form: -----BEGIN PRIVATE KEY----- …`);
     } else if (field.format === 'json') {
-      const members = membersOf(text, field.members);
-      if (typeof members === 'string') wrong(`${field.title}: ${members}`);
+      const members = readMembers(text, field.members);
+      if (typeof members === 'string') report(`${field.title}: ${members}`);
       else Object.assign(values, members);
     } else values[name] = text;
   }
   return issues.length > 0 ? { issues } : { values };
 }
 
-/** In words, without the text itself, which is secret. */
-function membersOf(text: string, names: readonly string[]): Values | string {
+/** The members, or an issue in words, which never contains the secret text. */
+function readMembers(text: string, names: readonly string[]): Values | string {
   let document: unknown;
   try {
     document = JSON.parse(text);
@@ -39,29 +39,29 @@ function membersOf(text: string, names: readonly string[]): Values | string {
   return Object.fromEntries(names.map((name) => [name, members[name] as string]));
 }
 
-/** Beside what was brought; no field of a mode has such names. */
+/** Stored beside the credentials; no field can have these names. */
 const DPOP_KEY = 'dpop:key';
 const SCOPES = 'asked:scopes';
 
-/** What lies sealed with a connection: what its import brought, and the key that its tokens are bound to (RFC 9449). */
-export function openCredentials(json: string | null): {
-  brought: Values;
+/** Parses a connection's decrypted credentials: the imported values, its DPoP key (RFC 9449) and its scopes. */
+export function parseStoredCredentials(json: string | null): {
+  imported: Values;
   dpopKey: string | undefined;
   scopes: string[] | undefined;
 } {
-  const { [DPOP_KEY]: dpopKey, [SCOPES]: scopes, ...brought } = JSON.parse(json ?? '{}') as Values;
-  return { brought, dpopKey, scopes: scopes?.split(' ') };
+  const { [DPOP_KEY]: dpopKey, [SCOPES]: scopes, ...imported } = JSON.parse(json ?? '{}') as Values;
+  return { imported: imported, dpopKey, scopes: scopes?.split(' ') };
 }
 
-/** The same with this key (PKCS #8, PEM); undefined: as it was. */
+/** Adds a DPoP key (PKCS #8, PEM); undefined changes nothing. */
 export const withDpopKey = (json: string | null, dpopKey: string | undefined): string | null =>
   dpopKey === undefined ? json : JSON.stringify({ ...JSON.parse(json ?? '{}'), [DPOP_KEY]: dpopKey });
 
-/** What an import brings, to make tokens of: with the scopes to ask for, where they are not the integration's. */
-export const packCredentials = (brought: Values, scopes: string[] | undefined): string =>
-  JSON.stringify({ ...brought, ...(scopes && { [SCOPES]: scopes.join(' ') }) });
+/** Serializes imported credentials for the store, with the connection's scopes where they differ from the integration's. */
+export const serializeCredentials = (imported: Values, scopes: string[] | undefined): string =>
+  JSON.stringify({ ...imported, ...(scopes && { [SCOPES]: scopes.join(' ') }) });
 
-/** What is served for as long as the connection lives. Expects credentials that were read. */
+/** The access token of a static mode. Expects values from `readCredentials`. */
 export function staticToken(auth: StaticMode, credentials: Values, params: Values): string {
   const filled = (template: string) => fill(template, { ...params, ...credentials }) ?? '';
   switch (auth.mode) {

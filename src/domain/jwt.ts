@@ -1,9 +1,9 @@
-// What a JWT must be, beyond signed by its issuer, alive and for the audience: kinds of tokens are told apart, so that
-// none passes for another (RFC 8725 3.11, 3.12), and claims are held against what is expected of them.
+// The claim rules for a JWT whose signature, times and audience are verified: kinds of tokens are distinguished, so that
+// none is accepted as another (RFC 8725 3.11, 3.12), and claims are compared with what the caller expects.
 import { isTrustDomain, trustDomainOf } from './spiffe.ts';
 import { CLOCK_TOLERANCE_S } from './time-limits.ts';
 
-/** Why a JWT is refused. Stable: callers branch on them. */
+/** Why a JWT is refused. Stable: callers branch on these. */
 export const JWT_REASONS = [
   'malformed',
   'untrusted_issuer',
@@ -25,26 +25,26 @@ export const JWT_PROFILES = ['access_token', 'id_token', 'logout_token'] as cons
 export type JwtProfile = (typeof JWT_PROFILES)[number];
 
 export interface JwtExpectations {
-  /** One of these is in `aud`. Undefined: one of the issuer's own; there must be some then. */
+  /** One of these is in `aud`. Undefined: one of the audiences that are configured for the issuer, of which there must be one. */
   audiences?: readonly string[] | undefined;
-  /** Undefined: any token that does not say that it is something else than an access token or an ID token. */
+  /** Undefined: any token that is not typed as something else than an access token or an ID token. */
   profile?: JwtProfile | undefined;
-  /** The header `typ`, which must be there then; beside what the profile wants. */
+  /** The required `typ` header, in addition to what the profile requires. */
   typ?: string | undefined;
-  /** Neither absent nor null. */
+  /** Claims that must be present and not null. */
   requiredClaims?: readonly string[] | undefined;
-  /** By name: the claim is this value, or an array that has it as a member. */
+  /** Claim name → its value, or a member of it when the claim is an array. */
   claims?: Readonly<Record<string, string | number | boolean>> | undefined;
-  /** Seconds since `iat`; since `auth_time` where the profile is `id_token`. The claim must be there then. */
+  /** Seconds since `iat`, or since `auth_time` with the profile `id_token`. That claim is then required. */
   maxAge?: number | undefined;
   /** Of an ID token. */
   nonce?: string | undefined;
 }
 
-/** A token whose signature, times and audience have been found good. */
-export interface GenuineJwt {
+/** A token whose signature, times and audience are verified. */
+export interface VerifiedJwt {
   issuer: string;
-  /** Of which one is in `aud`. */
+  /** The accepted audiences; one of them is in `aud`. */
   audiences: readonly string[];
   header: Readonly<Record<string, unknown>>;
   claims: Readonly<Record<string, unknown>>;
@@ -52,21 +52,30 @@ export interface GenuineJwt {
 
 export interface JwtFault {
   reason: JwtReason;
-  /** Its name, where `missing_claim` or `claim_mismatch` is the reason. */
+  /** The claim's name, for `missing_claim` and `claim_mismatch`. */
   claim?: string;
 }
 
 const missing = (claim: string): JwtFault => ({ reason: 'missing_claim', claim });
 const mismatch = (claim: string): JwtFault => ({ reason: 'claim_mismatch', claim });
 const MALFORMED: JwtFault = { reason: 'malformed' };
-const OTHER_TYPE: JwtFault = { reason: 'type_mismatch' };
+const TYPE_MISMATCH: JwtFault = { reason: 'type_mismatch' };
 
-type Check = (jwt: GenuineJwt, expected: JwtExpectations, now: number) => JwtFault | undefined;
+type Check = (jwt: VerifiedJwt, expected: JwtExpectations, now: number) => JwtFault | undefined;
 
-const checks: readonly Check[] = [form, type, trustDomain, profile, required, equal, age, nonce];
+const checks: readonly Check[] = [
+  checkForm,
+  checkType,
+  checkTrustDomain,
+  checkProfile,
+  checkRequiredClaims,
+  checkClaimValues,
+  checkAge,
+  checkNonce,
+];
 
-/** The first thing that is wrong with it; undefined: it is as expected. `now` in seconds since the epoch. */
-export function faultOf(jwt: GenuineJwt, expected: JwtExpectations, now: number): JwtFault | undefined {
+/** The first fault of a token; undefined when it is as expected. `now` is in seconds since the epoch. */
+export function findJwtFault(jwt: VerifiedJwt, expected: JwtExpectations, now: number): JwtFault | undefined {
   for (const check of checks) {
     const fault = check(jwt, expected, now);
     if (fault) return fault;
@@ -74,28 +83,33 @@ export function faultOf(jwt: GenuineJwt, expected: JwtExpectations, now: number)
   return undefined;
 }
 
-/** Seconds since the epoch: before then the same is expected of it with the same outcome. */
-export function holdsUntil(claims: GenuineJwt['claims'], expected: JwtExpectations): number {
+/** Until when a positive verdict may be cached, in seconds since the epoch. */
+export function verdictValidUntil(claims: VerifiedJwt['claims'], expected: JwtExpectations): number {
   const { exp } = claims;
   if (typeof exp !== 'number') return Number.NEGATIVE_INFINITY;
-  const since = claims[agedBy(expected)];
+  const since = claims[ageClaim(expected)];
   return expected.maxAge === undefined ? exp : Math.min(exp, (typeof since === 'number' ? since : 0) + expected.maxAge);
 }
 
-/** Deeper ones could not be shown again. */
-const MOST_LEVELS = 32;
+/** Levels of nesting: deeper claims could not be serialized again. */
+const MAX_DEPTH = 32;
 
-/** What no reader may be left to interpret: RFC 7519 2 (numbers), 4.1.3 (`aud`); RFC 7797 7 (`b64`). */
-function form({ header, claims }: GenuineJwt): JwtFault | undefined {
-  const endless = ['exp', 'nbf', 'iat'].some((name) => own(claims, name) !== undefined && !isTime(claims[name]));
-  const audiences = [own(claims, 'aud')].flat();
+/** Refuses values that readers could interpret differently: RFC 7519 2 (numbers), 4.1.3 (`aud`); RFC 7797 7 (`b64`). */
+function checkForm({ header, claims }: VerifiedJwt): JwtFault | undefined {
+  const badTime = ['exp', 'nbf', 'iat'].some(
+    (name) => ownProperty(claims, name) !== undefined && !isTime(claims[name]),
+  );
+  const audiences = [ownProperty(claims, 'aud')].flat();
   const encoded = header.b64 === undefined || header.b64 === true;
-  const good = !endless && encoded && audiences.every((aud) => typeof aud === 'string') && fits(claims, MOST_LEVELS);
-  return good ? undefined : MALFORMED;
+  const wellFormed =
+    !badTime && encoded && audiences.every((aud) => typeof aud === 'string') && isShallow(claims, MAX_DEPTH);
+  return wellFormed ? undefined : MALFORMED;
 }
 
-const fits = (value: unknown, levels: number): boolean =>
-  typeof value !== 'object' || value === null || (levels > 0 && Object.values(value).every((v) => fits(v, levels - 1)));
+const isShallow = (value: unknown, levels: number): boolean =>
+  typeof value !== 'object' ||
+  value === null ||
+  (levels > 0 && Object.values(value).every((v) => isShallow(v, levels - 1)));
 
 /** No `typ` at all. */
 const UNTYPED = '';
@@ -103,17 +117,21 @@ const UNTYPED = '';
 interface Profile {
   types: readonly string[];
   required: readonly string[];
-  also?: Check;
+  extraCheck?: Check;
 }
 
 /** RFC 9068 4; OpenID Connect Core 2, 3.1.3.7; OpenID Connect Back-Channel Logout 2.4, 2.6. */
 const PROFILES: Record<JwtProfile, Profile> = {
   access_token: { types: ['at+jwt'], required: ['iss', 'exp', 'aud', 'sub', 'client_id', 'iat', 'jti'] },
-  id_token: { types: [UNTYPED, 'jwt'], required: ['iss', 'sub', 'aud', 'exp', 'iat'], also: authorizedParty },
+  id_token: {
+    types: [UNTYPED, 'jwt'],
+    required: ['iss', 'sub', 'aud', 'exp', 'iat'],
+    extraCheck: checkAuthorizedParty,
+  },
   logout_token: {
     types: [UNTYPED, 'jwt', 'logout+jwt'],
     required: ['iss', 'aud', 'iat', 'exp', 'jti', 'events'],
-    also: logout,
+    extraCheck: checkLogout,
   },
 };
 const ANY_TYPES = [UNTYPED, 'jwt', 'at+jwt'];
@@ -122,73 +140,73 @@ const SVID_TYPES = [UNTYPED, 'jwt', 'jose'];
 
 const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 
-/** RFC 8725 3.11, 3.12. Logout tokens may be without a `typ`: they are known by their event. */
-function type({ issuer, header, claims }: GenuineJwt, expected: JwtExpectations): JwtFault | undefined {
+/** RFC 8725 3.11, 3.12. Logout tokens may have no `typ`: their event identifies them. */
+function checkType({ issuer, header, claims }: VerifiedJwt, expected: JwtExpectations): JwtFault | undefined {
   const found = typeOf(header.typ);
   const wanted = expected.typ === undefined ? undefined : typeOf(expected.typ);
-  const whenUntold = isTrustDomain(issuer) ? SVID_TYPES : ANY_TYPES;
-  const types = expected.profile ? PROFILES[expected.profile].types : wanted === undefined ? whenUntold : [wanted];
-  if (found === undefined || !types.includes(found)) return OTHER_TYPE;
-  if (expected.typ !== undefined && found !== wanted) return OTHER_TYPE;
+  const defaultTypes = isTrustDomain(issuer) ? SVID_TYPES : ANY_TYPES;
+  const types = expected.profile ? PROFILES[expected.profile].types : wanted === undefined ? defaultTypes : [wanted];
+  if (found === undefined || !types.includes(found)) return TYPE_MISMATCH;
+  if (expected.typ !== undefined && found !== wanted) return TYPE_MISMATCH;
   const logoutWanted = expected.profile === 'logout_token' || (!expected.profile && wanted === 'logout+jwt');
-  return !logoutWanted && logoutEvent(claims) !== undefined ? OTHER_TYPE : undefined;
+  return !logoutWanted && logoutEvent(claims) !== undefined ? TYPE_MISMATCH : undefined;
 }
 
 /** Lower-case and without `application/` (RFC 7515 4.1.9); undefined: not a media type. */
 function typeOf(typ: unknown): string | undefined {
   if (typ === undefined) return UNTYPED;
-  // ASCII only: there are letters elsewhere that become one of these when they are made small.
+  // ASCII only: some other letters become ASCII ones in lower case.
   if (typeof typ !== 'string' || !/^[\x21-\x7e]+$/.test(typ)) return undefined;
   return typ.toLowerCase().replace(/^application\/(?=[^/]+$)/, '');
 }
 
 /** JWT-SVID 3.1. */
-function trustDomain({ issuer, claims }: GenuineJwt): JwtFault | undefined {
+function checkTrustDomain({ issuer, claims }: VerifiedJwt): JwtFault | undefined {
   if (!isTrustDomain(issuer)) return undefined;
-  const sub = own(claims, 'sub');
+  const sub = ownProperty(claims, 'sub');
   if (sub === undefined) return missing('sub');
   return trustDomainOf(sub) === issuer ? undefined : mismatch('sub');
 }
 
 const TEXTS = ['iss', 'sub', 'client_id', 'jti'];
 
-function profile(jwt: GenuineJwt, expected: JwtExpectations, now: number): JwtFault | undefined {
+function checkProfile(jwt: VerifiedJwt, expected: JwtExpectations, now: number): JwtFault | undefined {
   if (!expected.profile) return undefined;
-  const { required, also } = PROFILES[expected.profile];
+  const { required, extraCheck } = PROFILES[expected.profile];
   const absent = required.find((name) => isAbsent(jwt.claims, name));
   if (absent !== undefined) return missing(absent);
   if (TEXTS.some((name) => required.includes(name) && !isText(jwt.claims[name]))) return MALFORMED;
-  return also?.(jwt, expected, now);
+  return extraCheck?.(jwt, expected, now);
 }
 
 /** OpenID Connect Core 3.1.3.7, steps 3 to 5. */
-function authorizedParty({ claims, audiences }: GenuineJwt): JwtFault | undefined {
-  const azp = own(claims, 'azp');
+function checkAuthorizedParty({ claims, audiences }: VerifiedJwt): JwtFault | undefined {
+  const azp = ownProperty(claims, 'azp');
   if (azp === undefined) return Array.isArray(claims.aud) && claims.aud.length > 1 ? missing('azp') : undefined;
   return typeof azp === 'string' && audiences.includes(azp) ? undefined : mismatch('azp');
 }
 
-function logout({ claims }: GenuineJwt): JwtFault | undefined {
+function checkLogout({ claims }: VerifiedJwt): JwtFault | undefined {
   const event = logoutEvent(claims);
   if (!isObject(event)) return mismatch('events');
-  // What has one could be an ID token.
-  if (own(claims, 'nonce') !== undefined) return mismatch('nonce');
-  const [sub, sid] = [own(claims, 'sub'), own(claims, 'sid')];
+  // A token with a nonce could be an ID token.
+  if (ownProperty(claims, 'nonce') !== undefined) return mismatch('nonce');
+  const [sub, sid] = [ownProperty(claims, 'sub'), ownProperty(claims, 'sid')];
   if (sub === undefined && sid === undefined) return missing('sub');
   return [sub, sid].every((name) => name === undefined || isText(name)) ? undefined : MALFORMED;
 }
 
-const logoutEvent = (claims: GenuineJwt['claims']): unknown => {
-  const events = own(claims, 'events');
-  return isObject(events) ? own(events, LOGOUT_EVENT) : undefined;
+const logoutEvent = (claims: VerifiedJwt['claims']): unknown => {
+  const events = ownProperty(claims, 'events');
+  return isObject(events) ? ownProperty(events, LOGOUT_EVENT) : undefined;
 };
 
-function required({ claims }: GenuineJwt, { requiredClaims = [] }: JwtExpectations): JwtFault | undefined {
+function checkRequiredClaims({ claims }: VerifiedJwt, { requiredClaims = [] }: JwtExpectations): JwtFault | undefined {
   const absent = requiredClaims.find((name) => isAbsent(claims, name));
   return absent === undefined ? undefined : missing(absent);
 }
 
-function equal({ claims }: GenuineJwt, expected: JwtExpectations): JwtFault | undefined {
+function checkClaimValues({ claims }: VerifiedJwt, expected: JwtExpectations): JwtFault | undefined {
   for (const [name, value] of Object.entries(expected.claims ?? {})) {
     if (isAbsent(claims, name)) return missing(name);
     const found = claims[name];
@@ -197,11 +215,11 @@ function equal({ claims }: GenuineJwt, expected: JwtExpectations): JwtFault | un
   return undefined;
 }
 
-const agedBy = ({ profile }: JwtExpectations): 'auth_time' | 'iat' => (profile === 'id_token' ? 'auth_time' : 'iat');
+const ageClaim = ({ profile }: JwtExpectations): 'auth_time' | 'iat' => (profile === 'id_token' ? 'auth_time' : 'iat');
 
-function age({ claims }: GenuineJwt, expected: JwtExpectations, now: number): JwtFault | undefined {
+function checkAge({ claims }: VerifiedJwt, expected: JwtExpectations, now: number): JwtFault | undefined {
   if (expected.maxAge === undefined) return undefined;
-  const name = agedBy(expected);
+  const name = ageClaim(expected);
   if (isAbsent(claims, name)) return missing(name);
   const since = claims[name];
   if (!isTime(since)) return MALFORMED;
@@ -209,16 +227,16 @@ function age({ claims }: GenuineJwt, expected: JwtExpectations, now: number): Jw
   return now - since > expected.maxAge + CLOCK_TOLERANCE_S ? { reason: 'too_old' } : undefined;
 }
 
-function nonce({ claims }: GenuineJwt, expected: JwtExpectations): JwtFault | undefined {
+function checkNonce({ claims }: VerifiedJwt, expected: JwtExpectations): JwtFault | undefined {
   if (expected.nonce === undefined) return undefined;
   if (isAbsent(claims, 'nonce')) return missing('nonce');
   return claims.nonce === expected.nonce ? undefined : mismatch('nonce');
 }
 
-/** Undefined where it stands in the prototype only. */
-const own = (from: object, name: string): unknown =>
+/** Undefined when only the prototype has it. */
+const ownProperty = (from: object, name: string): unknown =>
   Object.hasOwn(from, name) ? (from as Record<string, unknown>)[name] : undefined;
-const isAbsent = (claims: object, name: string): boolean => (own(claims, name) ?? null) === null;
+const isAbsent = (claims: object, name: string): boolean => (ownProperty(claims, name) ?? null) === null;
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
 const isTime = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);
 const isObject = (value: unknown): value is object =>

@@ -1,6 +1,6 @@
 // A catalogue entry: one third-party system as data.
 import { z } from 'zod';
-import { AuthMode, nameOf } from './auth-modes.ts';
+import { AuthMode, modeName } from './auth-modes.ts';
 import { Params, Template, UrlTemplate } from './fields.ts';
 
 const Slug = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'lower-case letters, digits and dashes, at most 63');
@@ -36,16 +36,16 @@ export const CATEGORIES = [
   'telephony',
 ] as const;
 
-/** How the system tells that a grant was withdrawn. Nothing acts on it yet. */
+/** How the vendor notifies of a withdrawn grant. Not used yet. */
 const Deauthorization = z.strictObject({
   events: z.array(z.string()).min(1),
-  /** How the message is signed. */
+  /** The signature scheme. */
   scheme: z.string(),
   header: z.string().optional(),
   signed: z.string().optional(),
   algorithm: z.string().optional(),
   key: z.string().optional(),
-  /** Where in the message the connection is named. */
+  /** Where the message names the connection. */
   locator: z.string().optional(),
 });
 
@@ -57,41 +57,41 @@ export const Provider = z.strictObject({
   docs_url: z.url(),
   /** `verified` against the live system, `documented` by the vendor, or `unverified`. */
   confidence: z.enum(['verified', 'documented', 'unverified']),
-  /** What in here is not certain. */
+  /** What in this entry is not certain. */
   uncertain: z.array(z.string()).default([]),
-  /** Takes over that entry, with this one laid over it: records are merged, `auth` by mode and variant. */
+  /** The id of an entry that this one extends: records are merged, `auth` by mode and variant. */
   extends: Slug.optional(),
-  /** What whoever sets it up should know. */
+  /** What people who set up an integration should know. */
   notes: z.array(z.string()).default([]),
-  /** What an integration must give, in every mode. */
+  /** Parameters of an integration, in every mode. */
   params: Params.default({}),
-  /** What each connection must give, in every mode. */
+  /** Parameters of each connection, in every mode. */
   connection_params: Params.default({}),
-  /** The first is used unless the integration's `params.mode` names another. */
+  /** The modes of authentication. The first is the default; the integration's `params.mode` selects another. */
   auth: z.array(AuthMode).min(1),
   api_base_url: UrlTemplate.optional(),
-  /** What every request to the API needs besides the token. */
+  /** Headers that every request to the API needs besides the token. */
   api_headers: z.record(z.string(), Template).default({}),
   deauthorization: Deauthorization.optional(),
 });
 export type Provider = z.infer<typeof Provider>;
 
-/** The entry that `params.mode` names, by its variant or by its mode; the first when it names none. */
+/** The mode that `params.mode` names, by its variant or mode; the first by default; undefined: there is none of that name. */
 export const authMode = ({ auth }: Provider, params: Record<string, string>): AuthMode | undefined =>
   params.mode === undefined
     ? auth[0]
-    : (auth.find((a) => nameOf(a) === params.mode) ?? auth.find((a) => a.mode === params.mode));
+    : (auth.find((a) => modeName(a) === params.mode) ?? auth.find((a) => a.mode === params.mode));
 
-/** What an integration in this mode must give: `mode` itself too, where there are several. */
+/** The parameters of an integration in this mode, including `mode` where there are several. */
 export function integrationFields(provider: Provider, auth: AuthMode | undefined): Params {
   const own = { ...provider.params, ...auth?.params };
   if (provider.auth.length < 2) return own;
-  const names = [...new Set(provider.auth.flatMap((a) => [nameOf(a), a.mode]))];
+  const names = [...new Set(provider.auth.flatMap((a) => [modeName(a), a.mode]))];
   const options = Object.fromEntries(names.map((name) => [name, name]));
-  return { ...own, mode: { title: 'mode', options, default: nameOf(provider.auth[0]!), optional: false } };
+  return { ...own, mode: { title: 'mode', options, default: modeName(provider.auth[0]!), optional: false } };
 }
 
-/** Where the API of this mode is, and what its requests need besides the token. */
+/** The API's base URL in this mode, and the headers that its requests need besides the token. */
 export const apiOf = (
   provider: Provider,
   auth: AuthMode,
@@ -100,7 +100,7 @@ export const apiOf = (
   headers: { ...provider.api_headers, ...auth.api_headers },
 });
 
-/** What a connection in this mode must give. */
+/** The parameters of a connection in this mode. */
 export const connectionFields = (provider: Provider, auth: AuthMode): Params => ({
   ...provider.connection_params,
   ...auth.connection_params,

@@ -1,4 +1,4 @@
-// A provider, an integration and a connection's parameters, laid over each other: where requests really go.
+// A target: a catalogue entry with an integration's settings and a connection's parameters applied. Requests go there.
 
 import { type AuthMode, isCode } from './auth-modes.ts';
 import type { Connection } from './connection.ts';
@@ -8,7 +8,7 @@ import { apiOf, authMode, connectionFields, type Provider } from './provider.ts'
 
 export interface Target<Mode extends AuthMode = AuthMode> {
   integration: string;
-  /** What was derived from it (discovery, keys) may be kept while this and the integration stay the same. */
+  /** Of the integration: what is derived from a target (discovery, keys) may be cached until it changes. */
   version: number;
   auth: Mode;
   /** Null where the provider has no issuer. */
@@ -16,10 +16,10 @@ export interface Target<Mode extends AuthMode = AuthMode> {
   endpoints: Endpoints;
   clientId: string;
   secrets: ClientSecrets;
-  /** What templates are filled with: parameters, `client_id` and `key_id`. No secrets. */
+  /** Values for templates: parameters, `client_id` and `key_id`. No secrets. */
   values: Values;
-  /** URLs, and origins, whose requests go elsewhere, since an override moved an endpoint away from there. */
-  moved: ReadonlyMap<string, string>;
+  /** Catalogue URL or origin → the override that replaces it. */
+  overridden: ReadonlyMap<string, string>;
 }
 
 export interface Endpoints {
@@ -27,15 +27,15 @@ export interface Endpoints {
   pushed?: string;
   token?: string;
   refresh?: string;
-  /** May still hold `{access_token}` or `{refresh_token}`. */
+  /** May still have `{access_token}` or `{refresh_token}` in it. */
   revocation?: string;
   userinfo?: string;
 }
 
-/** What the client authenticates with; null: it has none of that kind. */
+/** What the client authenticates with; null: the integration has none of that kind. */
 export interface ClientSecrets {
   secret: string | null;
-  /** PEM, for `private_key_jwt`, mutual TLS and assertions of the integration's own. */
+  /** PEM, for `private_key_jwt`, mutual TLS and the integration's own assertions. */
   privateKey: string | null;
   /** PEM, for mutual TLS (RFC 8705). */
   certificate: string | null;
@@ -45,20 +45,20 @@ export const NO_SECRETS: ClientSecrets = { secret: null, privateKey: null, certi
 
 type Settings = Pick<Integration, 'id' | 'version' | 'clientId' | 'keyId' | 'params' | 'overrides'>;
 
-/** A connection's parameters; what was captured under the name of one takes its place, if it is valid there. */
+/** A connection's parameters. A captured value of the same name replaces a parameter, if it matches its pattern. */
 export function connectionParams(
   provider: Provider,
   auth: AuthMode,
   { params, captured }: Pick<Connection, 'params' | 'captured'>,
 ): Values {
-  const taken = Object.entries(connectionFields(provider, auth)).flatMap(([name, field]) => {
+  const fromCaptured = Object.entries(connectionFields(provider, auth)).flatMap(([name, field]) => {
     const value = captured[name];
     return typeof value === 'string' && isValid(field, value) ? [[name, value]] : [];
   });
-  return taken.length === 0 ? params : { ...params, ...Object.fromEntries(taken) };
+  return fromCaptured.length === 0 ? params : { ...params, ...Object.fromEntries(fromCaptured) };
 }
 
-/** Expects parameters that passed `fieldIssues`. */
+/** Expects parameters that passed `fieldIssues`. Throws when the integration names a mode that the provider does not have. */
 export function resolveTarget(
   provider: Provider,
   integration: Settings,
@@ -73,7 +73,7 @@ export function resolveTarget(
     client_id: integration.clientId,
     ...(integration.keyId !== null && { key_id: integration.keyId }),
   };
-  const named = endpointsOf(auth, values);
+  const fromCatalogue = endpointsOf(auth, values);
   const { base: api } = apiOf(provider, auth);
   const { authorization_url, token_url, revocation_url, userinfo_url, api_base_url } = integration.overrides;
   const overrides: Endpoints = {
@@ -82,15 +82,15 @@ export function resolveTarget(
     ...(revocation_url !== undefined && { revocation: revocation_url }),
     ...(token_url !== undefined && { token: token_url }),
   };
-  // Where two of one origin are moved apart, the later one counts: the token endpoint over where browsers go.
+  // When endpoints of one origin move to several, the last wins: the token endpoint over the authorization endpoint.
   const pairs: [from: string | undefined, to: string | undefined][] = [
     [api && fill(api, values), api_base_url],
     ...Object.entries(overrides).map(([name, url]): [string | undefined, string] => [
-      named[name as keyof Endpoints],
+      fromCatalogue[name as keyof Endpoints],
       url,
     ]),
   ];
-  const moved = new Map(
+  const overridden = new Map(
     pairs.flatMap(([from, to]) => {
       const [old, now] = [originOf(from), originOf(to)];
       if (from === undefined || to === undefined || old === undefined || now === undefined) return [];
@@ -102,28 +102,31 @@ export function resolveTarget(
           ] as const);
     }),
   );
-  const rest = Object.entries(named).map(([name, url]) => [name, move(url, moved)]);
+  const others = Object.entries(fromCatalogue).map(([name, url]) => [name, applyOverrides(url, overridden)]);
   return {
     integration: integration.id,
     version: integration.version,
     auth,
     issuer: 'issuer' in auth && auth.issuer !== undefined ? (fill(auth.issuer, values) ?? null) : null,
-    endpoints: { ...Object.fromEntries(rest), ...overrides },
+    endpoints: { ...Object.fromEntries(others), ...overrides },
     clientId: integration.clientId,
     secrets,
     values,
-    moved,
+    overridden,
   };
 }
 
-/** Whether token requests carry proofs of a key (RFC 9449). */
+/** Whether token requests carry DPoP proofs (RFC 9449). */
 export const usesDpop = ({ auth, values }: Pick<Target, 'auth' | 'values'>): boolean =>
   'dpop' in auth && fill(auth.dpop, values) === 'true';
 
-/** A URL of the catalogue, filled; undefined where an optional value that it names was not given. */
-export function locate({ values, moved }: Pick<Target, 'values' | 'moved'>, template: string): string | undefined {
+/** A URL of the catalogue, filled and with overrides applied; undefined when a value that it names is missing. */
+export function resolveUrl(
+  { values, overridden }: Pick<Target, 'values' | 'overridden'>,
+  template: string,
+): string | undefined {
   const url = fill(template, values);
-  return url === undefined ? undefined : move(url, moved);
+  return url === undefined ? undefined : applyOverrides(url, overridden);
 }
 
 function endpointsOf(auth: AuthMode, values: Values): Endpoints {
@@ -137,11 +140,11 @@ function endpointsOf(auth: AuthMode, values: Values): Endpoints {
       userinfo: auth.userinfo_url,
     }),
   };
-  // Tokens are filled in when the request is made.
-  const later = { access_token: '{access_token}', refresh_token: '{refresh_token}' };
+  // Token placeholders stay: they are filled when the request is made.
+  const tokenPlaceholders = { access_token: '{access_token}', refresh_token: '{refresh_token}' };
   return Object.fromEntries(
     Object.entries(templates).flatMap(([name, template]) => {
-      const url = template === undefined ? undefined : fill(template, { ...later, ...values });
+      const url = template === undefined ? undefined : fill(template, { ...tokenPlaceholders, ...values });
       return url === undefined ? [] : [[name, url]];
     }),
   );
@@ -150,11 +153,11 @@ function endpointsOf(auth: AuthMode, values: Values): Endpoints {
 const originOf = (url: string | undefined): string | undefined =>
   url === undefined ? undefined : URL.parse(url)?.origin;
 
-function move(url: string, moved: ReadonlyMap<string, string>): string {
-  const whole = moved.get(url);
+function applyOverrides(url: string, overridden: ReadonlyMap<string, string>): string {
+  const whole = overridden.get(url);
   if (whole !== undefined) return whole;
-  const origin = moved.size === 0 ? undefined : originOf(url);
-  const to = origin === undefined ? undefined : moved.get(origin);
-  // Not by the length of the origin, which has its default port and its script made plain.
+  const origin = overridden.size === 0 ? undefined : originOf(url);
+  const to = origin === undefined ? undefined : overridden.get(origin);
+  // Not by the origin's length: an origin is normalized (no default port, punycode).
   return to === undefined ? url : to + url.replace(/^[a-z]+:\/\/[^/?#]*/i, '');
 }

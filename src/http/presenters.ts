@@ -4,7 +4,7 @@ import type * as api from '../api/index.ts';
 import type { ServedToken } from '../broker/cache/index.ts';
 import type { Proof } from '../broker/tokens/index.ts';
 import type { StoredAuditEntry } from '../domain/audit.ts';
-import { type AuthMode, capturesOf, credentialsOf, isCode, nameOf, tokenTypeOf } from '../domain/auth-modes.ts';
+import { type AuthMode, capturesOf, credentialFieldsOf, isCode, modeName, tokenTypeOf } from '../domain/auth-modes.ts';
 import type { Caller, CallerKey, Principal } from '../domain/caller.ts';
 import type { Connection } from '../domain/connection.ts';
 import type { ParamField } from '../domain/fields.ts';
@@ -173,7 +173,7 @@ function modeView(provider: Provider, auth: AuthMode) {
   const code = isCode(auth) ? auth : undefined;
   const [by] = renewalSecrets(auth);
   return {
-    name: nameOf(auth),
+    name: modeName(auth),
     mode: auth.mode,
     title: auth.title ?? null,
     notes: auth.notes,
@@ -183,7 +183,7 @@ function modeView(provider: Provider, auth: AuthMode) {
     params: fieldsView(auth.params),
     connection_params: fieldsView(auth.connection_params),
     credentials: Object.fromEntries(
-      Object.entries(credentialsOf(auth)).map(([name, { title, description, format, optional }]) => [
+      Object.entries(credentialFieldsOf(auth)).map(([name, { title, description, format, optional }]) => [
         name,
         { title, description: description ?? null, format, required: !optional },
       ]),

@@ -18,7 +18,7 @@ import { createRefreshEngine, type RefreshEngine, type RefreshPoint } from '../b
 import { createTokens, type Tokens } from '../broker/tokens/index.ts';
 import { createLimits } from '../http/middleware/rate-limits.ts';
 import { createHttp, type Http } from '../http/server.ts';
-import { packaged } from '../package-files.ts';
+import { packageFile } from '../package-files.ts';
 import type { Clock, Logger, Store, Telemetry } from '../ports/index.ts';
 import type { Config } from './config.ts';
 import type { Foundation } from './foundation.ts';
@@ -65,7 +65,7 @@ export interface Broker extends Rooms {
 }
 
 /** The version of this broker. */
-const { version: VERSION }: { version: string } = JSON.parse(readFileSync(packaged('package.json'), 'utf8'));
+const { version: VERSION }: { version: string } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8'));
 
 const systemClock: Clock = { now: () => Date.now(), monotonic: () => performance.now() };
 
@@ -75,7 +75,7 @@ export function assemble(assembly: Assembly): Broker {
   const { config, vault, listener, tuning } = assembly;
   const clock = tuning.clock ?? systemClock;
   const publicUrl = config.publicUrl ?? listener.url;
-  const telemetry = createMetrics({ version: VERSION, encryptionKid: vault.sealingKid });
+  const telemetry = createMetrics({ version: VERSION, encryptionKid: vault.encryptionKid });
   const store = instrumentStore(assembly.store, telemetry.storeError);
   const common = { ...assembly, store, clock, telemetry, publicUrl };
   const adapters = createAdapters(common);

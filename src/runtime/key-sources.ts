@@ -1,5 +1,6 @@
 // Where the encryption keys of a deployment come from. A new source (a KMS, a file) is a row in `keySource`.
-import { generateKey, parseKeyRing, type RingKey, readOrCreateKeyFile } from '../adapters/keyring/keyring.ts';
+import { readOrCreateKeyFile } from '../adapters/keyring/key-file.ts';
+import { generateKey, parseKeyRing, type RingKey } from '../adapters/keyring/keyring.ts';
 import type { Logger } from '../ports/index.ts';
 import type { Keys } from './config.ts';
 import { SetupError } from './setup-error.ts';

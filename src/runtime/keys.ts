@@ -26,7 +26,7 @@ export async function openKeyRing({ keys }: Config, log: Logger): Promise<KeyRin
 export async function proveKeys(store: Store, vault: KeyRing): Promise<void> {
   const { issues, missing } = proveKeyRing(vault, await store.keyChecks());
   if (issues.length > 0) throw new SetupError(issues.map((issue) => `VALETKEY_KEYS: ${issue}`));
-  const current = missing.find(({ kid }) => kid === vault.sealingKid);
+  const current = missing.find(({ kid }) => kid === vault.encryptionKid);
   if (current) await store.addKeyCheck(current);
 }
 
@@ -42,9 +42,9 @@ export async function runKeyRotation(config: Config, log: Logger): Promise<KeyRo
     const known = (await store.keyChecks()).map(({ kid }) => kid);
     if (known.length === 0) throw new SetupError(['VALETKEY_DATABASE_URL: no broker has used this database yet']);
     await proveKeys(store, ring);
-    if (!known.includes(ring.sealingKid)) {
+    if (!known.includes(ring.encryptionKid)) {
       log.warn(
-        { kid: ring.sealingKid },
+        { kid: ring.encryptionKid },
         'key rotation: no broker uses this key yet; brokers that do not have it cannot decrypt what is re-encrypted now',
       );
     }

@@ -1,11 +1,11 @@
-// What is wrong with a catalogue entry, told by file and field: names that nothing fills, above all.
+// Issues of a catalogue entry, by file and field; above all, unknown placeholders.
 import { describe, expect, test } from 'vitest';
 import { loadCatalogue } from '../../src/catalogue/load.ts';
-import { code, entry, folderOf, issuesOf } from '../support/entries.ts';
+import { codeMode, createFolder, entry, issuesOf } from '../support/entries.ts';
 
-/** Of one entry, without the file's name. */
+/** The issues of one entry, without the file's name. */
 const faultsOf = (more: object): string[] =>
-  issuesOf(loadCatalogue([folderOf({ 'acme.json': entry('acme', more) })])).map((issue) =>
+  issuesOf(loadCatalogue([createFolder({ 'acme.json': entry('acme', more) })])).map((issue) =>
     issue.replace(/^acme\.json: /, ''),
   );
 const inMode = (auth: object): string[] => faultsOf({ auth: [auth] });
@@ -15,8 +15,9 @@ const tokenUrl = 'https://acme.test/t';
 const client = (more: object) => ({ mode: 'oauth2_client_credentials', token_url: tokenUrl, ...more });
 const bearer = (more: object) => ({ mode: 'jwt_bearer', token_url: tokenUrl, ...more });
 const vendor = (more: object) =>
-  code({ revocation: { style: 'request', url: 'https://acme.test/gone', body: 'json', ...more } });
-const lookup = (more: object) => code({ lookups: [{ url: 'https://acme.test/me', capture: { me: 'id' }, ...more }] });
+  codeMode({ revocation: { style: 'request', url: 'https://acme.test/gone', body: 'json', ...more } });
+const lookup = (more: object) =>
+  codeMode({ lookups: [{ url: 'https://acme.test/me', capture: { me: 'id' }, ...more }] });
 const role = (more: object) => ({
   mode: 'aws_sts_assume_role',
   token_url: 'https://sts.acme.test/',
@@ -29,26 +30,26 @@ const role = (more: object) => ({
 const URL_OF = 'https://{nobody}.acme.test/x';
 const TEXT = 'before {nobody} after';
 
-describe('a name that nothing fills is told', () => {
+describe('unknown placeholder: an issue', () => {
   const places: [path: string, auth: { mode: string; [more: string]: unknown }][] = [
     ['issuer', { mode: 'oidc', issuer: URL_OF }],
-    ['authorization_url', code({ authorization_url: URL_OF })],
-    ['pushed_authorization_request_url', code({ pushed_authorization_request_url: URL_OF })],
-    ['token_url', code({ token_url: URL_OF })],
-    ['revocation_url', code({ revocation_url: URL_OF })],
-    ['userinfo_url', code({ userinfo_url: URL_OF })],
-    ['api_base_url', code({ api_base_url: URL_OF })],
-    ['api_headers.x-team', code({ api_headers: { 'x-team': TEXT } })],
-    ['authorization_params.audience', code({ authorization_params: { audience: TEXT } })],
-    ['callback.match.shop', code({ callback: { match: { shop: TEXT } } })],
-    ['token_request.params.audience', code({ token_request: { params: { audience: TEXT } } })],
-    ['token_request.headers.x-team', code({ token_request: { headers: { 'x-team': TEXT } } })],
-    ['token_answer.expires.otherwise', code({ token_answer: { expires: { otherwise: '{nobody}' } } })],
-    ['client_assertion.audience', code({ client_assertion: { audience: TEXT } })],
-    ['refresh.url', code({ refresh: { url: URL_OF } })],
-    ['refresh.params.audience', code({ refresh: { params: { audience: TEXT } } })],
-    ['token_exchange.url', code({ token_exchange: { url: URL_OF, params: {} } })],
-    ['token_exchange.params.t', code({ token_exchange: { url: tokenUrl, params: { t: TEXT } } })],
+    ['authorization_url', codeMode({ authorization_url: URL_OF })],
+    ['pushed_authorization_request_url', codeMode({ pushed_authorization_request_url: URL_OF })],
+    ['token_url', codeMode({ token_url: URL_OF })],
+    ['revocation_url', codeMode({ revocation_url: URL_OF })],
+    ['userinfo_url', codeMode({ userinfo_url: URL_OF })],
+    ['api_base_url', codeMode({ api_base_url: URL_OF })],
+    ['api_headers.x-team', codeMode({ api_headers: { 'x-team': TEXT } })],
+    ['authorization_params.audience', codeMode({ authorization_params: { audience: TEXT } })],
+    ['callback.match.shop', codeMode({ callback: { match: { shop: TEXT } } })],
+    ['token_request.params.audience', codeMode({ token_request: { params: { audience: TEXT } } })],
+    ['token_request.headers.x-team', codeMode({ token_request: { headers: { 'x-team': TEXT } } })],
+    ['token_answer.expires.otherwise', codeMode({ token_answer: { expires: { otherwise: '{nobody}' } } })],
+    ['client_assertion.audience', codeMode({ client_assertion: { audience: TEXT } })],
+    ['refresh.url', codeMode({ refresh: { url: URL_OF } })],
+    ['refresh.params.audience', codeMode({ refresh: { params: { audience: TEXT } } })],
+    ['token_exchange.url', codeMode({ token_exchange: { url: URL_OF, params: {} } })],
+    ['token_exchange.params.t', codeMode({ token_exchange: { url: tokenUrl, params: { t: TEXT } } })],
     ['lookups[0].url', lookup({ url: URL_OF })],
     ['lookups[0].headers.authorization', lookup({ headers: { authorization: TEXT } })],
     ['revocation.url', vendor({ url: URL_OF })],
@@ -68,32 +69,32 @@ describe('a name that nothing fills is told', () => {
     ['role_arn', role({ role_arn: TEXT })],
     ['external_id', role({ external_id: TEXT })],
     ['session_name', role({ session_name: TEXT })],
-    ['dpop', code({ dpop: '{nobody}' })],
+    ['dpop', codeMode({ dpop: '{nobody}' })],
     ['dpop', client({ dpop: '{nobody}' })],
   ];
   test.each(places.map(([path, auth]) => [path, auth.mode, auth]))('in %s of %s', (path, _, auth) => {
     expect(inMode(auth)).toEqual([`auth[0].${path}: {nobody} is not among its params`]);
   });
 
-  test('in what holds for every mode, and by each mode that lacks it', () => {
-    const auth = [code(), { mode: 'api_key', params: { nobody: subdomain } }];
+  test('in fields for every mode, once for each mode that lacks the parameter', () => {
+    const auth = [codeMode(), { mode: 'api_key', params: { nobody: subdomain } }];
     expect(faultsOf({ auth, api_base_url: URL_OF, api_headers: { team: TEXT } })).toEqual([
       'auth[0].api_base_url: {nobody} is not among its params',
       'auth[0].api_headers.team: {nobody} is not among its params',
     ]);
   });
 
-  test('also where another place could fill it: tokens and secrets go only where they are known', () => {
+  test('also when it is a token or secret in a place that has none', () => {
     const asked = {
       authorization_url: 'https://acme.test/{access_token}',
       token_url: 'https://acme.test/{client_secret}',
     };
-    expect(inMode(code(asked))).toEqual([
+    expect(inMode(codeMode(asked))).toEqual([
       'auth[0].token_url: {client_secret} is not among its params',
       'auth[0].authorization_url: {access_token} is not among its params',
     ]);
-    expect(inMode(code({ authorization_params: { a: '{client_secret}' } }))).toHaveLength(1);
-    expect(inMode(code({ api_headers: { a: '{client_secret}' } }))).toHaveLength(1);
+    expect(inMode(codeMode({ authorization_params: { a: '{client_secret}' } }))).toHaveLength(1);
+    expect(inMode(codeMode({ api_headers: { a: '{client_secret}' } }))).toHaveLength(1);
     expect(inMode(vendor({ url: 'https://acme.test/{client_secret}' }))).toHaveLength(1);
     expect(
       inMode(client({ credentials: { key: { title: 'key' } }, token_url: 'https://acme.test/{key}' })),
@@ -101,20 +102,20 @@ describe('a name that nothing fills is told', () => {
   });
 });
 
-describe('a name is filled', () => {
-  test('by params of the entry or the mode, asked of the integration or the connection, and by the client’s id', () => {
+describe('placeholder: accepted', () => {
+  test('from params of the entry or mode, of the integration or the connection, and client_id', () => {
     const url = 'https://{a}.{b}.{c}.{d}.acme.test/{client_id}';
-    const auth = [code({ token_url: url, params: { b: subdomain }, connection_params: { d: subdomain } })];
+    const auth = [codeMode({ token_url: url, params: { b: subdomain }, connection_params: { d: subdomain } })];
     expect(faultsOf({ auth, params: { a: subdomain }, connection_params: { c: subdomain } })).toEqual([]);
   });
 
-  test('in requests by tokens, the client’s secret, scopes and the redirect URI', () => {
+  test('in requests, from tokens, the client’s secret, scopes and the redirect URI', () => {
     const all = '{access_token}{refresh_token}{client_secret}{key_id}';
-    expect(inMode(code({ refresh: { params: { all: `${all}{scopes}{redirect_uri}` } } }))).toEqual([]);
+    expect(inMode(codeMode({ refresh: { params: { all: `${all}{scopes}{redirect_uri}` } } }))).toEqual([]);
     expect(inMode(vendor({ url: 'https://acme.test/{access_token}/{refresh_token}', fields: { all } }))).toEqual([]);
   });
 
-  test('in assertions by what was imported and by what signing knows', () => {
+  test('in assertions, from imported credentials and signing values', () => {
     const claims = {
       iss: '{key_fingerprint}{now}{scopes}{token_url}{key_id}',
       sub: '{account}',
@@ -125,58 +126,59 @@ describe('a name is filled', () => {
       document: { title: 'document', format: 'json', members: ['client_email'] },
     };
     expect(inMode(bearer({ assertion: { claims }, credentials }))).toEqual([]);
-    expect(inMode(code({ client_assertion: { audience: '{token_url}' } }))).toEqual([]);
+    expect(inMode(codeMode({ client_assertion: { audience: '{token_url}' } }))).toEqual([]);
   });
 
-  test('in what is served by what was imported', () => {
+  test('in the served token, from imported credentials', () => {
     const credentials = { token: { title: 'token' } };
     expect(inMode({ mode: 'api_key', credentials, value: '{client_id}/{token}' })).toEqual([]);
     expect(inMode({ mode: 'basic', credentials, username: '{token}', password: 'x' })).toEqual([]);
   });
 });
 
-describe('what a provider says of itself', () => {
+describe('captured value', () => {
   const tenant = { token_answer: { capture: { tenant: 'tenant.id' } } };
-  const told = (path: string) =>
+  const capturedIssue = (path: string) =>
     `auth[0].${path}: {tenant} is captured: only a connection_param of that name, with a pattern, may be in a URL`;
 
   test.each([
     ['the token answer', tenant],
     ['the callback', { callback: { capture: { tenant: 'realm' } } }],
     ['a lookup', { lookups: [{ url: 'https://acme.test/me', capture: { tenant: 'id' } }] }],
-  ])('in %s does not decide where requests go', (_, captured) => {
+  ])('is not allowed in %s, a request’s URL', (_, captured) => {
     const url = 'https://{tenant}.acme.test/x';
-    expect(inMode(code({ ...captured, token_url: url }))).toEqual([told('token_url')]);
-    expect(inMode(code({ ...captured, refresh: { url } }))).toEqual([told('refresh.url')]);
+    expect(inMode(codeMode({ ...captured, token_url: url }))).toEqual([capturedIssue('token_url')]);
+    expect(inMode(codeMode({ ...captured, refresh: { url } }))).toEqual([capturedIssue('refresh.url')]);
     const revocation = { style: 'request', url };
-    expect(inMode(code({ ...captured, revocation }))).toEqual([told('revocation.url')]);
+    expect(inMode(codeMode({ ...captured, revocation }))).toEqual([capturedIssue('revocation.url')]);
   });
 
-  test('does, as a connection’s param of that name, which has a pattern', () => {
+  test('is allowed in a URL as a connection param of that name, which has a pattern', () => {
     const connection_params = { tenant: subdomain };
-    expect(inMode(code({ ...tenant, connection_params, token_url: 'https://{tenant}.acme.test/t' }))).toEqual([]);
+    expect(inMode(codeMode({ ...tenant, connection_params, token_url: 'https://{tenant}.acme.test/t' }))).toEqual([]);
   });
 
-  test('is sent back to it, and told to callers with its API', () => {
+  test('is allowed in revocations, and in the API’s URL and headers', () => {
     const params = { tenant: '{tenant}' };
     const api = { api_base_url: 'https://{tenant}.acme.test', api_headers: { 'x-tenant': '{tenant}' } };
-    expect(inMode(code({ ...tenant, ...api, refresh: { params } }))).toEqual([]);
+    expect(inMode(codeMode({ ...tenant, ...api, refresh: { params } }))).toEqual([]);
     const revocation = { style: 'request', url: 'https://acme.test/gone', fields: params, headers: params };
-    expect(inMode(code({ ...tenant, revocation }))).toEqual([]);
+    expect(inMode(codeMode({ ...tenant, revocation }))).toEqual([]);
   });
 });
 
-describe('proofs of a key', () => {
-  const on = (more: object) => inMode(code({ dpop: 'true', ...more }));
-  const bound = (field: object) => inMode(code({ dpop: '{bound}', params: { bound: { title: 'bound', ...field } } }));
+describe('dpop', () => {
+  const on = (more: object) => inMode(codeMode({ dpop: 'true', ...more }));
+  const bound = (field: object) =>
+    inMode(codeMode({ dpop: '{bound}', params: { bound: { title: 'bound', ...field } } }));
 
-  test('are on, off, or as a parameter says whose options stand for that', () => {
+  test('is true, false, or a parameter whose options stand for them', () => {
     expect(on({})).toEqual([]);
     expect(bound({ options: { yes: 'true', no: 'false' } })).toEqual([]);
     const fault = 'auth[0].dpop: {bound} must have options that stand for true and false';
     expect(bound({ options: { true: 'yes', false: 'no' } })).toEqual([fault]);
     expect(bound({ pattern: 'true|false' })).toEqual([fault]);
-    expect(inMode(code({ dpop: 'yes' }))).toEqual(['auth[0].dpop: true, false, or a {parameter}']);
+    expect(inMode(codeMode({ dpop: 'yes' }))).toEqual(['auth[0].dpop: true, false, or a {parameter}']);
   });
 
   test.each([
@@ -185,23 +187,25 @@ describe('proofs of a key', () => {
     ['refresh.url', { refresh: { url: tokenUrl } }],
     ['token_exchange', { token_exchange: { url: tokenUrl, params: {} } }],
     ['lookups', { lookups: [{ url: tokenUrl, capture: { me: 'id' } }] }],
-  ])('are not for %s', (what, more) => {
-    expect(on(more)).toEqual([`auth[0].${what}: is asked without a proof, and cannot be together with dpop`]);
+  ])('is not allowed with %s', (what, more) => {
+    expect(on(more)).toEqual([`auth[0].${what}: not allowed with dpop, since that request has no proof`]);
     expect(on({ ...more, dpop: 'false' })).toEqual([]);
   });
 
-  test('leave no choice in how the token is sent', () => {
-    expect(on({ send: { prefix: 'Token ' } })).toEqual(['auth[0].send: with dpop, it goes as RFC 9449 says']);
+  test('is not allowed with send', () => {
+    expect(on({ send: { prefix: 'Token ' } })).toEqual([
+      'auth[0].send: not allowed with dpop, since RFC 9449 says how the token is sent',
+    ]);
   });
 });
 
-describe('a field', () => {
+describe('field', () => {
   const options = { eu: 'https://eu.acme.test', us: 'https://us.acme.test' };
   const places = (field: object): [string, object][] => [
     ['params', { params: { field } }],
     ['connection_params', { connection_params: { field } }],
-    ['auth[0].params', { auth: [code({ params: { field } })] }],
-    ['auth[0].connection_params', { auth: [code({ connection_params: { field } })] }],
+    ['auth[0].params', { auth: [codeMode({ params: { field } })] }],
+    ['auth[0].connection_params', { auth: [codeMode({ connection_params: { field } })] }],
   ];
 
   test.each([
@@ -209,7 +213,7 @@ describe('a field', () => {
     ['a part of a pattern', { title: 'field', pattern: 'eu|us', default: 'europe' }],
     ['options', { title: 'field', options, default: 'mars' }],
     ['what an option stands for', { title: 'field', options, default: options.eu }],
-  ])('whose default does not fit %s is told, wherever it stands', (_, field) => {
+  ])('with a default that does not match %s: an issue, wherever it is', (_, field) => {
     for (const [at, more] of places(field))
       expect(faultsOf(more)).toEqual([`${at}.field.default: is not a valid value of it`]);
     for (const [, more] of places({ ...field, default: 'eu' })) expect(faultsOf(more)).toEqual([]);
@@ -218,39 +222,41 @@ describe('a field', () => {
   test.each([
     ['both a pattern and options', { title: 'field', pattern: 'eu', options }],
     ['neither a pattern nor options', { title: 'field' }],
-  ])('with %s is told', (_, field) => {
+  ])('with %s: an issue', (_, field) => {
     for (const [at, more] of places(field))
       expect(faultsOf(more)).toEqual([`${at}.field: needs either a pattern or options`]);
   });
 
-  test('with a pattern that is none is told', () => {
+  test('with an invalid pattern: an issue', () => {
     for (const pattern of ['(', '[a', 'a)|(b', '\\p'])
       expect(faultsOf({ params: { field: { title: 'field', pattern } } })).toEqual([
         'params.field.pattern: not a regular expression',
       ]);
   });
 
-  test('cannot be asked of the integration and of each connection', () => {
+  test('is not allowed for both the integration and the connection', () => {
     const fault = 'connection_params.field: is a parameter of the integration too';
     const field = subdomain;
     expect(faultsOf({ params: { field }, connection_params: { field } })).toEqual([fault]);
-    expect(faultsOf({ params: { field }, auth: [code({ connection_params: { field } })] })).toEqual([fault]);
-    expect(faultsOf({ connection_params: { field }, auth: [code({ params: { field } })] })).toEqual([fault]);
+    expect(faultsOf({ params: { field }, auth: [codeMode({ connection_params: { field } })] })).toEqual([fault]);
+    expect(faultsOf({ connection_params: { field }, auth: [codeMode({ params: { field } })] })).toEqual([fault]);
   });
 });
 
-describe('the modes of an entry', () => {
-  const twice = (name: string) => `auth: "${name}" is there twice; give it a variant`;
+describe('modes of an entry', () => {
+  const twice = (name: string) => `auth: "${name}" is listed twice; give one a variant`;
 
-  test('have a name each', () => {
-    expect(faultsOf({ auth: [code(), code()] })).toEqual([twice('oauth2_code')]);
-    expect(faultsOf({ auth: [code({ variant: 'bot' }), code(), code({ variant: 'bot' })] })).toEqual([twice('bot')]);
-    expect(faultsOf({ auth: [{ mode: 'api_key' }, code({ variant: 'api_key' })] })).toEqual([twice('api_key')]);
-    expect(faultsOf({ auth: [code(), code({ variant: 'bot' }), { mode: 'api_key' }] })).toEqual([]);
+  test('have unique names', () => {
+    expect(faultsOf({ auth: [codeMode(), codeMode()] })).toEqual([twice('oauth2_code')]);
+    expect(faultsOf({ auth: [codeMode({ variant: 'bot' }), codeMode(), codeMode({ variant: 'bot' })] })).toEqual([
+      twice('bot'),
+    ]);
+    expect(faultsOf({ auth: [{ mode: 'api_key' }, codeMode({ variant: 'api_key' })] })).toEqual([twice('api_key')]);
+    expect(faultsOf({ auth: [codeMode(), codeMode({ variant: 'bot' }), { mode: 'api_key' }] })).toEqual([]);
   });
 
-  test('have the endpoints that they need', () => {
-    const { token_url: _, ...without } = code();
+  test('have their required endpoints', () => {
+    const { token_url: _, ...without } = codeMode();
     expect(inMode(without)).toEqual(['auth[0]: authorization_url and token_url are required without an issuer']);
     expect(inMode({ mode: 'jwt_bearer' })).toEqual(['auth[0]: token_url is required']);
     const client = { mode: 'oauth2_client_credentials' };
@@ -258,10 +264,10 @@ describe('the modes of an entry', () => {
     expect(inMode({ ...client, issuer: 'https://acme.test' })).toEqual([]);
   });
 
-  test('go nowhere over plain http but to loopback', () => {
+  test('have plain http URLs only at loopback', () => {
     for (const url of ['http://acme.test/t', 'http://127.0.0.1.acme.test/t', 'ftp://acme.test/t', '//acme.test/t'])
-      expect(inMode(code({ token_url: url })), url).toHaveLength(1);
+      expect(inMode(codeMode({ token_url: url })), url).toHaveLength(1);
     for (const url of ['http://127.0.0.1:4000/t', 'http://localhost/t', 'http://[::1]:4000/t'])
-      expect(inMode(code({ token_url: url })), url).toEqual([]);
+      expect(inMode(codeMode({ token_url: url })), url).toEqual([]);
   });
 });

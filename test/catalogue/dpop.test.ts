@@ -1,6 +1,6 @@
-// What a catalogue entry may say of tokens that are bound to a key, and how it is told.
+// DPoP in catalogue entries: what is valid, and how it is explained.
 import { expect, test } from 'vitest';
-import { faults } from '../../src/catalogue/check.ts';
+import { entryIssues } from '../../src/catalogue/check.ts';
 import { explain } from '../../src/catalogue/explain.ts';
 import { loadCatalogue } from '../../src/catalogue/load.ts';
 import { Provider } from '../../src/domain/provider.ts';
@@ -24,15 +24,15 @@ const entry = (auth: object, dpop: object = CHOICE) =>
       },
     ],
   });
-const found = (...given: Parameters<typeof entry>) => faults(entry(...given), 'acme');
+const found = (...given: Parameters<typeof entry>) => entryIssues(entry(...given), 'acme');
 
-test('it is on, off, or a choice of the integration', () => {
+test('dpop: on, off, or chosen by the integration', () => {
   for (const dpop of ['true', 'false', '{dpop}']) expect(found({ dpop })).toEqual([]);
   expect(found({ dpop: '{other}' })).toEqual(['auth[0].dpop: {other} is not among its params']);
   expect(() => entry({ dpop: 'yes' })).toThrow('true, false, or a {parameter}');
 });
 
-test('a choice that could never switch it on, or by accident, is a fault', () => {
+test('dpop: an issue when the parameter can never switch it on, or has other options', () => {
   const fault = ['auth[0].dpop: {dpop} must have options that stand for true and false'];
   expect(found({ dpop: '{dpop}' }, { ...CHOICE, options: { on: 'yes', off: 'no' } })).toEqual(fault);
   expect(found({ dpop: '{dpop}' }, { title: 'DPoP', pattern: '.*' })).toEqual(fault);
@@ -45,19 +45,19 @@ test.each([
   ['refresh.url', { refresh: { url: 'https://acme.example/r' } }],
   ['token_exchange', { token_exchange: { url: 'https://acme.example/x', params: {} } }],
   ['lookups', { lookups: [{ url: 'https://acme.example/me', capture: { team: 'id' } }] }],
-])('it cannot be together with %s, which goes without a proof', (what, auth) => {
+])('dpop: not allowed with %s, a request without a proof', (what, auth) => {
   expect(found({ ...auth, dpop: 'false' })).toEqual([]);
   expect(found({ ...auth, dpop: '{dpop}' })).toEqual([expect.stringContaining(`auth[0].${what}: `)]);
 });
 
-test('it is explained where there is such a thing', () => {
-  const told = (auth: object) => explain(entry(auth)).filter((line) => line.includes('(DPoP)'));
-  expect(told({})).toEqual([]);
-  expect(told({ dpop: 'true' })).toEqual([expect.stringMatching(/^ {2}It is bound to a key .*dpop-proof\.$/)]);
-  expect(told({ dpop: '{dpop}' })).toEqual([expect.stringContaining('Where params.dpop says so, it is bound')]);
+test('dpop: explained for entries that have it', () => {
+  const dpopLines = (auth: object) => explain(entry(auth)).filter((line) => line.includes('(DPoP)'));
+  expect(dpopLines({})).toEqual([]);
+  expect(dpopLines({ dpop: 'true' })).toEqual([expect.stringMatching(/^ {2}It is bound to a key .*dpop-proof\.$/)]);
+  expect(dpopLines({ dpop: '{dpop}' })).toEqual([expect.stringContaining('If params.dpop says so, it is bound')]);
 });
 
-test.each(['generic-oidc', 'okta'])('%s leaves it to the integration', (id) => {
+test.each(['generic-oidc', 'okta'])('dpop: %s lets the integration choose', (id) => {
   const catalogue = loadCatalogue([]);
   const { auth = [] } = (catalogue.ok && catalogue.providers.get(id)) || {};
   expect(auth.flatMap((mode) => ('dpop' in mode ? [mode.dpop] : []))).toEqual(

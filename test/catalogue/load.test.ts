@@ -1,16 +1,16 @@
-// The catalogue: the built-in entries, how files become entries, and how one stands on another.
+// The catalogue: built-in entries, loading of files, and entries that extend others.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { checkFile, loadCatalogue } from '../../src/catalogue/load.ts';
 import { fieldIssues } from '../../src/domain/fields.ts';
 import { NO_SECRETS, resolveTarget } from '../../src/domain/target.ts';
-import { code, entry, folderOf, issuesOf, providersOf } from '../support/entries.ts';
+import { codeMode, createFolder, entry, issuesOf, providersOf } from '../support/entries.ts';
 
 const builtIn = providersOf(loadCatalogue([]));
 
-describe('the built-in entries', () => {
-  test('are all sound, one a file', () => {
+describe('built-in entries', () => {
+  test('are valid, one per file', () => {
     const files = readdirSync(new URL('../../src/catalogue/', import.meta.url))
       .filter((file) => file.endsWith('.json') && !file.endsWith('.schema.json'))
       .map((file) => file.replace(/\.json$/, ''));
@@ -18,7 +18,7 @@ describe('the built-in entries', () => {
     expect(builtIn.size).toBeGreaterThanOrEqual(71);
   });
 
-  test.each([...builtIn])('%s: every example fits its own field', (_, provider) => {
+  test.each([...builtIn])('%s: every example matches its own pattern', (_, provider) => {
     const asked = [provider, ...provider.auth].flatMap((at) => [at.params, at.connection_params]);
     for (const fields of asked) {
       const examples = Object.entries(fields).flatMap(([name, { example }]) =>
@@ -28,7 +28,7 @@ describe('the built-in entries', () => {
     }
   });
 
-  test('have an issuer that may be at loopback, but holds no user info, query or fragment', () => {
+  test('generic-oidc: the issuer may be at loopback, without user info, query or fragment', () => {
     const fields = builtIn.get('generic-oidc')!.params;
     const issues = (issuer: string) => fieldIssues('params', fields, { issuer });
     const good = [
@@ -56,7 +56,7 @@ describe('the built-in entries', () => {
     for (const issuer of bad) expect(issues(issuer), issuer).toHaveLength(1);
   });
 
-  test('have one for any OAuth 2.0 server, which works without a revocation URL and takes no user info', () => {
+  test('generic-oauth2: works without a revocation URL, and refuses user info', () => {
     const provider = builtIn.get('generic-oauth2')!;
     const params = { authorization_url: 'http://127.0.0.1:1/a?x=1', token_url: 'https://x/t' };
     expect(fieldIssues('params', provider.params, params)).toEqual([]);
@@ -68,18 +68,18 @@ describe('the built-in entries', () => {
   });
 });
 
-test('the documentation adds a provider with one file, which is sound', () => {
+test('docs/providers.md: its example entry is valid', () => {
   const docs = readFileSync(new URL('../../docs/providers.md', import.meta.url), 'utf8');
   const [, diff = ''] = /```diff\n([\s\S]*?)```/.exec(docs) ?? [];
   const added = diff.split('\n').filter((line) => /^\+(?!\+)/.test(line));
-  const dir = folderOf({ 'acme.json': added.map((line) => line.slice(1)).join('\n') });
+  const dir = createFolder({ 'acme.json': added.map((line) => line.slice(1)).join('\n') });
   expect(providersOf(loadCatalogue([dir])).get('acme')?.auth).toHaveLength(1);
 });
 
-describe('the loader', () => {
-  test("lets a deployment's entry win over the built-in one of the same id, and the last folder over all", () => {
-    const one = folderOf({ 'github.json': entry('github'), 'acme.json': entry('acme') });
-    const other = folderOf({ 'acme.json': entry('acme', { name: 'Acme Two' }) });
+describe('loader', () => {
+  test("prefers a deployment's entry to a built-in one of the same id, and the last folder to all", () => {
+    const one = createFolder({ 'github.json': entry('github'), 'acme.json': entry('acme') });
+    const other = createFolder({ 'acme.json': entry('acme', { name: 'Acme Two' }) });
     const providers = providersOf(loadCatalogue([one, other]));
     expect(providers.get('github')?.name).toBe('Acme');
     expect(providers.get('acme')?.name).toBe('Acme Two');
@@ -87,9 +87,9 @@ describe('the loader', () => {
     expect(providers.size).toBe(builtIn.size + 1);
   });
 
-  test('tells every fault of every file at once, by file and field', () => {
-    const dir = folderOf({
-      'acme.json': entry('acme', { auth: [code({ token_url: 'http://acme.test/t' })] }),
+  test('reports every issue of every file at once, by file and field', () => {
+    const dir = createFolder({
+      'acme.json': entry('acme', { auth: [codeMode({ token_url: 'http://acme.test/t' })] }),
       'array.json': [],
       'broken.json': '{',
       'extra.json': entry('extra', { colour: 'red' }),
@@ -115,18 +115,18 @@ describe('the loader', () => {
     ]);
   });
 
-  test('takes no catalogue with a fault in it', () => {
-    expect(loadCatalogue([folderOf({ 'acme.json': entry('acme'), 'broken.json': '{' })]).ok).toBe(false);
+  test('returns no catalogue when there is an issue', () => {
+    expect(loadCatalogue([createFolder({ 'acme.json': entry('acme'), 'broken.json': '{' })]).ok).toBe(false);
   });
 
-  test('tells of a folder that is not there, and of a file that cannot be read', () => {
-    expect(issuesOf(loadCatalogue(['/nowhere/at/all']))).toEqual(['/nowhere/at/all: not a folder that can be read']);
+  test('reports a missing folder and an unreadable file', () => {
+    expect(issuesOf(loadCatalogue(['/nowhere/at/all']))).toEqual(['/nowhere/at/all: cannot be read as a folder']);
     expect(checkFile('/nowhere/at/all.json', [])).toEqual({ issues: ['cannot be read'] });
   });
 
-  test('checks one file as it would be taken in beside the others', () => {
-    const dir = folderOf({ 'base.json': entry('base') });
-    const files = folderOf({
+  test('checks one file together with the others', () => {
+    const dir = createFolder({ 'base.json': entry('base') });
+    const files = createFolder({
       'acme.json': { id: 'acme', name: 'Acme', extends: 'base' },
       'misnamed.json': entry('acme'),
       'broken.json': '{',
@@ -140,22 +140,24 @@ describe('the loader', () => {
   });
 });
 
-describe('an entry that extends another', () => {
+describe('entry that extends another', () => {
   const base = entry('base', {
     notes: ['of the base'],
     params: { region: { title: 'region', pattern: 'eu|us', default: 'eu' } },
     api_headers: { one: '1', two: '2' },
     auth: [
-      code({ title: 'for people', default_scopes: ['read'], refresh: { rotates: 'always', reuse_grace: 60 } }),
-      code({ variant: 'bot', token_url: 'https://acme.test/bots' }),
+      codeMode({ title: 'for people', default_scopes: ['read'], refresh: { rotates: 'always', reuse_grace: 60 } }),
+      codeMode({ variant: 'bot', token_url: 'https://acme.test/bots' }),
       { mode: 'api_key', title: 'a key' },
     ],
   });
   const load = (more: object, others: object = {}) =>
-    loadCatalogue([folderOf({ 'base.json': base, 'acme.json': { id: 'acme', extends: 'base', ...more }, ...others })]);
+    loadCatalogue([
+      createFolder({ 'base.json': base, 'acme.json': { id: 'acme', extends: 'base', ...more }, ...others }),
+    ]);
   const made = (more: object, others: object = {}) => providersOf(load(more, others)).get('acme')!;
 
-  test('is the other with its own fields laid over it: records merged, all else replaced', () => {
+  test('merges records over it, and replaces everything else', () => {
     const acme = made({
       name: 'Acme Two',
       notes: ['its own'],
@@ -168,7 +170,7 @@ describe('an entry that extends another', () => {
     expect(acme.auth).toHaveLength(3);
   });
 
-  test('that lists modes has those alone, each laid over its namesake of mode and variant', () => {
+  test('has only its listed modes, each merged over the one of the same mode and variant', () => {
     const { auth } = made({
       auth: [
         { mode: 'oauth2_code', variant: 'bot', refresh: { rotates: 'never' } },
@@ -191,7 +193,7 @@ describe('an entry that extends another', () => {
     });
   });
 
-  test('takes a field away with null, at any depth', () => {
+  test('removes a field with null, at any depth', () => {
     const acme = made({
       params: { region: { default: null } },
       api_headers: { one: null },
@@ -205,14 +207,14 @@ describe('an entry that extends another', () => {
     expect(issuesOf(load({ docs_url: null }))).toEqual([expect.stringMatching(/^acme\.json: docs_url: /)]);
   });
 
-  test('may extend one that extends', () => {
+  test('may extend one that extends another', () => {
     const middle = { id: 'middle', extends: 'base', name: 'Middle', api_headers: { two: 'II' } };
     const acme = made({ extends: 'middle', api_headers: { one: 'I' } }, { 'middle.json': middle });
     expect(acme).toMatchObject({ name: 'Middle', api_headers: { one: 'I', two: 'II' }, notes: ['of the base'] });
   });
 
-  test('may extend a built-in one, and the one of its name in a folder that wins', () => {
-    const dir = folderOf({
+  test("may extend a built-in one, or a deployment's entry of that id", () => {
+    const dir = createFolder({
       'github.json': entry('github', { name: 'Ours' }),
       'acme.json': { id: 'acme', extends: 'github' },
       'lab.json': { id: 'lab', extends: 'gitlab' },
@@ -222,32 +224,32 @@ describe('an entry that extends another', () => {
     expect(providers.get('lab')?.auth).toEqual(builtIn.get('gitlab')?.auth);
   });
 
-  test('leaves the other as it was', () => {
+  test('does not change the other', () => {
     const providers = providersOf(load({ api_headers: { one: null }, auth: [{ mode: 'api_key', title: null }] }));
     expect(providers.get('base')).toMatchObject({ api_headers: { one: '1', two: '2' }, auth: [{}, {}, {}] });
   });
 
-  test('is told the faults of what comes out, in its own file', () => {
+  test('reports issues of the merged entry under its own file', () => {
     expect(issuesOf(load({ params: { region: { default: 'mars' } } }))).toEqual([
       'acme.json: params.region.default: is not a valid value of it',
     ]);
   });
 
-  test('must extend one that there is', () => {
+  test('must extend an existing one', () => {
     expect(issuesOf(load({ extends: 'nobody' }))).toEqual(['acme.json: extends: there is no entry "nobody"']);
-    expect(issuesOf(load({ extends: 7 }))).toEqual(['acme.json: extends: the id of another entry']);
-    expect(issuesOf(load({ extends: null }))).toEqual(['acme.json: extends: the id of another entry']);
+    expect(issuesOf(load({ extends: 7 }))).toEqual(['acme.json: extends: must be the id of another entry']);
+    expect(issuesOf(load({ extends: null }))).toEqual(['acme.json: extends: must be the id of another entry']);
     expect(issuesOf(load({ extends: 'middle' }, { 'middle.json': { id: 'middle', extends: 'nobody' } }))).toEqual([
       'acme.json: extends: there is no entry "nobody"',
       'middle.json: extends: there is no entry "nobody"',
     ]);
   });
 
-  test('must not end where it began', () => {
-    expect(issuesOf(load({ extends: 'acme' }))).toEqual(['acme.json: extends: a circle of acme → acme']);
+  test('must not be circular', () => {
+    expect(issuesOf(load({ extends: 'acme' }))).toEqual(['acme.json: extends: circular: acme → acme']);
     expect(issuesOf(load({ extends: 'middle' }, { 'middle.json': { id: 'middle', extends: 'acme' } }))).toEqual([
-      'acme.json: extends: a circle of middle → acme → middle',
-      'middle.json: extends: a circle of acme → middle → acme',
+      'acme.json: extends: circular: middle → acme → middle',
+      'middle.json: extends: circular: acme → middle → acme',
     ]);
   });
 });

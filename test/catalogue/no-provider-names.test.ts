@@ -1,4 +1,4 @@
-// Providers are data: no code knows one by its name.
+// Providers are data: code never names one.
 import { globSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { loadCatalogue } from '../../src/catalogue/load.ts';
@@ -7,7 +7,7 @@ import { providersOf } from '../support/entries.ts';
 const SRC = new URL('../../src/', import.meta.url);
 const ids = [...providersOf(loadCatalogue([])).keys()];
 
-/** Parts of ids that are words of English, or of a protocol that the engine speaks. */
+/** Parts of ids that are English words, or names of protocols. */
 const WORDS = new Set([
   ...['account', 'box', 'calendar', 'generic', 'linear', 'maps', 'monday', 'notion', 'segment', 'service', 'square'],
   ...['teams', 'x', 'zoom', 'aws', 'oauth2', 'oidc', 'ses'],
@@ -15,11 +15,11 @@ const WORDS = new Set([
 const vendors = [...new Set(ids.flatMap((id) => id.split('-')))].filter((part) => !WORDS.has(part));
 
 const withoutComments = (source: string): string => source.replace(/^\s*(\/\*[\s\S]*?\*\/|\/\/.*$)/gm, '');
-/** `isSlackBot` is three. */
+/** `isSlackBot` has three words. */
 const wordsOf = (line: string): string[] =>
   (line.match(/[A-Z]?[a-z0-9]+|[A-Z0-9]+(?![a-z])/g) ?? []).map((w) => w.toLowerCase());
 
-/** Vendors by name anywhere in code, and ids that are words where a string is exactly one of them. */
+/** Lines with a vendor's name, or with a string that is exactly a provider's id. */
 function namedIn(source: string): string[] {
   return withoutComments(source)
     .split('\n')
@@ -32,9 +32,9 @@ function namedIn(source: string): string[] {
     .map((line) => line.trim());
 }
 
-describe('no code of src', () => {
-  it('names a provider', () => {
-    // Schemas do nothing; the examples in them tell of a provider that readers know.
+describe('code of src', () => {
+  it('names no provider', () => {
+    // Schemas have examples with well-known providers.
     const files = globSync('**/*.ts', { cwd: SRC }).filter((file) => !file.startsWith('api/'));
     expect(files.length).toBeGreaterThan(80);
     const named = files.flatMap((file) =>
@@ -44,7 +44,7 @@ describe('no code of src', () => {
   });
 });
 
-describe('a name is found', () => {
+describe('provider name', () => {
   it.each([
     "if (provider.id === 'slack') return;",
     "if (integration.provider === 'linear') return;",
@@ -56,11 +56,11 @@ describe('a name is found', () => {
     "if (name.startsWith('Shopify')) return; // a comment behind it",
     'if (url.host.endsWith("salesforce.com")) return;',
     'const OKTA_SCOPES = [];',
-  ])('in %s', (line) => {
+  ])('is found in %s', (line) => {
     expect(namedIn(`const before = 1;\n${line}\nconst after = 2;`)).toEqual([line.trim()]);
   });
 
-  it('and words that only look like one are not', () => {
+  it('is not found in similar words', () => {
     const harmless = [
       '// as Slack does it',
       '/** At GitHub and others. */',

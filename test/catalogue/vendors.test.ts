@@ -1,26 +1,26 @@
-// Every provider of the catalogue, against a vendor that answers as its documentation says, through the whole flow.
+// Every provider of the catalogue with an emulated vendor, through a connection's lifecycle and its failures.
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { startEmulator } from './emulator/emulator.ts';
-import { idOf, modesOfAll, writeEntries } from './emulator/entries.ts';
+import { idOf, modesByProvider, writeEntries } from './emulator/entries.ts';
 import type { Vendor } from './emulator/vendor.ts';
 import type { VendorServer } from './emulator/vendor-server.ts';
 import {
-  blamesTheImport,
-  blamesTheIntegration,
-  clientAt,
+  clientSecretOwner,
   hasDeadGrants,
-  isRenewed,
-  losesNothingWhenBusy,
-  tellsOfDeadGrant,
+  isRefreshable,
+  reportsDeadGrant,
+  reportsMisconfiguredClient,
+  reportsRefusedImport,
+  survivesRateLimit,
 } from './failures.ts';
-import { livesAndEnds, type Stand, setUp, told } from './lifecycle.ts';
+import { connectReadRefreshRevoke, createIntegration, type TestContext, withRequestLog } from './lifecycle.ts';
 
-/** Modes without a row, and why. */
-const WITHOUT: Record<string, string> = {};
+/** Modes without an emulated vendor, and why. */
+const EXEMPT: Record<string, string> = {};
 
 const folder = new URL('./vendors/', import.meta.url);
 const files = (await readdir(folder)).filter((file) => file.endsWith('.ts')).sort();
@@ -28,26 +28,26 @@ const vendors = await Promise.all(
   files.map(async (file) => ((await import(new URL(file, folder).href)) as { default: Vendor }).default),
 );
 const emulator = await startEmulator(vendors);
-const modes = modesOfAll();
+const modes = modesByProvider();
 
 let broker: TestBroker;
 let entries: string;
-let ahead = 0;
-const stand: Stand = {
+let offset = 0;
+const context: TestContext = {
   get broker() {
     return broker;
   },
   modes,
   advance: (seconds) => {
-    ahead += seconds * 1_000;
+    offset += seconds * 1_000;
   },
 };
 
 beforeAll(async () => {
   entries = await mkdtemp(join(tmpdir(), 'valetkey-entries-'));
-  await writeEntries(emulator.booths, entries);
-  const clock = { now: () => Date.now() + ahead, monotonic: () => performance.now() + ahead };
-  // In memory: what is on trial is what is said to vendors, not that it lasts.
+  await writeEntries(emulator.servers, entries);
+  const clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
+  // In memory: this tests the requests to vendors, not durability.
   const env = { VALETKEY_PROVIDERS_DIR: entries, VALETKEY_DATABASE_URL: 'file::memory:' };
   broker = await startTestBroker(env, undefined, { clock, outboxEveryMs: 20, refreshAhead: false });
 });
@@ -57,28 +57,28 @@ afterAll(async () => {
   await rm(entries, { recursive: true, force: true });
 });
 
-/** Those that move the broker's time come last, since it is the same for all. */
-const patience = ({ row }: VendorServer): number => (row.flow === 'code' ? (row.refresh?.minAge ?? 0) : 0);
-const booths = emulator.booths.toSorted((a, b) => patience(a) - patience(b));
+/** Rows that move the broker's clock come last, since all rows share it. */
+const timeShift = ({ row }: VendorServer): number => (row.flow === 'code' ? (row.refresh?.minAge ?? 0) : 0);
+const servers = emulator.servers.toSorted((a, b) => timeShift(a) - timeShift(b));
 
-describe.each(booths.map((vendorServer) => [idOf(vendorServer), vendorServer] as const))('%s', (_, vendorServer) => {
-  const run = (step: (at: Stand, vendor: VendorServer) => Promise<void>) => () =>
-    told(vendorServer, () => step(stand, vendorServer));
+describe.each(servers.map((vendorServer) => [idOf(vendorServer), vendorServer] as const))('%s', (_, vendorServer) => {
+  const run = (step: (at: TestContext, vendor: VendorServer) => Promise<void>) => () =>
+    withRequestLog(vendorServer, () => step(context, vendorServer));
 
-  test('is set up', run(setUp));
-  test('is connected, read, renewed and ended as its vendor wants', run(livesAndEnds));
-  if (hasDeadGrants(vendorServer)) test('asks for a reconnect when the grant is dead', run(tellsOfDeadGrant));
-  if (clientAt(vendorServer) === 'integration')
-    test('is asked again once a wrong client was put right', run(blamesTheIntegration));
-  if (clientAt(vendorServer) === 'import')
-    test('is asked again once a better client was imported', run(blamesTheImport));
-  // Last, since a vendor that is busy is left alone for a while.
-  if (isRenewed(vendorServer)) test('loses nothing when the vendor is busy', run(losesNothingWhenBusy));
+  test('integration: accepted', run(createIntegration));
+  test('connects, is read, refreshed and revoked', run(connectReadRefreshRevoke));
+  if (hasDeadGrants(vendorServer)) test('dead grant: 409 with a connect link', run(reportsDeadGrant));
+  if (clientSecretOwner(vendorServer) === 'integration')
+    test('misconfigured client: refreshed again after it is fixed', run(reportsMisconfiguredClient));
+  if (clientSecretOwner(vendorServer) === 'import')
+    test('refused imported client: refreshed again after a new import', run(reportsRefusedImport));
+  // Last, since a rate-limited vendor gets no requests for a while.
+  if (isRefreshable(vendorServer)) test('rate-limited or unavailable vendor: loses nothing', run(survivesRateLimit));
 });
 
-test('every mode of the catalogue has a vendor to be tried against', () => {
-  const tried = new Set(emulator.booths.map(({ provider, row }) => `${provider} ${row.mode}`));
+test('catalogue: every mode has an emulated vendor', () => {
+  const covered = new Set(emulator.servers.map(({ provider, row }) => `${provider} ${row.mode}`));
   const all = [...modes].flatMap(([id, names]) => names.map((name) => `${id} ${name}`));
-  expect(all.filter((mode) => !tried.has(mode) && WITHOUT[mode] === undefined)).toEqual([]);
-  expect(Object.keys(WITHOUT).filter((mode) => tried.has(mode) || !all.includes(mode))).toEqual([]);
+  expect(all.filter((mode) => !covered.has(mode) && EXEMPT[mode] === undefined)).toEqual([]);
+  expect(Object.keys(EXEMPT).filter((mode) => covered.has(mode) || !all.includes(mode))).toEqual([]);
 });

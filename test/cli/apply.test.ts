@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { expectOk, expectProblem } from '../support/contract.ts';
-import { terminal, type Valetkey } from '../support/terminal.ts';
+import { createTerminal, type Valetkey } from '../support/terminal.ts';
 
 let broker: TestBroker;
 let valetkey: Valetkey;
@@ -17,7 +17,7 @@ beforeEach(async () => {
   broker = await startTestBroker();
   folder = mkdtempSync(join(tmpdir(), 'valetkey-apply-'));
   file = join(folder, 'valetkey.json');
-  valetkey = terminal({
+  valetkey = createTerminal({
     VALETKEY_URL: broker.url,
     VALETKEY_KEY: broker.adminKey,
     ACME_SECRET: 'the-client-secret',

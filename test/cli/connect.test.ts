@@ -2,17 +2,17 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { walkThrough } from '../../demo/browser.ts';
 import { type Json, startTestBroker } from '../support/broker.ts';
-import { startWorld, type World } from '../support/broker-setup.ts';
+import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
 import { expectOk } from '../support/contract.ts';
-import { terminal, type Valetkey } from '../support/terminal.ts';
+import { createTerminal, type Valetkey } from '../support/terminal.ts';
 
-let world: World;
+let testSetup: TestSetup;
 let valetkey: Valetkey;
 beforeAll(async () => {
-  world = await startWorld();
-  valetkey = terminal({ VALETKEY_URL: world.broker.url, VALETKEY_KEY: world.broker.adminKey });
+  testSetup = await startTestSetup();
+  valetkey = createTerminal({ VALETKEY_URL: testSetup.broker.url, VALETKEY_KEY: testSetup.broker.adminKey });
 });
-afterAll(() => world.close());
+afterAll(() => testSetup.close());
 
 const grantAccess = { open: async (url: string) => void (await walkThrough(url, { login: 'ada' })) };
 
@@ -56,7 +56,7 @@ test('connect: keeps waiting when no browser can be opened', async () => {
 });
 
 test('token: prints only the token, its header, or the whole response', async () => {
-  const id = await world.adopt('eve', {}, { label: 'home' });
+  const id = await testSetup.importConnection('eve', {}, { label: 'home' });
   const { out: token, err } = await valetkey(['token', 'acme', 'eve', '--min-ttl', '30']);
   expect(err).toBe('');
   const all = JSON.parse((await valetkey(['token', '--connection', id, '--json'])).out) as Json;
@@ -71,7 +71,7 @@ test('token: prints only the token, its header, or the whole response', async ()
     (await valetkey(['connections', 'refresh', id, '--rejected-token-stdin', '--json'], stale)).out,
   ) as Json;
   expect(current.access_token).not.toBe(all.access_token);
-  expect(world.refreshes()).toBe(2);
+  expect(testSetup.refreshCount()).toBe(2);
 });
 
 test('token: prints the connect command when the owner has to connect', async () => {
@@ -79,7 +79,7 @@ test('token: prints the connect command when the owner has to connect', async ()
   expect(unknown).toMatchObject({ code: 1, out: '' });
   expect(unknown.err).toMatch(/valetkey connect acme 'new owner' --label work\n$/);
 
-  const id = await world.adopt('mallory', { refresh_token: 'never-issued' });
+  const id = await testSetup.importConnection('mallory', { refresh_token: 'never-issued' });
   const dead = await valetkey(['token', 'acme', 'mallory']);
   expect(dead).toMatchObject({ code: 1, out: '' });
   expect(dead.err).toMatch(new RegExp(`valetkey connect acme mallory --connection ${id}\n$`));
@@ -90,7 +90,10 @@ test('token: prints the connect command when the owner has to connect', async ()
 });
 
 test('token: lists the connections of an owner who has several', async () => {
-  const ids = [await world.adopt('twin', {}, { label: 'a' }), await world.adopt('twin', {}, { label: 'b' })];
+  const ids = [
+    await testSetup.importConnection('twin', {}, { label: 'a' }),
+    await testSetup.importConnection('twin', {}, { label: 'b' }),
+  ];
   const { code, err } = await valetkey(['token', 'acme', 'twin']);
   expect(code).toBe(1);
   for (const id of ids) expect(err).toContain(`--connection ${id}`);
@@ -99,7 +102,7 @@ test('token: lists the connections of an owner who has several', async () => {
 test('token --header: follows token_type, and fails for a token that is not sent in a header', async () => {
   const broker = await startTestBroker();
   try {
-    const at = terminal({ VALETKEY_URL: broker.url, VALETKEY_KEY: broker.adminKey });
+    const at = createTerminal({ VALETKEY_URL: broker.url, VALETKEY_KEY: broker.adminKey });
     const header = async (provider: string, credentials: Json) => {
       expectOk(await broker.ask('PUT', `/v1/integrations/${provider}`, { provider }), 201);
       const body = { integration: provider, owner: 'x', credentials };

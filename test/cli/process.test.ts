@@ -10,7 +10,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseKeyRing } from '../../src/adapters/keyring/keyring.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { expectOk } from '../support/contract.ts';
-import { terminal } from '../support/terminal.ts';
+import { createTerminal } from '../support/terminal.ts';
 
 const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
 
@@ -95,7 +95,7 @@ test.concurrent('connect: Ctrl-C ends the wait, and prints how long the link is 
 });
 
 test.concurrent('completion: bash completes commands and options with the script', async () => {
-  const { out: script } = await terminal({})(['completion', 'bash']);
+  const { out: script } = await createTerminal({})(['completion', 'bash']);
   const completed = async (...words: string[]) => {
     const line = words.map((word) => `"${word}"`).join(' ');
     const asking = `${script}\nCOMP_WORDS=(${line}); COMP_CWORD=${words.length - 1}; _valetkey; echo "\${COMPREPLY[@]}"`;

@@ -4,13 +4,13 @@ import { expect, test } from 'vitest';
 import { loadCatalogue } from '../../src/catalogue/load.ts';
 import { startTestBroker } from '../support/broker.ts';
 import { expectOk } from '../support/contract.ts';
-import { entry, folderOf, providersOf } from '../support/entries.ts';
-import { terminal } from '../support/terminal.ts';
+import { createFolder, entry, providersOf } from '../support/entries.ts';
+import { createTerminal } from '../support/terminal.ts';
 
-const valetkey = (args: string[], env: Record<string, string> = {}) => terminal(env)(['providers', ...args]);
+const valetkey = (args: string[], env: Record<string, string> = {}) => createTerminal(env)(['providers', ...args]);
 
 test('providers list: all entries, and those of VALETKEY_PROVIDERS_DIR', async () => {
-  const dir = folderOf({ 'acme.json': entry('acme', { name: 'Acme CRM' }) });
+  const dir = createFolder({ 'acme.json': entry('acme', { name: 'Acme CRM' }) });
   const { code, out } = await valetkey(['list'], { VALETKEY_PROVIDERS_DIR: dir });
   expect(code).toBe(0);
   const ids = out
@@ -39,7 +39,7 @@ test('providers show: explains parameters, refresh, how the token is sent, and r
 });
 
 test('providers check: lists the errors of a file by field, or explains a valid entry', async () => {
-  const dir = folderOf({
+  const dir = createFolder({
     'acme.json': entry('acme', { auth: [{ mode: 'basic' }] }),
     'broken.json': entry('broken', { category: 'none', auth: [{ mode: 'oauth2_code', token_url: 'ftp://x' }] }),
   });
@@ -56,7 +56,7 @@ test('providers check: lists the errors of a file by field, or explains a valid 
 });
 
 test('VALETKEY_PROVIDERS_DIR: the broker serves an entry without a rebuild, and a faulty one stops the start', async () => {
-  const dir = folderOf({ 'acme.json': entry('acme', { auth: [{ mode: 'api_key' }] }) });
+  const dir = createFolder({ 'acme.json': entry('acme', { auth: [{ mode: 'api_key' }] }) });
   const broker = await startTestBroker({ VALETKEY_PROVIDERS_DIR: dir });
   try {
     expectOk(await broker.ask('PUT', '/v1/integrations/acme', { provider: 'acme' }), 201);
@@ -68,6 +68,6 @@ test('VALETKEY_PROVIDERS_DIR: the broker serves an entry without a rebuild, and 
   } finally {
     await broker.stop();
   }
-  const faulty = folderOf({ 'acme.json': entry('acme', { name: 7 }) });
+  const faulty = createFolder({ 'acme.json': entry('acme', { name: 7 }) });
   await expect(startTestBroker({ VALETKEY_PROVIDERS_DIR: faulty })).rejects.toThrow('acme.json: name:');
 });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Json, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { expectOk, expectProblem } from '../support/contract.ts';
-import { terminal, type Valetkey } from '../support/terminal.ts';
+import { createTerminal, type Valetkey } from '../support/terminal.ts';
 
 let broker: TestBroker;
 let valetkey: Valetkey;
@@ -13,7 +13,11 @@ const folder = mkdtempSync(join(tmpdir(), 'valetkey-cli-'));
 const endpoint = 'https://id.example/x';
 beforeAll(async () => {
   broker = await startTestBroker();
-  valetkey = terminal({ VALETKEY_URL: broker.url, VALETKEY_KEY: broker.adminKey, ACME_SECRET: 'the-client-secret' });
+  valetkey = createTerminal({
+    VALETKEY_URL: broker.url,
+    VALETKEY_KEY: broker.adminKey,
+    ACME_SECRET: 'the-client-secret',
+  });
   const params = ['--param', `authorization_url=${endpoint}`, '--param', `token_url=${endpoint}`];
   await ok(['integrations', 'put', 'acme', '--provider', 'generic-oauth2', '--client-id', 'me', ...params]);
 });

@@ -2,13 +2,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { startScriptedServer } from '../support/scripted-server.ts';
-import { terminal, type Valetkey } from '../support/terminal.ts';
+import { createTerminal, type Valetkey } from '../support/terminal.ts';
 
 let broker: TestBroker;
 let valetkey: Valetkey;
 beforeAll(async () => {
   broker = await startTestBroker();
-  valetkey = terminal({ VALETKEY_URL: broker.url, VALETKEY_KEY: broker.adminKey });
+  valetkey = createTerminal({ VALETKEY_URL: broker.url, VALETKEY_KEY: broker.adminKey });
 });
 afterAll(() => broker.stop());
 
@@ -55,7 +55,7 @@ test('help: all commands, the environment and the exit codes; for a command, exa
 
 describe('no broker', () => {
   test('nothing answers: exit code 69, and how to start a broker', async () => {
-    const { code, err } = await terminal({ VALETKEY_URL: 'http://127.0.0.1:1', VALETKEY_KEY: 'k' })(['whoami']);
+    const { code, err } = await createTerminal({ VALETKEY_URL: 'http://127.0.0.1:1', VALETKEY_KEY: 'k' })(['whoami']);
     expect(code).toBe(69);
     expect(err).toMatch(/no broker answers at http:\/\/127\.0\.0\.1:1; set VALETKEY_URL.* valetkey serve/);
   });
@@ -66,7 +66,7 @@ describe('no broker', () => {
         ? { status: 302, headers: { location: `${other.url}/elsewhere` }, body: '' }
         : { status: 502, body: '<html>bad gateway</html>' },
     );
-    const at = terminal({ VALETKEY_URL: other.url, VALETKEY_KEY: 'k' });
+    const at = createTerminal({ VALETKEY_URL: other.url, VALETKEY_KEY: 'k' });
     const [sent, gateway] = [await at(['whoami']), await at(['connections', 'list'])];
     await other.close();
     expect([sent.code, gateway.code]).toEqual([69, 69]);
@@ -75,14 +75,14 @@ describe('no broker', () => {
   });
 
   test('no key: the message names the variable', async () => {
-    const { code, err } = await terminal({ VALETKEY_URL: broker.url, VALETKEY_KEY: '' })(['connections', 'list']);
+    const { code, err } = await createTerminal({ VALETKEY_URL: broker.url, VALETKEY_KEY: '' })(['connections', 'list']);
     expect(code).toBe(1);
     expect(err).toMatch(/set VALETKEY_KEY to a caller key/);
   });
 });
 
 test('rejected key: the message names its variable, never the key', async () => {
-  const { code, err } = await terminal({ VALETKEY_URL: `${broker.url}/`, VALETKEY_ADMIN_KEY: 'vk_unknown' })([
+  const { code, err } = await createTerminal({ VALETKEY_URL: `${broker.url}/`, VALETKEY_ADMIN_KEY: 'vk_unknown' })([
     'connections',
     'list',
   ]);

@@ -1,19 +1,19 @@
 // Connect links: created for an error, used in a browser, and the token afterwards.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { orAborted } from '../../src/client/time.ts';
-import { startWorld, type World } from '../support/broker-setup.ts';
+import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
 import { createTestClient, rejectionOf, type TestClient } from '../support/client.ts';
 import { connect, newOwner } from '../support/owner-browser.ts';
 import { type ScriptedServer, startScriptedServer } from '../support/scripted-server.ts';
 
-let world: World;
+let testSetup: TestSetup;
 beforeAll(async () => {
-  world = await startWorld();
+  testSetup = await startTestSetup();
 });
-afterAll(() => world.close());
+afterAll(() => testSetup.close());
 
 const client = (options: Partial<Parameters<typeof createTestClient>[0]> = {}): TestClient =>
-  createTestClient({ url: world.broker.url, key: world.broker.adminKey, ...options });
+  createTestClient({ url: testSetup.broker.url, key: testSetup.broker.adminKey, ...options });
 const at = (owner: string) => ({ integration: 'acme', owner });
 
 describe('connectUrl', () => {
@@ -28,56 +28,59 @@ describe('connectUrl', () => {
       status: 'pending',
       expires_at: link.expires_at,
     });
-    await connect(world.broker, link.url);
+    await connect(testSetup.broker, link.url);
     const { connection_id } = await valetkey.connected(link.id);
     expect(await valetkey.token(who)).toMatchObject({ connection_id, ...who });
   });
 
   test('consent withdrawn: the link renews the connection under its id', async () => {
     const who = at(newOwner());
-    const id = await world.adopt(who.owner);
+    const id = await testSetup.importConnection(who.owner);
     const { valetkey } = client();
     const token = await valetkey.token(who);
-    world.provider.withdrawGrants();
+    testSetup.provider.withdrawGrants();
     const { id: session, url } = await valetkey.connectUrl(who, await rejectionOf(valetkey.refresh(token)));
-    await connect(world.broker, url, { login: who.owner });
+    await connect(testSetup.broker, url, { login: who.owner });
     expect(await valetkey.connected(session)).toEqual({ connection_id: id });
     expect((await valetkey.token(who)).connection_id).toBe(id);
   });
 
   test('one of several connections: the link renews that one', async () => {
     const who = at(newOwner());
-    const connection = await world.adopt(who.owner, {}, { label: 'work' });
+    const connection = await testSetup.importConnection(who.owner, {}, { label: 'work' });
     const { valetkey } = client();
     const token = await valetkey.token({ connection });
-    world.provider.withdrawGrants();
+    testSetup.provider.withdrawGrants();
     const { id: session, url } = await valetkey.connectUrl(who, await rejectionOf(valetkey.refresh(token)));
-    await connect(world.broker, url, { login: who.owner });
+    await connect(testSetup.broker, url, { login: who.owner });
     expect(await valetkey.connected(session)).toEqual({ connection_id: connection });
   });
 
   test('connection revoked: the link creates a new connection', async () => {
     const who = at(newOwner());
-    const id = await world.adopt(who.owner);
-    await world.broker.ask('DELETE', `/v1/connections/${id}`);
+    const id = await testSetup.importConnection(who.owner);
+    await testSetup.broker.ask('DELETE', `/v1/connections/${id}`);
     const { valetkey } = client();
     const link = await valetkey.connectUrl(who, await rejectionOf(valetkey.token(who)));
-    await connect(world.broker, link.url);
+    await connect(testSetup.broker, link.url);
     expect((await valetkey.connected(link.id)).connection_id).not.toBe(id);
   });
 
   test('return_url and label: passed on to the session', async () => {
     const who = { ...at(newOwner()), label: 'work' };
-    await world.broker.ask('PUT', '/v1/integrations/acme', { ...world.setup, return_origins: ['https://app.example'] });
+    await testSetup.broker.ask('PUT', '/v1/integrations/acme', {
+      ...testSetup.integrationBody,
+      return_origins: ['https://app.example'],
+    });
     const { valetkey } = client();
     const link = await valetkey.connectUrl({ ...who, return_url: 'https://app.example/done?a=1' });
-    const { location } = await connect(world.broker, link.url);
+    const { location } = await connect(testSetup.broker, link.url);
     expect(location).toMatch(/^https:\/\/app\.example\/done\?a=1&status=success&connection_id=/);
     expect((await valetkey.token(who)).connection_id).toBe((await valetkey.connected(link.id)).connection_id);
   });
 
   test('an error that connecting does not resolve: thrown again', async () => {
-    const key = await world.broker.callerKey({ actions: ['connections:write'] });
+    const key = await testSetup.broker.callerKey({ actions: ['connections:write'] });
     const { valetkey, sent } = client({ key });
     const refused = await rejectionOf(valetkey.token(at('ada')));
     expect(await rejectionOf(valetkey.connectUrl(at('ada'), refused))).toBe(refused);
@@ -105,7 +108,7 @@ describe('connected', () => {
   test('the owner declines: rejects with the reason', async () => {
     const { valetkey } = client();
     const link = await valetkey.connectUrl(at(newOwner()));
-    await connect(world.broker, link.url, { cancel: true });
+    await connect(testSetup.broker, link.url, { cancel: true });
     const error = await rejectionOf(valetkey.connected(link.id));
     expect(error).toMatchObject({ code: 'not_connected', reason: 'access_denied' });
   });
@@ -127,11 +130,13 @@ describe('connected', () => {
 test('verify: the broker verifies the JWT and its audience', async () => {
   const { valetkey } = client();
   const who = newOwner();
-  await world.adopt(who);
+  await testSetup.importConnection(who);
   await valetkey.token(at(who));
-  const idToken = world.front.passed.map(({ answer }) => answer.id_token).findLast((it) => typeof it === 'string');
-  const good = await valetkey.verify(String(idToken), { audience: world.clientId });
-  expect(good).toMatchObject({ active: true, issuer: world.provider.issuer, claims: { aud: world.clientId } });
+  const idToken = testSetup.proxy.requests
+    .map(({ answer }) => answer.id_token)
+    .findLast((it) => typeof it === 'string');
+  const good = await valetkey.verify(String(idToken), { audience: testSetup.clientId });
+  expect(good).toMatchObject({ active: true, issuer: testSetup.provider.issuer, claims: { aud: testSetup.clientId } });
   expect(await valetkey.verify(String(idToken), { audience: 'another-audience' })).toMatchObject({ active: false });
   expect(await valetkey.verify('e30.e30.e30')).toMatchObject({ active: false });
 });

@@ -1,35 +1,35 @@
 // DPoP-bound tokens (RFC 9449): sent with proofs of the real broker to an API that checks them.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type LocalProvider, startProvider } from '../../demo/provider.ts';
-import { startWorld, type World } from '../support/broker-setup.ts';
+import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
 import { createTestClient, type TestClient } from '../support/client.ts';
-import { type BoundApi, STRICT, startBoundApi } from '../support/dpop-api.ts';
-import { connect, connectionOf, integrateAt, invite } from '../support/owner-browser.ts';
+import { type DpopApi, NONCE_PATH, startDpopApi } from '../support/dpop-api.ts';
+import { connect, connectionOf, createConnectSession, putIntegrationAt } from '../support/owner-browser.ts';
 import { startScriptedServer } from '../support/scripted-server.ts';
 
 const AUDIENCE = 'https://api.example';
 
-let world: World;
+let testSetup: TestSetup;
 let strict: LocalProvider;
-let api: BoundApi;
+let api: DpopApi;
 let connection: string;
 beforeAll(async () => {
-  world = await startWorld();
+  testSetup = await startTestSetup();
   strict = await startProvider({ audience: AUDIENCE, features: { dPoP: { enabled: true } } });
-  api = await startBoundApi(strict.issuer, AUDIENCE);
-  await integrateAt(world.broker, 'bound', strict, { params: { issuer: strict.issuer, dpop: 'on' } });
-  const invited = await invite(world.broker, { integration: 'bound' });
-  await connect(world.broker, invited.url);
-  connection = String((await connectionOf(world.broker, invited)).id);
+  api = await startDpopApi(strict.issuer, AUDIENCE);
+  await putIntegrationAt(testSetup.broker, 'bound', strict, { params: { issuer: strict.issuer, dpop: 'on' } });
+  const invited = await createConnectSession(testSetup.broker, { integration: 'bound' });
+  await connect(testSetup.broker, invited.url);
+  connection = String((await connectionOf(testSetup.broker, invited)).id);
 });
 afterAll(async () => {
   await api.close();
   await strict.close();
-  await world.close();
+  await testSetup.close();
 });
 
 const client = (options: Partial<Parameters<typeof createTestClient>[0]> = {}): TestClient =>
-  createTestClient({ url: world.broker.url, key: world.broker.adminKey, ...options });
+  createTestClient({ url: testSetup.broker.url, key: testSetup.broker.adminKey, ...options });
 
 test('DPoP: a new proof for each request', async () => {
   const { valetkey } = client();
@@ -49,7 +49,7 @@ test('DPoP: the broker does not see the query', async () => {
 
 test('DPoP: uses the nonce that the API demands, and remembers it', async () => {
   const { valetkey, sent } = client();
-  const url = `${api.url}${STRICT}`;
+  const url = `${api.url}${NONCE_PATH}`;
   expect((await valetkey.fetch({ connection }, url)).status).toBe(200);
   expect((await valetkey.fetch({ connection }, url)).status).toBe(200);
   expect(sent.filter((line) => line === `GET ${url}`)).toHaveLength(3);
@@ -58,13 +58,13 @@ test('DPoP: uses the nonce that the API demands, and remembers it', async () => 
 test('DPoP: after a refresh elsewhere, sends the token that the proof is bound to', async () => {
   const { valetkey, sent } = client();
   await valetkey.token({ connection });
-  await world.broker.ask('POST', `/v1/connections/${connection}/refresh`, {});
+  await testSetup.broker.ask('POST', `/v1/connections/${connection}/refresh`, {});
   expect((await valetkey.fetch({ connection }, `${api.url}/a`)).status).toBe(200);
   expect(sent.filter((line) => line === `GET ${api.url}/a`)).toHaveLength(1);
 });
 
 test('DPoP: a 401 refreshes the token that was sent', async () => {
-  const { body } = await world.broker.ask('GET', `/v1/connections/${connection}/token`);
+  const { body } = await testSetup.broker.ask('GET', `/v1/connections/${connection}/token`);
   const rejecting = await startScriptedServer(({ headers }) =>
     headers.authorization === `DPoP ${body.access_token}` ? { status: 401, body: '' } : { body: {} },
   );

@@ -4,10 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Json } from '../support/broker.ts';
-import { startWorld, type World } from '../support/broker-setup.ts';
+import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
 import { createTestClient, rejectionOf, type TestClient } from '../support/client.ts';
 import { newOwner } from '../support/owner-browser.ts';
-import { type Received, type Scripted, type ScriptedServer, startScriptedServer } from '../support/scripted-server.ts';
+import {
+  type ReceivedRequest,
+  type ScriptedResponse,
+  type ScriptedServer,
+  startScriptedServer,
+} from '../support/scripted-server.ts';
 
 const KEY = 'k3y/with+odd=chars&more';
 const send = (place: string, name: string, prefix = '') => ({ send: { in: place, name, prefix } });
@@ -30,51 +35,51 @@ const MANIFOLD = {
 };
 
 let folder: string;
-let world: World;
+let testSetup: TestSetup;
 const servers: ScriptedServer[] = [];
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'valetkey-client-'));
   mkdirSync(join(folder, 'providers'));
   writeFileSync(join(folder, 'providers', 'manifold.json'), JSON.stringify(MANIFOLD));
-  world = await startWorld({ VALETKEY_PROVIDERS_DIR: join(folder, 'providers') });
+  testSetup = await startTestSetup({ VALETKEY_PROVIDERS_DIR: join(folder, 'providers') });
 });
 afterAll(async () => {
-  await world.close();
+  await testSetup.close();
   rmSync(folder, { recursive: true });
 });
 afterEach(async () => {
-  world.front.rule('pass');
+  testSetup.proxy.setRule('pass');
   await Promise.all(servers.splice(0).map((server) => server.close()));
 });
 
 const client = (options: Partial<Parameters<typeof createTestClient>[0]> = {}): TestClient =>
-  createTestClient({ url: world.broker.url, key: world.broker.adminKey, ...options });
+  createTestClient({ url: testSetup.broker.url, key: testSetup.broker.adminKey, ...options });
 const at = (owner: string) => ({ integration: 'acme', owner });
 
-async function startApi(answer: (request: Received) => Scripted): Promise<ScriptedServer> {
+async function startApi(answer: (request: ReceivedRequest) => ScriptedResponse): Promise<ScriptedServer> {
   const server = await startScriptedServer(answer);
   servers.push(server);
   return server;
 }
-const OK: Scripted = { body: { fine: true } };
+const OK: ScriptedResponse = { body: { fine: true } };
 /** Responds with these, one after the other; the last one repeats. */
-const says = (...script: Scripted[]) => startApi(() => (script.length > 1 ? script.shift()! : script[0]!));
+const says = (...script: ScriptedResponse[]) => startApi(() => (script.length > 1 ? script.shift()! : script[0]!));
 
 /** An owner with a connection at `acme`, and the token that is served for it now. */
 async function adopted(): Promise<{ owner: string; id: string; token: string }> {
   const owner = newOwner();
-  const id = await world.adopt(owner);
-  const { body } = await world.broker.ask('GET', `/v1/connections/${id}/token`);
+  const id = await testSetup.importConnection(owner);
+  const { body } = await testSetup.broker.ask('GET', `/v1/connections/${id}/token`);
   return { owner, id, token: String(body.access_token) };
 }
 
 /** A connection of the manifold provider in one of its modes. */
 async function keyed(mode: string, credentials: Json = { api_key: KEY }): Promise<{ connection: string }> {
   const setup = { provider: 'manifold', params: { mode } };
-  const put = await world.broker.ask('PUT', `/v1/integrations/${mode}`, setup);
+  const put = await testSetup.broker.ask('PUT', `/v1/integrations/${mode}`, setup);
   expect(put.status, JSON.stringify(put.body)).toBeLessThan(300);
   const body = { integration: mode, owner: newOwner(), credentials };
-  const answer = await world.broker.ask('POST', '/v1/connections', body);
+  const answer = await testSetup.broker.ask('POST', '/v1/connections', body);
   expect(answer.status, JSON.stringify(answer.body)).toBe(201);
   return { connection: String(answer.body.id) };
 }
@@ -141,7 +146,7 @@ describe('a request', () => {
   test('key in the query: not in the error of a failed request', async () => {
     const which = await keyed('query');
     const leaky = (url: string, init: RequestInit) =>
-      url.startsWith(world.broker.url) ? fetch(url, init) : Promise.reject(new TypeError(`cannot reach ${url}`));
+      url.startsWith(testSetup.broker.url) ? fetch(url, init) : Promise.reject(new TypeError(`cannot reach ${url}`));
     const error = await rejectionOf(client({ fetch: leaky }).valetkey.fetch(which, 'https://api.example/a'));
     expect(error).toMatchObject({ code: 'network', detail: 'api.example did not answer' });
   });
@@ -173,7 +178,7 @@ describe('a 401', () => {
   test('refreshes once, and repeats the request once', async () => {
     const { owner, token } = await adopted();
     const api = await rejecting(token);
-    const before = world.refreshes();
+    const before = testSetup.refreshCount();
     const { valetkey } = client();
     const response = await valetkey.fetch(at(owner), api.url, {
       method: 'POST',
@@ -184,19 +189,19 @@ describe('a 401', () => {
       ['POST', 'a=1'],
       ['POST', 'a=1'],
     ]);
-    expect(world.refreshes() - before).toBe(1);
+    expect(testSetup.refreshCount() - before).toBe(1);
     await valetkey.fetch(at(owner), api.url);
-    expect([api.received.length, world.refreshes() - before]).toEqual([3, 1]);
+    expect([api.received.length, testSetup.refreshCount() - before]).toEqual([3, 1]);
   });
 
   test('concurrent requests: one refresh', async () => {
     const { owner, token } = await adopted();
     const api = await rejecting(token);
-    const before = world.refreshes();
+    const before = testSetup.refreshCount();
     const { valetkey } = client();
     const responses = await Promise.all(Array.from({ length: 8 }, () => valetkey.fetch(at(owner), api.url)));
     expect(responses.map(({ status }) => status)).toEqual(Array(8).fill(200));
-    expect(world.refreshes() - before).toBe(1);
+    expect(testSetup.refreshCount() - before).toBe(1);
   });
 
   test('with the new token too: returned, no third attempt', async () => {
@@ -209,7 +214,7 @@ describe('a 401', () => {
   test('consent withdrawn: throws reauthorization_required', async () => {
     const { owner, id, token } = await adopted();
     const api = await rejecting(token);
-    world.provider.withdrawGrants();
+    testSetup.provider.withdrawGrants();
     const error = await rejectionOf(client().valetkey.fetch(at(owner), api.url));
     expect(error).toMatchObject({ code: 'reauthorization_required', connectionId: id });
     expect(api.received).toHaveLength(1);
@@ -236,7 +241,7 @@ describe('a 401', () => {
 });
 
 describe('Retry-After of an API', () => {
-  const later = (status: number, seconds: number): Scripted => ({
+  const later = (status: number, seconds: number): ScriptedResponse => ({
     status,
     headers: { 'retry-after': String(seconds) },
     body: 'later',
@@ -250,7 +255,7 @@ describe('Retry-After of an API', () => {
     expect([waits, api.received.map(({ body }) => body)]).toEqual([[4], ['a', 'a']]);
   });
 
-  test.each<[string, Scripted, RequestInit]>([
+  test.each<[string, ScriptedResponse, RequestInit]>([
     ['a second time', later(429, 1), {}],
     ['longer than ten seconds', later(429, 11), {}],
     ['of what may not be done twice', later(503, 1), { method: 'POST', body: 'a' }],
@@ -288,7 +293,7 @@ describe('Retry-After of an API', () => {
 });
 
 describe('a redirect', () => {
-  const to = (location: string, status = 302): Scripted => ({ status, headers: { location }, body: '' });
+  const to = (location: string, status = 302): ScriptedResponse => ({ status, headers: { location }, body: '' });
 
   test('same origin: followed with the token', async () => {
     const { owner, token } = await adopted();

@@ -6,8 +6,8 @@ import { promisify } from 'node:util';
 import { createContext, runInContext } from 'node:vm';
 import { build, type Platform } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { startWorld } from '../support/broker-setup.ts';
-import { type ClientPackage, layOutClient } from '../support/client-package.ts';
+import { startTestSetup } from '../support/broker-setup.ts';
+import { buildClientPackage, type ClientPackage } from '../support/client-package.ts';
 import { ROOT } from '../support/image.ts';
 import { newOwner } from '../support/owner-browser.ts';
 import { startScriptedServer } from '../support/scripted-server.ts';
@@ -16,7 +16,7 @@ vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let client: ClientPackage;
 beforeAll(async () => {
-  client = await layOutClient();
+  client = await buildClientPackage();
 });
 afterAll(() => client?.remove());
 
@@ -71,10 +71,10 @@ describe('without Node', () => {
   });
 
   test('gets, refreshes and throws with web APIs only', async () => {
-    const world = await startWorld();
+    const testSetup = await startTestSetup();
     const owner = newOwner();
-    const id = await world.adopt(owner);
-    const { body } = await world.broker.ask('GET', `/v1/connections/${id}/token`);
+    const id = await testSetup.importConnection(owner);
+    const { body } = await testSetup.broker.ask('GET', `/v1/connections/${id}/token`);
     const rejected = `Bearer ${body.access_token}`;
     const api = await startScriptedServer(({ headers }) => ({
       status: headers.authorization === rejected ? 401 : 200,
@@ -84,7 +84,7 @@ describe('without Node', () => {
       const web = { fetch, Headers, URL, URLSearchParams, AbortSignal, performance, setTimeout, clearTimeout };
       const context = createContext({
         ...web,
-        given: { url: world.broker.url, key: world.broker.adminKey },
+        given: { url: testSetup.broker.url, key: testSetup.broker.adminKey },
         owner,
         api,
       });
@@ -104,19 +104,26 @@ describe('without Node', () => {
       expect(api.received).toHaveLength(2);
     } finally {
       await api.close();
-      await world.close();
+      await testSetup.close();
     }
   });
 });
 
 describe('the types', () => {
-  const STRICT = ['--strict', '--noEmit', '--noUncheckedIndexedAccess', '--exactOptionalPropertyTypes', '--types', ''];
+  const NONCE_PATH = [
+    '--strict',
+    '--noEmit',
+    '--noUncheckedIndexedAccess',
+    '--exactOptionalPropertyTypes',
+    '--types',
+    '',
+  ];
   const compile = (source: string, ...options: string[]) => {
     writeFileSync(join(client.consumer, 'service.ts'), source);
     return client.compile(
       client.consumer,
       'service.ts',
-      ...STRICT,
+      ...NONCE_PATH,
       '--module',
       'esnext',
       '--target',

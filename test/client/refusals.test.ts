@@ -3,17 +3,17 @@ import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createValetkey, isReauthorizationRequired, mustConnect, ValetkeyError } from '../../src/client/index.ts';
 import { CODES } from '../../src/http/errors/problem-table.ts';
-import { startWorld, type World } from '../support/broker-setup.ts';
+import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
 import { createTestClient, rejectionOf } from '../support/client.ts';
 import { newOwner } from '../support/owner-browser.ts';
-import { type Scripted, type ScriptedServer, startScriptedServer } from '../support/scripted-server.ts';
+import { type ScriptedResponse, type ScriptedServer, startScriptedServer } from '../support/scripted-server.ts';
 
 const KEY = 'vk_must-not-be-shown-anywhere-0123456789';
 const TOKEN = { connection_id: 'con_1', integration: 'acme', owner: 'a', access_token: 'at', token_type: 'Bearer' };
-const GOOD: Scripted = { body: { ...TOKEN, scopes: [], expires_at: null, expires_in: null } };
+const GOOD: ScriptedResponse = { body: { ...TOKEN, scopes: [], expires_at: null, expires_in: null } };
 const at = (owner: string) => ({ integration: 'acme', owner });
 
-const later = (status: number, code: string, headers: Record<string, string>): Scripted => ({
+const later = (status: number, code: string, headers: Record<string, string>): ScriptedResponse => ({
   status,
   headers: { 'content-type': 'application/problem+json', ...headers },
   body: { type: `urn:${code}`, title: code, status, detail: 'Not now.', code, request_id: 'req_1' },
@@ -22,19 +22,19 @@ const unavailable = (seconds: number | string) =>
   later(503, 'provider_unavailable', { 'retry-after': String(seconds) });
 const limited = (seconds: number) => later(429, 'too_many_requests', { 'retry-after': String(seconds) });
 
-let world: World;
+let testSetup: TestSetup;
 const servers: ScriptedServer[] = [];
 beforeAll(async () => {
-  world = await startWorld();
+  testSetup = await startTestSetup();
 });
-afterAll(() => world.close());
+afterAll(() => testSetup.close());
 afterEach(async () => {
-  world.front.rule('pass');
+  testSetup.proxy.setRule('pass');
   await Promise.all(servers.splice(0).map((server) => server.close()));
 });
 
 /** A broker with these responses, one after the other; the last one repeats. */
-async function scripted(...script: Scripted[]) {
+async function scripted(...script: ScriptedResponse[]) {
   const server = await startScriptedServer(() => (script.length > 1 ? script.shift()! : script[0]!));
   servers.push(server);
   return { ...server, ...createTestClient({ url: server.url, key: KEY }) };
@@ -42,8 +42,8 @@ async function scripted(...script: Scripted[]) {
 
 describe('an error response', () => {
   test('forbidden: has the missing permission', async () => {
-    const key = await world.broker.callerKey({ actions: ['connections:read'] });
-    const { valetkey } = createTestClient({ url: world.broker.url, key });
+    const key = await testSetup.broker.callerKey({ actions: ['connections:read'] });
+    const { valetkey } = createTestClient({ url: testSetup.broker.url, key });
     const error = await rejectionOf(valetkey.token(at('ada')));
     expect(error).toBeInstanceOf(ValetkeyError);
     expect(error).toMatchObject({
@@ -57,32 +57,35 @@ describe('an error response', () => {
 
   test('ambiguous_connection: has the candidates', async () => {
     const owner = newOwner();
-    const ids = [await world.adopt(owner), await world.adopt(owner, {}, { label: 'work' })];
-    const { valetkey } = createTestClient({ url: world.broker.url, key: world.broker.adminKey });
+    const ids = [
+      await testSetup.importConnection(owner),
+      await testSetup.importConnection(owner, {}, { label: 'work' }),
+    ];
+    const { valetkey } = createTestClient({ url: testSetup.broker.url, key: testSetup.broker.adminKey });
     const error = (await rejectionOf(valetkey.token(at(owner)))) as ValetkeyError;
     expect(error).toMatchObject({ code: 'ambiguous_connection', status: 409 });
     expect(error.candidates?.map(({ connection_id }) => connection_id).sort()).toEqual(ids.sort());
   });
 
   test('invalid_request: has the issues', async () => {
-    const { valetkey } = createTestClient({ url: world.broker.url, key: world.broker.adminKey });
+    const { valetkey } = createTestClient({ url: testSetup.broker.url, key: testSetup.broker.adminKey });
     const error = await rejectionOf(valetkey.token({ integration: 'NOT A SLUG', owner: 'a' }));
     expect(error).toMatchObject({ code: 'invalid_request', status: 400, issues: [{ path: 'integration' }] });
   });
 
   test('reauthorization_required: has the reason and the connection', async () => {
     const owner = newOwner();
-    const id = await world.adopt(owner);
-    const { valetkey } = createTestClient({ url: world.broker.url, key: world.broker.adminKey });
+    const id = await testSetup.importConnection(owner);
+    const { valetkey } = createTestClient({ url: testSetup.broker.url, key: testSetup.broker.adminKey });
     const token = await valetkey.token(at(owner));
-    world.provider.withdrawGrants();
+    testSetup.provider.withdrawGrants();
     const error = await rejectionOf(valetkey.refresh(token));
     expect(error).toMatchObject({ code: 'reauthorization_required', reason: 'grant_revoked', connectionId: id });
     expect([isReauthorizationRequired(error), mustConnect(error)]).toEqual([true, true]);
   });
 
   test('unauthenticated: a wrong key', async () => {
-    const { valetkey } = createTestClient({ url: world.broker.url, key: KEY });
+    const { valetkey } = createTestClient({ url: testSetup.broker.url, key: KEY });
     expect(await rejectionOf(valetkey.token(at('a')))).toMatchObject({ code: 'unauthenticated', status: 401 });
   });
 
@@ -95,16 +98,16 @@ describe('an error response', () => {
 
 describe('the key', () => {
   test('a function: called for each request; a trailing line break is removed', async () => {
-    const keys = [await world.broker.callerKey(), await world.broker.callerKey({ actions: ['admin'] })];
-    const { valetkey } = createTestClient({ url: world.broker.url, key: async () => `${keys.shift()}\n` });
+    const keys = [await testSetup.broker.callerKey(), await testSetup.broker.callerKey({ actions: ['admin'] })];
+    const { valetkey } = createTestClient({ url: testSetup.broker.url, key: async () => `${keys.shift()}\n` });
     const owner = newOwner();
-    await world.adopt(owner);
+    await testSetup.importConnection(owner);
     await valetkey.token(at(owner));
     expect(await rejectionOf(valetkey.token({ ...at(owner), label: '' }))).toMatchObject({ code: 'forbidden' });
   });
 
   test.each(['', ' ', 'vk_a\nb', 'vk_ä'])('%j: rejected before anything is sent', async (key) => {
-    const { valetkey, sent } = createTestClient({ url: world.broker.url, key });
+    const { valetkey, sent } = createTestClient({ url: testSetup.broker.url, key });
     const error = await rejectionOf(valetkey.token(at('a')));
     expect(error).toMatchObject({ code: 'invalid_key', status: 0 });
     expect(sent).toEqual([]);
@@ -113,7 +116,7 @@ describe('the key', () => {
   test('a function that rejects: the call rejects with its error', async () => {
     const reason = new Error('no such file');
     const key = () => Promise.reject(reason);
-    const { valetkey } = createTestClient({ url: world.broker.url, key });
+    const { valetkey } = createTestClient({ url: testSetup.broker.url, key });
     expect(await rejectionOf(valetkey.token(at('a')))).toBe(reason);
   });
 
@@ -209,9 +212,9 @@ describe('Retry-After', () => {
 
   test('a real broker whose provider is down: provider_unavailable with retryAfter', async () => {
     const owner = newOwner();
-    await world.adopt(owner);
-    world.front.rule('cut');
-    const { valetkey } = createTestClient({ url: world.broker.url, key: world.broker.adminKey });
+    await testSetup.importConnection(owner);
+    testSetup.proxy.setRule('cut');
+    const { valetkey } = createTestClient({ url: testSetup.broker.url, key: testSetup.broker.adminKey });
     const error = (await rejectionOf(valetkey.token(at(owner)))) as ValetkeyError;
     expect(error).toMatchObject({ code: 'provider_unavailable', status: 503 });
     expect(error.retryAfter).toBeGreaterThan(0);
@@ -258,7 +261,7 @@ describe('no broker at the URL', () => {
     expect(await rejectionOf(valetkey.connectUrl({ ...at('a'), signal: controller.signal }))).toBe(reason);
   });
 
-  test.each<[string, Scripted]>([
+  test.each<[string, ScriptedResponse]>([
     ['a page', { headers: { 'content-type': 'text/html; charset=utf-8' }, body: `<h1>${KEY}</h1>` }],
     ['a page of an error', { status: 502, headers: { 'content-type': 'text/html' }, body: '<h1>Bad gateway</h1>' }],
     ['a truncated response', { headers: { 'content-type': 'application/json' }, body: '{"access_token":"at' }],
@@ -276,12 +279,12 @@ test('errors: never contain the key or a token, however they are printed', async
   const leaky = () => Promise.reject(Object.assign(new Error(`Bearer ${KEY}`), { request: { key: KEY, secret } }));
   const hanging = await scripted('hang');
   const html = await scripted({ status: 500, headers: { 'content-type': 'text/html' }, body: KEY + secret });
-  const refusing = createTestClient({ url: world.broker.url, key: KEY });
+  const refusing = createTestClient({ url: testSetup.broker.url, key: KEY });
   const errors = await Promise.all(
     [
-      createTestClient({ url: world.broker.url, key: KEY, fetch: leaky }).valetkey,
+      createTestClient({ url: testSetup.broker.url, key: KEY, fetch: leaky }).valetkey,
       createTestClient({ url: hanging.url, key: KEY, timeout: 0.05 }).valetkey,
-      createTestClient({ url: world.broker.url, key: `${KEY}\n${KEY}` }).valetkey,
+      createTestClient({ url: testSetup.broker.url, key: `${KEY}\n${KEY}` }).valetkey,
       html.valetkey,
       refusing.valetkey,
     ].map((valetkey) => rejectionOf(valetkey.refresh({ connection_id: 'con_1', access_token: secret }))),

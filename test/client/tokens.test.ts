@@ -1,29 +1,29 @@
 // Tokens from the cache and the broker: what is cached, how long, and what concurrent calls send.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createCache } from '../../src/client/cache.ts';
-import { startWorld, type World } from '../support/broker-setup.ts';
+import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
 import { createTestClient, rejectionOf, type TestClient } from '../support/client.ts';
 import { newOwner } from '../support/owner-browser.ts';
 
-let world: World;
+let testSetup: TestSetup;
 beforeAll(async () => {
-  world = await startWorld();
+  testSetup = await startTestSetup();
 });
-afterAll(() => world.close());
-afterEach(() => world.front.rule('pass'));
+afterAll(() => testSetup.close());
+afterEach(() => testSetup.proxy.setRule('pass'));
 
 const client = (options: Partial<Parameters<typeof createTestClient>[0]> = {}): TestClient =>
-  createTestClient({ url: world.broker.url, key: world.broker.adminKey, ...options });
+  createTestClient({ url: testSetup.broker.url, key: testSetup.broker.adminKey, ...options });
 const at = (owner: string, label?: string) => ({ integration: 'acme', owner, ...(label !== undefined && { label }) });
 
 describe('token', () => {
   test('by owner, by label and by id: the token of the broker', async () => {
     const owner = newOwner();
-    const id = await world.adopt(owner);
-    const labelled = await world.adopt(owner, {}, { label: 'work' });
+    const id = await testSetup.importConnection(owner);
+    const labelled = await testSetup.importConnection(owner, {}, { label: 'work' });
     const { valetkey } = client();
     const byId = await valetkey.token({ connection: id });
-    const { body } = await world.broker.ask('GET', `/v1/connections/${id}/token`);
+    const { body } = await testSetup.broker.ask('GET', `/v1/connections/${id}/token`);
     expect(byId).toEqual({ ...body, expires_in: expect.closeTo(Number(body.expires_in), -1) });
     expect(await valetkey.token(at(owner, ''))).toMatchObject({ connection_id: id, access_token: byId.access_token });
     expect((await valetkey.token(at(owner, 'work'))).connection_id).toBe(labelled);
@@ -31,7 +31,7 @@ describe('token', () => {
 
   test('cached: no second request, and expires_in counts down', async () => {
     const owner = newOwner();
-    await world.adopt(owner);
+    await testSetup.importConnection(owner);
     const { valetkey, sent, advance } = client();
     const first = await valetkey.token(at(owner));
     advance(30);
@@ -42,10 +42,10 @@ describe('token', () => {
 
   test('cached for a minute: then a revocation takes effect', async () => {
     const owner = newOwner();
-    const id = await world.adopt(owner);
+    const id = await testSetup.importConnection(owner);
     const { valetkey, advance } = client();
     await valetkey.token(at(owner));
-    await world.broker.ask('DELETE', `/v1/connections/${id}`);
+    await testSetup.broker.ask('DELETE', `/v1/connections/${id}`);
     advance(59);
     expect(await valetkey.token(at(owner))).toMatchObject({ connection_id: id });
     advance(1.1);
@@ -54,7 +54,7 @@ describe('token', () => {
 
   test('cacheFor 0: no cache', async () => {
     const owner = newOwner();
-    await world.adopt(owner);
+    await testSetup.importConnection(owner);
     const { valetkey, sent } = client({ cacheFor: 0 });
     await valetkey.token(at(owner));
     await valetkey.token(at(owner));
@@ -63,7 +63,7 @@ describe('token', () => {
 
   test('cached: returned only with min_ttl left, counted from the request', async () => {
     const owner = newOwner();
-    await world.adopt(owner, { access_token: 'short', expires_at: world.inSeconds(300) });
+    await testSetup.importConnection(owner, { access_token: 'short', expires_at: testSetup.inSeconds(300) });
     const { valetkey, sent, advance } = client({ cacheFor: 1_000 });
     const { access_token } = await valetkey.token(at(owner));
     expect(access_token).toBe('short');
@@ -73,14 +73,14 @@ describe('token', () => {
     expect((await valetkey.token({ ...at(owner), min_ttl: 10 })).access_token).toBe('short');
     expect(sent).toHaveLength(1);
     advance(2);
-    world.advance(240_000);
+    testSetup.advance(240_000);
     expect((await valetkey.token(at(owner))).access_token).not.toBe('short');
     expect(sent).toHaveLength(2);
   });
 
   test('slow response: its time counts as lifetime', async () => {
     const owner = newOwner();
-    await world.adopt(owner, { access_token: 'slow', expires_at: world.inSeconds(300) });
+    await testSetup.importConnection(owner, { access_token: 'slow', expires_at: testSetup.inSeconds(300) });
     let ahead = 0;
     const slow = client({
       cacheFor: 1_000,
@@ -93,14 +93,14 @@ describe('token', () => {
     });
     expect((await slow.valetkey.token(at(owner))).access_token).toBe('slow');
     ahead += 150_000;
-    world.advance(250_000);
+    testSetup.advance(250_000);
     // 50 seconds are left; the default min_ttl is 60.
     expect((await slow.valetkey.token(at(owner))).access_token).not.toBe('slow');
   });
 
   test('owners with separators or common prefixes: never mixed up', async () => {
     const owners = ['user:1', 'user:10', 'user:1&label=', 'user:1/token', '../user:1', 'user:1%26', 'user 1', 'user+1'];
-    const ids = await Promise.all(owners.map((owner) => world.adopt(owner)));
+    const ids = await Promise.all(owners.map((owner) => testSetup.importConnection(owner)));
     const { valetkey } = client();
     for (let round = 0; round < 2; round++) {
       const tokens = await Promise.all(owners.map((owner) => valetkey.token(at(owner))));
@@ -118,7 +118,7 @@ describe('token', () => {
 
   test('a caller that changes its copy: no effect on the cache', async () => {
     const owner = newOwner();
-    await world.adopt(owner);
+    await testSetup.importConnection(owner);
     const { valetkey } = client();
     const first = await valetkey.token(at(owner));
     const { access_token, scopes } = structuredClone(first);
@@ -131,8 +131,8 @@ describe('token', () => {
 describe('concurrent calls', () => {
   test('one request; aborting one call does not affect the others', async () => {
     const owner = newOwner();
-    await world.adopt(owner);
-    world.front.rule('withhold');
+    await testSetup.importConnection(owner);
+    testSetup.proxy.setRule('withhold');
     const { valetkey, sent } = client();
     const controller = new AbortController();
     const leaving = rejectionOf(valetkey.token({ ...at(owner), signal: controller.signal }));
@@ -140,8 +140,8 @@ describe('concurrent calls', () => {
     const reason = new Error('gone');
     controller.abort(reason);
     expect(await leaving).toBe(reason);
-    await world.front.waiting(1);
-    world.front.release();
+    await testSetup.proxy.untilHeld(1);
+    testSetup.proxy.release();
     const tokens = new Set((await Promise.all(staying)).map(({ access_token }) => access_token));
     expect([tokens.size, sent.length]).toEqual([1, 1]);
   });
@@ -151,19 +151,19 @@ describe('concurrent calls', () => {
     const { valetkey } = client();
     const refused = await Promise.all([1, 2].map(() => rejectionOf(valetkey.token(at(owner)))));
     for (const error of refused) expect(error).toMatchObject({ code: 'not_found', status: 404 });
-    const id = await world.adopt(owner);
+    const id = await testSetup.importConnection(owner);
     expect((await valetkey.token(at(owner))).connection_id).toBe(id);
   });
 
   test('refresh of one rejected token: one refresh for all', async () => {
     const owner = newOwner();
-    const id = await world.adopt(owner);
+    const id = await testSetup.importConnection(owner);
     const { valetkey, sent } = client();
     const rejected = await valetkey.token(at(owner));
     await valetkey.token({ connection: id });
-    const before = world.refreshes();
+    const before = testSetup.refreshCount();
     const fresh = await Promise.all([1, 2, 3].map(() => valetkey.refresh(rejected)));
-    expect(world.refreshes() - before).toBe(1);
+    expect(testSetup.refreshCount() - before).toBe(1);
     expect(new Set(fresh.map(({ access_token }) => access_token)).size).toBe(1);
     expect(fresh[0]?.access_token).not.toBe(rejected.access_token);
     // Cached under each key of the rejected token.
@@ -175,21 +175,21 @@ describe('concurrent calls', () => {
 
   test('refresh of a token that was refreshed elsewhere: no further refresh', async () => {
     const owner = newOwner();
-    const id = await world.adopt(owner);
+    const id = await testSetup.importConnection(owner);
     const { valetkey } = client();
     const old = await valetkey.token(at(owner));
-    const { body } = await world.broker.ask('POST', `/v1/connections/${id}/refresh`, {});
-    const before = world.refreshes();
+    const { body } = await testSetup.broker.ask('POST', `/v1/connections/${id}/refresh`, {});
+    const before = testSetup.refreshCount();
     expect((await valetkey.refresh(old)).access_token).toBe(body.access_token);
-    expect(world.refreshes()).toBe(before);
+    expect(testSetup.refreshCount()).toBe(before);
   });
 
   test('a failed refresh removes the rejected token from the cache', async () => {
     const owner = newOwner();
-    const id = await world.adopt(owner);
+    const id = await testSetup.importConnection(owner);
     const { valetkey, sent } = client();
     const rejected = await valetkey.token(at(owner));
-    await world.broker.ask('DELETE', `/v1/connections/${id}`);
+    await testSetup.broker.ask('DELETE', `/v1/connections/${id}`);
     const error = await rejectionOf(valetkey.refresh(rejected));
     expect(error).toMatchObject({ code: 'connection_revoked', connectionId: id });
     const asked = sent.length;

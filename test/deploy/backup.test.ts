@@ -7,17 +7,17 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { expectOk, expectProblem } from '../support/contract.ts';
 import { read } from '../support/deploy-files.ts';
-import { openRestartableBroker, type RestartableBroker } from '../support/restartable-broker.ts';
+import { type RestartableBroker, startRestartableBroker } from '../support/restartable-broker.ts';
 
-let house: RestartableBroker;
+let restartable: RestartableBroker;
 let cwd: string;
 beforeAll(async () => {
-  house = await openRestartableBroker();
+  restartable = await startRestartableBroker();
   cwd = await mkdtemp(join(tmpdir(), 'valetkey-backup-'));
-  await symlink(house.folder, join(cwd, 'data'));
+  await symlink(restartable.folder, join(cwd, 'data'));
 });
 afterAll(async () => {
-  await house?.close();
+  await restartable?.close();
   await rm(cwd, { recursive: true, force: true });
 });
 
@@ -27,27 +27,27 @@ async function runCommands(name: string): Promise<void> {
   await promisify(execFile)('sh', ['-e', '-c', commands!], { cwd });
 }
 
-const token = (id: string) => house.ask('GET', `/v1/connections/${id}/token`);
-const refresh = (id: string) => house.ask('POST', `/v1/connections/${id}/refresh`, {});
+const token = (id: string) => restartable.ask('GET', `/v1/connections/${id}/token`);
+const refresh = (id: string) => restartable.ask('POST', `/v1/connections/${id}/refresh`, {});
 
 test('backup and restore: valid tokens are served, rotated ones need a reconnect, revoked connections are back', async () => {
-  const [ada, grace] = [await house.adopt('ada'), await house.adopt('grace')];
+  const [ada, grace] = [await restartable.importConnection('ada'), await restartable.importConnection('grace')];
   const { access_token: backedUp } = expectOk(await token(ada));
   expectOk(await token(grace));
 
   await runCommands('backup');
   expectOk(await refresh(ada));
-  expectOk(await house.ask('DELETE', `/v1/connections/${grace}`));
-  expect(await house.broker().stop('SIGTERM')).toBe(0);
+  expectOk(await restartable.ask('DELETE', `/v1/connections/${grace}`));
+  expect(await restartable.current().stop('SIGTERM')).toBe(0);
 
   await runCommands('restore');
-  await house.start();
+  await restartable.start();
   expect(expectOk(await token(ada))).toMatchObject({ access_token: backedUp });
   expect(expectProblem(await refresh(ada), 409, 'reauthorization_required')).toMatchObject({ reason: 'grant_revoked' });
-  expect(expectOk(await house.ask('GET', `/v1/connections/${grace}`))).toMatchObject({ status: 'active' });
+  expect(expectOk(await restartable.ask('GET', `/v1/connections/${grace}`))).toMatchObject({ status: 'active' });
 
-  const credentials = { refresh_token: await house.mint('ada') };
+  const credentials = { refresh_token: await restartable.mintRefreshToken('ada') };
   const again = { integration: 'acme', owner: 'ada', connection_id: ada, credentials };
-  await house.ask('POST', '/v1/connections', again);
+  await restartable.ask('POST', '/v1/connections', again);
   expectOk(await token(ada));
 });

@@ -1,6 +1,16 @@
 // The compose file, without a container engine: consistent with the Dockerfile and the broker, and without secrets.
 import { describe, expect, it } from 'vitest';
-import { faultsOf, filledIn, PINNED, ROOT, SECRET, STOP, settings, version, yaml } from '../support/deploy-files.ts';
+import {
+  configIssues,
+  PINNED,
+  ROOT,
+  SECRET,
+  STOP,
+  substituteVariables,
+  validSettings,
+  version,
+  yaml,
+} from '../support/deploy-files.ts';
 import { dockerfile } from '../support/image.ts';
 
 describe('compose.yaml', () => {
@@ -27,7 +37,9 @@ describe('compose.yaml', () => {
   const services = Object.entries(compose.services);
   const { valetkey, postgres } = compose.services as { valetkey: Service; postgres: Service };
   const environment = (service: Service, env: Record<string, string>) =>
-    Object.fromEntries(Object.entries(service.environment).map(([name, value]) => [name, filledIn(value, env)]));
+    Object.fromEntries(
+      Object.entries(service.environment).map(([name, value]) => [name, substituteVariables(value, env)]),
+    );
 
   it('pins each image; ours has the version of this broker and is built from this Dockerfile', () => {
     for (const [, { image }] of services) expect(image).toMatch(PINNED);
@@ -52,21 +64,21 @@ describe('compose.yaml', () => {
       for (const [variable, value] of Object.entries(service.environment))
         if (SECRET.test(variable)) expect(value, `${name}: ${variable}`).toMatch(/\$\{\w+:(\?[^}]+|-)\}/);
     for (const missing of ['POSTGRES_PASSWORD', 'VALETKEY_KEYS', 'VALETKEY_PUBLIC_URL']) {
-      const env = { ...settings(), [missing]: '' };
+      const env = { ...validSettings(), [missing]: '' };
       expect(() => environment(valetkey, env), missing).toThrow(missing);
     }
-    expect(() => environment(postgres, { ...settings(), POSTGRES_PASSWORD: '' })).toThrow('POSTGRES_PASSWORD');
+    expect(() => environment(postgres, { ...validSettings(), POSTGRES_PASSWORD: '' })).toThrow('POSTGRES_PASSWORD');
   });
 
-  it('sets only known settings, and all required ones', () => {
-    const env = environment(valetkey, settings());
-    expect(faultsOf({ ...env, VALETKEY_HOST: '0.0.0.0' })).toEqual([]);
-    expect(faultsOf({ ...env, VALETKEY_HOST: '0.0.0.0', VALETKEY_PUBLIK_URL: 'x' })).toHaveLength(1);
+  it('sets only known validSettings, and all required ones', () => {
+    const env = environment(valetkey, validSettings());
+    expect(configIssues({ ...env, VALETKEY_HOST: '0.0.0.0' })).toEqual([]);
+    expect(configIssues({ ...env, VALETKEY_HOST: '0.0.0.0', VALETKEY_PUBLIK_URL: 'x' })).toHaveLength(1);
   });
 
   it('uses the same user, password and database for both services', () => {
-    const url = new URL(environment(valetkey, settings()).VALETKEY_DATABASE_URL!);
-    const server = environment(postgres, settings());
+    const url = new URL(environment(valetkey, validSettings()).VALETKEY_DATABASE_URL!);
+    const server = environment(postgres, validSettings());
     expect([url.protocol, url.hostname, url.port]).toEqual(['postgres:', 'postgres', '5432']);
     expect([url.username, url.password, url.pathname]).toEqual([
       server.POSTGRES_USER,

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { validate } from 'dockerfile-utils';
 import { describe, expect, it, vi } from 'vitest';
-import { copies, dockerfile, instructions, layOutImage, ROOT, shipped } from '../support/image.ts';
+import { buildImageFolder, copies, dockerfile, instructions, ROOT, shipped } from '../support/image.ts';
 
 /** For building the bundle. */
 vi.setConfig({ testTimeout: 60_000 });
@@ -80,7 +80,7 @@ describe('the Dockerfile', () => {
   });
 
   it('starts from the copied files, passes its health check, and stops on SIGTERM', async () => {
-    const { folder, remove } = await layOutImage();
+    const { folder, remove } = await buildImageFolder();
     expect(existsSync(join(folder, 'src/main.ts'))).toBe(false);
     const [, ...args] = commandOf(only('CMD'));
     const [, ...check] = commandOf(only('HEALTHCHECK'));

@@ -2,8 +2,8 @@
 // secrets.
 import { globSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { startWorld } from '../support/broker-setup.ts';
-import { faultsOf, ROOT, SECRET, STOP, settings, version, yaml } from '../support/deploy-files.ts';
+import { startTestSetup } from '../support/broker-setup.ts';
+import { configIssues, ROOT, SECRET, STOP, validSettings, version, yaml } from '../support/deploy-files.ts';
 import { dockerfile } from '../support/image.ts';
 
 interface Labels {
@@ -160,11 +160,11 @@ describe('the Kubernetes manifests', () => {
     const secret = one('Secret');
     expect(container.envFrom).toEqual([{ secretRef: { name: secret.metadata.name } }]);
     const names = Object.keys(secret.stringData!);
-    const filled = Object.fromEntries(Object.entries(settings()).filter(([name]) => names.includes(name)));
+    const filled = Object.fromEntries(Object.entries(validSettings()).filter(([name]) => names.includes(name)));
     const env = { ...secret.stringData, ...filled, ...fromMap };
-    expect(faultsOf(env, data['valetkey.json'])).toEqual([]);
-    expect(faultsOf({ ...env, VALETKEY_KEYS: '' })).toHaveLength(1);
-    expect(faultsOf(env, '{"colour":"red"}')).not.toEqual([]);
+    expect(configIssues(env, data['valetkey.json'])).toEqual([]);
+    expect(configIssues({ ...env, VALETKEY_KEYS: '' })).toHaveLength(1);
+    expect(configIssues(env, '{"colour":"red"}')).not.toEqual([]);
   });
 
   it('contain no secrets; the template of the Secret is not applied with the rest', () => {
@@ -209,12 +209,12 @@ describe('the Kubernetes manifests', () => {
     });
     const scraped = deployment.template.metadata.annotations['prometheus.io/path']!;
     beforeAll(async () => {
-      const world = await startWorld();
-      const ask = async (path: string) => [path, (await fetch(new URL(path, world.broker.url))).status] as const;
+      const testSetup = await startTestSetup();
+      const ask = async (path: string) => [path, (await fetch(new URL(path, testSetup.broker.url))).status] as const;
       answers = Object.fromEntries(
         await Promise.all([...probes.map(([, { httpGet }]) => httpGet.path), scraped].map(ask)),
       );
-      await world.close();
+      await testSetup.close();
     });
 
     it('use routes that need no key', () => {

@@ -2,7 +2,7 @@
 import { existsSync, globSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ROOT, read, yaml } from '../support/deploy-files.ts';
-import { type Asked, asked } from '../support/promql.ts';
+import { type PromqlQuery, parsePromql } from '../support/promql.ts';
 import { type MetricFamily, renderedMetrics } from '../support/rendered-metrics.ts';
 
 interface Rule {
@@ -45,7 +45,7 @@ beforeAll(async () => {
 });
 
 /** The metrics and labels of an expression that a broker does not expose. */
-function unknownIn({ metrics, groupedBy }: Asked): string[] {
+function unknownIn({ metrics, groupedBy }: PromqlQuery): string[] {
   const known = (name: string) => [...(series.get(name) ?? []), ...SET_BY_PROMETHEUS];
   const all = new Set(metrics.flatMap(({ name }) => known(name)));
   return [
@@ -64,7 +64,7 @@ const expressions = [
 
 describe('every PromQL expression', () => {
   it.each(expressions)('%s: uses known metrics and labels', (_, expr) => {
-    const found = asked(expr);
+    const found = parsePromql(expr);
     expect(found.metrics).not.toEqual([]);
     expect(unknownIn(found)).toEqual([]);
   });
@@ -73,7 +73,7 @@ describe('every PromQL expression', () => {
     const sources = globSync('src/**/*.ts', { cwd: ROOT }).map((path) => read(path));
     const paths = Object.keys(JSON.parse(read('openapi.json')).paths).map((path) => path.replace(/\{(\w+)\}/g, ':$1'));
     const values = expressions
-      .flatMap(([, expr]) => asked(expr).metrics)
+      .flatMap(([, expr]) => parsePromql(expr).metrics)
       .flatMap(({ matchers }) => matchers)
       .flatMap(({ label, values }) => values.map((value) => ({ label, value })));
     const unknown = values.filter(({ label, value }) => {
@@ -88,9 +88,9 @@ describe('every PromQL expression', () => {
   it('keeps `le` in quantiles, and uses bucket bounds of the histogram', () => {
     const quantiles = expressions.filter(([, expr]) => expr.includes('histogram_quantile'));
     expect(quantiles.length).toBeGreaterThan(1);
-    for (const [, expr] of quantiles) expect(asked(expr).groupedBy).toContain('le');
+    for (const [, expr] of quantiles) expect(parsePromql(expr).groupedBy).toContain('le');
     const used = expressions.flatMap(([, expr]) =>
-      asked(expr).metrics.flatMap(({ name, matchers }) =>
+      parsePromql(expr).metrics.flatMap(({ name, matchers }) =>
         matchers.filter(({ label }) => label === 'le').map(({ values }) => ({ name, values })),
       ),
     );
@@ -123,7 +123,7 @@ describe('the check itself rejects', () => {
       ['valetkey_unknown'],
     ],
   ])('%s', (_, expr, unknown) => {
-    expect(unknownIn(asked(expr))).toEqual(unknown);
+    expect(unknownIn(parsePromql(expr))).toEqual(unknown);
   });
 
   it.each([
@@ -135,7 +135,7 @@ describe('the check itself rejects', () => {
     ['a comparison as a matcher', 'up{job>"a"}'],
     ['invalid characters', 'up ? 1'],
   ])('%s', (_, expr) => {
-    expect(() => asked(expr)).toThrow();
+    expect(() => parsePromql(expr)).toThrow();
   });
 });
 
@@ -153,7 +153,7 @@ describe('each alert', () => {
   it('uses only labels of its result in the summary', () => {
     for (const { alert, expr, annotations } of rules) {
       const used = [...annotations.summary.matchAll(/\$labels\.(\w+)/g)].map(([, label]) => label!);
-      const { metrics, groupedBy } = asked(expr);
+      const { metrics, groupedBy } = parsePromql(expr);
       const left = /^\s*(sum|max|min|count|histogram_quantile|absent)\b/.test(expr)
         ? groupedBy
         : [...metrics.flatMap(({ name }) => [...(series.get(name) ?? [])]), ...SET_BY_PROMETHEUS];
@@ -196,7 +196,7 @@ describe('the dashboard', () => {
     for (const { targets } of shown)
       for (const { expr, legendFormat } of targets!) {
         const used = [...legendFormat.matchAll(/\{\{(\w+)\}\}/g)].map(([, label]) => label!);
-        expect([...asked(substituted(expr)).groupedBy, ...SET_BY_PROMETHEUS], expr).toEqual(
+        expect([...parsePromql(substituted(expr)).groupedBy, ...SET_BY_PROMETHEUS], expr).toEqual(
           expect.arrayContaining(used),
         );
       }

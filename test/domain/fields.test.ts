@@ -1,7 +1,15 @@
-// Fields and templates: what an entry asks for, whether it was given, and what it is filled into.
+// Fields of an entry: validation of their values, and templates.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { CredentialFields, fieldIssues, fill, fillAll, holes, Params, valuesOf } from '../../src/domain/fields.ts';
+import {
+  CredentialFields,
+  fieldIssues,
+  fill,
+  fillAll,
+  Params,
+  placeholders,
+  valuesOf,
+} from '../../src/domain/fields.ts';
 
 const REGIONS = { eu: 'https://eu.acme.test', us: 'https://us.acme.test' };
 const fields = Params.parse({
@@ -14,8 +22,8 @@ const names = fc.stringMatching(/^[a-z][a-z0-9_]{0,8}$/);
 const values = fc.dictionary(names, fc.string(), { maxKeys: 6 });
 const text = fc.string().map((given) => given.replaceAll(/[{}]/g, ''));
 
-describe('a template', () => {
-  test('without names is filled as it is', () => {
+describe('template', () => {
+  test('without names: unchanged', () => {
     fc.assert(
       fc.property(text, values, (template, given) => {
         expect(fill(template, given)).toBe(template);
@@ -23,7 +31,7 @@ describe('a template', () => {
     );
   });
 
-  test('is filled with each value between the texts around it, whatever the values hold', () => {
+  test('is filled with each value, whatever characters it has', () => {
     const parts = fc.array(fc.tuple(text, names, fc.string()), { minLength: 1, maxLength: 5 });
     fc.assert(
       fc.property(parts, text, (pieces, end) => {
@@ -31,12 +39,12 @@ describe('a template', () => {
         const template = pieces.map(([before, name]) => `${before}{${name}}`).join('') + end;
         const whole = pieces.map(([before, name]) => before + given[name]).join('') + end;
         expect(fill(template, given)).toBe(whole);
-        expect(holes(template)).toEqual(pieces.map(([, name]) => name));
+        expect(placeholders(template)).toEqual(pieces.map(([, name]) => name));
       }),
     );
   });
 
-  test('that lacks one value is left out as a whole', () => {
+  test('is undefined when one value is missing', () => {
     fc.assert(
       fc.property(names, values, (name, given) => {
         fc.pre(!Object.hasOwn(given, name));
@@ -45,57 +53,57 @@ describe('a template', () => {
     );
   });
 
-  test('does not take what every object has for a value', () => {
+  test('ignores inherited properties of the values', () => {
     expect(fill('{constructor}', {})).toBeUndefined();
   });
 
-  test('is filled once: a value that looks like a name stays a value', () => {
+  test('is filled once: a value is not a template', () => {
     expect(fill('{a}/{b}', { a: '{b}', b: '$&$1{a}' })).toBe('{b}/$&$1{a}');
   });
 
-  test('encodes values and nothing else', () => {
+  test('encodes only values', () => {
     expect(fill('https://acme.test/a b/{token}?x={token}', { token: 'a/b&c' }, encodeURIComponent)).toBe(
       'https://acme.test/a b/a%2Fb%26c?x=a%2Fb%26c',
     );
   });
 
-  test('among several is left out alone', () => {
+  test('fillAll omits only templates with missing values', () => {
     expect(fillAll({ one: '{a}', two: '{a}-{missing}', three: 'plain' }, { a: '1' })).toEqual({
       one: '1',
       three: 'plain',
     });
   });
 
-  test('takes only lower-case names for names', () => {
-    expect(holes('{a}{B}{1}{ a }{a-b}{a_1}')).toEqual(['a', 'a_1']);
+  test('has only lower-case names', () => {
+    expect(placeholders('{a}{B}{1}{ a }{a-b}{a_1}')).toEqual(['a', 'a_1']);
   });
 });
 
-describe('what was given', () => {
+describe('fieldIssues', () => {
   const issuesOf = (given: Record<string, string>, missing?: 'refused' | 'allowed') =>
     fieldIssues('params', fields, given, missing);
 
-  test('is fine with what is required, the rest left to defaults', () => {
+  test('accepts required values, with defaults for the rest', () => {
     expect(issuesOf({ subdomain: 'acme' })).toEqual([]);
     expect(issuesOf({ subdomain: '1234', region: 'us', team: 'blue' })).toEqual([]);
   });
 
-  test('is told all at once what is wrong with it', () => {
+  test('reports every issue at once', () => {
     expect(issuesOf({ region: 'mars', team: '', colour: 'red' })).toEqual([
       {
         path: 'params.colour',
-        message: 'not asked for by this provider, which takes: subdomain, region, team',
+        message: 'unknown for this provider, which takes: subdomain, region, team',
       },
       { path: 'params.subdomain', message: 'Subdomain is required, for example acme' },
       { path: 'params.region', message: 'not a valid Region; one of: eu, us' },
       { path: 'params.team', message: 'not a valid Team' },
     ]);
     expect(fieldIssues('credentials', {}, { a: 'b' })).toEqual([
-      { path: 'credentials.a', message: 'not asked for by this provider, which takes: none' },
+      { path: 'credentials.a', message: 'unknown for this provider, which takes: none' },
     ]);
   });
 
-  test('may be incomplete where the rest comes later, and never wrong', () => {
+  test('allows missing values if told so, never invalid ones', () => {
     expect(issuesOf({}, 'allowed')).toEqual([]);
     expect(issuesOf({ subdomain: 'A' }, 'allowed')).toHaveLength(1);
   });
@@ -114,7 +122,7 @@ describe('what was given', () => {
     },
   );
 
-  test('is never repeated in what is said about it', () => {
+  test('never contains a given value', () => {
     const secret = CredentialFields.parse({ api_key: { title: 'API key', pattern: 'sk_[a-z]+' } });
     fc.assert(
       fc.property(fc.stringMatching(/^[A-Z0-9]{12,30}$/), (given) => {
@@ -124,8 +132,8 @@ describe('what was given', () => {
   });
 });
 
-describe('values for templates', () => {
-  test('are what was given, defaults below, and options as what they stand for', () => {
+describe('valuesOf', () => {
+  test('returns given values and defaults, with options replaced by what they stand for', () => {
     expect(valuesOf(fields, { subdomain: 'acme' })).toEqual({ subdomain: 'acme', region: REGIONS.eu });
     expect(valuesOf(fields, { subdomain: 'acme', region: 'us', team: 'blue' })).toEqual({
       subdomain: 'acme',
@@ -134,7 +142,7 @@ describe('values for templates', () => {
     });
   });
 
-  test('hold nothing that was not asked for', () => {
+  test('ignores unknown values', () => {
     fc.assert(
       fc.property(values, (given) => {
         const { subdomain: _s, region: _r, team: _t, ...others } = given;

@@ -1,4 +1,4 @@
-// What an import brings for modes without a browser.
+// Imported credentials, for modes without a browser.
 import { generateKeyPairSync } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -16,45 +16,45 @@ const issuesOf = (auth: AuthMode, given: Record<string, string>) => {
   return 'issues' in read ? read.issues : [];
 };
 
-describe('credentials', () => {
+describe('readCredentials', () => {
   const basic = staticMode({ mode: 'basic' });
 
-  test('are taken by their names', () => {
+  test('accepts known names', () => {
     expect(readCredentials(basic, { username: 'ada', password: 'p:w' })).toEqual({
       values: { username: 'ada', password: 'p:w' },
     });
   });
 
-  test('that are missing, unknown or wrong are told all at once', () => {
+  test('reports missing, unknown and invalid values at once', () => {
     const keys = staticMode({ mode: 'aws_sigv4' });
     expect(issuesOf(keys, { access_key_id: 'too-short', api_key: 'x' })).toEqual([
       {
         path: 'credentials.api_key',
-        message: 'not asked for by this provider, which takes: access_key_id, secret_access_key, session_token',
+        message: 'unknown for this provider, which takes: access_key_id, secret_access_key, session_token',
       },
       { path: 'credentials.access_key_id', message: 'not a valid access key id' },
       { path: 'credentials.secret_access_key', message: 'secret access key is required' },
     ]);
   });
 
-  test('of a browser’s mode are none', () => {
+  test('accepts none for a browser mode', () => {
     const code = AuthMode.parse({ mode: 'oidc', issuer: 'https://acme.test' });
     expect(readCredentials(code, {})).toEqual({ values: {} });
     expect(issuesOf(code, { api_key: 'x' })).toHaveLength(1);
   });
 });
 
-describe('a private key', () => {
+describe('private key', () => {
   const auth = signing({ private_key: { title: 'private key', format: 'pem' } });
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const pem = (type: 'pkcs8' | 'pkcs1') => privateKey.export({ type, format: 'pem' }).toString();
 
-  test.each(['pkcs8', 'pkcs1'] as const)('is taken as %s in PEM form, with space around it', (type) => {
+  test.each(['pkcs8', 'pkcs1'] as const)('accepts %s in PEM form, with white space around it', (type) => {
     const text = `\n ${pem(type)} \n`;
     expect(readCredentials(auth, { private_key: text })).toEqual({ values: { private_key: text } });
   });
 
-  test('is taken in no other form, and not repeated', () => {
+  test('refuses any other form without quoting it', () => {
     const inner = pem('pkcs8').split('\n')[1]!;
     const shut = privateKey.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' }).toString();
     const open = pem('pkcs8').replaceAll('PRIVATE', 'PUBLIC');
@@ -66,14 +66,14 @@ describe('a private key', () => {
   });
 });
 
-describe('a JSON document', () => {
+describe('JSON document', () => {
   const auth = signing({
     service_account: { title: 'service account', format: 'json', members: ['client_email', 'private_key'] },
     subject: { title: 'subject', optional: true },
   });
   const read = (document: string) => readCredentials(auth, { service_account: document });
 
-  test('becomes credentials of its members, and nothing else of it is kept', () => {
+  test('is replaced by its listed members', () => {
     const document = { type: 'service_account', client_email: 'a@acme.test', private_key: 'pk', other: { deep: 1 } };
     expect(readCredentials(auth, { service_account: JSON.stringify(document), subject: 'ada' })).toEqual({
       values: { client_email: 'a@acme.test', private_key: 'pk', subject: 'ada' },
@@ -91,11 +91,11 @@ describe('a JSON document', () => {
     ['{"client_email": "s3cret"}', 'lacks private_key'],
     ['{"client_email": "", "private_key": 7}', 'lacks client_email, private_key'],
     ['{"client_email": {"a": "s3cret"}, "private_key": ["s3cret"]}', 'lacks client_email, private_key'],
-  ])('is refused as %s', (document, message) => {
+  ])('is refused when it is %s', (document, message) => {
     expect(read(document)).toEqual(said(message));
   });
 
-  test('is not repeated in what is said about it, whatever it is', () => {
+  test('is never quoted in an issue', () => {
     const secret = fc.stringMatching(/^[A-Z0-9]{12,24}$/);
     const document = secret.chain((canary) =>
       fc.tuple(
@@ -119,14 +119,14 @@ describe('a JSON document', () => {
   });
 });
 
-describe('what is served', () => {
-  test('of an API key is the key, or what the catalogue makes of it', () => {
+describe('staticToken', () => {
+  test('API key: the key, or the catalogue’s template', () => {
     expect(staticToken(staticMode({ mode: 'api_key' }), { api_key: 'k-1' }, {})).toBe('k-1');
     const made = staticMode({ mode: 'api_key', value: '{app}:{api_key}' });
     expect(staticToken(made, { api_key: 'k-1' }, { app: 'acme' })).toBe('acme:k-1');
   });
 
-  test('of Basic is the pair, encoded (RFC 7617), in UTF-8', () => {
+  test('Basic: the encoded pair in UTF-8 (RFC 7617)', () => {
     const auth = staticMode({ mode: 'basic' });
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'grapheme' }), (username, password) => {
@@ -138,7 +138,7 @@ describe('what is served', () => {
     expect(staticToken(fixed, { password: 'k' }, {})).toBe(Buffer.from('api:k').toString('base64'));
   });
 
-  test('of AWS keys is what AWS’s own tools read', () => {
+  test('AWS keys: the JSON that AWS’s own tools read', () => {
     const auth = staticMode({ mode: 'aws_sigv4' });
     const keys = { access_key_id: 'AKIAIOSFODNN7EXAMPLE', secret_access_key: 's/k' };
     const served = { Version: 1, AccessKeyId: 'AKIAIOSFODNN7EXAMPLE', SecretAccessKey: 's/k' };
@@ -149,7 +149,7 @@ describe('what is served', () => {
     });
   });
 
-  test('is a credential where a parameter has its name', () => {
+  test('prefers a credential to a parameter of the same name', () => {
     const auth = staticMode({ mode: 'api_key' });
     expect(staticToken(auth, { api_key: 'secret' }, { api_key: 'of a parameter' })).toBe('secret');
   });

@@ -1,9 +1,9 @@
-// Where requests really go: the catalogue's templates, what fills them, and what moves them elsewhere.
+// Targets: the catalogue's templates, filled with parameters, and overrides.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { AuthMode } from '../../src/domain/auth-modes.ts';
 import { Provider } from '../../src/domain/provider.ts';
-import { connectionParams, locate, NO_SECRETS, resolveTarget } from '../../src/domain/target.ts';
+import { connectionParams, NO_SECRETS, resolveTarget, resolveUrl } from '../../src/domain/target.ts';
 
 const code = {
   mode: 'oauth2_code',
@@ -42,8 +42,8 @@ const integration = (more: Settings = {}) => ({
 const resolve = (provider: Provider, more?: Settings, params: Record<string, string> = { subdomain: 'blue' }) =>
   resolveTarget(provider, integration(more), NO_SECRETS, params);
 
-describe('a target', () => {
-  test('is where the catalogue says, filled with the parameters of both', () => {
+describe('target', () => {
+  test('has the catalogue’s endpoints, filled with both kinds of parameters', () => {
     const target = resolve(providerOf([code]), { params: { realm: 'east' }, keyId: 'key-1' });
     expect(target).toMatchObject({ integration: 'acme', version: 3, issuer: null, clientId: 'client' });
     expect(target.endpoints).toEqual({
@@ -54,38 +54,38 @@ describe('a target', () => {
       userinfo: 'https://api.acme.test/me?realm=east',
     });
     expect(target.values).toEqual({ realm: 'east', subdomain: 'blue', client_id: 'client', key_id: 'key-1' });
-    expect(target.moved.size).toBe(0);
+    expect(target.overridden.size).toBe(0);
   });
 
-  test('lacks what an optional parameter would fill', () => {
+  test('has no endpoint whose optional parameter is missing', () => {
     expect(resolve(providerOf([code])).endpoints).not.toHaveProperty('userinfo');
   });
 
-  test('of a connection whose parameters are not known yet has what does without them', () => {
+  test('has only endpoints without connection parameters when those are unknown', () => {
     const { endpoints } = resolve(providerOf([code]), {}, {});
     expect(endpoints).not.toHaveProperty('token');
     expect(endpoints.revocation).toBe('https://api.acme.test/revoke');
   });
 
-  test('has the issuer filled in', () => {
+  test('has the filled issuer', () => {
     const oidc = { mode: 'oidc', issuer: 'https://{subdomain}.acme.test' };
     expect(resolve(providerOf([oidc])).issuer).toBe('https://blue.acme.test');
   });
 
-  test('knows no secrets by name, so that no template can send one', () => {
+  test('has no secrets among its template values', () => {
     const secrets = { secret: 's3cret', privateKey: 'pem', certificate: 'cert' };
     const target = resolveTarget(providerOf([code]), integration(), secrets, { subdomain: 'blue' });
     expect(target.secrets).toEqual(secrets);
     expect(JSON.stringify([target.values, target.endpoints])).not.toContain('s3cret');
   });
 
-  test('leaves tokens in a revocation URL for the request', () => {
+  test('keeps token placeholders in a revocation URL', () => {
     const revocation = { style: 'request', url: 'https://api.acme.test/{subdomain}/{access_token}/{refresh_token}' };
     const { endpoints } = resolve(providerOf([{ ...code, revocation }]));
     expect(endpoints.revocation).toBe('https://api.acme.test/blue/{access_token}/{refresh_token}');
   });
 
-  test('is of the mode that the integration names, by variant or by mode, else of the first', () => {
+  test('has the mode that the integration names, by variant or mode, else the first', () => {
     const provider = providerOf([
       { ...code, variant: 'user' },
       { ...code, variant: 'bot', token_url: 'https://bots.acme.test/token' },
@@ -103,8 +103,8 @@ describe('a target', () => {
   });
 });
 
-describe('an override', () => {
-  test('is taken as it is', () => {
+describe('override', () => {
+  test('is used as it is', () => {
     const overrides = {
       authorization_url: 'https://a.example/1',
       token_url: 'https://b.example/2',
@@ -119,7 +119,7 @@ describe('an override', () => {
     });
   });
 
-  test('of one endpoint moves all others of its origin, and none of another', () => {
+  test('of an endpoint moves the other URLs of its origin, and no others', () => {
     const target = resolve(providerOf([code]), {
       params: { realm: 'east' },
       overrides: { token_url: 'http://127.0.0.1:4000/other/token' },
@@ -131,19 +131,19 @@ describe('an override', () => {
       revocation: 'http://127.0.0.1:4000/revoke',
       userinfo: 'http://127.0.0.1:4000/me?realm=east',
     });
-    expect(locate(target, 'https://api.acme.test/{subdomain}/tenants')).toBe('http://127.0.0.1:4000/blue/tenants');
-    expect(locate(target, 'https://api.acme.test.evil.example/x')).toBe('https://api.acme.test.evil.example/x');
-    expect(locate(target, 'http://api.acme.test/x')).toBe('http://api.acme.test/x');
-    expect(locate(target, 'https://api.acme.test/{missing}')).toBeUndefined();
+    expect(resolveUrl(target, 'https://api.acme.test/{subdomain}/tenants')).toBe('http://127.0.0.1:4000/blue/tenants');
+    expect(resolveUrl(target, 'https://api.acme.test.evil.example/x')).toBe('https://api.acme.test.evil.example/x');
+    expect(resolveUrl(target, 'http://api.acme.test/x')).toBe('http://api.acme.test/x');
+    expect(resolveUrl(target, 'https://api.acme.test/{missing}')).toBeUndefined();
   });
 
-  test('of the API moves what is asked there', () => {
+  test('of the API moves requests to its origin', () => {
     const target = resolve(providerOf([code]), { overrides: { api_base_url: 'https://sandbox.example/v1' } });
-    expect(locate(target, 'https://api.acme.test/me')).toBe('https://sandbox.example/me');
+    expect(resolveUrl(target, 'https://api.acme.test/me')).toBe('https://sandbox.example/me');
     expect(target.endpoints.token).toBe('https://sandbox.example/blue/token');
   });
 
-  test('of the token endpoint counts over others, where they were at one origin', () => {
+  test('of the token endpoint wins over others of one origin', () => {
     const one = { ...code, authorization_url: 'https://api.acme.test/authorize' };
     const overrides = {
       token_url: 'https://token.example/t',
@@ -161,40 +161,40 @@ describe('an override', () => {
 
   test('within an origin moves nothing else', () => {
     const target = resolve(providerOf([code]), { overrides: { token_url: 'https://api.acme.test/v2/token' } });
-    expect([...target.moved.keys()]).toEqual(['https://api.acme.test/blue/token']);
+    expect([...target.overridden.keys()]).toEqual(['https://api.acme.test/blue/token']);
     expect(target.endpoints.revocation).toBe('https://api.acme.test/revoke');
   });
 
-  test('takes along what is asked at the very same URL', () => {
+  test('applies to requests at exactly the same URL', () => {
     const at = { ...code, token_exchange: { url: code.token_url, params: {} } };
     const target = resolve(providerOf([at]), { overrides: { token_url: 'http://127.0.0.1:4000/t' } });
-    expect(locate(target, code.token_url)).toBe('http://127.0.0.1:4000/t');
+    expect(resolveUrl(target, code.token_url)).toBe('http://127.0.0.1:4000/t');
   });
 
   test.each([
     ['with the default port', 'https://acme.test:443'],
     ['in capitals', 'https://ACME.test'],
     ['in another script', 'https://\u00e4cme.test'],
-  ])('moves what is at an origin that is written %s', (_, origin) => {
+  ])('applies to an origin that is written %s', (_, origin) => {
     const at = { ...code, token_url: `${origin}/t`, revocation_url: `${origin}/revoke?a=b` };
     const target = resolve(providerOf([at]), { overrides: { token_url: 'http://127.0.0.1:4000/t' } });
     expect(target.endpoints.revocation).toBe('http://127.0.0.1:4000/revoke?a=b');
   });
 
-  test('keeps every path and query as they are', () => {
+  test('preserves paths and queries', () => {
     const overrides = { token_url: 'http://127.0.0.1:4000/t' };
     const target = resolve(providerOf([code]), { overrides });
     fc.assert(
       fc.property(fc.webPath(), fc.webQueryParameters(), (path, query) => {
         const rest = `${path.startsWith('/') ? path : `/${path}`}?${query}`;
         fc.pre(!rest.includes('{'));
-        expect(locate(target, `https://api.acme.test${rest}`)).toBe(`http://127.0.0.1:4000${rest}`);
+        expect(resolveUrl(target, `https://api.acme.test${rest}`)).toBe(`http://127.0.0.1:4000${rest}`);
       }),
     );
   });
 });
 
-describe('what was captured', () => {
+describe('captured value', () => {
   const provider = providerOf([code], {
     connection_params: { subdomain, region: { title: 'region', options: { eu: 'eu.acme.test', us: 'us.acme.test' } } },
   });
@@ -202,7 +202,7 @@ describe('what was captured', () => {
   const paramsOf = (params: Record<string, string>, captured: Record<string, unknown>) =>
     connectionParams(provider, auth, { params, captured });
 
-  test('takes the place of the parameter of its name', () => {
+  test('replaces the parameter of its name', () => {
     expect(paramsOf({ subdomain: 'blue', region: 'eu' }, { subdomain: 'green', region: 'us' })).toEqual({
       subdomain: 'green',
       region: 'us',
@@ -210,13 +210,13 @@ describe('what was captured', () => {
     expect(paramsOf({}, { subdomain: 'green' })).toEqual({ subdomain: 'green' });
   });
 
-  test('becomes no parameter that was not asked for', () => {
+  test('does not become an unknown parameter', () => {
     expect(paramsOf({ subdomain: 'blue' }, { realm: 'east', client_id: 'x', mode: 'bot' })).toEqual({
       subdomain: 'blue',
     });
   });
 
-  test('takes no place where it is not valid there: no request leaves for a host of its choosing', () => {
+  test('is ignored when it does not match the pattern, so it cannot choose a host', () => {
     const wild = fc.oneof(fc.string(), fc.constantFrom('evil.example/', 'a@b', 'x\n', '../x', ''), fc.anything());
     fc.assert(
       fc.property(wild, (value) => {
@@ -229,7 +229,7 @@ describe('what was captured', () => {
     );
   });
 
-  test('is an option, not what an option stands for', () => {
+  test('is an option’s name, not its value', () => {
     expect(paramsOf({ region: 'eu' }, { region: 'us.acme.test' })).toEqual({ region: 'eu' });
   });
 });

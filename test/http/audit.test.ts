@@ -7,17 +7,17 @@ import { StoreError } from '../../src/ports/index.ts';
 import { openSqlite } from '../../src/stores/sqlite/store.ts';
 import { anEntry } from '../stores/builders.ts';
 import type { Answer, Json } from '../support/broker.ts';
-import { startWorld, type World } from '../support/broker-setup.ts';
-import { expectIssues, expectOk, pages, RFC3339_UTC } from '../support/contract.ts';
+import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
+import { expectIssues, expectOk, RFC3339_UTC, readPages } from '../support/contract.ts';
 import { newOwner } from '../support/owner-browser.ts';
 
-let world: World;
+let testSetup: TestSetup;
 beforeAll(async () => {
-  world = await startWorld();
+  testSetup = await startTestSetup();
 });
-afterAll(() => world.close());
+afterAll(() => testSetup.close());
 
-const get = (path: string, key?: string): Promise<Answer> => world.broker.ask('GET', path, undefined, key);
+const get = (path: string, key?: string): Promise<Answer> => testSetup.broker.ask('GET', path, undefined, key);
 const audit = async (query: Record<string, string>): Promise<Json[]> => {
   const { data } = expectOk(await get(`/v1/audit?${new URLSearchParams({ limit: '500', ...query })}`));
   for (const entry of data as Json[]) AuditView.strict().parse(entry);
@@ -26,10 +26,10 @@ const audit = async (query: Record<string, string>): Promise<Json[]> => {
 
 test('audit log: the life of a connection, newest first', async () => {
   const owner = newOwner();
-  const id = await world.adopt(owner);
+  const id = await testSetup.importConnection(owner);
   const reading = await get(`/v1/connections/${id}/token`);
   const { access_token } = expectOk(reading);
-  const revoking = await world.broker.ask('DELETE', `/v1/connections/${id}`);
+  const revoking = await testSetup.broker.ask('DELETE', `/v1/connections/${id}`);
   expectOk(revoking);
   const entries = await audit({ connection_id: id });
   expect(entries.map(({ action, outcome, actor }) => [action, outcome, actor])).toEqual([
@@ -59,15 +59,15 @@ test('audit log: the life of a connection, newest first', async () => {
   });
   expect(entries[1]?.request_id).toBe(revoking.headers.get('x-request-id'));
   const all = JSON.stringify(await audit({}));
-  for (const { form, answer } of world.front.passed)
+  for (const { form, answer } of testSetup.proxy.requests)
     for (const secret of [form.get('token'), form.get('refresh_token'), answer.access_token, access_token])
       if (secret) expect(all).not.toContain(secret);
 });
 
 test('audit log: equal reads within a second are one entry with their count', async () => {
   const owner = newOwner();
-  const id = await world.adopt(owner, { access_token: 'at' });
-  const other = await world.broker.callerKey();
+  const id = await testSetup.importConnection(owner, { access_token: 'at' });
+  const other = await testSetup.broker.callerKey();
   await audit({});
   for (let i = 0; i < 7; i++) expectOk(await get(`/v1/connections/${id}/token`));
   for (let i = 0; i < 2; i++) expectOk(await get(`/v1/connections/${id}/token`, other));
@@ -80,8 +80,8 @@ test('audit log: equal reads within a second are one entry with their count', as
 
 test('audit log: a failed refresh and its consequence, with the code', async () => {
   const owner = newOwner();
-  const id = await world.adopt(owner);
-  world.provider.withdrawGrants();
+  const id = await testSetup.importConnection(owner);
+  testSetup.provider.withdrawGrants();
   expect((await get(`/v1/connections/${id}/token`)).status).toBe(409);
   expect(await audit({ connection_id: id, outcome: 'failed' })).toMatchObject([
     { action: 'connection.needs_reauth', actor: 'system', integration: 'acme', owner, detail: 'grant_revoked' },
@@ -89,11 +89,11 @@ test('audit log: a failed refresh and its consequence, with the code', async () 
 });
 
 test('audit log: changes by admins, with the id of what they changed', async () => {
-  const { id } = expectOk(await world.broker.ask('POST', '/v1/callers', { name: 'x', grants: [] }), 201);
-  expectOk(await world.broker.ask('POST', `/v1/callers/${id}/keys`), 201);
-  expectOk(await world.broker.ask('PUT', '/v1/integrations/told', world.setup), 201);
-  expect((await world.broker.ask('DELETE', `/v1/callers/${id}`)).status).toBe(204);
-  expect((await world.broker.ask('DELETE', '/v1/integrations/told')).status).toBe(204);
+  const { id } = expectOk(await testSetup.broker.ask('POST', '/v1/callers', { name: 'x', grants: [] }), 201);
+  expectOk(await testSetup.broker.ask('POST', `/v1/callers/${id}/keys`), 201);
+  expectOk(await testSetup.broker.ask('PUT', '/v1/integrations/told', testSetup.integrationBody), 201);
+  expect((await testSetup.broker.ask('DELETE', `/v1/callers/${id}`)).status).toBe(204);
+  expect((await testSetup.broker.ask('DELETE', '/v1/integrations/told')).status).toBe(204);
   const recent = (await audit({ limit: '5' })).map(({ action, detail, integration }) => [action, detail, integration]);
   expect(recent).toEqual([
     ['integration.deleted', null, 'told'],
@@ -107,13 +107,13 @@ test('audit log: changes by admins, with the id of what they changed', async () 
 describe('audit log filters', () => {
   test('match integration, owner, connection, actor, action, outcome and time', async () => {
     const owner = newOwner();
-    const from = new Date(world.now()).toISOString();
-    const id = await world.adopt(owner, { access_token: 'at' });
-    const denied = await world.broker.callerKey({ actions: ['token'], owners: ['nobody'] });
+    const from = new Date(testSetup.now()).toISOString();
+    const id = await testSetup.importConnection(owner, { access_token: 'at' });
+    const denied = await testSetup.broker.callerKey({ actions: ['token'], owners: ['nobody'] });
     expect((await get(`/v1/connections/${id}/token`, denied)).status).toBe(403);
-    world.advance(1_000);
-    const to = new Date(world.now()).toISOString();
-    world.advance(1_000);
+    testSetup.advance(1_000);
+    const to = new Date(testSetup.now()).toISOString();
+    testSetup.advance(1_000);
     expectOk(await get(`/v1/connections/${id}`));
 
     const actions = async (query: Record<string, string>) => (await audit(query)).map(({ action }) => action);
@@ -139,8 +139,8 @@ describe('audit log filters', () => {
 
 test('audit log: pages by cursor, newest first, each entry once', async () => {
   const owner = newOwner();
-  for (const label of 'abcde') await world.adopt(owner, { access_token: 'at' }, { label });
-  const found = await pages(get, `/v1/audit?owner=${owner}`, 2);
+  for (const label of 'abcde') await testSetup.importConnection(owner, { access_token: 'at' }, { label });
+  const found = await readPages(get, `/v1/audit?owner=${owner}`, 2);
   expect(found.map((page) => page.length)).toEqual([2, 2, 1]);
   const ids = found.flat().map(({ id }) => String(id));
   expect(ids).toEqual([...new Set(ids)].sort().reverse());

@@ -3,17 +3,18 @@ import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CallerCreated, CallerView, KeyCreated } from '../../src/api/index.ts';
 import { type Json, startTestBroker } from '../support/broker.ts';
-import { startWorld, type World } from '../support/broker-setup.ts';
-import { expectIssues, expectOk, expectProblem, pages, RFC3339_UTC } from '../support/contract.ts';
-import { onDisk } from '../support/owner-browser.ts';
+import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
+import { expectIssues, expectOk, expectProblem, RFC3339_UTC, readPages } from '../support/contract.ts';
+import { readDatabaseFiles } from '../support/owner-browser.ts';
 
-let world: World;
+let testSetup: TestSetup;
 beforeAll(async () => {
-  world = await startWorld();
+  testSetup = await startTestSetup();
 });
-afterAll(() => world.close());
+afterAll(() => testSetup.close());
 
-const ask = (method: string, path: string, body?: unknown, key?: string) => world.broker.ask(method, path, body, key);
+const ask = (method: string, path: string, body?: unknown, key?: string) =>
+  testSetup.broker.ask(method, path, body, key);
 const everything = { actions: ['*'], integrations: ['*'], owners: ['*'] };
 const create = async (grants: object[] = [everything], name = 'billing'): Promise<Json> =>
   expectOk(await ask('POST', '/v1/callers', { name, grants }), 201);
@@ -39,7 +40,7 @@ describe('caller key', () => {
     expect(await entry(key)).toBe(200);
     const list = expectOk(await ask('GET', '/v1/callers'));
     expect((list.data as Json[]).map((caller) => CallerView.strict().parse(caller).id)).toContain(id);
-    const disk = await onDisk(world.broker);
+    const disk = await readDatabaseFiles(testSetup.broker);
     expect(disk).toContain(createHash('sha256').update(key).digest('hex'));
     for (const where of [disk, JSON.stringify(list)]) expect(where).not.toContain(key.slice(12));
   });
@@ -64,13 +65,13 @@ describe('caller key', () => {
 
   test('works until it expires', async () => {
     const { id } = await create();
-    const expires_at = world.inSeconds(60);
+    const expires_at = testSetup.inSeconds(60);
     const minted = expectOk(await ask('POST', `/v1/callers/${id}/keys`, { expires_at }), 201);
     expect(minted).toMatchObject({ expires_at });
     expect(await entry(minted.key)).toBe(200);
-    world.advance(59_000);
+    testSetup.advance(59_000);
     expect(await entry(minted.key)).toBe(200);
-    world.advance(1_000);
+    testSetup.advance(1_000);
     expect(await entry(minted.key)).toBe(401);
     expectIssues(await ask('POST', `/v1/callers/${id}/keys`, { expires_at: 'tomorrow' }), 'expires_at');
     expectIssues(await ask('POST', `/v1/callers/${id}/keys`, { expires_at: '2030-01-01T00:00:00' }), 'expires_at');
@@ -79,16 +80,16 @@ describe('caller key', () => {
 
   test('the first key may expire too; 400 for an expiry in the past', async () => {
     const grants = [everything];
-    const key_expires_at = world.inSeconds(60);
+    const key_expires_at = testSetup.inSeconds(60);
     const { key, key_expires_at: told } = expectOk(
       await ask('POST', '/v1/callers', { name: 'x', grants, key_expires_at }),
       201,
     );
     expect(told).toBe(key_expires_at);
     expect(await entry(key)).toBe(200);
-    world.advance(60_000);
+    testSetup.advance(60_000);
     expect(await entry(key)).toBe(401);
-    const past = world.inSeconds(-1);
+    const past = testSetup.inSeconds(-1);
     expectIssues(await ask('POST', '/v1/callers', { name: 'x', grants, key_expires_at: past }), 'key_expires_at');
     const { id } = await create();
     expectIssues(await ask('POST', `/v1/callers/${id}/keys`, { expires_at: past }), 'expires_at');
@@ -96,16 +97,16 @@ describe('caller key', () => {
 
   test('401 with a reason: missing, mistyped, unknown or expired', async () => {
     const { id, key, key_id } = await create();
-    const second = expectOk(await ask('POST', `/v1/callers/${id}/keys`, { expires_at: world.inSeconds(60) }), 201);
+    const second = expectOk(await ask('POST', `/v1/callers/${id}/keys`, { expires_at: testSetup.inSeconds(60) }), 201);
     const why = async (presented: string) =>
       expectProblem(await ask('GET', '/v1/whoami', undefined, presented), 401, 'unauthenticated').reason;
     expect(await why(String(key).slice(0, -3))).toBe('mistyped');
     expect(await why('x'.repeat(40))).toBe('unknown');
-    world.advance(60_000);
+    testSetup.advance(60_000);
     expect(await why(String(second.key))).toBe('expired');
     expect((await ask('DELETE', `/v1/callers/${id}/keys/${key_id}`)).status).toBe(204);
     expect(await why(String(key))).toBe('unknown');
-    const bare = await fetch(new URL('/v1/whoami', world.broker.url));
+    const bare = await fetch(new URL('/v1/whoami', testSetup.broker.url));
     expect([bare.status, bare.headers.get('www-authenticate')]).toEqual([401, 'Bearer realm="valetkey"']);
     expect(((await bare.json()) as Json).reason).toBe('missing');
   });
@@ -118,7 +119,7 @@ describe('caller key', () => {
       return keys.find((one) => one.id === key_id)?.last_used_at ?? null;
     };
     expect(await lastUsed()).toBeNull();
-    const before = world.now();
+    const before = testSetup.now();
     expect(await entry(key)).toBe(200);
     await expect.poll(lastUsed, { timeout: 5_000 }).not.toBeNull();
     expect(Date.parse((await lastUsed()) ?? '')).toBeGreaterThanOrEqual(before);
@@ -132,7 +133,8 @@ describe('grant', () => {
     (await create([{ actions: ['token'], integrations: ['acme'], owners }])).key;
 
   test('owners match exactly, by prefix with a trailing *, or all with *', async () => {
-    for (const owner of ['user_1', 'user_10', 'User_1', 'user%']) await world.adopt(owner, { access_token: 'at' });
+    for (const owner of ['user_1', 'user_10', 'User_1', 'user%'])
+      await testSetup.importConnection(owner, { access_token: 'at' });
     const opened = async (key: unknown) => {
       const found: string[] = [];
       for (const owner of ['user_1', 'user_10', 'User_1', 'user%'])
@@ -226,12 +228,13 @@ test('list of callers: oldest first, paged', async () => {
   const list = (path: string) => ask('GET', path);
   const all = (expectOk(await list('/v1/callers')).data as Json[]).map(({ id }) => id);
   expect(all.slice(-3)).toEqual(made);
-  expect((await pages(list, '/v1/callers', 2)).flat().map(({ id }) => id)).toEqual(all);
+  expect((await readPages(list, '/v1/callers', 2)).flat().map(({ id }) => id)).toEqual(all);
 });
 
 describe('authentication', () => {
   test('401 with a challenge: no key, a wrong key, another scheme', async () => {
-    const bare = (headers: Record<string, string>) => fetch(new URL('/v1/providers', world.broker.url), { headers });
+    const bare = (headers: Record<string, string>) =>
+      fetch(new URL('/v1/providers', testSetup.broker.url), { headers });
     const { key } = await create();
     for (const headers of [{}, { authorization: 'Bearer vk_nobody' }, { authorization: `Basic ${key}` }] as const) {
       const response = await bare(headers);
@@ -287,7 +290,7 @@ describe('caller', () => {
 
   test('403 for managing callers without admin', async () => {
     const { id } = await create();
-    const key = await world.broker.callerKey({ actions: ['token', 'connections:write'] });
+    const key = await testSetup.broker.callerKey({ actions: ['token', 'connections:write'] });
     expectProblem(await ask('GET', `/v1/callers/${id}`, undefined, key), 403, 'forbidden');
     expectProblem(await ask('PUT', `/v1/callers/${id}`, { name: 'x', grants: [] }, key), 403, 'forbidden');
   });

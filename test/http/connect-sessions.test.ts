@@ -2,20 +2,20 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SessionCreated, SessionView } from '../../src/api/index.ts';
 import type { Answer, Json } from '../support/broker.ts';
-import { startWorld, type World } from '../support/broker-setup.ts';
+import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
 import { expectIssues, expectOk, expectProblem, RFC3339_UTC } from '../support/contract.ts';
-import { connect, newOwner, onDisk } from '../support/owner-browser.ts';
+import { connect, newOwner, readDatabaseFiles } from '../support/owner-browser.ts';
 
-let world: World;
+let testSetup: TestSetup;
 beforeAll(async () => {
-  world = await startWorld();
+  testSetup = await startTestSetup();
 });
-afterAll(() => world.close());
+afterAll(() => testSetup.close());
 
 const invite = (body: Json, key?: string): Promise<Answer> =>
-  world.broker.ask('POST', '/v1/connect-sessions', { integration: 'acme', owner: newOwner(), ...body }, key);
+  testSetup.broker.ask('POST', '/v1/connect-sessions', { integration: 'acme', owner: newOwner(), ...body }, key);
 const session = (id: unknown, key?: string): Promise<Answer> =>
-  world.broker.ask('GET', `/v1/connect-sessions/${id}`, undefined, key);
+  testSetup.broker.ask('GET', `/v1/connect-sessions/${id}`, undefined, key);
 
 test('connect session: pending, then completed with the connection; the secret of its URL is shown once and not stored', async () => {
   const owner = newOwner();
@@ -31,43 +31,43 @@ test('connect session: pending, then completed with the connection; the secret o
   SessionView.strict().parse(pending);
   expect(pending).toMatchObject({ id: made.id, status: 'pending', integration: 'acme', owner, label: 'work' });
   expect(pending).not.toHaveProperty('connection_id');
-  await connect(world.broker, String(made.url), { login: owner });
+  await connect(testSetup.broker, String(made.url), { login: owner });
   const completed = expectOk(await session(made.id));
   SessionView.strict().parse(completed);
   expect(completed).toMatchObject({ status: 'completed', connection_id: expect.stringMatching(/^con_/) });
   const secret = String(made.url).split('/').at(-1) ?? '';
-  for (const where of [JSON.stringify([pending, completed]), await onDisk(world.broker)])
+  for (const where of [JSON.stringify([pending, completed]), await readDatabaseFiles(testSetup.broker)])
     expect(where).not.toContain(secret);
 });
 
 test('connect session: failed with the error when the owner cancels', async () => {
   const made = expectOk(await invite({}), 201);
-  await connect(world.broker, String(made.url), { cancel: true });
+  await connect(testSetup.broker, String(made.url), { cancel: true });
   expect(expectOk(await session(made.id))).toMatchObject({ status: 'failed', error: 'access_denied' });
 });
 
 test('connect session: expires after ten minutes', async () => {
   const made = expectOk(await invite({}), 201);
-  expect(Date.parse(String(made.expires_at)) - world.now()).toBeLessThanOrEqual(600_000);
-  world.advance(599_000);
+  expect(Date.parse(String(made.expires_at)) - testSetup.now()).toBeLessThanOrEqual(600_000);
+  testSetup.advance(599_000);
   expect(expectOk(await session(made.id))).toMatchObject({ status: 'pending' });
-  world.advance(1_000);
+  testSetup.advance(1_000);
   expect(expectOk(await session(made.id))).toMatchObject({ status: 'expired' });
 });
 
 test('connect session: renews a connection under its id', async () => {
   const owner = newOwner();
-  const id = await world.adopt(owner, {}, { label: 'work' });
+  const id = await testSetup.importConnection(owner, {}, { label: 'work' });
   const made = expectOk(await invite({ owner, connection_id: id }), 201);
-  await connect(world.broker, String(made.url), { login: owner });
+  await connect(testSetup.broker, String(made.url), { login: owner });
   expect(expectOk(await session(made.id))).toMatchObject({ status: 'completed', connection_id: id });
-  const renewed = expectOk(await world.broker.ask('GET', `/v1/connections/${id}`));
+  const renewed = expectOk(await testSetup.broker.ask('GET', `/v1/connections/${id}`));
   expect(renewed).toMatchObject({ label: 'work', generation: 2, status: 'active' });
 });
 
 test('connect session: 400 that names each invalid field', async () => {
   const owner = newOwner();
-  const id = await world.adopt(owner, { access_token: 'at' });
+  const id = await testSetup.importConnection(owner, { access_token: 'at' });
   expectIssues(await invite({ owner: '' }), 'owner', 'owner');
   expectIssues(await invite({ owner: 'a*' }), 'owner');
   expectIssues(await invite({ colour: 'red' }), 'colour');
@@ -80,7 +80,7 @@ test('connect session: 400 that names each invalid field', async () => {
   expectIssues(await invite({ owner, connection_id: id, label: 'other' }), 'label');
   expectProblem(await invite({ integration: 'nothing' }), 404, 'not_found');
   expectProblem(await invite({ owner, connection_id: 'con_nothing' }), 404, 'not_found');
-  expectOk(await world.broker.ask('DELETE', `/v1/connections/${id}`));
+  expectOk(await testSetup.broker.ask('DELETE', `/v1/connections/${id}`));
   expectProblem(await invite({ owner, connection_id: id }), 410, 'connection_revoked');
   expectProblem(await session('cs_nothing'), 404, 'not_found');
 });
@@ -89,10 +89,10 @@ test('connect session: 403 without connections:write on the integration and owne
   const owner = newOwner();
   const { id } = expectOk(await invite({ owner }), 201);
   const missing = { action: 'connections:write', integration: 'acme', owner };
-  const key = await world.broker.callerKey({ actions: ['connections:read', 'token', 'admin'] });
+  const key = await testSetup.broker.callerKey({ actions: ['connections:read', 'token', 'admin'] });
   for (const answer of [await invite({ owner }, key), await session(id, key)])
     expect(expectProblem(answer, 403, 'forbidden')).toMatchObject({ missing });
-  const mine = await world.broker.callerKey({ actions: ['connections:write'], owners: [owner] });
+  const mine = await testSetup.broker.callerKey({ actions: ['connections:write'], owners: [owner] });
   expectOk(await session(id, mine));
   expectOk(await invite({ owner }, mine), 201);
 });

@@ -2,19 +2,19 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ConnectionView } from '../../src/api/index.ts';
 import type { Answer, Json } from '../support/broker.ts';
-import { startWorld, type World } from '../support/broker-setup.ts';
-import { expectIssues, expectOk, expectProblem, pages, RFC3339_UTC } from '../support/contract.ts';
-import { connect, connectionOf, invite, newOwner, onDisk } from '../support/owner-browser.ts';
+import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
+import { expectIssues, expectOk, expectProblem, RFC3339_UTC, readPages } from '../support/contract.ts';
+import { connect, connectionOf, createConnectSession, newOwner, readDatabaseFiles } from '../support/owner-browser.ts';
 
-let world: World;
+let testSetup: TestSetup;
 beforeAll(async () => {
-  world = await startWorld();
-  expectOk(await world.broker.ask('PUT', '/v1/integrations/other', world.setup), 201);
+  testSetup = await startTestSetup();
+  expectOk(await testSetup.broker.ask('PUT', '/v1/integrations/other', testSetup.integrationBody), 201);
 });
-afterAll(() => world.close());
+afterAll(() => testSetup.close());
 
 const ask = (method: string, path: string, body?: unknown, key?: string): Promise<Answer> =>
-  world.broker.ask(method, path, body, key);
+  testSetup.broker.ask(method, path, body, key);
 const get = (path: string, key?: string): Promise<Answer> => ask('GET', path, undefined, key);
 const add = (body: Json, key?: string): Promise<Answer> =>
   ask('POST', '/v1/connections', { integration: 'acme', owner: newOwner(), ...body }, key);
@@ -25,9 +25,9 @@ const time = expect.stringMatching(RFC3339_UTC);
 describe('connection', () => {
   test('made in a browser: every member of the contract, and no secret', async () => {
     const owner = newOwner();
-    const invited = await invite(world.broker, { owner, metadata: { team: 7 } });
-    await connect(world.broker, invited.url, { login: owner });
-    const body = await connectionOf(world.broker, invited);
+    const invited = await createConnectSession(testSetup.broker, { owner, metadata: { team: 7 } });
+    await connect(testSetup.broker, invited.url, { login: owner });
+    const body = await connectionOf(testSetup.broker, invited);
     ConnectionView.strict().parse(body);
     expect(body).toEqual({
       id: expect.stringMatching(/^con_/),
@@ -55,7 +55,7 @@ describe('connection', () => {
   });
 
   test('refreshed: when, and when the next refresh is due', async () => {
-    const id = await world.adopt(newOwner());
+    const id = await testSetup.importConnection(newOwner());
     expectOk(await get(`/v1/connections/${id}/token`));
     const { body } = await get(`/v1/connections/${id}`);
     expect(body).toMatchObject({ last_refreshed_at: time, generation: 2, last_refresh_error: null });
@@ -66,11 +66,11 @@ describe('connection', () => {
 
   test('403 without connections:read, with the missing permission', async () => {
     const owner = newOwner();
-    const id = await world.adopt(owner, { access_token: 'at' });
-    const key = await world.broker.callerKey({ actions: ['token', 'connections:write', 'admin'] });
+    const id = await testSetup.importConnection(owner, { access_token: 'at' });
+    const key = await testSetup.broker.callerKey({ actions: ['token', 'connections:write', 'admin'] });
     const missing = { action: 'connections:read', integration: 'acme', owner };
     expect(expectProblem(await get(`/v1/connections/${id}`, key), 403, 'forbidden')).toMatchObject({ missing });
-    const reader = await world.broker.callerKey({ actions: ['connections:read'], owners: [owner] });
+    const reader = await testSetup.broker.callerKey({ actions: ['connections:read'], owners: [owner] });
     expect(expectOk(await get(`/v1/connections/${id}`, reader))).toMatchObject({ id, owner });
     expectProblem(await get('/v1/connections/con_nothing'), 404, 'not_found');
   });
@@ -80,13 +80,13 @@ describe('list of connections', () => {
   test('pages by cursor, oldest first, each once, also while others are added', async () => {
     const owner = newOwner();
     const made: string[] = [];
-    for (const label of 'abcde') made.push(await world.adopt(owner, { access_token: 'at' }, { label }));
+    for (const label of 'abcde') made.push(await testSetup.importConnection(owner, { access_token: 'at' }, { label }));
     let asked = 0;
     const disturbed = async (path: string) => {
-      if (asked++ === 1) made.push(await world.adopt(owner, { access_token: 'at' }, { label: 'late' }));
+      if (asked++ === 1) made.push(await testSetup.importConnection(owner, { access_token: 'at' }, { label: 'late' }));
       return get(path);
     };
-    const found = await pages(disturbed, `/v1/connections?owner=${owner}`, 2);
+    const found = await readPages(disturbed, `/v1/connections?owner=${owner}`, 2);
     expect(found.map((page) => page.length)).toEqual([2, 2, 2]);
     expect(found.flat().map(({ id }) => id)).toEqual(made);
     for (const one of found.flat()) ConnectionView.strict().parse(one);
@@ -94,8 +94,8 @@ describe('list of connections', () => {
 
   test('filters by integration, owner and status', async () => {
     const owner = newOwner();
-    const here = await world.adopt(owner, { access_token: 'at' });
-    const revoked = await world.adopt(owner, { access_token: 'at' }, { label: 'old' });
+    const here = await testSetup.importConnection(owner, { access_token: 'at' });
+    const revoked = await testSetup.importConnection(owner, { access_token: 'at' }, { label: 'old' });
     expectOk(await ask('DELETE', `/v1/connections/${revoked}`));
     const there = String(expectOk(await add({ integration: 'other', owner, ...plain }), 201).id);
     const list = async (query: Record<string, string>) =>
@@ -114,19 +114,19 @@ describe('list of connections', () => {
   test("only connections within the caller's grants, page by page", async () => {
     const [a, b, c] = [`x-${newOwner()}`, `x-${newOwner()}`, `y-${newOwner()}`];
     const ids: string[] = [];
-    for (const owner of [a, c, b]) ids.push(await world.adopt(owner, { access_token: 'at' }));
-    const key = await world.broker.callerKey({
+    for (const owner of [a, c, b]) ids.push(await testSetup.importConnection(owner, { access_token: 'at' }));
+    const key = await testSetup.broker.callerKey({
       actions: ['connections:read'],
       integrations: ['acme'],
       owners: ['x-*'],
     });
-    const mine = await pages((path) => get(path, key), '/v1/connections', 1);
+    const mine = await readPages((path) => get(path, key), '/v1/connections', 1);
     expect(mine.map((page) => page.map(({ id }) => id))).toEqual([[ids[0]], [ids[2]]]);
     expect(idsOf(await get('/v1/connections?integration=other', key))).toEqual([]);
     const missing = { action: 'connections:read', integration: 'acme', owner: c };
     const denied = await get(`/v1/connections?integration=acme&owner=${c}`, key);
     expect(expectProblem(denied, 403, 'forbidden')).toMatchObject({ missing });
-    const server = await world.broker.callerKey({ actions: ['token'] });
+    const server = await testSetup.broker.callerKey({ actions: ['token'] });
     expectProblem(await get('/v1/connections', server), 403, 'forbidden');
   });
 });
@@ -134,16 +134,16 @@ describe('list of connections', () => {
 describe('import', () => {
   test('of a refresh token alone: the first read refreshes', async () => {
     const owner = newOwner();
-    const id = await world.adopt(owner);
+    const id = await testSetup.importConnection(owner);
     expect(expectOk(await get(`/v1/connections/${id}`))).toMatchObject({ generation: 1, status: 'active' });
-    const before = world.refreshes();
+    const before = testSetup.refreshCount();
     expect(expectOk(await get(`/v1/connections/${id}/token`)).access_token).toMatch(/./);
-    expect(world.refreshes()).toBe(before + 1);
+    expect(testSetup.refreshCount()).toBe(before + 1);
   });
 
   test('of a token with its expiry: served as it is', async () => {
     const owner = newOwner();
-    const expires_at = world.inSeconds(600);
+    const expires_at = testSetup.inSeconds(600);
     const credentials = { access_token: 'mine-already', expires_at, scopes: ['a', 'b'] };
     const body = expectOk(await add({ owner, label: 'work', metadata: { n: [1, null] }, credentials }), 201);
     ConnectionView.strict().parse(body);
@@ -170,7 +170,7 @@ describe('import', () => {
     expect(expectOk(await get(`/v1/connections/${body.id}`))).toEqual(body);
     const token = expectOk(await get(`/v1/connections/${body.id}/token`));
     expect(token).toMatchObject({ access_token: 'mine-already', expires_at, scopes: ['a', 'b'] });
-    expect(await onDisk(world.broker)).not.toContain('mine-already');
+    expect(await readDatabaseFiles(testSetup.broker)).not.toContain('mine-already');
   });
 
   test("the integration's scopes by default; times with any offset", async () => {
@@ -221,12 +221,12 @@ describe('import', () => {
 
   test('403 without connections:write on the integration and owner', async () => {
     const owner = newOwner();
-    const key = await world.broker.callerKey({ actions: ['connections:write'], owners: ['else'] });
+    const key = await testSetup.broker.callerKey({ actions: ['connections:write'], owners: ['else'] });
     const missing = { action: 'connections:write', integration: 'acme', owner };
     expect(expectProblem(await add({ owner, ...plain }, key), 403, 'forbidden')).toMatchObject({ missing });
-    const reader = await world.broker.callerKey({ actions: ['connections:read', 'token', 'admin'] });
+    const reader = await testSetup.broker.callerKey({ actions: ['connections:read', 'token', 'admin'] });
     expectProblem(await add({ owner, ...plain }, reader), 403, 'forbidden');
-    const writer = await world.broker.callerKey({ actions: ['connections:write'], owners: [owner] });
+    const writer = await testSetup.broker.callerKey({ actions: ['connections:write'], owners: [owner] });
     expectOk(await add({ owner, ...plain }, writer), 201);
   });
 });

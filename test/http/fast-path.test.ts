@@ -1,26 +1,30 @@
 // The fast path and the framework: the same request in a plain and in an encoded form has the same answer, and counts once.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Json } from '../support/broker.ts';
-import { startWorld, type World } from '../support/broker-setup.ts';
+import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
 import { expectOk, expectProblem } from '../support/contract.ts';
 import { newOwner } from '../support/owner-browser.ts';
 
-let world: World;
+let testSetup: TestSetup;
 let key: string;
 const owner = newOwner();
 let id: string;
 let revoked: string;
 beforeAll(async () => {
-  world = await startWorld();
-  id = await world.adopt(owner, { access_token: 'at', expires_at: world.inSeconds(3_600), scopes: ['cal'] });
+  testSetup = await startTestSetup();
+  id = await testSetup.importConnection(owner, {
+    access_token: 'at',
+    expires_at: testSetup.inSeconds(3_600),
+    scopes: ['cal'],
+  });
   const tombstone = newOwner();
-  revoked = await world.adopt(tombstone, { access_token: 'at', scopes: ['cal'] });
-  expectOk(await world.broker.ask('DELETE', `/v1/connections/${revoked}`));
-  for (const label of ['a', 'b']) await world.adopt('two', { access_token: 'at' }, { label });
+  revoked = await testSetup.importConnection(tombstone, { access_token: 'at', scopes: ['cal'] });
+  expectOk(await testSetup.broker.ask('DELETE', `/v1/connections/${revoked}`));
+  for (const label of ['a', 'b']) await testSetup.importConnection('two', { access_token: 'at' }, { label });
   const grants = [{ actions: ['token'], integrations: ['acme', 'other'], owners: ['*'], scopes: ['cal', 'openid'] }];
-  key = String(expectOk(await world.broker.ask('POST', '/v1/callers', { name: 'a test', grants }), 201).key);
+  key = String(expectOk(await testSetup.broker.ask('POST', '/v1/callers', { name: 'a test', grants }), 201).key);
 });
-afterAll(() => world.close());
+afterAll(() => testSetup.close());
 
 interface Received {
   status: number;
@@ -29,7 +33,7 @@ interface Received {
 }
 
 async function send(method: string, path: string, as: string, body?: string): Promise<Received> {
-  const response = await fetch(new URL(path, world.broker.url), {
+  const response = await fetch(new URL(path, testSetup.broker.url), {
     method,
     headers: {
       authorization: `Bearer ${as}`,
@@ -51,7 +55,7 @@ const encoded = (path: string) =>
 
 const limited = async (): Promise<string> => {
   const grants = [{ actions: ['token'], integrations: ['acme'], owners: ['nobody'] }];
-  return String(expectOk(await world.broker.ask('POST', '/v1/callers', { name: 'b', grants }), 201).key);
+  return String(expectOk(await testSetup.broker.ask('POST', '/v1/callers', { name: 'b', grants }), 201).key);
 };
 
 describe('token read on the fast path', () => {
@@ -80,9 +84,9 @@ describe('token read on the fast path', () => {
     const path = `/v1/token?integration=acme&owner=${owner}`;
     const stranger = await limited();
     const before = await requests('/v1/token', 403);
-    expectProblem(await world.broker.ask('GET', path, undefined, stranger), 403, 'forbidden');
+    expectProblem(await testSetup.broker.ask('GET', path, undefined, stranger), 403, 'forbidden');
     expect((await requests('/v1/token', 403)) - before).toBe(1);
-    const { data } = expectOk(await world.broker.ask('GET', `/v1/audit?owner=${owner}&outcome=denied`));
+    const { data } = expectOk(await testSetup.broker.ask('GET', `/v1/audit?owner=${owner}&outcome=denied`));
     expect((data as Json[]).map(({ action, count }) => [action, count])).toEqual([['access.denied', 1]]);
   });
 });
@@ -96,7 +100,7 @@ describe('JWT verification on the fast path', () => {
     expect(fast.status).toBe(403);
     expect((await requests(route, 403)) - before).toBe(1);
     const query = '/v1/audit?action=access.denied&limit=1';
-    expect(expectOk(await world.broker.ask('GET', query)).data).toMatchObject([
+    expect(expectOk(await testSetup.broker.ask('GET', query)).data).toMatchObject([
       { count: 1, detail: 'no grant for jwt:verify' },
     ]);
     // A query leaves it to the framework.
@@ -106,7 +110,7 @@ describe('JWT verification on the fast path', () => {
 
 /** Requests to a route with this status, as the metrics count them. */
 async function requests(route: string, status: number): Promise<number> {
-  const text = await (await fetch(new URL('/metrics', world.broker.url))).text();
+  const text = await (await fetch(new URL('/metrics', testSetup.broker.url))).text();
   const line = text
     .split('\n')
     .find(

@@ -3,22 +3,23 @@ import { generateKeyPairSync } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { IntegrationView, ProviderView } from '../../src/api/index.ts';
 import type { Json } from '../support/broker.ts';
-import { startWorld, type World } from '../support/broker-setup.ts';
-import { expectIssues, expectOk, expectProblem, pages, RFC3339_UTC } from '../support/contract.ts';
-import { onDisk } from '../support/owner-browser.ts';
+import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
+import { expectIssues, expectOk, expectProblem, RFC3339_UTC, readPages } from '../support/contract.ts';
+import { readDatabaseFiles } from '../support/owner-browser.ts';
 
-let world: World;
+let testSetup: TestSetup;
 beforeAll(async () => {
-  world = await startWorld();
+  testSetup = await startTestSetup();
 });
-afterAll(() => world.close());
+afterAll(() => testSetup.close());
 
-const put = (id: string, setup: Json, key?: string) => world.broker.ask('PUT', `/v1/integrations/${id}`, setup, key);
-const get = (path: string, key?: string) => world.broker.ask('GET', path, undefined, key);
-const remove = (id: string, key?: string) => world.broker.ask('DELETE', `/v1/integrations/${id}`, undefined, key);
+const put = (id: string, setup: Json, key?: string) =>
+  testSetup.broker.ask('PUT', `/v1/integrations/${id}`, setup, key);
+const get = (path: string, key?: string) => testSetup.broker.ask('GET', path, undefined, key);
+const remove = (id: string, key?: string) => testSetup.broker.ask('DELETE', `/v1/integrations/${id}`, undefined, key);
 const privateKey = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
 const certificate = '-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n';
-const minimal = () => ({ provider: 'generic-oidc', client_id: 'me', params: { issuer: world.provider.issuer } });
+const minimal = () => ({ provider: 'generic-oidc', client_id: 'me', params: { issuer: testSetup.provider.issuer } });
 
 describe('putting an integration', () => {
   test('201, then 200 with a higher version, without the secrets', async () => {
@@ -43,10 +44,10 @@ describe('putting an integration', () => {
       key_id: 'key-1',
       certificate,
       scopes: ['openid', 'email'],
-      params: { issuer: world.provider.issuer },
+      params: { issuer: testSetup.provider.issuer },
       overrides: { token_url: 'https://id.example/token' },
       return_origins: ['https://app.example'],
-      redirect_uri: `${world.broker.url}/oauth2/callback/whole`,
+      redirect_uri: `${testSetup.broker.url}/oauth2/callback/whole`,
       version: 1,
       created_at: expect.stringMatching(RFC3339_UTC),
       updated_at: expect.stringMatching(RFC3339_UTC),
@@ -55,7 +56,7 @@ describe('putting an integration', () => {
     expect(again).toMatchObject({ version: 2, scopes: [], created_at: body.created_at });
     expect(expectOk(await get('/v1/integrations/whole'))).toEqual(again);
     const list = await get('/v1/integrations');
-    const disk = await onDisk(world.broker);
+    const disk = await readDatabaseFiles(testSetup.broker);
     const keyText = privateKey.split('\n')[1]!;
     for (const told of [made, again, list].map((answer) => JSON.stringify(answer)))
       for (const secret of ['a-secret-that-never', keyText]) expect(told).not.toContain(secret);
@@ -93,17 +94,17 @@ describe('putting an integration', () => {
   });
 
   test('keeps a secret that is left out, removes one that is null', async () => {
-    const { client_secret: _, ...rest } = world.setup;
+    const { client_secret: _, ...rest } = testSetup.integrationBody;
     expect(expectOk(await put('acme', rest))).toMatchObject({ client_secret_set: true });
-    const id = await world.adopt('kept');
+    const id = await testSetup.importConnection('kept');
     expectOk(await get(`/v1/connections/${id}/token`));
     expect(expectOk(await put('acme', { ...rest, client_secret: null }))).toMatchObject({ client_secret_set: false });
-    expectOk(await put('acme', world.setup));
-    expectOk(await world.broker.ask('DELETE', `/v1/connections/${id}`));
+    expectOk(await put('acme', testSetup.integrationBody));
+    expectOk(await testSetup.broker.ask('DELETE', `/v1/connections/${id}`));
   });
 
   test('400 that names each invalid field', async () => {
-    const issuer = { issuer: world.provider.issuer };
+    const issuer = { issuer: testSetup.provider.issuer };
     const url = 'https://id.example/x';
     const oauth2 = { provider: 'generic-oauth2', client_id: 'me' };
     expectIssues(await put('bad', { ...minimal(), provider: 'nobody' }), 'provider');
@@ -143,14 +144,14 @@ describe('putting an integration', () => {
 
 describe('deleting an integration', () => {
   test('409 while live connections use it, 204 once they are revoked', async () => {
-    const { id } = expectOk(await put('busy', { ...world.setup, overrides: {} }), 201);
+    const { id } = expectOk(await put('busy', { ...testSetup.integrationBody, overrides: {} }), 201);
     const integration = String(id);
     const credentials = { access_token: 'at' };
     const body = { integration, owner: 'ada', credentials };
-    const connection = expectOk(await world.broker.ask('POST', '/v1/connections', body), 201);
+    const connection = expectOk(await testSetup.broker.ask('POST', '/v1/connections', body), 201);
     const { connections, pending_revocations } = expectProblem(await remove('busy'), 409, 'integration_in_use');
     expect([connections, pending_revocations]).toEqual([1, 0]);
-    const { upstream_revocation } = expectOk(await world.broker.ask('DELETE', `/v1/connections/${connection.id}`));
+    const { upstream_revocation } = expectOk(await testSetup.broker.ask('DELETE', `/v1/connections/${connection.id}`));
     expect(upstream_revocation).toBe('done');
     expect(await remove('busy')).toMatchObject({ status: 204, body: {} });
     expectProblem(await remove('busy'), 404, 'not_found');
@@ -164,7 +165,7 @@ describe('list of integrations', () => {
     const all = (expectOk(await get('/v1/integrations')).data as Json[]).map(({ id }) => id);
     expect(all).toEqual([...all].sort());
     expect(all).toEqual(expect.arrayContaining(['paged-1', 'paged-2', 'paged-3']));
-    const paged = await pages(get, '/v1/integrations', 2);
+    const paged = await readPages(get, '/v1/integrations', 2);
     expect(paged.length).toBe(Math.ceil(all.length / 2));
     expect(paged.flat().map(({ id }) => id)).toEqual(all);
   });
@@ -181,21 +182,21 @@ describe('list of integrations', () => {
 
 describe('permissions for integrations', () => {
   test('403 without admin on the integration, to put or delete it', async () => {
-    const other = await world.broker.callerKey({ actions: ['admin'], integrations: ['paged-*'] });
+    const other = await testSetup.broker.callerKey({ actions: ['admin'], integrations: ['paged-*'] });
     expectOk(await put('paged-1', minimal(), other));
     const { missing } = expectProblem(await put('plain', minimal(), other), 403, 'forbidden');
     expect(missing).toEqual({ action: 'admin', integration: 'plain', owner: '*' });
-    const reader = await world.broker.callerKey({ actions: ['connections:read', 'connections:write', 'token'] });
+    const reader = await testSetup.broker.callerKey({ actions: ['connections:read', 'connections:write', 'token'] });
     expectProblem(await put('plain', minimal(), reader), 403, 'forbidden');
     expectProblem(await remove('plain', reader), 403, 'forbidden');
   });
 
   test('visible to callers that may read its connections, to no others', async () => {
-    const reader = await world.broker.callerKey({ actions: ['connections:read'], integrations: ['plain'] });
+    const reader = await testSetup.broker.callerKey({ actions: ['connections:read'], integrations: ['plain'] });
     expectOk(await get('/v1/integrations/plain', reader));
     expectProblem(await get('/v1/integrations/acme', reader), 403, 'forbidden');
     expect((expectOk(await get('/v1/integrations', reader)).data as Json[]).map(({ id }) => id)).toEqual(['plain']);
-    const server = await world.broker.callerKey({ actions: ['token'] });
+    const server = await testSetup.broker.callerKey({ actions: ['token'] });
     expectProblem(await get('/v1/integrations/plain', server), 403, 'forbidden');
     expect(expectOk(await get('/v1/integrations', server)).data).toEqual([]);
   });
@@ -214,13 +215,13 @@ describe('catalogue', () => {
   });
 
   test('listed by id and paged, for every caller', async () => {
-    const key = await world.broker.callerKey({ actions: ['token'] });
+    const key = await testSetup.broker.callerKey({ actions: ['token'] });
     const all = expectOk(await get('/v1/providers', key)).data as Json[];
     for (const provider of all) ProviderView.strict().parse(provider);
     const ids = all.map(({ id }) => id);
     expect(ids).toEqual([...ids].sort());
     expect(ids).toEqual(expect.arrayContaining(['generic-oauth2', 'generic-oidc', 'github']));
-    expect((await pages(get, '/v1/providers', 1)).map(([one]) => one?.id)).toEqual(ids.slice(0, 100));
+    expect((await readPages(get, '/v1/providers', 1)).map(([one]) => one?.id)).toEqual(ids.slice(0, 100));
     expectProblem(await get('/v1/providers/nobody', key), 404, 'not_found');
   });
 });

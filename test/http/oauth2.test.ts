@@ -4,10 +4,10 @@ import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type LocalProvider, startProvider } from '../../demo/provider.ts';
 import { ExchangeAnswer, IntrospectionAnswer, OAuthError, ServerMetadata } from '../../src/api/index.ts';
-import { type Answer, type Json, received, startTestBroker, type TestBroker } from '../support/broker.ts';
+import { type Answer, type Json, readResponse, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { expectOk } from '../support/contract.ts';
 import { type Issuer, startIssuer } from '../support/issuer.ts';
-import { connect, integrateAt, invite, newOwner } from '../support/owner-browser.ts';
+import { connect, createConnectSession, newOwner, putIntegrationAt } from '../support/owner-browser.ts';
 
 const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const JWT = 'urn:ietf:params:oauth:token-type:jwt';
@@ -23,7 +23,7 @@ beforeAll(async () => {
   [idp, foreign, provider] = await Promise.all([startIssuer(), startIssuer(), startProvider()]);
   const trusted_issuers = [{ issuer: idp.url, audiences: ['intranet'] }];
   broker = await startTestBroker({}, { trusted_issuers });
-  await integrateAt(broker, 'acme', provider);
+  await putIntegrationAt(broker, 'acme', provider);
   caller = await admit([{ actions: ['token', 'jwt:verify'], integrations: ['acme'], owners: ['*'] }]);
 });
 afterAll(() => Promise.all([broker.stop(), provider.close(), idp.close(), foreign.close()]));
@@ -43,7 +43,7 @@ async function post(path: string, form: Json, headers?: Record<string, string>):
     headers: headers ?? { authorization: `Bearer ${caller.key}` },
     body: new URLSearchParams(sent),
   });
-  return received('POST', path, response);
+  return readResponse('POST', path, response);
 }
 /** For the owner at acme, unless `more` says otherwise. */
 async function exchange(owner: string, more: Json = {}, headers?: Record<string, string>): Promise<Answer> {
@@ -66,7 +66,7 @@ function expectError({ status, headers, body }: Answer, expected: number, error:
 }
 async function connected(wanted: Json = {}): Promise<{ owner: string; token: unknown; id: unknown }> {
   const owner = newOwner();
-  await connect(broker, (await invite(broker, { owner, ...wanted })).url);
+  await connect(broker, (await createConnectSession(broker, { owner, ...wanted })).url);
   const label = typeof wanted.label === 'string' ? `&label=${wanted.label}` : '';
   const read = expectOk(await broker.ask('GET', `/v1/token?integration=acme&owner=${owner}${label}`));
   return { owner, token: read.access_token, id: read.connection_id };
@@ -148,7 +148,7 @@ describe('token exchange', () => {
 
   test('several connections: chosen by label, never guessed', async () => {
     const { owner, token } = await connected({ label: 'work' });
-    await connect(broker, (await invite(broker, { owner, label: 'home' })).url);
+    await connect(broker, (await createConnectSession(broker, { owner, label: 'home' })).url);
     const { candidates } = expectError(await exchange(owner), 400, 'invalid_request');
     expect(candidates).toHaveLength(2);
     expect((await exchange(owner, { label: 'work' })).body.access_token).toBe(token);

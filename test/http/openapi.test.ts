@@ -11,7 +11,7 @@ import {
   resolved,
 } from '../../src/http/openapi/document.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
-import { createJudge } from '../support/openapi-validation.ts';
+import { createResponseValidator } from '../support/openapi-validation.ts';
 
 /** All operations. */
 const CONTRACT = [
@@ -137,7 +137,7 @@ describe('each operation', () => {
   });
 
   test('has an example of each body that matches its schema', () => {
-    const judge = createJudge(description);
+    const judge = createResponseValidator(description);
     for (const [where, media, pointer] of bodies()) {
       const named = Object.values(media.examples ?? {});
       expect(
@@ -145,7 +145,7 @@ describe('each operation', () => {
         `${where}: give its schema in src/api/ an example: .openapi(…, { example })`,
       ).toBeGreaterThan(0);
       for (const { value } of named.map((one) => resolved(description, one)))
-        expect(judge.faultsIn(value, [...pointer, 'schema']), where).toBeUndefined();
+        expect(judge.validateValue(value, [...pointer, 'schema']), where).toBeUndefined();
     }
   });
 });
@@ -221,7 +221,7 @@ describe('response validation in tests', () => {
     return Object.values(examples)[0]!.value as object;
   };
   const faultOf = (said: { status?: number; type?: string; body?: unknown }) =>
-    createJudge(description)({
+    createResponseValidator(description)({
       ...token,
       status: said.status ?? 200,
       headers: headers(said.type),
@@ -249,7 +249,7 @@ describe('response validation in tests', () => {
     ['a problem without a required member', () => problem(403, { ...exampleOf('forbidden'), missing: undefined })],
     [
       'a path that is not described',
-      () => createJudge(description)({ ...token, path: '/v1/nothing', headers: headers(), text: '{}' }),
+      () => createResponseValidator(description)({ ...token, path: '/v1/nothing', headers: headers(), text: '{}' }),
     ],
     ['a 429 without Retry-After', () => problem(429, exampleOf('too_many_requests'))],
   ])('rejects %s', (_, fault) => {

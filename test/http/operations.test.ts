@@ -15,20 +15,20 @@ import { start } from '../../src/runtime/app.ts';
 import { parseConfig } from '../../src/runtime/config.ts';
 import { generateKey } from '../../src/runtime/keys.ts';
 import { ask, type Json } from '../support/broker.ts';
-import { startWorld, type World } from '../support/broker-setup.ts';
+import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
 import { expectOk } from '../support/contract.ts';
 import { newOwner } from '../support/owner-browser.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 let folder: string;
-let world: World;
+let testSetup: TestSetup;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'valetkey-operations-'));
-  world = await startWorld();
+  testSetup = await startTestSetup();
 });
 afterAll(async () => {
-  await world.close();
+  await testSetup.close();
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -54,7 +54,7 @@ const valueIn = (metrics: string, series: string): number =>
   );
 
 describe('broker', () => {
-  const get = (path: string) => fetch(new URL(path, world.broker.url));
+  const get = (path: string) => fetch(new URL(path, testSetup.broker.url));
 
   test('healthz and readyz: 200 without a key', async () => {
     const [alive, ready] = await Promise.all([get('/healthz'), get('/readyz')]);
@@ -68,9 +68,9 @@ describe('broker', () => {
 
   test('metrics: requests by route, refreshes, cache hits and connections, without owners or ids', async () => {
     const owner = newOwner();
-    const id = await world.adopt(owner);
-    for (let i = 0; i < 3; i++) expectOk(await world.broker.ask('GET', `/v1/connections/${id}/token`));
-    await world.broker.ask('GET', '/v1/nothing');
+    const id = await testSetup.importConnection(owner);
+    for (let i = 0; i < 3; i++) expectOk(await testSetup.broker.ask('GET', `/v1/connections/${id}/token`));
+    await testSetup.broker.ask('GET', '/v1/nothing');
     const response = await get('/metrics');
     expect(response.headers.get('content-type')).toMatch(/^text\/plain\b/);
     const metrics = await response.text();
@@ -89,13 +89,13 @@ describe('broker', () => {
   });
 
   test('metrics: revocation attempts; series for alerts start at zero', async () => {
-    const id = await world.adopt(newOwner());
+    const id = await testSetup.importConnection(newOwner());
     const told = async (outcome: string) => {
       const series = `valetkey_upstream_revocations_total{integration="acme",outcome="${outcome}"}`;
       return valueIn(await (await get('/metrics')).text(), series);
     };
     const [done, failed] = [await told('done'), await told('failed')];
-    expect(await world.broker.ask('DELETE', `/v1/connections/${id}`)).toMatchObject({
+    expect(await testSetup.broker.ask('DELETE', `/v1/connections/${id}`)).toMatchObject({
       body: { upstream_revocation: 'done' },
     });
     expect([await told('done'), await told('failed')]).toEqual([done + 1, failed]);
@@ -104,15 +104,15 @@ describe('broker', () => {
   });
 
   test('readyz: 503 while the database is not writable; cached tokens are served, and it recovers', async () => {
-    const id = await world.adopt(newOwner(), { access_token: 'cached' });
-    expectOk(await world.broker.ask('GET', `/v1/connections/${id}/token`));
-    const other = new Database(world.broker.database);
+    const id = await testSetup.importConnection(newOwner(), { access_token: 'cached' });
+    expectOk(await testSetup.broker.ask('GET', `/v1/connections/${id}/token`));
+    const other = new Database(testSetup.broker.database);
     other.exec('BEGIN EXCLUSIVE');
     const ready = await get('/readyz');
     expect(ready.status).toBe(503);
     expect(await ready.json()).toEqual({ status: 'unavailable', checks: { store: 'failed', key_ring: 'ok' } });
     expect((await get('/healthz')).status).toBe(200);
-    expect(expectOk(await world.broker.ask('GET', `/v1/connections/${id}/token`))).toMatchObject({
+    expect(expectOk(await testSetup.broker.ask('GET', `/v1/connections/${id}/token`))).toMatchObject({
       access_token: 'cached',
     });
     const told = async (series: string) => valueIn(await (await get('/metrics')).text(), series);
@@ -138,13 +138,13 @@ describe.concurrent('a process', () => {
       expect((await stat(join(folder, 'graceful', 'valetkey.keys'))).mode & 0o777).toBe(0o600);
       expect((await stat(join(folder, 'graceful', 'valetkey.db'))).mode & 0o077).toBe(0);
 
-      expectOk(await ask(url, adminKey, 'PUT', '/v1/integrations/acme', world.setup), 201);
-      const credentials = { refresh_token: await world.mint('ada') };
+      expectOk(await ask(url, adminKey, 'PUT', '/v1/integrations/acme', testSetup.integrationBody), 201);
+      const credentials = { refresh_token: await testSetup.mintRefreshToken('ada') };
       const body = { integration: 'acme', owner: 'ada', credentials };
       const { id } = expectOk(await ask(url, adminKey, 'POST', '/v1/connections', body), 201);
-      world.front.rule('withhold');
+      testSetup.proxy.setRule('withhold');
       const reading = ask(url, adminKey, 'GET', `/v1/connections/${id}/token`);
-      await world.front.waiting(1);
+      await testSetup.proxy.untilHeld(1);
       const gone = broker.stop('SIGTERM');
       await expect.poll(() => broker?.output(), { interval: 20, timeout: 5_000 }).toContain('"event":"stopping"');
       await expect
@@ -157,21 +157,21 @@ describe.concurrent('a process', () => {
           { interval: 20, timeout: 5_000 },
         )
         .toBe('closed');
-      world.front.release();
+      testSetup.proxy.release();
       const { access_token } = expectOk(await reading);
       expect(access_token).toMatch(/./);
       expect(await gone).toBe(0);
       expect(broker.output()).toContain('"event":"stopped"');
-      for (const secret of [adminKey, access_token, world.clientSecret, credentials.refresh_token])
+      for (const secret of [adminKey, access_token, testSetup.clientSecret, credentials.refresh_token])
         expect(broker.output()).not.toContain(secret);
     } finally {
       await broker?.stop('SIGKILL');
-      world.front.rule('pass');
+      testSetup.proxy.setRule('pass');
     }
   });
 
   test('start: fails on a port in use, by name', async () => {
-    const { port } = new URL(world.broker.url);
+    const { port } = new URL(testSetup.broker.url);
     const { code, printed } = await refusal({ VALETKEY_DATABASE_URL: inFolder('taken'), VALETKEY_PORT: port });
     expect(code).toBe(78);
     expect(printed).toContain(`- VALETKEY_PORT: ${port} is in use`);
@@ -252,7 +252,7 @@ describe('key ring', () => {
     await mkdir(join(folder, 'loose'));
     await writeFile(join(folder, 'loose', 'valetkey.keys'), generateKey(), { mode: 0o644 });
     await expect(run({ VALETKEY_DATABASE_URL: inFolder('loose') })).rejects.toThrow(
-      /^VALETKEY_KEYS: others may read the key file/,
+      /^VALETKEY_KEYS: other users may read the key file/,
     );
   });
 

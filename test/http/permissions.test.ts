@@ -1,24 +1,28 @@
 // Fine-grained grants: the scopes that a caller's tokens may have, and the largest min_ttl.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Json } from '../support/broker.ts';
-import { startWorld, type World } from '../support/broker-setup.ts';
+import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
 import { expectIssues, expectOk, expectProblem } from '../support/contract.ts';
 
-let world: World;
+let testSetup: TestSetup;
 let id: string;
 beforeAll(async () => {
-  world = await startWorld();
-  id = await world.adopt('user_1', {
+  testSetup = await startTestSetup();
+  id = await testSetup.importConnection('user_1', {
     access_token: 'at',
-    expires_at: world.inSeconds(3_600),
+    expires_at: testSetup.inSeconds(3_600),
     scopes: ['mail.read', 'cal'],
   });
-  await world.adopt('user_2', { access_token: 'at', expires_at: world.inSeconds(3_600), scopes: [] });
+  await testSetup.importConnection('user_2', {
+    access_token: 'at',
+    expires_at: testSetup.inSeconds(3_600),
+    scopes: [],
+  });
 });
-afterAll(() => world.close());
+afterAll(() => testSetup.close());
 
 const ask = (method: string, path: string, key?: unknown, body?: unknown) =>
-  world.broker.ask(method, path, body, key === undefined ? undefined : String(key));
+  testSetup.broker.ask(method, path, body, key === undefined ? undefined : String(key));
 async function keyOf(...grants: Json[]): Promise<unknown> {
   const base = { actions: ['token', 'connections:write'], integrations: ['acme'], owners: ['*'] };
   const body = { name: 'a test', grants: grants.map((grant) => ({ ...base, ...grant })) };

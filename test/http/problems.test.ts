@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Answer } from '../support/broker.ts';
-import { received, startTestBroker, type TestBroker } from '../support/broker.ts';
+import { readResponse, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { expectIssues, expectOk, expectProblem } from '../support/contract.ts';
 
 let broker: TestBroker;
@@ -24,7 +24,7 @@ async function send(
     headers: { authorization: `Bearer ${broker.adminKey}`, ...headers },
     ...(body !== undefined && { body, duplex: 'half' }),
   });
-  return received(method, path, response);
+  return readResponse(method, path, response);
 }
 const caller = JSON.stringify({ name: 'x', grants: [] });
 

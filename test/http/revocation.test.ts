@@ -2,36 +2,36 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { BulkRevoked, Revocation } from '../../src/api/index.ts';
 import type { Answer, Json } from '../support/broker.ts';
-import { startWorld, type World } from '../support/broker-setup.ts';
+import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
 import { expectIssues, expectOk, expectProblem } from '../support/contract.ts';
-import { inDatabase, newOwner } from '../support/owner-browser.ts';
+import { newOwner, queryDatabase } from '../support/owner-browser.ts';
 import { startScriptedServer } from '../support/scripted-server.ts';
 
 const DAY = 24 * 3_600_000;
 
-let world: World;
+let testSetup: TestSetup;
 beforeAll(async () => {
-  world = await startWorld();
+  testSetup = await startTestSetup();
 });
-afterAll(() => world.close());
-afterEach(() => world.front.rule('pass'));
+afterAll(() => testSetup.close());
+afterEach(() => testSetup.proxy.setRule('pass'));
 
 const revoke = (id: string, key?: string): Promise<Answer> =>
-  world.broker.ask('DELETE', `/v1/connections/${id}`, undefined, key);
-const read = (id: string): Promise<Answer> => world.broker.ask('GET', `/v1/connections/${id}/token`);
+  testSetup.broker.ask('DELETE', `/v1/connections/${id}`, undefined, key);
+const read = (id: string): Promise<Answer> => testSetup.broker.ask('GET', `/v1/connections/${id}/token`);
 const connection = async (id: string): Promise<Json> =>
-  expectOk(await world.broker.ask('GET', `/v1/connections/${id}`));
+  expectOk(await testSetup.broker.ask('GET', `/v1/connections/${id}`));
 const outcomeOf = async (id: string) => (await connection(id)).upstream_revocation;
 const bulk = (body: Json, key?: string): Promise<Answer> =>
-  world.broker.ask('POST', '/v1/connections/revoke', body, key);
+  testSetup.broker.ask('POST', '/v1/connections/revoke', body, key);
 /** The revocation requests that the provider received. */
 const revocations = () =>
-  world.front.passed.filter(({ path }) => path.endsWith('/revocation')).map(({ form }) => form.get('token'));
+  testSetup.proxy.requests.filter(({ path }) => path.endsWith('/revocation')).map(({ form }) => form.get('token'));
 
 /** RFC 7662, at the provider. */
 async function isActive(token: unknown): Promise<unknown> {
-  const credentials = Buffer.from(`${world.clientId}:${world.clientSecret}`).toString('base64');
-  const response = await fetch(`${world.provider.issuer}/token/introspection`, {
+  const credentials = Buffer.from(`${testSetup.clientId}:${testSetup.clientSecret}`).toString('base64');
+  const response = await fetch(`${testSetup.provider.issuer}/token/introspection`, {
     method: 'POST',
     headers: { authorization: `Basic ${credentials}` },
     body: new URLSearchParams({ token: String(token) }),
@@ -41,9 +41,9 @@ async function isActive(token: unknown): Promise<unknown> {
 
 /** A connection with tokens of the provider, both known. */
 async function connected(owner = newOwner()) {
-  const id = await world.adopt(owner);
+  const id = await testSetup.importConnection(owner);
   const { access_token } = expectOk(await read(id));
-  const { refresh_token } = world.front.spent('refresh_token').at(-1)?.answer ?? {};
+  const { refresh_token } = testSetup.proxy.forwarded('refresh_token').at(-1)?.answer ?? {};
   expect(await Promise.all([isActive(access_token), isActive(refresh_token)])).toEqual([true, true]);
   return { id, tokens: [access_token, refresh_token] };
 }
@@ -74,39 +74,43 @@ describe('revoking a connection', () => {
 
   test('provider down: pending, refused here at once, delivered when it is back', async () => {
     const { id, tokens } = await connected();
-    world.front.rule('cut');
+    testSetup.proxy.setRule('cut');
     expect(expectOk(await revoke(id))).toEqual({ id, status: 'revoked', upstream_revocation: 'pending' });
     expectProblem(await read(id), 410, 'connection_revoked');
     expect(await outcomeOf(id)).toBe('pending');
     expect(expectOk(await revoke(id))).toMatchObject({ upstream_revocation: 'pending' });
     expect(await isActive(tokens[1])).toBe(true);
 
-    world.front.rule('pass');
-    world.advance(60_000);
+    testSetup.proxy.setRule('pass');
+    testSetup.advance(60_000);
     await expect.poll(() => outcomeOf(id), { interval: 20, timeout: 5_000 }).toBe('done');
     for (const token of tokens) expect(await isActive(token)).toBe(false);
   });
 
   test('provider never answers: failed after a week, then the integration can be deleted', async () => {
-    expectOk(await world.broker.ask('PUT', '/v1/integrations/dead', world.setup), 201);
+    expectOk(await testSetup.broker.ask('PUT', '/v1/integrations/dead', testSetup.integrationBody), 201);
     const credentials = { access_token: 'at' };
     const body = { integration: 'dead', owner: newOwner(), credentials };
-    const id = String(expectOk(await world.broker.ask('POST', '/v1/connections', body), 201).id);
-    world.front.rule('cut');
+    const id = String(expectOk(await testSetup.broker.ask('POST', '/v1/connections', body), 201).id);
+    testSetup.proxy.setRule('cut');
     expect(expectOk(await revoke(id))).toMatchObject({ upstream_revocation: 'pending' });
-    const inUse = expectProblem(await world.broker.ask('DELETE', '/v1/integrations/dead'), 409, 'integration_in_use');
+    const inUse = expectProblem(
+      await testSetup.broker.ask('DELETE', '/v1/integrations/dead'),
+      409,
+      'integration_in_use',
+    );
     expect(inUse).toMatchObject({ connections: 0, pending_revocations: 1 });
-    world.advance(7 * DAY + 60_000);
+    testSetup.advance(7 * DAY + 60_000);
     await expect.poll(() => outcomeOf(id), { interval: 20, timeout: 5_000 }).toBe('failed');
-    expect((await world.broker.ask('DELETE', '/v1/integrations/dead')).status).toBe(204);
+    expect((await testSetup.broker.ask('DELETE', '/v1/integrations/dead')).status).toBe(204);
   });
 
   test('provider without revocation: unsupported', async () => {
     const url = 'https://id.example/x';
     const setup = { provider: 'generic-oauth2', client_id: 'me', params: { authorization_url: url, token_url: url } };
-    expectOk(await world.broker.ask('PUT', '/v1/integrations/deaf', setup), 201);
+    expectOk(await testSetup.broker.ask('PUT', '/v1/integrations/deaf', setup), 201);
     const body = { integration: 'deaf', owner: newOwner(), credentials: { access_token: 'at', refresh_token: 'rt' } };
-    const id = String(expectOk(await world.broker.ask('POST', '/v1/connections', body), 201).id);
+    const id = String(expectOk(await testSetup.broker.ask('POST', '/v1/connections', body), 201).id);
     expect(expectOk(await revoke(id))).toEqual({ id, status: 'revoked', upstream_revocation: 'unsupported' });
     expectProblem(await read(id), 410, 'connection_revoked');
     expect(await outcomeOf(id)).toBe('unsupported');
@@ -118,9 +122,9 @@ describe('revoking a connection', () => {
       const url = `${server.url}/x`;
       const params = { authorization_url: url, token_url: url, revocation_url: url };
       const setup = { provider: 'generic-oauth2', client_id: 'me', client_secret: 'secret', params };
-      expectOk(await world.broker.ask('PUT', '/v1/integrations/stubborn', setup), 201);
+      expectOk(await testSetup.broker.ask('PUT', '/v1/integrations/stubborn', setup), 201);
       const body = { integration: 'stubborn', owner: newOwner(), credentials: { refresh_token: 'rt' } };
-      const id = String(expectOk(await world.broker.ask('POST', '/v1/connections', body), 201).id);
+      const id = String(expectOk(await testSetup.broker.ask('POST', '/v1/connections', body), 201).id);
       expect(expectOk(await revoke(id))).toMatchObject({ upstream_revocation: 'failed' });
       expect(await outcomeOf(id)).toBe('failed');
     } finally {
@@ -131,20 +135,21 @@ describe('revoking a connection', () => {
   test('destroys the secrets: no row has a ciphertext', async () => {
     const { id } = await connected();
     const held = (table: string) =>
-      inDatabase<{ n: number }>(world.broker, `select count(*) n from ${table} where connection_id = ?`, id)[0]?.n;
+      queryDatabase<{ n: number }>(testSetup.broker, `select count(*) n from ${table} where connection_id = ?`, id)[0]
+        ?.n;
     expect(held('grants')).toBe(1);
     expectOk(await revoke(id));
     expect([held('grants'), held('outbox_revocations')]).toEqual([0, 0]);
   });
 
   test('during a refresh: the caller is refused, and the new tokens are revoked too', async () => {
-    const id = await world.adopt(newOwner());
-    world.front.rule(({ form }) => (form.get('grant_type') === 'refresh_token' ? 'withhold' : 'pass'));
+    const id = await testSetup.importConnection(newOwner());
+    testSetup.proxy.setRule(({ form }) => (form.get('grant_type') === 'refresh_token' ? 'withhold' : 'pass'));
     const reading = read(id);
-    await world.front.waiting(1);
-    const { access_token, refresh_token } = world.front.spent('refresh_token').at(-1)?.answer ?? {};
+    await testSetup.proxy.untilHeld(1);
+    const { access_token, refresh_token } = testSetup.proxy.forwarded('refresh_token').at(-1)?.answer ?? {};
     expectOk(await revoke(id));
-    world.front.release();
+    testSetup.proxy.release();
     expectProblem(await reading, 410, 'connection_revoked');
     await expect
       .poll(revocations, { interval: 20, timeout: 5_000 })
@@ -156,8 +161,8 @@ describe('revoking a connection', () => {
 
   test('403 without connections:write, 404 for an unknown connection', async () => {
     const owner = newOwner();
-    const id = await world.adopt(owner, { access_token: 'at' });
-    const key = await world.broker.callerKey({ actions: ['connections:read', 'token', 'admin'] });
+    const id = await testSetup.importConnection(owner, { access_token: 'at' });
+    const key = await testSetup.broker.callerKey({ actions: ['connections:read', 'token', 'admin'] });
     const missing = { action: 'connections:write', integration: 'acme', owner };
     expect(expectProblem(await revoke(id, key), 403, 'forbidden')).toMatchObject({ missing });
     expectOk(await read(id));
@@ -168,13 +173,13 @@ describe('revoking a connection', () => {
 describe('revoking in bulk', () => {
   const adoptAt = async (integration: string, owner: string, label = '') => {
     const body = { integration, owner, label, credentials: { access_token: 'at' } };
-    return String(expectOk(await world.broker.ask('POST', '/v1/connections', body), 201).id);
+    return String(expectOk(await testSetup.broker.ask('POST', '/v1/connections', body), 201).id);
   };
   const statusOf = async (...ids: string[]) => Promise.all(ids.map(async (id) => (await connection(id)).status));
 
   test('by owner, by integration, or both: only those', async () => {
     for (const id of ['first', 'second'])
-      expectOk(await world.broker.ask('PUT', `/v1/integrations/${id}`, world.setup), 201);
+      expectOk(await testSetup.broker.ask('PUT', `/v1/integrations/${id}`, testSetup.integrationBody), 201);
     const [ada, ada1] = [newOwner(), newOwner()].map((owner) => `bulk-${owner}`) as [string, string];
     const longer = `${ada}0`;
     const ids = {
@@ -213,7 +218,7 @@ describe('revoking in bulk', () => {
     const owner = newOwner();
     await Promise.all(Array.from({ length: 120 }, (_, i) => adoptAt('acme', owner, `l${i}`)));
     expect(expectOk(await bulk({ owner }))).toMatchObject({ revoked: 120 });
-    const { data } = expectOk(await world.broker.ask('GET', `/v1/connections?owner=${owner}&status=active`));
+    const { data } = expectOk(await testSetup.broker.ask('GET', `/v1/connections?owner=${owner}&status=active`));
     expect(data).toEqual([]);
   });
 
@@ -224,7 +229,7 @@ describe('revoking in bulk', () => {
     expectIssues(await bulk({ owner: 'ada', status: 'active' }), 'status');
     const owner = newOwner();
     const id = await adoptAt('acme', owner);
-    const narrow = await world.broker.callerKey({
+    const narrow = await testSetup.broker.callerKey({
       actions: ['connections:write'],
       integrations: ['acme'],
       owners: [`${owner}*`],

@@ -157,11 +157,11 @@ describe('cached workload token', () => {
     expectOk(await bind({ sub }), 201);
     const token = await issuer.sign({ sub });
     expectOk(await whoami(token));
-    const before = issuer.asked();
+    const before = issuer.requestCount();
     // After the issuer's documents have aged, only a verification fetches them again.
     ahead += 30_000;
     expectOk(await whoami(token));
-    expect(issuer.asked()).toBe(before);
+    expect(issuer.requestCount()).toBe(before);
   });
 });
 
@@ -238,9 +238,9 @@ describe('forged workload token: 401', () => {
   test('keys are not fetched from an issuer that no caller is bound to', async () => {
     const fresh = await startFresh();
     try {
-      const before = other.asked();
+      const before = other.requestCount();
       expectProblem(await fresh.ask('GET', '/v1/whoami', undefined, await other.sign({ sub })), 401, 'unauthenticated');
-      expect(other.asked()).toBe(before);
+      expect(other.requestCount()).toBe(before);
     } finally {
       await fresh.stop();
     }

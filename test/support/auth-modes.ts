@@ -1,29 +1,29 @@
-// What integrations sign with and imports bring, in every mode: given, used at a provider that repeats it, and shown.
+// Runs every auth mode with an echoing provider: configures its secrets, uses them, and reads everything back.
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import type { Json } from './broker.ts';
 import { ECHOES } from './echoing-provider.ts';
-import { type Callers, random, type Stage } from './lifecycle.ts';
+import { type Callers, type CanaryContext, randomSecret } from './lifecycle.ts';
 import type { Secrets } from './secrets.ts';
 
-/** Sixteen characters: so short that nothing gives it away but that it was sent. */
-const brief = () => randomBytes(12).toString('base64url');
+/** Sixteen characters: too short for the redaction of token-like text, so only known secrets are redacted. */
+const shortSecret = () => randomBytes(12).toString('base64url');
 
 const text = (title: string) => ({ title });
-const ASKED = { token_url: '{base}/token/{echo}' };
-const SIGNED = { alg: 'ES256', claims: { iss: '{client_email}', aud: '{token_url}' } };
+const TOKEN_ENDPOINT = { token_url: '{base}/token/{echo}' };
+const ASSERTION = { alg: 'ES256', claims: { iss: '{client_email}', aud: '{token_url}' } };
 const FILE = { format: 'json', members: ['client_email', 'private_key'] };
-const account = { service_account_json: { ...text('key file'), ...FILE } };
-const customer = { client_id: text('client id'), client_secret: text('client secret') };
-const byCustomer = (client_auth: string, more: Json = {}) => ({
+const serviceAccountField = { service_account_json: { ...text('key file'), ...FILE } };
+const customerClientFields = { client_id: text('client id'), client_secret: text('client secret') };
+const clientCredentialsMode = (client_auth: string, more: Json = {}) => ({
   mode: 'oauth2_client_credentials',
   variant: client_auth,
-  ...ASKED,
+  ...TOKEN_ENDPOINT,
   client_auth: [client_auth],
-  credentials: customer,
+  credentials: customerClientFields,
   ...more,
 });
 
-/** A catalogue entry. Its endpoints are at `{base}`, and `{echo}` says how they answer. */
+/** A catalogue entry with every mode. Its endpoints are at `{base}`, and `{echo}` selects the response. */
 export const EVERY_MODE = {
   id: 'every',
   name: 'Every mode',
@@ -36,17 +36,36 @@ export const EVERY_MODE = {
     { mode: 'api_key' },
     { mode: 'basic' },
     { mode: 'aws_sigv4' },
-    { mode: 'jwt_bearer', variant: 'file', ...ASKED, assertion: SIGNED, credentials: account },
-    { mode: 'jwt_bearer', variant: 'bearer', ...ASKED, assertion: SIGNED, credentials: account, presented: 'bearer' },
+    { mode: 'jwt_bearer', variant: 'file', ...TOKEN_ENDPOINT, assertion: ASSERTION, credentials: serviceAccountField },
+    {
+      mode: 'jwt_bearer',
+      variant: 'bearer',
+      ...TOKEN_ENDPOINT,
+      assertion: ASSERTION,
+      credentials: serviceAccountField,
+      presented: 'bearer',
+    },
     { mode: 'self_signed_jwt', variant: 'signed', credentials: { private_key: { ...text('key'), format: 'pem' } } },
-    byCustomer('client_secret_basic'),
-    byCustomer('client_secret_post'),
-    byCustomer('client_secret_jwt'),
-    byCustomer('secret_as_username'),
-    byCustomer('client_secret_basic_raw', { variant: 'bound', dpop: 'true' }),
-    { mode: 'jwt_bearer', variant: 'own_key', ...ASKED, assertion: { alg: 'ES256' }, client_auth: ['private_key_jwt'] },
-    { mode: 'oauth2_client_credentials', ...ASKED, client_auth: ['private_key_jwt', 'client_secret_basic'] },
-    { mode: 'aws_sts_assume_role', ...ASKED, region: 'eu-west-1', role_arn: 'arn:aws:iam::1:role/r', external_id: '1' },
+    clientCredentialsMode('client_secret_basic'),
+    clientCredentialsMode('client_secret_post'),
+    clientCredentialsMode('client_secret_jwt'),
+    clientCredentialsMode('secret_as_username'),
+    clientCredentialsMode('client_secret_basic_raw', { variant: 'bound', dpop: 'true' }),
+    {
+      mode: 'jwt_bearer',
+      variant: 'own_key',
+      ...TOKEN_ENDPOINT,
+      assertion: { alg: 'ES256' },
+      client_auth: ['private_key_jwt'],
+    },
+    { mode: 'oauth2_client_credentials', ...TOKEN_ENDPOINT, client_auth: ['private_key_jwt', 'client_secret_basic'] },
+    {
+      mode: 'aws_sts_assume_role',
+      ...TOKEN_ENDPOINT,
+      region: 'eu-west-1',
+      role_arn: 'arn:aws:iam::1:role/r',
+      external_id: '1',
+    },
     {
       mode: 'oauth2_code',
       authorization_url: '{base}/authorize',
@@ -63,11 +82,11 @@ export const EVERY_MODE = {
   ],
 };
 
-/** How the PEM of every P-256 key begins. */
+/** The common beginning of the PEM of P-256 keys. */
 const P256 = 'MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg';
 
-/** A P-256 key, looked for as one, in one line, line by line, and by its number. */
-export function plantKey(secrets: Secrets, kind: string, pem: string, number?: string): string {
+/** Registers a P-256 key as a secret: whole, in one line, line by line, and its private number. */
+export function registerKey(secrets: Secrets, kind: string, pem: string, number?: string): string {
   const lines = pem.split('\n').filter((line) => line !== '' && !line.startsWith('-'));
   secrets.add(kind, pem);
   secrets.add(`${kind} in one line`, lines.join(''));
@@ -78,7 +97,7 @@ export function plantKey(secrets: Secrets, kind: string, pem: string, number?: s
 
 function newKey(secrets: Secrets, kind: string): string {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  return plantKey(
+  return registerKey(
     secrets,
     kind,
     privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
@@ -86,37 +105,47 @@ function newKey(secrets: Secrets, kind: string): string {
   );
 }
 
-interface Trial {
+interface ModeCase {
   mode: string;
   client?: Json;
   credentials: Json[];
 }
 
-/** What each mode is given: by the integration, and by imports. */
-function trials(secrets: Secrets): Trial[] {
-  const plant = (kind: string, value: string) => {
+/** Client settings and imported credentials for each mode. */
+function modeCases(secrets: Secrets): ModeCase[] {
+  const register = (kind: string, value: string) => {
     secrets.add(kind, value.trim());
     return value;
   };
-  const pairs = [`1//0${random()}+/=%&"${random()}`, brief(), `${brief()}\n`].map((password) => ({
-    username: 'user',
-    password: plant('password', password),
-  }));
-  for (const { username, password } of pairs) plant('pair', btoa(`${username}:${password}`));
+  const pairs = [`1//0${randomSecret()}+/=%&"${randomSecret()}`, shortSecret(), `${shortSecret()}\n`].map(
+    (password) => ({
+      username: 'user',
+      password: register('password', password),
+    }),
+  );
+  for (const { username, password } of pairs) register('pair', btoa(`${username}:${password}`));
   const clients = pairs.map((_, i) => ({
     client_id: 'me',
-    client_secret: plant('customer secret', [brief(), `${brief()}\n`, `${random()}+/=%&"${random()}`][i]!),
+    client_secret: register(
+      'customer secret',
+      [shortSecret(), `${shortSecret()}\n`, `${randomSecret()}+/=%&"${randomSecret()}`][i]!,
+    ),
   }));
   const file = () => {
     const private_key = newKey(secrets, 'service account key');
-    return { service_account_json: plant('key file', JSON.stringify({ client_email: 'a@example.com', private_key })) };
+    return {
+      service_account_json: register('key file', JSON.stringify({ client_email: 'a@example.com', private_key })),
+    };
   };
   const own = { client_id: 'valetkey', private_key: newKey(secrets, 'integration key') };
-  const keys = { access_key_id: 'AKIAIOSFODNN7EXAMPLE', secret_access_key: plant('AWS key', `${random()}+/`) };
+  const keys = { access_key_id: 'AKIAIOSFODNN7EXAMPLE', secret_access_key: register('AWS key', `${randomSecret()}+/`) };
   return [
-    { mode: 'api_key', credentials: [brief(), random()].map((api_key) => ({ api_key: plant('API key', api_key) })) },
+    {
+      mode: 'api_key',
+      credentials: [shortSecret(), randomSecret()].map((api_key) => ({ api_key: register('API key', api_key) })),
+    },
     { mode: 'basic', credentials: pairs },
-    { mode: 'aws_sigv4', credentials: [{ ...keys, session_token: plant('session token', random()) }] },
+    { mode: 'aws_sigv4', credentials: [{ ...keys, session_token: register('session token', randomSecret()) }] },
     { mode: 'file', credentials: [file()] },
     { mode: 'bearer', credentials: [file()] },
     { mode: 'signed', credentials: [{ private_key: newKey(secrets, 'imported key') }] },
@@ -129,32 +158,35 @@ function trials(secrets: Secrets): Trial[] {
     { mode: 'oauth2_client_credentials', client: own, credentials: [{}] },
     {
       mode: 'oauth2_client_credentials',
-      client: { client_id: 'me', client_secret: plant('client secret', brief()) },
+      client: { client_id: 'me', client_secret: register('client secret', shortSecret()) },
       credentials: [{}],
     },
     {
       mode: 'aws_sts_assume_role',
-      client: { client_id: 'AKIAIOSFODNN7EXAMPLE', client_secret: plant('client secret', `${random()}+/`) },
+      client: { client_id: 'AKIAIOSFODNN7EXAMPLE', client_secret: register('client secret', `${randomSecret()}+/`) },
       credentials: [{}],
     },
   ];
 }
 
-/** Every mode, at a provider that answers well and in each of the ways that repeat what it was sent. */
-export async function liveInEveryMode({ echo, recorder, secrets, house }: Stage, { service: key }: Callers) {
+/** Runs every mode with a provider that succeeds, and with each of its echoes. */
+export async function runEveryMode(
+  { echoingProvider: echo, recorder, secrets, restartable }: CanaryContext,
+  { service: key }: Callers,
+) {
   const { ask } = recorder;
   const names = ['issue', ...Object.keys(ECHOES)];
 
-  async function bring({ mode, client, credentials }: Trial, number: number): Promise<void> {
+  async function importAndUse({ mode, client, credentials }: ModeCase, number: number): Promise<void> {
     const asks = !['api_key', 'basic', 'aws_sigv4', 'signed'].includes(mode);
     for (const answer of asks ? names : ['issue']) {
       const integration = `every_${number}_${answer}`;
       const body = { provider: 'every', client_id: 'none', ...client, params: { base: echo.url, mode } };
       await ask('PUT', `/v1/integrations/${integration}`, { body });
-      for (const brought of credentials) {
-        const imported = { integration, owner: random(), params: { echo: answer }, credentials: brought };
-        const { body: made } = await ask('POST', '/v1/connections', { key, body: imported });
-        const path = `/v1/connections/${made.id}`;
+      for (const values of credentials) {
+        const imported = { integration, owner: randomSecret(), params: { echo: answer }, credentials: values };
+        const { body: created } = await ask('POST', '/v1/connections', { key, body: imported });
+        const path = `/v1/connections/${created.id}`;
         await ask('GET', `${path}/token`, { key });
         await ask('POST', `${path}/refresh`, { key, body: {} });
         await ask('GET', path, { key });
@@ -163,22 +195,26 @@ export async function liveInEveryMode({ echo, recorder, secrets, house }: Stage,
     }
   }
 
-  async function swap(answer: string): Promise<void> {
+  async function connectAndUse(answer: string): Promise<void> {
     const integration = `swap_${answer}`;
-    const client_secret = brief();
+    const client_secret = shortSecret();
     secrets.add('client secret', client_secret);
     const client = { provider: 'every', client_id: 'me', client_secret };
     const body = { ...client, params: { base: echo.url, mode: 'oauth2_code' } };
     await ask('PUT', `/v1/integrations/${integration}`, { body });
-    const { url, id } = await recorder.invite({ integration, owner: 'user_70', params: { echo: answer } });
-    const { jar, url: at } = await recorder.walk(url, { stopAt: echo.url });
-    const back = new URLSearchParams({ state: at.searchParams.get('state')!, code: random() });
-    await recorder.walk(`${house.broker().url}/oauth2/callback/${integration}?${back}`, { jar });
+    const { url, id } = await recorder.createConnectSession({
+      integration,
+      owner: 'user_70',
+      params: { echo: answer },
+    });
+    const { jar, url: at } = await recorder.browse(url, { stopAt: echo.url });
+    const back = new URLSearchParams({ state: at.searchParams.get('state')!, code: randomSecret() });
+    await recorder.browse(`${restartable.current().url}/oauth2/callback/${integration}?${back}`, { jar });
     const { body: session } = await ask('GET', `/v1/connect-sessions/${id}`, { key });
-    const tokens = { access_token: brief(), refresh_token: brief() };
+    const tokens = { access_token: shortSecret(), refresh_token: shortSecret() };
     for (const token of Object.values(tokens)) secrets.add('imported token', token);
-    const adopted = { integration, owner: 'user_71', params: { echo: answer }, credentials: tokens };
-    const { body: imported } = await ask('POST', '/v1/connections', { key, body: adopted });
+    const importBody = { integration, owner: 'user_71', params: { echo: answer }, credentials: tokens };
+    const { body: imported } = await ask('POST', '/v1/connections', { key, body: importBody });
     for (const connection of [session.connection_id, imported.id]) {
       const path = `/v1/connections/${connection}`;
       await ask('GET', `${path}/token`, { key });
@@ -189,12 +225,15 @@ export async function liveInEveryMode({ echo, recorder, secrets, house }: Stage,
     }
   }
 
-  // At once, since most of it is waiting.
-  await Promise.all([...trials(secrets).map(bring), ...names.map(swap)]);
+  // Concurrently, since most of it is waiting.
+  await Promise.all([...modeCases(secrets).map(importAndUse), ...names.map(connectAndUse)]);
 }
 
-/** Credentials where they do not belong, or not as they must be. */
-export async function misplaceKeys({ echo, recorder, secrets }: Stage, certificate: string): Promise<void> {
+/** Sends keys in the wrong places, and malformed ones. */
+export async function sendMisplacedKeys(
+  { echoingProvider: echo, recorder, secrets }: CanaryContext,
+  certificate: string,
+): Promise<void> {
   const { ask } = recorder;
   const pem = newKey(secrets, 'misplaced key');
   const client = { provider: 'every', client_id: 'none', params: { base: echo.url, mode: 'own_key' } };
@@ -212,16 +251,16 @@ export async function misplaceKeys({ echo, recorder, secrets }: Stage, certifica
     const integration = `misplaced_${i}`;
     await ask('PUT', `/v1/integrations/${integration}`, { body: { ...client, ...setup } });
     const body = { integration, owner: 'o', params: { echo: 'issue' }, credentials: {} };
-    const { body: made } = await ask('POST', '/v1/connections', { body });
-    await ask('GET', `/v1/connections/${made.id}/token`);
-    await ask('GET', `/v1/connections/${made.id}`);
+    const { body: created } = await ask('POST', '/v1/connections', { body });
+    await ask('GET', `/v1/connections/${created.id}/token`);
+    await ask('GET', `/v1/connections/${created.id}`);
     await ask('GET', `/v1/integrations/${integration}`);
   }
   for (const mode of ['api_key', 'file', 'signed', 'client_secret_post']) {
     const integration = `misplaced_${mode}`;
     const body = { ...client, params: { base: echo.url, mode } };
     await ask('PUT', `/v1/integrations/${integration}`, { body });
-    const bring = (credentials: unknown) =>
+    const importAndUse = (credentials: unknown) =>
       ask('POST', '/v1/connections', { body: { integration, owner: 'o', params: { echo: 'issue' }, credentials } });
     for (const credentials of [
       { private_key: pem, api_key: pem },
@@ -236,11 +275,11 @@ export async function misplaceKeys({ echo, recorder, secrets }: Stage, certifica
       { [pem]: 'x' },
       pem,
     ]) {
-      const { body: made } = await bring(credentials);
-      if (made.id === undefined) continue;
-      await ask('GET', `/v1/connections/${made.id}/token`);
-      await ask('GET', `/v1/connections/${made.id}`);
-      await ask('DELETE', `/v1/connections/${made.id}`);
+      const { body: created } = await importAndUse(credentials);
+      if (created.id === undefined) continue;
+      await ask('GET', `/v1/connections/${created.id}/token`);
+      await ask('GET', `/v1/connections/${created.id}`);
+      await ask('DELETE', `/v1/connections/${created.id}`);
     }
   }
 }

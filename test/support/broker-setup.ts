@@ -1,4 +1,4 @@
-// A broker in front of a real provider, with a door between the two and a clock that the test sets.
+// A test setup: a broker, a real provider with a recording proxy in front, and a clock that the test sets.
 import { expect } from 'vitest';
 import { type LocalProvider, startProvider } from '../../demo/provider.ts';
 import type { Clock } from '../../src/ports/index.ts';
@@ -6,59 +6,59 @@ import { type Json, startTestBroker, type TestBroker } from './broker.ts';
 import { mintRefreshToken } from './minted-grant.ts';
 import { type ProviderProxy, startProviderProxy } from './provider-proxy.ts';
 
-export interface World {
+export interface TestSetup {
   broker: TestBroker;
   provider: LocalProvider;
-  front: ProviderProxy;
+  proxy: ProviderProxy;
   clientId: string;
   clientSecret: string;
-  /** What `acme` is set up with. */
-  setup: Json;
-  /** The broker's time, ms; the provider's goes on as it does. */
+  /** The body of `PUT /v1/integrations/acme`. */
+  integrationBody: Json;
+  /** The broker's time in ms; the provider uses the real time. */
   now(): number;
   advance(ms: number): void;
-  /** A refresh token of the provider. */
-  mint(owner: string): Promise<string>;
-  /** Imports a grant of the owner's at `acme`: a refresh token, and more credentials or members where given. */
-  adopt(owner: string, credentials?: Json, more?: Json): Promise<string>;
+  /** Mints a refresh token at the provider. */
+  mintRefreshToken(owner: string): Promise<string>;
+  /** Imports a connection at `acme`: with a refresh token, and with more credentials or members if given. Returns its id. */
+  importConnection(owner: string, credentials?: Json, more?: Json): Promise<string>;
   /** An RFC 3339 time so many seconds after the broker's. */
   inSeconds(seconds: number): string;
-  /** Refreshes that reached the provider. */
-  refreshes(): number;
+  /** The number of refreshes that reached the provider. */
+  refreshCount(): number;
   close(): Promise<void>;
 }
 
-/** The integration `acme` is set up. Owed work is looked for every 20 ms; only what is read is refreshed. */
-export async function startWorld(env: Record<string, string> = {}): Promise<World> {
-  let ahead = 0;
-  const clock: Clock = { now: () => Date.now() + ahead, monotonic: () => performance.now() + ahead };
+/** With the integration `acme`. The outbox is processed every 20 ms; there are no scheduled refreshes. */
+export async function startTestSetup(env: Record<string, string> = {}): Promise<TestSetup> {
+  let offset = 0;
+  const clock: Clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
   const [broker, provider] = await Promise.all([
     startTestBroker(env, undefined, { clock, outboxEveryMs: 20, refreshAhead: false }),
     startProvider(),
   ]);
-  const front = await startProviderProxy(provider);
+  const proxy = await startProviderProxy(provider);
   const { clientId, clientSecret } = await provider.addClient([`${broker.url}/oauth2/callback/acme`]);
   const setup = {
     provider: 'generic-oidc',
     client_id: clientId,
     client_secret: clientSecret,
     params: { issuer: provider.issuer },
-    overrides: front.overrides,
+    overrides: proxy.overrides,
   };
   expect((await broker.ask('PUT', '/v1/integrations/acme', setup)).status).toBe(201);
   return {
     broker,
     provider,
-    front,
+    proxy: proxy,
     clientId,
     clientSecret,
-    setup,
+    integrationBody: setup,
     now: clock.now,
     advance: (ms) => {
-      ahead += ms;
+      offset += ms;
     },
-    mint: (owner) => mintRefreshToken(provider, clientId, owner),
-    async adopt(owner, credentials = {}, more = {}) {
+    mintRefreshToken: (owner) => mintRefreshToken(provider, clientId, owner),
+    async importConnection(owner, credentials = {}, more = {}) {
       const refresh_token = await mintRefreshToken(provider, clientId, owner);
       const body = { integration: 'acme', owner, ...more, credentials: { refresh_token, ...credentials } };
       const answer = await broker.ask('POST', '/v1/connections', body);
@@ -66,10 +66,10 @@ export async function startWorld(env: Record<string, string> = {}): Promise<Worl
       return String(answer.body.id);
     },
     inSeconds: (seconds) => new Date(clock.now() + seconds * 1_000).toISOString(),
-    refreshes: () => front.spent('refresh_token').length,
+    refreshCount: () => proxy.forwarded('refresh_token').length,
     async close() {
       await broker.stop();
-      await front.close();
+      await proxy.close();
       await provider.close();
     },
   };

@@ -1,4 +1,4 @@
-// A broker for tests over HTTP: the real one, in this process or (`startBroker` of the demo) in one of its own.
+// A broker for tests over HTTP: the real one, in this process. (`startBroker` of the demo starts one in its own process.)
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createLogger } from '../../src/adapters/telemetry/logger.ts';
 import { start, type Tuning } from '../../src/runtime/app.ts';
 import { parseConfig } from '../../src/runtime/config.ts';
-import { expectDescribed } from './openapi-validation.ts';
+import { expectMatchesOpenApi } from './openapi-validation.ts';
 
 export type Json = Record<string, unknown>;
 export interface Answer {
@@ -18,11 +18,11 @@ export interface Answer {
 export interface TestBroker {
   url: string;
   adminKey: string;
-  /** The path of its SQLite file, for a look inside and for moving times. */
+  /** The path of its SQLite file, to inspect and to change rows. */
   database: string;
-  /** As the admin, or with another key; `body` is sent as JSON. */
+  /** Sends a request as the admin, or with another key; `body` is sent as JSON. */
   ask(method: string, path: string, body?: unknown, key?: string): Promise<Answer>;
-  /** A caller's key with these grants; every action on everything by default. */
+  /** Creates a caller with these permissions (by default all) and returns its key. */
   callerKey(grant?: { actions?: string[]; integrations?: string[]; owners?: string[] }): Promise<string>;
   stop(): Promise<void>;
 }
@@ -33,20 +33,20 @@ export async function ask(url: string, key: string, method: string, path: string
     headers: { authorization: `Bearer ${key}`, ...(body !== undefined && { 'content-type': 'application/json' }) },
     ...(body !== undefined && { body: JSON.stringify(body) }),
   });
-  return received(method, path, response);
+  return readResponse(method, path, response);
 }
 
-/** The answer to a request; it must be as described. */
-export async function received(method: string, path: string, response: Response): Promise<Answer> {
+/** Reads a response, and expects it to match openapi.json. */
+export async function readResponse(method: string, path: string, response: Response): Promise<Answer> {
   const { status, headers } = response;
   const text = await response.text();
-  expectDescribed({ method, path, status, headers, text });
+  expectMatchesOpenApi({ method, path, status, headers, text });
   return { status, headers, body: text === '' ? {} : (JSON.parse(text) as Json) };
 }
 
 /**
- * The database of a broker whose files are in this folder: SQLite's, or a new one of PostgreSQL when the tests are run
- * with VALETKEY_TEST_STORE=postgres.
+ * The environment for a new database: SQLite in this folder, or PostgreSQL when the tests are run with
+ * VALETKEY_TEST_STORE=postgres.
  */
 export async function databaseIn(folder: string): Promise<Record<string, string>> {
   if (process.env.VALETKEY_TEST_STORE !== 'postgres')
@@ -56,8 +56,8 @@ export async function databaseIn(folder: string): Promise<Record<string, string>
 }
 
 /**
- * On a database file of its own, which is removed with it. `env` is laid over a set-up for loopback; `declared` is what
- * the file of VALETKEY_CONFIG holds.
+ * Starts a broker with its own database, which is removed when it stops. `env` overrides the defaults for loopback;
+ * `declared` is the content of the VALETKEY_CONFIG file.
  */
 export async function startTestBroker(
   env: Record<string, string> = {},

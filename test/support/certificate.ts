@@ -1,4 +1,4 @@
-// Certificates for tests: made here, of nothing but their bytes.
+// X.509 certificates for tests, written byte by byte.
 import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto';
 
 const der = (tag: number, ...parts: Uint8Array[]): Buffer => {
@@ -22,9 +22,9 @@ interface Signer {
 
 /**
  * An X.509 certificate (RFC 5280) for 127.0.0.1 and for a key, by default a new P-256 one. Another signs it, with a P-256
- * key; by default a new one of that name, so that nobody knows it.
+ * key; by default a new, unknown one of that name.
  */
-export function certify(common: string, authority?: Signer, privateKey = newKey()) {
+export function createCertificate(common: string, authority?: Signer, privateKey = newKey()) {
   const publicKey = createPublicKey(privateKey);
   const isOwn = privateKey.asymmetricKeyType === 'ec';
   const signer = authority ?? { name: common, privateKey: isOwn ? privateKey : newKey() };

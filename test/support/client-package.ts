@@ -1,4 +1,4 @@
-// The client as it is published, in a folder of its own: what `npm run build:client` makes, and what is beside it.
+// The published client package: what `npm run build:client` builds, and its other files, in a temporary folder.
 import { execFile } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,11 +7,11 @@ import { promisify } from 'node:util';
 import { ROOT } from './image.ts';
 
 export interface ClientPackage {
-  /** Where it is. */
+  /** The package's folder. */
   folder: string;
-  /** A folder in which it is installed, for those who use it. */
+  /** A folder with the package installed in it. */
   consumer: string;
-  /** Lays the compiler over files there; rejects with what it says against them. */
+  /** Runs the TypeScript compiler in a folder; rejects with its errors. */
   compile(folder: string, ...options: string[]): Promise<unknown>;
   remove(): void;
 }
@@ -19,7 +19,7 @@ export interface ClientPackage {
 const run = promisify(execFile);
 const TSC = join(ROOT, 'node_modules/.bin/tsc');
 
-export async function layOutClient(): Promise<ClientPackage> {
+export async function buildClientPackage(): Promise<ClientPackage> {
   const home = mkdtempSync(join(tmpdir(), 'valetkey-client-'));
   const [folder, consumer] = [join(home, 'client'), join(home, 'consumer')];
   mkdirSync(folder);
@@ -28,11 +28,11 @@ export async function layOutClient(): Promise<ClientPackage> {
     copyFileSync(join(ROOT, name), join(folder, name.replace('client/', '')));
   mkdirSync(join(consumer, 'node_modules/@valetkey'), { recursive: true });
   symlinkSync(folder, join(consumer, 'node_modules/@valetkey/client'), 'dir');
-  const told = ({ stdout }: { stdout: string }) => Promise.reject(new Error(stdout));
+  const rejectWithOutput = ({ stdout }: { stdout: string }) => Promise.reject(new Error(stdout));
   return {
     folder,
     consumer,
-    compile: (at, ...options) => run(TSC, options, { cwd: at }).catch(told),
+    compile: (at, ...options) => run(TSC, options, { cwd: at }).catch(rejectWithOutput),
     remove: () => rmSync(home, { recursive: true }),
   };
 }

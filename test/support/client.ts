@@ -1,11 +1,11 @@
-// A client whose clock the test sets, which notes what it sends and how long it waits.
+// A client whose clock the test sets, and which records its requests and waits.
 import { createValetkey, type Valetkey, type ValetkeyOptions } from '../../src/client/index.ts';
 
 export interface TestClient {
   valetkey: Valetkey;
-  /** `GET /v1/token?…`, `GET http://…` of what is not the broker. */
+  /** `GET /v1/token?…`; with the whole URL for other servers than the broker. */
   sent: string[];
-  /** Seconds that it waited, without waiting. */
+  /** Seconds that it would have waited. */
   waits: number[];
   advance(seconds: number): void;
 }
@@ -13,18 +13,18 @@ export interface TestClient {
 export function createTestClient(options: Pick<ValetkeyOptions, 'url' | 'key'> & Partial<ValetkeyOptions>): TestClient {
   const sent: string[] = [];
   const waits: number[] = [];
-  let ahead = 0;
+  let offset = 0;
   const valetkey = createValetkey({
     fetch: (url, init) => {
       const { origin } = new URL(options.url);
       sent.push(`${init.method} ${url.startsWith(origin) ? url.slice(origin.length) : url}`);
       return fetch(url, init);
     },
-    now: () => performance.now() + ahead,
+    now: () => performance.now() + offset,
     wait: async (milliseconds, signal) => {
       signal?.throwIfAborted();
       waits.push(Math.round(milliseconds / 1_000));
-      ahead += milliseconds;
+      offset += milliseconds;
     },
     ...options,
   });
@@ -33,12 +33,12 @@ export function createTestClient(options: Pick<ValetkeyOptions, 'url' | 'key'> &
     sent,
     waits,
     advance: (seconds) => {
-      ahead += seconds * 1_000;
+      offset += seconds * 1_000;
     },
   };
 }
 
-/** What it is rejected with; fails where it is not. */
+/** The error that a promise is rejected with; rejects when it is fulfilled. */
 export const rejectionOf = (promise: Promise<unknown>): Promise<unknown> =>
   promise.then(
     () => Promise.reject(new Error('it was fulfilled')),

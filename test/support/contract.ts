@@ -1,10 +1,10 @@
-// What every answer of the contract has in common, and how its lists are paged.
+// Expectations for every response of the API, and a reader for paged lists.
 import { expect } from 'vitest';
 import type { Answer, Json } from './broker.ts';
 
 export const RFC3339_UTC = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/;
 
-/** A success as the contract has it; returns its body. */
+/** Expects a success; returns its body. */
 export function expectOk(answer: Answer, status = 200): Json {
   expect(answer.status, JSON.stringify(answer.body)).toBe(status);
   expect(answer.headers.get('cache-control')).toBe('no-store');
@@ -12,7 +12,7 @@ export function expectOk(answer: Answer, status = 200): Json {
   return answer.body;
 }
 
-/** A problem as RFC 9457 and the contract have it; returns its body. */
+/** Expects a problem (RFC 9457); returns its body. */
 export function expectProblem(answer: Answer, status: number, code: string): Json {
   const { headers, body } = answer;
   expect(answer.status, JSON.stringify(body)).toBe(status);
@@ -24,14 +24,18 @@ export function expectProblem(answer: Answer, status: number, code: string): Jso
   return body;
 }
 
-/** A 400 whose issues are at exactly these paths. */
+/** Expects a 400 with issues at exactly these paths. */
 export function expectIssues(answer: Answer, ...paths: string[]): void {
   const { issues } = expectProblem(answer, 400, 'invalid_request');
   expect((issues as { path: string }[]).map(({ path }) => path).sort(), JSON.stringify(issues)).toEqual(paths.sort());
 }
 
-/** Every page of a list, by following its cursors. */
-export async function pages(ask: (path: string) => Promise<Answer>, path: string, limit: number): Promise<Json[][]> {
+/** Reads every page of a list by its cursors. */
+export async function readPages(
+  ask: (path: string) => Promise<Answer>,
+  path: string,
+  limit: number,
+): Promise<Json[][]> {
   const found: Json[][] = [];
   let cursor: unknown;
   do {

@@ -1,16 +1,16 @@
-// The files of deploy/, read as strictly as their tools do, and what the broker says of the settings in them.
+// Reads the files of deploy/ as strictly as their tools do, and checks their settings with the broker's parser.
 import { readFileSync } from 'node:fs';
 import { parseAllDocuments } from 'yaml';
 import { parseConfig } from '../../src/runtime/config.ts';
 import { generateKey } from '../../src/runtime/keys.ts';
 
-/** Of the project. */
+/** The project's folder. */
 export const ROOT = new URL('../..', import.meta.url);
 export const read = (path: string) => readFileSync(new URL(path, ROOT), 'utf8');
-/** Of the broker. */
+/** The broker's version. */
 export const { version } = JSON.parse(read('package.json')) as { version: string };
 
-/** The one document of a file; a fault or a warning of the parser is thrown. */
+/** Parses a file with one YAML document; throws the parser's errors and warnings. */
 export function yaml<T>(path: string): T {
   const [document, ...others] = parseAllDocuments(read(path), { strict: true, uniqueKeys: true, version: '1.2' });
   if (!document || others.length > 0) throw new Error(`${path}: not one document`);
@@ -19,8 +19,8 @@ export function yaml<T>(path: string): T {
   return document.toJS() as T;
 }
 
-/** The name of a variable that is asked for but has no value is a fault, as Compose has it. */
-export function filledIn(text: string, env: Record<string, string>): string {
+/** Fills variables in as Compose does; throws when a variable without a default has no value. */
+export function substituteVariables(text: string, env: Record<string, string>): string {
   return text.replace(/\$\{(\w+)(?::([-?])([^}]*))?\}/g, (_, name: string, how: string, word: string) => {
     if (env[name]) return env[name];
     if (how === '-') return word;
@@ -28,20 +28,20 @@ export function filledIn(text: string, env: Record<string, string>): string {
   });
 }
 
-/** Starting with this, the broker finds nothing that it does not know or want. The database is not reached. */
-export function faultsOf(env: Record<string, string>, file = '{}'): string[] {
+/** The broker's warnings or issues about these settings. The database is not opened. */
+export function configIssues(env: Record<string, string>, file = '{}'): string[] {
   const parsed = parseConfig({ ...env, VALETKEY_DATABASE_URL: 'file::memory:' }, () => file);
   return parsed.ok ? parsed.warnings : parsed.issues;
 }
 
-/** Seconds that a stop may take: until nobody sends requests, open requests, and what has been spent (docs/operations.md). */
+/** Seconds that a stop may take: until requests stop, for open requests, and to commit spent tokens (docs/operations.md). */
 export const STOP = { preStop: 5, requests: 10, spent: 50 };
 export const PINNED = /^[a-z/]+:\d+\.\d+(\.\d+)?(-[a-z]+)?$/;
-/** Names of what must not be told. */
+/** Names of settings that are secret. */
 export const SECRET = /PASSWORD|KEYS?$|SECRET|TOKEN|DATABASE_URL/;
 
-/** As an operator would set them. */
-export const settings = () => ({
+/** Valid settings. */
+export const validSettings = () => ({
   VALETKEY_PUBLIC_URL: 'https://keys.example.com',
   VALETKEY_KEYS: generateKey('k1'),
   VALETKEY_ADMIN_KEY: 'a'.repeat(64),

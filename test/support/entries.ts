@@ -1,4 +1,4 @@
-// Catalogue entries for tests: a folder of them, and one that is sound as it stands.
+// Catalogue entries for tests: valid ones, and folders of them.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,8 +6,8 @@ import { onTestFinished } from 'vitest';
 import type { Catalogue } from '../../src/catalogue/load.ts';
 import type { Provider } from '../../src/domain/provider.ts';
 
-/** Of files by name; text is written as it is. Gone when the test is over. */
-export function folderOf(files: Record<string, unknown>): string {
+/** Writes files by name; strings as they are, objects as JSON. Removed when the test ends. */
+export function createFolder(files: Record<string, unknown>): string {
   const dir = mkdtempSync(join(tmpdir(), 'valetkey-catalogue-'));
   onTestFinished(() => rmSync(dir, { recursive: true }));
   for (const [name, content] of Object.entries(files))
@@ -15,7 +15,7 @@ export function folderOf(files: Record<string, unknown>): string {
   return dir;
 }
 
-export const code = (more: object = {}) => ({
+export const codeMode = (more: object = {}) => ({
   mode: 'oauth2_code',
   authorization_url: 'https://acme.test/a',
   token_url: 'https://acme.test/t',
@@ -28,7 +28,7 @@ export const entry = (id: string, more: object = {}) => ({
   category: 'generic',
   docs_url: 'https://acme.test/docs',
   confidence: 'unverified',
-  auth: [code()],
+  auth: [codeMode()],
   ...more,
 });
 

@@ -1,17 +1,16 @@
-// What is generated: of the catalogue, the JSON Schema that editors read and the table of all systems; of the command
-// line, the table of its commands; of the interface's description, the client's types.
+// Generated files: the catalogue's JSON Schema and table, the table of commands, and the client's types from openapi.json.
 import type { Command } from 'commander';
 import { compile } from 'json-schema-to-typescript';
 import { z } from 'zod';
-import { renewing } from '../../src/catalogue/explain.ts';
+import { describeRenewal } from '../../src/catalogue/explain.ts';
 import { examplesOf } from '../../src/cli/example.ts';
 import { EXIT_CODES } from '../../src/cli/failure.ts';
 import { ENVIRONMENT } from '../../src/cli/run.ts';
-import { isCode, nameOf } from '../../src/domain/auth-modes.ts';
+import { isCode, modeName } from '../../src/domain/auth-modes.ts';
 import { Provider } from '../../src/domain/provider.ts';
 import { CODES } from '../../src/http/errors/problem-table.ts';
 
-/** An entry that extends another may leave out what the other says. */
+/** The JSON Schema of an entry. One that extends another may omit what the other has. */
 export function providerSchema(): string {
   const { required = [], ...schema } = z.toJSONSchema(Provider, { io: 'input', reused: 'ref' });
   const always = ['id'];
@@ -32,15 +31,15 @@ export function catalogueTable(providers: Iterable<Provider>): string {
         const system = i === 0 ? `[${provider.name}](${provider.docs_url})` : '';
         const id = i === 0 ? `\`${provider.id}\`` : '';
         const connect = isCode(auth) ? 'browser' : 'import';
-        return `| ${[system, id, `\`${nameOf(auth)}\``, connect, renewing(auth), i === 0 ? provider.confidence : ''].join(' | ')} |`;
+        return `| ${[system, id, `\`${modeName(auth)}\``, connect, describeRenewal(auth), i === 0 ? provider.confidence : ''].join(' | ')} |`;
       }),
     );
   return [
     '# The catalogue',
     '',
-    'Generated from `src/catalogue/` by `npm run generate`. `valetkey providers show ID` tells more of each, and [providers.md](providers.md) how to add one.',
+    'Generated from `src/catalogue/` by `npm run generate`. `valetkey providers show ID` shows the details of one, and [providers.md](providers.md) explains how to add one.',
     '',
-    'Confidence: *verified* against the live system, *documented* by the vendor, or *unverified*: one source, or hearsay.',
+    'Confidence: *verified* against the live system, *documented* by the vendor, or *unverified* (from a single or indirect source).',
     '',
     '| system | id | mode | connected by | refresh | confidence |',
     '| --- | --- | --- | --- | --- | --- |',
@@ -49,7 +48,7 @@ export function catalogueTable(providers: Iterable<Provider>): string {
   ].join('\n');
 }
 
-/** Every command of the command line, with what it takes and an example. */
+/** Every command, with its arguments, options and an example. */
 export function commandTable(program: Command): string {
   const leaves = (command: Command): Command[] =>
     command.commands.length === 0 ? [command] : command.commands.flatMap(leaves);
@@ -87,7 +86,7 @@ export function commandTable(program: Command): string {
   ].join('\n');
 }
 
-/** What the client speaks of. */
+/** The schemas that the client uses. */
 const SHAPES = [
   'Token',
   'CreateDpopProofRequest',
@@ -101,9 +100,9 @@ const SHAPES = [
 
 /** `schemas`: the components of openapi.json. */
 export async function clientTypes(schemas: Record<string, object>): Promise<string> {
-  // References lead from one component to another.
+  // Components refer to each other.
   const text = JSON.stringify(schemas).replaceAll('#/components/schemas/', '#/definitions/');
-  // By a title, an alternative would become a type of its own.
+  // A title would make a type of each alternative.
   const definitions = JSON.parse(text, (key, value) =>
     key === 'title' && typeof value === 'string' ? undefined : value,
   );

@@ -1,13 +1,13 @@
-// An OpenID Provider that can be told to misbehave: oauth2-mock-server, and what attackers do with tokens.
+// An OpenID Provider that misbehaves on demand (oauth2-mock-server), and forged tokens.
 import { Events, type MutableResponse, type MutableToken, OAuth2Server } from 'oauth2-mock-server';
 
 export interface HostileProvider {
   issuer: string;
   server: OAuth2Server;
-  /** Before the next ID token is signed. */
-  nextToken(change: (token: MutableToken) => void): void;
-  /** Before the next token answer is sent. */
-  nextAnswer(change: (body: Record<string, unknown>) => void): void;
+  /** Changes the next ID token before it is signed. */
+  changeNextIdToken(change: (token: MutableToken) => void): void;
+  /** Changes the next token response before it is sent. */
+  changeNextTokenResponse(change: (body: Record<string, unknown>) => void): void;
   close(): Promise<void>;
 }
 
@@ -20,8 +20,8 @@ export async function startHostileProvider(): Promise<HostileProvider> {
   return {
     issuer: url,
     server,
-    nextToken(change) {
-      // Access tokens are signed too, before; this server writes `amr` into those only.
+    changeNextIdToken(change) {
+      // Access tokens are signed first; this server writes `amr` into those only.
       const onSigning = (token: MutableToken) => {
         if (token.payload.amr !== undefined) return;
         server.service.off(Events.BeforeTokenSigning, onSigning);
@@ -29,7 +29,7 @@ export async function startHostileProvider(): Promise<HostileProvider> {
       };
       server.service.on(Events.BeforeTokenSigning, onSigning);
     },
-    nextAnswer(change) {
+    changeNextTokenResponse(change) {
       server.service.once(Events.BeforeResponse, ({ body }: MutableResponse) => {
         if (typeof body === 'object') change(body);
       });
@@ -41,14 +41,14 @@ export async function startHostileProvider(): Promise<HostileProvider> {
 const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
 const decode = (part: string): Record<string, unknown> => JSON.parse(Buffer.from(part, 'base64url').toString());
 
-/** The same claims (changed as told) under `alg: none`. */
-export function unsigned(jwt: string, change: object = {}): string {
+/** The same claims, with changes, under `alg: none`. */
+export function withAlgNone(jwt: string, change: object = {}): string {
   const claims = decode(jwt.split('.')[1] ?? '');
   return `${encode({ alg: 'none' })}.${encode({ ...claims, ...change })}.`;
 }
 
-/** Other claims under the old signature. */
-export function tampered(jwt: string, change: object): string {
+/** Changed claims under the old signature. */
+export function withOtherClaims(jwt: string, change: object): string {
   const [header = '', claims = '', signature = ''] = jwt.split('.');
   return `${header}.${encode({ ...decode(claims), ...change })}.${signature}`;
 }

@@ -1,4 +1,4 @@
-// The image without an engine: the files that its last stage copies, laid out as it would have them, bundle included.
+// The image's file system without a container engine: the files that the Dockerfile's last stage copies, with the bundle.
 import { execFile } from 'node:child_process';
 import { cpSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,7 +14,7 @@ interface Instruction {
   rest: string;
 }
 
-/** One a line, continuations joined, comments gone. */
+/** One instruction per item: continuation lines joined, comments removed. */
 export const instructions: Instruction[] = dockerfile
   .replace(/^\s*#.*\n/gm, '')
   .replace(/\\\n\s*/g, '')
@@ -24,11 +24,11 @@ export const instructions: Instruction[] = dockerfile
     const [, name, rest] = line.match(/^(\w+)\s+(.*)$/)!;
     return { name: name!, rest: rest! };
   });
-/** Those of the last stage. */
+/** The instructions of the last stage. */
 export const shipped = instructions.slice(instructions.map(({ name }) => name).lastIndexOf('FROM'));
 
 export interface Copy {
-  /** Of an earlier stage, below its working directory, or of the repository. */
+  /** From an earlier stage; else from the repository. */
   built: boolean;
   sources: string[];
   to: string;
@@ -47,13 +47,13 @@ export const copies = (lines: Instruction[]): Copy[] =>
     });
 
 export interface Image {
-  /** What is /app in the image. */
+  /** The folder that is /app in the image. */
   folder: string;
   remove(): void;
 }
 
-/** Builds the bundle into a folder that has nothing but what the image has. */
-export async function layOutImage(): Promise<Image> {
+/** Builds the bundle and copies the image's files into a new folder. */
+export async function buildImageFolder(): Promise<Image> {
   const folder = mkdtempSync(join(tmpdir(), 'valetkey-image-'));
   for (const { sources, to } of copies(shipped)) {
     for (const source of sources.flatMap((pattern) => globSync(pattern, { cwd: ROOT }))) {

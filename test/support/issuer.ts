@@ -1,23 +1,23 @@
-// An issuer of JWTs, as a platform has one: metadata and keys over HTTP, and tokens as a test wants them.
+// A JWT issuer, as a platform has one: metadata and keys over HTTP, and tokens with any claims.
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { startScriptedServer } from './scripted-server.ts';
 
 export interface Issuer {
   url: string;
-  /** How often its metadata and keys were asked for. */
-  asked(): number;
-  /** A good one for `valetkey` and a minute, unless told otherwise; a claim that is undefined is left out. */
+  /** The number of requests for its metadata and keys. */
+  requestCount(): number;
+  /** Signs a token, by default a valid one for `valetkey` for a minute; a claim that is undefined is omitted. */
   sign(claims?: Record<string, unknown>, header?: Record<string, unknown>, key?: KeyObject): Promise<string>;
   close(): Promise<void>;
 }
 
-/** Its tokens are issued at the time of `now`, ms. */
+/** `now` is the time of issue, in ms. */
 export async function startIssuer(now: () => number = Date.now): Promise<Issuer> {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  let asked = 0;
+  let requests = 0;
   const server = await startScriptedServer(({ path }) => {
-    asked++;
+    requests++;
     if (path === '/jwks') return { body: { keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'k1' }] } };
     if (path !== '/.well-known/openid-configuration') return { status: 404 };
     const { url } = server;
@@ -27,7 +27,7 @@ export async function startIssuer(now: () => number = Date.now): Promise<Issuer>
   });
   return {
     url: server.url,
-    asked: () => asked,
+    requestCount: () => requests,
     sign(claims = {}, header = {}, key = privateKey) {
       const iat = Math.floor(now() / 1_000);
       const payload = { iss: server.url, sub: 'someone', aud: 'valetkey', iat, exp: iat + 60, ...claims };

@@ -1,18 +1,22 @@
-// Issuers of JWTs on loopback, and a pen that signs whatever it is told to: what no sane library would sign.
+// JWT issuers on loopback, and signing of any header and claims, also those that libraries refuse to sign.
 import { createHmac, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import type { Json } from './broker.ts';
-import { type Scripted, type ScriptedServer, startScriptedServer } from './scripted-server.ts';
+import { type ScriptedResponse, type ScriptedServer, startScriptedServer } from './scripted-server.ts';
 
-export interface Pen {
+export interface SigningKey {
   alg: string;
   kid: string;
   privateKey: KeyObject;
   publicKey: KeyObject;
-  /** As it stands in a key set. */
+  /** The public key, as in a key set. */
   jwk: Json;
 }
 
-export function pen(kid: string, alg: 'ES256' | 'RS256' | 'EdDSA' = 'ES256', modulusLength = 2_048): Pen {
+export function createSigningKey(
+  kid: string,
+  alg: 'ES256' | 'RS256' | 'EdDSA' = 'ES256',
+  modulusLength = 2_048,
+): SigningKey {
   const pair =
     alg === 'ES256'
       ? generateKeyPairSync('ec', { namedCurve: 'P-256' })
@@ -22,8 +26,8 @@ export function pen(kid: string, alg: 'ES256' | 'RS256' | 'EdDSA' = 'ES256', mod
   return { alg, kid, ...pair, jwk: { ...pair.publicKey.export({ format: 'jwk' }), kid } };
 }
 
-/** By a pen (a pen for RSA signs RS256), by a secret (HS256), or with these bytes. */
-type Signature = Pen | { secret: string | Buffer } | Buffer;
+/** Signs with a key (RSA keys sign RS256) or a secret (HS256), or uses these bytes. */
+type Signature = SigningKey | { secret: string | Buffer } | Buffer;
 
 function signatureOf(input: string, by: Signature): Buffer {
   if (Buffer.isBuffer(by)) return by;
@@ -46,16 +50,16 @@ export function jwt(header: object | string, claims: object | string | Buffer, b
 /** `<url>/<name>` is the issuer, with the keys of that name; what `others` says of a path goes first. */
 export async function startIssuers(
   keys: Record<string, Json[]>,
-  others: (path: string) => Scripted | undefined = () => undefined,
-): Promise<ScriptedServer & { of(name: string): string }> {
+  overrides: (path: string) => ScriptedResponse | undefined = () => undefined,
+): Promise<ScriptedServer & { urlOf(name: string): string }> {
   const server = await startScriptedServer(({ path }) => {
-    const told = others(path);
-    if (told) return told;
+    const override = overrides(path);
+    if (override) return override;
     const [, name = '', document = ''] = /^\/(\w+)\/(.*)$/.exec(path) ?? [];
     const issuer = `${server.url}/${name}`;
     if (document === 'jwks') return { body: { keys: keys[name] ?? [] } };
     if (document !== '.well-known/openid-configuration' || !keys[name]) return { status: 404 };
     return { body: { issuer, jwks_uri: `${issuer}/jwks` } };
   });
-  return { ...server, of: (name) => `${server.url}/${name}` };
+  return { ...server, urlOf: (name) => `${server.url}/${name}` };
 }

@@ -1,4 +1,4 @@
-// The whole job of a broker, step by step, with everything that can go wrong on the way; a witness keeps what it says.
+// The canary's script: everything a broker does, and everything that can go wrong, while a recorder keeps its responses.
 import { randomBytes } from 'node:crypto';
 import { ECHOES } from './echoing-provider.ts';
 import type { ProviderProxy } from './provider-proxy.ts';
@@ -6,18 +6,18 @@ import type { Recorder } from './recorder.ts';
 import type { RestartableBroker } from './restartable-broker.ts';
 import type { Secrets } from './secrets.ts';
 
-export interface Stage {
-  house: RestartableBroker;
-  echo: { url: string };
+export interface CanaryContext {
+  restartable: RestartableBroker;
+  echoingProvider: { url: string };
   recorder: Recorder;
   secrets: Secrets;
 }
 
-export const random = () => randomBytes(24).toString('base64url');
-/** As some vendors make them: with characters that every encoding writes differently. */
-const awkward = () => `1//0${random()}+/=%&"${random()}`;
+export const randomSecret = () => randomBytes(24).toString('base64url');
+/** With characters that every encoding writes differently, as some vendors use them. */
+const secretWithSpecialCharacters = () => `1//0${randomSecret()}+/=%&"${randomSecret()}`;
 
-const EVERYTHING = { actions: ['*'], integrations: ['*'], owners: ['*'] };
+const EVERY_PERMISSION = { actions: ['*'], integrations: ['*'], owners: ['*'] };
 const INTEGRATION = 'acme';
 
 export interface Callers {
@@ -26,31 +26,34 @@ export interface Callers {
   deleted: string;
 }
 
-export async function admitCallers({ recorder }: Stage): Promise<Callers> {
+export async function createCallers({ recorder }: CanaryContext): Promise<Callers> {
   const limited = { actions: ['token'], integrations: [INTEGRATION], owners: ['nobody'] };
   const create = async (name: string, grant: object) =>
     (await recorder.ask('POST', '/v1/callers', { body: { name, grants: [grant] } })).body;
-  const service = await create('calendar-sync', EVERYTHING);
+  const service = await create('calendar-sync', EVERY_PERMISSION);
   const other = await create('limited', limited);
   const second = await recorder.ask('POST', `/v1/callers/${service.id}/keys`, { body: {} });
   await recorder.ask('DELETE', `/v1/callers/${service.id}/keys/${second.body.id}`);
   return { service: String(service.key), limited: String(other.key), deleted: String(second.body.key) };
 }
 
-/** Connect, read, refresh, die, reconnect. */
-export async function liveOn({ house, recorder, secrets }: Stage, { service: key }: Callers): Promise<string> {
+/** Connect, read, refresh, lose the grant, reconnect. */
+export async function runConnectionLifecycle(
+  { restartable, recorder, secrets }: CanaryContext,
+  { service: key }: Callers,
+): Promise<string> {
   const session = { integration: INTEGRATION, owner: 'user_42', label: 'work', metadata: { team: 'blue' } };
-  const invited = await recorder.invite(session);
-  await recorder.walk(invited.url, { login: 'alice' });
+  const invited = await recorder.createConnectSession(session);
+  await recorder.browse(invited.url, { login: 'alice' });
   const { body } = await recorder.ask('GET', `/v1/connect-sessions/${invited.id}`, { key });
   const id = String(body.connection_id);
   const served = await recorder.ask('GET', `/v1/token?integration=${INTEGRATION}&owner=user_42&label=work`, { key });
   await recorder.ask('GET', `/v1/connections/${id}/token?min_ttl=10`, { key });
   const rejected_token = served.body.access_token;
-  for (const _ of ['refreshes', 'is told of the newer one'])
+  for (const _ of ['refreshes', 'gets the newer token'])
     await recorder.ask('POST', `/v1/connections/${id}/refresh`, { key, body: { rejected_token } });
 
-  for (const { answer } of house.front.passed) {
+  for (const { answer } of restartable.proxy.requests) {
     const token = String(answer.id_token);
     await recorder.ask('POST', '/v1/jwt/verify', { key, body: { token } });
     const forged = `${token.slice(0, -8)}AAAAAAAA`;
@@ -58,39 +61,39 @@ export async function liveOn({ house, recorder, secrets }: Stage, { service: key
     await recorder.ask('POST', '/v1/jwt/verify', { key, body: { token: forged, audience: 'somebody else' } });
   }
 
-  house.provider.withdrawGrants();
+  restartable.provider.withdrawGrants();
   await recorder.ask('POST', `/v1/connections/${id}/refresh`, { key, body: {} });
   await recorder.ask('GET', `/v1/connections/${id}/token`, { key });
-  const again = await recorder.invite({ integration: INTEGRATION, owner: 'user_42', connection_id: id });
-  await recorder.walk(again.url, { login: 'alice' });
+  const again = await recorder.createConnectSession({ integration: INTEGRATION, owner: 'user_42', connection_id: id });
+  await recorder.browse(again.url, { login: 'alice' });
   await recorder.ask('GET', `/v1/connections/${id}/token`, { key });
   return id;
 }
 
-/** What goes wrong in browsers. */
-export async function stray({ house, recorder }: Stage): Promise<void> {
+/** Errors in the browser: cancelled, repeated, forged and stolen callbacks. */
+export async function runBrowserErrors({ restartable, recorder }: CanaryContext): Promise<void> {
   const session = { integration: INTEGRATION, owner: 'user_43', return_url: 'http://127.0.0.1:9/app?tab=1' };
-  const callback = `${house.broker().url}/oauth2/callback/`;
-  const cancelled = await recorder.invite(session);
-  await recorder.walk(cancelled.url, { cancel: true, stopAt: 'http://127.0.0.1:9/' });
-  await recorder.walk(cancelled.url);
-  const taken = await recorder.invite({ integration: INTEGRATION, owner: 'user_44' });
-  const { url, jar } = await recorder.walk(taken.url, { login: 'bob', stopAt: callback });
-  await recorder.walk(taken.url);
-  await recorder.walk(url.href);
-  await recorder.walk(url.href.replace(/state=[^&]+/, `state=${random()}`), { jar });
-  await recorder.walk(url.href.replace(INTEGRATION, 'other'), { jar });
-  await recorder.walk(url.href, { jar });
-  await recorder.walk(`${taken.url.slice(0, -8)}AAAAAAAA`);
+  const callback = `${restartable.current().url}/oauth2/callback/`;
+  const cancelled = await recorder.createConnectSession(session);
+  await recorder.browse(cancelled.url, { cancel: true, stopAt: 'http://127.0.0.1:9/' });
+  await recorder.browse(cancelled.url);
+  const taken = await recorder.createConnectSession({ integration: INTEGRATION, owner: 'user_44' });
+  const { url, jar } = await recorder.browse(taken.url, { login: 'bob', stopAt: callback });
+  await recorder.browse(taken.url);
+  await recorder.browse(url.href);
+  await recorder.browse(url.href.replace(/state=[^&]+/, `state=${randomSecret()}`), { jar });
+  await recorder.browse(url.href.replace(INTEGRATION, 'other'), { jar });
+  await recorder.browse(url.href, { jar });
+  await recorder.browse(`${taken.url.slice(0, -8)}AAAAAAAA`);
 }
 
-/** A provider that repeats secrets: at the code exchange, at refreshes, at revocations, and in the browser. */
-export async function endureEchoes(stage: Stage, { service: key }: Callers): Promise<void> {
-  const { echo, recorder, secrets, house } = stage;
+/** A provider that echoes secrets: in the code exchange, refreshes, revocations, and in the browser. */
+export async function runEchoingProvider(context: CanaryContext, { service: key }: Callers): Promise<void> {
+  const { echoingProvider: echo, recorder, secrets, restartable } = context;
   const ask = recorder.ask;
   for (const name of Object.keys(ECHOES)) {
     const integration = `echo_${name}`;
-    const client_secret = awkward();
+    const client_secret = secretWithSpecialCharacters();
     secrets.add('client secret', client_secret);
     const params = {
       authorization_url: `${echo.url}/authorize`,
@@ -100,12 +103,16 @@ export async function endureEchoes(stage: Stage, { service: key }: Callers): Pro
     const body = { provider: 'generic-oauth2', client_id: 'valetkey', client_secret, scopes: ['read'], params };
     await ask('PUT', `/v1/integrations/${integration}`, { body });
 
-    const { url } = await recorder.invite({ integration, owner: 'user_42', label: 'flow' });
-    const { jar, url: at } = await recorder.walk(url, { stopAt: echo.url });
-    const response = new URLSearchParams({ state: at.searchParams.get('state')!, code: awkward() });
-    await recorder.walk(`${house.broker().url}/oauth2/callback/${integration}?${response}`, { jar });
+    const { url } = await recorder.createConnectSession({ integration, owner: 'user_42', label: 'flow' });
+    const { jar, url: at } = await recorder.browse(url, { stopAt: echo.url });
+    const response = new URLSearchParams({ state: at.searchParams.get('state')!, code: secretWithSpecialCharacters() });
+    await recorder.browse(`${restartable.current().url}/oauth2/callback/${integration}?${response}`, { jar });
 
-    const credentials = { refresh_token: awkward(), access_token: awkward(), expires_at: '2020-01-01T00:00:00Z' };
+    const credentials = {
+      refresh_token: secretWithSpecialCharacters(),
+      access_token: secretWithSpecialCharacters(),
+      expires_at: '2020-01-01T00:00:00Z',
+    };
     secrets.add('refresh token', credentials.refresh_token);
     secrets.add('access token', credentials.access_token);
     const imported = await ask('POST', '/v1/connections', {
@@ -119,45 +126,57 @@ export async function endureEchoes(stage: Stage, { service: key }: Callers): Pro
     await ask('GET', path, { key });
   }
 
-  const { url } = await recorder.invite({ integration: 'echo_description', owner: 'user_43' });
-  const { jar, url: at } = await recorder.walk(url, { stopAt: echo.url });
+  const { url } = await recorder.createConnectSession({ integration: 'echo_description', owner: 'user_43' });
+  const { jar, url: at } = await recorder.browse(url, { stopAt: echo.url });
   const state = at.searchParams.get('state')!;
   const response = new URLSearchParams({ state, error: 'server_error', error_description: `for ${state}` });
-  await recorder.walk(`${house.broker().url}/oauth2/callback/echo_description?${response}`, { jar });
+  await recorder.browse(`${restartable.current().url}/oauth2/callback/echo_description?${response}`, { jar });
 }
 
-/** Single and in bulk, while the provider cannot be reached. */
-export async function revokeInVain({ house, recorder, secrets, echo }: Stage, id: string, { service: key }: Callers) {
-  const front: ProviderProxy = house.front;
+/** Revokes one connection and in bulk, while the provider cannot be reached. */
+export async function revokeDuringOutage(
+  { restartable, recorder, secrets, echoingProvider: echo }: CanaryContext,
+  id: string,
+  { service: key }: Callers,
+) {
+  const proxy: ProviderProxy = restartable.proxy;
   const owners = ['user_60', 'user_61'];
   for (const owner of owners) {
-    const refresh_token = await house.mint(owner);
+    const refresh_token = await restartable.mintRefreshToken(owner);
     secrets.add('refresh token', refresh_token);
     const body = { integration: INTEGRATION, owner, credentials: { refresh_token } };
     const imported = await recorder.ask('POST', '/v1/connections', { key, body });
     await recorder.ask('GET', `/v1/connections/${imported.body.id}/token`, { key });
   }
-  const vendor = { provider: 'vendor', client_id: 'valetkey', client_secret: random(), params: { base: echo.url } };
+  const vendor = {
+    provider: 'vendor',
+    client_id: 'valetkey',
+    client_secret: randomSecret(),
+    params: { base: echo.url },
+  };
   secrets.add('client secret', vendor.client_secret);
   await recorder.ask('PUT', '/v1/integrations/vendor', { body: vendor });
   for (const label of ['description', 'hung_up']) {
-    const credentials = { access_token: awkward() };
+    const credentials = { access_token: secretWithSpecialCharacters() };
     secrets.add('access token', credentials.access_token);
     const body = { integration: 'vendor', owner: 'user_62', label, params: { echo: label }, credentials };
     const imported = await recorder.ask('POST', '/v1/connections', { key, body });
     await recorder.ask('DELETE', `/v1/connections/${imported.body.id}`, { key });
   }
-  front.rule('cut');
+  proxy.setRule('cut');
   const single = await recorder.ask('DELETE', `/v1/connections/${id}`, { key });
   const bulk = await recorder.ask('POST', '/v1/connections/revoke', { key, body: { integration: INTEGRATION } });
   await recorder.ask('GET', `/v1/connections/${id}/token`, { key });
   return { single: single.body, bulk: bulk.body };
 }
 
-/** Requests that hold secrets where none belong, or that no key opens. */
-export async function blunder({ recorder, secrets, house }: Stage, callers: Callers): Promise<void> {
+/** Requests with secrets in the wrong places, and with keys that are not accepted. */
+export async function sendMisplacedSecrets(
+  { recorder, secrets, restartable }: CanaryContext,
+  callers: Callers,
+): Promise<void> {
   const { ask } = recorder;
-  const [token, secret, unknown] = [random(), random(), `vk_${random()}`];
+  const [token, secret, unknown] = [randomSecret(), randomSecret(), `vk_${randomSecret()}`];
   secrets.add('refresh token', token);
   secrets.add('client secret', secret);
   secrets.add('unknown key', unknown);
@@ -184,18 +203,18 @@ export async function blunder({ recorder, secrets, house }: Stage, callers: Call
       { integration: INTEGRATION, owner: 'o', params: { tenant: token }, credentials: { access_token: token } },
     ],
     ['POST', '/v1/connections', { integration: token, owner: 'o', credentials: { access_token: token } }],
-    ['PUT', `/v1/integrations/${INTEGRATION}`, { ...house.setup, client_secret: [secret] }],
-    ['PUT', `/v1/integrations/${INTEGRATION}`, { ...house.setup, secret }],
-    ['PUT', `/v1/integrations/${INTEGRATION}`, { ...house.setup, provider: secret }],
+    ['PUT', `/v1/integrations/${INTEGRATION}`, { ...restartable.integrationBody, client_secret: [secret] }],
+    ['PUT', `/v1/integrations/${INTEGRATION}`, { ...restartable.integrationBody, secret }],
+    ['PUT', `/v1/integrations/${INTEGRATION}`, { ...restartable.integrationBody, provider: secret }],
     [
       'PUT',
       `/v1/integrations/${INTEGRATION}`,
-      { ...house.setup, params: { issuer: `https://id.example/?key=${secret}` } },
+      { ...restartable.integrationBody, params: { issuer: `https://id.example/?key=${secret}` } },
     ],
     [
       'PUT',
       `/v1/integrations/${INTEGRATION}`,
-      { ...house.setup, overrides: { token_url: `http://me:${secret}@192.0.2.1/${secret}` } },
+      { ...restartable.integrationBody, overrides: { token_url: `http://me:${secret}@192.0.2.1/${secret}` } },
     ],
     ['POST', '/v1/callers', { name: 'a', grants: [{ actions: [secret], integrations: ['*'], owners: ['*'] }] }],
     [
@@ -216,7 +235,7 @@ export async function blunder({ recorder, secrets, house }: Stage, callers: Call
   for (const [method, path, body] of bodies) await ask(method, path, { body });
   await ask('POST', '/v1/connections', { body: token, headers: { 'content-type': 'text/plain' } });
 
-  const places = [
+  const paths = [
     `/v1/connections/${token}`,
     `/v1/connections/${token}/token`,
     `/v1/connect-sessions/${token}`,
@@ -237,7 +256,7 @@ export async function blunder({ recorder, secrets, house }: Stage, callers: Call
     `/oauth2/callback/${token}?code=${token}&state=${token}`,
     `/oauth2/callback?code=${token}&state=${token}`,
   ];
-  for (const path of places) await ask('GET', path.startsWith('//') ? `${house.broker().url}${path}` : path);
+  for (const path of paths) await ask('GET', path.startsWith('//') ? `${restartable.current().url}${path}` : path);
   for (const path of [
     `/v1/callers/${token}`,
     `/v1/callers/${token}/keys/${token}`,
@@ -246,5 +265,5 @@ export async function blunder({ recorder, secrets, house }: Stage, callers: Call
   ])
     await ask('DELETE', path);
   await ask('POST', `/v1/callers/${token}/keys`, { body: {} });
-  await ask('PUT', `/v1/integrations/${token}`, { body: house.setup });
+  await ask('PUT', `/v1/integrations/${token}`, { body: restartable.integrationBody });
 }

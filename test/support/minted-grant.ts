@@ -1,7 +1,7 @@
-// A grant at the local provider without a browser: what an owner agreed to elsewhere, for imports.
+// Creates a grant at the local provider without a browser, for imports.
 import type { LocalProvider } from '../../demo/provider.ts';
 
-/** A refresh token of this client, in a family of its own: used twice, all of that family dies. */
+/** A refresh token of this client in its own token family: using it twice ends the family. */
 export async function mintRefreshToken({ provider }: LocalProvider, clientId: string, owner: string): Promise<string> {
   const client = await provider.Client.find(clientId);
   if (!client) throw new Error(`the provider has no client ${clientId}`);

@@ -1,7 +1,7 @@
-// The standard interfaces, as clients use and misuse them: with tokens of users and of workloads, which are secrets too.
+// The standard OAuth interfaces, used and misused, with tokens of users and workloads, which are secrets too.
 import { generateKeyPairSync } from 'node:crypto';
 import type { Issuer } from './issuer.ts';
-import { type Callers, random, type Stage } from './lifecycle.ts';
+import { type Callers, type CanaryContext, randomSecret } from './lifecycle.ts';
 
 const EXCHANGE = {
   grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
@@ -9,10 +9,14 @@ const EXCHANGE = {
   audience: 'acme',
 };
 
-/** `idp` is a trusted issuer. */
-export async function liveByStandards({ house, recorder, secrets }: Stage, { service: key }: Callers, idp: Issuer) {
-  const aud = house.broker().url;
-  const made = async (kind: string, ...claims: Parameters<Issuer['sign']>) => {
+/** `idp` must be a trusted issuer. */
+export async function runStandardInterfaces(
+  { restartable, recorder, secrets }: CanaryContext,
+  { service: key }: Callers,
+  idp: Issuer,
+) {
+  const aud = restartable.current().url;
+  const signToken = async (kind: string, ...claims: Parameters<Issuer['sign']>) => {
     const token = await idp.sign(...claims);
     secrets.add(kind, token);
     return token;
@@ -24,9 +28,9 @@ export async function liveByStandards({ house, recorder, secrets }: Stage, { ser
       headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded' },
     });
 
-  const user = await made('user token', { sub: 'user_42', aud });
-  const stranger = await made('user token', { sub: 'user_99', aud });
-  const forged = await made(
+  const user = await signToken('user token', { sub: 'user_42', aud });
+  const stranger = await signToken('user token', { sub: 'user_99', aud });
+  const forged = await signToken(
     'user token',
     { sub: 'user_42', aud },
     {},
@@ -37,7 +41,7 @@ export async function liveByStandards({ house, recorder, secrets }: Stage, { ser
   const basic = (secret: string) => ({ authorization: `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}` });
   const mistyped = `${key.slice(0, -1)}_`;
   secrets.add('caller key', mistyped);
-  for (const subject_token of [user, stranger, stranger, forged, `${user}x`, random()]) {
+  for (const subject_token of [user, stranger, stranger, forged, `${user}x`, randomSecret()]) {
     await ask('/oauth2/token', { ...EXCHANGE, label: 'work', subject_token }, {}, key);
     await ask('/oauth2/token', { ...EXCHANGE, label: 'work', subject_token, audience: subject_token }, basic(key));
     await ask('/oauth2/token', { ...EXCHANGE, subject_token }, basic(mistyped));
@@ -51,10 +55,10 @@ export async function liveByStandards({ house, recorder, secrets }: Stage, { ser
   const workloads = [{ issuer: idp.url, audience: 'valetkey', claims: { sub: 'mailer' } }];
   const grants = [{ actions: ['*'], integrations: ['*'], owners: ['*'] }];
   await recorder.ask('POST', '/v1/callers', { body: { name: 'mailer', grants, workloads } });
-  const mailer = await made('workload token', { sub: 'mailer' });
-  const nobody = await made('workload token', { sub: 'nobody' });
+  const mailer = await signToken('workload token', { sub: 'mailer' });
+  const unknownWorkload = await signToken('workload token', { sub: 'nobody' });
   const path = '/v1/token?integration=acme&owner=user_42&label=work';
-  for (const workload of [mailer, mailer, nobody]) {
+  for (const workload of [mailer, mailer, unknownWorkload]) {
     await recorder.ask('GET', '/v1/whoami', { key: workload });
     await recorder.ask('GET', path, { key: workload });
     await recorder.ask('GET', `${path}&token=${workload}`, { key: workload });

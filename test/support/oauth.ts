@@ -1,4 +1,4 @@
-// The OAuth adapter as it really runs, and one connect flow through it.
+// The real OAuth adapter, and its calls for one connect flow.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeEach } from 'vitest';
 import { type CookieJar, walkThrough } from '../../demo/browser.ts';
@@ -11,11 +11,16 @@ import type { Identity } from '../../src/domain/connection.ts';
 import { Provider } from '../../src/domain/provider.ts';
 import { NO_SECRETS, resolveTarget, type Target } from '../../src/domain/target.ts';
 import type { Clock, ProviderClient, ProviderFault, ProviderResult, TokenResponse } from '../../src/ports/index.ts';
-import { type Received, type Scripted, type ScriptedServer, startScriptedServer } from './scripted-server.ts';
+import {
+  type ReceivedRequest,
+  type ScriptedResponse,
+  type ScriptedServer,
+  startScriptedServer,
+} from './scripted-server.ts';
 
 export const REDIRECT_URI = 'http://127.0.0.1:1/oauth2/callback/acme';
 
-export interface Adapter {
+export interface TestAdapter {
   client: ProviderClient;
   /** Moves the clock. */
   advance(ms: number): void;
@@ -23,12 +28,12 @@ export interface Adapter {
   close(): Promise<void>;
 }
 
-/** `keys`: what stands in for the signature check; by default the real one. */
-export function startAdapter(
-  options: { timeoutMs?: number; keys?: () => Promise<'valid' | 'invalid' | 'unavailable'> } = {},
-): Adapter {
-  let moved = 0;
-  const clock: Clock = { now: () => Date.now() + moved, monotonic: () => performance.now() + moved };
+/** `verifySignature` replaces the signature check; by default the real one. */
+export function startTestAdapter(
+  options: { timeoutMs?: number; verifySignature?: () => Promise<'valid' | 'invalid' | 'unavailable'> } = {},
+): TestAdapter {
+  let offset = 0;
+  const clock: Clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
   const outbound = createOutbound({ allow: ['127.0.0.1', 'localhost'], timeoutMs: options.timeoutMs ?? 5_000 });
   const jwts = createJwtVerifier({ fetch: outbound, clock });
   return {
@@ -36,22 +41,22 @@ export function startAdapter(
       outbound,
       clock,
       signAssertion,
-      verifyIdTokenSignature: options.keys ?? jwts.verifySignature,
+      verifyIdTokenSignature: options.verifySignature ?? jwts.verifySignature,
     }),
     advance: (ms) => {
-      moved += ms;
+      offset += ms;
     },
     now: clock.now,
     close: () => outbound.close(),
   };
 }
 
-/** For a whole test file: the adapter, and a server that answers as told. Each test finds `received` empty. */
-export async function standUp(
-  answer: (request: Received) => Scripted,
-): Promise<{ server: ScriptedServer; adapter: Adapter }> {
+/** Starts the adapter and a scripted server for a whole test file. `received` is empty at the start of each test. */
+export async function startAdapterWithServer(
+  answer: (request: ReceivedRequest) => ScriptedResponse,
+): Promise<{ server: ScriptedServer; adapter: TestAdapter }> {
   const server = await startScriptedServer(answer);
-  const adapter = startAdapter();
+  const adapter = startTestAdapter();
   beforeEach(() => {
     server.received.length = 0;
   });
@@ -69,8 +74,8 @@ interface Settings {
   overrides?: Record<string, string>;
 }
 
-/** An integration of a built-in provider, or of an entry given as JSON. */
-export function targetOf(provider: string | object, settings: Settings = {}): Target {
+/** The target of an integration: of a built-in provider, or of an entry as JSON. */
+export function createTarget(provider: string | object, settings: Settings = {}): Target {
   const integration = {
     id: 'acme',
     version: 1,
@@ -80,7 +85,7 @@ export function targetOf(provider: string | object, settings: Settings = {}): Ta
     overrides: settings.overrides ?? {},
   };
   const secret = settings.clientSecret === undefined ? 'client-secret' : settings.clientSecret;
-  return resolveTarget(entryOf(provider), integration, { ...NO_SECRETS, secret }, {});
+  return resolveTarget(findEntry(provider), integration, { ...NO_SECRETS, secret }, {});
 }
 
 const ACME = {
@@ -91,7 +96,7 @@ const ACME = {
   confidence: 'unverified',
 };
 
-function entryOf(provider: string | object): Provider {
+function findEntry(provider: string | object): Provider {
   if (typeof provider === 'object') return Provider.parse({ ...ACME, ...provider });
   const catalogue = loadCatalogue([]);
   const found = catalogue.ok ? catalogue.providers.get(provider) : undefined;
@@ -99,8 +104,8 @@ function entryOf(provider: string | object): Provider {
   return found;
 }
 
-/** The client, or what was imported, asks for itself. */
-export const mint = (
+/** Mints a token from the client's or the imported credentials. */
+export const mintToken = (
   client: ProviderClient,
   target: Target,
   credentials: string | null = null,
@@ -114,7 +119,7 @@ export const mint = (
   });
 
 /** Spends the refresh token. */
-export const refresh = (
+export const refreshTokens = (
   client: ProviderClient,
   target: Target,
   { refreshToken, identity = null }: { refreshToken: string; identity?: Identity | null },
@@ -129,29 +134,33 @@ export const refresh = (
 
 const secret = () => randomBytes(32).toString('base64url');
 
-export type Began = { url: string; expected: Parameters<ProviderClient['exchange']>[2] };
+export type StartedAuthorization = { url: string; expected: Parameters<ProviderClient['exchange']>[2] };
 
-/** The authorization request, as the broker makes it. */
-export async function begin(client: ProviderClient, target: Target, scopes = ['openid']): Promise<Began> {
+/** Builds an authorization request as the broker does. */
+export async function startAuthorization(
+  client: ProviderClient,
+  target: Target,
+  scopes = ['openid'],
+): Promise<StartedAuthorization> {
   const request = { state: secret(), nonce: secret(), verifier: secret(), redirectUri: REDIRECT_URI, scopes };
   const { url, issuer } = unwrap(await client.authorizationUrl(target, request));
   return { url, expected: { ...request, issuer } };
 }
 
-/** What the browser brings back. */
-export async function respond(
-  began: Began,
+/** Browses through the provider, and returns the authorization response. */
+export async function browseToResponse(
+  started: StartedAuthorization,
   walk: { login?: string; cancel?: boolean; jar?: CookieJar } = {},
 ): Promise<URLSearchParams> {
-  const { url } = await walkThrough(began.url, { ...walk, stopAt: REDIRECT_URI });
+  const { url } = await walkThrough(started.url, { ...walk, stopAt: REDIRECT_URI });
   if (!url.href.startsWith(REDIRECT_URI)) throw new Error(`the browser stayed at ${url.href}`);
   return url.searchParams;
 }
 
 /** The whole flow. */
 export async function connect(client: ProviderClient, target: Target, scopes = ['openid']): Promise<TokenResponse> {
-  const began = await begin(client, target, scopes);
-  return unwrap(await client.exchange(target, await respond(began, { login: 'ada' }), began.expected));
+  const started = await startAuthorization(client, target, scopes);
+  return unwrap(await client.exchange(target, await browseToResponse(started, { login: 'ada' }), started.expected));
 }
 
 export function unwrap<T>(result: ProviderResult<T>): T {
@@ -159,7 +168,7 @@ export function unwrap<T>(result: ProviderResult<T>): T {
   return result.value;
 }
 
-export function faultOf(result: ProviderResult<unknown>): ProviderFault {
+export function expectFault(result: ProviderResult<unknown>): ProviderFault {
   if (result.ok) throw new Error('it succeeded');
   return result.fault;
 }

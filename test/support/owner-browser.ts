@@ -1,4 +1,4 @@
-// An owner in front of a browser: one step of the flow at a time, so that a test can stand between any two of them.
+// An owner's browser: one step of the connect flow at a time, so that a test can act between any two.
 import { readFile } from 'node:fs/promises';
 import Database from 'better-sqlite3';
 import { expect } from 'vitest';
@@ -10,11 +10,11 @@ export interface Page {
   status: number;
   headers: Headers;
   text: string;
-  /** Where a redirect leads to. */
+  /** The target of a redirect. */
   location: string | null;
 }
 
-/** One request, as a browser with these cookies makes it. Redirects are not followed; `form` is posted. */
+/** Sends one request as a browser with these cookies. Follows no redirects; posts `form`. */
 export async function visit(
   url: string | URL,
   jar: CookieJar = createCookieJar(),
@@ -33,13 +33,13 @@ export async function visit(
   return { status: response.status, headers: response.headers, text: await response.text(), location };
 }
 
-export interface Invited {
+export interface ConnectLink {
   id: string;
   url: string;
 }
 
-/** A connect session at `acme` for an owner of its own, unless `wanted` says otherwise. */
-export async function invite(broker: TestBroker, wanted: Json = {}): Promise<Invited> {
+/** Creates a connect session, by default at `acme` for a new owner. */
+export async function createConnectSession(broker: TestBroker, wanted: Json = {}): Promise<ConnectLink> {
   const body = { integration: 'acme', owner: newOwner(), ...wanted };
   const answer = await broker.ask('POST', '/v1/connect-sessions', body);
   expect(answer.status, JSON.stringify(answer.body)).toBe(201);
@@ -47,11 +47,11 @@ export async function invite(broker: TestBroker, wanted: Json = {}): Promise<Inv
 }
 
 let owners = 0;
-/** Nobody else's in this process. */
+/** Unique in this process. */
 export const newOwner = (): string => `owner-${++owners}`;
 
-/** From the invitation through the provider, up to the callback's URL, which is not requested. */
-export async function comeBack(
+/** Goes from the connect link through the provider to the callback's URL, which is not requested. */
+export async function browseToCallback(
   broker: TestBroker,
   invitation: string,
   jar: CookieJar,
@@ -63,35 +63,35 @@ export async function comeBack(
   return url;
 }
 
-/** The whole flow, in a browser of its own unless one is given. The last page is returned. */
+/** Runs the whole flow, by default in a new browser. Returns the last page. */
 export async function connect(
   broker: TestBroker,
   invitation: string,
   options: { jar?: CookieJar; login?: string; cancel?: boolean } = {},
 ): Promise<Page> {
   const { jar = createCookieJar(), ...walk } = options;
-  return visit(await comeBack(broker, invitation, jar, walk), jar);
+  return visit(await browseToCallback(broker, invitation, jar, walk), jar);
 }
 
-/** An owner who has just agreed at the provider; the callback has not been requested yet. */
-export async function agreed(
+/** Runs the flow for a new owner up to the callback, which is not requested yet. */
+export async function connectUntilCallback(
   broker: TestBroker,
   wanted: { integration?: string; return_url?: string } = {},
-): Promise<{ owner: string; jar: CookieJar; invited: Invited; callback: URL }> {
+): Promise<{ owner: string; jar: CookieJar; invited: ConnectLink; callback: URL }> {
   const owner = newOwner();
   const jar = createCookieJar();
-  const invited = await invite(broker, { owner, ...wanted });
-  return { owner, jar, invited, callback: await comeBack(broker, invited.url, jar) };
+  const invited = await createConnectSession(broker, { owner, ...wanted });
+  return { owner, jar, invited, callback: await browseToCallback(broker, invited.url, jar) };
 }
 
-/** What a provider without a face would do: agree, and send the browser back. */
-export function agreeAt(authorizationUrl: string | null): string {
+/** The callback URL of a consent, for an authorization URL of a provider that has no pages. */
+export function callbackWithConsent(authorizationUrl: string | null): string {
   const { searchParams } = new URL(authorizationUrl ?? '');
   return `${searchParams.get('redirect_uri')}?code=c0de&state=${searchParams.get('state')}`;
 }
 
 /** The same URL with its query changed; null removes a parameter. */
-export function changed(url: URL, change: Record<string, string | null>): URL {
+export function withQuery(url: URL, change: Record<string, string | null>): URL {
   const copy = new URL(url);
   for (const [name, value] of Object.entries(change))
     if (value === null) copy.searchParams.delete(name);
@@ -99,11 +99,11 @@ export function changed(url: URL, change: Record<string, string | null>): URL {
   return copy;
 }
 
-export const sessionOf = async (broker: TestBroker, { id }: Invited): Promise<Json> =>
+export const sessionOf = async (broker: TestBroker, { id }: ConnectLink): Promise<Json> =>
   (await broker.ask('GET', `/v1/connect-sessions/${id}`)).body;
 
 /** The connection that the session made or renewed. */
-export async function connectionOf(broker: TestBroker, invited: Invited): Promise<Json> {
+export async function connectionOf(broker: TestBroker, invited: ConnectLink): Promise<Json> {
   const session = await sessionOf(broker, invited);
   expect(session).toMatchObject({ status: 'completed' });
   return (await broker.ask('GET', `/v1/connections/${session.connection_id}`)).body;
@@ -114,24 +114,29 @@ export async function connectionsOf(broker: TestBroker, owner: string): Promise<
   return body.data as Json[];
 }
 
-/** The session is as told, and the owner has no connection. */
-export async function expectNothing(broker: TestBroker, owner: string, invited: Invited, session: Json): Promise<void> {
+/** Expects these members of the session, and that the owner has no connection. */
+export async function expectNoConnection(
+  broker: TestBroker,
+  owner: string,
+  invited: ConnectLink,
+  session: Json,
+): Promise<void> {
   expect(await sessionOf(broker, invited)).toMatchObject(session);
   expect(await connectionsOf(broker, owner)).toEqual([]);
 }
 
-export const integrate = (broker: TestBroker, id: string, setup: Json): Promise<Answer> =>
+export const putIntegration = (broker: TestBroker, id: string, setup: Json): Promise<Answer> =>
   broker.ask('PUT', `/v1/integrations/${id}`, setup);
 
-/** Registers a client for the integration at the local provider, and sets it up; more members are laid over. */
-export async function integrateAt(
+/** Registers a client at the local provider, and sets the integration up; `more` overrides members of the request. */
+export async function putIntegrationAt(
   broker: TestBroker,
   id: string,
   at: LocalProvider,
   more: Json = {},
 ): Promise<{ clientId: string; clientSecret: string }> {
   const client = await at.addClient([`${broker.url}/oauth2/callback/${id}`]);
-  const { status, body } = await integrate(broker, id, {
+  const { status, body } = await putIntegration(broker, id, {
     provider: 'generic-oidc',
     client_id: client.clientId,
     client_secret: client.clientSecret,
@@ -142,8 +147,8 @@ export async function integrateAt(
   return client;
 }
 
-/** One statement on the broker's database, from outside. */
-export function inDatabase<Row>(broker: TestBroker, statement: string, ...values: unknown[]): Row[] {
+/** Runs one statement on the broker's database file. */
+export function queryDatabase<Row>(broker: TestBroker, statement: string, ...values: unknown[]): Row[] {
   const database = new Database(broker.database);
   try {
     const prepared = database.prepare<unknown[], Row>(statement);
@@ -155,14 +160,14 @@ export function inDatabase<Row>(broker: TestBroker, statement: string, ...values
   }
 }
 
-/** Everything on the disk, the log that is not yet in the database included. */
-export async function onDisk(broker: TestBroker): Promise<string> {
+/** The bytes of the database file and its write-ahead log. */
+export async function readDatabaseFiles(broker: TestBroker): Promise<string> {
   const files = ['', '-wal'].map((end) => readFile(`${broker.database}${end}`, 'latin1').catch(() => ''));
   return (await Promise.all(files)).join('');
 }
 
-/** What every page that refuses has in common. Nothing of the URL that could be a secret is repeated. */
-export function expectRefusal(page: Page, status: number, code: string, url: string | URL): void {
+/** Expects an error page, which repeats nothing of the URL that could be a secret. */
+export function expectErrorPage(page: Page, status: number, code: string, url: string | URL): void {
   expect(page.status, page.text).toBe(status);
   expect(page.text).toContain(`${code} (${status})`);
   expect(page.location).toBeNull();

@@ -1,32 +1,32 @@
-// A pooler in transaction mode, as PgBouncer is one: many clients, few connections to the server, and nothing of a session
-// kept for anybody. It speaks version 3 of PostgreSQL's protocol, and lets everybody in.
+// A connection pooler in transaction mode, like PgBouncer: many clients, few server connections, no session state. It
+// implements PostgreSQL's protocol version 3, without authentication.
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 
 export interface Pooler {
-  /** The same database, by way of the pooler. */
-  through(url: string): string;
-  /** Ends every connection. */
+  /** The URL of the same database through the pooler. */
+  urlFor(url: string): string;
+  /** Closes every connection. */
   stop(): Promise<void>;
 }
 
 interface Options {
-  /** Connections to the server, for each database. */
+  /** Maximum server connections per database; 3 by default. */
   servers?: number;
-  /** Which of those that are idle is lent next: the one that waits longest, so that each client soon meets them all. */
-  lends?: 'longest idle' | 'last used';
-  /** Statements that the database does not know: it refuses them with 0A000 (feature_not_supported). */
-  lacks?: RegExp;
+  /** Which idle server connection is used next. `longest idle` makes each client use all of them soon. */
+  reuse?: 'longest idle' | 'last used';
+  /** Statements that are refused with 0A000 (feature_not_supported). */
+  unsupported?: RegExp;
 }
 
 interface Client {
   socket: Socket;
   database: Database | undefined;
-  /** What it has said since it has no connection to the server. */
-  said: Buffer[];
-  /** How many answers (ReadyForQuery) are still to come; and whether it is amid a question that has still to be ended. */
-  owed: number;
-  isAmid: boolean;
+  /** Messages that wait for a server connection. */
+  queued: Buffer[];
+  /** ReadyForQuery replies that are still to come; and whether a batch has begun that has no Sync yet. */
+  pendingReplies: number;
+  isMidBatch: boolean;
   server: Server | undefined;
 }
 interface Server {
@@ -44,17 +44,17 @@ interface Database {
 const VERSION_3 = 196_608;
 const SSL_REQUEST = 80_877_103;
 const READY = message('Z', Buffer.from('I'));
-const WELCOME = Buffer.concat([message('R', Buffer.alloc(4)), message('K', Buffer.alloc(8)), READY]);
-const STARTS_WITH = ['user', 'database', 'application_name', 'client_encoding'];
-/** Refused with 0A000 by every PostgreSQL, whatever parameters come with it. */
-const LACKING = 'select distinct 1 for update';
+const STARTUP_REPLY = Buffer.concat([message('R', Buffer.alloc(4)), message('K', Buffer.alloc(8)), READY]);
+const STARTUP_PARAMETERS = ['user', 'database', 'application_name', 'client_encoding'];
+/** Every PostgreSQL refuses this with 0A000, whatever its parameters. */
+const UNSUPPORTED_STATEMENT = 'select distinct 1 for update';
 
-/** In front of the server of this URL. */
+/** Starts a pooler in front of the server of this URL. */
 export async function startPooler(
   url: string,
-  { servers: most = 3, lends = 'longest idle', lacks }: Options = {},
+  { servers: maxServers = 3, reuse = 'longest idle', unsupported }: Options = {},
 ): Promise<Pooler> {
-  const { hostname, port: behind } = new URL(url);
+  const { hostname, port: serverPort } = new URL(url);
   const databases = new Map<string, Database>();
   const sockets = new Set<Socket>();
   const track = (socket: Socket) => {
@@ -64,33 +64,40 @@ export async function startPooler(
     return socket;
   };
 
-  function come(socket: Socket): void {
-    const client: Client = { socket, database: undefined, said: [], owed: 0, isAmid: false, server: undefined };
+  function accept(socket: Socket): void {
+    const client: Client = {
+      socket,
+      database: undefined,
+      queued: [],
+      pendingReplies: 0,
+      isMidBatch: false,
+      server: undefined,
+    };
     socket.on(
       'data',
-      framed(
+      splitMessages(
         () => client.database !== undefined,
-        (said) => (client.database ? say(client, client.database, said) : welcome(client, said)),
+        (frame) => (client.database ? forward(client, client.database, frame) : handleStartup(client, frame)),
       ),
     );
-    socket.once('close', () => leave(client));
+    socket.once('close', () => disconnect(client));
   }
 
-  function welcome(client: Client, said: Buffer): void {
-    const version = said.readUInt32BE(4);
+  function handleStartup(client: Client, frame: Buffer): void {
+    const version = frame.readUInt32BE(4);
     if (version === SSL_REQUEST) return void client.socket.write('N');
     if (version !== VERSION_3) return void client.socket.destroy();
-    const words = said.subarray(8).toString().split('\0');
-    const asked = new Map(words.flatMap((word, i) => (i % 2 === 0 && word !== '' ? [[word, words[i + 1]!]] : [])));
-    const foreign = [...asked.keys()].find((name) => !STARTS_WITH.includes(name));
-    if (foreign !== undefined)
-      return void client.socket.end(refusal('08P01', `unsupported startup parameter: ${foreign}`));
-    const key = `${asked.get('user')}@${asked.get('database')}`;
-    const database = databases.get(key) ?? openDatabase(asked.get('user')!, asked.get('database')!);
+    const words = frame.subarray(8).toString().split('\0');
+    const parameters = new Map(words.flatMap((word, i) => (i % 2 === 0 && word !== '' ? [[word, words[i + 1]!]] : [])));
+    const unknown = [...parameters.keys()].find((name) => !STARTUP_PARAMETERS.includes(name));
+    if (unknown !== undefined)
+      return void client.socket.end(errorMessage('08P01', `unsupported startup parameter: ${unknown}`));
+    const key = `${parameters.get('user')}@${parameters.get('database')}`;
+    const database = databases.get(key) ?? openDatabase(parameters.get('user')!, parameters.get('database')!);
     databases.set(key, database);
     client.database = database;
     database.clients.add(client);
-    client.socket.write(WELCOME);
+    client.socket.write(STARTUP_REPLY);
   }
 
   function openDatabase(user: string, name: string): Database {
@@ -102,48 +109,48 @@ export async function startPooler(
     return { start: Buffer.concat([start, words]), ...empty };
   }
 
-  function say(client: Client, database: Database, said: Buffer): void {
-    const type = typeOf(said);
+  function forward(client: Client, database: Database, frame: Buffer): void {
+    const type = typeOf(frame);
     if (type === 'X') {
       client.socket.end();
       return;
     }
-    if (type === 'Q' || type === 'S') client.owed++;
-    client.isAmid = type !== 'Q' && type !== 'S';
-    const passed = lacks ? without(lacks, said) : said;
+    if (type === 'Q' || type === 'S') client.pendingReplies++;
+    client.isMidBatch = type !== 'Q' && type !== 'S';
+    const passed = unsupported ? rejectUnsupported(unsupported, frame) : frame;
     if (client.server) client.server.socket.write(passed);
-    else if (client.said.push(passed) === 1) ask(client, database);
+    else if (client.queued.push(passed) === 1) acquireServer(client, database);
   }
 
-  function ask(client: Client, database: Database): void {
-    const idle = lends === 'last used' ? database.idle.pop() : database.idle.shift();
-    if (idle) lend(idle, client);
-    else if (database.waiting.push(client) && database.servers.size < most) openServer(database);
+  function acquireServer(client: Client, database: Database): void {
+    const idle = reuse === 'last used' ? database.idle.pop() : database.idle.shift();
+    if (idle) assignServer(idle, client);
+    else if (database.waiting.push(client) && database.servers.size < maxServers) openServer(database);
   }
 
   function openServer(database: Database): void {
-    const socket = track(connect(Number(behind), hostname));
+    const socket = track(connect(Number(serverPort), hostname));
     const server: Server = { socket, client: undefined };
     database.servers.add(server);
     let isOpen = false;
-    const hear = (heard: Buffer) => {
-      const isReady = typeOf(heard) === 'Z';
+    const onReply = (reply: Buffer) => {
+      const isReady = typeOf(reply) === 'Z';
       if (isReady && !isOpen) {
         isOpen = true;
-        return giveBack(database, server);
+        return releaseServer(database, server);
       }
       const { client } = server;
-      // Of notifications nobody knows for whom they are.
-      if (!isOpen || !client || typeOf(heard) === 'A') return;
-      client.socket.write(heard);
+      // Notifications have no known recipient in transaction mode.
+      if (!isOpen || !client || typeOf(reply) === 'A') return;
+      client.socket.write(reply);
       if (!isReady) return;
-      client.owed--;
-      const isIdle = heard.subarray(5).toString() === 'I';
-      if (isIdle && client.owed === 0 && !client.isAmid) giveBack(database, server);
+      client.pendingReplies--;
+      const isIdle = reply.subarray(5).toString() === 'I';
+      if (isIdle && client.pendingReplies === 0 && !client.isMidBatch) releaseServer(database, server);
     };
     socket.on(
       'data',
-      framed(() => true, hear),
+      splitMessages(() => true, onReply),
     );
     socket.once('close', () => {
       database.servers.delete(server);
@@ -155,24 +162,24 @@ export async function startPooler(
     socket.write(database.start);
   }
 
-  function lend(server: Server, client: Client): void {
+  function assignServer(server: Server, client: Client): void {
     server.client = client;
     client.server = server;
-    for (const said of client.said.splice(0)) server.socket.write(said);
+    for (const frame of client.queued.splice(0)) server.socket.write(frame);
   }
 
-  function giveBack(database: Database, server: Server): void {
+  function releaseServer(database: Database, server: Server): void {
     if (server.client) server.client.server = undefined;
     server.client = undefined;
     const next = database.waiting.shift();
-    if (next) lend(server, next);
+    if (next) assignServer(server, next);
     else database.idle.push(server);
     if (database.clients.size === 0) server.socket.destroy();
   }
 
-  function leave(client: Client): void {
+  function disconnect(client: Client): void {
     const { database } = client;
-    // Nobody knows how it was left.
+    // The state of its session is unknown.
     client.server?.socket.destroy();
     if (!database) return;
     database.clients.delete(client);
@@ -180,24 +187,24 @@ export async function startPooler(
     if (database.clients.size === 0) for (const { socket } of database.idle) socket.destroy();
   }
 
-  const desk = createServer((socket) => come(track(socket))).listen(0, '127.0.0.1');
-  await once(desk, 'listening');
-  const { port } = desk.address() as { port: number };
+  const listener = createServer((socket) => accept(track(socket))).listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const { port } = listener.address() as { port: number };
   return {
-    through(direct) {
-      const way = new URL(direct);
-      way.host = `127.0.0.1:${port}`;
-      return way.href;
+    urlFor(direct) {
+      const url = new URL(direct);
+      url.host = `127.0.0.1:${port}`;
+      return url.href;
     },
     async stop() {
       for (const socket of sockets) socket.destroy();
-      desk.close();
-      await once(desk, 'close');
+      listener.close();
+      await once(listener, 'close');
     },
   };
 }
 
-const typeOf = (said: Buffer): string => String.fromCharCode(said[0]!);
+const typeOf = (frame: Buffer): string => String.fromCharCode(frame[0]!);
 
 function message(type: string, body: Buffer): Buffer {
   const head = Buffer.from(`${type}....`);
@@ -205,11 +212,11 @@ function message(type: string, body: Buffer): Buffer {
   return Buffer.concat([head, body]);
 }
 
-const refusal = (code: string, text: string): Buffer =>
+const errorMessage = (code: string, text: string): Buffer =>
   message('E', Buffer.from(`SFATAL\0VFATAL\0C${code}\0M${text}\0\0`));
 
-/** The whole messages of a stream; the first of a client have no type. */
-function framed(isTyped: () => boolean, told: (message: Buffer) => void): (chunk: Buffer) => void {
+/** Splits a stream into whole messages; a client's startup messages have no type byte. */
+function splitMessages(isTyped: () => boolean, onMessage: (message: Buffer) => void): (chunk: Buffer) => void {
   let rest: Buffer = Buffer.alloc(0);
   return (chunk) => {
     rest = Buffer.concat([rest, chunk]);
@@ -220,20 +227,21 @@ function framed(isTyped: () => boolean, told: (message: Buffer) => void): (chunk
       if (rest.length < length) return;
       const whole = rest.subarray(0, length);
       rest = rest.subarray(length);
-      told(whole);
+      onMessage(whole);
     }
   };
 }
 
-/** A statement that is not known becomes one that is refused, in its place: what becomes of the transaction is real. */
-function without(lacks: RegExp, said: Buffer): Buffer {
-  const type = typeOf(said);
-  if (type === 'Q') return lacks.test(textAt(said, 5)) ? message('Q', Buffer.from(`${LACKING}\0`)) : said;
-  if (type !== 'P') return said;
-  const name = textAt(said, 5);
+/** Replaces an unsupported statement with one that the server refuses, so that its effect on the transaction is real. */
+function rejectUnsupported(unsupported: RegExp, frame: Buffer): Buffer {
+  const type = typeOf(frame);
+  if (type === 'Q')
+    return unsupported.test(textAt(frame, 5)) ? message('Q', Buffer.from(`${UNSUPPORTED_STATEMENT}\0`)) : frame;
+  if (type !== 'P') return frame;
+  const name = textAt(frame, 5);
   const at = 5 + Buffer.byteLength(name) + 1;
-  if (!lacks.test(textAt(said, at))) return said;
-  return message('P', Buffer.concat([Buffer.from(`${name}\0${LACKING}\0`), Buffer.alloc(2)]));
+  if (!unsupported.test(textAt(frame, at))) return frame;
+  return message('P', Buffer.concat([Buffer.from(`${name}\0${UNSUPPORTED_STATEMENT}\0`), Buffer.alloc(2)]));
 }
 
-const textAt = (said: Buffer, from: number): string => said.subarray(from, said.indexOf(0, from)).toString();
+const textAt = (frame: Buffer, from: number): string => frame.subarray(from, frame.indexOf(0, from)).toString();

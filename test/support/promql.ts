@@ -1,9 +1,9 @@
-// What a PromQL expression asks for: each metric with the labels it is matched by, and the labels it is grouped by. Reads
-// the part of the language that our rules and dashboards use, and refuses the rest.
+// Parses PromQL for the metrics, label matchers and grouping labels of an expression. Supports the subset that our rules
+// and dashboards use, and rejects the rest.
 
-export interface Asked {
+export interface PromqlQuery {
   metrics: { name: string; matchers: { label: string; values: string[] }[] }[];
-  /** Named after `by`, `without`, `on` and the like. */
+  /** Labels after `by`, `without`, `on` and the like. */
   groupedBy: string[];
 }
 
@@ -17,7 +17,7 @@ const FUNCTIONS = words(`
 const LABEL_LISTS = words('by without on ignoring group_left group_right');
 const OPERATORS = words('and or unless bool offset atan2 inf nan');
 
-/** In this order: white space and comments, strings, ranges, numbers and durations, names, operators. */
+/** White space and comments, strings, ranges, numbers and durations, names, operators; in this order. */
 const TOKEN =
   /\s+|#.*|(?<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?<range>\[[^\]]*\])|(?<number>\d[\d.]*(?:e[+-]?\d+|[a-z\d]+)?)|(?<name>[a-z_:][\w:]*)|(?<sign>=~|!~|[!=<>]=|[-+*/%^=<>(){},])/giy;
 
@@ -26,39 +26,39 @@ interface Token {
   text: string;
 }
 
-/** Grafana's variables must be filled in before. Throws what is wrong. */
-export function asked(expression: string): Asked {
+/** Grafana's variables must be filled in before. Throws when the expression is not valid. */
+export function parsePromql(expression: string): PromqlQuery {
   const tokens = tokensOf(expression);
-  const metrics: Asked['metrics'] = [];
+  const metrics: PromqlQuery['metrics'] = [];
   const groupedBy: string[] = [];
   const open: string[] = [];
   const next = () => tokens[0]?.text;
-  const take = (text: string) => {
+  const expectToken = (text: string) => {
     const token = tokens.shift();
     if (token?.text !== text)
       throw new Error(`${text} is expected where ${token?.text ?? 'the end'} is: ${expression}`);
   };
-  const taken = (kind: Token['kind']): string => {
+  const readToken = (kind: Token['kind']): string => {
     const token = tokens.shift();
     if (token?.kind !== kind)
       throw new Error(`a ${kind} is expected where ${token?.text ?? 'the end'} is: ${expression}`);
     return token.text;
   };
-  /** Between its signs, with commas. */
+  /** Parses a comma-separated list between two signs. */
   const list = (from: string, to: string, one: () => void) => {
-    take(from);
+    expectToken(from);
     while (next() !== to) {
       one();
-      if (next() !== to) take(',');
+      if (next() !== to) expectToken(',');
     }
-    take(to);
+    expectToken(to);
   };
 
-  const matcher = (matchers: Asked['metrics'][number]['matchers']) => {
-    const label = taken('name');
-    const how = taken('sign');
+  const matcher = (matchers: PromqlQuery['metrics'][number]['matchers']) => {
+    const label = readToken('name');
+    const how = readToken('sign');
     if (!['=', '!=', '=~', '!~'].includes(how)) throw new Error(`${how} does not match labels: ${expression}`);
-    const value = taken('text').slice(1, -1);
+    const value = readToken('text').slice(1, -1);
     matchers.push({ label, values: how.endsWith('~') ? value.split('|') : [value] });
   };
 
@@ -69,13 +69,13 @@ export function asked(expression: string): Asked {
     else if (text === '{') throw new Error(`a selector must name its metric: ${expression}`);
     if (kind !== 'name' || OPERATORS.has(text.toLowerCase())) continue;
     if (LABEL_LISTS.has(text)) {
-      if (next() === '(') list('(', ')', () => groupedBy.push(taken('name')));
+      if (next() === '(') list('(', ')', () => groupedBy.push(readToken('name')));
     } else if (AGGREGATIONS.has(text) || FUNCTIONS.has(text)) {
       if (next() !== '(' && !LABEL_LISTS.has(next() ?? '')) throw new Error(`${text} is a function: ${expression}`);
     } else if (next() === '(') {
       throw new Error(`there is no function ${text}: ${expression}`);
     } else {
-      const matchers: Asked['metrics'][number]['matchers'] = [];
+      const matchers: PromqlQuery['metrics'][number]['matchers'] = [];
       if (next() === '{') list('{', '}', () => matcher(matchers));
       metrics.push({ name: text, matchers });
     }

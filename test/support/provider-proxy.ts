@@ -1,57 +1,57 @@
-// A door before the local provider's token and revocation endpoints: it records what passes, and can be told to stall a
-// request, to withhold an answer that the provider has given, or to cut the line.
+// A proxy in front of the local provider's token and revocation endpoints: records requests, and can stall a request,
+// withhold a response, or cut the connection.
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { LocalProvider } from '../../demo/provider.ts';
 
-export interface Passed {
+export interface ProxiedRequest {
   path: string;
   form: URLSearchParams;
-  /** What the provider answered; undefined while it has not been asked. */
+  /** The provider's status; undefined until it has responded. */
   status: number | undefined;
   answer: Record<string, unknown>;
 }
 
-/** `withhold`: the provider does what it is asked and its answer waits. `stall`: it is never asked. `cut`: no line. */
+/** `withhold`: the provider processes the request and its response is held. `stall`: it never gets it. `cut`: the connection is closed. */
 export type Rule = 'pass' | 'withhold' | 'stall' | 'cut';
 
 export interface ProviderProxy {
-  /** For `overrides` of an integration. */
+  /** The proxy's URLs, for `overrides` of an integration. */
   overrides: { token_url: string; revocation_url: string };
-  passed: Passed[];
-  /** Token requests of this grant type that reached the provider. */
-  spent(grantType: string): Passed[];
-  /** From now on; by default everything passes. */
-  rule(rule: Rule | ((request: Passed) => Rule)): void;
-  /** Fulfilled when so many requests, in all, have been stalled or have their answer withheld. */
-  waiting(count: number): Promise<void>;
-  /** Sends what was withheld: the first so many, or all. */
+  requests: ProxiedRequest[];
+  /** The token requests of this grant type that the provider processed. */
+  forwarded(grantType: string): ProxiedRequest[];
+  /** Sets the rule from now on; `pass` by default. */
+  setRule(setRule: Rule | ((request: ProxiedRequest) => Rule)): void;
+  /** Resolves when this many requests in total have been stalled or withheld. */
+  untilHeld(count: number): Promise<void>;
+  /** Sends withheld responses: the first `count`, or all. */
   release(count?: number): void;
   close(): Promise<void>;
 }
 
 export async function startProviderProxy({ issuer }: LocalProvider): Promise<ProviderProxy> {
-  const passed: Passed[] = [];
-  let judge: (request: Passed) => Rule = () => 'pass';
-  let waiting = 0;
+  const requests: ProxiedRequest[] = [];
+  let ruleFor: (request: ProxiedRequest) => Rule = () => 'pass';
+  let heldCount = 0;
   let watchers: { count: number; met: () => void }[] = [];
   const held: (() => void)[] = [];
 
-  const wait = () => {
-    waiting++;
-    for (const { count, met } of watchers) if (waiting >= count) met();
-    watchers = watchers.filter(({ count }) => waiting < count);
+  const hold = () => {
+    heldCount++;
+    for (const { count, met } of watchers) if (heldCount >= count) met();
+    watchers = watchers.filter(({ count }) => heldCount < count);
     return new Promise<void>((go) => held.push(go));
   };
 
   const server = createServer(async (req, res) => {
     const body = await read(req);
     const path = new URL(req.url ?? '/', issuer).pathname;
-    const request: Passed = { path, form: new URLSearchParams(body), status: undefined, answer: {} };
-    passed.push(request);
-    const rule = judge(request);
+    const request: ProxiedRequest = { path, form: new URLSearchParams(body), status: undefined, answer: {} };
+    requests.push(request);
+    const rule = ruleFor(request);
     if (rule === 'cut') return void req.socket.destroy();
-    if (rule === 'stall') return void wait();
+    if (rule === 'stall') return void hold();
     const headers = {
       'content-type': 'application/x-www-form-urlencoded',
       authorization: req.headers.authorization ?? '',
@@ -59,8 +59,8 @@ export async function startProviderProxy({ issuer }: LocalProvider): Promise<Pro
     const answer = await fetch(new URL(path, issuer), { method: 'POST', headers, body });
     const text = await answer.text();
     request.status = answer.status;
-    request.answer = text.startsWith('{') ? (JSON.parse(text) as Passed['answer']) : {};
-    if (rule === 'withhold') await wait();
+    request.answer = text.startsWith('{') ? (JSON.parse(text) as ProxiedRequest['answer']) : {};
+    if (rule === 'withhold') await hold();
     res.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') ?? 'text/plain' }).end(text);
   });
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
@@ -68,14 +68,14 @@ export async function startProviderProxy({ issuer }: LocalProvider): Promise<Pro
 
   return {
     overrides: { token_url: `${url}/token`, revocation_url: `${url}/token/revocation` },
-    passed,
-    spent: (type) => passed.filter(({ form, status }) => status !== undefined && form.get('grant_type') === type),
-    rule(rule) {
-      judge = typeof rule === 'function' ? rule : () => rule;
+    requests: requests,
+    forwarded: (type) => requests.filter(({ form, status }) => status !== undefined && form.get('grant_type') === type),
+    setRule(rule) {
+      ruleFor = typeof rule === 'function' ? rule : () => rule;
     },
-    waiting: (count) =>
+    untilHeld: (count) =>
       new Promise((met) => {
-        if (waiting >= count) met();
+        if (heldCount >= count) met();
         else watchers.push({ count, met });
       }),
     release(count = held.length) {

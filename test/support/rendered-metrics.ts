@@ -1,6 +1,6 @@
 // The metrics that a running broker exposes once everything that it counts has happened: names, kinds and labels.
 import Database from 'better-sqlite3';
-import { startWorld, type World } from './broker-setup.ts';
+import { startTestSetup, type TestSetup } from './broker-setup.ts';
 
 export interface MetricFamily {
   name: string;
@@ -13,23 +13,23 @@ export interface MetricFamily {
 }
 
 export async function renderedMetrics(): Promise<MetricFamily[]> {
-  const world = await startWorld();
+  const testSetup = await startTestSetup();
   try {
-    await causeAllMetrics(world);
-    const text = await (await fetch(new URL('/metrics', world.broker.url))).text();
+    await causeAllMetrics(testSetup);
+    const text = await (await fetch(new URL('/metrics', testSetup.broker.url))).text();
     return familiesIn(text);
   } finally {
-    await world.close();
+    await testSetup.close();
   }
 }
 
 /** A refresh before expiry, and one that is due; an owner who declines; a revocation; a failing store operation. */
-async function causeAllMetrics({ broker, adopt, inSeconds, refreshes }: World): Promise<void> {
-  const id = await adopt('ada', { access_token: 'a', expires_at: inSeconds(600) });
+async function causeAllMetrics({ broker, importConnection, inSeconds, refreshCount }: TestSetup): Promise<void> {
+  const id = await importConnection('ada', { access_token: 'a', expires_at: inSeconds(600) });
   await broker.ask('GET', `/v1/connections/${id}/token`);
   await broker.ask('POST', `/v1/connections/${id}/refresh`, {});
-  if (refreshes() !== 1) throw new Error('no refresh happened');
-  await adopt('grace');
+  if (refreshCount() !== 1) throw new Error('no refresh happened');
+  await importConnection('grace');
   await decline(broker, 'alan');
   await broker.ask('DELETE', `/v1/connections/${id}`);
   const inside = new Database(broker.database);
@@ -38,7 +38,7 @@ async function causeAllMetrics({ broker, adopt, inSeconds, refreshes }: World): 
   await broker.ask('POST', '/v1/connect-sessions', { integration: 'acme', owner: 'edsger' });
 }
 
-async function decline({ url, ask }: World['broker'], owner: string): Promise<void> {
+async function decline({ url, ask }: TestSetup['broker'], owner: string): Promise<void> {
   const { body } = await ask('POST', '/v1/connect-sessions', { integration: 'acme', owner });
   const begun = await fetch(String(body.url), { redirect: 'manual' });
   const state = new URL(begun.headers.get('location') ?? '').searchParams.get('state');

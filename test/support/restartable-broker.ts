@@ -1,5 +1,5 @@
-// A broker that goes down and comes up again on what it left behind: the same database, keys and address, in processes of
-// their own, before a real provider.
+// A broker that tests restart and kill: each start is a new process with the same database, keys and address. It uses a
+// real provider.
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -17,41 +17,41 @@ export interface RestartableBroker {
   folder: string;
   provider: LocalProvider;
   clientId: string;
-  front: ProviderProxy;
+  proxy: ProviderProxy;
   adminKey: string;
-  /** What is needed for `PUT /v1/integrations/…`. */
-  setup: Json;
-  /** The process that was started last. */
-  broker(): RunningBroker;
-  /** Starts one, at the address of the first unless `elsewhere`; its clock shows `aheadMs` more than ours. */
+  /** A body for `PUT /v1/integrations/…`. */
+  integrationBody: Json;
+  /** The latest process. */
+  current(): RunningBroker;
+  /** Starts a process, at the address of the first unless `elsewhere`; its clock is `aheadMs` ahead. */
   start(options?: { aheadMs?: number; elsewhere?: boolean }): Promise<RunningBroker>;
-  /** Asks the one that was started last, as the admin or with another key. */
+  /** Sends a request to the latest process, as the admin or with another key. */
   ask(method: string, path: string, body?: unknown, key?: string): Promise<Answer>;
-  /** The same, and `kill -9` as soon as the head of the answer is there. */
-  lastWord(method: string, path: string, body?: unknown): Promise<Answer>;
-  /** The same for any request. */
-  killedBy(request: () => Promise<Response>): Promise<Answer>;
-  /** A refresh token from the provider. */
-  mint(owner: string): Promise<string>;
-  /** A connection by import, without an access token; its id. */
-  adopt(owner: string): Promise<string>;
+  /** As `ask`, and kills the process (SIGKILL) as soon as the response's headers are there. */
+  askAndKill(method: string, path: string, body?: unknown): Promise<Answer>;
+  /** As `askAndKill`, for any request. */
+  sendAndKill(request: () => Promise<Response>): Promise<Answer>;
+  /** Mints a refresh token at the provider. */
+  mintRefreshToken(owner: string): Promise<string>;
+  /** Imports a connection without an access token; returns its id. */
+  importConnection(owner: string): Promise<string>;
   close(): Promise<void>;
 }
 
-interface HouseOptions {
+interface RestartableBrokerOptions {
   empty?: boolean;
-  /** More of the environment. */
+  /** Additional environment variables. */
   env?: Record<string, string>;
 }
 
-/** With one broker running and, unless `empty`, the integration set up. */
-export async function openRestartableBroker({
+/** Starts one process and, unless `empty`, sets the integration up. */
+export async function startRestartableBroker({
   empty = false,
   env = {},
-}: HouseOptions = {}): Promise<RestartableBroker> {
-  const folder = await mkdtemp(join(tmpdir(), 'valetkey-house-'));
+}: RestartableBrokerOptions = {}): Promise<RestartableBroker> {
+  const folder = await mkdtemp(join(tmpdir(), 'valetkey-restartable-'));
   const provider = await startProvider();
-  const front = await startProviderProxy(provider);
+  const proxy = await startProviderProxy(provider);
   const adminKey = randomBytes(32).toString('base64url');
   const started: RunningBroker[] = [];
   const database = await databaseIn(folder);
@@ -64,7 +64,7 @@ export async function openRestartableBroker({
       VALETKEY_ADMIN_KEY: adminKey,
       ...(first && !elsewhere && { VALETKEY_PORT: new URL(first.url).port }),
       ...env,
-      ...(aheadMs > 0 && { NODE_OPTIONS: `--import=${clockAhead(aheadMs)}` }),
+      ...(aheadMs > 0 && { NODE_OPTIONS: `--import=${clockOffsetImport(aheadMs)}` }),
     };
     const broker = await startBroker(environment, await bundled('main'));
     started.push(broker);
@@ -78,27 +78,27 @@ export async function openRestartableBroker({
     client_id: clientId,
     client_secret: clientSecret,
     params: { issuer: provider.issuer },
-    overrides: front.overrides,
+    overrides: proxy.overrides,
   };
-  const house: RestartableBroker = {
+  const restartable: RestartableBroker = {
     folder,
     provider,
     clientId,
-    front,
+    proxy: proxy,
     adminKey,
-    setup,
-    broker: latest,
+    integrationBody: setup,
+    current: latest,
     start,
     ask: (method, path, body, key = adminKey) => ask(latest().url, key, method, path, body),
-    lastWord: (method, path, body) =>
-      house.killedBy(() =>
+    askAndKill: (method, path, body) =>
+      restartable.sendAndKill(() =>
         fetch(new URL(path, latest().url), {
           method,
           headers: { authorization: `Bearer ${adminKey}`, 'content-type': 'application/json' },
           ...(body !== undefined && { body: JSON.stringify(body) }),
         }),
       ),
-    async killedBy(request) {
+    async sendAndKill(request) {
       const response = await request();
       const gone = latest().stop('SIGKILL');
       const text = await response.text();
@@ -106,23 +106,27 @@ export async function openRestartableBroker({
       const body = text.startsWith('{') ? (JSON.parse(text) as Json) : { text };
       return { status: response.status, headers: response.headers, body };
     },
-    mint: (owner) => mintRefreshToken(provider, clientId, owner),
-    async adopt(owner) {
-      const credentials = { refresh_token: await house.mint(owner) };
-      const { body } = await house.ask('POST', '/v1/connections', { integration: INTEGRATION, owner, credentials });
+    mintRefreshToken: (owner) => mintRefreshToken(provider, clientId, owner),
+    async importConnection(owner) {
+      const credentials = { refresh_token: await restartable.mintRefreshToken(owner) };
+      const { body } = await restartable.ask('POST', '/v1/connections', {
+        integration: INTEGRATION,
+        owner,
+        credentials,
+      });
       return String(body.id);
     },
     async close() {
       await Promise.all(started.map((broker) => broker.stop('SIGKILL')));
-      await front.close();
+      await proxy.close();
       await provider.close();
       await rm(folder, { recursive: true, force: true });
     },
   };
-  if (!empty) await house.ask('PUT', `/v1/integrations/${INTEGRATION}`, setup);
-  return house;
+  if (!empty) await restartable.ask('PUT', `/v1/integrations/${INTEGRATION}`, setup);
+  return restartable;
 }
 
-/** Loaded into a process before anything else: its clock is wrong by so many milliseconds from its first line on. */
-const clockAhead = (ms: number) =>
+/** An `--import` that moves the process's clock by this many milliseconds from its first line on. */
+const clockOffsetImport = (ms: number) =>
   `data:text/javascript,${encodeURIComponent(`const now=Date.now;Date.now=()=>now.call(Date)+${ms}`)}`;

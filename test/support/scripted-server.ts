@@ -1,8 +1,8 @@
-// A loopback server that answers as told: for what no sane provider does.
+// A loopback server with scripted responses, for behaviour that no real provider shows.
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-export interface Received {
+export interface ReceivedRequest {
   method: string;
   path: string;
   headers: IncomingHttpHeaders;
@@ -10,17 +10,22 @@ export interface Received {
   form: URLSearchParams;
 }
 
-/** A string body is sent as it is, an object as JSON. `hang` never answers; `drop` closes the connection. */
-export type Scripted = { status?: number; headers?: Record<string, string>; body?: string | object } | 'hang' | 'drop';
+/** A string body is sent as it is, an object as JSON. `hang` never responds; `drop` closes the connection. */
+export type ScriptedResponse =
+  | { status?: number; headers?: Record<string, string>; body?: string | object }
+  | 'hang'
+  | 'drop';
 
 export interface ScriptedServer {
   url: string;
-  received: Received[];
+  received: ReceivedRequest[];
   close(): Promise<void>;
 }
 
-export async function startScriptedServer(answer: (request: Received) => Scripted): Promise<ScriptedServer> {
-  const received: Received[] = [];
+export async function startScriptedServer(
+  answer: (request: ReceivedRequest) => ScriptedResponse,
+): Promise<ScriptedServer> {
+  const received: ReceivedRequest[] = [];
   const server = createServer(async (req, res) => {
     let body = '';
     for await (const chunk of req) body += chunk;
@@ -32,12 +37,15 @@ export async function startScriptedServer(answer: (request: Received) => Scripte
       form: new URLSearchParams(body),
     };
     received.push(request);
-    const said = answer(request);
-    if (said === 'hang') return;
-    if (said === 'drop') return void req.socket.destroy();
-    const json = typeof said.body === 'object';
-    res.writeHead(said.status ?? 200, { ...(json ? { 'content-type': 'application/json' } : {}), ...said.headers });
-    res.end(json ? JSON.stringify(said.body) : said.body);
+    const scripted = answer(request);
+    if (scripted === 'hang') return;
+    if (scripted === 'drop') return void req.socket.destroy();
+    const json = typeof scripted.body === 'object';
+    res.writeHead(scripted.status ?? 200, {
+      ...(json ? { 'content-type': 'application/json' } : {}),
+      ...scripted.headers,
+    });
+    res.end(json ? JSON.stringify(scripted.body) : scripted.body);
   });
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
   return {

@@ -1,4 +1,4 @@
-// Stores on PostgreSQL as processes have them: each on a migrated database, closed when the test has ended.
+// PostgreSQL stores for tests: each on a migrated database, closed when the test ends.
 import { onTestFinished } from 'vitest';
 import type { Store } from '../../src/ports/index.ts';
 import { migratePostgres, openPostgres } from '../../src/stores/postgres/store.ts';
@@ -6,8 +6,8 @@ import { aDatabase } from './postgres.ts';
 
 let template: Promise<string> | undefined;
 
-/** Of a database with tables, and nothing in them, that nobody else has. */
-export async function aMigratedDatabase(): Promise<string> {
+/** The URL of a new database with empty tables. */
+export async function createMigratedDatabase(): Promise<string> {
   template ??= aDatabase().then(async (url) => {
     await migratePostgres(url);
     return url;
@@ -15,7 +15,7 @@ export async function aMigratedDatabase(): Promise<string> {
   return aDatabase(await template);
 }
 
-export async function opened(url: string): Promise<Store> {
+export async function openTestStore(url: string): Promise<Store> {
   const store = await openPostgres(url);
   onTestFinished(() => store.close());
   return store;

@@ -1,54 +1,54 @@
-// A TCP line of the test's own between a broker and its database: it can break, fall silent, be slow, lose an answer, and
-// lead to another server.
+// A TCP proxy between a broker and its database, which injects faults: resets, stalls, latency, a lost response, another
+// server.
 import { once } from 'node:events';
 import { createServer, connect as dial, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 
-export interface Link {
-  /** Of the database, as one sees it through this line. */
+export interface TcpProxy {
+  /** The URL of the database through this proxy. */
   url: string;
-  /** What is open is reset, and so is whatever comes. */
+  /** Resets open connections, and new ones. */
   cut(): void;
-  /** Everything stays open and nothing arrives, in either direction; it arrives once the line is healed. */
+  /** Holds all data in both directions until `heal`; connections stay open. */
   stall(): void;
-  /** From now on, each way. */
+  /** Adds latency in each direction from now on. */
   delay(ms: number): void;
   /**
-   * When these words have been said on one connection, in this order, the last message arrives at the server, and instead
-   * of its answer the line is cut. Fulfilled then.
+   * Waits until a connection has sent these words in this order, forwards the last message, and cuts all connections
+   * instead of returning its response. Resolves when the message is forwarded.
    */
-  loseAnswerTo(...words: string[]): Promise<void>;
+  dropResponseTo(...words: string[]): Promise<void>;
   heal(): void;
-  /** Whoever comes from now on is led to this port; who is here already stays. */
-  leadTo(port: number): void;
-  /** Open now, and the most at any time. */
+  /** New connections go to this port; open ones stay. */
+  redirectTo(port: number): void;
+  /** Open connections, now and at most. */
   connections(): { open: number; most: number };
   close(): Promise<void>;
 }
 
 /** `target`: the URL of a database on this machine. */
-export async function openTcpProxy(target: string): Promise<Link> {
+export async function startTcpProxy(target: string): Promise<TcpProxy> {
   let port = Number(new URL(target).port);
   let state: 'whole' | 'cut' | 'stalled' = 'whole';
   let delayMs = 0;
-  let trap: { words: string[]; sprung: () => void } | undefined;
-  const lines = new Set<Line>();
+  let dropAfter: { words: string[]; sprung: () => void } | undefined;
+  const connections = new Set<Connection>();
   let most = 0;
 
-  interface Line {
+  interface Connection {
     ends: Socket[];
     resume(): void;
   }
 
-  const reset = (line: Line) => {
-    for (const end of line.ends) end.resetAndDestroy();
+  const reset = (connection: Connection) => {
+    for (const end of connection.ends) end.resetAndDestroy();
   };
   const cut = () => {
     state = 'cut';
-    for (const line of lines) reset(line);
+    for (const connection of connections) reset(connection);
   };
 
-  function carry(from: Socket, to: Socket, look?: (chunk: Buffer) => void): void {
+  function pipe(from: Socket, to: Socket, look?: (chunk: Buffer) => void): void {
     let before: Promise<unknown> | undefined;
     from.on('data', (chunk: Buffer) => {
       const write = () => {
@@ -67,71 +67,71 @@ export async function openTcpProxy(target: string): Promise<Link> {
     from.on('error', () => to.destroy());
   }
 
-  function welcome(client: Socket): void {
+  function accept(client: Socket): void {
     client.on('error', () => undefined);
     if (state === 'cut') return void client.resetAndDestroy();
     client.pause();
-    const line: Line = { ends: [client], resume: begin };
-    lines.add(line);
-    most = Math.max(most, lines.size);
-    client.once('close', () => lines.delete(line));
+    const connection: Connection = { ends: [client], resume: begin };
+    connections.add(connection);
+    most = Math.max(most, connections.size);
+    client.once('close', () => connections.delete(connection));
     if (state === 'whole') begin();
 
     function begin(): void {
       const server = dial(port, '127.0.0.1');
-      line.ends.push(server);
-      line.resume = () => {
-        for (const end of line.ends) end.resume();
+      connection.ends.push(server);
+      connection.resume = () => {
+        for (const end of connection.ends) end.resume();
       };
-      let [isLost, said] = [false, 0];
-      carry(client, server, (chunk) => {
-        if (trap === undefined) return;
-        for (let at = 0; said < trap.words.length; said++) {
-          at = chunk.indexOf(trap.words[said]!, at);
+      let [dropResponse, matched] = [false, 0];
+      pipe(client, server, (chunk) => {
+        if (dropAfter === undefined) return;
+        for (let at = 0; matched < dropAfter.words.length; matched++) {
+          at = chunk.indexOf(dropAfter.words[matched]!, at);
           if (at < 0) return;
         }
-        isLost = true;
-        trap.sprung();
-        trap = undefined;
+        dropResponse = true;
+        dropAfter.sprung();
+        dropAfter = undefined;
       });
-      carry(server, client, () => {
-        if (isLost) cut();
+      pipe(server, client, () => {
+        if (dropResponse) cut();
       });
       client.resume();
     }
   }
 
-  const door = createServer(welcome).listen(0, '127.0.0.1');
-  await once(door, 'listening');
+  const listener = createServer(accept).listen(0, '127.0.0.1');
+  await once(listener, 'listening');
   const url = new URL(target);
-  url.port = String((door.address() as { port: number }).port);
+  url.port = String((listener.address() as { port: number }).port);
 
   return {
     url: url.href,
     cut,
     stall() {
       state = 'stalled';
-      for (const line of lines) for (const end of line.ends) end.pause();
+      for (const connection of connections) for (const end of connection.ends) end.pause();
     },
     delay(ms) {
       delayMs = ms;
     },
-    loseAnswerTo: (...words) =>
-      new Promise((sprung) => {
-        trap = { words, sprung };
+    dropResponseTo: (...words) =>
+      new Promise((triggered) => {
+        dropAfter = { words, sprung: triggered };
       }),
     heal() {
       state = 'whole';
-      for (const line of lines) line.resume();
+      for (const connection of connections) connection.resume();
     },
-    leadTo(other) {
+    redirectTo(other) {
       port = other;
     },
-    connections: () => ({ open: lines.size, most }),
+    connections: () => ({ open: connections.size, most }),
     async close() {
-      for (const line of lines) reset(line);
-      door.close();
-      await once(door, 'close');
+      for (const connection of connections) reset(connection);
+      listener.close();
+      await once(listener, 'close');
     },
   };
 }

@@ -1,4 +1,4 @@
-// The command line in this process, at a terminal that a test looks at: what is typed, and what is printed.
+// Runs the command line in this process, and captures what it prints.
 import type { Io } from '../../src/cli/io.ts';
 import { run } from '../../src/cli/run.ts';
 
@@ -10,8 +10,8 @@ export interface Printed {
 
 export type Valetkey = (args: string[], more?: Partial<Io>) => Promise<Printed>;
 
-/** Nobody is at the terminal and nothing is on stdin, unless `more` says so; it never waits. */
-export function terminal(env: Record<string, string>, given: Partial<Io> = {}): Valetkey {
+/** By default no terminal and an empty stdin; it never waits. */
+export function createTerminal(env: Record<string, string>, given: Partial<Io> = {}): Valetkey {
   return async (args, more = {}) => {
     const printed = { out: '', err: '' };
     const io: Io = {
@@ -28,7 +28,7 @@ export function terminal(env: Record<string, string>, given: Partial<Io> = {}): 
       color: false,
       fetch,
       open: () => Promise.reject(new Error('there is no browser')),
-      question: () => Promise.reject(new Error('nobody is here')),
+      question: () => Promise.reject(new Error('there is no terminal')),
       now: Date.now,
       pause: (_, signal) =>
         new Promise((resolve, reject) => {

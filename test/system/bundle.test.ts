@@ -15,7 +15,7 @@ import { loadCatalogue } from '../../src/catalogue/load.ts';
 import { presentProvider } from '../../src/http/presenters.ts';
 import { type Answer, ask } from '../support/broker.ts';
 import { expectOk } from '../support/contract.ts';
-import { type Image, layOutImage, ROOT } from '../support/image.ts';
+import { buildImageFolder, type Image, ROOT } from '../support/image.ts';
 import { visit } from '../support/owner-browser.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
@@ -23,7 +23,7 @@ vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 let image: Image;
 const elsewhere = mkdtempSync(join(tmpdir(), 'valetkey-bundle-'));
 beforeAll(async () => {
-  image = await layOutImage();
+  image = await buildImageFolder();
 });
 afterAll(() => {
   image?.remove();

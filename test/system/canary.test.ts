@@ -1,5 +1,5 @@
-// No secret is ever found where it does not belong: the whole job runs against a broker process that tells all it can
-// tell, and then everything that it wrote, printed and answered is searched for every secret that passed.
+// The canary: a broker process with the most verbose logging runs the whole lifecycle, and then everything that it wrote,
+// logged and returned is searched for every secret that it handled.
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,27 +8,27 @@ import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createKeyRing, parseKeyRing } from '../../src/adapters/keyring/keyring.ts';
 import type { Ciphertext } from '../../src/domain/connection.ts';
-import { openCredentials } from '../../src/domain/imported-credentials.ts';
-import { EVERY_MODE, liveInEveryMode, misplaceKeys, plantKey } from '../support/auth-modes.ts';
-import { certify } from '../support/certificate.ts';
-import { CAPTURED, startEcho } from '../support/echoing-provider.ts';
+import { parseStoredCredentials } from '../../src/domain/imported-credentials.ts';
+import { EVERY_MODE, registerKey, runEveryMode, sendMisplacedKeys } from '../support/auth-modes.ts';
+import { createCertificate } from '../support/certificate.ts';
+import { CAPTURED_TEAM, startEchoingProvider } from '../support/echoing-provider.ts';
 import { type Issuer, startIssuer } from '../support/issuer.ts';
 import {
-  admitCallers,
-  blunder,
-  endureEchoes,
-  liveOn,
-  random,
-  revokeInVain,
-  type Stage,
-  stray,
+  type CanaryContext,
+  createCallers,
+  randomSecret,
+  revokeDuringOutage,
+  runBrowserErrors,
+  runConnectionLifecycle,
+  runEchoingProvider,
+  sendMisplacedSecrets,
 } from '../support/lifecycle.ts';
-import { liveByStandards } from '../support/oauth-interfaces.ts';
+import { runStandardInterfaces } from '../support/oauth-interfaces.ts';
 import { createRecorder } from '../support/recorder.ts';
-import { openRestartableBroker, type RestartableBroker } from '../support/restartable-broker.ts';
+import { type RestartableBroker, startRestartableBroker } from '../support/restartable-broker.ts';
 import { createSecrets, type Secrets } from '../support/secrets.ts';
 
-/** A vendor that is told of a revocation by a URL that holds the token. */
+/** A vendor whose revocation URL has the token in it. */
 const VENDOR = {
   id: 'vendor',
   name: 'Vendor',
@@ -53,7 +53,7 @@ const VENDOR = {
   ],
 };
 
-/** Where nothing secret may be. */
+/** Outputs that may have no secrets. */
 const PLACES = [
   'the database',
   'the database after the stop',
@@ -66,15 +66,15 @@ const PLACES = [
 ] as const;
 type Place = (typeof PLACES)[number];
 
-/** What is planted, as the owner of an invitation. */
-const OWNER = `owner-${random()}`;
+/** The planted secret: the owner of a connect session. */
+const OWNER = `owner-${randomSecret()}`;
 const KEYS = [randomBytes(32), randomBytes(32)].map((key) => key.toString('base64url'));
 
-let house: RestartableBroker;
+let restartable: RestartableBroker;
 let idp: Issuer;
 let secrets: Secrets;
 let places: Record<Place, Buffer>;
-let revoked: Awaited<ReturnType<typeof revokeInVain>>;
+let revoked: Awaited<ReturnType<typeof revokeDuringOutage>>;
 
 const ringOf = (keys: string[]) => keys.map((key, i) => `k${i}:${key}`).join();
 
@@ -83,7 +83,7 @@ const databaseOf = (folder: string) => {
   return Buffer.concat(files.map((name) => readFileSync(join(folder, name))));
 };
 
-/** The keys that tokens are bound to: made by the broker, and never told to anybody. */
+/** The DPoP keys, which the broker generates and never shows. */
 function boundKeys(path: string): string[] {
   const ring = parseKeyRing(ringOf(KEYS));
   if (!ring.ok) throw new Error(ring.issues.join());
@@ -96,7 +96,7 @@ function boundKeys(path: string): string[] {
     .all();
   database.close();
   return grants.flatMap(({ id, sealed }) => {
-    const { dpopKey } = openCredentials(decrypt(sealed, { row: `connections/${id}`, column: 'credentials' }));
+    const { dpopKey } = parseStoredCredentials(decrypt(sealed, { row: `connections/${id}`, column: 'credentials' }));
     return dpopKey ?? [];
   });
 }
@@ -105,9 +105,9 @@ beforeAll(async () => {
   const providers = mkdtempSync(join(tmpdir(), 'valetkey-providers-'));
   for (const entry of [VENDOR, EVERY_MODE]) writeFileSync(join(providers, `${entry.id}.json`), JSON.stringify(entry));
   idp = await startIssuer();
-  const declared = join(providers, '..', `declared-${random()}.json`);
+  const declared = join(providers, '..', `declared-${randomSecret()}.json`);
   writeFileSync(declared, JSON.stringify({ trusted_issuers: [{ issuer: idp.url }] }));
-  house = await openRestartableBroker({
+  restartable = await startRestartableBroker({
     env: {
       VALETKEY_LOG_LEVEL: 'trace',
       VALETKEY_PROVIDERS_DIR: providers,
@@ -117,23 +117,23 @@ beforeAll(async () => {
   });
   secrets = createSecrets();
   for (const key of KEYS) secrets.add('key of the ring', key);
-  secrets.add('admin key', house.adminKey);
-  secrets.add('client secret', String(house.setup.client_secret));
-  const echo = await startEcho(secrets);
-  const recorder = createRecorder(house.broker(), secrets);
-  const stage: Stage = { house, echo, recorder, secrets };
+  secrets.add('admin key', restartable.adminKey);
+  secrets.add('client secret', String(restartable.integrationBody.client_secret));
+  const echo = await startEchoingProvider(secrets);
+  const recorder = createRecorder(restartable.current(), secrets);
+  const context: CanaryContext = { restartable: restartable, echoingProvider: echo, recorder, secrets };
 
-  const callers = await admitCallers(stage);
-  const id = await liveOn(stage, callers);
-  await liveByStandards(stage, callers, idp);
-  await stray(stage);
-  await endureEchoes(stage, callers);
-  await blunder(stage, callers);
-  await liveInEveryMode(stage, callers);
-  await misplaceKeys(stage, certify('canary').pem);
-  await recorder.invite({ integration: 'acme', owner: OWNER, metadata: {} });
-  revoked = await revokeInVain(stage, id, callers);
-  for (const { form, answer } of house.front.passed) {
+  const callers = await createCallers(context);
+  const id = await runConnectionLifecycle(context, callers);
+  await runStandardInterfaces(context, callers, idp);
+  await runBrowserErrors(context);
+  await runEchoingProvider(context, callers);
+  await sendMisplacedSecrets(context, callers);
+  await runEveryMode(context, callers);
+  await sendMisplacedKeys(context, createCertificate('canary').pem);
+  await recorder.createConnectSession({ integration: 'acme', owner: OWNER, metadata: {} });
+  revoked = await revokeDuringOutage(context, id, callers);
+  for (const { form, answer } of restartable.proxy.requests) {
     secrets.add('PKCE verifier', form.get('code_verifier'));
     secrets.add('authorization code', form.get('code'));
     for (const name of ['access_token', 'refresh_token', 'id_token'] as const)
@@ -147,39 +147,40 @@ beforeAll(async () => {
     pages.push(body.data);
     cursor = body.next_cursor;
   }
-  const text = async (path: string) => Buffer.from(await (await fetch(new URL(path, house.broker().url))).text());
-  const metrics = await text(`/metrics?key=${house.adminKey}`);
+  const text = async (path: string) =>
+    Buffer.from(await (await fetch(new URL(path, restartable.current().url))).text());
+  const metrics = await text(`/metrics?key=${restartable.adminKey}`);
   const description = await text('/openapi.json');
-  const running = databaseOf(house.folder);
-  await house.broker().stop();
+  const running = databaseOf(restartable.folder);
+  await restartable.current().stop();
   places = {
     'the database': running,
-    'the database after the stop': databaseOf(house.folder),
-    'stdout and stderr': Buffer.from(house.broker().output()),
+    'the database after the stop': databaseOf(restartable.folder),
+    'stdout and stderr': Buffer.from(restartable.current().output()),
     'the metrics': metrics,
     'the audit log': Buffer.from(JSON.stringify(pages)),
     'the description of the interface': description,
-    refusals: recorder.refusals(),
-    'other answers': recorder.answers(),
+    refusals: recorder.errorResponses(),
+    'other answers': recorder.successResponses(),
   };
-  for (const key of boundKeys(join(house.folder, 'valetkey.db'))) plantKey(secrets, 'DPoP key', key);
+  for (const key of boundKeys(join(restartable.folder, 'valetkey.db'))) registerKey(secrets, 'DPoP key', key);
   await echo.close();
   rmSync(providers, { recursive: true });
   rmSync(declared);
 }, 90_000);
-afterAll(() => Promise.all([house?.close(), idp?.close()]));
+afterAll(() => Promise.all([restartable?.close(), idp?.close()]));
 
-describe('no secret is found in', () => {
+describe('canary: no secret leaks into', () => {
   it.each(PLACES)('%s', (place) => {
     expect(secrets.foundIn(places[place])).toEqual([]);
   });
 });
 
-describe('the search would find one', () => {
-  it('since what is planted is found in the places where it belongs, and in no other', () => {
+describe('canary: the search finds planted secrets', () => {
+  it('only in the places where they were planted', () => {
     const belongs: Record<string, Place[]> = {
       [OWNER]: ['the database', 'the database after the stop', 'the audit log', 'other answers'],
-      [CAPTURED]: ['the database', 'the database after the stop', 'other answers'],
+      [CAPTURED_TEAM]: ['the database', 'the database after the stop', 'other answers'],
       valetkey_http_requests_total: ['the metrics', 'the description of the interface'],
       '"event":"listening"': ['stdout and stderr'],
       ConnectSessionCreated: ['the description of the interface'],
@@ -204,16 +205,16 @@ describe('the search would find one', () => {
     ['cut off', (value: string) => value.slice(0, 30)],
     ['without its beginning', (value: string) => value.slice(-30)],
   ])('%s', (_, encode) => {
-    const value = `1//0${random()}+/="%`;
+    const value = `1//0${randomSecret()}+/="%`;
     const planted = createSecrets();
     planted.add('canary', value);
     expect(planted.foundIn(Buffer.from(`some words ${encode(value)} and more`))).not.toEqual([]);
-    expect(planted.foundIn(Buffer.from(`some words ${encode(random())} and more`))).toEqual([]);
+    expect(planted.foundIn(Buffer.from(`some words ${encode(randomSecret())} and more`))).toEqual([]);
   });
 });
 
-describe('the job was done', () => {
-  it('with secrets of every kind', () => {
+describe('canary: the run', () => {
+  it('used secrets of every kind', () => {
     const counts = secrets.counts();
     console.info('secrets searched for:', JSON.stringify(counts));
     const kinds = ['access token', 'authorization code', 'caller key', 'client secret', 'connect link', 'cookie'];
@@ -224,12 +225,12 @@ describe('the job was done', () => {
     expect(Object.keys(counts)).toEqual(expect.arrayContaining([...kinds, ...flow, ...imported, ...made, ...keys]));
   });
 
-  it('and a provider that was down owes its revocations', () => {
+  it('left revocations pending for a provider that was down', () => {
     expect(revoked.single).toMatchObject({ status: 'revoked', upstream_revocation: 'pending' });
     expect(revoked.bulk).toMatchObject({ revoked: 2, upstream_revocation: { pending: 2 } });
   });
 
-  it('and the database holds the secrets, sealed', () => {
+  it('stored the secrets encrypted', () => {
     const sealed = places['the database after the stop'].toString('latin1').match(/v1\.k0\.[\w-]{16}\.[\w-]{30,}/g);
     expect(sealed?.length).toBeGreaterThan(20);
   });

@@ -1,31 +1,31 @@
-// What was answered holds, whatever becomes of the process: real brokers, killed and started again on the same file.
+// Crash recovery: brokers are killed and restarted on the same database, and every acknowledged change must be there.
 import { connect } from 'node:net';
 import { describe, it, vi } from 'vitest';
 import type { RunningBroker } from '../../demo/broker.ts';
 import { createCookieJar, walkThrough } from '../../demo/browser.ts';
 import { ask } from '../support/broker.ts';
-import { INTEGRATION, openRestartableBroker, type RestartableBroker } from '../support/restartable-broker.ts';
+import { INTEGRATION, type RestartableBroker, startRestartableBroker } from '../support/restartable-broker.ts';
 
-type Told = { onTestFinished(clean: () => Promise<void>): void };
+type TestHooks = { onTestFinished(clean: () => Promise<void>): void };
 
-async function house(
-  { onTestFinished }: Told,
-  options?: Parameters<typeof openRestartableBroker>[0],
+async function restartable(
+  { onTestFinished }: TestHooks,
+  options?: Parameters<typeof startRestartableBroker>[0],
 ): Promise<RestartableBroker> {
-  const opened = await openRestartableBroker(options);
+  const opened = await startRestartableBroker(options);
   onTestFinished(() => opened.close());
   return opened;
 }
 
 const EVERYTHING = [{ actions: ['*'], integrations: ['*'], owners: ['*'] }];
 
-/** Processes start at their own pace on a busy machine. */
+/** Process starts are slow on a busy machine. */
 vi.setConfig({ testTimeout: 60_000 });
 
-describe.concurrent('what was answered survives kill -9', () => {
-  it('callers and their keys, and that they were deleted', async (test) => {
-    const h = await house(test);
-    const made = await h.lastWord('POST', '/v1/callers', { name: 'calendar-sync', grants: EVERYTHING });
+describe.concurrent('committed data survives SIGKILL', () => {
+  it('callers and keys, also deleted ones', async (test) => {
+    const h = await restartable(test);
+    const made = await h.askAndKill('POST', '/v1/callers', { name: 'calendar-sync', grants: EVERYTHING });
     test.expect(made.status).toBe(201);
     const statuses = async (...keys: unknown[]) => {
       const answers = keys.map((key) => h.ask('GET', '/v1/connections', undefined, String(key)));
@@ -33,50 +33,50 @@ describe.concurrent('what was answered survives kill -9', () => {
     };
     await h.start();
     test.expect(await statuses(made.body.key)).toEqual([200]);
-    const second = await h.lastWord('POST', `/v1/callers/${made.body.id}/keys`, {});
+    const second = await h.askAndKill('POST', `/v1/callers/${made.body.id}/keys`, {});
     test.expect(second.status).toBe(201);
     await h.start();
     test.expect(await statuses(made.body.key, second.body.key)).toEqual([200, 200]);
-    test.expect((await h.lastWord('DELETE', `/v1/callers/${made.body.id}/keys/${second.body.id}`)).status).toBe(204);
+    test.expect((await h.askAndKill('DELETE', `/v1/callers/${made.body.id}/keys/${second.body.id}`)).status).toBe(204);
     await h.start();
     test.expect(await statuses(made.body.key, second.body.key)).toEqual([200, 401]);
-    test.expect((await h.lastWord('DELETE', `/v1/callers/${made.body.id}`)).status).toBe(204);
+    test.expect((await h.askAndKill('DELETE', `/v1/callers/${made.body.id}`)).status).toBe(204);
     await h.start();
     test.expect(await statuses(made.body.key, second.body.key)).toEqual([401, 401]);
   });
 
-  it('an invitation, the flow that it began, and the connection that came of it', async (test) => {
-    const h = await house(test);
-    const session = await h.lastWord('POST', '/v1/connect-sessions', { integration: INTEGRATION, owner: 'user_42' });
+  it('a connect session, its flow, and its connection', async (test) => {
+    const h = await restartable(test);
+    const session = await h.askAndKill('POST', '/v1/connect-sessions', { integration: INTEGRATION, owner: 'user_42' });
     test.expect(session.status).toBe(201);
     await h.start();
     const jar = createCookieJar();
     const link = new URL(String(session.body.url));
-    const opened = await h.killedBy(() => fetch(link, { redirect: 'manual' }));
+    const opened = await h.sendAndKill(() => fetch(link, { redirect: 'manual' }));
     test.expect(opened.status).toBe(302);
     jar.keep(link, new Response(null, { headers: opened.headers }));
     await h.start();
-    const stopAt = `${h.broker().url}/oauth2/callback/`;
+    const stopAt = `${h.current().url}/oauth2/callback/`;
     const { url } = await walkThrough(opened.headers.get('location')!, { login: 'alice', jar, stopAt });
-    const told = await h.killedBy(() => fetch(url, { headers: { cookie: jar.header(url)! } }));
-    test.expect(told.status).toBe(200);
+    const result = await h.sendAndKill(() => fetch(url, { headers: { cookie: jar.header(url)! } }));
+    test.expect(result.status).toBe(200);
     await h.start();
     const { body } = await h.ask('GET', `/v1/connect-sessions/${session.body.id}`);
     test.expect(body.status).toBe('completed');
-    const [exchange] = h.front.spent('authorization_code');
+    const [exchange] = h.proxy.forwarded('authorization_code');
     const served = await h.ask('GET', `/v1/connections/${body.connection_id}/token`);
     test.expect(served.body.access_token).toBe(exchange?.answer.access_token);
     test.expect((await h.ask('POST', `/v1/connections/${body.connection_id}/refresh`, {})).status).toBe(200);
   });
 
-  it('an integration with its secret, an import, and its rotated refresh token', async (test) => {
-    const h = await house(test, { empty: true });
-    const put = await h.lastWord('PUT', `/v1/integrations/${INTEGRATION}`, h.setup);
+  it('an integration with its secret, an import, and a rotated refresh token', async (test) => {
+    const h = await restartable(test, { empty: true });
+    const put = await h.askAndKill('PUT', `/v1/integrations/${INTEGRATION}`, h.integrationBody);
     test.expect(put.status).toBe(201);
     await h.start();
     test.expect((await h.ask('GET', `/v1/integrations/${INTEGRATION}`)).body).toEqual(put.body);
-    const credentials = { refresh_token: await h.mint('user_42') };
-    const imported = await h.lastWord('POST', '/v1/connections', {
+    const credentials = { refresh_token: await h.mintRefreshToken('user_42') };
+    const imported = await h.askAndKill('POST', '/v1/connections', {
       integration: INTEGRATION,
       owner: 'user_42',
       credentials,
@@ -84,11 +84,11 @@ describe.concurrent('what was answered survives kill -9', () => {
     test.expect(imported.status).toBe(201);
     await h.start();
     const path = `/v1/connections/${imported.body.id}`;
-    const refreshed = await h.lastWord('POST', `${path}/refresh`, {});
+    const refreshed = await h.askAndKill('POST', `${path}/refresh`, {});
     test.expect(refreshed.status).toBe(200);
     await h.start();
     test.expect((await h.ask('GET', `${path}/token`)).body.access_token).toBe(refreshed.body.access_token);
-    // The provider detects reuse: only the newest refresh token brings another answer.
+    // The provider detects reuse: only the newest refresh token is accepted.
     const again = await h.ask('POST', `${path}/refresh`, {});
     test.expect(again.status).toBe(200);
     test.expect(again.body.access_token).not.toBe(refreshed.body.access_token);
@@ -97,60 +97,60 @@ describe.concurrent('what was answered survives kill -9', () => {
   it.for([
     { which: 'one', method: 'DELETE', path: '/v1/connections/{id}', body: undefined },
     { which: "all of an owner's", method: 'POST', path: '/v1/connections/revoke', body: { owner: 'user_42' } },
-  ])('the revocation of $which, and the provider hears of it when it can', async ({ method, path, body }, test) => {
-    const h = await house(test);
-    const id = await h.adopt('user_42');
+  ])('the revocation of $which, which is sent to the provider later', async ({ method, path, body }, test) => {
+    const h = await restartable(test);
+    const id = await h.importConnection('user_42');
     await h.ask('POST', `/v1/connections/${id}/refresh`, {});
-    const [refresh] = h.front.spent('refresh_token');
+    const [refresh] = h.proxy.forwarded('refresh_token');
     const kept = String(refresh?.answer.refresh_token);
-    h.front.rule('cut');
-    const revoked = await h.lastWord(method, path.replace('{id}', id), body);
+    h.proxy.setRule('cut');
+    const revoked = await h.askAndKill(method, path.replace('{id}', id), body);
     test.expect(revoked.status).toBe(200);
 
-    h.front.rule('withhold');
+    h.proxy.setRule('withhold');
     await h.start({ aheadMs: 60_000 });
-    await h.front.waiting(1);
+    await h.proxy.untilHeld(1);
     test.expect((await h.ask('GET', `/v1/connections/${id}/token`)).body.code).toBe('connection_revoked');
     const upstream = async () => (await h.ask('GET', `/v1/connections/${id}`)).body.upstream_revocation;
     test.expect(await upstream()).toBe('pending');
-    h.front.rule('pass');
-    h.front.release();
+    h.proxy.setRule('pass');
+    h.proxy.release();
     await test.expect.poll(upstream, { timeout: 10_000 }).toBe('done');
     test.expect(await h.provider.provider.RefreshToken.find(kept)).toBeUndefined();
   });
 });
 
-it('kill -9 amid thirty refreshes costs only the grants whose answer was on its way', async (test) => {
-  const h = await house(test);
-  const ids = await Promise.all(Array.from({ length: 30 }, (_, i) => h.adopt(`user_${i}`)));
+it('SIGKILL during thirty refreshes: loses only the grants whose response was in flight', async (test) => {
+  const h = await restartable(test);
+  const ids = await Promise.all(Array.from({ length: 30 }, (_, i) => h.importConnection(`user_${i}`)));
   const refreshOf = (id: string) => h.ask('POST', `/v1/connections/${id}/refresh`, {});
   const refreshTokens = await Promise.all(
     ids.map(async (id) => {
       const { body } = await refreshOf(id);
-      const source = h.front.passed.find(({ answer }) => answer.access_token === body.access_token);
+      const source = h.proxy.requests.find(({ answer }) => answer.access_token === body.access_token);
       return String(source?.answer.refresh_token);
     }),
   );
 
-  // A third is answered, of a third the provider's answer is under way, a third has not reached the provider.
+  // A third is done, a third has its response in flight, and a third has not reached the provider.
   let come = 0;
-  h.front.passed.length = 0;
-  h.front.rule(() => (['pass', 'withhold', 'stall'] as const)[come++ % 3]!);
+  h.proxy.requests.length = 0;
+  h.proxy.setRule(() => (['pass', 'withhold', 'stall'] as const)[come++ % 3]!);
   const some = Promise.withResolvers<void>();
-  let told = 0;
+  let completed = 0;
   const answers = ids.map(async (id) => {
     const answer = await refreshOf(id).catch(() => undefined);
-    if (++told === 4) some.resolve();
+    if (++completed === 4) some.resolve();
     return answer;
   });
-  await Promise.all([h.front.waiting(20), some.promise]);
-  await h.broker().stop('SIGKILL');
+  await Promise.all([h.proxy.untilHeld(20), some.promise]);
+  await h.current().stop('SIGKILL');
   const answered = await Promise.all(answers);
-  const consumed = new Set(h.front.spent('refresh_token').map(({ form }) => form.get('refresh_token')));
+  const consumed = new Set(h.proxy.forwarded('refresh_token').map(({ form }) => form.get('refresh_token')));
 
-  h.front.rule('pass');
+  h.proxy.setRule('pass');
   const begun = performance.now();
-  // At once: the leases of a dead process bind nobody.
+  // Immediately: leases of a dead process do not block.
   await h.start();
   const startMs = Math.round(performance.now() - begun);
   console.info(`start to listening: ${startMs} ms`);
@@ -169,7 +169,7 @@ it('kill -9 amid thirty refreshes costs only the grants whose answer was on its 
     if (status === 200) counts.refreshed++;
     else {
       test.expect(body).toMatchObject({ code: 'reauthorization_required', reason: 'refresh_outcome_unknown' });
-      test.expect(before, 'nobody was answered').toBeUndefined();
+      test.expect(before, 'no caller had a response').toBeUndefined();
       test.expect(consumed, 'the provider had consumed it').toContain(refreshTokens[i]);
       counts.reauthorization++;
     }
@@ -179,61 +179,61 @@ it('kill -9 amid thirty refreshes costs only the grants whose answer was on its 
   test.expect(counts.refreshed).toBeGreaterThanOrEqual(30 - consumed.size + counts.answered);
 });
 
-it('two brokers on one database refresh an expired token once, and both serve it', async (test) => {
-  const h = await house(test);
-  const one = h.broker();
+it('expired token, two brokers on one database: refreshed once, served by both', async (test) => {
+  const h = await restartable(test);
+  const one = h.current();
   const other = await h.start({ elsewhere: true });
-  h.front.rule('withhold');
-  const path = `/v1/connections/${await h.adopt('user_42')}/token`;
+  h.proxy.setRule('withhold');
+  const path = `/v1/connections/${await h.importConnection('user_42')}/token`;
   const reads = [one, other, one, other, one, other].map(({ url }) => ask(url, h.adminKey, 'GET', path));
-  await h.front.waiting(1);
-  h.front.release();
+  await h.proxy.untilHeld(1);
+  h.proxy.release();
   const answers = await Promise.all(reads);
   test.expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200, 200]);
-  test.expect(h.front.passed).toHaveLength(1);
+  test.expect(h.proxy.requests).toHaveLength(1);
   const tokens = new Set(answers.map(({ body }) => String(body.access_token)));
   test.expect(tokens.size).toBe(1);
   for (const token of tokens) test.expect(await h.provider.provider.AccessToken.find(token)).toBeDefined();
 });
 
 const isOpen = ({ url }: RunningBroker) =>
-  new Promise<boolean>((told) => {
+  new Promise<boolean>((resolve) => {
     const { hostname, port } = new URL(url);
-    const socket = connect(Number(port), hostname, () => told(true)).on('error', () => told(false));
+    const socket = connect(Number(port), hostname, () => resolve(true)).on('error', () => resolve(false));
     socket.on('connect', () => socket.destroy());
   });
 
-it('SIGTERM during slow refreshes: their answers are kept, also where the caller has hung up', async (test) => {
-  const h = await house(test);
-  h.front.rule('withhold');
+it('SIGTERM during slow refreshes: their responses are committed, also when the caller disconnected', async (test) => {
+  const h = await restartable(test);
+  h.proxy.setRule('withhold');
   const headers = { authorization: `Bearer ${h.adminKey}` };
   const read = async (id: string, signal?: AbortSignal) => {
-    const url = new URL(`/v1/connections/${id}/token`, h.broker().url);
+    const url = new URL(`/v1/connections/${id}/token`, h.current().url);
     const response = await fetch(url, signal ? { headers, signal } : { headers });
     return (await response.json()) as { access_token: string };
   };
-  const patient = await h.adopt('patient');
+  const patient = await h.importConnection('patient');
   const answer = read(patient);
-  await h.front.waiting(1);
-  const impatient = await h.adopt('impatient');
+  await h.proxy.untilHeld(1);
+  const impatient = await h.importConnection('impatient');
   const leaving = new AbortController();
   const left = test.expect(read(impatient, leaving.signal)).rejects.toThrow('aborted');
-  await h.front.waiting(2);
+  await h.proxy.untilHeld(2);
   leaving.abort();
   await left;
-  const code = h.broker().stop('SIGTERM');
-  await test.expect.poll(() => h.broker().output()).toContain('"event":"stopping"');
-  h.front.release(1);
-  const [first, second] = h.front.spent('refresh_token').map(({ answer }) => answer.access_token);
+  const code = h.current().stop('SIGTERM');
+  await test.expect.poll(() => h.current().output()).toContain('"event":"stopping"');
+  h.proxy.release(1);
+  const [first, second] = h.proxy.forwarded('refresh_token').map(({ answer }) => answer.access_token);
   test.expect((await answer).access_token).toBe(first);
-  await test.expect.poll(() => isOpen(h.broker())).toBe(false);
-  // For some time: connections that were kept alive are closed by and by.
-  for (let knock = 0; knock < 1_000; knock++) test.expect(await isOpen(h.broker())).toBe(false);
-  test.expect(h.broker().process.exitCode, 'nobody is served any more, and yet it waits').toBeNull();
-  h.front.release();
+  await test.expect.poll(() => isOpen(h.current())).toBe(false);
+  // Repeatedly: keep-alive connections are closed over time.
+  for (let knock = 0; knock < 1_000; knock++) test.expect(await isOpen(h.current())).toBe(false);
+  test.expect(h.current().process.exitCode, 'it accepts no requests, and still waits').toBeNull();
+  h.proxy.release();
   test.expect(await code).toBe(0);
 
-  h.front.rule('pass');
+  h.proxy.setRule('pass');
   await h.start();
   test.expect((await read(patient)).access_token).toBe(first);
   test.expect((await read(impatient)).access_token).toBe(second);

@@ -17,7 +17,7 @@ import { bundled } from '../support/bundle.ts';
 import { expectOk } from '../support/contract.ts';
 import { read } from '../support/deploy-files.ts';
 import { aDatabase, asked } from '../support/postgres.ts';
-import { openRestartableBroker } from '../support/restartable-broker.ts';
+import { startRestartableBroker } from '../support/restartable-broker.ts';
 
 async function mover(from: string, to: string, dataDir: string) {
   const child = spawn(process.execPath, [await bundled('cli'), 'migrate-data', '--from', from, '--to', to], {
@@ -77,20 +77,21 @@ test('to PostgreSQL, killed on the way, and back: connections are served and ref
   const folder = mkdtempSync(join(tmpdir(), 'valetkey-moved-'));
   const [file, there, back] = [`file:${folder}/valetkey.db`, await aDatabase(), `file:${folder}/back.db`];
   const env = { VALETKEY_KEYS: generateKey(), VALETKEY_DATABASE_URL: file, VALETKEY_DATA_DIR: folder };
-  const house = await openRestartableBroker({ env });
+  const restartable = await startRestartableBroker({ env });
   t.onTestFinished(async () => {
-    await house.close();
+    await restartable.close();
     rmSync(folder, { recursive: true, force: true });
   });
-  const [ada, grace] = [await house.adopt('ada'), await house.adopt('grace')];
-  const token = async (id: string) => expectOk(await house.ask('GET', `/v1/connections/${id}/token`)).access_token;
-  const refresh = async (id: string) => expectOk(await house.ask('POST', `/v1/connections/${id}/refresh`, {}));
+  const [ada, grace] = [await restartable.importConnection('ada'), await restartable.importConnection('grace')];
+  const token = async (id: string) =>
+    expectOk(await restartable.ask('GET', `/v1/connections/${id}/token`)).access_token;
+  const refresh = async (id: string) => expectOk(await restartable.ask('POST', `/v1/connections/${id}/refresh`, {}));
   const first = await token(ada);
   expect(await token(grace)).toBeTruthy();
 
   const early = await moved(file, there, folder);
   expect(early).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining(`a broker runs on ${file}`) });
-  await house.broker().stop('SIGKILL');
+  await restartable.current().stop('SIGKILL');
 
   const log = await openSqlite(file);
   const ids = Array.from({ length: 2_500 }, (_, n) => `evz_${String(n).padStart(4, '0')}`);
@@ -107,20 +108,20 @@ test('to PostgreSQL, killed on the way, and back: connections are served and ref
   expect(before!.rows).toBeGreaterThan(1_000);
   expect(before!.rows).toBeLessThan(2_500);
   env.VALETKEY_DATABASE_URL = there;
-  await expect(house.start()).rejects.toThrow(/VALETKEY_DATABASE_URL: a move from file:.* has not ended/);
+  await expect(restartable.start()).rejects.toThrow(/VALETKEY_DATABASE_URL: a move from file:.* has not ended/);
 
   const again = await follow('move', { [OLD]: file, [NEW]: there }, folder);
   expect(again.stderr).toContain('All data is in postgres://');
   expect(again.stdout).toMatch(/^connections\t2\t2\t[0-9a-f]{16}\tsame$/m);
-  await house.start();
+  await restartable.start();
   expect(await token(ada)).toBe(first);
   const { access_token: second } = await refresh(ada);
   expect(second).not.toBe(first);
 
-  expect(await house.broker().stop()).toBe(0);
+  expect(await restartable.current().stop()).toBe(0);
   await follow('back', { [NEW]: there, 'file:./data/back.db': back }, folder);
   env.VALETKEY_DATABASE_URL = back;
-  await house.start();
+  await restartable.start();
   expect(await token(ada)).toBe(second);
   await refresh(ada);
   await refresh(grace);

@@ -11,7 +11,7 @@ import { decryptAccessToken, decryptRefreshToken } from '../../src/broker/secret
 import type { Ciphertext } from '../../src/domain/connection.ts';
 import { secretColumns } from '../../src/stores/sqlite/secret-columns.ts';
 import { bundled } from '../support/bundle.ts';
-import { INTEGRATION, openRestartableBroker, type RestartableBroker } from '../support/restartable-broker.ts';
+import { INTEGRATION, type RestartableBroker, startRestartableBroker } from '../support/restartable-broker.ts';
 import { createSecrets } from '../support/secrets.ts';
 
 type TestContext = { onTestFinished(clean: () => unknown): void };
@@ -26,13 +26,13 @@ interface Exit {
 async function setUp({ onTestFinished }: TestContext) {
   const [old, fresh] = [generateKey('k_old'), generateKey('k_new')];
   const env: Record<string, string> = { VALETKEY_KEYS: old };
-  const target = await openRestartableBroker({ env });
+  const target = await startRestartableBroker({ env });
   onTestFinished(() => target.close());
   const path = join(target.folder, 'valetkey.db');
   const database = new Sqlite(path);
   onTestFinished(() => void database.close());
   const restart = async (keys: string) => {
-    await target.broker().stop();
+    await target.current().stop();
     env.VALETKEY_KEYS = keys;
     await target.start();
   };
@@ -101,7 +101,7 @@ it('keys rotate: under traffic, everything is served with the new key alone afte
   const { target, old, fresh, both, restart, database } = setting;
   const secrets = createSecrets();
   for (const entry of [old, fresh]) secrets.add('key', entry.split(':')[1]);
-  secrets.add('client secret', String(target.setup.client_secret));
+  secrets.add('client secret', String(target.integrationBody.client_secret));
 
   // A connection made in a browser, imported ones, one with a pending revocation at the provider, and a flow in flight.
   const createSession = async (owner: string) =>
@@ -110,16 +110,16 @@ it('keys rotate: under traffic, everything is served with the new key alone afte
   await walkThrough(String(session.url), { login: 'ada' });
   const { body: connected } = await target.ask('GET', `/v1/connect-sessions/${session.id}`);
   const ids = [String(connected.connection_id)];
-  for (let i = 0; i < 8; i++) ids.push(await target.adopt(`user_${i}`));
+  for (let i = 0; i < 8; i++) ids.push(await target.importConnection(`user_${i}`));
   for (const id of ids) expect((await refresh(target, id)).status).toBe(200);
-  const quiet = await target.adopt('quiet');
-  const gone = await target.adopt('gone');
+  const quiet = await target.importConnection('quiet');
+  const gone = await target.importConnection('gone');
   await refresh(target, gone);
-  target.front.rule(({ path }) => (path.endsWith('/revocation') ? 'cut' : 'pass'));
+  target.proxy.setRule(({ path }) => (path.endsWith('/revocation') ? 'cut' : 'pass'));
   expect((await target.ask('DELETE', `/v1/connections/${gone}`)).body.upstream_revocation).toBe('pending');
   const jar = createCookieJar();
   const halfway = await createSession('grace');
-  const stopAt = `${target.broker().url}/oauth2/callback/`;
+  const stopAt = `${target.current().url}/oauth2/callback/`;
   const { url: callback } = await walkThrough(String(halfway.url), { login: 'grace', jar, stopAt });
   const tables = new Set(secretColumns.map((name) => name.split('.')[0]));
   for (const table of tables) expect(database.prepare(`select 1 from ${table}`).get(), table).toBeDefined();
@@ -145,7 +145,7 @@ it('keys rotate: under traffic, everything is served with the new key alone afte
   expect(checks(setting)).toEqual(['k_new']);
   const last = new Map<string, unknown>();
   for (const id of ids) last.set(id, (await tokenOf(target, id)).body.access_token);
-  target.front.rule('pass');
+  target.proxy.setRule('pass');
   database.prepare('update outbox_revocations set next_at = 0').run();
   await restart(fresh);
   for (const id of ids) {
@@ -158,7 +158,7 @@ it('keys rotate: under traffic, everything is served with the new key alone afte
   const upstream = async () => (await target.ask('GET', `/v1/connections/${gone}`)).body.upstream_revocation;
   await expect.poll(upstream, { timeout: 10_000 }).toBe('done');
 
-  for (const { form, answer } of target.front.passed)
+  for (const { form, answer } of target.proxy.requests)
     for (const kind of ['access_token', 'refresh_token', 'id_token'])
       for (const value of [form.get(kind), answer[kind]]) if (typeof value === 'string') secrets.add(kind, value);
   const again = await rotate(setting, fresh);
@@ -231,7 +231,7 @@ describe.concurrent('keys rotate, when it cannot finish', () => {
     const setting = await setUp(test);
     const { target, old, fresh, both, restart } = setting;
     await restart(`${old},${fresh}`);
-    const ids = [await target.adopt('ada'), await target.adopt('grace')];
+    const ids = [await target.importConnection('ada'), await target.importConnection('grace')];
     const stopTraffic = traffic(target, ids);
     const { code, stdout, stderr } = await rotate(setting, both);
     await stopTraffic();
@@ -242,7 +242,7 @@ describe.concurrent('keys rotate, when it cannot finish', () => {
     expect(stdout).not.toContain('Remove from VALETKEY_KEYS');
     expect(stderr).toContain('"kid":"k_new"');
     expect(checks(setting)).toEqual(['k_new', 'k_old']);
-    await expect(restart(fresh)).rejects.toThrow('key k_old sealed this database and is not in VALETKEY_KEYS');
+    await expect(restart(fresh)).rejects.toThrow('key k_old encrypted this database and is not in VALETKEY_KEYS');
 
     await restart(both);
     expect((await rotate(setting, both)).stdout).toContain('Remove from VALETKEY_KEYS now, on every broker: k_old.');
@@ -253,7 +253,7 @@ describe.concurrent('keys rotate, when it cannot finish', () => {
   it('names a damaged secret and re-encrypts the rest; a reconnect fixes it', async (test) => {
     const setting = await setUp(test);
     const { target, old, fresh, both, database, restart } = setting;
-    const [id, other] = [await target.adopt('ada'), await target.adopt('grace')];
+    const [id, other] = [await target.importConnection('ada'), await target.importConnection('grace')];
     for (const one of [id, other]) expect((await refresh(target, one)).status).toBe(200);
     await restart(both);
     // The token of another row.
@@ -270,7 +270,7 @@ describe.concurrent('keys rotate, when it cannot finish', () => {
     expect(stdout).not.toContain('v1.');
     expect(secretsUnder(setting, 'k_old')).toBe(1);
     expect((await refresh(target, other)).status).toBe(200);
-    await expect(restart(fresh)).rejects.toThrow('key k_old sealed this database');
+    await expect(restart(fresh)).rejects.toThrow('key k_old encrypted this database');
 
     await restart(both);
     const wanted = { integration: INTEGRATION, owner: 'ada', connection_id: id };
@@ -290,7 +290,7 @@ describe.concurrent('keys rotate, when it cannot finish', () => {
       return stderr;
     };
     expect(await refused(setting, setting.fresh)).toContain(
-      'key k_old sealed this database and is not in VALETKEY_KEYS',
+      'key k_old encrypted this database and is not in VALETKEY_KEYS',
     );
     const impostor = `${setting.fresh},${generateKey('k_old')}`;
     expect(await refused(setting, impostor)).toContain('key k_old in VALETKEY_KEYS is another key');

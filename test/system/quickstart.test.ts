@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { walkThrough } from '../../demo/browser.ts';
-import { type ClientPackage, layOutClient } from '../support/client-package.ts';
+import { buildClientPackage, type ClientPackage } from '../support/client-package.ts';
 import { ROOT } from '../support/image.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
@@ -44,7 +44,7 @@ let client: ClientPackage;
 let demo: Running;
 let env: NodeJS.ProcessEnv;
 beforeAll(async () => {
-  client = await layOutClient();
+  client = await buildClientPackage();
   demo = await startUntil(/^export /, ['demo/main.ts'], ROOT, { PATH: process.env.PATH });
   const exported = [...demo.line.matchAll(/(\w+)=(\S+)/g)].map(([, name, value]) => [name, value]);
   env = { PATH: process.env.PATH, ...Object.fromEntries(exported) };

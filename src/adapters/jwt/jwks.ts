@@ -1,21 +1,21 @@
-// Where the keys of an issuer come from: the configuration, or discovery and key sets over the guarded fetch, kept in
-// memory, fetched anew within bounds when a key is not among them, and used on while the issuer is down.
+// The keys of issuers (JWKS, RFC 7517): from the configuration, or fetched by discovery. Cached, refetched at a limited
+// rate when a token names an unknown key, and used stale while the issuer is down.
 import { type CryptoKey, createLocalJWKSet, errors, type JWK, type LocalJWKSet } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { isTrustDomain } from '../../domain/spiffe.ts';
 import { JWKS_RENEWAL_INTERVAL_MS, JWKS_RETRY_MS, JWKS_STALE_MS, JWKS_TTL_MS } from '../../domain/time-limits.ts';
 import type { Clock, TrustedIssuer } from '../../ports/index.ts';
 
-/** The guarded fetch: it follows no redirect, bounds the answer's size and time, and rejects when there is none. */
+/** The outbound client: follows no redirect, limits a response's size and time, and rejects without one. */
 export type Fetch = (
   url: string,
   init: { headers: Record<string, string> },
 ) => Promise<Pick<Response, 'status' | 'text'>>;
 
-const RENEWAL_BURST = 2;
-const ISSUERS_KEPT = 1_000;
+const REFETCH_BURST = 2;
+const MAX_ISSUERS = 1_000;
 
-/** Asymmetric only: whoever may verify must not be able to sign. RFC 7518 3.1, RFC 8037, RFC 9864. */
+/** Asymmetric only: a verifier must not be able to sign. RFC 7518 3.1, RFC 8037, RFC 9864. */
 export const ALGORITHMS: readonly string[] = [
   ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512'],
   ...['EdDSA', 'Ed25519'],
@@ -26,74 +26,75 @@ const SVID_ALGORITHMS = ALGORITHMS.filter((alg) => !alg.startsWith('Ed'));
 
 interface IssuerMetadata {
   jwksUri: string;
-  /** Those of `ALGORITHMS` that the issuer announces; all when it announces none. */
+  /** Those of `ALGORITHMS` that the metadata lists; all when it lists none. */
   algorithms: readonly string[];
 }
 
-/** Who asks for a renewal. Each has a budget of its own, so that forged tokens of callers never cost a login its key. */
+/** What a refetch is for. Each purpose has its own rate limit, so that forged tokens of callers never delay a login. */
 export type Purpose = 'callers' | 'logins';
 
 export interface KeySet {
-  document: Kept<LocalJWKSet>;
-  /** Takes from the budget: 2 at once, one more each 30 seconds. False when it is spent. */
-  mayRenew: Record<Purpose, () => boolean>;
+  document: CachedDocument<LocalJWKSet>;
+  /** Takes a permit for a refetch: 2 at once, one more each 30 seconds. False when there is none. */
+  mayRefetch: Record<Purpose, () => boolean>;
 }
 
-export interface Issuers {
+export interface IssuerKeys {
   /**
-   * Its keys, and the algorithms that it may sign with. Undefined when it must be asked where they are and cannot be
-   * reached, or when what it says of itself is not to be trusted.
+   * The issuer's keys, and the algorithms that it may sign with. Undefined when its metadata are needed and cannot be
+   * fetched, or name another issuer.
    */
   keysOf(trusted: TrustedIssuer): Promise<{ keySet: KeySet; algorithms: readonly string[] } | undefined>;
+  /** The key set at a URL that is known already. Fetched on first use. */
   keySet(issuer: string, jwksUri: string): KeySet;
 }
 
-export function createIssuers(fetch: Fetch, clock: Clock): Issuers {
-  const metadata = new LRUCache<string, Kept<IssuerMetadata>>({ max: ISSUERS_KEPT });
-  const keySets = new LRUCache<string, KeySet>({ max: ISSUERS_KEPT });
-  const configured = new WeakMap<object, KeySet>();
+export function createIssuerKeys(fetch: Fetch, clock: Clock): IssuerKeys {
+  const metadata = new LRUCache<string, CachedDocument<IssuerMetadata>>({ max: MAX_ISSUERS });
+  const keySets = new LRUCache<string, KeySet>({ max: MAX_ISSUERS });
+  const inlineKeySets = new WeakMap<object, KeySet>();
 
   function metadataOf(issuer: string): Promise<IssuerMetadata | undefined> {
-    const kept = metadata.get(issuer) ?? new Kept(() => discover(fetch, issuer), clock);
-    metadata.set(issuer, kept);
-    return kept.get();
+    const cached = metadata.get(issuer) ?? new CachedDocument(() => discover(fetch, issuer), clock);
+    metadata.set(issuer, cached);
+    return cached.get();
   }
 
-  /** By issuer too, so that the budget of one is not spent by another that shares its keys. */
-  function fetched(issuer: string, jwksUri: string, named?: 'named'): KeySet {
-    const name = JSON.stringify([issuer, jwksUri, named]);
+  /** Keyed by issuer too: issuers that share a key set do not share a refetch limit. */
+  function fetchedKeySet(issuer: string, jwksUri: string, configured?: 'configured'): KeySet {
+    const name = JSON.stringify([issuer, jwksUri, configured]);
     const set = keySets.get(name) ?? {
-      document: new Kept(async () => readKeySet(await getJson(fetch, jwksUri), named), clock),
-      mayRenew: { callers: budget(clock), logins: budget(clock) },
+      document: new CachedDocument(async () => parseKeySet(await getJson(fetch, jwksUri), configured), clock),
+      mayRefetch: { callers: createRefetchBudget(clock), logins: createRefetchBudget(clock) },
     };
     keySets.set(name, set);
     return set;
   }
 
-  function inline(jwks: { keys: Record<string, unknown>[] }): KeySet {
+  function inlineKeySet(jwks: { keys: Record<string, unknown>[] }): KeySet {
     const never = () => false;
-    const set = configured.get(jwks) ?? {
-      document: new Kept(async () => readKeySet(jwks, 'named'), clock),
-      mayRenew: { callers: never, logins: never },
+    const set = inlineKeySets.get(jwks) ?? {
+      document: new CachedDocument(async () => parseKeySet(jwks, 'configured'), clock),
+      mayRefetch: { callers: never, logins: never },
     };
-    configured.set(jwks, set);
+    inlineKeySets.set(jwks, set);
     return set;
   }
 
   return {
     async keysOf({ issuer, jwks, jwksUri }) {
       const algorithms = isTrustDomain(issuer) ? SVID_ALGORITHMS : ALGORITHMS;
-      if (jwks) return { keySet: inline(jwks), algorithms };
-      if (jwksUri !== undefined) return { keySet: fetched(issuer, jwksUri, 'named'), algorithms };
+      if (jwks) return { keySet: inlineKeySet(jwks), algorithms };
+      if (jwksUri !== undefined) return { keySet: fetchedKeySet(issuer, jwksUri, 'configured'), algorithms };
       const found = await metadataOf(issuer);
-      return found && { keySet: fetched(issuer, found.jwksUri), algorithms: found.algorithms };
+      return found && { keySet: fetchedKeySet(issuer, found.jwksUri), algorithms: found.algorithms };
     },
-    keySet: (issuer, jwksUri) => fetched(issuer, jwksUri),
+    keySet: (issuer, jwksUri) => fetchedKeySet(issuer, jwksUri),
   };
 }
 
 /**
- * OpenID Connect Discovery 4, else RFC 8414 3. Throws when neither answers, or the answer names another issuer.
+ * OpenID Connect Discovery 4, else RFC 8414 3. Throws when neither responds, or the document names another issuer.
  */
 async function discover(fetch: Fetch, issuer: string): Promise<IssuerMetadata> {
   const { origin, pathname, search, hash } = new URL(issuer);
@@ -113,17 +114,17 @@ async function discover(fetch: Fetch, issuer: string): Promise<IssuerMetadata> {
 }
 
 /**
- * RFC 7517 5: what is not understood in a set is passed over; symmetric keys have no business there. A set that the
- * operator has `named` may be a SPIFFE bundle, whose keys for JWT-SVIDs have a use of their own (JWT-SVID 6.1).
+ * RFC 7517 5: unknown keys in a set are ignored, and so are symmetric ones. A set that the operator has `configured` may
+ * be a SPIFFE bundle, whose keys for JWT-SVIDs have a `use` of their own (JWT-SVID 6.1).
  */
-function readKeySet(found: Record<string, unknown> | undefined, named?: 'named'): LocalJWKSet {
+function parseKeySet(found: Record<string, unknown> | undefined, configured?: 'configured'): LocalJWKSet {
   if (!Array.isArray(found?.keys)) throw new Error('not a key set');
   const keys = found.keys.filter((key): key is JWK => ['RSA', 'EC', 'OKP'].includes(key?.kty));
-  const used = named ? keys.map((key) => (key.use === 'jwt-svid' ? { ...key, use: 'sig' } : key)) : keys;
+  const used = configured ? keys.map((key) => (key.use === 'jwt-svid' ? { ...key, use: 'sig' } : key)) : keys;
   return createLocalJWKSet({ keys: used });
 }
 
-/** Undefined: it answered, but not with a JSON object. Rejects when it did not answer. */
+/** Undefined when the response is not a JSON object. Rejects without a response. */
 async function getJson(fetch: Fetch, url: string): Promise<Record<string, unknown> | undefined> {
   const response = await fetch(url, { headers: { accept: 'application/json' } });
   const text = await response.text();
@@ -138,18 +139,18 @@ async function getJson(fetch: Fetch, url: string): Promise<Record<string, unknow
 
 export type Verified<T> =
   | { value: T }
-  /** jose's error. `limited`: newer keys were not asked for, since the budget is spent. */
+  /** jose's error. `limited`: newer keys were not fetched because of the rate limit. */
   | { error: unknown; limited: boolean }
   | { unavailable: true };
 
 type GetKey = (...token: Parameters<LocalJWKSet>) => Promise<CryptoKey>;
 
 /**
- * Verifies with the key of the set that the token names. A key that is not there may have been rotated in a moment ago,
- * and so may one that does not fit a token without a `kid`: then once more with newer keys.
+ * Verifies with the key that the token names. When the set has no such key, or no key verifies a token without a `kid`,
+ * the issuer may have rotated its keys: refetches the set and tries once more.
  */
-export async function verifyWith<T>(
-  { document, mayRenew }: KeySet,
+export async function verifyWithKeySet<T>(
+  { document, mayRefetch }: KeySet,
   purpose: Purpose,
   kid: unknown,
   verify: (getKey: GetKey) => Promise<T>,
@@ -162,9 +163,9 @@ export async function verifyWith<T>(
     first.error instanceof errors.JWKSNoMatchingKey ||
     (kid === undefined && first.error instanceof errors.JWSSignatureVerificationFailed);
   if (!rotated) return first;
-  const renewed = await document.renew(known, mayRenew[purpose]);
-  if (renewed === 'failed') return { unavailable: true };
-  return renewed === 'limited' ? { error: first.error, limited: true } : attempt(renewed, verify);
+  const newer = await document.getNewer(known, mayRefetch[purpose]);
+  if (newer === 'failed') return { unavailable: true };
+  return newer === 'limited' ? { error: first.error, limited: true } : attempt(newer, verify);
 }
 
 async function attempt<T>(
@@ -179,7 +180,7 @@ async function attempt<T>(
   }
 }
 
-/** Without a `kid`, or with one that several keys bear, each key that fits is tried. */
+/** Without a `kid`, or with one that several keys share, tries each key that fits. */
 async function attemptEach<T>(keys: AsyncIterable<CryptoKey>, verify: (getKey: GetKey) => Promise<T>) {
   for await (const key of keys) {
     try {
@@ -192,11 +193,11 @@ async function attemptEach<T>(keys: AsyncIterable<CryptoKey>, verify: (getKey: G
   return { error: new errors.JWSSignatureVerificationFailed(), limited: false };
 }
 
-/** A document of somebody else's, kept. */
-export class Kept<T extends object> {
+/** A fetched document, cached in memory: fresh for 10 minutes, stale for a day while it cannot be fetched. */
+export class CachedDocument<T extends object> {
   readonly #load: () => Promise<T>;
   readonly #clock: Pick<Clock, 'monotonic'>;
-  #kept: { value: T; at: number } | undefined;
+  #current: { value: T; at: number } | undefined;
   #failedAt = Number.NEGATIVE_INFINITY;
   #loading: Promise<T | undefined> | undefined;
 
@@ -205,32 +206,32 @@ export class Kept<T extends object> {
     this.#clock = clock;
   }
 
-  /** Fresh; or stale while it cannot be had, for a day; undefined after that, or when it never could. */
+  /** The fresh document, or a stale one while it cannot be fetched; undefined without either. Never rejects. */
   async get(): Promise<T | undefined> {
     const now = this.#clock.monotonic();
-    const age = this.#kept ? now - this.#kept.at : Number.POSITIVE_INFINITY;
-    const usable = age < JWKS_STALE_MS ? this.#kept?.value : undefined;
+    const age = this.#current ? now - this.#current.at : Number.POSITIVE_INFINITY;
+    const usable = age < JWKS_STALE_MS ? this.#current?.value : undefined;
     if (age < JWKS_TTL_MS || now - this.#failedAt < JWKS_RETRY_MS) return usable;
     const loaded = this.#reload();
-    // In an outage that is known already only this call in the background waits for the issuer.
+    // In a known outage the fetch runs in the background, and no reader waits for the issuer.
     if (usable && now - this.#failedAt < JWKS_TTL_MS) return usable;
     return (await loaded) ?? usable;
   }
 
-  /** A newer one than the one seen, without a fetch if it is here already. `failed`: it cannot be had now. */
-  async renew(seen: T, mayFetch: () => boolean): Promise<T | 'limited' | 'failed'> {
-    if (this.#kept && this.#kept.value !== seen) return this.#kept.value;
+  /** A newer document than the one seen: the cached one if it is newer, else fetched. `failed`: the fetch failed. */
+  async getNewer(seen: T, mayFetch: () => boolean): Promise<T | 'limited' | 'failed'> {
+    if (this.#current && this.#current.value !== seen) return this.#current.value;
     if (!this.#loading && !mayFetch()) return 'limited';
     return (await this.#reload()) ?? 'failed';
   }
 
-  /** One at a time; whoever comes meanwhile shares it. Undefined when it failed. */
+  /** Single-flight: concurrent calls share one fetch. Undefined when it failed. */
   #reload(): Promise<T | undefined> {
     const at = this.#clock.monotonic();
     this.#loading ??= this.#load()
       .then(
         (value) => {
-          this.#kept = { value, at };
+          this.#current = { value, at };
           this.#failedAt = Number.NEGATIVE_INFINITY;
           return value;
         },
@@ -246,16 +247,16 @@ export class Kept<T extends object> {
   }
 }
 
-/** A token bucket. */
-function budget(clock: Pick<Clock, 'monotonic'>): () => boolean {
-  let left = RENEWAL_BURST;
+/** A token bucket: each call takes a token; false when it is empty. */
+function createRefetchBudget(clock: Pick<Clock, 'monotonic'>): () => boolean {
+  let tokens = REFETCH_BURST;
   let since = clock.monotonic();
   return () => {
     const now = clock.monotonic();
-    left = Math.min(RENEWAL_BURST, left + (now - since) / JWKS_RENEWAL_INTERVAL_MS);
+    tokens = Math.min(REFETCH_BURST, tokens + (now - since) / JWKS_RENEWAL_INTERVAL_MS);
     since = now;
-    if (left < 1) return false;
-    left -= 1;
+    if (tokens < 1) return false;
+    tokens -= 1;
     return true;
   };
 }

@@ -1,5 +1,4 @@
-// Signing JWTs of the broker's own: assertions for token endpoints (RFC 7523), tokens that are signatures, and proofs
-// that a token is used by whom it was given to (RFC 9449).
+// Signs JWTs: assertions for token endpoints (RFC 7523), self-signed access tokens, and DPoP proofs for APIs (RFC 9449).
 import { createPrivateKey, createPublicKey, hash, type KeyObject, randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
 import type { SignProof } from '../../ports/index.ts';

@@ -1,51 +1,51 @@
-// What a JWT is worth: verifies those of trusted issuers, with everything that a forger may try refused. Verdicts are
-// values; jose lives here and in jwks.ts, and what a good one must say is in domain/jwt.ts.
+// Verifies JWTs of trusted issuers, hardened against forgery (RFC 8725). Verdicts are values. jose is used here and in
+// jwks.ts; the claim rules are in domain/jwt.ts.
 import { compactVerify, decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose';
-import { faultOf, type JwtFault } from '../../domain/jwt.ts';
+import { findJwtFault, type JwtFault } from '../../domain/jwt.ts';
 import { trustDomainOf } from '../../domain/spiffe.ts';
 import { CLOCK_TOLERANCE_S } from '../../domain/time-limits.ts';
 import type { Clock, JwtReason, JwtVerdict, JwtVerifier } from '../../ports/index.ts';
-import { ALGORITHMS, createIssuers, type Fetch, verifyWith } from './jwks.ts';
+import { ALGORITHMS, createIssuerKeys, type Fetch, verifyWithKeySet } from './jwks.ts';
 
-/** Characters. Larger ones are not even parsed. */
+/** Characters. Longer tokens are not parsed. */
 const TOKEN_LIMIT = 16 * 1024;
 
-export interface Jwts extends JwtVerifier {
+export interface JwtAdapter extends JwtVerifier {
   /**
-   * Only the signature of a compact JWS (RFC 7515 5.2), by an asymmetric key of the set at `jwksUri`. `unavailable`:
-   * the keys could not be asked for, which says nothing of the token. Never throws.
+   * Verifies only the signature of a compact JWS (RFC 7515 5.2), with an asymmetric key of the set at `jwksUri`.
+   * `unavailable`: the keys could not be fetched, which says nothing about the token. Never throws.
    */
   verifySignature(token: string, issuer: string, jwksUri: string): Promise<'valid' | 'invalid' | 'unavailable'>;
 }
 
-export function createJwtVerifier({ fetch, clock }: { fetch: Fetch; clock: Clock }): Jwts {
-  const issuers = createIssuers(fetch, clock);
+export function createJwtVerifier({ fetch, clock }: { fetch: Fetch; clock: Clock }): JwtAdapter {
+  const issuers = createIssuerKeys(fetch, clock);
 
   return {
     claimedIssuer(token) {
-      const unverified = readBounded(token);
+      const unverified = decodeBounded(token);
       const issuer = unverified && issuerOf(unverified.claims);
       return typeof issuer === 'string' ? issuer : undefined;
     },
 
     async verify(token, trusted, expected) {
-      const unverified = readBounded(token);
-      if (!unverified) return refused('malformed');
+      const unverified = decodeBounded(token);
+      if (!unverified) return inactive('malformed');
       const claimed = issuerOf(unverified.claims);
-      if (claimed === undefined) return refused('missing_claim', 'iss');
-      // The same bytes are verified below: this is the `iss` that is signed.
-      if (claimed !== trusted.issuer) return refused('untrusted_issuer');
-      if (!ALGORITHMS.includes(unverified.alg)) return refused('unsupported_algorithm');
+      if (claimed === undefined) return inactive('missing_claim', 'iss');
+      // The same bytes are verified below, so this `iss` is the signed one.
+      if (claimed !== trusted.issuer) return inactive('untrusted_issuer');
+      if (!ALGORITHMS.includes(unverified.alg)) return inactive('unsupported_algorithm');
       const audiences = [...(expected.audiences ?? trusted.audiences)];
-      if (audiences.length === 0) return refused('audience_mismatch');
+      if (audiences.length === 0) return inactive('audience_mismatch');
 
       const keys = await issuers.keysOf(trusted);
-      if (!keys) return refused('issuer_unavailable');
+      if (!keys) return inactive('issuer_unavailable');
       const { algorithms, keySet } = keys;
-      if (!algorithms.includes(unverified.alg)) return refused('unsupported_algorithm');
+      if (!algorithms.includes(unverified.alg)) return inactive('unsupported_algorithm');
 
       const now = clock.now();
-      const verified = await verifyWith(keySet, 'callers', unverified.kid, (key) =>
+      const verified = await verifyWithKeySet(keySet, 'callers', unverified.kid, (key) =>
         jwtVerify(token, key, {
           algorithms: [...algorithms],
           audience: audiences,
@@ -54,19 +54,19 @@ export function createJwtVerifier({ fetch, clock }: { fetch: Fetch; clock: Clock
           currentDate: new Date(now),
         }),
       );
-      if ('unavailable' in verified) return refused('issuer_unavailable');
-      if ('error' in verified) return { active: false, ...faultIn(verified.error) };
+      if ('unavailable' in verified) return inactive('issuer_unavailable');
+      if ('error' in verified) return { active: false, ...faultOfError(verified.error) };
       const { payload: claims, protectedHeader: header } = verified.value;
-      // jose looks at `iat` only where a maximum age is set.
-      if (claims.iat !== undefined && claims.iat > now / 1_000 + CLOCK_TOLERANCE_S) return refused('not_yet_valid');
+      // jose checks `iat` only when a maximum age is set.
+      if (claims.iat !== undefined && claims.iat > now / 1_000 + CLOCK_TOLERANCE_S) return inactive('not_yet_valid');
       const { issuer } = trusted;
-      const fault = faultOf({ issuer, audiences, header: { ...header }, claims }, expected, now / 1_000);
+      const fault = findJwtFault({ issuer, audiences, header: { ...header }, claims }, expected, now / 1_000);
       return fault ? { active: false, ...fault } : { active: true, issuer, claims, header: { ...header } };
     },
 
     async verifySignature(token, issuer, jwksUri) {
-      const kid = read(token)?.kid;
-      const verified = await verifyWith(issuers.keySet(issuer, jwksUri), 'logins', kid, (key) =>
+      const kid = decode(token)?.kid;
+      const verified = await verifyWithKeySet(issuers.keySet(issuer, jwksUri), 'logins', kid, (key) =>
         compactVerify(token, key, { algorithms: [...ALGORITHMS] }),
       );
       if ('value' in verified) return 'valid';
@@ -81,15 +81,16 @@ interface Unverified {
   claims: JWTPayload;
 }
 
-/** JWT-SVIDs have no `iss`: the trust domain of the workload issues them. */
+/** JWT-SVIDs have no `iss`: their issuer is the trust domain of the workload in `sub`. */
 const issuerOf = ({ iss, sub }: JWTPayload): unknown => (iss === undefined ? trustDomainOf(sub) : iss);
 
-const readBounded = (token: string): Unverified | undefined => (token.length > TOKEN_LIMIT ? undefined : read(token));
+const decodeBounded = (token: string): Unverified | undefined =>
+  token.length > TOKEN_LIMIT ? undefined : decode(token);
 
-/** RFC 7515 3.1, to the letter: decoders pass over blanks and padding. */
+/** RFC 7515 3.1, strictly: decoders would ignore white space and padding. */
 const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]*$/;
 
-function read(token: string): Unverified | undefined {
+function decode(token: string): Unverified | undefined {
   if (!COMPACT.test(token)) return undefined;
   try {
     const { alg, kid } = decodeProtectedHeader(token);
@@ -99,9 +100,13 @@ function read(token: string): Unverified | undefined {
   }
 }
 
-const refused = (reason: JwtReason, claim?: string): JwtVerdict => ({ active: false, reason, ...(claim && { claim }) });
+const inactive = (reason: JwtReason, claim?: string): JwtVerdict => ({
+  active: false,
+  reason,
+  ...(claim && { claim }),
+});
 
-function faultIn(error: unknown): JwtFault {
+function faultOfError(error: unknown): JwtFault {
   const missing = error instanceof errors.JWTClaimValidationFailed && error.reason === 'missing';
   return missing ? { reason: 'missing_claim', claim: error.claim } : { reason: reasonOf(error) };
 }
@@ -114,6 +119,6 @@ function reasonOf(error: unknown): JwtReason {
   }
   if (error instanceof errors.JWSSignatureVerificationFailed) return 'invalid_signature';
   if (error instanceof errors.JWSInvalid || error instanceof errors.JWTInvalid) return 'malformed';
-  // What remains of jose's: a critical extension that it does not know (RFC 7515 4.1.11), and keys that are not usable.
+  // jose's other errors: an unknown critical extension (RFC 7515 4.1.11), and keys that cannot be used.
   return error instanceof errors.JOSENotSupported ? 'malformed' : 'unknown_key';
 }

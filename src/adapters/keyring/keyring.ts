@@ -1,8 +1,8 @@
-// The key ring: seals secrets for one column of one row (AES-256-GCM), and opens what any of its keys sealed.
+// The key ring: encrypts secrets for one column of one row (AES-256-GCM), and decrypts with any of its keys.
 //
-// `v1.<kid>.<nonce>.<ciphertext>`: a nonce of 12 random bytes, and the ciphertext with its tag of 16, both base64url.
-// The key of a row is HKDF-SHA-256(ring key, salt: none, info: the row), 32 bytes. The additional
-// data is the JSON of `["v1", kid, row, column]`: unlike a concatenation, it reads in one way only.
+// A ciphertext is `v1.<kid>.<nonce>.<ciphertext>`: a random nonce of 12 bytes, then the ciphertext and its tag of 16
+// bytes, both base64url. The key of a row is HKDF-SHA-256(ring key, salt: none, info: the row), 32 bytes. The additional
+// data is the JSON of `["v1", kid, row, column]`, which is unambiguous, unlike a concatenation.
 import {
   createCipheriv,
   createDecipheriv,
@@ -11,19 +11,6 @@ import {
   type KeyObject,
   randomBytes as nodeRandomBytes,
 } from 'node:crypto';
-import {
-  closeSync,
-  existsSync,
-  fstatSync,
-  fsyncSync,
-  linkSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { dirname } from 'node:path';
 import type { Ciphertext } from '../../domain/connection.ts';
 import { type EncryptionContext, type KeyCheck, type Vault, VaultError } from '../../ports/index.ts';
 
@@ -32,13 +19,13 @@ const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const KID = /^[A-Za-z0-9_-]{1,32}$/;
-/** What goes before the ciphertext. */
-const HEAD = /^v1\.([A-Za-z0-9_-]{1,32})\.([A-Za-z0-9_-]{16})\./;
-/** The counter of HKDF's blocks. */
+/** The part before the ciphertext. */
+const PREFIX = /^v1\.([A-Za-z0-9_-]{1,32})\.([A-Za-z0-9_-]{16})\./;
+/** HKDF's block counter. */
 const FIRST_BLOCK = Buffer.from([1]);
-const CHECK_TEXT = 'valetkey key check';
+const CHECK_PLAINTEXT = 'valetkey key check';
 
-/** A `KeyObject` rather than bytes: it is quicker, and nothing prints it by accident. */
+/** A `KeyObject` rather than bytes: it is faster, and cannot be logged by accident. */
 export interface RingKey {
   kid: string;
   key: KeyObject;
@@ -46,16 +33,17 @@ export interface RingKey {
 
 export interface KeyRing extends Vault {
   readonly kids: string[];
-  readonly sealingKid: string;
-  /** A known text under this key of the ring, to recognise the key by later. */
+  /** The key that encrypts: the first. */
+  readonly encryptionKid: string;
+  /** A known text, encrypted with this key of the ring: proves later that a key is the same. */
   check(kid: string): KeyCheck;
 }
 
 export type ParsedKeyRing = { ok: true; keys: RingKey[] } | { ok: false; issues: string[] };
 
 /**
- * Reads `VALETKEY_KEYS`: `kid:base64url-of-32-bytes`, comma-separated. Issues name an entry by its place in the list
- * alone: whoever swapped or forgot the kid would find the key in the log otherwise.
+ * Parses `VALETKEY_KEYS`: `kid:base64url-of-32-bytes`, comma-separated. Issues name an entry only by its position: with a
+ * swapped or missing kid, the text in its place is the key.
  */
 export function parseKeyRing(text: string): ParsedKeyRing {
   if (text.trim() === '')
@@ -103,64 +91,10 @@ export function generateKey(kid = `k${nodeRandomBytes(4).toString('hex')}`): str
   return `${kid}:${nodeRandomBytes(KEY_BYTES).toString('base64url')}`;
 }
 
-export type KeyFile = { ok: true; keys: string; created: boolean } | { ok: false; issues: string[] };
-
-/**
- * The text of a key file, which is made, with one new key and mode 0600, when there is none. `keys` is in the form of
- * `VALETKEY_KEYS`, not parsed yet. Issues: it, or its folder, cannot be used, or others may read it.
- */
-export function readOrCreateKeyFile(path: string): KeyFile {
-  try {
-    const created = createKeyFile(path);
-    const keys = readPrivateFile(path);
-    return keys === undefined
-      ? { ok: false, issues: [`others may read the key file ${path}: run chmod 600 ${path}`] }
-      : { ok: true, keys, created };
-  } catch (error) {
-    return { ok: false, issues: [`cannot use the key file ${path}: ${(error as NodeJS.ErrnoException).code}`] };
-  }
-}
-
-/** Undefined: its group or others may read or write it. */
-function readPrivateFile(path: string): string | undefined {
-  const file = openSync(path, 'r');
-  try {
-    return (fstatSync(file).mode & 0o077) === 0 ? readFileSync(file, 'utf8').trim() : undefined;
-  } finally {
-    closeSync(file);
-  }
-}
-
-/**
- * Written whole under another name and then linked: of two processes that start at once one makes the key and the
- * other reads all of it, and a crash leaves no empty file behind. False when there is one already.
- */
-function createKeyFile(path: string): boolean {
-  if (existsSync(path)) return false;
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const draft = `${path}.${nodeRandomBytes(6).toString('hex')}`;
-  try {
-    writeFileSync(draft, `${generateKey()}\n`, { flag: 'wx', mode: 0o600, flush: true });
-    linkSync(draft, path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
-  } finally {
-    rmSync(draft, { force: true });
-  }
-  const folder = openSync(dirname(path), 'r');
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
-  }
-  return true;
-}
-
-/** The first key seals, all open. */
+/** The first key encrypts, all decrypt. */
 export function createKeyRing(keys: RingKey[], randomBytes: (size: number) => Buffer = nodeRandomBytes): KeyRing {
-  const [sealing] = keys;
-  if (!sealing) throw new RangeError('a key ring needs at least one key');
+  const [current] = keys;
+  if (!current) throw new RangeError('a key ring needs at least one key');
   const ring = new Map(keys.map(({ kid, key }) => [kid, rowKeys(key)]));
   const nextNonce = noncePool(randomBytes);
 
@@ -170,9 +104,9 @@ export function createKeyRing(keys: RingKey[], randomBytes: (size: number) => Bu
     return keyOf(row);
   }
 
-  function sealWith(kid: string, plaintext: string, { row, column }: EncryptionContext): Ciphertext {
-    // UTF-8 would replace half a surrogate pair: another secret than the one given would come back.
-    if (!plaintext.isWellFormed()) throw new VaultError('malformed', 'the text to seal is not well-formed Unicode');
+  function encryptWith(kid: string, plaintext: string, { row, column }: EncryptionContext): Ciphertext {
+    // UTF-8 replaces half a surrogate pair: decryption would return another secret.
+    if (!plaintext.isWellFormed()) throw new VaultError('malformed', 'the plaintext is not well-formed Unicode');
     const nonce = nextNonce();
     const cipher = createCipheriv(CIPHER, rowKey(kid, row), nonce, { authTagLength: TAG_BYTES });
     cipher.setAAD(additionalData(kid, row, column));
@@ -182,33 +116,33 @@ export function createKeyRing(keys: RingKey[], randomBytes: (size: number) => Bu
 
   return {
     kids: keys.map(({ kid }) => kid),
-    sealingKid: sealing.kid,
-    encrypt: (plaintext, context) => sealWith(sealing.kid, plaintext, context),
-    decrypt(sealed, { row, column }) {
-      const { kid, nonce, ciphertext } = parse(sealed);
+    encryptionKid: current.kid,
+    encrypt: (plaintext, context) => encryptWith(current.kid, plaintext, context),
+    decrypt(ciphertext, { row, column }) {
+      const { kid, nonce, encrypted } = parse(ciphertext);
       const decipher = createDecipheriv(CIPHER, rowKey(kid, row), nonce, { authTagLength: TAG_BYTES });
       decipher.setAAD(additionalData(kid, row, column));
-      decipher.setAuthTag(ciphertext.subarray(-TAG_BYTES));
-      const plaintext = decipher.update(ciphertext.subarray(0, -TAG_BYTES));
+      decipher.setAuthTag(encrypted.subarray(-TAG_BYTES));
+      const plaintext = decipher.update(encrypted.subarray(0, -TAG_BYTES));
       try {
-        // Of GCM, all has come by now; this compares the tags.
+        // GCM has no more plaintext here; this compares the tags.
         decipher.final();
         return plaintext.toString('utf8');
       } catch {
         throw new VaultError(
           'not_openable',
-          `key ${kid} does not open it: it is damaged, of another row or column, or the key is another one`,
+          `key ${kid} cannot decrypt it: it is damaged, of another row or column, or encrypted with another key`,
         );
       }
     },
-    check: (kid) => ({ kid, ciphertext: sealWith(kid, CHECK_TEXT, checkContext(kid)) }),
+    check: (kid) => ({ kid, ciphertext: encryptWith(kid, CHECK_PLAINTEXT, checkContext(kid)) }),
   };
 }
 
 /**
- * The keys of rows, by HKDF-SHA-256 (RFC 5869). Its first step is the same for every row and done once (2.2, without a
- * salt); the second is one HMAC for a key of one block (2.3). A key costs less than to remember it would: that of the
- * last row alone is kept, whose secrets are sealed one after the other.
+ * Derives the keys of rows by HKDF-SHA-256 (RFC 5869). The extract step is the same for every row and done once (2.2,
+ * without a salt); the expand step is one HMAC, for a key of one block (2.3). That costs less than a cache, so only the
+ * last row's key is cached, since the secrets of a row are encrypted one after the other.
  */
 function rowKeys(key: KeyObject): (row: string) => KeyObject {
   const secret = key.export();
@@ -226,22 +160,22 @@ function rowKeys(key: KeyObject): (row: string) => KeyObject {
   };
 }
 
-/** The id of the key that sealed it. Throws `VaultError` for what is no sealed text. */
+/** The id of the key that encrypted it. Throws `VaultError` when the text is not a ciphertext. */
 export const kidOf = (sealed: string): string => parse(sealed).kid;
 
 /**
- * Whether the ring is the one that sealed this database. Each stored check must be of a key in the ring and open to
- * the known text; `missing` are the checks to store for keys that have none yet, if there are no issues.
+ * Proves that the ring is the one that encrypted this database: the key of each stored check is in the ring and decrypts
+ * the known text. Without issues, `missing` are the checks to store for keys that have none yet.
  */
 export function proveKeyRing(ring: KeyRing, checks: KeyCheck[]): { issues: string[]; missing: KeyCheck[] } {
   const issues = checks.flatMap(({ kid, ciphertext }) => {
-    if (!ring.kids.includes(kid)) return [`key ${kid} sealed this database and is not in VALETKEY_KEYS`];
+    if (!ring.kids.includes(kid)) return [`key ${kid} encrypted this database and is not in VALETKEY_KEYS`];
     try {
-      if (kidOf(ciphertext) === kid && ring.decrypt(ciphertext, checkContext(kid)) === CHECK_TEXT) return [];
+      if (kidOf(ciphertext) === kid && ring.decrypt(ciphertext, checkContext(kid)) === CHECK_PLAINTEXT) return [];
     } catch (error) {
       if (!(error instanceof VaultError)) throw error;
     }
-    return [`key ${kid} in VALETKEY_KEYS is another key than the one that sealed this database`];
+    return [`key ${kid} in VALETKEY_KEYS is not the key of that id that encrypted this database`];
   });
   const proven = new Set(checks.map(({ kid }) => kid));
   return { issues, missing: ring.kids.filter((kid) => !proven.has(kid)).map((kid) => ring.check(kid)) };
@@ -252,22 +186,22 @@ const checkContext = (kid: string): EncryptionContext => ({ row: `key_checks/${k
 const additionalData = (kid: string, row: string, column: string): Buffer =>
   Buffer.from(JSON.stringify(['v1', kid, row, column]));
 
-function parse(sealed: string): { kid: string; nonce: Buffer; ciphertext: Buffer } {
-  const [head = '', kid, nonce] = HEAD.exec(sealed) ?? [];
-  const encoded = sealed.slice(head.length);
-  const ciphertext = Buffer.from(encoded, 'base64url');
-  // Decoding forgives much (other letters, bits that mean nothing): only one spelling of a ciphertext is taken.
+function parse(ciphertext: string): { kid: string; nonce: Buffer; encrypted: Buffer } {
+  const [head = '', kid, nonce] = PREFIX.exec(ciphertext) ?? [];
+  const encoded = ciphertext.slice(head.length);
+  const encrypted = Buffer.from(encoded, 'base64url');
+  // Decoding is lenient (other letters, unused bits): accepts only the canonical encoding of a ciphertext.
   if (
     kid === undefined ||
     nonce === undefined ||
-    ciphertext.length < TAG_BYTES ||
-    ciphertext.toString('base64url') !== encoded
+    encrypted.length < TAG_BYTES ||
+    encrypted.toString('base64url') !== encoded
   )
     throw new VaultError('malformed', 'not of the form v1.<kid>.<nonce>.<ciphertext>');
-  return { kid, nonce: Buffer.from(nonce, 'base64url'), ciphertext };
+  return { kid, nonce: Buffer.from(nonce, 'base64url'), encrypted };
 }
 
-/** Random nonces from a pool: asking the system for each costs more than the rest of a seal. Each byte is used once. */
+/** Random nonces from a pool: one system call for each would cost more than the encryption. Each byte is used once. */
 function noncePool(randomBytes: (size: number) => Buffer): () => Buffer {
   let pool: Buffer = Buffer.alloc(0);
   let used = 0;

@@ -1,20 +1,24 @@
-// The authorization request (RFC 6749 4.1.1, RFC 7636, RFC 9126), in the provider's own names.
+// The authorization request (RFC 6749 4.1.1, RFC 7636, RFC 9126), with the provider's parameter names.
 import * as client from 'openid-client';
 import type { CodeMode } from '../../domain/auth-modes.ts';
 import { fillAll } from '../../domain/fields.ts';
 import type { Target } from '../../domain/target.ts';
 import type { ProviderClient, ProviderResult } from '../../ports/index.ts';
 import type { Configured } from './configurations.ts';
-import { classifyProviderError, type Doing, fault } from './provider-errors.ts';
+import { classifyProviderError, type ErrorContext, fault } from './provider-errors.ts';
 
 type Request = Parameters<ProviderClient['authorizationUrl']>[1];
 
-/** Nonce and ID token belong to OpenID Connect, which a request without the scope does not speak (Core 3.1.2.1). */
-export const speaksOpenId = (target: Target<CodeMode>, scopes: readonly string[]): boolean =>
+/** Whether to send a nonce and expect an ID token: only with the scope `openid` (OpenID Connect Core 3.1.2.1). */
+export const isOpenIdRequest = (target: Target<CodeMode>, scopes: readonly string[]): boolean =>
   target.auth.mode === 'oidc' && scopes.includes('openid');
 
-/** An OpenID Provider that lists its scopes, and offline access not among them, may refuse to be asked for it. */
-const askable = (target: Target<CodeMode>, { scopes_supported: known }: Configured['metadata'], scopes: string[]) =>
+/** Drops `offline_access` where an OpenID Provider lists its scopes without it: some refuse the request otherwise. */
+const supportedScopes = (
+  target: Target<CodeMode>,
+  { scopes_supported: known }: Configured['metadata'],
+  scopes: string[],
+) =>
   target.auth.mode === 'oidc' && known !== undefined && !known.includes('offline_access')
     ? scopes.filter((scope) => scope !== 'offline_access')
     : scopes;
@@ -23,11 +27,11 @@ export async function authorizationUrl(
   target: Target<CodeMode>,
   { config, metadata }: Configured,
   request: Request,
-  doing: Doing,
+  context: ErrorContext,
 ): Promise<ProviderResult<{ url: string; issuer: string | null }>> {
   const { auth } = target;
-  const scopes = askable(target, metadata, request.scopes);
-  const openid = speaksOpenId(target, scopes);
+  const scopes = supportedScopes(target, metadata, request.scopes);
+  const openid = isOpenIdRequest(target, scopes);
   const parameters: Record<string, string> = {
     ...fillAll(auth.authorization_params, target.values),
     client_id: target.clientId,
@@ -37,7 +41,7 @@ export async function authorizationUrl(
   };
   if (scopes.length > 0 && auth.scope_separator !== 'none') parameters.scope = scopes.join(auth.scope_separator);
   if (openid) parameters.nonce = request.nonce;
-  // OpenID Connect Core 11: without it, the request for offline access is to be ignored.
+  // OpenID Connect Core 11: without it, the provider must ignore `offline_access`.
   if (openid && scopes.includes('offline_access')) parameters.prompt ??= 'consent';
   if (auth.pkce === 'S256') {
     parameters.code_challenge = await client.calculatePKCECodeChallenge(request.verifier);
@@ -59,6 +63,6 @@ export async function authorizationUrl(
     }
     return { ok: true, value: { url: url.href, issuer: target.issuer } };
   } catch (error) {
-    return { ok: false, fault: { ...classifyProviderError(error, doing), outcomeUnknown: false } };
+    return { ok: false, fault: { ...classifyProviderError(error, context), outcomeUnknown: false } };
   }
 }

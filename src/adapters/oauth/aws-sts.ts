@@ -1,4 +1,4 @@
-// Temporary credentials of AWS's security token service (AssumeRole), asked for with a signed request.
+// Temporary credentials from AWS's security token service (AssumeRole, a request signed with SigV4).
 import { AwsV4Signer } from 'aws4fetch';
 import { type MintedMode, tokenTypeOf } from '../../domain/auth-modes.ts';
 import { fill } from '../../domain/fields.ts';
@@ -7,16 +7,16 @@ import type { Target } from '../../domain/target.ts';
 import type { ProviderResult, TokenResponse } from '../../ports/index.ts';
 import type { Outbound } from '../outbound/outbound.ts';
 import { at, secondsUntil, text } from './json-paths.ts';
-import { answered, type Doing, fault } from './provider-errors.ts';
-import { BARE, UnreadableResponse } from './token-response.ts';
+import { classifyErrorResponse, type ErrorContext, fault } from './provider-errors.ts';
+import { EMPTY_TOKEN_RESPONSE, UnreadableResponse } from './token-response.ts';
 
 type Mode = Extract<MintedMode, { mode: 'aws_sts_assume_role' }>;
 
-/** Signed with the integration's keys. What is served is the JSON that AWS's own tools read (`credential_process`). */
+/** Signs with the integration's keys. The access token is the JSON that AWS's own tools read (`credential_process`). */
 export async function assumeRole(
   { auth, values, clientId, secrets, endpoints }: Target<Mode>,
   outbound: Outbound,
-  doing: Doing,
+  context: ErrorContext,
 ): Promise<ProviderResult<TokenResponse>> {
   const region = fill(auth.region, values);
   if (secrets.secret === null || endpoints.token === undefined || region === undefined) {
@@ -41,7 +41,7 @@ export async function assumeRole(
     secretAccessKey: secrets.secret,
     service: 'sts',
     region,
-    datetime: new Date(doing.now).toISOString().replace(/[:-]|\.\d{3}/g, ''),
+    datetime: new Date(context.now).toISOString().replace(/[:-]|\.\d{3}/g, ''),
   }).sign();
   const response = await outbound(signed.url, { method: 'POST', headers: Object.fromEntries(signed.headers), body });
   const answer: unknown = await response.json().catch(() => undefined);
@@ -51,20 +51,20 @@ export async function assumeRole(
   const sessionToken = text(at(keys, 'SessionToken'));
   if (!response.ok) {
     const code = text(at(answer, 'Error.Code')) ?? xmlCode(await response.text());
-    return { ok: false, fault: answered(response, code, text(at(answer, 'Error.Message')), doing) };
+    return { ok: false, fault: classifyErrorResponse(response, code, text(at(answer, 'Error.Message')), context) };
   }
   if (accessKeyId === undefined || secretAccessKey === undefined || sessionToken === undefined)
-    throw new UnreadableResponse('the answer holds no credentials');
+    throw new UnreadableResponse('the response has no credentials');
   const date = Date.parse(response.headers.get('date') ?? '');
-  const expiresIn = secondsUntil(at(keys, 'Expiration'), Number.isNaN(date) ? doing.now : date) ?? auth.duration;
+  const expiresIn = secondsUntil(at(keys, 'Expiration'), Number.isNaN(date) ? context.now : date) ?? auth.duration;
   const accessToken = awsCredentials({
     AccessKeyId: accessKeyId,
     SecretAccessKey: secretAccessKey,
     SessionToken: sessionToken,
-    Expiration: new Date(doing.now + expiresIn * 1_000).toISOString(),
+    Expiration: new Date(context.now + expiresIn * 1_000).toISOString(),
   });
-  return { ok: true, value: { ...BARE, accessToken, tokenType: tokenTypeOf(auth), expiresIn } };
+  return { ok: true, value: { ...EMPTY_TOKEN_RESPONSE, accessToken, tokenType: tokenTypeOf(auth), expiresIn } };
 }
 
-/** What stands before the service, and an error of the service itself, may answer in XML whatever was asked for. */
+/** Gateways, and errors of the service itself, may answer in XML whatever `accept` says. */
 const xmlCode = (body: string): string | undefined => /<Code>([\w.]{1,64})<\/Code>/.exec(body)?.[1];

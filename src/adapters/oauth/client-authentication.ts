@@ -1,4 +1,4 @@
-// How the client proves who it is at the token endpoint (OpenID Connect Core 9, RFC 7523, RFC 8705).
+// Client authentication at the token endpoint (OpenID Connect Core 9, RFC 7523, RFC 8705).
 import { createHash, createPrivateKey, type KeyObject, type webcrypto, X509Certificate } from 'node:crypto';
 import * as client from 'openid-client';
 import type { TokenMode } from '../../domain/auth-modes.ts';
@@ -7,25 +7,27 @@ import { fill } from '../../domain/fields.ts';
 import type { Target } from '../../domain/target.ts';
 import type { Metadata } from './discovery.ts';
 
-/** The integration's secrets do not make a proof: a sentence for engineers, safe to show. */
+/** The client's private key or certificate cannot be used. The message is for engineers and has no secrets. */
 export class ClientKeyError extends Error {
   override name = 'ClientKeyError';
 }
 
-/** Strongest first: what is given is meant to be used. */
-const STRENGTH: readonly ClientAuth[] = ['tls_client_auth', 'private_key_jwt'];
+/** Strongest first: a key or certificate that was configured is meant to be used. */
+const STRONG_METHODS: readonly ClientAuth[] = ['tls_client_auth', 'private_key_jwt'];
 
 /**
- * Of the methods that the catalogue (or discovery, whose default is Basic: Discovery 1.0 3) takes, the one that the
+ * The first method that the catalogue (or the metadata, whose default is Basic: Discovery 1.0 3) accepts and the
  * integration has the secrets for.
  */
-export function methodOf({ auth, secrets }: Target<TokenMode>, metadata: Metadata): ClientAuth {
-  const said = metadata.token_endpoint_auth_methods_supported ?? ['client_secret_basic'];
-  // To the client it is all the same who signed its certificate (RFC 8705 2.1, 2.2).
-  const announced = said.map((m) => (m === 'self_signed_tls_client_auth' ? 'tls_client_auth' : m)) as ClientAuth[];
-  const taken: readonly ClientAuth[] =
+export function chooseAuthMethod({ auth, secrets }: Target<TokenMode>, metadata: Metadata): ClientAuth {
+  const metadataMethods = metadata.token_endpoint_auth_methods_supported ?? ['client_secret_basic'];
+  // Both are the same for the client: only the server cares who signed its certificate (RFC 8705 2.1, 2.2).
+  const announced = metadataMethods.map((m) =>
+    m === 'self_signed_tls_client_auth' ? 'tls_client_auth' : m,
+  ) as ClientAuth[];
+  const accepted: readonly ClientAuth[] =
     auth.client_auth ?? (announced.includes('client_secret_basic') ? ['client_secret_basic', ...announced] : announced);
-  const has: Record<ClientAuth, boolean> = {
+  const possible: Record<ClientAuth, boolean> = {
     tls_client_auth: secrets.certificate !== null && secrets.privateKey !== null,
     private_key_jwt: secrets.privateKey !== null,
     client_secret_basic: secrets.secret !== null,
@@ -35,19 +37,19 @@ export function methodOf({ auth, secrets }: Target<TokenMode>, metadata: Metadat
     secret_as_username: secrets.secret !== null,
     none: true,
   };
-  const strong = STRENGTH.find((method) => taken.includes(method) && has[method]);
+  const strong = STRONG_METHODS.find((method) => accepted.includes(method) && possible[method]);
   if (strong) return strong;
-  const found = taken.find((method) => has[method] === true && method !== 'none');
-  // A secret that no announced method takes is still a secret: Basic, which every server must take (RFC 6749 2.3.1).
+  const found = accepted.find((method) => possible[method] === true && method !== 'none');
+  // A secret that no announced method uses goes as Basic, which every server must support (RFC 6749 2.3.1).
   return found ?? (secrets.secret !== null && auth.client_auth === undefined ? 'client_secret_basic' : 'none');
 }
 
 /** Throws `ClientKeyError` when the private key or the certificate cannot be used. */
-export async function authentication(target: Target<TokenMode>, metadata: Metadata): Promise<client.ClientAuth> {
+export async function clientAuthentication(target: Target<TokenMode>, metadata: Metadata): Promise<client.ClientAuth> {
   const { secret, privateKey } = target.secrets;
-  switch (methodOf(target, metadata)) {
+  switch (chooseAuthMethod(target, metadata)) {
     case 'client_secret_basic':
-      // Not openid-client's, which escapes what the form encoding leaves alone: some compare without decoding.
+      // Not openid-client's, which escapes more than form encoding does: some servers compare without decoding.
       return basic(formEncoded(target.clientId), formEncoded(secret!));
     case 'client_secret_basic_raw':
       return basic(target.clientId, secret!);
@@ -56,7 +58,9 @@ export async function authentication(target: Target<TokenMode>, metadata: Metada
     case 'client_secret_post':
       return client.ClientSecretPost(secret!);
     case 'client_secret_jwt':
-      return forEndpoint(assertionOf(target, 'HS256'), (options) => client.ClientSecretJwt(secret!, options));
+      return withEndpointAudience(assertionModifier(target, 'HS256'), (options) =>
+        client.ClientSecretJwt(secret!, options),
+      );
     case 'private_key_jwt':
       return privateKeyJwt(target, readPrivateKey(privateKey!));
     case 'tls_client_auth':
@@ -77,8 +81,8 @@ const basic =
 async function privateKeyJwt(target: Target<TokenMode>, key: KeyObject): Promise<client.ClientAuth> {
   const alg = target.auth.client_assertion.alg ?? defaultAlgorithm(key);
   const { key_id: kid } = target.values;
-  const signing = { key: importable(key, alg), ...(kid === undefined ? {} : { kid }) };
-  return forEndpoint(assertionOf(target, alg), (options) => client.PrivateKeyJwt(signing, options));
+  const signing = { key: importForWebCrypto(key, alg), ...(kid === undefined ? {} : { kid }) };
+  return withEndpointAudience(assertionModifier(target, alg), (options) => client.PrivateKeyJwt(signing, options));
 }
 
 /** The form encoding of RFC 6749 2.3.1 and appendix B. */
@@ -86,15 +90,15 @@ const formEncoded = (text: string): string => new URLSearchParams([['', text]]).
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
 
-/** The client's secret in all forms that requests carry it in, for sentences that must not repeat it. */
+/** The client's secret in every form that a request carries it in, for redaction. */
 export function clientSecrets({ clientId, secrets: { secret } }: Pick<Target, 'clientId' | 'secrets'>): string[] {
   if (secret === null) return [];
   const pairs = [`${clientId}:${secret}`, `${formEncoded(clientId)}:${formEncoded(secret)}`, `${secret}:`];
   return [secret, ...pairs.map(base64)];
 }
 
-/** A proof that names the endpoint it is for, which is told by what the request holds. */
-const forEndpoint =
+/** Client authentication whose assertion names the endpoint; the body's parameters say which endpoint it is. */
+const withEndpointAudience =
   (assertion: Assertion, proof: (options: client.ModifyAssertionOptions) => client.ClientAuth): client.ClientAuth =>
   (as, metadata, body, headers) => {
     const other = body.has('token') ? as.revocation_endpoint : as.pushed_authorization_request_endpoint;
@@ -105,19 +109,21 @@ const forEndpoint =
 type Assertion = (endpoint: string) => client.ModifyAssertionOptions;
 
 /**
- * The catalogue's audience and thumbprint, in what openid-client is about to sign. Its own audience is the issuer;
- * where there is none, the endpoint that is asked (RFC 7523 3).
+ * Sets the catalogue's audience and thumbprint in the assertion that openid-client signs. The default audience is the
+ * issuer or, without one, the endpoint (RFC 7523 3).
  */
-function assertionOf({ auth, issuer, values, endpoints, secrets }: Target<TokenMode>, alg: string): Assertion {
+function assertionModifier({ auth, issuer, values, endpoints, secrets }: Target<TokenMode>, alg: string): Assertion {
   const { audience, x5t } = auth.client_assertion;
   const { token = '' } = endpoints;
   if (x5t && secrets.certificate === null)
-    throw new ClientKeyError('the provider knows the private key by its certificate: give the integration that too');
+    throw new ClientKeyError(
+      'this provider identifies the private key by its certificate: configure the certificate too',
+    );
   const certificate = x5t ? readCertificate(secrets.certificate!) : undefined;
   return (endpoint) => ({
     [client.modifyAssertion](header, payload) {
       const aud = audience === undefined ? undefined : fill(audience, { ...values, token_url: token, endpoint });
-      // openid-client says Ed25519 (RFC 9864), which few know yet.
+      // openid-client says Ed25519 (RFC 9864), which few servers support yet.
       header.alg = alg;
       payload.aud = aud ?? (issuer === null ? endpoint : payload.aud);
       if (certificate) header['x5t#S256'] = createHash('sha256').update(certificate.raw).digest('base64url');
@@ -134,7 +140,7 @@ function readCertificate(pem: string): X509Certificate {
   }
 }
 
-/** PKCS #8 or PKCS #1. Throws `ClientKeyError`, which does not repeat it. */
+/** PKCS #8 or PKCS #1. Throws `ClientKeyError`, whose message does not contain it. */
 export function readPrivateKey(pem: string): KeyObject {
   let key: KeyObject;
   try {
@@ -142,22 +148,22 @@ export function readPrivateKey(pem: string): KeyObject {
   } catch {
     throw new ClientKeyError('the private key cannot be read: it must be an unencrypted PEM (PKCS #8 or PKCS #1)');
   }
-  // RFC 7518 3.3: nothing signs with less.
+  // RFC 7518 3.3: the minimum for signatures.
   if ((key.asymmetricKeyDetails?.modulusLength ?? 2_048) < 2_048)
     throw new ClientKeyError('the private key is too short: RSA needs 2048 bits or more');
   return key;
 }
 
-const CURVES: Record<string, string> = { prime256v1: 'ES256', secp384r1: 'ES384', secp521r1: 'ES512' };
+const ALGORITHM_OF_CURVE: Record<string, string> = { prime256v1: 'ES256', secp384r1: 'ES384', secp521r1: 'ES512' };
 
 export function defaultAlgorithm(key: KeyObject): string {
   if (key.asymmetricKeyType === 'ed25519') return 'EdDSA';
-  if (key.asymmetricKeyType === 'ec') return CURVES[key.asymmetricKeyDetails?.namedCurve ?? ''] ?? 'ES256';
+  if (key.asymmetricKeyType === 'ec') return ALGORITHM_OF_CURVE[key.asymmetricKeyDetails?.namedCurve ?? ''] ?? 'ES256';
   return 'RS256';
 }
 
-/** For WebCrypto, which wants to know beforehand what the key is for. Throws `ClientKeyError` when it is for something else. */
-function importable(key: KeyObject, alg: string): webcrypto.CryptoKey {
+/** WebCrypto binds a key to its algorithm. Throws `ClientKeyError` when the key is not for this one. */
+function importForWebCrypto(key: KeyObject, alg: string): webcrypto.CryptoKey {
   const hash = `SHA-${alg.slice(2)}`;
   try {
     if (alg === 'EdDSA') return key.toCryptoKey('Ed25519', false, ['sign']);

@@ -1,22 +1,22 @@
-// The code for tokens (RFC 6749 4.1.3, OpenID Connect Core 3.1.3), and what some providers want done right after it.
+// Exchanges a code for tokens (RFC 6749 4.1.3, OpenID Connect Core 3.1.3), then does what some providers want right after.
 import * as client from 'openid-client';
 import type { CodeMode } from '../../domain/auth-modes.ts';
 import type { Identity } from '../../domain/connection.ts';
 import { fillAll } from '../../domain/fields.ts';
-import { locate, type Target, usesDpop } from '../../domain/target.ts';
+import { resolveUrl, type Target, usesDpop } from '../../domain/target.ts';
 import type { Clock, ProviderClient, ProviderFault, ProviderResult, TokenResponse } from '../../ports/index.ts';
 import type { Outbound, WholeResponse } from '../outbound/outbound.ts';
-import { speaksOpenId } from './authorization-request.ts';
-import { callbackUrl, responseFault } from './authorization-response.ts';
+import { isOpenIdRequest } from './authorization-request.ts';
+import { callbackUrl, checkAuthorizationResponse } from './authorization-response.ts';
 import { clientSecrets } from './client-authentication.ts';
 import type { Configured } from './configurations.ts';
-import type { Bind } from './dpop.ts';
-import { payload, type VerifyIdTokenSignature } from './id-token.ts';
+import type { DpopKeys } from './dpop.ts';
+import { decodePayload, type VerifyIdTokenSignature } from './id-token.ts';
 import { at } from './json-paths.ts';
-import { lookUp } from './lookups.ts';
-import { classifyProviderError, type Doing, fault } from './provider-errors.ts';
-import { asked, secretValues } from './token-request.ts';
-import { normalizeTokenResponse, type Original, originalOf, scopes, toTokenResponse } from './token-response.ts';
+import { runLookups } from './lookups.ts';
+import { classifyProviderError, type ErrorContext, fault } from './provider-errors.ts';
+import { buildTokenRequest, valuesWithClientSecret } from './token-request.ts';
+import { normalizeTokenResponse, type Original, originalOf, parseScopes, toTokenResponse } from './token-response.ts';
 
 type Expected = Parameters<ProviderClient['exchange']>[2];
 type Result = ProviderResult<TokenResponse>;
@@ -24,26 +24,34 @@ type Result = ProviderResult<TokenResponse>;
 interface Parts {
   outbound: Outbound;
   verifyIdTokenSignature: VerifyIdTokenSignature;
-  bind: Bind;
+  dpopKeys: DpopKeys;
   clock: Clock;
 }
 
 const failed = (why: ProviderFault): { ok: false; fault: ProviderFault } => ({ ok: false, fault: why });
 
-export function createCodeExchange({ outbound, verifyIdTokenSignature, bind, clock }: Parts) {
-  return async (
+export interface CodeExchange {
+  /**
+   * Checks the authorization response, spends its code, and validates the ID token. A code is good for one request: no
+   * failure is worth a retry with the same code.
+   */
+  exchange(
     target: Target<CodeMode>,
     configured: Configured,
     response: URLSearchParams,
     expected: Expected,
-  ): Promise<Result> => {
+  ): Promise<Result>;
+}
+
+export function createCodeExchange({ outbound, verifyIdTokenSignature, dpopKeys, clock }: Parts): CodeExchange {
+  const exchange: CodeExchange['exchange'] = async (target, configured, response, expected) => {
     const { auth } = target;
     const secrets = [response.get('code'), expected.verifier, expected.state, expected.nonce, ...clientSecrets(target)];
-    const doing: Doing = { what: 'code exchange', secrets, now: clock.now(), errors: auth.errors };
-    const wrong = responseFault(target, configured, response, expected, doing);
-    if (wrong) return failed(wrong);
-    const openid = speaksOpenId(target, expected.scopes);
-    const binding = usesDpop(target) ? bind(configured.config, undefined) : undefined;
+    const context: ErrorContext = { what: 'code exchange', secrets, now: clock.now(), errors: auth.errors };
+    const rejected = checkAuthorizationResponse(target, configured, response, expected, context);
+    if (rejected) return failed(rejected);
+    const openid = isOpenIdRequest(target, expected.scopes);
+    const binding = usesDpop(target) ? dpopKeys.bind(configured.config, undefined) : undefined;
     let answer: Awaited<ReturnType<typeof client.authorizationCodeGrant>>;
     try {
       answer = await client.authorizationCodeGrant(
@@ -55,36 +63,42 @@ export function createCodeExchange({ outbound, verifyIdTokenSignature, bind, clo
           ...(openid ? { expectedNonce: expected.nonce } : {}),
           ...(auth.pkce === 'S256' ? { pkceCodeVerifier: expected.verifier } : {}),
         },
-        fillAll(auth.token_request.params, { ...secretValues(target), ...sentAgain(auth, expected) }),
+        fillAll(auth.token_request.params, {
+          ...valuesWithClientSecret(target),
+          ...repeatedParameters(auth, expected),
+        }),
         binding?.options,
       );
     } catch (error) {
-      return failed(exchangeFault(error, doing));
+      return failed(classifyExchangeError(error, context));
     }
     const claims = answer.claims();
     const { id_token: idToken } = answer;
     const forged = idToken === undefined ? undefined : await signatureFault(target, configured, idToken);
     if (forged) return failed(forged);
     const original = originalOf(answer);
-    const identity = claims ? { issuer: claims.iss, subject: claims.sub } : spokenIdentity(target, original, expected);
+    const identity = claims
+      ? { issuer: claims.iss, subject: claims.sub }
+      : unverifiedIdentity(target, original, expected);
     const read = { idToken, identity, values: target.values, now: clock.now() };
     const short = toTokenResponse(original, auth, read);
-    const long = await longLived(target, short, doing);
+    const long = await exchangeForLongLived(target, short, context);
     if (!long.ok) return long;
     const granted = auth.callback.scope && response.get(auth.callback.scope.param);
-    const captured = await lookUp(outbound, target, long.value.accessToken, {});
+    const captured = await runLookups(outbound, target, long.value.accessToken, {});
     return {
       ok: true,
       value: {
         ...long.value,
-        ...(granted ? { scopes: scopes(granted, auth.callback.scope!.separator) } : {}),
+        ...(granted ? { scopes: parseScopes(granted, auth.callback.scope!.separator) } : {}),
         captured: { ...short.captured, ...long.value.captured, ...captured },
         dpopKey: binding?.key,
       },
     };
   };
+  return { exchange };
 
-  /** RFC 7515 5.2 with the provider's keys, which openid-client leaves out of the code flow. */
+  /** RFC 7515 5.2 with the provider's keys: openid-client does not verify the signature in the code flow. */
   async function signatureFault(target: Target, { metadata }: Configured, idToken: string) {
     const { jwks_uri: keys } = metadata;
     if (target.issuer === null || keys === undefined)
@@ -96,66 +110,81 @@ export function createCodeExchange({ outbound, verifyIdTokenSignature, bind, clo
       : fault('transient', 'keys_unavailable', 'the keys of the provider could not be had to verify its ID token');
   }
 
-  /** Swaps a short-lived token for a long-lived one, where the provider has two. The short one is lost with a failure. */
-  async function longLived(target: Target<CodeMode>, short: TokenResponse, doing: Doing): Promise<Result> {
-    const { token_exchange: swap, token_answer: form } = target.auth;
-    if (swap === undefined) return { ok: true, value: short };
-    const url = locate(target, swap.url);
+  /** Exchanges a short-lived token for a long-lived one, where the provider has both. A failure loses the short one. */
+  async function exchangeForLongLived(
+    target: Target<CodeMode>,
+    short: TokenResponse,
+    context: ErrorContext,
+  ): Promise<Result> {
+    const { token_exchange: exchange, token_answer: dialect } = target.auth;
+    if (exchange === undefined) return { ok: true, value: short };
+    const url = resolveUrl(target, exchange.url);
     if (url === undefined) return failed(fault('misconfigured', 'missing_endpoint', 'no URL to exchange the token at'));
-    const values = { ...secretValues(target), access_token: short.accessToken };
-    const told = { ...doing, what: 'token exchange', secrets: [...doing.secrets, short.accessToken] };
-    const { url: to, ...request } = asked(url, swap.method, 'form', JSON_ONLY, fillAll(swap.params, values));
+    const values = { ...valuesWithClientSecret(target), access_token: short.accessToken };
+    const exchangeContext = { ...context, what: 'token exchange', secrets: [...context.secrets, short.accessToken] };
+    const { url: to, ...request } = buildTokenRequest(
+      url,
+      exchange.method,
+      'form',
+      JSON_ONLY,
+      fillAll(exchange.params, values),
+    );
     try {
-      const mended = await normalizeTokenResponse(await outbound(to, request), form, false);
-      if (!mended.ok) return failed(exchangeFault(await errorOf(mended), told));
-      const original = originalOf((await mended.json()) as Record<string, unknown>);
+      const normalized = await normalizeTokenResponse(await outbound(to, request), dialect, false);
+      if (!normalized.ok) return failed(classifyExchangeError(await toProtocolError(normalized), exchangeContext));
+      const original = originalOf((await normalized.json()) as Record<string, unknown>);
       const read = { idToken: short.idToken, identity: short.identity, values: target.values, now: clock.now() };
       const long = toTokenResponse(original, target.auth, read);
       return { ok: true, value: { ...long, scopes: long.scopes ?? short.scopes } };
     } catch (error) {
-      return failed(exchangeFault(error, told));
+      return failed(classifyExchangeError(error, exchangeContext));
     }
   }
 }
 
 export const JSON_ONLY = { accept: 'application/json' };
 
-/** Of a mended answer that is an error, in the form that `judge` knows. */
-export async function errorOf(response: WholeResponse): Promise<unknown> {
+/** Turns a normalized error response into the error that `classifyProviderError` expects. */
+export async function toProtocolError(response: WholeResponse): Promise<unknown> {
   const body: unknown = await response.json().catch(() => undefined);
   const error = at(body, 'error');
   if (typeof error !== 'string') return new client.ClientError('not of the protocol', { cause: response });
   return new client.ResponseBodyError('refused', { cause: body as never, response: response.asResponse });
 }
 
-export const sentAgain = (auth: CodeMode, { scopes: list, redirectUri }: Pick<Expected, 'scopes' | 'redirectUri'>) => ({
+export const repeatedParameters = (
+  auth: CodeMode,
+  { scopes: list, redirectUri }: Pick<Expected, 'scopes' | 'redirectUri'>,
+) => ({
   redirect_uri: redirectUri,
   ...(auth.scope_separator === 'none' || list.length === 0 ? {} : { scopes: list.join(auth.scope_separator) }),
 });
 
 /**
- * Who it is, as the ID token says that some systems send along without being set up as OpenID Providers here: it came
- * from the token endpoint itself (OpenID Connect Core 3.1.3.7, 6), and serves to tell accounts apart, nothing else.
+ * The identity in the ID token of a system that the catalogue does not describe as an OpenID Provider. The signature is
+ * not verified: the token comes from the token endpoint itself (OpenID Connect Core 3.1.3.7, 6). It only serves to
+ * distinguish accounts.
  */
-function spokenIdentity(
+function unverifiedIdentity(
   { auth, clientId }: Target<CodeMode>,
   { body }: Original,
   { scopes: asked }: Expected,
 ): Identity | undefined {
   if (auth.mode === 'oidc' || !asked.includes('openid')) return undefined;
   const token = at(body, 'id_token');
-  const claims = typeof token === 'string' ? payload(token) : undefined;
+  const claims = typeof token === 'string' ? decodePayload(token) : undefined;
   const { iss, sub, aud } = claims ?? {};
   if (typeof iss !== 'string' || typeof sub !== 'string' || ![aud].flat().includes(clientId)) return undefined;
   return { issuer: iss, subject: sub };
 }
 
-function exchangeFault(error: unknown, doing: Doing): ProviderFault {
-  const judged = classifyProviderError(error, doing);
-  // A code is spent once: an answer that makes no sense is not asked for again.
-  if (judged.kind === 'transient' && judged.code === 'invalid_answer') return { ...judged, kind: 'invalid' };
-  if (judged.kind !== 'invalid') return judged;
-  // The response was checked before and the answer mended: what is left is the ID token (OpenID Connect Core 3.1.3.7).
+function classifyExchangeError(error: unknown, context: ErrorContext): ProviderFault {
+  const classified = classifyProviderError(error, context);
+  // A code can be spent once: there is no retry after a response that makes no sense.
+  if (classified.kind === 'transient' && classified.code === 'invalid_answer')
+    return { ...classified, kind: 'invalid' };
+  if (classified.kind !== 'invalid') return classified;
+  // The authorization response is checked and the token response normalized: only the ID token can be invalid.
   const why = error instanceof Error && error.cause instanceof Error ? error.cause.message : 'not valid';
   return fault('invalid', 'invalid_id_token', `the ID token was refused: ${why}`);
 }

@@ -5,48 +5,60 @@ import type { Target } from '../../domain/target.ts';
 import { REFRESH_DEADLINE_MS } from '../../domain/time-limits.ts';
 import type { ProviderResult } from '../../ports/index.ts';
 import { type Outbound, type OutboundRequest, WholeResponse } from '../outbound/outbound.ts';
-import { authentication, ClientKeyError, methodOf } from './client-authentication.ts';
-import type { Discover, Metadata } from './discovery.ts';
+import { ClientKeyError, chooseAuthMethod, clientAuthentication } from './client-authentication.ts';
+import type { Discovery, Metadata } from './discovery.ts';
 import { fault } from './provider-errors.ts';
-import { inDialect, renamed } from './token-request.ts';
-import { normalizeTokenResponse, withoutChallenge } from './token-response.ts';
+import { renameParameters, toDialectRequest } from './token-request.ts';
+import { normalizeTokenResponse, stripChallenge } from './token-response.ts';
 
 export interface Configured {
   config: client.Configuration;
-  /** Discovered, with the target's endpoints laid over. */
+  /** The discovered metadata, overlaid with the target's endpoints. */
   metadata: Metadata;
 }
 
-export type Configure = (target: Target<TokenMode>) => Promise<ProviderResult<Configured>>;
+export interface Configurations {
+  /**
+   * The configuration for a target, cached by the target object and the discovered document. Fails as discovery does,
+   * and as `misconfigured` when the client's private key or certificate cannot be used.
+   */
+  get(target: Target<TokenMode>): Promise<ProviderResult<Configured>>;
+}
 
-export function createConfigurations(outbound: Outbound, discover: Discover): Configure {
-  /** Whoever asks has one target for an integration and its parameters, as long as nothing changes. */
-  const kept = new WeakMap<Target, Configured & { discovered: Metadata }>();
+export function createConfigurations(outbound: Outbound, discovery: Discovery): Configurations {
+  /** Callers reuse one target object for an integration and its parameters until one of them changes. */
+  const cache = new WeakMap<Target, Configured & { discovered: Metadata }>();
 
-  return async (target) => {
-    const found = target.issuer === null ? undefined : await discover(target.issuer);
-    if (found && !found.ok) return found;
-    const discovered = found ? found.value : NONE;
-    const known = kept.get(target);
-    if (known?.discovered === discovered) return { ok: true, value: known };
-    try {
-      const made = { ...(await configured(target, discovered, outbound)), discovered };
-      kept.set(target, made);
-      return { ok: true, value: made };
-    } catch (error) {
-      if (!(error instanceof ClientKeyError)) throw error;
-      return { ok: false, fault: fault('misconfigured', 'invalid_client_key', error.message) };
-    }
+  return {
+    async get(target) {
+      const found = target.issuer === null ? undefined : await discovery.metadata(target.issuer);
+      if (found && !found.ok) return found;
+      const discovered = found ? found.value : NO_METADATA;
+      const cached = cache.get(target);
+      if (cached?.discovered === discovered) return { ok: true, value: cached };
+      try {
+        const created = { ...(await createConfigured(target, discovered, outbound)), discovered };
+        cache.set(target, created);
+        return { ok: true, value: created };
+      } catch (error) {
+        if (!(error instanceof ClientKeyError)) throw error;
+        return { ok: false, fault: fault('misconfigured', 'invalid_client_key', error.message) };
+      }
+    },
   };
 }
 
-/** Discovered of a provider that has no issuer. openid-client wants a name; no answer is ever compared with it. */
-const NONE: Metadata = { issuer: 'https://no-issuer.invalid' };
+/** For a provider without an issuer: openid-client requires one, and never compares an answer with it. */
+const NO_METADATA: Metadata = { issuer: 'https://no-issuer.invalid' };
 
-/** openid-client wants a name of the client too; requests leave it out. */
-const NO_CLIENT = 'none';
+/** openid-client requires a client id; requests omit this one. */
+const NO_CLIENT_ID = 'none';
 
-async function configured(target: Target<TokenMode>, discovered: Metadata, outbound: Outbound): Promise<Configured> {
+async function createConfigured(
+  target: Target<TokenMode>,
+  discovered: Metadata,
+  outbound: Outbound,
+): Promise<Configured> {
   const { authorization, pushed, token, revocation } = target.endpoints;
   const metadata: Metadata = {
     ...discovered,
@@ -57,18 +69,18 @@ async function configured(target: Target<TokenMode>, discovered: Metadata, outbo
       ? {}
       : { pushed_authorization_request_endpoint: pushed, require_pushed_authorization_requests: true }),
   };
-  const mutualTls = methodOf(target, metadata) === 'tls_client_auth';
+  const mutualTls = chooseAuthMethod(target, metadata) === 'tls_client_auth';
   const clientMetadata = mutualTls ? { use_mtls_endpoint_aliases: true } : undefined;
-  const proof = await authentication(target, metadata);
-  const config = new client.Configuration(metadata, target.clientId || NO_CLIENT, clientMetadata, proof);
-  // The outbound decides what may be reached over http, and when to give up.
+  const proof = await clientAuthentication(target, metadata);
+  const config = new client.Configuration(metadata, target.clientId || NO_CLIENT_ID, clientMetadata, proof);
+  // The outbound client decides what is reachable over http, and sets the deadline.
   client.allowInsecureRequests(config);
   config.timeout = 0;
   config[client.customFetch] = transport(target, outbound, mutualTls);
   return { config, metadata };
 }
 
-/** The guarded way out, with token requests in the provider's dialect and their odd answers mended. */
+/** The outbound client, with token requests in the provider's dialect and their responses normalized. */
 function transport(target: Target<TokenMode>, outbound: Outbound, mutualTls: boolean): client.CustomFetch {
   const { auth, secrets } = target;
   const tls =
@@ -79,21 +91,23 @@ function transport(target: Target<TokenMode>, outbound: Outbound, mutualTls: boo
     const form = body instanceof URLSearchParams ? body : undefined;
     const grantType = form?.get('grant_type');
     if (!form || !grantType) {
-      const body = form?.has('response_type') && isCode(auth) ? renamed(form, auth.authorization_rename) : form;
+      const body =
+        form?.has('response_type') && isCode(auth) ? renameParameters(form, auth.authorization_rename) : form;
       const request: OutboundRequest = { method, headers, body, tls };
-      return lenient(withoutChallenge(await outbound(url, request)), form?.has('token') ?? false).asResponse;
+      return acceptAnyRevocationSuccess(stripChallenge(await outbound(url, request)), form?.has('token') ?? false)
+        .asResponse;
     }
-    const { url: to, ...request } = inDialect(target, url, headers, form);
-    // A refreshed ID token is judged apart, since one that cannot be validated must not cost the grant; and systems
-    // that are no OpenID Providers put all sorts of things there.
+    const { url: to, ...request } = toDialectRequest(target, url, headers, form);
+    // A refreshed ID token is validated separately, since an invalid one must not cost the grant. And systems that are
+    // no OpenID Providers put arbitrary values there.
     const idToken = isCode(auth) && auth.mode === 'oidc' && grantType === 'authorization_code';
-    // A refresh leaves room for asking again; a code, a mint and a revocation may take their time.
+    // Only a refresh has a shorter deadline, which leaves time for a retry.
     const timeoutMs = isCode(auth) && grantType === auth.refresh.grant_type ? REFRESH_DEADLINE_MS : undefined;
     const response = await outbound(to, { ...request, tls, timeoutMs });
     return (await normalizeTokenResponse(response, auth.token_answer, idToken)).asResponse;
   };
 }
 
-/** Any success of a revocation is one: RFC 7009 2.2 says 200, systems in the field also 204 and 202. */
-const lenient = (response: WholeResponse, isRevocation: boolean) =>
+/** Treats every 2xx of a revocation as success: RFC 7009 2.2 says 200, some systems answer 204 or 202. */
+const acceptAnyRevocationSuccess = (response: WholeResponse, isRevocation: boolean) =>
   isRevocation && response.ok && response.status !== 200 ? new WholeResponse('', 200) : response;

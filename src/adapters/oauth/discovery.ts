@@ -1,4 +1,4 @@
-// OpenID Connect Discovery 1.0, kept per issuer: one request at a time, and the last good document while it is down.
+// OpenID Connect Discovery 1.0: cached per issuer, one request at a time, and stale while the issuer is down.
 import { LRUCache } from 'lru-cache';
 import * as client from 'openid-client';
 import { METADATA_RETRY_MS, METADATA_TTL_MS } from '../../domain/time-limits.ts';
@@ -7,44 +7,52 @@ import type { Outbound } from '../outbound/outbound.ts';
 import { classifyProviderError, fault } from './provider-errors.ts';
 
 export type Metadata = client.ServerMetadata;
-export type Discover = (issuer: string) => Promise<ProviderResult<Metadata>>;
+
+export interface Discovery {
+  /**
+   * The issuer's metadata: cached for an hour, and the last good document for as long as the issuer cannot be reached. A
+   * document whose `issuer` is not exactly this one is a fault, never metadata (Discovery 1.0 4.3).
+   */
+  metadata(issuer: string): Promise<ProviderResult<Metadata>>;
+}
 
 const MAX_ISSUERS = 500;
 
-/** A document whose `issuer` is not exactly the one asked for is a fault, never metadata (Discovery 1.0 4.3). */
-export function createDiscovery(outbound: Outbound, clock: Clock): Discover {
-  const known = new LRUCache<string, { metadata: Metadata; freshUntil: number }>({ max: MAX_ISSUERS });
-  const flights = new Map<string, Promise<ProviderResult<Metadata>>>();
+export function createDiscovery(outbound: Outbound, clock: Clock): Discovery {
+  const cache = new LRUCache<string, { metadata: Metadata; freshUntil: number }>({ max: MAX_ISSUERS });
+  const inFlight = new Map<string, Promise<ProviderResult<Metadata>>>();
 
-  async function refreshed(issuer: string): Promise<ProviderResult<Metadata>> {
-    const result = await read(issuer, outbound, clock);
+  async function reload(issuer: string): Promise<ProviderResult<Metadata>> {
+    const result = await fetchMetadata(issuer, outbound, clock);
     if (result.ok) {
-      known.set(issuer, { metadata: result.value, freshUntil: clock.monotonic() + METADATA_TTL_MS });
+      cache.set(issuer, { metadata: result.value, freshUntil: clock.monotonic() + METADATA_TTL_MS });
       return result;
     }
-    const stale = known.get(issuer);
+    const stale = cache.get(issuer);
     if (stale === undefined) return result;
     stale.freshUntil = clock.monotonic() + METADATA_RETRY_MS;
     return { ok: true, value: stale.metadata };
   }
 
-  return async (issuer) => {
-    const kept = known.get(issuer);
-    if (kept && clock.monotonic() < kept.freshUntil) return { ok: true, value: kept.metadata };
-    const flying = flights.get(issuer);
-    if (flying) return flying;
-    const flight = refreshed(issuer).finally(() => flights.delete(issuer));
-    flights.set(issuer, flight);
-    return flight;
+  return {
+    async metadata(issuer) {
+      const cached = cache.get(issuer);
+      if (cached && clock.monotonic() < cached.freshUntil) return { ok: true, value: cached.metadata };
+      const running = inFlight.get(issuer);
+      if (running) return running;
+      const request = reload(issuer).finally(() => inFlight.delete(issuer));
+      inFlight.set(issuer, request);
+      return request;
+    },
   };
 }
 
-async function read(issuer: string, outbound: Outbound, clock: Clock): Promise<ProviderResult<Metadata>> {
+async function fetchMetadata(issuer: string, outbound: Outbound, clock: Clock): Promise<ProviderResult<Metadata>> {
   const what = `discovery of ${issuer}`;
   const url = URL.parse(issuer);
   if (url === null) return { ok: false, fault: fault('misconfigured', 'invalid_issuer', `${what}: not a URL`) };
   try {
-    // The client is of no account here: only the document is kept.
+    // The client does not matter here: only the document is used.
     const found = await client.discovery(url, 'discovery', undefined, client.None(), {
       [client.customFetch]: async (to, { method, headers }) => (await outbound(to, { method, headers })).asResponse,
       execute: [client.allowInsecureRequests],
@@ -57,14 +65,14 @@ async function read(issuer: string, outbound: Outbound, clock: Clock): Promise<P
       fault: fault('misconfigured', 'issuer_mismatch', `${what}: the document names another issuer`),
     };
   } catch (error) {
-    const judged = classifyProviderError(error, { what, secrets: [], now: clock.now() });
+    const classified = classifyProviderError(error, { what, secrets: [], now: clock.now() });
     const mismatch = error instanceof client.ClientError && error.code === 'OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED';
     const found = mismatch
       ? fault('misconfigured', 'issuer_mismatch', `${what}: the document names another issuer`)
-      : // Nothing was spent by asking.
+      : // Discovery spends nothing.
         {
-          ...judged,
-          kind: judged.kind === 'invalid' ? ('misconfigured' as const) : judged.kind,
+          ...classified,
+          kind: classified.kind === 'invalid' ? ('misconfigured' as const) : classified.kind,
           outcomeUnknown: false,
         };
     return { ok: false, fault: found };

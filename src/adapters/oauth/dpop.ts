@@ -1,35 +1,39 @@
-// The keys that tokens are bound to (RFC 9449), one for each connection, and what proves to token endpoints that they
-// are had. openid-client makes those proofs, and asks again where a nonce is wanted.
+// DPoP (RFC 9449) towards token endpoints: one key per connection. openid-client makes the proofs, and repeats a request
+// for which the server wants a nonce.
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import * as client from 'openid-client';
 
-/** Handles kept. Without the nonces that one has gathered, the next request is made twice; nothing worse. */
+/** An evicted handle only loses its nonces: its next request is sent twice. */
 const MAX_HANDLES = 5_000;
 
-export interface Binding {
+export interface DpopBinding {
   /** PKCS #8, PEM. */
   key: string;
-  /** For the functions of openid-client that ask a token endpoint. */
+  /** For those functions of openid-client that call a token endpoint. */
   options: client.DPoPOptions;
 }
 
-/** With the key that was kept; undefined: with a new one. */
-export type Bind = (config: client.Configuration, kept: string | undefined) => Binding;
+export interface DpopKeys {
+  /** Binds requests to the stored key (PKCS #8, PEM), or to a new one when there is none yet. */
+  bind(config: client.Configuration, storedKey: string | undefined): DpopBinding;
+}
 
-export function createBind(): Bind {
+export function createDpopKeys(): DpopKeys {
   /** By a digest of the key. */
   const handles = new LRUCache<string, client.DPoPHandle>({ max: MAX_HANDLES });
-  return (config, kept) => {
-    const key = kept ?? newKey();
-    const id = createHash('sha256').update(key).digest('base64');
-    const handle = handles.get(id) ?? client.getDPoPHandle(config, keyPairOf(key));
-    handles.set(id, handle);
-    return { key, options: { DPoP: handle } };
+  return {
+    bind(config, storedKey) {
+      const key = storedKey ?? generateKey();
+      const id = createHash('sha256').update(key).digest('base64');
+      const handle = handles.get(id) ?? client.getDPoPHandle(config, keyPairOf(key));
+      handles.set(id, handle);
+      return { key, options: { DPoP: handle } };
+    },
   };
 }
 
-const newKey = (): string =>
+const generateKey = (): string =>
   generateKeyPairSync('ec', {
     namedCurve: 'P-256',
     publicKeyEncoding: { type: 'spki', format: 'pem' },
@@ -42,7 +46,7 @@ function keyPairOf(pem: string): client.CryptoKeyPair {
   const key = createPrivateKey(pem);
   return {
     privateKey: key.toCryptoKey(ES256, false, ['sign']),
-    // Each proof shows it.
+    // Extractable, since each proof contains it.
     publicKey: createPublicKey(key).toCryptoKey(ES256, true, ['verify']),
   };
 }

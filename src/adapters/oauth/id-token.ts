@@ -1,17 +1,17 @@
-// The ID token of a refresh, judged alone (OpenID Connect Core 12.2): one that cannot be validated is dropped, since it
-// must not cost the grant; one of another identity is told apart.
+// Validates the ID token of a refresh (OpenID Connect Core 12.2). An invalid one is dropped, since it must not cost the
+// grant; one of another identity is reported.
 import type { Identity } from '../../domain/connection.ts';
 import { CLOCK_TOLERANCE_S, ID_TOKEN_KEYS_WAIT_MS } from '../../domain/time-limits.ts';
 
-/** Whether a key of the issuer signed it; `unavailable`: the issuer's keys could not be had. Claims are not checked. */
+/** Whether a key of the issuer signed it; `unavailable`: the issuer's keys could not be fetched. Claims are not checked. */
 export type VerifyIdTokenSignature = (
   idToken: string,
   issuer: string,
   jwksUri: string,
 ) => Promise<'valid' | 'invalid' | 'unavailable'>;
 
-export type Refreshed =
-  | { verdict: 'kept'; idToken: string; identity: Identity }
+export type RefreshedIdToken =
+  | { verdict: 'valid'; idToken: string; identity: Identity }
   | { verdict: 'dropped' }
   | { verdict: 'other_identity' };
 
@@ -20,30 +20,30 @@ export async function validateRefreshedIdToken(
   known: Identity | null,
   expected: { issuer: string; clientId: string; jwksUri: string | undefined; now: number },
   verify: VerifyIdTokenSignature,
-): Promise<Refreshed> {
-  const claims = typeof idToken === 'string' ? payload(idToken) : undefined;
+): Promise<RefreshedIdToken> {
+  const claims = typeof idToken === 'string' ? decodePayload(idToken) : undefined;
   if (typeof idToken !== 'string' || claims === undefined) return { verdict: 'dropped' };
   const { iss, sub, aud, azp, exp } = claims;
   if (known && ((isText(iss) && iss !== known.issuer) || (isText(sub) && sub !== known.subject)))
     return { verdict: 'other_identity' };
-  const fits =
+  const valid =
     iss === expected.issuer &&
     isText(sub) &&
     [aud].flat().includes(expected.clientId) &&
     (azp === undefined || azp === expected.clientId) &&
     typeof exp === 'number' &&
     exp > expected.now / 1000 - CLOCK_TOLERANCE_S;
-  if (!fits || expected.jwksUri === undefined) return { verdict: 'dropped' };
-  const signature = await soon(verify(idToken, expected.issuer, expected.jwksUri));
+  if (!valid || expected.jwksUri === undefined) return { verdict: 'dropped' };
+  const signature = await withTimeout(verify(idToken, expected.issuer, expected.jwksUri));
   return signature === 'valid'
-    ? { verdict: 'kept', idToken, identity: { issuer: iss as string, subject: sub } }
+    ? { verdict: 'valid', idToken, identity: { issuer: iss as string, subject: sub } }
     : { verdict: 'dropped' };
 }
 
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
 
-/** Of a JWT, unverified. */
-export function payload(jwt: string): Record<string, unknown> | undefined {
+/** The claims of a JWT, unverified; undefined when it is not one. */
+export function decodePayload(jwt: string): Record<string, unknown> | undefined {
   try {
     const claims: unknown = JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString());
     return typeof claims === 'object' && claims !== null ? (claims as Record<string, unknown>) : undefined;
@@ -52,7 +52,7 @@ export function payload(jwt: string): Record<string, unknown> | undefined {
   }
 }
 
-async function soon<T>(verdict: Promise<T>): Promise<T | 'unavailable'> {
+async function withTimeout<T>(verdict: Promise<T>): Promise<T | 'unavailable'> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<'unavailable'>((done) => {
     timer = setTimeout(done, ID_TOKEN_KEYS_WAIT_MS, 'unavailable');

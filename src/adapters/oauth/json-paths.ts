@@ -1,12 +1,12 @@
-// Reading JSON answers by the catalogue's paths: `team.id`, `data[0].token`, `[].id` (of each), `accounts[is_default].id`
-// (the first where it is true).
+// Reads JSON by the catalogue's paths: `team.id`, `data[0].token`, `[].id` (of each), `accounts[is_default].id` (of the
+// first whose `is_default` is true).
 
 export type Json = Record<string, unknown>;
 
 export const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** Undefined when it is not there. */
+/** The value at a path; undefined when there is none. */
 export function at(value: unknown, path: string): unknown {
   const [head = '', ...rest] = path.split('.');
   const { name, index } = /^(?<name>[^[\]]*)(?:\[(?<index>[^\]]*)\])?$/.exec(head)?.groups ?? {};
@@ -20,8 +20,8 @@ export function at(value: unknown, path: string): unknown {
   );
 }
 
-/** Of the first path that leads to something. */
-export function first(value: unknown, paths: readonly string[] = []): unknown {
+/** The value at the first path that has one. */
+export function firstAt(value: unknown, paths: readonly string[] = []): unknown {
   for (const path of paths) {
     const found = at(value, path);
     if (found !== undefined && found !== null) return found;
@@ -29,11 +29,11 @@ export function first(value: unknown, paths: readonly string[] = []): unknown {
   return undefined;
 }
 
-/** Name → what is found at its path; what is not there is left out. */
+/** The value at each path, by name; names without a value are omitted. */
 export const capture = (value: unknown, paths: Record<string, string>): Json =>
   Object.fromEntries(
     Object.entries(paths)
-      // As it will come back from where it is stored: JSON knows no number beyond all bounds.
+      // As it will be read back from the store: JSON has no infinite numbers.
       .map(([name, path]): [string, unknown] => [name, JSON.parse(JSON.stringify(at(value, path) ?? null))])
       .filter(([, found]) => found !== null),
   );
@@ -41,23 +41,23 @@ export const capture = (value: unknown, paths: Record<string, string>): Json =>
 export const text = (value: unknown): string | undefined =>
   typeof value === 'string' && value !== '' ? value : undefined;
 
-/** A hundred years, in seconds: whoever says more means never, and no date could be made of it. */
+/** A hundred years: longer means never, and would overflow a date. */
 const MAX_SECONDS = 36_525 * 86_400;
 
-/** Whole seconds above zero, from a number or a text of one; undefined for what is no duration. */
-export function positive(value: unknown): number | undefined {
+/** Whole seconds above zero, from a number or a numeric string; undefined for anything else. */
+export function positiveSeconds(value: unknown): number | undefined {
   const seconds = Math.floor(typeof value === 'string' && value.trim() !== '' ? Number(value) : (value as number));
   return Number.isFinite(seconds) && seconds > 0 ? Math.min(seconds, MAX_SECONDS) : undefined;
 }
 
-/** Whole seconds to a moment, at least one; undefined for what is no moment. */
+/** Whole seconds until a point in time, at least one; undefined when the value is not a time. */
 export function secondsUntil(value: unknown, now: number): number | undefined {
-  const when = moment(value);
+  const when = epochMs(value);
   return when === undefined ? undefined : Math.min(Math.max(1, Math.floor((when - now) / 1_000)), MAX_SECONDS);
 }
 
-/** Milliseconds since the epoch, from RFC 3339, or from seconds or milliseconds as a number or a text of one. */
-function moment(value: unknown): number | undefined {
+/** Milliseconds since the epoch, from RFC 3339, or from seconds or milliseconds as a number or a numeric string. */
+function epochMs(value: unknown): number | undefined {
   const number = typeof value === 'string' && /^\d+(\.\d+)?$/.test(value.trim()) ? Number(value) : value;
   // Seconds would be past the year 5000.
   if (typeof number === 'number') return number > 0 ? (number > 1e11 ? number : number * 1_000) : undefined;

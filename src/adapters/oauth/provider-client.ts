@@ -1,5 +1,4 @@
-// Speaking with third parties: OAuth 2.0, OpenID Connect and what is near them. All of openid-client stays in here and
-// in `oauth/`.
+// The OAuth adapter's entry: `ProviderClient` over OAuth 2.0 and OpenID Connect. Only this folder uses openid-client.
 
 import type { CodeMode, MintedMode } from '../../domain/auth-modes.ts';
 import { isCode, isStatic } from '../../domain/auth-modes.ts';
@@ -11,57 +10,57 @@ import { clientSecrets } from './client-authentication.ts';
 import { createCodeExchange } from './code-exchange.ts';
 import { createConfigurations } from './configurations.ts';
 import { createDiscovery } from './discovery.ts';
-import { createBind } from './dpop.ts';
+import { createDpopKeys } from './dpop.ts';
 import type { VerifyIdTokenSignature } from './id-token.ts';
-import { createMinting, type SignAssertion } from './mint.ts';
-import { createRefreshRequest } from './refresh-request.ts';
+import { createTokenMint, type SignAssertion } from './mint.ts';
+import { createTokenRefresh } from './refresh-request.ts';
 import { createRevocation } from './revocation.ts';
 
-interface Parts {
+export interface ProviderClientParts {
   outbound: Outbound;
   verifyIdTokenSignature: VerifyIdTokenSignature;
   signAssertion: SignAssertion;
   clock: Clock;
 }
 
-export function createProviderClient(parts: Parts): ProviderClient {
+export function createProviderClient(parts: ProviderClientParts): ProviderClient {
   const { outbound, clock } = parts;
-  const configure = createConfigurations(outbound, createDiscovery(outbound, clock));
-  const bind = createBind();
-  const exchange = createCodeExchange({ ...parts, bind });
-  const renew = createRefreshRequest({ ...parts, bind });
-  const mint = createMinting({ ...parts, configure, bind });
+  const configurations = createConfigurations(outbound, createDiscovery(outbound, clock));
+  const dpopKeys = createDpopKeys();
+  const { exchange } = createCodeExchange({ ...parts, dpopKeys });
+  const { refresh } = createTokenRefresh({ ...parts, dpopKeys });
+  const { mint } = createTokenMint({ ...parts, configurations, dpopKeys });
 
   return {
     async authorizationUrl(target, request) {
-      const asked = byBrowser(target);
-      const configured = await configure(asked);
+      const codeTarget = asCodeTarget(target);
+      const configured = await configurations.get(codeTarget);
       if (!configured.ok) return configured;
       const secrets = [request.state, request.nonce, request.verifier, ...clientSecrets(target)];
-      const doing = { what: 'authorization request', secrets, now: clock.now() };
-      return authorizationUrl(asked, configured.value, request, doing);
+      const context = { what: 'authorization request', secrets, now: clock.now() };
+      return authorizationUrl(codeTarget, configured.value, request, context);
     },
 
     async exchange(target, response, expected) {
-      const asked = byBrowser(target);
-      const configured = await configure(asked);
-      return configured.ok ? exchange(asked, configured.value, response, expected) : configured;
+      const codeTarget = asCodeTarget(target);
+      const configured = await configurations.get(codeTarget);
+      return configured.ok ? exchange(codeTarget, configured.value, response, expected) : configured;
     },
 
-    async refresh(target, renewal) {
-      if (isStatic(target.auth)) throw new Error(`a connection in the mode ${target.auth.mode} is never renewed`);
-      if (!isCode(target.auth)) return mint(target as Target<MintedMode>, renewal);
-      const asked = byBrowser(target);
-      // Nothing was sent: what discovery did not answer has spent nothing.
-      const configured = await configure(asked);
-      return configured.ok ? renew(asked, configured.value, renewal) : configured;
+    async refresh(target, request) {
+      if (isStatic(target.auth)) throw new Error(`a connection in the mode ${target.auth.mode} is never refreshed`);
+      if (!isCode(target.auth)) return mint(target as Target<MintedMode>, request);
+      const codeTarget = asCodeTarget(target);
+      // A failure here is before the refresh token was sent: nothing is spent.
+      const configured = await configurations.get(codeTarget);
+      return configured.ok ? refresh(codeTarget, configured.value, request) : configured;
     },
 
-    revoke: createRevocation({ outbound, configure, clock }),
+    revoke: createRevocation({ outbound, configurations, clock }).revoke,
   };
 }
 
-function byBrowser(target: Target): Target<CodeMode> {
+function asCodeTarget(target: Target): Target<CodeMode> {
   if (isCode(target.auth)) return target as Target<CodeMode>;
-  throw new Error(`a connection in the mode ${target.auth.mode} is not made in a browser`);
+  throw new Error(`mode ${target.auth.mode} has no authorization request`);
 }

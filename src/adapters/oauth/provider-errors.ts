@@ -1,5 +1,4 @@
-// Why a provider did not give what was asked: every error of the transport, of openid-client and of the provider,
-// judged into one `ProviderFault`.
+// Classifies every error of the transport, of openid-client and of the provider into one `ProviderFault`.
 
 import { ClientError, ResponseBodyError } from 'openid-client';
 import type { TokenMode } from '../../domain/auth-modes.ts';
@@ -9,13 +8,14 @@ import { UnreadableResponse } from './token-response.ts';
 
 type Errors = TokenMode['errors'];
 
-/** What was being done, for the sentence; and the secrets of the request, which no sentence may repeat. */
-export interface Doing {
+export interface ErrorContext {
+  /** The operation, for the fault's detail. */
   what: string;
+  /** The secrets of the request: redacted from what the provider says. */
   secrets: readonly (string | null)[];
   /** Milliseconds since the epoch, for `Retry-After` dates. */
   now: number;
-  /** What codes of this provider mean, besides those of the field. */
+  /** The catalogue's error codes of this provider, besides the standard ones. */
   errors?: Errors | undefined;
 }
 
@@ -30,8 +30,8 @@ export const fault = (kind: Kind, code: string, detail: string, more: Partial<Pr
   ...more,
 });
 
-/** Codes of RFC 6749 5.2 and of the field that say the grant is gone for good. */
-const DEAD = new Set([
+/** Codes of RFC 6749 5.2, and common others, that say the grant is gone for good. */
+const GRANT_DEAD_CODES = new Set([
   'invalid_grant',
   'invalid_refresh_token',
   'bad_refresh_token',
@@ -41,10 +41,10 @@ const DEAD = new Set([
   'login_required',
   'consent_required',
 ]);
-const PASSING = new Set([
+const TRANSIENT_CODES = new Set([
   'temporarily_unavailable',
   'server_error',
-  // A proof is made anew at once; where that was of no use either, the moment is wrong (RFC 9449 8).
+  // The request was already repeated once with the new nonce (RFC 9449 8).
   'use_dpop_nonce',
   'slow_down',
   'rate_limited',
@@ -52,44 +52,46 @@ const PASSING = new Set([
   'rate_limit_exceeded',
   'too_many_requests',
 ]);
-/** Request timeout, conflict, too early, too many: the request was in order, the moment was not. */
-const PASSING_STATUS = new Set([408, 409, 425, 429]);
+/** Request timeout, conflict, too early, too many requests: the same request may succeed later. */
+const TRANSIENT_STATUSES = new Set([408, 409, 425, 429]);
 
 /**
- * Judges a failed request to a token, revocation, pushed authorization or discovery endpoint. A success that cannot be
- * understood is transient with an unknown outcome: the provider may have done what was asked.
+ * Classifies a failed request to a token, revocation, pushed authorization or discovery endpoint. A 2xx response that
+ * cannot be read is transient with an unknown outcome: the provider may have carried the request out. Throws the error
+ * itself when it is none of these.
  */
-export function classifyProviderError(error: unknown, doing: Doing): ProviderFault {
+export function classifyProviderError(error: unknown, context: ErrorContext): ProviderFault {
   const cause = error instanceof ClientError ? error.cause : undefined;
-  if (error instanceof OutboundError) return transport(error, doing);
-  if (cause instanceof OutboundError) return transport(cause, doing);
+  if (error instanceof OutboundError) return classifyOutboundError(error, context);
+  if (cause instanceof OutboundError) return classifyOutboundError(cause, context);
   if (error instanceof UnreadableResponse || cause instanceof UnreadableResponse)
-    return fault('transient', 'invalid_answer', `${doing.what}: the answer could not be understood`, {
+    return fault('transient', 'invalid_answer', `${context.what}: the response could not be read`, {
       outcomeUnknown: true,
     });
-  if (error instanceof ResponseBodyError) return answered(error.response, error.error, error.error_description, doing);
-  if (cause instanceof WholeResponse) return answered(cause, undefined, undefined, doing);
+  if (error instanceof ResponseBodyError)
+    return classifyErrorResponse(error.response, error.error, error.error_description, context);
+  if (cause instanceof WholeResponse) return classifyErrorResponse(cause, undefined, undefined, context);
   const code = libraryCode(error);
   if (code === 'OAUTH_MISSING_SERVER_METADATA')
-    return fault('misconfigured', 'missing_endpoint', `${doing.what}: the provider announces no such endpoint`);
+    return fault('misconfigured', 'missing_endpoint', `${context.what}: the provider's metadata has no such endpoint`);
   if (code === 'OAUTH_INVALID_SERVER_METADATA' || code === 'OAUTH_REQUEST_PROTOCOL_FORBIDDEN')
-    return fault('misconfigured', 'invalid_endpoint', `${doing.what}: the endpoint is not an https URL`);
+    return fault('misconfigured', 'invalid_endpoint', `${context.what}: the endpoint is not an https URL`);
   if (code !== undefined || error instanceof ClientError)
-    return fault('invalid', 'invalid_answer', `${doing.what}: the answer is not of the protocol`);
+    return fault('invalid', 'invalid_answer', `${context.what}: the response does not follow the protocol`);
   throw error;
 }
 
-/** Some errors come as those of the layer below openid-client, whose class it does not export. */
+/** Some errors are of the library below openid-client, which does not export their class. */
 function libraryCode(error: unknown): string | undefined {
   const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
   return typeof code === 'string' && code.startsWith('OAUTH_') ? code : undefined;
 }
 
-/** RFC 6749 4.1.2.1: the browser came back with an error. */
-export const denied = (error: string, description: string | null, doing: Doing): ProviderFault =>
-  fault('denied', codeOf(error, doing), sentence('the provider refused', error, description ?? undefined, doing));
+/** RFC 6749 4.1.2.1: the authorization response is an error. */
+export const authorizationDenied = (error: string, description: string | null, context: ErrorContext): ProviderFault =>
+  fault('denied', codeOf(error, context), detailOf('the provider refused', error, description ?? undefined, context));
 
-function transport(error: OutboundError, { what }: Doing): ProviderFault {
+function classifyOutboundError(error: OutboundError, { what }: ErrorContext): ProviderFault {
   const detail = `${what}: ${error.message}`;
   switch (error.code) {
     case 'blocked':
@@ -105,39 +107,44 @@ function transport(error: OutboundError, { what }: Doing): ProviderFault {
   }
 }
 
-/** By status and error code. `error` is the code in the body of a 4xx. */
-export function answered(
+/** Classifies an error response by its status, and by the code and description in its body. */
+export function classifyErrorResponse(
   response: Pick<Response, 'status' | 'headers'>,
   error: string | undefined,
   description: string | undefined,
-  doing: Doing,
+  context: ErrorContext,
 ): ProviderFault {
-  const code = error === undefined ? `http_${response.status}` : codeOf(error, doing);
-  const retryAfter = retryAfterOf(response, doing.now);
-  const detail = sentence(`${doing.what}: answered ${response.status}`, error, description, doing);
-  // A gateway that got no answer from behind it does not know either whether the request was carried out.
+  const code = error === undefined ? `http_${response.status}` : codeOf(error, context);
+  const retryAfter = retryAfterOf(response, context.now);
+  const detail = detailOf(`${context.what}: answered ${response.status}`, error, description, context);
+  // A gateway without an upstream response does not know whether the request was carried out.
   const outcomeUnknown = response.status === 502 || response.status === 504;
-  const usual = kindOf(response.status, code, retryAfter);
-  const own = meaning(doing.errors, code, description === undefined ? '' : codeOf(description, doing));
-  // Being turned away for a moment blames nobody, whatever else is said.
-  const kind = own === 'misconfigured' && usual === 'transient' ? usual : (own ?? usual);
+  const standardKind = kindByStandard(response.status, code, retryAfter);
+  const catalogueKind = kindByCatalogue(
+    context.errors,
+    code,
+    description === undefined ? '' : codeOf(description, context),
+  );
+  // A rate limit or an outage is never a misconfiguration, even when the code is listed as one.
+  const kind =
+    catalogueKind === 'misconfigured' && standardKind === 'transient' ? standardKind : (catalogueKind ?? standardKind);
   return fault(kind, code, detail, { retryAfter, outcomeUnknown });
 }
 
-/** As the catalogue says of this provider. */
-function meaning(errors: Errors | undefined, code: string, description: string): Kind | undefined {
-  const says = (known: readonly string[]) =>
+/** The kind that the catalogue gives to this provider's code or description. */
+function kindByCatalogue(errors: Errors | undefined, code: string, description: string): Kind | undefined {
+  const listed = (known: readonly string[]) =>
     known.some((one) => one === code || (description !== '' && description.startsWith(one)));
   if (errors === undefined) return undefined;
-  if (says(errors.grant_dead)) return 'grant_dead';
-  if (says(errors.misconfigured)) return 'misconfigured';
-  return says(errors.transient) ? 'transient' : undefined;
+  if (listed(errors.grant_dead)) return 'grant_dead';
+  if (listed(errors.misconfigured)) return 'misconfigured';
+  return listed(errors.transient) ? 'transient' : undefined;
 }
 
-function kindOf(status: number, code: string, retryAfter: number | undefined): Kind {
-  if (status >= 500 || PASSING_STATUS.has(status) || PASSING.has(code)) return 'transient';
-  if (DEAD.has(code)) return 'grant_dead';
-  // Some systems limit rates with 403.
+function kindByStandard(status: number, code: string, retryAfter: number | undefined): Kind {
+  if (status >= 500 || TRANSIENT_STATUSES.has(status) || TRANSIENT_CODES.has(code)) return 'transient';
+  if (GRANT_DEAD_CODES.has(code)) return 'grant_dead';
+  // Some systems rate-limit with 403.
   if (status === 403 && retryAfter !== undefined) return 'transient';
   return status >= 400 ? 'misconfigured' : 'invalid';
 }
@@ -150,34 +157,39 @@ function retryAfterOf(response: Pick<Response, 'headers'>, now: number): number 
   return Number.isNaN(at) ? undefined : Math.max(0, Math.ceil((at - now) / 1000));
 }
 
-function codeOf(error: string, doing: Doing): string {
-  const code = withoutSecrets(error, doing)
+function codeOf(error: string, context: ErrorContext): string {
+  const code = redactSecrets(error, context)
     .toLowerCase()
     .replace(/[^a-z0-9_]+/g, '_')
     .slice(0, 64);
   return /[a-z0-9]/.test(code) ? code : 'unknown_error';
 }
 
-function sentence(start: string, error: string | undefined, description: string | undefined, doing: Doing): string {
-  const said = [error, description].filter((part) => part !== undefined && part !== '').join(': ');
-  return said === '' ? start : `${start} (${withoutSecrets(said, doing).slice(0, 300)})`;
+function detailOf(
+  start: string,
+  error: string | undefined,
+  description: string | undefined,
+  context: ErrorContext,
+): string {
+  const providerText = [error, description].filter((part) => part !== undefined && part !== '').join(': ');
+  return providerText === '' ? start : `${start} (${redactSecrets(providerText, context).slice(0, 300)})`;
 }
 
-/** Shorter ones are no secrets, and would make holes in ordinary words. */
+/** Shorter values are not secrets, and redacting them would damage ordinary words. */
 const SECRET_LENGTH = 6;
 const CONTROL = /\p{Cc}+/gu;
 
-/** What a provider says may repeat what it was sent: those words, however it spells them, and what looks like a token. */
-function withoutSecrets(words: string, { secrets }: Doing): string {
-  let clean = words.replace(CONTROL, ' ');
+/** A provider may echo the request: removes its secrets in every encoding, and whatever looks like a token. */
+function redactSecrets(text: string, { secrets }: ErrorContext): string {
+  let clean = text.replace(CONTROL, ' ');
   for (const secret of secrets.map((one) => one?.replace(CONTROL, ' ').trim() ?? ''))
     if (secret.length >= SECRET_LENGTH)
-      for (const spelling of spellings(secret)) clean = clean.replaceAll(spelling, '[secret]');
+      for (const encoding of encodings(secret)) clean = clean.replaceAll(encoding, '[secret]');
   return clean.replace(/[\w.~+/=%-]{40,}/g, '[…]');
 }
 
-/** As it is, in a URL, in a form, in JSON. */
-const spellings = (secret: string): string[] => [
+/** Plain, URL-encoded, form-encoded, in JSON. */
+const encodings = (secret: string): string[] => [
   secret,
   encodeURIComponent(secret),
   new URLSearchParams([['', secret]]).toString().slice(1),

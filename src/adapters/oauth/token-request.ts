@@ -1,4 +1,4 @@
-// Token requests in the provider's own dialect: what openid-client says by the standard, said as the catalogue tells.
+// Turns the standard token requests of openid-client into the provider's dialect, as the catalogue describes it.
 
 import { isCode, type TokenMode } from '../../domain/auth-modes.ts';
 import { fillAll } from '../../domain/fields.ts';
@@ -9,32 +9,32 @@ export interface TokenRequest extends OutboundRequest {
   url: string;
 }
 
-/** `form`: the standard parameters, with those of the catalogue added. */
-export function inDialect(
+/** `form`: the standard parameters and the catalogue's. */
+export function toDialectRequest(
   target: Target<TokenMode>,
   url: string,
   headers: Record<string, string>,
   form: URLSearchParams,
 ): TokenRequest {
   const { auth } = target;
-  const { token_request: manner } = auth;
+  const { token_request: dialect } = auth;
   const refresh = isCode(auth) && form.get('grant_type') === auth.refresh.grant_type ? auth.refresh : undefined;
-  const unnamed = target.clientId === '' ? ['client_id'] : [];
-  const omitted = new Set([...manner.omit, ...(refresh?.omit ?? []), ...unnamed]);
-  const kept = new URLSearchParams([...form].filter(([name]) => !omitted.has(name)));
-  const parameters = Object.fromEntries(renamed(kept, manner.rename));
-  const sent = { ...headers, ...lowerCased(fillAll(manner.headers, secretValues(target))) };
+  const withoutClientId = target.clientId === '' ? ['client_id'] : [];
+  const omitted = new Set([...dialect.omit, ...(refresh?.omit ?? []), ...withoutClientId]);
+  const remaining = new URLSearchParams([...form].filter(([name]) => !omitted.has(name)));
+  const parameters = Object.fromEntries(renameParameters(remaining, dialect.rename));
+  const sent = { ...headers, ...lowerCaseNames(fillAll(dialect.headers, valuesWithClientSecret(target))) };
   if (omitted.has('authorization')) delete sent.authorization;
   const to = (refresh && target.endpoints.refresh) || url;
-  return asked(to, refresh?.method ?? manner.method, manner.body, sent, parameters);
+  return buildTokenRequest(to, refresh?.method ?? dialect.method, dialect.body, sent, parameters);
 }
 
-/** In the system's own names. */
-export const renamed = (form: URLSearchParams, names: Record<string, string>): URLSearchParams =>
+/** With the vendor's parameter names. */
+export const renameParameters = (form: URLSearchParams, names: Record<string, string>): URLSearchParams =>
   new URLSearchParams([...form].map(([name, value]): [string, string] => [names[name] ?? name, value]));
 
-/** The request that carries these parameters in the query, as JSON or as a form. */
-export function asked(
+/** A request with these parameters in the query (GET), as JSON or as a form. */
+export function buildTokenRequest(
   url: string,
   method: 'GET' | 'POST',
   body: 'form' | 'json',
@@ -52,9 +52,9 @@ export function asked(
   return { url, method, headers: typed, body: JSON.stringify(parameters) };
 }
 
-/** With the client's secret: for what goes to the provider's own endpoints. */
-export const secretValues = ({ values, secrets }: Target): Record<string, string> =>
+/** Template values with the client secret: only for requests to the provider's own endpoints. */
+export const valuesWithClientSecret = ({ values, secrets }: Target): Record<string, string> =>
   secrets.secret === null ? values : { ...values, client_secret: secrets.secret };
 
-const lowerCased = (headers: Record<string, string>): Record<string, string> =>
+const lowerCaseNames = (headers: Record<string, string>): Record<string, string> =>
   Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));

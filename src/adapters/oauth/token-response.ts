@@ -1,56 +1,56 @@
-// The one place that mends what token endpoints answer, before openid-client reads it and after: the odd forms that
-// systems in the field really send, brought to the form of RFC 6749 5.1 and 5.2, with the catalogue's help.
+// Normalizes token responses: what vendors really send, by the catalogue's dialect, into the form of RFC 6749 5.1 and 5.2
+// for openid-client, and into a `TokenResponse` after it.
 
 import { type TokenMode, tokenTypeOf } from '../../domain/auth-modes.ts';
 import type { Identity } from '../../domain/connection.ts';
 import { fill, type Values } from '../../domain/fields.ts';
 import type { TokenResponse } from '../../ports/index.ts';
 import { WholeResponse } from '../outbound/outbound.ts';
-import { at, capture, first, isObject, type Json, positive, secondsUntil, text } from './json-paths.ts';
+import { at, capture, firstAt, isObject, type Json, positiveSeconds, secondsUntil, text } from './json-paths.ts';
 
-/** A success that holds no token, or that cannot be read at all. */
+/** A success without a token, or one that cannot be read at all. */
 export class UnreadableResponse extends Error {
-  override name = 'UnreadableAnswer';
+  override name = 'UnreadableResponse';
 }
 
-/** What a mended answer carries beside the standard members. */
+/** The member of a normalized response that holds the original. */
 const ORIGINAL = 'valetkey_original';
 
-/** The answer as it came. */
+/** The response as it was received. */
 export interface Original {
   body: Json | unknown[];
-  /** The provider's clock when it answered, in milliseconds; null: not said. */
+  /** The provider's clock (its `Date` header), in milliseconds since the epoch; null without one. */
   date: number | null;
 }
 
-type Form = TokenMode['token_answer'];
+type ResponseDialect = TokenMode['token_answer'];
 
-/** `idToken`: openid-client is to see and validate it. Throws `UnreadableAnswer` for a success without a token. */
+/** `idToken`: pass it on, for openid-client to validate. Throws `UnreadableResponse` for a success without a token. */
 export async function normalizeTokenResponse(
   response: WholeResponse,
-  form: Form,
+  dialect: ResponseDialect,
   idToken: boolean,
 ): Promise<WholeResponse> {
-  if (response.status >= 500) return withoutChallenge(response);
-  const body = parse(await response.text(), form);
-  const token = text(first(body, form.access_token));
-  if (response.ok && body !== undefined && token !== undefined && succeeded(body, form)) {
+  if (response.status >= 500) return stripChallenge(response);
+  const body = parseBody(await response.text(), dialect);
+  const token = text(firstAt(body, dialect.access_token));
+  if (response.ok && body !== undefined && token !== undefined && isSuccess(body, dialect)) {
     const date = Date.parse(response.header('date') ?? '');
     const original = { body, date: Number.isNaN(date) ? null : date };
-    return json(200, standard(original, token, form, idToken), response);
+    return jsonResponse(200, toStandardBody(original, token, dialect, idToken), response);
   }
-  const error = body && oauthError(body, form);
-  if (error) return json(response.ok ? 400 : response.status, error, response);
-  if (response.ok) throw new UnreadableResponse('the token endpoint answered without an access token');
-  return withoutChallenge(response);
+  const error = body && oauthError(body, dialect);
+  if (error) return jsonResponse(response.ok ? 400 : response.status, error, response);
+  if (response.ok) throw new UnreadableResponse('the token response has no access token');
+  return stripChallenge(response);
 }
 
-const succeeded = (body: unknown, { success }: Pick<Form, 'success'>): boolean =>
+const isSuccess = (body: unknown, { success }: Pick<ResponseDialect, 'success'>): boolean =>
   success === undefined || at(body, success.path) === success.equals;
 
-/** Only what openid-client must see; the rest is read from the original. */
-function standard(original: Original, token: string, form: Form, idToken: boolean): Json {
-  const refreshToken = text(first(original.body, form.refresh_token));
+/** Only what openid-client needs; the rest is read from the original. */
+function toStandardBody(original: Original, token: string, dialect: ResponseDialect, idToken: boolean): Json {
+  const refreshToken = text(firstAt(original.body, dialect.refresh_token));
   const id = at(original.body, 'id_token');
   return {
     access_token: token,
@@ -61,89 +61,89 @@ function standard(original: Original, token: string, form: Form, idToken: boolea
   };
 }
 
-/** Of a mended answer. */
+/** The original of a normalized response. */
 export const originalOf = (answer: Json): Original => answer[ORIGINAL] as Original;
 
-/** RFC 6749 5.2, also with a nested error object, or where the catalogue says. */
+/** An RFC 6749 5.2 error body: from a standard one, a nested error object, or the catalogue's paths. Undefined: no error. */
 export function oauthError(
   body: Json | unknown[],
-  form: Pick<Form, 'error' | 'error_description' | 'success'>,
+  dialect: Pick<ResponseDialect, 'error' | 'error_description' | 'success'>,
 ): Json | undefined {
-  const code = at(body, 'error');
-  const nested = isObject(code) ? code : undefined;
-  const said = first(body, form.error);
+  const standard = at(body, 'error');
+  const nested = isObject(standard) ? standard : undefined;
+  const ofDialect = firstAt(body, dialect.error);
   const error =
-    text(said) ??
-    (typeof said === 'number' ? String(said) : undefined) ??
-    text(code) ??
+    text(ofDialect) ??
+    (typeof ofDialect === 'number' ? String(ofDialect) : undefined) ??
+    text(standard) ??
     text(nested?.type) ??
     text(nested?.code) ??
     text(nested?.status);
   const description =
-    text(first(body, form.error_description)) ?? text(at(body, 'error_description')) ?? text(nested?.message);
+    text(firstAt(body, dialect.error_description)) ?? text(at(body, 'error_description')) ?? text(nested?.message);
   if (error !== undefined) return { error, error_description: description };
-  const failed = nested !== undefined || !succeeded(body, form);
+  const failed = nested !== undefined || !isSuccess(body, dialect);
   return failed ? { error: 'unknown_error', error_description: description } : undefined;
 }
 
-/** Of the headers, those that say something about the next request. */
-const json = (status: number, body: Json, said: WholeResponse) =>
+/** Keeps only the headers that matter to the next request. */
+const jsonResponse = (status: number, body: Json, original: WholeResponse) =>
   new WholeResponse(body, status, {
     'content-type': 'application/json',
-    'retry-after': said.header('retry-after'),
-    'dpop-nonce': said.header('dpop-nonce'),
+    'retry-after': original.header('retry-after'),
+    'dpop-nonce': original.header('dpop-nonce'),
   });
 
-/** openid-client prefers the challenge over the error in the body, which says more. */
-export const withoutChallenge = (response: WholeResponse): WholeResponse => response.without('www-authenticate');
+/** openid-client prefers the `WWW-Authenticate` challenge over the error in the body, which says more. */
+export const stripChallenge = (response: WholeResponse): WholeResponse => response.without('www-authenticate');
 
 /** JSON, or a form, whatever the content type says. */
-function parse(body: string, form: Form): Json | unknown[] | undefined {
+function parseBody(body: string, dialect: ResponseDialect): Json | unknown[] | undefined {
   try {
     const value: unknown = JSON.parse(body);
     return isObject(value) || Array.isArray(value) ? value : undefined;
   } catch {
     const pairs = Object.fromEntries(new URLSearchParams(body));
-    return first(pairs, form.access_token) !== undefined || pairs.error !== undefined ? pairs : undefined;
+    return firstAt(pairs, dialect.access_token) !== undefined || pairs.error !== undefined ? pairs : undefined;
   }
 }
 
-interface Read {
-  /** Validated before. */
+interface ReadContext {
+  /** Validated already. */
   idToken: string | undefined;
   identity: Identity | undefined;
   values: Values;
-  /** Ours, in milliseconds; for moments where the provider does not tell its own. */
+  /** Our clock in milliseconds since the epoch, for times when the response has no `Date`. */
   now: number;
 }
 
-/** What the catalogue's form finds in the answer. */
-export function toTokenResponse({ body, date }: Original, auth: TokenMode, read: Read): TokenResponse {
-  const form = auth.token_answer;
-  const until = (paths: readonly string[] | undefined) => secondsUntil(first(body, paths), date ?? read.now);
-  const { refresh_expires: refresh } = form;
-  const accessToken = first(body, form.access_token) as string;
+/** Reads the response by the catalogue's dialect. */
+export function toTokenResponse({ body, date }: Original, auth: TokenMode, context: ReadContext): TokenResponse {
+  const dialect = auth.token_answer;
+  const until = (paths: readonly string[] | undefined) => secondsUntil(firstAt(body, paths), date ?? context.now);
+  const { refresh_expires: refresh } = dialect;
+  const accessToken = firstAt(body, dialect.access_token) as string;
   return {
     accessToken,
     tokenType: tokenType(at(body, 'token_type'), auth),
-    refreshToken: text(first(body, form.refresh_token)),
-    idToken: read.idToken,
-    scopes: scopes(first(body, form.scope), form.scope_separator),
+    refreshToken: text(firstAt(body, dialect.refresh_token)),
+    idToken: context.idToken,
+    scopes: parseScopes(firstAt(body, dialect.scope), dialect.scope_separator),
     expiresIn:
-      positive(first(body, form.expires.in)) ??
-      until(form.expires.at) ??
-      (form.expires.jwt ? jwtLife(accessToken, date ?? read.now) : undefined) ??
-      otherwise(form.expires.otherwise, read.values),
-    idleIn: positive(first(body, refresh.idle_in)) ?? until(refresh.idle_at),
-    endsIn: positive(first(body, refresh.end_in)) ?? until(refresh.end_at),
-    identity: read.identity,
-    captured: capture(body, form.capture),
+      positiveSeconds(firstAt(body, dialect.expires.in)) ??
+      until(dialect.expires.at) ??
+      (dialect.expires.jwt ? jwtLifetime(accessToken, date ?? context.now) : undefined) ??
+      fallbackLifetime(dialect.expires.otherwise, context.values),
+    idleIn: positiveSeconds(firstAt(body, refresh.idle_in)) ?? until(refresh.idle_at),
+    endsIn: positiveSeconds(firstAt(body, refresh.end_in)) ?? until(refresh.end_at),
+    identity: context.identity,
+    captured: capture(body, dialect.capture),
     dpopKey: undefined,
   };
 }
 
-/** What an answer of no token endpoint has not. */
-export const BARE: Omit<TokenResponse, 'accessToken' | 'tokenType' | 'expiresIn'> = {
+/** The members that only a token endpoint's response has. */
+export const EMPTY_TOKEN_RESPONSE: Omit<TokenResponse, 'accessToken' | 'tokenType' | 'expiresIn'> = {
   refreshToken: undefined,
   idToken: undefined,
   scopes: undefined,
@@ -154,22 +154,22 @@ export const BARE: Omit<TokenResponse, 'accessToken' | 'tokenType' | 'expiresIn'
   dpopKey: undefined,
 };
 
-/** What a token type means to an API is the catalogue's to say; of the answer's own only HTTP's schemes are (RFC 6750, 9449). */
+/** The catalogue says how a token is sent; of the response's own type only `DPoP` counts (RFC 9449). */
 function tokenType(said: unknown, auth: TokenMode): string {
   const type = text(said)?.toLowerCase();
   if (auth.send === undefined && type === 'dpop') return 'DPoP';
   return tokenTypeOf(auth);
 }
 
-/** An empty string grants nothing; an absent one, what was asked for (RFC 6749 5.1). */
-export function scopes(value: unknown, separator: ' ' | ','): string[] | undefined {
+/** An empty string grants nothing; an absent one means as requested (RFC 6749 5.1). */
+export function parseScopes(value: unknown, separator: ' ' | ','): string[] | undefined {
   if (Array.isArray(value)) return value.filter((scope) => typeof scope === 'string');
   if (typeof value !== 'string') return undefined;
   const commas = separator === ',' || !/\s/.test(value.trim());
   return value.split(commas ? /[\s,]+/ : /\s+/).filter((scope) => scope !== '');
 }
 
-function jwtLife(token: string, now: number): number | undefined {
+function jwtLifetime(token: string, now: number): number | undefined {
   try {
     const { exp }: { exp?: unknown } = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
     return typeof exp === 'number' ? secondsUntil(exp, now) : undefined;
@@ -178,5 +178,5 @@ function jwtLife(token: string, now: number): number | undefined {
   }
 }
 
-const otherwise = (seconds: number | string | undefined, values: Values): number | undefined =>
-  typeof seconds === 'string' ? positive(fill(seconds, values)) : seconds;
+const fallbackLifetime = (seconds: number | string | undefined, values: Values): number | undefined =>
+  typeof seconds === 'string' ? positiveSeconds(fill(seconds, values)) : seconds;

@@ -3,7 +3,7 @@ import { capturesOf, isCode, isStatic, tokenTypeOf } from '../../domain/auth-mod
 import type { Connection } from '../../domain/connection.ts';
 import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
 import { fieldIssues, type Values, valuesOf } from '../../domain/fields.ts';
-import { packCredentials, readCredentials, staticToken } from '../../domain/imported-credentials.ts';
+import { readCredentials, serializeCredentials, staticToken } from '../../domain/imported-credentials.ts';
 import { connectionFields } from '../../domain/provider.ts';
 import type { Clock, Store, Vault } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
@@ -149,5 +149,9 @@ function receivedFrom(
     const credentials = { ...none, accessToken, refreshToken };
     return { ...common, credentials, expiresAt: accessToken === null ? now : (expiresAt ?? null) };
   }
-  return { ...common, credentials: { ...none, credentials: packCredentials(read.values, scopes) }, expiresAt: now };
+  return {
+    ...common,
+    credentials: { ...none, credentials: serializeCredentials(read.values, scopes) },
+    expiresAt: now,
+  };
 }

@@ -1,7 +1,7 @@
 // JWT verification, with a cache of verdicts: a token that was verified is not verified again while the verdict holds.
 import { LRUCache } from 'lru-cache';
 import { type Refusal, refuse } from '../../domain/errors.ts';
-import { holdsUntil } from '../../domain/jwt.ts';
+import { verdictValidUntil } from '../../domain/jwt.ts';
 import { JWT_VERDICT_TTL_MS } from '../../domain/time-limits.ts';
 import type { Clock, JwtExpectations, JwtVerdict, JwtVerifier, TrustedIssuer } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
@@ -73,7 +73,7 @@ export function createJwtVerification({
     if (!trusted || claimed !== (issuer ?? claimed)) return { active: false, reason: 'untrusted_issuer' };
     const verdict = await verifier.verify(token, trusted, expected);
     if (verdict.active) {
-      const until = holdsUntil(verdict.claims, expected) * 1_000;
+      const until = verdictValidUntil(verdict.claims, expected) * 1_000;
       verdicts.set(key, { verdict, trusted, until }, { ttl: JWT_VERDICT_TTL_MS });
     }
     return verdict;

@@ -48,7 +48,7 @@ export interface KeyRotationResult {
 
 interface Parts {
   store: Pick<Store, 'keysInUse' | 'reencryptBatch' | 'removeKeyCheck'>;
-  ring: Vault & { readonly kids: readonly string[]; readonly sealingKid: string };
+  ring: Vault & { readonly kids: readonly string[]; readonly encryptionKid: string };
   rescue: Pick<Rescue, 'all'>;
   access: Pick<Access, 'recordSystem'>;
   log: Logger;
@@ -65,7 +65,7 @@ const CONTEXT_ROWS: Record<SecretColumn['table'], string> = {
 
 /** Rejects with `StoreError`; what was committed until then stays. */
 export async function rotateKeys({ store, ring, rescue, access, log, pause }: Parts): Promise<KeyRotationResult> {
-  const kid = ring.sealingKid;
+  const kid = ring.encryptionKid;
   const others = ring.kids.filter((one) => one !== kid);
   let reencrypted = 0;
 

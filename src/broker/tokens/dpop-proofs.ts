@@ -1,7 +1,7 @@
 // DPoP proofs (RFC 9449) for requests to APIs whose tokens are bound to a key. The key never leaves the broker.
 
 import { Refusal, refuse } from '../../domain/errors.ts';
-import { openCredentials } from '../../domain/imported-credentials.ts';
+import { parseStoredCredentials } from '../../domain/imported-credentials.ts';
 import type { Clock, DpopRequest, SignProof, Store, Vault } from '../../ports/index.ts';
 import type { Call } from '../audit/index.ts';
 import { type ServedToken, toServedToken } from '../cache/index.ts';
@@ -45,7 +45,7 @@ export function createDpopProofs({ store, vault, reader, signProof, clock }: Dpo
       const newer = isNewer ? decryptAccessToken(vault, id, row.accessToken) : null;
       const served = newer === null ? read : toServedToken(row.connection, newer, clock);
       const { tokenType } = served.connection;
-      const { dpopKey } = openCredentials(decryptKeyMaterial(vault, id, row.credentials));
+      const { dpopKey } = parseStoredCredentials(decryptKeyMaterial(vault, id, row.credentials));
       if (tokenType !== 'DPoP' || dpopKey === undefined) return refuse(notBound(tokenType));
       const issuedAt = Math.floor(clock.now() / 1_000);
       const { accessToken } = served;

@@ -3,12 +3,12 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type Context, Hono } from 'hono';
 import { etag } from 'hono/etag';
-import { packaged } from '../../package-files.ts';
+import { packageFile } from '../../package-files.ts';
 
 function stylesheet(name: string) {
   let ready: { css: string; headers: Record<string, string> } | undefined;
   const load = () => {
-    const css = readFileSync(packaged(`src/http/pages/${name}`), 'utf8');
+    const css = readFileSync(packageFile(`src/http/pages/${name}`), 'utf8');
     const headers = {
       'Content-Type': 'text/css; charset=utf-8',
       'Cache-Control': 'public, max-age=3600',

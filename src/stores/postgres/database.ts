@@ -9,11 +9,11 @@ import {
   POSTGRES_MIGRATION_RETRY_MS,
   POSTGRES_MIGRATION_TIMEOUT_MS,
 } from '../../domain/time-limits.ts';
-import { packaged } from '../../package-files.ts';
+import { packageFile } from '../../package-files.ts';
 import { halfMoved, MARK, type PlaceStanding, StoreError } from '../../ports/index.ts';
 import { codeOf, storeError } from './errors.ts';
 
-const MIGRATIONS = packaged('drizzle/postgres');
+const MIGRATIONS = packageFile('drizzle/postgres');
 
 /** The same for signs of life and news, which are short, and tell soon whether the database is there at all. */
 export const ASIDE: PoolConfig = {

@@ -7,11 +7,11 @@ import { drizzle } from 'drizzle-orm/better-sqlite3';
 import { migrate } from 'drizzle-orm/better-sqlite3/migrator';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { SQLITE_BUSY_TIMEOUT_MS, SQLITE_OPEN_BUSY_TIMEOUT_MS } from '../../domain/time-limits.ts';
-import { packaged } from '../../package-files.ts';
+import { packageFile } from '../../package-files.ts';
 import { halfMoved, MARK, type PlaceStanding, StoreError } from '../../ports/index.ts';
 import { storeError } from './group-commit.ts';
 
-const MIGRATIONS = packaged('drizzle/sqlite');
+const MIGRATIONS = packageFile('drizzle/sqlite');
 
 /**
  * Opens `file:<path>` or `file::memory:`, and brings its tables up to date. A folder that is missing is made with mode

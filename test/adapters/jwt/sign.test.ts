@@ -1,4 +1,4 @@
-// Proofs for requests with bound tokens (RFC 9449 4.2), as jose verifies them.
+// DPoP proofs for API requests (RFC 9449 4.2), verified with jose.
 import { createHash, generateKeyPairSync } from 'node:crypto';
 import { calculateJwkThumbprint, EmbeddedJWK, exportJWK, type JWK, jwtVerify } from 'jose';
 import { expect, test } from 'vitest';
@@ -19,7 +19,7 @@ async function read(proof: string) {
   return jwtVerify(proof, EmbeddedJWK, { typ: 'dpop+jwt', algorithms: ['ES256'], currentDate, maxTokenAge: 1 });
 }
 
-test('a proof names the request and the token, and shows the public key alone', async () => {
+test('DPoP proof: names the request and the token, and has only the public key', async () => {
   const { payload, protectedHeader } = await read(await signProof(KEY, REQUEST));
   expect(payload).toEqual({
     jti: expect.stringMatching(/^[\w-]{36}$/),
@@ -38,19 +38,19 @@ test.each([
   ['https://api.example/v1/users?page=2#top', 'https://api.example/v1/users'],
   ['https://user:password@API.example:443', 'https://api.example/'],
   ['http://127.0.0.1:8080/a%20b?', 'http://127.0.0.1:8080/a%20b'],
-])('of %s it names %s', async (url, htu) => {
+])('DPoP proof: for %s, htu is %s', async (url, htu) => {
   const { payload } = await read(await signProof(KEY, { ...REQUEST, url }));
   expect(payload.htu).toBe(htu);
 });
 
-test('it holds the nonce that is given, and is never the same twice', async () => {
+test('DPoP proof: has the given nonce, and a new jti each time', async () => {
   const request = { ...REQUEST, nonce: 'n0nce' };
   const [one, two] = await Promise.all([1, 2].map(async () => (await read(await signProof(KEY, request))).payload));
   expect([one?.nonce, two?.nonce]).toEqual(['n0nce', 'n0nce']);
   expect(one?.jti).not.toBe(two?.jti);
 });
 
-test('a key that is not of P-256 signs nothing', async () => {
+test('DPoP proof: rejects a key that is not P-256', async () => {
   const other = generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey.export({ type: 'pkcs8', format: 'pem' });
   await expect(signProof(String(other), REQUEST)).rejects.toThrow();
 });

@@ -1,4 +1,4 @@
-// The JWT verifier, against a real authorization server and against an issuer of our own that fails on command.
+// The JWT verifier, with a real authorization server, and with a scripted issuer that fails on demand.
 import { createHmac, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -35,7 +35,7 @@ function signer(kid: string, alg = 'RS256'): Signer {
 
 const json64 = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
-/** Any header over any claims, signed (or not) by whoever forges. */
+/** A token with any header and claims, signed with any key or not at all. */
 function forge(header: object, claims: unknown, signature: (input: string) => Buffer): string {
   const input = `${json64(header)}.${json64(claims)}`;
   return `${input}.${signature(input).toString('base64url')}`;
@@ -44,7 +44,7 @@ function forge(header: object, claims: unknown, signature: (input: string) => Bu
 const rs256 = (key: KeyObject) => (input: string) => sign('sha256', Buffer.from(input), key);
 const unsigned = () => Buffer.alloc(0);
 
-/** An issuer that counts what it is asked and fails on command. */
+/** An issuer that counts requests and fails on demand. */
 async function startIssuer() {
   const state = {
     url: '',
@@ -107,7 +107,7 @@ const reason = async (jwt: string, audience: string | undefined = AUDIENCE) => {
   return verdict.active ? 'active' : verdict.reason;
 };
 
-describe('a token of a real authorization server', () => {
+describe('JWT of a real authorization server', () => {
   const server = new OAuth2Server();
   beforeAll(async () => {
     await server.issuer.keys.generate('RS256', { kid: 'first' });
@@ -117,7 +117,7 @@ describe('a token of a real authorization server', () => {
   const issued = (kid: string, audience = AUDIENCE) =>
     server.issuer.buildToken({ kid, scopesOrTransform: (_, payload) => Object.assign(payload, { aud: audience }) });
 
-  it('is active, and stays so when the key is rotated', async () => {
+  it('is active, also after a key rotation', async () => {
     time.ms = Date.now();
     const trustedIssuers = { issuer: server.issuer.url!, audiences: [] };
     const verdict = await jwts.verify(await issued('first'), trustedIssuers, { audiences: [AUDIENCE] });
@@ -137,7 +137,7 @@ describe('a token of a real authorization server', () => {
     });
   });
 
-  it('has a valid signature for logins too, also by a key rotated a moment ago', async () => {
+  it('has a valid signature for logins, also right after a key rotation', async () => {
     time.ms = Date.now();
     const uri = `${server.issuer.url}/jwks`;
     expect(await jwts.verifySignature(await issued('first'), server.issuer.url!, uri)).toBe('valid');
@@ -158,7 +158,7 @@ describe('algorithms', () => {
     },
   );
 
-  it('refuses alg none, and does not ask the issuer about it', async () => {
+  it('refuses alg none without a request to the issuer', async () => {
     for (const alg of ['none', 'None', 'NONE', ''])
       expect(await reason(forge({ alg, kid: 'k1' }, claims(), unsigned))).toBe('unsupported_algorithm');
     expect(issuer.fetched).toEqual([]);
@@ -167,7 +167,7 @@ describe('algorithms', () => {
     ).toBe('invalid');
   });
 
-  it('refuses HS256 under the public key', async () => {
+  it('refuses HS256 with the public key as its secret', async () => {
     const pem = createPublicKey(key.privateKey).export({ type: 'spki', format: 'pem' }).toString();
     const hs256 = (secret: string) => (input: string) => createHmac('sha256', secret).update(input).digest();
     for (const secret of [pem, pem.trim(), JSON.stringify(key.jwk)]) {
@@ -177,7 +177,7 @@ describe('algorithms', () => {
     }
   });
 
-  it('refuses HS256 even when the issuer publishes and announces it', async () => {
+  it("refuses HS256 even when the issuer's metadata and keys have it", async () => {
     const secret = Buffer.from('a secret that everybody can read');
     issuer.keys = [{ kty: 'oct', kid: 'k1', alg: 'HS256', k: secret.toString('base64url') }];
     issuer.metadata = { id_token_signing_alg_values_supported: ['HS256', 'RS256', 'none'] };
@@ -185,7 +185,7 @@ describe('algorithms', () => {
     expect(await reason(jwt)).toBe('unsupported_algorithm');
   });
 
-  it('refuses what the issuer does not announce', async () => {
+  it('refuses an algorithm that the metadata does not list', async () => {
     issuer.metadata = { id_token_signing_alg_values_supported: ['ES256'] };
     expect(await reason(token())).toBe('unsupported_algorithm');
     issuer.metadata = { id_token_signing_alg_values_supported: ['ES256', 'RS256'] };
@@ -193,14 +193,14 @@ describe('algorithms', () => {
     expect(await reason(token())).toBe('active');
   });
 
-  it('refuses a key for another algorithm or another use than its own', async () => {
+  it('refuses a key for another algorithm or use', async () => {
     issuer.keys = [{ ...key.jwk, alg: 'PS256' }];
     expect(await reason(token())).toBe('unknown_key');
     issuer.keys = [{ ...key.jwk, use: 'enc' }];
     expect(await reason(token())).toBe('unknown_key');
   });
 
-  it('refuses an RSA key that is too short', async () => {
+  it('refuses a short RSA key', async () => {
     const pair = generateKeyPairSync('rsa', { modulusLength: 1024 });
     issuer.keys = [{ ...pair.publicKey.export({ format: 'jwk' }), kid: 'k1' }];
     expect(await reason(forge(header(key), claims(), rs256(pair.privateKey)))).toBe('unknown_key');
@@ -208,7 +208,7 @@ describe('algorithms', () => {
 });
 
 describe('forged tokens', () => {
-  it('refuses another key under the same kid, without a fetch for it', async () => {
+  it('refuses another key under a known kid, without a refetch', async () => {
     expect(await reason(token())).toBe('active');
     expect(await reason(forge(header(key), claims(), rs256(next.privateKey)))).toBe('invalid_signature');
     expect(jwksFetches(issuer)).toBe(1);
@@ -219,7 +219,7 @@ describe('forged tokens', () => {
     expect(await reason(`${head}.${json64(claims({ sub: 'admin' }))}.${signature}`)).toBe('invalid_signature');
   });
 
-  it('ignores keys and addresses that the token brings along', async () => {
+  it("ignores keys and URLs in the token's header", async () => {
     const attacker = await startIssuer();
     attacker.keys = [next.jwk];
     for (const brought of [
@@ -239,7 +239,7 @@ describe('forged tokens', () => {
     await attacker.close();
   });
 
-  it('refuses critical extensions that it does not know', async () => {
+  it('refuses unknown critical extensions', async () => {
     for (const crit of [['x'], ['b64', 'x'], [], 'x'])
       expect(await reason(forge({ ...header(key), crit, x: 1, b64: true }, claims(), rs256(key.privateKey)))).toBe(
         'malformed',
@@ -255,17 +255,17 @@ describe('forged tokens', () => {
     ['an array', `${json64({ alg: 'RS256' })}.${json64([])}.AA`],
     ['a header without alg', `${json64({})}.${json64({ iss: 'x' })}.AA`],
     ['an alg that is no text', `${json64({ alg: 1 })}.${json64({ iss: 'x' })}.AA`],
-  ])('calls %s malformed', async (_, text) => {
+  ])('%s: malformed', async (_, text) => {
     expect(await reason(text)).toBe('malformed');
     expect(await jwts.verifySignature(text, issuer.url, `${issuer.url}/keys`)).toBe('invalid');
     expect(issuer.fetched.filter((path) => path !== '/keys')).toEqual([]);
   });
 
-  it('calls a signature that is not base64url malformed', async () => {
+  it('signature that is not base64url: malformed', async () => {
     expect(await reason(`${token()}!`)).toBe('malformed');
   });
 
-  it('calls tokens above 16 kB malformed, unread', async () => {
+  it('token above 16 kB: malformed, and not parsed', async () => {
     const padded = (size: number) => token({ padding: 'x'.repeat(size) });
     expect(await reason(padded(11_000))).toBe('active');
     expect(await reason(padded(13_000))).toBe('malformed');
@@ -274,14 +274,14 @@ describe('forged tokens', () => {
 });
 
 describe('claims', () => {
-  it('accepts an audience that is asked for, alone or among others', async () => {
+  it('accepts a requested audience, alone or among others', async () => {
     expect(await reason(token({ aud: ['else', AUDIENCE] }))).toBe('active');
     expect(await reason(token({ aud: ['else', `${AUDIENCE}/`] }))).toBe('audience_mismatch');
     expect(await reason(token({ aud: 'else' }))).toBe('audience_mismatch');
     expect(await reason(token({ aud: [] }))).toBe('audience_mismatch');
   });
 
-  it('accepts the audiences listed for the issuer only when none is asked for', async () => {
+  it("accepts the issuer's configured audiences only when the request has none", async () => {
     const listed = trusted(['listed', AUDIENCE]);
     expect(await jwts.verify(token(), listed, {})).toMatchObject({ active: true });
     expect(await jwts.verify(token({ aud: 'listed' }), listed, {})).toMatchObject({ active: true });
@@ -290,22 +290,22 @@ describe('claims', () => {
     });
   });
 
-  it('refuses any audience when none is asked for and none is listed', async () => {
+  it('refuses every token when no audience is requested or configured', async () => {
     expect(await jwts.verify(token(), trusted(), {})).toEqual({ active: false, reason: 'audience_mismatch' });
   });
 
-  it('wants iss, aud and exp', async () => {
+  it('requires iss, aud and exp', async () => {
     for (const claim of ['iss', 'aud', 'exp'])
       expect(await reason(token({ [claim]: undefined }))).toBe('missing_claim');
   });
 
-  it('refuses the issuer of another trust, exactly compared', async () => {
+  it('refuses another issuer, compared exactly', async () => {
     for (const iss of ['https://else.example', `${issuer.url}/`, [issuer.url], null])
       expect(await reason(token({ iss }))).toBe('untrusted_issuer');
     expect(issuer.fetched).toEqual([]);
   });
 
-  it('goes by the clock, give or take 30 seconds', async () => {
+  it('tolerates a clock skew of 30 seconds', async () => {
     const now = time.ms / SECOND;
     expect(await reason(token({ exp: now - 29 }))).toBe('active');
     expect(await reason(token({ exp: now - 30 }))).toBe('expired');
@@ -316,11 +316,11 @@ describe('claims', () => {
     expect(await reason(token({ iat: undefined }))).toBe('active');
   });
 
-  it('refuses times that are no numbers', async () => {
+  it('refuses times that are not numbers', async () => {
     for (const claim of ['exp', 'nbf', 'iat']) expect(await reason(token({ [claim]: '1893456000' }))).toBe('malformed');
   });
 
-  it('tells who the token claims to be from, if it is one', () => {
+  it('claimedIssuer: the unverified issuer, or undefined when it is not a JWT', () => {
     expect(jwts.claimedIssuer(token({ iss: 'https://anyone.example' }))).toBe('https://anyone.example');
     expect(jwts.claimedIssuer(token({ iss: 7 }))).toBeUndefined();
     for (const text of ['', 'gho_opaque', 'a.b.c', 'a.b.c.d.e']) expect(jwts.claimedIssuer(text)).toBeUndefined();
@@ -346,12 +346,12 @@ describe('discovery', () => {
     ['no keys', () => ({ jwks_uri: undefined })],
     ['keys that are no address', () => ({ jwks_uri: 7 })],
     ['keys that are nowhere', () => ({ jwks_uri: 'nowhere' })],
-  ])('trusts no metadata that name %s', async (_, metadata) => {
+  ])('refuses metadata that name %s', async (_, metadata) => {
     issuer.metadata = metadata();
     expect(await reason(token())).toBe('issuer_unavailable');
   });
 
-  it('does not throw for an issuer that is no address', async () => {
+  it('does not throw for an issuer that is not a URL', async () => {
     for (const iss of ['not an url', `${issuer.url}?x=1`])
       expect(await jwts.verify(token({ iss }), { issuer: iss, audiences: [] }, { audiences: [AUDIENCE] })).toEqual({
         active: false,
@@ -363,7 +363,7 @@ describe('discovery', () => {
 describe('keys', () => {
   const good = () => reason(token());
 
-  it('are fetched once for many tokens at once, and again after ten minutes', async () => {
+  it('are fetched once for concurrent tokens, and again after ten minutes', async () => {
     expect(new Set(await Promise.all(Array.from({ length: 20 }, good)))).toEqual(new Set(['active']));
     time.ms += 10 * MINUTE - 1;
     await good();
@@ -374,14 +374,14 @@ describe('keys', () => {
     expect(issuer.fetched).toHaveLength(4);
   });
 
-  it('withdrawn by the issuer are refused after ten minutes', async () => {
+  it('are refused ten minutes after the issuer removed them', async () => {
     expect(await reason(token())).toBe('active');
     issuer.keys = [next.jwk];
     time.ms += 10 * MINUTE;
     expect(await reason(token())).toBe('unknown_key');
   });
 
-  it('rotated right after the first fetch are found on the first token', async () => {
+  it('are refetched for the first token with a new key', async () => {
     expect(await reason(token())).toBe('active');
     issuer.keys = [key.jwk, next.jwk];
     expect(await reason(token({}, next))).toBe('active');
@@ -389,7 +389,7 @@ describe('keys', () => {
     expect(jwksFetches(issuer)).toBe(2);
   });
 
-  it('are asked for a bounded number of times in a storm of unknown kids', async () => {
+  it('are refetched at a limited rate for unknown kids', async () => {
     await reason(token());
     const storm = async () => {
       for (let i = 0; i < 20; i++)
@@ -413,7 +413,7 @@ describe('keys', () => {
     expect(await reason(token({}, next))).toBe('active');
   });
 
-  it('are fetched for a login even when callers have spent what they may', async () => {
+  it('are refetched for a login even when callers have used up their limit', async () => {
     for (let i = 0; i < 5; i++) await reason(forge({ alg: 'RS256', kid: `x${i}` }, claims(), rs256(next.privateKey)));
     const before = jwksFetches(issuer);
     issuer.keys = [key.jwk, next.jwk];
@@ -422,7 +422,7 @@ describe('keys', () => {
     expect(jwksFetches(issuer)).toBe(before + 1);
   });
 
-  it('of one issuer say nothing of another', async () => {
+  it('of one issuer do not verify tokens of another', async () => {
     const other = await startIssuer();
     other.keys = [next.jwk];
     const crossed = forge(header(next), claims(), rs256(next.privateKey));
@@ -434,17 +434,17 @@ describe('keys', () => {
     await other.close();
   });
 
-  it('that are not understood are passed over', async () => {
+  it('of unknown kinds are ignored', async () => {
     issuer.keys = [null, 7, 'key', {}, { kty: 'new' }, { kty: 'RSA', kid: 'k1', use: 'enc' }, key.jwk];
     expect(await reason(token())).toBe('active');
   });
 
-  it('that are rubbish are no keys', async () => {
+  it('that are malformed make the issuer unavailable', async () => {
     issuer.keys = [{ kty: 'RSA', kid: 'k1', n: '!', e: 'AQAB' }];
     expect(await reason(token())).toBe('unknown_key');
   });
 
-  it('are all tried for a token without a kid, and fetched anew when none fits', async () => {
+  it('are all tried for a token without a kid, and refetched when none fits', async () => {
     const nameless = (by: Signer, exp = time.ms / SECOND + 60) =>
       forge({ alg: 'RS256' }, claims({ exp }), rs256(by.privateKey));
     issuer.keys = [key.jwk, next.jwk];
@@ -461,19 +461,19 @@ describe('keys', () => {
 describe('signatures of ID tokens', () => {
   const check = (jwt: string) => jwts.verifySignature(jwt, issuer.url, `${issuer.url}/keys`);
 
-  it('are judged without the claims', async () => {
+  it('are verified without the claims', async () => {
     expect(await check(token({ exp: 1, aud: undefined, iss: 'https://else.example' }))).toBe('valid');
     expect(await check(forge(header(key), claims(), rs256(next.privateKey)))).toBe('invalid');
     expect(await check(token({}, signer('k9')))).toBe('invalid');
   });
 
-  it('are judged with the keys that verify fetched', async () => {
+  it('are verified with the key set that verify fetched', async () => {
     await reason(token());
     expect(await check(token())).toBe('valid');
     expect(jwksFetches(issuer)).toBe(1);
   });
 
-  it('are found with a key rotated a moment ago, within bounds, and unavailable beyond them', async () => {
+  it('are verified right after a key rotation, and unavailable beyond the refetch limit', async () => {
     expect(await check(token())).toBe('valid');
     issuer.keys = [key.jwk, next.jwk];
     expect(await check(token({}, next))).toBe('valid');
@@ -489,8 +489,8 @@ describe('signatures of ID tokens', () => {
   });
 });
 
-describe.each(['hangs up', '500', 'garbage'] as const)('an issuer that answers with: %s', (outage) => {
-  it('is unavailable when nothing is known of it, and found again when it is back', async () => {
+describe.each(['hangs up', '500', 'garbage'] as const)('an issuer that responds with: %s', (outage) => {
+  it('is unavailable without cached keys, and available again after recovery', async () => {
     issuer.behaviour = outage;
     expect(await reason(token())).toBe('issuer_unavailable');
     const asked = issuer.fetched.length;
@@ -501,7 +501,7 @@ describe.each(['hangs up', '500', 'garbage'] as const)('an issuer that answers w
     expect(await reason(token())).toBe('active');
   });
 
-  it('is verified by the keys that are known, for a day, and by new ones as soon as it is back', async () => {
+  it('is served from cached keys for a day, and from new keys after recovery', async () => {
     expect(await reason(token())).toBe('active');
     issuer.behaviour = outage;
     time.ms += HOUR;
@@ -519,18 +519,18 @@ describe.each(['hangs up', '500', 'garbage'] as const)('an issuer that answers w
     expect(await reason(token())).toBe('unknown_key');
   });
 
-  it('is asked at most every five seconds, and nobody waits for it once the outage is known', async () => {
+  it('is retried at most every five seconds, and delays no token once the outage is known', async () => {
     expect(await reason(token())).toBe('active');
     issuer.behaviour = outage;
     time.ms += 10 * MINUTE;
     for (let i = 0; i < 10; i++) expect(await reason(token())).toBe('active');
-    // Both well-known addresses and the keys.
+    // Both well-known URLs, and the keys.
     expect(issuer.fetched.length).toBe(2 + 3);
   });
 });
 
-describe('an outage that is known', () => {
-  it('makes nobody wait while the issuer is tried again', async () => {
+describe('a known outage', () => {
+  it('retries the issuer in the background', async () => {
     let answer: (() => void) | undefined;
     const clock = { now: () => time.ms, monotonic: () => time.ms };
     const answers = ['up', 'up', 'down', 'down', 'down'];

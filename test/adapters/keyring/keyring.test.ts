@@ -1,4 +1,4 @@
-// The key ring: what it seals opens in its own place only, and the ring and its file are read without leaking keys.
+// The key ring: a ciphertext decrypts only for its own row and column, and parsing the ring and its file leaks no keys.
 import { execFile } from 'node:child_process';
 import { createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -7,13 +7,13 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
+import { readOrCreateKeyFile } from '../../../src/adapters/keyring/key-file.ts';
 import {
   createKeyRing,
   generateKey,
   kidOf,
   parseKeyRing,
   proveKeyRing,
-  readOrCreateKeyFile,
 } from '../../../src/adapters/keyring/keyring.ts';
 import type { Ciphertext } from '../../../src/domain/connection.ts';
 import { VaultError } from '../../../src/ports/index.ts';
@@ -48,8 +48,8 @@ const K1 = generateKey('k1');
 const K2 = generateKey('k2');
 const ring = ringOf(K1);
 
-describe('sealing', () => {
-  it('gives back any text, of any row and column', () => {
+describe('encrypt', () => {
+  it('round-trips any text for any row and column', () => {
     fc.assert(
       fc.property(anyText, rowName, anyText, (text, row, column) => {
         expect(ring.decrypt(ring.encrypt(text, { row, column }), { row, column })).toBe(text);
@@ -57,7 +57,7 @@ describe('sealing', () => {
     );
   });
 
-  it('writes the documented format, which plain HKDF and GCM open', () => {
+  it('writes the documented format, which plain HKDF and AES-256-GCM decrypt', () => {
     const key = randomBytes(32);
     const sealed = ringOf(`main_1:${key.toString('base64url')}`).encrypt('gho_ünïcode 🔑', grant);
 
@@ -80,7 +80,7 @@ describe('sealing', () => {
       const rowKey = Buffer.from(hkdfSync('sha256', key, '', row, 32));
       const bytes = Buffer.from(body!, 'base64url');
       const decipher = createDecipheriv('aes-256-gcm', rowKey, Buffer.from(nonce!, 'base64url'));
-      // The right additional data in both cases: only the key makes the difference.
+      // The additional data is right in both cases: only the key differs.
       decipher.setAAD(Buffer.from(JSON.stringify(['v1', 'k', grant.row, grant.column])));
       decipher.setAuthTag(bytes.subarray(-16));
       return decipher.update(bytes.subarray(0, -16), undefined, 'utf8') + decipher.final('utf8');
@@ -89,7 +89,7 @@ describe('sealing', () => {
     expect(() => open('connections/con_2')).toThrow();
   });
 
-  it('never uses a nonce twice in 100,000 seals', () => {
+  it('never repeats a nonce in 100,000 encryptions', () => {
     const nonces = new Set<string>();
     for (let i = 0; i < 100_000; i++) {
       nonces.add(ring.encrypt('', grant).split('.')[2]!);
@@ -97,7 +97,7 @@ describe('sealing', () => {
     expect(nonces.size).toBe(100_000);
   });
 
-  it('takes each random byte for one nonce only, across refills', () => {
+  it('uses each random byte for one nonce only, across refills of the pool', () => {
     let filled = 0;
     const counting = createKeyRing(keysOf(K1), (size) => {
       const bytes = Buffer.alloc(size);
@@ -115,25 +115,25 @@ describe('sealing', () => {
   });
 });
 
-describe('opening', () => {
+describe('decrypt', () => {
   const sealed = ring.encrypt('the secret', grant);
 
-  it('refuses a token of another row', () => {
+  it('refuses a ciphertext of another row', () => {
     expect(codeOf(() => ring.decrypt(sealed, { ...grant, row: 'connections/con_2' }))).toBe('not_openable');
   });
 
-  it('refuses a token of another column', () => {
+  it('refuses a ciphertext of another column', () => {
     expect(codeOf(() => ring.decrypt(sealed, { ...grant, column: 'refresh_token' }))).toBe('not_openable');
   });
 
-  it('tells row and column apart wherever the border between them is', () => {
+  it('distinguishes row and column wherever one ends and the other begins', () => {
     const moved = ring.encrypt('x', { row: 'a', column: 'bc' });
     expect(codeOf(() => ring.decrypt(moved, { row: 'ab', column: 'c' }))).toBe('not_openable');
     const quoted = ring.encrypt('x', { row: 'a","b', column: 'c' });
     expect(codeOf(() => ring.decrypt(quoted, { row: 'a', column: 'b","c' }))).toBe('not_openable');
   });
 
-  it('refuses a kid that was swapped, even for one with the same key', () => {
+  it('refuses another kid, even one with the same key', () => {
     const key = randomBytes(32).toString('base64url');
     const text = ringOf(`a:${key}`).encrypt('x', grant);
     expect(codeOf(() => ringOf(`b:${key}`).decrypt(text.replace('.a.', '.b.') as Ciphertext, grant))).toBe(
@@ -159,12 +159,12 @@ describe('opening', () => {
       );
   });
 
-  it('takes one spelling of a ciphertext only', () => {
+  it('accepts only the canonical encoding of a ciphertext', () => {
     for (const spelling of [`${sealed}=`, `${sealed}\n`, ` ${sealed}`, sealed.replace('v1', 'v01'), `${sealed}.`])
       expect(codeOf(() => ring.decrypt(spelling as Ciphertext, grant))).toBe('malformed');
   });
 
-  it('throws nothing but VaultError, whatever it is given', () => {
+  it('throws only VaultError, for any input', () => {
     const nearly = fc
       .tuple(fc.constantFrom('v1', 'v2', ''), fc.constantFrom('k1', 'k2', ''), anyText, anyText)
       .map((parts) => parts.join('.'));
@@ -183,29 +183,29 @@ describe('opening', () => {
     );
   });
 
-  it('says nothing of the secret or the key when it refuses', () => {
+  it('has no secret and no key in its errors', () => {
     try {
       ring.decrypt(sealed, { ...grant, column: 'id_token' });
       expect.unreachable();
     } catch (error) {
-      const told = `${error} ${JSON.stringify(error)} ${(error as Error).cause}`;
-      expect(told).not.toContain('the secret');
-      expect(told).not.toContain(K1.split(':')[1]);
+      const text = `${error} ${JSON.stringify(error)} ${(error as Error).cause}`;
+      expect(text).not.toContain('the secret');
+      expect(text).not.toContain(K1.split(':')[1]);
     }
   });
 });
 
-describe('several keys', () => {
-  it('seals with the first and opens with all', () => {
+describe('key ring with several keys', () => {
+  it('encrypts with the first and decrypts with all', () => {
     const old = ring.encrypt('from before', grant);
     const rotated = ringOf(`${K2},${K1}`);
-    expect(rotated.sealingKid).toBe('k2');
+    expect(rotated.encryptionKid).toBe('k2');
     expect(rotated.kids).toEqual(['k2', 'k1']);
     expect(rotated.decrypt(old, grant)).toBe('from before');
     expect(kidOf(rotated.encrypt('x', grant))).toBe('k2');
   });
 
-  it('names the key that is missing', () => {
+  it('names the missing key', () => {
     const act = () => ringOf(K2).decrypt(ring.encrypt('x', grant), grant);
     expect(codeOf(act)).toBe('unknown_key');
     expect(act).toThrow('k1');
@@ -215,7 +215,7 @@ describe('several keys', () => {
 describe('VALETKEY_KEYS', () => {
   const secret = () => randomBytes(32).toString('base64url');
 
-  it('takes what `keys generate` prints, with spaces around entries', () => {
+  it('accepts the output of `keys generate`, with spaces around entries', () => {
     expect(ringOf(` ${generateKey()} , ${generateKey()}\n`).kids).toHaveLength(2);
     expect(() => generateKey('not a kid')).toThrow(RangeError);
   });
@@ -239,22 +239,22 @@ describe('VALETKEY_KEYS', () => {
     expect(issuesOf(text).join()).toContain(message);
   });
 
-  it('reports all that is wrong at once', () => {
+  it('reports every issue at once', () => {
     expect(issuesOf(`oops,${K1},k2:short`).map((issue) => issue.slice(0, 7))).toEqual(['entry 1', 'entry 3']);
   });
 
-  it('never quotes an entry, whatever was mixed up', () => {
+  it('never quotes an entry in an issue', () => {
     const key = secret();
     for (const text of [key, `${key}:k1`, `k1=${key}`, `k1:${key}x`, `k1:${key}=`, `${K1},k1:${key}`, `k1;${key}:`]) {
-      const told = issuesOf(text).join();
-      expect(told).not.toBe('');
-      expect(told).not.toContain(key.slice(0, 8));
+      const issues = issuesOf(text).join();
+      expect(issues).not.toBe('');
+      expect(issues).not.toContain(key.slice(0, 8));
     }
   });
 });
 
 describe('proving the ring', () => {
-  it('asks for checks of new keys, and is content with them', () => {
+  it('returns checks for new keys, and accepts them later', () => {
     const rotated = ringOf(`${K2},${K1}`);
     const first = proveKeyRing(ring, []);
     expect(first).toMatchObject({ issues: [], missing: [{ kid: 'k1' }] });
@@ -264,17 +264,17 @@ describe('proving the ring', () => {
     expect(proveKeyRing(rotated, [...first.missing, ...second.missing])).toEqual({ issues: [], missing: [] });
   });
 
-  it('tells a missing key from another key of the same name', () => {
+  it('distinguishes a missing key from another key of the same kid', () => {
     const checks = [ring.check('k1')];
     expect(proveKeyRing(ringOf(K2), checks).issues).toEqual([
-      'key k1 sealed this database and is not in VALETKEY_KEYS',
+      'key k1 encrypted this database and is not in VALETKEY_KEYS',
     ]);
     expect(proveKeyRing(ringOf(generateKey('k1')), checks).issues).toEqual([
-      'key k1 in VALETKEY_KEYS is another key than the one that sealed this database',
+      'key k1 in VALETKEY_KEYS is not the key of that id that encrypted this database',
     ]);
   });
 
-  it('is not proven by a check of another key, a damaged one or another sealed text', () => {
+  it('refuses a check of another key, a damaged one and another text', () => {
     const both = ringOf(`${K1},${K2}`);
     const wrong = [
       both.check('k2').ciphertext,
@@ -289,7 +289,7 @@ describe('the key file', () => {
   const folder = mkdtempSync(join(tmpdir(), 'valetkey-keys-'));
   afterAll(() => rmSync(folder, { recursive: true }));
 
-  it('is made once, for its owner alone, with one key, and read from then on', () => {
+  it('is created once with mode 0600 and one key, and then read', () => {
     const path = join(folder, 'new', 'data', 'valetkey.keys');
     const made = readOrCreateKeyFile(path);
     if (!made.ok) throw new Error(made.issues.join());
@@ -301,10 +301,10 @@ describe('the key file', () => {
     expect(readOrCreateKeyFile(path)).toEqual({ ok: true, keys: made.keys, created: false });
   });
 
-  it('is the same for processes that start at once', async () => {
+  it('is the same for processes that start concurrently', async () => {
     const path = join(folder, 'race', 'valetkey.keys');
     const code = `
-      import { readOrCreateKeyFile } from ${JSON.stringify(new URL('../../../src/adapters/keyring/keyring.ts', import.meta.url).href)};
+      import { readOrCreateKeyFile } from ${JSON.stringify(new URL('../../../src/adapters/keyring/key-file.ts', import.meta.url).href)};
       console.log(JSON.stringify(readOrCreateKeyFile(${JSON.stringify(path)})));`;
     const start = () => promisify(execFile)(process.execPath, ['--input-type=module', '--eval', code]);
     const answers = (await Promise.all(Array.from({ length: 6 }, start))).map(({ stdout }) => JSON.parse(stdout));
@@ -318,12 +318,12 @@ describe('the key file', () => {
     chmodSync(path, mode);
     expect(readOrCreateKeyFile(path)).toEqual({
       ok: false,
-      issues: [`others may read the key file ${path}: run chmod 600 ${path}`],
+      issues: [`other users may read the key file ${path}: run chmod 600 ${path}`],
     });
     expect(readFileSync(path, 'utf8')).toBe(K1);
   });
 
-  it('says why it cannot be used', () => {
+  it('reports why it cannot be used', () => {
     const file = join(folder, 'file');
     writeFileSync(file, '');
     const path = join(file, 'valetkey.keys');

@@ -1,24 +1,31 @@
-// What some systems put into the callback and do right after the code: an HMAC, parameters that must match, the scopes
-// that were granted, and a short-lived token that is swapped for a long-lived one.
+// Vendor extensions of the authorization response: an HMAC, parameters that must match, granted scopes; and the exchange
+// of a short-lived token for a long-lived one.
 import { createHmac } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { NO_SECRETS, type Target } from '../../../src/domain/target.ts';
-import { type Adapter, faultOf, REDIRECT_URI, startAdapter, targetOf, unwrap } from '../../support/oauth.ts';
 import {
-  type Received,
-  type Scripted,
+  createTarget,
+  expectFault,
+  REDIRECT_URI,
+  startTestAdapter,
+  type TestAdapter,
+  unwrap,
+} from '../../support/oauth.ts';
+import {
+  type ReceivedRequest,
+  type ScriptedResponse,
   type ScriptedServer,
   startScriptedServer,
 } from '../../support/scripted-server.ts';
 
 let server: ScriptedServer;
-let adapter: Adapter;
-let answer: (request: Received) => Scripted;
-const token: Scripted = { body: { access_token: 'short', token_type: 'Bearer', scope: 'asked' } };
+let adapter: TestAdapter;
+let answer: (request: ReceivedRequest) => ScriptedResponse;
+const token: ScriptedResponse = { body: { access_token: 'short', token_type: 'Bearer', scope: 'asked' } };
 
 beforeAll(async () => {
   server = await startScriptedServer((request) => answer(request));
-  adapter = startAdapter();
+  adapter = startTestAdapter();
 });
 beforeEach(() => {
   server.received.length = 0;
@@ -32,7 +39,10 @@ afterAll(async () => {
 function target(auth: object, params: Record<string, string> = {}, clientSecret = 'hush'): Target {
   const shop = { title: 'shop', pattern: '.*', optional: true };
   const urls = { authorization_url: `${server.url}/authorize`, token_url: `${server.url}/token` };
-  return targetOf({ auth: [{ mode: 'oauth2_code', ...urls, params: { shop }, ...auth }] }, { params, clientSecret });
+  return createTarget(
+    { auth: [{ mode: 'oauth2_code', ...urls, params: { shop }, ...auth }] },
+    { params, clientSecret },
+  );
 }
 
 function exchange(at: Target, response: Record<string, string> | URLSearchParams) {
@@ -49,7 +59,7 @@ function exchange(at: Target, response: Record<string, string> | URLSearchParams
   return adapter.client.exchange(at, callback, expected);
 }
 
-describe('an HMAC over the callback', () => {
+describe('callback HMAC', () => {
   const hmac = { param: 'hmac', algorithm: 'sha256', encoding: 'hex' };
   const callback = { hmac, match: { shop: '{shop}.myshopify.com' } };
   const shopify = () => target({ callback }, { shop: 'some-shop' });
@@ -62,7 +72,7 @@ describe('an HMAC over the callback', () => {
     timestamp: '1337178173',
   };
 
-  test('lets the documented example pass, in any order of its parameters', async () => {
+  test('accepts the documented example, with its parameters in any order', async () => {
     expect(unwrap(await exchange(shopify(), documented)).accessToken).toBe('short');
     const reversed = Object.fromEntries(Object.entries(documented).reverse());
     expect(unwrap(await exchange(shopify(), reversed)).accessToken).toBe('short');
@@ -78,50 +88,50 @@ describe('an HMAC over the callback', () => {
     ['an empty signature', { ...documented, hmac: '' }],
     ['no signature', Object.fromEntries(Object.entries(documented).filter(([name]) => name !== 'hmac'))],
   ])('refuses %s, before the code is spent', async (_, response) => {
-    const fault = faultOf(await exchange(shopify(), response as Record<string, string>));
+    const fault = expectFault(await exchange(shopify(), response as Record<string, string>));
     expect(fault).toMatchObject({ kind: 'invalid', code: 'invalid_response' });
     expect(server.received).toEqual([]);
   });
 
-  test('refuses what another secret signed, and does not guess without one', async () => {
+  test('refuses an HMAC with another secret, and any without a client secret', async () => {
     const other = target({ callback }, { shop: 'some-shop' }, 'another');
-    expect(faultOf(await exchange(other, documented))).toMatchObject({ code: 'invalid_response' });
+    expect(expectFault(await exchange(other, documented))).toMatchObject({ code: 'invalid_response' });
     const without = { ...shopify(), secrets: NO_SECRETS };
-    expect(faultOf(await exchange(without, documented))).toMatchObject({ kind: 'misconfigured' });
+    expect(expectFault(await exchange(without, documented))).toMatchObject({ kind: 'misconfigured' });
   });
 
-  test('comes in base64 and with SHA-512 elsewhere, over the decoded values', async () => {
+  test('supports base64 and SHA-512, over the decoded values', async () => {
     const at = target({ callback: { hmac: { param: 'sig', algorithm: 'sha512', encoding: 'base64' } } });
     const sig = createHmac('sha512', 'hush').update('a=ü &=+&code=c&state=s').digest('base64');
     expect(unwrap(await exchange(at, { state: 's', sig, code: 'c', a: 'ü &=+' })).accessToken).toBe('short');
     const wrong = createHmac('sha512', 'hush').update('code=c&state=s').digest('base64');
-    expect(faultOf(await exchange(at, { state: 's', sig: wrong, code: 'c', a: 'ü &=+' })).code).toBe(
+    expect(expectFault(await exchange(at, { state: 's', sig: wrong, code: 'c', a: 'ü &=+' })).code).toBe(
       'invalid_response',
     );
   });
 });
 
-describe('a parameter that must match', () => {
+describe('callback parameter that must match', () => {
   const at = (params = {}) => target({ callback: { match: { shop: '{shop}.acme.test', kind: 'store' } } }, params);
   const response = { code: 'c', state: 's', kind: 'store' };
 
-  test('lets pass what was asked for, and nothing else', async () => {
+  test('accepts only the requested value', async () => {
     unwrap(await exchange(at({ shop: 'mine' }), { ...response, shop: 'mine.acme.test' }));
     for (const shop of ['other.acme.test', 'mine.acme.test.evil.test', '']) {
-      const fault = faultOf(await exchange(at({ shop: 'mine' }), { ...response, shop }));
+      const fault = expectFault(await exchange(at({ shop: 'mine' }), { ...response, shop }));
       expect(fault).toMatchObject({ kind: 'invalid', code: 'invalid_response' });
     }
-    expect(faultOf(await exchange(at({ shop: 'mine' }), response)).code).toBe('invalid_response');
-    expect(faultOf(await exchange(at(), { ...response, kind: 'other' })).code).toBe('invalid_response');
+    expect(expectFault(await exchange(at({ shop: 'mine' }), response)).code).toBe('invalid_response');
+    expect(expectFault(await exchange(at(), { ...response, kind: 'other' })).code).toBe('invalid_response');
   });
 
-  test('is not asked for where the connection did not name it', async () => {
+  test('is not checked when the connection has no such parameter', async () => {
     unwrap(await exchange(at(), response));
   });
 });
 
-describe('the scopes that were granted', () => {
-  test('are those of the callback, where the catalogue says so', async () => {
+describe('granted scopes', () => {
+  test('come from the callback where the catalogue says so', async () => {
     const at = target({ callback: { scope: { param: 'scope', separator: ',' } } });
     expect(unwrap(await exchange(at, { code: 'c', state: 's', scope: 'read,activity:read' })).scopes).toEqual([
       'read',
@@ -132,7 +142,7 @@ describe('the scopes that were granted', () => {
   });
 });
 
-describe('a short-lived token', () => {
+describe('short-lived token', () => {
   const params = {
     grant_type: 'swap',
     client_id: '{client_id}',
@@ -145,7 +155,7 @@ describe('a short-lived token', () => {
       token_exchange: { url: `${server.url}/long?fixed=1`, params, ...more },
       token_answer: { capture: { user: 'user.id', page: 'page' } },
     });
-  const long = (said: Scripted) => {
+  const long = (said: ScriptedResponse) => {
     answer = ({ path }) =>
       path.startsWith('/long')
         ? said
@@ -153,7 +163,7 @@ describe('a short-lived token', () => {
   };
   const callback = { code: 'the-code', state: 's' };
 
-  test('is swapped for the one that is kept, with what both answers tell', async () => {
+  test('is exchanged for a long-lived one, with the values of both responses', async () => {
     long({ body: { access_token: 'long', token_type: 'bearer', expires_in: 5_184_000, page: 'p' } });
     expect(unwrap(await exchange(at(), callback))).toMatchObject({
       accessToken: 'long',
@@ -172,7 +182,7 @@ describe('a short-lived token', () => {
     expect(swap!.headers).not.toHaveProperty('authorization');
   });
 
-  test('is swapped with a GET, where that is the way', async () => {
+  test('is exchanged with a GET where the catalogue says so', async () => {
     long({ body: { access_token: 'long' } });
     expect(unwrap(await exchange(at({ method: 'GET' }), callback)).accessToken).toBe('long');
     const [, swap] = server.received;
@@ -195,12 +205,12 @@ describe('a short-lived token', () => {
     ['not possible now', { status: 503, headers: { 'retry-after': '3' } }, { kind: 'transient', retryAfter: 3 }],
     ['answered with nonsense', { body: '<h1>' }, { kind: 'invalid', code: 'invalid_answer' }],
     ['cut off', 'drop', { kind: 'transient', code: 'network_error' }],
-  ] as [string, Scripted, object][])('is not kept when the swap is %s', async (_, said, expected) => {
+  ] as [string, ScriptedResponse, object][])('is not kept when the swap is %s', async (_, said, expected) => {
     long(said);
-    expect(faultOf(await exchange(at(), callback))).toMatchObject(expected);
+    expect(expectFault(await exchange(at(), callback))).toMatchObject(expected);
   });
 
-  test('is repeated by no error of the swap', async () => {
+  test('is redacted from errors of the exchange', async () => {
     answer = ({ path, form }) =>
       path.startsWith('/long')
         ? {
@@ -210,7 +220,7 @@ describe('a short-lived token', () => {
         : { body: { access_token: 'short-lived-canary' } };
     const secret = 'client-secret-canary';
     const made = target({ token_exchange: { url: `${server.url}/long`, params } }, {}, secret);
-    const { detail } = faultOf(await exchange(made, callback));
+    const { detail } = expectFault(await exchange(made, callback));
     expect(detail).toContain('[secret] and [secret]');
   });
 });

@@ -1,12 +1,18 @@
-// STS AssumeRole, at a server that works out each signature by itself, from the rules that AWS documents (Signature
-// Version 4), and refuses what is not signed right.
+// STS AssumeRole, with a server that verifies each signature by AWS's documentation of Signature Version 4.
 import { createHash, createHmac } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { NO_SECRETS, type Target } from '../../../src/domain/target.ts';
-import { type Adapter, faultOf, REDIRECT_URI, startAdapter, targetOf, unwrap } from '../../support/oauth.ts';
 import {
-  type Received,
-  type Scripted,
+  createTarget,
+  expectFault,
+  REDIRECT_URI,
+  startTestAdapter,
+  type TestAdapter,
+  unwrap,
+} from '../../support/oauth.ts';
+import {
+  type ReceivedRequest,
+  type ScriptedResponse,
   type ScriptedServer,
   startScriptedServer,
 } from '../../support/scripted-server.ts';
@@ -17,14 +23,14 @@ const ROLE = 'arn:aws:iam::123456789012:role/acme';
 const EXTERNAL_ID = 'acme =+/~: ü';
 
 let server: ScriptedServer;
-let adapter: Adapter;
-let answer: (request: Received) => Scripted;
+let adapter: TestAdapter;
+let answer: (request: ReceivedRequest) => ScriptedResponse;
 
 const hex = (text: string) => createHash('sha256').update(text).digest('hex');
 const mac = (key: string | Buffer, text: string) => createHmac('sha256', key).update(text).digest();
 
-/** Undefined: signed by the key, for this region, this service and the time that it names. */
-function signatureFault({ method, path, headers, body }: Received): string | undefined {
+/** Undefined when the request is signed with the key, for this region, service and time. */
+function signatureFault({ method, path, headers, body }: ReceivedRequest): string | undefined {
   const parts = /^AWS4-HMAC-SHA256 Credential=([^,]+), ?SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})$/;
   const [, credential = '', signed = '', signature] = parts.exec(headers.authorization ?? '') ?? [];
   const [id, day, region, service, end] = credential.split('/');
@@ -49,12 +55,12 @@ function signatureFault({ method, path, headers, body }: Received): string | und
   return mac(key, toSign).toString('hex') === signature ? undefined : 'SignatureDoesNotMatch';
 }
 
-const refusal = (status: number, Code: string, Message = 'no'): Scripted => ({
+const refusal = (status: number, Code: string, Message = 'no'): ScriptedResponse => ({
   status,
   body: { Error: { Code, Message, Type: 'Sender' }, RequestId: 'r' },
 });
 const credentials = { AccessKeyId: 'ASIATEMP', SecretAccessKey: 'temporary', SessionToken: 'session' };
-const success = (Expiration: unknown, headers = {}): Scripted => ({
+const success = (Expiration: unknown, headers = {}): ScriptedResponse => ({
   headers,
   body: { AssumeRoleResponse: { AssumeRoleResult: { Credentials: { ...credentials, Expiration } } } },
 });
@@ -64,7 +70,7 @@ beforeAll(async () => {
     const wrong = signatureFault(request);
     return wrong === undefined ? answer(request) : refusal(403, wrong, `${wrong}: ${request.headers.authorization}`);
   });
-  adapter = startAdapter();
+  adapter = startTestAdapter();
 });
 beforeEach(() => {
   server.received.length = 0;
@@ -96,7 +102,7 @@ function target({ id = KEY_ID, secret = SECRET, params = {}, mode = {} }: Given 
     errors: { grant_dead: ['accessdenied'], misconfigured: ['signaturedoesnotmatch'], transient: ['throttling'] },
     ...mode,
   };
-  const made = targetOf({ auth: [entry] }, { clientId: id, params: { role_arn: ROLE, ...params } });
+  const made = createTarget({ auth: [entry] }, { clientId: id, params: { role_arn: ROLE, ...params } });
   return { ...made, secrets: { ...NO_SECRETS, secret } };
 }
 
@@ -109,8 +115,8 @@ const mint = (at: Target, by = adapter) =>
     redirectUri: REDIRECT_URI,
   });
 
-describe('a role', () => {
-  test('is assumed with a signed request, for what AWS’s own tools read', async () => {
+describe('AssumeRole', () => {
+  test('sends a signed request, and returns the JSON that AWS’s own tools read', async () => {
     const value = unwrap(await mint(target({ params: { external_id: EXTERNAL_ID } })));
     expect(value).toMatchObject({ tokenType: 'AWS4-HMAC-SHA256', refreshToken: undefined, scopes: undefined });
     expect(value.expiresIn).toBeGreaterThan(1_790);
@@ -129,15 +135,15 @@ describe('a role', () => {
     expect(server.received[0]!.headers.accept).toBe('application/json');
   });
 
-  test('is assumed without an external id, where the connection names none, and for as long as the catalogue says', async () => {
+  test('omits the external id when the connection has none, and uses the catalogue’s duration', async () => {
     unwrap(await mint(target({ mode: { duration: 900, session_name: '{client_id}-session' } })));
     const form = Object.fromEntries(server.received[0]!.form);
     expect(form).toMatchObject({ DurationSeconds: '900', RoleSessionName: `${KEY_ID}-session` });
     expect(form).not.toHaveProperty('ExternalId');
   });
 
-  test('is assumed at a time that is ours, whatever the machine’s', async () => {
-    const ahead = startAdapter();
+  test('signs with the injected clock', async () => {
+    const ahead = startTestAdapter();
     ahead.advance(3 * 86_400_000);
     answer = () => success(ahead.now() / 1_000 + 1_800, { date: new Date(ahead.now()).toUTCString() });
     unwrap(await mint(target(), ahead));
@@ -150,20 +156,20 @@ describe('a role', () => {
   test.each([
     ['text', () => new Date(adapter.now() + 600_000).toISOString()],
     ['seconds', () => Math.floor(adapter.now() / 1_000) + 600],
-  ])('ends when AWS says, in %s', async (_, expiration) => {
+  ])('expires at AWS’s Expiration, in %s', async (_, expiration) => {
     answer = () => success(expiration());
     const { expiresIn } = unwrap(await mint(target()));
     expect(expiresIn).toBeGreaterThan(590);
     expect(expiresIn).toBeLessThanOrEqual(601);
   });
 
-  test('ends by AWS’s clock, not by ours', async () => {
+  test('measures Expiration by AWS’s clock', async () => {
     const theirs = Date.parse('2031-05-06T07:08:09Z');
     answer = () => success('2031-05-06T07:18:09Z', { date: new Date(theirs).toUTCString() });
     expect(unwrap(await mint(target())).expiresIn).toBe(600);
   });
 
-  test('ends some day, however far away AWS says', async () => {
+  test('caps an Expiration that is very far away', async () => {
     for (const never of [1e300, '9'.repeat(30), '1e999']) {
       answer = () => success(never);
       const { expiresIn } = unwrap(await mint(target()));
@@ -171,21 +177,21 @@ describe('a role', () => {
     }
   });
 
-  test('ends after the duration that was asked for, where AWS does not say', async () => {
+  test('expires after the requested duration when AWS does not say', async () => {
     answer = () => success(undefined);
     expect(unwrap(await mint(target())).expiresIn).toBe(3_600);
   });
 });
 
-describe('a refusal', () => {
-  const xml = (status: number, code: string): Scripted => ({
+describe('AssumeRole error', () => {
+  const xml = (status: number, code: string): ScriptedResponse => ({
     status,
     headers: { 'content-type': 'text/xml' },
     body: `<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>${code}</Code><Message>User: x &amp; y is not authorized</Message></Error></ErrorResponse>`,
   });
   const { SessionToken: _, ...lacks } = credentials;
   const lacking = { body: { AssumeRoleResponse: { AssumeRoleResult: { Credentials: lacks } } } };
-  const cases: [string, Scripted, object][] = [
+  const cases: [string, ScriptedResponse, object][] = [
     ['AccessDenied', refusal(403, 'AccessDenied'), { kind: 'grant_dead', code: 'accessdenied' }],
     ['AccessDenied in XML', xml(403, 'AccessDenied'), { kind: 'grant_dead', code: 'accessdenied' }],
     ['Throttling', refusal(400, 'Throttling'), { kind: 'transient', code: 'throttling' }],
@@ -200,32 +206,32 @@ describe('a refusal', () => {
   ];
   test.each(cases)('%s', async (_, said, expected) => {
     answer = () => said;
-    expect(faultOf(await mint(target()))).toMatchObject({ ...expected, outcomeUnknown: false });
+    expect(expectFault(await mint(target()))).toMatchObject({ ...expected, outcomeUnknown: false });
   });
 
   test.each([
     ['a wrong secret', { secret: 'not-the-secret-access-key' }, 'signaturedoesnotmatch'],
     ['another region', { params: { region: 'us-east-1' } }, 'signaturedoesnotmatch'],
     ['an unknown access key id', { id: 'AKIAUNKNOWN' }, 'invalidclienttokenid'],
-  ])('of %s blames the integration, and repeats no secret', async (_, given, code) => {
-    const fault = faultOf(await mint(target(given)));
+  ])('%s: misconfigured, with secrets redacted', async (_, given, code) => {
+    const fault = expectFault(await mint(target(given)));
     expect(fault).toMatchObject({ kind: 'misconfigured', code, outcomeUnknown: false });
     for (const secret of [SECRET, 'not-the-secret-access-key', /[0-9a-f]{64}/])
       expect(fault.detail).not.toMatch(secret);
   });
 
-  test('without keys of the integration’s own nothing is sent', async () => {
-    expect(faultOf(await mint(target({ secret: null })))).toMatchObject({
+  test('AssumeRole without the integration’s keys: sends nothing', async () => {
+    expect(expectFault(await mint(target({ secret: null })))).toMatchObject({
       kind: 'misconfigured',
       code: 'missing_credentials',
     });
     expect(server.received).toEqual([]);
   });
 
-  test('a server that hangs is asked again later', async () => {
-    const hasty = startAdapter({ timeoutMs: 40 });
+  test('AssumeRole at a server that hangs: transient', async () => {
+    const hasty = startTestAdapter({ timeoutMs: 40 });
     answer = () => 'hang';
-    expect(faultOf(await mint(target(), hasty))).toMatchObject({
+    expect(expectFault(await mint(target(), hasty))).toMatchObject({
       kind: 'transient',
       code: 'timeout',
       outcomeUnknown: false,

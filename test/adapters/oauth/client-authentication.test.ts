@@ -1,13 +1,12 @@
-// How the client proves who it is at the token endpoint: to a strict OpenID Provider, and to servers that show what they
-// were sent.
+// Client authentication at the token endpoint: with a strict OpenID Provider, and with servers that record requests.
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { decodeProtectedHeader, exportJWK, jwtVerify } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type LocalProvider, startProvider } from '../../../demo/provider.ts';
-import { methodOf } from '../../../src/adapters/oauth/client-authentication.ts';
+import { chooseAuthMethod } from '../../../src/adapters/oauth/client-authentication.ts';
 import type { TokenMode } from '../../../src/domain/auth-modes.ts';
 import { type ClientSecrets, NO_SECRETS, type Target } from '../../../src/domain/target.ts';
-import { faultOf, mint, standUp, targetOf, unwrap } from '../../support/oauth.ts';
+import { createTarget, expectFault, mintToken, startAdapterWithServer, unwrap } from '../../support/oauth.ts';
 
 const ID = 'acme: 100%+/?&=~';
 const SECRET = 'a secret of 32 bytes or more: %+/&="~';
@@ -24,7 +23,9 @@ const pkcs1 = rsa.privateKey.export({ type: 'pkcs1', format: 'pem' }) as string;
 const sec1 = p256.privateKey.export({ type: 'sec1', format: 'pem' }) as string;
 
 let provider: LocalProvider;
-const { server, adapter } = await standUp(() => ({ body: { access_token: 'at', token_type: 'Bearer' } }));
+const { server, adapter } = await startAdapterWithServer(() => ({
+  body: { access_token: 'at', token_type: 'Bearer' },
+}));
 
 beforeAll(async () => {
   const keys = [rsa, p256, ed25519].map(async ({ publicKey }) => exportJWK(publicKey));
@@ -55,14 +56,14 @@ interface Client extends Partial<ClientSecrets> {
 
 function target(auth: object, { id, keyId, ...secrets }: Client): Target<TokenMode> {
   const entry = { auth: [{ mode: 'oauth2_client_credentials', ...auth }] };
-  const made = targetOf(entry, id === undefined ? {} : { clientId: id }) as Target<TokenMode>;
+  const made = createTarget(entry, id === undefined ? {} : { clientId: id }) as Target<TokenMode>;
   const values = keyId === undefined ? made.values : { ...made.values, key_id: keyId };
   return { ...made, values, secrets: { ...NO_SECRETS, ...secrets } };
 }
 
-const asked = (at: Target) => mint(adapter.client, at);
+const asked = (at: Target) => mintToken(adapter.client, at);
 
-/** What the server was sent. */
+/** The request that the server received. */
 async function sent(auth: object, client: Client) {
   unwrap(await asked(target({ token_url: `${server.url}/token`, ...auth }, client)));
   const { headers, form } = server.received.at(-1)!;
@@ -71,21 +72,21 @@ async function sent(auth: object, client: Client) {
 
 const basic = (pair: string) => `Basic ${Buffer.from(pair).toString('base64')}`;
 
-describe('a strict OpenID Provider is convinced', () => {
+describe('a strict OpenID Provider accepts', () => {
   const bySecret: [string, string][] = [
     ['client_secret_basic', ID],
     ['client_secret_post', `${ID}2`],
     ['client_secret_jwt', 'client_secret_jwt'],
   ];
-  test.each(bySecret)('by %s, whatever characters are in id and secret', async (method, id) => {
+  test.each(bySecret)('%s, with any characters in id and secret', async (method, id) => {
     const auth = { issuer: provider.issuer, client_auth: [method] };
     expect(unwrap(await asked(target(auth, { id, secret: SECRET })))).toMatchObject({ tokenType: 'Bearer' });
   });
 
-  test.each(bySecret)('not by %s with the wrong secret, which is not repeated', async (method, id) => {
+  test.each(bySecret)('no %s with a wrong secret, which is redacted from the error', async (method, id) => {
     const auth = { issuer: provider.issuer, client_auth: [method] };
     const wrong = 'not the secret, and just as long as it';
-    const fault = faultOf(await asked(target(auth, { id, secret: wrong })));
+    const fault = expectFault(await asked(target(auth, { id, secret: wrong })));
     expect(fault).toMatchObject({ kind: 'misconfigured', code: 'invalid_client', outcomeUnknown: false });
     expect(JSON.stringify(fault)).not.toContain(wrong);
   });
@@ -97,23 +98,23 @@ describe('a strict OpenID Provider is convinced', () => {
     ['P-256 in PKCS #8', pkcs8(p256), {}],
     ['P-256 in SEC 1', sec1, { alg: 'ES256' }],
     ['Ed25519', pkcs8(ed25519), {}],
-  ])('by private_key_jwt: %s', async (_, privateKey, assertion) => {
+  ])('private_key_jwt: %s', async (_, privateKey, assertion) => {
     const auth = { issuer: provider.issuer, client_auth: ['private_key_jwt'], client_assertion: assertion };
     const at = target(auth, { id: 'private_key_jwt', privateKey });
-    // Twice: an assertion that is sent again is refused.
+    // Twice: a repeated assertion would be refused.
     unwrap(await asked(at));
     unwrap(await asked(at));
   });
 
-  test('not by a key that it does not know', async () => {
+  test('no private_key_jwt with an unknown key', async () => {
     const auth = { issuer: provider.issuer, client_auth: ['private_key_jwt'] };
     const privateKey = pkcs8(generateKeyPairSync('ec', { namedCurve: 'P-256' }));
-    const fault = faultOf(await asked(target(auth, { id: 'private_key_jwt', privateKey })));
+    const fault = expectFault(await asked(target(auth, { id: 'private_key_jwt', privateKey })));
     expect(fault).toMatchObject({ kind: 'misconfigured', code: 'invalid_client' });
   });
 });
 
-describe('what is sent', () => {
+describe('request', () => {
   test('client_secret_basic: id and secret, each form-encoded (RFC 6749 2.3.1)', async () => {
     const { authorization, form } = await sent({ client_auth: ['client_secret_basic'] }, { id: ID, secret: SECRET });
     const pair = Buffer.from(authorization!.slice('Basic '.length), 'base64').toString().split(':');
@@ -136,19 +137,19 @@ describe('what is sent', () => {
     expect(form).toEqual({ grant_type: 'client_credentials' });
   });
 
-  test('client_secret_post: id and secret in the body alone', async () => {
+  test('client_secret_post: id and secret in the body only', async () => {
     const { authorization, form } = await sent({ client_auth: ['client_secret_post'] }, { id: ID, secret: SECRET });
     expect(authorization).toBeUndefined();
     expect(form).toEqual({ grant_type: 'client_credentials', client_id: ID, client_secret: SECRET });
   });
 
-  test('none: the id, and no secret that there may be', async () => {
+  test('none: the id, and no secret even when there is one', async () => {
     const { authorization, form } = await sent({ client_auth: ['none'] }, { secret: SECRET, privateKey: pkcs1 });
     expect(authorization).toBeUndefined();
     expect(form).toEqual({ grant_type: 'client_credentials', client_id: 'client' });
   });
 
-  test('client_secret_jwt: an assertion signed with the secret, which is not sent', async () => {
+  test('client_secret_jwt: an assertion signed with the secret, and no secret', async () => {
     const { form } = await sent({ client_auth: ['client_secret_jwt'] }, { secret: SECRET });
     const key = new TextEncoder().encode(SECRET);
     const { payload } = await jwtVerify(form.client_assertion!, key, { issuer: 'client', algorithms: ['HS256'] });
@@ -183,7 +184,7 @@ describe('what is sent', () => {
     expect(again.payload.jti).not.toBe(payload.jti);
   });
 
-  test('private_key_jwt: no kid where the integration has none, and the catalogue’s audience, filled in', async () => {
+  test('private_key_jwt: no kid when the integration has none, and the catalogue’s audience', async () => {
     const auth = { client_auth: ['private_key_jwt'], client_assertion: { audience: 'https://acme.test/{client_id}' } };
     const { form } = await sent(auth, { privateKey: pkcs1 });
     const options = { audience: 'https://acme.test/client' };
@@ -192,7 +193,7 @@ describe('what is sent', () => {
   });
 });
 
-describe('the method is chosen', () => {
+describe('chooseAuthMethod', () => {
   const secret = SECRET;
   const key = { privateKey: pkcs1 };
   const tls = { ...key, certificate: 'any' };
@@ -211,7 +212,7 @@ describe('the method is chosen', () => {
     ],
     ['none without anything', 'none', {}, ALL, undefined],
     ['none where nothing that it has is taken', 'none', { secret }, ['private_key_jwt'], undefined],
-    ['Basic where nobody says anything', 'client_secret_basic', { secret }, undefined, undefined],
+    ['Basic by default', 'client_secret_basic', { secret }, undefined, undefined],
     ['Basic before what else discovery says', 'client_secret_basic', { secret }, undefined, ALL],
     ['the first of discovery without Basic', 'client_secret_jwt', { secret }, undefined, ['none', 'client_secret_jwt']],
     [
@@ -229,11 +230,11 @@ describe('the method is chosen', () => {
   test.each(cases)('%s', (_, method, secrets, taken, announced) => {
     const at = target({ token_url: 'https://acme.test/t', ...(taken && { client_auth: taken }) }, secrets);
     const said = announced && { token_endpoint_auth_methods_supported: announced };
-    expect(methodOf(at, { issuer: 'https://acme.test', ...said })).toBe(method);
+    expect(chooseAuthMethod(at, { issuer: 'https://acme.test', ...said })).toBe(method);
   });
 });
 
-describe('a key that is of no use blames the integration, without repeating it', () => {
+describe('unusable key: misconfigured, with the key redacted', () => {
   const encrypted = { type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' } as const;
   const short = generateKeyPairSync('rsa', { modulusLength: 1024 });
   test.each([
@@ -249,7 +250,7 @@ describe('a key that is of no use blames the integration, without repeating it',
     ['too short', pkcs8(short), {}],
   ])('%s', async (_, privateKey, assertion) => {
     const auth = { token_url: `${server.url}/token`, client_auth: ['private_key_jwt'], client_assertion: assertion };
-    const fault = faultOf(await asked(target(auth, { privateKey })));
+    const fault = expectFault(await asked(target(auth, { privateKey })));
     expect(fault).toMatchObject({ kind: 'misconfigured', code: 'invalid_client_key', outcomeUnknown: false });
     for (const line of privateKey.split('\n').filter((text) => text !== '' && !text.startsWith('-')))
       expect(fault.detail).not.toContain(line);

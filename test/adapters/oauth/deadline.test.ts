@@ -1,13 +1,13 @@
-// How long each kind of token request is waited for.
+// The deadlines of token requests.
 import { expect, onTestFinished, test } from 'vitest';
 import { signAssertion } from '../../../src/adapters/jwt/sign.ts';
 import { createProviderClient } from '../../../src/adapters/oauth/provider-client.ts';
 import { createOutbound, type Outbound } from '../../../src/adapters/outbound/outbound.ts';
 import { REFRESH_DEADLINE_MS } from '../../../src/domain/time-limits.ts';
-import { begin, REDIRECT_URI, refresh, targetOf, unwrap } from '../../support/oauth.ts';
+import { createTarget, REDIRECT_URI, refreshTokens, startAuthorization, unwrap } from '../../support/oauth.ts';
 import { startScriptedServer } from '../../support/scripted-server.ts';
 
-test('a refresh ends before the reuse window does, a code exchange may take as long as anything', async () => {
+test('deadline: a refresh ends within the reuse window, a code exchange has the general timeout', async () => {
   const server = await startScriptedServer(() => ({ body: { access_token: 'at', token_type: 'Bearer' } }));
   onTestFinished(() => server.close());
   const outbound = createOutbound({ allow: ['127.0.0.1'] });
@@ -28,12 +28,12 @@ test('a refresh ends before the reuse window does, a code exchange may take as l
     signAssertion,
   });
   const params = { authorization_url: `${server.url}/auth`, token_url: `${server.url}/token` };
-  const target = targetOf('generic-oauth2', { params });
+  const target = createTarget('generic-oauth2', { params });
 
-  const { expected } = await begin(client, target, []);
+  const { expected } = await startAuthorization(client, target, []);
   const response = new URLSearchParams({ code: 'c0de', state: expected.state });
   unwrap(await client.exchange(target, response, { ...expected, redirectUri: REDIRECT_URI }));
-  unwrap(await refresh(client, target, { refreshToken: 'rt' }));
+  unwrap(await refreshTokens(client, target, { refreshToken: 'rt' }));
   expect(limits).toEqual([undefined, REFRESH_DEADLINE_MS]);
   expect(REFRESH_DEADLINE_MS).toBeLessThanOrEqual(8_000);
 });

@@ -1,19 +1,26 @@
-// Token requests where a system's own way differs from RFC 6749: what reaches it, as the catalogue tells.
+// Token requests in a vendor's dialect: what the server receives when the catalogue differs from RFC 6749.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Credentials } from '../../../src/domain/connection.ts';
 import type { Target } from '../../../src/domain/target.ts';
-import { type Adapter, begin, REDIRECT_URI, startAdapter, targetOf, unwrap } from '../../support/oauth.ts';
-import { type Received, type ScriptedServer, startScriptedServer } from '../../support/scripted-server.ts';
+import {
+  createTarget,
+  REDIRECT_URI,
+  startAuthorization,
+  startTestAdapter,
+  type TestAdapter,
+  unwrap,
+} from '../../support/oauth.ts';
+import { type ReceivedRequest, type ScriptedServer, startScriptedServer } from '../../support/scripted-server.ts';
 
 const ACCESS = 'access-token-that-was-before';
 const REFRESH = 'refresh-token-that-is-spent';
 
 let server: ScriptedServer;
-let adapter: Adapter;
+let adapter: TestAdapter;
 
 beforeAll(async () => {
   server = await startScriptedServer(() => ({ body: { access_token: 'at', token_type: 'Bearer' } }));
-  adapter = startAdapter();
+  adapter = startTestAdapter();
 });
 beforeEach(() => {
   server.received.length = 0;
@@ -33,13 +40,13 @@ function target(auth: object, params: Record<string, string> = {}): Target {
     pkce: 'none',
     params: { tenant: asked, lifetime: asked },
   };
-  return targetOf({ auth: [{ ...entry, ...auth }] }, { params });
+  return createTarget({ auth: [{ ...entry, ...auth }] }, { params });
 }
 
-const received = (): Received => server.received.at(-1)!;
+const received = (): ReceivedRequest => server.received.at(-1)!;
 
-async function exchanged(at: Target): Promise<Received> {
-  const { expected } = await begin(adapter.client, at, ['a', 'b']);
+async function exchanged(at: Target): Promise<ReceivedRequest> {
+  const { expected } = await startAuthorization(adapter.client, at, ['a', 'b']);
   const response = new URLSearchParams({ code: 'the-code', state: expected.state });
   unwrap(await adapter.client.exchange(at, response, expected));
   return received();
@@ -49,7 +56,7 @@ async function renewed(
   at: Target,
   captured: Record<string, unknown> = {},
   grant: Partial<Credentials> = {},
-): Promise<Received> {
+): Promise<ReceivedRequest> {
   const whole = { accessToken: ACCESS, refreshToken: REFRESH, idToken: null, credentials: null, ...grant };
   unwrap(
     await adapter.client.refresh(at, {
@@ -63,11 +70,11 @@ async function renewed(
   return received();
 }
 
-const query = ({ path }: Received) => Object.fromEntries(new URLSearchParams(path.split('?')[1]));
+const query = ({ path }: ReceivedRequest) => Object.fromEntries(new URLSearchParams(path.split('?')[1]));
 const client = { client_id: 'client', client_secret: 'client-secret' };
 
-describe('JSON', () => {
-  test('carries code and refresh token as the members of an object', async () => {
+describe('JSON request', () => {
+  test('has code and refresh token as members', async () => {
     const at = target({ token_request: { body: 'json', params: { expiring: '1' } } });
     const code = await exchanged(at);
     expect(code.headers['content-type']).toBe('application/json');
@@ -86,15 +93,15 @@ describe('JSON', () => {
     });
   });
 
-  test('keeps quotes, backslashes and line ends as they are', async () => {
+  test('preserves quotes, backslashes and line ends', async () => {
     const odd = '"quoted" \\ and\nüber';
     const at = target({ token_request: { body: 'json' } });
     expect(JSON.parse((await renewed(at, {}, { refreshToken: odd })).body).refresh_token).toBe(odd);
   });
 });
 
-describe('GET', () => {
-  test('carries everything in the query, beside what the URL says already, and has no body', async () => {
+describe('GET request', () => {
+  test('has all parameters in the query, besides the URL’s own, and no body', async () => {
     const at = target({ token_url: `${server.url}/token?fixed=1`, token_request: { method: 'GET' } });
     const code = await exchanged(at);
     expect([code.method, code.body]).toEqual(['GET', '']);
@@ -110,13 +117,13 @@ describe('GET', () => {
   });
 });
 
-describe('names', () => {
-  test('are those of the system, in the browser’s request and in ours', async () => {
+describe('renamed parameters', () => {
+  test('apply to the authorization request and to token requests', async () => {
     const at = target({
       authorization_rename: { client_id: 'client_key', scope: 'user_scope' },
       token_request: { rename: { client_id: 'client_key', code: 'auth_code', refresh_token: 'renewal' } },
     });
-    const { url } = await begin(adapter.client, at, ['a', 'b']);
+    const { url } = await startAuthorization(adapter.client, at, ['a', 'b']);
     const asked = Object.fromEntries(new URL(url).searchParams);
     expect(asked).toMatchObject({ client_key: 'client', user_scope: 'a b', response_type: 'code' });
     expect(Object.keys(asked)).not.toContain('client_id');
@@ -133,8 +140,8 @@ describe('names', () => {
   });
 });
 
-describe('what a system refuses', () => {
-  test('is left out', async () => {
+describe('omitted parameters', () => {
+  test('are not sent', async () => {
     const at = target({
       token_request: { omit: ['redirect_uri', 'client_secret'] },
       refresh: { omit: ['grant_type'] },
@@ -147,7 +154,7 @@ describe('what a system refuses', () => {
     expect(Object.fromEntries((await renewed(at)).form)).toEqual({ refresh_token: REFRESH, client_id: 'client' });
   });
 
-  test('even the authorization header, of all requests or of refreshes alone', async () => {
+  test('may include the authorization header, of all requests or only of refreshes', async () => {
     const always = target({ client_auth: ['client_secret_basic'], token_request: { omit: ['authorization'] } });
     expect((await exchanged(always)).headers).not.toHaveProperty('authorization');
     expect((await renewed(always)).headers).not.toHaveProperty('authorization');
@@ -160,7 +167,7 @@ describe('what a system refuses', () => {
 describe('constant parameters', () => {
   const params = { fixed: 'yes', tenant: 'of-{tenant}', both: '{tenant}/{lifetime}', secret: '{client_secret}' };
 
-  test('are filled in; what is optional and was not given goes out whole', async () => {
+  test('are filled; one with a missing optional value is omitted', async () => {
     const at = target(
       { token_request: { params }, authorization_params: { ...params, secret: '{client_secret}' } },
       { tenant: 'T' },
@@ -171,14 +178,14 @@ describe('constant parameters', () => {
       secret: 'client-secret',
     });
     expect((await exchanged(at)).form.has('both')).toBe(false);
-    const { url } = await begin(adapter.client, at, []);
+    const { url } = await startAuthorization(adapter.client, at, []);
     const asked = new URL(url).searchParams;
     expect([asked.get('fixed'), asked.get('tenant'), asked.has('both')]).toEqual(['yes', 'of-T', false]);
-    // The browser's request is public.
+    // The authorization request is public.
     expect(url).not.toContain('client-secret');
   });
 
-  test('of refreshes come on top, with what was asked for and captured', async () => {
+  test('of refreshes are added, with requested and captured values', async () => {
     const at = target({
       token_request: { params: { fixed: 'yes', audience: 'first' } },
       refresh: {
@@ -203,7 +210,7 @@ describe('constant parameters', () => {
     });
   });
 
-  test('never take the place of what the standard says', async () => {
+  test('never replace standard parameters', async () => {
     const at = target({ token_request: { params: { code: 'mine', refresh_token: 'mine', grant_type: 'mine' } } });
     expect((await renewed(at)).form.getAll('refresh_token')).toEqual([REFRESH]);
     expect((await exchanged(at)).form.getAll('code')).toEqual(['the-code']);
@@ -211,7 +218,7 @@ describe('constant parameters', () => {
 });
 
 describe('headers', () => {
-  test('are the catalogue’s, filled in, whatever case they are in, in place of our own', async () => {
+  test('are the catalogue’s, filled, in any case, and replace our own', async () => {
     const headers = {
       Accept: 'application/vnd.acme',
       'Acme-Version': '{tenant}',
@@ -224,8 +231,8 @@ describe('headers', () => {
   });
 });
 
-describe('a refresh elsewhere', () => {
-  test('goes to its own URL, in its own manner; the code does not', async () => {
+describe('refresh URL', () => {
+  test('is used for refreshes with their own method, not for codes', async () => {
     const at = target(
       { refresh: { url: `${server.url}/renew/{tenant}`, method: 'GET', params: { kind: 'renewal' } } },
       { tenant: 'T' },
@@ -238,7 +245,7 @@ describe('a refresh elsewhere', () => {
   });
 });
 
-describe('a token that renews itself', () => {
+describe('an access token that is refreshed with itself', () => {
   const refresh = {
     spends: 'access_token',
     grant_type: 'ig_refresh_token',
@@ -247,14 +254,14 @@ describe('a token that renews itself', () => {
     omit: ['client_id', 'client_secret'],
   };
 
-  test('is sent under the system’s own grant type and name, and there need be no other', async () => {
+  test('is sent with the vendor’s grant type and parameter name, without a refresh token', async () => {
     const at = target({ refresh: { ...refresh, url: `${server.url}/refresh_access_token` } });
     const sent = await renewed(at, {}, { refreshToken: null });
     expect([sent.method, sent.path.split('?')[0]]).toEqual(['GET', '/refresh_access_token']);
     expect(query(sent)).toEqual({ grant_type: 'ig_refresh_token', access_token: ACCESS });
   });
 
-  test('goes into parameters of another form too', async () => {
+  test('may be used in other parameters', async () => {
     const at = target({
       refresh: {
         ...refresh,
@@ -272,7 +279,7 @@ describe('a token that renews itself', () => {
     });
   });
 
-  test('a refresh token of another name and grant type is spent likewise', async () => {
+  test('refresh token: sent with the vendor’s grant type and parameter name', async () => {
     const at = target({ refresh: { grant_type: 'renew', token_param: 'renewal_token' } });
     expect(Object.fromEntries((await renewed(at)).form)).toEqual({
       grant_type: 'renew',

@@ -1,19 +1,27 @@
-// Discovery: asked for once, kept, and believed only when it names the issuer that was asked.
+// Discovery: cached, and trusted only when the document names the requested issuer.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Target } from '../../../src/domain/target.ts';
-import { type Adapter, faultOf, REDIRECT_URI, refresh, startAdapter, targetOf, unwrap } from '../../support/oauth.ts';
-import { type Scripted, type ScriptedServer, startScriptedServer } from '../../support/scripted-server.ts';
+import {
+  createTarget,
+  expectFault,
+  REDIRECT_URI,
+  refreshTokens,
+  startTestAdapter,
+  type TestAdapter,
+  unwrap,
+} from '../../support/oauth.ts';
+import { type ScriptedResponse, type ScriptedServer, startScriptedServer } from '../../support/scripted-server.ts';
 
 let server: ScriptedServer;
-let adapter: Adapter;
-let answer: Scripted;
+let adapter: TestAdapter;
+let answer: ScriptedResponse;
 let target: Target;
 
 beforeEach(async () => {
   server = await startScriptedServer(() => answer);
-  adapter = startAdapter();
+  adapter = startTestAdapter();
   answer = { body: document() };
-  target = targetOf('generic-oidc', { params: { issuer: server.url } });
+  target = createTarget('generic-oidc', { params: { issuer: server.url } });
 });
 afterEach(async () => {
   await adapter.close();
@@ -32,7 +40,7 @@ const begin = (to = target) => adapter.client.authorizationUrl(to, request);
 const pathOf = async () => new URL(unwrap(await begin()).url).pathname;
 const HOUR_MS = 60 * 60_000;
 
-test('is asked once for an hour, however many ask at once', async () => {
+test('discovery: one request per hour, also for concurrent calls', async () => {
   await Promise.all([begin(), begin(), begin()]);
   await begin();
   adapter.advance(HOUR_MS - 1000);
@@ -40,14 +48,14 @@ test('is asked once for an hour, however many ask at once', async () => {
   expect(server.received.map(({ path }) => path)).toEqual(['/.well-known/openid-configuration']);
 });
 
-test('is asked anew after an hour, and what is new is used', async () => {
+test('discovery: refetched after an hour, and the new document is used', async () => {
   expect(await pathOf()).toBe('/first');
   answer = { body: document({ authorization_endpoint: `${server.url}/second` }) };
   adapter.advance(HOUR_MS);
   expect(await pathOf()).toBe('/second');
 });
 
-test('a stale document serves while the issuer is down, and is not asked for at every step', async () => {
+test('discovery: a stale document is used while the issuer is down, with a pause between attempts', async () => {
   await begin();
   answer = { status: 503 };
   adapter.advance(HOUR_MS);
@@ -59,14 +67,14 @@ test('a stale document serves while the issuer is down, and is not asked for at 
   expect(await pathOf()).toBe('/second');
 });
 
-test('an override wins over what was discovered', async () => {
+test('discovery: an override replaces a discovered endpoint', async () => {
   const overrides = { authorization_url: `${server.url}/override` };
-  const overridden = targetOf('generic-oidc', { params: { issuer: server.url }, overrides });
+  const overridden = createTarget('generic-oidc', { params: { issuer: server.url }, overrides });
   expect(new URL(unwrap(await begin(overridden)).url).pathname).toBe('/override');
 });
 
-describe('fails', () => {
-  const cases: [string, () => Scripted, object][] = [
+describe('discovery failure', () => {
+  const cases: [string, () => ScriptedResponse, object][] = [
     [
       'on another issuer',
       () => ({ body: document({ issuer: 'https://attacker.example' }) }),
@@ -103,25 +111,25 @@ describe('fails', () => {
   ];
   test.each(cases)('%s', async (_, scripted, expected) => {
     answer = scripted();
-    expect(faultOf(await begin())).toMatchObject(expected);
+    expect(expectFault(await begin())).toMatchObject(expected);
   });
 
-  test('once, and is asked again the next time', async () => {
+  test('is not cached', async () => {
     answer = { status: 503 };
-    faultOf(await begin());
+    expectFault(await begin());
     answer = { body: document() };
     expect(await pathOf()).toBe('/first');
   });
 
-  test('without having spent the refresh token', async () => {
+  test('spends no refresh token', async () => {
     answer = 'drop';
-    const fault = faultOf(await refresh(adapter.client, target, { refreshToken: 'rt-0123456789' }));
+    const fault = expectFault(await refreshTokens(adapter.client, target, { refreshToken: 'rt-0123456789' }));
     expect(fault).toMatchObject({ kind: 'transient', outcomeUnknown: false });
     expect(server.received.map(({ form }) => form.has('refresh_token'))).toEqual([false]);
   });
 });
 
-describe('offline access', () => {
+describe('offline_access', () => {
   const asked = async (change: object) => {
     answer = { body: document(change) };
     const to = { ...request, scopes: ['openid', 'offline_access'] };
@@ -129,16 +137,16 @@ describe('offline access', () => {
     return { scope: searchParams.get('scope'), prompt: searchParams.get('prompt') };
   };
 
-  test('is asked for with the prompt that it needs', async () => {
+  test('is requested with prompt=consent', async () => {
     const expected = { scope: 'openid offline_access', prompt: 'consent' };
     expect(await asked({ scopes_supported: ['openid', 'offline_access'] })).toEqual(expected);
   });
 
-  test('is asked for where the provider does not list its scopes', async () => {
+  test('is requested when the provider lists no scopes', async () => {
     expect(await asked({})).toEqual({ scope: 'openid offline_access', prompt: 'consent' });
   });
 
-  test('is left out where the provider lists its scopes without it', async () => {
+  test('is omitted when the provider lists its scopes without it', async () => {
     expect(await asked({ scopes_supported: ['openid', 'email'] })).toEqual({ scope: 'openid', prompt: null });
   });
 });

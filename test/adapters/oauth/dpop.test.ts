@@ -1,25 +1,33 @@
-// Token requests with proofs of a key (RFC 9449 5, 8), before a server that is told what to answer.
+// Token requests with DPoP proofs (RFC 9449 5, 8), with a scripted server.
 import { calculateJwkThumbprint, EmbeddedJWK, type JWK, jwtVerify } from 'jose';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { openCredentials, withDpopKey } from '../../../src/domain/imported-credentials.ts';
+import { parseStoredCredentials, withDpopKey } from '../../../src/domain/imported-credentials.ts';
 import type { Target } from '../../../src/domain/target.ts';
 import type { TokenResponse } from '../../../src/ports/index.ts';
-import { type Adapter, begin, faultOf, REDIRECT_URI, startAdapter, targetOf, unwrap } from '../../support/oauth.ts';
 import {
-  type Received,
-  type Scripted,
+  createTarget,
+  expectFault,
+  REDIRECT_URI,
+  startAuthorization,
+  startTestAdapter,
+  type TestAdapter,
+  unwrap,
+} from '../../support/oauth.ts';
+import {
+  type ReceivedRequest,
+  type ScriptedResponse,
   type ScriptedServer,
   startScriptedServer,
 } from '../../support/scripted-server.ts';
 
 let server: ScriptedServer;
-let adapter: Adapter;
-let script: Scripted[];
+let adapter: TestAdapter;
+let script: ScriptedResponse[];
 const token = { access_token: 'at', token_type: 'DPoP', expires_in: 60, refresh_token: 'next' };
 
 beforeAll(async () => {
   server = await startScriptedServer(() => script.shift() ?? { body: token });
-  adapter = startAdapter();
+  adapter = startTestAdapter();
 });
 beforeEach(() => {
   server.received.length = 0;
@@ -33,7 +41,7 @@ afterAll(async () => {
 const code = (more: object = {}, params: Record<string, string> = {}): Target => {
   const field = { title: 'DPoP', options: { on: 'true', off: 'false' }, default: 'off' };
   const urls = { authorization_url: `${server.url}/authorize`, token_url: `${server.url}/token` };
-  return targetOf(
+  return createTarget(
     { params: { dpop: field }, auth: [{ mode: 'oauth2_code', ...urls, dpop: '{dpop}', ...more }] },
     { params },
   );
@@ -41,7 +49,7 @@ const code = (more: object = {}, params: Record<string, string> = {}): Target =>
 const on = { dpop: 'on' };
 
 async function exchange(target: Target) {
-  const { expected } = await begin(adapter.client, target, []);
+  const { expected } = await startAuthorization(adapter.client, target, []);
   return adapter.client.exchange(target, new URLSearchParams({ code: 'c0de', state: expected.state }), expected);
 }
 
@@ -61,21 +69,21 @@ const renew = (target: Target, dpopKey?: string, credentials: string | null = nu
   });
 };
 
-/** What a request proved; fails when the proof does not hold. */
-async function proven({ headers }: Received) {
+/** Verifies a request's proof, and returns its key and claims. */
+async function proven({ headers }: ReceivedRequest) {
   const { payload, protectedHeader } = await jwtVerify(String(headers.dpop), EmbeddedJWK, { typ: 'dpop+jwt' });
   expect(payload).toMatchObject({ htm: 'POST', htu: `${server.url}/token`, jti: expect.any(String) });
   return { jkt: await calculateJwkThumbprint(protectedHeader.jwk as JWK), nonce: payload.nonce };
 }
 
 const keyOf = ({ dpopKey }: TokenResponse) => dpopKey ?? 'none';
-const wantsNonce = (nonce: string): Scripted => ({
+const wantsNonce = (nonce: string): ScriptedResponse => ({
   status: 400,
   headers: { 'dpop-nonce': nonce, 'www-authenticate': 'DPoP error="use_dpop_nonce"' },
   body: { error: 'use_dpop_nonce' },
 });
 
-test('the code is exchanged with a proof of a new key, which comes back with the answer', async () => {
+test('code exchange: has a proof of a new key, which the result returns', async () => {
   const [one, two] = [unwrap(await exchange(code({}, on))), unwrap(await exchange(code({}, on)))];
   expect(one).toMatchObject({ tokenType: 'DPoP', dpopKey: expect.stringContaining('BEGIN PRIVATE KEY') });
   expect(keyOf(two)).not.toBe(keyOf(one));
@@ -83,13 +91,13 @@ test('the code is exchanged with a proof of a new key, which comes back with the
   expect(first?.jkt).not.toBe(second?.jkt);
 });
 
-test('unless it is switched on there is no proof, and no key', async () => {
+test('code exchange: no proof and no key unless DPoP is on', async () => {
   expect(unwrap(await exchange(code())).dpopKey).toBeUndefined();
   expect(unwrap(await renew(code())).dpopKey).toBeUndefined();
   expect(server.received.map(({ headers }) => headers.dpop)).toEqual([undefined, undefined]);
 });
 
-test('a nonce that is asked for is given at once, and the newest one from the start the next time', async () => {
+test('nonce: sent in an immediate retry, and the latest from the start of the next request', async () => {
   script = [wantsNonce('n1'), { headers: { 'dpop-nonce': 'n2' }, body: token }];
   const { dpopKey } = unwrap(await exchange(code({}, on)));
   unwrap(await renew(code({}, on), dpopKey));
@@ -98,44 +106,44 @@ test('a nonce that is asked for is given at once, and the newest one from the st
   expect(new Set(dpopProofs.map(({ jkt }) => jkt)).size).toBe(1);
 });
 
-test('a nonce that is refused twice may be right the next time', async () => {
+test('nonce: refused twice is transient', async () => {
   script = [wantsNonce('n1'), wantsNonce('n2')];
-  expect(faultOf(await renew(code({}, on)))).toMatchObject({ kind: 'transient', code: 'use_dpop_nonce' });
+  expect(expectFault(await renew(code({}, on)))).toMatchObject({ kind: 'transient', code: 'use_dpop_nonce' });
 });
 
-test('a grant that was imported without a key is given one when it is renewed', async () => {
+test('refresh: an imported connection without a key gets one', async () => {
   const { dpopKey } = unwrap(await renew(code({}, on)));
   const again = unwrap(await renew(code({}, on), dpopKey));
   expect(again.dpopKey).toBe(dpopKey);
 });
 
-test('a grant that renews itself in a way of its own proves its key too', async () => {
+test('refresh: a vendor’s own grant type has a proof too', async () => {
   const own = { refresh: { grant_type: 'exchange', token_param: 'token' } };
   unwrap(await renew(code(own, on)));
   expect((await proven(server.received[0]!)).jkt).toMatch(/^[\w-]{43}$/);
 });
 
-test('the token type is what the answer says, with or without a proof', async () => {
+test('token type: as the response says, with or without a proof', async () => {
   script = [{ body: { ...token, token_type: 'Bearer' } }];
   expect(unwrap(await exchange(code({}, on)))).toMatchObject({ tokenType: 'Bearer', dpopKey: expect.any(String) });
 });
 
-test('tokens by client credentials are bound to one key; it is not taken for a client that was imported', async () => {
-  const target = targetOf({
+test('client credentials: tokens stay bound to one key, which is not mistaken for an imported client', async () => {
+  const target = createTarget({
     auth: [{ mode: 'oauth2_client_credentials', token_url: `${server.url}/token`, dpop: 'true' }],
   });
   const { dpopKey } = unwrap(await renew(target));
   script = [{ body: token }, { status: 401, body: { error: 'invalid_client' } }];
   expect(unwrap(await renew(target, dpopKey)).dpopKey).toBe(dpopKey);
-  expect(faultOf(await renew(target, dpopKey))).toMatchObject({ kind: 'misconfigured' });
+  expect(expectFault(await renew(target, dpopKey))).toMatchObject({ kind: 'misconfigured' });
   const [first, second] = await Promise.all(server.received.map(proven));
   expect(second?.jkt).toBe(first?.jkt);
 });
 
-test('the key is kept beside what was imported, and takes the place of an older one', () => {
+test('withDpopKey: stores the key beside imported credentials, and replaces an older one', () => {
   const both = withDpopKey(withDpopKey('{"client_id":"theirs"}', 'old'), 'new');
-  expect(openCredentials(both)).toEqual({ brought: { client_id: 'theirs' }, dpopKey: 'new' });
+  expect(parseStoredCredentials(both)).toEqual({ imported: { client_id: 'theirs' }, dpopKey: 'new' });
   expect(withDpopKey(both, undefined)).toBe(both);
-  expect(openCredentials(withDpopKey(null, 'new'))).toEqual({ brought: {}, dpopKey: 'new' });
+  expect(parseStoredCredentials(withDpopKey(null, 'new'))).toEqual({ imported: {}, dpopKey: 'new' });
   expect(withDpopKey(null, undefined)).toBeNull();
 });

@@ -1,11 +1,10 @@
-// Questions after connecting: what is found is captured, what fails costs nothing, and the token goes nowhere but to the
-// catalogue's URLs.
+// Look-ups after connecting: values are captured, failures are ignored, and the token is sent only to the catalogue's URLs.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Target } from '../../../src/domain/target.ts';
-import { type Adapter, REDIRECT_URI, startAdapter, targetOf, unwrap } from '../../support/oauth.ts';
+import { createTarget, REDIRECT_URI, startTestAdapter, type TestAdapter, unwrap } from '../../support/oauth.ts';
 import {
-  type Received,
-  type Scripted,
+  type ReceivedRequest,
+  type ScriptedResponse,
   type ScriptedServer,
   startScriptedServer,
 } from '../../support/scripted-server.ts';
@@ -14,13 +13,13 @@ const TOKEN = 'access-token-canary';
 
 let server: ScriptedServer;
 let elsewhere: ScriptedServer;
-let adapter: Adapter;
-let answer: Record<string, Scripted>;
+let adapter: TestAdapter;
+let answer: Record<string, ScriptedResponse>;
 
 beforeAll(async () => {
   server = await startScriptedServer(({ path }) => answer[path.split('?')[0]!] ?? { status: 404 });
   elsewhere = await startScriptedServer(() => ({ body: { id: 'stolen' } }));
-  adapter = startAdapter();
+  adapter = startTestAdapter();
 });
 beforeEach(() => {
   server.received.length = 0;
@@ -45,7 +44,7 @@ const tenants = () => ({
 function target(lookups: object[], more: object = {}, settings: object = {}): Target {
   const urls = { authorization_url: `${server.url}/authorize`, token_url: `${server.url}/token` };
   const tenant = { title: 'tenant', pattern: '.*', optional: true };
-  return targetOf({ auth: [{ mode: 'oauth2_code', ...urls, params: { tenant }, lookups, ...more }] }, settings);
+  return createTarget({ auth: [{ mode: 'oauth2_code', ...urls, params: { tenant }, lookups, ...more }] }, settings);
 }
 
 async function connected(at: Target, by = adapter) {
@@ -74,10 +73,10 @@ async function renewed(at: Target, captured: Record<string, unknown>) {
 }
 
 const asked = () => server.received.map(({ path }) => path).filter((path) => path !== '/token');
-const toLookups = (): Received[] => server.received.filter(({ path }) => path !== '/token');
+const toLookups = (): ReceivedRequest[] => server.received.filter(({ path }) => path !== '/token');
 
-describe('after connecting', () => {
-  test('what the answers hold is captured beside what the token answer told', async () => {
+describe('look-ups after connecting', () => {
+  test('capture values besides those of the token response', async () => {
     const at = target([me(), tenants()], { token_answer: { capture: { api: 'api' } } });
     expect((await connected(at)).captured).toEqual({
       api: elsewhere.url,
@@ -91,7 +90,7 @@ describe('after connecting', () => {
       expect([method, headers.authorization, headers.accept]).toEqual(['GET', `Bearer ${TOKEN}`, 'application/json']);
   });
 
-  test('the token goes as the catalogue says', async () => {
+  test('send the token as the catalogue says', async () => {
     const headers = {
       Authorization: 'OAuth {access_token}',
       'Acme-Client': '{client_id}',
@@ -106,30 +105,30 @@ describe('after connecting', () => {
     expect(lookup!.headers).not.toHaveProperty('x-secret');
   });
 
-  const failing: [string, Scripted][] = [
+  const failing: [string, ScriptedResponse][] = [
     ['refused', { status: 403, body: { id: 1 } }],
     ['down', { status: 503 }],
     ['cut off', 'drop'],
     ['of nonsense', { body: '<h1>no' }],
     ['null', { body: 'null' }],
   ];
-  test.each(failing)('one that is %s costs nothing, and the others are heard', async (_, said) => {
+  test.each(failing)('ignore one that is %s, and use the others', async (_, said) => {
     answer['/me'] = said;
     const { accessToken, captured } = await connected(target([me(), tenants()]));
     expect(accessToken).toBe(TOKEN);
     expect(captured).toEqual({ tenant_ids: ['t1', 't2'], site: 'https://one.test', sites: ['https://one.test'] });
   });
 
-  test('one that hangs is waited for no longer than any request, and costs nothing', async () => {
-    const hasty = startAdapter({ timeoutMs: 40 });
+  test('time out when one hangs, and the connection succeeds', async () => {
+    const hasty = startTestAdapter({ timeoutMs: 40 });
     answer['/me'] = 'hang';
     expect((await connected(target([me()]), hasty)).captured).toEqual({});
     await hasty.close();
   });
 });
 
-describe('with the next refresh', () => {
-  test('only what is not known yet is asked for again', async () => {
+describe('look-ups with a refresh', () => {
+  test('repeat only what is not captured yet', async () => {
     const at = target([me(), tenants()]);
     const known = { tenant_ids: [], site: 'https://one.test', sites: [] };
     expect((await renewed(at, known)).captured).toEqual({ user_id: 42, user_name: 'Ada' });
@@ -139,20 +138,20 @@ describe('with the next refresh', () => {
     expect(asked()).toEqual([]);
   });
 
-  test('before anything is spent, with the token that is there: what is spent must be kept first of all', async () => {
+  test('run before the refresh token is spent, with the current access token', async () => {
     await renewed(target([me()]), {});
     expect(server.received.map(({ path }) => path)).toEqual(['/me', '/token']);
     expect(server.received[0]?.headers.authorization).toBe('Bearer before');
   });
 
-  test('a failure costs nothing either', async () => {
+  test('do not fail the refresh', async () => {
     answer['/me'] = 'drop';
     expect(await renewed(target([me()]), {})).toMatchObject({ accessToken: TOKEN, refreshToken: 'next', captured: {} });
   });
 });
 
-describe('the token goes nowhere else', () => {
-  test('not where the provider’s answer or what was captured points to', async () => {
+describe('the look-up’s token', () => {
+  test('is not sent to a URL from a response or a captured value', async () => {
     const lookup = { url: '{api}/me', capture: { user_id: 'id' } };
     const at = target([lookup], { token_answer: { capture: { api: 'api' } } });
     expect((await connected(at)).captured).toEqual({ api: elsewhere.url });
@@ -160,18 +159,18 @@ describe('the token goes nowhere else', () => {
     expect(elsewhere.received).toEqual([]);
   });
 
-  test('not where a redirect points to', async () => {
+  test('is not sent to a redirect’s target', async () => {
     answer['/me'] = { status: 302, headers: { location: `${elsewhere.url}/me` } };
     expect((await connected(target([me()]))).captured).toEqual({});
     expect(elsewhere.received).toEqual([]);
   });
 
-  test('not to an address that may not be reached', async () => {
+  test('is not sent to a blocked address', async () => {
     const at = target([{ url: 'https://169.254.169.254/latest', capture: { user_id: 'id' } }]);
     expect((await connected(at)).captured).toEqual({});
   });
 
-  test('not to where an optional parameter would lead, when it was not given', async () => {
+  test('is not sent when the URL’s optional parameter is missing', async () => {
     const lookup = { url: `${server.url}/{tenant}/me`, capture: { user_id: 'id' } };
     answer['/T/me'] = { body: { id: 7 } };
     expect((await connected(target([lookup]))).captured).toEqual({});
@@ -179,7 +178,7 @@ describe('the token goes nowhere else', () => {
     expect((await connected(target([lookup], {}, { params: { tenant: 'T' } }))).captured).toEqual({ user_id: 7 });
   });
 
-  test('to the sandbox, where an override moved the provider’s origin', async () => {
+  test('is sent to the sandbox when an override moved the provider’s origin', async () => {
     const token_url = 'https://acme.test/token';
     const at = target(
       [{ url: 'https://acme.test/me', capture: { user_id: 'id' } }],

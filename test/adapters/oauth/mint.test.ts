@@ -1,13 +1,20 @@
-// Tokens made of what an import brought, by a client's credentials, by an assertion or by a signature alone; and whose
-// fault it is when there are none.
+// Minting tokens from imported credentials: client credentials, JWT bearer, self-signed JWT; and the classification of
+// failures.
 import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { decodeProtectedHeader, jwtVerify } from 'jose';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type LocalProvider, startProvider } from '../../../demo/provider.ts';
 import { readCredentials } from '../../../src/domain/imported-credentials.ts';
 import { type ClientSecrets, NO_SECRETS, type Target } from '../../../src/domain/target.ts';
-import { type Adapter, faultOf, REDIRECT_URI, startAdapter, targetOf, unwrap } from '../../support/oauth.ts';
-import { type Scripted, type ScriptedServer, startScriptedServer } from '../../support/scripted-server.ts';
+import {
+  createTarget,
+  expectFault,
+  REDIRECT_URI,
+  startTestAdapter,
+  type TestAdapter,
+  unwrap,
+} from '../../support/oauth.ts';
+import { type ScriptedResponse, type ScriptedServer, startScriptedServer } from '../../support/scripted-server.ts';
 
 const SECRET = 'client-secret-of-the-integration';
 const THEIRS = { client_id: 'their-client', client_secret: 'client-secret-of-the-customer' };
@@ -18,13 +25,15 @@ const pem = ({ privateKey }: { privateKey: KeyObject }) =>
 const pkcs1 = rsa.privateKey.export({ type: 'pkcs1', format: 'pem' }) as string;
 
 let server: ScriptedServer;
-let adapter: Adapter;
-let next: Scripted;
-const token: Scripted = { body: { access_token: 'at', token_type: 'Bearer', expires_in: 60, refresh_token: 'unused' } };
+let adapter: TestAdapter;
+let next: ScriptedResponse;
+const token: ScriptedResponse = {
+  body: { access_token: 'at', token_type: 'Bearer', expires_in: 60, refresh_token: 'unused' },
+};
 
 beforeAll(async () => {
   server = await startScriptedServer(() => next);
-  adapter = startAdapter();
+  adapter = startTestAdapter();
 });
 beforeEach(() => {
   server.received.length = 0;
@@ -50,10 +59,10 @@ interface Given {
   params?: Record<string, string>;
 }
 
-/** An integration with a client secret, unless told otherwise. */
+/** The target of an integration, by default with a client secret. */
 function target(auth: object, { secrets = { secret: SECRET }, keyId, params = {} }: Given = {}): Target {
   const at = 'mode' in auth && auth.mode === 'self_signed_jwt' ? {} : { token_url: `${server.url}/token` };
-  const made = targetOf({ auth: [{ ...at, ...auth }] }, { params });
+  const made = createTarget({ auth: [{ ...at, ...auth }] }, { params });
   const values = keyId === undefined ? made.values : { ...made.values, key_id: keyId };
   return { ...made, values, secrets: { ...NO_SECRETS, ...secrets } };
 }
@@ -66,10 +75,10 @@ function mint(at: Target, credentials: Record<string, string> = {}, scopes: stri
 const sent = () => Object.fromEntries(server.received.at(-1)!.form);
 const basic = (pair: string) => `Basic ${Buffer.from(pair).toString('base64')}`;
 
-describe('by client credentials', () => {
+describe('client credentials', () => {
   const mode = { mode: 'oauth2_client_credentials' };
 
-  test('the integration’s client asks, and a refresh token in the answer is not kept', async () => {
+  test('use the integration’s client, and ignore a refresh token in the response', async () => {
     expect(unwrap(await mint(target(mode), {}, ['a', 'b']))).toEqual({
       accessToken: 'at',
       tokenType: 'Bearer',
@@ -86,7 +95,7 @@ describe('by client credentials', () => {
     expect(sent()).toEqual({ grant_type: 'client_credentials', scope: 'a b' });
   });
 
-  test('a connection’s own client takes its place wholly', async () => {
+  test('use the connection’s own client in place of all of the integration’s', async () => {
     const ours = { secrets: { secret: SECRET, privateKey: pem(rsa), certificate: 'ours' } };
     const auth = { ...mode, ...own, client_auth: ['tls_client_auth', 'private_key_jwt', 'client_secret_basic'] };
     unwrap(await mint(target(auth, ours), THEIRS));
@@ -94,7 +103,7 @@ describe('by client credentials', () => {
     expect(sent()).toEqual({ grant_type: 'client_credentials' });
   });
 
-  test('a connection’s own key signs for its own client', async () => {
+  test('sign with the connection’s own key for its own client', async () => {
     const auth = { ...mode, ...own, client_auth: ['tls_client_auth', 'private_key_jwt'] };
     const theirs = { client_id: 'their-client', private_key: pem(ec) };
     const ours = { secrets: { privateKey: pem(rsa), certificate: 'not theirs' } };
@@ -104,7 +113,7 @@ describe('by client credentials', () => {
     expect(sent().client_id).toBe('their-client');
   });
 
-  test('the catalogue’s grant type and parameters go along, and what is optional and missing does not', async () => {
+  test('send the catalogue’s grant type and parameters, without missing optional ones', async () => {
     const params = { account_id: '{account}', tenant: '{tenant}', audience: 'https://api.acme.test' };
     const tenant = { title: 'tenant', pattern: '\\w+', optional: true };
     const auth = { ...mode, grant_type: 'account_credentials', scope_separator: 'none', params: { tenant } };
@@ -113,7 +122,7 @@ describe('by client credentials', () => {
     expect(sent()).toEqual({ grant_type: 'account_credentials', account_id: 'A1', audience: 'https://api.acme.test' });
   });
 
-  test('a strict OpenID Provider gives one by discovery', async () => {
+  test('work with a strict OpenID Provider by discovery', async () => {
     const provider: LocalProvider = await startProvider({
       clients: [
         {
@@ -131,14 +140,14 @@ describe('by client credentials', () => {
     });
     const entry = { auth: [{ ...mode, issuer: provider.issuer }] };
     const answer = unwrap(
-      await mint(targetOf(entry, { clientId: 'machine', clientSecret: SECRET }), {}, ['calendar.read']),
+      await mint(createTarget(entry, { clientId: 'machine', clientSecret: SECRET }), {}, ['calendar.read']),
     );
     expect(answer).toMatchObject({ tokenType: 'Bearer', expiresIn: 90, scopes: ['calendar.read'] });
     await provider.close();
   });
 });
 
-describe('by an assertion', () => {
+describe('JWT bearer', () => {
   const mode = { mode: 'jwt_bearer', client_auth: ['none'] };
   const assertion = {
     alg: 'RS256',
@@ -160,14 +169,14 @@ describe('by an assertion', () => {
     token_request: { omit: ['client_id'] },
   };
 
-  /** As an import brings it. */
+  /** As in an import. */
   function read(at: Target) {
     const found = readCredentials(at.auth, { service_account_json: JSON.stringify(document) });
     if (!('values' in found)) throw new Error(JSON.stringify(found.issues));
     return found.values;
   }
 
-  test('of a service account’s document, whose members fill claims and header', async () => {
+  test('fills claims and header from a service account’s document', async () => {
     const at = target(google, { secrets: {} });
     unwrap(await mint(at, read(at), ['s1', 's2']));
     const { assertion: jwt, ...rest } = sent();
@@ -183,7 +192,7 @@ describe('by an assertion', () => {
     expect(age).toBeLessThan(40);
   });
 
-  test('for a subject, where the connection names one', async () => {
+  test('has the connection’s subject, if any', async () => {
     const at = target(google, { secrets: {}, params: { subject: 'ada@acme.test' } });
     unwrap(await mint(at, read(at)));
     const { payload } = await jwtVerify(sent().assertion!, rsa.publicKey, { subject: 'ada@acme.test' });
@@ -193,7 +202,7 @@ describe('by an assertion', () => {
   test.each([
     ['the connection’s', { consumer_key: 'ck', private_key: pkcs1 }, { privateKey: pem(ec) }],
     ['the integration’s', { consumer_key: 'ck' }, { privateKey: pkcs1 }],
-  ])('with %s key, and the scope as a parameter where no claim holds it', async (_, brought, secrets) => {
+  ])('signs with %s key, and sends the scope as a parameter when no claim has it', async (_, brought, secrets) => {
     const claims = { iss: '{consumer_key}', aud: 'https://acme.test' };
     const at = target({ ...mode, assertion: { claims, header: { kid: '{key_id}' } } }, { secrets, keyId: 'k2' });
     unwrap(await mint(at, brought, ['a', 'b']));
@@ -206,13 +215,13 @@ describe('by an assertion', () => {
     expect(sent()).toMatchObject({ client_id: 'client', scope: 'a b' });
   });
 
-  test('beside the client’s own secret', async () => {
+  test('may be combined with client authentication', async () => {
     const at = target({ ...mode, client_auth: ['client_secret_post'] });
     unwrap(await mint(at, { private_key: pem(rsa) }));
     expect(sent()).toMatchObject({ client_id: 'client', client_secret: SECRET, assertion: expect.any(String) });
   });
 
-  test('as the Bearer token of a request without a body, for an answer of another form', async () => {
+  test('may be the Bearer token of a request without a body', async () => {
     const at = target(
       {
         ...mode,
@@ -237,10 +246,10 @@ describe('by an assertion', () => {
   });
 });
 
-describe('by a signature alone', () => {
+describe('self-signed JWT', () => {
   const at = (assertion: object, secrets = {}) => target({ mode: 'self_signed_jwt', assertion }, { secrets });
 
-  test('the JWT is the token, and nobody is asked', async () => {
+  test('is the token, without any request', async () => {
     const claims = { iss: 'ACME.ADA.SHA256:{key_fingerprint}', sub: '{user}', none: '{missing}', scope: '{scopes}' };
     const answer = unwrap(await mint(at({ claims, lifetime: 900 }), { private_key: pem(rsa), user: 'ADA' }, ['x']));
     expect(answer).toMatchObject({ tokenType: 'Bearer', expiresIn: 900, scopes: undefined, refreshToken: undefined });
@@ -253,7 +262,7 @@ describe('by a signature alone', () => {
     expect(server.received).toEqual([]);
   });
 
-  test('it is served no longer than it is good for, when it is dated back', async () => {
+  test('expires earlier by its backdate', async () => {
     const { accessToken, expiresIn } = unwrap(
       await mint(at({ lifetime: 900, backdate: 60 }), { private_key: pem(rsa) }),
     );
@@ -269,16 +278,16 @@ describe('by a signature alone', () => {
   });
 });
 
-describe('when there is no token', () => {
+describe('minting fails', () => {
   const oauth = { mode: 'oauth2_client_credentials', client_auth: ['client_secret_post', 'none'] };
   const bearer = { mode: 'jwt_bearer', client_auth: ['none'] };
   const direct = { ...bearer, presented: 'bearer' };
-  const refused = (error: string, status = 400): Scripted => ({
+  const refused = (error: string, status = 400): ScriptedResponse => ({
     status,
     body: { error, error_description: `no: ${THEIRS.client_secret} ${SECRET}` },
   });
 
-  const cases: [string, object, Given, object, Scripted, object][] = [
+  const cases: [string, object, Given, object, ScriptedResponse, object][] = [
     [
       'the integration’s client is refused',
       oauth,
@@ -387,18 +396,18 @@ describe('when there is no token', () => {
       { kind: 'transient', code: 'invalid_answer' },
     ],
   ];
-  test.each(cases)('because %s', async (_, auth, given, credentials, answer, expected) => {
+  test.each(cases)('%s', async (_, auth, given, credentials, answer, expected) => {
     next = answer;
-    const fault = faultOf(await mint(target(auth, given), credentials as Record<string, string>));
+    const fault = expectFault(await mint(target(auth, given), credentials as Record<string, string>));
     expect(fault).toMatchObject({ ...expected, outcomeUnknown: false });
     for (const secret of [SECRET, ...Object.values(credentials)])
       if (JSON.stringify(server.received).includes(secret)) expect(fault.detail).not.toContain(secret);
   });
 
-  test('because the provider hangs: asking again costs nothing', async () => {
-    const hasty = startAdapter({ timeoutMs: 40 });
+  test('as transient with a known outcome when the provider hangs', async () => {
+    const hasty = startTestAdapter({ timeoutMs: 40 });
     next = 'hang';
-    const fault = faultOf(await mint(target(oauth), {}, [], hasty));
+    const fault = expectFault(await mint(target(oauth), {}, [], hasty));
     expect(fault).toMatchObject({ kind: 'transient', code: 'timeout', outcomeUnknown: false });
     await hasty.close();
   });
@@ -420,25 +429,28 @@ describe('when there is no token', () => {
     ['is too short', short],
   ];
   const blamed = modes.flatMap(([what, auth]) => keys.map(([how, key]) => [what, how, auth, key] as const));
-  test.each(blamed)('of %s, because the key %s: whoever gave it is to blame', async (_, __, auth, key) => {
-    const integration = faultOf(await mint(target(auth, { secrets: { privateKey: key } })));
-    expect(integration).toMatchObject({
-      kind: 'misconfigured',
-      code: expect.stringMatching(/^invalid_(client|private)_key$/),
-    });
-    const connection = faultOf(
-      await mint(target({ ...auth, ...('client_auth' in auth ? own : {}) }, { secrets: {} }), {
-        client_id: 'c',
-        private_key: key,
-      }),
-    );
-    expect(connection).toMatchObject({ kind: 'grant_dead', outcomeUnknown: false });
-    for (const line of key.split('\n').filter((text) => text !== '' && !text.startsWith('-')))
-      expect(integration.detail + connection.detail).not.toContain(line);
-    expect(server.received).toEqual([]);
-  });
+  test.each(blamed)(
+    'of %s, when the key %s: the integration or the connection that has the key is at fault',
+    async (_, __, auth, key) => {
+      const integration = expectFault(await mint(target(auth, { secrets: { privateKey: key } })));
+      expect(integration).toMatchObject({
+        kind: 'misconfigured',
+        code: expect.stringMatching(/^invalid_(client|private)_key$/),
+      });
+      const connection = expectFault(
+        await mint(target({ ...auth, ...('client_auth' in auth ? own : {}) }, { secrets: {} }), {
+          client_id: 'c',
+          private_key: key,
+        }),
+      );
+      expect(connection).toMatchObject({ kind: 'grant_dead', outcomeUnknown: false });
+      for (const line of key.split('\n').filter((text) => text !== '' && !text.startsWith('-')))
+        expect(integration.detail + connection.detail).not.toContain(line);
+      expect(server.received).toEqual([]);
+    },
+  );
 
-  test('because there is no key at all', async () => {
-    expect(faultOf(await mint(target(bearer, { secrets: {} })))).toMatchObject({ kind: 'misconfigured' });
+  test('without a key', async () => {
+    expect(expectFault(await mint(target(bearer, { secrets: {} })))).toMatchObject({ kind: 'misconfigured' });
   });
 });

@@ -1,4 +1,4 @@
-// RFC 8705: a strict OpenID Provider over https that asks for certificates.
+// Mutual TLS (RFC 8705), with a strict OpenID Provider over https.
 import { createHash, type KeyObject, randomBytes } from 'node:crypto';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -8,35 +8,35 @@ import { type ClientMetadata, Provider } from 'oidc-provider';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createMemory } from '../../../demo/provider-memory.ts';
 import { NO_SECRETS, type Target } from '../../../src/domain/target.ts';
-import { certify, pem } from '../../support/certificate.ts';
+import { createCertificate, pem } from '../../support/certificate.ts';
 import {
-  type Adapter,
-  begin,
-  faultOf,
-  mint,
+  createTarget,
+  expectFault,
+  mintToken,
   REDIRECT_URI,
-  startAdapter,
-  targetOf,
+  startAuthorization,
+  startTestAdapter,
+  type TestAdapter,
   unwrap,
 } from '../../support/oauth.ts';
 import { startScriptedServer } from '../../support/scripted-server.ts';
 
-const authority = certify('Acme Test Authority');
-const client = certify('acme-client', authority);
-const stranger = certify('somebody-else', authority);
-const selfSigned = certify('self-signed');
+const authority = createCertificate('Acme Test Authority');
+const client = createCertificate('acme-client', authority);
+const stranger = createCertificate('somebody-else', authority);
+const selfSigned = createCertificate('self-signed');
 
 let server: Server;
-let adapter: Adapter;
+let adapter: TestAdapter;
 let issuer: string;
-/** The subject of the certificate that each token request showed. */
+/** The subject of each token request's client certificate. */
 const shown: (string | undefined)[] = [];
 
 const certificateOf = (socket: unknown) => (socket as TLSSocket).getPeerX509Certificate();
 
 beforeAll(async () => {
   setDefaultCACertificates([...getCACertificates('default'), authority.pem]);
-  const own = certify('127.0.0.1', authority);
+  const own = createCertificate('127.0.0.1', authority);
   const asking = { ca: authority.pem, requestCert: true, rejectUnauthorized: false };
   server = createServer({ key: pem(own.privateKey), cert: own.pem, ...asking });
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
@@ -81,7 +81,7 @@ beforeAll(async () => {
     if (req.method === 'POST') shown.push(certificateOf(req.socket)?.subject);
     return answer(req, res);
   });
-  adapter = startAdapter();
+  adapter = startTestAdapter();
 });
 beforeEach(() => {
   shown.length = 0;
@@ -97,23 +97,23 @@ type Pair = { pem: string; privateKey: KeyObject };
 function target(clientId: string, pair: Pair | undefined, auth: object = {}): Target {
   const entry = { auth: [{ mode: 'oauth2_client_credentials', issuer, ...auth }] };
   const secrets = pair ? { certificate: pair.pem, privateKey: pem(pair.privateKey) } : {};
-  return { ...targetOf(entry, { clientId }), secrets: { ...NO_SECRETS, ...secrets } };
+  return { ...createTarget(entry, { clientId }), secrets: { ...NO_SECRETS, ...secrets } };
 }
 
-const asked = (at: Target) => mint(adapter.client, at);
+const asked = (at: Target) => mintToken(adapter.client, at);
 
-describe('at a provider that asks for a certificate', () => {
-  test('the one that its authority signed is enough', async () => {
+describe('mutual TLS', () => {
+  test('accepts a certificate of the provider’s authority', async () => {
     expect(unwrap(await asked(target('by-authority', client)))).toMatchObject({ tokenType: 'Bearer' });
     expect(shown).toEqual(['CN=acme-client']);
   });
 
-  test('a self-signed one is, where the client registered it', async () => {
+  test('accepts a registered self-signed certificate', async () => {
     expect(unwrap(await asked(target('self-signed', selfSigned)))).toMatchObject({ tokenType: 'Bearer' });
     expect(shown).toEqual(['CN=self-signed']);
   });
 
-  test('each client shows its own, in any order', async () => {
+  test('sends each client’s own certificate, in any order', async () => {
     for (const [id, pair] of [
       ['by-authority', client],
       ['self-signed', selfSigned],
@@ -124,33 +124,33 @@ describe('at a provider that asks for a certificate', () => {
   });
 
   test.each([
-    ['somebody else’s', 'by-authority', stranger],
-    ['one that nobody signed', 'by-authority', certify('acme-client')],
-    ['another that is self-signed', 'self-signed', certify('self-signed')],
+    ['another client’s', 'by-authority', stranger],
+    ['one without an authority', 'by-authority', createCertificate('acme-client')],
+    ['another that is self-signed', 'self-signed', createCertificate('self-signed')],
     ['none', 'by-authority', undefined],
-  ])('%s is refused', async (_, id, pair) => {
-    const fault = faultOf(await asked(target(id, pair, { client_auth: ['tls_client_auth', 'none'] })));
+  ])('refuses %s', async (_, id, pair) => {
+    const fault = expectFault(await asked(target(id, pair, { client_auth: ['tls_client_auth', 'none'] })));
     expect(fault).toMatchObject({ kind: 'misconfigured', code: 'invalid_client', outcomeUnknown: false });
     expect(shown).toHaveLength(1);
   });
 
-  test('the authorization request is pushed with it too', async () => {
+  test('is used for pushed authorization requests too', async () => {
     const entry = { auth: [{ mode: 'oidc', issuer, pushed_authorization_request_url: `${issuer}/request` }] };
     const secrets = { ...NO_SECRETS, certificate: client.pem, privateKey: pem(client.privateKey) };
-    const at = { ...targetOf(entry, { clientId: 'by-authority' }), secrets };
-    const { url } = await begin(adapter.client, at);
+    const at = { ...createTarget(entry, { clientId: 'by-authority' }), secrets };
+    const { url } = await startAuthorization(adapter.client, at);
     expect(new URL(url).searchParams.get('request_uri')).toMatch(/^urn:/);
     expect(shown).toEqual(['CN=acme-client']);
   });
 });
 
-describe('blames the integration, and sends nothing,', () => {
+describe('mutual TLS is misconfigured, and sends nothing,', () => {
   test.each([
     ['when the key is another’s', { certificate: client.pem, privateKey: pem(stranger.privateKey) }],
     ['when the key cannot be read', { certificate: client.pem, privateKey: 'c2VjcmV0IGtleQ==' }],
     ['when the certificate cannot be read', { certificate: 'garbage', privateKey: pem(client.privateKey) }],
   ])('%s', async (_, secrets) => {
-    const fault = faultOf(
+    const fault = expectFault(
       await asked({ ...target('by-authority', undefined), secrets: { ...NO_SECRETS, ...secrets } }),
     );
     expect(fault).toMatchObject({ kind: 'misconfigured', code: 'invalid_client_key' });
@@ -160,16 +160,16 @@ describe('blames the integration, and sends nothing,', () => {
   });
 });
 
-describe('the certificate’s thumbprint', () => {
+describe('certificate thumbprint', () => {
   const auth = { client_auth: ['private_key_jwt'], client_assertion: { x5t: true } };
 
-  test('names it in the assertion, where the catalogue says so (RFC 7515 4.1.8)', async () => {
+  test('is in the assertion where the catalogue says so (RFC 7515 4.1.8)', async () => {
     const listener = await startScriptedServer(() => ({ body: { access_token: 'at' } }));
     const entry = { mode: 'oauth2_client_credentials', token_url: `${listener.url}/token` };
     const secrets = { ...NO_SECRETS, certificate: client.pem, privateKey: pem(client.privateKey) };
     for (const x5t of [true, false]) {
       const mode = { ...entry, ...auth, client_assertion: { x5t } };
-      unwrap(await asked({ ...targetOf({ auth: [mode] }), secrets }));
+      unwrap(await asked({ ...createTarget({ auth: [mode] }), secrets }));
     }
     const headers = listener.received.map(({ form }) => decodeProtectedHeader(form.get('client_assertion')!));
     const thumbprint = createHash('sha256').update(client.x509.raw).digest('base64url');
@@ -177,9 +177,9 @@ describe('the certificate’s thumbprint', () => {
     await listener.close();
   });
 
-  test('of a certificate that cannot be read blames the integration', async () => {
+  test('of an unreadable certificate: misconfigured', async () => {
     const at = target('by-authority', client, auth);
-    const fault = faultOf(await asked({ ...at, secrets: { ...at.secrets, certificate: 'garbage' } }));
+    const fault = expectFault(await asked({ ...at, secrets: { ...at.secrets, certificate: 'garbage' } }));
     expect(fault).toMatchObject({ kind: 'misconfigured', code: 'invalid_client_key' });
   });
 });

@@ -3,25 +3,25 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type LocalProvider, startProvider } from '../../../demo/provider.ts';
 import type { Target } from '../../../src/domain/target.ts';
 import {
-  type Adapter,
-  begin,
+  browseToResponse,
   connect,
-  faultOf,
+  createTarget,
+  expectFault,
   REDIRECT_URI,
-  refresh,
-  respond,
-  startAdapter,
-  targetOf,
+  refreshTokens,
+  startAuthorization,
+  startTestAdapter,
+  type TestAdapter,
   unwrap,
 } from '../../support/oauth.ts';
 
 let provider: LocalProvider;
-let adapter: Adapter;
+let adapter: TestAdapter;
 let target: Target;
 
 beforeAll(async () => {
   provider = await startProvider({ redirectUris: [REDIRECT_URI], accessTokenTtl: 120 });
-  adapter = startAdapter();
+  adapter = startTestAdapter();
   target = at(provider);
 });
 afterAll(async () => {
@@ -30,7 +30,7 @@ afterAll(async () => {
 });
 
 const at = ({ issuer, clientId, clientSecret }: LocalProvider, secret = clientSecret) =>
-  targetOf('generic-oidc', { params: { issuer }, clientId, clientSecret: secret });
+  createTarget('generic-oidc', { params: { issuer }, clientId, clientSecret: secret });
 
 async function introspect(token: string): Promise<boolean> {
   const credentials = [provider.clientId, provider.clientSecret].map(encodeURIComponent).join(':');
@@ -42,9 +42,9 @@ async function introspect(token: string): Promise<boolean> {
   return ((await answer.json()) as { active: boolean }).active;
 }
 
-describe('a connect flow', () => {
-  test('sends the browser off with state, nonce and PKCE, and knows the issuer', async () => {
-    const { url, expected } = await begin(adapter.client, target, ['openid', 'calendar.read']);
+describe('connect flow', () => {
+  test('sends the browser with state, nonce and PKCE, and returns the issuer', async () => {
+    const { url, expected } = await startAuthorization(adapter.client, target, ['openid', 'calendar.read']);
     const sent = new URL(url);
     expect(sent.origin).toBe(provider.issuer);
     expect(Object.fromEntries(sent.searchParams)).toEqual({
@@ -60,7 +60,7 @@ describe('a connect flow', () => {
     expect(expected.issuer).toBe(provider.issuer);
   });
 
-  test('ends in tokens and an identity', async () => {
+  test('returns tokens and an identity', async () => {
     expect(await connect(adapter.client, target, ['openid', 'calendar.read'])).toEqual({
       accessToken: expect.any(String),
       refreshToken: expect.any(String),
@@ -73,15 +73,15 @@ describe('a connect flow', () => {
     });
   });
 
-  test('without the openid scope it is plain OAuth, with no identity', async () => {
+  test('is plain OAuth without an identity when the scope openid is missing', async () => {
     const answer = await connect(adapter.client, target, ['calendar.read']);
     expect(answer).toMatchObject({ scopes: ['calendar.read'], identity: undefined, idToken: undefined });
   });
 
-  test('ends in `denied` when the owner cancels', async () => {
-    const began = await begin(adapter.client, target);
-    const fault = faultOf(
-      await adapter.client.exchange(target, await respond(began, { cancel: true }), began.expected),
+  test('is denied when the owner cancels', async () => {
+    const began = await startAuthorization(adapter.client, target);
+    const fault = expectFault(
+      await adapter.client.exchange(target, await browseToResponse(began, { cancel: true }), began.expected),
     );
     expect(fault).toMatchObject({
       kind: 'denied',
@@ -90,26 +90,29 @@ describe('a connect flow', () => {
     });
   });
 
-  test('a code is good once', async () => {
-    const began = await begin(adapter.client, target);
-    const response = await respond(began);
+  test('refuses a code that is used twice', async () => {
+    const began = await startAuthorization(adapter.client, target);
+    const response = await browseToResponse(began);
     unwrap(await adapter.client.exchange(target, response, began.expected));
-    const fault = faultOf(await adapter.client.exchange(target, response, began.expected));
+    const fault = expectFault(await adapter.client.exchange(target, response, began.expected));
     expect(fault).toMatchObject({ kind: 'grant_dead', code: 'invalid_grant', outcomeUnknown: false });
   });
 
-  test("another flow's verifier does not redeem the code", async () => {
-    const [mine, other] = [await begin(adapter.client, target), await begin(adapter.client, target)];
+  test("refuses another flow's verifier", async () => {
+    const [mine, other] = [
+      await startAuthorization(adapter.client, target),
+      await startAuthorization(adapter.client, target),
+    ];
     const expected = { ...mine.expected, verifier: other.expected.verifier };
-    expect(faultOf(await adapter.client.exchange(target, await respond(mine), expected))).toMatchObject({
+    expect(expectFault(await adapter.client.exchange(target, await browseToResponse(mine), expected))).toMatchObject({
       code: 'invalid_grant',
     });
   });
 
-  test("another flow's nonce is refused", async () => {
-    const began = await begin(adapter.client, target);
+  test("refuses another flow's nonce", async () => {
+    const began = await startAuthorization(adapter.client, target);
     const expected = { ...began.expected, nonce: 'another' };
-    const fault = faultOf(await adapter.client.exchange(target, await respond(began), expected));
+    const fault = expectFault(await adapter.client.exchange(target, await browseToResponse(began), expected));
     expect(fault).toMatchObject({
       kind: 'invalid',
       code: 'invalid_id_token',
@@ -121,15 +124,15 @@ describe('a connect flow', () => {
     const pushed = { enabled: true, requirePushedAuthorizationRequests: true };
     const features = { devInteractions: { enabled: false }, pushedAuthorizationRequests: pushed };
     const pushing = await startProvider({ redirectUris: [REDIRECT_URI], configuration: { features } });
-    const began = await begin(adapter.client, at(pushing));
+    const began = await startAuthorization(adapter.client, at(pushing));
     const sent = new URL(began.url).searchParams;
     expect(sent.get('request_uri')).toMatch(/^urn:ietf:params:oauth:request_uri:/);
     expect(began.url).not.toContain(began.expected.state);
-    unwrap(await adapter.client.exchange(at(pushing), await respond(began), began.expected));
+    unwrap(await adapter.client.exchange(at(pushing), await browseToResponse(began), began.expected));
     await pushing.close();
   });
 
-  test('authenticates in the body where the provider announces nothing else', async () => {
+  test('authenticates in the body when the metadata lists nothing else', async () => {
     const posting = await startProvider({
       clients: [
         {
@@ -153,11 +156,11 @@ describe('a connect flow', () => {
     await odd.close();
   });
 
-  test('needs no secret where the client is public', async () => {
+  test('needs no secret for a public client', async () => {
     const open = await startProvider({
       clients: [{ client_id: 'public', redirect_uris: [REDIRECT_URI], token_endpoint_auth_method: 'none' }],
     });
-    const target = targetOf('generic-oidc', {
+    const target = createTarget('generic-oidc', {
       params: { issuer: open.issuer },
       clientId: 'public',
       clientSecret: null,
@@ -167,12 +170,12 @@ describe('a connect flow', () => {
   });
 });
 
-describe('the authorization response', () => {
+describe('authorization response', () => {
   async function changed(change: (response: URLSearchParams) => void, walk = {}) {
-    const began = await begin(adapter.client, target);
-    const response = await respond(began, walk);
+    const began = await startAuthorization(adapter.client, target);
+    const response = await browseToResponse(began, walk);
     change(response);
-    return faultOf(await adapter.client.exchange(target, response, began.expected));
+    return expectFault(await adapter.client.exchange(target, response, began.expected));
   }
 
   test('is refused with another issuer', async () => {
@@ -180,7 +183,7 @@ describe('the authorization response', () => {
     expect(fault).toMatchObject({ kind: 'invalid', code: 'issuer_mismatch' });
   });
 
-  test('is refused without issuer where the provider announces one', async () => {
+  test('is refused without an issuer when the metadata announces one', async () => {
     const fault = await changed((response) => response.delete('iss'));
     expect(fault).toMatchObject({ kind: 'invalid', code: 'issuer_mismatch' });
   });
@@ -196,18 +199,20 @@ describe('the authorization response', () => {
     expect(await changed((response) => response.delete('code'))).toMatchObject({ code: 'invalid_response' });
   });
 
-  test('is refused when the integration has another issuer by now', async () => {
-    const began = await begin(adapter.client, target);
+  test('is refused when the integration has another issuer now', async () => {
+    const began = await startAuthorization(adapter.client, target);
     const expected = { ...began.expected, issuer: 'https://before.example' };
-    const fault = faultOf(await adapter.client.exchange(target, await respond(began), expected));
+    const fault = expectFault(await adapter.client.exchange(target, await browseToResponse(began), expected));
     expect(fault).toMatchObject({ kind: 'invalid', code: 'issuer_mismatch' });
   });
 });
 
-describe('a refresh', () => {
-  test('rotates, and keeps the identity', async () => {
+describe('refresh', () => {
+  test('rotates the refresh token, and keeps the identity', async () => {
     const { refreshToken, identity } = await connect(adapter.client, target);
-    const answer = unwrap(await refresh(adapter.client, target, { refreshToken: refreshToken!, identity: identity! }));
+    const answer = unwrap(
+      await refreshTokens(adapter.client, target, { refreshToken: refreshToken!, identity: identity! }),
+    );
     expect(answer).toMatchObject({
       tokenType: 'Bearer',
       expiresIn: 120,
@@ -219,35 +224,35 @@ describe('a refresh', () => {
     expect(await introspect(answer.accessToken)).toBe(true);
   });
 
-  test('of a spent refresh token finds the grant dead', async () => {
+  test('with a spent refresh token: grant_dead', async () => {
     const { refreshToken } = await connect(adapter.client, target);
     const request = { refreshToken: refreshToken! };
-    const { accessToken } = unwrap(await refresh(adapter.client, target, request));
-    const fault = faultOf(await refresh(adapter.client, target, request));
+    const { accessToken } = unwrap(await refreshTokens(adapter.client, target, request));
+    const fault = expectFault(await refreshTokens(adapter.client, target, request));
     expect(fault).toMatchObject({ kind: 'grant_dead', code: 'invalid_grant', outcomeUnknown: false });
     expect(fault.detail).not.toContain(refreshToken);
     expect(await introspect(accessToken)).toBe(false);
   });
 
-  test('finds the grant dead when the owner withdrew', async () => {
+  test('after the owner withdrew the grant: grant_dead', async () => {
     const other = await startProvider({ redirectUris: [REDIRECT_URI] });
     const { refreshToken } = await connect(adapter.client, at(other));
     other.withdrawGrants();
-    const fault = faultOf(await refresh(adapter.client, at(other), { refreshToken: refreshToken! }));
+    const fault = expectFault(await refreshTokens(adapter.client, at(other), { refreshToken: refreshToken! }));
     expect(fault.kind).toBe('grant_dead');
     await other.close();
   });
 
-  test('with a wrong secret blames the integration, and repeats no secret', async () => {
+  test('with a wrong client secret: misconfigured, with secrets redacted', async () => {
     const { refreshToken } = await connect(adapter.client, target);
     const wrong = at(provider, 'not-the-secret');
-    const fault = faultOf(await refresh(adapter.client, wrong, { refreshToken: refreshToken! }));
+    const fault = expectFault(await refreshTokens(adapter.client, wrong, { refreshToken: refreshToken! }));
     expect(fault).toMatchObject({ kind: 'misconfigured', code: 'invalid_client', outcomeUnknown: false });
     expect(JSON.stringify(fault)).not.toContain('not-the-secret');
   });
 });
 
-describe('a revocation', () => {
+describe('revocation', () => {
   test('ends the refresh token and the access token at the provider', async () => {
     const { accessToken, refreshToken } = await connect(adapter.client, target);
     expect(await introspect(refreshToken!)).toBe(true);
@@ -256,15 +261,15 @@ describe('a revocation', () => {
     expect(await introspect(accessToken)).toBe(false);
   });
 
-  test('of an access token alone works too, and twice', async () => {
+  test('works for an access token alone, and twice', async () => {
     const { accessToken } = await connect(adapter.client, target);
     const tokens = { accessToken, refreshToken: null };
     expect(unwrap(await adapter.client.revoke(target, tokens, {}))).toBe('done');
     expect(unwrap(await adapter.client.revoke(target, tokens, {}))).toBe('done');
   });
 
-  test('with a wrong secret blames the integration', async () => {
-    const fault = faultOf(
+  test('with a wrong client secret: misconfigured', async () => {
+    const fault = expectFault(
       await adapter.client.revoke(at(provider, 'wrong'), { accessToken: 'a', refreshToken: 'r' }, {}),
     );
     expect(fault).toMatchObject({ kind: 'misconfigured', code: 'invalid_client' });

@@ -1,22 +1,22 @@
-// Pushed authorization requests (RFC 9126), where the catalogue names the endpoint or discovery demands them; and
-// resource indicators (RFC 8707), as constant parameters of the requests that take them.
+// Pushed authorization requests (RFC 9126), by the catalogue or by discovery; and resource indicators (RFC 8707), as
+// constant parameters.
 import { generateKeyPairSync } from 'node:crypto';
 import { decodeJwt, jwtVerify } from 'jose';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type LocalProvider, startProvider } from '../../../demo/provider.ts';
 import { NO_SECRETS, type Target } from '../../../src/domain/target.ts';
 import {
-  begin,
+  browseToResponse,
   connect,
-  faultOf,
+  createTarget,
+  expectFault,
   REDIRECT_URI,
-  refresh,
-  respond,
-  standUp,
-  targetOf,
+  refreshTokens,
+  startAdapterWithServer,
+  startAuthorization,
   unwrap,
 } from '../../support/oauth.ts';
-import type { Scripted } from '../../support/scripted-server.ts';
+import type { ScriptedResponse } from '../../support/scripted-server.ts';
 
 const RESOURCE = 'https://calendar.acme.test/api';
 const REQUEST_URI = 'urn:ietf:params:oauth:request_uri:abc';
@@ -24,8 +24,8 @@ const SECRET = 'client-secret-canary';
 
 let strict: LocalProvider;
 let willing: LocalProvider;
-let pushed: Scripted;
-const { server, adapter } = await standUp(({ path }) =>
+let pushed: ScriptedResponse;
+const { server, adapter } = await startAdapterWithServer(({ path }) =>
   path === '/par' ? pushed : { body: { access_token: 'at', refresh_token: 'rt' } },
 );
 
@@ -55,36 +55,36 @@ beforeEach(() => {
 afterAll(() => Promise.all([strict.close(), willing.close()]));
 
 const at = ({ issuer, clientId, clientSecret }: LocalProvider, more: object = {}): Target =>
-  targetOf({ auth: [{ mode: 'oidc', issuer, ...more }] }, { clientId, clientSecret });
+  createTarget({ auth: [{ mode: 'oidc', issuer, ...more }] }, { clientId, clientSecret });
 
 const named = (more: object = {}): Target => {
   const urls = { authorization_url: `${server.url}/authorize`, token_url: `${server.url}/token` };
   const entry = { mode: 'oauth2_code', ...urls, pushed_authorization_request_url: `${server.url}/par`, ...more };
-  return targetOf({ auth: [entry] }, { clientSecret: SECRET });
+  return createTarget({ auth: [entry] }, { clientSecret: SECRET });
 };
 
 const request = { state: 'the-state', nonce: 'n', verifier: 'v'.repeat(43), redirectUri: REDIRECT_URI, scopes: ['a'] };
 
-describe('the authorization request is pushed', () => {
-  test('where discovery demands it, through the whole flow', async () => {
-    const began = await begin(adapter.client, at(strict), ['openid', 'calendar.read']);
+describe('pushed authorization request', () => {
+  test('is used when the metadata requires it, through the whole flow', async () => {
+    const began = await startAuthorization(adapter.client, at(strict), ['openid', 'calendar.read']);
     const sent = new URL(began.url).searchParams;
     expect([...sent.keys()].sort()).toEqual(['client_id', 'request_uri']);
-    const response = await respond(began, { login: 'ada' });
+    const response = await browseToResponse(began, { login: 'ada' });
     const answer = unwrap(await adapter.client.exchange(at(strict), response, began.expected));
     expect(answer.identity).toMatchObject({ subject: 'ada' });
   });
 
-  test('where the catalogue names the endpoint, though the provider would do without', async () => {
+  test('is used when the catalogue names the endpoint', async () => {
     const parAt = { pushed_authorization_request_url: `${willing.issuer}/request` };
-    const { url } = await begin(adapter.client, at(willing, parAt));
+    const { url } = await startAuthorization(adapter.client, at(willing, parAt));
     expect([...new URL(url).searchParams.keys()].sort()).toEqual(['client_id', 'request_uri']);
-    const plain = await begin(adapter.client, at(willing));
+    const plain = await startAuthorization(adapter.client, at(willing));
     expect(new URL(plain.url).searchParams.has('request_uri')).toBe(false);
     expect(await connect(adapter.client, at(willing, parAt))).toMatchObject({ identity: { subject: 'ada' } });
   });
 
-  test('where there is no issuer, authenticated like a token request, and the browser learns nothing of it', async () => {
+  test('works without an issuer, authenticated like a token request, with no parameters in the browser’s URL', async () => {
     const target = named({ authorization_params: { audience: 'x' } });
     const { url } = unwrap(await adapter.client.authorizationUrl(target, request));
     expect(Object.fromEntries(new URL(url).searchParams)).toEqual({ client_id: 'client', request_uri: REQUEST_URI });
@@ -102,7 +102,7 @@ describe('the authorization request is pushed', () => {
     });
   });
 
-  test('with an assertion for that endpoint, where there is no issuer to name', async () => {
+  test('has an assertion whose audience is the endpoint when there is no issuer', async () => {
     const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const privateKey = pair.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
     const target = { ...named({ client_auth: ['private_key_jwt'] }), secrets: { ...NO_SECRETS, privateKey } };
@@ -111,7 +111,7 @@ describe('the authorization request is pushed', () => {
     await jwtVerify(assertion, pair.publicKey, { issuer: 'client', audience: `${server.url}/par` });
   });
 
-  test('under the system’s own names, if it has any', async () => {
+  test('uses the vendor’s parameter names', async () => {
     const target = named({
       client_auth: ['client_secret_post'],
       authorization_rename: { scope: 'user_scope', client_id: 'client_key' },
@@ -124,7 +124,7 @@ describe('the authorization request is pushed', () => {
     expect(form).not.toHaveProperty('client_id');
   });
 
-  const cases: [string, Scripted, object][] = [
+  const cases: [string, ScriptedResponse, object][] = [
     [
       'refuses the client',
       { status: 401, body: { error: 'invalid_client', error_description: `no: ${SECRET}` } },
@@ -139,9 +139,9 @@ describe('the authorization request is pushed', () => {
     ['is down', { status: 503 }, { kind: 'transient', code: 'http_503' }],
     ['breaks the connection', 'drop', { kind: 'transient', code: 'network_error' }],
   ];
-  test.each(cases)('and nobody is sent anywhere when the endpoint %s', async (_, said, expected) => {
+  test.each(cases)('fails without a redirect when the endpoint %s', async (_, said, expected) => {
     pushed = said;
-    const fault = faultOf(await adapter.client.authorizationUrl(named(), request));
+    const fault = expectFault(await adapter.client.authorizationUrl(named(), request));
     expect(fault).toMatchObject({ ...expected, outcomeUnknown: false });
     for (const secret of [SECRET, request.state, request.verifier]) expect(fault.detail).not.toContain(secret);
   });
@@ -150,27 +150,29 @@ describe('the authorization request is pushed', () => {
     { body: '<h1>' },
     { status: 201, body: {} },
     { status: 201, body: { request_uri: 7, expires_in: 1 } },
-  ] as Scripted[])('and nobody is sent anywhere when the answer makes no sense: %j', async (said) => {
+  ] as ScriptedResponse[])('fails without a redirect when the response is malformed: %j', async (said) => {
     pushed = said;
-    expect(faultOf(await adapter.client.authorizationUrl(named(), request))).toMatchObject({ outcomeUnknown: false });
+    expect(expectFault(await adapter.client.authorizationUrl(named(), request))).toMatchObject({
+      outcomeUnknown: false,
+    });
   });
 });
 
-describe('a resource indicator', () => {
+describe('resource indicator', () => {
   const resource = { authorization_params: { resource: RESOURCE }, token_request: { params: { resource: RESOURCE } } };
 
   test.each([
     ['in the browser’s request', () => willing],
     ['in the pushed one', () => strict],
-  ])('%s and in those for tokens brings a token for that resource, and renews it', async (_, provider) => {
+  ])('%s and in token requests returns a token for that resource, also when refreshed', async (_, provider) => {
     const target = at(provider(), resource);
     const { accessToken, refreshToken } = await connect(adapter.client, target, ['openid', 'calendar.read']);
     expect(decodeJwt(accessToken).aud).toBe(RESOURCE);
-    const renewed = unwrap(await refresh(adapter.client, target, { refreshToken: refreshToken! }));
+    const renewed = unwrap(await refreshTokens(adapter.client, target, { refreshToken: refreshToken! }));
     expect(decodeJwt(renewed.accessToken).aud).toBe(RESOURCE);
   });
 
-  test('goes along with both, and with a client’s own credentials', async () => {
+  test('is sent with both, and with client credentials', async () => {
     const target = named(resource);
     unwrap(await adapter.client.authorizationUrl(target, request));
     expect(server.received[0]!.form.get('resource')).toBe(RESOURCE);
@@ -178,7 +180,7 @@ describe('a resource indicator', () => {
     unwrap(await adapter.client.exchange(target, new URLSearchParams({ code: 'c', state: 'the-state' }), expected));
     expect(server.received[1]!.form.get('resource')).toBe(RESOURCE);
     const { authorization_params: _, ...asked } = resource;
-    const machine = targetOf({
+    const machine = createTarget({
       auth: [{ mode: 'oauth2_client_credentials', token_url: `${server.url}/token`, ...asked }],
     });
     const grant = { accessToken: null, refreshToken: null, idToken: null, credentials: '{}' };

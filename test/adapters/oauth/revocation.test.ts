@@ -1,20 +1,27 @@
 // Revocation, where providers differ from RFC 7009.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type Adapter, faultOf, refresh, startAdapter, targetOf, unwrap } from '../../support/oauth.ts';
 import {
-  type Received,
-  type Scripted,
+  createTarget,
+  expectFault,
+  refreshTokens,
+  startTestAdapter,
+  type TestAdapter,
+  unwrap,
+} from '../../support/oauth.ts';
+import {
+  type ReceivedRequest,
+  type ScriptedResponse,
   type ScriptedServer,
   startScriptedServer,
 } from '../../support/scripted-server.ts';
 
 let server: ScriptedServer;
-let adapter: Adapter;
-let answer: (request: Received) => Scripted;
+let adapter: TestAdapter;
+let answer: (request: ReceivedRequest) => ScriptedResponse;
 
 beforeAll(async () => {
   server = await startScriptedServer((request) => answer(request));
-  adapter = startAdapter();
+  adapter = startTestAdapter();
 });
 beforeEach(() => {
   server.received.length = 0;
@@ -27,9 +34,9 @@ afterAll(async () => {
 
 const tokens = { accessToken: 'at/1', refreshToken: 'rt/1' };
 
-describe('by RFC 7009', () => {
+describe('revocation by RFC 7009', () => {
   const target = () =>
-    targetOf('generic-oauth2', {
+    createTarget('generic-oauth2', {
       params: {
         authorization_url: `${server.url}/a`,
         token_url: `${server.url}/t`,
@@ -42,7 +49,7 @@ describe('by RFC 7009', () => {
     answer = ({ form }) => (form.get('token_type_hint') === hint ? { status, body: { error: code } } : {});
   };
 
-  test('the refresh token goes first, then the access token', async () => {
+  test('sends the refresh token, then the access token', async () => {
     expect(unwrap(await revoke())).toBe('done');
     expect(server.received.map(({ form }) => [form.get('token'), form.get('token_type_hint')])).toEqual([
       ['rt/1', 'refresh_token'],
@@ -50,57 +57,59 @@ describe('by RFC 7009', () => {
     ]);
   });
 
-  test('a token that there is not is not revoked', async () => {
+  test('skips a missing token', async () => {
     expect(unwrap(await revoke({ accessToken: null, refreshToken: 'rt' }))).toBe('done');
     expect(server.received.map(({ form }) => form.get('token'))).toEqual(['rt']);
     expect(unwrap(await revoke({ accessToken: null, refreshToken: null }))).toBe('done');
     expect(server.received).toHaveLength(1);
   });
 
-  test('any success is one', async () => {
+  test('accepts any 2xx', async () => {
     answer = () => ({ status: 204 });
     expect(unwrap(await revoke())).toBe('done');
   });
 
-  test('an access token that cannot be revoked does not matter once the refresh token is', async () => {
+  test('is done when only the refresh token can be revoked', async () => {
     refuse('access_token', 'unsupported_token_type');
     expect(unwrap(await revoke())).toBe('done');
     expect(unwrap(await revoke({ ...tokens, refreshToken: null }))).toBe('unsupported');
   });
 
-  test('a refresh token that cannot be revoked does', async () => {
+  test('is unsupported when the refresh token cannot be revoked', async () => {
     refuse('refresh_token', 'unsupported_token_type');
     expect(unwrap(await revoke())).toBe('unsupported');
     expect(server.received).toHaveLength(2);
   });
 
-  test('a token that is not valid any more is revoked', async () => {
+  test('is done when the token is no longer valid', async () => {
     refuse('access_token', 'invalid_token');
     expect(unwrap(await revoke())).toBe('done');
   });
 
-  test('an outage is to be tried again, and stops before the second token', async () => {
+  test('is transient in an outage, and stops before the second token', async () => {
     answer = () => ({ status: 503, headers: { 'retry-after': '5' } });
-    expect(faultOf(await revoke())).toMatchObject({ kind: 'transient', retryAfter: 5 });
+    expect(expectFault(await revoke())).toMatchObject({ kind: 'transient', retryAfter: 5 });
     expect(server.received).toHaveLength(1);
   });
 
-  test('a refused client blames the integration', async () => {
+  test('is misconfigured when the client is refused', async () => {
     refuse('refresh_token', 'invalid_client', 401);
-    expect(faultOf(await revoke())).toMatchObject({ kind: 'misconfigured', code: 'invalid_client' });
+    expect(expectFault(await revoke())).toMatchObject({ kind: 'misconfigured', code: 'invalid_client' });
   });
 
   test('is unsupported without an endpoint', async () => {
     const params = { authorization_url: `${server.url}/a`, token_url: `${server.url}/t` };
-    expect(unwrap(await adapter.client.revoke(targetOf('generic-oauth2', { params }), tokens, {}))).toBe('unsupported');
+    expect(unwrap(await adapter.client.revoke(createTarget('generic-oauth2', { params }), tokens, {}))).toBe(
+      'unsupported',
+    );
     expect(server.received).toHaveLength(0);
   });
 });
 
-describe("by the vendor's request", () => {
+describe("revocation by the vendor's request", () => {
   test('GitHub’s: DELETE with Basic and the token in JSON', async () => {
     answer = () => ({ status: 204 });
-    const target = targetOf('github', { overrides: { revocation_url: `${server.url}/applications/client/grant` } });
+    const target = createTarget('github', { overrides: { revocation_url: `${server.url}/applications/client/grant` } });
     expect(unwrap(await adapter.client.revoke(target, { accessToken: 'at', refreshToken: null }, {}))).toBe('done');
     expect(server.received[0]).toMatchObject({
       method: 'DELETE',
@@ -115,7 +124,7 @@ describe("by the vendor's request", () => {
     expect(JSON.parse(server.received[0]!.body)).toEqual({ access_token: 'at' });
   });
 
-  test('fills tokens into URLs encoded, and leaves out what there is not', async () => {
+  test('fills encoded tokens into URLs, and omits missing ones', async () => {
     const revocation = {
       style: 'request',
       method: 'POST',
@@ -130,7 +139,7 @@ describe("by the vendor's request", () => {
       token_url: 'https://acme.test/t',
       revocation,
     };
-    const target = targetOf({ auth: [auth] }, { overrides: { revocation_url: `${server.url}/r/{access_token}` } });
+    const target = createTarget({ auth: [auth] }, { overrides: { revocation_url: `${server.url}/r/{access_token}` } });
     unwrap(await adapter.client.revoke(target, tokens, {}));
     unwrap(await adapter.client.revoke(target, { ...tokens, refreshToken: null }, {}));
     expect(server.received[0]).toMatchObject({
@@ -141,33 +150,33 @@ describe("by the vendor's request", () => {
     expect(server.received[1]).toMatchObject({ body: 'id=client' });
   });
 
-  test('is unsupported where it needs a token that there is not', async () => {
+  test('is unsupported without the token that it needs', async () => {
     expect(unwrap(await adapter.client.revoke(github(), { accessToken: null, refreshToken: 'rt' }, {}))).toBe(
       'unsupported',
     );
     expect(server.received).toHaveLength(0);
   });
 
-  const github = () => targetOf('github', { overrides: { revocation_url: `${server.url}/grant` } });
+  const github = () => createTarget('github', { overrides: { revocation_url: `${server.url}/grant` } });
   test.each([
     [404, { ok: true, value: 'done' }],
     [401, { ok: false, fault: { kind: 'misconfigured' } }],
     [503, { ok: false, fault: { kind: 'transient' } }],
-  ])('%i is judged', async (status, expected) => {
+  ])('classifies status %i', async (status, expected) => {
     answer = () => ({ status });
     expect(await adapter.client.revoke(github(), tokens, {})).toMatchObject(expected);
   });
 });
 
-test('GitHub’s form-encoded answers and errors with status 200 are understood', async () => {
+test('understands GitHub’s form-encoded responses and errors with status 200', async () => {
   const overrides = { authorization_url: `${server.url}/a`, token_url: `${server.url}/t` };
-  const target = targetOf('github', { overrides });
+  const target = createTarget('github', { overrides });
   answer = () => ({
     headers: { 'content-type': 'application/x-www-form-urlencoded; charset=utf-8' },
     body: 'access_token=ghu_1&expires_in=28800&refresh_token=ghr_2&scope=repo%2Cgist&token_type=bearer',
   });
   const request = { refreshToken: 'ghr_1' };
-  expect(unwrap(await refresh(adapter.client, target, request))).toMatchObject({
+  expect(unwrap(await refreshTokens(adapter.client, target, request))).toMatchObject({
     accessToken: 'ghu_1',
     refreshToken: 'ghr_2',
     expiresIn: 28800,
@@ -178,10 +187,10 @@ test('GitHub’s form-encoded answers and errors with status 200 are understood'
   answer = () => ({
     body: { error: 'bad_refresh_token', error_description: 'The refresh token passed is incorrect or expired.' },
   });
-  expect(faultOf(await refresh(adapter.client, target, request))).toMatchObject({
+  expect(expectFault(await refreshTokens(adapter.client, target, request))).toMatchObject({
     kind: 'grant_dead',
     code: 'bad_refresh_token',
   });
   answer = () => ({ body: { error: 'incorrect_client_credentials' } });
-  expect(faultOf(await refresh(adapter.client, target, request))).toMatchObject({ kind: 'misconfigured' });
+  expect(expectFault(await refreshTokens(adapter.client, target, request))).toMatchObject({ kind: 'misconfigured' });
 });

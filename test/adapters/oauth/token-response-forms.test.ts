@@ -1,55 +1,63 @@
-// Answers of every form that the catalogue can tell of; and that no answer whatsoever makes the client throw, tell a
-// secret, or say something that nothing can be made of.
+// Token responses of every form that the catalogue can describe. No response makes the client throw, leak a secret, or
+// return values that cannot be stored.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { NO_SECRETS, type Target } from '../../../src/domain/target.ts';
 import type { ProviderResult, TokenResponse } from '../../../src/ports/index.ts';
-import { faultOf, mint, REDIRECT_URI, refresh, standUp, targetOf, unwrap } from '../../support/oauth.ts';
-import type { Scripted } from '../../support/scripted-server.ts';
+import {
+  createTarget,
+  expectFault,
+  mintToken,
+  REDIRECT_URI,
+  refreshTokens,
+  startAdapterWithServer,
+  unwrap,
+} from '../../support/oauth.ts';
+import type { ScriptedResponse } from '../../support/scripted-server.ts';
 
 const REFRESH_TOKEN = 'rt-canary-0123456789';
 const SECRET = 'secret-canary/0123456789+"ü';
 
-let next: Scripted;
-const { server, adapter } = await standUp(() => next);
+let next: ScriptedResponse;
+const { server, adapter } = await startAdapterWithServer(() => next);
 
 const target = (form: object = {}, more: object = {}, params: Record<string, string> = {}): Target => {
   const urls = { authorization_url: `${server.url}/authorize`, token_url: `${server.url}/token` };
   const entry = { mode: 'oauth2_code', ...urls, client_auth: ['client_secret_post'], token_answer: form, ...more };
-  return targetOf({ auth: [entry] }, { params, clientSecret: SECRET });
+  return createTarget({ auth: [entry] }, { params, clientSecret: SECRET });
 };
 
 function answered(body: unknown, form: object, headers: Record<string, string> = {}, at = target(form)) {
   next = { body: body as object, headers };
-  return refresh(adapter.client, at, { refreshToken: REFRESH_TOKEN });
+  return refreshTokens(adapter.client, at, { refreshToken: REFRESH_TOKEN });
 }
 
-/** The provider's clock, far from ours. */
+/** The provider's clock, which differs a lot from ours. */
 const THERE = Date.parse('2031-05-06T07:08:09Z');
 const date = new Date(THERE).toUTCString();
 const in600 = { seconds: THERE / 1_000 + 600, milliseconds: THERE + 600_000, text: '2031-05-06T07:18:09Z' };
 const jwt = (claims: unknown) => `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.sig`;
 
-describe('a success that says otherwise with status 200', () => {
+describe('error with status 200', () => {
   const form = {
     success: { path: 'ok', equals: true },
     error: ['error', 'reason.code'],
     error_description: ['reason.text'],
   };
 
-  test('is one only when the catalogue’s predicate holds', async () => {
+  test('is detected by the catalogue’s success predicate', async () => {
     expect(unwrap(await answered({ ok: true, access_token: 'at' }, form)).accessToken).toBe('at');
-    expect(faultOf(await answered({ ok: false, access_token: 'at', error: 'invalid_grant' }, form)).kind).toBe(
+    expect(expectFault(await answered({ ok: false, access_token: 'at', error: 'invalid_grant' }, form)).kind).toBe(
       'grant_dead',
     );
-    expect(faultOf(await answered({ ok: 'true', access_token: 'at' }, form)).code).toBe('unknown_error');
-    expect(faultOf(await answered({ access_token: 'at' }, form)).kind).toBe('misconfigured');
+    expect(expectFault(await answered({ ok: 'true', access_token: 'at' }, form)).code).toBe('unknown_error');
+    expect(expectFault(await answered({ access_token: 'at' }, form)).kind).toBe('misconfigured');
   });
 
-  test('is judged by the code and the words that the catalogue finds', async () => {
+  test('is classified by the code and description at the catalogue’s paths', async () => {
     const errors = { grant_dead: ['e17'], transient: ['busy', '4'], misconfigured: ['invalid_grant'] };
     const at = target(form, { errors });
-    const said = async (body: object) => faultOf(await answered({ ok: false, ...body }, form, {}, at));
+    const said = async (body: object) => expectFault(await answered({ ok: false, ...body }, form, {}, at));
     expect(await said({ reason: { code: 'E17', text: 'gone' } })).toMatchObject({ kind: 'grant_dead', code: 'e17' });
     expect((await said({ reason: { code: 'E17', text: 'gone' } })).detail).toContain('gone');
     expect(await said({ error: 'busy' })).toMatchObject({ kind: 'transient', code: 'busy' });
@@ -57,18 +65,18 @@ describe('a success that says otherwise with status 200', () => {
     expect(await said({ error: 'invalid_grant' })).toMatchObject({ kind: 'misconfigured' });
   });
 
-  test('may hold a number or a text', async () => {
+  test('may have a number or a string as its code', async () => {
     expect(
       unwrap(await answered({ code: 0, access_token: 'at' }, { success: { path: 'code', equals: 0 } })).accessToken,
     ).toBe('at');
     expect(
-      faultOf(await answered({ code: 7, access_token: 'at' }, { success: { path: 'code', equals: 0 } })).code,
+      expectFault(await answered({ code: 7, access_token: 'at' }, { success: { path: 'code', equals: 0 } })).code,
     ).toBe('unknown_error');
   });
 });
 
-describe('tokens are found', () => {
-  test('where they are nested, in lists, or under the second name when the first is not there', async () => {
+describe('tokens are read', () => {
+  test('from nested objects, lists, or a second path when the first is missing', async () => {
     const form = {
       access_token: ['authed_user.access_token', 'data[0].access_token', 'token'],
       refresh_token: ['authed_user.refresh_token', 'data[0].more.refresh'],
@@ -93,25 +101,25 @@ describe('tokens are found', () => {
     });
   });
 
-  test('in an answer that is a list itself', async () => {
+  test('from a response that is a list', async () => {
     const form = { access_token: ['[0].token'], capture: { all: '[].name' } };
     const answer = unwrap(await answered([{ token: 'at', name: 'a' }, { name: 'b' }], form));
     expect(answer).toMatchObject({ accessToken: 'at', captured: { all: ['a', 'b'] } });
   });
 
-  test('not where they only seem to be', async () => {
+  test('not from prototypes or values of another type', async () => {
     for (const body of [
       { access_token: 7 },
       { access_token: '' },
       { access_token: { token: 'x' } },
       { access_token: ['x'] },
     ])
-      expect(faultOf(await answered(body, {}))).toMatchObject({ kind: 'transient', code: 'invalid_answer' });
-    expect(faultOf(await answered({}, { access_token: ['constructor.name'] })).code).toBe('invalid_answer');
+      expect(expectFault(await answered(body, {}))).toMatchObject({ kind: 'transient', code: 'invalid_answer' });
+    expect(expectFault(await answered({}, { access_token: ['constructor.name'] })).code).toBe('invalid_answer');
   });
 });
 
-describe('the end of the token', () => {
+describe('token expiry', () => {
   const at = { expires: { at: ['expires_at'] } };
   const own = { expires: { jwt: true } };
   const cases: [string, object, object, number | undefined][] = [
@@ -136,18 +144,18 @@ describe('the end of the token', () => {
     ['nowhere, and the catalogue knows', { expires: { otherwise: 60 } }, { expires_in: null }, 60],
     ['said, whatever the catalogue knows', { expires: { otherwise: 60 } }, { expires_in: 600 }, 600],
   ];
-  test.each(cases)('%s, by the provider’s own clock', async (_, form, body, expected) => {
+  test.each(cases)('%s, by the provider’s clock', async (_, form, body, expected) => {
     expect(unwrap(await answered({ access_token: 'at', ...body }, form, { date })).expiresIn).toBe(expected);
   });
 
-  test('is measured by our clock where the provider’s cannot be read', async () => {
+  test('is measured by our clock when the response has no valid Date', async () => {
     const expires_at = new Date(adapter.now() + 600_000).toISOString();
     const { expiresIn } = unwrap(await answered({ access_token: 'at', expires_at }, at, { date: 'yesterday' }));
     expect(expiresIn).toBeGreaterThan(590);
     expect(expiresIn).toBeLessThanOrEqual(600);
   });
 
-  test('is what a parameter of the integration says, where the catalogue names one', async () => {
+  test('comes from an integration parameter where the catalogue names one', async () => {
     const seconds = { title: 'seconds', pattern: '.*', optional: true };
     const form = { expires: { otherwise: '{seconds}' } };
     const life = async (params: Record<string, string>) =>
@@ -169,7 +177,7 @@ describe('the end of the token', () => {
   });
 });
 
-describe('the end of the refresh token', () => {
+describe('refresh token expiry', () => {
   const form = {
     refresh_expires: { idle_in: ['r.idle_in'], idle_at: ['r.idle_at'], end_in: ['r.end_in'], end_at: ['r.end_at'] },
   };
@@ -200,7 +208,7 @@ describe('scopes', () => {
   });
 });
 
-describe('no answer whatsoever', () => {
+describe('any response', () => {
   const SECRETS = [REFRESH_TOKEN, SECRET];
   const word = fc.oneof(
     fc.constantFrom(
@@ -332,7 +340,7 @@ describe('no answer whatsoever', () => {
   }
 
   const kinds: [string, (form: object) => Promise<ProviderResult<TokenResponse>>, string[]][] = [
-    ['to a refresh', (form) => refresh(adapter.client, target(form), { refreshToken: REFRESH_TOKEN }), SECRETS],
+    ['to a refresh', (form) => refreshTokens(adapter.client, target(form), { refreshToken: REFRESH_TOKEN }), SECRETS],
     [
       'to a code, a long-lived exchange and a look-up',
       (form) => {
@@ -374,8 +382,8 @@ describe('no answer whatsoever', () => {
     ],
   ];
   const minted = (entry: object, credentials: object) => {
-    const at = { ...targetOf(entry), secrets: { ...NO_SECRETS, secret: SECRET } };
-    return mint(adapter.client, at, JSON.stringify(credentials));
+    const at = { ...createTarget(entry), secrets: { ...NO_SECRETS, secret: SECRET } };
+    return mintToken(adapter.client, at, JSON.stringify(credentials));
   };
 
   test.each(kinds)(

@@ -1,16 +1,25 @@
-// What token endpoints in the field really answer, and how failures are judged.
+// Responses of real token endpoints, and the classification of failures.
 import { describe, expect, test } from 'vitest';
-import { begin, faultOf, REDIRECT_URI, refresh, standUp, startAdapter, targetOf, unwrap } from '../../support/oauth.ts';
-import { type Scripted, startScriptedServer } from '../../support/scripted-server.ts';
+import {
+  createTarget,
+  expectFault,
+  REDIRECT_URI,
+  refreshTokens,
+  startAdapterWithServer,
+  startAuthorization,
+  startTestAdapter,
+  unwrap,
+} from '../../support/oauth.ts';
+import { type ScriptedResponse, startScriptedServer } from '../../support/scripted-server.ts';
 
-let next: Scripted;
-const { server, adapter } = await standUp(() => next);
+let next: ScriptedResponse;
+const { server, adapter } = await startAdapterWithServer(() => next);
 
 const REFRESH_TOKEN = 'rt-canary-0123456789';
 const urls = () => ({ authorization_url: `${server.url}/authorize`, token_url: `${server.url}/token?tenant=1` });
-const generic = () => targetOf('generic-oauth2', { params: urls() });
+const generic = () => createTarget('generic-oauth2', { params: urls() });
 const entry = (auth: object) =>
-  targetOf(
+  createTarget(
     {
       auth: [
         { mode: 'oauth2_code', authorization_url: 'https://acme.test/a', token_url: 'https://acme.test/t', ...auth },
@@ -19,13 +28,13 @@ const entry = (auth: object) =>
     { overrides: urls() },
   );
 
-function refreshed(answer: Scripted, target = generic(), by = adapter) {
+function refreshed(answer: ScriptedResponse, target = generic(), by = adapter) {
   next = answer;
-  return refresh(by.client, target, { refreshToken: REFRESH_TOKEN });
+  return refreshTokens(by.client, target, { refreshToken: REFRESH_TOKEN });
 }
 
-async function exchange(answer: Scripted, target = generic(), extra: Record<string, string> = {}) {
-  const { expected } = await begin(adapter.client, target, ['a', 'b']);
+async function exchange(answer: ScriptedResponse, target = generic(), extra: Record<string, string> = {}) {
+  const { expected } = await startAuthorization(adapter.client, target, ['a', 'b']);
   next = answer;
   return adapter.client.exchange(
     target,
@@ -36,8 +45,8 @@ async function exchange(answer: Scripted, target = generic(), extra: Record<stri
 
 const token = { access_token: 'at', token_type: 'Bearer' };
 
-describe('an answer is understood', () => {
-  test('plain, with what it omits left undefined', async () => {
+describe('token response', () => {
+  test('has undefined members for what it omits', async () => {
     expect(unwrap(await refreshed({ body: token }))).toEqual({
       accessToken: 'at',
       tokenType: 'Bearer',
@@ -58,7 +67,7 @@ describe('an answer is understood', () => {
     );
   });
 
-  const odd: [string, Scripted, object][] = [
+  const odd: [string, ScriptedResponse, object][] = [
     ['without token_type', { body: { access_token: 'at' } }, { tokenType: 'Bearer' }],
     ['with a lower-case token_type', { body: { ...token, token_type: 'bearer' } }, { tokenType: 'Bearer' }],
     ['with a vendor’s token_type', { body: { ...token, token_type: 'user' } }, { tokenType: 'Bearer' }],
@@ -103,19 +112,21 @@ describe('an answer is understood', () => {
     expect(unwrap(await exchange(answer))).toMatchObject(expected);
   });
 
-  test('by the catalogue’s separator', async () => {
+  test('splits scopes by the catalogue’s separator', async () => {
     const target = entry({ token_answer: { scope_separator: ',' }, scope_separator: ',' });
     expect(unwrap(await refreshed({ body: { ...token, scope: 'a, b' } }, target)).scopes).toEqual(['a', 'b']);
-    expect(new URL((await begin(adapter.client, target, ['a', 'b'])).url).searchParams.get('scope')).toBe('a,b');
+    expect(new URL((await startAuthorization(adapter.client, target, ['a', 'b'])).url).searchParams.get('scope')).toBe(
+      'a,b',
+    );
   });
 
-  test('with the token type that the catalogue tells, whatever it calls itself', async () => {
+  test('has the catalogue’s token type, not its own', async () => {
     const target = entry({ send: { prefix: 'Acme-token ' } });
     for (const token_type of ['bearer', 'DPoP', 'user'])
       expect(unwrap(await refreshed({ body: { ...token, token_type } }, target)).tokenType).toBe('Acme-token');
   });
 
-  test('with what the catalogue captures of it', async () => {
+  test('has the values that the catalogue captures', async () => {
     const target = entry({ token_answer: { capture: { team: 'team.id', none: 'team.x.y' } } });
     const answer = { body: { ...token, team: { id: 'T1', name: 'n' } } };
     expect(unwrap(await exchange(answer, target)).captured).toEqual({ team: 'T1' });
@@ -123,14 +134,14 @@ describe('an answer is understood', () => {
   });
 });
 
-describe('the request', () => {
-  test('carries the catalogue’s headers, parameters and client authentication', async () => {
+describe('token request', () => {
+  test('has the catalogue’s headers, parameters and client authentication', async () => {
     const target = entry({
       token_request: { headers: { Accept: 'application/vnd.acme' } },
       client_auth: ['client_secret_post'],
       authorization_params: { audience: 'x', state: 'fixed' },
     });
-    const { url, expected } = await begin(adapter.client, target, []);
+    const { url, expected } = await startAuthorization(adapter.client, target, []);
     const sent = new URL(url).searchParams;
     expect(sent.get('audience')).toBe('x');
     expect(sent.getAll('state')).toEqual([expected.state]);
@@ -153,9 +164,11 @@ describe('the request', () => {
     expect(form.get('code_verifier')).toMatch(/^[\w-]{43}$/);
   });
 
-  test('leaves PKCE out only where the catalogue says so', async () => {
+  test('omits PKCE only where the catalogue says so', async () => {
     const target = entry({ pkce: 'none' });
-    expect(new URL((await begin(adapter.client, target)).url).searchParams.has('code_challenge')).toBe(false);
+    expect(new URL((await startAuthorization(adapter.client, target)).url).searchParams.has('code_challenge')).toBe(
+      false,
+    );
     unwrap(await exchange({ body: token }, target));
     expect(server.received[0]!.form.has('code_verifier')).toBe(false);
   });
@@ -164,15 +177,15 @@ describe('the request', () => {
     unwrap(await exchange({ body: token }, generic(), { iss: 'https://whoever.example' }));
   });
 
-  test('does not send a browser to plain http when the token endpoint is https', async () => {
-    const target = targetOf('generic-oauth2', { params: { ...urls(), token_url: 'https://acme.test/t' } });
+  test('has no authorization URL over plain http when the token endpoint is https', async () => {
+    const target = createTarget('generic-oauth2', { params: { ...urls(), token_url: 'https://acme.test/t' } });
     const request = { state: 's', nonce: 'n', verifier: 'v'.repeat(43), redirectUri: REDIRECT_URI, scopes: [] };
-    const fault = faultOf(await adapter.client.authorizationUrl(target, request));
+    const fault = expectFault(await adapter.client.authorizationUrl(target, request));
     expect(fault).toMatchObject({ kind: 'misconfigured', code: 'insecure_endpoint' });
   });
 
-  test('uses a changed secret at once', async () => {
-    const changed = targetOf('generic-oauth2', { params: urls(), clientSecret: 'changed' });
+  test('uses a changed client secret at once', async () => {
+    const changed = createTarget('generic-oauth2', { params: urls(), clientSecret: 'changed' });
     await refreshed({ body: token });
     await refreshed({ body: token }, changed);
     const [before, after] = server.received.map(({ headers }) => headers.authorization);
@@ -180,9 +193,13 @@ describe('the request', () => {
   });
 });
 
-describe('a failure is judged', () => {
-  const error = (status: number, code: string, headers = {}): Scripted => ({ status, headers, body: { error: code } });
-  const cases: [string, Scripted, object][] = [
+describe('error classification', () => {
+  const error = (status: number, code: string, headers = {}): ScriptedResponse => ({
+    status,
+    headers,
+    body: { error: code },
+  });
+  const cases: [string, ScriptedResponse, object][] = [
     [
       'invalid_grant',
       error(400, 'invalid_grant'),
@@ -210,7 +227,7 @@ describe('a failure is judged', () => {
     ['unsupported_grant_type', error(400, 'unsupported_grant_type'), { kind: 'misconfigured' }],
     ['invalid_request', error(400, 'invalid_request'), { kind: 'misconfigured' }],
     ['invalid_scope', error(400, 'invalid_scope'), { kind: 'misconfigured' }],
-    ['a code that nobody knows', error(400, 'Weird Thing!'), { kind: 'misconfigured', code: 'weird_thing_' }],
+    ['an unknown code', error(400, 'Weird Thing!'), { kind: 'misconfigured', code: 'weird_thing_' }],
     [
       'a nested error',
       { status: 400, body: { error: { type: 'OAuthException', message: 'no', code: 190 } } },
@@ -269,21 +286,21 @@ describe('a failure is judged', () => {
     ['a connection that breaks', 'drop', { kind: 'transient', code: 'network_error', outcomeUnknown: true }],
   ];
   test.each(cases)('%s', async (_, answer, expected) => {
-    const fault = faultOf(await refreshed(answer));
+    const fault = expectFault(await refreshed(answer));
     expect(fault).toMatchObject(expected);
     expect(fault.code).toMatch(/^[a-z0-9_]{1,64}$/);
   });
 
-  test('Retry-After as a date', async () => {
+  test('reads Retry-After as a date', async () => {
     const at = new Date(Math.ceil(adapter.now() / 1000) * 1000 + 120_000).toUTCString();
-    const { retryAfter } = faultOf(await refreshed({ status: 503, headers: { 'retry-after': at } }));
+    const { retryAfter } = expectFault(await refreshed({ status: 503, headers: { 'retry-after': at } }));
     expect(retryAfter).toBeGreaterThan(115);
     expect(retryAfter).toBeLessThanOrEqual(122);
   });
 
-  test('a provider that hangs: given up, with an unknown outcome', async () => {
-    const hasty = startAdapter({ timeoutMs: 40 });
-    expect(faultOf(await refreshed('hang', generic(), hasty))).toMatchObject({
+  test('provider that hangs: transient with an unknown outcome', async () => {
+    const hasty = startTestAdapter({ timeoutMs: 40 });
+    expect(expectFault(await refreshed('hang', generic(), hasty))).toMatchObject({
       kind: 'transient',
       code: 'timeout',
       outcomeUnknown: true,
@@ -291,57 +308,59 @@ describe('a failure is judged', () => {
     await hasty.close();
   });
 
-  test('a provider that is down: nothing was spent', async () => {
+  test('provider that is down: transient with a known outcome', async () => {
     const gone = await startScriptedServer(() => 'drop');
     await gone.close();
-    const target = targetOf('generic-oauth2', { params: { ...urls(), token_url: gone.url } });
-    expect(faultOf(await refreshed('drop', target))).toMatchObject({
+    const target = createTarget('generic-oauth2', { params: { ...urls(), token_url: gone.url } });
+    expect(expectFault(await refreshed('drop', target))).toMatchObject({
       kind: 'transient',
       code: 'network_error',
       outcomeUnknown: false,
     });
   });
 
-  test('an address that may not be reached', async () => {
-    const target = targetOf('generic-oauth2', { params: { ...urls(), token_url: 'https://169.254.169.254/token' } });
-    expect(faultOf(await refreshed('drop', target))).toMatchObject({
+  test('blocked address: misconfigured', async () => {
+    const target = createTarget('generic-oauth2', {
+      params: { ...urls(), token_url: 'https://169.254.169.254/token' },
+    });
+    expect(expectFault(await refreshed('drop', target))).toMatchObject({
       kind: 'misconfigured',
       code: 'outbound_blocked',
       outcomeUnknown: false,
     });
   });
 
-  test('a code exchange that is not understood is not to be tried again', async () => {
-    expect(faultOf(await exchange({ body: 'garbage' }))).toMatchObject({ kind: 'invalid', code: 'invalid_answer' });
-    expect(faultOf(await exchange({ status: 503 }))).toMatchObject({ kind: 'transient' });
+  test('unreadable response to a code exchange: invalid', async () => {
+    expect(expectFault(await exchange({ body: 'garbage' }))).toMatchObject({ kind: 'invalid', code: 'invalid_answer' });
+    expect(expectFault(await exchange({ status: 503 }))).toMatchObject({ kind: 'transient' });
   });
 
-  test('repeats no secret, whatever the provider says', async () => {
+  test('redacts secrets from any error text', async () => {
     const jwt = `eyJhbGciOiJSUzI1NiJ9.${'e30'.repeat(20)}.sig`;
     const words = `token ${REFRESH_TOKEN} of client-secret\u0000\n\u001b[31m was ${jwt}`;
     for (const code of ['invalid_grant', REFRESH_TOKEN]) {
-      const fault = faultOf(await refreshed({ status: 400, body: { error: code, error_description: words } }));
-      const told = JSON.stringify(fault);
+      const fault = expectFault(await refreshed({ status: 400, body: { error: code, error_description: words } }));
+      const text = JSON.stringify(fault);
       for (const secret of [REFRESH_TOKEN, REFRESH_TOKEN.replaceAll('-', '_'), 'client-secret', jwt])
-        expect(told).not.toContain(secret);
+        expect(text).not.toContain(secret);
       expect(fault.detail).toContain('of [secret]');
       expect(fault.detail).not.toMatch(/\p{Cc}/u);
     }
-    const long = faultOf(
+    const long = expectFault(
       await refreshed({ status: 400, body: { error: 'x', error_description: 'word '.repeat(1000) } }),
     );
     expect(long.detail.length).toBeLessThan(400);
   });
 
-  test('an error in the authorization response, in words that are safe to show', async () => {
+  test('error in the authorization response: denied, with redacted text', async () => {
     const target = generic();
-    const { expected } = await begin(adapter.client, target);
+    const { expected } = await startAuthorization(adapter.client, target);
     const response = {
       state: expected.state,
       error: 'Access Denied\u0007<script>',
       error_description: `no\u001b ${expected.verifier}`,
     };
-    const fault = faultOf(await adapter.client.exchange(target, new URLSearchParams(response), expected));
+    const fault = expectFault(await adapter.client.exchange(target, new URLSearchParams(response), expected));
     expect(fault).toMatchObject({ kind: 'denied', code: 'access_denied_script_' });
     expect(fault.detail).not.toContain(expected.verifier);
     expect(fault.detail).not.toMatch(/\p{Cc}/u);

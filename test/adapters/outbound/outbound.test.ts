@@ -1,4 +1,4 @@
-// The guarded way out, against real sockets on loopback.
+// The outbound client and its SSRF guard, with real sockets on loopback.
 import { createServer as createHttp, type RequestListener } from 'node:http';
 import { type AddressInfo, createServer as createTcp, type Server } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -45,7 +45,7 @@ const failing = async (answer: Promise<unknown>): Promise<OutboundError> => {
   return error;
 };
 
-describe('where it goes', () => {
+describe('SSRF guard', () => {
   const refused = [
     'http://example.com/',
     'ftp://example.com/',
@@ -78,22 +78,22 @@ describe('where it goes', () => {
     expect(checkUrl(url, [])).toEqual(expect.any(String));
   });
 
-  test('refuses a name that resolves to loopback, although the name itself looks harmless', async () => {
+  test('refuses a public name that resolves to loopback', async () => {
     const port = await listeningTcp();
     const error = await failing(outbound({ allow: [] })(`https://localhost:${port}/`));
     expect(error).toMatchObject({ code: 'blocked', sent: false, message: expect.stringContaining('localhost') });
   });
 
-  test('a range on the list lets a name resolve into it, but only over https', async () => {
+  test('an allowed range permits names that resolve into it, only over https', async () => {
     const port = await serve((_, res) => res.end('ok'));
     const send = outbound({ allow: ['127.0.0.0/8', '::1'] });
     expect(await failing(send(`http://localhost:${port}/`))).toMatchObject({ code: 'blocked' });
     expect(await (await send(`http://127.0.0.1:${port}/`)).text()).toBe('ok');
-    // The server speaks no TLS: the guard let it through, the handshake failed.
+    // The server has no TLS: the guard allowed the connection, and the handshake failed.
     expect(await failing(send(`https://localhost:${port}/`))).toMatchObject({ code: 'network', sent: false });
   });
 
-  test('a host name on the list may resolve anywhere and be reached over http', async () => {
+  test('an allowed host name may resolve anywhere and be reached over http', async () => {
     const port = await serve((_, res) => res.end('ok'));
     const send = outbound({ allow: ['LocalHost'] });
     expect(await (await send(`http://localhost:${port}/`)).text()).toBe('ok');
@@ -101,19 +101,19 @@ describe('where it goes', () => {
     expect(await failing(send(`http://127.0.0.1:${port}/`))).toMatchObject({ code: 'blocked' });
   });
 
-  test('an IPv4-mapped address is the IPv4 address that it reaches', () => {
+  test('an IPv4-mapped IPv6 address counts as its IPv4 address', () => {
     expect(checkUrl('http://[::ffff:10.1.2.3]/', ['10.0.0.0/8'])).toBeUndefined();
     expect(checkUrl('http://[::ffff:11.1.2.3]/', ['10.0.0.0/8'])).toBeDefined();
   });
 
-  test('public addresses and names are fine', () => {
+  test('public addresses and names are allowed', () => {
     for (const url of ['https://example.com/x', 'https://8.8.8.8/', 'https://[2606:4700::1111]/'])
       expect(checkUrl(url, [])).toBeUndefined();
   });
 });
 
-describe('the list of exceptions', () => {
-  test('takes host names, addresses and ranges', () => {
+describe('parseAllow', () => {
+  test('accepts host names, addresses and ranges', () => {
     expect(parseAllow(' 127.0.0.1, localhost,10.0.0.0/8 ,::1, [::1], fd00::/8,my_host.internal ')).toEqual({
       ok: true,
       allow: ['127.0.0.1', 'localhost', '10.0.0.0/8', '::1', '[::1]', 'fd00::/8', 'my_host.internal'],
@@ -121,7 +121,7 @@ describe('the list of exceptions', () => {
     expect(parseAllow('')).toEqual({ ok: true, allow: [] });
   });
 
-  test('names every entry that is none of them', () => {
+  test('reports every other entry', () => {
     const wrong = [
       'http://x',
       '10.0.0.0/33',
@@ -140,8 +140,8 @@ describe('the list of exceptions', () => {
   });
 });
 
-describe('what it takes', () => {
-  test('sends method, headers and a form, and answers a whole response', async () => {
+describe('response', () => {
+  test('sends method, headers and a form, and returns the whole response', async () => {
     const port = await serve((req, res) => {
       let body = '';
       req.on('data', (chunk) => {
@@ -159,7 +159,7 @@ describe('what it takes', () => {
       headers: { Accept: 'application/json' },
       body: new URLSearchParams({ a: 'ä b' }),
     });
-    // How libraries know one.
+    // Libraries recognise a Response by its tag.
     expect(Object.prototype.toString.call(response)).toBe('[object Response]');
     expect(response.status).toBe(201);
     expect(response.headers.getSetCookie()).toEqual(['a=1', 'b=2']);
@@ -179,16 +179,16 @@ describe('what it takes', () => {
     });
     const send = outbound();
     for (let i = 0; i < 6; i++) await send(`http://127.0.0.1:${port}/`);
-    // Two, since a socket takes the next request only a turn of the event loop after the answer.
+    // Two, since a socket is reusable only one turn of the event loop after the response.
     expect(ports.size).toBeLessThanOrEqual(2);
   });
 
-  test('answers 204 without a body', async () => {
+  test('returns a 204 without a body', async () => {
     const port = await serve((_, res) => res.writeHead(204).end());
     expect((await outbound()(`http://127.0.0.1:${port}/`)).status).toBe(204);
   });
 
-  test('does not follow a redirect, not even to where it could go', async () => {
+  test('follows no redirect, not even to an allowed host', async () => {
     let visits = 0;
     const port = await serve((_, res) => {
       visits += 1;
@@ -204,7 +204,7 @@ describe('what it takes', () => {
   test.each([
     ['with a length', (bytes: number) => ({ 'content-length': String(bytes) })],
     ['without one', () => ({})],
-  ])('refuses an answer that is too large, %s', async (_, headers) => {
+  ])('refuses a response that is too large, %s', async (_, headers) => {
     const port = await serve((_, res) => {
       res.writeHead(200, headers(2000));
       res.end('x'.repeat(2000));
@@ -214,7 +214,7 @@ describe('what it takes', () => {
     expect(await (await outbound({ maxBytes: 2000 })(`http://127.0.0.1:${port}/`)).text()).toHaveLength(2000);
   });
 
-  test('refuses a compressed answer, which it did not ask for', async () => {
+  test('refuses a compressed response, which it did not request', async () => {
     let asked: string | undefined;
     const port = await serve((req, res) => {
       asked = req.headers['accept-encoding'];
@@ -230,8 +230,8 @@ describe('what it takes', () => {
   });
 });
 
-describe('when it ends', () => {
-  test('a body that never ends is given up at the deadline', async () => {
+describe('deadline', () => {
+  test('ends a body that never ends', async () => {
     const port = await serve((_, res) => {
       res.writeHead(200);
       res.write('slow');
@@ -241,7 +241,7 @@ describe('when it ends', () => {
     expect(error.message).not.toContain('s3cr3t');
   });
 
-  test('headers that never come are given up at the deadline', async () => {
+  test('ends a wait for headers that never come', async () => {
     const port = await serve(() => {});
     const error = await failing(
       outbound({ timeoutMs: 40 })(`http://127.0.0.1:${port}/`, { method: 'POST', body: 'x' }),
@@ -249,7 +249,7 @@ describe('when it ends', () => {
     expect(error).toMatchObject({ code: 'timeout', sent: true });
   });
 
-  test('one request may be given less time than others, and never more', async () => {
+  test('may be shorter for one request, never longer', async () => {
     const port = await serve(() => {});
     const url = `http://127.0.0.1:${port}/`;
     const hasty = await failing(outbound({ timeoutMs: 60_000 })(url, { timeoutMs: 40 }));
@@ -258,20 +258,20 @@ describe('when it ends', () => {
     expect(patient).toMatchObject({ code: 'timeout', message: expect.stringContaining('within 50 ms') });
   });
 
-  test('a TLS handshake that never ends was not sent', async () => {
+  test('reports sent: false for a TLS handshake that never ends', async () => {
     const port = await listeningTcp();
     const error = await failing(outbound({ timeoutMs: 40 })(`https://127.0.0.1:${port}/`));
     expect(error).toMatchObject({ code: 'timeout', sent: false });
   });
 
-  test('a caller may give up', async () => {
+  test('ends when the caller aborts', async () => {
     const given = AbortSignal.abort();
     const port = await serve((_, res) => res.end());
     const error = await failing(outbound()(`http://127.0.0.1:${port}/`, { signal: given }));
     expect(error).toMatchObject({ code: 'timeout', sent: false });
   });
 
-  test('a refused connection and an unknown name were not sent', async () => {
+  test('reports sent: false for a refused connection and an unknown name', async () => {
     const server = createTcp();
     const port = await listening(server);
     await new Promise((done) => server.close(done));
@@ -280,14 +280,14 @@ describe('when it ends', () => {
     expect(await failing(send('http://nowhere.invalid/'))).toMatchObject({ code: 'network', sent: false });
   });
 
-  test('a connection that breaks after the request may have been received', async () => {
+  test('reports sent: true for a connection that breaks after the request', async () => {
     const port = await serve((req) => req.socket.destroy());
     const error = await failing(outbound()(`http://127.0.0.1:${port}/`, { method: 'POST', body: 'x' }));
     expect(error).toMatchObject({ code: 'network', sent: true });
   });
 });
 
-/** A port where connections are taken and nothing is ever said. */
+/** A port that accepts connections and never responds. */
 async function listeningTcp(): Promise<number> {
   const sockets: { destroy(): void }[] = [];
   const server = createTcp((socket) => sockets.push(socket));

@@ -21,7 +21,7 @@ import {
   someRefreshedFields,
 } from '../../stores/builders.ts';
 import { aDatabase, asked } from '../../support/postgres.ts';
-import { terminal } from '../../support/terminal.ts';
+import { createTerminal } from '../../support/terminal.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'valetkey-move-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -190,7 +190,7 @@ describe('a move that has not ended', () => {
     const { caller } = (await store.callers())[0]!;
     await store.updateCaller({ ...caller, name: 'another' }, anEntry());
     await store.close();
-    const valetkey = terminal({});
+    const valetkey = createTerminal({});
     const { code, out, err } = await valetkey(['migrate-data', '--from', from, '--to', to]);
     expect(code).toBe(1);
     expect(out).toMatch(/^grants\t\d+\t\d+\t[0-9a-f]{16}\tDIFFERENT$/m);
@@ -320,7 +320,7 @@ describe('refused, with nothing changed:', () => {
   });
 
   test('a URL of no kind that there is, one of a database in memory, and one that cannot be reached: no password is told', async () => {
-    const valetkey = terminal({});
+    const valetkey = createTerminal({});
     const answers = [
       await valetkey(['migrate-data', '--from', 'mysql://me:s3cret@db/x', '--to', aFile()]),
       await valetkey(['migrate-data', '--from', 'file::memory:', '--to', aFile()]),
@@ -338,7 +338,7 @@ describe('refused, with nothing changed:', () => {
 
 test('the command tells each table with its digest, as JSON where that is asked for', async () => {
   const to = aFile();
-  const { code, out, err } = await terminal({})(['migrate-data', '--from', furnished, '--to', to, '--json']);
+  const { code, out, err } = await createTerminal({})(['migrate-data', '--from', furnished, '--to', to, '--json']);
   expect({ code, err }).toEqual({ code: 0, err: '' });
   const { from, finished, tables, ...rest } = JSON.parse(out);
   expect({ from: from.endsWith('1.db'), finished, ...rest }).toMatchObject({ from: true, finished: true, altered: 0 });

@@ -5,7 +5,13 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { createCookieJar } from '../../../demo/browser.ts';
 import { type Json, startTestBroker } from '../../support/broker.ts';
-import { agreeAt, connectionOf, integrate, invite, visit } from '../../support/owner-browser.ts';
+import {
+  callbackWithConsent,
+  connectionOf,
+  createConnectSession,
+  putIntegration,
+  visit,
+} from '../../support/owner-browser.ts';
 import { startScriptedServer } from '../../support/scripted-server.ts';
 
 const IDLE_SECONDS = 100_000;
@@ -39,7 +45,7 @@ test('idle grant: connect, import and refresh each schedule the next refresh wel
   const broker = await startTestBroker({ VALETKEY_PROVIDERS_DIR: folder });
   onTestFinished(() => broker.stop());
   const setup = { client_id: 'client', client_secret: 'client-secret', params: { base: provider.url } };
-  await integrate(broker, 'acme', { provider: 'forgetful', ...setup });
+  await putIntegration(broker, 'acme', { provider: 'forgetful', ...setup });
 
   const expectInTime = ({ next_refresh_at: next }: Json) => {
     const share = (Date.parse(String(next)) - Date.now()) / 1_000 / IDLE_SECONDS;
@@ -47,9 +53,9 @@ test('idle grant: connect, import and refresh each schedule the next refresh wel
     expect(share).toBeLessThan(0.81);
   };
   const jar = createCookieJar();
-  const invited = await invite(broker);
+  const invited = await createConnectSession(broker);
   const { location } = await visit(invited.url, jar);
-  expect((await visit(agreeAt(location), jar)).status).toBe(200);
+  expect((await visit(callbackWithConsent(location), jar)).status).toBe(200);
   expectInTime(await connectionOf(broker, invited));
 
   const credentials = { refresh_token: 'rt', access_token: 'at' };

@@ -2,8 +2,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
 import {
-  type Received,
-  type Scripted,
+  type ReceivedRequest,
+  type ScriptedResponse,
   type ScriptedServer,
   startScriptedServer,
 } from '../../support/scripted-server.ts';
@@ -14,7 +14,7 @@ let moved: number;
 let broker: TestBroker;
 let server: ScriptedServer;
 /** By refresh token: the first answer, the second one, … */
-let scripts: Record<string, Scripted[]>;
+let scripts: Record<string, ScriptedResponse[]>;
 /** How long each answer takes, by the broker's clocks. */
 let answerMs: number;
 
@@ -37,18 +37,20 @@ afterEach(async () => {
   await broker.stop();
 });
 
-const good: Scripted = { body: { access_token: 'at', token_type: 'Bearer', refresh_token: 'next', expires_in: 3_600 } };
-const throttled: Scripted = { status: 429, headers: { 'retry-after': '60' }, body: { error: 'slow_down' } };
+const good: ScriptedResponse = {
+  body: { access_token: 'at', token_type: 'Bearer', refresh_token: 'next', expires_in: 3_600 },
+};
+const throttled: ScriptedResponse = { status: 429, headers: { 'retry-after': '60' }, body: { error: 'slow_down' } };
 
 /** Imported without an access token: refreshed as soon as possible. */
-async function importToken(refresh_token: string, ...answers: Scripted[]): Promise<string> {
+async function importToken(refresh_token: string, ...answers: ScriptedResponse[]): Promise<string> {
   scripts[refresh_token] = answers;
   const body = { integration: 'acme', owner: refresh_token, credentials: { refresh_token } };
   return String((await broker.ask('POST', '/v1/connections', body)).body.id);
 }
 const connection = async (id: string): Promise<Json> => (await broker.ask('GET', `/v1/connections/${id}`)).body;
 const generation = (id: string) => connection(id).then((c) => c.generation);
-const spent = (refreshToken: string): Received[] =>
+const spent = (refreshToken: string): ReceivedRequest[] =>
   server.received.filter(({ form }) => form.get('refresh_token') === refreshToken);
 async function circuit(): Promise<string | undefined> {
   const text = await (await fetch(new URL('/metrics', broker.url))).text();

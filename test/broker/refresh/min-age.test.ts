@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
-import { integrate } from '../../support/owner-browser.ts';
+import { putIntegration } from '../../support/owner-browser.ts';
 import { type ScriptedServer, startScriptedServer } from '../../support/scripted-server.ts';
 
 const MIN_AGE_SECONDS = 86_400;
@@ -46,7 +46,7 @@ beforeEach(async () => {
   const clock = { now: () => Date.now() + movedMs, monotonic: () => performance.now() + movedMs };
   broker = await startTestBroker({ VALETKEY_PROVIDERS_DIR: folder }, undefined, { clock, refreshAhead: false });
   const params = { base: provider.url };
-  await integrate(broker, 'acme', { provider: 'aging', client_id: 'client', client_secret: 'secret', params });
+  await putIntegration(broker, 'acme', { provider: 'aging', client_id: 'client', client_secret: 'secret', params });
   const body = { integration: 'acme', owner: 'ada', credentials: { refresh_token: 'rt', access_token: 'at-imported' } };
   id = String((await broker.ask('POST', '/v1/connections', body)).body.id);
 });

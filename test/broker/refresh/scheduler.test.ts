@@ -2,8 +2,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
 import {
-  type Received,
-  type Scripted,
+  type ReceivedRequest,
+  type ScriptedResponse,
   type ScriptedServer,
   startScriptedServer,
 } from '../../support/scripted-server.ts';
@@ -11,7 +11,7 @@ import {
 let moved: number;
 let broker: TestBroker;
 let server: ScriptedServer;
-let answer: (request: Received) => Scripted;
+let answer: (request: ReceivedRequest) => ScriptedResponse;
 const SOON = { timeout: 8_000, interval: 20 };
 
 beforeEach(async () => {
@@ -28,7 +28,7 @@ afterEach(async () => {
 });
 
 let issued = 0;
-const token = (expires_in = 3_600): Scripted => ({
+const token = (expires_in = 3_600): ScriptedResponse => ({
   body: { access_token: `at-${++issued}`, token_type: 'Bearer', refresh_token: `rt-${issued}`, expires_in },
 });
 

@@ -1,16 +1,16 @@
-// The vendor's authorization endpoint (RFC 6749 4.1.1), with an owner who agrees to everything.
+// The vendor's authorization endpoint (RFC 6749 4.1.1). The owner always consents.
 
-import { misfits, placeMisfits, type Request } from './request.ts';
-import type { Desk } from './shared.ts';
-import { type CodeRow, type Reply, type Shape, say } from './vendor.ts';
+import { paramFaults, placementFaults, type Request } from './request.ts';
+import type { EmulatedVendor } from './shared.ts';
+import { type CodeRow, type ParamSpec, type Reply, reply } from './vendor.ts';
 
-/** A page that refuses, or the way back with a code. */
-export function authorize(desk: Desk, { authorize: at, oidc }: CodeRow, request: Request): Reply {
-  const { row, nameOf, identity, grantStore, moved, now } = desk;
+/** An error page, or a redirect with a code. */
+export function authorize(vendor: EmulatedVendor, { authorize: at, oidc }: CodeRow, request: Request): Reply {
+  const { row, nameOf, identity, grantStore, toEmulator, now } = vendor;
   const { pkce = 'taken', separator = ' ' } = at;
   const given = request.query;
   const scopes = row.scopes ?? [];
-  const shape: Shape = {
+  const shape: ParamSpec = {
     [nameOf('response_type')]: 'code',
     [nameOf('client_id')]: '{client_id}',
     [nameOf('redirect_uri')]: '{redirect_uri}',
@@ -21,14 +21,17 @@ export function authorize(desk: Desk, { authorize: at, oidc }: CodeRow, request:
     ...(oidc && { nonce: null }),
     ...at.params,
   };
-  const faults = [...placeMisfits({ method: 'GET' }, request), ...misfits('parameter', shape, given, desk.values())];
-  if (faults.length > 0) return desk.refuse(say(400, `refused: ${faults.join('; ')}`), faults, request);
+  const faults = [
+    ...placementFaults({ method: 'GET' }, request),
+    ...paramFaults('parameter', shape, given, vendor.values()),
+  ];
+  if (faults.length > 0) return vendor.refuse(reply(400, `refused: ${faults.join('; ')}`), faults, request);
   const granted = row.granted ?? scopes;
   const code = grantStore.addCode({ scopes: granted, challenge: given.code_challenge, nonce: given.nonce });
   const state = given[nameOf('state')]!;
   const { clientId, clientSecret } = identity.secrets;
   const more = at.callback?.({ code, state, clientId, clientSecret, scopes: granted }) ?? {};
   const back = new URL(now.redirectUri);
-  for (const [name, value] of Object.entries({ code, state, ...more })) back.searchParams.set(name, moved(value));
-  return say(302, '', { location: back.href });
+  for (const [name, value] of Object.entries({ code, state, ...more })) back.searchParams.set(name, toEmulator(value));
+  return reply(302, '', { location: back.href });
 }

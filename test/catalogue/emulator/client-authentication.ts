@@ -1,69 +1,78 @@
-// Whether a client is who it says it is: the ways of RFC 6749 2.3 and RFC 7523, and signatures that are really verified.
+// Verifies client authentication: RFC 6749 2.3, RFC 7523, and AWS signatures.
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import { decodeJwt, jwtVerify } from 'jose';
-import { misfits, paramsOf, type Request, type Values } from './request.ts';
-import { signatureMisfits } from './sigv4.ts';
-import type { Call, ClientWay, Shape, Signed } from './vendor.ts';
+import { paramFaults, paramsOf, type Request, type Values } from './request.ts';
+import { signatureFaults } from './sigv4.ts';
+import type { ClientAuthMethod, EndpointSpec, JwtSpec, ParamSpec } from './vendor.ts';
 
 export interface Checked {
-  /** Empty: it is. */
-  complaints: string[];
-  /** Parameters that this way adds. */
-  params: Shape;
+  /** Empty: authenticated. */
+  violations: string[];
+  /** Parameters of this method. */
+  params: ParamSpec;
 }
 
 interface Known {
   /** What the vendor calls `client_id`. */
   idName: string;
   publicKey: KeyObject;
-  /** The real place of what is at the emulator. */
-  unmoved: (text: string) => string;
+  /** Maps emulator URLs to the real ones. */
+  fromEmulator: (text: string) => string;
   values: Values;
 }
 
 const NOWHERE = { region: '', service: '' };
 const CLIENT_ASSERTION = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 
-/** The first way that fits; when none does, what the first one lacks. */
-export async function checkClient(call: Call, request: Request, known: Known): Promise<Checked> {
-  const ways = [call.client ?? 'post'].flat();
-  const checked = await Promise.all(ways.map((way) => checkWay(way, call, request, known)));
-  return checked.find(({ complaints }) => complaints.length === 0) ?? checked[0]!;
+/** The first method that succeeds; when none does, the faults of the first. */
+export async function checkClient(call: EndpointSpec, request: Request, known: Known): Promise<Checked> {
+  const methods = [call.clientAuth ?? 'post'].flat();
+  const checked = await Promise.all(methods.map((method) => checkMethod(method, call, request, known)));
+  return checked.find(({ violations }) => violations.length === 0) ?? checked[0]!;
 }
 
-async function checkWay(way: ClientWay, call: Call, request: Request, known: Known): Promise<Checked> {
+async function checkMethod(
+  method: ClientAuthMethod,
+  call: EndpointSpec,
+  request: Request,
+  known: Known,
+): Promise<Checked> {
   const { values, idName } = known;
   const { client_id: id = '', client_secret: secret = '' } = values;
   const given = paramsOf(request);
   const basic = basicOf(request);
-  const params: Shape = {
+  const params: ParamSpec = {
     [idName]:
-      way === 'post' || way === 'id_only' ? '{client_id}' : way === 'none' || way === 'signature' ? false : null,
-    client_secret: way === 'post' ? '{client_secret}' : false,
-    ...(way.endsWith('_jwt') && { client_assertion_type: CLIENT_ASSERTION, client_assertion: true }),
+      method === 'post' || method === 'id_only'
+        ? '{client_id}'
+        : method === 'none' || method === 'signature'
+          ? false
+          : null,
+    client_secret: method === 'post' ? '{client_secret}' : false,
+    ...(method.endsWith('_jwt') && { client_assertion_type: CLIENT_ASSERTION, client_assertion: true }),
   };
-  // What the row says of these counts more.
+  // The row overrides these.
   for (const name of Object.keys(call.params ?? {})) delete params[name];
   const named = Object.fromEntries(Object.entries(given).filter(([name]) => Object.hasOwn(params, name)));
-  const complaints = [
-    ...misfits(`client (${way}):`, params, named, values),
-    ...(named[idName] === undefined || named[idName] === id ? [] : [`client (${way}): another ${idName}`]),
+  const violations = [
+    ...paramFaults(`client (${method}):`, params, named, values),
+    ...(named[idName] === undefined || named[idName] === id ? [] : [`client (${method}): another ${idName}`]),
   ];
-  const says = (text: string) => complaints.push(`client (${way}): ${text}`);
-  const pair = way === 'basic' || way === 'basic_raw' ? `${id}:${secret}` : `${secret}:`;
-  if (way === 'basic' || way === 'basic_raw' || way === 'secret_as_username') {
-    const told = way === 'basic' ? formDecoded(basic) : basic;
-    if (told !== pair) says(`Basic is ${told === undefined ? 'missing' : `"${told}"`}, not "${pair}"`);
-  } else if (basic !== undefined) says('there is a Basic header');
-  if (way === 'signature')
-    for (const fault of signatureMisfits(request.wire, { id, secret }, call.signs ?? NOWHERE)) says(fault);
-  if (way.endsWith('_jwt')) {
-    const key = way === 'private_key_jwt' ? known.publicKey : createSecretKey(Buffer.from(secret));
+  const report = (text: string) => violations.push(`client (${method}): ${text}`);
+  const pair = method === 'basic' || method === 'basic_raw' ? `${id}:${secret}` : `${secret}:`;
+  if (method === 'basic' || method === 'basic_raw' || method === 'secret_as_username') {
+    const actual = method === 'basic' ? formDecoded(basic) : basic;
+    if (actual !== pair) report(`Basic is ${actual === undefined ? 'missing' : `"${actual}"`}, not "${pair}"`);
+  } else if (basic !== undefined) report('there is a Basic header');
+  if (method === 'signature')
+    for (const fault of signatureFaults(request.wire, { id, secret }, call.signatureScope ?? NOWHERE)) report(fault);
+  if (method.endsWith('_jwt')) {
+    const key = method === 'private_key_jwt' ? known.publicKey : createSecretKey(Buffer.from(secret));
     const own = { iss: id, sub: id, aud: call.url, jti: true, ...call.clientAssertion?.claims };
     const signed = { ...call.clientAssertion, claims: own };
-    for (const fault of await jwtMisfits(given.client_assertion ?? '', key, signed, known)) says(fault);
+    for (const fault of await jwtFaults(given.client_assertion ?? '', key, signed, known)) report(fault);
   }
-  return { complaints, params };
+  return { violations, params };
 }
 
 function basicOf({ headers }: Request): string | undefined {
@@ -78,24 +87,29 @@ const formDecoded = (pair: string | undefined): string | undefined =>
     .map((part) => new URLSearchParams(`x=${part}`).get('x'))
     .join(':');
 
-/** RFC 7519 7.2: signature, times, and what the vendor wants in it. */
-export async function jwtMisfits(
+/** RFC 7519 7.2: verifies signature, times, and the vendor's claims. */
+export async function jwtFaults(
   jwt: string,
   key: KeyObject,
-  signed: Signed,
-  { unmoved, values }: Pick<Known, 'unmoved' | 'values'>,
+  signed: JwtSpec,
+  { fromEmulator, values }: Pick<Known, 'fromEmulator' | 'values'>,
 ): Promise<string[]> {
   try {
     const algorithms = [signed.alg ?? (key.type === 'secret' ? 'HS256' : 'RS256')];
     const { payload, protectedHeader } = await jwtVerify(jwt, key, { algorithms });
     const { iat, exp, ...claims } = payload;
-    const longest = signed.longest ?? 3_600;
+    const longest = signed.maxLifetime ?? 3_600;
     const life = (exp ?? Number.POSITIVE_INFINITY) - (iat ?? 0);
     const { alg: _, ...header } = protectedHeader;
     return [
       ...(life > longest ? [`JWT lives ${life} s, more than ${longest}`] : []),
-      ...misfits('JWT header', { typ: null, ...signed.header }, texts(header, unmoved), values),
-      ...misfits('JWT claim', { iss: null, jti: null, nbf: null, ...signed.claims }, texts(claims, unmoved), values),
+      ...paramFaults('JWT header', { typ: null, ...signed.header }, texts(header, fromEmulator), values),
+      ...paramFaults(
+        'JWT claim',
+        { iss: null, jti: null, nbf: null, ...signed.claims },
+        texts(claims, fromEmulator),
+        values,
+      ),
     ];
   } catch (error) {
     return [`JWT: ${error instanceof Error ? error.message : error} ${claimsOf(jwt)}`];
@@ -110,10 +124,10 @@ function claimsOf(jwt: string): string {
   }
 }
 
-const texts = (values: object, unmoved: (text: string) => string): Values =>
+const texts = (values: object, fromEmulator: (text: string) => string): Values =>
   Object.fromEntries(
     Object.entries(values).map(([name, value]) => [
       name,
-      unmoved(typeof value === 'string' ? value : JSON.stringify(value)),
+      fromEmulator(typeof value === 'string' ? value : JSON.stringify(value)),
     ]),
   );

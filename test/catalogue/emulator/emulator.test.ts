@@ -1,4 +1,4 @@
-// The emulator by itself: what a vendor's documentation does not say is refused, so that a wrong entry cannot pass.
+// The emulator itself: it refuses what a vendor's documentation does not describe, so that a wrong entry cannot pass.
 import { createHash } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { afterAll, expect, test } from 'vitest';
@@ -12,7 +12,7 @@ const code: CodeRow = {
   mode: 'oauth2_code',
   scopes: ['read', 'write'],
   authorize: { url: 'https://acme.example/authorize', pkce: 'required' },
-  token: { url: 'https://acme.example/token', client: 'basic' },
+  token: { url: 'https://acme.example/token', clientAuth: 'basic' },
   refresh: { rotation: 'single_use' },
   revoke: { url: 'https://acme.example/revoke' },
   api: { url: 'https://api.acme.example/me' },
@@ -20,20 +20,20 @@ const code: CodeRow = {
 const { refresh: _, ...once } = code;
 const rows: Row[] = [
   code,
-  { ...once, token: { url: 'https://acme.example/token', body: 'json', client: 'post' } },
+  { ...once, token: { url: 'https://acme.example/token', body: 'json', clientAuth: 'post' } },
   {
     flow: 'minted',
     mode: 'jwt_bearer',
-    assertion: { claims: { iss: '{client_id}', aud: 'https://acme.example/token' }, longest: 600 },
+    assertion: { claims: { iss: '{client_id}', aud: 'https://acme.example/token' }, maxLifetime: 600 },
     token: { url: 'https://acme.example/token' },
-    api: { url: 'https://api.acme.example/me', takes: 'header:X-Key' },
+    api: { url: 'https://api.acme.example/me', tokenType: 'header:X-Key' },
   } satisfies MintedRow,
-  { ...code, refresh: { rotation: 'grace' }, revoke: { url: 'https://acme.example/revoke', leavesAccess: true } },
+  { ...code, refresh: { rotation: 'grace' }, revoke: { url: 'https://acme.example/revoke', keepsAccess: true } },
 ];
 const emulator = await startEmulator([{ provider: 'acme', rows }]);
 afterAll(() => emulator.close());
-const [plain, json, signing, lasting] = emulator.booths as [VendorServer, VendorServer, VendorServer, VendorServer];
-for (const vendorServer of emulator.booths) vendorServer.expectAt('http://127.0.0.1:1/callback');
+const [plain, json, signing, lasting] = emulator.servers as [VendorServer, VendorServer, VendorServer, VendorServer];
+for (const vendorServer of emulator.servers) vendorServer.setRedirectUri('http://127.0.0.1:1/callback');
 
 const VERIFIER = 'v'.repeat(43);
 const asked = (vendorServer: VendorServer): Record<string, string> => ({
@@ -88,18 +88,18 @@ test.each([
   ['a parameter that it does not know', { prompt: 'consent' }],
   ['another client', { client_id: 'somebody' }],
   ['a state that could be guessed', { state: 'short' }],
-])('an authorization request with %s is refused, and the test is told', async (_what, change) => {
-  const before = plain.complaints.length;
+])('authorization request with %s: refused and reported', async (_what, change) => {
+  const before = plain.violations.length;
   expect((await authorize(plain, { ...asked(plain), ...change })).status).toBe(400);
-  expect(plain.complaints.length).toBe(before + 1);
+  expect(plain.violations.length).toBe(before + 1);
 });
 
-test('where PKCE is required, a request without it is refused', async () => {
+test('authorization request without required PKCE: refused', async () => {
   const { code_challenge, code_challenge_method, ...rest } = asked(plain);
   expect((await authorize(plain, rest)).status).toBe(400);
 });
 
-test('a code is taken once, with its verifier and redirect URI, from its client, and as the vendor wants it', async () => {
+test("code: accepted once, with its verifier and redirect URI, from its client, in the vendor's form", async () => {
   expect((await exchange()).status).toBe(200);
   expect((await exchange({ code_verifier: 'w'.repeat(43) })).body).toMatchObject({ error: 'invalid_grant' });
   expect((await exchange({ redirect_uri: 'http://127.0.0.1:1/other' })).body).toMatchObject({
@@ -120,7 +120,7 @@ test('a code is taken once, with its verifier and redirect URI, from its client,
   expect((await ask(json, 'acme.example/token', form)).body).toMatchObject({ error: 'invalid_request' });
 });
 
-test('a refresh token of single use ends the grant when it comes again', async () => {
+test('single-use refresh token: a reuse ends the grant', async () => {
   const { body: first } = await exchange();
   const grant_type = 'refresh_token';
   const { body: second } = await spend({ grant_type, refresh_token: String(first.refresh_token) });
@@ -135,7 +135,7 @@ test('a refresh token of single use ends the grant when it comes again', async (
   expect(await api(second.access_token)).toBe(401);
 });
 
-test('what was revoked opens nothing', async () => {
+test('revoked token: refused by the API', async () => {
   const { body } = await exchange();
   const headers = { authorization: basic(plain) };
   expect(await api(body.access_token)).toBe(200);
@@ -144,7 +144,7 @@ test('what was revoked opens nothing', async () => {
   expect(await api(body.access_token)).toBe(401);
 });
 
-test('what was revoked where access tokens last brings no new ones, and opens what it opened', async () => {
+test('revoked refresh token at a vendor with lasting access tokens: no new tokens, the access token still works', async () => {
   const { access, refresh = '' } = await lasting.grant();
   const headers = { authorization: basic(lasting) };
   const open = async () =>
@@ -163,8 +163,12 @@ test('what was revoked where access tokens last brings no new ones, and opens wh
   expect(await open()).toBe(200);
 });
 
-test('an assertion is verified: its signature, its claims, and how long it lives', async () => {
-  const sign = (key = keyPair('RS256').privateKey, life = 300, aud = signing.moved('https://acme.example/token')) =>
+test('assertion: verified by signature, claims and lifetime', async () => {
+  const sign = (
+    key = keyPair('RS256').privateKey,
+    life = 300,
+    aud = signing.toEmulator('https://acme.example/token'),
+  ) =>
     new SignJWT({ iss: signing.identity.secrets.clientId, aud })
       .setProtectedHeader({ alg: key.asymmetricKeyType === 'ec' ? 'ES256' : 'RS256' })
       .setIssuedAt()
@@ -180,7 +184,7 @@ test('an assertion is verified: its signature, its claims, and how long it lives
   expect(await present(await sign(undefined, 300, 'https://other.example/token'))).toBe(400);
 });
 
-test('an API takes the token as documented and in no other way', async () => {
+test('API: accepts the token only in the documented way', async () => {
   const { access } = await signing.grant();
   const get = async (headers: Record<string, string>) =>
     (await fetch(`${signing.base}api.acme.example/me`, { headers })).status;

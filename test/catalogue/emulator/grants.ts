@@ -1,15 +1,15 @@
-// What a vendor remembers: codes, grants, and the tokens of each, with the policies of rotation. The same for all.
+// A vendor's state: codes, grants and their tokens, with the rotation policies.
 import { randomBytes } from 'node:crypto';
 import type { CodeRow } from './vendor.ts';
 
 export interface Grant {
   scopes: string[];
   alive: boolean;
-  /** It brings new tokens. */
+  /** It can be refreshed. */
   renews: boolean;
-  /** The one to spend next; undefined: none was issued. */
+  /** The current refresh token; undefined: none was issued. */
   refresh: string | undefined;
-  /** When each access token was made, ms; those that are dead are gone. */
+  /** Valid access tokens, and when each was issued, in ms. */
   access: Map<string, number>;
   refreshes: number;
 }
@@ -20,10 +20,10 @@ export interface Code {
   nonce: string | undefined;
 }
 
-export interface Found {
+export interface TokenRecord {
   grant: Grant;
   kind: 'access' | 'refresh';
-  /** It still opens something. */
+  /** It is still valid. */
   alive: boolean;
 }
 
@@ -32,7 +32,7 @@ export const random = (bytes = 18): string => randomBytes(bytes).toString('base6
 export function createGrantStore() {
   const codes = new Map<string, Code>();
   const grants: Grant[] = [];
-  /** Every token that was ever made. */
+  /** Every token that was ever issued. */
   const tokens = new Map<string, { grant: Grant; kind: 'access' | 'refresh' }>();
 
   function keepAccess(grant: Grant, token: string): void {
@@ -50,7 +50,7 @@ export function createGrantStore() {
       codes.set(secret, code);
       return secret;
     },
-    /** Once. */
+    /** A code can be taken once. */
     takeCode(secret: string): Code | undefined {
       const code = codes.get(secret);
       codes.delete(secret);
@@ -63,15 +63,15 @@ export function createGrantStore() {
     },
     keepAccess,
     keepRefresh,
-    find(text: string): Found | undefined {
+    find(text: string): TokenRecord | undefined {
       const known = tokens.get(text);
       return known && { ...known, alive: isAlive(known, text) };
     },
     /**
-     * Spends a refresh token by the vendor's policy: the one to answer with, or `dead`. Single use, used again, ends
-     * the grant (RFC 9700 4.14).
+     * Spends a refresh token by the vendor's policy: returns the one for the response, or `dead`. Reuse of a single-use
+     * token ends the grant (RFC 9700 4.14).
      */
-    spend(grant: Grant, token: string, rotation: NonNullable<CodeRow['refresh']>['rotation'], made: () => string) {
+    spend(grant: Grant, token: string, rotation: NonNullable<CodeRow['refresh']>['rotation'], newToken: () => string) {
       if (!grant.alive || !grant.renews) return 'dead';
       if (token !== grant.refresh && (rotation === 'single_use' || rotation === 'same' || rotation === 'omitted')) {
         grant.alive = false;
@@ -81,13 +81,13 @@ export function createGrantStore() {
       const renewed = rotation === 'single_use' || rotation === 'grace' || grant.refreshes % 2 === 0;
       if (rotation === 'omitted') return { refresh: undefined };
       if (rotation === 'same' || !renewed) return { refresh: grant.refresh };
-      keepRefresh(grant, made());
+      keepRefresh(grant, newToken());
       return { refresh: grant.refresh };
     },
     end: (grant: Grant): void => {
       grant.alive = false;
     },
-    /** What was issued goes on. */
+    /** Issued access tokens stay valid. */
     endRenewing: (grant: Grant): void => {
       grant.renews = false;
     },

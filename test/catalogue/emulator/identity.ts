@@ -1,37 +1,37 @@
-// What the emulator makes up for one row: its client, its keys, and how its tokens look.
+// Generates the identity of one row's client: id, secret, keys, certificate; and tokens.
 import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { SignJWT } from 'jose';
-import { certify, pem } from '../../support/certificate.ts';
+import { createCertificate, pem } from '../../support/certificate.ts';
 import { random } from './grants.ts';
 import type { Credentials, KeyKind, Row, Secrets } from './vendor.ts';
 
-export interface Identity {
+export interface ClientIdentity {
   secrets: Secrets;
-  /** Of the client's key. */
+  /** The public part of the client's key. */
   publicKey: KeyObject;
-  /** Of that key, where the client has one. */
+  /** The certificate of that key, if the client has one. */
   certificate: { pem: string; thumbprint: string } | undefined;
 }
 
-/** Making an RSA key takes long: one of each kind does for all rows, and one more for what is not theirs. */
-const made = new Map<string, { publicKey: KeyObject; privateKey: KeyObject }>();
-const MAKE = {
+/** RSA keys are slow to generate: all rows share one key of each kind, and one wrong key of each kind. */
+const keyPairs = new Map<string, { publicKey: KeyObject; privateKey: KeyObject }>();
+const GENERATORS = {
   RS256: () => generateKeyPairSync('rsa', { modulusLength: 2048 }),
   ES256: () => generateKeyPairSync('ec', { namedCurve: 'P-256' }),
   EdDSA: () => generateKeyPairSync('ed25519'),
 };
 export function keyPair(kind: KeyKind, whose: 'theirs' | 'another' = 'theirs') {
-  const pair = made.get(`${whose} ${kind}`) ?? MAKE[kind]();
-  made.set(`${whose} ${kind}`, pair);
+  const pair = keyPairs.get(`${whose} ${kind}`) ?? GENERATORS[kind]();
+  keyPairs.set(`${whose} ${kind}`, pair);
   return pair;
 }
 
-/** The secret has what form encoding changes (RFC 6749 2.3.1) and what is the same once decoded: `-._~`. */
-export function identityOf({ client = {} }: Row): Identity {
+/** The secret has characters that form encoding changes (RFC 6749 2.3.1) and `-._~`. */
+export function createIdentity({ client = {} }: Row): ClientIdentity {
   const { publicKey, privateKey } = keyPair(client.key ?? 'RS256');
   return {
     publicKey,
-    certificate: client.gives?.includes('certificate') ? certificateOf(privateKey) : undefined,
+    certificate: client.configuredAs?.includes('certificate') ? certificateOf(privateKey) : undefined,
     secrets: {
       clientId: client.id ?? `client-${random(6)}.app`,
       clientSecret: client.secret ?? `secret_~.-${random(12)}`,
@@ -43,12 +43,15 @@ export function identityOf({ client = {} }: Row): Identity {
 }
 
 function certificateOf(privateKey: KeyObject) {
-  const { pem, x509 } = certify('client', undefined, privateKey);
+  const { pem, x509 } = createCertificate('client', undefined, privateKey);
   return { pem, thumbprint: createHash('sha256').update(x509.raw).digest('base64url') };
 }
 
-/** What the integration is set up with. */
-export function clientOf({ client = {}, flow }: Row, { secrets, certificate }: Identity): Record<string, string> {
+/** The secrets that the integration is configured with. */
+export function integrationSecrets(
+  { client = {}, flow }: Row,
+  { secrets, certificate }: ClientIdentity,
+): Record<string, string> {
   const all = {
     client_id: secrets.clientId,
     client_secret: secrets.clientSecret,
@@ -56,35 +59,40 @@ export function clientOf({ client = {}, flow }: Row, { secrets, certificate }: I
     key_id: secrets.keyId,
     certificate: certificate?.pem ?? '',
   };
-  const gives = client.gives ?? (flow === 'given' ? [] : (['client_id', 'client_secret'] as const));
+  const gives = client.configuredAs ?? (flow === 'static' ? [] : (['client_id', 'client_secret'] as const));
   return Object.fromEntries(gives.map((name) => [name, all[name]]));
 }
 
-/** Secrets of nobody, in the form of the row's: with a certificate of that key, where the client has one. */
-export function wrongOf({ client = {} }: Row, { secrets, publicKey, certificate }: Identity): Identity {
+/** Wrong secrets in the form of the row's, with a certificate of the wrong key if the client has one. */
+export function wrongIdentity(
+  { client = {} }: Row,
+  { secrets, publicKey, certificate }: ClientIdentity,
+): ClientIdentity {
   const { privateKey } = keyPair(client.key ?? 'RS256', 'another');
   const wrong = { clientSecret: `wrong_${random(12)}`, privateKey: pem(privateKey) };
   const own = certificate && certificateOf(privateKey);
   return { publicKey, secrets: { ...secrets, ...wrong }, certificate: own };
 }
 
-export const credentialsOf = (credentials: Credentials | undefined, { secrets }: Identity): Record<string, string> =>
-  typeof credentials === 'function' ? credentials(secrets) : (credentials ?? {});
+export const credentialsOf = (
+  credentials: Credentials | undefined,
+  { secrets }: ClientIdentity,
+): Record<string, string> => (typeof credentials === 'function' ? credentials(secrets) : (credentials ?? {}));
 
-/** Of a row whose credentials are served as they are. */
-export function servedOf(row: Extract<Row, { flow: 'given' }>, identity: Identity): string {
-  const { serves } = row;
+/** The access token of a row whose credentials are served unchanged. */
+export function servedOf(row: Extract<Row, { flow: 'static' }>, identity: ClientIdentity): string {
+  const { served: serves } = row;
   if (serves !== undefined) return typeof serves === 'function' ? serves(identity.secrets) : serves;
   const given = credentialsOf(row.credentials, identity);
   const { username, password = '' } = given;
   return username === undefined ? Object.values(given)[0]! : Buffer.from(`${username}:${password}`).toString('base64');
 }
 
-export async function makeAccess({ tokens = {} }: Row, expiresAt: Date | undefined): Promise<string> {
+export async function createAccessToken({ tokens = {} }: Row, expiresAt: Date | undefined): Promise<string> {
   if (!tokens.jwt) return `${tokens.access ?? ''}${random()}`;
   const jwt = new SignJWT({ jti: random() }).setProtectedHeader({ alg: 'RS256' }).setIssuedAt();
   if (expiresAt) jwt.setExpirationTime(expiresAt);
   return jwt.sign(keyPair('RS256').privateKey);
 }
 
-export const makeRefresh = ({ tokens = {} }: Row): string => `${tokens.refresh ?? ''}${random()}`;
+export const createRefreshToken = ({ tokens = {} }: Row): string => `${tokens.refresh ?? ''}${random()}`;

@@ -1,12 +1,12 @@
-// The face of an OpenID Provider: discovery, keys, ID tokens.
+// The endpoints of an OpenID Provider: discovery, keys, ID tokens.
 import { SignJWT } from 'jose';
 import { keyPair } from './identity.ts';
-import { filled, type Values } from './request.ts';
-import type { ClientWay, CodeRow, Json } from './vendor.ts';
+import { fillTemplate, type Values } from './request.ts';
+import type { ClientAuthMethod, CodeRow, Json } from './vendor.ts';
 
 const KID = 'signing';
 
-const METHODS: Partial<Record<ClientWay, string>> = {
+const METHODS: Partial<Record<ClientAuthMethod, string>> = {
   post: 'client_secret_post',
   basic: 'client_secret_basic',
   basic_raw: 'client_secret_basic',
@@ -15,16 +15,16 @@ const METHODS: Partial<Record<ClientWay, string>> = {
   id_only: 'none',
 };
 
-/** OpenID Connect Discovery 3, of real URLs. */
+/** OpenID Connect Discovery 3, with the real URLs. */
 export function discovery({ oidc, authorize, token, revoke, scopes = [] }: CodeRow, values: Values): Json {
-  const at = (url: string) => filled(url, values);
+  const at = (url: string) => fillTemplate(url, values);
   const issuer = at(oidc?.issuer ?? '');
-  const methods = [token.client ?? 'post'].flat().flatMap((way) => METHODS[way] ?? []);
+  const methods = [token.clientAuth ?? 'post'].flat().flatMap((way) => METHODS[way] ?? []);
   return {
     issuer,
     authorization_endpoint: at(authorize.url),
     token_endpoint: at(token.url),
-    ...(revoke && revoke.takes === undefined && { revocation_endpoint: at(revoke.url) }),
+    ...(revoke && revoke.authorizedBy === undefined && { revocation_endpoint: at(revoke.url) }),
     jwks_uri: `${issuer.replace(/\/$/, '')}/jwks`,
     response_types_supported: ['code'],
     subject_types_supported: ['public'],
@@ -43,12 +43,12 @@ export function keySet(): Json {
 /** OpenID Connect Core 2. What it says of URLs is where the broker believes them to be. */
 export function idToken(
   { issuer, claims = {} }: NonNullable<CodeRow['oidc']>,
-  about: { clientId: string; nonce: string | undefined; moved: (text: string) => string; values: Values },
+  about: { clientId: string; nonce: string | undefined; toEmulator: (text: string) => string; values: Values },
 ): Promise<string> {
-  const { clientId, nonce, moved, values } = about;
-  const own = JSON.parse(moved(JSON.stringify(filledAll(claims, values)))) as Json;
+  const { clientId, nonce, toEmulator, values } = about;
+  const own = JSON.parse(toEmulator(JSON.stringify(filledAll(claims, values)))) as Json;
   return new SignJWT({
-    iss: moved(filled(issuer, values)),
+    iss: toEmulator(fillTemplate(issuer, values)),
     sub: 'ada',
     aud: clientId,
     ...(nonce !== undefined && { nonce }),
@@ -60,4 +60,4 @@ export function idToken(
     .sign(keyPair('RS256').privateKey);
 }
 
-const filledAll = (value: unknown, values: Values): unknown => JSON.parse(filled(JSON.stringify(value), values));
+const filledAll = (value: unknown, values: Values): unknown => JSON.parse(fillTemplate(JSON.stringify(value), values));

@@ -1,7 +1,7 @@
-// AWS Signature Version 4, as AWS describes it: signed by the driver, verified by the emulator.
+// AWS Signature Version 4: signs the test's requests, and verifies the broker's.
 import { createHash, createHmac } from 'node:crypto';
 
-/** A request as it is on the wire: signatures are over that. */
+/** A raw request, which the signature covers. */
 export interface Wire {
   method: string;
   host: string;
@@ -41,7 +41,7 @@ function signature(wire: Wire, names: string[], secret: string, moment: string, 
 }
 
 /** The headers to add. */
-export function signed(wire: Wire, { id, secret, token }: Keys, scope: Scope): Record<string, string> {
+export function signRequest(wire: Wire, { id, secret, token }: Keys, scope: Scope): Record<string, string> {
   const moment = new Date().toISOString().replace(/[:-]|\.\d{3}/g, '');
   const own = { 'x-amz-date': moment, ...(token !== undefined && { 'x-amz-security-token': token }) };
   const names = ['host', ...Object.keys(own)].sort();
@@ -53,10 +53,11 @@ export function signed(wire: Wire, { id, secret, token }: Keys, scope: Scope): R
   };
 }
 
-/** In words; empty when it is signed with these keys, for this scope, within the last quarter of an hour. */
-export function signatureMisfits(wire: Wire, keys: Keys | undefined, scope: Scope): string[] {
-  const told = /^AWS4-HMAC-SHA256 Credential=([^,]+), ?SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})$/;
-  const [, credential = '', names = '', mac] = told.exec(wire.headers.authorization ?? '') ?? [];
+/** Faults in words; empty when it is signed with these keys, for this scope, within 15 minutes. */
+export function signatureFaults(wire: Wire, keys: Keys | undefined, scope: Scope): string[] {
+  const authorizationPattern =
+    /^AWS4-HMAC-SHA256 Credential=([^,]+), ?SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})$/;
+  const [, credential = '', names = '', mac] = authorizationPattern.exec(wire.headers.authorization ?? '') ?? [];
   if (mac === undefined) return [`no ${ALGORITHM} signature (authorization: ${wire.headers.authorization ?? 'none'})`];
   if (!keys) return ['signed with keys that are not known, or dead'];
   const moment = wire.headers['x-amz-date'] ?? '';

@@ -1,58 +1,66 @@
-// One row, open for business: it takes the requests that its vendor's documentation describes, and no others.
+// The server of one row: accepts only the requests that the vendor's documentation describes.
 
 import { authorize } from './authorization-endpoint.ts';
-import { jwtMisfits } from './client-authentication.ts';
-import { credentialsOf, makeRefresh, servedOf } from './identity.ts';
+import { jwtFaults } from './client-authentication.ts';
+import { createRefreshToken, credentialsOf, servedOf } from './identity.ts';
 import { discovery, keySet } from './openid.ts';
-import { headerMisfits, isAt, paramsOf, type Request } from './request.ts';
-import { checkToken, SIGNED, takesOf } from './resource-server.ts';
-import { createDesk } from './shared.ts';
-import { signatureMisfits } from './sigv4.ts';
-import { bearerOf, exchange, mint, pathTokenOf, renew, revoke, swap } from './token-endpoint.ts';
-import { type CodeRow, Reply, type Resource, type Row, type Said, say } from './vendor.ts';
+import { headerFaults, matchesUrl, paramsOf, type Request } from './request.ts';
+import { acceptedTokenTypes, checkToken, SIGNED } from './resource-server.ts';
+import { createEmulatedVendor } from './shared.ts';
+import { signatureFaults } from './sigv4.ts';
+import {
+  bearerOf,
+  exchangeCode,
+  exchangeToken,
+  mintToken,
+  pathTokenOf,
+  refreshGrant,
+  revoke,
+} from './token-endpoint.ts';
+import { type Answer, type CodeRow, Reply, type Resource, type Row, reply } from './vendor.ts';
 
-export type VendorServer = ReturnType<typeof openVendorServer>;
+export type VendorServer = ReturnType<typeof createVendorServer>;
 
-/** `base`: where this row's internet is, with a slash at the end. */
-export function openVendorServer(row: Row, provider: string, base: string) {
-  const desk = createDesk(row, base);
-  const { code, minted, identity, grantStore, complaints, now, moved, unmoved } = desk;
-  const seen: string[] = [];
+/** `base`: the emulator's URL for this row, with a slash at the end. */
+export function createVendorServer(row: Row, provider: string, base: string) {
+  const vendor = createEmulatedVendor(row, base);
+  const { code, minted, identity, grantStore, violations, now, toEmulator, fromEmulator } = vendor;
+  const requests: string[] = [];
 
-  /** What tokens open. */
-  async function resource(at: Resource, takes: string[], request: Request): Promise<Said> {
+  /** An API resource or look-up. */
+  async function resource(at: Resource, takes: string[], request: Request): Promise<Answer> {
     const opens = await openers(request);
     const tries = takes.map((way) =>
       way === SIGNED
-        ? signatureMisfits(request.wire, keysOf(request), at.signs ?? { region: '', service: '' })
+        ? signatureFaults(request.wire, keysOf(request), at.signatureScope ?? { region: '', service: '' })
         : checkToken(way, request, opens),
     );
     const faults = [
       ...(tries.some((wrong) => wrong.length === 0) ? [] : tries.flat()),
-      ...headerMisfits(at.headers ?? {}, request, desk.values()),
+      ...headerFaults(at.headers ?? {}, request, vendor.values()),
     ];
-    return faults.length === 0 ? (at.answer ?? {}) : desk.refuse(at.refusal ?? UNAUTHORIZED, faults, request);
+    return faults.length === 0 ? (at.answer ?? {}) : vendor.refuse(at.unauthorized ?? UNAUTHORIZED, faults, request);
   }
 
-  /** Says whether a text is a token to keep, and alive. */
+  /** Whether a text is a valid access token. */
   async function openers(request: Request): Promise<(text: string) => boolean> {
-    if (row.flow === 'given') return (text) => text === servedOf(row, identity);
+    if (row.flow === 'static') return (text) => text === servedOf(row, identity);
     if (row.flow === 'code' || row.token)
       return (text) => {
         const found = grantStore.find(text);
-        return found?.kind === 'access' && found.alive && !desk.short.has(text);
+        return found?.kind === 'access' && found.alive && !vendor.short.has(text);
       };
     const jwt = bearerOf(request) ?? '';
-    const known = { unmoved, values: desk.values() };
-    const faults = await jwtMisfits(jwt, identity.publicKey, row.assertion ?? {}, known);
-    if (faults.length > 0) desk.refuse(UNAUTHORIZED, faults, request);
+    const known = { fromEmulator, values: vendor.values() };
+    const faults = await jwtFaults(jwt, identity.publicKey, row.assertion ?? {}, known);
+    if (faults.length > 0) vendor.refuse(UNAUTHORIZED, faults, request);
     return (text) => text === jwt && faults.length === 0;
   }
 
-  /** What an AWS request must be signed with: the keys that an import brought, or those of a session that is alive. */
+  /** The keys that an AWS request must be signed with: the imported ones, or those of a valid session. */
   function keysOf({ headers }: Request) {
     const [, id = ''] = /Credential=([^/]+)/.exec(headers.authorization ?? '') ?? [];
-    if (row.flow === 'given') {
+    if (row.flow === 'static') {
       const { access_key_id, secret_access_key = '', session_token } = credentialsOf(row.credentials, identity);
       return access_key_id === id ? { id, secret: secret_access_key, token: session_token } : undefined;
     }
@@ -60,38 +68,39 @@ export function openVendorServer(row: Row, provider: string, base: string) {
     return grantStore.find(token)?.alive ? { id, secret: token, token } : undefined;
   }
 
-  function openid(at: CodeRow, request: Request): Said | undefined {
+  function openid(at: CodeRow, request: Request): Answer | undefined {
     if (!at.oidc) return undefined;
-    const told = discovery(at, desk.values());
-    const issuer = String(told.issuer).replace(/\/$/, '');
-    if (isAt(request, `${issuer}/.well-known/openid-configuration`, {})) return told;
-    return isAt(request, String(told.jwks_uri), {}) ? keySet() : undefined;
+    const document = discovery(at, vendor.values());
+    const issuer = String(document.issuer).replace(/\/$/, '');
+    if (matchesUrl(request, `${issuer}/.well-known/openid-configuration`, {})) return document;
+    return matchesUrl(request, String(document.jwks_uri), {}) ? keySet() : undefined;
   }
 
-  /** Undefined: the vendor has nothing there. */
-  async function take(request: Request): Promise<Said | undefined> {
-    const named = pathTokenOf(desk, request);
-    const values = desk.values(
+  /** Routes a request; undefined: the vendor has no such endpoint. */
+  async function take(request: Request): Promise<Answer | undefined> {
+    const named = pathTokenOf(vendor, request);
+    const values = vendor.values(
       named && { token: encodeURIComponent(named.text), [`${named.kind}_token`]: encodeURIComponent(named.text) },
     );
     const at = ({ url, method }: { url: string; method?: string }) =>
-      isAt(request, url, values) && (method === undefined || method === request.method);
+      matchesUrl(request, url, values) && (method === undefined || method === request.method);
     if (code) {
-      const { token, refresh, swap: swapping, revoke: ending, lookups = [] } = code;
-      if (at({ url: code.authorize.url })) return authorize(desk, code, request);
+      const { token, refresh, exchange: swapping, revoke: ending, lookups = [] } = code;
+      if (at({ url: code.authorize.url })) return authorize(vendor, code, request);
       const renewal = refresh && { url: refresh.url ?? token.url };
-      const holdsCode = Object.hasOwn(paramsOf(request), desk.nameOf('code'));
-      if (at({ url: token.url }) && (holdsCode || renewal?.url !== token.url)) return exchange(desk, code, request);
-      if (refresh && renewal && at(renewal)) return renew(desk, code, refresh, request);
-      if (swapping && at({ url: swapping.url })) return swap(desk, swapping, request);
-      if (ending && at(ending)) return revoke(desk, ending, request);
+      const holdsCode = Object.hasOwn(paramsOf(request), vendor.nameOf('code'));
+      if (at({ url: token.url }) && (holdsCode || renewal?.url !== token.url))
+        return exchangeCode(vendor, code, request);
+      if (refresh && renewal && at(renewal)) return refreshGrant(vendor, code, refresh, request);
+      if (swapping && at({ url: swapping.url })) return exchangeToken(vendor, swapping, request);
+      if (ending && at(ending)) return revoke(vendor, ending, request);
       const lookup = lookups.find(at);
-      if (lookup) return resource(lookup, [lookup.takes ?? 'Bearer'].flat(), request);
+      if (lookup) return resource(lookup, [lookup.tokenType ?? 'Bearer'].flat(), request);
       const standard = openid(code, request);
       if (standard) return standard;
     }
-    if (minted?.token && at({ url: minted.token.url })) return mint(desk, minted.token, request);
-    return at({ url: row.api.url }) ? resource(row.api, takesOf(row), request) : undefined;
+    if (minted?.token && at({ url: minted.token.url })) return mintToken(vendor, minted.token, request);
+    return at({ url: row.api.url }) ? resource(row.api, acceptedTokenTypes(row), request) : undefined;
   }
 
   return {
@@ -99,46 +108,47 @@ export function openVendorServer(row: Row, provider: string, base: string) {
     provider,
     identity,
     base,
-    moved,
-    unmoved,
-    /** Every request, in order, in a line. */
-    seen,
-    /** What did not fit the vendor's documentation. */
-    complaints,
-    forget(): void {
-      seen.length = 0;
-      complaints.length = 0;
+    toEmulator,
+    fromEmulator,
+    /** The request log: one line per request. */
+    requests,
+    /** How requests differed from the vendor's documentation. */
+    violations,
+    clearLog(): void {
+      requests.length = 0;
+      violations.length = 0;
     },
-    /** Told once the broker listens. */
-    expectAt(uri: string): void {
+    /** Set when the broker listens. */
+    setRedirectUri(uri: string): void {
       now.redirectUri = uri;
     },
     async answer(request: Request): Promise<Reply> {
       const said = await take(request);
-      const none = () => desk.refuse(say(404, 'nothing here'), ['the vendor has nothing there'], request);
-      const reply = said === undefined ? none() : said instanceof Reply ? said : say(200, said);
-      seen.push(`${reply.status} ${request.method} ${request.url} ${JSON.stringify(paramsOf(request))}`);
-      return reply;
+      const none = () => vendor.refuse(reply(404, 'nothing here'), ['the vendor has nothing there'], request);
+      const response = said === undefined ? none() : said instanceof Reply ? said : reply(200, said);
+      requests.push(`${response.status} ${request.method} ${request.url} ${JSON.stringify(paramsOf(request))}`);
+      return response;
     },
-    /** A grant as if the owner had connected: for an import. */
+    /** Creates a grant as if the owner had connected, for an import. */
     async grant(): Promise<{ access: string; refresh: string | undefined }> {
       const grant = grantStore.open(row.granted ?? row.scopes ?? []);
-      if (code?.refresh && code.refresh.spends !== 'access_token') grantStore.keepRefresh(grant, makeRefresh(row));
-      const { access } = await desk.fresh(code?.swap ? 'swap' : 'code', grant);
+      if (code?.refresh && code.refresh.spends !== 'access_token')
+        grantStore.keepRefresh(grant, createRefreshToken(row));
+      const { access } = await vendor.fresh(code?.exchange ? 'swap' : 'code', grant);
       return { access, refresh: grant.refresh };
     },
-    /** The owner withdraws everything; the next assertion that is right is refused as a dead one. */
-    withdraw(): void {
+    /** The owner withdraws every grant; the next valid assertion is refused as dead. */
+    withdrawGrants(): void {
       now.withdrawn = minted !== undefined;
       grantStore.withdrawAll();
     },
-    /** The next token request that is right is turned away for now. */
-    beBusy(): void {
+    /** Rate-limits the next valid token request. */
+    rateLimitNext(): void {
       now.busy += 1;
     },
-    /** Everything was made so many seconds earlier. */
+    /** Makes every access token older by this many seconds. */
     age: grantStore.age,
   };
 }
 
-const UNAUTHORIZED = say(401, { error: 'unauthorized' });
+const UNAUTHORIZED = reply(401, { error: 'unauthorized' });

@@ -1,21 +1,21 @@
-// What a vendor's documentation says of how it is authenticated with: the rows that the emulator plays.
+// The description of a vendor's authentication, from its documentation: the rows that the emulator implements.
 //
 // A row is written from the vendor's documentation and never from the catalogue's entry, or it would prove nothing. It
-// names the vendor's real URLs: the suite moves the whole internet to the emulator and back. In each text, `{…}` is
-// filled in with what the emulator knows: `client_id`, `client_secret`, `redirect_uri`, `thumbprint` (of the client's certificate, SHA-256), the grant's `access_token` and
-// `refresh_token`, `token` (the one that the request names), and the row's `params` and `connection`.
+// has the vendor's real URLs: the suite maps all URLs to the emulator and back. In each text, `{…}` is filled with values
+// of the emulator: `client_id`, `client_secret`, `redirect_uri`, `thumbprint` (of the client's certificate, SHA-256), the
+// grant's `access_token` and `refresh_token`, `token` (the one in the request), and the row's `params` and `connection`.
 import type { Scope } from './sigv4.ts';
 
 export type Json = Record<string, unknown>;
 
 /**
- * What a parameter or header must be: exactly this text, or one that fits. `true`: there, whatever it is; `false`: not
- * there; `null`: either. Parameters that are not named are refused, headers are not looked at.
+ * The value of a parameter or header: exactly this text, or one that matches. `true`: any value; `false`: absent; `null`:
+ * optional. Other parameters are refused, other headers are ignored.
  */
-export type Expected = string | RegExp | boolean | null;
-export type Shape = Record<string, Expected>;
+export type ParamMatcher = string | RegExp | boolean | null;
+export type ParamSpec = Record<string, ParamMatcher>;
 
-/** An answer that is more than a JSON body with status 200. */
+/** A response that is more than a JSON body with status 200. */
 export class Reply {
   readonly status: number;
   readonly body: unknown;
@@ -26,32 +26,32 @@ export class Reply {
     this.headers = headers;
   }
 }
-/** Objects and arrays are sent as JSON, `URLSearchParams` form-encoded, texts as they are. */
-export const say = (status: number, body: unknown = '', headers: Record<string, string> = {}): Reply =>
+/** Objects and arrays are sent as JSON, `URLSearchParams` form-encoded, strings as they are. */
+export const reply = (status: number, body: unknown = '', headers: Record<string, string> = {}): Reply =>
   new Reply(status, body, headers);
 /** A `Reply`, or the JSON of a 200. */
-export type Said = Reply | Json | unknown[];
+export type Answer = Reply | Json | unknown[];
 
-/** Tokens that were just made, for the vendor's answer. */
-export interface Fresh {
-  /** What RFC 6749 5.1 answers with: spread it and change what differs. */
+/** Tokens that were just issued, for the vendor's response. */
+export interface IssuedTokens {
+  /** A response by RFC 6749 5.1: spread it and change what differs. */
   body: Json;
   access: string;
   /** Undefined where the vendor issues none. */
   refresh: string | undefined;
   scopes: string[];
-  /** When the access token dies; undefined: it does not. */
+  /** When the access token expires; undefined: never. */
   expiresAt: Date | undefined;
   grant: 'code' | 'refresh' | 'swap' | 'minted';
-  /** What the request said, parameters by the vendor's names. */
+  /** The parameters of the request, by the vendor's names. */
   sent: Record<string, string>;
 }
 
 /**
- * How the client says who it is. `basic` takes the pair with and without form encoding, as long as it decodes to the
+ * How the client authenticates. `basic` accepts the pair with and without form encoding, as long as it decodes to the
  * same; `basic_raw` does not decode. `id_only`: the id and no secret; `none`: neither.
  */
-export type ClientWay =
+export type ClientAuthMethod =
   | 'post'
   | 'basic'
   | 'basic_raw'
@@ -60,129 +60,129 @@ export type ClientWay =
   | 'private_key_jwt'
   | 'id_only'
   | 'none'
-  /** AWS Signature Version 4, with the client's id and secret as keys, for what `signs` says. */
+  /** AWS Signature Version 4, with the client's id and secret as keys, for the `signatureScope`. */
   | 'signature';
 
-/** A JWT that is signed at our side: its signature, times and claims are really verified. */
-export interface Signed {
+/** A JWT that the broker signs: its signature, times and claims are verified. */
+export interface JwtSpec {
   alg?: string;
-  header?: Shape;
-  /** `iat`, `exp` and `jti` may always be there. */
-  claims?: Shape;
-  /** Refused when `exp - iat` is more. Seconds, 3600 by default. */
-  longest?: number;
+  header?: ParamSpec;
+  /** `iat`, `exp` and `jti` are always allowed. */
+  claims?: ParamSpec;
+  /** Maximum of `exp - iat`, in seconds; 3600 by default. */
+  maxLifetime?: number;
 }
 
-/** One request that the vendor takes. Anything else is answered in its error shape, and told to the test. */
-export interface Call {
+/** One request that the vendor accepts. Any other gets its error response, and is reported to the test. */
+export interface EndpointSpec {
   url: string;
   method?: 'GET' | 'POST' | 'DELETE' | 'PUT';
-  /** Where parameters stand. `form` by default; `query` for GET. */
+  /** Where parameters are: `form` by default, `query` for GET. */
   body?: 'form' | 'json' | 'query' | 'none';
-  /** One way, or any of several. */
-  client?: ClientWay | ClientWay[];
-  /** Of `private_key_jwt` and `client_secret_jwt`; `iss` and `sub` are the client's id. `aud` is the URL by default. */
-  clientAssertion?: Signed;
-  /** Of `signature`. */
-  signs?: Scope;
-  /** Laid over the standard ones, by the vendor's names. */
-  params?: Shape;
-  headers?: Shape;
+  /** One method, or any of several. */
+  clientAuth?: ClientAuthMethod | ClientAuthMethod[];
+  /** For `private_key_jwt` and `client_secret_jwt`; `iss` and `sub` are the client's id. `aud` is the URL by default. */
+  clientAssertion?: JwtSpec;
+  /** For `signature`. */
+  signatureScope?: Scope;
+  /** Override the standard ones, by the vendor's names. */
+  params?: ParamSpec;
+  headers?: ParamSpec;
 }
 
-/** What is answered when it goes wrong; what is left out is as RFC 6749 5.2 says. */
-export interface Troubles {
-  /** The refresh token (or what is spent in its place) is dead: 400 `invalid_grant`. */
-  dead?: Reply;
-  /** The client is not who it says: 401 `invalid_client`. */
-  client?: Reply;
-  /** The request is not what the documentation says: 400 `invalid_request`. */
-  request?: Reply;
-  /** Too many requests: 429 with `Retry-After`. */
-  busy?: Reply;
+/** Error responses; by default as in RFC 6749 5.2. */
+export interface ErrorReplies {
+  /** The refresh token (or what is spent in its place) is dead. By default 400 `invalid_grant`. */
+  deadGrant?: Reply;
+  /** Client authentication failed. By default 401 `invalid_client`. */
+  invalidClient?: Reply;
+  /** The request does not match the documentation. By default 400 `invalid_request`. */
+  invalidRequest?: Reply;
+  /** Too many requests. By default 429 with `Retry-After`. */
+  rateLimited?: Reply;
 }
 
-export interface TokenCall extends Call {
-  answer?: (fresh: Fresh) => Said;
-  troubles?: Troubles;
+export interface TokenEndpointSpec extends EndpointSpec {
+  respond?: (fresh: IssuedTokens) => Answer;
+  errors?: ErrorReplies;
 }
 
-/** Something of the vendor's that a token opens. */
+/** A resource of the vendor's API. */
 export interface Resource {
   url: string;
   method?: 'GET' | 'POST';
   /**
-   * How the token travels, in the words of the contract's `token_type`: the scheme (`Bearer` by default, `Basic`,
-   * `Zoho-oauthtoken`), or `header:X-API-Key`, `query:key`, `body:token`; several where any of them is taken.
-   * `AWS4-HMAC-SHA256`: requests are signed with the keys that the token holds, for what `signs` says.
+   * How the token is sent, as in the API's `token_type`: the scheme (`Bearer` by default, `Basic`, `Zoho-oauthtoken`), or
+   * `header:X-API-Key`, `query:key`, `body:token`; several when any of them is accepted. `AWS4-HMAC-SHA256`: requests are
+   * signed with the keys in the token, for the `signatureScope`.
    */
-  takes?: string | string[];
-  signs?: Scope;
-  headers?: Shape;
+  tokenType?: string | string[];
+  signatureScope?: Scope;
+  headers?: ParamSpec;
   /** An empty object by default. */
-  answer?: Said;
-  /** Where no token is accepted; 401 by default. */
-  refusal?: Reply;
-  /** This URL is not below the entry's `api_base_url`. */
-  apart?: boolean;
+  answer?: Answer;
+  /** The response without a valid token; 401 by default. */
+  unauthorized?: Reply;
+  /** The URL is not below the entry's `api_base_url`. */
+  outsideApiBase?: boolean;
 }
 
 interface Common {
   /** `params.mode` of the integration: the variant or the mode of the entry. */
   mode: string;
-  /** What tells this row from another one of the same mode, in a word or two: a data centre, an app's kind. */
-  flavour?: string;
-  /** What the integration gives besides `mode`. */
+  /** Distinguishes this row from others of the same mode, in a word or two: a data centre, a kind of app. */
+  variant?: string;
+  /** The integration's params besides `mode`. */
   params?: Record<string, string>;
-  /** What the connection gives, at its session or import. */
+  /** The connection's params, in its connect session or import. */
   connection?: Record<string, string>;
-  /** What an import must give besides, since a browser's callback would have told it. */
-  imports?: Record<string, string>;
-  /** Made up unless given. */
+  /** Additional params of an import, for values that a callback would have. */
+  importParams?: Record<string, string>;
+  /** Generated by default. */
   client?: {
     id?: string;
     secret?: string;
     keyId?: string;
-    /** Of the private key. RS256 by default. */
+    /** The kind of the private key; RS256 by default. */
     key?: KeyKind;
-    /** What the integration is set up with: `client_id` and `client_secret` by default. */
-    gives?: ('client_id' | 'client_secret' | 'private_key' | 'key_id' | 'certificate')[];
+    /** What the integration is configured with; `client_id` and `client_secret` by default. */
+    configuredAs?: ('client_id' | 'client_secret' | 'private_key' | 'key_id' | 'certificate')[];
   };
-  /** Standard name → the vendor's, for all calls: `{ client_id: 'client_key' }`. */
-  names?: Record<string, string>;
-  /** How tokens begin, in the vendor's manner. `jwt`: they are JWTs with an `exp`. */
+  /** Standard parameter name → the vendor's, in all requests: `{ client_id: 'client_key' }`. */
+  renames?: Record<string, string>;
+  /** The prefixes of the vendor's tokens. `jwt`: access tokens are JWTs with an `exp`. */
   tokens?: { access?: string; refresh?: string; jwt?: boolean };
-  /** What the integration asks for, all of it, as the vendor spells it. None by default. */
+  /** All scopes that the integration requests; none by default. */
   scopes?: string[];
-  /** What the vendor grants, where it is not what was asked for. */
+  /** The granted scopes, when they differ from the requested ones. */
   granted?: string[];
-  /** Seconds that access tokens live; null: they do not die. 3600 by default. */
+  /** The lifetime of access tokens in seconds; null: they do not expire. 3600 by default. */
   lifetime?: number | null;
-  /** The API, and how the token opens it. */
+  /** The API, and how the token is sent to it. */
   api: Resource;
-  /** What the connection must have captured, at least. */
+  /** Values that the connection must have captured. */
   captured?: Json;
   /**
-   * What the connection must say, where it differs from `scopes`, `lifetime` and the first of `api.takes`.
-   * `reauthDueIn`: seconds from connecting to `reauth_due_at`, where the vendor says that grants end in any case.
+   * Expected members of the connection, where they differ from `scopes`, `lifetime` and the first `api.tokenType`.
+   * `reauthDueIn`: seconds from connecting to `reauth_due_at`, when the vendor's grants end in any case.
    */
   expects?: { scopes?: string[]; lifetime?: number | null; tokenType?: string; reauthDueIn?: number };
 }
 
 export type KeyKind = 'RS256' | 'ES256' | 'EdDSA';
 
-/** A browser asks an owner: RFC 6749 4.1, or OpenID Connect. */
+/** The authorization code flow: RFC 6749 4.1, or OpenID Connect. */
 export interface CodeRow extends Common {
   flow: 'code';
   authorize: {
     url: string;
-    /** Laid over `response_type`, `client_id`, `redirect_uri`, `state` (all required), `scope` and PKCE's. */
-    params?: Shape;
-    /** RFC 7636: must be sent, may be sent (the default), or is refused as unknown. */
+    /** Override `response_type`, `client_id`, `redirect_uri`, `state` (all required), `scope` and PKCE's. */
+    params?: ParamSpec;
+    /** RFC 7636: required, accepted (the default), or refused as unknown. */
     pkce?: 'required' | 'taken' | 'refused';
-    /** Between scopes, a space by default. Null: the vendor knows no scope parameter. */
+    /** The separator of scopes, a space by default. Null: the vendor has no scope parameter. */
     separator?: ' ' | ',' | null;
-    /** What the callback brings besides `code` and `state`. */
+    /** Parameters of the callback besides `code` and `state`. */
     callback?: (about: {
       code: string;
       state: string;
@@ -190,78 +190,79 @@ export interface CodeRow extends Common {
       clientSecret: string;
       scopes: string[];
     }) => Record<string, string>;
-    /** Parameters of the callback that the broker must check: altered, the flow fails and no code is spent. */
-    guards?: string[];
+    /** Parameters of the callback that the broker must verify: when one is altered, the flow fails and no code is spent. */
+    verifiedParams?: string[];
   };
-  /** The code is spent here. `client` is `post` by default, here and (as here) in the calls below. */
-  token: TokenCall;
-  /** A short-lived token is swapped for the one to keep, or the API refuses it. Its `params` name `{access_token}`. */
-  swap?: TokenCall & { lifetime: number | null };
-  /** Left out: nothing is ever refreshed. What is not told is as for `token`. */
-  refresh?: Partial<TokenCall> & {
+  /** Spends the code. `clientAuth` is `post` by default, here and in the requests below. */
+  token: TokenEndpointSpec;
+  /** Exchanges the short-lived token for a long-lived one, without which the API refuses it. Its `params` have `{access_token}`. */
+  exchange?: TokenEndpointSpec & { lifetime: number | null };
+  /** Absent: no refresh. Defaults are those of `token`. */
+  refresh?: Partial<TokenEndpointSpec> & {
     /**
-     * `single_use`: a new one each time, and the old one, used again, ends the grant. `grace`: a new one each time, the
-     * old one goes on. `same`: answered again. `omitted`: not answered again. `sometimes`: a new one every other time.
+     * `single_use`: a new refresh token each time; reuse of an old one ends the grant. `grace`: a new one each time, old
+     * ones stay valid. `same`: the response repeats it. `omitted`: the response omits it. `sometimes`: a new one every
+     * second time.
      */
     rotation: 'single_use' | 'grace' | 'same' | 'omitted' | 'sometimes';
-    /** What is spent; `access_token` where it renews itself. */
+    /** What a refresh spends; the refresh token by default. */
     spends?: 'refresh_token' | 'access_token';
-    /** The access token before dies with it. */
+    /** A refresh ends the previous access token. */
     endsAccess?: boolean;
-    /** Seconds that an access token must be old to be renewed. */
+    /** The minimum age of an access token to be refreshed, in seconds. */
     minAge?: number;
   };
   lookups?: Resource[];
   /**
-   * Left out: the vendor has none. RFC 7009 unless told otherwise, with the client as at `token`; `params` are then the
-   * whole of it. `takes`: the token itself opens it, in place of the client.
+   * Absent: no revocation. By default RFC 7009 with the client authentication of `token`; `params` replace all of it.
+   * `authorizedBy`: the token itself authorizes the request, not the client.
    */
-  revoke?: Call & {
-    takes?: string;
-    answer?: Said;
+  revoke?: EndpointSpec & {
+    authorizedBy?: string;
+    answer?: Answer;
     /**
-     * `grant`: all that came of that consent. `token`: only the one that is named. By default `grant` for a refresh
-     * token, and `token` for an access token (RFC 7009 2.1). `account`: it names no token, and ends all of the owner's.
+     * `grant`: ends every token of that consent. `token`: only the named one. By default `grant` for a refresh token, and
+     * `token` for an access token (RFC 7009 2.1). `account`: names no token, and ends all grants of the owner.
      */
     ends?: 'grant' | 'token' | 'account';
-    /** Only renewing ends: access tokens go on until they expire, named or not. */
-    leavesAccess?: boolean;
+    /** Only refreshing ends: access tokens stay valid until they expire. */
+    keepsAccess?: boolean;
   };
-  /** An OpenID Provider: discovery, keys and ID tokens are served. */
+  /** An OpenID Provider: serves discovery, keys and ID tokens. */
   oidc?: {
     issuer: string;
-    /** Laid over the discovery document. */
+    /** Overrides of the discovery document. */
     metadata?: Json;
-    /** Laid over `iss`, `sub`, `aud`, `iat`, `exp` and `nonce` of the ID token. */
+    /** Overrides of `iss`, `sub`, `aud`, `iat`, `exp` and `nonce` of the ID token. */
     claims?: Json;
   };
 }
 
 /**
- * What the client, or an assertion that it signs, gets without an owner: RFC 6749 4.4, RFC 7523; or a JWT of its own.
- * Of temporary AWS keys, `access` is both the secret and the session token.
+ * Tokens without an owner: RFC 6749 4.4, RFC 7523, or a self-signed JWT. For temporary AWS keys, `access` is both the
+ * secret and the session token.
  */
 export interface MintedRow extends Common {
   flow: 'minted';
-  /** Left out where the assertion is itself the token: then `api` verifies it. */
-  token?: TokenCall;
-  /** `parameter` (by default): as `assertion`; `bearer`: in the Authorization header of the token request. */
-  assertion?: Signed & { presents?: 'parameter' | 'bearer' };
-  /** What the import brings. */
+  /** Absent when the assertion is itself the token, which `api` verifies. */
+  token?: TokenEndpointSpec;
+  /** `parameter` (the default): as `assertion`; `bearer`: in the Authorization header of the token request. */
+  assertion?: JwtSpec & { sentAs?: 'parameter' | 'bearer' };
+  /** The imported credentials. */
   credentials?: Credentials;
 }
 
-/** What an import brings is served as it is: an API key, Basic, AWS keys (`serves` is then their JSON). */
-export interface GivenRow extends Common {
-  flow: 'given';
+/** Imported credentials that are served unchanged: an API key, Basic, AWS keys (`served` is then their JSON). */
+export interface StaticRow extends Common {
+  flow: 'static';
   credentials: Credentials;
-  /** What is served: the only credential by default, and for Basic the encoded `username` and `password`. */
-  serves?: string | ((secrets: Secrets) => string);
+  /** The access token: by default the only credential, and for Basic the encoded `username` and `password`. */
+  served?: string | ((secrets: Secrets) => string);
 }
 
 export type Credentials = Record<string, string> | ((secrets: Secrets) => Record<string, string>);
 
-/** What the emulator made up for a row's client. PEM: PKCS #8. */
+/** The generated secrets of a row's client. Keys are PEM, PKCS #8. */
 export interface Secrets {
   clientId: string;
   clientSecret: string;
@@ -270,10 +271,10 @@ export interface Secrets {
   keyId: string;
 }
 
-export type Row = CodeRow | MintedRow | GivenRow;
+export type Row = CodeRow | MintedRow | StaticRow;
 
 export interface Vendor {
-  /** The catalogue's entry. */
+  /** The id of the catalogue entry. */
   provider: string;
   rows: Row[];
 }

@@ -1,28 +1,28 @@
 // What AWS's services share: docs.aws.amazon.com: STS API reference (AssumeRole), IAM user guide (Signature Version 4,
 // external ids), SDKs and tools reference (process credential provider)
-import { type Fresh, type GivenRow, type MintedRow, say } from '../emulator/vendor.ts';
+import { type IssuedTokens, type MintedRow, reply, type StaticRow } from '../emulator/vendor.ts';
 
 export const KEYS = {
   access_key_id: 'AKIAIOSFODNN7EXAMPLE',
   secret_access_key: 'wJalrXUtnFEMI/K7MDENG/EXAMPLEKEY',
 };
 
-/** Keys that are given sign the requests; they are served as a credential process tells them. */
+/** Imported keys sign the requests; they are served in the form of `credential_process`. */
 export const given = (keys: { access_key_id: string; secret_access_key: string; session_token?: string }) =>
   ({
-    flow: 'given',
+    flow: 'static',
     mode: 'aws_sigv4',
     credentials: keys,
-    serves: JSON.stringify({
+    served: JSON.stringify({
       Version: 1,
       AccessKeyId: keys.access_key_id,
       SecretAccessKey: keys.secret_access_key,
       SessionToken: keys.session_token,
     }),
-  }) satisfies Partial<GivenRow>;
+  }) satisfies Partial<StaticRow>;
 
 const failed = (status: number, Code: string) =>
-  say(status, { Error: { Type: 'Sender', Code, Message: `${Code} is what went wrong.` }, RequestId: 'a-request' });
+  reply(status, { Error: { Type: 'Sender', Code, Message: `${Code} is what went wrong.` }, RequestId: 'a-request' });
 
 /** A role is assumed, at the region's own STS. */
 export const assumed = (role: string, region: string, domain = 'amazonaws.com') =>
@@ -33,8 +33,8 @@ export const assumed = (role: string, region: string, domain = 'amazonaws.com') 
     connection: { region, role_arn: role, external_id: 'vk-7f3c2a' },
     token: {
       url: `https://sts.${region}.${domain}/`,
-      client: 'signature',
-      signs: { region, service: 'sts' },
+      clientAuth: 'signature',
+      signatureScope: { region, service: 'sts' },
       params: {
         Action: 'AssumeRole',
         Version: '2011-06-15',
@@ -45,7 +45,7 @@ export const assumed = (role: string, region: string, domain = 'amazonaws.com') 
       },
       // Without it the answer is XML.
       headers: { accept: 'application/json' },
-      answer: ({ access, expiresAt }: Fresh) => ({
+      respond: ({ access, expiresAt }: IssuedTokens) => ({
         AssumeRoleResponse: {
           AssumeRoleResult: {
             AssumedRoleUser: { Arn: role, AssumedRoleId: 'AROACLKWSDQRAOEXAMPLE:valetkey' },
@@ -59,6 +59,6 @@ export const assumed = (role: string, region: string, domain = 'amazonaws.com') 
           ResponseMetadata: { RequestId: 'a-request' },
         },
       }),
-      troubles: { dead: failed(403, 'AccessDenied'), busy: failed(400, 'Throttling') },
+      errors: { deadGrant: failed(403, 'AccessDenied'), rateLimited: failed(400, 'Throttling') },
     },
   }) satisfies Partial<MintedRow>;

@@ -1,14 +1,14 @@
 // What Microsoft's vendors share by Entra ID: learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-auth-code-flow,
 // …/v2-oauth2-client-creds-grant-flow, …/reference-error-codes, …/authentication-national-cloud; and by Graph:
 // learn.microsoft.com/en-us/graph/errors, …/graph/throttling
-import { type CodeRow, type Fresh, type MintedRow, say } from '../emulator/vendor.ts';
+import { type CodeRow, type IssuedTokens, type MintedRow, reply } from '../emulator/vendor.ts';
 
 export const LOGIN = 'https://login.microsoftonline.com';
 export const CLIENT = { id: '00001111-aaaa-2222-bbbb-3333cccc4444' };
 
 /** In Entra's error shape: `code` is the number after AADSTS. */
 export const failed = (status: number, error: string, code: number, what: string) =>
-  say(status, {
+  reply(status, {
     error,
     error_description: `AADSTS${code}: ${what} Trace ID: 0000aaaa Timestamp: 2026-11-22 00:00:00Z`,
     error_codes: [code],
@@ -18,17 +18,17 @@ export const failed = (status: number, error: string, code: number, what: string
     error_uri: `https://login.microsoftonline.com/error?code=${code}`,
   });
 const client = failed(401, 'invalid_client', 7_000_215, 'Invalid client secret provided.');
-export const busy = say(
+export const busy = reply(
   429,
   { error: { code: 'TooManyRequests', message: 'Too many requests' } },
   { 'retry-after': '10' },
 );
 /** Of Microsoft Graph and of Azure Resource Manager. */
-export const refusal = say(401, {
+export const refusal = reply(401, {
   error: { code: 'InvalidAuthenticationToken', message: 'Lifetime validation failed, the token is expired.' },
 });
 
-/** A user signs in. `offline_access` brings the refresh token, and is never told among the granted scopes. */
+/** A user signs in. `offline_access` returns a refresh token, and is never among the granted scopes. */
 export const signIn = (authority: string, lifetime: number) =>
   ({
     flow: 'code',
@@ -43,10 +43,10 @@ export const signIn = (authority: string, lifetime: number) =>
     token: {
       url: `${authority}/oauth2/v2.0/token`,
       params: { scope: null },
-      answer: ({ body }: Fresh) => ({ ...body, ext_expires_in: lifetime }),
-      troubles: {
-        dead: failed(400, 'invalid_grant', 700_082, 'The refresh token has expired due to inactivity.'),
-        client,
+      respond: ({ body }: IssuedTokens) => ({ ...body, ext_expires_in: lifetime }),
+      errors: {
+        deadGrant: failed(400, 'invalid_grant', 700_082, 'The refresh token has expired due to inactivity.'),
+        invalidClient: client,
       },
     },
   }) satisfies Partial<CodeRow>;
@@ -59,13 +59,13 @@ export const machine = (authority: string, lifetime = 3_599) =>
     lifetime,
     token: {
       url: `${authority}/oauth2/v2.0/token`,
-      answer: ({ access }: Fresh) => ({
+      respond: ({ access }: IssuedTokens) => ({
         token_type: 'Bearer',
         expires_in: lifetime,
         ext_expires_in: lifetime,
         access_token: access,
       }),
-      troubles: { client },
+      errors: { invalidClient: client },
     },
   }) satisfies Partial<MintedRow>;
 
@@ -74,7 +74,7 @@ export const customers = (row: MintedRow & { token: object }) =>
   ({
     ...row,
     mode: 'customer_client',
-    client: { ...CLIENT, gives: [] },
-    token: { ...row.token, troubles: { dead: client, client } },
+    client: { ...CLIENT, configuredAs: [] },
+    token: { ...row.token, errors: { deadGrant: client, invalidClient: client } },
     credentials: ({ clientId, clientSecret }) => ({ client_id: clientId, client_secret: clientSecret }),
   }) satisfies MintedRow;

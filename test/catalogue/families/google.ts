@@ -1,9 +1,9 @@
 // What Google's service accounts share: developers.google.com/identity/protocols/oauth2/service-account
-import { type Fresh, type MintedRow, type Secrets, say } from '../emulator/vendor.ts';
+import { type IssuedTokens, type MintedRow, reply, type Secrets } from '../emulator/vendor.ts';
 
 const TOKEN_URL = 'https://oauth2.googleapis.com/token';
 
-/** One of the project's, as its key file tells of it. */
+/** A service account of the project, as in its key file. */
 export const serviceAccount = (name: string, project: string) => {
   const email = `${name}@${project}.iam.gserviceaccount.com`;
   const credentials = ({ privateKey, keyId }: Secrets): Record<string, string> => ({
@@ -30,7 +30,7 @@ export const minted = (
   ({
     flow: 'minted',
     mode: 'jwt_bearer',
-    client: { gives: [] },
+    client: { configuredAs: [] },
     scopes: [scope],
     tokens: { access: 'ya29.c.' },
     lifetime: 3_599,
@@ -40,8 +40,8 @@ export const minted = (
     },
     token: {
       url: TOKEN_URL,
-      answer: ({ access }: Fresh) => ({ access_token: access, expires_in: 3_599, token_type: 'Bearer' }),
-      troubles: { dead: say(400, { error: 'invalid_grant', error_description: 'Invalid JWT Signature.' }) },
+      respond: ({ access }: IssuedTokens) => ({ access_token: access, expires_in: 3_599, token_type: 'Bearer' }),
+      errors: { deadGrant: reply(400, { error: 'invalid_grant', error_description: 'Invalid JWT Signature.' }) },
     },
     credentials,
   }) satisfies Partial<MintedRow>;

@@ -1,19 +1,19 @@
 // docs.adyen.com/development-resources/oauth/integration, …/development-resources/api-authentication
-import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
 export default {
   provider: 'adyen',
   rows: [
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'api_key',
       params: { environment: 'test', resource: 'checkout' },
       connection: { merchant_account: 'ExampleCompanyECOM' },
       credentials: { api_key: 'AQEyhmfxK4zMaRREx0m/n3Q5qf3Vb4RlGJF9QW1ZwNkEZGGF-example=-example' },
-      api: { method: 'POST', url: 'https://checkout-test.adyen.com/v71/paymentMethods', takes: 'header:X-API-Key' },
+      api: { method: 'POST', url: 'https://checkout-test.adyen.com/v71/paymentMethods', tokenType: 'header:X-API-Key' },
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'basic',
       params: { environment: 'live' },
       credentials: { username: 'ws_123456@Company.ExampleCompany', password: 'a:b+c%d' },
@@ -29,11 +29,11 @@ export default {
       authorize: { url: 'https://ca-test.adyen.com/ca/ca/oauth/connect.shtml', pkce: 'required' },
       token: {
         url: 'https://oauth-test.adyen.com/v1/token',
-        client: 'basic_raw',
-        answer: ({ body }: Fresh) => ({ ...body, token_type: 'bearer' }),
-        troubles: {
-          dead: say(400, { error: 'invalid_grant', error_description: 'The refresh token is not valid.' }),
-          client: say(401, { error: 'invalid_client' }),
+        clientAuth: 'basic_raw',
+        respond: ({ body }: IssuedTokens) => ({ ...body, token_type: 'bearer' }),
+        errors: {
+          deadGrant: reply(400, { error: 'invalid_grant', error_description: 'The refresh token is not valid.' }),
+          invalidClient: reply(401, { error: 'invalid_client' }),
         },
       },
       refresh: { rotation: 'single_use' },

@@ -1,5 +1,5 @@
 // airtable.com/developers/web/api/oauth-reference, …/api/authentication, …/api/errors
-import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
 const client = 'basic_raw';
 const row = {
@@ -11,18 +11,18 @@ const row = {
   authorize: { url: 'https://airtable.com/oauth2/v1/authorize', pkce: 'required' },
   token: {
     url: 'https://airtable.com/oauth2/v1/token',
-    client,
-    answer: ({ body }: Fresh) => ({ ...body, refresh_expires_in: 5_184_000 }),
-    troubles: {
-      dead: say(400, { error: 'invalid_grant', error_description: 'Token has been expired or revoked.' }),
-      client: say(401, { error: 'invalid_client', error_description: 'Client authentication failed.' }),
+    clientAuth: client,
+    respond: ({ body }: IssuedTokens) => ({ ...body, refresh_expires_in: 5_184_000 }),
+    errors: {
+      deadGrant: reply(400, { error: 'invalid_grant', error_description: 'Token has been expired or revoked.' }),
+      invalidClient: reply(401, { error: 'invalid_client', error_description: 'Client authentication failed.' }),
     },
   },
   refresh: { rotation: 'single_use' },
   api: {
     url: 'https://api.airtable.com/v0/meta/bases',
     answer: { bases: [{ id: 'appLkNDICXNqxSDhG', name: 'Apartment Hunting', permissionLevel: 'create' }] },
-    refusal: say(401, { error: { type: 'AUTHENTICATION_REQUIRED', message: 'Authentication required' } }),
+    unauthorized: reply(401, { error: { type: 'AUTHENTICATION_REQUIRED', message: 'Authentication required' } }),
   },
 } satisfies CodeRow;
 
@@ -32,12 +32,12 @@ export default {
     row,
     {
       ...row,
-      flavour: 'without a secret',
-      client: { ...row.client, gives: ['client_id'] },
-      token: { ...row.token, client: 'id_only' },
+      variant: 'without a secret',
+      client: { ...row.client, configuredAs: ['client_id'] },
+      token: { ...row.token, clientAuth: 'id_only' },
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'personal_access_token',
       credentials: { api_key: `patExample0000001.${'0123456789abcdef'.repeat(4)}` },
       api: row.api,

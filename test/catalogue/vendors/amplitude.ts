@@ -1,5 +1,5 @@
 // amplitude.com/docs/apis/authentication, …/docs/apis/analytics/dashboard-rest, …/docs/apis/analytics/http-v2
-import { say, type Vendor } from '../emulator/vendor.ts';
+import { reply, type Vendor } from '../emulator/vendor.ts';
 
 const KEY = '0123456789abcdef0123456789abcdef';
 
@@ -7,23 +7,23 @@ export default {
   provider: 'amplitude',
   rows: [
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'basic',
       connection: { region: 'eu' },
       credentials: { api_key: KEY, secret_key: 'fedcba9876543210fedcba9876543210' },
-      serves: Buffer.from(`${KEY}:fedcba9876543210fedcba9876543210`).toString('base64'),
-      api: { url: 'https://analytics.eu.amplitude.com/api/2/events/list', takes: 'Basic' },
+      served: Buffer.from(`${KEY}:fedcba9876543210fedcba9876543210`).toString('base64'),
+      api: { url: 'https://analytics.eu.amplitude.com/api/2/events/list', tokenType: 'Basic' },
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'ingestion',
       credentials: { api_key: KEY },
       api: {
         url: 'https://api2.amplitude.com/2/httpapi',
         method: 'POST',
-        takes: 'body:api_key',
+        tokenType: 'body:api_key',
         answer: { code: 200, events_ingested: 1, payload_size_bytes: 50, server_upload_time: 1_396_381_378_123 },
-        refusal: say(400, { code: 400, error: 'Invalid API key', missing_field: 'api_key' }),
+        unauthorized: reply(400, { code: 400, error: 'Invalid API key', missing_field: 'api_key' }),
       },
     },
   ],

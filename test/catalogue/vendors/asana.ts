@@ -1,7 +1,7 @@
 // developers.asana.com/docs/oauth, …/docs/rate-limits, …/docs/errors
-import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
-const failed = (error: string, error_description: string) => say(400, { error, error_description });
+const failed = (error: string, error_description: string) => reply(400, { error, error_description });
 
 export default {
   provider: 'asana',
@@ -15,17 +15,20 @@ export default {
       token: {
         url: 'https://app.asana.com/-/oauth_token',
         // The same when a refresh token is spent, which stays as it is and is not said again.
-        answer: ({ access, refresh }: Fresh) => ({
+        respond: ({ access, refresh }: IssuedTokens) => ({
           access_token: access,
           token_type: 'bearer',
           expires_in: 3_600,
           data: { id: 1_200_000_000_000_001, gid: '1200000000000001', name: 'Greg Sanchez', email: 'g@example.com' },
           ...(refresh !== undefined && { refresh_token: refresh }),
         }),
-        troubles: {
-          dead: failed('invalid_grant', 'The `refresh_token` provided was invalid.'),
-          client: failed('invalid_client', 'The `client_secret` provided does not match that of the application.'),
-          busy: say(
+        errors: {
+          deadGrant: failed('invalid_grant', 'The `refresh_token` provided was invalid.'),
+          invalidClient: failed(
+            'invalid_client',
+            'The `client_secret` provided does not match that of the application.',
+          ),
+          rateLimited: reply(
             429,
             { errors: [{ message: 'You have made too many requests recently. Please, be chill.' }] },
             { 'retry-after': '30' },
@@ -41,7 +44,7 @@ export default {
       },
       api: {
         url: 'https://app.asana.com/api/1.0/users/me',
-        refusal: say(401, { errors: [{ message: 'Not Authorized' }] }),
+        unauthorized: reply(401, { errors: [{ message: 'Not Authorized' }] }),
       },
       captured: { user_id: '1200000000000001', user_name: 'Greg Sanchez' },
     },

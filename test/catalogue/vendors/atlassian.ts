@@ -1,5 +1,5 @@
 // developer.atlassian.com/cloud/jira/platform/oauth-2-3lo-apps, …/basic-auth-for-rest-apis
-import { say, type Vendor } from '../emulator/vendor.ts';
+import { reply, type Vendor } from '../emulator/vendor.ts';
 
 const CLOUD = '1324a887-45db-1bf4-1e99-ef0ff456d421';
 
@@ -16,8 +16,8 @@ export default {
       },
       token: {
         url: 'https://auth.atlassian.com/oauth/token',
-        troubles: {
-          dead: say(403, { error: 'invalid_grant', error_description: 'Unknown or invalid refresh token.' }),
+        errors: {
+          deadGrant: reply(403, { error: 'invalid_grant', error_description: 'Unknown or invalid refresh token.' }),
         },
       },
       refresh: { rotation: 'single_use' },
@@ -39,11 +39,11 @@ export default {
       captured: { cloud_id: CLOUD, cloud_ids: [CLOUD, '35273b54-3f06-40d2-880f-dd28cf8daafa'] },
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'api_token',
       connection: { site: 'acme' },
       credentials: { username: 'fred@example.com', password: 'ATATT3xFfGF0' },
-      api: { url: 'https://acme.atlassian.net/rest/api/3/myself', apart: true },
+      api: { url: 'https://acme.atlassian.net/rest/api/3/myself', outsideApiBase: true },
     },
   ],
 } satisfies Vendor;

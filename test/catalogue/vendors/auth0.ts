@@ -1,14 +1,14 @@
 // auth0.com/docs/api/authentication: authorization code flow, refresh token, revoke refresh token, client credentials;
 // auth0.com/docs/secure/tokens/refresh-tokens, …/get-started/…/authenticate-with-private-key-jwt
-import { type CodeRow, type MintedRow, say, type Vendor } from '../emulator/vendor.ts';
+import { type CodeRow, type MintedRow, reply, type Vendor } from '../emulator/vendor.ts';
 
 const DOMAIN = 'acme.eu.auth0.com';
 const AUDIENCE = `https://${DOMAIN}/api/v2/`;
 const url = `https://${DOMAIN}/oauth/token`;
-const troubles = {
-  dead: say(403, { error: 'invalid_grant', error_description: 'Unknown or invalid refresh token.' }),
-  client: say(401, { error: 'access_denied', error_description: 'Unauthorized' }),
-  busy: say(
+const errors = {
+  deadGrant: reply(403, { error: 'invalid_grant', error_description: 'Unknown or invalid refresh token.' }),
+  invalidClient: reply(401, { error: 'access_denied', error_description: 'Unauthorized' }),
+  rateLimited: reply(
     429,
     { error: 'too_many_requests', error_description: 'Global limit has been reached' },
     { 'x-ratelimit-limit': '10', 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '1999999999' },
@@ -16,10 +16,15 @@ const troubles = {
 };
 const api = {
   url: `https://${DOMAIN}/api/v2/users/auth0%7C507f1f77bcf86cd799439020`,
-  refusal: say(401, { statusCode: 401, error: 'Unauthorized', message: 'Invalid token', attributes: { error: '' } }),
+  unauthorized: reply(401, {
+    statusCode: 401,
+    error: 'Unauthorized',
+    message: 'Invalid token',
+    attributes: { error: '' },
+  }),
 };
 /** The tenant is the audience, whichever the endpoint; no assertion may live longer than five minutes. */
-const clientAssertion = { header: { kid: null }, claims: { aud: `https://${DOMAIN}/` }, longest: 300 };
+const clientAssertion = { header: { kid: null }, claims: { aud: `https://${DOMAIN}/` }, maxLifetime: 300 };
 
 const row = {
   flow: 'code',
@@ -29,11 +34,11 @@ const row = {
   tokens: { jwt: true, refresh: 'v1.' },
   lifetime: 86_400,
   authorize: { url: `https://${DOMAIN}/authorize`, params: { audience: AUDIENCE, prompt: null } },
-  token: { url, client: ['post', 'basic'], troubles },
+  token: { url, clientAuth: ['post', 'basic'], errors },
   // Without rotation it is said once.
   refresh: { rotation: 'omitted' },
   // Access tokens cannot be revoked.
-  revoke: { url: `https://${DOMAIN}/oauth/revoke`, leavesAccess: true },
+  revoke: { url: `https://${DOMAIN}/oauth/revoke`, keepsAccess: true },
   api,
   oidc: {
     issuer: `https://${DOMAIN}/`,
@@ -56,7 +61,11 @@ const machine = {
   granted: ['read:users', 'update:users'],
   tokens: { jwt: true },
   lifetime: 86_400,
-  token: { url, params: { audience: AUDIENCE }, troubles: { client: troubles.client, busy: troubles.busy } },
+  token: {
+    url,
+    params: { audience: AUDIENCE },
+    errors: { invalidClient: errors.invalidClient, rateLimited: errors.rateLimited },
+  },
   api,
 } satisfies MintedRow;
 
@@ -66,28 +75,28 @@ export default {
     row,
     {
       ...row,
-      flavour: 'rotation in an organization',
+      variant: 'rotation in an organization',
       params: { ...row.params, organization: 'org_9Xk2mQ7' },
       authorize: { ...row.authorize, params: { ...row.authorize.params, organization: 'org_9Xk2mQ7' } },
       refresh: { rotation: 'single_use' },
     },
     {
       ...row,
-      flavour: 'opaque, with a private key',
+      variant: 'opaque, with a private key',
       params: { domain: DOMAIN },
-      client: { gives: ['client_id', 'private_key'] },
+      client: { configuredAs: ['client_id', 'private_key'] },
       scopes: ['openid', 'offline_access'],
       tokens: { refresh: 'v1.' },
       authorize: { ...row.authorize, params: { prompt: null } },
-      token: { url, client: 'private_key_jwt', clientAssertion, troubles },
-      api: { url: `https://${DOMAIN}/userinfo`, apart: true },
+      token: { url, clientAuth: 'private_key_jwt', clientAssertion, errors },
+      api: { url: `https://${DOMAIN}/userinfo`, outsideApiBase: true },
     },
     machine,
     {
       ...machine,
-      flavour: 'with a private key',
-      client: { gives: ['client_id', 'private_key'] },
-      token: { ...machine.token, client: 'private_key_jwt', clientAssertion },
+      variant: 'with a private key',
+      client: { configuredAs: ['client_id', 'private_key'] },
+      token: { ...machine.token, clientAuth: 'private_key_jwt', clientAssertion },
     },
   ],
 } satisfies Vendor;

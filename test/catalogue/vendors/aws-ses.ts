@@ -4,11 +4,11 @@ import type { Vendor } from '../emulator/vendor.ts';
 import { assumed, given, KEYS } from '../families/aws.ts';
 
 const region = 'eu-central-1';
-/** The host says email, the signature ses. */
+/** The host name has `email`, the signature's scope `ses`. */
 const api = {
   url: 'https://email.eu-central-1.amazonaws.com/v2/email/account',
-  takes: 'AWS4-HMAC-SHA256',
-  signs: { region, service: 'ses' },
+  tokenType: 'AWS4-HMAC-SHA256',
+  signatureScope: { region, service: 'ses' },
 };
 
 export default {

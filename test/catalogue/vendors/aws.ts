@@ -7,8 +7,8 @@ const params = { service: 'sqs' };
 const region = 'eu-central-1';
 const apiIn = (where: string, domain: string) => ({
   url: `https://sqs.${where}.${domain}/`,
-  takes: 'AWS4-HMAC-SHA256',
-  signs: { region: where, service: 'sqs' },
+  tokenType: 'AWS4-HMAC-SHA256',
+  signatureScope: { region: where, service: 'sqs' },
 });
 const api = apiIn(region, 'amazonaws.com');
 const temporary = {
@@ -21,11 +21,11 @@ export default {
   provider: 'aws',
   rows: [
     { ...given(KEYS), params, connection: { region }, api },
-    { ...given(temporary), flavour: 'temporary keys', params, connection: { region }, api },
+    { ...given(temporary), variant: 'temporary keys', params, connection: { region }, api },
     { ...assumed('arn:aws:iam::123456789012:role/valetkey', region), params, api },
     {
       ...assumed('arn:aws-cn:iam::123456789012:role/valetkey', 'cn-north-1', 'amazonaws.com.cn'),
-      flavour: 'China',
+      variant: 'China',
       params: { ...params, partition: 'aws-cn' },
       api: apiIn('cn-north-1', 'amazonaws.com.cn'),
     },

@@ -12,7 +12,7 @@ const itself = {
   ...machine(`${LOGIN}/${TENANT}`),
   connection: { tenant: TENANT },
   scopes: ['https://management.azure.com/.default'],
-  api: { url: `https://management.azure.com/subscriptions?${VERSION}`, refusal },
+  api: { url: `https://management.azure.com/subscriptions?${VERSION}`, unauthorized: refusal },
 } satisfies MintedRow;
 
 export default {
@@ -22,15 +22,15 @@ export default {
     {
       ...itself,
       ...machine(`https://login.microsoftonline.us/${TENANT}`),
-      flavour: 'US government',
+      variant: 'US government',
       params: { cloud: 'us-gov', management: 'us-gov' },
       scopes: ['https://management.usgovcloudapi.net/.default'],
-      api: { url: `https://management.usgovcloudapi.net/subscriptions?${VERSION}`, refusal },
+      api: { url: `https://management.usgovcloudapi.net/subscriptions?${VERSION}`, unauthorized: refusal },
     },
     {
       ...customers(itself),
       connection: { tenant: TENANT, subscription_id: SUBSCRIPTION },
-      api: { url: `https://management.azure.com/subscriptions/${SUBSCRIPTION}?${VERSION}`, refusal },
+      api: { url: `https://management.azure.com/subscriptions/${SUBSCRIPTION}?${VERSION}`, unauthorized: refusal },
     },
     {
       ...signIn(`${LOGIN}/organizations`, 4_711),

@@ -1,11 +1,15 @@
 // developer.atlassian.com/cloud/bitbucket/oauth-2, …/cloud/bitbucket/rest/intro,
 // community.developer.atlassian.com/t/oauth-2-0-and-api-authentication-changes-for-bitbucket-cloud/99003
-import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
-const failed = (status: number, error: string, error_description: string) => say(status, { error_description, error });
+const failed = (status: number, error: string, error_description: string) =>
+  reply(status, { error_description, error });
 const api = {
   url: 'https://api.bitbucket.org/2.0/user',
-  refusal: say(401, { type: 'error', error: { message: 'Token is invalid or not supported for this endpoint.' } }),
+  unauthorized: reply(401, {
+    type: 'error',
+    error: { message: 'Token is invalid or not supported for this endpoint.' },
+  }),
 };
 
 export default {
@@ -20,22 +24,22 @@ export default {
       authorize: { url: 'https://bitbucket.org/site/oauth2/authorize' },
       token: {
         url: 'https://bitbucket.org/site/oauth2/access_token',
-        client: 'basic_raw',
-        answer: ({ body, grant }: Fresh) => ({
+        clientAuth: 'basic_raw',
+        respond: ({ body, grant }: IssuedTokens) => ({
           ...body,
           token_type: 'bearer',
           state: grant === 'code' ? 'authorization_code' : 'refresh_token',
         }),
-        troubles: {
-          dead: failed(400, 'invalid_grant', 'Invalid refresh_token'),
-          client: failed(400, 'unauthorized_client', 'Invalid OAuth client credentials'),
+        errors: {
+          deadGrant: failed(400, 'invalid_grant', 'Invalid refresh_token'),
+          invalidClient: failed(400, 'unauthorized_client', 'Invalid OAuth client credentials'),
         },
       },
       refresh: { rotation: 'single_use' },
       api,
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'api_token',
       credentials: { username: 'ada@example.com', password: 'ATATT3xFfGF0-example:A1B2' },
       api,

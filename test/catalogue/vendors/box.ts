@@ -1,22 +1,22 @@
 // developer.box.com/guides/authentication/oauth2, …/client-credentials, …/jwt/without-sdk, …/reference/post-oauth2-revoke
-import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
 const TOKEN_URL = 'https://api.box.com/oauth2/token';
 /** Every error is a 400. */
-const failed = (error: string, error_description: string) => say(400, { error, error_description });
+const failed = (error: string, error_description: string) => reply(400, { error, error_description });
 const client = failed('invalid_client', 'The client credentials are invalid');
 const api = {
   url: 'https://api.box.com/2.0/users/me',
   answer: { type: 'user', id: '11446498', name: 'Aaron Levie' },
-  refusal: say(401, '', { 'www-authenticate': 'Bearer realm="Service", error="invalid_token"' }),
+  unauthorized: reply(401, '', { 'www-authenticate': 'Bearer realm="Service", error="invalid_token"' }),
 };
-const minted = ({ access }: Fresh) => ({
+const minted = ({ access }: IssuedTokens) => ({
   access_token: access,
   expires_in: 4_169,
   restricted_to: [],
   token_type: 'bearer',
 });
-const coded = ({ access, refresh }: Fresh) => ({
+const coded = ({ access, refresh }: IssuedTokens) => ({
   access_token: access,
   expires_in: 4_169,
   restricted_to: [],
@@ -30,8 +30,8 @@ const code = {
   lifetime: 4_169,
   token: {
     url: TOKEN_URL,
-    answer: coded,
-    troubles: { dead: failed('invalid_grant', 'Invalid refresh token'), client },
+    respond: coded,
+    errors: { deadGrant: failed('invalid_grant', 'Invalid refresh token'), invalidClient: client },
   },
   refresh: { rotation: 'single_use' },
   // Of the two tokens, either ends both.
@@ -45,7 +45,7 @@ export default {
     { ...code, scopes: ['root_readwrite'], authorize: { url: 'https://account.box.com/api/oauth2/authorize' } },
     {
       ...code,
-      flavour: 'verified enterprise',
+      variant: 'verified enterprise',
       params: { login_host: 'ent.box.com' },
       scopes: ['root_readwrite', 'manage_webhook'],
       authorize: { url: 'https://ent.box.com/api/oauth2/authorize' },
@@ -58,15 +58,15 @@ export default {
       token: {
         url: TOKEN_URL,
         params: { box_subject_type: 'enterprise', box_subject_id: '801234567' },
-        answer: minted,
-        troubles: { dead: failed('invalid_grant', 'Grant credentials are invalid'), client },
+        respond: minted,
+        errors: { deadGrant: failed('invalid_grant', 'Grant credentials are invalid'), invalidClient: client },
       },
       api,
     },
     {
       flow: 'minted',
       mode: 'jwt_bearer',
-      client: { gives: ['client_id', 'client_secret', 'private_key', 'key_id'] },
+      client: { configuredAs: ['client_id', 'client_secret', 'private_key', 'key_id'] },
       connection: { subject_type: 'user', subject_id: '11446498' },
       lifetime: 4_169,
       assertion: {
@@ -79,13 +79,13 @@ export default {
           aud: TOKEN_URL,
           jti: /^.{16,128}$/,
         },
-        longest: 60,
+        maxLifetime: 60,
       },
       token: {
         url: TOKEN_URL,
-        client: 'post',
-        answer: minted,
-        troubles: { dead: failed('invalid_grant', "Please check the 'sub' claim."), client },
+        clientAuth: 'post',
+        respond: minted,
+        errors: { deadGrant: failed('invalid_grant', "Please check the 'sub' claim."), invalidClient: client },
       },
       api,
     },

@@ -1,12 +1,12 @@
 // developer.calendly.com: get-authorization-code, get-access-token, post-oauth-revoke, refresh-token-rotation-guide
 
-import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 import { doorkeeper } from '../families/doorkeeper.ts';
 
 const USER = 'https://api.calendly.com/users/AAAAAAAAAAAAAAAA';
 const ORGANIZATION = 'https://api.calendly.com/organizations/BBBBBBBBBBBBBBBB';
-const refusal = say(401, { title: 'Unauthenticated', message: 'The access token is invalid' });
-const api = { url: 'https://api.calendly.com/users/me', answer: { resource: { uri: USER } }, refusal };
+const refusal = reply(401, { title: 'Unauthenticated', message: 'The access token is invalid' });
+const api = { url: 'https://api.calendly.com/users/me', answer: { resource: { uri: USER } }, unauthorized: refusal };
 const { token, ...rest } = doorkeeper('auth.calendly.com');
 
 export default {
@@ -17,14 +17,14 @@ export default {
       scopes: ['default'],
       token: {
         ...token,
-        answer: (fresh: Fresh) => ({ ...token.answer(fresh), owner: USER, organization: ORGANIZATION }),
+        respond: (fresh: IssuedTokens) => ({ ...token.respond(fresh), owner: USER, organization: ORGANIZATION }),
       },
       refresh: { rotation: 'single_use' },
       api,
       captured: { user_uri: USER, organization_uri: ORGANIZATION },
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'personal_access_token',
       credentials: { api_key: 'eyJraWQiOiJleGFtcGxlIn0.eyJpc3MiOiJodHRwczovL2F1dGguY2FsZW5kbHkuY29tIn0.c2lnbmVk' },
       api,

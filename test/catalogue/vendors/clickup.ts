@@ -1,10 +1,10 @@
 // developer.clickup.com/docs/authentication, …/reference/getaccesstoken, …/reference/getauthorizedteams, …/docs/common_errors
-import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
 const api = {
   url: 'https://api.clickup.com/api/v2/user',
   answer: { user: { id: 123, username: 'John Doe', color: '#000000', profilePicture: null } },
-  refusal: say(401, { err: 'Token invalid', ECODE: 'OAUTH_025' }),
+  unauthorized: reply(401, { err: 'Token invalid', ECODE: 'OAUTH_025' }),
 };
 
 export default {
@@ -18,8 +18,8 @@ export default {
       token: {
         url: 'https://api.clickup.com/api/v2/oauth/token',
         params: { grant_type: null, redirect_uri: null },
-        answer: ({ access }: Fresh) => ({ access_token: access }),
-        troubles: { client: say(401, { err: 'Client not found', ECODE: 'OAUTH_010' }) },
+        respond: ({ access }: IssuedTokens) => ({ access_token: access }),
+        errors: { invalidClient: reply(401, { err: 'Client not found', ECODE: 'OAUTH_010' }) },
       },
       lookups: [
         {
@@ -36,11 +36,11 @@ export default {
       captured: { workspace_ids: ['1234', '5678'] },
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'api_key',
       credentials: { api_key: 'pk_4753994_EXP7MPOJ7XQM5UJDV2M45MPF0YHH5YHO' },
       // Bare: with Bearer it would be taken for an OAuth token.
-      api: { ...api, takes: 'header:Authorization' },
+      api: { ...api, tokenType: 'header:Authorization' },
     },
   ],
 } satisfies Vendor;

@@ -1,14 +1,14 @@
 // docs.databricks.com/aws/en/dev-tools/auth/oauth-u2m, …/oauth-m2m, …/pat; github.com/databricks/cli/issues/667
-import { say, type Vendor } from '../emulator/vendor.ts';
+import { reply, type Vendor } from '../emulator/vendor.ts';
 
 const HOST = 'adb-1234567890123456.7.azuredatabricks.net';
 const connection = { workspace_host: HOST };
 const token = {
   url: `https://${HOST}/oidc/v1/token`,
-  troubles: {
+  errors: {
     // Not invalid_grant.
-    dead: say(400, { error: 'invalid_request', error_description: 'Refresh token is invalid' }),
-    client: say(401, { error: 'invalid_client', error_description: 'Client authentication failed' }),
+    deadGrant: reply(400, { error: 'invalid_request', error_description: 'Refresh token is invalid' }),
+    invalidClient: reply(401, { error: 'invalid_client', error_description: 'Client authentication failed' }),
   },
 };
 const user = {
@@ -26,34 +26,34 @@ export default {
     {
       ...user,
       scopes: ['all-apis', 'offline_access'],
-      token: { ...token, client: 'basic_raw' },
+      token: { ...token, clientAuth: 'basic_raw' },
       refresh: { rotation: 'same' },
     },
     {
       ...user,
-      flavour: 'public, single use',
-      client: { gives: ['client_id'] },
+      variant: 'public, single use',
+      client: { configuredAs: ['client_id'] },
       scopes: ['sql', 'offline_access'],
-      token: { ...token, client: 'id_only' },
+      token: { ...token, clientAuth: 'id_only' },
       refresh: { rotation: 'single_use' },
     },
     {
       flow: 'minted',
       mode: 'm2m_service_principal',
-      client: { id: '3f1a5b7c-0000-4000-8000-9d8e7f6a5b4c', gives: [] },
+      client: { id: '3f1a5b7c-0000-4000-8000-9d8e7f6a5b4c', configuredAs: [] },
       connection: { workspace_host: 'dbc-a1b2345c-d6e7.cloud.databricks.com' },
       scopes: ['all-apis'],
       tokens: { jwt: true },
       token: {
         url: 'https://dbc-a1b2345c-d6e7.cloud.databricks.com/oidc/v1/token',
-        client: 'basic_raw',
-        troubles: { ...token.troubles, dead: token.troubles.client },
+        clientAuth: 'basic_raw',
+        errors: { ...token.errors, deadGrant: token.errors.invalidClient },
       },
       credentials: ({ clientId, clientSecret }) => ({ client_id: clientId, client_secret: clientSecret }),
       api: { url: 'https://dbc-a1b2345c-d6e7.cloud.databricks.com/api/2.0/clusters/list' },
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'pat',
       connection: { workspace_host: '1234567890123456.7.gcp.databricks.com' },
       credentials: { api_key: 'dapi00000000000000000000000000000000-2' },

@@ -1,14 +1,14 @@
 // docs.discord.com/developers/topics/oauth2, …/reference#authentication, …/reference#user-agent, …/topics/rate-limits
-import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
 const GUILD = '290926798626357999';
 const params = { app_url: 'https://bot.example.com' };
 const url = 'https://discord.com/api/oauth2/token';
-const client = ['basic_raw', 'post'] satisfies CodeRow['token']['client'];
-const troubles = {
-  dead: say(400, { error: 'invalid_grant', error_description: 'Invalid "refresh_token" in request.' }),
-  client: say(401, { error: 'invalid_client' }),
-  busy: say(
+const client = ['basic_raw', 'post'] satisfies CodeRow['token']['clientAuth'];
+const errors = {
+  deadGrant: reply(400, { error: 'invalid_grant', error_description: 'Invalid "refresh_token" in request.' }),
+  invalidClient: reply(401, { error: 'invalid_client' }),
+  rateLimited: reply(
     429,
     { message: 'You are being rate limited.', retry_after: 64.57, global: false },
     { 'retry-after': '65', 'x-ratelimit-remaining': '0', 'x-ratelimit-scope': 'user' },
@@ -16,7 +16,7 @@ const troubles = {
 };
 const api = {
   headers: { 'user-agent': /^DiscordBot \(https:\/\/bot\.example\.com, \S+\)/ },
-  refusal: say(401, { message: '401: Unauthorized', code: 0 }),
+  unauthorized: reply(401, { message: '401: Unauthorized', code: 0 }),
 };
 
 const row = {
@@ -27,10 +27,10 @@ const row = {
   scopes: ['identify', 'email'],
   lifetime: 604_800,
   authorize: { url: 'https://discord.com/oauth2/authorize' },
-  token: { url, client, troubles },
+  token: { url, clientAuth: client, errors },
   refresh: { rotation: 'single_use' },
   // Of the user's tokens for this app, any ends all.
-  revoke: { url: 'https://discord.com/api/oauth2/token/revoke', client, answer: {}, ends: 'grant' },
+  revoke: { url: 'https://discord.com/api/oauth2/token/revoke', clientAuth: client, answer: {}, ends: 'grant' },
   api: { url: 'https://discord.com/api/v10/users/@me', ...api },
 } satisfies CodeRow;
 
@@ -40,7 +40,7 @@ export default {
     row,
     {
       ...row,
-      flavour: 'bot and webhook',
+      variant: 'bot and webhook',
       params: { ...params, prompt: 'consent', permissions: '2048', integration_type: 'guild' },
       connection: { guild_id: '290926798626357000' },
       scopes: ['bot', 'webhook.incoming', 'identify'],
@@ -52,7 +52,7 @@ export default {
       },
       token: {
         ...row.token,
-        answer: ({ body, grant }: Fresh) => ({
+        respond: ({ body, grant }: IssuedTokens) => ({
           ...body,
           ...(grant === 'code' && {
             guild: { id: GUILD, name: 'A server', owner_id: '53908232506183680', features: [], roles: [] },
@@ -79,11 +79,11 @@ export default {
       },
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'bot_token',
       params,
       credentials: { api_key: 'MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs' },
-      api: { url: 'https://discord.com/api/v10/gateway/bot', takes: 'Bot', ...api },
+      api: { url: 'https://discord.com/api/v10/gateway/bot', tokenType: 'Bot', ...api },
     },
     {
       flow: 'minted',
@@ -92,7 +92,11 @@ export default {
       params,
       scopes: ['identify', 'connections'],
       lifetime: 604_800,
-      token: { url, client: 'basic_raw', troubles: { client: troubles.client, busy: troubles.busy } },
+      token: {
+        url,
+        clientAuth: 'basic_raw',
+        errors: { invalidClient: errors.invalidClient, rateLimited: errors.rateLimited },
+      },
       api: { url: 'https://discord.com/api/v10/users/@me', ...api },
     },
   ],

@@ -1,13 +1,16 @@
 // developers.docusign.com/platform/auth/confidential-authcode-get-token, …/auth/jwt-get-token, …/auth/reference/user-info,
 // …/auth/reference/obtain-access-token, docusign.com/blog/developers/authorization-code-grant-refresh-tokens
-import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
 const ACCOUNT = 'fe0b61a3-3b9b-4b2a-9d1c-0c4c8f4b7e21';
 const USER = '4799e5e9-7a3c-4f6b-8f0e-1b2c3d4e5f60';
-const failed = (error: string, error_description: string) => say(400, { error, error_description });
+const failed = (error: string, error_description: string) => reply(400, { error, error_description });
 const apiAt = (host: string) => ({
   url: `https://${host}/restapi/v2.1/accounts/${ACCOUNT}/envelopes`,
-  refusal: say(401, { errorCode: 'AUTHORIZATION_INVALID_TOKEN', message: 'The access token provided is expired.' }),
+  unauthorized: reply(401, {
+    errorCode: 'AUTHORIZATION_INVALID_TOKEN',
+    message: 'The access token provided is expired.',
+  }),
 });
 
 export default {
@@ -25,17 +28,17 @@ export default {
       authorize: { url: 'https://account-d.docusign.com/oauth/auth' },
       token: {
         url: 'https://account-d.docusign.com/oauth/token',
-        client: 'basic_raw',
+        clientAuth: 'basic_raw',
         params: { redirect_uri: null },
-        answer: ({ access, refresh }: Fresh) => ({
+        respond: ({ access, refresh }: IssuedTokens) => ({
           access_token: access,
           token_type: 'Bearer',
           refresh_token: refresh,
           expires_in: 28_800,
         }),
-        troubles: {
-          dead: failed('invalid_grant', 'expired_client_token'),
-          client: failed('invalid_client', 'client authentication failed'),
+        errors: {
+          deadGrant: failed('invalid_grant', 'expired_client_token'),
+          invalidClient: failed('invalid_client', 'client authentication failed'),
         },
       },
       refresh: { rotation: 'single_use' },
@@ -79,7 +82,7 @@ export default {
     {
       flow: 'minted',
       mode: 'jwt_bearer',
-      client: { gives: ['client_id', 'private_key'] },
+      client: { configuredAs: ['client_id', 'private_key'] },
       connection: { user_id: USER, base_uri: 'https://na3.docusign.net', account_id: ACCOUNT },
       scopes: ['signature', 'impersonation'],
       assertion: {
@@ -87,13 +90,13 @@ export default {
       },
       token: {
         url: 'https://account.docusign.com/oauth/token',
-        answer: ({ access }: Fresh) => ({
+        respond: ({ access }: IssuedTokens) => ({
           access_token: access,
           token_type: 'Bearer',
           expires_in: 3_600,
           scope: 'signature impersonation',
         }),
-        troubles: { dead: say(400, { error: 'consent_required' }) },
+        errors: { deadGrant: reply(400, { error: 'consent_required' }) },
       },
       api: apiAt('na3.docusign.net'),
     },

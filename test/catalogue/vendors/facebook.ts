@@ -1,16 +1,16 @@
 // developers.facebook.com/docs/facebook-login/guides/advanced/manual-flow, …/guides/access-tokens/get-long-lived,
 // …/docs/graph-api/reference/user/permissions, …/docs/graph-api/guides/error-handling
-import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
 const DAY = 86_400;
 const failed = (status: number, code: number, message: string, more = {}) =>
-  say(status, { error: { message, type: 'OAuthException', code, ...more, fbtrace_id: 'EJplcsCHuLu' } });
-const troubles = {
-  dead: failed(400, 190, 'Error validating access token: The user has not authorized application 1029384756.', {
+  reply(status, { error: { message, type: 'OAuthException', code, ...more, fbtrace_id: 'EJplcsCHuLu' } });
+const errors = {
+  deadGrant: failed(400, 190, 'Error validating access token: The user has not authorized application 1029384756.', {
     error_subcode: 458,
   }),
-  client: failed(400, 1, 'Error validating client secret.'),
-  busy: failed(400, 4, '(#4) Application request limit reached', { is_transient: true }),
+  invalidClient: failed(400, 1, 'Error validating client secret.'),
+  rateLimited: failed(400, 4, '(#4) Application request limit reached', { is_transient: true }),
 };
 
 function row(version: string) {
@@ -18,7 +18,11 @@ function row(version: string) {
   const url = `${graph}/oauth/access_token`;
   const takes = ['Bearer', 'query:access_token'];
   const params = { grant_type: 'fb_exchange_token', fb_exchange_token: '{access_token}' };
-  const longLived = ({ access }: Fresh) => ({ access_token: access, token_type: 'bearer', expires_in: 60 * DAY });
+  const longLived = ({ access }: IssuedTokens) => ({
+    access_token: access,
+    token_type: 'bearer',
+    expires_in: 60 * DAY,
+  });
   return {
     flow: 'code',
     mode: 'oauth2_code',
@@ -30,21 +34,23 @@ function row(version: string) {
     token: {
       url,
       params: { grant_type: null },
-      answer: ({ access }: Fresh) => ({ access_token: access, token_type: 'bearer', expires_in: 5_000 }),
-      troubles,
+      respond: ({ access }: IssuedTokens) => ({ access_token: access, token_type: 'bearer', expires_in: 5_000 }),
+      errors,
     },
-    swap: { method: 'GET', url, params, lifetime: 60 * DAY, answer: longLived, troubles },
-    refresh: { method: 'GET', spends: 'access_token', rotation: 'grace', params, answer: longLived },
-    lookups: [{ url: `${graph}/me?fields=id,name`, takes, answer: { id: '10223344556677889', name: 'Ada Byron' } }],
+    exchange: { method: 'GET', url, params, lifetime: 60 * DAY, respond: longLived, errors },
+    refresh: { method: 'GET', spends: 'access_token', rotation: 'grace', params, respond: longLived },
+    lookups: [
+      { url: `${graph}/me?fields=id,name`, tokenType: takes, answer: { id: '10223344556677889', name: 'Ada Byron' } },
+    ],
     revoke: {
       method: 'DELETE',
       url: `${graph}/me/permissions`,
-      takes: 'Bearer',
+      authorizedBy: 'Bearer',
       body: 'none',
       answer: { success: true },
       ends: 'grant',
     },
-    api: { url: `${graph}/me/accounts`, takes, answer: { data: [] }, refusal: troubles.dead },
+    api: { url: `${graph}/me/accounts`, tokenType: takes, answer: { data: [] }, unauthorized: errors.deadGrant },
     captured: { user_id: '10223344556677889', user_name: 'Ada Byron' },
   } satisfies CodeRow;
 }
@@ -55,7 +61,7 @@ export default {
     row('25.0'),
     {
       ...row('26.0'),
-      flavour: 'for business, asked again',
+      variant: 'for business, asked again',
       params: { graph_version: '26.0', config_id: '1029384756102938', auth_type: 'rerequest' },
       authorize: {
         ...row('26.0').authorize,

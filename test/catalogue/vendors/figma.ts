@@ -1,13 +1,13 @@
 // developers.figma.com/docs/rest-api/authentication, …/docs/rest-api/oauth-apps, …/docs/rest-api/personal-access-tokens,
 // …/docs/rest-api/rate-limits
-import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
 const api = {
   url: 'https://api.figma.com/v1/me',
   answer: { id: '2345678901', email: 'jane@example.com', handle: 'Jane', img_url: '' },
-  refusal: say(403, { status: 403, err: 'Invalid token' }),
+  unauthorized: reply(403, { status: 403, err: 'Invalid token' }),
 };
-const failed = (status: number, message: string) => say(status, { error: true, status, message, i18n: null });
+const failed = (status: number, message: string) => reply(status, { error: true, status, message, i18n: null });
 
 export default {
   provider: 'figma',
@@ -21,8 +21,8 @@ export default {
       authorize: { url: 'https://www.figma.com/oauth' },
       token: {
         url: 'https://api.figma.com/v1/oauth/token',
-        client: 'basic_raw',
-        answer: ({ access, refresh }: Fresh) => ({
+        clientAuth: 'basic_raw',
+        respond: ({ access, refresh }: IssuedTokens) => ({
           user_id: 2_345_678_901,
           user_id_string: '2345678901',
           access_token: access,
@@ -30,25 +30,25 @@ export default {
           expires_in: 7_776_000,
           refresh_token: refresh,
         }),
-        troubles: {
-          client: failed(401, 'Invalid client credentials'),
-          busy: say(429, { status: 429, err: 'Rate limit exceeded' }, { 'retry-after': '30' }),
+        errors: {
+          invalidClient: failed(401, 'Invalid client credentials'),
+          rateLimited: reply(429, { status: 429, err: 'Rate limit exceeded' }, { 'retry-after': '30' }),
         },
       },
       refresh: {
         url: 'https://api.figma.com/v1/oauth/refresh',
         rotation: 'omitted',
         params: { grant_type: false },
-        answer: ({ access }: Fresh) => ({ access_token: access, token_type: 'bearer', expires_in: 7_776_000 }),
+        respond: ({ access }: IssuedTokens) => ({ access_token: access, token_type: 'bearer', expires_in: 7_776_000 }),
       },
       api,
       captured: { user_id: '2345678901' },
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'personal_access_token',
       credentials: { api_key: 'figd_Example-0123456789' },
-      api: { ...api, takes: 'header:X-Figma-Token' },
+      api: { ...api, tokenType: 'header:X-Figma-Token' },
     },
   ],
 } satisfies Vendor;

@@ -18,7 +18,7 @@ export default {
     {
       flow: 'minted',
       mode: 'self_signed_jwt',
-      client: { gives: [] },
+      client: { configuredAs: [] },
       params: { service: 'pubsub' },
       assertion: {
         header: { kid: '{key_id}' },

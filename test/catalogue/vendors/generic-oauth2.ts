@@ -10,9 +10,9 @@ const row = {
   },
   scopes: ['read', 'write'],
   authorize: { url: 'https://id.example.com/oauth/authorize', pkce: 'required' },
-  token: { url: 'https://id.example.com:8443/oauth/token', client: 'basic' },
+  token: { url: 'https://id.example.com:8443/oauth/token', clientAuth: 'basic' },
   refresh: { rotation: 'single_use' },
-  api: { url: 'https://api.example.com/orders', apart: true },
+  api: { url: 'https://api.example.com/orders', outsideApiBase: true },
 } satisfies CodeRow;
 
 export default {
@@ -23,6 +23,6 @@ export default {
       params: { ...row.params, revocation_url: 'https://id.example.com/oauth/revoke' },
       revoke: { url: 'https://id.example.com/oauth/revoke' },
     },
-    { ...row, flavour: 'without revocation', refresh: { rotation: 'omitted' } },
+    { ...row, variant: 'without revocation', refresh: { rotation: 'omitted' } },
   ],
 } satisfies Vendor;

@@ -10,11 +10,11 @@ const provider = (issuer: string) => {
     scopes: ['openid', 'offline_access'],
     // Core 11: offline access is only given with it.
     authorize: { url: `${at}/authorize`, params: { prompt: 'consent' } },
-    token: { url: `${at}/token`, client: 'basic' },
+    token: { url: `${at}/token`, clientAuth: 'basic' },
     refresh: { rotation: 'single_use' },
     revoke: { url: `${at}/revoke` },
     oidc: { issuer },
-    api: { url: `${at}/userinfo`, apart: true },
+    api: { url: `${at}/userinfo`, outsideApiBase: true },
   } as const satisfies CodeRow;
 };
 const plain = provider('https://id.example.com');
@@ -27,14 +27,14 @@ export default {
     plain,
     {
       ...realm,
-      flavour: 'post, RFC 9207',
+      variant: 'post, RFC 9207',
       authorize: {
         ...realm.authorize,
         pkce: 'required',
         callback: () => ({ iss: 'https://id.example.com/realms/acme' }),
-        guards: ['iss'],
+        verifiedParams: ['iss'],
       },
-      token: { ...realm.token, client: 'post' },
+      token: { ...realm.token, clientAuth: 'post' },
       refresh: { rotation: 'grace' },
       oidc: {
         ...realm.oidc,
@@ -43,18 +43,18 @@ export default {
     },
     {
       ...tenant,
-      flavour: 'public client, slash at the end',
-      client: { gives: ['client_id'] },
+      variant: 'public client, slash at the end',
+      client: { configuredAs: ['client_id'] },
       authorize: { ...tenant.authorize, pkce: 'required' },
-      token: { ...tenant.token, client: 'id_only' },
+      token: { ...tenant.token, clientAuth: 'id_only' },
     },
     {
       ...plain,
-      flavour: 'private key',
-      client: { gives: ['client_id', 'private_key', 'key_id'], key: 'ES256' },
+      variant: 'private key',
+      client: { configuredAs: ['client_id', 'private_key', 'key_id'], key: 'ES256' },
       token: {
         ...plain.token,
-        client: 'private_key_jwt',
+        clientAuth: 'private_key_jwt',
         clientAssertion: {
           alg: 'ES256',
           header: { kid: '{key_id}' },
@@ -67,17 +67,17 @@ export default {
     },
     {
       ...plain,
-      flavour: 'secret as a key',
+      variant: 'secret as a key',
       token: {
         ...plain.token,
-        client: 'client_secret_jwt',
+        clientAuth: 'client_secret_jwt',
         clientAssertion: { claims: { aud: /^https:\/\/id\.example\.com(\/token)?$/ } },
       },
       refresh: { rotation: 'same' },
     },
     {
       ...plain,
-      flavour: 'without offline access',
+      variant: 'without offline access',
       scopes: ['openid', 'profile'],
       authorize: { url: plain.authorize.url },
       refresh: { rotation: 'sometimes' },

@@ -1,12 +1,12 @@
 // docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps,
 // …/apps/creating-github-apps/authenticating-with-a-github-app, …/rest/apps/oauth-applications
-import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
 /** Form-encoded unless JSON is asked for, and a 200 for most errors. */
-const failed = (error: string) => say(200, { error, error_description: `${error} is what went wrong.` });
-const troubles = {
-  dead: failed('bad_refresh_token'),
-  client: failed('incorrect_client_credentials'),
+const failed = (error: string) => reply(200, { error, error_description: `${error} is what went wrong.` });
+const errors = {
+  deadGrant: failed('bad_refresh_token'),
+  invalidClient: failed('incorrect_client_credentials'),
   request: failed('bad_verification_code'),
 };
 const authorize = {
@@ -17,19 +17,19 @@ const token = {
   url: 'https://github.com/login/oauth/access_token',
   params: { grant_type: null },
   headers: { accept: 'application/json' },
-  troubles,
+  errors,
 };
 const revoke: CodeRow['revoke'] = {
   method: 'DELETE',
   url: 'https://api.github.com/applications/{client_id}/grant',
-  client: 'basic_raw',
+  clientAuth: 'basic_raw',
   body: 'json',
   params: { access_token: '{access_token}' },
   headers: { accept: 'application/vnd.github+json' },
-  answer: say(204),
+  answer: reply(204),
   ends: 'grant',
 };
-const api = { url: 'https://api.github.com/user', takes: ['Bearer', 'token'] };
+const api = { url: 'https://api.github.com/user', tokenType: ['Bearer', 'token'] };
 
 export default {
   provider: 'github',
@@ -45,7 +45,7 @@ export default {
       authorize,
       token: {
         ...token,
-        answer: ({ access, scopes }: Fresh) => ({
+        respond: ({ access, scopes }: IssuedTokens) => ({
           access_token: access,
           scope: scopes.join(','),
           token_type: 'bearer',
@@ -66,7 +66,7 @@ export default {
       },
       token: {
         ...token,
-        answer: ({ body }: Fresh) => ({
+        respond: ({ body }: IssuedTokens) => ({
           ...body,
           refresh_token_expires_in: 15_811_200,
           scope: '',
@@ -81,16 +81,16 @@ export default {
     {
       flow: 'minted',
       mode: 'app_installation',
-      client: { id: 'Iv23liExample', gives: ['client_id', 'private_key'] },
+      client: { id: 'Iv23liExample', configuredAs: ['client_id', 'private_key'] },
       connection: { installation_id: '48213377' },
       tokens: { access: 'ghs_' },
-      assertion: { presents: 'bearer', alg: 'RS256', longest: 600, claims: { iss: '{client_id}' } },
+      assertion: { sentAs: 'bearer', alg: 'RS256', maxLifetime: 600, claims: { iss: '{client_id}' } },
       token: {
         url: 'https://api.github.com/app/installations/{installation_id}/access_tokens',
         body: 'none',
         headers: { accept: 'application/vnd.github+json' },
-        answer: ({ access, expiresAt }: Fresh) =>
-          say(201, {
+        respond: ({ access, expiresAt }: IssuedTokens) =>
+          reply(201, {
             token: access,
             expires_at: expiresAt?.toISOString().replace('.000', ''),
             permissions: { issues: 'write' },

@@ -1,6 +1,6 @@
 // docs.gitlab.com/api/oauth2, …/integration/openid_connect_provider, …/api/rest/authentication
 
-import { type CodeRow, say, type Vendor } from '../emulator/vendor.ts';
+import { type CodeRow, reply, type Vendor } from '../emulator/vendor.ts';
 import { doorkeeper } from '../families/doorkeeper.ts';
 
 const row = (host: string) => {
@@ -8,9 +8,12 @@ const row = (host: string) => {
   return {
     ...rest,
     scopes: ['read_user', 'api'],
-    token: { ...token, troubles: { ...token.troubles, busy: say(429, 'Retry later\n', { 'retry-after': '30' }) } },
+    token: {
+      ...token,
+      errors: { ...token.errors, rateLimited: reply(429, 'Retry later\n', { 'retry-after': '30' }) },
+    },
     refresh: { rotation: 'single_use', endsAccess: true, params: { redirect_uri: '{redirect_uri}' } },
-    api: { url: `https://${host}/api/v4/user`, refusal: say(401, { message: '401 Unauthorized' }) },
+    api: { url: `https://${host}/api/v4/user`, unauthorized: reply(401, { message: '401 Unauthorized' }) },
   } satisfies CodeRow;
 };
 
@@ -20,11 +23,11 @@ export default {
     row('gitlab.com'),
     {
       ...row('gitlab.example.com:8443'),
-      flavour: 'self-managed, without a secret',
+      variant: 'self-managed, without a secret',
       params: { host: 'gitlab.example.com:8443' },
-      client: { gives: ['client_id'] },
+      client: { configuredAs: ['client_id'] },
       authorize: { url: 'https://gitlab.example.com:8443/oauth/authorize', pkce: 'required' },
-      token: { ...row('gitlab.example.com:8443').token, client: 'id_only' },
+      token: { ...row('gitlab.example.com:8443').token, clientAuth: 'id_only' },
     },
     {
       ...row('gitlab.com'),
@@ -42,11 +45,11 @@ export default {
       },
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'access_token',
       params: { host: 'gitlab.example.com' },
       credentials: { api_key: 'glpat-EXAMPLE0_example.01.0123abcd' },
-      api: { url: 'https://gitlab.example.com/api/v4/projects', takes: ['header:PRIVATE-TOKEN', 'Bearer'] },
+      api: { url: 'https://gitlab.example.com/api/v4/projects', tokenType: ['header:PRIVATE-TOKEN', 'Bearer'] },
     },
   ],
 } satisfies Vendor;

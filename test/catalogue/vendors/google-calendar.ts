@@ -1,16 +1,17 @@
 // developers.google.com/identity/protocols/oauth2/web-server, …/workspace/calendar/api/guides/errors
 
-import { say, type Vendor } from '../emulator/vendor.ts';
+import { reply, type Vendor } from '../emulator/vendor.ts';
 import { minted, serviceAccount } from '../families/google.ts';
 
 const EVENTS = 'https://www.googleapis.com/auth/calendar.events';
 const subject = 'ada@example.com';
 const delegated = minted(serviceAccount('robot', 'example-project'), { scope: EVENTS, subject });
-const failed = (status: number, error: string, error_description: string) => say(status, { error, error_description });
+const failed = (status: number, error: string, error_description: string) =>
+  reply(status, { error, error_description });
 const api = {
   url: 'https://www.googleapis.com/calendar/v3/calendars/primary/events',
   answer: { kind: 'calendar#events', items: [] },
-  refusal: say(401, {
+  unauthorized: reply(401, {
     error: { code: 401, message: 'Request had invalid authentication credentials.', status: 'UNAUTHENTICATED' },
   }),
 };
@@ -41,18 +42,18 @@ export default {
       },
       token: {
         url: 'https://oauth2.googleapis.com/token',
-        client: ['post', 'basic'],
-        troubles: {
-          dead: failed(400, 'invalid_grant', 'Token has been expired or revoked.'),
-          client: failed(401, 'invalid_client', 'The OAuth client was not found.'),
-          busy: say(503, { error: 'internal_failure' }),
+        clientAuth: ['post', 'basic'],
+        errors: {
+          deadGrant: failed(400, 'invalid_grant', 'Token has been expired or revoked.'),
+          invalidClient: failed(401, 'invalid_client', 'The OAuth client was not found.'),
+          rateLimited: reply(503, { error: 'internal_failure' }),
         },
       },
       refresh: { rotation: 'omitted' },
       // Of any token, all goes.
       revoke: {
         url: 'https://oauth2.googleapis.com/revoke',
-        client: ['none', 'post'],
+        clientAuth: ['none', 'post'],
         answer: {},
         ends: 'grant',
       },
@@ -63,8 +64,8 @@ export default {
       connection: { subject },
       token: {
         ...delegated.token,
-        troubles: {
-          dead: failed(
+        errors: {
+          deadGrant: failed(
             401,
             'unauthorized_client',
             'Client is unauthorized to retrieve access tokens using this method, or client not authorized for any of the scopes requested.',

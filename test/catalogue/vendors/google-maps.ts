@@ -1,7 +1,7 @@
 // developers.google.com/maps/documentation/geocoding/get-api-key, …/places/web-service/text-search,
 // …/routes/oauth
 
-import { say, type Vendor } from '../emulator/vendor.ts';
+import { reply, type Vendor } from '../emulator/vendor.ts';
 import { minted, serviceAccount } from '../families/google.ts';
 
 const KEY = 'AIzaSyExample-0123456789_ABCDEFGHIJKLMN';
@@ -10,26 +10,30 @@ export default {
   provider: 'google-maps',
   rows: [
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'api_key',
       credentials: { api_key: KEY },
       api: {
         url: 'https://maps.googleapis.com/maps/api/geocode/json',
-        takes: 'query:key',
+        tokenType: 'query:key',
         answer: { results: [], status: 'OK' },
-        refusal: say(200, { error_message: 'The provided API key is invalid.', results: [], status: 'REQUEST_DENIED' }),
+        unauthorized: reply(200, {
+          error_message: 'The provided API key is invalid.',
+          results: [],
+          status: 'REQUEST_DENIED',
+        }),
       },
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'header_key',
       params: { service: 'places' },
       credentials: { api_key: KEY },
       api: {
         method: 'POST',
         url: 'https://places.googleapis.com/v1/places:searchText',
-        takes: 'header:X-Goog-Api-Key',
-        refusal: say(400, { error: { code: 400, status: 'INVALID_ARGUMENT', message: 'API key not valid.' } }),
+        tokenType: 'header:X-Goog-Api-Key',
+        unauthorized: reply(400, { error: { code: 400, status: 'INVALID_ARGUMENT', message: 'API key not valid.' } }),
       },
     },
     {

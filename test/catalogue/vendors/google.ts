@@ -1,6 +1,6 @@
 // developers.google.com/identity/protocols/oauth2/web-server, …/identity/openid-connect/openid-connect,
 // …/identity/protocols/oauth2/resources/granular-permissions, accounts.google.com/.well-known/openid-configuration
-import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
 const EMAIL = 'https://www.googleapis.com/auth/userinfo.email';
 const FILES = 'https://www.googleapis.com/auth/drive.metadata.readonly';
@@ -20,18 +20,23 @@ const row = {
   },
   token: {
     url: 'https://oauth2.googleapis.com/token',
-    client: ['post', 'basic'],
-    troubles: {
-      dead: say(400, { error: 'invalid_grant', error_description: 'Token has been expired or revoked.' }),
-      client: say(401, { error: 'invalid_client', error_description: 'Unauthorized' }),
+    clientAuth: ['post', 'basic'],
+    errors: {
+      deadGrant: reply(400, { error: 'invalid_grant', error_description: 'Token has been expired or revoked.' }),
+      invalidClient: reply(401, { error: 'invalid_client', error_description: 'Unauthorized' }),
     },
   },
   refresh: { rotation: 'omitted' },
   // Either token ends the whole grant. Who asks is not looked at.
-  revoke: { url: 'https://oauth2.googleapis.com/revoke', client: ['none', 'post', 'basic'], answer: {}, ends: 'grant' },
+  revoke: {
+    url: 'https://oauth2.googleapis.com/revoke',
+    clientAuth: ['none', 'post', 'basic'],
+    answer: {},
+    ends: 'grant',
+  },
   api: {
     url: 'https://www.googleapis.com/drive/v3/files',
-    refusal: say(401, { error: { code: 401, message: 'Invalid Credentials', status: 'UNAUTHENTICATED' } }),
+    unauthorized: reply(401, { error: { code: 401, message: 'Invalid Credentials', status: 'UNAUTHENTICATED' } }),
   },
   oidc: {
     issuer: 'https://accounts.google.com',
@@ -52,13 +57,13 @@ export default {
     row,
     {
       ...row,
-      flavour: 'for a time, some unticked',
+      variant: 'for a time, some unticked',
       params: { hosted_domain: 'example.com' },
       granted: [EMAIL, 'openid'],
       authorize: { ...row.authorize, params: { ...row.authorize.params, hd: 'example.com' } },
       token: {
         ...row.token,
-        answer: ({ body, grant }: Fresh) => ({
+        respond: ({ body, grant }: IssuedTokens) => ({
           ...body,
           ...(grant === 'code' && { refresh_token_expires_in: 604_799 }),
         }),

@@ -1,5 +1,5 @@
 // docs.gusto.com/app-integrations/docs/oauth2, …/reference/refresh-access-token, …/reference/get-v1-token-info
-import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
 const row = (host: string) =>
   ({
@@ -12,13 +12,17 @@ const row = (host: string) =>
     token: {
       url: `https://${host}/oauth/token`,
       body: 'json',
-      answer: ({ body }: Fresh) => ({ ...body, token_type: 'bearer', created_at: Math.floor(Date.now() / 1_000) }),
-      troubles: {
-        dead: say(400, {
+      respond: ({ body }: IssuedTokens) => ({
+        ...body,
+        token_type: 'bearer',
+        created_at: Math.floor(Date.now() / 1_000),
+      }),
+      errors: {
+        deadGrant: reply(400, {
           error: 'invalid_grant',
           error_description: 'The provided authorization grant is invalid, expired, revoked, or was issued to another.',
         }),
-        client: say(401, { error: 'invalid_client', error_description: 'Client authentication failed.' }),
+        invalidClient: reply(401, { error: 'invalid_client', error_description: 'Client authentication failed.' }),
       },
     },
     // The one before ends when the new access token is first used.
@@ -48,7 +52,7 @@ export default {
     row('api.gusto.com'),
     {
       ...demo,
-      flavour: 'demo',
+      variant: 'demo',
       params: { environment: 'demo', api_version: '2026-02-01' },
       api: { ...demo.api, headers: { 'x-gusto-api-version': '2026-02-01' } },
     },

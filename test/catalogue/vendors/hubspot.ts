@@ -1,15 +1,15 @@
 // developers.hubspot.com/docs/api-reference/2026-03/authentication/oauth-tokens/refresh-oauth-token, …/oauth-tokens/revoke-token,
 // …/changelog/new-oauth-v3-api-endpoints-and-standardized-error-responses,
 // …/changelog/additional-details-returned-when-generating-oauth-access-tokens, …/docs/apps/developer-platform/build-apps/authentication
-import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
 /** What it said before stays beside what RFC 6749 asks for. */
 const failed = (error: string, status: string, message: string) =>
-  say(400, { error, error_description: message, status, message });
+  reply(400, { error, error_description: message, status, message });
 const api = {
   url: 'https://api.hubapi.com/crm/v3/objects/contacts',
   answer: { results: [] },
-  refusal: say(401, {
+  unauthorized: reply(401, {
     status: 'error',
     message: 'The OAuth token used to make this call expired 5 minute(s) ago.',
     correlationId: 'aeb5f871-7f07-4993-9211-075dc63e7cbf',
@@ -26,7 +26,7 @@ const row = {
   token: {
     url: 'https://api.hubapi.com/oauth/2026-03/token',
     // The same when a refresh token is spent, which stays as it is.
-    answer: ({ access, refresh, scopes }: Fresh) => ({
+    respond: ({ access, refresh, scopes }: IssuedTokens) => ({
       token_type: 'bearer',
       refresh_token: refresh,
       access_token: access,
@@ -36,10 +36,10 @@ const row = {
       token_use: 'access_token',
       expires_in: 1_800,
     }),
-    troubles: {
-      dead: failed('invalid_grant', 'BAD_REFRESH_TOKEN', 'refresh token is invalid, expired or revoked'),
-      client: failed('invalid_client', 'BAD_CLIENT_SECRET', 'missing or invalid client secret'),
-      busy: say(429, {
+    errors: {
+      deadGrant: failed('invalid_grant', 'BAD_REFRESH_TOKEN', 'refresh token is invalid, expired or revoked'),
+      invalidClient: failed('invalid_client', 'BAD_CLIENT_SECRET', 'missing or invalid client secret'),
+      rateLimited: reply(429, {
         status: 'error',
         message: 'You have reached your ten_secondly_rolling limit.',
         errorType: 'RATE_LIMIT',
@@ -50,7 +50,7 @@ const row = {
   },
   refresh: { rotation: 'same' },
   // It ends the refresh token only.
-  revoke: { url: 'https://api.hubapi.com/oauth/2026-03/token/revoke', leavesAccess: true },
+  revoke: { url: 'https://api.hubapi.com/oauth/2026-03/token/revoke', keepsAccess: true },
   api,
   captured: { hub_id: 62_515, user_id: 123_456 },
 } satisfies CodeRow;
@@ -61,15 +61,15 @@ export default {
     row,
     {
       ...row,
-      flavour: 'optional scopes, newer version',
+      variant: 'optional scopes, newer version',
       params: { oauth_version: '2026-09', optional_scope: 'crm.objects.deals.read tickets' },
       granted: ['oauth', 'crm.objects.contacts.read', 'tickets'],
       authorize: { ...row.authorize, params: { optional_scope: 'crm.objects.deals.read tickets' } },
       token: { ...row.token, url: 'https://api.hubapi.com/oauth/2026-09/token' },
-      revoke: { url: 'https://api.hubapi.com/oauth/2026-09/token/revoke', leavesAccess: true },
+      revoke: { url: 'https://api.hubapi.com/oauth/2026-09/token/revoke', keepsAccess: true },
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'private_app_token',
       credentials: { api_key: 'pat-na1-00000000-0000-4000-8000-000000000000' },
       api,

@@ -1,15 +1,15 @@
 // developers.facebook.com/docs/instagram-platform/instagram-api-with-instagram-login/business-login
-import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
 const DAY = 86_400;
 const graphError = (code: number, message: string, status = 400) =>
-  say(status, { error: { message, type: 'OAuthException', code, fbtrace_id: 'AbC' } });
-const troubles = {
-  dead: graphError(190, 'Error validating access token: The session is invalid.'),
-  client: graphError(101, 'Missing client_id parameter.'),
-  busy: graphError(4, 'Application request limit reached', 403),
+  reply(status, { error: { message, type: 'OAuthException', code, fbtrace_id: 'AbC' } });
+const errors = {
+  deadGrant: graphError(190, 'Error validating access token: The session is invalid.'),
+  invalidClient: graphError(101, 'Missing client_id parameter.'),
+  rateLimited: graphError(4, 'Application request limit reached', 403),
 };
-const longLived = ({ access }: Fresh) => ({ access_token: access, token_type: 'bearer', expires_in: 60 * DAY });
+const longLived = ({ access }: IssuedTokens) => ({ access_token: access, token_type: 'bearer', expires_in: 60 * DAY });
 
 export default {
   provider: 'instagram',
@@ -22,41 +22,41 @@ export default {
       authorize: { url: 'https://www.instagram.com/oauth/authorize', separator: ',' },
       token: {
         url: 'https://api.instagram.com/oauth/access_token',
-        answer: ({ access, scopes }: Fresh) => ({
+        respond: ({ access, scopes }: IssuedTokens) => ({
           data: [{ access_token: access, user_id: '1020', permissions: scopes.join(',') }],
         }),
-        troubles: {
-          client: say(400, { error_type: 'OAuthException', code: 400, error_message: 'Invalid platform app' }),
+        errors: {
+          invalidClient: reply(400, { error_type: 'OAuthException', code: 400, error_message: 'Invalid platform app' }),
         },
       },
-      swap: {
+      exchange: {
         method: 'GET',
         url: 'https://graph.instagram.com/access_token',
-        client: 'none',
+        clientAuth: 'none',
         params: { grant_type: 'ig_exchange_token', client_secret: '{client_secret}', access_token: '{access_token}' },
         lifetime: 60 * DAY,
-        answer: longLived,
-        troubles,
+        respond: longLived,
+        errors,
       },
       refresh: {
         method: 'GET',
         url: 'https://graph.instagram.com/refresh_access_token',
         spends: 'access_token',
         rotation: 'grace',
-        client: 'none',
+        clientAuth: 'none',
         params: { grant_type: 'ig_refresh_token', access_token: '{access_token}' },
         minAge: DAY,
-        answer: longLived,
-        troubles,
+        respond: longLived,
+        errors,
       },
       lookups: [
         {
           url: 'https://graph.instagram.com/me?fields=user_id,username',
-          takes: ['Bearer', 'query:access_token'],
+          tokenType: ['Bearer', 'query:access_token'],
           answer: { user_id: '1020', username: 'acme' },
         },
       ],
-      api: { url: 'https://graph.instagram.com/v24.0/me', takes: ['Bearer', 'query:access_token'] },
+      api: { url: 'https://graph.instagram.com/v24.0/me', tokenType: ['Bearer', 'query:access_token'] },
       captured: { user_id: '1020', username: 'acme' },
     },
   ],

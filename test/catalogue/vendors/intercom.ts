@@ -1,8 +1,8 @@
 // developers.intercom.com/docs/build-an-integration/learn-more/authentication/setting-up-oauth,
 // …/installing-uninstalling-apps, …/docs/references/rest-api/api.intercom.io/admins/identifyadmin
-import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
-const refusal = say(401, {
+const refusal = reply(401, {
   type: 'error.list',
   request_id: 'a-request',
   errors: [{ code: 'unauthorized', message: 'Access Token Invalid' }],
@@ -23,7 +23,7 @@ const row = (region: '' | 'eu.' | 'au.') =>
     token: {
       url: 'https://api.intercom.io/auth/eagle/token',
       params: { grant_type: null, redirect_uri: null },
-      answer: ({ access }: Fresh) => ({ token_type: 'Bearer', token: access, access_token: access }),
+      respond: ({ access }: IssuedTokens) => ({ token_type: 'Bearer', token: access, access_token: access }),
     },
     lookups: [
       {
@@ -45,8 +45,13 @@ const row = (region: '' | 'eu.' | 'au.') =>
         },
       },
     ],
-    revoke: { url: `https://api.${region}intercom.io/auth/uninstall`, takes: 'Bearer', body: 'none', ends: 'grant' },
-    api: { url: `https://api.${region}intercom.io/contacts`, refusal },
+    revoke: {
+      url: `https://api.${region}intercom.io/auth/uninstall`,
+      authorizedBy: 'Bearer',
+      body: 'none',
+      ends: 'grant',
+    },
+    api: { url: `https://api.${region}intercom.io/contacts`, unauthorized: refusal },
   }) satisfies CodeRow;
 
 export default {
@@ -55,19 +60,23 @@ export default {
     { ...row(''), captured: { admin_id: '814860', workspace_id: 'tx2p130c', workspace_region: 'US' } },
     {
       ...row('eu.'),
-      flavour: 'EU',
+      variant: 'EU',
       params: { api_version: '2.14' },
       connection: { region: 'eu' },
       api: { ...row('eu.').api, headers: { 'intercom-version': '2.14' } },
       captured: { workspace_region: 'EU' },
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'api_key',
       params: { api_version: '2.14' },
       connection: { region: 'au' },
       credentials: { api_key: 'dG9rOmV4YW1wbGVfb2Zfb25lcw==' },
-      api: { url: 'https://api.au.intercom.io/contacts', headers: { 'intercom-version': '2.14' }, refusal },
+      api: {
+        url: 'https://api.au.intercom.io/contacts',
+        headers: { 'intercom-version': '2.14' },
+        unauthorized: refusal,
+      },
     },
   ],
 } satisfies Vendor;

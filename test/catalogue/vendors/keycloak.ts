@@ -1,6 +1,6 @@
 // keycloak.org/securing-apps/oidc-layers, …/docs/latest/server_admin: offline access, client credentials, timeouts;
 // …/docs/latest/upgrading: /auth is no longer there, audience of signed JWTs
-import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
 const METHODS = [
   'private_key_jwt',
@@ -25,21 +25,21 @@ function row(server: string, realm = 'acme') {
       params: { prompt: null },
       // RFC 9207.
       callback: () => ({ session_state: 'f1a7e4b0-example', iss: issuer }),
-      guards: ['iss'],
+      verifiedParams: ['iss'],
     },
     token: {
       url: `${endpoints}/token`,
-      client: ['basic', 'post'],
-      answer: ({ body }: Fresh) => ({
+      clientAuth: ['basic', 'post'],
+      respond: ({ body }: IssuedTokens) => ({
         ...body,
         // Offline tokens have no end that is known beforehand.
         refresh_expires_in: 0,
         'not-before-policy': 0,
         session_state: 'f1a7e4b0-example',
       }),
-      troubles: {
-        dead: say(400, { error: 'invalid_grant', error_description: 'Offline user session not found' }),
-        client: say(401, {
+      errors: {
+        deadGrant: reply(400, { error: 'invalid_grant', error_description: 'Offline user session not found' }),
+        invalidClient: reply(401, {
           error: 'unauthorized_client',
           error_description: 'Invalid client or Invalid client credentials',
         }),
@@ -65,7 +65,7 @@ function row(server: string, realm = 'acme') {
       },
       claims: { sub: 'f1a7e4b0-33a4-4a4b-a2ee-c4d8a4b0a6a6', typ: 'ID', azp: '{client_id}', acr: '1' },
     },
-    api: { url: `${server}/admin/realms/${realm}/users`, refusal: say(401, { error: 'HTTP 401 Unauthorized' }) },
+    api: { url: `${server}/admin/realms/${realm}/users`, unauthorized: reply(401, { error: 'HTTP 401 Unauthorized' }) },
   } satisfies CodeRow;
 }
 
@@ -76,27 +76,27 @@ export default {
   provider: 'keycloak',
   rows: [
     { ...root, params },
-    { ...root, params, flavour: 'revokes refresh tokens', refresh: { rotation: 'single_use' } },
+    { ...root, params, variant: 'revokes refresh tokens', refresh: { rotation: 'single_use' } },
     {
       ...root,
-      flavour: 'not offline',
+      variant: 'not offline',
       params,
       scopes: ['openid'],
       granted: ['openid', 'email', 'profile'],
       token: {
         ...root.token,
-        answer: ({ body }: Fresh) => ({ ...body, refresh_expires_in: 1_800, 'not-before-policy': 0 }),
-        troubles: { dead: say(400, { error: 'invalid_grant', error_description: 'Token is not active' }) },
+        respond: ({ body }: IssuedTokens) => ({ ...body, refresh_expires_in: 1_800, 'not-before-policy': 0 }),
+        errors: { deadGrant: reply(400, { error: 'invalid_grant', error_description: 'Token is not active' }) },
       },
     },
     {
       ...root,
-      flavour: 'with a private key',
+      variant: 'with a private key',
       params,
-      client: { gives: ['client_id', 'private_key'] },
+      client: { configuredAs: ['client_id', 'private_key'] },
       token: {
         ...root.token,
-        client: 'private_key_jwt',
+        clientAuth: 'private_key_jwt',
         clientAssertion: {
           header: { kid: null },
           claims: { aud: /^https:\/\/id\.example\.com\/realms\/acme(\/protocol\/openid-connect\/token)?$/ },
@@ -105,15 +105,15 @@ export default {
     },
     {
       ...root,
-      flavour: 'public client',
+      variant: 'public client',
       params,
-      client: { gives: ['client_id'] },
+      client: { configuredAs: ['client_id'] },
       authorize: { ...root.authorize, pkce: 'required' },
-      token: { ...root.token, client: 'id_only' },
+      token: { ...root.token, clientAuth: 'id_only' },
     },
     {
       ...row('https://sso.example.org:8443/auth', 'my-realm'),
-      flavour: 'before version 17',
+      variant: 'before version 17',
       params: { host: 'sso.example.org:8443', realm: 'my-realm', base_path: '/auth' },
     },
   ],

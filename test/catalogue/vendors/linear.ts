@@ -1,13 +1,14 @@
 // linear.app/developers/oauth-2-0-authentication, …/developers/graphql, …/developers/rate-limiting
-import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
-const failed = (status: number, error: string, error_description: string) => say(status, { error, error_description });
+const failed = (status: number, error: string, error_description: string) =>
+  reply(status, { error, error_description });
 const client = failed(400, 'invalid_client', 'Invalid client: client is invalid');
 const api = {
   url: 'https://api.linear.app/graphql',
   method: 'POST',
   answer: { data: { viewer: { id: '2174add1-f7c8-44e3-bbf3-2d60b5ea8bc9', name: 'Ada' } } },
-  refusal: say(401, {
+  unauthorized: reply(401, {
     errors: [
       {
         message: 'Authentication required, not authenticated',
@@ -29,13 +30,13 @@ const row = {
   },
   token: {
     url: 'https://api.linear.app/oauth/token',
-    client: ['post', 'basic'],
-    // Asked for with commas, told with spaces.
-    answer: ({ body, scopes }: Fresh) => ({ ...body, scope: scopes.join(' ') }),
-    troubles: {
-      dead: failed(400, 'invalid_grant', 'Invalid grant: refresh token is invalid'),
-      client,
-      busy: say(400, {
+    clientAuth: ['post', 'basic'],
+    // Requested with commas, returned with spaces.
+    respond: ({ body, scopes }: IssuedTokens) => ({ ...body, scope: scopes.join(' ') }),
+    errors: {
+      deadGrant: failed(400, 'invalid_grant', 'Invalid grant: refresh token is invalid'),
+      invalidClient: client,
+      rateLimited: reply(400, {
         errors: [{ message: 'Rate limit exceeded', extensions: { code: 'RATELIMITED', statusCode: 429 } }],
       }),
     },
@@ -44,7 +45,7 @@ const row = {
   refresh: { rotation: 'grace' },
   revoke: {
     url: 'https://api.linear.app/oauth/revoke',
-    client: ['none', 'post', 'basic'],
+    clientAuth: ['none', 'post', 'basic'],
   },
   api,
 } satisfies CodeRow;
@@ -55,12 +56,12 @@ export default {
     row,
     {
       ...row,
-      flavour: 'public client, as the app',
-      client: { gives: ['client_id'] },
+      variant: 'public client, as the app',
+      client: { configuredAs: ['client_id'] },
       params: { actor: 'app' },
       authorize: { ...row.authorize, pkce: 'required', params: { prompt: 'consent', actor: 'app' } },
-      token: { ...row.token, client: 'id_only' },
-      revoke: { ...row.revoke, client: ['none', 'id_only'] },
+      token: { ...row.token, clientAuth: 'id_only' },
+      revoke: { ...row.revoke, clientAuth: ['none', 'id_only'] },
     },
     {
       flow: 'minted',
@@ -69,24 +70,24 @@ export default {
       lifetime: 2_591_999,
       token: {
         url: 'https://api.linear.app/oauth/token',
-        client: ['post', 'basic'],
+        clientAuth: ['post', 'basic'],
         params: { scope: 'read,write' },
-        answer: ({ access }: Fresh) => ({
+        respond: ({ access }: IssuedTokens) => ({
           access_token: access,
           token_type: 'Bearer',
           expires_in: 2_591_999,
           scope: 'read write',
         }),
-        troubles: { client },
+        errors: { invalidClient: client },
       },
       api,
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'api_key',
       credentials: { api_key: 'lin_api_0123456789abcdefghijABCDEFGHIJ0123456789' },
       // Bare: Bearer is for OAuth tokens.
-      api: { ...api, takes: 'header:Authorization' },
+      api: { ...api, tokenType: 'header:Authorization' },
     },
   ],
 } satisfies Vendor;

@@ -1,6 +1,6 @@
 // learn.microsoft.com/en-us/linkedin/shared/authentication/authorization-code-flow, …/programmatic-refresh-tokens,
 // …/linkedin/consumer/integrations/self-serve/sign-in-with-linkedin-v2, …/linkedin/marketing/versioning
-import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
 const VERSION = '202609';
 const row = {
@@ -15,17 +15,27 @@ const row = {
   api: {
     url: 'https://api.linkedin.com/rest/adAccounts',
     headers: { 'linkedin-version': VERSION, 'x-restli-protocol-version': '2.0.0' },
-    refusal: say(401, { status: 401, serviceErrorCode: 65_601, code: 'REVOKED_ACCESS_TOKEN', message: 'revoked' }),
+    unauthorized: reply(401, {
+      status: 401,
+      serviceErrorCode: 65_601,
+      code: 'REVOKED_ACCESS_TOKEN',
+      message: 'revoked',
+    }),
   },
 } satisfies Partial<CodeRow>;
 
-const troubles = {
-  dead: say(400, {
+const errors = {
+  deadGrant: reply(400, {
     error: 'invalid_request',
     error_description: 'The provided authorization grant or refresh token is invalid, expired or revoked',
   }),
-  client: say(401, { error: 'invalid_client', error_description: 'Client authentication failed' }),
-  busy: say(429, { status: 429, serviceErrorCode: 101, code: 'TOO_MANY_REQUESTS', message: 'throttle limit reached' }),
+  invalidClient: reply(401, { error: 'invalid_client', error_description: 'Client authentication failed' }),
+  rateLimited: reply(429, {
+    status: 429,
+    serviceErrorCode: 101,
+    code: 'TOO_MANY_REQUESTS',
+    message: 'throttle limit reached',
+  }),
 };
 const url = 'https://www.linkedin.com/oauth/v2/accessToken';
 const DAY = 86_400;
@@ -38,7 +48,7 @@ export default {
       scopes: ['openid', 'profile', 'w_member_social'],
       token: {
         url,
-        answer: ({ access, scopes, body }: Fresh) => ({
+        respond: ({ access, scopes, body }: IssuedTokens) => ({
           access_token: access,
           expires_in: 5_184_000,
           scope: scopes.join(','),
@@ -54,11 +64,11 @@ export default {
     },
     {
       ...row,
-      flavour: 'partner',
+      variant: 'partner',
       scopes: ['r_ads', 'rw_ads'],
       token: {
         url,
-        answer: ({ access, refresh, scopes, grant }: Fresh) => ({
+        respond: ({ access, refresh, scopes, grant }: IssuedTokens) => ({
           access_token: access,
           expires_in: 5_184_000,
           refresh_token: refresh,
@@ -66,7 +76,7 @@ export default {
           refresh_token_expires_in: grant === 'code' ? 365 * DAY : 306 * DAY,
           scope: scopes.join(','),
         }),
-        troubles,
+        errors,
       },
       refresh: { rotation: 'same' },
     },

@@ -1,5 +1,5 @@
 // mailchimp.com/developer/marketing/guides/access-user-data-oauth-2, …/docs/fundamentals
-import type { Fresh, Vendor } from '../emulator/vendor.ts';
+import type { IssuedTokens, Vendor } from '../emulator/vendor.ts';
 
 export default {
   provider: 'mailchimp',
@@ -11,12 +11,12 @@ export default {
       authorize: { url: 'https://login.mailchimp.com/oauth2/authorize', separator: null },
       token: {
         url: 'https://login.mailchimp.com/oauth2/token',
-        answer: ({ access }: Fresh) => ({ access_token: access, expires_in: 0, scope: null }),
+        respond: ({ access }: IssuedTokens) => ({ access_token: access, expires_in: 0, scope: null }),
       },
       lookups: [
         {
           url: 'https://login.mailchimp.com/oauth2/metadata',
-          takes: 'OAuth',
+          tokenType: 'OAuth',
           answer: {
             dc: 'us6',
             role: 'owner',
@@ -32,13 +32,13 @@ export default {
       captured: { dc: 'us6', api_endpoint: 'https://us6.api.mailchimp.com' },
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'basic',
       connection: { dc: 'us6' },
       credentials: { api_key: '0123456789abcdef0123456789abcdef-us6' },
       // Any user name does.
-      serves: Buffer.from('anystring:0123456789abcdef0123456789abcdef-us6').toString('base64'),
-      api: { url: 'https://us6.api.mailchimp.com/3.0/', takes: 'Basic' },
+      served: Buffer.from('anystring:0123456789abcdef0123456789abcdef-us6').toString('base64'),
+      api: { url: 'https://us6.api.mailchimp.com/3.0/', tokenType: 'Basic' },
     },
   ],
 } satisfies Vendor;

@@ -1,18 +1,18 @@
 // docs.mapbox.com/api/accounts/tokens, …/api/overview, …/help/dive-deeper/access-tokens
-import { say, type Vendor } from '../emulator/vendor.ts';
+import { reply, type Vendor } from '../emulator/vendor.ts';
 
 export default {
   provider: 'mapbox',
   rows: [
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'api_key',
       credentials: { api_key: 'sk.eyJ1IjoiZXhhbXBsZSIsImEiOiJjbGV4YW1wbGUifQ.0123456789_abcdef-ghi' },
       api: {
         url: 'https://api.mapbox.com/search/geocode/v6/forward?q=Berlin',
-        takes: 'query:access_token',
+        tokenType: 'query:access_token',
         answer: { type: 'FeatureCollection', features: [] },
-        refusal: say(401, { message: 'Not Authorized - Invalid Token', error_code: 'INVALID_TOKEN' }),
+        unauthorized: reply(401, { message: 'Not Authorized - Invalid Token', error_code: 'INVALID_TOKEN' }),
       },
     },
   ],

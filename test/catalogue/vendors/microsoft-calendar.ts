@@ -11,7 +11,7 @@ const itself = {
   ...machine(`${LOGIN}/${TENANT}`),
   connection: { tenant: TENANT },
   scopes: ['https://graph.microsoft.com/.default'],
-  api: { url: 'https://graph.microsoft.com/v1.0/users/ada@contoso.com/events', refusal },
+  api: { url: 'https://graph.microsoft.com/v1.0/users/ada@contoso.com/events', unauthorized: refusal },
 } satisfies MintedRow;
 
 export default {
@@ -23,31 +23,31 @@ export default {
       granted: [CALENDARS],
       token: {
         ...user.token,
-        troubles: {
-          ...user.token.troubles,
-          dead: failed(400, 'invalid_grant', 70_008, 'The provided refresh token has expired due to inactivity.'),
-          busy,
+        errors: {
+          ...user.token.errors,
+          deadGrant: failed(400, 'invalid_grant', 70_008, 'The provided refresh token has expired due to inactivity.'),
+          rateLimited: busy,
         },
       },
       refresh: { rotation: 'grace', params: { scope: /^(?=.*Calendars\.ReadWrite\b)(?=.*\boffline_access\b)/ } },
-      api: { url: 'https://graph.microsoft.com/v1.0/me/events', refusal },
+      api: { url: 'https://graph.microsoft.com/v1.0/me/events', unauthorized: refusal },
     },
     {
       ...china,
-      flavour: 'China',
+      variant: 'China',
       params: { tenant: 'contoso.partner.onmschina.cn', cloud: 'china', graph: 'china', prompt: 'consent' },
       scopes: ['offline_access', 'https://microsoftgraph.chinacloudapi.cn/Calendars.Read'],
       granted: ['https://microsoftgraph.chinacloudapi.cn/Calendars.Read'],
       authorize: { ...china.authorize, params: { response_mode: 'query', prompt: 'consent' } },
       token: {
         ...china.token,
-        troubles: {
-          ...china.token.troubles,
-          dead: failed(400, 'interaction_required', 50_076, 'You must use multi-factor authentication.'),
+        errors: {
+          ...china.token.errors,
+          deadGrant: failed(400, 'interaction_required', 50_076, 'You must use multi-factor authentication.'),
         },
       },
       refresh: { rotation: 'grace', params: { scope: null } },
-      api: { url: 'https://microsoftgraph.chinacloudapi.cn/v1.0/me/events', refusal },
+      api: { url: 'https://microsoftgraph.chinacloudapi.cn/v1.0/me/events', unauthorized: refusal },
     },
     itself,
     customers(itself),

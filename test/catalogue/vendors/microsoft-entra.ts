@@ -12,7 +12,7 @@ function row(authority: string) {
     client: CLIENT,
     scopes: ['openid', 'profile', 'offline_access', MAIL],
     granted: ['openid', 'profile', MAIL],
-    token: { ...user.token, client: ['post', 'basic'] },
+    token: { ...user.token, clientAuth: ['post', 'basic'] },
     refresh: { rotation: 'grace', params: { scope: /^(?=.*\bMail\.Read\b)(?=.*\boffline_access\b)/ } },
     oidc: {
       issuer: `${LOGIN}/${TENANT}/v2.0`,
@@ -34,7 +34,7 @@ function row(authority: string) {
         ver: '2.0',
       },
     },
-    api: { url: 'https://graph.microsoft.com/v1.0/me/messages', refusal },
+    api: { url: 'https://graph.microsoft.com/v1.0/me/messages', unauthorized: refusal },
   } satisfies CodeRow;
 }
 
@@ -42,18 +42,18 @@ const itself = {
   ...machine(`${LOGIN}/${TENANT}`),
   connection: { tenant: TENANT },
   scopes: ['https://graph.microsoft.com/.default'],
-  api: { url: 'https://graph.microsoft.com/v1.0/users', refusal },
+  api: { url: 'https://graph.microsoft.com/v1.0/users', unauthorized: refusal },
 } satisfies MintedRow;
 
 const certified = {
-  client: { ...CLIENT, gives: ['client_id', 'private_key', 'certificate'] },
+  client: { ...CLIENT, configuredAs: ['client_id', 'private_key', 'certificate'] },
   by: {
-    client: 'private_key_jwt',
+    clientAuth: 'private_key_jwt',
     clientAssertion: {
       alg: 'PS256',
       header: { 'x5t#S256': '{thumbprint}' },
       claims: { nbf: true },
-      longest: 600,
+      maxLifetime: 600,
     },
   },
 } satisfies { client: CodeRow['client']; by: Partial<CodeRow['token']> };
@@ -68,39 +68,44 @@ export default {
     common,
     {
       ...government,
-      flavour: 'US government',
+      variant: 'US government',
       params: { tenant: 'contoso.onmicrosoft.us', cloud: 'us-gov', graph: 'us-gov', prompt: 'select_account' },
       scopes: ['offline_access', 'https://graph.microsoft.us/Mail.Read'],
       granted: ['https://graph.microsoft.us/Mail.Read'],
       authorize: { ...government.authorize, params: { response_mode: 'query', prompt: 'select_account' } },
       token: {
         ...government.token,
-        troubles: {
-          ...government.token.troubles,
-          dead: failed(400, 'interaction_required', 50_076, 'You must use multi-factor authentication to access it.'),
+        errors: {
+          ...government.token.errors,
+          deadGrant: failed(
+            400,
+            'interaction_required',
+            50_076,
+            'You must use multi-factor authentication to access it.',
+          ),
         },
       },
-      api: { url: 'https://graph.microsoft.us/v1.0/me/messages', refusal },
+      api: { url: 'https://graph.microsoft.us/v1.0/me/messages', unauthorized: refusal },
     },
     { ...one, mode: 'oidc', params: { tenant: TENANT } },
     {
       ...one,
       mode: 'oidc',
-      flavour: 'certificate',
+      variant: 'certificate',
       params: { tenant: TENANT },
       client: certified.client,
       token: { ...one.token, ...certified.by },
     },
     itself,
-    { ...itself, flavour: 'certificate', client: certified.client, token: { ...itself.token, ...certified.by } },
+    { ...itself, variant: 'certificate', client: certified.client, token: { ...itself.token, ...certified.by } },
     {
       ...itself,
       ...machine('https://login.partner.microsoftonline.cn/contoso.partner.onmschina.cn'),
-      flavour: 'China',
+      variant: 'China',
       params: { cloud: 'china', graph: 'china' },
       connection: { tenant: 'contoso.partner.onmschina.cn' },
       scopes: ['https://microsoftgraph.chinacloudapi.cn/.default'],
-      api: { url: 'https://microsoftgraph.chinacloudapi.cn/v1.0/users', refusal },
+      api: { url: 'https://microsoftgraph.chinacloudapi.cn/v1.0/users', unauthorized: refusal },
     },
     customers(itself),
   ],

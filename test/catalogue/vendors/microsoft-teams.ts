@@ -1,7 +1,7 @@
 // learn.microsoft.com/en-us/graph/auth-v2-user,
 // …/azure/bot-service/rest-api/bot-framework-rest-connector-authentication
 
-import { type MintedRow, say, type Vendor } from '../emulator/vendor.ts';
+import { type MintedRow, reply, type Vendor } from '../emulator/vendor.ts';
 import { busy, CLIENT, failed, LOGIN, machine, refusal, signIn } from '../families/entra.ts';
 
 const SEND = 'https://graph.microsoft.com/ChannelMessage.Send';
@@ -17,13 +17,13 @@ function bot(tenant: string) {
     client: CLIENT,
     scopes: ['https://api.botframework.com/.default'],
     tokens: { jwt: true },
-    token: { ...token, troubles: { ...token.troubles, busy } },
+    token: { ...token, errors: { ...token.errors, rateLimited: busy } },
     // The place that the activity names as its serviceUrl.
     api: {
       url: 'https://smba.trafficmanager.net/emea/v3/conversations/19%3Aexample/activities',
       method: 'POST',
-      apart: true,
-      refusal: say(401, { message: 'Authorization has been denied for this request.' }),
+      outsideApiBase: true,
+      unauthorized: reply(401, { message: 'Authorization has been denied for this request.' }),
     },
   } satisfies MintedRow;
 }
@@ -39,16 +39,16 @@ export default {
       granted: [SEND, CHAT, 'https://graph.microsoft.com/User.Read'],
       token: {
         ...user.token,
-        troubles: {
-          ...user.token.troubles,
-          dead: failed(400, 'invalid_grant', 50_173, 'The provided grant has expired due to it being revoked.'),
-          busy,
+        errors: {
+          ...user.token.errors,
+          deadGrant: failed(400, 'invalid_grant', 50_173, 'The provided grant has expired due to it being revoked.'),
+          rateLimited: busy,
         },
       },
       refresh: { rotation: 'grace', params: { scope: /^(?=.*ChannelMessage\.Send\b)(?=.*\boffline_access\b)/ } },
-      api: { url: 'https://graph.microsoft.com/v1.0/me/chats', refusal },
+      api: { url: 'https://graph.microsoft.com/v1.0/me/chats', unauthorized: refusal },
     },
     bot('botframework.com'),
-    { ...bot(TENANT), flavour: 'single tenant', params: { bot_tenant: TENANT } },
+    { ...bot(TENANT), variant: 'single tenant', params: { bot_tenant: TENANT } },
   ],
 } satisfies Vendor;

@@ -1,15 +1,15 @@
 // developer.mixpanel.com/reference/service-accounts, …/reference/project-token, …/reference/project-secret,
 // docs.mixpanel.com/docs/privacy/eu-residency
-import { type GivenRow, say, type Vendor } from '../emulator/vendor.ts';
+import { reply, type StaticRow, type Vendor } from '../emulator/vendor.ts';
 
-const refusal = say(401, { error: 'Unauthorized', status: 'error' });
+const refusal = reply(401, { error: 'Unauthorized', status: 'error' });
 const account = {
-  flow: 'given',
+  flow: 'static',
   mode: 'service_account',
   connection: { project_id: '1234567' },
   credentials: { username: 'export.0a1b2c.mp-service-account', password: 'S3cr:t+Value' },
-  api: { url: 'https://mixpanel.com/api/query/insights', refusal },
-} satisfies GivenRow;
+  api: { url: 'https://mixpanel.com/api/query/insights', unauthorized: refusal },
+} satisfies StaticRow;
 
 export default {
   provider: 'mixpanel',
@@ -17,25 +17,25 @@ export default {
     account,
     {
       ...account,
-      flavour: 'EU',
+      variant: 'EU',
       connection: { region: 'eu' },
       credentials: { ...account.credentials, password: 'S3cretValue' },
-      api: { url: 'https://eu.mixpanel.com/api/query/insights', refusal },
+      api: { url: 'https://eu.mixpanel.com/api/query/insights', unauthorized: refusal },
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'project_token',
       connection: { region: 'in' },
       credentials: { api_key: '0123456789abcdef0123456789abcdef' },
-      api: { method: 'POST', url: 'https://api-in.mixpanel.com/track', takes: 'body:token', answer: { status: 1 } },
+      api: { method: 'POST', url: 'https://api-in.mixpanel.com/track', tokenType: 'body:token', answer: { status: 1 } },
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'project_secret',
       credentials: { secret: 'fedcba9876543210fedcba9876543210' },
       // The user's name, without a password.
-      serves: Buffer.from('fedcba9876543210fedcba9876543210:').toString('base64'),
-      api: { url: 'https://mixpanel.com/api/query/insights', takes: 'Basic', refusal },
+      served: Buffer.from('fedcba9876543210fedcba9876543210:').toString('base64'),
+      api: { url: 'https://mixpanel.com/api/query/insights', tokenType: 'Basic', unauthorized: refusal },
     },
   ],
 } satisfies Vendor;

@@ -1,14 +1,14 @@
 // developer.monday.com/apps/docs/oauth, …/apps/docs/migrating-to-the-new-oauth-flow, …/api-reference/docs/authentication,
 // …/api-reference/docs/api-versioning
-import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
 const CONSENT = 'https://auth.monday.com/oauth2/authorize';
 const api = {
   method: 'POST',
   url: 'https://api.monday.com/v2',
-  takes: ['Bearer', 'header:Authorization'],
+  tokenType: ['Bearer', 'header:Authorization'],
   answer: { data: { me: { id: '4012689' } }, account_id: 1_825_528 },
-  refusal: say(401, { errors: [{ message: 'Not Authenticated' }] }),
+  unauthorized: reply(401, { errors: [{ message: 'Not Authenticated' }] }),
 } as const;
 const scopes = ['me:read', 'boards:read'];
 
@@ -20,14 +20,14 @@ export default {
       mode: 'oauth_2_1',
       params: { force_install_if_needed: 'true', api_version: '2026-10' },
       scopes,
-      // Nothing but the token tells when it dies.
+      // Only the token itself has its expiry.
       tokens: { jwt: true },
       lifetime: 3_600,
       authorize: { url: CONSENT, pkce: 'required', params: { force_install_if_needed: 'true' } },
       token: {
         url: 'https://auth.monday.com/oauth_ms/oauth/token',
-        client: ['post', 'basic_raw'],
-        answer: ({ access, refresh, scopes: granted }: Fresh) => ({
+        clientAuth: ['post', 'basic_raw'],
+        respond: ({ access, refresh, scopes: granted }: IssuedTokens) => ({
           access_token: access,
           token_type: 'Bearer',
           refresh_token: refresh,
@@ -36,7 +36,7 @@ export default {
       },
       refresh: { rotation: 'single_use' },
       revoke: { url: 'https://auth.monday.com/oauth_ms/oauth/revoke' },
-      api: { ...api, takes: [...api.takes], headers: { 'api-version': '2026-10' } },
+      api: { ...api, tokenType: [...api.tokenType], headers: { 'api-version': '2026-10' } },
     },
     {
       flow: 'code',
@@ -47,20 +47,20 @@ export default {
       token: {
         url: 'https://auth.monday.com/oauth2/token',
         params: { grant_type: null },
-        answer: ({ access, scopes: granted }: Fresh) => ({
+        respond: ({ access, scopes: granted }: IssuedTokens) => ({
           access_token: access,
           token_type: 'Bearer',
           scope: granted.join(' '),
         }),
       },
-      api: { ...api, takes: [...api.takes] },
+      api: { ...api, tokenType: [...api.tokenType] },
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'api_key',
       params: { api_version: '2026-10' },
       credentials: { api_key: 'eyJhbGciOiJIUzI1NiJ9.eyJ0aWQiOjEyMywiYWFpIjoxMSwidWlkIjo0MDEyNjg5fQ.c2lnbmVk' },
-      api: { ...api, takes: 'header:Authorization', headers: { 'api-version': '2026-10' } },
+      api: { ...api, tokenType: 'header:Authorization', headers: { 'api-version': '2026-10' } },
     },
   ],
 } satisfies Vendor;

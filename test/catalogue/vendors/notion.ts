@@ -1,6 +1,6 @@
 // developers.notion.com/reference/create-a-token, …/reference/refresh-a-token, …/reference/revoke-token,
 // …/guides/get-started/authorization, …/reference/status-codes, …/reference/versioning
-import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
 const WORKSPACE = '3c90c3cc-0d44-4b50-8888-8dd25736052a';
 const VERSION = { 'notion-version': /^20\d\d-\d\d-\d\d$/ };
@@ -12,12 +12,12 @@ const problem = (status: number, code: string, message: string) => ({
   request_id: '00000000-0000-4000-8000-000000000000',
 });
 const failed = (status: number, error: string) =>
-  say(status, { error, request_id: '00000000-0000-4000-8000-000000000000' });
+  reply(status, { error, request_id: '00000000-0000-4000-8000-000000000000' });
 const api = {
   url: 'https://api.notion.com/v1/users/me',
   headers: VERSION,
   answer: { object: 'user', id: '7dc8e7d9-0000-4000-8000-cfa13b4e9f75', type: 'bot', bot: {} },
-  refusal: say(401, problem(401, 'unauthorized', 'API token is invalid.')),
+  unauthorized: reply(401, problem(401, 'unauthorized', 'API token is invalid.')),
 };
 
 export default {
@@ -31,10 +31,10 @@ export default {
       authorize: { url: 'https://api.notion.com/v1/oauth/authorize', separator: null, params: { owner: 'user' } },
       token: {
         url: 'https://api.notion.com/v1/oauth/token',
-        client: 'basic_raw',
+        clientAuth: 'basic_raw',
         body: 'json',
         headers: VERSION,
-        answer: ({ access, refresh }: Fresh) => ({
+        respond: ({ access, refresh }: IssuedTokens) => ({
           access_token: access,
           token_type: 'bearer',
           refresh_token: refresh,
@@ -56,16 +56,16 @@ export default {
           duplicated_template_id: null,
           request_id: '00000000-0000-4000-8000-000000000000',
         }),
-        troubles: {
-          dead: failed(400, 'invalid_grant'),
-          client: failed(401, 'invalid_client'),
-          busy: say(429, problem(429, 'rate_limited', 'You have been rate limited.'), { 'retry-after': '30' }),
+        errors: {
+          deadGrant: failed(400, 'invalid_grant'),
+          invalidClient: failed(401, 'invalid_client'),
+          rateLimited: reply(429, problem(429, 'rate_limited', 'You have been rate limited.'), { 'retry-after': '30' }),
         },
       },
       refresh: { rotation: 'single_use' },
       revoke: {
         url: 'https://api.notion.com/v1/oauth/revoke',
-        client: 'basic_raw',
+        clientAuth: 'basic_raw',
         body: 'json',
         headers: VERSION,
         params: { token: '{access_token}' },
@@ -81,7 +81,7 @@ export default {
       },
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'internal_integration',
       params: { notion_version: '2025-09-03' },
       credentials: { api_key: 'ntn_0123456789abcdefghijABCDEFGHIJ' },

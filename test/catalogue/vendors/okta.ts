@@ -1,13 +1,13 @@
 // developer.okta.com/docs/reference/api/oidc, …/docs/guides/refresh-tokens, …/docs/guides/implement-oauth-for-okta-serviceapp,
 // …/docs/reference/rl-best-practices, …/docs/guides/create-an-api-token
-import { type CodeRow, say, type Vendor } from '../emulator/vendor.ts';
+import { type CodeRow, reply, type Vendor } from '../emulator/vendor.ts';
 
 const DOMAIN = 'acme.okta.com';
 const ORG = `https://${DOMAIN}/oauth2/v1`;
-const troubles = {
-  dead: say(400, { error: 'invalid_grant', error_description: 'The refresh token is invalid or expired.' }),
-  client: say(401, { error: 'invalid_client', error_description: 'The client secret supplied is invalid.' }),
-  busy: say(
+const errors = {
+  deadGrant: reply(400, { error: 'invalid_grant', error_description: 'The refresh token is invalid or expired.' }),
+  invalidClient: reply(401, { error: 'invalid_client', error_description: 'The client secret supplied is invalid.' }),
+  rateLimited: reply(
     429,
     {
       errorCode: 'E0000047',
@@ -19,7 +19,7 @@ const troubles = {
     { 'x-rate-limit-limit': '0', 'x-rate-limit-remaining': '0', 'x-rate-limit-reset': '1999999999' },
   ),
 };
-const refusal = say(401, { errorCode: 'E0000011', errorSummary: 'Invalid token provided', errorCauses: [] });
+const refusal = reply(401, { errorCode: 'E0000011', errorSummary: 'Invalid token provided', errorCauses: [] });
 const METHODS = ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'none'];
 
 /** `server`: where its endpoints are. */
@@ -30,7 +30,7 @@ const row = (issuer: string, server: string) =>
     params: { domain: DOMAIN },
     tokens: { jwt: true },
     authorize: { url: `${server}/authorize`, params: { prompt: null } },
-    token: { url: `${server}/token`, client: ['basic', 'post'], troubles },
+    token: { url: `${server}/token`, clientAuth: ['basic', 'post'], errors },
     refresh: { rotation: 'same' },
     revoke: { url: `${server}/revoke` },
     oidc: {
@@ -50,7 +50,7 @@ const row = (issuer: string, server: string) =>
 
 const custom = row(`https://${DOMAIN}/oauth2/default`, `https://${DOMAIN}/oauth2/default/v1`);
 /** One's own API: Okta's is not for tokens of a custom server. */
-const own = { url: 'https://api.acme.example/orders', apart: true };
+const own = { url: 'https://api.acme.example/orders', outsideApiBase: true };
 
 export default {
   provider: 'okta',
@@ -58,24 +58,24 @@ export default {
     { ...custom, scopes: ['openid', 'offline_access', 'profile'], api: own },
     {
       ...custom,
-      flavour: 'rotation',
+      variant: 'rotation',
       scopes: ['openid', 'offline_access'],
       refresh: { rotation: 'grace' },
       api: own,
     },
     {
       ...row(`https://${DOMAIN}/oauth2/aus1a2b3c4D5e6F7g8h9`, `https://${DOMAIN}/oauth2/aus1a2b3c4D5e6F7g8h9/v1`),
-      flavour: 'private key',
+      variant: 'private key',
       params: { domain: DOMAIN, authz_server: 'aus1a2b3c4D5e6F7g8h9' },
-      client: { gives: ['client_id', 'private_key', 'key_id'] },
+      client: { configuredAs: ['client_id', 'private_key', 'key_id'] },
       scopes: ['openid', 'offline_access'],
       token: {
         url: `https://${DOMAIN}/oauth2/aus1a2b3c4D5e6F7g8h9/v1/token`,
-        client: 'private_key_jwt',
+        clientAuth: 'private_key_jwt',
         clientAssertion: {
           header: { kid: '{key_id}' },
         },
-        troubles,
+        errors,
       },
       // Each endpoint wants to be the audience itself.
       revoke: {
@@ -88,37 +88,40 @@ export default {
       ...row(`https://${DOMAIN}`, ORG),
       mode: 'org_server',
       scopes: ['openid', 'offline_access', 'okta.users.read.self'],
-      api: { url: `https://${DOMAIN}/api/v1/users/me`, refusal },
+      api: { url: `https://${DOMAIN}/api/v1/users/me`, unauthorized: refusal },
     },
     {
       flow: 'minted',
       mode: 'oauth2_client_credentials',
       params: { domain: DOMAIN },
-      client: { gives: ['client_id', 'private_key', 'key_id'] },
+      client: { configuredAs: ['client_id', 'private_key', 'key_id'] },
       scopes: ['okta.users.read', 'okta.groups.read'],
       tokens: { jwt: true },
       token: {
         url: `${ORG}/token`,
-        client: 'private_key_jwt',
+        clientAuth: 'private_key_jwt',
         clientAssertion: { header: { kid: '{key_id}' } },
-        troubles: { busy: troubles.busy },
+        errors: { rateLimited: errors.rateLimited },
       },
-      api: { url: `https://${DOMAIN}/api/v1/users`, refusal },
+      api: { url: `https://${DOMAIN}/api/v1/users`, unauthorized: refusal },
     },
     {
       flow: 'minted',
       mode: 'customer_client',
-      client: { id: '0oa1a2b3c4D5e6F7g8h9', gives: [], key: 'ES256' },
+      client: { id: '0oa1a2b3c4D5e6F7g8h9', configuredAs: [], key: 'ES256' },
       connection: { domain: 'customer.oktapreview.com' },
       scopes: ['okta.users.read'],
       tokens: { jwt: true },
       token: {
         url: 'https://customer.oktapreview.com/oauth2/v1/token',
-        client: 'private_key_jwt',
+        clientAuth: 'private_key_jwt',
         clientAssertion: { alg: 'ES256', header: { kid: '{key_id}' } },
-        troubles: {
-          dead: say(401, { error: 'invalid_client', error_description: 'The client_assertion signature is invalid.' }),
-          busy: troubles.busy,
+        errors: {
+          deadGrant: reply(401, {
+            error: 'invalid_client',
+            error_description: 'The client_assertion signature is invalid.',
+          }),
+          rateLimited: errors.rateLimited,
         },
       },
       credentials: ({ clientId, privateKey, keyId }) => ({
@@ -126,14 +129,14 @@ export default {
         private_key: privateKey,
         key_id: keyId,
       }),
-      api: { url: 'https://customer.oktapreview.com/api/v1/users', refusal },
+      api: { url: 'https://customer.oktapreview.com/api/v1/users', unauthorized: refusal },
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'api_key',
       connection: { domain: DOMAIN },
       credentials: { api_key: '00QCjAl4MlV-WPXM-ABCDEFGHIJKL-abcdefghijkl' },
-      api: { url: `https://${DOMAIN}/api/v1/users`, takes: 'SSWS', refusal },
+      api: { url: `https://${DOMAIN}/api/v1/users`, tokenType: 'SSWS', unauthorized: refusal },
     },
   ],
 } satisfies Vendor;

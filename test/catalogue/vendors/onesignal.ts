@@ -1,24 +1,24 @@
 // documentation.onesignal.com/docs/en/keys-and-ids, …/reference/rest-api-overview
-import { say, type Vendor } from '../emulator/vendor.ts';
+import { reply, type Vendor } from '../emulator/vendor.ts';
 
 const APP = '5eb5a37e-b458-11e3-ac11-000c2940e62c';
-const refusal = say(401, { errors: ['Access denied. Please include an Authorization header with a valid API key.'] });
+const refusal = reply(401, { errors: ['Access denied. Please include an Authorization header with a valid API key.'] });
 
 export default {
   provider: 'onesignal',
   rows: [
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'api_key',
       connection: { app_id: APP },
       credentials: { api_key: 'os_v2_app_l222g7vulai6hlarabbguxtcyexample' },
-      api: { url: `https://api.onesignal.com/notifications?app_id=${APP}`, takes: 'Key', refusal },
+      api: { url: `https://api.onesignal.com/notifications?app_id=${APP}`, tokenType: 'Key', unauthorized: refusal },
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'organization_key',
       credentials: { api_key: 'os_v2_org_mftpxsxwljg4bkuwkvokhcofwexample' },
-      api: { url: 'https://api.onesignal.com/apps', takes: 'Key', answer: [], refusal },
+      api: { url: 'https://api.onesignal.com/apps', tokenType: 'Key', answer: [], unauthorized: refusal },
     },
   ],
 } satisfies Vendor;

@@ -1,20 +1,21 @@
 // developer.paypal.com/api/rest/authentication, …/log-in/build-button, …/log-in/build, …/api/rest/responses, and the
 // Postman collection of github.com/paypal (terminate an access token)
-import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
-const failed = (status: number, error: string, error_description: string) => say(status, { error, error_description });
+const failed = (status: number, error: string, error_description: string) =>
+  reply(status, { error, error_description });
 const client = failed(401, 'invalid_client', 'Client Authentication failed');
-const busy = say(429, {
+const busy = reply(429, {
   name: 'RATE_LIMIT_REACHED',
   message: 'Too many requests. Blocked due to rate limiting.',
   debug_id: 'abcdef0123456',
 });
 const GRANTED = ['https://uri.paypal.com/services/invoicing', 'https://api.paypal.com/v1/payments/.*', 'openid'];
-const refusal = say(401, { error: 'invalid_token', error_description: 'Token signature verification failed' });
+const refusal = reply(401, { error: 'invalid_token', error_description: 'Token signature verification failed' });
 const token = {
   url: 'https://api-m.paypal.com/v1/oauth2/token',
-  client: 'basic_raw',
-  answer: ({ access }: Fresh) => ({
+  clientAuth: 'basic_raw',
+  answer: ({ access }: IssuedTokens) => ({
     scope: GRANTED.join(' '),
     access_token: access,
     token_type: 'Bearer',
@@ -22,7 +23,7 @@ const token = {
     expires_in: 31_668,
     nonce: '2026-11-22T15:35:36ZExample',
   }),
-  troubles: { client, busy },
+  errors: { invalidClient: client, rateLimited: busy },
 } as const;
 const minted = {
   flow: 'minted',
@@ -30,7 +31,7 @@ const minted = {
   tokens: { access: 'A21AA' },
   lifetime: 31_668,
   token,
-  api: { url: 'https://api-m.paypal.com/v2/invoicing/invoices', refusal },
+  api: { url: 'https://api-m.paypal.com/v2/invoicing/invoices', unauthorized: refusal },
 } as const;
 
 export default {
@@ -40,16 +41,16 @@ export default {
     {
       ...minted,
       mode: 'customer_client',
-      flavour: 'sandbox',
-      client: { gives: [] },
+      variant: 'sandbox',
+      client: { configuredAs: [] },
       params: { environment: 'sandbox' },
       token: {
         ...token,
         url: 'https://api-m.sandbox.paypal.com/v1/oauth2/token',
-        troubles: { ...token.troubles, dead: client },
+        errors: { ...token.errors, deadGrant: client },
       },
       credentials: ({ clientId, clientSecret }) => ({ client_id: clientId, client_secret: clientSecret }),
-      api: { url: 'https://api-m.sandbox.paypal.com/v2/invoicing/invoices', refusal },
+      api: { url: 'https://api-m.sandbox.paypal.com/v2/invoicing/invoices', unauthorized: refusal },
     },
     {
       flow: 'code',
@@ -66,21 +67,25 @@ export default {
         ...token,
         params: { redirect_uri: null },
         // Numbers are texts here, and the ID token is signed with the secret.
-        answer: ({ access, refresh }: Fresh) => ({
+        respond: ({ access, refresh }: IssuedTokens) => ({
           token_type: 'Bearer',
           expires_in: '28800',
           refresh_token: refresh,
           id_token: 'eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJodHRwczovL3d3dy5wYXlwYWwuY29tIn0.c2lnbmF0dXJl',
           access_token: access,
         }),
-        troubles: { dead: failed(400, 'invalid_grant', 'Invalid refresh token'), client, busy },
+        errors: {
+          deadGrant: failed(400, 'invalid_grant', 'Invalid refresh token'),
+          invalidClient: client,
+          rateLimited: busy,
+        },
       },
       refresh: {
         rotation: 'omitted',
-        answer: ({ access }: Fresh) => ({ token_type: 'Bearer', expires_in: '28800', access_token: access }),
+        respond: ({ access }: IssuedTokens) => ({ token_type: 'Bearer', expires_in: '28800', access_token: access }),
       },
       revoke: { url: 'https://api-m.paypal.com/v1/oauth2/token/terminate' },
-      api: { url: 'https://api-m.paypal.com/v1/identity/oauth2/userinfo?schema=paypalv1.1', refusal },
+      api: { url: 'https://api-m.paypal.com/v1/identity/oauth2/userinfo?schema=paypalv1.1', unauthorized: refusal },
     },
   ],
 } satisfies Vendor;

@@ -1,8 +1,8 @@
 // pipedrive.readme.io/docs/marketplace-oauth-authorization, …/docs/app-uninstallation,
 // developers.pipedrive.com/docs/api/v1/Oauth, …/v1/Users#getCurrentUser
-import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
-const failed = (status: number, error: string, message: string) => say(status, { success: false, message, error });
+const failed = (status: number, error: string, message: string) => reply(status, { success: false, message, error });
 
 export default {
   provider: 'pipedrive',
@@ -20,16 +20,16 @@ export default {
       },
       token: {
         url: 'https://oauth.pipedrive.com/oauth/token',
-        client: 'basic',
-        answer: ({ body, scopes }: Fresh) => ({
+        clientAuth: 'basic',
+        respond: ({ body, scopes }: IssuedTokens) => ({
           ...body,
           scope: scopes.join(','),
           api_domain: 'https://acme-corp.pipedrive.com',
         }),
-        troubles: {
-          dead: failed(400, 'invalid_grant', 'Invalid grant: refresh token is invalid'),
-          client: failed(401, 'invalid_client', 'Invalid client: client is invalid'),
-          busy: say(
+        errors: {
+          deadGrant: failed(400, 'invalid_grant', 'Invalid grant: refresh token is invalid'),
+          invalidClient: failed(401, 'invalid_client', 'Invalid client: client is invalid'),
+          rateLimited: reply(
             429,
             { success: false, error: 'Rate limit exceeded', errorCode: 429 },
             { 'x-ratelimit-limit': '80', 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '2' },
@@ -58,7 +58,7 @@ export default {
       revoke: { url: 'https://oauth.pipedrive.com/oauth/revoke' },
       api: {
         url: 'https://acme-corp.pipedrive.com/api/v2/deals',
-        refusal: say(401, { success: false, error: 'Invalid token: access token is invalid', errorCode: 401 }),
+        unauthorized: reply(401, { success: false, error: 'Invalid token: access token is invalid', errorCode: 401 }),
       },
       captured: { api_domain: 'https://acme-corp.pipedrive.com', user_id: 179, company_id: 53 },
     },

@@ -1,5 +1,5 @@
 // developer.intuit.com/app/developer/qbo/docs/develop/authentication-and-authorization/oauth-2.0, and intuit-oauth
-import type { Fresh, Vendor } from '../emulator/vendor.ts';
+import type { IssuedTokens, Vendor } from '../emulator/vendor.ts';
 
 export default {
   provider: 'quickbooks',
@@ -19,8 +19,8 @@ export default {
       },
       token: {
         url: 'https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer',
-        client: 'basic_raw',
-        answer: ({ access, refresh }: Fresh) => ({
+        clientAuth: 'basic_raw',
+        respond: ({ access, refresh }: IssuedTokens) => ({
           token_type: 'bearer',
           expires_in: 3_600,
           refresh_token: refresh,
@@ -31,7 +31,7 @@ export default {
       refresh: { rotation: 'sometimes' },
       revoke: {
         url: 'https://developer.api.intuit.com/v2/oauth2/tokens/revoke',
-        client: 'basic_raw',
+        clientAuth: 'basic_raw',
         body: 'json',
         params: { token: '{token}' },
         ends: 'grant',

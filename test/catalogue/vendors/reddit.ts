@@ -1,9 +1,9 @@
 // github.com/reddit-archive/reddit/wiki/OAuth2, …/wiki/API, github.com/praw-dev/prawcore
-import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
 const AGENT = 'web:com.example.broker:v1.0 (by /u/example)';
 const headers = { 'user-agent': AGENT };
-const failed = (error: number, message: string) => say(error, { message, error });
+const failed = (error: number, message: string) => reply(error, { message, error });
 
 export default {
   provider: 'reddit',
@@ -18,19 +18,19 @@ export default {
       authorize: { url: 'https://www.reddit.com/api/v1/authorize', params: { duration: 'permanent' } },
       token: {
         url: 'https://www.reddit.com/api/v1/access_token',
-        client: 'basic_raw',
+        clientAuth: 'basic_raw',
         headers,
-        answer: ({ body }: Fresh) => ({ ...body, token_type: 'bearer' }),
-        troubles: {
-          dead: failed(400, 'Bad Request'),
-          client: failed(401, 'Unauthorized'),
-          busy: failed(429, 'Too Many Requests'),
+        respond: ({ body }: IssuedTokens) => ({ ...body, token_type: 'bearer' }),
+        errors: {
+          deadGrant: failed(400, 'Bad Request'),
+          invalidClient: failed(401, 'Unauthorized'),
+          rateLimited: failed(429, 'Too Many Requests'),
         },
       },
       refresh: { rotation: 'omitted' },
       revoke: {
         url: 'https://www.reddit.com/api/v1/revoke_token',
-        client: 'basic_raw',
+        clientAuth: 'basic_raw',
         headers,
         params: { token: '{refresh_token}', token_type_hint: 'refresh_token' },
         // With all its access tokens.
@@ -39,7 +39,7 @@ export default {
       api: {
         url: 'https://oauth.reddit.com/api/v1/me',
         headers,
-        refusal: failed(401, 'Unauthorized'),
+        unauthorized: failed(401, 'Unauthorized'),
       },
     },
   ],

@@ -1,24 +1,24 @@
 // help.salesforce.com: remoteaccess_oauth_web_server_flow, …_refresh_token_flow, …_jwt_flow, …_client_credentials_flow,
 // …_revoke_token, …_flow_errors, …_using_openid_discovery_endpoint
-import { type CodeRow, type Fresh, type MintedRow, say, type Vendor } from '../emulator/vendor.ts';
+import { type CodeRow, type IssuedTokens, type MintedRow, reply, type Vendor } from '../emulator/vendor.ts';
 
 const INSTANCE = 'https://example.my.salesforce.com';
 const idAt = (host: string) => `https://${host}/id/00D50000000IZ3ZEAW/00550000001fg5OAAQ`;
-const failed = (error: string, error_description: string) => say(400, { error, error_description });
-const troubles = {
-  dead: failed('invalid_grant', 'expired access/refresh token'),
-  client: failed('invalid_client', 'invalid client credentials'),
-  busy: failed('rate_limit_exceeded', 'Number of login requests has been exceeded'),
+const failed = (error: string, error_description: string) => reply(400, { error, error_description });
+const errors = {
+  deadGrant: failed('invalid_grant', 'expired access/refresh token'),
+  invalidClient: failed('invalid_client', 'invalid client credentials'),
+  rateLimited: failed('rate_limit_exceeded', 'Number of login requests has been exceeded'),
 };
 const api = {
   url: `${INSTANCE}/services/data/v64.0/sobjects`,
-  refusal: say(401, [{ message: 'Session expired or invalid', errorCode: 'INVALID_SESSION_ID' }]),
+  unauthorized: reply(401, [{ message: 'Session expired or invalid', errorCode: 'INVALID_SESSION_ID' }]),
 };
 
 /** Nothing is said of how long it lives. */
-const told =
+const respondWith =
   (host: string) =>
-  ({ access, refresh, scopes, body: { id_token } }: Fresh) => ({
+  ({ access, refresh, scopes, body: { id_token } }: IssuedTokens) => ({
     access_token: access,
     ...(refresh !== undefined && { refresh_token: refresh }),
     signature: 'SSSbLO/gBhmmyNUvN18ODBDFYHzakxOMgqYtu+hDPsc=',
@@ -39,10 +39,15 @@ const codeAt = (host: string) =>
     tokens: { access: '00D50000000IZ3Z!', refresh: '5Aep861' },
     lifetime: null,
     authorize: { url: `https://${host}/services/oauth2/authorize` },
-    token: { url: `https://${host}/services/oauth2/token`, client: ['post', 'basic'], answer: told(host), troubles },
+    token: {
+      url: `https://${host}/services/oauth2/token`,
+      clientAuth: ['post', 'basic'],
+      respond: respondWith(host),
+      errors,
+    },
     refresh: { rotation: 'omitted' },
     // The token is proof enough; of a refresh token, all that came of it goes.
-    revoke: { url: `https://${host}/services/oauth2/revoke`, client: ['none', 'post', 'basic'] },
+    revoke: { url: `https://${host}/services/oauth2/revoke`, clientAuth: ['none', 'post', 'basic'] },
     api,
     captured: captured(host),
     expects: { lifetime: 7_200 },
@@ -53,25 +58,25 @@ const sandbox = codeAt('example--uat.sandbox.my.salesforce.com');
 const jwt = {
   flow: 'minted',
   mode: 'jwt_bearer',
-  client: { gives: ['client_id', 'private_key'] },
+  client: { configuredAs: ['client_id', 'private_key'] },
   connection: { username: 'integration@example.com' },
   granted: ['web', 'openid', 'api', 'id'],
   tokens: { access: '00D50000000IZ3Z!' },
   lifetime: null,
   assertion: {
     claims: { iss: '{client_id}', sub: 'integration@example.com', aud: 'https://login.salesforce.com' },
-    longest: 180,
+    maxLifetime: 180,
   },
   token: {
     url: 'https://login.salesforce.com/services/oauth2/token',
-    answer: ({ access, scopes }: Fresh) => ({
+    respond: ({ access, scopes }: IssuedTokens) => ({
       access_token: access,
       scope: scopes.join(' '),
       instance_url: INSTANCE,
       id: idAt('login.salesforce.com'),
       token_type: 'Bearer',
     }),
-    troubles: { ...troubles, dead: failed('invalid_grant', "user hasn't approved this consumer") },
+    errors: { ...errors, deadGrant: failed('invalid_grant', "user hasn't approved this consumer") },
   },
   api,
   captured: captured('login.salesforce.com'),
@@ -87,9 +92,9 @@ const client = {
   lifetime: null,
   token: {
     url: `${INSTANCE}/services/oauth2/token`,
-    client: ['post', 'basic'],
-    answer: told('login.salesforce.com'),
-    troubles: { ...troubles, dead: failed('inactive_user', 'user is inactive') },
+    clientAuth: ['post', 'basic'],
+    respond: respondWith('login.salesforce.com'),
+    errors: { ...errors, deadGrant: failed('inactive_user', 'user is inactive') },
   },
   api,
   captured: captured('login.salesforce.com'),
@@ -102,7 +107,7 @@ export default {
     anywhere,
     {
       ...sandbox,
-      flavour: 'partner, with rotation',
+      variant: 'partner, with rotation',
       params: { prompt: 'login-consent', api_version: '65.0' },
       connection: { login_host: 'example--uat.sandbox.my.salesforce.com', session_seconds: '900' },
       authorize: { ...sandbox.authorize, pkce: 'required', params: { prompt: 'login consent' } },
@@ -112,10 +117,14 @@ export default {
     },
     {
       ...anywhere,
-      flavour: 'signed client',
-      client: { gives: ['client_id', 'private_key'] },
-      token: { ...anywhere.token, client: 'private_key_jwt' },
-      revoke: { ...anywhere.revoke, client: ['none', 'private_key_jwt'], clientAssertion: { claims: { aud: true } } },
+      variant: 'signed client',
+      client: { configuredAs: ['client_id', 'private_key'] },
+      token: { ...anywhere.token, clientAuth: 'private_key_jwt' },
+      revoke: {
+        ...anywhere.revoke,
+        clientAuth: ['none', 'private_key_jwt'],
+        clientAssertion: { claims: { aud: true } },
+      },
     },
     {
       ...anywhere,
@@ -137,7 +146,7 @@ export default {
     {
       ...jwt,
       mode: 'customer_jwt',
-      client: { gives: [] },
+      client: { configuredAs: [] },
       connection: { username: 'integration@example.com', login_host: 'test.salesforce.com', audience: 'sandbox' },
       assertion: { ...jwt.assertion, claims: { ...jwt.assertion.claims, aud: 'https://test.salesforce.com' } },
       token: { ...jwt.token, url: 'https://test.salesforce.com/services/oauth2/token' },
@@ -147,8 +156,8 @@ export default {
     {
       ...client,
       mode: 'customer_client',
-      client: { gives: [] },
-      token: { ...client.token, troubles: { ...troubles, dead: troubles.client } },
+      client: { configuredAs: [] },
+      token: { ...client.token, errors: { ...errors, deadGrant: errors.invalidClient } },
       credentials: ({ clientId, clientSecret }) => ({ client_id: clientId, client_secret: clientSecret }),
     },
   ],

@@ -1,6 +1,6 @@
 // shopify.dev/docs/apps/build/authentication-authorization/access-tokens: authorization-code-grant, offline-access-tokens
 import { createHmac } from 'node:crypto';
-import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
 const shop = { shop: 'acme-outdoors' };
 const TOKEN_URL = 'https://acme-outdoors.myshopify.com/admin/oauth/access_token';
@@ -23,12 +23,12 @@ const authorize = {
   separator: ',',
   params: { response_type: null },
   callback,
-  guards: ['hmac', 'shop', 'timestamp'],
+  verifiedParams: ['hmac', 'shop', 'timestamp'],
 } as const satisfies CodeRow['authorize'];
 
 const api = {
   url: 'https://acme-outdoors.myshopify.com/admin/api/2026-10/shop.json',
-  takes: 'header:X-Shopify-Access-Token',
+  tokenType: 'header:X-Shopify-Access-Token',
 };
 
 export default {
@@ -45,14 +45,14 @@ export default {
         url: TOKEN_URL,
         body: 'json',
         params: { expiring: '1', grant_type: null, redirect_uri: null },
-        answer: ({ access, refresh, scopes }: Fresh) => ({
+        respond: ({ access, refresh, scopes }: IssuedTokens) => ({
           access_token: access,
           scope: scopes.join(','),
           expires_in: 3_600,
           refresh_token: refresh,
           refresh_token_expires_in: 7_776_000,
         }),
-        troubles: { busy: say(429, { errors: 'Exceeded 2 calls per second' }, { 'retry-after': '2.0' }) },
+        errors: { rateLimited: reply(429, { errors: 'Exceeded 2 calls per second' }, { 'retry-after': '2.0' }) },
       },
       refresh: { rotation: 'grace', params: { expiring: false } },
       api,
@@ -60,7 +60,7 @@ export default {
     {
       flow: 'code',
       mode: 'oauth2_code',
-      flavour: 'unexpiring',
+      variant: 'unexpiring',
       params: { expiring: '0' },
       connection: shop,
       scopes: ['write_orders'],
@@ -71,7 +71,7 @@ export default {
         url: TOKEN_URL,
         body: 'json',
         params: { expiring: '0', grant_type: null, redirect_uri: null },
-        answer: ({ access, scopes }: Fresh) => ({ access_token: access, scope: scopes.join(',') }),
+        respond: ({ access, scopes }: IssuedTokens) => ({ access_token: access, scope: scopes.join(',') }),
       },
       api,
     },
@@ -83,7 +83,7 @@ export default {
       token: {
         url: TOKEN_URL,
         body: 'json',
-        answer: ({ access }: Fresh) => ({
+        respond: ({ access }: IssuedTokens) => ({
           access_token: access,
           scope: 'write_products,read_orders',
           expires_in: 86_399,
@@ -93,7 +93,7 @@ export default {
       api,
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'admin_custom_app',
       connection: shop,
       credentials: { api_key: 'shpat_00000000000000000000000000000000' },

@@ -1,5 +1,5 @@
 // docs.slack.dev/authentication/installing-with-oauth, …/using-token-rotation, …/methods/auth.revoke
-import { type Fresh, type Json, type Row, say, type Vendor } from '../emulator/vendor.ts';
+import { type IssuedTokens, type Json, type Row, reply, type Vendor } from '../emulator/vendor.ts';
 
 const installed = {
   app_id: 'A0KRD7HC3',
@@ -9,15 +9,15 @@ const installed = {
 };
 
 /** Every error is a 200. */
-const failed = (error: string) => say(200, { ok: false, error });
-const troubles = {
-  dead: failed('invalid_refresh_token'),
-  client: failed('bad_client_secret'),
+const failed = (error: string) => reply(200, { ok: false, error });
+const errors = {
+  deadGrant: failed('invalid_refresh_token'),
+  invalidClient: failed('bad_client_secret'),
   request: failed('invalid_arguments'),
-  busy: say(429, { ok: false, error: 'ratelimited' }, { 'retry-after': '30' }),
+  rateLimited: reply(429, { ok: false, error: 'ratelimited' }, { 'retry-after': '30' }),
 };
 
-const bot = ({ body, scopes }: Fresh): Json => ({
+const bot = ({ body, scopes }: IssuedTokens): Json => ({
   ok: true,
   ...body,
   token_type: 'bot',
@@ -26,7 +26,7 @@ const bot = ({ body, scopes }: Fresh): Json => ({
   ...installed,
   authed_user: { id: 'U1234' },
 });
-const user = ({ body, scopes }: Fresh): Json => ({
+const user = ({ body, scopes }: IssuedTokens): Json => ({
   ok: true,
   ...installed,
   authed_user: { id: 'U1234', ...body, scope: scopes.join(','), token_type: 'user' },
@@ -34,13 +34,13 @@ const user = ({ body, scopes }: Fresh): Json => ({
 
 const revoke = {
   url: 'https://slack.com/api/auth.revoke',
-  takes: 'Bearer',
+  authorizedBy: 'Bearer',
   answer: { ok: true, revoked: true },
 } satisfies Extract<Row, { flow: 'code' }>['revoke'];
 const api = {
   url: 'https://slack.com/api/auth.test',
   answer: { ok: true },
-  refusal: say(401, { ok: false, error: 'invalid_auth' }),
+  unauthorized: reply(401, { ok: false, error: 'invalid_auth' }),
 };
 
 export default {
@@ -58,7 +58,12 @@ export default {
         separator: ',',
         params: { user_scope: 'search:read', team: null },
       },
-      token: { url: 'https://slack.com/api/oauth.v2.access', client: ['basic', 'post'], answer: bot, troubles },
+      token: {
+        url: 'https://slack.com/api/oauth.v2.access',
+        clientAuth: ['basic', 'post'],
+        respond: bot,
+        errors,
+      },
       refresh: { rotation: 'single_use' },
       revoke,
       api,
@@ -70,9 +75,14 @@ export default {
       scopes: ['search:read'],
       tokens: { access: 'xoxp-' },
       lifetime: null,
-      names: { scope: 'user_scope' },
+      renames: { scope: 'user_scope' },
       authorize: { url: 'https://slack.com/oauth/v2/authorize', separator: ',', params: { team: null } },
-      token: { url: 'https://slack.com/api/oauth.v2.access', client: ['basic', 'post'], answer: user, troubles },
+      token: {
+        url: 'https://slack.com/api/oauth.v2.access',
+        clientAuth: ['basic', 'post'],
+        respond: user,
+        errors,
+      },
       revoke,
       api,
       captured: { team_id: 'T9TK3CUKW', user_id: 'U1234' },
@@ -86,8 +96,8 @@ export default {
       authorize: { url: 'https://slack.com/openid/connect/authorize', params: { team: null } },
       token: {
         url: 'https://slack.com/api/openid.connect.token',
-        answer: ({ body: { access_token, id_token } }) => ({ ok: true, access_token, token_type: 'Bearer', id_token }),
-        troubles,
+        respond: ({ body: { access_token, id_token } }) => ({ ok: true, access_token, token_type: 'Bearer', id_token }),
+        errors,
       },
       revoke,
       api: { ...api, url: 'https://slack.com/api/openid.connect.userInfo' },

@@ -1,15 +1,15 @@
 // docs.snowflake.com/en/user-guide/oauth-custom, …/user-guide/single-use-refresh-tokens,
 // …/developer-guide/sql-api/authenticating, …/user-guide/programmatic-access-tokens
-import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
 const HOST = 'myorg-analytics.snowflakecomputing.com';
 const kind = (type: string) => ({ 'x-snowflake-authorization-token-type': type });
 const failed = (status: number, error: string, message: string) =>
-  say(status, { data: null, message, code: null, success: false, error });
+  reply(status, { data: null, message, code: null, success: false, error });
 const api = {
   url: `https://${HOST}/api/v2/databases`,
   answer: [],
-  refusal: say(401, { code: '390303', message: 'Invalid OAuth access token.' }),
+  unauthorized: reply(401, { code: '390303', message: 'Invalid OAuth access token.' }),
 };
 
 const row = {
@@ -23,18 +23,18 @@ const row = {
   authorize: { url: `https://${HOST}/oauth/authorize` },
   token: {
     url: `https://${HOST}/oauth/token-request`,
-    client: 'basic_raw',
-    answer: ({ access, refresh, grant }: Fresh) => ({
+    clientAuth: 'basic_raw',
+    respond: ({ access, refresh, grant }: IssuedTokens) => ({
       access_token: access,
       ...(refresh !== undefined && { refresh_token: refresh }),
       expires_in: 600,
       token_type: 'Bearer',
-      // Told for codes only.
+      // Only in responses to codes.
       ...(grant === 'code' && { username: 'user1', idpInitiated: false }),
     }),
-    troubles: {
-      dead: failed(400, 'invalid_grant', 'This is an invalid grant.'),
-      client: failed(400, 'invalid_client', 'This is an invalid client.'),
+    errors: {
+      deadGrant: failed(400, 'invalid_grant', 'This is an invalid grant.'),
+      invalidClient: failed(400, 'invalid_client', 'This is an invalid client.'),
     },
   },
   refresh: { rotation: 'omitted' },
@@ -48,24 +48,24 @@ export default {
   provider: 'snowflake',
   rows: [
     row,
-    { ...row, flavour: 'single use', refresh: { rotation: 'single_use', endsAccess: true } },
+    { ...row, variant: 'single use', refresh: { rotation: 'single_use', endsAccess: true } },
     {
       flow: 'minted',
       mode: 'key_pair',
-      client: { gives: [] },
+      client: { configuredAs: [] },
       connection: { account: 'myorg-analytics', account_identifier: 'MYORG-ANALYTICS', user: 'BROKER_SERVICE' },
       assertion: {
         claims: {
           iss: /^MYORG-ANALYTICS\.BROKER_SERVICE\.SHA256:[A-Za-z0-9+/]{43}=$/,
           sub: 'MYORG-ANALYTICS.BROKER_SERVICE',
         },
-        longest: 3_600,
+        maxLifetime: 3_600,
       },
       credentials: ({ privateKey }) => ({ private_key: privateKey }),
       api: { ...api, headers: kind('KEYPAIR_JWT') },
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'programmatic_access_token',
       connection: { account: 'xy12345.eu-central-1' },
       credentials: { api_key: 'eyJraWQiOiJleGFtcGxlIn0.eyJwIjoiMSJ9.c2lnbmVk' },

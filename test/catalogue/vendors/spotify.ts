@@ -1,12 +1,12 @@
 // developer.spotify.com/documentation/web-api/tutorials/code-flow, …/tutorials/refreshing-tokens,
 // …/tutorials/client-credentials-flow, …/blog/2026-06-18-refresh-token-expiration, …/concepts/rate-limits
-import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
-const failed = (error: string, error_description: string) => say(400, { error, error_description });
+const failed = (error: string, error_description: string) => reply(400, { error, error_description });
 const client = failed('invalid_client', 'Invalid client secret');
-const busy = say(429, { error: { status: 429, message: 'API rate limit exceeded' } }, { 'retry-after': '30' });
+const busy = reply(429, { error: { status: 429, message: 'API rate limit exceeded' } }, { 'retry-after': '30' });
 const url = 'https://accounts.spotify.com/api/token';
-const refusal = say(401, { error: { status: 401, message: 'Invalid access token' } });
+const refusal = reply(401, { error: { status: 401, message: 'Invalid access token' } });
 
 export default {
   provider: 'spotify',
@@ -20,11 +20,15 @@ export default {
       authorize: { url: 'https://accounts.spotify.com/authorize', params: { show_dialog: 'true' } },
       token: {
         url,
-        client: 'basic_raw',
-        troubles: { dead: failed('invalid_grant', 'Refresh token revoked'), client, busy },
+        clientAuth: 'basic_raw',
+        errors: {
+          deadGrant: failed('invalid_grant', 'Refresh token revoked'),
+          invalidClient: client,
+          rateLimited: busy,
+        },
       },
       refresh: { rotation: 'sometimes' },
-      api: { url: 'https://api.spotify.com/v1/me', refusal },
+      api: { url: 'https://api.spotify.com/v1/me', unauthorized: refusal },
       // Six months after consent, whatever is refreshed.
       expects: { reauthDueIn: 15_552_000 },
     },
@@ -34,11 +38,11 @@ export default {
       tokens: { access: 'BQ' },
       token: {
         url,
-        client: 'basic_raw',
-        answer: ({ access }: Fresh) => ({ access_token: access, token_type: 'bearer', expires_in: 3_600 }),
-        troubles: { client, busy },
+        clientAuth: 'basic_raw',
+        respond: ({ access }: IssuedTokens) => ({ access_token: access, token_type: 'bearer', expires_in: 3_600 }),
+        errors: { invalidClient: client, rateLimited: busy },
       },
-      api: { url: 'https://api.spotify.com/v1/search', refusal },
+      api: { url: 'https://api.spotify.com/v1/search', unauthorized: refusal },
     },
   ],
 } satisfies Vendor;

@@ -1,8 +1,8 @@
 // developer.squareup.com/reference/square/o-auth-api, …/docs/oauth-api/overview
-import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
 const error = (status: number, category: string, code: string) =>
-  say(status, { errors: [{ category, code, detail: `${code} is what went wrong.` }] });
+  reply(status, { errors: [{ category, code, detail: `${code} is what went wrong.` }] });
 
 export default {
   provider: 'square',
@@ -25,7 +25,7 @@ export default {
         url: 'https://connect.squareup.com/oauth2/token',
         body: 'json',
         params: { short_lived: null },
-        answer: ({ access, refresh, expiresAt }: Fresh) => ({
+        respond: ({ access, refresh, expiresAt }: IssuedTokens) => ({
           access_token: access,
           token_type: 'bearer',
           expires_at: expiresAt?.toISOString().replace(/\.\d+/, ''),
@@ -33,17 +33,17 @@ export default {
           refresh_token: refresh,
           short_lived: false,
         }),
-        troubles: {
+        errors: {
           // developer.squareup.com/forums/t/getting-error-while-renew-token/11056
-          dead: say(401, { message: 'Invalid refresh token', type: 'service.not_authorized' }),
-          client: say(401, { message: 'Not Authorized', type: 'service.not_authorized' }),
-          busy: error(429, 'RATE_LIMIT_ERROR', 'RATE_LIMITED'),
+          deadGrant: reply(401, { message: 'Invalid refresh token', type: 'service.not_authorized' }),
+          invalidClient: reply(401, { message: 'Not Authorized', type: 'service.not_authorized' }),
+          rateLimited: error(429, 'RATE_LIMIT_ERROR', 'RATE_LIMITED'),
         },
       },
       refresh: { rotation: 'same' },
       revoke: {
         url: 'https://connect.squareup.com/oauth2/revoke',
-        client: 'id_only',
+        clientAuth: 'id_only',
         body: 'json',
         params: { client_id: '{client_id}', access_token: '{access_token}', revoke_only_access_token: null },
         headers: { authorization: 'Client {client_secret}' },
@@ -54,7 +54,7 @@ export default {
       captured: { merchant_id: 'MLJQYZE0V7X1A' },
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'personal_access_token',
       credentials: { api_key: 'EAAAEExample' },
       api: { url: 'https://connect.squareup.com/v2/locations' },

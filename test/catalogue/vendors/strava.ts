@@ -1,8 +1,8 @@
 // developers.strava.com/docs/authentication, …/docs/rate-limits, …/docs/changelog
-import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
 const failed = (resource: string, field: string, code: string, status = 400, message = 'Bad Request') =>
-  say(status, { message, errors: [{ resource, field, code }] });
+  reply(status, { message, errors: [{ resource, field, code }] });
 
 export default {
   provider: 'strava',
@@ -12,7 +12,7 @@ export default {
       mode: 'oauth2_code',
       client: { id: '116065' },
       scopes: ['read', 'activity:read_all'],
-      // The athlete unticked one, as the callback alone tells.
+      // The athlete deselected one scope; only the callback has the granted ones.
       granted: ['read'],
       lifetime: 21_600,
       authorize: {
@@ -24,7 +24,7 @@ export default {
       token: {
         url: 'https://www.strava.com/api/v3/oauth/token',
         params: { redirect_uri: null },
-        answer: ({ access, refresh, expiresAt, grant }: Fresh) => ({
+        respond: ({ access, refresh, expiresAt, grant }: IssuedTokens) => ({
           token_type: 'Bearer',
           expires_at: Math.floor(expiresAt!.getTime() / 1_000),
           expires_in: 21_600,
@@ -32,19 +32,19 @@ export default {
           access_token: access,
           ...(grant === 'code' && { athlete: { id: 227_615, username: 'marianne_t', resource_state: 2 } }),
         }),
-        troubles: {
-          dead: failed('RefreshToken', 'refresh_token', 'invalid'),
-          client: failed('Application', 'client_secret', 'invalid'),
+        errors: {
+          deadGrant: failed('RefreshToken', 'refresh_token', 'invalid'),
+          invalidClient: failed('Application', 'client_secret', 'invalid'),
           // The same resource as for a wrong client.
-          busy: failed('Application', 'overall rate limit', 'exceeded', 429, 'Rate Limit Exceeded'),
+          rateLimited: failed('Application', 'overall rate limit', 'exceeded', 429, 'Rate Limit Exceeded'),
         },
       },
       refresh: { rotation: 'sometimes' },
       // Since June 2026; what was there before ends in June 2027.
-      revoke: { url: 'https://www.strava.com/oauth/revoke', client: 'basic' },
+      revoke: { url: 'https://www.strava.com/oauth/revoke', clientAuth: 'basic' },
       api: {
         url: 'https://www.strava.com/api/v3/athlete',
-        refusal: failed('Athlete', 'access_token', 'invalid', 401, 'Authorization Error'),
+        unauthorized: failed('Athlete', 'access_token', 'invalid', 401, 'Authorization Error'),
       },
       captured: { athlete_id: 227_615 },
     },

@@ -1,8 +1,8 @@
 // docs.stripe.com/connect/oauth-reference, docs.stripe.com/stripe-apps/api-authentication/oauth, docs.stripe.com/keys
-import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
 const SECRET = 'sk_test_4eC39HqLyjWDarjtT1zdp7dc';
-const connected = ({ body, access, refresh }: Fresh) => ({
+const connected = ({ body, access, refresh }: IssuedTokens) => ({
   ...body,
   access_token: access,
   livemode: false,
@@ -24,11 +24,11 @@ export default {
       tokens: { access: 'sk_test_', refresh: 'rt_' },
       lifetime: null,
       authorize: { url: 'https://connect.stripe.com/oauth/authorize' },
-      token: { url: 'https://connect.stripe.com/oauth/token', params: { redirect_uri: null }, answer: connected },
+      token: { url: 'https://connect.stripe.com/oauth/token', params: { redirect_uri: null }, respond: connected },
       refresh: { rotation: 'same' },
       revoke: {
         url: 'https://connect.stripe.com/oauth/deauthorize',
-        client: 'id_only',
+        clientAuth: 'id_only',
         params: { client_id: '{client_id}', stripe_user_id: 'acct_1Example2Three' },
         headers: { authorization: `Bearer ${SECRET}` },
         answer: { stripe_user_id: 'acct_1Example2Three' },
@@ -45,25 +45,25 @@ export default {
       authorize: { url: 'https://marketplace.stripe.com/oauth/v2/authorize', separator: null, pkce: 'refused' },
       token: {
         url: 'https://api.stripe.com/v1/oauth/token',
-        client: 'secret_as_username',
+        clientAuth: 'secret_as_username',
         params: { redirect_uri: null },
-        answer: connected,
-        troubles: { busy: say(429, { error: { type: 'rate_limit_error' } }) },
+        respond: connected,
+        errors: { rateLimited: reply(429, { error: { type: 'rate_limit_error' } }) },
       },
       refresh: { rotation: 'single_use' },
       api: { url: 'https://api.stripe.com/v1/charges' },
       captured,
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'api_key',
       credentials: { api_key: 'rk_test_51ExampleRestricted' },
       api: { url: 'https://api.stripe.com/v1/charges' },
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'api_key',
-      flavour: 'platform',
+      variant: 'platform',
       connection: { stripe_account: 'acct_1Example2Three' },
       credentials: { api_key: 'sk_test_51ExamplePlatform' },
       api: { url: 'https://api.stripe.com/v1/charges', headers: { 'stripe-account': 'acct_1Example2Three' } },

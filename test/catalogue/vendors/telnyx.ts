@@ -1,14 +1,14 @@
 // developers.telnyx.com/api-reference/oauth-protocol/oauth-token-endpoint, …/oauth-authorization-endpoint,
 // …/development/authentication, …/development/api-fundamentals/rate-limiting
-import { type MintedRow, say, type Vendor } from '../emulator/vendor.ts';
+import { type MintedRow, reply, type Vendor } from '../emulator/vendor.ts';
 
 const token = {
   url: 'https://api.telnyx.com/v2/oauth/token',
-  client: ['post', 'basic'],
-  troubles: {
-    dead: say(400, { error: 'invalid_grant', error_description: 'The refresh token is invalid.' }),
-    client: say(401, { error: 'invalid_client', error_description: 'Client authentication failed' }),
-    busy: say(
+  clientAuth: ['post', 'basic'],
+  errors: {
+    deadGrant: reply(400, { error: 'invalid_grant', error_description: 'The refresh token is invalid.' }),
+    invalidClient: reply(401, { error: 'invalid_client', error_description: 'Client authentication failed' }),
+    rateLimited: reply(
       429,
       { errors: [{ code: '10011', title: 'Too many requests', detail: 'You have exceeded the rate limit.' }] },
       { 'x-ratelimit-limit': '20', 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '1' },
@@ -18,14 +18,14 @@ const token = {
 const api = {
   url: 'https://api.telnyx.com/v2/phone_numbers',
   answer: { data: [], meta: { page_number: 1, total_pages: 0 } },
-  refusal: say(401, { errors: [{ code: '10009', title: 'Authentication failed' }] }),
+  unauthorized: reply(401, { errors: [{ code: '10009', title: 'Authentication failed' }] }),
 };
 
 export default {
   provider: 'telnyx',
   rows: [
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'api_key',
       credentials: { api_key: 'KEY0190000000000000EXAMPLE_abcDEF0123456789' },
       api,
@@ -39,20 +39,20 @@ export default {
       refresh: { rotation: 'sometimes' },
       api,
     },
-    { flow: 'minted', mode: 'oauth2_client_credentials', scopes: ['admin'], token: withoutDead(token), api },
+    { flow: 'minted', mode: 'oauth2_client_credentials', scopes: ['admin'], token: withoutDeadGrant(token), api },
     {
       flow: 'minted',
       mode: 'customer_client',
-      client: { gives: [] },
+      client: { configuredAs: [] },
       scopes: ['admin'],
-      token: { ...token, troubles: { ...token.troubles, dead: token.troubles.client } },
+      token: { ...token, errors: { ...token.errors, deadGrant: token.errors.invalidClient } },
       credentials: ({ clientId, clientSecret }) => ({ client_id: clientId, client_secret: clientSecret }),
       api,
     },
   ],
 } satisfies Vendor;
 
-/** The client is the integration's own: it is no grant that dies. */
-function withoutDead({ troubles: { dead: _, ...troubles }, ...call }: typeof token) {
-  return { ...call, troubles };
+/** Without a dead grant: the client is the integration's own. */
+function withoutDeadGrant({ errors: { deadGrant: _, ...errors }, ...call }: typeof token) {
+  return { ...call, errors };
 }

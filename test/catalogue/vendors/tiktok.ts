@@ -1,5 +1,5 @@
 // developers.tiktok.com/doc/oauth-user-access-token-management, …/client-access-token-management
-import type { Fresh, Vendor } from '../emulator/vendor.ts';
+import type { IssuedTokens, Vendor } from '../emulator/vendor.ts';
 
 const names = { client_id: 'client_key' };
 const token = { url: 'https://open.tiktokapis.com/v2/oauth/token/' };
@@ -10,7 +10,7 @@ export default {
     {
       flow: 'code',
       mode: 'oauth2_code',
-      names,
+      renames: names,
       scopes: ['user.info.basic', 'video.list'],
       tokens: { access: 'act.', refresh: 'rft.' },
       lifetime: 86_400,
@@ -21,7 +21,7 @@ export default {
       },
       token: {
         ...token,
-        answer: ({ body, scopes }: Fresh) => ({
+        respond: ({ body, scopes }: IssuedTokens) => ({
           ...body,
           open_id: 'afd97af1-b87b-48b9-ac98-410aghda5344',
           refresh_expires_in: 31_536_000,
@@ -43,7 +43,7 @@ export default {
     {
       flow: 'minted',
       mode: 'oauth2_client_credentials',
-      names,
+      renames: names,
       tokens: { access: 'clt.' },
       lifetime: 7_200,
       token,

@@ -1,5 +1,5 @@
 // developer.atlassian.com/cloud/trello/guides/rest-api/authorization
-import { say, type Vendor } from '../emulator/vendor.ts';
+import { reply, type Vendor } from '../emulator/vendor.ts';
 
 const KEY = '0123456789abcdef0123456789abcdef';
 const TOKEN = 'ATTA0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdefABCDEF01';
@@ -8,15 +8,15 @@ export default {
   provider: 'trello',
   rows: [
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'key_and_token',
       credentials: { api_key: KEY, token: TOKEN },
-      serves: `oauth_consumer_key="${KEY}", oauth_token="${TOKEN}"`,
+      served: `oauth_consumer_key="${KEY}", oauth_token="${TOKEN}"`,
       api: {
         url: 'https://api.trello.com/1/members/me',
-        takes: 'OAuth',
+        tokenType: 'OAuth',
         answer: { id: '5b02e7f4e1facdc393169f9d', username: 'ada' },
-        refusal: say(401, 'invalid token'),
+        unauthorized: reply(401, 'invalid token'),
       },
     },
   ],

@@ -1,11 +1,11 @@
 // twilio.com/docs/iam/oauth-apps, …/iam/api-keys, …/usage/requests-to-twilio
-import type { Fresh, Vendor } from '../emulator/vendor.ts';
+import type { IssuedTokens, Vendor } from '../emulator/vendor.ts';
 
 const ACCOUNT = 'AC00000000000000000000000000000001';
 const api = { url: `https://api.twilio.com/2010-04-01/Accounts/${ACCOUNT}.json` };
 const token = {
   url: 'https://oauth.twilio.com/v2/token',
-  answer: ({ access }: Fresh) => ({
+  answer: ({ access }: IssuedTokens) => ({
     access_token: access,
     token_type: 'Bearer',
     expires_in: 3_600,
@@ -18,7 +18,7 @@ export default {
   provider: 'twilio',
   rows: [
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'basic',
       connection: { account_sid: ACCOUNT },
       credentials: { username: 'SK00000000000000000000000000000002', password: 'not:a-real+secret' },
@@ -28,7 +28,7 @@ export default {
     {
       flow: 'minted',
       mode: 'customer_client',
-      client: { id: 'OQexample0123456789', gives: [] },
+      client: { id: 'OQexample0123456789', configuredAs: [] },
       credentials: ({ clientId, clientSecret }) => ({ client_id: clientId, client_secret: clientSecret }),
       token,
       api,

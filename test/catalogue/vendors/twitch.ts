@@ -1,12 +1,12 @@
 // dev.twitch.tv/docs/authentication/getting-tokens-oauth, …/refresh-tokens, …/validate-tokens, …/revoke-tokens
-import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
-const failed = (status: number, message: string) => say(status, { status, message });
+const failed = (status: number, message: string) => reply(status, { status, message });
 const client = failed(403, 'invalid client secret');
 const url = 'https://id.twitch.tv/oauth2/token';
 const helix = {
   headers: { 'client-id': '{client_id}' },
-  refusal: say(401, { error: 'Unauthorized', status: 401, message: 'Invalid OAuth token' }),
+  unauthorized: reply(401, { error: 'Unauthorized', status: 401, message: 'Invalid OAuth token' }),
 };
 
 export default {
@@ -21,17 +21,17 @@ export default {
       authorize: { url: 'https://id.twitch.tv/oauth2/authorize', params: { force_verify: /^(true|false)$/ } },
       token: {
         url,
-        answer: ({ body, scopes }: Fresh) => ({ ...body, scope: scopes, token_type: 'bearer' }),
-        troubles: {
-          dead: say(400, { error: 'Bad Request', status: 400, message: 'Invalid refresh token' }),
-          client,
+        respond: ({ body, scopes }: IssuedTokens) => ({ ...body, scope: scopes, token_type: 'bearer' }),
+        errors: {
+          deadGrant: reply(400, { error: 'Bad Request', status: 400, message: 'Invalid refresh token' }),
+          invalidClient: client,
         },
       },
       refresh: { rotation: 'sometimes' },
       lookups: [
         {
           url: 'https://id.twitch.tv/oauth2/validate',
-          takes: ['OAuth', 'Bearer'],
+          tokenType: ['OAuth', 'Bearer'],
           answer: {
             client_id: 'hof5gwx0su6owfnys0nyan9c87zr6t',
             login: 'twitchdev',
@@ -43,7 +43,7 @@ export default {
       ],
       revoke: {
         url: 'https://id.twitch.tv/oauth2/revoke',
-        client: 'id_only',
+        clientAuth: 'id_only',
         params: { client_id: '{client_id}', token: '{access_token}' },
       },
       api: { url: 'https://api.twitch.tv/helix/users', ...helix },
@@ -55,8 +55,8 @@ export default {
       lifetime: 5_011_271,
       token: {
         url,
-        answer: ({ access }: Fresh) => ({ access_token: access, expires_in: 5_011_271, token_type: 'bearer' }),
-        troubles: { client },
+        respond: ({ access }: IssuedTokens) => ({ access_token: access, expires_in: 5_011_271, token_type: 'bearer' }),
+        errors: { invalidClient: client },
       },
       api: { url: 'https://api.twitch.tv/helix/games/top', ...helix },
     },

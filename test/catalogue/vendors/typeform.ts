@@ -1,6 +1,6 @@
 // typeform.com/developers/get-started/applications, …/get-started/scopes, …/get-started/responses-data-center,
 // …/get-started/mcp
-import { type CodeRow, say, type Vendor } from '../emulator/vendor.ts';
+import { type CodeRow, reply, type Vendor } from '../emulator/vendor.ts';
 
 /** Consent and tokens are at one host, the API may be at another. */
 const row = (issuer: string, api = issuer) =>
@@ -15,7 +15,7 @@ const row = (issuer: string, api = issuer) =>
     api: {
       url: `https://${api}/forms`,
       answer: { total_items: 0, page_count: 0, items: [] },
-      refusal: say(403, { code: 'AUTHENTICATION_FAILED', description: 'Authentication failed' }),
+      unauthorized: reply(403, { code: 'AUTHENTICATION_FAILED', description: 'Authentication failed' }),
     },
   }) satisfies CodeRow;
 
@@ -23,10 +23,10 @@ export default {
   provider: 'typeform',
   rows: [
     row('api.typeform.com'),
-    { ...row('api.typeform.com', 'api.eu.typeform.com'), flavour: 'EU', connection: { region: 'eu' } },
+    { ...row('api.typeform.com', 'api.eu.typeform.com'), variant: 'EU', connection: { region: 'eu' } },
     {
       ...row('api.typeform.eu'),
-      flavour: 'EU of its own',
+      variant: 'EU of its own',
       params: { authorization_server: 'eu' },
       connection: { region: 'eu2' },
     },

@@ -1,9 +1,9 @@
 // developer.vonage.com/concepts/guides/authentication, …/en/api/application.v2, …/en/api/voice
-import { type MintedRow, say, type Vendor } from '../emulator/vendor.ts';
+import { type MintedRow, reply, type Vendor } from '../emulator/vendor.ts';
 
 const APPLICATION = '78d335fa-323d-0114-9c3d-d6f0d48968cf';
-const refusal = say(401, {
-  type: 'https://developer.nexmo.com/api-errors#unauthorized',
+const refusal = reply(401, {
+  type: 'https://developer.nexmo.com/api-troubles#unauthorized',
   title: 'Unauthorized',
   detail: 'You did not provide correct credentials.',
   instance: 'bf0ca0bf927b3b52e3cb03217e1a1ddf',
@@ -11,12 +11,12 @@ const refusal = say(401, {
 const signed = {
   flow: 'minted',
   mode: 'self_signed_jwt',
-  client: { gives: [] },
+  client: { configuredAs: [] },
   connection: { application_id: APPLICATION },
   lifetime: 900,
-  assertion: { claims: { application_id: APPLICATION, jti: true }, longest: 86_400 },
+  assertion: { claims: { application_id: APPLICATION, jti: true }, maxLifetime: 86_400 },
   credentials: ({ privateKey }) => ({ private_key: privateKey }),
-  api: { url: 'https://api.nexmo.com/v1/calls', refusal },
+  api: { url: 'https://api.nexmo.com/v1/calls', unauthorized: refusal },
 } satisfies MintedRow;
 
 export default {
@@ -25,17 +25,17 @@ export default {
     signed,
     {
       ...signed,
-      flavour: 'for a user, EU',
+      variant: 'for a user, EU',
       connection: { application_id: APPLICATION, jwt_subject: 'alice', region: 'eu' },
       assertion: { ...signed.assertion, claims: { ...signed.assertion.claims, sub: 'alice' } },
-      api: { url: 'https://api-eu.vonage.com/v1/conversations', refusal },
+      api: { url: 'https://api-eu.vonage.com/v1/conversations', unauthorized: refusal },
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'basic',
       credentials: { api_key: 'abcd1234', api_secret: 'Not:a+Secret%1' },
-      serves: Buffer.from('abcd1234:Not:a+Secret%1').toString('base64'),
-      api: { url: 'https://api.nexmo.com/v2/applications', takes: 'Basic', refusal },
+      served: Buffer.from('abcd1234:Not:a+Secret%1').toString('base64'),
+      api: { url: 'https://api.nexmo.com/v2/applications', tokenType: 'Basic', unauthorized: refusal },
     },
   ],
 } satisfies Vendor;

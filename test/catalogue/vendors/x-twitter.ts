@@ -1,6 +1,6 @@
 // docs.x.com/fundamentals/authentication/oauth-2-0/authorization-code, …/oauth-2-0/user-access-token,
 // …/oauth-2-0/application-only, …/api-reference/invalidate-bearer-token
-import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
 const row = {
   flow: 'code',
@@ -10,13 +10,16 @@ const row = {
   authorize: { url: 'https://x.com/i/oauth2/authorize', pkce: 'required' },
   token: {
     url: 'https://api.x.com/2/oauth2/token',
-    client: 'basic_raw',
-    answer: ({ body }: Fresh) => ({ ...body, token_type: 'bearer' }),
-    troubles: {
+    clientAuth: 'basic_raw',
+    respond: ({ body }: IssuedTokens) => ({ ...body, token_type: 'bearer' }),
+    errors: {
       // Not invalid_grant.
-      dead: say(400, { error: 'invalid_request', error_description: 'Value passed for the token was invalid.' }),
-      client: say(401, { error: 'unauthorized_client', error_description: 'Missing valid authorization header' }),
-      busy: say(
+      deadGrant: reply(400, { error: 'invalid_request', error_description: 'Value passed for the token was invalid.' }),
+      invalidClient: reply(401, {
+        error: 'unauthorized_client',
+        error_description: 'Missing valid authorization header',
+      }),
+      rateLimited: reply(
         429,
         { title: 'Too Many Requests', detail: 'Too Many Requests', type: 'about:blank', status: 429 },
         { 'x-rate-limit-limit': '50', 'x-rate-limit-remaining': '0', 'x-rate-limit-reset': '1999999999' },
@@ -33,7 +36,7 @@ const row = {
   revoke: { url: 'https://api.x.com/2/oauth2/revoke', answer: { revoked: true } },
   api: {
     url: 'https://api.x.com/2/tweets',
-    refusal: say(401, { title: 'Unauthorized', type: 'about:blank', status: 401, detail: 'Unauthorized' }),
+    unauthorized: reply(401, { title: 'Unauthorized', type: 'about:blank', status: 401, detail: 'Unauthorized' }),
   },
   captured: { user_id: '2244994945', username: 'XDevelopers' },
 } satisfies CodeRow;
@@ -44,9 +47,9 @@ export default {
     row,
     {
       ...row,
-      flavour: 'public client',
-      client: { gives: ['client_id'] },
-      token: { ...row.token, client: 'id_only' },
+      variant: 'public client',
+      client: { configuredAs: ['client_id'] },
+      token: { ...row.token, clientAuth: 'id_only' },
     },
     {
       flow: 'minted',
@@ -55,10 +58,10 @@ export default {
       lifetime: null,
       token: {
         url: 'https://api.x.com/oauth2/token',
-        client: 'basic',
-        answer: ({ access }: Fresh) => ({ token_type: 'bearer', access_token: access }),
-        troubles: {
-          client: say(403, {
+        clientAuth: 'basic',
+        respond: ({ access }: IssuedTokens) => ({ token_type: 'bearer', access_token: access }),
+        errors: {
+          invalidClient: reply(403, {
             errors: [{ code: 99, message: 'Unable to verify your credentials', label: 'authenticity_token_error' }],
           }),
         },

@@ -1,20 +1,20 @@
 // developer.xero.com/documentation/guides/oauth2/auth-flow, …/oauth2/custom-connections, …/oauth2/token-types,
 // …/oauth2/limits, developer.xero.com/faq/oauth2
-import { type CodeRow, say, type Vendor } from '../emulator/vendor.ts';
+import { type CodeRow, reply, type Vendor } from '../emulator/vendor.ts';
 
 const TENANT = '70784a63-d24b-46a9-a4db-0e70a274b056';
 const OTHER = 'e0da6937-de07-4a14-adee-37abfac298ce';
 const CONNECTIONS = ['e1eede29-f875-4a5d-8470-17f6a29a88b1', '1b2c3d4e-f875-4a5d-8470-17f6a29a88b2'];
 const url = 'https://identity.xero.com/connect/token';
-const troubles = {
+const errors = {
   // As bare as this.
-  dead: say(400, { error: 'invalid_grant' }),
-  client: say(400, { error: 'invalid_client' }),
-  busy: say(429, '', { 'retry-after': '30', 'x-rate-limit-problem': 'minute' }),
+  deadGrant: reply(400, { error: 'invalid_grant' }),
+  invalidClient: reply(400, { error: 'invalid_client' }),
+  rateLimited: reply(429, '', { 'retry-after': '30', 'x-rate-limit-problem': 'minute' }),
 };
 const api = {
   url: 'https://api.xero.com/api.xro/2.0/Organisation',
-  refusal: say(401, {
+  unauthorized: reply(401, {
     Type: null,
     Title: 'Unauthorized',
     Status: 401,
@@ -40,7 +40,7 @@ const row = {
   tokens: { jwt: true },
   lifetime: 1_800,
   authorize: { url: 'https://login.xero.com/identity/connect/authorize' },
-  token: { url, client: 'basic_raw', troubles },
+  token: { url, clientAuth: 'basic_raw', errors },
   // For half an hour.
   refresh: { rotation: 'grace' },
   lookups: [
@@ -66,18 +66,18 @@ export default {
     row,
     {
       ...row,
-      flavour: 'of one organisation',
+      variant: 'of one organisation',
       connection: { tenant_id: OTHER },
       api: { ...api, headers: { 'xero-tenant-id': OTHER } },
     },
     {
       flow: 'minted',
       mode: 'custom_connection',
-      client: { gives: [] },
+      client: { configuredAs: [] },
       scopes: ['accounting.transactions', 'accounting.contacts.read'],
       tokens: { jwt: true },
       lifetime: 1_800,
-      token: { url, client: 'basic_raw', troubles: { ...troubles, dead: troubles.client } },
+      token: { url, clientAuth: 'basic_raw', errors: { ...errors, deadGrant: errors.invalidClient } },
       credentials: ({ clientId, clientSecret }) => ({ client_id: clientId, client_secret: clientSecret }),
       api,
     },

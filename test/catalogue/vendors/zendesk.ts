@@ -1,20 +1,24 @@
 // developer.zendesk.com/api-reference/ticketing/oauth/grant_type_tokens, …/ticketing/oauth/oauth_tokens,
 // …/documentation/api-basics/authentication/refresh-token, …/documentation/authentication,
 // support.zendesk.com/hc/en-us/articles/9182123625370
-import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
 const HOST = 'https://acme.zendesk.com';
 const connection = { subdomain: 'acme' };
-const failed = (status: number, error: string, error_description: string) => say(status, { error, error_description });
+const failed = (status: number, error: string, error_description: string) =>
+  reply(status, { error, error_description });
 const client = failed(
   401,
   'invalid_client',
   'Client authentication failed due to unknown client, no client authentication included, or unsupported authentication method.',
 );
-const busy = say(429, { description: 'Rate limit for the account has been exceeded.', error: 'APIRateLimitExceeded' });
+const busy = reply(429, {
+  description: 'Rate limit for the account has been exceeded.',
+  error: 'APIRateLimitExceeded',
+});
 const api = {
   url: `${HOST}/api/v2/users/me.json`,
-  refusal: say(401, { error: 'invalid_token', error_description: 'The access token provided is expired.' }),
+  unauthorized: reply(401, { error: 'invalid_token', error_description: 'The access token provided is expired.' }),
 };
 const rowOf = (lifetime: number, refreshLifetime: number) =>
   ({
@@ -26,15 +30,19 @@ const rowOf = (lifetime: number, refreshLifetime: number) =>
     authorize: { url: `${HOST}/oauth/authorizations/new` },
     token: {
       url: `${HOST}/oauth/tokens`,
-      answer: ({ body }: Fresh) => ({ ...body, token_type: 'bearer', refresh_token_expires_in: refreshLifetime }),
-      troubles: {
-        dead: failed(
+      respond: ({ body }: IssuedTokens) => ({
+        ...body,
+        token_type: 'bearer',
+        refresh_token_expires_in: refreshLifetime,
+      }),
+      errors: {
+        deadGrant: failed(
           400,
           'invalid_grant',
           'The provided authorization grant is invalid, expired, revoked, does not match the redirection URI used in the authorization request, or was issued to another client.',
         ),
-        client,
-        busy,
+        invalidClient: client,
+        rateLimited: busy,
       },
     },
     refresh: { rotation: 'single_use', endsAccess: true },
@@ -43,8 +51,8 @@ const rowOf = (lifetime: number, refreshLifetime: number) =>
       method: 'DELETE',
       url: `${HOST}/api/v2/oauth/tokens/current.json`,
       body: 'none',
-      takes: 'Bearer',
-      answer: say(204),
+      authorizedBy: 'Bearer',
+      answer: reply(204),
       ends: 'grant',
     },
     api,
@@ -58,7 +66,7 @@ export default {
     rowOf(1_800, 2_592_000),
     {
       ...asked,
-      flavour: 'lifetimes of our own',
+      variant: 'lifetimes of our own',
       params: { access_token_lifetime: '7200', refresh_token_lifetime: '7776000' },
       token: { ...asked.token, params: lifetimes },
       refresh: { ...asked.refresh, params: lifetimes },
@@ -66,30 +74,30 @@ export default {
     {
       flow: 'minted',
       mode: 'oauth2_client_credentials',
-      client: { gives: [] },
+      client: { configuredAs: [] },
       connection,
       scopes: ['read'],
       lifetime: 1_800,
       token: {
         url: `${HOST}/oauth/tokens`,
-        answer: ({ access }: Fresh) => ({
+        respond: ({ access }: IssuedTokens) => ({
           access_token: access,
           token_type: 'bearer',
           scope: 'read',
           expires_in: 1_800,
         }),
-        troubles: { dead: client, client, busy },
+        errors: { deadGrant: client, invalidClient: client, rateLimited: busy },
       },
       credentials: ({ clientId, clientSecret }) => ({ client_id: clientId, client_secret: clientSecret }),
       api,
     },
     {
-      flow: 'given',
+      flow: 'static',
       mode: 'api_token',
       connection,
       credentials: { email: 'ada@example.com', api_token: '6wiIBWbGkBMo1mRDMuVwkw1EPsNkeUj95PIz2akv' },
-      serves: Buffer.from('ada@example.com/token:6wiIBWbGkBMo1mRDMuVwkw1EPsNkeUj95PIz2akv').toString('base64'),
-      api: { ...api, takes: 'Basic' },
+      served: Buffer.from('ada@example.com/token:6wiIBWbGkBMo1mRDMuVwkw1EPsNkeUj95PIz2akv').toString('base64'),
+      api: { ...api, tokenType: 'Basic' },
     },
   ],
 } satisfies Vendor;

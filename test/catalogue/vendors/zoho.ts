@@ -1,7 +1,7 @@
 // zoho.com/crm/developer/docs/api/v8/oauth-overview.html, …/multi-dc.html, …/revoke-tokens.html
-import { type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
-const failed = (error: string) => say(200, { error });
+const failed = (error: string) => reply(200, { error });
 
 export default {
   provider: 'zoho',
@@ -9,8 +9,8 @@ export default {
     {
       flow: 'code',
       mode: 'oauth2_code',
-      // Consent begins in the US; the account turns out to be in the EU.
-      imports: { location: 'eu' },
+      // Consent begins in the US; the account is in the EU.
+      importParams: { location: 'eu' },
       scopes: ['ZohoCRM.modules.ALL', 'ZohoCRM.settings.READ'],
       tokens: { access: '1000.', refresh: '1000.' },
       authorize: {
@@ -21,15 +21,15 @@ export default {
       },
       token: {
         url: 'https://accounts.zoho.eu/oauth/v2/token',
-        answer: ({ body, refresh }: Fresh) => ({
+        respond: ({ body, refresh }: IssuedTokens) => ({
           ...body,
           refresh_token: refresh,
           api_domain: 'https://www.zohoapis.eu',
         }),
-        troubles: {
-          dead: failed('invalid_code'),
-          client: failed('invalid_client'),
-          busy: say(400, {
+        errors: {
+          deadGrant: failed('invalid_code'),
+          invalidClient: failed('invalid_client'),
+          rateLimited: reply(400, {
             error_description: 'You have made too many requests continuously. Please try again after some time.',
             error: 'Access Denied',
             status: 'failure',
@@ -38,7 +38,7 @@ export default {
       },
       refresh: {
         rotation: 'omitted',
-        answer: ({ access }: Fresh) => ({
+        respond: ({ access }: IssuedTokens) => ({
           access_token: access,
           expires_in: 3_600,
           api_domain: 'https://www.zohoapis.eu',
@@ -48,11 +48,11 @@ export default {
       revoke: {
         url: 'https://accounts.zoho.eu/oauth/v2/token/revoke',
         body: 'query',
-        client: 'none',
+        clientAuth: 'none',
         params: { token: '{refresh_token}' },
         answer: { status: 'success' },
       },
-      api: { url: 'https://www.zohoapis.eu/crm/v8/Leads', takes: 'Zoho-oauthtoken' },
+      api: { url: 'https://www.zohoapis.eu/crm/v8/Leads', tokenType: 'Zoho-oauthtoken' },
       captured: { api_domain: 'https://www.zohoapis.eu' },
     },
   ],

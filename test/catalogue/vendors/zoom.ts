@@ -1,12 +1,12 @@
 // developers.zoom.us/docs/integrations/oauth, …/docs/internal-apps/s2s-oauth, …/docs/api/rate-limits
-import { type CodeRow, type Fresh, say, type Vendor } from '../emulator/vendor.ts';
+import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 
 const TOKEN_URL = 'https://zoom.us/oauth/token';
-const client = say(400, { reason: 'Invalid client_id or client_secret', error: 'invalid_client' });
-const refusal = say(401, { code: 124, message: 'Access token is expired.' });
-const told =
+const client = reply(400, { reason: 'Invalid client_id or client_secret', error: 'invalid_client' });
+const refusal = reply(401, { code: 124, message: 'Access token is expired.' });
+const respondWith =
   (api_url: string) =>
-  ({ body }: Fresh) => ({ ...body, token_type: 'bearer', api_url });
+  ({ body }: IssuedTokens) => ({ ...body, token_type: 'bearer', api_url });
 const row = {
   flow: 'code',
   mode: 'oauth2_code',
@@ -17,12 +17,15 @@ const row = {
   authorize: { url: 'https://zoom.us/oauth/authorize' },
   token: {
     url: TOKEN_URL,
-    client: 'basic_raw',
-    answer: told('https://api.zoom.us'),
-    troubles: {
-      dead: say(400, { reason: 'Invalid Token!', error: 'invalid_grant' }),
-      client,
-      busy: say(429, { code: 429, message: 'You have reached the maximum per-second rate limit for this API.' }),
+    clientAuth: 'basic_raw',
+    respond: respondWith('https://api.zoom.us'),
+    errors: {
+      deadGrant: reply(400, { reason: 'Invalid Token!', error: 'invalid_grant' }),
+      invalidClient: client,
+      rateLimited: reply(429, {
+        code: 429,
+        message: 'You have reached the maximum per-second rate limit for this API.',
+      }),
     },
   },
   refresh: { rotation: 'single_use' },
@@ -32,7 +35,7 @@ const row = {
     params: { token: '{access_token}', token_type_hint: null },
     answer: { status: 'success' },
   },
-  api: { url: 'https://api.zoom.us/v2/users/me', refusal },
+  api: { url: 'https://api.zoom.us/v2/users/me', unauthorized: refusal },
   captured: { api_url: 'https://api.zoom.us' },
 } satisfies CodeRow;
 
@@ -42,27 +45,27 @@ export default {
     row,
     {
       ...row,
-      flavour: 'EU',
-      token: { ...row.token, answer: told('https://api-eu.zoom.us') },
+      variant: 'EU',
+      token: { ...row.token, respond: respondWith('https://api-eu.zoom.us') },
       api: { ...row.api, url: 'https://api-eu.zoom.us/v2/users/me' },
       captured: { api_url: 'https://api-eu.zoom.us' },
     },
     {
       flow: 'minted',
       mode: 'server_to_server',
-      client: { id: 'Uq7fZbK3RkW2mT9vXy1aLg', gives: [] },
+      client: { id: 'Uq7fZbK3RkW2mT9vXy1aLg', configuredAs: [] },
       connection: { account_id: 'Kx3vQz7mTtWn1uLb0dYe5A' },
       granted: ['user:read:user:admin'],
       tokens: { jwt: true },
       token: {
         url: TOKEN_URL,
-        client: 'basic_raw',
+        clientAuth: 'basic_raw',
         params: { grant_type: 'account_credentials', account_id: 'Kx3vQz7mTtWn1uLb0dYe5A' },
-        answer: told('https://api-us.zoom.us'),
-        troubles: { dead: client, client },
+        respond: respondWith('https://api-us.zoom.us'),
+        errors: { deadGrant: client, invalidClient: client },
       },
       credentials: ({ clientId, clientSecret }) => ({ client_id: clientId, client_secret: clientSecret }),
-      api: { url: 'https://api-us.zoom.us/v2/users', refusal },
+      api: { url: 'https://api-us.zoom.us/v2/users', unauthorized: refusal },
       captured: { api_url: 'https://api-us.zoom.us' },
     },
   ],

@@ -4,16 +4,16 @@ import { createCookieJar } from '../../../demo/browser.ts';
 import { type LocalProvider, startProvider } from '../../../demo/provider.ts';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
 import {
-  comeBack,
+  browseToCallback,
   connect,
   connectionOf,
   connectionsOf,
-  expectRefusal,
-  inDatabase,
-  integrate,
-  integrateAt,
-  invite,
+  createConnectSession,
+  expectErrorPage,
   newOwner,
+  putIntegration,
+  putIntegrationAt,
+  queryDatabase,
   sessionOf,
   visit,
 } from '../../support/owner-browser.ts';
@@ -24,15 +24,15 @@ let provider: LocalProvider;
 
 beforeAll(async () => {
   [broker, provider] = await Promise.all([startTestBroker(), startProvider()]);
-  await integrateAt(broker, 'acme', provider, { return_origins: ['https://app.example'] });
+  await putIntegrationAt(broker, 'acme', provider, { return_origins: ['https://app.example'] });
 });
 afterAll(() => Promise.all([broker.stop(), provider.close()]));
 
 describe('a connect URL', () => {
   test('can be opened again by the same browser while the session is pending, and either tab can finish', async () => {
     const jar = createCookieJar();
-    const invited = await invite(broker);
-    const first = await comeBack(broker, invited.url, jar);
+    const invited = await createConnectSession(broker);
+    const first = await browseToCallback(broker, invited.url, jar);
     expect((await visit(invited.url, jar)).status).toBe(302);
     expect((await visit(first, jar)).status).toBe(200);
     expect(await sessionOf(broker, invited)).toMatchObject({ status: 'completed' });
@@ -40,12 +40,12 @@ describe('a connect URL', () => {
 
   test('is refused in another browser, and still works in the first', async () => {
     const jar = createCookieJar();
-    const invited = await invite(broker);
-    const callback = await comeBack(broker, invited.url, jar);
-    expectRefusal(await visit(invited.url), 403, 'other_browser', invited.url);
+    const invited = await createConnectSession(broker);
+    const callback = await browseToCallback(broker, invited.url, jar);
+    expectErrorPage(await visit(invited.url), 403, 'other_browser', invited.url);
     const stranger = createCookieJar();
-    await visit((await invite(broker)).url, stranger);
-    expectRefusal(await visit(invited.url, stranger), 403, 'other_browser', invited.url);
+    await visit((await createConnectSession(broker)).url, stranger);
+    expectErrorPage(await visit(invited.url, stranger), 403, 'other_browser', invited.url);
     expect((await visit(callback, jar)).status).toBe(200);
   });
 
@@ -58,12 +58,12 @@ describe('a connect URL', () => {
         token_endpoint: `${unknown.url}/token`,
       },
     }));
-    await integrate(broker, 'unknown', {
+    await putIntegration(broker, 'unknown', {
       provider: 'generic-oidc',
       client_id: 'client',
       params: { issuer: unknown.url },
     });
-    const { url } = await invite(broker, { integration: 'unknown' });
+    const { url } = await createConnectSession(broker, { integration: 'unknown' });
     const pages = await Promise.all([visit(url), visit(url)]);
     expect(pages.map((page) => page.status).sort()).toEqual([302, 403]);
     expect(unknown.received).toHaveLength(1);
@@ -72,48 +72,48 @@ describe('a connect URL', () => {
 
   test('is used up by the connection, for its own browser too', async () => {
     const jar = createCookieJar();
-    const invited = await invite(broker);
+    const invited = await createConnectSession(broker);
     await connect(broker, invited.url, { jar });
-    expectRefusal(await visit(invited.url, jar), 410, 'invitation_used', invited.url);
-    expectRefusal(await visit(invited.url), 410, 'invitation_used', invited.url);
+    expectErrorPage(await visit(invited.url, jar), 410, 'invitation_used', invited.url);
+    expectErrorPage(await visit(invited.url), 410, 'invitation_used', invited.url);
   });
 
   test('expires before it is opened', async () => {
-    const invited = await invite(broker);
-    inDatabase(broker, 'update connect_sessions set expires_at = ? where id = ?', Date.now() - 1, invited.id);
-    expectRefusal(await visit(invited.url), 410, 'invitation_expired', invited.url);
+    const invited = await createConnectSession(broker);
+    queryDatabase(broker, 'update connect_sessions set expires_at = ? where id = ?', Date.now() - 1, invited.id);
+    expectErrorPage(await visit(invited.url), 410, 'invitation_expired', invited.url);
     expect(await sessionOf(broker, invited)).toMatchObject({ status: 'expired' });
   });
 
   test('expires while the owner is at the provider', async () => {
     const jar = createCookieJar();
     const owner = newOwner();
-    const invited = await invite(broker, { owner, return_url: 'https://app.example/' });
-    const callback = await comeBack(broker, invited.url, jar);
-    inDatabase(broker, 'update connect_sessions set expires_at = ? where id = ?', Date.now() - 1, invited.id);
-    expectRefusal(await visit(callback, jar), 410, 'invitation_expired', callback);
+    const invited = await createConnectSession(broker, { owner, return_url: 'https://app.example/' });
+    const callback = await browseToCallback(broker, invited.url, jar);
+    queryDatabase(broker, 'update connect_sessions set expires_at = ? where id = ?', Date.now() - 1, invited.id);
+    expectErrorPage(await visit(callback, jar), 410, 'invitation_expired', callback);
     expect(await connectionsOf(broker, owner)).toEqual([]);
   });
 
   test('is valid for ten minutes after it was first opened', async () => {
-    const invited = await invite(broker);
-    inDatabase(broker, 'update connect_sessions set expires_at = ? where id = ?', Date.now() + 5_000, invited.id);
+    const invited = await createConnectSession(broker);
+    queryDatabase(broker, 'update connect_sessions set expires_at = ? where id = ?', Date.now() + 5_000, invited.id);
     const jar = createCookieJar();
     await visit(invited.url, jar);
     const end = Date.parse(String((await sessionOf(broker, invited)).expires_at));
     expect(end - Date.now()).toBeGreaterThan(9 * 60_000);
     expect(end - Date.now()).toBeLessThanOrEqual(10 * 60_000);
-    inDatabase(broker, 'update connect_sessions set expires_at = ? where id = ?', Date.now() + 5_000, invited.id);
+    queryDatabase(broker, 'update connect_sessions set expires_at = ? where id = ?', Date.now() + 5_000, invited.id);
     await visit(invited.url, jar);
     expect(Date.parse(String((await sessionOf(broker, invited)).expires_at)) - Date.now()).toBeLessThanOrEqual(5_000);
   });
 
   test('is not enough when the flow has expired: invalid_state', async () => {
     const jar = createCookieJar();
-    const invited = await invite(broker);
-    const callback = await comeBack(broker, invited.url, jar);
-    inDatabase(broker, 'update flows set expires_at = ? where session_id = ?', Date.now() - 1, invited.id);
-    expectRefusal(await visit(callback, jar), 400, 'invalid_state', callback);
+    const invited = await createConnectSession(broker);
+    const callback = await browseToCallback(broker, invited.url, jar);
+    queryDatabase(broker, 'update flows set expires_at = ? where session_id = ?', Date.now() - 1, invited.id);
+    expectErrorPage(await visit(callback, jar), 400, 'invalid_state', callback);
     expect(await sessionOf(broker, invited)).toMatchObject({ status: 'pending' });
   });
 
@@ -129,7 +129,7 @@ describe('a connect URL', () => {
 
   test('with an unknown secret shows a page', async () => {
     const url = `${broker.url}/connect/${'A'.repeat(43)}`;
-    expectRefusal(await visit(url), 404, 'not_found', url);
+    expectErrorPage(await visit(url), 404, 'not_found', url);
   });
 });
 
@@ -139,9 +139,9 @@ describe('two connect URLs in two tabs of one browser', () => {
     ['in the other order', [1, 0]],
   ] as const)('both succeed, %s', async (_, order) => {
     const jar = createCookieJar();
-    const tabs = [await invite(broker), await invite(broker)];
+    const tabs = [await createConnectSession(broker), await createConnectSession(broker)];
     const callbacks: URL[] = [];
-    for (const { url } of tabs) callbacks.push(await comeBack(broker, url, jar));
+    for (const { url } of tabs) callbacks.push(await browseToCallback(broker, url, jar));
     for (const at of order) expect((await visit(callbacks[at]!, jar)).status).toBe(200);
     const [a, b] = [await connectionOf(broker, tabs[0]!), await connectionOf(broker, tabs[1]!)];
     expect(a.id).not.toBe(b.id);
@@ -149,17 +149,20 @@ describe('two connect URLs in two tabs of one browser', () => {
 
   test('both succeed at the same time', async () => {
     const jar = createCookieJar();
-    const tabs = [await invite(broker), await invite(broker)];
+    const tabs = [await createConnectSession(broker), await createConnectSession(broker)];
     await visit(tabs[0]!.url, jar);
-    const callbacks = [await comeBack(broker, tabs[0]!.url, jar), await comeBack(broker, tabs[1]!.url, jar)];
+    const callbacks = [
+      await browseToCallback(broker, tabs[0]!.url, jar),
+      await browseToCallback(broker, tabs[1]!.url, jar),
+    ];
     const pages = await Promise.all(callbacks.map((url) => visit(url, jar)));
     expect(pages.map((page) => page.status)).toEqual([200, 200]);
   });
 
   test('cancelling one does not cancel the other', async () => {
     const jar = createCookieJar();
-    const [finished, cancelled] = [await invite(broker), await invite(broker)];
-    const callback = await comeBack(broker, finished.url, jar);
+    const [finished, cancelled] = [await createConnectSession(broker), await createConnectSession(broker)];
+    const callback = await browseToCallback(broker, finished.url, jar);
     expect((await connect(broker, cancelled.url, { jar, cancel: true })).status).toBe(403);
     expect((await visit(callback, jar)).status).toBe(200);
   });

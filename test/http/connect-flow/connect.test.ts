@@ -5,16 +5,16 @@ import { createCookieJar } from '../../../demo/browser.ts';
 import { type LocalProvider, startProvider } from '../../../demo/provider.ts';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
 import {
-  comeBack,
+  browseToCallback,
   connect,
   connectionOf,
   connectionsOf,
-  expectRefusal,
-  integrate,
-  integrateAt,
-  invite,
+  createConnectSession,
+  expectErrorPage,
   newOwner,
-  onDisk,
+  putIntegration,
+  putIntegrationAt,
+  readDatabaseFiles,
   sessionOf,
   visit,
 } from '../../support/owner-browser.ts';
@@ -25,7 +25,7 @@ let provider: LocalProvider;
 
 beforeAll(async () => {
   [broker, provider] = await Promise.all([startTestBroker(), startProvider()]);
-  await integrateAt(broker, 'acme', provider, {
+  await putIntegrationAt(broker, 'acme', provider, {
     scopes: ['openid', 'offline_access', 'email'],
     return_origins: ['https://app.example'],
   });
@@ -36,7 +36,7 @@ const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 
 describe('opening the connect URL', () => {
   test('redirects to the provider with PKCE, state and nonce', async () => {
-    const { url } = await invite(broker);
+    const { url } = await createConnectSession(broker);
     const page = await visit(url);
     expect(page.status).toBe(302);
     const to = new URL(page.location ?? '');
@@ -57,12 +57,12 @@ describe('opening the connect URL', () => {
   });
 
   test('requests the scopes of the session if it has some', async () => {
-    const { url } = await invite(broker, { scopes: ['openid'] });
+    const { url } = await createConnectSession(broker, { scopes: ['openid'] });
     expect(new URL((await visit(url)).location ?? '').searchParams.get('scope')).toBe('openid');
   });
 
   test('binds the browser by a cookie that is HttpOnly and SameSite', async () => {
-    const page = await visit((await invite(broker)).url);
+    const page = await visit((await createConnectSession(broker)).url);
     const cookie = page.headers.get('set-cookie') ?? '';
     expect(cookie).toMatch(/^valetkey=[\w-]{43};/);
     expect(cookie).toContain('HttpOnly');
@@ -73,13 +73,13 @@ describe('opening the connect URL', () => {
 
   test('uses a new state, nonce and code challenge every time', async () => {
     const jar = createCookieJar();
-    const { url } = await invite(broker);
+    const { url } = await createConnectSession(broker);
     const [a, b] = [await visit(url, jar), await visit(url, jar)].map((p) => new URL(p.location ?? '').searchParams);
     for (const name of ['state', 'nonce', 'code_challenge']) expect(a?.get(name)).not.toBe(b?.get(name));
   });
 
   test('does nothing for a HEAD request', async () => {
-    const { url } = await invite(broker);
+    const { url } = await createConnectSession(broker);
     const head = await visit(url, createCookieJar(), { method: 'HEAD' });
     expect(head.headers.get('set-cookie')).toBeNull();
     expect((await connect(broker, url)).status).toBe(200);
@@ -92,8 +92,8 @@ test('browser cookie behind https: __Host- prefix and Secure', async () => {
     VALETKEY_KEYS: `k1:${randomBytes(32).toString('base64url')}`,
   });
   try {
-    await integrateAt(secure, 'acme', provider);
-    const { url } = await invite(secure);
+    await putIntegrationAt(secure, 'acme', provider);
+    const { url } = await createConnectSession(secure);
     expect(url).toMatch(/^https:\/\/broker\.example\/connect\/[\w-]{43}$/);
     const page = await visit(new URL(new URL(url).pathname, secure.url));
     const cookie = page.headers.get('set-cookie') ?? '';
@@ -112,7 +112,7 @@ test('browser cookie behind https: __Host- prefix and Secure', async () => {
 describe('the whole connect flow', () => {
   test('creates an active connection and shows a page', async () => {
     const owner = newOwner();
-    const invited = await invite(broker, { owner, label: 'work', metadata: { team: 7 } });
+    const invited = await createConnectSession(broker, { owner, label: 'work', metadata: { team: 7 } });
     expect(await sessionOf(broker, invited)).toMatchObject({ status: 'pending', integration: 'acme', owner });
     const page = await connect(broker, invited.url);
     expect(page.status).toBe(200);
@@ -138,7 +138,7 @@ describe('the whole connect flow', () => {
   });
 
   test('redirects to the return_url and keeps its query', async () => {
-    const invited = await invite(broker, { return_url: 'https://app.example/done?tab=2&status=old#end' });
+    const invited = await createConnectSession(broker, { return_url: 'https://app.example/done?tab=2&status=old#end' });
     const page = await connect(broker, invited.url);
     expect(page.status).toBe(302);
     const { id } = await connectionOf(broker, invited);
@@ -147,7 +147,7 @@ describe('the whole connect flow', () => {
 
   test('is in the audit log, with the actor browser', async () => {
     const owner = newOwner();
-    const invited = await invite(broker, { owner });
+    const invited = await createConnectSession(broker, { owner });
     await connect(broker, invited.url);
     const { connection_id: id } = await sessionOf(broker, invited);
     const { body } = await broker.ask('GET', `/v1/audit?owner=${owner}`);
@@ -163,11 +163,11 @@ describe('the whole connect flow', () => {
       exchanged = { verifier: ctx.oidc.params?.code_verifier, tokens: ctx.body as Record<string, unknown> };
     });
     const jar = createCookieJar();
-    const invited = await invite(broker);
+    const invited = await createConnectSession(broker);
     const began = await visit(invited.url, jar);
     const asked = new URL(began.location ?? '').searchParams;
-    const during = await onDisk(broker);
-    const callback = await comeBack(broker, invited.url, jar);
+    const during = await readDatabaseFiles(broker);
+    const callback = await browseToCallback(broker, invited.url, jar);
     const page = await visit(callback, jar);
     provider.provider.removeAllListeners('grant.success');
     expect(page.status).toBe(200);
@@ -185,7 +185,7 @@ describe('the whole connect flow', () => {
       refreshToken: exchanged?.tokens.refresh_token,
       idToken: exchanged?.tokens.id_token,
     };
-    const after = await onDisk(broker);
+    const after = await readDatabaseFiles(broker);
     for (const [name, secret] of Object.entries(secrets)) {
       expect(String(secret).length, name).toBeGreaterThan(20);
       expect(during, name).not.toContain(secret);
@@ -200,7 +200,7 @@ describe('the whole connect flow', () => {
 describe('an owner who cancels at the provider', () => {
   test('is redirected to the return_url with the error', async () => {
     const owner = newOwner();
-    const invited = await invite(broker, { owner, return_url: 'https://app.example/done?tab=2' });
+    const invited = await createConnectSession(broker, { owner, return_url: 'https://app.example/done?tab=2' });
     const page = await connect(broker, invited.url, { cancel: true });
     expect(page.status).toBe(302);
     expect(page.location).toBe('https://app.example/done?tab=2&status=error&error=access_denied');
@@ -209,13 +209,13 @@ describe('an owner who cancels at the provider', () => {
   });
 
   test('sees a page if there is no return_url', async () => {
-    const invited = await invite(broker);
+    const invited = await createConnectSession(broker);
     const jar = createCookieJar();
-    const callback = await comeBack(broker, invited.url, jar, { cancel: true });
+    const callback = await browseToCallback(broker, invited.url, jar, { cancel: true });
     const page = await visit(callback, jar);
-    expectRefusal(page, 403, 'access_denied', callback);
+    expectErrorPage(page, 403, 'access_denied', callback);
     expect(page.text).toContain('You cancelled. Nothing was connected.');
-    expectRefusal(await visit(invited.url, jar), 410, 'invitation_used', invited.url);
+    expectErrorPage(await visit(invited.url, jar), 410, 'invitation_used', invited.url);
   });
 });
 
@@ -228,24 +228,24 @@ describe('a provider that does not answer', () => {
   afterAll(() => down.close());
 
   test('during discovery: the session stays pending', async () => {
-    await integrateAt(broker, 'down', provider, { params: { issuer: down.url }, return_origins });
-    const invited = await invite(broker, { integration: 'down', return_url: 'https://app.example/' });
+    await putIntegrationAt(broker, 'down', provider, { params: { issuer: down.url }, return_origins });
+    const invited = await createConnectSession(broker, { integration: 'down', return_url: 'https://app.example/' });
     const jar = createCookieJar();
-    expectRefusal(await visit(invited.url, jar), 503, 'provider_unavailable', invited.url);
+    expectErrorPage(await visit(invited.url, jar), 503, 'provider_unavailable', invited.url);
     expect(await sessionOf(broker, invited)).toMatchObject({ status: 'pending' });
-    await integrateAt(broker, 'down', provider, { return_origins });
+    await putIntegrationAt(broker, 'down', provider, { return_origins });
     expect((await connect(broker, invited.url, { jar })).location).toContain('status=success');
   });
 
   test('during the code exchange: the session fails and the return_url gets the error', async () => {
-    await integrateAt(broker, 'half', provider, { overrides: { token_url: `${down.url}/token` }, return_origins });
-    const invited = await invite(broker, { integration: 'half' });
+    await putIntegrationAt(broker, 'half', provider, { overrides: { token_url: `${down.url}/token` }, return_origins });
+    const invited = await createConnectSession(broker, { integration: 'half' });
     const jar = createCookieJar();
-    const callback = await comeBack(broker, invited.url, jar);
-    expectRefusal(await visit(callback, jar), 503, 'provider_unavailable', callback);
+    const callback = await browseToCallback(broker, invited.url, jar);
+    expectErrorPage(await visit(callback, jar), 503, 'provider_unavailable', callback);
     expect(await sessionOf(broker, invited)).toMatchObject({ status: 'failed', error: 'provider_unavailable' });
 
-    const returning = await invite(broker, { integration: 'half', return_url: 'https://app.example/' });
+    const returning = await createConnectSession(broker, { integration: 'half', return_url: 'https://app.example/' });
     const page = await connect(broker, returning.url);
     expect(page.location).toBe('https://app.example/?status=error&error=provider_unavailable');
   });
@@ -253,35 +253,35 @@ describe('a provider that does not answer', () => {
 
 describe('connect flow of an integration', () => {
   test('with a wrong client secret: the page says that the owner did nothing wrong', async () => {
-    await integrateAt(broker, 'mistyped', provider, { client_secret: 'mistyped' });
-    const invited = await invite(broker, { integration: 'mistyped' });
+    await putIntegrationAt(broker, 'mistyped', provider, { client_secret: 'mistyped' });
+    const invited = await createConnectSession(broker, { integration: 'mistyped' });
     const jar = createCookieJar();
-    const callback = await comeBack(broker, invited.url, jar);
+    const callback = await browseToCallback(broker, invited.url, jar);
     const page = await visit(callback, jar);
-    expectRefusal(page, 502, 'integration_misconfigured', callback);
+    expectErrorPage(page, 502, 'integration_misconfigured', callback);
     expect(page.text).toContain('This is not your fault');
     expect(page.text).not.toContain('mistyped');
     expect(await sessionOf(broker, invited)).toMatchObject({ status: 'failed', error: 'integration_misconfigured' });
   });
 
   test('that is misconfigured: another browser cannot make the session fail', async () => {
-    await integrateAt(broker, 'broken', provider);
-    const invited = await invite(broker, { integration: 'broken' });
+    await putIntegrationAt(broker, 'broken', provider);
+    const invited = await createConnectSession(broker, { integration: 'broken' });
     const jar = createCookieJar();
-    const callback = await comeBack(broker, invited.url, jar);
+    const callback = await browseToCallback(broker, invited.url, jar);
     const { body } = await broker.ask('GET', '/v1/integrations/broken');
     const setup = { provider: 'generic-oidc', client_id: String(body.client_id) };
-    await integrate(broker, 'broken', { ...setup, params: { issuer: `${provider.issuer}/elsewhere` } });
-    expectRefusal(await visit(invited.url), 403, 'other_browser', invited.url);
+    await putIntegration(broker, 'broken', { ...setup, params: { issuer: `${provider.issuer}/elsewhere` } });
+    expectErrorPage(await visit(invited.url), 403, 'other_browser', invited.url);
     expect(await sessionOf(broker, invited)).toMatchObject({ status: 'pending' });
-    await integrate(broker, 'broken', { ...setup, params: { issuer: provider.issuer } });
+    await putIntegration(broker, 'broken', { ...setup, params: { issuer: provider.issuer } });
     expect((await visit(callback, jar)).status).toBe(200);
   });
 
   test('that was deleted: integration_misconfigured', async () => {
-    await integrateAt(broker, 'leaving', provider);
-    const invited = await invite(broker, { integration: 'leaving' });
+    await putIntegrationAt(broker, 'leaving', provider);
+    const invited = await createConnectSession(broker, { integration: 'leaving' });
     expect((await broker.ask('DELETE', '/v1/integrations/leaving')).status).toBe(204);
-    expectRefusal(await visit(invited.url), 502, 'integration_misconfigured', invited.url);
+    expectErrorPage(await visit(invited.url), 502, 'integration_misconfigured', invited.url);
   });
 });

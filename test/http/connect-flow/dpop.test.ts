@@ -14,7 +14,7 @@ import { createKeyRing, generateKey, parseKeyRing } from '../../../src/adapters/
 import type { Ciphertext } from '../../../src/domain/connection.ts';
 import type { Json } from '../../support/broker.ts';
 import { bundled } from '../../support/bundle.ts';
-import { type BoundApi, STRICT, startBoundApi } from '../../support/dpop-api.ts';
+import { type DpopApi, NONCE_PATH, startDpopApi } from '../../support/dpop-api.ts';
 import { newOwner } from '../../support/owner-browser.ts';
 import { createRecorder, type Recorder } from '../../support/recorder.ts';
 import { createSecrets } from '../../support/secrets.ts';
@@ -43,7 +43,7 @@ let folder: string;
 let running: RunningBroker;
 let strict: LocalProvider;
 let deaf: LocalProvider;
-let api: BoundApi;
+let api: DpopApi;
 let recorder: Recorder;
 const secrets = createSecrets();
 
@@ -91,7 +91,7 @@ beforeAll(async () => {
     redirectUris: [`${running.url}/oauth2/callback/deaf`],
     features: { dPoP: { enabled: false } },
   });
-  api = await startBoundApi(strict.issuer, AUDIENCE);
+  api = await startDpopApi(strict.issuer, AUDIENCE);
   await integrate('bound', { client_id: 'app', params: { issuer: strict.issuer, dpop: 'on' } });
   await integrate('switched', { client_id: 'app', params: { issuer: strict.issuer, dpop: 'on' } });
   await integrate('plain', { ...clientOf(strict), params: { issuer: strict.issuer } });
@@ -114,8 +114,8 @@ async function integrate(id: string, setup: Json): Promise<void> {
 
 /** An owner's connection, by the whole flow; its id. */
 async function connect(integration = 'bound', session: Json = {}): Promise<string> {
-  const invited = await recorder.invite({ integration, owner: newOwner(), ...session });
-  await recorder.walk(invited.url, { login: 'ada' });
+  const invited = await recorder.createConnectSession({ integration, owner: newOwner(), ...session });
+  await recorder.browse(invited.url, { login: 'ada' });
   const { body } = await recorder.ask('GET', `/v1/connect-sessions/${invited.id}`);
   expect(body).toMatchObject({ status: 'completed' });
   return String(body.connection_id);
@@ -172,7 +172,7 @@ describe('a connection with DPoP-bound tokens', () => {
 
   test('makes proofs with the nonce that the API asks for', async () => {
     const id = await connect();
-    const request = { method: 'POST', url: `${api.url}${STRICT}` };
+    const request = { method: 'POST', url: `${api.url}${NONCE_PATH}` };
     const first = await prove(id, request);
     const headers = { authorization: `DPoP ${first.access_token}`, dpop: first.proof };
     const refused = await fetch(request.url, { method: 'POST', headers });
@@ -348,8 +348,8 @@ test('DPoP key: not in responses, logs, the audit log, nor in plain text in the 
   const audit = await recorder.ask('GET', '/v1/audit?limit=500');
   const files = readdirSync(folder).filter((name) => name.startsWith('valetkey.db'));
   const places = {
-    answers: recorder.answers(),
-    refusals: recorder.refusals(),
+    answers: recorder.successResponses(),
+    refusals: recorder.errorResponses(),
     output: Buffer.from(running.output()),
     audit: Buffer.from(JSON.stringify(audit.body)),
     database: Buffer.concat(files.map((name) => readFileSync(join(folder, name)))),

@@ -2,8 +2,19 @@
 import { createHmac, createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
-import { type HostileProvider, startHostileProvider, tampered, unsigned } from '../../support/hostile-provider.ts';
-import { agreed, expectNothing, expectRefusal, integrate, visit } from '../../support/owner-browser.ts';
+import {
+  type HostileProvider,
+  startHostileProvider,
+  withAlgNone,
+  withOtherClaims,
+} from '../../support/hostile-provider.ts';
+import {
+  connectUntilCallback,
+  expectErrorPage,
+  expectNoConnection,
+  putIntegration,
+  visit,
+} from '../../support/owner-browser.ts';
 
 const random = 'A'.repeat(43);
 
@@ -12,7 +23,7 @@ let hostileProvider: HostileProvider;
 
 beforeAll(async () => {
   [broker, hostileProvider] = await Promise.all([startTestBroker(), startHostileProvider()]);
-  await integrate(broker, 'acme', {
+  await putIntegration(broker, 'acme', {
     provider: 'generic-oidc',
     client_id: 'client',
     client_secret: 'client-secret',
@@ -25,13 +36,13 @@ describe('an ID token in the connect flow', () => {
   const soon = () => Math.floor(Date.now() / 1_000);
 
   async function expectRefused() {
-    const { owner, jar, invited, callback } = await agreed(broker);
-    expectRefusal(await visit(callback, jar), 502, 'invalid_answer', callback);
-    await expectNothing(broker, owner, invited, { status: 'failed', error: 'invalid_id_token' });
+    const { owner, jar, invited, callback } = await connectUntilCallback(broker);
+    expectErrorPage(await visit(callback, jar), 502, 'invalid_answer', callback);
+    await expectNoConnection(broker, owner, invited, { status: 'failed', error: 'invalid_id_token' });
   }
 
   test('that is valid is accepted', async () => {
-    const { jar, callback } = await agreed(broker);
+    const { jar, callback } = await connectUntilCallback(broker);
     expect((await visit(callback, jar)).status).toBe(200);
   });
 
@@ -43,18 +54,20 @@ describe('an ID token in the connect flow', () => {
     ['that has expired', { exp: soon() - 3_600 }],
     ['without a subject', { sub: undefined }],
   ])('%s is refused', async (_, claims) => {
-    hostileProvider.nextToken(({ payload }) => Object.assign(payload, claims));
+    hostileProvider.changeNextIdToken(({ payload }) => Object.assign(payload, claims));
     await expectRefused();
   });
 
   test('without a signature (alg none) is refused', async () => {
-    hostileProvider.nextAnswer((body) => Object.assign(body, { id_token: unsigned(String(body.id_token)) }));
+    hostileProvider.changeNextTokenResponse((body) =>
+      Object.assign(body, { id_token: withAlgNone(String(body.id_token)) }),
+    );
     await expectRefused();
   });
 
   test('with changed claims is refused', async () => {
-    hostileProvider.nextAnswer((body) =>
-      Object.assign(body, { id_token: tampered(String(body.id_token), { sub: 'admin' }) }),
+    hostileProvider.changeNextTokenResponse((body) =>
+      Object.assign(body, { id_token: withOtherClaims(String(body.id_token), { sub: 'admin' }) }),
     );
     await expectRefused();
   });
@@ -82,7 +95,7 @@ describe('an ID token in the connect flow', () => {
       (text: string) => createHmac('sha256', 'client-secret').update(text).digest(),
     ],
   ])('signed %s is refused', async (_, header, signer) => {
-    hostileProvider.nextAnswer((body) =>
+    hostileProvider.changeNextTokenResponse((body) =>
       Object.assign(body, { id_token: resigned(String(body.id_token), header, signer) }),
     );
     await expectRefused();

@@ -3,7 +3,13 @@ import { createServer, type Server } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCookieJar, walkThrough } from '../../../demo/browser.ts';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
-import { expectRefusal, integrate, invite, sessionOf, visit } from '../../support/owner-browser.ts';
+import {
+  createConnectSession,
+  expectErrorPage,
+  putIntegration,
+  sessionOf,
+  visit,
+} from '../../support/owner-browser.ts';
 import { type ScriptedServer, startScriptedServer } from '../../support/scripted-server.ts';
 
 /** Counts the TCP connections that are made to it. */
@@ -62,7 +68,11 @@ describe('a broker that may reach public addresses only', () => {
     'https://255.255.255.255',
     'https://id.example@127.0.0.1:PORT',
   ])('refuses an integration with the issuer %s', async (issuer) => {
-    const { status, body } = await integrate(broker, 'inside', withIssuer(issuer.replace('PORT', `${listener.port}`)));
+    const { status, body } = await putIntegration(
+      broker,
+      'inside',
+      withIssuer(issuer.replace('PORT', `${listener.port}`)),
+    );
     expect(status).toBe(400);
     expect(body).toMatchObject({ code: 'invalid_request', issues: [{ path: 'params.issuer' }] });
     expect(listener.connections()).toBe(0);
@@ -72,7 +82,10 @@ describe('a broker that may reach public addresses only', () => {
     'refuses an override of the %s with a private address',
     async (name) => {
       const overrides = { [name]: `https://127.0.0.1:${listener.port}/x` };
-      const { status, body } = await integrate(broker, 'inside', { ...withIssuer('https://id.example'), overrides });
+      const { status, body } = await putIntegration(broker, 'inside', {
+        ...withIssuer('https://id.example'),
+        overrides,
+      });
       expect(status).toBe(400);
       expect(body).toMatchObject({ issues: [{ path: `overrides.${name}` }] });
     },
@@ -83,7 +96,11 @@ describe('a broker that may reach public addresses only', () => {
     async (name) => {
       const urls = { authorization_url: 'https://id.example/a', token_url: 'https://id.example/t' };
       const params = { ...urls, [name]: 'https://169.254.169.254/x' };
-      const { status, body } = await integrate(broker, 'inside', { provider: 'generic-oauth2', ...client, params });
+      const { status, body } = await putIntegration(broker, 'inside', {
+        provider: 'generic-oauth2',
+        ...client,
+        params,
+      });
       expect(status).toBe(400);
       expect(JSON.stringify(body.issues)).toContain(name.replace('_url', ''));
     },
@@ -91,9 +108,9 @@ describe('a broker that may reach public addresses only', () => {
 
   test('connects to no private address through a host name', async () => {
     const issuer = `https://localhost:${listener.port}`;
-    expect((await integrate(broker, 'named', withIssuer(issuer))).status).toBe(201);
-    const invited = await invite(broker, { integration: 'named' });
-    expectRefusal(await visit(invited.url), 502, 'integration_misconfigured', invited.url);
+    expect((await putIntegration(broker, 'named', withIssuer(issuer))).status).toBe(201);
+    const invited = await createConnectSession(broker, { integration: 'named' });
+    expectErrorPage(await visit(invited.url), 502, 'integration_misconfigured', invited.url);
     expect(await sessionOf(broker, invited)).toMatchObject({ status: 'failed', error: 'integration_misconfigured' });
     expect(listener.connections()).toBe(0);
   });
@@ -130,8 +147,8 @@ describe('a provider whose metadata contains private addresses', () => {
   let issuers = 0;
   async function flowWith(more: Record<string, unknown>) {
     metadata = more;
-    await integrate(broker, 'acme', withIssuer(`${provider.url}/${++issuers}`));
-    const invited = await invite(broker);
+    await putIntegration(broker, 'acme', withIssuer(`${provider.url}/${++issuers}`));
+    const invited = await createConnectSession(broker);
     const jar = createCookieJar();
     const { response, text, url } = await walkThrough(invited.url, { jar });
     const page = { status: response?.status ?? 0, headers: response?.headers ?? new Headers(), text, location: null };
@@ -142,7 +159,7 @@ describe('a provider whose metadata contains private addresses', () => {
     'as its token endpoint (%s): neither the code nor the secret is sent there',
     async (scheme) => {
       const { invited, page, url } = await flowWith({ token_endpoint: `${scheme}://127.0.0.2:${inside.port}/token` });
-      expectRefusal(page, 502, 'integration_misconfigured', url);
+      expectErrorPage(page, 502, 'integration_misconfigured', url);
       expect(await sessionOf(broker, invited)).toMatchObject({ status: 'failed', error: 'integration_misconfigured' });
       expect(inside.connections()).toBe(0);
     },
@@ -153,7 +170,7 @@ describe('a provider whose metadata contains private addresses', () => {
       require_pushed_authorization_requests: true,
       pushed_authorization_request_endpoint: `https://127.0.0.2:${inside.port}/par`,
     });
-    expectRefusal(page, 502, 'integration_misconfigured', url);
+    expectErrorPage(page, 502, 'integration_misconfigured', url);
     expect(await sessionOf(broker, invited)).toMatchObject({ status: 'failed', error: 'integration_misconfigured' });
     expect(inside.connections()).toBe(0);
   });
@@ -163,7 +180,7 @@ describe('a provider whose metadata contains private addresses', () => {
     async (authorization_endpoint) => {
       const { invited, page, url } = await flowWith({ authorization_endpoint });
       expect(page.status).toBeGreaterThanOrEqual(400);
-      expectRefusal(page, 502, 'integration_misconfigured', url);
+      expectErrorPage(page, 502, 'integration_misconfigured', url);
       expect(await sessionOf(broker, invited)).toMatchObject({ status: 'failed' });
     },
   );
@@ -174,9 +191,9 @@ describe('a provider whose metadata contains private addresses', () => {
       status: 302,
       headers: { location: `http://127.0.0.2:${inside.port}/` },
     }));
-    await integrate(broker, 'acme', withIssuer(redirecting.url));
-    const invited = await invite(broker);
-    expectRefusal(await visit(invited.url), 502, 'integration_misconfigured', invited.url);
+    await putIntegration(broker, 'acme', withIssuer(redirecting.url));
+    const invited = await createConnectSession(broker);
+    expectErrorPage(await visit(invited.url), 502, 'integration_misconfigured', invited.url);
     expect(redirecting.received).toHaveLength(1);
     expect(inside.connections()).toBe(0);
     await redirecting.close();

@@ -8,15 +8,15 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createCookieJar } from '../../../demo/browser.ts';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
 import {
-  agreeAt,
+  type ConnectLink,
+  callbackWithConsent,
   connectionOf,
-  expectRefusal,
-  type Invited,
-  inDatabase,
-  integrate,
-  invite,
+  createConnectSession,
+  expectErrorPage,
   newOwner,
   type Page,
+  putIntegration,
+  queryDatabase,
   sessionOf,
   visit,
 } from '../../support/owner-browser.ts';
@@ -84,8 +84,8 @@ beforeAll(async () => {
   const address = target.address();
   port = typeof address === 'object' && address ? address.port : 0;
   const client = { client_id: 'client', client_secret: 'client-secret' };
-  await integrate(broker, 'acme', { provider: 'tenants', ...client, params: { base: provider.url } });
-  await integrate(broker, 'hosts', { provider: 'hosts', ...client });
+  await putIntegration(broker, 'acme', { provider: 'tenants', ...client, params: { base: provider.url } });
+  await putIntegration(broker, 'hosts', { provider: 'hosts', ...client });
 });
 afterAll(async () => {
   await Promise.all([broker.stop(), provider.close()]);
@@ -99,20 +99,20 @@ beforeEach(() => {
 const linkOf = (page: Page): string =>
   (/<a class="action" href="([^"]+)"/.exec(page.text)?.[1] ?? '').replaceAll('&amp;', '&');
 
-const paramsOf = async (invited: Invited): Promise<unknown> => {
+const paramsOf = async (invited: ConnectLink): Promise<unknown> => {
   const { id } = await connectionOf(broker, invited);
-  const [row] = inDatabase<{ params: string }>(broker, 'select params from connections where id = ?', id);
+  const [row] = queryDatabase<{ params: string }>(broker, 'select params from connections where id = ?', id);
   return JSON.parse(row?.params ?? '');
 };
 
 describe('connection parameters from the caller', () => {
   test('need no form, are stored with the connection, and are used in every token request', async () => {
     const jar = createCookieJar();
-    const invited = await invite(broker, { params: { subdomain: 'blue', region: 'us' } });
+    const invited = await createConnectSession(broker, { params: { subdomain: 'blue', region: 'us' } });
     const page = await visit(invited.url, jar);
     expect(page.status).toBe(302);
     expect(page.location).toMatch(`${provider.url}/us/blue/authorize?`);
-    expect((await visit(agreeAt(page.location), jar)).status).toBe(200);
+    expect((await visit(callbackWithConsent(page.location), jar)).status).toBe(200);
     expect(await paramsOf(invited)).toEqual({ subdomain: 'blue', region: 'us' });
     const { id } = await connectionOf(broker, invited);
     expect((await broker.ask('POST', `/v1/connections/${id}/refresh`, {})).status).toBe(200);
@@ -123,12 +123,12 @@ describe('connection parameters from the caller', () => {
   });
 
   test('are completed with the defaults of the catalogue', async () => {
-    const { url } = await invite(broker, { params: { subdomain: 'blue' } });
+    const { url } = await createConnectSession(broker, { params: { subdomain: 'blue' } });
     expect((await visit(url)).location).toMatch(`${provider.url}/eu/blue/authorize?`);
   });
 
   test('are shown in the form where others are missing', async () => {
-    const { url } = await invite(broker, { params: { region: 'us' } });
+    const { url } = await createConnectSession(broker, { params: { region: 'us' } });
     const page = await visit(url);
     expect(page.status).toBe(200);
     expect(page.text).toContain('value="us"');
@@ -145,9 +145,9 @@ describe('connection parameters from the caller', () => {
 describe('parameters captured from the callback', () => {
   async function comeBackWith(more: string) {
     const jar = createCookieJar();
-    const invited = await invite(broker, { params: { subdomain: 'blue' } });
+    const invited = await createConnectSession(broker, { params: { subdomain: 'blue' } });
     const page = await visit(invited.url, jar);
-    expect((await visit(`${agreeAt(page.location)}${more}`, jar)).status).toBe(200);
+    expect((await visit(`${callbackWithConsent(page.location)}${more}`, jar)).status).toBe(200);
     const { id, captured } = await connectionOf(broker, invited);
     expect((await broker.ask('POST', `/v1/connections/${id}/refresh`, {})).status).toBe(200);
     return { captured, asked: provider.received.map(({ path }) => path) };
@@ -219,7 +219,7 @@ describe('a connection parameter that would change where requests go', () => {
 
   test.each(evil)('%s, entered by the owner, is a page with 400 and is never requested', async (_, value) => {
     for (const integration of ['acme', 'hosts']) {
-      const invited = await invite(broker, { integration });
+      const invited = await createConnectSession(broker, { integration });
       const page = await visit(invited.url, createCookieJar(), { form: { subdomain: filled(value) } });
       expect(page.status).toBe(400);
       expect(page.text).toContain('id="param-subdomain-error"');
@@ -233,7 +233,7 @@ describe('a connection parameter that would change where requests go', () => {
 
 describe('the form for missing connection parameters', () => {
   test('shows them with the descriptions of the catalogue', async () => {
-    const invited = await invite(broker);
+    const invited = await createConnectSession(broker);
     const page = await visit(invited.url);
     expect(page.status).toBe(200);
     expect(page.headers.get('cache-control')).toBe('no-store');
@@ -248,7 +248,7 @@ describe('the form for missing connection parameters', () => {
 
   test('leads to a page with the link to the provider; the values are stored with the connection', async () => {
     const jar = createCookieJar();
-    const invited = await invite(broker);
+    const invited = await createConnectSession(broker);
     await visit(invited.url, jar);
     const page = await visit(invited.url, jar, { form: { subdomain: 'green', region: 'us', department: '' } });
     expect(page.status).toBe(200);
@@ -256,14 +256,14 @@ describe('the form for missing connection parameters', () => {
     expect(page.headers.get('cache-control')).toBe('no-store');
     const link = linkOf(page);
     expect(link).toMatch(`${provider.url}/us/green/authorize?`);
-    expect((await visit(agreeAt(link), jar)).status).toBe(200);
+    expect((await visit(callbackWithConsent(link), jar)).status).toBe(200);
     expect(provider.received.map(({ path }) => path)).toEqual(['/us/green/token']);
     expect(await paramsOf(invited)).toEqual({ subdomain: 'green', region: 'us' });
   });
 
   test('shows invalid values again with the error beside the field; they can be corrected', async () => {
     const jar = createCookieJar();
-    const invited = await invite(broker);
+    const invited = await createConnectSession(broker);
     const form = { subdomain: '"><script>alert(1)</script>', region: 'us' };
     const page = await visit(invited.url, jar, { form });
     expect(page.status).toBe(400);
@@ -277,14 +277,14 @@ describe('the form for missing connection parameters', () => {
   });
 
   test('names required fields that were left empty', async () => {
-    const page = await visit((await invite(broker)).url, createCookieJar(), { form: { subdomain: '' } });
+    const page = await visit((await createConnectSession(broker)).url, createCookieJar(), { form: { subdomain: '' } });
     expect(page.status).toBe(400);
     expect(page.text).toMatch(/subdomain is required/i);
   });
 
   test('refuses a field that it does not have', async () => {
     const form = { subdomain: 'green', host: 'evil.example' };
-    const page = await visit((await invite(broker)).url, createCookieJar(), { form });
+    const page = await visit((await createConnectSession(broker)).url, createCookieJar(), { form });
     expect(page.status).toBe(400);
     expect(page.headers.get('set-cookie')).toBeNull();
   });
@@ -292,7 +292,11 @@ describe('the form for missing connection parameters', () => {
   test('ignores the second value of a repeated field', async () => {
     const body = 'subdomain=green&subdomain=evil.example%2F';
     const headers = { 'content-type': 'application/x-www-form-urlencoded' };
-    const page = await visit((await invite(broker)).url, createCookieJar(), { headers, body, method: 'POST' });
+    const page = await visit((await createConnectSession(broker)).url, createCookieJar(), {
+      headers,
+      body,
+      method: 'POST',
+    });
     expect(page.text).not.toContain('evil.example/authorize');
   });
 
@@ -307,7 +311,7 @@ describe('the form for missing connection parameters', () => {
     ['as a form without a boundary', 'multipart/form-data', 'subdomain=green'],
     ['above the size limit', 'application/x-www-form-urlencoded', `subdomain=${'a'.repeat(20_000)}`],
   ])('answers 400 to a body sent %s', async (_, type, body) => {
-    const invited = await invite(broker);
+    const invited = await createConnectSession(broker);
     const page = await visit(invited.url, createCookieJar(), { headers: { 'content-type': type }, body });
     expect(page.status).toBe(400);
     expect(page.headers.get('cache-control')).toBe('no-store');
@@ -317,34 +321,34 @@ describe('the form for missing connection parameters', () => {
 
   test('is shown only to the browser that opened the connect URL first', async () => {
     const jar = createCookieJar();
-    const invited = await invite(broker);
+    const invited = await createConnectSession(broker);
     await visit(invited.url, jar, { form: { subdomain: 'green' } });
-    expectRefusal(await visit(invited.url), 403, 'other_browser', invited.url);
+    expectErrorPage(await visit(invited.url), 403, 'other_browser', invited.url);
     const stranger = await visit(invited.url, createCookieJar(), { form: { subdomain: 'evil' } });
-    expectRefusal(stranger, 403, 'other_browser', invited.url);
+    expectErrorPage(stranger, 403, 'other_browser', invited.url);
     expect((await visit(invited.url, jar, { form: { subdomain: 'blue' } })).status).toBe(200);
   });
 
   test('is not shown for an expired or unknown session', async () => {
     const unknown = `${broker.url}/connect/${'A'.repeat(43)}`;
     const form = { subdomain: 'green' };
-    expectRefusal(await visit(unknown, createCookieJar(), { form }), 404, 'not_found', unknown);
-    const invited = await invite(broker);
-    inDatabase(broker, 'update connect_sessions set expires_at = ? where id = ?', Date.now() - 1, invited.id);
-    expectRefusal(await visit(invited.url), 410, 'invitation_expired', invited.url);
-    expectRefusal(await visit(invited.url, createCookieJar(), { form }), 410, 'invitation_expired', invited.url);
+    expectErrorPage(await visit(unknown, createCookieJar(), { form }), 404, 'not_found', unknown);
+    const invited = await createConnectSession(broker);
+    queryDatabase(broker, 'update connect_sessions set expires_at = ? where id = ?', Date.now() - 1, invited.id);
+    expectErrorPage(await visit(invited.url), 410, 'invitation_expired', invited.url);
+    expectErrorPage(await visit(invited.url, createCookieJar(), { form }), 410, 'invitation_expired', invited.url);
   });
 
   test('is not shown to renew a connection that has its parameters', async () => {
     const owner = newOwner();
     const jar = createCookieJar();
-    const first = await invite(broker, { owner, params: { subdomain: 'blue' } });
-    await visit(agreeAt((await visit(first.url, jar)).location), jar);
+    const first = await createConnectSession(broker, { owner, params: { subdomain: 'blue' } });
+    await visit(callbackWithConsent((await visit(first.url, jar)).location), jar);
     const { id } = await connectionOf(broker, first);
-    const again = await invite(broker, { owner, connection_id: id });
+    const again = await createConnectSession(broker, { owner, connection_id: id });
     const page = await visit(again.url, jar);
     expect(page.location).toMatch(`${provider.url}/eu/blue/authorize?`);
-    await visit(agreeAt(page.location), jar);
+    await visit(callbackWithConsent(page.location), jar);
     expect(await connectionOf(broker, again)).toMatchObject({ id, generation: 2 });
     expect(await paramsOf(again)).toEqual({ subdomain: 'blue' });
   });

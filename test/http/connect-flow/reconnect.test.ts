@@ -6,17 +6,17 @@ import { createCookieJar } from '../../../demo/browser.ts';
 import { type LocalProvider, startProvider } from '../../../demo/provider.ts';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
 import {
-  agreeAt,
-  comeBack,
+  browseToCallback,
+  callbackWithConsent,
   connect,
   connectionOf,
   connectionsOf,
-  expectRefusal,
-  inDatabase,
-  integrate,
-  integrateAt,
-  invite,
+  createConnectSession,
+  expectErrorPage,
   newOwner,
+  putIntegration,
+  putIntegrationAt,
+  queryDatabase,
   sessionOf,
   visit,
 } from '../../support/owner-browser.ts';
@@ -26,14 +26,14 @@ let provider: LocalProvider;
 
 beforeAll(async () => {
   [broker, provider] = await Promise.all([startTestBroker(), startProvider()]);
-  await integrateAt(broker, 'acme', provider, { return_origins: ['https://app.example'] });
-  await integrateAt(broker, 'other', provider);
+  await putIntegrationAt(broker, 'acme', provider, { return_origins: ['https://app.example'] });
+  await putIntegrationAt(broker, 'other', provider);
 });
 afterAll(() => Promise.all([broker.stop(), provider.close()]));
 
 async function connected(wanted: Json = {}, login = 'ada') {
   const owner = newOwner();
-  const invited = await invite(broker, { owner, ...wanted });
+  const invited = await createConnectSession(broker, { owner, ...wanted });
   await connect(broker, invited.url, { login });
   const connection = await connectionOf(broker, invited);
   return { owner, id: String(connection.id), connection };
@@ -44,14 +44,14 @@ const tokenOf = async (id: string) => (await broker.ask('GET', `/v1/connections/
 /** As after a refused refresh. */
 function needReauth(id: string) {
   const change = "update connections set status = 'needs_reauth', reason = 'grant_revoked', next_refresh_at = null";
-  inDatabase(broker, `${change} where id = ?`, id);
+  queryDatabase(broker, `${change} where id = ?`, id);
 }
 
 describe('a connect session with a connection_id', () => {
   test('renews the connection under its id, with a new token', async () => {
     const { owner, id, connection } = await connected({ label: 'work', metadata: { team: 7 } });
     const before = await tokenOf(id);
-    const again = await invite(broker, { owner, connection_id: id });
+    const again = await createConnectSession(broker, { owner, connection_id: id });
     await connect(broker, again.url);
     const renewed = await connectionOf(broker, again);
     expect(renewed).toMatchObject({ id, generation: 2, status: 'active', label: 'work', metadata: { team: 7 } });
@@ -65,7 +65,7 @@ describe('a connect session with a connection_id', () => {
   test('makes a connection active that needed its owner', async () => {
     const { owner, id } = await connected();
     needReauth(id);
-    const again = await invite(broker, { owner, connection_id: id, metadata: { team: 8 } });
+    const again = await createConnectSession(broker, { owner, connection_id: id, metadata: { team: 8 } });
     await connect(broker, again.url);
     expect(await connectionOf(broker, again)).toMatchObject({
       id,
@@ -81,7 +81,7 @@ describe('a connect session with a connection_id', () => {
   test('changes nothing when the owner cancels', async () => {
     const { owner, id } = await connected();
     const before = await tokenOf(id);
-    const again = await invite(broker, { owner, connection_id: id, return_url: 'https://app.example/' });
+    const again = await createConnectSession(broker, { owner, connection_id: id, return_url: 'https://app.example/' });
     const page = await connect(broker, again.url, { cancel: true });
     expect(page.location).toBe('https://app.example/?status=error&error=access_denied');
     expect(await tokenOf(id)).toBe(before);
@@ -102,11 +102,11 @@ describe('a connect session with a connection_id', () => {
 
   test('does not restore a connection that is revoked while the owner is at the provider', async () => {
     const { owner, id } = await connected();
-    const again = await invite(broker, { owner, connection_id: id });
+    const again = await createConnectSession(broker, { owner, connection_id: id });
     const jar = createCookieJar();
-    const callback = await comeBack(broker, again.url, jar);
+    const callback = await browseToCallback(broker, again.url, jar);
     await broker.ask('DELETE', `/v1/connections/${id}`);
-    expectRefusal(await visit(callback, jar), 410, 'connection_gone', callback);
+    expectErrorPage(await visit(callback, jar), 410, 'connection_gone', callback);
     expect(await sessionOf(broker, again)).toMatchObject({ status: 'failed', error: 'connection_gone' });
     expect(await connectionsOf(broker, owner)).toMatchObject([{ id, status: 'revoked' }]);
   });
@@ -141,7 +141,7 @@ describe('a connect session with a connection_id', () => {
 describe('a connect session for the same integration, owner and label', () => {
   test('renews the existing connection', async () => {
     const { owner, id } = await connected({ label: 'work', metadata: { team: 7 } });
-    const again = await invite(broker, { owner, label: 'work' });
+    const again = await createConnectSession(broker, { owner, label: 'work' });
     await connect(broker, again.url);
     expect(await connectionOf(broker, again)).toMatchObject({ id, generation: 2, metadata: { team: 7 } });
   });
@@ -149,7 +149,7 @@ describe('a connect session for the same integration, owner and label', () => {
   test('makes a connection active that needed its owner', async () => {
     const { owner, id } = await connected();
     needReauth(id);
-    const again = await invite(broker, { owner });
+    const again = await createConnectSession(broker, { owner });
     await connect(broker, again.url);
     expect(await connectionOf(broker, again)).toMatchObject({ id, generation: 2, status: 'active', reason: null });
   });
@@ -157,7 +157,7 @@ describe('a connect session for the same integration, owner and label', () => {
   test('creates a new connection after the old one was revoked', async () => {
     const { owner, id } = await connected();
     await broker.ask('DELETE', `/v1/connections/${id}`);
-    const again = await invite(broker, { owner });
+    const again = await createConnectSession(broker, { owner });
     await connect(broker, again.url);
     const created = await connectionOf(broker, again);
     expect(created).toMatchObject({ status: 'active', generation: 1 });
@@ -166,7 +166,7 @@ describe('a connect session for the same integration, owner and label', () => {
 
   test('with another label creates another connection, also of another account', async () => {
     const { owner, id } = await connected({ label: 'work' });
-    const again = await invite(broker, { owner, label: 'home' });
+    const again = await createConnectSession(broker, { owner, label: 'home' });
     await connect(broker, again.url, { login: 'bob' });
     expect((await connectionOf(broker, again)).id).not.toBe(id);
     expect(await connectionsOf(broker, owner)).toHaveLength(2);
@@ -180,11 +180,11 @@ describe('another account of the provider', () => {
   ])('does not replace the connected one (%s)', async (_, byId) => {
     const { owner, id } = await connected();
     const before = await tokenOf(id);
-    const again = await invite(broker, { owner, ...(byId && { connection_id: id }) });
+    const again = await createConnectSession(broker, { owner, ...(byId && { connection_id: id }) });
     const jar = createCookieJar();
-    const callback = await comeBack(broker, again.url, jar, { login: 'mallory' });
+    const callback = await browseToCallback(broker, again.url, jar, { login: 'mallory' });
     const page = await visit(callback, jar);
-    expectRefusal(page, 409, 'identity_mismatch', callback);
+    expectErrorPage(page, 409, 'identity_mismatch', callback);
     expect(page.text).toContain('Nothing was changed');
     expect(await sessionOf(broker, again)).toMatchObject({ status: 'failed', error: 'identity_mismatch' });
     expect(await tokenOf(id)).toBe(before);
@@ -194,7 +194,7 @@ describe('another account of the provider', () => {
   test('does not renew a connection that needs its owner', async () => {
     const { owner, id } = await connected();
     needReauth(id);
-    const again = await invite(broker, { owner, return_url: 'https://app.example/' });
+    const again = await createConnectSession(broker, { owner, return_url: 'https://app.example/' });
     const page = await connect(broker, again.url, { login: 'mallory' });
     expect(page.location).toBe('https://app.example/?status=error&error=identity_mismatch');
     expect(await connectionsOf(broker, owner)).toMatchObject([{ id, status: 'needs_reauth' }]);
@@ -206,9 +206,9 @@ describe('concurrent connect sessions', () => {
   async function readyToFinish(count: number, wanted: Json, logins: string[] = []) {
     const ready = [];
     for (let i = 0; i < count; i++) {
-      const invited = await invite(broker, wanted);
+      const invited = await createConnectSession(broker, wanted);
       const jar = createCookieJar();
-      const callback = await comeBack(broker, invited.url, jar, { login: logins[i] ?? 'ada' });
+      const callback = await browseToCallback(broker, invited.url, jar, { login: logins[i] ?? 'ada' });
       ready.push({ invited, finish: () => visit(callback, jar) });
     }
     return ready;
@@ -241,7 +241,7 @@ describe('concurrent connect sessions', () => {
     let gate: Gate;
     beforeAll(async () => {
       gate = await startGate();
-      await integrate(broker, 'gated', {
+      await putIntegration(broker, 'gated', {
         provider: 'generic-oauth2',
         client_id: 'client',
         params: { authorization_url: `${gate.url}/authorize`, token_url: `${gate.url}/token` },
@@ -253,9 +253,9 @@ describe('concurrent connect sessions', () => {
       const owner = newOwner();
       const flows = [];
       for (let i = 0; i < 4; i++) {
-        const invited = await invite(broker, { integration: 'gated', owner });
+        const invited = await createConnectSession(broker, { integration: 'gated', owner });
         const jar = createCookieJar();
-        flows.push({ invited, jar, callback: agreeAt((await visit(invited.url, jar)).location) });
+        flows.push({ invited, jar, callback: callbackWithConsent((await visit(invited.url, jar)).location) });
       }
       gate.openAt(flows.length);
       const pages = await Promise.all(flows.map(({ callback, jar }) => visit(callback, jar)));
@@ -266,10 +266,10 @@ describe('concurrent connect sessions', () => {
 
     test('in two tabs of one session finish once', async () => {
       const owner = newOwner();
-      const invited = await invite(broker, { integration: 'gated', owner });
+      const invited = await createConnectSession(broker, { integration: 'gated', owner });
       const jar = createCookieJar();
       const callbacks: string[] = [];
-      for (let i = 0; i < 2; i++) callbacks.push(agreeAt((await visit(invited.url, jar)).location));
+      for (let i = 0; i < 2; i++) callbacks.push(callbackWithConsent((await visit(invited.url, jar)).location));
       gate.openAt(callbacks.length);
       const pages = await Promise.all(callbacks.map((callback) => visit(callback, jar)));
       expect(pages.map((page) => page.status).sort()).toEqual([200, 410]);

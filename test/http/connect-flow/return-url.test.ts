@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
-import { integrate, newOwner } from '../../support/owner-browser.ts';
+import { newOwner, putIntegration } from '../../support/owner-browser.ts';
 
 /** No browser goes to this provider. */
 const setup = {
@@ -21,11 +21,11 @@ beforeAll(async () => {
     },
     { return_origins: ['https://everywhere.example'] },
   );
-  await integrate(broker, 'acme', {
+  await putIntegration(broker, 'acme', {
     ...setup,
     return_origins: ['https://app.example', 'http://intranet.example:8443'],
   });
-  await integrate(broker, 'other', setup);
+  await putIntegration(broker, 'other', setup);
 });
 afterAll(() => broker.stop());
 
@@ -98,7 +98,7 @@ describe('return_origins of an integration', () => {
   test.each(['https://app.example/', 'https://app.example/path', 'app.example', 'javascript:'])(
     'are origins and nothing else: %s is a 400',
     async (origin) => {
-      const { status, body } = await integrate(broker, 'wrong', { ...setup, return_origins: [origin] });
+      const { status, body } = await putIntegration(broker, 'wrong', { ...setup, return_origins: [origin] });
       expect(status).toBe(400);
       expect(JSON.stringify(body.issues)).toContain('return_origins');
     },
@@ -116,7 +116,7 @@ describe('a broker at a loopback address', () => {
   let local: TestBroker;
   beforeAll(async () => {
     local = await startTestBroker();
-    await integrate(local, 'acme', setup);
+    await putIntegration(local, 'acme', setup);
   });
   afterAll(() => local.stop());
 

@@ -4,14 +4,14 @@ import { CompactEncrypt } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { expectOk, expectProblem } from '../../support/contract.ts';
-import { jwt, pen, startIssuers } from '../../support/issuers.ts';
+import { createSigningKey, jwt, startIssuers } from '../../support/issuers.ts';
 
-const key = pen('k1');
-const rsa = pen('r1', 'RS256');
-const attacker = pen('k1');
-const short = pen('short', 'RS256', 1_024);
+const key = createSigningKey('k1');
+const rsa = createSigningKey('r1', 'RS256');
+const attacker = createSigningKey('k1');
+const short = createSigningKey('short', 'RS256', 1_024);
 const symmetric = { kty: 'oct', kid: 'oct', alg: 'HS256', k: Buffer.alloc(32, 7).toString('base64url') };
-const encryption = { ...pen('enc').jwk, use: 'enc' };
+const encryption = { ...createSigningKey('enc').jwk, use: 'enc' };
 const leaked = { ...key.privateKey.export({ format: 'jwk' }), kid: 'leaked' };
 /** Not on its curve: key agreement with such points reveals keys (RFC 8725 3.4). */
 const offCurve = { ...key.jwk, kid: 'off', x: Buffer.alloc(32, 1).toString('base64url') };
@@ -24,7 +24,10 @@ beforeAll(async () => {
     other: [attacker.jwk],
     weak: [short.jwk, symmetric, encryption, leaked, offCurve],
   });
-  const trusted_issuers = ['main', 'other', 'weak'].map((name) => ({ issuer: issuers.of(name), audiences: ['app'] }));
+  const trusted_issuers = ['main', 'other', 'weak'].map((name) => ({
+    issuer: issuers.urlOf(name),
+    audiences: ['app'],
+  }));
   broker = await startTestBroker({}, { trusted_issuers });
 });
 afterAll(() => Promise.all([broker.stop(), issuers.close()]));
@@ -33,7 +36,7 @@ const seconds = () => Math.floor(Date.now() / 1_000);
 const header = (more: Json = {}) => ({ alg: 'ES256', kid: 'k1', ...more });
 const claims = (more: Json = {}) => {
   const times = { iat: seconds(), exp: seconds() + 60 };
-  return { iss: issuers.of('main'), sub: 'user_42', aud: 'app', ...times, ...more };
+  return { iss: issuers.urlOf('main'), sub: 'user_42', aud: 'app', ...times, ...more };
 };
 const verify = (token: string, more: Json = {}) => broker.ask('POST', '/v1/jwt/verify', { token, ...more });
 async function outcome(token: string, more: Json = {}): Promise<unknown> {
@@ -109,7 +112,7 @@ describe('signatures (RFC 8725 3.3)', () => {
 });
 
 describe('keys (RFC 8725 3.4, 3.5)', () => {
-  const from = (kid: string, alg = 'ES256') => [{ alg, kid }, claims({ iss: issuers.of('weak') })] as const;
+  const from = (kid: string, alg = 'ES256') => [{ alg, kid }, claims({ iss: issuers.urlOf('weak') })] as const;
 
   test('RSA below 2048 bits is not accepted', async () => {
     expect(await outcome(jwt(...from('short', 'RS256'), short))).toBe('unknown_key');
@@ -122,15 +125,15 @@ describe('keys (RFC 8725 3.4, 3.5)', () => {
   });
 
   test("keys of one issuer do not verify another's tokens", async () => {
-    expect(await outcome(jwt(header(), claims({ iss: issuers.of('other') }), attacker))).toBe('active');
-    expect(await outcome(jwt(header(), claims({ iss: issuers.of('other') }), key))).toBe('invalid_signature');
+    expect(await outcome(jwt(header(), claims({ iss: issuers.urlOf('other') }), attacker))).toBe('active');
+    expect(await outcome(jwt(header(), claims({ iss: issuers.urlOf('other') }), key))).toBe('invalid_signature');
   });
 });
 
 describe('header (RFC 8725 3.10)', () => {
   test('embedded keys and key URLs are ignored', async () => {
     const trap = await startIssuers({ trap: [attacker.jwk] });
-    const url = `${trap.of('trap')}/jwks`;
+    const url = `${trap.urlOf('trap')}/jwks`;
     const { jwk } = attacker;
     for (const brought of [{ jwk }, { jku: url }, { x5u: url }, { x5c: ['MIIB'] }, { jwk, jku: url, x5u: url }]) {
       expect(await outcome(jwt(header(brought), claims(), attacker))).toBe('invalid_signature');
@@ -261,11 +264,11 @@ describe('times', () => {
 
 describe('issuer and audience (RFC 8725 3.8, 3.9)', () => {
   test('issuers are compared exactly', async () => {
-    const iss = issuers.of('main');
+    const iss = issuers.urlOf('main');
     for (const other of [
       ...[`${iss}/`, `${iss}?`, `${iss}#`, `${iss}/.`, ` ${iss}`, `${iss}\u0000`, iss.toUpperCase(), `${iss}\u200b`],
       ...[iss.replace('main', 'mаin'), iss.replace('127.0.0.1', 'localhost'), iss.replace('http', 'https'), ''],
-      ...[[iss], [iss, issuers.of('other')], { iss }, 7, null],
+      ...[[iss], [iss, issuers.urlOf('other')], { iss }, 7, null],
     ])
       expect(await outcome(jwt(header(), claims({ iss: other }), key))).toBe('untrusted_issuer');
   });

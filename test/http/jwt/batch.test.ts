@@ -3,9 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Verdicts } from '../../../src/api/index.ts';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { expectIssues, expectOk, expectProblem } from '../../support/contract.ts';
-import { jwt, pen, startIssuers } from '../../support/issuers.ts';
+import { createSigningKey, jwt, startIssuers } from '../../support/issuers.ts';
 
-const key = pen('k1');
+const key = createSigningKey('k1');
 let broker: TestBroker;
 let issuers: Awaited<ReturnType<typeof startIssuers>>;
 beforeAll(async () => {
@@ -14,7 +14,7 @@ beforeAll(async () => {
     return path.startsWith('/broken/') ? { status: 500 } : undefined;
   });
   const names = ['main', 'second', 'silent', 'broken'];
-  const trusted_issuers = names.map((name) => ({ issuer: issuers.of(name), audiences: ['app'] }));
+  const trusted_issuers = names.map((name) => ({ issuer: issuers.urlOf(name), audiences: ['app'] }));
   broker = await startTestBroker({}, { trusted_issuers });
 });
 afterAll(() => Promise.all([broker.stop(), issuers.close()]));
@@ -22,7 +22,11 @@ afterAll(() => Promise.all([broker.stop(), issuers.close()]));
 const seconds = () => Math.floor(Date.now() / 1_000);
 function token(claims: Json = {}) {
   const times = { iat: seconds(), exp: seconds() + 60 };
-  return jwt({ alg: 'ES256', kid: 'k1' }, { iss: issuers.of('main'), sub: 'a', aud: 'app', ...times, ...claims }, key);
+  return jwt(
+    { alg: 'ES256', kid: 'k1' },
+    { iss: issuers.urlOf('main'), sub: 'a', aud: 'app', ...times, ...claims },
+    key,
+  );
 }
 const ask = (body: Json, caller?: string) => broker.ask('POST', '/v1/jwt/verify-batch', body, caller);
 async function outcomes(body: Json): Promise<string[]> {
@@ -34,7 +38,7 @@ test('batch verification: a verdict for each token, in order', async () => {
   const tokens = [
     { token: token({ sub: 'one' }) },
     { token: 'no token' },
-    { token: token({ sub: 'two', iss: issuers.of('second') }) },
+    { token: token({ sub: 'two', iss: issuers.urlOf('second') }) },
     { token: token({ exp: seconds() - 60 }) },
     { token: token({ iss: 'https://id.example' }) },
     { token: token({ sub: 'three' }) },
@@ -69,7 +73,7 @@ test('batch verification: 1 to 100 tokens', async () => {
 
 describe('batch verification with an issuer', () => {
   test('that fails: the verdicts of others are unaffected', async () => {
-    const bad = Array.from({ length: 40 }, () => ({ token: token({ iss: issuers.of('broken') }) }));
+    const bad = Array.from({ length: 40 }, () => ({ token: token({ iss: issuers.urlOf('broken') }) }));
     expect(await outcomes({ tokens: [...bad, { token: token() }] })).toEqual([
       ...bad.map(() => 'issuer_unavailable'),
       'active a',
@@ -77,9 +81,9 @@ describe('batch verification with an issuer', () => {
   });
 
   test('that never responds: not waited for, and holds up no others', async () => {
-    const silent = Array.from({ length: 40 }, () => ({ token: token({ iss: issuers.of('silent') }) }));
+    const silent = Array.from({ length: 40 }, () => ({ token: token({ iss: issuers.urlOf('silent') }) }));
     const started = performance.now();
-    expect(await outcomes({ tokens: [...silent, { token: token({ iss: issuers.of('second') }) }] })).toEqual([
+    expect(await outcomes({ tokens: [...silent, { token: token({ iss: issuers.urlOf('second') }) }] })).toEqual([
       ...silent.map(() => 'issuer_unavailable'),
       'active a',
     ]);

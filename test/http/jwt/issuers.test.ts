@@ -3,19 +3,19 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseConfig } from '../../../src/runtime/config.ts';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { expectOk } from '../../support/contract.ts';
-import { jwt, pen, startIssuers } from '../../support/issuers.ts';
+import { createSigningKey, jwt, startIssuers } from '../../support/issuers.ts';
 
 const CLUSTER = 'https://kubernetes.default.svc.cluster.local';
 const REMOTE_CLUSTER = 'https://oidc.cluster.example/id/7';
 const HERE = 'spiffe://example.org';
 const THERE = 'spiffe://there.example';
 
-const key = pen('k1');
-const rsa = pen('r1', 'RS256');
-const ed = pen('e1', 'EdDSA');
-const later = pen('k2');
+const key = createSigningKey('k1');
+const rsa = createSigningKey('r1', 'RS256');
+const ed = createSigningKey('e1', 'EdDSA');
+const later = createSigningKey('k2');
 const bundle = (...pens: { jwk: Json }[]) => pens.map(({ jwk }) => ({ ...jwk, use: 'jwt-svid' }));
-const x509 = { ...pen('x1').jwk, use: 'x509-svid', x5c: ['MIIB'] };
+const x509 = { ...createSigningKey('x1').jwk, use: 'x509-svid', x5c: ['MIIB'] };
 
 const remote = [rsa.jwk];
 let broker: TestBroker;
@@ -24,10 +24,10 @@ beforeAll(async () => {
   issuers = await startIssuers({ remote, bundle: [x509, ...bundle(key)], discovered: bundle(key) });
   const trusted_issuers = [
     { issuer: CLUSTER, audiences: ['app'], jwks: { keys: [rsa.jwk, ed.jwk] } },
-    { issuer: REMOTE_CLUSTER, audiences: ['app'], jwks_uri: `${issuers.of('remote')}/jwks` },
+    { issuer: REMOTE_CLUSTER, audiences: ['app'], jwks_uri: `${issuers.urlOf('remote')}/jwks` },
     { issuer: HERE, audiences: ['app'], jwks: { keys: [x509, ...bundle(key, ed)], spiffe_sequence: 7 } },
-    { issuer: THERE, audiences: ['app'], jwks_uri: `${issuers.of('bundle')}/jwks` },
-    { issuer: issuers.of('discovered'), audiences: ['app'] },
+    { issuer: THERE, audiences: ['app'], jwks_uri: `${issuers.urlOf('bundle')}/jwks` },
+    { issuer: issuers.urlOf('discovered'), audiences: ['app'] },
   ];
   broker = await startTestBroker({}, { trusted_issuers });
 });
@@ -115,12 +115,12 @@ describe('JWT-SVID', () => {
   });
 
   test('must be signed by a JWT-SVID key with an allowed algorithm', async () => {
-    const forged = pen('x1');
+    const forged = createSigningKey('x1');
     expect(await verdict(token({ sub: web }, { ...forged, jwk: x509 }))).toEqual(refused('unknown_key'));
     expect(await verdict(token({ sub: web }, ed))).toEqual(refused('unsupported_algorithm'));
     expect(await verdict(token({ sub: web }, later, { kid: 'k1' }))).toEqual(refused('invalid_signature'));
     // An issuer with discovery is not a trust domain.
-    const elsewhere = { iss: issuers.of('discovered'), sub: web };
+    const elsewhere = { iss: issuers.urlOf('discovered'), sub: web };
     expect(await verdict(token(elsewhere))).toEqual(refused('unknown_key'));
   });
 
@@ -146,7 +146,7 @@ describe('configuration file', () => {
   };
   const issuer = CLUSTER;
   const own = (...keys: unknown[]) => ({ issuer, jwks: { keys } });
-  const short = pen('s', 'RS256', 1_024).jwk;
+  const short = createSigningKey('s', 'RS256', 1_024).jwk;
   const jwks_uri = 'https://id.example/keys';
 
   test.each<[string, Json[], RegExp]>([

@@ -3,11 +3,11 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { Verdict } from '../../../src/api/index.ts';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { expectIssues, expectOk } from '../../support/contract.ts';
-import { jwt, pen, startIssuers } from '../../support/issuers.ts';
+import { createSigningKey, jwt, startIssuers } from '../../support/issuers.ts';
 
 const START = Date.parse('2026-03-01T12:00:00Z');
 const LOGOUT = 'http://schemas.openid.net/event/backchannel-logout';
-const key = pen('k1');
+const key = createSigningKey('k1');
 
 /** Milliseconds; reset before each test. */
 let now = START;
@@ -15,7 +15,7 @@ let broker: TestBroker;
 let issuers: Awaited<ReturnType<typeof startIssuers>>;
 beforeAll(async () => {
   issuers = await startIssuers({ main: [key.jwk] });
-  const trusted_issuers = [{ issuer: issuers.of('main'), audiences: ['app', 'portal'] }];
+  const trusted_issuers = [{ issuer: issuers.urlOf('main'), audiences: ['app', 'portal'] }];
   broker = await startTestBroker({}, { trusted_issuers }, { clock: { now: () => now, monotonic: () => now } });
 });
 afterAll(() => Promise.all([broker.stop(), issuers.close()]));
@@ -26,7 +26,11 @@ beforeEach(() => {
 const seconds = () => now / 1_000;
 function token(claims: Json = {}, header: Json = {}) {
   const times = { iat: seconds(), exp: seconds() + 3_600 };
-  return jwt({ alg: 'ES256', kid: 'k1', ...header }, { iss: issuers.of('main'), aud: 'app', ...times, ...claims }, key);
+  return jwt(
+    { alg: 'ES256', kid: 'k1', ...header },
+    { iss: issuers.urlOf('main'), aud: 'app', ...times, ...claims },
+    key,
+  );
 }
 const accessToken = (claims: Json = {}, header: Json = { typ: 'at+jwt' }) =>
   token({ sub: 'user_42', client_id: 'app', jti: '1', ...claims }, header);
@@ -272,7 +276,7 @@ describe('cached verdict', () => {
       [{ required_claims: ['sid'] }, 'missing_claim sid'],
       [{ audience: 'portal' }, 'audience_mismatch'],
       [{ audience: ['portal'] }, 'audience_mismatch'],
-      [{ issuer: issuers.of('else') }, 'untrusted_issuer'],
+      [{ issuer: issuers.urlOf('else') }, 'untrusted_issuer'],
     ] as const)
       expect(await outcome(good, { ...before, ...more })).toBe(reason);
   });

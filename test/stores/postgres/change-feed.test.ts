@@ -5,7 +5,7 @@ import { openChangeFeed } from '../../../src/stores/postgres/change-feed.ts';
 import { openPool, readAddress } from '../../../src/stores/postgres/database.ts';
 import { startPooler } from '../../support/pooler.ts';
 import { asked } from '../../support/postgres.ts';
-import { aMigratedDatabase, opened } from '../../support/stores.ts';
+import { createMigratedDatabase, openTestStore } from '../../support/stores.ts';
 import { anEntry, anIntegration } from '../builders.ts';
 
 /** A subscription with a clock of its own, and what it reported. */
@@ -32,12 +32,12 @@ const put = (store: Store, id: string) => store.putIntegration(anIntegration({ i
 const everything: Change = { kind: 'everything' };
 
 test('a change without a notification is reported within the bound', async () => {
-  const direct = await aMigratedDatabase();
-  const pooler = await startPooler(direct, { lacks: /^notify\b/ });
+  const direct = await createMigratedDatabase();
+  const pooler = await startPooler(direct, { unsupported: /^notify\b/ });
   onTestFinished(() => pooler.stop());
   const { feed, receives } = await subscribed(direct);
   expect(feed).toMatchObject({ delivery: 'pushed', everyMs: 2_000 });
-  const writer = await opened(pooler.through(direct));
+  const writer = await openTestStore(pooler.urlFor(direct));
   const delays: number[] = [];
   for (const id of ['a', 'b', 'c']) {
     await put(writer, id);
@@ -49,9 +49,9 @@ test('a change without a notification is reported within the bound', async () =>
 });
 
 test('a listening connection that was terminated catches up, and listens again', async () => {
-  const url = await aMigratedDatabase();
+  const url = await createMigratedDatabase();
   const listeners = `select pid from pg_stat_activity where datname = current_database() and query ilike 'listen %'`;
-  const [{ receives, reported }, writer] = [await subscribed(url), await opened(url)];
+  const [{ receives, reported }, writer] = [await subscribed(url), await openTestStore(url)];
   const [{ pid: before }] = (await asked(url, listeners)) as [{ pid: number }];
   await asked(url, `select pg_terminate_backend(${before})`);
   await put(writer, 'meanwhile');
@@ -73,9 +73,9 @@ test('a listening connection that was terminated catches up, and listens again',
 describe('everything is reported as changed', () => {
   /** Some changes that were reported, then what happens to the table. */
   async function reportsEverything(happens: (url: string, pass: (ms: number) => void) => Promise<unknown>) {
-    const url = await aMigratedDatabase();
+    const url = await createMigratedDatabase();
     const { reported, receives, pass } = await subscribed(url);
-    const writer = await opened(url);
+    const writer = await openTestStore(url);
     for (const id of ['a', 'b', 'c']) await put(writer, id);
     await receives('c');
     reported.length = 0;
@@ -123,7 +123,7 @@ describe('everything is reported as changed', () => {
 });
 
 test('the lag is the time since the last read', async () => {
-  const { feed, pass } = await subscribed(await aMigratedDatabase());
+  const { feed, pass } = await subscribed(await createMigratedDatabase());
   expect(feed.lagMs()).toBeLessThan(10_000);
   pass(60_000);
   expect(feed.lagMs()).toBeGreaterThanOrEqual(60_000);
@@ -131,8 +131,8 @@ test('the lag is the time since the last read', async () => {
 });
 
 test('deleteExpired deletes changes after ten minutes, and no younger ones', async () => {
-  const url = await aMigratedDatabase();
-  const store = await opened(url);
+  const url = await createMigratedDatabase();
+  const store = await openTestStore(url);
   for (const id of ['old', 'young']) await put(store, id);
   await asked(url, `update changes set at = at - ${10 * 60_000 + 1} where id = 'old'`);
   await store.deleteExpired(0);

@@ -26,7 +26,7 @@ const PARTS = [
 
 const open = async () => {
   await emptied(direct);
-  const url = `${pooler.through(direct)}?prepare=false`;
+  const url = `${pooler.urlFor(direct)}?prepare=false`;
   return { store: await openPostgres(url), another: () => openPostgres(url) };
 };
 

@@ -5,8 +5,8 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type Change, type Claimed, type Store, StoreError } from '../../../src/ports/index.ts';
 import { migratePostgres, openPostgres } from '../../../src/stores/postgres/store.ts';
 import { aDatabase, asked } from '../../support/postgres.ts';
-import { aMigratedDatabase, opened } from '../../support/stores.ts';
-import { openTcpProxy } from '../../support/tcp-proxy.ts';
+import { createMigratedDatabase, openTestStore } from '../../support/stores.ts';
+import { startTcpProxy } from '../../support/tcp-proxy.ts';
 import {
   aConnection,
   aFlow,
@@ -23,8 +23,8 @@ import {
 
 /** Stores as several processes have them, each with ten connections. */
 async function replicas(count: number): Promise<{ url: string; stores: Store[] }> {
-  const url = await aMigratedDatabase();
-  return { url, stores: await Promise.all(Array.from({ length: count }, () => opened(url))) };
+  const url = await createMigratedDatabase();
+  return { url, stores: await Promise.all(Array.from({ length: count }, () => openTestStore(url))) };
 }
 
 const times = <T>(count: number, make: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => make(i));
@@ -36,7 +36,7 @@ describe('concurrent processes', () => {
     await Promise.all(times(10, () => migratePostgres(url)));
     const applied = await asked(url, 'select * from __drizzle_migrations');
     expect(applied).toHaveLength(1);
-    await Promise.all(times(3, () => opened(url)));
+    await Promise.all(times(3, () => openTestStore(url)));
   });
 
   test('each due connection is claimed once', async () => {
@@ -210,9 +210,9 @@ async function proxyTo(url: string) {
 
 describe('a lost connection', () => {
   test('operations are rejected, and succeed again once it is back', async () => {
-    const direct = await aMigratedDatabase();
+    const direct = await createMigratedDatabase();
     const proxy = await proxyTo(direct);
-    const store = await opened(proxy.url);
+    const store = await openTestStore(proxy.url);
     const { connection } = await connected(store);
     proxy.set('cut');
     const asking = [store.servedRow(connection.id), store.ping(), store.putIntegration(anIntegration(), anEntry())];
@@ -224,11 +224,11 @@ describe('a lost connection', () => {
   });
 
   test('a read is repeated on another connection', async () => {
-    const link = await openTcpProxy(await aMigratedDatabase());
+    const link = await startTcpProxy(await createMigratedDatabase());
     onTestFinished(() => link.close());
-    const store = await opened(link.url);
+    const store = await openTestStore(link.url);
     const { connection } = await connected(store);
-    const lost = link.loseAnswerTo('connections').then(async () => {
+    const lost = link.dropResponseTo('connections').then(async () => {
       await expect.poll(() => link.connections().open, { interval: 1 }).toBe(0);
       link.heal();
     });
@@ -237,8 +237,8 @@ describe('a lost connection', () => {
   });
 
   test('operations without an answer time out', { timeout: 40_000 }, async () => {
-    const proxy = await proxyTo(await aMigratedDatabase());
-    const store = await opened(proxy.url);
+    const proxy = await proxyTo(await createMigratedDatabase());
+    const store = await openTestStore(proxy.url);
     await store.ping();
     proxy.set('silent');
     const since = performance.now();
@@ -253,9 +253,9 @@ describe('a lost connection', () => {
   });
 
   test('changes meanwhile are reported afterwards', async () => {
-    const direct = await aMigratedDatabase();
+    const direct = await createMigratedDatabase();
     const proxy = await proxyTo(direct);
-    const [cutOff, other] = [await opened(proxy.url), await opened(direct)];
+    const [cutOff, other] = [await openTestStore(proxy.url), await openTestStore(direct)];
     const reported: Change[] = [];
     const feed = await cutOff.subscribe((changes) => reported.push(...changes));
     expect(feed.delivery).toBe('pushed');
@@ -272,9 +272,9 @@ describe('a lost connection', () => {
   test('a process without heartbeats is dead, and another takes over its lease', {
     timeout: 30_000,
   }, async () => {
-    const direct = await aMigratedDatabase();
+    const direct = await createMigratedDatabase();
     const proxy = await proxyTo(direct);
-    const [cutOff, other] = [await opened(proxy.url), await opened(direct)];
+    const [cutOff, other] = [await openTestStore(proxy.url), await openTestStore(direct)];
     const { connection } = await connected(cutOff);
     const claim = { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 };
     const first = (await cutOff.claim(connection.id, claim)) as Claimed;
@@ -296,13 +296,13 @@ describe('a lost connection', () => {
   });
 
   test('a claim whose commit was not answered is unresolved', async () => {
-    const url = await aMigratedDatabase();
-    const link = await openTcpProxy(url);
+    const url = await createMigratedDatabase();
+    const link = await startTcpProxy(url);
     onTestFinished(link.close);
-    const [cutOff, other] = [await opened(link.url), await opened(url)];
+    const [cutOff, other] = [await openTestStore(link.url), await openTestStore(url)];
     const { connection } = await connected(cutOff);
     const { id } = connection;
-    const lost = link.loseAnswerTo('claim\0', 'commit');
+    const lost = link.dropResponseTo('claim\0', 'commit');
     const claim = { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 };
     await expect(cutOff.claim(id, claim)).rejects.toBeInstanceOf(StoreError);
     await lost;
@@ -316,14 +316,14 @@ describe('a lost connection', () => {
   });
 
   test('after an outage, no process is judged dead before it had time for a heartbeat', async () => {
-    const url = await aMigratedDatabase();
-    const silent = await opened(url);
+    const url = await createMigratedDatabase();
+    const silent = await openTestStore(url);
     const { connection } = await connected(silent);
     const claim = { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 };
     expect(await silent.claim(connection.id, claim)).toMatchObject({ fence: 1 });
     // As after an outage of a minute, when this process is the first to be back.
     await asked(url, "update replicas set seen_at = seen_at - interval '1 minute'");
-    const first = await opened(url);
+    const first = await openTestStore(url);
     expect(await first.unresolvedRefreshes()).toEqual([]);
     expect(await first.claim(connection.id, { ...claim, attempt: 'att_2' })).toBe('busy');
   });
@@ -343,14 +343,14 @@ describe('a database error', () => {
   });
 
   test('a database of a newer version is refused, and does not change', async () => {
-    const url = await aMigratedDatabase();
+    const url = await createMigratedDatabase();
     await asked(url, "insert into __drizzle_migrations values (99999999999999, 'later')");
     await expect(openPostgres(url)).rejects.toThrow(/newer version/);
     expect(await asked(url, 'select 1 from __drizzle_migrations')).toHaveLength(2);
   });
 
   test('names the column and not the value', async () => {
-    const store = await opened(await aMigratedDatabase());
+    const store = await openTestStore(await createMigratedDatabase());
     const refused = store.appendAudit([anEntry({ owner: 'hunter2', actor: null as never })]);
     await expect(refused).rejects.toThrow('PostgreSQL refused a value (23502, audit.actor)');
     await expect(refused).rejects.toSatisfy((error: Error) => error.cause === undefined);
@@ -362,8 +362,8 @@ describe('frequent statements', () => {
     ['are named, so that they are planned once', '', true],
     ['are not named with prepare=false', '?prepare=false', false],
   ])('%s', async (_, query, isNamed) => {
-    const proxy = await proxyTo(await aMigratedDatabase());
-    const store = await opened(proxy.url + query);
+    const proxy = await proxyTo(await createMigratedDatabase());
+    const store = await openTestStore(proxy.url + query);
     const { connection } = await connected(store);
     await store.claim(connection.id, { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 });
     expect((await store.servedRow(connection.id))?.connection).toEqual(connection);

@@ -11,7 +11,7 @@ import { encryptCredentials } from '../../../src/broker/secrets/token-encryption
 import type { Ciphertext } from '../../../src/domain/connection.ts';
 import type { EncryptedSecret, Store } from '../../../src/ports/index.ts';
 import { openRescue } from '../../../src/stores/sqlite/rescue-file.ts';
-import { aMigratedDatabase, opened } from '../../support/stores.ts';
+import { createMigratedDatabase, openTestStore } from '../../support/stores.ts';
 import {
   aConnection,
   anEntry,
@@ -34,10 +34,10 @@ const log = createLogger('silent');
 
 /** Stores of processes of their own, on one database with an integration. */
 async function replicas(count: number): Promise<{ url: string; stores: Store[] }> {
-  const url = await aMigratedDatabase();
+  const url = await createMigratedDatabase();
   const stores: Store[] = [];
   for (let i = 0; i < count; i++) {
-    stores.push(await opened(url));
+    stores.push(await openTestStore(url));
   }
   await stores[0]!.putIntegration(anIntegration({ clientSecret: null, privateKey: null }), anEntry());
   for (const kid of ['old', 'new']) await stores[0]!.addKeyCheck(both.check(kid));

@@ -1,23 +1,23 @@
-// The real broker as a process of its own, as `src/main.ts` runs it, with what only tests can do: order it to kill itself
-// at a chosen point of a refresh, and set its clock.
+// The broker process of a chaos run: the real broker, which can also be told to kill itself at a point of a refresh, and to
+// move its wall clock.
 import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import type { RefreshPoint } from '../../../src/broker/refresh/index.ts';
 import { start } from '../../../src/runtime/app.ts';
 import { parseConfig } from '../../../src/runtime/config.ts';
 import type { Listening } from './processes.ts';
 
-/** What the parent says. */
-export type Order =
-  /** SIGKILL at the n-th time from now that a refresh gets there. */
+/** A message from the parent process. */
+export type Command =
+  /** SIGKILL itself when a refresh reaches the point for the n-th time from now. */
   | { die: RefreshPoint; nth: number }
-  /** The wall clock jumps to so far from the real one; the monotonic one does not. */
+  /** Moves the wall clock this far from the real one; the monotonic clock stays. */
   | { clockOffMs: number };
 
-let mortal: { die: RefreshPoint; nth: number } | undefined;
-let clockOffMs = 0;
+let pendingKill: { die: RefreshPoint; nth: number } | undefined;
+let clockOffsetMs = 0;
 
 function reached(point: RefreshPoint): void {
-  if (mortal?.die !== point || --mortal.nth > 0) return;
+  if (pendingKill?.die !== point || --pendingKill.nth > 0) return;
   process.kill(process.pid, 'SIGKILL');
 }
 
@@ -25,11 +25,11 @@ const parsed = parseConfig(process.env, () => '{}');
 if (!parsed.ok) throw new Error(parsed.issues.join('\n'));
 const { config } = parsed;
 const log = createLogger(config.logLevel);
-const clock = { now: () => Date.now() + clockOffMs, monotonic: () => performance.now() };
+const clock = { now: () => Date.now() + clockOffsetMs, monotonic: () => performance.now() };
 
-process.on('message', (order: Order) => {
-  if ('die' in order) mortal = { ...order };
-  else clockOffMs = order.clockOffMs;
+process.on('message', (order: Command) => {
+  if ('die' in order) pendingKill = { ...order };
+  else clockOffsetMs = order.clockOffMs;
 });
 const running = await start(config, log, { clock, reached });
 let stopping = false;
@@ -39,7 +39,7 @@ process.on('SIGTERM', async () => {
   await running.stop();
   process.disconnect?.();
 });
-// Whoever started it is gone: nothing may stay behind.
+// The parent process is gone: leave no orphan behind.
 process.on('disconnect', () => {
   if (!stopping) process.kill(process.pid, 'SIGKILL');
 });

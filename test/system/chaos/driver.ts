@@ -1,4 +1,4 @@
-// A chaos run: one provider, one database, brokers that come and go, and readers that check every token they are given.
+// A chaos run: one provider, one database, brokers that are killed and restarted, and readers that check every token.
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { generateKey } from '../../../src/adapters/keyring/keyring.ts';
 import { type Answer, ask } from '../../support/broker.ts';
-import { type Brokers, openBrokers, type Place } from './brokers.ts';
-import { type ChaosProvider, launchProvider, type Running } from './processes.ts';
-import type { Rules, Spend } from './provider.ts';
-import { KEEPING_MS, type Kill, type Observed, OUTLIVED_MS, type ReadFault } from './results.ts';
+import { type Brokers, createBrokers, type Replica } from './brokers.ts';
+import { type ChaosProvider, launchProvider, type RunningProcess } from './processes.ts';
+import type { RefreshRecord, Rules } from './provider.ts';
+import { COMMIT_MS, type Kill, type Observations, type ReadFault, TAKEOVER_MS } from './results.ts';
 import { createSeededRandom, type SeededRandom } from './seeded-random.ts';
 
 export interface Options {
@@ -17,57 +17,57 @@ export interface Options {
   connections: number;
   /** The provider's reuse window. */
   windowMs: number;
-  /** What an integration's token endpoint gets from the broker at the most. */
+  /** The broker's limits for refreshes of an integration. */
   limits: { concurrency: number; perSecond: number };
   readers: number;
-  /** The URL of an empty database of PostgreSQL; without it, a SQLite file. */
+  /** The URL of an empty PostgreSQL database; by default a SQLite file. */
   postgres?: string | undefined;
-  /** A bundle of the broker, where there is one. */
+  /** The broker's bundle, if there is one. */
   program?: string | undefined;
-  /** Brokers that live at once; one by default. */
+  /** The number of brokers; one by default. */
   replicas?: number;
 }
 
-export interface Stage {
+export interface ChaosRun {
   options: Options;
   random: SeededRandom;
   provider: ChaosProvider;
   database: string;
-  /** Of PostgreSQL: cut off from it, silently or not, for as long as the work takes. */
-  cutOff(places: Place[], how: 'cut' | 'stall', work: (mend: () => void) => Promise<void>): Promise<void>;
-  /** So many places whose brokers can be cut off; all by default. */
-  places(count?: number): Place[];
-  /** Starts one more broker on the same database, until it does start. */
-  start(): Promise<Running>;
-  /** Of those that live, any. */
-  broker(): Running;
-  rules(change: Partial<Rules>): Promise<void>;
-  spendsFrom(index: number): Promise<Spend[]>;
-  /** SIGKILL now, and started again at once. */
-  kill(broker?: Running): Promise<void>;
-  /** SIGKILL by its own hand, or by ours when it does not get there in time; and started again at once. */
+  /** Disconnects replicas from PostgreSQL, with a reset or a stall, during `work`; `reconnect` reconnects them earlier. */
+  disconnect(replicas: Replica[], how: 'cut' | 'stall', work: (reconnect: () => void) => Promise<void>): Promise<void>;
+  /** This many replicas that can be disconnected; all by default. */
+  replicas(count?: number): Replica[];
+  /** Starts another broker on the same database, and retries until it starts. */
+  startBroker(): Promise<RunningProcess>;
+  /** A random running broker. */
+  broker(): RunningProcess;
+  setProviderRules(change: Partial<Rules>): Promise<void>;
+  refreshesFrom(index: number): Promise<RefreshRecord[]>;
+  /** Sends SIGKILL, and starts the broker again. */
+  kill(broker?: RunningProcess): Promise<void>;
+  /** The broker kills itself at a point of a refresh (or is killed after 3 s), and is started again. */
   killAt(point: 'claimed' | 'answered' | 'committed', nth: number): Promise<void>;
-  /** SIGTERM, and started again. */
+  /** Sends SIGTERM, and starts the broker again. */
   restart(): Promise<void>;
-  /** Notes that a broker was killed just now. */
-  died(): void;
-  /** Notes that somebody else holds the database, until what it returns is called. */
-  held(): () => void;
-  /** Saves the integration once more, as somebody does who has mended it. */
-  mend(): Promise<void>;
-  /** No faults any more: waits until every connection is served or lost. */
-  settle(): Promise<Observed>;
-  /** `keep`: what the processes logged stays, for a look. */
+  /** Records that a broker was killed just now. */
+  recordKill(): void;
+  /** Records that the database is locked until the returned function is called. */
+  recordDatabaseLock(): () => void;
+  /** Saves the integration again, as an admin who fixes it. */
+  saveIntegration(): Promise<void>;
+  /** Stops all faults, and waits until every connection is served or lost. */
+  recover(): Promise<Observations>;
+  /** `keep`: keeps the logs of the processes. */
   close(keep?: boolean): Promise<void>;
 }
 
 const INTEGRATION = 'chaos';
-const ASK_WITHIN_MS = 25_000;
-const SETTLE_WITHIN_MS = 60_000;
-/** A token that is refused so shortly after its end was in transit, or waited for a busy event loop. */
-export const SLACK_MS = 500;
+const REQUEST_TIMEOUT_MS = 25_000;
+const RECOVERY_TIMEOUT_MS = 60_000;
+/** A token may be refused this shortly after its expiry: it was in transit, or the event loop was busy. */
+export const EXPIRY_TOLERANCE_MS = 500;
 
-export async function openStage(options: Options): Promise<Stage> {
+export async function startChaosRun(options: Options): Promise<ChaosRun> {
   const { seed, windowMs, limits } = options;
   const random = createSeededRandom(seed);
   const folder = await mkdtemp(join(tmpdir(), 'valetkey-chaos-'));
@@ -85,7 +85,7 @@ export async function openStage(options: Options): Promise<Stage> {
     VALETKEY_LOG_LEVEL: 'info',
   };
   const provider = await launchProvider(seed, logPath);
-  const brokers: Brokers = openBrokers({
+  const brokers: Brokers = createBrokers({
     env,
     folder,
     logPath,
@@ -95,11 +95,11 @@ export async function openStage(options: Options): Promise<Stage> {
   });
   const kills: Kill[] = [];
   const cuts: Kill[] = [];
-  const terms: (number | null)[] = [];
+  const exitCodes: (number | null)[] = [];
   const reads = { served: 0, withheld: [] as ReadFault[], refused: [] as ReadFault[], unavailable: 0, unreachable: 0 };
 
   const { start } = brokers;
-  function broker(): Running {
+  function broker(): RunningProcess {
     const any = brokers.any();
     if (!any) throw new Error(`no broker lives (seed ${seed}); see ${logPath}`);
     return any;
@@ -107,54 +107,55 @@ export async function openStage(options: Options): Promise<Stage> {
   const request = (url: string, method: string, path: string, body?: unknown): Promise<Answer> =>
     Promise.race([
       ask(url, adminKey, method, path, body),
-      pause(ASK_WITHIN_MS, undefined, { ref: false }).then(() => Promise.reject(new Error('no answer'))),
+      pause(REQUEST_TIMEOUT_MS, undefined, { ref: false }).then(() => Promise.reject(new Error('no answer'))),
     ]);
-  let hold: { since: number; until: number } | undefined;
-  const died = () => {
+  let lock: { since: number; until: number } | undefined;
+  const recordKill = () => {
     const at = Date.now();
-    kills.push({ at, heldSince: hold && hold.until > at - KEEPING_MS ? hold.since : undefined });
+    kills.push({ at, blockedSince: lock && lock.until > at - COMMIT_MS ? lock.since : undefined });
   };
-  const held = () => {
-    hold = { since: Date.now(), until: Number.POSITIVE_INFINITY };
+  const recordDatabaseLock = () => {
+    lock = { since: Date.now(), until: Number.POSITIVE_INFINITY };
     return () => {
-      if (hold) hold.until = Date.now();
+      if (lock) lock.until = Date.now();
     };
   };
 
-  const cutOff: Stage['cutOff'] = async (places, how, work) => {
+  const disconnect: ChaosRun['disconnect'] = async (places, how, work) => {
     const since = Date.now();
-    for (const place of places) brokers.breakLine(place, how);
-    const isShared = places.length < brokers.living().length;
-    const over = held();
-    const mend = () => {
-      for (const place of places.splice(0)) brokers.mendLine(place);
+    for (const replica of places) brokers.disconnect(replica, how);
+    const isShared = places.length < brokers.running().length;
+    const over = recordDatabaseLock();
+    const reconnect = () => {
+      for (const replica of places.splice(0)) brokers.reconnect(replica);
       over();
-      if (isShared && Date.now() - since > OUTLIVED_MS) cuts.push({ at: since + OUTLIVED_MS, heldSince: since });
+      if (isShared && Date.now() - since > TAKEOVER_MS) cuts.push({ at: since + TAKEOVER_MS, blockedSince: since });
     };
     try {
-      await work(mend);
+      await work(reconnect);
     } finally {
-      if (places.length > 0) mend();
+      if (places.length > 0) reconnect();
     }
   };
 
-  const setUp = {
+  const integration = {
     provider: 'generic-oauth2',
     client_id: 'valetkey',
     client_secret: randomBytes(24).toString('base64url'),
     params: { authorization_url: provider.tokenUrl, token_url: provider.tokenUrl },
   };
-  const mend = async () => void (await request(broker().url, 'PUT', `/v1/integrations/${INTEGRATION}`, setUp));
+  const saveIntegration = async () =>
+    void (await request(broker().url, 'PUT', `/v1/integrations/${INTEGRATION}`, integration));
 
   await provider.control('rules', { windowMs });
   await start();
   for (let i = 1; i < (options.replicas ?? 1); i++) await start();
-  await mend();
+  await saveIntegration();
   const ids = new Map<string, string>();
   const names = Array.from({ length: options.connections }, (_, i) => `owner_${i}`);
   const { refreshTokens } = await provider.control('seed', { names });
   for (let i = 0; i < names.length; i += 20) {
-    const adopted = names.slice(i, i + 20).map(async (owner, k) => {
+    const imports = names.slice(i, i + 20).map(async (owner, k) => {
       const credentials = { refresh_token: refreshTokens[i + k] };
       const { body } = await request(broker().url, 'POST', '/v1/connections', {
         integration: INTEGRATION,
@@ -163,22 +164,22 @@ export async function openStage(options: Options): Promise<Stage> {
       });
       ids.set(String(body.id), owner);
     });
-    await Promise.all(adopted);
+    await Promise.all(imports);
   }
   const all = [...ids.keys()] as [string, ...string[]];
 
-  /** What each connection was last served, and until when at least that is good. */
-  const known = new Map<string, { token: string; until: number }>();
-  /** What each broker has served of it. */
-  const servedBy = new WeakMap<Running, Map<string, { token: string; at: number }>>();
+  /** The last token of each connection, and how long at least it is valid. */
+  const lastServed = new Map<string, { token: string; until: number }>();
+  /** The last token that each broker served. */
+  const servedBy = new WeakMap<RunningProcess, Map<string, { token: string; at: number }>>();
 
   async function readOnce(id: string): Promise<void> {
     const target = brokers.any();
     if (!target) return void (await pause(20));
     const served = servedBy.get(target) ?? new Map<string, { token: string; at: number }>();
     servedBy.set(target, served);
-    const before = known.get(id);
-    const forced = before !== undefined && random.roll() < 0.03;
+    const before = lastServed.get(id);
+    const forced = before !== undefined && random.next() < 0.03;
     const begun = Date.now();
     let answer: Answer;
     try {
@@ -189,25 +190,25 @@ export async function openStage(options: Options): Promise<Stage> {
       reads.unreachable++;
       return;
     }
-    const told = { connection: ids.get(id)!, at: begun, tookMs: Date.now() - begun };
+    const readInfo = { connection: ids.get(id)!, at: begun, tookMs: Date.now() - begun };
     if (answer.status === 200) {
       reads.served++;
       const token = String(answer.body.access_token);
       const arrived = Date.now();
       const { alive, why, since } = await provider.control('alive', { token });
-      if (!alive && (since === null || since < begun - SLACK_MS))
-        reads.refused.push({ ...told, why: `${why}, for ${since === null ? '?' : begun - since} ms` });
+      if (!alive && (since === null || since < begun - EXPIRY_TOLERANCE_MS))
+        reads.refused.push({ ...readInfo, why: `${why}, for ${since === null ? '?' : begun - since} ms` });
       if (served.get(id)?.token !== token) served.set(id, { token, at: arrived });
-      if (alive) known.set(id, { token, until: arrived + Number(answer.body.expires_in) * 1_000 });
+      if (alive) lastServed.set(id, { token, until: arrived + Number(answer.body.expires_in) * 1_000 });
       return;
     }
     if (answer.status === 409) return;
     reads.unavailable++;
     const own = served.get(id);
     if (before && !brokers.mustHold(target, begun, own?.token === before.token ? own.at : undefined)) return;
-    if (!forced && before && before.until > Date.now() + SLACK_MS)
+    if (!forced && before && before.until > Date.now() + EXPIRY_TOLERANCE_MS)
       reads.withheld.push({
-        ...told,
+        ...readInfo,
         why: `${answer.status} ${String(answer.body.code)}: ${String(answer.body.detail)}`,
       });
   }
@@ -220,15 +221,15 @@ export async function openStage(options: Options): Promise<Stage> {
     }
   });
 
-  async function settle(): Promise<Observed> {
+  async function recover(): Promise<Observations> {
     await provider.control('rules', { faults: {}, latency: [0, 5], clockSkewMs: 0 });
     await pause(2_000);
     reading = false;
     await Promise.all(readers);
-    await mend();
+    await saveIntegration();
     const stuck: ReadFault[] = [];
     const lost: { connection: string; reason: string }[] = [];
-    const deadline = Date.now() + SETTLE_WITHIN_MS;
+    const deadline = Date.now() + RECOVERY_TIMEOUT_MS;
     const left = [...all];
     const sweep = async () => {
       for (let id = left.pop(); id !== undefined; id = left.pop()) {
@@ -254,7 +255,7 @@ export async function openStage(options: Options): Promise<Stage> {
     };
     await Promise.all(Array.from({ length: limits.concurrency }, sweep));
     const { spends } = await provider.control('log', { from: 0 });
-    return { kills, cuts, terms, reads, lost, stuck, spends };
+    return { kills, takeovers: cuts, exitCodes: exitCodes, reads, lost, stuck, spends };
   }
 
   async function restartAfter(end: () => Promise<void>): Promise<void> {
@@ -267,16 +268,16 @@ export async function openStage(options: Options): Promise<Stage> {
     random,
     provider,
     database,
-    cutOff,
-    places: brokers.places,
-    start,
+    disconnect: disconnect,
+    replicas: brokers.replicas,
+    startBroker: start,
     broker,
-    rules: async (change) => void (await provider.control('rules', change)),
-    spendsFrom: async (from) => (await provider.control('log', { from })).spends,
+    setProviderRules: async (change) => void (await provider.control('rules', change)),
+    refreshesFrom: async (from) => (await provider.control('log', { from })).spends,
     kill: (target = broker()) =>
       restartAfter(async () => {
         await target.end('SIGKILL');
-        died();
+        recordKill();
       }),
     killAt: (die, nth) =>
       restartAfter(async () => {
@@ -286,16 +287,16 @@ export async function openStage(options: Options): Promise<Stage> {
         const late = pause(3_000, 'late', { signal: enough.signal }).catch(() => 'gone');
         if ((await Promise.race([target.gone, late])) === 'late') await target.end('SIGKILL');
         enough.abort();
-        died();
+        recordKill();
       }),
     restart: () =>
       restartAfter(async () => {
-        terms.push(await broker().end('SIGTERM'));
+        exitCodes.push(await broker().end('SIGTERM'));
       }),
-    died,
-    held,
-    mend,
-    settle,
+    recordKill: recordKill,
+    recordDatabaseLock: recordDatabaseLock,
+    saveIntegration,
+    recover: recover,
     async close(keep = false) {
       reading = false;
       await brokers.close();

@@ -1,5 +1,5 @@
-// The state machine of a refresh, as a model beside the real store: whatever two processes do to it, in whatever order,
-// and whenever one of them dies, the store says and keeps what the model says.
+// A model of the refresh state machine, compared with the real store: for any sequence of operations of two processes, and
+// crashes of either, the store returns and stores what the model does.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,33 +14,33 @@ import { anEntry, aSession, connected, NOW, someCredentials, someRefreshedFields
 type Side = 'left' | 'right';
 const SIDES = ['left', 'right'] as const;
 
-/** One process: its store, until it dies. */
+/** A process: its store, until it crashes. */
 interface Process {
   store: Store;
   alive: boolean;
-  /** Since when, by its own clock, it has seen a claim of somebody else's held; by connection. */
+  /** By connection: since when, by its own clock, it has seen another process's lease. */
   seen: Map<string, { fence: number; since: number }>;
 }
-const born = async (): Promise<Process> => ({ store: await openSqlite(url), alive: true, seen: new Map() });
+const startProcess = async (): Promise<Process> => ({ store: await openSqlite(url), alive: true, seen: new Map() });
 
 interface Row {
   id: string;
   status: ConnectionStatus;
   generation: number;
   fence: number;
-  /** Undefined: nobody holds the lease. */
+  /** The lease holder; undefined: none. */
   holder: Process | undefined;
   intent: string | null;
-  /** Of the first of those that followed one another. */
+  /** The time of the first of consecutive intents. */
   intentAt: number;
   nextRefreshAt: number | null;
   grant: EncryptedCredentials | null;
-  /** Every grant that it ever had. */
+  /** All credentials that it ever had. */
   had: EncryptedCredentials[];
 }
 
-/** What a process believes that it holds; it may be wrong by now. */
-interface Held {
+/** A lease that a process believes to hold; it may have lost it. */
+interface BelievedLease {
   row: Row;
   fence: number;
   generation: number;
@@ -51,7 +51,7 @@ interface Model {
   monotonic: number;
   integration: string;
   rows: Row[];
-  claims: Held[];
+  claims: BelievedLease[];
 }
 
 type Real = Record<Side, Process>;
@@ -65,14 +65,14 @@ let made = 0;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'valetkey-model-'));
   url = `file:${join(folder, 'valetkey.db')}`;
-  for (const side of SIDES) real[side] = await born();
+  for (const side of SIDES) real[side] = await startProcess();
 });
 afterAll(async () => {
   await Promise.all(SIDES.map((side) => real[side].store.close()));
   await rm(folder, { recursive: true, force: true });
 });
 
-/** A command that then compares all that can be seen, from both sides. */
+/** A command that afterwards compares everything visible from both sides. */
 const command = (name: string, run: (model: Model, real: Real) => Promise<void>): Command => ({
   check: () => true,
   async run(model, processes) {
@@ -108,7 +108,7 @@ const give = (row: Row, grant: EncryptedCredentials): void => {
   row.generation++;
   row.status = 'active';
 };
-const expected = <Done>({ row, fence, generation }: Held, done: Done) =>
+const expected = <Done>({ row, fence, generation }: BelievedLease, done: Done) =>
   row.status === 'revoked' ? 'gone' : row.fence === fence && row.generation === generation ? done : 'superseded';
 
 function hasWaited({ seen }: Process, { id, fence }: Row, now: number): boolean {
@@ -128,7 +128,7 @@ const claim = (side: Side, at: number, stale: boolean) =>
     const outcome = await me.store.claim(row.id, { attempt, generation, now, monotonic });
     if (row.status !== 'active' || stale) return expect(outcome).toBe('gone');
     if (row.holder?.alive && row.holder !== me && !hasWaited(me, row, monotonic)) return expect(outcome).toBe('busy');
-    if (typeof outcome === 'string') throw new Error(`${outcome}, where nobody else holds it`);
+    if (typeof outcome === 'string') throw new Error(`${outcome}, although no other process holds it`);
     expect(outcome.fence).toBeGreaterThan(row.fence);
     expect(outcome.credentials).toEqual(row.grant);
     const left = row.intent === null ? null : { attempt: row.intent, startedAt: row.intentAt };
@@ -138,7 +138,7 @@ const claim = (side: Side, at: number, stale: boolean) =>
     model.claims.push({ row, fence: outcome.fence, generation: row.generation });
   });
 
-/** With a claim of any age, by any process: an answer may come from a rescue file. */
+/** With a lease of any age, by any process: a response may come from a rescue file. */
 const rotate = (side: Side, which: number) =>
   command(`${side} keeps the answer to claim ${which}`, async (model, processes) => {
     const held = model.claims.at(-1 - which);
@@ -186,7 +186,7 @@ const renew = (side: Side, at: number) =>
     const outcome = await store.renewConnection({ ...before, nextRefreshAt: NOW + 9 }, grant, session.id, anEntry());
     expect(outcome).toEqual(row.status === 'revoked' ? 'gone' : { generation: row.generation + 1 });
     if (outcome === 'gone') return;
-    // Whoever holds the lease holds it in vain; one that was never held is not there.
+    // The lease is lost; one that was never held does not exist.
     if (row.fence > 0) row.fence++;
     free(row, true);
     give(row, grant);
@@ -211,7 +211,7 @@ const die = (side: Side) =>
   command(`${side} dies`, async (_, processes) => {
     await processes[side].store.close();
     processes[side].alive = false;
-    processes[side] = await born();
+    processes[side] = await startProcess();
   });
 
 const takeDue = (side: Side) =>
@@ -258,13 +258,13 @@ async function newModel(): Promise<Model> {
   for (const nextRefreshAt of [NOW, NOW + 800]) {
     const { connection, credentials: grant } = await connected(real.left.store, { integration, nextRefreshAt });
     const { id, status, generation } = connection;
-    const nobody = { fence: 0, holder: undefined, intent: null, intentAt: 0 };
-    rows.push({ id, status, generation, ...nobody, nextRefreshAt, grant, had: [grant] });
+    const noLease = { fence: 0, holder: undefined, intent: null, intentAt: 0 };
+    rows.push({ id, status, generation, ...noLease, nextRefreshAt, grant, had: [grant] });
   }
   return { now: NOW, monotonic: 0, integration, rows, claims: [] };
 }
 
-it('the store is the state machine that the model says, whatever the order', async () => {
+it('refresh state machine: the store matches the model for any sequence of operations', async () => {
   const property = fc.asyncProperty(fc.commands(commands, { maxCommands: 25 }), async (all) => {
     const model = await newModel();
     await fc.asyncModelRun(() => ({ model, real }), all);

@@ -1,56 +1,56 @@
-// What befalls brokers on PostgreSQL, and their lines to it, while readers read.
+// Fault scenarios for brokers on PostgreSQL, while readers read.
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client } from 'pg';
-import { fairWeather, type Scenario } from './scenarios.ts';
+import { noFaults, type Scenario } from './scenarios.ts';
 
-/** One cannot reach the database; the others can. */
-export const cutOff =
+/** One replica cannot reach the database. */
+export const replicaDisconnected =
   (ms: number, how: 'cut' | 'stall'): Scenario =>
-  (stage) =>
-    stage.cutOff(stage.places(1), how, () => pause(ms));
+  (context) =>
+    context.disconnect(context.replicas(1), how, () => pause(ms));
 
-/** Nobody can. */
-export const databaseAway =
+/** No replica can reach the database. */
+export const databaseOutage =
   (ms: number, how: 'cut' | 'stall'): Scenario =>
-  (stage) =>
-    stage.cutOff(stage.places(), how, () => pause(ms));
+  (context) =>
+    context.disconnect(context.replicas(), how, () => pause(ms));
 
-/** Nobody can, and one of them is killed: it cannot start before the database is back. */
-export const databaseAwayAndKill =
+/** No replica can reach the database, and one is killed: it cannot start before the database is back. */
+export const databaseOutageAndKill =
   (ms: number): Scenario =>
-  (stage) =>
-    stage.cutOff(stage.places(), 'cut', async (mend) => {
+  (context) =>
+    context.disconnect(context.replicas(), 'cut', async (reconnect) => {
       await pause(ms);
-      const dead = stage.kill();
+      const killed = context.kill();
       await pause(300);
-      mend();
-      await dead;
+      reconnect();
+      await killed;
     });
 
-/** The one that cannot is killed, with what it could not keep lying on its own disk, to which it comes back. */
-export const cutOffAndKill =
+/** A disconnected replica is killed, and restarts with its own rescue file. */
+export const replicaDisconnectedAndKilled =
   (ms: number): Scenario =>
-  async (stage) => {
-    const [place] = stage.places(1);
-    if (!place?.broker) throw new Error('there is nobody to cut off');
-    const { broker } = place;
-    await stage.cutOff([place], 'cut', async (mend) => {
+  async (context) => {
+    const [replica] = context.replicas(1);
+    if (!replica?.broker) throw new Error('no replica can be disconnected');
+    const { broker } = replica;
+    await context.disconnect([replica], 'cut', async (reconnect) => {
       await pause(ms);
-      const dead = stage.kill(broker);
+      const killed = context.kill(broker);
       await pause(100);
-      mend();
-      await dead;
+      reconnect();
+      await killed;
     });
   };
 
-/** The server ends now this session, now that: amid a statement, between two, or that of whoever listens. */
-export const terminations =
+/** The server terminates random sessions: during a statement, when idle, or the change feed's LISTEN. */
+export const sessionsTerminated =
   (ms: number): Scenario =>
-  async (stage) => {
-    const client = new Client({ connectionString: stage.options.postgres });
+  async (context) => {
+    const client = new Client({ connectionString: context.options.postgres });
     await client.connect();
     try {
-      for (const deadline = Date.now() + ms; Date.now() < deadline; await pause(stage.random.between(20, 200)))
+      for (const deadline = Date.now() + ms; Date.now() < deadline; await pause(context.random.between(20, 200)))
         await client.query(
           `select pg_terminate_backend(pid) from (select pid from pg_stat_activity
             where datname = current_database() and pid <> pg_backend_pid() order by random() limit 1) as one`,
@@ -58,5 +58,5 @@ export const terminations =
     } finally {
       await client.end();
     }
-    await fairWeather(stage);
+    await noFaults(context);
   };

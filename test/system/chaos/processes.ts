@@ -1,23 +1,23 @@
-// The processes of a chaos run: the provider and the brokers, started, ordered about, and ended.
+// The processes of a chaos run: starts, controls and ends the provider and the brokers.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { openSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Order } from './broker.ts';
+import type { Command } from './broker.ts';
 import type { Controls } from './provider.ts';
 
-/** What a process says once it takes requests. */
+/** A process's message when it accepts requests. */
 export interface Listening {
   url: string;
 }
 
-export interface Running {
+export interface RunningProcess {
   url: string;
-  send(order: Order): void;
-  /** Ends it; its exit code, null when it was killed. */
+  send(order: Command): void;
+  /** Ends the process; its exit code, null when it was killed. */
   end(signal: NodeJS.Signals): Promise<number | null>;
-  /** Fulfilled when it has ended, whoever ended it. */
+  /** Resolves when the process has ended. */
   gone: Promise<number | null>;
   isGone(): boolean;
 }
@@ -25,13 +25,13 @@ export interface Running {
 const START_WITHIN_MS = 20_000;
 const STOP_WITHIN_MS = 30_000;
 
-/** `file` lies beside this one, or anywhere. Undefined: it ended before it listened; what it said is in the log. */
+/** `file` is relative to this one, or absolute. Undefined: the process ended before it listened; see the log. */
 async function launch(
   file: string,
   args: string[],
   env: Record<string, string>,
   logPath: string,
-): Promise<Running | undefined> {
+): Promise<RunningProcess | undefined> {
   const log = openSync(logPath, 'a');
   const child = fork(isAbsolute(file) ? file : fileURLToPath(new URL(file, import.meta.url)), args, {
     env: { PATH: process.env.PATH, ...env },
@@ -44,11 +44,11 @@ async function launch(
     return code as number | null;
   });
   const late = setTimeout(() => child.kill('SIGKILL'), START_WITHIN_MS);
-  const said = await Promise.race([once(child, 'message'), gone]);
+  const first = await Promise.race([once(child, 'message'), gone]);
   clearTimeout(late);
-  if (!Array.isArray(said)) return undefined;
+  if (!Array.isArray(first)) return undefined;
   return {
-    url: (said[0] as Listening).url,
+    url: (first[0] as Listening).url,
     send: (order) => void child.send(order),
     gone,
     isGone: () => ended,
@@ -62,7 +62,7 @@ async function launch(
   };
 }
 
-/** `program`: a bundle of it, which starts more quickly than the sources. */
+/** `program`: the broker's bundle, which starts faster than its sources. */
 export const launchBroker = (env: Record<string, string>, logPath: string, program = 'broker.ts') =>
   launch(program, [], env, logPath);
 

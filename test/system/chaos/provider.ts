@@ -1,16 +1,16 @@
-// An OAuth 2.0 token endpoint as unforgiving as the worst of them, as a process of its own: refresh tokens are good for
-// one use, reuse kills the family, and whatever can go wrong on the way does, by chance from a seed.
+// The provider process of a chaos run: an OAuth 2.0 token endpoint with single-use refresh tokens, whose reuse revokes the
+// token family, and with random faults from a seed.
 //
-// `POST /token` is what brokers see; `POST /control/…` is for the test. Everything is in memory.
+// `POST /token` is for brokers; `POST /control/…` is for the test. All state is in memory.
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Listening } from './processes.ts';
 import { createSeededRandom, type SeededRandom } from './seeded-random.ts';
-import { type Alive, createFamilies, type Spent } from './token-families.ts';
+import { createTokenFamilies, type SpendOutcome, type TokenState } from './token-families.ts';
 
-/** What goes wrong with one request. `…After`: the rotation took place, and its answer is lost. */
+/** The fault of one request. `…After`: after the rotation, so the response is lost. */
 export type Fault =
   | 'throttled'
   | 'unavailable'
@@ -25,44 +25,44 @@ export type Fault =
   | 'invalidClient';
 
 export interface Rules {
-  /** For so long a spent refresh token is answered with the same successor again; 0: never. */
+  /** The reuse window: how long a spent refresh token returns the same successor again; 0: never. */
   windowMs: number;
-  /** Seconds, least and most. */
+  /** The lifetime of access tokens in seconds: minimum and maximum. */
   life: [number, number];
-  /** Milliseconds before the rotation, and again after it. */
+  /** Latency in milliseconds before the rotation, and again after it: minimum and maximum. */
   latency: [number, number];
-  /** Seconds; null: the header is left out. */
+  /** Seconds; null: no header. */
   retryAfter: number | null;
-  /** The share of requests, 0 to 1, that meet each fault. */
+  /** The probability of each fault, 0 to 1. */
   faults: Partial<Record<Fault, number>>;
-  /** Milliseconds that the Date header is wrong by. */
+  /** The error of the Date header in milliseconds. */
   clockSkewMs: number;
 }
 
-export interface Spend {
-  /** When the request came. */
+export interface RefreshRecord {
+  /** When the request arrived. */
   at: number;
   family: string | null;
-  /** A digest: the log holds no token. */
+  /** A digest: the log has no tokens. */
   token: string;
-  /** The client's port: tells connections, and so processes, apart. */
+  /** The client's port, which distinguishes connections and so processes. */
   from: number;
-  /** Undefined: the refresh token was not looked at. */
-  spent?: Spent;
+  /** Undefined: the refresh token was not used. */
+  spent?: SpendOutcome;
   spentAt?: number;
   fault?: Fault;
-  /** When the whole answer was handed to the operating system; undefined: it was not. */
+  /** When the whole response was handed to the operating system; undefined: never. */
   answeredAt?: number;
 }
 
 export interface Controls {
   seed: { ask: { names: string[] }; answer: { refreshTokens: string[] } };
   rules: { ask: Partial<Rules>; answer: Rules };
-  alive: { ask: { token: string }; answer: Alive };
-  log: { ask: { from: number }; answer: { spends: Spend[] } };
+  alive: { ask: { token: string }; answer: TokenState };
+  log: { ask: { from: number }; answer: { spends: RefreshRecord[] } };
 }
 
-const MILD: Rules = { windowMs: 0, life: [3, 3], latency: [0, 0], retryAfter: 1, faults: {}, clockSkewMs: 0 };
+const DEFAULT_RULES: Rules = { windowMs: 0, life: [3, 3], latency: [0, 0], retryAfter: 1, faults: {}, clockSkewMs: 0 };
 
 const digest = (text: string) => createHash('sha256').update(text).digest('base64url').slice(0, 12);
 
@@ -73,20 +73,20 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
 }
 
 function createProvider(random: SeededRandom) {
-  const families = createFamilies();
-  const spends: Spend[] = [];
-  let rules = MILD;
+  const families = createTokenFamilies();
+  const spends: RefreshRecord[] = [];
+  let rules = DEFAULT_RULES;
 
   function chooseFault(): Fault | undefined {
-    let left = random.roll();
+    let remaining = random.next();
     for (const [fault, share] of Object.entries(rules.faults) as [Fault, number][]) {
-      left -= share;
-      if (left < 0) return fault;
+      remaining -= share;
+      if (remaining < 0) return fault;
     }
     return undefined;
   }
 
-  function answer(response: ServerResponse, status: number, body: object | string, spend: Spend): void {
+  function answer(response: ServerResponse, status: number, body: object | string, spend: RefreshRecord): void {
     const late = status === 429 || status === 503 ? rules.retryAfter : null;
     response.once('finish', () => {
       spend.answeredAt = Date.now();
@@ -101,8 +101,8 @@ function createProvider(random: SeededRandom) {
       .end(typeof body === 'string' ? body : JSON.stringify(body));
   }
 
-  /** True: there is nothing more to do. */
-  function failEarly(fault: Fault | undefined, response: ServerResponse, spend: Spend): boolean {
+  /** Applies a fault before the rotation; true when the request is finished. */
+  function failBeforeRotation(fault: Fault | undefined, response: ServerResponse, spend: RefreshRecord): boolean {
     if (fault === 'throttled') answer(response, 429, { error: 'slow_down' }, spend);
     else if (fault === 'unavailable') answer(response, 503, '<h1>Service Unavailable</h1>', spend);
     else if (fault === 'broken') answer(response, 500, '<h1>Internal Server Error</h1>', spend);
@@ -117,10 +117,10 @@ function createProvider(random: SeededRandom) {
     const given = new URLSearchParams(await bodyOf(request)).get('refresh_token') ?? '';
     const fault = chooseFault();
     const from = request.socket.remotePort ?? 0;
-    const spend: Spend = { at: Date.now(), family: null, token: digest(given), from, ...(fault && { fault }) };
+    const spend: RefreshRecord = { at: Date.now(), family: null, token: digest(given), from, ...(fault && { fault }) };
     spends.push(spend);
     await pause(random.between(...rules.latency));
-    if (failEarly(fault, response, spend)) return;
+    if (failBeforeRotation(fault, response, spend)) return;
 
     const { spent, family, successor } = families.spend(given, rules.windowMs);
     Object.assign(spend, { spent, family, spentAt: Date.now() });
@@ -131,7 +131,7 @@ function createProvider(random: SeededRandom) {
     if (fault === 'gatewayAfter') return answer(response, 502, '<h1>Bad Gateway</h1>', spend);
     if (successor === null) return answer(response, 400, { error: 'invalid_grant' }, spend);
     const life = random.between(...rules.life);
-    // Its life begins when the answer leaves, as the broker has to take it.
+    // Its lifetime begins when the response is sent, as the broker must assume.
     const accessToken = families.issue(successor, life * 1_000);
     const tokens = { access_token: accessToken, refresh_token: successor };
     answer(response, 200, { ...tokens, token_type: 'Bearer', expires_in: life }, spend);
@@ -157,14 +157,14 @@ function createProvider(random: SeededRandom) {
   return (request: IncomingMessage, response: ServerResponse): void => {
     const [, first, name = ''] = request.url!.split('/');
     const handled = first === 'control' ? control(name, request, response) : token(request, response);
-    // The client went away: nothing of this process depends on it.
+    // The client disconnected.
     handled.catch(() => response.destroy());
   };
 }
 
 if (import.meta.main) {
   const server = createServer(createProvider(createSeededRandom(Number(process.argv[2] ?? 1))));
-  // A broker that keeps a connection open must not meet a server that has just closed it.
+  // Longer than the brokers' own keep-alive, so that they never reuse a closed connection.
   server.keepAliveTimeout = 60_000;
   server.listen(0, '127.0.0.1', () => {
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -174,6 +174,6 @@ if (import.meta.main) {
     server.close();
     server.closeAllConnections();
   });
-  // Whoever started it is gone.
+  // The parent process is gone.
   process.on('disconnect', () => process.exit());
 }

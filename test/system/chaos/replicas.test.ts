@@ -1,4 +1,4 @@
-// Two brokers on one database: what one has missed, and what one leaves behind.
+// Two brokers on one database with missed changes and different clocks.
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import type { Clock } from '../../../src/ports/index.ts';
@@ -10,13 +10,13 @@ import { type ChaosProvider, launchProvider } from './processes.ts';
 interface Replicas {
   provider: ChaosProvider;
   one: TestBroker;
-  /** Asks the other one. */
+  /** Sends a request to the other broker. */
   elsewhere: (method: string, path: string, body?: unknown) => Promise<Answer>;
-  /** A connection that has a refresh token and nothing else. */
+  /** A connection with only a refresh token. */
   id: string;
 }
 
-/** Nothing is refreshed but what is read. Each may have a clock of its own. */
+/** Without scheduled refreshes. Each broker may have its own clock. */
 async function twoReplicas(here: Clock, there: Clock): Promise<Replicas> {
   const provider = await launchProvider(1, '/dev/null');
   onTestFinished(async () => void (await provider.end()));
@@ -44,9 +44,9 @@ async function twoReplicas(here: Clock, there: Clock): Promise<Replicas> {
   return { provider, one, elsewhere, id: String(body.id) };
 }
 
-it('a replica that has missed the last refreshes never serves a token that has expired', async () => {
-  let moved = 0;
-  const clock = { now: () => Date.now() + moved, monotonic: () => performance.now() + moved };
+it('replica that missed the last refreshes: never serves an expired token', async () => {
+  let offset = 0;
+  const clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
   const { provider, one, elsewhere, id } = await twoReplicas(clock, clock);
   const path = `/v1/connections/${id}`;
   const readElsewhere = () => elsewhere('GET', `${path}/token`);
@@ -55,17 +55,17 @@ it('a replica that has missed the last refreshes never serves a token that has e
   expect(first.status).toBe(200);
   const second = await one.ask('POST', `${path}/refresh`, {});
   expect(second.body.access_token).not.toBe(first.body.access_token);
-  moved += 61_000;
+  offset += 61_000;
   await provider.control('rules', { faults: { unavailable: 1 } });
   expect((await readElsewhere()).body).toMatchObject({ status: 503, code: 'provider_unavailable' });
   await provider.control('rules', { faults: {} });
-  moved += 60_000;
+  offset += 60_000;
   const third = await readElsewhere();
   expect(third.status).toBe(200);
   expect(await provider.control('alive', { token: String(third.body.access_token) })).toMatchObject({ alive: true });
 });
 
-it('a wall clock that jumps takes no lease from a replica that lives: nothing is spent twice', async () => {
+it('wall clock that jumps: takes no lease from a running replica, and nothing is spent twice', async () => {
   let jumped = 0;
   const monotonic = () => performance.now();
   const clocks = [
@@ -86,24 +86,24 @@ it('a wall clock that jumps takes no lease from a replica that lives: nothing is
   expect((await one.ask('GET', `/v1/connections/${id}`)).body).toMatchObject({ status: 'active', generation: 2 });
 });
 
-describe('a token that was kept before the clock was set back', () => {
-  /** One that the first replica has brought, and how the other one, whose clock is behind, reads it. */
-  async function kept(behindMs: number) {
-    let moved = 0;
-    const monotonic = () => performance.now() + moved;
-    const [here, there] = [0, behindMs].map((off) => ({ now: () => Date.now() + moved - off, monotonic }));
+describe('token that was stored before the clock was set back', () => {
+  /** A token that the first replica refreshed, and a read at the other replica, whose clock is behind. */
+  async function startWithTokenFromAheadClock(behindMs: number) {
+    let offset = 0;
+    const monotonic = () => performance.now() + offset;
+    const [here, there] = [0, behindMs].map((off) => ({ now: () => Date.now() + offset - off, monotonic }));
     const { provider, one, elsewhere, id } = await twoReplicas(here!, there!);
     await provider.control('rules', { life: [7_200, 7_200] });
     const path = `/v1/connections/${id}/token`;
     const { access_token: token } = (await one.ask('GET', path)).body;
     const advance = (ms: number) => {
-      moved += ms;
+      offset += ms;
     };
     return { provider, token, advance, read: () => elsewhere('GET', path) };
   }
 
-  it('by an hour is not served before a newer one was asked for in vain', async () => {
-    const { provider, token, advance, read } = await kept(3_600_000);
+  it('by an hour: served only after a refresh failed', async () => {
+    const { provider, token, advance, read } = await startWithTokenFromAheadClock(3_600_000);
     await provider.control('rules', { faults: { unavailable: 1 } });
     expect((await read()).body).toMatchObject({ access_token: token });
     await provider.control('rules', { faults: {} });
@@ -114,8 +114,8 @@ describe('a token that was kept before the clock was set back', () => {
     expect((await read()).body.access_token).toBe(body.access_token);
   });
 
-  it('by some seconds is served as it is', async () => {
-    const { provider, token, read } = await kept(5_000);
+  it('by some seconds: served', async () => {
+    const { provider, token, read } = await startWithTokenFromAheadClock(5_000);
     expect((await read()).body).toMatchObject({ access_token: token });
     expect((await provider.control('log', { from: 0 })).spends).toHaveLength(1);
   });

@@ -1,11 +1,11 @@
-// What a chaos run saw, and what of it must hold.
-import type { Spend } from './provider.ts';
+// The observations of a chaos run, and its invariants.
+import type { RefreshRecord } from './provider.ts';
 
 export interface Kill {
-  /** When its end was noticed. */
+  /** When its exit was noticed. */
   at: number;
-  /** Since when nothing could be kept, where somebody else held the database until shortly before. */
-  heldSince: number | undefined;
+  /** Since when commits were blocked, if the database was locked until shortly before. */
+  blockedSince: number | undefined;
 }
 
 export interface ReadFault {
@@ -15,75 +15,84 @@ export interface ReadFault {
   why: string;
 }
 
-export interface Observed {
+export interface Observations {
   kills: Kill[];
   /**
-   * One replica was cut off for longer than its lease is respected, while others went on: as a kill, at the time when its
-   * refreshes could be taken over. What it had spent then, and could not keep in the database, another one spends again.
+   * Replicas that were disconnected for longer than their leases last, while others ran: as a kill, at the time when others
+   * could take their leases over. Refresh tokens that they had spent and could not commit are spent again by others.
    */
-  cuts: Kill[];
+  takeovers: Kill[];
   /** Exit codes after SIGTERM. */
-  terms: (number | null)[];
+  exitCodes: (number | null)[];
   reads: { served: number; withheld: ReadFault[]; refused: ReadFault[]; unavailable: number; unreachable: number };
   lost: { connection: string; reason: string }[];
-  /** Neither served nor lost, although nothing was wrong any more. */
+  /** Neither served nor lost, although all faults were over. */
   stuck: ReadFault[];
-  spends: Spend[];
+  spends: RefreshRecord[];
 }
 
 export interface Figures {
   kills: number;
   reads: number;
   refreshes: number;
-  /** Tokens served that the provider refused. */
+  /** Served tokens that the provider refused. */
   refused: string[];
-  /** A valid token was there, and was not served. */
+  /** Reads that failed although a valid token was available. */
   withheld: string[];
-  /** Refresh tokens spent again although their answer had come and no kill took place. */
+  /** Refresh tokens that were spent again although their response had arrived and no broker was killed. */
   doubleSpends: string[];
   lost: number;
-  /** How long before a kill the oldest answer had come that was lost with it; 0: none had come yet. */
-  lostAnswerMs: number;
-  /** Of those, whose answer was not in flight at a kill, or that do not say so. */
+  /** The age in ms of the oldest response that was lost in a kill; 0: none had arrived yet. */
+  lostResponseMs: number;
+  /** Lost connections whose response was not in flight at a kill, or that have another reason. */
   lostWithoutCause: string[];
   stuck: string[];
   badExits: number;
 }
 
-/** How long after it was sent an answer may still be on its way into the store of a busy broker. */
-export const KEEPING_MS = 500;
-/** A replica that was cut off is dead to the others 6 s after its last sign of life, which may be 1.5 s old, or more. */
-export const OUTLIVED_MS = 4_000;
-/** Between a death and its being noticed. */
-const NOTICED_MS = 100;
+/** How long a busy broker may take to commit a response after it was sent. */
+export const COMMIT_MS = 500;
+/** Others take a disconnected replica's leases over 6 s after its last heartbeat, which may be 1.5 s old or more. */
+export const TAKEOVER_MS = 4_000;
+/** Between an exit and its notice. */
+const EXIT_NOTICE_MS = 100;
 
-const LOSES_ANSWER = new Set(['garbageAfter', 'hangAfter', 'cutAfter', 'gatewayAfter']);
+const LOST_RESPONSE_FAULTS = new Set(['garbageAfter', 'hangAfter', 'cutAfter', 'gatewayAfter']);
 
 const clock = (at: number) => new Date(at).toISOString().slice(11, 23);
-const line = ({ connection, at, tookMs, why }: { connection: string; at: number; tookMs: number; why: string }) =>
-  `${clock(at)} ${connection} (+${tookMs} ms): ${why}`;
+const describeFault = ({
+  connection,
+  at,
+  tookMs,
+  why,
+}: {
+  connection: string;
+  at: number;
+  tookMs: number;
+  why: string;
+}) => `${clock(at)} ${connection} (+${tookMs} ms): ${why}`;
 
-/** For so long an answer can be under way: the broker's deadline for it, and some. */
-const UNDER_WAY_MS = 12_000;
+/** How long a response can be in flight: the broker's deadline, and a margin. */
+const IN_FLIGHT_MS = 12_000;
 
-/** Whether the answer to this spend was on its way when a kill came. */
-const inFlightAt = ({ at, answeredAt, fault }: Spend, kill: Kill): boolean =>
-  !LOSES_ANSWER.has(fault ?? '') &&
+/** Whether the response to this refresh was in flight at a kill. */
+const inFlightAt = ({ at, answeredAt, fault }: RefreshRecord, kill: Kill): boolean =>
+  !LOST_RESPONSE_FAULTS.has(fault ?? '') &&
   at <= kill.at &&
-  at > kill.at - UNDER_WAY_MS &&
-  (answeredAt === undefined || answeredAt >= (kill.heldSince ?? kill.at) - NOTICED_MS - KEEPING_MS);
+  at > kill.at - IN_FLIGHT_MS &&
+  (answeredAt === undefined || answeredAt >= (kill.blockedSince ?? kill.at) - EXIT_NOTICE_MS - COMMIT_MS);
 
-export function judge({ kills, cuts, terms, reads, lost, stuck, spends }: Observed): Figures {
-  const ends = [...kills, ...cuts];
-  const touched = spends.filter(({ spent }) => spent !== undefined);
-  const byToken = Map.groupBy(touched, ({ token }) => token);
+export function summarize({ kills, takeovers, exitCodes, reads, lost, stuck, spends }: Observations): Figures {
+  const interruptions = [...kills, ...takeovers];
+  const refreshes = spends.filter(({ spent }) => spent !== undefined);
+  const byToken = Map.groupBy(refreshes, ({ token }) => token);
 
   const doubleSpends: string[] = [];
-  for (const each of byToken.values()) {
-    for (const [i, later] of each.entries()) {
-      const earlier = each[i - 1];
-      if (earlier === undefined || later.spent === 'dead' || LOSES_ANSWER.has(earlier.fault ?? '')) continue;
-      if (ends.some((kill) => kill.at <= later.at + NOTICED_MS && inFlightAt(earlier, kill))) continue;
+  for (const uses of byToken.values()) {
+    for (const [i, later] of uses.entries()) {
+      const earlier = uses[i - 1];
+      if (earlier === undefined || later.spent === 'dead' || LOST_RESPONSE_FAULTS.has(earlier.fault ?? '')) continue;
+      if (interruptions.some((kill) => kill.at <= later.at + EXIT_NOTICE_MS && inFlightAt(earlier, kill))) continue;
       const answered = earlier.answeredAt === undefined ? 'not answered' : `answered ${clock(earlier.answeredAt)}`;
       doubleSpends.push(
         `${later.family}: ${clock(earlier.at)} (${answered}), again ${clock(later.at)}: ${later.spent}`,
@@ -91,16 +100,16 @@ export function judge({ kills, cuts, terms, reads, lost, stuck, spends }: Observ
     }
   }
 
-  /** The spend whose answer the connection lacked when it was asked for again in vain. */
-  const causeOf = (connection: string): Spend | undefined => {
-    const reuse = touched.find(({ family, spent }) => family === connection && spent === 'reuse');
+  /** The refresh whose lost response made the connection reuse a refresh token. */
+  const causeOf = (connection: string): RefreshRecord | undefined => {
+    const reuse = refreshes.find(({ family, spent }) => family === connection && spent === 'reuse');
     return reuse && byToken.get(reuse.token)?.findLast(({ spent, at }) => spent !== 'reuse' && at <= reuse.at);
   };
-  let lostAnswerMs = 0;
+  let lostResponseMs = 0;
   const lostWithoutCause = lost.flatMap(({ connection, reason }) => {
     const cause = causeOf(connection);
-    const kill = cause && ends.find((each) => inFlightAt(cause, each));
-    if (kill) lostAnswerMs = Math.max(lostAnswerMs, kill.at - (cause.answeredAt ?? kill.at));
+    const kill = cause && interruptions.find((uses) => inFlightAt(cause, uses));
+    if (kill) lostResponseMs = Math.max(lostResponseMs, kill.at - (cause.answeredAt ?? kill.at));
     if (kill && reason === 'refresh_outcome_unknown') return [];
     const why = cause ? `spent ${clock(cause.at)}, fault ${cause.fault ?? 'none'}` : 'never reused';
     return [`${connection}: ${reason}; ${why}${kill ? ', in flight at a kill' : ''}`];
@@ -109,28 +118,28 @@ export function judge({ kills, cuts, terms, reads, lost, stuck, spends }: Observ
   return {
     kills: kills.length,
     reads: reads.served,
-    refreshes: touched.filter(({ spent }) => spent === 'first').length,
-    refused: reads.refused.map(line),
-    withheld: reads.withheld.map(line),
+    refreshes: refreshes.filter(({ spent }) => spent === 'first').length,
+    refused: reads.refused.map(describeFault),
+    withheld: reads.withheld.map(describeFault),
     doubleSpends,
     lost: lost.length,
-    lostAnswerMs,
+    lostResponseMs: lostResponseMs,
     lostWithoutCause,
-    stuck: stuck.map(line),
-    badExits: terms.filter((code) => code !== 0).length,
+    stuck: stuck.map(describeFault),
+    badExits: exitCodes.filter((code) => code !== 0).length,
   };
 }
 
-/** What does not hold, one sentence each; empty when all does. `windowMs`: the provider's reuse window. */
-export function broken(figures: Figures, windowMs: number): string[] {
-  const of = (what: string, found: string[]) =>
+/** The violated invariants, in words; empty when all hold. `windowMs`: the provider's reuse window. */
+export function violatedInvariants(figures: Figures, windowMs: number): string[] {
+  const invariant = (what: string, found: string[]) =>
     found.length === 0 ? [] : [`${what}: ${found.length}\n    ${found.slice(0, 8).join('\n    ')}`];
   return [
-    ...of('tokens served that the provider refused', figures.refused),
-    ...of('valid tokens withheld', figures.withheld),
-    ...of('refresh tokens spent twice without a kill', figures.doubleSpends),
-    ...of('connections lost without an answer in flight at a kill', figures.lostWithoutCause),
-    ...of('connections that did not recover', figures.stuck),
+    ...invariant('tokens served that the provider refused', figures.refused),
+    ...invariant('valid tokens withheld', figures.withheld),
+    ...invariant('refresh tokens spent twice without a kill', figures.doubleSpends),
+    ...invariant('connections lost without an answer in flight at a kill', figures.lostWithoutCause),
+    ...invariant('connections that did not recover', figures.stuck),
     ...(windowMs > 0 && figures.lost > 0 ? [`connections lost within a reuse window: ${figures.lost}`] : []),
     ...(figures.badExits > 0 ? [`exits after SIGTERM that were not 0: ${figures.badExits}`] : []),
   ];

@@ -1,12 +1,12 @@
 // The long chaos run: `npm run chaos -- --kills 150 --connections 300 --seed 1`, with `--store postgres --replicas 3` for
-// replicas on PostgreSQL. Prints a table of figures, and ends with exit code 1 when one does not hold.
+// replicas on PostgreSQL. Prints a table of figures, and exits with 1 when an invariant is violated.
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Client } from 'pg';
 import { startPostgres } from '../../support/postgres-server.ts';
-import { type Options, openStage, type Stage } from './driver.ts';
+import { type ChaosRun, type Options, startChaosRun } from './driver.ts';
 import * as outages from './outages.ts';
-import { broken, type Figures, judge } from './results.ts';
+import { type Figures, summarize, violatedInvariants } from './results.ts';
 import * as scenarios from './scenarios.ts';
 
 const { values } = parseArgs({
@@ -14,26 +14,26 @@ const { values } = parseArgs({
     kills: { type: 'string', default: '150' },
     connections: { type: 'string', default: '300' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-    /** `sqlite`, or `postgres`: a server of its own, and a line to it for each replica. */
+    /** `sqlite`, or `postgres`: starts a server, and a proxy to it for each replica. */
     store: { type: 'string', default: 'sqlite' },
-    /** Brokers at once; three on PostgreSQL. */
+    /** The number of brokers; by default three on PostgreSQL, else one. */
     replicas: { type: 'string' },
     /** Only this part: `window`, `none`. */
     part: { type: 'string' },
-    /** Only these scenarios, by name, comma-separated. */
+    /** Only these scenarios, by name, comma-separated; the run prints the names. */
     only: { type: 'string' },
   },
 });
 const [kills, connections, seed] = [Number(values.kills), Number(values.connections), Number(values.seed)];
 const only = values.only?.split(',');
 
-const CALM_MS = 3_000;
+const PAUSE_MS = 3_000;
 
 type Step = [name: string, scenario: scenarios.Scenario];
 
 /**
- * Two thirds of the kills against a provider with a reuse window, one third without: there each costs up to as many
- * connections as are refreshed at once.
+ * Two thirds of the kills with a reuse window, one third without: there, each kill may lose as many connections as are
+ * refreshed concurrently.
  */
 const PARTS: { name: string; windowMs: number; kills: number; concurrency: number }[] = [
   { name: 'window', windowMs: 10_000, kills: Math.ceil((kills * 2) / 3), concurrency: 32 },
@@ -43,52 +43,52 @@ const PARTS: { name: string; windowMs: number; kills: number; concurrency: numbe
 const server = values.store === 'postgres' ? await startPostgres() : undefined;
 const replicas = Number(values.replicas ?? (server ? 3 : 1));
 
-const killing = (count: number): Step[] => [
-  ['random kills', scenarios.randomKills(Math.ceil(count / 2))],
-  ['chosen kills', scenarios.chosenKills(Math.floor(count / 2))],
-  ...(server ? [] : [['two brokers', scenarios.twoBrokers(6)] satisfies Step]),
+const killSteps = (count: number): Step[] => [
+  ['kills', scenarios.randomKills(Math.ceil(count / 2))],
+  ['kill-at-refresh-points', scenarios.killsAtRefreshPoints(Math.floor(count / 2))],
+  ...(server ? [] : [['kills-of-two-brokers', scenarios.killsOfTwoBrokers(6)] satisfies Step]),
 ];
 
-const onFile: Step[] = [
-  ['disk', scenarios.lockedDisk(3_000)],
-  ['disk for long', scenarios.lockedDisk(9_000)],
-  ['disk and rescue file', scenarios.lockedDisk(8_000, { rescueToo: true })],
-  ['disk and a kill', scenarios.lockedDisk(8_000, { killAmid: true })],
-  ['disk and a kill of one of two', scenarios.rescuedByTheDead],
-  ['clock', scenarios.clockJumps(1_500)],
+const sqliteSteps: Step[] = [
+  ['database-locked', scenarios.databaseLocked(3_000)],
+  ['database-locked-long', scenarios.databaseLocked(9_000)],
+  ['database-and-rescue-file-locked', scenarios.databaseLocked(8_000, { rescueToo: true })],
+  ['database-locked-and-kill', scenarios.databaseLocked(8_000, { killAmid: true })],
+  ['kill-with-rescue-file', scenarios.replicaKilledWithRescueFile],
+  ['clock-jumps', scenarios.clockJumps(1_500)],
 ];
 
-const onServer: Step[] = [
-  ['one is cut off', outages.cutOff(3_000, 'cut')],
-  ['one is cut off for long', outages.cutOff(9_000, 'cut')],
-  ['one line is silent', outages.cutOff(5_000, 'stall')],
-  ['one is cut off and killed', outages.cutOffAndKill(3_000)],
-  ['database away', outages.databaseAway(3_000, 'cut')],
-  ['database away for long', outages.databaseAway(9_000, 'cut')],
-  ['database silent', outages.databaseAway(8_000, 'stall')],
-  ['database away and a kill', outages.databaseAwayAndKill(8_000)],
-  ['sessions are ended', outages.terminations(6_000)],
+const postgresSteps: Step[] = [
+  ['replica-disconnected', outages.replicaDisconnected(3_000, 'cut')],
+  ['replica-disconnected-long', outages.replicaDisconnected(9_000, 'cut')],
+  ['replica-stalled', outages.replicaDisconnected(5_000, 'stall')],
+  ['replica-disconnected-and-killed', outages.replicaDisconnectedAndKilled(3_000)],
+  ['database-outage', outages.databaseOutage(3_000, 'cut')],
+  ['database-outage-long', outages.databaseOutage(9_000, 'cut')],
+  ['database-stalled', outages.databaseOutage(8_000, 'stall')],
+  ['database-outage-and-kill', outages.databaseOutageAndKill(8_000)],
+  ['sessions-terminated', outages.sessionsTerminated(6_000)],
 ];
 
-const HANGS: Step = ['hangs after the rotation', scenarios.hangs(2_000)];
-const enduring: Step[] = [
-  ['SIGTERM', scenarios.terms(5)],
-  ['outage', scenarios.outage(6_000)],
-  ['throttling', scenarios.throttling(5_000)],
-  ['slowness', scenarios.slowness(12_000)],
-  ['cuts', scenarios.cuts(6_000)],
-  ['misconfiguration', scenarios.misconfiguration(4_000)],
-  ...(server ? onServer : onFile),
+const HANG_STEP: Step = ['hang-after-rotation', scenarios.hangsAfterRotation(2_000)];
+const faultSteps: Step[] = [
+  ['restarts', scenarios.restarts(5)],
+  ['provider-outage', scenarios.providerOutage(6_000)],
+  ['provider-rate-limit', scenarios.providerRateLimit(5_000)],
+  ['provider-latency', scenarios.providerLatency(12_000)],
+  ['lost-responses', scenarios.lostResponses(6_000)],
+  ['wrong-client-secret', scenarios.misconfiguration(4_000)],
+  ...(server ? postgresSteps : sqliteSteps),
 ];
 
-async function play(stage: Stage, steps: Step[]): Promise<string[]> {
+async function runSteps(context: ChaosRun, steps: Step[]): Promise<string[]> {
   const failed: string[] = [];
   for (const [name, scenario] of steps) {
     if (only && !only.includes(name)) continue;
-    // What the one before has lost is had again before the next begins: two at once, nobody could survive.
-    await pause(CALM_MS);
+    // Recovers from the previous scenario first: the reuse window covers one failure, not two at once.
+    await pause(PAUSE_MS);
     const begun = performance.now();
-    await scenario(stage).catch((error: unknown) => failed.push(`${name}: ${String(error)}`));
+    await scenario(context).catch((error: unknown) => failed.push(`${name}: ${String(error)}`));
     console.log(`  ${name}: ${((performance.now() - begun) / 1_000).toFixed(1)} s`);
   }
   return failed;
@@ -108,30 +108,30 @@ for (const { name, windowMs, kills: count, concurrency } of PARTS) {
     limits: { concurrency, perSecond: 200 },
     readers: 6,
     replicas,
-    postgres: server && (await aDatabase(server.url, name)),
+    postgres: server && (await createDatabase(server.url, name)),
   };
-  const stage = await openStage(options);
+  const context = await startChaosRun(options);
   try {
-    const failed = await play(stage, [...(windowMs > 0 ? [HANGS] : []), ...enduring, ...killing(count)]);
-    const figures = judge(await stage.settle());
-    const wrong = [...failed, ...broken(figures, windowMs)];
-    for (const each of wrong) console.log(`  FAILED: ${each}`);
-    if (wrong.length > 0) ok = false;
+    const failed = await runSteps(context, [...(windowMs > 0 ? [HANG_STEP] : []), ...faultSteps, ...killSteps(count)]);
+    const figures = summarize(await context.recover());
+    const violations = [...failed, ...violatedInvariants(figures, windowMs)];
+    for (const each of violations) console.log(`  FAILED: ${each}`);
+    if (violations.length > 0) ok = false;
     table[name] = countsOf(figures);
-    await stage.close(wrong.length > 0);
+    await context.close(violations.length > 0);
   } catch (error) {
-    await stage.close(true);
+    await context.close(true);
     throw error;
   }
 }
 console.table(table);
 console.log(
-  `${ok ? 'all of it holds' : 'it does not hold'} (seed ${seed}, ${((performance.now() - begun) / 1_000).toFixed(0)} s)`,
+  `${ok ? 'all invariants hold' : 'invariants are violated'} (seed ${seed}, ${((performance.now() - begun) / 1_000).toFixed(0)} s)`,
 );
 await server?.stop();
 process.exit(ok ? 0 : 1);
 
-async function aDatabase(url: (database: string) => string, name: string): Promise<string> {
+async function createDatabase(url: (database: string) => string, name: string): Promise<string> {
   const client = new Client({ connectionString: url('postgres') });
   await client.connect();
   await client.query(`create database chaos_${name}`);

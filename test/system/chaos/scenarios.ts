@@ -1,75 +1,75 @@
-// What befalls the brokers of a chaos run, one thing at a time, while readers read.
+// Fault scenarios of a chaos run, one fault at a time, while readers read.
 import { setTimeout as pause } from 'node:timers/promises';
 import Sqlite from 'better-sqlite3';
-import type { Stage } from './driver.ts';
-import type { Spend } from './provider.ts';
+import type { ChaosRun } from './driver.ts';
+import type { RefreshRecord } from './provider.ts';
 
-export type Scenario = (stage: Stage) => Promise<void>;
+export type Scenario = (context: ChaosRun) => Promise<void>;
 
 /**
- * What requests may meet while brokers are killed. Where a lost answer can be had again for some seconds only, no
- * outage takes these seconds: each of the two is survived, both at once nobody could survive.
+ * Random provider faults while brokers are killed. With a reuse window there are none that outlast it: a lost response can
+ * only be requested again within the window.
  */
-const roughWeather: Scenario = ({ rules, options }) => {
+const randomFaults: Scenario = ({ setProviderRules: rules, options }) => {
   const outages = options.windowMs > 0 ? {} : { unavailable: 0.03, throttled: 0.01 };
   const faults = { ...outages, broken: 0.01, cutBefore: 0.01, garbageBefore: 0.01 };
   return rules({ faults, latency: [0, 60], life: [2, 5], retryAfter: 1, clockSkewMs: 3_600_000 });
 };
 
-export const fairWeather: Scenario = (stage) =>
-  stage.rules({ faults: {}, latency: [0, 20], retryAfter: 1, clockSkewMs: 0 });
+export const noFaults: Scenario = (context) =>
+  context.setProviderRules({ faults: {}, latency: [0, 20], retryAfter: 1, clockSkewMs: 0 });
 
-/** Long enough for a broker to ask again for what was lost; and how often it is given that, whatever starting takes. */
-const BREATH = { everyMs: 4_000, ms: 3_000 };
-/** On PostgreSQL, where the dead are succeeded after six seconds. */
-const LATER_BREATH = { everyMs: 1_500, ms: 8_500 };
+/** A pause for brokers to retry lost refreshes, and how often it is due. */
+const RECOVERY_BREAK = { everyMs: 4_000, ms: 3_000 };
+/** Longer on PostgreSQL, where leases of a dead broker are taken over after six seconds. */
+const POSTGRES_RECOVERY_BREAK = { everyMs: 1_500, ms: 8_500 };
 
-/** One kill after another; but no row of them longer than a reuse window, which nobody could survive. */
-async function killing(stage: Stage, count: number, kill: (i: number) => Promise<void>): Promise<void> {
-  await roughWeather(stage);
-  const { postgres, windowMs } = stage.options;
-  const breath = postgres !== undefined && windowMs > 0 ? LATER_BREATH : BREATH;
-  let breathed = Date.now();
+/** Kills repeatedly, with pauses, so that lost refreshes are retried within the reuse window. */
+async function killRepeatedly(context: ChaosRun, count: number, kill: (i: number) => Promise<void>): Promise<void> {
+  await randomFaults(context);
+  const { postgres, windowMs } = context.options;
+  const recoveryBreak = postgres !== undefined && windowMs > 0 ? POSTGRES_RECOVERY_BREAK : RECOVERY_BREAK;
+  let lastBreak = Date.now();
   for (let i = 0; i < count; i++) {
     await kill(i);
-    if (Date.now() - breathed < breath.everyMs) continue;
-    await pause(breath.ms);
-    breathed = Date.now();
+    if (Date.now() - lastBreak < recoveryBreak.everyMs) continue;
+    await pause(recoveryBreak.ms);
+    lastBreak = Date.now();
   }
-  await fairWeather(stage);
+  await noFaults(context);
 }
 
 export const randomKills =
   (count: number): Scenario =>
-  (stage) =>
-    killing(stage, count, async () => {
-      await pause(stage.random.between(150, 1_200));
-      await stage.kill();
+  (context) =>
+    killRepeatedly(context, count, async () => {
+      await pause(context.random.between(150, 1_200));
+      await context.kill();
     });
 
 const POINTS = ['claimed', 'answered', 'committed'] as const;
 
-export const chosenKills =
+export const killsAtRefreshPoints =
   (count: number): Scenario =>
-  (stage) =>
-    killing(stage, count, async (i) => {
-      await pause(stage.random.between(50, 400));
-      await stage.killAt(POINTS[i % POINTS.length]!, stage.random.between(1, 12));
+  (context) =>
+    killRepeatedly(context, count, async (i) => {
+      await pause(context.random.between(50, 400));
+      await context.killAt(POINTS[i % POINTS.length]!, context.random.between(1, 12));
     });
 
-export const terms =
+export const restarts =
   (count: number): Scenario =>
-  async (stage) => {
-    await roughWeather(stage);
+  async (context) => {
+    await randomFaults(context);
     for (let i = 0; i < count; i++) {
-      await pause(stage.random.between(100, 800));
-      await stage.restart();
+      await pause(context.random.between(100, 800));
+      await context.restart();
     }
-    await fairWeather(stage);
+    await noFaults(context);
   };
 
-/** The most requests that came within any second. */
-export function peakPerSecond(spends: readonly Spend[]): number {
+/** The maximum number of requests within one second. */
+export function peakPerSecond(spends: readonly RefreshRecord[]): number {
   let [most, from] = [0, 0];
   for (const [i, { at }] of spends.entries()) {
     while (spends[from]!.at <= at - 1_000) from++;
@@ -80,164 +80,168 @@ export function peakPerSecond(spends: readonly Spend[]): number {
 
 const PROBED_WITHIN_MS = 30_000;
 
-/** 503 for a while; then what has waited is worked off no faster than allowed. Rejects when it is. */
-export const outage =
+/** The provider responds with 503 for a while. Afterwards the backlog must not exceed the rate limit: rejects when it does. */
+export const providerOutage =
   (ms: number, watchMs = 4_000): Scenario =>
-  async (stage) => {
-    await stage.rules({ faults: { unavailable: 1 }, retryAfter: 1 });
+  async (context) => {
+    await context.setProviderRules({ faults: { unavailable: 1 }, retryAfter: 1 });
     await pause(ms);
-    const { length } = await stage.spendsFrom(0);
-    await fairWeather(stage);
-    // The broker finds out with a probe.
+    const { length } = await context.refreshesFrom(0);
+    await noFaults(context);
+    // The circuit breaker closes after a probe.
     const deadline = Date.now() + PROBED_WITHIN_MS;
-    while ((await stage.spendsFrom(length)).length < 2 && Date.now() < deadline) await pause(100);
+    while ((await context.refreshesFrom(length)).length < 2 && Date.now() < deadline) await pause(100);
     await pause(watchMs);
-    const { concurrency, perSecond } = stage.options.limits;
-    const backlog = await stage.spendsFrom(length);
+    const { concurrency, perSecond } = context.options.limits;
+    const backlog = await context.refreshesFrom(length);
     const peak = peakPerSecond(backlog);
-    if (backlog.length < stage.options.connections / 4)
+    if (backlog.length < context.options.connections / 4)
       throw new Error(`after the outage only ${backlog.length} requests came`);
     if (peak > concurrency + perSecond)
       throw new Error(`after the outage ${peak} requests came within a second, allowed are ${concurrency + perSecond}`);
   };
 
-export const throttling =
+export const providerRateLimit =
   (ms: number): Scenario =>
-  async (stage) => {
-    await stage.rules({ faults: { throttled: 0.3 }, retryAfter: 1 });
+  async (context) => {
+    await context.setProviderRules({ faults: { throttled: 0.3 }, retryAfter: 1 });
     await pause(ms);
-    await fairWeather(stage);
+    await noFaults(context);
   };
 
-/** Requests that are never answered, not even looked at; and answers that take seconds. */
-export const slowness =
+/** Requests without a response, and slow responses. */
+export const providerLatency =
   (ms: number): Scenario =>
-  async (stage) => {
-    await stage.rules({ faults: { hangBefore: 0.05 }, latency: [200, 1_500] });
+  async (context) => {
+    await context.setProviderRules({ faults: { hangBefore: 0.05 }, latency: [200, 1_500] });
     await pause(ms);
-    await fairWeather(stage);
+    await noFaults(context);
   };
 
-/** The connection breaks before or after the rotation. */
-export const cuts =
+/** The connection is closed before or after the rotation. */
+export const lostResponses =
   (ms: number): Scenario =>
-  async (stage) => {
-    const lossy = stage.options.windowMs > 0 ? { cutAfter: 0.2, garbageAfter: 0.1 } : {};
-    await stage.rules({ faults: { cutBefore: 0.2, ...lossy } });
+  async (context) => {
+    const lossy = context.options.windowMs > 0 ? { cutAfter: 0.2, garbageAfter: 0.1 } : {};
+    await context.setProviderRules({ faults: { cutBefore: 0.2, ...lossy } });
     await pause(ms);
-    await fairWeather(stage);
+    await noFaults(context);
   };
 
-/** What has hung is given up, and asked for once more, within this. */
+/** A hanging refresh times out and is retried within this time. */
 const HANG_MS = 9_500;
 
-/** The provider rotates and then says nothing more; a moment later it is well again. */
-export const hangs =
+/** The provider rotates and then hangs, for a while. */
+export const hangsAfterRotation =
   (ms: number): Scenario =>
-  async (stage) => {
-    const { length } = await stage.spendsFrom(0);
-    await stage.rules({ faults: { hangAfter: 1 }, life: [2, 5] });
+  async (context) => {
+    const { length } = await context.refreshesFrom(0);
+    await context.setProviderRules({ faults: { hangAfter: 1 }, life: [2, 5] });
     await pause(ms);
-    await fairWeather(stage);
+    await noFaults(context);
     await pause(HANG_MS);
-    const hung = (await stage.spendsFrom(length)).filter(({ fault }) => fault === 'hangAfter');
+    const hung = (await context.refreshesFrom(length)).filter(({ fault }) => fault === 'hangAfter');
     if (hung.length === 0) throw new Error('no request has hung');
   };
 
-/** The client's secret is wrong for a while: that is nobody's grant. */
+/** The client's secret is wrong for a while, which must not lose any grant. */
 export const misconfiguration =
   (ms: number): Scenario =>
-  async (stage) => {
-    await stage.rules({ faults: { invalidClient: 1 } });
+  async (context) => {
+    await context.setProviderRules({ faults: { invalidClient: 1 } });
     await pause(ms);
-    await fairWeather(stage);
-    await stage.mend();
+    await noFaults(context);
+    await context.saveIntegration();
   };
 
-/** While another process holds these files. */
-async function withHeld(
-  stage: Pick<Stage, 'held'>,
+/** Runs `work` while another process locks these files. */
+async function withLockedFiles(
+  context: Pick<ChaosRun, 'recordDatabaseLock'>,
   paths: string[],
-  work: (letGo: () => void) => Promise<void>,
+  work: (unlock: () => void) => Promise<void>,
 ): Promise<void> {
-  const over = stage.held();
+  const over = context.recordDatabaseLock();
   const held = paths.map((path) => {
     const file = new Sqlite(path, { timeout: 5_000 });
     file.exec('BEGIN EXCLUSIVE');
     return file;
   });
-  const letGo = () => {
+  const unlock = () => {
     for (const file of held.splice(0)) file.close();
     over();
   };
   try {
-    await work(letGo);
+    await work(unlock);
   } finally {
-    letGo();
+    unlock();
   }
 }
 
-/** Another process holds the database, and perhaps the rescue file too. */
-export const lockedDisk =
+/** Another process locks the database, and optionally the rescue file. */
+export const databaseLocked =
   (ms: number, { rescueToo = false, killAmid = false } = {}): Scenario =>
-  ({ database, kill, held }) =>
-    withHeld({ held }, rescueToo ? [database, `${database}.rescue`] : [database], async (letGo) => {
-      await pause(ms);
-      if (!killAmid) return;
-      // It cannot start while the disk is held.
-      const dead = kill();
-      await pause(300);
-      letGo();
-      await dead;
-    });
+  ({ database, kill, recordDatabaseLock: held }) =>
+    withLockedFiles(
+      { recordDatabaseLock: held },
+      rescueToo ? [database, `${database}.rescue`] : [database],
+      async (unlock) => {
+        await pause(ms);
+        if (!killAmid) return;
+        // It cannot start while the database is locked.
+        const killed = kill();
+        await pause(300);
+        unlock();
+        await killed;
+      },
+    );
 
 export const clockJumps =
   (eachMs: number): Scenario =>
-  async (stage) => {
+  async (context) => {
     for (const clockOffMs of [3_600_000, 0, -3_600_000, 0]) {
-      stage.broker().send({ clockOffMs });
+      context.broker().send({ clockOffMs });
       await pause(eachMs);
     }
   };
 
-/** Two on one database; now one dies, now the other. */
-export const twoBrokers =
+/** Two brokers on one database are killed in turn. */
+export const killsOfTwoBrokers =
   (kills: number): Scenario =>
-  async (stage) => {
-    let [older, younger] = [stage.broker(), await stage.start()];
+  async (context) => {
+    let [older, younger] = [context.broker(), await context.startBroker()];
     for (let i = 0; i < kills; i++) {
-      await pause(stage.random.between(500, 2_000));
+      await pause(context.random.between(500, 2_000));
       await older.end('SIGKILL');
-      stage.died();
-      await pause(stage.random.between(0, 2_000));
-      [older, younger] = [younger, await stage.start()];
+      context.recordKill();
+      await pause(context.random.between(0, 2_000));
+      [older, younger] = [younger, await context.startBroker()];
     }
     await younger.end('SIGTERM');
   };
 
-/** One of two dies amid its refreshes and is not started again: the other one must see to what it has left behind. */
-export const loneSurvivor: Scenario = async (stage) => {
-  await stage.rules({ life: [2, 3], latency: [200, 500] });
-  const mortal = stage.broker();
-  await stage.start();
-  const { length } = await stage.spendsFrom(0);
-  while ((await stage.spendsFrom(length)).length < stage.options.connections) await pause(50);
-  await mortal.end('SIGKILL');
-  stage.died();
-  await pause(stage.options.windowMs + 500);
+/** One of two brokers is killed during refreshes and not restarted: the other must take its refreshes over. */
+export const replicaKilledDuringRefreshes: Scenario = async (context) => {
+  await context.setProviderRules({ life: [2, 3], latency: [200, 500] });
+  const victim = context.broker();
+  await context.startBroker();
+  const { length } = await context.refreshesFrom(0);
+  while ((await context.refreshesFrom(length)).length < context.options.connections) await pause(50);
+  await victim.end('SIGKILL');
+  context.recordKill();
+  await pause(context.options.windowMs + 500);
 };
 
-/** The disk is held until one of two has put its answers beside it; then that one is killed, and the other one goes on. */
-export const rescuedByTheDead: Scenario = async (stage) => {
-  await stage.rules({ life: [3, 5], latency: [400, 900] });
-  const mortal = stage.broker();
-  await stage.start();
+/** The database is locked until one of two brokers has written its rescue file; then that one is killed. */
+export const replicaKilledWithRescueFile: Scenario = async (context) => {
+  await context.setProviderRules({ life: [3, 5], latency: [400, 900] });
+  const victim = context.broker();
+  await context.startBroker();
   await pause(5_000);
-  await withHeld(stage, [stage.database], async () => {
+  await withLockedFiles(context, [context.database], async () => {
     await pause(7_500);
-    await mortal.end('SIGKILL');
-    stage.died();
+    await victim.end('SIGKILL');
+    context.recordKill();
   });
   await pause(2_000);
-  await fairWeather(stage);
+  await noFaults(context);
 };

@@ -1,9 +1,9 @@
-// Chance that can be had again: numbers that depend on a seed alone (mulberry32).
+// Reproducible random numbers from a seed (mulberry32).
 
 export interface SeededRandom {
   /** In [0, 1). */
-  roll(): number;
-  /** A whole number, both ends included. */
+  next(): number;
+  /** An integer, both ends included. */
   between(least: number, most: number): number;
   pick<T>(from: readonly [T, ...T[]]): T;
 }
@@ -17,5 +17,5 @@ export function createSeededRandom(seed: number): SeededRandom {
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
   const between = (least: number, most: number) => least + Math.floor(roll() * (most - least + 1));
-  return { roll, between, pick: (from) => from[between(0, from.length - 1)]! };
+  return { next: roll, between, pick: (from) => from[between(0, from.length - 1)]! };
 }

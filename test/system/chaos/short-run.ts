@@ -1,34 +1,34 @@
-// A short chaos run inside of the tests, on the bundle: it starts brokers more often than anything else here.
+// A short chaos run for the test suite. Uses the bundle, since it starts many brokers.
 import { bundledChaosBroker } from '../../support/bundle.ts';
 import { aDatabase } from '../../support/postgres.ts';
-import { openStage } from './driver.ts';
-import { broken, judge } from './results.ts';
+import { startChaosRun } from './driver.ts';
+import { summarize, violatedInvariants } from './results.ts';
 import type * as scenarios from './scenarios.ts';
 
 export const SEED = Number(process.env.CHAOS_SEED ?? Date.now() % 1_000_000);
 
-export interface Play {
+export interface ShortRun {
   windowMs: number;
   connections?: number;
   readers?: number;
   perSecond?: number;
-  acts: scenarios.Scenario[];
-  /** On PostgreSQL, so many; by default, one on a SQLite file. */
+  scenarios: scenarios.Scenario[];
+  /** The number of brokers on PostgreSQL; by default one on a SQLite file. */
   replicas?: number;
 }
 
-/** Plays, lets everything recover, and says what did not hold. */
-export async function play({
+/** Runs the scenarios, waits for recovery, and returns the violated invariants. */
+export async function runScenarios({
   windowMs,
   connections = 30,
   readers = 3,
   perSecond = 40,
-  acts,
+  scenarios: scenarioList,
   replicas,
-}: Play): Promise<string[]> {
+}: ShortRun): Promise<string[]> {
   const limits = { concurrency: 8, perSecond };
   const postgres = replicas === undefined ? undefined : await aDatabase();
-  const stage = await openStage({
+  const context = await startChaosRun({
     seed: SEED,
     connections,
     windowMs,
@@ -39,9 +39,9 @@ export async function play({
     program: await bundledChaosBroker(),
   });
   try {
-    for (const act of acts) await act(stage);
-    return broken(judge(await stage.settle()), windowMs);
+    for (const scenario of scenarioList) await scenario(context);
+    return violatedInvariants(summarize(await context.recover()), windowMs);
   } finally {
-    await stage.close();
+    await context.close();
   }
 }

@@ -1,16 +1,16 @@
-// What the chaos provider remembers: families of single-use refresh tokens, the access tokens of each, and every spend.
+// The chaos provider's state: token families with single-use refresh tokens and their access tokens.
 import { randomBytes } from 'node:crypto';
 
 /**
- * `first`: rotated · `repeat`: inside the window, the same successor again · `reuse`: the family died of it · `dead`:
- * the family was dead already · `unknown`: no such token.
+ * `first`: rotated · `repeat`: within the window, the same successor again · `reuse`: revoked the family · `dead`: the
+ * family was revoked already · `unknown`: no such token.
  */
-export type Spent = 'first' | 'repeat' | 'reuse' | 'dead' | 'unknown';
+export type SpendOutcome = 'first' | 'repeat' | 'reuse' | 'dead' | 'unknown';
 
-export interface Alive {
+export interface TokenState {
   alive: boolean;
   why: 'alive' | 'expired' | 'family_dead' | 'unknown';
-  /** When it stopped to be alive, in milliseconds since the epoch. */
+  /** When it became invalid, in milliseconds since the epoch. */
   since: number | null;
 }
 
@@ -27,7 +27,7 @@ interface Family {
 
 const token = (kind: string) => `${kind}_${randomBytes(24).toString('base64url')}`;
 
-export function createFamilies() {
+export function createTokenFamilies() {
   const refreshTokens = new Map<string, RefreshToken>();
   const accessTokens = new Map<string, { family: Family; expiresAt: number }>();
 
@@ -38,11 +38,11 @@ export function createFamilies() {
   };
 
   return {
-    /** A new family; its first refresh token. */
+    /** Creates a family; returns its first refresh token. */
     seed: (name: string): string => addRefreshToken({ name, diedAt: null }),
 
-    /** Spends it; `successor` null: refused (`invalid_grant`). A reuse kills the family. */
-    spend(given: string, windowMs: number): { spent: Spent; family: string | null; successor: string | null } {
+    /** Spends a refresh token; `successor` null: refused (`invalid_grant`). Reuse revokes the family. */
+    spend(given: string, windowMs: number): { spent: SpendOutcome; family: string | null; successor: string | null } {
       const known = refreshTokens.get(given);
       if (!known) return { spent: 'unknown', family: null, successor: null };
       const { family } = known;
@@ -60,14 +60,14 @@ export function createFamilies() {
       return { spent: 'reuse', family: family.name, successor: null };
     },
 
-    /** An access token that lives from this moment on. */
+    /** Issues an access token whose lifetime begins now. */
     issue(successor: string, lifeMs: number): string {
       const made = token('at');
       accessTokens.set(made, { family: refreshTokens.get(successor)!.family, expiresAt: Date.now() + lifeMs });
       return made;
     },
 
-    alive(given: string): Alive {
+    alive(given: string): TokenState {
       const known = accessTokens.get(given);
       if (!known) return { alive: false, why: 'unknown', since: null };
       const { diedAt } = known.family;

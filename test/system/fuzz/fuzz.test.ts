@@ -1,14 +1,14 @@
-// Whatever is asked, the broker answers as it is described, never breaks, and never tells a secret: requests made of the
-// description, from proper to nonsense, against a real broker that keeps real connections.
+// Fuzzing: requests generated from openapi.json, from valid to nonsense, against a real broker with real connections.
+// Every response must be as described, never a 500, and without secrets.
 //
-// FUZZ_SEED is where the requests begin (each run is the same by default), FUZZ_RUNS how many each operation gets.
+// FUZZ_SEED seeds the requests (fixed by default); FUZZ_RUNS is the number of requests per operation.
 import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Description, type Operation, operationsOf } from '../../../src/http/openapi/document.ts';
-import { createJudge } from '../../support/openapi-validation.ts';
-import { lessRightful } from '../../support/recorder.ts';
-import { openRestartableBroker, type RestartableBroker } from '../../support/restartable-broker.ts';
+import { createResponseValidator } from '../../support/openapi-validation.ts';
+import { withoutIntendedSecret } from '../../support/recorder.ts';
+import { type RestartableBroker, startRestartableBroker } from '../../support/restartable-broker.ts';
 import { createSecrets, type Secrets } from '../../support/secrets.ts';
 import { createClient, requestOf } from './requests.ts';
 import type { Pools } from './values.ts';
@@ -19,29 +19,29 @@ const RING = randomBytes(32).toString('base64url');
 
 const canary = (kind: string) => `${kind}-${randomBytes(24).toString('base64url')}`;
 
-/** What takes things away comes last, so that the others have something to meet. */
+/** Deletions come last, so that other operations find objects. */
 const isLast = (id: string) => /^(delete|revoke)/.test(id);
 
-/** What takes nothing answers nearly the same each time. */
+/** Operations without input need few runs: their responses hardly differ. */
 const takes = ({ parameters = [], requestBody }: Operation) => parameters.length > 0 || requestBody !== undefined;
 
-let house: RestartableBroker;
+let restartable: RestartableBroker;
 let secrets: Secrets;
 let failures: Map<string, string | undefined>;
-let told: Record<'answers' | 'logs' | 'metrics' | 'audit', Buffer>;
+let outputs: Record<'answers' | 'logs' | 'metrics' | 'audit', Buffer>;
 let statuses: Map<number, number>;
 
 beforeAll(async () => {
-  house = await openRestartableBroker({ env: { VALETKEY_LOG_LEVEL: 'trace', VALETKEY_KEYS: `k1:${RING}` } });
+  restartable = await startRestartableBroker({ env: { VALETKEY_LOG_LEVEL: 'trace', VALETKEY_KEYS: `k1:${RING}` } });
   secrets = createSecrets();
   secrets.add('key of the ring', RING);
-  secrets.add('admin key', house.adminKey);
-  secrets.add('client secret', String(house.setup.client_secret));
-  const description = (await house.ask('GET', '/openapi.json')).body as unknown as Description;
+  secrets.add('admin key', restartable.adminKey);
+  secrets.add('client secret', String(restartable.integrationBody.client_secret));
+  const description = (await restartable.ask('GET', '/openapi.json')).body as unknown as Description;
   const { pools, keys } = await furnish();
 
-  const judge = createJudge(description);
-  const client = createClient(house.broker().url);
+  const validate = createResponseValidator(description);
+  const client = createClient(restartable.current().url);
   const answers: string[] = [];
   statuses = new Map();
   failures = new Map();
@@ -61,7 +61,7 @@ beforeAll(async () => {
       const said = await client.ask(one);
       statuses.set(said.status, (statuses.get(said.status) ?? 0) + 1);
       answers.push(`${JSON.stringify([...said.headers])}\n${publicPart(said)}`);
-      const fault = said.status >= 500 ? `${said.status}: ${said.text}` : judge(said);
+      const fault = said.status >= 500 ? `${said.status}: ${said.text}` : validate(said);
       if (fault) throw new Error(fault);
     });
     const { failed, seed, counterexample, errorInstance } = await fc.check(asked, {
@@ -74,28 +74,28 @@ beforeAll(async () => {
     failures.set(`${method.toUpperCase()} ${path}`, why);
   }
 
-  for (const { answer } of house.front.passed)
+  for (const { answer } of restartable.proxy.requests)
     for (const name of ['access_token', 'refresh_token', 'id_token'])
       if (answer[name] !== undefined) secrets.add(name.replaceAll('_', ' '), String(answer[name]));
   const audit: unknown[] = [];
   for (let cursor: unknown = ''; cursor !== null; ) {
-    const { body } = await house.ask('GET', `/v1/audit?limit=500${cursor && `&cursor=${cursor}`}`);
+    const { body } = await restartable.ask('GET', `/v1/audit?limit=500${cursor && `&cursor=${cursor}`}`);
     audit.push(body.data);
     cursor = body.next_cursor;
   }
-  const metrics = await (await fetch(new URL('/metrics', house.broker().url))).text();
+  const metrics = await (await fetch(new URL('/metrics', restartable.current().url))).text();
   client.close();
-  await house.broker().stop();
-  told = {
+  await restartable.current().stop();
+  outputs = {
     answers: Buffer.from(answers.join('\n')),
-    logs: Buffer.from(house.broker().output()),
+    logs: Buffer.from(restartable.current().output()),
     metrics: Buffer.from(metrics),
     audit: Buffer.from(JSON.stringify(audit)),
   };
 }, 120_000);
-afterAll(() => house?.close());
+afterAll(() => restartable?.close());
 
-/** Tokens that a request has brought may be anything; those that the broker got are added from what the provider gave. */
+/** Tokens in requests are arbitrary; the provider's real ones are added to the secrets. */
 function publicPart({
   method,
   path,
@@ -108,13 +108,13 @@ function publicPart({
   text: string;
 }): string {
   const add: Secrets['add'] = (kind, value) => kind !== 'access token' && secrets.add(kind, value);
-  return lessRightful(`${method} ${path.split('?')[0]}`, status < 300, text, { add });
+  return withoutIntendedSecret(`${method} ${path.split('?')[0]}`, status < 300, text, { add });
 }
 
-/** Connections, sessions and callers to be met, and the ids, names and secrets that requests are made of. */
+/** Creates connections, sessions and callers, and returns ids, names and secrets for requests. */
 async function furnish() {
   const post = async (path: string, body: object) => {
-    const answer = await house.ask('POST', path, body);
+    const answer = await restartable.ask('POST', path, body);
     expect(answer.status, JSON.stringify(answer.body)).toBe(201);
     return answer.body;
   };
@@ -126,16 +126,16 @@ async function furnish() {
     return `/v1/connections/${id}`;
   };
   for (const owner of owners) {
-    const path = await add({ owner }, { refresh_token: await house.mint(owner) });
-    secrets.add('access token', String((await house.ask('GET', `${path}/token`)).body.access_token));
-    if (owner === 'user_5') await house.ask('DELETE', path);
+    const path = await add({ owner }, { refresh_token: await restartable.mintRefreshToken(owner) });
+    secrets.add('access token', String((await restartable.ask('GET', `${path}/token`)).body.access_token));
+    if (owner === 'user_5') await restartable.ask('DELETE', path);
   }
-  await add({ owner: 'user_2', label: 'work' }, { refresh_token: await house.mint('user_2') });
+  await add({ owner: 'user_2', label: 'work' }, { refresh_token: await restartable.mintRefreshToken('user_2') });
   const brought = Array.from({ length: 8 }, (_, i) => canary(`brought-${i}`));
   for (const one of brought) secrets.add('brought secret', one);
   const refused = await add({ owner: 'user_3', label: 'work' }, { refresh_token: brought[0] });
-  expect((await house.ask('GET', `${refused}/token`)).body.code).toBe('reauthorization_required');
-  await house.ask('PUT', '/v1/integrations/static', { provider: 'sendgrid' });
+  expect((await restartable.ask('GET', `${refused}/token`)).body.code).toBe('reauthorization_required');
+  await restartable.ask('PUT', '/v1/integrations/static', { provider: 'sendgrid' });
   const apiKey = `SG.${randomBytes(16).toString('base64url')}.${randomBytes(32).toString('base64url')}`;
   secrets.add('API key', apiKey);
   await add({ integration: 'static', owner: 'user_1' }, { api_key: apiKey });
@@ -153,8 +153,8 @@ async function furnish() {
   const keys = callers.map(({ key }) => String(key));
   for (const key of keys) secrets.add('caller key', key);
 
-  // Nothing is asked for beyond this machine: no provider of the catalogue, no address of another one.
-  const local = [house.provider.issuer, 'http://127.0.0.1:1/x', 'https://localhost/y'];
+  // No requests leave this machine: no provider of the catalogue, and no outside address.
+  const local = [restartable.provider.issuer, 'http://127.0.0.1:1/x', 'https://localhost/y'];
   const common: Pools = {
     integration: ['acme', 'acme', 'static', 'nothing'],
     owner: [...owners, 'user_9'],
@@ -165,7 +165,7 @@ async function furnish() {
     key_id: [...callers.map(({ key_id }) => String(key_id)), 'key_nothing'],
     issuer: local,
     return_url: local,
-    return_origins: [[], [new URL(house.provider.issuer).origin]],
+    return_origins: [[], [new URL(restartable.provider.issuer).origin]],
     url: local,
     secret: [...sessions.map((one) => one.secret), 'nothing'],
     token: [...brought, 'a.b.c'],
@@ -185,7 +185,7 @@ async function furnish() {
   const byPath = (operationId: string): readonly string[] => {
     if (/Caller/.test(operationId)) return [...callers.map(({ id }) => String(id)), 'clr_nothing'];
     if (/ConnectSession/.test(operationId)) return sessions.map((one) => one.id);
-    // What others are set up on is not set up anew.
+    // Integrations with connections are not replaced.
     if (/putIntegration|applyDeclaration/.test(operationId)) return ['spare', 'spare-2'];
     if (/Integration/.test(operationId)) return ['acme', 'static', 'spare', 'nothing'];
     if (/Provider/.test(operationId)) return ['slack', 'generic-oidc', 'nothing'];
@@ -202,17 +202,17 @@ async function furnish() {
       }),
       ...(/putIntegration|applyDeclaration/.test(operationId) && { params: [endpoints, { issuer: local[1] }] }),
     }),
-    keys: [house.adminKey, ...keys],
+    keys: [restartable.adminKey, ...keys],
   };
 }
 
-describe('whatever is asked', () => {
-  it('every operation answers as it is described, and never breaks', () => {
+describe('fuzz', () => {
+  it('every operation responds as described, and never with a 500', () => {
     expect([...failures].filter(([, why]) => why !== undefined)).toEqual([]);
     console.info('answers by status:', JSON.stringify(Object.fromEntries([...statuses].sort(([a], [b]) => a - b))));
   });
 
-  it('much of it is taken, and much refused', () => {
+  it('many requests are accepted, and many refused', () => {
     const total = [...statuses.values()].reduce((sum, count) => sum + count, 0);
     const taken = [...statuses].reduce((sum, [status, count]) => sum + (status < 400 ? count : 0), 0);
     expect(taken / total).toBeGreaterThan(0.2);
@@ -222,8 +222,8 @@ describe('whatever is asked', () => {
     );
   });
 
-  it.each(['answers', 'logs', 'metrics', 'audit'] as const)('no secret is found in the %s', (place) => {
-    expect(told[place].length).toBeGreaterThan(1_000);
-    expect(secrets.foundIn(told[place])).toEqual([]);
+  it.each(['answers', 'logs', 'metrics', 'audit'] as const)('no secret leaks into the %s', (place) => {
+    expect(outputs[place].length).toBeGreaterThan(1_000);
+    expect(secrets.foundIn(outputs[place])).toEqual([]);
   });
 });

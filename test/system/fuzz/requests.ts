@@ -1,13 +1,13 @@
-// Requests for an operation of the description, from proper ones to nonsense, and a client that sends them as they are.
+// Generates requests for an operation of openapi.json, from valid to nonsense, and sends them unchanged.
 import { Agent, request as send } from 'node:http';
 import fc, { type Arbitrary } from 'fast-check';
 import type { Description, Operation, Parameter } from '../../../src/http/openapi/document.ts';
-import type { Said } from '../../support/openapi-validation.ts';
+import type { RecordedResponse } from '../../support/openapi-validation.ts';
 import { nearly, oddText, type Pools, valid, wild } from './values.ts';
 
 export interface Request {
   method: string;
-  /** As it stands in the first line: encoded, or not. */
+  /** As in the request line: encoded or not. */
   path: string;
   headers: Record<string, string>;
   body: string | undefined;
@@ -19,7 +19,7 @@ interface Wanted {
   method: string;
   operation: Operation;
   pools: Pools;
-  /** Keys to come with; the first one may do everything. */
+  /** Keys to authenticate with; the first has every permission. */
   keys: readonly string[];
 }
 
@@ -53,7 +53,7 @@ export function requestOf({ document, path, method, operation, pools, keys }: Wa
 
 const encode = (text: string): string => encodeURIComponent(text.toWellFormed());
 
-/** A part of a path that may be anything but a slash or a question mark. */
+/** A path segment: any text without a slash or a question mark. */
 const rawPart = fc.oneof(
   oddText.map((text) => encode(text).slice(0, 4_000)),
   fc.constantFrom('%', '%zz', '%c0%80', '%2e%2e', '..', '.', '%2f', 'x;y=1', '$&', "'", '%00'),
@@ -100,7 +100,7 @@ const oddJson = fc.constantFrom(
   'NaN',
 );
 
-/** Whoever authenticates by header does not do so in the form too, most of the time. */
+/** Requests that authenticate by header mostly do not authenticate in the form too. */
 const formText = (body: Arbitrary<unknown>): Arbitrary<string> =>
   fc
     .record({
@@ -174,7 +174,7 @@ export function createClient(url: string) {
   const { hostname, port } = new URL(url);
   return {
     /** Rejects when the connection breaks. */
-    ask: ({ method, path, headers, body }: Request): Promise<Said> =>
+    ask: ({ method, path, headers, body }: Request): Promise<RecordedResponse> =>
       new Promise((resolve, reject) => {
         const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) };
         const asked = send({ hostname, port, agent, method, path, headers: { ...headers, ...length } }, (answer) => {

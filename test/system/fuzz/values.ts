@@ -1,11 +1,11 @@
-// Values made of the schemas of the description: valid ones, nearly valid ones, and wild ones.
+// Generates values from the schemas of openapi.json: valid, almost valid, and arbitrary.
 import fc, { type Arbitrary } from 'fast-check';
 import { type Description, resolved, type Schema } from '../../../src/http/openapi/document.ts';
 
-/** Where any value of its type would do little or harm: what a member or parameter of this name is taken from. */
+/** Values for members or parameters by name, where arbitrary ones would be pointless or harmful. */
 export type Pools = Readonly<Record<string, readonly unknown[]>>;
 
-/** Names that objects have of themselves, text that means something somewhere, and what is too much. */
+/** Names of inherited properties, text with a special meaning, and oversized values. */
 const ODD_TEXTS = [
   '',
   ' ',
@@ -90,13 +90,13 @@ function textOf({ format, pattern, minLength = 0, maxLength = 64 }: Schema): Arb
       .date({ min: new Date('2020-01-01'), max: new Date('2040-01-01'), noInvalidDate: true })
       .map((date) => date.toISOString());
   const most = Math.min(maxLength, minLength + 30);
-  // The one thing that `stringMatching` does not know.
+  // The only syntax that `stringMatching` does not support.
   if (pattern !== undefined && !pattern.includes('{Cc}'))
     return fc.stringMatching(new RegExp(pattern, 'u'), { size: 'small' }).map((text) => text.slice(0, maxLength));
   return fc.string({ unit: fc.constantFrom(...'abcXYZ019 äöü@:.-_'), minLength, maxLength: most });
 }
 
-/** A valid body with one thing wrong, somewhere. */
+/** A valid body with one error. */
 export const nearly = (body: Arbitrary<unknown>): Arbitrary<unknown> =>
   fc
     .record({ body, at: fc.nat(), how: fc.constantFrom('drop', 'replace', 'add', 'wrap'), value: wild, name: oddText })

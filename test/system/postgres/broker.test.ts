@@ -1,4 +1,4 @@
-// The main job on PostgreSQL: two broker processes on one database, before a real provider.
+// Two broker processes on one PostgreSQL database, with a real provider.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,15 +8,15 @@ import { createCookieJar, walkThrough } from '../../../demo/browser.ts';
 import { generateKey } from '../../../src/adapters/keyring/keyring.ts';
 import { ask } from '../../support/broker.ts';
 import { aDatabase } from '../../support/postgres.ts';
-import { INTEGRATION, openRestartableBroker, type RestartableBroker } from '../../support/restartable-broker.ts';
+import { INTEGRATION, type RestartableBroker, startRestartableBroker } from '../../support/restartable-broker.ts';
 
-/** Processes start at their own pace on a busy machine. */
+/** Process starts are slow on a busy machine. */
 vi.setConfig({ testTimeout: 60_000 });
 
-/** The key file of both lies where one machine keeps what is its own. */
-async function house(): Promise<RestartableBroker> {
+/** Both use the key file in one data directory. */
+async function restartable(): Promise<RestartableBroker> {
   const folder = await mkdtemp(join(tmpdir(), 'valetkey-postgres-house-'));
-  const opened = await openRestartableBroker({
+  const opened = await startRestartableBroker({
     env: { VALETKEY_DATABASE_URL: await aDatabase(), VALETKEY_DATA_DIR: folder },
   });
   onTestFinished(async () => {
@@ -26,10 +26,10 @@ async function house(): Promise<RestartableBroker> {
   return opened;
 }
 
-describe('two brokers on one PostgreSQL', () => {
-  test('connect, serve, refresh and revoke, whichever is asked', async () => {
-    const h = await house();
-    const one = h.broker();
+describe('two brokers on one PostgreSQL database', () => {
+  test('each can connect, serve, refresh and revoke', async () => {
+    const h = await restartable();
+    const one = h.current();
     const other = await h.start({ elsewhere: true });
     const at = (broker: typeof one, method: string, path: string, body?: unknown) =>
       ask(broker.url, h.adminKey, method, path, body);
@@ -57,41 +57,43 @@ describe('two brokers on one PostgreSQL', () => {
     for (const { url } of [one, other]) expect((await fetch(new URL('/readyz', url))).status).toBe(200);
   });
 
-  test('refresh an expired token once, and both serve it', async () => {
-    const h = await house();
-    const brokers = [h.broker(), await h.start({ elsewhere: true })];
-    h.front.rule('withhold');
-    const path = `/v1/connections/${await h.adopt('user_42')}/token`;
+  test('an expired token is refreshed once, and served by both', async () => {
+    const h = await restartable();
+    const brokers = [h.current(), await h.start({ elsewhere: true })];
+    h.proxy.setRule('withhold');
+    const path = `/v1/connections/${await h.importConnection('user_42')}/token`;
     const reads = [0, 1, 0, 1, 0, 1].map((i) => ask(brokers[i]!.url, h.adminKey, 'GET', path));
-    await h.front.waiting(1);
-    h.front.release();
+    await h.proxy.untilHeld(1);
+    h.proxy.release();
     const answers = await Promise.all(reads);
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200, 200]);
-    expect(h.front.passed).toHaveLength(1);
+    expect(h.proxy.requests).toHaveLength(1);
     expect(new Set(answers.map(({ body }) => body.access_token)).size).toBe(1);
   });
 
-  test('one that is killed amid a refresh is succeeded by the other', async () => {
-    const h = await house();
-    const [doomed, heir] = [h.broker(), await h.start({ elsewhere: true })];
-    const [path, waited] = [await h.adopt('user_42'), await h.adopt('user_43')].map((id) => `/v1/connections/${id}`);
-    h.front.rule('stall');
+  test('the other takes over when one is killed during a refresh', async () => {
+    const h = await restartable();
+    const [doomed, heir] = [h.current(), await h.start({ elsewhere: true })];
+    const [path, waited] = [await h.importConnection('user_42'), await h.importConnection('user_43')].map(
+      (id) => `/v1/connections/${id}`,
+    );
+    h.proxy.setRule('stall');
     const lost = [path, waited].map((each) =>
       ask(doomed.url, h.adminKey, 'GET', `${each}/token`).catch(() => undefined),
     );
-    await h.front.waiting(2);
+    await h.proxy.untilHeld(2);
     await doomed.stop('SIGKILL');
     await Promise.all(lost);
-    h.front.rule('pass');
-    // A read waits no longer than until the dead one has not been heard of for its time.
+    h.proxy.setRule('pass');
+    // A read waits only until the dead broker's liveness has expired.
     expect((await ask(heir.url, h.adminKey, 'GET', `${waited}/token`)).status).toBe(200);
-    // For the other one nobody asks: it is taken over, too.
+    // The other connection is taken over without a read.
     const generation = async () => (await ask(heir.url, h.adminKey, 'GET', path!)).body.generation;
     await vi.waitFor(async () => expect(await generation()).toBe(2), { timeout: 25_000, interval: 200 });
     expect((await ask(heir.url, h.adminKey, 'GET', `${path}/token`)).status).toBe(200);
   });
 
-  test('a broker says what is wrong with its database, and not its password', async () => {
+  test('database error at the start: reported without the password', async () => {
     const url = 'postgres://valetkey:hunter2@127.0.0.1:1/valetkey';
     const starting = startBroker({ VALETKEY_DATABASE_URL: url, VALETKEY_KEYS: generateKey() });
     await expect(starting).rejects.toThrow(/VALETKEY_DATABASE_URL: PostgreSQL: .*ECONNREFUSED/);

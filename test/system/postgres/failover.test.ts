@@ -1,4 +1,4 @@
-// A standby takes over that lacks the last commits: what was refreshed meanwhile is kept once more, and nothing is spent twice.
+// Failover to a standby without the last commits: refresh results are committed again, and nothing is spent twice.
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -6,25 +6,25 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { startTestBroker } from '../../support/broker.ts';
 import { aDatabase, asked } from '../../support/postgres.ts';
-import { openTcpProxy } from '../../support/tcp-proxy.ts';
+import { startTcpProxy } from '../../support/tcp-proxy.ts';
 import { launchProvider } from '../chaos/processes.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 const SOON = { timeout: 20_000, interval: 50 };
 const CONNECTIONS = 12;
 
-/** A database that two lines lead to; and what a standby does. */
+/** A database behind two proxies, and the actions of a standby. */
 async function aPrimary() {
   const url = await aDatabase();
   const name = new URL(url).pathname.slice(1);
   const elsewhere = new URL(url);
   elsewhere.pathname = '/postgres';
   const sql = (statement: string) => asked(elsewhere.href, statement);
-  const links = await Promise.all([openTcpProxy(url), openTcpProxy(url)]);
+  const links = await Promise.all([startTcpProxy(url), startTcpProxy(url)]);
   onTestFinished(async () => {
     await Promise.all(links.map((link) => link.close()));
   });
-  /** Nobody is connected meanwhile, as when machines change places. */
+  /** No connection survives, as in a real failover. */
   async function away(...statements: string[]): Promise<void> {
     for (const link of links) link.cut();
     await sql(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}'`);
@@ -43,14 +43,14 @@ async function aPrimary() {
   }
   return {
     links,
-    /** From here on nothing reaches the standby. */
+    /** Commits after this are lost. */
     fallBehind: () => away(`create database ${name}_standby template ${name}`),
     failOver: () =>
       away(`alter database ${name} rename to ${name}_lost`, `alter database ${name}_standby rename to ${name}`),
   };
 }
 
-test('costs no grant, although the provider forgives nothing', async () => {
+test('failover to a standby without the last commits: loses no grant, without a reuse window', async () => {
   const primary = await aPrimary();
   const provider = await launchProvider(1, '/dev/null');
   onTestFinished(async () => void (await provider.end()));
@@ -60,7 +60,7 @@ test('costs no grant, although the provider forgives nothing', async () => {
   const [here, there] = await Promise.all(
     primary.links.map(async ({ url }, i) => {
       const env = { VALETKEY_DATABASE_URL: url, VALETKEY_DATA_DIR: join(folder, `${i}`), VALETKEY_KEYS: keys };
-      // What would be due goes to whoever is first; here it is only asked who remembers.
+      // No scheduled refreshes: the test only checks which replica remembers.
       const broker = await startTestBroker(env, undefined, { refreshAhead: false });
       onTestFinished(() => broker.stop());
       return broker;
@@ -99,7 +99,7 @@ test('costs no grant, although the provider forgives nothing', async () => {
 
   await primary.failOver();
   await expect.poll(() => areAt(2).catch(() => false), SOON).toBe(true);
-  // The same tokens as before: nobody had to ask for others.
+  // The same tokens as before: no replica had to refresh again.
   const tokens = (all: typeof served) => all.map(({ body }) => body.access_token);
   expect(tokens(await reads())).toEqual(tokens(served));
   await refreshAll();

@@ -1,4 +1,4 @@
-// When the database goes: what is still served, what is refused and how soon, and how it heals.
+// A database outage: what is still served, how fast other requests fail, and how brokers recover.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,28 +7,28 @@ import { startBroker } from '../../../demo/broker.ts';
 import { generateKey } from '../../../src/adapters/keyring/keyring.ts';
 import { type Answer, startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { aDatabase } from '../../support/postgres.ts';
-import { openTcpProxy } from '../../support/tcp-proxy.ts';
+import { startTcpProxy } from '../../support/tcp-proxy.ts';
 import { launchProvider } from '../chaos/processes.ts';
 import type { Rules } from '../chaos/provider.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
-/** What a stall costs the first who meet it: until the next sign of life (1.5 s), and then 2 s. */
+/** The longest wait of the first requests in a stall: until the next heartbeat (1.5 s), and then 2 s. */
 const FIRST_WITHIN_MS = 5_000;
-/** Those who come after are refused at once, which a busy machine stretches; whoever asked the database would wait for longer. */
+/** Later requests fail at once, with a margin for a busy machine; a query would take longer. */
 const NEXT_WITHIN_MS = 1_900;
-/** From healing to the first good read: a sign every half a second; and a busy machine. */
+/** From recovery to the first successful read: a probe every 500 ms, with a margin for a busy machine. */
 const HEALS_WITHIN_MS = 5_000;
-/** A pool of ten, and two. */
+/** A pool of ten connections, and two others. */
 const CONNECTIONS = 12;
 
 const path = (id: string) => `/v1/connections/${id}/token`;
 
-/** A provider, a line, and a broker at its end; connections without an access token, so that a first read refreshes. */
-async function house(owners: number) {
+/** A provider, a proxy, and a broker behind it; connections have no access token, so the first read refreshes. */
+async function restartable(owners: number) {
   const folder = await mkdtemp(join(tmpdir(), 'valetkey-outage-'));
   const database = await aDatabase();
-  const link = await openTcpProxy(database);
+  const link = await startTcpProxy(database);
   const provider = await launchProvider(1, join(folder, 'provider.log'));
   await provider.control('rules', { life: [7_200, 7_200] });
   const keys = generateKey();
@@ -81,9 +81,9 @@ async function healed(broker: TestBroker, id: string): Promise<Answer> {
   return answer!;
 }
 
-describe.each(['cut', 'stall'] as const)('while the line is broken (%s)', (how) => {
-  test('what is in memory is served; the rest is refused in time, and nothing is spent; then it heals', async () => {
-    const { link, broker, ids, spends } = await house(3);
+describe.each(['cut', 'stall'] as const)('database connection lost (%s)', (how) => {
+  test('cached tokens are served, other reads fail in time, nothing is spent; then it recovers', async () => {
+    const { link, broker, ids, spends } = await restartable(3);
     const [warm, cold, other] = ids as [string, string, string];
     const { body } = await broker.ask('GET', path(warm));
     link[how]();
@@ -108,7 +108,7 @@ describe.each(['cut', 'stall'] as const)('while the line is broken (%s)', (how) 
     await healed(broker, cold);
     expect((await broker.ask('GET', '/readyz')).status).toBe(200);
     expect(await spends()).toHaveLength(2);
-    // What was read meanwhile is on record.
+    // Reads during the outage are in the audit log.
     const reads = async () => {
       const { body: page } = await broker.ask('GET', '/v1/audit?owner=owner_0&action=token.read');
       const counts = (page.data as { count: number }[]).map(({ count }) => count);
@@ -117,8 +117,8 @@ describe.each(['cut', 'stall'] as const)('while the line is broken (%s)', (how) 
     await vi.waitFor(reads, { timeout: 5_000, interval: 100 });
   });
 
-  test('four hundred readers at once are refused together, and do not come to the database when it is back', async () => {
-    const { link, broker, ids, spends } = await house(20);
+  test('four hundred concurrent readers fail together, and cause no queries after recovery', async () => {
+    const { link, broker, ids, spends } = await restartable(20);
     link[how]();
     const reads = Array.from({ length: 400 }, (_, i) => timed(broker.ask('GET', path(ids[i % ids.length]!))));
     const answers = await Promise.all(reads);
@@ -127,14 +127,14 @@ describe.each(['cut', 'stall'] as const)('while the line is broken (%s)', (how) 
     link.heal();
     await healed(broker, ids[0]!);
     expect(await spends()).toHaveLength(1);
-    // What was given up may still be closing while another is opened; in silence, all of it.
+    // Abandoned connections may still be closing while new ones open; in a stall, all of them.
     expect(link.connections().most).toBeLessThanOrEqual(how === 'cut' ? CONNECTIONS + 2 : 2 * CONNECTIONS);
   });
 });
 
-describe('a refresh that was under way when the line broke', () => {
-  test('is served from beside the database, and taken in when it is back', async () => {
-    const { link, broker, ids, spends, rules } = await house(1);
+describe('refresh in flight when the database connection is lost', () => {
+  test('is served from the rescue file, and replayed after recovery', async () => {
+    const { link, broker, ids, spends, rules } = await restartable(1);
     const id = ids[0]!;
     await rules({ latency: [200, 200] });
     const reading = broker.ask('GET', path(id));
@@ -155,9 +155,9 @@ describe('a refresh that was under way when the line broke', () => {
     ['the grant', ['refresh_connection', 'commit'], 1],
     ['the claim', ['claim\0', 'commit'], 0],
   ] as const)('and whose commit of %s was not answered, spends nothing twice', async (_, words, spentBefore) => {
-    const { link, broker, ids, spends } = await house(1);
+    const { link, broker, ids, spends } = await restartable(1);
     const id = ids[0]!;
-    const lost = link.loseAnswerTo(...words);
+    const lost = link.dropResponseTo(...words);
     const reading = broker.ask('GET', path(id));
     await lost;
     await reading;
@@ -173,8 +173,8 @@ describe('a refresh that was under way when the line broke', () => {
   });
 });
 
-test('a replica that was cut off is told at once of what others change after that', async () => {
-  const { database, link, broker, ids, start } = await house(1);
+test('disconnected replica: applies later changes of others at once after it reconnects', async () => {
+  const { database, link, broker, ids, start } = await restartable(1);
   const id = ids[0]!;
   const other = await start(database);
   expect((await broker.ask('GET', path(id))).status).toBe(200);
@@ -188,8 +188,8 @@ test('a replica that was cut off is told at once of what others change after tha
   await vi.waitFor(felt, { timeout: 1_900, interval: 20 });
 });
 
-test('a broker that starts behind a silent line says so, and ends', async () => {
-  const link = await openTcpProxy(await aDatabase());
+test('start with a database that does not respond: fails with an error', async () => {
+  const link = await startTcpProxy(await aDatabase());
   onTestFinished(link.close);
   link.stall();
   const starting = startBroker({ VALETKEY_DATABASE_URL: link.url, VALETKEY_KEYS: generateKey() });

@@ -1,4 +1,4 @@
-// Brokers behind a pooler in transaction mode, and on a database that knows less than PostgreSQL does.
+// Brokers behind a connection pooler in transaction mode, and on a database without some of PostgreSQL's features.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,15 +12,15 @@ import { migratePostgres, openPostgres } from '../../../src/stores/postgres/stor
 import { startPooler } from '../../support/pooler.ts';
 import { aDatabase, asked, postgresUrl } from '../../support/postgres.ts';
 
-/** An empty database by way of a pooler. */
+/** An empty database behind a pooler. */
 async function pooled(options: Parameters<typeof startPooler>[1] = {}): Promise<{ direct: string; url: string }> {
   const pooler = await startPooler(await postgresUrl(), options);
   onTestFinished(() => pooler.stop());
   const direct = await aDatabase();
-  return { direct, url: pooler.through(direct) };
+  return { direct, url: pooler.urlFor(direct) };
 }
 
-/** What a broker on this database warns of at its start. */
+/** The warnings of a broker that starts on this database. */
 async function warnedAtStart(url: string): Promise<string[]> {
   const folder = await mkdtemp(join(tmpdir(), 'valetkey-pooled-'));
   const env = { VALETKEY_PORT: '0', VALETKEY_DATABASE_URL: url, VALETKEY_KEYS: generateKey() };
@@ -45,8 +45,8 @@ async function warnedAtStart(url: string): Promise<string[]> {
 const POLLS = expect.stringMatching(/delivers no notifications.*"every_ms":250/);
 const UNNAMED = expect.stringMatching(/a pooler .* prepare=false/);
 
-describe('a pooler in transaction mode', () => {
-  test('keeps neither names nor LISTEN for its clients', async () => {
+describe('connection pooler in transaction mode', () => {
+  test('keeps neither prepared statements nor LISTEN', async () => {
     const { url } = await pooled({ servers: 2 });
     const [one, other] = [new Client(url), new Client(url)];
     const heard: unknown[] = [];
@@ -57,7 +57,7 @@ describe('a pooler in transaction mode', () => {
     try {
       await one.query('listen news');
       await other.query('notify news');
-      // Both connections to the server are made.
+      // Both server connections are open.
       await Promise.all([one, other].map((client) => client.query('select pg_sleep(0.05)')));
       const named = { name: 'n', text: 'select 1' };
       await one.query(named);
@@ -72,9 +72,9 @@ describe('a pooler in transaction mode', () => {
     }
   });
 
-  describe.each(['longest idle', 'last used'] as const)('that lends the %s', (lends) => {
-    test.each([1, 2, 3])('is found out at the start, with %i connections', async (servers) => {
-      const { url } = await pooled({ lends, servers });
+  describe.each(['longest idle', 'last used'] as const)('that reuses the %s', (lends) => {
+    test.each([1, 2, 3])('is detected at the start, with %i connections', async (servers) => {
+      const { url } = await pooled({ reuse: lends, servers });
       const clients = Array.from({ length: servers }, () => new Client(url));
       await Promise.all(clients.map((client) => client.connect()));
       await Promise.all(clients.map((client) => client.query('select pg_sleep(0.05)')));
@@ -85,30 +85,30 @@ describe('a pooler in transaction mode', () => {
     });
   });
 
-  test('is told at the start of a broker, which works all the same', async () => {
+  test('is reported at the start of a broker, which works', async () => {
     const { url } = await pooled();
     expect(await warnedAtStart(url)).toEqual([UNNAMED, POLLS]);
   });
 
-  test('is no surprise with prepare=false: the broker says that it asks for news', async () => {
+  test('works with prepare=false: the broker reports that it polls for changes', async () => {
     const { url } = await pooled();
     expect(await warnedAtStart(`${url}?prepare=false`)).toEqual([POLLS]);
   });
 
-  test('is not seen where there is none', async () => {
+  test('is not reported without a pooler', async () => {
     expect(await warnedAtStart(await aDatabase())).toEqual([]);
   });
 });
 
-describe('a database without LISTEN, NOTIFY and advisory locks', () => {
+describe('database without LISTEN, NOTIFY and advisory locks', () => {
   const lacking = { servers: 40, lacks: /\b(listen|notify|pg_notify|pg_advisory\w*)\b/i };
 
-  test('serves a broker, which says that it asks for news', async () => {
+  test('works: the broker reports that it polls for changes', async () => {
     const { url } = await pooled(lacking);
     expect(await warnedAtStart(`${url}?prepare=false`)).toEqual([POLLS]);
   });
 
-  test('is migrated once by ten that start at once', async () => {
+  test('is migrated once by ten brokers that start concurrently', async () => {
     const { direct, url } = await pooled(lacking);
     await Promise.all(Array.from({ length: 10 }, () => migratePostgres(url)));
     expect(await asked(direct, 'select * from __drizzle_migrations')).toHaveLength(1);

@@ -1,4 +1,4 @@
-// Two brokers on one database: what is changed at one is felt at the other, by memory that would otherwise not know.
+// Cache invalidation between two brokers on one database: a change at one takes effect at the other.
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -10,15 +10,15 @@ import { startIssuer } from '../../support/issuer.ts';
 import { startPooler } from '../../support/pooler.ts';
 import { aDatabase } from '../../support/postgres.ts';
 import {
-  type Received,
-  type Scripted,
+  type ReceivedRequest,
+  type ScriptedResponse,
   type ScriptedServer,
   startScriptedServer,
 } from '../../support/scripted-server.ts';
 
 /**
- * Generous: the promise is half a second, and this machine may be busy. Not asked more often, since too many wrong keys shut
- * an address out.
+ * Generous: the target is 500 ms, and this machine may be busy. Not polled more often, since too many wrong keys block an
+ * address.
  */
 const FELT = { timeout: 5_000, interval: 100 };
 
@@ -32,13 +32,13 @@ const stores: [string, (folder: string) => Promise<Database>][] = [
     async () => {
       const direct = await aDatabase();
       const pooler = await startPooler(direct);
-      return { url: pooler.through(direct), stop: pooler.stop };
+      return { url: pooler.urlFor(direct), stop: pooler.stop };
     },
   ],
 ];
 
-/** Where tokens come from: it wants the secret `right`, and `dead` is no refresh token any more. */
-const endpoint = ({ form, headers }: Received): Scripted => {
+/** The token endpoint: it accepts the client secret `right`, and refuses the refresh token `dead`. */
+const endpoint = ({ form, headers }: ReceivedRequest): ScriptedResponse => {
   const [, secret] = Buffer.from(headers.authorization?.slice(6) ?? '', 'base64')
     .toString()
     .split(':');
@@ -47,7 +47,7 @@ const endpoint = ({ form, headers }: Received): Scripted => {
   return { body: { access_token: randomBytes(16).toString('hex'), token_type: 'Bearer', expires_in: 3_600 } };
 };
 
-describe.each(stores)('on %s', (_, openDatabase) => {
+describe.each(stores)('cache invalidation on %s: another replica applies', (_, openDatabase) => {
   let folder: string;
   let database: Database;
   let provider: ScriptedServer;
@@ -88,7 +88,7 @@ describe.each(stores)('on %s', (_, openDatabase) => {
     return { id: String(id), owner };
   }
   const tokenAt = (broker: TestBroker, id: string) => broker.ask('GET', `/v1/connections/${id}/token`);
-  /** Reads of tokens that were not in memory. */
+  /** Token reads that missed the cache. */
   const missesAt = async ({ url }: TestBroker) =>
     /^valetkey_token_cache_lookups_total\{outcome="miss"\} (\d+)/m.exec(
       await (await fetch(`${url}/metrics`)).text(),
@@ -105,7 +105,7 @@ describe.each(stores)('on %s', (_, openDatabase) => {
     await expect.poll(async () => (await ownersAt(there, owner)).status, FELT).toBe(410);
   });
 
-  test('a connection that is renewed, under its id: in memory before anybody asks', async () => {
+  test('a renewed connection under the same id, before it is read', async () => {
     const { id, owner } = await adopt();
     const before = expectOk(await tokenAt(there, id)).access_token;
     const misses = await missesAt(there);
@@ -123,7 +123,7 @@ describe.each(stores)('on %s', (_, openDatabase) => {
     await expect.poll(async () => (await tokenAt(there, id)).body.access_token, FELT).toBe(access_token);
   });
 
-  test('that a grant has died', async () => {
+  test('a dead grant', async () => {
     const { id, owner } = await adopt({}, 'dead');
     expectOk(await tokenAt(there, id));
     expectOk(await ownersAt(there, owner));
@@ -132,7 +132,7 @@ describe.each(stores)('on %s', (_, openDatabase) => {
     await expect.poll(async () => (await ownersAt(there, owner)).status, FELT).toBe(409);
   });
 
-  test('an integration that is mended: its circuit is closed', async () => {
+  test('a fixed integration: its circuit breaker closes', async () => {
     expectOk(await here.ask('PUT', '/v1/integrations/broken', { ...setup, client_secret: 'wrong' }), 201);
     const { id } = await adopt({ integration: 'broken' }, 'alive');
     const refresh = () => there.ask('POST', `/v1/connections/${id}/refresh`, {});
@@ -140,7 +140,7 @@ describe.each(stores)('on %s', (_, openDatabase) => {
       /valetkey_circuit_breaker_state\{integration="broken"\} (\S+)/.exec(
         await (await fetch(`${there.url}/metrics`)).text(),
       )?.[1];
-    // The news that it was made may come only now, and closes it once.
+    // The notification of its creation may come only now, and closes the circuit breaker once.
     const refused = async () => [(await refresh()).status, await circuit()];
     await expect.poll(refused, FELT).toEqual([502, '1']);
     expectOk(await here.ask('PUT', '/v1/integrations/broken', setup));
@@ -148,7 +148,7 @@ describe.each(stores)('on %s', (_, openDatabase) => {
     expectOk(await refresh());
   });
 
-  test('a connection of an owner who had none, and one more of an owner who had one', async () => {
+  test('a first connection of an owner, and a second one', async () => {
     const owner = 'newcomer';
     expectProblem(await ownersAt(there, owner), 404, 'not_found');
     await adopt({ owner });
@@ -159,7 +159,7 @@ describe.each(stores)('on %s', (_, openDatabase) => {
     await expect.poll(async () => (await ownersAt(there, owner)).status, FELT).toBe(200);
   });
 
-  test('a caller, its grants and its keys', async () => {
+  test('a caller, its permissions and its keys', async () => {
     const { id, key, key_id } = expectOk(await here.ask('POST', '/v1/callers', { name: 'x', grants }), 201);
     const seen = async () => (await there.ask('GET', '/v1/callers', undefined, String(key))).status;
     await expect.poll(seen, FELT).toBe(200);
@@ -172,7 +172,7 @@ describe.each(stores)('on %s', (_, openDatabase) => {
   const grants = [{ actions: ['*'], integrations: ['*'], owners: ['*'] }];
   const seenWith = (key: unknown) => there.ask('GET', '/v1/whoami', undefined, String(key));
 
-  test('a second key, and that a caller is deleted with all of them', async () => {
+  test('a second key, and the deletion of a caller with its keys', async () => {
     const { id, key } = expectOk(await here.ask('POST', '/v1/callers', { name: 'y', grants }), 201);
     const second = expectOk(await here.ask('POST', `/v1/callers/${id}/keys`), 201).key;
     await expect.poll(async () => (await seenWith(second)).status, FELT).toBe(200);
@@ -180,7 +180,7 @@ describe.each(stores)('on %s', (_, openDatabase) => {
     for (const old of [key, second]) await expect.poll(async () => (await seenWith(old)).status, FELT).toBe(401);
   });
 
-  test('how often a caller may ask', async () => {
+  test('a caller’s rate limit', async () => {
     const { id, key } = expectOk(await here.ask('POST', '/v1/callers', { name: 'z', grants }), 201);
     const limit = async () => (await seenWith(key)).headers.get('ratelimit-policy');
     await expect.poll(async () => (await seenWith(key)).status, FELT).toBe(200);
@@ -190,7 +190,7 @@ describe.each(stores)('on %s', (_, openDatabase) => {
     await expect.poll(limit, FELT).toBe('"caller";q=5000;w=60');
   });
 
-  test('what is declared: an integration, a caller, its key', async () => {
+  test('declared integrations, callers and keys', async () => {
     const key = `vk_${randomBytes(32).toString('base64url')}`;
     const declared = { integrations: [{ id: 'declared', ...setup }], callers: [{ name: 'declared', grants, key }] };
     expectOk(await here.ask('POST', '/v1/apply', declared));
@@ -199,7 +199,7 @@ describe.each(stores)('on %s', (_, openDatabase) => {
     await expect.poll(async () => (await seenWith(key)).status, FELT).toBe(401);
   });
 
-  test('which workloads stand for a caller, and that one does so no more', async () => {
+  test('the workload identities of a caller, and the removal of one', async () => {
     const issuer = await startIssuer();
     try {
       const idp = { provider: 'generic-oidc', client_id: 'c', params: { issuer: issuer.url } };
@@ -214,7 +214,7 @@ describe.each(stores)('on %s', (_, openDatabase) => {
       await expect.poll(async () => (await seenWith(token)).status, FELT).toBe(401);
       expectOk(await here.ask('PUT', `/v1/callers/${id}`, caller));
       await expect.poll(async () => (await seenWith(token)).status, FELT).toBe(200);
-      // Nobody is believed any more whom the issuer of a deleted integration speaks for.
+      // The issuer of a deleted integration is no longer trusted.
       expect((await here.ask('DELETE', '/v1/integrations/cluster')).status).toBe(204);
       await expect.poll(async () => (await seenWith(token)).status, FELT).toBe(401);
     } finally {
@@ -222,7 +222,7 @@ describe.each(stores)('on %s', (_, openDatabase) => {
     }
   });
 
-  test('an integration, and the issuer that is trusted for its sake', async () => {
+  test('an integration, and its trusted issuer', async () => {
     const issuer = await startIssuer();
     try {
       const token = await issuer.sign({ aud: 'c' });

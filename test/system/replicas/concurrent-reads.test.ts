@@ -1,4 +1,4 @@
-// What changes while a replica is just reading: it must not be remembered as it was.
+// Changes during a read: a replica must not cache the old state.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ const clock = { now: () => NOW, monotonic: () => 0 };
 const silent = () => undefined;
 const log: Logger = { debug: silent, info: silent, warn: silent, error: silent };
 
-test('a token that was read before the news of its revocation, and arrives after it, is not kept', () => {
+test('token read during its revocation: not cached', () => {
   const tokenCache = createTokenCache();
   const served = toServedToken(aConnection(), 'a token', clock);
   const { id } = served.connection;
@@ -24,14 +24,14 @@ test('a token that was read before the news of its revocation, and arrives after
   tokenCache.invalidateOwnerOf(id);
   tokenCache.put(served, before);
   expect(tokenCache.get(id)).toBeUndefined();
-  // Other connections are none the wiser, and a new read is good.
+  // Other connections are not affected, and a new read succeeds.
   tokenCache.put(toServedToken(aConnection({ id: 'con_other' }), 'a token', clock), before);
   expect(tokenCache.get('con_other')).toBeDefined();
   tokenCache.put(served, tokenCache.ticket());
   expect(tokenCache.get(id)).toBeDefined();
 });
 
-test('nor any token whose reading began before it was unknown what has changed', () => {
+test('token read during a loss of the change feed: not cached', () => {
   const tokenCache = createTokenCache();
   const [held, coming] = [toServedToken(aConnection(), 'a', clock), toServedToken(aConnection(), 'b', clock)];
   tokenCache.put(held, tokenCache.ticket());
@@ -42,7 +42,7 @@ test('nor any token whose reading began before it was unknown what has changed',
   expect(tokenCache.get(held.connection.id)).toBeDefined();
 });
 
-test('a token is held for so long at the most, however often it is read: nobody may come to say that it was revoked', async () => {
+test('cached token: expires after the maximum age, however often it is read', async () => {
   const tokenCache = createTokenCache({ ttlMs: 100 });
   const served = toServedToken(aConnection(), 'a token', clock);
   tokenCache.put(served, tokenCache.ticket());
@@ -50,7 +50,7 @@ test('a token is held for so long at the most, however often it is read: nobody 
   await vi.waitFor(() => expect(tokenCache.get(served.connection.id)).toBeUndefined(), { timeout: 5_000, interval: 5 });
 });
 
-test('a caller that is deleted while the broker starts, before it hears of changes', async () => {
+test('caller deleted while a broker starts: refused', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'valetkey-meanwhile-'));
   const url = `file:${join(folder, 'valetkey.db')}`;
   const [store, other] = [await openSqlite(url), await openSqlite(url)];

@@ -1,5 +1,4 @@
-// Three brokers on one PostgreSQL: how soon all of them feel a change, and what becomes of what they hold when it is not
-// known what was changed.
+// Propagation delay of changes between three brokers on one PostgreSQL database, and their caches when changes are lost.
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -37,7 +36,7 @@ afterAll(async () => {
 });
 
 let owners = 0;
-/** A connection whose token all of them hold. */
+/** A connection whose token every replica has cached. */
 async function held(): Promise<string> {
   const credentials = { access_token: 't', expires_at: new Date(Date.now() + 3_600_000).toISOString() };
   const body = { integration: 'acme', owner: `owner-${++owners}`, credentials };
@@ -48,7 +47,7 @@ async function held(): Promise<string> {
 const statuses = (path: string, key?: string) =>
   Promise.all(brokers.map(async (broker) => (await broker.ask('GET', path, undefined, key)).status));
 
-test('half of all revocations are felt by every one of them within half a second', async () => {
+test('revocation: the median reaches all replicas within 500 ms', async () => {
   const took: number[] = [];
   for (let i = 0; i < 20; i++) {
     const path = `/v1/connections/${await held()}`;
@@ -60,13 +59,13 @@ test('half of all revocations are felt by every one of them within half a second
   expect(took.toSorted((a, b) => a - b)[10]).toBeLessThan(500);
 });
 
-test('a database that has lost its last commits: what is held is compared, and whatever is not so any more is let go', async () => {
+test('database that lost its last commits: replicas compare their caches, and drop what has changed', async () => {
   const [revoked, kept] = [await held(), await held()];
   const grants = [{ actions: ['*'], integrations: ['*'], owners: ['*'] }];
   const { id, key } = expectOk(await brokers[0]!.ask('POST', '/v1/callers', { name: 'x', grants }), 201);
   await expect.poll(() => statuses('/v1/whoami', String(key)), FELT).toEqual([200, 200, 200]);
 
-  // As it would come from a standby: nobody is told, and the numbers of the changes are lower than they were.
+  // As after a failover to a standby: no notification, and lower change numbers than before.
   await asked(url, `update connections set status = 'revoked' where id = '${revoked}'`);
   await asked(url, `delete from callers where id = '${id}'`);
   await asked(url, 'delete from changes where seq > (select min(seq) from changes)');

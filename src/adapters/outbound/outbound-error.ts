@@ -1,0 +1,21 @@
+// Why an outbound request failed.
+
+export class OutboundError extends Error {
+  override name = 'OutboundError';
+  readonly code: 'blocked' | 'timeout' | 'too_large' | 'redirect' | 'network';
+  /** False only when nothing of the request can have reached the server. */
+  readonly sent: boolean;
+  constructor(code: OutboundError['code'], message: string, sent: boolean, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.sent = sent;
+  }
+}
+
+/** A failure of DNS, TCP, TLS or the HTTP connection. */
+export function connectionError(host: string, cause: Error, sent: boolean): OutboundError {
+  const { code } = cause as NodeJS.ErrnoException;
+  if (code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT')
+    return new OutboundError('timeout', `${host} took too long to connect`, sent);
+  return new OutboundError('network', `${host} could not be reached (${code ?? cause.name})`, sent);
+}

@@ -1,0 +1,131 @@
+// The guard against SSRF: requests reach public addresses over https, and what the operator's allow list names.
+import { lookup as dnsLookup } from 'node:dns';
+import { isIP, type LookupFunction } from 'node:net';
+import ipaddr from 'ipaddr.js';
+import type { buildConnector } from 'undici';
+import { connectionError, OutboundError } from './outbound-error.ts';
+
+type Address = ipaddr.IPv4 | ipaddr.IPv6;
+
+/** `VALETKEY_OUTBOUND_ALLOW`, parsed: what may be reached over plain http or at an address that is not public. */
+export interface AllowList {
+  hosts: ReadonlySet<string>;
+  ranges: readonly [Address, number][];
+}
+
+const HOST_NAME = /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$/;
+const NUMERIC_END = /(^|\.)(\d+|0x[0-9a-f]*)$/;
+
+/**
+ * Reads a comma-separated list of host names, IP addresses and CIDRs (the form of `VALETKEY_OUTBOUND_ALLOW`). An
+ * issue names the entry that is none of these.
+ */
+export function parseAllow(text: string): { ok: true; allow: string[] } | { ok: false; issues: string[] } {
+  const entries = text
+    .split(',')
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== '');
+  const issues = entries.filter((entry) => parseEntry(entry) === undefined).map(entryIssue);
+  return issues.length > 0 ? { ok: false, issues } : { ok: true, allow: entries };
+}
+
+const entryIssue = (entry: string) =>
+  `"${entry}" is not a host name, an IP address or a CIDR (no scheme, port or wildcard)`;
+
+/** Expects entries that passed `parseAllow`; throws on others. */
+export function toAllowList(allow: readonly string[]): AllowList {
+  const hosts = new Set<string>();
+  const ranges: [Address, number][] = [];
+  for (const entry of allow) {
+    const parsed = parseEntry(entry);
+    if (parsed === undefined) throw new TypeError(entryIssue(entry));
+    if (typeof parsed === 'string') hosts.add(parsed);
+    else ranges.push(parsed);
+  }
+  return { hosts, ranges };
+}
+
+function parseEntry(entry: string): string | [Address, number] | undefined {
+  const [address = '', bits, ...rest] = unbracketed(entry).split('/');
+  const family = isIP(address);
+  if (family !== 0 && rest.length === 0) {
+    const parsed = ipaddr.parse(address);
+    const all = family === 4 ? 32 : 128;
+    if (bits === undefined) return [ipaddr.process(address), ipaddr.process(address).toByteArray().length * 8];
+    return /^\d{1,3}$/.test(bits) && Number(bits) <= all ? [parsed, Number(bits)] : undefined;
+  }
+  const name = normalizedHost(entry);
+  return HOST_NAME.test(name) && !NUMERIC_END.test(name) ? name : undefined;
+}
+
+const unbracketed = (host: string) => (host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host);
+/** Host names are compared in lower case and without the root's dot. */
+const normalizedHost = (host: string) => host.toLowerCase().replace(/\.$/, '');
+
+export const isAllowedHost = (host: string, { hosts }: AllowList): boolean => hosts.has(normalizedHost(host));
+
+/** Whether a resolved or literal address may be connected to: public unicast, or in an allowed range. */
+export const mayConnectTo = (address: string, allowList: AllowList): boolean =>
+  isPublic(address) || isInAllowedRange(address, allowList);
+
+function isInAllowedRange(text: string, { ranges }: AllowList): boolean {
+  // `process` turns IPv4-mapped IPv6 addresses into the IPv4 addresses that they reach.
+  const address = ipaddr.process(text);
+  return ranges.some(([range, bits]) => address.kind() === range.kind() && address.match(range, bits));
+}
+
+function isPublic(text: string): boolean {
+  const address = ipaddr.process(text);
+  if (address.range() !== 'unicast') return false;
+  // Global unicast is 2000::/3 (RFC 4291 2.4); the rest is not assigned.
+  return address instanceof ipaddr.IPv4 || address.match(ipaddr.IPv6.parse('2000::'), 3);
+}
+
+/** Why a URL may not be requested, in words; undefined when it may. Checks the literal host; DNS is checked on connect. */
+export function urlProblem(url: URL, allowList: AllowList): string | undefined {
+  if (url.username !== '' || url.password !== '') return 'must not hold a user name or a password';
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') return 'must be an https URL';
+  const host = unbracketed(url.hostname);
+  const literal = isIP(host) !== 0;
+  const listed = literal ? isInAllowedRange(host, allowList) : isAllowedHost(host, allowList);
+  if (literal && !listed && !isPublic(host)) return 'points to an address that is not public';
+  if (url.protocol === 'http:' && !listed) return 'must be an https URL';
+  return undefined;
+}
+
+/**
+ * Opens sockets only to allowed addresses. The check is part of the socket's own DNS lookup, so the checked address is the
+ * one that is connected to, and DNS rebinding gains nothing. Literal addresses have no lookup: `urlProblem` checks them.
+ */
+export function ssrfGuardedConnector(
+  build: typeof buildConnector,
+  allowList: AllowList,
+  timeout: number,
+  tls: { cert: string; key: string } | undefined,
+): buildConnector.connector {
+  const lookup: LookupFunction = (hostname, options, callback) => {
+    dnsLookup(hostname, { ...options, all: true }, (error, addresses) => {
+      if (error) return callback(error, '', 0);
+      const blocked = isAllowedHost(hostname, allowList)
+        ? undefined
+        : addresses.find(({ address }) => !mayConnectTo(address, allowList));
+      const [first] = addresses;
+      if (blocked !== undefined || first === undefined) {
+        const why = `${hostname} resolves to an address that is not public`;
+        return callback(new OutboundError('blocked', why, false), '', 0);
+      }
+      if (options.all) return callback(null, addresses);
+      callback(null, first.address, first.family);
+    });
+  };
+  const connect = build({ lookup, timeout, allowH2: false, ...tls });
+  return (target, callback) =>
+    connect(target, (...[error, socket]) => {
+      if (error === null) return callback(null, socket);
+      // The socket was not ready (DNS, TCP or TLS failed), so nothing of the request was sent.
+      callback(
+        error instanceof OutboundError ? error : connectionError(target.host ?? target.hostname, error, false),
+        null,
+      );
+    });
+}

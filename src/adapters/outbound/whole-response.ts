@@ -1,0 +1,59 @@
+// A response whose body has been read, in the shape of a fetch `Response`.
+
+export type ResponseHeaders = NodeJS.Dict<string | string[]>;
+
+/**
+ * Has what libraries use of a fetch `Response` (they also recognise one by its tag). A real one, with its headers and
+ * stream, costs more than the rest of a request. `text`, `json` and `clone` may be called repeatedly.
+ */
+export class WholeResponse {
+  readonly status: number;
+  readonly body = null;
+  readonly bodyUsed = false;
+  readonly #content: string | Record<string, unknown>;
+  readonly #rawHeaders: ResponseHeaders;
+  #headers: Headers | undefined;
+
+  /** `content`: text, or a value for its JSON. */
+  constructor(content: string | Record<string, unknown>, status: number, headers: ResponseHeaders = {}) {
+    this.#content = content;
+    this.status = status;
+    this.#rawHeaders = headers;
+  }
+
+  get [Symbol.toStringTag](): string {
+    return 'Response';
+  }
+  get ok(): boolean {
+    return this.status >= 200 && this.status < 300;
+  }
+  /** Created on first use: most responses never need it. */
+  get headers(): Headers {
+    this.#headers ??= new Headers(toPairs(this.#rawHeaders));
+    return this.#headers;
+  }
+  /** The first value of a header, by its lower-case name, without creating `headers`. */
+  header(name: string): string | undefined {
+    return [this.#rawHeaders[name]].flat()[0];
+  }
+  async text(): Promise<string> {
+    return typeof this.#content === 'string' ? this.#content : JSON.stringify(this.#content);
+  }
+  async json(): Promise<unknown> {
+    return typeof this.#content === 'string' ? JSON.parse(this.#content) : this.#content;
+  }
+  clone(): WholeResponse {
+    return new WholeResponse(this.#content, this.status, this.#rawHeaders);
+  }
+  without(header: string): WholeResponse {
+    const { [header]: _, ...others } = this.#rawHeaders;
+    return new WholeResponse(this.#content, this.status, others);
+  }
+  /** For libraries that are typed to take a real `Response`. */
+  get asResponse(): Response {
+    return this as unknown as Response;
+  }
+}
+
+const toPairs = (headers: ResponseHeaders): [string, string][] =>
+  Object.entries(headers).flatMap(([name, value]) => [value ?? []].flat().map((one): [string, string] => [name, one]));
