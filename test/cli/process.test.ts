@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseKeyRing } from '../../src/adapters/keyring/keyring.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
@@ -64,17 +64,18 @@ test.concurrent('errors: on stderr, with an exit code for scripts', async () => 
 });
 
 test.concurrent('--help and an unknown command: load no part of the broker', async () => {
-  const trace = join(folder, 'trace.mjs');
+  const path = join(folder, 'trace.mjs');
+  const trace = pathToFileURL(path).href;
   writeFileSync(
-    trace,
+    path,
     `import { registerHooks } from 'node:module';
     registerHooks({ load(url, context, next) { process.stderr.write(url + '\\n'); return next(url, context); } });`,
   );
   const child = begin(['--help'], { NODE_OPTIONS: `--import=${trace}` });
   const [out, loaded] = await Promise.all([text(child.stdout), text(child.stderr)]);
   expect(out).toContain('Usage: valetkey <command>');
-  const ours = loaded.split('\n').filter((line) => line.startsWith('file:') && line !== `file://${trace}`);
-  expect(ours).toContain(`file://${CLI}`);
+  const ours = loaded.split('\n').filter((line) => line.startsWith('file:') && line !== trace);
+  expect(ours).toContain(pathToFileURL(CLI).href);
   expect(
     ours.filter(
       (line) => !/\/src\/(cli\.ts|cli\/|runtime\/declarative-file\.ts)|\/node_modules\/commander\//.test(line),

@@ -1,5 +1,5 @@
-// The bundle that the image runs, for tests that start many brokers as processes of their own: it starts in a fifth of the
-// time that the sources take. Built when the first of them asks, once for all workers, and gone after the run.
+// The bundle that the image runs, for tests that start many brokers as processes: it starts in a fifth of the time that
+// the sources take. It is built when the first test needs it, once for all workers, and removed after the run.
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,10 +16,10 @@ declare module 'vitest' {
 }
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const WITHIN_MS = 60_000;
+const BUILD_TIMEOUT_MS = 60_000;
 
 export default function setup({ provide }: TestProject): () => void {
-  // Within the repository, whose packages it uses, and of this run alone.
+  // Within the repository, whose packages it uses, and for this run alone.
   const folder = join(ROOT, 'dist', `test-${process.pid}`);
   provide('bundle', folder);
   return () => {
@@ -30,22 +30,22 @@ export default function setup({ provide }: TestProject): () => void {
 const lockOf = (folder: string) => `${folder}.lock`;
 let ready: Promise<void> | undefined;
 
-/** The path of `main.js` or `cli.js`. Rejects when it cannot be built. */
-export const bundled = async (name: 'main' | 'cli'): Promise<string> => join(await built(), `${name}.js`);
+/** The path of `main.js` or `cli.js`. Rejects when the bundle cannot be built. */
+export const bundled = async (name: 'main' | 'cli'): Promise<string> => join(await bundleFolder(), `${name}.js`);
 
-/** Of the broker that kills itself when it is told to. */
-export const bundledChaosBroker = async (): Promise<string> => join(await built(), 'code', 'broker.js');
+/** The path of the broker that kills itself on command. */
+export const bundledChaosBroker = async (): Promise<string> => join(await bundleFolder(), 'code', 'broker.js');
 
-async function built(): Promise<string> {
+async function bundleFolder(): Promise<string> {
   const folder = inject('bundle');
-  ready ??= make(folder);
+  ready ??= build(folder);
   await ready;
   return folder;
 }
 
-async function make(folder: string): Promise<void> {
+async function build(folder: string): Promise<void> {
   const lock = lockOf(folder);
-  if (!mine(lock)) return made(lock);
+  if (!acquire(lock)) return waitFor(lock);
   try {
     await promisify(execFile)(process.execPath, ['build.ts', folder, 'test/system/chaos/broker.ts'], { cwd: ROOT });
     writeFileSync(join(lock, 'done'), '');
@@ -55,8 +55,8 @@ async function make(folder: string): Promise<void> {
   }
 }
 
-/** Whoever makes the lock builds. */
-function mine(lock: string): boolean {
+/** True for the one worker that creates the lock: it builds. */
+function acquire(lock: string): boolean {
   mkdirSync(join(ROOT, 'dist'), { recursive: true });
   try {
     mkdirSync(lock);
@@ -67,8 +67,8 @@ function mine(lock: string): boolean {
   }
 }
 
-async function made(lock: string): Promise<void> {
-  for (const until = Date.now() + WITHIN_MS; Date.now() < until; await pause(50)) {
+async function waitFor(lock: string): Promise<void> {
+  for (const until = Date.now() + BUILD_TIMEOUT_MS; Date.now() < until; await pause(50)) {
     if (existsSync(join(lock, 'done'))) return;
     if (existsSync(join(lock, 'failed'))) break;
   }

