@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { Client } from 'pg';
-import { moveData } from '../src/runtime/data-migration.ts';
+import { runDataMigration } from '../src/runtime/data-migration.ts';
 import { startPostgres } from '../test/support/postgres-server.ts';
 import { type Seeded, type SeedOptions, seed } from './seed.ts';
 import { childrenSeconds } from './servers/remote.ts';
@@ -41,7 +41,7 @@ export async function startServer(): Promise<Server> {
       folders.push(seeded);
       const name = `bench_${randomUUID().replaceAll('-', '')}`;
       await admin.query(`create database ${name}`);
-      const moved = await moveData({
+      const moved = await runDataMigration({
         from: `file:${seeded.database}`,
         to: url(name),
         dataDir: seeded.folder,

@@ -166,10 +166,10 @@ CREATE TABLE "replicas" (
 	"seen_at" timestamp with time zone NOT NULL
 );
 --> statement-breakpoint
-ALTER TABLE "caller_keys" ADD CONSTRAINT "caller_keys_caller_id_callers_id_fk" FOREIGN KEY ("caller_id") REFERENCES "public"."callers"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
-ALTER TABLE "flows" ADD CONSTRAINT "flows_session_id_connect_sessions_id_fk" FOREIGN KEY ("session_id") REFERENCES "public"."connect_sessions"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
-ALTER TABLE "grants" ADD CONSTRAINT "grants_connection_id_connections_id_fk" FOREIGN KEY ("connection_id") REFERENCES "public"."connections"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
-ALTER TABLE "leases" ADD CONSTRAINT "leases_connection_id_connections_id_fk" FOREIGN KEY ("connection_id") REFERENCES "public"."connections"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "caller_keys" ADD CONSTRAINT "caller_keys_caller_id_callers_id_fk" FOREIGN KEY ("caller_id") REFERENCES "callers"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "flows" ADD CONSTRAINT "flows_session_id_connect_sessions_id_fk" FOREIGN KEY ("session_id") REFERENCES "connect_sessions"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "grants" ADD CONSTRAINT "grants_connection_id_connections_id_fk" FOREIGN KEY ("connection_id") REFERENCES "connections"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "leases" ADD CONSTRAINT "leases_connection_id_connections_id_fk" FOREIGN KEY ("connection_id") REFERENCES "connections"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 CREATE INDEX "audit_of_connection" ON "audit" USING btree ("connection_id","id");--> statement-breakpoint
 CREATE INDEX "audit_of_owner" ON "audit" USING btree ("owner","id");--> statement-breakpoint
 CREATE INDEX "audit_of_actor" ON "audit" USING btree ("actor","id");--> statement-breakpoint

@@ -6,9 +6,9 @@ import { Failure, misused } from './failure.ts';
 import type { Io } from './io.ts';
 import { type Columns, printer } from './output.ts';
 
-type Moved = import('../runtime/data-migration.ts').Moved;
+type DataMigrationResult = import('../runtime/data-migration.ts').DataMigrationResult;
 
-const URL_KINDS = /^(file:.|postgres(ql)?:\/\/)/;
+const DATABASE_URL = /^(file:.|postgres(ql)?:\/\/)/;
 
 /** Digits of a digest that are shown: enough for people to compare. */
 const DIGEST_LENGTH = 16;
@@ -21,7 +21,7 @@ const COLUMNS: Columns = {
 };
 
 export function migrateDataCommand(program: Command, io: Io): void {
-  const move = program
+  const migrate = program
     .command('migrate-data')
     .description('copy all data to an empty database, and verify the copy; no broker may run on either database')
     .addOption(
@@ -34,26 +34,31 @@ export function migrateDataCommand(program: Command, io: Io): void {
       ).makeOptionMandatory(),
     );
   example(
-    move,
+    migrate,
     'valetkey migrate-data --from file:./data/valetkey.db --to postgres://valetkey@db.example.com/valetkey',
   ).action(async ({ from, to }: { from: string; to: string }, command: Command) => {
     for (const [option, url] of Object.entries({ '--from': from, '--to': to }))
-      if (!URL_KINDS.test(url))
+      if (!DATABASE_URL.test(url))
         throw misused(`${option} is not a database URL: use file:PATH or postgres://USER@HOST/DATABASE`);
-    const { moveData } = await import('../runtime/data-migration.ts');
-    const moved = await moveData({
+    const { runDataMigration } = await import('../runtime/data-migration.ts');
+    const result = await runDataMigration({
       from,
       to,
       dataDir: io.env.VALETKEY_DATA_DIR || './data',
-      onProgress: ({ doing, table, rows, of }) => io.note(`${table}: ${rows} of ${of} rows ${doing}`),
+      onProgress: ({ step, table, rows, of }) => io.note(`${table}: ${rows} of ${of} rows ${step}`),
     });
-    if ('refused' in moved) throw new Failure(moved.refused);
-    await report(moved, io, globalsOf(command).json);
-    if (moved.unfinished !== undefined) throw new Failure(`The migration is not finished: ${moved.unfinished}.`);
+    if ('refused' in result) throw new Failure(result.refused);
+    await report(result, io, globalsOf(command).json);
+    if (result.unfinished !== undefined)
+      throw new Failure(`The data migration has not finished: ${result.unfinished}.`);
   });
 }
 
-async function report({ from, to, tables, altered, written, unfinished }: Moved, io: Io, json = false): Promise<void> {
+async function report(
+  { from, to, tables, altered, written, unfinished }: DataMigrationResult,
+  io: Io,
+  json = false,
+): Promise<void> {
   const print = printer(io, json);
   const rows = tables.map(({ table, source, target, same }) => ({
     table,
@@ -63,16 +68,16 @@ async function report({ from, to, tables, altered, written, unfinished }: Moved,
     target_digest: target.digest,
     same,
   }));
-  const places = altered.named.map(({ table, id, column }) => `${table} ${id} ${column}`);
+  const alteredAt = altered.named.map(({ table, id, column }) => `${table} ${id} ${column}`);
   if (json) {
     const finished = unfinished === undefined;
-    print.answer({ from, to, finished, written, tables: rows, altered: altered.count, altered_at: places }, '');
+    print.answer({ from, to, finished, written, tables: rows, altered: altered.count, altered_at: alteredAt }, '');
     return;
   }
   await print.list(COLUMNS, rows);
   if (altered.count > 0) {
     io.note(`${altered.count} values were copied without their NUL characters or fractions of a millisecond:`);
-    for (const place of places) io.note(`  ${place}`);
+    for (const value of alteredAt) io.note(`  ${value}`);
   }
   if (unfinished === undefined)
     io.note(

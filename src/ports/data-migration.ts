@@ -1,10 +1,11 @@
-// The data on their way from one database to another: what is carried, in which form, and what a place of it can do.
+// Migrating data between two databases: which tables are migrated, in which form, and what an endpoint can do.
 
 /**
- * The tables that are carried, by their names in the database, each after those that it refers to. What belongs to a
- * place stays there: `changes`, which tells processes of it, `replicas`, and `paces`, which is full after a moment.
+ * The tables that are migrated, by their names in the database, each after those that it refers to. Tables that concern
+ * one database only are left out: `changes` and `replicas`, which its processes read, and the token buckets
+ * (`rate_buckets` and the deprecated `paces`), which fill up within a moment.
  */
-export const CARRIED = [
+export const MIGRATED_TABLES = [
   'integrations',
   'callers',
   'caller_keys',
@@ -17,71 +18,81 @@ export const CARRIED = [
   'audit',
   'key_checks',
 ] as const;
-export type CarriedTable = (typeof CARRIED)[number];
+export type MigratedTable = (typeof MIGRATED_TABLES)[number];
 
-/** Columns that mean nothing elsewhere: who holds a lease is a process of the place. There they are null. */
-export const LEFT_BEHIND: readonly string[] = ['leases.holder'];
+/** Columns that mean nothing in another database, and are null there: the holder of a lease is a process of this one. */
+export const LOCAL_COLUMNS: readonly string[] = ['leases.holder'];
 
 /**
- * A row in the form that both stores keep, and that digests are made of: each value as text, in the order of the schema,
- * the primary key first. Times are whole milliseconds; there is no NUL in a text (U+FFFD stands for it); JSON is the
- * text that was stored.
+ * A row in the form that both stores can hold, and that digests are made of: each value as text, in the order of the
+ * schema, the primary key first. Times are whole milliseconds; U+FFFD stands for a NUL in a text; JSON is the text that
+ * was stored.
  */
-export type CarriedRow = readonly [id: string, ...(string | null)[]];
+export type MigratedRow = readonly [id: string, ...(string | null)[]];
 
-/** A value that was stored in another form: its NUL characters, or a fraction of a millisecond, are not carried. */
-export interface Altered {
-  table: CarriedTable;
+/** A value that is migrated in another form: without its NUL characters, or its fraction of a millisecond. */
+export interface AlteredValue {
+  table: MigratedTable;
   id: string;
   column: string;
 }
 
-export interface CarriedPage {
-  rows: CarriedRow[];
-  altered: Altered[];
+export interface MigratedPage {
+  rows: MigratedRow[];
+  altered: AlteredValue[];
 }
 
-/** All that is read through one of these is as of one moment. */
-export interface Reading {
-  count(table: CarriedTable): Promise<number>;
-  /** The greatest primary key, by its bytes. */
-  last(table: CarriedTable): Promise<string | undefined>;
-  /** Pages in the order of the primary keys, by their bytes; of those after the given one. */
-  pages(table: CarriedTable, after?: string): AsyncIterable<CarriedPage>;
+/** Everything that is read through one snapshot is as of one moment. */
+export interface Snapshot {
+  count(table: MigratedTable): Promise<number>;
+  /** The greatest primary key, in byte order. */
+  lastKey(table: MigratedTable): Promise<string | undefined>;
+  /** Pages in the byte order of the primary keys; only of rows after `after`. */
+  pages(table: MigratedTable, after?: string): AsyncIterable<MigratedPage>;
 }
 
-export interface PlaceStanding {
-  /** `absent`: no such database; `empty`: without tables; otherwise what made its tables, as compared with this version. */
-  version: 'absent' | 'empty' | 'older' | 'current' | 'newer';
-  /** A process that serves has it open. */
-  isInhabited: boolean;
-  /** The name of the place that is being moved here, when that has begun and not ended. */
-  movingFrom: string | undefined;
-  /** Answers of providers that wait beside it. */
-  waiting: number;
+/**
+ * How the tables of a database compare with this build. `empty`: it has none; `newer`: it has all migrations of this
+ * build, and more; `foreign`: its migrations are of another line of versions; `occupied`: another application has tables
+ * of the same names.
+ */
+export type DatabaseVersion = 'empty' | 'older' | 'current' | 'newer' | 'foreign' | 'occupied';
+
+export interface EndpointState {
+  /** `absent`: there is no such database. */
+  version: DatabaseVersion | 'absent';
+  /** A broker has the database open. */
+  isInUse: boolean;
+  /** The name of the source, while a data migration into this database has begun and not finished. */
+  migratingFrom: string | undefined;
+  /** How many responses of providers wait in the rescue file beside it. */
+  rescued: number;
 }
 
-/** Each method may reject with `StoreError`; nothing is opened or made before it is needed. */
-export interface Place {
+/** The source or the target. Each method may reject with `StoreError`; nothing is opened or made before it is needed. */
+export interface MigrationEndpoint {
   /** A URL without user and password, the same however it was written. */
   readonly name: string;
-  standing(): Promise<PlaceStanding>;
+  state(): Promise<EndpointState>;
   /** Changes nothing. */
-  read<T>(work: (reading: Reading) => Promise<T>): Promise<T>;
+  read<T>(work: (snapshot: Snapshot) => Promise<T>): Promise<T>;
   /**
-   * Makes the database, or brings its tables up to date; from then on no broker starts on it, until `finish`. Once more
-   * from the same place changes nothing.
+   * Makes the database, or brings its tables up to date; from then on no broker starts on it, until `finish`. A second
+   * time from the same source changes nothing.
    */
   begin(from: string): Promise<void>;
   /** One durable commit. */
-  write(table: CarriedTable, rows: CarriedRow[]): Promise<void>;
+  write(table: MigratedTable, rows: MigratedRow[]): Promise<void>;
   finish(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** The table that is there as long as a move into the database is under way, with one row: where it comes from. */
-export const MARK = 'moving_from';
+/**
+ * The table that exists while a data migration into the database is unfinished. Its one row names the source, in the
+ * column `place`.
+ */
+export const UNFINISHED_MARKER = 'moving_from';
 
 /** Why nothing else may open the database meanwhile. */
-export const halfMoved = (from: string): string =>
-  `a move from ${from} into this database has not ended: run valetkey migrate-data again, to its end, or use another database`;
+export const unfinishedMigration = (from: string): string =>
+  `a data migration from ${from} into this database has not finished: run valetkey migrate-data again until it has, or use another database`;

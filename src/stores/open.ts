@@ -1,6 +1,6 @@
 // Which store a database URL means, by its scheme. Only the driver that is used is loaded.
 import { join } from 'node:path';
-import type { Logger, Place, Store } from '../ports/index.ts';
+import type { Logger, MigrationEndpoint, Store } from '../ports/index.ts';
 import { countRescued, openRescue, type RescueFile } from './sqlite/rescue-file.ts';
 
 export type { RescueFile } from './sqlite/rescue-file.ts';
@@ -37,10 +37,10 @@ export const openRescueFile = ({ databaseUrl, dataDir }: StoreLocation): RescueF
   openRescue(isPostgres(databaseUrl) ? `file:${remoteData(dataDir)}` : databaseUrl);
 
 /** The database as the source or target of a data migration. Rejects with `StoreError` when the URL is not valid. */
-export async function openMigrationEndpoint({ databaseUrl, dataDir }: StoreLocation): Promise<Place> {
-  if (!isPostgres(databaseUrl)) return (await import('./sqlite/data-migration.ts')).sqlitePlace(databaseUrl);
-  const { postgresPlace } = await import('./postgres/data-migration.ts');
-  return postgresPlace(databaseUrl, () => countRescued(remoteData(dataDir)));
+export async function openMigrationEndpoint({ databaseUrl, dataDir }: StoreLocation): Promise<MigrationEndpoint> {
+  if (!isPostgres(databaseUrl)) return (await import('./sqlite/data-migration.ts')).sqliteEndpoint(databaseUrl);
+  const { postgresEndpoint } = await import('./postgres/data-migration.ts');
+  return postgresEndpoint(databaseUrl, () => countRescued(remoteData(dataDir)));
 }
 
 /** Where the files beside a remote database are on this machine. */

@@ -3,7 +3,7 @@ import { getTableColumns, getTableName, is, Table } from 'drizzle-orm';
 import { type PgTable, getTableConfig as postgresConfig } from 'drizzle-orm/pg-core';
 import { type SQLiteTable, getTableConfig as sqliteConfig } from 'drizzle-orm/sqlite-core';
 import { describe, expect, expectTypeOf, test } from 'vitest';
-import { CARRIED } from '../../src/ports/index.ts';
+import { MIGRATED_TABLES } from '../../src/ports/index.ts';
 import * as postgres from '../../src/stores/postgres/schema.ts';
 import { secretColumns as postgresSecrets } from '../../src/stores/postgres/secret-columns.ts';
 import * as sqlite from '../../src/stores/sqlite/schema.ts';
@@ -34,6 +34,7 @@ describe('the schemas of SQLite and PostgreSQL', () => {
     expectTypeOf<Postgres['pendingRevocations']>().toEqualTypeOf<Sqlite['pendingRevocations']>();
     expectTypeOf<Postgres['audit']>().toEqualTypeOf<Sqlite['audit']>();
     expectTypeOf<Postgres['keyChecks']>().toEqualTypeOf<Sqlite['keyChecks']>();
+    expectTypeOf<Postgres['rateBuckets']>().toEqualTypeOf<Sqlite['rateBuckets']>();
     expectTypeOf<Postgres['paces']>().toEqualTypeOf<Sqlite['paces']>();
     expectTypeOf<Postgres['changes']['read']>().toEqualTypeOf<Sqlite['changes']['read']>();
     expectTypeOf<Exclude<keyof Postgres, keyof Sqlite>>().toEqualTypeOf<'replicas'>();
@@ -44,7 +45,7 @@ describe('the schemas of SQLite and PostgreSQL', () => {
 
   test('are covered by a data migration, but for what belongs to one database', () => {
     const names = tablesOf(postgres).map(([, table]) => getTableName(table));
-    expect([...CARRIED, 'changes', 'paces', 'replicas'].sort()).toEqual(names.sort());
+    expect([...MIGRATED_TABLES, 'changes', 'paces', 'rate_buckets', 'replicas'].sort()).toEqual(names.sort());
     for (const [name, table] of tablesOf(sqlite))
       expect(Object.values(getTableColumns(table))[0]!.primary, name).toBe(true);
   });

@@ -12,8 +12,11 @@ import { fill } from './builders.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'valetkey-sealed-'));
 const path = join(folder, 'valetkey.db');
+/** Tables that no code of this version writes. */
+const DEPRECATED: string[] = [getTableName(schema.paces)];
 const columns = Object.values(schema)
   .filter((one) => is(one, Table))
+  .filter((table) => !DEPRECATED.includes(getTableName(table)))
   .flatMap((table) =>
     Object.values(getTableColumns(table)).map((column) => ({ table: getTableName(table), column: column.name })),
   );
@@ -39,7 +42,7 @@ test('the walk sees every table of the database', () => {
     .pluck()
     .all();
   const walked = new Set(columns.map(({ table }) => table));
-  expect(tables.filter((name) => name !== '__drizzle_migrations').sort()).toEqual([...walked].sort());
+  expect(tables.filter((name) => name !== '__drizzle_migrations').sort()).toEqual([...walked, ...DEPRECATED].sort());
 });
 
 test.each(columns)('$table.$column is filled, so that a secret in it would be found', ({ table, column }) => {

@@ -1,5 +1,5 @@
 // The maintenance room: key rotation, migrating between databases, and the state for the metrics.
-export { type Moved, move, type Progress } from './data-migration.ts';
+export { type DataMigrationProgress, type DataMigrationResult, migrateData } from './data-migration.ts';
 export { type KeyRotationResult, rotateKeys } from './key-rotation.ts';
 export { keyRotationJson, keyRotationText } from './key-rotation-report.ts';
 export { metricsState } from './metrics-state.ts';

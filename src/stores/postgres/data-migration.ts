@@ -1,96 +1,100 @@
-// A PostgreSQL database as the place that data move from or to.
+// A PostgreSQL database as the source or the target of a data migration.
 import { getTableColumns, getTableName, is, Table } from 'drizzle-orm';
 import type { Pool, PoolClient } from 'pg';
 import { POSTGRES_DATA_MIGRATION_TIMEOUT_MS } from '../../domain/time-limits.ts';
 import {
-  type CarriedRow,
-  type CarriedTable,
-  LEFT_BEHIND,
-  MARK,
-  type Place,
-  type PlaceStanding,
-  type Reading,
+  type EndpointState,
+  LOCAL_COLUMNS,
+  type MigratedRow,
+  type MigratedTable,
+  type MigrationEndpoint,
+  type Snapshot,
+  UNFINISHED_MARKER,
 } from '../../ports/index.ts';
 import { rejectingWith } from '../shared/store-errors.ts';
-import { markIn, migrate, openPool, readAddress, rowsOf, versionOf } from './database.ts';
+import { openPool, readAddress, rowsOf } from './database.ts';
 import { codeOf, storeError } from './errors.ts';
 import { COUNT_LIVE } from './liveness.ts';
+import { migrate, schemaState } from './migrations.ts';
 import * as schema from './schema.ts';
 
 const orStoreError = rejectingWith(storeError);
 
 const PAGE = 1_000;
 
-interface Carried {
+interface MigratedColumn {
   name: string;
   type: string;
 }
-const columns = new Map<string, Carried[]>(
+const columns = new Map<string, MigratedColumn[]>(
   Object.values(schema)
     .filter((one) => is(one, Table))
     .map((table) => [
       getTableName(table),
       Object.values(getTableColumns(table))
         .map((column) => ({ name: column.name, type: column.getSQLType() }))
-        .filter(({ name }) => !LEFT_BEHIND.includes(`${getTableName(table)}.${name}`)),
+        .filter(({ name }) => !LOCAL_COLUMNS.includes(`${getTableName(table)}.${name}`)),
     ]),
 );
-const columnsOf = (table: CarriedTable): [key: Carried, ...rest: Carried[]] =>
-  columns.get(table) as [Carried, ...Carried[]];
+const columnsOf = (table: MigratedTable): [key: MigratedColumn, ...rest: MigratedColumn[]] =>
+  columns.get(table) as [MigratedColumn, ...MigratedColumn[]];
 
-/** `waiting`: how many answers of providers wait on this machine. Throws `StoreError` when the URL is none. */
-export function postgresPlace(url: string, waiting: () => number): Place {
+/** `rescued`: how many responses wait in the rescue file of this machine. Throws `StoreError` when the URL is invalid. */
+export function postgresEndpoint(url: string, rescued: () => number): MigrationEndpoint {
   const address = readAddress(url);
   const pool = openPool(address, 2, { query_timeout: POSTGRES_DATA_MIGRATION_TIMEOUT_MS });
 
   return {
     name: nameOf(url),
-    standing: orStoreError(async () => ({ ...(await standingOf(pool)), waiting: waiting() })),
-    read: orStoreError((work) => asOfOneMoment(pool, (client) => work(readingOf(client)))),
+    state: orStoreError(async () => ({ ...(await stateOf(pool)), rescued: rescued() })),
+    read: orStoreError((work) => inSnapshot(pool, (client) => work(snapshotOf(client)))),
     begin: orStoreError(async (from) => {
       await migrate(address, undefined, from);
-      if ((await markIn(pool)) === undefined)
-        await pool.query(`create table ${MARK} as select ${literal(from)} as place`);
+      if ((await schemaState(pool)).migratingFrom === undefined)
+        await pool.query(`create table ${UNFINISHED_MARKER} as select ${literal(from)} as place`);
     }),
     write: orStoreError(async (table, rows) => {
       const all = columnsOf(table);
       const values = all.map((_, at) => rows.map((row) => row[at] ?? null));
-      await pool.query(insertionOf(table), values);
+      await pool.query(insertInto(table), values);
     }),
-    finish: orStoreError(async () => void (await pool.query(`drop table ${MARK}`))),
+    finish: orStoreError(async () => void (await pool.query(`drop table ${UNFINISHED_MARKER}`))),
     close: () => pool.end(),
   };
 }
 
-/** Neither user nor password, nor how it is reached. */
+/** Neither the user nor how it is reached; with the schema, when the URL names one. */
 function nameOf(text: string): string {
   const { hostname, port, pathname, searchParams } = new URL(text);
-  return `postgres://${hostname || searchParams.get('host') || 'localhost'}:${port || '5432'}${pathname}`;
+  const [, schema] = /search_path\s*=\s*"?([^\s",]+)/.exec(searchParams.get('options') ?? '') ?? [];
+  const host = hostname || searchParams.get('host') || 'localhost';
+  return `postgres://${host}:${port || '5432'}${pathname}${schema === undefined ? '' : ` (schema ${schema})`}`;
 }
 
 const literal = (text: string): string => `'${text.replaceAll("'", "''")}'::text`;
 
-async function standingOf(pool: Pool): Promise<Omit<PlaceStanding, 'waiting'>> {
+async function stateOf(pool: Pool): Promise<Omit<EndpointState, 'rescued'>> {
   try {
-    const version = await versionOf(pool);
-    const [alive = '0'] = (await rowsOf(pool, COUNT_LIVE)) ?? [];
-    return { version, isInhabited: Number(alive) > 0, movingFrom: await markIn(pool) };
+    const { version, migratingFrom } = await schemaState(pool);
+    const hasReplicas = version === 'older' || version === 'current' || version === 'newer';
+    const [alive = '0'] = (hasReplicas && (await rowsOf(pool, COUNT_LIVE))) || [];
+    return { version, isInUse: Number(alive) > 0, migratingFrom };
   } catch (error) {
     if (codeOf(error) !== NO_SUCH_DATABASE) throw error;
-    return { version: 'absent', isInhabited: false, movingFrom: undefined };
+    return { version: 'absent', isInUse: false, migratingFrom: undefined };
   }
 }
 
 const NO_SUCH_DATABASE = '3D000';
 
-/** Nothing is set but in the transaction: it may go through a pooler. */
+/** The timeouts are set in the transaction alone, so that it may go through a pooler. */
 const BEGIN = [
   'begin isolation level repeatable read read only',
   'set local statement_timeout = 0',
   'set local idle_in_transaction_session_timeout = 0',
 ].join('; ');
 
-async function asOfOneMoment<T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
+async function inSnapshot<T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect();
   try {
     await client.query(BEGIN);
@@ -104,22 +108,22 @@ async function asOfOneMoment<T>(pool: Pool, work: (client: PoolClient) => Promis
   }
 }
 
-/** As SQLite orders texts, whatever the database's own order is. */
-const byBytes = ({ name }: Carried): string => `"${name}" collate "C"`;
+/** As SQLite orders texts, whatever the collation of the database. */
+const byBytes = ({ name }: MigratedColumn): string => `"${name}" collate "C"`;
 
-const readingOf = (client: PoolClient): Reading => ({
+const snapshotOf = (client: PoolClient): Snapshot => ({
   count: async (table) => Number((await rowsOf(client, `select count(*) as value from "${table}"`))?.[0]),
-  last: async (table) => {
+  lastKey: async (table) => {
     const [key] = columnsOf(table);
     return (
       await rowsOf(client, `select "${key.name}" as value from "${table}" order by ${byBytes(key)} desc limit 1`)
     )?.[0];
   },
-  // A cursor, since an index in another order is of no use: the table is sorted once, not for each page.
+  // A cursor sorts the table once; an index in another collation could not, and each page would sort it again.
   async *pages(table, after = '') {
     const all = columnsOf(table);
     const [key] = all;
-    const cursor = `carry_${table}`;
+    const cursor = `migrate_${table}`;
     const texts = all.map(({ name }) => `"${name}"::text`);
     await client.query(
       `declare ${cursor} no scroll cursor for
@@ -131,7 +135,7 @@ const readingOf = (client: PoolClient): Reading => ({
         text: `fetch ${PAGE} from ${cursor}`,
         rowMode: 'array',
       });
-      if (rows.length > 0) yield { rows: rows as unknown as CarriedRow[], altered: [] };
+      if (rows.length > 0) yield { rows: rows as unknown as MigratedRow[], altered: [] };
       if (rows.length < PAGE) break;
     }
     await client.query(`close ${cursor}`);
@@ -139,7 +143,7 @@ const readingOf = (client: PoolClient): Reading => ({
 });
 
 /** One parameter for each column: its values. */
-function insertionOf(table: CarriedTable): string {
+function insertInto(table: MigratedTable): string {
   const all = columnsOf(table);
   const names = all.map(({ name }) => `"${name}"`);
   const texts = all.map((_, at) => `$${at + 1}::text[]`);

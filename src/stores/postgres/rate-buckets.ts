@@ -3,7 +3,7 @@ import { sql } from 'drizzle-orm';
 import { msUntilNext } from '../../domain/token-bucket.ts';
 import type { RateBucketStore } from '../../ports/index.ts';
 import type { PostgresAccess } from './client.ts';
-import { paces } from './schema.ts';
+import { rateBuckets } from './schema.ts';
 
 export const createRateBucketStore = ({ autocommit }: PostgresAccess): RateBucketStore => ({
   takeFromBucket: (integration, wanted, limits) =>
@@ -12,7 +12,7 @@ export const createRateBucketStore = ({ autocommit }: PostgresAccess): RateBucke
       // Does not wait for the disk: a crash of the server loses the last moments of a bucket at most.
       const { rows } = await orm.execute<{ taken: number; allowance: number }>(sql`
         with lazily as materialized (select set_config('synchronous_commit', 'off', true))
-        insert into ${paces} as p (integration, allowance, filled_at, taken)
+        insert into ${rateBuckets} as p (integration, allowance, filled_at, taken)
         select ${integration}, b.burst - b.taken, (extract(epoch from clock_timestamp()) * 1000)::bigint, b.taken
         from (select ${burst}::float8 as burst, least(${wanted}::int, ${burst}::int - ${reserve}::int) as taken) b, lazily
         on conflict (integration) do update set (allowance, filled_at, taken) = (

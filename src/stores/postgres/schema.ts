@@ -265,9 +265,17 @@ export const changes = pgTable(
 );
 
 /**
- * How many requests an integration's token endpoint may get now, from all processes: a bucket that fills as time goes by.
- * `taken`: by whoever came last.
+ * The token bucket of an integration: how many requests its token endpoint may get now, from all processes. `taken`: by
+ * the last request for tokens.
  */
+export const rateBuckets = pgTable('rate_buckets', {
+  integration: text('integration').primaryKey(),
+  allowance: doublePrecision('allowance').notNull(),
+  filledAt: time('filled_at').notNull(),
+  taken: integer('taken').notNull(),
+});
+
+/** Deprecated: the name of `rate_buckets` in the first release, whose replicas may still run. A later release drops it. */
 export const paces = pgTable('paces', {
   integration: text('integration').primaryKey(),
   allowance: doublePrecision('allowance').notNull(),

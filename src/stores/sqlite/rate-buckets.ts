@@ -5,7 +5,7 @@ import type { SqliteAccess } from './client.ts';
 
 const NOW = "cast(unixepoch('subsec') * 1000 as integer)";
 const TAKE = `
-  insert into paces (integration, allowance, filled_at, taken)
+  insert into rate_buckets (integration, allowance, filled_at, taken)
   values (@integration, @burst - min(@wanted, @burst - @reserve), ${NOW}, min(@wanted, @burst - @reserve))
   on conflict (integration) do update set (allowance, filled_at, taken) = (
     select filled - taken, at, taken

@@ -1,14 +1,14 @@
-// Moving house: what was stored by one store is all there in the other, value for value, or the move says that it is not.
+// Migrating between databases: the target has every value of the source, or the migration reports that it has not.
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Moved, move } from '../../../src/broker/maintenance/data-migration.ts';
-import { CARRIED, type Place, type PlaceStanding, type Store } from '../../../src/ports/index.ts';
-import { moveData } from '../../../src/runtime/data-migration.ts';
+import { type DataMigrationResult, migrateData } from '../../../src/broker/maintenance/data-migration.ts';
+import { type EndpointState, MIGRATED_TABLES, type MigrationEndpoint, type Store } from '../../../src/ports/index.ts';
+import { runDataMigration } from '../../../src/runtime/data-migration.ts';
 import { migratePostgres, openPostgres } from '../../../src/stores/postgres/store.ts';
-import { sqlitePlace } from '../../../src/stores/sqlite/data-migration.ts';
+import { sqliteEndpoint } from '../../../src/stores/sqlite/data-migration.ts';
 import { openRescue } from '../../../src/stores/sqlite/rescue-file.ts';
 import { migrateSqlite, openSqlite } from '../../../src/stores/sqlite/store.ts';
 import {
@@ -23,14 +23,14 @@ import {
 import { aDatabase, asked } from '../../support/postgres.ts';
 import { createTerminal } from '../../support/terminal.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'valetkey-move-'));
+const folder = mkdtempSync(join(tmpdir(), 'valetkey-data-migration-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 let made = 0;
 const aFile = () => `file:${join(folder, `${++made}.db`)}`;
 const pathOf = (url: string) => url.slice('file:'.length);
 
-/** Everything that a store holds, and some of it hard to carry. */
-async function furnish(store: Store): Promise<void> {
+/** Everything that a store holds, with values that are hard to migrate. */
+async function populate(store: Store): Promise<void> {
   await fill(store);
   const odd = {
     nul: 'a\0b',
@@ -59,76 +59,76 @@ async function furnish(store: Store): Promise<void> {
   await store.appendAudit(ids.map((id) => anEntry({ id })));
 }
 
-let furnished: string;
+let populated: string;
 beforeAll(async () => {
-  furnished = aFile();
-  const store = await openSqlite(furnished);
-  await furnish(store);
+  populated = aFile();
+  const store = await openSqlite(populated);
+  await populate(store);
   await store.close();
 });
 
-const moved = async (from: string, to: string): Promise<Moved> => {
-  const outcome = await moveData({ from, to, dataDir: folder, onProgress: () => undefined });
+const migrated = async (from: string, to: string): Promise<DataMigrationResult> => {
+  const outcome = await runDataMigration({ from, to, dataDir: folder, onProgress: () => undefined });
   if ('refused' in outcome) throw new Error(outcome.refused);
   return outcome;
 };
 const refusal = async (from: string, to: string): Promise<string> => {
-  const outcome = await moveData({ from, to, dataDir: folder, onProgress: () => undefined });
+  const outcome = await runDataMigration({ from, to, dataDir: folder, onProgress: () => undefined });
   return 'refused' in outcome ? outcome.refused : 'it was not refused';
 };
 
-/** Rows as they lie in the file, whoever holds a lease apart. */
+/** The rows in the file, without the holders of leases. */
 function contents(url: string): Record<string, unknown[]> {
   const client = new Sqlite(pathOf(url), { readonly: true });
   const rowsOf = (table: string) =>
     client.prepare(`select * from "${table}" order by 1`).all() as { holder?: unknown }[];
   const all = Object.fromEntries(
-    CARRIED.map((table) => [table, rowsOf(table).map(({ holder: _, ...row }) => row as unknown)]),
+    MIGRATED_TABLES.map((table) => [table, rowsOf(table).map(({ holder: _, ...row }) => row as unknown)]),
   );
   client.close();
   return all;
 }
 
-test('there and back: every row of every table is the same, to the byte', async () => {
+test('to PostgreSQL and back: every row of every table is the same, to the byte', async () => {
   const [there, back] = [await aDatabase(), aFile()];
-  const before = contents(furnished);
-  const out = await moved(furnished, there);
-  const home = await moved(there, back);
+  const before = contents(populated);
+  const out = await migrated(populated, there);
+  const home = await migrated(there, back);
   for (const { tables, unfinished, altered } of [out, home]) {
     expect(unfinished).toBeUndefined();
     expect(altered.count).toBe(0);
-    expect(tables.map(({ table }) => table)).toEqual([...CARRIED]);
+    expect(tables.map(({ table }) => table)).toEqual([...MIGRATED_TABLES]);
     expect(tables.every(({ same }) => same)).toBe(true);
   }
   expect(home.tables).toEqual(out.tables);
   for (const { table, source } of out.tables) expect(source.rows, table).toBe(before[table]!.length);
   expect(Object.values(before).every((rows) => rows.length > 0)).toBe(true);
-  expect(contents(furnished)).toEqual(before);
+  expect(contents(populated)).toEqual(before);
   expect(contents(back)).toEqual(before);
 });
 
-test('a refresh that was in doubt stays in doubt, for whoever opens the new place to resolve', async () => {
+test('an unresolved refresh stays unresolved, for the broker on the target to resolve', async () => {
   const to = await aDatabase();
-  await moved(furnished, to);
+  await migrated(populated, to);
   const intents = (store: Store) => store.unresolvedRefreshes();
-  const [here, there] = [await openSqlite(furnished), await openPostgres(to)];
+  const [here, there] = [await openSqlite(populated), await openPostgres(to)];
   expect(await intents(there)).toEqual(await intents(here));
   expect(await intents(there)).not.toEqual([]);
   await Promise.all([here.close(), there.close()]);
   expect(await asked(to, 'select holder from leases where holder is not null')).toEqual([]);
 });
 
-test('in a database that orders as people do: nothing is left out', async () => {
+test('a database with a linguistic collation: no row is left out', async () => {
   const any = await aDatabase();
   const name = `${new URL(any).pathname.slice(1)}_en`;
   await asked(any, `create database ${name} template template0 locale_provider icu icu_locale 'en'`);
   const to = new URL(any);
   to.pathname = name;
-  expect((await moved(furnished, to.href)).unfinished).toBeUndefined();
-  expect((await moved(to.href, aFile())).unfinished).toBeUndefined();
+  expect((await migrated(populated, to.href)).unfinished).toBeUndefined();
+  expect((await migrated(to.href, aFile())).unfinished).toBeUndefined();
 });
 
-test('what PostgreSQL has no room for is carried as it would have written it, and named', async () => {
+test('values that PostgreSQL cannot hold are migrated as it would have written them, and named', async () => {
   const from = aFile();
   const store = await openSqlite(from);
   const grant = someCredentials();
@@ -136,7 +136,7 @@ test('what PostgreSQL has no room for is carried as it would have written it, an
   await connected(store, odd, grant);
   await store.close();
   const to = await aDatabase();
-  const { altered, unfinished } = await moved(from, to);
+  const { altered, unfinished } = await migrated(from, to);
   expect(unfinished).toBeUndefined();
   expect(altered.named.map(({ table, id, column }) => `${table} ${id} ${column}`)).toEqual(
     ['owner', 'issued_at', 'expires_at'].map((column) => `connections ${odd.id} ${column}`),
@@ -151,9 +151,9 @@ test('what PostgreSQL has no room for is carried as it would have written it, an
   await there.close();
 });
 
-/** A move that ends in the middle of a table, as when the disk is full. */
+/** A data migration that fails in the middle of a table, as when the disk is full. */
 async function interrupted(from: string, to: string): Promise<void> {
-  const target = sqlitePlace(to);
+  const target = sqliteEndpoint(to);
   let pages = 0;
   const failing = {
     ...target,
@@ -162,28 +162,30 @@ async function interrupted(from: string, to: string): Promise<void> {
       await target.write(...given);
     },
   };
-  await expect(move({ source: sqlitePlace(from), target: failing, told: () => undefined })).rejects.toThrow('disk');
+  await expect(
+    migrateData({ source: sqliteEndpoint(from), target: failing, onProgress: () => undefined }),
+  ).rejects.toThrow('disk');
   await target.close();
 }
 
-describe('a move that has not ended', () => {
-  test('lets no broker in, and no migration; run again, it goes on where it was', async () => {
+describe('an unfinished data migration', () => {
+  test('keeps brokers and schema migrations off the target; run again, it resumes where it stopped', async () => {
     const to = aFile();
-    await interrupted(furnished, to);
-    const words = /^a move from file:.* into this database has not ended: run valetkey migrate-data again/;
+    await interrupted(populated, to);
+    const words = /^a data migration from file:.* into this database has not finished: run valetkey migrate-data again/;
     await expect(openSqlite(to)).rejects.toThrow(words);
     expect(() => migrateSqlite(to)).toThrow(words);
-    expect(await refusal(to, aFile())).toMatch(/is unfinished itself/);
-    const { tables, written, unfinished } = await moved(furnished, to);
+    expect(await refusal(to, aFile())).toMatch(/is incomplete itself/);
+    const { tables, written, unfinished } = await migrated(populated, to);
     expect(unfinished).toBeUndefined();
-    // All but the first page of the audit log, and the one proof of a key.
+    // All but the first page of the audit log, and the one key check.
     expect(written).toBe(tables.find(({ table }) => table === 'audit')!.source.rows - 1_000 + 1);
     await (await openSqlite(to)).close();
   });
 
-  test('notices that the source was changed meanwhile, and stays unfinished', async () => {
+  test('detects that the source was changed meanwhile, and stays unfinished', async () => {
     const [from, to] = [aFile(), aFile()];
-    await moved(furnished, from);
+    await migrated(populated, from);
     await interrupted(from, to);
     const store = await openSqlite(from);
     await connected(store, { id: 'con_00000000' });
@@ -197,40 +199,44 @@ describe('a move that has not ended', () => {
     expect(out).toMatch(/^callers\t1\t1\t[0-9a-f]{16}\tDIFFERENT$/m);
     expect(out).toMatch(/^caller_keys\t1\t1\t[0-9a-f]{16}\tsame$/m);
     expect(err).toMatch(/source and target differ in callers, connections, grants: one of them was changed/);
-    await expect(openSqlite(to)).rejects.toThrow('has not ended');
+    await expect(openSqlite(to)).rejects.toThrow('has not finished');
   });
 
-  test('does not end while a broker that was started meanwhile is there', async () => {
+  test('does not finish while a broker that was started meanwhile runs', async () => {
     const [from, to] = [aFile(), aFile()];
-    await moved(furnished, from);
-    const target = sqlitePlace(to);
-    let came: Store | undefined;
-    const slow: Place = {
+    await migrated(populated, from);
+    const target = sqliteEndpoint(to);
+    let started: Store | undefined;
+    const slow: MigrationEndpoint = {
       ...target,
       write: async (table, rows) => {
-        came ??= await openSqlite(from);
+        started ??= await openSqlite(from);
         await target.write(table, rows);
       },
     };
-    const outcome = await move({ source: sqlitePlace(from), target: slow, told: () => undefined });
+    const outcome = await migrateData({ source: sqliteEndpoint(from), target: slow, onProgress: () => undefined });
     expect(outcome).toMatchObject({ unfinished: expect.stringMatching(/^a broker was started on file:.* meanwhile/) });
-    await Promise.all([target.close(), came?.close()]);
-    expect((await moved(from, to)).unfinished).toBeUndefined();
+    await Promise.all([target.close(), started?.close()]);
+    expect((await migrated(from, to)).unfinished).toBeUndefined();
   });
 
-  test('is not gone on with from elsewhere', async () => {
+  test('is not resumed from another source', async () => {
     const [to, other] = [aFile(), aFile()];
-    await interrupted(furnished, to);
-    await moved(furnished, other);
-    expect(await refusal(other, to)).toMatch(/holds a part of file:.*: finish that move, or use an empty database/);
+    await interrupted(populated, to);
+    await migrated(populated, other);
+    expect(await refusal(other, to)).toMatch(
+      /holds a part of file:.*: finish that data migration, or use an empty database/,
+    );
   });
 
-  test('on PostgreSQL lets nobody in either', async () => {
+  test('keeps brokers off PostgreSQL too', async () => {
     const to = await aDatabase();
     await migratePostgres(to);
     await asked(to, "create table moving_from as select 'file:/old.db'::text as place");
-    await expect(openPostgres(to)).rejects.toThrow('a move from file:/old.db into this database has not ended');
-    await expect(migratePostgres(to)).rejects.toThrow('has not ended');
+    await expect(openPostgres(to)).rejects.toThrow(
+      'a data migration from file:/old.db into this database has not finished',
+    );
+    await expect(migratePostgres(to)).rejects.toThrow('has not finished');
   });
 });
 
@@ -240,60 +246,58 @@ describe('refused, with nothing changed:', () => {
     const store = await openPostgres(to);
     await store.appendAudit([anEntry()]);
     await store.close();
-    expect(await refusal(furnished, to)).toMatch(/is not empty \(audit: 1\): use an empty database$/);
-    expect(await refusal(to, furnished)).toMatch(/is not empty \(integrations: 1, /);
+    expect(await refusal(populated, to)).toMatch(/is not empty \(audit: 1\): use an empty database$/);
+    expect(await refusal(to, populated)).toMatch(/is not empty \(integrations: 1, /);
     expect(await asked(to, 'select count(*)::int as n from connections')).toEqual([{ n: 0 }]);
   });
 
-  test('a source that is not there, which is not made', async () => {
+  test('a source that does not exist, which is not created', async () => {
     const from = aFile();
     expect(await refusal(from, aFile())).toMatch(/^there is no database at file:/);
     expect(existsSync(pathOf(from))).toBe(false);
-    const nowhere = (await aDatabase()).replace(/\/test_/, '/nobody_');
+    const nowhere = (await aDatabase()).replace(/\/test_/, '/absent_');
     expect(await refusal(nowhere, aFile())).toMatch(/^there is no database at postgres:/);
-    expect(await refusal(await aDatabase(), aFile())).toMatch(/^there is nothing of Valetkey in postgres:/);
+    expect(await refusal(await aDatabase(), aFile())).toMatch(/^postgres:.* holds no tables of Valetkey$/);
     expect(existsSync(`${folder}/${made}.db`)).toBe(false);
   });
 
-  test('the source as the target, however it is written', async () => {
-    const same = `${furnished.slice(0, -'1.db'.length)}./1.db`;
-    expect(await refusal(furnished, same)).toBe('the source is the target');
+  test('the source as the target, however its URL is written', async () => {
+    const same = `${populated.slice(0, -'1.db'.length)}./1.db`;
+    expect(await refusal(populated, same)).toBe('the source is the target');
     const url = await aDatabase();
-    expect(await refusal(url, `${url}?pool=3`.replace('postgres@', 'somebody:secret@'))).toBe(
-      'the source is the target',
-    );
+    expect(await refusal(url, `${url}?pool=3`.replace('postgres@', 'other:secret@'))).toBe('the source is the target');
   });
 
   test('a source that another version made', async () => {
     const from = aFile();
-    await moved(furnished, from);
+    await migrated(populated, from);
     const client = new Sqlite(pathOf(from));
     client.prepare("insert into __drizzle_migrations (hash, created_at) values ('of tomorrow', 9e12)").run();
     client.close();
     expect(await refusal(from, aFile())).toMatch(/was made by a newer version of Valetkey than this one/);
-    const older = { version: 'older', isInhabited: false, movingFrom: undefined, waiting: 0 } satisfies PlaceStanding;
-    const source = { ...sqlitePlace(furnished), standing: async () => older };
-    expect(await move({ source, target: sqlitePlace(aFile()), told: () => undefined })).toEqual({
+    const older = { version: 'older', isInUse: false, migratingFrom: undefined, rescued: 0 } satisfies EndpointState;
+    const source = { ...sqliteEndpoint(populated), state: async () => older };
+    expect(await migrateData({ source, target: sqliteEndpoint(aFile()), onProgress: () => undefined })).toEqual({
       refused: expect.stringMatching(/older version of Valetkey: back it up, .* valetkey migrate, and run this again/),
     });
   });
 
   test('a broker on either side', async () => {
     const from = aFile();
-    await moved(furnished, from);
+    await migrated(populated, from);
     const [here, url] = [await openSqlite(from), await aDatabase()];
     const there = await openPostgres(url);
     expect(await refusal(from, aFile())).toMatch(/^a broker runs on file:.*: stop every broker there/);
-    expect(await refusal(furnished, url)).toMatch(/^a broker runs on postgres:/);
+    expect(await refusal(populated, url)).toMatch(/^a broker runs on postgres:/);
     expect(await refusal(url, aFile())).toMatch(/^a broker runs on postgres:/);
     await Promise.all([here.close(), there.close()]);
     expect(await refusal(from, url)).toBe('it was not refused');
   });
 
-  test('answers of providers that wait beside a database, or on the machine of a broker on PostgreSQL', async () => {
+  test('responses in the rescue file beside a database, or on the machine of a broker on PostgreSQL', async () => {
     const [from, url] = [aFile(), await aDatabase()];
-    await moved(furnished, from);
-    const waits = {
+    await migrated(populated, from);
+    const pending = {
       connectionId: 'con_1',
       integration: 'slack',
       owner: 'x',
@@ -307,11 +311,11 @@ describe('refused, with nothing changed:', () => {
       [url, `file:${folder}/valetkey`, aFile()],
     ] as const) {
       const rescue = openRescue(beside);
-      await rescue.add({ attempt: 'att_9', held, change: someRefreshedFields(), ...waits });
-      expect(await refusal(furnished, place)).toMatch(/of a database that was there before/);
+      await rescue.add({ attempt: 'att_9', held, change: someRefreshedFields(), ...pending });
+      expect(await refusal(populated, place)).toMatch(/from an earlier database: use another target$/);
       if (place === url) await migratePostgres(url);
       expect(await refusal(place, to)).toMatch(
-        /^answers of providers wait beside .* \(1\): start the broker there once/,
+        /^responses of providers wait in the rescue file beside .* \(1\): start the broker there once/,
       );
       await rescue.remove('att_9');
       rescue.close();
@@ -319,14 +323,14 @@ describe('refused, with nothing changed:', () => {
     }
   });
 
-  test('a URL of no kind that there is, one of a database in memory, and one that cannot be reached: no password is told', async () => {
+  test('an unknown kind of URL, a database in memory, and one that cannot be reached: no message has the password', async () => {
     const valetkey = createTerminal({});
     const answers = [
       await valetkey(['migrate-data', '--from', 'mysql://me:s3cret@db/x', '--to', aFile()]),
       await valetkey(['migrate-data', '--from', 'file::memory:', '--to', aFile()]),
-      await valetkey(['migrate-data', '--from', furnished, '--to', 'postgres://me:s3cret@127.0.0.1:1/x']),
-      await valetkey(['migrate-data', '--from', furnished, '--to', 'postgres://me:s3cret@127.0.0.1:99999/x']),
-      await valetkey(['migrate-data', '--from', furnished]),
+      await valetkey(['migrate-data', '--from', populated, '--to', 'postgres://me:s3cret@127.0.0.1:1/x']),
+      await valetkey(['migrate-data', '--from', populated, '--to', 'postgres://me:s3cret@127.0.0.1:99999/x']),
+      await valetkey(['migrate-data', '--from', populated]),
     ];
     expect(answers.map(({ code }) => code)).toEqual([64, 1, 1, 1, 64]);
     expect(answers[0]!.err).toMatch(/^--from is not a database URL/);
@@ -336,13 +340,13 @@ describe('refused, with nothing changed:', () => {
   });
 });
 
-test('the command tells each table with its digest, as JSON where that is asked for', async () => {
+test('migrate-data --json: each table with its digest', async () => {
   const to = aFile();
-  const { code, out, err } = await createTerminal({})(['migrate-data', '--from', furnished, '--to', to, '--json']);
+  const { code, out, err } = await createTerminal({})(['migrate-data', '--from', populated, '--to', to, '--json']);
   expect({ code, err }).toEqual({ code: 0, err: '' });
   const { from, finished, tables, ...rest } = JSON.parse(out);
   expect({ from: from.endsWith('1.db'), finished, ...rest }).toMatchObject({ from: true, finished: true, altered: 0 });
-  expect(tables).toHaveLength(CARRIED.length);
+  expect(tables).toHaveLength(MIGRATED_TABLES.length);
   expect(tables[0]).toEqual({
     table: 'integrations',
     rows: 1,

@@ -18,6 +18,7 @@ import {
   anIntegration,
   connected,
   FIRST,
+  inBatches,
   NOW,
   someCredentials,
   someRefreshedFields,
@@ -56,7 +57,7 @@ async function adopted(store: Store, count: number): Promise<string[]> {
     };
     return connected(store, { id }, encryptCredentials(old, id, grant));
   };
-  await Promise.all(ids.map(adopt));
+  await inBatches(ids, adopt);
   return ids;
 }
 

@@ -1,0 +1,65 @@
+// Compares the migrations that a database has with those of this build: which version made it, and whether this one may
+// use it.
+import { type MigrationMeta, readMigrationFiles } from 'drizzle-orm/migrator';
+import { type DatabaseVersion, StoreError } from '../../ports/index.ts';
+
+/** The table in which a database keeps its migrations, in the schema of its other tables. */
+export const JOURNAL = '__drizzle_migrations';
+
+export interface AppliedMigration {
+  /** When the migration was generated, milliseconds since the epoch: its name in the journal. */
+  createdAt: number;
+  /** SHA-256 of its SQL, in hexadecimal. */
+  hash: string;
+}
+
+export interface Migration extends MigrationMeta {
+  /** Every hash that a database may have for it. */
+  hashes: readonly string[];
+}
+
+/**
+ * Hashes of a landed migration whose SQL was corrected in place, by its `createdAt`. There is one: the first release of
+ * the PostgreSQL schema said `REFERENCES "public"."…"`; 0001 repairs what that did.
+ */
+const EARLIER_HASHES: Readonly<Record<number, string>> = {
+  1795391907800: '6313f97a419b8a41cf478ec78a49be4d58826176e96c9f83764e8db45860c1cd',
+};
+
+export const readMigrations = (migrationsFolder: string): Migration[] =>
+  readMigrationFiles({ migrationsFolder }).map((migration) => {
+    const earlier = EARLIER_HASHES[migration.folderMillis];
+    return { ...migration, hashes: earlier === undefined ? [migration.hash] : [migration.hash, earlier] };
+  });
+
+/** The tables that the first migration creates: another application's of these names are in its way. */
+export const firstTables = ([first]: Migration[]): string[] =>
+  (first?.sql ?? []).flatMap((statement) => /^\s*CREATE TABLE [`"](\w+)/.exec(statement)?.[1] ?? []);
+
+/**
+ * `applied`: the journal in the order of `createdAt`, empty when there is none; `tables`: those of `firstTables` that
+ * exist. Read `tables` before the journal: a first migration that commits in between then counts as applied.
+ */
+export function versionOf(known: Migration[], applied: AppliedMigration[], tables: string[]): DatabaseVersion {
+  if (applied.length === 0) return tables.length === 0 ? 'empty' : 'occupied';
+  const shared = known.slice(0, applied.length);
+  const isOfThisLine = shared.every(
+    ({ folderMillis, hashes }, at) => applied[at]!.createdAt === folderMillis && hashes.includes(applied[at]!.hash),
+  );
+  if (!isOfThisLine) return 'foreign';
+  if (applied.length > known.length) return 'newer';
+  return applied.length < known.length ? 'older' : 'current';
+}
+
+/** Throws `StoreError` when this build must not use the database. */
+export function assertUsable(version: DatabaseVersion, tables: string[]): void {
+  if (version === 'newer') throw new StoreError('the database was made by a newer version of Valetkey than this one');
+  if (version === 'foreign')
+    throw new StoreError(
+      'the database was not made by this line of versions of Valetkey: its migrations are not those of this version. Use the version that made it, or an empty database',
+    );
+  if (version === 'occupied')
+    throw new StoreError(
+      `the database holds tables of another application with the names of Valetkey's (${tables.join(', ')}): use another database, or another schema of it`,
+    );
+}

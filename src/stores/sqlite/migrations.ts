@@ -1,0 +1,63 @@
+// The migrations of the SQLite file: which it has, and bringing it up to date.
+import type { Database } from 'better-sqlite3';
+import { drizzle } from 'drizzle-orm/better-sqlite3';
+import { migrate } from 'drizzle-orm/better-sqlite3/migrator';
+import { packageFile } from '../../package-files.ts';
+import { type DatabaseVersion, StoreError, UNFINISHED_MARKER, unfinishedMigration } from '../../ports/index.ts';
+import {
+  type AppliedMigration,
+  assertUsable,
+  firstTables,
+  JOURNAL,
+  readMigrations,
+  versionOf,
+} from '../shared/migration-journal.ts';
+
+export const MIGRATIONS = packageFile('drizzle/sqlite');
+
+const has = (client: Database, table: string): boolean =>
+  client.prepare('select 1 from sqlite_master where name = ?').get(table) !== undefined;
+
+export interface SchemaState {
+  version: DatabaseVersion;
+  /** The tables of Valetkey's names that it has. */
+  tables: string[];
+  /** The source of an unfinished data migration into it. */
+  migratingFrom: string | undefined;
+}
+
+export function schemaState(client: Database, migrationsFolder: string = MIGRATIONS): SchemaState {
+  const known = readMigrations(migrationsFolder);
+  const tables = firstTables(known).filter((table) => has(client, table));
+  const applied = has(client, JOURNAL)
+    ? client
+        .prepare<[], AppliedMigration>(
+          `select cast(created_at as integer) as createdAt, hash from ${JOURNAL} order by 1`,
+        )
+        .all()
+    : [];
+  const migratingFrom = has(client, UNFINISHED_MARKER)
+    ? client.prepare<[], string>(`select place from ${UNFINISHED_MARKER}`).pluck().get()
+    : undefined;
+  return { version: versionOf(known, applied, tables), tables, migratingFrom };
+}
+
+/**
+ * Brings the tables up to date, and leaves `foreign_keys` off. Throws `StoreError` when the database is not one of this
+ * line of versions, or a data migration into it is unfinished, unless it is the one from `migratingFrom`.
+ */
+export function migrateFile(client: Database, migrationsFolder: string, migratingFrom?: string): void {
+  const state = schemaState(client, migrationsFolder);
+  if (state.migratingFrom !== undefined && state.migratingFrom !== migratingFrom)
+    throw new StoreError(unfinishedMigration(state.migratingFrom));
+  assertUsable(state.version, state.tables);
+  // A migration may have to rebuild a table that others refer to, and this cannot be changed inside its transaction.
+  client.pragma('foreign_keys = OFF');
+  const apply = () => migrate(drizzle(client), { migrationsFolder });
+  try {
+    apply();
+  } catch {
+    // The migrator takes no lock: another process may have migrated at the same time, and then nothing is left to do.
+    apply();
+  }
+}
