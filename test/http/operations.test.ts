@@ -239,7 +239,7 @@ describe('key ring', () => {
     const [k1, k2] = [generateKey('k1'), generateKey('k2')];
     await run({ VALETKEY_DATABASE_URL, VALETKEY_KEYS: k1 });
     await expect(run({ VALETKEY_DATABASE_URL, VALETKEY_KEYS: generateKey('k1') })).rejects.toThrow(
-      /^VALETKEY_KEYS: key k1 .* another key/,
+      /^VALETKEY_KEYS: key k1 .* is not the key of that id/,
     );
     await expect(run({ VALETKEY_DATABASE_URL, VALETKEY_KEYS: k2 })).rejects.toThrow(
       /^VALETKEY_KEYS: key k1 .* not in VALETKEY_KEYS/,

@@ -40,7 +40,7 @@ test('key source file: created once, read again, with a warning each time', asyn
 });
 
 test.each([
-  ['that others may read', generateKey(), 0o644, /others may read the key file/],
+  ['that others may read', generateKey(), 0o644, /other users may read the key file/],
   ['with an invalid key', 'k1:short', 0o600, /entry 1 of the key ring/],
 ])('key source file %s: SetupError that names VALETKEY_KEYS', async (_, text, mode, message) => {
   const path = await fileIn('valetkey.keys');

@@ -183,7 +183,7 @@ describe('canary: the search finds planted secrets', () => {
       [CAPTURED_TEAM]: ['the database', 'the database after the stop', 'other answers'],
       valetkey_http_requests_total: ['the metrics', 'the description of the interface'],
       '"event":"listening"': ['stdout and stderr'],
-      ConnectSessionCreated: ['the description of the interface'],
+      CreatedConnectSession: ['the description of the interface'],
       'urn:valetkey:problem:not_found': ['the description of the interface', 'refusals'],
       '"client_secret_set":true': ['the description of the interface', 'other answers'],
     };

@@ -293,7 +293,7 @@ describe.concurrent('keys rotate, when it cannot finish', () => {
       'key k_old encrypted this database and is not in VALETKEY_KEYS',
     );
     const impostor = `${setting.fresh},${generateKey('k_old')}`;
-    expect(await refused(setting, impostor)).toContain('key k_old in VALETKEY_KEYS is another key');
+    expect(await refused(setting, impostor)).toContain('key k_old in VALETKEY_KEYS is not the key of that id');
     expect(secretsUnder(setting, 'k_old')).toBe(before);
     expect(checks(setting)).toEqual(['k_old']);
     // A database URL with a typing error.
