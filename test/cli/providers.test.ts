@@ -27,7 +27,7 @@ test('providers show: explains parameters, refresh, how the token is sent, and r
   for (const said of [
     'QuickBooks Online (quickbooks), accounting, documented',
     'environment: QuickBooks environment (one of production, sandbox; default production)',
-    'dies when unused for 101 days; ends 5 years after the consent.',
+    'expires when unused for 101 days; expires 5 years after the consent.',
     'The token is sent in the header Authorization: Bearer ….',
     'Captured on the connection: realm_id',
   ])
