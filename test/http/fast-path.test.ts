@@ -70,6 +70,8 @@ describe('token read on the fast path', () => {
     ['an integration beyond the grants', () => '/v1/token?integration=foreign&owner=user_1', 403],
     ['an owner that is a pattern', () => '/v1/token?integration=acme&owner=u*', 400],
     ['an integration that is no slug', () => '/v1/token?integration=ACME&owner=user_1', 400],
+    ['an unknown parameter without a value', () => `/v1/token?integration=acme&owner=${owner}&labelx`, 200],
+    ['an owner without a value', () => '/v1/token?integration=acme&ownerx', 400],
     ['a parameter twice', () => '/v1/token?integration=acme&integration=other&owner=user_1', 400],
   ])('%s: the same status, headers and body as the framework', async (_, path, status) => {
     // Twice: from the store, then from memory.

@@ -108,6 +108,7 @@ function parseByOwner(url: string): TokenRead | undefined {
   let minTtlMs: number | undefined;
   for (const pair of url.slice(url.indexOf('?') + 1).split('&')) {
     const at = pair.indexOf('=');
+    if (at < 0) return undefined;
     const name = pair.slice(0, at);
     const value = pair.slice(at + 1);
     if (name === 'integration' && integration === undefined && INTEGRATION.test(value)) integration = value;
