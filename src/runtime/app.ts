@@ -6,7 +6,7 @@ import type { Logger } from '../ports/index.ts';
 import { assemble, type Broker, type Tuning } from './assemble.ts';
 import type { Config } from './config.ts';
 import { inWords } from './declarative-file.ts';
-import { openFoundation } from './foundation.ts';
+import { closeFoundation, openFoundation } from './foundation.ts';
 import { type Room, startAll } from './lifecycle.ts';
 import { SetupError } from './setup-error.ts';
 
@@ -24,7 +24,13 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
   const foundation = await openFoundation(config, log);
   const { store, rescue, listener } = foundation;
   let stopping = false;
-  const broker = assemble({ ...foundation, config, log, tuning, isStopping: () => stopping });
+  let broker: Broker;
+  try {
+    broker = assemble({ ...foundation, config, log, tuning, isStopping: () => stopping });
+  } catch (error) {
+    await closeFoundation(foundation);
+    throw error;
+  }
   const { audit, cache, connections, refresh, outbound } = broker;
 
   // Started from the first to the last, stopped from the last to the first.

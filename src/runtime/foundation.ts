@@ -29,3 +29,10 @@ export async function openFoundation(config: Config, log: Logger): Promise<Found
     throw error;
   }
 }
+
+/** For a start that fails before the parts are put together. */
+export async function closeFoundation({ store, rescue, listener }: Foundation): Promise<void> {
+  await listener.stop(0);
+  await store.close();
+  rescue.close();
+}
