@@ -20,7 +20,7 @@ import {
  * Generous: the target is 500 ms, and this machine may be busy. Not polled more often, since too many wrong keys block an
  * address.
  */
-const FELT = { timeout: 5_000, interval: 100 };
+const PROPAGATION = { timeout: 5_000, interval: 100 };
 
 type Database = { url: string; stop(): Promise<void> };
 const nothing = async () => undefined;
@@ -103,8 +103,8 @@ describe.each(hasPostgres() ? stores : stores.slice(0, 1))(
       for (let i = 0; i < 2; i++) expectOk(await tokenAt(there, id));
       expectOk(await ownersAt(there, owner));
       expectOk(await here.ask('DELETE', `/v1/connections/${id}`));
-      await expect.poll(async () => (await tokenAt(there, id)).status, FELT).toBe(410);
-      await expect.poll(async () => (await ownersAt(there, owner)).status, FELT).toBe(410);
+      await expect.poll(async () => (await tokenAt(there, id)).status, PROPAGATION).toBe(410);
+      await expect.poll(async () => (await ownersAt(there, owner)).status, PROPAGATION).toBe(410);
     });
 
     test('a renewed connection under the same id, before it is read', async () => {
@@ -114,7 +114,7 @@ describe.each(hasPostgres() ? stores : stores.slice(0, 1))(
       await adopt({ owner, connection_id: id });
       const after = expectOk(await tokenAt(here, id)).access_token;
       expect(after).not.toBe(before);
-      await expect.poll(async () => (await tokenAt(there, id)).body.access_token, FELT).toBe(after);
+      await expect.poll(async () => (await tokenAt(there, id)).body.access_token, PROPAGATION).toBe(after);
       expect(await missesAt(there)).toBe(misses);
     });
 
@@ -122,7 +122,7 @@ describe.each(hasPostgres() ? stores : stores.slice(0, 1))(
       const { id } = await adopt({}, 'alive');
       expectOk(await tokenAt(there, id));
       const { access_token } = expectOk(await here.ask('POST', `/v1/connections/${id}/refresh`, {}));
-      await expect.poll(async () => (await tokenAt(there, id)).body.access_token, FELT).toBe(access_token);
+      await expect.poll(async () => (await tokenAt(there, id)).body.access_token, PROPAGATION).toBe(access_token);
     });
 
     test('a dead grant', async () => {
@@ -130,8 +130,8 @@ describe.each(hasPostgres() ? stores : stores.slice(0, 1))(
       expectOk(await tokenAt(there, id));
       expectOk(await ownersAt(there, owner));
       expectProblem(await here.ask('POST', `/v1/connections/${id}/refresh`, {}), 409, 'reauthorization_required');
-      await expect.poll(async () => (await tokenAt(there, id)).status, FELT).toBe(409);
-      await expect.poll(async () => (await ownersAt(there, owner)).status, FELT).toBe(409);
+      await expect.poll(async () => (await tokenAt(there, id)).status, PROPAGATION).toBe(409);
+      await expect.poll(async () => (await ownersAt(there, owner)).status, PROPAGATION).toBe(409);
     });
 
     test('a fixed integration: its circuit breaker closes', async () => {
@@ -144,9 +144,9 @@ describe.each(hasPostgres() ? stores : stores.slice(0, 1))(
         )?.[1];
       // The notification of its creation may come only now, and closes the circuit breaker once.
       const refused = async () => [(await refresh()).status, await circuit()];
-      await expect.poll(refused, FELT).toEqual([502, '1']);
+      await expect.poll(refused, PROPAGATION).toEqual([502, '1']);
       expectOk(await here.ask('PUT', '/v1/integrations/broken', setup));
-      await expect.poll(circuit, FELT).toBe('0');
+      await expect.poll(circuit, PROPAGATION).toBe('0');
       expectOk(await refresh());
     });
 
@@ -154,21 +154,21 @@ describe.each(hasPostgres() ? stores : stores.slice(0, 1))(
       const owner = 'newcomer';
       expectProblem(await ownersAt(there, owner), 404, 'not_found');
       await adopt({ owner });
-      await expect.poll(async () => (await ownersAt(there, owner)).status, FELT).toBe(200);
+      await expect.poll(async () => (await ownersAt(there, owner)).status, PROPAGATION).toBe(200);
       const second = await adopt({ owner, label: 'work' });
-      await expect.poll(async () => (await ownersAt(there, owner)).body.code, FELT).toBe('ambiguous_connection');
+      await expect.poll(async () => (await ownersAt(there, owner)).body.code, PROPAGATION).toBe('ambiguous_connection');
       expectOk(await here.ask('DELETE', `/v1/connections/${second.id}`));
-      await expect.poll(async () => (await ownersAt(there, owner)).status, FELT).toBe(200);
+      await expect.poll(async () => (await ownersAt(there, owner)).status, PROPAGATION).toBe(200);
     });
 
     test('a caller, its permissions and its keys', async () => {
       const { id, key, key_id } = expectOk(await here.ask('POST', '/v1/callers', { name: 'x', grants }), 201);
       const seen = async () => (await there.ask('GET', '/v1/callers', undefined, String(key))).status;
-      await expect.poll(seen, FELT).toBe(200);
+      await expect.poll(seen, PROPAGATION).toBe(200);
       expectOk(await here.ask('PUT', `/v1/callers/${id}`, { name: 'x', grants: [] }));
-      await expect.poll(seen, FELT).toBe(403);
+      await expect.poll(seen, PROPAGATION).toBe(403);
       expect((await here.ask('DELETE', `/v1/callers/${id}/keys/${key_id}`)).status).toBe(204);
-      await expect.poll(seen, FELT).toBe(401);
+      await expect.poll(seen, PROPAGATION).toBe(401);
     });
 
     const grants = [{ actions: ['*'], integrations: ['*'], owners: ['*'] }];
@@ -177,28 +177,29 @@ describe.each(hasPostgres() ? stores : stores.slice(0, 1))(
     test('a second key, and the deletion of a caller with its keys', async () => {
       const { id, key } = expectOk(await here.ask('POST', '/v1/callers', { name: 'y', grants }), 201);
       const second = expectOk(await here.ask('POST', `/v1/callers/${id}/keys`), 201).key;
-      await expect.poll(async () => (await seenWith(second)).status, FELT).toBe(200);
+      await expect.poll(async () => (await seenWith(second)).status, PROPAGATION).toBe(200);
       expect((await here.ask('DELETE', `/v1/callers/${id}`)).status).toBe(204);
-      for (const old of [key, second]) await expect.poll(async () => (await seenWith(old)).status, FELT).toBe(401);
+      for (const old of [key, second])
+        await expect.poll(async () => (await seenWith(old)).status, PROPAGATION).toBe(401);
     });
 
     test('a caller’s rate limit', async () => {
       const { id, key } = expectOk(await here.ask('POST', '/v1/callers', { name: 'z', grants }), 201);
       const limit = async () => (await seenWith(key)).headers.get('ratelimit-policy');
-      await expect.poll(async () => (await seenWith(key)).status, FELT).toBe(200);
+      await expect.poll(async () => (await seenWith(key)).status, PROPAGATION).toBe(200);
       expect(await limit()).toBeNull();
       const rate_limit = { requests: 5_000, window: 60 };
       expectOk(await here.ask('PUT', `/v1/callers/${id}`, { name: 'z', grants, rate_limit }));
-      await expect.poll(limit, FELT).toBe('"caller";q=5000;w=60');
+      await expect.poll(limit, PROPAGATION).toBe('"caller";q=5000;w=60');
     });
 
     test('declared integrations, callers and keys', async () => {
       const key = `vk_${randomBytes(32).toString('base64url')}`;
       const declared = { integrations: [{ id: 'declared', ...setup }], callers: [{ name: 'declared', grants, key }] };
       expectOk(await here.ask('POST', '/v1/apply', declared));
-      await expect.poll(async () => (await seenWith(key)).status, FELT).toBe(200);
+      await expect.poll(async () => (await seenWith(key)).status, PROPAGATION).toBe(200);
       expectOk(await here.ask('POST', '/v1/apply', { callers: [{ name: 'declared', grants, keys: [] }] }));
-      await expect.poll(async () => (await seenWith(key)).status, FELT).toBe(401);
+      await expect.poll(async () => (await seenWith(key)).status, PROPAGATION).toBe(401);
     });
 
     test('the workload identities of a caller, and the removal of one', async () => {
@@ -210,15 +211,15 @@ describe.each(hasPostgres() ? stores : stores.slice(0, 1))(
         const caller = { name: 'job', grants, workloads };
         const { id } = expectOk(await here.ask('POST', '/v1/callers', caller), 201);
         const token = await issuer.sign({ sub: 'job' });
-        await expect.poll(async () => (await seenWith(token)).status, FELT).toBe(200);
+        await expect.poll(async () => (await seenWith(token)).status, PROPAGATION).toBe(200);
         const other = [{ ...workloads[0], claims: { sub: 'other' } }];
         expectOk(await here.ask('PUT', `/v1/callers/${id}`, { ...caller, workloads: other }));
-        await expect.poll(async () => (await seenWith(token)).status, FELT).toBe(401);
+        await expect.poll(async () => (await seenWith(token)).status, PROPAGATION).toBe(401);
         expectOk(await here.ask('PUT', `/v1/callers/${id}`, caller));
-        await expect.poll(async () => (await seenWith(token)).status, FELT).toBe(200);
+        await expect.poll(async () => (await seenWith(token)).status, PROPAGATION).toBe(200);
         // The issuer of a deleted integration is no longer trusted.
         expect((await here.ask('DELETE', '/v1/integrations/cluster')).status).toBe(204);
-        await expect.poll(async () => (await seenWith(token)).status, FELT).toBe(401);
+        await expect.poll(async () => (await seenWith(token)).status, PROPAGATION).toBe(401);
       } finally {
         await issuer.close();
       }
@@ -232,9 +233,9 @@ describe.each(hasPostgres() ? stores : stores.slice(0, 1))(
         expect(await verdict()).toMatchObject({ active: false, reason: 'untrusted_issuer' });
         const setup = { provider: 'generic-oidc', client_id: 'c', params: { issuer: issuer.url } };
         expectOk(await here.ask('PUT', '/v1/integrations/idp', setup), 201);
-        await expect.poll(async () => (await verdict()).active, FELT).toBe(true);
+        await expect.poll(async () => (await verdict()).active, PROPAGATION).toBe(true);
         expect((await here.ask('DELETE', '/v1/integrations/idp')).status).toBe(204);
-        await expect.poll(async () => (await verdict()).active, FELT).toBe(false);
+        await expect.poll(async () => (await verdict()).active, PROPAGATION).toBe(false);
       } finally {
         await issuer.close();
       }
