@@ -133,9 +133,9 @@ it('SIGKILL during thirty refreshes: loses only the grants whose response was in
   );
 
   // A third is done, a third has its response in flight, and a third has not reached the provider.
-  let come = 0;
+  let count = 0;
   h.proxy.requests.length = 0;
-  h.proxy.setRule(() => (['pass', 'withhold', 'stall'] as const)[come++ % 3]!);
+  h.proxy.setRule(() => (['pass', 'withhold', 'stall'] as const)[count++ % 3]!);
   const some = Promise.withResolvers<void>();
   let completed = 0;
   const answers = ids.map(async (id) => {

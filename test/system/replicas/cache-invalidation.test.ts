@@ -78,7 +78,7 @@ describe.each(hasPostgres() ? stores : stores.slice(0, 1))(
     });
 
     let owners = 0;
-    async function adopt(wanted: Json = {}, refresh_token?: string): Promise<{ id: string; owner: string }> {
+    async function importConnection(wanted: Json = {}, refresh_token?: string): Promise<{ id: string; owner: string }> {
       const owner = typeof wanted.owner === 'string' ? wanted.owner : `owner-${++owners}`;
       const expires_at = new Date(Date.now() + 3_600_000).toISOString();
       const access_token = randomBytes(16).toString('hex');
@@ -99,7 +99,7 @@ describe.each(hasPostgres() ? stores : stores.slice(0, 1))(
       broker.ask('GET', `/v1/token?integration=acme&owner=${owner}`);
 
     test('a revocation', async () => {
-      const { id, owner } = await adopt();
+      const { id, owner } = await importConnection();
       for (let i = 0; i < 2; i++) expectOk(await tokenAt(there, id));
       expectOk(await ownersAt(there, owner));
       expectOk(await here.ask('DELETE', `/v1/connections/${id}`));
@@ -108,10 +108,10 @@ describe.each(hasPostgres() ? stores : stores.slice(0, 1))(
     });
 
     test('a renewed connection under the same id, before it is read', async () => {
-      const { id, owner } = await adopt();
+      const { id, owner } = await importConnection();
       const before = expectOk(await tokenAt(there, id)).access_token;
       const misses = await missesAt(there);
-      await adopt({ owner, connection_id: id });
+      await importConnection({ owner, connection_id: id });
       const after = expectOk(await tokenAt(here, id)).access_token;
       expect(after).not.toBe(before);
       await expect.poll(async () => (await tokenAt(there, id)).body.access_token, PROPAGATION).toBe(after);
@@ -119,14 +119,14 @@ describe.each(hasPostgres() ? stores : stores.slice(0, 1))(
     });
 
     test('a refresh', async () => {
-      const { id } = await adopt({}, 'alive');
+      const { id } = await importConnection({}, 'alive');
       expectOk(await tokenAt(there, id));
       const { access_token } = expectOk(await here.ask('POST', `/v1/connections/${id}/refresh`, {}));
       await expect.poll(async () => (await tokenAt(there, id)).body.access_token, PROPAGATION).toBe(access_token);
     });
 
     test('a dead grant', async () => {
-      const { id, owner } = await adopt({}, 'dead');
+      const { id, owner } = await importConnection({}, 'dead');
       expectOk(await tokenAt(there, id));
       expectOk(await ownersAt(there, owner));
       expectProblem(await here.ask('POST', `/v1/connections/${id}/refresh`, {}), 409, 'reauthorization_required');
@@ -136,7 +136,7 @@ describe.each(hasPostgres() ? stores : stores.slice(0, 1))(
 
     test('a fixed integration: its circuit breaker closes', async () => {
       expectOk(await here.ask('PUT', '/v1/integrations/broken', { ...setup, client_secret: 'wrong' }), 201);
-      const { id } = await adopt({ integration: 'broken' }, 'alive');
+      const { id } = await importConnection({ integration: 'broken' }, 'alive');
       const refresh = () => there.ask('POST', `/v1/connections/${id}/refresh`, {});
       const circuit = async () =>
         /valetkey_circuit_breaker_state\{integration="broken"\} (\S+)/.exec(
@@ -153,9 +153,9 @@ describe.each(hasPostgres() ? stores : stores.slice(0, 1))(
     test('a first connection of an owner, and a second one', async () => {
       const owner = 'newcomer';
       expectProblem(await ownersAt(there, owner), 404, 'not_found');
-      await adopt({ owner });
+      await importConnection({ owner });
       await expect.poll(async () => (await ownersAt(there, owner)).status, PROPAGATION).toBe(200);
-      const second = await adopt({ owner, label: 'work' });
+      const second = await importConnection({ owner, label: 'work' });
       await expect.poll(async () => (await ownersAt(there, owner)).body.code, PROPAGATION).toBe('ambiguous_connection');
       expectOk(await here.ask('DELETE', `/v1/connections/${second.id}`));
       await expect.poll(async () => (await ownersAt(there, owner)).status, PROPAGATION).toBe(200);
