@@ -1,5 +1,5 @@
-// The PostgreSQL tables: those of SQLite, row for row (a type test holds them equal), and who is alive. Every secret is
-// sealed and in a column of its own; times are integer milliseconds; lists and records are JSON.
+// The PostgreSQL tables: the same rows as in SQLite (a test compares the types), and `replicas`. Every secret is encrypted,
+// in a column of its own; times are integer milliseconds; lists and records are JSON.
 import { sql } from 'drizzle-orm';
 import {
   bigint,
@@ -25,27 +25,27 @@ import type { ReauthReason } from '../../domain/errors.ts';
 import type { Overrides, SessionStatus } from '../../domain/integration.ts';
 import type { ChangeKind } from '../../ports/index.ts';
 
-/** PostgreSQL has no text with NUL in it. Ids that come from outside may, and are then nobody's. */
+/** PostgreSQL cannot store NUL in a text: U+FFFD replaces it. An id of a request that has one then matches no row. */
 const text = customType<{ data: string; driverData: string }>({
   dataType: () => 'text',
   toDriver: (value) => (value?.includes('\0') ? value.replaceAll('\0', '\uFFFD') : value),
 });
-/** Text that is checked: `jsonb` would refuse a `\u0000` in a record that SQLite keeps. */
+/** Not `jsonb`, which rejects a `\u0000` that SQLite accepts. */
 const json = <T>(name: string) => jsonColumn(name).$type<T>();
-/** Milliseconds since the epoch. A provider may have said a fraction, or for ever: neither may cost its answer. */
+/** Milliseconds since the epoch. A provider may send a fraction, or infinity: its response must not be lost for that. */
 const time = customType<{ data: number; driverData: number | string }>({
   dataType: () => 'bigint',
   toDriver: (ms) => Math.min(Math.round(ms), Number.MAX_SAFE_INTEGER),
   fromDriver: Number,
 });
-const sealed = (name: string) => text(name).$type<Ciphertext>();
+const ciphertext = (name: string) => text(name).$type<Ciphertext>();
 
 export const integrations = pgTable('integrations', {
   id: text('id').primaryKey(),
   provider: text('provider').notNull(),
   clientId: text('client_id').notNull(),
-  clientSecret: sealed('client_secret'),
-  privateKey: sealed('private_key'),
+  clientSecret: ciphertext('client_secret'),
+  privateKey: ciphertext('private_key'),
   keyId: text('key_id'),
   certificate: text('certificate'),
   scopes: json<string[]>('scopes').notNull(),
@@ -57,7 +57,7 @@ export const integrations = pgTable('integrations', {
   updatedAt: time('updated_at').notNull(),
 });
 
-/** Tombstones outlive their integration, so there is no foreign key; live ones keep it from being deleted. */
+/** No foreign key, since tombstones outlive their integration. Live connections prevent its deletion. */
 export const connections = pgTable(
   'connections',
   {
@@ -96,7 +96,7 @@ export const connections = pgTable(
   ],
 );
 
-/** Literals, not parameters: only then does a prepared plan see that a partial index covers the question. */
+/** Literals, not parameters: only then does a prepared plan use the partial index. */
 export const isActive = sql`${connections.status} = 'active'`;
 export const isLive = sql`${connections.status} <> 'revoked'`;
 
@@ -104,15 +104,16 @@ export const grants = pgTable('grants', {
   connectionId: text('connection_id')
     .primaryKey()
     .references(() => connections.id),
-  accessToken: sealed('access_token'),
-  refreshToken: sealed('refresh_token'),
-  idToken: sealed('id_token'),
-  credentials: sealed('credentials'),
+  accessToken: ciphertext('access_token'),
+  refreshToken: ciphertext('refresh_token'),
+  idToken: ciphertext('id_token'),
+  credentials: ciphertext('credentials'),
 });
 
 /**
- * Made with the first claim, and kept until the connection is revoked, so that the fence only grows. `holder` and
- * `until` are null when released; `attempt` and `startedAt`, the intent, are null when it is resolved.
+ * The refresh lease of a connection: its row exists from the first claim until the connection is revoked, so that the
+ * fencing token (`fence`) only grows. `holder` is null when it is released; `attempt` and `startedAt`, the intent, are
+ * null when it is resolved.
  */
 export const leases = pgTable(
   'leases',
@@ -160,8 +161,8 @@ export const flows = pgTable(
       .references(() => connectSessions.id, { onDelete: 'cascade' }),
     integration: text('integration').notNull(),
     browserDigest: text('browser_digest').notNull(),
-    verifier: sealed('verifier').notNull(),
-    nonce: sealed('nonce').notNull(),
+    verifier: ciphertext('verifier').notNull(),
+    nonce: ciphertext('nonce').notNull(),
     issuer: text('issuer'),
     redirectUri: text('redirect_uri').notNull(),
     scopes: json<string[]>('scopes').notNull(),
@@ -196,7 +197,7 @@ export const callerKeys = pgTable(
   (t) => [index('caller_keys_of_caller').on(t.callerId)],
 );
 
-/** The outbox of upstream revocations. Tokens may come here that never became a connection: no foreign key. */
+/** The outbox of upstream revocations. It has no foreign key, since some tokens in it never became a connection. */
 export const pendingRevocations = pgTable(
   'outbox_revocations',
   {
@@ -205,8 +206,8 @@ export const pendingRevocations = pgTable(
     integration: text('integration').notNull(),
     params: json<Record<string, string>>('params').notNull(),
     captured: json<Record<string, unknown>>('captured').notNull(),
-    accessToken: sealed('access_token'),
-    refreshToken: sealed('refresh_token'),
+    accessToken: ciphertext('access_token'),
+    refreshToken: ciphertext('refresh_token'),
     attempts: integer('attempts').notNull(),
     nextAt: time('next_at').notNull(),
     createdAt: time('created_at').notNull(),
@@ -245,12 +246,12 @@ export const audit = pgTable(
 
 export const keyChecks = pgTable('key_checks', {
   kid: text('kid').primaryKey(),
-  ciphertext: sealed('sealed').notNull(),
+  ciphertext: ciphertext('sealed').notNull(),
 });
 
 /**
- * What other replicas may remember wrongly from here on, trimmed by age. Numbers are taken before they are committed, so
- * that a lower one may show after a higher one, or never.
+ * The change feed: what other replicas must drop from their caches, deleted by age. A number is assigned before its
+ * transaction commits, so a lower one may appear after a higher one, or never.
  */
 export const changes = pgTable(
   'changes',
@@ -283,7 +284,7 @@ export const paces = pgTable('paces', {
   taken: integer('taken').notNull(),
 });
 
-/** The holders of leases that are alive, by the clock of the database alone. */
+/** The holders of leases and their last heartbeats, by the clock of the database. */
 export const replicas = pgTable('replicas', {
   holder: text('holder').primaryKey(),
   seenAt: timestamp('seen_at', { withTimezone: true, mode: 'string' }).notNull(),

@@ -1,5 +1,5 @@
 // The SQLite tables. Columns have the names and types of the domain, so that a row is the domain's object.
-// Every secret is sealed and in a column of its own; times are integer milliseconds; lists and records are JSON text.
+// Every secret is encrypted, in a column of its own; times are integer milliseconds; lists and records are JSON text.
 import { sql } from 'drizzle-orm';
 import { index, integer, real, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
 import type { AuditEntry } from '../../domain/audit.ts';
@@ -16,14 +16,14 @@ import type { Overrides, SessionStatus } from '../../domain/integration.ts';
 import type { ChangeKind } from '../../ports/index.ts';
 
 const json = <T>(name: string) => text(name, { mode: 'json' }).$type<T>();
-const sealed = (name: string) => text(name).$type<Ciphertext>();
+const ciphertext = (name: string) => text(name).$type<Ciphertext>();
 
 export const integrations = sqliteTable('integrations', {
   id: text('id').primaryKey(),
   provider: text('provider').notNull(),
   clientId: text('client_id').notNull(),
-  clientSecret: sealed('client_secret'),
-  privateKey: sealed('private_key'),
+  clientSecret: ciphertext('client_secret'),
+  privateKey: ciphertext('private_key'),
   keyId: text('key_id'),
   certificate: text('certificate'),
   scopes: json<string[]>('scopes').notNull(),
@@ -35,7 +35,7 @@ export const integrations = sqliteTable('integrations', {
   updatedAt: integer('updated_at').notNull(),
 });
 
-/** Tombstones outlive their integration, so there is no foreign key; live ones keep it from being deleted. */
+/** No foreign key, since tombstones outlive their integration. Live connections prevent its deletion. */
 export const connections = sqliteTable(
   'connections',
   {
@@ -74,7 +74,7 @@ export const connections = sqliteTable(
   ],
 );
 
-/** Literals, not parameters: only then does SQLite see that a partial index covers the question. */
+/** Literals, not parameters: only then does SQLite use the partial index. */
 export const isActive = sql`${connections.status} = 'active'`;
 export const isLive = sql`${connections.status} <> 'revoked'`;
 
@@ -82,15 +82,16 @@ export const grants = sqliteTable('grants', {
   connectionId: text('connection_id')
     .primaryKey()
     .references(() => connections.id),
-  accessToken: sealed('access_token'),
-  refreshToken: sealed('refresh_token'),
-  idToken: sealed('id_token'),
-  credentials: sealed('credentials'),
+  accessToken: ciphertext('access_token'),
+  refreshToken: ciphertext('refresh_token'),
+  idToken: ciphertext('id_token'),
+  credentials: ciphertext('credentials'),
 });
 
 /**
- * Made with the first claim, and kept until the connection is revoked, so that the fence only grows. `holder` and
- * `until` are null when released; `attempt` and `startedAt`, the intent, are null when it is resolved.
+ * The refresh lease of a connection: its row exists from the first claim until the connection is revoked, so that the
+ * fencing token (`fence`) only grows. `holder` is null when it is released; `attempt` and `startedAt`, the intent, are
+ * null when it is resolved.
  */
 export const leases = sqliteTable(
   'leases',
@@ -138,8 +139,8 @@ export const flows = sqliteTable(
       .references(() => connectSessions.id, { onDelete: 'cascade' }),
     integration: text('integration').notNull(),
     browserDigest: text('browser_digest').notNull(),
-    verifier: sealed('verifier').notNull(),
-    nonce: sealed('nonce').notNull(),
+    verifier: ciphertext('verifier').notNull(),
+    nonce: ciphertext('nonce').notNull(),
     issuer: text('issuer'),
     redirectUri: text('redirect_uri').notNull(),
     scopes: json<string[]>('scopes').notNull(),
@@ -174,7 +175,7 @@ export const callerKeys = sqliteTable(
   (t) => [index('caller_keys_of_caller').on(t.callerId)],
 );
 
-/** The outbox of upstream revocations. Tokens may come here that never became a connection: no foreign key. */
+/** The outbox of upstream revocations. It has no foreign key, since some tokens in it never became a connection. */
 export const pendingRevocations = sqliteTable(
   'outbox_revocations',
   {
@@ -183,8 +184,8 @@ export const pendingRevocations = sqliteTable(
     integration: text('integration').notNull(),
     params: json<Record<string, string>>('params').notNull(),
     captured: json<Record<string, unknown>>('captured').notNull(),
-    accessToken: sealed('access_token'),
-    refreshToken: sealed('refresh_token'),
+    accessToken: ciphertext('access_token'),
+    refreshToken: ciphertext('refresh_token'),
     attempts: integer('attempts').notNull(),
     nextAt: integer('next_at').notNull(),
     createdAt: integer('created_at').notNull(),
@@ -223,10 +224,10 @@ export const audit = sqliteTable(
 
 export const keyChecks = sqliteTable('key_checks', {
   kid: text('kid').primaryKey(),
-  ciphertext: sealed('sealed').notNull(),
+  ciphertext: ciphertext('sealed').notNull(),
 });
 
-/** What other processes may remember wrongly from here on, in the order of the commits; trimmed by age. */
+/** The change feed: what other processes must drop from their caches, in the order of the commits; deleted by age. */
 export const changes = sqliteTable(
   'changes',
   {
