@@ -4,9 +4,9 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/chromium.ts', 'test/support/bundle.ts', 'test/support/postgres.ts'],
-    // Many tests wait for processes, providers that hang and the disk: a third one uses what two leave.
+    // Many tests wait for processes, providers that hang, or the disk: a third worker uses the idle time of two.
     maxWorkers: 3,
-    // Reading all modules anew for each file takes as long as the tests. No file changes what another one could see.
+    // Loading all modules again for each file takes as long as the tests. No file changes state that another one sees.
     isolate: false,
     testTimeout: 20_000,
     hookTimeout: 30_000,
