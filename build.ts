@@ -37,8 +37,8 @@ const { metafile } = await build({
   plugins: [instead],
   // Libraries in CommonJS ask for the modules of Node with it.
   banner: { js: "import { createRequire as r } from 'node:module'; const require = r(import.meta.url);" },
-  // Names stay, and lines stay short, for whoever reads a stack; comments go: one letter of theirs that is not ASCII
-  // would have the whole text take twice the memory.
+  // Names stay, and lines stay short, so that stacks can be read. Comments go: one letter of theirs that is not ASCII
+  // doubles the memory that the whole text takes.
   minifySyntax: true,
   minifyWhitespace: true,
   lineLimit: 120,
@@ -74,7 +74,7 @@ function catalogueModule(): string {
   return `export const bundled = JSON.parse(${JSON.stringify(text)});`;
 }
 
-/** Whoever passes these libraries on passes on their licences. */
+/** The licences of the bundled libraries, which have to be distributed with them. */
 function licences(inputs: string[]): string[] {
   const folders = new Set(inputs.flatMap((path) => path.match(/^.*node_modules\/(@[^/]+\/)?[^/]+/)?.[0] ?? []));
   return [...folders].sort().flatMap((folder) => {

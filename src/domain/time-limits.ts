@@ -117,8 +117,8 @@ export const OUTBOX_POLL_MS = 5 * SECOND_MS;
 
 /** Everything that begins in a browser ends within this time: connect sessions and authorization flows. */
 export const SESSION_TTL_MS = 10 * MINUTE_MS;
-/** The same invitation is returned for this long to a caller that asks again. */
-export const INVITATION_REUSE_MS = SESSION_TTL_MS / 2;
+/** The same connect link is returned for this long to a caller that asks again. */
+export const CONNECT_LINK_REUSE_MS = SESSION_TTL_MS / 2;
 /** A session that has ended can be read for this long. */
 export const ENDED_SESSION_RETENTION_MS = 24 * HOUR_MS;
 /** Ended sessions and old changes are deleted this often. */

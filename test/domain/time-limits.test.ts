@@ -31,7 +31,7 @@ const {
   HOLDER_WAIT_MS,
   ID_TOKEN_KEYS_WAIT_MS,
   INVALIDATION_TTL_MS,
-  INVITATION_REUSE_MS,
+  CONNECT_LINK_REUSE_MS,
   JWKS_RETRY_MS,
   JWKS_STALE_MS,
   JWKS_TTL_MS,
@@ -270,7 +270,7 @@ const relations: Record<string, Relation[]> = {
     ['a revocation is tried many times before it is given up', 100 * BACKGROUND_BACKOFF_MAX_MS, REVOCATION_GIVE_UP_MS],
   ],
   sessions: [
-    ['an invitation that is returned again can still be used', INVITATION_REUSE_MS, SESSION_TTL_MS],
+    ['a connect link that is returned again can still be used', CONNECT_LINK_REUSE_MS, SESSION_TTL_MS],
     ['a session can be read after it has ended', SESSION_TTL_MS, ENDED_SESSION_RETENTION_MS],
   ],
   'SQLite and its locks': [

@@ -244,7 +244,7 @@ describe('token exchange without a connection', () => {
       reason: 'not_connected',
       connect_url: expect.stringContaining(`${broker.url}/connect/`),
     });
-    // A repeated request has the same invitation.
+    // A repeated request gets the same connect link.
     expect((await exchange(owner, { label: 'work' })).body.connect_url).toBe(body.connect_url);
     expect((await exchange(owner)).body.connect_url).not.toBe(body.connect_url);
     expect((await connect(broker, String(body.connect_url))).status).toBe(200);
@@ -283,7 +283,7 @@ describe('token exchange without a connection', () => {
 describe('client authentication', () => {
   test('invalid_target without permission for the token', async () => {
     const { owner } = await connected();
-    const { key } = await admit([{ actions: ['token'], integrations: ['acme'], owners: ['somebody'] }]);
+    const { key } = await admit([{ actions: ['token'], integrations: ['acme'], owners: ['user_9'] }]);
     const body = expectError(await exchange(owner, {}, { authorization: `Bearer ${key}` }), 400, 'invalid_target');
     expect(body.missing).toEqual({ action: 'token', integration: 'acme', owner });
   });

@@ -235,7 +235,7 @@ describe('key ring', () => {
   }
 
   test('start fails with another key than the database was encrypted with, or none', async () => {
-    const VALETKEY_DATABASE_URL = inFolder('sealed');
+    const VALETKEY_DATABASE_URL = inFolder('key-ring');
     const [k1, k2] = [generateKey('k1'), generateKey('k2')];
     await run({ VALETKEY_DATABASE_URL, VALETKEY_KEYS: k1 });
     await expect(run({ VALETKEY_DATABASE_URL, VALETKEY_KEYS: generateKey('k1') })).rejects.toThrow(

@@ -10,7 +10,7 @@ import { secretColumns } from '../../src/stores/sqlite/secret-columns.ts';
 import { openSqlite } from '../../src/stores/sqlite/store.ts';
 import { fill } from './builders.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'valetkey-sealed-'));
+const folder = mkdtempSync(join(tmpdir(), 'valetkey-secrets-'));
 const path = join(folder, 'valetkey.db');
 /** Tables that no code of this version writes. */
 const DEPRECATED: string[] = [getTableName(schema.paces)];

@@ -58,7 +58,7 @@ export async function runConnectionLifecycle(
     await recorder.ask('POST', '/v1/jwt/verify', { key, body: { token } });
     const forged = `${token.slice(0, -8)}AAAAAAAA`;
     secrets.add('ID token', forged);
-    await recorder.ask('POST', '/v1/jwt/verify', { key, body: { token: forged, audience: 'somebody else' } });
+    await recorder.ask('POST', '/v1/jwt/verify', { key, body: { token: forged, audience: 'another-service' } });
   }
 
   restartable.provider.withdrawGrants();

@@ -53,12 +53,12 @@ export const newOwner = (): string => `owner-${++owners}`;
 /** Goes from the connect link through the provider to the callback's URL, which is not requested. */
 export async function browseToCallback(
   broker: TestBroker,
-  invitation: string,
+  link: string,
   jar: CookieJar,
   walk: { login?: string; cancel?: boolean } = {},
 ): Promise<URL> {
   const stopAt = `${broker.url}/oauth2/callback/`;
-  const { url, response, text } = await walkThrough(invitation, { login: 'ada', ...walk, jar, stopAt });
+  const { url, response, text } = await walkThrough(link, { login: 'ada', ...walk, jar, stopAt });
   expect(url.href, `${response?.status} ${text}`).toMatch(stopAt);
   return url;
 }
@@ -66,11 +66,11 @@ export async function browseToCallback(
 /** Runs the whole flow, by default in a new browser. Returns the last page. */
 export async function connect(
   broker: TestBroker,
-  invitation: string,
+  link: string,
   options: { jar?: CookieJar; login?: string; cancel?: boolean } = {},
 ): Promise<Page> {
   const { jar = createCookieJar(), ...walk } = options;
-  return visit(await browseToCallback(broker, invitation, jar, walk), jar);
+  return visit(await browseToCallback(broker, link, jar, walk), jar);
 }
 
 /** Runs the flow for a new owner up to the callback, which is not requested yet. */

@@ -114,7 +114,7 @@ export function createRecorder(broker: { url: string; adminKey: string }, secret
     },
     async createConnectSession(session) {
       const { status, body } = await ask('POST', '/v1/connect-sessions', { body: session });
-      if (status !== 201) throw new Error(`no invitation: ${JSON.stringify(body)}`);
+      if (status !== 201) throw new Error(`no connect session: ${JSON.stringify(body)}`);
       return { id: String(body.id), url: String(body.url) };
     },
     errorResponses: () => all((status) => status >= 400),

@@ -90,13 +90,15 @@ function boundKeys(path: string): string[] {
   const { decrypt } = createKeyRing(ring.keys);
   const database = new Database(path, { readonly: true });
   const grants = database
-    .prepare<[], { id: string; sealed: Ciphertext }>(
-      'select connection_id id, credentials sealed from grants where credentials is not null',
+    .prepare<[], { id: string; ciphertext: Ciphertext }>(
+      'select connection_id id, credentials ciphertext from grants where credentials is not null',
     )
     .all();
   database.close();
-  return grants.flatMap(({ id, sealed }) => {
-    const { dpopKey } = parseStoredCredentials(decrypt(sealed, { row: `connections/${id}`, column: 'credentials' }));
+  return grants.flatMap(({ id, ciphertext }) => {
+    const { dpopKey } = parseStoredCredentials(
+      decrypt(ciphertext, { row: `connections/${id}`, column: 'credentials' }),
+    );
     return dpopKey ?? [];
   });
 }
@@ -231,7 +233,9 @@ describe('canary: the run', () => {
   });
 
   it('stored the secrets encrypted', () => {
-    const sealed = places['the database after the stop'].toString('latin1').match(/v1\.k0\.[\w-]{16}\.[\w-]{30,}/g);
-    expect(sealed?.length).toBeGreaterThan(20);
+    const ciphertexts = places['the database after the stop']
+      .toString('latin1')
+      .match(/v1\.k0\.[\w-]{16}\.[\w-]{30,}/g);
+    expect(ciphertexts?.length).toBeGreaterThan(20);
   });
 });

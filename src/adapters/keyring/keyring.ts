@@ -161,7 +161,7 @@ function rowKeys(key: KeyObject): (row: string) => KeyObject {
 }
 
 /** The id of the key that encrypted it. Throws `VaultError` when the text is not a ciphertext. */
-export const kidOf = (sealed: string): string => parse(sealed).kid;
+export const kidOf = (ciphertext: string): string => parse(ciphertext).kid;
 
 /**
  * Proves that the ring is the one that encrypted this database: the key of each stored check is in the ring and decrypts

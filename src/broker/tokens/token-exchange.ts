@@ -2,7 +2,7 @@
 // as in any read; the JWT only says who the owner is.
 import { LRUCache } from 'lru-cache';
 import { Refusal } from '../../domain/errors.ts';
-import { INVITATION_REUSE_MS } from '../../domain/time-limits.ts';
+import { CONNECT_LINK_REUSE_MS } from '../../domain/time-limits.ts';
 import type { Clock, JwtReason, JwtVerifier, Store } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
 import type { ServedToken } from '../cache/index.ts';
@@ -53,7 +53,7 @@ const OWNER = /^[^\p{Cc}*]{1,255}$/u;
 
 export function createTokenExchange(parts: TokenExchangeParts): TokenExchange {
   const { verifier, trustedIssuers, audiences, reader, sessions, store, access, clock, publicUrl } = parts;
-  const invitations = new LRUCache<string, { id: string; url: string }>({ max: 1_000, ttl: INVITATION_REUSE_MS });
+  const recentLinks = new LRUCache<string, { id: string; url: string }>({ max: 1_000, ttl: CONNECT_LINK_REUSE_MS });
 
   /** The `sub` of a token whose audience is the broker, or one that is configured for its issuer. */
   async function ownerOf(
@@ -71,16 +71,16 @@ export function createTokenExchange(parts: TokenExchangeParts): TokenExchange {
     return typeof sub === 'string' && OWNER.test(sub) ? { owner: sub } : refused('invalid_owner');
   }
 
-  /** Where the owner connects. The subject token is the permission to invite its owner, and no one else. */
-  async function invite(call: Call, invitation: ConnectSessionRequest): Promise<string | null> {
-    const key = JSON.stringify([call.principal.caller.id, invitation]);
-    const known = invitations.get(key);
+  /** Where the owner connects. The subject token permits a link for its owner, and for no one else. */
+  async function connectLinkFor(call: Call, request: ConnectSessionRequest): Promise<string | null> {
+    const key = JSON.stringify([call.principal.caller.id, request]);
+    const known = recentLinks.get(key);
     const session = known && (await store.session(known.id));
-    const isUsable = session?.status === 'pending' && session.expiresAt - clock.now() > INVITATION_REUSE_MS / 2;
+    const isUsable = session?.status === 'pending' && session.expiresAt - clock.now() > CONNECT_LINK_REUSE_MS / 2;
     if (known && isUsable) return known.url;
-    const made = await sessions.createForTokenExchange(call, invitation);
+    const made = await sessions.createForTokenExchange(call, request);
     if (made instanceof Refusal) return null;
-    invitations.set(key, { id: made.session.id, url: made.url });
+    recentLinks.set(key, { id: made.session.id, url: made.url });
     return made.url;
   }
 
@@ -93,7 +93,7 @@ export function createTokenExchange(parts: TokenExchangeParts): TokenExchange {
   ): Promise<ExchangeFault> {
     // A renewal keeps the label and the scopes that the connection has.
     const which = connectionId === null ? { label, scopes } : { connectionId };
-    const url = await invite(call, { integration, owner, ...which });
+    const url = await connectLinkFor(call, { integration, owner, ...which });
     return { code: 'connection_required', reason, connectionId, url };
   }
 

@@ -28,18 +28,18 @@ const failures = [
   'invalid_answer',
   'internal',
 ] as const;
-const invitation = ['not_found', 'other_browser', 'access_denied', 'invitation_used', 'invitation_expired'] as const;
+const linkErrors = ['not_found', 'other_browser', 'access_denied', 'invitation_used', 'invitation_expired'] as const;
 
 /** The responses of each step of the flow. */
 export const BROWSER_ANSWERS = {
   open: {
     200: { ...page, description: PARAMS_PAGE },
     302: { description: 'A redirect to the provider, or, after an error, to the `return_url`', headers: LOCATION },
-    ...refusals(...invitation, ...failures),
+    ...refusals(...linkErrors, ...failures),
   },
   fill: {
     200: { ...page, description: 'A page with a link to the provider' },
-    ...refusals(...invitation, ...failures),
+    ...refusals(...linkErrors, ...failures),
     400: {
       ...page,
       description: `${PARAMS_PAGE}, with the errors of the previous input; or: ${browserMessage('invalid_form').title} (\`invalid_form\`)`,

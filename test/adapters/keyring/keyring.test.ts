@@ -59,9 +59,9 @@ describe('encrypt', () => {
 
   it('writes the documented format, which plain HKDF and AES-256-GCM decrypt', () => {
     const key = randomBytes(32);
-    const sealed = ringOf(`main_1:${key.toString('base64url')}`).encrypt('gho_ünïcode 🔑', grant);
+    const ciphertext = ringOf(`main_1:${key.toString('base64url')}`).encrypt('gho_ünïcode 🔑', grant);
 
-    const [version, kid, nonce, body] = sealed.split('.');
+    const [version, kid, nonce, body] = ciphertext.split('.');
     expect([version, kid]).toEqual(['v1', 'main_1']);
     const bytes = Buffer.from(body!, 'base64url');
     const rowKey = Buffer.from(hkdfSync('sha256', key, Buffer.alloc(0), Buffer.from('connections/con_1'), 32));
@@ -74,8 +74,8 @@ describe('encrypt', () => {
 
   it('derives another key for each row', () => {
     const key = randomBytes(32);
-    const sealed = ringOf(`k:${key.toString('base64url')}`).encrypt('secret', grant);
-    const [, , nonce, body] = sealed.split('.');
+    const ciphertext = ringOf(`k:${key.toString('base64url')}`).encrypt('secret', grant);
+    const [, , nonce, body] = ciphertext.split('.');
     const open = (row: string) => {
       const rowKey = Buffer.from(hkdfSync('sha256', key, '', row, 32));
       const bytes = Buffer.from(body!, 'base64url');
@@ -116,14 +116,14 @@ describe('encrypt', () => {
 });
 
 describe('decrypt', () => {
-  const sealed = ring.encrypt('the secret', grant);
+  const ciphertext = ring.encrypt('the secret', grant);
 
   it('refuses a ciphertext of another row', () => {
-    expect(codeOf(() => ring.decrypt(sealed, { ...grant, row: 'connections/con_2' }))).toBe('not_openable');
+    expect(codeOf(() => ring.decrypt(ciphertext, { ...grant, row: 'connections/con_2' }))).toBe('not_openable');
   });
 
   it('refuses a ciphertext of another column', () => {
-    expect(codeOf(() => ring.decrypt(sealed, { ...grant, column: 'refresh_token' }))).toBe('not_openable');
+    expect(codeOf(() => ring.decrypt(ciphertext, { ...grant, column: 'refresh_token' }))).toBe('not_openable');
   });
 
   it('distinguishes row and column wherever one ends and the other begins', () => {
@@ -142,25 +142,33 @@ describe('decrypt', () => {
   });
 
   it('refuses every flipped bit', () => {
-    const outcomes = [...sealed].flatMap((char, at) =>
+    const outcomes = [...ciphertext].flatMap((char, at) =>
       Array.from({ length: 7 }, (_, bit) => {
         const flipped = String.fromCharCode(char.charCodeAt(0) ^ (1 << bit));
-        return codeOf(() => ring.decrypt((sealed.slice(0, at) + flipped + sealed.slice(at + 1)) as Ciphertext, grant));
+        return codeOf(() =>
+          ring.decrypt((ciphertext.slice(0, at) + flipped + ciphertext.slice(at + 1)) as Ciphertext, grant),
+        );
       }),
     );
-    expect(outcomes.length).toBe(sealed.length * 7);
+    expect(outcomes.length).toBe(ciphertext.length * 7);
     expect(new Set(outcomes)).toEqual(new Set(['malformed', 'unknown_key', 'not_openable']));
   });
 
   it('refuses every truncation', () => {
-    for (let length = 0; length < sealed.length; length++)
-      expect(codeOf(() => ring.decrypt(sealed.slice(0, length) as Ciphertext, grant))).toMatch(
+    for (let length = 0; length < ciphertext.length; length++)
+      expect(codeOf(() => ring.decrypt(ciphertext.slice(0, length) as Ciphertext, grant))).toMatch(
         /malformed|not_openable/,
       );
   });
 
   it('accepts only the canonical encoding of a ciphertext', () => {
-    for (const spelling of [`${sealed}=`, `${sealed}\n`, ` ${sealed}`, sealed.replace('v1', 'v01'), `${sealed}.`])
+    for (const spelling of [
+      `${ciphertext}=`,
+      `${ciphertext}\n`,
+      ` ${ciphertext}`,
+      ciphertext.replace('v1', 'v01'),
+      `${ciphertext}.`,
+    ])
       expect(codeOf(() => ring.decrypt(spelling as Ciphertext, grant))).toBe('malformed');
   });
 
@@ -185,7 +193,7 @@ describe('decrypt', () => {
 
   it('has no secret and no key in its errors', () => {
     try {
-      ring.decrypt(sealed, { ...grant, column: 'id_token' });
+      ring.decrypt(ciphertext, { ...grant, column: 'id_token' });
       expect.unreachable();
     } catch (error) {
       const text = `${error} ${JSON.stringify(error)} ${(error as Error).cause}`;

@@ -77,8 +77,8 @@ async function addConnection(store: Store, kid: keyof typeof ENTRIES): Promise<s
 const kids = async (store: Store) => (await store.keyChecks()).map(({ kid }) => kid);
 
 async function expectServed(store: Store, vault: Vault, id: string) {
-  const sealed = (await store.servedRow(id))!.accessToken!;
-  expect(vault.decrypt(sealed, { row: `connections/${id}`, column: 'access_token' })).toBe(`access of ${id}`);
+  const ciphertext = (await store.servedRow(id))!.accessToken!;
+  expect(vault.decrypt(ciphertext, { row: `connections/${id}`, column: 'access_token' })).toBe(`access of ${id}`);
 }
 
 test('key rotation: re-encrypts more rows than fit in a batch; the new key alone decrypts them', async () => {
@@ -167,10 +167,10 @@ test('key rotation: names a secret that cannot be decrypted, leaves it as it is 
     await addConnection(store, 'old'),
     await addConnection(store, 'old'),
   ];
-  const sealed = (await store.servedRow(id))!.accessToken!;
-  const broken = (sealed.slice(0, -4) + (sealed.endsWith('AAAA') ? 'BBBB' : 'AAAA')) as Ciphertext;
+  const ciphertext = (await store.servedRow(id))!.accessToken!;
+  const broken = (ciphertext.slice(0, -4) + (ciphertext.endsWith('AAAA') ? 'BBBB' : 'AAAA')) as Ciphertext;
   const column = { table: 'grants', id, column: 'access_token' } as const;
-  await store.reencryptBatch('new', null, 100, (text) => (text.ciphertext === sealed ? broken : undefined));
+  await store.reencryptBatch('new', null, 100, (text) => (text.ciphertext === ciphertext ? broken : undefined));
   const done = await run(store);
   expect(done).toEqual({
     kid: 'new',
@@ -211,15 +211,15 @@ test('key rotation: names the first 100 secrets that cannot be decrypted and cou
 test('key rotation: stores no ciphertext that does not decrypt to the same secret', async () => {
   const store = await aStore('old', 'new');
   const id = await addConnection(store, 'old');
-  const sealed = (await store.servedRow(id))?.accessToken;
+  const ciphertext = (await store.servedRow(id))?.accessToken;
   const ring = ringOf('new', 'old');
   const wrong = {
     ...ring,
     encrypt: (text: string, at: Parameters<Vault['encrypt']>[1]) => ring.encrypt(`${text}!`, at),
   };
   await expect(run(store, { ring: wrong })).rejects.toThrow('cannot be decrypted');
-  expect((await store.servedRow(id))?.accessToken).toBe(sealed);
-  expect(kidOf(sealed!)).toBe('old');
+  expect((await store.servedRow(id))?.accessToken).toBe(ciphertext);
+  expect(kidOf(ciphertext!)).toBe('old');
   expect(await kids(store)).toEqual(['new', 'old']);
 });
 

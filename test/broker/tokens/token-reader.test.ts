@@ -162,9 +162,9 @@ describe('token read', () => {
     expect(faultOf(atOnce(slotOf(revoked)))).toEqual({ code: 'connection_revoked', connection_id: revoked.id });
     expect([counted, audited]).toEqual([['hit'], ['token.read']]);
 
-    const nobody = { integration: 'slack', owner: 'user_3' };
-    await reader.read(callOf(), nobody);
-    expect(faultOf(atOnce(nobody))).toMatchObject({ code: 'not_found' });
+    const unknown = { integration: 'slack', owner: 'user_3' };
+    await reader.read(callOf(), unknown);
+    expect(faultOf(atOnce(unknown))).toMatchObject({ code: 'not_found' });
   });
 
   it('a refresh when the token lives too short; while it fails, the token until it expires', async () => {

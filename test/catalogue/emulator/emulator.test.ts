@@ -86,7 +86,7 @@ test.each([
   ['another scope', { scope: 'read,write' }],
   ['another redirect_uri', { redirect_uri: 'http://127.0.0.1:1/other' }],
   ['a parameter that it does not know', { prompt: 'consent' }],
-  ['another client', { client_id: 'somebody' }],
+  ['another client', { client_id: 'other' }],
   ['a state that could be guessed', { state: 'short' }],
 ])('authorization request with %s: refused and reported', async (_what, change) => {
   const before = plain.violations.length;

@@ -74,11 +74,11 @@ describe('JWT verification: reason', () => {
     ['untrusted_issuer', 'an issuer that is nearly one', () => sign({ iss: `${issuerOf('named')}/` })],
     ['unsupported_algorithm', 'symmetric', () => sign({}, { alg: 'HS256', key: Buffer.alloc(32, 7) })],
     ['unknown_key', 'a key that the issuer does not have', () => sign({}, { kid: 'k2' })],
-    ['invalid_signature', "somebody else's signature", () => sign({}, { key: stranger })],
+    ['invalid_signature', "another key's signature", () => sign({}, { key: stranger })],
     ['expired', 'an hour old', () => sign({ exp: seconds() - 3_600 })],
     ['not_yet_valid', 'from tomorrow on', () => sign({ nbf: seconds() + 86_400 })],
     ['not_yet_valid', 'issued tomorrow', () => sign({ iat: seconds() + 86_400 })],
-    ['audience_mismatch', 'for somebody else', () => sign({ aud: 'payroll' })],
+    ['audience_mismatch', 'for another audience', () => sign({ aud: 'payroll' })],
     ['issuer_unavailable', 'of an issuer that does not answer', () => sign({ iss: issuerOf('silent') })],
   ])('%s: %s', async (reason, _, token) => {
     expect(await verdict(await token())).toEqual(refused(reason));

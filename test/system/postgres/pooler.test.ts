@@ -51,12 +51,12 @@ describe('connection pooler in transaction mode', () => {
     const [one, other] = [new Client(url), new Client(url)];
     const heard: unknown[] = [];
     for (const client of [one, other]) {
-      client.on('notification', (news) => heard.push(news));
+      client.on('notification', (notification) => heard.push(notification));
       await client.connect();
     }
     try {
-      await one.query('listen news');
-      await other.query('notify news');
+      await one.query('listen changes');
+      await other.query('notify changes');
       // Both server connections are open.
       await Promise.all([one, other].map((client) => client.query('select pg_sleep(0.05)')));
       const named = { name: 'n', text: 'select 1' };

@@ -77,10 +77,10 @@ test('caller deleted while a broker starts: refused', async () => {
 });
 
 test.each([
-  ['was refreshed elsewhere is served until it can be compared', [2], true],
-  ['was refreshed and then ended is let go', [2, 2], false],
-  ['has ended is let go', [1], false],
-] as const)('news of a token that cannot be looked at: what %s', async (_, generations, isKept) => {
+  ['was refreshed elsewhere is served until it can be', [2], true],
+  ['was refreshed and then ended is dropped', [2, 2], false],
+  ['has ended is dropped', [1], false],
+] as const)('change feed: a token that cannot be compared with the store and %s', async (_, generations, isKept) => {
   const tokenCache = createTokenCache();
   const held = toServedToken(aConnection({ generation: 1 }), 'a token', clock);
   const { id } = held.connection;
