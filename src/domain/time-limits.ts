@@ -38,7 +38,8 @@ export const REUSE_WINDOW_MS = 10 * SECOND_MS;
 export const LOST_RESPONSE_RETRY_MS = SECOND_MS;
 /**
  * A process that has seen another living one hold the same claim for this long may take the lease over. Far longer than a
- * refresh takes, so that a slow commit does not let two processes spend one refresh token.
+ * refresh takes, so that a slow commit does not let two processes spend one refresh token. A dead holder's
+ * lease ends sooner: `PROCESS_DEAD_AFTER_MS` (PostgreSQL), its file lock (SQLite).
  */
 export const LEASE_MS = 5 * MINUTE_MS;
 /** A refresh waits this long for the process that holds the lease. */

@@ -91,7 +91,8 @@ export const grants = sqliteTable('grants', {
 /**
  * The refresh lease of a connection: its row exists from the first claim until the connection is revoked, so that the
  * fencing token (`fence`) only grows. `holder` is null when it is released; `attempt` and `startedAt`, the intent, are
- * null when it is resolved.
+ * null when it is resolved. No column holds its end: `LEASE_MS` (`src/domain/time-limits.ts`) and the
+ * holder's liveness bound it.
  */
 export const leases = sqliteTable(
   'leases',
