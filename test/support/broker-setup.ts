@@ -1,7 +1,7 @@
 // A test setup: a broker, a real provider with a recording proxy in front, and a clock that the test sets.
 import { expect } from 'vitest';
 import { type LocalProvider, startProvider } from '../../demo/provider.ts';
-import type { Clock } from '../../src/ports/index.ts';
+import type { Clock, Logger } from '../../src/ports/index.ts';
 import { type Json, startTestBroker, type TestBroker } from './broker.ts';
 import { mintRefreshToken } from './minted-grant.ts';
 import { type ProviderProxy, startProviderProxy } from './provider-proxy.ts';
@@ -29,11 +29,11 @@ export interface TestSetup {
 }
 
 /** With the integration `acme`. The outbox is processed every 20 ms; there are no scheduled refreshes. */
-export async function startTestSetup(env: Record<string, string> = {}): Promise<TestSetup> {
+export async function startTestSetup(env: Record<string, string> = {}, log?: Logger): Promise<TestSetup> {
   let offset = 0;
   const clock: Clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
   const [broker, provider] = await Promise.all([
-    startTestBroker(env, undefined, { clock, outboxEveryMs: 20, refreshAhead: false }),
+    startTestBroker(env, undefined, { clock, outboxEveryMs: 20, refreshAhead: false }, log),
     startProvider(),
   ]);
   const proxy = await startProviderProxy(provider);

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLogger } from '../../src/adapters/telemetry/logger.ts';
+import type { Logger } from '../../src/ports/index.ts';
 import { start, type Tuning } from '../../src/runtime/app.ts';
 import { parseConfig } from '../../src/runtime/config.ts';
 import { expectMatchesOpenApi } from './openapi-validation.ts';
@@ -63,6 +64,7 @@ export async function startTestBroker(
   env: Record<string, string> = {},
   declared?: object,
   tuning?: Tuning,
+  log: Logger = createLogger('silent'),
 ): Promise<TestBroker> {
   const folder = await mkdtemp(join(tmpdir(), 'valetkey-test-'));
   const adminKey = randomBytes(32).toString('base64url');
@@ -79,7 +81,7 @@ export async function startTestBroker(
     () => JSON.stringify(declared ?? {}),
   );
   if (!parsed.ok) throw new Error(parsed.issues.join('\n'));
-  const running = await start(parsed.config, createLogger('silent'), tuning);
+  const running = await start(parsed.config, log, tuning);
   const asAdmin: TestBroker['ask'] = (method, path, body, key = adminKey) => ask(running.url, key, method, path, body);
   return {
     url: running.url,

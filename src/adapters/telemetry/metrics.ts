@@ -12,6 +12,8 @@ const REFRESH_OUTCOMES = [
   'identity_changed',
   'credentials_rejected',
   'refresh_outcome_unknown',
+  'grant_expired',
+  'not_refreshable',
 ];
 const REVOCATION_OUTCOMES = ['done', 'pending', 'failed'];
 
@@ -35,7 +37,7 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
   });
   const refreshes = new Counter({
     name: 'valetkey_refreshes_total',
-    help: 'Token refreshes attempted at providers, by integration and outcome.',
+    help: 'Token refreshes attempted, by integration and outcome.',
     labelNames: ['integration', 'outcome'],
     registers,
   });

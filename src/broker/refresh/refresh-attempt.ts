@@ -77,7 +77,7 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
         if (await committer.adopt(connection, fence, unresolved !== null))
           return await concurrentRefreshes.result(connection);
         const spent = decryptRenewalSecrets(vault, connection.id, claimed.credentials, auth);
-        if (!isRenewable(auth, spent)) return await outcomes.notRefreshable(claimed);
+        if (!isRenewable(auth, spent)) return await outcomes.notRefreshable({ claimed, auth, fields });
 
         parts.reached?.('claimed');
         const sent = { firstAt: unresolved?.startedAt ?? moment.now, at: moment.now, monotonic: clock.monotonic() };

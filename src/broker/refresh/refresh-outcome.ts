@@ -54,8 +54,11 @@ export interface RefreshOutcomes {
     permit: Permit,
     sent: SpendTimes,
   ): Promise<RefreshResult | LostResponse>;
-  /** There is no refresh token: the grant is over once the access token has expired, and active until then. */
-  notRefreshable(claimed: Claimed): Promise<RefreshResult>;
+  /**
+   * There is no refresh token: the grant is over once the access token has expired, and active until then. Admission refuses
+   * the attempts that follow, so that a connection gets here once before its token has expired, and once after.
+   */
+  notRefreshable(attempt: Attempt): Promise<RefreshResult>;
 }
 
 const COMMIT_MESSAGES: Record<CommitOutcome, string> = {
@@ -161,7 +164,7 @@ export function createRefreshOutcomes(parts: Parts): RefreshOutcomes {
       return record(claimed, failure, lostAt === undefined ? refusal : { lostAt, refusal });
     },
 
-    async notRefreshable(claimed) {
+    async notRefreshable({ claimed, fields }) {
       const { connection } = claimed;
       const now = clock.now();
       const isOver = hasExpired(connection, now);
@@ -169,6 +172,14 @@ export function createRefreshOutcomes(parts: Parts): RefreshOutcomes {
       const error = { code, detail: 'the provider issued no refresh token', at: now, retryAt: null };
       const reason = isOver ? ('grant_expired' as const) : null;
       const failure = { reason, error, nextRefreshAt: null, resolved: true };
+      // No token was replaced, so its remaining lifetime is not measured.
+      telemetry.refresh(connection.integration, code, null);
+      log.warn(
+        { ...fields, code, detail: error.detail, reason },
+        isOver
+          ? 'refresh: no refresh token and the access token has expired, the owner must connect again'
+          : 'refresh: no refresh token, the stored token is served until it expires',
+      );
       return record(claimed, failure, reauthorizationRequired(connection.id, code));
     },
   };
