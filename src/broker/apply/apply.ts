@@ -23,7 +23,7 @@ export interface ProcessSettings {
   return_origins?: readonly string[] | undefined;
 }
 
-export interface Change {
+export interface DeclaredChange {
   kind: 'integration' | 'caller';
   id: string;
   /** Of a caller; null for an integration. */
@@ -37,7 +37,7 @@ type Recorder = (action: AuditAction, subject: Subject) => AuditEntry;
 /** Everything is validated before anything is written. Rejects with `StoreError`. */
 export interface Apply {
   /** Applies the file when the process starts. What the file does not name stays as it is. */
-  atStart(declared: Declared): Promise<Change[] | Refusal>;
+  atStart(declared: Declared): Promise<DeclaredChange[] | Refusal>;
   /**
    * Applies it while the process runs. `needsRestart`: the settings that are declared otherwise than this process was
    * started with. A dry run writes nothing.
@@ -46,7 +46,7 @@ export interface Apply {
     call: Call,
     declared: Declared & ProcessSettings,
     dryRun: boolean,
-  ): Promise<{ changes: Change[]; needsRestart: (keyof ProcessSettings)[] } | Refusal>;
+  ): Promise<{ changes: DeclaredChange[]; needsRestart: (keyof ProcessSettings)[] } | Refusal>;
 }
 
 export interface ApplyParts {
@@ -64,7 +64,7 @@ export function createApply({ store, integrations, callerCache, access, clock, r
 
   /** Adds to `rows` what is to be written. `issuers`: those that become trusted by what is declared here. */
   async function planIntegrations(wanted: Declared['integrations'], record: Recorder, rows: DeclaredRows) {
-    const changes: Change[] = [];
+    const changes: DeclaredChange[] = [];
     const issues: InputIssue[] = [];
     const issuers = new Set<string>();
     for (const [i, { id, setup }] of wanted.entries()) {
@@ -89,8 +89,8 @@ export function createApply({ store, integrations, callerCache, access, clock, r
     trusted: Pick<TrustedIssuers, 'find'>,
     record: Recorder,
     rows: DeclaredRows,
-  ): Promise<{ changes: Change[]; issues: InputIssue[] }> {
-    const changes: Change[] = [];
+  ): Promise<{ changes: DeclaredChange[]; issues: InputIssue[] }> {
+    const changes: DeclaredChange[] = [];
     const issues: InputIssue[] = [];
     const stored = await store.callers();
     for (const [i, { id, keys: secrets, ...setup }] of wanted.entries()) {
@@ -118,7 +118,7 @@ export function createApply({ store, integrations, callerCache, access, clock, r
     return { changes, issues };
   }
 
-  async function put(declared: Declared, record: Recorder, dryRun: boolean): Promise<Change[] | Refusal> {
+  async function put(declared: Declared, record: Recorder, dryRun: boolean): Promise<DeclaredChange[] | Refusal> {
     const rows: DeclaredRows = { integrations: [], callers: [] };
     const planned = await planIntegrations(declared.integrations, record, rows);
     const trusted: Pick<TrustedIssuers, 'find'> = {
