@@ -67,8 +67,10 @@ export function tableOf({ figures }: Report): string {
   return [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
 
-/** Prose about the figures, by hand, which becomes a section of the page. */
-const PROFILE = readFileSync(new URL('profile.md', import.meta.url), 'utf8').trimEnd();
+/** Prose about the figures, by hand, which becomes a section of the page. Its links are relative to `bench/`. */
+const PROFILE = readFileSync(new URL('profile.md', import.meta.url), 'utf8')
+  .trimEnd()
+  .replaceAll('](../docs/', '](');
 
 /** `docs/performance.md`, all of it. */
 export function pageOf(report: Report): string {
