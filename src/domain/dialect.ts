@@ -81,7 +81,7 @@ const TokenRequest = z.strictObject({
   headers: Templates.default({}),
 });
 
-/** How token responses differ from RFC 6749 5.1: where each value is. */
+/** The schema of `token_answer`, the token response. How token responses differ from RFC 6749 5.1: where each value is. */
 const TokenAnswer = z.strictObject({
   /** A response without this value is an error, whatever its status. */
   success: Success.optional(),

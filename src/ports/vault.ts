@@ -1,4 +1,4 @@
-// Encryption of secrets at rest.
+// Encryption of secrets at rest: the port of the key ring (not HashiCorp Vault).
 import type { Ciphertext } from '../domain/connection.ts';
 
 /** The place of a secret: one column of one row. A ciphertext cannot be decrypted in any other place. */

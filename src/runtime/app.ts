@@ -1,4 +1,4 @@
-// From a configuration to a running broker: its parts, in the order in which they start and stop.
+// From a configuration to a running broker: its parts, in the order in which they start and stop (graceful shutdown).
 import { Refusal } from '../domain/errors.ts';
 import { SHUTDOWN_GRACE_MS } from '../domain/time-limits.ts';
 import { declaredOf } from '../http/routes/apply.ts';

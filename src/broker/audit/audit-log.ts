@@ -1,4 +1,4 @@
-// The audit log as admins read it.
+// Reading the audit log, as admins do. Entries are written through access.ts.
 import type { StoredAuditEntry } from '../../domain/audit.ts';
 import type { Refusal } from '../../domain/errors.ts';
 import type { AuditFilter, Page, PageRequest, Store } from '../../ports/index.ts';

@@ -1,4 +1,4 @@
-// Key rotation: re-encrypts every secret with the first key of the ring, while brokers keep serving.
+// Key rotation: re-encryption of every secret with the first key of the ring, while brokers keep serving.
 //
 // There is no progress to store: what the first key has not encrypted is what is left to do. So a run may be killed at
 // any point and started again, and several runs may share the work.

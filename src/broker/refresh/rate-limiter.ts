@@ -1,6 +1,7 @@
 // The rate limiter of refreshes: how many requests at once, and how many a second, the token endpoint of an integration gets
 // from us. Concurrency is limited for each process. The rate is limited for all processes together: its tokens are taken
-// from a bucket in the store, as many at a time as can be used at once.
+// from a bucket in the store, as many at a time as can be used at once. It is outbound, per integration; the limits of callers
+// are in src/http/middleware/rate-limits.ts.
 import { RATE_LIMIT_PREFETCH_MS, REFRESH_BACKLOG_MS } from '../../domain/time-limits.ts';
 import type { BucketLimits } from '../../domain/token-bucket.ts';
 import type { Clock, Store } from '../../ports/index.ts';

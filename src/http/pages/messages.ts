@@ -1,4 +1,5 @@
 // The texts of the error pages, by error code, for owners: friendly, since they did nothing wrong and cannot fix much.
+// The other texts of pages are in connected.ts, params.ts and refused.ts.
 import type { BrowserError } from '../../broker/connections/index.ts';
 
 /** 400 and above: an error never looks like success. */

@@ -1,4 +1,5 @@
 // Leases and refreshes: what both stores decide and write, for the tables of any dialect.
+// `fence` is the fencing token.
 import { type Column, type SQL, sql } from 'drizzle-orm';
 import type { EncryptedCredentials } from '../../domain/connection.ts';
 import type { Claimed, HeldLease, RefreshedFields, RefreshFailure } from '../../ports/index.ts';

@@ -1,4 +1,4 @@
-// Re-encrypting rows: where a batch continues, and what becomes of a row.
+// Re-encryption of rows: where a batch continues, and what becomes of a row.
 import type { Ciphertext } from '../../domain/connection.ts';
 import type { EncryptedSecret, ReencryptedBatch, SecretRowKey } from '../../ports/index.ts';
 

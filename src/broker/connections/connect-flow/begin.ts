@@ -1,4 +1,5 @@
 // The first step of the connect flow: from the connect URL to the provider's authorization endpoint (RFC 6749 4.1.1, RFC 7636).
+// CSRF protection: `state` and browser binding begin here; callback.ts checks them.
 import { Refusal } from '../../../domain/errors.ts';
 import { fieldIssues } from '../../../domain/fields.ts';
 import type { Flow } from '../../../domain/integration.ts';

@@ -1,4 +1,5 @@
 // The second step of the connect flow: the authorization response, checked and exchanged (RFC 6749 4.1.2, RFC 9207, RFC 9700).
+// CSRF protection: `state` and browser binding are checked first.
 import { type AuthMode, isCode } from '../../../domain/auth-modes.ts';
 import { Refusal } from '../../../domain/errors.ts';
 import { digest } from '../../secrets/index.ts';
