@@ -1,6 +1,6 @@
 // Which databases a store opens: those of its own line of versions that are not newer than it. Every other one it leaves
 // as it was, and the message says what it is.
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
@@ -136,13 +136,23 @@ describe.each(Object.entries({ sqlite, postgres }))('a %s database', (name, { cr
     await unchanged(url, FOREIGN);
   });
 
-  test('in which another application has a table of the same name: refused, and the table is named', async () => {
+  test.each(['connections', 'rate_buckets'])(
+    'in which another application has a table %s: refused, and the table is named',
+    async (table) => {
+      const url = await create();
+      await query(url, `create table ${table} (id integer primary key)`);
+      expect(await refusal(url)).toBe(
+        `the database holds tables of another application with the names of Valetkey's (${table}): use another database, or another schema of it`,
+      );
+      expect(await query(url, `select * from ${table}`)).toEqual([]);
+    },
+  );
+
+  test('of an older version, in which another application has a table that the next one creates: refused, and left as it was', async () => {
     const url = await create();
-    await query(url, 'create table connections (id integer primary key)');
-    expect(await refusal(url)).toBe(
-      "the database holds tables of another application with the names of Valetkey's (connections): use another database, or another schema of it",
-    );
-    expect(await query(url, 'select * from connections')).toEqual([]);
+    await migrateWith(url, earlier(name));
+    await query(url, 'create table rate_buckets (id integer primary key)');
+    await unchanged(url, "with the names of Valetkey's (rate_buckets)");
   });
 
   test('in which another application has other tables: migrated beside them', async () => {
@@ -151,4 +161,14 @@ describe.each(Object.entries({ sqlite, postgres }))('a %s database', (name, { cr
     await migrateStore(url);
     expect(await query(url, 'select * from invoices')).toEqual([]);
   });
+});
+
+test('an SQLite file that is refused: not one byte of it changes', async () => {
+  const url = await sqlite.create();
+  const path = url.slice('file:'.length);
+  await sqlite.query(url, 'create table connections (id integer primary key)');
+  const before = readFileSync(path);
+  await expect(migrateStore(url)).rejects.toThrow(StoreError);
+  expect(readFileSync(path).equals(before)).toBe(true);
+  expect(existsSync(`${path}-wal`)).toBe(false);
 });

@@ -8,11 +8,11 @@ import { type DatabaseVersion, StoreError, UNFINISHED_MARKER, unfinishedMigratio
 import {
   type AppliedMigration,
   assertUsable,
-  firstTables,
+  classifyDatabase,
   JOURNAL,
   type Migration,
   readMigrations,
-  versionOf,
+  tablesOf,
 } from '../shared/migration-journal.ts';
 import { type Address, openPool, rowsOf } from './database.ts';
 import { codeOf, storeError } from './errors.ts';
@@ -29,8 +29,8 @@ type Queryable = Pick<Pool, 'query'>;
 
 export interface SchemaState {
   version: DatabaseVersion;
-  /** The tables of Valetkey's names that the schema has. */
-  tables: string[];
+  /** Tables of another application that are in the way of the next migrations. */
+  inTheWay: string[];
   /** The source of an unfinished data migration into it. */
   migratingFrom: string | undefined;
 }
@@ -39,11 +39,11 @@ export interface SchemaState {
 export async function schemaState(db: Queryable, migrationsFolder: string = MIGRATIONS): Promise<SchemaState> {
   const known = readMigrations(migrationsFolder);
   const schema = await ownSchema(db);
-  const { version, tables } = await versionIn(db, schema, known);
+  const { version, inTheWay } = await versionIn(db, schema, known);
   if (version === 'empty') await assertNoneLaterInPath(db, schema, known);
   const isMarked = (await existing(db, schema, [UNFINISHED_MARKER])).length > 0;
   const marked = isMarked ? await rowsOf(db, `select place as value from ${within(schema, UNFINISHED_MARKER)}`) : [];
-  return { version, tables, migratingFrom: marked?.[0] };
+  return { version, inTheWay, migratingFrom: marked?.[0] };
 }
 
 /**
@@ -65,7 +65,7 @@ export async function migrate(
       const state = await schemaState(pool, migrationsFolder);
       if (state.migratingFrom !== undefined && state.migratingFrom !== migratingFrom)
         throw new StoreError(unfinishedMigration(state.migratingFrom));
-      assertUsable(state.version, state.tables);
+      assertUsable(state.version, state.inTheWay);
       if (state.version === 'current') return;
       try {
         await apply(pool, migrationsFolder, isLocked);
@@ -89,8 +89,8 @@ async function apply(pool: Pool, migrationsFolder: string, isLocked: boolean): P
     if (isLocked) await client.query('select pg_advisory_xact_lock($1)', [LOCK_KEY]);
     const known = readMigrations(migrationsFolder);
     const schema = await ownSchema(client);
-    const { version, tables, applied } = await versionIn(client, schema, known);
-    assertUsable(version, tables);
+    const { version, inTheWay, applied } = await versionIn(client, schema, known);
+    assertUsable(version, inTheWay);
     const journal = within(schema, JOURNAL);
     await client.query(`create table if not exists ${journal} (created_at bigint primary key, hash text not null)`);
     for (const { folderMillis, hash, sql } of known.slice(applied.length)) {
@@ -123,9 +123,9 @@ async function existing(db: Queryable, schema: string, tables: string[]): Promis
 }
 
 async function versionIn(db: Queryable, schema: string, known: Migration[]) {
-  const tables = await existing(db, schema, firstTables(known));
+  const tables = await existing(db, schema, tablesOf(known));
   const applied = await journalIn(db, schema);
-  return { version: versionOf(known, applied, tables), tables, applied };
+  return { ...classifyDatabase(known, applied, tables), applied };
 }
 
 /** Empty when there is none. */

@@ -32,27 +32,39 @@ export const readMigrations = (migrationsFolder: string): Migration[] =>
     return { ...migration, hashes: earlier === undefined ? [migration.hash] : [migration.hash, earlier] };
   });
 
-/** The tables that the first migration creates: another application's of these names are in its way. */
-export const firstTables = ([first]: Migration[]): string[] =>
-  (first?.sql ?? []).flatMap((statement) => /^\s*CREATE TABLE [`"](\w+)/.exec(statement)?.[1] ?? []);
+/** The tables that these migrations create. */
+export const tablesOf = (migrations: Migration[]): string[] =>
+  migrations.flatMap(({ sql }) => sql.flatMap((statement) => /^\s*CREATE TABLE [`"](\w+)/.exec(statement)?.[1] ?? []));
 
 /**
- * `applied`: the journal in the order of `createdAt`, empty when there is none; `tables`: those of `firstTables` that
- * exist. Read `tables` before the journal: a first migration that commits in between then counts as applied.
+ * What a database is, and the tables of another application that are in the way of its next migrations. `applied`: the
+ * journal in the order of `createdAt`, empty when there is none; `existing`: those of `tablesOf(known)` that exist. Read
+ * `existing` before the journal: a migration that commits in between then counts as applied.
  */
-export function versionOf(known: Migration[], applied: AppliedMigration[], tables: string[]): DatabaseVersion {
-  if (applied.length === 0) return tables.length === 0 ? 'empty' : 'occupied';
+export function classifyDatabase(
+  known: Migration[],
+  applied: AppliedMigration[],
+  existing: string[],
+): { version: DatabaseVersion; inTheWay: string[] } {
+  const pending = tablesOf(known.slice(applied.length));
+  const inTheWay = existing.filter((table) => pending.includes(table));
+  return { version: versionOf(known, applied, inTheWay), inTheWay };
+}
+
+function versionOf(known: Migration[], applied: AppliedMigration[], inTheWay: string[]): DatabaseVersion {
+  if (applied.length === 0) return inTheWay.length === 0 ? 'empty' : 'occupied';
   const shared = known.slice(0, applied.length);
   const isOfThisLine = shared.every(
     ({ folderMillis, hashes }, at) => applied[at]!.createdAt === folderMillis && hashes.includes(applied[at]!.hash),
   );
   if (!isOfThisLine) return 'foreign';
   if (applied.length > known.length) return 'newer';
-  return applied.length < known.length ? 'older' : 'current';
+  if (applied.length === known.length) return 'current';
+  return inTheWay.length === 0 ? 'older' : 'occupied';
 }
 
 /** Throws `StoreError` when this build must not use the database. */
-export function assertUsable(version: DatabaseVersion, tables: string[]): void {
+export function assertUsable(version: DatabaseVersion, inTheWay: string[]): void {
   if (version === 'newer') throw new StoreError('the database was made by a newer version of Valetkey than this one');
   if (version === 'foreign')
     throw new StoreError(
@@ -60,6 +72,6 @@ export function assertUsable(version: DatabaseVersion, tables: string[]): void {
     );
   if (version === 'occupied')
     throw new StoreError(
-      `the database holds tables of another application with the names of Valetkey's (${tables.join(', ')}): use another database, or another schema of it`,
+      `the database holds tables of another application with the names of Valetkey's (${inTheWay.join(', ')}): use another database, or another schema of it`,
     );
 }

@@ -6,7 +6,7 @@ import Sqlite, { type Database } from 'better-sqlite3';
 import { SQLITE_BUSY_TIMEOUT_MS, SQLITE_OPEN_BUSY_TIMEOUT_MS } from '../../domain/time-limits.ts';
 import { StoreError } from '../../ports/index.ts';
 import { storeError } from './group-commit.ts';
-import { MIGRATIONS, migrateFile } from './migrations.ts';
+import { assertOurs, MIGRATIONS, migrateFile } from './migrations.ts';
 
 /**
  * Opens `file:<path>` or `file::memory:`, and brings its tables up to date. A missing folder is made with mode 0700, the
@@ -19,6 +19,8 @@ export function openDatabase(url: string, migrations: string = MIGRATIONS, migra
     const path = pathOf(url);
     if (path !== ':memory:') reserve(path);
     client = new Sqlite(path, { timeout: SQLITE_OPEN_BUSY_TIMEOUT_MS });
+    // First: a database that is refused stays as it was.
+    assertOurs(client, migrations, migratingFrom);
     client.pragma('journal_mode = WAL');
     // A committed write survives a power cut: NORMAL would fsync only at checkpoints.
     client.pragma('synchronous = FULL');
@@ -26,7 +28,7 @@ export function openDatabase(url: string, migrations: string = MIGRATIONS, migra
     client.pragma('temp_store = MEMORY');
     // Pages. A checkpoint blocks the event loop as long as four commits: this makes it a quarter as frequent as the default.
     client.pragma('wal_autocheckpoint = 4000');
-    migrateFile(client, migrations, migratingFrom);
+    migrateFile(client, migrations);
     client.pragma('foreign_keys = ON');
     client.pragma(`busy_timeout = ${SQLITE_BUSY_TIMEOUT_MS}`);
     return client;

@@ -7,10 +7,10 @@ import { type DatabaseVersion, StoreError, UNFINISHED_MARKER, unfinishedMigratio
 import {
   type AppliedMigration,
   assertUsable,
-  firstTables,
+  classifyDatabase,
   JOURNAL,
   readMigrations,
-  versionOf,
+  tablesOf,
 } from '../shared/migration-journal.ts';
 
 export const MIGRATIONS = packageFile('drizzle/sqlite');
@@ -20,15 +20,15 @@ const has = (client: Database, table: string): boolean =>
 
 export interface SchemaState {
   version: DatabaseVersion;
-  /** The tables of Valetkey's names that it has. */
-  tables: string[];
+  /** Tables of another application that are in the way of the next migrations. */
+  inTheWay: string[];
   /** The source of an unfinished data migration into it. */
   migratingFrom: string | undefined;
 }
 
 export function schemaState(client: Database, migrationsFolder: string = MIGRATIONS): SchemaState {
   const known = readMigrations(migrationsFolder);
-  const tables = firstTables(known).filter((table) => has(client, table));
+  const tables = tablesOf(known).filter((table) => has(client, table));
   const applied = has(client, JOURNAL)
     ? client
         .prepare<[], AppliedMigration>(
@@ -39,18 +39,22 @@ export function schemaState(client: Database, migrationsFolder: string = MIGRATI
   const migratingFrom = has(client, UNFINISHED_MARKER)
     ? client.prepare<[], string>(`select place from ${UNFINISHED_MARKER}`).pluck().get()
     : undefined;
-  return { version: versionOf(known, applied, tables), tables, migratingFrom };
+  return { ...classifyDatabase(known, applied, tables), migratingFrom };
 }
 
 /**
- * Brings the tables up to date, and leaves `foreign_keys` off. Throws `StoreError` when the database is not one of this
- * line of versions, or a data migration into it is unfinished, unless it is the one from `migratingFrom`.
+ * Throws `StoreError` when the database is not one of this line of versions, or a data migration into it is unfinished,
+ * unless it is the one from `migratingFrom`. Changes nothing.
  */
-export function migrateFile(client: Database, migrationsFolder: string, migratingFrom?: string): void {
+export function assertOurs(client: Database, migrationsFolder: string, migratingFrom?: string): void {
   const state = schemaState(client, migrationsFolder);
   if (state.migratingFrom !== undefined && state.migratingFrom !== migratingFrom)
     throw new StoreError(unfinishedMigration(state.migratingFrom));
-  assertUsable(state.version, state.tables);
+  assertUsable(state.version, state.inTheWay);
+}
+
+/** Brings the tables up to date, and leaves `foreign_keys` off. */
+export function migrateFile(client: Database, migrationsFolder: string): void {
   // A migration may have to rebuild a table that others refer to, and this cannot be changed inside its transaction.
   client.pragma('foreign_keys = OFF');
   const apply = () => migrate(drizzle(client), { migrationsFolder });
