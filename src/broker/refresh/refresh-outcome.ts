@@ -22,8 +22,8 @@ import type { CircuitBreakers, Permit } from './circuit-breaker.ts';
 import { classifyRefreshFailure, type SpendTimes } from './classify-failure.ts';
 import type { CommitOutcome, RefreshCommitter } from './commit.ts';
 import type { ConcurrentRefreshes, RefreshResult } from './concurrent-refresh.ts';
+import { rotationFrom } from './refreshed-fields.ts';
 import { reauthorizationRequired, unavailable } from './refusals.ts';
-import { rotationFrom } from './rotation.ts';
 
 /** The intent is recorded · the provider has answered · the response is durable. */
 export type RefreshPoint = 'claimed' | 'answered' | 'committed';

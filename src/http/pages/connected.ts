@@ -1,4 +1,4 @@
-// The last page of a connect flow without a `return_url`.
+// The success page: the last page of a connect flow without a `return_url`.
 import { html } from 'hono/html';
 import { type Html, layout } from './layout.ts';
 

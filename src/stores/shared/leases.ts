@@ -1,5 +1,5 @@
 // Leases and refreshes: what both stores decide and write, for the tables of any dialect.
-// `fence` is the fencing token.
+// `fence` is the fencing token. How long a lease lasts: `LEASE_MS` in domain/time-limits.ts, applied in lease-observer.ts.
 import { type Column, type SQL, sql } from 'drizzle-orm';
 import type { EncryptedCredentials } from '../../domain/connection.ts';
 import type { Claimed, HeldLease, RefreshedFields, RefreshFailure } from '../../ports/index.ts';
