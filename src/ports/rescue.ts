@@ -15,10 +15,16 @@ export interface PendingCommit {
   grant: EncryptedCredentials;
 }
 
+export interface RescuedResponses {
+  responses: PendingCommit[];
+  /** Entries that are damaged, as they are stored: they stay in the file. */
+  unreadable: { attempt: string; text: string }[];
+}
+
 /** Each method is durable once fulfilled, and rejects when it could not be done: then nothing changed. */
 export interface Rescue {
   /** Replaces an answer of the same attempt. */
   add(answer: PendingCommit): Promise<void>;
   remove(attempt: string): Promise<void>;
-  all(): Promise<PendingCommit[]>;
+  all(): Promise<RescuedResponses>;
 }

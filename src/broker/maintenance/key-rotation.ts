@@ -135,8 +135,10 @@ function reencrypt(ring: Vault, { table, id, column, boundTo, ciphertext }: Encr
 
 /** The key ids of the secrets in the rescue file. */
 async function rescuedKids(rescue: Pick<Rescue, 'all'>): Promise<(string | null)[]> {
-  const texts = (await rescue.all()).flatMap(({ grant }) => Object.values(grant));
-  return texts.filter((text) => text !== null).map((text) => /^v1\.([^.]+)\./.exec(text)?.[1] ?? null);
+  const { responses, unreadable } = await rescue.all();
+  const texts = responses.flatMap(({ grant }) => Object.values(grant)).filter((text) => text !== null);
+  const kids = texts.map((text) => /^v1\.([^.]+)\./.exec(text)?.[1] ?? null);
+  return [...kids, ...unreadable.flatMap(({ text }) => [...text.matchAll(/\bv1\.([^."]+)\./g)].map(([, kid]) => kid!))];
 }
 
 type Use = KeyRotationResult['remaining'][number];

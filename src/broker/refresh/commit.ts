@@ -15,7 +15,7 @@ import {
 import type { Access } from '../audit/index.ts';
 import { newId } from '../secrets/index.ts';
 import type { RecentCommits } from './recent-commits.ts';
-import { createRescueReplay } from './rescue-replay.ts';
+import { createRescueReplay, type StoreOutcome } from './rescue-replay.ts';
 
 /** As of `Store.commitRefresh`; `rescued`: durable in the rescue file, and not in the store yet. */
 export type CommitOutcome = Awaited<ReturnType<Store['commitRefresh']>> | 'rescued';
@@ -55,10 +55,12 @@ interface Parts {
 }
 
 export function createCommitter({ store, rescue, recentCommits, access, clock, log }: Parts): RefreshCommitter {
-  async function commitToStore(pending: PendingCommit): ReturnType<Store['commitRefresh']> {
+  async function commitToStore(pending: PendingCommit): Promise<StoreOutcome> {
     const { connectionId, integration, owner, held, change, grant } = pending;
     const by = access.recordSystem('connection.refreshed', { integration, owner, connectionId });
     const outcome = await store.commitRefresh(connectionId, held, change, grant, by);
+    // A connection that was revoked leaves a tombstone.
+    if (outcome === 'gone' && !(await store.connection(connectionId))) return 'absent';
     if (outcome === 'gone') await store.addPendingRevocation(revocationOf(pending));
     if (outcome === 'committed') recentCommits?.remember(pending);
     return outcome;
@@ -78,7 +80,12 @@ export function createCommitter({ store, rescue, recentCommits, access, clock, l
       const { attempt, connectionId: connection, integration } = pending;
       for (let tries = 0; ; tries++) {
         try {
-          return await commitToStore(pending);
+          const outcome = await commitToStore(pending);
+          if (outcome !== 'absent') return outcome;
+          log.error(
+            { attempt, connection, integration },
+            'refresh: the store has lost the connection, writing the response to the rescue file',
+          );
         } catch (error) {
           if (!(error instanceof StoreError)) throw error;
           const fields = { err: error, tries, attempt, connection, integration };

@@ -3,6 +3,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { RESCUE_FILE_RETRY_DELAYS_MS, RESCUE_REPLAY_INTERVAL_MS } from '../../domain/time-limits.ts';
 import type { Logger, PendingCommit, Rescue, Store } from '../../ports/index.ts';
 
+/** As of `Store.commitRefresh`; `absent`: the store does not know the connection, so the response is of another database. */
+export type StoreOutcome = Awaited<ReturnType<Store['commitRefresh']>> | 'absent';
+
 export interface RescueReplay {
   /** Writes the response to the file, and replays it soon. Rejects with `StoreError` after a few tries. */
   add(pending: PendingCommit): Promise<void>;
@@ -14,14 +17,14 @@ export interface RescueReplay {
   adopt(connectionId: string, held: PendingCommit['held'], inDoubt: boolean): Promise<boolean>;
   /** The entry of this connection that waits for its replay. */
   pendingOf(connectionId: string): PendingCommit | undefined;
-  /** How many entries wait for their replay. */
+  /** How many entries wait for their replay, or can never be replayed into this database. */
   count(): number;
   /** One last replay. What is left in the file is found at the next start. */
   stop(): Promise<void>;
 }
 
 interface Parts {
-  commit: (pending: PendingCommit) => ReturnType<Store['commitRefresh']>;
+  commit: (pending: PendingCommit) => Promise<StoreOutcome>;
   store: Pick<Store, 'connection'>;
   rescue: Rescue;
   log: Logger;
@@ -32,6 +35,8 @@ export function createRescueReplay({ commit, store, rescue, log }: Parts): Rescu
   const waiting = new Map<string, PendingCommit>();
   /** Connections whose entry stays in the file until a newer claim adopts it. */
   const leftToAdopt = new Set<string>();
+  /** Attempts whose entry stays in the file, since nothing can be done with it on this database. */
+  const stuck = new Set<string>();
   let timer: NodeJS.Timeout | undefined;
   let isStopped = false;
 
@@ -43,13 +48,20 @@ export function createRescueReplay({ commit, store, rescue, log }: Parts): Rescu
 
   /**
    * Commits the entry and removes it from the file. If another process has claimed the connection since and not committed
-   * yet, the entry stays in the file: that claim, or the next one, adopts it.
+   * yet, the entry stays in the file: that claim, or the next one, adopts it. If the database does not know the connection,
+   * it is not the one that the entry belongs to, whose owner would lose the grant: the entry stays.
    */
   async function settle(pending: PendingCommit): Promise<void> {
     const { attempt, connectionId } = pending;
     const outcome = await commit(pending);
     const fields = { attempt, connection: connectionId, outcome };
-    if (outcome === 'superseded' && !(await isObsolete(pending))) {
+    if (outcome === 'absent') {
+      stuck.add(attempt);
+      log.error(
+        fields,
+        'rescue file: entry kept, this database does not know its connection: start the broker with this file on the database that does',
+      );
+    } else if (outcome === 'superseded' && !(await isObsolete(pending))) {
       leftToAdopt.add(connectionId);
       log.info(fields, 'rescue file: entry left for the newer claim of its connection');
     } else {
@@ -60,6 +72,7 @@ export function createRescueReplay({ commit, store, rescue, log }: Parts): Rescu
     waiting.delete(connectionId);
   }
 
+  /** One entry that fails does not keep the others from the store. */
   async function replay(): Promise<void> {
     for (const pending of [...waiting.values()]) {
       try {
@@ -67,7 +80,6 @@ export function createRescueReplay({ commit, store, rescue, log }: Parts): Rescu
       } catch (error) {
         const fields = { err: error, attempt: pending.attempt, connection: pending.connectionId };
         log.warn(fields, 'rescue file: replay failed, will retry');
-        break;
       }
     }
     if (waiting.size > 0) replaySoon();
@@ -99,7 +111,12 @@ export function createRescueReplay({ commit, store, rescue, log }: Parts): Rescu
       replaySoon();
     },
     async recover() {
-      for (const pending of await rescue.all()) waiting.set(pending.connectionId, pending);
+      const { responses, unreadable } = await rescue.all();
+      for (const { attempt } of unreadable) {
+        stuck.add(attempt);
+        log.error({ attempt }, 'rescue file: entry is damaged, it stays in the file and is not replayed');
+      }
+      for (const pending of responses) waiting.set(pending.connectionId, pending);
       if (waiting.size > 0)
         log.warn({ responses: waiting.size }, 'rescue file: replaying the responses of an earlier run');
       await replay();
@@ -107,7 +124,8 @@ export function createRescueReplay({ commit, store, rescue, log }: Parts): Rescu
     replay,
     async adopt(connectionId, held, inDoubt) {
       if (!inDoubt && !leftToAdopt.has(connectionId)) return false;
-      const entry = (await rescue.all()).find(
+      const { responses } = await rescue.all();
+      const entry = responses.find(
         (one) => one.connectionId === connectionId && one.held.generation === held.generation,
       );
       if (!entry) return false;
@@ -115,7 +133,7 @@ export function createRescueReplay({ commit, store, rescue, log }: Parts): Rescu
       return true;
     },
     pendingOf: (connectionId) => waiting.get(connectionId),
-    count: () => waiting.size,
+    count: () => waiting.size + stuck.size,
     async stop() {
       isStopped = true;
       clearTimeout(timer);

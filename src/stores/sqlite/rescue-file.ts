@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { RESCUE_FILE_BUSY_TIMEOUT_MS } from '../../domain/time-limits.ts';
-import type { PendingCommit, Rescue } from '../../ports/index.ts';
+import type { PendingCommit, Rescue, RescuedResponses } from '../../ports/index.ts';
 import { pathOf, reserve } from './database.ts';
 import { storeError } from './group-commit.ts';
 
@@ -59,7 +59,9 @@ export function countRescued(path: string): number {
 function rescueIn(client: Sqlite.Database): RescueFile {
   const add = client.prepare('insert or replace into rescued values (?, ?)');
   const remove = client.prepare('delete from rescued where attempt = ?');
-  const all = client.prepare('select answer from rescued order by attempt').pluck();
+  const all = client.prepare<[], { attempt: string; text: string }>(
+    'select attempt, answer as text from rescued order by attempt',
+  );
   return {
     async add(answer) {
       add.run(answer.attempt, JSON.stringify(answer));
@@ -68,8 +70,32 @@ function rescueIn(client: Sqlite.Database): RescueFile {
       remove.run(attempt);
     },
     async all() {
-      return (all.all() as string[]).map((text) => JSON.parse(text) as PendingCommit);
+      const found: RescuedResponses = { responses: [], unreadable: [] };
+      for (const row of all.all()) {
+        const response = responseOf(row);
+        if (response) found.responses.push(response);
+        else found.unreadable.push({ attempt: `${row.attempt}`, text: `${row.text}` });
+      }
+      return found;
     },
     close: () => void client.close(),
   };
+}
+
+/** Undefined: the row is damaged, or was not written by this line of versions. */
+function responseOf({ attempt, text }: { attempt: string; text: string }): PendingCommit | undefined {
+  try {
+    const { held, change, grant, ...rest } = JSON.parse(text) as PendingCommit;
+    const isWhole =
+      rest.attempt === attempt &&
+      typeof rest.connectionId === 'string' &&
+      typeof rest.integration === 'string' &&
+      Number.isSafeInteger(held.fence) &&
+      Number.isSafeInteger(held.generation) &&
+      typeof change.issuedAt === 'number' &&
+      typeof grant.accessToken === 'string';
+    return isWhole ? { ...rest, held, change, grant } : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -71,13 +71,14 @@ async function pendingCommitOf(id: string, its: Store = store): Promise<PendingC
   return { attempt: 'att_1', ...whose, held, change: someRefreshedFields(), grant: someCredentials() };
 }
 
+const rescuedResponses = async () => (await rescue.all()).responses;
 const tokenOf = async (id: string) => (await store.servedRow(id))?.accessToken;
 
 test('commit: the response is in the store, and the rescue file is empty', async () => {
   const pending = await aPendingCommit();
   expect(await committerOn().commit(pending)).toBe('committed');
   expect(await tokenOf(pending.connectionId)).toBe(pending.grant.accessToken);
-  expect(await rescue.all()).toEqual([]);
+  expect(await rescuedResponses()).toEqual([]);
 });
 
 describe('commit that the store rejects', () => {
@@ -85,14 +86,14 @@ describe('commit that the store rejects', () => {
     const pending = await aPendingCommit();
     const committer = committerOn(failing(1));
     expect(await committer.commit(pending)).toBe('rescued');
-    expect(await rescue.all()).toEqual([pending]);
+    expect(await rescuedResponses()).toEqual([pending]);
     expect(committer.rescuedFor(pending.connectionId)).toEqual(pending);
     expect(committer.rescuedCount()).toBe(1);
     await committer.replayRescueFile();
     expect(committer.rescuedCount()).toBe(0);
     expect(await tokenOf(pending.connectionId)).toBe(pending.grant.accessToken);
     expect(committer.rescuedFor(pending.connectionId)).toBeUndefined();
-    expect(await rescue.all()).toEqual([]);
+    expect(await rescuedResponses()).toEqual([]);
   });
 
   test('is committed by the next process when it starts', async () => {
@@ -100,7 +101,7 @@ describe('commit that the store rejects', () => {
     await committerOn(failing(99)).commit(pending);
     await committerOn().recover();
     expect(await tokenOf(pending.connectionId)).toBe(pending.grant.accessToken);
-    expect(await rescue.all()).toEqual([]);
+    expect(await rescuedResponses()).toEqual([]);
   });
 
   test('and that the rescue file rejects too: both are tried until one accepts it', async () => {
@@ -118,7 +119,7 @@ describe('commit that the store rejects', () => {
       add: (one) => (busy-- > 0 ? Promise.reject(new StoreError('database is locked')) : rescue.add(one)),
     };
     expect(await committerOn(failing(1), shared).commit(pending)).toBe('rescued');
-    expect(await rescue.all()).toEqual([pending]);
+    expect(await rescuedResponses()).toEqual([pending]);
   });
 
   test('is discarded when the connection got newer credentials meanwhile', async () => {
@@ -138,8 +139,75 @@ describe('commit that the store rejects', () => {
     );
     await committer.replayRescueFile();
     expect(await tokenOf(pending.connectionId)).toBe(grant.accessToken);
-    expect(await rescue.all()).toEqual([]);
+    expect(await rescuedResponses()).toEqual([]);
   });
+});
+
+describe('rescue file with an entry that cannot be replayed', () => {
+  /** Two connections with a response in the file, in this order. */
+  async function twoRescued(): Promise<[PendingCommit, PendingCommit]> {
+    const first = { ...(await aPendingCommit()), attempt: 'att_1' };
+    const second = { ...(await aPendingCommit()), attempt: 'att_2' };
+    for (const pending of [first, second]) await rescue.add(pending);
+    return [first, second];
+  }
+  const rescueRows = (change: string) => {
+    const file = new Sqlite(`${url.replace('file:', '')}.rescue`);
+    file.exec(change);
+    file.close();
+  };
+
+  test.each([
+    ['is no JSON', '\'{"attempt":\''],
+    ['is empty', "''"],
+    ['is null', "'null'"],
+    ['lacks the lease', `'{"attempt":"att_0","connectionId":"con_1"}'`],
+    ['is of another attempt', "(select answer from rescued where attempt = 'att_1')"],
+    ['is binary', "x'00ff'"],
+  ])('since it %s: it stays and is counted, the others are committed', async (_, answer) => {
+    const [first, second] = await twoRescued();
+    rescueRows(`insert into rescued values ('att_0', ${answer})`);
+    const committer = committerOn();
+    await committer.recover();
+    for (const pending of [first, second]) expect(await tokenOf(pending.connectionId)).toBe(pending.grant.accessToken);
+    expect(await rescue.all()).toMatchObject({ responses: [], unreadable: [{ attempt: 'att_0' }] });
+    expect(committer.rescuedCount()).toBe(1);
+  });
+
+  test('since the database does not know its connection: it stays, and its tokens are not revoked', async () => {
+    const [first, second] = await twoRescued();
+    const foreign = { ...first, connectionId: 'con_of_another_database' };
+    await rescue.add(foreign);
+    const committer = committerOn();
+    await committer.recover();
+    expect(await tokenOf(second.connectionId)).toBe(second.grant.accessToken);
+    expect(await rescuedResponses()).toEqual([foreign]);
+    expect(committer.rescuedCount()).toBe(1);
+    expect(committer.rescuedFor(foreign.connectionId)).toBeUndefined();
+    expect(await store.claimRevocations(NOW, NOW + 1, 10)).toEqual([]);
+  });
+
+  test('since the store rejects it again and again: the others are committed', async () => {
+    const [first, second] = await twoRescued();
+    const rejecting: CommitterParts['store'] = {
+      ...failing(0),
+      commitRefresh: (id, ...given) =>
+        id === first.connectionId
+          ? Promise.reject(new StoreError('value too large'))
+          : store.commitRefresh(id, ...given),
+    };
+    const committer = committerOn(rejecting);
+    await committer.recover();
+    expect(await tokenOf(second.connectionId)).toBe(second.grant.accessToken);
+    expect(await rescuedResponses()).toEqual([first]);
+  });
+});
+
+test('commit for a connection that the store has lost: the response stays in the rescue file, nothing is revoked', async () => {
+  const pending = { ...(await aPendingCommit()), connectionId: 'con_lost' };
+  expect(await committerOn().commit(pending)).toBe('rescued');
+  expect(await rescuedResponses()).toEqual([pending]);
+  expect(await store.claimRevocations(NOW, NOW + 1, 10)).toEqual([]);
 });
 
 describe('rescued response whose connection another broker on the same file has claimed since', () => {
@@ -162,14 +230,14 @@ describe('rescued response whose connection another broker on the same file has 
   const expectAdopted = async (pending: PendingCommit) => {
     expect(await tokenOf(pending.connectionId)).toBe(pending.grant.accessToken);
     expect(await store.connection(pending.connectionId)).toMatchObject({ generation: 2, status: 'active' });
-    expect(await rescue.all()).toEqual([]);
+    expect(await rescuedResponses()).toEqual([]);
   };
 
   test('a start leaves it in the file, and the other broker adopts it', async () => {
     const { pending, newer, committerOfOther } = await claimedByOther();
     const started = committerOn();
     await started.recover();
-    expect(await rescue.all()).toEqual([pending]);
+    expect(await rescuedResponses()).toEqual([pending]);
     expect(started.rescuedFor(pending.connectionId)).toBeUndefined();
     expect(await committerOfOther.adopt(newer.connection, newer.fence, true)).toBe(true);
     await expectAdopted(pending);
@@ -192,7 +260,7 @@ describe('rescued response whose connection another broker on the same file has 
     const newest = await other.claim(pending.connectionId, { attempt: 'att_3', generation: 1, now: NOW, monotonic: 0 });
     if (typeof newest === 'string') throw new Error(newest);
     expect(await committerOfOther.adopt(newer.connection, newer.fence, true)).toBe(true);
-    expect(await rescue.all()).toEqual([pending]);
+    expect(await rescuedResponses()).toEqual([pending]);
     expect(await committerOfOther.adopt(newest.connection, newest.fence, true)).toBe(true);
     await expectAdopted(pending);
   });
@@ -209,12 +277,12 @@ describe('rescued response whose connection another broker on the same file has 
     );
     await committerOn().recover();
     expect(await tokenOf(pending.connectionId)).toBe(grant.accessToken);
-    expect(await rescue.all()).toEqual([]);
+    expect(await rescuedResponses()).toEqual([]);
 
     const revoked = await claimedByOther();
     await store.revoke(revoked.pending.connectionId, 'unsupported', NOW, anEntry());
     await committerOn().recover();
-    expect(await rescue.all()).toEqual([]);
+    expect(await rescuedResponses()).toEqual([]);
   });
 });
 
@@ -301,11 +369,11 @@ describe('standby that took the store over without the last commits', () => {
       expect(await committer.commit(pending)).toBe('rescued');
     });
     await committer.replayRescueFile();
-    expect(await rescue.all()).toEqual([pending]);
+    expect(await rescuedResponses()).toEqual([pending]);
     const claimed = await claimAgain(connection.id);
     expect(await committer.adopt(claimed.connection, claimed.fence, false)).toBe(true);
     expect(await tokenOf(connection.id)).toBe(pending!.grant.accessToken);
-    expect(await rescue.all()).toEqual([]);
+    expect(await rescuedResponses()).toEqual([]);
   });
 });
 
@@ -326,7 +394,7 @@ describe('rescue file', () => {
     const before = sizes();
     for (let i = 0; i < 100; i++) await rescue.add({ ...pending, attempt: `att_${i}` });
     expect(sizes()).toEqual(before);
-    expect(await rescue.all()).toHaveLength(100);
+    expect(await rescuedResponses()).toHaveLength(100);
   });
 
   test('is readable by its owner only', () => {
