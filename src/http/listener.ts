@@ -41,7 +41,8 @@ export async function listen(host: string, port: number): Promise<Listener> {
   return {
     url: `http://${host.includes(':') ? `[${host}]` : host}:${bound}`,
     handle({ fastRoutes, fetch }) {
-      const framework = getRequestListener(fetch);
+      // HTTP/1.0 requires no `Host` (HAProxy's health checks send none); the framework needs one to build a URL.
+      const framework = getRequestListener(fetch, { hostname: 'localhost' });
       handler = (request, response) => {
         const next = () => void framework(request, response);
         const fast = fastRoutes(request);

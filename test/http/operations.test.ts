@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -55,6 +56,18 @@ const valueIn = (metrics: string, series: string): number =>
 
 describe('broker', () => {
   const get = (path: string) => fetch(new URL(path, testSetup.broker.url));
+
+  test.each(['GET', 'HEAD', 'OPTIONS'])(
+    'healthz and readyz: 200 to %s over HTTP/1.0 without Host, as a load balancer asks',
+    async (method) => {
+      const { hostname, port } = new URL(testSetup.broker.url);
+      for (const path of ['/healthz', '/readyz']) {
+        const socket = connect(Number(port), hostname);
+        socket.write(`${method} ${path} HTTP/1.0\r\n\r\n`);
+        expect((await text(socket)).split('\r\n')[0], path).toMatch(/^HTTP\/1\.[01] 200 /);
+      }
+    },
+  );
 
   test('healthz and readyz: 200 without a key', async () => {
     const [alive, ready] = await Promise.all([get('/healthz'), get('/readyz')]);

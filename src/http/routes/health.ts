@@ -74,7 +74,7 @@ export function healthRoutes({ store, state, proveKeys, telemetry, log, isStoppi
     }
   };
 
-  return router()
+  const routes = router()
     .openapi(healthz, (c) => c.json({ status: 'ok' as const }, 200))
     .openapi(readyz, async (c) => {
       const checks = Object.fromEntries([await check('store', () => store.ping()), await check('key_ring', proveKeys)]);
@@ -86,4 +86,7 @@ export function healthRoutes({ store, state, proveKeys, telemetry, log, isStoppi
     .openapi(metrics, async (c) => {
       return c.text(await telemetry.render(await state()), 200);
     });
+  // HAProxy's `option httpchk` asks with OPTIONS unless it is told otherwise.
+  for (const path of ['/healthz', '/readyz']) routes.options(path, (c) => routes.request(path, {}, c.env));
+  return routes;
 }
