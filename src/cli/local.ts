@@ -10,11 +10,16 @@ import type { Io } from './io.ts';
 import { migrateDataCommand } from './migrate-data.ts';
 
 export function localCommands(program: Command, io: Io): void {
-  const serve = program.command('serve').description('run the broker');
-  example(serve, 'VALETKEY_ADMIN_KEY=$(openssl rand -hex 32) valetkey serve').action(async () => {
-    const { main } = await import('../runtime/main.ts');
-    await main();
-  });
+  const serve = program
+    .command('serve')
+    .description('run the broker')
+    .option('--force', 'start on a database that was migrated to another one, if no broker was ever started there');
+  example(serve, 'VALETKEY_ADMIN_KEY=$(openssl rand -hex 32) valetkey serve').action(
+    async ({ force = false }: { force?: boolean }) => {
+      const { main } = await import('../runtime/main.ts');
+      await main({ force });
+    },
+  );
 
   const demo = program.command('demo').description('run a local provider and a broker, and go through the whole flow');
   example(demo.option('--once', 'exit after the last step'), 'valetkey demo --once').action(runDemo);

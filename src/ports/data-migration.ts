@@ -65,6 +65,8 @@ export interface EndpointState {
   isInUse: boolean;
   /** The name of the source, while a data migration into this database has begun and not finished. */
   migratingFrom: string | undefined;
+  /** The name of the target, once all of this database has been migrated there. */
+  migratedTo: string | undefined;
   /** How many responses of providers wait in the rescue file beside it. */
   rescued: number;
 }
@@ -84,6 +86,10 @@ export interface MigrationEndpoint {
   /** One durable commit. */
   write(table: MigratedTable, rows: MigratedRow[]): Promise<void>;
   finish(): Promise<void>;
+  /** From now on no broker starts on this database, the source, since its refresh tokens may be spent by the target. */
+  markMigrated(to: string): Promise<void>;
+  /** The opposite. Without effect on a database that is not marked. */
+  unmarkMigrated(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -92,6 +98,13 @@ export interface MigrationEndpoint {
  * column `place`.
  */
 export const UNFINISHED_MARKER = 'moving_from';
+
+/** The table of a database that has been migrated. Its one row names the target, in the column `place`. */
+export const MIGRATED_MARKER = 'moved_to';
+
+/** Why nothing may use the old database any more. */
+export const migratedAway = (to: string): string =>
+  `this database was migrated to ${to}, where its refresh tokens are spent since: use that one. If no broker was ever started there, start one on this database with --force`;
 
 /** Why nothing else may open the database meanwhile. */
 export const unfinishedMigration = (from: string): string =>

@@ -1,7 +1,8 @@
-// Migrating all data from one database to another: the use case with the stores that the URLs mean.
+// Migrating all data from one database to another, and going back to the first: the use case with the stores that the URLs
+// mean.
 import type { DataMigrationProgress, DataMigrationResult } from '../broker/maintenance/index.ts';
-import { type MigrationEndpoint, StoreError } from '../ports/index.ts';
-import { openMigrationEndpoint } from '../stores/open.ts';
+import { type Logger, type MigrationEndpoint, StoreError } from '../ports/index.ts';
+import { openMigrationEndpoint, type StoreLocation } from '../stores/open.ts';
 
 export type { DataMigrationResult } from '../broker/maintenance/index.ts';
 
@@ -37,5 +38,25 @@ export async function runDataMigration({
     throw error;
   } finally {
     for (const endpoint of endpoints) await endpoint.close();
+  }
+}
+
+/**
+ * Lets a broker start on a database that was migrated to another one: the operator says that no broker was ever started on
+ * the target, so that nothing that is stored here was spent there. Rejects with `StoreError`.
+ */
+export async function unmarkMigratedSource(location: StoreLocation, log: Logger): Promise<void> {
+  if (location.databaseUrl.endsWith(':memory:')) return;
+  const endpoint = await openMigrationEndpoint(location);
+  try {
+    const { migratedTo } = await endpoint.state();
+    if (migratedTo === undefined) return;
+    await endpoint.unmarkMigrated();
+    log.warn(
+      { migrated_to: migratedTo },
+      'data migration: starting on the source because of --force; never start a broker on the target',
+    );
+  } finally {
+    await endpoint.close();
   }
 }

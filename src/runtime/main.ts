@@ -6,12 +6,14 @@ import { type Logger, StoreError } from '../ports/index.ts';
 import { migrateStore } from '../stores/open.ts';
 import { start } from './app.ts';
 import { type Config, parseConfig } from './config.ts';
+import { unmarkMigratedSource } from './data-migration.ts';
 import { runKeyRotation } from './keys.ts';
 import { SetupError } from './setup-error.ts';
 
-/** Runs the broker until SIGTERM or SIGINT. */
-export async function main(): Promise<void> {
+/** Runs the broker until SIGTERM or SIGINT. `force`: also on a database that was migrated to another one. */
+export async function main({ force }: { force: boolean }): Promise<void> {
   await configured(async (config, log) => {
+    if (force) await unmarkMigratedSource(config, log);
     const running = await start(config, log);
     let stopping = false;
     const stop = async (signal: string) => {

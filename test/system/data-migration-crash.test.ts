@@ -128,4 +128,16 @@ test('data migration to PostgreSQL, killed half-way and run again, and back: the
   expect(await token(ada)).toBe(second);
   await refresh(ada);
   await refresh(grace);
-}, 60_000);
+
+  expect(await broker.current().stop()).toBe(0);
+  for (const old of [file, there]) {
+    env.VALETKEY_DATABASE_URL = old;
+    await expect(broker.start()).rejects.toThrow(/VALETKEY_DATABASE_URL: this database was migrated to .* --force/);
+  }
+  const forced = spawn(process.execPath, [await bundled('cli'), 'serve', '--force'], {
+    env: { PATH: process.env.PATH, ...env, VALETKEY_DATABASE_URL: file, VALETKEY_PORT: '0' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  forced.stdout.on('data', (line) => String(line).includes('"listening"') && forced.kill('SIGTERM'));
+  expect(await textOf(forced.stdout)).toContain('starting on the source because of --force');
+}, 120_000);

@@ -52,7 +52,7 @@ export interface DataMigrationProgress {
 }
 
 interface Parts {
-  source: Pick<MigrationEndpoint, 'name' | 'state' | 'read'>;
+  source: Pick<MigrationEndpoint, 'name' | 'state' | 'read' | 'markMigrated' | 'unmarkMigrated'>;
   target: MigrationEndpoint;
   onProgress: (progress: DataMigrationProgress) => void;
 }
@@ -68,15 +68,14 @@ export async function migrateData({
 }: Parts): Promise<DataMigrationResult | { refused: string }> {
   const refused =
     (source.name === target.name ? 'the source is the target' : undefined) ??
-    refusalOfSource(source.name, await source.state()) ??
+    refusalOfSource(source.name, await source.state(), target.name) ??
     (await refusalOfTarget(target, source.name));
   if (refused !== undefined) return { refused };
 
   await target.begin(source.name);
   const written = await source.read((from) => copy(from, target, onProgress));
   const { tables, altered } = await compare({ source, target, onProgress });
-  const unfinished = differences(tables) ?? (await startedMeanwhile([source, target]));
-  if (unfinished === undefined) await target.finish();
+  const unfinished = differences(tables) ?? (await release({ source, target }));
   return { from: source.name, to: target.name, tables, altered, written, unfinished };
 }
 
@@ -91,9 +90,22 @@ function refusalOfVersion(name: string, version: EndpointState['version']): stri
   return undefined;
 }
 
+/**
+ * The source is marked before the target is usable, so that at no moment brokers can be started on both. Why the target
+ * was not made usable; undefined: it was.
+ */
+async function release({ source, target }: Pick<Parts, 'source' | 'target'>): Promise<string | undefined> {
+  await source.markMigrated(target.name);
+  const inUse = await startedMeanwhile([source, target]);
+  if (inUse === undefined) await target.finish();
+  else await source.unmarkMigrated();
+  return inUse;
+}
+
 function refusalOfSource(
   name: string,
-  { version, isInUse, migratingFrom, rescued }: EndpointState,
+  { version, isInUse, migratingFrom, migratedTo, rescued }: EndpointState,
+  to: string,
 ): string | undefined {
   if (version === 'absent') return `there is no database at ${name}`;
   if (version === 'empty') return `${name} holds no tables of Valetkey`;
@@ -102,6 +114,9 @@ function refusalOfSource(
   if (isInUse) return `a broker runs on ${name}: ${STOP}`;
   if (migratingFrom !== undefined)
     return `${name} is incomplete itself: a data migration from ${migratingFrom} into it has not finished`;
+  // To the same target: an earlier run ended between its last two steps.
+  if (migratedTo !== undefined && migratedTo !== to)
+    return `${name} was migrated to ${migratedTo}, whose credentials are newer: migrate from there`;
   if (version === 'older')
     return `${name} was made by an older version of Valetkey: back it up, bring it up to date with valetkey migrate, and run this again`;
   if (rescued > 0)

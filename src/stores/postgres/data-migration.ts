@@ -5,6 +5,7 @@ import { POSTGRES_DATA_MIGRATION_TIMEOUT_MS } from '../../domain/time-limits.ts'
 import {
   type EndpointState,
   LOCAL_COLUMNS,
+  MIGRATED_MARKER,
   type MigratedRow,
   type MigratedTable,
   type MigrationEndpoint,
@@ -50,8 +51,7 @@ export function postgresEndpoint(url: string, rescued: () => number): MigrationE
     read: orStoreError((work) => inSnapshot(pool, (client) => work(snapshotOf(client)))),
     begin: orStoreError(async (from) => {
       await migrate(address, undefined, from);
-      if ((await schemaState(pool)).migratingFrom === undefined)
-        await pool.query(`create table ${UNFINISHED_MARKER} as select ${literal(from)} as place`);
+      if ((await schemaState(pool)).migratingFrom === undefined) await pool.query(markerTable(UNFINISHED_MARKER, from));
     }),
     write: orStoreError(async (table, rows) => {
       const all = columnsOf(table);
@@ -59,6 +59,8 @@ export function postgresEndpoint(url: string, rescued: () => number): MigrationE
       await pool.query(insertInto(table), values);
     }),
     finish: orStoreError(async () => void (await pool.query(`drop table ${UNFINISHED_MARKER}`))),
+    markMigrated: orStoreError(async (to) => void (await pool.query(markerTable(MIGRATED_MARKER, to)))),
+    unmarkMigrated: orStoreError(async () => void (await pool.query(`drop table if exists ${MIGRATED_MARKER}`))),
     close: () => pool.end(),
   };
 }
@@ -71,17 +73,18 @@ function nameOf(text: string): string {
   return `postgres://${host}:${port || '5432'}${pathname}${schema === undefined ? '' : ` (schema ${schema})`}`;
 }
 
-const literal = (text: string): string => `'${text.replaceAll("'", "''")}'::text`;
+const markerTable = (marker: string, place: string): string =>
+  `create table if not exists ${marker} as select '${place.replaceAll("'", "''")}'::text as place`;
 
 async function stateOf(pool: Pool): Promise<Omit<EndpointState, 'rescued'>> {
   try {
-    const { version, migratingFrom } = await schemaState(pool);
+    const { version, migratingFrom, migratedTo } = await schemaState(pool);
     const hasReplicas = version === 'older' || version === 'current' || version === 'newer';
     const [alive = '0'] = (hasReplicas && (await rowsOf(pool, COUNT_LIVE))) || [];
-    return { version, isInUse: Number(alive) > 0, migratingFrom };
+    return { version, isInUse: Number(alive) > 0, migratingFrom, migratedTo };
   } catch (error) {
     if (codeOf(error) !== NO_SUCH_DATABASE) throw error;
-    return { version: 'absent', isInUse: false, migratingFrom: undefined };
+    return { version: 'absent', isInUse: false, migratingFrom: undefined, migratedTo: undefined };
   }
 }
 

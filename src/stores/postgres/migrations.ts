@@ -4,7 +4,14 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { escapeIdentifier, type Pool } from 'pg';
 import { POSTGRES_MIGRATION_RETRY_MS, POSTGRES_MIGRATION_TIMEOUT_MS } from '../../domain/time-limits.ts';
 import { packageFile } from '../../package-files.ts';
-import { type DatabaseVersion, StoreError, UNFINISHED_MARKER, unfinishedMigration } from '../../ports/index.ts';
+import {
+  type DatabaseVersion,
+  MIGRATED_MARKER,
+  migratedAway,
+  StoreError,
+  UNFINISHED_MARKER,
+  unfinishedMigration,
+} from '../../ports/index.ts';
 import {
   type AppliedMigration,
   assertUsable,
@@ -33,6 +40,14 @@ export interface SchemaState {
   inTheWay: string[];
   /** The source of an unfinished data migration into it. */
   migratingFrom: string | undefined;
+  /** The target of a data migration from it. */
+  migratedTo: string | undefined;
+}
+
+/** The database that a marker table names. */
+async function markedIn(db: Queryable, schema: string, marker: string): Promise<string | undefined> {
+  if ((await existing(db, schema, [marker])).length === 0) return undefined;
+  return (await rowsOf(db, `select place as value from ${within(schema, marker)}`))?.[0];
 }
 
 /** Rejects with `StoreError` when `search_path` names no schema, or leaves open which is meant. */
@@ -41,17 +56,16 @@ export async function schemaState(db: Queryable, migrationsFolder: string = MIGR
   const schema = await ownSchema(db);
   const { version, inTheWay } = await versionIn(db, schema, known);
   if (version === 'empty') await assertNoneLaterInPath(db, schema, known);
-  const isMarked = (await existing(db, schema, [UNFINISHED_MARKER])).length > 0;
-  const marked = isMarked ? await rowsOf(db, `select place as value from ${within(schema, UNFINISHED_MARKER)}`) : [];
-  return { version, inTheWay, migratingFrom: marked?.[0] };
+  const migratingFrom = await markedIn(db, schema, UNFINISHED_MARKER);
+  return { version, inTheWay, migratingFrom, migratedTo: await markedIn(db, schema, MIGRATED_MARKER) };
 }
 
 /**
  * Brings the tables up to date, all of it or nothing. The lock is taken in the transaction that migrates, and ends with
  * it, so it works behind a pooler in transaction mode too. Where the database has no such locks, one of several
  * concurrent migrations succeeds, and the others retry and find nothing to do. Rejects with `StoreError`, also when this
- * version must not use the database (`assertUsable`), or when a data migration into it is unfinished, unless it is the
- * one from `migratingFrom`.
+ * version must not use the database (`assertUsable`), when it was migrated to another one, or when a data migration into it
+ * is unfinished, unless it is the one from `migratingFrom`.
  */
 export async function migrate(
   address: Address,
@@ -65,6 +79,7 @@ export async function migrate(
       const state = await schemaState(pool, migrationsFolder);
       if (state.migratingFrom !== undefined && state.migratingFrom !== migratingFrom)
         throw new StoreError(unfinishedMigration(state.migratingFrom));
+      if (state.migratedTo !== undefined) throw new StoreError(migratedAway(state.migratedTo));
       assertUsable(state.version, state.inTheWay);
       if (state.version === 'current') return;
       try {

@@ -3,10 +3,12 @@ import { existsSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import Sqlite, { type Database } from 'better-sqlite3';
 import { getTableColumns, getTableName, is, Table } from 'drizzle-orm';
+import { SQLITE_OPEN_BUSY_TIMEOUT_MS } from '../../domain/time-limits.ts';
 import {
   type AlteredValue,
   type EndpointState,
   LOCAL_COLUMNS,
+  MIGRATED_MARKER,
   type MigratedPage,
   type MigratedRow,
   type MigratedTable,
@@ -50,10 +52,11 @@ export function sqliteEndpoint(url: string): MigrationEndpoint {
     name: `file:${path}`,
     state: orStoreError(async (): Promise<EndpointState> => {
       const rescued = countRescued(path);
-      if (!existsSync(path)) return { version: 'absent', isInUse: false, migratingFrom: undefined, rescued };
+      if (!existsSync(path))
+        return { version: 'absent', isInUse: false, migratingFrom: undefined, migratedTo: undefined, rescued };
       return readingOnly(path, (client) => {
-        const { version, migratingFrom } = schemaState(client);
-        return { version, isInUse: isInUse(path), migratingFrom, rescued };
+        const { version, migratingFrom, migratedTo } = schemaState(client);
+        return { version, isInUse: isInUse(path), migratingFrom, migratedTo, rescued };
       });
     }),
     read: orStoreError((work) =>
@@ -66,7 +69,7 @@ export function sqliteEndpoint(url: string): MigrationEndpoint {
     begin: orStoreError((from) => {
       target = openDatabase(url, undefined, from);
       if (schemaState(target).migratingFrom !== undefined) return;
-      target.exec(`create table ${UNFINISHED_MARKER} as select '${from.replaceAll("'", "''")}' as place`);
+      target.exec(markerTable(UNFINISHED_MARKER, from));
     }),
     write: orStoreError((table, rows) => {
       const names = columnsOf(table);
@@ -76,6 +79,8 @@ export function sqliteEndpoint(url: string): MigrationEndpoint {
       })();
     }),
     finish: orStoreError(() => void target!.exec(`drop table ${UNFINISHED_MARKER}`)),
+    markMigrated: orStoreError((to) => changing(path, markerTable(MIGRATED_MARKER, to))),
+    unmarkMigrated: orStoreError(() => changing(path, `drop table if exists ${MIGRATED_MARKER}`)),
     close: async () => void target?.close(),
   };
 }
@@ -95,6 +100,20 @@ async function readingOnly<T>(path: string, work: (client: Database) => T | Prom
   const client = new Sqlite(path, { readonly: true, fileMustExist: true });
   try {
     return await work(client);
+  } finally {
+    client.close();
+  }
+}
+
+const markerTable = (marker: string, place: string): string =>
+  `create table if not exists ${marker} as select '${place.replaceAll("'", "''")}' as place`;
+
+/** Durable once it returns, also where the journal is a WAL. */
+function changing(path: string, statement: string): void {
+  const client = new Sqlite(path, { fileMustExist: true, timeout: SQLITE_OPEN_BUSY_TIMEOUT_MS });
+  try {
+    client.pragma('synchronous = FULL');
+    client.exec(statement);
   } finally {
     client.close();
   }

@@ -3,7 +3,14 @@ import type { Database } from 'better-sqlite3';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
 import { migrate } from 'drizzle-orm/better-sqlite3/migrator';
 import { packageFile } from '../../package-files.ts';
-import { type DatabaseVersion, StoreError, UNFINISHED_MARKER, unfinishedMigration } from '../../ports/index.ts';
+import {
+  type DatabaseVersion,
+  MIGRATED_MARKER,
+  migratedAway,
+  StoreError,
+  UNFINISHED_MARKER,
+  unfinishedMigration,
+} from '../../ports/index.ts';
 import {
   type AppliedMigration,
   assertUsable,
@@ -24,7 +31,13 @@ export interface SchemaState {
   inTheWay: string[];
   /** The source of an unfinished data migration into it. */
   migratingFrom: string | undefined;
+  /** The target of a data migration from it. */
+  migratedTo: string | undefined;
 }
+
+/** The database that a marker table names. */
+const markedIn = (client: Database, marker: string): string | undefined =>
+  has(client, marker) ? client.prepare<[], string>(`select place from ${marker}`).pluck().get() : undefined;
 
 export function schemaState(client: Database, migrationsFolder: string = MIGRATIONS): SchemaState {
   const known = readMigrations(migrationsFolder);
@@ -36,20 +49,22 @@ export function schemaState(client: Database, migrationsFolder: string = MIGRATI
         )
         .all()
     : [];
-  const migratingFrom = has(client, UNFINISHED_MARKER)
-    ? client.prepare<[], string>(`select place from ${UNFINISHED_MARKER}`).pluck().get()
-    : undefined;
-  return { ...classifyDatabase(known, applied, tables), migratingFrom };
+  return {
+    ...classifyDatabase(known, applied, tables),
+    migratingFrom: markedIn(client, UNFINISHED_MARKER),
+    migratedTo: markedIn(client, MIGRATED_MARKER),
+  };
 }
 
 /**
- * Throws `StoreError` when the database is not one of this line of versions, or a data migration into it is unfinished,
- * unless it is the one from `migratingFrom`. Changes nothing.
+ * Throws `StoreError` when the database is not one of this line of versions, was migrated to another one, or a data
+ * migration into it is unfinished, unless it is the one from `migratingFrom`. Changes nothing.
  */
 export function assertOurs(client: Database, migrationsFolder: string, migratingFrom?: string): void {
   const state = schemaState(client, migrationsFolder);
   if (state.migratingFrom !== undefined && state.migratingFrom !== migratingFrom)
     throw new StoreError(unfinishedMigration(state.migratingFrom));
+  if (state.migratedTo !== undefined) throw new StoreError(migratedAway(state.migratedTo));
   assertUsable(state.version, state.inTheWay);
 }
 

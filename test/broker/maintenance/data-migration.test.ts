@@ -1,12 +1,13 @@
 // Migrating between databases: the target has every value of the source, or the migration reports that it has not.
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import { type DataMigrationResult, migrateData } from '../../../src/broker/maintenance/data-migration.ts';
 import { type EndpointState, MIGRATED_TABLES, type MigrationEndpoint, type Store } from '../../../src/ports/index.ts';
-import { runDataMigration } from '../../../src/runtime/data-migration.ts';
+import { runDataMigration, unmarkMigratedSource } from '../../../src/runtime/data-migration.ts';
 import { migratePostgres, openPostgres } from '../../../src/stores/postgres/store.ts';
 import { sqliteEndpoint } from '../../../src/stores/sqlite/data-migration.ts';
 import { openRescue } from '../../../src/stores/sqlite/rescue-file.ts';
@@ -67,6 +68,13 @@ beforeAll(async () => {
   await store.close();
 });
 
+/** A copy of the populated database: a source can be migrated to one target only. */
+function aSource(): string {
+  const url = aFile();
+  copyFileSync(pathOf(populated), pathOf(url));
+  return url;
+}
+
 const migrated = async (from: string, to: string): Promise<DataMigrationResult> => {
   const outcome = await runDataMigration({ from, to, dataDir: folder, onProgress: () => undefined });
   if ('refused' in outcome) throw new Error(outcome.refused);
@@ -92,7 +100,7 @@ function contents(url: string): Record<string, unknown[]> {
 test('to PostgreSQL and back: every row of every table is the same, to the byte', async () => {
   const [there, back] = [await aDatabase(), aFile()];
   const before = contents(populated);
-  const out = await migrated(populated, there);
+  const out = await migrated(aSource(), there);
   const home = await migrated(there, back);
   for (const { tables, unfinished, altered } of [out, home]) {
     expect(unfinished).toBeUndefined();
@@ -109,7 +117,7 @@ test('to PostgreSQL and back: every row of every table is the same, to the byte'
 
 test('an unresolved refresh stays unresolved, for the broker on the target to resolve', async () => {
   const to = await aDatabase();
-  await migrated(populated, to);
+  await migrated(aSource(), to);
   const intents = (store: Store) => store.unresolvedRefreshes();
   const [here, there] = [await openSqlite(populated), await openPostgres(to)];
   expect(await intents(there)).toEqual(await intents(here));
@@ -124,7 +132,7 @@ test('a database with a linguistic collation: no row is left out', async () => {
   await asked(any, `create database ${name} template template0 locale_provider icu icu_locale 'en'`);
   const to = new URL(any);
   to.pathname = name;
-  expect((await migrated(populated, to.href)).unfinished).toBeUndefined();
+  expect((await migrated(aSource(), to.href)).unfinished).toBeUndefined();
   expect((await migrated(to.href, aFile())).unfinished).toBeUndefined();
 });
 
@@ -170,13 +178,13 @@ async function interrupted(from: string, to: string): Promise<void> {
 
 describe('an unfinished data migration', () => {
   test('keeps brokers and schema migrations off the target; run again, it resumes where it stopped', async () => {
-    const to = aFile();
-    await interrupted(populated, to);
+    const [from, to] = [aSource(), aFile()];
+    await interrupted(from, to);
     const words = /^a data migration from file:.* into this database has not finished: run valetkey migrate-data again/;
     await expect(openSqlite(to)).rejects.toThrow(words);
     expect(() => migrateSqlite(to)).toThrow(words);
     expect(await refusal(to, aFile())).toMatch(/is incomplete itself/);
-    const { tables, written, unfinished } = await migrated(populated, to);
+    const { tables, written, unfinished } = await migrated(from, to);
     expect(unfinished).toBeUndefined();
     // All but the first page of the audit log, and the one key check.
     expect(written).toBe(tables.find(({ table }) => table === 'audit')!.source.rows - 1_000 + 1);
@@ -185,7 +193,7 @@ describe('an unfinished data migration', () => {
 
   test('detects that the source was changed meanwhile, and stays unfinished', async () => {
     const [from, to] = [aFile(), aFile()];
-    await migrated(populated, from);
+    await migrated(aSource(), from);
     await interrupted(from, to);
     const store = await openSqlite(from);
     await connected(store, { id: 'con_00000000' });
@@ -204,7 +212,7 @@ describe('an unfinished data migration', () => {
 
   test('does not finish while a broker that was started meanwhile runs', async () => {
     const [from, to] = [aFile(), aFile()];
-    await migrated(populated, from);
+    await migrated(aSource(), from);
     const target = sqliteEndpoint(to);
     let started: Store | undefined;
     const slow: MigrationEndpoint = {
@@ -222,8 +230,8 @@ describe('an unfinished data migration', () => {
 
   test('is not resumed from another source', async () => {
     const [to, other] = [aFile(), aFile()];
-    await interrupted(populated, to);
-    await migrated(populated, other);
+    await interrupted(aSource(), to);
+    await migrated(aSource(), other);
     expect(await refusal(other, to)).toMatch(
       /holds a part of file:.*: finish that data migration, or use an empty database/,
     );
@@ -237,6 +245,49 @@ describe('an unfinished data migration', () => {
       'a data migration from file:/old.db into this database has not finished',
     );
     await expect(migratePostgres(to)).rejects.toThrow('has not finished');
+  });
+});
+
+describe('a source that was migrated', () => {
+  const AWAY = (to: string) => `this database was migrated to ${to}, where its refresh tokens are spent since`;
+
+  test('keeps brokers, schema migrations and other data migrations off', async () => {
+    const [from, there, back] = [aSource(), await aDatabase(), aFile()];
+    const { to } = await migrated(from, there);
+    await expect(openSqlite(from)).rejects.toThrow(AWAY(to));
+    expect(() => migrateSqlite(from)).toThrow(AWAY(to));
+    expect(await refusal(from, aFile())).toMatch(/was migrated to postgres:.*, whose credentials are newer: migrate/);
+    await migrated(there, back);
+    await expect(openPostgres(there)).rejects.toThrow(AWAY(back));
+    await expect(migratePostgres(there)).rejects.toThrow(AWAY(back));
+    await (await openSqlite(back)).close();
+  });
+
+  test('is marked before the target is usable: a run that ends in between is run again', async () => {
+    const [from, to] = [aSource(), aFile()];
+    const target = sqliteEndpoint(to);
+    const failing = { ...target, finish: () => Promise.reject(new Error('killed')) };
+    const source = sqliteEndpoint(from);
+    await expect(migrateData({ source, target: failing, onProgress: () => undefined })).rejects.toThrow('killed');
+    await target.close();
+    await expect(openSqlite(from)).rejects.toThrow(AWAY(to));
+    await expect(openSqlite(to)).rejects.toThrow('has not finished');
+    expect((await migrated(from, to)).unfinished).toBeUndefined();
+    await (await openSqlite(to)).close();
+    await expect(openSqlite(from)).rejects.toThrow(AWAY(to));
+  });
+
+  test('can be used again, with --force alone', async () => {
+    const [from, there] = [aSource(), await aDatabase()];
+    await migrated(from, there);
+    await migrated(there, aFile());
+    const log = createLogger('silent');
+    for (const databaseUrl of [from, there]) await unmarkMigratedSource({ databaseUrl, dataDir: folder }, log);
+    await (await openSqlite(from)).close();
+    await (await openPostgres(there)).close();
+    // Without effect on a database that is not marked, is not there, or lives in memory.
+    for (const databaseUrl of [from, aFile(), 'file::memory:'])
+      await unmarkMigratedSource({ databaseUrl, dataDir: folder }, log);
   });
 });
 
@@ -270,12 +321,18 @@ describe('refused, with nothing changed:', () => {
 
   test('a source that another version made', async () => {
     const from = aFile();
-    await migrated(populated, from);
+    await migrated(aSource(), from);
     const client = new Sqlite(pathOf(from));
     client.prepare("insert into __drizzle_migrations (hash, created_at) values ('of tomorrow', 9e12)").run();
     client.close();
     expect(await refusal(from, aFile())).toMatch(/was made by a newer version of Valetkey than this one/);
-    const older = { version: 'older', isInUse: false, migratingFrom: undefined, rescued: 0 } satisfies EndpointState;
+    const older = {
+      version: 'older',
+      isInUse: false,
+      migratingFrom: undefined,
+      migratedTo: undefined,
+      rescued: 0,
+    } satisfies EndpointState;
     const source = { ...sqliteEndpoint(populated), state: async () => older };
     expect(await migrateData({ source, target: sqliteEndpoint(aFile()), onProgress: () => undefined })).toEqual({
       refused: expect.stringMatching(/older version of Valetkey: back it up, .* valetkey migrate, and run this again/),
@@ -284,7 +341,7 @@ describe('refused, with nothing changed:', () => {
 
   test('a broker on either side', async () => {
     const from = aFile();
-    await migrated(populated, from);
+    await migrated(aSource(), from);
     const [here, url] = [await openSqlite(from), await aDatabase()];
     const there = await openPostgres(url);
     expect(await refusal(from, aFile())).toMatch(/^a broker runs on file:.*: stop every broker there/);
@@ -296,7 +353,7 @@ describe('refused, with nothing changed:', () => {
 
   test('responses in the rescue file beside a database, or on the machine of a broker on PostgreSQL', async () => {
     const [from, url] = [aFile(), await aDatabase()];
-    await migrated(populated, from);
+    await migrated(aSource(), from);
     const pending = {
       connectionId: 'con_1',
       integration: 'slack',
@@ -341,11 +398,11 @@ describe('refused, with nothing changed:', () => {
 });
 
 test('migrate-data --json: each table with its digest', async () => {
-  const to = aFile();
-  const { code, out, err } = await createTerminal({})(['migrate-data', '--from', populated, '--to', to, '--json']);
+  const [source, to] = [aSource(), aFile()];
+  const { code, out, err } = await createTerminal({})(['migrate-data', '--from', source, '--to', to, '--json']);
   expect({ code, err }).toEqual({ code: 0, err: '' });
   const { from, finished, tables, ...rest } = JSON.parse(out);
-  expect({ from: from.endsWith('1.db'), finished, ...rest }).toMatchObject({ from: true, finished: true, altered: 0 });
+  expect({ from, finished, ...rest }).toMatchObject({ from: source, finished: true, altered: 0 });
   expect(tables).toHaveLength(MIGRATED_TABLES.length);
   expect(tables[0]).toEqual({
     table: 'integrations',
