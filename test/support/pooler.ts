@@ -1,4 +1,4 @@
-// A connection pooler in transaction mode, like PgBouncer: many clients, few server connections, no session state. It
+// A connection pooler in transaction or statement mode, like PgBouncer: many clients, few server connections, no session state. It
 // implements PostgreSQL's protocol version 3, without authentication.
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
@@ -15,6 +15,8 @@ interface Options {
   servers?: number;
   /** Which idle server connection is used next. `longest idle` makes each client use all of them soon. */
   reuse?: 'longest idle' | 'last used';
+  /** `statement`: a client that begins a transaction is disconnected. */
+  mode?: 'transaction' | 'statement';
   /** Statements that are refused with 0A000 (feature_not_supported). */
   unsupported?: RegExp;
 }
@@ -52,7 +54,7 @@ const UNSUPPORTED_STATEMENT = 'select distinct 1 for update';
 /** Starts a pooler in front of the server of this URL. */
 export async function startPooler(
   url: string,
-  { servers: maxServers = 3, reuse = 'longest idle', unsupported }: Options = {},
+  { servers: maxServers = 3, reuse = 'longest idle', mode = 'transaction', unsupported }: Options = {},
 ): Promise<Pooler> {
   const { hostname, port: serverPort } = new URL(url);
   const databases = new Map<string, Database>();
@@ -142,10 +144,14 @@ export async function startPooler(
       const { client } = server;
       // Notifications have no known recipient in transaction mode.
       if (!isOpen || !client || typeOf(reply) === 'A') return;
+      const isIdle = isReady && reply.subarray(5).toString() === 'I';
+      if (isReady && !isIdle && mode === 'statement') {
+        client.socket.end(errorMessage('08P01', 'transaction blocks not allowed in statement pooling mode'));
+        return void socket.destroy();
+      }
       client.socket.write(reply);
       if (!isReady) return;
       client.pendingReplies--;
-      const isIdle = reply.subarray(5).toString() === 'I';
       if (isIdle && client.pendingReplies === 0 && !client.isMidBatch) releaseServer(database, server);
     };
     socket.on(

@@ -28,6 +28,9 @@ export const isBroken = (error: unknown): boolean => !isAnswer(error) && !(error
 /** Serialization failure, deadlock: nothing happened, and the next attempt may succeed. */
 export const isWorthRetrying = (error: unknown): boolean => ['40001', '40P01'].includes(codeOf(error) ?? '');
 
+/** The user may not do it, or not log in; or the server only reads: the next attempt is denied too. */
+export const isDenied = (error: unknown): boolean => /^(28|42501|25006)/.test(codeOf(error) ?? '');
+
 /** A prepared statement is unknown by its name, or exists already: a pooler has switched the connection. */
 export const isForeignName = (error: unknown): boolean => ['26000', '42P05'].includes(codeOf(error) ?? '');
 

@@ -22,7 +22,8 @@ import {
   tablesOf,
 } from '../shared/migration-journal.ts';
 import { type Address, openPool, rowsOf } from './database.ts';
-import { codeOf, storeError } from './errors.ts';
+import { codeOf, isDenied, storeError } from './errors.ts';
+import { assertMeetsRequirements } from './requirements.ts';
 
 const MIGRATIONS = packageFile('drizzle/postgres');
 const MAX_ATTEMPTS = 5;
@@ -75,6 +76,7 @@ export async function migrate(
   const pool = openPool(address, 1, { query_timeout: POSTGRES_MIGRATION_TIMEOUT_MS });
   let isLocked = true;
   try {
+    await assertMeetsRequirements(pool);
     for (let attempt = 1; ; attempt++) {
       const state = await schemaState(pool, migrationsFolder);
       if (state.migratingFrom !== undefined && state.migratingFrom !== migratingFrom)
@@ -85,7 +87,7 @@ export async function migrate(
       try {
         await apply(pool, migrationsFolder, isLocked);
       } catch (error) {
-        if (error instanceof StoreError || attempt === MAX_ATTEMPTS) throw error;
+        if (error instanceof StoreError || isDenied(error) || attempt === MAX_ATTEMPTS) throw error;
         if (NOT_SUPPORTED.includes(codeOf(error) ?? '')) isLocked = false;
         await pause(POSTGRES_MIGRATION_RETRY_MS * Math.random() * attempt);
       }
