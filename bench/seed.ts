@@ -130,6 +130,7 @@ function template(integration: string, now: number): Connection {
     params: {},
     captured: {},
     identity: null,
+    account: null,
     tokenType: 'Bearer',
     issuedAt: now,
     expiresAt: now + DAY,

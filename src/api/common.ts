@@ -1,6 +1,7 @@
 // The parts that schemas share: names, URLs, times, pages, problems.
 // Times are RFC 3339 UTC strings, durations whole seconds, ids opaque strings.
 import { z } from '@hono/zod-openapi';
+import { EXAMPLE } from './examples.ts';
 
 export const plain = (max: number) =>
   z
@@ -42,6 +43,16 @@ export const Status = z.enum(['active', 'needs_reauth', 'revoked']).openapi({
 export const UpstreamRevocation = z.enum(['done', 'pending', 'unsupported', 'failed']).openapi({
   description: 'The state of the revocation at the provider. `pending` ones are retried.',
 });
+export const Account = z
+  .object({
+    issuer: z.string().openapi({ description: 'Where `id` is unique: an OpenID issuer, or an origin of the provider' }),
+    id: z.string(),
+    name: z.string().nullable().openapi({ description: 'For people. It may change.' }),
+  })
+  .openapi('Account', {
+    description: "The account at the provider: a user, or a tenant where the grant is the tenant's. Null: not told.",
+    example: EXAMPLE.account,
+  });
 export const Origin = Url.refine(
   (u) => URL.canParse(u) && new URL(u).origin === u && !u.includes('*'),
   'an origin: scheme, host and port, nothing after',

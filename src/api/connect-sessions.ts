@@ -1,6 +1,6 @@
 // Connect sessions: single-use links with which an owner connects an account.
 import { z } from '@hono/zod-openapi';
-import { Id, Label, Metadata, Owner, Scopes, Slug, Strings, Time, Url } from './common.ts';
+import { Account, Id, Label, Metadata, Owner, Scopes, Slug, Strings, Time, Url } from './common.ts';
 import { EXAMPLE } from './examples.ts';
 
 const wanted = { integration: EXAMPLE.integration, owner: EXAMPLE.owner, label: 'work' };
@@ -51,6 +51,7 @@ export const SessionView = z
       .string()
       .optional()
       .openapi({ description: 'Present once completed, or when the session renews a connection' }),
+    account: Account.nullable(),
     error: z.string().optional().openapi({ description: 'The error code, when failed' }),
     created_at: Time,
     expires_at: Time,
@@ -61,6 +62,7 @@ export const SessionView = z
       status: 'completed',
       ...wanted,
       connection_id: EXAMPLE.connection,
+      account: EXAMPLE.account,
       created_at: EXAMPLE.made,
       expires_at: '2026-03-02T09:40:00.000Z',
     },

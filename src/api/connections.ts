@@ -1,6 +1,7 @@
 // Connections: read, list, import, revoke.
 import { z } from '@hono/zod-openapi';
 import {
+  Account,
   Id,
   Label,
   Metadata,
@@ -30,6 +31,7 @@ export const ConnectionView = z
       description:
         'Values captured from the provider when the account was connected, such as a team or an instance URL',
     }),
+    account: Account.nullable(),
     expires_at: Time.nullable(),
     next_refresh_at: Time.nullable(),
     reauth_due_at: Time.nullable().openapi({
@@ -54,6 +56,7 @@ export const ConnectionView = z
       scopes: ['chat:write', 'channels:read'],
       metadata: { plan: 'team' },
       captured: { team_id: 'T0123ABCD', team_name: 'Acme' },
+      account: EXAMPLE.account,
       expires_at: EXAMPLE.ends,
       next_refresh_at: '2026-03-02T22:20:11.000Z',
       reauth_due_at: null,

@@ -12,6 +12,7 @@ export const EXAMPLE = {
   provider: 'slack',
   integration: 'slack',
   owner: 'user_42',
+  account: { issuer: 'https://slack.com', id: 'T0123ABCD/U0456EFGH', name: 'Acme' },
   made: '2026-03-02T09:30:00.000Z',
   changed: '2026-03-02T10:25:07.000Z',
   ends: '2026-03-02T22:25:07.000Z',

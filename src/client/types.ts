@@ -20,6 +20,21 @@ export type ProblemCode =
   | 'unauthenticated'
   | 'unsupported_media_type';
 
+/**
+ * The account at the provider: a user, or a tenant where the grant is the tenant's. Null: not told.
+ */
+export type Account = {
+  /**
+   * Where `id` is unique: an OpenID issuer, or an origin of the provider
+   */
+  issuer: string;
+  id: string;
+  /**
+   * For people. It may change.
+   */
+  name: string | null;
+} | null;
+
 export interface Token {
   connection_id: string;
   integration: string;
@@ -132,6 +147,7 @@ export interface ConnectSession {
    * Present once completed, or when the session renews a connection
    */
   connection_id?: string;
+  account: Account;
   /**
    * The error code, when failed
    */

@@ -31,6 +31,8 @@ export interface Connection {
   captured: Record<string, unknown>;
   /** The owner's identity at the provider (OpenID Connect Core 5.7: `iss` and `sub` together); null when unknown. */
   identity: Identity | null;
+  /** Whose grant it is, as the catalogue reads it; null when the provider does not tell, or did not yet. */
+  account: Account | null;
   tokenType: string;
   /** When the access token was received, by our clock. */
   issuedAt: number;
@@ -53,6 +55,15 @@ export interface Connection {
 export interface Identity {
   issuer: string;
   subject: string;
+}
+
+/** The account at the provider that a grant is for: a user, or a tenant where the grant is the tenant's. */
+export interface Account {
+  /** Where `id` is unique. */
+  issuer: string;
+  id: string;
+  /** For people: it may change. */
+  name: string | null;
 }
 
 /** The secrets of a connection in plain text: in memory only, on their way in or out. */

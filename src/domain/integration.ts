@@ -1,5 +1,5 @@
 // Integrations (providers set up in this deployment), and the connect sessions and flows that create connections.
-import type { Ciphertext } from './connection.ts';
+import type { Account, Ciphertext } from './connection.ts';
 
 export interface Integration {
   /** A slug chosen by the admin. */
@@ -49,6 +49,8 @@ export interface ConnectSession {
   returnUrl: string | null;
   /** The connection to renew; once completed, the one that was created or renewed. */
   connectionId: string | null;
+  /** The account that was connected; null until then, and where the provider does not tell. */
+  account: Account | null;
   status: SessionStatus;
   error: string | null;
   /** SHA-256 of the cookie of the browser that opened it first; null: not opened yet. */

@@ -114,6 +114,7 @@ export type RefreshedFields = Pick<
   | 'lastRefreshedAt'
   | 'captured'
   | 'identity'
+  | 'account'
   | 'updatedAt'
 >;
 

@@ -2,6 +2,7 @@
 import type { AuditEntry, StoredAuditEntry } from '../domain/audit.ts';
 import type { Caller, CallerKey } from '../domain/caller.ts';
 import type {
+  Account,
   Ciphertext,
   Connection,
   ConnectionStatus,
@@ -151,6 +152,8 @@ export interface ConnectionStore {
   connections(filter: ConnectionFilter, page: PageRequest): Promise<Page<Connection>>;
   /** Ids of live connections that match, ascending. */
   liveConnections(filter: Pick<ConnectionFilter, 'integration' | 'owner'>, limit: number): Promise<string[]>;
+  /** Live connections of the account, of any integration, the oldest first. */
+  connectionsOfAccount(account: Pick<Account, 'issuer' | 'id'>, limit: number): Promise<Connection[]>;
   /** For metrics; by integration and status. */
   countConnections(): Promise<{ integration: string; status: ConnectionStatus; count: number }[]>;
 

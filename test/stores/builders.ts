@@ -41,6 +41,7 @@ export const aConnection = (given: Partial<Connection> = {}): Connection => ({
   params: { shop: 'acme' },
   captured: { team: { id: 'T1' } },
   identity: { issuer: 'https://op.example', subject: 'sub-1' },
+  account: { issuer: 'https://op.example', id: 'sub-1', name: 'Ada' },
   tokenType: 'Bearer',
   issuedAt: NOW,
   expiresAt: NOW + 3_600_000,
@@ -74,6 +75,7 @@ export const someRefreshedFields = (given: Partial<RefreshedFields> = {}): Refre
   lastRefreshedAt: NOW + 100,
   captured: { team: { id: 'T2' } },
   identity: { issuer: 'https://op.example', subject: 'sub-2' },
+  account: { issuer: 'https://op.example', id: 'sub-2', name: null },
   updatedAt: NOW + 101,
   ...given,
 });
@@ -110,6 +112,7 @@ export const aSession = (given: Partial<ConnectSession> = {}): ConnectSession =>
   metadata: { from: 'settings' },
   returnUrl: 'https://app.example/done',
   connectionId: null,
+  account: null,
   status: 'pending',
   error: null,
   browserDigest: null,
@@ -185,7 +188,7 @@ export async function fill(store: Store): Promise<void> {
   const { connection } = await connected(store);
   const claimed = await store.claim(connection.id, { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 });
   if (typeof claimed !== 'object') throw new Error(`not claimed: ${claimed}`);
-  const session = aSession({ connectionId: connection.id });
+  const session = aSession({ connectionId: connection.id, account: connection.account });
   await store.addSession(session, anEntry());
   if ((await store.beginFlow(aFlow(session.id), NOW)) !== 'begun') throw new Error('no flow begun');
   await store.failSession(session.id, 'access_denied', anEntry());

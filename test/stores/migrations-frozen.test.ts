@@ -21,6 +21,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795862878805,
       sha256: '5de7c08d70e08f3e0c4df0f8ffaa330e645e1b7a9964881a533b9fa60ad88156',
     },
+    '0002_accounts': {
+      when: 1795872283637,
+      sha256: '21e870e9375c74ac117704ac91b44e48cfe257df845ed07d0ed4083b838a25d1',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
@@ -28,6 +32,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0001_rate_buckets': {
       when: 1795862879781,
       sha256: 'e7fd8b176b3c8aa2d8e655835d1b3c456a9be66794e21172a110354aabf81ef0',
+    },
+    '0002_accounts': {
+      when: 1795872284963,
+      sha256: 'd1b7c40d96af8f417d9eb64a8f1cd15a6073c329269e5a6f66fb0d4eadd1a07c',
     },
   },
 };

@@ -88,6 +88,7 @@ export function commandTable(program: Command): string {
 
 /** The schemas that the client uses. */
 const SHAPES = [
+  'Account',
   'Token',
   'CreateDpopProofRequest',
   'DpopProof',

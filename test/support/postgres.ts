@@ -1,10 +1,16 @@
 // PostgreSQL databases for tests, on one server for the whole run, which is started when the first test needs it.
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { Client } from 'pg';
 import { inject, TestRunner } from 'vitest';
 import type { TestProject } from 'vitest/node';
 import { findPostgres, startPostgres } from './postgres-server.ts';
+
+/** How many migrations of PostgreSQL there are. */
+export const POSTGRES_MIGRATIONS: number = JSON.parse(
+  readFileSync(new URL('../../drizzle/postgres/meta/_journal.json', import.meta.url), 'utf8'),
+).entries.length;
 
 declare module 'vitest' {
   interface ProvidedContext {

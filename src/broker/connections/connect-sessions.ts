@@ -113,6 +113,7 @@ export function createConnectSessions(parts: ConnectSessionParts): ConnectSessio
       metadata: wanted.metadata ?? null,
       returnUrl: wanted.returnUrl ?? null,
       connectionId: wanted.connectionId ?? null,
+      account: null,
       status: 'pending',
       error: null,
       browserDigest: null,

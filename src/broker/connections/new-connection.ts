@@ -1,7 +1,7 @@
 // From what a provider issued, or an import contains, to a connection.
 
 import type { AuthMode } from '../../domain/auth-modes.ts';
-import type { Connection, Credentials, Identity } from '../../domain/connection.ts';
+import type { Account, Connection, Credentials, Identity } from '../../domain/connection.ts';
 import { grantEndsAt, isRenewable, nextRefreshAt } from '../../domain/refresh-schedule.ts';
 
 export interface ReceivedCredentials {
@@ -41,6 +41,7 @@ export function newConnection(
     scopes: received.scopes,
     captured: received.captured,
     identity: received.identity ?? renewed?.identity ?? null,
+    account: accountOf(received.identity) ?? renewed?.account ?? null,
     tokenType: received.tokenType,
     issuedAt: now,
     expiresAt,
@@ -55,6 +56,9 @@ export function newConnection(
     updatedAt: now,
   };
 }
+
+const accountOf = (identity: Identity | null): Account | null =>
+  identity && { issuer: identity.issuer, id: identity.subject, name: null };
 
 /** OpenID Connect Core 5.7. False if one of them is unknown. */
 export const isDifferentIdentity = (a: Identity | null | undefined, b: Identity | null | undefined): boolean =>

@@ -22,6 +22,7 @@ export function rotationFrom(
     lastRefreshedAt: now,
     captured: { ...connection.captured, ...response.captured },
     identity: response.identity ?? connection.identity,
+    account: connection.account,
     updatedAt: now,
   };
 }

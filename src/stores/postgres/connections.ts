@@ -1,5 +1,6 @@
 // Connections and their credentials in PostgreSQL: created, renewed, listed, and read for serving.
 import { and, asc, count, eq, sql } from 'drizzle-orm';
+import type { Connection } from '../../domain/connection.ts';
 import { type ConnectionStore, StoreError } from '../../ports/index.ts';
 import { accessTokenOf, credentialsOf, hasSlot, liveFirst, MAX_SERVED, renewalOf } from '../shared/connections.ts';
 import { matchesConnection } from '../shared/filters.ts';
@@ -7,7 +8,7 @@ import { fencedOff } from '../shared/leases.ts';
 import { pageOf } from '../shared/pages.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
 import type { Orm, PostgresAccess } from './client.ts';
-import { connections, connectSessions, grants, integrations, isLive, leases } from './schema.ts';
+import { connections, connectSessions, grants, integrations, isLive, isOfAccount, leases } from './schema.ts';
 
 export function createConnectionStore({ autocommit, transaction, prepared, record }: PostgresAccess): ConnectionStore {
   const byId = eq(connections.id, placeholderFor(connections.id, 'id'));
@@ -50,10 +51,10 @@ export function createConnectionStore({ autocommit, transaction, prepared, recor
       .for('no key update');
     return session?.status === 'pending';
   }
-  const complete = (orm: Orm, sessionId: string, connectionId: string) =>
+  const complete = (orm: Orm, sessionId: string, { id, account }: Pick<Connection, 'id' | 'account'>) =>
     orm
       .update(connectSessions)
-      .set({ status: 'completed', error: null, connectionId })
+      .set({ status: 'completed', error: null, connectionId: id, account })
       .where(eq(connectSessions.id, sessionId));
 
   return {
@@ -80,7 +81,7 @@ export function createConnectionStore({ autocommit, transaction, prepared, recor
           return { exists: live.id };
         }
         await orm.insert(grants).values({ ...credentials, connectionId: id });
-        if (sessionId !== null) await complete(orm, sessionId, id);
+        if (sessionId !== null) await complete(orm, sessionId, connection);
         await record(orm, audit, { kind: 'connection', id, generation });
         return 'added';
       }),
@@ -97,7 +98,7 @@ export function createConnectionStore({ autocommit, transaction, prepared, recor
         if (!renewed) return 'gone';
         await orm.update(grants).set(credentials).where(eq(grants.connectionId, id));
         await orm.update(leases).set(fencedOff(leases)).where(eq(leases.connectionId, id));
-        if (sessionId !== null) await complete(orm, sessionId, id);
+        if (sessionId !== null) await complete(orm, sessionId, connection);
         await record(orm, audit, { kind: 'connection', id, ...renewed });
         return renewed;
       }),
@@ -123,6 +124,15 @@ export function createConnectionStore({ autocommit, transaction, prepared, recor
           .limit(limit);
         return rows.map((row) => row.id);
       }),
+    connectionsOfAccount: (account, limit) =>
+      autocommit((orm) =>
+        orm
+          .select()
+          .from(connections)
+          .where(and(isOfAccount(account), isLive))
+          .orderBy(asc(connections.id))
+          .limit(limit),
+      ),
     countConnections: () =>
       autocommit((orm) =>
         orm

@@ -15,6 +15,7 @@ import {
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { Permission, RateLimit, Workload } from '../../domain/caller.ts';
 import type {
+  Account,
   Ciphertext,
   ConnectionStatus,
   Identity,
@@ -72,6 +73,7 @@ export const connections = pgTable(
     params: json<Record<string, string>>('params').notNull(),
     captured: json<Record<string, unknown>>('captured').notNull(),
     identity: json<Identity>('identity'),
+    account: json<Account>('account'),
     tokenType: text('token_type').notNull(),
     issuedAt: time('issued_at').notNull(),
     expiresAt: time('expires_at'),
@@ -93,12 +95,17 @@ export const connections = pgTable(
     index('connections_of_owner_at').on(t.integration, t.owner, t.id),
     index('connections_of_owner').on(t.owner, t.id),
     index('connections_by_status').on(t.integration, t.status),
+    index('connections_of_account').on(sql`(account ->> 'id')`).where(sql`status <> 'revoked'`),
   ],
 );
 
 /** Literals, not parameters: only then does a prepared plan use the partial index. */
 export const isActive = sql`${connections.status} = 'active'`;
 export const isLive = sql`${connections.status} <> 'revoked'`;
+
+/** As in the index, literally. */
+export const isOfAccount = ({ issuer, id }: Pick<Account, 'issuer' | 'id'>) =>
+  sql`(account ->> 'id') = ${id} and (account ->> 'issuer') = ${issuer}`;
 
 export const grants = pgTable('grants', {
   connectionId: text('connection_id')
@@ -143,6 +150,7 @@ export const connectSessions = pgTable(
     metadata: json<Record<string, unknown>>('metadata'),
     returnUrl: text('return_url'),
     connectionId: text('connection_id'),
+    account: json<Account>('account'),
     status: text('status').$type<SessionStatus>().notNull(),
     error: text('error'),
     browserDigest: text('browser_digest'),

@@ -46,6 +46,7 @@ const REFRESHED = [
   'lastRefreshedAt',
   'captured',
   'identity',
+  'account',
   'updatedAt',
 ] as const satisfies (keyof RefreshedFields)[];
 

@@ -67,6 +67,7 @@ const servedRowOf = ({ accessToken, ...row }: StoredRow): ServedRow => ({
     params: parsed(row.params),
     captured: parsed(row.captured),
     identity: parsed(row.identity),
+    account: parsed(row.account),
     lastRefreshError: parsed(row.lastRefreshError),
   },
   accessToken,

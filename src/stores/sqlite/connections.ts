@@ -1,12 +1,13 @@
 // Connections and their credentials in SQLite: created, renewed, listed, and read for serving.
 import { and, asc, count, eq, inArray, sql } from 'drizzle-orm';
+import type { Connection } from '../../domain/connection.ts';
 import { type ConnectionStore, StoreError } from '../../ports/index.ts';
 import { accessTokenOf, credentialsOf, hasSlot, liveFirst, MAX_SERVED, renewalOf } from '../shared/connections.ts';
 import { matchesConnection } from '../shared/filters.ts';
 import { fencedOff } from '../shared/leases.ts';
 import { pageOf } from '../shared/pages.ts';
 import type { SqliteAccess } from './client.ts';
-import { connections, connectSessions, grants, integrations, isLive, leases } from './schema.ts';
+import { connections, connectSessions, grants, integrations, isLive, isOfAccount, leases } from './schema.ts';
 
 export function createConnectionStore({ orm, read, write, record }: SqliteAccess): Omit<ConnectionStore, 'servedRow'> {
   const byId = eq(connections.id, sql.placeholder('id'));
@@ -36,10 +37,10 @@ export function createConnectionStore({ orm, read, write, record }: SqliteAccess
   const isPending = (sessionId: string) =>
     orm.select({ status: connectSessions.status }).from(connectSessions).where(eq(connectSessions.id, sessionId)).get()
       ?.status === 'pending';
-  const complete = (sessionId: string, connectionId: string) =>
+  const complete = (sessionId: string, { id, account }: Pick<Connection, 'id' | 'account'>) =>
     orm
       .update(connectSessions)
-      .set({ status: 'completed', error: null, connectionId })
+      .set({ status: 'completed', error: null, connectionId: id, account })
       .where(eq(connectSessions.id, sessionId))
       .run();
 
@@ -62,7 +63,7 @@ export function createConnectionStore({ orm, read, write, record }: SqliteAccess
           .insert(grants)
           .values({ ...credentials, connectionId: id })
           .run();
-        if (sessionId !== null) complete(sessionId, id);
+        if (sessionId !== null) complete(sessionId, connection);
         record(audit, { kind: 'connection', id, generation });
         return 'added';
       }),
@@ -80,7 +81,7 @@ export function createConnectionStore({ orm, read, write, record }: SqliteAccess
         if (!renewed) return 'gone';
         orm.update(grants).set(credentials).where(eq(grants.connectionId, id)).run();
         orm.update(leases).set(fencedOff(leases)).where(eq(leases.connectionId, id)).run();
-        if (sessionId !== null) complete(sessionId, id);
+        if (sessionId !== null) complete(sessionId, connection);
         record(audit, { kind: 'connection', id, ...renewed });
         return renewed;
       }),
@@ -107,6 +108,16 @@ export function createConnectionStore({ orm, read, write, record }: SqliteAccess
           .limit(limit)
           .all()
           .map((row) => row.id),
+      ),
+    connectionsOfAccount: (account, limit) =>
+      read(() =>
+        orm
+          .select()
+          .from(connections)
+          .where(and(isOfAccount(account), isLive))
+          .orderBy(asc(connections.id))
+          .limit(limit)
+          .all(),
       ),
     countConnections: () =>
       read(() =>

@@ -85,7 +85,9 @@ function rescueIn(client: Sqlite.Database): RescueFile {
 /** Undefined: the row is damaged, or was not written by this line of versions. */
 function responseOf({ attempt, text }: { attempt: string; text: string }): PendingCommit | undefined {
   try {
-    const { held, change, grant, ...rest } = JSON.parse(text) as PendingCommit;
+    const { held, change: read, grant, ...rest } = JSON.parse(text) as PendingCommit;
+    // Responses of releases before `account` have none, as the connections of that time.
+    const change = { ...read, account: read.account ?? null };
     const isWhole =
       rest.attempt === attempt &&
       typeof rest.connectionId === 'string' &&

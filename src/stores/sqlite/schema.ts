@@ -5,6 +5,7 @@ import { index, integer, real, sqliteTable, text, uniqueIndex } from 'drizzle-or
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { Permission, RateLimit, Workload } from '../../domain/caller.ts';
 import type {
+  Account,
   Ciphertext,
   ConnectionStatus,
   Identity,
@@ -50,6 +51,7 @@ export const connections = sqliteTable(
     params: json<Record<string, string>>('params').notNull(),
     captured: json<Record<string, unknown>>('captured').notNull(),
     identity: json<Identity>('identity'),
+    account: json<Account>('account'),
     tokenType: text('token_type').notNull(),
     issuedAt: integer('issued_at').notNull(),
     expiresAt: integer('expires_at'),
@@ -71,12 +73,17 @@ export const connections = sqliteTable(
     index('connections_of_owner_at').on(t.integration, t.owner, t.id),
     index('connections_of_owner').on(t.owner, t.id),
     index('connections_by_status').on(t.integration, t.status),
+    index('connections_of_account').on(sql`(account ->> 'id')`).where(sql`status <> 'revoked'`),
   ],
 );
 
 /** Literals, not parameters: only then does SQLite use the partial index. */
 export const isActive = sql`${connections.status} = 'active'`;
 export const isLive = sql`${connections.status} <> 'revoked'`;
+
+/** As in the index, literally. */
+export const isOfAccount = ({ issuer, id }: Pick<Account, 'issuer' | 'id'>) =>
+  sql`(account ->> 'id') = ${id} and (account ->> 'issuer') = ${issuer}`;
 
 export const grants = sqliteTable('grants', {
   connectionId: text('connection_id')
@@ -121,6 +128,7 @@ export const connectSessions = sqliteTable(
     metadata: json<Record<string, unknown>>('metadata'),
     returnUrl: text('return_url'),
     connectionId: text('connection_id'),
+    account: json<Account>('account'),
     status: text('status').$type<SessionStatus>().notNull(),
     error: text('error'),
     browserDigest: text('browser_digest'),

@@ -36,6 +36,7 @@ export function connections(at: Opened): void {
     test('stores null and empty fields as such', async () => {
       const bare = {
         identity: null,
+        account: null,
         expiresAt: null,
         nextRefreshAt: null,
         reauthDueAt: null,
@@ -73,6 +74,7 @@ export function connections(at: Opened): void {
         ...session,
         status: 'completed',
         connectionId: connection.id,
+        account: connection.account,
       });
       expect(await recorded(at.store, audit)).toBe(true);
     });
@@ -140,6 +142,7 @@ export function connections(at: Opened): void {
         params: { shop: 'other' },
         captured: {},
         identity: { issuer: 'https://op.example', subject: 'sub-2' },
+        account: { issuer: 'https://op.example', id: 'sub-2', name: null },
         tokenType: 'bot',
         issuedAt: NOW + 5,
         expiresAt: null,
@@ -161,7 +164,11 @@ export function connections(at: Opened): void {
         generation: 2,
       });
       expect(await credentialsOf(connection.id)).toEqual(credentials);
-      expect(await at.store.session(session.id)).toMatchObject({ status: 'completed', connectionId: connection.id });
+      expect(await at.store.session(session.id)).toMatchObject({
+        status: 'completed',
+        connectionId: connection.id,
+        account: change.account,
+      });
       expect(await recorded(at.store, audit)).toBe(true);
     });
 
@@ -217,6 +224,20 @@ export function connections(at: Opened): void {
       expect(outcomes).toContainEqual({ generation: 2 });
       expect((await at.store.connection(connection.id))?.generation).toBe(2);
     });
+  });
+
+  test('connectionsOfAccount returns the live connections of the account, at any integration, the oldest first', async () => {
+    const account = { issuer: 'https://op.example', id: 'account-é', name: 'Ada' };
+    const { connection: one } = await connected(at.store, { account });
+    const { connection: gone } = await connected(at.store, { account });
+    await at.store.revoke(gone.id, 'unsupported', NOW, anEntry());
+    const renamed = { account: { ...account, name: null }, integration: 'github' };
+    const { connection: two } = await connected(at.store, renamed);
+    await connected(at.store, { account: null });
+    await connected(at.store, { account: { ...account, id: 'account-2' } });
+    await connected(at.store, { account: { ...account, issuer: 'https://other.example' } });
+    expect(await at.store.connectionsOfAccount(account, 5)).toEqual([one, two]);
+    expect(await at.store.connectionsOfAccount(account, 1)).toEqual([one]);
   });
 
   test('connectionVersions returns status and generation of those that exist', async () => {

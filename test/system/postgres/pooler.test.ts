@@ -10,7 +10,7 @@ import { start } from '../../../src/runtime/app.ts';
 import { parseConfig } from '../../../src/runtime/config.ts';
 import { migratePostgres, openPostgres } from '../../../src/stores/postgres/store.ts';
 import { startPooler } from '../../support/pooler.ts';
-import { aDatabase, asked, postgresUrl } from '../../support/postgres.ts';
+import { aDatabase, asked, POSTGRES_MIGRATIONS, postgresUrl } from '../../support/postgres.ts';
 
 /** An empty database behind a pooler. */
 async function pooled(options: Parameters<typeof startPooler>[1] = {}): Promise<{ direct: string; url: string }> {
@@ -111,7 +111,7 @@ describe('database without LISTEN, NOTIFY and advisory locks', () => {
   test('is migrated once by ten brokers that start concurrently', async () => {
     const { direct, url } = await pooled(lacking);
     await Promise.all(Array.from({ length: 10 }, () => migratePostgres(url)));
-    expect(await asked(direct, 'select * from __drizzle_migrations')).toHaveLength(2);
+    expect(await asked(direct, 'select * from __drizzle_migrations')).toHaveLength(POSTGRES_MIGRATIONS);
     const stores = await Promise.all(Array.from({ length: 3 }, () => openPostgres(`${url}?prepare=false`)));
     await Promise.all(stores.map((store) => store.close()));
   });
