@@ -44,7 +44,10 @@ export function createRevocation({ outbound, configurations, clock }: Parts): Re
     errors: target.auth.errors,
   });
 
-  /** The refresh token first, since it can get new access tokens. */
+  /**
+   * The refresh token first, since it can get new access tokens. Once it is revoked, so is the grant (RFC 7009 2.1), whatever
+   * the provider says of the access token, which it may have revoked along with it.
+   */
   async function revokeByStandard(target: Target<CodeMode>, tokens: Tokens): Promise<Outcome> {
     const configured = await configurations.get(target);
     if (!configured.ok) return configured;
@@ -54,8 +57,8 @@ export function createRevocation({ outbound, configurations, clock }: Parts): Re
     const refreshOutcome = await revokeToken(config, tokens.refreshToken, 'refresh_token', context);
     if (isFault(refreshOutcome)) return { ok: false, fault: refreshOutcome };
     const accessOutcome = await revokeToken(config, tokens.accessToken, 'access_token', context);
+    if (refreshOutcome === 'done') return done;
     if (isFault(accessOutcome)) return { ok: false, fault: accessOutcome };
-    // A provider may revoke refresh tokens only (RFC 7009 2): the access token then expires.
     return (refreshOutcome ?? accessOutcome) === 'unsupported' ? unsupported : done;
   }
 
@@ -68,7 +71,7 @@ export function createRevocation({ outbound, configurations, clock }: Parts): Re
       const classified = classifyProviderError(error, context);
       if (classified.code === 'unsupported_token_type') return 'unsupported';
       // Not in RFC 7009, but in use: the token is no longer valid.
-      return classified.code === 'invalid_token' ? 'done' : classified;
+      return classified.code === 'invalid_token' || classified.kind === 'grant_dead' ? 'done' : classified;
     }
   }
 
@@ -100,7 +103,7 @@ export function createRevocation({ outbound, configurations, clock }: Parts): Re
         ? oauthError(body, { ...target.auth.token_answer, success: spec.success })
         : undefined;
       const why = classifyErrorResponse(response, error?.error as string, error?.error_description as string, context);
-      return spec.gone.includes(why.code) ? done : { ok: false, fault: why };
+      return why.kind === 'grant_dead' || spec.gone.includes(why.code) ? done : { ok: false, fault: why };
     } catch (error) {
       return { ok: false, fault: classifyProviderError(error, context) };
     }

@@ -86,6 +86,24 @@ describe('revocation by RFC 7009', () => {
     expect(unwrap(await revoke())).toBe('done');
   });
 
+  test.each(['invalid_grant', 'invalid_token'])('is done when the refresh token is dead already: %s', async (code) => {
+    refuse('refresh_token', code);
+    expect(unwrap(await revoke())).toBe('done');
+  });
+
+  test.each<[string, ScriptedResponse]>([
+    ['400 without a code', { status: 400 }],
+    ['400 invalid_request', { status: 400, body: { error: 'invalid_request' } }],
+    ['401 invalid_client', { status: 401, body: { error: 'invalid_client' } }],
+    ['403', { status: 403, body: 'no' }],
+    ['503', { status: 503 }],
+    ['a dropped connection', 'drop'],
+  ])('is done once the refresh token is revoked, whatever is said of the access token: %s', async (_, said) => {
+    answer = ({ form }) => (form.get('token_type_hint') === 'access_token' ? said : {});
+    expect(unwrap(await revoke())).toBe('done');
+    expect(expectFault(await revoke({ ...tokens, refreshToken: null })).kind).not.toBe('grant_dead');
+  });
+
   test('is transient in an outage, and stops before the second token', async () => {
     answer = () => ({ status: 503, headers: { 'retry-after': '5' } });
     expect(expectFault(await revoke())).toMatchObject({ kind: 'transient', retryAfter: 5 });
