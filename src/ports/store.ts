@@ -150,8 +150,12 @@ export interface ConnectionStore {
   ): Promise<{ generation: number } | 'session_over' | 'gone'>;
   connection(id: string): Promise<Connection | undefined>;
   connections(filter: ConnectionFilter, page: PageRequest): Promise<Page<Connection>>;
-  /** Ids of live connections that match, ascending. */
-  liveConnections(filter: Pick<ConnectionFilter, 'integration' | 'owner'>, limit: number): Promise<string[]>;
+  /** Ids of live connections that match, ascending, greater than `after`. */
+  liveConnections(
+    filter: Pick<ConnectionFilter, 'integration' | 'owner'>,
+    limit: number,
+    after?: string,
+  ): Promise<string[]>;
   /** Live connections of the account, of any integration, the oldest first. */
   connectionsOfAccount(account: Pick<Account, 'issuer' | 'id'>, limit: number): Promise<Connection[]>;
   /** For metrics; by integration and status. */
@@ -231,8 +235,16 @@ export interface RevocationStore {
   ): Promise<{ connection: Connection; already: boolean; pending: PendingRevocation | null } | undefined>;
   /** For tokens that arrived after their connection was revoked. */
   addPendingRevocation(revocation: PendingRevocation): Promise<void>;
-  /** Due revocations. Sets their `nextAt` to `pushTo` and counts the attempt in the same commit. */
-  claimRevocations(now: number, pushTo: number, limit: number): Promise<PendingRevocation[]>;
+  /**
+   * Integrations with due revocations, those of the oldest first. Costs a few index steps for each integration, however many
+   * revocations are pending.
+   */
+  dueRevocations(now: number): Promise<string[]>;
+  /**
+   * Due revocations of an integration, the oldest first. Sets their `nextAt` to `pushTo` and counts the attempt in the same
+   * commit, so that no two replicas get the same.
+   */
+  claimRevocations(integration: string, now: number, pushTo: number, limit: number): Promise<PendingRevocation[]>;
   /** Deletes a pending revocation, and sets its outcome on the connection unless another of it is still pending. */
   settleRevocation(id: string, outcome: Exclude<UpstreamRevocation, 'pending'>, audit: AuditEntry): Promise<void>;
   postponeRevocation(id: string, nextAt: number): Promise<void>;

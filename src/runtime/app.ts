@@ -39,7 +39,7 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
     { name: 'store', stop: store.close },
     { name: 'outbound connections', stop: outbound.close },
     { name: 'audit buffer', stop: audit.buffer.flush },
-    { name: 'revocations in flight', stop: connections.revocation.drain },
+    { name: 'revocations in flight', stop: connections.outbox.drain },
     { name: 'refreshes in flight', stop: refresh.stop },
     { name: 'socket', stop: () => listener.stop(0) },
     { name: 'declarative file', start: () => applyDeclared(broker, config) },

@@ -14,7 +14,12 @@ import { type Connections, createConnections } from '../broker/connections/index
 import { createIntegrations, type Integrations } from '../broker/integrations/index.ts';
 import { createJwt, type Jwt } from '../broker/jwt/index.ts';
 import { metricsState } from '../broker/maintenance/index.ts';
-import { createRefreshEngine, type RefreshEngine, type RefreshPoint } from '../broker/refresh/index.ts';
+import {
+  circuitBreakers,
+  createRefreshEngine,
+  type RefreshEngine,
+  type RefreshPoint,
+} from '../broker/refresh/index.ts';
 import { createTokens, type Tokens } from '../broker/tokens/index.ts';
 import { createLimits } from '../http/middleware/rate-limits.ts';
 import { createHttp, type Http } from '../http/server.ts';
@@ -115,13 +120,19 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
     clock,
     configuredIssuers: declared.trusted_issuers.map(({ jwks_uri, ...issuer }) => ({ ...issuer, jwksUri: jwks_uri })),
     checkUrl: (target) => checkUrl(target, outboundAllow),
-    onChange: (id) => id !== undefined && refresh.resetCircuit(id),
+    onChange: (id) => {
+      if (id === undefined) return;
+      refresh.resetCircuit(id);
+      revocationCircuits.reset(id);
+    },
   });
   const { targets, trustedIssuers } = integrations;
   const callers = createCallers({ store, callerCache, trustedIssuers, verifier, access, clock });
   const shared = { store, vault, provider, targets, tokenCache, access, telemetry, clock, log };
+  const revocationCircuits = circuitBreakers({ clock, log, random: Math.random });
   const connections = createConnections({
     ...shared,
+    revocationCircuits,
     publicUrl,
     returnOrigins: declared.return_origins,
     deliverEveryMs: tuning.outboxEveryMs,

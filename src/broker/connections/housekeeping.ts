@@ -1,18 +1,17 @@
-// Background work of the connections room: delivering due revocations, and deleting expired sessions and flows.
+// Background work of the connections room: deleting expired sessions and flows, and old changes.
 import { ENDED_SESSION_RETENTION_MS, OUTBOX_POLL_MS, SWEEP_INTERVAL_MS } from '../../domain/time-limits.ts';
 import type { Clock, Logger, Store } from '../../ports/index.ts';
-import type { Revoker } from './revocation.ts';
 
 interface Parts {
   store: Pick<Store, 'deleteExpired'>;
-  revoker: Pick<Revoker, 'deliverDue'>;
   clock: Clock;
   log: Logger;
-  deliverEveryMs?: number | undefined;
+  /** How often it looks whether there is something to do, in ms. */
+  everyMs?: number | undefined;
 }
 
 /** Starts at once. `stop` is fulfilled when the current round is done. A round that fails is retried in the next. */
-export function startHousekeeping({ store, revoker, clock, log, deliverEveryMs = OUTBOX_POLL_MS }: Parts): {
+export function startHousekeeping({ store, clock, log, everyMs = OUTBOX_POLL_MS }: Parts): {
   stop(): Promise<void>;
 } {
   let stopped = false;
@@ -21,7 +20,6 @@ export function startHousekeeping({ store, revoker, clock, log, deliverEveryMs =
 
   async function round(): Promise<void> {
     try {
-      while (!stopped && (await revoker.deliverDue()));
       if (clock.monotonic() - deletedAt < SWEEP_INTERVAL_MS) return;
       await store.deleteExpired(clock.now() - ENDED_SESSION_RETENTION_MS);
       deletedAt = clock.monotonic();
@@ -32,7 +30,7 @@ export function startHousekeeping({ store, revoker, clock, log, deliverEveryMs =
 
   const loop = async () => {
     await round();
-    if (!stopped) timer = setTimeout(go, deliverEveryMs);
+    if (!stopped) timer = setTimeout(go, everyMs);
   };
   let running: Promise<void> = Promise.resolve();
   const go = () => {

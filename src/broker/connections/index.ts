@@ -7,6 +7,7 @@ import { type ConnectionResource, createConnectionResource } from './connections
 import { startHousekeeping } from './housekeeping.ts';
 import type { ImportParts } from './import.ts';
 import { createRevoker, type Revoker, type RevokerParts } from './revocation.ts';
+import { createRevocationOutbox, type OutboxParts, type RevocationOutbox } from './revocation-outbox.ts';
 
 export type { ConnectFlow } from './connect-flow/connect-flow.ts';
 export type { BrowserError, BrowserRequest, ConnectStep } from './connect-flow/steps.ts';
@@ -19,35 +20,39 @@ export interface Connections {
   sessions: ConnectSessions;
   flow: ConnectFlow;
   revocation: Revoker;
+  outbox: Pick<RevocationOutbox, 'drain'>;
   /** Starts delivering revocations and deleting expired sessions and flows. */
   start(): void;
-  /** Fulfilled when the current round is done. Deliveries that callers wait for may go on: see `revocation.drain`. */
+  /** Begins nothing more; fulfilled when what it claims is claimed. Deliveries may go on: see `outbox.drain`. */
   stop(): Promise<void>;
 }
 
 type Parts = ConnectSessionParts &
   FlowParts &
   RevokerParts &
+  OutboxParts &
   ImportParts & {
     store: Pick<Store, 'connections' | 'deleteExpired'>;
-    /** How often due revocations are delivered, in ms. */
+    /** How often background work looks for something to do, in ms. */
     deliverEveryMs?: number | undefined;
   };
 
 export function createConnections(parts: Parts): Connections {
   const { store, clock, log, deliverEveryMs } = parts;
-  const revocation = createRevoker(parts);
+  const outbox = createRevocationOutbox(parts);
   let housekeeping: { stop(): Promise<void> } | undefined;
   return {
     connections: createConnectionResource(parts),
     sessions: createConnectSessions(parts),
     flow: createConnectFlow(parts),
-    revocation,
+    revocation: createRevoker({ ...parts, outbox }),
+    outbox,
     start() {
-      housekeeping = startHousekeeping({ store, revoker: revocation, clock, log, deliverEveryMs });
+      housekeeping = startHousekeeping({ store, clock, log, everyMs: deliverEveryMs });
+      outbox.start(deliverEveryMs);
     },
     async stop() {
-      await housekeeping?.stop();
+      await Promise.all([housekeeping?.stop(), outbox.stop()]);
     },
   };
 }

@@ -1,5 +1,5 @@
 // Connections and their credentials in PostgreSQL: created, renewed, listed, and read for serving.
-import { and, asc, count, eq, sql } from 'drizzle-orm';
+import { and, asc, count, eq, gt, sql } from 'drizzle-orm';
 import type { Connection } from '../../domain/connection.ts';
 import { type ConnectionStore, StoreError } from '../../ports/index.ts';
 import { accessTokenOf, credentialsOf, hasSlot, liveFirst, MAX_SERVED, renewalOf } from '../shared/connections.ts';
@@ -114,12 +114,18 @@ export function createConnectionStore({ autocommit, transaction, prepared, recor
           .limit(limit + 1);
         return pageOf(rows, limit);
       }),
-    liveConnections: (filter, limit) =>
+    liveConnections: (filter, limit, after) =>
       autocommit(async (orm) => {
         const rows = await orm
           .select({ id: connections.id })
           .from(connections)
-          .where(and(matchesConnection(connections, filter), isLive))
+          .where(
+            and(
+              matchesConnection(connections, filter),
+              isLive,
+              after === undefined ? undefined : gt(connections.id, after),
+            ),
+          )
           .orderBy(asc(connections.id))
           .limit(limit);
         return rows.map((row) => row.id);

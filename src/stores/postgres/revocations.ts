@@ -9,6 +9,20 @@ import { connections, grants, leases, pendingRevocations } from './schema.ts';
 const locked = (orm: Orm, id: string) =>
   orm.select().from(connections).where(eq(connections.id, id)).for('no key update');
 
+/** From one integration to the next in the index, instead of a scan of all revocations. */
+const dueIntegrations = (now: number) => sql`
+  with recursive at(id) as (
+    (select integration from outbox_revocations order by integration limit 1)
+    union all
+    select (select integration from outbox_revocations where integration > at.id order by integration limit 1)
+    from at where at.id is not null
+  ), due as (
+    select id as integration,
+      (select next_at from outbox_revocations where integration = at.id order by next_at limit 1) as due_at
+    from at where id is not null
+  )
+  select integration from due where due_at <= ${now} order by due_at`;
+
 export function createRevocationStore({ autocommit, transaction, record }: PostgresAccess): RevocationStore {
   return {
     revoke: (id, upstream, firstTryAt, audit) =>
@@ -20,7 +34,7 @@ export function createRevocationStore({ autocommit, transaction, record }: Postg
         await orm.delete(leases).where(eq(leases.connectionId, id));
         const tombstone = tombstoneOf(upstream, audit);
         await orm.update(connections).set(tombstone).where(eq(connections.id, id));
-        const pending = upstream === 'pending' ? pendingRevocationOf(before, credentials!, firstTryAt, audit) : null;
+        const pending = upstream === 'pending' ? pendingRevocationOf(before, credentials, firstTryAt, audit) : null;
         if (pending) await orm.insert(pendingRevocations).values(pending);
         await record(orm, audit, { kind: 'connection', id, generation: before.generation });
         return { connection: { ...before, ...tombstone }, already: false, pending };
@@ -34,11 +48,17 @@ export function createRevocationStore({ autocommit, transaction, record }: Postg
         await orm.update(connections).set(change).where(isTombstone(connections, revocation.connectionId));
       }),
 
-    claimRevocations: (now, pushTo, limit) =>
+    dueRevocations: (now) =>
+      autocommit(async (orm) => {
+        const { rows } = await orm.execute<{ integration: string }>(dueIntegrations(now));
+        return rows.map(({ integration }) => integration);
+      }),
+
+    claimRevocations: (integration, now, pushTo, limit) =>
       autocommit(async (orm) => {
         const due = orm.$with('due', { id: sql<string>`id`.as('due_id') }).as(
           sql`select ${pendingRevocations.id} as due_id from ${pendingRevocations}
-            where ${pendingRevocations.nextAt} <= ${now}
+            where ${pendingRevocations.integration} = ${integration} and ${pendingRevocations.nextAt} <= ${now}
             order by ${pendingRevocations.nextAt} limit ${limit} for no key update skip locked`,
         );
         const claimed = await orm
@@ -47,7 +67,7 @@ export function createRevocationStore({ autocommit, transaction, record }: Postg
           .set({ nextAt: pushTo, attempts: sql`${pendingRevocations.attempts} + 1` })
           .where(sql`${pendingRevocations.id} in (select due_id from due)`)
           .returning();
-        return claimed;
+        return claimed.sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
       }),
 
     settleRevocation: (id, outcome, audit) =>

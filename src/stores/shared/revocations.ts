@@ -15,7 +15,7 @@ export const tombstoneOf = (upstream: 'pending' | 'unsupported', { at }: AuditEn
 
 export const pendingRevocationOf = (
   { id: connectionId, integration, params, captured }: Connection,
-  { accessToken, refreshToken }: Pick<EncryptedCredentials, 'accessToken' | 'refreshToken'>,
+  credentials: Pick<EncryptedCredentials, 'accessToken' | 'refreshToken'> | undefined,
   nextAt: number,
   audit: AuditEntry,
 ): PendingRevocation => ({
@@ -25,8 +25,8 @@ export const pendingRevocationOf = (
   integration,
   params,
   captured,
-  accessToken,
-  refreshToken,
+  accessToken: credentials?.accessToken ?? null,
+  refreshToken: credentials?.refreshToken ?? null,
   attempts: 0,
   nextAt,
   createdAt: audit.at,

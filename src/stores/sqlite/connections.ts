@@ -1,5 +1,5 @@
 // Connections and their credentials in SQLite: created, renewed, listed, and read for serving.
-import { and, asc, count, eq, inArray, sql } from 'drizzle-orm';
+import { and, asc, count, eq, gt, inArray, sql } from 'drizzle-orm';
 import type { Connection } from '../../domain/connection.ts';
 import { type ConnectionStore, StoreError } from '../../ports/index.ts';
 import { accessTokenOf, credentialsOf, hasSlot, liveFirst, MAX_SERVED, renewalOf } from '../shared/connections.ts';
@@ -98,12 +98,18 @@ export function createConnectionStore({ orm, read, write, record }: SqliteAccess
           .all();
         return pageOf(rows, limit);
       }),
-    liveConnections: (filter, limit) =>
+    liveConnections: (filter, limit, after) =>
       read(() =>
         orm
           .select({ id: connections.id })
           .from(connections)
-          .where(and(matchesConnection(connections, filter), isLive))
+          .where(
+            and(
+              matchesConnection(connections, filter),
+              isLive,
+              after === undefined ? undefined : gt(connections.id, after),
+            ),
+          )
           .orderBy(asc(connections.id))
           .limit(limit)
           .all()

@@ -1,16 +1,33 @@
 // Tombstones, and the outbox of revocations that the provider has not confirmed, in SQLite.
-import { asc, eq, lte, sql } from 'drizzle-orm';
+import { and, asc, eq, lte, sql } from 'drizzle-orm';
 import type { RevocationStore } from '../../ports/index.ts';
 import { isTombstone } from '../shared/connections.ts';
 import { pendingRevocationOf, tombstoneOf } from '../shared/revocations.ts';
 import type { SqliteAccess } from './client.ts';
 import { connections, grants, leases, pendingRevocations } from './schema.ts';
 
+/** From one integration to the next in the index, instead of a scan of all revocations. */
+const dueIntegrations = (now: number) => sql`
+  with recursive at(id) as (
+    select min(integration) from outbox_revocations
+    union all
+    select (select min(integration) from outbox_revocations where integration > at.id) from at where at.id is not null
+  ), due as (
+    select id as integration, (select min(next_at) from outbox_revocations where integration = at.id) as due_at
+    from at where id is not null
+  )
+  select integration from due where due_at <= ${now} order by due_at`;
+
 export function createRevocationStore({ orm, read, write, record }: SqliteAccess): RevocationStore {
   const due = orm
     .select()
     .from(pendingRevocations)
-    .where(lte(pendingRevocations.nextAt, sql.placeholder('now')))
+    .where(
+      and(
+        eq(pendingRevocations.integration, sql.placeholder('integration')),
+        lte(pendingRevocations.nextAt, sql.placeholder('now')),
+      ),
+    )
     .orderBy(asc(pendingRevocations.nextAt))
     .limit(sql.placeholder('limit'))
     .prepare();
@@ -25,7 +42,7 @@ export function createRevocationStore({ orm, read, write, record }: SqliteAccess
         orm.delete(leases).where(eq(leases.connectionId, id)).run();
         const tombstone = tombstoneOf(upstream, audit);
         orm.update(connections).set(tombstone).where(eq(connections.id, id)).run();
-        const pending = upstream === 'pending' ? pendingRevocationOf(before, credentials!, firstTryAt, audit) : null;
+        const pending = upstream === 'pending' ? pendingRevocationOf(before, credentials, firstTryAt, audit) : null;
         if (pending) orm.insert(pendingRevocations).values(pending).run();
         record(audit, { kind: 'connection', id, generation: before.generation });
         return { connection: { ...before, ...tombstone }, already: false, pending };
@@ -38,10 +55,13 @@ export function createRevocationStore({ orm, read, write, record }: SqliteAccess
         orm.update(connections).set(change).where(isTombstone(connections, revocation.connectionId)).run();
       }),
 
-    claimRevocations: async (now, pushTo, limit) => {
-      if (!(await read(() => due.get({ now, limit: 1 })))) return [];
+    dueRevocations: (now) =>
+      read(() => orm.all<{ integration: string }>(dueIntegrations(now)).map(({ integration }) => integration)),
+
+    claimRevocations: async (integration, now, pushTo, limit) => {
+      if (!(await read(() => due.get({ integration, now, limit: 1 })))) return [];
       return write(() =>
-        due.all({ now, limit }).map((revocation) => {
+        due.all({ integration, now, limit }).map((revocation) => {
           const change = { nextAt: pushTo, attempts: revocation.attempts + 1 };
           orm.update(pendingRevocations).set(change).where(eq(pendingRevocations.id, revocation.id)).run();
           return { ...revocation, ...change };

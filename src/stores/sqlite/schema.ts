@@ -203,6 +203,7 @@ export const pendingRevocations = sqliteTable(
     index('outbox_revocations_due').on(t.nextAt),
     index('outbox_revocations_of_connection').on(t.connectionId),
     index('outbox_revocations_of_integration').on(t.integration),
+    index('outbox_revocations_due_by_integration').on(t.integration, t.nextAt),
   ],
 );
 

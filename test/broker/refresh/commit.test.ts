@@ -382,7 +382,7 @@ test('commit for a connection that was revoked meanwhile: the received tokens ar
   await store.revoke(pending.connectionId, 'unsupported', NOW, anEntry());
   expect(await committerOn().commit(pending)).toBe('gone');
   const { accessToken, refreshToken } = pending.grant;
-  expect(await store.claimRevocations(NOW, NOW + 1, 10)).toMatchObject([{ accessToken, refreshToken }]);
+  expect(await store.claimRevocations('slack', NOW, NOW + 1, 10)).toMatchObject([{ accessToken, refreshToken }]);
 });
 
 describe('rescue file', () => {

@@ -104,6 +104,7 @@ export function reads(at: Opened): void {
       expect(await at.store.liveConnections({ owner: 'user:1' }, 10)).toEqual([one.id, two.id, hub.id]);
       expect(await at.store.liveConnections({ integration: 'slack' }, 10)).toEqual([one.id, two.id, ten.id]);
       expect(await at.store.liveConnections({ integration: 'slack', owner: 'user:1' }, 1)).toEqual([one.id]);
+      expect(await at.store.liveConnections({ integration: 'slack' }, 10, one.id)).toEqual([two.id, ten.id]);
       expect(await at.store.liveConnections({}, 10)).toEqual([one.id, two.id, ten.id, hub.id]);
     });
   });

@@ -249,7 +249,7 @@ export function reencryption(at: Opened): void {
       const { connection } = await connected(at.store, {}, credentialsBy('old'));
       const { became } = await reencryptAll();
       await at.store.revoke(connection.id, 'pending', NOW, anEntry());
-      expect(await at.store.claimRevocations(NOW, NOW + 1, 10)).toMatchObject([
+      expect(await at.store.claimRevocations('slack', NOW, NOW + 1, 10)).toMatchObject([
         { accessToken: became.get('grants access_token'), refreshToken: became.get('grants refresh_token') },
       ]);
       expect(await elsewhere('new')).toEqual([]);

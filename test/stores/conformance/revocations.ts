@@ -13,7 +13,7 @@ export function revocations(at: Opened): void {
     return { connection, credentials, pending: outcome.pending };
   };
   const shown = async (id: string) => (await at.store.connection(id))?.upstreamRevocation;
-  const allDue = () => at.store.claimRevocations(Number.MAX_SAFE_INTEGER - 1, Number.MAX_SAFE_INTEGER, 500);
+  const allDue = () => at.store.claimRevocations('slack', Number.MAX_SAFE_INTEGER - 1, Number.MAX_SAFE_INTEGER, 500);
 
   describe('revoke', () => {
     test('leaves a tombstone without secrets, and moves the tokens to the outbox', async () => {
@@ -47,8 +47,10 @@ export function revocations(at: Opened): void {
       expect(outcome).toEqual({ connection: tombstone, already: false, pending });
       expect(await at.store.servedRow(connection.id)).toEqual({ connection: tombstone, accessToken: null });
       expect(await recorded(at.store, audit)).toBe(true);
-      expect(await at.store.claimRevocations(NOW + 9, PUSH, 10)).toEqual([]);
-      expect(await at.store.claimRevocations(NOW + 10, PUSH, 10)).toEqual([{ ...pending, attempts: 1, nextAt: PUSH }]);
+      expect(await at.store.claimRevocations('slack', NOW + 9, PUSH, 10)).toEqual([]);
+      expect(await at.store.claimRevocations('slack', NOW + 10, PUSH, 10)).toEqual([
+        { ...pending, attempts: 1, nextAt: PUSH },
+      ]);
     });
 
     test('adds nothing to the outbox when unsupported', async () => {
@@ -104,7 +106,7 @@ export function revocations(at: Opened): void {
       const bare = aRevocation({ accessToken: null, refreshToken: null, params: {} });
       await at.store.addPendingRevocation(full);
       await at.store.addPendingRevocation(bare);
-      const taken = await at.store.claimRevocations(NOW, PUSH, 10);
+      const taken = await at.store.claimRevocations('slack', NOW, PUSH, 10);
       expect(taken.sort((a, b) => (a.id < b.id ? -1 : 1))).toEqual([
         { ...full, attempts: 2, nextAt: PUSH },
         { ...bare, attempts: 2, nextAt: PUSH },
@@ -114,12 +116,12 @@ export function revocations(at: Opened): void {
     test('are claimed in batches, oldest first, and not again before nextAt', async () => {
       for (const nextAt of [NOW, NOW - 2, NOW - 1, NOW + 1])
         await at.store.addPendingRevocation(aRevocation({ nextAt, createdAt: nextAt }));
-      const first = await at.store.claimRevocations(NOW, PUSH, 2);
-      const second = await at.store.claimRevocations(NOW, PUSH, 2);
+      const first = await at.store.claimRevocations('slack', NOW, PUSH, 2);
+      const second = await at.store.claimRevocations('slack', NOW, PUSH, 2);
       expect([...first, ...second].map((r) => r.createdAt)).toEqual([NOW - 2, NOW - 1, NOW]);
       expect(first).toHaveLength(2);
-      expect(await at.store.claimRevocations(NOW, PUSH, 2)).toHaveLength(0);
-      expect(await at.store.claimRevocations(PUSH, PUSH + 1, 10)).toHaveLength(4);
+      expect(await at.store.claimRevocations('slack', NOW, PUSH, 2)).toHaveLength(0);
+      expect(await at.store.claimRevocations('slack', PUSH, PUSH + 1, 10)).toHaveLength(4);
     });
 
     test('are never claimed by two replicas', async () => {
@@ -130,7 +132,7 @@ export function revocations(at: Opened): void {
         all.push(revocation.id);
       }
       const other = await at.another();
-      const takes = [at.store, other, at.store, other].map((store) => store.claimRevocations(NOW, PUSH, 5));
+      const takes = [at.store, other, at.store, other].map((store) => store.claimRevocations('slack', NOW, PUSH, 5));
       expect(
         (await Promise.all(takes))
           .flat()
@@ -139,11 +141,28 @@ export function revocations(at: Opened): void {
       ).toEqual(all);
     });
 
+    test('are claimed by integration, and found by it, those of the oldest first', async () => {
+      for (const [integration, nextAt] of [
+        ['b', NOW - 1],
+        ['a', NOW],
+        ['b', NOW + 5],
+        ['c', NOW - 9],
+        ['d', NOW + 1],
+      ] as const)
+        await at.store.addPendingRevocation(aRevocation({ integration, nextAt }));
+      expect(await at.store.dueRevocations(NOW)).toEqual(['c', 'b', 'a']);
+      expect(await at.store.claimRevocations('b', NOW, PUSH, 9)).toMatchObject([{ integration: 'b', nextAt: PUSH }]);
+      expect(await at.store.dueRevocations(NOW)).toEqual(['c', 'a']);
+      expect(await at.store.dueRevocations(NOW + 5)).toEqual(['c', 'a', 'd', 'b']);
+    });
+
     test('can be postponed', async () => {
       const { pending } = await revoked();
       await at.store.postponeRevocation(pending.id, NOW + 500);
-      expect(await at.store.claimRevocations(NOW + 499, PUSH, 10)).toEqual([]);
-      expect(await at.store.claimRevocations(NOW + 500, PUSH, 10)).toMatchObject([{ id: pending.id, attempts: 1 }]);
+      expect(await at.store.claimRevocations('slack', NOW + 499, PUSH, 10)).toEqual([]);
+      expect(await at.store.claimRevocations('slack', NOW + 500, PUSH, 10)).toMatchObject([
+        { id: pending.id, attempts: 1 },
+      ]);
       await at.store.postponeRevocation('rev_none', NOW);
     });
 

@@ -60,10 +60,10 @@ describe('concurrent processes', () => {
   test('each due revocation is claimed once', async () => {
     const { stores } = await replicas(2);
     await Promise.all(times(50, () => stores[0]!.addPendingRevocation(aRevocation())));
-    const claimed = await Promise.all(times(20, (i) => stores[i % 2]!.claimRevocations(NOW, NOW + 1_000, 5)));
+    const claimed = await Promise.all(times(20, (i) => stores[i % 2]!.claimRevocations('slack', NOW, NOW + 1_000, 5)));
     const ids = claimed.flat().map(({ id }) => id);
     expect(new Set(ids).size).toBe(ids.length);
-    expect(ids.length + (await stores[0]!.claimRevocations(NOW, NOW + 1_000, 50)).length).toBe(50);
+    expect(ids.length + (await stores[0]!.claimRevocations('slack', NOW, NOW + 1_000, 50)).length).toBe(50);
   });
 
   test('one of them gets the lease of a connection', async () => {

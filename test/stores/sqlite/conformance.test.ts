@@ -219,7 +219,8 @@ describe('the SQLite file', () => {
     const writing = raw(path);
     writing.exec('BEGIN IMMEDIATE');
     expect(await store.dueIntegrations(NOW)).toEqual([]);
-    expect(await store.claimRevocations(NOW, NOW + 1, 10)).toEqual([]);
+    expect(await store.dueRevocations(NOW)).toEqual([]);
+    expect(await store.claimRevocations('slack', NOW, NOW + 1, 10)).toEqual([]);
     writing.exec('ROLLBACK');
   });
 });
