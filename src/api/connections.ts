@@ -105,8 +105,17 @@ export const ConnectionQuery = PageQuery.extend({
   status: Status.optional(),
 });
 
+const ReplicasPending = z.int().min(1).optional().openapi({
+  description:
+    'How many replicas had not applied it after half a second, and may serve the token for a moment longer. Absent: none',
+});
 export const Revocation = z
-  .object({ id: z.string(), status: z.literal('revoked'), upstream_revocation: UpstreamRevocation })
+  .object({
+    id: z.string(),
+    status: z.literal('revoked'),
+    upstream_revocation: UpstreamRevocation,
+    replicas_pending: ReplicasPending,
+  })
   .openapi('Revocation', {
     example: { id: EXAMPLE.connection, status: 'revoked', upstream_revocation: 'done' },
   });
@@ -119,7 +128,11 @@ export const BulkRevoke = z
     example: { owner: EXAMPLE.owner },
   });
 export const BulkRevoked = z
-  .object({ revoked: z.int(), upstream_revocation: z.object({ pending: z.int(), unsupported: z.int() }) })
+  .object({
+    revoked: z.int(),
+    upstream_revocation: z.object({ pending: z.int(), unsupported: z.int() }),
+    replicas_pending: ReplicasPending,
+  })
   .openapi('BulkRevocation', {
     example: { revoked: 3, upstream_revocation: { pending: 2, unsupported: 1 } },
   });

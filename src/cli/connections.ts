@@ -67,12 +67,15 @@ export function connectionCommands(program: Command, io: Io): void {
         throw misused('connections revoke takes either an id, or --integration and --owner, not both');
       if (id !== undefined) {
         const answer = await broker.ask('DELETE', `/v1/connections/${part(id)}`);
-        return print(command).answer(answer, `revoked; at the provider: ${answer.upstream_revocation}`);
+        return print(command).answer(
+          answer,
+          `revoked; at the provider: ${answer.upstream_revocation}${unseenBy(answer)}`,
+        );
       }
       if (integration === undefined && owner === undefined)
         throw misused('connections revoke needs an id, --integration or --owner');
       const answer = await broker.ask('POST', '/v1/connections/revoke', given({ integration, owner }));
-      print(command).answer(answer, `${answer.revoked} revoked`);
+      print(command).answer(answer, `${answer.revoked} revoked${unseenBy(answer)}`);
     },
   );
 
@@ -116,3 +119,7 @@ interface ImportOptions {
   metadata?: string;
   connection?: string;
 }
+
+/** What to say of replicas that have not applied it yet. */
+const unseenBy = ({ replicas_pending: count }: Json): string =>
+  typeof count === 'number' ? `; ${count} of the replicas had not seen it yet` : '';

@@ -156,6 +156,8 @@ export const METRICS_STORE_WAIT_MS = 3 * SECOND_MS;
 
 /** Without notifications, changes are polled this often. */
 export const CHANGE_POLL_MS = 250;
+/** In SQLite, where it costs next to nothing to ask whether there are any. */
+export const SQLITE_CHANGE_POLL_MS = 50;
 /** With notifications, changes are polled this often: a notification may be lost. */
 export const CHANGE_POLL_NOTIFIED_MS = 2 * SECOND_MS;
 /** Changes within this time share one notification: commits that notify wait for one another. */
@@ -170,6 +172,13 @@ export const CHANGE_GAP_MS = 30 * SECOND_MS;
 export const CHANGE_RETENTION_MS = 10 * MINUTE_MS;
 /** A process that has not read the changes for this long must not rely on anything in its caches. */
 export const CHANGE_FEED_STALE_MS = CHANGE_RETENTION_MS / 2;
+
+/** A revocation waits this long for the other replicas to apply it, then says how many have not. */
+export const REPLICAS_WAIT_MS = 500;
+/** Meanwhile, it looks this often whether they have. */
+export const REPLICAS_POLL_MS = 5;
+/** A replica that is not heard of any more may be frozen and come back with what it has cached: so long it is counted. */
+export const REPLICA_IN_DOUBT_MS = MINUTE_MS;
 
 // PostgreSQL: liveness of processes.
 

@@ -55,9 +55,15 @@ export interface Store
   readonly traits: StoreTraits;
   /**
    * Reports what this and every other process commits from now on: each change at least once, those of one connection in
-   * their order. Rejects when the feed cannot be read at all.
+   * their order. Rejects when the feed cannot be read at all. The listener may return a promise, to be fulfilled once the
+   * changes are applied: until then, other processes count this one as one that has not applied them.
    */
-  subscribe(listener: (changes: Change[]) => void): Promise<ChangeFeed>;
+  subscribe(listener: (changes: Change[]) => unknown): Promise<ChangeFeed>;
+  /**
+   * Waits until every other live subscriber has applied what was committed before the call, for `ms` at most; returns how
+   * many have not. Those that are not heard of any more are counted for a while, and not waited for.
+   */
+  untilApplied(ms: number): Promise<number>;
   /** Operations that are under way are finished first; later ones are rejected. */
   close(): Promise<void>;
 }

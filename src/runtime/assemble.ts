@@ -110,7 +110,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
   const audit = createAudit({ store, clock, log, retentionDays: config.auditDays });
   const { access } = audit;
   const cache = createCache({ store, adminKey, rateLimit, log });
-  const { tokens: tokenCache, callers: callerCache } = cache;
+  const { tokens: tokenCache, callers: callerCache, untilApplied } = cache;
   const integrations = createIntegrations({
     store,
     vault,
@@ -127,12 +127,13 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
     },
   });
   const { targets, trustedIssuers } = integrations;
-  const callers = createCallers({ store, callerCache, trustedIssuers, verifier, access, clock });
+  const callers = createCallers({ store, callerCache, untilApplied, trustedIssuers, verifier, access, clock });
   const shared = { store, vault, provider, targets, tokenCache, access, telemetry, clock, log };
   const revocationCircuits = circuitBreakers({ clock, log, random: Math.random });
   const connections = createConnections({
     ...shared,
     revocationCircuits,
+    untilApplied,
     publicUrl,
     returnOrigins: declared.return_origins,
     deliverEveryMs: tuning.outboxEveryMs,
@@ -157,7 +158,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
     publicUrl,
   });
   const jwt = createJwt({ verifier, trustedIssuers, access, clock });
-  const apply = createApply({ store, integrations, callerCache, access, clock, running: declared });
+  const apply = createApply({ store, integrations, callerCache, untilApplied, access, clock, running: declared });
   return { audit, cache, integrations, callers, connections, refresh, tokens, jwt, apply };
 }
 

@@ -25,6 +25,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795872283637,
       sha256: '21e870e9375c74ac117704ac91b44e48cfe257df845ed07d0ed4083b838a25d1',
     },
+    '0003_revocations': {
+      when: 1795873822043,
+      sha256: '25578d0a69264d606384b20f8c3bdfa86481bee072e1ae8eb1435ba95e7a82f6',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
@@ -36,6 +40,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0002_accounts': {
       when: 1795872284963,
       sha256: 'd1b7c40d96af8f417d9eb64a8f1cd15a6073c329269e5a6f66fb0d4eadd1a07c',
+    },
+    '0003_revocations': {
+      when: 1795873825487,
+      sha256: '4ea7df6ed40a9dfee8f6758a5f22f8f6f4c9d306bdd7790bd8058699898a7ff3',
     },
   },
 };

@@ -6,7 +6,7 @@ import type { AuditAction } from '../../domain/audit-actions.ts';
 import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
 import type { Clock, DeclaredRows, Store } from '../../ports/index.ts';
 import type { Access, Call, Subject } from '../audit/index.ts';
-import type { CallerCache } from '../cache/index.ts';
+import type { Cache, CallerCache } from '../cache/index.ts';
 import { type CallerSetup, callerOf, keyOf, workloadIssues } from '../callers/index.ts';
 import type { IntegrationSetup, Integrations, TrustedIssuers } from '../integrations/index.ts';
 import { callerChanges, type FieldChange, integrationChanges } from './changes.ts';
@@ -53,13 +53,23 @@ export interface ApplyParts {
   store: Pick<Store, 'callers' | 'putDeclared'>;
   integrations: Pick<Integrations, 'planner' | 'trustedIssuers' | 'changed'>;
   callerCache: Pick<CallerCache, 'reload'>;
+  /** Waits for the other replicas. */
+  untilApplied: Cache['untilApplied'];
   access: Pick<Access, 'denied' | 'record' | 'recordSystem'>;
   clock: Clock;
   /** What this process was started with. */
   running: Required<ProcessSettings>;
 }
 
-export function createApply({ store, integrations, callerCache, access, clock, running }: ApplyParts): Apply {
+export function createApply({
+  store,
+  integrations,
+  callerCache,
+  untilApplied,
+  access,
+  clock,
+  running,
+}: ApplyParts): Apply {
   const { planner, trustedIssuers } = integrations;
 
   /** Adds to `rows` what is to be written. `issuers`: those that become trusted by what is declared here. */
@@ -132,7 +142,7 @@ export function createApply({ store, integrations, callerCache, access, clock, r
     if (dryRun || changes.length === 0) return changes;
     await store.putDeclared(rows);
     for (const { settings } of rows.integrations) integrations.changed(settings.id);
-    await callerCache.reload();
+    await Promise.all([callerCache.reload(), untilApplied()]);
     return changes;
   }
 

@@ -1,5 +1,7 @@
 // The cache room: tokens and callers in memory, and their invalidation by the change feed of the store.
+import { setTimeout as pause } from 'node:timers/promises';
 import type { RateLimit } from '../../domain/caller.ts';
+import { REPLICAS_WAIT_MS } from '../../domain/time-limits.ts';
 import type { ChangeFeed, Logger, Store } from '../../ports/index.ts';
 import { type CallerCache, createCallerCache } from './caller-cache.ts';
 import { type ChangeHandlers, startInvalidation } from './invalidation.ts';
@@ -13,6 +15,11 @@ export interface Cache {
   callers: CallerCache;
   /** Starts invalidating by the change feed. Callers are in memory once it is fulfilled. Rejects with `StoreError`. */
   followChanges(handlers: ChangeHandlers): Promise<ChangeFeed>;
+  /**
+   * Waits until the other replicas have applied what was committed here, for `REPLICAS_WAIT_MS`; returns how many have not. If
+   * that cannot be known, it is one. Never rejects: what was committed stays.
+   */
+  untilApplied(): Promise<number>;
   /** Stops following the change feed. */
   stop(): Promise<void>;
   /** For metrics: ms since the change feed was last read; 0 before it is followed. */
@@ -20,7 +27,7 @@ export interface Cache {
 }
 
 interface Parts {
-  store: Pick<Store, 'callers' | 'subscribe' | 'connectionVersions'>;
+  store: Pick<Store, 'callers' | 'subscribe' | 'untilApplied' | 'connectionVersions'>;
   adminKey: string | undefined;
   /** For callers that have none of their own; null: none. */
   rateLimit: RateLimit | null;
@@ -37,6 +44,19 @@ export function createCache({ store, adminKey, rateLimit, log }: Parts): Cache {
     async followChanges(handlers) {
       feed = await startInvalidation({ ...handlers, store, tokenCache: tokens, callerCache: callers, log });
       return feed;
+    },
+    async untilApplied() {
+      try {
+        const behind = await Promise.race([
+          store.untilApplied(REPLICAS_WAIT_MS),
+          pause(2 * REPLICAS_WAIT_MS, 1, { ref: false }),
+        ]);
+        if (behind > 0) log.warn({ replicas: behind }, 'change feed: some replicas have not applied a change yet');
+        return behind;
+      } catch (error) {
+        log.warn({ err: error }, 'change feed: whether the replicas have applied a change is not known');
+        return 1;
+      }
     },
     async stop() {
       await feed?.stop();

@@ -1,4 +1,5 @@
 // Cache invalidation: follows the change feed of the store, so that no cache outlives a change made by another process.
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Connection } from '../../domain/connection.ts';
 import { INVALIDATION_RETRY_MS } from '../../domain/time-limits.ts';
 import type { Change, ChangeFeed, Logger, Store } from '../../ports/index.ts';
@@ -86,15 +87,24 @@ export async function startInvalidation({
       }
     }
     // Reloaded at once, so that the new token is in memory should the store be away a moment later.
-    for (const id of outdated) await reload(id).catch(() => undefined);
+    void reloadAll(outdated);
   }
 
-  function retryUntilDone(what: string, work: () => Promise<void>): void {
-    work().catch((error: unknown) => {
-      if (isStopped) return;
-      log.error({ err: error }, `cache invalidation: ${what} failed, will retry`);
-      setTimeout(() => retryUntilDone(what, work), INVALIDATION_RETRY_MS).unref();
-    });
+  async function reloadAll(ids: string[]): Promise<void> {
+    for (const id of ids) await reload(id).catch(() => undefined);
+  }
+
+  /** Fulfilled when it is done, or when there is no one left to do it for. */
+  async function retryUntilDone(what: string, work: () => Promise<void>): Promise<void> {
+    while (!isStopped) {
+      try {
+        return await work();
+      } catch (error) {
+        if (isStopped) return;
+        log.error({ err: error }, `cache invalidation: ${what} failed, will retry`);
+        await pause(INVALIDATION_RETRY_MS, undefined, { ref: false });
+      }
+    }
   }
 
   const feed = await store.subscribe((changes: Change[]) => {
@@ -109,14 +119,14 @@ export async function startInvalidation({
       if (change.generation === 1) tokenCache.invalidateOwners();
     }
     const generations = generationsOf(changes);
-    void compareAll(
-      [...generations.keys()],
-      ({ id, generation }) => !areRefreshes(generations.get(id) ?? [], generation),
-    );
-    if (everything) void compareAll(tokenCache.cachedIds(), () => false);
+    const applying: Promise<void>[] = [
+      compareAll([...generations.keys()], ({ id, generation }) => !areRefreshes(generations.get(id) ?? [], generation)),
+    ];
+    if (everything) applying.push(compareAll(tokenCache.cachedIds(), () => false));
     if (everything) integrationChanged(undefined);
-    if (everything || kinds.has('reconnected')) retryUntilDone('committing lost refreshes again', recommitLost);
-    if (everything || kinds.has('callers')) retryUntilDone('reading callers', callerCache.reload);
+    if (everything || kinds.has('reconnected')) void retryUntilDone('committing lost refreshes again', recommitLost);
+    if (everything || kinds.has('callers')) applying.push(retryUntilDone('reading callers', callerCache.reload));
+    return Promise.all(applying);
   });
   integrationChanged(undefined);
   await callerCache.reload();

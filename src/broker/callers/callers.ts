@@ -3,7 +3,7 @@ import type { Caller, CallerKey, Principal } from '../../domain/caller.ts';
 import { type Refusal, refuse } from '../../domain/errors.ts';
 import type { Clock, Store } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
-import type { CallerCache } from '../cache/index.ts';
+import type { Cache, CallerCache } from '../cache/index.ts';
 import type { TrustedIssuers } from '../integrations/index.ts';
 import { newCallerKey, newId } from '../secrets/index.ts';
 import { type CallerSetup, callerOf, keyOf, workloadIssues } from './caller-setup.ts';
@@ -19,7 +19,10 @@ export interface MintedKey {
   secret: string;
 }
 
-/** All but `whoami` need the action `admin` on everything. A change holds for the next request. */
+/**
+ * All but `whoami` need the action `admin` on everything. A change holds for the next request, and what takes something away
+ * waits for the other replicas.
+ */
 export interface CallerAdmin {
   /** With its first key; a caller with workload bindings gets none (null). `keyExpiresAt` in ms since the epoch. */
   create(
@@ -41,13 +44,19 @@ export interface CallerAdmin {
 export interface CallerAdminParts {
   store: Pick<Store, 'callers' | 'addCaller' | 'updateCaller' | 'deleteCaller' | 'addCallerKey' | 'deleteCallerKey'>;
   callerCache: Pick<CallerCache, 'reload'>;
+  /** Waits for the other replicas. */
+  untilApplied: Cache['untilApplied'];
   trustedIssuers: Pick<TrustedIssuers, 'find'>;
   access: Access;
   clock: Clock;
 }
 
 export function createCallerAdmin(parts: CallerAdminParts): CallerAdmin {
-  const { store, callerCache, trustedIssuers, access, clock } = parts;
+  const { store, callerCache, untilApplied, trustedIssuers, access, clock } = parts;
+  const reload = callerCache.reload;
+  async function reloadEverywhere(): Promise<void> {
+    await Promise.all([reload(), untilApplied()]);
+  }
   const denied = (call: Call) => access.denied(call, 'admin', '*', '*');
   const absent = (what: string, id: string) => refuse({ code: 'not_found', what, id });
 
@@ -77,7 +86,7 @@ export function createCallerAdmin(parts: CallerAdminParts): CallerAdmin {
       const minted = caller.workloads.length > 0 ? null : mint(caller.id, wanted.keyExpiresAt);
       const by = access.record(call, 'caller.created', { detail: caller.id });
       await store.addCaller(caller, minted?.key ?? null, by);
-      await callerCache.reload();
+      await reload();
       return { caller, minted };
     },
 
@@ -86,7 +95,7 @@ export function createCallerAdmin(parts: CallerAdminParts): CallerAdmin {
       if (refusal) return refusal;
       const by = access.record(call, 'caller.updated', { detail: id });
       if ((await store.updateCaller(callerOf(id, wanted, clock.now()), by)) === 'absent') return absent('caller', id);
-      await callerCache.reload();
+      await reloadEverywhere();
       return find(id);
     },
 
@@ -110,7 +119,7 @@ export function createCallerAdmin(parts: CallerAdminParts): CallerAdmin {
       if ((await store.addCallerKey(minted.key, access.record(call, 'caller.key_added', subject))) === 'absent') {
         return absent('caller', callerId);
       }
-      await callerCache.reload();
+      await reload();
       return minted;
     },
 
@@ -119,7 +128,7 @@ export function createCallerAdmin(parts: CallerAdminParts): CallerAdmin {
       if (refusal) return refusal;
       const by = access.record(call, 'caller.key_deleted', { detail: `${callerId} ${keyId}` });
       const deleted = await store.deleteCallerKey(callerId, keyId, by);
-      await callerCache.reload();
+      await reloadEverywhere();
       return deleted === 'absent' ? absent('key', keyId) : undefined;
     },
 
@@ -127,7 +136,7 @@ export function createCallerAdmin(parts: CallerAdminParts): CallerAdmin {
       const refusal = denied(call);
       if (refusal) return refusal;
       const deleted = await store.deleteCaller(id, access.record(call, 'caller.deleted', { detail: id }));
-      await callerCache.reload();
+      await reloadEverywhere();
       return deleted === 'absent' ? absent('caller', id) : undefined;
     },
   };

@@ -5,7 +5,7 @@ import { type Refusal, refuse } from '../../domain/errors.ts';
 import { REVOCATION_CLAIM_MS, REVOCATION_WAIT_MS } from '../../domain/time-limits.ts';
 import type { Clock, Store } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
-import type { TokenCache } from '../cache/index.ts';
+import type { Cache, TokenCache } from '../cache/index.ts';
 import type { RevocationOutbox } from './revocation-outbox.ts';
 
 const REVOKE_BATCH = 100;
@@ -13,6 +13,8 @@ const REVOKE_BATCH = 100;
 export interface Revoked {
   connection: Connection;
   upstream: UpstreamRevocation;
+  /** Replicas that may still serve its token for a moment. */
+  replicasPending: number;
 }
 
 /**
@@ -20,7 +22,7 @@ export interface Revoked {
  * integration, its secrets or its provider keeps it from being stored.
  */
 export interface Revoker {
-  /** Revokes one connection; waits some seconds for the provider. A second time it changes nothing. */
+  /** Revokes one connection; waits for the replicas, and some seconds for the provider. A second time it changes nothing. */
   revoke(call: Call, id: string): Promise<Revoked | Refusal>;
   /**
    * Revokes all connections that match; the provider is asked later. Counts the new ones by what it can be asked. Rejects
@@ -29,12 +31,14 @@ export interface Revoker {
   revokeAll(
     call: Call,
     filter: { integration?: string | undefined; owner?: string | undefined },
-  ): Promise<Record<'pending' | 'unsupported', number> | Refusal>;
+  ): Promise<(Record<'pending' | 'unsupported', number> & Pick<Revoked, 'replicasPending'>) | Refusal>;
 }
 
 export interface RevokerParts {
   store: Pick<Store, 'connection' | 'liveConnections' | 'revoke'>;
   tokenCache: Pick<TokenCache, 'invalidate'>;
+  /** Waits for the other replicas. */
+  untilApplied: Cache['untilApplied'];
   access: Access;
   clock: Clock;
 }
@@ -42,7 +46,7 @@ export interface RevokerParts {
 export function createRevoker(
   parts: RevokerParts & { outbox: Pick<RevocationOutbox, 'isUnsupported' | 'lane' | 'deliver'> },
 ): Revoker {
-  const { store, tokenCache, access, outbox, clock } = parts;
+  const { store, tokenCache, untilApplied, access, outbox, clock } = parts;
 
   /** Undefined: there is no such connection. `firstTryAt`: when the outbox may deliver it (ms since the epoch). */
   async function markRevoked(call: Call, id: string, firstTryAt: number) {
@@ -66,10 +70,15 @@ export function createRevoker(
       try {
         const revoked = await markRevoked(call, id, clock.now() + (lane ? REVOCATION_CLAIM_MS : 0));
         if (!revoked) return refuse({ code: 'not_found', what: 'connection', id });
+        const replicas = untilApplied();
         const known = revoked.connection.upstreamRevocation ?? 'pending';
-        if (!revoked.pending || !lane) return { connection: revoked.connection, upstream: known };
-        const upstream = await within(REVOCATION_WAIT_MS, outbox.deliver(revoked.pending, lane));
-        return { connection: { ...revoked.connection, upstreamRevocation: upstream }, upstream };
+        const isDelivered = revoked.pending !== null && lane !== undefined;
+        if (!isDelivered) lane?.release();
+        const upstream = isDelivered
+          ? await within(REVOCATION_WAIT_MS, outbox.deliver(revoked.pending!, lane))
+          : known;
+        const replicasPending = await replicas;
+        return { connection: { ...revoked.connection, upstreamRevocation: upstream }, upstream, replicasPending };
       } catch (error) {
         lane?.release();
         throw error;
@@ -91,7 +100,7 @@ export function createRevoker(
           else if (one.value && !one.value.already) counts[one.value.pending ? 'pending' : 'unsupported']++;
         if (ids.length === REVOKE_BATCH && failures.length < REVOKE_BATCH) continue;
         if (failures.length > 0) throw failures[0];
-        return counts;
+        return { ...counts, replicasPending: await untilApplied() };
       }
     },
   };

@@ -85,6 +85,8 @@ const bulk = createRoute({
   },
 });
 
+const replicas = (pending: number) => (pending > 0 ? { replicas_pending: pending } : {});
+
 export function connectionRoutes({ connections, revoker }: { connections: ConnectionResource; revoker: Revoker }) {
   return router()
     .openapi(list, async (c) => {
@@ -114,14 +116,16 @@ export function connectionRoutes({ connections, revoker }: { connections: Connec
     })
     .openapi(revoke, async (c) => {
       const revoked = await revoker.revoke(c.get('call'), c.req.valid('param').id);
-      return respond(c, revoked, ({ connection, upstream }) =>
-        c.json({ id: connection.id, status: 'revoked' as const, upstream_revocation: upstream }, 200),
-      );
+      return respond(c, revoked, ({ connection, upstream, replicasPending }) => {
+        const body = { id: connection.id, status: 'revoked' as const, upstream_revocation: upstream };
+        return c.json({ ...body, ...replicas(replicasPending) }, 200);
+      });
     })
     .openapi(bulk, async (c) => {
       const revoked = await revoker.revokeAll(c.get('call'), c.req.valid('json'));
-      return respond(c, revoked, (counts) =>
-        c.json({ revoked: counts.pending + counts.unsupported, upstream_revocation: counts }, 200),
-      );
+      return respond(c, revoked, ({ replicasPending, ...counts }) => {
+        const body = { revoked: counts.pending + counts.unsupported, upstream_revocation: counts };
+        return c.json({ ...body, ...replicas(replicasPending) }, 200);
+      });
     });
 }

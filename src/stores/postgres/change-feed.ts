@@ -14,14 +14,19 @@ export interface PostgresChangeFeed extends Pick<Store, 'subscribe'> {
   stop(): Promise<void>;
 }
 
-interface Parts extends Pick<Liveness, 'onDown'> {
+interface Parts extends Pick<Liveness, 'onDown' | 'holder' | 'tellApplied'> {
   address: Address;
   pool: Pool;
   /** Milliseconds of a clock that only goes forward. */
   now?: () => number;
 }
 
-export function openChangeFeed({ address, pool, onDown, now = () => performance.now() }: Parts): PostgresChangeFeed {
+export function openChangeFeed({
+  address,
+  pool,
+  now = () => performance.now(),
+  ...liveness
+}: Parts): PostgresChangeFeed {
   const subscriptions = new Set<ChangeFeed>();
   let timer: NodeJS.Timeout | undefined;
   const send = () => {
@@ -35,7 +40,8 @@ export function openChangeFeed({ address, pool, onDown, now = () => performance.
       timer ??= setTimeout(send, CHANGE_NOTIFY_DELAY_MS);
     },
     async subscribe(listener) {
-      const reader = await createChangeReader(pool, listener, now);
+      const { holder, tellApplied: applied, onDown } = liveness;
+      const reader = await createChangeReader({ pool, listener, applied, holder, now });
       const connection = await startListening(address, pool, reader.read, reader.noteLoss);
       // A connection whose server is gone may never end by itself.
       if (connection) onDown(connection.drop);

@@ -11,6 +11,9 @@ const FIRST_GAPS = 100;
 /** Its arrival was not observed: it may be about to be deleted. */
 const UNKNOWN = Number.NEGATIVE_INFINITY;
 
+/** The kind of a row that reports no change: the process that made it waits until the others have read up to it. */
+export const BARRIER = 'barrier';
+
 export interface ChangeReader {
   /** Reads now, or again when a read is under way. What cannot be read is read the next time. */
   read(): void;
@@ -22,17 +25,25 @@ export interface ChangeReader {
   stop(): Promise<void>;
 }
 
-interface Row extends ChangeRow {
+interface Row extends Omit<ChangeRow, 'kind'> {
+  kind: ChangeRow['kind'] | typeof BARRIER;
   seq: string;
   at: string;
 }
 
-/** `now`: milliseconds of a clock that only goes forward. Rejects when the table cannot be read. */
-export async function createChangeReader(
-  pool: Pool,
-  listener: (changes: Change[]) => void,
-  now: () => number,
-): Promise<ChangeReader> {
+interface Parts {
+  pool: Pool;
+  listener: (changes: Change[]) => unknown;
+  /** Called at the start, and when another process waits for it: all changes up to this number are applied. */
+  applied: (seq: number) => Promise<void>;
+  /** The name of this process in its own barriers, for which no other one waits. */
+  holder: string;
+  /** Milliseconds of a clock that only goes forward. */
+  now: () => number;
+}
+
+/** Rejects when the table cannot be read. */
+export async function createChangeReader({ pool, listener, applied, holder, now }: Parts): Promise<ChangeReader> {
   /** The change with the highest number seen, when it was made (by the database's clock), and when it was first seen. */
   let position = { seq: 0, at: '', seenAt: UNKNOWN };
   /** The numbers below it that were missing, since when. */
@@ -43,6 +54,21 @@ export async function createChangeReader(
   /** The database could not be reached, and may not be the same any more. */
   let wasLost = false;
   let isStopped = false;
+  /** Fulfilled when everything that was reported is applied. */
+  let applying: Promise<unknown> = Promise.resolve();
+
+  function report(changes: Change[]): void {
+    applying = Promise.all([applying, listener(changes)]);
+    applying.catch(() => undefined);
+  }
+
+  /**
+   * A barrier was read: the statement that read it saw everything that was committed before its number was given out, lower
+   * numbers included. So `seq` is enough to tell, though some lower ones may appear later.
+   */
+  function acknowledge(seq: number): void {
+    void applying.then(() => (isStopped ? undefined : applied(seq))).catch(() => undefined);
+  }
 
   /** False: too many to remember. */
   function noteGaps(from: number, to: number, since: number): boolean {
@@ -59,6 +85,7 @@ export async function createChangeReader(
     for (const [i, seq] of seqs.entries()) if (i > 0) noteGaps(seqs[i - 1]! + 1, seq, startedAt);
     position = { seq: seqs.at(-1) ?? 0, at: rows[0]?.at ?? '', seenAt: UNKNOWN };
     readAt = startedAt;
+    await applied(position.seq);
   }
 
   /** True: there are more rows. */
@@ -76,6 +103,7 @@ export async function createChangeReader(
     const changes: Change[] = wasLost ? [{ kind: 'reconnected' }] : [];
     wasLost = false;
     let isComplete = !wasMissed;
+    let isAwaited = wasMissed;
     if (wasMissed) {
       position = { seq: top, at: rows.find(({ seq }) => Number(seq) === top)?.at ?? '', seenAt: UNKNOWN };
       gaps.clear();
@@ -89,13 +117,15 @@ export async function createChangeReader(
         isComplete = noteGaps(from, seq, startedAt) && isComplete;
         position = { seq, at: row.at, seenAt: startedAt };
       }
-      changes.push(changeFrom(row));
+      if (row.kind !== BARRIER) changes.push(changeFrom({ ...row, kind: row.kind }));
+      else if (row.id !== holder) isAwaited = true;
     }
     for (const [seq, since] of gaps) if (startedAt - since > CHANGE_GAP_MS) gaps.delete(seq);
     readAt = startedAt;
     if (isStopped) return false;
-    if (!isComplete) listener([{ kind: 'everything' }]);
-    else if (changes.length > 0) listener(changes);
+    if (!isComplete) report([{ kind: 'everything' }]);
+    else if (changes.length > 0) report(changes);
+    if (isAwaited || !isComplete) acknowledge(position.seq);
     return rows.length === MAX_ROWS;
   }
 

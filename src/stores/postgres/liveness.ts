@@ -35,6 +35,8 @@ export interface Liveness {
    * unreachable: live processes may not have sent a heartbeat since. One that has stopped is dead in any case.
    */
   canJudge(): boolean;
+  /** Tells the others that this process has applied all changes up to this number. Rejects when that fails. */
+  tellApplied(seq: number): Promise<void>;
   /** This process is dead to the others at once, when it stops using the database. */
   stop(): Promise<void>;
 }
@@ -59,15 +61,16 @@ export async function startLiveness(pool: Pool): Promise<Liveness> {
   let aliveAt = Number.NEGATIVE_INFINITY;
   let unbrokenSince = Number.NEGATIVE_INFINITY;
   let isDown = false;
+  let appliedSeq = -1;
   const listeners: (() => void)[] = [];
   let sending: Promise<void> | undefined;
 
   async function send(): Promise<void> {
     const sentAt = performance.now();
     const answered = pool.query(
-      `insert into replicas (holder, seen_at) values ($1, clock_timestamp())
+      `insert into replicas (holder, seen_at, applied_seq) values ($1, clock_timestamp(), $2)
        on conflict (holder) do update set seen_at = excluded.seen_at`,
-      [holder],
+      [holder, appliedSeq],
     );
     answered.catch(() => undefined);
     const cancel = new AbortController();
@@ -133,6 +136,10 @@ export async function startLiveness(pool: Pool): Promise<Liveness> {
     isDown: () => isDown,
     onDown: (listener) => void listeners.push(listener),
     canJudge: () => !isDown && performance.now() - unbrokenSince > HEARTBEAT_GRACE_MS,
+    async tellApplied(seq) {
+      appliedSeq = seq;
+      await pool.query('update replicas set applied_seq = $2 where holder = $1', [holder, seq]);
+    },
     async stop() {
       clearTimeout(timer);
       timer = undefined;

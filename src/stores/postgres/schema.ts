@@ -298,4 +298,6 @@ export const paces = pgTable('paces', {
 export const replicas = pgTable('replicas', {
   holder: text('holder').primaryKey(),
   seenAt: timestamp('seen_at', { withTimezone: true, mode: 'string' }).notNull(),
+  /** The highest number of a change up to which it has applied all; -1: it does not subscribe; null: an earlier version. */
+  appliedSeq: bigint('applied_seq', { mode: 'number' }),
 });

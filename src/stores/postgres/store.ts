@@ -1,6 +1,7 @@
 // The store on a PostgreSQL database, composed of its parts.
 import type { Store } from '../../ports/index.ts';
 import { createAuditStore } from './audit.ts';
+import { createBarrier } from './barrier.ts';
 import { createCallerStore } from './callers.ts';
 import { openChangeFeed } from './change-feed.ts';
 import { createAccess } from './client.ts';
@@ -36,7 +37,7 @@ export async function openPostgres(url: string, onNamesLost: () => void = () => 
     const usesNames = address.isNamed && (await supportsNamedStatements(pool, aside));
     if (usesNames !== address.isNamed) onNamesLost();
     const liveness = await startLiveness(aside);
-    const changeFeed = openChangeFeed({ address, pool: aside, onDown: liveness.onDown });
+    const changeFeed = openChangeFeed({ ...liveness, address, pool: aside });
     const access = createAccess({ pool, usesNames, liveness, onNamesLost, onChanges: changeFeed.notify });
     let closing: Promise<void> | undefined;
     return {
@@ -53,6 +54,7 @@ export async function openPostgres(url: string, onNamesLost: () => void = () => 
       ...createSecretStore(access),
       ...createHousekeepingStore(access, liveness),
       subscribe: changeFeed.subscribe,
+      untilApplied: createBarrier(access, liveness).untilApplied,
       close: () => {
         closing ??= (async () => {
           await access.close();

@@ -1,22 +1,33 @@
 // The change feed in SQLite, which sends no notifications, but says at next to no cost whether another connection has
 // written: only then the table `changes` is read on. Its numbers are in commit order, so that none is missed.
 import type { Database } from 'better-sqlite3';
-import { CHANGE_FEED_STALE_MS, CHANGE_POLL_MS } from '../../domain/time-limits.ts';
-import type { ChangeFeed, Store, StoreChange } from '../../ports/index.ts';
+import { CHANGE_FEED_STALE_MS, SQLITE_CHANGE_POLL_MS } from '../../domain/time-limits.ts';
+import type { Change, ChangeFeed, Store, StoreChange } from '../../ports/index.ts';
 import { type ChangeRow, changeFrom } from '../shared/changes.ts';
+import type { Liveness } from './liveness.ts';
 
 export interface SqliteChangeFeed extends Pick<Store, 'subscribe'> {
   /** Inside an operation. */
   append(changes: StoreChange[]): void;
+  /** Inside an operation: the number of a barrier, up to which other processes then tell that they have applied all. */
+  addBarrier(): number;
   stop(): void;
 }
 
-interface Row extends ChangeRow {
+/** The kind of a row that reports no change: the process that made it waits until the others have read up to it. */
+const BARRIER = 'barrier';
+
+interface Row extends Omit<ChangeRow, 'kind'> {
   seq: number;
+  kind: ChangeRow['kind'] | typeof BARRIER;
 }
 
 /** `now`: milliseconds of a clock that only goes forward. */
-export function openChangeFeed(client: Database, now: () => number = () => performance.now()): SqliteChangeFeed {
+export function openChangeFeed(
+  client: Database,
+  { holder, tellApplied }: Pick<Liveness, 'holder' | 'tellApplied'>,
+  now: () => number = () => performance.now(),
+): SqliteChangeFeed {
   const insert = client.prepare('insert into changes (kind, id, generation) values (@kind, @id, @generation)');
   const since = client.prepare<[number], Row>(
     'select seq, kind, id, generation from changes where seq > ? order by seq',
@@ -33,10 +44,23 @@ export function openChangeFeed(client: Database, now: () => number = () => perfo
       ours += changes.length;
     },
 
+    addBarrier: () => Number(insert.run({ kind: BARRIER, id: holder, generation: null }).lastInsertRowid),
+
     async subscribe(listener) {
       let seen = { version: dataVersion.get(), ours };
       let position = newest.get() ?? 0;
       let readAt = now();
+      /** Fulfilled when everything that was reported is applied. */
+      let applying: Promise<unknown> = Promise.resolve();
+      let isStopped = false;
+      tellApplied(position);
+      function report(changes: Change[]): void {
+        applying = Promise.all([applying, listener(changes)]);
+        applying.catch(() => undefined);
+      }
+      function acknowledge(seq: number): void {
+        void applying.then(() => isStopped || tellApplied(seq)).catch(() => undefined);
+      }
       function poll(): void {
         const isLate = now() - readAt > CHANGE_FEED_STALE_MS;
         const current = { version: dataVersion.get(), ours };
@@ -45,8 +69,10 @@ export function openChangeFeed(client: Database, now: () => number = () => perfo
         seen = current;
         readAt = now();
         position = rows.at(-1)?.seq ?? position;
-        if (isLate) listener([{ kind: 'everything' }]);
-        else if (rows.length > 0) listener(rows.map(changeFrom));
+        const changes = rows.flatMap(({ kind, ...row }) => (kind === BARRIER ? [] : [changeFrom({ ...row, kind })]));
+        if (isLate) report([{ kind: 'everything' }]);
+        else if (changes.length > 0) report(changes);
+        if (isLate || rows.some(({ kind, id }) => kind === BARRIER && id !== holder)) acknowledge(position);
       }
       const timer = setInterval(() => {
         try {
@@ -54,13 +80,14 @@ export function openChangeFeed(client: Database, now: () => number = () => perfo
         } catch {
           // Locked or damaged: the next read or write reports it, and the next poll tries again.
         }
-      }, CHANGE_POLL_MS);
+      }, SQLITE_CHANGE_POLL_MS);
       timer.unref();
       const subscription: ChangeFeed = {
         delivery: 'polled',
-        everyMs: CHANGE_POLL_MS,
+        everyMs: SQLITE_CHANGE_POLL_MS,
         lagMs: () => now() - readAt,
         async stop() {
+          isStopped = true;
           clearInterval(timer);
           subscriptions.delete(subscription);
         },

@@ -3,6 +3,7 @@ import { drizzle } from 'drizzle-orm/better-sqlite3';
 import type { Store } from '../../ports/index.ts';
 import { rejectingWith } from '../shared/store-errors.ts';
 import { auditWriter, createAuditStore } from './audit.ts';
+import { createBarrier } from './barrier.ts';
 import { createCallerStore } from './callers.ts';
 import { openChangeFeed } from './change-feed.ts';
 import type { SqliteAccess } from './client.ts';
@@ -29,7 +30,7 @@ export async function openSqlite(url: string, migrations?: string): Promise<Stor
   const commits = new GroupCommit(client);
   const liveness = startLiveness(pathOf(url));
   const orm = drizzle(client);
-  const changeFeed = openChangeFeed(client);
+  const changeFeed = openChangeFeed(client, liveness);
   const writeAudit = auditWriter(client);
   const access: SqliteAccess = {
     orm,
@@ -55,6 +56,7 @@ export async function openSqlite(url: string, migrations?: string): Promise<Stor
     ...createSecretStore(access),
     ...createHousekeepingStore(access),
     subscribe: changeFeed.subscribe,
+    untilApplied: createBarrier(access, changeFeed, liveness).untilApplied,
     close: async () => {
       commits.finish();
       changeFeed.stop();

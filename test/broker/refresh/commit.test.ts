@@ -184,7 +184,7 @@ describe('rescue file with an entry that cannot be replayed', () => {
     expect(await rescuedResponses()).toEqual([foreign]);
     expect(committer.rescuedCount()).toBe(1);
     expect(committer.rescuedFor(foreign.connectionId)).toBeUndefined();
-    expect(await store.claimRevocations(NOW, NOW + 1, 10)).toEqual([]);
+    expect(await store.claimRevocations('slack', NOW, NOW + 1, 10)).toEqual([]);
   });
 
   test('since the store rejects it again and again: the others are committed', async () => {
@@ -207,7 +207,7 @@ test('commit for a connection that the store has lost: the response stays in the
   const pending = { ...(await aPendingCommit()), connectionId: 'con_lost' };
   expect(await committerOn().commit(pending)).toBe('rescued');
   expect(await rescuedResponses()).toEqual([pending]);
-  expect(await store.claimRevocations(NOW, NOW + 1, 10)).toEqual([]);
+  expect(await store.claimRevocations('slack', NOW, NOW + 1, 10)).toEqual([]);
 });
 
 describe('rescued response whose connection another broker on the same file has claimed since', () => {

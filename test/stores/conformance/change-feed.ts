@@ -74,6 +74,58 @@ export function changeFeed(at: Opened): void {
     resolved: true,
   } as const;
 
+  describe('untilApplied', () => {
+    const QUICKLY = 10_000;
+    const revoke = async () => {
+      const { connection } = await connected(at.store);
+      await at.store.revoke(connection.id, 'unsupported', NOW, anEntry());
+      return { kind: 'connection', id: connection.id, generation: 1 };
+    };
+
+    test('returns at once when no other process subscribes', async () => {
+      await at.another();
+      await at.store.subscribe(() => undefined);
+      await revoke();
+      expect(await at.store.untilApplied(QUICKLY)).toBe(0);
+    });
+
+    test('returns when every other subscriber has applied all changes, and not before', async () => {
+      const applied: Change[][] = [[], []];
+      for (const list of applied) {
+        const other = await at.another();
+        await other.subscribe(async (changes) => {
+          await new Promise(setImmediate);
+          list.push(...changes);
+        });
+      }
+      await at.store.subscribe(() => undefined);
+      for (let i = 0; i < 20; i++) {
+        const revoked = await Promise.all([revoke(), revoke()]);
+        expect(await at.store.untilApplied(QUICKLY)).toBe(0);
+        for (const list of applied) expect(list).toEqual(expect.arrayContaining(revoked));
+      }
+    });
+
+    test('counts those that have not applied them in time', async () => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const slow = await at.another();
+      await slow.subscribe(() => promise);
+      await (await at.another()).subscribe(() => undefined);
+      await revoke();
+      expect(await at.store.untilApplied(50)).toBe(1);
+      resolve();
+      expect(await at.store.untilApplied(QUICKLY)).toBe(0);
+    });
+
+    test('does not wait for a process that has stopped', async () => {
+      const gone = await at.another();
+      await gone.subscribe(() => new Promise(() => undefined));
+      await gone.close();
+      await revoke();
+      expect(await at.store.untilApplied(QUICKLY)).toBe(0);
+    });
+  });
+
   test('every subscriber gets the changes after its subscription', async () => {
     await at.store.putIntegration(anIntegration({ id: 'before' }), anEntry());
     const [one, other] = [await watching(at.store), await watching(await at.another())];

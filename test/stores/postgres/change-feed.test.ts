@@ -13,7 +13,8 @@ async function subscribed(url: string) {
   const address = readAddress(url);
   const pool = openPool(address, 1);
   let ahead = 0;
-  const changeFeed = openChangeFeed({ address, pool, onDown: () => undefined, now: () => performance.now() + ahead });
+  const liveness = { holder: 'me', tellApplied: async () => undefined, onDown: () => undefined };
+  const changeFeed = openChangeFeed({ ...liveness, address, pool, now: () => performance.now() + ahead });
   onTestFinished(async () => {
     await changeFeed.stop();
     await pool.end();

@@ -71,7 +71,11 @@ describe('the SQLite file', () => {
     const client = openDatabase(`file:${aPath()}`);
     onTestFinished(() => void client.close());
     let ahead = 0;
-    const changeFeed = openChangeFeed(client, () => performance.now() + ahead);
+    const changeFeed = openChangeFeed(
+      client,
+      { holder: 'me', tellApplied: () => undefined },
+      () => performance.now() + ahead,
+    );
     onTestFinished(() => changeFeed.stop());
     const reported: Change[] = [];
     const feed = await changeFeed.subscribe((changes) => reported.push(...changes));

@@ -107,6 +107,36 @@ describe.each(hasPostgres() ? stores : stores.slice(0, 1))(
       await expect.poll(async () => (await ownersAt(there, owner)).status, PROPAGATION).toBe(410);
     });
 
+    test('a revocation, before it is answered', async () => {
+      for (let i = 0; i < 12; i++) {
+        const { id, owner } = await importConnection();
+        expectOk(await tokenAt(there, id));
+        expectOk(await ownersAt(there, owner));
+        const answer = expectOk(
+          i % 2
+            ? await here.ask('DELETE', `/v1/connections/${id}`)
+            : await here.ask('POST', '/v1/connections/revoke', { owner }),
+        );
+        // On a busy machine, half a second may not be enough: then it says so.
+        if (answer.replicas_pending !== undefined) continue;
+        expectProblem(await tokenAt(there, id), 410, 'connection_revoked');
+        expectProblem(await ownersAt(there, owner), 410, 'connection_revoked');
+      }
+    });
+
+    test('the end of a key and of a caller, before it is answered', async () => {
+      const { id, key, key_id } = expectOk(await here.ask('POST', '/v1/callers', { name: 'x', grants }), 201);
+      const { key: second } = expectOk(await here.ask('POST', `/v1/callers/${id}/keys`), 201);
+      const seen = async (one: unknown) => (await seenWith(one)).status;
+      await expect.poll(() => seen(second), PROPAGATION).toBe(200);
+      const since = performance.now();
+      expect((await here.ask('DELETE', `/v1/callers/${id}/keys/${key_id}`)).status).toBe(204);
+      if (performance.now() - since < 400) expect(await seen(key)).toBe(401);
+      const later = performance.now();
+      expect((await here.ask('DELETE', `/v1/callers/${id}`)).status).toBe(204);
+      if (performance.now() - later < 400) expect(await seen(second)).toBe(401);
+    });
+
     test('a renewed connection under the same id, before it is read', async () => {
       const { id, owner } = await importConnection();
       const before = expectOk(await tokenAt(there, id)).access_token;

@@ -1,0 +1,1 @@
+CREATE INDEX `outbox_revocations_due_by_integration` ON `outbox_revocations` (`integration`,`next_at`);
