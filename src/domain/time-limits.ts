@@ -52,6 +52,8 @@ export const NEW_GENERATION_POLL_MS = 50;
 export const READER_WAIT_MS = 15 * SECOND_MS;
 /** The shortest `Retry-After` that a reader is given. */
 export const MIN_RETRY_AFTER_MS = SECOND_MS;
+/** `Retry-After` of a forced refresh when the rejected token is still the only one. */
+export const REJECTED_TOKEN_RETRY_MS = 10 * SECOND_MS;
 
 // The commit of a response.
 

@@ -11,6 +11,8 @@ export interface PendingCommit {
   params: Record<string, string>;
   captured: Record<string, unknown>;
   held: HeldLease;
+  /** When the access token that it replaces was issued. Undefined: written by an earlier version. */
+  replaces?: { issuedAt: number } | undefined;
   change: RefreshedFields;
   grant: EncryptedCredentials;
 }

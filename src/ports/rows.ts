@@ -70,7 +70,7 @@ export interface BoundRow extends ServedRow {
 }
 
 /** Decides whether a cached token is still the one to serve. */
-export type ConnectionVersion = Pick<Connection, 'id' | 'status' | 'generation'>;
+export type ConnectionVersion = Pick<Connection, 'id' | 'status' | 'generation' | 'issuedAt'>;
 
 /** A request for the refresh lease of a connection. */
 export interface Claim {

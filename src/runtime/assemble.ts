@@ -109,7 +109,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
 
   const audit = createAudit({ store, clock, log, retentionDays: config.auditDays });
   const { access } = audit;
-  const cache = createCache({ store, adminKey, rateLimit, log });
+  const cache = createCache({ store, adminKey, rateLimit, clock, log });
   const { tokens: tokenCache, callers: callerCache, untilApplied } = cache;
   const integrations = createIntegrations({
     store,

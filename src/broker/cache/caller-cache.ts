@@ -60,6 +60,9 @@ export function createCallerCache({ store, adminKey, rateLimit }: Parts): Caller
   const workloadTokens = new LRUCache<string, Principal>({ max: MAX_WORKLOAD_TOKENS });
   let current: VerificationTicket = Symbol();
   let loaded: string | undefined;
+  /** Reloads overlap: how many have begun, and which of them brought what is in memory. */
+  let begun = 0;
+  let loadedBy = 0;
 
   function invalidateWorkloads(): void {
     current = Symbol();
@@ -93,7 +96,11 @@ export function createCallerCache({ store, adminKey, rateLimit }: Parts): Caller
     invalidateWorkloads,
 
     async reload() {
+      const reload = ++begun;
       const callers = await store.callers();
+      // A later read has answered first: what it read is newer, and has what this call waits for.
+      if (reload < loadedBy) return;
+      loadedBy = reload;
       // The change feed also reports what this process has loaded already: that is no reason to verify tokens again.
       const content = contentOf(callers);
       if (content === loaded) return;

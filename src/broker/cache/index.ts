@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { RateLimit } from '../../domain/caller.ts';
 import { REPLICAS_WAIT_MS } from '../../domain/time-limits.ts';
-import type { ChangeFeed, Logger, Store } from '../../ports/index.ts';
+import type { ChangeFeed, Clock, Logger, Store } from '../../ports/index.ts';
 import { type CallerCache, createCallerCache } from './caller-cache.ts';
 import { type ChangeHandlers, startInvalidation } from './invalidation.ts';
 import { createTokenCache, type TokenCache } from './token-cache.ts';
@@ -31,11 +31,12 @@ interface Parts {
   adminKey: string | undefined;
   /** For callers that have none of their own; null: none. */
   rateLimit: RateLimit | null;
+  clock: Pick<Clock, 'monotonic'>;
   log: Logger;
 }
 
-export function createCache({ store, adminKey, rateLimit, log }: Parts): Cache {
-  const tokens = createTokenCache();
+export function createCache({ store, adminKey, rateLimit, clock, log }: Parts): Cache {
+  const tokens = createTokenCache({ clock });
   const callers = createCallerCache({ store, adminKey, rateLimit });
   let feed: ChangeFeed | undefined;
   return {

@@ -2,11 +2,14 @@
 //
 // It changes while reads from the store are under way, whose rows may be older than the change. So an invalidation leaves the
 // minimum generation behind: older rows are not cached any more. Of a change by another replica, the generation does not say
-// everything: a row is not cached if its read began before the change notification arrived.
+// everything: a row is not cached if its read began before the change notification arrived (recent-invalidations.ts).
 import { LRUCache } from 'lru-cache';
 import { type Connection, lifetime } from '../../domain/connection.ts';
-import { CLOCK_SKEW_MAX_MS, INVALIDATION_TTL_MS, TOKEN_CACHE_TTL_MS } from '../../domain/time-limits.ts';
+import { CLOCK_SKEW_MAX_MS, TOKEN_CACHE_TTL_MS } from '../../domain/time-limits.ts';
 import type { Clock } from '../../ports/index.ts';
+import { createRecentInvalidations, type ReadTicket } from './recent-invalidations.ts';
+
+export type { ReadTicket } from './recent-invalidations.ts';
 
 /** A connection and its token in plain text. */
 export interface ServedToken {
@@ -31,9 +34,6 @@ export function toServedToken(connection: Connection, accessToken: string, clock
   const ofUnknownAge = life !== null && connection.issuedAt - clock.now() > CLOCK_SKEW_MAX_MS;
   return { connection, accessToken, until: clock.monotonic() + left, ofUnknownAge };
 }
-
-/** Which changes were known when a read from the store began. */
-export type ReadTicket = number;
 
 type OwnerOf = Pick<Connection, 'integration' | 'owner'>;
 
@@ -63,19 +63,19 @@ export interface TokenCache {
   invalidateReads(): void;
 }
 
-type Slot = { served: ServedToken } | { minGeneration: number };
-
 /** `max`: entries of each kind. `ttlMs`: how long an entry is kept, however often it is read. */
 export function createTokenCache({
   max = 50_000,
   ttlMs = TOKEN_CACHE_TTL_MS,
+  clock = { monotonic: () => performance.now() },
 }: {
   max?: number;
   ttlMs?: number;
+  clock?: Pick<Clock, 'monotonic'>;
 } = {}): TokenCache {
   // Each entry counts as one. `max` itself would allocate room for all of them at once.
-  const bounds = { maxSize: max, sizeCalculation: () => 1, ttl: ttlMs };
-  const slots = new LRUCache<string, Slot>(bounds);
+  const bounds = { maxSize: max, sizeCalculation: () => 1, ttl: ttlMs, perf: { now: clock.monotonic } };
+  const tokens = new LRUCache<string, ServedToken>(bounds);
   /** The owner's key by connection. */
   const ownerKeys = new Map<string, string>();
   const owners = new LRUCache<string, readonly Connection[]>({
@@ -84,58 +84,50 @@ export function createTokenCache({
       for (const { id } of connections) ownerKeys.delete(id);
     },
   });
-  /** Counts the changes that make reads under way outdated. */
-  let changes = 0;
-  /** The count at the last change notification: of a connection, and of all. */
-  const notifiedAt = new LRUCache<string, ReadTicket>({ ...bounds, ttl: INVALIDATION_TTL_MS });
-  let allNotifiedAt = 0;
+  const invalidations = createRecentInvalidations(max, clock.monotonic);
 
   const ownerKey = (integration: string, owner: string) => `${integration}\n${owner}`;
-  const minGenerationOf = (slot: Slot | undefined): number =>
-    slot === undefined ? -1 : 'served' in slot ? slot.served.connection.generation : slot.minGeneration;
 
   function invalidateOwner({ integration, owner }: OwnerOf): void {
-    changes++;
+    invalidations.count();
     owners.delete(ownerKey(integration, owner));
   }
 
   return {
-    get(id) {
-      const slot = slots.get(id);
-      return slot && 'served' in slot ? slot.served : undefined;
-    },
+    get: (id) => tokens.get(id),
     ofOwner: (integration, owner) => owners.get(ownerKey(integration, owner)),
-    cachedIds: () => [...slots.entries()].flatMap(([id, slot]) => ('served' in slot ? [id] : [])),
+    cachedIds: () => [...tokens.keys()],
 
-    ticket: () => changes,
+    ticket: invalidations.ticket,
     put(served, ticket) {
       const { id, generation } = served.connection;
-      if (ticket < Math.max(allNotifiedAt, notifiedAt.get(id) ?? 0)) return;
-      if (generation >= minGenerationOf(slots.get(id))) slots.set(id, { served });
+      if (!invalidations.admits(id, generation, ticket)) return;
+      if (generation >= (tokens.get(id)?.connection.generation ?? -1)) tokens.set(id, served);
     },
     putOwner(ticket, integration, owner, connections) {
-      if (ticket !== changes) return;
+      if (ticket !== invalidations.ticket()) return;
       const key = ownerKey(integration, owner);
       owners.set(key, connections);
       for (const { id } of connections) ownerKeys.set(id, key);
     },
 
     invalidate(connection, minGeneration) {
-      slots.set(connection.id, { minGeneration });
+      tokens.delete(connection.id);
+      invalidations.raise(connection.id, minGeneration);
       invalidateOwner(connection);
     },
     invalidateOwner,
     invalidateOwnerOf(id) {
-      notifiedAt.set(id, ++changes);
+      invalidations.note(id);
       const key = ownerKeys.get(id);
       if (key !== undefined) owners.delete(key);
     },
     invalidateOwners() {
-      changes++;
+      invalidations.count();
       owners.clear();
     },
     invalidateReads() {
-      allNotifiedAt = ++changes;
+      invalidations.noteAll();
       owners.clear();
     },
   };

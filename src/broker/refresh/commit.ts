@@ -35,11 +35,15 @@ export interface RefreshCommitter {
   /** Tries once to commit what is in the rescue file. */
   replayRescueFile(): Promise<void>;
   /**
-   * Under a new claim: commits a successor of this generation that exists already, so that nothing need be spent. It is in
+   * Under a new claim: commits a successor of these credentials that exists already, so that nothing need be spent. It is in
    * the rescue file of an earlier claim, or was committed and the store has lost it since. `inDoubt`: an earlier claim left
    * an unresolved intent. False: there is none. Rejects with `StoreError`.
    */
-  adopt(connection: Pick<Connection, 'id' | 'generation'>, fence: number, inDoubt: boolean): Promise<boolean>;
+  adopt(
+    connection: Pick<Connection, 'id' | 'generation' | 'issuedAt'>,
+    fence: number,
+    inDoubt: boolean,
+  ): Promise<boolean>;
   /** One last replay; what stays in the rescue file is found at the next start. */
   stop(): Promise<void>;
 }
@@ -103,11 +107,10 @@ export function createCommitter({ store, rescue, recentCommits, access, clock, l
     },
 
     async adopt(connection, fence, inDoubt) {
-      const { id, generation } = connection;
-      const held = { fence, generation };
+      const { id, generation, issuedAt } = connection;
       const lost = recentCommits?.after(connection);
-      if (!lost) return rescueReplay.adopt(id, held, inDoubt);
-      const outcome = await commitToStore({ ...lost, held });
+      if (!lost) return rescueReplay.adopt(connection, fence, inDoubt);
+      const outcome = await commitToStore({ ...lost, held: { fence, generation }, replaces: { issuedAt } });
       log.error(
         { attempt: lost.attempt, connection: id, outcome },
         'recent commits: the store lost one, committed again',

@@ -4,14 +4,17 @@ import { LRUCache } from 'lru-cache';
 import type { Connection } from '../../domain/connection.ts';
 import { RECENT_COMMIT_TTL_MS } from '../../domain/time-limits.ts';
 import type { Clock, PendingCommit, Store } from '../../ports/index.ts';
+import { isSuccessorOf } from './lineage.ts';
 
 export interface RecentCommits {
   remember(commit: PendingCommit): void;
-  /** What was committed after this generation: a store that has only this generation has lost it. */
-  after(connection: Pick<Connection, 'id' | 'generation'>): PendingCommit | undefined;
+  /** What was committed after these credentials: a store that has only these has lost it. */
+  after(connection: Stored): PendingCommit | undefined;
   /** Ids of the connections whose recent commit the store has lost. Rejects with `StoreError`. */
   missingFromStore(): Promise<string[]>;
 }
+
+type Stored = Pick<Connection, 'id' | 'generation' | 'issuedAt'>;
 
 const MAX_REMEMBERED = 10_000;
 /** Connections that are compared by one query. */
@@ -29,9 +32,9 @@ export function createRecentCommits({ store, clock }: Parts): RecentCommits {
     perf: { now: () => clock.monotonic() },
   });
 
-  function after({ id, generation }: Pick<Connection, 'id' | 'generation'>): PendingCommit | undefined {
-    const commit = commits.get(id);
-    return commit && commit.held.generation >= generation ? commit : undefined;
+  function after(stored: Stored): PendingCommit | undefined {
+    const commit = commits.get(stored.id);
+    return commit && isSuccessorOf(commit, stored) ? commit : undefined;
   }
 
   return {

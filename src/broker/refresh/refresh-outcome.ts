@@ -129,6 +129,7 @@ export function createRefreshOutcomes(parts: Parts): RefreshOutcomes {
         params,
         captured,
         held: { fence, generation },
+        replaces: { issuedAt: connection.issuedAt },
         change,
         grant,
       });

@@ -1,7 +1,9 @@
 // Replays the rescue file: what was written there because the store failed is committed to the store as soon as possible.
 import { setTimeout as pause } from 'node:timers/promises';
+import type { Connection } from '../../domain/connection.ts';
 import { RESCUE_FILE_RETRY_DELAYS_MS, RESCUE_REPLAY_INTERVAL_MS } from '../../domain/time-limits.ts';
 import type { Logger, PendingCommit, Rescue, Store } from '../../ports/index.ts';
+import { isSuccessorOf } from './lineage.ts';
 
 /** As of `Store.commitRefresh`; `absent`: the store does not know the connection, so the response is of another database. */
 export type StoreOutcome = Awaited<ReturnType<Store['commitRefresh']>> | 'absent';
@@ -13,8 +15,12 @@ export interface RescueReplay {
   recover(): Promise<void>;
   /** Tries once to commit each entry. Entries that the store does not accept stay in the file, and are replayed soon. */
   replay(): Promise<void>;
-  /** Commits the entry, if there is one of this generation, under a newer claim. False: there is none. */
-  adopt(connectionId: string, held: PendingCommit['held'], inDoubt: boolean): Promise<boolean>;
+  /** Commits the entry, if there is a successor of these credentials, under a newer claim. False: there is none. */
+  adopt(
+    connection: Pick<Connection, 'id' | 'generation' | 'issuedAt'>,
+    fence: number,
+    inDoubt: boolean,
+  ): Promise<boolean>;
   /** The entry of this connection that waits for its replay. */
   pendingOf(connectionId: string): PendingCommit | undefined;
   /** How many entries wait for their replay, or can never be replayed into this database. */
@@ -41,9 +47,9 @@ export function createRescueReplay({ commit, store, rescue, log }: Parts): Rescu
   let isStopped = false;
 
   /** The connection has newer credentials, or is gone: the entry is of no use. */
-  async function isObsolete({ connectionId, held }: PendingCommit): Promise<boolean> {
-    const connection = await store.connection(connectionId);
-    return !connection || connection.status === 'revoked' || connection.generation > held.generation;
+  async function isObsolete(pending: PendingCommit): Promise<boolean> {
+    const connection = await store.connection(pending.connectionId);
+    return !connection || connection.status === 'revoked' || !isSuccessorOf(pending, connection);
   }
 
   /**
@@ -122,14 +128,13 @@ export function createRescueReplay({ commit, store, rescue, log }: Parts): Rescu
       await replay();
     },
     replay,
-    async adopt(connectionId, held, inDoubt) {
-      if (!inDoubt && !leftToAdopt.has(connectionId)) return false;
+    async adopt(connection, fence, inDoubt) {
+      const { id, generation, issuedAt } = connection;
+      if (!inDoubt && !leftToAdopt.has(id)) return false;
       const { responses } = await rescue.all();
-      const entry = responses.find(
-        (one) => one.connectionId === connectionId && one.held.generation === held.generation,
-      );
+      const entry = responses.findLast((one) => one.connectionId === id && isSuccessorOf(one, connection));
       if (!entry) return false;
-      await settle({ ...entry, held });
+      await settle({ ...entry, held: { fence, generation }, replaces: { issuedAt } });
       return true;
     },
     pendingOf: (connectionId) => waiting.get(connectionId),

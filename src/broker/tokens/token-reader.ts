@@ -1,6 +1,7 @@
 // Reading a token: the one path behind every token that is served.
 import { type Connection, requiredTtlMs } from '../../domain/connection.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
+import { REJECTED_TOKEN_RETRY_MS } from '../../domain/time-limits.ts';
 import type { Clock, ServedRow, Store, Telemetry, Vault } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
 import { type ReadTicket, type ServedToken, type TokenCache, toServedToken } from '../cache/index.ts';
@@ -38,8 +39,9 @@ export interface TokenReader {
   read(call: Call, selector: Selector, minTtlMs?: number): Result | Promise<Result>;
 
   /**
-   * Refreshes on demand. `rejectedToken`: the token that an API rejected; when another one is stored by now, that one is
-   * returned without a call to the provider. Rejects with `StoreError`.
+   * Refreshes on demand. `rejectedToken`: the token that an API rejected, which is never the result. When another one is
+   * stored by now, that one is returned without a call to the provider; when there is no other one even after a refresh, the
+   * refusal is `provider_unavailable`. Rejects with `StoreError`.
    */
   refresh(call: Call, id: string, rejectedToken: string | undefined): Promise<Result>;
 
@@ -184,10 +186,19 @@ export function createTokenReader({
       const { connection, served } = found;
       const denied = authorise(call, connection);
       if (denied) return denied;
-      const replaced =
-        rejectedToken !== undefined && served !== null && digest(rejectedToken) !== digest(served.accessToken);
-      if (replaced && isGood(served) && connection.status === 'active') return served;
-      return refresher.refresh(connection);
+      if (rejectedToken === undefined) return refresher.refresh(connection);
+      const isRejected = (one: Result): one is ServedToken =>
+        !(one instanceof Refusal) && digest(one.accessToken) === digest(rejectedToken);
+      // A newer token than the store's is in memory while its commit waits: the stored one may have been rejected before.
+      const isNewest = connection.generation >= (tokenCache.get(id)?.connection.generation ?? 0);
+      const isReplaced = served !== null && isNewest && !isRejected(served) && isGood(served);
+      if (isReplaced && connection.status === 'active') return served;
+      const result = await refresher.refresh(connection);
+      if (!isRejected(result)) return result;
+      // It joined a refresh that had committed this token already, or that left it as it is: another one may replace it.
+      const isUnchanged = result.connection.generation <= connection.generation;
+      const second = isUnchanged ? await refresher.refresh(result.connection) : result;
+      return isRejected(second) ? noOtherToken(connection) : second;
     },
 
     readRow,
@@ -199,6 +210,15 @@ function isFinal({ fault }: Refusal): boolean {
   if (fault.code === 'reauthorization_required') return fault.reason !== 'not_refreshable';
   return fault.code === 'connection_revoked' || fault.code === 'not_found';
 }
+
+/** The token is too young to be renewed, waits to be committed, or the provider has issued the same one again. */
+const noOtherToken = ({ integration }: Connection): Refusal =>
+  refuse({
+    code: 'provider_unavailable',
+    integration,
+    detail: 'there is no other token than the rejected one yet',
+    retryAfter: REJECTED_TOKEN_RETRY_MS / 1_000,
+  });
 
 const connectionNotFound = (id: string): Refusal => refuse({ code: 'not_found', what: 'connection', id });
 

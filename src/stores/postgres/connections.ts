@@ -17,7 +17,8 @@ export function createConnectionStore({ autocommit, transaction, prepared, recor
     eq(connections.owner, placeholderFor(connections.owner, 'owner')),
   );
   const served = { connection: connections, accessToken: accessTokenOf };
-  const versions = { id: connections.id, status: connections.status, generation: connections.generation };
+  const { id, status, generation, issuedAt } = connections;
+  const versions = { id, status, generation, issuedAt };
   const statements = prepared((orm, name) => ({
     one: orm.select().from(connections).where(byId).prepare(name('connection')),
     served: orm.select(served).from(connections).where(byId).prepare(name('served')),

@@ -17,7 +17,8 @@ export function createConnectionStore({ orm, read, write, record }: SqliteAccess
     eq(connections.integration, sql.placeholder('integration')),
     eq(connections.owner, sql.placeholder('owner')),
   );
-  const versions = { id: connections.id, status: connections.status, generation: connections.generation };
+  const { id, status, generation, issuedAt } = connections;
+  const versions = { id, status, generation, issuedAt };
   const bound = orm
     .select({ connection: connections, accessToken: accessTokenOf, credentials: credentialsOf })
     .from(connections)

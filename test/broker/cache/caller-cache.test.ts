@@ -1,6 +1,7 @@
 // The caller cache: which reload makes workload tokens be verified again.
 import { expect, test } from 'vitest';
 import { createCallerCache } from '../../../src/broker/cache/caller-cache.ts';
+import { digest } from '../../../src/broker/secrets/ids.ts';
 import type { Caller, CallerKey } from '../../../src/domain/caller.ts';
 
 const NOW = 1_795_824_000_000;
@@ -58,4 +59,28 @@ test('caller cache: a reload that finds a changed caller makes workload tokens b
   const { reloadWith, isRemembered } = await withRememberedToken();
   await reloadWith([{ caller: { ...caller, workloads: [] }, keys: [key] }]);
   expect(isRemembered()).toBe(false);
+});
+
+test('caller cache: of two reloads that overlap, the later one wins, whichever is answered first', async () => {
+  const answers: ((callers: { caller: Caller; keys: CallerKey[] }[]) => void)[] = [];
+  const cache = createCallerCache({
+    store: { callers: () => new Promise((resolve) => answers.push(resolve)) },
+    adminKey: undefined,
+    rateLimit: null,
+  });
+  const secret = 'vk_a-key-that-is-deleted';
+  const before = [{ caller, keys: [{ ...key, digest: digest(secret) }] }];
+  const [older, newer] = [cache.reload(), cache.reload()];
+  answers[1]!([{ caller, keys: [] }]);
+  await newer;
+  answers[0]!(before);
+  await older;
+  expect(cache.find(secret, NOW)).toBeUndefined();
+  const [first, second] = [cache.reload(), cache.reload()];
+  answers[2]!(before);
+  await first;
+  expect(cache.find(secret, NOW)).toBeDefined();
+  answers[3]!([{ caller, keys: [] }]);
+  await second;
+  expect(cache.find(secret, NOW)).toBeUndefined();
 });

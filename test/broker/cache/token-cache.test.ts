@@ -1,6 +1,7 @@
 // The token cache: which reads it takes in while the store changes.
 import { describe, expect, it } from 'vitest';
 import { createTokenCache, type ServedToken } from '../../../src/broker/cache/token-cache.ts';
+import { INVALIDATION_TTL_MS } from '../../../src/domain/time-limits.ts';
 import { aConnection } from '../../stores/builders.ts';
 
 const served = (change: Parameters<typeof aConnection>[0] = {}): ServedToken => ({
@@ -46,5 +47,46 @@ describe('token cache', () => {
     expect(tokenCache.get(id)).toBeUndefined();
     tokenCache.put(renewed, tokenCache.ticket());
     expect(tokenCache.get(id)).toBe(renewed);
+  });
+
+  it('a later invalidation with a lower generation does not lower the minimum', () => {
+    const tokenCache = createTokenCache();
+    const one = served({ generation: 3 });
+    const ticket = tokenCache.ticket();
+    tokenCache.invalidate(one.connection, Number.POSITIVE_INFINITY);
+    tokenCache.invalidate(one.connection, 3);
+    tokenCache.put(one, ticket);
+    expect(tokenCache.get(one.connection.id)).toBeUndefined();
+  });
+
+  it('ignores a row that was read before its invalidation, however many others follow', () => {
+    const tokenCache = createTokenCache({ max: 10 });
+    const [revoked, noted] = [served(), served()];
+    const ticket = tokenCache.ticket();
+    tokenCache.invalidate(revoked.connection, Number.POSITIVE_INFINITY);
+    tokenCache.invalidateOwnerOf(noted.connection.id);
+    for (let i = 0; i < 50; i++) {
+      const other = served();
+      if (i % 2 === 0) tokenCache.invalidate(other.connection, 2);
+      else tokenCache.put(other, tokenCache.ticket());
+    }
+    for (const old of [revoked, noted]) {
+      tokenCache.put(old, ticket);
+      expect(tokenCache.get(old.connection.id)).toBeUndefined();
+      tokenCache.put(old, tokenCache.ticket());
+      expect(tokenCache.get(old.connection.id)).toBe(old);
+    }
+  });
+
+  it('ignores a row that was read before its invalidation, however long ago that was', () => {
+    let now = 0;
+    const tokenCache = createTokenCache({ clock: { monotonic: () => now } });
+    const one = served();
+    const ticket = tokenCache.ticket();
+    tokenCache.invalidate(one.connection, 2);
+    now += 3 * INVALIDATION_TTL_MS;
+    tokenCache.invalidate(served().connection, 2);
+    tokenCache.put(one, ticket);
+    expect(tokenCache.get(one.connection.id)).toBeUndefined();
   });
 });

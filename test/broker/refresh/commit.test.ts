@@ -63,12 +63,14 @@ async function aPendingCommit(its: Store = store): Promise<PendingCommit> {
 
 async function pendingCommitOf(id: string, its: Store = store): Promise<PendingCommit> {
   const connection = (await store.connection(id))!;
-  const claimed = await its.claim(connection.id, { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 });
+  const { generation } = connection;
+  const claimed = await its.claim(connection.id, { attempt: 'att_1', generation, now: NOW, monotonic: 0 });
   if (typeof claimed === 'string') throw new Error(claimed);
   const { id: connectionId, integration, owner, params, captured } = connection;
-  const held = { fence: claimed.fence, generation: 1 };
+  const held = { fence: claimed.fence, generation };
   const whose = { connectionId, integration, owner, params, captured };
-  return { attempt: 'att_1', ...whose, held, change: someRefreshedFields(), grant: someCredentials() };
+  const replaces = { issuedAt: connection.issuedAt };
+  return { attempt: 'att_1', ...whose, held, replaces, change: someRefreshedFields(), grant: someCredentials() };
 }
 
 const rescuedResponses = async () => (await rescue.all()).responses;
@@ -305,8 +307,8 @@ describe('standby that took the store over without the last commits', () => {
     }
     file.close();
   }
-  const claimAgain = async (id: string) => {
-    const claimed = await store.claim(id, { attempt: 'att_9', generation: 1, now: NOW, monotonic: 0 });
+  const claimAgain = async (id: string, generation = 1) => {
+    const claimed = await store.claim(id, { attempt: 'att_9', generation, now: NOW, monotonic: 0 });
     if (typeof claimed === 'string') throw new Error(claimed);
     return claimed;
   };
@@ -357,7 +359,63 @@ describe('standby that took the store over without the last commits', () => {
       anEntry(),
     );
     expect(await recentCommits.missingFromStore()).toEqual([]);
-    expect(recentCommits.after({ id: connection.id, generation: 2 })).toBeUndefined();
+    expect(recentCommits.after({ ...connection, generation: 2 })).toBeUndefined();
+  });
+
+  /** The owner connects again, after all that was lost. Returns what is stored. */
+  async function reconnect(id: string) {
+    const connection = (await store.connection(id))!;
+    const credentials = someCredentials();
+    const later = { ...connection, issuedAt: NOW + 60_000, updatedAt: NOW + 60_000 };
+    expect(await store.renewConnection(later, credentials, null, anEntry())).toMatchObject({ generation: 2 });
+    return credentials;
+  }
+
+  test('a reconnect that counts the lost generations again is not replaced by a lost commit', async () => {
+    const recentCommits = createRecentCommits({ store, clock });
+    const committer = committerOn(store, rescue, recentCommits);
+    const { connection } = await connected(store);
+    await losingCommits(async () => {
+      await committer.commit(await pendingCommitOf(connection.id));
+      expect(await committer.commit(await pendingCommitOf(connection.id))).toBe('committed');
+    });
+    expect(await recentCommits.missingFromStore()).toEqual([connection.id]);
+    const { accessToken } = await reconnect(connection.id);
+    expect(await recentCommits.missingFromStore()).toEqual([]);
+    const claimed = await claimAgain(connection.id, 2);
+    expect(await committer.adopt(claimed.connection, claimed.fence, false)).toBe(false);
+    expect(await tokenOf(connection.id)).toBe(accessToken);
+  });
+
+  test('nor by a rescued response, which is discarded', async () => {
+    const committer = committerOn();
+    const { connection } = await connected(store);
+    await losingCommits(async () => {
+      await committer.commit(await pendingCommitOf(connection.id));
+      await rescue.add(await pendingCommitOf(connection.id));
+    });
+    const { accessToken } = await reconnect(connection.id);
+    const claimed = await claimAgain(connection.id, 2);
+    expect(await committer.adopt(claimed.connection, claimed.fence, true)).toBe(false);
+    await committer.recover();
+    expect(await tokenOf(connection.id)).toBe(accessToken);
+    expect(await rescuedResponses()).toEqual([]);
+  });
+
+  test('of two lost commits the last one is committed again, over the first generation', async () => {
+    const recentCommits = createRecentCommits({ store, clock });
+    const committer = committerOn(store, rescue, recentCommits);
+    const { connection } = await connected(store);
+    let last: PendingCommit | undefined;
+    await losingCommits(async () => {
+      await committer.commit(await pendingCommitOf(connection.id));
+      last = await pendingCommitOf(connection.id);
+      await committer.commit(last);
+    });
+    const claimed = await claimAgain(connection.id);
+    expect(await committer.adopt(claimed.connection, claimed.fence, false)).toBe(true);
+    expect(await tokenOf(connection.id)).toBe(last!.grant.accessToken);
+    expect(await recentCommits.missingFromStore()).toEqual([]);
   });
 
   test('a rescued response is adopted although its intent is lost', async () => {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
+import { expectProblem } from '../../support/contract.ts';
 import { putIntegration } from '../../support/owner-browser.ts';
 import { type ScriptedServer, startScriptedServer } from '../../support/scripted-server.ts';
 
@@ -56,6 +57,7 @@ afterEach(async () => {
 });
 
 const refresh = async (): Promise<Json> => (await broker.ask('POST', `/v1/connections/${id}/refresh`, {})).body;
+const refuse = (rejected_token: string) => broker.ask('POST', `/v1/connections/${id}/refresh`, { rejected_token });
 const nextRefreshIn = async (): Promise<number> => {
   const { body } = await broker.ask('GET', `/v1/connections/${id}`);
   return (Date.parse(String(body.next_refresh_at)) - Date.now() - movedMs) / 1_000;
@@ -70,6 +72,24 @@ test('refresh: a token younger than min_age is served as it is, an older one is 
   expect((await refresh()).access_token).toBe('at-1');
   expect((await refresh()).access_token).toBe('at-1');
   expect(provider.received).toHaveLength(1);
+});
+
+test('refresh with a rejected token that is younger than min_age: 503, and the provider is not asked', async () => {
+  const answer = await refuse('at-imported');
+  expectProblem(answer, 503, 'provider_unavailable');
+  expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
+  expect(provider.received).toEqual([]);
+  movedMs = (MIN_AGE_SECONDS + 1) * 1_000;
+  expect((await refuse('at-imported')).body.access_token).toBe('at-1');
+});
+
+test('refresh with a rejected token that the provider issues again: 503, never the rejected one', async () => {
+  movedMs = (MIN_AGE_SECONDS + 1) * 1_000;
+  expect((await refuse('at-imported')).body.access_token).toBe('at-1');
+  movedMs *= 2;
+  issued = 0;
+  expectProblem(await refuse('at-1'), 503, 'provider_unavailable');
+  expect(provider.received).toHaveLength(2);
 });
 
 test('next refresh: never before min_age, after an import and after a refresh', async () => {

@@ -7,7 +7,7 @@ import { createKeyRing, generateKey, parseKeyRing } from '../../../src/adapters/
 import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import { type Call, createAccess } from '../../../src/broker/audit/access.ts';
 import { createAuditBuffer } from '../../../src/broker/audit/audit-buffer.ts';
-import { createTokenCache, type ServedToken } from '../../../src/broker/cache/token-cache.ts';
+import { createTokenCache, type ServedToken, type TokenCache } from '../../../src/broker/cache/token-cache.ts';
 import { encryptCredentials } from '../../../src/broker/secrets/token-encryption.ts';
 import { createTokenReader, type Selector, type TokenReader } from '../../../src/broker/tokens/token-reader.ts';
 import type { Permission } from '../../../src/domain/caller.ts';
@@ -31,6 +31,7 @@ let refreshed: string[];
 /** What a refresh brings. */
 let refreshOutcome: () => ServedToken | Refusal;
 let reader: TokenReader;
+let tokenCache: TokenCache;
 let storeReads: number;
 let storeIsDown: boolean;
 
@@ -49,13 +50,14 @@ beforeEach(async () => {
     storeReads++;
     return storeIsDown ? Promise.reject(new StoreError('down')) : value();
   };
+  tokenCache = createTokenCache();
   reader = createTokenReader({
     store: {
       servedRow: (id) => read(() => store.servedRow(id)),
       servedRowsByOwner: (...given) => read(() => store.servedRowsByOwner(...given)),
     },
     vault,
-    tokenCache: createTokenCache(),
+    tokenCache,
     refresher: {
       refresh: async ({ id }: Connection) => {
         refreshed.push(id);
@@ -178,6 +180,41 @@ describe('token read', () => {
     refreshOutcome = () => refuse({ code: 'connection_revoked', connection_id: id });
     now = NOW + 3_570_000;
     expect(faultOf(await reader.read(callOf(), id))).toMatchObject({ code: 'connection_revoked' });
+  });
+
+  describe('with a rejected token', () => {
+    const refreshedTo = (connection: Connection, accessToken: string, generation: number): ServedToken => ({
+      connection: { ...connection, generation },
+      accessToken,
+      until: NOW + 3_600_000,
+      ofUnknownAge: false,
+    });
+
+    it('it joined a refresh that leaves the token as it is: refreshes again', async () => {
+      const connection = await add();
+      const outcomes = [refreshedTo(connection, 'a token', 1), refreshedTo(connection, 'a new token', 2)];
+      refreshOutcome = () => outcomes.shift()!;
+      const result = await reader.refresh(callOf(), connection.id, 'a token');
+      expect(result).toMatchObject({ accessToken: 'a new token' });
+      expect(refreshed).toHaveLength(2);
+    });
+
+    it.each([1, 2])('there is no other one, in generation %i: 503, never the rejected one', async (generation) => {
+      const connection = await add();
+      refreshOutcome = () => refreshedTo(connection, 'a token', generation);
+      const result = await reader.refresh(callOf(), connection.id, 'a token');
+      expect(faultOf(result)).toMatchObject({ code: 'provider_unavailable', retryAfter: 10 });
+      // A provider that has issued the same token again is not asked a second time.
+      expect(refreshed).toHaveLength(generation === 1 ? 2 : 1);
+    });
+
+    it('the newest one waits for its commit: not the older one that the store still has', async () => {
+      const connection = await add();
+      tokenCache.put(refreshedTo(connection, 'a newer token', 2), tokenCache.ticket());
+      refreshOutcome = () => refreshedTo(connection, 'a newer token', 2);
+      const result = await reader.refresh(callOf(), connection.id, 'a newer token');
+      expect(faultOf(result)).toMatchObject({ code: 'provider_unavailable' });
+    });
   });
 
   it('rejects with the error of the store; a token in memory is served all the same', async () => {

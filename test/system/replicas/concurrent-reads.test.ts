@@ -97,7 +97,7 @@ test.each([
       connectionVersions: async (ids) => {
         asked.push(ids);
         if (isAway) throw new StoreError('away');
-        return [{ id, status: 'revoked', generation: 2 }];
+        return [{ id, status: 'revoked', generation: 2, issuedAt: 0 }];
       },
     },
     tokenCache,
