@@ -16,6 +16,9 @@ export interface CacheEntry {
   sentAt: number;
 }
 
+/** `storedAt`: by the wall clock, which goes on while the machine sleeps; a monotonic clock may stand still. */
+type Stored = CacheEntry & { storedAt: number };
+
 export interface Cache {
   /** Undefined unless the token lives for at least `minTtl` more seconds. */
   get(key: string, minTtl: number): Token | undefined;
@@ -27,10 +30,14 @@ export interface Cache {
 }
 
 export function createCache({ now, maxAgeMs, maxEntries }: CacheOptions): Cache {
-  const entries = new Map<string, CacheEntry>();
+  const entries = new Map<string, Stored>();
+  const stored = (entry: CacheEntry): Stored => ({ ...entry, storedAt: Date.now() });
 
-  const remaining = ({ token, sentAt }: CacheEntry): number =>
-    token.expires_in === null ? Number.POSITIVE_INFINITY : token.expires_in - (now() - sentAt) / 1_000;
+  const ageOf = (entry: CacheEntry | Stored): number =>
+    Math.max(now() - entry.sentAt, 'storedAt' in entry ? Date.now() - entry.storedAt : 0);
+
+  const remaining = (entry: CacheEntry): number =>
+    entry.token.expires_in === null ? Number.POSITIVE_INFINITY : entry.token.expires_in - ageOf(entry) / 1_000;
 
   const copyOf = (entry: CacheEntry): Token => ({
     ...entry.token,
@@ -42,19 +49,19 @@ export function createCache({ now, maxAgeMs, maxEntries }: CacheOptions): Cache 
     get(key, minTtl) {
       const entry = entries.get(key);
       if (!entry) return undefined;
-      if (now() - entry.sentAt < maxAgeMs) return remaining(entry) >= minTtl ? copyOf(entry) : undefined;
+      if (ageOf(entry) < maxAgeMs) return remaining(entry) >= minTtl ? copyOf(entry) : undefined;
       entries.delete(key);
       return undefined;
     },
 
     put(key, entry) {
-      putBounded(entries, key, entry, maxEntries);
+      putBounded(entries, key, stored(entry), maxEntries);
     },
 
     replace(rejected, fresh) {
       for (const [key, { token }] of entries) {
         if (token.access_token !== rejected) continue;
-        if (fresh) entries.set(key, fresh);
+        if (fresh) entries.set(key, stored(fresh));
         else entries.delete(key);
       }
     },

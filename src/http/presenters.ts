@@ -11,6 +11,8 @@ import type { ParamField } from '../domain/fields.ts';
 import type { ConnectSession, Integration } from '../domain/integration.ts';
 import { apiOf, type Provider } from '../domain/provider.ts';
 import { renewalSecrets } from '../domain/refresh-schedule.ts';
+import { CLOCK_SKEW_MAX_MS } from '../domain/time-limits.ts';
+import type { Clock } from '../ports/index.ts';
 
 type View<T extends z.ZodType> = z.infer<T>;
 
@@ -18,31 +20,47 @@ export const time = (ms: number): string => new Date(ms).toISOString();
 export const timeOrNull = (ms: number | null): string | null => (ms === null ? null : time(ms));
 const labelOrNull = (label: string): string | null => (label === '' ? null : label);
 
-/** Seconds until it expires; null: never. `monotonic`: the time now, in milliseconds of the clock of `until`. */
-export const expiresIn = ({ connection, until }: ServedToken, monotonic: number): number | null =>
-  connection.expiresAt === null ? null : Math.max(0, Math.floor((until - monotonic) / 1_000));
+/** Seconds until it expires, and when, in ms since the epoch; null: never. */
+export interface Expiry {
+  in: number | null;
+  at: number | null;
+}
 
-/** The members that stay the same for as long as the token does. */
-export const tokenFacts = ({ connection: c, accessToken }: ServedToken) => ({
+/**
+ * The two never contradict each other. Of a wall clock that was set, the earlier end counts: it is not known which of the
+ * two was right.
+ */
+export function expiryOf({ connection: { expiresAt }, until }: ServedToken, clock: Clock): Expiry {
+  if (expiresAt === null) return { in: null, at: null };
+  const now = clock.now();
+  const left = until - clock.monotonic();
+  return {
+    in: Math.max(0, Math.floor(Math.min(left, expiresAt - now) / 1_000)),
+    at: expiresAt - now - left > CLOCK_SKEW_MAX_MS ? Math.round(now + left) : expiresAt,
+  };
+}
+
+/** All members but `expires_in`. They stay the same for as long as the token does, unless the wall clock is set back. */
+export const tokenFacts = ({ connection: c, accessToken }: ServedToken, expiresAt: number | null) => ({
   connection_id: c.id,
   integration: c.integration,
   owner: c.owner,
   access_token: accessToken,
   token_type: c.tokenType,
   scopes: c.scopes,
-  expires_at: timeOrNull(c.expiresAt),
+  expires_at: timeOrNull(expiresAt),
 });
 
-export const presentToken = (served: ServedToken, monotonic: number): View<typeof api.TokenView> => ({
-  ...tokenFacts(served),
-  expires_in: expiresIn(served, monotonic),
-});
+export function presentToken(served: ServedToken, clock: Clock): View<typeof api.TokenView> {
+  const expiry = expiryOf(served, clock);
+  return { ...tokenFacts(served, expiry.at), expires_in: expiry.in };
+}
 
-export const presentProof = ({ proof, served }: Proof, monotonic: number): View<typeof api.ProofView> => ({
+export const presentProof = ({ proof, served }: Proof, clock: Clock): View<typeof api.ProofView> => ({
   proof,
   access_token: served.accessToken,
   token_type: served.connection.tokenType,
-  expires_in: expiresIn(served, monotonic),
+  expires_in: expiryOf(served, clock).in,
 });
 
 export function presentConnection(c: Connection): View<typeof api.ConnectionView> {

@@ -3,6 +3,6 @@
 export interface Clock {
   /** Milliseconds since the epoch: for what is stored and shown. It may jump. */
   now(): number;
-  /** Milliseconds that never run backwards: for waits and deadlines in this process. */
+  /** Milliseconds that never run backwards, and count the time that the machine sleeps: for lifetimes, waits and deadlines. */
   monotonic(): number;
 }

@@ -27,6 +27,7 @@ import { packageFile } from '../package-files.ts';
 import type { Clock, Logger, Store, Telemetry } from '../ports/index.ts';
 import type { Config } from './config.ts';
 import type { Foundation } from './foundation.ts';
+import { systemClock } from './system-clock.ts';
 
 /** What tests set: the clock, and how soon and how far background work goes. */
 export interface Tuning {
@@ -71,8 +72,6 @@ export interface Broker extends Rooms {
 
 /** The version of this broker. */
 const { version: VERSION }: { version: string } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8'));
-
-const systemClock: Clock = { now: () => Date.now(), monotonic: () => performance.now() };
 
 const PROBE = { row: 'readiness', column: 'probe' };
 

@@ -5,6 +5,7 @@ import type { Logger, Store } from '../ports/index.ts';
 import { openRescueFile, openStore, type RescueFile } from '../stores/open.ts';
 import type { Config } from './config.ts';
 import { openKeyRing, proveKeys } from './keys.ts';
+import { systemClock } from './system-clock.ts';
 
 export interface Foundation {
   vault: KeyRing;
@@ -17,7 +18,7 @@ export interface Foundation {
 /** Rejects with `SetupError`, `StoreError` or the error of the socket; then nothing is left open. */
 export async function openFoundation(config: Config, log: Logger): Promise<Foundation> {
   const vault = await openKeyRing(config, log);
-  const store = await openStore(config, log);
+  const store = await openStore(config, log, systemClock.monotonic);
   let rescue: RescueFile | undefined;
   try {
     rescue = openRescueFile(config);

@@ -8,6 +8,7 @@ import { openRescueFile, openStore, type RescueFile } from '../stores/open.ts';
 import type { Config } from './config.ts';
 import { keySource } from './key-sources.ts';
 import { SetupError } from './setup-error.ts';
+import { systemClock } from './system-clock.ts';
 
 export { generateKey } from '../adapters/keyring/keyring.ts';
 
@@ -48,11 +49,7 @@ export async function runKeyRotation(config: Config, log: Logger): Promise<KeyRo
         'key rotation: no broker uses this key yet; brokers that do not have it cannot decrypt what is re-encrypted now',
       );
     }
-    const { access } = createAudit({
-      store,
-      clock: { now: () => Date.now(), monotonic: () => performance.now() },
-      log,
-    });
+    const { access } = createAudit({ store, clock: systemClock, log });
     rescue = openRescueFile(config);
     return await rotateKeys({ store, ring, rescue, access, log, pause });
   } finally {

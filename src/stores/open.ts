@@ -14,16 +14,21 @@ export interface StoreLocation {
 
 const isPostgres = (databaseUrl: string): boolean => /^postgres(ql)?:/.test(databaseUrl);
 
-/** Migrates the tables when needed. Rejects with `StoreError`. */
-export async function openStore({ databaseUrl }: Pick<StoreLocation, 'databaseUrl'>, log: Logger): Promise<Store> {
-  if (!isPostgres(databaseUrl)) return (await import('./sqlite/store.ts')).openSqlite(databaseUrl);
+/** Migrates the tables when needed. `monotonic`: as of `Clock`. Rejects with `StoreError`. */
+export async function openStore(
+  { databaseUrl }: Pick<StoreLocation, 'databaseUrl'>,
+  log: Logger,
+  monotonic?: () => number,
+): Promise<Store> {
+  if (!isPostgres(databaseUrl))
+    return (await import('./sqlite/store.ts')).openSqlite(databaseUrl, undefined, monotonic);
   const { openPostgres } = await import('./postgres/store.ts');
-  return openPostgres(databaseUrl, () =>
+  const onNamesLost = () =>
     log.warn(
       { prepared_statements: false },
       'a pooler is in front of the database: prepared statements are not used, as with prepare=false in its URL',
-    ),
-  );
+    );
+  return openPostgres(databaseUrl, onNamesLost, monotonic);
 }
 
 /** Only migrates the tables, for a deployment that does so before it starts. Rejects with `StoreError`. */

@@ -1,6 +1,7 @@
 // Tokens from the cache and the broker: what is cached, how long, and what concurrent calls send.
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createCache } from '../../src/client/cache.ts';
+import type { Token } from '../../src/client/index.ts';
 import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
 import { createTestClient, rejectionOf, type TestClient } from '../support/client.ts';
 import { newOwner } from '../support/owner-browser.ts';
@@ -204,4 +205,14 @@ test('cache: bounded, evicts the oldest entries', () => {
   const entry = { token: { ...token, scopes: [], expires_at: null, expires_in: null }, sentAt: 0 };
   for (const key of ['first', 'second', 'first', 'third']) cache.put(key, entry);
   expect(['first', 'second', 'third'].map((key) => cache.get(key, 60) !== undefined)).toEqual([true, false, true]);
+});
+
+test('cache: a token is not kept through a sleep of the machine, in which a monotonic clock stands still', () => {
+  const cache = createCache({ now: () => 0, maxAgeMs: 60_000, maxEntries: 2 });
+  const token = { access_token: 'at', expires_in: 3_600, scopes: [] as string[] } as Token;
+  cache.put('a', { token, sentAt: 0 });
+  expect(cache.get('a', 60)).toMatchObject({ access_token: 'at' });
+  vi.useFakeTimers({ now: Date.now() + 7_200_000, toFake: ['Date'] });
+  onTestFinished(() => void vi.useRealTimers());
+  expect(cache.get('a', 60)).toBeUndefined();
 });

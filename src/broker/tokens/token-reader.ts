@@ -69,7 +69,11 @@ export function createTokenReader({
   clock,
 }: TokenReaderParts): TokenReader {
   const lives = (served: ServedToken, ms = 1) => served.until - clock.monotonic() >= ms;
-  const isGood = (served: ServedToken, ms = 1) => !served.ofUnknownAge && lives(served, ms);
+  /** By the wall clock too, which may know of a pause that the monotonic clock has missed: then a newer one is requested. */
+  const isGood = (served: ServedToken, ms = 1) =>
+    !served.ofUnknownAge &&
+    lives(served, ms) &&
+    (served.connection.expiresAt === null || served.connection.expiresAt - clock.now() >= ms);
 
   /** Authorises and audits the read, then serves the token as it is, or refreshed. */
   function serve(

@@ -4,7 +4,7 @@ import type { OwnerSelector, Selector, TokenReader } from '../../broker/tokens/i
 import { Refusal } from '../../domain/errors.ts';
 import type { Clock } from '../../ports/index.ts';
 import { problemOf } from '../errors/problem.ts';
-import { expiresIn, tokenFacts } from '../presenters.ts';
+import { expiryOf, tokenFacts } from '../presenters.ts';
 import type { FastHandler, FastPath } from './fast-path.ts';
 
 const BY_ID = '/v1/connections/:id/token';
@@ -46,8 +46,8 @@ export const isTokenRead = (url: string): boolean => url.startsWith(CONNECTIONS)
 export function createFastTokenReads({ fastPath, reader, clock }: Parts): FastHandler {
   const prepared = new WeakMap<ServedToken, PreparedBody>();
 
-  function prepare(served: ServedToken): PreparedBody {
-    const start = `${JSON.stringify(tokenFacts(served)).slice(0, -1)},"expires_in":`;
+  function prepare(served: ServedToken, expiresAt = served.connection.expiresAt): PreparedBody {
+    const start = `${JSON.stringify(tokenFacts(served, expiresAt)).slice(0, -1)},"expires_in":`;
     return { start, bytes: Buffer.byteLength(start) };
   }
 
@@ -70,8 +70,9 @@ export function createFastTokenReads({ fastPath, reader, clock }: Parts): FastHa
     const write = (result: ServedToken | Refusal, bodyOf: (served: ServedToken) => PreparedBody) => {
       if (result instanceof Refusal)
         return fastPath.answer(response, admitted, route, problemOf(result.fault, call.requestId));
-      const { start, bytes } = bodyOf(result);
-      const end = `${expiresIn(result, clock.monotonic())}}`;
+      const expiry = expiryOf(result, clock);
+      const { start, bytes } = expiry.at === result.connection.expiresAt ? bodyOf(result) : prepare(result, expiry.at);
+      const end = `${expiry.in}}`;
       const answer = { status: 200, headers: JSON_HEADERS, body: start + end } as const;
       fastPath.answer(response, admitted, route, answer, String(bytes + end.length));
     };
@@ -79,7 +80,7 @@ export function createFastTokenReads({ fastPath, reader, clock }: Parts): FastHa
     const result = reader.read(call, selector, minTtlMs);
     if (!(result instanceof Promise)) return write(result, preparedOnce);
     result.then(
-      (later) => write(later, prepare),
+      (later) => write(later, (served) => prepare(served)),
       (error: unknown) => fastPath.fail(response, admitted, route, error),
     );
   };

@@ -13,7 +13,7 @@ import {
   oauthSuccess,
 } from '../errors/oauth-errors.ts';
 import type { SentForm } from '../middleware/form.ts';
-import { expiresIn } from '../presenters.ts';
+import { expiryOf } from '../presenters.ts';
 import type { GrantType } from './grant-type.ts';
 
 interface Parts {
@@ -25,7 +25,7 @@ interface Parts {
 export function createTokenExchangeGrant({ exchange, clock, publicUrl }: Parts): GrantType {
   const present = (served: ServedToken): z.infer<typeof ExchangeAnswer> => {
     const { connection } = served;
-    const left = expiresIn(served, clock.monotonic());
+    const left = expiryOf(served, clock).in;
     return {
       access_token: served.accessToken,
       issued_token_type: ACCESS_TOKEN,

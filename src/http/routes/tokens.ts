@@ -79,21 +79,21 @@ export function tokenRoutes({ reader, dpopProofs, clock }: Parts) {
   return router()
     .openapi(byId, async (c) => {
       const read = await reader.read(c.get('call'), c.req.valid('param').id, msOf(c.req.valid('query').min_ttl));
-      return respond(c, read, (served) => c.json(presentToken(served, clock.monotonic()), 200));
+      return respond(c, read, (served) => c.json(presentToken(served, clock), 200));
     })
     .openapi(byOwner, async (c) => {
       const { integration, owner, label, min_ttl } = c.req.valid('query');
       const read = await reader.read(c.get('call'), { integration, owner, label }, msOf(min_ttl));
-      return respond(c, read, (served) => c.json(presentToken(served, clock.monotonic()), 200));
+      return respond(c, read, (served) => c.json(presentToken(served, clock), 200));
     })
     .openapi(refresh, async (c) => {
       const { rejected_token } = c.req.valid('json');
       const refreshed = await reader.refresh(c.get('call'), c.req.valid('param').id, rejected_token);
-      return respond(c, refreshed, (served) => c.json(presentToken(served, clock.monotonic()), 200));
+      return respond(c, refreshed, (served) => c.json(presentToken(served, clock), 200));
     })
     .openapi(prove, async (c) => {
       const { method, url, nonce } = c.req.valid('json');
       const made = await dpopProofs.create(c.get('call'), c.req.valid('param').id, { method, url, nonce });
-      return respond(c, made, (proof) => c.json(presentProof(proof, clock.monotonic()), 200));
+      return respond(c, made, (proof) => c.json(presentProof(proof, clock), 200));
     });
 }

@@ -18,15 +18,10 @@ interface Parts extends Pick<Liveness, 'onDown' | 'holder' | 'tellApplied'> {
   address: Address;
   pool: Pool;
   /** Milliseconds of a clock that only goes forward. */
-  now?: () => number;
+  now: () => number;
 }
 
-export function openChangeFeed({
-  address,
-  pool,
-  now = () => performance.now(),
-  ...liveness
-}: Parts): PostgresChangeFeed {
+export function openChangeFeed({ address, pool, now, ...liveness }: Parts): PostgresChangeFeed {
   const subscriptions = new Set<ChangeFeed>();
   let timer: NodeJS.Timeout | undefined;
   const send = () => {

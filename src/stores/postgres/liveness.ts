@@ -54,8 +54,11 @@ export const isAlive = (holder: SQLWrapper): SQL<boolean> => sql<boolean>`exists
 export const COUNT_LIVE = `select count(*) as value from replicas
   where seen_at > clock_timestamp() - interval '${PROCESS_DEAD_AFTER_MS} milliseconds'`;
 
-/** `pool`: one that nothing slow keeps busy. Rejects when the first heartbeat fails. */
-export async function startLiveness(pool: Pool): Promise<Liveness> {
+/**
+ * `pool`: one that nothing slow keeps busy. `now`: milliseconds of a clock that only goes forward, and counts the time that
+ * the machine sleeps: other processes do. Rejects when the first heartbeat fails.
+ */
+export async function startLiveness(pool: Pool, now: () => number): Promise<Liveness> {
   const holder = randomUUID();
   /** By the monotonic clock: when the last successful heartbeat was sent, and the first of an unbroken series ended. */
   let aliveAt = Number.NEGATIVE_INFINITY;
@@ -66,7 +69,7 @@ export async function startLiveness(pool: Pool): Promise<Liveness> {
   let sending: Promise<void> | undefined;
 
   async function send(): Promise<void> {
-    const sentAt = performance.now();
+    const sentAt = now();
     const answered = pool.query(
       `insert into replicas (holder, seen_at, applied_seq) values ($1, clock_timestamp(), $2)
        on conflict (holder) do update set seen_at = excluded.seen_at`,
@@ -83,17 +86,17 @@ export async function startLiveness(pool: Pool): Promise<Liveness> {
     } finally {
       cancel.abort();
     }
-    if (isDown || sentAt - aliveAt > PROCESS_DEAD_AFTER_MS / 2) unbrokenSince = performance.now();
+    if (isDown || sentAt - aliveAt > PROCESS_DEAD_AFTER_MS / 2) unbrokenSince = now();
     aliveAt = sentAt;
     isDown = false;
   }
 
   async function sendWithRetry(): Promise<void> {
-    const begun = performance.now();
+    const begun = now();
     try {
       return await send();
     } catch (error) {
-      if (performance.now() - begun > HEARTBEAT_BROKEN_MS) throw error;
+      if (now() - begun > HEARTBEAT_BROKEN_MS) throw error;
       return await send();
     }
   }
@@ -131,11 +134,11 @@ export async function startLiveness(pool: Pool): Promise<Liveness> {
   return {
     holder,
     ensureAlive: async () => {
-      if (isDown || performance.now() - aliveAt > PROCESS_DEAD_AFTER_MS / 2) await heartbeat();
+      if (isDown || now() - aliveAt > PROCESS_DEAD_AFTER_MS / 2) await heartbeat();
     },
     isDown: () => isDown,
     onDown: (listener) => void listeners.push(listener),
-    canJudge: () => !isDown && performance.now() - unbrokenSince > HEARTBEAT_GRACE_MS,
+    canJudge: () => !isDown && now() - unbrokenSince > HEARTBEAT_GRACE_MS,
     async tellApplied(seq) {
       appliedSeq = seq;
       await pool.query('update replicas set applied_seq = $2 where holder = $1', [holder, seq]);

@@ -24,7 +24,11 @@ import { createSecretStore } from './secret-columns.ts';
  * Opens `postgres://…` (see `readAddress`), and migrates it. `onNamesLost` is called when a pooler turns out to be in
  * between, so that statements are no longer named. Rejects with `StoreError`, also when a newer version made the database.
  */
-export async function openPostgres(url: string, onNamesLost: () => void = () => undefined): Promise<Store> {
+export async function openPostgres(
+  url: string,
+  onNamesLost: () => void = () => undefined,
+  monotonic: () => number = () => performance.now(),
+): Promise<Store> {
   const address = readAddress(url);
   await migrate(address);
   const pool = openPool(address, address.pool);
@@ -36,8 +40,8 @@ export async function openPostgres(url: string, onNamesLost: () => void = () => 
   try {
     const usesNames = address.isNamed && (await supportsNamedStatements(pool, aside));
     if (usesNames !== address.isNamed) onNamesLost();
-    const liveness = await startLiveness(aside);
-    const changeFeed = openChangeFeed({ ...liveness, address, pool: aside });
+    const liveness = await startLiveness(aside, monotonic);
+    const changeFeed = openChangeFeed({ ...liveness, address, pool: aside, now: monotonic });
     const access = createAccess({ pool, usesNames, liveness, onNamesLost, onChanges: changeFeed.notify });
     let closing: Promise<void> | undefined;
     return {

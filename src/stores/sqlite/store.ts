@@ -25,12 +25,12 @@ import { createSecretStore } from './secret-columns.ts';
  * Opens `file:<path>` or `file::memory:`, and migrates it. `migrations` is the folder of the generated SQL, for a
  * bundle that lies elsewhere. Rejects with `StoreError`, also when a newer version made the database.
  */
-export async function openSqlite(url: string, migrations?: string): Promise<Store> {
+export async function openSqlite(url: string, migrations?: string, monotonic?: () => number): Promise<Store> {
   const client = openDatabase(url, migrations);
   const commits = new GroupCommit(client);
   const liveness = startLiveness(pathOf(url));
   const orm = drizzle(client);
-  const changeFeed = openChangeFeed(client, liveness);
+  const changeFeed = openChangeFeed(client, liveness, monotonic);
   const writeAudit = auditWriter(client);
   const access: SqliteAccess = {
     orm,
