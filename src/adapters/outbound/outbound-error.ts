@@ -1,10 +1,13 @@
 // Why an outbound request failed.
+import type { WholeResponse } from './whole-response.ts';
 
 export class OutboundError extends Error {
   override name = 'OutboundError';
   readonly code: 'blocked' | 'timeout' | 'too_large' | 'redirect' | 'network';
   /** False only when nothing of the request can have reached the server. */
   readonly sent: boolean;
+  /** What had been received of a response with a status 2xx: the beginning of its body. */
+  received: WholeResponse | undefined;
   constructor(code: OutboundError['code'], message: string, sent: boolean, options?: ErrorOptions) {
     super(message, options);
     this.code = code;

@@ -38,7 +38,7 @@ export interface OutboundOptions {
   allow: readonly string[];
   /** From the call to the last byte of the body; 10 seconds by default. */
   timeoutMs?: number;
-  /** Of the body; a megabyte by default. */
+  /** Of the body, before and after its content codings are decoded; a megabyte by default. */
   maxBytes?: number;
 }
 
@@ -112,7 +112,7 @@ function encode({ body, headers }: OutboundRequest): {
   body: string | Uint8Array | null;
   headers: Record<string, string>;
 } {
-  // RFC 9110 12.5.3: without the field any coding is acceptable, and a compressed response could be a bomb.
+  // RFC 9110 12.5.3: without the field any coding is acceptable. Some servers compress nevertheless.
   const common = { 'user-agent': 'valetkey', 'accept-encoding': 'identity' };
   if (!(body instanceof URLSearchParams))
     return { body: body ?? null, headers: { ...common, ...lowerCaseNames(headers) } };

@@ -1,17 +1,14 @@
 // Collects one response within its deadline and size limit.
 import type { Dispatcher } from 'undici';
+import { decodeText } from './body-text.ts';
+import { decodeBody, isPlain } from './content-codings.ts';
 import { connectionError, OutboundError } from './outbound-error.ts';
 import { type ResponseHeaders, WholeResponse } from './whole-response.ts';
 
-/** Decodes as fetch does: drops a byte order mark, replaces what is not UTF-8. */
-const utf8 = new TextDecoder();
-
 /** Why a response is rejected; undefined when it is accepted. */
-function rejectionOf(status: number, headers: ResponseHeaders): [OutboundError['code'], string] | undefined {
+function rejectionOf(status: number): [OutboundError['code'], string] | undefined {
   if (status >= 300 && status < 400) return ['redirect', `answered with a redirect (${status})`];
-  if (status > 599) return ['network', `answered with the unknown status ${status}`];
-  const coding = headers['content-encoding'] ?? 'identity';
-  return coding === 'identity' ? undefined : ['network', 'answered with a content encoding that was not requested'];
+  return status > 599 ? ['network', `answered with the unknown status ${status}`] : undefined;
 }
 
 /** Handles one request: settles its promise once. */
@@ -61,29 +58,55 @@ export class ResponseHandler implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(_: Dispatcher.DispatchController, status: number, headers: ResponseHeaders): void {
-    const rejection = rejectionOf(status, headers);
+    const rejection = rejectionOf(status);
     if (rejection) this.#fail(...rejection);
     this.#status = status;
     this.#headers = headers;
   }
 
   onResponseData(_: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#error) return;
+    const room = this.#maxBytes - this.#bytes;
     this.#bytes += chunk.length;
-    if (this.#bytes > this.#maxBytes) this.#fail('too_large', `answered with more than ${this.#maxBytes} bytes`);
-    else this.#chunks.push(chunk);
+    this.#chunks.push(chunk.length > room ? chunk.subarray(0, room) : chunk);
+    if (chunk.length > room) this.#fail('too_large', this.#tooLarge);
   }
 
   onResponseEnd(): void {
     if (this.#error) return;
     this.#stopTimeout();
-    const text = utf8.decode(this.#chunks.length === 1 ? this.#chunks[0] : Buffer.concat(this.#chunks));
-    this.#resolve(new WholeResponse(text, this.#status, this.#headers));
+    const bytes = this.#body();
+    if (isPlain(bytes, this.#headers['content-encoding'])) return void this.#resolve(this.#response(bytes, false));
+    void this.#decode(bytes).then(({ response, tooLarge }) => {
+      if (!tooLarge) return this.#resolve(response);
+      const error = new OutboundError('too_large', `${this.#host} ${this.#tooLarge}`, true);
+      error.received = response.ok ? response : undefined;
+      this.#reject(error);
+    });
   }
 
   onResponseError(_: Dispatcher.DispatchController | undefined, error: Error): void {
     this.#rejectWith(
       error instanceof OutboundError ? error : connectionError(this.#host, error, this.#controller !== undefined),
     );
+  }
+
+  get #tooLarge(): string {
+    return `answered with more than ${this.#maxBytes} bytes`;
+  }
+
+  #body(): Buffer {
+    return this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks);
+  }
+
+  #response(bytes: Uint8Array, isPartial: boolean): WholeResponse {
+    const text = decodeText(bytes, [this.#headers['content-type']].flat()[0]);
+    return new WholeResponse(text, this.#status, this.#headers, isPartial);
+  }
+
+  async #decode(body: Buffer, isPartial = false): Promise<{ response: WholeResponse; tooLarge: boolean }> {
+    const { bytes, tooLarge, broken } = await decodeBody(body, this.#headers['content-encoding'], this.#maxBytes);
+    return { response: this.#response(bytes, isPartial || tooLarge || broken), tooLarge };
   }
 
   #fail(code: OutboundError['code'], what: string): void {
@@ -95,8 +118,14 @@ export class ResponseHandler implements Dispatcher.DispatchHandler {
   #rejectWith(error: OutboundError): void {
     if (this.#error) return;
     this.#error = error;
-    this.#chunks = [];
     this.#stopTimeout();
-    this.#reject(error);
+    const body = this.#body();
+    this.#chunks = [];
+    const isSuccess = this.#status >= 200 && this.#status < 300;
+    if (!isSuccess || body.length === 0) return void this.#reject(error);
+    void this.#decode(body, true).then(({ response }) => {
+      error.received = response;
+      this.#reject(error);
+    });
   }
 }

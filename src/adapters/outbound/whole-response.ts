@@ -1,4 +1,4 @@
-// A response whose body has been read, in the shape of a fetch `Response`.
+// A response whose body has been read and decoded, in the shape of a fetch `Response`.
 
 export type ResponseHeaders = NodeJS.Dict<string | string[]>;
 
@@ -10,12 +10,20 @@ export class WholeResponse {
   readonly status: number;
   readonly body = null;
   readonly bodyUsed = false;
+  /** The end of the body may be missing: the connection ended early, a limit was met, or its coding is broken. */
+  readonly isPartial: boolean;
   readonly #content: string | Record<string, unknown>;
   readonly #rawHeaders: ResponseHeaders;
   #headers: Headers | undefined;
 
   /** `content`: text, or a value for its JSON. */
-  constructor(content: string | Record<string, unknown>, status: number, headers: ResponseHeaders = {}) {
+  constructor(
+    content: string | Record<string, unknown>,
+    status: number,
+    headers: ResponseHeaders = {},
+    isPartial = false,
+  ) {
+    this.isPartial = isPartial;
     this.#content = content;
     this.status = status;
     this.#rawHeaders = headers;
@@ -43,11 +51,11 @@ export class WholeResponse {
     return typeof this.#content === 'string' ? JSON.parse(this.#content) : this.#content;
   }
   clone(): WholeResponse {
-    return new WholeResponse(this.#content, this.status, this.#rawHeaders);
+    return new WholeResponse(this.#content, this.status, this.#rawHeaders, this.isPartial);
   }
   without(header: string): WholeResponse {
     const { [header]: _, ...others } = this.#rawHeaders;
-    return new WholeResponse(this.#content, this.status, others);
+    return new WholeResponse(this.#content, this.status, others, this.isPartial);
   }
   /** For libraries that are typed to take a real `Response`. */
   get asResponse(): Response {

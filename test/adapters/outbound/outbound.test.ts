@@ -214,16 +214,6 @@ describe('response', () => {
     expect(await (await outbound({ maxBytes: 2000 })(`http://127.0.0.1:${port}/`)).text()).toHaveLength(2000);
   });
 
-  test('refuses a compressed response, which it did not request', async () => {
-    let asked: string | undefined;
-    const port = await serve((req, res) => {
-      asked = req.headers['accept-encoding'];
-      res.writeHead(200, { 'content-encoding': 'gzip' }).end('bomb');
-    });
-    expect(await failing(outbound()(`http://127.0.0.1:${port}/`))).toMatchObject({ code: 'network', sent: true });
-    expect(asked).toBe('identity');
-  });
-
   test('refuses a status that does not exist', async () => {
     const port = await serve((_, res) => res.writeHead(999).end());
     expect(await failing(outbound()(`http://127.0.0.1:${port}/`))).toMatchObject({ code: 'network', sent: true });
