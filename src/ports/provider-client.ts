@@ -43,6 +43,18 @@ export interface ProviderFault {
   retryAfter: number | undefined;
   /** The request was sent and no answer came: the refresh token may or may not be spent. */
   outcomeUnknown: boolean;
+  /** What a 2xx of a token endpoint brought, when no token was found in it. */
+  unreadable?: UnreadableBody | undefined;
+}
+
+/** The body may hold tokens of any form: it is never logged or shown, only kept encrypted for diagnosis. */
+export interface UnreadableBody {
+  status: number;
+  contentType: string | null;
+  /** The end is missing. */
+  isPartial: boolean;
+  /** A function, so that nothing that serializes a fault shows it. */
+  read(): Promise<string>;
 }
 
 export type ProviderResult<T> = { ok: true; value: T } | { ok: false; fault: ProviderFault };

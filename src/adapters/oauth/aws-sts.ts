@@ -54,7 +54,7 @@ export async function assumeRole(
     return { ok: false, fault: classifyErrorResponse(response, code, text(at(answer, 'Error.Message')), context) };
   }
   if (accessKeyId === undefined || secretAccessKey === undefined || sessionToken === undefined)
-    throw new UnreadableResponse('the response has no credentials');
+    throw new UnreadableResponse('the response has no credentials', response);
   const date = Date.parse(response.headers.get('date') ?? '');
   const expiresIn = secondsUntil(at(keys, 'Expiration'), Number.isNaN(date) ? context.now : date) ?? auth.duration;
   const accessToken = awsCredentials({

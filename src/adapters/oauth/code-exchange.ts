@@ -14,9 +14,9 @@ import type { DpopKeys } from './dpop.ts';
 import { decodePayload, type VerifyIdTokenSignature } from './id-token.ts';
 import { at } from './json-paths.ts';
 import { runLookups } from './lookups.ts';
-import { classifyProviderError, type ErrorContext, fault } from './provider-errors.ts';
+import { classifyProviderError, type ErrorContext, fault, UNEXPECTED_ERROR } from './provider-errors.ts';
 import { buildTokenRequest, valuesWithClientSecret } from './token-request.ts';
-import { normalizeTokenResponse, type Original, originalOf, parseScopes, toTokenResponse } from './token-response.ts';
+import { type Original, originalOf, parseScopes, receiveTokenResponse, toTokenResponse } from './token-response.ts';
 
 type Expected = Parameters<ProviderClient['exchange']>[2];
 type Result = ProviderResult<TokenResponse>;
@@ -130,7 +130,7 @@ export function createCodeExchange({ outbound, verifyIdTokenSignature, dpopKeys,
       fillAll(exchange.params, values),
     );
     try {
-      const normalized = await normalizeTokenResponse(await outbound(to, request), dialect, false);
+      const normalized = await receiveTokenResponse(outbound(to, request), dialect, false);
       if (!normalized.ok) return failed(classifyExchangeError(await toProtocolError(normalized), exchangeContext));
       const original = originalOf((await normalized.json()) as Record<string, unknown>);
       const read = { idToken: short.idToken, identity: short.identity, values: target.values, now: clock.now() };
@@ -183,7 +183,7 @@ function classifyExchangeError(error: unknown, context: ErrorContext): ProviderF
   // A code can be spent once: there is no retry after a response that makes no sense.
   if (classified.kind === 'transient' && classified.code === 'invalid_answer')
     return { ...classified, kind: 'invalid' };
-  if (classified.kind !== 'invalid') return classified;
+  if (classified.kind !== 'invalid' || classified.code === UNEXPECTED_ERROR) return classified;
   // The authorization response is checked and the token response normalized: only the ID token can be invalid.
   const why = error instanceof Error && error.cause instanceof Error ? error.cause.message : 'not valid';
   return fault('invalid', 'invalid_id_token', `the ID token was refused: ${why}`);

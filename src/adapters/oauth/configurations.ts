@@ -9,7 +9,7 @@ import { ClientKeyError, chooseAuthMethod, clientAuthentication } from './client
 import type { Discovery, Metadata } from './discovery.ts';
 import { fault } from './provider-errors.ts';
 import { renameParameters, toDialectRequest } from './token-request.ts';
-import { normalizeTokenResponse, stripChallenge } from './token-response.ts';
+import { receiveTokenResponse, stripChallenge } from './token-response.ts';
 
 export interface Configured {
   config: client.Configuration;
@@ -103,8 +103,8 @@ function transport(target: Target<TokenMode>, outbound: Outbound, mutualTls: boo
     const idToken = isCode(auth) && auth.mode === 'oidc' && grantType === 'authorization_code';
     // Only a refresh has a shorter deadline, which leaves time for a retry.
     const timeoutMs = isCode(auth) && grantType === auth.refresh.grant_type ? REFRESH_DEADLINE_MS : undefined;
-    const response = await outbound(to, { ...request, tls, timeoutMs });
-    return (await normalizeTokenResponse(response, auth.token_answer, idToken)).asResponse;
+    const sent = outbound(to, { ...request, tls, timeoutMs });
+    return (await receiveTokenResponse(sent, auth.token_answer, idToken)).asResponse;
   };
 }
 

@@ -4,7 +4,7 @@ import * as client from 'openid-client';
 import { METADATA_RETRY_MS, METADATA_TTL_MS } from '../../domain/time-limits.ts';
 import type { Clock, ProviderResult } from '../../ports/index.ts';
 import type { Outbound } from '../outbound/outbound.ts';
-import { classifyProviderError, fault } from './provider-errors.ts';
+import { classifyProviderError, fault, isUrlError } from './provider-errors.ts';
 
 export type Metadata = client.ServerMetadata;
 
@@ -66,7 +66,9 @@ async function fetchMetadata(issuer: string, outbound: Outbound, clock: Clock): 
     };
   } catch (error) {
     const classified = classifyProviderError(error, { what, secrets: [], now: clock.now() });
-    const mismatch = error instanceof client.ClientError && error.code === 'OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED';
+    const mismatch =
+      isUrlError(error) ||
+      (error instanceof client.ClientError && error.code === 'OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED');
     const found = mismatch
       ? fault('misconfigured', 'issuer_mismatch', `${what}: the document names another issuer`)
       : // Discovery spends nothing.

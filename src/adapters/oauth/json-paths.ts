@@ -29,14 +29,30 @@ export function firstAt(value: unknown, paths: readonly string[] = []): unknown 
   return undefined;
 }
 
-/** The value at each path, by name; names without a value are omitted. */
+/** The value at each path, by name; names without a value, or with one that cannot be stored, are omitted. */
 export const capture = (value: unknown, paths: Record<string, string>): Json =>
   Object.fromEntries(
     Object.entries(paths)
-      // As it will be read back from the store: JSON has no infinite numbers.
-      .map(([name, path]): [string, unknown] => [name, JSON.parse(JSON.stringify(at(value, path) ?? null))])
+      .map(([name, path]): [string, unknown] => [name, storable(at(value, path))])
       .filter(([, found]) => found !== null),
   );
+
+/** What is captured is shown with every connection, and no more than this is. */
+const MAX_CAPTURED_LENGTH = 64 * 1024;
+/** Of nested lists and objects. Serializers and databases recurse. */
+const MAX_CAPTURED_DEPTH = 32;
+
+/** As it will be read back from the store: JSON has no infinite numbers. Null: it cannot be stored. */
+function storable(value: unknown): unknown {
+  if (value === undefined || isDeeperThan(value, MAX_CAPTURED_DEPTH)) return null;
+  const json = JSON.stringify(value);
+  return json.length > MAX_CAPTURED_LENGTH ? null : JSON.parse(json);
+}
+
+const isDeeperThan = (value: unknown, levels: number): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  (levels === 0 || Object.values(value).some((one) => isDeeperThan(one, levels - 1)));
 
 export const text = (value: unknown): string | undefined =>
   typeof value === 'string' && value !== '' ? value : undefined;

@@ -16,7 +16,7 @@ import type { Configurations } from './configurations.ts';
 import type { DpopKeys } from './dpop.ts';
 import { classifyProviderError, type ErrorContext, fault } from './provider-errors.ts';
 import { valuesWithClientSecret } from './token-request.ts';
-import { EMPTY_TOKEN_RESPONSE, normalizeTokenResponse, originalOf, toTokenResponse } from './token-response.ts';
+import { EMPTY_TOKEN_RESPONSE, originalOf, receiveTokenResponse, toTokenResponse } from './token-response.ts';
 
 /** A compact JWS (RFC 7515) of these claims; `iat`, `exp` and `jti` are added. */
 export type SignAssertion = (
@@ -142,7 +142,7 @@ export function createTokenMint({ outbound, configurations, signAssertion, dpopK
       return { ok: false, fault: fault('misconfigured', 'missing_endpoint', 'no token endpoint') };
     const headers = { ...JSON_ONLY, ...fillAll(auth.token_request.headers, valuesWithClientSecret(target)) };
     const request = { method: 'POST', headers: { ...headers, authorization: `Bearer ${assertion}` } };
-    const normalized = await normalizeTokenResponse(await outbound(endpoints.token, request), auth.token_answer, false);
+    const normalized = await receiveTokenResponse(outbound(endpoints.token, request), auth.token_answer, false);
     if (!normalized.ok) return { ok: false, fault: classifyProviderError(await toProtocolError(normalized), context) };
     return { ok: true, value: toResponse(target, originalOf((await normalized.json()) as Record<string, unknown>)) };
   }

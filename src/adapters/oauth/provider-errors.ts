@@ -57,28 +57,44 @@ const TRANSIENT_STATUSES = new Set([408, 409, 425, 429]);
 
 /**
  * Classifies a failed request to a token, revocation, pushed authorization or discovery endpoint. A 2xx response that
- * cannot be read is transient with an unknown outcome: the provider may have carried the request out. Throws the error
- * itself when it is none of these.
+ * cannot be read is transient with an unknown outcome: the provider may have carried the request out. Whatever else a
+ * library throws is invalid, with an unknown outcome too.
  */
 export function classifyProviderError(error: unknown, context: ErrorContext): ProviderFault {
   const cause = error instanceof ClientError ? error.cause : undefined;
   if (error instanceof OutboundError) return classifyOutboundError(error, context);
   if (cause instanceof OutboundError) return classifyOutboundError(cause, context);
-  if (error instanceof UnreadableResponse || cause instanceof UnreadableResponse)
-    return fault('transient', 'invalid_answer', `${context.what}: the response could not be read`, {
-      outcomeUnknown: true,
-    });
+  const unread = [error, cause].find((one) => one instanceof UnreadableResponse);
+  if (unread !== undefined) return classifyUnreadable(unread, context);
   if (error instanceof ResponseBodyError)
     return classifyErrorResponse(error.response, error.error, error.error_description, context);
   if (cause instanceof WholeResponse) return classifyErrorResponse(cause, undefined, undefined, context);
   const code = libraryCode(error);
   if (code === 'OAUTH_MISSING_SERVER_METADATA')
     return fault('misconfigured', 'missing_endpoint', `${context.what}: the provider's metadata has no such endpoint`);
-  if (code === 'OAUTH_INVALID_SERVER_METADATA' || code === 'OAUTH_REQUEST_PROTOCOL_FORBIDDEN')
+  if (code === 'OAUTH_INVALID_SERVER_METADATA' || code === 'OAUTH_REQUEST_PROTOCOL_FORBIDDEN' || isUrlError(error))
     return fault('misconfigured', 'invalid_endpoint', `${context.what}: the endpoint is not an https URL`);
   if (code !== undefined || error instanceof ClientError)
     return fault('invalid', 'invalid_answer', `${context.what}: the response does not follow the protocol`);
-  throw error;
+  const said = error instanceof Error ? `${error.name}: ${error.message}` : 'not an error';
+  const detail = `${context.what}: ${redactSecrets(said, context).slice(0, 300)}`;
+  return fault('invalid', UNEXPECTED_ERROR, detail, { outcomeUnknown: true });
+}
+
+/** Of a library: a defect, ours or its own. */
+export const UNEXPECTED_ERROR = 'unexpected_error';
+
+/** `new URL` of something else. Nothing was sent. */
+export const isUrlError = (error: unknown): boolean =>
+  error instanceof TypeError && 'code' in error && error.code === 'ERR_INVALID_URL';
+
+function classifyUnreadable({ cause, response }: UnreadableResponse, context: ErrorContext): ProviderFault {
+  const { status, isPartial } = response;
+  const contentType = response.header('content-type')?.slice(0, 200) ?? null;
+  const unreadable = { status, contentType, isPartial, read: () => response.text() };
+  if (cause instanceof OutboundError) return { ...classifyOutboundError(cause, context), unreadable };
+  const detail = `${context.what}: the response could not be read`;
+  return fault('transient', 'invalid_answer', detail, { outcomeUnknown: true, unreadable });
 }
 
 /** Some errors are of the library below openid-client, which does not export their class. */

@@ -5,12 +5,17 @@ import { type TokenMode, tokenTypeOf } from '../../domain/auth-modes.ts';
 import type { Identity } from '../../domain/connection.ts';
 import { fill, type Values } from '../../domain/fields.ts';
 import type { TokenResponse } from '../../ports/index.ts';
-import { WholeResponse } from '../outbound/outbound.ts';
+import { OutboundError, WholeResponse } from '../outbound/outbound.ts';
 import { at, capture, firstAt, isObject, type Json, positiveSeconds, secondsUntil, text } from './json-paths.ts';
 
-/** A success without a token, or one that cannot be read at all. */
+/** A success without a token, or one that cannot be read at all. `response`: what there is of it. */
 export class UnreadableResponse extends Error {
   override name = 'UnreadableResponse';
+  readonly response: WholeResponse;
+  constructor(message: string, response: WholeResponse, options?: ErrorOptions) {
+    super(message, options);
+    this.response = response;
+  }
 }
 
 /** The member of a normalized response that holds the original. */
@@ -25,14 +30,35 @@ export interface Original {
 
 type ResponseDialect = TokenMode['token_answer'];
 
+/**
+ * The response to a token request, normalized. A success whose end is missing counts when its tokens are there: what a
+ * refresh token was spent for is not thrown away. Rejects with `UnreadableResponse` for a success without a token, and with
+ * what `sent` rejects with where nothing was received.
+ */
+export async function receiveTokenResponse(
+  sent: Promise<WholeResponse>,
+  dialect: ResponseDialect,
+  idToken: boolean,
+): Promise<WholeResponse> {
+  try {
+    return await normalizeTokenResponse(await sent, dialect, idToken);
+  } catch (error) {
+    if (!(error instanceof OutboundError) || error.received === undefined) throw error;
+    const { received } = error;
+    return await normalizeTokenResponse(received, dialect, idToken).catch(() => {
+      throw new UnreadableResponse(error.message, received, { cause: error });
+    });
+  }
+}
+
 /** `idToken`: pass it on, for openid-client to validate. Throws `UnreadableResponse` for a success without a token. */
-export async function normalizeTokenResponse(
+async function normalizeTokenResponse(
   response: WholeResponse,
   dialect: ResponseDialect,
   idToken: boolean,
 ): Promise<WholeResponse> {
   if (response.status >= 500) return stripChallenge(response);
-  const body = parseBody(await response.text(), dialect);
+  const body = parseBody(await response.text(), response.isPartial, dialect);
   const token = text(firstAt(body, dialect.access_token));
   if (response.ok && body !== undefined && token !== undefined && isSuccess(body, dialect)) {
     const date = Date.parse(response.header('date') ?? '');
@@ -41,8 +67,14 @@ export async function normalizeTokenResponse(
   }
   const error = body && oauthError(body, dialect);
   if (error) return jsonResponse(response.ok ? 400 : response.status, error, response);
-  if (response.ok) throw new UnreadableResponse('the token response has no access token');
+  if (response.ok) throw new UnreadableResponse('the token response has no access token', response);
   return stripChallenge(response);
+}
+
+/** One that is a number is spent like any other. */
+function refreshTokenIn(body: unknown, dialect: ResponseDialect): string | undefined {
+  const found = firstAt(body, dialect.refresh_token);
+  return Number.isSafeInteger(found) ? String(found) : text(found);
 }
 
 const isSuccess = (body: unknown, { success }: Pick<ResponseDialect, 'success'>): boolean =>
@@ -50,7 +82,7 @@ const isSuccess = (body: unknown, { success }: Pick<ResponseDialect, 'success'>)
 
 /** Only what openid-client needs; the rest is read from the original. */
 function toStandardBody(original: Original, token: string, dialect: ResponseDialect, idToken: boolean): Json {
-  const refreshToken = text(firstAt(original.body, dialect.refresh_token));
+  const refreshToken = refreshTokenIn(original.body, dialect);
   const id = at(original.body, 'id_token');
   return {
     access_token: token,
@@ -97,12 +129,15 @@ const jsonResponse = (status: number, body: Json, original: WholeResponse) =>
 /** openid-client prefers the `WWW-Authenticate` challenge over the error in the body, which says more. */
 export const stripChallenge = (response: WholeResponse): WholeResponse => response.without('www-authenticate');
 
-/** JSON, or a form, whatever the content type says. */
-function parseBody(body: string, dialect: ResponseDialect): Json | unknown[] | undefined {
+/** JSON, or a form, whatever the content type says. Of a form that `isPartial`, the last value may have been cut. */
+function parseBody(body: string, isPartial: boolean, dialect: ResponseDialect): Json | unknown[] | undefined {
   try {
     const value: unknown = JSON.parse(body);
-    return isObject(value) || Array.isArray(value) ? value : undefined;
+    // Some gateways encode the JSON of the server behind them once more.
+    const inner: unknown = typeof value === 'string' ? JSON.parse(value) : value;
+    return isObject(inner) || Array.isArray(inner) ? inner : undefined;
   } catch {
+    if (isPartial) return undefined;
     const pairs = Object.fromEntries(new URLSearchParams(body));
     return firstAt(pairs, dialect.access_token) !== undefined || pairs.error !== undefined ? pairs : undefined;
   }
@@ -126,7 +161,7 @@ export function toTokenResponse({ body, date }: Original, auth: TokenMode, conte
   return {
     accessToken,
     tokenType: tokenType(at(body, 'token_type'), auth),
-    refreshToken: text(firstAt(body, dialect.refresh_token)),
+    refreshToken: refreshTokenIn(body, dialect),
     idToken: context.idToken,
     scopes: parseScopes(firstAt(body, dialect.scope), dialect.scope_separator),
     expiresIn:
