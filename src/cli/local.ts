@@ -8,6 +8,7 @@ import { example } from './example.ts';
 import { Failure } from './failure.ts';
 import type { Io } from './io.ts';
 import { migrateDataCommand } from './migrate-data.ts';
+import { unreadableResponseCommands } from './unreadable-responses.ts';
 
 export function localCommands(program: Command, io: Io): void {
   const serve = program
@@ -45,6 +46,8 @@ export function localCommands(program: Command, io: Io): void {
     const main = await import('../runtime/main.ts');
     await main.rotate({ json: globalsOf(command).json ?? false });
   });
+
+  unreadableResponseCommands(program, io);
 }
 
 async function runDemo({ once: onlyOnce }: { once?: boolean }): Promise<void> {

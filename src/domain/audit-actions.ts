@@ -80,6 +80,11 @@ export const AUDIT_ACTIONS = {
     subject: 'connection',
     description: 'The revocation at the provider ended. `detail` is its outcome.',
   },
+  'connection.unreadable_response_read': {
+    subject: 'connection',
+    description:
+      'An operator read, on the command line, what a token endpoint answered without a token that could be found. `detail` is its id.',
+  },
   'integration.put': {
     subject: 'integration',
     description: 'A caller created or replaced an integration. `detail` is its provider.',

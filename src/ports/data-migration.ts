@@ -15,6 +15,7 @@ export const MIGRATED_TABLES = [
   'connect_sessions',
   'flows',
   'outbox_revocations',
+  'unreadable_responses',
   'audit',
   'key_checks',
 ] as const;

@@ -130,6 +130,25 @@ export interface RefreshFailure {
   resolved: boolean;
 }
 
+/** What a token endpoint answered with a 2xx in which no token was found: the tokens may be in it nevertheless. */
+export interface UnreadableResponse {
+  id: string;
+  integration: string;
+  /** Of a refresh. */
+  connectionId: string | null;
+  /** Of a code exchange: the connect session. */
+  sessionId: string | null;
+  status: number;
+  contentType: string | null;
+  /** `partial`: the provider sent more, or its connection ended early. */
+  extent: 'whole' | 'partial';
+  receivedAt: number;
+  body: Ciphertext;
+}
+
+/** For lists. */
+export type UnreadableResponseHead = Omit<UnreadableResponse, 'body'>;
+
 /** A revocation that the provider has not confirmed. Its secrets are bound to the row of the connection. */
 export interface PendingRevocation {
   id: string;

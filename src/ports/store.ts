@@ -29,6 +29,8 @@ import type {
   RefreshedFields,
   RefreshFailure,
   ServedRow,
+  UnreadableResponse,
+  UnreadableResponseHead,
 } from './rows.ts';
 
 /**
@@ -51,6 +53,7 @@ export interface Store
     RevocationStore,
     AuditStore,
     SecretStore,
+    UnreadableResponseStore,
     HousekeepingStore {
   readonly traits: StoreTraits;
   /**
@@ -229,7 +232,7 @@ export interface RateBucketStore {
 
 export interface RevocationStore {
   /**
-   * Turns a connection into a tombstone: `revoked`, its credentials, lease and intent deleted. When `upstream` is
+   * Turns a connection into a tombstone: `revoked`, its credentials, lease, intent and unreadable responses deleted. When `upstream` is
    * `pending`, its tokens move to a pending revocation due at `firstTryAt`. `already`: it was revoked before, and nothing
    * changed. Undefined: absent.
    */
@@ -285,6 +288,19 @@ export interface SecretStore {
     limit: number,
     reencrypt: (secret: EncryptedSecret) => Ciphertext | undefined,
   ): Promise<ReencryptedBatch>;
+}
+
+export interface UnreadableResponseStore {
+  /**
+   * Keeps the newest of each connection and session, and of each integration, as many as `limits` says. Without effect for a
+   * connection that is revoked.
+   */
+  addUnreadableResponse(response: UnreadableResponse, limits: { ofOne: number; ofIntegration: number }): Promise<void>;
+  /** Without their bodies, newest first. Undefined: of all integrations. */
+  unreadableResponses(integration: string | undefined, page: PageRequest): Promise<Page<UnreadableResponseHead>>;
+  unreadableResponse(id: string): Promise<UnreadableResponse | undefined>;
+  /** Deletes those that were received before this. */
+  deleteUnreadableResponses(before: number): Promise<void>;
 }
 
 export interface HousekeepingStore {

@@ -2,13 +2,16 @@
 import { readFileSync } from 'node:fs';
 import { createLogger } from '../adapters/telemetry/logger.ts';
 import { keyRotationJson, keyRotationText } from '../broker/maintenance/index.ts';
-import { type Logger, StoreError } from '../ports/index.ts';
+import { type Logger, StoreError, type UnreadableResponseHead } from '../ports/index.ts';
 import { migrateStore } from '../stores/open.ts';
 import { start } from './app.ts';
 import { type Config, parseConfig } from './config.ts';
 import { unmarkMigratedSource } from './data-migration.ts';
 import { runKeyRotation } from './keys.ts';
 import { SetupError } from './setup-error.ts';
+import { listUnreadableResponses, readUnreadableResponse } from './unreadable-responses.ts';
+
+type Read = ReturnType<typeof readUnreadableResponse>;
 
 /** Runs the broker until SIGTERM or SIGINT. `force`: also on a database that was migrated to another one. */
 export async function main({ force }: { force: boolean }): Promise<void> {
@@ -46,6 +49,19 @@ export async function rotate({ json }: { json: boolean }): Promise<void> {
     if (done.remaining.length > 0) process.exitCode = 1;
     console.log(json ? JSON.stringify(keyRotationJson(done)) : keyRotationText(done));
   }, 2);
+}
+
+/** Lists the responses of token endpoints in which no token was found, newest first. */
+export async function listUnreadable(
+  integration: string | undefined,
+  print: (responses: AsyncIterable<UnreadableResponseHead>) => Promise<void>,
+): Promise<void> {
+  await configured((config, log) => print(listUnreadableResponses(config, log, integration)), 2);
+}
+
+/** Reads one of them, with its body. Undefined: there is none. */
+export async function readUnreadable(id: string, print: (found: Awaited<Read>) => void): Promise<void> {
+  await configured(async (config, log) => print(await readUnreadableResponse(config, log, id)), 2);
 }
 
 /** `logTo` 2: stderr, for commands that print their result to stdout. */

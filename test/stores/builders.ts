@@ -3,7 +3,7 @@ import type { AuditEntry } from '../../src/domain/audit.ts';
 import type { Caller, CallerKey } from '../../src/domain/caller.ts';
 import type { Ciphertext, Connection, EncryptedCredentials } from '../../src/domain/connection.ts';
 import type { ConnectSession, Flow, Integration } from '../../src/domain/integration.ts';
-import type { PendingRevocation, RefreshedFields, Store } from '../../src/ports/index.ts';
+import type { PendingRevocation, RefreshedFields, Store, UnreadableResponse } from '../../src/ports/index.ts';
 
 export const NOW = 1_800_000_000_000;
 
@@ -151,6 +151,19 @@ export const aRevocation = (given: Partial<PendingRevocation> = {}): PendingRevo
   ...given,
 });
 
+export const anUnreadableResponse = (given: Partial<UnreadableResponse> = {}): UnreadableResponse => ({
+  id: anId('unr'),
+  integration: 'slack',
+  connectionId: anId('con'),
+  sessionId: anId('cs'),
+  status: 200,
+  contentType: 'text/html',
+  extent: 'whole',
+  receivedAt: NOW,
+  body: aCiphertext('body'),
+  ...given,
+});
+
 export const anEntry = (given: Partial<AuditEntry> = {}): AuditEntry => ({
   id: anId('evt'),
   at: NOW,
@@ -193,6 +206,7 @@ export async function fill(store: Store): Promise<void> {
   if ((await store.beginFlow(aFlow(session.id), NOW)) !== 'begun') throw new Error('no flow begun');
   await store.failSession(session.id, 'access_denied', anEntry());
   await store.addPendingRevocation(aRevocation());
+  await store.addUnreadableResponse(anUnreadableResponse(), { ofOne: 3, ofIntegration: 100 });
   await store.addKeyCheck({ kid: 'test', ciphertext: aCiphertext('check') });
   await store.takeFromBucket('slack', 1, { perSecond: 1, burst: 8, reserve: 0 });
 }

@@ -29,6 +29,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795873822043,
       sha256: '25578d0a69264d606384b20f8c3bdfa86481bee072e1ae8eb1435ba95e7a82f6',
     },
+    '0004_unreadable_responses': {
+      when: 1795874668638,
+      sha256: 'ce7c806aa80ed3cef486711a8cede88da721798ca1e93d851e5341e412a8305f',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
@@ -44,6 +48,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0003_revocations': {
       when: 1795873825487,
       sha256: '4ea7df6ed40a9dfee8f6758a5f22f8f6f4c9d306bdd7790bd8058699898a7ff3',
+    },
+    '0004_unreadable_responses': {
+      when: 1795874673955,
+      sha256: 'ee9ba14c5b4cf8a0a1f1ee1231a19791d3d4e5e713953059e1b4ec786d7875eb',
     },
   },
 };

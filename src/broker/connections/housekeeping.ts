@@ -1,9 +1,14 @@
-// Background work of the connections room: deleting expired sessions and flows, and old changes.
-import { ENDED_SESSION_RETENTION_MS, OUTBOX_POLL_MS, SWEEP_INTERVAL_MS } from '../../domain/time-limits.ts';
+// Background work of the connections room: deleting expired sessions and flows, old changes, and old unreadable responses.
+import {
+  ENDED_SESSION_RETENTION_MS,
+  OUTBOX_POLL_MS,
+  SWEEP_INTERVAL_MS,
+  UNREADABLE_RESPONSE_RETENTION_MS,
+} from '../../domain/time-limits.ts';
 import type { Clock, Logger, Store } from '../../ports/index.ts';
 
 interface Parts {
-  store: Pick<Store, 'deleteExpired'>;
+  store: Pick<Store, 'deleteExpired' | 'deleteUnreadableResponses'>;
   clock: Clock;
   log: Logger;
   /** How often it looks whether there is something to do, in ms. */
@@ -22,6 +27,7 @@ export function startHousekeeping({ store, clock, log, everyMs = OUTBOX_POLL_MS 
     try {
       if (clock.monotonic() - deletedAt < SWEEP_INTERVAL_MS) return;
       await store.deleteExpired(clock.now() - ENDED_SESSION_RETENTION_MS);
+      await store.deleteUnreadableResponses(clock.now() - UNREADABLE_RESPONSE_RETENTION_MS);
       deletedAt = clock.monotonic();
     } catch (error) {
       log.error({ err: error }, 'housekeeping: round failed, will retry');

@@ -32,7 +32,7 @@ type Parts = ConnectSessionParts &
   RevokerParts &
   OutboxParts &
   ImportParts & {
-    store: Pick<Store, 'connections' | 'deleteExpired'>;
+    store: Pick<Store, 'connections' | 'deleteExpired' | 'deleteUnreadableResponses'>;
     /** How often background work looks for something to do, in ms. */
     deliverEveryMs?: number | undefined;
   };

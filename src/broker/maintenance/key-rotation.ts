@@ -55,12 +55,13 @@ interface Parts {
   pause: (ms: number) => Promise<unknown>;
 }
 
-/** The row name in the encryption context, as in `token-encryption.ts`, `targets.ts` and `connect-flow/steps.ts`. */
+/** The row name in the encryption context, as in `token-encryption.ts`, `unreadable-responses.ts`, `targets.ts` and `connect-flow/steps.ts`. */
 const CONTEXT_ROWS: Record<SecretColumn['table'], string> = {
   integrations: 'integrations',
   grants: 'connections',
   flows: 'flows',
   outbox_revocations: 'connections',
+  unreadable_responses: 'unreadable_responses',
 };
 
 /** Rejects with `StoreError`; what was committed until then stays. */

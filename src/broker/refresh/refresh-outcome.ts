@@ -17,7 +17,7 @@ import type {
 } from '../../ports/index.ts';
 import type { Access } from '../audit/index.ts';
 import { type TokenCache, toServedToken } from '../cache/index.ts';
-import { encryptCredentials } from '../secrets/index.ts';
+import { encryptCredentials, keepUnreadableResponse } from '../secrets/index.ts';
 import type { CircuitBreakers, Permit } from './circuit-breaker.ts';
 import { classifyRefreshFailure, type SpendTimes } from './classify-failure.ts';
 import type { CommitOutcome, RefreshCommitter } from './commit.ts';
@@ -69,7 +69,7 @@ const COMMIT_MESSAGES: Record<CommitOutcome, string> = {
 };
 
 interface Parts {
-  store: Pick<Store, 'recordRefreshFailure'>;
+  store: Pick<Store, 'recordRefreshFailure' | 'addUnreadableResponse'>;
   vault: Pick<Vault, 'encrypt'>;
   tokenCache: TokenCache;
   committer: Pick<RefreshCommitter, 'commit'>;
@@ -150,6 +150,7 @@ export function createRefreshOutcomes(parts: Parts): RefreshOutcomes {
     },
 
     async failed({ claimed, auth, fields }, fault, { integration, version }, sent) {
+      await keepUnreadableResponse(parts, { integration, connectionId: fields.connection }, fault.unreadable);
       const [now, monotonic] = [clock.now(), clock.monotonic()];
       const open = circuitBreakers.blocked(integration, version);
       const random = parts.random();

@@ -20,7 +20,7 @@ function pooledRandom(): () => number {
 // By default `ulid` asks the system for every character, which costs more than the rest.
 const ulid = monotonicFactory(pooledRandom());
 
-export type IdPrefix = 'con' | 'cs' | 'clr' | 'key' | 'evt' | 'att' | 'rev';
+export type IdPrefix = 'con' | 'cs' | 'clr' | 'key' | 'evt' | 'att' | 'rev' | 'unr';
 
 /** `con_01j…`: a ULID of `now` (ms since the epoch) with 80 random bits; ids of one process are strictly increasing. */
 export const newId = (prefix: IdPrefix, now: number): string => `${prefix}_${ulid(now).toLowerCase()}`;

@@ -1,4 +1,5 @@
-// The secrets room: ids, randomness, digests, caller keys, and the encryption of credentials. Pure functions.
+// The secrets room: ids, randomness, digests, caller keys, and the encryption of credentials and of unreadable responses.
+// Functions without state.
 export { isMistyped, newCallerKey } from './caller-keys.ts';
 export { digest, firstId, newId, newSecret } from './ids.ts';
 export {
@@ -8,3 +9,4 @@ export {
   decryptRenewalSecrets,
   encryptCredentials,
 } from './token-encryption.ts';
+export { decryptUnreadableResponse, keepUnreadableResponse } from './unreadable-responses.ts';

@@ -4,7 +4,7 @@ import type { RevocationStore } from '../../ports/index.ts';
 import { isTombstone } from '../shared/connections.ts';
 import { pendingRevocationOf, tombstoneOf } from '../shared/revocations.ts';
 import type { Orm, PostgresAccess } from './client.ts';
-import { connections, grants, leases, pendingRevocations } from './schema.ts';
+import { connections, grants, leases, pendingRevocations, unreadableResponses } from './schema.ts';
 
 const locked = (orm: Orm, id: string) =>
   orm.select().from(connections).where(eq(connections.id, id)).for('no key update');
@@ -32,6 +32,7 @@ export function createRevocationStore({ autocommit, transaction, record }: Postg
         if (before.status === 'revoked') return { connection: before, already: true, pending: null };
         const [credentials] = await orm.delete(grants).where(eq(grants.connectionId, id)).returning();
         await orm.delete(leases).where(eq(leases.connectionId, id));
+        await orm.delete(unreadableResponses).where(eq(unreadableResponses.connectionId, id));
         const tombstone = tombstoneOf(upstream, audit);
         await orm.update(connections).set(tombstone).where(eq(connections.id, id));
         const pending = upstream === 'pending' ? pendingRevocationOf(before, credentials, firstTryAt, audit) : null;

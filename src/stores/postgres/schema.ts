@@ -229,6 +229,27 @@ export const pendingRevocations = pgTable(
   ],
 );
 
+/** Deleted after a day: for diagnosis of what no token was found in. */
+export const unreadableResponses = pgTable(
+  'unreadable_responses',
+  {
+    id: text('id').primaryKey(),
+    integration: text('integration').notNull(),
+    connectionId: text('connection_id'),
+    sessionId: text('session_id'),
+    status: integer('status').notNull(),
+    contentType: text('content_type'),
+    extent: text('extent').$type<'whole' | 'partial'>().notNull(),
+    receivedAt: time('received_at').notNull(),
+    body: ciphertext('body').notNull(),
+  },
+  (t) => [
+    index('unreadable_responses_of').on(t.integration, t.id),
+    index('unreadable_responses_of_connection').on(t.connectionId),
+    index('unreadable_responses_age').on(t.receivedAt),
+  ],
+);
+
 export const audit = pgTable(
   'audit',
   {

@@ -19,6 +19,7 @@ import { createRateBucketStore } from './rate-buckets.ts';
 import { createRefreshStore } from './refreshes.ts';
 import { createRevocationStore } from './revocations.ts';
 import { createSecretStore } from './secret-columns.ts';
+import { createUnreadableResponseStore } from './unreadable-responses.ts';
 
 /**
  * Opens `postgres://…` (see `readAddress`), and migrates it. `onNamesLost` is called when a pooler turns out to be in
@@ -56,6 +57,7 @@ export async function openPostgres(
       ...createRevocationStore(access),
       ...createAuditStore(access),
       ...createSecretStore(access),
+      ...createUnreadableResponseStore(access),
       ...createHousekeepingStore(access, liveness),
       subscribe: changeFeed.subscribe,
       untilApplied: createBarrier(access, liveness).untilApplied,

@@ -21,6 +21,7 @@ interface TablesWithSecrets<T, C> {
   grants: With<T, C, 'connectionId' | 'accessToken' | 'refreshToken' | 'idToken' | 'credentials'>;
   flows: With<T, C, 'stateDigest' | 'verifier' | 'nonce'>;
   pendingRevocations: With<T, C, 'id' | 'connectionId' | 'accessToken' | 'refreshToken'>;
+  unreadableResponses: With<T, C, 'id' | 'body'>;
 }
 
 type Row<T> = T extends Table ? T['$inferSelect'] : Record<never, never>;
@@ -37,7 +38,13 @@ export type AllSecretsOf<Schema> = {
 };
 
 /** `T`, `C`: table and column of the dialect. */
-export function secretTables<T, C>({ integrations, grants, flows, pendingRevocations }: TablesWithSecrets<T, C>) {
+export function secretTables<T, C>({
+  integrations,
+  grants,
+  flows,
+  pendingRevocations,
+  unreadableResponses,
+}: TablesWithSecrets<T, C>) {
   const { clientSecret, privateKey } = integrations;
   const { accessToken, refreshToken, idToken, credentials } = grants;
   const { verifier, nonce } = flows;
@@ -53,6 +60,9 @@ export function secretTables<T, C>({ integrations, grants, flows, pendingRevocat
       }),
       boundTo: pending.connectionId,
     },
+    unreadableResponses: own('unreadable_responses', unreadableResponses, unreadableResponses.id, {
+      body: unreadableResponses.body,
+    }),
   };
 
   function own<Columns>(name: SecretRowKey['table'], table: T, id: C, columns: Columns) {

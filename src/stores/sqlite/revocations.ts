@@ -4,7 +4,7 @@ import type { RevocationStore } from '../../ports/index.ts';
 import { isTombstone } from '../shared/connections.ts';
 import { pendingRevocationOf, tombstoneOf } from '../shared/revocations.ts';
 import type { SqliteAccess } from './client.ts';
-import { connections, grants, leases, pendingRevocations } from './schema.ts';
+import { connections, grants, leases, pendingRevocations, unreadableResponses } from './schema.ts';
 
 /** From one integration to the next in the index, instead of a scan of all revocations. */
 const dueIntegrations = (now: number) => sql`
@@ -40,6 +40,7 @@ export function createRevocationStore({ orm, read, write, record }: SqliteAccess
         if (before.status === 'revoked') return { connection: before, already: true, pending: null };
         const [credentials] = orm.delete(grants).where(eq(grants.connectionId, id)).returning().all();
         orm.delete(leases).where(eq(leases.connectionId, id)).run();
+        orm.delete(unreadableResponses).where(eq(unreadableResponses.connectionId, id)).run();
         const tombstone = tombstoneOf(upstream, audit);
         orm.update(connections).set(tombstone).where(eq(connections.id, id)).run();
         const pending = upstream === 'pending' ? pendingRevocationOf(before, credentials, firstTryAt, audit) : null;

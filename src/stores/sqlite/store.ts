@@ -20,6 +20,7 @@ import { createRateBucketStore } from './rate-buckets.ts';
 import { createRefreshStore } from './refreshes.ts';
 import { createRevocationStore } from './revocations.ts';
 import { createSecretStore } from './secret-columns.ts';
+import { createUnreadableResponseStore } from './unreadable-responses.ts';
 
 /**
  * Opens `file:<path>` or `file::memory:`, and migrates it. `migrations` is the folder of the generated SQL, for a
@@ -54,6 +55,7 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
     ...createRevocationStore(access),
     ...createAuditStore(access),
     ...createSecretStore(access),
+    ...createUnreadableResponseStore(access),
     ...createHousekeepingStore(access),
     subscribe: changeFeed.subscribe,
     untilApplied: createBarrier(access, changeFeed, liveness).untilApplied,

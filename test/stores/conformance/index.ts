@@ -14,6 +14,7 @@ import { reads } from './reads.ts';
 import { reencryption } from './reencryption.ts';
 import { refreshes } from './refreshes.ts';
 import { revocations } from './revocations.ts';
+import { unreadableResponses } from './unreadable-responses.ts';
 
 export interface Opened {
   /** On an empty database. */
@@ -34,6 +35,7 @@ const PARTS = {
   revocations,
   audit: auditLog,
   're-encryption': reencryption,
+  'unreadable responses': unreadableResponses,
   housekeeping,
   'change feed': changeFeed,
 };
