@@ -4,6 +4,8 @@ import { ClientError, ResponseBodyError } from 'openid-client';
 import type { TokenMode } from '../../domain/auth-modes.ts';
 import type { ProviderFault } from '../../ports/index.ts';
 import { OutboundError, WholeResponse } from '../outbound/outbound.ts';
+import { refusesRefreshToken } from './refused-refresh-token.ts';
+import { parseRetryAfter } from './retry-after.ts';
 import { UnreadableResponse } from './token-response.ts';
 
 type Errors = TokenMode['errors'];
@@ -17,6 +19,8 @@ export interface ErrorContext {
   now: number;
   /** The catalogue's error codes of this provider, besides the standard ones. */
   errors?: Errors | undefined;
+  /** The request spends a refresh token: a refusal that names it is not the client's fault. */
+  isRefresh?: boolean;
 }
 
 type Kind = ProviderFault['kind'];
@@ -131,11 +135,14 @@ export function classifyErrorResponse(
   context: ErrorContext,
 ): ProviderFault {
   const code = error === undefined ? `http_${response.status}` : codeOf(error, context);
-  const retryAfter = retryAfterOf(response, context.now);
+  const retryAfter = parseRetryAfter(response.headers.get('retry-after'), context.now);
   const detail = detailOf(`${context.what}: answered ${response.status}`, error, description, context);
   // A gateway without an upstream response does not know whether the request was carried out.
   const outcomeUnknown = response.status === 502 || response.status === 504;
-  const standardKind = kindByStandard(response.status, code, retryAfter);
+  const isTokenRefused =
+    context.isRefresh === true &&
+    refusesRefreshToken(code, redactSecrets(`${error ?? ''} ${description ?? ''}`, context));
+  const standardKind = kindByStandard(response.status, code, retryAfter, isTokenRefused);
   const catalogueKind = kindByCatalogue(
     context.errors,
     code,
@@ -157,20 +164,13 @@ function kindByCatalogue(errors: Errors | undefined, code: string, description: 
   return listed(errors.transient) ? 'transient' : undefined;
 }
 
-function kindByStandard(status: number, code: string, retryAfter: number | undefined): Kind {
+function kindByStandard(status: number, code: string, retryAfter: number | undefined, isTokenRefused: boolean): Kind {
   if (status >= 500 || TRANSIENT_STATUSES.has(status) || TRANSIENT_CODES.has(code)) return 'transient';
   if (GRANT_DEAD_CODES.has(code)) return 'grant_dead';
   // Some systems rate-limit with 403.
   if (status === 403 && retryAfter !== undefined) return 'transient';
+  if (isTokenRefused) return 'grant_dead';
   return status >= 400 ? 'misconfigured' : 'invalid';
-}
-
-/** RFC 9110 10.2.3, whole seconds; undefined when absent or unreadable. */
-function retryAfterOf(response: Pick<Response, 'headers'>, now: number): number | undefined {
-  const value = response.headers.get('retry-after')?.trim() ?? '';
-  if (/^\d{1,9}$/.test(value)) return Number(value);
-  const at = Date.parse(value);
-  return Number.isNaN(at) ? undefined : Math.max(0, Math.ceil((at - now) / 1000));
 }
 
 function codeOf(error: string, context: ErrorContext): string {

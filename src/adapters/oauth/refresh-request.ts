@@ -68,7 +68,13 @@ export function createTokenRefresh({ outbound, verifyIdTokenSignature, dpopKeys,
       const secrets = [spent, ...clientSecrets(target)];
       return {
         ok: false,
-        fault: classifyProviderError(error, { what: 'refresh', secrets, now: clock.now(), errors: auth.errors }),
+        fault: classifyProviderError(error, {
+          what: 'refresh',
+          secrets,
+          now: clock.now(),
+          errors: auth.errors,
+          isRefresh: true,
+        }),
       };
     }
     const original = originalOf(answer);

@@ -7,6 +7,7 @@ import { fill, type Values } from '../../domain/fields.ts';
 import type { TokenResponse } from '../../ports/index.ts';
 import { OutboundError, WholeResponse } from '../outbound/outbound.ts';
 import { at, capture, firstAt, isObject, type Json, positiveSeconds, secondsUntil, text } from './json-paths.ts';
+import { unstructuredError } from './unstructured-error.ts';
 
 /** A success without a token, or one that cannot be read at all. `response`: what there is of it. */
 export class UnreadableResponse extends Error {
@@ -58,7 +59,8 @@ async function normalizeTokenResponse(
   idToken: boolean,
 ): Promise<WholeResponse> {
   if (response.status >= 500) return stripChallenge(response);
-  const body = parseBody(await response.text(), response.isPartial, dialect);
+  const content = await response.text();
+  const body = parseBody(content, response.isPartial, dialect);
   const token = text(firstAt(body, dialect.access_token));
   if (response.ok && body !== undefined && token !== undefined && isSuccess(body, dialect)) {
     const date = Date.parse(response.header('date') ?? '');
@@ -68,7 +70,10 @@ async function normalizeTokenResponse(
   const error = body && oauthError(body, dialect);
   if (error) return jsonResponse(response.ok ? 400 : response.status, error, response);
   if (response.ok) throw new UnreadableResponse('the token response has no access token', response);
-  return stripChallenge(response);
+  const said = unstructuredError(content);
+  return said === undefined
+    ? stripChallenge(response)
+    : jsonResponse(response.status, { error: `http_${response.status}`, error_description: said }, response);
 }
 
 /** One that is a number is spent like any other. */
