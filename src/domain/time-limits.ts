@@ -81,6 +81,10 @@ export const CIRCUIT_BACKOFF_FIRST_MS = 2 * SECOND_MS;
 export const CIRCUIT_BACKOFF_MAX_MS = MINUTE_MS;
 /** A `Retry-After` keeps a circuit breaker open for this long at most: it may concern one owner only. */
 export const CIRCUIT_RETRY_AFTER_MAX_MS = MINUTE_MS;
+/** A `Retry-After` is honoured for this long at a time; if the provider asks for more, it is asked again this often. */
+export const RETRY_AFTER_MAX_MS = 15 * MINUTE_MS;
+/** A refresh is tried once more this long before the token expires or the grant ends, whatever wait was asked for. */
+export const LAST_TRY_BEFORE_END_MS = 30 * SECOND_MS;
 
 // Requests to providers and issuers.
 

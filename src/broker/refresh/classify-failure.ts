@@ -2,7 +2,10 @@
 
 import { type AuthMode, isCode, isMinted } from '../../domain/auth-modes.ts';
 import { backoff, isInDoubt, lostResponseBackoff, readBackoff } from '../../domain/backoff.ts';
+import { type Connection, lifetime } from '../../domain/connection.ts';
 import type { ReauthReason, Refusal } from '../../domain/errors.ts';
+import { idleMsOf } from '../../domain/refresh-schedule.ts';
+import { LAST_TRY_BEFORE_END_MS, RETRY_AFTER_MAX_MS } from '../../domain/time-limits.ts';
 import type { Claimed, ProviderFault, RefreshFailure } from '../../ports/index.ts';
 import type { OpenCircuit } from './circuit-breaker.ts';
 import { errorCode, reauthorizationRequired, unavailable } from './refusals.ts';
@@ -65,11 +68,12 @@ export function classifyRefreshFailure({
   const newWindow = fault.outcomeUnknown && !isInDoubt(sent.firstAt, now) && failures <= LOST_RESPONSE_MAX_FAILURES;
   const lostAt = newWindow ? sent.at : sent.firstAt;
   const inDoubt = unknown && isInDoubt(lostAt, now);
-  const asked = (fault.retryAfter ?? 0) * 1_000;
+  const asked = Math.min((fault.retryAfter ?? 0) * 1_000, RETRY_AFTER_MAX_MS);
+  const longest = longestWait(connection, auth, now);
   const soonest = inDoubt
     ? lostResponseBackoff(lostAt, now, monotonic - sent.monotonic, asked)
-    : Math.max(asked, readBackoff(failures), open?.retryIn ?? 0);
-  const wait = inDoubt ? soonest : Math.max(soonest, backoff(failures, random));
+    : Math.min(longest, Math.max(asked, readBackoff(failures), open?.retryIn ?? 0));
+  const wait = inDoubt ? soonest : Math.min(longest, Math.max(soonest, backoff(failures, random)));
   return {
     failure: {
       reason: null,
@@ -80,6 +84,18 @@ export function classifyRefreshFailure({
     refusal: unavailable(connection, code, fault.detail, soonest),
     lostAt: wait === 0 ? lostAt : undefined,
   };
+}
+
+/**
+ * Milliseconds until the last try before the token expires, the grant dies of idleness, or it ends; `Infinity` when none of
+ * these is ahead, or is too close for another try.
+ */
+function longestWait(connection: Connection, auth: AuthMode, now: number): number {
+  const { issuedAt, expiresAt, reauthDueAt } = connection;
+  const idle = idleMsOf(auth, undefined, lifetime(connection));
+  const ends = [expiresAt, reauthDueAt, idle === undefined ? null : issuedAt + idle];
+  const left = ends.map((end) => (end ?? Number.POSITIVE_INFINITY) - LAST_TRY_BEFORE_END_MS - now);
+  return Math.min(...left.filter((ms) => ms >= LAST_TRY_BEFORE_END_MS));
 }
 
 /** Null: the grant may still be alive. */

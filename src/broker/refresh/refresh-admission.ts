@@ -18,6 +18,8 @@ export interface RefreshConditions {
   dueBy?: number | undefined;
   /** The refresh token may have been spent at this time (ms, the first doubt), and the response was lost. */
   lostAt?: number | undefined;
+  /** Whatever the provider asked to wait for, and past an open circuit: an admin demands it. */
+  isForced?: boolean;
 }
 
 export interface Admitted {
@@ -29,7 +31,11 @@ export interface RefreshAdmission {
   /** The connection to be refreshed, or what its readers get instead. Rejects with `StoreError` or `VaultError`. */
   admit(id: string, conditions: RefreshConditions): Promise<Admitted | RefreshResult>;
   /** The refusal while the last failure is too recent or the circuit is open; undefined: it may be tried now. */
-  tooEarly(connection: Connection, resolved: ResolvedIntegration, lostAt?: number): Refusal | undefined;
+  tooEarly(
+    connection: Connection,
+    resolved: ResolvedIntegration,
+    conditions?: Pick<RefreshConditions, 'lostAt' | 'isForced'>,
+  ): Refusal | undefined;
 }
 
 interface Parts {
@@ -43,10 +49,11 @@ interface Parts {
 export function createRefreshAdmission(parts: Parts): RefreshAdmission {
   const { store, targets, circuitBreakers, concurrentRefreshes, clock } = parts;
 
-  function tooEarly(c: Connection, { integration }: ResolvedIntegration, lostAt?: number): Refusal | undefined {
+  const tooEarly: RefreshAdmission['tooEarly'] = (c, { integration }, { lostAt, isForced } = {}) => {
     const last = c.lastRefreshError;
     if (last?.code === 'not_refreshable' && !hasExpired(c, clock.now()))
       return reauthorizationRequired(c.id, last.code);
+    if (isForced) return undefined;
     // A failure from before the last change of the integration does not count.
     const wait = last?.retryAt && integration.updatedAt <= last.at ? last.retryAt - clock.now() : 0;
     // A clock that was set back does not lengthen the wait.
@@ -55,12 +62,13 @@ export function createRefreshAdmission(parts: Parts): RefreshAdmission {
     if (isInDoubt(lostAt, clock.now())) return undefined;
     const open = circuitBreakers.blocked(c.integration, integration.version);
     return open && circuitOpen(c, open);
-  }
+  };
 
   return {
     tooEarly,
 
-    async admit(id, { seenGeneration, dueBy, lostAt }) {
+    async admit(id, conditions) {
+      const { seenGeneration, dueBy } = conditions;
       const connection = await store.connection(id);
       if (!connection) return refuse({ code: 'not_found', what: 'connection', id });
       const newer =
@@ -73,7 +81,7 @@ export function createRefreshAdmission(parts: Parts): RefreshAdmission {
         return concurrentRefreshes.current(connection);
       const resolved = await targets.find(connection.integration);
       if (resolved instanceof Refusal) return refusalOf(connection) ?? resolved;
-      const refused = refusalOf(connection) ?? tooEarly(connection, resolved, lostAt);
+      const refused = refusalOf(connection) ?? tooEarly(connection, resolved, conditions);
       if (refused) return refused;
       // The provider would refuse, and the stored token was issued a moment ago.
       if (isTooYoung(resolved.auth, clock.now() - connection.issuedAt)) return concurrentRefreshes.current(connection);

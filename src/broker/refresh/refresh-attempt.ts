@@ -10,7 +10,7 @@ import { decryptRenewalSecrets, newId } from '../secrets/index.ts';
 import type { CircuitBreakers } from './circuit-breaker.ts';
 import type { RefreshCommitter } from './commit.ts';
 import type { ConcurrentRefreshes, RefreshResult } from './concurrent-refresh.ts';
-import type { Admitted } from './refresh-admission.ts';
+import type { Admitted, RefreshConditions } from './refresh-admission.ts';
 import type { LostResponse, RefreshOutcomes, RefreshPoint } from './refresh-outcome.ts';
 import { circuitOpen } from './refusals.ts';
 
@@ -19,7 +19,10 @@ export interface RefreshAttempts {
    * `lostAt`: the refresh token may have been spent at this time (ms), and the response was lost. `busy`: another process
    * holds the lease. Rejects with `StoreError` when the store fails: then nothing was spent, or the intent stays on record.
    */
-  run(admitted: Admitted, lostAt: number | undefined): Promise<RefreshResult | LostResponse | 'busy'>;
+  run(
+    admitted: Admitted,
+    conditions: Pick<RefreshConditions, 'lostAt' | 'isForced'>,
+  ): Promise<RefreshResult | LostResponse | 'busy'>;
 }
 
 interface Parts {
@@ -55,10 +58,10 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
   }
 
   return {
-    async run(admitted, lostAt) {
+    async run(admitted, { lostAt, isForced = false }) {
       const { connection: before, resolved } = admitted;
       const { auth, integration } = resolved;
-      const bypass = isInDoubt(lostAt, clock.now());
+      const bypass = isForced || isInDoubt(lostAt, clock.now());
       const permit = circuitBreakers.admit(before.integration, integration.version, bypass);
       if ('retryIn' in permit) return circuitOpen(before, permit);
       let isSent = false;

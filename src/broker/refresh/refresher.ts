@@ -23,8 +23,14 @@ import { createSingleFlight } from './single-flight.ts';
  * broker stops.
  */
 export interface Refresher {
-  /** For a reader that has seen this generation. Resolves to `provider_unavailable` after `READER_WAIT_MS`. */
-  refresh(seen: Pick<Connection, 'id' | 'generation'>): Promise<RefreshResult>;
+  /**
+   * For a reader that has seen this generation. Resolves to `provider_unavailable` after `READER_WAIT_MS`. `isForced`: also
+   * before the provider or the last failure permits it, and while the circuit is open.
+   */
+  refresh(
+    seen: Pick<Connection, 'id' | 'generation'>,
+    options?: Pick<RefreshConditions, 'isForced'>,
+  ): Promise<RefreshResult>;
   /** In the background, if it is still due by `dueBy` (ms; undefined: in any case). */
   refreshAhead(id: string, dueBy?: number): Promise<RefreshResult>;
   /**
@@ -92,7 +98,7 @@ export function createRefresher(parts: RefresherParts): Refresher {
     flights.queued(id, connection.integration);
     const until = clock.monotonic() + HOLDER_WAIT_MS;
     for (;;) {
-      const run = () => attempts.run(admitted, conditions.lostAt);
+      const run = () => attempts.run(admitted, conditions);
       const result = await rateLimiter.run(connection.integration, id, priority, run);
       if (result !== 'busy') return result;
       const concurrent = await concurrentRefreshes.wait(connection);
@@ -106,8 +112,8 @@ export function createRefresher(parts: RefresherParts): Refresher {
   }
 
   return {
-    refresh: ({ id, generation }) =>
-      flights.runForReader(id, () => refreshOnce(id, 'read', { seenGeneration: generation })),
+    refresh: ({ id, generation }, options) =>
+      flights.runForReader(id, () => refreshOnce(id, 'read', { seenGeneration: generation, ...options })),
     refreshAhead: (id, dueBy) => flights.run(id, 'background', () => refreshOnce(id, 'background', { dueBy })),
     resolve(id, lostAt) {
       const priority = isInDoubt(lostAt, clock.now()) ? 'read' : 'background';

@@ -1,4 +1,5 @@
 // Reading a token: the one path behind every token that is served.
+import { allows } from '../../domain/caller.ts';
 import { type Connection, requiredTtlMs } from '../../domain/connection.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
 import { REJECTED_TOKEN_RETRY_MS } from '../../domain/time-limits.ts';
@@ -41,7 +42,8 @@ export interface TokenReader {
   /**
    * Refreshes on demand. `rejectedToken`: the token that an API rejected, which is never the result. When another one is
    * stored by now, that one is returned without a call to the provider; when there is no other one even after a refresh, the
-   * refusal is `provider_unavailable`. Rejects with `StoreError`.
+   * refusal is `provider_unavailable`. For a caller with `admin` on this connection, the provider is asked although it asked
+   * to wait, or its circuit is open. Rejects with `StoreError`.
    */
   refresh(call: Call, id: string, rejectedToken: string | undefined): Promise<Result>;
 
@@ -190,14 +192,15 @@ export function createTokenReader({
       const { connection, served } = found;
       const denied = authorise(call, connection);
       if (denied) return denied;
-      if (rejectedToken === undefined) return refresher.refresh(connection);
+      const isForced = allows(call.principal.caller.permissions, 'admin', connection.integration, connection.owner);
+      if (rejectedToken === undefined) return refresher.refresh(connection, { isForced });
       const isRejected = (one: Result): one is ServedToken =>
         !(one instanceof Refusal) && digest(one.accessToken) === digest(rejectedToken);
       // A newer token than the store's is in memory while its commit waits: the stored one may have been rejected before.
       const isNewest = connection.generation >= (tokenCache.get(id)?.connection.generation ?? 0);
       const isReplaced = served !== null && isNewest && !isRejected(served) && isGood(served);
       if (isReplaced && connection.status === 'active') return served;
-      const result = await refresher.refresh(connection);
+      const result = await refresher.refresh(connection, { isForced });
       if (!isRejected(result)) return result;
       // It joined a refresh that had committed this token already, or that left it as it is: another one may replace it.
       const isUnchanged = result.connection.generation <= connection.generation;

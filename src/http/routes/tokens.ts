@@ -51,7 +51,7 @@ const refresh = createRoute({
   tags: ['tokens'],
   summary: 'Refresh a token',
   description:
-    'Refreshes the access token at the provider and returns the new one. With `rejected_token`, if another token is stored by now, returns that one without calling the provider. The rejected token is never returned: if there is no other one, the answer is 503.',
+    'Refreshes the access token at the provider and returns the new one. With `rejected_token`, if another token is stored by now, returns that one without calling the provider. The rejected token is never returned: if there is no other one, the answer is 503. For a caller with `admin` on the connection, the provider is called even while it asks to wait or its circuit breaker is open.',
   security: SECURITY,
   request: { params, body: { ...body(RefreshPost), required: false } },
   responses: { 200: token, ...problems(...REFUSED) },
