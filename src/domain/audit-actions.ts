@@ -72,6 +72,15 @@ export const AUDIT_ACTIONS = {
     subject: 'connection',
     description: 'A refresh failed for good; the owner has to reconnect. `detail` is the reason.',
   },
+  'connection.reactivated': {
+    subject: 'connection',
+    description:
+      'The broker made a connection active again, and refreshes it: its grant was found dead with unlikely many others, or under settings of the integration that were changed. `detail` is the reason that it had.',
+  },
+  'connection.retried': {
+    subject: 'connection',
+    description: 'A caller had a dead grant tried once more. `detail` is the reason that it had.',
+  },
   'connection.revoked': {
     subject: 'connection',
     description: 'A caller revoked a connection; its credentials are deleted here.',

@@ -123,6 +123,8 @@ export interface RefreshFailure {
   reason: ReauthReason | null;
   error: RefreshError;
   nextRefreshAt: number | null;
+  /** Undefined: `error.at`. */
+  updatedAt?: number;
   /**
    * True: the provider never saw the refresh token, or refused it for certain, so the intent is cleared. False keeps the
    * intent on record.

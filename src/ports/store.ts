@@ -207,6 +207,25 @@ export interface RefreshStore {
     audit: AuditEntry,
   ): Promise<'recorded' | 'superseded' | 'gone'>;
   /**
+   * Connections of an integration that became `needs_reauth` since then (`updatedAt`), the newest first. From an index of
+   * these alone.
+   */
+  recentlyDead(integration: string, since: number, limit: number): Promise<Connection[]>;
+  /**
+   * Makes a connection `active` again that is `needs_reauth` for this reason, with the credentials of this generation: due at
+   * `nextRefreshAt`. `updatedAt` stays: it is not known yet whether anything has changed. `changed`: it is none of these.
+   */
+  reactivate(
+    id: string,
+    expected: Pick<Connection, 'generation' | 'reason'>,
+    nextRefreshAt: number,
+    audit: AuditEntry,
+  ): Promise<'reactivated' | 'changed'>;
+  /**
+   * When a connection of this integration was last refreshed, as far as those that are due last show; null: none of them was.
+   */
+  lastRefreshAt(integration: string): Promise<number | null>;
+  /**
    * Integrations with active connections whose `nextRefreshAt` has passed, and since when, the oldest first. Costs a few
    * index steps for each integration, however many connections are stored.
    */

@@ -33,6 +33,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795874668638,
       sha256: 'ce7c806aa80ed3cef486711a8cede88da721798ca1e93d851e5341e412a8305f',
     },
+    '0005_dead_grants': {
+      when: 1795875370961,
+      sha256: 'b3a33f2f2f46eb26173a6895781c371e60228016fe3d4c48cd35d113ec60a3ac',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
@@ -52,6 +56,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0004_unreadable_responses': {
       when: 1795874673955,
       sha256: 'ee9ba14c5b4cf8a0a1f1ee1231a19791d3d4e5e713953059e1b4ec786d7875eb',
+    },
+    '0005_dead_grants': {
+      when: 1795875384941,
+      sha256: '20c508784ca7bcc664931c35c381143eca8bc23a5a30c39c8557121343e765f1',
     },
   },
 };

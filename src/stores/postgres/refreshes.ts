@@ -1,6 +1,6 @@
 // Leases, intents and refreshed credentials in PostgreSQL: one process at a time refreshes a connection, and commits the
 // answer.
-import { and, asc, eq, getTableColumns, inArray, isNotNull, isNull, not, or, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, getTableColumns, gte, inArray, isNotNull, isNull, max, not, or, sql } from 'drizzle-orm';
 import type { HeldLease, RefreshStore } from '../../ports/index.ts';
 import { createLeaseObserver } from '../shared/lease-observer.ts';
 import {
@@ -8,6 +8,8 @@ import {
   countDue,
   credentialColumns,
   failureOf,
+  hasReasonOf,
+  LATEST,
   nextClaim,
   RELEASED,
   RESOLVED,
@@ -17,7 +19,7 @@ import {
 import { placeholderFor } from '../shared/placeholders.ts';
 import type { Orm, PostgresAccess } from './client.ts';
 import { isAlive, isKnown, type Liveness } from './liveness.ts';
-import { connections, grants, isActive, leases } from './schema.ts';
+import { connections, grants, isActive, isDead, leases } from './schema.ts';
 
 /** A loose index scan: two index steps for each integration, however many connections it has. */
 export const dueIntegrations = (now: number) => sql`
@@ -69,6 +71,7 @@ export function createRefreshStore(
     }
   }
 
+  const hasReason = hasReasonOf(connections);
   const connectionId = sql.placeholder('id');
   const byId = eq(connections.id, placeholderFor(connections.id, 'id'));
   const ofLease = eq(leases.connectionId, connectionId);
@@ -182,6 +185,37 @@ export function createRefreshStore(
       });
       return tracked(id, recording);
     },
+
+    recentlyDead: (integration, since, limit) =>
+      autocommit((orm) =>
+        orm
+          .select()
+          .from(connections)
+          .where(and(isDead, eq(connections.integration, integration), gte(connections.updatedAt, since)))
+          .orderBy(desc(connections.updatedAt))
+          .limit(limit),
+      ),
+    reactivate: (id, { generation, reason }, nextRefreshAt, audit) =>
+      transaction(async (orm) => {
+        const expected = and(eq(connections.id, id), isDead, eq(connections.generation, generation), hasReason(reason));
+        const change = { status: 'active' as const, reason: null, nextRefreshAt };
+        const changed = await orm.update(connections).set(change).where(expected).returning({ id: connections.id });
+        if (changed.length === 0) return 'changed';
+        await record(orm, audit, { kind: 'connection', id, generation });
+        return 'reactivated';
+      }),
+    lastRefreshAt: (integration) =>
+      autocommit(async (orm) => {
+        const latest = orm
+          .select({ at: connections.lastRefreshedAt })
+          .from(connections)
+          .where(and(isActive, isNotNull(connections.nextRefreshAt), eq(connections.integration, integration)))
+          .orderBy(desc(connections.nextRefreshAt))
+          .limit(LATEST)
+          .as('latest');
+        const [row] = await orm.select({ at: max(latest.at) }).from(latest);
+        return row?.at ?? null;
+      }),
 
     dueIntegrations: (now) =>
       autocommit(async (orm) => {

@@ -1,7 +1,7 @@
 // Leases and refreshes: what both stores decide and write, for the tables of any dialect.
 // `fence` is the fencing token. How long a lease lasts: `LEASE_MS` in domain/time-limits.ts, applied in lease-observer.ts.
-import { type Column, type SQL, sql } from 'drizzle-orm';
-import type { EncryptedCredentials } from '../../domain/connection.ts';
+import { type Column, eq, isNull, type SQL, sql } from 'drizzle-orm';
+import type { Connection, EncryptedCredentials } from '../../domain/connection.ts';
 import type { Claimed, HeldLease, RefreshedFields, RefreshFailure } from '../../ports/index.ts';
 import { placeholdersFor } from './placeholders.ts';
 
@@ -74,14 +74,22 @@ export const credentialColumns = (grants: Record<keyof EncryptedCredentials, Col
 /** What a failed refresh sets on the connection. */
 export const failureOf = (
   connections: Record<'failures', Column>,
-  { reason, error, nextRefreshAt }: RefreshFailure,
+  { reason, error, nextRefreshAt, updatedAt = error.at }: RefreshFailure,
 ) => ({
   ...(reason !== null && { status: 'needs_reauth' as const, reason }),
   lastRefreshError: error,
   nextRefreshAt,
   failures: sql`${connections.failures} + 1`,
-  updatedAt: error.at,
+  updatedAt,
 });
+
+/** For `lastRefreshAt`: of how many connections. */
+export const LATEST = 200;
+
+export const hasReasonOf =
+  (connections: Record<'reason', Column>) =>
+  (reason: Connection['reason']): SQL =>
+    reason === null ? isNull(connections.reason) : eq(connections.reason, reason);
 
 export const RELEASED = { holder: null } as const;
 export const RESOLVED = { holder: null, attempt: null, startedAt: null } as const;

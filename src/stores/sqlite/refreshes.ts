@@ -1,5 +1,5 @@
 // Leases, intents and refreshed credentials in SQLite: one process at a time refreshes a connection, and commits the answer.
-import { and, asc, eq, getTableColumns, isNotNull, lte, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, getTableColumns, gte, isNotNull, lte, max, sql } from 'drizzle-orm';
 import type { HeldLease, RefreshStore } from '../../ports/index.ts';
 import { createLeaseObserver } from '../shared/lease-observer.ts';
 import {
@@ -7,6 +7,8 @@ import {
   countDue,
   credentialColumns,
   failureOf,
+  hasReasonOf,
+  LATEST,
   nextClaim,
   RELEASED,
   RESOLVED,
@@ -16,7 +18,7 @@ import {
 import { placeholderFor } from '../shared/placeholders.ts';
 import { runner, type SqliteAccess } from './client.ts';
 import type { Liveness } from './liveness.ts';
-import { connections, grants, isActive, leases } from './schema.ts';
+import { connections, grants, isActive, isDead, leases } from './schema.ts';
 
 /** A loose index scan: two index steps for each integration, however many connections it has. */
 export const dueIntegrations = (now: number) => sql`
@@ -48,6 +50,35 @@ export const dueConnections = (orm: SqliteAccess['orm']) =>
     .orderBy(asc(connections.nextRefreshAt))
     .limit(sql.placeholder('limit'));
 
+/** The head of a partial index. */
+export const recentlyDead = (orm: SqliteAccess['orm']) =>
+  orm
+    .select()
+    .from(connections)
+    .where(
+      and(
+        isDead,
+        eq(connections.integration, sql.placeholder('integration')),
+        gte(connections.updatedAt, sql.placeholder('since')),
+      ),
+    )
+    .orderBy(desc(connections.updatedAt))
+    .limit(sql.placeholder('limit'));
+
+/** Of the connections that are due last, at the other end of the index. */
+export const lastRefreshAt = (orm: SqliteAccess['orm']) => {
+  const latest = orm
+    .select({ at: connections.lastRefreshedAt })
+    .from(connections)
+    .where(
+      and(isActive, isNotNull(connections.nextRefreshAt), eq(connections.integration, sql.placeholder('integration'))),
+    )
+    .orderBy(desc(connections.nextRefreshAt))
+    .limit(LATEST)
+    .as('latest');
+  return orm.select({ at: max(latest.at) }).from(latest);
+};
+
 export function createRefreshStore({ orm, read, write, record }: SqliteAccess, liveness: Liveness): RefreshStore {
   const observer = createLeaseObserver();
   /** Another process holds the lease, is alive, and has not held it for too long. */
@@ -57,6 +88,7 @@ export function createRefreshStore({ orm, read, write, record }: SqliteAccess, l
     liveness.isAlive(lease.holder) &&
     !observer.hasExpired(id, lease.fence, monotonic);
 
+  const hasReason = hasReasonOf(connections);
   const connectionId = sql.placeholder('id');
   const ofLease = eq(leases.connectionId, connectionId);
   const { connectionId: _, ...secrets } = getTableColumns(grants);
@@ -77,6 +109,8 @@ export function createRefreshStore({ orm, read, write, record }: SqliteAccess, l
     .orderBy(asc(leases.startedAt))
     .prepare();
   const due = dueConnections(orm).prepare();
+  const dead = recentlyDead(orm).prepare();
+  const refreshedLast = lastRefreshAt(orm).prepare();
   const reactivate = orm
     .update(connections)
     .set({ status: 'active' })
@@ -169,6 +203,16 @@ export function createRefreshStore({ orm, read, write, record }: SqliteAccess, l
         return 'recorded';
       }),
 
+    recentlyDead: (integration, since, limit) => read(() => dead.all({ integration, since, limit })),
+    reactivate: (id, { generation, reason }, nextRefreshAt, audit) =>
+      write(() => {
+        const expected = and(eq(connections.id, id), isDead, eq(connections.generation, generation), hasReason(reason));
+        const change = { status: 'active' as const, reason: null, nextRefreshAt };
+        if (orm.update(connections).set(change).where(expected).run().changes === 0) return 'changed';
+        record(audit, { kind: 'connection', id, generation });
+        return 'reactivated';
+      }),
+    lastRefreshAt: (integration) => read(() => refreshedLast.get({ integration })?.at ?? null),
     dueIntegrations: (now) => read(() => orm.all<{ integration: string; dueAt: number }>(dueIntegrations(now))),
     countDue: (now) =>
       read(() => orm.all<{ integration: string; dueAt: number; count: number }>(countDue(dueIntegrations(now), now))),

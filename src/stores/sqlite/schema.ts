@@ -74,11 +74,13 @@ export const connections = sqliteTable(
     index('connections_of_owner').on(t.owner, t.id),
     index('connections_by_status').on(t.integration, t.status),
     index('connections_of_account').on(sql`(account ->> 'id')`).where(sql`status <> 'revoked'`),
+    index('connections_dead').on(t.integration, t.updatedAt).where(sql`status = 'needs_reauth'`),
   ],
 );
 
 /** Literals, not parameters: only then does SQLite use the partial index. */
 export const isActive = sql`${connections.status} = 'active'`;
+export const isDead = sql`${connections.status} = 'needs_reauth'`;
 export const isLive = sql`${connections.status} <> 'revoked'`;
 
 /** As in the index, literally. */

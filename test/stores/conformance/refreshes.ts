@@ -352,4 +352,60 @@ export function refreshes(at: Opened): void {
       expect(claimed.flat().sort()).toEqual(all.sort());
     });
   });
+
+  describe('dead grants', () => {
+    const dead = async (updatedAt: number, given: Partial<Connection> = {}) =>
+      (await connected(at.store, { status: 'needs_reauth', reason: 'grant_revoked', updatedAt, ...given })).connection;
+
+    test('of an integration since a time, the newest first', async () => {
+      await dead(NOW - 20);
+      const first = await dead(NOW - 10);
+      const second = await dead(NOW - 5);
+      await dead(NOW, { integration: 'beta' });
+      await connected(at.store, { updatedAt: NOW });
+      expect(await at.store.recentlyDead('slack', NOW - 10, 10)).toEqual([second, first]);
+      expect(await at.store.recentlyDead('slack', NOW - 10, 1)).toEqual([second]);
+    });
+
+    test('reactivated: active and due, the rest as it was, and the change is reported', async () => {
+      const connection = await dead(NOW - 10);
+      const { id, generation, reason } = connection;
+      expect(await at.store.reactivate(id, { generation, reason }, NOW, anEntry())).toBe('reactivated');
+      const active = { ...connection, status: 'active', reason: null, nextRefreshAt: NOW };
+      expect(await at.store.connection(id)).toEqual(active);
+      expect(await at.store.claimDue('slack', NOW, NOW + 9, 10)).toEqual([id]);
+      expect(await claimed(id)).toMatchObject({ connection: { id } });
+    });
+
+    test('changed: another generation, reason or status', async () => {
+      const { id, generation, reason } = await dead(NOW);
+      const audit = anEntry();
+      const attempts = [
+        { generation: generation + 1, reason },
+        { generation, reason: 'grant_expired' as const },
+        { generation, reason: null },
+      ];
+      for (const expected of attempts) expect(await at.store.reactivate(id, expected, NOW, audit)).toBe('changed');
+      expect(await at.store.connection(id)).toMatchObject({ status: 'needs_reauth', reason });
+      await at.store.revoke(id, 'unsupported', NOW, anEntry());
+      expect(await at.store.reactivate(id, { generation, reason }, NOW, audit)).toBe('changed');
+      expect(await at.store.reactivate('con_none', { generation, reason }, NOW, audit)).toBe('changed');
+    });
+
+    test('a failure may leave the time of the last change as it was', async () => {
+      const { id, held } = await claimedNew({ updatedAt: NOW - 99 });
+      const failure = aFailure({ reason: 'grant_revoked', nextRefreshAt: null, updatedAt: NOW - 99 });
+      expect(await at.store.recordRefreshFailure(id, held, failure, anEntry())).toBe('recorded');
+      expect(await at.store.connection(id)).toMatchObject({ status: 'needs_reauth', updatedAt: NOW - 99 });
+    });
+
+    test('the last refresh of an integration: null while there was none', async () => {
+      await connected(at.store, { lastRefreshedAt: null, nextRefreshAt: NOW + 9 });
+      expect(await at.store.lastRefreshAt('slack')).toBeNull();
+      await connected(at.store, { lastRefreshedAt: NOW - 5, nextRefreshAt: NOW + 1 });
+      await connected(at.store, { lastRefreshedAt: NOW - 7, nextRefreshAt: NOW + 5 });
+      await connected(at.store, { integration: 'beta', lastRefreshedAt: NOW, nextRefreshAt: NOW + 1 });
+      expect(await at.store.lastRefreshAt('slack')).toBe(NOW - 5);
+    });
+  });
 }

@@ -1,0 +1,1 @@
+CREATE INDEX "connections_dead" ON "connections" USING btree ("integration","updated_at") WHERE status = 'needs_reauth';

@@ -1,0 +1,1 @@
+CREATE INDEX `connections_dead` ON `connections` (`integration`,`updated_at`) WHERE status = 'needs_reauth';
