@@ -129,7 +129,7 @@ export const CONNECT_LINK_REUSE_MS = SESSION_TTL_MS / 2;
 /** A session that has ended can be read for this long. */
 export const ENDED_SESSION_RETENTION_MS = 24 * HOUR_MS;
 /** What a token endpoint answered, and no token was found in, is kept this long: it may hold tokens. */
-export const UNREADABLE_RESPONSE_RETENTION_MS = DAY_MS;
+export const UNREADABLE_RESPONSE_RETENTION_MS = 24 * HOUR_MS;
 /** Ended sessions and old changes are deleted this often. */
 export const SWEEP_INTERVAL_MS = MINUTE_MS;
 /** Buffered audit entries and key uses are written this often. */
