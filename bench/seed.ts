@@ -103,7 +103,15 @@ async function createTemplate(database: string, integrations: string[]): Promise
   const store = await openSqlite(`file:${database}`);
   const at = Date.now();
   for (const id of integrations) {
-    const setup = { scopes: [], params: {}, overrides: {}, returnOrigins: [], createdAt: at, updatedAt: at };
+    const setup = {
+      scopes: [],
+      scopesNamed: true,
+      params: {},
+      overrides: {},
+      returnOrigins: [],
+      createdAt: at,
+      updatedAt: at,
+    };
     const secrets = { clientSecret: null, privateKey: null, keyId: null, certificate: null };
     await store.putIntegration({ id, provider: 'generic-oauth2', clientId: 'bench', ...secrets, ...setup }, by(at));
   }

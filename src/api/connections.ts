@@ -36,7 +36,7 @@ export const ConnectionView = z
     next_refresh_at: Time.nullable(),
     reauth_due_at: Time.nullable().openapi({
       description:
-        'When the grant expires even if refreshed: the owner should reconnect before. Null: unknown or never.',
+        'When the grant ends even if it is refreshed, or when the access token expires if nothing can refresh it: the owner should reconnect before. Null: unknown or never.',
     }),
     last_refreshed_at: Time.nullable(),
     last_refresh_error: z.object({ code: z.string(), detail: z.string(), at: Time }).nullable(),

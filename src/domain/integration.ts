@@ -14,6 +14,8 @@ export interface Integration {
   certificate: string | null;
   /** Default scopes of the provider are resolved when it is stored. */
   scopes: string[];
+  /** False: they are the provider's default scopes. Null: stored by a version that did not record it. */
+  scopesNamed: boolean | null;
   params: Record<string, string>;
   overrides: Overrides;
   /** Origins that a `return_url` may have, in addition to those of the configuration. */

@@ -17,6 +17,12 @@ export const isRenewable = (auth: AuthMode, credentials: { [S in keyof Credentia
   return needs.length > 0 && needs.every((secret) => credentials[secret] !== null);
 };
 
+/** Milliseconds since the epoch; null: the grant has no known end. What nothing can renew ends with its access token. */
+export function reauthDueAt(isRenewable: boolean, expiresAt: number | null, grantEndsAt: number | null): number | null {
+  const ends = [grantEndsAt, isRenewable ? null : expiresAt].filter((at) => at !== null);
+  return ends.length === 0 ? null : Math.min(...ends);
+}
+
 /** When a token issued now is refreshed; never before the provider accepts that. Null: never. */
 export function nextRefreshAt(
   id: string,

@@ -68,11 +68,21 @@ export interface RefreshRequest extends Pick<Connection, 'identity' | 'scopes' |
 
 /** Never rejects for anything that a provider does: that is a `ProviderFault`. */
 export interface ProviderClient {
-  /** The URL to redirect the browser to (RFC 6749 4.1.1, 7636; 9126 where the metadata requires it). */
+  /**
+   * The URL to redirect the browser to (RFC 6749 4.1.1, 7636; 9126 where the metadata requires it), and the scopes that it
+   * asks for. `optionalScopes` are those that no one named: they are left out where the provider does not support them.
+   */
   authorizationUrl(
     target: Target,
-    request: { state: string; nonce: string; verifier: string; redirectUri: string; scopes: string[] },
-  ): Promise<ProviderResult<{ url: string; issuer: string | null }>>;
+    request: {
+      state: string;
+      nonce: string;
+      verifier: string;
+      redirectUri: string;
+      scopes: string[];
+      optionalScopes?: readonly string[] | undefined;
+    },
+  ): Promise<ProviderResult<{ url: string; issuer: string | null; scopes: string[] }>>;
   /** Checks the authorization response (`iss`, `error`), exchanges the code, and validates the whole ID token. */
   exchange(
     target: Target,

@@ -161,7 +161,7 @@ describe('import', () => {
       account: null,
       expires_at,
       next_refresh_at: null,
-      reauth_due_at: null,
+      reauth_due_at: expires_at,
       last_refreshed_at: null,
       last_refresh_error: null,
       generation: 1,

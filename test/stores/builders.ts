@@ -23,6 +23,7 @@ export const anIntegration = (given: Partial<Omit<Integration, 'version'>> = {})
   scopes: ['chat:write', 'users:read'],
   params: { mode: 'oauth2_code' },
   overrides: { token_url: 'https://sandbox.example/token' },
+  scopesNamed: true,
   returnOrigins: ['https://app.example'],
   createdAt: NOW,
   updatedAt: NOW + 1,

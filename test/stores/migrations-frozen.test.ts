@@ -37,6 +37,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795875370961,
       sha256: 'b3a33f2f2f46eb26173a6895781c371e60228016fe3d4c48cd35d113ec60a3ac',
     },
+    '0006_scopes_named': {
+      when: 1795875626243,
+      sha256: '3f7855cfd38115554e3cba67ffed5fe5027d7784dde5d9c7ad5939955737db7b',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
@@ -60,6 +64,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0005_dead_grants': {
       when: 1795875384941,
       sha256: '20c508784ca7bcc664931c35c381143eca8bc23a5a30c39c8557121343e765f1',
+    },
+    '0006_scopes_named': {
+      when: 1795875637459,
+      sha256: '831341fbdd7398f96ec550eb61040be3fe437928363bd48cefbfb20263939c2e',
     },
   },
 };

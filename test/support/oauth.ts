@@ -141,10 +141,12 @@ export async function startAuthorization(
   client: ProviderClient,
   target: Target,
   scopes = ['openid'],
+  optionalScopes: readonly string[] = [],
 ): Promise<StartedAuthorization> {
-  const request = { state: secret(), nonce: secret(), verifier: secret(), redirectUri: REDIRECT_URI, scopes };
-  const { url, issuer } = unwrap(await client.authorizationUrl(target, request));
-  return { url, expected: { ...request, issuer } };
+  const request = { state: secret(), nonce: secret(), verifier: secret(), redirectUri: REDIRECT_URI };
+  const asked = { ...request, scopes, optionalScopes };
+  const { url, issuer, scopes: sent } = unwrap(await client.authorizationUrl(target, asked));
+  return { url, expected: { ...request, issuer, scopes: sent } };
 }
 
 /** Browses through the provider, and returns the authorization response. */

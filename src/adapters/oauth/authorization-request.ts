@@ -13,24 +13,29 @@ type Request = Parameters<ProviderClient['authorizationUrl']>[1];
 export const isOpenIdRequest = (target: Target<CodeMode>, scopes: readonly string[]): boolean =>
   target.auth.mode === 'oidc' && scopes.includes('openid');
 
-/** Drops `offline_access` where an OpenID Provider lists its scopes without it: some refuse the request otherwise. */
-const supportedScopes = (
-  target: Target<CodeMode>,
-  { scopes_supported: known }: Configured['metadata'],
-  scopes: string[],
-) =>
-  target.auth.mode === 'oidc' && known !== undefined && !known.includes('offline_access')
-    ? scopes.filter((scope) => scope !== 'offline_access')
-    : scopes;
+/**
+ * What is asked for: each scope once, and `offline_access` only where the provider lists it or someone named it. Some
+ * providers refuse it otherwise; others support it and do not list it (Discovery 1.0 3).
+ */
+function requestedScopes(
+  { auth }: Target<CodeMode>,
+  { scopes_supported: listed }: Configured['metadata'],
+  { scopes, optionalScopes = [] }: Request,
+): string[] {
+  if (auth.scope_separator === 'none') return [];
+  const unsupported =
+    auth.mode === 'oidc' && listed !== undefined && !listed.includes('offline_access') ? 'offline_access' : undefined;
+  return [...new Set(scopes)].filter((scope) => scope !== unsupported || !optionalScopes.includes(scope));
+}
 
 export async function authorizationUrl(
   target: Target<CodeMode>,
   { config, metadata }: Configured,
   request: Request,
   context: ErrorContext,
-): Promise<ProviderResult<{ url: string; issuer: string | null }>> {
+): Promise<ProviderResult<{ url: string; issuer: string | null; scopes: string[] }>> {
   const { auth } = target;
-  const scopes = supportedScopes(target, metadata, request.scopes);
+  const scopes = requestedScopes(target, metadata, request);
   const openid = isOpenIdRequest(target, scopes);
   const parameters: Record<string, string> = {
     ...fillAll(auth.authorization_params, target.values),
@@ -39,7 +44,7 @@ export async function authorizationUrl(
     redirect_uri: request.redirectUri,
     state: request.state,
   };
-  if (scopes.length > 0 && auth.scope_separator !== 'none') parameters.scope = scopes.join(auth.scope_separator);
+  if (scopes.length > 0) parameters.scope = scopes.join(auth.scope_separator);
   if (openid) parameters.nonce = request.nonce;
   // OpenID Connect Core 11: without it, the provider must ignore `offline_access`.
   if (openid && scopes.includes('offline_access')) parameters.prompt ??= 'consent';
@@ -61,7 +66,7 @@ export async function authorizationUrl(
       url.searchParams.delete(name);
       url.searchParams.set(own, value);
     }
-    return { ok: true, value: { url: url.href, issuer: target.issuer } };
+    return { ok: true, value: { url: url.href, issuer: target.issuer, scopes } };
   } catch (error) {
     return { ok: false, fault: { ...classifyProviderError(error, context), outcomeUnknown: false } };
   }

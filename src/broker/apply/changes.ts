@@ -1,4 +1,5 @@
 // What applying a declaration would change, field by field.
+import { isDeepStrictEqual } from 'node:util';
 import type { Caller, CallerKey } from '../../domain/caller.ts';
 import type { Integration } from '../../domain/integration.ts';
 import type { IntegrationSettings } from '../../ports/index.ts';
@@ -9,6 +10,7 @@ export type FieldChange = Difference | { path: string; secret: 'set' | 'changed'
 
 export const integrationChanges = (before: Integration | undefined, after: IntegrationSettings): FieldChange[] => [
   ...diff(before && describeIntegration(before), describeIntegration(after)),
+  ...namedScopesChange(before, after),
   ...secretChange('client_secret', before?.clientSecret, after.clientSecret),
   ...secretChange('private_key', before?.privateKey, after.privateKey),
 ];
@@ -22,6 +24,12 @@ export const callerChanges = (
   ...diff(before && describeCaller(before.caller), describeCaller(after)),
   ...(keys ? keyChanges(before?.keys ?? [], keys) : []),
 ];
+
+/** The same scopes, which are now named, or are no longer named but the provider's defaults. */
+function namedScopesChange(before: Integration | undefined, after: IntegrationSettings): FieldChange[] {
+  if (!before || !isDeepStrictEqual(before.scopes, after.scopes)) return [];
+  return diff({ scopes_named: before.scopesNamed ?? false }, { scopes_named: after.scopesNamed ?? false });
+}
 
 /** By the names of the API, without secrets. */
 const describeIntegration = (i: Integration | IntegrationSettings) => ({

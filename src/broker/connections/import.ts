@@ -5,12 +5,12 @@ import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
 import { fieldIssues, type Values, valuesOf } from '../../domain/fields.ts';
 import { readCredentials, serializeCredentials, staticToken } from '../../domain/imported-credentials.ts';
 import { connectionFields } from '../../domain/provider.ts';
-import type { Clock, Store, Vault } from '../../ports/index.ts';
+import type { Clock, Logger, Store, Vault } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
 import type { TokenCache } from '../cache/index.ts';
 import type { ResolvedIntegration, Targets } from '../integrations/index.ts';
 import { encryptCredentials, newId } from '../secrets/index.ts';
-import { newConnection, type ReceivedCredentials } from './new-connection.ts';
+import { newConnection, type ReceivedCredentials, warnIfNotRenewable } from './new-connection.ts';
 
 export interface ConnectionImport {
   integration: string;
@@ -40,9 +40,10 @@ export interface ImportParts {
   tokenCache: Pick<TokenCache, 'invalidate' | 'invalidateOwner'>;
   access: Pick<Access, 'denied' | 'record'>;
   clock: Clock;
+  log: Logger;
 }
 
-export function createImport({ store, vault, targets, tokenCache, access, clock }: ImportParts) {
+export function createImport({ store, vault, targets, tokenCache, access, clock, log }: ImportParts) {
   /** Undefined: a new connection is wanted. */
   async function renewable(wanted: ConnectionImport): Promise<Connection | undefined | Refusal> {
     const { connectionId: id, integration, owner } = wanted;
@@ -85,11 +86,13 @@ export function createImport({ store, vault, targets, tokenCache, access, clock 
       const done = await store.renewConnection(connection, encrypted, null, by);
       if (typeof done === 'string') return refuse({ code: 'connection_revoked', connection_id: id });
       tokenCache.invalidate(connection, done.generation);
+      warnIfNotRenewable(log, connection, found.auth, received.credentials);
       return { ...connection, ...done };
     }
     const added = await store.addConnection(connection, encrypted, null, by);
     if (added === 'added') {
       tokenCache.invalidateOwner(connection);
+      warnIfNotRenewable(log, connection, found.auth, received.credentials);
       return connection;
     }
     const existing = typeof added === 'object' ? added.exists : id;

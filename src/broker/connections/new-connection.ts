@@ -2,7 +2,8 @@
 
 import type { AuthMode } from '../../domain/auth-modes.ts';
 import type { Account, Connection, Credentials, Identity } from '../../domain/connection.ts';
-import { grantEndsAt, isRenewable, nextRefreshAt } from '../../domain/refresh-schedule.ts';
+import { grantEndsAt, isRenewable, nextRefreshAt, reauthDueAt } from '../../domain/refresh-schedule.ts';
+import type { Logger } from '../../ports/index.ts';
 
 export interface ReceivedCredentials {
   credentials: Credentials;
@@ -31,8 +32,8 @@ export function newConnection(
 ): Connection {
   const { credentials, expiresAt, idleIn, endsIn } = received;
   // Without a token there is nothing to refresh ahead of time: the first read requests one.
-  const ahead =
-    isRenewable(auth, credentials) && (credentials.accessToken !== null || credentials.refreshToken !== null);
+  const renewable = isRenewable(auth, credentials);
+  const ahead = renewable && (credentials.accessToken !== null || credentials.refreshToken !== null);
   return {
     id,
     ...place,
@@ -46,7 +47,7 @@ export function newConnection(
     issuedAt: now,
     expiresAt,
     nextRefreshAt: ahead ? nextRefreshAt(id, auth, now, expiresAt, idleIn) : null,
-    reauthDueAt: grantEndsAt(auth, endsIn, now, null),
+    reauthDueAt: reauthDueAt(renewable, expiresAt, grantEndsAt(auth, endsIn, now, null)),
     lastRefreshedAt: null,
     lastRefreshError: null,
     failures: 0,
@@ -63,3 +64,17 @@ const accountOf = (identity: Identity | null): Account | null =>
 /** OpenID Connect Core 5.7. False if one of them is unknown. */
 export const isDifferentIdentity = (a: Identity | null | undefined, b: Identity | null | undefined): boolean =>
   !!a && !!b && (a.issuer !== b.issuer || a.subject !== b.subject);
+
+/** To be called once for each connection that is stored: says that it ends with its access token, and what to do. */
+export function warnIfNotRenewable(
+  log: Logger,
+  { id, integration, expiresAt }: Connection,
+  auth: AuthMode,
+  credentials: Credentials,
+): void {
+  if (expiresAt === null || isRenewable(auth, credentials)) return;
+  log.warn(
+    { connection: id, integration, reauth_due_at: new Date(expiresAt).toISOString() },
+    'connect: no refresh token, the owner must connect again when the access token expires. Request offline access, where the provider has it: a scope such as offline_access, or a parameter such as access_type=offline',
+  );
+}

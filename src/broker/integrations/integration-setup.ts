@@ -131,6 +131,7 @@ export function createIntegrationPlanner({
         keyId: setup.keyId ?? null,
         certificate: setup.certificate ?? null,
         scopes: setup.scopes ?? defaultScopes(provider && authMode(provider, setup.params ?? {})),
+        scopesNamed: setup.scopes !== undefined,
         params: setup.params ?? {},
         overrides: setup.overrides ?? {},
         returnOrigins: setup.returnOrigins ?? [],

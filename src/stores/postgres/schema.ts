@@ -3,6 +3,7 @@
 import { sql } from 'drizzle-orm';
 import {
   bigint,
+  boolean,
   customType,
   doublePrecision,
   index,
@@ -50,6 +51,7 @@ export const integrations = pgTable('integrations', {
   keyId: text('key_id'),
   certificate: text('certificate'),
   scopes: json<string[]>('scopes').notNull(),
+  scopesNamed: boolean('scopes_named'),
   params: json<Record<string, string>>('params').notNull(),
   overrides: json<Overrides>('overrides').notNull(),
   returnOrigins: json<string[]>('return_origins').notNull(),

@@ -28,6 +28,7 @@ export const integrations = sqliteTable('integrations', {
   keyId: text('key_id'),
   certificate: text('certificate'),
   scopes: json<string[]>('scopes').notNull(),
+  scopesNamed: integer('scopes_named', { mode: 'boolean' }),
   params: json<Record<string, string>>('params').notNull(),
   overrides: json<Overrides>('overrides').notNull(),
   returnOrigins: json<string[]>('return_origins').notNull(),

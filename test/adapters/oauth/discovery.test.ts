@@ -130,9 +130,9 @@ describe('discovery failure', () => {
 });
 
 describe('offline_access', () => {
-  const asked = async (change: object) => {
+  const asked = async (change: object, optionalScopes?: string[]) => {
     answer = { body: document(change) };
-    const to = { ...request, scopes: ['openid', 'offline_access'] };
+    const to = { ...request, scopes: ['openid', 'offline_access'], optionalScopes };
     const { searchParams } = new URL(unwrap(await adapter.client.authorizationUrl(target, to)).url);
     return { scope: searchParams.get('scope'), prompt: searchParams.get('prompt') };
   };
@@ -146,7 +146,9 @@ describe('offline_access', () => {
     expect(await asked({})).toEqual({ scope: 'openid offline_access', prompt: 'consent' });
   });
 
-  test('is omitted when the provider lists its scopes without it', async () => {
-    expect(await asked({ scopes_supported: ['openid', 'email'] })).toEqual({ scope: 'openid', prompt: null });
+  test('is omitted when the provider lists its scopes without it, unless someone named it', async () => {
+    const listed = { scopes_supported: ['openid', 'email'] };
+    expect(await asked(listed, ['openid', 'offline_access'])).toEqual({ scope: 'openid', prompt: null });
+    expect(await asked(listed)).toEqual({ scope: 'openid offline_access', prompt: 'consent' });
   });
 });

@@ -1,10 +1,12 @@
 // The first step of the connect flow: from the connect URL to the provider's authorization endpoint (RFC 6749 4.1.1, RFC 7636).
 // CSRF protection: `state` and browser binding begin here; callback.ts checks them.
+import { isDeepStrictEqual } from 'node:util';
 import { Refusal } from '../../../domain/errors.ts';
 import { fieldIssues } from '../../../domain/fields.ts';
 import type { Flow } from '../../../domain/integration.ts';
 import { connectionFields } from '../../../domain/provider.ts';
 import { SESSION_TTL_MS } from '../../../domain/time-limits.ts';
+import type { ResolvedIntegration } from '../../integrations/index.ts';
 import { digest, newSecret } from '../../secrets/index.ts';
 import {
   type BrowserRequest,
@@ -40,7 +42,9 @@ export function createBegin(parts: FlowParts) {
     const target = targets.targetOf(found, { params, captured: {} });
     const scopes = session.scopes ?? found.integration.scopes;
     const redirectUri = `${publicUrl}/oauth2/callback/${session.integration}`;
-    const authorization = await provider.authorizationUrl(target, { state, nonce, verifier, scopes, redirectUri });
+    const optionalScopes = session.scopes === null ? unnamedScopes(found) : [];
+    const asked = { state, nonce, verifier, redirectUri, scopes, optionalScopes };
+    const authorization = await provider.authorizationUrl(target, asked);
     if (!authorization.ok) {
       // The session stays pending during an outage: the owner may try the link again.
       if (authorization.fault.kind === 'transient') return refused('provider_unavailable', name);
@@ -59,7 +63,7 @@ export function createBegin(parts: FlowParts) {
       nonce: vault.encrypt(nonce, flowContext(stateDigest, 'nonce')),
       issuer: authorization.value.issuer,
       redirectUri,
-      scopes,
+      scopes: authorization.value.scopes,
       params,
       expiresAt: now + SESSION_TTL_MS,
     };
@@ -68,4 +72,10 @@ export function createBegin(parts: FlowParts) {
     if (begun === 'gone') return closed(await store.session(session.id), clock.now()) ?? refused('invitation_used');
     return { kind: 'redirect', url: authorization.value.url, provider: name, browser };
   };
+}
+
+/** The scopes of the integration that no admin named: the provider's defaults. */
+function unnamedScopes({ integration: { scopes, scopesNamed }, auth }: ResolvedIntegration): readonly string[] {
+  const named = scopesNamed ?? !('default_scopes' in auth && isDeepStrictEqual(scopes, auth.default_scopes));
+  return named ? [] : scopes;
 }

@@ -5,7 +5,7 @@ import type { ConnectSession, Flow } from '../../../domain/integration.ts';
 import type { TokenResponse } from '../../../ports/index.ts';
 import type { ResolvedIntegration } from '../../integrations/index.ts';
 import { encryptCredentials, newId } from '../../secrets/index.ts';
-import { isDifferentIdentity, newConnection, type ReceivedCredentials } from '../new-connection.ts';
+import { isDifferentIdentity, newConnection, type ReceivedCredentials, warnIfNotRenewable } from '../new-connection.ts';
 import { type BrowserRequest, type ConnectStep, type FlowParts, fail, origin, refused, withQuery } from './steps.ts';
 
 /** Other requests may create or revoke a connection with the same integration, owner and label meanwhile. */
@@ -56,6 +56,7 @@ export function createFinish(parts: FlowParts) {
         { connection: id, integration, action, lifetime_ms: lifetime(connection) },
         'connect: connection stored',
       );
+      warnIfNotRenewable(log, connection, auth, received.credentials);
       if (session.returnUrl === null) return { kind: 'connected', provider: name, label };
       const url = withQuery(session.returnUrl, { status: 'success', connection_id: id });
       return { kind: 'redirect', provider: name, url };

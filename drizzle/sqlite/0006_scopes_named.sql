@@ -1,0 +1,1 @@
+ALTER TABLE `integrations` ADD `scopes_named` integer;
