@@ -7,10 +7,13 @@ import { CredentialFields, Template, UrlTemplate } from './fields.ts';
 const hasEndpoints = <T extends { authorization_url?: unknown; token_url?: unknown }>(m: T): boolean =>
   m.authorization_url !== undefined && m.token_url !== undefined;
 
-/** OAuth 2.0 authorization code flow (RFC 6749 4.1), with explicit endpoints. */
+/** OAuth 2.0 authorization code flow (RFC 6749 4.1): endpoints here, or by the issuer's metadata (RFC 8414). */
 const OAuth2Code = z
-  .strictObject({ mode: z.literal('oauth2_code'), ...codeFields })
-  .refine(hasEndpoints, 'authorization_url and token_url are required without an issuer');
+  .strictObject({ mode: z.literal('oauth2_code'), issuer: UrlTemplate.optional(), ...codeFields })
+  .refine(
+    (m) => m.issuer !== undefined || hasEndpoints(m),
+    'authorization_url and token_url are required without an issuer',
+  );
 /** OpenID Connect authorization code flow: endpoints by discovery, and a validated ID token. */
 const Oidc = z.strictObject({ mode: z.literal('oidc'), issuer: UrlTemplate, ...codeFields });
 

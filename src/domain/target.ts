@@ -116,6 +116,10 @@ export function resolveTarget(
   };
 }
 
+/** Whose JWTs an integration makes trusted; null: none. A plain authorization server issues no ID tokens. */
+export const trustedIssuerOf = ({ auth, issuer }: Pick<Target, 'auth' | 'issuer'>): string | null =>
+  auth.mode === 'oauth2_code' ? null : issuer;
+
 /** Whether token requests carry DPoP proofs (RFC 9449). */
 export const usesDpop = ({ auth, values }: Pick<Target, 'auth' | 'values'>): boolean =>
   'dpop' in auth && fill(auth.dpop, values) === 'true';

@@ -6,7 +6,7 @@ import { REFRESH_DEADLINE_MS } from '../../domain/time-limits.ts';
 import type { ProviderResult } from '../../ports/index.ts';
 import { type Outbound, type OutboundRequest, WholeResponse } from '../outbound/outbound.ts';
 import { ClientKeyError, chooseAuthMethod, clientAuthentication } from './client-authentication.ts';
-import type { Discovery, Metadata } from './discovery.ts';
+import type { Discovery, IssuerKind, Metadata } from './discovery.ts';
 import { fault } from './provider-errors.ts';
 import { renameParameters, toDialectRequest } from './token-request.ts';
 import { receiveTokenResponse, stripChallenge } from './token-response.ts';
@@ -31,7 +31,7 @@ export function createConfigurations(outbound: Outbound, discovery: Discovery): 
 
   return {
     async get(target) {
-      const found = target.issuer === null ? undefined : await discovery.metadata(target.issuer);
+      const found = target.issuer === null ? undefined : await discovery.metadata(target.issuer, issuerKind(target));
       if (found && !found.ok) return found;
       const discovered = found ? found.value : NO_METADATA;
       const cached = cache.get(target);
@@ -47,6 +47,9 @@ export function createConfigurations(outbound: Outbound, discovery: Discovery): 
     },
   };
 }
+
+const issuerKind = ({ auth }: Target): IssuerKind =>
+  auth.mode === 'oidc' ? 'openid_provider' : 'authorization_server';
 
 /** For a provider without an issuer: openid-client requires one, and never compares an answer with it. */
 const NO_METADATA: Metadata = { issuer: 'https://no-issuer.invalid' };

@@ -1,6 +1,7 @@
 // The outbox of revocations: delivers them to their providers, with retries. Each integration has lanes and a circuit breaker
 // of its own, so that none waits behind another's outage or backlog.
 
+import { isCode } from '../../domain/auth-modes.ts';
 import { backoff } from '../../domain/backoff.ts';
 import type { Ciphertext, Connection, UpstreamRevocation } from '../../domain/connection.ts';
 import { Refusal } from '../../domain/errors.ts';
@@ -205,9 +206,9 @@ export function createRevocationOutbox(parts: OutboxParts): RevocationOutbox {
   };
 }
 
-/** Discovery may find the endpoint of an OpenID provider. */
-const hasEndpoint = ({ auth, endpoints }: Target): boolean =>
-  auth.mode === 'oidc' || endpoints.revocation !== undefined;
+/** The metadata of an issuer may name the endpoint. */
+const hasEndpoint = ({ auth, endpoints, issuer }: Target): boolean =>
+  (isCode(auth) && issuer !== null) || endpoints.revocation !== undefined;
 
 /** Whether the endpoint is not missing only because a parameter is, or is none that the catalogue accepts any more. */
 const isComplete = (

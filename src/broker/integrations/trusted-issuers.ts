@@ -1,5 +1,6 @@
 // The issuers whose JWTs are trusted: those of this deployment's OpenID integrations, and those of the configuration.
 import { Refusal } from '../../domain/errors.ts';
+import { trustedIssuerOf } from '../../domain/target.ts';
 import type { Store, TrustedIssuer } from '../../ports/index.ts';
 import type { Targets } from './targets.ts';
 
@@ -33,9 +34,10 @@ export function createTrustedIssuers({ store, targets, configured }: Parts): Tru
       for (const { id } of page.data) {
         const found = await targets.find(id);
         if (found instanceof Refusal) continue;
-        const { issuer, clientId } = targets.targetOf(found, { params: {}, captured: {} });
+        const target = targets.targetOf(found, { params: {}, captured: {} });
+        const issuer = trustedIssuerOf(target);
         // The audience of an integration's ID tokens is its client (OpenID Connect Core 2).
-        if (issuer !== null) add({ issuer, audiences: [clientId] });
+        if (issuer !== null) add({ issuer, audiences: [target.clientId] });
       }
       after = page.next ?? undefined;
     } while (after !== undefined);
