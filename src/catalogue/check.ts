@@ -2,6 +2,7 @@
 
 import { type AuthMode, capturesOf, credentialFieldsOf, isCode, modeName } from '../domain/auth-modes.ts';
 import { type CredentialField, isValid, type Params, placeholders, type Values } from '../domain/fields.ts';
+import { settingIssues, settingsOf } from '../domain/param-settings.ts';
 import { apiOf, type Provider } from '../domain/provider.ts';
 
 /** Names that are filled when a request is made. */
@@ -50,10 +51,27 @@ function modeIssues(provider: Provider, auth: AuthMode, at: string): string[] {
     ...defaultIssues(`${at}.connection_params`, auth.connection_params),
     ...uses(auth, at, captured, credentials).flatMap(unknownPlaceholders),
     ...selfMatchIssues(auth, at),
+    ...settingsIssues(auth, at, integration),
     ...dpopIssues(auth, at, { ...integration, ...connection }),
     ...unknownPlaceholders([`${at}.api_base_url`, api.base, captured]),
     ...templateUses(`${at}.api_headers`, api.headers, captured).flatMap(unknownPlaceholders),
   ];
+}
+
+/** A field is set by a param of the integration, and each option of that param must be a value of the field. */
+function settingsIssues(auth: AuthMode, at: string, fields: Params): string[] {
+  if (!('settings' in auth)) return [];
+  return settingsOf(auth).flatMap(([setting, param]) => {
+    const path = `${at}.settings.${setting}`;
+    const field = fields[param];
+    if (field === undefined) return [`${path}: ${param} is not among the params of the integration`];
+    const values = field.options ? Object.keys(field.options) : field.default === undefined ? [] : [field.default];
+    return values.flatMap((value) =>
+      settingIssues(auth, fields, { [param]: value })
+        .filter((issue) => issue.path === `params.${param}`)
+        .map(({ message }) => `${path}: "${value}" of ${param}: ${message}`),
+    );
+  });
 }
 
 /** Proofs name the token endpoint and POST (RFC 9449 4.2): other requests have none. */

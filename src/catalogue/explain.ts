@@ -61,7 +61,9 @@ function describeMode(provider: Provider, auth: AuthMode): string[] {
 function describeConnect(auth: AuthMode): string {
   if (!isCode(auth)) return `Connected by POST /v1/connections${isStatic(auth) ? '; served as imported' : ''}.`;
   const where =
-    auth.mode === 'oidc' ? `an OpenID Provider, found by discovery at ${auth.issuer}` : auth.authorization_url;
+    auth.mode === 'oidc'
+      ? `an OpenID Provider, found by discovery at ${auth.issuer}`
+      : [auth.authorization_url, ...(auth.issuer ? [`where the metadata of ${auth.issuer} says`] : [])].join(', or ');
   return `Connected in a browser, at ${where}${auth.pkce === 'none' ? ', without PKCE, which it does not support' : ''}.`;
 }
 

@@ -1,7 +1,7 @@
 // Dialects: what a vendor does differently from the standards, as fields of a catalogue entry's mode (token requests, token
 // responses, errors, refresh, revocation). Durations are whole seconds.
 import { z } from 'zod';
-import { Params, Template, UrlTemplate } from './fields.ts';
+import { Name, Params, Template, UrlTemplate } from './fields.ts';
 
 const Seconds = z.int().positive();
 const Templates = z.record(z.string(), Template);
@@ -11,7 +11,24 @@ const Path = z.string().regex(/^[^.\s]+(?:\.[^.\s]+)*$/, 'a dotted path');
 const Paths = z.array(Path).min(1);
 const Captures = z.record(z.string().regex(/^[a-z][a-z0-9_]*$/), Path);
 const Success = z.strictObject({ path: Path, equals: z.union([z.string(), z.number(), z.boolean()]) });
-const Algorithm = z.enum(['RS256', 'RS384', 'RS512', 'PS256', 'ES256', 'EdDSA']);
+export const SIGNING_ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'ES256', 'EdDSA'] as const;
+const Algorithm = z.enum(SIGNING_ALGORITHMS);
+const Separator = z.enum([' ', ',', ';']);
+/** RFC 7636. `none` only for vendors that reject the parameters. */
+export const Pkce = z.enum(['S256', 'plain', 'none']);
+
+/** Fields of a mode that a param of the integration may set. */
+const SettableField = z.enum([
+  'client_auth',
+  'client_assertion.alg',
+  'pkce',
+  'scope_separator',
+  'authorization_params',
+  'token_request.params',
+  'token_answer.expires',
+  'errors',
+]);
+export type SettableField = z.infer<typeof SettableField>;
 
 /** How the token is sent to the API. */
 export const Send = z.strictObject({
@@ -90,7 +107,7 @@ const TokenAnswer = z.strictObject({
   access_token: Paths.default(['access_token']),
   refresh_token: Paths.default(['refresh_token']),
   scope: Paths.default(['scope']),
-  scope_separator: z.enum([' ', ',']).default(' '),
+  scope_separator: Separator.default(' '),
   expires: z
     .strictObject({
       /** Seconds from now; 0 counts as absent. */
@@ -127,6 +144,8 @@ export const Errors = z.strictObject({
   misconfigured: z.array(z.string()).default([]),
 });
 
+export type Errors = z.infer<typeof Errors>;
+
 export const tokenEndpointFields = {
   token_url: UrlTemplate.optional(),
   /** The first method that the integration has the secrets for is used. By default as discovery says. */
@@ -142,11 +161,13 @@ export const tokenEndpointFields = {
     })
     .prefault({}),
   /** `none`: the vendor has no scopes, and the parameter is not sent. */
-  scope_separator: z.enum([' ', ',', 'none']).default(' '),
+  scope_separator: z.enum([...Separator.options, 'none']).default(' '),
   default_scopes: z.array(z.string()).default([]),
   token_request: TokenRequest.prefault({}),
   token_answer: TokenAnswer.prefault({}),
   errors: Errors.prefault({}),
+  /** Field of this mode → the param of the integration that sets it, where that is given (`src/domain/param-settings.ts`). */
+  settings: z.partialRecord(SettableField, Name).default({}),
 };
 
 /** Revocation: by RFC 7009, by the vendor's own request, or none. Templates may name tokens, the client and its secret. */
@@ -223,8 +244,7 @@ export const codeFields = {
   authorization_params: Templates.default({}),
   /** Standard parameter name → the vendor's name. */
   authorization_rename: z.record(z.string(), z.string()).default({}),
-  /** RFC 7636. `none` only for vendors that reject the parameters. */
-  pkce: z.enum(['S256', 'none']).default('S256'),
+  pkce: Pkce.default('S256'),
   callback: z
     .strictObject({
       /** Name on the connection → parameter of the callback. It replaces a connection parameter of the same name. */

@@ -1,7 +1,8 @@
 // A catalogue entry: one third-party system as data.
 import { z } from 'zod';
 import { AuthMode, modeName } from './auth-modes.ts';
-import { Params, Template, UrlTemplate } from './fields.ts';
+import { Params, Template, UrlTemplate, valuesOf } from './fields.ts';
+import { applySettings } from './param-settings.ts';
 
 const Slug = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'lower-case letters, digits and dashes, at most 63');
 
@@ -76,11 +77,17 @@ export const Provider = z.strictObject({
 });
 export type Provider = z.infer<typeof Provider>;
 
-/** The mode that `params.mode` names, by its variant or mode; the first by default; undefined: there is none of that name. */
-export const authMode = ({ auth }: Provider, params: Record<string, string>): AuthMode | undefined =>
-  params.mode === undefined
-    ? auth[0]
-    : (auth.find((a) => modeName(a) === params.mode) ?? auth.find((a) => a.mode === params.mode));
+/**
+ * The mode that `params.mode` names, by its variant or mode; the first by default; undefined: there is none of that name. What
+ * params of the integration set is applied.
+ */
+export function authMode(provider: Provider, params: Record<string, string>): AuthMode | undefined {
+  const { mode: name } = params;
+  const { auth: modes } = provider;
+  const found =
+    name === undefined ? modes[0] : (modes.find((a) => modeName(a) === name) ?? modes.find((a) => a.mode === name));
+  return found && applySettings(found, valuesOf({ ...provider.params, ...found.params }, params));
+}
 
 /** The parameters of an integration in this mode, including `mode` where there are several. */
 export function integrationFields(provider: Provider, auth: AuthMode | undefined): Params {

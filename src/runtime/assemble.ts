@@ -117,6 +117,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
     callerCache,
     access,
     clock,
+    log,
     configuredIssuers: declared.trusted_issuers.map(({ jwks_uri, ...issuer }) => ({ ...issuer, jwksUri: jwks_uri })),
     checkUrl: (target) => checkUrl(target, outboundAllow),
     onChange: (id) => {

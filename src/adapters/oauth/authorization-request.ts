@@ -28,6 +28,12 @@ function requestedScopes(
   return [...new Set(scopes)].filter((scope) => scope !== unsupported || !optionalScopes.includes(scope));
 }
 
+/** `plain` where the provider announces nothing better (RFC 8414 2); a provider that announces nothing gets S256. */
+function pkceMethod({ auth }: Target<CodeMode>, { code_challenge_methods_supported: methods }: Configured['metadata']) {
+  const onlyPlain = methods?.includes('plain') && !methods.includes('S256');
+  return auth.pkce === 'S256' && onlyPlain ? 'plain' : auth.pkce;
+}
+
 export async function authorizationUrl(
   target: Target<CodeMode>,
   { config, metadata }: Configured,
@@ -48,10 +54,14 @@ export async function authorizationUrl(
   if (openid) parameters.nonce = request.nonce;
   // OpenID Connect Core 11: without it, the provider must ignore `offline_access`.
   if (openid && scopes.includes('offline_access')) parameters.prompt ??= 'consent';
-  if (auth.pkce === 'S256') {
-    parameters.code_challenge = await client.calculatePKCECodeChallenge(request.verifier);
-    parameters.code_challenge_method = 'S256';
+  const pkce = pkceMethod(target, metadata);
+  if (pkce !== 'none') {
+    parameters.code_challenge =
+      pkce === 'plain' ? request.verifier : await client.calculatePKCECodeChallenge(request.verifier);
+    parameters.code_challenge_method = pkce;
   }
+  // An empty value is as if the parameter were absent (RFC 6749 3.1): it keeps a default from being sent.
+  for (const [name, value] of Object.entries(parameters)) if (value === '') delete parameters[name];
   try {
     const url = metadata.require_pushed_authorization_requests
       ? await client.buildAuthorizationUrlWithPAR(config, parameters)

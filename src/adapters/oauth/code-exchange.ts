@@ -61,7 +61,7 @@ export function createCodeExchange({ outbound, verifyIdTokenSignature, dpopKeys,
           expectedState: expected.state,
           idTokenExpected: openid,
           ...(openid ? { expectedNonce: expected.nonce } : {}),
-          ...(auth.pkce === 'S256' ? { pkceCodeVerifier: expected.verifier } : {}),
+          ...(auth.pkce !== 'none' ? { pkceCodeVerifier: expected.verifier } : {}),
         },
         fillAll(auth.token_request.params, {
           ...valuesWithClientSecret(target),

@@ -202,9 +202,10 @@ function tokenType(said: unknown, auth: TokenMode): string {
 }
 
 /** An empty string grants nothing; an absent one means as requested (RFC 6749 5.1). */
-export function parseScopes(value: unknown, separator: ' ' | ','): string[] | undefined {
+export function parseScopes(value: unknown, separator: string): string[] | undefined {
   if (Array.isArray(value)) return value.filter((scope) => typeof scope === 'string');
   if (typeof value !== 'string') return undefined;
+  if (separator === ';') return value.split(/[\s;]+/).filter((scope) => scope !== '');
   const commas = separator === ',' || !/\s/.test(value.trim());
   return value.split(commas ? /[\s,]+/ : /\s+/).filter((scope) => scope !== '');
 }

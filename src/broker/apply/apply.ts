@@ -83,7 +83,11 @@ export function createApply({
         issues.push(...faults.issues.map(({ path, message }) => ({ path: `integrations.${i}.${path}`, message })));
         continue;
       }
-      const { settings, before, issuer } = await planner.plan(id, setup);
+      const { settings, before, issuer, issues: more } = await planner.plan(id, setup);
+      if (more.length > 0) {
+        issues.push(...more.map(({ path, message }) => ({ path: `integrations.${i}.${path}`, message })));
+        continue;
+      }
       if (issuer !== null) issuers.add(issuer);
       const fields = integrationChanges(before, settings);
       if (before && fields.length === 0) continue;

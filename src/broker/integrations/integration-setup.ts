@@ -2,11 +2,19 @@
 import { type AuthMode, isCode } from '../../domain/auth-modes.ts';
 import type { Ciphertext } from '../../domain/connection.ts';
 import type { InputIssue } from '../../domain/errors.ts';
-import { fieldIssues } from '../../domain/fields.ts';
+import { fieldIssues, placeholders, valuesOf } from '../../domain/fields.ts';
 import type { Integration, Overrides } from '../../domain/integration.ts';
+import { settingIssues } from '../../domain/param-settings.ts';
 import { authMode, integrationFields, type Provider } from '../../domain/provider.ts';
-import { NO_SECRETS, resolveTarget } from '../../domain/target.ts';
-import { type Clock, type IntegrationSettings, type Store, type Vault, VaultError } from '../../ports/index.ts';
+import { NO_SECRETS, resolveTarget, trustedIssuerOf } from '../../domain/target.ts';
+import {
+  type Clock,
+  type IntegrationSettings,
+  type Logger,
+  type Store,
+  type Vault,
+  VaultError,
+} from '../../ports/index.ts';
 import { integrationContext } from './targets.ts';
 
 export interface IntegrationSetup {
@@ -32,6 +40,8 @@ export interface PlannedIntegration {
   before: Integration | undefined;
   /** Whose tokens the broker trusts once this is stored; null: none. */
   issuer: string | null;
+  /** What is wrong with the set-up together with the secrets that are stored. */
+  issues: InputIssue[];
 }
 
 export interface IntegrationPlanner {
@@ -48,6 +58,7 @@ export interface PlannerParts {
   clock: Pick<Clock, 'now'>;
   /** What is wrong with a URL that requests would go to; undefined: nothing. */
   checkUrl: (url: string) => string | undefined;
+  log: Pick<Logger, 'warn'>;
 }
 
 export function createIntegrationPlanner({
@@ -56,6 +67,7 @@ export function createIntegrationPlanner({
   catalogue,
   clock,
   checkUrl,
+  log,
 }: PlannerParts): IntegrationPlanner {
   function issuesOf(id: string, provider: Provider, setup: IntegrationSetup): InputIssue[] {
     const params = setup.params ?? {};
@@ -63,6 +75,8 @@ export function createIntegrationPlanner({
     const issues = fieldIssues('params', integrationFields(provider, auth), params);
     if (setup.clientId === undefined && auth && needsClient(auth))
       issues.push({ path: 'client_id', message: `is required in the mode ${auth.mode}` });
+    if (auth && issues.length === 0) issues.push(...settingIssues(auth, integrationFields(provider, auth), params));
+    if (auth && issues.length === 0) issues.push(...endpointIssues(provider, auth, setup));
     issues.push(...pemIssues(setup));
     return issues.length > 0 ? issues : urlIssues(id, provider, setup);
   }
@@ -138,10 +152,14 @@ export function createIntegrationPlanner({
         createdAt: now,
         updatedAt: now,
       };
-      const { issuer } = provider
-        ? resolveTarget(provider, { ...settings, version: 0 }, NO_SECRETS, {})
-        : { issuer: null };
-      return { settings, before, issuer };
+      const target = provider && resolveTarget(provider, { ...settings, version: 0 }, NO_SECRETS, {});
+      if (target && isCode(target.auth) && target.auth.pkce === 'none' && target.auth.settings.pkce !== undefined)
+        log.warn(
+          { integration: id },
+          'integration: PKCE is switched off by its params. Use it if the provider allows it',
+        );
+      const issues = secretIssues(target?.auth, settings, before);
+      return { settings, before, issuer: target ? trustedIssuerOf(target) : null, issues };
     },
   };
 }
@@ -154,6 +172,52 @@ const needsClient = (auth: AuthMode): boolean =>
 
 const defaultScopes = (auth: AuthMode | undefined): string[] =>
   auth && 'default_scopes' in auth ? auth.default_scopes : [];
+
+/** Without an issuer, whose metadata names the endpoints, those that are optional params are required. */
+function endpointIssues(
+  provider: Provider,
+  auth: AuthMode,
+  { params = {}, overrides = {} }: IntegrationSetup,
+): InputIssue[] {
+  if (!('token_url' in auth)) return [];
+  const fields = integrationFields(provider, auth);
+  const values = valuesOf(fields, params);
+  const missing = (template: string | undefined) =>
+    placeholders(template ?? '').filter((name) => Object.hasOwn(fields, name) && !Object.hasOwn(values, name));
+  const issuer = 'issuer' in auth ? auth.issuer : undefined;
+  if (issuer !== undefined && missing(issuer).length === 0) return [];
+  const required = [
+    ...(isCode(auth) && overrides.authorization_url === undefined ? missing(auth.authorization_url) : []),
+    ...(overrides.token_url === undefined ? missing(auth.token_url) : []),
+  ];
+  const unless = issuer === undefined ? '' : `, unless params.${missing(issuer).join(', ')} is given`;
+  return required.map((name) => ({ path: `params.${name}`, message: `${fields[name]!.title} is required${unless}` }));
+}
+
+/** The secrets that a method of client authentication needs, where a param chose it. */
+function secretIssues(
+  auth: AuthMode | undefined,
+  settings: IntegrationSettings,
+  before: Integration | undefined,
+): InputIssue[] {
+  if (!auth || !('settings' in auth) || auth.settings.client_auth === undefined) return [];
+  const param = auth.settings.client_auth;
+  const [method] = settings.params[param] === undefined ? [] : (auth.client_auth ?? []);
+  if (method === undefined || method === 'none') return [];
+  const stays = (now: unknown, stored: unknown) => (now === undefined ? (stored ?? null) !== null : now !== null);
+  const has = {
+    client_secret: stays(settings.clientSecret, before?.clientSecret),
+    private_key: stays(settings.privateKey, before?.privateKey),
+    certificate: settings.certificate !== null,
+  };
+  const needed: (keyof typeof has)[] =
+    method === 'tls_client_auth'
+      ? ['certificate', 'private_key']
+      : [method === 'private_key_jwt' ? 'private_key' : 'client_secret'];
+  return needed
+    .filter((secret) => !has[secret])
+    .map((path) => ({ path, message: `is required by params.${param}: ${settings.params[param]}` }));
+}
 
 const PRIVATE_KEY = /^-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----\s/;
 /** Nothing but certificates: they are shown, and a bundle may contain a private key. */

@@ -45,7 +45,9 @@ export function createIntegrationAdmin({ store, planner, access, changed }: Part
       if (denied) return denied;
       const faults = planner.validate(id, setup);
       if (faults) return refuse({ code: 'invalid_request', ...faults });
-      const { settings } = await planner.plan(id, setup);
+      const { settings, issues } = await planner.plan(id, setup);
+      if (issues.length > 0)
+        return refuse({ code: 'invalid_request', detail: `integration "${id}" has invalid settings`, issues });
       const by = access.record(call, 'integration.put', { integration: id, detail: setup.provider });
       const outcome = await store.putIntegration(settings, by);
       changed(id);
