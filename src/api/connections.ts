@@ -69,6 +69,18 @@ export const ConnectionView = z
     },
   });
 
+/** The members of `credentials` that every mode names in the same way. */
+const TOKEN_MEMBERS: ReadonlySet<string> = new Set([
+  'refresh_token',
+  'access_token',
+  'id_token',
+  'token_type',
+  'expires_at',
+  'expires_in',
+  'scopes',
+  'scope',
+]);
+
 export const ConnectionPost = z
   .strictObject({
     integration: Slug,
@@ -82,13 +94,39 @@ export const ConnectionPost = z
     connection_id: Id.optional().openapi({ description: 'Renews this connection; its id stays' }),
     credentials: z
       .object({
-        refresh_token: Secret.optional(),
-        access_token: Secret.optional(),
-        expires_at: Time.optional(),
+        refresh_token: Secret.nullish(),
+        access_token: Secret.nullish(),
+        id_token: Secret.nullish().openapi({ description: 'Says whose account it is, where its signature is valid' }),
+        token_type: z
+          .string()
+          .max(64)
+          .nullish()
+          .openapi({ description: 'Given: this is a token response (RFC 6749 5.1), whose other members are ignored' }),
+        expires_at: z
+          .union([Time, z.number().positive().max(1e15)])
+          .nullish()
+          .openapi({ description: 'A time, or seconds or milliseconds since the epoch. Counts before `expires_in`.' }),
+        expires_in: z
+          .union([z.number(), z.string().max(32)])
+          .nullish()
+          .openapi({ description: 'Seconds, counted from the import' }),
         scopes: Scopes.optional(),
+        scope: z
+          .union([z.string().max(16_384), z.array(z.string().max(512)).max(200)])
+          .nullish()
+          .openapi({ description: 'Instead of `scopes`: separated by spaces' }),
       })
-      .catchall(Secret)
-      .openapi({ description: 'Tokens, or the `credentials` that the auth mode asks for: `api_key`, `username`, …' }),
+      .catchall(z.unknown())
+      .superRefine((credentials, context) => {
+        if (typeof credentials.token_type === 'string') return;
+        for (const [name, value] of Object.entries(credentials))
+          if (!TOKEN_MEMBERS.has(name) && !Secret.safeParse(value).success)
+            context.addIssue({ code: 'custom', path: [name], message: 'must be a text of 1 to 16384 characters' });
+      })
+      .openapi({
+        description:
+          'Tokens, a token response as it was received, or the `credentials` that the auth mode asks for: `api_key`, `username`, …',
+      }),
   })
   .openapi('ImportConnectionRequest', {
     example: {

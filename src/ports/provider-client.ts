@@ -102,6 +102,11 @@ export interface ProviderClient {
    * `isRenewable`.
    */
   refresh(target: Target, request: RefreshRequest): Promise<ProviderResult<TokenResponse>>;
+  /**
+   * The identity in an ID token that this client was issued some time ago, expired or not. Undefined: its signature or its
+   * claims are not valid, or the keys of the provider could not be had.
+   */
+  identityOf(target: Target, idToken: string): Promise<Identity | undefined>;
   /** RFC 7009, the refresh token first, then the access token; or the vendor's own form. */
   revoke(
     target: Target,

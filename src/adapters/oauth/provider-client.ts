@@ -11,7 +11,7 @@ import { createCodeExchange } from './code-exchange.ts';
 import { createConfigurations } from './configurations.ts';
 import { createDiscovery } from './discovery.ts';
 import { createDpopKeys } from './dpop.ts';
-import type { VerifyIdTokenSignature } from './id-token.ts';
+import { type VerifyIdTokenSignature, validateRefreshedIdToken } from './id-token.ts';
 import { createTokenMint, type SignAssertion } from './mint.ts';
 import { createTokenRefresh } from './refresh-request.ts';
 import { createRevocation } from './revocation.ts';
@@ -54,6 +54,16 @@ export function createProviderClient(parts: ProviderClientParts): ProviderClient
       // A failure here is before the refresh token was sent: nothing is spent.
       const configured = await configurations.get(codeTarget);
       return configured.ok ? refresh(codeTarget, configured.value, request) : configured;
+    },
+
+    async identityOf(target, idToken) {
+      if (!isCode(target.auth) || target.issuer === null) return undefined;
+      const configured = await configurations.get(asCodeTarget(target));
+      if (!configured.ok) return undefined;
+      const { jwks_uri: jwksUri } = configured.value.metadata;
+      const expected = { issuer: target.issuer, clientId: target.clientId, jwksUri, now: 0 };
+      const checked = await validateRefreshedIdToken(idToken, null, expected, parts.verifyIdTokenSignature);
+      return checked.verdict === 'valid' ? checked.identity : undefined;
     },
 
     revoke: createRevocation({ outbound, configurations, clock }).revoke,

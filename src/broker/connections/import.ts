@@ -4,13 +4,14 @@ import type { Connection } from '../../domain/connection.ts';
 import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
 import { fieldIssues, type Values, valuesOf } from '../../domain/fields.ts';
 import { readCredentials, serializeCredentials, staticToken } from '../../domain/imported-credentials.ts';
+import { type GivenTokens, readImportedTokens } from '../../domain/imported-tokens.ts';
 import { connectionFields } from '../../domain/provider.ts';
-import type { Clock, Logger, Store, Vault } from '../../ports/index.ts';
+import type { Clock, Logger, ProviderClient, Store, Vault } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
 import type { TokenCache } from '../cache/index.ts';
 import type { ResolvedIntegration, Targets } from '../integrations/index.ts';
 import { encryptCredentials, newId } from '../secrets/index.ts';
-import { newConnection, type ReceivedCredentials, warnIfNotRenewable } from './new-connection.ts';
+import { isDifferentIdentity, newConnection, type ReceivedCredentials, warnIfNotRenewable } from './new-connection.ts';
 
 export interface ConnectionImport {
   integration: string;
@@ -22,12 +23,7 @@ export interface ConnectionImport {
   captured?: Values | undefined;
   /** The connection to renew. */
   connectionId?: string | undefined;
-  credentials: {
-    refreshToken?: string | undefined;
-    accessToken?: string | undefined;
-    /** Of the access token, ms since the epoch. */
-    expiresAt?: number | undefined;
-    scopes?: string[] | undefined;
+  credentials: GivenTokens & {
     /** The credentials of the mode, by the names that the catalogue gives them. */
     fields: Values;
   };
@@ -39,11 +35,12 @@ export interface ImportParts {
   targets: Targets;
   tokenCache: Pick<TokenCache, 'invalidate' | 'invalidateOwner'>;
   access: Pick<Access, 'denied' | 'record'>;
+  provider: Pick<ProviderClient, 'identityOf'>;
   clock: Clock;
   log: Logger;
 }
 
-export function createImport({ store, vault, targets, tokenCache, access, clock, log }: ImportParts) {
+export function createImport({ store, vault, targets, tokenCache, access, provider, clock, log }: ImportParts) {
   /** Undefined: a new connection is wanted. */
   async function renewable(wanted: ConnectionImport): Promise<Connection | undefined | Refusal> {
     const { connectionId: id, integration, owner } = wanted;
@@ -61,15 +58,26 @@ export function createImport({ store, vault, targets, tokenCache, access, clock,
     if (denied) return denied;
     const found = await targets.find(integration);
     if (found instanceof Refusal) return found;
-    const scopes = wanted.credentials.scopes ?? found.integration.scopes;
+    const now = clock.now();
+    const given = readImportedTokens(wanted.credentials, now);
+    const scopes = given.tokens.scopes ?? found.integration.scopes;
     const scopesDenied = access.denied(call, 'connections:write', integration, owner, wanted.connectionId, { scopes });
     if (scopesDenied) return scopesDenied;
     const renewed = await renewable(wanted);
     if (renewed instanceof Refusal) return renewed;
 
-    const now = clock.now();
-    const received = receivedFrom(wanted, found, renewed, now);
+    const received = receivedFrom(wanted, given, found, renewed, now);
     if ('issues' in received) return invalid(received.issues);
+    const { idToken } = given.tokens;
+    if (idToken !== null) {
+      const target = targets.targetOf(found, {
+        params: wanted.params ?? renewed?.params ?? {},
+        captured: received.captured,
+      });
+      received.identity = (await provider.identityOf(target, idToken)) ?? null;
+      if (isDifferentIdentity(renewed?.identity, received.identity))
+        return invalid([{ path: 'credentials.id_token', message: 'is of another account than the connection has' }]);
+    }
     const id = renewed?.id ?? newId('con', now);
     const place = {
       integration,
@@ -106,15 +114,16 @@ const invalid = (issues: InputIssue[]): Refusal =>
 /** The credentials of the import in one form for all modes; or everything that is wrong with it. */
 function receivedFrom(
   wanted: ConnectionImport,
+  given: ReturnType<typeof readImportedTokens>,
   { auth, provider, integration }: ResolvedIntegration,
   renewed: Connection | undefined,
   now: number,
 ): ReceivedCredentials | { issues: InputIssue[] } {
-  const { refreshToken = null, accessToken = null, expiresAt, scopes, fields } = wanted.credentials;
+  const { refreshToken, accessToken, idToken, expiresAt, scopes } = given.tokens;
   const paramFields = connectionFields(provider, auth);
   const params = wanted.params ?? renewed?.params ?? {};
-  const issues = fieldIssues('params', paramFields, params);
-  const read = readCredentials(auth, fields);
+  const issues = [...given.issues, ...fieldIssues('params', paramFields, params)];
+  const read = readCredentials(auth, wanted.credentials.fields);
   const captured = wanted.captured ?? renewed?.captured ?? {};
   const unknown = Object.keys(captured).filter((name) => !capturesOf(auth).includes(name));
   const known = capturesOf(auth).join(', ') || 'nothing';
@@ -126,7 +135,13 @@ function receivedFrom(
     if (accessToken === null && refreshToken === null)
       issues.push({ path: 'credentials', message: 'must have a refresh_token, an access_token, or both' });
   } else {
-    const notTaken = { refresh_token: refreshToken, access_token: accessToken, expires_at: expiresAt ?? null };
+    const {
+      tokenType: token_type = null,
+      expiresIn: expires_in = null,
+      expiresAt: expires_at = null,
+    } = wanted.credentials;
+    const tokens = { refresh_token: refreshToken, access_token: accessToken, id_token: idToken };
+    const notTaken = { ...tokens, token_type, expires_at, expires_in };
     for (const [name, value] of Object.entries(notTaken))
       if (value !== null) issues.push({ path: `credentials.${name}`, message: `not taken in the mode ${auth.mode}` });
   }
@@ -149,7 +164,7 @@ function receivedFrom(
     return { ...common, credentials: { ...none, accessToken: served }, expiresAt: null };
   }
   if (isCode(auth)) {
-    const credentials = { ...none, accessToken, refreshToken };
+    const credentials = { ...none, accessToken, refreshToken, idToken };
     return { ...common, credentials, expiresAt: accessToken === null ? now : (expiresAt ?? null) };
   }
   return {

@@ -13,6 +13,7 @@ export type { ConnectFlow } from './connect-flow/connect-flow.ts';
 export type { BrowserError, BrowserRequest, ConnectStep } from './connect-flow/steps.ts';
 export type { ConnectSessionRequest, ConnectSessions } from './connect-sessions.ts';
 export type { ConnectionResource } from './connections.ts';
+export type { ConnectionImport } from './import.ts';
 export type { Revoker } from './revocation.ts';
 
 export interface Connections {

@@ -10,7 +10,7 @@ import {
   pageOf,
   Revocation,
 } from '../../api/index.ts';
-import type { ConnectionResource, Revoker } from '../../broker/connections/index.ts';
+import type { ConnectionImport, ConnectionResource, Revoker } from '../../broker/connections/index.ts';
 import { respond } from '../errors/respond.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { page, paged } from '../paging.ts';
@@ -87,6 +87,22 @@ const bulk = createRoute({
 
 const replicas = (pending: number) => (pending > 0 ? { replicas_pending: pending } : {});
 
+/** From the public names to the internal ones. What else a token response has is ignored (RFC 6749 5.1). */
+function importedCredentials(given: z.infer<typeof ConnectionPost>['credentials']): ConnectionImport['credentials'] {
+  const { refresh_token, access_token, id_token, token_type, expires_at, expires_in, scopes, scope, ...more } = given;
+  return {
+    refreshToken: refresh_token,
+    accessToken: access_token,
+    idToken: id_token,
+    tokenType: token_type,
+    expiresAt: expires_at,
+    expiresIn: expires_in,
+    scopes,
+    scope,
+    fields: typeof token_type === 'string' ? {} : (more as Record<string, string>),
+  };
+}
+
 export function connectionRoutes({ connections, revoker }: { connections: ConnectionResource; revoker: Revoker }) {
   return router()
     .openapi(list, async (c) => {
@@ -100,17 +116,10 @@ export function connectionRoutes({ connections, revoker }: { connections: Connec
     })
     .openapi(add, async (c) => {
       const { credentials, connection_id: connectionId, ...slot } = c.req.valid('json');
-      const { refresh_token, access_token, expires_at, scopes, ...fields } = credentials;
       const connection = await connections.add(c.get('call'), {
         ...slot,
         connectionId,
-        credentials: {
-          refreshToken: refresh_token,
-          accessToken: access_token,
-          expiresAt: expires_at === undefined ? undefined : Date.parse(expires_at),
-          scopes,
-          fields,
-        },
+        credentials: importedCredentials(credentials),
       });
       return respond(c, connection, (added) => c.json(presentConnection(added), 201));
     })

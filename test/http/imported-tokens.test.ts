@@ -1,0 +1,134 @@
+// Import of a token response as it was received (RFC 6749 5.1), beside our own members.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Json, startTestBroker, type TestBroker } from '../support/broker.ts';
+import { type OddProvider, startOddProvider } from '../support/odd-provider.ts';
+import { newOwner, putIntegration, readDatabaseFiles } from '../support/owner-browser.ts';
+
+let broker: TestBroker;
+let provider: OddProvider;
+
+beforeAll(async () => {
+  [broker, provider] = await Promise.all([startTestBroker({}, undefined, { refreshAhead: false }), startOddProvider()]);
+  provider.documents.set('/.well-known/openid-configuration', provider.metadata(provider.url));
+  const setup = { provider: 'generic-oidc', client_id: 'client', client_secret: 'a secret' };
+  await putIntegration(broker, 'acme', { ...setup, params: { issuer: provider.url } });
+  await putIntegration(broker, 'key', { provider: 'sendgrid' });
+});
+afterAll(() => Promise.all([broker.stop(), provider.close()]));
+
+const add = (credentials: Json, more: Json = {}) =>
+  broker.ask('POST', '/v1/connections', { integration: 'acme', owner: newOwner(), ...more, credentials });
+
+async function imported(credentials: Json, more?: Json): Promise<Json> {
+  const { status, body } = await add(credentials, more);
+  expect(status, JSON.stringify(body)).toBe(201);
+  return body;
+}
+
+async function issues(credentials: Json, more?: Json) {
+  const { status, body } = await add(credentials, more);
+  expect(status, JSON.stringify(body)).toBe(400);
+  return (body.issues as { path: string }[]).map(({ path }) => path);
+}
+
+const secondsLeft = ({ expires_at }: Json) => (Date.parse(String(expires_at)) - Date.now()) / 1_000;
+const epoch = () => Math.floor(Date.now() / 1_000);
+
+/** As Keycloak sends it. */
+const response = () => ({
+  access_token: 'at-0123456789',
+  expires_in: 300,
+  refresh_expires_in: 1_800,
+  refresh_token: 'rt-0123456789',
+  token_type: 'Bearer',
+  id_token: provider.idToken(),
+  'not-before-policy': 0,
+  session_state: '3a4e3c5b',
+  scope: 'openid profile',
+});
+
+describe('a token response', () => {
+  test('is imported as it is', async () => {
+    const connection = await imported(response());
+    expect(connection).toMatchObject({ scopes: ['openid', 'profile'], status: 'active' });
+    expect(secondsLeft(connection)).toBeGreaterThan(280);
+    expect(secondsLeft(connection)).toBeLessThan(301);
+    const { body } = await broker.ask('GET', `/v1/connections/${connection.id}/token`);
+    expect(body).toMatchObject({ access_token: 'at-0123456789', token_type: 'Bearer' });
+    expect(await readDatabaseFiles(broker)).not.toContain('rt-0123456789');
+  });
+
+  test.each([
+    ['a numeric string', () => ({ expires_in: '600' }), 600],
+    ['expires_at in seconds, which counts first', () => ({ expires_in: 60, expires_at: epoch() + 900.5 }), 900],
+    ['expires_at in milliseconds', () => ({ expires_at: Date.now() + 900_000 }), 900],
+    ['a point in time in expires_in', () => ({ expires_in: epoch() + 900 }), 900],
+    ['no lifetime left', () => ({ expires_in: -5 }), 0],
+  ])('with %s', async (_, members, expected) => {
+    const left = secondsLeft(await imported({ ...response(), expires_in: undefined, ...members() }));
+    expect(left).toBeGreaterThan(expected - 30);
+    expect(left).toBeLessThan(expected + 2);
+  });
+
+  test.each([
+    ['email calendar', ['email', 'calendar']],
+    ['email,calendar', ['email', 'calendar']],
+    ['email, calendar', ['email', 'calendar']],
+    [['email calendar'], ['email', 'calendar']],
+    ['', []],
+    [null, ['openid', 'offline_access']],
+  ])('with the scope %j', async (scope, expected) => {
+    expect((await imported({ ...response(), scope })).scopes).toEqual(expected);
+  });
+
+  test('without a refresh token ends with its access token', async () => {
+    const connection = await imported({ ...response(), refresh_token: null });
+    expect(connection.reauth_due_at).toBe(connection.expires_at);
+  });
+
+  test('that contradicts itself, or that the broker cannot use, is refused', async () => {
+    expect(await issues({ ...response(), scopes: ['email'] })).toEqual(['credentials.scope']);
+    expect(await issues({ ...response(), expires_in: 'soon' })).toEqual(['credentials.expires_in']);
+    expect(await issues({ ...response(), token_type: 'DPoP' })).toEqual(['credentials.token_type']);
+    expect(await issues({ token_type: 'Bearer' })).toEqual(['credentials']);
+    expect(await issues({ ...response(), token_type: undefined })).toContain('credentials.not-before-policy');
+    expect(await issues({ access_token: 'a', sesion: 'b' })).toEqual(['credentials.sesion']);
+    const keyed = await issues({ ...response() }, { integration: 'key' });
+    expect(keyed).toEqual(expect.arrayContaining(['credentials.token_type', 'credentials.id_token']));
+  });
+});
+
+describe('the ID token of an import', () => {
+  const renew = (connection: Json, claims: Json, owner: string) =>
+    add({ ...response(), id_token: provider.idToken(claims) }, { owner, connection_id: connection.id });
+
+  test('says whose account it is, though it has expired', async () => {
+    const owner = newOwner();
+    const connection = await imported(
+      { ...response(), id_token: provider.idToken({ exp: epoch() - 9_999 }) },
+      { owner },
+    );
+    expect(await renew(connection, { sub: 'bob' }, owner)).toMatchObject({
+      status: 400,
+      body: { issues: [{ path: 'credentials.id_token' }] },
+    });
+    expect((await renew(connection, {}, owner)).status).toBe(201);
+  });
+
+  test.each([
+    ['another audience', { aud: 'other' }],
+    ['another issuer', { iss: 'https://other.example' }],
+  ])('of %s says nothing', async (_, claims) => {
+    const owner = newOwner();
+    const connection = await imported({ ...response(), id_token: provider.idToken(claims) }, { owner });
+    expect((await renew(connection, { sub: 'bob' }, owner)).status).toBe(201);
+  });
+
+  test('that is no JWT, or whose signature is not valid, says nothing', async () => {
+    for (const id_token of ['nothing', `${provider.idToken().slice(0, -8)}AAAAAAAA`]) {
+      const owner = newOwner();
+      const connection = await imported({ ...response(), id_token }, { owner });
+      expect((await renew(connection, { sub: 'bob' }, owner)).status).toBe(201);
+    }
+  });
+});
