@@ -34,6 +34,8 @@ export function readImportedTokens(given: GivenTokens, now: number): { tokens: I
   const listed = given.scope == null ? undefined : splitScopes(given.scope);
   if (listed && given.scopes && !sameMembers(listed, given.scopes))
     report('scope', 'differs from scopes: give one of them');
+  if (listed && (listed.length > MAX_SCOPES || !listed.every((scope) => /^[\x21-\x7e]{1,512}$/.test(scope))))
+    report('scope', `must be at most ${MAX_SCOPES} scopes, separated by spaces`);
   if (given.tokenType?.toLowerCase() === 'dpop')
     report('token_type', 'DPoP tokens are bound to a key that the broker does not have: connect the owner instead');
   const seconds = given.expiresIn == null ? undefined : Number(given.expiresIn);
@@ -50,6 +52,8 @@ export function readImportedTokens(given: GivenTokens, now: number): { tokens: I
     issues,
   };
 }
+
+const MAX_SCOPES = 200;
 
 /** More seconds than this are a point in time, which some servers send in `expires_in`. */
 const MAX_LIFETIME_S = 1_000_000_000;

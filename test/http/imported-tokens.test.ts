@@ -88,6 +88,7 @@ describe('a token response', () => {
 
   test('that contradicts itself, or that the broker cannot use, is refused', async () => {
     expect(await issues({ ...response(), scopes: ['email'] })).toEqual(['credentials.scope']);
+    expect(await issues({ ...response(), scope: 'caf\u00e9' })).toEqual(['credentials.scope']);
     expect(await issues({ ...response(), expires_in: 'soon' })).toEqual(['credentials.expires_in']);
     expect(await issues({ ...response(), token_type: 'DPoP' })).toEqual(['credentials.token_type']);
     expect(await issues({ token_type: 'Bearer' })).toEqual(['credentials']);
