@@ -74,9 +74,7 @@ export function createRevoker(
         const known = revoked.connection.upstreamRevocation ?? 'pending';
         const isDelivered = revoked.pending !== null && lane !== undefined;
         if (!isDelivered) lane?.release();
-        const upstream = isDelivered
-          ? await within(REVOCATION_WAIT_MS, outbox.deliver(revoked.pending!, lane))
-          : known;
+        const upstream = isDelivered ? await within(REVOCATION_WAIT_MS, outbox.deliver(revoked.pending!, lane)) : known;
         const replicasPending = await replicas;
         return { connection: { ...revoked.connection, upstreamRevocation: upstream }, upstream, replicasPending };
       } catch (error) {
