@@ -55,11 +55,11 @@ export function readImportedTokens(given: GivenTokens, now: number): { tokens: I
 
 const MAX_SCOPES = 200;
 
-/** More seconds than this are a point in time, which some servers send in `expires_in`. */
-const MAX_LIFETIME_S = 1_000_000_000;
+/** Of the year 2001: from here on, `expires_in` is a point in time in seconds, as some servers send it. */
+const FIRST_EPOCH = 1_000_000_000;
 
 const endOf = (seconds: number, now: number): number =>
-  seconds > MAX_LIFETIME_S ? epochMs(seconds) : now + Math.max(0, Math.floor(seconds)) * 1_000;
+  seconds > FIRST_EPOCH ? epochMs(seconds) : now + Math.max(0, Math.floor(seconds)) * 1_000;
 
 /** Seconds since the epoch would be past the year 5000. */
 const epochMs = (at: string | number): number =>
