@@ -76,6 +76,8 @@ async function fetchMetadata(
     const found = await fetchDocument(issuer, to, outbound, clock);
     if (found.ok) return found;
     faults.push(found.fault);
+    // All URLs are of one origin: what is silent at one is silent at the others.
+    if (found.fault.code === 'timeout') break;
   }
   return { ok: false, fault: faults.find((one) => one.kind === 'transient') ?? faults[0]! };
 }
