@@ -40,9 +40,12 @@ export const Status = z.enum(['active', 'needs_reauth', 'revoked']).openapi({
   description:
     '`needs_reauth`: the owner must connect again; `reason` says why. `revoked`: its credentials are deleted.',
 });
-export const UpstreamRevocation = z.enum(['done', 'pending', 'unsupported', 'failed']).openapi({
-  description: 'The state of the revocation at the provider. `pending` ones are retried.',
-});
+export const UpstreamRevocation = z
+  .enum(['done', 'pending', 'unsupported', 'failed', 'kept_for_other_connection'])
+  .openapi({
+    description:
+      'The state of the revocation at the provider. `pending` ones are retried. `kept_for_other_connection`: it would have ended the grant of another connection with the same account, and was not sent; the grant ends when the last of them is revoked.',
+  });
 export const Account = z
   .object({
     issuer: z.string().openapi({ description: 'Where `id` is unique: an OpenID issuer, or an origin of the provider' }),

@@ -155,6 +155,7 @@ function codeUses(auth: AuthMode, at: string, captured: string[]): Use[] {
     [`${at}.authorization_url`, auth.authorization_url, []],
     [`${at}.pushed_authorization_request_url`, auth.pushed_authorization_request_url, []],
     [`${at}.revocation_url`, auth.revocation_url, []],
+    [`${at}.revocation_ends`, auth.revocation_ends, []],
     [`${at}.userinfo_url`, auth.userinfo_url, []],
     [`${at}.refresh.url`, auth.refresh.url, []],
     [`${at}.token_exchange.url`, exchange?.url, []],

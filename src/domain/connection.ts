@@ -4,7 +4,8 @@ import type { ReauthReason } from './errors.ts';
 import { DEFAULT_MIN_TTL_MS, REFRESH_MARGIN_MS } from './time-limits.ts';
 
 export type ConnectionStatus = 'active' | 'needs_reauth' | 'revoked';
-export type UpstreamRevocation = 'done' | 'pending' | 'unsupported' | 'failed';
+/** `kept_for_other_connection`: it would have ended the grant that another live connection uses, and was not sent. */
+export type UpstreamRevocation = 'done' | 'pending' | 'unsupported' | 'failed' | 'kept_for_other_connection';
 
 export interface RefreshError {
   code: string;

@@ -270,4 +270,10 @@ export const codeFields = {
   lookups: z.array(Lookup).default([]),
   refresh: Refresh.prefault({}),
   revocation: Revocation.default({ style: 'rfc7009' }),
+  /**
+   * What ends when a token is revoked. `token`: that token, and what was issued with it. `grant`: all tokens of the account
+   * for this client, other connections' included. May be a template. Without it, it is not known: what a reconnect has
+   * replaced is then not revoked.
+   */
+  revocation_ends: z.union([z.enum(['token', 'grant']), z.string().regex(/^\{[a-z][a-z0-9_]*\}$/)]).optional(),
 };

@@ -124,6 +124,13 @@ export const trustedIssuerOf = ({ auth, issuer }: Pick<Target, 'auth' | 'issuer'
 export const usesDpop = ({ auth, values }: Pick<Target, 'auth' | 'values'>): boolean =>
   'dpop' in auth && fill(auth.dpop, values) === 'true';
 
+/** What ends when a token is revoked; undefined: it is not known. */
+export function revocationEnds({ auth, values }: Pick<Target, 'auth' | 'values'>): 'token' | 'grant' | undefined {
+  if (!isCode(auth) || auth.revocation_ends === undefined) return undefined;
+  const ends = fill(auth.revocation_ends, values);
+  return ends === 'grant' || ends === 'token' ? ends : undefined;
+}
+
 /** A URL of the catalogue, filled and with overrides applied; undefined when a value that it names is missing. */
 export function resolveUrl(
   { values, overridden }: Pick<Target, 'values' | 'overridden'>,

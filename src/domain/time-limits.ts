@@ -117,6 +117,8 @@ export const REVOCATION_WAIT_MS = 5 * SECOND_MS;
 export const REVOCATION_CLAIM_MS = MINUTE_MS;
 /** A revocation that the provider has not confirmed after this long is given up, and the tokens are destroyed. */
 export const REVOCATION_GIVE_UP_MS = 7 * DAY_MS;
+/** A revocation that could end a grant which an owner is about to get waits this long, then looks again. */
+export const RECONNECT_WAIT_MS = 15 * SECOND_MS;
 /** The outbox of revocations is looked at this often. */
 export const OUTBOX_POLL_MS = 5 * SECOND_MS;
 

@@ -2,6 +2,7 @@
 import type { AuditEntry } from '../domain/audit.ts';
 import type { Caller, CallerKey, Scope } from '../domain/caller.ts';
 import type {
+  Account,
   Ciphertext,
   Connection,
   ConnectionStatus,
@@ -156,6 +157,9 @@ export interface PendingRevocation {
   id: string;
   connectionId: string;
   integration: string;
+  /** Null: stored by a release that did not know them, as `account`. */
+  owner: string | null;
+  account: Account | null;
   params: Record<string, string>;
   captured: Record<string, unknown>;
   accessToken: Ciphertext | null;

@@ -157,6 +157,8 @@ export interface ConnectionStore {
     sessionId: string | null,
     audit: AuditEntry,
   ): Promise<{ generation: number } | 'session_over' | 'gone'>;
+  /** The stored credentials of a connection; undefined: it is absent, or revoked. */
+  storedCredentials(id: string): Promise<EncryptedCredentials | undefined>;
   connection(id: string): Promise<Connection | undefined>;
   connections(filter: ConnectionFilter, page: PageRequest): Promise<Page<Connection>>;
   /** Ids of live connections that match, ascending, greater than `after`. */
@@ -273,6 +275,11 @@ export interface RevocationStore {
    * commit, so that no two replicas get the same.
    */
   claimRevocations(integration: string, now: number, pushTo: number, limit: number): Promise<PendingRevocation[]>;
+  /**
+   * Whether an owner may be about to get a grant at this integration: a connect session of this owner is open in a browser,
+   * or anyone's is past the consent, so that its code is being exchanged.
+   */
+  isConnecting(integration: string, owner: string | null, now: number): Promise<boolean>;
   /** Deletes a pending revocation, and sets its outcome on the connection unless another of it is still pending. */
   settleRevocation(id: string, outcome: Exclude<UpstreamRevocation, 'pending'>, audit: AuditEntry): Promise<void>;
   postponeRevocation(id: string, nextAt: number): Promise<void>;

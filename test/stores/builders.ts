@@ -142,6 +142,8 @@ export const aRevocation = (given: Partial<PendingRevocation> = {}): PendingRevo
   id: anId('rev'),
   connectionId: 'con_elsewhere',
   integration: 'slack',
+  owner: 'user:1',
+  account: { issuer: 'https://op.example', id: 'sub-1', name: 'Ada' },
   params: { shop: 'acme' },
   captured: { uid: '42' },
   accessToken: aCiphertext('access_token'),

@@ -41,6 +41,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795875626243,
       sha256: '3f7855cfd38115554e3cba67ffed5fe5027d7784dde5d9c7ad5939955737db7b',
     },
+    '0007_shared_grants': {
+      when: 1795875929400,
+      sha256: '667cd8acb38af29a004070f559715d8f1dd29b4184fb81ff277bb16efccc0d86',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
@@ -68,6 +72,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0006_scopes_named': {
       when: 1795875637459,
       sha256: '831341fbdd7398f96ec550eb61040be3fe437928363bd48cefbfb20263939c2e',
+    },
+    '0007_shared_grants': {
+      when: 1795875937336,
+      sha256: '1c2e7ed36b5d9ca93077905da02db78dd4b426d64f17cd4d0be268412ac55a80',
     },
   },
 };

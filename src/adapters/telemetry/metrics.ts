@@ -15,7 +15,7 @@ const REFRESH_OUTCOMES = [
   'grant_expired',
   'not_refreshable',
 ];
-const REVOCATION_OUTCOMES = ['done', 'pending', 'failed'];
+const REVOCATION_OUTCOMES = ['done', 'pending', 'failed', 'kept_for_other_connection'];
 
 /** `version`: of this broker; `encryptionKid`: the id of the key that it encrypts with. */
 export function createMetrics({ version, encryptionKid }: { version: string; encryptionKid: string }): Telemetry {

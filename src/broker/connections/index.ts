@@ -7,7 +7,7 @@ import { type ConnectionResource, createConnectionResource } from './connections
 import { startHousekeeping } from './housekeeping.ts';
 import type { ImportParts } from './import.ts';
 import { createRevoker, type Revoker, type RevokerParts } from './revocation.ts';
-import { createRevocationOutbox, type OutboxParts, type RevocationOutbox } from './revocation-outbox.ts';
+import { createRevocationOutbox, type OutboxParts, type RevocationOutbox } from './upstream-revocation/outbox.ts';
 
 export type { ConnectFlow } from './connect-flow/connect-flow.ts';
 export type { BrowserError, BrowserRequest, ConnectStep } from './connect-flow/steps.ts';

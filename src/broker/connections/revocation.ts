@@ -6,7 +6,7 @@ import { REVOCATION_CLAIM_MS, REVOCATION_WAIT_MS } from '../../domain/time-limit
 import type { Clock, Store } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
 import type { Cache, TokenCache } from '../cache/index.ts';
-import type { RevocationOutbox } from './revocation-outbox.ts';
+import type { RevocationOutbox } from './upstream-revocation/outbox.ts';
 
 const REVOKE_BATCH = 100;
 

@@ -72,10 +72,19 @@ export function createCommitter({ store, rescue, recentCommits, access, clock, l
   const rescueReplay = createRescueReplay({ commit: commitToStore, store, rescue, log });
 
   /** The connection was revoked while the provider answered: the received tokens must not stay alive there. */
-  function revocationOf({ connectionId, integration, params, captured, grant }: PendingCommit): PendingRevocation {
+  function revocationOf({
+    connectionId,
+    integration,
+    owner,
+    params,
+    captured,
+    change,
+    grant,
+  }: PendingCommit): PendingRevocation {
     const now = clock.now();
     const { accessToken, refreshToken } = grant;
-    const place = { id: newId('rev', now), connectionId, integration, params, captured };
+    const { account } = change;
+    const place = { id: newId('rev', now), connectionId, integration, owner, account, params, captured };
     return { ...place, accessToken, refreshToken, attempts: 0, nextAt: now, createdAt: now };
   }
 

@@ -4,7 +4,7 @@ import type { Connection } from '../../domain/connection.ts';
 import { type ConnectionStore, StoreError } from '../../ports/index.ts';
 import { accessTokenOf, credentialsOf, hasSlot, liveFirst, MAX_SERVED, renewalOf } from '../shared/connections.ts';
 import { matchesConnection } from '../shared/filters.ts';
-import { fencedOff } from '../shared/leases.ts';
+import { credentialColumnsOf, fencedOff } from '../shared/leases.ts';
 import { pageOf } from '../shared/pages.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
 import type { Orm, PostgresAccess } from './client.ts';
@@ -104,6 +104,11 @@ export function createConnectionStore({ autocommit, transaction, prepared, recor
         return renewed;
       }),
 
+    storedCredentials: (id) =>
+      autocommit(async (orm) => {
+        const rows = await orm.select(credentialColumnsOf(grants)).from(grants).where(eq(grants.connectionId, id));
+        return rows[0];
+      }),
     connection: (id) => autocommit(async (orm) => (await statements(orm).one.execute({ id }))[0]),
     connections: (filter, { limit, after }) =>
       autocommit(async (orm) => {

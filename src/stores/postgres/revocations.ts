@@ -71,6 +71,16 @@ export function createRevocationStore({ autocommit, transaction, record }: Postg
         return claimed.sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
       }),
 
+    isConnecting: (integration, owner, now) =>
+      autocommit(async (orm) => {
+        const { rows } = await orm.execute(sql`select 1 from connect_sessions s
+          where s.integration = ${integration} and s.status = 'pending' and s.expires_at > ${now}
+            and s.browser_digest is not null
+            and (s.owner = ${owner} or not exists (select 1 from flows f where f.session_id = s.id))
+          limit 1`);
+        return rows.length > 0;
+      }),
+
     settleRevocation: (id, outcome, audit) =>
       transaction(async (orm) => {
         const one = eq(pendingRevocations.id, id);

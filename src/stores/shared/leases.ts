@@ -91,6 +91,13 @@ export const hasReasonOf =
   (reason: Connection['reason']): SQL =>
     reason === null ? isNull(connections.reason) : eq(connections.reason, reason);
 
+export const credentialColumnsOf = <C extends Column>(grants: Record<keyof EncryptedCredentials, C>) => ({
+  accessToken: grants.accessToken,
+  refreshToken: grants.refreshToken,
+  idToken: grants.idToken,
+  credentials: grants.credentials,
+});
+
 export const RELEASED = { holder: null } as const;
 export const RESOLVED = { holder: null, attempt: null, startedAt: null } as const;
 /** A refresh in flight holds the old fence: its answer is superseded. */

@@ -14,7 +14,7 @@ export const tombstoneOf = (upstream: 'pending' | 'unsupported', { at }: AuditEn
   }) as const;
 
 export const pendingRevocationOf = (
-  { id: connectionId, integration, params, captured }: Connection,
+  { id: connectionId, integration, owner, account, params, captured }: Connection,
   credentials: Pick<EncryptedCredentials, 'accessToken' | 'refreshToken'> | undefined,
   nextAt: number,
   audit: AuditEntry,
@@ -23,6 +23,8 @@ export const pendingRevocationOf = (
   id: audit.id.replace(/^(evt_)?/, 'rev_'),
   connectionId,
   integration,
+  owner,
+  account,
   params,
   captured,
   accessToken: credentials?.accessToken ?? null,

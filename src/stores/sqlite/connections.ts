@@ -4,7 +4,7 @@ import type { Connection } from '../../domain/connection.ts';
 import { type ConnectionStore, StoreError } from '../../ports/index.ts';
 import { accessTokenOf, credentialsOf, hasSlot, liveFirst, MAX_SERVED, renewalOf } from '../shared/connections.ts';
 import { matchesConnection } from '../shared/filters.ts';
-import { fencedOff } from '../shared/leases.ts';
+import { credentialColumnsOf, fencedOff } from '../shared/leases.ts';
 import { pageOf } from '../shared/pages.ts';
 import type { SqliteAccess } from './client.ts';
 import { connections, connectSessions, grants, integrations, isLive, isOfAccount, leases } from './schema.ts';
@@ -87,6 +87,8 @@ export function createConnectionStore({ orm, read, write, record }: SqliteAccess
         return renewed;
       }),
 
+    storedCredentials: (id) =>
+      read(() => orm.select(credentialColumnsOf(grants)).from(grants).where(eq(grants.connectionId, id)).get()),
     connection: (id) => read(() => one.get({ id })),
     connections: (filter, { limit, after }) =>
       read(() => {

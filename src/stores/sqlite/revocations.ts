@@ -70,6 +70,16 @@ export function createRevocationStore({ orm, read, write, record }: SqliteAccess
       );
     },
 
+    isConnecting: (integration, owner, now) =>
+      read(
+        () =>
+          orm.all(sql`select 1 from connect_sessions s
+          where s.integration = ${integration} and s.status = 'pending' and s.expires_at > ${now}
+            and s.browser_digest is not null
+            and (s.owner = ${owner} or not exists (select 1 from flows f where f.session_id = s.id))
+          limit 1`).length > 0,
+      ),
+
     settleRevocation: (id, outcome, audit) =>
       write(() => {
         const [settled] = orm.delete(pendingRevocations).where(eq(pendingRevocations.id, id)).returning().all();

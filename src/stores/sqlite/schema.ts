@@ -194,6 +194,8 @@ export const pendingRevocations = sqliteTable(
     id: text('id').primaryKey(),
     connectionId: text('connection_id').notNull(),
     integration: text('integration').notNull(),
+    owner: text('owner'),
+    account: json<Account>('account'),
     params: json<Record<string, string>>('params').notNull(),
     captured: json<Record<string, unknown>>('captured').notNull(),
     accessToken: ciphertext('access_token'),

@@ -36,6 +36,8 @@ export function revocations(at: Opened): void {
         id: expect.stringMatching(/^rev_./),
         connectionId: connection.id,
         integration: connection.integration,
+        owner: connection.owner,
+        account: connection.account,
         params: connection.params,
         captured: connection.captured,
         accessToken: credentials.accessToken,

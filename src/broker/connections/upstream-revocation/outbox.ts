@@ -1,19 +1,33 @@
 // The outbox of revocations: delivers them to their providers, with retries. Each integration has lanes and a circuit breaker
 // of its own, so that none waits behind another's outage or backlog.
 
-import { isCode } from '../../domain/auth-modes.ts';
-import { backoff } from '../../domain/backoff.ts';
-import type { Ciphertext, Connection, UpstreamRevocation } from '../../domain/connection.ts';
-import { Refusal } from '../../domain/errors.ts';
-import { fieldIssues } from '../../domain/fields.ts';
-import { connectionFields, integrationFields } from '../../domain/provider.ts';
-import { connectionParams, type Target } from '../../domain/target.ts';
-import { OUTBOX_POLL_MS, REVOCATION_CLAIM_MS, REVOCATION_GIVE_UP_MS } from '../../domain/time-limits.ts';
-import type { Clock, Logger, PendingRevocation, ProviderClient, Store, Telemetry, Vault } from '../../ports/index.ts';
-import type { Access } from '../audit/index.ts';
-import type { ResolvedIntegration, Targets } from '../integrations/index.ts';
-import { decryptAccessToken, decryptRefreshToken } from '../secrets/index.ts';
-import { createLanes, type Lane, type RevocationCircuits } from './revocation-lanes.ts';
+import { isCode } from '../../../domain/auth-modes.ts';
+import { backoff } from '../../../domain/backoff.ts';
+import type { Ciphertext, Connection, UpstreamRevocation } from '../../../domain/connection.ts';
+import { Refusal } from '../../../domain/errors.ts';
+import { fieldIssues } from '../../../domain/fields.ts';
+import { connectionFields, integrationFields } from '../../../domain/provider.ts';
+import { connectionParams, type Target } from '../../../domain/target.ts';
+import {
+  OUTBOX_POLL_MS,
+  RECONNECT_WAIT_MS,
+  REVOCATION_CLAIM_MS,
+  REVOCATION_GIVE_UP_MS,
+} from '../../../domain/time-limits.ts';
+import type {
+  Clock,
+  Logger,
+  PendingRevocation,
+  ProviderClient,
+  Store,
+  Telemetry,
+  Vault,
+} from '../../../ports/index.ts';
+import type { Access } from '../../audit/index.ts';
+import type { ResolvedIntegration, Targets } from '../../integrations/index.ts';
+import { decryptAccessToken, decryptRefreshToken } from '../../secrets/index.ts';
+import { createLanes, type Lane, type RevocationCircuits } from './lanes.ts';
+import { createSharedGrants, type SharedGrantParts } from './shared-grant.ts';
 
 export interface RevocationOutbox {
   /**
@@ -39,7 +53,8 @@ export interface RevocationOutbox {
 type About = Pick<Connection, 'id' | 'integration' | 'params' | 'captured'>;
 
 export interface OutboxParts {
-  store: Pick<Store, 'connection' | 'dueRevocations' | 'claimRevocations' | 'postponeRevocation' | 'settleRevocation'>;
+  store: Pick<Store, 'connection' | 'dueRevocations' | 'claimRevocations' | 'postponeRevocation' | 'settleRevocation'> &
+    SharedGrantParts['store'];
   vault: Pick<Vault, 'decrypt'>;
   provider: Pick<ProviderClient, 'revoke'>;
   targets: Targets;
@@ -56,6 +71,7 @@ type Attempt = Exclude<UpstreamRevocation, 'pending'> | { retryAt: number };
 export function createRevocationOutbox(parts: OutboxParts): RevocationOutbox {
   const { store, vault, provider, targets, revocationCircuits: circuits, access, telemetry, clock, log } = parts;
   const lanes = createLanes(circuits);
+  const sharedGrants = createSharedGrants({ store, targets, clock });
   const inFlight = new Set<Promise<unknown>>();
   let isStopped = false;
   let ticking: Promise<void> = Promise.resolve();
@@ -70,7 +86,7 @@ export function createRevocationOutbox(parts: OutboxParts): RevocationOutbox {
       await store.postponeRevocation(id, outcome.retryAt);
       return 'pending';
     }
-    const owner = (await store.connection(connectionId))?.owner ?? null;
+    const owner = pending.owner ?? (await store.connection(connectionId))?.owner ?? null;
     const subject = { integration, owner, connectionId, detail: outcome };
     const by = access.recordSystem('connection.revoked_upstream', subject, outcome === 'failed' ? 'failed' : 'ok');
     await store.settleRevocation(id, outcome, by);
@@ -80,10 +96,8 @@ export function createRevocationOutbox(parts: OutboxParts): RevocationOutbox {
   /** Whatever goes wrong is tried again until it is given up: what keeps a revocation from being delivered may be fixed. */
   async function attempt(pending: PendingRevocation): Promise<Attempt> {
     const { connectionId: connection, integration } = pending;
-    const retry = (): Attempt =>
-      clock.now() - pending.createdAt > REVOCATION_GIVE_UP_MS
-        ? 'failed'
-        : { retryAt: clock.now() + backoff(pending.attempts + 1, Math.random()) };
+    const retry = (inMs = backoff(pending.attempts + 1, Math.random())): Attempt =>
+      clock.now() - pending.createdAt > REVOCATION_GIVE_UP_MS ? 'failed' : { retryAt: clock.now() + inMs };
     try {
       const found = await targets.find(integration);
       const tokens = decrypted(pending);
@@ -91,8 +105,11 @@ export function createRevocationOutbox(parts: OutboxParts): RevocationOutbox {
       if (found instanceof Refusal) return retry();
       const target = targets.targetOf(found, pending);
       if (!hasEndpoint(target)) return isComplete(found, pending) ? 'unsupported' : retry();
+      const use = await sharedGrants.use(pending, target);
+      if (use === 'kept') return 'kept_for_other_connection';
+      if (use === 'connecting') return retry(RECONNECT_WAIT_MS);
       const permit = circuits.admit(integration, found.integration.version);
-      if ('retryIn' in permit) return retry() === 'failed' ? 'failed' : { retryAt: clock.now() + permit.retryIn };
+      if ('retryIn' in permit) return retry(permit.retryIn);
       let isReported = false;
       try {
         const result = await provider.revoke(target, tokens, pending.captured);

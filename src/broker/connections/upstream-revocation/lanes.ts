@@ -1,5 +1,5 @@
 // The lanes of the revocation outbox: how many requests of one integration are under way at once in this process.
-import type { ProviderFault } from '../../ports/index.ts';
+import type { ProviderFault } from '../../../ports/index.ts';
 
 /** The circuit breakers of revocations, by integration; as `CircuitBreakers` of the refresh room. */
 export interface RevocationCircuits {
