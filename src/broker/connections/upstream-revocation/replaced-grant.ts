@@ -1,0 +1,42 @@
+// What a reconnect has replaced: the tokens of the earlier authorization are revoked at the provider, where that hurts nothing.
+import type { Connection, Credentials, EncryptedCredentials } from '../../../domain/connection.ts';
+import { revocationEnds, type Target } from '../../../domain/target.ts';
+import type { Clock, Store, Vault } from '../../../ports/index.ts';
+import { decryptAccessToken, decryptRefreshToken, newId } from '../../secrets/index.ts';
+
+export interface ReplacedGrantParts {
+  store: Pick<Store, 'addPendingRevocation'>;
+  vault: Pick<Vault, 'decrypt'>;
+  clock: Clock;
+}
+
+/**
+ * To be called after a new authorization has replaced these credentials; leaves them to the outbox. Only where it is known
+ * that a revocation ends the token alone: elsewhere it could end the new grant as well. A token that the provider has issued
+ * again is still in use, and with a refresh token so is all that was issued with it.
+ */
+export async function revokeReplaced(
+  { store, vault, clock }: ReplacedGrantParts,
+  target: Target,
+  { id: connectionId, integration, owner, account, params, captured }: Connection,
+  replaced: EncryptedCredentials,
+  received: Pick<Credentials, 'accessToken' | 'refreshToken'>,
+): Promise<void> {
+  if (revocationEnds(target) !== 'token') return;
+  const accessToken = decryptAccessToken(vault, connectionId, replaced.accessToken);
+  const refreshToken = decryptRefreshToken(vault, connectionId, replaced.refreshToken);
+  if (refreshToken !== null && (received.refreshToken ?? refreshToken) === refreshToken) return;
+  const isReissued = accessToken === received.accessToken;
+  if (refreshToken === null && (accessToken === null || isReissued)) return;
+  const now = clock.now();
+  const place = { connectionId, integration, owner, account, params, captured };
+  await store.addPendingRevocation({
+    ...place,
+    id: newId('rev', now),
+    accessToken: isReissued ? null : replaced.accessToken,
+    refreshToken: replaced.refreshToken,
+    attempts: 0,
+    nextAt: now,
+    createdAt: now,
+  });
+}
