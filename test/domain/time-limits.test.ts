@@ -64,6 +64,10 @@ const {
   RESCUE_FILE_BUSY_TIMEOUT_MS,
   RESCUE_FILE_RETRY_DELAYS_MS,
   REUSE_WINDOW_MS,
+  RECONNECT_WAIT_MS,
+  REPLICA_IN_DOUBT_MS,
+  REPLICAS_POLL_MS,
+  REPLICAS_WAIT_MS,
   REVOCATION_CLAIM_MS,
   REVOCATION_GIVE_UP_MS,
   REVOCATION_WAIT_MS,
@@ -76,6 +80,7 @@ const {
   SQLITE_BUSY_RETRY_MS,
   SQLITE_BUSY_TIMEOUT_MS,
   TOKEN_CACHE_TTL_MS,
+  SQLITE_CHANGE_POLL_MS,
 } = limits;
 
 /** Each limit in the list is shorter than the next one. */
@@ -256,6 +261,10 @@ const relations: Record<string, Relation[]> = {
     ['clocks may differ by less than a token lives', CLOCK_TOLERANCE_S * 1_000, DEFAULT_MIN_TTL_MS],
   ],
   revocations: [
+    ['replicas are waited for no longer than the provider', REPLICAS_POLL_MS, REPLICAS_WAIT_MS, REVOCATION_WAIT_MS],
+    ['replicas that poll can apply a revocation in time', SQLITE_CHANGE_POLL_MS, CHANGE_POLL_MS, REPLICAS_WAIT_MS],
+    ['a replica is counted for longer than it is waited for', PROCESS_DEAD_AFTER_MS, REPLICA_IN_DOUBT_MS],
+    ['a revocation that waits for a reconnect looks again before it ends', RECONNECT_WAIT_MS, SESSION_TTL_MS],
     [
       'the caller is answered while the provider may still be waited for',
       REVOCATION_WAIT_MS,

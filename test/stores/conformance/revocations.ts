@@ -1,6 +1,6 @@
 // The contract of the store: tombstones, and revocations that the provider has not confirmed.
 import { describe, expect, test } from 'vitest';
-import { anEntry, aRevocation, connected, NOW, recorded, someCredentials } from '../builders.ts';
+import { aFlow, anEntry, aRevocation, aSession, connected, NOW, recorded, someCredentials } from '../builders.ts';
 import type { Opened } from './index.ts';
 
 const PUSH = NOW + 60_000;
@@ -183,6 +183,21 @@ export function revocations(at: Opened): void {
         expect(await recorded(at.store, audit)).toBe(true);
       },
     );
+
+    test('isConnecting: an owner with a session in a browser, or anyone whose flow is consumed', async () => {
+      const isConnecting = (owner: string) => at.store.isConnecting('slack', owner, NOW);
+      const session = aSession({ owner: 'user:7', integration: 'slack' });
+      await at.store.addSession(session, anEntry());
+      expect(await isConnecting('user:7')).toBe(false);
+      const flow = aFlow(session.id);
+      expect(await at.store.beginFlow(flow, NOW)).toBe('begun');
+      expect([await isConnecting('user:7'), await isConnecting('user:8')]).toEqual([true, false]);
+      expect(await at.store.isConnecting('github', 'user:7', NOW)).toBe(false);
+      await at.store.consumeFlow(flow.stateDigest, flow.browserDigest, NOW);
+      expect([await isConnecting('user:7'), await isConnecting('user:8')]).toEqual([true, true]);
+      await at.store.failSession(session.id, 'access_denied', anEntry());
+      expect(await isConnecting('user:7')).toBe(false);
+    });
 
     test('are settled once', async () => {
       const { connection, pending } = await revoked();
