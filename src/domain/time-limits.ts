@@ -119,6 +119,10 @@ export const REVOCATION_CLAIM_MS = MINUTE_MS;
 export const REVOCATION_GIVE_UP_MS = 7 * DAY_MS;
 /** A revocation that could end a grant which an owner is about to get waits this long, then looks again. */
 export const RECONNECT_WAIT_MS = 15 * SECOND_MS;
+/** A code is not exchanged before revocations that could end the new grant have ended, but is after this long. */
+export const REVOCATIONS_END_WAIT_MS = 12 * SECOND_MS;
+/** Meanwhile, it looks this often whether they have. */
+export const REVOCATIONS_END_POLL_MS = 50;
 /** The outbox of revocations is looked at this often. */
 export const OUTBOX_POLL_MS = 5 * SECOND_MS;
 

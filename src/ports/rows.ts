@@ -166,5 +166,7 @@ export interface PendingRevocation {
   refreshToken: Ciphertext | null;
   attempts: number;
   nextAt: number;
+  /** Until then at most, a process may be delivering it; null: none is. */
+  claimedUntil: number | null;
   createdAt: number;
 }

@@ -275,6 +275,8 @@ export interface RevocationStore {
    * commit, so that no two replicas get the same.
    */
   claimRevocations(integration: string, now: number, pushTo: number, limit: number): Promise<PendingRevocation[]>;
+  /** The ids of those of an integration that a process may be delivering now. */
+  revocationsUnderWay(integration: string, now: number): Promise<string[]>;
   /**
    * Whether an owner may be about to get a grant at this integration: a connect session of this owner is open in a browser,
    * or anyone's is past the consent, so that its code is being exchanged.

@@ -68,6 +68,7 @@ const {
   REPLICA_IN_DOUBT_MS,
   REPLICAS_POLL_MS,
   REPLICAS_WAIT_MS,
+  REVOCATIONS_END_WAIT_MS,
   REVOCATION_CLAIM_MS,
   REVOCATION_GIVE_UP_MS,
   REVOCATION_WAIT_MS,
@@ -264,6 +265,7 @@ const relations: Record<string, Relation[]> = {
     ['replicas are waited for no longer than the provider', REPLICAS_POLL_MS, REPLICAS_WAIT_MS, REVOCATION_WAIT_MS],
     ['replicas that poll can apply a revocation in time', SQLITE_CHANGE_POLL_MS, CHANGE_POLL_MS, REPLICAS_WAIT_MS],
     ['a replica is counted for longer than it is waited for', PROCESS_DEAD_AFTER_MS, REPLICA_IN_DOUBT_MS],
+    ['a code waits for a revocation that is answered in time', OUTBOUND_DEADLINE_MS, REVOCATIONS_END_WAIT_MS],
     ['a revocation that waits for a reconnect looks again before it ends', RECONNECT_WAIT_MS, SESSION_TTL_MS],
     [
       'the caller is answered while the provider may still be waited for',

@@ -1,6 +1,8 @@
 // Where revoking a token ends the whole grant of an account: a revocation never ends what another connection uses. Where it
 // does not: what a reconnect has replaced is revoked.
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { createCookieJar } from '../../demo/browser.ts';
 import type { Json } from '../support/broker.ts';
 import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
@@ -119,6 +121,45 @@ describe('a provider whose revocations end the whole grant of an account', () =>
     testSetup.advance(20_000);
     await expect.poll(() => outcomeOf(id), SOON).toBe(KEPT);
     expect(await refresh(String(again))).toBe(200);
+  });
+});
+
+describe('a code and a revocation at once, where it ends the whole grant', () => {
+  test('the code is exchanged when the revocation has ended', async () => {
+    const order: string[] = [];
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    const server = createServer(async (req, res) => {
+      const path = String(req.url);
+      order.push(path);
+      if (path === '/revoke') await released;
+      order.push(`${path} answered`);
+      const token = { access_token: 'at', refresh_token: 'rt', token_type: 'Bearer', expires_in: 3_600 };
+      res.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(token));
+    });
+    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+    onTestFinished(() => void server.close());
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const params = {
+      authorization_url: `${url}/auth`,
+      token_url: `${url}/token`,
+      revocation_url: `${url}/revoke`,
+      revocation_ends: 'grant',
+    };
+    const setup = { provider: 'generic-oauth2', client_id: 'me', client_secret: 's', params };
+    expectOk(await ask('PUT', '/v1/integrations/at-once', setup), 201);
+    const body = { integration: 'at-once', owner: newOwner(), credentials: { refresh_token: 'old' } };
+    const { id } = expectOk(await ask('POST', '/v1/connections', body), 201);
+    const revoking = revoke(String(id));
+    await expect.poll(() => order, SOON).toContain('/revoke');
+    const jar = createCookieJar();
+    const invited = await createConnectSession(testSetup.broker, { integration: 'at-once', owner: body.owner });
+    const visiting = visit(callbackWithConsent((await visit(invited.url, jar)).location), jar);
+    for (let i = 0; i < 5; i++) await ask('GET', '/v1/whoami');
+    expect(order).toEqual(['/revoke']);
+    release();
+    expect(await revoking).toBe('done');
+    expect((await visiting).status).toBe(200);
+    expect(order).toEqual(['/revoke', '/revoke answered', '/token', '/token answered']);
   });
 });
 

@@ -150,6 +150,7 @@ export const aRevocation = (given: Partial<PendingRevocation> = {}): PendingRevo
   refreshToken: aCiphertext('refresh_token'),
   attempts: 1,
   nextAt: NOW,
+  claimedUntil: null,
   createdAt: NOW - 1,
   ...given,
 });

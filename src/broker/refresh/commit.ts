@@ -85,7 +85,7 @@ export function createCommitter({ store, rescue, recentCommits, access, clock, l
     const { accessToken, refreshToken } = grant;
     const { account } = change;
     const place = { id: newId('rev', now), connectionId, integration, owner, account, params, captured };
-    return { ...place, accessToken, refreshToken, attempts: 0, nextAt: now, createdAt: now };
+    return { ...place, accessToken, refreshToken, attempts: 0, nextAt: now, claimedUntil: null, createdAt: now };
   }
 
   return {

@@ -1,5 +1,5 @@
 // Tombstones, and the outbox of revocations that the provider has not confirmed, in PostgreSQL.
-import { eq, sql } from 'drizzle-orm';
+import { and, eq, gt, sql } from 'drizzle-orm';
 import type { RevocationStore } from '../../ports/index.ts';
 import { isTombstone } from '../shared/connections.ts';
 import { pendingRevocationOf, tombstoneOf } from '../shared/revocations.ts';
@@ -65,10 +65,19 @@ export function createRevocationStore({ autocommit, transaction, record }: Postg
         const claimed = await orm
           .with(due)
           .update(pendingRevocations)
-          .set({ nextAt: pushTo, attempts: sql`${pendingRevocations.attempts} + 1` })
+          .set({ nextAt: pushTo, claimedUntil: pushTo, attempts: sql`${pendingRevocations.attempts} + 1` })
           .where(sql`${pendingRevocations.id} in (select due_id from due)`)
           .returning();
         return claimed.sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
+      }),
+
+    revocationsUnderWay: (integration, now) =>
+      autocommit(async (orm) => {
+        const rows = await orm
+          .select({ id: pendingRevocations.id })
+          .from(pendingRevocations)
+          .where(and(eq(pendingRevocations.integration, integration), gt(pendingRevocations.claimedUntil, now)));
+        return rows.map(({ id }) => id);
       }),
 
     isConnecting: (integration, owner, now) =>
@@ -105,7 +114,7 @@ export function createRevocationStore({ autocommit, transaction, record }: Postg
 
     postponeRevocation: (id, nextAt) =>
       autocommit(async (orm) => {
-        await orm.update(pendingRevocations).set({ nextAt }).where(eq(pendingRevocations.id, id));
+        await orm.update(pendingRevocations).set({ nextAt, claimedUntil: null }).where(eq(pendingRevocations.id, id));
       }),
   };
 }

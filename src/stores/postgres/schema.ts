@@ -225,6 +225,7 @@ export const pendingRevocations = pgTable(
     refreshToken: ciphertext('refresh_token'),
     attempts: integer('attempts').notNull(),
     nextAt: time('next_at').notNull(),
+    claimedUntil: time('claimed_until'),
     createdAt: time('created_at').notNull(),
   },
   (t) => [

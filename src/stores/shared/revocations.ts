@@ -31,5 +31,7 @@ export const pendingRevocationOf = (
   refreshToken: credentials?.refreshToken ?? null,
   attempts: 0,
   nextAt,
+  // The process that revokes delivers it, if it is not due at once.
+  claimedUntil: nextAt > audit.at ? nextAt : null,
   createdAt: audit.at,
 });

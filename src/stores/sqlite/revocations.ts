@@ -1,5 +1,5 @@
 // Tombstones, and the outbox of revocations that the provider has not confirmed, in SQLite.
-import { and, asc, eq, lte, sql } from 'drizzle-orm';
+import { and, asc, eq, gt, lte, sql } from 'drizzle-orm';
 import type { RevocationStore } from '../../ports/index.ts';
 import { isTombstone } from '../shared/connections.ts';
 import { pendingRevocationOf, tombstoneOf } from '../shared/revocations.ts';
@@ -63,12 +63,22 @@ export function createRevocationStore({ orm, read, write, record }: SqliteAccess
       if (!(await read(() => due.get({ integration, now, limit: 1 })))) return [];
       return write(() =>
         due.all({ integration, now, limit }).map((revocation) => {
-          const change = { nextAt: pushTo, attempts: revocation.attempts + 1 };
+          const change = { nextAt: pushTo, claimedUntil: pushTo, attempts: revocation.attempts + 1 };
           orm.update(pendingRevocations).set(change).where(eq(pendingRevocations.id, revocation.id)).run();
           return { ...revocation, ...change };
         }),
       );
     },
+
+    revocationsUnderWay: (integration, now) =>
+      read(() =>
+        orm
+          .select({ id: pendingRevocations.id })
+          .from(pendingRevocations)
+          .where(and(eq(pendingRevocations.integration, integration), gt(pendingRevocations.claimedUntil, now)))
+          .all()
+          .map(({ id }) => id),
+      ),
 
     isConnecting: (integration, owner, now) =>
       read(
@@ -99,6 +109,13 @@ export function createRevocationStore({ orm, read, write, record }: SqliteAccess
       }),
 
     postponeRevocation: (id, nextAt) =>
-      write(() => void orm.update(pendingRevocations).set({ nextAt }).where(eq(pendingRevocations.id, id)).run()),
+      write(
+        () =>
+          void orm
+            .update(pendingRevocations)
+            .set({ nextAt, claimedUntil: null })
+            .where(eq(pendingRevocations.id, id))
+            .run(),
+      ),
   };
 }

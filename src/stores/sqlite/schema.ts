@@ -202,6 +202,7 @@ export const pendingRevocations = sqliteTable(
     refreshToken: ciphertext('refresh_token'),
     attempts: integer('attempts').notNull(),
     nextAt: integer('next_at').notNull(),
+    claimedUntil: integer('claimed_until'),
     createdAt: integer('created_at').notNull(),
   },
   (t) => [

@@ -44,6 +44,7 @@ export function revocations(at: Opened): void {
         refreshToken: credentials.refreshToken,
         attempts: 0,
         nextAt: NOW + 10,
+        claimedUntil: NOW + 10,
         createdAt: NOW + 3,
       };
       expect(outcome).toEqual({ connection: tombstone, already: false, pending });
@@ -110,8 +111,8 @@ export function revocations(at: Opened): void {
       await at.store.addPendingRevocation(bare);
       const taken = await at.store.claimRevocations('slack', NOW, PUSH, 10);
       expect(taken.sort((a, b) => (a.id < b.id ? -1 : 1))).toEqual([
-        { ...full, attempts: 2, nextAt: PUSH },
-        { ...bare, attempts: 2, nextAt: PUSH },
+        { ...full, attempts: 2, nextAt: PUSH, claimedUntil: PUSH },
+        { ...bare, attempts: 2, nextAt: PUSH, claimedUntil: PUSH },
       ]);
     });
 
@@ -183,6 +184,22 @@ export function revocations(at: Opened): void {
         expect(await recorded(at.store, audit)).toBe(true);
       },
     );
+
+    test('are under way from their claim until they are postponed or settled', async () => {
+      const [one, other] = [aRevocation(), aRevocation({ integration: 'github' })];
+      for (const each of [one, other]) await at.store.addPendingRevocation(each);
+      const underWay = () => at.store.revocationsUnderWay('slack', NOW);
+      expect(await underWay()).toEqual([]);
+      await at.store.claimRevocations('slack', NOW, PUSH, 10);
+      await at.store.claimRevocations('github', NOW, PUSH, 10);
+      expect(await underWay()).toEqual([one.id]);
+      expect(await at.store.revocationsUnderWay('slack', PUSH)).toEqual([]);
+      await at.store.postponeRevocation(one.id, NOW);
+      expect(await underWay()).toEqual([]);
+      await at.store.claimRevocations('slack', NOW, PUSH, 10);
+      await at.store.settleRevocation(one.id, 'done', anEntry());
+      expect(await underWay()).toEqual([]);
+    });
 
     test('isConnecting: an owner with a session in a browser, or anyone whose flow is consumed', async () => {
       const isConnecting = (owner: string) => at.store.isConnecting('slack', owner, NOW);

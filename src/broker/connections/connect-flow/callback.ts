@@ -3,6 +3,7 @@
 import { type AuthMode, isCode } from '../../../domain/auth-modes.ts';
 import { Refusal } from '../../../domain/errors.ts';
 import { digest } from '../../secrets/index.ts';
+import { untilRevocationsEnd } from '../upstream-revocation/shared-grant.ts';
 import { createFinish } from './finish.ts';
 import {
   type BrowserRequest,
@@ -39,6 +40,7 @@ export function createCallback(parts: FlowParts) {
     // Parameters of the callback may say where the code is to be exchanged.
     const captured = capturedFrom(found.auth, response);
     const target = targets.targetOf(found, { params: flow.params, captured });
+    await untilRevocationsEnd(parts, target);
     const answer = await provider.exchange(target, response, {
       state,
       nonce: vault.decrypt(flow.nonce, flowContext(flow.stateDigest, 'nonce')),

@@ -52,6 +52,7 @@ export interface FlowParts {
     | 'renewConnection'
     | 'storedCredentials'
     | 'addPendingRevocation'
+    | 'revocationsUnderWay'
   >;
   vault: Vault;
   provider: Pick<ProviderClient, 'authorizationUrl' | 'exchange'>;

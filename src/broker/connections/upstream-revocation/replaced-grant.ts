@@ -37,6 +37,7 @@ export async function revokeReplaced(
     refreshToken: replaced.refreshToken,
     attempts: 0,
     nextAt: now,
+    claimedUntil: null,
     createdAt: now,
   });
 }

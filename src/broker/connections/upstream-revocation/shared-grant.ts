@@ -1,7 +1,9 @@
 // Where revoking any token ends the whole grant of an account (Google): whether another connection still needs it.
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Connection } from '../../../domain/connection.ts';
 import { Refusal } from '../../../domain/errors.ts';
 import { revocationEnds, type Target } from '../../../domain/target.ts';
+import { REVOCATIONS_END_POLL_MS, REVOCATIONS_END_WAIT_MS } from '../../../domain/time-limits.ts';
 import type { Clock, PendingRevocation, Store } from '../../../ports/index.ts';
 import type { Targets } from '../../integrations/index.ts';
 
@@ -12,6 +14,24 @@ export interface SharedGrants {
    * same owner are taken to share a grant.
    */
   use(pending: PendingRevocation, target: Target): Promise<'free' | 'kept' | 'connecting'>;
+}
+
+/**
+ * To be awaited before a code is exchanged: revocations that are being delivered, and looked for a connecting owner before
+ * this one's flow was consumed, could end the grant that it brings. Later ones wait for the owner.
+ */
+export async function untilRevocationsEnd(
+  { store, clock }: { store: Pick<Store, 'revocationsUnderWay'>; clock: Clock },
+  target: Target,
+): Promise<void> {
+  if (revocationEnds(target) !== 'grant') return;
+  const until = clock.monotonic() + REVOCATIONS_END_WAIT_MS;
+  let left = await store.revocationsUnderWay(target.integration, clock.now());
+  while (left.length > 0 && clock.monotonic() < until) {
+    await pause(REVOCATIONS_END_POLL_MS);
+    const now = new Set(await store.revocationsUnderWay(target.integration, clock.now()));
+    left = left.filter((id) => now.has(id));
+  }
 }
 
 export interface SharedGrantParts {
