@@ -85,6 +85,21 @@ export const CIRCUIT_RETRY_AFTER_MAX_MS = MINUTE_MS;
 export const RETRY_AFTER_MAX_MS = 15 * MINUTE_MS;
 /** A refresh is tried once more this long before the token expires or the grant ends, whatever wait was asked for. */
 export const LAST_TRY_BEFORE_END_MS = 30 * SECOND_MS;
+/** Failures that are further apart than this are not in a row. */
+export const CIRCUIT_RUN_TTL_MS = 10 * MINUTE_MS;
+
+// Whose fault a refused refresh is.
+
+/** A connection whose client is refused for this long, while others of its endpoint succeed, has a fault of its own. */
+export const OWN_FAULT_AFTER_MS = 3 * MINUTE_MS;
+/** The same while only connections of other endpoints succeed: their hosts say less about this one. */
+export const OWN_FAULT_OF_ENDPOINT_AFTER_MS = 15 * MINUTE_MS;
+/** Dead grants within this time are counted together. */
+export const DEAD_GRANTS_WINDOW_MS = MINUTE_MS;
+/** Unlikely many dead grants are doubted for this long, then believed. */
+export const DEAD_GRANTS_DOUBT_MS = 15 * MINUTE_MS;
+/** Dead grants that no success has followed are tried again when their integration is changed, if they are not older. */
+export const DEAD_GRANTS_RETRY_MS = DAY_MS;
 
 // Requests to providers and issuers.
 

@@ -1,5 +1,11 @@
-// What hosts in URLs mean.
+// What hosts and parts of URLs mean.
 
 /** Whether a `URL.hostname` names this machine only: `localhost`, `[::1]` or 127.0.0.0/8. */
 export const isLoopback = (hostname: string): boolean =>
   hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
+
+/** Origin and path. Undefined: it is no URL. */
+export function withoutQuery(text: string): string | undefined {
+  const url = URL.parse(text);
+  return url ? `${url.origin}${url.pathname}` : undefined;
+}

@@ -122,7 +122,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
     checkUrl: (target) => checkUrl(target, outboundAllow),
     onChange: (id) => {
       if (id === undefined) return;
-      refresh.resetCircuit(id);
+      refresh.integrationChanged(id);
       revocationCircuits.reset(id);
     },
   });

@@ -1,7 +1,10 @@
-// One circuit breaker for each integration. When its provider fails for all connections, or its client is misconfigured, one
-// request at a time probes whether that has passed, and no other is sent.
+// Circuit breakers: one for each token endpoint of an integration. When it fails for several connections, one request at a
+// time probes whether that has passed, and no other is sent. Connections whose parameters end up in the URL of the token
+// endpoint (a shop, a tenant) have endpoints, and so circuits, of their own. Of this process, in memory.
+import { LRUCache } from 'lru-cache';
 import { circuitBackoff } from '../../domain/backoff.ts';
-import { CIRCUIT_RETRY_AFTER_MAX_MS, MIN_RETRY_AFTER_MS } from '../../domain/time-limits.ts';
+import type { Integration } from '../../domain/integration.ts';
+import { CIRCUIT_RETRY_AFTER_MAX_MS, CIRCUIT_RUN_TTL_MS, MIN_RETRY_AFTER_MS } from '../../domain/time-limits.ts';
 import type { Clock, Logger, ProviderFault } from '../../ports/index.ts';
 
 export interface OpenCircuit {
@@ -9,51 +12,99 @@ export interface OpenCircuit {
   retryIn: number;
   /** What opened it. */
   fault: ProviderFault;
+  /** Set where this connection may go next: resolves when the probe under way has ended. */
+  probeEnded?: Promise<void> | undefined;
 }
+
+/** Whose request goes where. A circuit belongs to a version of its integration: a changed one starts closed. */
+export interface CircuitKey {
+  integration: Pick<Integration, 'id' | 'version' | 'createdAt'>;
+  /** Origin and path of the token endpoint. */
+  endpoint: string;
+  connection: string;
+}
+
+/**
+ * - `outage`: the endpoint is down or cannot be reached
+ * - `throttled`: it asks to wait
+ * - `client_fault`: it refuses the client
+ * - `dead_grants`: it refuses unlikely many refresh tokens (`dead-grant-breaker.ts` decides that)
+ */
+export type FailureCause = 'outage' | 'throttled' | 'client_fault' | 'dead_grants';
+
+/** `answered`: the endpoint works. `refused`: it works, and this connection's grant is dead. */
+export type RefreshReport = 'answered' | 'refused' | { cause: FailureCause; fault: ProviderFault };
 
 /** Permission to send one request. Its holder calls `report` with the result, or `release` if it was not sent. */
 export interface Permit {
-  integration: string;
-  version: number;
+  key: CircuitKey;
   probe: boolean;
-  /** Sent although the circuit was open: while it is, the result does not change it. */
-  bypass: boolean;
+  /** The state that permitted it; undefined: a newer version of the integration is known, and the result says nothing of it. */
+  circuit: Circuit | undefined;
+  /** How often the circuit had opened and closed by then. */
+  epoch: number;
 }
 
-/** `version` is the integration's: a changed integration starts with a closed circuit. */
 export interface CircuitBreakers {
   /** The open circuit, if nothing may be sent now; undefined: a request may be queued. */
-  blocked(integration: string, version: number): OpenCircuit | undefined;
+  blocked(key: CircuitKey): OpenCircuit | undefined;
   /**
    * A permit, unless the circuit is open. The first one after its pause is the probe. `bypass`: the request cannot wait, and
    * is permitted in any case.
    */
-  admit(integration: string, version: number, bypass?: boolean): Permit | OpenCircuit;
-  /**
-   * The result of a permitted request. `fault` undefined: the provider answered as it should. Only `transient` and
-   * `misconfigured` count as failures: a dead grant says nothing about the provider.
-   */
-  report(permit: Permit, fault: ProviderFault | undefined): void;
+  admit(key: CircuitKey, bypass?: boolean): Permit | OpenCircuit;
+  /** The result of a permitted request. One that was permitted before the circuit opened neither closes nor prolongs it. */
+  report(permit: Permit, report: RefreshReport): void;
   /** The request was not sent. */
   release(permit: Permit): void;
-  /** How many requests may be sent now: 0, 1 (a probe) or `Infinity`. */
+  /** For how long the circuit has been open for this cause, in milliseconds; undefined: it is not. */
+  openFor(key: CircuitKey, cause: FailureCause): number | undefined;
+  /** Closes it, although no probe has succeeded. */
+  close(key: CircuitKey): void;
+  /** How many requests of an integration may be sent now: 0, 1 for each probe, or `Infinity` while an endpoint is not blocked. */
   capacity(integration: string): number;
-  /** The integration was changed: closes its circuit. */
+  /** The integration was changed: closes its circuits. */
   reset(integration: string): void;
-  /** For metrics: 0 closed, 0.5 probing, 1 open. */
+  /** For metrics, the worst of each integration: 0 closed, 0.5 probing, 1 open. */
   states(): { integration: string; state: 0 | 0.5 | 1 }[];
 }
 
-/** This many failures in a row, of any connections, open the circuit. */
+/** This many failures in a row, of several connections, are an outage. */
 const FAILURES_TO_OPEN = 5;
-/** Errors that concern the whole client (RFC 6749 5.2) open it at once. */
-const CLIENT_ERRORS = new Set(['invalid_client', 'unauthorized_client']);
+/** This many different connections must fail in a row: fewer may have a fault, or a rate limit, of their own. */
+const CONNECTIONS_TO_OPEN = 3;
+/**
+ * A circuit that opened because connections were refused is probed at once, and one at a time, by this many connections that
+ * were not: those refused may all be of one kind.
+ */
+const NEWCOMERS = 5;
+const MAX_CIRCUITS = 10_000;
+const MAX_CONNECTIONS = 1_000;
 
-interface State {
-  version: number;
+interface Open {
+  cause: FailureCause;
+  fault: ProviderFault;
+  /** By the monotonic clock, like all times here. */
+  since: number;
+  until: number;
+  /** How long it is from the opening to `until`. */
+  pause: number;
+  /** Opened in a row. */
+  times: number;
+  newcomers: number;
+  probe: { ended: Promise<void>; end: () => void; isNewcomer: boolean } | undefined;
+  /** The connection whose probe failed last: others go first. */
+  lastProber: string | undefined;
+}
+
+/** The state of one endpoint, since its last answer. */
+interface Circuit {
+  key: Omit<CircuitKey, 'connection'>;
+  epoch: number;
   failures: number;
-  /** Undefined: closed. `times`: opened in a row. */
-  open: { until: number; times: number; fault: ProviderFault; probing: boolean } | undefined;
+  lastFailureAt: number;
+  failed: Record<FailureCause, Set<string>>;
+  open: Open | undefined;
 }
 
 interface Parts {
@@ -63,79 +114,230 @@ interface Parts {
 }
 
 export function createCircuitBreakers({ clock, log, random }: Parts): CircuitBreakers {
-  const states = new Map<string, State>();
+  const byIntegration = new Map<string, Set<Circuit>>();
+  const circuits = new LRUCache<string, Circuit>({
+    max: MAX_CIRCUITS,
+    dispose(circuit) {
+      const { id } = circuit.key.integration;
+      const all = byIntegration.get(id);
+      all?.delete(circuit);
+      if (all?.size === 0) byIntegration.delete(id);
+    },
+  });
+  const nameOf = ({ integration, endpoint }: Circuit['key']) => `${integration.id}\n${endpoint}`;
 
-  function stateOf(integration: string, version: number): State {
-    const known = states.get(integration);
-    if (known?.version === version) return known;
-    const closed: State = { version, failures: 0, open: undefined };
-    states.set(integration, closed);
-    return closed;
-  }
-
-  function open(integration: string, state: State, fault: ProviderFault): void {
-    const times = (state.open?.times ?? 0) + 1;
-    const asked = Math.min((fault.retryAfter ?? 0) * 1_000, CIRCUIT_RETRY_AFTER_MAX_MS);
-    const until = clock.monotonic() + Math.max(asked, circuitBackoff(times, random()));
-    // One alert for all connections and all probes.
-    if (!state.open) {
-      const fields = { integration, kind: fault.kind, code: fault.code, detail: fault.detail };
-      log.error(fields, 'circuit breaker: opened, one request at a time probes the provider');
+  /** Undefined: a newer version of the integration is known. */
+  function circuitOf({ integration, endpoint }: CircuitKey): Circuit | undefined {
+    const name = nameOf({ integration, endpoint });
+    const known = circuits.get(name);
+    if (known) {
+      const { version, createdAt } = known.key.integration;
+      const age = integration.createdAt - createdAt || integration.version - version;
+      if (age === 0) return known;
+      if (age < 0) return undefined;
     }
-    state.open = { until, times, fault, probing: false };
+    const { id, version, createdAt } = integration;
+    const circuit: Circuit = {
+      key: { integration: { id, version, createdAt }, endpoint },
+      epoch: 0,
+      failures: 0,
+      lastFailureAt: 0,
+      failed: { outage: new Set(), throttled: new Set(), client_fault: new Set(), dead_grants: new Set() },
+      open: undefined,
+    };
+    circuits.set(name, circuit);
+    byIntegration.set(id, (byIntegration.get(id) ?? new Set()).add(circuit));
+    return circuit;
   }
 
-  function blocked(integration: string, version: number): OpenCircuit | undefined {
-    const { open } = stateOf(integration, version);
-    if (!open) return undefined;
-    const left = open.until - clock.monotonic();
-    return left > 0 || open.probing ? { retryIn: Math.max(left, MIN_RETRY_AFTER_MS), fault: open.fault } : undefined;
+  const hasFailed = ({ failed }: Circuit, connection: string) =>
+    Object.values(failed).some((connections) => connections.has(connection));
+
+  function isNewcomer(circuit: Circuit, open: Open, connection: string): boolean {
+    const isRefusal = open.cause === 'client_fault' || open.cause === 'dead_grants';
+    return isRefusal && open.newcomers < NEWCOMERS && !hasFailed(circuit, connection);
   }
+
+  function whyBlocked(circuit: Circuit, connection: string): OpenCircuit | undefined {
+    const { open } = circuit;
+    if (!open || isNewcomer(circuit, open, connection)) return undefined;
+    const until = open.until + (open.lastProber === connection ? open.pause : 0);
+    const left = until - clock.monotonic();
+    if (left <= 0 && !open.probe) return undefined;
+    return { retryIn: Math.max(left, MIN_RETRY_AFTER_MS), fault: open.fault };
+  }
+
+  function openCircuit(circuit: Circuit, cause: FailureCause, fault: ProviderFault, prober: string | undefined): void {
+    const now = clock.monotonic();
+    const before = circuit.open;
+    const times = (before?.times ?? 0) + 1;
+    const asked = Math.min((fault.retryAfter ?? 0) * 1_000, CIRCUIT_RETRY_AFTER_MAX_MS);
+    const pause = Math.max(asked, circuitBackoff(times, random()));
+    // One alert for all connections and all probes.
+    if (!before) {
+      const { integration, endpoint } = circuit.key;
+      const fields = { integration: integration.id, endpoint, cause, kind: fault.kind, code: fault.code };
+      log.error(
+        { ...fields, detail: fault.detail },
+        'circuit breaker: opened, one request at a time probes the provider',
+      );
+      circuit.epoch++;
+    }
+    const isSame = before?.cause === cause;
+    circuit.open = {
+      cause,
+      fault,
+      since: isSame ? before.since : now,
+      until: now + pause,
+      pause,
+      times,
+      newcomers: isSame ? before.newcomers : 0,
+      probe: undefined,
+      lastProber: prober,
+    };
+    before?.probe?.end();
+  }
+
+  function close(circuit: Circuit): void {
+    const { open } = circuit;
+    circuit.failures = 0;
+    for (const connections of Object.values(circuit.failed)) connections.clear();
+    if (!open) return;
+    const { integration, endpoint } = circuit.key;
+    log.info({ integration: integration.id, endpoint }, 'circuit breaker: closed, requests are sent again');
+    circuit.open = undefined;
+    circuit.epoch++;
+    open.probe?.end();
+  }
+
+  function note({ failed }: Circuit, connection: string, cause: FailureCause): void {
+    if (failed[cause].size < MAX_CONNECTIONS) failed[cause].add(connection);
+  }
+
+  /** Counts the failure, and says whether that many are the endpoint's fault. */
+  function count(circuit: Circuit, connection: string, cause: FailureCause): boolean {
+    const now = clock.monotonic();
+    if (now - circuit.lastFailureAt > CIRCUIT_RUN_TTL_MS && !circuit.open) close(circuit);
+    circuit.lastFailureAt = now;
+    const { failed } = circuit;
+    note(circuit, connection, cause);
+    if (cause === 'dead_grants') return true;
+    if (cause !== 'outage' && failed[cause].size >= CONNECTIONS_TO_OPEN) return true;
+    if (cause === 'client_fault') return false;
+    circuit.failures++;
+    const connections = new Set([...failed.outage, ...failed.throttled]).size;
+    return circuit.failures >= FAILURES_TO_OPEN && connections >= CONNECTIONS_TO_OPEN;
+  }
+
+  function startProbe(circuit: Circuit, open: Open, connection: string): void {
+    const isEarly = open.until > clock.monotonic() && isNewcomer(circuit, open, connection);
+    if (isEarly) open.newcomers++;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    open.probe = { ended: promise, end: resolve, isNewcomer: isEarly };
+  }
+
+  function endProbe(circuit: Circuit): void {
+    const probe = circuit.open?.probe;
+    if (circuit.open) circuit.open.probe = undefined;
+    probe?.end();
+  }
+
+  /** A request that was permitted before the circuit opened: it says who was refused, or that the next probe may be made. */
+  function noteLate(circuit: Circuit, connection: string, report: RefreshReport): void {
+    const { open } = circuit;
+    if (!open) return;
+    if (typeof report === 'object') note(circuit, connection, report.cause);
+    else if (report === 'answered' && (open.cause === 'client_fault' || open.cause === 'dead_grants'))
+      open.until = Math.min(open.until, clock.monotonic());
+  }
+
+  const isCurrent = (circuit: Circuit, { epoch }: Permit): boolean =>
+    circuits.peek(nameOf(circuit.key)) === circuit && circuit.epoch === epoch;
 
   return {
-    blocked,
-
-    admit(integration, version, bypass = false) {
-      const refusal = blocked(integration, version);
-      if (refusal) return bypass ? { integration, version, probe: false, bypass } : refusal;
-      const { open } = stateOf(integration, version);
-      if (open) open.probing = true;
-      return { integration, version, probe: open !== undefined, bypass: false };
+    blocked(key) {
+      const circuit = circuitOf(key);
+      return circuit && whyBlocked(circuit, key.connection);
     },
 
-    report({ integration, version, probe, bypass }, fault) {
-      const state = stateOf(integration, version);
-      if (bypass && state.open) return;
-      if (fault?.kind !== 'transient' && fault?.kind !== 'misconfigured') {
-        if (state.open) log.info({ integration }, 'circuit breaker: closed, requests are sent again');
-        state.failures = 0;
-        state.open = undefined;
+    admit(key, bypass = false) {
+      const circuit = circuitOf(key);
+      const permit: Permit = { key, probe: false, circuit, epoch: circuit?.epoch ?? 0 };
+      const open = circuit?.open;
+      if (!circuit || !open) return permit;
+      const refusal = whyBlocked(circuit, key.connection);
+      if (refusal) return bypass ? permit : refusal;
+      if (open.probe) {
+        if (bypass) return permit;
+        return { retryIn: MIN_RETRY_AFTER_MS, fault: open.fault, probeEnded: open.probe.ended };
+      }
+      startProbe(circuit, open, key.connection);
+      return { ...permit, probe: true };
+    },
+
+    report(permit, report) {
+      const { circuit, key, probe } = permit;
+      if (!circuit) return;
+      const { open } = circuit;
+      if (!isCurrent(circuit, permit)) return noteLate(circuit, key.connection, report);
+      if (report === 'answered' || (report === 'refused' && open?.cause !== 'dead_grants')) {
+        // While it is open, only the probe shows that it works again.
+        if (!open || probe) close(circuit);
         return;
       }
-      state.failures++;
-      // A request that was sent before the circuit opened shows nothing new.
-      if (state.open && !probe) return;
-      const throttled = fault.retryAfter !== undefined;
-      if (probe || throttled || CLIENT_ERRORS.has(fault.code) || state.failures >= FAILURES_TO_OPEN)
-        open(integration, state, fault);
+      if (report === 'refused') {
+        if (probe && open) openCircuit(circuit, open.cause, open.fault, key.connection);
+        return;
+      }
+      const isEndpoints = count(circuit, key.connection, report.cause);
+      if (!open) {
+        if (isEndpoints) openCircuit(circuit, report.cause, report.fault, undefined);
+      } else if (probe) {
+        if (open.probe?.isNewcomer) endProbe(circuit);
+        else openCircuit(circuit, report.cause, report.fault, key.connection);
+      }
     },
 
-    release({ integration, version, probe }) {
-      const { open } = stateOf(integration, version);
-      if (probe && open) open.probing = false;
+    release(permit) {
+      const { circuit, probe } = permit;
+      if (probe && circuit && isCurrent(circuit, permit)) endProbe(circuit);
+    },
+
+    openFor(key, cause) {
+      const open = circuitOf(key)?.open;
+      return open?.cause === cause ? clock.monotonic() - open.since : undefined;
+    },
+
+    close(key) {
+      const circuit = circuitOf(key);
+      if (circuit) close(circuit);
     },
 
     capacity(integration) {
-      const open = states.get(integration)?.open;
-      if (!open) return Number.POSITIVE_INFINITY;
-      return open.probing || open.until > clock.monotonic() ? 0 : 1;
+      let probes = 0;
+      let isKnown = false;
+      for (const { open } of byIntegration.get(integration) ?? []) {
+        if (!open) return Number.POSITIVE_INFINITY;
+        isKnown = true;
+        if (!open.probe && open.until <= clock.monotonic()) probes++;
+      }
+      return isKnown ? probes : Number.POSITIVE_INFINITY;
     },
 
     reset(integration) {
-      states.delete(integration);
+      for (const circuit of [...(byIntegration.get(integration) ?? [])]) {
+        endProbe(circuit);
+        circuits.delete(nameOf(circuit.key));
+      }
     },
 
     states: () =>
-      [...states].map(([integration, { open }]) => ({ integration, state: open ? (open.probing ? 0.5 : 1) : 0 })),
+      [...byIntegration].map(([integration, all]) => ({
+        integration,
+        state: [...all].reduce<0 | 0.5 | 1>((worst, { open }) => {
+          const state = open ? (open.probe ? 0.5 : 1) : 0;
+          return state > worst ? state : worst;
+        }, 0),
+      })),
   };
 }

@@ -3,6 +3,8 @@
 import type { Logger, MetricsState, Rescue } from '../../ports/index.ts';
 import { createCircuitBreakers } from './circuit-breaker.ts';
 import { createCommitter } from './commit.ts';
+import { createDeadGrantBreaker } from './dead-grant-breaker.ts';
+import { createFailureEvidence } from './failure-evidence.ts';
 import { createRateLimiter, type RefreshLimits } from './rate-limiter.ts';
 import { createRecentCommits } from './recent-commits.ts';
 import { createRefresher, type Refresher, type RefresherParts } from './refresher.ts';
@@ -15,8 +17,11 @@ export { refusalOf } from './refusals.ts';
 
 export interface RefreshEngine {
   refresher: Refresher;
-  /** An integration was changed: its circuit closes, since the cause of its failures may be fixed. */
-  resetCircuit(integration: string): void;
+  /**
+   * An integration was changed, and the cause of its failures may be fixed: its circuits close, and dead grants that no
+   * success has followed are tried again.
+   */
+  integrationChanged(integration: string): void;
   /** Commits what an earlier run left in the rescue file, then resolves what it left unresolved, then refreshes what is due. */
   start(): Promise<void>;
   /**
@@ -30,7 +35,8 @@ export interface RefreshEngine {
   state(): Pick<MetricsState, 'inFlight' | 'circuitBreakers' | 'rescued'>;
 }
 
-interface Parts extends Omit<RefresherParts, 'committer' | 'rateLimiter' | 'circuitBreakers' | 'random'> {
+interface Parts
+  extends Omit<RefresherParts, 'committer' | 'rateLimiter' | 'circuitBreakers' | 'evidence' | 'deadGrants' | 'random'> {
   rescue: Rescue;
   limits: RefreshLimits;
   /** False: there is no scheduler, and only reads refresh. */
@@ -47,12 +53,25 @@ export function createRefreshEngine({ rescue, limits, ahead = true, mayLoseCommi
   const circuitBreakers = createCircuitBreakers({ clock, log, random });
   const recentCommits = mayLoseCommits ? createRecentCommits({ store, clock }) : undefined;
   const committer = createCommitter({ store, rescue, recentCommits, access, clock, log });
-  const refresher = createRefresher({ ...parts, committer, rateLimiter, circuitBreakers, random });
+  const evidence = createFailureEvidence({ clock });
+  const deadGrants = createDeadGrantBreaker({ ...parts, circuitBreakers, evidence });
+  const refresher = createRefresher({
+    ...parts,
+    committer,
+    rateLimiter,
+    circuitBreakers,
+    evidence,
+    deadGrants,
+    random,
+  });
   let scheduler: Scheduler | undefined;
 
   return {
     refresher,
-    resetCircuit: circuitBreakers.reset,
+    integrationChanged(integration) {
+      circuitBreakers.reset(integration);
+      void deadGrants.integrationChanged(integration);
+    },
     async start() {
       await committer.recover();
       if (!ahead) return;

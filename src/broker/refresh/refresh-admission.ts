@@ -6,9 +6,11 @@ import { Refusal, refuse } from '../../domain/errors.ts';
 import { isTooYoung } from '../../domain/refresh-schedule.ts';
 import type { Clock, Store } from '../../ports/index.ts';
 import type { ResolvedIntegration, Targets } from '../integrations/index.ts';
-import type { CircuitBreakers } from './circuit-breaker.ts';
+import type { CircuitBreakers, CircuitKey } from './circuit-breaker.ts';
 import type { ConcurrentRefreshes, RefreshResult } from './concurrent-refresh.ts';
+import type { RetriedGrant } from './failure-verdict.ts';
 import { circuitOpen, reauthorizationRequired, refusalOf, unavailable } from './refusals.ts';
+import { tokenEndpoint } from './token-endpoint.ts';
 
 /** Why a refresh was asked for. */
 export interface RefreshConditions {
@@ -20,11 +22,14 @@ export interface RefreshConditions {
   lostAt?: number | undefined;
   /** Whatever the provider asked to wait for, and past an open circuit: an admin demands it. */
   isForced?: boolean;
+  /** A dead grant is tried once more. */
+  retried?: RetriedGrant | undefined;
 }
 
 export interface Admitted {
   connection: Connection;
   resolved: ResolvedIntegration;
+  key: CircuitKey;
 }
 
 export interface RefreshAdmission {
@@ -40,7 +45,7 @@ export interface RefreshAdmission {
 
 interface Parts {
   store: Pick<Store, 'connection'>;
-  targets: Pick<Targets, 'find'>;
+  targets: Pick<Targets, 'find' | 'targetOf'>;
   circuitBreakers: Pick<CircuitBreakers, 'blocked'>;
   concurrentRefreshes: ConcurrentRefreshes;
   clock: Pick<Clock, 'now'>;
@@ -49,7 +54,14 @@ interface Parts {
 export function createRefreshAdmission(parts: Parts): RefreshAdmission {
   const { store, targets, circuitBreakers, concurrentRefreshes, clock } = parts;
 
-  const tooEarly: RefreshAdmission['tooEarly'] = (c, { integration }, { lostAt, isForced } = {}) => {
+  const keyOf = (c: Connection, resolved: ResolvedIntegration): CircuitKey => ({
+    integration: resolved.integration,
+    endpoint: tokenEndpoint(targets.targetOf(resolved, c)),
+    connection: c.id,
+  });
+
+  const tooEarly: RefreshAdmission['tooEarly'] = (c, resolved, { lostAt, isForced } = {}) => {
+    const { integration } = resolved;
     const last = c.lastRefreshError;
     if (last?.code === 'not_refreshable' && !hasExpired(c, clock.now()))
       return reauthorizationRequired(c.id, last.code);
@@ -60,7 +72,7 @@ export function createRefreshAdmission(parts: Parts): RefreshAdmission {
     if (last && wait > 0 && clock.now() >= last.at) return unavailable(c, last.code, last.detail, wait);
     // An open circuit would outlast the few seconds in which a lost response can be requested again.
     if (isInDoubt(lostAt, clock.now())) return undefined;
-    const open = circuitBreakers.blocked(c.integration, integration.version);
+    const open = circuitBreakers.blocked(keyOf(c, resolved));
     return open && circuitOpen(c, open);
   };
 
@@ -85,7 +97,7 @@ export function createRefreshAdmission(parts: Parts): RefreshAdmission {
       if (refused) return refused;
       // The provider would refuse, and the stored token was issued a moment ago.
       if (isTooYoung(resolved.auth, clock.now() - connection.issuedAt)) return concurrentRefreshes.current(connection);
-      return { connection, resolved };
+      return { connection, resolved, key: keyOf(connection, resolved) };
     },
   };
 }

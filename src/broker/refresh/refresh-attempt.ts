@@ -4,12 +4,15 @@ import { isMinted } from '../../domain/auth-modes.ts';
 import { isInDoubt } from '../../domain/backoff.ts';
 import type { Connection } from '../../domain/connection.ts';
 import { isRenewable } from '../../domain/refresh-schedule.ts';
-import type { Clock, Logger, ProviderClient, Store, Vault } from '../../ports/index.ts';
+import type { Clock, Logger, ProviderClient, ProviderResult, Store, Vault } from '../../ports/index.ts';
 import type { Targets } from '../integrations/index.ts';
 import { decryptRenewalSecrets, newId } from '../secrets/index.ts';
-import type { CircuitBreakers } from './circuit-breaker.ts';
+import type { CircuitBreakers, CircuitKey, OpenCircuit, Permit } from './circuit-breaker.ts';
 import type { RefreshCommitter } from './commit.ts';
 import type { ConcurrentRefreshes, RefreshResult } from './concurrent-refresh.ts';
+import type { DeadGrantBreaker } from './dead-grant-breaker.ts';
+import type { FailureEvidence } from './failure-evidence.ts';
+import type { FailureJudge, RetriedGrant, Verdict } from './failure-verdict.ts';
 import type { Admitted, RefreshConditions } from './refresh-admission.ts';
 import type { LostResponse, RefreshOutcomes, RefreshPoint } from './refresh-outcome.ts';
 import { circuitOpen } from './refusals.ts';
@@ -21,7 +24,7 @@ export interface RefreshAttempts {
    */
   run(
     admitted: Admitted,
-    conditions: Pick<RefreshConditions, 'lostAt' | 'isForced'>,
+    conditions: Pick<RefreshConditions, 'lostAt' | 'isForced' | 'retried'>,
   ): Promise<RefreshResult | LostResponse | 'busy'>;
 }
 
@@ -31,6 +34,9 @@ interface Parts {
   provider: Pick<ProviderClient, 'refresh'>;
   targets: Pick<Targets, 'targetOf'>;
   circuitBreakers: Pick<CircuitBreakers, 'admit' | 'report' | 'release'>;
+  evidence: Pick<FailureEvidence, 'succeeded'>;
+  deadGrants: Pick<DeadGrantBreaker, 'succeeded'>;
+  judge: FailureJudge['judge'];
   committer: Pick<RefreshCommitter, 'adopt'>;
   concurrentRefreshes: Pick<ConcurrentRefreshes, 'result'>;
   outcomes: RefreshOutcomes;
@@ -43,6 +49,33 @@ interface Parts {
 export function createRefreshAttempts(parts: Parts): RefreshAttempts {
   const { store, vault, provider, targets, circuitBreakers, committer, concurrentRefreshes, outcomes, clock, log } =
     parts;
+
+  /** One that may probe waits for the probe under way: its success permits both. */
+  async function permitFor(key: CircuitKey, bypass: boolean): Promise<Permit | OpenCircuit> {
+    for (;;) {
+      const permit = circuitBreakers.admit(key, bypass);
+      if (!('retryIn' in permit) || !permit.probeEnded) return permit;
+      await permit.probeEnded;
+    }
+  }
+
+  /** What the answer says of the endpoint, and what the failure counts for this connection. */
+  async function report(
+    permit: Permit,
+    { resolved, key }: Admitted,
+    answer: ProviderResult<unknown>,
+    retried: RetriedGrant | undefined,
+  ): Promise<Verdict | undefined> {
+    if (!answer.ok) {
+      const verdict = await parts.judge(key, resolved, answer.fault, retried);
+      circuitBreakers.report(permit, verdict.report);
+      return verdict;
+    }
+    parts.evidence.succeeded(key);
+    circuitBreakers.report(permit, 'answered');
+    parts.deadGrants.succeeded(key, resolved);
+    return undefined;
+  }
 
   /** What the provider is asked; `credentials` are what it spends. */
   function requestOf(
@@ -58,11 +91,11 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
   }
 
   return {
-    async run(admitted, { lostAt, isForced = false }) {
-      const { connection: before, resolved } = admitted;
-      const { auth, integration } = resolved;
+    async run(admitted, { lostAt, isForced = false, retried }) {
+      const { connection: before, resolved, key } = admitted;
+      const { auth } = resolved;
       const bypass = isForced || isInDoubt(lostAt, clock.now());
-      const permit = circuitBreakers.admit(before.integration, integration.version, bypass);
+      const permit = await permitFor(key, bypass);
       if ('retryIn' in permit) return circuitOpen(before, permit);
       let isSent = false;
       try {
@@ -87,10 +120,9 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
         const answer = await provider.refresh(...requestOf(admitted, connection, spent));
         isSent = true;
         parts.reached?.('answered');
-        circuitBreakers.report(permit, answer.ok ? undefined : answer.fault);
-        return answer.ok
-          ? await outcomes.succeeded({ claimed, auth, fields }, answer.value, spent)
-          : await outcomes.failed({ claimed, auth, fields }, answer.fault, permit, sent);
+        const verdict = await report(permit, admitted, answer, retried);
+        if (answer.ok) return await outcomes.succeeded({ claimed, auth, fields }, answer.value, spent);
+        return await outcomes.failed({ claimed, auth, fields }, { ...verdict!, key, retried }, sent);
       } finally {
         if (!isSent) circuitBreakers.release(permit);
       }

@@ -18,10 +18,12 @@ import type {
 import type { Access } from '../audit/index.ts';
 import { type TokenCache, toServedToken } from '../cache/index.ts';
 import { encryptCredentials, keepUnreadableResponse } from '../secrets/index.ts';
-import type { CircuitBreakers, Permit } from './circuit-breaker.ts';
+import type { CircuitBreakers, CircuitKey } from './circuit-breaker.ts';
 import { classifyRefreshFailure, type SpendTimes } from './classify-failure.ts';
 import type { CommitOutcome, RefreshCommitter } from './commit.ts';
 import type { ConcurrentRefreshes, RefreshResult } from './concurrent-refresh.ts';
+import type { DeadGrantBreaker } from './dead-grant-breaker.ts';
+import type { RetriedGrant } from './failure-verdict.ts';
 import { rotationFrom } from './refreshed-fields.ts';
 import { reauthorizationRequired, unavailable } from './refusals.ts';
 
@@ -36,6 +38,16 @@ export interface Attempt {
   fields: { attempt: string; connection: string; integration: string };
 }
 
+/** What the provider's failure counts for this connection. */
+export interface Failed {
+  fault: ProviderFault;
+  /** The provider called the grant dead, and that is not believed yet. */
+  isDoubted: boolean;
+  key: CircuitKey;
+  /** If it was dead before. */
+  retried: RetriedGrant | undefined;
+}
+
 /** The provider's response was lost, and is to be requested again at once. */
 export interface LostResponse {
   /** Since when it is in doubt whether the refresh token was spent (ms). */
@@ -48,12 +60,7 @@ export interface RefreshOutcomes {
   /** Commits the response, then serves its token. `spent`: what the response leaves out stays as it was. */
   succeeded(attempt: Attempt, response: TokenResponse, spent: Credentials): Promise<RefreshResult>;
   /** Records the failure. Rejects with `StoreError`: then the intent stays on record. */
-  failed(
-    attempt: Attempt,
-    fault: ProviderFault,
-    permit: Permit,
-    sent: SpendTimes,
-  ): Promise<RefreshResult | LostResponse>;
+  failed(attempt: Attempt, failed: Failed, sent: SpendTimes): Promise<RefreshResult | LostResponse>;
   /**
    * There is no refresh token: the grant is over once the access token has expired, and active until then. Admission refuses
    * the attempts that follow, so that a connection gets here once before its token has expired, and once after.
@@ -74,6 +81,7 @@ interface Parts {
   tokenCache: TokenCache;
   committer: Pick<RefreshCommitter, 'commit'>;
   circuitBreakers: Pick<CircuitBreakers, 'blocked'>;
+  deadGrants: Pick<DeadGrantBreaker, 'recorded'>;
   concurrentRefreshes: Pick<ConcurrentRefreshes, 'result'>;
   access: Pick<Access, 'recordSystem'>;
   telemetry: Pick<Telemetry, 'refresh'>;
@@ -106,6 +114,10 @@ export function createRefreshOutcomes(parts: Parts): RefreshOutcomes {
     if (reason !== null) tokenCache.invalidate(connection, generation + 1);
     return result;
   }
+
+  /** A dead grant that is still dead has not changed: it stays what it was, and since when. */
+  const stillDead = (failure: RefreshFailure, { reason, updatedAt }: RetriedGrant): RefreshFailure =>
+    failure.reason === null ? failure : { ...failure, reason, updatedAt };
 
   return {
     async succeeded({ claimed, auth, fields }, response, spent) {
@@ -149,21 +161,27 @@ export function createRefreshOutcomes(parts: Parts): RefreshOutcomes {
       return unavailable(connection, 'store_unavailable', detail, MIN_RETRY_AFTER_MS);
     },
 
-    async failed({ claimed, auth, fields }, fault, { integration, version }, sent) {
-      await keepUnreadableResponse(parts, { integration, connectionId: fields.connection }, fault.unreadable);
+    async failed({ claimed, auth, fields }, { fault, isDoubted, key, retried }, sent) {
+      const { connection } = claimed;
+      const { id: connectionId, integration } = connection;
+      await keepUnreadableResponse(parts, { integration, connectionId }, fault.unreadable);
       const [now, monotonic] = [clock.now(), clock.monotonic()];
-      const open = circuitBreakers.blocked(integration, version);
+      const open = circuitBreakers.blocked(key);
       const random = parts.random();
       const classified = classifyRefreshFailure({ fault, claimed, auth, open, sent, now, monotonic, random });
-      const { failure, refusal, lostAt } = classified;
+      const { refusal, lostAt } = classified;
+      const failure = retried ? stillDead(classified.failure, retried) : classified.failure;
       const { reason } = failure;
-      telemetry.refresh(integration, reason ?? fault.kind, lifeLeft(claimed.connection));
+      const outcome = reason ?? (isDoubted ? 'dead_grant_doubted' : fault.kind);
+      telemetry.refresh(connection.integration, outcome, lifeLeft(connection));
       const { kind, code, detail } = fault;
       log.warn(
         { ...fields, kind, code, detail, reason },
         reason === null ? 'refresh: failed, will retry' : 'refresh: failed, the owner must connect again',
       );
-      return record(claimed, failure, lostAt === undefined ? refusal : { lostAt, refusal });
+      const result = await record(claimed, failure, lostAt === undefined ? refusal : { lostAt, refusal });
+      if (reason !== null) await parts.deadGrants.recorded(key, connection, reason);
+      return result;
     },
 
     async notRefreshable({ claimed, fields }) {

@@ -10,6 +10,9 @@ import type { Targets } from '../integrations/index.ts';
 import type { CircuitBreakers } from './circuit-breaker.ts';
 import type { RefreshCommitter } from './commit.ts';
 import { createConcurrentRefreshes, type RefreshResult } from './concurrent-refresh.ts';
+import type { DeadGrantBreaker } from './dead-grant-breaker.ts';
+import type { FailureEvidence } from './failure-evidence.ts';
+import { createFailureJudge } from './failure-verdict.ts';
 import { type Priority, type RateLimiter, RateLimiterStopped } from './rate-limiter.ts';
 import { createRefreshAdmission, type RefreshConditions } from './refresh-admission.ts';
 import { createRefreshAttempts } from './refresh-attempt.ts';
@@ -29,7 +32,7 @@ export interface Refresher {
    */
   refresh(
     seen: Pick<Connection, 'id' | 'generation'>,
-    options?: Pick<RefreshConditions, 'isForced'>,
+    options?: Pick<RefreshConditions, 'isForced' | 'retried'>,
   ): Promise<RefreshResult>;
   /** In the background, if it is still due by `dueBy` (ms; undefined: in any case). */
   refreshAhead(id: string, dueBy?: number): Promise<RefreshResult>;
@@ -53,6 +56,8 @@ export interface RefresherParts {
   committer: RefreshCommitter;
   rateLimiter: RateLimiter;
   circuitBreakers: CircuitBreakers;
+  evidence: FailureEvidence;
+  deadGrants: DeadGrantBreaker;
   access: Pick<Access, 'recordSystem'>;
   telemetry: Pick<Telemetry, 'refresh'>;
   clock: Clock;
@@ -69,7 +74,8 @@ export function createRefresher(parts: RefresherParts): Refresher {
   const concurrentRefreshes = createConcurrentRefreshes(parts);
   const admission = createRefreshAdmission({ ...parts, concurrentRefreshes });
   const outcomes = createRefreshOutcomes({ ...parts, concurrentRefreshes, reached });
-  const attempts = createRefreshAttempts({ ...parts, concurrentRefreshes, outcomes, reached });
+  const { judge } = createFailureJudge(parts);
+  const attempts = createRefreshAttempts({ ...parts, judge, concurrentRefreshes, outcomes, reached });
   const flights = createSingleFlight(rateLimiter);
 
   /** A lost response is requested once more at once if that is due. The readers go on waiting. */

@@ -2,82 +2,187 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import {
   type CircuitBreakers,
+  type CircuitKey,
   createCircuitBreakers,
+  type FailureCause,
   type Permit,
+  type RefreshReport,
 } from '../../../src/broker/refresh/circuit-breaker.ts';
 import type { Logger, ProviderFault } from '../../../src/ports/index.ts';
 
 let now = 0;
 let messages: string[];
 let circuitBreakers: CircuitBreakers;
+/** So that each request is of another connection. */
+let connections: number;
 beforeEach(() => {
   now = 1_000;
+  connections = 0;
   messages = [];
   const note = (_: object, message: string) => void messages.push(message);
   const log: Logger = { debug: note, info: note, warn: note, error: note };
   circuitBreakers = createCircuitBreakers({ clock: { monotonic: () => now }, log, random: () => 1 });
 });
 
-const aFault = (kind: ProviderFault['kind'], given: Partial<ProviderFault> = {}): ProviderFault => ({
-  kind,
-  code: 'http_503',
-  detail: 'no',
-  retryAfter: undefined,
-  outcomeUnknown: false,
-  ...given,
+interface Where {
+  version?: number;
+  createdAt?: number;
+  endpoint?: string;
+  connection?: string;
+}
+const keyOf = ({
+  version = 1,
+  createdAt = 7,
+  endpoint = 'https://a.test/token',
+  connection,
+}: Where = {}): CircuitKey => ({
+  integration: { id: 'acme', version, createdAt },
+  endpoint,
+  connection: connection ?? `con_${++connections}`,
 });
-const down = aFault('transient');
 
-function permit(version = 1): Permit {
-  const given = circuitBreakers.admit('acme', version);
+const failure = (cause: FailureCause, given: Partial<ProviderFault> = {}): RefreshReport => ({
+  cause,
+  fault: {
+    kind: 'transient',
+    code: 'http_503',
+    detail: 'no',
+    retryAfter: undefined,
+    outcomeUnknown: false,
+    ...given,
+  },
+});
+const down = failure('outage');
+const throttled = failure('throttled', { retryAfter: 30 });
+const refused = failure('client_fault', { kind: 'misconfigured', code: 'invalid_client' });
+const OPENED = 'circuit breaker: opened, one request at a time probes the provider';
+
+function permit(where?: Where, bypass = false): Permit {
+  const given = circuitBreakers.admit(keyOf(where), bypass);
   if ('retryIn' in given) throw new Error(`open for ${given.retryIn} ms`);
   return given;
 }
-const isOpen = (version = 1) => circuitBreakers.blocked('acme', version) !== undefined;
-const fail = (times: number, fault = down) => {
-  for (let i = 0; i < times; i++) circuitBreakers.report(permit(), fault);
+/** For a connection that has failed. */
+const isOpen = (where: Where = {}) => circuitBreakers.blocked(keyOf({ connection: 'con_1', ...where })) !== undefined;
+const fail = (times: number, report = down, where: Where = {}) => {
+  for (let i = 0; i < times; i++) circuitBreakers.report(permit(where), report);
 };
 
-test('circuit: opens after five failures in a row, not when a success comes between them', () => {
-  fail(4);
-  circuitBreakers.report(permit(), undefined);
-  fail(4);
-  expect(isOpen()).toBe(false);
-  fail(1);
-  expect(isOpen()).toBe(true);
+describe('circuit, outage', () => {
+  test('opens after five failures in a row, not when a success comes between them', () => {
+    fail(4);
+    circuitBreakers.report(permit(), 'answered');
+    fail(4);
+    expect(isOpen()).toBe(false);
+    fail(1);
+    expect(isOpen()).toBe(true);
+  });
+
+  test('a dead grant counts as a success', () => {
+    fail(4);
+    circuitBreakers.report(permit(), 'refused');
+    fail(4);
+    expect(isOpen()).toBe(false);
+  });
+
+  test('failures of one connection do not open it', () => {
+    fail(20, down, { connection: 'con_1' });
+    fail(1, down, { connection: 'con_2' });
+    expect(isOpen()).toBe(false);
+    fail(1, down, { connection: 'con_3' });
+    expect(isOpen()).toBe(true);
+  });
+
+  test('failures that are far apart are not in a row', () => {
+    fail(4);
+    now += 700_000;
+    fail(4);
+    expect(isOpen()).toBe(false);
+  });
 });
 
-test('circuit: a dead grant counts as a success', () => {
-  fail(4);
-  circuitBreakers.report(permit(), aFault('grant_dead', { code: 'invalid_grant' }));
-  fail(4);
-  expect(isOpen()).toBe(false);
-});
+describe('circuit, client fault', () => {
+  test('opens when several connections are refused and none succeeds between them, with one alert', () => {
+    fail(2, refused);
+    circuitBreakers.report(permit(), 'answered');
+    fail(2, refused);
+    expect(isOpen()).toBe(false);
+    const inFlight = [permit(), permit(), permit()];
+    for (const one of inFlight) circuitBreakers.report(one, refused);
+    expect(isOpen({ connection: 'con_6' })).toBe(true);
+    expect(messages).toEqual([OPENED]);
+  });
 
-test.each(['invalid_client', 'unauthorized_client'])('circuit: %s opens it at once, with one alert', (code) => {
-  const inFlight = [permit(), permit(), permit()];
-  for (const one of inFlight) circuitBreakers.report(one, aFault('misconfigured', { code }));
-  expect(isOpen()).toBe(true);
-  expect(messages).toEqual(['circuit breaker: opened, one request at a time probes the provider']);
-});
+  test('one connection that is refused again and again does not open it', () => {
+    fail(20, refused, { connection: 'con_1' });
+    expect(isOpen()).toBe(false);
+  });
 
-test('circuit: an error that may concern one connection only does not open it at once', () => {
-  fail(1, aFault('misconfigured', { code: 'invalid_scope' }));
-  expect(isOpen()).toBe(false);
+  test('connections that were not refused probe at once, one at a time; the first success closes it', async () => {
+    fail(3, refused);
+    const probe = permit();
+    const waiting = circuitBreakers.admit(keyOf());
+    if (!('retryIn' in waiting) || !waiting.probeEnded) throw new Error('not waiting');
+    circuitBreakers.report(probe, 'answered');
+    await waiting.probeEnded;
+    expect(isOpen()).toBe(false);
+  });
+
+  test('five of them at most, then only after its pause', () => {
+    fail(3, refused);
+    fail(5, refused);
+    expect(circuitBreakers.admit(keyOf())).toHaveProperty('retryIn', 2_000);
+    now += 2_000;
+    fail(1, refused);
+    expect(circuitBreakers.admit(keyOf())).toHaveProperty('retryIn', 4_000);
+    expect(messages).toEqual([OPENED]);
+  });
 });
 
 describe('circuit, Retry-After', () => {
-  test('it stays open for that long', () => {
-    fail(1, aFault('transient', { retryAfter: 30 }));
+  test('for one connection: it stays closed for the others', () => {
+    fail(10, throttled, { connection: 'con_1' });
+    expect(isOpen()).toBe(false);
+  });
+  test('for several connections: it stays open for that long', () => {
+    fail(3, throttled);
     now += 29_999;
     expect(isOpen()).toBe(true);
     now += 1;
     expect(isOpen()).toBe(false);
   });
-  test('it is probed after a minute at the latest, since the wait may concern one owner only', () => {
-    fail(1, aFault('transient', { retryAfter: 3_600 }));
+  test('it is probed after a minute at the latest, since the wait may concern few owners only', () => {
+    fail(3, failure('throttled', { retryAfter: 900 }));
     now += 60_000;
     expect(isOpen()).toBe(false);
+  });
+});
+
+describe('circuits of several endpoints', () => {
+  const noisy = { endpoint: 'https://noisy.test/token' };
+
+  test('one that is open leaves the others closed, and the metrics have the worst', () => {
+    fail(8, refused, noisy);
+    expect([isOpen(noisy), isOpen()]).toEqual([true, false]);
+    permit();
+    expect(circuitBreakers.capacity('acme')).toBe(Number.POSITIVE_INFINITY);
+    expect(circuitBreakers.states()).toEqual([{ integration: 'acme', state: 1 }]);
+  });
+
+  test('each is probed for itself', () => {
+    fail(5, down, noisy);
+    fail(5);
+    now += 2_000;
+    expect(circuitBreakers.capacity('acme')).toBe(2);
+    expect(permit(noisy).probe).toBe(true);
+    expect(permit().probe).toBe(true);
+  });
+
+  test('reset closes all of an integration', () => {
+    fail(5, down, noisy);
+    fail(5);
+    circuitBreakers.reset('acme');
+    expect([isOpen(noisy), isOpen()]).toEqual([false, false]);
   });
 });
 
@@ -91,12 +196,12 @@ describe('open circuit', () => {
     const probe = permit();
     expect(probe.probe).toBe(true);
     expect(circuitBreakers.capacity('acme')).toBe(0);
-    expect(circuitBreakers.admit('acme', 1)).toHaveProperty('retryIn');
+    expect(circuitBreakers.admit(keyOf())).toHaveProperty('retryIn');
   });
 
   test('closes when the probe succeeds', () => {
     now += 2_000;
-    circuitBreakers.report(permit(), undefined);
+    circuitBreakers.report(permit(), 'answered');
     expect(isOpen()).toBe(false);
     expect(circuitBreakers.capacity('acme')).toBe(Number.POSITIVE_INFINITY);
     fail(4);
@@ -114,13 +219,31 @@ describe('open circuit', () => {
     expect(pauses).toEqual([2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]);
   });
 
+  test('the connection whose probe failed waits for as long again: others go first', () => {
+    now += 2_000;
+    circuitBreakers.report(permit({ connection: 'con_1' }), down);
+    now += 4_000;
+    expect([isOpen({ connection: 'con_1' }), isOpen({ connection: 'con_2' })]).toEqual([true, false]);
+    now += 4_000;
+    expect(isOpen({ connection: 'con_1' })).toBe(false);
+  });
+
   test('does not stay open longer because of requests that were sent before it opened', () => {
     now += 10_000;
-    circuitBreakers.report(permit(), undefined);
+    circuitBreakers.report(permit(), 'answered');
     const inFlight = Array.from({ length: 20 }, () => permit());
     for (const one of inFlight) circuitBreakers.report(one, down);
     now += 2_000;
     expect(isOpen()).toBe(false);
+  });
+
+  test('is not closed by the late success of a request that was sent before it opened', () => {
+    now += 2_000;
+    circuitBreakers.report(permit(), 'answered');
+    const late = permit();
+    fail(5);
+    circuitBreakers.report(late, 'answered');
+    expect(isOpen()).toBe(true);
   });
 
   test('permits the next probe when the first was not sent', () => {
@@ -130,34 +253,31 @@ describe('open circuit', () => {
   });
 
   test.each([
-    ['success', undefined],
+    ['success', 'answered'],
     ['failure', down],
-    ['Retry-After', aFault('transient', { retryAfter: 50 })],
-  ])('permits a request that bypasses it, whose %s does not change it', (_, fault) => {
-    const bypassing = circuitBreakers.admit('acme', 1, true);
-    if ('retryIn' in bypassing) throw new Error('open');
+    ['Retry-After', failure('throttled', { retryAfter: 50 })],
+  ] as [string, RefreshReport][])('permits a request that bypasses it, whose %s does not change it', (_, report) => {
+    const bypassing = permit({}, true);
     expect(bypassing.probe).toBe(false);
-    circuitBreakers.report(bypassing, fault);
+    circuitBreakers.report(bypassing, report);
     circuitBreakers.release(bypassing);
-    expect(circuitBreakers.admit('acme', 1)).toHaveProperty('retryIn', 2_000);
+    expect(circuitBreakers.admit(keyOf())).toHaveProperty('retryIn', 2_000);
   });
 
-  test('closed meanwhile: the result of a bypassing request counts like any other', () => {
-    const late = circuitBreakers.admit('acme', 1, true);
-    if ('retryIn' in late) throw new Error('open');
+  test('is closed for a new version of the integration, and for one of the same name that was made later', () => {
+    expect(isOpen({ version: 2 })).toBe(false);
+    fail(5, down, { version: 2 });
+    expect(isOpen({ version: 2 })).toBe(true);
+    expect(isOpen({ version: 1, createdAt: 8 })).toBe(false);
+  });
+
+  test('of a new version: a late result of the old version changes nothing', () => {
     now += 2_000;
-    circuitBreakers.report(permit(), undefined);
-    circuitBreakers.report(late, aFault('transient', { retryAfter: 30 }));
-    expect(isOpen()).toBe(true);
-  });
-
-  test('is closed for a new version of the integration', () => {
-    expect(isOpen(2)).toBe(false);
-  });
-
-  test('is closed by reset', () => {
-    circuitBreakers.reset('acme');
-    expect(isOpen()).toBe(false);
+    const late = permit();
+    fail(5, down, { version: 2 });
+    circuitBreakers.report(late, 'answered');
+    circuitBreakers.report(permit({ version: 1 }), 'answered');
+    expect(isOpen({ version: 2 })).toBe(true);
   });
 
   test('shows in the metrics, as does the probe', () => {

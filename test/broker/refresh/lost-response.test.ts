@@ -60,8 +60,10 @@ async function circuit(): Promise<string | undefined> {
 test('lost response: requested again within the reuse window, past an open circuit', async () => {
   const lost = await importToken('rt-lost', 'drop', good);
   await expect.poll(() => spent('rt-lost'), SOON).toHaveLength(1);
-  const other = await importToken('rt-other', throttled);
-  expect((await broker.ask('GET', `/v1/connections/${other}/token`)).status).toBe(503);
+  for (const token of ['rt-other', 'rt-third', 'rt-fourth']) {
+    const other = await importToken(token, throttled);
+    expect((await broker.ask('GET', `/v1/connections/${other}/token`)).status).toBe(503);
+  }
   expect(await circuit()).toBe('1');
   await expect.poll(() => generation(lost), SOON).toBe(2);
   expect(spent('rt-lost')).toHaveLength(2);

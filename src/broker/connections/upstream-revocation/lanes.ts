@@ -1,19 +1,32 @@
 // The lanes of the revocation outbox: how many requests of one integration are under way at once in this process.
+import type { Integration } from '../../../domain/integration.ts';
 import type { ProviderFault } from '../../../ports/index.ts';
 
-/** The circuit breakers of revocations, by integration; as `CircuitBreakers` of the refresh room. */
+/** The circuit breakers of revocations, by integration and endpoint; as `CircuitBreakers` of the refresh room. */
 export interface RevocationCircuits {
   capacity(integration: string): number;
-  admit(integration: string, version: number): RevocationPermit | { retryIn: number };
-  report(permit: RevocationPermit, fault: ProviderFault | undefined): void;
+  admit(key: {
+    integration: Pick<Integration, 'id' | 'version' | 'createdAt'>;
+    endpoint: string;
+    connection: string;
+  }): RevocationPermit | { retryIn: number };
+  report(permit: RevocationPermit, report: RevocationReport): void;
   release(permit: RevocationPermit): void;
 }
 
 export interface RevocationPermit {
-  integration: string;
-  version: number;
   probe: boolean;
-  bypass: boolean;
+}
+
+export type RevocationReport =
+  | 'answered'
+  | { cause: 'outage' | 'throttled' | 'client_fault'; fault: ProviderFault };
+
+/** Undefined: the provider has revoked. */
+export function revocationReport(fault: ProviderFault | undefined): RevocationReport {
+  if (fault?.kind === 'misconfigured') return { cause: 'client_fault', fault };
+  if (fault?.kind !== 'transient') return 'answered';
+  return { cause: fault.retryAfter === undefined ? 'outage' : 'throttled', fault };
 }
 
 /** Room for one request. */

@@ -14,6 +14,7 @@ import {
   REVOCATION_CLAIM_MS,
   REVOCATION_GIVE_UP_MS,
 } from '../../../domain/time-limits.ts';
+import { withoutQuery } from '../../../domain/urls.ts';
 import type {
   Clock,
   Logger,
@@ -26,7 +27,7 @@ import type {
 import type { Access } from '../../audit/index.ts';
 import type { ResolvedIntegration, Targets } from '../../integrations/index.ts';
 import { decryptAccessToken, decryptRefreshToken } from '../../secrets/index.ts';
-import { createLanes, type Lane, type RevocationCircuits } from './lanes.ts';
+import { createLanes, type Lane, type RevocationCircuits, revocationReport } from './lanes.ts';
 import { createSharedGrants, type SharedGrantParts } from './shared-grant.ts';
 
 export interface RevocationOutbox {
@@ -108,12 +109,13 @@ export function createRevocationOutbox(parts: OutboxParts): RevocationOutbox {
       const use = await sharedGrants.use(pending, target);
       if (use === 'kept') return 'kept_for_other_connection';
       if (use === 'connecting') return retry(RECONNECT_WAIT_MS);
-      const permit = circuits.admit(integration, found.integration.version);
+      const endpoint = withoutQuery(target.endpoints.revocation ?? '') ?? '';
+      const permit = circuits.admit({ integration: found.integration, endpoint, connection });
       if ('retryIn' in permit) return retry(permit.retryIn);
       let isReported = false;
       try {
         const result = await provider.revoke(target, tokens, pending.captured);
-        circuits.report(permit, result.ok ? undefined : result.fault);
+        circuits.report(permit, revocationReport(result.ok ? undefined : result.fault));
         isReported = true;
         if (result.ok) return result.value;
         const { kind, code, detail } = result.fault;

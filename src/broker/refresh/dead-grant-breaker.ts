@@ -1,0 +1,189 @@
+// The dead-grant breaker: unlikely many dead grants at once are rather the provider's or the client's fault. They are doubted,
+// those that were believed shortly before are made active again, and the circuit probes one at a time.
+import { LRUCache } from 'lru-cache';
+import type { Connection } from '../../domain/connection.ts';
+import { type ReauthReason, Refusal } from '../../domain/errors.ts';
+import {
+  DEAD_GRANTS_DOUBT_MS,
+  DEAD_GRANTS_RETRY_MS,
+  DEAD_GRANTS_WINDOW_MS,
+  MIN_RETRY_AFTER_MS,
+} from '../../domain/time-limits.ts';
+import type { Clock, Logger, Store } from '../../ports/index.ts';
+import type { Access } from '../audit/index.ts';
+import type { ResolvedIntegration, Targets } from '../integrations/index.ts';
+import type { CircuitBreakers, CircuitKey } from './circuit-breaker.ts';
+import { type FailureEvidence, REFUSALS } from './failure-evidence.ts';
+import { tokenEndpoint } from './token-endpoint.ts';
+
+export interface DeadGrantBreaker {
+  /**
+   * Notes that the provider refused the grant. True: do not believe it yet. `isRetried`: it was dead before, which counts only
+   * while others are doubted. Never rejects.
+   */
+  doubts(key: CircuitKey, resolved: ResolvedIntegration, isRetried: boolean): Promise<boolean>;
+  /** A dead grant was believed and recorded; the breaker may have opened meanwhile. Never rejects. */
+  recorded(key: CircuitKey, connection: Pick<Connection, 'id' | 'generation'>, reason: ReauthReason): Promise<void>;
+  /** After the circuit was told. Those that were believed while the breaker was open are tried again. */
+  succeeded(key: CircuitKey, resolved: ResolvedIntegration): void;
+  /** Dead grants that no success has followed are tried again: the change may have fixed their cause. Never rejects. */
+  integrationChanged(id: string): Promise<void>;
+}
+
+/** This many different connections: fewer are believed. */
+const MANY = 5;
+const PAGE = 200;
+const MAX_EPISODES = 10_000;
+/** What a provider's refusal alone has caused. */
+const OF_REFUSAL: ReadonlySet<ReauthReason | null> = new Set<ReauthReason>([
+  'grant_revoked',
+  'refresh_outcome_unknown',
+  'credentials_rejected',
+]);
+
+/** From the first doubt until a success. */
+interface Episode {
+  /** Those that were found dead after this are tried again after it (ms since the epoch). */
+  since: number;
+  /** It has lasted too long: what is found dead now is believed. */
+  isOver: boolean;
+}
+
+interface Parts {
+  store: Pick<Store, 'recentlyDead' | 'reactivate' | 'lastRefreshAt'>;
+  targets: Pick<Targets, 'find' | 'targetOf'>;
+  circuitBreakers: Pick<CircuitBreakers, 'openFor' | 'close'>;
+  evidence: FailureEvidence;
+  access: Pick<Access, 'recordSystem'>;
+  clock: Pick<Clock, 'now'>;
+  log: Logger;
+}
+
+export function createDeadGrantBreaker(parts: Parts): DeadGrantBreaker {
+  const { store, targets, circuitBreakers, evidence, access, clock, log } = parts;
+  const episodes = new LRUCache<string, Episode>({ max: MAX_EPISODES });
+  /** The version of each integration after whose change the dead grants were tried again. */
+  const retriedAfter = new LRUCache<string, string>({ max: MAX_EPISODES });
+  const nameOf = ({ integration, endpoint }: CircuitKey) => `${integration.id}\n${endpoint}`;
+  const isOpen = (key: CircuitKey) => circuitBreakers.openFor(key, 'dead_grants') !== undefined;
+
+  const isRetryable = ({ integration }: Pick<CircuitKey, 'integration'>, { id, reason }: Connection) =>
+    OF_REFUSAL.has(reason) && evidence.deadCount({ integration, connection: id }) < REFUSALS;
+
+  /** Those of this endpoint that were found dead since then, by any process. */
+  async function deadSince(key: CircuitKey, resolved: ResolvedIntegration, since: number): Promise<Connection[]> {
+    const rows = await store.recentlyDead(key.integration.id, since, PAGE);
+    return rows.filter(
+      (row) => isRetryable(key, row) && tokenEndpoint(targets.targetOf(resolved, row)) === key.endpoint,
+    );
+  }
+
+  async function reactivate(connections: Pick<Connection, 'id' | 'generation' | 'reason'>[], integration: string) {
+    let count = 0;
+    for (const { id, generation, reason } of connections) {
+      const by = access.recordSystem('connection.reactivated', { integration, connectionId: id, detail: reason });
+      if ((await store.reactivate(id, { generation, reason }, clock.now(), by)) === 'reactivated') count++;
+    }
+    if (count > 0)
+      log.warn({ integration, connections: count }, 'dead grants: active again, their refreshes are retried');
+    return count;
+  }
+
+  async function believed<T>(integration: string, work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      log.error({ err: error, integration }, 'dead grants: the store failed, they are not tried again');
+      return undefined;
+    }
+  }
+
+  /** The time since which the dead grants are unlikely many; undefined: they are not. */
+  async function unlikelySince(key: CircuitKey, resolved: ResolvedIntegration): Promise<number | undefined> {
+    const { integration } = resolved;
+    const now = clock.now();
+    const own = evidence
+      .recentDead(key)
+      .filter(({ connection }) => evidence.deadCount({ ...key, connection }) < REFUSALS)
+      .slice(-MANY);
+    const together = (rows: Connection[]) =>
+      new Set([...own.map(({ connection }) => connection), ...rows.map((r) => r.id)]);
+    const lately = now - DEAD_GRANTS_WINDOW_MS;
+    // Of those that this process has refreshed meanwhile, at least half.
+    if ((own[0]?.successesSince ?? 0) <= own.length && together(await deadSince(key, resolved, lately)).size >= MANY)
+      return lately;
+    // Since the integration was changed, nothing has succeeded.
+    if (integration.version === 1 || evidence.hasSucceeded(key)) return undefined;
+    const sinceChange = Math.max(integration.updatedAt, now - DEAD_GRANTS_RETRY_MS);
+    if (together(await deadSince(key, resolved, sinceChange)).size < MANY) return undefined;
+    const last = await store.lastRefreshAt(integration.id);
+    return last !== null && last >= integration.updatedAt ? undefined : sinceChange;
+  }
+
+  async function doubts(key: CircuitKey, resolved: ResolvedIntegration): Promise<boolean> {
+    const { id } = key.integration;
+    const episode = episodes.get(nameOf(key));
+    const openMs = circuitBreakers.openFor(key, 'dead_grants');
+    if (evidence.noteDead(key) >= REFUSALS || episode?.isOver) return false;
+    if (openMs !== undefined && openMs >= DEAD_GRANTS_DOUBT_MS) {
+      log.error(
+        { integration: id, endpoint: key.endpoint },
+        'dead grants: refused for too long, they are believed now',
+      );
+      if (episode) episode.isOver = true;
+      circuitBreakers.close(key);
+      return false;
+    }
+    const since = openMs === undefined ? await unlikelySince(key, resolved) : episode?.since;
+    if (since === undefined) return openMs !== undefined;
+    if (!episode) episodes.set(nameOf(key), { since, isOver: false });
+    await reactivate(await deadSince(key, resolved, since), id);
+    return true;
+  }
+
+  return {
+    async doubts(key, resolved, isRetried) {
+      if (isRetried && !isOpen(key)) return false;
+      // A store that cannot be asked cannot record a dead grant either.
+      return (await believed(key.integration.id, () => doubts(key, resolved))) ?? true;
+    },
+
+    async recorded(key, { id, generation }, reason) {
+      const isFinal = evidence.deadCount(key) >= REFUSALS || !OF_REFUSAL.has(reason);
+      if (isFinal || !isOpen(key)) return;
+      const { integration } = key;
+      await believed(integration.id, () => reactivate([{ id, generation, reason }], integration.id));
+    },
+
+    succeeded(key, resolved) {
+      const name = nameOf(key);
+      const episode = episodes.get(name);
+      if (!episode || isOpen(key)) return;
+      episodes.delete(name);
+      void believed(key.integration.id, async () => {
+        while ((await reactivate(await deadSince(key, resolved, episode.since), key.integration.id)) === PAGE);
+      });
+    },
+
+    async integrationChanged(id) {
+      await believed(id, async () => {
+        const resolved = await targets.find(id);
+        if (resolved instanceof Refusal || resolved.integration.version === 1) return;
+        const { version, createdAt } = resolved.integration;
+        const changed = `${createdAt}.${version}`;
+        if (retriedAfter.get(id) === changed) return;
+        retriedAfter.set(id, changed);
+        const last = await store.lastRefreshAt(id);
+        const since = Math.max(clock.now() - DEAD_GRANTS_RETRY_MS, (last ?? 0) - MIN_RETRY_AFTER_MS);
+        for (;;) {
+          const rows = await store.recentlyDead(id, since, PAGE);
+          const count = await reactivate(
+            rows.filter((row) => OF_REFUSAL.has(row.reason)),
+            id,
+          );
+          if (count < PAGE) return;
+        }
+      });
+    },
+  };
+}
