@@ -1,6 +1,7 @@
-// `connections`: list, show, refresh, revoke, import.
+// `connections`: list, show, refresh, retry, revoke, import.
 import type { Command } from 'commander';
 import { brokerFor, globalsOf, type Json, part } from './broker.ts';
+import { retryCommand } from './connections-retry.ts';
 import { example } from './example.ts';
 import { misused } from './failure.ts';
 import type { Io } from './io.ts';
@@ -19,7 +20,7 @@ const COLUMNS: Columns = {
 export function connectionCommands(program: Command, io: Io): void {
   const connections = program
     .command('connections')
-    .description('manage connections: list, show, refresh, revoke, import');
+    .description('manage connections: list, show, refresh, retry, revoke, import');
   const print = (command: Command) => printer(io, globalsOf(command).json);
 
   const list = connections
@@ -53,6 +54,8 @@ export function connectionCommands(program: Command, io: Io): void {
       print(command).answer(served, `the token ${until}`);
     },
   );
+
+  retryCommand(connections, io);
 
   const revoke = connections
     .command('revoke')

@@ -113,7 +113,7 @@ function createFramework(parts: HttpParts, logFailure: LogFailure) {
   app.use(api, jsonBody());
 
   app.route('/', tokenRoutes({ ...tokens, clock }));
-  app.route('/', connectionRoutes(parts));
+  app.route('/', connectionRoutes({ ...parts, ...tokens }));
   app.route('/', sessionRoutes(parts));
   app.route('/', integrationRoutes(parts));
   app.route('/', callerRoutes(parts));

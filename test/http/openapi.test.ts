@@ -46,6 +46,7 @@ const CONTRACT = [
   'GET /v1/connections/{id}',
   'POST /v1/connections/{id}/dpop-proof',
   'POST /v1/connections/{id}/refresh',
+  'POST /v1/connections/{id}/retry',
   'GET /v1/connections/{id}/token',
   'GET /v1/integrations',
   'DELETE /v1/integrations/{id}',

@@ -169,7 +169,7 @@ export function createRefreshOutcomes(parts: Parts): RefreshOutcomes {
       const open = circuitBreakers.blocked(key);
       const random = parts.random();
       const classified = classifyRefreshFailure({ fault, claimed, auth, open, sent, now, monotonic, random });
-      const { refusal, lostAt } = classified;
+      const { lostAt } = classified;
       const failure = retried ? stillDead(classified.failure, retried) : classified.failure;
       const { reason } = failure;
       const outcome = reason ?? (isDoubted ? 'dead_grant_doubted' : fault.kind);
@@ -179,6 +179,7 @@ export function createRefreshOutcomes(parts: Parts): RefreshOutcomes {
         { ...fields, kind, code, detail, reason },
         reason === null ? 'refresh: failed, will retry' : 'refresh: failed, the owner must connect again',
       );
+      const refusal = reason === null ? classified.refusal : reauthorizationRequired(connection.id, reason);
       const result = await record(claimed, failure, lostAt === undefined ? refusal : { lostAt, refusal });
       if (reason !== null) await parts.deadGrants.recorded(key, connection, reason);
       return result;

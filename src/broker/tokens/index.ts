@@ -1,9 +1,11 @@
-// The tokens room: reading tokens, exchanging a user's JWT for one, and proofs for tokens that are bound to a key.
+// The tokens room: reading tokens, trying dead grants once more, exchanging a user's JWT for one, and proofs for tokens that are bound to a key.
 import { createDpopProofs, type DpopProofParts, type DpopProofs } from './dpop-proofs.ts';
+import { createGrantRetry, type GrantRetry, type GrantRetryParts } from './grant-retry.ts';
 import { createTokenExchange, type TokenExchange, type TokenExchangeParts } from './token-exchange.ts';
 import { createTokenReader, type TokenReader, type TokenReaderParts } from './token-reader.ts';
 
 export type { DpopProofs, Proof } from './dpop-proofs.ts';
+export type { GrantRetry } from './grant-retry.ts';
 export type { ExchangeFault, TokenExchange } from './token-exchange.ts';
 export type { OwnerSelector, Selector, TokenReader } from './token-reader.ts';
 
@@ -11,9 +13,10 @@ export interface Tokens {
   reader: TokenReader;
   exchange: TokenExchange;
   dpopProofs: DpopProofs;
+  grantRetry: GrantRetry;
 }
 
-type Parts = TokenReaderParts & Omit<TokenExchangeParts, 'reader'> & Omit<DpopProofParts, 'reader'>;
+type Parts = TokenReaderParts & GrantRetryParts & Omit<TokenExchangeParts, 'reader'> & Omit<DpopProofParts, 'reader'>;
 
 export function createTokens(parts: Parts): Tokens {
   const reader = createTokenReader(parts);
@@ -21,5 +24,6 @@ export function createTokens(parts: Parts): Tokens {
     reader,
     exchange: createTokenExchange({ ...parts, reader }),
     dpopProofs: createDpopProofs({ ...parts, reader }),
+    grantRetry: createGrantRetry(parts),
   };
 }

@@ -1,4 +1,4 @@
-// Connections: list, read, import, revoke.
+// Connections: list, read, import, retry, revoke.
 import { createRoute, z } from '@hono/zod-openapi';
 import {
   BulkRevoke,
@@ -11,6 +11,7 @@ import {
   Revocation,
 } from '../../api/index.ts';
 import type { ConnectionImport, ConnectionResource, Revoker } from '../../broker/connections/index.ts';
+import type { GrantRetry } from '../../broker/tokens/index.ts';
 import { respond } from '../errors/respond.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { page, paged } from '../paging.ts';
@@ -53,6 +54,28 @@ const add = createRoute({
   responses: {
     201: json(ConnectionView, 'The imported connection'),
     ...problems('forbidden', 'not_found', 'connection_exists', 'connection_revoked', 'integration_misconfigured'),
+  },
+});
+
+const retry = createRoute({
+  ...common,
+  operationId: 'retryConnection',
+  method: 'post',
+  path: '/v1/connections/{id}/retry',
+  summary: 'Retry a dead grant',
+  description:
+    'Refreshes a connection with status `needs_reauth` once more, with the credentials that it has, and returns it. Fails with `reauthorization_required` if the grant is still dead, or if there is nothing to try. An `active` connection is returned as it is.',
+  request: { params },
+  responses: {
+    200: json(ConnectionView, 'The connection, `active`'),
+    ...problems(
+      'forbidden',
+      'not_found',
+      'reauthorization_required',
+      'connection_revoked',
+      'integration_misconfigured',
+      'provider_unavailable',
+    ),
   },
 });
 
@@ -103,7 +126,13 @@ function importedCredentials(given: z.infer<typeof ConnectionPost>['credentials'
   };
 }
 
-export function connectionRoutes({ connections, revoker }: { connections: ConnectionResource; revoker: Revoker }) {
+interface Parts {
+  connections: ConnectionResource;
+  revoker: Revoker;
+  grantRetry: GrantRetry;
+}
+
+export function connectionRoutes({ connections, revoker, grantRetry }: Parts) {
   return router()
     .openapi(list, async (c) => {
       const { limit, cursor, ...filter } = c.req.valid('query');
@@ -122,6 +151,10 @@ export function connectionRoutes({ connections, revoker }: { connections: Connec
         credentials: importedCredentials(credentials),
       });
       return respond(c, connection, (added) => c.json(presentConnection(added), 201));
+    })
+    .openapi(retry, async (c) => {
+      const retried = await grantRetry.retry(c.get('call'), c.req.valid('param').id);
+      return respond(c, retried, (connection) => c.json(presentConnection(connection), 200));
     })
     .openapi(revoke, async (c) => {
       const revoked = await revoker.revoke(c.get('call'), c.req.valid('param').id);
