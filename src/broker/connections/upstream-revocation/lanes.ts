@@ -18,9 +18,7 @@ export interface RevocationPermit {
   probe: boolean;
 }
 
-export type RevocationReport =
-  | 'answered'
-  | { cause: 'outage' | 'throttled' | 'client_fault'; fault: ProviderFault };
+export type RevocationReport = 'answered' | { cause: 'outage' | 'throttled' | 'client_fault'; fault: ProviderFault };
 
 /** Undefined: the provider has revoked. */
 export function revocationReport(fault: ProviderFault | undefined): RevocationReport {
