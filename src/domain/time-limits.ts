@@ -99,7 +99,7 @@ export const DEAD_GRANTS_WINDOW_MS = MINUTE_MS;
 /** Unlikely many dead grants are doubted for this long, then believed. */
 export const DEAD_GRANTS_DOUBT_MS = 15 * MINUTE_MS;
 /** Dead grants that no success has followed are tried again when their integration is changed, if they are not older. */
-export const DEAD_GRANTS_RETRY_MS = DAY_MS;
+export const DEAD_GRANTS_RETRY_MS = 24 * HOUR_MS;
 
 // Requests to providers and issuers.
 

@@ -20,6 +20,10 @@ const {
   CLAIMED_DUE_AGAIN_MS,
   CLOCK_SKEW_MAX_MS,
   CLOCK_TOLERANCE_S,
+  CIRCUIT_RUN_TTL_MS,
+  DEAD_GRANTS_DOUBT_MS,
+  DEAD_GRANTS_RETRY_MS,
+  DEAD_GRANTS_WINDOW_MS,
   DEFAULT_MIN_TTL_MS,
   ENDED_SESSION_RETENTION_MS,
   GROUP_COMMIT_BUDGET_MS,
@@ -36,6 +40,7 @@ const {
   JWKS_STALE_MS,
   JWKS_TTL_MS,
   JWT_VERDICT_TTL_MS,
+  LAST_TRY_BEFORE_END_MS,
   LEASE_MS,
   LEASE_RETRY_MS,
   LOOKUP_DEADLINE_MS,
@@ -53,11 +58,14 @@ const {
   POSTGRES_MIGRATION_TIMEOUT_MS,
   POSTGRES_STATEMENT_TIMEOUT_MS,
   PROCESS_DEAD_AFTER_MS,
+  OWN_FAULT_AFTER_MS,
+  OWN_FAULT_OF_ENDPOINT_AFTER_MS,
   READER_WAIT_MS,
   READ_BACKOFF_FIRST_MS,
   READ_BACKOFF_MAX_MS,
   RECENT_COMMIT_TTL_MS,
   REFRESH_DEADLINE_MS,
+  RETRY_AFTER_MAX_MS,
   REFRESH_MARGIN_MS,
   REQUEST_HEADERS_TIMEOUT_MS,
   REQUEST_TIMEOUT_MS,
@@ -353,4 +361,27 @@ test('time limits: heartbeats and the change feed give up when a heartbeat does'
 
 test('time limits: each has a unit in its name', () => {
   expect(Object.keys(limits).filter((name) => !/_(MS|S)$/.test(name))).toEqual([]);
+});
+
+describe('whose fault a failed refresh is', () => {
+  test('the circuit is probed often while many dead grants are doubted', () => {
+    expect(DEAD_GRANTS_DOUBT_MS).toBeGreaterThanOrEqual(10 * CIRCUIT_BACKOFF_MAX_MS);
+  });
+  test('those that were found dead shortly before are among those that are tried again', () => {
+    expect(DEAD_GRANTS_WINDOW_MS).toBeLessThan(DEAD_GRANTS_DOUBT_MS);
+    expect(DEAD_GRANTS_DOUBT_MS).toBeLessThan(DEAD_GRANTS_RETRY_MS);
+  });
+  test('a connection is blamed later than its circuit would be probed, and later by other endpoints than by its own', () => {
+    expect(OWN_FAULT_AFTER_MS).toBeGreaterThan(CIRCUIT_BACKOFF_MAX_MS);
+    expect(OWN_FAULT_OF_ENDPOINT_AFTER_MS).toBeGreaterThan(OWN_FAULT_AFTER_MS);
+  });
+  test('failures in a row may be as far apart as the probes of an open circuit', () => {
+    expect(CIRCUIT_RUN_TTL_MS).toBeGreaterThan(CIRCUIT_BACKOFF_MAX_MS);
+  });
+});
+
+test('Retry-After: never longer than the backoff of background work, and the last try is within the refresh margin', () => {
+  expect(RETRY_AFTER_MAX_MS).toBeLessThanOrEqual(BACKGROUND_BACKOFF_MAX_MS);
+  expect(LAST_TRY_BEFORE_END_MS).toBeLessThan(REFRESH_MARGIN_MS);
+  expect(LAST_TRY_BEFORE_END_MS).toBeGreaterThan(REFRESH_DEADLINE_MS);
 });

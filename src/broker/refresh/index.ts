@@ -10,7 +10,7 @@ import { createRecentCommits } from './recent-commits.ts';
 import { createRefresher, type Refresher, type RefresherParts } from './refresher.ts';
 import { type Scheduler, startScheduler } from './scheduler.ts';
 
-export { type CircuitBreakers, createCircuitBreakers as circuitBreakers } from './circuit-breaker.ts';
+export { createCircuitBreakers as circuitBreakers } from './circuit-breaker.ts';
 export type { RefreshPoint } from './refresh-outcome.ts';
 export type { Refresher } from './refresher.ts';
 export { refusalOf } from './refusals.ts';

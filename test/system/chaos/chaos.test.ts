@@ -17,6 +17,8 @@ describe.concurrent(`chaos, seed ${SEED} (CHAOS_SEED runs it again)`, () => {
     providerOutage: outage,
     randomKills,
     restarts: terms,
+    massInvalidGrant,
+    wrongClientId,
   } = scenarios;
 
   it('kills and a locked database: lose no grant with a reuse window of 10 s', async ({ expect }) => {
@@ -30,6 +32,11 @@ describe.concurrent(`chaos, seed ${SEED} (CHAOS_SEED runs it again)`, () => {
 
   it('kills without a reuse window: lose only grants whose response was in flight at a kill', async ({ expect }) => {
     const scenarioList = [terms(1), chosenKills(3), misconfiguration(1_000), clockJumps(800)];
+    expect(await runScenarios({ windowMs: 0, scenarios: scenarioList })).toEqual([]);
+  });
+
+  it('refresh tokens that are refused for a while, and a wrong client id: lose no grant', async ({ expect }) => {
+    const scenarioList = [massInvalidGrant(3_000), wrongClientId(2_000)];
     expect(await runScenarios({ windowMs: 0, scenarios: scenarioList })).toEqual([]);
   });
 

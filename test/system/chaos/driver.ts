@@ -53,8 +53,8 @@ export interface ChaosRun {
   recordKill(): void;
   /** Records that the database is locked until the returned function is called. */
   recordDatabaseLock(): () => void;
-  /** Saves the integration again, as an admin who fixes it. */
-  saveIntegration(): Promise<void>;
+  /** Saves the integration, as an admin who fixes it, or with another client id breaks it. */
+  saveIntegration(clientId?: string): Promise<void>;
   /** Stops all faults, and waits until every connection is served or lost. */
   recover(): Promise<Observations>;
   /** `keep`: keeps the logs of the processes. */
@@ -144,8 +144,8 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
     client_secret: randomBytes(24).toString('base64url'),
     params: { authorization_url: provider.tokenUrl, token_url: provider.tokenUrl },
   };
-  const saveIntegration = async () =>
-    void (await request(broker().url, 'PUT', `/v1/integrations/${INTEGRATION}`, integration));
+  const saveIntegration = async (client_id = integration.client_id) =>
+    void (await request(broker().url, 'PUT', `/v1/integrations/${INTEGRATION}`, { ...integration, client_id }));
 
   await provider.control('rules', { windowMs });
   await start();

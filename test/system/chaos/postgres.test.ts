@@ -1,6 +1,7 @@
 // The short chaos run on PostgreSQL: replicas lose the database. `npm run chaos -- --store postgres` is the long run.
 import { it, vi } from 'vitest';
 import * as outages from './outages.ts';
+import * as scenarios from './scenarios.ts';
 import { runScenarios, SEED } from './short-run.ts';
 
 vi.setConfig({ testTimeout: 90_000 });
@@ -15,6 +16,12 @@ it('chaos on PostgreSQL: three replicas that lose the database, and one that is 
     databaseOutage: databaseAway,
     sessionsTerminated: terminations,
   } = outages;
-  const scenarioList = [cutOff(1_000, 'cut'), databaseAway(4_000, 'stall'), terminations(1_000), cutOffAndKill(1_000)];
+  const scenarioList = [
+    scenarios.massInvalidGrant(2_000),
+    cutOff(1_000, 'cut'),
+    databaseAway(4_000, 'stall'),
+    terminations(1_000),
+    cutOffAndKill(1_000),
+  ];
   expect(await runScenarios({ windowMs: 10_000, replicas: 3, connections: 20, scenarios: scenarioList })).toEqual([]);
 });

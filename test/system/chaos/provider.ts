@@ -22,7 +22,8 @@ export type Fault =
   | 'cutBefore'
   | 'cutAfter'
   | 'gatewayAfter'
-  | 'invalidClient';
+  | 'invalidClient'
+  | 'invalidGrant';
 
 export interface Rules {
   /** The reuse window: how long a spent refresh token returns the same successor again; 0: never. */
@@ -108,6 +109,7 @@ function createProvider(random: SeededRandom) {
     else if (fault === 'broken') answer(response, 500, '<h1>Internal Server Error</h1>', spend);
     else if (fault === 'garbageBefore') answer(response, 200, '<h1>Maintenance</h1>', spend);
     else if (fault === 'invalidClient') answer(response, 401, { error: 'invalid_client' }, spend);
+    else if (fault === 'invalidGrant') answer(response, 400, { error: 'invalid_grant' }, spend);
     else if (fault === 'cutBefore') response.destroy();
     else return fault === 'hangBefore';
     return true;

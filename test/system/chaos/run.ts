@@ -78,6 +78,8 @@ const faultSteps: Step[] = [
   ['provider-latency', scenarios.providerLatency(12_000)],
   ['lost-responses', scenarios.lostResponses(6_000)],
   ['wrong-client-secret', scenarios.misconfiguration(4_000)],
+  ['mass-invalid-grant', scenarios.massInvalidGrant(5_000)],
+  ['wrong-client-id', scenarios.wrongClientId(4_000)],
   ...(server ? postgresSteps : sqliteSteps),
 ];
 

@@ -154,6 +154,26 @@ export const misconfiguration =
     await context.saveIntegration();
   };
 
+/** The provider refuses every refresh token for a while, although all of them live. */
+export const massInvalidGrant =
+  (ms: number): Scenario =>
+  async (context) => {
+    await context.setProviderRules({ faults: { invalidGrant: 1 } });
+    await pause(ms);
+    await noFaults(context);
+  };
+
+/** A wrong client id is saved for a while; the provider refuses refresh tokens that are not this client's. */
+export const wrongClientId =
+  (ms: number): Scenario =>
+  async (context) => {
+    await context.saveIntegration('wrong');
+    await context.setProviderRules({ faults: { invalidGrant: 1 } });
+    await pause(ms);
+    await noFaults(context);
+    await context.saveIntegration();
+  };
+
 /** Runs `work` while another process locks these files. */
 async function withLockedFiles(
   context: Pick<ChaosRun, 'recordDatabaseLock'>,
