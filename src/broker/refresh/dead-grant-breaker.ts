@@ -108,10 +108,10 @@ export function createDeadGrantBreaker(parts: Parts): DeadGrantBreaker {
       .slice(-MANY);
     const together = (rows: Connection[]) =>
       new Set([...own.map(({ connection }) => connection), ...rows.map((r) => r.id)]);
-    const lately = now - DEAD_GRANTS_WINDOW_MS;
+    const recently = now - DEAD_GRANTS_WINDOW_MS;
     // Of those that this process has refreshed meanwhile, at least half.
-    if ((own[0]?.successesSince ?? 0) <= own.length && together(await deadSince(key, resolved, lately)).size >= MANY)
-      return lately;
+    if ((own[0]?.successesSince ?? 0) <= own.length && together(await deadSince(key, resolved, recently)).size >= MANY)
+      return recently;
     // Since the integration was changed, nothing has succeeded.
     if (integration.version === 1 || evidence.hasSucceeded(key)) return undefined;
     const sinceChange = Math.max(integration.updatedAt, now - DEAD_GRANTS_RETRY_MS);

@@ -1,4 +1,4 @@
-// What this process has seen of refreshes lately: who succeeded and who was refused, by endpoint and integration. It tells a
+// What this process has seen of refreshes recently: who succeeded and who was refused, by endpoint and integration. It tells a
 // fault of one connection from a fault of all. In memory: after a restart nothing is known, and judgement takes longer.
 import { LRUCache } from 'lru-cache';
 import { DEAD_GRANTS_WINDOW_MS, OWN_FAULT_AFTER_MS, OWN_FAULT_OF_ENDPOINT_AFTER_MS } from '../../domain/time-limits.ts';
@@ -18,7 +18,7 @@ export interface FailureEvidence {
   noteDead(key: CircuitKey): number;
   /** How often `noteDead` has counted this connection. */
   deadCount(key: Omit<CircuitKey, 'endpoint'>): number;
-  /** Connections of the endpoint whose grant was found dead lately, in this process, the oldest first. */
+  /** Connections of the endpoint whose grant was found dead recently, in this process, the oldest first. */
   recentDead(key: CircuitKey): RecentDead[];
 }
 

@@ -23,7 +23,7 @@ export interface Verdict {
 }
 
 export interface FailureJudge {
-  /** `retried`: somebody asked for this try of a dead grant, so that a refusal is no surprise. Never rejects. */
+  /** `retried`: someone asked for this try of a dead grant, so that a refusal is no surprise. Never rejects. */
   judge(
     key: CircuitKey,
     resolved: ResolvedIntegration,
