@@ -1,16 +1,16 @@
 // The room that refreshes tokens: scheduler, rate limiter, circuit breakers, refresher and committer, started and stopped
 // together.
 import type { Logger, MetricsState, Rescue } from '../../ports/index.ts';
-import { createCircuitBreakers } from './circuit-breaker.ts';
 import { createCommitter } from './commit.ts';
-import { createDeadGrantBreaker } from './dead-grant-breaker.ts';
-import { createFailureEvidence } from './failure-evidence.ts';
+import { createCircuitBreakers } from './failures/circuit-breaker.ts';
+import { createDeadGrantBreaker } from './failures/dead-grant-breaker.ts';
+import { createFailureEvidence } from './failures/failure-evidence.ts';
 import { createRateLimiter, type RefreshLimits } from './rate-limiter.ts';
 import { createRecentCommits } from './recent-commits.ts';
 import { createRefresher, type Refresher, type RefresherParts } from './refresher.ts';
 import { type Scheduler, startScheduler } from './scheduler.ts';
 
-export { createCircuitBreakers as circuitBreakers } from './circuit-breaker.ts';
+export { createCircuitBreakers as circuitBreakers } from './failures/circuit-breaker.ts';
 export type { RefreshPoint } from './refresh-outcome.ts';
 export type { Refresher } from './refresher.ts';
 export { refusalOf } from './refusals.ts';

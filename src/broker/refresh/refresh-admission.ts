@@ -6,11 +6,11 @@ import { Refusal, refuse } from '../../domain/errors.ts';
 import { isTooYoung } from '../../domain/refresh-schedule.ts';
 import type { Clock, Store } from '../../ports/index.ts';
 import type { ResolvedIntegration, Targets } from '../integrations/index.ts';
-import type { CircuitBreakers, CircuitKey } from './circuit-breaker.ts';
 import type { ConcurrentRefreshes, RefreshResult } from './concurrent-refresh.ts';
-import type { RetriedGrant } from './failure-verdict.ts';
+import type { CircuitBreakers, CircuitKey } from './failures/circuit-breaker.ts';
+import type { RetriedGrant } from './failures/failure-verdict.ts';
+import { tokenEndpoint } from './failures/token-endpoint.ts';
 import { circuitOpen, reauthorizationRequired, refusalOf, unavailable } from './refusals.ts';
-import { tokenEndpoint } from './token-endpoint.ts';
 
 /** Why a refresh was asked for. */
 export interface RefreshConditions {

@@ -18,12 +18,12 @@ import type {
 import type { Access } from '../audit/index.ts';
 import { type TokenCache, toServedToken } from '../cache/index.ts';
 import { encryptCredentials, keepUnreadableResponse } from '../secrets/index.ts';
-import type { CircuitBreakers, CircuitKey } from './circuit-breaker.ts';
 import { classifyRefreshFailure, type SpendTimes } from './classify-failure.ts';
 import type { CommitOutcome, RefreshCommitter } from './commit.ts';
 import type { ConcurrentRefreshes, RefreshResult } from './concurrent-refresh.ts';
-import type { DeadGrantBreaker } from './dead-grant-breaker.ts';
-import type { RetriedGrant } from './failure-verdict.ts';
+import type { CircuitBreakers, CircuitKey } from './failures/circuit-breaker.ts';
+import type { DeadGrantBreaker } from './failures/dead-grant-breaker.ts';
+import type { RetriedGrant } from './failures/failure-verdict.ts';
 import { rotationFrom } from './refreshed-fields.ts';
 import { reauthorizationRequired, unavailable } from './refusals.ts';
 

@@ -7,12 +7,12 @@ import type { Clock, Logger, ProviderClient, Store, Telemetry, Vault } from '../
 import type { Access } from '../audit/index.ts';
 import type { TokenCache } from '../cache/index.ts';
 import type { Targets } from '../integrations/index.ts';
-import type { CircuitBreakers } from './circuit-breaker.ts';
 import type { RefreshCommitter } from './commit.ts';
 import { createConcurrentRefreshes, type RefreshResult } from './concurrent-refresh.ts';
-import type { DeadGrantBreaker } from './dead-grant-breaker.ts';
-import type { FailureEvidence } from './failure-evidence.ts';
-import { createFailureJudge } from './failure-verdict.ts';
+import type { CircuitBreakers } from './failures/circuit-breaker.ts';
+import type { DeadGrantBreaker } from './failures/dead-grant-breaker.ts';
+import type { FailureEvidence } from './failures/failure-evidence.ts';
+import { createFailureJudge } from './failures/failure-verdict.ts';
 import { type Priority, type RateLimiter, RateLimiterStopped } from './rate-limiter.ts';
 import { createRefreshAdmission, type RefreshConditions } from './refresh-admission.ts';
 import { createRefreshAttempts } from './refresh-attempt.ts';

@@ -2,7 +2,7 @@
 import type { Connection, RefreshError } from '../../domain/connection.ts';
 import { type ReauthReason, type Refusal, refuse } from '../../domain/errors.ts';
 import type { ProviderFault } from '../../ports/index.ts';
-import type { OpenCircuit } from './circuit-breaker.ts';
+import type { OpenCircuit } from './failures/circuit-breaker.ts';
 
 /** Why the connection can be neither served nor refreshed; undefined when it can. */
 export function refusalOf(c: Connection): Refusal | undefined {

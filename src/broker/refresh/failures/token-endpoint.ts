@@ -1,6 +1,6 @@
 // The token endpoint that a refresh is sent to: what its circuit is known by.
-import type { Target } from '../../domain/target.ts';
-import { withoutQuery } from '../../domain/urls.ts';
+import type { Target } from '../../../domain/target.ts';
+import { withoutQuery } from '../../../domain/urls.ts';
 
 const known = new WeakMap<Target, string>();
 

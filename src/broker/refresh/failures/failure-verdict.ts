@@ -1,8 +1,8 @@
 // Whose fault a failed refresh is: the endpoint's, the client's, or this connection's. What the provider said is weighed
 // against what it says to others.
-import type { ReauthReason } from '../../domain/errors.ts';
-import type { ProviderFault } from '../../ports/index.ts';
-import type { ResolvedIntegration } from '../integrations/index.ts';
+import type { ReauthReason } from '../../../domain/errors.ts';
+import type { ProviderFault } from '../../../ports/index.ts';
+import type { ResolvedIntegration } from '../../integrations/index.ts';
 import type { CircuitKey, RefreshReport } from './circuit-breaker.ts';
 import type { DeadGrantBreaker } from './dead-grant-breaker.ts';
 import type { FailureEvidence } from './failure-evidence.ts';

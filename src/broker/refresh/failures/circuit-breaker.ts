@@ -2,10 +2,10 @@
 // time probes whether that has passed, and no other is sent. Connections whose parameters end up in the URL of the token
 // endpoint (a shop, a tenant) have endpoints, and so circuits, of their own. Of this process, in memory.
 import { LRUCache } from 'lru-cache';
-import { circuitBackoff } from '../../domain/backoff.ts';
-import type { Integration } from '../../domain/integration.ts';
-import { CIRCUIT_RETRY_AFTER_MAX_MS, CIRCUIT_RUN_TTL_MS, MIN_RETRY_AFTER_MS } from '../../domain/time-limits.ts';
-import type { Clock, Logger, ProviderFault } from '../../ports/index.ts';
+import { circuitBackoff } from '../../../domain/backoff.ts';
+import type { Integration } from '../../../domain/integration.ts';
+import { CIRCUIT_RETRY_AFTER_MAX_MS, CIRCUIT_RUN_TTL_MS, MIN_RETRY_AFTER_MS } from '../../../domain/time-limits.ts';
+import type { Clock, Logger, ProviderFault } from '../../../ports/index.ts';
 
 export interface OpenCircuit {
   /** Milliseconds until the next probe. */

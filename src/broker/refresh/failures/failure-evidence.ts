@@ -1,8 +1,12 @@
 // What this process has seen of refreshes recently: who succeeded and who was refused, by endpoint and integration. It tells a
 // fault of one connection from a fault of all. In memory: after a restart nothing is known, and judgement takes longer.
 import { LRUCache } from 'lru-cache';
-import { DEAD_GRANTS_WINDOW_MS, OWN_FAULT_AFTER_MS, OWN_FAULT_OF_ENDPOINT_AFTER_MS } from '../../domain/time-limits.ts';
-import type { Clock, ProviderFault } from '../../ports/index.ts';
+import {
+  DEAD_GRANTS_WINDOW_MS,
+  OWN_FAULT_AFTER_MS,
+  OWN_FAULT_OF_ENDPOINT_AFTER_MS,
+} from '../../../domain/time-limits.ts';
+import type { Clock, ProviderFault } from '../../../ports/index.ts';
 import type { CircuitKey } from './circuit-breaker.ts';
 
 export interface FailureEvidence {

@@ -1,17 +1,17 @@
 // The dead-grant breaker: unlikely many dead grants at once are rather the provider's or the client's fault. They are doubted,
 // those that were believed shortly before are made active again, and the circuit probes one at a time.
 import { LRUCache } from 'lru-cache';
-import type { Connection } from '../../domain/connection.ts';
-import { type ReauthReason, Refusal } from '../../domain/errors.ts';
+import type { Connection } from '../../../domain/connection.ts';
+import { type ReauthReason, Refusal } from '../../../domain/errors.ts';
 import {
   DEAD_GRANTS_DOUBT_MS,
   DEAD_GRANTS_RETRY_MS,
   DEAD_GRANTS_WINDOW_MS,
   MIN_RETRY_AFTER_MS,
-} from '../../domain/time-limits.ts';
-import type { Clock, Logger, Store } from '../../ports/index.ts';
-import type { Access } from '../audit/index.ts';
-import type { ResolvedIntegration, Targets } from '../integrations/index.ts';
+} from '../../../domain/time-limits.ts';
+import type { Clock, Logger, Store } from '../../../ports/index.ts';
+import type { Access } from '../../audit/index.ts';
+import type { ResolvedIntegration, Targets } from '../../integrations/index.ts';
 import type { CircuitBreakers, CircuitKey } from './circuit-breaker.ts';
 import { type FailureEvidence, REFUSALS } from './failure-evidence.ts';
 import { tokenEndpoint } from './token-endpoint.ts';
