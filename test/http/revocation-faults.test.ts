@@ -57,7 +57,10 @@ describe('revoking with something broken: refused here at once', () => {
     ],
     ['a provider that the catalogue lacks', (id) => sql(`update integrations set provider = 'gone' where id = ?`, id)],
     ['a mode that the provider lacks', (id) => sql(`update integrations set params = '{"mode":"x"}' where id = ?`, id)],
-    ['parameters that are missing', (id) => sql(`update integrations set version = 2, params = '{}' where id = ?`, id)],
+    [
+      'parameters that the catalogue does not accept any more',
+      (id) => sql(`update integrations set version = 2, params = '{"token_url":"ftp://x"}' where id = ?`, id),
+    ],
     [
       'a URL that is none',
       (id) => sql(`update integrations set version = 2, overrides = '{"revocation_url":"x y"}' where id = ?`, id),
