@@ -112,7 +112,8 @@ export function changeFeed(at: Opened): void {
       await slow.subscribe(() => promise);
       await (await at.another()).subscribe(() => undefined);
       await revoke();
-      expect(await at.store.untilApplied(50)).toBe(1);
+      const behind = async () => expect(await at.store.untilApplied(300)).toBe(1);
+      await vi.waitFor(behind, { timeout: QUICKLY });
       resolve();
       expect(await at.store.untilApplied(QUICKLY)).toBe(0);
     });

@@ -52,7 +52,7 @@ export function revocations(at: Opened): void {
       expect(await recorded(at.store, audit)).toBe(true);
       expect(await at.store.claimRevocations('slack', NOW + 9, PUSH, 10)).toEqual([]);
       expect(await at.store.claimRevocations('slack', NOW + 10, PUSH, 10)).toEqual([
-        { ...pending, attempts: 1, nextAt: PUSH },
+        { ...pending, attempts: 1, nextAt: PUSH, claimedUntil: PUSH },
       ]);
     });
 
