@@ -180,6 +180,12 @@ export const JWT_VERDICT_TTL_MS = 10 * MINUTE_MS;
 export const JWT_BATCH_WAIT_MS = 3 * SECOND_MS;
 /** Metrics wait this long for the store: Prometheus gives up after ten seconds. */
 export const METRICS_STORE_WAIT_MS = 3 * SECOND_MS;
+/** Connections are counted again after this long at the latest, and sooner if a count is quick. */
+export const METRICS_COUNT_MAX_AGE_MS = MINUTE_MS;
+/** Metrics prove that the store accepts writes at most this often. */
+export const METRICS_PING_MAX_AGE_MS = SECOND_MS;
+/** The pause between two batches of expired rows that are deleted. */
+export const SWEEP_PAUSE_MS = 20;
 
 // The change feed.
 

@@ -21,7 +21,7 @@ export interface PageRequest {
 
 export interface Page<T> {
   data: T[];
-  /** The cursor of the next page; null on the last one. */
+  /** The cursor of the next page; null on the last one. A page with a cursor may be shorter than its limit, or empty. */
   next: string | null;
 }
 
@@ -44,6 +44,9 @@ export interface AuditFilter {
   from?: number | undefined;
   /** Exclusive, ms. */
   to?: number | undefined;
+  /** The same as bounds of ids, which have an index; the first inclusive, the second exclusive. */
+  fromId?: string | undefined;
+  beforeId?: string | undefined;
 }
 
 /** An undefined secret: the stored one stays. */

@@ -161,12 +161,11 @@ export interface ConnectionStore {
   storedCredentials(id: string): Promise<EncryptedCredentials | undefined>;
   connection(id: string): Promise<Connection | undefined>;
   connections(filter: ConnectionFilter, page: PageRequest): Promise<Page<Connection>>;
-  /** Ids of live connections that match, ascending, greater than `after`. */
+  /** Live connections that match, their ids ascending. */
   liveConnections(
     filter: Pick<ConnectionFilter, 'integration' | 'owner'>,
-    limit: number,
-    after?: string,
-  ): Promise<string[]>;
+    page: PageRequest,
+  ): Promise<Page<Pick<Connection, 'id'>>>;
   /** Live connections of the account, of any integration, the oldest first. */
   connectionsOfAccount(account: Pick<Account, 'issuer' | 'id'>, limit: number): Promise<Connection[]>;
   /** For metrics; by integration and status. */
@@ -332,8 +331,11 @@ export interface UnreadableResponseStore {
 }
 
 export interface HousekeepingStore {
-  /** Deletes flows and sessions that expired before this, and changes that every subscriber has read. */
-  deleteExpired(before: number): Promise<void>;
+  /**
+   * Deletes flows and sessions that expired before this, and changes that every subscriber has read: up to `limit` of each.
+   * True: there may be more.
+   */
+  deleteExpired(before: number, limit: number): Promise<boolean>;
   /** Proves that the store accepts writes. */
   ping(): Promise<void>;
 }

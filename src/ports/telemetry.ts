@@ -19,6 +19,8 @@ export interface Telemetry {
 /** Gauges, read when metrics are scraped. */
 export interface MetricsState {
   connections: { integration: string; status: ConnectionStatus; count: number }[];
+  /** Since they were counted; null: they are not. */
+  connectionsAgeMs: number | null;
   /** Refreshes that are due; `oldestMs`: for how long the oldest has been. */
   due: { integration: string; count: number; oldestMs: number }[];
   /** Refreshes that hold a permit. */

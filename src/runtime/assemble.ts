@@ -13,7 +13,7 @@ import { type Callers, createCallers } from '../broker/callers/index.ts';
 import { type Connections, createConnections } from '../broker/connections/index.ts';
 import { createIntegrations, type Integrations } from '../broker/integrations/index.ts';
 import { createJwt, type Jwt } from '../broker/jwt/index.ts';
-import { metricsState } from '../broker/maintenance/index.ts';
+import { createMetricsState } from '../broker/maintenance/index.ts';
 import {
   circuitBreakers,
   createRefreshEngine,
@@ -182,7 +182,7 @@ function createServer(parts: Common & Rooms): Http {
     catalogue: config.catalogue,
     limits: createLimits(),
     store,
-    state: () => metricsState({ store, engine: refresh, auditBuffer: audit.buffer, cache, clock }),
+    state: createMetricsState({ store, engine: refresh, auditBuffer: audit.buffer, cache, clock }),
     proveKeys: () => void vault.decrypt(vault.encrypt('ready', PROBE), PROBE),
     telemetry,
     clock,

@@ -45,6 +45,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795875929400,
       sha256: '667cd8acb38af29a004070f559715d8f1dd29b4184fb81ff277bb16efccc0d86',
     },
+    '0008_bounded_lists': {
+      when: 1795876957012,
+      sha256: 'e3e0d2c2808d074519c064dfe26d2f782ef0d559c86d6612934430973a8b263f',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
@@ -76,6 +80,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0007_shared_grants': {
       when: 1795875937336,
       sha256: '1c2e7ed36b5d9ca93077905da02db78dd4b426d64f17cd4d0be268412ac55a80',
+    },
+    '0008_bounded_lists': {
+      when: 1795876965229,
+      sha256: '4e6999ed4bef08e49c89b8ba0494a0ede983ffdcb9cd6de236bf95a5a537d836',
     },
   },
 };

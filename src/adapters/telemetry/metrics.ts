@@ -83,6 +83,11 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     labelNames: ['integration', 'status'],
     registers,
   });
+  const connectionsAge = new Gauge({
+    name: 'valetkey_connections_count_age_seconds',
+    help: 'Time since the connections were counted, in seconds.',
+    registers,
+  });
   const connectFlows = new Counter({
     name: 'valetkey_connect_flows_total',
     help: 'Browser flows that ended, by integration and outcome.',
@@ -166,6 +171,7 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
         oldestDue.set({ integration }, oldestMs / 1_000);
       }
       for (const { integration, state: value } of state.circuitBreakers) circuitBreaker.set({ integration }, value);
+      connectionsAge.set((state.connectionsAgeMs ?? Number.NaN) / 1_000);
       inFlight.set(state.inFlight);
       storeUp.set(state.storeUp ? 1 : 0);
       changeFeedLag.set(state.changeFeedLagMs / 1_000);

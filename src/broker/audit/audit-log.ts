@@ -2,6 +2,7 @@
 import type { StoredAuditEntry } from '../../domain/audit.ts';
 import type { Refusal } from '../../domain/errors.ts';
 import type { AuditFilter, Page, PageRequest, Store } from '../../ports/index.ts';
+import { firstId } from '../secrets/index.ts';
 import type { Access, Call } from './access.ts';
 import type { AuditBuffer } from './audit-buffer.ts';
 
@@ -23,6 +24,10 @@ export function createAuditLog({ store, auditBuffer, access }: Parts): AuditLog 
     const denied = access.denied(call, 'admin', '*', '*');
     if (denied) return denied;
     await auditBuffer.flush();
-    return store.audit(filter, page);
+    const { from, to } = filter;
+    // The time of an entry is in its id, which has an index.
+    const fromId = from === undefined ? undefined : firstId('evt', from);
+    const beforeId = to === undefined ? undefined : firstId('evt', to);
+    return store.audit({ ...filter, fromId, beforeId }, page);
   };
 }

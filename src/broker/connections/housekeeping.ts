@@ -1,11 +1,16 @@
 // Background work of the connections room: deleting expired sessions and flows, old changes, and old unreadable responses.
+import { setTimeout as pause } from 'node:timers/promises';
 import {
   ENDED_SESSION_RETENTION_MS,
   OUTBOX_POLL_MS,
   SWEEP_INTERVAL_MS,
+  SWEEP_PAUSE_MS,
   UNREADABLE_RESPONSE_RETENTION_MS,
 } from '../../domain/time-limits.ts';
 import type { Clock, Logger, Store } from '../../ports/index.ts';
+
+/** A few milliseconds of the database; SQLite runs nothing else meanwhile. */
+const SWEEP_BATCH = 500;
 
 interface Parts {
   store: Pick<Store, 'deleteExpired' | 'deleteUnreadableResponses'>;
@@ -26,7 +31,8 @@ export function startHousekeeping({ store, clock, log, everyMs = OUTBOX_POLL_MS 
   async function round(): Promise<void> {
     try {
       if (clock.monotonic() - deletedAt < SWEEP_INTERVAL_MS) return;
-      await store.deleteExpired(clock.now() - ENDED_SESSION_RETENTION_MS);
+      while (!stopped && (await store.deleteExpired(clock.now() - ENDED_SESSION_RETENTION_MS, SWEEP_BATCH)))
+        await pause(SWEEP_PAUSE_MS);
       await store.deleteUnreadableResponses(clock.now() - UNREADABLE_RESPONSE_RETENTION_MS);
       deletedAt = clock.monotonic();
     } catch (error) {

@@ -90,13 +90,13 @@ export function createRevoker(
       const failures: unknown[] = [];
       let after: string | undefined;
       for (;;) {
-        const ids = await store.liveConnections(filter, REVOKE_BATCH, after);
-        after = ids.at(-1);
-        const revoked = await Promise.allSettled(ids.map((id) => markRevoked(call, id, clock.now())));
+        const { data, next } = await store.liveConnections(filter, { limit: REVOKE_BATCH, after });
+        after = next ?? undefined;
+        const revoked = await Promise.allSettled(data.map(({ id }) => markRevoked(call, id, clock.now())));
         for (const one of revoked)
           if (one.status === 'rejected') failures.push(one.reason);
           else if (one.value && !one.value.already) counts[one.value.pending ? 'pending' : 'unsupported']++;
-        if (ids.length === REVOKE_BATCH && failures.length < REVOKE_BATCH) continue;
+        if (next !== null && failures.length < REVOKE_BATCH) continue;
         if (failures.length > 0) throw failures[0];
         return { ...counts, replicasPending: await untilApplied() };
       }

@@ -2,4 +2,4 @@
 export { type DataMigrationProgress, type DataMigrationResult, migrateData } from './data-migration.ts';
 export { type KeyRotationResult, rotateKeys } from './key-rotation.ts';
 export { keyRotationJson, keyRotationText } from './key-rotation-report.ts';
-export { metricsState } from './metrics-state.ts';
+export { createMetricsState } from './metrics-state.ts';

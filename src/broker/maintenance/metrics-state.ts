@@ -1,10 +1,14 @@
-// The state of the broker for the metrics; answers in time even when the store does not.
+// The state of the broker for the metrics. It answers in time even when the store does not, and however often it is asked:
+// anyone who reaches the port may.
 import { setTimeout as pause } from 'node:timers/promises';
-import { METRICS_STORE_WAIT_MS } from '../../domain/time-limits.ts';
+import { METRICS_COUNT_MAX_AGE_MS, METRICS_PING_MAX_AGE_MS, METRICS_STORE_WAIT_MS } from '../../domain/time-limits.ts';
 import type { Clock, MetricsState, Store } from '../../ports/index.ts';
 import type { AuditBuffer } from '../audit/index.ts';
 import type { Cache } from '../cache/index.ts';
 import type { RefreshEngine } from '../refresh/index.ts';
+
+/** After a count, the store rests for so many times as long as it took. */
+const REST = 200;
 
 interface Parts {
   store: Pick<Store, 'countConnections' | 'countDue' | 'ping'>;
@@ -14,25 +18,75 @@ interface Parts {
   clock: Clock;
 }
 
-/** Never rejects: what the store does not answer in time is left out. */
-export async function metricsState({ store, engine, auditBuffer, cache, clock }: Parts): Promise<MetricsState> {
-  const now = clock.now();
-  const [connections, due, storeUp] = await Promise.all([
-    inTime(store.countConnections(), []),
-    inTime(store.countDue(now), []),
-    inTime(
-      store.ping().then(() => true),
-      false,
-    ),
-  ]);
-  return {
-    connections,
-    due: due.map(({ integration, count, dueAt }) => ({ integration, count, oldestMs: now - dueAt })),
-    storeUp,
-    changeFeedLagMs: cache.changeFeedLagMs(),
-    audit: auditBuffer.state(),
-    ...engine.state(),
-    circuitBreakers: withClosed(engine.state().circuitBreakers, connections),
+/** Never rejects: what the store does not answer in time is left out, or is as it was before. */
+export function createMetricsState({ store, engine, auditBuffer, cache, clock }: Parts): () => Promise<MetricsState> {
+  const { monotonic: now } = clock;
+  const counted = { maxAgeMs: METRICS_COUNT_MAX_AGE_MS, isKept: true, now };
+  const connections = rested({ ...counted, read: () => store.countConnections() });
+  const due = rested({ ...counted, read: () => store.countDue(clock.now()) });
+  const proveWrites = () => store.ping().then(() => true);
+  const ping = rested({ read: proveWrites, maxAgeMs: METRICS_PING_MAX_AGE_MS, isKept: false, now });
+
+  return async () => {
+    const [stored, dueNow, up] = await Promise.all([connections(), due(), ping()]);
+    const rows = stored?.value ?? [];
+    const state = engine.state();
+    return {
+      connections: rows,
+      connectionsAgeMs: stored?.ageMs ?? null,
+      due: (dueNow?.value ?? []).map(({ integration, count, dueAt }) => ({
+        integration,
+        count,
+        oldestMs: clock.now() - dueAt,
+      })),
+      storeUp: up?.value ?? false,
+      changeFeedLagMs: cache.changeFeedLagMs(),
+      audit: auditBuffer.state(),
+      ...state,
+      circuitBreakers: withClosed(state.circuitBreakers, rows),
+    };
+  };
+}
+
+interface Question<T> {
+  read: () => Promise<T>;
+  maxAgeMs: number;
+  isKept: boolean;
+  now: () => number;
+}
+
+interface Answer<T> {
+  value: T;
+  ageMs: number;
+}
+
+/**
+ * The answer to a question that costs the store something: one at a time, and none for `REST` times as long as the last one
+ * took, or `maxAgeMs`. `isKept`: while the next one takes long, the last one. Undefined: the store did not answer.
+ */
+function rested<T>({ read, maxAgeMs, isKept, now }: Question<T>) {
+  let last: { value: T; at: number; untilMs: number } | undefined;
+  let asking: Promise<void> | undefined;
+
+  async function readAgain(): Promise<void> {
+    const at = now();
+    try {
+      const value = await read();
+      last = { value, at, untilMs: now() + Math.min(maxAgeMs, REST * (now() - at)) };
+    } catch {
+      last = undefined;
+    } finally {
+      asking = undefined;
+    }
+  }
+
+  return async (): Promise<Answer<T> | undefined> => {
+    if (!last || now() >= last.untilMs) {
+      asking ??= readAgain();
+      const isLate = pause(METRICS_STORE_WAIT_MS, true, { ref: false });
+      if ((await Promise.race([asking, isLate])) && !isKept) return undefined;
+    }
+    return last && { value: last.value, ageMs: now() - last.at };
   };
 }
 
@@ -45,6 +99,3 @@ function withClosed(
   const others = new Set(connections.map(({ integration }) => integration).filter((name) => !named.has(name)));
   return [...known, ...[...others].map((integration) => ({ integration, state: 0 as const }))];
 }
-
-const inTime = <T>(answer: Promise<T>, otherwise: T): Promise<T> =>
-  Promise.race([answer.catch(() => otherwise), pause(METRICS_STORE_WAIT_MS, otherwise, { ref: false })]);

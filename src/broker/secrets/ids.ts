@@ -1,6 +1,6 @@
 // Ids, random secrets and digests.
 import { hash, randomBytes } from 'node:crypto';
-import { encodeTime, monotonicFactory } from 'ulid';
+import { encodeTime, monotonicFactory, TIME_MAX } from 'ulid';
 
 const POOL_BYTES = 4_096;
 
@@ -18,15 +18,24 @@ function pooledRandom(): () => number {
 }
 
 // By default `ulid` asks the system for every character, which costs more than the rest.
-const ulid = monotonicFactory(pooledRandom());
+let ulid = monotonicFactory(pooledRandom());
+let lastAt = 0;
 
 export type IdPrefix = 'con' | 'cs' | 'clr' | 'key' | 'evt' | 'att' | 'rev' | 'unr';
 
-/** `con_01j…`: a ULID of `now` (ms since the epoch) with 80 random bits; ids of one process are strictly increasing. */
-export const newId = (prefix: IdPrefix, now: number): string => `${prefix}_${ulid(now).toLowerCase()}`;
+/**
+ * `con_01j…`: a ULID of `now` (ms since the epoch) with 80 random bits. Ids of one process are strictly increasing, until its
+ * clock is set back: the time in an id is always that of its making, by which lists are searched.
+ */
+export function newId(prefix: IdPrefix, now: number): string {
+  if (now < lastAt) ulid = monotonicFactory(pooledRandom());
+  lastAt = now;
+  return `${prefix}_${ulid(now).toLowerCase()}`;
+}
 
 /** The lower bound of ids made at `at` (ms since the epoch) or later; every earlier id is less than it. */
-export const firstId = (prefix: IdPrefix, at: number): string => `${prefix}_${encodeTime(at).toLowerCase()}`;
+export const firstId = (prefix: IdPrefix, at: number): string =>
+  `${prefix}_${encodeTime(Math.min(Math.max(0, at), TIME_MAX)).toLowerCase()}`;
 
 /** 256 random bits, base64url. */
 export const newSecret = (): string => randomBytes(32).toString('base64url');

@@ -1,13 +1,41 @@
 // The audit log in PostgreSQL.
 import { asc, desc, inArray, lt } from 'drizzle-orm';
-import type { AuditStore } from '../../ports/index.ts';
-import { matchesEntry } from '../shared/filters.ts';
-import { pageOf } from '../shared/pages.ts';
-import type { PostgresAccess } from './client.ts';
+import type { AuditFilter, AuditStore } from '../../ports/index.ts';
+import { boundedPage, EXAMINED_PER_STEP, stepOf } from '../shared/bounded-pages.ts';
+import { type AuditRange, inAuditRange, matchesEntry, sparsestAuditRange } from '../shared/filters.ts';
+import type { Orm, PostgresAccess } from './client.ts';
 import { audit as log } from './schema.ts';
 
 /** Rows in one statement, which takes 65,535 parameters at most. */
 const ROWS_PER_INSERT = 1_000;
+
+/** The newest entries of a range, of which those that match; and the last one that was examined. */
+export function auditStep(
+  orm: Pick<Orm, 'select'>,
+  range: AuditRange,
+  filter: AuditFilter,
+  after: string | undefined,
+  examine: number,
+  wanted: number,
+) {
+  const inRange = inAuditRange(log, range, filter, after);
+  const examined = orm.select().from(log).where(inRange).orderBy(desc(log.id)).limit(examine).as('examined');
+  return {
+    matching: orm
+      .select()
+      .from(examined)
+      .where(matchesEntry(examined, filter))
+      .orderBy(desc(examined.id))
+      .limit(wanted),
+    last: orm
+      .select({ id: log.id })
+      .from(log)
+      .where(inRange)
+      .orderBy(desc(log.id))
+      .limit(1)
+      .offset(examine - 1),
+  };
+}
 
 export const createAuditStore = ({ autocommit, transaction }: PostgresAccess): AuditStore => ({
   appendAudit: async (entries) => {
@@ -19,16 +47,20 @@ export const createAuditStore = ({ autocommit, transaction }: PostgresAccess): A
       }
     });
   },
-  audit: (filter, { limit, after }) =>
-    autocommit(async (orm) => {
-      const rows = await orm
-        .select()
-        .from(log)
-        .where(matchesEntry(log, filter, after))
-        .orderBy(desc(log.id))
-        .limit(limit + 1);
-      return pageOf(rows, limit);
-    }),
+  async audit(filter, page) {
+    const range = await sparsestAuditRange(filter, (one) =>
+      autocommit(async (orm) => (await auditStep(orm, one, filter, page.after, EXAMINED_PER_STEP, 1).last)[0]?.id),
+    );
+    return boundedPage(page, -1, [
+      (after, examine, wanted) =>
+        autocommit(async (orm) => {
+          const { matching, last } = auditStep(orm, range, filter, after, examine, wanted);
+          const rows = await matching;
+          const [lastOne] = rows.length === wanted ? [] : await last;
+          return stepOf(rows, wanted, () => lastOne?.id);
+        }),
+    ]);
+  },
   pruneAudit: (before, limit) =>
     autocommit(async (orm) => {
       const oldest = orm

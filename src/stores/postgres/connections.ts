@@ -1,16 +1,19 @@
 // Connections and their credentials in PostgreSQL: created, renewed, listed, and read for serving.
-import { and, asc, count, eq, gt, sql } from 'drizzle-orm';
+import { and, asc, count, eq, sql } from 'drizzle-orm';
 import type { Connection } from '../../domain/connection.ts';
 import { type ConnectionStore, StoreError } from '../../ports/index.ts';
 import { accessTokenOf, credentialsOf, hasSlot, liveFirst, MAX_SERVED, renewalOf } from '../shared/connections.ts';
-import { matchesConnection } from '../shared/filters.ts';
 import { credentialColumnsOf, fencedOff } from '../shared/leases.ts';
-import { pageOf } from '../shared/pages.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
 import type { Orm, PostgresAccess } from './client.ts';
 import { connections, connectSessions, grants, integrations, isLive, isOfAccount, leases } from './schema.ts';
 
-export function createConnectionStore({ autocommit, transaction, prepared, record }: PostgresAccess): ConnectionStore {
+export function createConnectionStore({
+  autocommit,
+  transaction,
+  prepared,
+  record,
+}: PostgresAccess): Omit<ConnectionStore, 'connections' | 'liveConnections'> {
   const byId = eq(connections.id, placeholderFor(connections.id, 'id'));
   const ofOwner = and(
     eq(connections.integration, placeholderFor(connections.integration, 'integration')),
@@ -110,32 +113,6 @@ export function createConnectionStore({ autocommit, transaction, prepared, recor
         return rows[0];
       }),
     connection: (id) => autocommit(async (orm) => (await statements(orm).one.execute({ id }))[0]),
-    connections: (filter, { limit, after }) =>
-      autocommit(async (orm) => {
-        const rows = await orm
-          .select()
-          .from(connections)
-          .where(matchesConnection(connections, filter, after))
-          .orderBy(asc(connections.id))
-          .limit(limit + 1);
-        return pageOf(rows, limit);
-      }),
-    liveConnections: (filter, limit, after) =>
-      autocommit(async (orm) => {
-        const rows = await orm
-          .select({ id: connections.id })
-          .from(connections)
-          .where(
-            and(
-              matchesConnection(connections, filter),
-              isLive,
-              after === undefined ? undefined : gt(connections.id, after),
-            ),
-          )
-          .orderBy(asc(connections.id))
-          .limit(limit);
-        return rows.map((row) => row.id);
-      }),
     connectionsOfAccount: (account, limit) =>
       autocommit((orm) =>
         orm

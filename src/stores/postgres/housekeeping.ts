@@ -1,5 +1,5 @@
 // Deleting what has expired, and proving that the database accepts writes, in PostgreSQL.
-import { lt, sql } from 'drizzle-orm';
+import { inArray, lt, sql } from 'drizzle-orm';
 import { CHANGE_RETENTION_MS } from '../../domain/time-limits.ts';
 import type { HousekeepingStore } from '../../ports/index.ts';
 import type { PostgresAccess } from './client.ts';
@@ -10,12 +10,21 @@ export const createHousekeepingStore = (
   { autocommit, transaction }: PostgresAccess,
   { holder }: Liveness,
 ): HousekeepingStore => ({
-  deleteExpired: (before) =>
+  deleteExpired: (before, limit) =>
     transaction(async (orm) => {
-      await orm.delete(flows).where(lt(flows.expiresAt, before));
-      await orm.delete(connectSessions).where(lt(connectSessions.expiresAt, before));
-      const since = sql`(extract(epoch from clock_timestamp()) * 1000)::bigint - ${sql.raw(String(CHANGE_RETENTION_MS))}`;
-      await orm.delete(changes).where(sql`${changes.at} < ${since}`);
+      const { stateDigest } = flows;
+      const ended = orm.select({ stateDigest }).from(flows).where(lt(flows.expiresAt, before)).limit(limit);
+      const { id } = connectSessions;
+      const over = orm.select({ id }).from(connectSessions).where(lt(connectSessions.expiresAt, before)).limit(limit);
+      // A transaction's time, which an index can be searched by.
+      const since = sql`(extract(epoch from statement_timestamp()) * 1000)::bigint - ${sql.raw(String(CHANGE_RETENTION_MS))}`;
+      const old = orm.select({ seq: changes.seq }).from(changes).where(sql`${changes.at} < ${since}`).limit(limit);
+      const deleted = [
+        await orm.delete(flows).where(inArray(stateDigest, ended)),
+        await orm.delete(connectSessions).where(inArray(id, over)),
+        await orm.delete(changes).where(inArray(changes.seq, old)),
+      ];
+      return deleted.some(({ rowCount }) => (rowCount ?? 0) >= limit);
     }),
   // A standby, or a primary that has become one, refuses it.
   ping: () =>

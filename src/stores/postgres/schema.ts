@@ -94,9 +94,11 @@ export const connections = pgTable(
       .on(t.integration, t.nextRefreshAt, t.id)
       .where(sql`status = 'active' and next_refresh_at is not null`),
     uniqueIndex('connections_live').on(t.integration, t.owner, t.label).where(sql`status <> 'revoked'`),
-    index('connections_of_owner_at').on(t.integration, t.owner, t.id),
-    index('connections_of_owner').on(t.owner, t.id),
-    index('connections_by_status').on(t.integration, t.status),
+    // By bytes, so that they find prefixes as well, whatever the collation.
+    index('connections_of_owner_at').on(t.integration, t.owner.op('text_pattern_ops'), t.id),
+    index('connections_of_owner').on(t.owner.op('text_pattern_ops'), t.id),
+    index('connections_of_integration').on(t.integration, t.status, t.id),
+    index('connections_not_active').on(t.status, t.id).where(sql`status <> 'active'`),
     index('connections_of_account').on(sql`(account ->> 'id')`).where(sql`status <> 'revoked'`),
     index('connections_dead').on(t.integration, t.updatedAt).where(sql`status = 'needs_reauth'`),
   ],
@@ -279,6 +281,9 @@ export const audit = pgTable(
     index('audit_of_connection').on(t.connectionId, t.id),
     index('audit_of_owner').on(t.owner, t.id),
     index('audit_of_actor').on(t.actor, t.id),
+    index('audit_of_action').on(t.action, t.id),
+    index('audit_of_integration').on(t.integration, t.id),
+    index('audit_not_ok').on(t.outcome, t.id).where(sql`outcome <> 'ok'`),
   ],
 );
 

@@ -6,6 +6,7 @@ import { createCallerStore } from './callers.ts';
 import { openChangeFeed } from './change-feed.ts';
 import { createAccess } from './client.ts';
 import { createSessionStore } from './connect-sessions.ts';
+import { createConnectionLists } from './connection-lists.ts';
 import { createConnectionStore } from './connections.ts';
 import { ASIDE, openPool, readAddress } from './database.ts';
 import { createDeclarativeFileStore } from './declarative-file.ts';
@@ -52,6 +53,7 @@ export async function openPostgres(
       ...createDeclarativeFileStore(access),
       ...createSessionStore(access),
       ...createConnectionStore(access),
+      ...createConnectionLists(access),
       ...createRefreshStore(access, liveness),
       ...createRateBucketStore(access),
       ...createRevocationStore(access),

@@ -2,9 +2,9 @@
 import type { Database } from 'better-sqlite3';
 import { asc, desc, getTableColumns, inArray, lt } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
-import type { AuditStore } from '../../ports/index.ts';
-import { matchesEntry } from '../shared/filters.ts';
-import { pageOf } from '../shared/pages.ts';
+import type { AuditFilter, AuditStore } from '../../ports/index.ts';
+import { boundedPage, EXAMINED_PER_STEP, stepOf } from '../shared/bounded-pages.ts';
+import { type AuditRange, inAuditRange, matchesEntry, sparsestAuditRange } from '../shared/filters.ts';
 import type { SqliteAccess } from './client.ts';
 import { audit as log } from './schema.ts';
 
@@ -19,6 +19,34 @@ export function auditWriter(client: Database): (entry: AuditEntry) => void {
   return (entry) => void insert.run(entry);
 }
 
+/** The newest entries of a range, of which those that match; and the last one that was examined. */
+export function auditStep(
+  orm: Pick<SqliteAccess['orm'], 'select'>,
+  range: AuditRange,
+  filter: AuditFilter,
+  after: string | undefined,
+  examine: number,
+  wanted: number,
+) {
+  const inRange = inAuditRange(log, range, filter, after);
+  const examined = orm.select().from(log).where(inRange).orderBy(desc(log.id)).limit(examine).as('examined');
+  return {
+    matching: orm
+      .select()
+      .from(examined)
+      .where(matchesEntry(examined, filter))
+      .orderBy(desc(examined.id))
+      .limit(wanted),
+    last: orm
+      .select({ id: log.id })
+      .from(log)
+      .where(inRange)
+      .orderBy(desc(log.id))
+      .limit(1)
+      .offset(examine - 1),
+  };
+}
+
 export const createAuditStore = ({ orm, read, write, record }: SqliteAccess): AuditStore => ({
   appendAudit: async (entries) => {
     if (entries.length === 0) return;
@@ -26,17 +54,18 @@ export const createAuditStore = ({ orm, read, write, record }: SqliteAccess): Au
       for (const entry of entries) record(entry);
     });
   },
-  audit: (filter, { limit, after }) =>
-    read(() => {
-      const rows = orm
-        .select()
-        .from(log)
-        .where(matchesEntry(log, filter, after))
-        .orderBy(desc(log.id))
-        .limit(limit + 1)
-        .all();
-      return pageOf(rows, limit);
-    }),
+  async audit(filter, page) {
+    const range = await sparsestAuditRange(filter, (one) =>
+      read(() => auditStep(orm, one, filter, page.after, EXAMINED_PER_STEP, 1).last.get()?.id),
+    );
+    return boundedPage(page, -1, [
+      (after, examine, wanted) =>
+        read(() => {
+          const { matching, last } = auditStep(orm, range, filter, after, examine, wanted);
+          return stepOf(matching.all(), wanted, () => last.get()?.id);
+        }),
+    ]);
+  },
   pruneAudit: (before, limit) =>
     write(() => {
       const oldest = orm.select({ id: log.id }).from(log).where(lt(log.id, before)).orderBy(asc(log.id)).limit(limit);

@@ -1,15 +1,18 @@
 // Connections and their credentials in SQLite: created, renewed, listed, and read for serving.
-import { and, asc, count, eq, gt, inArray, sql } from 'drizzle-orm';
+import { and, asc, eq, inArray, sql } from 'drizzle-orm';
 import type { Connection } from '../../domain/connection.ts';
 import { type ConnectionStore, StoreError } from '../../ports/index.ts';
 import { accessTokenOf, credentialsOf, hasSlot, liveFirst, MAX_SERVED, renewalOf } from '../shared/connections.ts';
-import { matchesConnection } from '../shared/filters.ts';
 import { credentialColumnsOf, fencedOff } from '../shared/leases.ts';
-import { pageOf } from '../shared/pages.ts';
 import type { SqliteAccess } from './client.ts';
 import { connections, connectSessions, grants, integrations, isLive, isOfAccount, leases } from './schema.ts';
 
-export function createConnectionStore({ orm, read, write, record }: SqliteAccess): Omit<ConnectionStore, 'servedRow'> {
+export function createConnectionStore({
+  orm,
+  read,
+  write,
+  record,
+}: SqliteAccess): Omit<ConnectionStore, 'servedRow' | 'connections' | 'liveConnections' | 'countConnections'> {
   const byId = eq(connections.id, sql.placeholder('id'));
   const one = orm.select().from(connections).where(byId).prepare();
   const servedRows = () => orm.select({ connection: connections, accessToken: accessTokenOf }).from(connections);
@@ -90,34 +93,6 @@ export function createConnectionStore({ orm, read, write, record }: SqliteAccess
     storedCredentials: (id) =>
       read(() => orm.select(credentialColumnsOf(grants)).from(grants).where(eq(grants.connectionId, id)).get()),
     connection: (id) => read(() => one.get({ id })),
-    connections: (filter, { limit, after }) =>
-      read(() => {
-        const rows = orm
-          .select()
-          .from(connections)
-          .where(matchesConnection(connections, filter, after))
-          .orderBy(asc(connections.id))
-          .limit(limit + 1)
-          .all();
-        return pageOf(rows, limit);
-      }),
-    liveConnections: (filter, limit, after) =>
-      read(() =>
-        orm
-          .select({ id: connections.id })
-          .from(connections)
-          .where(
-            and(
-              matchesConnection(connections, filter),
-              isLive,
-              after === undefined ? undefined : gt(connections.id, after),
-            ),
-          )
-          .orderBy(asc(connections.id))
-          .limit(limit)
-          .all()
-          .map((row) => row.id),
-      ),
     connectionsOfAccount: (account, limit) =>
       read(() =>
         orm
@@ -128,15 +103,6 @@ export function createConnectionStore({ orm, read, write, record }: SqliteAccess
           .limit(limit)
           .all(),
       ),
-    countConnections: () =>
-      read(() =>
-        orm
-          .select({ integration: connections.integration, status: connections.status, count: count() })
-          .from(connections)
-          .groupBy(connections.integration, connections.status)
-          .all(),
-      ),
-
     servedRowsByOwner: (integration, owner, label) =>
       read(() =>
         label === undefined ? servedAny.all({ integration, owner }) : servedLabelled.all({ integration, owner, label }),

@@ -1,12 +1,13 @@
 // Integrations in SQLite.
-import { and, asc, count, eq, gt, sql } from 'drizzle-orm';
+import { and, asc, count, eq, gt, inArray, sql } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { IntegrationSettings, IntegrationStore } from '../../ports/index.ts';
+import { LIVE_STATUSES } from '../shared/filters.ts';
 import { pageOf } from '../shared/pages.ts';
 import type { SqliteAccess } from './client.ts';
-import { connections, flows, integrations, isLive, pendingRevocations } from './schema.ts';
+import { connections, flows, integrations, pendingRevocations } from './schema.ts';
 
-const liveOf = (id: string) => and(eq(connections.integration, id), isLive);
+const liveOf = (id: string) => and(eq(connections.integration, id), inArray(connections.status, [...LIVE_STATUSES]));
 const pendingOf = (id: string) => eq(pendingRevocations.integration, id);
 
 /** Inside an operation. */
@@ -27,7 +28,10 @@ export const integrationWriter =
     return version === 1 ? 'created' : 'updated';
   };
 
-export function createIntegrationStore(access: SqliteAccess): IntegrationStore {
+export function createIntegrationStore(
+  access: SqliteAccess,
+  { countLive }: { countLive(integration: string): Promise<number> },
+): IntegrationStore {
   const { orm, read, write, record } = access;
   const put = integrationWriter(access);
   const one = orm
@@ -50,19 +54,20 @@ export function createIntegrationStore(access: SqliteAccess): IntegrationStore {
           .all();
         return pageOf(rows, limit);
       }),
-    deleteIntegration: (id, audit) =>
-      write(() => {
+    async deleteIntegration(id, audit) {
+      const outcome = await write(() => {
         if (!one.get({ id })) return 'absent';
-        const needed = {
-          connections: orm.select({ n: count() }).from(connections).where(liveOf(id)).get()!.n,
-          pendingRevocations: orm.select({ n: count() }).from(pendingRevocations).where(pendingOf(id)).get()!.n,
-        };
-        if (needed.connections + needed.pendingRevocations > 0) return needed;
+        const live = orm.select({ id: connections.id }).from(connections).where(liveOf(id)).limit(1).get();
+        const pending = orm.select({ n: count() }).from(pendingRevocations).where(pendingOf(id)).get()!.n;
+        if (live || pending > 0) return { pending };
         // A flow in flight must not end at another provider that is set up under this id.
         orm.delete(flows).where(eq(flows.integration, id)).run();
         orm.delete(integrations).where(eq(integrations.id, id)).run();
         record(audit, { kind: 'integration', id });
         return 'deleted';
-      }),
+      });
+      if (typeof outcome === 'string') return outcome;
+      return { connections: await countLive(id), pendingRevocations: outcome.pending };
+    },
   };
 }

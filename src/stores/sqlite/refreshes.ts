@@ -4,7 +4,6 @@ import type { HeldLease, RefreshStore } from '../../ports/index.ts';
 import { createLeaseObserver } from '../shared/lease-observer.ts';
 import {
   CLAIM_REPLACES,
-  countDue,
   credentialColumns,
   failureOf,
   hasReasonOf,
@@ -79,7 +78,10 @@ export const lastRefreshAt = (orm: SqliteAccess['orm']) => {
   return orm.select({ at: max(latest.at) }).from(latest);
 };
 
-export function createRefreshStore({ orm, read, write, record }: SqliteAccess, liveness: Liveness): RefreshStore {
+export function createRefreshStore(
+  { orm, read, write, record }: SqliteAccess,
+  liveness: Liveness,
+): Omit<RefreshStore, 'countDue'> {
   const observer = createLeaseObserver();
   /** Another process holds the lease, is alive, and has not held it for too long. */
   const isBusy = (id: string, lease: { holder: string | null; fence: number }, monotonic: number): boolean =>
@@ -214,8 +216,6 @@ export function createRefreshStore({ orm, read, write, record }: SqliteAccess, l
       }),
     lastRefreshAt: (integration) => read(() => refreshedLast.get({ integration })?.at ?? null),
     dueIntegrations: (now) => read(() => orm.all<{ integration: string; dueAt: number }>(dueIntegrations(now))),
-    countDue: (now) =>
-      read(() => orm.all<{ integration: string; dueAt: number; count: number }>(countDue(dueIntegrations(now), now))),
     claimDue: (integration, now, pushTo, limit) =>
       write(() =>
         due.all({ integration, now, limit }).map(({ id }) => {

@@ -9,7 +9,9 @@ import { openChangeFeed } from './change-feed.ts';
 import type { SqliteAccess } from './client.ts';
 import { createColdRead } from './cold-read.ts';
 import { createSessionStore } from './connect-sessions.ts';
+import { createConnectionLists } from './connection-lists.ts';
 import { createConnectionStore } from './connections.ts';
+import { createCounts } from './counts.ts';
 import { openDatabase, pathOf } from './database.ts';
 import { createDeclarativeFileStore } from './declarative-file.ts';
 import { GroupCommit, storeError } from './group-commit.ts';
@@ -42,14 +44,18 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
       changeFeed.append(changes);
     },
   };
+  const counts = createCounts(access);
   return {
     traits: { mayLoseCommits: false, changeFeed: 'polled' },
-    ...createIntegrationStore(access),
+    ...createIntegrationStore(access, counts),
     ...createCallerStore(access),
     ...createDeclarativeFileStore(access),
     ...createSessionStore(access),
     ...createConnectionStore(access),
+    ...createConnectionLists(access),
     ...createColdRead(client),
+    countConnections: counts.countConnections,
+    countDue: counts.countDue,
     ...createRefreshStore(access, liveness),
     ...createRateBucketStore(access),
     ...createRevocationStore(access),

@@ -247,7 +247,7 @@ export function connections(at: Opened): void {
     const rows = await at.store.connectionVersions([gone.id, 'con_none', one.id]);
     expect(rows.sort((a, b) => a.id.localeCompare(b.id))).toEqual(
       [one, { ...gone, status: 'revoked' }]
-        .map(({ id, status, generation }) => ({ id, status, generation }))
+        .map(({ id, status, generation, issuedAt }) => ({ id, status, generation, issuedAt }))
         .sort((a, b) => a.id.localeCompare(b.id)),
     );
     expect(await at.store.connectionVersions([])).toEqual([]);

@@ -25,7 +25,7 @@ export function housekeeping(at: Opened): void {
     const alive = aFlow(open.id, { expiresAt: NOW });
     for (const flow of [alive, dead]) expect(await at.store.beginFlow(flow, NOW - 500)).toBe('begun');
 
-    await at.store.deleteExpired(NOW);
+    await at.store.deleteExpired(NOW, 100);
     expect(await at.store.session(over.id)).toBeUndefined();
     expect(await at.store.session(ends.id)).toEqual(ends);
     expect(await at.store.session(open.id)).toBeDefined();
@@ -38,7 +38,7 @@ export function housekeeping(at: Opened): void {
     const flow = aFlow(session.id, { expiresAt: NOW - 1 });
     await at.store.addSession(session, anEntry());
     await at.store.beginFlow(flow, NOW - 10);
-    await at.store.deleteExpired(NOW);
+    await at.store.deleteExpired(NOW, 100);
     expect(await at.store.session(session.id)).toBeUndefined();
     expect(await at.store.consumeFlow(flow.stateDigest, flow.browserDigest, NOW - 10)).toBeUndefined();
   });

@@ -101,11 +101,13 @@ export function reads(at: Opened): void {
       const { connection: ten } = await connected(at.store, { owner: 'user:10' });
       const { connection: hub } = await connected(at.store, { owner: 'user:1', integration: 'github' });
       await at.store.revoke(gone.id, 'unsupported', NOW, anEntry());
-      expect(await at.store.liveConnections({ owner: 'user:1' }, 10)).toEqual([one.id, two.id, hub.id]);
-      expect(await at.store.liveConnections({ integration: 'slack' }, 10)).toEqual([one.id, two.id, ten.id]);
-      expect(await at.store.liveConnections({ integration: 'slack', owner: 'user:1' }, 1)).toEqual([one.id]);
-      expect(await at.store.liveConnections({ integration: 'slack' }, 10, one.id)).toEqual([two.id, ten.id]);
-      expect(await at.store.liveConnections({}, 10)).toEqual([one.id, two.id, ten.id, hub.id]);
+      const idsOf = async (filter: { integration?: string; owner?: string }, limit = 10, after?: string) =>
+        (await at.store.liveConnections(filter, { limit, after })).data.map(({ id }) => id);
+      expect(await idsOf({ owner: 'user:1' })).toEqual([one.id, two.id, hub.id]);
+      expect(await idsOf({ integration: 'slack' })).toEqual([one.id, two.id, ten.id]);
+      expect(await idsOf({ integration: 'slack' }, 10, one.id)).toEqual([two.id, ten.id]);
+      expect(await idsOf({ integration: 'slack', owner: 'user:1' }, 1)).toEqual([one.id]);
+      expect(await idsOf({})).toEqual([one.id, two.id, ten.id, hub.id]);
     });
   });
 

@@ -136,6 +136,6 @@ test('deleteExpired deletes changes after ten minutes, and no younger ones', asy
   const store = await openTestStore(url);
   for (const id of ['old', 'young']) await put(store, id);
   await asked(url, `update changes set at = at - ${10 * 60_000 + 1} where id = 'old'`);
-  await store.deleteExpired(0);
+  await store.deleteExpired(0, 100);
   expect(await asked(url, 'select id from changes')).toEqual([{ id: 'young' }]);
 });

@@ -12,7 +12,11 @@ import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { SQLiteSyncDialect } from 'drizzle-orm/sqlite-core';
 import { afterAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type Change, StoreError } from '../../../src/ports/index.ts';
+import { KNOWN_INTEGRATIONS } from '../../../src/stores/shared/narrow-scopes.ts';
+import { auditStep } from '../../../src/stores/sqlite/audit.ts';
 import { openChangeFeed } from '../../../src/stores/sqlite/change-feed.ts';
+import { connectionStep, termRows } from '../../../src/stores/sqlite/connection-lists.ts';
+import { COUNT_DUE, COUNT_STATUS, LAST_COUNTED_DUE } from '../../../src/stores/sqlite/counts.ts';
 import { openDatabase } from '../../../src/stores/sqlite/database.ts';
 import { dueConnections, dueIntegrations } from '../../../src/stores/sqlite/refreshes.ts';
 import { migrateSqlite, openSqlite } from '../../../src/stores/sqlite/store.ts';
@@ -63,7 +67,7 @@ describe('the SQLite file', () => {
     for (const id of ['old', 'young']) await store.putIntegration(anIntegration({ id }), anEntry());
     const inside = raw(path);
     inside.exec(`update changes set at = at - ${10 * 60_000 + 1} where id = 'old'`);
-    await store.deleteExpired(0);
+    await store.deleteExpired(0, 100);
     expect(inside.prepare('select id from changes').pluck().all()).toEqual(['young']);
   });
 
@@ -278,6 +282,86 @@ describe('the query plan', () => {
     for (const step of plan.filter((line) => line.includes('connections'))) {
       expect(step).toMatch(/^SEARCH connections USING COVERING INDEX connections_due/);
     }
+  });
+
+  /** The plans of all statements of the lists: what they do with the tables. */
+  const stepsOf = (build: (orm: ReturnType<typeof drizzle>) => { toSQL(): { sql: string; params: unknown[] } }[]) => {
+    const client = openDatabase('file::memory:');
+    onTestFinished(() => void client.close());
+    return build(drizzle(client)).map((query) => {
+      const { sql, params } = query.toSQL();
+      return planOf(sql, ...params).filter((step) =>
+        / (connections|audit|changes|flows|connect_sessions)\b/.test(step),
+      );
+    });
+  };
+
+  test.each([
+    [{ integration: 'slack', status: 'active' }, 'connections_of_integration (integration=? AND status=? AND id>?)'],
+    [{ integration: 'slack', status: 'revoked' }, 'connections_of_integration (integration=? AND status=? AND id>?)'],
+    [{ status: 'needs_reauth' }, 'connections_not_active (status=? AND id>?)'],
+    [{ owner: 'u' }, 'connections_of_owner (owner=? AND id>?)'],
+    [{ owner: 'u', integration: 'slack' }, 'connections_of_owner_at (integration=? AND owner=? AND id>?)'],
+    [{}, 'sqlite_autoindex_connections_1 (id>?)'],
+  ] as const)('of connections in the range %j is a part of one index', (range, index) => {
+    const filter = { ...range, within: [{ integrations: ['a*', 'b'], owners: ['x', 'y*'] }] };
+    for (const steps of stepsOf((orm) => Object.values(connectionStep(orm, range, filter, 'con_1', 100, 10))))
+      expect(steps).toEqual([expect.stringMatching(/^SEARCH connections USING (COVERING )?INDEX /)]);
+    const [plan] = stepsOf((orm) => [connectionStep(orm, range, filter, 'con_1', 100, 10).matching]);
+    expect(plan![0]).toContain(index);
+  });
+
+  test.each([
+    { integrations: undefined, owners: ['a', 'b'] },
+    { integrations: ['slack'], owners: ['a', 'b'] },
+    { integrations: undefined, from: 'a', to: 'b' },
+    { integrations: ['slack', 'github'], from: 'a', to: 'b' },
+    { integrations: ['slack'], from: 'a', to: undefined },
+    { integrations: ['slack'], anyOwner: true as const },
+  ])('of the owners %j is a part of a covering index', (term) => {
+    for (const steps of stepsOf((orm) => [termRows(orm, term, 100)]))
+      expect(steps).toEqual([expect.stringMatching(/^SEARCH connections USING COVERING INDEX connections_/)]);
+  });
+
+  test.each(['connectionId', 'owner', 'actor', 'action', 'integration', 'outcome'] as const)(
+    'of the audit log by %s, and by what else, is a part of its index',
+    (range) => {
+      const filter = {
+        connectionId: 'c',
+        owner: 'o',
+        actor: 'a',
+        action: 'x',
+        integration: 'i',
+        outcome: 'denied' as const,
+      };
+      const within = { ...filter, fromId: 'evt_1', beforeId: 'evt_3', from: 1, to: 3 };
+      for (const steps of stepsOf((orm) => Object.values(auditStep(orm, range, within, 'evt_2', 100, 10))))
+        expect(steps).toEqual([
+          expect.stringMatching(/^SEARCH audit USING (COVERING )?INDEX audit_\w+ \(\w+=\? AND id>\? AND id<\?\)/),
+        ]);
+    },
+  );
+
+  test('of the audit log by time is a range of its ids', () => {
+    const filter = { fromId: 'evt_1', beforeId: 'evt_3', from: 1, to: 3 };
+    for (const steps of stepsOf((orm) => Object.values(auditStep(orm, undefined, filter, undefined, 100, 10))))
+      expect(steps).toEqual([
+        expect.stringMatching(/^SEARCH audit USING (COVERING )?INDEX sqlite_autoindex_audit_1 \(id>\? AND id<\?\)/),
+      ]);
+  });
+
+  test.each([
+    [KNOWN_INTEGRATIONS, []],
+    [COUNT_STATUS, ['slack', 'active', '']],
+    [COUNT_DUE, ['slack', 0, '', NOW]],
+    [LAST_COUNTED_DUE, ['slack', 0, '', NOW]],
+  ])('of a count only searches covering indexes: %s', (query, values) => {
+    const steps = planOf(query, ...values).filter((step) => step.includes('connections'));
+    expect(steps.length).toBeGreaterThan(0);
+    for (const step of steps)
+      expect(step).toMatch(
+        /^(SEARCH connections USING COVERING INDEX|SEARCH connections USING INDEX connections_of_integration$)/,
+      );
   });
 
   test.each(['connection_id', 'owner', 'actor'])('of the audit log by %s is a range in its order', (column) => {

@@ -1,0 +1,135 @@
+// Lists of connections in SQLite, which blocks the event loop: each statement is bounded, however many connections there are.
+import { and, asc, gte, inArray, lt, type SQL, sql } from 'drizzle-orm';
+import type { ConnectionFilter, ConnectionStore, PageRequest } from '../../ports/index.ts';
+import { boundedPage, type ReadStep, stepOf } from '../shared/bounded-pages.ts';
+import {
+  type ConnectionRange,
+  connectionRanges,
+  inConnectionRange,
+  LIVE_STATUSES,
+  matchesConnection,
+} from '../shared/filters.ts';
+import {
+  fewIds,
+  KNOWN_INTEGRATIONS,
+  merged,
+  type OwnerTerm,
+  ownerTerms,
+  ROWS_AT_ONCE,
+} from '../shared/narrow-scopes.ts';
+import { pageOf } from '../shared/pages.ts';
+import type { SqliteAccess } from './client.ts';
+import { connections } from './schema.ts';
+
+type Select = Pick<SqliteAccess['orm'], 'select'>;
+
+/** The next connections of a range, of which those that match; and the last one that was examined. */
+export function connectionStep(
+  orm: Select,
+  range: ConnectionRange,
+  filter: ConnectionFilter,
+  after: string | undefined,
+  examine: number,
+  wanted: number,
+) {
+  const inRange = inConnectionRange(connections, range, after);
+  const { id } = connections;
+  const examined = orm.select().from(connections).where(inRange).orderBy(asc(id)).limit(examine).as('examined');
+  const matching = matchesConnection(examined, filter);
+  return {
+    matching: orm.select().from(examined).where(matching).orderBy(asc(examined.id)).limit(wanted),
+    last: orm
+      .select({ id })
+      .from(connections)
+      .where(inRange)
+      .orderBy(asc(id))
+      .limit(1)
+      .offset(examine - 1),
+  };
+}
+
+/** What an index of owners has for a term: its entries have the ids. */
+export const termRows = (orm: Select, term: OwnerTerm, limit: number) => {
+  const { id, integration } = connections;
+  return orm
+    .select({ id })
+    .from(connections)
+    .where(and(term.integrations && inArray(integration, term.integrations), ofOwners(term)))
+    .limit(limit);
+};
+
+function ofOwners(term: OwnerTerm): SQL | undefined {
+  const { owner } = connections;
+  if ('anyOwner' in term) return undefined;
+  if ('owners' in term) return inArray(owner, term.owners);
+  return and(gte(owner, term.from), term.to === undefined ? undefined : lt(owner, term.to));
+}
+
+export function createConnectionLists({
+  orm,
+  read,
+}: Pick<SqliteAccess, 'orm' | 'read'>): Pick<ConnectionStore, 'connections' | 'liveConnections'> {
+  const stepsOf = (filter: ConnectionFilter, ranges: ConnectionRange[]) =>
+    ranges.map(
+      (range): ReadStep<typeof connections.$inferSelect> =>
+        (after, examine, wanted) =>
+          read(() => {
+            const { matching, last } = connectionStep(orm, range, filter, after, examine, wanted);
+            return stepOf(matching.all(), wanted, () => last.get()?.id);
+          }),
+    );
+  const knownIntegrations = () => read(() => orm.all<{ id: string }>(sql.raw(KNOWN_INTEGRATIONS)).map((row) => row.id));
+
+  /** Undefined: they are not few. */
+  async function fewOf(filter: ConnectionFilter, { limit, after }: PageRequest) {
+    const terms = ownerTerms(filter, await knownIntegrations());
+    const find = (term: OwnerTerm, most: number) => read(() => termRows(orm, term, most).all());
+    const ids = terms && (await fewIds(terms, after, find));
+    if (!ids) return undefined;
+    const found: (typeof connections.$inferSelect)[] = [];
+    for (let i = 0; i < ids.length && found.length <= limit; i += ROWS_AT_ONCE) {
+      const condition = and(
+        inArray(connections.id, ids.slice(i, i + ROWS_AT_ONCE)),
+        matchesConnection(connections, { ...filter, within: merged(filter.within ?? []) }),
+      );
+      found.push(
+        ...(await read(() => orm.select().from(connections).where(condition).orderBy(asc(connections.id)).all())),
+      );
+    }
+    return pageOf(found, limit);
+  }
+
+  return {
+    async connections(filter, page) {
+      const few = filter.within && filter.owner === undefined ? await fewOf(filter, page) : undefined;
+      return few ?? boundedPage(page, 1, stepsOf(filter, connectionRanges(filter)));
+    },
+    liveConnections: (filter, page) =>
+      boundedPage(
+        page,
+        1,
+        connectionRanges(filter, LIVE_STATUSES).map((range) => (after, examine, wanted) => {
+          const { id } = connections;
+          const inRange = inConnectionRange(connections, range, after);
+          // All of a range with a status are live.
+          const most = range.status === undefined ? examine : Math.min(examine, wanted);
+          return read(() => {
+            const examined = orm
+              .select({ id, status: connections.status })
+              .from(connections)
+              .where(inRange)
+              .orderBy(asc(id))
+              .limit(most)
+              .all();
+            const rows = examined.filter(({ status }) => status !== 'revoked').slice(0, wanted);
+            const last = () => (examined.length === most ? examined.at(-1)!.id : undefined);
+            return stepOf(
+              rows.map((row) => ({ id: row.id })),
+              wanted,
+              last,
+            );
+          });
+        }),
+      ),
+  };
+}

@@ -1,0 +1,109 @@
+// The plans of PostgreSQL for lists and counts, on tables with statistics: none reads a table from end to end.
+import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
+import { Client } from 'pg';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { auditStep } from '../../../src/stores/postgres/audit.ts';
+import { connectionStep, termRows } from '../../../src/stores/postgres/connection-lists.ts';
+import { openPostgres } from '../../../src/stores/postgres/store.ts';
+import { aDatabase, hasPostgres } from '../../support/postgres.ts';
+import { anEntry, connected, NOW } from '../builders.ts';
+
+vi.setConfig({ hookTimeout: 60_000 });
+
+let client: Client;
+beforeAll(async () => {
+  if (!hasPostgres()) return;
+  const url = await aDatabase();
+  const store = await openPostgres(url);
+  const { connection } = await connected(store);
+  await store.appendAudit([anEntry({ id: 'evt_template' })]);
+  await store.close();
+  client = new Client(url);
+  await client.connect();
+  const copies = async (table: string, rows: number, changed: Record<string, string>) => {
+    const { rows: columns } = await client.query(
+      'select column_name as name from information_schema.columns where table_name = $1',
+      [table],
+    );
+    const names = columns.map(({ name }) => name);
+    const values = names.map((name) => changed[name] ?? `t.${name}`);
+    await client.query(
+      `insert into ${table} (${names}) select ${values} from ${table} t, generate_series(1, ${rows}) n`,
+    );
+  };
+  await client.query("delete from audit where id <> 'evt_template'");
+  const padded = "lpad(n::text, 8, '0')";
+  await copies('connections', 20_000, {
+    id: `'con_n' || ${padded}`,
+    integration: "'i' || n % 10",
+    owner: "'user:' || n",
+    status: "case n % 2000 when 0 then 'needs_reauth' when 1 then 'revoked' else 'active' end",
+  });
+  await copies('audit', 30_000, {
+    id: `'evt_' || ${padded}`,
+    owner: "'user:' || n",
+    actor: "'clr_' || n % 100",
+    action: "case n % 10000 when 0 then 'caller.created' else 'token.read' end",
+    integration: "'i' || n % 100",
+    connection_id: "'con_' || n",
+    outcome: "case n % 10000 when 1 then 'denied' else 'ok' end",
+  });
+  await client.query('vacuum analyze connections, audit');
+  expect([connection.id, NOW]).toBeDefined();
+});
+afterAll(() => client?.end());
+
+async function plansOf(
+  build: (orm: NodePgDatabase) => { toSQL(): { sql: string; params: unknown[] } }[],
+): Promise<string[]> {
+  const plans: string[] = [];
+  for (const query of build(drizzle(client) as never)) {
+    const { sql, params } = query.toSQL();
+    const { rows } = await client.query(`explain ${sql}`, params);
+    plans.push(rows.map((row) => row['QUERY PLAN']).join('\n'));
+  }
+  return plans;
+}
+const expectNoScan = (plans: string[]) => {
+  for (const plan of plans) {
+    expect(plan).not.toMatch(/Seq Scan/);
+    expect(plan).toMatch(/Index (Only )?Scan|Bitmap Index Scan/);
+  }
+};
+
+test.each([
+  { integration: 'i3', status: 'active' as const },
+  { integration: 'i3', status: 'revoked' as const },
+  { status: 'needs_reauth' as const },
+  { owner: 'user:77' },
+  { owner: 'user:77', integration: 'i7' },
+  {},
+])('connections in the range %j', async (range) => {
+  if (!hasPostgres()) return;
+  const filter = { ...range, within: [{ integrations: ['*'], owners: ['user:7*'] }] };
+  expectNoScan(await plansOf((orm) => Object.values(connectionStep(orm, range, filter, 'con_n00000100', 1_000, 101))));
+});
+
+test.each([
+  { integrations: undefined, owners: ['user:5', 'user:6'] },
+  { integrations: ['i3'], owners: ['user:3'] },
+  { integrations: undefined, from: 'user:77', to: 'user:78' },
+  { integrations: ['i3'], from: 'user:77', to: 'user:78' },
+  { integrations: undefined, from: 'user:', to: 'user;' },
+])('connections of the owners %j', async (term) => {
+  if (!hasPostgres()) return;
+  expectNoScan(await plansOf((orm) => [termRows(orm, term, 2_001)]));
+});
+
+test.each([
+  ['owner', { owner: 'user:5' }],
+  ['actor', { actor: 'clr_5' }],
+  ['connectionId', { connectionId: 'con_5' }],
+  ['action', { action: 'caller.created' }],
+  ['integration', { integration: 'i5' }],
+  ['outcome', { outcome: 'denied' as const }],
+  [undefined, { fromId: 'evt_00001000', beforeId: 'evt_00002000' }],
+] as const)('audit entries by %s', async (range, filter) => {
+  if (!hasPostgres()) return;
+  expectNoScan(await plansOf((orm) => Object.values(auditStep(orm, range, filter, 'evt_00020000', 1_000, 101))));
+});
