@@ -29,21 +29,29 @@ export const REFRESH_BACKLOG_MS = 3 * SECOND_MS;
 // One refresh.
 
 /**
- * The provider must answer a refresh within this time. It leaves room in the reuse window for a second request.
+ * A request that spends a refresh token is left open this long: a slow response is not a lost one. Without a response by then
+ * it counts as lost, and is requested once more.
  */
-export const REFRESH_DEADLINE_MS = 7_500;
+export const REFRESH_DEADLINE_MS = 2 * MINUTE_MS;
+/**
+ * A refresh without a response for this long is slow: others may take its place in the rate limiter, the circuit breaker
+ * counts it as a failure, and new readers do not wait for it.
+ */
+export const SLOW_REFRESH_MS = 10 * SECOND_MS;
+/** The `Retry-After` of readers that a slow refresh does not answer. */
+export const SLOW_RETRY_AFTER_MS = 5 * SECOND_MS;
 /** The shortest reuse window that is common: this long, a provider answers a spent refresh token with the same successor. */
 export const REUSE_WINDOW_MS = 10 * SECOND_MS;
 /** A lost response is requested again this long after the last request, and this long before the window closes at the latest. */
 export const LOST_RESPONSE_RETRY_MS = SECOND_MS;
 /**
- * A process that has seen another living one hold the same claim for this long may take the lease over. Far longer than a
- * refresh takes, so that a slow commit does not let two processes spend one refresh token. A dead holder's
+ * A process that has seen another living one hold the same claim for this long may take the lease over. Far longer than the
+ * slowest refresh takes, so that a slow commit does not let two processes spend one refresh token. A dead holder's
  * lease ends sooner: `PROCESS_DEAD_AFTER_MS` (PostgreSQL), its file lock (SQLite).
  */
 export const LEASE_MS = 5 * MINUTE_MS;
-/** A refresh waits this long for the process that holds the lease. */
-export const HOLDER_WAIT_MS = 12 * SECOND_MS;
+/** A refresh waits this long for the process that holds the lease: longer than for one that is not slow. */
+export const HOLDER_WAIT_MS = 13 * SECOND_MS;
 /** While it waits for the holder, it tries to claim the lease again after this long. */
 export const LEASE_RETRY_MS = SECOND_MS;
 /** Between two tries to claim, it looks for the holder's new generation this often. */
@@ -103,8 +111,14 @@ export const DEAD_GRANTS_RETRY_MS = 24 * HOUR_MS;
 
 // Requests to providers and issuers.
 
-/** The outbound deadline, from the call to the last byte of the body. */
+/** The outbound deadline, from the call to the last byte of the body. Connections must be made within it in any case. */
 export const OUTBOUND_DEADLINE_MS = 10 * SECOND_MS;
+/** A code is good for one exchange, and its owner waits: longer than other requests, and shorter than proxies wait (60 s). */
+export const CODE_EXCHANGE_DEADLINE_MS = 50 * SECOND_MS;
+/** A deadline that fires late by more than this shows that the process was frozen: it is extended. */
+export const FROZEN_AFTER_MS = 500;
+/** Then what was under way goes on for this long before it has failed. */
+export const FROZEN_EXTENSION_MS = 2 * SECOND_MS;
 /** A lookup of what the catalogue captures; an owner or a refresh waits for it. */
 export const LOOKUP_DEADLINE_MS = 5 * SECOND_MS;
 /** A spent refresh waits this long for the keys that validate its ID token, then drops the ID token. */
@@ -277,5 +291,7 @@ export const AUTHENTICATION_WINDOW_MS = MINUTE_MS;
 export const STORE_ERROR_LOG_INTERVAL_MS = SECOND_MS;
 /** At shutdown, open requests may continue for this long. */
 export const SHUTDOWN_GRACE_MS = 10 * SECOND_MS;
+/** Then refreshes that wait for their provider, for this long. What is unanswered by then is requested again at the next start. */
+export const SHUTDOWN_REFRESH_GRACE_MS = 20 * SECOND_MS;
 /** At shutdown, connections that have become idle are closed this often. */
 export const SHUTDOWN_POLL_MS = 50;

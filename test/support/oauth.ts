@@ -40,6 +40,7 @@ export function startTestAdapter(
     client: createProviderClient({
       outbound,
       clock,
+      refreshDeadlineMs: options.timeoutMs,
       signAssertion,
       verifyIdTokenSignature: options.verifySignature ?? jwts.verifySignature,
     }),

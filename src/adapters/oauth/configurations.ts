@@ -2,7 +2,7 @@
 import * as client from 'openid-client';
 import { isCode, type TokenMode } from '../../domain/auth-modes.ts';
 import type { Target } from '../../domain/target.ts';
-import { REFRESH_DEADLINE_MS } from '../../domain/time-limits.ts';
+import { CODE_EXCHANGE_DEADLINE_MS, REFRESH_DEADLINE_MS } from '../../domain/time-limits.ts';
 import type { ProviderResult } from '../../ports/index.ts';
 import { type Outbound, type OutboundRequest, WholeResponse } from '../outbound/outbound.ts';
 import { ClientKeyError, chooseAuthMethod, clientAuthentication } from './client-authentication.ts';
@@ -25,7 +25,12 @@ export interface Configurations {
   get(target: Target<TokenMode>): Promise<ProviderResult<Configured>>;
 }
 
-export function createConfigurations(outbound: Outbound, discovery: Discovery): Configurations {
+/** `refreshDeadlineMs`: of a request that spends a refresh token. */
+export function createConfigurations(
+  outbound: Outbound,
+  discovery: Discovery,
+  refreshDeadlineMs: number = REFRESH_DEADLINE_MS,
+): Configurations {
   /** Callers reuse one target object for an integration and its parameters until one of them changes. */
   const cache = new WeakMap<Target, Configured & { discovered: Metadata }>();
 
@@ -37,7 +42,7 @@ export function createConfigurations(outbound: Outbound, discovery: Discovery): 
       const cached = cache.get(target);
       if (cached?.discovered === discovered) return { ok: true, value: cached };
       try {
-        const created = { ...(await createConfigured(target, discovered, outbound)), discovered };
+        const created = { ...(await createConfigured(target, discovered, outbound, refreshDeadlineMs)), discovered };
         cache.set(target, created);
         return { ok: true, value: created };
       } catch (error) {
@@ -61,6 +66,7 @@ async function createConfigured(
   target: Target<TokenMode>,
   discovered: Metadata,
   outbound: Outbound,
+  refreshDeadlineMs: number,
 ): Promise<Configured> {
   const { authorization, pushed, token, revocation } = target.endpoints;
   const metadata: Metadata = {
@@ -79,12 +85,17 @@ async function createConfigured(
   // The outbound client decides what is reachable over http, and sets the deadline.
   client.allowInsecureRequests(config);
   config.timeout = 0;
-  config[client.customFetch] = transport(target, outbound, mutualTls);
+  config[client.customFetch] = transport(target, outbound, mutualTls, refreshDeadlineMs);
   return { config, metadata };
 }
 
 /** The outbound client, with token requests in the provider's dialect and their responses normalized. */
-function transport(target: Target<TokenMode>, outbound: Outbound, mutualTls: boolean): client.CustomFetch {
+function transport(
+  target: Target<TokenMode>,
+  outbound: Outbound,
+  mutualTls: boolean,
+  refreshDeadlineMs: number,
+): client.CustomFetch {
   const { auth, secrets } = target;
   const tls =
     mutualTls && secrets.certificate !== null && secrets.privateKey !== null
@@ -104,11 +115,15 @@ function transport(target: Target<TokenMode>, outbound: Outbound, mutualTls: boo
     // A refreshed ID token is validated separately, since an invalid one must not cost the grant. And systems that are
     // no OpenID Providers put arbitrary values there.
     const idToken = isCode(auth) && auth.mode === 'oidc' && grantType === 'authorization_code';
-    // Only a refresh has a shorter deadline, which leaves time for a retry.
-    const timeoutMs = isCode(auth) && grantType === auth.refresh.grant_type ? REFRESH_DEADLINE_MS : undefined;
-    const sent = outbound(to, { ...request, tls, timeoutMs });
+    const sent = outbound(to, { ...request, tls, timeoutMs: deadlineOf(auth, grantType, refreshDeadlineMs) });
     return (await receiveTokenResponse(sent, auth.token_answer, idToken)).asResponse;
   };
+}
+
+/** A request that spends something is left open for longer: a refresh token or a code. Undefined: the general deadline. */
+function deadlineOf(auth: TokenMode, grantType: string, refreshDeadlineMs: number): number | undefined {
+  if (!isCode(auth)) return undefined;
+  return grantType === auth.refresh.grant_type ? refreshDeadlineMs : CODE_EXCHANGE_DEADLINE_MS;
 }
 
 /** Treats every 2xx of a revocation as success: RFC 7009 2.2 says 200, some systems answer 204 or 202. */

@@ -1,6 +1,7 @@
 // Validates the ID token of a refresh (OpenID Connect Core 12.2). An invalid one is dropped, since it must not cost the
 // grant; one of another identity is reported.
 import type { Identity } from '../../domain/connection.ts';
+import { withDeadline } from '../../domain/deadline.ts';
 import { CLOCK_TOLERANCE_S, ID_TOKEN_KEYS_WAIT_MS } from '../../domain/time-limits.ts';
 
 /** Whether a key of the issuer signed it; `unavailable`: the issuer's keys could not be fetched. Claims are not checked. */
@@ -52,10 +53,5 @@ export function decodePayload(jwt: string): Record<string, unknown> | undefined 
   }
 }
 
-async function withTimeout<T>(verdict: Promise<T>): Promise<T | 'unavailable'> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<'unavailable'>((done) => {
-    timer = setTimeout(done, ID_TOKEN_KEYS_WAIT_MS, 'unavailable');
-  });
-  return Promise.race([verdict, late]).finally(() => clearTimeout(timer));
-}
+const withTimeout = <T>(verdict: Promise<T>): Promise<T | 'unavailable'> =>
+  withDeadline(ID_TOKEN_KEYS_WAIT_MS, verdict, () => 'unavailable' as const);

@@ -2,8 +2,9 @@
 
 import type { CodeMode, MintedMode } from '../../domain/auth-modes.ts';
 import { isCode, isStatic } from '../../domain/auth-modes.ts';
+import { watchForFreeze } from '../../domain/deadline.ts';
 import type { Target } from '../../domain/target.ts';
-import type { Clock, ProviderClient } from '../../ports/index.ts';
+import type { Clock, ProviderClient, ProviderResult, RefreshRequest, TokenResponse } from '../../ports/index.ts';
 import type { Outbound } from '../outbound/outbound.ts';
 import { authorizationUrl } from './authorization-request.ts';
 import { clientSecrets } from './client-authentication.ts';
@@ -21,11 +22,13 @@ export interface ProviderClientParts {
   verifyIdTokenSignature: VerifyIdTokenSignature;
   signAssertion: SignAssertion;
   clock: Clock;
+  /** Of a request that spends a refresh token; two minutes by default. */
+  refreshDeadlineMs?: number | undefined;
 }
 
 export function createProviderClient(parts: ProviderClientParts): ProviderClient {
   const { outbound, clock } = parts;
-  const configurations = createConfigurations(outbound, createDiscovery(outbound, clock));
+  const configurations = createConfigurations(outbound, createDiscovery(outbound, clock), parts.refreshDeadlineMs);
   const dpopKeys = createDpopKeys();
   const { exchange } = createCodeExchange({ ...parts, dpopKeys });
   const { refresh } = createTokenRefresh({ ...parts, dpopKeys });
@@ -44,17 +47,11 @@ export function createProviderClient(parts: ProviderClientParts): ProviderClient
     async exchange(target, response, expected) {
       const codeTarget = asCodeTarget(target);
       const configured = await configurations.get(codeTarget);
-      return configured.ok ? exchange(codeTarget, configured.value, response, expected) : configured;
+      if (!configured.ok) return configured;
+      return withoutFrozenTime(() => exchange(codeTarget, configured.value, response, expected));
     },
 
-    async refresh(target, request) {
-      if (isStatic(target.auth)) throw new Error(`a connection in the mode ${target.auth.mode} is never refreshed`);
-      if (!isCode(target.auth)) return mint(target as Target<MintedMode>, request);
-      const codeTarget = asCodeTarget(target);
-      // A failure here is before the refresh token was sent: nothing is spent.
-      const configured = await configurations.get(codeTarget);
-      return configured.ok ? refresh(codeTarget, configured.value, request) : configured;
-    },
+    refresh: (target, request) => withoutFrozenTime(() => refreshOrMint(target, request)),
 
     async identityOf(target, idToken) {
       if (!isCode(target.auth) || target.issuer === null) return undefined;
@@ -68,6 +65,26 @@ export function createProviderClient(parts: ProviderClientParts): ProviderClient
 
     revoke: createRevocation({ outbound, configurations, clock }).revoke,
   };
+
+  async function refreshOrMint(target: Target, request: RefreshRequest): Promise<ProviderResult<TokenResponse>> {
+    if (isStatic(target.auth)) throw new Error(`a connection in the mode ${target.auth.mode} is never refreshed`);
+    if (!isCode(target.auth)) return mint(target as Target<MintedMode>, request);
+    const codeTarget = asCodeTarget(target);
+    // A failure here is before the refresh token was sent: nothing is spent.
+    const configured = await configurations.get(codeTarget);
+    return configured.ok ? refresh(codeTarget, configured.value, request) : configured;
+  }
+}
+
+/** A token lives from the arrival of its response, which may have waited for a frozen process to read it. */
+async function withoutFrozenTime(
+  request: () => Promise<ProviderResult<TokenResponse>>,
+): Promise<ProviderResult<TokenResponse>> {
+  const unreadMs = watchForFreeze();
+  const result = await request().finally(unreadMs);
+  const unread = Math.ceil(unreadMs() / 1_000);
+  if (!result.ok || result.value.expiresIn === undefined || unread === 0) return result;
+  return { ok: true, value: { ...result.value, expiresIn: Math.max(0, result.value.expiresIn - unread) } };
 }
 
 function asCodeTarget(target: Target): Target<CodeMode> {

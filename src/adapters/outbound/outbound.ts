@@ -22,14 +22,14 @@ export interface OutboundRequest {
   signal?: AbortSignal | null | undefined;
   /** PEM. The client certificate, for servers that ask for one (RFC 8705). */
   tls?: { cert: string; key: string } | undefined;
-  /** Shortens the deadline of this request. */
+  /** The deadline of this request, in place of the general one. A connection must be made within the general one. */
   timeoutMs?: number | undefined;
 }
 
 export interface Outbound {
   /** Sends a request and reads the whole response, whatever its status below 600. Rejects with an `OutboundError` only. */
   (url: string | URL, init?: OutboundRequest): Promise<WholeResponse>;
-  /** Resolves when all connections are closed. */
+  /** Ends requests that are still open as lost. Resolves when all connections are closed. */
   close(): Promise<void>;
 }
 
@@ -65,7 +65,8 @@ export function createOutbound({
     const { Agent, buildConnector } = (await import('undici')).default;
     return new Agent({
       connect: ssrfGuardedConnector(buildConnector, allowList, timeoutMs, tls),
-      connections: 256,
+      // More than requests can be open to one origin, slow ones included.
+      connections: 1_024,
       // The one deadline below covers headers and body.
       headersTimeout: 0,
       bodyTimeout: 0,
@@ -87,7 +88,7 @@ export function createOutbound({
       return Promise.reject(new OutboundError('blocked', `${url?.host ?? 'the URL'} ${problem}`, false));
     return new Promise((fulfil, reject) => {
       const handler = new ResponseHandler(url.host, maxBytes, fulfil, reject);
-      handler.startTimeout(Math.min(timeoutMs, init.timeoutMs ?? timeoutMs), init.signal ?? undefined);
+      handler.startTimeout(init.timeoutMs ?? timeoutMs, init.signal ?? undefined);
       const { body, headers } = encode(init);
       const dispatch = {
         origin: url.origin,
@@ -103,7 +104,7 @@ export function createOutbound({
   };
   return Object.assign(request, {
     close: async () => {
-      await Promise.all([...agents.values()].map(async (agent) => (await agent).close()));
+      await Promise.all([...agents.values()].map(async (agent) => (await agent).destroy()));
     },
   });
 }

@@ -1,5 +1,6 @@
 // Collects one response within its deadline and size limit.
 import type { Dispatcher } from 'undici';
+import { startDeadline } from '../../domain/deadline.ts';
 import { decodeText } from './body-text.ts';
 import { decodeBody, isPlain } from './content-codings.ts';
 import { connectionError, OutboundError } from './outbound-error.ts';
@@ -38,13 +39,12 @@ export class ResponseHandler implements Dispatcher.DispatchHandler {
   }
 
   startTimeout(timeoutMs: number, signal: AbortSignal | undefined): void {
-    const timer = setTimeout(
-      () => this.#fail('timeout', `did not finish its response within ${timeoutMs} ms`),
-      timeoutMs,
+    const cancel = startDeadline(timeoutMs, () =>
+      this.#fail('timeout', `did not finish its response within ${timeoutMs} ms`),
     );
     const abort = () => this.#fail('timeout', 'was too slow: the caller aborted the request');
     this.#stopTimeout = () => {
-      clearTimeout(timer);
+      cancel();
       signal?.removeEventListener('abort', abort);
     };
     signal?.addEventListener('abort', abort, { once: true });

@@ -1,6 +1,7 @@
 // Revocation: at once in the broker; at the provider (RFC 7009) through an outbox, with retries.
 
 import type { Connection, UpstreamRevocation } from '../../domain/connection.ts';
+import { withDeadline } from '../../domain/deadline.ts';
 import { type Refusal, refuse } from '../../domain/errors.ts';
 import { REVOCATION_CLAIM_MS, REVOCATION_WAIT_MS } from '../../domain/time-limits.ts';
 import type { Clock, Store } from '../../ports/index.ts';
@@ -106,15 +107,9 @@ export function createRevoker(
 
 /** The outcome, or `pending` if it is not known in time; then the delivery goes on, and is tried again if it fails. */
 async function within(ms: number, work: Promise<UpstreamRevocation>): Promise<UpstreamRevocation> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<'pending'>((resolve) => {
-    timer = setTimeout(() => resolve('pending'), ms);
-  });
   try {
-    return await Promise.race([work, timeout]);
+    return await withDeadline(ms, work, () => 'pending' as const);
   } catch {
     return 'pending';
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -1,4 +1,5 @@
 // Batch verification of JWTs: each on its own, so that an issuer that does not respond holds up no others.
+import { withDeadline } from '../../domain/deadline.ts';
 import { Refusal } from '../../domain/errors.ts';
 import { JWT_BATCH_WAIT_MS } from '../../domain/time-limits.ts';
 import type { JwtVerdict, JwtVerifier } from '../../ports/index.ts';
@@ -41,16 +42,9 @@ export function createBatchVerification({ verification, verifier, access }: Part
         const indexes = group.values();
         return Array.from({ length: Math.min(CONCURRENCY_PER_ISSUER, group.length) }, () => work(indexes));
       });
-      await within(JWT_BATCH_WAIT_MS, Promise.all(workers));
+      await withDeadline(JWT_BATCH_WAIT_MS, Promise.all(workers), () => undefined);
       isOpen = false;
       return verdicts;
     },
   };
-}
-
-/** Fulfilled when the work is done or the time is over; rejects when the work does before that. */
-async function within(ms: number, work: Promise<unknown>): Promise<void> {
-  const { promise: over, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  await Promise.race([work, over]).finally(() => clearTimeout(timer));
 }

@@ -239,12 +239,12 @@ describe('deadline', () => {
     expect(error).toMatchObject({ code: 'timeout', sent: true });
   });
 
-  test('may be shorter for one request, never longer', async () => {
+  test('may be shorter or longer for one request', async () => {
     const port = await serve(() => {});
     const url = `http://127.0.0.1:${port}/`;
     const hasty = await failing(outbound({ timeoutMs: 60_000 })(url, { timeoutMs: 40 }));
     expect(hasty).toMatchObject({ code: 'timeout', sent: true, message: expect.stringContaining('within 40 ms') });
-    const patient = await failing(outbound({ timeoutMs: 50 })(url, { timeoutMs: 60_000 }));
+    const patient = await failing(outbound({ timeoutMs: 20 })(url, { timeoutMs: 50 }));
     expect(patient).toMatchObject({ code: 'timeout', message: expect.stringContaining('within 50 ms') });
   });
 
