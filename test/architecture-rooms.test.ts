@@ -15,7 +15,7 @@ const ROOM_SIZE = { least: 3, most: 6 };
 /** Files of a room, its `index.ts` included, its subfolders not. */
 const BIGGER: Record<string, { most: number; why: string }> = {
   connections: { most: 7, why: 'sessions, import, revocation and housekeeping share how a connection is made' },
-  refresh: { most: 17, why: 'each mechanism of the refresh engine (breaker, limiter, scheduler, …) is a file' },
+  refresh: { most: 19, why: 'each mechanism of the refresh engine (breaker, limiter, scheduler, …) is a file' },
 };
 
 /** What is wrong with the shape of the rooms: their size, and what their `index.ts` exports. */

@@ -30,10 +30,10 @@ const Mode = z.object({
   refresh: z.object({
     by: z.enum(['refresh_token', 'access_token', 'credentials', 'none']),
     rotates: z.enum(['never', 'sometimes', 'always', 'unknown']).nullable(),
-    reuse_grace: z
-      .int()
-      .nullable()
-      .openapi({ description: 'How long a used refresh token is still accepted, in seconds. Null: unknown.' }),
+    reuse_grace: z.int().nullable().openapi({
+      description:
+        'How long a used refresh token is still accepted, in seconds. Null: unknown, or said by a parameter of the integration.',
+    }),
     ends_access_token: z.boolean().openapi({ description: 'Whether a refresh invalidates the previous access token' }),
     idle_lifetime: z.int().nullable().openapi({ description: 'Lifetime of an unused refresh token, in seconds' }),
     absolute_lifetime: z

@@ -158,6 +158,7 @@ function codeUses(auth: AuthMode, at: string, captured: string[]): Use[] {
     [`${at}.revocation_ends`, auth.revocation_ends, []],
     [`${at}.userinfo_url`, auth.userinfo_url, []],
     [`${at}.refresh.url`, auth.refresh.url, []],
+    [`${at}.refresh.reuse_grace`, textOf(auth.refresh.reuse_grace), []],
     [`${at}.token_exchange.url`, exchange?.url, []],
     ...templateUses(`${at}.authorization_params`, auth.authorization_params, []),
     ...templateUses(`${at}.callback.match`, auth.callback.match, []),

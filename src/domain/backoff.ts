@@ -7,8 +7,8 @@ import {
   LOST_RESPONSE_RETRY_MS,
   READ_BACKOFF_FIRST_MS,
   READ_BACKOFF_MAX_MS,
-  REFRESH_DEADLINE_MS,
   REUSE_WINDOW_MS,
+  SLOW_REFRESH_MS,
 } from './time-limits.ts';
 
 /** `first` doubled with each time after the first, up to `max`. */
@@ -28,11 +28,24 @@ export const circuitBackoff = (openings: number, random: number): number =>
   Math.round(exponential(openings, CIRCUIT_BACKOFF_FIRST_MS, CIRCUIT_BACKOFF_MAX_MS) * (0.5 + random / 2));
 
 /**
- * Whether a lost response can still be obtained by sending the refresh token again. `since`: when it was first sent, or
- * about to be (undefined: never); the provider may have spent it as late as the deadline of that request.
+ * Whether a lost response may still be obtained by sending the refresh token again. `since`: when it was first sent, or
+ * about to be (undefined: never); the provider may have spent it as late as such a request becomes slow.
  */
 export const isInDoubt = (since: number | undefined, now: number): boolean =>
-  since !== undefined && now >= since && now < since + REFRESH_DEADLINE_MS + REUSE_WINDOW_MS;
+  since !== undefined && now >= since && now < since + SLOW_REFRESH_MS + REUSE_WINDOW_MS;
+
+/**
+ * A request was sent at `sentAt`, and its response was lost just now: since when it is in doubt. A slow request may have been
+ * carried out a moment ago.
+ */
+export const inDoubtSince = (sentAt: number, now: number): number => Math.max(sentAt, now - SLOW_REFRESH_MS);
+
+/**
+ * How long an unanswered request is waited for before the same refresh token is sent once more beside it; undefined: never.
+ * `reuseWindowMs`: how long the provider accepts a spent one; 0: not known to.
+ */
+export const secondRequestAfter = (reuseWindowMs: number, slowMs: number): number | undefined =>
+  reuseWindowMs > 0 ? Math.min(slowMs, 0.75 * reuseWindowMs) : undefined;
 
 /**
  * How long to wait before a lost response is requested again, `sinceLastMs` after the last request for it. A `Retry-After`

@@ -204,8 +204,8 @@ const Refresh = z.strictObject({
   params: Templates.default({}),
   omit: z.array(z.string()).default([]),
   rotates: Rotation.default('unknown'),
-  /** Seconds for which a spent refresh token is still accepted. */
-  reuse_grace: z.int().min(0).optional(),
+  /** Seconds for which a spent refresh token is still accepted; or a template, where the integration must say it. */
+  reuse_grace: z.union([z.int().min(0), Template]).optional(),
   /** A refresh ends the previous access token. */
   ends_access_token: z.boolean().default(false),
   /** A refresh is refused when the access token is younger than this. */

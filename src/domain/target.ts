@@ -131,6 +131,17 @@ export function revocationEnds({ auth, values }: Pick<Target, 'auth' | 'values'>
   return ends === 'grant' || ends === 'token' ? ends : undefined;
 }
 
+/**
+ * How long the provider is known to accept a spent refresh token, in ms; 0: not known to. Infinity: it never replaces one,
+ * so none is ever spent.
+ */
+export function reuseWindowMs({ auth, values }: Pick<Target, 'auth' | 'values'>): number {
+  if (!isCode(auth)) return 0;
+  if (auth.refresh.rotates === 'never') return Number.POSITIVE_INFINITY;
+  const { reuse_grace: grace = 0 } = auth.refresh;
+  return Number(typeof grace === 'string' ? (fill(grace, values) ?? 0) : grace) * 1_000;
+}
+
 /** A URL of the catalogue, filled and with overrides applied; undefined when a value that it names is missing. */
 export function resolveUrl(
   { values, overridden }: Pick<Target, 'values' | 'overridden'>,

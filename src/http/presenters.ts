@@ -4,10 +4,18 @@ import type * as api from '../api/index.ts';
 import type { ServedToken } from '../broker/cache/index.ts';
 import type { Proof } from '../broker/tokens/index.ts';
 import type { StoredAuditEntry } from '../domain/audit.ts';
-import { type AuthMode, capturesOf, credentialFieldsOf, isCode, modeName, tokenTypeOf } from '../domain/auth-modes.ts';
+import {
+  type AuthMode,
+  type CodeMode,
+  capturesOf,
+  credentialFieldsOf,
+  isCode,
+  modeName,
+  tokenTypeOf,
+} from '../domain/auth-modes.ts';
 import type { Caller, CallerKey, Principal } from '../domain/caller.ts';
 import type { Connection } from '../domain/connection.ts';
-import type { ParamField } from '../domain/fields.ts';
+import { fill, type ParamField, valuesOf } from '../domain/fields.ts';
 import type { ConnectSession, Integration } from '../domain/integration.ts';
 import { apiOf, type Provider } from '../domain/provider.ts';
 import { renewalSecrets } from '../domain/refresh-schedule.ts';
@@ -188,6 +196,14 @@ const BY = {
   idToken: 'none',
 } as const;
 
+/** Null: unknown, or a parameter of the integration says it. */
+function reuseGraceOf(provider: Provider, auth: CodeMode): number | null {
+  const { reuse_grace: grace } = auth.refresh;
+  if (typeof grace !== 'string') return grace ?? null;
+  const filled = fill(grace, valuesOf({ ...provider.params, ...auth.params }, {}));
+  return filled === undefined ? null : Number(filled);
+}
+
 function modeView(provider: Provider, auth: AuthMode) {
   const api = apiOf(provider, auth);
   const code = isCode(auth) ? auth : undefined;
@@ -211,7 +227,7 @@ function modeView(provider: Provider, auth: AuthMode) {
     refresh: {
       by: by === undefined ? ('none' as const) : BY[by],
       rotates: code?.refresh.rotates ?? null,
-      reuse_grace: code?.refresh.reuse_grace ?? null,
+      reuse_grace: code ? reuseGraceOf(provider, code) : null,
       ends_access_token: code?.refresh.ends_access_token ?? false,
       idle_lifetime: code?.refresh.idle_lifetime ?? null,
       absolute_lifetime: code?.refresh.absolute_lifetime ?? null,

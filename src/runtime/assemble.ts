@@ -36,6 +36,8 @@ export interface Tuning {
   outboxEveryMs?: number;
   /** False: nothing is refreshed ahead of its expiry. */
   refreshAhead?: boolean;
+  /** When a refresh without a response is slow, when it is lost, and how long a shutdown waits for it, in ms. */
+  refreshWait?: { slowMs: number; deadlineMs: number; graceMs: number };
   /** Called at the points of each refresh. */
   reached?: (point: RefreshPoint) => void;
 }
@@ -93,11 +95,12 @@ interface Common extends Assembly {
   publicUrl: string;
 }
 
-function createAdapters({ config, clock }: Common) {
+function createAdapters({ config, clock, tuning }: Common) {
   const outbound = createOutbound({ allow: config.outboundAllow });
   const verifier = createJwtVerifier({ fetch: outbound, clock });
   const verifyIdTokenSignature = verifier.verifySignature;
-  const provider = createProviderClient({ outbound, clock, verifyIdTokenSignature, signAssertion });
+  const refreshDeadlineMs = tuning.refreshWait?.deadlineMs;
+  const provider = createProviderClient({ outbound, clock, verifyIdTokenSignature, signAssertion, refreshDeadlineMs });
   return { outbound, verifier, provider };
 }
 
@@ -143,6 +146,8 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
     rescue,
     redirectUri: (integration) => `${publicUrl}/oauth2/callback/${integration}`,
     limits: config.refreshLimits,
+    slowMs: tuning.refreshWait?.slowMs,
+    graceMs: tuning.refreshWait?.graceMs,
     reached: tuning.reached,
     ahead: tuning.refreshAhead,
     mayLoseCommits: store.traits.mayLoseCommits,

@@ -45,7 +45,12 @@ test('help: all commands, the environment and the exit codes; for a command, exa
   const help = await valetkey(['--help']);
   expect(help).toMatchObject({ code: 0, err: '' });
   expect(await valetkey([])).toEqual(help);
-  for (const said of ['connections', 'list, show, refresh, retry, revoke, import', 'VALETKEY_KEY', '69   no broker answers'])
+  for (const said of [
+    'connections',
+    'list, show, refresh, retry, revoke, import',
+    'VALETKEY_KEY',
+    '69   no broker answers',
+  ])
     expect(help.out).toContain(said);
   const one = await valetkey(['help', 'connections', 'revoke']);
   expect(one).toEqual(await valetkey(['connections', 'revoke', '--help']));

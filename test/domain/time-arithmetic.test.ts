@@ -2,7 +2,15 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { toServedToken } from '../../src/broker/cache/token-cache.ts';
-import { backoff, circuitBackoff, isInDoubt, lostResponseBackoff, readBackoff } from '../../src/domain/backoff.ts';
+import {
+  backoff,
+  circuitBackoff,
+  inDoubtSince,
+  isInDoubt,
+  lostResponseBackoff,
+  readBackoff,
+  secondRequestAfter,
+} from '../../src/domain/backoff.ts';
 import { refreshDueAt, requiredTtlMs } from '../../src/domain/connection.ts';
 import type { Clock } from '../../src/ports/index.ts';
 import { aConnection, NOW } from '../stores/builders.ts';
@@ -119,10 +127,15 @@ describe('lost response', () => {
   test.each([
     [-1, false],
     [0, true],
-    [17_499, true],
-    [17_500, false],
+    [19_999, true],
+    [20_000, false],
   ])('%i ms after its request it is in doubt: %s', (ms, expected) => {
     expect(isInDoubt(NOW, NOW + ms)).toBe(expected);
+  });
+
+  test('is in doubt since its request was sent, or since ten seconds ago if that was slow', () => {
+    expect(inDoubtSince(NOW - 5_000, NOW)).toBe(NOW - 5_000);
+    expect(inDoubtSince(NOW - 120_000, NOW)).toBe(NOW - 10_000);
   });
 
   test.each([
@@ -135,4 +148,13 @@ describe('lost response', () => {
   ])('is requested again %s', (_, age, ago, asked, expected) => {
     expect(lostResponseBackoff(NOW, NOW + age, ago, asked)).toBe(expected);
   });
+});
+
+test.each([
+  ['never without a known reuse window', 0, undefined],
+  ['within the window', 8_000, 6_000],
+  ['once the first request is slow', 86_400_000, 10_000],
+  ['once the first request is slow, where no refresh token is ever spent', Number.POSITIVE_INFINITY, 10_000],
+])('slow response: a second request is sent %s', (_, windowMs, expected) => {
+  expect(secondRequestAfter(windowMs, 10_000)).toBe(expected);
 });

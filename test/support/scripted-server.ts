@@ -23,7 +23,7 @@ export interface ScriptedServer {
 }
 
 export async function startScriptedServer(
-  answer: (request: ReceivedRequest) => ScriptedResponse,
+  answer: (request: ReceivedRequest) => ScriptedResponse | Promise<ScriptedResponse>,
 ): Promise<ScriptedServer> {
   const received: ReceivedRequest[] = [];
   const server = createServer(async (req, res) => {
@@ -37,7 +37,7 @@ export async function startScriptedServer(
       form: new URLSearchParams(body),
     };
     received.push(request);
-    const scripted = answer(request);
+    const scripted = await answer(request);
     if (scripted === 'hang') return;
     if (scripted === 'drop') return void req.socket.destroy();
     const json = typeof scripted.body === 'object';

@@ -1,11 +1,11 @@
 // What a failed refresh means for its connection: whether the grant is over, and when to try again. Pure arithmetic.
 
 import { type AuthMode, isCode, isMinted } from '../../domain/auth-modes.ts';
-import { backoff, isInDoubt, lostResponseBackoff, readBackoff } from '../../domain/backoff.ts';
+import { backoff, inDoubtSince, isInDoubt, lostResponseBackoff, readBackoff } from '../../domain/backoff.ts';
 import { type Connection, lifetime } from '../../domain/connection.ts';
 import type { ReauthReason, Refusal } from '../../domain/errors.ts';
 import { idleMsOf } from '../../domain/refresh-schedule.ts';
-import { LAST_TRY_BEFORE_END_MS, RETRY_AFTER_MAX_MS } from '../../domain/time-limits.ts';
+import { LAST_TRY_BEFORE_END_MS, RETRY_AFTER_MAX_MS, SLOW_REFRESH_MS } from '../../domain/time-limits.ts';
 import type { Claimed, ProviderFault, RefreshFailure } from '../../ports/index.ts';
 import type { OpenCircuit } from './failures/circuit-breaker.ts';
 import { errorCode, reauthorizationRequired, unavailable } from './refusals.ts';
@@ -53,7 +53,7 @@ export function classifyRefreshFailure({
 }: FailedRefresh): FailureClassification {
   const { connection, unresolved } = claimed;
   const failures = connection.failures + 1;
-  const reason = terminalReason(fault, unresolved !== null, auth);
+  const reason = terminalReason(fault, fault.outcomeUnknown || unresolved !== null, auth);
   const code = errorCode(fault);
   const error = { code, detail: fault.detail, at: now, retryAt: null };
   if (reason !== null) {
@@ -64,9 +64,11 @@ export function classifyRefreshFailure({
   const unknown = fault.outcomeUnknown || unresolved !== null;
   // A lost response is requested again early, within the reuse window of many providers, however often the connection has
   // failed before and whatever has opened the circuit. One that is lost long after another begins a new window: perhaps
-  // only this request has reached the provider.
-  const newWindow = fault.outcomeUnknown && !isInDoubt(sent.firstAt, now) && failures <= LOST_RESPONSE_MAX_FAILURES;
-  const lostAt = newWindow ? sent.at : sent.firstAt;
+  // only this request has reached the provider. A slow one does so once only: the provider has stopped.
+  const isAgain = unresolved !== null && monotonic - sent.monotonic >= SLOW_REFRESH_MS;
+  const newWindow =
+    fault.outcomeUnknown && !isAgain && !isInDoubt(sent.firstAt, now) && failures <= LOST_RESPONSE_MAX_FAILURES;
+  const lostAt = newWindow ? inDoubtSince(sent.at, now) : sent.firstAt;
   const inDoubt = unknown && isInDoubt(lostAt, now);
   const asked = Math.min((fault.retryAfter ?? 0) * 1_000, RETRY_AFTER_MAX_MS);
   const longest = longestWait(connection, auth, now);

@@ -19,9 +19,10 @@ export interface RefreshLimits {
 export interface RateLimiter {
   /**
    * Queues the work and runs it when the limits permit. `key` names it for `prioritize`. Rejects with the error of the work,
-   * with `RateLimiterStopped`, or with `StoreError` when the store cannot give tokens: then the work did not begin.
+   * with `RateLimiterStopped`, or with `StoreError` when the store cannot give tokens: then the work did not begin. Work that
+   * calls `isSlow` gives its place to other work while it goes on.
    */
-  run<T>(integration: string, key: string, priority: Priority, work: () => Promise<T>): Promise<T>;
+  run<T>(integration: string, key: string, priority: Priority, work: (isSlow: () => void) => Promise<T>): Promise<T>;
   /** A reader waits for this background work now: it moves to the `read` queue. No effect on work that has begun. */
   prioritize(integration: string, key: string): void;
   /** How much more background work to queue for an integration now: enough to keep it busy for a few seconds. */
@@ -37,6 +38,9 @@ export class RateLimiterStopped extends Error {
   override name = 'RateLimiterStopped';
 }
 
+/** Slow work that gives its place to other work, for each place that there is. More of it keeps its place. */
+const SLOW_PER_PLACE = 3;
+
 /** The part of a burst that background work leaves to readers, of this process and others. */
 const RESERVED_FOR_READS = 1 / 4;
 
@@ -49,7 +53,10 @@ interface QueuedWork {
 /** The work of one integration. */
 interface Queue {
   integration: string;
-  running: number;
+  /** Begun and not ended. */
+  open: number;
+  /** Of these, slow. */
+  slow: number;
   read: QueuedWork[];
   background: QueuedWork[];
   /** Rate-limit tokens that were taken from the store and are not used yet. */
@@ -75,12 +82,15 @@ export function createRateLimiter({ store, clock, concurrency, perSecond }: Part
   const readLimits: BucketLimits = { perSecond, burst: concurrency, reserve: 0 };
   const backgroundLimits: BucketLimits = { ...readLimits, reserve: Math.floor(concurrency * RESERVED_FOR_READS) };
 
+  const places = ({ open, slow }: Queue): number => concurrency - open + Math.min(slow, SLOW_PER_PLACE * concurrency);
+
   function queueOf(integration: string): Queue {
     let queue = queues.get(integration);
     if (!queue) {
       queue = {
         integration,
-        running: 0,
+        open: 0,
+        slow: 0,
         read: [],
         background: [],
         tokens: 0,
@@ -100,14 +110,14 @@ export function createRateLimiter({ store, clock, concurrency, perSecond }: Part
       // `take` doubles it: half as many as the last time.
       queue.prefetch = Math.ceil(queue.prefetch / 4);
     }
-    while (queue.running < concurrency && queue.tokens > 0) {
+    while (places(queue) > 0 && queue.tokens > 0) {
       const next = queue.read.shift() ?? queue.background.shift();
       if (!next) return;
-      queue.running++;
+      queue.open++;
       queue.tokens--;
       next.begin();
     }
-    const isWaiting = queue.read.length + queue.background.length > 0 && queue.running < concurrency;
+    const isWaiting = queue.read.length + queue.background.length > 0 && places(queue) > 0;
     if (isWaiting && !queue.isTaking) void take(queue);
   }
 
@@ -117,7 +127,7 @@ export function createRateLimiter({ store, clock, concurrency, perSecond }: Part
     if (queue.timer && !forRead) return;
     clearTimeout(queue.timer);
     queue.timer = undefined;
-    const usable = Math.min(forRead ? queue.read.length : queue.background.length, concurrency - queue.running);
+    const usable = Math.min(forRead ? queue.read.length : queue.background.length, places(queue));
     queue.isTaking = true;
     try {
       const [wanted, limits] = forRead ? [usable, readLimits] : [Math.max(usable, queue.prefetch), backgroundLimits];
@@ -143,14 +153,22 @@ export function createRateLimiter({ store, clock, concurrency, perSecond }: Part
   }
 
   return {
-    run<T>(integration: string, key: string, priority: Priority, work: () => Promise<T>): Promise<T> {
+    run<T>(integration: string, key: string, priority: Priority, work: (isSlow: () => void) => Promise<T>): Promise<T> {
       const queue = queueOf(integration);
+      let slow = 0;
+      const isSlow = () => {
+        if (slow > 0) return;
+        slow = 1;
+        queue.slow++;
+        advance(queue);
+      };
       return new Promise<T>((resolve, reject) => {
         const begin = () =>
-          void work()
+          void work(isSlow)
             .then(resolve, reject)
             .finally(() => {
-              queue.running--;
+              queue.open--;
+              queue.slow -= slow;
               advance(queue);
             });
         if (isStopped) return reject(new RateLimiterStopped('the broker is stopping'));
@@ -169,7 +187,9 @@ export function createRateLimiter({ store, clock, concurrency, perSecond }: Part
 
     capacity(integration) {
       const queue = queues.get(integration);
-      return queue ? Math.max(0, maxBacklog - queue.running - queue.read.length - queue.background.length) : maxBacklog;
+      if (!queue) return maxBacklog;
+      const working = concurrency - places(queue);
+      return Math.max(0, maxBacklog - working - queue.read.length - queue.background.length);
     },
 
     stop() {
@@ -180,6 +200,6 @@ export function createRateLimiter({ store, clock, concurrency, perSecond }: Part
       }
     },
 
-    inFlight: () => [...queues.values()].reduce((sum, queue) => sum + queue.running, 0),
+    inFlight: () => [...queues.values()].reduce((sum, queue) => sum + queue.open, 0),
   };
 }

@@ -1,10 +1,21 @@
 // One attempt under the lease: claim the lease and record the intent in one durable commit, then spend the refresh token, then
 // commit the response or record the failure.
 import { isMinted } from '../../domain/auth-modes.ts';
-import { isInDoubt } from '../../domain/backoff.ts';
-import type { Connection } from '../../domain/connection.ts';
+import { isInDoubt, secondRequestAfter } from '../../domain/backoff.ts';
+import type { Connection, Credentials } from '../../domain/connection.ts';
 import { isRenewable } from '../../domain/refresh-schedule.ts';
-import type { Clock, Logger, ProviderClient, ProviderResult, Store, Vault } from '../../ports/index.ts';
+import { reuseWindowMs } from '../../domain/target.ts';
+import type {
+  Claimed,
+  Clock,
+  Logger,
+  ProviderClient,
+  ProviderFault,
+  ProviderResult,
+  Store,
+  TokenResponse,
+  Vault,
+} from '../../ports/index.ts';
 import type { Targets } from '../integrations/index.ts';
 import { decryptRenewalSecrets, newId } from '../secrets/index.ts';
 import type { RefreshCommitter } from './commit.ts';
@@ -14,26 +25,31 @@ import type { DeadGrantBreaker } from './failures/dead-grant-breaker.ts';
 import type { FailureEvidence } from './failures/failure-evidence.ts';
 import type { FailureJudge, RetriedGrant, Verdict } from './failures/failure-verdict.ts';
 import type { Admitted, RefreshConditions } from './refresh-admission.ts';
-import type { LostResponse, RefreshOutcomes, RefreshPoint } from './refresh-outcome.ts';
+import type { Attempt, LostResponse, RefreshOutcomes, RefreshPoint } from './refresh-outcome.ts';
 import { circuitOpen } from './refusals.ts';
+import { spend } from './spend.ts';
 
 export interface RefreshAttempts {
   /**
-   * `lostAt`: the refresh token may have been spent at this time (ms), and the response was lost. `busy`: another process
-   * holds the lease. Rejects with `StoreError` when the store fails: then nothing was spent, or the intent stays on record.
+   * `lostAt`: the refresh token may have been spent at this time (ms), and the response was lost. `isSlow` is called when the
+   * provider takes long. `busy`: another process holds the lease. Rejects with `StoreError` when the store fails: then
+   * nothing was spent, or the intent stays on record.
    */
   run(
     admitted: Admitted,
     conditions: Pick<RefreshConditions, 'lostAt' | 'isForced' | 'retried'>,
+    isSlow: () => void,
   ): Promise<RefreshResult | LostResponse | 'busy'>;
+  /** Resolves when second requests have ended whose first one was answered. */
+  drain(): Promise<void>;
 }
 
 interface Parts {
-  store: Pick<Store, 'claim'>;
+  store: Pick<Store, 'claim' | 'connection'>;
   vault: Pick<Vault, 'decrypt'>;
   provider: Pick<ProviderClient, 'refresh'>;
   targets: Pick<Targets, 'targetOf'>;
-  circuitBreakers: Pick<CircuitBreakers, 'admit' | 'report' | 'release'>;
+  circuitBreakers: Pick<CircuitBreakers, 'admit' | 'report' | 'release' | 'openFor' | 'close'>;
   evidence: Pick<FailureEvidence, 'succeeded'>;
   deadGrants: Pick<DeadGrantBreaker, 'succeeded'>;
   judge: FailureJudge['judge'];
@@ -42,6 +58,7 @@ interface Parts {
   outcomes: RefreshOutcomes;
   redirectUri: (integration: string) => string;
   reached: ((point: RefreshPoint) => void) | undefined;
+  slowMs: number;
   clock: Clock;
   log: Logger;
 }
@@ -64,13 +81,16 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
     permit: Permit,
     { resolved, key }: Admitted,
     answer: ProviderResult<unknown>,
-    retried: RetriedGrant | undefined,
+    { retried, isLate }: { retried: RetriedGrant | undefined; isLate: boolean },
   ): Promise<Verdict | undefined> {
     if (!answer.ok) {
       const verdict = await parts.judge(key, resolved, answer.fault, retried);
-      circuitBreakers.report(permit, verdict.report);
+      // That it is slow has been reported.
+      if (!isLate || answer.fault.kind !== 'transient') circuitBreakers.report(permit, verdict.report);
       return verdict;
     }
+    // The circuit may have opened because this answer was missing.
+    if (isLate && circuitBreakers.openFor(key, 'outage') !== undefined) circuitBreakers.close(key);
     parts.evidence.succeeded(key);
     circuitBreakers.report(permit, 'answered');
     parts.deadGrants.succeeded(key, resolved);
@@ -90,8 +110,41 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
     return [targets.targetOf(resolved, connection), { credentials, identity, scopes, captured, redirectUri }];
   }
 
+  const underWay = new Set<Promise<void>>();
+  function track(work: Promise<void>): void {
+    const tracked = work.finally(() => underWay.delete(tracked));
+    underWay.add(tracked);
+  }
+
+  /** The lease is claimed again before the same token is sent again: another process may have taken it over meanwhile. */
+  async function reclaim({ claimed, fields }: Attempt): Promise<Claimed | undefined> {
+    const { id, generation } = claimed.connection;
+    const moment = { now: clock.now(), monotonic: clock.monotonic() };
+    const again = await store.claim(id, { attempt: fields.attempt, generation, ...moment });
+    return again === 'busy' || again === 'gone' ? undefined : { ...again, unresolved: claimed.unresolved };
+  }
+
+  /** Of two refresh tokens, the one that was issued last may be the only living one: it replaces the other. */
+  async function keepLater(
+    { claimed, auth, fields }: Attempt,
+    spent: Credentials,
+    kept: TokenResponse,
+    later: Promise<ProviderResult<TokenResponse> | undefined>,
+  ): Promise<void> {
+    try {
+      const answer = await later;
+      const newer = answer?.ok ? answer.value : undefined;
+      if (!newer?.refreshToken || newer.refreshToken === kept.refreshToken) return;
+      const connection = await store.connection(claimed.connection.id);
+      if (connection?.generation !== claimed.connection.generation + 1) return;
+      await outcomes.succeeded({ claimed: { ...claimed, connection }, auth, fields }, newer, spent);
+    } catch (error) {
+      log.error({ ...fields, err: error }, 'refresh: a second response could not be kept');
+    }
+  }
+
   return {
-    async run(admitted, { lostAt, isForced = false, retried }) {
+    async run(admitted, { lostAt, isForced = false, retried }, isSlow) {
       const { connection: before, resolved, key } = admitted;
       const { auth } = resolved;
       const bypass = isForced || isInDoubt(lostAt, clock.now());
@@ -117,15 +170,55 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
 
         parts.reached?.('claimed');
         const sent = { firstAt: unresolved?.startedAt ?? moment.now, at: moment.now, monotonic: clock.monotonic() };
-        const answer = await provider.refresh(...requestOf(admitted, connection, spent));
+        let held = { claimed, auth, fields };
+        let isLate = false;
+        let reclaimed: Promise<boolean> | undefined;
+        async function renewHeld(): Promise<boolean> {
+          const again = await reclaim(held);
+          if (again) held = { ...held, claimed: again };
+          return again !== undefined;
+        }
+        const request = requestOf(admitted, connection, spent);
+        const { answer, later } = await spend({
+          request: () => provider.refresh(...request),
+          slowMs: parts.slowMs,
+          onSlow() {
+            isLate = true;
+            log.warn(fields, 'refresh: no response yet, the request stays open');
+            circuitBreakers.report(permit, { cause: 'outage', fault: slowFault(parts.slowMs) });
+            isSlow();
+          },
+          secondAfterMs: secondRequestAfter(reuseWindowMs(request[0]), parts.slowMs),
+          maySendAgain() {
+            log.info(fields, 'refresh: no response yet, requesting it again beside the open request');
+            reclaimed = renewHeld();
+            return reclaimed;
+          },
+        });
+        // An answer is committed under the newest claim, also if it came while that was made, or if that may have failed.
+        await reclaimed?.catch(() => renewHeld().catch(() => false));
         isSent = true;
         parts.reached?.('answered');
-        const verdict = await report(permit, admitted, answer, retried);
-        if (answer.ok) return await outcomes.succeeded({ claimed, auth, fields }, answer.value, spent);
-        return await outcomes.failed({ claimed, auth, fields }, { ...verdict!, key, retried }, sent);
+        const verdict = await report(permit, admitted, answer, { retried, isLate });
+        if (!answer.ok) return await outcomes.failed(held, { ...verdict!, key, retried }, sent);
+        const result = await outcomes.succeeded(held, answer.value, spent);
+        if (later) track(keepLater(held, spent, answer.value, later));
+        return result;
       } finally {
         if (!isSent) circuitBreakers.release(permit);
       }
     },
+
+    async drain() {
+      await Promise.allSettled([...underWay]);
+    },
   };
 }
+
+const slowFault = (ms: number): ProviderFault => ({
+  kind: 'transient',
+  code: 'slow',
+  detail: `refresh: no response within ${Math.ceil(ms / 1_000)} s, the request stays open`,
+  retryAfter: undefined,
+  outcomeUnknown: true,
+});

@@ -2,7 +2,8 @@
 // lease until there is a result.
 import { isInDoubt } from '../../domain/backoff.ts';
 import type { Connection } from '../../domain/connection.ts';
-import { HOLDER_WAIT_MS } from '../../domain/time-limits.ts';
+import { withDeadline } from '../../domain/deadline.ts';
+import { HOLDER_WAIT_MS, SHUTDOWN_REFRESH_GRACE_MS, SLOW_REFRESH_MS } from '../../domain/time-limits.ts';
 import type { Clock, Logger, ProviderClient, Store, Telemetry, Vault } from '../../ports/index.ts';
 import type { Access } from '../audit/index.ts';
 import type { TokenCache } from '../cache/index.ts';
@@ -43,7 +44,10 @@ export interface Refresher {
   resolve(id: string, lostAt: number): Promise<RefreshResult>;
   /** How many refreshes are under way. */
   inFlight(): number;
-  /** Resolves when the refreshes that are under way have ended. */
+  /**
+   * Resolves when the refreshes that are under way have ended, or after `SHUTDOWN_REFRESH_GRACE_MS`. What is unanswered by
+   * then keeps its intent, and the next start requests it again.
+   */
   drain(): Promise<void>;
 }
 
@@ -65,6 +69,10 @@ export interface RefresherParts {
   random: () => number;
   /** The redirect URI of an integration, as it was sent when the connection was made. */
   redirectUri: (integration: string) => string;
+  /** A refresh without a response for this long (ms) is slow; `SLOW_REFRESH_MS` by default. */
+  slowMs?: number | undefined;
+  /** `drain` waits this long; `SHUTDOWN_REFRESH_GRACE_MS` by default. */
+  graceMs?: number | undefined;
   /** Called at each point of a refresh; tests kill the process there. */
   reached?: ((point: RefreshPoint) => void) | undefined;
 }
@@ -75,7 +83,14 @@ export function createRefresher(parts: RefresherParts): Refresher {
   const admission = createRefreshAdmission({ ...parts, concurrentRefreshes });
   const outcomes = createRefreshOutcomes({ ...parts, concurrentRefreshes, reached });
   const { judge } = createFailureJudge(parts);
-  const attempts = createRefreshAttempts({ ...parts, judge, concurrentRefreshes, outcomes, reached });
+  const attempts = createRefreshAttempts({
+    ...parts,
+    slowMs: parts.slowMs ?? SLOW_REFRESH_MS,
+    judge,
+    concurrentRefreshes,
+    outcomes,
+    reached,
+  });
   const flights = createSingleFlight(rateLimiter);
 
   /** A lost response is requested once more at once if that is due. The readers go on waiting. */
@@ -101,10 +116,14 @@ export function createRefresher(parts: RefresherParts): Refresher {
     const admitted = await admission.admit(id, conditions);
     if (!('resolved' in admitted)) return admitted;
     const { connection, resolved } = admitted;
-    flights.queued(id, connection.integration);
+    flights.queued(id, connection);
     const until = clock.monotonic() + HOLDER_WAIT_MS;
     for (;;) {
-      const run = () => attempts.run(admitted, conditions);
+      const run = (isSlow: () => void) =>
+        attempts.run(admitted, conditions, () => {
+          isSlow();
+          flights.isSlow(id);
+        });
       const result = await rateLimiter.run(connection.integration, id, priority, run);
       if (result !== 'busy') return result;
       const concurrent = await concurrentRefreshes.wait(connection);
@@ -117,15 +136,20 @@ export function createRefresher(parts: RefresherParts): Refresher {
     }
   }
 
+  async function drained(): Promise<void> {
+    await flights.drain();
+    await attempts.drain();
+  }
+
   return {
-    refresh: ({ id, generation }, options) =>
-      flights.runForReader(id, () => refreshOnce(id, 'read', { seenGeneration: generation, ...options })),
+    refresh: (seen, options) =>
+      flights.runForReader(seen, () => refreshOnce(seen.id, 'read', { seenGeneration: seen.generation, ...options })),
     refreshAhead: (id, dueBy) => flights.run(id, 'background', () => refreshOnce(id, 'background', { dueBy })),
     resolve(id, lostAt) {
       const priority = isInDoubt(lostAt, clock.now()) ? 'read' : 'background';
       return flights.run(id, priority, () => refreshOnce(id, priority, { lostAt }));
     },
     inFlight: flights.count,
-    drain: flights.drain,
+    drain: () => withDeadline(parts.graceMs ?? SHUTDOWN_REFRESH_GRACE_MS, drained(), () => undefined),
   };
 }

@@ -1,7 +1,9 @@
 // Single flight: one refresh at a time for each connection in this process. A caller that asks meanwhile joins it, and one
 // that hangs up stops waiting, nothing else: a refresh belongs to no request.
+import { withDeadline } from '../../domain/deadline.ts';
+import type { Refusal } from '../../domain/errors.ts';
 import { refuse } from '../../domain/errors.ts';
-import { READER_WAIT_MS } from '../../domain/time-limits.ts';
+import { MIN_RETRY_AFTER_MS, READER_WAIT_MS, SLOW_RETRY_AFTER_MS } from '../../domain/time-limits.ts';
 import type { RefreshResult } from './concurrent-refresh.ts';
 import type { Priority, RateLimiter } from './rate-limiter.ts';
 
@@ -11,10 +13,15 @@ export interface SingleFlight {
    * Rejects as `refresh` does.
    */
   run(id: string, priority: Priority, refresh: () => Promise<RefreshResult>): Promise<RefreshResult>;
-  /** The same for a reader, with `provider_unavailable` after `READER_WAIT_MS`: the refresh continues. */
-  runForReader(id: string, refresh: () => Promise<RefreshResult>): Promise<RefreshResult>;
-  /** The refresh enters the queue of this integration in the rate limiter. */
-  queued(id: string, integration: string): void;
+  /**
+   * The same for a reader that has seen this generation, with `provider_unavailable` after `READER_WAIT_MS`, or at once when
+   * the refresh is slow: it continues. A slow refresh of an older generation is not joined: its connection was connected again.
+   */
+  runForReader(seen: { id: string; generation: number }, refresh: () => Promise<RefreshResult>): Promise<RefreshResult>;
+  /** The refresh of this generation enters the queue of its integration in the rate limiter. */
+  queued(id: string, of: { integration: string; generation: number }): void;
+  /** The refresh under way has waited for its provider for so long that no one else should wait for it. */
+  isSlow(id: string): void;
   /** How many refreshes are under way. */
   count(): number;
   /** Resolves when those that are under way now have ended. */
@@ -24,52 +31,67 @@ export interface SingleFlight {
 interface Flight {
   result: Promise<RefreshResult>;
   /** Undefined until it enters the queue of its integration. */
-  integration?: string;
+  of?: { integration: string; generation: number };
+  isSlow: boolean;
 }
 
 export function createSingleFlight(rateLimiter: Pick<RateLimiter, 'prioritize'>): SingleFlight {
+  /** The newest of each connection. */
   const flights = new Map<string, Flight>();
+  const underWay = new Set<Promise<RefreshResult>>();
 
-  function run(id: string, priority: Priority, refresh: () => Promise<RefreshResult>): Promise<RefreshResult> {
-    const running = flights.get(id);
-    if (running) {
-      if (priority === 'read' && running.integration) rateLimiter.prioritize(running.integration, id);
-      return running.result;
-    }
+  function join(running: Flight, id: string, priority: Priority): Promise<RefreshResult> {
+    if (priority === 'read' && running.of) rateLimiter.prioritize(running.of.integration, id);
+    return running.result;
+  }
+
+  function begin(id: string, refresh: () => Promise<RefreshResult>): Promise<RefreshResult> {
     const result = Promise.resolve()
       .then(refresh)
-      .finally(() => flights.delete(id));
-    flights.set(id, { result });
+      .finally(() => {
+        underWay.delete(result);
+        if (flights.get(id)?.result === result) flights.delete(id);
+      });
+    underWay.add(result);
+    flights.set(id, { result, isSlow: false });
     return result;
   }
 
+  function tooSlow(id: string): Refusal {
+    const flight = flights.get(id);
+    const detail = 'the refresh takes longer than a read waits for it';
+    const retryAfter = (flight?.isSlow ? SLOW_RETRY_AFTER_MS : MIN_RETRY_AFTER_MS) / 1_000;
+    return refuse({ code: 'provider_unavailable', integration: flight?.of?.integration ?? '', detail, retryAfter });
+  }
+
   return {
-    run,
-
-    async runForReader(id, refresh) {
-      const result = run(id, 'read', refresh);
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<RefreshResult>((resolve) => {
-        timer = setTimeout(() => {
-          const integration = flights.get(id)?.integration ?? '';
-          const detail = 'the refresh takes longer than a read waits for it';
-          resolve(refuse({ code: 'provider_unavailable', integration, detail, retryAfter: 1 }));
-        }, READER_WAIT_MS);
-      });
-      try {
-        return await Promise.race([result, late]);
-      } finally {
-        clearTimeout(timer);
-      }
+    run(id, priority, refresh) {
+      const running = flights.get(id);
+      return running ? join(running, id, priority) : begin(id, refresh);
     },
 
-    queued(id, integration) {
+    async runForReader({ id, generation }, refresh) {
+      const running = flights.get(id);
+      // Its connection was connected again: the claim of the slow refresh counts no more.
+      const isOutdated = running?.isSlow && running.of !== undefined && running.of.generation < generation;
+      if (running?.isSlow && !isOutdated) return tooSlow(id);
+      const result = running && !isOutdated ? join(running, id, 'read') : begin(id, refresh);
+      return withDeadline(READER_WAIT_MS, result, () => tooSlow(id));
+    },
+
+    queued(id, of) {
       const flight = flights.get(id);
-      if (flight) flight.integration = integration;
+      if (!flight) return;
+      flight.of = of;
+      flight.isSlow = false;
     },
-    count: () => flights.size,
+    isSlow(id) {
+      const flight = flights.get(id);
+      if (flight) flight.isSlow = true;
+    },
+    count: () => underWay.size,
     async drain() {
-      await Promise.allSettled([...flights.values()].map(({ result }) => result));
+      await Promise.allSettled([...underWay]);
     },
   };
 }
