@@ -15,6 +15,7 @@ describe.concurrent(`chaos, seed ${SEED} (CHAOS_SEED runs it again)`, () => {
     replicaKilledDuringRefreshes: loneSurvivor,
     misconfiguration,
     providerOutage: outage,
+    providerStopped: stopped,
     randomKills,
     restarts: terms,
     massInvalidGrant,
@@ -38,6 +39,10 @@ describe.concurrent(`chaos, seed ${SEED} (CHAOS_SEED runs it again)`, () => {
   it('refresh tokens that are refused for a while, and a wrong client id: lose no grant', async ({ expect }) => {
     const scenarioList = [massInvalidGrant(3_000), wrongClientId(2_000)];
     expect(await runScenarios({ windowMs: 0, scenarios: scenarioList })).toEqual([]);
+  });
+
+  it('provider that stops for a while: loses no grant without a reuse window', async ({ expect }) => {
+    expect(await runScenarios({ windowMs: 0, connections: 10, readers: 1, scenarios: [stopped(9_000)] })).toEqual([]);
   });
 
   it('replica that is killed for good, and a provider outage: lose no grant, and cause no burst of refreshes', async ({

@@ -63,7 +63,8 @@ export interface ChaosRun {
 
 const INTEGRATION = 'chaos';
 const REQUEST_TIMEOUT_MS = 25_000;
-const RECOVERY_TIMEOUT_MS = 60_000;
+/** A request that is never answered is given up after two minutes. */
+const RECOVERY_TIMEOUT_MS = 150_000;
 /** A token may be refused this shortly after its expiry: it was in transit, or the event loop was busy. */
 export const EXPIRY_TOLERANCE_MS = 500;
 
@@ -142,7 +143,11 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
     provider: 'generic-oauth2',
     client_id: 'valetkey',
     client_secret: randomBytes(24).toString('base64url'),
-    params: { authorization_url: provider.tokenUrl, token_url: provider.tokenUrl },
+    params: {
+      authorization_url: provider.tokenUrl,
+      token_url: provider.tokenUrl,
+      ...(windowMs > 0 && { refresh_reuse_window: String(windowMs / 1_000) }),
+    },
   };
   const saveIntegration = async (client_id = integration.client_id) =>
     void (await request(broker().url, 'PUT', `/v1/integrations/${INTEGRATION}`, { ...integration, client_id }));

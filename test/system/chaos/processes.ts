@@ -15,6 +15,8 @@ export interface Listening {
 export interface RunningProcess {
   url: string;
   send(order: Command): void;
+  /** Freezes the process (SIGSTOP), or lets it go on (SIGCONT). */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void;
   /** Ends the process; its exit code, null when it was killed. */
   end(signal: NodeJS.Signals): Promise<number | null>;
   /** Resolves when the process has ended. */
@@ -50,6 +52,7 @@ async function launch(
   return {
     url: (first[0] as Listening).url,
     send: (order) => void child.send(order),
+    signal: (signal) => void child.kill(signal),
     gone,
     isGone: () => ended,
     async end(signal) {
@@ -69,6 +72,7 @@ export const launchBroker = (env: Record<string, string>, logPath: string, progr
 export interface ChaosProvider {
   tokenUrl: string;
   control<C extends keyof Controls>(name: C, ask: Controls[C]['ask']): Promise<Controls[C]['answer']>;
+  signal: RunningProcess['signal'];
   end(): Promise<unknown>;
 }
 
@@ -81,6 +85,7 @@ export async function launchProvider(seed: number, logPath: string): Promise<Cha
       const response = await fetch(`${running.url}/control/${name}`, { method: 'POST', body: JSON.stringify(ask) });
       return (await response.json()) as Controls[C]['answer'];
     },
+    signal: running.signal,
     end: () => running.end('SIGKILL'),
   };
 }

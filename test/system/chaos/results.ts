@@ -73,7 +73,7 @@ const describeFault = ({
 }) => `${clock(at)} ${connection} (+${tookMs} ms): ${why}`;
 
 /** How long a response can be in flight: the broker's deadline, and a margin. */
-const IN_FLIGHT_MS = 12_000;
+const IN_FLIGHT_MS = 130_000;
 
 /** Whether the response to this refresh was in flight at a kill. */
 const inFlightAt = ({ at, answeredAt, fault }: RefreshRecord, kill: Kill): boolean =>
@@ -91,6 +91,8 @@ export function summarize({ kills, takeovers, exitCodes, reads, lost, stuck, spe
   for (const uses of byToken.values()) {
     for (const [i, later] of uses.entries()) {
       const earlier = uses[i - 1];
+      // A second request beside a slow one, within the reuse window.
+      if (later.spent === 'repeat' && earlier && (earlier.answeredAt ?? Infinity) > later.at) continue;
       if (earlier === undefined || later.spent === 'dead' || LOST_RESPONSE_FAULTS.has(earlier.fault ?? '')) continue;
       if (interruptions.some((kill) => kill.at <= later.at + EXIT_NOTICE_MS && inFlightAt(earlier, kill))) continue;
       const answered = earlier.answeredAt === undefined ? 'not answered' : `answered ${clock(earlier.answeredAt)}`;

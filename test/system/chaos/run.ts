@@ -80,6 +80,10 @@ const faultSteps: Step[] = [
   ['wrong-client-secret', scenarios.misconfiguration(4_000)],
   ['mass-invalid-grant', scenarios.massInvalidGrant(5_000)],
   ['wrong-client-id', scenarios.wrongClientId(4_000)],
+  ['provider-stopped', scenarios.providerStopped(90_000)],
+  ['slow-responses', scenarios.slowResponses(60_000, 9_000)],
+  ['very-slow-responses', scenarios.slowResponses(60_000, 40_000)],
+  ['broker-frozen', scenarios.brokerFrozen(5, 12_000)],
   ...(server ? postgresSteps : sqliteSteps),
 ];
 

@@ -128,7 +128,7 @@ export const lostResponses =
     await noFaults(context);
   };
 
-/** A hanging refresh times out and is retried within this time. */
+/** A hanging refresh is requested a second time within the reuse window, after this long. */
 const HANG_MS = 9_500;
 
 /** The provider rotates and then hangs, for a while. */
@@ -142,6 +142,40 @@ export const hangsAfterRotation =
     await pause(HANG_MS);
     const hung = (await context.refreshesFrom(length)).filter(({ fault }) => fault === 'hangAfter');
     if (hung.length === 0) throw new Error('no request has hung');
+  };
+
+/** Freezes the provider: what is sent meanwhile waits in its sockets. */
+export const providerStopped =
+  (ms: number): Scenario =>
+  async ({ provider }) => {
+    provider.signal('SIGSTOP');
+    await pause(ms);
+    provider.signal('SIGCONT');
+  };
+
+/** Each response comes this late, after the rotation. */
+export const slowResponses =
+  (ms: number, lateMs: number): Scenario =>
+  async (context) => {
+    await context.setProviderRules({ latency: [lateMs / 2, lateMs / 2], life: [15, 40] });
+    await pause(ms);
+    await context.setProviderRules({ life: [2, 5] });
+    await noFaults(context);
+  };
+
+/** A broker is frozen, for up to this long each time, while the provider answers. */
+export const brokerFrozen =
+  (times: number, maxMs: number): Scenario =>
+  async (context) => {
+    await context.setProviderRules({ latency: [0, 300] });
+    for (let i = 0; i < times; i++) {
+      await pause(context.random.between(100, 1_000));
+      const broker = context.broker();
+      broker.signal('SIGSTOP');
+      await pause(context.random.between(maxMs / 4, maxMs));
+      broker.signal('SIGCONT');
+    }
+    await noFaults(context);
   };
 
 /** The client's secret is wrong for a while, which must not lose any grant. */
