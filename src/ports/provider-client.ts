@@ -64,6 +64,11 @@ export interface RefreshRequest extends Pick<Connection, 'identity' | 'scopes' |
   credentials: Credentials;
   /** Sent again where the provider asks for it. */
   redirectUri: string;
+  /**
+   * Asked at the last moment, when the bytes of a token request are about to leave, each time. Synchronous. False: nothing is
+   * sent, and the fault has the code `withheld`. Undefined: it may always be sent.
+   */
+  mayStillSend?: (() => boolean) | undefined;
 }
 
 /** Never rejects for anything that a provider does: that is a `ProviderFault`. */
@@ -96,6 +101,11 @@ export interface ProviderClient {
       issuer: string | null;
     },
   ): Promise<ProviderResult<TokenResponse>>;
+  /**
+   * Does what `refresh` needs and can be done before anything is claimed (discovery), so that little is left to do between
+   * the claim and the request. A fault: `refresh` would end with it, without having sent anything.
+   */
+  prepare(target: Target): Promise<ProviderFault | undefined>;
   /**
    * Spends the refresh token (RFC 6749 6), or requests a new token with the stored credentials (RFC 6749 4.4, RFC 7523).
    * An ID token that cannot be validated is left out of the result; one of another identity is a fault. Precondition:

@@ -8,6 +8,7 @@ import { type Outbound, type OutboundRequest, WholeResponse } from '../outbound/
 import { ClientKeyError, chooseAuthMethod, clientAuthentication } from './client-authentication.ts';
 import type { Discovery, IssuerKind, Metadata } from './discovery.ts';
 import { fault } from './provider-errors.ts';
+import { currentSendGate } from './send-gate.ts';
 import { renameParameters, toDialectRequest } from './token-request.ts';
 import { receiveTokenResponse, stripChallenge } from './token-response.ts';
 
@@ -115,7 +116,8 @@ function transport(
     // A refreshed ID token is validated separately, since an invalid one must not cost the grant. And systems that are
     // no OpenID Providers put arbitrary values there.
     const idToken = isCode(auth) && auth.mode === 'oidc' && grantType === 'authorization_code';
-    const sent = outbound(to, { ...request, tls, timeoutMs: deadlineOf(auth, grantType, refreshDeadlineMs) });
+    const timeoutMs = deadlineOf(auth, grantType, refreshDeadlineMs);
+    const sent = outbound(to, { ...request, tls, timeoutMs, mayStillSend: currentSendGate() });
     return (await receiveTokenResponse(sent, auth.token_answer, idToken)).asResponse;
   };
 }

@@ -16,6 +16,7 @@ import { type VerifyIdTokenSignature, validateRefreshedIdToken } from './id-toke
 import { createTokenMint, type SignAssertion } from './mint.ts';
 import { createTokenRefresh } from './refresh-request.ts';
 import { createRevocation } from './revocation.ts';
+import { withSendGate } from './send-gate.ts';
 
 export interface ProviderClientParts {
   outbound: Outbound;
@@ -51,7 +52,14 @@ export function createProviderClient(parts: ProviderClientParts): ProviderClient
       return withoutFrozenTime(() => exchange(codeTarget, configured.value, response, expected));
     },
 
-    refresh: (target, request) => withoutFrozenTime(() => refreshOrMint(target, request)),
+    async prepare(target) {
+      if (!isCode(target.auth)) return undefined;
+      const configured = await configurations.get(asCodeTarget(target));
+      return configured.ok ? undefined : configured.fault;
+    },
+
+    refresh: (target, request) =>
+      withoutFrozenTime(() => withSendGate(request.mayStillSend, () => refreshOrMint(target, request))),
 
     async identityOf(target, idToken) {
       if (!isCode(target.auth) || target.issuer === null) return undefined;

@@ -122,6 +122,8 @@ function classifyOutboundError(error: OutboundError, { what }: ErrorContext): Pr
       return fault('transient', 'timeout', detail, { outcomeUnknown: error.sent });
     case 'too_large':
       return fault('transient', 'answer_too_large', detail, { outcomeUnknown: true });
+    case 'withheld':
+      return fault('transient', 'withheld', detail);
     case 'network':
       return fault('transient', 'network_error', detail, { outcomeUnknown: error.sent });
   }

@@ -3,7 +3,7 @@ import type { WholeResponse } from './whole-response.ts';
 
 export class OutboundError extends Error {
   override name = 'OutboundError';
-  readonly code: 'blocked' | 'timeout' | 'too_large' | 'redirect' | 'network';
+  readonly code: 'blocked' | 'timeout' | 'too_large' | 'redirect' | 'network' | 'withheld';
   /** False only when nothing of the request can have reached the server. */
   readonly sent: boolean;
   /** What had been received of a response with a status 2xx: the beginning of its body. */

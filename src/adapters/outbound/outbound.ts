@@ -24,6 +24,11 @@ export interface OutboundRequest {
   tls?: { cert: string; key: string } | undefined;
   /** The deadline of this request, in place of the general one. A connection must be made within the general one. */
   timeoutMs?: number | undefined;
+  /**
+   * Asked once the connection is ready, in the same turn in which the request is written to it. False: nothing of it is sent,
+   * and the request is rejected as `withheld`.
+   */
+  mayStillSend?: (() => boolean) | undefined;
 }
 
 export interface Outbound {
@@ -87,7 +92,7 @@ export function createOutbound({
     if (url === null || problem !== undefined)
       return Promise.reject(new OutboundError('blocked', `${url?.host ?? 'the URL'} ${problem}`, false));
     return new Promise((fulfil, reject) => {
-      const handler = new ResponseHandler(url.host, maxBytes, fulfil, reject);
+      const handler = new ResponseHandler(url.host, maxBytes, fulfil, reject, init.mayStillSend);
       handler.startTimeout(init.timeoutMs ?? timeoutMs, init.signal ?? undefined);
       const { body, headers } = encode(init);
       const dispatch = {

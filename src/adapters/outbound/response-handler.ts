@@ -18,6 +18,7 @@ export class ResponseHandler implements Dispatcher.DispatchHandler {
   readonly #maxBytes: number;
   readonly #resolve: (response: WholeResponse) => void;
   readonly #reject: (error: OutboundError) => void;
+  readonly #mayStillSend: (() => boolean) | undefined;
   #controller: Dispatcher.DispatchController | undefined;
   #error: OutboundError | undefined;
   #stopTimeout: () => void = () => {};
@@ -31,11 +32,13 @@ export class ResponseHandler implements Dispatcher.DispatchHandler {
     maxBytes: number,
     resolve: (response: WholeResponse) => void,
     reject: (error: OutboundError) => void,
+    mayStillSend?: () => boolean,
   ) {
     this.#host = host;
     this.#maxBytes = maxBytes;
     this.#resolve = resolve;
     this.#reject = reject;
+    this.#mayStillSend = mayStillSend;
   }
 
   startTimeout(timeoutMs: number, signal: AbortSignal | undefined): void {
@@ -51,8 +54,13 @@ export class ResponseHandler implements Dispatcher.DispatchHandler {
     if (signal?.aborted) abort();
   }
 
-  /** The request is about to be written: from here on it may reach the server. */
+  /**
+   * The request is about to be written: from here on it may reach the server. undici calls this synchronously before it
+   * writes to a connected socket; what is thrown here ends the request and not the connection.
+   */
   onRequestStart(controller: Dispatcher.DispatchController): void {
+    if (!this.#error && this.#mayStillSend?.() === false)
+      throw new OutboundError('withheld', `${this.#host} was not asked: the request came too late`, false);
     if (this.#error) controller.abort(this.#error);
     else this.#controller = controller;
   }
