@@ -50,6 +50,18 @@ export const LOST_RESPONSE_RETRY_MS = SECOND_MS;
  * lease ends sooner: `PROCESS_DEAD_AFTER_MS` (PostgreSQL), its file lock (SQLite).
  */
 export const LEASE_MS = 5 * MINUTE_MS;
+/**
+ * The refresh token must be sent within this time after its lease was claimed, otherwise it is claimed again. Far shorter
+ * than any process may observe the lease before it takes it over, and longer than what precedes the request takes.
+ */
+export const SEND_AFTER_CLAIM_MS = MINUTE_MS;
+/**
+ * A process that has stopped answering may only be frozen, and may have spent the refresh token: where the provider is not
+ * known to answer a spent one again, its lease is not taken over before this much silence.
+ */
+export const LEASE_IN_DOUBT_MS = 2 * MINUTE_MS;
+/** A lease that is in doubt is not claimed again before this much time. */
+export const LEASE_IN_DOUBT_RETRY_MS = 5 * SECOND_MS;
 /** A refresh waits this long for the process that holds the lease: longer than for one that is not slow. */
 export const HOLDER_WAIT_MS = 13 * SECOND_MS;
 /** While it waits for the holder, it tries to claim the lease again after this long. */
@@ -233,6 +245,11 @@ export const REPLICA_IN_DOUBT_MS = MINUTE_MS;
 
 /** A process without a heartbeat for this long is dead. Short, so that its lost responses can still be requested again. */
 export const PROCESS_DEAD_AFTER_MS = 6 * SECOND_MS;
+/**
+ * A process is certain that the others see it as alive while its last heartbeat was sent less than this ago, and none
+ * before it was answered later: a refresh token is sent only then. The rest is a margin for the clock of the database.
+ */
+export const HEARTBEAT_CERTAIN_MS = 4 * SECOND_MS;
 /** The row of a dead process is deleted after this long. */
 export const PROCESS_ROW_RETENTION_MS = HOUR_MS;
 export const HEARTBEAT_INTERVAL_MS = 1_500;

@@ -86,6 +86,13 @@ export interface Claim {
   now: number;
   /** The same instant by the monotonic clock of the process. */
   monotonic: number;
+  /** How long the provider is known to answer a spent refresh token again, in milliseconds. Undefined: 0, not known to. */
+  reuseWindowMs?: number | undefined;
+  /**
+   * An earlier claim of this process, under which nothing was sent for certain: its intent is not inherited, only what it had
+   * inherited itself.
+   */
+  unsent?: Pick<Claimed, 'fence' | 'unresolved'> | undefined;
 }
 
 export interface Claimed {
@@ -98,12 +105,19 @@ export interface Claimed {
    * several in a row, `startedAt` is that of the first, which may have spent it first.
    */
   unresolved: { attempt: string; startedAt: number } | null;
+  /**
+   * Synchronous, without I/O: whether it is certain, now, that no other process has taken the lease over since. Asked when
+   * the refresh token is about to be sent; false: claim again.
+   */
+  isStillHeld(): boolean;
 }
 
 /** A lease as its holder knows it, compared with the stored one before anything is written. */
 export interface HeldLease {
   fence: number;
   generation: number;
+  /** Of the credentials that were claimed: a late answer replaces no others, which may have the same generation after a failover. */
+  issuedAt?: number | undefined;
 }
 
 /** The fields of a connection that a committed refresh replaces. */

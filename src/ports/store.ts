@@ -185,13 +185,22 @@ export interface RefreshStore {
   /**
    * Takes the lease and records the intent in one durable commit, before a refresh token is spent. `busy`: another process
    * holds the lease. Its lease ends when that process dies, or once this process has observed the same claim for
-   * `LEASE_MS`. A process may claim again what it holds itself. `gone`: absent, not `active`, or of a newer generation.
+   * `LEASE_MS`. A process may claim again what it holds itself. `in_doubt`: the holder has stopped answering, and may only be
+   * frozen and have spent the refresh token, which the provider is not known to answer again; until it is back, known to have
+   * ended, or silent for `LEASE_IN_DOUBT_MS`. `gone`: absent, not `active`, or of a newer generation.
    */
-  claim(id: string, claim: Claim): Promise<Claimed | 'busy' | 'gone'>;
+  claim(id: string, claim: Claim): Promise<Claimed | 'busy' | 'in_doubt' | 'gone'>;
+  /** Gives a claim back under which nothing was sent: as if it had never been made. Without effect if it is not the newest. */
+  releaseUnsent(id: string, claimed: Pick<Claimed, 'fence' | 'unresolved'>): Promise<void>;
   /**
-   * Commits the answer of a refresh: generation + 1, failures and error cleared, lease and intent released. Nothing
-   * changes on `superseded` (the fence or the generation is not the stored one: newer credentials are there, or another
-   * claim) and `gone` (revoked meanwhile).
+   * Commits the answer of a refresh: generation + 1, `active`, failures and error cleared, lease and intent released.
+   *
+   * - `superseded`: newer credentials than the claim's generation are stored, and nothing changes.
+   * - A late answer, of an older claim, is committed as long as its generation is the stored one: no other answer may come.
+   *   If it reactivates a connection, that is due for its next refresh at once, which shows whether the grant lives. A newer
+   *   claim that is under way keeps its lease, without its intent; should it bring an answer too, that one is newer, and
+   *   replaces the late one.
+   * - `gone`: revoked meanwhile.
    */
   commitRefresh(
     id: string,
@@ -200,7 +209,10 @@ export interface RefreshStore {
     credentials: EncryptedCredentials,
     audit: AuditEntry,
   ): Promise<'committed' | 'superseded' | 'gone'>;
-  /** Records and counts a failed refresh, and releases the lease. Compares like `commitRefresh`. */
+  /**
+   * Records and counts a failed refresh, and releases the lease. Nothing is recorded on `superseded` (newer credentials are
+   * stored, or a newer claim was made) and `gone`.
+   */
   recordRefreshFailure(
     id: string,
     held: HeldLease,

@@ -55,6 +55,8 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
         return listener.stop(SHUTDOWN_GRACE_MS);
       },
     },
+    // The first to stop, in the turn of the event loop in which the signal arrives.
+    { name: 'claims', stop: refresh.stopClaiming },
   ];
   const stop = await startAll(rooms, log);
   return { url: listener.url, publicUrl: broker.publicUrl, stop };

@@ -37,7 +37,7 @@ export async function proveKeys(store: Store, vault: KeyRing): Promise<void> {
  */
 export async function runKeyRotation(config: Config, log: Logger): Promise<KeyRotationResult> {
   const ring = await openKeyRing(config, log);
-  const store = await openStore(config, log);
+  const store = await openStore({ databaseUrl: config.databaseUrl }, log);
   let rescue: RescueFile | undefined;
   try {
     const known = (await store.keyChecks()).map(({ kid }) => kid);

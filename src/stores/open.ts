@@ -8,27 +8,35 @@ export type { RescueFile } from './sqlite/rescue-file.ts';
 export interface StoreLocation {
   /** `file:<path>`, `file::memory:` or `postgres://…`. */
   databaseUrl: string;
-  /** A folder of this machine, for the rescue file of a database that is elsewhere. */
+  /** A folder of this machine, for what lies beside a database that is elsewhere: the rescue file, and process locks. */
   dataDir: string;
 }
 
 const isPostgres = (databaseUrl: string): boolean => /^postgres(ql)?:/.test(databaseUrl);
 
-/** Migrates the tables when needed. `monotonic`: as of `Clock`. Rejects with `StoreError`. */
+/**
+ * Migrates the tables when needed. Without a `dataDir`, others learn only from its silence that this process has ended.
+ * `monotonic`: as of `Clock`. Rejects with `StoreError`.
+ */
 export async function openStore(
-  { databaseUrl }: Pick<StoreLocation, 'databaseUrl'>,
+  { databaseUrl, dataDir }: Pick<StoreLocation, 'databaseUrl'> & Partial<StoreLocation>,
   log: Logger,
   monotonic?: () => number,
 ): Promise<Store> {
   if (!isPostgres(databaseUrl))
     return (await import('./sqlite/store.ts')).openSqlite(databaseUrl, undefined, monotonic);
   const { openPostgres } = await import('./postgres/store.ts');
+  const { openProcessLocks } = await import('./sqlite/process-locks.ts');
   const onNamesLost = () =>
     log.warn(
       { prepared_statements: false },
       'a pooler is in front of the database: prepared statements are not used, as with prepare=false in its URL',
     );
-  return openPostgres(databaseUrl, onNamesLost, monotonic);
+  const locks = dataDir === undefined ? undefined : openProcessLocks(remoteData(dataDir));
+  return openPostgres(databaseUrl, onNamesLost, monotonic, locks).catch((error: unknown) => {
+    locks?.release();
+    throw error;
+  });
 }
 
 /** Only migrates the tables, for a deployment that does so before it starts. Rejects with `StoreError`. */

@@ -60,7 +60,8 @@ interface Parts {
 
 export function createCommitter({ store, rescue, recentCommits, access, clock, log }: Parts): RefreshCommitter {
   async function commitToStore(pending: PendingCommit): Promise<StoreOutcome> {
-    const { connectionId, integration, owner, held, change, grant } = pending;
+    const { connectionId, integration, owner, change, grant } = pending;
+    const held = { ...pending.held, issuedAt: pending.replaces?.issuedAt };
     const by = access.recordSystem('connection.refreshed', { integration, owner, connectionId });
     const outcome = await store.commitRefresh(connectionId, held, change, grant, by);
     // A connection that was revoked leaves a tombstone.

@@ -29,6 +29,11 @@ export interface RefreshEngine {
    * any process spends an old refresh token. Rejects when that fails for some; then it may be called again.
    */
   recommitLost(): Promise<void>;
+  /**
+   * Synchronous, the first thing when the process is asked to stop: from now on neither the scheduler nor a read claims or
+   * sends a refresh token. Reads get the valid token, or a refusal.
+   */
+  stopClaiming(): void;
   /** Claims no more, and finishes what has been spent. */
   stop(): Promise<void>;
   /** For metrics. */
@@ -65,6 +70,12 @@ export function createRefreshEngine({ rescue, limits, ahead = true, mayLoseCommi
     random,
   });
   let scheduler: Scheduler | undefined;
+  let schedulerStopped: Promise<void> | undefined;
+
+  function stopClaiming(): void {
+    schedulerStopped ??= scheduler?.stop();
+    refresher.stopClaiming();
+  }
 
   return {
     refresher,
@@ -84,9 +95,10 @@ export function createRefreshEngine({ rescue, limits, ahead = true, mayLoseCommi
       log.error({ connections: lost.length }, 'recent commits: the store has lost some, committing them again');
       await Promise.all(lost.map((id) => refresher.resolve(id, clock.now())));
     },
+    stopClaiming,
     async stop() {
-      await scheduler?.stop();
-      rateLimiter.stop();
+      stopClaiming();
+      await schedulerStopped;
       await refresher.drain();
       await committer.stop();
     },

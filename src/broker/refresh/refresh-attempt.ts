@@ -1,10 +1,13 @@
 // One attempt under the lease: claim the lease and record the intent in one durable commit, then spend the refresh token, then
 // commit the response or record the failure.
+import { LRUCache } from 'lru-cache';
 import { isMinted } from '../../domain/auth-modes.ts';
 import { isInDoubt, secondRequestAfter } from '../../domain/backoff.ts';
 import type { Connection, Credentials } from '../../domain/connection.ts';
+import type { Refusal } from '../../domain/errors.ts';
 import { isRenewable } from '../../domain/refresh-schedule.ts';
-import { reuseWindowMs } from '../../domain/target.ts';
+import { reuseWindowMs, type Target } from '../../domain/target.ts';
+import { LEASE_IN_DOUBT_RETRY_MS } from '../../domain/time-limits.ts';
 import type {
   Claimed,
   Clock,
@@ -12,6 +15,7 @@ import type {
   ProviderClient,
   ProviderFault,
   ProviderResult,
+  RefreshRequest,
   Store,
   TokenResponse,
   Vault,
@@ -24,30 +28,46 @@ import type { CircuitBreakers, CircuitKey, OpenCircuit, Permit } from './failure
 import type { DeadGrantBreaker } from './failures/dead-grant-breaker.ts';
 import type { FailureEvidence } from './failures/failure-evidence.ts';
 import type { FailureJudge, RetriedGrant, Verdict } from './failures/failure-verdict.ts';
+import { RateLimiterStopped } from './rate-limiter.ts';
 import type { Admitted, RefreshConditions } from './refresh-admission.ts';
 import type { Attempt, LostResponse, RefreshOutcomes, RefreshPoint } from './refresh-outcome.ts';
-import { circuitOpen } from './refusals.ts';
+import { circuitOpen, unavailable } from './refusals.ts';
 import { spend } from './spend.ts';
 
 export interface RefreshAttempts {
   /**
    * `lostAt`: the refresh token may have been spent at this time (ms), and the response was lost. `isSlow` is called when the
    * provider takes long. `busy`: another process holds the lease. Rejects with `StoreError` when the store fails: then
-   * nothing was spent, or the intent stays on record.
+   * nothing was spent, or the intent stays on record; with `RateLimiterStopped` after `stop`: then nothing was spent.
    */
   run(
     admitted: Admitted,
     conditions: Pick<RefreshConditions, 'lostAt' | 'isForced' | 'retried'>,
     isSlow: () => void,
   ): Promise<RefreshResult | LostResponse | 'busy'>;
+  /** The refusal while another process, which has stopped answering, may have spent the refresh token; as of the last claim. */
+  inDoubt(connection: Connection): Refusal | undefined;
+  /** Synchronous: from now on nothing is claimed or sent, and what was claimed and not sent is given back. */
+  stop(): void;
   /** Resolves when second requests have ended whose first one was answered. */
   drain(): Promise<void>;
 }
 
+/** A claim that comes too late to its request is repeated; this many in a row are a failure. */
+const MAX_CLAIMS = 3;
+/** Connections that are remembered. One that is forgotten is claimed again early, or keeps an intent that was never sent. */
+const MAX_REMEMBERED = 10_000;
+
+/** `isReported`: the circuit breaker knows what became of it. */
+interface Permission {
+  permit: Permit;
+  isReported: boolean;
+}
+
 interface Parts {
-  store: Pick<Store, 'claim' | 'connection'>;
+  store: Pick<Store, 'claim' | 'releaseUnsent' | 'connection'>;
   vault: Pick<Vault, 'decrypt'>;
-  provider: Pick<ProviderClient, 'refresh'>;
+  provider: Pick<ProviderClient, 'prepare' | 'refresh'>;
   targets: Pick<Targets, 'targetOf'>;
   circuitBreakers: Pick<CircuitBreakers, 'admit' | 'report' | 'release' | 'openFor' | 'close'>;
   evidence: Pick<FailureEvidence, 'succeeded'>;
@@ -78,17 +98,21 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
 
   /** What the answer says of the endpoint, and what the failure counts for this connection. */
   async function report(
-    permit: Permit,
+    permission: Permission,
     { resolved, key }: Admitted,
     answer: ProviderResult<unknown>,
-    { retried, isLate }: { retried: RetriedGrant | undefined; isLate: boolean },
+    { retried, isLate, isWithheld }: { retried: RetriedGrant | undefined; isLate: boolean; isWithheld: boolean },
   ): Promise<Verdict | undefined> {
+    const { permit } = permission;
     if (!answer.ok) {
       const verdict = await parts.judge(key, resolved, answer.fault, retried);
-      // That it is slow has been reported.
-      if (!isLate || answer.fault.kind !== 'transient') circuitBreakers.report(permit, verdict.report);
+      // That it is slow has been reported; and what was not sent says nothing.
+      if (isWithheld || (isLate && answer.fault.kind === 'transient')) return verdict;
+      permission.isReported = true;
+      circuitBreakers.report(permit, verdict.report);
       return verdict;
     }
+    permission.isReported = true;
     // The circuit may have opened because this answer was missing.
     if (isLate && circuitBreakers.openFor(key, 'outage') !== undefined) circuitBreakers.close(key);
     parts.evidence.succeeded(key);
@@ -96,19 +120,27 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
     parts.deadGrants.succeeded(key, resolved);
     return undefined;
   }
+  /** Claims under which nothing was sent, and which could not be given back. */
+  const unsent = new LRUCache<string, Pick<Claimed, 'fence' | 'unresolved'>>({ max: MAX_REMEMBERED });
+  /** Until when (monotonic) a connection whose lease is in doubt is not claimed again. */
+  const doubtful = new LRUCache<string, number>({ max: MAX_REMEMBERED });
+  let isStopped = false;
 
   /** What the provider is asked; `credentials` are what it spends. */
-  function requestOf(
-    { resolved }: Admitted,
-    connection: Connection,
-    credentials: ReturnType<typeof decryptRenewalSecrets>,
-  ): Parameters<ProviderClient['refresh']> {
+  function requestOf({ resolved }: Admitted, connection: Connection, credentials: Credentials): RefreshRequest {
     const { identity, captured } = connection;
     // Minted tokens are requested with all scopes of the integration, not only those that were granted the last time.
     const { scopes } = isMinted(resolved.auth) ? resolved.integration : connection;
-    const redirectUri = parts.redirectUri(connection.integration);
-    return [targets.targetOf(resolved, connection), { credentials, identity, scopes, captured, redirectUri }];
+    return { credentials, identity, scopes, captured, redirectUri: parts.redirectUri(connection.integration) };
   }
+
+  const inDoubt = (connection: Connection): Refusal =>
+    unavailable(
+      connection,
+      'refresh_in_doubt',
+      'another process that has stopped answering may have refreshed this connection',
+      LEASE_IN_DOUBT_RETRY_MS,
+    );
 
   const underWay = new Set<Promise<void>>();
   function track(work: Promise<void>): void {
@@ -121,7 +153,7 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
     const { id, generation } = claimed.connection;
     const moment = { now: clock.now(), monotonic: clock.monotonic() };
     const again = await store.claim(id, { attempt: fields.attempt, generation, ...moment });
-    return again === 'busy' || again === 'gone' ? undefined : { ...again, unresolved: claimed.unresolved };
+    return typeof again === 'string' ? undefined : { ...again, unresolved: claimed.unresolved };
   }
 
   /** Of two refresh tokens, the one that was issued last may be the only living one: it replaces the other. */
@@ -143,70 +175,121 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
     }
   }
 
+  /** One claim and its request. `withheld`: the request came too late to its claim, and was not sent. */
+  async function claimAndSend(
+    admitted: Admitted,
+    target: Target,
+    permission: Permission,
+    retried: RetriedGrant | undefined,
+    unready: ProviderFault | undefined,
+    isLast: boolean,
+    isSlow: () => void,
+  ): Promise<RefreshResult | LostResponse | 'busy' | 'withheld'> {
+    const { connection: before, resolved } = admitted;
+    const { id, generation, integration } = before;
+    const { auth } = resolved;
+    if (isStopped) throw new RateLimiterStopped('the broker is stopping');
+    const attempt = newId('att', clock.now());
+    const moment = { now: clock.now(), monotonic: clock.monotonic() };
+    const windowMs = isMinted(auth) ? Number.POSITIVE_INFINITY : reuseWindowMs(target);
+    const ask = { attempt, generation, ...moment, reuseWindowMs: windowMs, unsent: unsent.get(id) };
+    const claimed = await store.claim(id, ask);
+    if (claimed === 'busy') return 'busy';
+    if (claimed === 'gone') return concurrentRefreshes.result(before);
+    if (claimed === 'in_doubt') {
+      doubtful.set(id, moment.monotonic + LEASE_IN_DOUBT_RETRY_MS);
+      const message = 'refresh: the process that holds the lease has stopped answering, and may have spent the token';
+      log.warn({ attempt, connection: id, integration }, message);
+      return inDoubt(before);
+    }
+    unsent.delete(id);
+    const { connection, unresolved, fence } = claimed;
+    const fields = { attempt, connection: id, integration };
+    log.info(
+      { ...fields, generation: connection.generation, unresolved: unresolved?.attempt },
+      'refresh: lease claimed, intent recorded',
+    );
+    if (await committer.adopt(connection, fence, unresolved !== null)) return concurrentRefreshes.result(connection);
+    const spent = decryptRenewalSecrets(vault, id, claimed.credentials, auth);
+    if (!isRenewable(auth, spent)) return outcomes.notRefreshable({ claimed, auth, fields });
+
+    parts.reached?.('claimed');
+    const sent = { firstAt: unresolved?.startedAt ?? moment.now, at: moment.now, monotonic: clock.monotonic() };
+    let held = { claimed, auth, fields };
+    let isLate = false;
+    let reclaimed: Promise<boolean> | undefined;
+    async function renewHeld(): Promise<boolean> {
+      const again = isStopped ? undefined : await reclaim(held);
+      if (again) held = { ...held, claimed: again };
+      return again !== undefined;
+    }
+    const mayStillSend = () => !isStopped && held.claimed.isStillHeld();
+    const request = { ...requestOf(admitted, connection, spent), mayStillSend };
+    const { answer, later } = await spend({
+      request: async () =>
+        unready ? { ok: false, fault: unready } : provider.refresh(targets.targetOf(resolved, connection), request),
+      slowMs: parts.slowMs,
+      onSlow() {
+        isLate = true;
+        log.warn(fields, 'refresh: no response yet, the request stays open');
+        permission.isReported = true;
+        circuitBreakers.report(permission.permit, { cause: 'outage', fault: slowFault(parts.slowMs) });
+        isSlow();
+      },
+      secondAfterMs: secondRequestAfter(reuseWindowMs(target), parts.slowMs),
+      maySendAgain() {
+        log.info(fields, 'refresh: no response yet, requesting it again beside the open request');
+        reclaimed = renewHeld();
+        return reclaimed;
+      },
+    });
+    // An answer is committed under the newest claim, also if it came while that was made, or if that may have failed.
+    await reclaimed?.catch(() => renewHeld().catch(() => false));
+    const isWithheld = !answer.ok && answer.fault.code === 'withheld' && !answer.fault.outcomeUnknown;
+    if (isWithheld && (isStopped || !isLast)) {
+      log.warn(fields, 'refresh: request withheld, it came too late to its claim');
+      unsent.set(id, { fence: held.claimed.fence, unresolved });
+      return 'withheld';
+    }
+    parts.reached?.('answered');
+    const verdict = await report(permission, admitted, answer, { retried, isLate, isWithheld });
+    if (!answer.ok) return outcomes.failed(held, { ...verdict!, key: admitted.key, retried }, sent);
+    const result = await outcomes.succeeded(held, answer.value, spent);
+    if (later) track(keepLater(held, spent, answer.value, later));
+    return result;
+  }
+
   return {
     async run(admitted, { lostAt, isForced = false, retried }, isSlow) {
-      const { connection: before, resolved, key } = admitted;
-      const { auth } = resolved;
+      const { connection, resolved, key } = admitted;
+      const { id } = connection;
       const bypass = isForced || isInDoubt(lostAt, clock.now());
       const permit = await permitFor(key, bypass);
-      if ('retryIn' in permit) return circuitOpen(before, permit);
-      let isSent = false;
+      if ('retryIn' in permit) return circuitOpen(connection, permit);
+      const permission: Permission = { permit, isReported: false };
       try {
-        const attempt = newId('att', clock.now());
-        const moment = { now: clock.now(), monotonic: clock.monotonic() };
-        const claimed = await store.claim(before.id, { attempt, generation: before.generation, ...moment });
-        if (claimed === 'busy') return 'busy';
-        if (claimed === 'gone') return await concurrentRefreshes.result(before);
-        const { connection, unresolved, fence } = claimed;
-        const fields = { attempt, connection: connection.id, integration: connection.integration };
-        log.info(
-          { ...fields, generation: connection.generation, unresolved: unresolved?.attempt },
-          'refresh: lease claimed, intent recorded',
-        );
-        if (await committer.adopt(connection, fence, unresolved !== null))
-          return await concurrentRefreshes.result(connection);
-        const spent = decryptRenewalSecrets(vault, connection.id, claimed.credentials, auth);
-        if (!isRenewable(auth, spent)) return await outcomes.notRefreshable({ claimed, auth, fields });
-
-        parts.reached?.('claimed');
-        const sent = { firstAt: unresolved?.startedAt ?? moment.now, at: moment.now, monotonic: clock.monotonic() };
-        let held = { claimed, auth, fields };
-        let isLate = false;
-        let reclaimed: Promise<boolean> | undefined;
-        async function renewHeld(): Promise<boolean> {
-          const again = await reclaim(held);
-          if (again) held = { ...held, claimed: again };
-          return again !== undefined;
+        const target = targets.targetOf(resolved, connection);
+        const unready = await provider.prepare(target);
+        for (let claims = 1; ; claims++) {
+          const isLast = claims === MAX_CLAIMS;
+          const result = await claimAndSend(admitted, target, permission, retried, unready, isLast, isSlow);
+          if (result !== 'withheld') return result;
+          if (!isStopped) continue;
+          await store.releaseUnsent(id, unsent.get(id)!);
+          unsent.delete(id);
+          throw new RateLimiterStopped('the broker is stopping');
         }
-        const request = requestOf(admitted, connection, spent);
-        const { answer, later } = await spend({
-          request: () => provider.refresh(...request),
-          slowMs: parts.slowMs,
-          onSlow() {
-            isLate = true;
-            log.warn(fields, 'refresh: no response yet, the request stays open');
-            circuitBreakers.report(permit, { cause: 'outage', fault: slowFault(parts.slowMs) });
-            isSlow();
-          },
-          secondAfterMs: secondRequestAfter(reuseWindowMs(request[0]), parts.slowMs),
-          maySendAgain() {
-            log.info(fields, 'refresh: no response yet, requesting it again beside the open request');
-            reclaimed = renewHeld();
-            return reclaimed;
-          },
-        });
-        // An answer is committed under the newest claim, also if it came while that was made, or if that may have failed.
-        await reclaimed?.catch(() => renewHeld().catch(() => false));
-        isSent = true;
-        parts.reached?.('answered');
-        const verdict = await report(permit, admitted, answer, { retried, isLate });
-        if (!answer.ok) return await outcomes.failed(held, { ...verdict!, key, retried }, sent);
-        const result = await outcomes.succeeded(held, answer.value, spent);
-        if (later) track(keepLater(held, spent, answer.value, later));
-        return result;
       } finally {
-        if (!isSent) circuitBreakers.release(permit);
+        if (!permission.isReported) circuitBreakers.release(permit);
       }
+    },
+
+    inDoubt: (connection) => {
+      const isOver = clock.monotonic() >= (doubtful.get(connection.id) ?? 0);
+      return isOver ? undefined : inDoubt(connection);
+    },
+    stop() {
+      isStopped = true;
     },
 
     async drain() {

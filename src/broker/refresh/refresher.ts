@@ -3,7 +3,12 @@
 import { isInDoubt } from '../../domain/backoff.ts';
 import type { Connection } from '../../domain/connection.ts';
 import { withDeadline } from '../../domain/deadline.ts';
-import { HOLDER_WAIT_MS, SHUTDOWN_REFRESH_GRACE_MS, SLOW_REFRESH_MS } from '../../domain/time-limits.ts';
+import {
+  HOLDER_WAIT_MS,
+  MIN_RETRY_AFTER_MS,
+  SHUTDOWN_REFRESH_GRACE_MS,
+  SLOW_REFRESH_MS,
+} from '../../domain/time-limits.ts';
 import type { Clock, Logger, ProviderClient, Store, Telemetry, Vault } from '../../ports/index.ts';
 import type { Access } from '../audit/index.ts';
 import type { TokenCache } from '../cache/index.ts';
@@ -18,13 +23,13 @@ import { type Priority, type RateLimiter, RateLimiterStopped } from './rate-limi
 import { createRefreshAdmission, type RefreshConditions } from './refresh-admission.ts';
 import { createRefreshAttempts } from './refresh-attempt.ts';
 import { createRefreshOutcomes, type LostResponse, type RefreshPoint } from './refresh-outcome.ts';
+import { unavailable } from './refusals.ts';
 import { serveRescuedToken } from './rescued-token.ts';
 import { createSingleFlight } from './single-flight.ts';
 
 /**
  * One refresh at a time for each connection: a call while one is under way gets its result. A refresh is never given up
- * because its caller is. Each method rejects with `StoreError` or `VaultError`, or with `RateLimiterStopped` while the
- * broker stops.
+ * because its caller is. Each method rejects with `StoreError` or `VaultError`.
  */
 export interface Refresher {
   /**
@@ -44,6 +49,8 @@ export interface Refresher {
   resolve(id: string, lostAt: number): Promise<RefreshResult>;
   /** How many refreshes are under way. */
   inFlight(): number;
+  /** Synchronous: from now on no refresh token is claimed or sent; who needs one is refused. What has been sent continues. */
+  stopClaiming(): void;
   /**
    * Resolves when the refreshes that are under way have ended, or after `SHUTDOWN_REFRESH_GRACE_MS`. What is unanswered by
    * then keeps its intent, and the next start requests it again.
@@ -54,7 +61,7 @@ export interface Refresher {
 export interface RefresherParts {
   store: Store;
   vault: Vault;
-  provider: Pick<ProviderClient, 'refresh'>;
+  provider: Pick<ProviderClient, 'prepare' | 'refresh'>;
   targets: Targets;
   tokenCache: TokenCache;
   committer: RefreshCommitter;
@@ -97,13 +104,8 @@ export function createRefresher(parts: RefresherParts): Refresher {
   async function refreshOnce(id: string, priority: Priority, conditions: RefreshConditions): Promise<RefreshResult> {
     const result = await attempt(id, priority, conditions);
     if (!('lostAt' in result)) return result;
-    try {
-      const second = await attempt(id, 'read', { lostAt: result.lostAt });
-      return 'lostAt' in second ? second.refusal : second;
-    } catch (error) {
-      if (error instanceof RateLimiterStopped) return result.refusal;
-      throw error;
-    }
+    const second = await attempt(id, 'read', { lostAt: result.lostAt });
+    return 'lostAt' in second ? second.refusal : second;
   }
 
   async function attempt(
@@ -116,6 +118,8 @@ export function createRefresher(parts: RefresherParts): Refresher {
     const admitted = await admission.admit(id, conditions);
     if (!('resolved' in admitted)) return admitted;
     const { connection, resolved } = admitted;
+    const doubt = attempts.inDoubt(connection);
+    if (doubt) return doubt;
     flights.queued(id, connection);
     const until = clock.monotonic() + HOLDER_WAIT_MS;
     for (;;) {
@@ -124,7 +128,10 @@ export function createRefresher(parts: RefresherParts): Refresher {
           isSlow();
           flights.isSlow(id);
         });
-      const result = await rateLimiter.run(connection.integration, id, priority, run);
+      const result = await rateLimiter.run(connection.integration, id, priority, run).catch((error: unknown) => {
+        if (!(error instanceof RateLimiterStopped)) throw error;
+        return unavailable(connection, 'stopping', 'the broker is stopping', MIN_RETRY_AFTER_MS);
+      });
       if (result !== 'busy') return result;
       const concurrent = await concurrentRefreshes.wait(connection);
       if (concurrent === 'failed') {
@@ -150,6 +157,10 @@ export function createRefresher(parts: RefresherParts): Refresher {
       return flights.run(id, priority, () => refreshOnce(id, priority, { lostAt }));
     },
     inFlight: flights.count,
+    stopClaiming() {
+      rateLimiter.stop();
+      attempts.stop();
+    },
     drain: () => withDeadline(parts.graceMs ?? SHUTDOWN_REFRESH_GRACE_MS, drained(), () => undefined),
   };
 }

@@ -53,8 +53,8 @@ export function createRescueReplay({ commit, store, rescue, log }: Parts): Rescu
   }
 
   /**
-   * Commits the entry and removes it from the file. If another process has claimed the connection since and not committed
-   * yet, the entry stays in the file: that claim, or the next one, adopts it. If the database does not know the connection,
+   * Commits the entry and removes it from the file. If the store has lost the generation that it follows, the entry stays in
+   * the file until that one is back: the next claim adopts it. If the database does not know the connection,
    * it is not the one that the entry belongs to, whose owner would lose the grant: the entry stays.
    */
   async function settle(pending: PendingCommit): Promise<void> {
@@ -69,7 +69,10 @@ export function createRescueReplay({ commit, store, rescue, log }: Parts): Rescu
       );
     } else if (outcome === 'superseded' && !(await isObsolete(pending))) {
       leftToAdopt.add(connectionId);
-      log.info(fields, 'rescue file: entry left for the newer claim of its connection');
+      log.info(
+        fields,
+        'rescue file: entry left for the next claim, the store has an older generation of its connection',
+      );
     } else {
       await rescue.remove(attempt);
       leftToAdopt.delete(connectionId);

@@ -4,13 +4,13 @@ import { isInDoubt } from '../../domain/backoff.ts';
 import { CLAIMED_DUE_AGAIN_MS, SCHEDULER_HOLD_MS, SCHEDULER_TICK_MS } from '../../domain/time-limits.ts';
 import type { Clock, Logger, Store } from '../../ports/index.ts';
 import type { CircuitBreakers } from './failures/circuit-breaker.ts';
-import { type RateLimiter, RateLimiterStopped } from './rate-limiter.ts';
+import type { RateLimiter } from './rate-limiter.ts';
 import type { Refresher } from './refresher.ts';
 
 export interface Scheduler {
   /** Claims no due connections for `SCHEDULER_HOLD_MS`. Refreshes in doubt are still resolved: they cannot wait. */
   hold(): void;
-  /** Claims no more; resolves when the tick under way has ended. */
+  /** Claims no more, from this call on; resolves when the tick under way has ended. */
   stop(): Promise<void>;
 }
 
@@ -48,7 +48,6 @@ export function startScheduler({
 
   const ended = (id: string, refresh: Promise<unknown>): Promise<unknown> =>
     refresh.catch((error: unknown) => {
-      if (error instanceof RateLimiterStopped) return;
       log.error({ err: error, connection: id }, 'refresh: stopped by an error, will be due again');
     });
 
@@ -75,6 +74,7 @@ export function startScheduler({
    */
   async function resolveUnresolved(): Promise<void> {
     const unresolved = await store.unresolvedRefreshes();
+    if (isStopped) return;
     if (!unresolvedBefore && unresolved.length > 0)
       log.warn(
         { connections: unresolved.length },
@@ -88,7 +88,7 @@ export function startScheduler({
 
   async function tick(): Promise<void> {
     await resolveUnresolved();
-    if (isHeld()) return;
+    if (isHeld() || isStopped) return;
     const due = await store.dueIntegrations(clock.now());
     for (const { integration } of due) if (!isStopped) await claimFor(integration);
   }

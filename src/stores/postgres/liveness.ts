@@ -5,22 +5,33 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type SQL, type SQLWrapper, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
+import type { Instant } from '../../domain/instant.ts';
 import {
   HEARTBEAT_BROKEN_MS,
+  HEARTBEAT_CERTAIN_MS,
   HEARTBEAT_GRACE_MS,
   HEARTBEAT_INTERVAL_MS,
   HEARTBEAT_RETRY_MS,
   HEARTBEAT_TIMEOUT_MS,
+  LEASE_IN_DOUBT_MS,
   PROCESS_DEAD_AFTER_MS,
   PROCESS_ROW_RETENTION_MS,
 } from '../../domain/time-limits.ts';
 import { StoreError } from '../../ports/index.ts';
+import { createInstants, type Instants } from '../shared/instants.ts';
+import type { ProcessLocks } from '../shared/process-locks.ts';
 import { storeError } from './errors.ts';
 import { replicas } from './schema.ts';
 
 export interface Liveness {
   /** Names this process in leases. */
   readonly holder: string;
+  readonly instants: Instants;
+  /**
+   * Whether it is certain that no other process has seen this one as dead since then: each heartbeat was answered soon enough
+   * after the one before was sent, and the last one is recent. Synchronous.
+   */
+  wasAliveSince(then: Instant): boolean;
   /**
    * Makes sure that other processes see this one as alive, before it claims anything: one that has stalled, or was cut off,
    * is dead to them. Rejects with `StoreError` when the heartbeat fails.
@@ -50,16 +61,26 @@ export const isAlive = (holder: SQLWrapper): SQL<boolean> => sql<boolean>`exists
   select 1 from ${replicas} where ${replicas.holder} = ${holder}
     and ${replicas.seenAt} > clock_timestamp() - ${sql.raw(`interval '${PROCESS_DEAD_AFTER_MS} milliseconds'`)})`;
 
+/** Whether it may only be frozen: it has sent one within `LEASE_IN_DOUBT_MS`, and has not stopped. */
+export const mayBeFrozen = (holder: SQLWrapper): SQL<boolean> => sql<boolean>`exists (
+  select 1 from ${replicas} where ${replicas.holder} = ${holder}
+    and ${replicas.seenAt} > clock_timestamp() - ${sql.raw(`interval '${LEASE_IN_DOUBT_MS} milliseconds'`)})`;
+
 /** For `rowsOf`: how many brokers have the database open. */
 export const COUNT_LIVE = `select count(*) as value from replicas
   where seen_at > clock_timestamp() - interval '${PROCESS_DEAD_AFTER_MS} milliseconds'`;
 
 /**
  * `pool`: one that nothing slow keeps busy. `now`: milliseconds of a clock that only goes forward, and counts the time that
- * the machine sleeps: other processes do. Rejects when the first heartbeat fails.
+ * the machine sleeps: other processes do. `locks`: of the processes of this machine; those that have ended are dead to all at
+ * once. Rejects when the first heartbeat fails.
  */
-export async function startLiveness(pool: Pool, now: () => number): Promise<Liveness> {
-  const holder = randomUUID();
+export async function startLiveness(pool: Pool, now: () => number, locks?: ProcessLocks): Promise<Liveness> {
+  const holder = locks?.holder ?? randomUUID();
+  const instants = createInstants(now);
+  /** When the last answered heartbeat was sent, and since when (monotonic) each was answered in time. */
+  let certainAt: Instant = { monotonic: Number.NEGATIVE_INFINITY, wall: 0 };
+  let certainSince = Number.NEGATIVE_INFINITY;
   /** By the monotonic clock: when the last successful heartbeat was sent, and the first of an unbroken series ended. */
   let aliveAt = Number.NEGATIVE_INFINITY;
   let unbrokenSince = Number.NEGATIVE_INFINITY;
@@ -69,7 +90,8 @@ export async function startLiveness(pool: Pool, now: () => number): Promise<Live
   let sending: Promise<void> | undefined;
 
   async function send(): Promise<void> {
-    const sentAt = now();
+    const sent = instants.now();
+    const sentAt = sent.monotonic;
     const answered = pool.query(
       `insert into replicas (holder, seen_at, applied_seq) values ($1, clock_timestamp(), $2)
        on conflict (holder) do update set seen_at = excluded.seen_at`,
@@ -87,6 +109,8 @@ export async function startLiveness(pool: Pool, now: () => number): Promise<Live
       cancel.abort();
     }
     if (isDown || sentAt - aliveAt > PROCESS_DEAD_AFTER_MS / 2) unbrokenSince = now();
+    if (instants.elapsedSince(certainAt) > HEARTBEAT_CERTAIN_MS) certainSince = now();
+    certainAt = sent;
     aliveAt = sentAt;
     isDown = false;
   }
@@ -116,11 +140,20 @@ export async function startLiveness(pool: Pool, now: () => number): Promise<Live
     return sending;
   };
 
+  /** Deletes the rows of processes of this machine that have ended without doing so. */
+  async function reportDead(): Promise<void> {
+    for (const dead of locks?.dead() ?? []) {
+      await pool.query('delete from replicas where holder = $1', [dead]);
+      locks?.remove(dead);
+    }
+  }
+
   let timer: NodeJS.Timeout | undefined;
   const schedule = () => {
     const waitMs = isDown ? HEARTBEAT_RETRY_MS : HEARTBEAT_INTERVAL_MS;
     timer = setTimeout(() => {
       heartbeat()
+        .then(reportDead)
         .catch(() => undefined)
         .finally(() => timer && schedule());
     }, waitMs).unref();
@@ -130,9 +163,12 @@ export async function startLiveness(pool: Pool, now: () => number): Promise<Live
     `delete from replicas where seen_at < clock_timestamp() - interval '${PROCESS_ROW_RETENTION_MS} milliseconds'`,
   );
   await heartbeat();
+  await reportDead();
   schedule();
   return {
     holder,
+    instants,
+    wasAliveSince: (then) => then.monotonic >= certainSince && instants.elapsedSince(certainAt) < HEARTBEAT_CERTAIN_MS,
     ensureAlive: async () => {
       if (isDown || now() - aliveAt > PROCESS_DEAD_AFTER_MS / 2) await heartbeat();
     },
@@ -149,6 +185,7 @@ export async function startLiveness(pool: Pool, now: () => number): Promise<Live
       await sending?.catch(() => undefined);
       // When it fails, the heartbeats run out a little later.
       await pool.query('delete from replicas where holder = $1', [holder]).catch(() => undefined);
+      locks?.release();
     },
   };
 }

@@ -1,24 +1,30 @@
 // Leases, intents and refreshed credentials in PostgreSQL: one process at a time refreshes a connection, and commits the
 // answer.
 import { and, asc, desc, eq, getTableColumns, gte, inArray, isNotNull, isNull, max, not, or, sql } from 'drizzle-orm';
-import type { HeldLease, RefreshStore } from '../../ports/index.ts';
+import { SEND_AFTER_CLAIM_MS } from '../../domain/time-limits.ts';
+import type { RefreshStore } from '../../ports/index.ts';
 import { createLeaseObserver } from '../shared/lease-observer.ts';
 import {
   CLAIM_REPLACES,
+  commitMode,
+  committedFields,
   countDue,
   credentialColumns,
   failureOf,
   hasReasonOf,
+  isAfterLateAnswer,
   LATEST,
+  mayBeSpent,
   nextClaim,
   RELEASED,
   RESOLVED,
   refreshedColumns,
+  WITHOUT_INTENT,
   whyNotHeld,
 } from '../shared/leases.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
 import type { Orm, PostgresAccess } from './client.ts';
-import { isAlive, isKnown, type Liveness } from './liveness.ts';
+import { isAlive, isKnown, type Liveness, mayBeFrozen } from './liveness.ts';
 import { connections, grants, isActive, isDead, leases } from './schema.ts';
 
 /** A loose index scan: two index steps for each integration, however many connections it has. */
@@ -54,7 +60,7 @@ export function createRefreshStore(
   liveness: Liveness,
 ): RefreshStore {
   const observer = createLeaseObserver();
-  const { holder } = liveness;
+  const { holder, instants } = liveness;
   /**
    * Connections whose last operation has an unknown outcome: this process may hold their leases without knowing, so it
    * counts them as unresolved although it is alive.
@@ -90,6 +96,7 @@ export function createRefreshStore(
         lease: leases,
         isAlive: isAlive(leases.holder),
         isKnown: isKnown(leases.holder),
+        mayBeFrozen: mayBeFrozen(leases.holder),
       })
       .from(grants)
       .leftJoin(leases, eq(leases.connectionId, grants.connectionId))
@@ -106,13 +113,27 @@ export function createRefreshStore(
       })
       .onConflictDoUpdate({ target: leases.connectionId, set: CLAIM_REPLACES })
       .prepare(name('claim')),
+    giveBack: orm
+      .update(leases)
+      .set({
+        holder: null,
+        attempt: sql`case when ${leases.attempt} is null then null else ${placeholderFor(leases.attempt, 'attempt')}::text end`,
+        startedAt: sql`case when ${leases.attempt} is null then null else ${placeholderFor(leases.startedAt, 'startedAt')}::bigint end`,
+      })
+      .where(and(ofLease, eq(leases.fence, sql.placeholder('fence'))))
+      .prepare(name('give_back')),
     version: orm
-      .select({ status: connections.status, generation: connections.generation })
+      .select({ status: connections.status, generation: connections.generation, issuedAt: connections.issuedAt })
       .from(connections)
       .where(byId)
       .for('no key update')
       .prepare(name('version_locked')),
-    fence: orm.select({ fence: leases.fence }).from(leases).where(ofLease).prepare(name('fence')),
+    fence: orm
+      .select({ fence: leases.fence, holder: leases.holder, attempt: leases.attempt })
+      .from(leases)
+      .where(ofLease)
+      .prepare(name('lease')),
+    dropIntent: orm.update(leases).set(WITHOUT_INTENT).where(ofLease).prepare(name('drop_intent')),
     release: orm.update(leases).set(RELEASED).where(ofLease).prepare(name('release')),
     resolve: orm.update(leases).set(RESOLVED).where(ofLease).prepare(name('resolve')),
     refreshConnection: orm
@@ -128,45 +149,60 @@ export function createRefreshStore(
   }));
 
   /** Locks the connection: a lease that is held stays so until the transaction ends. */
-  async function refusalOf(orm: Orm, id: string, held: HeldLease): Promise<'gone' | 'superseded' | undefined> {
+  async function lockedVersion(orm: Orm, id: string) {
     const { version, fence } = statements(orm);
-    // Sent together, answered in this order: the fence is read with the connection locked.
+    // Sent together, answered in this order: the lease is read with the connection locked.
     const [[connection], [lease]] = await Promise.all([version.execute({ id }), fence.execute({ id })]);
-    return whyNotHeld(held, connection, lease);
+    return { connection, lease };
   }
 
   return {
-    async claim(id, { attempt, generation, now, monotonic }) {
+    async claim(id, asked) {
+      const { attempt, generation, now, monotonic, unsent } = asked;
       await liveness.ensureAlive();
+      const begun = instants.now();
+      const isStillHeld = () => instants.elapsedSince(begun) < SEND_AFTER_CLAIM_MS && liveness.wasAliveSince(begun);
       const claiming = transaction(async (orm) => {
         const { active, leased, claim } = statements(orm);
         const [[connection], [row]] = await Promise.all([active.execute({ id }), leased.execute({ id })]);
         if (!connection || connection.generation > generation || !row) return 'gone';
         const { credentials, lease } = row;
-        // Another process holds the lease, is alive, and has not held it for too long.
-        const isOthers =
+        if (
           lease !== null &&
           lease.holder !== null &&
           lease.holder !== holder &&
-          (liveness.canJudge() ? row.isAlive : row.isKnown);
-        if (isOthers && !observer.hasExpired(id, lease.fence, monotonic)) return 'busy';
-        const { fence, unresolved } = nextClaim(lease);
+          !observer.hasExpired(id, lease.fence, monotonic)
+        ) {
+          if (liveness.canJudge() ? row.isAlive : row.isKnown) return 'busy';
+          if (row.mayBeFrozen && mayBeSpent(lease, asked)) return 'in_doubt';
+        }
+        const { fence, unresolved } = nextClaim(lease, unsent);
         await claim.execute({ id, fence, holder, attempt, startedAt: unresolved?.startedAt ?? now });
-        return { connection, credentials, fence, unresolved };
+        return { connection, credentials, fence, unresolved, isStillHeld };
       });
       return tracked(id, claiming);
     },
 
+    releaseUnsent: (id, { fence, unresolved }) => {
+      const releasing = autocommit(async (orm) => {
+        const { giveBack } = statements(orm);
+        const { attempt = null, startedAt = null } = unresolved ?? {};
+        await giveBack.execute({ id, fence, attempt, startedAt });
+      });
+      return tracked(id, releasing);
+    },
+
     commitRefresh: (id, held, change, credentials, audit) => {
       const committing = transaction(async (orm) => {
-        const refusal = await refusalOf(orm, id, held);
-        if (refusal) return refusal;
-        const { refreshConnection, replaceCredentials, resolve } = statements(orm);
+        const { connection, lease } = await lockedVersion(orm, id);
+        const mode = commitMode(held, connection, lease);
+        if (mode === 'gone' || mode === 'superseded') return mode;
+        const { refreshConnection, replaceCredentials, resolve, dropIntent } = statements(orm);
         await Promise.all([
-          refreshConnection.execute({ ...change, id }),
+          refreshConnection.execute({ ...committedFields(change, connection!), id }),
           replaceCredentials.execute({ ...credentials, id }),
-          resolve.execute({ id }),
-          record(orm, audit, { kind: 'connection', id, generation: held.generation + 1 }),
+          (mode === 'release' ? resolve : dropIntent).execute({ id }),
+          record(orm, audit, { kind: 'connection', id, generation: connection!.generation + 1 }),
         ]);
         return 'committed' as const;
       });
@@ -175,10 +211,14 @@ export function createRefreshStore(
 
     recordRefreshFailure: (id, held, failure, audit) => {
       const recording = transaction(async (orm) => {
-        const refusal = await refusalOf(orm, id, held);
-        if (refusal) return refusal;
-        await orm.update(connections).set(failureOf(connections, failure)).where(eq(connections.id, id));
+        const { connection, lease } = await lockedVersion(orm, id);
         const { release, resolve } = statements(orm);
+        const refusal = whyNotHeld(held, connection, lease);
+        if (refusal) {
+          if (connection && isAfterLateAnswer(held, connection, lease)) await resolve.execute({ id });
+          return refusal;
+        }
+        await orm.update(connections).set(failureOf(connections, failure)).where(eq(connections.id, id));
         await (failure.resolved ? resolve : release).execute({ id });
         await record(orm, audit, { kind: 'connection', id, generation: held.generation });
         return 'recorded' as const;

@@ -1,5 +1,6 @@
 // The store on a PostgreSQL database, composed of its parts.
 import type { Store } from '../../ports/index.ts';
+import type { ProcessLocks } from '../shared/process-locks.ts';
 import { createAuditStore } from './audit.ts';
 import { createBarrier } from './barrier.ts';
 import { createCallerStore } from './callers.ts';
@@ -24,12 +25,13 @@ import { createUnreadableResponseStore } from './unreadable-responses.ts';
 
 /**
  * Opens `postgres://…` (see `readAddress`), and migrates it. `onNamesLost` is called when a pooler turns out to be in
- * between, so that statements are no longer named. Rejects with `StoreError`, also when a newer version made the database.
+ * between, so that statements are no longer named. `locks`: of the processes on this machine; released with the store. Rejects with `StoreError`, also when a newer version made the database.
  */
 export async function openPostgres(
   url: string,
   onNamesLost: () => void = () => undefined,
   monotonic: () => number = () => performance.now(),
+  locks?: ProcessLocks,
 ): Promise<Store> {
   const address = readAddress(url);
   await migrate(address);
@@ -42,7 +44,7 @@ export async function openPostgres(
   try {
     const usesNames = address.isNamed && (await supportsNamedStatements(pool, aside));
     if (usesNames !== address.isNamed) onNamesLost();
-    const liveness = await startLiveness(aside, monotonic);
+    const liveness = await startLiveness(aside, monotonic, locks);
     const changeFeed = openChangeFeed({ ...liveness, address, pool: aside, now: monotonic });
     const access = createAccess({ pool, usesNames, liveness, onNamesLost, onChanges: changeFeed.notify });
     let closing: Promise<void> | undefined;

@@ -2,7 +2,8 @@
 // `fence` is the fencing token. How long a lease lasts: `LEASE_MS` in domain/time-limits.ts, applied in lease-observer.ts.
 import { type Column, eq, isNull, type SQL, sql } from 'drizzle-orm';
 import type { Connection, EncryptedCredentials } from '../../domain/connection.ts';
-import type { Claimed, HeldLease, RefreshedFields, RefreshFailure } from '../../ports/index.ts';
+import { LOST_RESPONSE_RETRY_MS } from '../../domain/time-limits.ts';
+import type { Claim, Claimed, HeldLease, RefreshedFields, RefreshFailure } from '../../ports/index.ts';
 import { placeholdersFor } from './placeholders.ts';
 
 /** A row of `leases`. `holder` is null when released; `attempt` and `startedAt`, the intent, when it is resolved. */
@@ -14,19 +15,55 @@ export interface Lease {
 }
 
 /** The fence of the next claim, and the intent that it inherits. */
-export function nextClaim(lease: Lease | null | undefined): Pick<Claimed, 'fence' | 'unresolved'> {
+export function nextClaim(
+  lease: Lease | null | undefined,
+  unsent?: Claim['unsent'],
+): Pick<Claimed, 'fence' | 'unresolved'> {
   const attempt = lease?.attempt ?? null;
   const startedAt = lease?.startedAt ?? null;
+  const intent = attempt === null || startedAt === null ? null : { attempt, startedAt };
   return {
     fence: (lease?.fence ?? 0) + 1,
-    unresolved: attempt === null || startedAt === null ? null : { attempt, startedAt },
+    unresolved: unsent !== undefined && unsent.fence === lease?.fence ? unsent.unresolved : intent,
   };
 }
 
+/** Whether the holder of this lease, which may only be frozen, may have spent a refresh token that must not be spent again. */
+export function mayBeSpent({ attempt, startedAt }: Lease, { now, reuseWindowMs = 0 }: Claim): boolean {
+  const age = Math.max(0, now - (startedAt ?? now));
+  return attempt !== null && age > reuseWindowMs - LOST_RESPONSE_RETRY_MS;
+}
+
 /**
- * Undefined when the holder may still write. The lease itself may have been released: while no other claim and no other
- * credentials came after it, what it brings is the newest.
+ * How an answer is committed: `release`: the lease and the intent are released; `keep_newer`: a newer claim is under way,
+ * which keeps its lease, but its intent is of the generation that this answer replaces. Otherwise it is not committed.
  */
+export function commitMode(
+  held: HeldLease,
+  connection: { status: string; generation: number; issuedAt: number } | undefined,
+  lease: Omit<Lease, 'startedAt'> | undefined,
+): 'release' | 'keep_newer' | 'superseded' | 'gone' {
+  if (!connection || connection.status === 'revoked') return 'gone';
+  if (isAfterLateAnswer(held, connection, lease)) return 'release';
+  if (connection.generation !== held.generation) return 'superseded';
+  if (lease?.fence === held.fence) return 'release';
+  if (connection.issuedAt !== (held.issuedAt ?? connection.issuedAt)) return 'superseded';
+  return lease && lease.holder !== null ? 'keep_newer' : 'release';
+}
+
+/** An older claim has brought a late answer under this one (`keep_newer`), and nothing else has happened since. */
+export const isAfterLateAnswer = (
+  held: HeldLease,
+  { generation }: { generation: number },
+  lease: Omit<Lease, 'startedAt'> | undefined,
+): boolean =>
+  lease !== undefined &&
+  lease.fence === held.fence &&
+  lease.holder !== null &&
+  lease.attempt === null &&
+  generation === held.generation + 1;
+
+/** Undefined when the failure of this claim may be recorded: no other claim and no other credentials came after it. */
 export function whyNotHeld(
   held: HeldLease,
   connection: { status: string; generation: number } | undefined,
@@ -35,6 +72,10 @@ export function whyNotHeld(
   if (!connection || connection.status === 'revoked') return 'gone';
   return lease?.fence === held.fence && connection.generation === held.generation ? undefined : 'superseded';
 }
+
+/** A connection that an answer reactivates is due at once: whether its grant lives is not certain. */
+export const committedFields = (change: RefreshedFields, { status }: { status: string }): RefreshedFields =>
+  status === 'active' ? change : { ...change, nextRefreshAt: change.updatedAt };
 
 const REFRESHED = [
   'scopes',
@@ -99,7 +140,9 @@ export const credentialColumnsOf = <C extends Column>(grants: Record<keyof Encry
 });
 
 export const RELEASED = { holder: null } as const;
-export const RESOLVED = { holder: null, attempt: null, startedAt: null } as const;
+/** Of a claim that is under way: its holder stays. */
+export const WITHOUT_INTENT = { attempt: null, startedAt: null } as const;
+export const RESOLVED = { ...RELEASED, ...WITHOUT_INTENT } as const;
 /** A refresh in flight holds the old fence: its answer is superseded. */
 export const fencedOff = (leases: Record<'fence', Column>) => ({ ...RESOLVED, fence: sql`${leases.fence} + 1` });
 

@@ -20,8 +20,8 @@ import {
 import { rejectingWith } from '../shared/store-errors.ts';
 import { openDatabase, pathOf } from './database.ts';
 import { storeError } from './group-commit.ts';
-import { isInUse } from './liveness.ts';
 import { schemaState } from './migrations.ts';
+import { isInUse } from './process-locks.ts';
 import { countRescued } from './rescue-file.ts';
 import * as schema from './schema.ts';
 

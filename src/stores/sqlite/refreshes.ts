@@ -1,17 +1,23 @@
 // Leases, intents and refreshed credentials in SQLite: one process at a time refreshes a connection, and commits the answer.
 import { and, asc, desc, eq, getTableColumns, gte, isNotNull, lte, max, sql } from 'drizzle-orm';
-import type { HeldLease, RefreshStore } from '../../ports/index.ts';
+import { SEND_AFTER_CLAIM_MS } from '../../domain/time-limits.ts';
+import type { RefreshStore } from '../../ports/index.ts';
+import type { Instants } from '../shared/instants.ts';
 import { createLeaseObserver } from '../shared/lease-observer.ts';
 import {
   CLAIM_REPLACES,
+  commitMode,
+  committedFields,
   credentialColumns,
   failureOf,
   hasReasonOf,
+  isAfterLateAnswer,
   LATEST,
   nextClaim,
   RELEASED,
   RESOLVED,
   refreshedColumns,
+  WITHOUT_INTENT,
   whyNotHeld,
 } from '../shared/leases.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
@@ -81,6 +87,7 @@ export const lastRefreshAt = (orm: SqliteAccess['orm']) => {
 export function createRefreshStore(
   { orm, read, write, record }: SqliteAccess,
   liveness: Liveness,
+  instants: Instants,
 ): Omit<RefreshStore, 'countDue'> {
   const observer = createLeaseObserver();
   /** Another process holds the lease, is alive, and has not held it for too long. */
@@ -94,7 +101,8 @@ export function createRefreshStore(
   const connectionId = sql.placeholder('id');
   const ofLease = eq(leases.connectionId, connectionId);
   const { connectionId: _, ...secrets } = getTableColumns(grants);
-  const versions = { status: connections.status, generation: connections.generation };
+  const { status, generation, issuedAt } = getTableColumns(connections);
+  const versions = { status, generation, issuedAt };
   // Point reads, not a join: with one, better-sqlite3 takes three times as long for the same rows.
   const active = orm
     .select()
@@ -113,11 +121,6 @@ export function createRefreshStore(
   const due = dueConnections(orm).prepare();
   const dead = recentlyDead(orm).prepare();
   const refreshedLast = lastRefreshAt(orm).prepare();
-  const reactivate = orm
-    .update(connections)
-    .set({ status: 'active' })
-    .where(eq(connections.id, connectionId))
-    .prepare();
 
   const run = {
     claim: runner(
@@ -152,6 +155,28 @@ export function createRefreshStore(
         )
         .prepare(),
     ),
+    /** Of any connection, after `commitMode` has decided. */
+    refreshLate: runner(
+      orm,
+      orm
+        .update(connections)
+        .set({ status: 'active', ...refreshedColumns(connections) })
+        .where(eq(connections.id, connectionId))
+        .prepare(),
+    ),
+    dropIntent: runner(orm, orm.update(leases).set(WITHOUT_INTENT).where(ofLease).prepare()),
+    giveBack: runner(
+      orm,
+      orm
+        .update(leases)
+        .set({
+          holder: null,
+          attempt: sql`iif(${leases.attempt} is null, null, ${sql.placeholder('attempt')})`,
+          startedAt: sql`iif(${leases.attempt} is null, null, ${sql.placeholder('startedAt')})`,
+        })
+        .where(and(ofLease, eq(leases.fence, sql.placeholder('fence'))))
+        .prepare(),
+    ),
     replaceCredentials: runner(
       orm,
       orm.update(grants).set(credentialColumns(grants)).where(eq(grants.connectionId, connectionId)).prepare(),
@@ -166,39 +191,53 @@ export function createRefreshStore(
     ),
   };
 
-  const refusalOf = (id: string, held: HeldLease) => whyNotHeld(held, versionOf.get({ id }), leaseOf.get({ id }));
+  const versionAndLease = (id: string) => ({ connection: versionOf.get({ id }), lease: leaseOf.get({ id }) });
 
   return {
-    claim: (id, { attempt, generation, now, monotonic }) =>
+    claim: (id, { attempt, generation, now, monotonic, unsent }) =>
       write(() => {
+        const begun = instants.now();
         const connection = active.get({ id });
         if (!connection || connection.generation > generation) return 'gone';
         const lease = leaseOf.get({ id });
         if (lease && isBusy(id, lease, monotonic)) return 'busy';
-        const { fence, unresolved } = nextClaim(lease);
+        const { fence, unresolved } = nextClaim(lease, unsent);
         run.claim({ id, fence, holder: liveness.holder, attempt, startedAt: unresolved?.startedAt ?? now });
-        return { connection, credentials: credentialsOf.get({ id })!, fence, unresolved };
+        const isStillHeld = () => instants.elapsedSince(begun) < SEND_AFTER_CLAIM_MS;
+        return { connection, credentials: credentialsOf.get({ id })!, fence, unresolved, isStillHeld };
+      }),
+
+    releaseUnsent: (id, { fence, unresolved }) =>
+      write(() => {
+        const { attempt = null, startedAt = null } = unresolved ?? {};
+        run.giveBack({ id, fence, attempt, startedAt });
       }),
 
     commitRefresh: (id, held, change, credentials, audit) =>
       write(() => {
-        const refresh = () => run.refreshConnection({ ...change, id, ...held }).changes > 0;
-        if (!refresh()) {
-          const refusal = refusalOf(id, held);
-          if (refusal) return refusal;
-          reactivate.run({ id });
-          refresh();
+        let generation = held.generation + 1;
+        let mode: ReturnType<typeof commitMode> = 'release';
+        if (run.refreshConnection({ ...change, id, fence: held.fence, generation: held.generation }).changes === 0) {
+          const { connection, lease } = versionAndLease(id);
+          mode = commitMode(held, connection, lease);
+          if (mode === 'gone' || mode === 'superseded') return mode;
+          run.refreshLate({ ...committedFields(change, connection!), id });
+          generation = connection!.generation + 1;
         }
         run.replaceCredentials({ ...credentials, id });
-        run.resolve({ id });
-        record(audit, { kind: 'connection', id, generation: held.generation + 1 });
+        (mode === 'release' ? run.resolve : run.dropIntent)({ id });
+        record(audit, { kind: 'connection', id, generation });
         return 'committed';
       }),
 
     recordRefreshFailure: (id, held, failure, audit) =>
       write(() => {
-        const refusal = refusalOf(id, held);
-        if (refusal) return refusal;
+        const { connection, lease } = versionAndLease(id);
+        const refusal = whyNotHeld(held, connection, lease);
+        if (refusal) {
+          if (connection && isAfterLateAnswer(held, connection, lease)) run.resolve({ id });
+          return refusal;
+        }
         orm.update(connections).set(failureOf(connections, failure)).where(eq(connections.id, id)).run();
         (failure.resolved ? run.resolve : run.release)({ id });
         record(audit, { kind: 'connection', id, generation: held.generation });

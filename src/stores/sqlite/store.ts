@@ -1,6 +1,7 @@
 // The store on an embedded SQLite file, composed of its parts.
 import { drizzle } from 'drizzle-orm/better-sqlite3';
 import type { Store } from '../../ports/index.ts';
+import { createInstants } from '../shared/instants.ts';
 import { rejectingWith } from '../shared/store-errors.ts';
 import { auditWriter, createAuditStore } from './audit.ts';
 import { createBarrier } from './barrier.ts';
@@ -56,7 +57,7 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
     ...createColdRead(client),
     countConnections: counts.countConnections,
     countDue: counts.countDue,
-    ...createRefreshStore(access, liveness),
+    ...createRefreshStore(access, liveness, createInstants(monotonic)),
     ...createRateBucketStore(access),
     ...createRevocationStore(access),
     ...createAuditStore(access),

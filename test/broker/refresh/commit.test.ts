@@ -235,35 +235,30 @@ describe('rescued response whose connection another broker on the same file has 
     expect(await rescuedResponses()).toEqual([]);
   };
 
-  test('a start leaves it in the file, and the other broker adopts it', async () => {
+  test('a start commits it, and the failure of the other claim changes nothing', async () => {
+    const { pending, other, newer } = await claimedByOther();
+    await committerOn().recover();
+    await expectAdopted(pending);
+    const error = { code: 'invalid_grant', detail: 'spent', at: NOW, retryAt: null };
+    const failure = { reason: 'refresh_outcome_unknown' as const, error, nextRefreshAt: null, resolved: true };
+    const held = { fence: newer.fence, generation: 1 };
+    expect(await other.recordRefreshFailure(pending.connectionId, held, failure, anEntry())).toBe('superseded');
+    await expectAdopted(pending);
+  });
+
+  test('the other broker adopts it, if it is the first to look', async () => {
     const { pending, newer, committerOfOther } = await claimedByOther();
-    const started = committerOn();
-    await started.recover();
-    expect(await rescuedResponses()).toEqual([pending]);
-    expect(started.rescuedFor(pending.connectionId)).toBeUndefined();
     expect(await committerOfOther.adopt(newer.connection, newer.fence, true)).toBe(true);
     await expectAdopted(pending);
   });
 
-  test('the other broker dies too: the next claim adopts it', async () => {
-    const { pending, other } = await claimedByOther();
-    const started = committerOn();
-    await started.recover();
-    await other.close();
-    expect(await store.unresolvedRefreshes()).toEqual([{ id: pending.connectionId, startedAt: NOW }]);
-    const next = await store.claim(pending.connectionId, { attempt: 'att_3', generation: 1, now: NOW, monotonic: 0 });
-    if (typeof next === 'string') throw new Error(next);
-    expect(await started.adopt(next.connection, next.fence, true)).toBe(true);
-    await expectAdopted(pending);
-  });
-
-  test('a superseded claim leaves it to the newest claim', async () => {
-    const { pending, other, newer, committerOfOther } = await claimedByOther();
-    const newest = await other.claim(pending.connectionId, { attempt: 'att_3', generation: 1, now: NOW, monotonic: 0 });
-    if (typeof newest === 'string') throw new Error(newest);
-    expect(await committerOfOther.adopt(newer.connection, newer.fence, true)).toBe(true);
-    expect(await rescuedResponses()).toEqual([pending]);
-    expect(await committerOfOther.adopt(newest.connection, newest.fence, true)).toBe(true);
+  test('it reactivates a connection that the other broker has judged meanwhile', async () => {
+    const { pending, other, newer } = await claimedByOther();
+    const error = { code: 'invalid_grant', detail: 'spent', at: NOW, retryAt: null };
+    const failure = { reason: 'refresh_outcome_unknown' as const, error, nextRefreshAt: null, resolved: true };
+    await other.recordRefreshFailure(pending.connectionId, { fence: newer.fence, generation: 1 }, failure, anEntry());
+    expect(await store.connection(pending.connectionId)).toMatchObject({ status: 'needs_reauth' });
+    await committerOn().recover();
     await expectAdopted(pending);
   });
 
@@ -418,7 +413,7 @@ describe('standby that took the store over without the last commits', () => {
     expect(await recentCommits.missingFromStore()).toEqual([]);
   });
 
-  test('a rescued response is adopted although its intent is lost', async () => {
+  test('a rescued response is committed although its claim is lost', async () => {
     const committer = committerOn(failing(1));
     const { connection } = await connected(store);
     let pending: PendingCommit | undefined;
@@ -427,9 +422,6 @@ describe('standby that took the store over without the last commits', () => {
       expect(await committer.commit(pending)).toBe('rescued');
     });
     await committer.replayRescueFile();
-    expect(await rescuedResponses()).toEqual([pending]);
-    const claimed = await claimAgain(connection.id);
-    expect(await committer.adopt(claimed.connection, claimed.fence, false)).toBe(true);
     expect(await tokenOf(connection.id)).toBe(pending!.grant.accessToken);
     expect(await rescuedResponses()).toEqual([]);
   });

@@ -43,7 +43,9 @@ export function refreshes(at: Opened): void {
     test('returns the connection and its credentials', async () => {
       const { connection, credentials } = await connected(at.store);
       const first = await claimed(connection.id);
-      expect(first).toEqual({ connection, credentials, fence: expect.any(Number), unresolved: null });
+      const isStillHeld = expect.any(Function);
+      expect(first).toEqual({ connection, credentials, fence: expect.any(Number), unresolved: null, isStillHeld });
+      expect(first.isStillHeld()).toBe(true);
       expect(await at.store.connection(connection.id)).toEqual(connection);
     });
 
@@ -138,7 +140,7 @@ export function refreshes(at: Opened): void {
       expect(await at.store.servedRow(id)).toEqual({ connection: committed, accessToken: credentials.accessToken });
       expect(await recorded(at.store, audit)).toBe(true);
       const next = await claimed(id, aClaim({ attempt: 'att_2' }));
-      expect(next).toEqual({ connection: committed, credentials, fence: expect.any(Number), unresolved: null });
+      expect(next).toMatchObject({ connection: committed, credentials, unresolved: null });
       expect(next.fence).toBeGreaterThan(held.fence);
     });
 
@@ -173,37 +175,36 @@ export function refreshes(at: Opened): void {
       expect((await at.store.connection(id))?.generation).toBe(2);
     });
 
-    test('superseded by a later claim, which keeps its lease', async () => {
+    test('superseded by newer credentials', async () => {
       const { id, held } = await claimedNew();
-      const other = await at.another();
-      const later = await takenOver(id, other, { attempt: 'att_2' });
+      const later = await takenOver(id, await at.another(), { attempt: 'att_2' });
+      await at.store.commitRefresh(id, heldBy(later), someRefreshedFields(), someCredentials(), anEntry());
       const before = await at.store.servedRow(id);
       const audit = anEntry();
-      expect(await at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), audit)).toBe(
-        'superseded',
-      );
-      expect(await at.store.recordRefreshFailure(id, held, aFailure({ reason: 'grant_revoked' }), audit)).toBe(
+      for (const generation of [held.generation, held.generation + 2])
+        expect(
+          await at.store.commitRefresh(id, { ...held, generation }, someRefreshedFields(), someCredentials(), audit),
+        ).toBe('superseded');
+      expect(await at.store.servedRow(id)).toEqual(before);
+      expect(await recorded(at.store, audit)).toBe(false);
+    });
+
+    test('superseded by a reconnect, also of the claim that was under way', async () => {
+      const { id, connection, held } = await claimedNew();
+      await at.store.renewConnection(connection, someCredentials(), null, anEntry());
+      const before = await at.store.servedRow(id);
+      expect(await at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry())).toBe(
         'superseded',
       );
       expect(await at.store.servedRow(id)).toEqual(before);
-      expect(await recorded(at.store, audit)).toBe(false);
-      expect(await at.store.claim(id, aClaim())).toBe('busy');
-      expect(await other.commitRefresh(id, heldBy(later), someRefreshedFields(), someCredentials(), anEntry())).toBe(
-        'committed',
-      );
     });
 
-    test('superseded by another generation, or without any claim', async () => {
-      const { id, held } = await claimedNew();
+    test('succeeds for a claim that the database has lost', async () => {
       const { connection } = await connected(at.store);
-      const wrong = { ...held, generation: held.generation + 1 };
-      expect(await at.store.commitRefresh(id, wrong, someRefreshedFields(), someCredentials(), anEntry())).toBe(
-        'superseded',
-      );
-      const never = { fence: 0, generation: 1 };
+      const held = { fence: 7, generation: 1 };
       expect(
-        await at.store.commitRefresh(connection.id, never, someRefreshedFields(), someCredentials(), anEntry()),
-      ).toBe('superseded');
+        await at.store.commitRefresh(connection.id, held, someRefreshedFields(), someCredentials(), anEntry()),
+      ).toBe('committed');
     });
 
     test('gone after a revocation, and nothing changes', async () => {
@@ -218,6 +219,158 @@ export function refreshes(at: Opened): void {
       );
       expect(await at.store.servedRow(id)).toEqual(tombstone);
       expect(await recorded(at.store, audit)).toBe(false);
+    });
+  });
+
+  describe('commitRefresh of a late answer', () => {
+    /** Claimed, then taken over by another process. */
+    async function overtaken() {
+      const { id, connection, held } = await claimedNew();
+      const other = await at.another();
+      const later = heldBy(await takenOver(id, other, { attempt: 'att_2' }));
+      const credentials = someCredentials();
+      const change = someRefreshedFields();
+      const audit = anEntry();
+      const commitLate = () => at.store.commitRefresh(id, held, change, credentials, audit);
+      return { id, connection, held, other, later, credentials, change, audit, commitLate };
+    }
+    const tokenOf = async (id: string) => (await at.store.servedRow(id))?.accessToken;
+
+    test.each([true, false])('succeeds after the newer claim has failed, resolved: %s', async (resolved) => {
+      const { id, connection, other, later, credentials, change, audit, commitLate } = await overtaken();
+      await other.recordRefreshFailure(id, later, aFailure({ resolved }), anEntry());
+      expect(await commitLate()).toBe('committed');
+      expect(await at.store.servedRow(id)).toEqual({
+        connection: { ...connection, ...change, generation: 2, failures: 0, lastRefreshError: null },
+        accessToken: credentials.accessToken,
+      });
+      expect(await recorded(at.store, audit)).toBe(true);
+      expect((await claimed(id, aClaim({ attempt: 'att_3' }), other)).unresolved).toBeNull();
+    });
+
+    test.each(['refresh_outcome_unknown', 'grant_revoked'] as const)(
+      'reactivates a connection that the newer claim has judged %s, and is due at once',
+      async (reason) => {
+        const { id, other, later, credentials, change, commitLate } = await overtaken();
+        await other.recordRefreshFailure(id, later, aFailure({ reason, nextRefreshAt: null }), anEntry());
+        expect(await commitLate()).toBe('committed');
+        expect(await at.store.connection(id)).toMatchObject({
+          status: 'active',
+          reason: null,
+          generation: 2,
+          failures: 0,
+          lastRefreshError: null,
+          nextRefreshAt: change.updatedAt,
+        });
+        expect(await tokenOf(id)).toBe(credentials.accessToken);
+      },
+    );
+
+    test('under a newer claim: succeeds, and that claim keeps its lease without its intent', async () => {
+      const { id, other, credentials, commitLate } = await overtaken();
+      expect(await commitLate()).toBe('committed');
+      expect(await tokenOf(id)).toBe(credentials.accessToken);
+      expect(await at.store.claim(id, aClaim({ attempt: 'att_3' }))).toBe('busy');
+      await other.close();
+      expect(await at.store.unresolvedRefreshes()).toEqual([]);
+      expect((await claimed(id, aClaim({ attempt: 'att_3' }))).unresolved).toBeNull();
+    });
+
+    test('under a newer claim that fails then: its failure is not recorded, and its lease is free', async () => {
+      const { id, other, later, commitLate } = await overtaken();
+      await commitLate();
+      const before = await at.store.servedRow(id);
+      const audit = anEntry();
+      const failure = aFailure({ reason: 'refresh_outcome_unknown' });
+      expect(await other.recordRefreshFailure(id, later, failure, audit)).toBe('superseded');
+      expect(await recorded(at.store, audit)).toBe(false);
+      expect(await at.store.servedRow(id)).toEqual(before);
+      expect((await claimed(id, aClaim({ attempt: 'att_3' }))).unresolved).toBeNull();
+    });
+
+    test('under a newer claim that succeeds then: its answer replaces the late one', async () => {
+      const { id, other, later, commitLate } = await overtaken();
+      await commitLate();
+      const newest = someCredentials();
+      expect(await other.commitRefresh(id, later, someRefreshedFields(), newest, anEntry())).toBe('committed');
+      expect(await tokenOf(id)).toBe(newest.accessToken);
+      expect((await at.store.connection(id))?.generation).toBe(3);
+      expect(await other.commitRefresh(id, later, someRefreshedFields(), someCredentials(), anEntry())).toBe(
+        'superseded',
+      );
+      expect((await claimed(id, aClaim({ attempt: 'att_3' }))).unresolved).toBeNull();
+    });
+
+    test('under a newer claim, and a reconnect after it: the answer of the newer claim is superseded', async () => {
+      const { id, connection, other, later, commitLate } = await overtaken();
+      await commitLate();
+      const owners = someCredentials();
+      await at.store.renewConnection(connection, owners, null, anEntry());
+      expect(await other.commitRefresh(id, later, someRefreshedFields(), someCredentials(), anEntry())).toBe(
+        'superseded',
+      );
+      expect(await tokenOf(id)).toBe(owners.accessToken);
+    });
+
+    test('its failure is not recorded, whatever the newer claim does', async () => {
+      const { id, held, other, later } = await overtaken();
+      const before = await at.store.servedRow(id);
+      const failure = aFailure({ reason: 'grant_revoked' });
+      expect(await at.store.recordRefreshFailure(id, held, failure, anEntry())).toBe('superseded');
+      expect(await at.store.servedRow(id)).toEqual(before);
+      expect(await at.store.claim(id, aClaim())).toBe('busy');
+      expect(await other.commitRefresh(id, later, someRefreshedFields(), someCredentials(), anEntry())).toBe(
+        'committed',
+      );
+    });
+  });
+
+  describe('a claim under which nothing was sent', () => {
+    test('is replaced by the next one, which inherits no intent of it', async () => {
+      const { connection } = await connected(at.store);
+      const first = await claimed(connection.id);
+      const again = await claimed(connection.id, aClaim({ attempt: 'att_2', unsent: first }));
+      expect(again.unresolved).toBeNull();
+      expect(again.fence).toBeGreaterThan(first.fence);
+    });
+
+    test('leaves what it has inherited itself', async () => {
+      const { id, held } = await claimedNew();
+      await at.store.recordRefreshFailure(id, held, aFailure({ resolved: false }), anEntry());
+      const second = await claimed(id, aClaim({ attempt: 'att_2', now: NOW + 5_000 }));
+      const third = await claimed(id, aClaim({ attempt: 'att_3', now: NOW + 9_000, unsent: second }));
+      expect(third.unresolved).toEqual({ attempt: 'att_1', startedAt: NOW });
+    });
+
+    test('leaves the intent of another process that has claimed since', async () => {
+      const { connection } = await connected(at.store);
+      const first = await claimed(connection.id);
+      const other = await at.another();
+      await takenOver(connection.id, other, { attempt: 'att_2' });
+      await other.close();
+      const third = await claimed(connection.id, aClaim({ attempt: 'att_3', unsent: first }));
+      expect(third.unresolved).toMatchObject({ attempt: 'att_2' });
+    });
+
+    test('is given back as if it had never been made', async () => {
+      const { connection } = await connected(at.store);
+      const first = await claimed(connection.id);
+      await at.store.releaseUnsent(connection.id, first);
+      expect(await at.store.unresolvedRefreshes()).toEqual([]);
+      expect(await at.store.connection(connection.id)).toEqual(connection);
+      const other = await at.another();
+      expect((await claimed(connection.id, aClaim({ attempt: 'att_2' }), other)).unresolved).toBeNull();
+      // It is not the newest any more.
+      await at.store.releaseUnsent(connection.id, first);
+      expect(await at.store.claim(connection.id, aClaim({ attempt: 'att_3' }))).toBe('busy');
+    });
+
+    test('is given back with what it has inherited', async () => {
+      const { id, held } = await claimedNew();
+      await at.store.recordRefreshFailure(id, held, aFailure({ resolved: false }), anEntry());
+      const second = await claimed(id, aClaim({ attempt: 'att_2', now: NOW + 5_000 }));
+      await at.store.releaseUnsent(id, second);
+      expect(await at.store.unresolvedRefreshes()).toEqual([{ id, startedAt: NOW }]);
     });
   });
 

@@ -6,7 +6,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { startBroker } from '../../../demo/broker.ts';
 import { createCookieJar, walkThrough } from '../../../demo/browser.ts';
 import { generateKey } from '../../../src/adapters/keyring/keyring.ts';
-import { ask } from '../../support/broker.ts';
+import { ask, type Json } from '../../support/broker.ts';
 import { aDatabase } from '../../support/postgres.ts';
 import { INTEGRATION, type RestartableBroker, startRestartableBroker } from '../../support/restartable-broker.ts';
 
@@ -73,6 +73,9 @@ describe('two brokers on one PostgreSQL database', () => {
 
   test('the other takes over when one is killed during a refresh', async () => {
     const h = await restartable();
+    // Otherwise the dead one might only be frozen: test/system/replicas/frozen.test.ts.
+    const params = { ...(h.integrationBody.params as Json), refresh_reuse_window: '60' };
+    await h.ask('PUT', `/v1/integrations/${INTEGRATION}`, { ...h.integrationBody, params });
     const [doomed, heir] = [h.current(), await h.start({ elsewhere: true })];
     const [path, waited] = [await h.importConnection('user_42'), await h.importConnection('user_43')].map(
       (id) => `/v1/connections/${id}`,
