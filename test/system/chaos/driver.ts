@@ -1,6 +1,6 @@
 // A chaos run: one provider, one database, brokers that are killed and restarted, and readers that check every token.
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -26,6 +26,8 @@ export interface Options {
   program?: string | undefined;
   /** The number of brokers; one by default. */
   replicas?: number;
+  /** The provider's token endpoint is over TLS. */
+  tls?: boolean;
 }
 
 export interface ChaosRun {
@@ -41,6 +43,8 @@ export interface ChaosRun {
   startBroker(): Promise<RunningProcess>;
   /** A random running broker. */
   broker(): RunningProcess;
+  /** All running brokers. */
+  brokers(): RunningProcess[];
   setProviderRules(change: Partial<Rules>): Promise<void>;
   refreshesFrom(index: number): Promise<RefreshRecord[]>;
   /** Sends SIGKILL, and starts the broker again. */
@@ -85,9 +89,11 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
     VALETKEY_REFRESH_RATE: String(limits.perSecond),
     VALETKEY_LOG_LEVEL: 'info',
   };
-  const provider = await launchProvider(seed, logPath);
+  const provider = await launchProvider(seed, logPath, options.tls);
+  const certificate = join(folder, 'provider.pem');
+  if (provider.certificate !== undefined) await writeFile(certificate, provider.certificate);
   const brokers: Brokers = createBrokers({
-    env,
+    env: provider.certificate === undefined ? env : { ...env, NODE_EXTRA_CA_CERTS: certificate },
     folder,
     logPath,
     random,
@@ -227,7 +233,7 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
   });
 
   async function recover(): Promise<Observations> {
-    await provider.control('rules', { faults: {}, latency: [0, 5], clockSkewMs: 0 });
+    await provider.control('rules', { faults: {}, latency: [0, 5], clockSkewMs: 0, closes: 0 });
     await pause(2_000);
     reading = false;
     await Promise.all(readers);
@@ -277,6 +283,7 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
     replicas: brokers.replicas,
     startBroker: start,
     broker,
+    brokers: brokers.running,
     setProviderRules: async (change) => void (await provider.control('rules', change)),
     refreshesFrom: async (from) => (await provider.control('log', { from })).spends,
     kill: (target = broker()) =>

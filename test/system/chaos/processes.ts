@@ -10,10 +10,11 @@ import type { Controls } from './provider.ts';
 /** A process's message when it accepts requests. */
 export interface Listening {
   url: string;
+  /** The certificate (PEM) and the URL of what it serves over TLS. */
+  tls?: { url: string; certificate: string };
 }
 
-export interface RunningProcess {
-  url: string;
+export interface RunningProcess extends Listening {
   send(order: Command): void;
   /** Freezes the process (SIGSTOP), or lets it go on (SIGCONT). */
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void;
@@ -50,7 +51,7 @@ async function launch(
   clearTimeout(late);
   if (!Array.isArray(first)) return undefined;
   return {
-    url: (first[0] as Listening).url,
+    ...(first[0] as Listening),
     send: (order) => void child.send(order),
     signal: (signal) => void child.kill(signal),
     gone,
@@ -71,16 +72,20 @@ export const launchBroker = (env: Record<string, string>, logPath: string, progr
 
 export interface ChaosProvider {
   tokenUrl: string;
+  /** PEM, when the token endpoint is over TLS. */
+  certificate: string | undefined;
   control<C extends keyof Controls>(name: C, ask: Controls[C]['ask']): Promise<Controls[C]['answer']>;
   signal: RunningProcess['signal'];
   end(): Promise<unknown>;
 }
 
-export async function launchProvider(seed: number, logPath: string): Promise<ChaosProvider> {
+/** `tls`: the token endpoint is over TLS. */
+export async function launchProvider(seed: number, logPath: string, tls = false): Promise<ChaosProvider> {
   const running = await launch('provider.ts', [String(seed)], {}, logPath);
   if (!running) throw new Error(`the provider did not start: ${logPath}`);
   return {
-    tokenUrl: `${running.url}/token`,
+    tokenUrl: `${tls ? running.tls!.url : running.url}/token`,
+    certificate: tls ? running.tls!.certificate : undefined,
     async control<C extends keyof Controls>(name: C, ask: Controls[C]['ask']) {
       const response = await fetch(`${running.url}/control/${name}`, { method: 'POST', body: JSON.stringify(ask) });
       return (await response.json()) as Controls[C]['answer'];

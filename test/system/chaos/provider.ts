@@ -3,9 +3,12 @@
 //
 // `POST /token` is for brokers; `POST /control/…` is for the test. All state is in memory.
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
+import { createCertificate, pem } from '../../support/certificate.ts';
 import type { Listening } from './processes.ts';
 import { createSeededRandom, type SeededRandom } from './seeded-random.ts';
 import { createTokenFamilies, type SpendOutcome, type TokenState } from './token-families.ts';
@@ -38,6 +41,8 @@ export interface Rules {
   faults: Partial<Record<Fault, number>>;
   /** The error of the Date header in milliseconds. */
   clockSkewMs: number;
+  /** The share of answers after which the connection is closed, so that the next request makes a new one. */
+  closes: number;
 }
 
 export interface RefreshRecord {
@@ -63,7 +68,15 @@ export interface Controls {
   log: { ask: { from: number }; answer: { spends: RefreshRecord[] } };
 }
 
-const DEFAULT_RULES: Rules = { windowMs: 0, life: [3, 3], latency: [0, 0], retryAfter: 1, faults: {}, clockSkewMs: 0 };
+const DEFAULT_RULES: Rules = {
+  windowMs: 0,
+  life: [3, 3],
+  latency: [0, 0],
+  retryAfter: 1,
+  faults: {},
+  clockSkewMs: 0,
+  closes: 0,
+};
 
 const digest = (text: string) => createHash('sha256').update(text).digest('base64url').slice(0, 12);
 
@@ -98,6 +111,7 @@ function createProvider(random: SeededRandom) {
         'cache-control': 'no-store',
         date: new Date(Date.now() + rules.clockSkewMs).toUTCString(),
         ...(late !== null && { 'retry-after': String(late) }),
+        ...(random.next() < rules.closes && { connection: 'close' }),
       })
       .end(typeof body === 'string' ? body : JSON.stringify(body));
   }
@@ -165,16 +179,23 @@ function createProvider(random: SeededRandom) {
 }
 
 if (import.meta.main) {
-  const server = createServer(createProvider(createSeededRandom(Number(process.argv[2] ?? 1))));
-  // Longer than the brokers' own keep-alive, so that they never reuse a closed connection.
-  server.keepAliveTimeout = 60_000;
-  server.listen(0, '127.0.0.1', () => {
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    process.send?.({ url } satisfies Listening);
-  });
+  const handler = createProvider(createSeededRandom(Number(process.argv[2] ?? 1)));
+  const { pem: certificate, privateKey } = createCertificate('127.0.0.1');
+  const servers = [createServer(handler), createTlsServer({ key: pem(privateKey), cert: certificate }, handler)];
+  for (const server of servers) {
+    // Longer than the brokers' own keep-alive, so that they never reuse a closed connection.
+    server.keepAliveTimeout = 60_000;
+    server.listen(0, '127.0.0.1');
+  }
+  await Promise.all(servers.map((server) => once(server, 'listening')));
+  const [port, tlsPort] = servers.map((server) => (server.address() as AddressInfo).port);
+  const tls = { url: `https://127.0.0.1:${tlsPort}`, certificate };
+  process.send?.({ url: `http://127.0.0.1:${port}`, tls } satisfies Listening);
   process.on('SIGTERM', () => {
-    server.close();
-    server.closeAllConnections();
+    for (const server of servers) {
+      server.close();
+      server.closeAllConnections();
+    }
   });
   // The parent process is gone.
   process.on('disconnect', () => process.exit());

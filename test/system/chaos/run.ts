@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { Client } from 'pg';
 import { startPostgres } from '../../support/postgres-server.ts';
 import { type ChaosRun, type Options, startChaosRun } from './driver.ts';
+import * as freezes from './freezes.ts';
 import * as outages from './outages.ts';
 import { type Figures, summarize, violatedInvariants } from './results.ts';
 import * as scenarios from './scenarios.ts';
@@ -84,6 +85,7 @@ const faultSteps: Step[] = [
   ['slow-responses', scenarios.slowResponses(60_000, 9_000)],
   ['very-slow-responses', scenarios.slowResponses(60_000, 40_000)],
   ['broker-frozen', scenarios.brokerFrozen(5, 12_000)],
+  ['replicas-frozen', freezes.replicasFrozen(Math.ceil(kills / 5))],
   ...(server ? postgresSteps : sqliteSteps),
 ];
 
@@ -114,6 +116,7 @@ for (const { name, windowMs, kills: count, concurrency } of PARTS) {
     limits: { concurrency, perSecond: 200 },
     readers: 6,
     replicas,
+    tls: true,
     postgres: server && (await createDatabase(server.url, name)),
   };
   const context = await startChaosRun(options);

@@ -17,7 +17,7 @@ const randomFaults: Scenario = ({ setProviderRules: rules, options }) => {
 };
 
 export const noFaults: Scenario = (context) =>
-  context.setProviderRules({ faults: {}, latency: [0, 20], retryAfter: 1, clockSkewMs: 0 });
+  context.setProviderRules({ faults: {}, latency: [0, 20], retryAfter: 1, clockSkewMs: 0, closes: 0 });
 
 /** A pause for brokers to retry lost refreshes, and how often it is due. */
 const RECOVERY_BREAK = { everyMs: 4_000, ms: 3_000 };

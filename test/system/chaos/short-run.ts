@@ -13,8 +13,11 @@ export interface ShortRun {
   readers?: number;
   perSecond?: number;
   scenarios: scenarios.Scenario[];
-  /** The number of brokers on PostgreSQL; by default one on a SQLite file. */
+  /** The number of brokers; by default one. */
   replicas?: number;
+  /** By default PostgreSQL with several replicas, SQLite with one. */
+  store?: 'sqlite' | 'postgres';
+  tls?: boolean;
 }
 
 /** Runs the scenarios, waits for recovery, and returns the violated invariants. */
@@ -24,17 +27,20 @@ export async function runScenarios({
   readers = 3,
   perSecond = 40,
   scenarios: scenarioList,
-  replicas,
+  replicas = 1,
+  store = replicas > 1 ? 'postgres' : 'sqlite',
+  tls = false,
 }: ShortRun): Promise<string[]> {
   const limits = { concurrency: 8, perSecond };
-  const postgres = replicas === undefined ? undefined : await aDatabase();
+  const postgres = store === 'postgres' ? await aDatabase() : undefined;
   const context = await startChaosRun({
     seed: SEED,
     connections,
     windowMs,
     limits,
     readers,
-    replicas: replicas ?? 1,
+    replicas,
+    tls,
     postgres,
     program: await bundledChaosBroker(),
   });
