@@ -33,7 +33,7 @@ export function unreadableResponseCommands(program: Command, io: Io): void {
     async ({ integration }: { integration?: string }, command: Command) => {
       const main = await import('../runtime/main.ts');
       const print = printer(io, globalsOf(command).json);
-      await main.listUnreadable(integration, (heads) => print.list(COLUMNS, rowsOf(heads)));
+      await main.listUnreadableResponses(integration, (heads) => print.list(COLUMNS, rowsOf(heads)));
     },
   );
 
@@ -43,9 +43,9 @@ export function unreadableResponseCommands(program: Command, io: Io): void {
     .description('print the body of one of them, which may hold tokens; the audit log has that it was read');
   example(read, 'valetkey unreadable-responses read unr_01k…').action(async (id: string, _, command: Command) => {
     const main = await import('../runtime/main.ts');
-    await main.readUnreadable(id, (found) => {
+    await main.readUnreadableResponse(id, (found) => {
       if (!found) throw new Failure(`there is no unreadable response ${id}, or it is older than a day`);
-      printer(io, globalsOf(command).json).answer({ ...rowOf(found.head), body: found.body }, found.body);
+      printer(io, globalsOf(command).json).answer({ ...rowOf(found), body: found.text }, found.text);
     });
   });
 }

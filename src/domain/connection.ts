@@ -93,6 +93,16 @@ export interface EncryptedCredentials {
 export const lifetime = (c: Pick<Connection, 'issuedAt' | 'expiresAt'>): number | null =>
   c.expiresAt === null ? null : Math.max(0, c.expiresAt - c.issuedAt);
 
+/**
+ * The life in milliseconds of the next access token, when the response does not say: that of the last one. Of a token that
+ * was imported only what was left is known: the next one lives for five minutes at least. Null: no token has expired yet.
+ */
+export function lastKnownLifetimeMs(c: Pick<Connection, 'issuedAt' | 'expiresAt' | 'lastRefreshedAt'>): number | null {
+  const life = lifetime(c);
+  if (life === null || life === 0) return null;
+  return c.lastRefreshedAt === null ? Math.max(life, REFRESH_MARGIN_MS) : life;
+}
+
 export const hasExpired = ({ expiresAt }: Pick<Connection, 'expiresAt'>, now: number): boolean =>
   expiresAt !== null && expiresAt <= now;
 
@@ -121,11 +131,16 @@ function jitter(id: string): number {
 
 /**
  * The life in milliseconds that a read requires of the token. It never requires what the provider cannot give: more than a
- * whole lifetime, or by default more than half of one, would refresh at every read.
+ * whole lifetime, or by default more than half of one, would refresh at every read. Until the first refresh, the whole
+ * lifetime is not known: a token that was imported had been issued before.
  */
-export function requiredTtlMs(c: Pick<Connection, 'issuedAt' | 'expiresAt'>, minTtlMs: number | undefined): number {
+export function requiredTtlMs(
+  c: Pick<Connection, 'issuedAt' | 'expiresAt'> & Partial<Pick<Connection, 'lastRefreshedAt'>>,
+  minTtlMs: number | undefined,
+): number {
   const life = lifetime(c);
   const half = life === null ? 0 : life / 2;
   if (minTtlMs === undefined) return Math.min(DEFAULT_MIN_TTL_MS, half);
+  if (life !== null && c.lastRefreshedAt === null) return minTtlMs;
   return life !== null && minTtlMs < life ? minTtlMs : half;
 }

@@ -3,6 +3,7 @@
 
 import { type AuthMode, isCode, isStatic } from './auth-modes.ts';
 import { type Credentials, refreshDueAt } from './connection.ts';
+import { GRANT_END_TOLERANCE_MS } from './time-limits.ts';
 
 /** The secrets that a refresh in this mode needs. Empty: it has no refresh. */
 export function renewalSecrets(auth: AuthMode): readonly (keyof Credentials)[] {
@@ -50,6 +51,32 @@ export function idleMsOf(auth: AuthMode, saidSeconds: number | undefined, lifeMs
   if (auth.refresh.spends === 'access_token') return lifeMs ?? undefined;
   const seconds = saidSeconds ?? auth.refresh.idle_lifetime;
   return seconds === undefined ? undefined : seconds * 1_000;
+}
+
+/** The end of a grant whose refresh token expires before the next refresh may happen (`refreshAt`); null: it is in time. */
+export function endOfUnrefreshable(
+  now: number,
+  idleSeconds: number | undefined,
+  refreshAt: number | null,
+): number | null {
+  const endsAt = idleSeconds === undefined ? null : now + idleSeconds * 1_000;
+  return endsAt !== null && (refreshAt === null || refreshAt >= endsAt) ? endsAt : null;
+}
+
+/**
+ * When the grant ends, from a refresh token that expires at `endsAt`, where nothing says whether a refresh extends that: then,
+ * until a refresh has. Null: a refresh extends it. `last`: the end that the response before named, and when; undefined:
+ * there was none.
+ */
+export function observedEndAt(
+  endsAt: number,
+  now: number,
+  last: { endsAt: number | null; at: number } | undefined,
+): number | null {
+  if (last === undefined) return endsAt;
+  if (last.endsAt === null) return null;
+  const moved = endsAt - last.endsAt;
+  return moved > GRANT_END_TOLERANCE_MS && moved > (now - last.at) / 2 ? null : endsAt;
 }
 
 /** When the grant ends in any case: as the provider says now, as it said `before`, or as the catalogue says. Null: never. */

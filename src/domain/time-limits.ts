@@ -12,6 +12,8 @@ export const DAY_MS = 24 * HOUR_MS;
 export const REFRESH_MARGIN_MS = 5 * MINUTE_MS;
 /** A read that names no `min_ttl` requires the token to live this long. */
 export const DEFAULT_MIN_TTL_MS = MINUTE_MS;
+/** The end of a grant that does not move may seem to by this much: responses take time, and ends are in whole seconds. */
+export const GRANT_END_TOLERANCE_MS = 5 * SECOND_MS;
 /** The scheduler looks for due connections this often. */
 export const SCHEDULER_TICK_MS = SECOND_MS;
 /** A connection that was claimed as due, and not refreshed after all, is due again after this long. */

@@ -17,6 +17,8 @@ export interface TokenResponse {
   idleIn: number | undefined;
   /** Seconds until the grant ends, whatever is done. */
   endsIn: number | undefined;
+  /** Seconds until the refresh token expires, where nothing says whether a refresh extends that. */
+  refreshExpiresIn?: number | undefined;
   /** From the validated ID token. */
   identity: Identity | undefined;
   captured: Record<string, unknown>;

@@ -9,9 +9,9 @@ import { type Config, parseConfig } from './config.ts';
 import { unmarkMigratedSource } from './data-migration.ts';
 import { runKeyRotation } from './keys.ts';
 import { SetupError } from './setup-error.ts';
-import { listUnreadableResponses, readUnreadableResponse } from './unreadable-responses.ts';
+import { listUnreadable, readUnreadable } from './unreadable-responses.ts';
 
-type Read = ReturnType<typeof readUnreadableResponse>;
+type Read = Awaited<ReturnType<typeof readUnreadable>>;
 
 /** Runs the broker until SIGTERM or SIGINT. `force`: also on a database that was migrated to another one. */
 export async function main({ force }: { force: boolean }): Promise<void> {
@@ -52,16 +52,16 @@ export async function rotate({ json }: { json: boolean }): Promise<void> {
 }
 
 /** Lists the responses of token endpoints in which no token was found, newest first. */
-export async function listUnreadable(
+export async function listUnreadableResponses(
   integration: string | undefined,
   print: (responses: AsyncIterable<UnreadableResponseHead>) => Promise<void>,
 ): Promise<void> {
-  await configured((config, log) => print(listUnreadableResponses(config, log, integration)), 2);
+  await configured((config, log) => print(listUnreadable(config, log, integration)), 2);
 }
 
 /** Reads one of them, with its body. Undefined: there is none. */
-export async function readUnreadable(id: string, print: (found: Awaited<Read>) => void): Promise<void> {
-  await configured(async (config, log) => print(await readUnreadableResponse(config, log, id)), 2);
+export async function readUnreadableResponse(id: string, print: (found: Read) => void): Promise<void> {
+  await configured(async (config, log) => print(await readUnreadable(config, log, id)), 2);
 }
 
 /** `logTo` 2: stderr, for commands that print their result to stdout. */

@@ -33,8 +33,16 @@ interface IssuerMetadata {
 /** What a refetch is for. Each purpose has its own rate limit, so that forged tokens of callers never delay a login. */
 export type Purpose = 'callers' | 'logins';
 
+/** The keys of one document. */
+interface Keys {
+  /** The key that a token names, or those without a `kid` that fit its algorithm. */
+  find: LocalJWKSet;
+  /** Whether a key has this `kid`. */
+  has(kid: unknown): boolean;
+}
+
 export interface KeySet {
-  document: CachedDocument<LocalJWKSet>;
+  document: CachedDocument<Keys>;
   /** Takes a permit for a refetch: 2 at once, one more each 30 seconds. False when there is none. */
   mayRefetch: Record<Purpose, () => boolean>;
 }
@@ -117,11 +125,24 @@ async function discover(fetch: Fetch, issuer: string): Promise<IssuerMetadata> {
  * RFC 7517 5: unknown keys in a set are ignored, and so are symmetric ones. A set that the operator has `configured` may
  * be a SPIFFE bundle, whose keys for JWT-SVIDs have a `use` of their own (JWT-SVID 6.1).
  */
-function parseKeySet(found: Record<string, unknown> | undefined, configured?: 'configured'): LocalJWKSet {
+function parseKeySet(found: Record<string, unknown> | undefined, configured?: 'configured'): Keys {
   if (!Array.isArray(found?.keys)) throw new Error('not a key set');
   const keys = found.keys.filter((key): key is JWK => ['RSA', 'EC', 'OKP'].includes(key?.kty));
   const used = configured ? keys.map((key) => (key.use === 'jwt-svid' ? { ...key, use: 'sig' } : key)) : keys;
-  return createLocalJWKSet({ keys: used });
+  return { find: findIn(used), has: (kid) => used.some((key) => key.kid === kid) };
+}
+
+/** RFC 7517 4.5: `kid` is optional. Where no key has the one that a token names, any key without one may be it. */
+function findIn(keys: JWK[]): LocalJWKSet {
+  const all = createLocalJWKSet({ keys });
+  const unnamed = createLocalJWKSet({ keys: keys.filter(({ kid }) => kid === undefined) });
+  const find: GetKey = (header, token) =>
+    all(header, token).catch((error: unknown) => {
+      if (!(error instanceof errors.JWKSNoMatchingKey) || header?.kid === undefined) throw error;
+      const { kid: _, ...others } = header;
+      return unnamed(others as typeof header, token);
+    });
+  return Object.assign(find, { jwks: all.jwks });
 }
 
 /** Undefined when the response is not a JSON object. Rejects without a response. */
@@ -146,7 +167,7 @@ export type Verified<T> =
 type GetKey = (...token: Parameters<LocalJWKSet>) => Promise<CryptoKey>;
 
 /**
- * Verifies with the key that the token names. When the set has no such key, or no key verifies a token without a `kid`,
+ * Verifies with the key that the token names. When the set has no such key, and no key without a `kid` verifies the token,
  * the issuer may have rotated its keys: refetches the set and tries once more.
  */
 export async function verifyWithKeySet<T>(
@@ -161,7 +182,7 @@ export async function verifyWithKeySet<T>(
   if ('value' in first) return first;
   const rotated =
     first.error instanceof errors.JWKSNoMatchingKey ||
-    (kid === undefined && first.error instanceof errors.JWSSignatureVerificationFailed);
+    (!known.has(kid) && first.error instanceof errors.JWSSignatureVerificationFailed);
   if (!rotated) return first;
   const newer = await document.getNewer(known, mayRefetch[purpose]);
   if (newer === 'failed') return { unavailable: true };
@@ -169,7 +190,7 @@ export async function verifyWithKeySet<T>(
 }
 
 async function attempt<T>(
-  set: LocalJWKSet,
+  { find: set }: Keys,
   verify: (getKey: GetKey) => Promise<T>,
 ): Promise<{ value: T } | { error: unknown; limited: boolean }> {
   try {
@@ -180,9 +201,14 @@ async function attempt<T>(
   }
 }
 
-/** Without a `kid`, or with one that several keys share, tries each key that fits. */
+/** Verifying with each key of a large set would block the process. */
+const MAX_TRIED_KEYS = 100;
+
+/** Without a `kid`, or with one that several keys share or none has, tries each key that fits. */
 async function attemptEach<T>(keys: AsyncIterable<CryptoKey>, verify: (getKey: GetKey) => Promise<T>) {
+  let tried = 0;
   for await (const key of keys) {
+    if (++tried > MAX_TRIED_KEYS) break;
     try {
       return { value: await verify(async () => key) };
     } catch (error) {

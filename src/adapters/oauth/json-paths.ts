@@ -60,9 +60,13 @@ export const text = (value: unknown): string | undefined =>
 /** A hundred years: longer means never, and would overflow a date. */
 const MAX_SECONDS = 36_525 * 86_400;
 
+/** A number, or a text of one. */
+export const isNumeric = (value: unknown): value is number | string =>
+  typeof value === 'number' || (typeof value === 'string' && value.trim() !== '' && !Number.isNaN(Number(value)));
+
 /** Whole seconds above zero, from a number or a numeric string; undefined for anything else. */
 export function positiveSeconds(value: unknown): number | undefined {
-  const seconds = Math.floor(typeof value === 'string' && value.trim() !== '' ? Number(value) : (value as number));
+  const seconds = isNumeric(value) ? Math.floor(Number(value)) : Number.NaN;
   return Number.isFinite(seconds) && seconds > 0 ? Math.min(seconds, MAX_SECONDS) : undefined;
 }
 
@@ -77,6 +81,10 @@ function epochMs(value: unknown): number | undefined {
   const number = typeof value === 'string' && /^\d+(\.\d+)?$/.test(value.trim()) ? Number(value) : value;
   // Seconds would be past the year 5000.
   if (typeof number === 'number') return number > 0 ? (number > 1e11 ? number : number * 1_000) : undefined;
-  const parsed = typeof number === 'string' ? Date.parse(number) : Number.NaN;
+  const parsed = typeof number === 'string' ? Date.parse(inUtc(number.trim())) : Number.NaN;
   return Number.isNaN(parsed) ? undefined : parsed;
 }
+
+/** A time without a zone is in UTC, not in the zone of this process. */
+const inUtc = (time: string): string =>
+  /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d([.,]\d+)?)?$/.test(time) ? `${time.replace(' ', 'T')}Z` : time;

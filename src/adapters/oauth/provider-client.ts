@@ -14,6 +14,7 @@ import { createDiscovery } from './discovery.ts';
 import { createDpopKeys } from './dpop.ts';
 import { type VerifyIdTokenSignature, validateRefreshedIdToken } from './id-token.ts';
 import { createTokenMint, type SignAssertion } from './mint.ts';
+import { classifyProviderError } from './provider-errors.ts';
 import { createTokenRefresh } from './refresh-request.ts';
 import { createRevocation } from './revocation.ts';
 import { withSendGate } from './send-gate.ts';
@@ -35,7 +36,7 @@ export function createProviderClient(parts: ProviderClientParts): ProviderClient
   const { refresh } = createTokenRefresh({ ...parts, dpopKeys });
   const { mint } = createTokenMint({ ...parts, configurations, dpopKeys });
 
-  return {
+  return neverRejecting(clock, {
     async authorizationUrl(target, request) {
       const codeTarget = asCodeTarget(target);
       const configured = await configurations.get(codeTarget);
@@ -72,7 +73,7 @@ export function createProviderClient(parts: ProviderClientParts): ProviderClient
     },
 
     revoke: createRevocation({ outbound, configurations, clock }).revoke,
-  };
+  });
 
   async function refreshOrMint(target: Target, request: RefreshRequest): Promise<ProviderResult<TokenResponse>> {
     if (isStatic(target.auth)) throw new Error(`a connection in the mode ${target.auth.mode} is never refreshed`);
@@ -82,6 +83,33 @@ export function createProviderClient(parts: ProviderClientParts): ProviderClient
     const configured = await configurations.get(codeTarget);
     return configured.ok ? refresh(codeTarget, configured.value, request) : configured;
   }
+}
+
+/** What a library throws, and nobody expected, is a fault like any other: a flow ends, a refresh is tried again. */
+function neverRejecting(clock: Clock, client: ProviderClient): ProviderClient {
+  const guarded =
+    <Given extends [Target, ...unknown[]], T>(what: string, call: (...given: Given) => Promise<ProviderResult<T>>) =>
+    async (...given: Given): Promise<ProviderResult<T>> => {
+      try {
+        return await call(...given);
+      } catch (error) {
+        const context = { what, secrets: clientSecrets(given[0]), now: clock.now() };
+        return { ok: false, fault: classifyProviderError(error, context) };
+      }
+    };
+  return {
+    authorizationUrl: guarded('authorization request', client.authorizationUrl),
+    exchange: guarded('code exchange', client.exchange),
+    async prepare(target) {
+      const prepared = await guarded('discovery', async () => ({ ok: true, value: await client.prepare(target) }))(
+        target,
+      );
+      return prepared.ok ? prepared.value : prepared.fault;
+    },
+    refresh: guarded('refresh', client.refresh),
+    identityOf: (target, idToken) => client.identityOf(target, idToken).catch(() => undefined),
+    revoke: guarded('revocation', client.revoke),
+  };
 }
 
 /** A token lives from the arrival of its response, which may have waited for a frozen process to read it. */

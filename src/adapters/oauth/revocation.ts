@@ -22,6 +22,9 @@ type Outcome = ProviderResult<'done' | 'unsupported'>;
 type Hint = 'refresh_token' | 'access_token';
 type VendorRequest = Extract<CodeMode['revocation'], { style: 'request' }>;
 
+/** Not in RFC 7009, but in use: the token is no longer valid. */
+const GONE_CODES = new Set(['invalid_token', 'invalid_grant', 'token_revoked', 'invalid_refresh_token']);
+
 const done: Outcome = { ok: true, value: 'done' };
 const unsupported: Outcome = { ok: true, value: 'unsupported' };
 
@@ -70,8 +73,7 @@ export function createRevocation({ outbound, configurations, clock }: Parts): Re
     } catch (error) {
       const classified = classifyProviderError(error, context);
       if (classified.code === 'unsupported_token_type') return 'unsupported';
-      // Not in RFC 7009, but in use: the token is no longer valid.
-      return classified.code === 'invalid_token' || classified.kind === 'grant_dead' ? 'done' : classified;
+      return GONE_CODES.has(classified.code) || classified.kind === 'grant_dead' ? 'done' : classified;
     }
   }
 
@@ -103,7 +105,8 @@ export function createRevocation({ outbound, configurations, clock }: Parts): Re
         ? oauthError(body, { ...target.auth.token_answer, success: spec.success })
         : undefined;
       const why = classifyErrorResponse(response, error?.error as string, error?.error_description as string, context);
-      return why.kind === 'grant_dead' || spec.gone.includes(why.code) ? done : { ok: false, fault: why };
+      const isGone = why.kind === 'grant_dead' || GONE_CODES.has(why.code) || spec.gone.includes(why.code);
+      return isGone ? done : { ok: false, fault: why };
     } catch (error) {
       return { ok: false, fault: classifyProviderError(error, context) };
     }

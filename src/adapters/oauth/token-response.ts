@@ -3,10 +3,11 @@
 
 import { type TokenMode, tokenTypeOf } from '../../domain/auth-modes.ts';
 import type { Identity } from '../../domain/connection.ts';
-import { fill, type Values } from '../../domain/fields.ts';
+import type { Values } from '../../domain/fields.ts';
 import type { TokenResponse } from '../../ports/index.ts';
 import { OutboundError, WholeResponse } from '../outbound/outbound.ts';
-import { at, capture, firstAt, isObject, type Json, positiveSeconds, secondsUntil, text } from './json-paths.ts';
+import { at, capture, firstAt, isObject, type Json, text } from './json-paths.ts';
+import { accessTokenLifetime, refreshTokenExpiry } from './token-expiry.ts';
 import { unstructuredError } from './unstructured-error.ts';
 
 /** A success without a token, or one that cannot be read at all. `response`: what there is of it. */
@@ -160,22 +161,16 @@ interface ReadContext {
 /** Reads the response by the catalogue's dialect. */
 export function toTokenResponse({ body, date }: Original, auth: TokenMode, context: ReadContext): TokenResponse {
   const dialect = auth.token_answer;
-  const until = (paths: readonly string[] | undefined) => secondsUntil(firstAt(body, paths), date ?? context.now);
-  const { refresh_expires: refresh } = dialect;
   const accessToken = firstAt(body, dialect.access_token) as string;
+  const expiry = { auth, accessToken, values: context.values, now: date ?? context.now };
   return {
     accessToken,
     tokenType: tokenType(at(body, 'token_type'), auth),
     refreshToken: refreshTokenIn(body, dialect),
     idToken: context.idToken,
     scopes: parseScopes(firstAt(body, dialect.scope), dialect.scope_separator),
-    expiresIn:
-      positiveSeconds(firstAt(body, dialect.expires.in)) ??
-      until(dialect.expires.at) ??
-      (dialect.expires.jwt ? jwtLifetime(accessToken, date ?? context.now) : undefined) ??
-      fallbackLifetime(dialect.expires.otherwise, context.values),
-    idleIn: positiveSeconds(firstAt(body, refresh.idle_in)) ?? until(refresh.idle_at),
-    endsIn: positiveSeconds(firstAt(body, refresh.end_in)) ?? until(refresh.end_at),
+    expiresIn: accessTokenLifetime(body, expiry),
+    ...refreshTokenExpiry(body, expiry),
     identity: context.identity,
     captured: capture(body, dialect.capture),
     dpopKey: undefined,
@@ -201,23 +196,18 @@ function tokenType(said: unknown, auth: TokenMode): string {
   return tokenTypeOf(auth);
 }
 
-/** An empty string grants nothing; an absent one means as requested (RFC 6749 5.1). */
+/**
+ * An empty string grants nothing; an absent one means as requested (RFC 6749 5.1). A comma that no white space is beside may
+ * be part of a scope, where white space separates them.
+ */
 export function parseScopes(value: unknown, separator: string): string[] | undefined {
-  if (Array.isArray(value)) return value.filter((scope) => typeof scope === 'string');
-  if (typeof value !== 'string') return undefined;
-  if (separator === ';') return value.split(/[\s;]+/).filter((scope) => scope !== '');
-  const commas = separator === ',' || !/\s/.test(value.trim());
-  return value.split(commas ? /[\s,]+/ : /\s+/).filter((scope) => scope !== '');
+  const texts = [value].flat().filter((one) => typeof one === 'string');
+  if (texts.length === 0) return Array.isArray(value) && value.length === 0 ? [] : undefined;
+  return [...new Set(texts.flatMap((text) => splitScopes(text.trim(), separator)))];
 }
 
-function jwtLifetime(token: string, now: number): number | undefined {
-  try {
-    const { exp }: { exp?: unknown } = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
-    return typeof exp === 'number' ? secondsUntil(exp, now) : undefined;
-  } catch {
-    return undefined;
-  }
+function splitScopes(text: string, separator: string): string[] {
+  if (separator === ';') return text.split(/[\s;]+/).filter((scope) => scope !== '');
+  const commas = separator === ',' || !/\s/.test(text) || /\s,|,\s/.test(text);
+  return text.split(commas ? /[\s,]+/ : /\s+/).filter((scope) => scope !== '');
 }
-
-const fallbackLifetime = (seconds: number | string | undefined, values: Values): number | undefined =>
-  typeof seconds === 'string' ? positiveSeconds(fill(seconds, values)) : seconds;

@@ -8,6 +8,10 @@ import { ResponseHandler } from './response-handler.ts';
 import { ssrfGuardedConnector, toAllowList, urlProblem } from './ssrf-guard.ts';
 import type { WholeResponse } from './whole-response.ts';
 
+/** RFC 9110 5.1, 5.5. */
+const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/i;
+const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+
 /** Client certificates with open connections at the same time. */
 const MAX_AGENTS = 100;
 
@@ -91,10 +95,17 @@ export function createOutbound({
     const problem = url === null ? 'must be an https URL' : urlProblem(url, allowList);
     if (url === null || problem !== undefined)
       return Promise.reject(new OutboundError('blocked', `${url?.host ?? 'the URL'} ${problem}`, false));
+    const { body, headers } = encode(init);
+    const unsendable = Object.entries(headers).find(
+      ([name, value]) => !HEADER_NAME.test(name) || !HEADER_VALUE.test(value),
+    );
+    if (unsendable)
+      return Promise.reject(
+        new OutboundError('blocked', `${url.host} cannot be sent the header ${unsendable[0]}`, false),
+      );
     return new Promise((fulfil, reject) => {
       const handler = new ResponseHandler(url.host, maxBytes, fulfil, reject, init.mayStillSend);
       handler.startTimeout(init.timeoutMs ?? timeoutMs, init.signal ?? undefined);
-      const { body, headers } = encode(init);
       const dispatch = {
         origin: url.origin,
         path: url.pathname + url.search,

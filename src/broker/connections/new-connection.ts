@@ -2,7 +2,13 @@
 
 import type { AuthMode } from '../../domain/auth-modes.ts';
 import type { Account, Connection, Credentials, Identity } from '../../domain/connection.ts';
-import { grantEndsAt, isRenewable, nextRefreshAt, reauthDueAt } from '../../domain/refresh-schedule.ts';
+import {
+  endOfUnrefreshable,
+  grantEndsAt,
+  isRenewable,
+  nextRefreshAt,
+  reauthDueAt,
+} from '../../domain/refresh-schedule.ts';
 import type { Logger } from '../../ports/index.ts';
 
 export interface ReceivedCredentials {
@@ -15,6 +21,8 @@ export interface ReceivedCredentials {
   idleIn: number | undefined;
   /** Seconds until the grant ends in any case; undefined: as the catalogue says. */
   endsIn: number | undefined;
+  /** Seconds until the refresh token expires, where nothing says whether a refresh extends that. */
+  refreshExpiresIn?: number | undefined;
   captured: Record<string, unknown>;
   identity: Identity | null;
 }
@@ -30,10 +38,12 @@ export function newConnection(
   now: number,
   renewed?: Connection,
 ): Connection {
-  const { credentials, expiresAt, idleIn, endsIn } = received;
+  const { credentials, expiresAt, refreshExpiresIn, idleIn = refreshExpiresIn, endsIn = refreshExpiresIn } = received;
   // Without a token there is nothing to refresh ahead of time: the first read requests one.
   const renewable = isRenewable(auth, credentials);
   const ahead = renewable && (credentials.accessToken !== null || credentials.refreshToken !== null);
+  const refreshAt = ahead ? nextRefreshAt(id, auth, now, expiresAt, idleIn) : null;
+  const endsAt = grantEndsAt(auth, endsIn, now, null) ?? endOfUnrefreshable(now, idleIn, refreshAt);
   return {
     id,
     ...place,
@@ -46,8 +56,8 @@ export function newConnection(
     tokenType: received.tokenType,
     issuedAt: now,
     expiresAt,
-    nextRefreshAt: ahead ? nextRefreshAt(id, auth, now, expiresAt, idleIn) : null,
-    reauthDueAt: reauthDueAt(renewable, expiresAt, grantEndsAt(auth, endsIn, now, null)),
+    nextRefreshAt: refreshAt,
+    reauthDueAt: reauthDueAt(renewable, expiresAt, endsAt),
     lastRefreshedAt: null,
     lastRefreshError: null,
     failures: 0,

@@ -3,3 +3,4 @@ export { type DataMigrationProgress, type DataMigrationResult, migrateData } fro
 export { type KeyRotationResult, rotateKeys } from './key-rotation.ts';
 export { keyRotationJson, keyRotationText } from './key-rotation-report.ts';
 export { createMetricsState } from './metrics-state.ts';
+export { readUnreadableResponse } from './unreadable-responses.ts';

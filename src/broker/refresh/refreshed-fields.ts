@@ -1,8 +1,8 @@
 // What the token response of a refresh changes on the connection.
 
 import type { AuthMode } from '../../domain/auth-modes.ts';
-import type { Connection } from '../../domain/connection.ts';
-import { grantEndsAt, nextRefreshAt } from '../../domain/refresh-schedule.ts';
+import { type Connection, lastKnownLifetimeMs } from '../../domain/connection.ts';
+import { endOfUnrefreshable, grantEndsAt, nextRefreshAt, observedEndAt } from '../../domain/refresh-schedule.ts';
 import type { RefreshedFields, TokenResponse } from '../../ports/index.ts';
 
 export function rotationFrom(
@@ -11,14 +11,22 @@ export function rotationFrom(
   response: TokenResponse,
   now: number,
 ): RefreshedFields {
-  const expiresAt = response.expiresIn === undefined ? null : now + response.expiresIn * 1_000;
+  const lifeMs = response.expiresIn === undefined ? lastKnownLifetimeMs(connection) : response.expiresIn * 1_000;
+  const expiresAt = lifeMs === null ? null : now + lifeMs;
+  const { refreshExpiresIn, idleIn = refreshExpiresIn } = response;
+  const last = connection.lastRefreshedAt === null && connection.reauthDueAt === null ? undefined : connection;
+  const endsAt =
+    refreshExpiresIn === undefined
+      ? grantEndsAt(auth, response.endsIn, now, connection.reauthDueAt)
+      : observedEndAt(now + refreshExpiresIn * 1_000, now, last && { endsAt: last.reauthDueAt, at: last.issuedAt });
+  const refreshAt = nextRefreshAt(connection.id, auth, now, expiresAt, idleIn);
   return {
     scopes: response.scopes ?? connection.scopes,
     tokenType: response.tokenType,
     issuedAt: now,
     expiresAt,
-    nextRefreshAt: nextRefreshAt(connection.id, auth, now, expiresAt, response.idleIn),
-    reauthDueAt: grantEndsAt(auth, response.endsIn, now, connection.reauthDueAt),
+    nextRefreshAt: refreshAt,
+    reauthDueAt: endsAt ?? endOfUnrefreshable(now, idleIn, refreshAt),
     lastRefreshedAt: now,
     captured: { ...connection.captured, ...response.captured },
     identity: response.identity ?? connection.identity,

@@ -2,6 +2,7 @@
 // CSRF protection: `state` and browser binding are checked first.
 import { type AuthMode, isCode } from '../../../domain/auth-modes.ts';
 import { Refusal } from '../../../domain/errors.ts';
+import { StoreError } from '../../../ports/index.ts';
 import { digest } from '../../secrets/index.ts';
 import { untilRevocationsEnd } from '../upstream-revocation/shared-grant.ts';
 import { createFinish } from './finish.ts';
@@ -16,8 +17,10 @@ import {
   refused,
 } from './steps.ts';
 
+type Consumed = NonNullable<Awaited<ReturnType<FlowParts['store']['consumeFlow']>>>;
+
 export function createCallback(parts: FlowParts) {
-  const { store, vault, provider, targets, clock } = parts;
+  const { store, vault, provider, targets, clock, log } = parts;
   const finish = createFinish(parts);
 
   return async (integration: string, response: URLSearchParams, request: BrowserRequest): Promise<ConnectStep> => {
@@ -26,10 +29,27 @@ export function createCallback(parts: FlowParts) {
     if (!request.browser) return refused('other_browser');
     const consumed = await store.consumeFlow(digest(state), digest(request.browser), clock.now());
     if (!consumed) return refused('invalid_state');
-    const { flow, session } = consumed;
+    const { session } = consumed;
     const end = closed(session, clock.now());
     if (end) return end;
+    try {
+      return await exchange(integration, state, response, request, consumed);
+    } catch (error) {
+      // The store is away: the session stays pending, and the owner may try the link again.
+      if (error instanceof StoreError) throw error;
+      // The flow is over, whatever this is: a pending session would wait for nothing.
+      log.error({ err: error, session: session.id, request_id: request.requestId }, 'connect: unexpected error');
+      return fail(parts, session, request, session.integration, 'provider_error', 'unexpected_error');
+    }
+  };
 
+  async function exchange(
+    integration: string,
+    state: string,
+    response: URLSearchParams,
+    request: BrowserRequest,
+    { flow, session }: Consumed,
+  ): Promise<ConnectStep> {
     const found = await targets.find(session.integration);
     if (found instanceof Refusal)
       return fail(parts, session, request, session.integration, 'integration_misconfigured');
@@ -52,7 +72,7 @@ export function createCallback(parts: FlowParts) {
     if (!answer.ok) return failWith(parts, session, request, name, answer.fault);
     const value = { ...answer.value, captured: { ...captured, ...answer.value.captured } };
     return finish(session, flow, found, value, request);
-  };
+  }
 }
 
 const capturedFrom = (auth: AuthMode, response: URLSearchParams): Record<string, unknown> =>

@@ -98,6 +98,7 @@ function receivedFrom(answer: TokenResponse, flow: Flow, now: number): ReceivedC
     expiresAt: answer.expiresIn === undefined ? null : now + answer.expiresIn * 1_000,
     idleIn: answer.idleIn,
     endsIn: answer.endsIn,
+    refreshExpiresIn: answer.refreshExpiresIn,
     captured: answer.captured,
     identity: answer.identity ?? null,
   };
