@@ -107,7 +107,7 @@ function neverRejecting(clock: Clock, client: ProviderClient): ProviderClient {
       return prepared.ok ? prepared.value : prepared.fault;
     },
     refresh: guarded('refresh', client.refresh),
-    identityOf: (target, idToken) => client.identityOf(target, idToken).catch(() => undefined),
+    identityOf: (...given) => client.identityOf(...given).catch(() => undefined),
     revoke: guarded('revocation', client.revoke),
   };
 }

@@ -14,6 +14,7 @@ describe.concurrent(`chaos, seed ${SEED} (CHAOS_SEED runs it again)`, () => {
     databaseLocked: lockedDisk,
     replicaKilledDuringRefreshes: loneSurvivor,
     misconfiguration,
+    compressedResponses: compressed,
     providerOutage: outage,
     providerStopped: stopped,
     randomKills,
@@ -32,7 +33,7 @@ describe.concurrent(`chaos, seed ${SEED} (CHAOS_SEED runs it again)`, () => {
   });
 
   it('kills without a reuse window: lose only grants whose response was in flight at a kill', async ({ expect }) => {
-    const scenarioList = [terms(1), chosenKills(3), misconfiguration(1_000), clockJumps(800)];
+    const scenarioList = [terms(1), compressed(2_000), chosenKills(3), misconfiguration(1_000), clockJumps(800)];
     expect(await runScenarios({ windowMs: 0, scenarios: scenarioList })).toEqual([]);
   });
 

@@ -18,6 +18,7 @@ it('chaos on PostgreSQL: three replicas that lose the database, and one that is 
   } = outages;
   const scenarioList = [
     scenarios.massInvalidGrant(2_000),
+    scenarios.compressedResponses(2_000),
     cutOff(1_000, 'cut'),
     databaseAway(4_000, 'stall'),
     terminations(1_000),

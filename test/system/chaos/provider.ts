@@ -8,6 +8,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
+import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { createCertificate, pem } from '../../support/certificate.ts';
 import type { Listening } from './processes.ts';
 import { createSeededRandom, type SeededRandom } from './seeded-random.ts';
@@ -43,6 +44,8 @@ export interface Rules {
   clockSkewMs: number;
   /** The share of answers after which the connection is closed, so that the next request makes a new one. */
   closes: number;
+  /** Each response has a content coding of its own, asked for or not. */
+  codings: boolean;
 }
 
 export interface RefreshRecord {
@@ -76,7 +79,25 @@ const DEFAULT_RULES: Rules = {
   faults: {},
   clockSkewMs: 0,
   closes: 0,
+  codings: false,
 };
+
+type Encode = (text: string) => string | Buffer;
+
+/** What is said, and what is done, which may differ. */
+const CODINGS: [[string | undefined, Encode], ...[string | undefined, Encode][]] = [
+  ['gzip', gzipSync],
+  ['X-GZip', gzipSync],
+  ['deflate', deflateSync],
+  ['deflate', deflateRawSync],
+  ['br', (text) => brotliCompressSync(text)],
+  ['zstd', zstdCompressSync],
+  ['gzip, br', (text) => brotliCompressSync(gzipSync(text))],
+  ['utf-8', (text) => text],
+  ['gzip', (text) => text],
+  ['', (text) => text],
+  [undefined, gzipSync],
+];
 
 const digest = (text: string) => createHash('sha256').update(text).digest('base64url').slice(0, 12);
 
@@ -105,6 +126,8 @@ function createProvider(random: SeededRandom) {
     response.once('finish', () => {
       spend.answeredAt = Date.now();
     });
+    const text = typeof body === 'string' ? body : JSON.stringify(body);
+    const [coding, encode] = rules.codings ? random.pick(CODINGS) : [undefined, undefined];
     response
       .writeHead(status, {
         'content-type': typeof body === 'string' ? 'text/html' : 'application/json',
@@ -112,8 +135,9 @@ function createProvider(random: SeededRandom) {
         date: new Date(Date.now() + rules.clockSkewMs).toUTCString(),
         ...(late !== null && { 'retry-after': String(late) }),
         ...(random.next() < rules.closes && { connection: 'close' }),
+        ...(coding !== undefined && { 'content-encoding': coding }),
       })
-      .end(typeof body === 'string' ? body : JSON.stringify(body));
+      .end(encode === undefined ? text : encode(text));
   }
 
   /** Applies a fault before the rotation; true when the request is finished. */

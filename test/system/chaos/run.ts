@@ -77,6 +77,7 @@ const faultSteps: Step[] = [
   ['provider-outage', scenarios.providerOutage(6_000)],
   ['provider-rate-limit', scenarios.providerRateLimit(5_000)],
   ['provider-latency', scenarios.providerLatency(12_000)],
+  ['compressed-responses', scenarios.compressedResponses(6_000)],
   ['lost-responses', scenarios.lostResponses(6_000)],
   ['wrong-client-secret', scenarios.misconfiguration(4_000)],
   ['mass-invalid-grant', scenarios.massInvalidGrant(5_000)],

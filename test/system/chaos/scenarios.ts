@@ -101,6 +101,15 @@ export const providerOutage =
       throw new Error(`after the outage ${peak} requests came within a second, allowed are ${concurrency + perSecond}`);
   };
 
+/** A CDN in front of the provider begins to compress, in every coding, rightly and wrongly. */
+export const compressedResponses =
+  (ms: number): Scenario =>
+  async (context) => {
+    await context.setProviderRules({ codings: true, life: [1, 3] });
+    await pause(ms);
+    await context.setProviderRules({ codings: false });
+  };
+
 export const providerRateLimit =
   (ms: number): Scenario =>
   async (context) => {
