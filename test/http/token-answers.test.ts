@@ -35,11 +35,15 @@ interface Active {
 interface Case {
   id: string;
   at: 'code' | 'refresh';
-  before?: { lifetime?: number };
+  before?: { lifetime?: number; connected?: 'same account'; refresh_token?: string };
   answer: Answer;
   expect: {
     active?: Active;
     retry?: { within?: number };
+    /** The reason. */
+    dead?: string;
+    /** The error code of the client. */
+    client?: string;
   };
 }
 
@@ -55,13 +59,7 @@ const { cases } = JSON.parse(readFileSync(new URL('cases/token-answers.json', im
 };
 
 /** To be run as soon as what they are about is built. */
-const LATER = [
-  'reconnect-without-refresh-token',
-  'atlassian-dead',
-  'bitbucket-dead',
-  'a-real-client-fault',
-  'retry-after-for-decades',
-];
+const LATER = ['reconnect-without-refresh-token'];
 
 /** When everything was issued: 2026-11-28T00:00:00Z. */
 const ISSUED_S = 1_795_824_000;
@@ -180,6 +178,20 @@ function answerWith({ status, headers = {}, json, text = JSON.stringify(json), e
   };
 }
 
+/** Through the browser, at the integration of this connection. */
+async function throughBrowser(integration: string, wanted: Json, answer: Answer): Promise<Json> {
+  const jar = createCookieJar();
+  const invited = await createConnectSession(broker, { integration, ...wanted });
+  const { location } = await visit(invited.url, jar);
+  answerWith(answer);
+  const page = await visit(callbackWithConsent(location), jar);
+  expect(page.status, page.text).toBe(200);
+  return connectionOf(broker, invited);
+}
+
+const reconnected = ({ id, integration, owner }: Json, answer: Answer): Promise<Json> =>
+  throughBrowser(String(integration), { owner, connection_id: id }, answer);
+
 let integrations = 0;
 async function connected(answer: Answer): Promise<Json> {
   const integration = `acme-${++integrations}`;
@@ -191,13 +203,7 @@ async function connected(answer: Answer): Promise<Json> {
     params: urls,
     scopes: ['asked'],
   });
-  const jar = createCookieJar();
-  const invited = await createConnectSession(broker, { integration, owner: newOwner() });
-  const { location } = await visit(invited.url, jar);
-  answerWith(answer);
-  const page = await visit(callbackWithConsent(location), jar);
-  expect(page.status, page.text).toBe(200);
-  return connectionOf(broker, invited);
+  return throughBrowser(integration, { owner: newOwner() }, answer);
 }
 
 const refresh = (id: unknown) => broker.ask('POST', `/v1/connections/${id}/refresh`, {});
@@ -222,12 +228,22 @@ describe.each([
 ] as const)('%s answer', (_, all) => {
   for (const { id, at, before, answer, expect: expected } of all)
     test.skipIf(LATER.includes(id))(`${id}, at a ${at}`, async () => {
-      const first = { status: 200, json: { ...CONNECT_ANSWER, expires_in: before?.lifetime ?? 3_600 } };
-      const made = await connected(at === 'code' ? answer : first);
+      const { lifetime = 3_600, refresh_token = CONNECT_ANSWER.refresh_token } = before ?? {};
+      const first = { status: 200, json: { ...CONNECT_ANSWER, expires_in: lifetime, refresh_token } };
+      const made = await connected(at === 'code' && !before?.connected ? answer : first);
+      if (before?.connected) await reconnected(made, answer);
       answerWith(answer);
       const refreshed = at === 'code' ? undefined : await refresh(made.id);
       const found = await connection(made.id);
+      if (expected.dead !== undefined) {
+        expect(found).toMatchObject({ status: 'needs_reauth', reason: expected.dead });
+        return;
+      }
       expect(found).toMatchObject({ status: 'active', reason: null });
+      if (expected.client !== undefined) {
+        expect(found.last_refresh_error).toMatchObject({ code: expect.stringContaining(expected.client) });
+        return;
+      }
 
       if (expected.retry) {
         expect(refreshed?.status).toBe(503);
@@ -250,7 +266,7 @@ describe.each([
       if (active.reauth_due_in === null) expect(found.reauth_due_at).toBeNull();
       else if (active.reauth_due_in) expect(secondsTo(found.reauth_due_at)).toBe(active.reauth_due_in);
       const { refresh_token: rotated = null } = answer.json as Json;
-      const next = { new: rotated, kept: CONNECT_ANSWER.refresh_token, none: null };
+      const next = { new: rotated, kept: refresh_token, none: null };
       if (active.refresh) expect(await spentNext(made.id)).toBe(next[active.refresh]);
     });
 });

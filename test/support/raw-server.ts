@@ -18,6 +18,8 @@ export async function startRawServer(): Promise<RawServer> {
     raw.onRequest?.(form);
     raw.answer(response, request.url!);
   });
+  // Longer than a test may be busy between two requests.
+  server.keepAliveTimeout = 60_000;
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
   const raw: RawServer = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
