@@ -7,7 +7,7 @@ import { Failure } from './failure.ts';
 import type { Io } from './io.ts';
 import { type Columns, printer } from './output.ts';
 
-type Head = import('../ports/index.ts').UnreadableResponseHead;
+type Head = import('../runtime/unreadable-responses.ts').UnreadableHead;
 
 const COLUMNS: Columns = {
   ID: (r) => r.id,

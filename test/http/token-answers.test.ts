@@ -141,7 +141,7 @@ const SIBLINGS: Case[] = [
   ),
   atCode(
     'refresh_expires_in that is 0',
-    { expires_in: 60, refresh_expires_in: 0 },
+    { expires_in: 60, refresh_token: 'r1', refresh_expires_in: 0 },
     { expires_in: 60, reauth_due_in: null },
   ),
   atCode('scopes between commas', { scope: 'read,write' }, { expires_in: null, scopes: ['read', 'write'] }),

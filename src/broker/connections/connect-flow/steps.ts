@@ -6,6 +6,7 @@ import type { Clock, Logger, ProviderClient, ProviderFault, Store, Telemetry, Va
 import type { Access } from '../../audit/index.ts';
 import type { TokenCache } from '../../cache/index.ts';
 import type { Targets } from '../../integrations/index.ts';
+import { keepUnreadableResponse } from '../../secrets/index.ts';
 
 export interface BrowserRequest {
   /** The secret of the browser's cookie, if it has one. */
@@ -49,6 +50,7 @@ export interface FlowParts {
     | 'consumeFlow'
     | 'servedRowsByOwner'
     | 'addConnection'
+    | 'addUnreadableResponse'
     | 'renewConnection'
     | 'storedCredentials'
     | 'addPendingRevocation'
@@ -89,7 +91,7 @@ export function closed(session: ConnectSession | undefined, now: number): Connec
 /** For the audit log. */
 export const origin = ({ address, requestId }: BrowserRequest) => ({ address, requestId });
 
-type FailureParts = Pick<FlowParts, 'store' | 'access' | 'telemetry' | 'log'>;
+type FailureParts = Pick<FlowParts, 'store' | 'vault' | 'access' | 'telemetry' | 'clock' | 'log'>;
 
 /** Ends the session with an error, which the owner sees at the `return_url` or on a page of the broker. */
 export async function fail(
@@ -111,14 +113,15 @@ export async function fail(
 }
 
 /** The same for a fault of the provider. Callers get the provider's own code where it refused, ours where we did. */
-export function failWith(
+export async function failWith(
   parts: FailureParts,
   session: ConnectSession,
   request: BrowserRequest,
   provider: string,
   fault: ProviderFault,
 ): Promise<ConnectStep> {
-  const { kind, code, detail } = fault;
+  const { kind, code, detail, unreadable } = fault;
+  await keepUnreadableResponse(parts, { integration: session.integration, sessionId: session.id }, unreadable);
   parts.log.warn({ session: session.id, kind, code, detail }, 'connect: the provider returned an error');
   const error = browserError(fault);
   const shown = kind === 'transient' || kind === 'misconfigured' ? error : code;
