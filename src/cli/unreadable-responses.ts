@@ -7,7 +7,8 @@ import { Failure } from './failure.ts';
 import type { Io } from './io.ts';
 import { type Columns, printer } from './output.ts';
 
-type Head = import('../runtime/unreadable-responses.ts').UnreadableHead;
+type Listing = Parameters<typeof import('../runtime/main.ts').listUnreadableResponses>[1];
+type Head = Parameters<Listing>[0] extends AsyncIterable<infer H> ? H : never;
 
 const COLUMNS: Columns = {
   ID: (r) => r.id,

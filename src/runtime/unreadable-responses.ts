@@ -7,8 +7,6 @@ import type { Config } from './config.ts';
 import { openKeyRing } from './keys.ts';
 import { SetupError } from './setup-error.ts';
 
-export type UnreadableHead = UnreadableResponseHead;
-
 const PAGE = 500;
 
 /** Newest first. Undefined: of all integrations. Rejects with `StoreError`. */
