@@ -85,7 +85,7 @@ export function createProviderClient(parts: ProviderClientParts): ProviderClient
   }
 }
 
-/** What a library throws, and nobody expected, is a fault like any other: a flow ends, a refresh is tried again. */
+/** What a library throws, and no one expected, is a fault like any other: a flow ends, a refresh is tried again. */
 function neverRejecting(clock: Clock, client: ProviderClient): ProviderClient {
   const guarded =
     <Given extends [Target, ...unknown[]], T>(what: string, call: (...given: Given) => Promise<ProviderResult<T>>) =>
