@@ -11,6 +11,10 @@ export const SessionPost = z
     owner: Owner,
     label: Label.optional(),
     scopes: Scopes.optional(),
+    replace_scopes: z.boolean().optional().openapi({
+      description:
+        'A renewed connection is asked for the scopes that it has, too. True: it is asked for `scopes` alone, and gives up the others.',
+    }),
     params: Strings.optional().openapi({
       description: 'Connection parameters of the provider. Missing ones are asked for in the browser.',
     }),

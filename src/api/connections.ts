@@ -81,6 +81,12 @@ const TOKEN_MEMBERS: ReadonlySet<string> = new Set([
   'scope',
 ]);
 
+const plainText = z
+  .string()
+  .min(1)
+  .max(255)
+  .regex(/^\P{Cc}*$/u, 'no control characters');
+
 export const ConnectionPost = z
   .strictObject({
     integration: Slug,
@@ -91,6 +97,12 @@ export const ConnectionPost = z
     captured: Strings.optional().openapi({
       description: 'Values that were captured when the account was connected elsewhere',
     }),
+    account: z
+      .strictObject({ issuer: plainText.optional(), id: plainText, name: plainText.nullable().optional() })
+      .optional()
+      .openapi({
+        description: "Whose grant it is, where `captured` does not say. The issuer is the provider's by default.",
+      }),
     connection_id: Id.optional().openapi({ description: 'Renews this connection; its id stays' }),
     credentials: z
       .object({

@@ -87,7 +87,8 @@ function dpopIssues(auth: AuthMode, at: string, fields: Params): string[] {
     'refresh.method': code?.refresh.method === 'GET',
     'refresh.url': code?.refresh.url !== undefined,
     token_exchange: code?.token_exchange !== undefined,
-    lookups: code !== undefined && code.lookups.length > 0,
+    // With a parameter, they are left out where it stands for true.
+    lookups: auth.dpop === 'true' && code !== undefined && code.lookups.length > 0,
   };
   return [
     ...(auth.send ? [`${at}.send: not allowed with dpop, since RFC 9449 says how the token is sent`] : []),
@@ -166,8 +167,15 @@ function codeUses(auth: AuthMode, at: string, captured: string[]): Use[] {
     ...templateUses(`${at}.token_exchange.params`, exchange?.params ?? {}, [...CLIENT, 'access_token']),
     ...auth.lookups.flatMap((lookup, i): Use[] => [
       [`${at}.lookups[${i}].url`, lookup.url, []],
+      ...templateUses(`${at}.lookups[${i}].capture`, lookup.capture, []),
       ...templateUses(`${at}.lookups[${i}].headers`, lookup.headers, ['access_token', 'key_id']),
     ]),
+    ...(auth.account === undefined
+      ? []
+      : [
+          [`${at}.account.issuer`, auth.account.issuer, []] satisfies Use,
+          ...[...auth.account.id, ...auth.account.name].map((template): Use => [`${at}.account`, template, captured]),
+        ]),
     ...(revocation.style === 'request'
       ? ([
           [`${at}.revocation.url`, revocation.url, TOKENS],

@@ -12,6 +12,7 @@ interface Options {
   scope?: string[];
   param?: Record<string, string>;
   connection?: string;
+  replaceScopes?: true;
   open: boolean;
   timeout?: number;
 }
@@ -28,6 +29,7 @@ export function connectCommand(program: Command, io: Io): void {
     .option('--scope <scope>', 'request this scope instead of those of the integration; repeatable', several)
     .option('--param <name=value>', 'a connection parameter of the provider; repeatable', pairs)
     .option('--connection <id>', 'renew this connection; integration and owner may be omitted')
+    .option('--replace-scopes', 'a renewed connection gives up the scopes that are not requested')
     .option('--no-open', 'print the URL, do not open a browser')
     .option('--timeout <seconds>', 'maximum time to wait', wholeNumber);
   example(
@@ -44,6 +46,7 @@ export function connectCommand(program: Command, io: Io): void {
         scopes: options.scope,
         params: options.param,
         connection_id: options.connection,
+        replace_scopes: options.replaceScopes,
       }),
     });
     const interrupted = io.interrupted();

@@ -15,6 +15,14 @@ const COLUMNS: Columns = {
   LABEL: (c) => c.label ?? '-',
   STATUS: (c) => c.status,
   REASON: (c) => c.reason,
+  // The last one: scripts read the others by their place.
+  ACCOUNT: (c) => accountIn(c),
+};
+
+/** The name of the account, or its id; null where the provider does not tell. */
+const accountIn = ({ account }: Json): string | null => {
+  const { id, name } = (account ?? {}) as { id?: string; name?: string | null };
+  return name ?? id ?? null;
 };
 
 export function connectionCommands(program: Command, io: Io): void {

@@ -38,7 +38,7 @@ export interface ErrorDetails {
   requestId?: string;
   /** Seconds to wait before the next attempt. */
   retryAfter?: number;
-  /** With `reauthorization_required`, `connection_revoked` and `connection_exists`. */
+  /** With `reauthorization_required`, `connection_revoked`, `identity_mismatch` and `connection_exists`. */
   connectionId?: string;
   /** The cause, with `reauthorization_required`, `unauthenticated` and `not_connected`. */
   reason?: string;

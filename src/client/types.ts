@@ -6,6 +6,7 @@ export type ProblemCode =
   | 'connection_exists'
   | 'connection_revoked'
   | 'forbidden'
+  | 'identity_mismatch'
   | 'integration_in_use'
   | 'integration_misconfigured'
   | 'internal'
@@ -105,6 +106,10 @@ export interface CreateConnectSessionRequest {
    * @maxItems 200
    */
   scopes?: string[];
+  /**
+   * A renewed connection is asked for the scopes that it has, too. True: it is asked for `scopes` alone, and gives up the others.
+   */
+  replace_scopes?: boolean;
   /**
    * Connection parameters of the provider. Missing ones are asked for in the browser.
    */

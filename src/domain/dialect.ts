@@ -216,14 +216,31 @@ const Refresh = z.strictObject({
   absolute_lifetime: Seconds.optional(),
 });
 
-/** An API request after connecting, whose response is captured. It sends the access token as Bearer by default. */
+/**
+ * An API request after connecting, whose response is captured. It sends the access token as Bearer by default. Without a
+ * `url` it is `userinfo_url`.
+ */
 const Lookup = z.strictObject({
   method: z.enum(['GET', 'POST']).default('GET'),
-  url: UrlTemplate,
+  url: UrlTemplate.optional(),
   headers: Templates.default({}),
   capture: Captures,
 });
 export type Lookup = z.infer<typeof Lookup>;
+
+/**
+ * Whose grant it is, in templates of captured values and parameters. It is compared whenever the grant is renewed, so `id`
+ * never changes for the same account: no email address, no default that people choose. Without it, the ID token tells.
+ */
+const AccountRule = z.strictObject({
+  /** Where `id` is unique, in parameters alone. When it cannot be filled, the rule does not apply. */
+  issuer: Template,
+  /** The first that can be filled counts: the user, or the tenant where the grant is the tenant's. */
+  id: z.array(Template).min(1),
+  /** A regular expression: its first group is the id. */
+  id_pattern: z.string().optional(),
+  name: z.array(Template).default([]),
+});
 
 /**
  * DPoP (RFC 9449), when this fills to `true`: token requests carry a proof, and tokens are bound to a key of the
@@ -268,6 +285,9 @@ export const codeFields = {
     .strictObject({ url: UrlTemplate, method: z.enum(['POST', 'GET']).default('POST'), params: Templates })
     .optional(),
   lookups: z.array(Lookup).default([]),
+  account: AccountRule.optional(),
+  /** Granted on its own, and refused when asked for: not asked for again when a connection is renewed. */
+  scopes_not_asked: z.array(z.string()).default([]),
   refresh: Refresh.prefault({}),
   revocation: Revocation.default({ style: 'rfc7009' }),
   /**

@@ -25,6 +25,8 @@ export type Fault =
   | { code: 'not_found'; what: string; id: string }
   | { code: 'ambiguous_connection'; candidates: { connection_id: string; label: string | null }[] }
   | { code: 'connection_exists'; connection_id: string }
+  /** The import is of another account than the connection. */
+  | { code: 'identity_mismatch'; connection_id: string }
   | { code: 'connection_revoked'; connection_id: string }
   | { code: 'reauthorization_required'; connection_id: string; reason: ReauthReason }
   | { code: 'integration_misconfigured'; integration: string; detail: string }

@@ -46,6 +46,8 @@ export interface ConnectSession {
   label: string;
   /** Null: those of the integration. */
   scopes: string[] | null;
+  /** True: a renewed connection gives up the other scopes that it has. Null: false. */
+  replaceScopes: boolean | null;
   params: Record<string, string>;
   metadata: Record<string, unknown> | null;
   returnUrl: string | null;

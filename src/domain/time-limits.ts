@@ -314,3 +314,13 @@ export const SHUTDOWN_GRACE_MS = 10 * SECOND_MS;
 export const SHUTDOWN_REFRESH_GRACE_MS = 20 * SECOND_MS;
 /** At shutdown, connections that have become idle are closed this often. */
 export const SHUTDOWN_POLL_MS = 50;
+
+/**
+ * How long a renewal that keeps the refresh token waits for a refresh in flight, whose answer may replace that token. Then it
+ * gives up: the browser waits meanwhile.
+ */
+export const RENEWAL_WAIT_MS = 10_000;
+/** How often it looks. */
+export const RENEWAL_POLL_MS = 100;
+/** When an import may be tried again: the provider could not tell its account, or the refresh token is being spent. */
+export const LOOKUP_RETRY_AFTER_S = 10;

@@ -1,5 +1,5 @@
 // OAuth 2.0 and OpenID Connect with third parties: what is asked of them, and what they answer.
-import type { Connection, Credentials, Identity } from '../domain/connection.ts';
+import type { Account, Connection, Credentials, Identity } from '../domain/connection.ts';
 import type { Target } from '../domain/target.ts';
 
 /** The answer of a token endpoint, in one form for all providers (RFC 6749 5.1). Undefined: the answer does not say. */
@@ -22,6 +22,8 @@ export interface TokenResponse {
   /** From the validated ID token. */
   identity: Identity | undefined;
   captured: Record<string, unknown>;
+  /** As the catalogue reads it. `unavailable`: the request that tells failed, and may succeed later. */
+  account: Account | 'unavailable' | undefined;
   /** The key that the request proved possession of (RFC 9449): PKCS #8, PEM. Undefined: the stored one stays. */
   dpopKey: string | undefined;
 }
@@ -34,7 +36,7 @@ export interface ProviderFault {
    * - `misconfigured`: the client, its secret, a redirect URI or a scope is wrong: not the owner's doing
    * - `transient`: 429, 5xx, network, timeout: try again
    * - `invalid`: an answer that must not be trusted (wrong `iss`, nonce, signature, state, not the protocol)
-   * - `identity_changed`: a refresh answered for another `iss` or `sub` (OpenID Connect Core 12.2)
+   * - `identity_changed`: a refresh answered for another account (OpenID Connect Core 12.2)
    */
   kind: 'denied' | 'grant_dead' | 'misconfigured' | 'transient' | 'invalid' | 'identity_changed';
   /** The provider's error code, or ours: `[a-z0-9_]+`, safe to show. */
@@ -63,6 +65,8 @@ export type ProviderResult<T> = { ok: true; value: T } | { ok: false; fault: Pro
 
 /** The connection before it is refreshed. Where each token is requested from scratch, `scopes` are those to request. */
 export interface RefreshRequest extends Pick<Connection, 'identity' | 'scopes' | 'captured'> {
+  /** As it is stored. */
+  account?: Account | null;
   credentials: Credentials;
   /** Sent again where the provider asks for it. */
   redirectUri: string;
@@ -101,6 +105,10 @@ export interface ProviderClient {
       redirectUri: string;
       scopes: string[];
       issuer: string | null;
+      /** Captured from the authorization response. */
+      captured?: Record<string, unknown>;
+      /** The key that the tokens are to be bound to, where they are; undefined: a new one. */
+      dpopKey?: string | undefined;
     },
   ): Promise<ProviderResult<TokenResponse>>;
   /**
@@ -108,6 +116,15 @@ export interface ProviderClient {
    * the claim and the request. A fault: `refresh` would end with it, without having sent anything.
    */
   prepare(target: Target): Promise<ProviderFault | undefined>;
+  /**
+   * Runs the look-ups of the catalogue with an access token that was obtained elsewhere: what they capture, and whose it
+   * is. Never rejects.
+   */
+  lookUp(
+    target: Target,
+    accessToken: string,
+    captured: Record<string, unknown>,
+  ): Promise<Pick<TokenResponse, 'captured' | 'account'>>;
   /**
    * Spends the refresh token (RFC 6749 6), or requests a new token with the stored credentials (RFC 6749 4.4, RFC 7523).
    * An ID token that cannot be validated is left out of the result; one of another identity is a fault. Precondition:

@@ -62,6 +62,11 @@ export interface DeclaredRows {
   callers: { caller: Caller; keys: CallerKey[] | undefined; audit: AuditEntry }[];
 }
 
+/** The credentials of a renewal. Undefined: the stored one stays. */
+export type RenewedCredentials = {
+  [Secret in keyof EncryptedCredentials]: EncryptedCredentials[Secret] | undefined;
+};
+
 /** A connection and its access token, which is null when revoked, or imported without one. */
 export interface ServedRow {
   connection: Connection;

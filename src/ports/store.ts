@@ -28,6 +28,7 @@ import type {
   PendingRevocation,
   RefreshedFields,
   RefreshFailure,
+  RenewedCredentials,
   ServedRow,
   UnreadableResponse,
   UnreadableResponseHead,
@@ -149,14 +150,15 @@ export interface ConnectionStore {
   /**
    * Replaces the credentials of a live connection, and returns its new generation. It becomes `active`, generation + 1;
    * failures, error, lease and intent are cleared. The given `generation`, `createdAt`, `integration`, `owner` and `label`
-   * are ignored. Without effect on `gone` (absent or revoked) and `session_over`.
+   * are ignored. Without effect on `gone` (absent or revoked), `session_over`, and `refreshing`: a refresh is in flight
+   * that spends the refresh token which the renewal keeps.
    */
   renewConnection(
     connection: Connection,
-    credentials: EncryptedCredentials,
+    credentials: RenewedCredentials,
     sessionId: string | null,
     audit: AuditEntry,
-  ): Promise<{ generation: number } | 'session_over' | 'gone'>;
+  ): Promise<{ generation: number } | 'session_over' | 'gone' | 'refreshing'>;
   /** The stored credentials of a connection; undefined: it is absent, or revoked. */
   storedCredentials(id: string): Promise<EncryptedCredentials | undefined>;
   connection(id: string): Promise<Connection | undefined>;

@@ -171,6 +171,7 @@ export function expectServed({ row }: VendorServer, { view }: Token): void {
 /** Expects a new connection to match the row. */
 function expectStored({ row }: VendorServer, view: Json): void {
   if (row.captured) expect(view.captured).toMatchObject(row.captured);
+  expectAccount(row, view);
   const { created_at, expires_at, next_refresh_at, reauth_due_at } = view;
   const reauthDueIn = row.expects?.reauthDueIn;
   if (reauthDueIn !== undefined) {
@@ -180,6 +181,15 @@ function expectStored({ row }: VendorServer, view: Json): void {
   if (!isRefreshable(row)) expect(next_refresh_at).toBeNull();
   else if (expires_at !== null)
     expect(Date.parse(String(next_refresh_at))).toBeLessThan(Date.parse(String(expires_at)));
+}
+
+/** Expects the account that the row names, or the one of its ID token. */
+function expectAccount(row: VendorServer['row'], view: Json): void {
+  const named = { issuer: expect.any(String), id: expect.any(String) };
+  const isOpenId = row.flow === 'code' && row.oidc !== undefined;
+  if (row.account) expect(view.account).toEqual(row.account);
+  else if (isOpenId) expect(view.account).toMatchObject(named);
+  else expect(view.account).toBeNull();
 }
 
 function lifetimeOf(row: VendorServer['row']): number | null {
@@ -263,7 +273,9 @@ async function refreshTwice(context: TestContext, vendorServer: VendorServer, fi
     expect(await callApi(context, vendorServer, after), 'the API takes the renewed token').toBeLessThan(300);
     before = after;
   }
-  if (row.captured) expect((await getConnection(context, vendorServer, first.id)).captured).toMatchObject(row.captured);
+  const last = await getConnection(context, vendorServer, first.id);
+  if (row.captured) expect(last.captured).toMatchObject(row.captured);
+  expectAccount(row, last);
   return before;
 }
 

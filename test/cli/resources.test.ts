@@ -47,7 +47,7 @@ async function adopt(owner: string, ...more: string[]): Promise<string> {
 test('connections: list shows no secrets; revoke revokes one, or all of an owner', async () => {
   const [work, home] = [await adopt('ada', '--label', 'work'), await adopt('ada')];
   const list = await ok(['connections', 'list', '--owner', 'ada']);
-  expect(list).toBe(`${work}\tacme\tada\twork\tactive\t\n${home}\tacme\tada\t-\tactive\t\n`);
+  expect(list).toBe(`${work}\tacme\tada\twork\tactive\t\t\n${home}\tacme\tada\t-\tactive\t\t\n`);
   const rows = await json(['connections', 'list', '--owner', 'ada']);
   expect(rows.map(({ id }) => id)).toEqual([work, home]);
   expect(list + JSON.stringify(rows)).not.toContain('a-secret-token');
@@ -64,9 +64,9 @@ test('lists at a terminal: aligned tables with headings, not truncated, for wide
   const long = await adopt(`${'x'.repeat(200)}-東京`);
   const out = await ok(['connections', 'list', '--status', 'active'], { outIsTty: true });
   const lines = out.trimEnd().split('\n');
-  expect(lines[0]).toMatch(/^ID +INTEGRATION +OWNER +LABEL +STATUS +REASON$/);
+  expect(lines[0]).toMatch(/^ID +INTEGRATION +OWNER +LABEL +STATUS +REASON +ACCOUNT$/);
   const row = lines.find((line) => line.startsWith(id)) ?? '';
-  expect(row).toMatch(new RegExp(`^${id}  acme {9}東京 +- {6}active  -$`));
+  expect(row).toMatch(new RegExp(`^${id}  acme {9}東京 +- {6}active  - {7}-$`));
   expect(lines.find((line) => line.startsWith(long))).toContain(`${'x'.repeat(200)}-東京  -`);
   // A wide character takes two columns.
   expect((lines[0]?.indexOf('LABEL') ?? 0) - row.indexOf('-      active')).toBe(2);

@@ -171,6 +171,8 @@ describe('new connection', () => {
         endsIn: said.endsIn,
         captured: {},
         identity: null,
+        account: null,
+        replacesScopes: false,
       },
       NOW,
     );

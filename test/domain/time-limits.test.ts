@@ -431,3 +431,7 @@ test('Retry-After: never longer than the backoff of background work, and the las
   expect(LAST_TRY_BEFORE_END_MS).toBeLessThan(REFRESH_MARGIN_MS);
   expect(LAST_TRY_BEFORE_END_MS).toBeGreaterThan(SLOW_REFRESH_MS);
 });
+
+test('renewals: one that keeps the refresh token waits in whole polls', () => {
+  expect(limits.RENEWAL_WAIT_MS % limits.RENEWAL_POLL_MS).toBe(0);
+});

@@ -182,22 +182,23 @@ describe('import', () => {
     expect(body).toMatchObject({ scopes, expires_at: '2099-01-01T00:00:00.000Z' });
   });
 
-  test('409 while a live connection has the label, accepted once it is revoked', async () => {
+  test('renews the live connection of its slot; a new one for another label, integration, or after a revocation', async () => {
     const owner = newOwner();
-    const { id } = expectOk(await add({ owner, ...plain }), 201);
-    expect(expectProblem(await add({ owner, ...plain }), 409, 'connection_exists')).toMatchObject({
-      connection_id: id,
-    });
-    expectOk(await add({ owner, label: 'second', ...plain }), 201);
-    expectOk(await add({ owner, integration: 'other', ...plain }), 201);
+    const { id } = expectOk(await add({ owner, metadata: { team: 7 }, ...plain }), 201);
+    const renewed = expectOk(await add({ owner, ...plain }), 201);
+    expect(renewed).toMatchObject({ id, generation: 2, metadata: { team: 7 } });
+    expect(expectOk(await add({ owner, label: 'second', ...plain }), 201).id).not.toBe(id);
+    expect(expectOk(await add({ owner, integration: 'other', ...plain }), 201).id).not.toBe(id);
     expectOk(await ask('DELETE', `/v1/connections/${id}`));
     expect(expectOk(await add({ owner, ...plain }), 201).id).not.toBe(id);
   });
 
-  test('one of two concurrent imports succeeds', async () => {
+  test('of two concurrent imports, one creates and one renews', async () => {
     const owner = newOwner();
     const answers = await Promise.all([add({ owner, ...plain }), add({ owner, ...plain })]);
-    expect(answers.map(({ status }) => status).sort()).toEqual([201, 409]);
+    expect(answers.map(({ status }) => status)).toEqual([201, 201]);
+    expect(answers.map(({ body }) => body.generation).sort()).toEqual([1, 2]);
+    expect(answers[0]!.body.id).toBe(answers[1]!.body.id);
   });
 
   test('400 that names each invalid field', async () => {

@@ -110,8 +110,8 @@ describe('the ID token of an import', () => {
       { owner },
     );
     expect(await renew(connection, { sub: 'bob' }, owner)).toMatchObject({
-      status: 400,
-      body: { issues: [{ path: 'credentials.id_token' }] },
+      status: 409,
+      body: { code: 'identity_mismatch', connection_id: connection.id },
     });
     expect((await renew(connection, {}, owner)).status).toBe(201);
   });

@@ -143,6 +143,7 @@ describe('the messages', () => {
   const codes: BrowserCode[] = [
     'access_denied',
     'identity_mismatch',
+    'account_unknown',
     'provider_unavailable',
     'invalid_form',
     'internal',

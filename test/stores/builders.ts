@@ -109,6 +109,7 @@ export const aSession = (given: Partial<ConnectSession> = {}): ConnectSession =>
   owner: 'user:1',
   label: 'work',
   scopes: ['chat:write'],
+  replaceScopes: true,
   params: { shop: 'acme' },
   metadata: { from: 'settings' },
   returnUrl: 'https://app.example/done',

@@ -49,6 +49,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795876957012,
       sha256: 'e3e0d2c2808d074519c064dfe26d2f782ef0d559c86d6612934430973a8b263f',
     },
+    '0009_replace_scopes': {
+      when: 1795877492104,
+      sha256: 'a4cd0493a22e82eddac754fd873c385fb63afcfdf2f6712d873182ed13ca916e',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
@@ -84,6 +88,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0008_bounded_lists': {
       when: 1795876965229,
       sha256: '4e6999ed4bef08e49c89b8ba0494a0ede983ffdcb9cd6de236bf95a5a537d836',
+    },
+    '0009_replace_scopes': {
+      when: 1795877496340,
+      sha256: '19dd0f02b30f0b9d42a758b9b5a1724babaa8b3cee9d00c4abb33541acd7eb33',
     },
   },
 };

@@ -73,6 +73,7 @@ const ADVICE: Record<Code, string> = {
   not_found: 'Check the id. For a token read: the owner has not connected yet; create a connect session.',
   ambiguous_connection: 'Name one of the `candidates`, by `label` or by id.',
   connection_exists: 'Use another label, revoke the connection, or renew it with a connect session.',
+  identity_mismatch: 'Import the account that is connected, use another label, or revoke the connection first.',
   reauthorization_required:
     'Create a connect session with this `connection_id` and send the owner to its URL. Do not retry before.',
   integration_in_use: 'Revoke the connections of the integration first; pending revocations finish by themselves.',

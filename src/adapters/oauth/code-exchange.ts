@@ -1,5 +1,6 @@
 // Exchanges a code for tokens (RFC 6749 4.1.3, OpenID Connect Core 3.1.3), then does what some providers want right after.
 import * as client from 'openid-client';
+import { accountOf } from '../../domain/account.ts';
 import type { CodeMode } from '../../domain/auth-modes.ts';
 import type { Identity } from '../../domain/connection.ts';
 import { fillAll } from '../../domain/fields.ts';
@@ -11,7 +12,7 @@ import { callbackUrl, checkAuthorizationResponse } from './authorization-respons
 import { clientSecrets } from './client-authentication.ts';
 import type { Configured } from './configurations.ts';
 import type { DpopKeys } from './dpop.ts';
-import { decodePayload, type VerifyIdTokenSignature } from './id-token.ts';
+import { decodePayload, readableName, type VerifyIdTokenSignature } from './id-token.ts';
 import { at } from './json-paths.ts';
 import { runLookups } from './lookups.ts';
 import { classifyProviderError, type ErrorContext, fault, UNEXPECTED_ERROR } from './provider-errors.ts';
@@ -51,7 +52,7 @@ export function createCodeExchange({ outbound, verifyIdTokenSignature, dpopKeys,
     const rejected = checkAuthorizationResponse(target, configured, response, expected, context);
     if (rejected) return failed(rejected);
     const openid = isOpenIdRequest(target, expected.scopes);
-    const binding = usesDpop(target) ? dpopKeys.bind(configured.config, undefined) : undefined;
+    const binding = usesDpop(target) ? dpopKeys.bind(configured.config, expected.dpopKey) : undefined;
     let answer: Awaited<ReturnType<typeof client.authorizationCodeGrant>>;
     try {
       answer = await client.authorizationCodeGrant(
@@ -85,13 +86,18 @@ export function createCodeExchange({ outbound, verifyIdTokenSignature, dpopKeys,
     const long = await exchangeForLongLived(target, short, context);
     if (!long.ok) return long;
     const granted = auth.callback.scope && response.get(auth.callback.scope.param);
-    const captured = await runLookups(outbound, target, long.value.accessToken, {});
+    const told = { ...expected.captured, ...short.captured, ...long.value.captured };
+    const found = await runLookups(outbound, target, long.value.accessToken, told, true);
+    const captured = { ...told, ...found.captured };
+    const name = identity && readableName(claims ?? decodePayload(`${at(original.body, 'id_token')}`));
+    const account = accountOf(auth, { values: target.values, captured, identity, name });
     return {
       ok: true,
       value: {
         ...long.value,
         ...(granted ? { scopes: parseScopes(granted, auth.callback.scope!.separator) } : {}),
-        captured: { ...short.captured, ...long.value.captured, ...captured },
+        captured,
+        account: account ?? (found.accountUnavailable ? 'unavailable' : undefined),
         dpopKey: binding?.key,
       },
     };

@@ -53,5 +53,9 @@ export function decodePayload(jwt: string): Record<string, unknown> | undefined 
   }
 }
 
+/** The claim of an ID token that tells people which account it is (OpenID Connect Core 5.1). */
+export const readableName = (claims: Record<string, unknown> | undefined): string | undefined =>
+  [claims?.email, claims?.preferred_username, claims?.name].find(isText);
+
 const withTimeout = <T>(verdict: Promise<T>): Promise<T | 'unavailable'> =>
   withDeadline(ID_TOKEN_KEYS_WAIT_MS, verdict, () => 'unavailable' as const);

@@ -1,5 +1,6 @@
 // The OAuth adapter's entry: `ProviderClient` over OAuth 2.0 and OpenID Connect. Only this folder uses openid-client.
 
+import { accountOf } from '../../domain/account.ts';
 import type { CodeMode, MintedMode } from '../../domain/auth-modes.ts';
 import { isCode, isStatic } from '../../domain/auth-modes.ts';
 import { watchForFreeze } from '../../domain/deadline.ts';
@@ -13,6 +14,7 @@ import { createConfigurations } from './configurations.ts';
 import { createDiscovery } from './discovery.ts';
 import { createDpopKeys } from './dpop.ts';
 import { type VerifyIdTokenSignature, validateRefreshedIdToken } from './id-token.ts';
+import { runLookups } from './lookups.ts';
 import { createTokenMint, type SignAssertion } from './mint.ts';
 import { classifyProviderError } from './provider-errors.ts';
 import { createTokenRefresh } from './refresh-request.ts';
@@ -51,6 +53,14 @@ export function createProviderClient(parts: ProviderClientParts): ProviderClient
       const configured = await configurations.get(codeTarget);
       if (!configured.ok) return configured;
       return withoutFrozenTime(() => exchange(codeTarget, configured.value, response, expected));
+    },
+
+    async lookUp(target, accessToken, known) {
+      const { auth, values } = asCodeTarget(target);
+      const found = await runLookups(outbound, asCodeTarget(target), accessToken, known, true);
+      const captured = { ...known, ...found.captured };
+      const account = accountOf(auth, { values, captured, identity: null });
+      return { captured, account: account ?? (found.accountUnavailable ? 'unavailable' : undefined) };
     },
 
     async prepare(target) {
@@ -106,6 +116,8 @@ function neverRejecting(clock: Clock, client: ProviderClient): ProviderClient {
       );
       return prepared.ok ? prepared.value : prepared.fault;
     },
+    lookUp: (target, accessToken, known) =>
+      client.lookUp(target, accessToken, known).catch(() => ({ captured: known, account: 'unavailable' as const })),
     refresh: guarded('refresh', client.refresh),
     identityOf: (...given) => client.identityOf(...given).catch(() => undefined),
     revoke: guarded('revocation', client.revoke),

@@ -1,6 +1,8 @@
 // Refreshes an access token: with the refresh token (RFC 6749 6), or with the access token where the vendor extends that.
 import * as client from 'openid-client';
+import { accountOf, isOtherAccount, toTextValues } from '../../domain/account.ts';
 import type { CodeMode } from '../../domain/auth-modes.ts';
+import type { Account } from '../../domain/connection.ts';
 import { fillAll } from '../../domain/fields.ts';
 import { parseStoredCredentials } from '../../domain/imported-credentials.ts';
 import { type Target, usesDpop } from '../../domain/target.ts';
@@ -10,7 +12,7 @@ import { clientSecrets } from './client-authentication.ts';
 import { repeatedParameters } from './code-exchange.ts';
 import type { Configured } from './configurations.ts';
 import type { DpopKeys } from './dpop.ts';
-import { type VerifyIdTokenSignature, validateRefreshedIdToken } from './id-token.ts';
+import { decodePayload, readableName, type VerifyIdTokenSignature, validateRefreshedIdToken } from './id-token.ts';
 import { at } from './json-paths.ts';
 import { runLookups } from './lookups.ts';
 import { classifyProviderError, fault } from './provider-errors.ts';
@@ -49,7 +51,8 @@ export function createTokenRefresh({ outbound, verifyIdTokenSignature, dpopKeys,
     const parameters = fillAll({ ...auth.token_request.params, ...auth.refresh.params }, given);
     // Look-ups that failed before are retried first, with the current access token: once the refresh token is spent, its
     // response must be committed before anything else happens.
-    const found = accessToken === null ? {} : await runLookups(outbound, target, accessToken, request.captured);
+    const found =
+      accessToken === null ? {} : (await runLookups(outbound, target, accessToken, request.captured)).captured;
     // A refresh token that is bound to a key stays bound, whatever the integration says by now (RFC 9449 5).
     const { dpopKey } = parseStoredCredentials(request.credentials.credentials);
     const binding = dpopKey !== undefined || usesDpop(target) ? dpopKeys.bind(configured.config, dpopKey) : undefined;
@@ -84,7 +87,13 @@ export function createTokenRefresh({ outbound, verifyIdTokenSignature, dpopKeys,
       return { ok: false, fault: fault('identity_changed', 'identity_changed', detail) };
     }
     const value = toTokenResponse(original, auth, { ...checked, values: target.values, now: clock.now() });
-    return { ok: true, value: { ...value, captured: { ...found, ...value.captured }, dpopKey: binding?.key } };
+    const captured = { ...found, ...value.captured };
+    const account = accountIn(target, request, captured, checked);
+    if (account === 'other') {
+      const detail = 'the refresh answered for another account';
+      return { ok: false, fault: fault('identity_changed', 'identity_changed', detail) };
+    }
+    return { ok: true, value: { ...value, captured, account, dpopKey: binding?.key } };
   };
   return { refresh };
 
@@ -104,9 +113,17 @@ export function createTokenRefresh({ outbound, verifyIdTokenSignature, dpopKeys,
   }
 }
 
-export const toTextValues = (captured: Record<string, unknown>): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries(captured).flatMap(([name, value]) =>
-      ['string', 'number', 'boolean'].includes(typeof value) ? [[name, String(value)]] : [],
-    ),
-  );
+/** `other`: what was captured now says another account than what was captured before, or than the stored one there. */
+function accountIn(
+  { auth, values }: Target<CodeMode>,
+  { captured: before, account: stored }: RefreshRequest,
+  captured: Record<string, unknown>,
+  { idToken, identity }: Pick<TokenResponse, 'idToken' | 'identity'>,
+): Account | 'other' | undefined {
+  const name = idToken === undefined ? undefined : readableName(decodePayload(idToken));
+  const account = accountOf(auth, { values, captured: { ...before, ...captured }, identity, name });
+  const known = accountOf(auth, { values, captured: before, identity: null });
+  // Of another issuer: the entry reads accounts in another way than it did then.
+  const comparable = stored?.issuer === account?.issuer ? stored : undefined;
+  return isOtherAccount(known, account) || isOtherAccount(comparable, account) ? 'other' : (account ?? undefined);
+}

@@ -1,5 +1,6 @@
 // Revokes tokens at the provider: RFC 7009, or the vendor's own request.
 import * as client from 'openid-client';
+import { toTextValues } from '../../domain/account.ts';
 import { type CodeMode, isCode } from '../../domain/auth-modes.ts';
 import { fill, fillAll, placeholders, type Values } from '../../domain/fields.ts';
 import type { Target } from '../../domain/target.ts';
@@ -9,7 +10,6 @@ import { clientSecrets } from './client-authentication.ts';
 import type { Configurations } from './configurations.ts';
 import { at, isObject } from './json-paths.ts';
 import { classifyErrorResponse, classifyProviderError, type ErrorContext } from './provider-errors.ts';
-import { toTextValues } from './refresh-request.ts';
 import { valuesWithClientSecret } from './token-request.ts';
 import { oauthError } from './token-response.ts';
 

@@ -173,6 +173,7 @@ export function toTokenResponse({ body, date }: Original, auth: TokenMode, conte
     ...refreshTokenExpiry(body, expiry),
     identity: context.identity,
     captured: capture(body, dialect.capture),
+    account: undefined,
     dpopKey: undefined,
   };
 }
@@ -186,6 +187,7 @@ export const EMPTY_TOKEN_RESPONSE: Omit<TokenResponse, 'accessToken' | 'tokenTyp
   endsIn: undefined,
   identity: undefined,
   captured: {},
+  account: undefined,
   dpopKey: undefined,
 };
 

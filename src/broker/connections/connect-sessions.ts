@@ -17,6 +17,8 @@ export interface ConnectSessionRequest {
   owner: string;
   label?: string | undefined;
   scopes?: string[] | undefined;
+  /** True: a renewed connection gives up the other scopes that it has. */
+  replaceScopes?: boolean | undefined;
   params?: Record<string, string> | undefined;
   metadata?: Record<string, unknown> | undefined;
   returnUrl?: string | undefined;
@@ -109,6 +111,7 @@ export function createConnectSessions(parts: ConnectSessionParts): ConnectSessio
       owner,
       label,
       scopes: wanted.scopes ?? null,
+      replaceScopes: wanted.replaceScopes ?? null,
       params: wanted.params ?? {},
       metadata: wanted.metadata ?? null,
       returnUrl: wanted.returnUrl ?? null,

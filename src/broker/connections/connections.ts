@@ -22,7 +22,7 @@ export interface ConnectionResource {
 }
 
 interface Parts extends ImportParts {
-  store: Pick<Store, 'connection' | 'connections' | 'addConnection' | 'renewConnection'>;
+  store: ImportParts['store'] & Pick<Store, 'connections'>;
   access: Access;
 }
 

@@ -1,17 +1,22 @@
 // Importing credentials that were issued elsewhere, as a new connection or to renew one.
+import { setTimeout as pause } from 'node:timers/promises';
+import { accountOf } from '../../domain/account.ts';
 import { capturesOf, isCode, isStatic, tokenTypeOf } from '../../domain/auth-modes.ts';
-import type { Connection } from '../../domain/connection.ts';
+import type { Account, Connection } from '../../domain/connection.ts';
 import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
-import { fieldIssues, type Values, valuesOf } from '../../domain/fields.ts';
+import { fieldIssues, fill, type Values, valuesOf } from '../../domain/fields.ts';
 import { readCredentials, serializeCredentials, staticToken } from '../../domain/imported-credentials.ts';
 import { type GivenTokens, readImportedTokens } from '../../domain/imported-tokens.ts';
 import { connectionFields } from '../../domain/provider.ts';
+import type { Target } from '../../domain/target.ts';
+import { LOOKUP_RETRY_AFTER_S, RENEWAL_POLL_MS, RENEWAL_WAIT_MS } from '../../domain/time-limits.ts';
 import type { Clock, Logger, ProviderClient, Store, Vault } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
 import type { TokenCache } from '../cache/index.ts';
 import type { ResolvedIntegration, Targets } from '../integrations/index.ts';
 import { encryptCredentials, newId } from '../secrets/index.ts';
-import { isDifferentIdentity, newConnection, type ReceivedCredentials, warnIfNotRenewable } from './new-connection.ts';
+import { newConnection, type ReceivedCredentials, warnIfNotRenewable } from './new-connection.ts';
+import { compareAccounts, keepsRefreshToken, renewedCredentials } from './renewal.ts';
 
 export interface ConnectionImport {
   integration: string;
@@ -21,6 +26,8 @@ export interface ConnectionImport {
   params?: Record<string, string> | undefined;
   /** What was captured when it was connected elsewhere; only what the catalogue captures. */
   captured?: Values | undefined;
+  /** Whose grant it is, where `captured` does not say. The issuer is the provider's by default. */
+  account?: { issuer?: string | undefined; id: string; name?: string | null | undefined } | undefined;
   /** The connection to renew. */
   connectionId?: string | undefined;
   credentials: GivenTokens & {
@@ -30,21 +37,24 @@ export interface ConnectionImport {
 }
 
 export interface ImportParts {
-  store: Pick<Store, 'connection' | 'addConnection' | 'renewConnection'>;
+  store: Pick<Store, 'connection' | 'servedRowsByOwner' | 'storedCredentials' | 'addConnection' | 'renewConnection'>;
   vault: Vault;
+  provider: Pick<ProviderClient, 'identityOf' | 'lookUp'>;
   targets: Targets;
   tokenCache: Pick<TokenCache, 'invalidate' | 'invalidateOwner'>;
   access: Pick<Access, 'denied' | 'record'>;
-  provider: Pick<ProviderClient, 'identityOf'>;
   clock: Clock;
   log: Logger;
 }
 
-export function createImport({ store, vault, targets, tokenCache, access, provider, clock, log }: ImportParts) {
-  /** Undefined: a new connection is wanted. */
+export function createImport({ store, vault, provider, targets, tokenCache, access, clock, log }: ImportParts) {
+  /** The connection to renew: the one that is named, or the one that has the slot. Undefined: a new one is wanted. */
   async function renewable(wanted: ConnectionImport): Promise<Connection | undefined | Refusal> {
-    const { connectionId: id, integration, owner } = wanted;
-    if (id === undefined) return undefined;
+    const { connectionId: id, integration, owner, label } = wanted;
+    if (id === undefined) {
+      const rows = await store.servedRowsByOwner(integration, owner, label ?? '');
+      return rows.map((row) => row.connection).find((c) => c.status !== 'revoked');
+    }
     const connection = await store.connection(id);
     if (!connection) return refuse({ code: 'not_found', what: 'connection', id });
     if (connection.status === 'revoked') return refuse({ code: 'connection_revoked', connection_id: id });
@@ -52,61 +62,109 @@ export function createImport({ store, vault, targets, tokenCache, access, provid
     return invalid([{ path: 'connection_id', message: 'is a connection of another integration or owner' }]);
   }
 
-  return async (call: Call, wanted: ConnectionImport): Promise<Connection | Refusal> => {
+  /** With what the ID token and the access token tell of the account, where the import does not state one. */
+  async function identified(stated: ReceivedCredentials, target: Target): Promise<ReceivedCredentials> {
+    const { accessToken, idToken } = stated.credentials;
+    if (!isCode(target.auth)) return stated;
+    const identity = idToken === null ? null : ((await provider.identityOf(target, idToken)) ?? null);
+    const { values } = target;
+    const account = stated.account ?? accountOf(target.auth, { values, captured: stated.captured, identity });
+    const received = { ...stated, identity, account };
+    if (accessToken === null || account !== null) return received;
+    const told = await provider.lookUp(target, accessToken, stated.captured);
+    return { ...received, captured: told.captured, account: told.account ?? null };
+  }
+
+  /** `exists` and `gone`: another request was faster. `refreshing`: a refresh is spending the refresh token that is kept. */
+  async function attempt(
+    call: Call,
+    wanted: ConnectionImport,
+    given: ReturnType<typeof readImportedTokens>,
+    found: ResolvedIntegration,
+  ): Promise<Connection | Refusal | 'gone' | 'refreshing' | { exists: string }> {
     const { integration, owner } = wanted;
-    const denied = access.denied(call, 'connections:write', integration, owner, wanted.connectionId);
-    if (denied) return denied;
-    const found = await targets.find(integration);
-    if (found instanceof Refusal) return found;
-    const now = clock.now();
-    const given = readImportedTokens(wanted.credentials, now);
-    const scopes = given.tokens.scopes ?? found.integration.scopes;
-    const scopesDenied = access.denied(call, 'connections:write', integration, owner, wanted.connectionId, { scopes });
-    if (scopesDenied) return scopesDenied;
     const renewed = await renewable(wanted);
     if (renewed instanceof Refusal) return renewed;
-
-    const received = receivedFrom(wanted, given, found, renewed, now);
-    if ('issues' in received) return invalid(received.issues);
-    const { idToken } = given.tokens;
-    if (idToken !== null) {
-      const target = targets.targetOf(found, {
-        params: wanted.params ?? renewed?.params ?? {},
-        captured: received.captured,
-      });
-      received.identity = (await provider.identityOf(target, idToken)) ?? null;
-      if (isDifferentIdentity(renewed?.identity, received.identity))
-        return invalid([{ path: 'credentials.id_token', message: 'is of another account than the connection has' }]);
+    const now = clock.now();
+    const params = wanted.params ?? renewed?.params ?? {};
+    const issues = fieldIssues('params', connectionFields(found.provider, found.auth), params);
+    const target = issues.length > 0 ? undefined : targets.targetOf(found, { params, captured: wanted.captured ?? {} });
+    const stated = receivedFrom(wanted, given, found, target, renewed, now);
+    if ('issues' in stated) return invalid(stated.issues);
+    const received = target ? await identified(stated, target) : stated;
+    if (renewed && received.account === 'unavailable' && renewed.account !== null) {
+      const detail = 'the provider could not say whose account the access token is for';
+      return refuse({ code: 'provider_unavailable', integration, detail, retryAfter: LOOKUP_RETRY_AFTER_S });
     }
+    // What the caller does not state is believed to be as it was: callers with `connections:write` speak for the owner.
+    if (renewed && compareAccounts(renewed, found.auth, target?.values ?? {}, received) === 'other')
+      return refuse({ code: 'identity_mismatch', connection_id: renewed.id });
     const id = renewed?.id ?? newId('con', now);
     const place = {
       integration,
       owner,
       label: renewed?.label ?? wanted.label ?? '',
-      params: wanted.params ?? renewed?.params ?? {},
+      params,
       metadata: wanted.metadata ?? renewed?.metadata ?? {},
     };
-    const connection = newConnection(id, place, found.auth, received, now, renewed);
+    const stored = renewed && isCode(found.auth) ? await store.storedCredentials(id) : undefined;
+    const keeps = keepsRefreshToken(received, stored);
+    const connection = newConnection(id, place, found.auth, received, now, renewed, keeps);
     const encrypted = encryptCredentials(vault, id, received.credentials);
-    const action = renewed ? 'connection.renewed' : 'connection.imported';
-    const by = access.record(call, action, { integration, owner, connectionId: id });
+    const by = access.record(call, renewed ? 'connection.renewed' : 'connection.imported', {
+      integration,
+      owner,
+      connectionId: id,
+    });
     if (renewed) {
-      const done = await store.renewConnection(connection, encrypted, null, by);
-      if (typeof done === 'string') return refuse({ code: 'connection_revoked', connection_id: id });
+      const credentials = renewedCredentials(received, encrypted, stored);
+      const done = await store.renewConnection(connection, credentials, null, by);
+      if (typeof done === 'string') return done === 'refreshing' ? 'refreshing' : 'gone';
       tokenCache.invalidate(connection, done.generation);
-      warnIfNotRenewable(log, connection, found.auth, received.credentials);
+      if (!keeps) warnIfNotRenewable(log, connection, found.auth, received.credentials);
       return { ...connection, ...done };
     }
     const added = await store.addConnection(connection, encrypted, null, by);
-    if (added === 'added') {
-      tokenCache.invalidateOwner(connection);
-      warnIfNotRenewable(log, connection, found.auth, received.credentials);
-      return connection;
+    if (added !== 'added') return typeof added === 'object' ? added : 'gone';
+    tokenCache.invalidateOwner(connection);
+    warnIfNotRenewable(log, connection, found.auth, received.credentials);
+    return connection;
+  }
+
+  return async (call: Call, wanted: ConnectionImport): Promise<Connection | Refusal> => {
+    const { integration, owner, connectionId } = wanted;
+    const denied = access.denied(call, 'connections:write', integration, owner, connectionId);
+    if (denied) return denied;
+    const found = await targets.find(integration);
+    if (found instanceof Refusal) return found;
+    const given = readImportedTokens(wanted.credentials, clock.now());
+    const scopes = given.tokens.scopes ?? found.integration.scopes;
+    const scopesDenied = access.denied(call, 'connections:write', integration, owner, connectionId, { scopes });
+    if (scopesDenied) return scopesDenied;
+
+    let exists = connectionId ?? '';
+    let polls = 0;
+    for (let n = 0; n < ATTEMPTS; n++) {
+      const done = await attempt(call, wanted, given, found);
+      if (done === 'refreshing') {
+        if (++polls > REFRESH_POLLS) {
+          const detail = 'a refresh that spends the refresh token of the connection is under way';
+          return refuse({ code: 'provider_unavailable', integration, detail, retryAfter: LOOKUP_RETRY_AFTER_S });
+        }
+        n--;
+        await pause(RENEWAL_POLL_MS);
+      } else if (done === 'gone') {
+        if (connectionId !== undefined) return refuse({ code: 'connection_revoked', connection_id: connectionId });
+      } else if ('exists' in done) exists = done.exists;
+      else return done;
     }
-    const existing = typeof added === 'object' ? added.exists : id;
-    return refuse({ code: 'connection_exists', connection_id: existing });
+    return refuse({ code: 'connection_exists', connection_id: exists });
   };
 }
+
+/** Other requests may create or revoke a connection with the same integration, owner and label meanwhile. */
+const ATTEMPTS = 3;
+const REFRESH_POLLS = RENEWAL_WAIT_MS / RENEWAL_POLL_MS;
 
 const invalid = (issues: InputIssue[]): Refusal =>
   refuse({ code: 'invalid_request', detail: 'the import has invalid fields', issues });
@@ -116,6 +174,7 @@ function receivedFrom(
   wanted: ConnectionImport,
   given: ReturnType<typeof readImportedTokens>,
   { auth, provider, integration }: ResolvedIntegration,
+  target: Target | undefined,
   renewed: Connection | undefined,
   now: number,
 ): ReceivedCredentials | { issues: InputIssue[] } {
@@ -124,7 +183,7 @@ function receivedFrom(
   const params = wanted.params ?? renewed?.params ?? {};
   const issues = [...given.issues, ...fieldIssues('params', paramFields, params)];
   const read = readCredentials(auth, wanted.credentials.fields);
-  const captured = wanted.captured ?? renewed?.captured ?? {};
+  const captured = wanted.captured ?? {};
   const unknown = Object.keys(captured).filter((name) => !capturesOf(auth).includes(name));
   const known = capturesOf(auth).join(', ') || 'nothing';
   issues.push(
@@ -145,14 +204,18 @@ function receivedFrom(
     for (const [name, value] of Object.entries(notTaken))
       if (value !== null) issues.push({ path: `credentials.${name}`, message: `not taken in the mode ${auth.mode}` });
   }
-  if (issues.length > 0 || 'issues' in read) return { issues };
+  const account = target === undefined ? null : accountFrom(wanted, target);
+  if (account !== null && 'path' in account) issues.push(account);
+  if (issues.length > 0 || 'issues' in read || (account !== null && 'path' in account)) return { issues };
   const common = {
     idleIn: undefined,
     endsIn: undefined,
     captured,
     identity: null,
+    account,
+    replacesScopes: false,
     tokenType: tokenTypeOf(auth),
-    scopes: scopes ?? integration.scopes,
+    scopes: scopes ?? renewed?.scopes ?? integration.scopes,
   };
   const none = { accessToken: null, refreshToken: null, idToken: null, credentials: null };
   if (isStatic(auth)) {
@@ -172,4 +235,16 @@ function receivedFrom(
     credentials: { ...none, credentials: serializeCredentials(read.values, scopes) },
     expiresAt: now,
   };
+}
+
+/** As the caller states it, or as what was captured tells; null: neither does. */
+function accountFrom(
+  { account, captured = {} }: Pick<ConnectionImport, 'account' | 'captured'>,
+  { auth, values, issuer: openid }: Target,
+): Account | InputIssue | null {
+  if (account === undefined) return accountOf(auth, { values, captured, identity: null });
+  const rule = isCode(auth) ? auth.account : undefined;
+  const issuer = account.issuer ?? (rule === undefined ? openid : fill(rule.issuer, values));
+  if (!issuer) return { path: 'account.issuer', message: 'is required: the provider has no issuer of its own' };
+  return { issuer, id: account.id, name: account.name ?? null };
 }

@@ -1,5 +1,6 @@
 // From what a provider issued, or an import contains, to a connection.
 
+import { toldAccount, withName } from '../../domain/account.ts';
 import type { AuthMode } from '../../domain/auth-modes.ts';
 import type { Account, Connection, Credentials, Identity } from '../../domain/connection.ts';
 import {
@@ -25,11 +26,18 @@ export interface ReceivedCredentials {
   refreshExpiresIn?: number | undefined;
   captured: Record<string, unknown>;
   identity: Identity | null;
+  /** `unavailable`: the provider could not say now. */
+  account: Account | 'unavailable' | null;
+  /** Whether what the connection had before is to be given up: scopes, and the refresh token that still has them. */
+  replacesScopes: boolean;
 }
 
 type Place = Pick<Connection, 'integration' | 'owner' | 'label' | 'params' | 'metadata'>;
 
-/** An active connection with credentials that were received at `now`. `renewed` is the one that it replaces. */
+/**
+ * An active connection with credentials that were received at `now`. `renewed` is the one that it replaces, as far as the
+ * credentials do not keep its refresh token.
+ */
 export function newConnection(
   id: string,
   place: Place,
@@ -37,22 +45,25 @@ export function newConnection(
   received: ReceivedCredentials,
   now: number,
   renewed?: Connection,
+  keepsRefreshToken = false,
 ): Connection {
   const { credentials, expiresAt, refreshExpiresIn, idleIn = refreshExpiresIn, endsIn = refreshExpiresIn } = received;
   // Without a token there is nothing to refresh ahead of time: the first read requests one.
-  const renewable = isRenewable(auth, credentials);
-  const ahead = renewable && (credentials.accessToken !== null || credentials.refreshToken !== null);
+  const renewable = keepsRefreshToken || isRenewable(auth, credentials);
+  const ahead =
+    keepsRefreshToken || (renewable && (credentials.accessToken !== null || credentials.refreshToken !== null));
   const refreshAt = ahead ? nextRefreshAt(id, auth, now, expiresAt, idleIn) : null;
-  const endsAt = grantEndsAt(auth, endsIn, now, null) ?? endOfUnrefreshable(now, idleIn, refreshAt);
+  const keptEndsAt = keepsRefreshToken ? (renewed?.reauthDueAt ?? null) : null;
+  const endsAt = grantEndsAt(auth, endsIn, now, keptEndsAt) ?? endOfUnrefreshable(now, idleIn, refreshAt);
   return {
     id,
     ...place,
     status: 'active',
     reason: null,
     scopes: received.scopes,
-    captured: received.captured,
+    captured: { ...renewed?.captured, ...received.captured },
     identity: received.identity ?? renewed?.identity ?? null,
-    account: accountOf(received.identity) ?? renewed?.account ?? null,
+    account: withName(toldAccount(received) ?? renewed?.account ?? null, renewed?.account),
     tokenType: received.tokenType,
     issuedAt: now,
     expiresAt,
@@ -67,9 +78,6 @@ export function newConnection(
     updatedAt: now,
   };
 }
-
-const accountOf = (identity: Identity | null): Account | null =>
-  identity && { issuer: identity.issuer, id: identity.subject, name: null };
 
 /** OpenID Connect Core 5.7. False if one of them is unknown. */
 export const isDifferentIdentity = (a: Identity | null | undefined, b: Identity | null | undefined): boolean =>

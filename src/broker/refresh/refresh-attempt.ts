@@ -128,10 +128,10 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
 
   /** What the provider is asked; `credentials` are what it spends. */
   function requestOf({ resolved }: Admitted, connection: Connection, credentials: Credentials): RefreshRequest {
-    const { identity, captured } = connection;
+    const { identity, account, captured } = connection;
     // Minted tokens are requested with all scopes of the integration, not only those that were granted the last time.
     const { scopes } = isMinted(resolved.auth) ? resolved.integration : connection;
-    return { credentials, identity, scopes, captured, redirectUri: parts.redirectUri(connection.integration) };
+    return { credentials, identity, account, scopes, captured, redirectUri: parts.redirectUri(connection.integration) };
   }
 
   const inDoubt = (connection: Connection): Refusal =>

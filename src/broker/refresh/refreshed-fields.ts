@@ -1,5 +1,6 @@
 // What the token response of a refresh changes on the connection.
 
+import { toldAccount, withName } from '../../domain/account.ts';
 import type { AuthMode } from '../../domain/auth-modes.ts';
 import { type Connection, lastKnownLifetimeMs } from '../../domain/connection.ts';
 import { endOfUnrefreshable, grantEndsAt, nextRefreshAt, observedEndAt } from '../../domain/refresh-schedule.ts';
@@ -30,7 +31,7 @@ export function rotationFrom(
     lastRefreshedAt: now,
     captured: { ...connection.captured, ...response.captured },
     identity: response.identity ?? connection.identity,
-    account: connection.account,
+    account: withName(toldAccount(response) ?? connection.account, connection.account),
     updatedAt: now,
   };
 }

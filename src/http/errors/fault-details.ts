@@ -42,6 +42,12 @@ export function faultDetails(fault: Fault): FaultDetails {
           'This owner already has a connection with this label at this integration. Use another label, revoke the connection, or renew it with a connect session.',
         members: { connection_id: fault.connection_id },
       };
+    case 'identity_mismatch':
+      return {
+        detail:
+          'The import is of another account than the connection, so nothing was changed. Use another label, or revoke the connection first.',
+        members: { connection_id: fault.connection_id },
+      };
     case 'connection_revoked':
       return {
         detail: 'The connection was revoked and its secrets were deleted. Create a connect session for a new one.',

@@ -35,6 +35,7 @@ const FAULTS = {
   not_found: [400, 'invalid_target'],
   ambiguous_connection: [400, 'invalid_request'],
   connection_exists: [400, 'invalid_request'],
+  identity_mismatch: [400, 'invalid_request'],
   connection_revoked: [400, 'interaction_required'],
   reauthorization_required: [400, 'interaction_required'],
   integration_misconfigured: [502, 'server_error'],

@@ -135,6 +135,12 @@ export const PROBLEMS = {
     members: { connection_id },
     example: { code: 'connection_exists', connection_id: EXAMPLE.connection },
   },
+  identity_mismatch: {
+    status: 409,
+    title: 'Another account is connected',
+    members: { connection_id },
+    example: { code: 'identity_mismatch', connection_id: EXAMPLE.connection },
+  },
   reauthorization_required: {
     status: 409,
     title: 'The owner must connect again',

@@ -56,6 +56,7 @@ export const BROWSER_ANSWERS = {
       'other_browser',
       'access_denied',
       'identity_mismatch',
+      'account_unknown',
       'connection_gone',
       'invitation_used',
       ...failures,

@@ -71,6 +71,12 @@ const browserMessages = {
     message: 'You signed in to {provider} with another account than the one that is connected. Nothing was changed.',
     advice: 'Sign out of {provider}, ask for a new link, and sign in with the account that you used before.',
   },
+  account_unknown: {
+    status: 409,
+    title: 'We could not tell which account that is',
+    message: '{provider} did not say whose account you signed in with. Nothing was changed.',
+    advice: 'Ask for a new link, and allow everything that {provider} asks for.',
+  },
   integration_misconfigured: {
     status: 502,
     title: 'The connection to {provider} is not set up properly',

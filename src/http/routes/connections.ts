@@ -49,11 +49,19 @@ const add = createRoute({
   path: '/v1/connections',
   summary: 'Import a connection',
   description:
-    'Stores credentials that were obtained elsewhere: tokens, an API key, or whatever the auth mode needs. With `connection_id`, renews that connection.',
+    'Stores credentials that were obtained elsewhere: tokens, an API key, or whatever the auth mode needs. With `connection_id`, or when a live connection has that integration, owner and label, renews that connection.',
   request: { body: body(ConnectionPost) },
   responses: {
     201: json(ConnectionView, 'The imported connection'),
-    ...problems('forbidden', 'not_found', 'connection_exists', 'connection_revoked', 'integration_misconfigured'),
+    ...problems(
+      'forbidden',
+      'not_found',
+      'connection_exists',
+      'identity_mismatch',
+      'connection_revoked',
+      'integration_misconfigured',
+      'provider_unavailable',
+    ),
   },
 });
 

@@ -3,7 +3,7 @@ import { and, asc, count, eq, sql } from 'drizzle-orm';
 import type { Connection } from '../../domain/connection.ts';
 import { type ConnectionStore, StoreError } from '../../ports/index.ts';
 import { accessTokenOf, credentialsOf, hasSlot, liveFirst, MAX_SERVED, renewalOf } from '../shared/connections.ts';
-import { credentialColumnsOf, fencedOff } from '../shared/leases.ts';
+import { credentialColumnsOf, fencedOff, isInFlight } from '../shared/leases.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
 import type { Orm, PostgresAccess } from './client.ts';
 import { connections, connectSessions, grants, integrations, isLive, isOfAccount, leases } from './schema.ts';
@@ -94,6 +94,10 @@ export function createConnectionStore({
       transaction(async (orm) => {
         if (sessionId !== null && !(await isPending(orm, sessionId))) return 'session_over';
         const { id } = connection;
+        if (credentials.refreshToken === undefined) {
+          const [lease] = await orm.select().from(leases).where(eq(leases.connectionId, id)).for('update');
+          if (lease && isInFlight(lease)) return 'refreshing';
+        }
         const [renewed] = await orm
           .update(connections)
           .set(renewalOf(connections, connection))

@@ -152,6 +152,8 @@ export const connectSessions = pgTable(
     owner: text('owner').notNull(),
     label: text('label').notNull(),
     scopes: json<string[]>('scopes'),
+    /** Null: false, as before this column. */
+    replaceScopes: json<boolean>('replace_scopes'),
     params: json<Record<string, string>>('params').notNull(),
     metadata: json<Record<string, unknown>>('metadata'),
     returnUrl: text('return_url'),

@@ -139,6 +139,10 @@ export const credentialColumnsOf = <C extends Column>(grants: Record<keyof Encry
   credentials: grants.credentials,
 });
 
+/** A holder may be spending the refresh token, or has just ended without a word. */
+export const isInFlight = ({ holder, attempt }: Pick<Lease, 'holder' | 'attempt'>): boolean =>
+  holder !== null && attempt !== null;
+
 export const RELEASED = { holder: null } as const;
 /** Of a claim that is under way: its holder stays. */
 export const WITHOUT_INTENT = { attempt: null, startedAt: null } as const;

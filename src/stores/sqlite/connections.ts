@@ -3,7 +3,7 @@ import { and, asc, eq, inArray, sql } from 'drizzle-orm';
 import type { Connection } from '../../domain/connection.ts';
 import { type ConnectionStore, StoreError } from '../../ports/index.ts';
 import { accessTokenOf, credentialsOf, hasSlot, liveFirst, MAX_SERVED, renewalOf } from '../shared/connections.ts';
-import { credentialColumnsOf, fencedOff } from '../shared/leases.ts';
+import { credentialColumnsOf, fencedOff, isInFlight } from '../shared/leases.ts';
 import type { SqliteAccess } from './client.ts';
 import { connections, connectSessions, grants, integrations, isLive, isOfAccount, leases } from './schema.ts';
 
@@ -76,6 +76,10 @@ export function createConnectionStore({
       write(() => {
         if (sessionId !== null && !isPending(sessionId)) return 'session_over';
         const { id } = connection;
+        if (credentials.refreshToken === undefined) {
+          const lease = orm.select().from(leases).where(eq(leases.connectionId, id)).get();
+          if (lease && isInFlight(lease)) return 'refreshing';
+        }
         const [renewed] = orm
           .update(connections)
           .set(renewalOf(connections, connection))

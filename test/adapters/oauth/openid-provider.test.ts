@@ -69,6 +69,7 @@ describe('connect flow', () => {
       scopes: ['openid', 'calendar.read'],
       expiresIn: 120,
       identity: { issuer: provider.issuer, subject: 'ada' },
+      account: { issuer: provider.issuer, id: 'ada', name: null },
       captured: {},
     });
   });

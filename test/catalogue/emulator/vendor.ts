@@ -160,6 +160,8 @@ interface Common {
   lifetime?: number | null;
   /** The API, and how the token is sent to it. */
   api: Resource;
+  /** Whose grant the connection must say it is. Absent: whom the ID token names, or no one. */
+  account?: { issuer: string; id: string; name: string | null } | undefined;
   /** Values that the connection must have captured. */
   captured?: Json;
   /**

@@ -19,6 +19,10 @@ const row = {
     },
   },
   refresh: { rotation: 'single_use' },
+  lookups: [
+    { url: 'https://api.airtable.com/v0/meta/whoami', answer: { id: 'usrL2PNC5o3H4lBEi', email: 'foo@bar.com' } },
+  ],
+  account: { issuer: 'https://airtable.com', id: 'usrL2PNC5o3H4lBEi', name: 'foo@bar.com' },
   api: {
     url: 'https://api.airtable.com/v0/meta/bases',
     answer: { bases: [{ id: 'appLkNDICXNqxSDhG', name: 'Apartment Hunting', permissionLevel: 'create' }] },

@@ -46,6 +46,7 @@ export default {
         url: 'https://app.asana.com/api/1.0/users/me',
         unauthorized: reply(401, { errors: [{ message: 'Not Authorized' }] }),
       },
+      account: { issuer: 'https://app.asana.com', id: '1200000000000001', name: 'Greg Sanchez' },
       captured: { user_id: '1200000000000001', user_name: 'Greg Sanchez' },
     },
   ],

@@ -23,6 +23,10 @@ export default {
       refresh: { rotation: 'single_use' },
       lookups: [
         {
+          url: 'https://api.atlassian.com/me',
+          answer: { account_id: '5b10a2844c20165700ede21g', name: 'Mia Krystof' },
+        },
+        {
           url: 'https://api.atlassian.com/oauth/token/accessible-resources',
           answer: [
             { id: CLOUD, name: 'acme', url: 'https://acme.atlassian.net', scopes: ['read:jira-work'], avatarUrl: '' },
@@ -36,6 +40,7 @@ export default {
         },
       ],
       api: { url: `https://api.atlassian.com/ex/jira/${CLOUD}/rest/api/3/project` },
+      account: { issuer: 'https://api.atlassian.com', id: '5b10a2844c20165700ede21g', name: 'Mia Krystof' },
       captured: { cloud_id: CLOUD, cloud_ids: [CLOUD, '35273b54-3f06-40d2-880f-dd28cf8daafa'] },
     },
     {

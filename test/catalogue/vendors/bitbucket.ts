@@ -6,6 +6,7 @@ const failed = (status: number, error: string, error_description: string) =>
   reply(status, { error_description, error });
 const api = {
   url: 'https://api.bitbucket.org/2.0/user',
+  answer: { uuid: '{d301aafa-d676-4ee0-88be-962be7417567}', display_name: 'Ada Byron', type: 'user' },
   unauthorized: reply(401, {
     type: 'error',
     error: { message: 'Token is invalid or not supported for this endpoint.' },
@@ -37,6 +38,11 @@ export default {
       },
       refresh: { rotation: 'single_use' },
       api,
+      account: {
+        issuer: 'https://bitbucket.org',
+        id: '{d301aafa-d676-4ee0-88be-962be7417567}',
+        name: 'Ada Byron',
+      },
     },
     {
       flow: 'static',

@@ -26,6 +26,7 @@ const coded = ({ access, refresh }: IssuedTokens) => ({
 const code = {
   flow: 'code',
   mode: 'oauth2_code',
+  account: { issuer: 'https://api.box.com', id: '11446498', name: 'Aaron Levie' },
   scopes: ['root_readwrite'],
   lifetime: 4_169,
   token: {

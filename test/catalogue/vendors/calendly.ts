@@ -21,6 +21,7 @@ export default {
       },
       refresh: { rotation: 'single_use' },
       api,
+      account: { issuer: 'https://api.calendly.com', id: USER, name: null },
       captured: { user_uri: USER, organization_uri: ORGANIZATION },
     },
     {

@@ -33,6 +33,7 @@ export default {
         },
       ],
       api,
+      account: { issuer: 'https://api.clickup.com', id: '123', name: 'John Doe' },
       captured: { workspace_ids: ['1234', '5678'] },
     },
     {

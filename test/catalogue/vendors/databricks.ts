@@ -1,5 +1,5 @@
 // docs.databricks.com/aws/en/dev-tools/auth/oauth-u2m, …/oauth-m2m, …/pat; github.com/databricks/cli/issues/667
-import { reply, type Vendor } from '../emulator/vendor.ts';
+import { type CodeRow, reply, type Vendor } from '../emulator/vendor.ts';
 
 const HOST = 'adb-1234567890123456.7.azuredatabricks.net';
 const connection = { workspace_host: HOST };
@@ -17,8 +17,15 @@ const user = {
   connection,
   tokens: { jwt: true },
   authorize: { url: `https://${HOST}/oidc/v1/authorize`, pkce: 'required' },
+  lookups: [
+    {
+      url: `https://${HOST}/api/2.0/preview/scim/v2/Me`,
+      answer: { id: '5629501437689712', userName: 'ada@example.com' },
+    },
+  ],
+  account: { issuer: `https://${HOST}`, id: '5629501437689712', name: 'ada@example.com' },
   api: { url: `https://${HOST}/api/2.0/clusters/list` },
-} as const;
+} satisfies Omit<CodeRow, 'token'>;
 
 export default {
   provider: 'databricks',

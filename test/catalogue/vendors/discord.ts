@@ -31,6 +31,13 @@ const row = {
   refresh: { rotation: 'single_use' },
   // Of the user's tokens for this app, any ends all.
   revoke: { url: 'https://discord.com/api/oauth2/token/revoke', clientAuth: client, answer: {}, ends: 'grant' },
+  lookups: [
+    {
+      url: 'https://discord.com/api/oauth2/@me',
+      answer: { scopes: ['identify'], user: { id: '268473310986240001', username: 'discord' } },
+    },
+  ],
+  account: { issuer: 'https://discord.com', id: '268473310986240001', name: 'discord' },
   api: { url: 'https://discord.com/api/v10/users/@me', ...api },
 } satisfies CodeRow;
 

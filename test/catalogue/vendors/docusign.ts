@@ -72,6 +72,7 @@ export default {
       ],
       revoke: { url: 'https://account-d.docusign.com/oauth/revoke' },
       api: apiAt('demo.docusign.net'),
+      account: { issuer: 'https://account-d.docusign.com', id: USER, name: 'First Last' },
       captured: {
         base_uri: 'https://demo.docusign.net',
         account_id: ACCOUNT,

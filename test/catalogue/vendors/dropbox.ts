@@ -48,6 +48,7 @@ const row = {
     url: 'https://api.dropboxapi.com/2/users/get_current_account',
     unauthorized: reply(401, { error_summary: 'expired_access_token/', error: { '.tag': 'expired_access_token' } }),
   },
+  account: { issuer: 'https://www.dropbox.com', id: 'dbid:AAH4f99T0taONIb-OurWxbNQ6ywGRopQngc', name: null },
   captured: { account_id: 'dbid:AAH4f99T0taONIb-OurWxbNQ6ywGRopQngc', uid: '12345' },
 } satisfies CodeRow;
 

@@ -51,6 +51,7 @@ function row(version: string) {
       ends: 'grant',
     },
     api: { url: `${graph}/me/accounts`, tokenType: takes, answer: { data: [] }, unauthorized: errors.deadGrant },
+    account: { issuer: 'https://www.facebook.com', id: '10223344556677889', name: 'Ada Byron' },
     captured: { user_id: '10223344556677889', user_name: 'Ada Byron' },
   } satisfies CodeRow;
 }

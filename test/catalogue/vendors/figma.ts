@@ -42,6 +42,7 @@ export default {
         respond: ({ access }: IssuedTokens) => ({ access_token: access, token_type: 'bearer', expires_in: 7_776_000 }),
       },
       api,
+      account: { issuer: 'https://www.figma.com', id: '2345678901', name: null },
       captured: { user_id: '2345678901' },
     },
     {

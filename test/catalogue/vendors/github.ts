@@ -29,7 +29,12 @@ const revoke: CodeRow['revoke'] = {
   answer: reply(204),
   ends: 'grant',
 };
-const api = { url: 'https://api.github.com/user', tokenType: ['Bearer', 'token'] };
+const api = {
+  url: 'https://api.github.com/user',
+  tokenType: ['Bearer', 'token'],
+  answer: { login: 'octocat', id: 583_231 },
+};
+const account = { issuer: 'https://github.com', id: '583231', name: 'octocat' };
 
 export default {
   provider: 'github',
@@ -53,6 +58,7 @@ export default {
       },
       revoke,
       api,
+      account,
     },
     {
       flow: 'code',
@@ -76,6 +82,7 @@ export default {
       refresh: { rotation: 'single_use', endsAccess: true },
       revoke,
       api,
+      account,
       captured: { installation_id: '48213377', setup_action: 'install' },
     },
     {

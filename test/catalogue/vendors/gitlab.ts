@@ -13,7 +13,12 @@ const row = (host: string) => {
       errors: { ...token.errors, rateLimited: reply(429, 'Retry later\n', { 'retry-after': '30' }) },
     },
     refresh: { rotation: 'single_use', endsAccess: true, params: { redirect_uri: '{redirect_uri}' } },
-    api: { url: `https://${host}/api/v4/user`, unauthorized: reply(401, { message: '401 Unauthorized' }) },
+    account: { issuer: `https://${host}`, id: '1', name: 'john_smith' },
+    api: {
+      url: `https://${host}/api/v4/user`,
+      answer: { id: 1, username: 'john_smith' },
+      unauthorized: reply(401, { message: '401 Unauthorized' }),
+    },
   } satisfies CodeRow;
 };
 
@@ -32,6 +37,7 @@ export default {
     {
       ...row('gitlab.com'),
       mode: 'oidc',
+      account: undefined,
       scopes: ['openid', 'read_user'],
       oidc: {
         issuer: 'https://gitlab.com',

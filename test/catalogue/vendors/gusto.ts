@@ -39,6 +39,7 @@ const row = (host: string) =>
     ],
     revoke: { url: `https://${host}/oauth/revoke`, answer: {}, ends: 'grant' },
     api: { url: `https://${host}/v1/companies/8a9be1d6-33a4-4a4b-a2ee-c4d8a4b0a6a6` },
+    account: { issuer: `https://${host}`, id: '8a9be1d6-33a4-4a4b-a2ee-c4d8a4b0a6a6', name: null },
     captured: {
       company_id: '8a9be1d6-33a4-4a4b-a2ee-c4d8a4b0a6a6',
       admin_id: '97bd6a0b-6b3a-4e29-9b9a-2d9d5a3f0b11',

@@ -52,6 +52,7 @@ const row = {
   // It ends the refresh token only.
   revoke: { url: 'https://api.hubapi.com/oauth/2026-03/token/revoke', keepsAccess: true },
   api,
+  account: { issuer: 'https://app.hubspot.com', id: '62515', name: null },
   captured: { hub_id: 62_515, user_id: 123_456 },
 } satisfies CodeRow;
 

@@ -57,6 +57,7 @@ export default {
         },
       ],
       api: { url: 'https://graph.instagram.com/v24.0/me', tokenType: ['Bearer', 'query:access_token'] },
+      account: { issuer: 'https://www.instagram.com', id: '1020', name: 'acme' },
       captured: { user_id: '1020', username: 'acme' },
     },
   ],

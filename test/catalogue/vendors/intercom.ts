@@ -51,6 +51,7 @@ const row = (region: '' | 'eu.' | 'au.') =>
       body: 'none',
       ends: 'grant',
     },
+    account: { issuer: 'https://app.intercom.com', id: 'tx2p130c', name: null },
     api: { url: `https://api.${region}intercom.io/contacts`, unauthorized: refusal },
   }) satisfies CodeRow;
 

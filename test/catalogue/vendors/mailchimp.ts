@@ -29,6 +29,7 @@ export default {
         },
       ],
       api: { url: 'https://us6.api.mailchimp.com/3.0/' },
+      account: { issuer: 'https://login.mailchimp.com', id: '101', name: 'Freddie' },
       captured: { dc: 'us6', api_endpoint: 'https://us6.api.mailchimp.com' },
     },
     {

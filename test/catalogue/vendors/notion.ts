@@ -72,6 +72,11 @@ export default {
         answer: { request_id: '00000000-0000-4000-8000-000000000000' },
       },
       api,
+      account: {
+        issuer: 'https://www.notion.so',
+        id: `${WORKSPACE}/d40e767c-0000-4000-8000-92ae1d6ec5c5`,
+        name: "Ada's Notion",
+      },
       captured: {
         workspace_id: WORKSPACE,
         workspace_name: "Ada's Notion",

@@ -85,7 +85,19 @@ export default {
         respond: ({ access }: IssuedTokens) => ({ token_type: 'Bearer', expires_in: '28800', access_token: access }),
       },
       revoke: { url: 'https://api-m.paypal.com/v1/oauth2/token/terminate' },
-      api: { url: 'https://api-m.paypal.com/v1/identity/oauth2/userinfo?schema=paypalv1.1', unauthorized: refusal },
+      api: {
+        url: 'https://api-m.paypal.com/v1/identity/oauth2/userinfo?schema=paypalv1.1',
+        answer: {
+          user_id: 'https://www.paypal.com/webapps/auth/identity/user/mWq6_1sU85v5EG9yHdPxJRrhGHrnMJ-1PQKtX6pcsmA',
+          name: 'identity test',
+        },
+        unauthorized: refusal,
+      },
+      account: {
+        issuer: 'https://paypal.com',
+        id: 'https://www.paypal.com/webapps/auth/identity/user/mWq6_1sU85v5EG9yHdPxJRrhGHrnMJ-1PQKtX6pcsmA',
+        name: 'identity test',
+      },
     },
   ],
 } satisfies Vendor;

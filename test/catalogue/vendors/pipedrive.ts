@@ -60,6 +60,7 @@ export default {
         url: 'https://acme-corp.pipedrive.com/api/v2/deals',
         unauthorized: reply(401, { success: false, error: 'Invalid token: access token is invalid', errorCode: 401 }),
       },
+      account: { issuer: 'https://app.pipedrive.com', id: '53/179', name: null },
       captured: { api_domain: 'https://acme-corp.pipedrive.com', user_id: 179, company_id: 53 },
     },
   ],

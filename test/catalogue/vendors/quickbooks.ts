@@ -39,6 +39,7 @@ export default {
       api: { url: 'https://quickbooks.api.intuit.com/v3/company/9341452790712345/companyinfo/9341452790712345' },
       // Five years after consent, whatever is refreshed.
       expects: { reauthDueIn: 157_680_000 },
+      account: { issuer: 'https://quickbooks.intuit.com', id: '9341452790712345', name: null },
       captured: { realm_id: '9341452790712345' },
     },
   ],

@@ -36,8 +36,10 @@ export default {
         // With all its access tokens.
         ends: 'grant',
       },
+      account: { issuer: 'https://www.reddit.com', id: '1w72', name: 'spez' },
       api: {
         url: 'https://oauth.reddit.com/api/v1/me',
+        answer: { id: '1w72', name: 'spez' },
         headers,
         unauthorized: failed(401, 'Unauthorized'),
       },

@@ -49,6 +49,7 @@ const codeAt = (host: string) =>
     // The token is proof enough; of a refresh token, all that came of it goes.
     revoke: { url: `https://${host}/services/oauth2/revoke`, clientAuth: ['none', 'post', 'basic'] },
     api,
+    account: { issuer: 'https://login.salesforce.com', id: '00D50000000IZ3ZEAW/00550000001fg5OAAQ', name: null },
     captured: captured(host),
     expects: { lifetime: 7_200 },
   }) satisfies CodeRow;
@@ -129,6 +130,7 @@ export default {
     {
       ...anywhere,
       mode: 'oidc',
+      account: undefined,
       scopes: ['openid', 'api', 'refresh_token'],
       oidc: {
         issuer: 'https://login.salesforce.com',

@@ -37,6 +37,7 @@ export default {
     {
       flow: 'code',
       mode: 'oauth2_code',
+      account: { issuer: 'https://acme-outdoors.myshopify.com', id: 'acme-outdoors', name: 'acme-outdoors' },
       connection: shop,
       scopes: ['write_orders', 'read_customers'],
       tokens: { access: 'shpat_', refresh: 'shprt_' },
@@ -60,6 +61,7 @@ export default {
     {
       flow: 'code',
       mode: 'oauth2_code',
+      account: { issuer: 'https://acme-outdoors.myshopify.com', id: 'acme-outdoors', name: 'acme-outdoors' },
       variant: 'unexpiring',
       params: { expiring: '0' },
       connection: shop,

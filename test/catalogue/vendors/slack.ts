@@ -67,6 +67,7 @@ export default {
       refresh: { rotation: 'single_use' },
       revoke,
       api,
+      account: { issuer: 'https://slack.com', id: 'T9TK3CUKW/U1234', name: 'Slack Softball Team' },
       captured: { team_id: 'T9TK3CUKW', app_id: 'A0KRD7HC3', bot_user_id: 'U0KRQLJ9H', user_id: 'U1234' },
     },
     {
@@ -85,6 +86,7 @@ export default {
       },
       revoke,
       api,
+      account: { issuer: 'https://slack.com', id: 'T9TK3CUKW/U1234', name: 'Slack Softball Team' },
       captured: { team_id: 'T9TK3CUKW', user_id: 'U1234' },
     },
     {

@@ -39,6 +39,7 @@ const row = {
   },
   refresh: { rotation: 'omitted' },
   api: { ...api, headers: kind('OAUTH') },
+  account: { issuer: 'https://myorg-analytics.snowflakecomputing.com', id: 'user1', name: 'user1' },
   captured: { username: 'user1' },
   // Ninety days unless the client was made with less.
   expects: { reauthDueIn: 7_776_000 },

@@ -28,7 +28,12 @@ export default {
         },
       },
       refresh: { rotation: 'sometimes' },
-      api: { url: 'https://api.spotify.com/v1/me', unauthorized: refusal },
+      account: { issuer: 'https://api.spotify.com', id: 'smedjan', name: 'JM' },
+      api: {
+        url: 'https://api.spotify.com/v1/me',
+        answer: { id: 'smedjan', display_name: 'JM' },
+        unauthorized: refusal,
+      },
       // Six months after consent, whatever is refreshed.
       expects: { reauthDueIn: 15_552_000 },
     },

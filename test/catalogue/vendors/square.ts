@@ -51,6 +51,7 @@ export default {
         ends: 'grant',
       },
       api: { url: 'https://connect.squareup.com/v2/locations' },
+      account: { issuer: 'https://squareup.com', id: 'MLJQYZE0V7X1A', name: null },
       captured: { merchant_id: 'MLJQYZE0V7X1A' },
     },
     {

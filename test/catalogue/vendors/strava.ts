@@ -46,6 +46,7 @@ export default {
         url: 'https://www.strava.com/api/v3/athlete',
         unauthorized: failed('Athlete', 'access_token', 'invalid', 401, 'Authorization Error'),
       },
+      account: { issuer: 'https://www.strava.com', id: '227615', name: null },
       captured: { athlete_id: 227_615 },
     },
   ],

@@ -36,6 +36,7 @@ export default {
       },
       api: { url: 'https://api.stripe.com/v1/charges' },
       captured,
+      account: { issuer: 'https://connect.stripe.com', id: 'acct_1Example2Three', name: null },
     },
     {
       flow: 'code',
@@ -53,6 +54,7 @@ export default {
       refresh: { rotation: 'single_use' },
       api: { url: 'https://api.stripe.com/v1/charges' },
       captured,
+      account: { issuer: 'https://connect.stripe.com', id: 'acct_1Example2Three', name: null },
     },
     {
       flow: 'static',

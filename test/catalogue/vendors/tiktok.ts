@@ -38,6 +38,7 @@ export default {
         url: 'https://open.tiktokapis.com/v2/user/info/?fields=open_id',
         answer: { data: {}, error: { code: 'ok' } },
       },
+      account: { issuer: 'https://www.tiktok.com', id: 'afd97af1-b87b-48b9-ac98-410aghda5344', name: null },
       captured: { open_id: 'afd97af1-b87b-48b9-ac98-410aghda5344' },
     },
     {

@@ -47,6 +47,7 @@ export default {
         params: { client_id: '{client_id}', token: '{access_token}' },
       },
       api: { url: 'https://api.twitch.tv/helix/users', ...helix },
+      account: { issuer: 'https://id.twitch.tv', id: '141981764', name: 'twitchdev' },
       captured: { user_id: '141981764', login: 'twitchdev' },
     },
     {

@@ -12,6 +12,13 @@ const row = (issuer: string, api = issuer) =>
     authorize: { url: `https://${issuer}/oauth/authorize`, pkce: 'refused', params: { response_type: null } },
     token: { url: `https://${issuer}/oauth/token` },
     refresh: { rotation: 'single_use', params: { scope: 'accounts:read forms:read offline' } },
+    lookups: [
+      {
+        url: `https://${api}/me`,
+        answer: { user_id: '01ABC', alias: 'ada', email: 'ada@example.com', language: 'en' },
+      },
+    ],
+    account: { issuer: `https://${api}`, id: '01ABC', name: 'ada@example.com' },
     api: {
       url: `https://${api}/forms`,
       answer: { total_items: 0, page_count: 0, items: [] },

@@ -38,6 +38,7 @@ const row = {
     url: 'https://api.x.com/2/tweets',
     unauthorized: reply(401, { title: 'Unauthorized', type: 'about:blank', status: 401, detail: 'Unauthorized' }),
   },
+  account: { issuer: 'https://x.com', id: '2244994945', name: 'XDevelopers' },
   captured: { user_id: '2244994945', username: 'XDevelopers' },
 } satisfies CodeRow;
 

@@ -18,12 +18,14 @@ const busy = reply(429, {
 });
 const api = {
   url: `${HOST}/api/v2/users/me.json`,
+  answer: { user: { id: 35436, name: 'Robert Schneider', role: 'admin' } },
   unauthorized: reply(401, { error: 'invalid_token', error_description: 'The access token provided is expired.' }),
 };
 const rowOf = (lifetime: number, refreshLifetime: number) =>
   ({
     flow: 'code',
     mode: 'oauth2_code',
+    account: { issuer: HOST, id: '35436', name: 'Robert Schneider' },
     connection,
     scopes: ['tickets:read', 'users:read'],
     lifetime,

@@ -35,7 +35,15 @@ const row = {
     params: { token: '{access_token}', token_type_hint: null },
     answer: { status: 'success' },
   },
-  api: { url: 'https://api.zoom.us/v2/users/me', unauthorized: refusal },
+  lookups: [
+    { url: 'https://api.zoom.us/v2/users/me', answer: { id: 'KDcuGIm1QgePTO8WbOqwIQ', email: 'jchill@example.com' } },
+  ],
+  account: { issuer: 'https://zoom.us', id: 'KDcuGIm1QgePTO8WbOqwIQ', name: 'jchill@example.com' },
+  api: {
+    url: 'https://api.zoom.us/v2/users/me',
+    answer: { id: 'KDcuGIm1QgePTO8WbOqwIQ', email: 'jchill@example.com' },
+    unauthorized: refusal,
+  },
   captured: { api_url: 'https://api.zoom.us' },
 } satisfies CodeRow;
 

@@ -172,6 +172,28 @@ export function connections(at: Opened): void {
       expect(await recorded(at.store, audit)).toBe(true);
     });
 
+    test('keeps the secrets that it does not bring', async () => {
+      const { connection, credentials } = await connected(at.store);
+      const given = { ...someCredentials(), refreshToken: undefined, idToken: undefined, credentials: undefined };
+      expect(await at.store.renewConnection(connection, given, null, anEntry())).toEqual({ generation: 2 });
+      const kept = { ...credentials, accessToken: given.accessToken };
+      expect(await at.store.storedCredentials(connection.id)).toEqual(kept);
+      await at.store.revoke(connection.id, 'unsupported', NOW, anEntry());
+      expect(await at.store.storedCredentials(connection.id)).toBeUndefined();
+    });
+
+    test('refreshing while a refresh spends the refresh token that it keeps, and nothing changes', async () => {
+      const { connection, credentials } = await connected(at.store);
+      const claim = { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 };
+      if (typeof (await at.store.claim(connection.id, claim)) === 'string') throw new Error('not claimed');
+      const renew = (given: Parameters<typeof at.store.renewConnection>[1]) =>
+        at.store.renewConnection(connection, given, null, anEntry());
+      expect(await renew({ ...someCredentials(), refreshToken: undefined })).toBe('refreshing');
+      expect(await at.store.storedCredentials(connection.id)).toEqual(credentials);
+      expect(await renew(someCredentials())).toEqual({ generation: 2 });
+      expect(await renew({ ...someCredentials(), refreshToken: undefined })).toEqual({ generation: 3 });
+    });
+
     test('never changes owner, integration or label', async () => {
       const { connection } = await connected(at.store);
       const session = await invited();

@@ -1,9 +1,11 @@
 // The first step of the connect flow: from the connect URL to the provider's authorization endpoint (RFC 6749 4.1.1, RFC 7636).
 // CSRF protection: `state` and browser binding begin here; callback.ts checks them.
 import { isDeepStrictEqual } from 'node:util';
+import { isCode } from '../../../domain/auth-modes.ts';
+import type { Connection } from '../../../domain/connection.ts';
 import { Refusal } from '../../../domain/errors.ts';
 import { fieldIssues } from '../../../domain/fields.ts';
-import type { Flow } from '../../../domain/integration.ts';
+import type { ConnectSession, Flow } from '../../../domain/integration.ts';
 import { connectionFields } from '../../../domain/provider.ts';
 import { SESSION_TTL_MS } from '../../../domain/time-limits.ts';
 import type { ResolvedIntegration } from '../../integrations/index.ts';
@@ -12,6 +14,7 @@ import {
   type BrowserRequest,
   type ConnectStep,
   closed,
+  existingFor,
   type FlowParts,
   failWith,
   flowContext,
@@ -32,15 +35,15 @@ export function createBegin(parts: FlowParts) {
     if (found instanceof Refusal) return refused('integration_misconfigured');
     const { name } = found.provider;
 
-    const renewed = session.connectionId === null ? undefined : await store.connection(session.connectionId);
-    const params = { ...renewed?.params, ...given, ...session.params };
+    const renewed = await existingFor(store, session);
+    const params = { ...(session.connectionId !== null && renewed?.params), ...given, ...session.params };
     const fields = connectionFields(found.provider, found.auth);
     const issues = fieldIssues('params', fields, params);
     if (issues.length > 0) return { kind: 'ask', provider: name, fields, values: params, issues: given ? issues : [] };
 
     const [state, nonce, verifier] = [newSecret(), newSecret(), newSecret()];
     const target = targets.targetOf(found, { params, captured: {} });
-    const scopes = session.scopes ?? found.integration.scopes;
+    const scopes = scopesToAsk(session, found, renewed);
     const redirectUri = `${publicUrl}/oauth2/callback/${session.integration}`;
     const optionalScopes = session.scopes === null ? unnamedScopes(found) : [];
     const asked = { state, nonce, verifier, redirectUri, scopes, optionalScopes };
@@ -78,4 +81,16 @@ export function createBegin(parts: FlowParts) {
 function unnamedScopes({ integration: { scopes, scopesNamed }, auth }: ResolvedIntegration): readonly string[] {
   const named = scopesNamed ?? !('default_scopes' in auth && isDeepStrictEqual(scopes, auth.default_scopes));
   return named ? [] : scopes;
+}
+
+/** A provider grants what is asked for: a renewal that asked for less would take scopes away (RFC 6749 3.3). */
+function scopesToAsk(
+  { scopes, replaceScopes }: Pick<ConnectSession, 'scopes' | 'replaceScopes'>,
+  { auth, integration }: ResolvedIntegration,
+  renewed: Connection | undefined,
+): string[] {
+  const wanted = scopes ?? integration.scopes;
+  if (!renewed || replaceScopes || !isCode(auth)) return wanted;
+  const kept = renewed.scopes.filter((scope) => !auth.scopes_not_asked.includes(scope));
+  return [...new Set([...wanted, ...kept])];
 }

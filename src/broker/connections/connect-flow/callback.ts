@@ -2,14 +2,18 @@
 // CSRF protection: `state` and browser binding are checked first.
 import { type AuthMode, isCode } from '../../../domain/auth-modes.ts';
 import { Refusal } from '../../../domain/errors.ts';
+import { parseStoredCredentials } from '../../../domain/imported-credentials.ts';
+import type { ConnectSession } from '../../../domain/integration.ts';
 import { StoreError } from '../../../ports/index.ts';
-import { digest } from '../../secrets/index.ts';
+import type { ResolvedIntegration } from '../../integrations/index.ts';
+import { decryptKeyMaterial, digest } from '../../secrets/index.ts';
 import { untilRevocationsEnd } from '../upstream-revocation/shared-grant.ts';
 import { createFinish } from './finish.ts';
 import {
   type BrowserRequest,
   type ConnectStep,
   closed,
+  existingFor,
   type FlowParts,
   fail,
   failWith,
@@ -68,10 +72,29 @@ export function createCallback(parts: FlowParts) {
       redirectUri: flow.redirectUri,
       scopes: flow.scopes,
       issuer: flow.issuer,
+      captured,
+      dpopKey: await dpopKeyOf(session, found),
     });
     if (!answer.ok) return failWith(parts, session, request, name, answer.fault);
     const value = { ...answer.value, captured: { ...captured, ...answer.value.captured } };
     return finish(session, flow, found, value, request);
+  }
+
+  /**
+   * The key of the connection that is renewed. The refresh tokens of public clients are bound to it (RFC 9449 5), and the
+   * stored one is kept when the response has none.
+   */
+  async function dpopKeyOf(session: ConnectSession, { integration }: ResolvedIntegration): Promise<string | undefined> {
+    if (integration.clientSecret !== null || integration.privateKey !== null) return undefined;
+    const existing = await existingFor(store, session);
+    const stored = existing && (await store.storedCredentials(existing.id));
+    if (!existing || !stored?.credentials) return undefined;
+    try {
+      return parseStoredCredentials(decryptKeyMaterial(vault, existing.id, stored.credentials)).dpopKey;
+    } catch (error) {
+      log.warn({ err: error, connection: existing.id }, 'connect: the stored DPoP key does not open, using a new one');
+      return undefined;
+    }
   }
 }
 

@@ -1,26 +1,34 @@
 // The last step of the connect flow: the token response becomes a new connection, or renews one.
+import { setTimeout as pause } from 'node:timers/promises';
 import { type Connection, type EncryptedCredentials, lifetime } from '../../../domain/connection.ts';
 import { withDpopKey } from '../../../domain/imported-credentials.ts';
 import type { ConnectSession, Flow } from '../../../domain/integration.ts';
+import { RENEWAL_POLL_MS, RENEWAL_WAIT_MS } from '../../../domain/time-limits.ts';
 import type { TokenResponse } from '../../../ports/index.ts';
 import type { ResolvedIntegration } from '../../integrations/index.ts';
 import { encryptCredentials, newId } from '../../secrets/index.ts';
-import { isDifferentIdentity, newConnection, type ReceivedCredentials, warnIfNotRenewable } from '../new-connection.ts';
+import { newConnection, type ReceivedCredentials, warnIfNotRenewable } from '../new-connection.ts';
+import { compareAccounts, keepsRefreshToken, type RenewalVerdict, renewedCredentials } from '../renewal.ts';
+import { revokeObtained } from '../revoke-obtained.ts';
 import { revokeReplaced } from '../upstream-revocation/replaced-grant.ts';
-import { type BrowserRequest, type ConnectStep, type FlowParts, fail, origin, refused, withQuery } from './steps.ts';
+import {
+  type BrowserError,
+  type BrowserRequest,
+  type ConnectStep,
+  existingFor,
+  type FlowParts,
+  fail,
+  origin,
+  refused,
+  withQuery,
+} from './steps.ts';
 
 /** Other requests may create or revoke a connection with the same integration, owner and label meanwhile. */
 const ATTEMPTS = 3;
+const REFRESH_POLLS = RENEWAL_WAIT_MS / RENEWAL_POLL_MS;
 
 export function createFinish(parts: FlowParts) {
   const { store, vault, targets, tokenCache, access, telemetry, clock, log } = parts;
-
-  /** The live connection that the session renews: the one it names, or the one with its integration, owner and label. */
-  async function existingFor(session: ConnectSession): Promise<Connection | undefined> {
-    if (session.connectionId !== null) return store.connection(session.connectionId);
-    const rows = await store.servedRowsByOwner(session.integration, session.owner, session.label);
-    return rows.map((row) => row.connection).find((c) => c.status !== 'revoked');
-  }
 
   /** Best effort: the connection is made. */
   async function revokeEarlier(
@@ -48,35 +56,46 @@ export function createFinish(parts: FlowParts) {
     const { name } = provider;
     const now = clock.now();
     const { integration, owner, label } = session;
-    const received = receivedFrom(answer, flow, now);
+    const received = receivedFrom(answer, session, flow, now);
+    const target = targets.targetOf(resolved, { params: flow.params, captured: received.captured });
+    let refreshing = 0;
     for (let n = 0; n < ATTEMPTS; n++) {
-      const existing = await existingFor(session);
+      const existing = await existingFor(store, session);
       if (session.connectionId !== null && existing?.status !== 'active' && existing?.status !== 'needs_reauth') break;
-      if (isDifferentIdentity(existing?.identity, received.identity)) {
-        return fail(parts, session, request, name, 'identity_mismatch');
-      }
+      const verdict = existing ? compareAccounts(existing, auth, target.values, received) : 'same';
+      if (verdict === 'other')
+        await revokeObtained(parts, target, { integration, owner, params: flow.params }, received);
+      if (verdict !== 'same') return fail(parts, session, request, name, WHY_REFUSED[verdict]);
       const id = existing?.id ?? newId('con', now);
       const metadata = session.metadata ?? existing?.metadata ?? {};
       const place = { integration, owner, label, params: flow.params, metadata };
-      const connection = newConnection(id, place, auth, received, now, existing);
+      const stored = existing && (await store.storedCredentials(id));
+      const keeps = keepsRefreshToken(received, stored);
+      const connection = newConnection(id, place, auth, received, now, existing, keeps);
       const encrypted = encryptCredentials(vault, id, received.credentials);
       const action = existing ? 'connection.renewed' : 'connection.created';
       const by = access.recordBrowser(origin(request), action, { integration, owner, connectionId: id });
-      const replaced = existing && (await store.storedCredentials(id));
       const done = existing
-        ? await store.renewConnection(connection, encrypted, session.id, by)
+        ? await store.renewConnection(connection, renewedCredentials(received, encrypted, stored), session.id, by)
         : await store.addConnection(connection, encrypted, session.id, by);
       if (done === 'session_over') return refused('invitation_used', name);
+      if (done === 'refreshing') {
+        // The refresh token that is kept is being spent, and its successor is the one to keep: without it the grant is lost.
+        if (++refreshing > REFRESH_POLLS) return fail(parts, session, request, name, 'provider_unavailable');
+        n--;
+        await pause(RENEWAL_POLL_MS);
+        continue;
+      }
       if (done === 'gone' || (typeof done === 'object' && 'exists' in done)) continue;
 
       tokenCache.invalidate(connection, done === 'added' ? connection.generation : done.generation);
-      if (replaced) await revokeEarlier(resolved, connection, replaced, received);
+      if (stored) await revokeEarlier(resolved, connection, stored, received);
       telemetry.connect(integration, 'ok');
       log.info(
-        { connection: id, integration, action, lifetime_ms: lifetime(connection) },
+        { connection: id, integration, action, lifetime_ms: lifetime(connection), kept_refresh_token: keeps },
         'connect: connection stored',
       );
-      warnIfNotRenewable(log, connection, auth, received.credentials);
+      if (!keeps) warnIfNotRenewable(log, connection, auth, received.credentials);
       if (session.returnUrl === null) return { kind: 'connected', provider: name, label };
       const url = withQuery(session.returnUrl, { status: 'success', connection_id: id });
       return { kind: 'redirect', provider: name, url };
@@ -85,7 +104,13 @@ export function createFinish(parts: FlowParts) {
   };
 }
 
-function receivedFrom(answer: TokenResponse, flow: Flow, now: number): ReceivedCredentials {
+const WHY_REFUSED = {
+  other: 'identity_mismatch',
+  unavailable: 'provider_unavailable',
+  untold: 'account_unknown',
+} as const satisfies Record<Exclude<RenewalVerdict, 'same'>, BrowserError>;
+
+function receivedFrom(answer: TokenResponse, session: ConnectSession, flow: Flow, now: number): ReceivedCredentials {
   return {
     credentials: {
       accessToken: answer.accessToken,
@@ -101,5 +126,7 @@ function receivedFrom(answer: TokenResponse, flow: Flow, now: number): ReceivedC
     refreshExpiresIn: answer.refreshExpiresIn,
     captured: answer.captured,
     identity: answer.identity ?? null,
+    account: answer.account ?? null,
+    replacesScopes: session.replaceScopes === true,
   };
 }

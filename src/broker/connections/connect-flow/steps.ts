@@ -1,4 +1,5 @@
 // What every step of the connect flow shares: the browser's request, what the browser gets, and how a step fails.
+import type { Connection } from '../../../domain/connection.ts';
 import type { InputIssue } from '../../../domain/errors.ts';
 import type { Params } from '../../../domain/fields.ts';
 import type { ConnectSession } from '../../../domain/integration.ts';
@@ -36,6 +37,7 @@ export type BrowserError =
   | 'provider_unavailable'
   | 'invalid_answer'
   | 'identity_mismatch'
+  | 'account_unknown'
   | 'connection_gone'
   | 'integration_misconfigured';
 
@@ -54,6 +56,7 @@ export interface FlowParts {
     | 'renewConnection'
     | 'storedCredentials'
     | 'addPendingRevocation'
+    | 'connectionsOfAccount'
     | 'revocationsUnderWay'
   >;
   vault: Vault;
@@ -86,6 +89,16 @@ export function closed(session: ConnectSession | undefined, now: number): Connec
     return refused('invitation_expired');
   }
   return session.status === 'pending' ? undefined : refused('invitation_used');
+}
+
+/** The live connection that the session renews: the one it names, or the one with its integration, owner and label. */
+export async function existingFor(
+  store: Pick<Store, 'connection' | 'servedRowsByOwner'>,
+  session: ConnectSession,
+): Promise<Connection | undefined> {
+  if (session.connectionId !== null) return store.connection(session.connectionId);
+  const rows = await store.servedRowsByOwner(session.integration, session.owner, session.label);
+  return rows.map((row) => row.connection).find((c) => c.status !== 'revoked');
 }
 
 /** For the audit log. */
