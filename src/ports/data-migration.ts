@@ -26,7 +26,7 @@ export const LOCAL_COLUMNS: readonly string[] = ['leases.holder'];
 
 /**
  * A row in the form that both stores can hold, and that digests are made of: each value as text, in the order of the
- * schema, the primary key first. Times are whole milliseconds; U+FFFD stands for a NUL in a text; JSON is the text that
+ * schema, the primary key first. Times are whole milliseconds, booleans `0` and `1`; U+FFFD stands for a NUL in a text; JSON is the text that
  * was stored.
  */
 export type MigratedRow = readonly [id: string, ...(string | null)[]];

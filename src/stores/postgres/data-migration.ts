@@ -127,7 +127,7 @@ const snapshotOf = (client: PoolClient): Snapshot => ({
     const all = columnsOf(table);
     const [key] = all;
     const cursor = `migrate_${table}`;
-    const texts = all.map(({ name }) => `"${name}"::text`);
+    const texts = all.map(textOf);
     await client.query(
       `declare ${cursor} no scroll cursor for
        select ${texts} from "${table}" where ${byBytes(key)} > $1 order by ${byBytes(key)}`,
@@ -145,11 +145,18 @@ const snapshotOf = (client: PoolClient): Snapshot => ({
   },
 });
 
+/** As SQLite writes it: a boolean is a number there. */
+const textOf = ({ name, type }: MigratedColumn): string =>
+  type === 'boolean' ? `"${name}"::int::text` : `"${name}"::text`;
+
+const typedOf = ({ name, type }: MigratedColumn): string =>
+  type === 'boolean' ? `given."${name}"::int::boolean` : `given."${name}"::${type}`;
+
 /** One parameter for each column: its values. */
 function insertInto(table: MigratedTable): string {
   const all = columnsOf(table);
   const names = all.map(({ name }) => `"${name}"`);
   const texts = all.map((_, at) => `$${at + 1}::text[]`);
-  const typed = all.map(({ name, type }) => `given."${name}"::${type}`);
+  const typed = all.map(typedOf);
   return `insert into "${table}" (${names}) select ${typed} from unnest(${texts}) as given (${names})`;
 }
