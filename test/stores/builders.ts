@@ -210,7 +210,7 @@ export async function fill(store: Store): Promise<void> {
   await store.addSession(session, anEntry());
   if ((await store.beginFlow(aFlow(session.id), NOW)) !== 'begun') throw new Error('no flow begun');
   await store.failSession(session.id, 'access_denied', anEntry());
-  await store.addPendingRevocation(aRevocation());
+  await store.addPendingRevocation(aRevocation({ claimedUntil: NOW + 60_000 }));
   await store.addUnreadableResponse(anUnreadableResponse(), { ofOne: 3, ofIntegration: 100 });
   await store.addKeyCheck({ kid: 'test', ciphertext: aCiphertext('check') });
   await store.takeFromBucket('slack', 1, { perSecond: 1, burst: 8, reserve: 0 });

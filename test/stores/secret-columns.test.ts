@@ -45,7 +45,7 @@ test('the walk sees every table of the database', () => {
   expect(tables.filter((name) => name !== '__drizzle_migrations').sort()).toEqual([...walked, ...DEPRECATED].sort());
 });
 
-test.each(columns)('$table.$column is filled, so that a secret in it would be found', ({ table, column }) => {
+test.each(columns)('$table, $column is filled, so that a secret in it would be found', ({ table, column }) => {
   expect(rowsWhere(table, `"${column}" is not null`)).toBeGreaterThan(0);
 });
 
