@@ -198,6 +198,8 @@ export const KEY_ROTATION_WATCH_MS = 2 * SECOND_MS;
 export const TOKEN_CACHE_TTL_MS = 10 * MINUTE_MS;
 /** A token whose issue time is this far in the future is of unknown age: the clock was set back since. */
 export const CLOCK_SKEW_MAX_MS = 10 * SECOND_MS;
+/** A step of the wall clock by less than this is no sleep of the machine, and costs no look at the uptime. */
+export const SLEEP_NOTICED_MS = SECOND_MS;
 /** An invalidation is remembered this long: longer than a read of the store takes that began before it. */
 export const INVALIDATION_TTL_MS = MINUTE_MS;
 /** A comparison of the cache with the store that failed is tried again after this long. */

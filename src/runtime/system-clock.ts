@@ -1,6 +1,7 @@
 // The clock of the system: the monotonic clock of the process does not count the time that the machine sleeps, so that time
 // is added. Otherwise a token would outlive a suspend.
 import os from 'node:os';
+import { SLEEP_NOTICED_MS } from '../domain/time-limits.ts';
 import type { Clock } from '../ports/index.ts';
 
 /** Where the times come from, in milliseconds. */
@@ -24,9 +25,6 @@ const SYSTEM: TimeSources = {
   },
 };
 
-/** A step of the wall clock by less than this is no sleep, and costs no look at the uptime. */
-const NOTICED_MS = 1_000;
-
 /**
  * Sleep is what both the uptime and the wall clock went ahead of the monotonic clock: a wall clock that is set, and an
  * uptime that jumps because a container's view of it changes, are no sleep. The wall clock shows when to look at the
@@ -47,7 +45,7 @@ export function createSystemClock(sources: TimeSources = SYSTEM): Clock {
       ahead[clock] = Math.max(0, ahead[clock] + now[clock] - before[clock] - awakeMs);
     before = now;
     const slept = Math.min(ahead.wall, ahead.uptime);
-    if (slept < NOTICED_MS) return;
+    if (slept < SLEEP_NOTICED_MS) return;
     sleptMs += slept;
     ahead.wall -= slept;
     ahead.uptime -= slept;
@@ -56,7 +54,7 @@ export function createSystemClock(sources: TimeSources = SYSTEM): Clock {
   return {
     now() {
       const wall = sources.wall();
-      if (wall - seenAt > NOTICED_MS || wall < seenAt) look(wall);
+      if (wall - seenAt > SLEEP_NOTICED_MS || wall < seenAt) look(wall);
       seenAt = wall;
       return wall;
     },
