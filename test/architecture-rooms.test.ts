@@ -10,7 +10,7 @@ const withoutComments = (source: string) => source.replace(/^\s*(\/\*[\s\S]*?\*\
 const roomOf = (path: string) => path.split('/')[1]!;
 
 /** Rooms that are functions, without state or parts to put together. */
-const FUNCTIONS_ONLY = new Set(['secrets', 'maintenance']);
+const FUNCTIONS_ONLY = new Set(['secrets']);
 const ROOM_SIZE = { least: 3, most: 6 };
 /** Files of a room, its `index.ts` included, its subfolders not. */
 const BIGGER: Record<string, { most: number; why: string }> = {
