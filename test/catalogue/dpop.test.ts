@@ -44,10 +44,15 @@ test.each([
   ['refresh.method', { refresh: { method: 'GET' } }],
   ['refresh.url', { refresh: { url: 'https://acme.example/r' } }],
   ['token_exchange', { token_exchange: { url: 'https://acme.example/x', params: {} } }],
-  ['lookups', { lookups: [{ url: 'https://acme.example/me', capture: { team: 'id' } }] }],
 ])('dpop: not allowed with %s, a request without a proof', (what, auth) => {
   expect(found({ ...auth, dpop: 'false' })).toEqual([]);
   expect(found({ ...auth, dpop: '{dpop}' })).toEqual([expect.stringContaining(`auth[0].${what}: `)]);
+});
+
+test('dpop: with lookups only where a param chooses, since they are left out then', () => {
+  const auth = { lookups: [{ url: 'https://acme.example/me', capture: { team: 'id' } }] };
+  expect(found({ ...auth, dpop: '{dpop}' })).toEqual([]);
+  expect(found({ ...auth, dpop: 'true' })).toEqual([expect.stringContaining('auth[0].lookups: ')]);
 });
 
 test('dpop: explained for entries that have it', () => {

@@ -1,7 +1,7 @@
 // Which secrets renew a connection, when it is due, and when its grant ends.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { newConnection } from '../../src/broker/connections/new-connection.ts';
+import { newConnection } from '../../src/broker/connections/received-grant/new-connection.ts';
 import { AuthMode } from '../../src/domain/auth-modes.ts';
 import { type Credentials, refreshDueAt } from '../../src/domain/connection.ts';
 import {

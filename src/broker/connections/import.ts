@@ -15,8 +15,8 @@ import type { Access, Call } from '../audit/index.ts';
 import type { TokenCache } from '../cache/index.ts';
 import type { ResolvedIntegration, Targets } from '../integrations/index.ts';
 import { encryptCredentials, newId } from '../secrets/index.ts';
-import { newConnection, type ReceivedCredentials, warnIfNotRenewable } from './new-connection.ts';
-import { compareAccounts, keepsRefreshToken, renewedCredentials } from './renewal.ts';
+import { newConnection, type ReceivedCredentials, warnIfNotRenewable } from './received-grant/new-connection.ts';
+import { compareAccounts, keepsRefreshToken, renewedCredentials } from './received-grant/renewal.ts';
 
 export interface ConnectionImport {
   integration: string;

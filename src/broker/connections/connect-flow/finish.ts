@@ -7,9 +7,14 @@ import { RENEWAL_POLL_MS, RENEWAL_WAIT_MS } from '../../../domain/time-limits.ts
 import type { TokenResponse } from '../../../ports/index.ts';
 import type { ResolvedIntegration } from '../../integrations/index.ts';
 import { encryptCredentials, newId } from '../../secrets/index.ts';
-import { newConnection, type ReceivedCredentials, warnIfNotRenewable } from '../new-connection.ts';
-import { compareAccounts, keepsRefreshToken, type RenewalVerdict, renewedCredentials } from '../renewal.ts';
-import { revokeObtained } from '../revoke-obtained.ts';
+import { newConnection, type ReceivedCredentials, warnIfNotRenewable } from '../received-grant/new-connection.ts';
+import {
+  compareAccounts,
+  keepsRefreshToken,
+  type RenewalVerdict,
+  renewedCredentials,
+} from '../received-grant/renewal.ts';
+import { revokeObtained } from '../upstream-revocation/obtained-grant.ts';
 import { revokeReplaced } from '../upstream-revocation/replaced-grant.ts';
 import {
   type BrowserError,

@@ -1,16 +1,16 @@
 // From what a provider issued, or an import contains, to a connection.
 
-import { toldAccount, withName } from '../../domain/account.ts';
-import type { AuthMode } from '../../domain/auth-modes.ts';
-import type { Account, Connection, Credentials, Identity } from '../../domain/connection.ts';
+import { toldAccount, withName } from '../../../domain/account.ts';
+import type { AuthMode } from '../../../domain/auth-modes.ts';
+import type { Account, Connection, Credentials, Identity } from '../../../domain/connection.ts';
 import {
   endOfUnrefreshable,
   grantEndsAt,
   isRenewable,
   nextRefreshAt,
   reauthDueAt,
-} from '../../domain/refresh-schedule.ts';
-import type { Logger } from '../../ports/index.ts';
+} from '../../../domain/refresh-schedule.ts';
+import type { Logger } from '../../../ports/index.ts';
 
 export interface ReceivedCredentials {
   credentials: Credentials;

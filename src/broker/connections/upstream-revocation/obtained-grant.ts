@@ -1,9 +1,9 @@
 // Revokes upstream what was obtained and not kept: the tokens of an account that the connection is not for.
-import { isCode } from '../../domain/auth-modes.ts';
-import type { Target } from '../../domain/target.ts';
-import type { Clock, PendingRevocation, Store, Vault } from '../../ports/index.ts';
-import { encryptCredentials, newId } from '../secrets/index.ts';
-import type { ReceivedCredentials } from './new-connection.ts';
+import { isCode } from '../../../domain/auth-modes.ts';
+import type { Target } from '../../../domain/target.ts';
+import type { Clock, PendingRevocation, Store, Vault } from '../../../ports/index.ts';
+import { encryptCredentials, newId } from '../../secrets/index.ts';
+import type { ReceivedCredentials } from '../received-grant/new-connection.ts';
 
 export interface RevokeObtainedParts {
   store: Pick<Store, 'addPendingRevocation' | 'connectionsOfAccount'>;

@@ -1,9 +1,9 @@
 // A renewal: whether it is of the account that is connected, and what it keeps of the connection.
-import { isOtherAccount, storedAccount, tellsAccount } from '../../domain/account.ts';
-import type { AuthMode } from '../../domain/auth-modes.ts';
-import type { Connection, EncryptedCredentials } from '../../domain/connection.ts';
-import type { Values } from '../../domain/fields.ts';
-import type { RenewedCredentials } from '../../ports/index.ts';
+import { isOtherAccount, storedAccount, tellsAccount } from '../../../domain/account.ts';
+import type { AuthMode } from '../../../domain/auth-modes.ts';
+import type { Connection, EncryptedCredentials } from '../../../domain/connection.ts';
+import type { Values } from '../../../domain/fields.ts';
+import type { RenewedCredentials } from '../../../ports/index.ts';
 import { isDifferentIdentity, type ReceivedCredentials } from './new-connection.ts';
 
 /**
