@@ -143,7 +143,7 @@ export function classifyErrorResponse(
   const outcomeUnknown = response.status === 502 || response.status === 504;
   const isTokenRefused =
     context.isRefresh === true &&
-    refusesRefreshToken(code, redactSecrets(`${error ?? ''} ${description ?? ''}`, context));
+    refusesRefreshToken(response.status, code, redactSecrets(`${error ?? ''} ${description ?? ''}`, context));
   const standardKind = kindByStandard(response.status, code, retryAfter, isTokenRefused);
   const catalogueKind = kindByCatalogue(
     context.errors,

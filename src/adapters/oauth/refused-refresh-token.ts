@@ -3,7 +3,6 @@
 
 /** Codes that only a dead grant has, when a refresh token was sent. */
 const CODES = new Set([
-  'access_denied',
   'account_disabled',
   'account_inactive',
   'account_suspended',
@@ -27,6 +26,12 @@ const CODES = new Set([
   'invalid_token',
 ]);
 
+/**
+ * RFC 6749 has it for owners who refuse. With 401 it is about the client: some servers answer a wrong secret with it (RFC 6749
+ * 5.2 has that status for nothing else).
+ */
+const DENIED = 'access_denied';
+
 /** Codes that are never about one token, although their text may name the kind of grant. */
 const CLIENT_CODES = new Set(['unsupported_grant_type', 'unsupported_response_type', 'invalid_scope']);
 
@@ -41,9 +46,9 @@ const ABSENT =
 const DEAD = /invalid(?!_(?:request|client))|expired|revoked|unknown|not (?:valid|found)|no longer/i;
 
 /** `code` is normalized; `text` is the error and its description as the provider wrote them. */
-export function refusesRefreshToken(code: string, text: string): boolean {
+export function refusesRefreshToken(status: number, code: string, text: string): boolean {
   if (CLIENT_CODES.has(code)) return false;
-  if (CODES.has(code)) return true;
+  if (CODES.has(code) || (code === DENIED && status !== 401)) return true;
   if (!NAMES_TOKEN.test(text) || NAMES_GRANT_TYPE.test(text)) return false;
   return !ABSENT.test(text) || DEAD.test(text);
 }

@@ -9,9 +9,10 @@ import type { ScriptedResponse } from '../../support/scripted-server.ts';
 let answer: ScriptedResponse = {};
 const { server, adapter } = await startAdapterWithServer(() => answer);
 
-async function refusal(scripted: ScriptedResponse): Promise<ProviderFault> {
+/** `more`: parameters of the generic provider. */
+async function refusal(scripted: ScriptedResponse, more: Record<string, string> = {}): Promise<ProviderFault> {
   answer = scripted;
-  const params = { authorization_url: `${server.url}/authorize`, token_url: `${server.url}/token` };
+  const params = { authorization_url: `${server.url}/authorize`, token_url: `${server.url}/token`, ...more };
   const target = createTarget('generic-oauth2', { params });
   return expectFault(await refreshTokens(adapter.client, target, { refreshToken: 'the-refresh-token' }));
 }
@@ -28,6 +29,8 @@ describe('refused refresh, dead grant', () => {
     ['generic: invalid_token, 400', refused(400, 'invalid_token', 'The token is no longer active')],
     ['generic: expired_token', refused(400, 'expired_token')],
     ['generic: access_denied', refused(403, 'access_denied')],
+    ['generic: access_denied, 400', refused(400, 'access_denied', 'The user may not use this application')],
+    ['access_denied with 401 that names the token', refused(401, 'access_denied', 'The refresh token was revoked')],
     ['generic: invalid_request', refused(400, 'invalid_request', 'Refresh token expired')],
     ['camel case in the code', refused(401, 'InvalidRefreshToken')],
     ['two words', refused(401, 'unauthorized', 'The refresh token has been revoked.')],
@@ -54,6 +57,7 @@ describe('refused refresh, dead grant', () => {
 describe('refused refresh, client fault', () => {
   test.each<[string, ScriptedResponse]>([
     ['invalid_client', refused(401, 'invalid_client', 'Client authentication failed')],
+    ['access_denied with 401, as Auth0 answers a wrong secret', refused(401, 'access_denied', 'Unauthorized')],
     ['unauthorized_client', refused(400, 'unauthorized_client')],
     ['no code', { status: 401 }],
     [
@@ -84,6 +88,16 @@ describe('refused refresh, transient', () => {
   test('Retry-After for decades: fifteen minutes', async () => {
     const scripted = { status: 429, headers: { 'retry-after': '999999999' }, body: { error: 'rate_limited' } };
     expect(await refusal(scripted)).toMatchObject({ kind: 'transient', retryAfter: 900 });
+  });
+});
+
+describe('refused refresh, the catalogue’s own codes', () => {
+  test.each<[ProviderFault['kind'], string, ScriptedResponse]>([
+    ['transient', 'access_denied', refused(400, 'access_denied', 'You have made too many requests')],
+    ['misconfigured', 'invalid_token', refused(403, 'invalid_token', 'The refresh token is invalid')],
+    ['grant_dead', 'access_denied', refused(401, 'access_denied')],
+  ])('%s: %s', async (kind, code, scripted) => {
+    expect(await refusal(scripted, { errors: `${kind}=${code}` })).toMatchObject({ kind });
   });
 });
 
