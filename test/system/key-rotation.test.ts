@@ -122,6 +122,8 @@ it('keys rotate: under traffic, everything is served with the new key alone afte
   const stopAt = `${target.current().url}/oauth2/callback/`;
   const { url: callback } = await walkThrough(String(halfway.url), { login: 'grace', jar, stopAt });
   const tables = new Set(secretColumns.map((name) => name.split('.')[0]));
+  // Nothing is unreadable here: test/stores/conformance re-encrypts such a row.
+  tables.delete('unreadable_responses');
   for (const table of tables) expect(database.prepare(`select 1 from ${table}`).get(), table).toBeDefined();
 
   await restart(both);

@@ -34,12 +34,8 @@ export interface DeadGrantBreaker {
 const MANY = 5;
 const PAGE = 200;
 const MAX_EPISODES = 10_000;
-/** What a provider's refusal alone has caused. */
-const OF_REFUSAL: ReadonlySet<ReauthReason | null> = new Set<ReauthReason>([
-  'grant_revoked',
-  'refresh_outcome_unknown',
-  'credentials_rejected',
-]);
+/** What a provider's refusal alone has caused. That of a token which may have been spent is explained by that. */
+const OF_REFUSAL: ReadonlySet<ReauthReason | null> = new Set<ReauthReason>(['grant_revoked', 'credentials_rejected']);
 
 /** From the first doubt until a success. */
 interface Episode {
