@@ -101,11 +101,11 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
     permission: Permission,
     { resolved, key }: Admitted,
     answer: ProviderResult<unknown>,
-    { retried, isLate, isWithheld }: { retried: RetriedGrant | undefined; isLate: boolean; isWithheld: boolean },
+    { isExpected, isLate, isWithheld }: { isExpected: boolean; isLate: boolean; isWithheld: boolean },
   ): Promise<Verdict | undefined> {
     const { permit } = permission;
     if (!answer.ok) {
-      const verdict = await parts.judge(key, resolved, answer.fault, retried);
+      const verdict = await parts.judge(key, resolved, answer.fault, isExpected);
       // That it is slow has been reported; and what was not sent says nothing.
       if (isWithheld || (isLate && answer.fault.kind === 'transient')) return verdict;
       permission.isReported = true;
@@ -252,7 +252,8 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
       return 'withheld';
     }
     parts.reached?.('answered');
-    const verdict = await report(permission, admitted, answer, { retried, isLate, isWithheld });
+    const isExpected = retried !== undefined || unresolved !== null;
+    const verdict = await report(permission, admitted, answer, { isExpected, isLate, isWithheld });
     if (!answer.ok) return outcomes.failed(held, { ...verdict!, key: admitted.key, retried }, sent);
     const result = await outcomes.succeeded(held, answer.value, spent);
     if (later) track(keepLater(held, spent, answer.value, later));

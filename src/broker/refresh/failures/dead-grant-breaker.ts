@@ -18,10 +18,10 @@ import { tokenEndpoint } from './token-endpoint.ts';
 
 export interface DeadGrantBreaker {
   /**
-   * Notes that the provider refused the grant. True: do not believe it yet. `isRetried`: it was dead before, which counts only
-   * while others are doubted. Never rejects.
+   * Notes that the provider refused the grant. True: do not believe it yet. `isExpected`: it was dead before, or its refresh
+   * token may have been spent, which counts only while others are doubted. Never rejects.
    */
-  doubts(key: CircuitKey, resolved: ResolvedIntegration, isRetried: boolean): Promise<boolean>;
+  doubts(key: CircuitKey, resolved: ResolvedIntegration, isExpected: boolean): Promise<boolean>;
   /** A dead grant was believed and recorded; the breaker may have opened meanwhile. Never rejects. */
   recorded(key: CircuitKey, connection: Pick<Connection, 'id' | 'generation'>, reason: ReauthReason): Promise<void>;
   /** After the circuit was told. Those that were believed while the breaker was open are tried again. */
@@ -138,8 +138,8 @@ export function createDeadGrantBreaker(parts: Parts): DeadGrantBreaker {
   }
 
   return {
-    async doubts(key, resolved, isRetried) {
-      if (isRetried && !isOpen(key)) return false;
+    async doubts(key, resolved, isExpected) {
+      if (isExpected && !isOpen(key)) return false;
       // A store that cannot be asked cannot record a dead grant either.
       return (await believed(key.integration.id, () => doubts(key, resolved))) ?? true;
     },

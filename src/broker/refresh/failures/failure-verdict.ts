@@ -23,13 +23,11 @@ export interface Verdict {
 }
 
 export interface FailureJudge {
-  /** `retried`: someone asked for this try of a dead grant, so that a refusal is no surprise. Never rejects. */
-  judge(
-    key: CircuitKey,
-    resolved: ResolvedIntegration,
-    fault: ProviderFault,
-    retried: RetriedGrant | undefined,
-  ): Promise<Verdict>;
+  /**
+   * `isExpected`: a refusal is no surprise, since the grant was dead before, or the refresh token may have been spent. Never
+   * rejects.
+   */
+  judge(key: CircuitKey, resolved: ResolvedIntegration, fault: ProviderFault, isExpected: boolean): Promise<Verdict>;
 }
 
 const THROTTLED = new Set([
@@ -48,7 +46,7 @@ interface Parts {
 
 export function createFailureJudge({ evidence, deadGrants }: Parts): FailureJudge {
   return {
-    async judge(key, resolved, fault, retried) {
+    async judge(key, resolved, fault, isExpected) {
       switch (fault.kind) {
         case 'transient': {
           const cause = fault.retryAfter !== undefined || THROTTLED.has(fault.code) ? 'throttled' : 'outage';
@@ -61,7 +59,7 @@ export function createFailureJudge({ evidence, deadGrants }: Parts): FailureJudg
           return { fault: { ...fault, kind: 'grant_dead', detail }, report: 'refused', isDoubted: false };
         }
         case 'grant_dead': {
-          if (!(await deadGrants.doubts(key, resolved, retried !== undefined)))
+          if (!(await deadGrants.doubts(key, resolved, isExpected)))
             return { fault, report: 'refused', isDoubted: false };
           const detail = `${fault.detail}; unlikely many refresh tokens are refused, so it will be tried again`;
           const doubted: ProviderFault = { ...fault, kind: 'transient', detail };
