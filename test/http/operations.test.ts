@@ -38,7 +38,7 @@ async function refusal(env: Record<string, string>): Promise<{ code: number | nu
   const child = spawn(process.execPath, [MAIN], {
     env: { PATH: process.env.PATH, VALETKEY_PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: 15_000,
+    timeout: 45_000,
     killSignal: 'SIGKILL',
   });
   const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
@@ -138,7 +138,8 @@ describe('broker', () => {
   });
 });
 
-describe.concurrent('a process', () => {
+// Four processes start from source at the same time: seconds of processor time each.
+describe.concurrent('a process', { timeout: 60_000 }, () => {
   test('start: creates a private key file on loopback and warns; SIGTERM: finishes open requests, exits 0', async ({
     expect,
   }) => {
