@@ -1,7 +1,5 @@
 // The migrations of the SQLite file: which it has, and bringing it up to date.
 import type { Database } from 'better-sqlite3';
-import { drizzle } from 'drizzle-orm/better-sqlite3';
-import { migrate } from 'drizzle-orm/better-sqlite3/migrator';
 import { packageFile } from '../../package-files.ts';
 import {
   type DatabaseVersion,
@@ -68,15 +66,24 @@ export function assertOurs(client: Database, migrationsFolder: string, migrating
   assertUsable(state.version, state.inTheWay);
 }
 
-/** Brings the tables up to date, and leaves `foreign_keys` off. */
+/**
+ * Brings the tables up to date, all of it or nothing, and leaves `foreign_keys` off. Of several processes that start at the
+ * same time, one migrates while the others wait for its lock, and find nothing to do.
+ */
 export function migrateFile(client: Database, migrationsFolder: string): void {
   // A migration may have to rebuild a table that others refer to, and this cannot be changed inside its transaction.
   client.pragma('foreign_keys = OFF');
-  const apply = () => migrate(drizzle(client), { migrationsFolder });
-  try {
-    apply();
-  } catch {
-    // The migrator takes no lock: another process may have migrated at the same time, and then nothing is left to do.
-    apply();
-  }
+  const known = readMigrations(migrationsFolder);
+  const apply = client.transaction(() => {
+    client.exec(
+      `create table if not exists ${JOURNAL} (id SERIAL PRIMARY KEY, hash text NOT NULL, created_at numeric)`,
+    );
+    const applied = client.prepare<[], number>(`select count(*) from ${JOURNAL}`).pluck().get() ?? 0;
+    const note = client.prepare(`insert into ${JOURNAL} (hash, created_at) values (?, ?)`);
+    for (const { sql, hash, folderMillis } of known.slice(applied)) {
+      for (const statement of sql) client.exec(statement);
+      note.run(hash, folderMillis);
+    }
+  });
+  if (schemaState(client, migrationsFolder).version !== 'current') apply.immediate();
 }
