@@ -282,6 +282,8 @@ export const POSTGRES_BROKEN_MS = 200;
 export const POSTGRES_CONFLICT_BACKOFF_MS = 4;
 /** Schema migrations. */
 export const POSTGRES_MIGRATION_TIMEOUT_MS = 10 * MINUTE_MS;
+/** A migration waits this long for a table that others use, which then wait for the migration; it is tried again. */
+export const POSTGRES_MIGRATION_LOCK_TIMEOUT_MS = 4 * SECOND_MS;
 /** The longest delay, for each try, before a migration that lost to a concurrent one is tried again. */
 export const POSTGRES_MIGRATION_RETRY_MS = 100;
 /** Data migrations: the first page of a large table is sorted before it is answered. */

@@ -2,7 +2,11 @@
 // schema, the first of `search_path` that exists, so that two deployments can share a database.
 import { setTimeout as pause } from 'node:timers/promises';
 import { escapeIdentifier, type Pool } from 'pg';
-import { POSTGRES_MIGRATION_RETRY_MS, POSTGRES_MIGRATION_TIMEOUT_MS } from '../../domain/time-limits.ts';
+import {
+  POSTGRES_MIGRATION_LOCK_TIMEOUT_MS,
+  POSTGRES_MIGRATION_RETRY_MS,
+  POSTGRES_MIGRATION_TIMEOUT_MS,
+} from '../../domain/time-limits.ts';
 import { packageFile } from '../../package-files.ts';
 import {
   type DatabaseVersion,
@@ -104,6 +108,7 @@ async function apply(pool: Pool, migrationsFolder: string, isLocked: boolean): P
   try {
     await client.query('begin');
     if (isLocked) await client.query('select pg_advisory_xact_lock($1)', [LOCK_KEY]);
+    await client.query(`set local lock_timeout = ${POSTGRES_MIGRATION_LOCK_TIMEOUT_MS}`);
     const known = readMigrations(migrationsFolder);
     const schema = await ownSchema(client);
     const { version, inTheWay, applied } = await versionIn(client, schema, known);
