@@ -12,6 +12,8 @@ DECLARE
 	own constant regnamespace := (SELECT oid FROM pg_namespace WHERE nspname = current_schema());
 	key record;
 BEGIN
+	-- The other application must not wait for long: the migration is tried again.
+	PERFORM set_config('lock_timeout', '4s', true);
 	FOR key IN
 		SELECT f.conname AS name, f.conrelid::regclass AS "table", declared.*
 		FROM (VALUES

@@ -59,7 +59,7 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0000_first': { when: 1795391907800, sha256: 'b362423ac8d17f046c4f869488e9e4d2607310f2fd86c26a7f116ade0418d6f9' },
     '0001_rate_buckets': {
       when: 1795862879781,
-      sha256: 'b73e1813bed7e7d74361f0941ecee3da375de4f9469e7b634ea2d85096267620',
+      sha256: 'e7fd8b176b3c8aa2d8e655835d1b3c456a9be66794e21172a110354aabf81ef0',
     },
     '0002_accounts': {
       when: 1795872284963,

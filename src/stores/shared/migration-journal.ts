@@ -19,11 +19,12 @@ export interface Migration extends MigrationMeta {
 }
 
 /**
- * Hashes of a landed migration whose SQL was corrected in place, by its `createdAt`. There is one: the first release of
- * the PostgreSQL schema said `REFERENCES "public"."…"`; 0001 repairs what that did.
+ * Hashes of a landed PostgreSQL migration whose SQL was corrected in place, by its `createdAt`: 0000 said
+ * `REFERENCES "public"."…"`, which 0001 repairs; and 0001 had no lock timeout at first, which leaves the same tables.
  */
 const EARLIER_HASHES: Readonly<Record<number, string>> = {
   1795391907800: '6313f97a419b8a41cf478ec78a49be4d58826176e96c9f83764e8db45860c1cd',
+  1795862879781: 'b73e1813bed7e7d74361f0941ecee3da375de4f9469e7b634ea2d85096267620',
 };
 
 export const readMigrations = (migrationsFolder: string): Migration[] =>
