@@ -191,8 +191,10 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
     if (isStopped) throw new RateLimiterStopped('the broker is stopping');
     const attempt = newId('att', clock.now());
     const moment = { now: clock.now(), monotonic: clock.monotonic() };
-    const windowMs = isMinted(auth) ? Number.POSITIVE_INFINITY : reuseWindowMs(target);
-    const ask = { attempt, generation, ...moment, reuseWindowMs: windowMs, unsent: unsent.get(id) };
+    const windowMs = reuseWindowMs(target);
+    // Where tokens are minted, nothing is spent.
+    const acceptedForMs = isMinted(auth) ? Number.POSITIVE_INFINITY : windowMs;
+    const ask = { attempt, generation, ...moment, reuseWindowMs: acceptedForMs, unsent: unsent.get(id) };
     const claimed = await store.claim(id, ask);
     if (claimed === 'busy') return 'busy';
     if (claimed === 'gone') return concurrentRefreshes.result(before);
@@ -236,7 +238,7 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
         circuitBreakers.report(permission.permit, { cause: 'outage', fault: slowFault(parts.slowMs) });
         isSlow();
       },
-      secondAfterMs: secondRequestAfter(reuseWindowMs(target), parts.slowMs),
+      secondAfterMs: secondRequestAfter(windowMs, parts.slowMs),
       maySendAgain() {
         log.info(fields, 'refresh: no response yet, requesting it again beside the open request');
         reclaimed = renewHeld();
