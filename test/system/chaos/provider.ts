@@ -208,7 +208,10 @@ if (import.meta.main) {
   const servers = [createServer(handler), createTlsServer({ key: pem(privateKey), cert: certificate }, handler)];
   for (const server of servers) {
     // Longer than the brokers' own keep-alive, so that they never reuse a closed connection.
-    server.keepAliveTimeout = 60_000;
+    server.keepAliveTimeout = 600_000;
+    // Requests that came while the process was frozen are answered, rather than timed out.
+    server.requestTimeout = 0;
+    server.headersTimeout = 0;
     server.listen(0, '127.0.0.1');
   }
   await Promise.all(servers.map((server) => once(server, 'listening')));
