@@ -99,7 +99,7 @@ export function changeFeed(at: Opened): void {
         });
       }
       await at.store.subscribe(() => undefined);
-      for (let i = 0; i < 20; i++) {
+      for (let i = 0; i < 8; i++) {
         const revoked = await Promise.all([revoke(), revoke()]);
         expect(await at.store.untilApplied(QUICKLY)).toBe(0);
         for (const list of applied) expect(list).toEqual(expect.arrayContaining(revoked));
