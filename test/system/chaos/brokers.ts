@@ -45,7 +45,7 @@ interface Options {
   program: string | undefined;
 }
 
-const START_TIMEOUT_MS = 30_000;
+const START_TIMEOUT_MS = 90_000;
 /** How long the invalidation of a token that a broker just served may take to arrive. */
 const PROPAGATION_MS = 500;
 /** The interval of reconnection attempts. */

@@ -1,12 +1,13 @@
 // A chaos run: one provider, one database, brokers that are killed and restarted, and readers that check every token.
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { generateKey } from '../../../src/adapters/keyring/keyring.ts';
 import { type Answer, ask } from '../../support/broker.ts';
 import { type Brokers, createBrokers, type Replica } from './brokers.ts';
+import { type Connections, createConnections, INTEGRATION, nameOf, PROVIDER_ENTRY } from './connections.ts';
 import { type ChaosProvider, launchProvider, type RunningProcess } from './processes.ts';
 import type { RefreshRecord, Rules } from './provider.ts';
 import { COMMIT_MS, type Kill, type Observations, type ReadFault, TAKEOVER_MS } from './results.ts';
@@ -34,6 +35,9 @@ export interface ChaosRun {
   options: Options;
   random: SeededRandom;
   provider: ChaosProvider;
+  connections: Connections;
+  /** Reads since then (ms since the epoch) that were answered with an error. */
+  failedReads(since: number): ReadFault[];
   database: string;
   /** Disconnects replicas from PostgreSQL, with a reset or a stall, during `work`; `reconnect` reconnects them earlier. */
   disconnect(replicas: Replica[], how: 'cut' | 'stall', work: (reconnect: () => void) => Promise<void>): Promise<void>;
@@ -65,7 +69,6 @@ export interface ChaosRun {
   close(keep?: boolean): Promise<void>;
 }
 
-const INTEGRATION = 'chaos';
 const REQUEST_TIMEOUT_MS = 25_000;
 /** A request that is never answered is given up after two minutes. */
 const RECOVERY_TIMEOUT_MS = 150_000;
@@ -85,10 +88,13 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
     VALETKEY_DATABASE_URL: `file:${database}`,
     VALETKEY_ADMIN_KEY: adminKey,
     VALETKEY_OUTBOUND_ALLOW: '127.0.0.1',
+    VALETKEY_PROVIDERS_DIR: join(folder, 'providers'),
     VALETKEY_REFRESH_CONCURRENCY: String(limits.concurrency),
     VALETKEY_REFRESH_RATE: String(limits.perSecond),
     VALETKEY_LOG_LEVEL: 'info',
   };
+  await mkdir(env.VALETKEY_PROVIDERS_DIR);
+  await writeFile(join(env.VALETKEY_PROVIDERS_DIR, `${PROVIDER_ENTRY.id}.json`), JSON.stringify(PROVIDER_ENTRY));
   const provider = await launchProvider(seed, logPath, options.tls);
   const certificate = join(folder, 'provider.pem');
   if (provider.certificate !== undefined) await writeFile(certificate, provider.certificate);
@@ -103,7 +109,13 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
   const kills: Kill[] = [];
   const cuts: Kill[] = [];
   const exitCodes: (number | null)[] = [];
-  const reads = { served: 0, withheld: [] as ReadFault[], refused: [] as ReadFault[], unavailable: 0, unreachable: 0 };
+  const reads = {
+    served: 0,
+    withheld: [] as ReadFault[],
+    refused: [] as ReadFault[],
+    unavailable: [] as ReadFault[],
+    unreachable: 0,
+  };
 
   const { start } = brokers;
   function broker(): RunningProcess {
@@ -146,13 +158,12 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
   };
 
   const integration = {
-    provider: 'generic-oauth2',
+    provider: PROVIDER_ENTRY.id,
     client_id: 'valetkey',
     client_secret: randomBytes(24).toString('base64url'),
     params: {
-      authorization_url: provider.tokenUrl,
-      token_url: provider.tokenUrl,
-      ...(windowMs > 0 && { refresh_reuse_window: String(windowMs / 1_000) }),
+      base: provider.baseUrl,
+      ...(windowMs > 0 && { reuse_window: String(windowMs / 1_000) }),
     },
   };
   const saveIntegration = async (client_id = integration.client_id) =>
@@ -162,22 +173,8 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
   await start();
   for (let i = 1; i < (options.replicas ?? 1); i++) await start();
   await saveIntegration();
-  const ids = new Map<string, string>();
-  const names = Array.from({ length: options.connections }, (_, i) => `owner_${i}`);
-  const { refreshTokens } = await provider.control('seed', { names });
-  for (let i = 0; i < names.length; i += 20) {
-    const imports = names.slice(i, i + 20).map(async (owner, k) => {
-      const credentials = { refresh_token: refreshTokens[i + k] };
-      const { body } = await request(broker().url, 'POST', '/v1/connections', {
-        integration: INTEGRATION,
-        owner,
-        credentials,
-      });
-      ids.set(String(body.id), owner);
-    });
-    await Promise.all(imports);
-  }
-  const all = [...ids.keys()] as [string, ...string[]];
+  const connections = createConnections(provider, (...asked) => request(broker().url, ...asked));
+  await connections.add(Array.from({ length: options.connections }, (_, i) => nameOf(i)));
 
   /** The last token of each connection, and how long at least it is valid. */
   const lastServed = new Map<string, { token: string; until: number }>();
@@ -201,7 +198,9 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
       reads.unreachable++;
       return;
     }
-    const readInfo = { connection: ids.get(id)!, at: begun, tookMs: Date.now() - begun };
+    const name = connections.nameOf(id);
+    if (name === undefined) return;
+    const readInfo = { connection: name, at: begun, tookMs: Date.now() - begun };
     if (answer.status === 200) {
       reads.served++;
       const token = String(answer.body.access_token);
@@ -214,20 +213,17 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
       return;
     }
     if (answer.status === 409) return;
-    reads.unavailable++;
+    const why = `${answer.status} ${String(answer.body.code)}: ${String(answer.body.detail)}`;
+    reads.unavailable.push({ ...readInfo, why });
     const own = served.get(id);
     if (before && !brokers.mustHold(target, begun, own?.token === before.token ? own.at : undefined)) return;
-    if (!forced && before && before.until > Date.now() + EXPIRY_TOLERANCE_MS)
-      reads.withheld.push({
-        ...readInfo,
-        why: `${answer.status} ${String(answer.body.code)}: ${String(answer.body.detail)}`,
-      });
+    if (!forced && before && before.until > Date.now() + EXPIRY_TOLERANCE_MS) reads.withheld.push({ ...readInfo, why });
   }
 
   let reading = true;
   const readers = Array.from({ length: options.readers }, async () => {
     while (reading) {
-      await readOnce(random.pick(all));
+      await readOnce(random.pick(connections.ids() as [string, ...string[]]));
       await pause(random.between(1, 15));
     }
   });
@@ -241,19 +237,19 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
     const stuck: ReadFault[] = [];
     const lost: { connection: string; reason: string }[] = [];
     const deadline = Date.now() + RECOVERY_TIMEOUT_MS;
-    const left = [...all];
+    const left = [...connections.ids()];
     const sweep = async () => {
       for (let id = left.pop(); id !== undefined; id = left.pop()) {
         for (;;) {
           const { status, body } = await request(broker().url, 'POST', `/v1/connections/${id}/refresh`, {});
           if (status === 200) break;
           if (status === 409) {
-            lost.push({ connection: ids.get(id)!, reason: String(body.reason) });
+            lost.push({ connection: connections.nameOf(id)!, reason: String(body.reason) });
             break;
           }
           if (Date.now() > deadline) {
             stuck.push({
-              connection: ids.get(id)!,
+              connection: connections.nameOf(id)!,
               at: Date.now(),
               tookMs: 0,
               why: `${status} ${String(body.detail)}`,
@@ -278,6 +274,8 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
     options,
     random,
     provider,
+    connections,
+    failedReads: (since) => reads.unavailable.filter(({ at }) => at >= since),
     database,
     disconnect: disconnect,
     replicas: brokers.replicas,

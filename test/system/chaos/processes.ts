@@ -25,7 +25,7 @@ export interface RunningProcess extends Listening {
   isGone(): boolean;
 }
 
-const START_WITHIN_MS = 20_000;
+const START_WITHIN_MS = 60_000;
 const STOP_WITHIN_MS = 30_000;
 
 /** `file` is relative to this one, or absolute. Undefined: the process ended before it listened; see the log. */
@@ -71,6 +71,8 @@ export const launchBroker = (env: Record<string, string>, logPath: string, progr
   launch(program, [], env, logPath);
 
 export interface ChaosProvider {
+  /** Of the token and revocation endpoints. */
+  baseUrl: string;
   tokenUrl: string;
   /** PEM, when the token endpoint is over TLS. */
   certificate: string | undefined;
@@ -83,8 +85,10 @@ export interface ChaosProvider {
 export async function launchProvider(seed: number, logPath: string, tls = false): Promise<ChaosProvider> {
   const running = await launch('provider.ts', [String(seed)], {}, logPath);
   if (!running) throw new Error(`the provider did not start: ${logPath}`);
+  const baseUrl = tls ? running.tls!.url : running.url;
   return {
-    tokenUrl: `${tls ? running.tls!.url : running.url}/token`,
+    baseUrl,
+    tokenUrl: `${baseUrl}/token`,
     certificate: tls ? running.tls!.certificate : undefined,
     async control<C extends keyof Controls>(name: C, ask: Controls[C]['ask']) {
       const response = await fetch(`${running.url}/control/${name}`, { method: 'POST', body: JSON.stringify(ask) });

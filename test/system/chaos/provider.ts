@@ -1,7 +1,7 @@
 // The provider process of a chaos run: an OAuth 2.0 token endpoint with single-use refresh tokens, whose reuse revokes the
 // token family, and with random faults from a seed.
 //
-// `POST /token` is for brokers; `POST /control/…` is for the test. All state is in memory.
+// `POST /token/{tenant}` and `POST /revoke` are for brokers; `POST /control/…` is for the test. All state is in memory.
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -10,6 +10,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { createCertificate, pem } from '../../support/certificate.ts';
+import { accountOf } from './connections.ts';
 import type { Listening } from './processes.ts';
 import { createSeededRandom, type SeededRandom } from './seeded-random.ts';
 import { createTokenFamilies, type SpendOutcome, type TokenState } from './token-families.ts';
@@ -46,6 +47,10 @@ export interface Rules {
   closes: number;
   /** Each response has a content coding of its own, asked for or not. */
   codings: boolean;
+  /** The fault of every request at a tenant. */
+  tenants: Record<string, Fault | undefined>;
+  /** Revocations are refused with 503. */
+  refusesRevocations: boolean;
 }
 
 export interface RefreshRecord {
@@ -80,6 +85,8 @@ const DEFAULT_RULES: Rules = {
   clockSkewMs: 0,
   closes: 0,
   codings: false,
+  tenants: {},
+  refusesRevocations: false,
 };
 
 type Encode = (text: string) => string | Buffer;
@@ -153,9 +160,9 @@ function createProvider(random: SeededRandom) {
     return true;
   }
 
-  async function token(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async function token(tenant: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const given = new URLSearchParams(await bodyOf(request)).get('refresh_token') ?? '';
-    const fault = chooseFault();
+    const fault = rules.tenants[tenant] ?? chooseFault();
     const from = request.socket.remotePort ?? 0;
     const spend: RefreshRecord = { at: Date.now(), family: null, token: digest(given), from, ...(fault && { fault }) };
     spends.push(spend);
@@ -173,8 +180,15 @@ function createProvider(random: SeededRandom) {
     const life = random.between(...rules.life);
     // Its lifetime begins when the response is sent, as the broker must assume.
     const accessToken = families.issue(successor, life * 1_000);
-    const tokens = { access_token: accessToken, refresh_token: successor };
+    const tokens = { access_token: accessToken, refresh_token: successor, account: accountOf(family!) };
     answer(response, 200, { ...tokens, token_type: 'Bearer', expires_in: life }, spend);
+  }
+
+  /** RFC 7009. Ends everything of the token's account. */
+  async function revoke(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const given = new URLSearchParams(await bodyOf(request)).get('token') ?? '';
+    if (!rules.refusesRevocations) families.endAccount(given, accountOf);
+    response.writeHead(rules.refusesRevocations ? 503 : 200).end();
   }
 
   const controls: { [C in keyof Controls]: (ask: Controls[C]['ask']) => Controls[C]['answer'] } = {
@@ -196,7 +210,12 @@ function createProvider(random: SeededRandom) {
 
   return (request: IncomingMessage, response: ServerResponse): void => {
     const [, first, name = ''] = request.url!.split('/');
-    const handled = first === 'control' ? control(name, request, response) : token(request, response);
+    const answers = {
+      control,
+      token,
+      revoke: (_: string, ...both: [IncomingMessage, ServerResponse]) => revoke(...both),
+    };
+    const handled = (answers[first as keyof typeof answers] ?? control)(name, request, response);
     // The client disconnected.
     handled.catch(() => response.destroy());
   };

@@ -24,7 +24,7 @@ export interface Observations {
   takeovers: Kill[];
   /** Exit codes after SIGTERM. */
   exitCodes: (number | null)[];
-  reads: { served: number; withheld: ReadFault[]; refused: ReadFault[]; unavailable: number; unreachable: number };
+  reads: { served: number; withheld: ReadFault[]; refused: ReadFault[]; unavailable: ReadFault[]; unreachable: number };
   lost: { connection: string; reason: string }[];
   /** Neither served nor lost, although all faults were over. */
   stuck: ReadFault[];

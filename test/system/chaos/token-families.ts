@@ -67,6 +67,14 @@ export function createTokenFamilies() {
       return made;
     },
 
+    /** Ends every family of the account that this token is of. */
+    endAccount(given: string, accountOf: (name: string) => string): void {
+      const ended = (refreshTokens.get(given) ?? accessTokens.get(given))?.family;
+      if (!ended) return;
+      for (const { family } of refreshTokens.values())
+        if (accountOf(family.name) === accountOf(ended.name)) family.diedAt ??= Date.now();
+    },
+
     alive(given: string): TokenState {
       const known = accessTokens.get(given);
       if (!known) return { alive: false, why: 'unknown', since: null };
