@@ -109,6 +109,7 @@ async function createTemplate(database: string, integrations: string[]): Promise
       params: {},
       overrides: {},
       returnOrigins: [],
+      requireFinish: false,
       createdAt: at,
       updatedAt: at,
     };

@@ -1,9 +1,18 @@
 // Connect sessions: single-use links with which an owner connects an account.
 import { z } from '@hono/zod-openapi';
-import { Account, Id, Label, Metadata, Owner, Scopes, Slug, Strings, Time, Url } from './common.ts';
+import { Account, CodeChallenge, Id, Label, Metadata, Owner, Scopes, Slug, Strings, Time, Url } from './common.ts';
 import { EXAMPLE } from './examples.ts';
 
 const wanted = { integration: EXAMPLE.integration, owner: EXAMPLE.owner, label: 'work' };
+
+/** It is shown to people: nothing that hides or reorders what stands beside it. */
+const DisplayOwner = z
+  .string()
+  .min(1)
+  .max(120)
+  .regex(/^[^\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+$/u, 'no control characters');
+
+const STATUSES = ['pending', 'awaiting_finish', 'completed', 'failed', 'expired', 'cancelled'] as const;
 
 export const SessionPost = z
   .strictObject({
@@ -23,9 +32,25 @@ export const SessionPost = z
       description: 'Where the browser is sent at the end, with `status` in the query. Must be on an allowed origin.',
     }),
     connection_id: Id.optional().openapi({ description: 'Renews this connection; its id stays' }),
+    finish: z.boolean().optional().openapi({
+      description:
+        'True: two-phase. Nothing is connected before `POST /v1/connect-sessions/{id}/finish`, in which you say who is signed in. Needs `return_url`, where the browser is sent with `status=confirm` and `finish_code`.',
+    }),
+    display_owner: DisplayOwner.optional().openapi({
+      description: 'On whose behalf, as the confirmation page says it: a name or an address that the owner knows',
+    }),
+    code_challenge: CodeChallenge.optional().openapi({
+      description: 'RFC 7636, with `finish`: the session is finished only with the `code_verifier` of this challenge',
+    }),
+    code_challenge_method: z.literal('S256').optional().openapi({ description: 'Default: `S256`' }),
   })
   .openapi('CreateConnectSessionRequest', {
-    example: { ...wanted, return_url: 'https://app.acme.example/settings/accounts' },
+    example: {
+      ...wanted,
+      return_url: 'https://app.acme.example/settings/accounts',
+      finish: true,
+      display_owner: 'Ada Lovelace',
+    },
   });
 
 export const SessionCreated = z
@@ -47,10 +72,15 @@ export const SessionCreated = z
 export const SessionView = z
   .object({
     id: z.string(),
-    status: z.enum(['pending', 'completed', 'failed', 'expired']),
+    status: z.enum(STATUSES).openapi({
+      description:
+        '`awaiting_finish`: the owner has consented, and `POST /v1/connect-sessions/{id}/finish` connects the account',
+    }),
     integration: z.string(),
     owner: z.string(),
     label: z.string().nullable(),
+    finish: z.boolean(),
+    display_owner: z.string().nullable(),
     connection_id: z
       .string()
       .optional()
@@ -65,6 +95,8 @@ export const SessionView = z
       id: EXAMPLE.session,
       status: 'completed',
       ...wanted,
+      finish: true,
+      display_owner: 'Ada Lovelace',
       connection_id: EXAMPLE.connection,
       account: EXAMPLE.account,
       created_at: EXAMPLE.made,

@@ -37,6 +37,9 @@ export const IntegrationPut = z
         description: 'Endpoints that replace those of the catalogue, for a sandbox or a self-hosted instance',
       }),
     return_origins: z.array(Origin).max(50).optional().openapi({ description: 'Allowed origins of a `return_url`' }),
+    require_finish: z.boolean().optional().openapi({
+      description: 'True: connect sessions are created only with `finish`. Default: false',
+    }),
   })
   .openapi('PutIntegrationRequest', {
     example: {
@@ -61,6 +64,7 @@ export const IntegrationView = z
     params: z.record(z.string(), z.string()),
     overrides: z.record(z.string(), z.string()),
     return_origins: z.array(z.string()),
+    require_finish: z.boolean(),
     redirect_uri: z.string().openapi({ description: 'Register this redirect URI at the provider' }),
     version: z.int(),
     created_at: Time,
@@ -79,6 +83,7 @@ export const IntegrationView = z
       params: {},
       overrides: {},
       return_origins: ['https://app.acme.example'],
+      require_finish: false,
       redirect_uri: 'https://valetkey.acme.example/oauth2/callback/slack',
       version: 1,
       created_at: EXAMPLE.made,

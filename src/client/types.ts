@@ -130,6 +130,22 @@ export interface CreateConnectSessionRequest {
    * Renews this connection; its id stays
    */
   connection_id?: string;
+  /**
+   * True: two-phase. Nothing is connected before `POST /v1/connect-sessions/{id}/finish`, in which you say who is signed in. Needs `return_url`, where the browser is sent with `status=confirm` and `finish_code`.
+   */
+  finish?: boolean;
+  /**
+   * On whose behalf, as the confirmation page says it: a name or an address that the owner knows
+   */
+  display_owner?: string;
+  /**
+   * RFC 7636, with `finish`: the session is finished only with the `code_verifier` of this challenge
+   */
+  code_challenge?: string;
+  /**
+   * Default: `S256`
+   */
+  code_challenge_method?: 'S256';
 }
 
 export interface CreatedConnectSession {
@@ -144,10 +160,15 @@ export interface CreatedConnectSession {
 
 export interface ConnectSession {
   id: string;
-  status: 'pending' | 'completed' | 'failed' | 'expired';
+  /**
+   * `awaiting_finish`: the owner has consented, and `POST /v1/connect-sessions/{id}/finish` connects the account
+   */
+  status: 'pending' | 'awaiting_finish' | 'completed' | 'failed' | 'expired' | 'cancelled';
   integration: string;
   owner: string;
   label: string | null;
+  finish: boolean;
+  display_owner: string | null;
   /**
    * Present once completed, or when the session renews a connection
    */

@@ -20,6 +20,8 @@ export interface Integration {
   overrides: Overrides;
   /** Origins that a `return_url` may have, in addition to those of the configuration. */
   returnOrigins: string[];
+  /** True: only two-phase connect sessions are created for it. Null: false. */
+  requireFinish: boolean | null;
   /** Incremented by each change. */
   version: number;
   createdAt: number;
@@ -34,7 +36,11 @@ export interface Overrides {
   api_base_url?: string | undefined;
 }
 
-export type SessionStatus = 'pending' | 'completed' | 'failed' | 'expired';
+/**
+ * `awaiting_finish`: the owner has consented, and the grant is a candidate until the caller finishes the session. The last
+ * four are final.
+ */
+export type SessionStatus = 'pending' | 'awaiting_finish' | 'completed' | 'failed' | 'expired' | 'cancelled';
 
 /** Lets one browser create or renew one connection, once, within a short time. */
 export interface ConnectSession {
@@ -59,10 +65,30 @@ export interface ConnectSession {
   error: string | null;
   /** SHA-256 of the cookie of the browser that opened it first; null: not opened yet. */
   browserDigest: string | null;
+  /** True: two-phase, the caller that knows who is signed in finishes it. Null: false. */
+  finish: boolean | null;
+  /** On whose behalf, as the confirmation page says it; null: it does not say. */
+  displayOwner: string | null;
+  /** RFC 7636 4.2, S256: what `code_verifier` must hash to when it is finished. Null: none is asked for. */
+  codeChallenge: string | null;
+  /** SHA-256 of the finish code; null: none was given out. */
+  finishDigest: string | null;
+  /** Attempts to finish it with a wrong code or verifier. */
+  wrongAttempts: number;
   /** The caller that created it. */
   createdBy: string;
+  /** The key of that caller, or its workload binding; null: created by a release that did not record it. */
+  createdWith: string | null;
   createdAt: number;
   expiresAt: number;
+}
+
+/** The grant of a session that waits for its finish. */
+export interface Candidate {
+  sessionId: string;
+  /** What the provider granted, with its secrets. */
+  receivedGrant: Ciphertext;
+  createdAt: number;
 }
 
 /** An authorization request in flight. Consumed by the first callback with its state. */

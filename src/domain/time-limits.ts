@@ -173,6 +173,8 @@ export const OUTBOX_POLL_MS = 5 * SECOND_MS;
 
 /** Everything that begins in a browser ends within this time: connect sessions and authorization flows. */
 export const SESSION_TTL_MS = 10 * MINUTE_MS;
+/** A finish code lives this long, and so does the candidate that it finishes. */
+export const FINISH_TTL_MS = 10 * MINUTE_MS;
 /** The same connect link is returned for this long to a caller that asks again. */
 export const CONNECT_LINK_REUSE_MS = SESSION_TTL_MS / 2;
 /** A session that has ended can be read for this long. */

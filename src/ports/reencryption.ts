@@ -4,7 +4,7 @@ import type { Ciphertext } from '../domain/connection.ts';
 /** A row that holds secrets. */
 export interface SecretRowKey {
   /** By its name in the database. */
-  table: 'integrations' | 'grants' | 'flows' | 'outbox_revocations' | 'unreadable_responses';
+  table: 'integrations' | 'grants' | 'flows' | 'candidates' | 'outbox_revocations' | 'unreadable_responses';
   /** Of the row; for grants, the connection's. */
   id: string;
 }

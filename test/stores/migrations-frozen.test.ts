@@ -53,6 +53,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795877492104,
       sha256: 'a4cd0493a22e82eddac754fd873c385fb63afcfdf2f6712d873182ed13ca916e',
     },
+    '0010_two_phase_connect': {
+      when: 1795888249642,
+      sha256: '3bce1d6ce1843cf1d202335a5909c9f216447307e2be1e36b2eb0249e4dc8b2a',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
@@ -92,6 +96,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0009_replace_scopes': {
       when: 1795877496340,
       sha256: '19dd0f02b30f0b9d42a758b9b5a1724babaa8b3cee9d00c4abb33541acd7eb33',
+    },
+    '0010_two_phase_connect': {
+      when: 1795888255566,
+      sha256: 'dc0bd377aef601aadfe8df638fd117c01ca72fa6b0d0898b37b07325d9151527',
     },
   },
 };

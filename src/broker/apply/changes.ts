@@ -41,6 +41,7 @@ const describeIntegration = (i: Integration | IntegrationSettings) => ({
   params: i.params,
   overrides: i.overrides,
   return_origins: i.returnOrigins,
+  require_finish: i.requireFinish === true,
 });
 
 const describeCaller = ({ name, permissions: grants, workloads, rateLimit }: Caller) => ({

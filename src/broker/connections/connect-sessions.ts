@@ -3,7 +3,7 @@
 import { isCode } from '../../domain/auth-modes.ts';
 import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
 import { fieldIssues } from '../../domain/fields.ts';
-import type { ConnectSession } from '../../domain/integration.ts';
+import type { ConnectSession, Integration } from '../../domain/integration.ts';
 import { connectionFields } from '../../domain/provider.ts';
 import { SESSION_TTL_MS } from '../../domain/time-limits.ts';
 import { isLoopback } from '../../domain/urls.ts';
@@ -24,6 +24,9 @@ export interface ConnectSessionRequest {
   returnUrl?: string | undefined;
   /** The connection to renew. */
   connectionId?: string | undefined;
+  finish?: boolean | undefined;
+  displayOwner?: string | undefined;
+  codeChallenge?: string | undefined;
 }
 
 /** `url` contains the secret of the session, which is not stored: it is returned once. */
@@ -92,6 +95,7 @@ export function createConnectSessions(parts: ConnectSessionParts): ConnectSessio
     const issues = fieldIssues('params', fields, wanted.params ?? {}, 'allowed');
     const allowed = [...returnOrigins, ...found.integration.returnOrigins];
     if (wanted.returnUrl !== undefined) issues.push(...returnUrlIssues(wanted.returnUrl, allowed, publicUrl));
+    issues.push(...finishIssues(wanted, found.integration));
     let label = wanted.label ?? '';
     if (wanted.connectionId !== undefined) {
       const renewed = await renewable(wanted, wanted.connectionId);
@@ -120,7 +124,13 @@ export function createConnectSessions(parts: ConnectSessionParts): ConnectSessio
       status: 'pending',
       error: null,
       browserDigest: null,
+      finish: wanted.finish ?? null,
+      displayOwner: wanted.displayOwner ?? null,
+      codeChallenge: wanted.codeChallenge ?? null,
+      finishDigest: null,
+      wrongAttempts: 0,
       createdBy: call.principal.caller.id,
+      createdWith: call.principal.credential.id,
       createdAt: now,
       expiresAt: now + SESSION_TTL_MS,
     };
@@ -141,6 +151,20 @@ export function createConnectSessions(parts: ConnectSessionParts): ConnectSessio
       return expired ? { ...session, status: 'expired' } : session;
     },
   };
+}
+
+function finishIssues(
+  { finish, returnUrl, codeChallenge }: ConnectSessionRequest,
+  { id, requireFinish }: Pick<Integration, 'id' | 'requireFinish'>,
+): InputIssue[] {
+  if (finish)
+    return returnUrl === undefined
+      ? [{ path: 'return_url', message: 'is required with finish: the browser takes the finish code there' }]
+      : [];
+  return [
+    ...(requireFinish ? [{ path: 'finish', message: `must be true: integration "${id}" has require_finish` }] : []),
+    ...(codeChallenge === undefined ? [] : [{ path: 'code_challenge', message: 'needs finish: true' }]),
+  ];
 }
 
 /**

@@ -32,6 +32,7 @@ export interface IntegrationSetup {
   params?: Record<string, string> | undefined;
   overrides?: Overrides | undefined;
   returnOrigins?: string[] | undefined;
+  requireFinish?: boolean | undefined;
 }
 
 export interface PlannedIntegration {
@@ -149,6 +150,7 @@ export function createIntegrationPlanner({
         params: setup.params ?? {},
         overrides: setup.overrides ?? {},
         returnOrigins: setup.returnOrigins ?? [],
+        requireFinish: setup.requireFinish ?? false,
         createdAt: now,
         updatedAt: now,
       };

@@ -60,6 +60,7 @@ const CONTEXT_ROWS: Record<SecretColumn['table'], string> = {
   integrations: 'integrations',
   grants: 'connections',
   flows: 'flows',
+  candidates: 'candidates',
   outbox_revocations: 'connections',
   unreadable_responses: 'unreadable_responses',
 };

@@ -37,12 +37,14 @@ const get = createRoute({
 export function sessionRoutes({ sessions }: { sessions: ConnectSessions }) {
   return router()
     .openapi(create, async (c) => {
-      const { return_url, connection_id, replace_scopes, ...rest } = c.req.valid('json');
+      const { return_url, connection_id, replace_scopes, display_owner, code_challenge, ...rest } = c.req.valid('json');
       const wanted = {
         ...rest,
         returnUrl: return_url,
         connectionId: connection_id,
         replaceScopes: replace_scopes,
+        displayOwner: display_owner,
+        codeChallenge: code_challenge,
       };
       return respond(c, await sessions.create(c.get('call'), wanted), ({ session, url }) =>
         c.json({ id: session.id, url, status: 'pending' as const, expires_at: time(session.expiresAt) }, 201),

@@ -95,6 +95,7 @@ export const setupOf = (put: z.infer<typeof IntegrationPut>): IntegrationSetup =
   params: put.params,
   overrides: put.overrides,
   returnOrigins: put.return_origins,
+  requireFinish: put.require_finish,
 });
 
 interface Parts {

@@ -55,6 +55,8 @@ export const integrations = pgTable('integrations', {
   params: json<Record<string, string>>('params').notNull(),
   overrides: json<Overrides>('overrides').notNull(),
   returnOrigins: json<string[]>('return_origins').notNull(),
+  /** Null: false, as before this column. */
+  requireFinish: boolean('require_finish'),
   version: integer('version').notNull(),
   createdAt: time('created_at').notNull(),
   updatedAt: time('updated_at').notNull(),
@@ -162,11 +164,29 @@ export const connectSessions = pgTable(
     status: text('status').$type<SessionStatus>().notNull(),
     error: text('error'),
     browserDigest: text('browser_digest'),
+    /** Null: false, as before this column. */
+    finish: boolean('finish'),
+    displayOwner: text('display_owner'),
+    codeChallenge: text('code_challenge'),
+    finishDigest: text('finish_digest'),
+    wrongAttempts: integer('wrong_attempts').notNull().default(0),
     createdBy: text('created_by').notNull(),
+    createdWith: text('created_with'),
     createdAt: time('created_at').notNull(),
     expiresAt: time('expires_at').notNull(),
   },
-  (t) => [index('connect_sessions_expiry').on(t.expiresAt)],
+  (t) => [
+    index('connect_sessions_expiry').on(t.expiresAt),
+    index('connect_sessions_of_owner').on(t.owner, t.id),
+    index('connect_sessions_of_integration').on(t.integration, t.id),
+    index('connect_sessions_open_of_owner')
+      .on(t.owner, t.integration)
+      .where(sql`status in ('pending', 'awaiting_finish')`),
+    index('connect_sessions_open_of_integration')
+      .on(t.integration)
+      .where(sql`status in ('pending', 'awaiting_finish')`),
+    index('connect_sessions_open_of_caller').on(t.createdBy).where(sql`status in ('pending', 'awaiting_finish')`),
+  ],
 );
 
 export const flows = pgTable(
@@ -188,6 +208,18 @@ export const flows = pgTable(
   },
   (t) => [index('flows_expiry').on(t.expiresAt), index('flows_of_session').on(t.sessionId)],
 );
+
+/**
+ * What a provider granted in a two-phase connect session that waits for its finish: one encrypted record. The row is deleted
+ * when the session ends, in whatever way.
+ */
+export const candidates = pgTable('candidates', {
+  sessionId: text('session_id')
+    .primaryKey()
+    .references(() => connectSessions.id, { onDelete: 'cascade' }),
+  receivedGrant: ciphertext('received_grant').notNull(),
+  createdAt: time('created_at').notNull(),
+});
 
 export const callers = pgTable('callers', {
   id: text('id').primaryKey(),

@@ -20,6 +20,7 @@ interface TablesWithSecrets<T, C> {
   integrations: With<T, C, 'id' | 'clientSecret' | 'privateKey'>;
   grants: With<T, C, 'connectionId' | 'accessToken' | 'refreshToken' | 'idToken' | 'credentials'>;
   flows: With<T, C, 'stateDigest' | 'verifier' | 'nonce'>;
+  candidates: With<T, C, 'sessionId' | 'receivedGrant'>;
   pendingRevocations: With<T, C, 'id' | 'connectionId' | 'accessToken' | 'refreshToken'>;
   unreadableResponses: With<T, C, 'id' | 'body'>;
 }
@@ -42,6 +43,7 @@ export function secretTables<T, C>({
   integrations,
   grants,
   flows,
+  candidates,
   pendingRevocations,
   unreadableResponses,
 }: TablesWithSecrets<T, C>) {
@@ -53,6 +55,7 @@ export function secretTables<T, C>({
     integrations: own('integrations', integrations, integrations.id, { clientSecret, privateKey }),
     grants: own('grants', grants, grants.connectionId, { accessToken, refreshToken, idToken, credentials }),
     flows: own('flows', flows, flows.stateDigest, { verifier, nonce }),
+    candidates: own('candidates', candidates, candidates.sessionId, { receivedGrant: candidates.receivedGrant }),
     pendingRevocations: {
       ...own('outbox_revocations', pending, pending.id, {
         accessToken: pending.accessToken,

@@ -32,6 +32,8 @@ export const integrations = sqliteTable('integrations', {
   params: json<Record<string, string>>('params').notNull(),
   overrides: json<Overrides>('overrides').notNull(),
   returnOrigins: json<string[]>('return_origins').notNull(),
+  /** Null: false, as before this column. */
+  requireFinish: integer('require_finish', { mode: 'boolean' }),
   version: integer('version').notNull(),
   createdAt: integer('created_at').notNull(),
   updatedAt: integer('updated_at').notNull(),
@@ -138,11 +140,29 @@ export const connectSessions = sqliteTable(
     status: text('status').$type<SessionStatus>().notNull(),
     error: text('error'),
     browserDigest: text('browser_digest'),
+    /** Null: false, as before this column. */
+    finish: integer('finish', { mode: 'boolean' }),
+    displayOwner: text('display_owner'),
+    codeChallenge: text('code_challenge'),
+    finishDigest: text('finish_digest'),
+    wrongAttempts: integer('wrong_attempts').notNull().default(0),
     createdBy: text('created_by').notNull(),
+    createdWith: text('created_with'),
     createdAt: integer('created_at').notNull(),
     expiresAt: integer('expires_at').notNull(),
   },
-  (t) => [index('connect_sessions_expiry').on(t.expiresAt)],
+  (t) => [
+    index('connect_sessions_expiry').on(t.expiresAt),
+    index('connect_sessions_of_owner').on(t.owner, t.id),
+    index('connect_sessions_of_integration').on(t.integration, t.id),
+    index('connect_sessions_open_of_owner')
+      .on(t.owner, t.integration)
+      .where(sql`status in ('pending', 'awaiting_finish')`),
+    index('connect_sessions_open_of_integration')
+      .on(t.integration)
+      .where(sql`status in ('pending', 'awaiting_finish')`),
+    index('connect_sessions_open_of_caller').on(t.createdBy).where(sql`status in ('pending', 'awaiting_finish')`),
+  ],
 );
 
 export const flows = sqliteTable(
@@ -164,6 +184,18 @@ export const flows = sqliteTable(
   },
   (t) => [index('flows_expiry').on(t.expiresAt), index('flows_of_session').on(t.sessionId)],
 );
+
+/**
+ * What a provider granted in a two-phase connect session that waits for its finish: one encrypted record. The row is deleted
+ * when the session ends, in whatever way.
+ */
+export const candidates = sqliteTable('candidates', {
+  sessionId: text('session_id')
+    .primaryKey()
+    .references(() => connectSessions.id, { onDelete: 'cascade' }),
+  receivedGrant: ciphertext('received_grant').notNull(),
+  createdAt: integer('created_at').notNull(),
+});
 
 export const callers = sqliteTable('callers', {
   id: text('id').primaryKey(),
