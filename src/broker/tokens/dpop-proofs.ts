@@ -3,7 +3,7 @@
 import { Refusal, refuse } from '../../domain/errors.ts';
 import { parseStoredCredentials } from '../../domain/imported-credentials.ts';
 import type { Clock, DpopRequest, SignProof, Store, Vault } from '../../ports/index.ts';
-import type { Call } from '../audit/index.ts';
+import type { Access, Call } from '../audit/index.ts';
 import { type ServedToken, toServedToken } from '../cache/index.ts';
 import { refusalOf } from '../refresh/index.ts';
 import { decryptAccessToken, decryptKeyMaterial } from '../secrets/index.ts';
@@ -28,10 +28,11 @@ export interface DpopProofParts {
   vault: Pick<Vault, 'decrypt'>;
   reader: Pick<TokenReader, 'read'>;
   signProof: SignProof;
+  access: Pick<Access, 'denied'>;
   clock: Clock;
 }
 
-export function createDpopProofs({ store, vault, reader, signProof, clock }: DpopProofParts): DpopProofs {
+export function createDpopProofs({ store, vault, reader, signProof, access, clock }: DpopProofParts): DpopProofs {
   return {
     async create(call, id, request) {
       const read = await reader.read(call, id, 0);
@@ -44,7 +45,9 @@ export function createDpopProofs({ store, vault, reader, signProof, clock }: Dpo
       const isNewer = row.connection.generation > read.connection.generation;
       const newer = isNewer ? decryptAccessToken(vault, id, row.accessToken) : null;
       const served = newer === null ? read : toServedToken(row.connection, newer, clock);
-      const { tokenType } = served.connection;
+      const { tokenType, integration, owner, scopes } = served.connection;
+      const denied = isNewer && access.denied(call, 'token', integration, owner, id, { scopes });
+      if (denied) return denied;
       const { dpopKey } = parseStoredCredentials(decryptKeyMaterial(vault, id, row.credentials));
       if (tokenType !== 'DPoP' || dpopKey === undefined) return refuse(notBound(tokenType));
       const issuedAt = Math.floor(clock.now() / 1_000);

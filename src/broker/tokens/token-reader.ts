@@ -32,7 +32,7 @@ export interface TokenReader {
   /**
    * A token that lives for at least `minTtlMs` (undefined: a minute, or half of a shorter life), refreshed if it has to be.
    * While the refresh fails, the stored token is served until it expires. Each call is authorised and audited once, and
-   * counted once as a cache hit or miss.
+   * counted once as a cache hit or miss. A token that a refresh brought is served if the caller may have its scopes.
    *
    * Synchronous when memory has the answer: the token, or a refusal. Otherwise a promise: it reads the store, or waits for a
    * refresh. It rejects with `StoreError` when the store fails and there is no valid token.
@@ -87,7 +87,14 @@ export function createTokenReader({
     const refused = authorise(call, connection, minTtlMs) ?? refusalOf(connection);
     if (refused) return refused;
     if (served && isGood(served, requiredTtlMs(connection, minTtlMs))) return served;
-    return renew(connection, served);
+    return renew(connection, served).then((result) => withinScopes(call, result));
+  }
+
+  /** A refresh may have brought more scopes than the caller was authorised for: what is served is authorised too. */
+  function withinScopes(call: Call, result: Result): Result {
+    if (result instanceof Refusal) return result;
+    const { integration, owner, id, scopes } = result.connection;
+    return access.denied(call, 'token', integration, owner, id, { scopes }) ?? result;
   }
 
   function authorise(call: Call, c: Connection, minTtlMs?: number): Refusal | undefined {
@@ -193,7 +200,7 @@ export function createTokenReader({
       const denied = authorise(call, connection);
       if (denied) return denied;
       const isForced = allows(call.principal.caller.permissions, 'admin', connection.integration, connection.owner);
-      if (rejectedToken === undefined) return refresher.refresh(connection, { isForced });
+      if (rejectedToken === undefined) return withinScopes(call, await refresher.refresh(connection, { isForced }));
       const isRejected = (one: Result): one is ServedToken =>
         !(one instanceof Refusal) && digest(one.accessToken) === digest(rejectedToken);
       // A newer token than the store's is in memory while its commit waits: the stored one may have been rejected before.
@@ -201,11 +208,11 @@ export function createTokenReader({
       const isReplaced = served !== null && isNewest && !isRejected(served) && isGood(served);
       if (isReplaced && connection.status === 'active') return served;
       const result = await refresher.refresh(connection, { isForced });
-      if (!isRejected(result)) return result;
+      if (!isRejected(result)) return withinScopes(call, result);
       // It joined a refresh that had committed this token already, or that left it as it is: another one may replace it.
       const isUnchanged = result.connection.generation <= connection.generation;
       const second = isUnchanged ? await refresher.refresh(result.connection) : result;
-      return isRejected(second) ? noOtherToken(connection) : second;
+      return isRejected(second) ? noOtherToken(connection) : withinScopes(call, second);
     },
 
     readRow,
