@@ -145,7 +145,7 @@ const packages: Record<string, RegExp> = {
   commander: /^cli\//,
   'drizzle-orm': /^stores\/(shared|sqlite|postgres)\//,
   hono: /^http\//,
-  'ipaddr.js': /^adapters\/outbound\//,
+  'ipaddr.js': /^(adapters\/outbound\/|domain\/ip-ranges)/,
   jose: /^adapters\/jwt\//,
   'lru-cache': /^(adapters|broker|stores)\//,
   open: /^cli\//,

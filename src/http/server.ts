@@ -1,5 +1,5 @@
 // The HTTP server: the middleware that every request passes, the routes by resource, and the fast path before them.
-import { getConnInfo } from '@hono/node-server/conninfo';
+import type { HttpBindings } from '@hono/node-server';
 import { createMiddleware } from 'hono/factory';
 import { HTTPException } from 'hono/http-exception';
 import { requestId } from 'hono/request-id';
@@ -14,6 +14,7 @@ import type { Tokens } from '../broker/tokens/index.ts';
 import type { Provider } from '../domain/provider.ts';
 import type { Clock, Logger, MetricsState, Store, Telemetry } from '../ports/index.ts';
 import { toResponse } from './answer.ts';
+import type { AddressOf } from './client-address.ts';
 import type { Env } from './env.ts';
 import { problemOfError } from './errors/problem.ts';
 import { problemResponse } from './errors/respond.ts';
@@ -56,6 +57,7 @@ export interface HttpParts extends AuthenticationParts {
   log: Logger;
   publicUrl: string;
   isStopping: () => boolean;
+  addressOf: AddressOf;
   /** Refreshes in flight. */
   refreshing: () => number;
 }
@@ -86,7 +88,8 @@ function createFramework(parts: HttpParts, logFailure: LogFailure) {
     createMiddleware<Env>(async (c, next) => {
       const started = clock.monotonic();
       c.set('logFailure', logFailure);
-      c.set('address', addressOf(c));
+      const { incoming } = c.env as Partial<HttpBindings>;
+      c.set('address', incoming ? parts.addressOf(incoming) : null);
       await next();
       // Browser paths contain secrets: only the route's pattern is counted and logged.
       const route = routePath(c, -1);
@@ -143,10 +146,4 @@ function createFramework(parts: HttpParts, logFailure: LogFailure) {
     return toResponse(c, problemOfError(error, requestId));
   });
   return app;
-}
-
-/** The peer's address, IPv4 in its own form; null where there is no socket (tests). */
-function addressOf(c: Parameters<typeof getConnInfo>[0]): string | null {
-  if (!c.env?.incoming) return null;
-  return getConnInfo(c).remote.address?.replace(/^::ffff:(?=\d+\.)/, '') ?? null;
 }

@@ -23,6 +23,11 @@ export interface JwtVerifier {
   /** Checks the signature (RFC 7515, asymmetric only), `iss`, `aud`, the times, and what is expected. */
   verify(token: string, trusted: TrustedIssuer, expected: JwtExpectations): Promise<JwtVerdict>;
   /**
+   * Whether the token names, by its `kid`, a key that its issuer has: any other forgery is told by that alone. Fetches the
+   * issuer's keys at the same limited rate as `verify`.
+   */
+  namesKnownKey(token: string, trusted: TrustedIssuer): Promise<boolean>;
+  /**
    * The issuer that the token claims, unverified: `iss`, or the trust domain of `sub` (JWT-SVIDs have no `iss`).
    * Undefined when it is not a JWT, or names none.
    */

@@ -99,6 +99,8 @@ export interface IntegrationStore {
 export interface CallerStore {
   /** Every caller with its keys: few enough to stay in memory. */
   callers(): Promise<{ caller: Caller; keys: CallerKey[] }[]>;
+  /** Those of these digests that are a key's. One look-up in an index for each. */
+  storedKeys(digests: readonly string[]): Promise<string[]>;
   /** Without a key, it authenticates by its workload identity alone. */
   addCaller(caller: Caller, key: CallerKey | null, audit: AuditEntry): Promise<void>;
   /** Replaces all but `createdAt`; the keys stay. */

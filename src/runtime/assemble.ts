@@ -21,6 +21,8 @@ import {
   type RefreshPoint,
 } from '../broker/refresh/index.ts';
 import { createTokens, type Tokens } from '../broker/tokens/index.ts';
+import { createAddressOf } from '../http/client-address.ts';
+import { createFailureLimits } from '../http/middleware/failure-limits.ts';
 import { createLimits } from '../http/middleware/rate-limits.ts';
 import { createHttp, type Http } from '../http/server.ts';
 import { packageFile } from '../package-files.ts';
@@ -186,6 +188,8 @@ function createServer(parts: Common & Rooms): Http {
     callerCache: cache.callers,
     catalogue: config.catalogue,
     limits: createLimits(),
+    failures: createFailureLimits(clock),
+    addressOf: createAddressOf(config.trustedProxies),
     store,
     state: createMetricsState({ store, engine: refresh, auditBuffer: audit.buffer, cache, clock }),
     proveKeys: () => void vault.decrypt(vault.encrypt('ready', PROBE), PROBE),

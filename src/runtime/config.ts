@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import type { RingKey } from '../adapters/keyring/keyring.ts';
 import { DeclaredFile } from '../api/index.ts';
 import { loadCatalogue } from '../catalogue/load.ts';
+import type { IpRange } from '../domain/ip-ranges.ts';
 import type { Provider } from '../domain/provider.ts';
 import { isLoopback } from '../domain/urls.ts';
 import { readDeclared } from './declarative-file.ts';
@@ -22,6 +23,8 @@ export interface Config {
   declared: DeclaredFile;
   catalogue: ReadonlyMap<string, Provider>;
   outboundAllow: string[];
+  /** Proxies whose `Forwarded` and `X-Forwarded-For` are believed. */
+  trustedProxies: readonly IpRange[];
   /** For each caller that has no limit of its own; null: no limit. `window` in seconds. */
   rateLimit: { requests: number; window: number } | null;
   /** Audit entries older than this are deleted; null: never. */
@@ -69,6 +72,7 @@ export function parseConfig(env: Record<string, string | undefined>, readFile: (
       declared: file.declared,
       catalogue: catalogue.providers,
       outboundAllow: e.VALETKEY_OUTBOUND_ALLOW,
+      trustedProxies: e.VALETKEY_TRUSTED_PROXIES,
       auditDays: e.VALETKEY_AUDIT_DAYS ?? null,
       rateLimit: e.VALETKEY_RATE_LIMIT ?? null,
       refreshLimits: { concurrency: e.VALETKEY_REFRESH_CONCURRENCY, perSecond: e.VALETKEY_REFRESH_RATE },

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { parseKeyRing } from '../adapters/keyring/keyring.ts';
 import { parseAllow } from '../adapters/outbound/outbound.ts';
+import { parseTrustedProxies } from '../domain/ip-ranges.ts';
 
 interface Setting {
   /** From the text of the variable. Its messages must not repeat a secret. */
@@ -125,6 +126,14 @@ export const SETTINGS = {
     description:
       'Hosts or CIDRs, comma-separated, that may be reached over plain http or at a private or loopback address. Everything else is https to public addresses.',
     example: 'idp.internal,10.20.0.0/16',
+  },
+  VALETKEY_TRUSTED_PROXIES: {
+    parser: z.string().transform((text, context) => valueOrIssues(parseTrustedProxies(text), context).ranges),
+    default: '',
+    without: 'none',
+    description:
+      "Addresses or CIDRs, comma-separated, of the proxies in front of the broker. Of these, `Forwarded` or `X-Forwarded-For` is believed: the right-most address that is not one of them is the client's, in the audit log, the logs and the limit of failed authentications. List the proxies only, not the network of the callers.",
+    example: '10.0.0.0/8',
   },
   VALETKEY_REFRESH_CONCURRENCY: {
     parser: wholeNumber(1_000),

@@ -246,7 +246,7 @@ describe('forged workload token: 401', () => {
     }
   });
 
-  test('429 for a new token after too many failures; a known token passes', async () => {
+  test('429 for a wrong token after too many failures; a right one passes, known or new', async () => {
     const fresh = await startFresh();
     const present = (token: string) => fresh.ask('GET', '/v1/whoami', undefined, token);
     try {
@@ -255,9 +255,10 @@ describe('forged workload token: 401', () => {
       for (let i = 0; i < 30; i++)
         expectProblem(await present(await issuer.sign({ sub: `${i}` })), 401, 'unauthenticated');
       expectProblem(await present(await issuer.sign({ sub: 'x' })), 429, 'too_many_requests');
-      const good = await present(await issuer.sign({ sub, jti: 'new' }));
-      expect(Number(good.headers.get('retry-after'))).toBeGreaterThan(0);
-      expectProblem(good, 429, 'too_many_requests');
+      const wrong = await present(await issuer.sign({ sub }, { kid: 'of-no-key' }));
+      expect(Number(wrong.headers.get('retry-after'))).toBeGreaterThan(0);
+      expectProblem(wrong, 429, 'too_many_requests');
+      expectOk(await present(await issuer.sign({ sub, jti: 'new' })));
       expectOk(await present(known));
     } finally {
       await fresh.stop();

@@ -166,6 +166,14 @@ export type Verified<T> =
 
 type GetKey = (...token: Parameters<LocalJWKSet>) => Promise<CryptoKey>;
 
+/** Whether the set has a key of this `kid`; the set is refetched, at its limited rate, when it has none. */
+export async function hasKey({ document, mayRefetch }: KeySet, purpose: Purpose, kid: unknown): Promise<boolean> {
+  const known = await document.get();
+  if (!known || known.has(kid)) return known !== undefined;
+  const newer = await document.getNewer(known, mayRefetch[purpose]);
+  return typeof newer !== 'string' && newer.has(kid);
+}
+
 /**
  * Verifies with the key that the token names. When the set has no such key, and no key without a `kid` verifies the token,
  * the issuer may have rotated its keys: refetches the set and tries once more.

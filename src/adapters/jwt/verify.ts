@@ -5,7 +5,7 @@ import { findJwtFault, type JwtFault } from '../../domain/jwt.ts';
 import { trustDomainOf } from '../../domain/spiffe.ts';
 import { CLOCK_TOLERANCE_S } from '../../domain/time-limits.ts';
 import type { Clock, JwtReason, JwtVerdict, JwtVerifier } from '../../ports/index.ts';
-import { ALGORITHMS, createIssuerKeys, type Fetch, verifyWithKeySet } from './jwks.ts';
+import { ALGORITHMS, createIssuerKeys, type Fetch, hasKey, verifyWithKeySet } from './jwks.ts';
 
 /** Characters. Longer tokens are not parsed. */
 const TOKEN_LIMIT = 16 * 1024;
@@ -62,6 +62,12 @@ export function createJwtVerifier({ fetch, clock }: { fetch: Fetch; clock: Clock
       const { issuer } = trusted;
       const fault = findJwtFault({ issuer, audiences, header: { ...header }, claims }, expected, now / 1_000);
       return fault ? { active: false, ...fault } : { active: true, issuer, claims, header: { ...header } };
+    },
+
+    async namesKnownKey(token, trusted) {
+      const kid = decodeBounded(token)?.kid;
+      const keys = kid === undefined ? undefined : await issuers.keysOf(trusted);
+      return keys !== undefined && hasKey(keys.keySet, 'callers', kid);
     },
 
     async verifySignature(token, issuer, jwksUri) {

@@ -4,6 +4,7 @@ import { LRUCache } from 'lru-cache';
 import type { Caller, Principal, RateLimit, Workload } from '../../domain/caller.ts';
 import type { Store } from '../../ports/index.ts';
 import { digest, isMistyped } from '../secrets/index.ts';
+import { createKeyLookup } from './key-lookups.ts';
 
 /** The caller behind `VALETKEY_ADMIN_KEY`, for the first set-up. It has every permission and is in no table. */
 const ADMIN: Principal = {
@@ -26,6 +27,11 @@ export type VerificationTicket = symbol;
 export interface CallerCache {
   /** Undefined: unknown or expired. `now` in ms since the epoch. */
   find(presented: string, now: number): Principal | undefined;
+  /**
+   * For a key that `find` does not know: asks the store, in case another replica has made it. `busy`: too many are being looked
+   * up. Rejects with `StoreError`.
+   */
+  lookUp(presented: string, now: number): Promise<Principal | undefined | 'busy'>;
   /** Why a key was not found. */
   whyNot(presented: string): 'expired' | 'mistyped' | 'unknown';
   /** The bindings to an issuer. Pass the ticket on to `remember`. */
@@ -48,7 +54,7 @@ export interface CallerCache {
 }
 
 interface Parts {
-  store: Pick<Store, 'callers'>;
+  store: Pick<Store, 'callers' | 'storedKeys'>;
   adminKey: string | undefined;
   /** For callers that have none of their own; null: none. */
   rateLimit: RateLimit | null;
@@ -71,13 +77,49 @@ export function createCallerCache({ store, adminKey, rateLimit }: Parts): Caller
 
   const limitOf = (caller: Caller) => caller.rateLimit ?? rateLimit;
 
+  function find(presented: string, now: number): Principal | undefined {
+    const key = digest(presented);
+    const found = keys.get(key) ?? workloadTokens.get(key);
+    if (!found) return undefined;
+    const { expiresAt } = found.credential;
+    return expiresAt === null || expiresAt > now ? found : undefined;
+  }
+
+  async function reload(): Promise<void> {
+    const turn = ++begun;
+    const callers = await store.callers();
+    // A later read has answered first: what it read is newer, and has what this call waits for.
+    if (turn < loadedBy) return;
+    loadedBy = turn;
+    // The change feed also reports what this process has loaded already: that is no reason to verify tokens again.
+    const content = contentOf(callers);
+    if (content === loaded) return;
+    const nextKeys = new Map<string, Principal>();
+    const nextBindings = new Map<string, WorkloadBinding[]>();
+    if (adminKey !== undefined) nextKeys.set(digest(adminKey), ADMIN);
+    for (const { caller, keys: own } of callers) {
+      for (const { id, digest: known, expiresAt } of own) {
+        nextKeys.set(known, { caller, credential: { kind: 'key', id, expiresAt }, rateLimit: limitOf(caller) });
+      }
+      for (const workload of caller.workloads) {
+        const others = nextBindings.get(workload.issuer) ?? [];
+        nextBindings.set(workload.issuer, [...others, { caller, workload }]);
+      }
+    }
+    keys = nextKeys;
+    bindings = nextBindings;
+    loaded = content;
+    invalidateWorkloads();
+  }
+
+  const isStored = createKeyLookup({ store, reload });
+
   return {
-    find(presented, now) {
-      const key = digest(presented);
-      const found = keys.get(key) ?? workloadTokens.get(key);
-      if (!found) return undefined;
-      const { expiresAt } = found.credential;
-      return expiresAt === null || expiresAt > now ? found : undefined;
+    find,
+
+    async lookUp(presented, now) {
+      const stored = await isStored(digest(presented));
+      return stored === true ? find(presented, now) : stored || undefined;
     },
 
     whyNot(presented) {
@@ -95,32 +137,7 @@ export function createCallerCache({ store, adminKey, rateLimit }: Parts): Caller
 
     invalidateWorkloads,
 
-    async reload() {
-      const reload = ++begun;
-      const callers = await store.callers();
-      // A later read has answered first: what it read is newer, and has what this call waits for.
-      if (reload < loadedBy) return;
-      loadedBy = reload;
-      // The change feed also reports what this process has loaded already: that is no reason to verify tokens again.
-      const content = contentOf(callers);
-      if (content === loaded) return;
-      const nextKeys = new Map<string, Principal>();
-      const nextBindings = new Map<string, WorkloadBinding[]>();
-      if (adminKey !== undefined) nextKeys.set(digest(adminKey), ADMIN);
-      for (const { caller, keys: own } of callers) {
-        for (const { id, digest: known, expiresAt } of own) {
-          nextKeys.set(known, { caller, credential: { kind: 'key', id, expiresAt }, rateLimit: limitOf(caller) });
-        }
-        for (const workload of caller.workloads) {
-          const others = nextBindings.get(workload.issuer) ?? [];
-          nextBindings.set(workload.issuer, [...others, { caller, workload }]);
-        }
-      }
-      keys = nextKeys;
-      bindings = nextBindings;
-      loaded = content;
-      invalidateWorkloads();
-    },
+    reload,
   };
 }
 

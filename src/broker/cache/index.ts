@@ -27,7 +27,7 @@ export interface Cache {
 }
 
 interface Parts {
-  store: Pick<Store, 'callers' | 'subscribe' | 'untilApplied' | 'connectionVersions'>;
+  store: Pick<Store, 'callers' | 'storedKeys' | 'subscribe' | 'untilApplied' | 'connectionVersions'>;
   adminKey: string | undefined;
   /** For callers that have none of their own; null: none. */
   rateLimit: RateLimit | null;

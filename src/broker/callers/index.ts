@@ -4,7 +4,7 @@ import { createWorkloadIdentity, type WorkloadIdentity, type WorkloadIdentityPar
 
 export { type CallerSetup, callerOf, keyOf, workloadIssues } from './caller-setup.ts';
 export type { CallerAdmin } from './callers.ts';
-export { isJwt, type WorkloadIdentity } from './workload-identity.ts';
+export { isJwt, type WorkloadIdentity, type WorkloadRefusal } from './workload-identity.ts';
 
 export interface Callers {
   admin: CallerAdmin;

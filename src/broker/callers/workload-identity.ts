@@ -8,11 +8,18 @@ import type { TrustedIssuers } from '../integrations/index.ts';
 /** Why a JWT authenticates no caller. */
 export type WorkloadRefusal = JwtReason | 'no_matching_workload' | 'ambiguous_workload';
 
-/**
- * The caller that a JWT authenticates, or why it authenticates none. Keys are fetched only from issuers that a caller is
- * bound to. Rejects with `StoreError`.
- */
-export type WorkloadIdentity = (token: string) => Promise<Principal | WorkloadRefusal>;
+export interface WorkloadIdentity {
+  /**
+   * The caller that a JWT authenticates, or why it authenticates none. Keys are fetched only from issuers that a caller is
+   * bound to. Rejects with `StoreError`.
+   */
+  identify(token: string): Promise<Principal | WorkloadRefusal>;
+  /**
+   * Whether it claims to be of an issuer that a caller is bound to, and names a key of that issuer: what a forger has to get
+   * right before a signature is verified. Rejects with `StoreError`.
+   */
+  isPlausible(token: string): Promise<boolean>;
+}
 
 export interface WorkloadIdentityParts {
   verifier: JwtVerifier;
@@ -26,7 +33,15 @@ export const isJwt = (presented: string): boolean => /^[\w-]+\.[\w-]+\.[\w-]*$/.
 
 export function createWorkloadIdentity(parts: WorkloadIdentityParts): WorkloadIdentity {
   const { verifier, trustedIssuers, callerCache, clock } = parts;
-  return async (token) => {
+
+  async function isPlausible(token: string): Promise<boolean> {
+    const issuer = verifier.claimedIssuer(token);
+    if (issuer === undefined || callerCache.boundTo(issuer).bindings.length === 0) return false;
+    const trusted = await trustedIssuers.find(issuer);
+    return trusted !== undefined && verifier.namesKnownKey(token, trusted);
+  }
+
+  async function identify(token: string): Promise<Principal | WorkloadRefusal> {
     const issuer = verifier.claimedIssuer(token);
     if (issuer === undefined) return 'malformed';
     const { bindings, ticket } = callerCache.boundTo(issuer);
@@ -51,7 +66,9 @@ export function createWorkloadIdentity(parts: WorkloadIdentityParts): WorkloadId
       { kind: 'workload', id: binding.workload.id, issuer, subject, expiresAt },
       Math.min(JWT_VERDICT_TTL_MS, expiresAt - clock.now()),
     );
-  };
+  }
+
+  return { identify, isPlausible };
 }
 
 const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : [value]);

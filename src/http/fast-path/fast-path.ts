@@ -6,6 +6,7 @@ import type { AuditBuffer, Call } from '../../broker/audit/index.ts';
 import type { CallerCache } from '../../broker/cache/index.ts';
 import type { Clock, Telemetry } from '../../ports/index.ts';
 import { type Answer, writeHead } from '../answer.ts';
+import type { AddressOf } from '../client-address.ts';
 import { problemOfError } from '../errors/problem.ts';
 import type { LogFailure } from '../middleware/error-logging.ts';
 
@@ -36,6 +37,7 @@ export interface FastPathParts {
   auditBuffer: Pick<AuditBuffer, 'used'>;
   telemetry: Pick<Telemetry, 'request'>;
   logFailure: LogFailure;
+  addressOf: AddressOf;
   clock: Clock;
   /** Refreshes in flight. */
   refreshing: () => number;
@@ -48,7 +50,7 @@ const REQUEST_ID = /^[\w\-=]{1,255}$/;
 const BUSY_REFRESHES = 8;
 
 export function createFastPath(parts: FastPathParts): FastPath {
-  const { callerCache, auditBuffer, telemetry, logFailure, clock, refreshing } = parts;
+  const { callerCache, auditBuffer, telemetry, logFailure, addressOf, clock, refreshing } = parts;
   const endBatched = createBatch();
 
   const answer: FastPath['answer'] = (response, { call, started }, route, written, length) => {
@@ -94,10 +96,4 @@ function createBatch(): (response: ServerResponse, body: string) => void {
   return (response, body) => {
     if (waiting.push({ response, body }) === 1) setImmediate(flush);
   };
-}
-
-/** The peer's address, IPv4 in its own form. */
-function addressOf({ socket }: Pick<IncomingMessage, 'socket'>): string | null {
-  const address = socket.remoteAddress;
-  return address?.startsWith('::ffff:') ? address.slice(7) : (address ?? null);
 }

@@ -1,26 +1,24 @@
-// Authentication: from a key or a workload token to a call, with a limit on failures for each address and the rate limit of
-// the caller.
+// Authentication: from a key or a workload token to a call, with a limit on failures for each network and the rate limit of
+// the caller. Whoever presents something right gets in, however often others have failed from the same address.
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
-import { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { AuditBuffer, Call } from '../../broker/audit/index.ts';
 import type { CallerCache } from '../../broker/cache/index.ts';
-import { isJwt, type WorkloadIdentity } from '../../broker/callers/index.ts';
+import { isJwt, type WorkloadIdentity, type WorkloadRefusal } from '../../broker/callers/index.ts';
 import type { Principal } from '../../domain/caller.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
-import { AUTHENTICATION_WINDOW_MS } from '../../domain/time-limits.ts';
+import { createLane } from '../../domain/lane.ts';
 import type { Clock } from '../../ports/index.ts';
 import type { Env } from '../env.ts';
 import { problem } from '../errors/respond.ts';
+import type { CredentialKind, FailureLimits } from './failure-limits.ts';
 import type { Limits } from './rate-limits.ts';
-
-/** Failed authentications that an address may have in a minute. A known key passes all the same. */
-const FAILURES_PER_MINUTE = 30;
 
 export interface AuthenticationParts {
   callerCache: CallerCache;
   workloads: WorkloadIdentity;
   limits: Limits;
+  failures: FailureLimits;
   auditBuffer: Pick<AuditBuffer, 'used'>;
   clock: Clock;
 }
@@ -29,36 +27,64 @@ export interface AuthenticationParts {
 export const bearer = (authorization: string | undefined): string | undefined =>
   authorization?.match(/^Bearer +(\S+) *$/i)?.[1];
 
-function createAuthentication({ callerCache, workloads, clock }: AuthenticationParts) {
-  const failures = new RateLimiterMemory({ points: FAILURES_PER_MINUTE, duration: AUTHENTICATION_WINDOW_MS / 1_000 });
+/** What a request presents. `value`: a key or a token; undefined: there is none to check. */
+export interface Credential {
+  kind: CredentialKind;
+  value: string | undefined;
+}
+
+/** The credential of an `Authorization` header at the API: `Bearer …` (RFC 6750 2.1). */
+export function credentialOf(authorization: string | undefined): Credential {
+  if (authorization === undefined) return { kind: 'none', value: undefined };
+  const value = bearer(authorization);
+  if (value === undefined) return { kind: 'other', value };
+  return { kind: isJwt(value) ? 'jwt' : 'key', value };
+}
+
+/** Of networks that have failed too often, tokens that are verified at once, and that wait for it. */
+const LIMITED_VERIFICATIONS = { atOnce: 8, waiting: 200 };
+/** Seconds until another try, where too many wait. */
+const BUSY_RETRY_S = 1;
+
+function createAuthentication({ callerCache, workloads, failures, clock }: AuthenticationParts) {
+  const lane = createLane(LIMITED_VERIFICATIONS);
+  const tooMany = (retryAfter: number) => refuse({ code: 'too_many_requests', retryAfter });
+
+  /** A network that has failed too often may still be a proxy, with callers behind it. Undefined: nothing is to be verified. */
+  async function verified(token: string, isLimited: boolean): Promise<Principal | WorkloadRefusal | Refusal> {
+    if (!isLimited) return workloads.identify(token);
+    const found = await lane.run(async () =>
+      (await workloads.isPlausible(token)) ? workloads.identify(token) : 'unknown_key',
+    );
+    return found === 'full' ? tooMany(BUSY_RETRY_S) : found;
+  }
+
+  async function stored(key: string): Promise<Principal | string | Refusal> {
+    const why = callerCache.whyNot(key);
+    if (why !== 'unknown') return why;
+    const found = await callerCache.lookUp(key, clock.now());
+    return found === 'busy' ? tooMany(BUSY_RETRY_S) : (found ?? why);
+  }
 
   return async function identify(
-    presented: string | undefined,
+    { kind, value }: Credential,
     address: string | null,
     callerId?: string,
   ): Promise<Principal | Refusal> {
-    const from = address ?? 'unknown';
-    const known = presented === undefined ? undefined : callerCache.find(presented, clock.now());
     const isExpected = ({ caller }: Principal) => callerId === undefined || caller.id === callerId;
-    if (known && isExpected(known)) return known;
-
-    const tooMany = (msBeforeNext = AUTHENTICATION_WINDOW_MS) =>
-      refuse({ code: 'too_many_requests', retryAfter: msBeforeNext / 1_000 });
-    const failed = async (reason: string): Promise<Refusal> => {
-      const counted = await failures.consume(from).catch((limit: { msBeforeNext?: number }) => limit);
-      if (!(counted instanceof Error) && 'consumedPoints' in counted && counted.consumedPoints <= FAILURES_PER_MINUTE)
-        return refuse({ code: 'unauthenticated', reason });
-      return tooMany(counted.msBeforeNext);
+    const failed = (reason: string): Refusal => {
+      // An outage of the issuer is no fault of who presents its token.
+      if (reason === 'issuer_unavailable') return refuse({ code: 'unauthenticated', reason });
+      const wait = failures.count(kind, address);
+      return wait > 0 ? tooMany(wait / 1_000) : refuse({ code: 'unauthenticated', reason });
     };
-    if (presented === undefined) return failed('missing');
-    if (known) return failed('unknown');
-    if (!isJwt(presented)) return failed(callerCache.whyNot(presented));
-    // A signature costs more than a digest: an address that has failed too often has to wait before a new token is verified.
-    const before = await failures.get(from);
-    if (before && before.consumedPoints >= FAILURES_PER_MINUTE) return tooMany(before.msBeforeNext);
-    const identified = await workloads(presented);
-    if (typeof identified === 'string') return failed(identified);
-    return isExpected(identified) ? identified : failed('no_matching_workload');
+    if (value === undefined) return failed('missing');
+    const known = callerCache.find(value, clock.now());
+    if (known) return isExpected(known) ? known : failed('unknown');
+    const found = isJwt(value) ? await verified(value, failures.waitOf(kind, address) > 0) : await stored(value);
+    if (found instanceof Refusal) return found;
+    if (typeof found === 'string') return failed(found);
+    return isExpected(found) ? found : failed(isJwt(value) ? 'no_matching_workload' : 'unknown');
   };
 }
 
@@ -66,14 +92,14 @@ function createAuthentication({ callerCache, workloads, clock }: AuthenticationP
  * Admits a request: identifies the caller by what it presented, counts the request against the caller's rate limit, and notes
  * that the key was used. `callerId`: the caller that the key must belong to (RFC 6749 2.3.1). Sets the rate-limit headers.
  */
-export type Admission = (c: Context<Env>, presented: string | undefined, callerId?: string) => Promise<Call | Refusal>;
+export type Admission = (c: Context<Env>, credential: Credential, callerId?: string) => Promise<Call | Refusal>;
 
 export function createAdmission(parts: AuthenticationParts): Admission {
   const { limits, auditBuffer, clock } = parts;
   const identify = createAuthentication(parts);
-  return async (c, presented, callerId) => {
+  return async (c, credential, callerId) => {
     const address = c.get('address');
-    const principal = await identify(presented, address, callerId);
+    const principal = await identify(credential, address, callerId);
     if (principal instanceof Refusal) return principal;
     const status = await limits.count(principal);
     for (const [name, value] of Object.entries(status?.headers ?? {})) c.header(name, value);
@@ -86,7 +112,7 @@ export function createAdmission(parts: AuthenticationParts): Admission {
 /** Middleware of `/v1/`: sets the `call`, or responds with the refusal. */
 export const authenticate = (admit: Admission) =>
   createMiddleware<Env>(async (c, next) => {
-    const call = await admit(c, bearer(c.req.header('authorization')));
+    const call = await admit(c, credentialOf(c.req.header('authorization')));
     if (call instanceof Refusal) return problem(c, call.fault);
     c.set('call', call);
     return next();

@@ -1,7 +1,7 @@
 // The OAuth interfaces, for clients that know nothing of this broker: token exchange (RFC 8693), introspection (RFC
 // 7662) and the metadata that leads to them (RFC 8414). Refusals are in the form of RFC 6749 5.2.
 import { createRoute, z } from '@hono/zod-openapi';
-import type { Context } from 'hono';
+import type { Context, MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { ExchangeAnswer, IntrospectionAnswer, IntrospectionForm, ServerMetadata } from '../../api/index.ts';
 import type { Call } from '../../broker/audit/index.ts';
@@ -22,7 +22,8 @@ import {
 } from '../errors/oauth-errors.ts';
 import { BODY_LIMIT, tooLarge } from '../errors/problem-table.ts';
 import type { Admission } from '../middleware/authentication.ts';
-import { presentedBy } from '../middleware/client-authentication.ts';
+import { clientFault, clientOfForm, clientOfHeader } from '../middleware/client-authentication.ts';
+import type { FailureLimits } from '../middleware/failure-limits.ts';
 import { readForm, type SentForm } from '../middleware/form.ts';
 import { createGrantTypes, type GrantType, grantTypeOf } from '../oauth-grants/index.ts';
 import { OF_ALL, oauthErrors } from '../openapi/oauth-errors.ts';
@@ -36,6 +37,11 @@ const form = <T extends z.ZodType>(schema: T) => ({
 });
 
 const TOKEN_PATH = '/oauth2/token';
+
+/** The credentials that are in the form. */
+const FORM_CREDENTIALS = ['none', 'client_secret_post', 'client_assertion'] as const;
+/** Bytes of a form, from a network that has failed too often: two tokens, and what belongs to them. */
+const UNTRUSTED_BODY_LIMIT = 40 * 1_024;
 
 const tokenRoute = (grantTypes: readonly GrantType[]) =>
   createRoute({
@@ -90,6 +96,7 @@ const metadata = createRoute({
 
 interface Parts {
   admit: Admission;
+  failures: Pick<FailureLimits, 'waitOf'>;
   exchange: TokenExchange;
   verification: JwtVerification;
   clock: Clock;
@@ -98,20 +105,28 @@ interface Parts {
 
 type Handler = (call: Call, form: SentForm) => Promise<Answer | OAuthRefusal>;
 
-export function oauthRoutes({ admit, exchange, verification, clock, publicUrl }: Parts) {
+export function oauthRoutes({ admit, failures, exchange, verification, clock, publicUrl }: Parts) {
   const grantTypes = createGrantTypes({ exchange, clock, publicUrl });
 
   const refused = (c: Context<Env>, error: OAuthError) =>
     toResponse(c, oauthAnswer(error, c.get('requestId'), c.req.header('authorization')));
 
-  /** Authenticates the client before the form is validated. */
+  /** Authenticates the client before the form is validated; by its header, before the form is read. */
   async function handled(c: Context<Env>, handle: Handler): Promise<Answer | OAuthRefusal> {
+    const header = c.req.header('authorization');
+    const early = clientOfHeader(header);
+    const admitted = early && (await admit(c, early.credential, early.callerId));
+    if (admitted instanceof Refusal) return new OAuthRefusal(oauthErrorOfFault(admitted.fault));
     const form = await readForm(c);
     if (form instanceof OAuthRefusal) return form;
-    const presented = presentedBy(c.req.header('authorization'), form.fields);
-    if (presented instanceof OAuthRefusal) return presented;
-    const call = await admit(c, presented.presented, presented.callerId);
+    const fault = clientFault(header, form.fields);
+    if (fault) return fault;
+    const late = clientOfForm(form.fields);
+    const call = admitted ?? (await admit(c, late.credential, late.callerId));
     if (call instanceof Refusal) return new OAuthRefusal(oauthErrorOfFault(call.fault));
+    // Of a key or a token in the header, the form may say whose it is.
+    if (late.callerId !== undefined && late.callerId !== call.principal.caller.id)
+      return new OAuthRefusal(oauthErrorOfFault({ code: 'unauthenticated', reason: 'unknown' }));
     return handle(call, form);
   }
 
@@ -143,10 +158,18 @@ export function oauthRoutes({ admit, exchange, verification, clock, publicUrl }:
   const routes = router();
   for (const route of [tokenRoute(grantTypes), introspect, metadata]) routes.openAPIRegistry.registerPath(route);
 
-  const bounded = bodyLimit({
-    maxSize: BODY_LIMIT,
-    onError: (c) => refused(c, { status: 413, error: 'invalid_request', description: tooLarge(BODY_LIMIT) }),
-  });
+  const limitedTo = (maxSize: number) =>
+    bodyLimit({
+      maxSize,
+      onError: (c) => refused(c, { status: 413, error: 'invalid_request', description: tooLarge(maxSize) }),
+    });
+  const whole = limitedTo(BODY_LIMIT);
+  const small = limitedTo(UNTRUSTED_BODY_LIMIT);
+  /** Who says in the form who they are has to be read before they can be refused. */
+  const bounded: MiddlewareHandler<Env> = (c, next) => {
+    const isLimited = FORM_CREDENTIALS.some((kind) => failures.waitOf(kind, c.get('address')) > 0);
+    return isLimited && c.req.header('authorization') === undefined ? small(c, next) : whole(c, next);
+  };
   routes.use(TOKEN_PATH, bounded);
   routes.use(introspect.path, bounded);
   routes.post(TOKEN_PATH, endpoint(issueToken));

@@ -53,6 +53,11 @@ export function createCallerStore({ autocommit, transaction, prepared, record }:
 
   return {
     callers: () => autocommit(async (orm) => callersFrom(await statements(orm).all.execute())),
+    storedKeys: (digests) =>
+      autocommit(async (orm) => {
+        const found = orm.select({ digest: callerKeys.digest }).from(callerKeys);
+        return (await found.where(inArray(callerKeys.digest, [...digests]))).map(({ digest }) => digest);
+      }),
     addCaller: (caller, key, audit) =>
       transaction(async (orm) => {
         await orm.insert(callers).values(caller);

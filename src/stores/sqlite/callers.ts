@@ -57,6 +57,14 @@ export function createCallerStore({ orm, read, write, record }: SqliteAccess): C
 
   return {
     callers: () => read(() => callersFrom(all.all())),
+    storedKeys: (digests) =>
+      read(() => {
+        const found = orm.select({ digest: callerKeys.digest }).from(callerKeys);
+        return found
+          .where(inArray(callerKeys.digest, [...digests]))
+          .all()
+          .map(({ digest }) => digest);
+      }),
     addCaller: (caller, key, audit) =>
       write(() => {
         orm.insert(callers).values(caller).run();

@@ -1,5 +1,5 @@
 // The caller cache: which reload makes workload tokens be verified again.
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createCallerCache } from '../../../src/broker/cache/caller-cache.ts';
 import { digest } from '../../../src/broker/secrets/ids.ts';
 import type { Caller, CallerKey } from '../../../src/domain/caller.ts';
@@ -34,7 +34,7 @@ const credential = {
 async function withRememberedToken() {
   let stored: { caller: Caller; keys: CallerKey[] }[] = [{ caller, keys: [key] }];
   const cache = createCallerCache({
-    store: { callers: async () => structuredClone(stored) },
+    store: { callers: async () => structuredClone(stored), storedKeys: async () => [] },
     adminKey: undefined,
     rateLimit: null,
   });
@@ -64,7 +64,7 @@ test('caller cache: a reload that finds a changed caller makes workload tokens b
 test('caller cache: of two reloads that overlap, the later one wins, whichever is answered first', async () => {
   const answers: ((callers: { caller: Caller; keys: CallerKey[] }[]) => void)[] = [];
   const cache = createCallerCache({
-    store: { callers: () => new Promise((resolve) => answers.push(resolve)) },
+    store: { callers: () => new Promise((resolve) => answers.push(resolve)), storedKeys: async () => [] },
     adminKey: undefined,
     rateLimit: null,
   });
@@ -83,4 +83,53 @@ test('caller cache: of two reloads that overlap, the later one wins, whichever i
   answers[3]!([{ caller, keys: [] }]);
   await second;
   expect(cache.find(secret, NOW)).toBeUndefined();
+});
+
+describe('caller cache: a key that is not in memory', () => {
+  const secret = 'vk_made-elsewhere';
+  function withStore(isStored: (digests: readonly string[]) => Promise<string[]>) {
+    const loads: number[] = [];
+    const cache = createCallerCache({
+      store: {
+        callers: async () => {
+          loads.push(1);
+          return [{ caller, keys: [{ ...key, digest: digest(secret) }] }];
+        },
+        storedKeys: isStored,
+      },
+      adminKey: undefined,
+      rateLimit: null,
+    });
+    return { cache, loads };
+  }
+
+  test('is found in the store, and the callers are read again', async () => {
+    const { cache, loads } = withStore(async (digests) => [...digests]);
+    expect(cache.find(secret, NOW)).toBeUndefined();
+    expect(await cache.lookUp(secret, NOW)).toMatchObject({ caller: { id: caller.id } });
+    expect(loads).toHaveLength(1);
+    expect(cache.find(secret, NOW)).toBeDefined();
+  });
+
+  test('one query at a time for all that are asked meanwhile; what is made up reads nothing more; too many are busy', async () => {
+    const batches: { digests: readonly string[]; answer: (found: string[]) => void }[] = [];
+    const { cache, loads } = withStore((digests) => new Promise((answer) => batches.push({ digests, answer })));
+    const guesses = Array.from({ length: 1_001 }, (_, i) => cache.lookUp(`guess ${i}`, NOW));
+    const [right, tooMany] = [cache.lookUp('guess 1000', NOW), cache.lookUp('one more', NOW)];
+    expect(await tooMany).toBe('busy');
+    for (let n = 0; n < 11; n++) {
+      expect(batches).toHaveLength(n + 1);
+      expect(batches[n]!.digests.length).toBeLessThanOrEqual(100);
+      batches[n]!.answer([]);
+      await new Promise((next) => setImmediate(next));
+    }
+    expect(await Promise.all([...guesses, right])).toEqual(Array.from({ length: 1_002 }, () => undefined));
+    expect(loads).toHaveLength(0);
+  });
+
+  test('a store that fails is no unknown key', async () => {
+    const { cache } = withStore(() => Promise.reject(new Error('away')));
+    await expect(cache.lookUp(secret, NOW)).rejects.toThrow('away');
+    await expect(cache.lookUp(secret, NOW)).rejects.toThrow('away');
+  });
 });

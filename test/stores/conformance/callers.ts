@@ -30,6 +30,14 @@ export function callers(at: Opened): void {
     ]);
   });
 
+  test('of digests, those of stored keys are told', async () => {
+    const [one, two] = [await added(), await added()];
+    const asked = [one.key.digest, two.key.digest, 'of no key'];
+    expect((await at.store.storedKeys(asked)).sort()).toEqual([one.key.digest, two.key.digest].sort());
+    expect(await at.store.storedKeys(['of no key'])).toEqual([]);
+    expect(await at.store.storedKeys([])).toEqual([]);
+  });
+
   test('a new caller is recorded in the audit log', async () => {
     const caller = aCaller();
     const audit = anEntry();
