@@ -69,17 +69,38 @@ export const mayConnectTo = (address: string, allowList: AllowList): boolean =>
   isPublic(address) || isInAllowedRange(address, allowList);
 
 function isInAllowedRange(text: string, { ranges }: AllowList): boolean {
-  // `process` turns IPv4-mapped IPv6 addresses into the IPv4 addresses that they reach.
-  const address = ipaddr.process(text);
-  return ranges.some(([range, bits]) => address.kind() === range.kind() && address.match(range, bits));
+  const forms = [reached(text), ipaddr.parse(text)];
+  return ranges.some(([range, bits]) =>
+    forms.some((address) => address.kind() === range.kind() && address.match(range, bits)),
+  );
 }
 
-function isPublic(text: string): boolean {
+/** RFC 6052 2.1: behind it a NAT64 gateway reaches the IPv4 address in the last 32 bits. */
+const NAT64 = ipaddr.parseCIDR('64:ff9b::/96');
+
+/**
+ * The address that is reached in the end: the IPv4 address in an IPv4-mapped or a NAT64 one. Addresses of other
+ * translations (6to4, Teredo, the local-use prefixes of RFC 8215) are not translated here, and are not public.
+ */
+function reached(text: string): Address {
   const address = ipaddr.process(text);
-  if (address.range() !== 'unicast') return false;
-  // Global unicast is 2000::/3 (RFC 4291 2.4); the rest is not assigned.
-  return address instanceof ipaddr.IPv4 || address.match(ipaddr.IPv6.parse('2000::'), 3);
+  if (address.kind() === 'ipv4' || !address.match(NAT64)) return address;
+  return new ipaddr.IPv4(address.toByteArray().slice(-4));
 }
+
+/** Global unicast is 2000::/3 (RFC 4291 2.4); the rest is not assigned. */
+const GLOBAL_UNICAST = ipaddr.parseCIDR('2000::/3');
+
+/** Of the ranges of public addresses, and reached from inside a cloud only: metadata and credentials (Azure's WireServer). */
+const CLOUD_INTERNAL = new Set(['168.63.129.16']);
+
+function isPublic(text: string): boolean {
+  const address = reached(text);
+  if (address.range() !== 'unicast' || CLOUD_INTERNAL.has(address.toString())) return false;
+  return address.kind() === 'ipv4' || address.match(GLOBAL_UNICAST);
+}
+
+const NOT_PUBLIC = 'an address that is not public: if it is meant, list it in VALETKEY_OUTBOUND_ALLOW';
 
 /** Why a URL may not be requested, in words; undefined when it may. Checks the literal host; DNS is checked on connect. */
 export function urlProblem(url: URL, allowList: AllowList): string | undefined {
@@ -88,8 +109,9 @@ export function urlProblem(url: URL, allowList: AllowList): string | undefined {
   const host = unbracketed(url.hostname);
   const literal = isIP(host) !== 0;
   const listed = literal ? isInAllowedRange(host, allowList) : isAllowedHost(host, allowList);
-  if (literal && !listed && !isPublic(host)) return 'points to an address that is not public';
-  if (url.protocol === 'http:' && !listed) return 'must be an https URL';
+  if (literal && !listed && !isPublic(host)) return `points to ${NOT_PUBLIC}`;
+  if (url.protocol === 'http:' && !listed)
+    return 'must be an https URL: for plain http, list its host in VALETKEY_OUTBOUND_ALLOW';
   return undefined;
 }
 
@@ -111,7 +133,7 @@ export function ssrfGuardedConnector(
         : addresses.find(({ address }) => !mayConnectTo(address, allowList));
       const [first] = addresses;
       if (blocked !== undefined || first === undefined) {
-        const why = `${hostname} resolves to an address that is not public`;
+        const why = `${hostname} resolves to ${NOT_PUBLIC}`;
         return callback(new OutboundError('blocked', why, false), '', 0);
       }
       if (options.all) return callback(null, addresses);

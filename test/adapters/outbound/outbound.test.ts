@@ -64,9 +64,31 @@ describe('SSRF guard', () => {
     'https://[::]/',
     'https://[::ffff:127.0.0.1]/',
     'https://[::127.0.0.1]/',
+    // NAT64 (RFC 6052): loopback, private, metadata, WireServer.
     'https://[64:ff9b::7f00:1]/',
+    'https://[64:ff9b::10.1.2.3]/',
+    'https://[64:ff9b::a9fe:a9fe]/',
+    'https://[64:ff9b::168.63.129.16]/',
+    // Other translations, of a public address too: RFC 8215, 6145, 3056, 4380.
+    'https://[64:ff9b:1::8.8.8.8]/',
+    'https://[64:ff9b:0:1::8.8.8.8]/',
+    'https://[::ffff:0:8.8.8.8]/',
+    'https://[::8.8.8.8]/',
+    'https://[2002:808:808::]/',
     'https://[2002:7f00:1::]/',
     'https://[2001::1]/',
+    'https://[2001:0:808:808:0:3f57:fefe:fefe]/',
+    // Of clouds: Azure's WireServer, Oracle, Alibaba, AWS, GCP.
+    'https://168.63.129.16/',
+    'http://168.63.129.16/machine?comp=goalstate',
+    'https://[::ffff:168.63.129.16]/',
+    'https://0xa83f8110/',
+    'https://192.0.0.192/',
+    'https://100.100.100.200/',
+    'https://[fd00:ec2::254]/',
+    'https://[fd20:ce::254]/',
+    'https://[2001:db8::1]/',
+    'https://[3fff::1]/',
     'https://[fe80::1]/',
     'https://[fc00::1]/',
     'https://[4000::1]/',
@@ -106,9 +128,27 @@ describe('SSRF guard', () => {
     expect(checkUrl('http://[::ffff:11.1.2.3]/', ['10.0.0.0/8'])).toBeDefined();
   });
 
+  test('a NAT64 address counts as its IPv4 address', () => {
+    expect(checkUrl('https://[64:ff9b::8.8.8.8]/', [])).toBeUndefined();
+    expect(checkUrl('http://[64:ff9b::10.1.2.3]/', ['10.0.0.0/8'])).toBeUndefined();
+    expect(checkUrl('http://[64:ff9b::11.1.2.3]/', ['10.0.0.0/8'])).toBeDefined();
+    // As it is written, too: where the whole prefix had to be listed.
+    expect(checkUrl('http://[64:ff9b::11.1.2.3]/', ['64:ff9b::/96'])).toBeUndefined();
+    expect(checkUrl('https://168.63.129.16/', ['168.63.129.16'])).toBeUndefined();
+  });
+
   test('public addresses and names are allowed', () => {
     for (const url of ['https://example.com/x', 'https://8.8.8.8/', 'https://[2606:4700::1111]/'])
       expect(checkUrl(url, [])).toBeUndefined();
+  });
+
+  test('a refusal names the setting that allows it', async () => {
+    for (const url of ['https://10.0.0.1/', 'http://example.com/', 'http://10.0.0.1/'])
+      expect(checkUrl(url, [])).toContain('VALETKEY_OUTBOUND_ALLOW');
+    const error = await failing(outbound({ allow: [] })('https://localhost:1/'));
+    expect(error.message).toBe(
+      'localhost resolves to an address that is not public: if it is meant, list it in VALETKEY_OUTBOUND_ALLOW',
+    );
   });
 });
 
