@@ -79,13 +79,17 @@ describe('the Dockerfile', () => {
     expect(sent.filter((rule) => !paths.includes(rule))).toEqual([]);
   });
 
-  it('starts from the copied files, passes its health check, and stops on SIGTERM', async () => {
+  it('starts from the copied files, passes its health check, opens no debugger on SIGUSR1, and stops on SIGTERM', async () => {
     const { folder, remove } = await buildImageFolder();
     expect(existsSync(join(folder, 'src/main.ts'))).toBe(false);
     const [, ...args] = commandOf(only('CMD'));
     const [, ...check] = commandOf(only('HEALTHCHECK'));
     const env = { VALETKEY_HOST: '127.0.0.1', VALETKEY_PORT: '0', VALETKEY_DATABASE_URL: 'file:./data/valetkey.db' };
-    const broker = spawn(process.execPath, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] });
+    const broker = spawn(process.execPath, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    let errors = '';
+    broker.stderr.on('data', (text) => {
+      errors += text;
+    });
     try {
       let url: string | undefined;
       for await (const line of createInterface(broker.stdout)) {
@@ -95,13 +99,16 @@ describe('the Dockerfile', () => {
           break;
         }
       }
-      const healthy = (port: string) =>
-        promisify(execFile)(process.execPath, check, { env: { VALETKEY_PORT: port } }).then(
+      const healthy = (port: string, variable = 'VALETKEY_PORT') =>
+        promisify(execFile)(process.execPath, check, { env: { [variable]: port } }).then(
           () => true,
           () => false,
         );
       const { port } = new URL(url!);
       expect(await healthy(port)).toBe(true);
+      broker.kill('SIGUSR1');
+      expect(await healthy(port, 'PORT')).toBe(true);
+      expect(errors).toBe('');
       const ended = once(broker, 'exit');
       broker.kill('SIGTERM');
       expect(await ended).toEqual([0, null]);
