@@ -1,4 +1,5 @@
 // `apply`: applies a declarative file to a running broker. Shows the changes, asks for confirmation, then applies them.
+import { readFileSync } from 'node:fs';
 import { styleText } from 'node:util';
 import type { Command } from 'commander';
 import type { z } from 'zod';
@@ -57,12 +58,12 @@ export function applyCommand(program: Command, io: Io): void {
 }
 
 function filledIn(text: string, file: string, env: Io['env']): Json {
-  const read = readDeclared(text, env);
+  const read = readDeclared(text, env, (path) => readFileSync(path, 'utf8'));
   if (!read.ok || typeof read.value !== 'object' || read.value === null || Array.isArray(read.value))
     throw new Failure(`${file}: not a JSON object`);
   const { $schema: _, ...declared } = read.value as Json;
-  const missing = read.unset.map(({ at, name }) => `  ${inWords(at, declared)}: \${${name}}`);
-  if (missing.length > 0) throw new Failure([`${file}: not set in the environment:`, ...missing].join('\n'));
+  const missing = read.unset.map(({ at, why }) => `  ${inWords(at, declared)}: ${why}`);
+  if (missing.length > 0) throw new Failure([`${file}: values are missing:`, ...missing].join('\n'));
   return declared;
 }
 

@@ -1,5 +1,7 @@
 // The HTTP client of the commands. Authenticates with the caller key of the environment; errors say what to do.
+import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import { secretIn } from '../runtime/secret-file.ts';
 import { EXIT, Failure, misused } from './failure.ts';
 import type { Io } from './io.ts';
 
@@ -24,10 +26,21 @@ const DEFAULT_URL = 'http://127.0.0.1:8080';
 const TIMEOUT_MS = 60_000;
 const MAX_PAGE_SIZE = 500;
 
+const KEY_VARIABLES = ['VALETKEY_KEY', 'VALETKEY_ADMIN_KEY'];
+
+function keyIn({ env }: Io, variable: string): string | undefined {
+  const [key, file] = [env[variable], env[`${variable}_FILE`]];
+  if (!file) return key;
+  if (key) throw new Failure(`${variable}_FILE: ${variable} is set too`);
+  const read = secretIn(file, (path) => readFileSync(path, 'utf8'));
+  if ('issue' in read) throw new Failure(`${variable}_FILE: ${read.issue}`);
+  return read.text;
+}
+
 export function brokerFor(io: Io, command: Command): Broker {
   const url = globalsOf(command).url || io.env.VALETKEY_URL || DEFAULT_URL;
-  const variable = io.env.VALETKEY_KEY ? 'VALETKEY_KEY' : 'VALETKEY_ADMIN_KEY';
-  const key = io.env[variable];
+  const variable = KEY_VARIABLES.find((name) => io.env[name] || io.env[`${name}_FILE`]) ?? 'VALETKEY_KEY';
+  const key = keyIn(io, variable);
 
   async function send(method: string, path: string, body?: unknown): Promise<Response> {
     if (!key) throw new Failure('set VALETKEY_KEY to a caller key (or VALETKEY_ADMIN_KEY)');

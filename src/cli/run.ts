@@ -16,6 +16,7 @@ import { tokenCommand } from './token.ts';
 export const ENVIRONMENT = `Environment:
   VALETKEY_URL        URL of the broker; default http://127.0.0.1:8080
   VALETKEY_KEY        the caller key (or VALETKEY_ADMIN_KEY); never an argument, which other users can see
+  VALETKEY_KEY_FILE   a file with the caller key (or VALETKEY_ADMIN_KEY_FILE)
   VALETKEY_…          configuration of serve, migrate and keys rotate
   NO_COLOR            disables colors`;
 

@@ -7,7 +7,8 @@ import type { IpRange } from '../domain/ip-ranges.ts';
 import type { Provider } from '../domain/provider.ts';
 import { isLoopback } from '../domain/urls.ts';
 import { readDeclared } from './declarative-file.ts';
-import { defaultOf, parseSettings, SETTINGS } from './settings.ts';
+import { type Env, type Environment, type ReadFile, readEnvironment } from './environment.ts';
+import { defaultOf, parseSettings } from './settings.ts';
 
 export interface Config {
   host: string;
@@ -38,19 +39,17 @@ export type Keys = { from: 'environment'; keys: RingKey[] } | { from: 'file'; pa
 
 export type Parsed = { ok: true; config: Config; warnings: string[] } | { ok: false; issues: string[] };
 
-/** An empty variable counts as not set. `readFile` reads the declarative file and may throw. */
-export function parseConfig(env: Record<string, string | undefined>, readFile: (path: string) => string): Parsed {
-  const set = Object.fromEntries(
-    Object.entries(env).flatMap(([name, value]) => (value === undefined || value.trim() === '' ? [] : [[name, value]])),
-  );
-  const parsed = parseSettings(set);
-  const issues = parsed.ok ? [] : [...parsed.issues];
-  const warnings = Object.keys(set)
-    .filter((name) => name.startsWith('VALETKEY_') && !Object.hasOwn(SETTINGS, name) && !FOREIGN.test(name))
-    .map((name) => `${name} is not a setting of this version and is ignored`);
+/** `readFile` reads the declarative file and the files of secrets, and may throw. */
+export function parseConfig(env: Env, readFile: ReadFile): Parsed {
+  const { texts: set, sourceOf, issues: unread, unknown } = readEnvironment(env, readFile);
+  const parsed = parseSettings(set, sourceOf);
+  const issues = parsed.ok ? unread : [...unread, ...parsed.issues];
+  const warnings = unknown.map((name) => `${name} is not a setting of this version and is ignored`);
 
   const fallback = fallbackKeys(set);
-  if (set.VALETKEY_KEYS === undefined && fallback === undefined) issues.push(KEYS_MISSING);
+  // A file of keys that cannot be read has a fault of its own.
+  const hasKeys = set.VALETKEY_KEYS !== undefined || sourceOf('VALETKEY_KEYS') !== 'VALETKEY_KEYS';
+  if (!hasKeys && fallback === undefined) issues.push(KEYS_MISSING);
   const { VALETKEY_PROVIDERS_DIR: dir, VALETKEY_CONFIG: path } = set;
   const catalogue = loadCatalogue(dir === undefined ? [] : [dir]);
   if (!catalogue.ok) issues.push(...catalogue.issues.map((issue) => `VALETKEY_PROVIDERS_DIR: ${issue}`));
@@ -85,7 +84,7 @@ const KEYS_MISSING =
   'VALETKEY_KEYS: required unless the public URL is loopback; create one with: npx valetkey keys generate';
 
 /** The keys when `VALETKEY_KEYS` is not set; undefined: it is required. A URL that does not parse has a fault of its own. */
-function fallbackKeys(set: Record<string, string>): Exclude<Keys, { from: 'environment' }> | undefined {
+function fallbackKeys(set: Environment['texts']): Exclude<Keys, { from: 'environment' }> | undefined {
   const host = set.VALETKEY_HOST ?? defaultOf('VALETKEY_HOST');
   const database = set.VALETKEY_DATABASE_URL ?? defaultOf('VALETKEY_DATABASE_URL');
   const url = set.VALETKEY_PUBLIC_URL ?? `http://${host.includes(':') ? `[${host}]` : host}`;
@@ -97,14 +96,7 @@ function fallbackKeys(set: Record<string, string>): Exclude<Keys, { from: 'envir
   return { from: 'file', path: join(folder, 'valetkey.keys') };
 }
 
-/** Variables of the command line, and those that Kubernetes sets for a service named valetkey. */
-const FOREIGN = /^VALETKEY_(URL|KEY|SERVICE_.*|PORT_\d.*)$/;
-
-function declaredAt(
-  path: string,
-  env: Record<string, string | undefined>,
-  readFile: (path: string) => string,
-): { declared: DeclaredFile; issues: string[] } {
+function declaredAt(path: string, env: Env, readFile: ReadFile): { declared: DeclaredFile; issues: string[] } {
   const nothing = DeclaredFile.parse({});
   let text: string;
   try {
@@ -113,10 +105,10 @@ function declaredAt(
     const { code } = error as NodeJS.ErrnoException;
     return { declared: nothing, issues: [`VALETKEY_CONFIG: ${path}: cannot be read (${code})`] };
   }
-  const read = readDeclared(text, env);
+  const read = readDeclared(text, env, readFile);
   if (!read.ok) return { declared: nothing, issues: [`VALETKEY_CONFIG: ${path}: not valid JSON`] };
   const { unset } = read;
-  const missing = unset.map(({ at, name }) => `VALETKEY_CONFIG: ${at}: \${${name}} is not set in the environment`);
+  const missing = unset.map(({ at, why }) => `VALETKEY_CONFIG: ${at}: ${why}`);
   const parsed = DeclaredFile.safeParse(read.value, { jitless: true });
   // A text with an unset variable in it has that fault alone.
   const faults = (parsed.error?.issues ?? [])

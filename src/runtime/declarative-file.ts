@@ -1,25 +1,44 @@
-// Reads the declarative file: JSON whose strings contain `${NAME}` from the environment. Its schema is in `src/api/`.
+// Reads the declarative file: JSON whose strings contain `${NAME}` from the environment, or from the file that `NAME_FILE`
+// names. Its schema is in `src/api/`.
+import { secretIn } from './secret-file.ts';
 
 export type DeclaredText =
-  /** `unset`: each place that names a variable which is not set or empty. There the variable is replaced by nothing. */
-  | { ok: true; value: unknown; unset: { at: string; name: string }[] }
+  /** `unset`: each place that names a variable which has no value, and why. There the variable is replaced by nothing. */
+  | { ok: true; value: unknown; unset: { at: string; why: string }[] }
   /** Not valid JSON. */
   | { ok: false };
 
-export function readDeclared(text: string, env: Record<string, string | undefined>): DeclaredText {
+export function readDeclared(
+  text: string,
+  env: Record<string, string | undefined>,
+  readFile: (path: string) => string,
+): DeclaredText {
   let raw: unknown;
   try {
     raw = JSON.parse(text);
   } catch {
     return { ok: false };
   }
-  const unset: { at: string; name: string }[] = [];
+  const unset: { at: string; why: string }[] = [];
   const value = fillIn(raw, [], (name, at) => {
-    const found = env[name];
-    if (found === undefined || found === '') unset.push({ at, name });
-    return found ?? '';
+    const found = valueIn(name, env, readFile);
+    if ('text' in found) return found.text;
+    unset.push({ at, why: found.issue });
+    return '';
   });
   return { ok: true, value, unset };
+}
+
+function valueIn(
+  name: string,
+  env: Record<string, string | undefined>,
+  readFile: (path: string) => string,
+): { text: string } | { issue: string } {
+  const [text, file] = [env[name], env[`${name}_FILE`]];
+  if (text) return { text };
+  if (!file) return { issue: `\${${name}} is not set in the environment` };
+  const read = secretIn(file, readFile);
+  return 'issue' in read ? { issue: `\${${name}}: ${name}_FILE: ${read.issue}` } : read;
 }
 
 /** `at` is a JSON path such as `integrations.0.client_secret`. Values of variables are not expanded again. */

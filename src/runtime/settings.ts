@@ -14,8 +14,10 @@ interface Setting {
   without: string;
   /** Markdown, whole sentences. */
   description: string;
-  /** Not to be logged or shown. */
+  /** Not to be logged or shown. May come from the file that `NAME_FILE` names. */
   secret?: true;
+  /** Another variable that is read if this one is not set. */
+  alias?: string;
   /** For `.env.example`, where there is no default. */
   example?: string;
 }
@@ -58,7 +60,8 @@ export const SETTINGS = {
     default: '8080',
     without: '',
     description:
-      'The port to listen on; `0` picks a free one. When the broker is ready it logs one JSON line with `"event":"listening"` and `"url"`.',
+      'The port to listen on; `0` picks a free one. Without it, the port in `PORT`, which many platforms set. When the broker is ready it logs one JSON line with `"event":"listening"` and `"url"`.',
+    alias: 'PORT',
   },
   VALETKEY_PUBLIC_URL: {
     parser: z
@@ -203,11 +206,15 @@ const ENVIRONMENT = z.object(
   ),
 );
 
-/** Every fault of every variable, each with its name. `set`: without variables that are empty. */
+/** Every fault of every setting, by the name of the variable that it was read from. */
 export function parseSettings(
-  set: Record<string, string>,
+  texts: Partial<Record<SettingName, string>>,
+  sourceOf: (name: string) => string,
 ): { ok: true; values: SettingValues } | { ok: false; issues: string[] } {
-  const parsed = ENVIRONMENT.safeParse(set, ONCE);
+  const parsed = ENVIRONMENT.safeParse(texts, ONCE);
   if (parsed.success) return { ok: true, values: parsed.data as SettingValues };
-  return { ok: false, issues: parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`) };
+  return {
+    ok: false,
+    issues: parsed.error.issues.map(({ path, message }) => `${sourceOf(path.join('.'))}: ${message}`),
+  };
 }

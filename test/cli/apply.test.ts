@@ -117,8 +117,8 @@ test('apply: reports all errors at once with the name of their resource, and app
   const unset = await valetkey(['apply', '-f', file, '--yes']);
   expect(unset).toMatchObject({ code: 1, out: '' });
   expect(unset.err.split('\n').slice(1)).toEqual([
-    `  integration acme: client_id: ${hole('NOT_SET_1')}`,
-    `  caller billing: key: ${hole('NOT_SET_2')}`,
+    `  integration acme: client_id: ${hole('NOT_SET_1')} is not set in the environment`,
+    `  caller billing: key: ${hole('NOT_SET_2')} is not set in the environment`,
     '',
   ]);
   write({ integrations: [acme, { ...acme, id: 'b', provider: 'nobody' }, { ...acme, id: 'c', params: {} }] });

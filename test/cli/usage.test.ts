@@ -1,4 +1,7 @@
 // Usage errors, and errors without a broker: a message that says what to do, and an exit code.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { startScriptedServer } from '../support/scripted-server.ts';
@@ -94,6 +97,20 @@ test('rejected key: the message names its variable, never the key', async () => 
   expect(code).toBe(1);
   expect(err).toMatch(/^Not authenticated: [\s\S]*comes from VALETKEY_ADMIN_KEY/);
   expect(err).not.toContain('vk_unknown');
+});
+
+test('VALETKEY_KEY_FILE: the key is the content of the file; a file that cannot be read is named', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'valetkey-key-'));
+  const file = join(folder, 'key');
+  writeFileSync(file, `${broker.adminKey}\n`);
+  const at = (env: Record<string, string>) => createTerminal({ VALETKEY_URL: broker.url, ...env })(['whoami']);
+  expect((await at({ VALETKEY_KEY_FILE: file })).code).toBe(0);
+  expect((await at({ VALETKEY_ADMIN_KEY_FILE: file })).code).toBe(0);
+  const absent = await at({ VALETKEY_KEY_FILE: join(folder, 'nothing') });
+  expect(absent).toMatchObject({ code: 1, err: expect.stringMatching(/^VALETKEY_KEY_FILE: .*\(ENOENT\)\n$/) });
+  const both = await at({ VALETKEY_KEY: 'k', VALETKEY_KEY_FILE: file });
+  expect(both).toMatchObject({ code: 1, err: 'VALETKEY_KEY_FILE: VALETKEY_KEY is set too\n' });
+  rmSync(folder, { recursive: true });
 });
 
 test('missing permission: the message has the command that grants it', async () => {

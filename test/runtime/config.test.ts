@@ -154,6 +154,88 @@ describe('settings', () => {
   });
 });
 
+describe('secrets in files', () => {
+  const ring = generateKey('a');
+  const adminKey = randomBytes(32).toString('base64url');
+  const files: Record<string, string> = {
+    keys: `${ring}\n`,
+    admin: `${adminKey}\r\n\n`,
+    database: 'postgres://u:hunter2@db.example/valetkey\n',
+    short: 'short-secret\n',
+    empty: '\n',
+  };
+  const readFile = (path: string) => files[path] ?? noFile();
+  const from = (env: Record<string, string>) => parseConfig(env, readFile);
+
+  test('NAME_FILE: the setting is the content of the file, without the line break at its end', () => {
+    const parsed = from({
+      VALETKEY_KEYS_FILE: 'keys',
+      VALETKEY_ADMIN_KEY_FILE: 'admin',
+      VALETKEY_DATABASE_URL_FILE: 'database',
+      VALETKEY_PUBLIC_URL: 'https://valetkey.example',
+    });
+    expect(parsed).toMatchObject({
+      ok: true,
+      warnings: [],
+      config: { keys: { from: 'environment', keys: [{ kid: 'a' }] }, adminKey, databaseUrl: files.database!.trim() },
+    });
+  });
+
+  test.each<[Record<string, string>, RegExp]>([
+    [{ VALETKEY_ADMIN_KEY_FILE: 'nothing' }, /^VALETKEY_ADMIN_KEY_FILE: .*cannot be read \(ENOENT\)$/],
+    [{ VALETKEY_KEYS_FILE: 'nothing', VALETKEY_HOST: '0.0.0.0' }, /^VALETKEY_KEYS_FILE: .*cannot be read/],
+    [{ VALETKEY_ADMIN_KEY_FILE: 'empty' }, /^VALETKEY_ADMIN_KEY_FILE: .*empty$/],
+    [{ VALETKEY_ADMIN_KEY_FILE: 'short' }, /^VALETKEY_ADMIN_KEY_FILE: at least 32 characters$/],
+    [{ VALETKEY_KEYS_FILE: 'short', VALETKEY_HOST: '0.0.0.0' }, /^VALETKEY_KEYS_FILE: /],
+    [{ VALETKEY_DATABASE_URL_FILE: 'short' }, /^VALETKEY_DATABASE_URL_FILE: /],
+    [
+      { VALETKEY_ADMIN_KEY_FILE: 'admin', VALETKEY_ADMIN_KEY: adminKey },
+      /^VALETKEY_ADMIN_KEY_FILE: VALETKEY_ADMIN_KEY is set too$/,
+    ],
+  ])('%o is the one fault, by name, without the secret', (env, fault) => {
+    const parsed = from(env);
+    const issues = parsed.ok ? [] : parsed.issues;
+    expect(issues).toEqual([expect.stringMatching(fault)]);
+    expect(issues.join()).not.toMatch(/short-secret/);
+  });
+
+  test('a secret that was written where its file should be named is not repeated', () => {
+    const parsed = from({ VALETKEY_ADMIN_KEY_FILE: adminKey });
+    expect(parsed.ok ? '' : parsed.issues.join()).toMatch(/^(?!.*ENOENT.*ENOENT)VALETKEY_ADMIN_KEY_FILE: /);
+    expect(JSON.stringify(parsed)).not.toContain(adminKey);
+  });
+
+  test('a setting that is no secret has no file', () => {
+    const parsed = from({ VALETKEY_PUBLIC_URL_FILE: 'keys' });
+    expect(parsed.ok && parsed.warnings).toEqual([expect.stringMatching(/^VALETKEY_PUBLIC_URL_FILE is not a setting/)]);
+  });
+
+  test('the declarative file takes a secret from a file too, and names what cannot be read', () => {
+    const acme = { id: 'acme', provider: 'generic-oidc', client_id: 'me', params: { issuer: 'https://id.example' } };
+    files.declared = JSON.stringify({ integrations: [{ ...acme, client_secret: envReference('ACME_SECRET') }] });
+    const declared = (ACME_SECRET_FILE: string) => from({ VALETKEY_CONFIG: 'declared', ACME_SECRET_FILE });
+    expect(declared('short')).toMatchObject({
+      config: { declared: { integrations: [{ client_secret: 'short-secret' }] } },
+    });
+    expect(declared('nothing')).toMatchObject({
+      issues: [expect.stringMatching(/integrations\.0\.client_secret: .*ACME_SECRET_FILE: .*ENOENT/)],
+    });
+  });
+});
+
+describe('PORT', () => {
+  test('is the port where VALETKEY_PORT is not set', () => {
+    expect(configOf({ PORT: '3000' }).port).toBe(3000);
+    expect(configOf({ PORT: '3000', VALETKEY_PORT: '4000' }).port).toBe(4000);
+    expect(configOf({ PORT: '', VALETKEY_PORT: '' }).port).toBe(8080);
+    expect(configOf({ PORT: 'x', VALETKEY_PORT: '4000' }).port).toBe(4000);
+  });
+
+  test('is named in its fault', () => {
+    expect(issuesOf({ PORT: '70000' })).toEqual([expect.stringMatching(/^PORT: /)]);
+  });
+});
+
 describe('the declarative file', () => {
   const oidc = { id: 'acme', provider: 'generic-oidc', client_id: 'me', params: { issuer: 'https://id.example' } };
 

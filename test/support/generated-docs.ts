@@ -28,7 +28,7 @@ An empty variable counts as not set. All faults are reported at once, by name, a
 
 ${table(['variable', 'default', 'meaning'], rows)}
 
-A variable marked **Secret** must not be logged or committed. The command line has its own two variables, \`VALETKEY_URL\` and \`VALETKEY_KEY\`: [cli.md](cli.md).
+A variable marked **Secret** must not be logged or committed. Instead of it, \`NAME_FILE\` may name a file that holds its value (\`VALETKEY_KEYS_FILE=/run/secrets/keys\`); line breaks at the end of the file do not count, and setting both is a fault. The command line has its own variables, \`VALETKEY_URL\` and \`VALETKEY_KEY\` (or \`VALETKEY_KEY_FILE\`): [cli.md](cli.md).
 `;
 }
 
