@@ -76,6 +76,7 @@ const {
   RECENT_COMMIT_TTL_MS,
   REFRESH_DEADLINE_MS,
   RETRY_AFTER_MAX_MS,
+  RETRY_AFTER_REMEMBERED_MAX_MS,
   REFRESH_MARGIN_MS,
   REQUEST_HEADERS_TIMEOUT_MS,
   REQUEST_TIMEOUT_MS,
@@ -461,6 +462,7 @@ describe('whose fault a failed refresh is', () => {
 
 test('Retry-After: never longer than the backoff of background work, and the last try is within the refresh margin', () => {
   expect(RETRY_AFTER_MAX_MS).toBeLessThanOrEqual(BACKGROUND_BACKOFF_MAX_MS);
+  expect(RETRY_AFTER_REMEMBERED_MAX_MS).toBeGreaterThan(RETRY_AFTER_MAX_MS);
   expect(LAST_TRY_BEFORE_END_MS).toBeLessThan(REFRESH_MARGIN_MS);
   expect(LAST_TRY_BEFORE_END_MS).toBeGreaterThan(SLOW_REFRESH_MS);
 });

@@ -1,12 +1,12 @@
 // Retry-After (RFC 9110 10.2.3): how long a provider asks to wait.
-import { RETRY_AFTER_MAX_MS } from '../../domain/time-limits.ts';
+import { RETRY_AFTER_REMEMBERED_MAX_MS } from '../../domain/time-limits.ts';
 
-const MAX_SECONDS = RETRY_AFTER_MAX_MS / 1_000;
+const MAX_SECONDS = RETRY_AFTER_REMEMBERED_MAX_MS / 1_000;
 /** The forms of an HTTP-date all name a month and a time of day (RFC 9110 5.6.7). `Date.parse` would read "-5" as a date too. */
 const HTTP_DATE = /\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b.*\d\d:\d\d/i;
 
 /**
- * Whole seconds, at most `RETRY_AFTER_MAX_MS`; of several values, the longest. Undefined when it is absent or unreadable. A
+ * Whole seconds, at most `RETRY_AFTER_REMEMBERED_MAX_MS`; of several values, the longest. Undefined when it is absent or unreadable. A
  * date in the past asks for nothing: 0. `now` in milliseconds since the epoch.
  */
 export function parseRetryAfter(value: string | null, now: number): number | undefined {

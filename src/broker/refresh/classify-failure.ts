@@ -5,7 +5,7 @@ import { backoff, inDoubtSince, isInDoubt, lostResponseBackoff, readBackoff } fr
 import { type Connection, lifetime } from '../../domain/connection.ts';
 import type { ReauthReason, Refusal } from '../../domain/errors.ts';
 import { idleMsOf } from '../../domain/refresh-schedule.ts';
-import { LAST_TRY_BEFORE_END_MS, RETRY_AFTER_MAX_MS, SLOW_REFRESH_MS } from '../../domain/time-limits.ts';
+import { LAST_TRY_BEFORE_END_MS, SLOW_REFRESH_MS } from '../../domain/time-limits.ts';
 import type { Claimed, ProviderFault, RefreshFailure } from '../../ports/index.ts';
 import type { OpenCircuit } from './failures/circuit-breaker.ts';
 import { errorCode, reauthorizationRequired, unavailable } from './refusals.ts';
@@ -34,6 +34,8 @@ interface FailedRefresh {
   auth: AuthMode;
   /** The integration's circuit, if it is open. */
   open: OpenCircuit | undefined;
+  /** How long the provider asks to wait, in milliseconds. */
+  asked: number;
   sent: SpendTimes;
   now: number;
   monotonic: number;
@@ -46,6 +48,7 @@ export function classifyRefreshFailure({
   claimed,
   auth,
   open,
+  asked,
   sent,
   now,
   monotonic,
@@ -70,7 +73,6 @@ export function classifyRefreshFailure({
     fault.outcomeUnknown && !isAgain && !isInDoubt(sent.firstAt, now) && failures <= LOST_RESPONSE_MAX_FAILURES;
   const lostAt = newWindow ? inDoubtSince(sent.at, now) : sent.firstAt;
   const inDoubt = unknown && isInDoubt(lostAt, now);
-  const asked = Math.min((fault.retryAfter ?? 0) * 1_000, RETRY_AFTER_MAX_MS);
   const longest = longestWait(connection, auth, now);
   const soonest = inDoubt
     ? lostResponseBackoff(lostAt, now, monotonic - sent.monotonic, asked)

@@ -26,6 +26,7 @@ import type { DeadGrantBreaker } from './failures/dead-grant-breaker.ts';
 import type { RetriedGrant } from './failures/failure-verdict.ts';
 import { rotationFrom } from './refreshed-fields.ts';
 import { reauthorizationRequired, unavailable } from './refusals.ts';
+import type { RetryAfterPacing } from './retry-after-pacing.ts';
 
 /** The intent is recorded · the provider has answered · the response is durable. */
 export type RefreshPoint = 'claimed' | 'answered' | 'committed';
@@ -84,6 +85,7 @@ interface Parts {
   deadGrants: Pick<DeadGrantBreaker, 'recorded'>;
   concurrentRefreshes: Pick<ConcurrentRefreshes, 'result'>;
   access: Pick<Access, 'recordSystem'>;
+  pacing: RetryAfterPacing;
   telemetry: Pick<Telemetry, 'refresh'>;
   reached: ((point: RefreshPoint) => void) | undefined;
   random: () => number;
@@ -92,7 +94,8 @@ interface Parts {
 }
 
 export function createRefreshOutcomes(parts: Parts): RefreshOutcomes {
-  const { store, vault, tokenCache, committer, circuitBreakers, concurrentRefreshes, telemetry, clock, log } = parts;
+  const { store, vault, tokenCache, committer, circuitBreakers, concurrentRefreshes, pacing, telemetry, clock, log } =
+    parts;
 
   /** Seconds of life that the token had left when its refresh was done; null when it does not expire. */
   const lifeLeft = ({ expiresAt }: Connection): number | null =>
@@ -124,6 +127,7 @@ export function createRefreshOutcomes(parts: Parts): RefreshOutcomes {
       const { connection, fence } = claimed;
       const { id, generation, integration, owner, params } = connection;
       const receivedAt = clock.monotonic();
+      pacing.succeeded(id);
       const change = rotationFrom(connection, auth, response, clock.now());
       const { captured, expiresAt } = change;
       const grant = encryptCredentials(vault, id, {
@@ -167,8 +171,9 @@ export function createRefreshOutcomes(parts: Parts): RefreshOutcomes {
       await keepUnreadableResponse(parts, { integration, connectionId }, fault.unreadable);
       const [now, monotonic] = [clock.now(), clock.monotonic()];
       const open = circuitBreakers.blocked(key);
+      const asked = pacing.wait(connectionId, fault);
       const random = parts.random();
-      const classified = classifyRefreshFailure({ fault, claimed, auth, open, sent, now, monotonic, random });
+      const classified = classifyRefreshFailure({ fault, claimed, auth, open, asked, sent, now, monotonic, random });
       const { lostAt } = classified;
       const failure = retried ? stillDead(classified.failure, retried) : classified.failure;
       const { reason } = failure;

@@ -25,6 +25,7 @@ import { createRefreshAttempts } from './refresh-attempt.ts';
 import { createRefreshOutcomes, type LostResponse, type RefreshPoint } from './refresh-outcome.ts';
 import { unavailable } from './refusals.ts';
 import { serveRescuedToken } from './rescued-token.ts';
+import { createRetryAfterPacing } from './retry-after-pacing.ts';
 import { createSingleFlight } from './single-flight.ts';
 
 /**
@@ -88,7 +89,8 @@ export function createRefresher(parts: RefresherParts): Refresher {
   const { store, committer, rateLimiter, clock, reached } = parts;
   const concurrentRefreshes = createConcurrentRefreshes(parts);
   const admission = createRefreshAdmission({ ...parts, concurrentRefreshes });
-  const outcomes = createRefreshOutcomes({ ...parts, concurrentRefreshes, reached });
+  const pacing = createRetryAfterPacing(parts);
+  const outcomes = createRefreshOutcomes({ ...parts, concurrentRefreshes, pacing, reached });
   const { judge } = createFailureJudge(parts);
   const attempts = createRefreshAttempts({
     ...parts,

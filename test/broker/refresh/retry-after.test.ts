@@ -62,6 +62,26 @@ describe('Retry-After for decades', () => {
     expect(expectOk(await read(id)).access_token).toBe('at');
   });
 
+  test('the rest paces later failures that ask for nothing, until one succeeds', async () => {
+    answer = throttled;
+    const id = await importToken();
+    expectProblem(await read(id), 503, 'provider_unavailable');
+    answer = { status: 503, body: {} };
+    moved += 900_000;
+    const paced = await read(id);
+    expectProblem(paced, 503, 'provider_unavailable');
+    expect(Number(paced.headers.get('retry-after'))).toBeGreaterThan(800);
+    expect(await waitOf(id)).toBeGreaterThan(800_000);
+    answer = good;
+    moved += 900_000;
+    expect(expectOk(await read(id)).access_token).toBe('at');
+    answer = { status: 503, body: {} };
+    moved += 3_600_000;
+    const again = await read(id);
+    expectProblem(again, 503, 'provider_unavailable');
+    expect(Number(again.headers.get('retry-after'))).toBeLessThan(60);
+  });
+
   test('with a token that expires sooner: tried once more before that', async () => {
     answer = throttled;
     const id = await importToken(300);
