@@ -312,6 +312,8 @@ export const GROUP_COMMIT_BUDGET_MS = 2;
 export const REQUEST_HEADERS_TIMEOUT_MS = 10 * SECOND_MS;
 /** A client must send its whole request within this time. */
 export const REQUEST_TIMEOUT_MS = 30 * SECOND_MS;
+/** Connections that have exceeded either are looked for this often, and closed. */
+export const CONNECTION_CHECK_MS = 2 * SECOND_MS;
 /** Failed authentications of one address are counted in windows of this length. */
 export const AUTHENTICATION_WINDOW_MS = MINUTE_MS;
 /** A store that is away fails all requests alike: they are logged this often. */

@@ -2,7 +2,12 @@
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
-import { REQUEST_HEADERS_TIMEOUT_MS, REQUEST_TIMEOUT_MS, SHUTDOWN_POLL_MS } from '../domain/time-limits.ts';
+import {
+  CONNECTION_CHECK_MS,
+  REQUEST_HEADERS_TIMEOUT_MS,
+  REQUEST_TIMEOUT_MS,
+  SHUTDOWN_POLL_MS,
+} from '../domain/time-limits.ts';
 import type { FastRoutes } from './fast-path/index.ts';
 
 interface Handlers {
@@ -20,18 +25,26 @@ export interface Listener {
   stop(graceMs: number): Promise<void>;
 }
 
+/** Of one listener; more are closed at once. */
+const MAX_CONNECTIONS = 10_000;
+
+/** How long a client may take, in ms, for its headers and for its whole request, and how often that is checked. */
+const PATIENCE = {
+  headersTimeout: REQUEST_HEADERS_TIMEOUT_MS,
+  requestTimeout: REQUEST_TIMEOUT_MS,
+  connectionsCheckingInterval: CONNECTION_CHECK_MS,
+};
+
 /** Rejects when the address cannot be bound. Port 0 picks a free one. */
-export async function listen(host: string, port: number): Promise<Listener> {
+export async function listen(host: string, port: number, patience = PATIENCE): Promise<Listener> {
   let handler: RequestListener = (_, response) => {
     response.writeHead(503, { 'retry-after': '1' }).end();
   };
-  const server = createServer(
-    { headersTimeout: REQUEST_HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS },
-    (request, response) => {
-      if (!server.listening) response.setHeader('connection', 'close');
-      handler(request, response);
-    },
-  );
+  const server = createServer(patience, (request, response) => {
+    if (!server.listening) response.setHeader('connection', 'close');
+    handler(request, response);
+  });
+  server.maxConnections = MAX_CONNECTIONS;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, host, resolve);

@@ -79,6 +79,9 @@ export function createHttp(parts: HttpParts): Http {
   };
 }
 
+/** Any other is counted as one, so that strangers cannot make up time series. */
+const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+
 function createFramework(parts: HttpParts, logFailure: LogFailure) {
   const { telemetry, clock, log, tokens, jwt } = parts;
   const app = router();
@@ -94,7 +97,7 @@ function createFramework(parts: HttpParts, logFailure: LogFailure) {
       // Browser paths contain secrets: only the route's pattern is counted and logged.
       const route = routePath(c, -1);
       const seconds = (clock.monotonic() - started) / 1_000;
-      telemetry.request(route, c.req.method, c.res.status, seconds);
+      telemetry.request(route, METHODS.has(c.req.method) ? c.req.method : 'other', c.res.status, seconds);
       const line = {
         route,
         method: c.req.method,

@@ -470,3 +470,8 @@ test('Retry-After: never longer than the backoff of background work, and the las
 test('renewals: one that keeps the refresh token waits in whole polls', () => {
   expect(limits.RENEWAL_WAIT_MS % limits.RENEWAL_POLL_MS).toBe(0);
 });
+
+test('a slow client: its headers end before its request, and neither is found much later', () => {
+  expect(limits.REQUEST_HEADERS_TIMEOUT_MS).toBeLessThan(limits.REQUEST_TIMEOUT_MS);
+  expect(limits.CONNECTION_CHECK_MS).toBeLessThan(limits.REQUEST_HEADERS_TIMEOUT_MS / 2);
+});

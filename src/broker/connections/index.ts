@@ -1,5 +1,6 @@
 // The connections room: connect sessions and flow, connections as callers see them, import, revocation, housekeeping.
 import type { Store } from '../../ports/index.ts';
+import { withBoundedLookups } from './connect-flow/bounded-lookups.ts';
 import { type ConnectFlow, createConnectFlow } from './connect-flow/connect-flow.ts';
 import type { FlowParts } from './connect-flow/steps.ts';
 import { type ConnectSessionParts, type ConnectSessions, createConnectSessions } from './connect-sessions.ts';
@@ -45,7 +46,7 @@ export function createConnections(parts: Parts): Connections {
   return {
     connections: createConnectionResource(parts),
     sessions: createConnectSessions(parts),
-    flow: createConnectFlow(parts),
+    flow: createConnectFlow({ ...parts, store: withBoundedLookups(store) }),
     revocation: createRevoker({ ...parts, outbox }),
     outbox,
     start() {

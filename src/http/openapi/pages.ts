@@ -26,6 +26,7 @@ const failures = [
   'provider_error',
   'provider_unavailable',
   'invalid_answer',
+  'unavailable',
   'internal',
 ] as const;
 const linkErrors = ['not_found', 'other_browser', 'access_denied', 'invitation_used', 'invitation_expired'] as const;

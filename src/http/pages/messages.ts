@@ -101,6 +101,12 @@ const browserMessages = {
     message: 'The form was damaged, or much too long. Nothing was connected.',
     advice: 'Go back, enter it again, and keep it short. The link still works.',
   },
+  unavailable: {
+    status: 503,
+    title: 'Too busy right now',
+    message: 'We cannot look this up at the moment. Nothing was connected.',
+    advice: 'Wait a moment, then try again. The link still works.',
+  },
   internal: {
     status: 500,
     title: 'Something went wrong on our side',
@@ -108,7 +114,7 @@ const browserMessages = {
     advice:
       'Check the app that you came from, and start again there if necessary. The reference below helps us to find the cause.',
   },
-} satisfies Record<BrowserError | 'invalid_form' | 'internal', BrowserMessage>;
+} satisfies Record<BrowserError | 'invalid_form' | 'unavailable' | 'internal', BrowserMessage>;
 
 export type BrowserCode = keyof typeof browserMessages;
 

@@ -6,7 +6,9 @@ import { getCookie, setCookie } from 'hono/cookie';
 import { EXAMPLE } from '../../api/index.ts';
 import type { BrowserRequest, ConnectFlow, ConnectStep } from '../../broker/connections/index.ts';
 import { SESSION_TTL_MS } from '../../domain/time-limits.ts';
+import { StoreError } from '../../ports/index.ts';
 import type { Env } from '../env.ts';
+import { boundedPairs, isForm } from '../middleware/form.ts';
 import { BROWSER_ANSWERS } from '../openapi/pages.ts';
 import { idOf, router } from '../openapi/route-parts.ts';
 import { assets } from '../pages/assets.ts';
@@ -152,22 +154,20 @@ export function browserRoutes({ connectFlow, publicUrl }: Parts): OpenAPIHono<En
     },
   );
   routes.get('/oauth2/callback/:integration', async (c) => {
-    const response = new URL(c.req.url).searchParams;
+    const response = boundedPairs(new URL(c.req.url).search.slice(1));
+    if (!response) return refused(c, 'invalid_state');
     return answer(c, await connectFlow.callback(c.req.param('integration'), response, visit(c)));
   });
   routes.onError((error, c) => {
     c.get('logFailure')(error, c.get('requestId'));
-    return refused(c, 'internal');
+    return refused(c, error instanceof StoreError ? 'unavailable' : 'internal');
   });
   return routes;
 }
 
-/** The fields that were filled in. Undefined: the body is not a form. */
+/** The fields that were filled in. Undefined: the body is not a form, or far too large a one. */
 async function filledIn(c: Context): Promise<Record<string, string> | undefined> {
-  const form = await c.req.parseBody().catch(() => undefined);
-  if (!form) return undefined;
-  const filled = Object.entries(form).filter(
-    (pair): pair is [string, string] => typeof pair[1] === 'string' && pair[1] !== '',
-  );
-  return Object.fromEntries(filled);
+  if (!isForm(c.req.header('content-type'))) return undefined;
+  const form = boundedPairs(await c.req.text());
+  return form && Object.fromEntries([...form].filter(([, value]) => value !== ''));
 }

@@ -64,24 +64,36 @@ interface Parts {
 }
 
 export function healthRoutes({ store, state, proveKeys, telemetry, log, isStopping }: Parts) {
-  const check = async (name: string, probe: () => unknown) => {
-    try {
-      await probe();
-      return [name, 'ok'] as const;
-    } catch (error) {
-      log.warn({ err: error, check: name }, 'readiness check failed');
-      return [name, 'failed'] as const;
-    }
+  /** One at a time, whoever asks meanwhile, and logged when the outcome is another than before: anyone may ask. */
+  const shared = (name: string, probe: () => unknown) => {
+    let last: 'ok' | 'failed' = 'ok';
+    let running: Promise<readonly [string, 'ok' | 'failed']> | undefined;
+    const check = async () => {
+      try {
+        await probe();
+        last = 'ok';
+      } catch (error) {
+        if (last === 'ok') log.warn({ err: error, check: name }, 'readiness check failed');
+        last = 'failed';
+      }
+      running = undefined;
+      return [name, last] as const;
+    };
+    return () => {
+      running ??= check();
+      return running;
+    };
   };
+  const checks = [shared('store', () => store.ping()), shared('key_ring', proveKeys)];
 
   const routes = router()
     .openapi(healthz, (c) => c.json({ status: 'ok' as const }, 200))
     .openapi(readyz, async (c) => {
-      const checks = Object.fromEntries([await check('store', () => store.ping()), await check('key_ring', proveKeys)]);
-      const ready = !isStopping() && Object.values(checks).every((outcome) => outcome === 'ok');
+      const outcomes = Object.fromEntries(await Promise.all(checks.map((check) => check())));
+      const ready = !isStopping() && Object.values(outcomes).every((outcome) => outcome === 'ok');
       return ready
-        ? c.json({ status: 'ready' as const, checks }, 200)
-        : c.json({ status: 'unavailable' as const, checks }, 503);
+        ? c.json({ status: 'ready' as const, checks: outcomes }, 200)
+        : c.json({ status: 'unavailable' as const, checks: outcomes }, 503);
     })
     .openapi(metrics, async (c) => {
       return c.text(await telemetry.render(await state()), 200);

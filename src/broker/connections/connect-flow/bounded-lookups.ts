@@ -1,0 +1,24 @@
+// Look-ups that anyone can cause: a connect link or a `state`, made up or not. They wait for each other, so that however many
+// strangers ask, callers find the database's connections free.
+import { createLane } from '../../../domain/lane.ts';
+import { type Store, StoreError } from '../../../ports/index.ts';
+
+type Lookups = Pick<Store, 'sessionBySecret' | 'consumeFlow'>;
+
+/** Fewer than half of the connections of a PostgreSQL pool of ten. */
+const LOOKUPS = { atOnce: 4, waiting: 200 };
+
+/** The same store; these two reject with `StoreError` where too many wait. */
+export function withBoundedLookups<S extends Lookups>(store: S): S {
+  const lane = createLane(LOOKUPS);
+  async function bounded<T>(work: () => Promise<T>): Promise<T> {
+    const result = await lane.run(work);
+    if (result === 'full') throw new StoreError('too many connect links are being looked up');
+    return result;
+  }
+  return {
+    ...store,
+    sessionBySecret: (digest) => bounded(() => store.sessionBySecret(digest)),
+    consumeFlow: (...flow) => bounded(() => store.consumeFlow(...flow)),
+  };
+}
