@@ -1,5 +1,6 @@
 // Callers: internal services, their keys and their permissions.
 import { z } from '@hono/zod-openapi';
+import { ACTIONS } from '../domain/caller.ts';
 import { plain, Time, Url } from './common.ts';
 import { EXAMPLE } from './examples.ts';
 
@@ -10,9 +11,7 @@ const pattern = (max: number) =>
     .regex(/^(?:[^*]+\*?|\*)$/, 'an exact name, a prefix with * at its end, or * for all');
 export const CallerGrant = z
   .strictObject({
-    actions: z
-      .array(z.enum(['*', 'token', 'connections:read', 'connections:write', 'jwt:verify', 'proxy', 'admin']))
-      .min(1),
+    actions: z.array(z.enum(['*', ...ACTIONS])).min(1),
     integrations: z.array(pattern(64)).min(1),
     owners: z.array(pattern(256)).min(1),
     scopes: z

@@ -1,6 +1,7 @@
 // The parts that schemas share: names, URLs, times, pages, problems.
 // Times are RFC 3339 UTC strings, durations whole seconds, ids opaque strings.
 import { z } from '@hono/zod-openapi';
+import { FIRST_TIME_MS, LAST_TIME_MS } from '../domain/time-range.ts';
 import { EXAMPLE } from './examples.ts';
 
 export const plain = (max: number) =>
@@ -8,14 +9,20 @@ export const plain = (max: number) =>
     .string()
     .min(1)
     .max(max)
-    .regex(/^[^\p{Cc}*]+$/u, 'no control characters and no *');
+    .regex(/^[^\p{Cc}*]+$/u, 'no control characters and no *')
+    .refine((text) => text.isWellFormed(), 'must be well-formed Unicode');
 export const Strings = z.record(z.string().max(64), z.string().max(2_048));
 export const Scopes = z
   .array(z.string().regex(/^[\x21-\x7e]{1,512}$/, 'a scope has no spaces'))
   .max(200)
   .openapi({ description: 'Scopes, as the provider names them' });
 export const Url = z.url().max(2_048);
-export const Time = z.iso.datetime({ offset: true });
+export const Time = z.iso
+  .datetime({ offset: true })
+  .refine(
+    (text) => !(Date.parse(text) < FIRST_TIME_MS || Date.parse(text) > LAST_TIME_MS),
+    'must be a time of the years 0 to 9999 in UTC',
+  );
 export const Metadata = z
   .record(z.string().max(64), z.unknown())
   .refine((value) => JSON.stringify(value).length <= 8_192, 'at most 8 kB as JSON')
@@ -34,6 +41,7 @@ export const Label = z
   .string()
   .max(64)
   .regex(/^\P{Cc}*$/u, 'no control characters')
+  .refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
   .openapi({ description: 'Distinguishes several connections of one owner at one integration', example: 'work' });
 /** A base64url SHA-256 (RFC 7636 4.2). */
 export const CodeChallenge = z.string().regex(/^[\w-]{43}$/, 'a base64url SHA-256: 43 characters');

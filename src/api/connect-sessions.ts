@@ -16,8 +16,8 @@ const STATUSES = ['pending', 'awaiting_finish', 'completed', 'failed', 'expired'
 
 export const SessionPost = z
   .strictObject({
-    integration: Slug,
-    owner: Owner,
+    integration: Slug.optional().openapi({ description: 'Left out with `connection_id`: that of the connection' }),
+    owner: Owner.optional().openapi({ description: 'Left out with `connection_id`: that of the connection' }),
     label: Label.optional(),
     scopes: Scopes.optional(),
     replace_scopes: z.boolean().optional().openapi({

@@ -1,11 +1,10 @@
 // Paths at the broker. Every value is encoded, so that two different requests never share a path.
 import { ValetkeyError } from './errors.ts';
-import type { CreateConnectSessionRequest } from './types.ts';
 
 /** Selects a connection: by its id, or by integration, owner and, if the owner has several, label. */
 export type ConnectionSelector =
   | { connection: string; integration?: never; owner?: never; label?: never }
-  | ({ connection?: never } & Pick<CreateConnectSessionRequest, 'integration' | 'owner' | 'label'>);
+  | ({ connection?: never } & { integration: string; owner: string; label?: string });
 
 export function tokenPath({ connection, integration, owner, label }: ConnectionSelector): string {
   if (connection !== undefined) return `${connectionPath(connection)}/token`;

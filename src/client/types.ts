@@ -89,13 +89,13 @@ export interface DpopProof {
 
 export interface CreateConnectSessionRequest {
   /**
-   * The id of an integration
+   * Left out with `connection_id`: that of the connection
    */
-  integration: string;
+  integration?: string;
   /**
-   * Whose account it is: an opaque identifier of the calling system
+   * Left out with `connection_id`: that of the connection
    */
-  owner: string;
+  owner?: string;
   /**
    * Distinguishes several connections of one owner at one integration
    */

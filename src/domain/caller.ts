@@ -1,6 +1,14 @@
 // Internal services, their keys, and what they may do.
 
-export const ACTIONS = ['token', 'connections:read', 'connections:write', 'jwt:verify', 'proxy', 'admin'] as const;
+export const ACTIONS = [
+  'token',
+  'connections:read',
+  'connections:write',
+  'jwt:verify',
+  'proxy',
+  'audit:read',
+  'admin',
+] as const;
 export type Action = (typeof ACTIONS)[number];
 
 /** Actions × integrations × owners × scopes. `*` matches all, a trailing `*` is a prefix, everything else is exact. */
@@ -107,6 +115,24 @@ export const allows = (
       covers(g, action, integration, owner) &&
       !exceedsMinTtl(g, extent?.minTtlMs) &&
       uncoveredScopes(g, extent?.scopes).length === 0,
+  );
+
+/** Through these, a caller may know of an integration and its owners. A verification of a JWT concerns neither. */
+const KNOWING: ReadonlySet<Permission['actions'][number]> = new Set<Permission['actions'][number]>([
+  ...ACTIONS.filter((action) => action !== 'jwt:verify'),
+  '*',
+]);
+
+/**
+ * Whether any permission concerns this integration and owner, whatever its action and extent. What none touches does not
+ * exist for the caller. `*` as integration or owner: any of them.
+ */
+export const touches = (permissions: readonly Permission[], integration: string, owner: string): boolean =>
+  permissions.some(
+    (g) =>
+      g.actions.some((action) => KNOWING.has(action)) &&
+      (integration === '*' ? g.integrations.length > 0 : matchesAny(g.integrations, integration)) &&
+      (owner === '*' ? g.owners.length > 0 : matchesAny(g.owners, owner)),
   );
 
 /** What would have to be added to the permission that comes closest. */

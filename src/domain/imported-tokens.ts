@@ -1,5 +1,6 @@
 // Imported tokens: in our own members, or a token response as it was received (RFC 6749 5.1), or both.
 import type { InputIssue } from './errors.ts';
+import { isInTimeRange } from './time-range.ts';
 
 export interface GivenTokens {
   refreshToken?: string | null | undefined;
@@ -41,12 +42,16 @@ export function readImportedTokens(given: GivenTokens, now: number): { tokens: I
   const seconds = given.expiresIn == null ? undefined : Number(given.expiresIn);
   if (seconds !== undefined && !Number.isFinite(seconds)) report('expires_in', 'must be seconds');
   const at = given.expiresAt == null ? undefined : epochMs(given.expiresAt);
+  const end = seconds === undefined || !Number.isFinite(seconds) ? undefined : endOf(seconds, now);
+  if (at !== undefined && !isInTimeRange(at)) report('expires_at', 'must be a time before the year 10000');
+  if (at === undefined && end !== undefined && !isInTimeRange(end))
+    report('expires_in', 'must end before the year 10000');
   return {
     tokens: {
       refreshToken: given.refreshToken ?? null,
       accessToken: given.accessToken ?? null,
       idToken: given.idToken ?? null,
-      expiresAt: at ?? (seconds === undefined || !Number.isFinite(seconds) ? undefined : endOf(seconds, now)),
+      expiresAt: at ?? end,
       scopes: given.scopes ?? listed,
     },
     issues,

@@ -1,6 +1,7 @@
 // The variables of a request in the framework's context.
 import type { Call } from '../broker/audit/index.ts';
 import type { LogFailure } from './middleware/error-logging.ts';
+import type { Cursors } from './paging.ts';
 
 export interface Env {
   Variables: {
@@ -8,6 +9,8 @@ export interface Env {
     /** The peer's address; null where there is no socket. */
     address: string | null;
     logFailure: LogFailure;
+    /** Of the pages of lists. */
+    cursors: Cursors;
     /** Set by the authentication middleware. */
     call: Call;
   };

@@ -1,6 +1,8 @@
 // Pages of lists: from a query's `limit` and `cursor` to the rows, and to `{data, next_cursor}`.
+import type { Context } from 'hono';
 import { type Refusal, refuse } from '../domain/errors.ts';
-import type { Page, PageRequest } from '../ports/index.ts';
+import { type Page, type PageRequest, type Vault, VaultError } from '../ports/index.ts';
+import type { Env } from './env.ts';
 
 const DEFAULT_LIMIT = 100;
 
@@ -9,10 +11,40 @@ export interface PageQuery {
   cursor?: string | undefined;
 }
 
-/** Lists the page that the query asks for; a refusal when its cursor is not one of ours. A cursor is the last row's id, encoded. */
-export function paged<T>({ limit = DEFAULT_LIMIT, cursor }: PageQuery, list: (request: PageRequest) => T): T | Refusal {
-  const after = cursor === undefined ? undefined : Buffer.from(cursor, 'base64url').toString('utf8');
-  if (after !== undefined && !/^[a-z0-9_-]{1,64}$/.test(after))
+/**
+ * Cursors, encrypted: the id in one may be that of a row which the caller must not see, and one that we have not made, or
+ * made for another list, is none.
+ */
+export interface Cursors {
+  /** `list`: the path of the list. `id`: of the last row. */
+  seal(list: string, id: string): string;
+  /** Undefined: it is none of this list. */
+  open(list: string, cursor: string): string | undefined;
+}
+
+export function createCursors(vault: Pick<Vault, 'encrypt' | 'decrypt'>): Cursors {
+  const contextOf = (list: string) => ({ row: `cursors${list}`, column: 'id' });
+  return {
+    seal: (list, id) => vault.encrypt(id, contextOf(list)),
+    open(list, cursor) {
+      try {
+        return vault.decrypt(cursor as Parameters<Vault['decrypt']>[0], contextOf(list));
+      } catch (error) {
+        if (error instanceof VaultError) return undefined;
+        throw error;
+      }
+    },
+  };
+}
+
+/** Lists the page that the query asks for; a refusal when its cursor is not one of this list. */
+export function paged<T>(
+  c: Context<Env>,
+  { limit = DEFAULT_LIMIT, cursor }: PageQuery,
+  list: (request: PageRequest) => T,
+): T | Refusal {
+  const after = cursor === undefined ? undefined : c.get('cursors').open(c.req.path, cursor);
+  if (after === undefined && cursor !== undefined)
     return refuse({ code: 'invalid_request', detail: 'The cursor is not valid. Use a next_cursor of this list.' });
   return list({ limit, after });
 }
@@ -24,7 +56,7 @@ export function sliceOf<T extends { id: string }>(sorted: readonly T[], { limit,
   return { data, next: rest.length > limit ? (data.at(-1)?.id ?? null) : null };
 }
 
-export const page = <T, V>({ data, next }: Page<T>, present: (item: T) => V) => ({
+export const page = <T, V>(c: Context<Env>, { data, next }: Page<T>, present: (item: T) => V) => ({
   data: data.map(present),
-  next_cursor: next === null ? null : Buffer.from(next).toString('base64url'),
+  next_cursor: next === null ? null : c.get('cursors').seal(c.req.path, next),
 });

@@ -20,11 +20,13 @@ import type { ConnectSession, Integration } from '../domain/integration.ts';
 import { apiOf, type Provider } from '../domain/provider.ts';
 import { renewalSecrets } from '../domain/refresh-schedule.ts';
 import { CLOCK_SKEW_MAX_MS } from '../domain/time-limits.ts';
+import { LAST_TIME_MS } from '../domain/time-range.ts';
 import type { Clock } from '../ports/index.ts';
 
 type View<T extends z.ZodType> = z.infer<T>;
 
-export const time = (ms: number): string => new Date(ms).toISOString();
+/** What lies beyond RFC 3339, such as the `exp` of a workload's token, is shown as its last time. */
+export const time = (ms: number): string => new Date(Math.min(ms, LAST_TIME_MS)).toISOString();
 export const timeOrNull = (ms: number | null): string | null => (ms === null ? null : time(ms));
 const labelOrNull = (label: string): string | null => (label === '' ? null : label);
 

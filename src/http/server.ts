@@ -12,7 +12,7 @@ import type { IntegrationAdmin } from '../broker/integrations/index.ts';
 import type { Jwt } from '../broker/jwt/index.ts';
 import type { Tokens } from '../broker/tokens/index.ts';
 import type { Provider } from '../domain/provider.ts';
-import type { Clock, Logger, MetricsState, Store, Telemetry } from '../ports/index.ts';
+import type { Clock, Logger, MetricsState, Store, Telemetry, Vault } from '../ports/index.ts';
 import { toResponse } from './answer.ts';
 import type { AddressOf } from './client-address.ts';
 import type { Env } from './env.ts';
@@ -22,7 +22,9 @@ import { createFastRoutes, type FastRoutes } from './fast-path/index.ts';
 import { type AuthenticationParts, authenticate, createAdmission } from './middleware/authentication.ts';
 import { jsonBody } from './middleware/body-limits.ts';
 import { createFailureLog, type LogFailure } from './middleware/error-logging.ts';
+import { wellFormed } from './middleware/well-formed.ts';
 import { router } from './openapi/route-parts.ts';
+import { createCursors } from './paging.ts';
 import { applyRoutes } from './routes/apply.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { callerRoutes } from './routes/callers.ts';
@@ -50,6 +52,7 @@ export interface HttpParts extends AuthenticationParts {
   catalogue: ReadonlyMap<string, Provider>;
   auditBuffer: AuditBuffer;
   store: Pick<Store, 'ping'>;
+  vault: Pick<Vault, 'encrypt' | 'decrypt'>;
   state: () => Promise<MetricsState>;
   proveKeys: () => void;
   telemetry: Telemetry;
@@ -85,6 +88,7 @@ const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIO
 function createFramework(parts: HttpParts, logFailure: LogFailure) {
   const { telemetry, clock, log, tokens, jwt } = parts;
   const app = router();
+  const cursors = createCursors(parts.vault);
 
   app.use(requestId());
   app.use(
@@ -112,11 +116,13 @@ function createFramework(parts: HttpParts, logFailure: LogFailure) {
   const api = '/v1/*';
   app.use(api, async (c, next) => {
     c.header('Cache-Control', 'no-store');
+    c.set('cursors', cursors);
     return next();
   });
   const admit = createAdmission(parts);
   app.use(api, authenticate(admit));
   app.use(api, jsonBody());
+  app.use(api, wellFormed());
 
   app.route('/', tokenRoutes({ ...tokens, clock }));
   app.route('/', connectionRoutes({ ...parts, ...tokens }));

@@ -191,6 +191,7 @@ function createServer(parts: Common & Rooms): Http {
     failures: createFailureLimits(clock),
     addressOf: createAddressOf(config.trustedProxies),
     store,
+    vault,
     state: createMetricsState({ store, engine: refresh, auditBuffer: audit.buffer, cache, clock }),
     proveKeys: () => void vault.decrypt(vault.encrypt('ready', PROBE), PROBE),
     telemetry,

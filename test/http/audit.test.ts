@@ -110,7 +110,7 @@ describe('audit log filters', () => {
     const from = new Date(testSetup.now()).toISOString();
     const id = await testSetup.importConnection(owner, { access_token: 'at' });
     const denied = await testSetup.broker.callerKey({ actions: ['token'], owners: ['nobody'] });
-    expect((await get(`/v1/connections/${id}/token`, denied)).status).toBe(403);
+    expect((await get(`/v1/connections/${id}/token`, denied)).status).toBe(404);
     testSetup.advance(1_000);
     const to = new Date(testSetup.now()).toISOString();
     testSetup.advance(1_000);

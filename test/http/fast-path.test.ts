@@ -67,7 +67,7 @@ describe('token read on the fast path', () => {
     ['an unknown owner', () => '/v1/token?integration=acme&owner=nobody', 404],
     ['a revoked connection', () => `/v1/connections/${revoked}/token`, 410],
     ['several connections', () => '/v1/token?integration=acme&owner=two', 409],
-    ['an integration beyond the grants', () => '/v1/token?integration=foreign&owner=user_1', 403],
+    ['an integration beyond the grants', () => '/v1/token?integration=foreign&owner=user_1', 404],
     ['an owner that is a pattern', () => '/v1/token?integration=acme&owner=u*', 400],
     ['an integration that is no slug', () => '/v1/token?integration=ACME&owner=user_1', 400],
     ['an unknown parameter without a value', () => `/v1/token?integration=acme&owner=${owner}&labelx`, 200],
@@ -85,9 +85,9 @@ describe('token read on the fast path', () => {
   it('counts and audits a refusal once', async () => {
     const path = `/v1/token?integration=acme&owner=${owner}`;
     const stranger = await limited();
-    const before = await requests('/v1/token', 403);
-    expectProblem(await testSetup.broker.ask('GET', path, undefined, stranger), 403, 'forbidden');
-    expect((await requests('/v1/token', 403)) - before).toBe(1);
+    const before = await requests('/v1/token', 404);
+    expectProblem(await testSetup.broker.ask('GET', path, undefined, stranger), 404, 'not_found');
+    expect((await requests('/v1/token', 404)) - before).toBe(1);
     const { data } = expectOk(await testSetup.broker.ask('GET', `/v1/audit?owner=${owner}&outcome=denied`));
     expect((data as Json[]).map(({ action, count }) => [action, count])).toEqual([['access.denied', 1]]);
   });

@@ -181,20 +181,20 @@ describe('list of integrations', () => {
 });
 
 describe('permissions for integrations', () => {
-  test('403 without admin on the integration, to put or delete it', async () => {
+  test('403 without admin on the integration, to put or delete it; 404 where no grant touches it', async () => {
     const other = await testSetup.broker.callerKey({ actions: ['admin'], integrations: ['paged-*'] });
     expectOk(await put('paged-1', minimal(), other));
-    const { missing } = expectProblem(await put('plain', minimal(), other), 403, 'forbidden');
-    expect(missing).toEqual({ action: 'admin', integration: 'plain', owner: '*' });
+    expectProblem(await put('plain', minimal(), other), 404, 'not_found');
     const reader = await testSetup.broker.callerKey({ actions: ['connections:read', 'connections:write', 'token'] });
-    expectProblem(await put('plain', minimal(), reader), 403, 'forbidden');
+    const { missing } = expectProblem(await put('plain', minimal(), reader), 403, 'forbidden');
+    expect(missing).toEqual({ action: 'admin', integration: 'plain', owner: '*' });
     expectProblem(await remove('plain', reader), 403, 'forbidden');
   });
 
   test('visible to callers that may read its connections, to no others', async () => {
     const reader = await testSetup.broker.callerKey({ actions: ['connections:read'], integrations: ['plain'] });
     expectOk(await get('/v1/integrations/plain', reader));
-    expectProblem(await get('/v1/integrations/acme', reader), 403, 'forbidden');
+    expectProblem(await get('/v1/integrations/acme', reader), 404, 'not_found');
     expect((expectOk(await get('/v1/integrations', reader)).data as Json[]).map(({ id }) => id)).toEqual(['plain']);
     const server = await testSetup.broker.callerKey({ actions: ['token'] });
     expectProblem(await get('/v1/integrations/plain', server), 403, 'forbidden');

@@ -283,9 +283,21 @@ describe('token exchange without a connection', () => {
 describe('client authentication', () => {
   test('invalid_target without permission for the token', async () => {
     const { owner } = await connected();
-    const { key } = await admit([{ actions: ['token'], integrations: ['acme'], owners: ['user_9'] }]);
+    const { key } = await admit([{ actions: ['connections:read'], integrations: ['acme'], owners: [owner] }]);
     const body = expectError(await exchange(owner, {}, { authorization: `Bearer ${key}` }), 400, 'invalid_target');
     expect(body.missing).toEqual({ action: 'token', integration: 'acme', owner });
+  });
+
+  test('invalid_target where no grant touches the owner, as for an integration that does not exist', async () => {
+    const { owner } = await connected();
+    const { key } = await admit([{ actions: ['token'], integrations: ['acme', 'no-*'], owners: ['user_9'] }]);
+    const answers = [];
+    for (const audience of ['acme', 'hidden', 'no-such'])
+      answers.push(
+        expectError(await exchange(owner, { audience }, { authorization: `Bearer ${key}` }), 400, 'invalid_target'),
+      );
+    const said = answers.map(({ request_id: _, ...rest }) => rest);
+    expect(said).toEqual([said[0], said[0], said[0]]);
   });
 
   test('invalid_request for two methods at once', async () => {

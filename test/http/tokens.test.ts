@@ -129,7 +129,7 @@ describe('token read', () => {
     expectProblem(await read('con_nothing'), 404, 'not_found');
     expectProblem(await find({ integration: 'acme', owner: 'nobody' }), 404, 'not_found');
     expectProblem(await find({ integration: 'nothing', owner }), 404, 'not_found');
-    const key = await testSetup.broker.callerKey({ actions: ['token'], owners: ['user_9'] });
+    const key = await testSetup.broker.callerKey({ actions: ['connections:read'], owners: [owner] });
     const missing = { action: 'token', integration: 'acme', owner };
     expect(expectProblem(await read(id, '', key), 403, 'forbidden')).toMatchObject({ missing });
     expect(expectProblem(await find({ integration: 'acme', owner }, key), 403, 'forbidden')).toMatchObject({ missing });

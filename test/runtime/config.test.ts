@@ -380,7 +380,7 @@ describe('applying the declarative file', () => {
     expect(secret.integration).toMatchObject({ version: 2, created_at: first.integration.created_at });
     const withdrawn = { ...declared, callers: [{ name: 'billing', key: envReference('BILLING_KEY'), grants: [] }] };
     const less = await startedWith(withdrawn, async (get) => {
-      expectProblem(await get('/v1/integrations/acme', callerKey), 403, 'forbidden');
+      expectProblem(await get('/v1/integrations/acme', callerKey), 404, 'not_found');
       return state(get);
     });
     expect(less.callers.map(({ id }) => id)).toEqual(first.callers.map(({ id }) => id));

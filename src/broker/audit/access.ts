@@ -7,9 +7,11 @@ import {
   type Extent,
   type MissingPermission,
   missingPermission,
+  type Permission,
   type Principal,
+  touches,
 } from '../../domain/caller.ts';
-import { type Refusal, refuse } from '../../domain/errors.ts';
+import { type Fault, type Refusal, refuse } from '../../domain/errors.ts';
 import type { Clock } from '../../ports/index.ts';
 import { newId } from '../secrets/index.ts';
 import type { AuditBuffer } from './audit-buffer.ts';
@@ -31,8 +33,9 @@ export interface Subject {
 
 export interface Access {
   /**
-   * Undefined if the caller has a permission for the action on this integration and owner. Otherwise a `forbidden`
-   * refusal, which is also noted in the audit log. Pass `extent` once it is known how much is asked for.
+   * Undefined if the caller has a permission for the action on this integration and owner. Otherwise a refusal, which is
+   * also noted in the audit log: `forbidden`; or `not_found` where no permission of the caller touches them, in the same
+   * words as for what does not exist. Pass `extent` once it is known how much is asked for.
    */
   denied(
     call: Call,
@@ -102,7 +105,9 @@ export function createAccess({ auditBuffer, clock }: { auditBuffer: AuditBuffer;
       const subject = { integration, owner, connectionId: connectionId ?? null, detail: describe(missing) };
       const kind = `denied ${subject.detail}`;
       auditBuffer.note(groupKey(call, kind, subject), () => entry(by(call), 'access.denied', subject, 'denied'));
-      return refuse({ code: 'forbidden', missing });
+      return refuse(
+        unseen(call.principal.caller.permissions, integration, owner, connectionId) ?? { code: 'forbidden', missing },
+      );
     },
 
     record: (call, action, subject) => entry(by(call), action, subject),
@@ -123,6 +128,27 @@ export function createAccess({ auditBuffer, clock }: { auditBuffer: AuditBuffer;
       );
     },
   };
+}
+
+/** Whether any permission of the caller touches them: otherwise they do not exist for it. */
+export const sees = (
+  { principal }: Pick<Call, 'principal'>,
+  { integration, owner }: { integration: string; owner: string },
+): boolean => touches(principal.caller.permissions, integration, owner);
+
+/** Undefined: a permission touches them. A request for everything names nothing that could be hidden. */
+function unseen(
+  permissions: readonly Permission[],
+  integration: string,
+  owner: string,
+  connectionId: string | undefined,
+): Fault | undefined {
+  if ((integration === '*' && owner === '*') || touches(permissions, integration, owner)) return undefined;
+  if (connectionId !== undefined) return { code: 'not_found', what: 'connection', id: connectionId };
+  if (integration !== '*' && !touches(permissions, integration, '*'))
+    return { code: 'not_found', what: 'integration', id: integration };
+  const id = integration === '*' ? owner : `${owner} at ${integration}`;
+  return { code: 'not_found', what: 'connection', id };
 }
 
 /** A key stands for one service; a workload binding may match several, which differ by `sub`. */

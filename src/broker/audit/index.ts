@@ -5,7 +5,7 @@ import { type AuditBuffer, createAuditBuffer } from './audit-buffer.ts';
 import { type AuditLog, createAuditLog } from './audit-log.ts';
 import { startAuditRetention } from './audit-retention.ts';
 
-export type { Access, Call, Subject } from './access.ts';
+export { type Access, type Call, type Subject, sees } from './access.ts';
 export type { AuditBuffer } from './audit-buffer.ts';
 export type { AuditLog } from './audit-log.ts';
 

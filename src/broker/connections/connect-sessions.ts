@@ -8,13 +8,14 @@ import { connectionFields } from '../../domain/provider.ts';
 import { SESSION_TTL_MS } from '../../domain/time-limits.ts';
 import { isLoopback } from '../../domain/urls.ts';
 import type { Clock, Store } from '../../ports/index.ts';
-import type { Access, Call } from '../audit/index.ts';
+import { type Access, type Call, sees } from '../audit/index.ts';
 import type { Targets } from '../integrations/index.ts';
 import { digest, newId, newSecret } from '../secrets/index.ts';
 
 export interface ConnectSessionRequest {
-  integration: string;
-  owner: string;
+  /** With a connection to renew, it need not be named, and neither need the owner. */
+  integration?: string | undefined;
+  owner?: string | undefined;
   label?: string | undefined;
   scopes?: string[] | undefined;
   /** True: a renewed connection gives up the other scopes that it has. */
@@ -28,6 +29,9 @@ export interface ConnectSessionRequest {
   displayOwner?: string | undefined;
   codeChallenge?: string | undefined;
 }
+
+/** A request whose integration and owner are known. */
+type Place = ConnectSessionRequest & { integration: string; owner: string };
 
 /** `url` contains the secret of the session, which is not stored: it is returned once. */
 export interface CreatedSession {
@@ -60,9 +64,9 @@ export function createConnectSessions(parts: ConnectSessionParts): ConnectSessio
   const { store, targets, access, clock, publicUrl, returnOrigins } = parts;
 
   /** The label of the connection to renew, or why it cannot be renewed. */
-  async function renewable(wanted: ConnectSessionRequest, id: string): Promise<string | Refusal | InputIssue[]> {
+  async function renewable(call: Call, wanted: Place, id: string): Promise<string | Refusal | InputIssue[]> {
     const connection = await store.connection(id);
-    if (!connection) return refuse({ code: 'not_found', what: 'connection', id });
+    if (!connection || !sees(call, connection)) return refuse({ code: 'not_found', what: 'connection', id });
     if (connection.integration !== wanted.integration || connection.owner !== wanted.owner) {
       return [{ path: 'connection_id', message: 'is a connection of another integration or owner' }];
     }
@@ -73,13 +77,35 @@ export function createConnectSessions(parts: ConnectSessionParts): ConnectSessio
     return connection.label;
   }
 
+  /** With the integration and owner of the connection that is to be renewed, where the request names none. */
+  async function placed(call: Call, request: ConnectSessionRequest): Promise<Place | Refusal> {
+    const { integration, owner, connectionId: id } = request;
+    if (integration !== undefined && owner !== undefined) return { ...request, integration, owner };
+    if (id === undefined) {
+      const missing = { integration, owner };
+      const issues = (['integration', 'owner'] as const)
+        .filter((path) => missing[path] === undefined)
+        .map((path) => ({ path, message: 'is required without a connection_id' }));
+      return refuse({ code: 'invalid_request', detail: 'the connect session has invalid settings', issues });
+    }
+    const connection = await store.connection(id);
+    if (!connection || !sees(call, connection)) return refuse({ code: 'not_found', what: 'connection', id });
+    return {
+      ...request,
+      integration: integration ?? connection.integration,
+      owner: owner ?? connection.owner,
+    };
+  }
+
   async function create(
     call: Call,
     action: 'connections:write' | 'token',
-    wanted: ConnectSessionRequest,
+    request: ConnectSessionRequest,
   ): Promise<CreatedSession | Refusal> {
+    const wanted = await placed(call, request);
+    if (wanted instanceof Refusal) return wanted;
     const { integration, owner } = wanted;
-    const denied = access.denied(call, action, integration, owner, wanted.connectionId);
+    const denied = access.denied(call, action, integration, owner);
     if (denied) return denied;
     const found = await targets.find(integration);
     if (found instanceof Refusal) return found;
@@ -98,7 +124,7 @@ export function createConnectSessions(parts: ConnectSessionParts): ConnectSessio
     issues.push(...finishIssues(wanted, found.integration));
     let label = wanted.label ?? '';
     if (wanted.connectionId !== undefined) {
-      const renewed = await renewable(wanted, wanted.connectionId);
+      const renewed = await renewable(call, wanted, wanted.connectionId);
       if (renewed instanceof Refusal) return renewed;
       if (typeof renewed === 'string') label = renewed;
       else issues.push(...renewed);
@@ -144,7 +170,7 @@ export function createConnectSessions(parts: ConnectSessionParts): ConnectSessio
     createForTokenExchange: (call, wanted) => create(call, 'token', wanted),
     async get(call, id) {
       const session = await store.session(id);
-      if (!session) return refuse({ code: 'not_found', what: 'connect session', id });
+      if (!session || !sees(call, session)) return refuse({ code: 'not_found', what: 'connect session', id });
       const denied = access.denied(call, 'connections:write', session.integration, session.owner);
       if (denied) return denied;
       const expired = session.status === 'pending' && session.expiresAt <= clock.now();

@@ -8,7 +8,10 @@ import { type ConnectionImport, createImport, type ImportParts } from './import.
 
 export interface ConnectionResource {
   get(call: Call, id: string): Promise<Connection | Refusal>;
-  /** Those that the caller may read. A filter that names an integration and an owner is refused if it may not. */
+  /**
+   * Those that the caller may read. A filter that names an integration and an owner is refused if another permission than
+   * `connections:read` touches them; where none does, there are none.
+   */
   list(
     call: Call,
     filter: Pick<ConnectionFilter, 'integration' | 'owner' | 'status'>,
@@ -45,11 +48,11 @@ export function createConnectionResource(parts: Parts): ConnectionResource {
       const within = scopesOf(permissions, 'connections:read');
       if (within.length === 0) {
         const denied = access.denied(call, 'connections:read', integration ?? '*', owner ?? '*');
-        return denied ?? { data: [], next: null };
+        return denied && denied.fault.code !== 'not_found' ? denied : { data: [], next: null };
       }
       if (integration !== undefined && owner !== undefined) {
         const denied = access.denied(call, 'connections:read', integration, owner);
-        if (denied) return denied;
+        if (denied) return denied.fault.code === 'not_found' ? { data: [], next: null } : denied;
       }
       access.noteRead(call, 'connection.list', { integration: integration ?? '*', owner: owner ?? '*' });
       const everything = allows(permissions, 'connections:read', '*', '*');

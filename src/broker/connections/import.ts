@@ -11,7 +11,7 @@ import { connectionFields } from '../../domain/provider.ts';
 import type { Target } from '../../domain/target.ts';
 import { LOOKUP_RETRY_AFTER_S, RENEWAL_POLL_MS, RENEWAL_WAIT_MS } from '../../domain/time-limits.ts';
 import type { Clock, Logger, ProviderClient, Store, Vault } from '../../ports/index.ts';
-import type { Access, Call } from '../audit/index.ts';
+import { type Access, type Call, sees } from '../audit/index.ts';
 import type { TokenCache } from '../cache/index.ts';
 import type { ResolvedIntegration, Targets } from '../integrations/index.ts';
 import { encryptCredentials, newId } from '../secrets/index.ts';
@@ -49,14 +49,14 @@ export interface ImportParts {
 
 export function createImport({ store, vault, provider, targets, tokenCache, access, clock, log }: ImportParts) {
   /** The connection to renew: the one that is named, or the one that has the slot. Undefined: a new one is wanted. */
-  async function renewable(wanted: ConnectionImport): Promise<Connection | undefined | Refusal> {
+  async function renewable(call: Call, wanted: ConnectionImport): Promise<Connection | undefined | Refusal> {
     const { connectionId: id, integration, owner, label } = wanted;
     if (id === undefined) {
       const rows = await store.servedRowsByOwner(integration, owner, label ?? '');
       return rows.map((row) => row.connection).find((c) => c.status !== 'revoked');
     }
     const connection = await store.connection(id);
-    if (!connection) return refuse({ code: 'not_found', what: 'connection', id });
+    if (!connection || !sees(call, connection)) return refuse({ code: 'not_found', what: 'connection', id });
     if (connection.status === 'revoked') return refuse({ code: 'connection_revoked', connection_id: id });
     if (connection.integration === integration && connection.owner === owner) return connection;
     return invalid([{ path: 'connection_id', message: 'is a connection of another integration or owner' }]);
@@ -83,7 +83,7 @@ export function createImport({ store, vault, provider, targets, tokenCache, acce
     found: ResolvedIntegration,
   ): Promise<Connection | Refusal | 'gone' | 'refreshing' | { exists: string }> {
     const { integration, owner } = wanted;
-    const renewed = await renewable(wanted);
+    const renewed = await renewable(call, wanted);
     if (renewed instanceof Refusal) return renewed;
     const now = clock.now();
     const params = wanted.params ?? renewed?.params ?? {};
@@ -133,7 +133,7 @@ export function createImport({ store, vault, provider, targets, tokenCache, acce
 
   return async (call: Call, wanted: ConnectionImport): Promise<Connection | Refusal> => {
     const { integration, owner, connectionId } = wanted;
-    const denied = access.denied(call, 'connections:write', integration, owner, connectionId);
+    const denied = access.denied(call, 'connections:write', integration, owner);
     if (denied) return denied;
     const found = await targets.find(integration);
     if (found instanceof Refusal) return found;

@@ -15,11 +15,13 @@ export interface IntegrationAdmin {
   ): Promise<{ integration: Integration; created: boolean } | Refusal>;
   /** For admins, and for callers that may read connections of it. */
   get(call: Call, id: string): Promise<Integration | Refusal>;
-  /** Those that the caller may get. A page may be shorter than its limit. */
+  /** Those that the caller may get, in full pages: neither their number nor a cursor tells of the others. */
   list(call: Call, page: PageRequest): Promise<Page<Integration>>;
   /** Refuses with `integration_in_use` while there are connections or pending revocations. */
   remove(call: Call, id: string): Promise<undefined | Refusal>;
 }
+
+const EXAMINED_PER_STEP = 500;
 
 interface Parts {
   store: Pick<Store, 'integration' | 'integrations' | 'putIntegration' | 'deleteIntegration'>;
@@ -61,8 +63,15 @@ export function createIntegrationAdmin({ store, planner, access, changed }: Part
     },
 
     async list(call, page) {
-      const { data, next } = await store.integrations(page);
-      return { data: data.filter((one) => mayRead(call, one.id)), next };
+      const visible: Integration[] = [];
+      let after = page.after;
+      do {
+        const { data, next } = await store.integrations({ limit: EXAMINED_PER_STEP, after });
+        visible.push(...data.filter((one) => mayRead(call, one.id)));
+        after = next ?? undefined;
+      } while (after !== undefined && visible.length <= page.limit);
+      const data = visible.slice(0, page.limit);
+      return { data, next: visible.length > page.limit ? data.at(-1)!.id : null };
     },
 
     async remove(call, id) {

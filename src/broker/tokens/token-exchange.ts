@@ -4,7 +4,7 @@ import { LRUCache } from 'lru-cache';
 import { Refusal } from '../../domain/errors.ts';
 import { CONNECT_LINK_REUSE_MS } from '../../domain/time-limits.ts';
 import type { Clock, JwtReason, JwtVerifier, Store } from '../../ports/index.ts';
-import type { Access, Call } from '../audit/index.ts';
+import { type Access, type Call, sees } from '../audit/index.ts';
 import type { ServedToken } from '../cache/index.ts';
 import type { ConnectSessionRequest, ConnectSessions } from '../connections/index.ts';
 import type { TrustedIssuers } from '../integrations/index.ts';
@@ -106,6 +106,11 @@ export function createTokenExchange(parts: TokenExchangeParts): TokenExchange {
         return subject;
       }
       const { owner } = subject;
+      // What the caller may not know of is refused like an integration that does not exist, without a link to connect.
+      if (!sees(call, { integration, owner })) {
+        access.denied(call, 'token', integration, owner);
+        return { code: 'unknown_integration' };
+      }
       const served = await reader.read(call, { integration, owner, label }, minTtlMs);
       if (!(served instanceof Refusal)) {
         const granted = served.connection.scopes;

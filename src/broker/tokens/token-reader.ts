@@ -1,10 +1,10 @@
 // Reading a token: the one path behind every token that is served.
 import { allows } from '../../domain/caller.ts';
 import { type Connection, requiredTtlMs } from '../../domain/connection.ts';
-import { Refusal, refuse } from '../../domain/errors.ts';
+import { type Fault, Refusal, refuse } from '../../domain/errors.ts';
 import { REJECTED_TOKEN_RETRY_MS } from '../../domain/time-limits.ts';
 import type { Clock, ServedRow, Store, Telemetry, Vault } from '../../ports/index.ts';
-import type { Access, Call } from '../audit/index.ts';
+import { type Access, type Call, sees } from '../audit/index.ts';
 import { type ReadTicket, type ServedToken, type TokenCache, toServedToken } from '../cache/index.ts';
 import { type Refresher, refusalOf } from '../refresh/index.ts';
 import { decryptAccessToken, digest } from '../secrets/index.ts';
@@ -52,7 +52,7 @@ export interface TokenReader {
 }
 
 export interface TokenReaderParts {
-  store: Pick<Store, 'servedRow' | 'servedRowsByOwner'>;
+  store: Pick<Store, 'servedRow' | 'servedRowsByOwner' | 'integration'>;
   vault: Pick<Vault, 'decrypt'>;
   tokenCache: TokenCache;
   refresher: Refresher;
@@ -70,6 +70,8 @@ export function createTokenReader({
   telemetry,
   clock,
 }: TokenReaderParts): TokenReader {
+  /** Integrations that were found: owners who are not connected are asked for again and again. */
+  const existing = new Set<string>();
   const lives = (served: ServedToken, ms = 1) => served.until - clock.monotonic() >= ms;
   /** By the wall clock too, which may know of a pause that the monotonic clock has missed: then a newer one is requested. */
   const isGood = (served: ServedToken, ms = 1) =>
@@ -121,15 +123,25 @@ export function createTokenReader({
   function readById(call: Call, id: string, minTtlMs: number | undefined): Result | Promise<Result> {
     const cached = tokenCache.get(id);
     telemetry.cache(cached ? 'hit' : 'miss');
-    if (cached) return serve(call, cached.connection, cached, minTtlMs);
-    return readRow(id).then((row) =>
+    const known = cached && serve(call, cached.connection, cached, minTtlMs);
+    // What does not exist for the caller is looked for in the store, as what does not exist at all.
+    if (known instanceof Refusal && isAbsent(known)) return store.servedRow(id).then(() => known);
+    if (known) return known;
+    return visibleRow(call, id).then((row) =>
       row ? serve(call, row.connection, row.served, minTtlMs) : connectionNotFound(id),
     );
   }
 
   function readByOwner(call: Call, selector: OwnerSelector, minTtlMs: number | undefined): Result | Promise<Result> {
     const denied = access.denied(call, 'token', selector.integration, selector.owner);
-    if (denied) return denied;
+    if (denied) return isAbsent(denied) && denied.fault.what === 'connection' ? ownerNotFound(selector) : denied;
+    const result = readKnownOwner(call, selector, minTtlMs);
+    if (!(result instanceof Promise))
+      return result instanceof Refusal && isAbsent(result) ? whatIsAbsent(selector) : result;
+    return result.then((later) => (later instanceof Refusal && isAbsent(later) ? whatIsAbsent(selector) : later));
+  }
+
+  function readKnownOwner(call: Call, selector: OwnerSelector, minTtlMs: number | undefined): Result | Promise<Result> {
     const known = cachedCandidates(selector);
     if (!known) return loadCandidates(selector).then((rows) => serveOneOf(call, rows, selector, minTtlMs));
     const chosen = choose(known, selector);
@@ -137,6 +149,18 @@ export function createTokenReader({
     if (chosen.status !== 'revoked') return readById(call, chosen.id, minTtlMs);
     telemetry.cache('hit');
     return serve(call, chosen, null, minTtlMs);
+  }
+
+  /** An integration that does not exist is said to be the one that is missing: perhaps its id was mistyped. */
+  function whatIsAbsent(selector: OwnerSelector): Refusal | Promise<Refusal> {
+    return existing.has(selector.integration) ? ownerNotFound(selector) : lookUpAbsent(selector);
+  }
+
+  async function lookUpAbsent(selector: OwnerSelector): Promise<Refusal> {
+    const { integration: id } = selector;
+    if (!(await store.integration(id))) return refuse({ code: 'not_found', what: 'integration', id });
+    existing.add(id);
+    return ownerNotFound(selector);
   }
 
   function serveOneOf(
@@ -189,12 +213,24 @@ export function createTokenReader({
     return row && openRow(row, ticket);
   }
 
+  /**
+   * Undefined: there is none, or no permission of the caller touches it. In either case the store is asked, and nothing is
+   * decrypted: the time that it takes does not tell which.
+   */
+  async function visibleRow(call: Call, id: string): Promise<FoundToken | undefined> {
+    const ticket = tokenCache.ticket();
+    const row = await store.servedRow(id);
+    if (!row || sees(call, row.connection)) return row && openRow(row, ticket);
+    access.denied(call, 'token', row.connection.integration, row.connection.owner, id);
+    return undefined;
+  }
+
   return {
     read: (call, selector, minTtlMs) =>
       typeof selector === 'string' ? readById(call, selector, minTtlMs) : readByOwner(call, selector, minTtlMs),
 
     async refresh(call, id, rejectedToken) {
-      const found = await readRow(id);
+      const found = await visibleRow(call, id);
       if (!found) return connectionNotFound(id);
       const { connection, served } = found;
       const denied = authorise(call, connection);
@@ -247,6 +283,13 @@ function choose(all: readonly Connection[], { integration, owner, label }: Owner
   // Without a live one, the newest tombstone.
   const chosen = live[0] ?? matching[0];
   if (chosen) return chosen;
+  return ownerNotFound({ integration, owner, label });
+}
+
+function ownerNotFound({ integration, owner, label }: OwnerSelector): Refusal {
   const which = label === undefined ? owner : `${owner} (label "${label}")`;
   return connectionNotFound(`${which} at ${integration}`);
 }
+
+const isAbsent = (refusal: Refusal): refusal is Refusal & { fault: Extract<Fault, { code: 'not_found' }> } =>
+  refusal.fault.code === 'not_found';

@@ -1,4 +1,5 @@
 // JWT verification on the fast path: the body is read once, and the JSON of a cached verdict is made once.
+import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import type { JwtVerification, VerifyRequest } from '../../broker/jwt/index.ts';
 import { Refusal } from '../../domain/errors.ts';
@@ -71,6 +72,7 @@ function bytesOf(request: IncomingMessage & { rawBody?: Buffer }): Promise<Buffe
 function parse(bytes: Buffer): VerifyRequest | undefined {
   let value: unknown;
   try {
+    if (!isUtf8(bytes)) return undefined;
     value = JSON.parse(bytes.toString());
   } catch {
     return undefined;
@@ -80,6 +82,8 @@ function parse(bytes: Buffer): VerifyRequest | undefined {
   for (const name in members) {
     const text = members[name];
     if (!Object.hasOwn(LIMITS, name) || typeof text !== 'string' || text.length > LIMITS[name]!) return undefined;
+    // The framework says what is wrong with it.
+    if (!text.isWellFormed() || text.includes('\0')) return undefined;
   }
   return typeof members.token === 'string' && members.token !== '' ? (value as VerifyRequest) : undefined;
 }

@@ -4,6 +4,7 @@ import type { z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { Env } from '../env.ts';
 import { invalidRequest, type OAuthRefusal } from '../errors/oauth-errors.ts';
+import { isEncodedText } from './well-formed.ts';
 
 const FORM = /^application\/x-www-form-urlencoded\b/i;
 
@@ -33,7 +34,10 @@ export function boundedPairs(text: string): URLSearchParams | undefined {
 export async function readForm(c: Context<Env>): Promise<SentForm | OAuthRefusal> {
   if (!isForm(c.req.header('content-type')))
     return invalidRequest('Send a form, with the header "Content-Type: application/x-www-form-urlencoded".');
-  const pairs = boundedPairs(await c.req.text());
+  const text = await c.req.text();
+  if (!isEncodedText(text.replaceAll('+', ' ')))
+    return invalidRequest('The form must be UTF-8, without NUL characters.');
+  const pairs = boundedPairs(text);
   if (!pairs) return invalidRequest(`The form has more than ${MAX_PARAMETERS} parameters.`);
   return sentForm(pairs);
 }

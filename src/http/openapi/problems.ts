@@ -6,7 +6,14 @@ import type { Description, Example, Header, Operation, Response, Schema } from '
 
 const TYPE = 'application/problem+json';
 
-const FOR_CALLERS: Code[] = ['unauthenticated', 'too_many_requests', 'rate_limited', 'store_unavailable'];
+/** Any URL may be malformed. */
+const FOR_CALLERS: Code[] = [
+  'invalid_request',
+  'unauthenticated',
+  'too_many_requests',
+  'rate_limited',
+  'store_unavailable',
+];
 /** Also examples of `default`, since a body may be sent to any operation. */
 const WITH_BODY: Code[] = ['payload_too_large', 'unsupported_media_type'];
 
@@ -16,15 +23,13 @@ const nameOf = (code: Code): string => `${code.replace(/(?:^|_)(.)/g, (_, letter
 const schemaRef = (code: Code): string => `#/components/schemas/${nameOf(code)}`;
 
 /** The codes that the route names, and those of every operation of its kind. */
-function codesOf({ security, parameters = [], requestBody, responses }: Operation): Code[] {
+function codesOf({ security, requestBody, responses }: Operation): Code[] {
   const named = (responses.default?.['x-problems'] ?? []) as Code[];
   const forCallers = isForCallers(security);
-  const asks = requestBody !== undefined || parameters.some((one) => one.in === 'query');
   const codes = new Set<Code>([
     ...named,
     'internal',
     ...(forCallers ? FOR_CALLERS : []),
-    ...(forCallers && asks ? (['invalid_request'] as const) : []),
     ...(forCallers && requestBody ? WITH_BODY : []),
   ]);
   return CODES.filter((code) => codes.has(code));

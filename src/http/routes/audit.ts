@@ -24,7 +24,7 @@ export function auditRoutes({ auditLog }: { auditLog: AuditLog }) {
   return router().openapi(list, async (c) => {
     const { connection_id, from, to, limit, cursor, ...rest } = c.req.valid('query');
     const filter = { ...rest, connectionId: connection_id, from: ms(from), to: ms(to) };
-    const found = await paged({ limit, cursor }, (request) => auditLog(c.get('call'), filter, request));
-    return respond(c, found, (entries) => c.json(page(entries, presentAuditEntry), 200));
+    const found = await paged(c, { limit, cursor }, (request) => auditLog(c.get('call'), filter, request));
+    return respond(c, found, (entries) => c.json(page(c, entries, presentAuditEntry), 200));
   });
 }

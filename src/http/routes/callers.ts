@@ -143,10 +143,10 @@ export function callerRoutes({ callers }: { callers: CallerAdmin }) {
       const found =
         all instanceof Refusal
           ? all
-          : paged(c.req.valid('query'), (request) => sliceOf(all.map(presentCaller), request));
+          : paged(c, c.req.valid('query'), (request) => sliceOf(all.map(presentCaller), request));
       return respond(c, found, (some) =>
         c.json(
-          page(some, (caller) => caller),
+          page(c, some, (caller) => caller),
           200,
         ),
       );

@@ -112,7 +112,7 @@ const bulk = createRoute({
   request: { body: body(BulkRevoke) },
   responses: {
     200: json(BulkRevoked, 'Revoked here; upstream revocations follow in the background'),
-    ...problems('forbidden'),
+    ...problems('forbidden', 'not_found'),
   },
 });
 
@@ -144,8 +144,8 @@ export function connectionRoutes({ connections, revoker, grantRetry }: Parts) {
   return router()
     .openapi(list, async (c) => {
       const { limit, cursor, ...filter } = c.req.valid('query');
-      const found = await paged({ limit, cursor }, (request) => connections.list(c.get('call'), filter, request));
-      return respond(c, found, (some) => c.json(page(some, presentConnection), 200));
+      const found = await paged(c, { limit, cursor }, (request) => connections.list(c.get('call'), filter, request));
+      return respond(c, found, (some) => c.json(page(c, some, presentConnection), 200));
     })
     .openapi(get, async (c) => {
       const connection = await connections.get(c.get('call'), c.req.valid('param').id);

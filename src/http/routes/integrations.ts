@@ -46,7 +46,7 @@ const put = createRoute({
   responses: {
     200: json(IntegrationView, 'Replaced'),
     201: json(IntegrationView, 'Created'),
-    ...problems('forbidden'),
+    ...problems('forbidden', 'not_found'),
   },
 });
 
@@ -108,8 +108,8 @@ export function integrationRoutes({ integrations, catalogue, publicUrl }: Parts)
   const sorted = [...catalogue.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
   return router()
     .openapi(providers, (c) => {
-      const found = paged(c.req.valid('query'), (request) => sliceOf(sorted, request));
-      return respond(c, found, (some) => c.json(page(some, presentProvider), 200));
+      const found = paged(c, c.req.valid('query'), (request) => sliceOf(sorted, request));
+      return respond(c, found, (some) => c.json(page(c, some, presentProvider), 200));
     })
     .openapi(oneProvider, (c) => {
       const { id } = c.req.valid('param');
@@ -128,10 +128,10 @@ export function integrationRoutes({ integrations, catalogue, publicUrl }: Parts)
       return respond(c, integration, (found) => c.json(presentIntegration(found, publicUrl), 200));
     })
     .openapi(list, async (c) => {
-      const found = await paged(c.req.valid('query'), (request) => integrations.list(c.get('call'), request));
+      const found = await paged(c, c.req.valid('query'), (request) => integrations.list(c.get('call'), request));
       return respond(c, found, (some) =>
         c.json(
-          page(some, (one) => presentIntegration(one, publicUrl)),
+          page(c, some, (one) => presentIntegration(one, publicUrl)),
           200,
         ),
       );

@@ -55,6 +55,7 @@ beforeEach(async () => {
     store: {
       servedRow: (id) => read(() => store.servedRow(id)),
       servedRowsByOwner: (...given) => read(() => store.servedRowsByOwner(...given)),
+      integration: store.integration,
     },
     vault,
     tokenCache,
@@ -138,17 +139,24 @@ describe('token read', () => {
     expect([storeReads, counted, audited]).toEqual([1, ['miss'], ['token.read']]);
   });
 
-  it.each(['by id', 'by owner'])('%s: forbidden at once from memory, audited once', async (how) => {
-    const connection = await add();
-    const [, selector] = selectorsOf(connection).find(([name]) => name === how)!;
-    await reader.read(callOf(), selector);
-    const stranger = { ...everything, owners: ['somebody-else'] };
-    expect(faultOf(atOnce(selector, callOf(stranger)))).toMatchObject({ code: 'forbidden' });
-    expect(audited).toEqual(['access.denied']);
-    const narrow = { ...everything, scopes: ['users:read'] };
-    expect(faultOf(atOnce(selector, callOf(narrow)))).toMatchObject({ missing: { scopes: ['chat:write'] } });
-    expect([counted, audited]).toEqual([['hit'], ['access.denied']]);
-  });
+  it.each(['by id', 'by owner'])(
+    '%s: refused at once from memory where the grant says so, audited once',
+    async (how) => {
+      const connection = await add();
+      const [, selector] = selectorsOf(connection).find(([name]) => name === how)!;
+      await reader.read(callOf(), selector);
+      const other = { ...everything, actions: ['connections:read' as const] };
+      expect(faultOf(atOnce(selector, callOf(other)))).toMatchObject({ code: 'forbidden' });
+      expect(audited).toEqual(['access.denied']);
+      audited.length = 0;
+      const stranger = { ...everything, owners: ['somebody-else'] };
+      expect(faultOf(await reader.read(callOf(stranger), selector))).toMatchObject({ code: 'not_found' });
+      expect(audited).toEqual(['access.denied']);
+      const narrow = { ...everything, scopes: ['users:read'] };
+      expect(faultOf(atOnce(selector, callOf(narrow)))).toMatchObject({ missing: { scopes: ['chat:write'] } });
+      expect([counted, audited]).toEqual([['hit'], ['access.denied']]);
+    },
+  );
 
   it('ambiguous, revoked and absent connections of an owner: refused at once from memory', async () => {
     const work = await add({ owner: 'user_1', label: 'work' });

@@ -128,13 +128,13 @@ describe('a connect session with a connection_id', () => {
     expect((await broker.ask('POST', '/v1/connect-sessions', wanted)).status).toBe(404);
   });
 
-  test('is a 403 for callers without a permission for the owner', async () => {
+  test('is a 404 for callers whose grants do not touch the owner, whatever owner they name', async () => {
     const { owner, id } = await connected();
     const key = await broker.callerKey({ owners: [`${owner}-else`] });
     const wanted = { integration: 'acme', owner, connection_id: id };
-    expect((await broker.ask('POST', '/v1/connect-sessions', wanted, key)).status).toBe(403);
+    expect((await broker.ask('POST', '/v1/connect-sessions', wanted, key)).status).toBe(404);
     const stolen = { ...wanted, owner: `${owner}-else` };
-    expect((await broker.ask('POST', '/v1/connect-sessions', stolen, key)).status).toBe(400);
+    expect((await broker.ask('POST', '/v1/connect-sessions', stolen, key)).status).toBe(404);
   });
 });
 

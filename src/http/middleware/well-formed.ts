@@ -1,0 +1,76 @@
+// Refuses text and numbers that would be stored as something else, or not at all: halves of surrogate pairs, bytes that are not
+// UTF-8, NUL characters (PostgreSQL), infinite numbers, and JSON that nests deeper than serializers can follow.
+import { isUtf8 } from 'node:buffer';
+import type { Context } from 'hono';
+import { createMiddleware } from 'hono/factory';
+import type { InputIssue } from '../../domain/errors.ts';
+import type { Env } from '../env.ts';
+import { problem, problemResponse } from '../errors/respond.ts';
+
+/** Of nested lists and objects. */
+const MAX_DEPTH = 32;
+/** A request with more faults says no more of them. */
+const MAX_ISSUES = 10;
+
+const TEXT = 'must be well-formed Unicode, without NUL characters';
+const NUL = '\0';
+const isText = (value: string): boolean => value.isWellFormed() && !value.includes(NUL);
+
+/** Whether what is percent-encoded in a path, a query or a form is text. Linear. */
+export function isEncodedText(encoded: string): boolean {
+  if (!encoded.includes('%')) return !encoded.includes(NUL);
+  try {
+    return isText(decodeURIComponent(encoded));
+  } catch {
+    return false;
+  }
+}
+
+/** What is wrong with a JSON value, wherever it is in it. Without recursion, and linear. */
+export function jsonIssues(body: unknown): InputIssue[] {
+  const issues: InputIssue[] = [];
+  const rest: { value: unknown; path: string; depth: number }[] = [{ value: body, path: '', depth: 0 }];
+  for (let next = rest.pop(); next && issues.length < MAX_ISSUES; next = rest.pop()) {
+    const { value, path, depth } = next;
+    if (typeof value === 'string' && !isText(value)) issues.push({ path, message: TEXT });
+    if (typeof value === 'number' && !Number.isFinite(value)) issues.push({ path, message: 'must be a finite number' });
+    if (typeof value !== 'object' || value === null) continue;
+    if (depth === MAX_DEPTH) {
+      issues.push({ path, message: `must not nest deeper than ${MAX_DEPTH} levels` });
+      continue;
+    }
+    for (const [name, member] of Object.entries(value).reverse()) {
+      if (!isText(name)) issues.push({ path, message: `has a member whose name ${TEXT}` });
+      else rest.push({ value: member, path: path === '' ? name : `${path}.${name}`, depth: depth + 1 });
+    }
+  }
+  return issues;
+}
+
+const refused = (c: Context<Env>, detail: string, issues?: InputIssue[]) =>
+  problem(c, { code: 'invalid_request', detail, ...(issues && { issues }) });
+
+/** For requests to `/v1/`. Malformed JSON is left to the validation of the body, which says so. */
+export function wellFormed() {
+  return createMiddleware<Env>(async (c, next) => {
+    const { raw } = c.req;
+    const [path = '', query = ''] = raw.url.split('?', 2);
+    // No id is such a text.
+    if (!isEncodedText(path)) return problemResponse(c, 'not_found', `The path ${TEXT}.`);
+    if (!isEncodedText(query.replaceAll('+', ' '))) return refused(c, `The query ${TEXT}.`);
+    if (raw.body === null) return next();
+    const bytes = Buffer.from(await c.req.arrayBuffer());
+    if (!isUtf8(bytes)) return refused(c, 'The body of the request is not UTF-8.');
+    const issues = jsonIssues(parsed(bytes.toString()));
+    return issues.length > 0 ? refused(c, 'The body of the request is not valid.', issues) : next();
+  });
+}
+
+/** Undefined: it is not JSON. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
