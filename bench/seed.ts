@@ -66,7 +66,7 @@ export async function seed(options: SeedOptions): Promise<Seeded> {
   await createTemplate(database, ids);
   const raw = new Sqlite(database);
   multiply(raw, connections, integrations, token === undefined);
-  if (token !== undefined) addTokens(raw, keys, connections, token);
+  if (token !== undefined) addTokens(raw, keys, connections, integrations, token);
   raw.pragma('wal_checkpoint(TRUNCATE)');
   raw.close();
 
@@ -194,7 +194,13 @@ function multiply(client: Sqlite.Database, connections: number, integrations: nu
     commit;`);
 }
 
-function addTokens(client: Sqlite.Database, keys: string, connections: number, characters: number): void {
+function addTokens(
+  client: Sqlite.Database,
+  keys: string,
+  connections: number,
+  integrations: number,
+  characters: number,
+): void {
   const parsed = parseKeyRing(keys);
   if (!parsed.ok) throw new Error(parsed.issues.join('\n'));
   const ring = createKeyRing(parsed.keys);
@@ -203,7 +209,9 @@ function addTokens(client: Sqlite.Database, keys: string, connections: number, c
     for (let n = 0; n < connections; n++) {
       const accessToken = randomBytes(characters).toString('base64url').slice(0, characters);
       const refreshToken = randomBytes(48).toString('base64url');
-      const grant = encryptCredentials(ring, idOf(n), { accessToken, refreshToken, idToken: null, credentials: null });
+      const integration = `bench-${n % integrations}`;
+      const place = { id: idOf(n), integration, owner: ownerOf(n), label: '' };
+      const grant = encryptCredentials(ring, place, { accessToken, refreshToken, idToken: null, credentials: null });
       insert.run(idOf(n), grant.accessToken, grant.refreshToken);
     }
   })();

@@ -11,6 +11,7 @@ export type ProblemCode =
   | 'integration_misconfigured'
   | 'internal'
   | 'invalid_request'
+  | 'not_authentic'
   | 'not_found'
   | 'payload_too_large'
   | 'provider_unavailable'

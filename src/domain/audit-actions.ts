@@ -11,7 +11,8 @@ interface ActionDescription {
     | 'caller'
     | 'caller key'
     | 'JWT'
-    | 'encryption key';
+    | 'encryption key'
+    | 'row';
   description: string;
 }
 
@@ -129,6 +130,16 @@ export const AUDIT_ACTIONS = {
   'caller.key_deleted': {
     subject: 'caller key',
     description: 'A key of a caller was deleted. `detail` has both ids.',
+  },
+  'key.protection': {
+    subject: 'encryption key',
+    description:
+      'A key rotation changed how the database protects its rows. `detail` is the key, and `migrating` (what is written is bound to its owner and authenticated) or `enforced` (nothing else is accepted any more).',
+  },
+  'row.refused': {
+    subject: 'row',
+    description:
+      'A row was found that something else than a broker has changed, and is not used. `detail` is its table and id. Once for each row and process.',
   },
   'key.retired': {
     subject: 'encryption key',

@@ -47,6 +47,8 @@ export interface Caller {
   /** Null: the deployment's. */
   rateLimit: RateLimit | null;
   createdAt: number;
+  /** The message authentication code of the row; null: stored before rows had one. */
+  mac?: string | null | undefined;
 }
 
 export interface CallerKey {
@@ -59,6 +61,8 @@ export interface CallerKey {
   createdAt: number;
   expiresAt: number | null;
   lastUsedAt: number | null;
+  /** As of a caller. */
+  mac?: string | null | undefined;
 }
 
 /** What authenticated a request. `expiresAt` in ms since the epoch; null: never. */

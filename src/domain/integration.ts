@@ -26,6 +26,10 @@ export interface Integration {
   version: number;
   createdAt: number;
   updatedAt: number;
+  /** The message authentication code of the row; null: stored before rows had one. */
+  mac?: string | null | undefined;
+  /** False: the row was changed by something else than a broker, and must not be used. */
+  isAuthentic?: false | undefined;
 }
 
 export interface Overrides {
@@ -81,6 +85,8 @@ export interface ConnectSession {
   createdWith: string | null;
   createdAt: number;
   expiresAt: number;
+  /** As of an integration. */
+  mac?: string | null | undefined;
 }
 
 /** The grant of a session that waits for its finish. */

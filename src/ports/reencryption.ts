@@ -1,5 +1,6 @@
 // Key rotation, as the store sees it: where the secrets are, and one batch of re-encrypting them.
 import type { Ciphertext } from '../domain/connection.ts';
+import type { AuthenticatedTable } from './vault.ts';
 
 /** A row that holds secrets. */
 export interface SecretRowKey {
@@ -17,7 +18,23 @@ export interface SecretColumn extends SecretRowKey {
 export interface EncryptedSecret extends SecretColumn {
   /** The row in its encryption context: its own, or for tokens in the outbox, the connection's. */
   boundTo: string;
+  /** The other values in its encryption context (`EncryptionContext.bound`). */
+  bound: readonly (string | null)[];
   ciphertext: Ciphertext;
+}
+
+/** How many secrets a key protects. `kid` null: the texts name no key. `outdated`: in the form of the first releases. */
+export interface KeyUse {
+  kid: string | null;
+  secrets: number;
+  outdated: number;
+}
+
+/** The message authentication code of a row. */
+export interface RowMac {
+  table: AuthenticatedTable;
+  id: string;
+  mac: string | null;
 }
 
 export interface ReencryptedBatch {

@@ -8,6 +8,8 @@ export interface PendingCommit {
   connectionId: string;
   integration: string;
   owner: string;
+  /** Undefined: written by an earlier version. */
+  label?: string | undefined;
   params: Record<string, string>;
   captured: Record<string, unknown>;
   held: HeldLease;

@@ -50,7 +50,7 @@ export interface AuditFilter {
 }
 
 /** An undefined secret: the stored one stays. */
-export type IntegrationSettings = Omit<Integration, 'version' | 'clientSecret' | 'privateKey'> & {
+export type IntegrationSettings = Omit<Integration, 'version' | 'clientSecret' | 'privateKey' | 'isAuthentic'> & {
   clientSecret: Ciphertext | null | undefined;
   privateKey: Ciphertext | null | undefined;
 };
@@ -181,6 +181,8 @@ export interface PendingRevocation {
   integration: string;
   /** Null: stored by a release that did not know them, as `account`. */
   owner: string | null;
+  /** Null: stored by a release that did not know it. */
+  label: string | null;
   account: Account | null;
   params: Record<string, string>;
   captured: Record<string, unknown>;

@@ -12,7 +12,7 @@ import type {
 import type { ConnectSession, Flow, Integration } from '../domain/integration.ts';
 import type { BucketLimits } from '../domain/token-bucket.ts';
 import type { Change, ChangeFeed } from './change-feed.ts';
-import type { EncryptedSecret, KeyCheck, ReencryptedBatch, SecretRowKey } from './reencryption.ts';
+import type { EncryptedSecret, KeyCheck, KeyUse, ReencryptedBatch, RowMac, SecretRowKey } from './reencryption.ts';
 import type {
   AuditFilter,
   BoundRow,
@@ -317,10 +317,16 @@ export interface SecretStore {
   addKeyCheck(check: KeyCheck): Promise<void>;
   /** For a key that protects nothing any more. Without effect when there is none. */
   removeKeyCheck(kid: string, audit: AuditEntry): Promise<void>;
-  /** How many secrets each key protects, from one snapshot; null: the text names no key. Reads every secret. */
-  keysInUse(): Promise<{ kid: string | null; secrets: number }[]>;
+  /** Replaces the check of its key, or adds it. Processes that follow the changes then read their callers again. */
+  putKeyCheck(check: KeyCheck, audit: AuditEntry): Promise<void>;
+  /** How many secrets each key protects, from one snapshot. Reads every secret. */
+  keysInUse(): Promise<KeyUse[]>;
+  /** Pending sessions whose message authentication code is not of this key; those of the lowest ids. */
+  sessionsToAuthenticate(kid: string, limit: number): Promise<ConnectSession[]>;
+  /** Sets the code of a row that still has the code `before`. False: it has another one by now, or is gone. */
+  replaceMac(row: RowMac, before: string | null): Promise<boolean>;
   /**
-   * Replaces the secrets that are not encrypted with this key, in the next rows by table and id, at most `limit` rows.
+   * Replaces the secrets that are not encrypted with this key, or in the form of the first releases, in the next rows by table and id, at most `limit` rows.
    * `reencrypt` returns the same secret under this key, or undefined to leave it. Nothing else of a row changes. A row is
    * locked from its reading to its writing; rows that are locked by others are skipped. So `reencrypt` must be quick and
    * pure: it may be called twice for one text. When it throws, the batch is rolled back.

@@ -12,6 +12,8 @@ export interface Telemetry {
   revocation(integration: string, outcome: UpstreamRevocation): void;
   /** A store operation was rejected; `operation` is the name of the method. */
   storeError(operation: string): void;
+  /** A row of this table does not verify, or a secret of it does not open. */
+  rowRefused(table: string): void;
   /** Prometheus text, with the gauges as given. */
   render(state: MetricsState): Promise<string>;
 }
@@ -31,6 +33,8 @@ export interface MetricsState {
   storeUp: boolean;
   /** Milliseconds since the change feed was last read successfully. */
   changeFeedLagMs: number;
+  /** Whether rows that are not authenticated are refused. */
+  rowsEnforced: boolean;
   /** Provider answers in the rescue file. */
   rescued: number;
   /** Audit entries that are not written yet, and those that were dropped since the start. */

@@ -1,4 +1,4 @@
-// Encryption of secrets at rest: the port of the key ring (not HashiCorp Vault).
+// Encryption of secrets at rest, and authentication of rows: the port of the key ring (not HashiCorp Vault).
 import type { Ciphertext } from '../domain/connection.ts';
 
 /** The place of a secret: one column of one row. A ciphertext cannot be decrypted in any other place. */
@@ -6,23 +6,56 @@ export interface EncryptionContext {
   /** `connections/con_…`, `integrations/slack`, `flows/<state digest>`. */
   row: string;
   column: string;
+  /** Other values of the row that the ciphertext is bound to: with another value, it does not decrypt. */
+  bound?: readonly (string | null)[] | undefined;
 }
+
+/** A row whose values are not secret and must not be changed by anyone but a broker. */
+export interface AuthenticatedRow {
+  table: AuthenticatedTable;
+  id: string;
+  /** Null and undefined count as absent. */
+  values: Readonly<Record<string, unknown>>;
+}
+export type AuthenticatedTable = 'integrations' | 'callers' | 'caller_keys' | 'connect_sessions';
+
+/**
+ * How a database protects its rows from those who can write to it.
+ *
+ * - `legacy`: as the first releases, which may still run beside this one: nothing is bound to more than its row and column,
+ *   and no row is authenticated
+ * - `migrating`: what is written is bound and authenticated; what is neither is still accepted
+ * - `enforced`: only what is bound and authenticated is accepted
+ */
+export const PROTECTIONS = ['legacy', 'migrating', 'enforced'] as const;
+export type RowProtection = (typeof PROTECTIONS)[number];
 
 /** Encrypts with the primary key of its ring, and decrypts with any of them. */
 export interface Vault {
+  protection(): RowProtection;
   encrypt(plaintext: string, context: EncryptionContext): Ciphertext;
   /** Throws `VaultError`. */
   decrypt(ciphertext: Ciphertext, context: EncryptionContext): string;
+  /**
+   * The same secret under the primary key, as it is written now; also of a release whose ciphertexts are accepted no more, so
+   * only for what is not from the database. Throws `VaultError`.
+   */
+  reencrypt(ciphertext: Ciphertext, context: EncryptionContext): Ciphertext;
+  /** The message authentication code of a row under the primary key; null: rows are not authenticated yet. */
+  authenticate(row: AuthenticatedRow): string | null;
+  /** Whether the row may be used: it has the code of one of the keys, or none and none is required yet. */
+  isAuthentic(row: AuthenticatedRow, mac: string | null | undefined): boolean;
 }
 
 export class VaultError extends Error {
   override name = 'VaultError';
   /**
    * - `unknown_key`: the key is not in the ring
-   * - `not_openable`: the ciphertext was altered, or belongs to another row or column
+   * - `not_openable`: the ciphertext was altered, or belongs to another row or column, or what it is bound to was altered
+   * - `outdated`: it is of a release that bound it to less, and the database accepts no such ciphertext any more
    * - `malformed`: it is not a ciphertext of a key ring
    */
-  readonly code: 'unknown_key' | 'not_openable' | 'malformed';
+  readonly code: 'unknown_key' | 'not_openable' | 'outdated' | 'malformed';
   constructor(code: VaultError['code'], message: string) {
     super(message);
     this.code = code;

@@ -7,7 +7,7 @@ import { checkUrl, createOutbound, type Outbound } from '../adapters/outbound/ou
 import { instrumentStore } from '../adapters/telemetry/instrumented-store.ts';
 import { createMetrics } from '../adapters/telemetry/metrics.ts';
 import { type Apply, createApply } from '../broker/apply/index.ts';
-import { type Audit, createAudit } from '../broker/audit/index.ts';
+import { type Audit, createAudit, createRefusedRows } from '../broker/audit/index.ts';
 import { type Cache, createCache } from '../broker/cache/index.ts';
 import { type Callers, createCallers } from '../broker/callers/index.ts';
 import { type Connections, createConnections } from '../broker/connections/index.ts';
@@ -20,13 +20,14 @@ import {
   type RefreshEngine,
   type RefreshPoint,
 } from '../broker/refresh/index.ts';
+import { authenticateStore, reportRefusals } from '../broker/secrets/index.ts';
 import { createTokens, type Tokens } from '../broker/tokens/index.ts';
 import { createAddressOf } from '../http/client-address.ts';
 import { createFailureLimits } from '../http/middleware/failure-limits.ts';
 import { createLimits } from '../http/middleware/rate-limits.ts';
 import { createHttp, type Http } from '../http/server.ts';
 import { packageFile } from '../package-files.ts';
-import type { Clock, Logger, Store, Telemetry } from '../ports/index.ts';
+import type { Clock, Logger, Store, Telemetry, Vault } from '../ports/index.ts';
 import type { Config } from './config.ts';
 import type { Foundation } from './foundation.ts';
 import { systemClock } from './system-clock.ts';
@@ -84,14 +85,18 @@ export function assemble(assembly: Assembly): Broker {
   const clock = tuning.clock ?? systemClock;
   const publicUrl = config.publicUrl ?? listener.url;
   const telemetry = createMetrics({ version: VERSION, encryptionKid: vault.encryptionKid });
-  const store = instrumentStore(assembly.store, telemetry.storeError);
-  const common = { ...assembly, store, clock, telemetry, publicUrl };
+  const counted = instrumentStore(assembly.store, telemetry.storeError);
+  const { access } = createAudit({ store: counted, clock, log: assembly.log });
+  const refused = createRefusedRows({ store: counted, access, telemetry, log: assembly.log });
+  const store = authenticateStore(counted, { vault, refused });
+  const common = { ...assembly, store, vault: reportRefusals(vault, refused), clock, telemetry, publicUrl };
   const adapters = createAdapters(common);
   const rooms = createRooms({ ...common, ...adapters });
   return { ...rooms, store, http: createServer({ ...common, ...rooms }), outbound: adapters.outbound, publicUrl };
 }
 
-interface Common extends Assembly {
+interface Common extends Omit<Assembly, 'vault'> {
+  vault: Vault;
   clock: Clock;
   telemetry: Telemetry;
   publicUrl: string;
@@ -192,7 +197,7 @@ function createServer(parts: Common & Rooms): Http {
     addressOf: createAddressOf(config.trustedProxies),
     store,
     vault,
-    state: createMetricsState({ store, engine: refresh, auditBuffer: audit.buffer, cache, clock }),
+    state: createMetricsState({ store, vault, engine: refresh, auditBuffer: audit.buffer, cache, clock }),
     proveKeys: () => void vault.decrypt(vault.encrypt('ready', PROBE), PROBE),
     telemetry,
     clock,

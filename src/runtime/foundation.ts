@@ -23,6 +23,11 @@ export async function openFoundation(config: Config, log: Logger): Promise<Found
   try {
     rescue = openRescueFile(config);
     await proveKeys(store, vault);
+    if (vault.protection() !== 'enforced')
+      log.warn(
+        { protection: vault.protection() },
+        'rows of an earlier release are accepted without authentication: once every broker runs this version, run valetkey keys rotate',
+      );
     return { vault, store, rescue, listener: await listen(config.host, config.port) };
   } catch (error) {
     await store.close();

@@ -12,21 +12,22 @@ import { systemClock } from './system-clock.ts';
 
 export { generateKey } from '../adapters/keyring/keyring.ts';
 
-/** Rejects with `SetupError`. */
+/** What it accepts, `proveKeys` finds out. Rejects with `SetupError`. */
 export async function openKeyRing({ keys }: Config, log: Logger): Promise<KeyRing> {
   const source = keySource(keys, log);
   const loaded = await source.load();
   log.debug({ source: source.name, keys: loaded.map(({ kid }) => kid) }, 'encryption keys: loaded');
-  return createKeyRing(loaded);
+  return createKeyRing(loaded, undefined, 'legacy');
 }
 
 /**
  * Rejects with `SetupError` if the ring cannot decrypt what is stored. Stores a proof of the key that encrypts, for the
- * next start. Keys that only decrypt need no new proof: each has one from when it encrypted, or protects nothing.
+ * next start, and learns from the proofs which rows are accepted. Keys that only decrypt need no new proof: each has one from when it encrypted, or protects nothing.
  */
 export async function proveKeys(store: Store, vault: KeyRing): Promise<void> {
-  const { issues, missing } = proveKeyRing(vault, await store.keyChecks());
+  const { issues, protection, missing } = proveKeyRing(vault, await store.keyChecks());
   if (issues.length > 0) throw new SetupError(issues.map((issue) => `VALETKEY_KEYS: ${issue}`));
+  vault.protect(protection);
   const current = missing.find(({ kid }) => kid === vault.encryptionKid);
   if (current) await store.addKeyCheck(current);
 }
@@ -35,7 +36,11 @@ export async function proveKeys(store: Store, vault: KeyRing): Promise<void> {
  * Re-encrypts every secret with the first key of the ring, while brokers keep serving. Rejects with `SetupError` or
  * `StoreError`; what was committed until then stays, and another run continues from there.
  */
-export async function runKeyRotation(config: Config, log: Logger): Promise<KeyRotationResult> {
+export async function runKeyRotation(
+  config: Config,
+  log: Logger,
+  wait: (ms: number) => Promise<unknown> = pause,
+): Promise<KeyRotationResult> {
   const ring = await openKeyRing(config, log);
   const store = await openStore({ databaseUrl: config.databaseUrl }, log);
   let rescue: RescueFile | undefined;
@@ -51,7 +56,7 @@ export async function runKeyRotation(config: Config, log: Logger): Promise<KeyRo
     }
     const { access } = createAudit({ store, clock: systemClock, log });
     rescue = openRescueFile(config);
-    return await rotateKeys({ store, ring, rescue, access, log, pause });
+    return await rotateKeys({ store, ring, rescue, access, log, pause: wait });
   } finally {
     rescue?.close();
     await store.close();

@@ -46,7 +46,7 @@ export async function migrate(): Promise<void> {
 export async function rotate({ json }: { json: boolean }): Promise<void> {
   await configured(async (config, log) => {
     const done = await runKeyRotation(config, log);
-    if (done.remaining.length > 0) process.exitCode = 1;
+    if (done.remaining.length > 0 || done.inauthentic.length > 0) process.exitCode = 1;
     console.log(json ? JSON.stringify(keyRotationJson(done)) : keyRotationText(done));
   }, 2);
 }

@@ -10,7 +10,7 @@ export const NOW = 1_800_000_000_000;
 let made = 0;
 /** In order, as the real ones are by time. */
 const anId = (prefix: string) => `${prefix}_${String(++made).padStart(8, '0')}`;
-export const aCiphertext = (name: string) => `v1.test.${name}.${++made}` as Ciphertext;
+export const aCiphertext = (name: string) => `v2.test.${name}.${++made}` as Ciphertext;
 
 export const anIntegration = (given: Partial<Omit<Integration, 'version'>> = {}): Omit<Integration, 'version'> => ({
   id: 'slack',
@@ -28,6 +28,7 @@ export const anIntegration = (given: Partial<Omit<Integration, 'version'>> = {})
   requireFinish: true,
   createdAt: NOW,
   updatedAt: NOW + 1,
+  mac: 'm1.test.integration',
   ...given,
 });
 
@@ -89,6 +90,7 @@ export const aCaller = (given: Partial<Caller> = {}): Caller => ({
   workloads: [{ id: 'wl_1', issuer: 'https://op.example', audience: 'valetkey', claims: { sub: 'mailer' } }],
   rateLimit: { requests: 100, window: 60 },
   createdAt: NOW,
+  mac: 'm1.test.caller',
   ...given,
 });
 
@@ -100,6 +102,7 @@ export const aKey = (callerId: string, given: Partial<CallerKey> = {}): CallerKe
   createdAt: NOW,
   expiresAt: NOW + 1000,
   lastUsedAt: NOW + 5,
+  mac: 'm1.test.key',
   ...given,
 });
 
@@ -128,6 +131,7 @@ export const aSession = (given: Partial<ConnectSession> = {}): ConnectSession =>
   createdWith: 'key_1',
   createdAt: NOW,
   expiresAt: NOW + 600_000,
+  mac: 'm1.test.session',
   ...given,
 });
 
@@ -151,6 +155,7 @@ export const aRevocation = (given: Partial<PendingRevocation> = {}): PendingRevo
   connectionId: 'con_elsewhere',
   integration: 'slack',
   owner: 'user:1',
+  label: 'work',
   account: { issuer: 'https://op.example', id: 'sub-1', name: 'Ada' },
   params: { shop: 'acme' },
   captured: { uid: '42' },

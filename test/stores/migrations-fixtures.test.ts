@@ -7,6 +7,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Sqlite from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { createLogger } from '../../src/adapters/telemetry/logger.ts';
+import { parseConfig } from '../../src/runtime/config.ts';
+import { runKeyRotation } from '../../src/runtime/keys.ts';
 import { migrateStore } from '../../src/stores/open.ts';
 import { type Json, startTestBroker } from '../support/broker.ts';
 import { expectOk, expectProblem } from '../support/contract.ts';
@@ -175,6 +178,45 @@ describe.each(releases)('a database of the release of %s', (release) => {
       );
       const fresh = await emptyCopies[dialect]!();
       expect(await query(STRUCTURE[dialect]!)).toEqual(await fresh.query(STRUCTURE[dialect]!));
+    });
+
+    test('is protected from writers by a key rotation beside a running broker, and what it had still works', async () => {
+      const provider = await startProvider();
+      onTestFinished(() => provider.close());
+      const { url, query } = await copies[dialect]!(release, provider.url);
+      const clock = { now: () => FIXTURE_NOW + 60_000, monotonic: () => performance.now() };
+      const env: Record<string, string> = { ...fixtureEnv(release), VALETKEY_DATABASE_URL: url };
+      const broker = await startTestBroker(env, undefined, { clock, refreshAhead: false, outboxEveryMs: 20 });
+      onTestFinished(() => broker.stop());
+      const tokenOf = (owner: string) =>
+        broker.ask('GET', `/v1/token?integration=acme&owner=${owner}`, undefined, callerKey(release));
+      const enforced = async () => {
+        const text = await (await fetch(new URL('/metrics', broker.url))).text();
+        return /^valetkey_row_authentication_enforced (.)$/m.exec(text)?.[1];
+      };
+      expect(await enforced()).toBe('0');
+      // Written in the form that replicas of the release read.
+      const [active] = await query(`select id from connections where owner = '${OWNERS.active}'`);
+      expectOk(await broker.ask('POST', `/v1/connections/${active!.id}/refresh`, {}, callerKey(release)));
+      expect(await query(`select 1 as one from grants where access_token like 'v2.%'`)).toEqual([]);
+
+      const parsed = parseConfig({ ...env, VALETKEY_DATA_DIR: tmpdir() }, () => '');
+      if (!parsed.ok) throw new Error(parsed.issues.join());
+      const done = await runKeyRotation(parsed.config, createLogger('silent'), async () => undefined);
+      expect(done).toMatchObject({ protection: 'enforced', remaining: [], inauthentic: [], unopenable: { count: 0 } });
+      expect(done.authenticated).toBeGreaterThanOrEqual(4);
+      await expect.poll(enforced, { timeout: 10_000 }).toBe('1');
+
+      expect(expectOk(await tokenOf(OWNERS.active)).access_token).toBe(accessToken(OWNERS.active, 2));
+      expectOk(await broker.ask('POST', `/v1/connections/${active!.id}/refresh`, {}, callerKey(release)));
+      const [session] = await query('select id from connect_sessions');
+      expectOk(await broker.ask('GET', `/v1/connect-sessions/${session!.id}`, undefined, callerKey(release)));
+
+      await query(`update connections set owner = 'user:mallory' where id = '${active!.id}' returning id`);
+      expectProblem(await tokenOf('user:mallory'), 500, 'not_authentic');
+      await query(`update callers set mac = null returning id`);
+      await query(`insert into changes (kind) values ('callers') returning seq`);
+      await expect.poll(async () => (await tokenOf(OWNERS.inDoubt)).status, { timeout: 10_000 }).toBe(401);
     });
   });
 });

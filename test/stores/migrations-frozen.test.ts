@@ -57,6 +57,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795888249642,
       sha256: '3bce1d6ce1843cf1d202335a5909c9f216447307e2be1e36b2eb0249e4dc8b2a',
     },
+    '0011_row_authentication': {
+      when: 1795890437652,
+      sha256: '682e2dacd5ae5bb84ce9fed12ee7be7a7c6d404a2fe0983c5d9ffd68db8b4723',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
@@ -100,6 +104,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0010_two_phase_connect': {
       when: 1795888255566,
       sha256: 'dc0bd377aef601aadfe8df638fd117c01ca72fa6b0d0898b37b07325d9151527',
+    },
+    '0011_row_authentication': {
+      when: 1795890465450,
+      sha256: '9549eac14dba52172b3fbd6858749df5eca63de8c8c45991dddee9a4d8645935',
     },
   },
 };

@@ -82,6 +82,8 @@ const ADVICE: Record<Code, string> = {
   unsupported_media_type: 'Send JSON with `Content-Type: application/json`.',
   too_many_requests: 'Fix the key that fails, and wait for `Retry-After`. Requests with a valid key still pass.',
   rate_limited: 'Wait for `Retry-After`, or ask an admin for a higher `rate_limit`.',
+  not_authentic:
+    'Operators: [a row was refused](operations.md#a-row-was-refused). The connection works again once its owner has connected again.',
   internal: 'Report it with the `request_id`: it is a defect, and the log has the stack under that id.',
   integration_misconfigured:
     'An admin corrects the integration (usually its client secret). The connections stay, and the next read succeeds.',

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createKeyRing, parseKeyRing } from '../../src/adapters/keyring/keyring.ts';
+import { type CredentialsPlace, decryptKeyMaterial } from '../../src/broker/secrets/token-encryption.ts';
 import type { Ciphertext } from '../../src/domain/connection.ts';
 import { parseStoredCredentials } from '../../src/domain/imported-credentials.ts';
 import { EVERY_MODE, registerKey, runEveryMode, sendMisplacedKeys } from '../support/auth-modes.ts';
@@ -87,18 +88,16 @@ const databaseOf = (folder: string) => {
 function boundKeys(path: string): string[] {
   const ring = parseKeyRing(ringOf(KEYS));
   if (!ring.ok) throw new Error(ring.issues.join());
-  const { decrypt } = createKeyRing(ring.keys);
+  const vault = createKeyRing(ring.keys);
   const database = new Database(path, { readonly: true });
   const grants = database
-    .prepare<[], { id: string; ciphertext: Ciphertext }>(
-      'select connection_id id, credentials ciphertext from grants where credentials is not null',
+    .prepare<[], CredentialsPlace & { credentials: Ciphertext }>(
+      'select c.*, g.credentials from connections c join grants g on g.connection_id = c.id where g.credentials is not null',
     )
     .all();
   database.close();
-  return grants.flatMap(({ id, ciphertext }) => {
-    const { dpopKey } = parseStoredCredentials(
-      decrypt(ciphertext, { row: `connections/${id}`, column: 'credentials' }),
-    );
+  return grants.flatMap(({ credentials, ...place }) => {
+    const { dpopKey } = parseStoredCredentials(decryptKeyMaterial(vault, place, credentials));
     return dpopKey ?? [];
   });
 }

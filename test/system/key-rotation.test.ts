@@ -7,7 +7,11 @@ import Sqlite from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
 import { createCookieJar, walkThrough } from '../../demo/browser.ts';
 import { createKeyRing, generateKey, parseKeyRing } from '../../src/adapters/keyring/keyring.ts';
-import { decryptAccessToken, decryptRefreshToken } from '../../src/broker/secrets/token-encryption.ts';
+import {
+  type CredentialsPlace,
+  decryptAccessToken,
+  decryptRefreshToken,
+} from '../../src/broker/secrets/token-encryption.ts';
 import type { Ciphertext } from '../../src/domain/connection.ts';
 import { secretColumns } from '../../src/stores/sqlite/secret-columns.ts';
 import { bundled } from '../support/bundle.ts';
@@ -70,7 +74,7 @@ const secretsUnder = ({ database }: Setting, kid: string): number =>
   secretColumns
     .map((name) => name.split('.') as [string, string])
     .map(([table, column]) => {
-      const prefix = `v1.${kid}.`;
+      const prefix = `v2.${kid}.`;
       const counting = database.prepare(`select count(*) from ${table} where substr(${column}, 1, ?) = ?`);
       return counting.pluck().get(prefix.length, prefix) as number;
     })
@@ -187,16 +191,19 @@ it('keys rotate: killed several times, it continues, and every secret can be dec
   const expectAllDecrypt = (keys: string) => {
     const vault = ring(keys);
     const rows = database.prepare(
-      'select id, owner, access_token a, refresh_token r from connections join grants on id = connection_id',
+      'select id, integration, owner, label, access_token a, refresh_token r from connections join grants on id = connection_id',
     );
-    const all = rows.all() as { id: string; owner: string; a: Ciphertext; r: Ciphertext }[];
+    const all = rows.all() as (CredentialsPlace & { a: Ciphertext; r: Ciphertext })[];
     expect(all).toHaveLength(400);
-    const decrypted = all.map(({ id, a, r }) => [decryptAccessToken(vault, id, a), decryptRefreshToken(vault, id, r)]);
+    const decrypted = all.map(({ a, r, ...place }) => [
+      decryptAccessToken(vault, place, a),
+      decryptRefreshToken(vault, place, r),
+    ]);
     expect(decrypted).toEqual(all.map(({ owner }) => [`access of ${owner}`, `refresh of ${owner}`]));
   };
 
   // Polled as fast as the machine allows, so that it is killed in the middle of its work.
-  const isNew = database.prepare("select substr(access_token, 1, 9) = 'v1.k_new.' from grants where connection_id = ?");
+  const isNew = database.prepare("select substr(access_token, 1, 9) = 'v2.k_new.' from grants where connection_id = ?");
   const ids = database.prepare('select connection_id from grants order by connection_id').pluck().all();
   const stoppedAt: number[] = [];
   for (let kill = 0; kill < 3 && secretsUnder(setting, 'k_new') < all; kill++) {
@@ -269,7 +276,7 @@ describe.concurrent('keys rotate, when it cannot finish', () => {
       unopenable: 1,
       unopenable_at: [{ table: 'grants', id, column: 'refresh_token', reason: 'not_openable' }],
     });
-    expect(stdout).not.toContain('v1.');
+    expect(stdout).not.toContain('v2.');
     expect(secretsUnder(setting, 'k_old')).toBe(1);
     expect((await refresh(target, other)).status).toBe(200);
     await expect(restart(fresh)).rejects.toThrow('key k_old encrypted this database');

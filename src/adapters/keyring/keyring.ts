@@ -1,18 +1,29 @@
-// The key ring: encrypts secrets for one column of one row (AES-256-GCM), and decrypts with any of its keys.
+// The key ring: encrypts secrets for one column of one row (AES-256-GCM), and decrypts with any of its keys. It also
+// authenticates rows (row-macs.ts).
 //
-// A ciphertext is `v1.<kid>.<nonce>.<ciphertext>`: a random nonce of 12 bytes, then the ciphertext and its tag of 16
+// A ciphertext is `v2.<kid>.<nonce>.<ciphertext>`: a random nonce of 12 bytes, then the ciphertext and its tag of 16
 // bytes, both base64url. The key of a row is HKDF-SHA-256(ring key, salt: none, info: the row), 32 bytes. The additional
-// data is the JSON of `["v1", kid, row, column]`, which is unambiguous, unlike a concatenation.
+// data is the JSON of `["v2", kid, row, column, …bound]`, which is unambiguous, unlike a concatenation. `v1`, of the first
+// releases, has only `["v1", kid, row, column]`.
 import {
   createCipheriv,
   createDecipheriv,
-  createHmac,
   createSecretKey,
   type KeyObject,
   randomBytes as nodeRandomBytes,
 } from 'node:crypto';
+import { canonicalJson } from '../../domain/canonical-json.ts';
 import type { Ciphertext } from '../../domain/connection.ts';
-import { type EncryptionContext, type KeyCheck, type Vault, VaultError } from '../../ports/index.ts';
+import {
+  type EncryptionContext,
+  type KeyCheck,
+  PROTECTIONS,
+  type RowProtection,
+  type Vault,
+  VaultError,
+} from '../../ports/index.ts';
+import { derivedKeys } from './derived-keys.ts';
+import { macOf, verifiesMac } from './row-macs.ts';
 
 const CIPHER = 'aes-256-gcm';
 const KEY_BYTES = 32;
@@ -20,10 +31,14 @@ const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const KID = /^[A-Za-z0-9_-]{1,32}$/;
 /** The part before the ciphertext. */
-const PREFIX = /^v1\.([A-Za-z0-9_-]{1,32})\.([A-Za-z0-9_-]{16})\./;
-/** HKDF's block counter. */
-const FIRST_BLOCK = Buffer.from([1]);
-const CHECK_PLAINTEXT = 'valetkey key check';
+const PREFIX = /^(v1|v2)\.([A-Za-z0-9_-]{1,32})\.([A-Za-z0-9_-]{16})\./;
+type Envelope = 'v1' | 'v2';
+/** A check says, in its plaintext, how the database protects its rows: whoever can write it cannot make another. */
+const CHECKS: readonly { envelope: Envelope; plaintext: string; protection: RowProtection }[] = [
+  { envelope: 'v1', plaintext: 'valetkey key check', protection: 'legacy' },
+  { envelope: 'v2', plaintext: 'valetkey key check: migrating', protection: 'migrating' },
+  { envelope: 'v2', plaintext: 'valetkey key check', protection: 'enforced' },
+];
 
 /** A `KeyObject` rather than bytes: it is faster, and cannot be logged by accident. */
 export interface RingKey {
@@ -35,8 +50,12 @@ export interface KeyRing extends Vault {
   readonly kids: string[];
   /** The key that encrypts: the first. */
   readonly encryptionKid: string;
-  /** A known text, encrypted with this key of the ring: proves later that a key is the same. */
-  check(kid: string): KeyCheck;
+  /** A known text, encrypted with this key of the ring: proves later that a key is the same, and what is enforced. */
+  check(kid: string, protection: RowProtection): KeyCheck;
+  /** What a check says; undefined: this ring cannot open it. */
+  readCheck(check: KeyCheck): RowProtection | undefined;
+  /** From then on. A ring never goes back: the later one of both is in force. */
+  protect(protection: RowProtection): void;
 }
 
 export type ParsedKeyRing = { ok: true; keys: RingKey[] } | { ok: false; issues: string[] };
@@ -91,72 +110,93 @@ export function generateKey(kid = `k${nodeRandomBytes(4).toString('hex')}`): str
   return `${kid}:${nodeRandomBytes(KEY_BYTES).toString('base64url')}`;
 }
 
-/** The first key encrypts, all decrypt. */
-export function createKeyRing(keys: RingKey[], randomBytes: (size: number) => Buffer = nodeRandomBytes): KeyRing {
+/** The first key encrypts, all decrypt. Nothing that is not bound and authenticated is accepted unless `protection` says so. */
+export function createKeyRing(
+  keys: RingKey[],
+  randomBytes: (size: number) => Buffer = nodeRandomBytes,
+  protection: RowProtection = 'enforced',
+): KeyRing {
   const [current] = keys;
   if (!current) throw new RangeError('a key ring needs at least one key');
-  const ring = new Map(keys.map(({ kid, key }) => [kid, rowKeys(key)]));
+  const ring = new Map(keys.map(({ kid, key }) => [kid, derivedKeys(key)]));
   const nextNonce = noncePool(randomBytes);
+  let inForce = protection;
 
-  function rowKey(kid: string, row: string): KeyObject {
+  function derivedFrom(kid: string): (info: string) => KeyObject {
     const keyOf = ring.get(kid);
     if (!keyOf) throw new VaultError('unknown_key', `key ${kid} is not in the key ring`);
-    return keyOf(row);
+    return keyOf;
   }
 
-  function encryptWith(kid: string, plaintext: string, { row, column }: EncryptionContext): Ciphertext {
+  function encryptWith(kid: string, envelope: Envelope, plaintext: string, context: EncryptionContext): Ciphertext {
     // UTF-8 replaces half a surrogate pair: decryption would return another secret.
     if (!plaintext.isWellFormed()) throw new VaultError('malformed', 'the plaintext is not well-formed Unicode');
     const nonce = nextNonce();
-    const cipher = createCipheriv(CIPHER, rowKey(kid, row), nonce, { authTagLength: TAG_BYTES });
-    cipher.setAAD(additionalData(kid, row, column));
+    const cipher = createCipheriv(CIPHER, derivedFrom(kid)(context.row), nonce, { authTagLength: TAG_BYTES });
+    cipher.setAAD(additionalData(envelope, kid, context));
     const ciphertext = Buffer.concat([cipher.update(plaintext, 'utf8'), cipher.final(), cipher.getAuthTag()]);
-    return `v1.${kid}.${nonce.toString('base64url')}.${ciphertext.toString('base64url')}` as Ciphertext;
+    return `${envelope}.${kid}.${nonce.toString('base64url')}.${ciphertext.toString('base64url')}` as Ciphertext;
   }
+
+  function open({ envelope, kid, nonce, encrypted }: Parsed, context: EncryptionContext): string {
+    const decipher = createDecipheriv(CIPHER, derivedFrom(kid)(context.row), nonce, { authTagLength: TAG_BYTES });
+    decipher.setAAD(additionalData(envelope, kid, context));
+    decipher.setAuthTag(encrypted.subarray(-TAG_BYTES));
+    const plaintext = decipher.update(encrypted.subarray(0, -TAG_BYTES));
+    try {
+      // GCM has no more plaintext here; this compares the tags.
+      decipher.final();
+      return plaintext.toString('utf8');
+    } catch {
+      throw new VaultError(
+        'not_openable',
+        `key ${kid} cannot decrypt it in ${context.row}: it is damaged, of another row or column, encrypted with another key, or what it is bound to was changed outside of a broker`,
+      );
+    }
+  }
+
+  const encrypt = (plaintext: string, context: EncryptionContext) =>
+    encryptWith(current.kid, inForce === 'legacy' ? 'v1' : 'v2', plaintext, context);
 
   return {
     kids: keys.map(({ kid }) => kid),
     encryptionKid: current.kid,
-    encrypt: (plaintext, context) => encryptWith(current.kid, plaintext, context),
-    decrypt(ciphertext, { row, column }) {
-      const { kid, nonce, encrypted } = parse(ciphertext);
-      const decipher = createDecipheriv(CIPHER, rowKey(kid, row), nonce, { authTagLength: TAG_BYTES });
-      decipher.setAAD(additionalData(kid, row, column));
-      decipher.setAuthTag(encrypted.subarray(-TAG_BYTES));
-      const plaintext = decipher.update(encrypted.subarray(0, -TAG_BYTES));
-      try {
-        // GCM has no more plaintext here; this compares the tags.
-        decipher.final();
-        return plaintext.toString('utf8');
-      } catch {
+    protection: () => inForce,
+    protect(wanted) {
+      if (PROTECTIONS.indexOf(wanted) > PROTECTIONS.indexOf(inForce)) inForce = wanted;
+    },
+    encrypt,
+    decrypt(ciphertext, context) {
+      const parsed = parse(ciphertext);
+      if (parsed.envelope === 'v1' && inForce === 'enforced')
         throw new VaultError(
-          'not_openable',
-          `key ${kid} cannot decrypt it: it is damaged, of another row or column, or encrypted with another key`,
+          'outdated',
+          `${context.row} has a ciphertext of a release that did not bind it to its owner, which this database accepts no more`,
         );
+      return open(parsed, context);
+    },
+    reencrypt: (ciphertext, context) => encrypt(open(parse(ciphertext), context), context),
+    authenticate: (row) => (inForce === 'legacy' ? null : macOf(current.kid, derivedFrom(current.kid), row)),
+    isAuthentic(row, mac) {
+      if (inForce === 'legacy') return true;
+      if (mac === null || mac === undefined) return inForce === 'migrating';
+      return verifiesMac((kid) => ring.get(kid), row, mac);
+    },
+    check(kid, stage) {
+      const { envelope, plaintext } = CHECKS.find((one) => one.protection === stage)!;
+      return { kid, ciphertext: encryptWith(kid, envelope, plaintext, checkContext(kid)) };
+    },
+    readCheck({ kid, ciphertext }) {
+      try {
+        const parsed = parse(ciphertext);
+        if (parsed.kid !== kid) return undefined;
+        const text = open(parsed, checkContext(kid));
+        return CHECKS.find((one) => one.envelope === parsed.envelope && one.plaintext === text)?.protection;
+      } catch (error) {
+        if (!(error instanceof VaultError)) throw error;
+        return undefined;
       }
     },
-    check: (kid) => ({ kid, ciphertext: encryptWith(kid, CHECK_PLAINTEXT, checkContext(kid)) }),
-  };
-}
-
-/**
- * Derives the keys of rows by HKDF-SHA-256 (RFC 5869). The extract step is the same for every row and done once (2.2,
- * without a salt); the expand step is one HMAC, for a key of one block (2.3). That costs less than a cache, so only the
- * last row's key is cached, since the secrets of a row are encrypted one after the other.
- */
-function rowKeys(key: KeyObject): (row: string) => KeyObject {
-  const secret = key.export();
-  const extracted = createHmac('sha256', Buffer.alloc(KEY_BYTES)).update(secret).digest();
-  const prk = createSecretKey(extracted);
-  secret.fill(0);
-  extracted.fill(0);
-  let last: { row: string; key: KeyObject } | undefined;
-  return (row) => {
-    if (last?.row === row) return last.key;
-    const expanded = createHmac('sha256', prk).update(row).update(FIRST_BLOCK).digest();
-    last = { row, key: createSecretKey(expanded) };
-    expanded.fill(0);
-    return last.key;
   };
 }
 
@@ -165,29 +205,41 @@ export const kidOf = (ciphertext: string): string => parse(ciphertext).kid;
 
 /**
  * Proves that the ring is the one that encrypted this database: the key of each stored check is in the ring and decrypts
- * the known text. Without issues, `missing` are the checks to store for keys that have none yet.
+ * the known text. Without issues, `protection` is what the checks say, and `missing` are those to store for keys that have
+ * none yet. A database without checks is a new one: everything is enforced from its first row.
  */
-export function proveKeyRing(ring: KeyRing, checks: KeyCheck[]): { issues: string[]; missing: KeyCheck[] } {
-  const issues = checks.flatMap(({ kid, ciphertext }) => {
+export function proveKeyRing(
+  ring: KeyRing,
+  checks: KeyCheck[],
+): { issues: string[]; protection: RowProtection; missing: KeyCheck[] } {
+  const stages = checks.map((check) => ring.readCheck(check));
+  const issues = checks.flatMap(({ kid }, i) => {
     if (!ring.kids.includes(kid)) return [`key ${kid} encrypted this database and is not in VALETKEY_KEYS`];
-    try {
-      if (kidOf(ciphertext) === kid && ring.decrypt(ciphertext, checkContext(kid)) === CHECK_PLAINTEXT) return [];
-    } catch (error) {
-      if (!(error instanceof VaultError)) throw error;
-    }
+    if (stages[i] !== undefined) return [];
     return [`key ${kid} in VALETKEY_KEYS is not the key of that id that encrypted this database`];
   });
+  const protection = PROTECTIONS.find((one) => stages.includes(one)) ?? 'enforced';
   const proven = new Set(checks.map(({ kid }) => kid));
-  return { issues, missing: ring.kids.filter((kid) => !proven.has(kid)).map((kid) => ring.check(kid)) };
+  const missing = ring.kids.filter((kid) => !proven.has(kid)).map((kid) => ring.check(kid, protection));
+  return { issues, protection, missing };
 }
 
 const checkContext = (kid: string): EncryptionContext => ({ row: `key_checks/${kid}`, column: 'sealed' });
 
-const additionalData = (kid: string, row: string, column: string): Buffer =>
-  Buffer.from(JSON.stringify(['v1', kid, row, column]));
+function additionalData(envelope: Envelope, kid: string, { row, column, bound = [] }: EncryptionContext): Buffer {
+  if (envelope === 'v1') return Buffer.from(JSON.stringify(['v1', kid, row, column]));
+  return Buffer.from(canonicalJson(['v2', kid, row, column, ...bound]));
+}
 
-function parse(ciphertext: string): { kid: string; nonce: Buffer; encrypted: Buffer } {
-  const [head = '', kid, nonce] = PREFIX.exec(ciphertext) ?? [];
+interface Parsed {
+  envelope: Envelope;
+  kid: string;
+  nonce: Buffer;
+  encrypted: Buffer;
+}
+
+function parse(ciphertext: string): Parsed {
+  const [head = '', envelope, kid, nonce] = PREFIX.exec(ciphertext) ?? [];
   const encoded = ciphertext.slice(head.length);
   const encrypted = Buffer.from(encoded, 'base64url');
   // Decoding is lenient (other letters, unused bits): accepts only the canonical encoding of a ciphertext.
@@ -197,8 +249,8 @@ function parse(ciphertext: string): { kid: string; nonce: Buffer; encrypted: Buf
     encrypted.length < TAG_BYTES ||
     encrypted.toString('base64url') !== encoded
   )
-    throw new VaultError('malformed', 'not of the form v1.<kid>.<nonce>.<ciphertext>');
-  return { kid, nonce: Buffer.from(nonce, 'base64url'), encrypted };
+    throw new VaultError('malformed', 'not of the form v2.<kid>.<nonce>.<ciphertext>');
+  return { envelope: envelope as Envelope, kid, nonce: Buffer.from(nonce, 'base64url'), encrypted };
 }
 
 /** Random nonces from a pool: one system call for each would cost more than the encryption. Each byte is used once. */

@@ -106,6 +106,17 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     labelNames: ['operation'],
     registers,
   });
+  const rowsRefused = new Counter({
+    name: 'valetkey_rows_refused_total',
+    help: 'Reads of rows that something else than a broker has changed, by table.',
+    labelNames: ['table'],
+    registers,
+  });
+  const rowsEnforced = new Gauge({
+    name: 'valetkey_row_authentication_enforced',
+    help: 'Whether rows that are not authenticated are refused: 1 yes, 0 not before a key rotation.',
+    registers,
+  });
   const storeUp = new Gauge({
     name: 'valetkey_store_up',
     help: 'Whether the store accepts writes: 1 yes, 0 no.',
@@ -159,6 +170,7 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     connect: (integration, outcome) => connectFlows.inc({ integration, outcome }),
     revocation: (integration, outcome) => revocations.inc({ integration, outcome }),
     storeError: (operation) => storeErrors.inc({ operation }),
+    rowRefused: (table) => rowsRefused.inc({ table }),
     render(state) {
       for (const gauge of [connections, due, oldestDue, circuitBreaker]) gauge.reset();
       for (const { integration, status, count } of state.connections) {
@@ -174,6 +186,7 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
       connectionsAge.set((state.connectionsAgeMs ?? Number.NaN) / 1_000);
       inFlight.set(state.inFlight);
       storeUp.set(state.storeUp ? 1 : 0);
+      rowsEnforced.set(state.rowsEnforced ? 1 : 0);
       changeFeedLag.set(state.changeFeedLagMs / 1_000);
       rescueFile.set(state.rescued);
       auditBuffer.set(state.audit.waiting);

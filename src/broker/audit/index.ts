@@ -8,6 +8,7 @@ import { startAuditRetention } from './audit-retention.ts';
 export { type Access, type Call, type Subject, sees } from './access.ts';
 export type { AuditBuffer } from './audit-buffer.ts';
 export type { AuditLog } from './audit-log.ts';
+export { createRefusedRows } from './refused-rows.ts';
 
 export interface Audit {
   access: Access;

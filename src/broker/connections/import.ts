@@ -110,7 +110,7 @@ export function createImport({ store, vault, provider, targets, tokenCache, acce
     const stored = renewed && isCode(found.auth) ? await store.storedCredentials(id) : undefined;
     const keeps = keepsRefreshToken(received, stored);
     const connection = newConnection(id, place, found.auth, received, now, renewed, keeps);
-    const encrypted = encryptCredentials(vault, id, received.credentials);
+    const encrypted = encryptCredentials(vault, connection, received.credentials);
     const by = access.record(call, renewed ? 'connection.renewed' : 'connection.imported', {
       integration,
       owner,

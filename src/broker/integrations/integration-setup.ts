@@ -136,7 +136,9 @@ export function createIntegrationPlanner({
     async plan(id, setup) {
       const provider = catalogue.get(setup.provider);
       const now = clock.now();
-      const before = await store.integration(id);
+      const stored = await store.integration(id);
+      // A row that something else has changed says nothing of what it was.
+      const before = stored?.isAuthentic === false ? undefined : stored;
       const settings = {
         id,
         provider: setup.provider,

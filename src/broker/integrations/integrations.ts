@@ -5,6 +5,7 @@ import type { Integration } from '../../domain/integration.ts';
 import type { Page, PageRequest, Store } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
 import type { IntegrationPlanner, IntegrationSetup } from './integration-setup.ts';
+import { notAuthentic } from './targets.ts';
 
 export interface IntegrationAdmin {
   /** Creates it, or replaces all but the secrets that the set-up leaves out. */
@@ -59,7 +60,9 @@ export function createIntegrationAdmin({ store, planner, access, changed }: Part
 
     async get(call, id) {
       if (!mayRead(call, id)) return access.denied(call, 'admin', id, '*') ?? notFound(id);
-      return (await store.integration(id)) ?? notFound(id);
+      const integration = await store.integration(id);
+      if (integration?.isAuthentic === false) return refuse(notAuthentic(id));
+      return integration ?? notFound(id);
     },
 
     async list(call, page) {
@@ -67,7 +70,7 @@ export function createIntegrationAdmin({ store, planner, access, changed }: Part
       let after = page.after;
       do {
         const { data, next } = await store.integrations({ limit: EXAMINED_PER_STEP, after });
-        visible.push(...data.filter((one) => mayRead(call, one.id)));
+        visible.push(...data.filter((one) => one.isAuthentic !== false && mayRead(call, one.id)));
         after = next ?? undefined;
       } while (after !== undefined && visible.length <= page.limit);
       const data = visible.slice(0, page.limit);

@@ -2,7 +2,7 @@
 import { LRUCache } from 'lru-cache';
 import type { AuthMode } from '../../domain/auth-modes.ts';
 import type { Ciphertext, Connection } from '../../domain/connection.ts';
-import { type Refusal, refuse } from '../../domain/errors.ts';
+import { type Fault, type Refusal, refuse } from '../../domain/errors.ts';
 import type { Integration } from '../../domain/integration.ts';
 import { authMode, type Provider } from '../../domain/provider.ts';
 import { connectionParams, resolveTarget, type Target } from '../../domain/target.ts';
@@ -34,6 +34,12 @@ export const integrationContext = (id: string, column: 'client_secret' | 'privat
   column,
 });
 
+export const notAuthentic = (integration: string): Fault => ({
+  code: 'integration_misconfigured',
+  integration,
+  detail: 'something else than a broker has changed its row: set it up again with PUT, with its secrets',
+});
+
 interface Parts {
   store: Pick<Store, 'integration'>;
   vault: Pick<Vault, 'decrypt'>;
@@ -48,6 +54,7 @@ export function createTargets({ store, vault, catalogue }: Parts): Targets {
   async function read(id: string): Promise<ResolvedIntegration | Refusal> {
     const integration = await store.integration(id);
     if (!integration) return refuse({ code: 'not_found', what: 'integration', id });
+    if (integration.isAuthentic === false) return refuse(notAuthentic(id));
     const provider = catalogue.get(integration.provider);
     const auth = provider && authMode(provider, integration.params);
     if (auth) return { integration, provider, auth };

@@ -9,6 +9,9 @@ export const keyRotationJson = ({
   remaining,
   rescued,
   unopenable,
+  authenticated,
+  inauthentic,
+  protection,
 }: KeyRotationResult) => ({
   key: kid,
   secrets,
@@ -18,6 +21,9 @@ export const keyRotationJson = ({
   rescued,
   unopenable: unopenable.count,
   unopenable_at: unopenable.named,
+  authenticated,
+  inauthentic,
+  protection,
 });
 
 export function keyRotationText({
@@ -28,6 +34,9 @@ export function keyRotationText({
   remaining,
   rescued,
   unopenable,
+  authenticated,
+  inauthentic,
+  protection,
 }: KeyRotationResult): string {
   const left = remaining.reduce((sum, one) => sum + one.secrets, 0);
   const all = left === 0 ? `all ${secrets} secrets` : `${secrets - left} of ${secrets} secrets`;
@@ -36,6 +45,7 @@ export function keyRotationText({
       ? `Nothing to re-encrypt: ${all} are encrypted with key ${kid}.`
       : `${reencrypted} re-encrypted: ${all} are encrypted with key ${kid}.`,
   ];
+  if (authenticated > 0) lines.push(`${authenticated} rows authenticated with key ${kid}.`);
   if (removable.length > 0) {
     lines.push(`Remove from VALETKEY_KEYS now, on every broker: ${removable.join(', ')}.`);
   }
@@ -61,5 +71,12 @@ export function keyRotationText({
   if (unopenable.count > unopenable.named.length) {
     lines.push(`  … and ${unopenable.count - unopenable.named.length} more`);
   }
+  if (inauthentic.length > 0)
+    lines.push(`${inauthentic.length} rows were changed by something else than a broker, and are not used:`);
+  for (const { table, id } of inauthentic) lines.push(`  ${table} ${id}`);
+  if (protection !== 'enforced')
+    lines.push(
+      'Rows of earlier releases, which are not authenticated, are still accepted: run this again when all of the above is done.',
+    );
   return lines.join('\n');
 }

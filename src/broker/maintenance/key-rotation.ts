@@ -2,12 +2,18 @@
 //
 // There is no progress to store: what the first key has not encrypted is what is left to do. So a run may be killed at
 // any point and started again, and several runs may share the work.
+//
+// A database of the first releases also becomes one that accepts only what is bound to its owner and authenticated: first
+// the checks of the keys say `migrating`, so that brokers write in the present form; when nothing else is left, `enforced`.
 import type { Ciphertext } from '../../domain/connection.ts';
 import { KEY_ROTATION_WATCH_MS, REENCRYPTION_PAUSE_MS } from '../../domain/time-limits.ts';
 import {
   type EncryptedSecret,
+  type KeyCheck,
   type Logger,
   type Rescue,
+  type RowMac,
+  type RowProtection,
   type SecretColumn,
   type SecretRowKey,
   type Store,
@@ -15,6 +21,7 @@ import {
   VaultError,
 } from '../../ports/index.ts';
 import type { Access } from '../audit/index.ts';
+import { authenticateRows } from './row-authentication.ts';
 
 /** Rows per commit: some four milliseconds, during which brokers wait on SQLite; on PostgreSQL only for these rows. */
 const BATCH = 50;
@@ -44,11 +51,33 @@ export interface KeyRotationResult {
   rescued: number;
   /** Secrets that could not be decrypted in the last round; only the first ones are named. */
   unopenable: { count: number; named: (SecretColumn & { reason: VaultError['code'] })[] };
+  /** Rows that this run has authenticated under the first key. */
+  authenticated: number;
+  /** Rows that something else than a broker has changed: they are not used. */
+  inauthentic: Pick<RowMac, 'table' | 'id'>[];
+  protection: RowProtection;
 }
 
 interface Parts {
-  store: Pick<Store, 'keysInUse' | 'reencryptBatch' | 'removeKeyCheck'>;
-  ring: Vault & { readonly kids: readonly string[]; readonly encryptionKid: string };
+  store: Pick<
+    Store,
+    | 'keysInUse'
+    | 'keyChecks'
+    | 'putKeyCheck'
+    | 'reencryptBatch'
+    | 'removeKeyCheck'
+    | 'callers'
+    | 'integrations'
+    | 'sessionsToAuthenticate'
+    | 'replaceMac'
+    | 'untilApplied'
+  >;
+  ring: Vault & {
+    readonly kids: readonly string[];
+    readonly encryptionKid: string;
+    check(kid: string, protection: RowProtection): KeyCheck;
+    protect(protection: RowProtection): void;
+  };
   rescue: Pick<Rescue, 'all'>;
   access: Pick<Access, 'recordSystem'>;
   log: Logger;
@@ -70,6 +99,21 @@ export async function rotateKeys({ store, ring, rescue, access, log, pause }: Pa
   const kid = ring.encryptionKid;
   const others = ring.kids.filter((one) => one !== kid);
   let reencrypted = 0;
+  let authenticated = 0;
+  const wasEnforced = ring.protection() === 'enforced';
+
+  /** Brokers that follow the changes know at once. */
+  async function protect(protection: 'migrating' | 'enforced'): Promise<void> {
+    const checks = await store.keyChecks();
+    const stored = checks.map((check) => check.kid).filter((one) => ring.kids.includes(one));
+    for (const one of new Set([kid, ...stored])) {
+      const by = access.recordSystem('key.protection', { detail: `${one} ${protection}` });
+      await store.putKeyCheck(ring.check(one, protection), by);
+    }
+    ring.protect(protection);
+    const behind = await store.untilApplied(KEY_ROTATION_WATCH_MS);
+    if (behind > 0) log.warn({ protection, brokers: behind }, 'key rotation: brokers have not applied this yet');
+  }
 
   /** Goes through all rows once. Rows that another process has locked are left to the next round. */
   async function round(): Promise<Pick<KeyRotationResult, 'unopenable'> & { skipped: number }> {
@@ -101,27 +145,39 @@ export async function rotateKeys({ store, ring, rescue, access, log, pause }: Pa
     }
   }
 
+  if (ring.protection() === 'legacy') await protect('migrating');
   for (let n = 1; ; n++) {
     const { unopenable, skipped } = await round();
-    if (others.length > 0) await pause(KEY_ROTATION_WATCH_MS);
+    const rows = await authenticateRows({ store, ring });
+    if (others.length > 0 || !wasEnforced) await pause(KEY_ROTATION_WATCH_MS);
+    const late = await authenticateRows({ store, ring });
+    authenticated += rows.authenticated + late.authenticated;
     // Read before the store: a secret that is replayed meanwhile is then counted there, or twice, but not missed.
     const rescued = (await rescuedKids(rescue)).filter((one) => one !== kid);
     const inUse = await store.keysInUse();
-    const underOthers = inUse.filter((one) => one.kid !== kid);
+    const underOthers = inUse
+      .map((one) => (one.kid === kid ? { ...one, secrets: one.outdated } : one))
+      .filter(({ secrets }) => secrets > 0);
     const rounds = skipped > 0 ? ROUNDS_WITH_LOCKED_ROWS : ROUNDS;
-    if (n < rounds && count(underOthers) + rescued.length > unopenable.count) continue;
+    const isLeft = count(underOthers) + rescued.length > unopenable.count;
+    if (n < rounds && (isLeft || late.authenticated > 0)) continue;
 
     const remaining = tally([...underOthers, ...rescued.map((one) => ({ kid: one, secrets: 1 }))]);
     const removable = others.filter((one) => !remaining.some((left) => left.kid === null || left.kid === one));
     for (const one of removable) await store.removeKeyCheck(one, access.recordSystem('key.retired', { detail: one }));
+    if (ring.protection() === 'migrating' && remaining.length === 0) await protect('enforced');
     const secrets = count(inUse) + rescued.length;
-    return { kid, secrets, reencrypted, removable, remaining, rescued: rescued.length, unopenable };
+    const { inauthentic } = late;
+    const protection = ring.protection();
+    const found = { kid, secrets, reencrypted, removable, remaining, rescued: rescued.length, unopenable };
+    return { ...found, authenticated, inauthentic, protection };
   }
 }
 
 /** The same secret under the first key, decrypted once to verify it; or why it cannot be decrypted. */
-function reencrypt(ring: Vault, { table, id, column, boundTo, ciphertext }: EncryptedSecret): Ciphertext | VaultError {
-  const context = { row: `${CONTEXT_ROWS[table]}/${boundTo}`, column };
+function reencrypt(ring: Vault, encrypted: EncryptedSecret): Ciphertext | VaultError {
+  const { table, id, column, boundTo, bound, ciphertext } = encrypted;
+  const context = { row: `${CONTEXT_ROWS[table]}/${boundTo}`, column, bound };
   let secret: string;
   try {
     secret = ring.decrypt(ciphertext, context);
@@ -139,8 +195,11 @@ function reencrypt(ring: Vault, { table, id, column, boundTo, ciphertext }: Encr
 async function rescuedKids(rescue: Pick<Rescue, 'all'>): Promise<(string | null)[]> {
   const { responses, unreadable } = await rescue.all();
   const texts = responses.flatMap(({ grant }) => Object.values(grant)).filter((text) => text !== null);
-  const kids = texts.map((text) => /^v1\.([^.]+)\./.exec(text)?.[1] ?? null);
-  return [...kids, ...unreadable.flatMap(({ text }) => [...text.matchAll(/\bv1\.([^."]+)\./g)].map(([, kid]) => kid!))];
+  const kids = texts.map((text) => /^v[12]\.([^.]+)\./.exec(text)?.[1] ?? null);
+  return [
+    ...kids,
+    ...unreadable.flatMap(({ text }) => [...text.matchAll(/\bv[12]\.([^."]+)\./g)].map(([, kid]) => kid!)),
+  ];
 }
 
 type Use = KeyRotationResult['remaining'][number];

@@ -2,7 +2,7 @@
 // anyone who reaches the port may.
 import { setTimeout as pause } from 'node:timers/promises';
 import { METRICS_COUNT_MAX_AGE_MS, METRICS_PING_MAX_AGE_MS, METRICS_STORE_WAIT_MS } from '../../domain/time-limits.ts';
-import type { Clock, MetricsState, Store } from '../../ports/index.ts';
+import type { Clock, MetricsState, Store, Vault } from '../../ports/index.ts';
 import type { AuditBuffer } from '../audit/index.ts';
 import type { Cache } from '../cache/index.ts';
 import type { RefreshEngine } from '../refresh/index.ts';
@@ -12,6 +12,7 @@ const REST = 200;
 
 interface Parts {
   store: Pick<Store, 'countConnections' | 'countDue' | 'ping'>;
+  vault: Pick<Vault, 'protection'>;
   engine: Pick<RefreshEngine, 'state'>;
   auditBuffer: Pick<AuditBuffer, 'state'>;
   cache: Pick<Cache, 'changeFeedLagMs'>;
@@ -19,7 +20,14 @@ interface Parts {
 }
 
 /** Never rejects: what the store does not answer in time is left out, or is as it was before. */
-export function createMetricsState({ store, engine, auditBuffer, cache, clock }: Parts): () => Promise<MetricsState> {
+export function createMetricsState({
+  store,
+  vault,
+  engine,
+  auditBuffer,
+  cache,
+  clock,
+}: Parts): () => Promise<MetricsState> {
   const { monotonic: now } = clock;
   const counted = { maxAgeMs: METRICS_COUNT_MAX_AGE_MS, isKept: true, now };
   const connections = rested({ ...counted, read: () => store.countConnections() });
@@ -40,6 +48,7 @@ export function createMetricsState({ store, engine, auditBuffer, cache, clock }:
         oldestMs: clock.now() - dueAt,
       })),
       storeUp: up?.value ?? false,
+      rowsEnforced: vault.protection() === 'enforced',
       changeFeedLagMs: cache.changeFeedLagMs(),
       audit: auditBuffer.state(),
       ...state,

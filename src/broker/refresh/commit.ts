@@ -11,9 +11,10 @@ import {
   type Rescue,
   type Store,
   StoreError,
+  type Vault,
 } from '../../ports/index.ts';
 import type { Access } from '../audit/index.ts';
-import { newId } from '../secrets/index.ts';
+import { newId, reencryptCredentials } from '../secrets/index.ts';
 import type { RecentCommits } from './recent-commits.ts';
 import { createRescueReplay, type StoreOutcome } from './rescue-replay.ts';
 
@@ -50,6 +51,7 @@ export interface RefreshCommitter {
 
 interface Parts {
   store: Pick<Store, 'commitRefresh' | 'addPendingRevocation' | 'connection'>;
+  vault: Pick<Vault, 'protection' | 'reencrypt'>;
   rescue: Rescue;
   /** Undefined if the store cannot lose commits. */
   recentCommits?: Pick<RecentCommits, 'remember' | 'after'> | undefined;
@@ -58,8 +60,21 @@ interface Parts {
   log: Logger;
 }
 
-export function createCommitter({ store, rescue, recentCommits, access, clock, log }: Parts): RefreshCommitter {
-  async function commitToStore(pending: PendingCommit): Promise<StoreOutcome> {
+export function createCommitter({ store, vault, rescue, recentCommits, access, clock, log }: Parts): RefreshCommitter {
+  /**
+   * A response that waited in the rescue file or in memory while the database went on to `migrating` or `enforced` is
+   * encrypted as that wants it.
+   */
+  async function current(pending: PendingCommit): Promise<PendingCommit> {
+    const { connectionId: id, integration, owner, grant } = pending;
+    const isOld = Object.values(grant).some((secret) => secret?.startsWith('v1.'));
+    if (!isOld || vault.protection() === 'legacy') return pending;
+    const label = pending.label ?? (await store.connection(id))?.label ?? '';
+    return { ...pending, label, grant: reencryptCredentials(vault, { id, integration, owner, label }, grant) };
+  }
+
+  async function commitToStore(waiting: PendingCommit): Promise<StoreOutcome> {
+    const pending = await current(waiting);
     const { connectionId, integration, owner, change, grant } = pending;
     const held = { ...pending.held, issuedAt: pending.replaces?.issuedAt };
     const by = access.recordSystem('connection.refreshed', { integration, owner, connectionId });
@@ -77,6 +92,7 @@ export function createCommitter({ store, rescue, recentCommits, access, clock, l
     connectionId,
     integration,
     owner,
+    label,
     params,
     captured,
     change,
@@ -85,7 +101,16 @@ export function createCommitter({ store, rescue, recentCommits, access, clock, l
     const now = clock.now();
     const { accessToken, refreshToken } = grant;
     const { account } = change;
-    const place = { id: newId('rev', now), connectionId, integration, owner, account, params, captured };
+    const place = {
+      id: newId('rev', now),
+      connectionId,
+      integration,
+      owner,
+      label: label ?? null,
+      account,
+      params,
+      captured,
+    };
     return { ...place, accessToken, refreshToken, attempts: 0, nextAt: now, claimedUntil: null, createdAt: now };
   }
 

@@ -48,7 +48,7 @@ export function createConcurrentRefreshes({ store, vault, tokenCache, clock }: P
     if (!row) return refuse({ code: 'not_found', what: 'connection', id });
     const refused = refusalOf(row.connection);
     if (refused) return refused;
-    const accessToken = decryptAccessToken(vault, id, row.accessToken);
+    const accessToken = decryptAccessToken(vault, row.connection, row.accessToken);
     if (row.connection.generation <= olderThan || accessToken === null) return undefined;
     const served = toServedToken(row.connection, accessToken, clock);
     tokenCache.put(served, ticket);

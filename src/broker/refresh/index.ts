@@ -52,12 +52,12 @@ interface Parts
 }
 
 export function createRefreshEngine({ rescue, limits, ahead = true, mayLoseCommits, ...parts }: Parts): RefreshEngine {
-  const { store, access, clock, log } = parts;
+  const { store, vault, access, clock, log } = parts;
   const random = Math.random;
   const rateLimiter = createRateLimiter({ store, clock, ...limits });
   const circuitBreakers = createCircuitBreakers({ clock, log, random });
   const recentCommits = mayLoseCommits ? createRecentCommits({ store, clock }) : undefined;
-  const committer = createCommitter({ store, rescue, recentCommits, access, clock, log });
+  const committer = createCommitter({ store, vault, rescue, recentCommits, access, clock, log });
   const evidence = createFailureEvidence({ clock });
   const deadGrants = createDeadGrantBreaker({ ...parts, circuitBreakers, evidence });
   const refresher = createRefresher({

@@ -212,7 +212,7 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
       'refresh: lease claimed, intent recorded',
     );
     if (await committer.adopt(connection, fence, unresolved !== null)) return concurrentRefreshes.result(connection);
-    const spent = decryptRenewalSecrets(vault, id, claimed.credentials, auth);
+    const spent = decryptRenewalSecrets(vault, connection, claimed.credentials, auth);
     if (!isRenewable(auth, spent)) return outcomes.notRefreshable({ claimed, auth, fields });
 
     parts.reached?.('claimed');

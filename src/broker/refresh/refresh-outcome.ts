@@ -125,12 +125,12 @@ export function createRefreshOutcomes(parts: Parts): RefreshOutcomes {
   return {
     async succeeded({ claimed, auth, fields }, response, spent) {
       const { connection, fence } = claimed;
-      const { id, generation, integration, owner, params } = connection;
+      const { id, generation, integration, owner, label, params } = connection;
       const receivedAt = clock.monotonic();
       pacing.succeeded(id);
       const change = rotationFrom(connection, auth, response, clock.now());
       const { captured, expiresAt } = change;
-      const grant = encryptCredentials(vault, id, {
+      const grant = encryptCredentials(vault, connection, {
         accessToken: response.accessToken,
         refreshToken: response.refreshToken ?? spent.refreshToken,
         idToken: response.idToken ?? null,
@@ -142,6 +142,7 @@ export function createRefreshOutcomes(parts: Parts): RefreshOutcomes {
         connectionId: id,
         integration,
         owner,
+        label,
         params,
         captured,
         held: { fence, generation },

@@ -24,7 +24,7 @@ export async function serveRescuedToken(parts: Parts, rescued: PendingCommit): P
   const { connectionId: id, change, held, grant } = rescued;
   const row = await store.servedRow(id);
   if (!row) return refuse({ code: 'not_found', what: 'connection', id });
-  const accessToken = decryptAccessToken(vault, id, grant.accessToken);
+  const accessToken = decryptAccessToken(vault, row.connection, grant.accessToken);
   const refused = refusalOf(row.connection);
   if (refused || accessToken === null) return refused ?? concurrentRefreshes.result(row.connection);
   if (row.connection.generation > held.generation)

@@ -1,6 +1,6 @@
-// Encrypts and decrypts the credentials of a connection, each column bound to its row.
+// Encrypts and decrypts the credentials of a connection, each column bound to its row and to whose connection it is.
 import { type AuthMode, isCode } from '../../domain/auth-modes.ts';
-import type { Ciphertext, Credentials, EncryptedCredentials } from '../../domain/connection.ts';
+import type { Ciphertext, Connection, Credentials, EncryptedCredentials } from '../../domain/connection.ts';
 import { renewalSecrets } from '../../domain/refresh-schedule.ts';
 import type { EncryptionContext, Vault } from '../../ports/index.ts';
 
@@ -11,20 +11,30 @@ const COLUMNS = {
   credentials: 'credentials',
 } as const satisfies Record<keyof Credentials, string>;
 
-const contextOf = (id: string, secret: keyof Credentials): EncryptionContext => ({
+/** What the credentials of a connection are bound to. Null: a row of a release that did not know it. */
+export interface CredentialsPlace extends Pick<Connection, 'id' | 'integration'> {
+  owner: string | null;
+  label: string | null;
+}
+
+const contextOf = (
+  { id, integration, owner, label }: CredentialsPlace,
+  secret: keyof Credentials,
+): EncryptionContext => ({
   row: `connections/${id}`,
   column: COLUMNS[secret],
+  bound: [integration, owner, label],
 });
 
-/** For the connection `id`. Null stays null. */
+/** For this connection. Null stays null. */
 export function encryptCredentials(
   vault: Pick<Vault, 'encrypt'>,
-  id: string,
+  place: CredentialsPlace,
   credentials: Credentials,
 ): EncryptedCredentials {
   const encrypt = (secret: keyof Credentials) => {
     const text = credentials[secret];
-    return text === null ? null : vault.encrypt(text, contextOf(id, secret));
+    return text === null ? null : vault.encrypt(text, contextOf(place, secret));
   };
   return {
     accessToken: encrypt('accessToken'),
@@ -34,12 +44,12 @@ export function encryptCredentials(
   };
 }
 
-type Decrypt = (vault: Pick<Vault, 'decrypt'>, id: string, ciphertext: Ciphertext | null) => string | null;
+type Decrypt = (vault: Pick<Vault, 'decrypt'>, place: CredentialsPlace, ciphertext: Ciphertext | null) => string | null;
 
 const decryptOf =
   (secret: keyof Credentials): Decrypt =>
-  (vault, id, ciphertext) =>
-    ciphertext === null ? null : vault.decrypt(ciphertext, contextOf(id, secret));
+  (vault, place, ciphertext) =>
+    ciphertext === null ? null : vault.decrypt(ciphertext, contextOf(place, secret));
 
 /** These throw `VaultError` when the ciphertext is damaged, or its key is not in the ring. */
 export const decryptAccessToken = decryptOf('accessToken');
@@ -50,16 +60,34 @@ export const decryptKeyMaterial = decryptOf('credentials');
 /** What a refresh sends, and what it keeps if the token response leaves it out. Throws `VaultError`. */
 export function decryptRenewalSecrets(
   vault: Pick<Vault, 'decrypt'>,
-  id: string,
+  place: CredentialsPlace,
   encrypted: EncryptedCredentials,
   auth: AuthMode,
 ): Credentials {
   // Lookups need the access token too.
   const usesAccessToken = renewalSecrets(auth).includes('accessToken') || (isCode(auth) && auth.lookups.length > 0);
   return {
-    accessToken: usesAccessToken ? decryptAccessToken(vault, id, encrypted.accessToken) : null,
-    refreshToken: decryptRefreshToken(vault, id, encrypted.refreshToken),
+    accessToken: usesAccessToken ? decryptAccessToken(vault, place, encrypted.accessToken) : null,
+    refreshToken: decryptRefreshToken(vault, place, encrypted.refreshToken),
     idToken: null,
-    credentials: decryptKeyMaterial(vault, id, encrypted.credentials),
+    credentials: decryptKeyMaterial(vault, place, encrypted.credentials),
+  };
+}
+
+/** The same credentials, as this release writes them: for a response that this process, or an earlier one, has received. */
+export function reencryptCredentials(
+  vault: Pick<Vault, 'reencrypt'>,
+  place: CredentialsPlace,
+  encrypted: EncryptedCredentials,
+): EncryptedCredentials {
+  const anew = (secret: keyof Credentials) => {
+    const ciphertext = encrypted[secret];
+    return ciphertext === null ? null : vault.reencrypt(ciphertext, contextOf(place, secret));
+  };
+  return {
+    accessToken: anew('accessToken'),
+    refreshToken: anew('refreshToken'),
+    idToken: anew('idToken'),
+    credentials: anew('credentials'),
   };
 }

@@ -43,12 +43,12 @@ export function createDpopProofs({ store, vault, reader, signProof, access, cloc
       if (refused) return refused;
       // If the owner has connected again meanwhile, the row has another key, and a token bound to it.
       const isNewer = row.connection.generation > read.connection.generation;
-      const newer = isNewer ? decryptAccessToken(vault, id, row.accessToken) : null;
+      const newer = isNewer ? decryptAccessToken(vault, row.connection, row.accessToken) : null;
       const served = newer === null ? read : toServedToken(row.connection, newer, clock);
       const { tokenType, integration, owner, scopes } = served.connection;
       const denied = isNewer && access.denied(call, 'token', integration, owner, id, { scopes });
       if (denied) return denied;
-      const { dpopKey } = parseStoredCredentials(decryptKeyMaterial(vault, id, row.credentials));
+      const { dpopKey } = parseStoredCredentials(decryptKeyMaterial(vault, row.connection, row.credentials));
       if (tokenType !== 'DPoP' || dpopKey === undefined) return refuse(notBound(tokenType));
       const issuedAt = Math.floor(clock.now() / 1_000);
       const { accessToken } = served;

@@ -201,7 +201,7 @@ export function createTokenReader({
   const openRows = (rows: readonly ServedRow[], ticket: ReadTicket) => rows.map((row) => openRow(row, ticket));
 
   function openRow({ connection, accessToken }: ServedRow, ticket: ReadTicket): FoundToken {
-    const token = decryptAccessToken(vault, connection.id, accessToken);
+    const token = decryptAccessToken(vault, connection, accessToken);
     const served = token === null ? null : toServedToken(connection, token, clock);
     if (served && connection.status === 'active') tokenCache.put(served, ticket);
     return { connection, served };

@@ -2,7 +2,7 @@
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import type { ExchangeFault } from '../../broker/tokens/index.ts';
 import type { Fault } from '../../domain/errors.ts';
-import { StoreError } from '../../ports/index.ts';
+import { StoreError, VaultError } from '../../ports/index.ts';
 import type { Answer } from '../answer.ts';
 import { faultDetails, retryAfter } from './fault-details.ts';
 import { PROBLEMS } from './problem-table.ts';
@@ -108,7 +108,8 @@ export function oauthErrorOfThrown(thrown: unknown): OAuthError {
       description: PROBLEMS.store_unavailable.example.detail,
       headers: retryAfter(1),
     };
-  return { status: 500, error: 'server_error', description: PROBLEMS.internal.example.detail };
+  const { detail } = (thrown instanceof VaultError ? PROBLEMS.not_authentic : PROBLEMS.internal).example;
+  return { status: 500, error: 'server_error', description: detail };
 }
 
 const NO_STORE = { 'cache-control': 'no-store', pragma: 'no-cache' };

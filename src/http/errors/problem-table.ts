@@ -5,7 +5,12 @@ import { EXAMPLE } from '../../api/index.ts';
 import type { Fault, FaultCode } from '../../domain/errors.ts';
 
 /** Codes that no use case returns: faults of HTTP, of the store, and defects. */
-export type OwnCode = 'payload_too_large' | 'unsupported_media_type' | 'store_unavailable' | 'internal';
+export type OwnCode =
+  | 'payload_too_large'
+  | 'unsupported_media_type'
+  | 'store_unavailable'
+  | 'not_authentic'
+  | 'internal';
 export type Code = FaultCode | OwnCode;
 
 type JsonSchema = Readonly<Record<string, unknown>>;
@@ -212,6 +217,14 @@ export const PROBLEMS = {
     },
     headers: ['Retry-After', 'RateLimit', 'RateLimit-Policy'],
     example: { code: 'rate_limited', limit: { requests: 600, window: 60 }, retryAfter: 12 },
+  },
+  not_authentic: {
+    status: 500,
+    title: 'What is stored is not authentic',
+    example: {
+      detail:
+        'What is stored of this does not open: something else than a broker has changed it, or it is of another key ring. The log names the row.',
+    },
   },
   internal: {
     status: 500,

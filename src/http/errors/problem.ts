@@ -1,7 +1,7 @@
 // Problems (RFC 9457): from a refusal or an unexpected error to the answer.
 import { EXAMPLE } from '../../api/index.ts';
 import type { Fault } from '../../domain/errors.ts';
-import { StoreError } from '../../ports/index.ts';
+import { StoreError, VaultError } from '../../ports/index.ts';
 import type { Answer } from '../answer.ts';
 import { type FaultDetails, faultDetails, retryAfter } from './fault-details.ts';
 import { type Code, type OwnCode, PROBLEMS, rowOf } from './problem-table.ts';
@@ -16,8 +16,10 @@ export type PlainCode = OwnCode | 'invalid_request' | 'not_found';
 export const problemWith = (code: PlainCode, detail: string, requestId: string): Answer =>
   answer(code, { detail }, requestId);
 
-/** For what a use case or a handler threw: a broken store, or a defect. Says nothing of the error itself. */
+/** For what a use case or a handler threw: a broken store, a secret that does not open, or a defect. Says nothing of the error itself. */
 export function problemOfError(error: unknown, requestId: string): Answer {
+  // Not the error's message: whoever asked may not be allowed to see the row that it names.
+  if (error instanceof VaultError) return answer('not_authentic', PROBLEMS.not_authentic.example, requestId);
   if (!(error instanceof StoreError)) return answer('internal', PROBLEMS.internal.example, requestId);
   return answer('store_unavailable', { ...PROBLEMS.store_unavailable.example, headers: retryAfter(1) }, requestId);
 }

@@ -28,6 +28,7 @@ function codesOf({ security, requestBody, responses }: Operation): Code[] {
   const forCallers = isForCallers(security);
   const codes = new Set<Code>([
     ...named,
+    'not_authentic',
     'internal',
     ...(forCallers ? FOR_CALLERS : []),
     ...(forCallers && requestBody ? WITH_BODY : []),

@@ -58,7 +58,10 @@ const get = createRoute({
   summary: 'Get an integration',
   description: 'Without its secrets.',
   request: { params },
-  responses: { 200: json(IntegrationView, 'The integration'), ...problems('forbidden', 'not_found') },
+  responses: {
+    200: json(IntegrationView, 'The integration'),
+    ...problems('forbidden', 'not_found', 'integration_misconfigured'),
+  },
 });
 
 const list = createRoute({

@@ -31,7 +31,7 @@ async function replaceKeys(orm: Orm, callerId: string, keys: CallerKey[]): Promi
     if (known.has(key.digest))
       await orm
         .update(callerKeys)
-        .set({ expiresAt: key.expiresAt })
+        .set({ expiresAt: key.expiresAt, mac: key.mac ?? null })
         .where(and(ofCaller, eq(callerKeys.digest, key.digest)));
     else await orm.insert(callerKeys).values(key);
 }

@@ -60,6 +60,8 @@ export const integrations = pgTable('integrations', {
   version: integer('version').notNull(),
   createdAt: time('created_at').notNull(),
   updatedAt: time('updated_at').notNull(),
+  /** Null: stored before rows had one, as in the other tables. */
+  mac: text('mac'),
 });
 
 /** No foreign key, since tombstones outlive their integration. Live connections prevent its deletion. */
@@ -174,6 +176,7 @@ export const connectSessions = pgTable(
     createdWith: text('created_with'),
     createdAt: time('created_at').notNull(),
     expiresAt: time('expires_at').notNull(),
+    mac: text('mac'),
   },
   (t) => [
     index('connect_sessions_expiry').on(t.expiresAt),
@@ -228,6 +231,7 @@ export const callers = pgTable('callers', {
   workloads: json<Workload[]>('workloads').notNull(),
   rateLimit: json<RateLimit>('rate_limit'),
   createdAt: time('created_at').notNull(),
+  mac: text('mac'),
 });
 
 export const callerKeys = pgTable(
@@ -242,6 +246,7 @@ export const callerKeys = pgTable(
     createdAt: time('created_at').notNull(),
     expiresAt: time('expires_at'),
     lastUsedAt: time('last_used_at'),
+    mac: text('mac'),
   },
   (t) => [index('caller_keys_of_caller').on(t.callerId)],
 );
@@ -254,6 +259,7 @@ export const pendingRevocations = pgTable(
     connectionId: text('connection_id').notNull(),
     integration: text('integration').notNull(),
     owner: text('owner'),
+    label: text('label'),
     account: json<Account>('account'),
     params: json<Record<string, string>>('params').notNull(),
     captured: json<Record<string, unknown>>('captured').notNull(),

@@ -1,7 +1,8 @@
 // The secrets of the database: key checks, which key encrypts what, and re-encryption, in PostgreSQL.
-import { and, asc, eq, gt, type SQL, sql } from 'drizzle-orm';
+import { and, asc, eq, gt, isNull, type SQL, sql } from 'drizzle-orm';
 import type { AnyPgColumn, PgTable } from 'drizzle-orm/pg-core';
 import type { SecretStore } from '../../ports/index.ts';
+import { CALLERS_CHANGED } from '../shared/caller-rows.ts';
 import {
   nextOf,
   nextRows,
@@ -12,8 +13,11 @@ import {
 } from '../shared/reencryption.ts';
 import {
   type AllSecretsOf,
+  boundColumns,
   keysInUse,
+  macTables,
   namesOf,
+  needsMac,
   needsReencryption,
   type SecretTable,
   secretTables,
@@ -27,9 +31,10 @@ const tables: Secrets[] = Object.values(
   secretTables<PgTable, AnyPgColumn>(schema) satisfies AllSecretsOf<typeof schema>,
 );
 export const secretColumns: string[] = namesOf(tables);
+const authenticated = macTables(schema);
 
 export function createSecretStore({ autocommit, transaction, record }: PostgresAccess): SecretStore {
-  const { keyChecks } = schema;
+  const { connectSessions, keyChecks } = schema;
 
   const nextIds = (secrets: Secrets, kid: string, after: string | undefined, limit: number): Promise<string[]> =>
     autocommit(async (orm) => {
@@ -56,10 +61,42 @@ export function createSecretStore({ autocommit, transaction, record }: PostgresA
         const removed = await orm.delete(keyChecks).where(eq(keyChecks.kid, kid)).returning({ kid: keyChecks.kid });
         if (removed.length > 0) await record(orm, audit);
       }),
+    putKeyCheck: (check, audit) =>
+      transaction(async (orm) => {
+        const { ciphertext } = check;
+        await orm.insert(keyChecks).values(check).onConflictDoUpdate({ target: keyChecks.kid, set: { ciphertext } });
+        await record(orm, audit, CALLERS_CHANGED);
+      }),
     keysInUse: () =>
       autocommit(async (orm) => {
-        const { rows } = await orm.execute<{ kid: string | null; secrets: string }>(keysInUse(tables, 'strpos'));
-        return rows.map(({ kid, secrets }) => ({ kid, secrets: Number(secrets) }));
+        const { rows } = await orm.execute<{ kid: string | null; secrets: string; outdated: string }>(
+          keysInUse(tables, 'strpos'),
+        );
+        return rows.map(({ kid, secrets, outdated }) => ({
+          kid,
+          secrets: Number(secrets),
+          outdated: Number(outdated),
+        }));
+      }),
+    sessionsToAuthenticate: (kid, limit) =>
+      autocommit((orm) =>
+        orm
+          .select()
+          .from(connectSessions)
+          .where(and(eq(connectSessions.status, 'pending'), needsMac(connectSessions.mac, kid)))
+          .orderBy(asc(connectSessions.id))
+          .limit(limit),
+      ),
+    replaceMac: ({ table, id, mac }, before) =>
+      autocommit(async (orm) => {
+        const rows = authenticated[table];
+        const unchanged = before === null ? isNull(rows.mac) : eq(rows.mac, before);
+        const replaced = await orm
+          .update(rows)
+          .set({ mac })
+          .where(and(eq(rows.id, id), unchanged))
+          .returning({ id: rows.id });
+        return replaced.length > 0;
       }),
 
     reencryptBatch: async (kid, after, limit, reencrypt) => {
@@ -85,15 +122,16 @@ export function createSecretStore({ autocommit, transaction, record }: PostgresA
  * Those of them that no other transaction has locked, as they are now. The connection is not locked first, as other
  * transactions do: this one waits for none, so that those that wait for it cannot deadlock.
  */
-async function lockRows(orm: Orm, { table, id, boundTo, columns }: Secrets, ids: string[]): Promise<SecretRow[]> {
+async function lockRows(orm: Orm, one: Secrets, ids: string[]): Promise<SecretRow[]> {
+  const { table, id, boundTo, columns } = one;
   const secrets = Object.fromEntries(Object.values(columns).map((column) => [column.name, column]));
   const rows = await orm
-    .select({ id, boundTo, secrets })
+    .select({ id, boundTo, bound: boundColumns(one), secrets })
     .from(table)
     .where(sql`${id} = any(${sql.param(ids)}::text[])`)
     .orderBy(asc(id))
     .for('no key update', { skipLocked: true });
-  return rows as SecretRow[];
+  return rows.map((row) => ({ ...row, bound: row.bound ?? {} })) as SecretRow[];
 }
 
 /** One statement for all rows: each round trip keeps them locked for longer. */

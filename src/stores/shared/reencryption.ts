@@ -6,6 +6,8 @@ import type { EncryptedSecret, ReencryptedBatch, SecretRowKey } from '../../port
 export interface SecretRow {
   id: string;
   boundTo: string;
+  /** By the names of `boundColumns`. */
+  bound: Record<string, string | null>;
   secrets: Record<string, Ciphertext | null>;
 }
 
@@ -19,8 +21,10 @@ interface NamedTable {
   name: SecretRowKey['table'];
 }
 
-/** The ciphertexts of this key start with it. */
-export const prefixOf = (kid: string): string => `v1.${kid}.`;
+/** The ciphertexts of this key in the present form start with it. */
+export const prefixOf = (kid: string): string => `v2.${kid}.`;
+/** The message authentication codes of this key start with it. */
+export const macPrefixOf = (kid: string): string => `m1.${kid}.`;
 
 /**
  * The next `limit` rows, over all tables in their order. `select`: up to `limit` ids of one table that are due, ascending,
@@ -75,18 +79,18 @@ export function reencryptRows(
 ): TableOutcome {
   const prefix = prefixOf(kid);
   const outcome: TableOutcome = { changed: [], left: [], reencrypted: 0, skipped: ids.length - rows.length };
-  for (const { id, boundTo, secrets } of rows) {
+  for (const { id, boundTo, bound, secrets } of rows) {
     const replaced: Record<string, Ciphertext> = {};
     for (const [column, ciphertext] of Object.entries(secrets)) {
       if (ciphertext === null || ciphertext.startsWith(prefix)) continue;
-      const secret = { table: name, id, column, boundTo, ciphertext };
+      const secret = { table: name, id, column, boundTo, bound: Object.values(bound), ciphertext };
       const replacement = reencrypt(secret);
       if (replacement === undefined) outcome.left.push(secret);
       else replaced[column] = replacement;
     }
     const count = Object.keys(replaced).length;
     outcome.reencrypted += count;
-    if (count > 0) outcome.changed.push({ id, boundTo, secrets: { ...secrets, ...replaced } });
+    if (count > 0) outcome.changed.push({ id, boundTo, bound, secrets: { ...secrets, ...replaced } });
   }
   return outcome;
 }

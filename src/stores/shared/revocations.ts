@@ -14,7 +14,7 @@ export const tombstoneOf = (upstream: 'pending' | 'unsupported', { at }: AuditEn
   }) as const;
 
 export const pendingRevocationOf = (
-  { id: connectionId, integration, owner, account, params, captured }: Connection,
+  { id: connectionId, integration, owner, label, account, params, captured }: Connection,
   credentials: Pick<EncryptedCredentials, 'accessToken' | 'refreshToken'> | undefined,
   nextAt: number,
   audit: AuditEntry,
@@ -24,6 +24,7 @@ export const pendingRevocationOf = (
   connectionId,
   integration,
   owner,
+  label,
   account,
   params,
   captured,

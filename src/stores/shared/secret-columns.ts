@@ -1,9 +1,9 @@
 // Every column that holds a secret, for the schema of any dialect, and the queries that find what a key encrypts.
-import { type Column, not, or, type SQL, sql, type Table } from 'drizzle-orm';
+import { type Column, isNull, not, or, type SQL, sql, type Table } from 'drizzle-orm';
 import type { Ciphertext } from '../../domain/connection.ts';
-import type { SecretRowKey } from '../../ports/index.ts';
+import type { AuthenticatedTable, SecretRowKey } from '../../ports/index.ts';
 import { startsWith } from './filters.ts';
-import { prefixOf } from './reencryption.ts';
+import { macPrefixOf, prefixOf } from './reencryption.ts';
 
 export interface SecretTable<T = Table, C = Column> {
   name: SecretRowKey['table'];
@@ -11,6 +11,8 @@ export interface SecretTable<T = Table, C = Column> {
   id: C;
   /** The row in the encryption context of its secrets: its own, or another. */
   boundTo: C;
+  /** The other values of the encryption context, in its order. */
+  bound: (C | SQL)[];
   columns: Record<string, C>;
 }
 
@@ -19,9 +21,13 @@ type With<T, C, Names extends string> = T & Record<Names, C>;
 interface TablesWithSecrets<T, C> {
   integrations: With<T, C, 'id' | 'clientSecret' | 'privateKey'>;
   grants: With<T, C, 'connectionId' | 'accessToken' | 'refreshToken' | 'idToken' | 'credentials'>;
-  flows: With<T, C, 'stateDigest' | 'verifier' | 'nonce'>;
+  flows: With<T, C, 'stateDigest' | 'sessionId' | 'integration' | 'verifier' | 'nonce'>;
   candidates: With<T, C, 'sessionId' | 'receivedGrant'>;
-  pendingRevocations: With<T, C, 'id' | 'connectionId' | 'accessToken' | 'refreshToken'>;
+  pendingRevocations: With<
+    T,
+    C,
+    'id' | 'connectionId' | 'integration' | 'owner' | 'label' | 'accessToken' | 'refreshToken'
+  >;
   unreadableResponses: With<T, C, 'id' | 'body'>;
 }
 
@@ -53,8 +59,14 @@ export function secretTables<T, C>({
   const pending = pendingRevocations;
   return {
     integrations: own('integrations', integrations, integrations.id, { clientSecret, privateKey }),
-    grants: own('grants', grants, grants.connectionId, { accessToken, refreshToken, idToken, credentials }),
-    flows: own('flows', flows, flows.stateDigest, { verifier, nonce }),
+    grants: {
+      ...own('grants', grants, grants.connectionId, { accessToken, refreshToken, idToken, credentials }),
+      bound: ['integration', 'owner', 'label'].map(ofConnection),
+    },
+    flows: {
+      ...own('flows', flows, flows.stateDigest, { verifier, nonce }),
+      bound: [flows.sessionId, flows.integration],
+    },
     candidates: own('candidates', candidates, candidates.sessionId, { receivedGrant: candidates.receivedGrant }),
     pendingRevocations: {
       ...own('outbox_revocations', pending, pending.id, {
@@ -62,6 +74,7 @@ export function secretTables<T, C>({
         refreshToken: pending.refreshToken,
       }),
       boundTo: pending.connectionId,
+      bound: [pending.integration, pending.owner, pending.label],
     },
     unreadableResponses: own('unreadable_responses', unreadableResponses, unreadableResponses.id, {
       body: unreadableResponses.body,
@@ -69,35 +82,60 @@ export function secretTables<T, C>({
   };
 
   function own<Columns>(name: SecretRowKey['table'], table: T, id: C, columns: Columns) {
-    return { name, table, id, boundTo: id, columns };
+    return { name, table, id, boundTo: id, bound: [] as (C | SQL)[], columns };
   }
 }
+
+/** A column of the connection that a row of `grants` belongs to. */
+const ofConnection = (column: string): SQL =>
+  sql`(select ${sql.raw(column)} from connections where connections.id = grants.connection_id)`;
+
+/** The values of a `bound`, by the names that `boundIn` reads. */
+export const boundColumns = <C>({ bound }: { bound: (C | SQL)[] }): Record<string, C | SQL> =>
+  Object.fromEntries(bound.map((column, i) => [`bound${i}`, column]));
+
+/** The ids of the rows that are authenticated, and their codes, by their tables. */
+export const macTables = <T extends Record<'integrations' | 'callers' | 'callerKeys' | 'connectSessions', unknown>>(
+  schema: T,
+) =>
+  ({
+    integrations: schema.integrations as T['integrations'],
+    callers: schema.callers as T['callers'],
+    caller_keys: schema.callerKeys as T['callerKeys'],
+    connect_sessions: schema.connectSessions as T['connectSessions'],
+  }) satisfies Record<AuthenticatedTable, unknown>;
 
 /** `table.column` of every secret, the checks of the keys apart. */
 export const namesOf = (tables: SecretTable[]): string[] =>
   tables.flatMap(({ name, columns }) => Object.values(columns).map((column) => `${name}.${column.name}`));
 
-/** Rows with a secret that this key does not encrypt. */
+/** Rows with a secret that this key does not encrypt, or not in the present form. */
 export const needsReencryption = ({ columns }: SecretTable, kid: string): SQL | undefined =>
   or(...Object.values(columns).map((column) => not(startsWith(column, prefixOf(kid)))));
 
+/** Rows without a code of this key. */
+export const needsMac = (mac: Column, kid: string): SQL | undefined =>
+  or(isNull(mac), not(startsWith(mac, macPrefixOf(kid))));
+
 /**
- * Counts the secrets by key: `kid`, `secrets`. One statement, so that a secret that moves from table to table meanwhile is
+ * Counts the secrets by key: `kid`, `secrets`, `outdated`. One statement, so that a secret that moves from table to table meanwhile is
  * counted once. `position`: the dialect's function for the position of a text in another.
  */
 export function keysInUse(tables: SecretTable[], position: 'instr' | 'strpos'): SQL {
   const kids = tables.flatMap(({ table, columns }) =>
     Object.values(columns).map(
-      (column) => sql`select ${kidIn(column, position)} as kid from ${table} where ${column} is not null`,
+      (column) => sql`select ${kidIn(column, position)} as kid, substr(${column}, 1, 3) as envelope
+        from ${table} where ${column} is not null`,
     ),
   );
   const all = sql.join(kids, sql` union all `);
-  return sql`select kid, count(*) as secrets from (${all}) as secrets_by_key group by kid order by kid`;
+  return sql`select kid, count(*) as secrets, sum(case when envelope = 'v1.' then 1 else 0 end) as outdated
+    from (${all}) as secrets_by_key group by kid order by kid`;
 }
 
-/** The kid in `v1.<kid>.…`, or null. Not LIKE: a kid may hold `_`, which LIKE takes for any character. */
+/** The kid in `v1.<kid>.…` or `v2.<kid>.…`, or null. Not LIKE: a kid may hold `_`, which LIKE takes for any character. */
 const kidIn = (column: Column, position: 'instr' | 'strpos'): SQL => {
   const rest = sql`substr(${column}, 4, 33)`;
   const dot = sql`${sql.raw(position)}(${rest}, '.')`;
-  return sql`case when substr(${column}, 1, 3) = 'v1.' and ${dot} > 1 then substr(${rest}, 1, ${dot} - 1) end`;
+  return sql`case when substr(${column}, 1, 3) in ('v1.', 'v2.') and ${dot} > 1 then substr(${rest}, 1, ${dot} - 1) end`;
 };

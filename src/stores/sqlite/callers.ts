@@ -35,7 +35,7 @@ function replaceKeys(orm: SqliteAccess['orm'], callerId: string, keys: CallerKey
     if (known.has(key.digest))
       orm
         .update(callerKeys)
-        .set({ expiresAt: key.expiresAt })
+        .set({ expiresAt: key.expiresAt, mac: key.mac ?? null })
         .where(and(ofCaller, eq(callerKeys.digest, key.digest)))
         .run();
     else orm.insert(callerKeys).values(key).run();

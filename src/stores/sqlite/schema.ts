@@ -37,6 +37,8 @@ export const integrations = sqliteTable('integrations', {
   version: integer('version').notNull(),
   createdAt: integer('created_at').notNull(),
   updatedAt: integer('updated_at').notNull(),
+  /** Null: stored before rows had one, as in the other tables. */
+  mac: text('mac'),
 });
 
 /** No foreign key, since tombstones outlive their integration. Live connections prevent its deletion. */
@@ -150,6 +152,7 @@ export const connectSessions = sqliteTable(
     createdWith: text('created_with'),
     createdAt: integer('created_at').notNull(),
     expiresAt: integer('expires_at').notNull(),
+    mac: text('mac'),
   },
   (t) => [
     index('connect_sessions_expiry').on(t.expiresAt),
@@ -204,6 +207,7 @@ export const callers = sqliteTable('callers', {
   workloads: json<Workload[]>('workloads').notNull(),
   rateLimit: json<RateLimit>('rate_limit'),
   createdAt: integer('created_at').notNull(),
+  mac: text('mac'),
 });
 
 export const callerKeys = sqliteTable(
@@ -218,6 +222,7 @@ export const callerKeys = sqliteTable(
     createdAt: integer('created_at').notNull(),
     expiresAt: integer('expires_at'),
     lastUsedAt: integer('last_used_at'),
+    mac: text('mac'),
   },
   (t) => [index('caller_keys_of_caller').on(t.callerId)],
 );
@@ -230,6 +235,7 @@ export const pendingRevocations = sqliteTable(
     connectionId: text('connection_id').notNull(),
     integration: text('integration').notNull(),
     owner: text('owner'),
+    label: text('label'),
     account: json<Account>('account'),
     params: json<Record<string, string>>('params').notNull(),
     captured: json<Record<string, unknown>>('captured').notNull(),

@@ -1,13 +1,17 @@
 // The secrets of the database: key checks, which key encrypts what, and re-encryption, in SQLite.
-import { and, asc, eq, gt, inArray, sql } from 'drizzle-orm';
+import { and, asc, eq, gt, inArray, isNull, sql } from 'drizzle-orm';
 import type { SQLiteColumn, SQLiteTable } from 'drizzle-orm/sqlite-core';
-import type { SecretStore } from '../../ports/index.ts';
+import type { KeyUse, SecretStore } from '../../ports/index.ts';
+import { CALLERS_CHANGED } from '../shared/caller-rows.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
 import { nextOf, nextRows, outcomeOf, reencryptRows, type SecretRow } from '../shared/reencryption.ts';
 import {
   type AllSecretsOf,
+  boundColumns,
   keysInUse,
+  macTables,
   namesOf,
+  needsMac,
   needsReencryption,
   type SecretTable,
   secretTables,
@@ -21,9 +25,10 @@ const tables: Secrets[] = Object.values(
   secretTables<SQLiteTable, SQLiteColumn>(schema) satisfies AllSecretsOf<typeof schema>,
 );
 export const secretColumns: string[] = namesOf(tables);
+const authenticated = macTables(schema);
 
 export function createSecretStore({ orm, read, write, record }: SqliteAccess): SecretStore {
-  const { keyChecks } = schema;
+  const { connectSessions, keyChecks } = schema;
 
   const nextIds = (secrets: Secrets, kid: string, after: string | undefined, limit: number): Promise<string[]> =>
     read(() => {
@@ -40,10 +45,16 @@ export function createSecretStore({ orm, read, write, record }: SqliteAccess): S
     });
 
   /** Those of them that are still there; no other process changes them until the operation ends. */
-  function current({ table, id, boundTo, columns }: Secrets, ids: string[]): SecretRow[] {
+  function current(one: Secrets, ids: string[]): SecretRow[] {
+    const { table, id, boundTo, columns } = one;
     const secrets = Object.fromEntries(Object.values(columns).map((column) => [column.name, column]));
-    const rows = orm.select({ id, boundTo, secrets }).from(table).where(inArray(id, ids)).orderBy(asc(id)).all();
-    return rows as SecretRow[];
+    const rows = orm
+      .select({ id, boundTo, bound: boundColumns(one), secrets })
+      .from(table)
+      .where(inArray(id, ids))
+      .orderBy(asc(id))
+      .all();
+    return rows.map((row) => ({ ...row, bound: row.bound ?? {} })) as SecretRow[];
   }
 
   /** Preparing them takes a few hundred microseconds, so only when they are needed, and once. */
@@ -70,7 +81,35 @@ export function createSecretStore({ orm, read, write, record }: SqliteAccess): S
       write(() => {
         if (orm.delete(keyChecks).where(eq(keyChecks.kid, kid)).run().changes > 0) record(audit);
       }),
-    keysInUse: () => read(() => orm.all<{ kid: string | null; secrets: number }>(keysInUse(tables, 'instr'))),
+    putKeyCheck: (check, audit) =>
+      write(() => {
+        const { ciphertext } = check;
+        orm.insert(keyChecks).values(check).onConflictDoUpdate({ target: keyChecks.kid, set: { ciphertext } }).run();
+        record(audit, CALLERS_CHANGED);
+      }),
+    keysInUse: () => read(() => orm.all<KeyUse>(keysInUse(tables, 'instr'))),
+    sessionsToAuthenticate: (kid, limit) =>
+      read(() =>
+        orm
+          .select()
+          .from(connectSessions)
+          .where(and(eq(connectSessions.status, 'pending'), needsMac(connectSessions.mac, kid)))
+          .orderBy(asc(connectSessions.id))
+          .limit(limit)
+          .all(),
+      ),
+    replaceMac: ({ table, id, mac }, before) =>
+      write(() => {
+        const rows = authenticated[table];
+        const unchanged = before === null ? isNull(rows.mac) : eq(rows.mac, before);
+        return (
+          orm
+            .update(rows)
+            .set({ mac })
+            .where(and(eq(rows.id, id), unchanged))
+            .run().changes > 0
+        );
+      }),
 
     reencryptBatch: async (kid, after, limit, reencrypt) => {
       // Before the file is locked: where little is left to do, the scan is long.

@@ -62,11 +62,11 @@ describe('encrypt', () => {
     const ciphertext = ringOf(`main_1:${key.toString('base64url')}`).encrypt('gho_ünïcode 🔑', grant);
 
     const [version, kid, nonce, body] = ciphertext.split('.');
-    expect([version, kid]).toEqual(['v1', 'main_1']);
+    expect([version, kid]).toEqual(['v2', 'main_1']);
     const bytes = Buffer.from(body!, 'base64url');
     const rowKey = Buffer.from(hkdfSync('sha256', key, Buffer.alloc(0), Buffer.from('connections/con_1'), 32));
     const decipher = createDecipheriv('aes-256-gcm', rowKey, Buffer.from(nonce!, 'base64url'));
-    decipher.setAAD(Buffer.from('["v1","main_1","connections/con_1","access_token"]'));
+    decipher.setAAD(Buffer.from('["v2","main_1","connections/con_1","access_token"]'));
     decipher.setAuthTag(bytes.subarray(bytes.length - 16));
     const text = Buffer.concat([decipher.update(bytes.subarray(0, bytes.length - 16)), decipher.final()]);
     expect(text.toString('utf8')).toBe('gho_ünïcode 🔑');
@@ -81,7 +81,7 @@ describe('encrypt', () => {
       const bytes = Buffer.from(body!, 'base64url');
       const decipher = createDecipheriv('aes-256-gcm', rowKey, Buffer.from(nonce!, 'base64url'));
       // The additional data is right in both cases: only the key differs.
-      decipher.setAAD(Buffer.from(JSON.stringify(['v1', 'k', grant.row, grant.column])));
+      decipher.setAAD(Buffer.from(JSON.stringify(['v2', 'k', grant.row, grant.column])));
       decipher.setAuthTag(bytes.subarray(-16));
       return decipher.update(bytes.subarray(0, -16), undefined, 'utf8') + decipher.final('utf8');
     };
@@ -166,7 +166,7 @@ describe('decrypt', () => {
       `${ciphertext}=`,
       `${ciphertext}\n`,
       ` ${ciphertext}`,
-      ciphertext.replace('v1', 'v01'),
+      ciphertext.replace('v2', 'v02'),
       `${ciphertext}.`,
     ])
       expect(codeOf(() => ring.decrypt(spelling as Ciphertext, grant))).toBe('malformed');
@@ -174,14 +174,14 @@ describe('decrypt', () => {
 
   it('throws only VaultError, for any input', () => {
     const nearly = fc
-      .tuple(fc.constantFrom('v1', 'v2', ''), fc.constantFrom('k1', 'k2', ''), anyText, anyText)
+      .tuple(fc.constantFrom('v1', 'v2', 'v3', ''), fc.constantFrom('k1', 'k2', ''), anyText, anyText)
       .map((parts) => parts.join('.'));
     fc.assert(
       fc.property(
         fc.oneof(
           anyText,
           nearly,
-          fc.base64String().map((s) => `v1.k1.${s.slice(0, 16)}.${s}`),
+          fc.base64String().map((s) => `v2.k1.${s.slice(0, 16)}.${s}`),
         ),
         (text) => {
           expect(codeOf(() => ring.decrypt(text as Ciphertext, grant))).toMatch(/malformed|unknown_key|not_openable/);
@@ -269,11 +269,15 @@ describe('proving the ring', () => {
     const second = proveKeyRing(rotated, first.missing);
     expect(second).toMatchObject({ issues: [], missing: [{ kid: 'k2' }] });
     expect(second.missing.map(({ ciphertext }) => kidOf(ciphertext))).toEqual(['k2']);
-    expect(proveKeyRing(rotated, [...first.missing, ...second.missing])).toEqual({ issues: [], missing: [] });
+    expect(proveKeyRing(rotated, [...first.missing, ...second.missing])).toEqual({
+      issues: [],
+      protection: 'enforced',
+      missing: [],
+    });
   });
 
   it('distinguishes a missing key from another key of the same kid', () => {
-    const checks = [ring.check('k1')];
+    const checks = [ring.check('k1', 'enforced')];
     expect(proveKeyRing(ringOf(K2), checks).issues).toEqual([
       'key k1 encrypted this database and is not in VALETKEY_KEYS',
     ]);
@@ -285,7 +289,7 @@ describe('proving the ring', () => {
   it('refuses a check of another key, a damaged one and another text', () => {
     const both = ringOf(`${K1},${K2}`);
     const wrong = [
-      both.check('k2').ciphertext,
+      both.check('k2', 'enforced').ciphertext,
       'rubbish' as Ciphertext,
       both.encrypt('x', { row: 'key_checks/k1', column: 'sealed' }),
     ];

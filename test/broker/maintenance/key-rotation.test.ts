@@ -11,7 +11,8 @@ import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import { createAudit } from '../../../src/broker/audit/index.ts';
 import { rotateKeys } from '../../../src/broker/maintenance/key-rotation.ts';
 import { keyRotationText } from '../../../src/broker/maintenance/key-rotation-report.ts';
-import { encryptCredentials } from '../../../src/broker/secrets/token-encryption.ts';
+import { integrationRow } from '../../../src/broker/secrets/authenticated-rows.ts';
+import { decryptAccessToken, encryptCredentials } from '../../../src/broker/secrets/token-encryption.ts';
 import type { Ciphertext } from '../../../src/domain/connection.ts';
 import type { Rescue, Store, Vault } from '../../../src/ports/index.ts';
 import { openRescue } from '../../../src/stores/sqlite/rescue-file.ts';
@@ -42,11 +43,17 @@ interface Options {
   rescue?: Rescue;
 }
 
+/** Authenticated by this key. */
+function integrationBy(kid: keyof typeof ENTRIES) {
+  const integration = anIntegration({ clientSecret: null, privateKey: null });
+  return { ...integration, mac: ringOf(kid).authenticate(integrationRow(integration)) };
+}
+
 async function aStore(...kids: (keyof typeof ENTRIES)[]) {
   const store = await openSqlite('file::memory:');
   onTestFinished(() => store.close());
-  await store.putIntegration(anIntegration({ clientSecret: null, privateKey: null }), anEntry());
-  for (const kid of kids) await store.addKeyCheck(ringOf(kid).check(kid));
+  await store.putIntegration(integrationBy(kids[0] ?? 'old'), anEntry());
+  for (const kid of kids) await store.addKeyCheck(ringOf(kid).check(kid, 'enforced'));
   return store;
 }
 
@@ -61,6 +68,8 @@ function aRescue(): Rescue {
   return rescue;
 }
 
+const placeOf = (id: string) => ({ id, integration: 'slack', owner: `owner of ${id}`, label: 'work' });
+
 /** A connection whose tokens contain its id. */
 async function addConnection(store: Store, kid: keyof typeof ENTRIES): Promise<string> {
   const { id } = aConnection();
@@ -70,7 +79,7 @@ async function addConnection(store: Store, kid: keyof typeof ENTRIES): Promise<s
     idToken: null,
     credentials: null,
   };
-  await connected(store, { id }, encryptCredentials(ringOf(kid), id, credentials));
+  await connected(store, placeOf(id), encryptCredentials(ringOf(kid), placeOf(id), credentials));
   return id;
 }
 
@@ -78,7 +87,7 @@ const kids = async (store: Store) => (await store.keyChecks()).map(({ kid }) => 
 
 async function expectServed(store: Store, vault: Vault, id: string) {
   const ciphertext = (await store.servedRow(id))!.accessToken!;
-  expect(vault.decrypt(ciphertext, { row: `connections/${id}`, column: 'access_token' })).toBe(`access of ${id}`);
+  expect(decryptAccessToken(vault, placeOf(id), ciphertext)).toBe(`access of ${id}`);
 }
 
 test('key rotation: re-encrypts more rows than fit in a batch; the new key alone decrypts them', async () => {
@@ -94,8 +103,11 @@ test('key rotation: re-encrypts more rows than fit in a batch; the new key alone
     remaining: [],
     rescued: 0,
     unopenable: { count: 0, named: [] },
+    authenticated: 1,
+    inauthentic: [],
+    protection: 'enforced',
   });
-  expect(await store.keysInUse()).toEqual([{ kid: 'new', secrets: 460 }]);
+  expect(await store.keysInUse()).toEqual([{ kid: 'new', secrets: 460, outdated: 0 }]);
   for (const id of ids) await expectServed(store, ringOf('new'), id);
   expect(await kids(store)).toEqual(['new']);
   expect(proveKeyRing(ringOf('new'), await store.keyChecks()).issues).toEqual([]);
@@ -180,6 +192,9 @@ test('key rotation: names a secret that cannot be decrypted, leaves it as it is 
     remaining: [{ kid: 'old', secrets: 1 }],
     rescued: 0,
     unopenable: { count: 1, named: [{ ...column, reason: 'not_openable' }] },
+    authenticated: 1,
+    inauthentic: [],
+    protection: 'enforced',
   });
   for (const other of [before, after]) await expectServed(store, ringOf('new'), other);
   expect((await store.servedRow(id))?.accessToken).toBe(broken);
@@ -227,13 +242,13 @@ test('key rotation: keeps a key while the rescue file has secrets under it', asy
   const store = await aStore('old', 'new');
   const id = await addConnection(store, 'old');
   const rescue = aRescue();
-  const grant = encryptCredentials(ringOf('old'), id, {
+  const grant = encryptCredentials(ringOf('old'), placeOf(id), {
     accessToken: 'a',
     refreshToken: 'r',
     idToken: null,
     credentials: null,
   });
-  const { integration, owner, params, captured } = aConnection({ id });
+  const { integration, owner, params, captured } = aConnection(placeOf(id));
   const held = { fence: 1, generation: 1 };
   const connection = { connectionId: id, integration, owner, params, captured };
   const pending = { attempt: 'att_1', ...connection, held, change: someRefreshedFields(), grant };
@@ -253,13 +268,13 @@ test('key rotation: re-encrypts secrets that are replayed from the rescue file m
   const store = await aStore('old', 'new');
   const rescue = aRescue();
   const id = aConnection().id;
-  const grant = encryptCredentials(ringOf('old'), id, {
+  const grant = encryptCredentials(ringOf('old'), placeOf(id), {
     accessToken: `access of ${id}`,
     refreshToken: 'r',
     idToken: null,
     credentials: null,
   });
-  const { integration, owner, params, captured } = aConnection({ id });
+  const { integration, owner, params, captured } = aConnection(placeOf(id));
   const held = { fence: 1, generation: 1 };
   await rescue.add({
     attempt: 'att_1',
@@ -275,7 +290,7 @@ test('key rotation: re-encrypts secrets that are replayed from the rescue file m
   let pauses = 0;
   const meanwhile = async () => {
     if (++pauses !== 2) return;
-    await connected(store, { id }, grant);
+    await connected(store, placeOf(id), grant);
     await rescue.remove('att_1');
   };
   expect(await run(store, { rescue, meanwhile })).toMatchObject({ reencrypted: 2, removable: ['old'], remaining: [] });

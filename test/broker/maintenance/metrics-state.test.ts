@@ -23,6 +23,7 @@ function counted() {
         if (isDown) throw new StoreError('down');
       },
     },
+    vault: { protection: () => 'enforced' },
     engine: { state: () => ({ inFlight: 0, circuitBreakers: [], rescued: 0 }) },
     auditBuffer: { state: () => ({ waiting: 0, lost: 0 }) },
     cache: { changeFeedLagMs: () => 0 },

@@ -1,9 +1,11 @@
 // The commit of a refresh: no response is lost, whatever the store does. On a real store and a real rescue file.
+import { createSecretKey, randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { createKeyRing } from '../../../src/adapters/keyring/keyring.ts';
 import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import { createAccess } from '../../../src/broker/audit/access.ts';
 import { createAuditBuffer } from '../../../src/broker/audit/audit-buffer.ts';
@@ -32,6 +34,8 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
+const vault = createKeyRing([{ kid: 'k1', key: createSecretKey(randomBytes(32)) }]);
+
 type CommitterParts = Parameters<typeof createCommitter>[0];
 
 /** A store that fails this many times, then works. */
@@ -51,7 +55,7 @@ function committerOn(
   recentCommits?: CommitterParts['recentCommits'],
 ) {
   const access = createAccess({ auditBuffer: createAuditBuffer({ store, log }), clock });
-  const committer = createCommitter({ store: on, rescue: into, recentCommits, access, clock, log });
+  const committer = createCommitter({ store: on, vault, rescue: into, recentCommits, access, clock, log });
   onTestFinished(() => committer.stop());
   return committer;
 }

@@ -97,9 +97,9 @@ const callOf = (permission: Permission = everything): Call => ({
 async function add(given: Partial<Connection> = {}, token: string | null = 'a token'): Promise<Connection> {
   const connection = aConnection(given);
   const secrets = { accessToken: token, refreshToken: 'rt', idToken: null, credentials: null };
-  expect(
-    await store.addConnection(connection, encryptCredentials(vault, connection.id, secrets), null, anEntry()),
-  ).toBe('added');
+  expect(await store.addConnection(connection, encryptCredentials(vault, connection, secrets), null, anEntry())).toBe(
+    'added',
+  );
   return connection;
 }
 const slotOf = ({ integration, owner, label }: Connection) => ({ integration, owner, label });

@@ -11,6 +11,7 @@ import { type RunningBroker, startBroker } from '../../../demo/broker.ts';
 import { type LocalProvider, startProvider } from '../../../demo/provider.ts';
 import { signProof } from '../../../src/adapters/jwt/sign.ts';
 import { createKeyRing, generateKey, parseKeyRing } from '../../../src/adapters/keyring/keyring.ts';
+import { type CredentialsPlace, decryptKeyMaterial } from '../../../src/broker/secrets/token-encryption.ts';
 import type { Ciphertext } from '../../../src/domain/connection.ts';
 import type { Json } from '../../support/broker.ts';
 import { bundled } from '../../support/bundle.ts';
@@ -150,12 +151,14 @@ const boundTo = (token: unknown) => decodeJwt<{ cnf: { jkt: string } }>(String(t
 function keyOf(id: string): string {
   const database = new Database(join(folder, 'valetkey.db'), { readonly: true });
   const row = database
-    .prepare<string, { credentials: Ciphertext }>('select credentials from grants where connection_id = ?')
+    .prepare<string, CredentialsPlace & { credentials: Ciphertext }>(
+      'select c.*, g.credentials from connections c join grants g on g.connection_id = c.id where c.id = ?',
+    )
     .get(id);
   database.close();
   const ring = parseKeyRing(RING);
   if (!row || !ring.ok) throw new Error('there is no key');
-  const text = createKeyRing(ring.keys).decrypt(row.credentials, { row: `connections/${id}`, column: 'credentials' });
+  const text = decryptKeyMaterial(createKeyRing(ring.keys), row, row.credentials)!;
   return (JSON.parse(text) as { 'dpop:key': string })['dpop:key'];
 }
 

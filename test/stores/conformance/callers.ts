@@ -64,7 +64,15 @@ export function callers(at: Opened): void {
   test('an update replaces all of a caller but createdAt and its keys', async () => {
     const { caller, key } = await added();
     const [audit, again] = [anEntry(), anEntry()];
-    const other = { id: caller.id, name: 'other', permissions: [], workloads: [], rateLimit: null, createdAt: NOW + 9 };
+    const other = {
+      id: caller.id,
+      name: 'other',
+      permissions: [],
+      workloads: [],
+      rateLimit: null,
+      createdAt: NOW + 9,
+      mac: null,
+    };
     expect(await at.store.updateCaller(other, audit)).toBe('updated');
     expect(await recorded(at.store, audit)).toBe(true);
     expect(await at.store.callers()).toEqual([{ caller: { ...other, createdAt: NOW }, keys: [key] }]);

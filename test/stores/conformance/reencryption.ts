@@ -16,7 +16,7 @@ import {
 import type { Opened } from './index.ts';
 
 let made = 0;
-const by = (kid: string) => `v1.${kid}.n.${++made}` as Ciphertext;
+const by = (kid: string) => `v2.${kid}.n.${++made}` as Ciphertext;
 const credentialsBy = (kid: string) => ({
   accessToken: by(kid),
   refreshToken: by(kid),
@@ -58,30 +58,45 @@ export function reencryption(at: Opened): void {
       const texts = await elsewhere('new');
       const of = (table: string) => texts.filter((text) => text.table === table);
       const { clientSecret, privateKey } = (await at.store.integration('slack'))!;
-      const set = { table: 'integrations', id: 'slack', boundTo: 'slack' };
+      const set = { table: 'integrations', id: 'slack', boundTo: 'slack', bound: [] };
       expect(of('integrations')).toEqual([
         { ...set, column: 'client_secret', ciphertext: clientSecret },
         { ...set, column: 'private_key', ciphertext: privateKey },
       ]);
-      const granted = { table: 'grants', id: connection.id, boundTo: connection.id };
+      const granted = {
+        table: 'grants',
+        id: connection.id,
+        boundTo: connection.id,
+        bound: ['slack', connection.owner, connection.label],
+      };
       expect(of('grants')).toEqual([
         { ...granted, column: 'access_token', ciphertext: credentials.accessToken },
         { ...granted, column: 'refresh_token', ciphertext: credentials.refreshToken },
         { ...granted, column: 'id_token', ciphertext: credentials.idToken },
         { ...granted, column: 'credentials', ciphertext: credentials.credentials },
       ]);
-      const flowing = { table: 'flows', id: flow.stateDigest, boundTo: flow.stateDigest };
+      const flowing = {
+        table: 'flows',
+        id: flow.stateDigest,
+        boundTo: flow.stateDigest,
+        bound: [flow.sessionId, 'slack'],
+      };
       expect(of('flows')).toEqual([
         { ...flowing, column: 'verifier', ciphertext: flow.verifier },
         { ...flowing, column: 'nonce', ciphertext: flow.nonce },
       ]);
-      const owed = { table: 'outbox_revocations', id: revocation.id, boundTo: revocation.connectionId };
+      const owed = {
+        table: 'outbox_revocations',
+        id: revocation.id,
+        boundTo: revocation.connectionId,
+        bound: ['slack', 'user:1', 'work'],
+      };
       expect(of('outbox_revocations')).toEqual([
         { ...owed, column: 'access_token', ciphertext: revocation.accessToken },
         { ...owed, column: 'refresh_token', ciphertext: revocation.refreshToken },
       ]);
       expect(texts).toHaveLength(10);
-      expect(await at.store.keysInUse()).toEqual([{ kid: 'old', secrets: 10 }]);
+      expect(await at.store.keysInUse()).toEqual([{ kid: 'old', secrets: 10, outdated: 0 }]);
       expect(await elsewhere('old')).toEqual([]);
     });
 
@@ -95,8 +110,8 @@ export function reencryption(at: Opened): void {
       expect((await elsewhere('new')).filter(({ table }) => table === 'grants')).toHaveLength(1);
       await at.store.putIntegration(anIntegration({ clientSecret: null, privateKey: null }), anEntry());
       expect(await at.store.keysInUse()).toEqual([
-        { kid: 'new', secrets: 1 },
-        { kid: 'old', secrets: 1 },
+        { kid: 'new', secrets: 1, outdated: 0 },
+        { kid: 'old', secrets: 1, outdated: 0 },
       ]);
     });
 
@@ -110,16 +125,17 @@ export function reencryption(at: Opened): void {
         const found = await elsewhere(kid);
         expect(found.map(({ id }) => id).sort()).toEqual(all.filter((one) => one !== kid).sort());
         const inUse = await at.store.keysInUse();
-        for (const one of all) expect(inUse).toContainEqual({ kid: one, secrets: 1 });
+        for (const one of all) expect(inUse).toContainEqual({ kid: one, secrets: 1, outdated: 0 });
       },
     );
 
-    test.each(['', 'x', 'v1.', 'v1..n.c', 'v2.new.n.c', 'V1.new.n.c', `v1.${'k'.repeat(40)}.n.c`, 'v1.new'])(
+    test.each(['', 'x', 'v1.', 'v1..n.c', 'v2..n.c', 'v3.new.n.c', 'V2.new.n.c', `v2.${'k'.repeat(40)}.n.c`, 'v2.new'])(
       'have no key in the text %j',
       async (text) => {
         const broken = aRevocation({ accessToken: text as Ciphertext, refreshToken: by('new') });
         await at.store.addPendingRevocation(broken);
-        expect(await at.store.keysInUse()).toContainEqual({ kid: null, secrets: 1 });
+        const outdated = text.startsWith('v1.') ? 1 : 0;
+        expect(await at.store.keysInUse()).toContainEqual({ kid: null, secrets: 1, outdated });
         expect(named(await elsewhere('new'))).toEqual([`outbox_revocations ${broken.id} access_token`]);
       },
     );
@@ -147,7 +163,7 @@ export function reencryption(at: Opened): void {
       const integration = await at.store.integration('slack');
       const { reencrypted, left, skipped, next, became } = await reencryptAll();
       expect({ reencrypted, left, skipped, next }).toEqual({ reencrypted: 10, left: [], skipped: 0, next: null });
-      expect(await at.store.keysInUse()).toEqual([{ kid: 'new', secrets: 10 }]);
+      expect(await at.store.keysInUse()).toEqual([{ kid: 'new', secrets: 10, outdated: 0 }]);
       expect(await at.store.integration('slack')).toEqual({
         ...integration,
         clientSecret: became.get('integrations client_secret'),
@@ -198,7 +214,7 @@ export function reencryption(at: Opened): void {
       } while (after !== null);
       // Integration (2) and two grants (4 each), three grants, then the flow and the revocation (2 each).
       expect(steps).toEqual([10, 12, 4]);
-      expect(await at.store.keysInUse()).toEqual([{ kid: 'new', secrets: 26 }]);
+      expect(await at.store.keysInUse()).toEqual([{ kid: 'new', secrets: 26, outdated: 0 }]);
     });
 
     test('concurrent calls re-encrypt each secret once', async () => {

@@ -37,6 +37,7 @@ export function revocations(at: Opened): void {
         connectionId: connection.id,
         integration: connection.integration,
         owner: connection.owner,
+        label: connection.label,
         account: connection.account,
         params: connection.params,
         captured: connection.captured,

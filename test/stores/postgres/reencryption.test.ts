@@ -7,7 +7,7 @@ import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import { createAccess } from '../../../src/broker/audit/access.ts';
 import { createAuditBuffer } from '../../../src/broker/audit/audit-buffer.ts';
 import { rotateKeys } from '../../../src/broker/maintenance/key-rotation.ts';
-import { encryptCredentials } from '../../../src/broker/secrets/token-encryption.ts';
+import { decryptAccessToken, encryptCredentials } from '../../../src/broker/secrets/token-encryption.ts';
 import type { Ciphertext } from '../../../src/domain/connection.ts';
 import type { EncryptedSecret, Store } from '../../../src/ports/index.ts';
 import { openRescue } from '../../../src/stores/sqlite/rescue-file.ts';
@@ -41,7 +41,7 @@ async function replicas(count: number): Promise<{ url: string; stores: Store[] }
     stores.push(await openTestStore(url));
   }
   await stores[0]!.putIntegration(anIntegration({ clientSecret: null, privateKey: null }), anEntry());
-  for (const kid of ['old', 'new']) await stores[0]!.addKeyCheck(both.check(kid));
+  for (const kid of ['old', 'new']) await stores[0]!.addKeyCheck(both.check(kid, 'enforced'));
   return { url, stores };
 }
 
@@ -55,7 +55,8 @@ async function adopted(store: Store, count: number): Promise<string[]> {
       idToken: null,
       credentials: null,
     };
-    return connected(store, { id }, encryptCredentials(old, id, grant));
+    const connection = aConnection({ id });
+    return connected(store, connection, encryptCredentials(old, connection, grant));
   };
   await inBatches(ids, adopt);
   return ids;
@@ -89,8 +90,8 @@ test('three concurrent rotations re-encrypt each secret once, and all succeed', 
   for (const one of done)
     expect(one).toMatchObject({ secrets: 600, remaining: [], removable: ['old'], unopenable: { count: 0 } });
   for (const id of ids) {
-    const accessToken = (await stores[0]!.servedRow(id))!.accessToken!;
-    expect(fresh.decrypt(accessToken, { row: `connections/${id}`, column: 'access_token' })).toBe(`access of ${id}`);
+    const { connection, accessToken } = (await stores[0]!.servedRow(id))!;
+    expect(decryptAccessToken(fresh, connection, accessToken)).toBe(`access of ${id}`);
   }
   const { data } = await stores[0]!.audit({ action: 'key.retired' }, FIRST);
   expect(data).toHaveLength(1);
@@ -101,7 +102,7 @@ test('refreshes during a rotation: each is committed, none waits for long, and n
   const broker = stores[0]!;
   /** Identifies a ciphertext, whichever key it names. */
   const identify = (ciphertext: string | null | undefined) => ciphertext?.split('.')[2];
-  const reencrypt = ({ ciphertext }: EncryptedSecret) => ciphertext.replace(/^v1\.\w+\./, 'v1.new.') as Ciphertext;
+  const reencrypt = ({ ciphertext }: EncryptedSecret) => ciphertext.replace(/^v2\.\w+\./, 'v2.new.') as Ciphertext;
   const connections = await Promise.all(Array.from({ length: 100 }, () => connected(broker)));
   let isOver = false;
   let slowest = 0;
@@ -114,7 +115,7 @@ test('refreshes during a rotation: each is committed, none waits for long, and n
       const claimed = await broker.claim(id, { attempt: 'att_1', generation, now: NOW, monotonic: 0 });
       if (typeof claimed === 'string') throw new Error(claimed);
       if (last !== undefined) expect(identify(claimed.credentials.accessToken)).toBe(last);
-      const grant = someCredentials({ accessToken: `v1.test.${id}-${generation}.c` as Ciphertext });
+      const grant = someCredentials({ accessToken: `v2.test.${id}-${generation}.c` as Ciphertext });
       const held = { fence: claimed.fence, generation };
       expect(await broker.commitRefresh(id, held, someRefreshedFields(), grant, anEntry())).toBe('committed');
       last = identify(grant.accessToken);
@@ -141,7 +142,7 @@ test('refreshes during a rotation: each is committed, none waits for long, and n
   while ((await broker.reencryptBatch('new', null, 500, reencrypt)).reencrypted > 0);
   for (const { connection } of connections.slice(0, 20))
     expect(identify((await broker.servedRow(connection.id))?.accessToken)).toBe(`${connection.id}-15`);
-  expect(await broker.keysInUse()).toEqual([{ kid: 'new', secrets: 400 }]);
+  expect(await broker.keysInUse()).toEqual([{ kid: 'new', secrets: 400, outdated: 0 }]);
 });
 
 test('a locked row is skipped, not waited for', async () => {

@@ -57,13 +57,12 @@ export function createBegin(parts: FlowParts) {
     const browser = request.browser ?? newSecret();
     const stateDigest = digest(state);
     const now = clock.now();
+    const place = { stateDigest, sessionId: session.id, integration: session.integration };
     const flow: Flow = {
-      stateDigest,
-      sessionId: session.id,
-      integration: session.integration,
+      ...place,
       browserDigest: digest(browser),
-      verifier: vault.encrypt(verifier, flowContext(stateDigest, 'verifier')),
-      nonce: vault.encrypt(nonce, flowContext(stateDigest, 'nonce')),
+      verifier: vault.encrypt(verifier, flowContext(place, 'verifier')),
+      nonce: vault.encrypt(nonce, flowContext(place, 'nonce')),
       issuer: authorization.value.issuer,
       redirectUri,
       scopes: authorization.value.scopes,

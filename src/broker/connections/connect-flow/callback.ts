@@ -67,8 +67,8 @@ export function createCallback(parts: FlowParts) {
     await untilRevocationsEnd(parts, target);
     const answer = await provider.exchange(target, response, {
       state,
-      nonce: vault.decrypt(flow.nonce, flowContext(flow.stateDigest, 'nonce')),
-      verifier: vault.decrypt(flow.verifier, flowContext(flow.stateDigest, 'verifier')),
+      nonce: vault.decrypt(flow.nonce, flowContext(flow, 'nonce')),
+      verifier: vault.decrypt(flow.verifier, flowContext(flow, 'verifier')),
       redirectUri: flow.redirectUri,
       scopes: flow.scopes,
       issuer: flow.issuer,
@@ -90,7 +90,7 @@ export function createCallback(parts: FlowParts) {
     const stored = existing && (await store.storedCredentials(existing.id));
     if (!existing || !stored?.credentials) return undefined;
     try {
-      return parseStoredCredentials(decryptKeyMaterial(vault, existing.id, stored.credentials)).dpopKey;
+      return parseStoredCredentials(decryptKeyMaterial(vault, existing, stored.credentials)).dpopKey;
     } catch (error) {
       log.warn({ err: error, connection: existing.id }, 'connect: the stored DPoP key does not open, using a new one');
       return undefined;

@@ -69,7 +69,7 @@ export function createFinish(parts: FlowParts) {
       if (session.connectionId !== null && existing?.status !== 'active' && existing?.status !== 'needs_reauth') break;
       const verdict = existing ? compareAccounts(existing, auth, target.values, received) : 'same';
       if (verdict === 'other')
-        await revokeObtained(parts, target, { integration, owner, params: flow.params }, received);
+        await revokeObtained(parts, target, { integration, owner, label, params: flow.params }, received);
       if (verdict !== 'same') return fail(parts, session, request, name, WHY_REFUSED[verdict]);
       const id = existing?.id ?? newId('con', now);
       const metadata = session.metadata ?? existing?.metadata ?? {};
@@ -77,7 +77,7 @@ export function createFinish(parts: FlowParts) {
       const stored = existing && (await store.storedCredentials(id));
       const keeps = keepsRefreshToken(received, stored);
       const connection = newConnection(id, place, auth, received, now, existing, keeps);
-      const encrypted = encryptCredentials(vault, id, received.credentials);
+      const encrypted = encryptCredentials(vault, connection, received.credentials);
       const action = existing ? 'connection.renewed' : 'connection.created';
       const by = access.recordBrowser(origin(request), action, { integration, owner, connectionId: id });
       const done = existing

@@ -2,7 +2,7 @@
 import type { Connection } from '../../../domain/connection.ts';
 import type { InputIssue } from '../../../domain/errors.ts';
 import type { Params } from '../../../domain/fields.ts';
-import type { ConnectSession } from '../../../domain/integration.ts';
+import type { ConnectSession, Flow } from '../../../domain/integration.ts';
 import type { Clock, Logger, ProviderClient, ProviderFault, Store, Telemetry, Vault } from '../../../ports/index.ts';
 import type { Access } from '../../audit/index.ts';
 import type { TokenCache } from '../../cache/index.ts';
@@ -71,10 +71,11 @@ export interface FlowParts {
 }
 
 /** The row and column that a secret of a flow is encrypted for. */
-export const flowContext = (stateDigest: string, column: 'verifier' | 'nonce') => ({
-  row: `flows/${stateDigest}`,
-  column,
-});
+/** Bound to its session, which says whose the connection will be, and to what the code is exchanged for. */
+export const flowContext = (
+  { stateDigest, sessionId, integration }: Pick<Flow, 'stateDigest' | 'sessionId' | 'integration'>,
+  column: 'verifier' | 'nonce',
+) => ({ row: `flows/${stateDigest}`, column, bound: [sessionId, integration] });
 
 export const refused = (error: BrowserError, provider: string | null = null): ConnectStep => ({
   kind: 'refused',

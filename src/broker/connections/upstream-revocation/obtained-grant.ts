@@ -18,7 +18,7 @@ export interface RevokeObtainedParts {
 export async function revokeObtained(
   { store, vault, clock }: RevokeObtainedParts,
   target: Target,
-  { integration, owner, params }: Pick<PendingRevocation, 'integration' | 'owner' | 'params'>,
+  { integration, owner, label, params }: Pick<PendingRevocation, 'integration' | 'owner' | 'label' | 'params'>,
   { credentials, captured, account }: ReceivedCredentials,
 ): Promise<void> {
   const isRevocable = target.auth.mode === 'oidc' || target.endpoints.revocation !== undefined;
@@ -27,8 +27,22 @@ export async function revokeObtained(
   const now = clock.now();
   // Of no connection: what becomes of these tokens says nothing about the one that was to be renewed.
   const connectionId = newId('con', now);
-  const { accessToken, refreshToken } = encryptCredentials(vault, connectionId, credentials);
+  const { accessToken, refreshToken } = encryptCredentials(
+    vault,
+    { id: connectionId, integration, owner, label },
+    credentials,
+  );
   const id = newId('rev', now);
   const tokens = { accessToken, refreshToken, attempts: 0, nextAt: now, claimedUntil: null, createdAt: now };
-  await store.addPendingRevocation({ id, connectionId, integration, owner, account, params, captured, ...tokens });
+  await store.addPendingRevocation({
+    id,
+    connectionId,
+    integration,
+    owner,
+    label,
+    account,
+    params,
+    captured,
+    ...tokens,
+  });
 }

@@ -131,11 +131,12 @@ export function createRevocationOutbox(parts: OutboxParts): RevocationOutbox {
   }
 
   /** What can be decrypted of the tokens; undefined: nothing can, and retrying does not help. */
-  function decrypted({ connectionId, integration, accessToken, refreshToken }: PendingRevocation) {
+  function decrypted({ connectionId, integration, owner, label, accessToken, refreshToken }: PendingRevocation) {
+    const place = { id: connectionId, integration, owner, label };
     let failure: unknown;
     const open = (decrypt: typeof decryptAccessToken, secret: Ciphertext | null) => {
       try {
-        return decrypt(vault, connectionId, secret);
+        return decrypt(vault, place, secret);
       } catch (error) {
         failure = error;
         return null;

@@ -18,18 +18,19 @@ export interface ReplacedGrantParts {
 export async function revokeReplaced(
   { store, vault, clock }: ReplacedGrantParts,
   target: Target,
-  { id: connectionId, integration, owner, account, params, captured }: Connection,
+  connection: Connection,
   replaced: EncryptedCredentials,
   received: Pick<Credentials, 'accessToken' | 'refreshToken'>,
 ): Promise<void> {
+  const { id: connectionId, integration, owner, label, account, params, captured } = connection;
   if (revocationEnds(target) !== 'token') return;
-  const accessToken = decryptAccessToken(vault, connectionId, replaced.accessToken);
-  const refreshToken = decryptRefreshToken(vault, connectionId, replaced.refreshToken);
+  const accessToken = decryptAccessToken(vault, connection, replaced.accessToken);
+  const refreshToken = decryptRefreshToken(vault, connection, replaced.refreshToken);
   if (refreshToken !== null && (received.refreshToken ?? refreshToken) === refreshToken) return;
   const isReissued = accessToken === received.accessToken;
   if (refreshToken === null && (accessToken === null || isReissued)) return;
   const now = clock.now();
-  const place = { connectionId, integration, owner, account, params, captured };
+  const place = { connectionId, integration, owner, label, account, params, captured };
   await store.addPendingRevocation({
     ...place,
     id: newId('rev', now),

@@ -1,0 +1,29 @@
+// What is authenticated of a row: all that says who may do what, and where secrets are sent. New members of these types are
+// covered unless they are listed here as what a broker changes later.
+import type { Caller, CallerKey } from '../../domain/caller.ts';
+import type { ConnectSession, Integration } from '../../domain/integration.ts';
+import type { AuthenticatedRow, IntegrationSettings } from '../../ports/index.ts';
+
+/** Without its secrets, which are encrypted for this row, and without what the store counts and keeps by itself. */
+export function integrationRow(integration: Integration | IntegrationSettings): AuthenticatedRow {
+  const { id, clientSecret: _s, privateKey: _k, createdAt: _c, updatedAt: _u, mac: _m, ...rest } = integration;
+  const { version: _v, isAuthentic: _a, ...values } = rest as Partial<Integration>;
+  return { table: 'integrations', id, values };
+}
+
+export function callerRow({ id, createdAt: _c, mac: _m, ...values }: Caller): AuthenticatedRow {
+  return { table: 'callers', id, values };
+}
+
+/** By its digest: a declared key keeps the id under which it was first stored. */
+export const callerKeyRow = ({ callerId, digest, expiresAt }: CallerKey): AuthenticatedRow => ({
+  table: 'caller_keys',
+  id: digest,
+  values: { callerId, expiresAt },
+});
+
+/** While it is pending. `connectionId` is then the connection to renew. */
+export function sessionRow(session: ConnectSession): AuthenticatedRow {
+  const { id, status: _s, error: _e, browserDigest: _b, expiresAt: _x, account: _a, mac: _m, ...values } = session;
+  return { table: 'connect_sessions', id, values };
+}

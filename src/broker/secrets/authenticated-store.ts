@@ -1,0 +1,105 @@
+// The store as the broker sees it: rows that say who may do what, and where secrets go, are written with a message
+// authentication code and verified where they enter memory. What does not verify is reported and not used.
+import type { Caller, CallerKey } from '../../domain/caller.ts';
+import type { ConnectSession, Integration } from '../../domain/integration.ts';
+import type {
+  AuthenticatedRow,
+  AuthenticatedTable,
+  IntegrationSettings,
+  KeyCheck,
+  RowProtection,
+  Store,
+  Vault,
+} from '../../ports/index.ts';
+import { callerKeyRow, callerRow, integrationRow, sessionRow } from './authenticated-rows.ts';
+
+interface Parts {
+  vault: Pick<Vault, 'protection' | 'authenticate' | 'isAuthentic'> & {
+    readCheck(check: KeyCheck): RowProtection | undefined;
+    protect(protection: RowProtection): void;
+  };
+  /** Called each time that a row is read and refused. `id` is no secret: that of a key is its own and not its digest. */
+  refused: (table: AuthenticatedTable, id: string) => void;
+}
+
+/** The same store, but for these methods; everything else is passed through. */
+export function authenticateStore(store: Store, { vault, refused }: Parts): Store {
+  function verified(row: AuthenticatedRow, mac: string | null | undefined, id = row.id): boolean {
+    if (vault.isAuthentic(row, mac)) return true;
+    refused(row.table, id);
+    return false;
+  }
+  const withMac = <T>(value: T, row: AuthenticatedRow): T & { mac: string | null } => ({
+    ...value,
+    mac: vault.authenticate(row),
+  });
+
+  const writtenIntegration = (settings: IntegrationSettings) => withMac(settings, integrationRow(settings));
+  const writtenCaller = (caller: Caller) => withMac(caller, callerRow(caller));
+  const writtenKey = (key: CallerKey) => withMac(key, callerKeyRow(key));
+
+  const readIntegration = (integration: Integration): Integration =>
+    verified(integrationRow(integration), integration.mac) ? integration : { ...integration, isAuthentic: false };
+  const isGenuine = (session: ConnectSession): boolean =>
+    session.status !== 'pending' || verified(sessionRow(session), session.mac);
+  const genuine = <S extends ConnectSession>(session: S | undefined): S | undefined =>
+    session && isGenuine(session) ? session : undefined;
+
+  /** Whether `keys rotate` has moved the database on since this process started. */
+  async function learnProtection(): Promise<void> {
+    if (vault.protection() === 'enforced') return;
+    const stages = (await store.keyChecks()).map((check) => vault.readCheck(check));
+    if (stages.length === 0 || stages.includes(undefined) || stages.includes('legacy')) return;
+    vault.protect(stages.includes('migrating') ? 'migrating' : 'enforced');
+  }
+
+  return {
+    ...store,
+
+    putIntegration: (settings, audit) => store.putIntegration(writtenIntegration(settings), audit),
+    async integration(id) {
+      const integration = await store.integration(id);
+      return integration && readIntegration(integration);
+    },
+    async integrations(page) {
+      const { data, next } = await store.integrations(page);
+      return { data: data.map(readIntegration), next };
+    },
+
+    async callers() {
+      await learnProtection();
+      const all = await store.callers();
+      return all
+        .filter(({ caller }) => verified(callerRow(caller), caller.mac))
+        .map(({ caller, keys }) => ({
+          caller,
+          keys: keys.filter((key) => verified(callerKeyRow(key), key.mac, key.id)),
+        }));
+    },
+    addCaller: (caller, key, audit) => store.addCaller(writtenCaller(caller), key && writtenKey(key), audit),
+    updateCaller: (caller, audit) => store.updateCaller(writtenCaller(caller), audit),
+    addCallerKey: (key, audit) => store.addCallerKey(writtenKey(key), audit),
+
+    putDeclared: ({ integrations, callers }) =>
+      store.putDeclared({
+        integrations: integrations.map(({ settings, audit }) => ({ settings: writtenIntegration(settings), audit })),
+        callers: callers.map(({ caller, keys, audit }) => ({
+          caller: writtenCaller(caller),
+          keys: keys?.map(writtenKey),
+          audit,
+        })),
+      }),
+
+    addSession: (session, audit) => store.addSession(withMac(session, sessionRow(session)), audit),
+    session: async (id) => genuine(await store.session(id)),
+    sessionBySecret: async (digest) => genuine(await store.sessionBySecret(digest)),
+    async beginFlow(flow, now) {
+      const session = await store.session(flow.sessionId);
+      return session && isGenuine(session) ? store.beginFlow(flow, now) : 'gone';
+    },
+    async consumeFlow(stateDigest, browserDigest, now) {
+      const consumed = await store.consumeFlow(stateDigest, browserDigest, now);
+      return consumed && isGenuine(consumed.session) ? consumed : undefined;
+    },
+  };
+}
