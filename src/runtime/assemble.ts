@@ -102,8 +102,11 @@ interface Common extends Omit<Assembly, 'vault'> {
   publicUrl: string;
 }
 
-function createAdapters({ config, clock, tuning }: Common) {
-  const outbound = createOutbound({ allow: config.outboundAllow });
+function createAdapters({ config, clock, tuning, log }: Common) {
+  const { https, http, resolves } = config.egress;
+  // The origin: without credentials.
+  if (https ?? http) log.info({ https: https?.origin, http: http?.origin, resolves }, 'egress proxy: in use');
+  const outbound = createOutbound({ allow: config.outboundAllow, proxies: config.egress });
   const verifier = createJwtVerifier({ fetch: outbound, clock });
   const verifyIdTokenSignature = verifier.verifySignature;
   const refreshDeadlineMs = tuning.refreshWait?.deadlineMs;

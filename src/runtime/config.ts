@@ -1,6 +1,7 @@
 // The environment, and the files that it names, parsed once. Every fault is reported, by name, at the same time.
 import { dirname, join } from 'node:path';
 import type { RingKey } from '../adapters/keyring/keyring.ts';
+import type { EgressProxies } from '../adapters/outbound/outbound.ts';
 import { DeclaredFile } from '../api/index.ts';
 import { loadCatalogue } from '../catalogue/load.ts';
 import type { IpRange } from '../domain/ip-ranges.ts';
@@ -26,6 +27,7 @@ export interface Config {
   outboundAllow: string[];
   /** Proxies whose `Forwarded` and `X-Forwarded-For` are believed. */
   trustedProxies: readonly IpRange[];
+  egress: EgressProxies;
   /** For each caller that has no limit of its own; null: no limit. `window` in seconds. */
   rateLimit: { requests: number; window: number } | null;
   /** Audit entries older than this are deleted; null: never. */
@@ -57,6 +59,9 @@ export function parseConfig(env: Env, readFile: ReadFile): Parsed {
   issues.push(...file.issues);
   if (!parsed.ok || !catalogue.ok || issues.length > 0) return { ok: false, issues };
   const e = parsed.values;
+  warnings.push(
+    ...e.NO_PROXY.ignored.map((entry) => `NO_PROXY: "${entry}" is no host, address or CIDR and is ignored`),
+  );
   return {
     ok: true,
     warnings,
@@ -72,6 +77,12 @@ export function parseConfig(env: Env, readFile: ReadFile): Parsed {
       catalogue: catalogue.providers,
       outboundAllow: e.VALETKEY_OUTBOUND_ALLOW,
       trustedProxies: e.VALETKEY_TRUSTED_PROXIES,
+      egress: {
+        https: e.HTTPS_PROXY,
+        http: e.HTTP_PROXY,
+        direct: e.NO_PROXY.entries,
+        resolves: e.VALETKEY_EGRESS_RESOLVES,
+      },
       auditDays: e.VALETKEY_AUDIT_DAYS ?? null,
       rateLimit: e.VALETKEY_RATE_LIMIT ?? null,
       refreshLimits: { concurrency: e.VALETKEY_REFRESH_CONCURRENCY, perSecond: e.VALETKEY_REFRESH_RATE },

@@ -2,7 +2,7 @@
 // generated from it.
 import { z } from 'zod';
 import { parseKeyRing } from '../adapters/keyring/keyring.ts';
-import { parseAllow } from '../adapters/outbound/outbound.ts';
+import { parseAllow, parseNoProxy, parseProxyUrl } from '../adapters/outbound/outbound.ts';
 import { parseTrustedProxies } from '../domain/ip-ranges.ts';
 
 interface Setting {
@@ -137,6 +137,40 @@ export const SETTINGS = {
     description:
       "Addresses or CIDRs, comma-separated, of the proxies in front of the broker. Of these, `Forwarded` or `X-Forwarded-For` is believed: the right-most address that is not one of them is the client's, in the audit log, the logs and the limit of failed authentications. List the proxies only, not the network of the callers.",
     example: '10.0.0.0/8',
+  },
+  HTTPS_PROXY: {
+    parser: z.string().transform((text, context) => valueOrIssues(parseProxyUrl(text), context).url),
+    without: 'none',
+    description:
+      'The HTTP proxy for outbound https: `http://USER:PASSWORD@HOST:PORT`, or `https://…` for TLS to the proxy. Also as `https_proxy`. The broker asks it for tunnels (CONNECT): [egress through a proxy](operations.md#egress-through-a-proxy).',
+    secret: true,
+    alias: 'https_proxy',
+    example: 'http://proxy.internal:3128',
+  },
+  HTTP_PROXY: {
+    parser: z.string().transform((text, context) => valueOrIssues(parseProxyUrl(text), context).url),
+    without: 'none',
+    description:
+      'The same for outbound http, which only hosts in `VALETKEY_OUTBOUND_ALLOW` are asked with. Also as `http_proxy`.',
+    secret: true,
+    alias: 'http_proxy',
+    example: 'http://proxy.internal:3128',
+  },
+  NO_PROXY: {
+    parser: z.string().transform((text) => parseNoProxy(text)),
+    default: '',
+    without: 'none',
+    description:
+      'What is reached without a proxy, comma-separated: hosts (`example.com`, with all names below it; `*.example.com`, only those), addresses, CIDRs (for addresses in URLs), `*` for everything; each with or without a port. Also as `no_proxy`.',
+    alias: 'no_proxy',
+    example: 'idp.internal,10.0.0.0/8',
+  },
+  VALETKEY_EGRESS_RESOLVES: {
+    parser: z.enum(['broker', 'proxy'], { error: 'broker or proxy' }),
+    default: 'broker',
+    without: '',
+    description:
+      'Who resolves host names where there is a proxy. `broker`: names are resolved and judged here, and the proxy is asked for the address. `proxy`: it is asked for the name, and must itself keep the broker from reaching internal addresses.',
   },
   VALETKEY_REFRESH_CONCURRENCY: {
     parser: wholeNumber(1_000),

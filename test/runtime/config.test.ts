@@ -223,6 +223,31 @@ describe('secrets in files', () => {
   });
 });
 
+describe('the egress proxy', () => {
+  test('is none by default; lower-case names count where the others are not set', () => {
+    expect(configOf({}).egress).toEqual({ direct: [], resolves: 'broker' });
+    const env = { https_proxy: 'proxy.example:3128', HTTP_PROXY: 'http://a.example', http_proxy: 'http://b.example' };
+    const { egress } = configOf({ ...env, no_proxy: 'localhost,10.0.0.0/8', VALETKEY_EGRESS_RESOLVES: 'proxy' });
+    expect([egress.https?.href, egress.http?.href, egress.resolves]).toEqual([
+      'http://proxy.example:3128/',
+      'http://a.example/',
+      'proxy',
+    ]);
+    expect(egress.direct).toHaveLength(2);
+  });
+
+  test('its faults name the variable and not its credentials; what NO_PROXY does not know is a warning', () => {
+    expect(issuesOf({ https_proxy: 'socks5://u:hunter2@p' })).toEqual([
+      expect.stringMatching(/^https_proxy: (?!.*hunter2)/),
+    ]);
+    expect(issuesOf({ VALETKEY_EGRESS_RESOLVES: 'dns' })).toEqual([
+      expect.stringMatching(/^VALETKEY_EGRESS_RESOLVES: /),
+    ]);
+    const parsed = parse({ NO_PROXY: '169.254.*,ok.example' });
+    expect(parsed.ok && parsed.warnings).toEqual([expect.stringMatching(/^NO_PROXY: "169\.254\.\*"/)]);
+  });
+});
+
 describe('PORT', () => {
   test('is the port where VALETKEY_PORT is not set', () => {
     expect(configOf({ PORT: '3000' }).port).toBe(3000);

@@ -20,8 +20,10 @@ interface Signer {
   privateKey: KeyObject;
 }
 
+const HOST_NAME = /^[a-z][a-z0-9.-]*$/;
+
 /**
- * An X.509 certificate (RFC 5280) for 127.0.0.1 and for a key, by default a new P-256 one. Another signs it, with a P-256
+ * An X.509 certificate (RFC 5280) for 127.0.0.1, for the name if it is a host name, and for a key, by default a new P-256 one. Another signs it, with a P-256
  * key; by default a new, unknown one of that name.
  */
 export function createCertificate(common: string, authority?: Signer, privateKey = newKey()) {
@@ -40,8 +42,12 @@ export function createCertificate(common: string, authority?: Signer, privateKey
       0xa3,
       sequence(
         extension('551d13', ...(authority ? [] : [der(0x01, Buffer.from([0xff]))])),
-        // The server's address, 127.0.0.1.
-        extension('551d11', der(0x87, Buffer.from([127, 0, 0, 1]))),
+        // The server's address, 127.0.0.1, and its name.
+        extension(
+          '551d11',
+          der(0x87, Buffer.from([127, 0, 0, 1])),
+          ...(HOST_NAME.test(common) ? [der(0x82, Buffer.from(common))] : []),
+        ),
       ),
     ),
   );

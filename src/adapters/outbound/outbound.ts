@@ -3,9 +3,18 @@
 import { LRUCache } from 'lru-cache';
 import type { Agent, Dispatcher } from 'undici';
 import { OUTBOUND_DEADLINE_MS } from '../../domain/time-limits.ts';
+import { type EgressProxies, NO_PROXIES, proxyAuthorization, proxyFor } from './egress-proxy.ts';
 import { OutboundError } from './outbound-error.ts';
+import { forwardConnector, tunnelConnector } from './proxy-connectors.ts';
 import { ResponseHandler } from './response-handler.ts';
-import { ssrfGuardedConnector, toAllowList, urlProblem } from './ssrf-guard.ts';
+import {
+  guardedLookup,
+  isAllowedHost,
+  nameProblem,
+  ssrfGuardedConnector,
+  toAllowList,
+  urlProblem,
+} from './ssrf-guard.ts';
 import type { WholeResponse } from './whole-response.ts';
 
 /** RFC 9110 5.1, 5.5. */
@@ -15,6 +24,7 @@ const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 /** Client certificates with open connections at the same time. */
 const MAX_AGENTS = 100;
 
+export { type EgressProxies, parseNoProxy, parseProxyUrl } from './egress-proxy.ts';
 export { OutboundError } from './outbound-error.ts';
 export { parseAllow } from './ssrf-guard.ts';
 export { WholeResponse } from './whole-response.ts';
@@ -49,6 +59,8 @@ export interface OutboundOptions {
   timeoutMs?: number;
   /** Of the body, before and after its content codings are decoded; a megabyte by default. */
   maxBytes?: number;
+  /** By default there is none. */
+  proxies?: EgressProxies;
 }
 
 /** Why a URL may not be requested, in words, for checks at configuration time; undefined when it may. */
@@ -57,23 +69,40 @@ export function checkUrl(url: string | URL, allow: readonly string[]): string | 
   return parsed === null ? 'must be an https URL' : urlProblem(parsed, toAllowList(allow));
 }
 
+/** How a connection is made: without a proxy, to a proxy that forwards requests, or through its tunnel. */
+type Way = 'direct' | 'forward' | 'tunnel';
+
 export function createOutbound({
   allow,
   timeoutMs = OUTBOUND_DEADLINE_MS,
   maxBytes = 1_000_000,
+  proxies = NO_PROXIES,
 }: OutboundOptions): Outbound {
   const allowList = toAllowList(allow);
-  /** By client certificate; most requests have none. */
+  const lookup = guardedLookup(allowList);
+  const closing = new AbortController();
+  const isAskedByName = (host: string) => proxies.resolves === 'proxy' || isAllowedHost(host, allowList);
+  /** By the way of the connection and the client certificate; most requests have none. */
   const agents = new LRUCache<string, Promise<Agent>>({
     max: MAX_AGENTS,
     dispose: (agent) => void agent.then((ready) => ready.close()),
   });
   /** Imports undici with the first request: it is as large as all other libraries together. */
-  const createAgent = async (tls: OutboundRequest['tls']) => {
+  const createAgent = async (way: Way, tls: OutboundRequest['tls']) => {
     // In a bundle, a CommonJS module that is imported late has no named exports.
-    const { Agent, buildConnector } = (await import('undici')).default;
+    const { Agent, buildConnector: build } = (await import('undici')).default;
+    const connectors = {
+      direct: () => ssrfGuardedConnector(build, lookup, timeoutMs, tls),
+      forward: () => forwardConnector(build, proxies.http!, timeoutMs),
+      tunnel: () =>
+        tunnelConnector({
+          ...{ lookup, isAskedByName, timeout: timeoutMs, tls },
+          proxy: proxies.https!,
+          closed: closing.signal,
+        }),
+    };
     return new Agent({
-      connect: ssrfGuardedConnector(buildConnector, allowList, timeoutMs, tls),
+      connect: connectors[way](),
       // More than requests can be open to one origin, slow ones included.
       connections: 1_024,
       // The one deadline below covers headers and body.
@@ -82,17 +111,19 @@ export function createOutbound({
     });
   };
 
-  function agentFor(tls: OutboundRequest['tls']): Promise<Agent> {
-    const existing = agents.get(tls?.cert ?? '');
+  function agentFor(way: Way, tls: OutboundRequest['tls']): Promise<Agent> {
+    const key = `${way} ${tls?.cert ?? ''}`;
+    const existing = agents.get(key);
     if (existing) return existing;
-    const agent = createAgent(tls);
-    agents.set(tls?.cert ?? '', agent);
+    const agent = createAgent(way, tls);
+    agents.set(key, agent);
     return agent;
   }
 
   const request = (to: string | URL, init: OutboundRequest = {}): Promise<WholeResponse> => {
     const url = URL.parse(`${to}`);
-    const problem = url === null ? 'must be an https URL' : urlProblem(url, allowList);
+    const proxy = url === null ? undefined : proxyFor(url, proxies);
+    const problem = url === null ? 'must be an https URL' : problemOf(url, proxy);
     if (url === null || problem !== undefined)
       return Promise.reject(new OutboundError('blocked', `${url?.host ?? 'the URL'} ${problem}`, false));
     const { body, headers } = encode(init);
@@ -103,23 +134,35 @@ export function createOutbound({
       return Promise.reject(
         new OutboundError('blocked', `${url.host} cannot be sent the header ${unsendable[0]}`, false),
       );
+    const way = proxy === undefined ? 'direct' : url.protocol === 'https:' ? 'tunnel' : 'forward';
     return new Promise((fulfil, reject) => {
-      const handler = new ResponseHandler(url.host, maxBytes, fulfil, reject, init.mayStillSend);
+      const handler = new ResponseHandler({
+        ...{ host: url.host, maxBytes, resolve: fulfil, reject },
+        mayStillSend: init.mayStillSend,
+        isProxied: way === 'forward',
+      });
       handler.startTimeout(init.timeoutMs ?? timeoutMs, init.signal ?? undefined);
       const dispatch = {
         origin: url.origin,
-        path: url.pathname + url.search,
+        // RFC 9112 3.2.2: a proxy is sent the whole URL.
+        path: (way === 'forward' ? url.origin : '') + url.pathname + url.search,
         method: init.method ?? 'GET',
-        headers,
+        headers: way === 'forward' ? { ...headers, ...proxyAuthorization(proxy!) } : headers,
         body,
       };
-      agentFor(init.tls)
+      agentFor(way, init.tls)
         .then((ready) => ready.dispatch(dispatch as Dispatcher.DispatchOptions, handler))
         .catch((error: Error) => handler.onResponseError(undefined, error));
     });
   };
+  function problemOf(url: URL, proxy: URL | undefined): string | undefined {
+    const isJudgedByName = proxy !== undefined && proxies.resolves === 'proxy';
+    return urlProblem(url, allowList) ?? (isJudgedByName ? nameProblem(url.hostname, allowList) : undefined);
+  }
+
   return Object.assign(request, {
     close: async () => {
+      closing.abort();
       await Promise.all([...agents.values()].map(async (agent) => (await agent).destroy()));
     },
   });

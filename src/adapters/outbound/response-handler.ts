@@ -3,13 +3,23 @@ import type { Dispatcher } from 'undici';
 import { startDeadline } from '../../domain/deadline.ts';
 import { decodeText } from './body-text.ts';
 import { decodeBody, isPlain } from './content-codings.ts';
-import { connectionError, OutboundError } from './outbound-error.ts';
+import { connectionError, OutboundError, proxyError } from './outbound-error.ts';
 import { type ResponseHeaders, WholeResponse } from './whole-response.ts';
 
 /** Why a response is rejected; undefined when it is accepted. */
 function rejectionOf(status: number): [OutboundError['code'], string] | undefined {
   if (status >= 300 && status < 400) return ['redirect', `answered with a redirect (${status})`];
   return status > 599 ? ['network', `answered with the unknown status ${status}`] : undefined;
+}
+
+interface HandledRequest {
+  host: string;
+  maxBytes: number;
+  resolve: (response: WholeResponse) => void;
+  reject: (error: OutboundError) => void;
+  mayStillSend?: (() => boolean) | undefined;
+  /** A proxy is sent the request, and may answer in place of the server. */
+  isProxied?: boolean;
 }
 
 /** Handles one request: settles its promise once. */
@@ -19,6 +29,7 @@ export class ResponseHandler implements Dispatcher.DispatchHandler {
   readonly #resolve: (response: WholeResponse) => void;
   readonly #reject: (error: OutboundError) => void;
   readonly #mayStillSend: (() => boolean) | undefined;
+  readonly #isProxied: boolean;
   #controller: Dispatcher.DispatchController | undefined;
   #error: OutboundError | undefined;
   #stopTimeout: () => void = () => {};
@@ -27,18 +38,13 @@ export class ResponseHandler implements Dispatcher.DispatchHandler {
   #chunks: Buffer[] = [];
   #bytes = 0;
 
-  constructor(
-    host: string,
-    maxBytes: number,
-    resolve: (response: WholeResponse) => void,
-    reject: (error: OutboundError) => void,
-    mayStillSend?: () => boolean,
-  ) {
+  constructor({ host, maxBytes, resolve, reject, mayStillSend, isProxied = false }: HandledRequest) {
     this.#host = host;
     this.#maxBytes = maxBytes;
     this.#resolve = resolve;
     this.#reject = reject;
     this.#mayStillSend = mayStillSend;
+    this.#isProxied = isProxied;
   }
 
   startTimeout(timeoutMs: number, signal: AbortSignal | undefined): void {
@@ -67,7 +73,8 @@ export class ResponseHandler implements Dispatcher.DispatchHandler {
 
   onResponseStart(_: Dispatcher.DispatchController, status: number, headers: ResponseHeaders): void {
     const rejection = rejectionOf(status);
-    if (rejection) this.#fail(...rejection);
+    if (status === 407 && this.#isProxied) this.#refusedByProxy();
+    else if (rejection) this.#fail(...rejection);
     this.#status = status;
     this.#headers = headers;
   }
@@ -119,6 +126,12 @@ export class ResponseHandler implements Dispatcher.DispatchHandler {
 
   #fail(code: OutboundError['code'], what: string): void {
     const error = new OutboundError(code, `${this.#host} ${what}`, this.#controller !== undefined);
+    this.#rejectWith(error);
+    this.#controller?.abort(error);
+  }
+
+  #refusedByProxy(): void {
+    const error = proxyError(this.#host, 407);
     this.#rejectWith(error);
     this.#controller?.abort(error);
   }

@@ -116,30 +116,44 @@ export function urlProblem(url: URL, allowList: AllowList): string | undefined {
 }
 
 /**
- * Opens sockets only to allowed addresses. The check is part of the socket's own DNS lookup, so the checked address is the
- * one that is connected to, and DNS rebinding gains nothing. Literal addresses have no lookup: `urlProblem` checks them.
+ * Names that are resolved inside a network only (RFC 6761, RFC 6762 with its appendix G, RFC 8375), such as those of metadata
+ * services. Where a proxy resolves names, they are all that can be judged here.
  */
-export function ssrfGuardedConnector(
-  build: typeof buildConnector,
-  allowList: AllowList,
-  timeout: number,
-  tls: { cert: string; key: string } | undefined,
-): buildConnector.connector {
-  const lookup: LookupFunction = (hostname, options, callback) => {
+const INTERNAL_NAME = /^[^.]+$|(^|\.)(localhost|local|internal|home\.arpa|lan|intranet|private|corp|home)$/;
+
+/** Why a name may not be asked of a proxy that resolves names, in words; undefined when it may. */
+export const nameProblem = (host: string, allowList: AllowList): string | undefined =>
+  isIP(unbracketed(host)) === 0 && INTERNAL_NAME.test(normalizedHost(host)) && !isAllowedHost(host, allowList)
+    ? 'is a name of an internal network: if it is meant, list it in VALETKEY_OUTBOUND_ALLOW'
+    : undefined;
+
+/** Resolves a name to addresses that may all be connected to, or fails with an `OutboundError`. */
+export function guardedLookup(allowList: AllowList): LookupFunction {
+  return (hostname, options, callback) => {
     dnsLookup(hostname, { ...options, all: true }, (error, addresses) => {
       if (error) return callback(error, '', 0);
       const blocked = isAllowedHost(hostname, allowList)
         ? undefined
         : addresses.find(({ address }) => !mayConnectTo(address, allowList));
       const [first] = addresses;
-      if (blocked !== undefined || first === undefined) {
-        const why = `${hostname} resolves to ${NOT_PUBLIC}`;
-        return callback(new OutboundError('blocked', why, false), '', 0);
-      }
+      if (blocked !== undefined || first === undefined)
+        return callback(new OutboundError('blocked', `${hostname} resolves to ${NOT_PUBLIC}`, false), '', 0);
       if (options.all) return callback(null, addresses);
       callback(null, first.address, first.family);
     });
   };
+}
+
+/**
+ * Opens sockets only to allowed addresses. The check is part of the socket's own DNS lookup, so the checked address is the
+ * one that is connected to, and DNS rebinding gains nothing. Literal addresses have no lookup: `urlProblem` checks them.
+ */
+export function ssrfGuardedConnector(
+  build: typeof buildConnector,
+  lookup: LookupFunction,
+  timeout: number,
+  tls: { cert: string; key: string } | undefined,
+): buildConnector.connector {
   const connect = build({ lookup, timeout, allowH2: false, ...tls });
   return (target, callback) =>
     connect(target, (...[error, socket]) => {
