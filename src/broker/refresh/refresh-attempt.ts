@@ -32,7 +32,7 @@ import { RateLimiterStopped } from './rate-limiter.ts';
 import type { Admitted, RefreshConditions } from './refresh-admission.ts';
 import type { Attempt, LostResponse, RefreshOutcomes, RefreshPoint } from './refresh-outcome.ts';
 import { circuitOpen, unavailable } from './refusals.ts';
-import { spend } from './spend.ts';
+import { type Spent, spend } from './spend.ts';
 
 export interface RefreshAttempts {
   /**
@@ -47,6 +47,11 @@ export interface RefreshAttempts {
   ): Promise<RefreshResult | LostResponse | 'busy'>;
   /** The refusal while another process, which has stopped answering, may have spent the refresh token; as of the last claim. */
   inDoubt(connection: Connection): Refusal | undefined;
+  /**
+   * Resolves when no request with an earlier refresh token of this connection is open. Undefined: none is. One is after two requests
+   * were sent, and one of them was answered; until it has ended, nothing newer may be spent.
+   */
+  earlierRequest(id: string): Promise<void> | undefined;
   /** Synchronous: from now on nothing is claimed or sent, and what was claimed and not sent is given back. */
   stop(): void;
   /** Resolves when second requests have ended whose first one was answered. */
@@ -142,10 +147,11 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
       LEASE_IN_DOUBT_RETRY_MS,
     );
 
-  const underWay = new Set<Promise<void>>();
-  function track(work: Promise<void>): void {
-    const tracked = work.finally(() => underWay.delete(tracked));
-    underWay.add(tracked);
+  /** By connection, requests whose twin was answered. */
+  const underWay = new Map<string, Promise<void>>();
+  function track(id: string, work: Promise<unknown>): void {
+    const ended = () => void underWay.delete(id);
+    underWay.set(id, work.then(ended, ended));
   }
 
   /** The lease is claimed again before the same token is sent again: another process may have taken it over meanwhile. */
@@ -161,7 +167,7 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
     { claimed, auth, fields }: Attempt,
     spent: Credentials,
     kept: TokenResponse,
-    later: Promise<ProviderResult<TokenResponse> | undefined>,
+    later: NonNullable<Spent['other']>,
   ): Promise<void> {
     try {
       const answer = await later;
@@ -227,7 +233,7 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
     }
     const mayStillSend = () => !isStopped && held.claimed.isStillHeld();
     const request = { ...requestOf(admitted, connection, spent), mayStillSend };
-    const { answer, later } = await spend({
+    const { answer, other, isOtherLater } = await spend({
       request: async () =>
         unready ? { ok: false, fault: unready } : provider.refresh(targets.targetOf(resolved, connection), request),
       slowMs: parts.slowMs,
@@ -258,7 +264,7 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
     const verdict = await report(permission, admitted, answer, { isExpected, isLate, isWithheld });
     if (!answer.ok) return outcomes.failed(held, { ...verdict!, key: admitted.key, retried }, sent);
     const result = await outcomes.succeeded(held, answer.value, spent);
-    if (later) track(keepLater(held, spent, answer.value, later));
+    if (other) track(id, isOtherLater ? keepLater(held, spent, answer.value, other) : other);
     return result;
   }
 
@@ -291,12 +297,13 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
       const isOver = clock.monotonic() >= (doubtful.get(connection.id) ?? 0);
       return isOver ? undefined : inDoubt(connection);
     },
+    earlierRequest: (id) => underWay.get(id),
     stop() {
       isStopped = true;
     },
 
     async drain() {
-      await Promise.allSettled([...underWay]);
+      await Promise.allSettled(underWay.values());
     },
   };
 }

@@ -19,8 +19,13 @@ export interface Spending {
 
 export interface Spent {
   answer: Answer;
-  /** The second request, unanswered: its answer may bring a refresh token that was issued after the one that is kept. */
-  later?: Promise<Answer | undefined>;
+  /**
+   * The other request, unanswered. It still holds the refresh token that was spent: if the provider reads it after the new one has
+   * been spent as well, it takes that for reuse.
+   */
+  other?: Promise<Answer | undefined>;
+  /** The other one was sent after the one that is answered: it may bring a refresh token that was issued later. */
+  isOtherLater?: boolean;
 }
 
 /**
@@ -43,8 +48,8 @@ export async function spend({ request, slowMs, onSlow, secondAfterMs, maySendAga
       () => undefined,
     );
     const granted = [
-      tokensOf(first).then((answer): Spent => ({ answer, later: second })),
-      tokensOf(second).then((answer): Spent => ({ answer })),
+      tokensOf(first).then((answer): Spent => ({ answer, other: second, isOtherLater: true })),
+      tokensOf(second).then((answer): Spent => ({ answer, other: first })),
     ];
     return await Promise.any(granted).catch(async () => ({ answer: together(await first, await second) }));
   } finally {

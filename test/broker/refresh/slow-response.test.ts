@@ -149,6 +149,30 @@ test('slow response, reuse window: of two answers, the refresh token that was is
   expect((await again).body.access_token).toBe('third');
 });
 
+test.each([
+  ['first', 0, 1],
+  ['second', 1, 0],
+])(
+  'slow response, reuse window: after the answer to the %s request, the new token waits for the other one',
+  async (_, kept, other) => {
+    await setUp({ refresh_reuse_window: '30' });
+    const id = await importToken('rt');
+    await expect.poll(() => sent('rt'), SOON).toBe(2);
+    open.rt![kept]!(tokens('next'));
+    await expect.poll(async () => (await read(id)).body.access_token, SOON).toBe('at');
+    const forced = broker.ask('POST', `/v1/connections/${id}/refresh`, {});
+    // Other connections do not wait.
+    await importToken('another');
+    await expect.poll(() => sent('another'), SOON).toBeGreaterThan(0);
+    expect((await read(id)).body.access_token).toBe('at');
+    expect(sent('next')).toBe(0);
+    open.rt![other]!(tokens('next'));
+    await expect.poll(() => sent('next'), SOON).toBe(1);
+    open.next![0]!(tokens('last', 'third'));
+    expect((await forced).body.access_token).toBe('third');
+  },
+);
+
 test('slow response, reuse window: both requests refused, the owner connects again', async () => {
   await setUp({ refresh_reuse_window: '30' });
   const id = await importToken('rt');
