@@ -45,8 +45,6 @@ export const Label = z
   .openapi({ description: 'Distinguishes several connections of one owner at one integration', example: 'work' });
 /** A base64url SHA-256 (RFC 7636 4.2). */
 export const CodeChallenge = z.string().regex(/^[\w-]{43}$/, 'a base64url SHA-256: 43 characters');
-/** RFC 7636 4.1. */
-export const CodeVerifier = z.string().regex(/^[\w.~-]{43,128}$/, '43 to 128 unreserved characters');
 export const Id = z.string().min(1).max(64);
 export const Status = z.enum(['active', 'needs_reauth', 'revoked']).openapi({
   description:

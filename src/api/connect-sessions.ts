@@ -1,6 +1,19 @@
 // Connect sessions: single-use links with which an owner connects an account.
 import { z } from '@hono/zod-openapi';
-import { Account, CodeChallenge, Id, Label, Metadata, Owner, Scopes, Slug, Strings, Time, Url } from './common.ts';
+import {
+  Account,
+  CodeChallenge,
+  Id,
+  Label,
+  Metadata,
+  Owner,
+  PageQuery,
+  Scopes,
+  Slug,
+  Strings,
+  Time,
+  Url,
+} from './common.ts';
 import { EXAMPLE } from './examples.ts';
 
 const wanted = { integration: EXAMPLE.integration, owner: EXAMPLE.owner, label: 'work' };
@@ -67,6 +80,40 @@ export const SessionCreated = z
       status: 'pending',
       expires_at: '2026-03-02T09:40:00.000Z',
     },
+  });
+
+export const SessionQuery = PageQuery.extend({
+  integration: Slug.optional(),
+  owner: Owner.optional(),
+  status: z.enum(STATUSES).optional().openapi({ description: 'Sessions whose time is over are `expired`' }),
+});
+
+export const SessionFinish = z
+  .strictObject({
+    finish_code: z
+      .string()
+      .min(1)
+      .max(256)
+      .openapi({ description: 'As it came to the `return_url`. It works within ten minutes.' }),
+    owner: Owner.openapi({
+      description:
+        'Who is signed in now, in the browser that brought the code: never the owner of the session by itself',
+    }),
+    code_verifier: z
+      .string()
+      .min(1)
+      .max(256)
+      .optional()
+      .openapi({ description: 'RFC 7636, if the session was created with a `code_challenge`' }),
+  })
+  .openapi('FinishConnectSessionRequest', {
+    example: { finish_code: 'Qk3b9sWmVYf0rT7zXc2LpAq8dHn5JgE1uKoIyB6hN4M', owner: EXAMPLE.owner },
+  });
+
+export const SessionFinished = z
+  .object({ status: z.literal('completed'), connection_id: z.string(), account: Account.nullable() })
+  .openapi('FinishedConnectSession', {
+    example: { status: 'completed', connection_id: EXAMPLE.connection, account: EXAMPLE.account },
   });
 
 export const SessionView = z

@@ -37,9 +37,29 @@ export const AUDIT_ACTIONS = {
     subject: 'connect session',
     description: 'A caller created a connect session. `detail` is its id.',
   },
+  'connect_session.awaiting_finish': {
+    subject: 'connect session',
+    description:
+      'An owner consented in a two-phase connect session; nothing is connected before a caller finishes it. `detail` is its id.',
+  },
+  'connect_session.finish_refused': {
+    subject: 'connect session',
+    description:
+      'A caller tried to finish a connect session with a wrong code or verifier, or for another owner, which ends it. `detail` is its id, and why.',
+  },
+  'connect_session.cancelled': {
+    subject: 'connect session',
+    description: 'A caller cancelled a connect session, or revoked in bulk what it would connect. `detail` is its id.',
+  },
+  'connect_session.candidate_destroyed': {
+    subject: 'connect session',
+    description:
+      'The broker destroyed the grant of a connect session that ended without its finish, and revokes it at the provider. `detail` is its id, and why.',
+  },
   'connection.created': {
     subject: 'connection',
-    description: 'An owner connected an account in the browser.',
+    description:
+      'An owner connected an account in the browser, or a caller finished the connect session; `detail` is then its id.',
   },
   'connection.imported': {
     subject: 'connection',
@@ -47,7 +67,8 @@ export const AUDIT_ACTIONS = {
   },
   'connection.renewed': {
     subject: 'connection',
-    description: 'An owner reconnected in the browser, or a caller imported new credentials for a connection.',
+    description:
+      'An owner reconnected in the browser, or a caller finished the connect session (`detail` is then its id) or imported new credentials.',
   },
   'connection.connect_failed': {
     subject: 'connection',

@@ -51,6 +51,9 @@ export interface Caller {
   mac?: string | null | undefined;
 }
 
+/** The caller behind the admin key of the settings, which is in no table. */
+export const ADMIN_ID = 'clr_admin';
+
 export interface CallerKey {
   id: string;
   callerId: string;

@@ -29,6 +29,15 @@ export type Fault =
   | { code: 'identity_mismatch'; connection_id: string }
   | { code: 'connection_revoked'; connection_id: string }
   | { code: 'reauthorization_required'; connection_id: string; reason: ReauthReason }
+  /** Another owner is signed in than the connect session is for: its grant is given up. */
+  | { code: 'owner_mismatch'; connect_session_id: string }
+  /** `attemptsLeft`: 0, the session has ended. */
+  | { code: 'invalid_finish_code'; connect_session_id: string; attemptsLeft: number }
+  | { code: 'invalid_code_verifier'; connect_session_id: string; attemptsLeft: number }
+  /** It cannot be finished any more. `status`: what has become of it. */
+  | { code: 'session_expired'; connect_session_id: string; status: 'failed' | 'expired' | 'cancelled' }
+  /** The owner has not consented yet. */
+  | { code: 'not_ready'; connect_session_id: string }
   | { code: 'integration_misconfigured'; integration: string; detail: string }
   | { code: 'integration_in_use'; integration: string; connections: number; pending_revocations: number }
   /** `retryAfter` in whole seconds. */

@@ -63,7 +63,7 @@ export interface ConnectSession {
   returnUrl: string | null;
   /** The connection to renew; once completed, the one that was created or renewed. */
   connectionId: string | null;
-  /** The account that was connected; null until then, and where the provider does not tell. */
+  /** The account that the owner has consented with; null until then, and where the provider does not tell. */
   account: Account | null;
   status: SessionStatus;
   error: string | null;

@@ -108,7 +108,8 @@ export function presentConnectSession(s: ConnectSession): View<typeof api.Sessio
     finish: s.finish === true,
     display_owner: s.displayOwner,
     ...(s.connectionId !== null && { connection_id: s.connectionId }),
-    account: s.account,
+    // Of a candidate it is not told: whoever made the link need not be whose account it is.
+    account: s.status === 'completed' ? s.account : null,
     ...(s.error !== null && { error: s.error }),
     created_at: time(s.createdAt),
     expires_at: time(s.expiresAt),

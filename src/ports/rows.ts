@@ -10,7 +10,7 @@ import type {
   RefreshError,
 } from '../domain/connection.ts';
 import type { ReauthReason } from '../domain/errors.ts';
-import type { Integration } from '../domain/integration.ts';
+import type { Integration, SessionStatus } from '../domain/integration.ts';
 
 export interface PageRequest {
   /** Between 1 and 500. */
@@ -31,6 +31,17 @@ export interface ConnectionFilter {
   status?: ConnectionStatus | undefined;
   /** Only connections in one of these scopes; undefined: all. */
   within?: Scope[] | undefined;
+}
+
+export interface ConnectSessionFilter {
+  integration?: string | undefined;
+  owner?: string | undefined;
+  /** Sessions whose time is over count as `expired`. `open`: `pending` or `awaiting_finish`. */
+  status?: SessionStatus | 'open' | undefined;
+  /** Only sessions in one of these scopes; undefined: all. */
+  within?: Scope[] | undefined;
+  /** What is over by now, in ms. */
+  now: number;
 }
 
 export interface AuditFilter {

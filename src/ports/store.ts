@@ -9,7 +9,7 @@ import type {
   EncryptedCredentials,
   UpstreamRevocation,
 } from '../domain/connection.ts';
-import type { ConnectSession, Flow, Integration } from '../domain/integration.ts';
+import type { Candidate, ConnectSession, Flow, Integration } from '../domain/integration.ts';
 import type { BucketLimits } from '../domain/token-bucket.ts';
 import type { Change, ChangeFeed } from './change-feed.ts';
 import type { EncryptedSecret, KeyCheck, KeyUse, ReencryptedBatch, RowMac, SecretRowKey } from './reencryption.ts';
@@ -20,6 +20,7 @@ import type {
   Claimed,
   ConnectionFilter,
   ConnectionVersion,
+  ConnectSessionFilter,
   DeclaredRows,
   HeldLease,
   IntegrationSettings,
@@ -89,7 +90,10 @@ export interface IntegrationStore {
   putIntegration(integration: IntegrationSettings, audit: AuditEntry): Promise<'created' | 'updated'>;
   integration(id: string): Promise<Integration | undefined>;
   integrations(page: PageRequest): Promise<Page<Integration>>;
-  /** Refused, with the counts, while live connections or pending revocations need it. Its flows are deleted with it. */
+  /**
+   * Refused, with the counts, while live connections or pending revocations need it; candidates count as the latter. Its
+   * flows are deleted with it.
+   */
   deleteIntegration(
     id: string,
     audit: AuditEntry,
@@ -106,8 +110,9 @@ export interface CallerStore {
   /** Replaces all but `createdAt`; the keys stay. */
   updateCaller(caller: Caller, audit: AuditEntry): Promise<'updated' | 'absent'>;
   addCallerKey(key: CallerKey, audit: AuditEntry): Promise<'added' | 'absent'>;
-  /** With its keys. */
+  /** With its keys. The open connect sessions that it created are cancelled. */
   deleteCaller(id: string, audit: AuditEntry): Promise<'deleted' | 'absent'>;
+  /** The open connect sessions that were created with it are cancelled. */
   deleteCallerKey(callerId: string, keyId: string, audit: AuditEntry): Promise<'deleted' | 'absent'>;
   /** Moves `lastUsedAt` forward, never back. */
   touchKeys(uses: { keyId: string; at: number }[]): Promise<void>;
@@ -119,7 +124,12 @@ export interface DeclarativeFileStore {
 }
 
 export interface SessionStore {
-  addSession(session: ConnectSession, audit: AuditEntry): Promise<void>;
+  /** `creator_gone`: nothing was stored, since the caller that is named, or the key, has been deleted. */
+  addSession(
+    session: ConnectSession,
+    audit: AuditEntry,
+    creator?: { callerId: string; keyId: string | null },
+  ): Promise<'added' | 'creator_gone'>;
   session(id: string): Promise<ConnectSession | undefined>;
   sessionBySecret(digest: string): Promise<ConnectSession | undefined>;
   /**
@@ -133,15 +143,50 @@ export interface SessionStore {
     browserDigest: string,
     now: number,
   ): Promise<{ flow: Flow; session: ConnectSession } | undefined>;
-  /** Ends a pending session in failure; without effect on one that has ended. */
+  /** Ends a pending session in failure; without effect on one that is not pending. */
   failSession(id: string, error: string, audit: AuditEntry): Promise<void>;
+  /** Those that match, their ids ascending. */
+  connectSessions(filter: ConnectSessionFilter, page: PageRequest): Promise<Page<ConnectSession>>;
+  /** Ends a session that is pending or awaits its finish. False: it was neither, and nothing changed. */
+  endSession(
+    id: string,
+    end: { status: 'failed' | 'cancelled'; error: string | null },
+    audit: AuditEntry,
+  ): Promise<boolean>;
+  /**
+   * A pending two-phase session awaits its finish from now on, with the candidate. `session_over`: it is not pending.
+   * Rejects when its integration is not there.
+   */
+  awaitFinish(
+    candidate: Candidate,
+    until: Pick<ConnectSession, 'expiresAt' | 'account'> & { finishDigest: string },
+    audit: AuditEntry,
+  ): Promise<'awaiting' | 'session_over'>;
+  candidate(sessionId: string): Promise<Candidate | undefined>;
+  /**
+   * Counts a wrong attempt to finish a session that awaits it; the `limit`th ends it in failure. Returns how many there
+   * were; undefined: it does not await its finish.
+   */
+  countWrongAttempt(id: string, limit: number, error: string, audit: AuditEntry): Promise<number | undefined>;
+  /** Candidates of sessions that have ended otherwise than by their finish, or await it no longer. */
+  endedCandidates(now: number, limit: number): Promise<{ candidate: Candidate; session: ConnectSession }[]>;
+  /**
+   * Deletes such a candidate, and adds the revocation of its tokens; a session that has waited too long becomes `expired`.
+   * False: it is not there, or its session still awaits its finish.
+   */
+  destroyCandidate(
+    sessionId: string,
+    now: number,
+    revocation: PendingRevocation | null,
+    audit: AuditEntry,
+  ): Promise<boolean>;
 }
 
 export interface ConnectionStore {
   /**
    * Creates a connection with its credentials, and completes the session if one is named. Without effect on `exists` (a
-   * live connection of the same integration, owner and label) and `session_over` (the session is not pending). Rejects
-   * when the integration is not there.
+   * live connection of the same integration, owner and label) and `session_over`: the session is not pending or, if it is
+   * two-phase, does not await its finish. Its candidate is deleted. Rejects when the integration is not there.
    */
   addConnection(
     connection: Connection,
@@ -268,7 +313,8 @@ export interface RateBucketStore {
 
 export interface RevocationStore {
   /**
-   * Turns a connection into a tombstone: `revoked`, its credentials, lease, intent and unreadable responses deleted. When `upstream` is
+   * Turns a connection into a tombstone: `revoked`, its credentials, lease, intent and unreadable responses deleted. Connect
+   * sessions that await the finish of another grant for it, or for its place, are cancelled. When `upstream` is
    * `pending`, its tokens move to a pending revocation due at `firstTryAt`. `already`: it was revoked before, and nothing
    * changed. Undefined: absent.
    */
@@ -293,10 +339,16 @@ export interface RevocationStore {
   /** The ids of those of an integration that a process may be delivering now. */
   revocationsUnderWay(integration: string, now: number): Promise<string[]>;
   /**
-   * Whether an owner may be about to get a grant at this integration: a connect session of this owner is open in a browser,
-   * or anyone's is past the consent, so that its code is being exchanged.
+   * Whether an owner may be about to get a grant at this integration: a connect session of this owner is open in a browser
+   * or awaits its finish, or anyone's is past the consent, so that its code is being exchanged, or awaits its finish with
+   * this account. An account that is not known is taken to be any.
    */
-  isConnecting(integration: string, owner: string | null, now: number): Promise<boolean>;
+  isConnecting(
+    integration: string,
+    owner: string | null,
+    account: Pick<Account, 'issuer' | 'id'> | null,
+    now: number,
+  ): Promise<boolean>;
   /** Deletes a pending revocation, and sets its outcome on the connection unless another of it is still pending. */
   settleRevocation(id: string, outcome: Exclude<UpstreamRevocation, 'pending'>, audit: AuditEntry): Promise<void>;
   postponeRevocation(id: string, nextAt: number): Promise<void>;
@@ -354,7 +406,7 @@ export interface UnreadableResponseStore {
 
 export interface HousekeepingStore {
   /**
-   * Deletes flows and sessions that expired before this, and changes that every subscriber has read: up to `limit` of each.
+   * Deletes flows, and sessions without a candidate, that expired before this, and changes that every subscriber has read: up to `limit` of each.
    * True: there may be more.
    */
   deleteExpired(before: number, limit: number): Promise<boolean>;

@@ -32,6 +32,7 @@ describe('putting an integration', () => {
       scopes: ['openid', 'email'],
       overrides: { token_url: 'https://id.example/token' },
       return_origins: ['https://app.example'],
+      require_finish: true,
     };
     const made = await put('whole', setup);
     const body = expectOk(made, 201);

@@ -2,7 +2,7 @@
 import type { AuditEntry } from '../../src/domain/audit.ts';
 import type { Caller, CallerKey } from '../../src/domain/caller.ts';
 import type { Ciphertext, Connection, EncryptedCredentials } from '../../src/domain/connection.ts';
-import type { ConnectSession, Flow, Integration } from '../../src/domain/integration.ts';
+import type { Candidate, ConnectSession, Flow, Integration } from '../../src/domain/integration.ts';
 import type { PendingRevocation, RefreshedFields, Store, UnreadableResponse } from '../../src/ports/index.ts';
 
 export const NOW = 1_800_000_000_000;
@@ -122,7 +122,7 @@ export const aSession = (given: Partial<ConnectSession> = {}): ConnectSession =>
   status: 'pending',
   error: null,
   browserDigest: null,
-  finish: true,
+  finish: false,
   displayOwner: 'Ada Lovelace',
   codeChallenge: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM',
   finishDigest: null,
@@ -133,6 +133,12 @@ export const aSession = (given: Partial<ConnectSession> = {}): ConnectSession =>
   expiresAt: NOW + 600_000,
   mac: 'm1.test.session',
   ...given,
+});
+
+export const aCandidate = (sessionId: string): Candidate => ({
+  sessionId,
+  receivedGrant: aCiphertext('received_grant'),
+  createdAt: NOW + 3,
 });
 
 export const aFlow = (sessionId: string, given: Partial<Flow> = {}): Flow => ({
@@ -210,6 +216,12 @@ export async function connected(store: Store, given: Partial<Connection> = {}, c
 }
 
 /** At least one row a table, and in one of them a value in every column. */
+async function addedSession(store: Store, given: Partial<ConnectSession>): Promise<ConnectSession> {
+  const session = aSession(given);
+  await store.addSession(session, anEntry());
+  return session;
+}
+
 export async function fill(store: Store): Promise<void> {
   await store.putIntegration(anIntegration(), anEntry());
   const caller = aCaller();
@@ -222,6 +234,8 @@ export async function fill(store: Store): Promise<void> {
   await store.addSession(session, anEntry());
   if ((await store.beginFlow(aFlow(session.id), NOW)) !== 'begun') throw new Error('no flow begun');
   await store.failSession(session.id, 'access_denied', anEntry());
+  const { id } = await addedSession(store, { finish: true });
+  await store.awaitFinish(aCandidate(id), { finishDigest: 'd', expiresAt: NOW + 60_000, account: null }, anEntry());
   await store.addPendingRevocation(aRevocation({ claimedUntil: NOW + 60_000 }));
   await store.addUnreadableResponse(anUnreadableResponse(), { ofOne: 3, ofIntegration: 100 });
   await store.addKeyCheck({ kid: 'test', ciphertext: aCiphertext('check') });

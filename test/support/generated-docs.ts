@@ -73,7 +73,14 @@ const ADVICE: Record<Code, string> = {
   not_found: 'Check the id. For a token read: the owner has not connected yet; create a connect session.',
   ambiguous_connection: 'Name one of the `candidates`, by `label` or by id.',
   connection_exists: 'Use another label, revoke the connection, or renew it with a connect session.',
-  identity_mismatch: 'Import the account that is connected, use another label, or revoke the connection first.',
+  identity_mismatch: 'Use the account that is connected, or another label, or revoke the connection first.',
+  invalid_finish_code: 'Send the `finish_code` that came to the `return_url`, unchanged.',
+  invalid_code_verifier:
+    'Send the `code_verifier` of the `code_challenge` that the session was created with; none if it had none.',
+  owner_mismatch:
+    'Someone else opened the link: tell the user who is signed in, and create a session for them. Never send the owner of the session instead.',
+  not_ready: 'Finish the session when the browser comes to the `return_url`.',
+  session_expired: 'Create a new connect session, and send the user to its URL.',
   reauthorization_required:
     'Create a connect session with this `connection_id` and send the owner to its URL. Do not retry before.',
   integration_in_use: 'Revoke the connections of the integration first; pending revocations finish by themselves.',

@@ -1,14 +1,14 @@
 // Callers by what they present, in memory, so that authenticating a request asks no store. A key is found by its digest;
 // a workload's token too, once it has been verified.
 import { LRUCache } from 'lru-cache';
-import type { Caller, Principal, RateLimit, Workload } from '../../domain/caller.ts';
+import { ADMIN_ID, type Caller, type Principal, type RateLimit, type Workload } from '../../domain/caller.ts';
 import type { Store } from '../../ports/index.ts';
 import { digest, isMistyped } from '../secrets/index.ts';
 import { createKeyLookup } from './key-lookups.ts';
 
 /** The caller behind `VALETKEY_ADMIN_KEY`, for the first set-up. It has every permission and is in no table. */
 const ADMIN: Principal = {
-  caller: { id: 'clr_admin', name: 'admin key', permissions: [{ actions: ['*'], integrations: ['*'], owners: ['*'] }] },
+  caller: { id: ADMIN_ID, name: 'admin key', permissions: [{ actions: ['*'], integrations: ['*'], owners: ['*'] }] },
   credential: { kind: 'key', id: 'key_admin', expiresAt: null },
   rateLimit: null,
 };

@@ -1,10 +1,10 @@
 // Connections, as callers read, list and import them.
-import { allows, scopesOf } from '../../domain/caller.ts';
 import type { Connection } from '../../domain/connection.ts';
-import { type Refusal, refuse } from '../../domain/errors.ts';
+import { Refusal, refuse } from '../../domain/errors.ts';
 import type { ConnectionFilter, Page, PageRequest, Store } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
 import { type ConnectionImport, createImport, type ImportParts } from './import.ts';
+import { readableScopes } from './readable-scopes.ts';
 
 export interface ConnectionResource {
   get(call: Call, id: string): Promise<Connection | Refusal>;
@@ -44,19 +44,10 @@ export function createConnectionResource(parts: Parts): ConnectionResource {
 
     async list(call, filter, page) {
       const { integration, owner } = filter;
-      const { permissions } = call.principal.caller;
-      const within = scopesOf(permissions, 'connections:read');
-      if (within.length === 0) {
-        const denied = access.denied(call, 'connections:read', integration ?? '*', owner ?? '*');
-        return denied && denied.fault.code !== 'not_found' ? denied : { data: [], next: null };
-      }
-      if (integration !== undefined && owner !== undefined) {
-        const denied = access.denied(call, 'connections:read', integration, owner);
-        if (denied) return denied.fault.code === 'not_found' ? { data: [], next: null } : denied;
-      }
+      const within = readableScopes(access, call, 'connections:read', filter);
+      if (within instanceof Refusal) return within;
       access.noteRead(call, 'connection.list', { integration: integration ?? '*', owner: owner ?? '*' });
-      const everything = allows(permissions, 'connections:read', '*', '*');
-      return store.connections(everything ? filter : { ...filter, within }, page);
+      return store.connections(within === 'all' ? filter : { ...filter, within }, page);
     },
 
     add: createImport(parts),

@@ -1,4 +1,4 @@
-// Background work of the connections room: deleting expired sessions and flows, old changes, and old unreadable responses.
+// Background work of the connections room: destroying candidates that nobody finished, deleting expired sessions and flows, old changes, and old unreadable responses.
 import { setTimeout as pause } from 'node:timers/promises';
 import {
   ENDED_SESSION_RETENTION_MS,
@@ -8,12 +8,14 @@ import {
   UNREADABLE_RESPONSE_RETENTION_MS,
 } from '../../domain/time-limits.ts';
 import type { Clock, Logger, Store } from '../../ports/index.ts';
+import type { EndedCandidates } from './connect-sessions/ended-candidates.ts';
 
 /** A few milliseconds of the database; SQLite runs nothing else meanwhile. */
 const SWEEP_BATCH = 500;
 
 interface Parts {
   store: Pick<Store, 'deleteExpired' | 'deleteUnreadableResponses'>;
+  endedCandidates: Pick<EndedCandidates, 'destroyAll'>;
   clock: Clock;
   log: Logger;
   /** How often it looks whether there is something to do, in ms. */
@@ -21,7 +23,7 @@ interface Parts {
 }
 
 /** Starts at once. `stop` is fulfilled when the current round is done. A round that fails is retried in the next. */
-export function startHousekeeping({ store, clock, log, everyMs = OUTBOX_POLL_MS }: Parts): {
+export function startHousekeeping({ store, endedCandidates, clock, log, everyMs = OUTBOX_POLL_MS }: Parts): {
   stop(): Promise<void>;
 } {
   let stopped = false;
@@ -30,6 +32,7 @@ export function startHousekeeping({ store, clock, log, everyMs = OUTBOX_POLL_MS 
 
   async function round(): Promise<void> {
     try {
+      await endedCandidates.destroyAll();
       if (clock.monotonic() - deletedAt < SWEEP_INTERVAL_MS) return;
       while (!stopped && (await store.deleteExpired(clock.now() - ENDED_SESSION_RETENTION_MS, SWEEP_BATCH)))
         await pause(SWEEP_PAUSE_MS);

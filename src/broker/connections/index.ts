@@ -3,7 +3,8 @@ import type { Store } from '../../ports/index.ts';
 import { withBoundedLookups } from './connect-flow/bounded-lookups.ts';
 import { type ConnectFlow, createConnectFlow } from './connect-flow/connect-flow.ts';
 import type { FlowParts } from './connect-flow/steps.ts';
-import { type ConnectSessionParts, type ConnectSessions, createConnectSessions } from './connect-sessions.ts';
+import { createEndedCandidates, type EndedCandidatesParts } from './connect-sessions/ended-candidates.ts';
+import { type ConnectSessionParts, type ConnectSessions, createConnectSessions } from './connect-sessions/sessions.ts';
 import { type ConnectionResource, createConnectionResource } from './connections.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import type { ImportParts } from './import.ts';
@@ -12,7 +13,7 @@ import { createRevocationOutbox, type OutboxParts, type RevocationOutbox } from 
 
 export type { ConnectFlow } from './connect-flow/connect-flow.ts';
 export type { BrowserError, BrowserRequest, ConnectStep } from './connect-flow/steps.ts';
-export type { ConnectSessionRequest, ConnectSessions } from './connect-sessions.ts';
+export type { ConnectSessionRequest, ConnectSessions } from './connect-sessions/sessions.ts';
 export type { ConnectionResource } from './connections.ts';
 export type { ConnectionImport } from './import.ts';
 export type { Revoker } from './revocation.ts';
@@ -33,7 +34,8 @@ type Parts = ConnectSessionParts &
   FlowParts &
   RevokerParts &
   OutboxParts &
-  ImportParts & {
+  ImportParts &
+  EndedCandidatesParts & {
     store: Pick<Store, 'connections' | 'deleteExpired' | 'deleteUnreadableResponses'>;
     /** How often background work looks for something to do, in ms. */
     deliverEveryMs?: number | undefined;
@@ -42,15 +44,16 @@ type Parts = ConnectSessionParts &
 export function createConnections(parts: Parts): Connections {
   const { store, clock, log, deliverEveryMs } = parts;
   const outbox = createRevocationOutbox(parts);
+  const endedCandidates = createEndedCandidates(parts);
   let housekeeping: { stop(): Promise<void> } | undefined;
   return {
     connections: createConnectionResource(parts),
-    sessions: createConnectSessions(parts),
+    sessions: createConnectSessions({ ...parts, endedCandidates }),
     flow: createConnectFlow({ ...parts, store: withBoundedLookups(store) }),
-    revocation: createRevoker({ ...parts, outbox }),
+    revocation: createRevoker({ ...parts, outbox, endedCandidates }),
     outbox,
     start() {
-      housekeeping = startHousekeeping({ store, clock, log, everyMs: deliverEveryMs });
+      housekeeping = startHousekeeping({ store, endedCandidates, clock, log, everyMs: deliverEveryMs });
       outbox.start(deliverEveryMs);
     },
     async stop() {

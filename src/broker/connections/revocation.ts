@@ -4,9 +4,10 @@ import type { Connection, UpstreamRevocation } from '../../domain/connection.ts'
 import { withDeadline } from '../../domain/deadline.ts';
 import { type Refusal, refuse } from '../../domain/errors.ts';
 import { REVOCATION_CLAIM_MS, REVOCATION_WAIT_MS } from '../../domain/time-limits.ts';
-import type { Clock, Store } from '../../ports/index.ts';
+import type { Clock, ConnectSessionFilter, Store } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
 import type { Cache, TokenCache } from '../cache/index.ts';
+import type { EndedCandidates } from './connect-sessions/ended-candidates.ts';
 import type { RevocationOutbox } from './upstream-revocation/outbox.ts';
 
 const REVOKE_BATCH = 100;
@@ -26,7 +27,8 @@ export interface Revoker {
   /** Revokes one connection; waits for the replicas, and some seconds for the provider. A second time it changes nothing. */
   revoke(call: Call, id: string): Promise<Revoked | Refusal>;
   /**
-   * Revokes all connections that match; the provider is asked later. Counts the new ones by what it can be asked. Rejects
+   * Revokes all connections that match, and cancels the open connect sessions that could bring more; the provider is asked
+   * later. Counts the new ones by what it can be asked. Rejects
    * with `StoreError` if the store refused some; all others are revoked then.
    */
   revokeAll(
@@ -36,7 +38,7 @@ export interface Revoker {
 }
 
 export interface RevokerParts {
-  store: Pick<Store, 'connection' | 'liveConnections' | 'revoke'>;
+  store: Pick<Store, 'connection' | 'liveConnections' | 'revoke' | 'connectSessions' | 'endSession'>;
   tokenCache: Pick<TokenCache, 'invalidate'>;
   /** Waits for the other replicas. */
   untilApplied: Cache['untilApplied'];
@@ -45,9 +47,12 @@ export interface RevokerParts {
 }
 
 export function createRevoker(
-  parts: RevokerParts & { outbox: Pick<RevocationOutbox, 'isUnsupported' | 'lane' | 'deliver'> },
+  parts: RevokerParts & {
+    outbox: Pick<RevocationOutbox, 'isUnsupported' | 'lane' | 'deliver'>;
+    endedCandidates: Pick<EndedCandidates, 'destroy'>;
+  },
 ): Revoker {
-  const { store, tokenCache, untilApplied, access, outbox, clock } = parts;
+  const { store, tokenCache, untilApplied, access, outbox, endedCandidates, clock } = parts;
 
   /** Undefined: there is no such connection. `firstTryAt`: when the outbox may deliver it (ms since the epoch). */
   async function markRevoked(call: Call, id: string, firstTryAt: number) {
@@ -59,6 +64,24 @@ export function createRevoker(
     const revoked = await store.revoke(id, upstream, firstTryAt, by);
     tokenCache.invalidate(connection, Number.POSITIVE_INFINITY);
     return revoked;
+  }
+
+  async function cancelSessions(
+    call: Call,
+    filter: Pick<ConnectSessionFilter, 'integration' | 'owner'>,
+  ): Promise<void> {
+    let after: string | undefined;
+    do {
+      const open = { ...filter, status: 'open' as const, now: clock.now() };
+      const { data, next } = await store.connectSessions(open, { limit: REVOKE_BATCH, after });
+      await Promise.all(
+        data.map(async ({ id, integration, owner, connectionId }) => {
+          const by = access.record(call, 'connect_session.cancelled', { integration, owner, connectionId, detail: id });
+          if (await store.endSession(id, { status: 'cancelled', error: null }, by)) await endedCandidates.destroy(id);
+        }),
+      );
+      after = next ?? undefined;
+    } while (after !== undefined);
   }
 
   return {
@@ -89,6 +112,8 @@ export function createRevoker(
       if (denied) return denied;
       const counts = { pending: 0, unsupported: 0 };
       const failures: unknown[] = [];
+      // First: what a session connects meanwhile is found below.
+      await cancelSessions(call, filter);
       let after: string | undefined;
       for (;;) {
         const { data, next } = await store.liveConnections(filter, { limit: REVOKE_BATCH, after });

@@ -45,7 +45,7 @@ export function faultDetails(fault: Fault): FaultDetails {
     case 'identity_mismatch':
       return {
         detail:
-          'The import is of another account than the connection, so nothing was changed. Use another label, or revoke the connection first.',
+          'This is another account than the one that is connected, so nothing was changed. Use another label, or revoke the connection first.',
         members: { connection_id: fault.connection_id },
       };
     case 'connection_revoked':
@@ -57,6 +57,32 @@ export function faultDetails(fault: Fault): FaultDetails {
       return {
         detail: 'The owner must connect again. Create a connect session with this connection_id.',
         members: { connection_id: fault.connection_id, reason: fault.reason },
+      };
+    case 'owner_mismatch':
+      return {
+        detail:
+          'The connect session is for another owner: its link was opened by someone else. Nothing was connected, and the grant is given up. Create a connect session for the owner who is signed in.',
+        members: { connect_session_id: fault.connect_session_id },
+      };
+    case 'invalid_finish_code':
+      return {
+        detail: `The finish code is not that of this connect session. ${attemptsLeft(fault.attemptsLeft)}`,
+        members: { connect_session_id: fault.connect_session_id, attempts_left: fault.attemptsLeft },
+      };
+    case 'invalid_code_verifier':
+      return {
+        detail: `The code verifier is missing, is not that of the code challenge, or was given though there is none. ${attemptsLeft(fault.attemptsLeft)}`,
+        members: { connect_session_id: fault.connect_session_id, attempts_left: fault.attemptsLeft },
+      };
+    case 'session_expired':
+      return {
+        detail: 'The connect session cannot be finished any more. Create a new one.',
+        members: { connect_session_id: fault.connect_session_id, session_status: fault.status },
+      };
+    case 'not_ready':
+      return {
+        detail: 'The owner has not consented yet. Finish the session when the browser comes to the return URL.',
+        members: { connect_session_id: fault.connect_session_id },
       };
     case 'integration_misconfigured':
       return {
@@ -91,6 +117,9 @@ export function faultDetails(fault: Fault): FaultDetails {
     }
   }
 }
+
+const attemptsLeft = (left: number): string =>
+  left === 0 ? 'There is no further attempt.' : `Attempts left: ${left}.`;
 
 const UNAUTHENTICATED: Record<string, string | undefined> = {
   missing: 'Send a caller key ("Authorization: Bearer vk_…"), or a workload token that a caller is bound to.',

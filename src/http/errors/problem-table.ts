@@ -59,6 +59,8 @@ const listOf = (description: string, properties: Record<string, JsonSchema>) => 
 
 const connection_id = text('The connection concerned');
 const integration = text('The integration concerned');
+const connect_session_id = text('The connect session concerned');
+const attempts_left = count('Attempts with a wrong code or verifier before the session ends; 0: it has ended');
 
 export const PROBLEMS = {
   invalid_request: {
@@ -85,6 +87,24 @@ export const PROBLEMS = {
     },
     headers: ['WWW-Authenticate'],
     example: { code: 'unauthenticated', reason: 'missing' },
+  },
+  invalid_finish_code: {
+    status: 400,
+    title: 'The finish code is wrong',
+    members: { connect_session_id, attempts_left },
+    example: { code: 'invalid_finish_code', connect_session_id: EXAMPLE.session, attemptsLeft: 2 },
+  },
+  invalid_code_verifier: {
+    status: 400,
+    title: 'The code verifier is wrong',
+    members: { connect_session_id, attempts_left },
+    example: { code: 'invalid_code_verifier', connect_session_id: EXAMPLE.session, attemptsLeft: 2 },
+  },
+  owner_mismatch: {
+    status: 403,
+    title: 'The connect session is for another owner',
+    members: { connect_session_id },
+    example: { code: 'owner_mismatch', connect_session_id: EXAMPLE.session },
   },
   forbidden: {
     status: 403,
@@ -146,6 +166,12 @@ export const PROBLEMS = {
     members: { connection_id },
     example: { code: 'identity_mismatch', connection_id: EXAMPLE.connection },
   },
+  not_ready: {
+    status: 409,
+    title: 'The owner has not consented yet',
+    members: { connect_session_id },
+    example: { code: 'not_ready', connect_session_id: EXAMPLE.session },
+  },
   reauthorization_required: {
     status: 409,
     title: 'The owner must connect again',
@@ -184,6 +210,19 @@ export const PROBLEMS = {
     title: 'The connection was revoked',
     members: { connection_id },
     example: { code: 'connection_revoked', connection_id: EXAMPLE.connection },
+  },
+  session_expired: {
+    status: 410,
+    title: 'The connect session has ended',
+    members: {
+      connect_session_id,
+      session_status: {
+        type: 'string',
+        description: 'What has become of it',
+        enum: ['failed', 'expired', 'cancelled'] satisfies Extract<Fault, { code: 'session_expired' }>['status'][],
+      },
+    },
+    example: { code: 'session_expired', connect_session_id: EXAMPLE.session, status: 'expired' },
   },
   payload_too_large: {
     status: 413,

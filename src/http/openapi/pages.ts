@@ -29,7 +29,14 @@ const failures = [
   'unavailable',
   'internal',
 ] as const;
-const linkErrors = ['not_found', 'other_browser', 'access_denied', 'invitation_used', 'invitation_expired'] as const;
+const linkErrors = [
+  'not_found',
+  'other_browser',
+  'access_denied',
+  'invitation_used',
+  'invitation_expired',
+  'invitation_cancelled',
+] as const;
 
 /** The responses of each step of the flow. */
 export const BROWSER_ANSWERS = {
@@ -49,7 +56,8 @@ export const BROWSER_ANSWERS = {
   callback: {
     200: { ...page, description: 'A page that confirms the connection, if there is no `return_url`' },
     302: {
-      description: 'A redirect to the `return_url`, with `status=success&connection_id=…` or `status=error&error=…`',
+      description:
+        'A redirect to the `return_url`, with `connect_session_id` and `status=success&connection_id=…`, `status=confirm&finish_code=…` or `status=error&error=…`',
       headers: LOCATION,
     },
     ...refusals(
@@ -60,6 +68,8 @@ export const BROWSER_ANSWERS = {
       'account_unknown',
       'connection_gone',
       'invitation_used',
+      'invitation_expired',
+      'invitation_cancelled',
       ...failures,
     ),
   },

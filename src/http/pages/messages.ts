@@ -39,6 +39,12 @@ const browserMessages = {
     message: 'For your safety, a link works for ten minutes only. Nothing was connected.',
     advice: 'Ask for a new link in the app that you came from.',
   },
+  invitation_cancelled: {
+    status: 410,
+    title: 'This link is no longer valid',
+    message: 'It was withdrawn by the app that it came from. Nothing was connected.',
+    advice: 'Ask for a new link in the app that you came from.',
+  },
   access_denied: {
     status: 403,
     title: 'You cancelled',

@@ -4,9 +4,11 @@ import type { AuditEntry } from '../../domain/audit.ts';
 import type { Caller, CallerKey } from '../../domain/caller.ts';
 import type { CallerStore } from '../../ports/index.ts';
 import { CALLERS_CHANGED, callersFrom } from '../shared/caller-rows.ts';
+import { createdBy } from '../shared/connect-sessions.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
 import type { Orm, PostgresAccess } from './client.ts';
-import { callerKeys, callers } from './schema.ts';
+import { cancelSessions } from './connect-sessions.ts';
+import { callerKeys, callers, connectSessions } from './schema.ts';
 
 /** Inside a transaction. Undefined keys: the stored ones stay. */
 export const callerWriter =
@@ -21,7 +23,12 @@ export const callerWriter =
 async function replaceKeys(orm: Orm, callerId: string, keys: CallerKey[]): Promise<void> {
   const ofCaller = eq(callerKeys.callerId, callerId);
   const digests = keys.map((key) => key.digest);
-  await orm.delete(callerKeys).where(and(ofCaller, notInArray(callerKeys.digest, digests)));
+  const deleted = await orm
+    .delete(callerKeys)
+    .where(and(ofCaller, notInArray(callerKeys.digest, digests)))
+    .returning({ id: callerKeys.id });
+  const ids = deleted.map(({ id }) => id);
+  if (ids.length > 0) await cancelSessions(orm, createdBy(connectSessions, callerId, ids));
   const stored = await orm
     .select({ digest: callerKeys.digest })
     .from(callerKeys)
@@ -83,6 +90,7 @@ export function createCallerStore({ autocommit, transaction, prepared, record }:
       transaction(async (orm) => {
         const deleted = await orm.delete(callers).where(eq(callers.id, id)).returning({ id: callers.id });
         if (deleted.length === 0) return 'absent';
+        await cancelSessions(orm, createdBy(connectSessions, id));
         await record(orm, audit, CALLERS_CHANGED);
         return 'deleted';
       }),
@@ -91,6 +99,7 @@ export function createCallerStore({ autocommit, transaction, prepared, record }:
         const theKey = and(eq(callerKeys.callerId, callerId), eq(callerKeys.id, keyId));
         const deleted = await orm.delete(callerKeys).where(theKey).returning({ id: callerKeys.id });
         if (deleted.length === 0) return 'absent';
+        await cancelSessions(orm, createdBy(connectSessions, callerId, [keyId]));
         await record(orm, audit, CALLERS_CHANGED);
         return 'deleted';
       }),

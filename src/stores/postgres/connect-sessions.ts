@@ -1,12 +1,15 @@
 // Connect sessions and their authorization flows in PostgreSQL.
-import { and, eq, gt } from 'drizzle-orm';
+import { and, asc, eq, gt, type SQL, sql } from 'drizzle-orm';
 import type { SessionStore } from '../../ports/index.ts';
-import { whyNotBegin } from '../shared/connect-sessions.ts';
+import { boundedPage, stepOf } from '../shared/bounded-pages.ts';
+import { inSessionRange, isOpenSession, matchesSession, whyNotBegin } from '../shared/connect-sessions.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
-import type { PostgresAccess } from './client.ts';
-import { connectSessions, flows } from './schema.ts';
+import { createCandidateStore } from './candidates.ts';
+import type { Orm, PostgresAccess } from './client.ts';
+import { callerKeys, callers, connectSessions, flows } from './schema.ts';
 
-export function createSessionStore({ autocommit, transaction, prepared, record }: PostgresAccess): SessionStore {
+export function createSessionStore(access: PostgresAccess): SessionStore {
+  const { autocommit, transaction, prepared, record } = access;
   const statements = prepared((orm, name) => {
     const byId = eq(connectSessions.id, placeholderFor(connectSessions.id, 'id'));
     return {
@@ -20,11 +23,23 @@ export function createSessionStore({ autocommit, transaction, prepared, record }
     };
   });
 
+  /** It stays there until the transaction ends. */
+  async function isThere(orm: Orm, { callerId, keyId }: { callerId: string; keyId: string | null }): Promise<boolean> {
+    const caller = orm.select({ id: callers.id }).from(callers).where(eq(callers.id, callerId));
+    if ((await caller.for('key share')).length === 0) return false;
+    if (keyId === null) return true;
+    const ofKey = and(eq(callerKeys.callerId, callerId), eq(callerKeys.id, keyId));
+    return (await orm.select({ id: callerKeys.id }).from(callerKeys).where(ofKey).for('key share')).length > 0;
+  }
+
   return {
-    addSession: (session, audit) =>
+    ...createCandidateStore(access),
+    addSession: (session, audit, creator) =>
       transaction(async (orm) => {
+        if (creator && !(await isThere(orm, creator))) return 'creator_gone';
         await orm.insert(connectSessions).values(session);
         await record(orm, audit);
+        return 'added';
       }),
     session: (id) => autocommit(async (orm) => (await statements(orm).byId.execute({ id }))[0]),
     sessionBySecret: (digest) => autocommit(async (orm) => (await statements(orm).bySecret.execute({ digest }))[0]),
@@ -61,5 +76,47 @@ export function createSessionStore({ autocommit, transaction, prepared, record }
           .returning({ id: connectSessions.id });
         if (failed.length > 0) await record(orm, audit);
       }),
+    endSession: (id, end, audit) =>
+      transaction(async (orm) => {
+        const ended = await orm
+          .update(connectSessions)
+          .set(end)
+          .where(and(eq(connectSessions.id, id), isOpenSession(connectSessions)))
+          .returning({ id: connectSessions.id });
+        if (ended.length === 0) return false;
+        await record(orm, audit);
+        return true;
+      }),
+    connectSessions: (filter, page) =>
+      boundedPage(page, 1, [
+        (after, examine, wanted) =>
+          autocommit(async (orm) => {
+            const inRange = inSessionRange(connectSessions, filter, after);
+            const { id } = connectSessions;
+            const [last] = await orm
+              .select({ id })
+              .from(connectSessions)
+              .where(inRange)
+              .orderBy(asc(id))
+              .limit(1)
+              .offset(examine - 1);
+            const inStep = and(inRange, last && sql`${id} <= ${last.id}`);
+            const rows = await orm
+              .select()
+              .from(connectSessions)
+              .where(and(inStep, matchesSession(connectSessions, filter)))
+              .orderBy(asc(id))
+              .limit(wanted);
+            return stepOf(rows, wanted, () => last?.id);
+          }),
+      ]),
   };
+}
+
+/** Inside a transaction: ends open sessions that match. */
+export async function cancelSessions(orm: Orm, matching: SQL | undefined): Promise<void> {
+  await orm
+    .update(connectSessions)
+    .set({ status: 'cancelled' })
+    .where(and(matching, isOpenSession(connectSessions)));
 }

@@ -2,11 +2,21 @@
 import { and, asc, count, eq, sql } from 'drizzle-orm';
 import type { Connection } from '../../domain/connection.ts';
 import { type ConnectionStore, StoreError } from '../../ports/index.ts';
+import { completed, isCompletable } from '../shared/connect-sessions.ts';
 import { accessTokenOf, credentialsOf, hasSlot, liveFirst, MAX_SERVED, renewalOf } from '../shared/connections.ts';
 import { credentialColumnsOf, fencedOff, isInFlight } from '../shared/leases.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
 import type { Orm, PostgresAccess } from './client.ts';
-import { connections, connectSessions, grants, integrations, isLive, isOfAccount, leases } from './schema.ts';
+import {
+  candidates,
+  connections,
+  connectSessions,
+  grants,
+  integrations,
+  isLive,
+  isOfAccount,
+  leases,
+} from './schema.ts';
 
 export function createConnectionStore({
   autocommit,
@@ -47,24 +57,24 @@ export function createConnectionStore({
   }));
 
   /** It stays so until the transaction ends. */
-  async function isPending(orm: Orm, sessionId: string): Promise<boolean> {
+  async function isOver(orm: Orm, sessionId: string): Promise<boolean> {
     const [session] = await orm
-      .select({ status: connectSessions.status })
+      .select({ finish: connectSessions.finish, status: connectSessions.status })
       .from(connectSessions)
       .where(eq(connectSessions.id, sessionId))
       .for('no key update');
-    return session?.status === 'pending';
+    return !isCompletable(session);
   }
-  const complete = (orm: Orm, sessionId: string, { id, account }: Pick<Connection, 'id' | 'account'>) =>
-    orm
-      .update(connectSessions)
-      .set({ status: 'completed', error: null, connectionId: id, account })
-      .where(eq(connectSessions.id, sessionId));
+  async function complete(orm: Orm, sessionId: string, { id, account }: Pick<Connection, 'id' | 'account'>) {
+    const change = { ...completed, connectionId: id, account };
+    await orm.update(connectSessions).set(change).where(eq(connectSessions.id, sessionId));
+    await orm.delete(candidates).where(eq(candidates.sessionId, sessionId));
+  }
 
   return {
     addConnection: (connection, credentials, sessionId, audit) =>
       transaction(async (orm) => {
-        if (sessionId !== null && !(await isPending(orm, sessionId))) return 'session_over';
+        if (sessionId !== null && (await isOver(orm, sessionId))) return 'session_over';
         const { id, integration, generation } = connection;
         // Deleted since the caller read it: no live connection may be without its integration.
         const of = orm.select({ id: integrations.id }).from(integrations).where(eq(integrations.id, integration));
@@ -92,7 +102,7 @@ export function createConnectionStore({
 
     renewConnection: (connection, credentials, sessionId, audit) =>
       transaction(async (orm) => {
-        if (sessionId !== null && !(await isPending(orm, sessionId))) return 'session_over';
+        if (sessionId !== null && (await isOver(orm, sessionId))) return 'session_over';
         const { id } = connection;
         if (credentials.refreshToken === undefined) {
           const [lease] = await orm.select().from(leases).where(eq(leases.connectionId, id)).for('update');

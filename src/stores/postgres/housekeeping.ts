@@ -1,10 +1,10 @@
 // Deleting what has expired, and proving that the database accepts writes, in PostgreSQL.
-import { inArray, lt, sql } from 'drizzle-orm';
+import { and, eq, inArray, lt, notExists, sql } from 'drizzle-orm';
 import { CHANGE_RETENTION_MS } from '../../domain/time-limits.ts';
 import type { HousekeepingStore } from '../../ports/index.ts';
 import type { PostgresAccess } from './client.ts';
 import type { Liveness } from './liveness.ts';
-import { changes, connectSessions, flows } from './schema.ts';
+import { candidates, changes, connectSessions, flows } from './schema.ts';
 
 export const createHousekeepingStore = (
   { autocommit, transaction }: PostgresAccess,
@@ -15,7 +15,9 @@ export const createHousekeepingStore = (
       const { stateDigest } = flows;
       const ended = orm.select({ stateDigest }).from(flows).where(lt(flows.expiresAt, before)).limit(limit);
       const { id } = connectSessions;
-      const over = orm.select({ id }).from(connectSessions).where(lt(connectSessions.expiresAt, before)).limit(limit);
+      const isFree = notExists(orm.select().from(candidates).where(eq(candidates.sessionId, id)));
+      const isOver = and(lt(connectSessions.expiresAt, before), isFree);
+      const over = orm.select({ id }).from(connectSessions).where(isOver).limit(limit);
       // A transaction's time, which an index can be searched by.
       const since = sql`(extract(epoch from statement_timestamp()) * 1000)::bigint - ${sql.raw(String(CHANGE_RETENTION_MS))}`;
       const old = orm.select({ seq: changes.seq }).from(changes).where(sql`${changes.at} < ${since}`).limit(limit);

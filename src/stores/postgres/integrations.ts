@@ -5,7 +5,7 @@ import type { IntegrationSettings, IntegrationStore } from '../../ports/index.ts
 import { pageOf } from '../shared/pages.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
 import type { Orm, PostgresAccess } from './client.ts';
-import { connections, flows, integrations, isLive, pendingRevocations } from './schema.ts';
+import { candidates, connections, connectSessions, flows, integrations, isLive, pendingRevocations } from './schema.ts';
 
 /** Inside a transaction. */
 export const integrationWriter =
@@ -61,7 +61,12 @@ export function createIntegrationStore(access: PostgresAccess): IntegrationStore
           .select({ n: count() })
           .from(pendingRevocations)
           .where(eq(pendingRevocations.integration, id));
-        const needed = { connections: live!.n, pendingRevocations: pending!.n };
+        const [waiting] = await orm
+          .select({ n: count() })
+          .from(candidates)
+          .innerJoin(connectSessions, eq(connectSessions.id, candidates.sessionId))
+          .where(eq(connectSessions.integration, id));
+        const needed = { connections: live!.n, pendingRevocations: pending!.n + waiting!.n };
         if (needed.connections + needed.pendingRevocations > 0) return needed;
         // A flow in flight must not end at another provider that is set up under this id.
         await orm.delete(flows).where(eq(flows.integration, id));

@@ -2,9 +2,10 @@
 import { and, eq, gt, sql } from 'drizzle-orm';
 import type { RevocationStore } from '../../ports/index.ts';
 import { isTombstone } from '../shared/connections.ts';
-import { pendingRevocationOf, tombstoneOf } from '../shared/revocations.ts';
+import { connecting, connects, pendingRevocationOf, tombstoneOf } from '../shared/revocations.ts';
 import type { Orm, PostgresAccess } from './client.ts';
-import { connections, grants, leases, pendingRevocations, unreadableResponses } from './schema.ts';
+import { cancelSessions } from './connect-sessions.ts';
+import { connections, connectSessions, grants, leases, pendingRevocations, unreadableResponses } from './schema.ts';
 
 const locked = (orm: Orm, id: string) =>
   orm.select().from(connections).where(eq(connections.id, id)).for('no key update');
@@ -27,6 +28,9 @@ export function createRevocationStore({ autocommit, transaction, record }: Postg
   return {
     revoke: (id, upstream, firstTryAt, audit) =>
       transaction(async (orm) => {
+        const [now] = await orm.select().from(connections).where(eq(connections.id, id));
+        // Before the connection is locked: a renewal locks its session first.
+        if (now && now.status !== 'revoked') await cancelSessions(orm, connects(connectSessions, now));
         const [before] = await locked(orm, id);
         if (!before) return undefined;
         if (before.status === 'revoked') return { connection: before, already: true, pending: null };
@@ -80,13 +84,9 @@ export function createRevocationStore({ autocommit, transaction, record }: Postg
         return rows.map(({ id }) => id);
       }),
 
-    isConnecting: (integration, owner, now) =>
+    isConnecting: (integration, owner, account, now) =>
       autocommit(async (orm) => {
-        const { rows } = await orm.execute(sql`select 1 from connect_sessions s
-          where s.integration = ${integration} and s.status = 'pending' and s.expires_at > ${now}
-            and s.browser_digest is not null
-            and (s.owner = ${owner} or not exists (select 1 from flows f where f.session_id = s.id))
-          limit 1`);
+        const { rows } = await orm.execute(connecting(integration, owner, account, now));
         return rows.length > 0;
       }),
 

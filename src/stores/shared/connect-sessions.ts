@@ -1,5 +1,11 @@
-// Whether a flow of a connect session may begin.
+// Connect sessions, for the tables of any dialect: whether one may begin or be completed, which are open, and their lists.
+import { and, type Column, eq, gt, inArray, lte, or, type SQL } from 'drizzle-orm';
 import type { ConnectSession, Flow } from '../../domain/integration.ts';
+import type { ConnectSessionFilter } from '../../ports/index.ts';
+import { isWithin } from './filters.ts';
+
+/** Of the partial indexes. */
+const OPEN = ['pending', 'awaiting_finish'] as const;
 
 /** Undefined: it may. */
 export function whyNotBegin(
@@ -10,4 +16,69 @@ export function whyNotBegin(
   if (session?.status !== 'pending' || session.expiresAt <= now) return 'gone';
   const isOther = session.browserDigest !== null && session.browserDigest !== flow.browserDigest;
   return isOther ? 'other_browser' : undefined;
+}
+
+/** A two-phase session is never completed but by its finish. */
+export const isCompletable = (session: Pick<ConnectSession, 'finish' | 'status'> | undefined): boolean =>
+  session?.status === (session?.finish ? 'awaiting_finish' : 'pending');
+
+export const isOpenSession = ({ status }: Record<'status', Column>): SQL => inArray(status, [...OPEN]);
+
+export const completed = {
+  status: 'completed',
+  error: null,
+} as const satisfies Partial<ConnectSession>;
+
+/** Sessions that a caller created, or that were created with these of its keys. */
+export const createdBy = (
+  sessions: Record<'createdBy' | 'createdWith', Column>,
+  callerId: string,
+  keyIds?: string[],
+): SQL | undefined =>
+  and(eq(sessions.createdBy, callerId), keyIds === undefined ? undefined : inArray(sessions.createdWith, keyIds));
+
+type Columns = Record<'id' | 'integration' | 'owner' | 'status' | 'expiresAt', Column>;
+
+/** An index has these in the order of their ids. */
+export const inSessionRange = (
+  sessions: Columns,
+  { integration, owner }: ConnectSessionFilter,
+  after: string | undefined,
+): SQL | undefined =>
+  and(
+    owner === undefined ? undefined : eq(sessions.owner, owner),
+    owner !== undefined || integration === undefined ? undefined : eq(sessions.integration, integration),
+    after === undefined ? undefined : gt(sessions.id, after),
+  );
+
+export const matchesSession = (
+  sessions: Columns,
+  { integration, owner, status, within, now }: ConnectSessionFilter,
+): SQL | undefined =>
+  and(
+    integration === undefined ? undefined : eq(sessions.integration, integration),
+    owner === undefined ? undefined : eq(sessions.owner, owner),
+    within === undefined ? undefined : isWithin(sessions, within),
+    hasStatus(sessions, status, now),
+  );
+
+function hasStatus(
+  { status, expiresAt }: Columns,
+  wanted: ConnectSessionFilter['status'],
+  now: number,
+): SQL | undefined {
+  const isOver = and(inArray(status, [...OPEN]), lte(expiresAt, now));
+  switch (wanted) {
+    case undefined:
+      return undefined;
+    case 'open':
+      return and(inArray(status, [...OPEN]), gt(expiresAt, now));
+    case 'pending':
+    case 'awaiting_finish':
+      return and(eq(status, wanted), gt(expiresAt, now));
+    case 'expired':
+      return or(eq(status, 'expired'), isOver);
+    default:
+      return eq(status, wanted);
+  }
 }

@@ -104,7 +104,7 @@ const is = (column: Value, value: string | undefined) =>
   value === undefined ? undefined : eq(column as Column, value);
 
 /** `matches` of `domain/caller.ts`, in SQL. Without scopes, or without patterns in one, nothing is within. */
-const isWithin = ({ integration, owner }: Columns<'integration' | 'owner'>, scopes: Scope[]) =>
+export const isWithin = ({ integration, owner }: Columns<'integration' | 'owner'>, scopes: Scope[]) =>
   or(
     sql`false`,
     ...scopes.map((scope) => and(matchesAny(integration, scope.integrations), matchesAny(owner, scope.owners))),

@@ -4,9 +4,11 @@ import type { AuditEntry } from '../../domain/audit.ts';
 import type { Caller, CallerKey } from '../../domain/caller.ts';
 import type { CallerStore } from '../../ports/index.ts';
 import { CALLERS_CHANGED, callersFrom } from '../shared/caller-rows.ts';
+import { createdBy } from '../shared/connect-sessions.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
 import type { SqliteAccess } from './client.ts';
-import { callerKeys, callers } from './schema.ts';
+import { cancelSessions } from './connect-sessions.ts';
+import { callerKeys, callers, connectSessions } from './schema.ts';
 
 /** Inside an operation. Undefined keys: the stored ones stay. */
 export const callerWriter =
@@ -21,10 +23,13 @@ export const callerWriter =
 function replaceKeys(orm: SqliteAccess['orm'], callerId: string, keys: CallerKey[]): void {
   const ofCaller = eq(callerKeys.callerId, callerId);
   const digests = keys.map((key) => key.digest);
-  orm
+  const deleted = orm
     .delete(callerKeys)
     .where(and(ofCaller, notInArray(callerKeys.digest, digests)))
-    .run();
+    .returning({ id: callerKeys.id })
+    .all();
+  const ids = deleted.map(({ id }) => id);
+  if (ids.length > 0) cancelSessions(orm, createdBy(connectSessions, callerId, ids));
   const stored = orm
     .select({ digest: callerKeys.digest })
     .from(callerKeys)
@@ -87,6 +92,7 @@ export function createCallerStore({ orm, read, write, record }: SqliteAccess): C
     deleteCaller: (id, audit) =>
       write(() => {
         if (orm.delete(callers).where(eq(callers.id, id)).run().changes === 0) return 'absent';
+        cancelSessions(orm, createdBy(connectSessions, id));
         record(audit, CALLERS_CHANGED);
         return 'deleted';
       }),
@@ -94,6 +100,7 @@ export function createCallerStore({ orm, read, write, record }: SqliteAccess): C
       write(() => {
         const theKey = and(eq(callerKeys.callerId, callerId), eq(callerKeys.id, keyId));
         if (orm.delete(callerKeys).where(theKey).run().changes === 0) return 'absent';
+        cancelSessions(orm, createdBy(connectSessions, callerId, [keyId]));
         record(audit, CALLERS_CHANGED);
         return 'deleted';
       }),

@@ -2,10 +2,20 @@
 import { and, asc, eq, inArray, sql } from 'drizzle-orm';
 import type { Connection } from '../../domain/connection.ts';
 import { type ConnectionStore, StoreError } from '../../ports/index.ts';
+import { completed, isCompletable } from '../shared/connect-sessions.ts';
 import { accessTokenOf, credentialsOf, hasSlot, liveFirst, MAX_SERVED, renewalOf } from '../shared/connections.ts';
 import { credentialColumnsOf, fencedOff, isInFlight } from '../shared/leases.ts';
 import type { SqliteAccess } from './client.ts';
-import { connections, connectSessions, grants, integrations, isLive, isOfAccount, leases } from './schema.ts';
+import {
+  candidates,
+  connections,
+  connectSessions,
+  grants,
+  integrations,
+  isLive,
+  isOfAccount,
+  leases,
+} from './schema.ts';
 
 export function createConnectionStore({
   orm,
@@ -38,20 +48,25 @@ export function createConnectionStore({
     .limit(MAX_SERVED)
     .prepare();
 
-  const isPending = (sessionId: string) =>
-    orm.select({ status: connectSessions.status }).from(connectSessions).where(eq(connectSessions.id, sessionId)).get()
-      ?.status === 'pending';
-  const complete = (sessionId: string, { id, account }: Pick<Connection, 'id' | 'account'>) =>
-    orm
-      .update(connectSessions)
-      .set({ status: 'completed', error: null, connectionId: id, account })
-      .where(eq(connectSessions.id, sessionId))
-      .run();
+  const { finish, status: sessionStatus } = connectSessions;
+  const isOver = (sessionId: string) =>
+    !isCompletable(
+      orm
+        .select({ finish, status: sessionStatus })
+        .from(connectSessions)
+        .where(eq(connectSessions.id, sessionId))
+        .get(),
+    );
+  function complete(sessionId: string, { id, account }: Pick<Connection, 'id' | 'account'>): void {
+    const change = { ...completed, connectionId: id, account };
+    orm.update(connectSessions).set(change).where(eq(connectSessions.id, sessionId)).run();
+    orm.delete(candidates).where(eq(candidates.sessionId, sessionId)).run();
+  }
 
   return {
     addConnection: (connection, credentials, sessionId, audit) =>
       write(() => {
-        if (sessionId !== null && !isPending(sessionId)) return 'session_over';
+        if (sessionId !== null && isOver(sessionId)) return 'session_over';
         const { id, integration, generation } = connection;
         const exists = orm
           .select({ id: connections.id })
@@ -74,7 +89,7 @@ export function createConnectionStore({
 
     renewConnection: (connection, credentials, sessionId, audit) =>
       write(() => {
-        if (sessionId !== null && !isPending(sessionId)) return 'session_over';
+        if (sessionId !== null && isOver(sessionId)) return 'session_over';
         const { id } = connection;
         if (credentials.refreshToken === undefined) {
           const lease = orm.select().from(leases).where(eq(leases.connectionId, id)).get();

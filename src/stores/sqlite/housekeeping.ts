@@ -1,9 +1,9 @@
 // Deleting what has expired, and proving that the database accepts writes, in SQLite.
-import { inArray, lt, sql } from 'drizzle-orm';
+import { and, eq, inArray, lt, notExists, sql } from 'drizzle-orm';
 import { CHANGE_RETENTION_MS } from '../../domain/time-limits.ts';
 import type { HousekeepingStore } from '../../ports/index.ts';
 import type { SqliteAccess } from './client.ts';
-import { changes, connectSessions, flows } from './schema.ts';
+import { candidates, changes, connectSessions, flows } from './schema.ts';
 
 export const createHousekeepingStore = ({ orm, write }: SqliteAccess): HousekeepingStore => ({
   deleteExpired: (before, limit) =>
@@ -11,7 +11,9 @@ export const createHousekeepingStore = ({ orm, write }: SqliteAccess): Housekeep
       const { stateDigest } = flows;
       const ended = orm.select({ stateDigest }).from(flows).where(lt(flows.expiresAt, before)).limit(limit);
       const { id } = connectSessions;
-      const over = orm.select({ id }).from(connectSessions).where(lt(connectSessions.expiresAt, before)).limit(limit);
+      const isFree = notExists(orm.select().from(candidates).where(eq(candidates.sessionId, id)));
+      const isOver = and(lt(connectSessions.expiresAt, before), isFree);
+      const over = orm.select({ id }).from(connectSessions).where(isOver).limit(limit);
       const isOld = sql`${changes.at} < unixepoch('subsec') * 1000 - ${CHANGE_RETENTION_MS}`;
       const old = orm.select({ seq: changes.seq }).from(changes).where(isOld).limit(limit);
       const deleted = [

@@ -5,7 +5,7 @@ import type { IntegrationSettings, IntegrationStore } from '../../ports/index.ts
 import { LIVE_STATUSES } from '../shared/filters.ts';
 import { pageOf } from '../shared/pages.ts';
 import type { SqliteAccess } from './client.ts';
-import { connections, flows, integrations, pendingRevocations } from './schema.ts';
+import { candidates, connections, connectSessions, flows, integrations, pendingRevocations } from './schema.ts';
 
 const liveOf = (id: string) => and(eq(connections.integration, id), inArray(connections.status, [...LIVE_STATUSES]));
 const pendingOf = (id: string) => eq(pendingRevocations.integration, id);
@@ -40,6 +40,14 @@ export function createIntegrationStore(
     .where(eq(integrations.id, sql.placeholder('id')))
     .prepare();
 
+  const waiting = (id: string): number =>
+    orm
+      .select({ n: count() })
+      .from(candidates)
+      .innerJoin(connectSessions, eq(connectSessions.id, candidates.sessionId))
+      .where(eq(connectSessions.integration, id))
+      .get()!.n;
+
   return {
     putIntegration: (integration, audit) => write(() => put(integration, audit)),
     integration: (id) => read(() => one.get({ id })),
@@ -58,7 +66,7 @@ export function createIntegrationStore(
       const outcome = await write(() => {
         if (!one.get({ id })) return 'absent';
         const live = orm.select({ id: connections.id }).from(connections).where(liveOf(id)).limit(1).get();
-        const pending = orm.select({ n: count() }).from(pendingRevocations).where(pendingOf(id)).get()!.n;
+        const pending = orm.select({ n: count() }).from(pendingRevocations).where(pendingOf(id)).get()!.n + waiting(id);
         if (live || pending > 0) return { pending };
         // A flow in flight must not end at another provider that is set up under this id.
         orm.delete(flows).where(eq(flows.integration, id)).run();

@@ -2,9 +2,10 @@
 import { and, asc, eq, gt, lte, sql } from 'drizzle-orm';
 import type { RevocationStore } from '../../ports/index.ts';
 import { isTombstone } from '../shared/connections.ts';
-import { pendingRevocationOf, tombstoneOf } from '../shared/revocations.ts';
+import { connecting, connects, pendingRevocationOf, tombstoneOf } from '../shared/revocations.ts';
 import type { SqliteAccess } from './client.ts';
-import { connections, grants, leases, pendingRevocations, unreadableResponses } from './schema.ts';
+import { cancelSessions } from './connect-sessions.ts';
+import { connections, connectSessions, grants, leases, pendingRevocations, unreadableResponses } from './schema.ts';
 
 /** From one integration to the next in the index, instead of a scan of all revocations. */
 const dueIntegrations = (now: number) => sql`
@@ -41,6 +42,7 @@ export function createRevocationStore({ orm, read, write, record }: SqliteAccess
         const [credentials] = orm.delete(grants).where(eq(grants.connectionId, id)).returning().all();
         orm.delete(leases).where(eq(leases.connectionId, id)).run();
         orm.delete(unreadableResponses).where(eq(unreadableResponses.connectionId, id)).run();
+        cancelSessions(orm, connects(connectSessions, before));
         const tombstone = tombstoneOf(upstream, audit);
         orm.update(connections).set(tombstone).where(eq(connections.id, id)).run();
         const pending = upstream === 'pending' ? pendingRevocationOf(before, credentials, firstTryAt, audit) : null;
@@ -80,15 +82,8 @@ export function createRevocationStore({ orm, read, write, record }: SqliteAccess
           .map(({ id }) => id),
       ),
 
-    isConnecting: (integration, owner, now) =>
-      read(
-        () =>
-          orm.all(sql`select 1 from connect_sessions s
-          where s.integration = ${integration} and s.status = 'pending' and s.expires_at > ${now}
-            and s.browser_digest is not null
-            and (s.owner = ${owner} or not exists (select 1 from flows f where f.session_id = s.id))
-          limit 1`).length > 0,
-      ),
+    isConnecting: (integration, owner, account, now) =>
+      read(() => orm.all(connecting(integration, owner, account, now)).length > 0),
 
     settleRevocation: (id, outcome, audit) =>
       write(() => {

@@ -159,17 +159,24 @@ describe('a renewal', () => {
     expect(await viewOf(id)).toMatchObject({ status: 'active', upstream_revocation: null });
   });
 
-  test('of an account that another live connection has: what was obtained is not revoked', async () => {
+  test('of an account that another live connection has: of what was obtained, a token that both have is not revoked', async () => {
     userinfo = () => ({ body: { sub: 'shared' } });
+    code = () => ({ body: tokens({ access_token: 'shared-at', refresh_token: 'shared-rt' }) });
     await connected('told');
     userinfo = () => ({ body: { sub: 'ada' } });
+    code = () => ({ body: tokens() });
     const { id, owner } = await connected('told');
     userinfo = () => ({ body: { sub: 'shared' } });
+    code = () => ({ body: tokens({ access_token: 'another-at', refresh_token: 'shared-rt' }) });
     const { session } = await consent({ integration: 'told', owner, connection_id: id });
     expect(session).toMatchObject({ error: 'identity_mismatch' });
     const pending = queryDatabase<{ n: number }>(broker, 'select count(*) as n from outbox_revocations');
     expect(pending).toEqual([{ n: 0 }]);
     expect(revoked()).toEqual([]);
+    // Where a revocation ends the token alone, one that only the stranger's grant has is revoked.
+    code = () => ({ body: tokens({ access_token: 'stray-at-2', refresh_token: 'stray-rt-2' }) });
+    await consent({ integration: 'told', owner, connection_id: id });
+    await vi.waitFor(() => expect(revoked()).toContain('stray-rt-2'), { timeout: 10_000 });
   });
 
   test('while the provider cannot say whose it is: provider_unavailable, and nothing changes', async () => {

@@ -212,7 +212,7 @@ describe('the parameters of a callback', () => {
     expect(page.headers.get('set-cookie')).toBeNull();
     const to = new URL(page.location ?? '');
     expect(`${to.origin}${to.pathname}`).toBe(RETURN_URL);
-    expect([...to.searchParams.keys()]).toEqual(['status', 'error']);
+    expect([...to.searchParams.keys()]).toEqual(['status', 'connect_session_id', 'error']);
     expect(to.searchParams.get('status')).toBe('error');
     expect(to.searchParams.get('error')).toMatch(/^[a-z0-9_]{1,64}$/);
   });

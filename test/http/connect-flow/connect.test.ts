@@ -142,7 +142,9 @@ describe('the whole connect flow', () => {
     const page = await connect(broker, invited.url);
     expect(page.status).toBe(302);
     const { id } = await connectionOf(broker, invited);
-    expect(page.location).toBe(`https://app.example/done?tab=2&status=success&connection_id=${id}#end`);
+    expect(page.location).toBe(
+      `https://app.example/done?tab=2&status=success&connect_session_id=${invited.id}&connection_id=${id}#end`,
+    );
   });
 
   test('is in the audit log, with the actor browser', async () => {
@@ -203,7 +205,9 @@ describe('an owner who cancels at the provider', () => {
     const invited = await createConnectSession(broker, { owner, return_url: 'https://app.example/done?tab=2' });
     const page = await connect(broker, invited.url, { cancel: true });
     expect(page.status).toBe(302);
-    expect(page.location).toBe('https://app.example/done?tab=2&status=error&error=access_denied');
+    expect(page.location).toBe(
+      `https://app.example/done?tab=2&status=error&connect_session_id=${invited.id}&error=access_denied`,
+    );
     expect(await sessionOf(broker, invited)).toMatchObject({ status: 'failed', error: 'access_denied' });
     expect(await connectionsOf(broker, owner)).toEqual([]);
   });
@@ -247,7 +251,9 @@ describe('a provider that does not answer', () => {
 
     const returning = await createConnectSession(broker, { integration: 'half', return_url: 'https://app.example/' });
     const page = await connect(broker, returning.url);
-    expect(page.location).toBe('https://app.example/?status=error&error=provider_unavailable');
+    expect(page.location).toBe(
+      `https://app.example/?status=error&connect_session_id=${returning.id}&error=provider_unavailable`,
+    );
   });
 });
 

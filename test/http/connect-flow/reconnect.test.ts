@@ -83,7 +83,7 @@ describe('a connect session with a connection_id', () => {
     const before = await tokenOf(id);
     const again = await createConnectSession(broker, { owner, connection_id: id, return_url: 'https://app.example/' });
     const page = await connect(broker, again.url, { cancel: true });
-    expect(page.location).toBe('https://app.example/?status=error&error=access_denied');
+    expect(page.location).toBe(`https://app.example/?status=error&connect_session_id=${again.id}&error=access_denied`);
     expect(await tokenOf(id)).toBe(before);
     expect(await connectionsOf(broker, owner)).toMatchObject([{ id, generation: 1, status: 'active' }]);
   });
@@ -196,7 +196,9 @@ describe('another account of the provider', () => {
     needReauth(id);
     const again = await createConnectSession(broker, { owner, return_url: 'https://app.example/' });
     const page = await connect(broker, again.url, { login: 'mallory' });
-    expect(page.location).toBe('https://app.example/?status=error&error=identity_mismatch');
+    expect(page.location).toBe(
+      `https://app.example/?status=error&connect_session_id=${again.id}&error=identity_mismatch`,
+    );
     expect(await connectionsOf(broker, owner)).toMatchObject([{ id, status: 'needs_reauth' }]);
   });
 });

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe } from 'vitest';
 import type { Store } from '../../../src/ports/index.ts';
 import { auditLog } from './audit.ts';
 import { callers } from './callers.ts';
+import { candidates } from './candidates.ts';
 import { changeFeed } from './change-feed.ts';
 import { connectSessions } from './connect-sessions.ts';
 import { connections } from './connections.ts';
@@ -28,6 +29,7 @@ const PARTS = {
   callers,
   'declarative file': declarativeFile,
   'connect sessions and flows': connectSessions,
+  candidates,
   connections,
   reads,
   refreshes,

@@ -203,14 +203,14 @@ export function revocations(at: Opened): void {
     });
 
     test('isConnecting: an owner with a session in a browser, or anyone whose flow is consumed', async () => {
-      const isConnecting = (owner: string) => at.store.isConnecting('slack', owner, NOW);
+      const isConnecting = (owner: string) => at.store.isConnecting('slack', owner, null, NOW);
       const session = aSession({ owner: 'user:7', integration: 'slack' });
       await at.store.addSession(session, anEntry());
       expect(await isConnecting('user:7')).toBe(false);
       const flow = aFlow(session.id);
       expect(await at.store.beginFlow(flow, NOW)).toBe('begun');
       expect([await isConnecting('user:7'), await isConnecting('user:8')]).toEqual([true, false]);
-      expect(await at.store.isConnecting('github', 'user:7', NOW)).toBe(false);
+      expect(await at.store.isConnecting('github', 'user:7', null, NOW)).toBe(false);
       await at.store.consumeFlow(flow.stateDigest, flow.browserDigest, NOW);
       expect([await isConnecting('user:7'), await isConnecting('user:8')]).toEqual([true, true]);
       await at.store.failSession(session.id, 'access_denied', anEntry());

@@ -10,11 +10,11 @@ import { connectionFields } from '../../../domain/provider.ts';
 import { SESSION_TTL_MS } from '../../../domain/time-limits.ts';
 import type { ResolvedIntegration } from '../../integrations/index.ts';
 import { digest, newSecret } from '../../secrets/index.ts';
+import { existingFor } from '../received-grant/store-grant.ts';
 import {
   type BrowserRequest,
   type ConnectStep,
   closed,
-  existingFor,
   type FlowParts,
   failWith,
   flowContext,

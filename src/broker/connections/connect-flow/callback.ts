@@ -7,13 +7,13 @@ import type { ConnectSession } from '../../../domain/integration.ts';
 import { StoreError } from '../../../ports/index.ts';
 import type { ResolvedIntegration } from '../../integrations/index.ts';
 import { decryptKeyMaterial, digest } from '../../secrets/index.ts';
+import { existingFor } from '../received-grant/store-grant.ts';
 import { untilRevocationsEnd } from '../upstream-revocation/shared-grant.ts';
-import { createFinish } from './finish.ts';
+import { createComplete } from './complete.ts';
 import {
   type BrowserRequest,
   type ConnectStep,
   closed,
-  existingFor,
   type FlowParts,
   fail,
   failWith,
@@ -25,7 +25,7 @@ type Consumed = NonNullable<Awaited<ReturnType<FlowParts['store']['consumeFlow']
 
 export function createCallback(parts: FlowParts) {
   const { store, vault, provider, targets, clock, log } = parts;
-  const finish = createFinish(parts);
+  const complete = createComplete(parts);
 
   return async (integration: string, response: URLSearchParams, request: BrowserRequest): Promise<ConnectStep> => {
     const state = response.get('state');
@@ -77,7 +77,7 @@ export function createCallback(parts: FlowParts) {
     });
     if (!answer.ok) return failWith(parts, session, request, name, answer.fault);
     const value = { ...answer.value, captured: { ...captured, ...answer.value.captured } };
-    return finish(session, flow, found, value, request);
+    return complete(session, flow, found, value, request);
   }
 
   /**

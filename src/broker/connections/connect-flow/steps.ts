@@ -1,5 +1,4 @@
 // What every step of the connect flow shares: the browser's request, what the browser gets, and how a step fails.
-import type { Connection } from '../../../domain/connection.ts';
 import type { InputIssue } from '../../../domain/errors.ts';
 import type { Params } from '../../../domain/fields.ts';
 import type { ConnectSession, Flow } from '../../../domain/integration.ts';
@@ -30,6 +29,7 @@ export type BrowserError =
   | 'not_found'
   | 'invitation_used'
   | 'invitation_expired'
+  | 'invitation_cancelled'
   | 'other_browser'
   | 'invalid_state'
   | 'access_denied'
@@ -47,6 +47,7 @@ export interface FlowParts {
     | 'sessionBySecret'
     | 'session'
     | 'failSession'
+    | 'awaitFinish'
     | 'connection'
     | 'beginFlow'
     | 'consumeFlow'
@@ -89,17 +90,8 @@ export function closed(session: ConnectSession | undefined, now: number): Connec
   if (session.status === 'expired' || (session.status === 'pending' && session.expiresAt <= now)) {
     return refused('invitation_expired');
   }
+  if (session.status === 'cancelled') return refused('invitation_cancelled');
   return session.status === 'pending' ? undefined : refused('invitation_used');
-}
-
-/** The live connection that the session renews: the one it names, or the one with its integration, owner and label. */
-export async function existingFor(
-  store: Pick<Store, 'connection' | 'servedRowsByOwner'>,
-  session: ConnectSession,
-): Promise<Connection | undefined> {
-  if (session.connectionId !== null) return store.connection(session.connectionId);
-  const rows = await store.servedRowsByOwner(session.integration, session.owner, session.label);
-  return rows.map((row) => row.connection).find((c) => c.status !== 'revoked');
 }
 
 /** For the audit log. */
@@ -123,7 +115,7 @@ export async function fail(
   telemetry.connect(integration, error);
   log.info({ session: session.id, integration, error: code, request_id: request.requestId }, 'connect: session failed');
   if (session.returnUrl === null) return refused(error, provider);
-  return { kind: 'redirect', url: withQuery(session.returnUrl, { status: 'error', error: code }), provider };
+  return returnTo(session, provider, { status: 'error', error: code });
 }
 
 /** The same for a fault of the provider. Callers get the provider's own code where it refused, ours where we did. */
@@ -157,7 +149,18 @@ function browserError(fault: ProviderFault): BrowserError {
   }
 }
 
-export function withQuery(url: string, values: Record<string, string>): string {
+/** Sends the browser to the `return_url`, which the session must have. */
+export function returnTo(
+  { id, returnUrl }: ConnectSession,
+  provider: string,
+  outcome: { status: 'success' | 'confirm' | 'error' } & Record<string, string>,
+): ConnectStep {
+  const { status, ...more } = outcome;
+  const url = withQuery(returnUrl ?? '', { status, connect_session_id: id, ...more });
+  return { kind: 'redirect', provider, url };
+}
+
+function withQuery(url: string, values: Record<string, string>): string {
   const target = new URL(url);
   for (const [name, value] of Object.entries(values)) target.searchParams.set(name, value);
   return target.href;

@@ -80,7 +80,8 @@ export function createSharedGrants({ store, targets, clock }: SharedGrantParts):
     async use(pending, target) {
       if (revocationEnds(target) !== 'grant') return 'free';
       // In this order: a session that is completed in between has become a connection.
-      if (await store.isConnecting(pending.integration, pending.owner, clock.now())) return 'connecting';
+      const { integration, owner, account } = pending;
+      if (await store.isConnecting(integration, owner, account, clock.now())) return 'connecting';
       return (await isUsed(pending, target)) ? 'kept' : 'free';
     },
   };

@@ -1,16 +1,19 @@
 // Connect sessions, as callers create them for owners and follow what becomes of them.
 
-import { isCode } from '../../domain/auth-modes.ts';
-import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
-import { fieldIssues } from '../../domain/fields.ts';
-import type { ConnectSession, Integration } from '../../domain/integration.ts';
-import { connectionFields } from '../../domain/provider.ts';
-import { SESSION_TTL_MS } from '../../domain/time-limits.ts';
-import { isLoopback } from '../../domain/urls.ts';
-import type { Clock, Store } from '../../ports/index.ts';
-import { type Access, type Call, sees } from '../audit/index.ts';
-import type { Targets } from '../integrations/index.ts';
-import { digest, newId, newSecret } from '../secrets/index.ts';
+import { isCode } from '../../../domain/auth-modes.ts';
+import { ADMIN_ID } from '../../../domain/caller.ts';
+import { type InputIssue, Refusal, refuse } from '../../../domain/errors.ts';
+import { fieldIssues } from '../../../domain/fields.ts';
+import type { ConnectSession, Integration } from '../../../domain/integration.ts';
+import { connectionFields } from '../../../domain/provider.ts';
+import { SESSION_TTL_MS } from '../../../domain/time-limits.ts';
+import { isLoopback } from '../../../domain/urls.ts';
+import type { ConnectSessionFilter, Page, PageRequest, Store } from '../../../ports/index.ts';
+import { type Call, sees } from '../../audit/index.ts';
+import { digest, newId, newSecret } from '../../secrets/index.ts';
+import { readableScopes } from '../readable-scopes.ts';
+import type { EndedCandidates } from './ended-candidates.ts';
+import { createFinishSession, type FinishedSession, type FinishParts, type FinishRequest } from './finish.ts';
 
 export interface ConnectSessionRequest {
   /** With a connection to renew, it need not be named, and neither need the owner. */
@@ -48,20 +51,29 @@ export interface ConnectSessions {
    */
   createForTokenExchange(call: Call, wanted: ConnectSessionRequest): Promise<CreatedSession | Refusal>;
   get(call: Call, id: string): Promise<ConnectSession | Refusal>;
+  /** Those that the caller may read: see `ConnectionResource.list`. */
+  list(
+    call: Call,
+    filter: Pick<ConnectSessionFilter, 'integration' | 'owner' | 'status'>,
+    page: PageRequest,
+  ): Promise<Page<ConnectSession> | Refusal>;
+  /** Makes the candidate of a two-phase session a connection, for callers with `connections:write`. */
+  finish(call: Call, id: string, wanted: FinishRequest): Promise<FinishedSession | Refusal>;
+  /** Ends an open session; one that has ended stays as it is. What its browser brings from then on is given up. */
+  cancel(call: Call, id: string): Promise<ConnectSession | Refusal>;
 }
 
-export interface ConnectSessionParts {
-  store: Pick<Store, 'session' | 'addSession' | 'connection'>;
-  targets: Targets;
-  access: Access;
-  clock: Clock;
+export interface ConnectSessionParts extends FinishParts {
+  store: FinishParts['store'] & Pick<Store, 'session' | 'addSession' | 'connection' | 'connectSessions' | 'endSession'>;
   publicUrl: string;
   /** Origins that a `return_url` may have at every integration. */
   returnOrigins: readonly string[];
 }
 
-export function createConnectSessions(parts: ConnectSessionParts): ConnectSessions {
-  const { store, targets, access, clock, publicUrl, returnOrigins } = parts;
+export function createConnectSessions(
+  parts: ConnectSessionParts & { endedCandidates: Pick<EndedCandidates, 'destroy'> },
+): ConnectSessions {
+  const { store, targets, access, clock, publicUrl, returnOrigins, endedCandidates } = parts;
 
   /** The label of the connection to renew, or why it cannot be renewed. */
   async function renewable(call: Call, wanted: Place, id: string): Promise<string | Refusal | InputIssue[]> {
@@ -161,22 +173,58 @@ export function createConnectSessions(parts: ConnectSessionParts): ConnectSessio
       expiresAt: now + SESSION_TTL_MS,
     };
     const subject = { integration, owner, connectionId: session.connectionId, detail: session.id };
-    await store.addSession(session, access.record(call, 'connect_session.created', subject));
+    const by = access.record(call, 'connect_session.created', subject);
+    const added = await store.addSession(session, by, creatorOf(call));
+    if (added === 'creator_gone') return refuse({ code: 'unauthenticated', reason: 'unknown' });
     return { session, url: `${publicUrl}/connect/${secret}` };
   }
+
+  async function read(call: Call, id: string): Promise<ConnectSession | Refusal> {
+    const session = await store.session(id);
+    if (!session || !sees(call, session)) return refuse({ code: 'not_found', what: 'connect session', id });
+    return access.denied(call, 'connections:write', session.integration, session.owner) ?? session;
+  }
+
+  const asOfNow = (session: ConnectSession): ConnectSession => {
+    const isOpen = session.status === 'pending' || session.status === 'awaiting_finish';
+    return isOpen && session.expiresAt <= clock.now() ? { ...session, status: 'expired' } : session;
+  };
 
   return {
     create: (call, wanted) => create(call, 'connections:write', wanted),
     createForTokenExchange: (call, wanted) => create(call, 'token', wanted),
+    finish: createFinishSession(parts),
+
     async get(call, id) {
-      const session = await store.session(id);
-      if (!session || !sees(call, session)) return refuse({ code: 'not_found', what: 'connect session', id });
-      const denied = access.denied(call, 'connections:write', session.integration, session.owner);
-      if (denied) return denied;
-      const expired = session.status === 'pending' && session.expiresAt <= clock.now();
-      return expired ? { ...session, status: 'expired' } : session;
+      const session = await read(call, id);
+      return session instanceof Refusal ? session : asOfNow(session);
+    },
+
+    async list(call, filter, page) {
+      const within = readableScopes(access, call, 'connections:write', filter);
+      if (within instanceof Refusal) return within;
+      const now = clock.now();
+      const found = await store.connectSessions({ ...filter, now, ...(within !== 'all' && { within }) }, page);
+      return { ...found, data: found.data.map(asOfNow) };
+    },
+
+    async cancel(call, id) {
+      const session = await read(call, id);
+      if (session instanceof Refusal) return session;
+      const { integration, owner, connectionId } = session;
+      const by = access.record(call, 'connect_session.cancelled', { integration, owner, connectionId, detail: id });
+      if (await store.endSession(id, { status: 'cancelled', error: null }, by)) await endedCandidates.destroy(id);
+      return asOfNow((await store.session(id)) ?? session);
     },
   };
+}
+
+/** Who must still be there when the session is stored. The admin key is in no table. */
+function creatorOf({
+  principal: { caller, credential },
+}: Call): { callerId: string; keyId: string | null } | undefined {
+  if (caller.id === ADMIN_ID) return undefined;
+  return { callerId: caller.id, keyId: credential.kind === 'key' ? credential.id : null };
 }
 
 function finishIssues(
