@@ -48,6 +48,7 @@ describe('putting an integration', () => {
       params: { issuer: testSetup.provider.issuer },
       overrides: { token_url: 'https://id.example/token' },
       return_origins: ['https://app.example'],
+      require_finish: true,
       redirect_uri: `${testSetup.broker.url}/oauth2/callback/whole`,
       version: 1,
       created_at: expect.stringMatching(RFC3339_UTC),
