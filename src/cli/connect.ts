@@ -81,6 +81,7 @@ async function waitFor(
     const session = await broker.ask('GET', `/v1/connect-sessions/${part(id)}`);
     if (session.status === 'completed') return session;
     if (session.status === 'failed') throw new Failure(`not connected: ${session.error ?? 'unknown error'}`);
+    if (session.status === 'cancelled') throw new Failure('not connected: the session was cancelled');
     if (session.status === 'expired') throw new Failure('the link has expired; run the command again for a new one');
     if (io.now() >= until) throw new Failure(`not connected yet; the link is valid until ${session.expires_at}`);
     try {

@@ -27,6 +27,7 @@ interface PutOptions {
   param?: Record<string, string>;
   override?: Record<string, string>;
   returnOrigin?: string[];
+  requireFinish?: true;
 }
 
 export function integrationCommands(program: Command, io: Io): void {
@@ -57,7 +58,8 @@ export function integrationCommands(program: Command, io: Io): void {
     .option('--scope <scope>', 'request this scope instead of the defaults of the provider; repeatable', several)
     .option('--param <name=value>', 'an integration parameter of the provider; repeatable', pairs)
     .option('--override <name=url>', 'replace an endpoint, such as token_url; repeatable', pairs)
-    .option('--return-origin <origin>', 'an allowed origin of return_url; repeatable', several);
+    .option('--return-origin <origin>', 'an allowed origin of return_url; repeatable', several)
+    .option('--require-finish', 'create connect sessions only with finish: the app says who is signed in');
   example(
     put,
     'valetkey integrations put acme --provider generic-oidc --param issuer=https://id.example.com --client-id me --client-secret-env ACME_SECRET',
@@ -73,6 +75,7 @@ export function integrationCommands(program: Command, io: Io): void {
       params: options.param,
       overrides: options.override,
       return_origins: options.returnOrigin,
+      require_finish: options.requireFinish,
     });
     await print(command).one(await brokerFor(io, command).ask('PUT', `/v1/integrations/${part(id)}`, setup));
   });

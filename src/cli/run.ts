@@ -5,6 +5,7 @@ import { auditCommand, whoamiCommand } from './audit.ts';
 import { callerCommands } from './callers.ts';
 import { completionCommand } from './completion.ts';
 import { connectCommand } from './connect.ts';
+import { connectSessionCommands } from './connect-sessions.ts';
 import { connectionCommands } from './connections.ts';
 import { EXIT, EXIT_CODES, Failure } from './failure.ts';
 import { integrationCommands } from './integrations.ts';
@@ -57,6 +58,7 @@ export function commandTree(io: Io): Command {
 
   program.commandsGroup('Commands for a running broker:');
   connectCommand(program, io);
+  connectSessionCommands(program, io);
   tokenCommand(program, io);
   connectionCommands(program, io);
   callerCommands(program, io);

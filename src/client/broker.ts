@@ -18,7 +18,7 @@ export interface BrokerOptions {
 }
 
 export interface BrokerRequest {
-  method: 'GET' | 'POST';
+  method: 'GET' | 'POST' | 'DELETE';
   path: string;
   body?: object;
   /** When to stop waiting for a `Retry-After`, by `now`. */

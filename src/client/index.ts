@@ -4,7 +4,7 @@ import { createBroker, type Fetch } from './broker.ts';
 import { createCache } from './cache.ts';
 import { isReauthorizationRequired, mustConnect, ValetkeyError } from './errors.ts';
 import { createAuthorizedFetch } from './fetch.ts';
-import { type ConnectionSelector, sessionPath } from './paths.ts';
+import { type ConnectionSelector, sessionPath, sessionsPath } from './paths.ts';
 import { requireSecureUrl } from './secure-url.ts';
 import { wait as realWait, type Wait } from './time.ts';
 import { createTokens, type TokenRequest } from './tokens.ts';
@@ -12,13 +12,24 @@ import type {
   ConnectSession,
   CreateConnectSessionRequest,
   CreatedConnectSession,
+  FinishConnectSessionRequest,
+  FinishedConnectSession,
   JwtVerdict,
   Token,
   VerifyJwtRequest,
 } from './types.ts';
 
 export { type ErrorCode, isReauthorizationRequired, mustConnect, ValetkeyError } from './errors.ts';
-export type { ConnectionSelector, ConnectSession, CreatedConnectSession, JwtVerdict, Token, TokenRequest };
+export type {
+  ConnectionSelector,
+  ConnectSession,
+  CreatedConnectSession,
+  FinishConnectSessionRequest,
+  FinishedConnectSession,
+  JwtVerdict,
+  Token,
+  TokenRequest,
+};
 
 export interface ValetkeyOptions {
   /** The URL of the broker. */
@@ -74,6 +85,30 @@ export interface Valetkey {
    */
   connectUrl(request: CreateConnectSessionRequest & Abortable, error?: unknown): Promise<CreatedConnectSession>;
   /**
+   * Connects the account of a connect session with `finish: true`, when the browser has come to the `return_url` with
+   * `status=confirm`. `owner` is who is signed in to your app in that browser; another owner than that of the session is
+   * `owner_mismatch`. The same code has the same result again.
+   *
+   * @example
+   * const { connection_id } = await valetkey.finish(connect_session_id, { finish_code, owner: user.id });
+   */
+  finish(id: string, request: FinishConnectSessionRequest & Abortable): Promise<FinishedConnectSession>;
+  /**
+   * The connect sessions of the last day that the caller may see, oldest first, page by page.
+   *
+   * @example
+   * for await (const session of valetkey.connectSessions({ owner: 'user_42', status: 'pending' })) console.log(session.id);
+   */
+  connectSessions(filter?: ConnectSessionFilter & Abortable): AsyncIterable<ConnectSession>;
+  /**
+   * Cancels a connect session: its link stops working, and a grant that waits for its finish is given up. Without effect on
+   * one that has ended; `status` says how.
+   *
+   * @example
+   * await valetkey.cancelConnect(id);
+   */
+  cancelConnect(id: string, options?: Abortable): Promise<ConnectSession>;
+  /**
    * Waits until the owner has used the link of this connect session. Rejects with `not_connected` if the session failed
    * or expired.
    *
@@ -93,6 +128,17 @@ export interface Valetkey {
 
 interface Abortable {
   signal?: AbortSignal;
+}
+
+export interface ConnectSessionFilter {
+  integration?: string;
+  owner?: string;
+  status?: ConnectSession['status'];
+}
+
+interface ConnectSessionPage {
+  data: ConnectSession[];
+  next_cursor: string | null;
 }
 
 const MAX_ENTRIES = 1_000;
@@ -131,13 +177,35 @@ export function createValetkey(options: ValetkeyOptions): Valetkey {
       return (await broker.ask<CreatedConnectSession>(options)).body;
     },
 
+    async finish(id, { signal, ...body }) {
+      const path = `${sessionPath(id)}/finish`;
+      const options = { method: 'POST', path, body, deadline: deadline(), signal, repeatable: true } as const;
+      return (await broker.ask<FinishedConnectSession>(options)).body;
+    },
+
+    async *connectSessions({ signal, ...filter } = {}) {
+      let cursor: string | undefined;
+      do {
+        const path = sessionsPath({ ...filter, cursor });
+        const options = { method: 'GET', path, deadline: deadline(), signal, repeatable: true } as const;
+        const { data, next_cursor } = (await broker.ask<ConnectSessionPage>(options)).body;
+        yield* data;
+        cursor = next_cursor ?? undefined;
+      } while (cursor !== undefined);
+    },
+
+    async cancelConnect(id, { signal } = {}) {
+      const options = { method: 'DELETE', path: sessionPath(id), deadline: deadline(), signal } as const;
+      return (await broker.ask<ConnectSession>({ ...options, repeatable: true })).body;
+    },
+
     async connected(id, { signal } = {}) {
       const path = sessionPath(id);
       for (;;) {
         const options = { method: 'GET', path, deadline: deadline(), signal, repeatable: true } as const;
         const { status, connection_id, error } = (await broker.ask<ConnectSession>(options)).body;
         if (status === 'completed' && connection_id !== undefined) return { connection_id };
-        if (status !== 'pending') throw notConnected(error ?? status);
+        if (status !== 'pending' && status !== 'awaiting_finish') throw notConnected(error ?? status);
         await wait(POLL_INTERVAL_MS, signal);
       }
     },

@@ -16,6 +16,12 @@ export function tokenPath({ connection, integration, owner, label }: ConnectionS
 export const connectionPath = (id: string): string => `/v1/connections/${segment(id)}`;
 export const sessionPath = (id: string): string => `/v1/connect-sessions/${segment(id)}`;
 
+export function sessionsPath(filter: Record<string, string | number | undefined>): string {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(filter)) if (value !== undefined) query.set(name, String(value));
+  return `/v1/connect-sessions?${query}`;
+}
+
 /** `..` would change the path, even when it is percent-encoded. */
 function segment(id: string): string {
   if (/^[\w-]+$/.test(id)) return id;

@@ -188,6 +188,27 @@ export interface ConnectSession {
   expires_at: string;
 }
 
+export interface FinishConnectSessionRequest {
+  /**
+   * As it came to the `return_url`. It works within ten minutes.
+   */
+  finish_code: string;
+  /**
+   * Who is signed in now, in the browser that brought the code: never the owner of the session by itself
+   */
+  owner: string;
+  /**
+   * RFC 7636, if the session was created with a `code_challenge`
+   */
+  code_verifier?: string;
+}
+
+export interface FinishedConnectSession {
+  status: 'completed';
+  connection_id: string;
+  account: Account;
+}
+
 export interface VerifyJwtRequest {
   /**
    * A JWT in compact serialization (RFC 7515 3.1)

@@ -48,6 +48,15 @@ test('connect: exits with 1 and the reason when the owner declines, and after --
   expect(late.err).toMatch(/not connected yet; the link is valid until 20/);
 });
 
+test('connect-sessions: lists what is open, and cancels it', async () => {
+  const body = { integration: 'acme', owner: 'lovelace' };
+  const { id } = expectOk(await testSetup.broker.ask('POST', '/v1/connect-sessions', body), 201);
+  const list = await valetkey(['connect-sessions', 'list', '--owner', 'lovelace', '--status', 'pending']);
+  expect(list.out).toMatch(new RegExp(`^${id}\tacme\tlovelace\t-\tpending\t`));
+  expect((await valetkey(['connect-sessions', 'cancel', String(id)])).out).toContain('status\tcancelled\n');
+  expect((await valetkey(['connect-sessions', 'list', '--owner', 'lovelace', '--status', 'pending'])).out).toBe('');
+});
+
 test('connect: keeps waiting when no browser can be opened', async () => {
   const stopped = { interrupted: () => AbortSignal.abort() };
   const { code, err } = await valetkey(['connect', 'acme', 'grace'], stopped);

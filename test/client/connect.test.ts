@@ -16,6 +16,44 @@ const client = (options: Partial<Parameters<typeof createTestClient>[0]> = {}): 
   createTestClient({ url: testSetup.broker.url, key: testSetup.broker.adminKey, ...options });
 const at = (owner: string) => ({ integration: 'acme', owner });
 
+describe('a two-phase session', () => {
+  const finishing = { finish: true, return_url: 'http://127.0.0.1:1/done' };
+
+  test('finish: connects the account for who is signed in, and refuses another owner', async () => {
+    const who = at(newOwner());
+    const { valetkey } = client();
+    const confirm = async () => {
+      const { id, url } = await valetkey.connectUrl({ ...who, ...finishing });
+      const { location } = await connect(testSetup.broker, url);
+      return { id, finish_code: new URL(location!).searchParams.get('finish_code')! };
+    };
+    const stolen = await confirm();
+    const refused = await rejectionOf(valetkey.finish(stolen.id, { finish_code: stolen.finish_code, owner: 'bob' }));
+    expect(refused).toMatchObject({ code: 'owner_mismatch', status: 403 });
+    const { id, finish_code } = await confirm();
+    const finished = await valetkey.finish(id, { finish_code, owner: who.owner });
+    expect(finished).toMatchObject({ status: 'completed', account: { id: expect.any(String) } });
+    expect(await valetkey.connected(id)).toEqual({ connection_id: finished.connection_id });
+    expect((await valetkey.token(who)).connection_id).toBe(finished.connection_id);
+  });
+
+  test('connectSessions and cancelConnect: what is open is listed, and ends', async () => {
+    const who = at(newOwner());
+    const { valetkey } = client();
+    const { id } = await valetkey.connectUrl({ ...who, ...finishing });
+    const open = async () => {
+      const ids: string[] = [];
+      for await (const session of valetkey.connectSessions({ owner: who.owner, status: 'pending' }))
+        ids.push(session.id);
+      return ids;
+    };
+    expect(await open()).toEqual([id]);
+    expect(await valetkey.cancelConnect(id)).toMatchObject({ id, status: 'cancelled' });
+    expect(await rejectionOf(valetkey.connected(id))).toMatchObject({ code: 'not_connected', reason: 'cancelled' });
+    expect(await open()).toEqual([]);
+  });
+});
+
 describe('connectUrl', () => {
   test('never connected: the link creates a connection', async () => {
     const who = at(newOwner());
@@ -75,7 +113,9 @@ describe('connectUrl', () => {
     const { valetkey } = client();
     const link = await valetkey.connectUrl({ ...who, return_url: 'https://app.example/done?a=1' });
     const { location } = await connect(testSetup.broker, link.url);
-    expect(location).toMatch(/^https:\/\/app\.example\/done\?a=1&status=success&connection_id=/);
+    expect(location).toMatch(
+      /^https:\/\/app\.example\/done\?a=1&status=success&connect_session_id=cs_\w+&connection_id=/,
+    );
     expect((await valetkey.token(who)).connection_id).toBe((await valetkey.connected(link.id)).connection_id);
   });
 

@@ -95,6 +95,8 @@ const SHAPES = [
   'CreateConnectSessionRequest',
   'CreatedConnectSession',
   'ConnectSession',
+  'FinishConnectSessionRequest',
+  'FinishedConnectSession',
   'VerifyJwtRequest',
   'JwtVerdict',
 ];

@@ -94,6 +94,28 @@ describe.concurrent('committed data survives SIGKILL', () => {
     test.expect(again.body.access_token).not.toBe(refreshed.body.access_token);
   });
 
+  it('a grant that waits for its finish, and the finish', async (test) => {
+    const h = await restartable(test);
+    const body = { integration: INTEGRATION, owner: 'alice', finish: true, return_url: `${h.current().url}/app` };
+    const { body: session } = await h.ask('POST', '/v1/connect-sessions', body);
+    const jar = createCookieJar();
+    const stopAt = `${h.current().url}/oauth2/callback/`;
+    const { url } = await walkThrough(String(session.url), { login: 'alice', jar, stopAt });
+    const confirm = await h.sendAndKill(() =>
+      fetch(url, { redirect: 'manual', headers: { cookie: jar.header(url)! } }),
+    );
+    const finish_code = new URL(confirm.headers.get('location')!).searchParams.get('finish_code');
+    await h.start();
+    test.expect((await h.ask('GET', `/v1/token?integration=${INTEGRATION}&owner=alice`)).status).toBe(404);
+    const path = `/v1/connect-sessions/${session.id}/finish`;
+    const finished = await h.askAndKill('POST', path, { finish_code, owner: 'alice' });
+    test.expect(finished).toMatchObject({ status: 200, body: { status: 'completed' } });
+    await h.start();
+    test.expect((await h.ask('POST', path, { finish_code, owner: 'alice' })).body).toEqual(finished.body);
+    const token = await h.ask('GET', `/v1/token?integration=${INTEGRATION}&owner=alice`);
+    test.expect(token).toMatchObject({ status: 200, body: { connection_id: finished.body.connection_id } });
+  });
+
   it.for([
     { which: 'one', method: 'DELETE', path: '/v1/connections/{id}', body: undefined },
     { which: "all of an owner's", method: 'POST', path: '/v1/connections/revoke', body: { owner: 'user_42' } },

@@ -82,6 +82,8 @@ describe.skipIf(!curl)('quickstart with curl', () => {
     writeFileSync(join(client.consumer, 'service.mjs'), service!);
     const { line: url, stop } = await startUntil(/^http:/, ['service.mjs'], client.consumer, { ...env, PORT: '0' });
     try {
+      const cancelled = await walkThrough(url, { cancel: true });
+      expect([cancelled.response?.status, cancelled.text]).toEqual([400, 'Not connected.\n']);
       const first = await walkThrough(url, { login: 'grace' });
       expect(first.text).toBe('Connected as grace\n');
       expect(first.redirects.length).toBeGreaterThan(2);

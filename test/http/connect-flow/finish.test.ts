@@ -1,7 +1,7 @@
 // Two-phase connect: who clicks a link need not be who made it. Nothing is connected before the app says who is signed in.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createCookieJar } from '../../../demo/browser.ts';
-import type { Json } from '../../support/broker.ts';
+import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { expectIssues, expectOk, expectProblem } from '../../support/contract.ts';
 import {
   connectionsOf,
@@ -456,6 +456,36 @@ describe('the return_url', () => {
       'access_denied',
       refused.id,
     ]);
+  });
+});
+
+describe.skipIf(process.env.VALETKEY_TEST_STORE === 'postgres')('with two replicas', () => {
+  let other: TestBroker;
+  beforeAll(async () => {
+    const { database, adminKey } = it.broker;
+    other = await startTestBroker({ VALETKEY_DATABASE_URL: `file:${database}`, VALETKEY_ADMIN_KEY: adminKey });
+  });
+  afterAll(() => other.stop());
+
+  test('finishes at both at once are one', async () => {
+    const { owner, link, finishCode } = await it.confirm();
+    const path = `/v1/connect-sessions/${link.id}/finish`;
+    const body = { finish_code: finishCode, owner };
+    const brokers = [it.broker, other, it.broker, other];
+    const answers = await Promise.all(brokers.map((broker) => broker.ask('POST', path, body)));
+    expect(new Set(answers.map((answer) => expectOk(answer).connection_id)).size).toBe(1);
+    expect(await connectionsOf(other, owner)).toHaveLength(1);
+  });
+
+  test('what one cancels, the other neither opens nor finishes', async () => {
+    const { owner, link, finishCode } = await it.confirm();
+    const invited = await createConnectSession(it.broker, { owner });
+    expectOk(await it.broker.ask('POST', '/v1/connections/revoke', { owner }));
+    const body = { finish_code: finishCode, owner };
+    const answer = await other.ask('POST', `/v1/connect-sessions/${link.id}/finish`, body);
+    expectProblem(answer, 410, 'session_expired');
+    const there = invited.url.replace(it.broker.url, other.url);
+    expectErrorPage(await visit(there), 410, 'invitation_cancelled', there);
   });
 });
 
