@@ -3,6 +3,7 @@ import { z } from '@hono/zod-openapi';
 import { ACTIONS } from '../domain/caller.ts';
 import { plain, Time, Url } from './common.ts';
 import { EXAMPLE } from './examples.ts';
+import { MAX_MAX_AGE_S } from './trusted-issuers.ts';
 
 const pattern = (max: number) =>
   z
@@ -56,8 +57,12 @@ const Workload = z
       .refine((claims) => Object.keys(claims).length > 0, 'name at least one claim')
       .openapi({
         description:
-          'Required claims by name: an exact value, or a prefix with a trailing `*`. If the claim is an array, one member must match.',
+          'Required claims by name: an exact value, or a prefix with a trailing `*`, which ends at a delimiter. If the claim is an array, one member must match. Together they must say which workload it is.',
       }),
+    max_age: z.int().min(1).max(MAX_MAX_AGE_S).optional().openapi({
+      description:
+        'The most seconds since `iat`, which is then required. Default: `max_age` of the trusted issuer, or two days',
+    }),
   })
   .openapi('Workload', {
     description:
@@ -131,6 +136,9 @@ export const CallerView = z
     workloads: z.array(WorkloadView),
     rate_limit: RateLimit.nullable(),
     keys: z.array(KeyView),
+    warnings: z
+      .array(z.object({ path: z.string(), message: z.string() }))
+      .openapi({ description: 'What is wrong with workload bindings that an earlier version has accepted' }),
     created_at: Time,
   })
   .openapi('Caller', {
@@ -140,6 +148,7 @@ export const CallerView = z
       workloads: [{ id: EXAMPLE.workload, ...workload }],
       rate_limit: limit,
       keys: [{ ...key, last_used_at: EXAMPLE.changed }],
+      warnings: [],
       created_at: EXAMPLE.made,
     },
   });

@@ -52,12 +52,14 @@ export const DeclaredFile = z.strictObject({
     .array(TrustedIssuer)
     .superRefine((all, context) => {
       for (const i of repeated(all.map(({ issuer }) => issuer))) {
-        // Audiences of several entries are merged; for keys it would be unclear which apply.
-        if (all.some(({ issuer, jwks, jwks_uri }) => issuer === all[i]!.issuer && (jwks ?? jwks_uri) !== undefined))
+        // Audiences of several entries are merged; of anything else it would be unclear which applies.
+        const says = ({ issuer: _, audiences: __, ...more }: z.infer<typeof TrustedIssuer>) =>
+          Object.keys(more).length > 0;
+        if (all.some((entry) => entry.issuer === all[i]!.issuer && says(entry)))
           context.addIssue({
             code: 'custom',
             path: [i, 'issuer'],
-            message: 'is in another entry, with other keys',
+            message: 'is in another entry, with other members than audiences',
           });
       }
     })

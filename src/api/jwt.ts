@@ -12,7 +12,10 @@ const expectations = {
   audience: z
     .union([z.string().max(2_048), z.array(Audience).min(1).max(MOST)])
     .optional()
-    .openapi({ description: '`aud` must contain one of these. Default: the audiences configured for the issuer.' }),
+    .openapi({
+      description:
+        '`aud` must contain one of these. Default: the audiences configured for the issuer. The issuer of an OpenID integration that is not listed in `trusted_issuers` is trusted for its client id alone.',
+    }),
   profile: z.enum(JWT_PROFILES).optional().openapi({
     description:
       'The rules to apply: RFC 9068 section 4, OpenID Connect Core section 3.1.3.7, or OpenID Connect Back-Channel Logout section 2.6. Without a profile, a token that is explicitly neither an access token nor an ID token is rejected.',
@@ -100,6 +103,10 @@ export const Verdict = z
         issuer: z.string(),
         claims: z.record(z.string(), z.unknown()),
         header: z.record(z.string(), z.unknown()),
+        cnf: z.unknown().optional().openapi({
+          description:
+            'The `cnf` of a token that is bound to a key (RFC 7800). It is no bearer token: check the proof of possession too (RFC 9449 7, RFC 8705 3).',
+        }),
       })
       .openapi({ title: 'Active', example: GOOD }),
     z

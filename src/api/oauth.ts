@@ -25,9 +25,15 @@ export const ExchangeForm = z
   .object({
     grant_type: z.literal(TOKEN_EXCHANGE),
     subject_token: text(16_384).openapi({
-      description: "A user's JWT from a trusted issuer, with this broker as `aud`. Its `sub` is the owner.",
+      description:
+        "A user's JWT from an issuer that is listed with `exchange: true`, with this broker as `aud`. Its `sub` is the owner, unless `owner` of that issuer says otherwise.",
     }),
     subject_token_type: z.enum(SUBJECT_TYPES),
+    actor_token: text(16_384).optional().openapi({
+      description:
+        'The JWT of the party that acts for the user, from a listed issuer, with this broker as `aud`. If the subject token has `may_act`, that names this party; without an actor token, the caller itself',
+    }),
+    actor_token_type: z.enum(SUBJECT_TYPES).optional().openapi({ description: 'Required with `actor_token`' }),
     audience: text(255).optional().openapi({ description: 'The id of the integration' }),
     resource: text(2_048)
       .optional()

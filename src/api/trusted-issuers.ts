@@ -1,7 +1,7 @@
 // Trusted issuers of JWTs, and where their keys are.
 import { z } from '@hono/zod-openapi';
 import { isTrustDomain } from '../domain/spiffe.ts';
-import { Url } from './common.ts';
+import { plain, Url } from './common.ts';
 
 /** Members that only private keys have (RFC 7518 6.2.2, 6.3.2, 6.4.1). */
 const PRIVATE = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv'];
@@ -35,12 +35,43 @@ const Jwks = z.looseObject({
     .min(1),
 });
 
+/** A year, and a day. */
+export const MAX_MAX_AGE_S = 366 * 24 * 60 * 60;
+
 const FETCHED = /^https?:\/\//i;
+
+/** Registered claims (RFC 7519 4.1) that name no user. */
+const NO_OWNERS = ['iss', 'aud', 'exp', 'nbf', 'iat', 'jti'];
+
+const OwnerMapping = z
+  .strictObject({
+    claim: z
+      .string()
+      .min(1)
+      .max(128)
+      .refine((claim) => !NO_OWNERS.includes(claim), 'does not name a user')
+      .openapi({ description: 'The claim that names the owner: one text, such as `sub`' }),
+    prefix: plain(200).optional().openapi({
+      description: 'Put before it, so that two issuers never name the same owner, such as `acme:`',
+    }),
+  })
+  .openapi({ description: 'How a subject token names the owner in a token exchange' });
 
 export const TrustedIssuer = z
   .strictObject({
-    issuer: Url,
-    audiences: z.array(z.string().min(1)).default([]),
+    issuer: Url.openapi({ description: 'Exactly as its tokens have it in `iss`' }),
+    audiences: z.array(z.string().min(1)).default([]).openapi({
+      description: 'Accepted when a request names no audience; and, beside the public URL, in a token exchange',
+    }),
+    exchange: z.boolean().optional().openapi({
+      description:
+        'Whether its tokens say who the owner is in a token exchange: it can then name any owner that `owner` can form. Default: false',
+    }),
+    owner: OwnerMapping.optional(),
+    max_age: z.int().min(1).max(MAX_MAX_AGE_S).optional().openapi({
+      description:
+        'The most seconds since `iat` for a token that is used as a credential: by a workload, or in a token exchange. Default: two days',
+    }),
     jwks_uri: z
       .url({ protocol: /^https?$/, error: 'an http or https URL' })
       .max(2_048)
@@ -48,6 +79,12 @@ export const TrustedIssuer = z
     jwks: Jwks.optional(),
   })
   .superRefine(({ issuer, jwks_uri, jwks }, context) => {
+    if (/[{}]|%7[bd]/i.test(issuer))
+      context.addIssue({
+        code: 'custom',
+        path: ['issuer'],
+        message: 'is a template: list the issuer of each tenant that you trust',
+      });
     const fault = (at: string, message: string) => context.addIssue({ code: 'custom', path: [at], message });
     if (jwks_uri !== undefined && jwks !== undefined) fault('jwks', 'either this or jwks_uri');
     if (/^spiffe:/i.test(issuer) && !isTrustDomain(issuer))

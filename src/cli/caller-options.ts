@@ -14,6 +14,7 @@ export interface CallerOptions {
   workloadIssuer?: string;
   workloadAudience?: string;
   workloadClaim?: Record<string, string>;
+  workloadMaxAge?: number;
   rateLimit?: string;
 }
 
@@ -32,6 +33,7 @@ export const callerOptions = (command: Command): Command =>
     .option('--workload-issuer <url>', 'authenticate the caller by tokens of this issuer, without a key')
     .option('--workload-audience <audience>', 'the audience of these tokens')
     .option('--workload-claim <name=value>', 'a claim of these tokens; repeatable', pairs)
+    .option('--workload-max-age <seconds>', 'how old these tokens may be at most', wholeNumber)
     .option('--rate-limit <requests/seconds>', 'limit of requests per seconds, such as 100/60');
 
 /** One grant from `--action` and the options that go with it, and one from each `--grant`. */
@@ -45,11 +47,11 @@ export function grantsOf({ action, integration, owner, scope, maxMinTtl, grant =
 
 /** Undefined: no workload option is given. */
 export function workloadsOf(options: CallerOptions): Json[] | undefined {
-  const { workloadIssuer: issuer, workloadAudience: audience, workloadClaim: claims } = options;
-  if ((issuer ?? audience ?? claims) === undefined) return undefined;
+  const { workloadIssuer: issuer, workloadAudience: audience, workloadClaim: claims, workloadMaxAge } = options;
+  if ((issuer ?? audience ?? claims ?? workloadMaxAge) === undefined) return undefined;
   if (issuer === undefined || audience === undefined || claims === undefined)
     throw misused('a workload identity needs --workload-issuer, --workload-audience and at least one --workload-claim');
-  return [{ issuer, audience, claims }];
+  return [{ issuer, audience, claims, ...given({ max_age: workloadMaxAge }) }];
 }
 
 export function rateLimitOf({ rateLimit }: CallerOptions): Json | undefined {

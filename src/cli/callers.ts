@@ -22,6 +22,19 @@ const COLUMNS: Columns = {
   GRANTS: (c) => grantsInWords(c.grants),
 };
 
+/** What is wrong with its workload bindings: to stderr, since the output may be JSON. */
+function warn(io: Io, { name, warnings }: Json): void {
+  for (const { path, message } of (warnings ?? []) as Record<string, string>[])
+    io.note(`warning: caller ${name}: ${path}: ${message}`);
+}
+
+async function* warned(io: Io, callers: AsyncIterable<Json>): AsyncIterable<Json> {
+  for await (const caller of callers) {
+    warn(io, caller);
+    yield caller;
+  }
+}
+
 export function callerCommands(program: Command, io: Io): void {
   const callers = program
     .command('callers')
@@ -31,12 +44,14 @@ export function callerCommands(program: Command, io: Io): void {
 
   const list = callers.command('list').description('list callers');
   example(list, 'valetkey callers list').action(async (_, command: Command) => {
-    await print(command).list(COLUMNS, brokerFor(io, command).all('/v1/callers'));
+    await print(command).list(COLUMNS, warned(io, brokerFor(io, command).all('/v1/callers')));
   });
 
   const show = callers.command('show').argument('<id>').description('show a caller, with its grants and keys');
   example(show, 'valetkey callers show clr_01k…').action(async (id: string, _, command: Command) => {
-    await print(command).one(await brokerFor(io, command).ask('GET', at(id)));
+    const caller = await brokerFor(io, command).ask('GET', at(id));
+    warn(io, caller);
+    await print(command).one(caller);
   });
 
   const create = callerOptions(
@@ -82,7 +97,9 @@ export function callerCommands(program: Command, io: Io): void {
       const bindings = (workloads as Json[]).map(({ id: _, ...workload }) => workload);
       const current = { name, grants: before, workloads: bindings, rate_limit };
       const added = options.add && grants.length > 0 && { grants: [...(before as Json[]), ...grants] };
-      await print(command).one(await broker.ask('PUT', at(id), { ...current, ...change, ...added }));
+      const updated = await broker.ask('PUT', at(id), { ...current, ...change, ...added });
+      warn(io, updated);
+      await print(command).one(updated);
     },
   );
 

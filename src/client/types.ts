@@ -219,7 +219,7 @@ export interface VerifyJwtRequest {
    */
   issuer?: string;
   /**
-   * `aud` must contain one of these. Default: the audiences configured for the issuer.
+   * `aud` must contain one of these. Default: the audiences configured for the issuer. The issuer of an OpenID integration that is not listed in `trusted_issuers` is trusted for its client id alone.
    */
   audience?: string | string[];
   /**
@@ -260,6 +260,12 @@ export type JwtVerdict =
         [k: string]: unknown;
       };
       header: {
+        [k: string]: unknown;
+      };
+      /**
+       * The `cnf` of a token that is bound to a key (RFC 7800). It is no bearer token: check the proof of possession too (RFC 9449 7, RFC 8705 3).
+       */
+      cnf?: {
         [k: string]: unknown;
       };
     }

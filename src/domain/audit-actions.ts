@@ -27,7 +27,8 @@ export const AUDIT_ACTIONS = {
   },
   'token.exchange': {
     subject: 'integration',
-    description: 'A token exchange was refused because of its subject token. `detail` has the reason.',
+    description:
+      'A token exchange. `detail` names the issuer and the subject of the subject token, and the actor if there is one; what came of it is another entry with the same `request_id`. If it is denied: because of its subject token or actor token, and `detail` has the reason.',
   },
   'jwt.verify': {
     subject: 'JWT',

@@ -30,6 +30,8 @@ export interface Workload {
   audience: string;
   /** At least one; each an exact value, or a prefix with `*` at its end. */
   claims: Record<string, string>;
+  /** The most seconds since `iat`. Undefined: what the issuer's `max_age` says. */
+  maxAge?: number | undefined;
 }
 
 /** `requests` per window. */

@@ -25,7 +25,7 @@ export const JWT_PROFILES = ['access_token', 'id_token', 'logout_token'] as cons
 export type JwtProfile = (typeof JWT_PROFILES)[number];
 
 export interface JwtExpectations {
-  /** One of these is in `aud`. Undefined: one of the audiences that are configured for the issuer, of which there must be one. */
+  /** One of these is in `aud`, as far as the issuer is trusted for them. Undefined: one of the issuer's own. */
   audiences?: readonly string[] | undefined;
   /** Undefined: any token that is not typed as something else than an access token or an ID token. */
   profile?: JwtProfile | undefined;

@@ -141,6 +141,11 @@ export const LOOKUP_DEADLINE_MS = 5 * SECOND_MS;
 export const ID_TOKEN_KEYS_WAIT_MS = 2 * SECOND_MS;
 /** How far the clocks of an issuer and of this process may differ (RFC 7519 4.1.4). */
 export const CLOCK_TOLERANCE_S = 30;
+/**
+ * A JWT that is used as a credential may be this old, unless `max_age` says otherwise. Kubernetes renews its tokens after a
+ * day, and those of clouds live for a day.
+ */
+export const CREDENTIAL_MAX_AGE_MS = 2 * DAY_MS;
 /** An issuer's metadata are used this long without a request. */
 export const METADATA_TTL_MS = HOUR_MS;
 /** Stale metadata are used this long before the issuer is asked again. */

@@ -2,6 +2,7 @@
 import type { z } from '@hono/zod-openapi';
 import type * as api from '../api/index.ts';
 import type { ServedToken } from '../broker/cache/index.ts';
+import type { CallerWithKeys } from '../broker/callers/index.ts';
 import type { Proof } from '../broker/tokens/index.ts';
 import type { StoredAuditEntry } from '../domain/audit.ts';
 import {
@@ -13,7 +14,7 @@ import {
   modeName,
   tokenTypeOf,
 } from '../domain/auth-modes.ts';
-import type { Caller, CallerKey, Principal } from '../domain/caller.ts';
+import type { CallerKey, Principal } from '../domain/caller.ts';
 import type { Connection } from '../domain/connection.ts';
 import { fill, type ParamField, valuesOf } from '../domain/fields.ts';
 import type { ConnectSession, Integration } from '../domain/integration.ts';
@@ -147,19 +148,17 @@ export const presentKey = (k: CallerKey) => ({
   last_used_at: timeOrNull(k.lastUsedAt),
 });
 
-export const presentCaller = ({
-  caller,
-  keys,
-}: {
-  caller: Caller;
-  keys: CallerKey[];
-}): View<typeof api.CallerView> => ({
+export const presentCaller = ({ caller, keys, warnings }: CallerWithKeys): View<typeof api.CallerView> => ({
   id: caller.id,
   name: caller.name,
   grants: caller.permissions,
-  workloads: caller.workloads,
+  workloads: caller.workloads.map(({ maxAge, ...same }) => ({
+    ...same,
+    ...(maxAge !== undefined && { max_age: maxAge }),
+  })),
   rate_limit: caller.rateLimit,
   keys: keys.map(presentKey),
+  warnings,
   created_at: time(caller.createdAt),
 });
 

@@ -1,26 +1,27 @@
 // Verifying JWTs of trusted issuers, and signing DPoP proofs.
 import type { JwtExpectations, JwtFault } from '../domain/jwt.ts';
+import type { TrustedIssuer } from '../domain/trusted-issuer.ts';
 
 export type { JwtExpectations, JwtReason } from '../domain/jwt.ts';
+export type { TrustedIssuer } from '../domain/trusted-issuer.ts';
 
 export type JwtVerdict =
-  | { active: true; issuer: string; claims: Record<string, unknown>; header: Record<string, unknown> }
+  | {
+      active: true;
+      issuer: string;
+      claims: Record<string, unknown>;
+      header: Record<string, unknown>;
+      /** With a token that is bound to a key (RFC 7800): it is valid only together with a proof, which was not checked. */
+      cnf?: unknown;
+    }
   | ({ active: false } & JwtFault);
-
-export interface TrustedIssuer {
-  /** A URL, or a SPIFFE trust domain (`spiffe://example.org`), whose keys are then named here. */
-  issuer: string;
-  /** Accepted when the request names none; empty: the request must name one. */
-  audiences: string[];
-  /** Where its keys are published. Without this and `jwks`, its metadata say (OpenID Connect Discovery 4, RFC 8414 3). */
-  jwksUri?: string | undefined;
-  /** Its public keys themselves. */
-  jwks?: { keys: Record<string, unknown>[] } | undefined;
-}
 
 /** Never rejects for anything about the token: that is a verdict with `active: false`. */
 export interface JwtVerifier {
-  /** Checks the signature (RFC 7515, asymmetric only), `iss`, `aud`, the times, and what is expected. */
+  /**
+   * Checks the signature (RFC 7515, asymmetric only), `iss`, `aud`, the times, and what is expected. An issuer that is not
+   * listed is trusted for the client ids of its integrations alone, whatever audiences are expected.
+   */
   verify(token: string, trusted: TrustedIssuer, expected: JwtExpectations): Promise<JwtVerdict>;
   /**
    * Whether the token names, by its `kid`, a key that its issuer has: any other forgery is told by that alone. Fetches the

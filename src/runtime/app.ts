@@ -1,4 +1,5 @@
 // From a configuration to a running broker: its parts, in the order in which they start and stop (graceful shutdown).
+import { warnOfWorkloads } from '../broker/callers/index.ts';
 import { Refusal } from '../domain/errors.ts';
 import { SHUTDOWN_GRACE_MS } from '../domain/time-limits.ts';
 import { declaredOf } from '../http/routes/apply.ts';
@@ -43,6 +44,7 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
     { name: 'refreshes in flight', stop: refresh.stop },
     { name: 'socket', stop: () => listener.stop(0) },
     { name: 'declarative file', start: () => applyDeclared(broker, config) },
+    { name: 'warnings', start: () => warnOfWorkloads({ ...broker, ...broker.integrations, log }) },
     { name: 'cache invalidation', start: () => followChanges(broker, log), stop: cache.stop },
     { name: 'refresh scheduler', start: refresh.start },
     { name: 'audit retention', start: audit.start, stop: audit.stop },

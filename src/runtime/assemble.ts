@@ -95,6 +95,19 @@ export function assemble(assembly: Assembly): Broker {
   return { ...rooms, store, http: createServer({ ...common, ...rooms }), outbound: adapters.outbound, publicUrl };
 }
 
+const listedIssuerOf = ({
+  jwks_uri,
+  max_age,
+  exchange,
+  owner,
+  ...same
+}: Config['declared']['trusted_issuers'][number]) => ({
+  ...same,
+  jwksUri: jwks_uri,
+  maxAge: max_age,
+  owner: exchange ? { claim: owner?.claim ?? 'sub', prefix: owner?.prefix ?? '' } : undefined,
+});
+
 interface Common extends Omit<Assembly, 'vault'> {
   vault: Vault;
   clock: Clock;
@@ -128,10 +141,12 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
     vault,
     catalogue,
     callerCache,
+    untilApplied,
     access,
     clock,
     log,
-    configuredIssuers: declared.trusted_issuers.map(({ jwks_uri, ...issuer }) => ({ ...issuer, jwksUri: jwks_uri })),
+    listedIssuers: declared.trusted_issuers.map(listedIssuerOf),
+    publicUrl,
     checkUrl: (target) => checkUrl(target, outboundAllow),
     onChange: (id) => {
       if (id === undefined) return;
@@ -167,7 +182,6 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
     refresher: refresh.refresher,
     verifier,
     trustedIssuers,
-    audiences: new Map(declared.trusted_issuers.map(({ issuer, audiences }) => [issuer, audiences])),
     sessions: connections.sessions,
     signProof,
     publicUrl,

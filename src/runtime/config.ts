@@ -6,6 +6,7 @@ import { DeclaredFile } from '../api/index.ts';
 import { loadCatalogue } from '../catalogue/load.ts';
 import type { IpRange } from '../domain/ip-ranges.ts';
 import type { Provider } from '../domain/provider.ts';
+import { overlappingOwners } from '../domain/trusted-issuer.ts';
 import { isLoopback } from '../domain/urls.ts';
 import { readDeclared } from './declarative-file.ts';
 import { type Env, type Environment, type ReadFile, readEnvironment } from './environment.ts';
@@ -64,7 +65,7 @@ export function parseConfig(env: Env, readFile: ReadFile): Parsed {
   );
   return {
     ok: true,
-    warnings,
+    warnings: [...warnings, ...ownerWarnings(file.declared)],
     config: {
       host: e.VALETKEY_HOST,
       port: e.VALETKEY_PORT,
@@ -90,6 +91,12 @@ export function parseConfig(env: Env, readFile: ReadFile): Parsed {
     },
   };
 }
+
+const ownerWarnings = ({ trusted_issuers }: DeclaredFile): string[] =>
+  overlappingOwners(trusted_issuers).map(
+    ([one, other]) =>
+      `VALETKEY_CONFIG: trusted_issuers: ${one} can name the owners of ${other}: give each an owner.prefix that the other cannot form, unless they have the same users`,
+  );
 
 const KEYS_MISSING =
   'VALETKEY_KEYS: required unless the public URL is loopback; create one with: npx valetkey keys generate';

@@ -11,8 +11,9 @@ let broker: TestBroker;
 let valetkey: Valetkey;
 const folder = mkdtempSync(join(tmpdir(), 'valetkey-cli-'));
 const endpoint = 'https://id.example/x';
+const CLUSTER = 'https://cluster.example';
 beforeAll(async () => {
-  broker = await startTestBroker();
+  broker = await startTestBroker({}, { trusted_issuers: [{ issuer: CLUSTER }] });
   valetkey = createTerminal({
     VALETKEY_URL: broker.url,
     VALETKEY_KEY: broker.adminKey,
@@ -146,25 +147,17 @@ test('callers update: changes what is given, and keeps the rest and the key', as
 });
 
 test('callers create: a workload identity has no key, and survives an update', async () => {
-  const issuer = 'https://cluster.example';
-  await ok([
-    'integrations',
-    'put',
-    'cluster',
-    '--provider',
-    'generic-oidc',
-    '--client-id',
-    'me',
-    '--param',
-    `issuer=${issuer}`,
-  ]);
-  const workload = ['--workload-issuer', issuer, '--workload-audience', 'valetkey', '--workload-claim', 'sub=job-*'];
+  const bound = ['--workload-issuer', CLUSTER, '--workload-audience', 'valetkey', '--workload-claim', 'sub=jobs:*'];
+  const workload = [...bound, '--workload-max-age', '600'];
   const id = (await ok(['callers', 'create', '--name', 'job', '--action', 'token', ...workload])).trimEnd();
   expect(id).toMatch(/^clr_\w+$/);
   const [changed] = await json(['callers', 'update', id, '--name', 'jobs']);
-  expect(changed).toMatchObject({ name: 'jobs', keys: [], workloads: [{ issuer, claims: { sub: 'job-*' } }] });
+  expect(changed).toMatchObject({
+    name: 'jobs',
+    keys: [],
+    workloads: [{ issuer: CLUSTER, claims: { sub: 'jobs:*' }, max_age: 600 }],
+  });
   await ok(['callers', 'delete', id]);
-  await ok(['integrations', 'delete', 'cluster']);
 });
 
 test('rate limit: the error says when to try again', async () => {

@@ -18,6 +18,8 @@ const {
   CIRCUIT_BACKOFF_MAX_MS,
   CIRCUIT_RETRY_AFTER_MAX_MS,
   CLAIMED_DUE_AGAIN_MS,
+  CREDENTIAL_MAX_AGE_MS,
+  DAY_MS,
   CLOCK_SKEW_MAX_MS,
   CLOCK_TOLERANCE_S,
   CIRCUIT_RUN_TTL_MS,
@@ -429,6 +431,11 @@ test('time limits: a Retry-After of a circuit breaker is no longer than its long
 
 test('time limits: the shortest Retry-After of a reader is its first back-off at most', () => {
   expect(MIN_RETRY_AFTER_MS).toBeLessThanOrEqual(READ_BACKOFF_FIRST_MS);
+});
+
+test('time limits: a credential outlives the day after which platforms renew theirs, and is verified again meanwhile', () => {
+  expect(CREDENTIAL_MAX_AGE_MS).toBeGreaterThan(DAY_MS);
+  expect(CREDENTIAL_MAX_AGE_MS).toBeGreaterThan(JWT_VERDICT_TTL_MS);
 });
 
 test('time limits: a verified JWT is trusted no longer than the keys of its issuer', () => {

@@ -2,10 +2,10 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Json, startTestBroker, type TestBroker } from '../support/broker.ts';
-import { expectOk, expectProblem } from '../support/contract.ts';
+import { expectIssues, expectOk, expectProblem } from '../support/contract.ts';
 
 let broker: TestBroker;
-const trusted_issuers = [{ issuer: 'https://id.example', audiences: ['a'] }];
+const trusted_issuers = [{ issuer: 'https://id.example', audiences: ['a'] }] as const;
 beforeEach(async () => {
   broker = await startTestBroker({}, { trusted_issuers });
 });
@@ -142,22 +142,20 @@ test('apply: one invalid part refuses the whole plan, and each is listed by its 
   expectProblem(await broker.ask('GET', '/v1/integrations/acme'), 404, 'not_found');
 });
 
-test('apply: a workload of an issuer in the same plan; workloads are compared without their id', async () => {
-  const issuer = 'https://cluster.example';
-  const cluster = { id: 'cluster', provider: 'generic-oidc', client_id: 'me', params: { issuer } };
+test('apply: a workload of a listed issuer; workloads are compared without their id', async () => {
+  const [{ issuer }] = trusted_issuers;
   const workloads = [{ issuer, audience: 'valetkey', claims: { sub: 'job' } }];
   const job = { name: 'job', grants, workloads, rate_limit: { requests: 9, window: 60 } };
-  const alone = await apply({ callers: [job] });
-  expectProblem(alone, 400, 'invalid_request');
-  expect((alone.body.issues as Json[]).map(({ path }) => path)).toEqual(['callers.0.workloads.0.issuer']);
-  const [, made] = expectOk(await apply({ integrations: [cluster], callers: [job] })).changes as Json[];
+  const elsewhere = { ...job, workloads: [{ ...workloads[0], issuer: 'https://cluster.example' }] };
+  expectIssues(await apply({ callers: [elsewhere] }), 'callers.0.workloads.0.issuer');
+  const [made] = expectOk(await apply({ callers: [job] })).changes as Json[];
   expect(made?.fields).toEqual(
     expect.arrayContaining([
       { path: 'workloads.0.claims.sub', before: null, after: 'job' },
       { path: 'rate_limit.requests', before: null, after: 9 },
     ]),
   );
-  expect(expectOk(await apply({ integrations: [cluster], callers: [job] })).changes).toEqual([]);
+  expect(expectOk(await apply({ callers: [job] })).changes).toEqual([]);
   const other = { ...job, workloads: [{ ...workloads[0], claims: { sub: 'other' } }], rate_limit: null };
   const [changed] = expectOk(await apply({ callers: [other] })).changes as Json[];
   expect(changed?.fields).toEqual([

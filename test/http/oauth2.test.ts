@@ -21,7 +21,7 @@ let foreign: Issuer;
 let caller: { id: string; key: string };
 beforeAll(async () => {
   [idp, foreign, provider] = await Promise.all([startIssuer(), startIssuer(), startProvider()]);
-  const trusted_issuers = [{ issuer: idp.url, audiences: ['intranet'] }];
+  const trusted_issuers = [{ issuer: idp.url, audiences: ['intranet'], exchange: true }];
   broker = await startTestBroker({}, { trusted_issuers });
   await putIntegrationAt(broker, 'acme', provider);
   caller = await admit([{ actions: ['token', 'jwt:verify'], integrations: ['acme'], owners: ['*'] }]);
@@ -216,18 +216,8 @@ describe('subject token', () => {
     const body = expectError(await exchange('x', { subject_token: await forge() }), 400, 'invalid_grant');
     expect(body.reason).toBe(reason);
     const { data } = expectOk(await broker.ask('GET', '/v1/audit?action=token.exchange&limit=1'));
-    expect(data).toMatchObject([{ outcome: 'denied', actor: caller.id, detail: `subject token: ${reason}` }]);
-  });
-
-  test("invalid_grant for an ID token of the integration's own client", async () => {
-    // The issuer of an integration is trusted; its ID tokens are for its client, which is not the broker's public URL.
-    const setup = { provider: 'generic-oidc', client_id: 'the-client', params: { issuer: foreign.url } };
-    expectOk(await broker.ask('PUT', '/v1/integrations/theirs', setup), 201);
-    const subject_token = await foreign.sign({ sub: 'victim', aud: 'the-client' });
-    expect(expectError(await exchange('x', { subject_token }), 400, 'invalid_grant').reason).toBe('audience_mismatch');
-    const forUs = await foreign.sign({ sub: newOwner(), aud: broker.url });
-    expectError(await exchange('x', { subject_token: forUs }), 400, 'interaction_required');
-    expect((await broker.ask('DELETE', '/v1/integrations/theirs')).status).toBe(204);
+    const detail = expect.stringMatching(`^subject token: ${reason}(?: \\(.*of http.*\\))?$`);
+    expect(data).toMatchObject([{ outcome: 'denied', actor: caller.id, detail }]);
   });
 
   test('an audience of the configuration is accepted', async () => {

@@ -86,8 +86,8 @@ describe('workload', () => {
     ['a claim that is not there', { namespace: 'n1' }, { sub: 'x' }, false],
     ['a member of a list', { groups: 'deployers' }, { groups: ['readers', 'deployers'] }, true],
     ['a number', { run: '17' }, { run: 17 }, true],
-    ['an object is no value', { cnf: '[object Object]' }, { cnf: {} }, false],
-    ['a name of Object.prototype', { constructor: 'function*' }, { sub: 'y' }, false],
+    ['an object is no value', { unit: '[object Object]' }, { unit: {} }, false],
+    ['a name of Object.prototype', { constructor: 'function:*' }, { sub: 'y' }, false],
   ])('%s', async (_, claims, given, fits) => {
     const { id } = expectOk(await bind(claims), 201);
     const token = await issuer.sign(given);
@@ -107,11 +107,11 @@ describe('workload', () => {
   });
 
   test('401 when it matches two callers', async () => {
-    const sub = aSubject();
+    const sub = 'system:serviceaccount:both:service';
     const first = expectOk(await bind({ sub }), 201);
     const token = await issuer.sign({ sub });
     expectOk(await whoami(token));
-    const second = expectOk(await bind({ sub: `${sub.slice(0, -1)}*` }), 201);
+    const second = expectOk(await bind({ sub: 'system:serviceaccount:both:*' }), 201);
     expect(await reasonOf(token)).toBe('ambiguous_workload');
     expect(await ask('DELETE', `/v1/callers/${second.id}`)).toMatchObject({ status: 204 });
     expect(expectOk(await whoami(token)).id).toBe(first.id);
@@ -128,7 +128,7 @@ describe('cached workload token', () => {
     expect(await reasonOf(token)).toBe('expired');
   });
 
-  test('401 once its caller is deleted or bound to other claims, or its issuer is not trusted', async () => {
+  test('401 once its caller is deleted or bound to other claims', async () => {
     const sub = aSubject();
     const token = await issuer.sign({ sub });
     const { id } = expectOk(await bind({ sub }), 201);
@@ -142,14 +142,6 @@ describe('cached workload token', () => {
     expectOk(await whoami(token));
     expect(await ask('DELETE', `/v1/callers/${again.id}`)).toMatchObject({ status: 204 });
     expect(await reasonOf(token)).toBe('no_matching_workload');
-
-    const setup = { provider: 'generic-oidc', client_id: 'c', params: { issuer: foreign.url } };
-    expectOk(await ask('PUT', '/v1/integrations/idp', setup), 201);
-    expectOk(await bind({ sub }, { issuer: foreign.url }), 201);
-    const theirs = await foreign.sign({ sub });
-    expectOk(await whoami(theirs));
-    expect(await ask('DELETE', '/v1/integrations/idp')).toMatchObject({ status: 204 });
-    expect(await reasonOf(theirs)).toBe('untrusted_issuer');
   });
 
   test('not verified again', async () => {

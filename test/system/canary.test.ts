@@ -107,7 +107,7 @@ beforeAll(async () => {
   for (const entry of [VENDOR, EVERY_MODE]) writeFileSync(join(providers, `${entry.id}.json`), JSON.stringify(entry));
   idp = await startIssuer();
   const declared = join(providers, '..', `declared-${randomSecret()}.json`);
-  writeFileSync(declared, JSON.stringify({ trusted_issuers: [{ issuer: idp.url }] }));
+  writeFileSync(declared, JSON.stringify({ trusted_issuers: [{ issuer: idp.url, exchange: true }] }));
   restartable = await startRestartableBroker({
     env: {
       VALETKEY_LOG_LEVEL: 'trace',

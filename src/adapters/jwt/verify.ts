@@ -2,8 +2,10 @@
 // jwks.ts; the claim rules are in domain/jwt.ts.
 import { compactVerify, decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose';
 import { findJwtFault, type JwtFault } from '../../domain/jwt.ts';
+import { isSenderConstrained } from '../../domain/jwt-credential.ts';
 import { trustDomainOf } from '../../domain/spiffe.ts';
 import { CLOCK_TOLERANCE_S } from '../../domain/time-limits.ts';
+import { acceptedAudiences } from '../../domain/trusted-issuer.ts';
 import type { Clock, JwtReason, JwtVerdict, JwtVerifier } from '../../ports/index.ts';
 import { ALGORITHMS, createIssuerKeys, type Fetch, hasKey, verifyWithKeySet } from './jwks.ts';
 
@@ -36,7 +38,7 @@ export function createJwtVerifier({ fetch, clock }: { fetch: Fetch; clock: Clock
       // The same bytes are verified below, so this `iss` is the signed one.
       if (claimed !== trusted.issuer) return inactive('untrusted_issuer');
       if (!ALGORITHMS.includes(unverified.alg)) return inactive('unsupported_algorithm');
-      const audiences = [...(expected.audiences ?? trusted.audiences)];
+      const audiences = [...acceptedAudiences(trusted, expected.audiences)];
       if (audiences.length === 0) return inactive('audience_mismatch');
 
       const keys = await issuers.keysOf(trusted);
@@ -61,7 +63,9 @@ export function createJwtVerifier({ fetch, clock }: { fetch: Fetch; clock: Clock
       if (claims.iat !== undefined && claims.iat > now / 1_000 + CLOCK_TOLERANCE_S) return inactive('not_yet_valid');
       const { issuer } = trusted;
       const fault = findJwtFault({ issuer, audiences, header: { ...header }, claims }, expected, now / 1_000);
-      return fault ? { active: false, ...fault } : { active: true, issuer, claims, header: { ...header } };
+      if (fault) return { active: false, ...fault };
+      const bound = isSenderConstrained(claims) && { cnf: claims.cnf };
+      return { active: true, issuer, claims, header: { ...header }, ...bound };
     },
 
     async namesKnownKey(token, trusted) {

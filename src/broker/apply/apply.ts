@@ -8,7 +8,7 @@ import type { Clock, DeclaredRows, Store } from '../../ports/index.ts';
 import type { Access, Call, Subject } from '../audit/index.ts';
 import type { Cache, CallerCache } from '../cache/index.ts';
 import { type CallerSetup, callerOf, keyOf, workloadIssues } from '../callers/index.ts';
-import type { IntegrationSetup, Integrations, TrustedIssuers } from '../integrations/index.ts';
+import type { IntegrationSetup, Integrations } from '../integrations/index.ts';
 import { callerChanges, type FieldChange, integrationChanges } from './changes.ts';
 
 export interface Declared {
@@ -72,35 +72,32 @@ export function createApply({
 }: ApplyParts): Apply {
   const { planner, trustedIssuers } = integrations;
 
-  /** Adds to `rows` what is to be written. `issuers`: those that become trusted by what is declared here. */
+  /** Adds to `rows` what is to be written. */
   async function planIntegrations(wanted: Declared['integrations'], record: Recorder, rows: DeclaredRows) {
     const changes: DeclaredChange[] = [];
     const issues: InputIssue[] = [];
-    const issuers = new Set<string>();
     for (const [i, { id, setup }] of wanted.entries()) {
       const faults = planner.validate(id, setup);
       if (faults) {
         issues.push(...faults.issues.map(({ path, message }) => ({ path: `integrations.${i}.${path}`, message })));
         continue;
       }
-      const { settings, before, issuer, issues: more } = await planner.plan(id, setup);
+      const { settings, before, issues: more } = await planner.plan(id, setup);
       if (more.length > 0) {
         issues.push(...more.map(({ path, message }) => ({ path: `integrations.${i}.${path}`, message })));
         continue;
       }
-      if (issuer !== null) issuers.add(issuer);
       const fields = integrationChanges(before, settings);
       if (before && fields.length === 0) continue;
       changes.push({ kind: 'integration', id, name: null, action: before ? 'update' : 'create', fields });
       const by = record('integration.declared', { integration: id, detail: setup.provider });
       rows.integrations.push({ settings, audit: by });
     }
-    return { changes, issues, issuers };
+    return { changes, issues };
   }
 
   async function planCallers(
     wanted: Declared['callers'],
-    trusted: Pick<TrustedIssuers, 'find'>,
     record: Recorder,
     rows: DeclaredRows,
   ): Promise<{ changes: DeclaredChange[]; issues: InputIssue[] }> {
@@ -109,9 +106,10 @@ export function createApply({
     const stored = await store.callers();
     for (const [i, { id, keys: secrets, ...setup }] of wanted.entries()) {
       const now = clock.now();
-      const bindingIssues = await workloadIssues(setup, trusted);
-      issues.push(...bindingIssues.map(({ path, message }) => ({ path: `callers.${i}.${path}`, message })));
       const caller = callerOf(id ?? idFor(setup.name), setup, now);
+      const before = stored.find((s) => s.caller.id === caller.id);
+      const bindingIssues = await workloadIssues(setup, trustedIssuers, before?.caller.workloads);
+      issues.push(...bindingIssues.map(({ path, message }) => ({ path: `callers.${i}.${path}`, message })));
       const keys = secrets?.map((secret) => keyOf(secret, caller.id, now, null));
       const digests = new Set(keys?.map(({ digest }) => digest));
       const other = stored.find((s) => s.caller.id !== caller.id && s.keys.some(({ digest }) => digests.has(digest)));
@@ -122,7 +120,6 @@ export function createApply({
         issues.push({ path: `callers.${i}.keys`, message });
         continue;
       }
-      const before = stored.find((s) => s.caller.id === caller.id);
       const fields = callerChanges(before, caller, keys);
       if (before && fields.length === 0) continue;
       const action = before ? 'update' : 'create';
@@ -135,10 +132,7 @@ export function createApply({
   async function put(declared: Declared, record: Recorder, dryRun: boolean): Promise<DeclaredChange[] | Refusal> {
     const rows: DeclaredRows = { integrations: [], callers: [] };
     const planned = await planIntegrations(declared.integrations, record, rows);
-    const trusted: Pick<TrustedIssuers, 'find'> = {
-      find: async (issuer) => (planned.issuers.has(issuer) ? { issuer, audiences: [] } : trustedIssuers.find(issuer)),
-    };
-    const callers = await planCallers(declared.callers, trusted, record, rows);
+    const callers = await planCallers(declared.callers, record, rows);
     const issues = [...planned.issues, ...callers.issues];
     if (issues.length > 0)
       return refuse({ code: 'invalid_request', detail: 'Nothing was applied: some of it is invalid.', issues });

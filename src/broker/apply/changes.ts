@@ -47,7 +47,7 @@ const describeIntegration = (i: Integration | IntegrationSettings) => ({
 const describeCaller = ({ name, permissions: grants, workloads, rateLimit }: Caller) => ({
   name,
   grants,
-  workloads: workloads.map(({ id: _, ...workload }) => workload),
+  workloads: workloads.map(({ id: _, maxAge, ...workload }) => ({ ...workload, max_age: maxAge })),
   rate_limit: rateLimit,
 });
 

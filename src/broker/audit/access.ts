@@ -56,7 +56,7 @@ export interface Access {
     subject: Subject,
     outcome?: AuditEntry['outcome'],
   ): AuditEntry;
-  /** Notes an allowed read in the buffer: equal reads within one second become one entry. */
+  /** Notes an allowed read in the buffer: equal reads within one second become one entry; `detail` counts too. */
   noteRead(call: Call, action: AuditAction, subject: Subject): void;
   /** Notes a refusal that has another reason than a missing permission. */
   noteRefused(call: Call, action: AuditAction, subject: Subject): void;
@@ -119,7 +119,8 @@ export function createAccess({ auditBuffer, clock }: { auditBuffer: AuditBuffer;
       entry({ actor: 'browser', keyId: null, subject: null, ...from }, action, subject, outcome),
 
     noteRead(call, action, subject) {
-      auditBuffer.note(groupKey(call, action, subject), () => entry(by(call), action, subject));
+      const kind = subject.detail ? `${action} ${subject.detail}` : action;
+      auditBuffer.note(groupKey(call, kind, subject), () => entry(by(call), action, subject));
     },
 
     noteRefused(call, action, subject) {

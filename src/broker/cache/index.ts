@@ -7,7 +7,7 @@ import { type CallerCache, createCallerCache } from './caller-cache.ts';
 import { type ChangeHandlers, startInvalidation } from './invalidation.ts';
 import { createTokenCache, type TokenCache } from './token-cache.ts';
 
-export type { CallerCache } from './caller-cache.ts';
+export type { CallerCache, WorkloadBinding } from './caller-cache.ts';
 export { type ReadTicket, type ServedToken, type TokenCache, toServedToken } from './token-cache.ts';
 
 export interface Cache {

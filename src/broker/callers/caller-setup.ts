@@ -1,6 +1,7 @@
 // From what an admin or the declarative file says about a caller to what is stored: validated, with ids and digests.
 import type { Caller, CallerKey, Permission, RateLimit, Workload } from '../../domain/caller.ts';
 import type { InputIssue } from '../../domain/errors.ts';
+import { bindingIssues } from '../../domain/workload-binding.ts';
 import type { TrustedIssuers } from '../integrations/index.ts';
 import { digest, newId } from '../secrets/index.ts';
 
@@ -25,30 +26,43 @@ export const callerOf = (id: string, { name, grants, workloads, rateLimit }: Cal
 });
 
 /** The same binding always has the same id, so that audit entries stay readable after a caller was replaced. */
-function workloadOf({ issuer, audience, claims }: Omit<Workload, 'id'>): Workload {
+function workloadOf({ issuer, audience, claims, maxAge }: Omit<Workload, 'id'>): Workload {
   const sorted = Object.fromEntries(Object.entries(claims).sort(([a], [b]) => (a < b ? -1 : 1)));
   const id = `wl_${digest(JSON.stringify([issuer, audience, sorted])).slice(0, 26)}`;
-  return { id, issuer, audience, claims: sorted };
+  return { id, issuer, audience, claims: sorted, ...(maxAge !== undefined && { maxAge }) };
 }
 
-/** What is wrong with the workload bindings of a caller. */
+/**
+ * What is wrong with the workload bindings of a caller. `stored`: those that it has. An earlier version may have accepted
+ * claims that identify no workload: such a binding stays, and is warned of (`workloadWarnings`), until it is changed.
+ */
 export async function workloadIssues(
-  { workloads = [] }: CallerSetup,
+  { workloads = [] }: Pick<CallerSetup, 'workloads'>,
   trustedIssuers: Pick<TrustedIssuers, 'find'>,
+  stored: readonly Workload[] = [],
 ): Promise<InputIssue[]> {
   const issues: InputIssue[] = [];
-  for (const [i, { issuer, claims }] of workloads.entries()) {
-    if (!(await trustedIssuers.find(issuer))) {
-      const message = `is not a trusted issuer: add it to trusted_issuers in the file of VALETKEY_CONFIG, or set up an OpenID integration of it`;
-      issues.push({ path: `workloads.${i}.issuer`, message });
-    }
-    if (Object.values(claims).every((pattern) => pattern === '*'))
-      issues.push({
-        path: `workloads.${i}.claims`,
-        message: 'must name a claim that identifies the workload, such as "sub"',
-      });
+  const accepted = new Set(stored.map((workload) => workloadOf(workload).id));
+  for (const [i, workload] of workloads.entries()) {
+    const { issuer } = workload;
+    const trusted = await trustedIssuers.find(issuer);
+    if (!trusted?.isListed)
+      issues.push({ path: `workloads.${i}.issuer`, message: notListed(issuer, trusted !== undefined) });
+    if (accepted.has(workloadOf(workload).id)) continue;
+    issues.push(...bindingIssues(workload).map(({ path, message }) => ({ path: `workloads.${i}.${path}`, message })));
   }
   return issues;
+}
+
+/** What an earlier version has accepted of the bindings of a stored caller, and this one would refuse. */
+export const workloadWarnings = ({ workloads }: Caller, trustedIssuers: Pick<TrustedIssuers, 'find'>) =>
+  workloadIssues({ workloads }, trustedIssuers);
+
+function notListed(issuer: string, isOfIntegration: boolean): string {
+  const line = `add {"issuer": ${JSON.stringify(issuer)}} to trusted_issuers in the file of VALETKEY_CONFIG, and restart`;
+  return isOfIntegration
+    ? `is the issuer of an OpenID integration, which is trusted for its client id alone, and whose tokens authenticate no workload: ${line}`
+    : `is not a trusted issuer: ${line}`;
 }
 
 /** What is stored of a key: its digest, not the key. */

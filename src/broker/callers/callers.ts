@@ -1,16 +1,18 @@
 // Callers and their keys, as admins manage them; and what a caller may know about itself.
-import type { Caller, CallerKey, Principal } from '../../domain/caller.ts';
-import { type Refusal, refuse } from '../../domain/errors.ts';
+import type { Caller, CallerKey, Principal, Workload } from '../../domain/caller.ts';
+import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
 import type { Clock, Store } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
 import type { Cache, CallerCache } from '../cache/index.ts';
 import type { TrustedIssuers } from '../integrations/index.ts';
 import { newCallerKey, newId } from '../secrets/index.ts';
-import { type CallerSetup, callerOf, keyOf, workloadIssues } from './caller-setup.ts';
+import { type CallerSetup, callerOf, keyOf, workloadIssues, workloadWarnings } from './caller-setup.ts';
 
 export interface CallerWithKeys {
   caller: Caller;
   keys: CallerKey[];
+  /** What an earlier version has accepted of its workload bindings, and this one would refuse. */
+  warnings: InputIssue[];
 }
 
 /** `secret` is the key itself: it is returned once, and only its digest is stored. */
@@ -65,17 +67,29 @@ export function createCallerAdmin(parts: CallerAdminParts): CallerAdmin {
     return { key: keyOf(secret, callerId, clock.now(), expiresAt), secret };
   }
 
-  async function invalid(wanted: CallerSetup | undefined, expiry?: [path: string, at: number | null]) {
-    const issues = wanted ? await workloadIssues(wanted, trustedIssuers) : [];
+  async function invalid(
+    wanted: CallerSetup | undefined,
+    expiry?: [path: string, at: number | null],
+    stored?: readonly Workload[],
+  ) {
+    const issues = wanted ? await workloadIssues(wanted, trustedIssuers, stored) : [];
     if (expiry && expiry[1] !== null && expiry[1] <= clock.now())
       issues.push({ path: expiry[0], message: 'is in the past' });
     if (issues.length === 0) return undefined;
     return refuse({ code: 'invalid_request', detail: 'the caller or key has invalid settings', issues });
   }
 
+  async function all(): Promise<CallerWithKeys[]> {
+    const stored = await store.callers();
+    const warned = async (one: (typeof stored)[number]) => ({
+      ...one,
+      warnings: await workloadWarnings(one.caller, trustedIssuers),
+    });
+    return Promise.all(stored.map(warned));
+  }
+
   async function find(id: string): Promise<CallerWithKeys | Refusal> {
-    const all = await store.callers();
-    return all.find(({ caller }) => caller.id === id) ?? absent('caller', id);
+    return (await all()).find(({ caller }) => caller.id === id) ?? absent('caller', id);
   }
 
   return {
@@ -91,7 +105,11 @@ export function createCallerAdmin(parts: CallerAdminParts): CallerAdmin {
     },
 
     async put(call, id, wanted) {
-      const refusal = denied(call) ?? (await invalid(wanted));
+      const refused = denied(call);
+      if (refused) return refused;
+      const before = await find(id);
+      if (before instanceof Refusal) return before;
+      const refusal = await invalid(wanted, undefined, before.caller.workloads);
       if (refusal) return refusal;
       const by = access.record(call, 'caller.updated', { detail: id });
       if ((await store.updateCaller(callerOf(id, wanted, clock.now()), by)) === 'absent') return absent('caller', id);
@@ -102,7 +120,7 @@ export function createCallerAdmin(parts: CallerAdminParts): CallerAdmin {
     get: async (call, id) => denied(call) ?? find(id),
 
     // From the store: the cache does not know when keys were last used.
-    list: async (call) => denied(call) ?? store.callers(),
+    list: async (call) => denied(call) ?? all(),
 
     async whoami({ principal }) {
       const { kind, id } = principal.credential;

@@ -3,8 +3,9 @@ import { type CallerAdmin, type CallerAdminParts, createCallerAdmin } from './ca
 import { createWorkloadIdentity, type WorkloadIdentity, type WorkloadIdentityParts } from './workload-identity.ts';
 
 export { type CallerSetup, callerOf, keyOf, workloadIssues } from './caller-setup.ts';
-export type { CallerAdmin } from './callers.ts';
+export type { CallerAdmin, CallerWithKeys } from './callers.ts';
 export { isJwt, type WorkloadIdentity, type WorkloadRefusal } from './workload-identity.ts';
+export { warnOfWorkloads } from './workload-warnings.ts';
 
 export interface Callers {
   admin: CallerAdmin;

@@ -1,12 +1,19 @@
 // Workload identity: a service authenticates with a JWT of its platform, which a caller is bound to by issuer and claims.
 import { matches, type Principal, type Workload } from '../../domain/caller.ts';
+import {
+  ageFault,
+  type CredentialReason,
+  credentialEndsAt,
+  credentialFault,
+  isIdToken,
+} from '../../domain/jwt-credential.ts';
 import { JWT_VERDICT_TTL_MS } from '../../domain/time-limits.ts';
 import type { Clock, JwtReason, JwtVerifier } from '../../ports/index.ts';
-import type { CallerCache } from '../cache/index.ts';
+import type { CallerCache, WorkloadBinding } from '../cache/index.ts';
 import type { TrustedIssuers } from '../integrations/index.ts';
 
 /** Why a JWT authenticates no caller. */
-export type WorkloadRefusal = JwtReason | 'no_matching_workload' | 'ambiguous_workload';
+export type WorkloadRefusal = JwtReason | CredentialReason | 'no_matching_workload' | 'ambiguous_workload';
 
 export interface WorkloadIdentity {
   /**
@@ -46,25 +53,33 @@ export function createWorkloadIdentity(parts: WorkloadIdentityParts): WorkloadId
     if (issuer === undefined) return 'malformed';
     const { bindings, ticket } = callerCache.boundTo(issuer);
     const trusted = bindings.length > 0 ? await trustedIssuers.find(issuer) : undefined;
-    if (!trusted) return 'untrusted_issuer';
+    // Whoever can sign in at the issuer of an integration gets tokens from it: it vouches for no workload.
+    if (!trusted?.isListed) return 'untrusted_issuer';
     const audiences = [...new Set(bindings.map(({ workload }) => workload.audience))];
     const verdict = await verifier.verify(token, trusted, { audiences });
     if (!verdict.active) return verdict.reason;
 
     const { claims } = verdict;
+    const fault = credentialFault(claims);
+    if (fault) return fault;
+    if (isIdToken(verdict, trusted.clientIds)) return 'id_token';
     const matching = bindings.filter(({ workload }) => isOf(workload, claims));
-    const [binding] = matching;
-    if (!binding) return 'no_matching_workload';
+    const [first] = matching;
+    if (!first) return 'no_matching_workload';
     // Choosing one would be guessing what the service may do.
-    if (matching.some(({ caller }) => caller.id !== binding.caller.id)) return 'ambiguous_workload';
-    const expiresAt = Number(claims.exp) * 1_000;
+    if (matching.some(({ caller }) => caller.id !== first.caller.id)) return 'ambiguous_workload';
+    const now = clock.now();
+    const maxAgeOf = ({ workload }: WorkloadBinding) => workload.maxAge ?? trusted.maxAge;
+    const binding = matching.find((one) => !ageFault(claims, maxAgeOf(one), now / 1_000));
+    if (!binding) return ageFault(claims, maxAgeOf(first), now / 1_000) ?? 'no_matching_workload';
+    const expiresAt = credentialEndsAt(claims, maxAgeOf(binding)) * 1_000;
     const subject = typeof claims.sub === 'string' ? claims.sub : null;
     return callerCache.remember(
       ticket,
       token,
       binding,
       { kind: 'workload', id: binding.workload.id, issuer, subject, expiresAt },
-      Math.min(JWT_VERDICT_TTL_MS, expiresAt - clock.now()),
+      Math.min(JWT_VERDICT_TTL_MS, expiresAt - now),
     );
   }
 

@@ -1,7 +1,7 @@
 // The integrations room: providers set up in this deployment, where their requests go, and whose JWTs they make trusted.
-import type { Store, TrustedIssuer } from '../../ports/index.ts';
+import type { Store } from '../../ports/index.ts';
 import type { Access } from '../audit/index.ts';
-import type { CallerCache } from '../cache/index.ts';
+import type { Cache, CallerCache } from '../cache/index.ts';
 import { createIntegrationPlanner, type IntegrationPlanner, type PlannerParts } from './integration-setup.ts';
 import { createIntegrationAdmin, type IntegrationAdmin } from './integrations.ts';
 import { createTargets, type Targets } from './targets.ts';
@@ -24,17 +24,20 @@ export interface Integrations {
 interface Parts extends PlannerParts {
   store: Pick<Store, 'integration' | 'integrations' | 'putIntegration' | 'deleteIntegration'>;
   callerCache: Pick<CallerCache, 'invalidateWorkloads'>;
+  /** Waits for the other replicas. */
+  untilApplied: Cache['untilApplied'];
   access: Access;
-  /** The trusted issuers of the configuration. */
-  configuredIssuers: readonly TrustedIssuer[];
+  /** Those that the configuration lists. */
+  listedIssuers: Parameters<typeof createTrustedIssuers>[0]['listed'];
+  publicUrl: string;
   /** Called after every change of an integration, wherever it was made. */
   onChange: (id: string | undefined) => void;
 }
 
 export function createIntegrations(parts: Parts): Integrations {
-  const { store, vault, catalogue, callerCache, access, configuredIssuers, onChange } = parts;
+  const { store, vault, catalogue, callerCache, access, listedIssuers, publicUrl, onChange } = parts;
   const targets = createTargets({ store, vault, catalogue });
-  const trustedIssuers = createTrustedIssuers({ store, targets, configured: configuredIssuers });
+  const trustedIssuers = createTrustedIssuers({ store, catalogue, listed: listedIssuers, publicUrl });
   const planner = createIntegrationPlanner(parts);
   const changed = (id: string | undefined) => {
     trustedIssuers.invalidate();
@@ -42,7 +45,7 @@ export function createIntegrations(parts: Parts): Integrations {
     onChange(id);
   };
   return {
-    admin: createIntegrationAdmin({ store, planner, access, changed }),
+    admin: createIntegrationAdmin({ store, planner, access, changed, untilApplied: parts.untilApplied }),
     planner,
     targets,
     trustedIssuers,

@@ -6,7 +6,7 @@ import { fieldIssues, placeholders, valuesOf } from '../../domain/fields.ts';
 import type { Integration, Overrides } from '../../domain/integration.ts';
 import { settingIssues } from '../../domain/param-settings.ts';
 import { authMode, integrationFields, type Provider } from '../../domain/provider.ts';
-import { NO_SECRETS, resolveTarget, trustedIssuerOf } from '../../domain/target.ts';
+import { NO_SECRETS, resolveTarget } from '../../domain/target.ts';
 import {
   type Clock,
   type IntegrationSettings,
@@ -39,8 +39,6 @@ export interface PlannedIntegration {
   settings: IntegrationSettings;
   /** What is stored now. */
   before: Integration | undefined;
-  /** Whose tokens the broker trusts once this is stored; null: none. */
-  issuer: string | null;
   /** What is wrong with the set-up together with the secrets that are stored. */
   issues: InputIssue[];
 }
@@ -163,7 +161,7 @@ export function createIntegrationPlanner({
           'integration: PKCE is switched off by its params. Use it if the provider allows it',
         );
       const issues = secretIssues(target?.auth, settings, before);
-      return { settings, before, issuer: target ? trustedIssuerOf(target) : null, issues };
+      return { settings, before, issues };
     },
   };
 }

@@ -4,11 +4,12 @@ import { type Refusal, refuse } from '../../domain/errors.ts';
 import type { Integration } from '../../domain/integration.ts';
 import type { Page, PageRequest, Store } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
+import type { Cache } from '../cache/index.ts';
 import type { IntegrationPlanner, IntegrationSetup } from './integration-setup.ts';
 import { notAuthentic } from './targets.ts';
 
 export interface IntegrationAdmin {
-  /** Creates it, or replaces all but the secrets that the set-up leaves out. */
+  /** Creates it, or replaces all but the secrets that the set-up leaves out. Waits for the other replicas. */
   put(
     call: Call,
     id: string,
@@ -18,7 +19,7 @@ export interface IntegrationAdmin {
   get(call: Call, id: string): Promise<Integration | Refusal>;
   /** Those that the caller may get, in full pages: neither their number nor a cursor tells of the others. */
   list(call: Call, page: PageRequest): Promise<Page<Integration>>;
-  /** Refuses with `integration_in_use` while there are connections or pending revocations. */
+  /** Refuses with `integration_in_use` while there are connections or pending revocations. Waits for the other replicas. */
   remove(call: Call, id: string): Promise<undefined | Refusal>;
 }
 
@@ -30,9 +31,10 @@ interface Parts {
   access: Access;
   /** Called after every change. */
   changed: (id: string) => void;
+  untilApplied: Cache['untilApplied'];
 }
 
-export function createIntegrationAdmin({ store, planner, access, changed }: Parts): IntegrationAdmin {
+export function createIntegrationAdmin({ store, planner, access, changed, untilApplied }: Parts): IntegrationAdmin {
   const mayRead = (call: Call, id: string): boolean =>
     call.principal.caller.permissions.some(
       (g) =>
@@ -54,6 +56,8 @@ export function createIntegrationAdmin({ store, planner, access, changed }: Part
       const by = access.record(call, 'integration.put', { integration: id, detail: setup.provider });
       const outcome = await store.putIntegration(settings, by);
       changed(id);
+      // Its tokens may be trusted no longer, if its issuer or client has changed.
+      if (outcome !== 'created') await untilApplied();
       const integration = await store.integration(id);
       return integration ? { integration, created: outcome === 'created' } : notFound(id);
     },
@@ -85,6 +89,7 @@ export function createIntegrationAdmin({ store, planner, access, changed }: Part
       if (deleted === 'absent') return notFound(id);
       if (deleted === 'deleted') {
         changed(id);
+        await untilApplied();
         return undefined;
       }
       const { connections, pendingRevocations } = deleted;

@@ -1,11 +1,13 @@
-// The issuers whose JWTs are trusted: those of this deployment's OpenID integrations, and those of the configuration.
-import { Refusal } from '../../domain/errors.ts';
-import { trustedIssuerOf } from '../../domain/target.ts';
+// The issuers whose JWTs are trusted: those that the configuration lists, and those of this deployment's OpenID integrations,
+// each for its client id alone.
+
+import type { Integration } from '../../domain/integration.ts';
+import { authMode, type Provider } from '../../domain/provider.ts';
+import { NO_SECRETS, resolveTarget, trustedIssuerOf } from '../../domain/target.ts';
 import type { Store, TrustedIssuer } from '../../ports/index.ts';
-import type { Targets } from './targets.ts';
 
 export interface TrustedIssuers {
-  /** With its accepted audiences and where its keys are; undefined: not trusted. Rejects with `StoreError`. */
+  /** What it is trusted for, and where its keys are; undefined: not trusted. Rejects with `StoreError`. */
   find(issuer: string): Promise<TrustedIssuer | undefined>;
   /** To be called when an integration has changed. */
   invalidate(): void;
@@ -13,31 +15,44 @@ export interface TrustedIssuers {
 
 interface Parts {
   store: Pick<Store, 'integrations'>;
-  targets: Targets;
-  configured: readonly TrustedIssuer[];
+  catalogue: ReadonlyMap<string, Provider>;
+  /** Of the configuration; several of one issuer differ in their audiences only. */
+  listed: readonly Omit<TrustedIssuer, 'clientIds' | 'isListed'>[];
+  publicUrl: string;
 }
 
-export function createTrustedIssuers({ store, targets, configured }: Parts): TrustedIssuers {
+export function createTrustedIssuers({ store, catalogue, listed, publicUrl }: Parts): TrustedIssuers {
   let known: Promise<Map<string, TrustedIssuer>> | undefined;
+
+  /**
+   * Whoever sets an integration up chooses its issuer and its client id: that must not be an audience of the broker's own, or
+   * one that another issuer is listed for.
+   */
+  const isTaken = (audience: string, issuer: string): boolean =>
+    audience === publicUrl || listed.some((other) => other.issuer !== issuer && other.audiences.includes(audience));
+
+  /** Secrets are not needed: one that cannot be decrypted must not end the trust in everyone else. */
+  function issuerOf(integration: Integration): string | null {
+    const provider = catalogue.get(integration.provider);
+    if (!provider || !authMode(provider, integration.params)) return null;
+    return trustedIssuerOf(resolveTarget(provider, integration, NO_SECRETS, {}));
+  }
 
   async function readAll(): Promise<Map<string, TrustedIssuer>> {
     const issuers = new Map<string, TrustedIssuer>();
-    const add = (found: TrustedIssuer) => {
-      const before = issuers.get(found.issuer);
-      const audiences = [...new Set([...(before?.audiences ?? []), ...found.audiences])];
-      issuers.set(found.issuer, { ...found, ...before, audiences });
-    };
-    for (const found of configured) add(found);
+    for (const entry of listed) {
+      const audiences = new Set([...(issuers.get(entry.issuer)?.audiences ?? []), ...entry.audiences]);
+      issuers.set(entry.issuer, { ...entry, audiences: [...audiences], clientIds: [], isListed: true });
+    }
     let after: string | undefined;
     do {
       const page = await store.integrations({ limit: 500, after });
-      for (const { id } of page.data) {
-        const found = await targets.find(id);
-        if (found instanceof Refusal) continue;
-        const target = targets.targetOf(found, { params: {}, captured: {} });
-        const issuer = trustedIssuerOf(target);
-        // The audience of an integration's ID tokens is its client (OpenID Connect Core 2).
-        if (issuer !== null) add({ issuer, audiences: [target.clientId] });
+      for (const integration of page.data) {
+        const issuer = issuerOf(integration);
+        const { clientId } = integration;
+        if (issuer === null || clientId === '' || isTaken(clientId, issuer)) continue;
+        const before = issuers.get(issuer) ?? { issuer, audiences: [], clientIds: [], isListed: false };
+        issuers.set(issuer, { ...before, clientIds: [...new Set([...before.clientIds, clientId])] });
       }
       after = page.next ?? undefined;
     } while (after !== undefined);

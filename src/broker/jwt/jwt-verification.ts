@@ -45,7 +45,7 @@ interface CachedVerdict {
 }
 
 /** Verifies no token: its issuer has no name. */
-const NO_ISSUER: TrustedIssuer = { issuer: '', audiences: [] };
+const NO_ISSUER: TrustedIssuer = { issuer: '', audiences: [], clientIds: [], isListed: false };
 
 export function createJwtVerification({
   verifier,

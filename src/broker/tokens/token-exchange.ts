@@ -3,15 +3,21 @@
 import { LRUCache } from 'lru-cache';
 import { Refusal } from '../../domain/errors.ts';
 import { CONNECT_LINK_REUSE_MS } from '../../domain/time-limits.ts';
-import type { Clock, JwtReason, JwtVerifier, Store } from '../../ports/index.ts';
+import type { Clock, Store } from '../../ports/index.ts';
 import { type Access, type Call, sees } from '../audit/index.ts';
 import type { ServedToken } from '../cache/index.ts';
 import type { ConnectSessionRequest, ConnectSessions } from '../connections/index.ts';
-import type { TrustedIssuers } from '../integrations/index.ts';
+import {
+  createExchangedIdentity,
+  type ExchangedIdentity,
+  type ExchangedIdentityParts,
+  type InvalidToken,
+} from './exchanged-identity.ts';
 import type { TokenReader } from './token-reader.ts';
 
 export interface ExchangeRequest {
   subjectToken: string;
+  actorToken: string | undefined;
   integration: string;
   /** Scopes that the token must have. Undefined: any. */
   scopes: string[] | undefined;
@@ -21,7 +27,7 @@ export interface ExchangeRequest {
 
 /** Why there is no token, beside the refusals of a token read. */
 export type ExchangeFault =
-  | { code: 'invalid_subject'; reason: JwtReason | 'invalid_owner' }
+  | InvalidToken
   | { code: 'unknown_integration' }
   | { code: 'insufficient_scopes'; missing: string[] }
   /** `url`: where the owner connects; null: not possible in a browser. `connectionId`: the connection to renew; null: a new one. */
@@ -29,47 +35,25 @@ export type ExchangeFault =
 
 export interface TokenExchange {
   /**
-   * The token of the owner whom the subject token names. The subject token must come from a trusted issuer and be made for
-   * the broker. Where the owner must connect (again), the fault has the URL of a connect session. Rejects with `StoreError`.
+   * The token of the owner whom the subject token names. The subject token must come from an issuer that is listed for it, and
+   * be made for the broker. Where the owner must connect (again), the fault has the URL of a connect session. Rejects with
+   * `StoreError`.
    */
   exchange(call: Call, request: ExchangeRequest): Promise<ServedToken | ExchangeFault | Refusal>;
 }
 
-export interface TokenExchangeParts {
-  verifier: JwtVerifier;
-  trustedIssuers: Pick<TrustedIssuers, 'find'>;
-  /** Audiences of subject tokens that are accepted beside the public URL, by issuer. */
-  audiences: ReadonlyMap<string, readonly string[]>;
+export interface TokenExchangeParts extends ExchangedIdentityParts {
   reader: Pick<TokenReader, 'read'>;
   sessions: Pick<ConnectSessions, 'createForTokenExchange'>;
   store: Pick<Store, 'integration' | 'session'>;
   access: Access;
   clock: Clock;
-  publicUrl: string;
 }
 
-/** The same characters and length as in requests. */
-const OWNER = /^[^\p{Cc}*]{1,255}$/u;
-
 export function createTokenExchange(parts: TokenExchangeParts): TokenExchange {
-  const { verifier, trustedIssuers, audiences, reader, sessions, store, access, clock, publicUrl } = parts;
+  const { reader, sessions, store, access, clock } = parts;
+  const identify = createExchangedIdentity(parts);
   const recentLinks = new LRUCache<string, { id: string; url: string }>({ max: 1_000, ttl: CONNECT_LINK_REUSE_MS });
-
-  /** The `sub` of a token whose audience is the broker, or one that is configured for its issuer. */
-  async function ownerOf(
-    token: string,
-  ): Promise<{ owner: string } | Extract<ExchangeFault, { code: 'invalid_subject' }>> {
-    const refused = (reason: JwtReason | 'invalid_owner') => ({ code: 'invalid_subject' as const, reason });
-    const issuer = verifier.claimedIssuer(token);
-    if (issuer === undefined) return refused('malformed');
-    const trusted = await trustedIssuers.find(issuer);
-    if (!trusted) return refused('untrusted_issuer');
-    const expected = { audiences: [publicUrl, ...(audiences.get(issuer) ?? [])] };
-    const verdict = await verifier.verify(token, trusted, expected);
-    if (!verdict.active) return refused(verdict.reason);
-    const { sub } = verdict.claims;
-    return typeof sub === 'string' && OWNER.test(sub) ? { owner: sub } : refused('invalid_owner');
-  }
 
   /** Where the owner connects. The subject token permits a link for its owner, and for no one else. */
   async function connectLinkFor(call: Call, request: ConnectSessionRequest): Promise<string | null> {
@@ -99,13 +83,14 @@ export function createTokenExchange(parts: TokenExchangeParts): TokenExchange {
 
   return {
     async exchange(call, request) {
-      const subject = await ownerOf(request.subjectToken);
+      const subject = await identify(call, request.subjectToken, request.actorToken);
       const { integration, label, scopes, minTtlMs } = request;
       if ('code' in subject) {
-        access.noteRefused(call, 'token.exchange', { integration, detail: `subject token: ${subject.reason}` });
+        access.noteRefused(call, 'token.exchange', { integration, detail: refusedInWords(subject) });
         return subject;
       }
       const { owner } = subject;
+      access.noteRead(call, 'token.exchange', { integration, owner, detail: subjectInWords(subject) });
       // What the caller may not know of is refused like an integration that does not exist, without a link to connect.
       if (!sees(call, { integration, owner })) {
         access.denied(call, 'token', integration, owner);
@@ -133,3 +118,20 @@ export function createTokenExchange(parts: TokenExchangeParts): TokenExchange {
     },
   };
 }
+
+/** Characters of a subject: issuers choose them. */
+const SUBJECT_LENGTH = 255;
+
+const party = ({ issuer, subject }: { issuer?: string | undefined; subject?: string | undefined }): string =>
+  [
+    ...(subject === undefined ? [] : [`subject ${subject.slice(0, SUBJECT_LENGTH)}`]),
+    ...(issuer ? [`of ${issuer}`] : []),
+  ].join(' ');
+
+const subjectInWords = (found: ExchangedIdentity): string =>
+  [party(found), ...(found.actor ? [`actor: ${party(found.actor)}`] : [])].join('; ');
+
+const refusedInWords = ({ token, reason, ...who }: InvalidToken): string => {
+  const whose = party(who);
+  return `${token} token: ${reason}${whose === '' ? '' : ` (${whose})`}`;
+};

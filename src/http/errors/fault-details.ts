@@ -126,7 +126,15 @@ const UNAUTHENTICATED: Record<string, string | undefined> = {
   mistyped: 'This is not a valid caller key: characters are missing, wrong or added. Copy the key again.',
   unknown: 'This caller key does not exist, or it was deleted.',
   expired: 'This caller key or token has expired.',
-  untrusted_issuer: 'The issuer of this token is not trusted, or no caller is bound to it.',
+  untrusted_issuer:
+    'The issuer of this token is not listed in trusted_issuers of the file of VALETKEY_CONFIG, or no caller is bound to it.',
+  sender_constrained: 'The token is bound to a key (cnf), and cannot be used as a bearer token. Send one that is not.',
+  id_token:
+    'The token is the ID token of a login, which authenticates no service. Send an access token, or a token of the platform.',
+  too_old:
+    'The token is older than max_age allows. Get a new one, or set max_age of the binding or of the trusted issuer.',
+  lives_too_long:
+    'The token lives too long to be used as a credential. Issue one for two days at most, or set max_age of the binding or of the trusted issuer.',
   no_matching_workload: 'The token is valid, but no caller is bound to its claims.',
   ambiguous_workload: 'The token is valid, but several callers are bound to its claims. Bind them to more claims.',
 };

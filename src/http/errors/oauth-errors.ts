@@ -70,11 +70,11 @@ export const issuerUnavailable = (what: string): OAuthError => ({
 export function oauthErrorOfExchange(fault: ExchangeFault): OAuthError {
   switch (fault.code) {
     case 'invalid_subject':
-      if (fault.reason === 'issuer_unavailable') return issuerUnavailable('the subject token');
+      if (fault.reason === 'issuer_unavailable') return issuerUnavailable(`the ${fault.token} token`);
       return {
         status: 400,
         error: 'invalid_grant',
-        description: `The subject token is not accepted: ${fault.reason}.`,
+        description: [`The ${fault.token} token is not accepted: ${fault.reason}.`, ...whatToDo(fault)].join(' '),
         members: { reason: fault.reason },
       };
     case 'unknown_integration':
@@ -101,6 +101,38 @@ export function oauthErrorOfExchange(fault: ExchangeFault): OAuthError {
         members: { reason, connect_url: url, ...(connectionId !== null && { connection_id: connectionId }) },
       };
     }
+  }
+}
+
+/** What the operator has to change, if anything. Names an issuer only if it is trusted for something. */
+function whatToDo({ reason, token, issuer, claim }: Extract<ExchangeFault, { code: 'invalid_subject' }>): string[] {
+  const list = `list {"issuer": "${issuer ?? '…'}"${token === 'subject' ? ', "exchange": true' : ''}} in trusted_issuers of the file of VALETKEY_CONFIG`;
+  switch (reason) {
+    case 'untrusted_issuer':
+      return issuer === undefined
+        ? ['Its issuer is not listed in trusted_issuers of the file of VALETKEY_CONFIG.']
+        : [
+            `${issuer} is trusted as the issuer of an OpenID integration only, for its client id. If its tokens count here, ${list}.`,
+          ];
+    case 'exchange_not_allowed':
+      return [
+        `${issuer} is not listed as one that says who owners are. If it does, add "exchange": true to its entry in trusted_issuers of the file of VALETKEY_CONFIG.`,
+      ];
+    case 'invalid_owner':
+      return [
+        `The claim ${claim} must be one text that is an owner, and verified if another claim says whether it is.`,
+      ];
+    case 'actor_not_allowed':
+      return ['Its may_act names another party: present the token of that party as actor_token.'];
+    case 'lives_too_long':
+    case 'too_old':
+      return [
+        `For tokens that live longer, set max_age of ${issuer} in trusted_issuers of the file of VALETKEY_CONFIG.`,
+      ];
+    case 'sender_constrained':
+      return ['It is bound to a key (cnf), and cannot be used as a bearer token.'];
+    default:
+      return [];
   }
 }
 

@@ -42,10 +42,13 @@ export function createTokenExchangeGrant({ exchange, clock, publicUrl }: Parts):
     async handle(call, sent) {
       const form = sent.parse(ExchangeForm, ['audience', 'resource']);
       if (form instanceof OAuthRefusal) return form;
+      if ((form.actor_token === undefined) !== (form.actor_token_type === undefined))
+        return invalidRequest('actor_token and actor_token_type: both or neither (RFC 8693 2.1)');
       const integration = integrationOf(sent, publicUrl);
       if (integration instanceof OAuthRefusal) return integration;
       const result = await exchange.exchange(call, {
         subjectToken: form.subject_token,
+        actorToken: form.actor_token,
         integration,
         scopes: form.scope?.split(' ').filter(Boolean),
         label: form.label,

@@ -23,7 +23,7 @@ const refused = (status: OAuthFault['status'], error: string, description: strin
 const CASES = {
   invalid_request: () => sentTwice('token').error,
   unsupported_grant_type: () => unsupportedGrantType([TOKEN_EXCHANGE]).error,
-  invalid_grant: () => oauthErrorOfExchange({ code: 'invalid_subject', reason: 'expired' }),
+  invalid_grant: () => oauthErrorOfExchange({ code: 'invalid_subject', token: 'subject', reason: 'expired' }),
   invalid_target: () => oauthErrorOfExchange({ code: 'unknown_integration' }),
   invalid_scope: () => oauthErrorOfExchange({ code: 'insufficient_scopes', missing: ['chat:write'] }),
   interaction_required: () =>
@@ -42,7 +42,8 @@ const CASES = {
   internal: () => oauthErrorOfThrown(new Error()),
   integration_misconfigured: () => oauthErrorOfFault(PROBLEMS.integration_misconfigured.example),
   provider_unavailable: () => oauthErrorOfFault(PROBLEMS.provider_unavailable.example),
-  issuer_unavailable: () => oauthErrorOfExchange({ code: 'invalid_subject', reason: 'issuer_unavailable' }),
+  issuer_unavailable: () =>
+    oauthErrorOfExchange({ code: 'invalid_subject', token: 'subject', reason: 'issuer_unavailable' }),
   store_unavailable: () => oauthErrorOfThrown(new StoreError('away')),
 } satisfies Record<string, () => OAuthFault>;
 

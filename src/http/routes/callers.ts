@@ -110,8 +110,9 @@ const removeKey = createRoute({
 });
 
 /** From the public names to the internal ones. */
-export const callerSetupOf = ({ rate_limit, ...rest }: z.infer<typeof CallerPut>): CallerSetup => ({
+export const callerSetupOf = ({ rate_limit, workloads, ...rest }: z.infer<typeof CallerPut>): CallerSetup => ({
   ...rest,
+  workloads: workloads?.map(({ max_age: maxAge, ...workload }) => ({ ...workload, maxAge })),
   rateLimit: rate_limit,
 });
 
@@ -123,7 +124,7 @@ export function callerRoutes({ callers }: { callers: CallerAdmin }) {
       const { key_expires_at, ...put } = c.req.valid('json');
       const setup = { ...callerSetupOf(put), keyExpiresAt: msOrNull(key_expires_at) };
       return respond(c, await callers.create(c.get('call'), setup), ({ caller, minted }) => {
-        const { keys: _, ...view } = presentCaller({ caller, keys: [] });
+        const { keys: _, warnings: __, ...view } = presentCaller({ caller, keys: [], warnings: [] });
         const key = { key: minted?.secret ?? null, key_id: minted?.key.id ?? null };
         return c.json({ ...view, ...key, key_expires_at: timeOrNull(minted?.key.expiresAt ?? null) }, 201);
       });

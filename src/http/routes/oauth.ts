@@ -148,7 +148,7 @@ export function oauthRoutes({ admit, failures, exchange, verification, clock, pu
     for (const audience of audiences) {
       const verdict = await verification.verify(call, { token: form.token, audience });
       if (verdict instanceof Refusal) return new OAuthRefusal(oauthErrorOfFault(verdict.fault));
-      if (verdict.active) return oauthSuccess({ ...verdict.claims, active: true });
+      if (verdict.active) return oauthSuccess({ ...verdict.claims, active: true, ...tokenTypeOf(verdict.claims) });
       if (verdict.reason === 'issuer_unavailable') return new OAuthRefusal(issuerUnavailable('the token'));
       if (verdict.reason !== 'audience_mismatch') break;
     }
@@ -196,3 +196,7 @@ export function oauthRoutes({ admit, failures, exchange, verification, clock, pu
   });
   return routes;
 }
+
+/** RFC 9449 6.2: of a token that is bound to a DPoP key, the answer says so. */
+const tokenTypeOf = ({ cnf }: Record<string, unknown>): { token_type: 'DPoP' } | undefined =>
+  typeof cnf === 'object' && cnf !== null && 'jkt' in cnf ? { token_type: 'DPoP' } : undefined;

@@ -99,7 +99,7 @@ const claims = (changes: Record<string, unknown> = {}) => {
 const header = (by: Signer) => ({ alg: by.alg, kid: by.kid, typ: 'JWT' });
 const token = (changes: Record<string, unknown> = {}, by = key) =>
   forge(header(by), claims(changes), rs256(by.privateKey));
-const trusted = (audiences: string[] = []) => ({ issuer: issuer.url, audiences });
+const trusted = (audiences: string[] = []) => ({ issuer: issuer.url, audiences, clientIds: [], isListed: true });
 const verify = (jwt: string, audience: string | undefined = AUDIENCE) =>
   jwts.verify(jwt, trusted(), { audiences: [audience] });
 const reason = async (jwt: string, audience: string | undefined = AUDIENCE) => {
@@ -119,7 +119,7 @@ describe('JWT of a real authorization server', () => {
 
   it('is active, also after a key rotation', async () => {
     time.ms = Date.now();
-    const trustedIssuers = { issuer: server.issuer.url!, audiences: [] };
+    const trustedIssuers = { issuer: server.issuer.url!, audiences: [], clientIds: [], isListed: true };
     const verdict = await jwts.verify(await issued('first'), trustedIssuers, { audiences: [AUDIENCE] });
     expect(verdict).toMatchObject({
       active: true,
@@ -353,7 +353,13 @@ describe('discovery', () => {
 
   it('does not throw for an issuer that is not a URL', async () => {
     for (const iss of ['not an url', `${issuer.url}?x=1`])
-      expect(await jwts.verify(token({ iss }), { issuer: iss, audiences: [] }, { audiences: [AUDIENCE] })).toEqual({
+      expect(
+        await jwts.verify(
+          token({ iss }),
+          { issuer: iss, audiences: [], clientIds: [], isListed: true },
+          { audiences: [AUDIENCE] },
+        ),
+      ).toEqual({
         active: false,
         reason: 'issuer_unavailable',
       });
@@ -427,7 +433,13 @@ describe('keys', () => {
     other.keys = [next.jwk];
     const crossed = forge(header(next), claims(), rs256(next.privateKey));
     const own = forge(header(next), claims({ iss: other.url }), rs256(next.privateKey));
-    expect(await jwts.verify(own, { issuer: other.url, audiences: [] }, { audiences: [AUDIENCE] })).toMatchObject({
+    expect(
+      await jwts.verify(
+        own,
+        { issuer: other.url, audiences: [], clientIds: [], isListed: true },
+        { audiences: [AUDIENCE] },
+      ),
+    ).toMatchObject({
       active: true,
     });
     expect(await reason(crossed)).toBe('unknown_key');

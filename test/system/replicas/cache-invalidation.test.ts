@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { expectOk, expectProblem } from '../../support/contract.ts';
-import { startIssuer } from '../../support/issuer.ts';
+import { type Issuer, startIssuer } from '../../support/issuer.ts';
 import { startPooler } from '../../support/pooler.ts';
 import { aDatabase, hasPostgres } from '../../support/postgres.ts';
 import {
@@ -53,6 +53,8 @@ describe.each(hasPostgres() ? stores : stores.slice(0, 1))(
     let folder: string;
     let database: Database;
     let provider: ScriptedServer;
+    /** A trusted issuer. */
+    let cluster: Issuer;
     let here: TestBroker;
     let there: TestBroker;
     let setup: Json;
@@ -65,15 +67,17 @@ describe.each(hasPostgres() ? stores : stores.slice(0, 1))(
         VALETKEY_DATA_DIR: folder,
         VALETKEY_KEYS: `k1:${randomBytes(32).toString('base64url')}`,
       };
-      here = await startTestBroker(env);
-      there = await startTestBroker({ ...env, VALETKEY_DATA_DIR: join(folder, 'there') });
+      cluster = await startIssuer();
+      const declared = { trusted_issuers: [{ issuer: cluster.url }] };
+      here = await startTestBroker(env, declared);
+      there = await startTestBroker({ ...env, VALETKEY_DATA_DIR: join(folder, 'there') }, declared);
       const params = { authorization_url: `${provider.url}/authorize`, token_url: `${provider.url}/token` };
       setup = { provider: 'generic-oauth2', client_id: 'c', client_secret: 'right', params };
       expectOk(await here.ask('PUT', '/v1/integrations/acme', setup), 201);
     });
     afterAll(async () => {
       await Promise.all([here?.stop(), there?.stop()]);
-      await Promise.all([database?.stop(), provider?.close()]);
+      await Promise.all([database?.stop(), provider?.close(), cluster?.close()]);
       await rm(folder, { recursive: true, force: true });
     });
 
@@ -238,26 +242,18 @@ describe.each(hasPostgres() ? stores : stores.slice(0, 1))(
     });
 
     test('the workload identities of a caller, and the removal of one', async () => {
-      const issuer = await startIssuer();
-      try {
-        const idp = { provider: 'generic-oidc', client_id: 'c', params: { issuer: issuer.url } };
-        expectOk(await here.ask('PUT', '/v1/integrations/cluster', idp), 201);
-        const workloads = [{ issuer: issuer.url, audience: 'valetkey', claims: { sub: 'job' } }];
-        const caller = { name: 'job', grants, workloads };
-        const { id } = expectOk(await here.ask('POST', '/v1/callers', caller), 201);
-        const token = await issuer.sign({ sub: 'job' });
-        await expect.poll(async () => (await seenWith(token)).status, PROPAGATION).toBe(200);
-        const other = [{ ...workloads[0], claims: { sub: 'other' } }];
-        expectOk(await here.ask('PUT', `/v1/callers/${id}`, { ...caller, workloads: other }));
-        await expect.poll(async () => (await seenWith(token)).status, PROPAGATION).toBe(401);
-        expectOk(await here.ask('PUT', `/v1/callers/${id}`, caller));
-        await expect.poll(async () => (await seenWith(token)).status, PROPAGATION).toBe(200);
-        // The issuer of a deleted integration is no longer trusted.
-        expect((await here.ask('DELETE', '/v1/integrations/cluster')).status).toBe(204);
-        await expect.poll(async () => (await seenWith(token)).status, PROPAGATION).toBe(401);
-      } finally {
-        await issuer.close();
-      }
+      const workloads = [{ issuer: cluster.url, audience: 'valetkey', claims: { sub: 'job' } }];
+      const caller = { name: 'job', grants, workloads };
+      const { id } = expectOk(await here.ask('POST', '/v1/callers', caller), 201);
+      const token = await cluster.sign({ sub: 'job' });
+      await expect.poll(async () => (await seenWith(token)).status, PROPAGATION).toBe(200);
+      const other = [{ ...workloads[0], claims: { sub: 'other' } }];
+      expectOk(await here.ask('PUT', `/v1/callers/${id}`, { ...caller, workloads: other }));
+      await expect.poll(async () => (await seenWith(token)).status, PROPAGATION).toBe(401);
+      expectOk(await here.ask('PUT', `/v1/callers/${id}`, caller));
+      await expect.poll(async () => (await seenWith(token)).status, PROPAGATION).toBe(200);
+      expect((await here.ask('DELETE', `/v1/callers/${id}`)).status).toBe(204);
+      await expect.poll(async () => (await seenWith(token)).status, PROPAGATION).toBe(401);
     });
 
     test('an integration, and its trusted issuer', async () => {
