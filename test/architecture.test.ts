@@ -118,7 +118,7 @@ const layers: Layer[] = [
   {
     name: 'config',
     files: /^runtime\/(config|environment|settings)\.ts$/,
-    may: /^(domain|catalogue|api)\/|^runtime\/(declarative-file|secret-file|environment|settings)\.ts$|^adapters\/(keyring|outbound)\//,
+    may: /^(domain|catalogue|api)\/|^runtime\/(declarative-file|deployment-checks|secret-file|environment|settings)\.ts$|^adapters\/(keyring|outbound)\//,
     rule: 'runtime/config.ts, environment.ts and settings.ts import only domain, catalogue, api, the declarative file and the parsers of the parts that it configures',
   },
   {

@@ -1,9 +1,15 @@
 // The variables of a request in the framework's context.
+import type { HttpBindings } from '@hono/node-server';
 import type { Call } from '../broker/audit/index.ts';
 import type { LogFailure } from './middleware/error-logging.ts';
 import type { Cursors } from './paging.ts';
 
 export interface Env {
+  /** `incoming` is missing where there is no socket. */
+  Bindings: Partial<HttpBindings> & {
+    /** Whether it came to a port that serves only what is published. */
+    isPublic?: true;
+  };
   Variables: {
     requestId: string;
     /** The peer's address; null where there is no socket. */

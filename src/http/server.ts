@@ -1,5 +1,4 @@
 // The HTTP server: the middleware that every request passes, the routes by resource, and the fast path before them.
-import type { HttpBindings } from '@hono/node-server';
 import { createMiddleware } from 'hono/factory';
 import { HTTPException } from 'hono/http-exception';
 import { requestId } from 'hono/request-id';
@@ -25,6 +24,7 @@ import { createFailureLog, type LogFailure } from './middleware/error-logging.ts
 import { wellFormed } from './middleware/well-formed.ts';
 import { router } from './openapi/route-parts.ts';
 import { createCursors } from './paging.ts';
+import { isPublished } from './published-paths.ts';
 import { applyRoutes } from './routes/apply.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { callerRoutes } from './routes/callers.ts';
@@ -70,15 +70,19 @@ export interface Http {
   fastRoutes: FastRoutes;
   /** The framework, for all others. */
   fetch: ReturnType<typeof createFramework>['fetch'];
+  /** The same, for a port that serves only what is published. */
+  publicFetch: Http['fetch'];
 }
 
 export function createHttp(parts: HttpParts): Http {
   const logFailure = createFailureLog(parts.log, parts.clock);
   const { reader } = parts.tokens;
   const { verification } = parts.jwt;
+  const { fetch } = createFramework(parts, logFailure);
   return {
     fastRoutes: createFastRoutes({ ...parts, reader, verification, logFailure }),
-    fetch: createFramework(parts, logFailure).fetch,
+    fetch,
+    publicFetch: (request, bindings, context) => fetch(request, { ...bindings, isPublic: true }, context),
   };
 }
 
@@ -95,7 +99,7 @@ function createFramework(parts: HttpParts, logFailure: LogFailure) {
     createMiddleware<Env>(async (c, next) => {
       const started = clock.monotonic();
       c.set('logFailure', logFailure);
-      const { incoming } = c.env as Partial<HttpBindings>;
+      const { incoming } = c.env;
       c.set('address', incoming ? parts.addressOf(incoming) : null);
       await next();
       // Browser paths contain secrets: only the route's pattern is counted and logged.
@@ -112,6 +116,8 @@ function createFramework(parts: HttpParts, logFailure: LogFailure) {
       log.debug(line, 'request');
     }),
   );
+
+  app.use((c, next) => (c.env.isPublic && !isPublished(c.req.path) ? Promise.resolve(c.notFound()) : next()));
 
   const api = '/v1/*';
   app.use(api, async (c, next) => {

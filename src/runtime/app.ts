@@ -15,15 +15,17 @@ export type { Tuning } from './assemble.ts';
 
 export interface Running {
   url: string;
+  /** Where there is a port for callers and operators; then `url` serves browsers, providers and senders only. */
+  internalUrl: string | undefined;
   publicUrl: string;
   /** Stops listening, finishes the refreshes in flight, flushes, closes. */
   stop(): Promise<void>;
 }
 
-/** Rejects with `SetupError`, `StoreError` or the error of the socket; then nothing is left open. */
+/** Rejects with `SetupError` or `StoreError`; then nothing is left open. */
 export async function start(config: Config, log: Logger, tuning: Tuning = {}): Promise<Running> {
   const foundation = await openFoundation(config, log);
-  const { store, rescue, listener } = foundation;
+  const { store, rescue, listeners } = foundation;
   let stopping = false;
   let broker: Broker;
   try {
@@ -42,7 +44,7 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
     { name: 'audit buffer', stop: audit.buffer.flush },
     { name: 'revocations in flight', stop: connections.outbox.drain },
     { name: 'refreshes in flight', stop: refresh.stop },
-    { name: 'socket', stop: () => listener.stop(0) },
+    { name: 'socket', stop: () => listeners.stop(0) },
     { name: 'declarative file', start: () => applyDeclared(broker, config) },
     { name: 'warnings', start: () => warnOfWorkloads({ ...broker, ...broker.integrations, log }) },
     { name: 'cache invalidation', start: () => followChanges(broker, log), stop: cache.stop },
@@ -51,17 +53,18 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
     { name: 'housekeeping', start: connections.start, stop: connections.stop },
     {
       name: 'requests',
-      start: () => listener.handle(broker.http),
+      start: () => listeners.handle(broker.http),
       stop: () => {
         stopping = true;
-        return listener.stop(SHUTDOWN_GRACE_MS);
+        return listeners.stop(SHUTDOWN_GRACE_MS);
       },
     },
     // The first to stop, in the turn of the event loop in which the signal arrives.
     { name: 'claims', stop: refresh.stopClaiming },
   ];
   const stop = await startAll(rooms, log);
-  return { url: listener.url, publicUrl: broker.publicUrl, stop };
+  const { url, internalUrl } = listeners;
+  return { url, internalUrl, publicUrl: broker.publicUrl, stop };
 }
 
 async function applyDeclared({ apply }: Broker, { declared }: Config): Promise<void> {

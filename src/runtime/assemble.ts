@@ -81,9 +81,9 @@ const { version: VERSION }: { version: string } = JSON.parse(readFileSync(packag
 const PROBE = { row: 'readiness', column: 'probe' };
 
 export function assemble(assembly: Assembly): Broker {
-  const { config, vault, listener, tuning } = assembly;
+  const { config, vault, listeners, tuning } = assembly;
   const clock = tuning.clock ?? systemClock;
-  const publicUrl = config.publicUrl ?? listener.url;
+  const publicUrl = config.publicUrl ?? listeners.url;
   const telemetry = createMetrics({ version: VERSION, encryptionKid: vault.encryptionKid });
   const counted = instrumentStore(assembly.store, telemetry.storeError);
   const { access } = createAudit({ store: counted, clock, log: assembly.log });

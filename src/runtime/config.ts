@@ -9,12 +9,15 @@ import type { Provider } from '../domain/provider.ts';
 import { overlappingOwners } from '../domain/trusted-issuer.ts';
 import { isLoopback } from '../domain/urls.ts';
 import { readDeclared } from './declarative-file.ts';
+import { checkDeployment } from './deployment-checks.ts';
 import { type Env, type Environment, type ReadFile, readEnvironment } from './environment.ts';
 import { defaultOf, parseSettings } from './settings.ts';
 
 export interface Config {
   host: string;
   port: number;
+  /** Of the listener for callers and operators; undefined: the public one serves everything. */
+  internalPort: number | undefined;
   /** Undefined: `http://host:port`, known once it listens. */
   publicUrl: string | undefined;
   /** It may hold a password: not to be logged. */
@@ -58,6 +61,9 @@ export function parseConfig(env: Env, readFile: ReadFile): Parsed {
   if (!catalogue.ok) issues.push(...catalogue.issues.map((issue) => `VALETKEY_PROVIDERS_DIR: ${issue}`));
   const file = path === undefined ? { declared: DeclaredFile.parse({}), issues: [] } : declaredAt(path, env, readFile);
   issues.push(...file.issues);
+  const found = parsed.ok ? checkDeployment(parsed.values, keysOf(file.declared)) : { issues: [], warnings: [] };
+  issues.push(...found.issues);
+  warnings.push(...found.warnings);
   if (!parsed.ok || !catalogue.ok || issues.length > 0) return { ok: false, issues };
   const e = parsed.values;
   warnings.push(
@@ -69,6 +75,7 @@ export function parseConfig(env: Env, readFile: ReadFile): Parsed {
     config: {
       host: e.VALETKEY_HOST,
       port: e.VALETKEY_PORT,
+      internalPort: e.VALETKEY_INTERNAL_PORT,
       publicUrl: e.VALETKEY_PUBLIC_URL,
       databaseUrl: e.VALETKEY_DATABASE_URL,
       dataDir: e.VALETKEY_DATA_DIR,
@@ -103,7 +110,7 @@ const KEYS_MISSING =
 
 /** The keys when `VALETKEY_KEYS` is not set; undefined: it is required. A URL that does not parse has a fault of its own. */
 function fallbackKeys(set: Environment['texts']): Exclude<Keys, { from: 'environment' }> | undefined {
-  const host = set.VALETKEY_HOST ?? defaultOf('VALETKEY_HOST');
+  const host = (set.VALETKEY_HOST ?? defaultOf('VALETKEY_HOST')).replace(/^\[(.*)\]$/, '$1');
   const database = set.VALETKEY_DATABASE_URL ?? defaultOf('VALETKEY_DATABASE_URL');
   const url = set.VALETKEY_PUBLIC_URL ?? `http://${host.includes(':') ? `[${host}]` : host}`;
   if (URL.canParse(url) && !isLoopback(new URL(url).hostname)) return undefined;
@@ -113,6 +120,11 @@ function fallbackKeys(set: Environment['texts']): Exclude<Keys, { from: 'environ
     : (set.VALETKEY_DATA_DIR ?? defaultOf('VALETKEY_DATA_DIR'));
   return { from: 'file', path: join(folder, 'valetkey.keys') };
 }
+
+const keysOf = ({ callers }: DeclaredFile) =>
+  callers.flatMap(({ name, key, keys = [] }) =>
+    [key, ...keys].flatMap((one) => (one === undefined ? [] : [{ at: `caller ${name}: key`, key: one }])),
+  );
 
 function declaredAt(path: string, env: Env, readFile: ReadFile): { declared: DeclaredFile; issues: string[] } {
   const nothing = DeclaredFile.parse({});

@@ -21,12 +21,33 @@ export function readDeclared(
   }
   const unset: { at: string; why: string }[] = [];
   const value = fillIn(raw, [], (name, at) => {
-    const found = valueIn(name, env, readFile);
+    const found = mayName(name, at, env) ?? valueIn(name, env, readFile);
     if ('text' in found) return found.text;
     unset.push({ at, why: found.issue });
     return '';
   });
   return { ok: true, value, unset };
+}
+
+/** The broker's own secrets: whoever may read an integration or a caller must never read these. */
+export const OWN_SECRETS = ['VALETKEY_KEYS', 'VALETKEY_ADMIN_KEY', 'VALETKEY_DATABASE_URL'];
+
+/** The fields that are never shown. */
+const SECRET_FIELD =
+  /^(integrations\.\d+\.(client_secret|private_key|webhook\.secrets\.\d+)|callers\.\d+\.(key|keys\.\d+))$/;
+
+/** Undefined: the field may name the variable. */
+function mayName(name: string, at: string, env: Record<string, string | undefined>): { issue: string } | undefined {
+  const own = OWN_SECRETS.find((secret) => {
+    const value = env[secret];
+    const named = env[name];
+    return name.toUpperCase() === secret || (value && named?.includes(value));
+  });
+  if (own !== undefined) return { issue: `\${${name}} is ${own}, which belongs to the broker alone` };
+  if (!/^VALETKEY_/i.test(name) || SECRET_FIELD.test(at)) return undefined;
+  return {
+    issue: `\${${name}} is a setting of the broker, and this field is shown: write the value here, or use a variable of another name`,
+  };
 }
 
 function valueIn(

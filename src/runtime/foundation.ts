@@ -1,21 +1,23 @@
 // What a broker needs before its parts can be put together: keys, store, rescue file and a bound socket.
 import type { KeyRing } from '../adapters/keyring/keyring.ts';
-import { type Listener, listen } from '../http/listener.ts';
+import { BindError, type Listeners, listenOn } from '../http/listeners.ts';
 import type { Logger, Store } from '../ports/index.ts';
 import { openRescueFile, openStore, type RescueFile } from '../stores/open.ts';
+import { bindIssues } from './bind-issues.ts';
 import type { Config } from './config.ts';
 import { openKeyRing, proveKeys } from './keys.ts';
+import { SetupError } from './setup-error.ts';
 import { systemClock } from './system-clock.ts';
 
 export interface Foundation {
   vault: KeyRing;
   store: Store;
   rescue: RescueFile;
-  /** Bound, so that the port is known; answers 503 until it is given a handler. */
-  listener: Listener;
+  /** Bound, so that the ports are known; answer 503 until they are given a handler. */
+  listeners: Listeners;
 }
 
-/** Rejects with `SetupError`, `StoreError` or the error of the socket; then nothing is left open. */
+/** Rejects with `SetupError` or `StoreError`; then nothing is left open. */
 export async function openFoundation(config: Config, log: Logger): Promise<Foundation> {
   const vault = await openKeyRing(config, log);
   const store = await openStore(config, log, systemClock.monotonic);
@@ -28,17 +30,17 @@ export async function openFoundation(config: Config, log: Logger): Promise<Found
         { protection: vault.protection() },
         'rows of an earlier release are accepted without authentication: once every broker runs this version, run valetkey keys rotate',
       );
-    return { vault, store, rescue, listener: await listen(config.host, config.port) };
+    return { vault, store, rescue, listeners: await listenOn(config) };
   } catch (error) {
     await store.close();
     rescue?.close();
-    throw error;
+    throw error instanceof BindError ? new SetupError(bindIssues(config.host, error.failures)) : error;
   }
 }
 
 /** For a start that fails before the parts are put together. */
-export async function closeFoundation({ store, rescue, listener }: Foundation): Promise<void> {
-  await listener.stop(0);
+export async function closeFoundation({ store, rescue, listeners }: Foundation): Promise<void> {
+  await listeners.stop(0);
   await store.close();
   rescue.close();
 }

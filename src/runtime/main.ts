@@ -30,7 +30,8 @@ export async function main({ force }: { force: boolean }): Promise<void> {
     process.on('SIGINT', stop);
     // At any log level: supervisors and tests wait for this line.
     const lifecycle = createLogger('info');
-    lifecycle.info({ event: 'listening', url: running.url, public_url: running.publicUrl }, 'listening');
+    const { url, internalUrl: internal_url, publicUrl: public_url } = running;
+    lifecycle.info({ event: 'listening', url, internal_url, public_url }, 'listening');
   });
 }
 
@@ -75,9 +76,6 @@ async function configured(work: (config: Config, log: Logger) => Promise<void>, 
     await work(config, log);
   } catch (error) {
     if (error instanceof SetupError) return refuse(error.issues);
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EADDRINUSE') return refuse([`VALETKEY_PORT: ${config.port} is in use`]);
-    if (code === 'EADDRNOTAVAIL') return refuse([`VALETKEY_HOST: ${config.host} is not an address of this machine`]);
     if (error instanceof StoreError) return refuse([`VALETKEY_DATABASE_URL: ${error.message}`]);
     throw error;
   }

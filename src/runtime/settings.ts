@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { parseKeyRing } from '../adapters/keyring/keyring.ts';
 import { parseAllow, parseNoProxy, parseProxyUrl } from '../adapters/outbound/outbound.ts';
-import { parseTrustedProxies } from '../domain/ip-ranges.ts';
+import { parseIp, parseTrustedProxies } from '../domain/ip-ranges.ts';
 
 interface Setting {
   /** From the text of the variable. Its messages must not repeat a secret. */
@@ -31,6 +31,15 @@ const wholeNumber = (most: number) =>
     .transform(Number)
     .pipe(z.int().min(1).max(most));
 
+const portNumber = z
+  .string()
+  .regex(
+    /^\d{1,5}$/,
+    'a port number (in Kubernetes: set enableServiceLinks to false, or give the service another name)',
+  )
+  .transform(Number)
+  .pipe(z.int().max(65_535));
+
 /** The value of a parser that reports its own issues. */
 function valueOrIssues<P extends { ok: true }>(
   parsed: P | { ok: false; issues: string[] },
@@ -43,30 +52,37 @@ function valueOrIssues<P extends { ok: true }>(
 
 export const SETTINGS = {
   VALETKEY_HOST: {
-    parser: z.string().min(1),
+    parser: z
+      .string()
+      .transform((host) => host.replace(/^\[(.*)\]$/, '$1'))
+      .refine(
+        (host) => parseIp(host) !== undefined || /^(?=.*[a-z])[a-z0-9._-]{1,253}$/i.test(host),
+        'an IP address or a host name of this machine, without a scheme and a port',
+      ),
     default: '127.0.0.1',
     without: '',
     description: 'The address to listen on.',
   },
   VALETKEY_PORT: {
-    parser: z
-      .string()
-      .regex(
-        /^\d{1,5}$/,
-        'a port number (in Kubernetes: set enableServiceLinks to false, or give the service another name)',
-      )
-      .transform(Number)
-      .pipe(z.int().max(65_535)),
+    parser: portNumber,
     default: '8080',
     without: '',
     description:
       'The port to listen on; `0` picks a free one. Without it, the port in `PORT`, which many platforms set. When the broker is ready it logs one JSON line with `"event":"listening"` and `"url"`.',
     alias: 'PORT',
   },
+  VALETKEY_INTERNAL_PORT: {
+    parser: portNumber,
+    without: 'none: `VALETKEY_PORT` serves everything',
+    description:
+      'A second port, at the same address, for callers and operators: it serves everything. `VALETKEY_PORT` then serves only what browsers, providers and senders of events need ([the list](operations.md#two-ports)), and can be published as it is; all else is 404 there. `0` picks a free one; the line with `"event":"listening"` then has `"internal_url"` too.',
+    example: '8081',
+  },
   VALETKEY_PUBLIC_URL: {
     parser: z
       .url({ protocol: /^https?$/, error: 'an http or https URL' })
       .regex(/^[^?#]*$/, 'no query and no fragment')
+      .refine((url) => !URL.canParse(url) || new URL(url).username === '', 'no user name and no password')
       .transform((url) => url.replace(/\/+$/, '')),
     without: '`http://HOST:PORT`',
     description: 'The URL that browsers and providers see. Redirect URIs are built on it.',

@@ -18,6 +18,8 @@ export interface Answer {
 
 export interface TestBroker {
   url: string;
+  /** Of the port for callers, where there is one; then `ask` asks there. */
+  internalUrl: string | undefined;
   adminKey: string;
   /** The path of its SQLite file, to inspect and to change rows. */
   database: string;
@@ -82,9 +84,12 @@ export async function startTestBroker(
   );
   if (!parsed.ok) throw new Error(parsed.issues.join('\n'));
   const running = await start(parsed.config, log, tuning);
-  const asAdmin: TestBroker['ask'] = (method, path, body, key = adminKey) => ask(running.url, key, method, path, body);
+  const { url, internalUrl } = running;
+  const asAdmin: TestBroker['ask'] = (method, path, body, key = adminKey) =>
+    ask(internalUrl ?? url, key, method, path, body);
   return {
-    url: running.url,
+    url,
+    internalUrl,
     adminKey,
     database,
     ask: asAdmin,

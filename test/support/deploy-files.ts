@@ -44,6 +44,6 @@ export const SECRET = /PASSWORD|KEYS?$|SECRET|TOKEN|DATABASE_URL/;
 export const validSettings = () => ({
   VALETKEY_PUBLIC_URL: 'https://keys.example.com',
   VALETKEY_KEYS: generateKey('k1'),
-  VALETKEY_ADMIN_KEY: 'a'.repeat(64),
+  VALETKEY_ADMIN_KEY: '9f2c47d10be85a36c4f1907e6d3b28aa51e0c79d84f36b12e5a07c9d3f618b42',
   POSTGRES_PASSWORD: 'b'.repeat(64),
 });

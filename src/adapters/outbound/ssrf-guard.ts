@@ -3,6 +3,7 @@ import { lookup as dnsLookup } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import type { buildConnector } from 'undici';
+import { allowFault, isMachineAddress } from './allow-rules.ts';
 import { connectionError, OutboundError } from './outbound-error.ts';
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
@@ -25,7 +26,12 @@ export function parseAllow(text: string): { ok: true; allow: string[] } | { ok: 
     .split(',')
     .map((entry) => entry.trim())
     .filter((entry) => entry !== '');
-  const issues = entries.filter((entry) => parseEntry(entry) === undefined).map(entryIssue);
+  const issues = entries.flatMap((entry) => {
+    const parsed = parseEntry(entry);
+    if (parsed === undefined) return [entryIssue(entry)];
+    const fault = allowFault(parsed);
+    return fault === undefined ? [] : [`"${entry}" ${fault}`];
+  });
   return issues.length > 0 ? { ok: false, issues } : { ok: true, allow: entries };
 }
 
@@ -66,7 +72,7 @@ export const isAllowedHost = (host: string, { hosts }: AllowList): boolean => ho
 
 /** Whether a resolved or literal address may be connected to: public unicast, or in an allowed range. */
 export const mayConnectTo = (address: string, allowList: AllowList): boolean =>
-  isPublic(address) || isInAllowedRange(address, allowList);
+  !isMachineAddress(reached(address)) && (isPublic(address) || isInAllowedRange(address, allowList));
 
 function isInAllowedRange(text: string, { ranges }: AllowList): boolean {
   const forms = [reached(text), ipaddr.parse(text)];
@@ -108,6 +114,7 @@ export function urlProblem(url: URL, allowList: AllowList): string | undefined {
   if (url.protocol !== 'https:' && url.protocol !== 'http:') return 'must be an https URL';
   const host = unbracketed(url.hostname);
   const literal = isIP(host) !== 0;
+  if (literal && isMachineAddress(reached(host))) return 'points to the machine itself, or to a metadata service';
   const listed = literal ? isInAllowedRange(host, allowList) : isAllowedHost(host, allowList);
   if (literal && !listed && !isPublic(host)) return `points to ${NOT_PUBLIC}`;
   if (url.protocol === 'http:' && !listed)
@@ -132,9 +139,10 @@ export function guardedLookup(allowList: AllowList): LookupFunction {
   return (hostname, options, callback) => {
     dnsLookup(hostname, { ...options, all: true }, (error, addresses) => {
       if (error) return callback(error, '', 0);
-      const blocked = isAllowedHost(hostname, allowList)
-        ? undefined
-        : addresses.find(({ address }) => !mayConnectTo(address, allowList));
+      const isAllowed = isAllowedHost(hostname, allowList);
+      const blocked = addresses.find(({ address }) =>
+        isAllowed ? isMachineAddress(reached(address)) : !mayConnectTo(address, allowList),
+      );
       const [first] = addresses;
       if (blocked !== undefined || first === undefined)
         return callback(new OutboundError('blocked', `${hostname} resolves to ${NOT_PUBLIC}`, false), '', 0);

@@ -1,0 +1,227 @@
+// Settings that are valid and leave a door open: refused or warned of, by name.
+import { randomBytes, randomUUID } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { mayConnectTo, parseAllow, toAllowList, urlProblem } from '../../src/adapters/outbound/ssrf-guard.ts';
+import { ENOUGH_KEY_BITS, estimatedKeyBits } from '../../src/domain/key-strength.ts';
+import { parseConfig } from '../../src/runtime/config.ts';
+import { OWN_SECRETS } from '../../src/runtime/declarative-file.ts';
+import { generateKey } from '../../src/runtime/keys.ts';
+import { SETTING_NAMES, settingOf } from '../../src/runtime/settings.ts';
+
+const PUBLIC = { VALETKEY_PUBLIC_URL: 'https://keys.example.com', VALETKEY_KEYS: generateKey() };
+
+/** `refused` or `warned`, and the names of settings that are blamed. */
+function judged(env: Record<string, string>, file: unknown = {}): { refused: string[]; warned: string[] } {
+  const parsed = parseConfig({ VALETKEY_CONFIG: 'declared.json', ...env }, () => JSON.stringify(file));
+  return parsed.ok ? { refused: [], warned: parsed.warnings } : { refused: parsed.issues, warned: [] };
+}
+const names = (texts: string[]) => texts.map((text) => text.split(':')[0]);
+
+test('a deployment in order: nothing', () => {
+  const env = { ...PUBLIC, VALETKEY_HOST: '0.0.0.0', VALETKEY_ADMIN_KEY: randomBytes(32).toString('hex') };
+  expect(judged(env)).toEqual({ refused: [], warned: [] });
+  expect(judged({})).toEqual({ refused: [], warned: [] });
+});
+
+test.each<[string, Record<string, string>, string]>([
+  ['plain http', { ...PUBLIC, VALETKEY_PUBLIC_URL: 'http://keys.example.com' }, 'VALETKEY_PUBLIC_URL'],
+  ['plain http at an address', { ...PUBLIC, VALETKEY_PUBLIC_URL: 'http://10.0.0.1:8080' }, 'VALETKEY_PUBLIC_URL'],
+  [
+    'every address, and a URL for this machine',
+    { VALETKEY_HOST: '0.0.0.0', VALETKEY_PUBLIC_URL: 'http://localhost:8080' },
+    'VALETKEY_HOST',
+  ],
+  [
+    'every address of IPv6, and a URL for this machine',
+    { VALETKEY_HOST: '[0:0:0:0:0:0:0:0]', VALETKEY_PUBLIC_URL: 'http://127.0.0.1' },
+    'VALETKEY_HOST',
+  ],
+  ['every address, and no URL', { VALETKEY_HOST: '::', VALETKEY_KEYS: generateKey() }, 'VALETKEY_PUBLIC_URL'],
+  ['a weak admin key on this machine', { VALETKEY_ADMIN_KEY: 'a'.repeat(40) }, 'VALETKEY_ADMIN_KEY'],
+  [
+    'a ring that someone typed',
+    { VALETKEY_KEYS: `k:${Buffer.alloc(32, 'key').toString('base64url')}` },
+    'VALETKEY_KEYS',
+  ],
+])('%s: a warning, by name', (_, env, name) => {
+  const { refused, warned } = judged(env);
+  expect(refused).toEqual([]);
+  expect(names(warned)).toEqual([name]);
+});
+
+test.each<[string, Record<string, string>, string]>([
+  [
+    'a weak admin key',
+    { ...PUBLIC, VALETKEY_ADMIN_KEY: 'change-me-change-me-change-me-change-me' },
+    'VALETKEY_ADMIN_KEY',
+  ],
+  ['one port for both', { VALETKEY_PORT: '8081', VALETKEY_INTERNAL_PORT: '8081' }, 'VALETKEY_INTERNAL_PORT'],
+  ['the default port for both', { VALETKEY_INTERNAL_PORT: '8080' }, 'VALETKEY_INTERNAL_PORT'],
+  ['an internal port that is none', { VALETKEY_INTERNAL_PORT: '80a' }, 'VALETKEY_INTERNAL_PORT'],
+  ['a host with a port', { VALETKEY_HOST: '127.0.0.1:8080' }, 'VALETKEY_HOST'],
+  ['a host that is a URL', { VALETKEY_HOST: 'http://127.0.0.1' }, 'VALETKEY_HOST'],
+  ['a host that is a number', { ...PUBLIC, VALETKEY_HOST: '0' }, 'VALETKEY_HOST'],
+  ['any host', { ...PUBLIC, VALETKEY_HOST: '*' }, 'VALETKEY_HOST'],
+  ['a URL with a password', { ...PUBLIC, VALETKEY_PUBLIC_URL: 'https://a:b@keys.example.com' }, 'VALETKEY_PUBLIC_URL'],
+  ['every proxy', { VALETKEY_TRUSTED_PROXIES: '0.0.0.0/0' }, 'VALETKEY_TRUSTED_PROXIES'],
+])('%s: refused, by name', (_, env, name) => {
+  expect(names(judged(env).refused)).toEqual([name]);
+});
+
+test('a key of a declared caller that is easy to guess: a warning, by the name of the caller', () => {
+  const callers = [{ name: 'mailer', grants: [], key: 'k'.repeat(32) }];
+  expect(judged(PUBLIC, { callers }).warned).toEqual([expect.stringContaining('caller mailer: key: is easy to guess')]);
+});
+
+test('everything is reported at once', () => {
+  const env = {
+    ...PUBLIC,
+    VALETKEY_HOST: 'a b',
+    VALETKEY_OUTBOUND_ALLOW: '0.0.0.0/0,169.254.169.254',
+    VALETKEY_TRUSTED_PROXIES: 'everyone',
+    VALETKEY_INTERNAL_PORT: 'x',
+  };
+  expect(names(judged(env, { colour: 'red' }).refused).sort()).toEqual([
+    'VALETKEY_CONFIG',
+    'VALETKEY_HOST',
+    'VALETKEY_INTERNAL_PORT',
+    'VALETKEY_OUTBOUND_ALLOW',
+    'VALETKEY_OUTBOUND_ALLOW',
+    'VALETKEY_TRUSTED_PROXIES',
+  ]);
+});
+
+describe('how hard a key is to guess', () => {
+  test.each([
+    'a'.repeat(64),
+    'ab'.repeat(20),
+    '0123456789'.repeat(4),
+    'abcdefghijklmnopqrstuvwxyz0123456789',
+    'passwordpasswordpasswordpassword',
+    'change-me-change-me-change-me-change-me',
+    'this-is-the-secret-admin-key-not-for-production',
+    'VALETKEY_ADMIN_KEY_VALETKEY_ADMIN_KEY',
+    'qwertyuiopasdfghjklzxcvbnm123456',
+    '00000000-0000-0000-0000-000000000000',
+    'deadbeefdeadbeefdeadbeefdeadbeef',
+  ])('%s: easy', (key) => {
+    expect(estimatedKeyBits(key)).toBeLessThan(ENOUGH_KEY_BITS);
+  });
+
+  test('what is made at random is not easy, in any spelling', () => {
+    for (let n = 0; n < 200; n++)
+      for (const key of [
+        randomBytes(16).toString('hex'),
+        randomBytes(32).toString('hex').toUpperCase(),
+        randomBytes(24).toString('base64url'),
+        randomBytes(32).toString('base64'),
+        randomUUID(),
+      ])
+        expect(estimatedKeyBits(key), key).toBeGreaterThan(ENOUGH_KEY_BITS);
+  });
+
+  test('a very long key takes no time', () => {
+    expect(estimatedKeyBits('ab'.repeat(500_000))).toBeLessThan(ENOUGH_KEY_BITS);
+  });
+});
+
+describe('VALETKEY_OUTBOUND_ALLOW', () => {
+  test.each([
+    '0.0.0.0/0',
+    '::/0',
+    '0.0.0.0/1',
+    '128.0.0.0/1',
+    '2000::/3',
+    '*',
+    '*.example.com',
+    '169.254.169.254',
+    '169.254.169.254/32',
+    '169.254.0.0/16',
+    '::ffff:169.254.169.254',
+    '169.254.170.2',
+    'fd00:ec2::254',
+    '100.100.100.200',
+    '168.63.129.16',
+    'metadata.google.internal',
+    'METADATA.google.internal.',
+    'metadata',
+    'instance-data.ec2.internal',
+    'fe80::1',
+  ])('%s is refused', (entry) => {
+    expect(parseAllow(entry)).toEqual({ ok: false, issues: [expect.stringContaining(`"${entry}"`)] });
+  });
+
+  test.each(['127.0.0.1', 'localhost', '10.0.0.0/8', '100.64.0.0/10', 'fc00::/7', 'idp.internal', '[::1]'])(
+    '%s is allowed',
+    (entry) => {
+      expect(parseAllow(entry)).toEqual({ ok: true, allow: [entry] });
+    },
+  );
+
+  test('a range that has the address of a metadata service in it does not allow that', () => {
+    const list = toAllowList(['100.64.0.0/10', 'fc00::/7', 'idp.internal']);
+    expect(mayConnectTo('100.64.0.1', list)).toBe(true);
+    for (const address of ['100.100.100.200', 'fd00:ec2::254', '::ffff:169.254.169.254', '169.254.169.254'])
+      expect(mayConnectTo(address, list), address).toBe(false);
+    expect(urlProblem(new URL('http://100.100.100.200/latest'), list)).toMatch(/metadata/);
+  });
+});
+
+describe('settings in the declarative file', () => {
+  const reference = (name: string) => `\${${name}}`;
+  const acme = { id: 'acme', provider: 'generic-oidc', client_id: 'me', params: { issuer: 'https://id.example' } };
+  const env = {
+    VALETKEY_DATABASE_URL: 'file:./the-path-of-the-database.db',
+    VALETKEY_KEYS: generateKey('k1'),
+    VALETKEY_ADMIN_KEY: randomBytes(32).toString('hex'),
+    VALETKEY_ACME_SECRET: 'a-secret-of-acme',
+    ACME_SECRET: 'a-secret-of-acme',
+  };
+  const refused = (file: unknown, more: Record<string, string> = {}) => judged({ ...env, ...more }, file).refused;
+
+  test('the secrets of the broker are those of its settings', () => {
+    const secrets = SETTING_NAMES.filter((name) => name.startsWith('VALETKEY_') && settingOf(name).secret);
+    expect(OWN_SECRETS.toSorted()).toEqual(secrets.toSorted());
+  });
+
+  test.each([...OWN_SECRETS, 'VALETKEY_LOG_LEVEL', 'VALETKEY_ACME_SECRET', 'VALETKEY_NOT_SET', 'valetkey_keys'])(
+    '%s in a field that is shown is refused, and its value is in no message',
+    (name) => {
+      const fields = [
+        { client_id: reference(name) },
+        { client_id: `a-${reference(name)}-b` },
+        { params: { issuer: reference(name) } },
+        { overrides: { token_url: `https://x.example/?${reference(name)}` } },
+        { scopes: [reference(name)] },
+      ];
+      for (const field of fields) {
+        const issues = refused({ integrations: [{ ...acme, ...field }] });
+        expect(issues, JSON.stringify(field)).toEqual([expect.stringMatching(/^VALETKEY_CONFIG: integrations\.0\./)]);
+        for (const value of Object.values(env)) expect(issues.join()).not.toContain(value);
+      }
+      expect(refused({ callers: [{ name: reference(name), grants: [] }] })).toHaveLength(1);
+      expect(refused({ return_origins: [reference(name)] })).toHaveLength(1);
+    },
+  );
+
+  test('the secrets of the broker are refused where secrets are expected too, under any name', () => {
+    for (const name of OWN_SECRETS)
+      expect(refused({ integrations: [{ ...acme, client_secret: reference(name) }] })).toHaveLength(1);
+    for (const name of OWN_SECRETS)
+      expect(
+        refused(
+          { integrations: [{ ...acme, client_secret: reference('COPY') }] },
+          { COPY: `x${env[name as keyof typeof env]}` },
+        ),
+      ).toEqual([expect.stringContaining(name)]);
+  });
+
+  test('other variables, and a secret whose name begins like a setting, are filled in', () => {
+    const integrations = [{ ...acme, client_secret: reference('VALETKEY_ACME_SECRET') }];
+    expect(refused({ integrations })).toEqual([]);
+    expect(refused({ integrations: [{ ...acme, client_id: reference('ACME_SECRET') }] })).toEqual([]);
+    expect(
+      refused({ callers: [{ name: 'x', grants: [], key: reference('MAILER') }] }, { MAILER: 'vk_'.padEnd(40, 'x7') }),
+    ).toEqual([]);
+  });
+});
