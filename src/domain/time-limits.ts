@@ -190,6 +190,10 @@ export const ENDED_SESSION_RETENTION_MS = 24 * HOUR_MS;
 export const UNREADABLE_RESPONSE_RETENTION_MS = 24 * HOUR_MS;
 /** Ended sessions and old changes are deleted this often. */
 export const SWEEP_INTERVAL_MS = MINUTE_MS;
+/** What was deleted or replaced is gone from the disk after this long, where the store can see to it … */
+export const WIPE_INTERVAL_MS = 30 * SECOND_MS;
+/** … and is tried again after this long while another process uses the database. */
+export const WIPE_RETRY_MS = SECOND_MS;
 /** Buffered audit entries and key uses are written this often. */
 export const AUDIT_FLUSH_INTERVAL_MS = SECOND_MS;
 /** Audit entries past their retention are deleted this often. */

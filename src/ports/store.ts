@@ -410,6 +410,11 @@ export interface HousekeepingStore {
    * True: there may be more.
    */
   deleteExpired(before: number, limit: number): Promise<boolean>;
+  /**
+   * Removes from the disk what was deleted or replaced before, as far as the store controls that. False: not now, since
+   * others use the database.
+   */
+  wipeDeleted(): Promise<boolean>;
   /** Proves that the store accepts writes. */
   ping(): Promise<void>;
 }

@@ -1,4 +1,5 @@
-// Background work of the connections room: destroying candidates that nobody finished, deleting expired sessions and flows, old changes, and old unreadable responses.
+// Background work of the connections room: destroying candidates that nobody finished, deleting expired sessions and flows, old
+// changes, and old unreadable responses, and removing deleted secrets from the disk.
 import { setTimeout as pause } from 'node:timers/promises';
 import {
   ENDED_SESSION_RETENTION_MS,
@@ -6,6 +7,8 @@ import {
   SWEEP_INTERVAL_MS,
   SWEEP_PAUSE_MS,
   UNREADABLE_RESPONSE_RETENTION_MS,
+  WIPE_INTERVAL_MS,
+  WIPE_RETRY_MS,
 } from '../../domain/time-limits.ts';
 import type { Clock, Logger, Store } from '../../ports/index.ts';
 import type { EndedCandidates } from './connect-sessions/ended-candidates.ts';
@@ -14,7 +17,7 @@ import type { EndedCandidates } from './connect-sessions/ended-candidates.ts';
 const SWEEP_BATCH = 500;
 
 interface Parts {
-  store: Pick<Store, 'deleteExpired' | 'deleteUnreadableResponses'>;
+  store: Pick<Store, 'deleteExpired' | 'deleteUnreadableResponses' | 'wipeDeleted'>;
   endedCandidates: Pick<EndedCandidates, 'destroyAll'>;
   clock: Clock;
   log: Logger;
@@ -29,10 +32,18 @@ export function startHousekeeping({ store, endedCandidates, clock, log, everyMs 
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
   let deletedAt = Number.NEGATIVE_INFINITY;
+  let wipeAt = clock.monotonic() + WIPE_INTERVAL_MS;
+
+  async function wipe(): Promise<void> {
+    if (clock.monotonic() < wipeAt) return;
+    const done = await store.wipeDeleted();
+    wipeAt = clock.monotonic() + (done ? WIPE_INTERVAL_MS : WIPE_RETRY_MS);
+  }
 
   async function round(): Promise<void> {
     try {
       await endedCandidates.destroyAll();
+      await wipe();
       if (clock.monotonic() - deletedAt < SWEEP_INTERVAL_MS) return;
       while (!stopped && (await store.deleteExpired(clock.now() - ENDED_SESSION_RETENTION_MS, SWEEP_BATCH)))
         await pause(SWEEP_PAUSE_MS);

@@ -36,7 +36,7 @@ type Parts = ConnectSessionParts &
   OutboxParts &
   ImportParts &
   EndedCandidatesParts & {
-    store: Pick<Store, 'connections' | 'deleteExpired' | 'deleteUnreadableResponses'>;
+    store: Pick<Store, 'connections' | 'deleteExpired' | 'deleteUnreadableResponses' | 'wipeDeleted'>;
     /** How often background work looks for something to do, in ms. */
     deliverEveryMs?: number | undefined;
   };

@@ -28,6 +28,8 @@ export const createHousekeepingStore = (
       ];
       return deleted.some(({ rowCount }) => (rowCount ?? 0) >= limit);
     }),
+  // Dead rows, the write-ahead log and backups are the server's: SECURITY.md says what they may hold.
+  wipeDeleted: async () => true,
   // A standby, or a primary that has become one, refuses it.
   ping: () =>
     autocommit(async (orm) => {

@@ -7,13 +7,20 @@ import { SQLITE_BUSY_TIMEOUT_MS, SQLITE_OPEN_BUSY_TIMEOUT_MS } from '../../domai
 import { StoreError } from '../../ports/index.ts';
 import { storeError } from './group-commit.ts';
 import { assertOurs, MIGRATIONS, migrateFile } from './migrations.ts';
+import { overwriteDeleted, REBUILD_AT_START_BYTES, rebuildOnce } from './secure-delete.ts';
 
 /**
  * Opens `file:<path>` or `file::memory:`, and brings its tables up to date. A missing folder is made with mode 0700, the
  * file with 0600. Throws a `StoreError`, also when this version must not use the database (`assertUsable`), or when a
- * data migration into it is unfinished, unless it is the one from `migratingFrom`.
+ * data migration into it is unfinished, unless it is the one from `migratingFrom`. A file of an earlier release is rebuilt once
+ * if it has no more bytes than `rebuildUpTo`.
  */
-export function openDatabase(url: string, migrations: string = MIGRATIONS, migratingFrom?: string): Database {
+export function openDatabase(
+  url: string,
+  migrations: string = MIGRATIONS,
+  migratingFrom?: string,
+  rebuildUpTo: number = REBUILD_AT_START_BYTES,
+): Database {
   let client: Database | undefined;
   try {
     const path = pathOf(url);
@@ -28,7 +35,9 @@ export function openDatabase(url: string, migrations: string = MIGRATIONS, migra
     client.pragma('temp_store = MEMORY');
     // Pages. A checkpoint blocks the event loop as long as four commits: this makes it a quarter as frequent as the default.
     client.pragma('wal_autocheckpoint = 4000');
+    overwriteDeleted(client);
     migrateFile(client, migrations);
+    if (path !== ':memory:') rebuildOnce(client, rebuildUpTo);
     client.pragma('foreign_keys = ON');
     client.pragma(`busy_timeout = ${SQLITE_BUSY_TIMEOUT_MS}`);
     return client;

@@ -4,6 +4,9 @@ import { CHANGE_RETENTION_MS } from '../../domain/time-limits.ts';
 import type { HousekeepingStore } from '../../ports/index.ts';
 import type { SqliteAccess } from './client.ts';
 import { candidates, changes, connectSessions, flows } from './schema.ts';
+import { truncateWal } from './secure-delete.ts';
+
+const isInMemory = ({ memory }: SqliteAccess['orm']['$client']): boolean => memory;
 
 export const createHousekeepingStore = ({ orm, write }: SqliteAccess): HousekeepingStore => ({
   deleteExpired: (before, limit) =>
@@ -23,6 +26,7 @@ export const createHousekeepingStore = ({ orm, write }: SqliteAccess): Housekeep
       ];
       return deleted.some((one) => one.changes >= limit);
     }),
+  wipeDeleted: async () => isInMemory(orm.$client) || truncateWal(orm.$client),
   // Rewrites a field of the file's header that nothing reads: it has to reach the disk like any other write.
   ping: () => write(() => void orm.run(sql`PRAGMA user_version = 1`)),
 });

@@ -6,6 +6,7 @@ import { RESCUE_FILE_BUSY_TIMEOUT_MS } from '../../domain/time-limits.ts';
 import type { PendingCommit, Rescue, RescuedResponses } from '../../ports/index.ts';
 import { pathOf, reserve } from './database.ts';
 import { storeError } from './group-commit.ts';
+import { overwriteDeleted, overwriteJournal, rebuildOnce } from './secure-delete.ts';
 
 /** Bytes of free pages inside the file: about two hundred answers. */
 const BALLAST = 512 * 1_024;
@@ -27,11 +28,16 @@ export function openRescue(databaseUrl: string): RescueFile {
     // Not WAL: the journal stays at its size, and rows go into pages that exist already.
     client.pragma('journal_mode = PERSIST');
     client.pragma('synchronous = FULL');
+    overwriteDeleted(client);
     client.exec('create table if not exists rescued (attempt text primary key, answer text not null)');
+    // Of an earlier release, which left deleted answers where they were. Answers that wait keep it for the next start.
+    const isEmpty = client.prepare('select 1 from rescued').get() === undefined;
+    if (isEmpty && file !== ':memory:') rebuildOnce(client);
     if ((client.pragma('freelist_count', { simple: true }) as number) === 0) {
       client.exec(`insert into rescued values ('ballast', hex(zeroblob(${BALLAST / 2})))`);
       client.exec("delete from rescued where attempt = 'ballast'");
     }
+    if (isEmpty) wipeJournal(client);
     return rescueIn(client);
   } catch (cause) {
     throw storeError(cause);
@@ -68,6 +74,7 @@ function rescueIn(client: Sqlite.Database): RescueFile {
     },
     async remove(attempt) {
       remove.run(attempt);
+      wipeJournal(client);
     },
     async all() {
       const found: RescuedResponses = { responses: [], unreadable: [] };
@@ -80,6 +87,16 @@ function rescueIn(client: Sqlite.Database): RescueFile {
     },
     close: () => void client.close(),
   };
+}
+
+/** The answer is removed already: what cannot be overwritten now is so the next time. */
+function wipeJournal(client: Sqlite.Database): void {
+  if (client.memory) return;
+  try {
+    overwriteJournal(client);
+  } catch {
+    // Another process uses the file, or the disk fails.
+  }
 }
 
 /** Undefined: the row is damaged, or was not written by this line of versions. */

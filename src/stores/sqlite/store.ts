@@ -75,7 +75,7 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
   };
 }
 
-/** Brings the tables up to date. Throws `StoreError`. */
+/** Brings the tables up to date, and rebuilds the file if it was never rebuilt. Throws `StoreError`. */
 export function migrateSqlite(url: string, migrations?: string): void {
-  openDatabase(url, migrations).close();
+  openDatabase(url, migrations, undefined, Number.POSITIVE_INFINITY).close();
 }
