@@ -26,6 +26,13 @@ export const CallerGrant = z
       .max(999_999)
       .optional()
       .openapi({ description: 'The largest `min_ttl` that may be requested, in seconds. Default: no limit.' }),
+    max_refreshes: z
+      .strictObject({ requests: z.int().min(1).max(999_999_999), window: z.int().min(1).max(86_400) })
+      .optional()
+      .openapi({
+        description:
+          'For `token`: how many refreshes may be forced in each window of so many seconds, at all connections that this grant covers together. Counted by each replica. Default: no limit.',
+      }),
   })
   .openapi('CallerGrant', {
     description:

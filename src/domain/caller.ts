@@ -20,6 +20,8 @@ export interface Permission {
   scopes?: string[] | undefined;
   /** The largest `min_ttl` that may be requested, in seconds: a larger one causes more refreshes. Undefined: any. */
   max_min_ttl?: number | undefined;
+  /** For `token`: how many refreshes may be forced, at the connections that it covers together. Undefined: any number. */
+  max_refreshes?: RateLimit | undefined;
 }
 
 /** A workload binding: JWTs of this issuer and audience, with these claims, authenticate the caller. */
@@ -111,6 +113,17 @@ const uncoveredScopes = ({ scopes: allowed }: Permission, scopes: readonly strin
 const exceedsMinTtl = ({ max_min_ttl: most }: Permission, minTtlMs: number | undefined): boolean =>
   most !== undefined && minTtlMs !== undefined && minTtlMs > most * 1_000;
 
+/** The permissions that cover the action on this integration and owner, with their places in the list. */
+export const permissionsFor = (
+  permissions: readonly Permission[],
+  action: Action,
+  integration: string,
+  owner: string,
+): { permission: Permission; index: number }[] =>
+  permissions
+    .map((permission, index) => ({ permission, index }))
+    .filter(({ permission }) => covers(permission, action, integration, owner));
+
 /** Whether a single permission covers the action on this integration and owner. `admin` is an action like the others. */
 export const allows = (
   permissions: readonly Permission[],
@@ -146,7 +159,7 @@ export const touches = (permissions: readonly Permission[], integration: string,
 
 /** What would have to be added to the permission that comes closest. */
 export interface MissingPermission {
-  action: Action;
+  action: Action | '*';
   integration: string;
   owner: string;
   /** The scopes that are not covered, if everything else is. `*`: the scopes are not known. */

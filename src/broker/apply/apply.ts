@@ -3,12 +3,13 @@ import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { AuditAction } from '../../domain/audit-actions.ts';
+import type { Caller } from '../../domain/caller.ts';
 import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
 import type { Clock, DeclaredRows, Store } from '../../ports/index.ts';
 import type { Access, Call, Subject } from '../audit/index.ts';
 import type { Cache, CallerCache } from '../cache/index.ts';
-import { type CallerSetup, callerOf, keyOf, workloadIssues } from '../callers/index.ts';
-import type { IntegrationSetup, Integrations } from '../integrations/index.ts';
+import { type CallerSetup, callerOf, keyOf, mayNotDelegate, mayNotReplace, workloadIssues } from '../callers/index.ts';
+import { type IntegrationSetup, type Integrations, inWords, mayRedirect } from '../integrations/index.ts';
 import { callerChanges, type FieldChange, integrationChanges } from './changes.ts';
 
 export interface Declared {
@@ -31,6 +32,16 @@ export interface DeclaredChange {
   action: 'create' | 'update';
   fields: FieldChange[];
 }
+
+/** Why whoever applies a declaration may not do this; undefined: they may. */
+interface Limits {
+  /** Send the secrets of an integration elsewhere. */
+  redirect(id: string): Refusal | undefined;
+  caller(before: Caller | undefined, after: Caller, hasNewKey: boolean): Refusal | undefined;
+}
+
+/** The file of the deployment may do everything. */
+const NO_LIMITS: Limits = { redirect: () => undefined, caller: () => undefined };
 
 type Recorder = (action: AuditAction, subject: Subject) => AuditEntry;
 
@@ -55,7 +66,7 @@ export interface ApplyParts {
   callerCache: Pick<CallerCache, 'reload'>;
   /** Waits for the other replicas. */
   untilApplied: Cache['untilApplied'];
-  access: Pick<Access, 'denied' | 'record' | 'recordSystem'>;
+  access: Pick<Access, 'denied' | 'deniedDelegation' | 'record' | 'recordSystem'>;
   clock: Clock;
   /** What this process was started with. */
   running: Required<ProcessSettings>;
@@ -73,7 +84,12 @@ export function createApply({
   const { planner, trustedIssuers } = integrations;
 
   /** Adds to `rows` what is to be written. */
-  async function planIntegrations(wanted: Declared['integrations'], record: Recorder, rows: DeclaredRows) {
+  async function planIntegrations(
+    wanted: Declared['integrations'],
+    record: Recorder,
+    rows: DeclaredRows,
+    mayNot: Limits['redirect'],
+  ) {
     const changes: DeclaredChange[] = [];
     const issues: InputIssue[] = [];
     for (const [i, { id, setup }] of wanted.entries()) {
@@ -82,7 +98,9 @@ export function createApply({
         issues.push(...faults.issues.map(({ path, message }) => ({ path: `integrations.${i}.${path}`, message })));
         continue;
       }
-      const { settings, before, issues: more } = await planner.plan(id, setup);
+      const { settings, before, issues: more, redirected } = await planner.plan(id, setup);
+      const refusal = redirected.length > 0 ? mayNot(id) : undefined;
+      if (refusal) return refusal;
       if (more.length > 0) {
         issues.push(...more.map(({ path, message }) => ({ path: `integrations.${i}.${path}`, message })));
         continue;
@@ -90,7 +108,8 @@ export function createApply({
       const fields = integrationChanges(before, settings);
       if (before && fields.length === 0) continue;
       changes.push({ kind: 'integration', id, name: null, action: before ? 'update' : 'create', fields });
-      const by = record('integration.declared', { integration: id, detail: setup.provider });
+      const detail = [setup.provider, ...redirected.map(inWords)].join('; ');
+      const by = record('integration.declared', { integration: id, detail });
       rows.integrations.push({ settings, audit: by });
     }
     return { changes, issues };
@@ -100,7 +119,8 @@ export function createApply({
     wanted: Declared['callers'],
     record: Recorder,
     rows: DeclaredRows,
-  ): Promise<{ changes: DeclaredChange[]; issues: InputIssue[] }> {
+    mayNot: Limits['caller'],
+  ): Promise<{ changes: DeclaredChange[]; issues: InputIssue[] } | Refusal> {
     const changes: DeclaredChange[] = [];
     const issues: InputIssue[] = [];
     const stored = await store.callers();
@@ -122,6 +142,9 @@ export function createApply({
       }
       const fields = callerChanges(before, caller, keys);
       if (before && fields.length === 0) continue;
+      const hasNewKey = keys?.some(({ digest }) => !before?.keys.some((one) => one.digest === digest)) ?? false;
+      const refusal = mayNot(before?.caller, caller, hasNewKey);
+      if (refusal) return refusal;
       const action = before ? 'update' : 'create';
       changes.push({ kind: 'caller', id: caller.id, name: caller.name, action, fields });
       rows.callers.push({ caller, keys, audit: record('caller.declared', { detail: caller.id }) });
@@ -129,10 +152,17 @@ export function createApply({
     return { changes, issues };
   }
 
-  async function put(declared: Declared, record: Recorder, dryRun: boolean): Promise<DeclaredChange[] | Refusal> {
+  async function put(
+    declared: Declared,
+    record: Recorder,
+    dryRun: boolean,
+    limits: Limits = NO_LIMITS,
+  ): Promise<DeclaredChange[] | Refusal> {
     const rows: DeclaredRows = { integrations: [], callers: [] };
-    const planned = await planIntegrations(declared.integrations, record, rows);
-    const callers = await planCallers(declared.callers, record, rows);
+    const planned = await planIntegrations(declared.integrations, record, rows, limits.redirect);
+    if (planned instanceof Refusal) return planned;
+    const callers = await planCallers(declared.callers, record, rows, limits.caller);
+    if (callers instanceof Refusal) return callers;
     const issues = [...planned.issues, ...callers.issues];
     if (issues.length > 0)
       return refuse({ code: 'invalid_request', detail: 'Nothing was applied: some of it is invalid.', issues });
@@ -150,7 +180,14 @@ export function createApply({
     async apply(call, declared, dryRun) {
       const denied = access.denied(call, 'admin', '*', '*');
       if (denied) return denied;
-      const changes = await put(declared, (action, subject) => access.record(call, action, subject), dryRun);
+      const record: Recorder = (action, subject) => access.record(call, action, subject);
+      const changes = await put(declared, record, dryRun, {
+        redirect: (id) => mayRedirect(access, call, id),
+        caller: (before, after, hasNewKey) =>
+          before && !hasNewKey
+            ? mayNotReplace(access, call, before, after)
+            : mayNotDelegate(access, call, [...after.permissions, ...(before?.permissions ?? [])]),
+      });
       if (changes instanceof Refusal) return changes;
       const settings = ['trusted_issuers', 'return_origins'] as const;
       const needsRestart = settings.filter(

@@ -45,6 +45,8 @@ export interface Access {
     connectionId?: string,
     extent?: Extent,
   ): Refusal | undefined;
+  /** The refusal to pass on a permission that the caller does not have; noted as well. */
+  deniedDelegation(call: Call, missing: MissingPermission): Refusal;
   /** Makes the entry of an allowed change; the store commits it together with the change. */
   record(call: Call, action: AuditAction, subject: Subject): AuditEntry;
   /** Makes the entry of something that the broker does by itself; the store commits it together with the change. */
@@ -98,16 +100,26 @@ export function createAccess({ auditBuffer, clock }: { auditBuffer: AuditBuffer;
     { connectionId, integration, owner }: Subject,
   ): string => `${identityOf(principal)}\n${address}\n${kind}\n${connectionId ?? `${integration}\n${owner}`}`;
 
+  function noted(call: Call, missing: MissingPermission, connectionId?: string): void {
+    const { integration, owner } = missing;
+    const subject = { integration, owner, connectionId: connectionId ?? null, detail: describe(missing) };
+    const kind = `denied ${subject.detail}`;
+    auditBuffer.note(groupKey(call, kind, subject), () => entry(by(call), 'access.denied', subject, 'denied'));
+  }
+
   return {
     denied(call, action, integration, owner, connectionId, extent) {
       const missing = missingPermission(call.principal.caller.permissions, action, integration, owner, extent);
       if (!missing) return undefined;
-      const subject = { integration, owner, connectionId: connectionId ?? null, detail: describe(missing) };
-      const kind = `denied ${subject.detail}`;
-      auditBuffer.note(groupKey(call, kind, subject), () => entry(by(call), 'access.denied', subject, 'denied'));
+      noted(call, missing, connectionId);
       return refuse(
         unseen(call.principal.caller.permissions, integration, owner, connectionId) ?? { code: 'forbidden', missing },
       );
+    },
+
+    deniedDelegation(call, missing) {
+      noted(call, missing);
+      return refuse({ code: 'forbidden', missing });
     },
 
     record: (call, action, subject) => entry(by(call), action, subject),

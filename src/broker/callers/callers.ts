@@ -7,6 +7,7 @@ import type { Cache, CallerCache } from '../cache/index.ts';
 import type { TrustedIssuers } from '../integrations/index.ts';
 import { newCallerKey, newId } from '../secrets/index.ts';
 import { type CallerSetup, callerOf, keyOf, workloadIssues, workloadWarnings } from './caller-setup.ts';
+import { mayNotDelegate, mayNotReplace } from './delegation.ts';
 
 export interface CallerWithKeys {
   caller: Caller;
@@ -22,7 +23,8 @@ export interface MintedKey {
 }
 
 /**
- * All but `whoami` need the action `admin` on everything. A change holds for the next request, and what takes something away
+ * All but `whoami` need the action `admin` on everything, and pass on no permission that the caller does not have itself:
+ * neither in the grants of another caller, nor by a key or a workload binding of one that has more. A change holds for the next request, and what takes something away
  * waits for the other replicas.
  */
 export interface CallerAdmin {
@@ -94,7 +96,10 @@ export function createCallerAdmin(parts: CallerAdminParts): CallerAdmin {
 
   return {
     async create(call, wanted) {
-      const refusal = denied(call) ?? (await invalid(wanted, ['key_expires_at', wanted.keyExpiresAt]));
+      const refusal =
+        denied(call) ??
+        mayNotDelegate(access, call, wanted.grants) ??
+        (await invalid(wanted, ['key_expires_at', wanted.keyExpiresAt]));
       if (refusal) return refusal;
       const caller = callerOf(newId('clr', clock.now()), wanted, clock.now());
       const minted = caller.workloads.length > 0 ? null : mint(caller.id, wanted.keyExpiresAt);
@@ -111,8 +116,11 @@ export function createCallerAdmin(parts: CallerAdminParts): CallerAdmin {
       if (before instanceof Refusal) return before;
       const refusal = await invalid(wanted, undefined, before.caller.workloads);
       if (refusal) return refusal;
+      const caller = callerOf(id, wanted, clock.now());
+      const mayNot = mayNotReplace(access, call, before.caller, caller);
+      if (mayNot) return mayNot;
       const by = access.record(call, 'caller.updated', { detail: id });
-      if ((await store.updateCaller(callerOf(id, wanted, clock.now()), by)) === 'absent') return absent('caller', id);
+      if ((await store.updateCaller(caller, by)) === 'absent') return absent('caller', id);
       await reloadEverywhere();
       return find(id);
     },
@@ -132,6 +140,10 @@ export function createCallerAdmin(parts: CallerAdminParts): CallerAdmin {
     async addKey(call, callerId, expiresAt) {
       const refusal = denied(call) ?? (await invalid(undefined, ['expires_at', expiresAt]));
       if (refusal) return refusal;
+      const owner = await find(callerId);
+      if (owner instanceof Refusal) return owner;
+      const mayNot = mayNotDelegate(access, call, owner.caller.permissions);
+      if (mayNot) return mayNot;
       const minted = mint(callerId, expiresAt);
       const subject = { detail: `${callerId} ${minted.key.id}` };
       if ((await store.addCallerKey(minted.key, access.record(call, 'caller.key_added', subject))) === 'absent') {

@@ -7,8 +7,8 @@ import { createIntegrationAdmin, type IntegrationAdmin } from './integrations.ts
 import { createTargets, type Targets } from './targets.ts';
 import { createTrustedIssuers, type TrustedIssuers } from './trusted-issuers.ts';
 
-export type { IntegrationPlanner, IntegrationSetup } from './integration-setup.ts';
-export type { IntegrationAdmin } from './integrations.ts';
+export { type IntegrationPlanner, type IntegrationSetup, inWords } from './integration-setup.ts';
+export { type IntegrationAdmin, mayRedirect } from './integrations.ts';
 export type { ResolvedIntegration, Targets } from './targets.ts';
 export type { TrustedIssuers } from './trusted-issuers.ts';
 

@@ -1,6 +1,7 @@
 // From what an admin or the declarative file says about an integration to what is stored: validated, with defaults, encrypted.
 import { type AuthMode, isCode } from '../../domain/auth-modes.ts';
 import type { Ciphertext } from '../../domain/connection.ts';
+import { type Redirection, redirections } from '../../domain/destinations.ts';
 import type { InputIssue } from '../../domain/errors.ts';
 import { fieldIssues, placeholders, valuesOf } from '../../domain/fields.ts';
 import type { Integration, Overrides } from '../../domain/integration.ts';
@@ -41,6 +42,8 @@ export interface PlannedIntegration {
   before: Integration | undefined;
   /** What is wrong with the set-up together with the secrets that are stored. */
   issues: InputIssue[];
+  /** Where secrets and tokens would go that go elsewhere now. */
+  redirected: Redirection[];
 }
 
 export interface IntegrationPlanner {
@@ -120,6 +123,16 @@ export function createIntegrationPlanner({
     return vault.encrypt(secret, context);
   }
 
+  function redirectionsFrom(
+    stored: Integration | undefined,
+    provider: Provider | undefined,
+    settings: IntegrationSettings,
+  ): Redirection[] {
+    if (!stored || !provider) return [];
+    if (stored.isAuthentic === false) return [{ name: 'row', from: null, to: settings.provider }];
+    return redirections({ provider: catalogue.get(stored.provider), settings: stored }, { provider, settings });
+  }
+
   return {
     validate(id, setup) {
       const provider = catalogue.get(setup.provider);
@@ -160,8 +173,12 @@ export function createIntegrationPlanner({
           { integration: id },
           'integration: PKCE is switched off by its params. Use it if the provider allows it',
         );
-      const issues = secretIssues(target?.auth, settings, before);
-      return { settings, before, issues };
+      const redirected = redirectionsFrom(stored, provider, settings);
+      const issues = [
+        ...secretIssues(target?.auth, settings, before),
+        ...(stored && redirected.length > 0 ? keptSecretIssues(stored, setup, redirected) : []),
+      ];
+      return { settings, before, issues, redirected };
     },
   };
 }
@@ -174,6 +191,27 @@ const needsClient = (auth: AuthMode): boolean =>
 
 const defaultScopes = (auth: AuthMode | undefined): string[] =>
   auth && 'default_scopes' in auth ? auth.default_scopes : [];
+
+/**
+ * Who may change where secrets go need not know them: what is sent elsewhere has to be given again. A secret that is removed
+ * is not sent.
+ */
+function keptSecretIssues(
+  stored: Integration,
+  { clientSecret, privateKey }: IntegrationSetup,
+  redirected: Redirection[],
+): InputIssue[] {
+  const what = redirected.map(inWords).join(', ');
+  const message = `give it again, or null: it is stored for another destination (${what}), and is not sent elsewhere`;
+  const secrets = { client_secret: [stored.clientSecret, clientSecret], private_key: [stored.privateKey, privateKey] };
+  return Object.entries(secrets).flatMap(([path, [had, now]]) =>
+    had !== null && now === undefined ? [{ path, message }] : [],
+  );
+}
+
+/** For messages and the audit log: URLs without a path. */
+export const inWords = ({ name, from, to }: Redirection): string =>
+  name === 'row' ? 'its row was changed by something else than a broker' : `${name}: ${from ?? 'none'} → ${to}`;
 
 /** Without an issuer, whose metadata names the endpoints, those that are optional params are required. */
 function endpointIssues(

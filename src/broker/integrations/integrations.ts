@@ -5,11 +5,15 @@ import type { Integration } from '../../domain/integration.ts';
 import type { Page, PageRequest, Store } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
 import type { Cache } from '../cache/index.ts';
-import type { IntegrationPlanner, IntegrationSetup } from './integration-setup.ts';
+import { type IntegrationPlanner, type IntegrationSetup, inWords } from './integration-setup.ts';
 import { notAuthentic } from './targets.ts';
 
 export interface IntegrationAdmin {
-  /** Creates it, or replaces all but the secrets that the set-up leaves out. Waits for the other replicas. */
+  /**
+   * Creates it, or replaces all but the secrets that the set-up leaves out. What sends secrets elsewhere needs all of them
+   * again, and the permission `token` on all owners. Waits for the
+   * other replicas.
+   */
   put(
     call: Call,
     id: string,
@@ -24,6 +28,13 @@ export interface IntegrationAdmin {
 }
 
 const EXAMINED_PER_STEP = 500;
+
+/**
+ * The refresh tokens of its connections, and codes of flows in flight, would be sent to the new destination: for that a caller
+ * must be allowed to have every token of the integration. Without connections, it can be deleted and set up anew.
+ */
+export const mayRedirect = (access: Pick<Access, 'denied'>, call: Call, id: string): Refusal | undefined =>
+  access.denied(call, 'token', id, '*', undefined, { scopes: [] });
 
 interface Parts {
   store: Pick<Store, 'integration' | 'integrations' | 'putIntegration' | 'deleteIntegration'>;
@@ -50,10 +61,13 @@ export function createIntegrationAdmin({ store, planner, access, changed, untilA
       if (denied) return denied;
       const faults = planner.validate(id, setup);
       if (faults) return refuse({ code: 'invalid_request', ...faults });
-      const { settings, issues } = await planner.plan(id, setup);
+      const { settings, issues, redirected } = await planner.plan(id, setup);
+      const mayNot = redirected.length > 0 ? mayRedirect(access, call, id) : undefined;
+      if (mayNot) return mayNot;
       if (issues.length > 0)
         return refuse({ code: 'invalid_request', detail: `integration "${id}" has invalid settings`, issues });
-      const by = access.record(call, 'integration.put', { integration: id, detail: setup.provider });
+      const detail = [setup.provider, ...redirected.map(inWords)].join('; ');
+      const by = access.record(call, 'integration.put', { integration: id, detail });
       const outcome = await store.putIntegration(settings, by);
       changed(id);
       // Its tokens may be trusted no longer, if its issuer or client has changed.

@@ -8,6 +8,7 @@ import { type Access, type Call, sees } from '../audit/index.ts';
 import { type ReadTicket, type ServedToken, type TokenCache, toServedToken } from '../cache/index.ts';
 import { type Refresher, refusalOf } from '../refresh/index.ts';
 import { decryptAccessToken, digest } from '../secrets/index.ts';
+import { createForcedRefreshes } from './forced-refreshes.ts';
 
 export interface OwnerSelector {
   integration: string;
@@ -43,7 +44,8 @@ export interface TokenReader {
    * Refreshes on demand. `rejectedToken`: the token that an API rejected, which is never the result. When another one is
    * stored by now, that one is returned without a call to the provider; when there is no other one even after a refresh, the
    * refusal is `provider_unavailable`. For a caller with `admin` on this connection, the provider is asked although it asked
-   * to wait, or its circuit is open. Rejects with `StoreError`.
+   * to wait, or its circuit is open. `rate_limited` when its permissions cover no further refresh now. Rejects with
+   * `StoreError`.
    */
   refresh(call: Call, id: string, rejectedToken: string | undefined): Promise<Result>;
 
@@ -72,6 +74,7 @@ export function createTokenReader({
 }: TokenReaderParts): TokenReader {
   /** Integrations that were found: owners who are not connected are asked for again and again. */
   const existing = new Set<string>();
+  const countForced = createForcedRefreshes({ clock });
   const lives = (served: ServedToken, ms = 1) => served.until - clock.monotonic() >= ms;
   /** By the wall clock too, which may know of a pause that the monotonic clock has missed: then a newer one is requested. */
   const isGood = (served: ServedToken, ms = 1) =>
@@ -236,13 +239,16 @@ export function createTokenReader({
       const denied = authorise(call, connection);
       if (denied) return denied;
       const isForced = allows(call.principal.caller.permissions, 'admin', connection.integration, connection.owner);
-      if (rejectedToken === undefined) return withinScopes(call, await refresher.refresh(connection, { isForced }));
+      if (rejectedToken === undefined)
+        return countForced(call, connection) ?? withinScopes(call, await refresher.refresh(connection, { isForced }));
       const isRejected = (one: Result): one is ServedToken =>
         !(one instanceof Refusal) && digest(one.accessToken) === digest(rejectedToken);
       // A newer token than the store's is in memory while its commit waits: the stored one may have been rejected before.
       const isNewest = connection.generation >= (tokenCache.get(id)?.connection.generation ?? 0);
       const isReplaced = served !== null && isNewest && !isRejected(served) && isGood(served);
       if (isReplaced && connection.status === 'active') return served;
+      const limited = countForced(call, connection);
+      if (limited) return limited;
       const result = await refresher.refresh(connection, { isForced });
       if (!isRejected(result)) return withinScopes(call, result);
       // It joined a refresh that had committed this token already, or that left it as it is: another one may replace it.

@@ -1,0 +1,145 @@
+// An admin who may not have the tokens of an integration gets neither them nor its client secret by sending them elsewhere.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createLogger } from '../../src/adapters/telemetry/logger.ts';
+import { start } from '../../src/runtime/app.ts';
+import { parseConfig } from '../../src/runtime/config.ts';
+import { type Json, startTestBroker, type TestBroker } from '../support/broker.ts';
+import { expectIssues, expectOk, expectProblem } from '../support/contract.ts';
+import { type ScriptedServer, startScriptedServer } from '../support/scripted-server.ts';
+
+let broker: TestBroker;
+let provider: ScriptedServer;
+let thief: ScriptedServer;
+let admin: string;
+let made = 0;
+
+beforeAll(async () => {
+  const answer = () => ({ body: { access_token: `new ${++made}`, token_type: 'Bearer', expires_in: 3_600 } });
+  [provider, thief] = await Promise.all([startScriptedServer(answer), startScriptedServer(answer)]);
+  broker = await startTestBroker({}, undefined, { refreshAhead: false, outboxEveryMs: 20 });
+  admin = await broker.callerKey({ actions: ['admin', 'connections:read', 'connections:write'] });
+});
+afterAll(async () => {
+  await broker.stop();
+  await Promise.all([provider.close(), thief.close()]);
+});
+
+const PEM = '-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA==\n-----END PRIVATE KEY-----\n';
+const setup = (more: Json = {}): Json => ({
+  provider: 'generic-oauth2',
+  client_id: 'us',
+  params: {
+    authorization_url: `${provider.url}/authorize`,
+    token_url: `${provider.url}/token`,
+    revocation_url: `${provider.url}/revoke`,
+  },
+  ...more,
+});
+const put = (id: string, body: Json, key?: string) => broker.ask('PUT', `/v1/integrations/${id}`, body, key);
+
+/** An integration with a client secret and a connection, whose ids are returned. */
+async function anIntegration(more: Json = {}) {
+  const id = `acme-${++made}`;
+  expectOk(await put(id, setup({ client_secret: 'the client secret', ...more })), 201);
+  const credentials = { access_token: 'old', refresh_token: 'the refresh token' };
+  const body = { integration: id, owner: 'ada', credentials };
+  return { id, connection: String(expectOk(await broker.ask('POST', '/v1/connections', body), 201).id) };
+}
+
+/** How a request may name another destination; each replaces members of the set-up. */
+const WAYS: [string, () => Json][] = [
+  ['overrides.token_url', () => setup({ overrides: { token_url: `${thief.url}/token` } })],
+  ['overrides.revocation_url', () => setup({ overrides: { revocation_url: `${thief.url}/token` } })],
+  ['overrides.authorization_url', () => setup({ overrides: { authorization_url: `${thief.url}/a` } })],
+  ['overrides.userinfo_url', () => setup({ overrides: { userinfo_url: `${thief.url}/u` } })],
+  ['overrides.api_base_url', () => setup({ overrides: { api_base_url: thief.url } })],
+  ['params.token_url', () => setup({ params: { ...(setup().params as Json), token_url: `${thief.url}/token` } })],
+  ['params.revocation_url', () => setup({ params: { ...(setup().params as Json), revocation_url: `${thief.url}/r` } })],
+  ['another provider', () => ({ provider: 'generic-oidc', client_id: 'us', params: { issuer: thief.url } })],
+];
+
+describe('an admin without token', () => {
+  test.each(WAYS)('cannot send secrets elsewhere by %s, also with a secret of their own', async (_, wanted) => {
+    const { id, connection } = await anIntegration();
+    for (const secret of [{}, { client_secret: 'made up' }, { client_secret: null }]) {
+      const answer = await put(id, { ...wanted(), ...secret }, admin);
+      expectProblem(answer, 403, 'forbidden');
+      expect(answer.body.missing).toMatchObject({ action: 'token', integration: id, owner: '*' });
+    }
+    expectOk(await broker.ask('POST', `/v1/connections/${connection}/refresh`, {}));
+    expect(thief.received).toEqual([]);
+  });
+
+  test('cannot do it with a declaration either', async () => {
+    const { id } = await anIntegration();
+    const body = { integrations: [{ id, ...WAYS[0]![1](), client_secret: 'made up' }] };
+    expectProblem(await broker.ask('POST', '/v1/apply', body, admin), 403, 'forbidden');
+    expectProblem(await broker.ask('POST', '/v1/apply', { ...body, dry_run: true }, admin), 403, 'forbidden');
+  });
+
+  test('with token of some owners or some scopes is without it', async () => {
+    const { id } = await anIntegration();
+    const all = { actions: ['admin'], integrations: ['*'], owners: ['*'] };
+    for (const token of [
+      { actions: ['token'], integrations: ['*'], owners: ['user:*'] },
+      { actions: ['token'], integrations: ['*'], owners: ['*'], scopes: ['read'] },
+    ]) {
+      const caller = expectOk(await broker.ask('POST', '/v1/callers', { name: 'x', grants: [all, token] }), 201);
+      expectProblem(await put(id, { ...WAYS[0]![1](), client_secret: 'x' }, String(caller.key)), 403, 'forbidden');
+    }
+  });
+
+  test('can change everything else, and replace an integration that has no connections', async () => {
+    const { id, connection } = await anIntegration();
+    const params = { ...(setup().params as Json), token_url: `${provider.url}/other/path` };
+    expectOk(await put(id, setup({ params, scopes: ['read'], client_id: 'us-too' }), admin));
+    expectOk(await broker.ask('DELETE', `/v1/connections/${connection}`));
+    await expect
+      .poll(async () => (await broker.ask('DELETE', `/v1/integrations/${id}`, undefined, admin)).status)
+      .toBe(204);
+    expectOk(await put(id, WAYS[0]![1](), admin), 201);
+    expect(thief.received).toEqual([]);
+  });
+});
+
+describe('who may have every token', () => {
+  test.each(WAYS)('must give the secrets again to change %s', async (_, wanted) => {
+    const { id } = await anIntegration({ private_key: PEM });
+    const answer = await put(id, wanted());
+    expectIssues(answer, 'client_secret', 'private_key');
+    expect(JSON.stringify(answer.body)).toContain('it is stored for another destination');
+    expectIssues(await put(id, { ...wanted(), client_secret: 'new' }), 'private_key');
+    expectOk(await put(id, { ...wanted(), client_secret: 'new', private_key: null }));
+  });
+
+  test('must do so in a declaration, over HTTP and at the start, which name what is missing', async () => {
+    const { id } = await anIntegration();
+    const declared = { integrations: [{ id, ...WAYS[0]![1]() }] };
+    expectIssues(await broker.ask('POST', '/v1/apply', declared), 'integrations.0.client_secret');
+    const parsed = parseConfig(
+      {
+        VALETKEY_PORT: '0',
+        VALETKEY_DATABASE_URL: `file:${broker.database}`,
+        VALETKEY_CONFIG: 'declared.json',
+        VALETKEY_OUTBOUND_ALLOW: '127.0.0.1',
+      },
+      () => JSON.stringify(declared),
+    );
+    if (!parsed.ok) throw new Error(parsed.issues.join());
+    await expect(start(parsed.config, createLogger('silent'))).rejects.toThrow('stored for another destination');
+  });
+
+  test('may give the same secret again', async () => {
+    const { id } = await anIntegration();
+    expectOk(await put(id, { ...WAYS[0]![1](), client_secret: 'the client secret' }));
+  });
+
+  test('is in the audit log with what changed, by origins', async () => {
+    const { id } = await anIntegration();
+    const wanted = setup({ client_secret: 'again', overrides: { token_url: `${thief.url}/token?key=a-secret` } });
+    expectOk(await put(id, wanted));
+    const { data } = expectOk(await broker.ask('GET', `/v1/audit?action=integration.put&integration=${id}`));
+    const [entry] = data as Json[];
+    expect(entry!.detail).toBe(`generic-oauth2; overrides.token_url: none → ${thief.url}`);
+  });
+});
