@@ -1,7 +1,10 @@
 # The broker on SQLite. Keep /data: it holds the database.
 # Needs VALETKEY_KEYS and VALETKEY_PUBLIC_URL; see .env.example.
 
-FROM node:24-bookworm-slim AS build
+# A release names it by its digest: see deploy/build-image.
+ARG NODE_IMAGE=node:24-bookworm-slim
+
+FROM ${NODE_IMAGE} AS build
 WORKDIR /app
 RUN chown node:node /app
 # By the user and the Node that will run it: what V8 has made of the code is good for no others.
@@ -12,9 +15,10 @@ RUN npm ci --ignore-scripts
 COPY --chown=1000:1000 build.ts ./
 COPY --chown=1000:1000 drizzle ./drizzle
 COPY --chown=1000:1000 src ./src
-RUN node build.ts && chmod -R a+rX dist
+# What is in it, for scanners: /app/dist/sbom.cdx.json.
+RUN node build.ts && npm sbom --omit=dev --sbom-format=cyclonedx > dist/sbom.cdx.json && chmod -R a+rX dist
 
-FROM node:24-bookworm-slim
+FROM ${NODE_IMAGE}
 WORKDIR /app
 ENV NODE_ENV=production \
     VALETKEY_HOST=0.0.0.0 \

@@ -28,7 +28,9 @@ describe('the Dockerfile', () => {
     const bases = instructions.filter(({ name }) => name === 'FROM').map(({ rest }) => rest.replace(/ AS .*/, ''));
     expect(bases.length).toBeGreaterThan(1);
     expect(new Set(bases).size).toBe(1);
-    expect(bases[0]).toMatch(/^node:24-(bookworm|trixie)-slim$/);
+    expect(bases[0]).toBe(`\${NODE_IMAGE}`);
+    const [base] = instructions.filter(({ name }) => name === 'ARG');
+    expect(base?.rest).toMatch(/^NODE_IMAGE=node:24-(bookworm|trixie)-slim$/);
   });
 
   it('runs as a numeric user that is not root', () => {
