@@ -15,6 +15,8 @@ export const UrlTemplate = z
 
 const Pattern = z.string().refine(isRegularExpression, 'not a regular expression');
 
+const FOUND_IN = /^(?=[^{}]*\{\}[^{}]*$)[a-z0-9.{}-]+(\/[A-Za-z0-9_.{}/-]+)?$/;
+
 /** A parameter of an integration or a connection: an issuer, a data centre, a subdomain. */
 export const ParamField = z
   .strictObject({
@@ -22,6 +24,11 @@ export const ParamField = z
     description: z.string().optional(),
     /** A regular expression that the whole value must match. It protects URLs from injection. */
     pattern: Pattern.optional(),
+    /**
+     * Where people see the value, without the scheme: `{}` in a host name or a path, such as `{}.zendesk.com`. It is read
+     * from such a URL, and in upper case; `{}` alone is a whole host.
+     */
+    found_in: z.array(z.string().regex(FOUND_IN, 'a host, with or without a path, and one {} in it')).optional(),
     /** Instead of a pattern: the allowed values, and what each stands for in templates. */
     options: z.record(z.string().regex(/^[A-Za-z0-9._-]+$/), z.string()).optional(),
     example: z.string().optional(),
@@ -55,6 +62,31 @@ const matches = (pattern: string, value: string): boolean => new RegExp(`^(?:${p
 
 export const isValid = ({ pattern, options }: Pick<ParamField, 'pattern' | 'options'>, value: string): boolean =>
   options ? Object.hasOwn(options, value) : pattern === undefined || matches(pattern, value);
+
+/** What people mean: fields with `found_in` are read from URLs and host names, and in upper case. Others stay as they are. */
+export function asMeant(fields: Params, given: Values): Values {
+  return Object.fromEntries(
+    Object.entries(given).map(([name, text]) => {
+      const field = Object.hasOwn(fields, name) ? fields[name] : undefined;
+      return [name, (field?.found_in && meantBy(field, field.found_in, text.trim())) ?? text];
+    }),
+  );
+}
+
+/** Undefined: no part of the text is a valid value. */
+function meantBy(field: ParamField, foundIn: readonly string[], text: string): string | undefined {
+  const url = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `https://${text}`);
+  const isPage = url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '';
+  const parts = isPage ? foundIn.map((place) => partAt(place, url)) : [];
+  const [whole, within] = [parts.filter((_, i) => foundIn[i] === '{}'), parts.filter((_, i) => foundIn[i] !== '{}')];
+  return [...within, text, ...whole, text.toLowerCase()].find((part) => part !== undefined && isValid(field, part));
+}
+
+/** What stands at `{}`; undefined where the URL is another one. */
+function partAt(place: string, { host, pathname }: URL): string | undefined {
+  const [before = '', after = ''] = place.split('{}').map((part) => part.replace(/[.\\/-]/g, '\\$&'));
+  return new RegExp(`^${before}([^/]+)${after}(?:/.*)?$`).exec(host + pathname)?.[1];
+}
 
 const hint = ({ example, options }: Pick<ParamField, 'example' | 'options'>): string =>
   options ? `; one of: ${Object.keys(options).join(', ')}` : example ? `, for example ${example}` : '';

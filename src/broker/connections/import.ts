@@ -4,7 +4,7 @@ import { accountOf } from '../../domain/account.ts';
 import { capturesOf, isCode, isStatic, tokenTypeOf } from '../../domain/auth-modes.ts';
 import type { Account, Connection } from '../../domain/connection.ts';
 import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
-import { fieldIssues, fill, type Values, valuesOf } from '../../domain/fields.ts';
+import { asMeant, fieldIssues, fill, type Values, valuesOf } from '../../domain/fields.ts';
 import { readCredentials, serializeCredentials, staticToken } from '../../domain/imported-credentials.ts';
 import { type GivenTokens, readImportedTokens } from '../../domain/imported-tokens.ts';
 import { connectionFields } from '../../domain/provider.ts';
@@ -78,16 +78,18 @@ export function createImport({ store, vault, provider, targets, tokenCache, acce
   /** `exists` and `gone`: another request was faster. `refreshing`: a refresh is spending the refresh token that is kept. */
   async function attempt(
     call: Call,
-    wanted: ConnectionImport,
+    asked: ConnectionImport,
     given: ReturnType<typeof readImportedTokens>,
     found: ResolvedIntegration,
   ): Promise<Connection | Refusal | 'gone' | 'refreshing' | { exists: string }> {
+    const fields = connectionFields(found.provider, found.auth);
+    const wanted = { ...asked, params: asked.params && asMeant(fields, asked.params) };
     const { integration, owner } = wanted;
     const renewed = await renewable(call, wanted);
     if (renewed instanceof Refusal) return renewed;
     const now = clock.now();
     const params = wanted.params ?? renewed?.params ?? {};
-    const issues = fieldIssues('params', connectionFields(found.provider, found.auth), params);
+    const issues = fieldIssues('params', fields, params);
     const target = issues.length > 0 ? undefined : targets.targetOf(found, { params, captured: wanted.captured ?? {} });
     const stated = receivedFrom(wanted, given, found, target, renewed, now);
     if ('issues' in stated) return invalid(stated.issues);

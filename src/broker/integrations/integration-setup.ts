@@ -3,7 +3,7 @@ import { type AuthMode, isCode } from '../../domain/auth-modes.ts';
 import type { Ciphertext } from '../../domain/connection.ts';
 import { type Redirection, redirections } from '../../domain/destinations.ts';
 import type { InputIssue } from '../../domain/errors.ts';
-import { fieldIssues, placeholders, valuesOf } from '../../domain/fields.ts';
+import { asMeant, fieldIssues, placeholders, valuesOf } from '../../domain/fields.ts';
 import type { Integration, Overrides } from '../../domain/integration.ts';
 import { settingIssues } from '../../domain/param-settings.ts';
 import { authMode, integrationFields, type Provider } from '../../domain/provider.ts';
@@ -133,8 +133,17 @@ export function createIntegrationPlanner({
     return redirections({ provider: catalogue.get(stored.provider), settings: stored }, { provider, settings });
   }
 
+  /** With params as people mean them. */
+  function read(setup: IntegrationSetup): IntegrationSetup {
+    const provider = catalogue.get(setup.provider);
+    if (!provider || setup.params === undefined) return setup;
+    const fields = integrationFields(provider, authMode(provider, setup.params));
+    return { ...setup, params: asMeant(fields, setup.params) };
+  }
+
   return {
-    validate(id, setup) {
+    validate(id, given) {
+      const setup = read(given);
       const provider = catalogue.get(setup.provider);
       if (!provider) {
         const message = `no such provider in the catalogue; GET /v1/providers lists them`;
@@ -144,7 +153,8 @@ export function createIntegrationPlanner({
       return issues.length === 0 ? undefined : { detail: `integration "${id}" has invalid settings`, issues };
     },
 
-    async plan(id, setup) {
+    async plan(id, given) {
+      const setup = read(given);
       const provider = catalogue.get(setup.provider);
       const now = clock.now();
       const stored = await store.integration(id);

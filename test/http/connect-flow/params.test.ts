@@ -59,6 +59,14 @@ const hosts = {
   auth: [{ mode: 'oidc', issuer: 'https://{subdomain}.tenants.example' }],
 };
 
+/** As `tenants`, and says where its parameters are found. */
+const shops = {
+  ...tenants,
+  id: 'shops',
+  connection_params: { subdomain: { ...subdomain, found_in: ['{}.shops.example'] } },
+  params: { ...tenants.params, region: { ...region, pattern: 'eu|us', found_in: ['{}.cloud.shops.example'] } },
+};
+
 let folder: string;
 let broker: TestBroker;
 let provider: ScriptedServer;
@@ -68,7 +76,7 @@ let port = 0;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'valetkey-providers-'));
-  for (const entry of [tenants, hosts]) await writeFile(join(folder, `${entry.id}.json`), JSON.stringify(entry));
+  for (const entry of [tenants, hosts, shops]) await writeFile(join(folder, `${entry.id}.json`), JSON.stringify(entry));
   let issued = 0;
   [broker, provider] = await Promise.all([
     startTestBroker({ VALETKEY_PROVIDERS_DIR: folder }),
@@ -139,6 +147,48 @@ describe('connection parameters from the caller', () => {
     const { status, body } = await broker.ask('POST', '/v1/connect-sessions', wanted);
     expect(status).toBe(400);
     expect(body).toMatchObject({ code: 'invalid_request', issues: [{ path: 'params.host' }] });
+  });
+});
+
+describe('pasted URLs and upper case', () => {
+  const pasted = ' HTTPS://Acme.Shops.example/agent/dashboard?x=1 ';
+  const client = { provider: 'shops', client_id: 'client', client_secret: 'client-secret' };
+
+  test('of an integration are read as what they hold', async () => {
+    const params = { base: provider.url, region: 'https://US.cloud.shops.example/login' };
+    await putIntegration(broker, 'shops', { ...client, params });
+    expect((await broker.ask('GET', '/v1/integrations/shops')).body).toMatchObject({
+      params: { base: provider.url, region: 'us' },
+    });
+  });
+
+  test('of a connect session lead to the provider', async () => {
+    const { url } = await createConnectSession(broker, { integration: 'shops', params: { subdomain: pasted } });
+    expect((await visit(url)).location).toMatch(`${provider.url}/us/acme/authorize?`);
+  });
+
+  test('typed by the owner lead to the provider; another address is shown again', async () => {
+    const invited = await createConnectSession(broker, { integration: 'shops' });
+    const jar = createCookieJar();
+    const elsewhere = 'https://acme.shops.example.evil.example/';
+    const refused = await visit(invited.url, jar, { form: { subdomain: elsewhere } });
+    expect(refused.status).toBe(400);
+    expect(refused.text).toContain(elsewhere);
+    const page = await visit(invited.url, jar, { form: { subdomain: 'ACME' } });
+    expect(linkOf(page)).toMatch(`${provider.url}/us/acme/authorize?`);
+  });
+
+  test('of an import are stored as what they hold', async () => {
+    const body = {
+      integration: 'shops',
+      owner: newOwner(),
+      params: { subdomain: pasted },
+      credentials: { access_token: 'at', refresh_token: 'rt' },
+    };
+    const { status, body: made } = await broker.ask('POST', '/v1/connections', body);
+    expect(status).toBe(201);
+    const [row] = queryDatabase<{ params: string }>(broker, 'select params from connections where id = ?', made.id);
+    expect(JSON.parse(row!.params)).toEqual({ subdomain: 'acme' });
   });
 });
 

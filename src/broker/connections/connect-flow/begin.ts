@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { isCode } from '../../../domain/auth-modes.ts';
 import type { Connection } from '../../../domain/connection.ts';
 import { Refusal } from '../../../domain/errors.ts';
-import { fieldIssues } from '../../../domain/fields.ts';
+import { asMeant, fieldIssues } from '../../../domain/fields.ts';
 import type { ConnectSession, Flow } from '../../../domain/integration.ts';
 import { connectionFields } from '../../../domain/provider.ts';
 import { SESSION_TTL_MS } from '../../../domain/time-limits.ts';
@@ -36,8 +36,9 @@ export function createBegin(parts: FlowParts) {
     const { name } = found.provider;
 
     const renewed = await existingFor(store, session);
-    const params = { ...(session.connectionId !== null && renewed?.params), ...given, ...session.params };
     const fields = connectionFields(found.provider, found.auth);
+    const typed = asMeant(fields, given ?? {});
+    const params = { ...(session.connectionId !== null && renewed?.params), ...typed, ...session.params };
     const issues = fieldIssues('params', fields, params);
     if (issues.length > 0) return { kind: 'ask', provider: name, fields, values: params, issues: given ? issues : [] };
 

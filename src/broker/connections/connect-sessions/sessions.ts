@@ -3,7 +3,7 @@
 import { isCode } from '../../../domain/auth-modes.ts';
 import { ADMIN_ID } from '../../../domain/caller.ts';
 import { type InputIssue, Refusal, refuse } from '../../../domain/errors.ts';
-import { fieldIssues } from '../../../domain/fields.ts';
+import { asMeant, fieldIssues } from '../../../domain/fields.ts';
 import type { ConnectSession, Integration } from '../../../domain/integration.ts';
 import { connectionFields } from '../../../domain/provider.ts';
 import { SESSION_TTL_MS } from '../../../domain/time-limits.ts';
@@ -130,7 +130,8 @@ export function createConnectSessions(
       return refuse({ code: 'invalid_request', detail });
     }
     const fields = connectionFields(found.provider, found.auth);
-    const issues = fieldIssues('params', fields, wanted.params ?? {}, 'allowed');
+    const params = asMeant(fields, wanted.params ?? {});
+    const issues = fieldIssues('params', fields, params, 'allowed');
     const allowed = [...returnOrigins, ...found.integration.returnOrigins];
     if (wanted.returnUrl !== undefined) issues.push(...returnUrlIssues(wanted.returnUrl, allowed, publicUrl));
     issues.push(...finishIssues(wanted, found.integration));
@@ -154,7 +155,7 @@ export function createConnectSessions(
       label,
       scopes: wanted.scopes ?? null,
       replaceScopes: wanted.replaceScopes ?? null,
-      params: wanted.params ?? {},
+      params,
       metadata: wanted.metadata ?? null,
       returnUrl: wanted.returnUrl ?? null,
       connectionId: wanted.connectionId ?? null,
