@@ -6,6 +6,7 @@ import type { z } from 'zod';
 import type { Applied as AppliedSchema } from '../api/index.ts';
 import { inWords, readDeclared } from '../runtime/declarative-file.ts';
 import { type Broker, brokerFor, globalsOf, type Json } from './broker.ts';
+import { confirm } from './confirmation.ts';
 import { example } from './example.ts';
 import { EXIT, Failure, misused } from './failure.ts';
 import type { Io } from './io.ts';
@@ -50,7 +51,7 @@ export function applyCommand(program: Command, io: Io): void {
       if (dryRun) return;
 
       if (!json) for (const line of inLines(planned, io.color)) io.out(line);
-      if (!yes) await confirm(io, json);
+      if (!yes) await confirm(io, { question: 'Apply these changes? [y/N] ', otherwise: 'nothing was applied', json });
       const applied = await post(broker, declared, false);
       answer(applied, `applied: ${inNumbers(applied)}`);
     },
@@ -79,12 +80,6 @@ async function post(broker: Broker, declared: Json, dryRun: boolean): Promise<Ap
     const { code, problem } = error as Failure;
     throw new Failure(['Nothing was applied:', ...lines].join('\n'), code, problem);
   }
-}
-
-async function confirm(io: Io, json: boolean): Promise<void> {
-  if (json || !io.inputIsTty) throw misused('nothing was applied: without a terminal, confirm with --yes');
-  const reply = await io.question('Apply these changes? [y/N] ');
-  if (!/^y(es)?$/i.test(reply.trim())) throw new Failure('nothing was applied');
 }
 
 function inLines({ changes }: Applied, color: boolean): string[] {

@@ -1,6 +1,7 @@
 // The HTTP client of the commands. Authenticates with the caller key of the environment; errors say what to do.
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import { isSecure } from '../client/secure-url.ts';
 import { secretIn } from '../runtime/secret-file.ts';
 import { EXIT, Failure, misused } from './failure.ts';
 import type { Io } from './io.ts';
@@ -11,6 +12,7 @@ export type Json = Record<string, unknown>;
 export interface Globals {
   url?: string;
   json?: boolean;
+  allowHttp?: boolean;
 }
 export const globalsOf = (command: Command): Globals => command.optsWithGlobals<Globals>();
 
@@ -26,6 +28,18 @@ const DEFAULT_URL = 'http://127.0.0.1:8080';
 const TIMEOUT_MS = 60_000;
 const MAX_PAGE_SIZE = 500;
 
+/** Before a key is sent. */
+function requireUsable(text: string, allowHttp: boolean): void {
+  const url = URL.parse(text);
+  if (url === null || !/^https?:$/.test(url.protocol)) throw misused(`the URL of the broker is not valid: ${text}`);
+  if (url.username !== '' || url.password !== '')
+    throw misused('the URL of the broker must not hold a user name or a password: set VALETKEY_KEY');
+  if (allowHttp || isSecure(url, [])) return;
+  throw misused(
+    `nothing was sent to ${url.origin}: plain http shows the key to the network. Use https, or, inside a network that you trust, --allow-http`,
+  );
+}
+
 const KEY_VARIABLES = ['VALETKEY_KEY', 'VALETKEY_ADMIN_KEY'];
 
 function keyIn({ env }: Io, variable: string): string | undefined {
@@ -38,13 +52,14 @@ function keyIn({ env }: Io, variable: string): string | undefined {
 }
 
 export function brokerFor(io: Io, command: Command): Broker {
-  const url = globalsOf(command).url || io.env.VALETKEY_URL || DEFAULT_URL;
+  const { url: given, allowHttp = false } = globalsOf(command);
+  const url = given || io.env.VALETKEY_URL || DEFAULT_URL;
   const variable = KEY_VARIABLES.find((name) => io.env[name] || io.env[`${name}_FILE`]) ?? 'VALETKEY_KEY';
   const key = keyIn(io, variable);
 
   async function send(method: string, path: string, body?: unknown): Promise<Response> {
     if (!key) throw new Failure('set VALETKEY_KEY to a caller key (or VALETKEY_ADMIN_KEY)');
-    if (!/^https?:/.test(url) || !URL.canParse(url)) throw misused(`the URL of the broker is not valid: ${url}`);
+    requireUsable(url, allowHttp);
     try {
       return await io.fetch(`${url.replace(/\/+$/, '')}${path}`, {
         method,

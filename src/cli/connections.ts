@@ -2,8 +2,8 @@
 import type { Command } from 'commander';
 import { brokerFor, globalsOf, type Json, part } from './broker.ts';
 import { retryCommand } from './connections-retry.ts';
+import { revokeCommand } from './connections-revoke.ts';
 import { example } from './example.ts';
-import { misused } from './failure.ts';
 import type { Io } from './io.ts';
 import { given, jsonObject, pairs, readText } from './options.ts';
 import { type Columns, printer } from './output.ts';
@@ -65,30 +65,7 @@ export function connectionCommands(program: Command, io: Io): void {
 
   retryCommand(connections, io);
 
-  const revoke = connections
-    .command('revoke')
-    .argument('[id]', 'omit with --integration or --owner')
-    .description('revoke a connection, or all of an integration or an owner, here and at the provider')
-    .option('--integration <id>', 'revoke all connections of this integration')
-    .option('--owner <owner>', 'revoke all connections of this owner');
-  example(revoke, 'valetkey connections revoke con_01k…', 'valetkey connections revoke --owner user_42').action(
-    async (id: string | undefined, { integration, owner }: Record<string, string | undefined>, command: Command) => {
-      const broker = brokerFor(io, command);
-      if (id !== undefined && (integration ?? owner) !== undefined)
-        throw misused('connections revoke takes either an id, or --integration and --owner, not both');
-      if (id !== undefined) {
-        const answer = await broker.ask('DELETE', `/v1/connections/${part(id)}`);
-        return print(command).answer(
-          answer,
-          `revoked; at the provider: ${answer.upstream_revocation}${unseenBy(answer)}`,
-        );
-      }
-      if (integration === undefined && owner === undefined)
-        throw misused('connections revoke needs an id, --integration or --owner');
-      const answer = await broker.ask('POST', '/v1/connections/revoke', given({ integration, owner }));
-      print(command).answer(answer, `${answer.revoked} revoked${unseenBy(answer)}`);
-    },
-  );
+  revokeCommand(connections, io);
 
   const add = connections
     .command('import')
@@ -130,7 +107,3 @@ interface ImportOptions {
   metadata?: string;
   connection?: string;
 }
-
-/** What to say of replicas that have not applied it yet. */
-const unseenBy = ({ replicas_pending: count }: Json): string =>
-  typeof count === 'number' ? `; ${count} of the replicas had not seen it yet` : '';

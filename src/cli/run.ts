@@ -1,4 +1,5 @@
 // The command tree, and the exit code of a run.
+import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { applyCommand } from './apply.ts';
 import { auditCommand, whoamiCommand } from './audit.ts';
@@ -25,7 +26,8 @@ export const ENVIRONMENT = `Environment:
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   const program = commandTree(io);
   try {
-    await program.parseAsync(withHelp(argv), { from: 'user' });
+    if (argv[0] === '--version' || argv[0] === 'version') await printVersion(io);
+    else await program.parseAsync(withHelp(argv), { from: 'user' });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT.usage;
@@ -35,6 +37,13 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     else if (message !== '') io.note(message);
     return code;
   }
+}
+
+/** Of this installation, which may be another one than that of the broker: `valetkey status` tells that. */
+async function printVersion(io: Io): Promise<void> {
+  const { packageFile } = await import('../package-files.ts');
+  const { version } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as { version: string };
+  io.out(version);
 }
 
 /** No arguments mean `--help`; `help connect` means `connect --help`. */
@@ -49,6 +58,8 @@ export function commandTree(io: Io): Command {
     .description('Valetkey, a token broker: run one, or manage a running one.')
     .option('--json', 'print JSON: lists as JSON Lines, errors as problems on stderr')
     .option('--url <url>', 'URL of the broker; overrides VALETKEY_URL')
+    .option('--allow-http', 'send the key over plain http to another host, unencrypted')
+    .option('--version', 'print the version')
     .helpCommand(false)
     .exitOverride()
     .configureOutput({ writeOut: (text) => io.out(text.trimEnd()), writeErr: (text) => io.note(text.trimEnd()) })

@@ -2,11 +2,14 @@
 import { ValetkeyError } from './errors.ts';
 
 /** Throws `insecure_url` for any other URL. `allowed`: host names, without a port. */
-export function requireSecureUrl({ protocol, hostname, host }: URL, allowed: readonly string[]): void {
-  if (protocol === 'https:') return;
-  if (protocol === 'http:' && (LOOPBACK.test(hostname) || allowed.includes(hostname))) return;
-  const detail = `Nothing was sent to ${host}: it is not https. Add the host to allowHttp to send secrets unencrypted`;
+export function requireSecureUrl(url: URL, allowed: readonly string[]): void {
+  if (isSecure(url, allowed)) return;
+  const detail = `Nothing was sent to ${url.host}: it is not https. Add the host to allowHttp to send secrets unencrypted`;
   throw new ValetkeyError({ code: 'insecure_url', status: 0, detail });
 }
+
+/** Whether secrets may be sent there. */
+export const isSecure = ({ protocol, hostname }: URL, allowed: readonly string[]): boolean =>
+  protocol === 'https:' || (protocol === 'http:' && (LOOPBACK.test(hostname) || allowed.includes(hostname)));
 
 const LOOPBACK = /^(127(\.\d+){3}|\[::1\]|(.+\.)?localhost)$/;

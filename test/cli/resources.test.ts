@@ -55,8 +55,38 @@ test('connections: list shows no secrets; revoke revokes one, or all of an owner
   expect(await ok(['connections', 'show', work])).toContain(`id\t${work}\n`);
 
   expect(await ok(['connections', 'revoke', work])).toBe('revoked; at the provider: unsupported\n');
-  expect(await ok(['connections', 'revoke', '--owner', 'ada'])).toBe('1 revoked\n');
+  expect(await ok(['connections', 'revoke', '--owner', 'ada', '--yes'])).toBe('1 revoked\n');
   expect(await ok(['connections', 'list', '--owner', 'ada', '--status', 'active'])).toBe('');
+});
+
+test('connections revoke: many are only revoked when their integration or owner is typed, or with --yes', async () => {
+  await adopt('bulk', '--label', 'a');
+  await adopt('bulk', '--label', 'b');
+  const live = async () => (await json(['connections', 'list', '--owner', 'bulk', '--status', 'active'])).length;
+  const revoke = ['connections', 'revoke', '--owner', 'bulk'];
+  expect(await ok([...revoke, '--dry-run'])).toBe('2 connections of owner bulk would be revoked\n');
+  expect(await json([...revoke, '--dry-run', '--yes'])).toEqual([{ would_revoke: 2 }]);
+  expect(await ok([...revoke, '--integration', 'acme', '--dry-run'])).toBe(
+    '2 connections of integration acme of owner bulk would be revoked\n',
+  );
+  const unattended = await valetkey(revoke);
+  expect(unattended).toMatchObject({ code: 64, out: '', err: expect.stringContaining('confirm with --yes') });
+  expect((await valetkey([...revoke, '--json'], { inputIsTty: true })).code).toBe(64);
+  const asked: string[] = [];
+  const answering = (line: string) => ({
+    inputIsTty: true,
+    question: async (text: string) => {
+      asked.push(text);
+      return line;
+    },
+  });
+  for (const wrong of ['', 'y', 'yes', 'bul'])
+    expect(await valetkey(revoke, answering(wrong))).toMatchObject({ code: 1, err: 'nothing was revoked\n' });
+  expect(asked[0]).toMatch(/^This revokes 2 connections of owner bulk, .*\nType bulk to confirm: $/);
+  expect((await valetkey(['connections', 'revoke', '--integration', 'acme', '--owner', ''])).code).toBe(64);
+  expect(await live()).toBe(2);
+  expect(await ok(revoke, answering(' bulk '))).toBe('2 revoked\n');
+  expect(await live()).toBe(0);
 });
 
 test('lists at a terminal: aligned tables with headings, not truncated, for wide and control characters too', async () => {
@@ -96,7 +126,7 @@ test('callers create: prints an id and a key with exactly the given grants', asy
   const grant = ['--action', 'token', '--action', 'connections:read', '--owner', 'user_*'];
   const [id = '', key = ''] = (await ok(['callers', 'create', '--name', 'billing', ...grant])).split('\n');
   expectOk(await broker.ask('GET', '/v1/connections', undefined, key));
-  expectProblem(await broker.ask('GET', '/v1/token?integration=acme&owner=org_1', undefined, key), 403, 'forbidden');
+  expectProblem(await broker.ask('GET', '/v1/token?integration=acme&owner=org_1', undefined, key), 404, 'not_found');
   expectProblem(await broker.ask('GET', '/v1/token?integration=acme&owner=user_1', undefined, key), 404, 'not_found');
   const listed = await ok(['callers', 'list']);
   expect(listed).toContain(`${id}\tbilling\t${key.slice(0, 8)}…\ttoken,connections:read on * of user_*\n`);

@@ -1,9 +1,9 @@
 // Usage errors, and errors without a broker: a message that says what to do, and an exit code.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startTestBroker, type TestBroker } from '../support/broker.ts';
+import { type Json, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { startScriptedServer } from '../support/scripted-server.ts';
 import { createTerminal, type Valetkey } from '../support/terminal.ts';
 
@@ -87,6 +87,36 @@ describe('no broker', () => {
     expect(code).toBe(1);
     expect(err).toMatch(/set VALETKEY_KEY to a caller key/);
   });
+});
+
+test.each([
+  'http://valetkey.example:8080',
+  'http://10.0.0.1',
+  'http://127.0.0.1.evil.example',
+  'http://localhost.evil.example',
+  'http://0.0.0.0:8080',
+  'http://[::ffff:10.0.0.1]',
+  'HTTP://VALETKEY.example',
+  'http://localhost@evil.example',
+  'https://user:password@valetkey.example',
+])('%s: nothing is sent there, above all no key', async (url) => {
+  const sent: unknown[] = [];
+  const fetching = async (...request: unknown[]) => {
+    sent.push(request);
+    return Response.json({ id: 'clr_1' });
+  };
+  const at = createTerminal({ VALETKEY_URL: url, VALETKEY_KEY: 'k' }, { fetch: fetching as typeof fetch });
+  for (const args of [['whoami'], ['connections', 'list'], ['connections', 'revoke', '--owner', 'x', '--yes']])
+    expect(await at(args)).toMatchObject({ code: 64, out: '' });
+  expect((await at(['whoami'])).err).not.toMatch(/user:|password@/);
+  expect(sent).toEqual([]);
+  // Where the network is trusted.
+  if (!url.includes('@')) expect((await at(['whoami', '--allow-http'])).code).toBe(0);
+});
+
+test('--version: the version of the package', async () => {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as Json;
+  expect(await createTerminal({})(['--version'])).toEqual({ code: 0, out: `${version}\n`, err: '' });
 });
 
 test('rejected key: the message names its variable, never the key', async () => {

@@ -41,7 +41,8 @@ const describeIntegration = (i: Integration | IntegrationSettings) => ({
   params: i.params,
   overrides: i.overrides,
   return_origins: i.returnOrigins,
-  require_finish: i.requireFinish === true,
+  // False is as good as not set.
+  require_finish: i.requireFinish || null,
 });
 
 const describeCaller = ({ name, permissions: grants, workloads, rateLimit }: Caller) => ({
