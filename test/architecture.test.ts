@@ -104,9 +104,9 @@ const layers: Layer[] = [
   {
     name: 'cli',
     files: /^cli(\.ts$|\/)/,
-    may: /^(api|client|cli|catalogue)\/|^(runtime\/(data-migration|keys|main|declarative-file|secret-file)|package-files)\.ts$/,
+    may: /^(api|client|cli|catalogue)\/|^(runtime\/(backup|data-migration|keys|main|declarative-file|secret-file)|package-files)\.ts$/,
     typesOnly: /^api\//,
-    lazily: /^((runtime\/(data-migration|keys|main)|package-files)\.ts$|catalogue\/)/,
+    lazily: /^((runtime\/(backup|data-migration|keys|main)|package-files)\.ts$|catalogue\/)/,
     rule: 'cli imports only its own parts, the readers of declarative and secret files, the client and the types of api; the catalogue and the runtime when a command needs them',
   },
   {

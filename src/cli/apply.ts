@@ -4,7 +4,8 @@ import { styleText } from 'node:util';
 import type { Command } from 'commander';
 import type { z } from 'zod';
 import type { Applied as AppliedSchema } from '../api/index.ts';
-import { inWords, readDeclared } from '../runtime/declarative-file.ts';
+import { inWords as placeInWords, readDeclared } from '../runtime/declarative-file.ts';
+import { inWords, notInFile, prune } from './apply-prune.ts';
 import { type Broker, brokerFor, globalsOf, type Json } from './broker.ts';
 import { confirm } from './confirmation.ts';
 import { example } from './example.ts';
@@ -19,6 +20,7 @@ interface Options {
   file: string;
   dryRun?: boolean;
   exitCode?: boolean;
+  prune?: boolean;
   yes?: boolean;
 }
 
@@ -32,30 +34,47 @@ export function applyCommand(program: Command, io: Io): void {
     )
     .option('--dry-run', 'show the changes, apply nothing')
     .option('--exit-code', `with --dry-run: exit with ${EXIT.changes} if there are changes`)
+    .option('--prune', 'delete the integrations and callers that are not in the file')
     .option('-y, --yes', 'apply without confirmation');
-  example(apply, 'valetkey apply -f valetkey.json --dry-run', 'valetkey apply -f valetkey.json --yes').action(
-    async (options: Options, command: Command) => {
-      const { file, dryRun = false, exitCode = false, yes = false } = options;
-      if (exitCode && !dryRun) throw misused('--exit-code needs --dry-run');
-      const declared = filledIn(file === '-' ? await io.input() : readText(file), file, io.env);
-      const broker = brokerFor(io, command);
-      const { json, answer } = printer(io, globalsOf(command).json);
+  example(
+    apply,
+    'valetkey apply -f valetkey.json --dry-run',
+    'valetkey apply -f valetkey.json --yes',
+    'valetkey apply -f valetkey.json --prune',
+  ).action(async (options: Options, command: Command) => {
+    const { file, dryRun = false, exitCode = false, prune: isPruned = false, yes = false } = options;
+    if (exitCode && !dryRun) throw misused('--exit-code needs --dry-run');
+    const declared = filledIn(file === '-' ? await io.input() : readText(file), file, io.env);
+    const broker = brokerFor(io, command);
+    const { json, answer } = printer(io, globalsOf(command).json);
 
-      const planned = await post(broker, declared, true);
-      for (const name of planned.needs_restart)
-        io.note(`${name}: differs from the running broker; takes effect when it is restarted with VALETKEY_CONFIG`);
-      const none = planned.changes.length === 0;
-      if (none || dryRun) answer(planned, none ? 'nothing to change' : inLines(planned, io.color));
-      if (none) return;
-      if (dryRun && exitCode) throw new Failure('', EXIT.changes);
-      if (dryRun) return;
+    const planned = await post(broker, declared, true);
+    for (const name of planned.needs_restart)
+      io.note(`${name}: differs from the running broker; takes effect when it is restarted with VALETKEY_CONFIG`);
+    const surplus = await notInFile(broker, declared);
+    const doomed = isPruned ? surplus : [];
+    if (!isPruned) for (const one of surplus) io.note(`not in the file: ${inWords(one)}; --prune deletes it`);
+    const full = { ...planned, not_in_file: surplus };
+    const lines = [
+      ...inLines(planned, io.color),
+      ...doomed.map((one) => inStyle(io.color, 'red', `delete ${inWords(one)}`)),
+    ];
+    const none = planned.changes.length + doomed.length === 0;
+    if (none || dryRun) answer(full, none ? 'nothing to change' : lines);
+    if (none) return;
+    if (dryRun && exitCode) throw new Failure('', EXIT.changes);
+    if (dryRun) return;
 
-      if (!json) for (const line of inLines(planned, io.color)) io.out(line);
-      if (!yes) await confirm(io, { question: 'Apply these changes? [y/N] ', otherwise: 'nothing was applied', json });
-      const applied = await post(broker, declared, false);
-      answer(applied, `applied: ${inNumbers(applied)}`);
-    },
-  );
+    if (!json) for (const line of lines) io.out(line);
+    if (!yes) {
+      const deletes = doomed.length > 0 ? `, and delete ${doomed.length}` : '';
+      await confirm(io, { question: `Apply these changes${deletes}? [y/N] `, otherwise: 'nothing was applied', json });
+    }
+    const applied = await post(broker, declared, false);
+    await prune(broker, doomed);
+    const deleted = isPruned ? `, ${doomed.length} deleted` : '';
+    answer({ ...applied, not_in_file: surplus, deleted: doomed }, `applied: ${inNumbers(applied)}${deleted}`);
+  });
 }
 
 function filledIn(text: string, file: string, env: Io['env']): Json {
@@ -63,7 +82,7 @@ function filledIn(text: string, file: string, env: Io['env']): Json {
   if (!read.ok || typeof read.value !== 'object' || read.value === null || Array.isArray(read.value))
     throw new Failure(`${file}: not a JSON object`);
   const { $schema: _, ...declared } = read.value as Json;
-  const missing = read.unset.map(({ at, why }) => `  ${inWords(at, declared)}: ${why}`);
+  const missing = read.unset.map(({ at, why }) => `  ${placeInWords(at, declared)}: ${why}`);
   if (missing.length > 0) throw new Failure([`${file}: values are missing:`, ...missing].join('\n'));
   return declared;
 }
@@ -75,16 +94,19 @@ async function post(broker: Broker, declared: Json, dryRun: boolean): Promise<Ap
     const { issues } = (error instanceof Failure && error.problem) || {};
     if (!Array.isArray(issues)) throw error;
     const lines = (issues as { path: string; message: string }[]).map(
-      ({ path, message }) => `  ${inWords(path, declared)}: ${message}`,
+      ({ path, message }) => `  ${placeInWords(path, declared)}: ${message}`,
     );
     const { code, problem } = error as Failure;
     throw new Failure(['Nothing was applied:', ...lines].join('\n'), code, problem);
   }
 }
 
+type Style = 'green' | 'yellow' | 'red';
+const inStyle = (color: boolean, style: Style, text: string) =>
+  color ? styleText(style, text, { validateStream: false }) : text;
+
 function inLines({ changes }: Applied, color: boolean): string[] {
-  const styled = (style: 'green' | 'yellow' | 'red', text: string) =>
-    color ? styleText(style, text, { validateStream: false }) : text;
+  const styled = (style: Style, text: string) => inStyle(color, style, text);
   return changes.flatMap(({ kind, id, name, action, fields }) => [
     styled(action === 'create' ? 'green' : 'yellow', [action, kind, id, name && `(${name})`].filter(Boolean).join(' ')),
     ...fields.map((field) => {

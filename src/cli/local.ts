@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
+import { backupCommand } from './backup.ts';
 import { globalsOf } from './broker.ts';
 import { example } from './example.ts';
 import { Failure } from './failure.ts';
@@ -32,6 +33,7 @@ export function localCommands(program: Command, io: Io): void {
   });
 
   migrateDataCommand(program, io);
+  backupCommand(program, io);
 
   const keys = program.command('keys').description('manage the key ring: generate, rotate');
   const generate = keys.command('generate').description('print a new key for VALETKEY_KEYS');

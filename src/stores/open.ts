@@ -1,6 +1,6 @@
 // Which store a database URL means, by its scheme. Only the driver that is used is loaded.
 import { join } from 'node:path';
-import type { Logger, MigrationEndpoint, Store } from '../ports/index.ts';
+import { type Logger, type MigrationEndpoint, type Store, StoreError } from '../ports/index.ts';
 import { countRescued, openRescue, type RescueFile } from './sqlite/rescue-file.ts';
 
 export type { RescueFile } from './sqlite/rescue-file.ts';
@@ -43,6 +43,15 @@ export async function openStore(
 export async function migrateStore(databaseUrl: string): Promise<void> {
   if (isPostgres(databaseUrl)) return (await import('./postgres/store.ts')).migratePostgres(databaseUrl);
   (await import('./sqlite/store.ts')).migrateSqlite(databaseUrl);
+}
+
+/** See `backupSqlite`. PostgreSQL has tools of its own for that. Rejects with `StoreError`. */
+export async function backupStore(databaseUrl: string, to: string): Promise<{ bytes: number }> {
+  if (isPostgres(databaseUrl))
+    throw new StoreError(
+      'a PostgreSQL database is backed up with its own tools: pg_dump --format=custom --file=FILE, with the URL of the database',
+    );
+  return (await import('./sqlite/backup.ts')).backupSqlite(databaseUrl, to);
 }
 
 /** Beside an SQLite file; otherwise in the data folder. Throws `StoreError`. */

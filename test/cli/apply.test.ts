@@ -136,3 +136,57 @@ test('apply: names settings that need a restart; reads the file from stdin', asy
   expect({ code, out }).toEqual({ code: 0, out: 'nothing to change\n' });
   expect(err).toMatch(/^return_origins: .*takes effect when it is restarted with VALETKEY_CONFIG/);
 });
+
+test('apply --prune: names what is not in the file, and deletes it only then, after a question', async () => {
+  const endpoints = { authorization_url: endpoint, token_url: endpoint };
+  const used = { ...acme, id: 'used', client_secret: 'x'.repeat(8), params: endpoints };
+  write({ integrations: [acme, { ...acme, id: 'old' }, used], callers: [billing, { name: 'gone', grants: [] }] });
+  await valetkey(['apply', '-f', file, '--yes']);
+  const credentials = { access_token: 'at' };
+  expectOk(await broker.ask('POST', '/v1/connections', { integration: 'used', owner: 'x', credentials }), 201);
+  const { data } = expectOk(await broker.ask('GET', '/v1/callers')) as { data: { id: string; name: string }[] };
+  const gone = data.find(({ name }) => name === 'gone')!.id;
+
+  write({ integrations: [acme, used], callers: [billing] });
+  const named = await valetkey(['apply', '-f', file]);
+  expect(named).toEqual({
+    code: 0,
+    out: 'nothing to change\n',
+    err: `not in the file: caller ${gone} (gone); --prune deletes it\nnot in the file: integration old; --prune deletes it\n`,
+  });
+  const dry = await valetkey(['apply', '-f', file, '--prune', '--dry-run', '--exit-code']);
+  expect(dry).toEqual({ code: 2, out: `delete caller ${gone} (gone)\ndelete integration old\n`, err: '' });
+  expect((await valetkey(['apply', '-f', file, '--prune'])).code).toBe(64);
+  const asked: string[] = [];
+  const no = await valetkey(['apply', '-f', file, '--prune'], {
+    inputIsTty: true,
+    question: async (text) => {
+      asked.push(text);
+      return 'n';
+    },
+  });
+  expect(no).toMatchObject({ code: 1, err: 'nothing was applied\n' });
+  expect(asked).toEqual(['Apply these changes, and delete 2? [y/N] ']);
+  expectOk(await broker.ask('GET', '/v1/integrations/old'));
+
+  // A list that the file does not have says nothing of what there is.
+  write({ callers: [billing] });
+  expect((await valetkey(['apply', '-f', file, '--prune', '--dry-run'])).out).not.toContain('integration');
+  // Live connections keep their integration, and the rest is deleted nevertheless.
+  write({ integrations: [acme], callers: [billing] });
+  const kept = await valetkey(['apply', '-f', file, '--prune', '--yes']);
+  expect(kept).toMatchObject({ code: 1, err: expect.stringMatching(/^Not deleted:\n {2}integration used: /) });
+  expectProblem(await broker.ask('GET', '/v1/integrations/old'), 404, 'not_found');
+  expectProblem(await broker.ask('GET', `/v1/callers/${gone}`), 404, 'not_found');
+  expectOk(await broker.ask('GET', '/v1/integrations/used'));
+});
+
+test('apply --prune: does not delete the caller whose key it uses', async () => {
+  const admin = await broker.callerKey();
+  write({ callers: [] });
+  const { code, out } = await valetkey(['apply', '-f', file, '--prune', '--yes'], {
+    env: { VALETKEY_URL: broker.url, VALETKEY_KEY: admin },
+  });
+  expect({ code, out }).toEqual({ code: 0, out: 'nothing to change\n' });
+  expectOk(await broker.ask('GET', '/v1/whoami', undefined, admin));
+});

@@ -78,7 +78,10 @@ test.concurrent('--help and an unknown command: load no part of the broker', asy
   expect(ours).toContain(pathToFileURL(CLI).href);
   expect(
     ours.filter(
-      (line) => !/\/src\/(cli\.ts|cli\/|client\/(secure-url|errors)\.ts|runtime\/(declarative|secret)-file\.ts)|\/node_modules\/commander\//.test(line),
+      (line) =>
+        !/\/src\/(cli\.ts|cli\/|client\/(secure-url|errors)\.ts|runtime\/(declarative|secret)-file\.ts)|\/node_modules\/commander\//.test(
+          line,
+        ),
     ),
   ).toEqual([]);
 });

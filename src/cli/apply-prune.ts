@@ -1,0 +1,55 @@
+// What the broker has and a declarative file does not name: for `apply`, which names it, and `apply --prune`, which deletes it.
+import { type Broker, type Json, part } from './broker.ts';
+import { Failure } from './failure.ts';
+
+export interface NotInFile {
+  kind: 'integration' | 'caller';
+  id: string;
+  /** Of a caller; null for an integration. */
+  name: string | null;
+}
+
+interface Named {
+  id?: unknown;
+  name?: unknown;
+}
+
+/**
+ * Of the lists that the file has: a file of callers alone says nothing of integrations. A caller without an id is known by
+ * its name. The caller itself is left out: it could not finish.
+ */
+export async function notInFile(broker: Broker, declared: Json): Promise<NotInFile[]> {
+  const found: NotInFile[] = [];
+  const { integrations, callers } = declared as { integrations?: Named[]; callers?: Named[] };
+  if (Array.isArray(callers)) {
+    const me = await broker.ask('GET', '/v1/whoami');
+    const isNamed = ({ id, name }: Json) =>
+      callers.some((one) => (one.id === undefined ? one.name === name : one.id === id));
+    for await (const row of broker.all('/v1/callers'))
+      if (row.id !== me.id && !isNamed(row)) found.push({ kind: 'caller', id: String(row.id), name: String(row.name) });
+  }
+  if (Array.isArray(integrations)) {
+    const named = new Set(integrations.map(({ id }) => id));
+    for await (const { id } of broker.all('/v1/integrations'))
+      if (!named.has(id)) found.push({ kind: 'integration', id: String(id), name: null });
+  }
+  return found;
+}
+
+/** Callers first: without them no one uses the integrations. Rejects with `Failure` after all were tried, if some were refused. */
+export async function prune(broker: Broker, surplus: readonly NotInFile[]): Promise<void> {
+  const refused: string[] = [];
+  for (const one of surplus) {
+    try {
+      await broker.ask('DELETE', `/v1/${one.kind}s/${part(one.id)}`);
+    } catch (error) {
+      const { problem } = error as Failure;
+      if (!(error instanceof Failure) || problem === undefined) throw error;
+      if (problem.code !== 'not_found') refused.push(`  ${inWords(one)}: ${problem.detail}`);
+    }
+  }
+  if (refused.length > 0) throw new Failure(['Not deleted:', ...refused].join('\n'));
+}
+
+export const inWords = ({ kind, id, name }: NotInFile): string =>
+  [kind, id, name === null ? '' : `(${name})`].filter(Boolean).join(' ');
