@@ -109,7 +109,7 @@ export function presentConnectSession(s: ConnectSession): View<typeof api.Sessio
     finish: s.finish === true,
     display_owner: s.displayOwner,
     ...(s.connectionId !== null && { connection_id: s.connectionId }),
-    // Of a candidate it is not told: whoever made the link need not be whose account it is.
+    // Of a candidate it is not told: who made the link need not be whose account it is.
     account: s.status === 'completed' ? s.account : null,
     ...(s.error !== null && { error: s.error }),
     created_at: time(s.createdAt),

@@ -1,4 +1,4 @@
-// Background work of the connections room: destroying candidates that nobody finished, deleting expired sessions and flows, old
+// Background work of the connections room: destroying candidates that no one finished, deleting expired sessions and flows, old
 // changes, and old unreadable responses, and removing deleted secrets from the disk.
 import { setTimeout as pause } from 'node:timers/promises';
 import {

@@ -214,7 +214,7 @@ export function candidates(at: Opened): void {
       expect(await statusOf(session)).toBe('cancelled');
     });
 
-    test('the connection whose place they wait for; one that nobody has consented to yet stays', async () => {
+    test('the connection whose place they wait for; one that no one has consented to yet stays', async () => {
       const connection = aConnection({ owner: 'user:gone', label: 'work' });
       await at.store.putIntegration(anIntegration(), anEntry());
       await at.store.addConnection(connection, someCredentials(), null, anEntry());

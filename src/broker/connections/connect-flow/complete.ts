@@ -72,7 +72,7 @@ export function createComplete(parts: FlowParts) {
     return closed(now, clock.now()) ?? refused('invitation_used', resolved.provider.name);
   }
 
-  /** The grant is not served before the caller has said who is signed in: whoever clicked need not be who made the link. */
+  /** The grant is not served before the caller has said who is signed in: who clicks need not be who made the link. */
   async function awaitFinish(
     session: ConnectSession,
     resolved: ResolvedIntegration,

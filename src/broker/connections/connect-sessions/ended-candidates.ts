@@ -1,4 +1,4 @@
-// Candidates that nobody will finish (burnt, expired, cancelled): revoked upstream through the outbox, and destroyed.
+// Candidates that no one will finish (burnt, expired, cancelled): revoked upstream through the outbox, and destroyed.
 import { Refusal } from '../../../domain/errors.ts';
 import type { Candidate, ConnectSession } from '../../../domain/integration.ts';
 import { type Logger, type PendingRevocation, type Store, StoreError } from '../../../ports/index.ts';
