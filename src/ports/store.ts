@@ -373,7 +373,7 @@ export interface SecretStore {
   putKeyCheck(check: KeyCheck, audit: AuditEntry): Promise<void>;
   /** How many secrets each key protects, from one snapshot. Reads every secret. */
   keysInUse(): Promise<KeyUse[]>;
-  /** Pending sessions whose message authentication code is not of this key; those of the lowest ids. */
+  /** Sessions that are pending or await their finish, and whose code is not of this key; those of the lowest ids. */
   sessionsToAuthenticate(kid: string, limit: number): Promise<ConnectSession[]>;
   /** Sets the code of a row that still has the code `before`. False: it has another one by now, or is gone. */
   replaceMac(row: RowMac, before: string | null): Promise<boolean>;

@@ -22,8 +22,13 @@ export const callerKeyRow = ({ callerId, digest, expiresAt }: CallerKey): Authen
   values: { callerId, expiresAt },
 });
 
-/** While it is pending. `connectionId` is then the connection to renew. */
+/** While it is open (`isOpen`). `connectionId` is then the connection to renew. */
 export function sessionRow(session: ConnectSession): AuthenticatedRow {
-  const { id, status: _s, error: _e, browserDigest: _b, expiresAt: _x, account: _a, mac: _m, ...values } = session;
+  const { id, status: _s, error: _e, browserDigest: _b, expiresAt: _x, account: _a, mac: _m, ...rest } = session;
+  const { finishDigest: _f, wrongAttempts: _w, ...values } = rest;
   return { table: 'connect_sessions', id, values };
 }
+
+/** Something may still become of it. */
+export const isOpen = ({ status }: Pick<ConnectSession, 'status'>): boolean =>
+  status === 'pending' || status === 'awaiting_finish';

@@ -11,7 +11,7 @@ import type {
   Store,
   Vault,
 } from '../../ports/index.ts';
-import { callerKeyRow, callerRow, integrationRow, sessionRow } from './authenticated-rows.ts';
+import { callerKeyRow, callerRow, integrationRow, isOpen, sessionRow } from './authenticated-rows.ts';
 
 interface Parts {
   vault: Pick<Vault, 'protection' | 'authenticate' | 'isAuthentic'> & {
@@ -41,7 +41,7 @@ export function authenticateStore(store: Store, { vault, refused }: Parts): Stor
   const readIntegration = (integration: Integration): Integration =>
     verified(integrationRow(integration), integration.mac) ? integration : { ...integration, isAuthentic: false };
   const isGenuine = (session: ConnectSession): boolean =>
-    session.status !== 'pending' || verified(sessionRow(session), session.mac);
+    !isOpen(session) || verified(sessionRow(session), session.mac);
   const genuine = <S extends ConnectSession>(session: S | undefined): S | undefined =>
     session && isGenuine(session) ? session : undefined;
 

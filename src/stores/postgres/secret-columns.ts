@@ -1,5 +1,5 @@
 // The secrets of the database: key checks, which key encrypts what, and re-encryption, in PostgreSQL.
-import { and, asc, eq, gt, isNull, type SQL, sql } from 'drizzle-orm';
+import { and, asc, eq, gt, inArray, isNull, type SQL, sql } from 'drizzle-orm';
 import type { AnyPgColumn, PgTable } from 'drizzle-orm/pg-core';
 import type { SecretStore } from '../../ports/index.ts';
 import { CALLERS_CHANGED } from '../shared/caller-rows.ts';
@@ -83,7 +83,9 @@ export function createSecretStore({ autocommit, transaction, record }: PostgresA
         orm
           .select()
           .from(connectSessions)
-          .where(and(eq(connectSessions.status, 'pending'), needsMac(connectSessions.mac, kid)))
+          .where(
+            and(inArray(connectSessions.status, ['pending', 'awaiting_finish']), needsMac(connectSessions.mac, kid)),
+          )
           .orderBy(asc(connectSessions.id))
           .limit(limit),
       ),

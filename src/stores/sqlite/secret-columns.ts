@@ -93,7 +93,9 @@ export function createSecretStore({ orm, read, write, record }: SqliteAccess): S
         orm
           .select()
           .from(connectSessions)
-          .where(and(eq(connectSessions.status, 'pending'), needsMac(connectSessions.mac, kid)))
+          .where(
+            and(inArray(connectSessions.status, ['pending', 'awaiting_finish']), needsMac(connectSessions.mac, kid)),
+          )
           .orderBy(asc(connectSessions.id))
           .limit(limit)
           .all(),

@@ -17,6 +17,40 @@ export function housekeeping(at: Opened): void {
     expect(await at.store.keyChecks()).toEqual([k1, k2]);
   });
 
+  test('putKeyCheck replaces the check of its key', async () => {
+    const [first, second] = [aCiphertext('check'), aCiphertext('check')];
+    for (const ciphertext of [first, second]) await at.store.putKeyCheck({ kid: 'k1', ciphertext }, anEntry());
+    expect(await at.store.keyChecks()).toEqual([{ kid: 'k1', ciphertext: second }]);
+  });
+
+  test('replaceMac sets a code where the one before is still there', async () => {
+    await at.store.putIntegration(anIntegration({ mac: null }), anEntry());
+    const row = { table: 'integrations', id: 'slack' } as const;
+    expect(await at.store.replaceMac({ ...row, mac: 'm1.k.a' }, 'm1.k.other')).toBe(false);
+    expect(await at.store.replaceMac({ ...row, mac: 'm1.k.a' }, null)).toBe(true);
+    expect(await at.store.replaceMac({ ...row, mac: 'm1.k.b' }, null)).toBe(false);
+    expect(await at.store.replaceMac({ ...row, mac: 'm1.k.b' }, 'm1.k.a')).toBe(true);
+    expect(await at.store.integration('slack')).toMatchObject({ mac: 'm1.k.b', version: 1 });
+    expect(await at.store.replaceMac({ table: 'callers', id: 'clr_absent', mac: 'm1.k.b' }, null)).toBe(false);
+  });
+
+  test('sessionsToAuthenticate returns open sessions without a code of the key', async () => {
+    const open = [
+      aSession({ mac: null }),
+      aSession({ mac: 'm1.k_1.a' }),
+      aSession({ status: 'awaiting_finish', mac: null }),
+    ];
+    const others = [aSession({ mac: 'm1.kx1.a' }), aSession({ mac: null, status: 'failed' })];
+    for (const session of [...open, ...others]) await at.store.addSession(session, anEntry());
+    const ids = async (kid: string) => (await at.store.sessionsToAuthenticate(kid, 10)).map(({ id }) => id);
+    expect(await ids('kx1')).toEqual(open.map(({ id }) => id));
+    expect(await ids('k_1')).toEqual([open[0]!.id, open[2]!.id, others[0]!.id]);
+  });
+
+  test('wipeDeleted may be called at any time', async () => {
+    expect(typeof (await at.store.wipeDeleted())).toBe('boolean');
+  });
+
   test('deleteExpired deletes flows and sessions that expired before, and no others', async () => {
     const session = (expiresAt: number) => aSession({ expiresAt });
     const [over, ends, open] = [session(NOW - 1), session(NOW), session(NOW + 1000)];
