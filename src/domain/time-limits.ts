@@ -106,7 +106,7 @@ export const CIRCUIT_RETRY_AFTER_MAX_MS = MINUTE_MS;
 /** A `Retry-After` is honoured for this long at a time; if the provider asks for more, it is asked again this often. */
 export const RETRY_AFTER_MAX_MS = 15 * MINUTE_MS;
 /** For how long a longer one is remembered: until then, failures are not retried sooner than that. */
-export const RETRY_AFTER_REMEMBERED_MAX_MS = DAY_MS;
+export const RETRY_AFTER_REMEMBERED_MAX_MS = 24 * HOUR_MS;
 /** A refresh is tried once more this long before the token expires or the grant ends, whatever wait was asked for. */
 export const LAST_TRY_BEFORE_END_MS = 30 * SECOND_MS;
 /** Failures that are further apart than this are not in a row. */
