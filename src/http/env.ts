@@ -1,8 +1,8 @@
 // The variables of a request in the framework's context.
 import type { HttpBindings } from '@hono/node-server';
 import type { Call } from '../broker/audit/index.ts';
+import type { Cursors } from './cursors.ts';
 import type { LogFailure } from './middleware/error-logging.ts';
-import type { Cursors } from './paging.ts';
 
 export interface Env {
   /** `incoming` is missing where there is no socket. */

@@ -1,7 +1,7 @@
 // Pages of lists: from a query's `limit` and `cursor` to the rows, and to `{data, next_cursor}`.
 import type { Context } from 'hono';
 import { type Refusal, refuse } from '../domain/errors.ts';
-import { type Page, type PageRequest, type Vault, VaultError } from '../ports/index.ts';
+import type { Page, PageRequest } from '../ports/index.ts';
 import type { Env } from './env.ts';
 
 const DEFAULT_LIMIT = 100;
@@ -9,32 +9,6 @@ const DEFAULT_LIMIT = 100;
 export interface PageQuery {
   limit?: number | undefined;
   cursor?: string | undefined;
-}
-
-/**
- * Cursors, encrypted: the id in one may be that of a row which the caller must not see, and one that we have not made, or
- * made for another list, is none.
- */
-export interface Cursors {
-  /** `list`: the path of the list. `id`: of the last row. */
-  seal(list: string, id: string): string;
-  /** Undefined: it is none of this list. */
-  open(list: string, cursor: string): string | undefined;
-}
-
-export function createCursors(vault: Pick<Vault, 'encrypt' | 'decrypt'>): Cursors {
-  const contextOf = (list: string) => ({ row: `cursors${list}`, column: 'id' });
-  return {
-    seal: (list, id) => vault.encrypt(id, contextOf(list)),
-    open(list, cursor) {
-      try {
-        return vault.decrypt(cursor as Parameters<Vault['decrypt']>[0], contextOf(list));
-      } catch (error) {
-        if (error instanceof VaultError) return undefined;
-        throw error;
-      }
-    },
-  };
 }
 
 /** Lists the page that the query asks for; a refusal when its cursor is not one of this list. */

@@ -1,8 +1,8 @@
 // Separation of duties: an admin passes on only what it may do itself.
 import type { Caller, Permission } from '../../domain/caller.ts';
-import { undelegable } from '../../domain/delegation.ts';
 import type { Refusal } from '../../domain/errors.ts';
 import type { Access, Call } from '../audit/index.ts';
+import { undelegable } from './undelegable.ts';
 
 type Denying = Pick<Access, 'deniedDelegation'>;
 
