@@ -1,13 +1,12 @@
 // The rate limiter of refreshes: how many requests at once, and how many a second, the token endpoint of an integration gets
-// from us. Concurrency is limited for each process. The rate is limited for all processes together: its tokens are taken
+// from us. Concurrency is limited for each process; where tenants have token endpoints of their own, one of them has at most half of
+// it, so that one that hangs does not stop the others. The rate is limited for all processes together: its tokens are taken
 // from a bucket in the store, as many at a time as can be used at once. It is outbound, per integration; the limits of callers
 // are in src/http/middleware/rate-limits.ts.
 import { RATE_LIMIT_PREFETCH_MS, REFRESH_BACKLOG_MS } from '../../domain/time-limits.ts';
 import type { BucketLimits } from '../../domain/token-bucket.ts';
 import type { Clock, Store } from '../../ports/index.ts';
-
-/** `read`: a reader waits for it, so it runs before all `background` work. */
-export type Priority = 'read' | 'background';
+import { createWorkQueue, type Priority, type WorkQueue } from './work-queue.ts';
 
 export interface RefreshLimits {
   /** Requests at once, for each integration, of this process. */
@@ -16,13 +15,21 @@ export interface RefreshLimits {
   perSecond: number;
 }
 
+/** Whose request it is, and where it goes. */
+export interface RequestPlace {
+  integration: string;
+  /** The token endpoint. */
+  endpoint: string;
+  key: string;
+}
+
 export interface RateLimiter {
   /**
    * Queues the work and runs it when the limits permit. `key` names it for `prioritize`. Rejects with the error of the work,
    * with `RateLimiterStopped`, or with `StoreError` when the store cannot give tokens: then the work did not begin. Work that
    * calls `isSlow` gives its place to other work while it goes on.
    */
-  run<T>(integration: string, key: string, priority: Priority, work: (isSlow: () => void) => Promise<T>): Promise<T>;
+  run<T>(place: RequestPlace, priority: Priority, work: (isSlow: () => void) => Promise<T>): Promise<T>;
   /** A reader waits for this background work now: it moves to the `read` queue. No effect on work that has begun. */
   prioritize(integration: string, key: string): void;
   /** How much more background work to queue for an integration now: enough to keep it busy for a few seconds. */
@@ -44,21 +51,24 @@ const SLOW_PER_PLACE = 3;
 /** The part of a burst that background work leaves to readers, of this process and others. */
 const RESERVED_FOR_READS = 1 / 4;
 
-interface QueuedWork {
-  key: string;
-  begin: () => void;
-  fail: (error: unknown) => void;
-}
+/** Of an integration with several endpoints, the part of its places that one of them may have. */
+const SHARE_OF_ENDPOINT = 1 / 2;
 
-/** The work of one integration. */
-interface Queue {
-  integration: string;
-  /** Begun and not ended. */
+/** Requests that have begun and not ended. */
+interface Open {
   open: number;
   /** Of these, slow. */
   slow: number;
-  read: QueuedWork[];
-  background: QueuedWork[];
+}
+
+/** The work of one integration. */
+interface Queue extends Open {
+  integration: string;
+  waiting: WorkQueue;
+  /** Those with open requests. */
+  endpoints: Map<string, Open>;
+  /** The first endpoint; null: there have been others. */
+  onlyEndpoint: string | null;
   /** Rate-limit tokens that were taken from the store and are not used yet. */
   tokens: number;
   tokensExpireAt: number;
@@ -82,17 +92,33 @@ export function createRateLimiter({ store, clock, concurrency, perSecond }: Part
   const readLimits: BucketLimits = { perSecond, burst: concurrency, reserve: 0 };
   const backgroundLimits: BucketLimits = { ...readLimits, reserve: Math.floor(concurrency * RESERVED_FOR_READS) };
 
-  const places = ({ open, slow }: Queue): number => concurrency - open + Math.min(slow, SLOW_PER_PLACE * concurrency);
+  const shareOfEndpoint = Math.max(1, Math.floor(concurrency * SHARE_OF_ENDPOINT));
 
-  function queueOf(integration: string): Queue {
+  const left = ({ open, slow }: Open, limit: number): number => limit - open + Math.min(slow, SLOW_PER_PLACE * limit);
+  const places = (queue: Queue): number => left(queue, concurrency);
+  const mayBeginAt = (queue: Queue) => (endpoint: string) => {
+    const open = queue.onlyEndpoint === null ? queue.endpoints.get(endpoint) : undefined;
+    return open === undefined || left(open, shareOfEndpoint) > 0;
+  };
+
+  function openAt(queue: Queue, endpoint: string): Open {
+    const known = queue.endpoints.get(endpoint);
+    if (known) return known;
+    const open = { open: 0, slow: 0 };
+    queue.endpoints.set(endpoint, open);
+    return open;
+  }
+
+  function queueOf({ integration, endpoint }: RequestPlace): Queue {
     let queue = queues.get(integration);
     if (!queue) {
       queue = {
         integration,
         open: 0,
         slow: 0,
-        read: [],
-        background: [],
+        waiting: createWorkQueue(),
+        endpoints: new Map(),
+        onlyEndpoint: endpoint,
         tokens: 0,
         tokensExpireAt: 0,
         prefetch: 1,
@@ -101,8 +127,11 @@ export function createRateLimiter({ store, clock, concurrency, perSecond }: Part
       };
       queues.set(integration, queue);
     }
+    if (queue.onlyEndpoint !== endpoint) queue.onlyEndpoint = null;
     return queue;
   }
+
+  const waitingIn = ({ waiting }: Queue): number => waiting.size('read') + waiting.size('background');
 
   function advance(queue: Queue): void {
     if (queue.tokens > 0 && clock.monotonic() > queue.tokensExpireAt) {
@@ -111,23 +140,24 @@ export function createRateLimiter({ store, clock, concurrency, perSecond }: Part
       queue.prefetch = Math.ceil(queue.prefetch / 4);
     }
     while (places(queue) > 0 && queue.tokens > 0) {
-      const next = queue.read.shift() ?? queue.background.shift();
+      const next = queue.waiting.next(mayBeginAt(queue));
       if (!next) return;
       queue.open++;
+      openAt(queue, next.endpoint).open++;
       queue.tokens--;
       next.begin();
     }
-    const isWaiting = queue.read.length + queue.background.length > 0 && places(queue) > 0;
+    const isWaiting = waitingIn(queue) > 0 && places(queue) > 0;
     if (isWaiting && !queue.isTaking) void take(queue);
   }
 
   /** Takes rate-limit tokens from the store. If it fails, all queued work fails: nothing runs without a token. */
   async function take(queue: Queue): Promise<void> {
-    const forRead = queue.read.length > 0;
+    const forRead = queue.waiting.size('read') > 0;
     if (queue.timer && !forRead) return;
     clearTimeout(queue.timer);
     queue.timer = undefined;
-    const usable = Math.min(forRead ? queue.read.length : queue.background.length, places(queue));
+    const usable = Math.min(queue.waiting.size(forRead ? 'read' : 'background'), places(queue));
     queue.isTaking = true;
     try {
       const [wanted, limits] = forRead ? [usable, readLimits] : [Math.max(usable, queue.prefetch), backgroundLimits];
@@ -149,17 +179,19 @@ export function createRateLimiter({ store, clock, concurrency, perSecond }: Part
   }
 
   function failAll(queue: Queue, error: unknown): void {
-    for (const queued of [...queue.read.splice(0), ...queue.background.splice(0)]) queued.fail(error);
+    for (const queued of queue.waiting.removeAll()) queued.fail(error);
   }
 
   return {
-    run<T>(integration: string, key: string, priority: Priority, work: (isSlow: () => void) => Promise<T>): Promise<T> {
-      const queue = queueOf(integration);
+    run<T>(place: RequestPlace, priority: Priority, work: (isSlow: () => void) => Promise<T>): Promise<T> {
+      const queue = queueOf(place);
+      const { key, endpoint } = place;
       let slow = 0;
       const isSlow = () => {
         if (slow > 0) return;
         slow = 1;
         queue.slow++;
+        openAt(queue, endpoint).slow++;
         advance(queue);
       };
       return new Promise<T>((resolve, reject) => {
@@ -167,21 +199,24 @@ export function createRateLimiter({ store, clock, concurrency, perSecond }: Part
           void work(isSlow)
             .then(resolve, reject)
             .finally(() => {
-              queue.open--;
-              queue.slow -= slow;
+              const open = openAt(queue, endpoint);
+              for (const one of [queue, open]) {
+                one.open--;
+                one.slow -= slow;
+              }
+              if (open.open === 0) queue.endpoints.delete(endpoint);
               advance(queue);
             });
         if (isStopped) return reject(new RateLimiterStopped('the broker is stopping'));
-        queue[priority].push({ key, begin, fail: reject });
+        queue.waiting.push(priority, { key, endpoint, begin, fail: reject });
         advance(queue);
       });
     },
 
     prioritize(integration, key) {
       const queue = queues.get(integration);
-      const at = queue?.background.findIndex((queued) => queued.key === key) ?? -1;
-      if (!queue || at < 0) return;
-      queue.read.push(...queue.background.splice(at, 1));
+      if (!queue) return;
+      queue.waiting.prioritize(key);
       advance(queue);
     },
 
@@ -189,7 +224,7 @@ export function createRateLimiter({ store, clock, concurrency, perSecond }: Part
       const queue = queues.get(integration);
       if (!queue) return maxBacklog;
       const working = concurrency - places(queue);
-      return Math.max(0, maxBacklog - working - queue.read.length - queue.background.length);
+      return Math.max(0, maxBacklog - working - waitingIn(queue));
     },
 
     stop() {

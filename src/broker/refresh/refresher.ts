@@ -19,7 +19,7 @@ import type { CircuitBreakers } from './failures/circuit-breaker.ts';
 import type { DeadGrantBreaker } from './failures/dead-grant-breaker.ts';
 import type { FailureEvidence } from './failures/failure-evidence.ts';
 import { createFailureJudge } from './failures/failure-verdict.ts';
-import { type Priority, type RateLimiter, RateLimiterStopped } from './rate-limiter.ts';
+import { type RateLimiter, RateLimiterStopped } from './rate-limiter.ts';
 import { createRefreshAdmission, type RefreshConditions } from './refresh-admission.ts';
 import { createRefreshAttempts } from './refresh-attempt.ts';
 import { createRefreshOutcomes, type LostResponse, type RefreshPoint } from './refresh-outcome.ts';
@@ -27,6 +27,7 @@ import { unavailable } from './refusals.ts';
 import { serveRescuedToken } from './rescued-token.ts';
 import { createRetryAfterPacing } from './retry-after-pacing.ts';
 import { createSingleFlight } from './single-flight.ts';
+import type { Priority } from './work-queue.ts';
 
 /**
  * One refresh at a time for each connection: a call while one is under way gets its result. A refresh is never given up
@@ -119,7 +120,7 @@ export function createRefresher(parts: RefresherParts): Refresher {
     if (rescued) return serveRescuedToken({ ...parts, concurrentRefreshes }, rescued);
     const admitted = await admission.admit(id, conditions);
     if (!('resolved' in admitted)) return admitted;
-    const { connection, resolved } = admitted;
+    const { connection, resolved, key } = admitted;
     const doubt = attempts.inDoubt(connection);
     if (doubt) return doubt;
     flights.queued(id, connection);
@@ -131,7 +132,8 @@ export function createRefresher(parts: RefresherParts): Refresher {
           isSlow();
           flights.isSlow(id);
         });
-      const result = await rateLimiter.run(connection.integration, id, priority, run).catch((error: unknown) => {
+      const place = { integration: connection.integration, endpoint: key.endpoint, key: id };
+      const result = await rateLimiter.run(place, priority, run).catch((error: unknown) => {
         if (!(error instanceof RateLimiterStopped)) throw error;
         return unavailable(connection, 'stopping', 'the broker is stopping', MIN_RETRY_AFTER_MS);
       });

@@ -12,6 +12,7 @@ afterEach(() => store.close());
 
 const clock = { monotonic: () => performance.now() };
 const limiterWith = (limits: RefreshLimits) => createRateLimiter({ store, clock, ...limits });
+const at = (key: string, endpoint = 'token', integration = 'acme') => ({ integration, endpoint, key });
 const AT_ONCE = { interval: 1, timeout: 2_000 };
 
 /** Work that ends on command, and a record of what has begun. */
@@ -19,8 +20,8 @@ function setUp(limits: RefreshLimits = { concurrency: 2, perSecond: 100_000 }) {
   const rateLimiter = limiterWith(limits);
   const begun: string[] = [];
   const ends = new Map<string, () => void>();
-  const run = (key: string, priority: 'read' | 'background' = 'background', integration = 'acme') =>
-    rateLimiter.run(integration, key, priority, () => {
+  const run = (key: string, priority: 'read' | 'background' = 'background', integration = 'acme', endpoint = 'token') =>
+    rateLimiter.run(at(key, endpoint, integration), priority, () => {
       begun.push(key);
       return new Promise<string>((resolve) => ends.set(key, () => resolve(key)));
     });
@@ -40,6 +41,36 @@ test('concurrency: no more work runs at once than the limit', async () => {
   await settled();
   expect(rateLimiter.inFlight()).toBe(2);
   end('b');
+  await begins('a', 'b', 'c');
+});
+
+test('concurrency: of several endpoints, one has half of the places, and the others wait behind none of its backlog', async () => {
+  const { begins, run, end, begun } = setUp({ concurrency: 4, perSecond: 100_000 });
+  const at = (endpoint: string, ...keys: string[]) => {
+    for (const key of keys) run(key, 'read', 'acme', endpoint).catch(() => undefined);
+  };
+  at('other', 'o0');
+  await begins('o0');
+  end('o0');
+  at('noisy', 'n1', 'n2', 'n3', 'n4', 'n5', 'n6');
+  await begins('o0', 'n1', 'n2');
+  at('other', 'o1');
+  at('third', 't1');
+  await begins('o0', 'n1', 'n2', 'o1', 't1');
+  at('other', 'o2', 'o3');
+  at('third', 't2');
+  end('o1');
+  end('t1');
+  await expect.poll(() => begun.slice(5).sort(), AT_ONCE).toEqual(['o2', 't2']);
+  end('n1');
+  await expect.poll(() => begun, AT_ONCE).toContain('n3');
+  await settled();
+  expect(begun).not.toContain('n4');
+});
+
+test('concurrency: of an integration with one endpoint, it has all places', async () => {
+  const { begins, run } = setUp({ concurrency: 3, perSecond: 100_000 });
+  for (const key of ['a', 'b', 'c', 'd']) run(key).catch(() => undefined);
   await begins('a', 'b', 'c');
 });
 
@@ -75,7 +106,7 @@ test('rate: a backlog drains at the rate after one burst, with two processes too
   const since = performance.now();
   const begun: number[] = [];
   const work = async () => void begun.push(performance.now() - since);
-  const all = Array.from({ length: 70 }, (_, i) => (i % 2 ? one : other).run('acme', `k${i}`, 'background', work));
+  const all = Array.from({ length: 70 }, (_, i) => (i % 2 ? one : other).run(at(`k${i}`), 'background', work));
   await Promise.all(all);
   for (const [i, at] of begun.entries()) expect(i + 1).toBeLessThanOrEqual(10 + (at / 1_000) * 200 + 1);
   expect(Math.max(...begun)).toBeGreaterThanOrEqual(295);
@@ -86,9 +117,9 @@ test('rate: background work leaves a part of the burst to reads, of other proces
   const [busy, other] = [limiterWith(limits), limiterWith(limits)];
   let [background, read] = [0, 0];
   for (let i = 0; i < 20; i++)
-    busy.run('acme', `b${i}`, 'background', async () => void background++).catch(() => undefined);
+    busy.run(at(`b${i}`), 'background', async () => void background++).catch(() => undefined);
   await expect.poll(() => background, AT_ONCE).toBe(6);
-  for (const rateLimiter of [busy, other]) void rateLimiter.run('acme', 'r', 'read', async () => void read++);
+  for (const rateLimiter of [busy, other]) void rateLimiter.run(at('r'), 'read', async () => void read++);
   await expect.poll(() => read, AT_ONCE).toBe(2);
   expect(background).toBe(6);
   busy.stop();
@@ -113,7 +144,7 @@ test('rate: a prefetched token is used soon or expires', async () => {
   };
   const moving = { monotonic: () => performance.now() + movedMs };
   const rateLimiter = createRateLimiter({ store: counted, clock: moving, concurrency: 20, perSecond: 100 });
-  const run = () => rateLimiter.run('acme', 'key', 'background', async () => undefined);
+  const run = () => rateLimiter.run(at('key'), 'background', async () => undefined);
   // One, then two at a time, then four.
   for (let i = 0; i < 1 + 2 + 2; i++) await run();
   expect(taken).toBe(3);
@@ -133,7 +164,7 @@ test('queues: an integration does not wait for another', async () => {
 
 test('failing work: its slot is free again, and its caller gets the error', async () => {
   const { rateLimiter, begins, run } = setUp({ concurrency: 1, perSecond: 100_000 });
-  const failed = rateLimiter.run('acme', 'x', 'background', () => Promise.reject(new Error('no')));
+  const failed = rateLimiter.run(at('x'), 'background', () => Promise.reject(new Error('no')));
   void run('next');
   await expect(failed).rejects.toThrow('no');
   await begins('next');
