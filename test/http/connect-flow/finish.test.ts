@@ -96,6 +96,15 @@ describe('a two-phase session', () => {
     expect(await audited('connection.created', owner)).toHaveLength(1);
   });
 
+  test('gives its browser the same code again, and no other one', async () => {
+    const { owner, link, jar, finishCode } = await it.confirm();
+    const again = confirmed(await visit(link.url, jar)).searchParams;
+    expect([again.get('finish_code'), again.get('connect_session_id')]).toEqual([finishCode, link.id]);
+    expect((await visit(link.url)).location ?? '').not.toContain('finish_code');
+    expectOk(await it.finish(link.id, { finish_code: finishCode, owner }));
+    expect((await visit(link.url, jar)).location ?? '').not.toContain('finish_code');
+  });
+
   test('is not ready before the consent', async () => {
     const owner = newOwner();
     const link = await createConnectSession(it.broker, { finish: true, return_url: RETURN_URL, owner });

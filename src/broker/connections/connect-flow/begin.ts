@@ -11,6 +11,7 @@ import { SESSION_TTL_MS } from '../../../domain/time-limits.ts';
 import type { ResolvedIntegration } from '../../integrations/index.ts';
 import { digest, newSecret } from '../../secrets/index.ts';
 import { existingFor } from '../received-grant/store-grant.ts';
+import { confirmAgain } from './confirm-again.ts';
 import {
   type BrowserRequest,
   type ConnectStep,
@@ -26,7 +27,9 @@ export function createBegin(parts: FlowParts) {
 
   return async (secret: string, request: BrowserRequest, given?: Record<string, string>): Promise<ConnectStep> => {
     const session = await store.sessionBySecret(digest(secret));
-    const end = closed(session, clock.now());
+    const isBound = !!session && session.browserDigest === digest(request.browser ?? '');
+    const again = isBound ? await confirmAgain(parts, session, session.integration) : undefined;
+    const end = again ?? closed(session, clock.now());
     if (end || !session) return end ?? refused('not_found');
     // Before anything is shown or fails for this session. `beginFlow` decides when two browsers come at once.
     const isOther = session.browserDigest !== null && session.browserDigest !== digest(request.browser ?? '');

@@ -48,6 +48,7 @@ export interface FlowParts {
     | 'session'
     | 'failSession'
     | 'awaitFinish'
+    | 'candidate'
     | 'connection'
     | 'beginFlow'
     | 'consumeFlow'
