@@ -107,7 +107,10 @@ export interface CallerStore {
   storedKeys(digests: readonly string[]): Promise<string[]>;
   /** Without a key, it authenticates by its workload identity alone. */
   addCaller(caller: Caller, key: CallerKey | null, audit: AuditEntry): Promise<void>;
-  /** Replaces all but `createdAt`; the keys stay. */
+  /**
+   * Replaces all but `createdAt`; the keys stay. Open connect sessions that it could not create any more are cancelled, as
+   * with the declarative file.
+   */
   updateCaller(caller: Caller, audit: AuditEntry): Promise<'updated' | 'absent'>;
   addCallerKey(key: CallerKey, audit: AuditEntry): Promise<'added' | 'absent'>;
   /** With its keys. The open connect sessions that it created are cancelled. */

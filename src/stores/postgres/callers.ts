@@ -4,7 +4,7 @@ import type { AuditEntry } from '../../domain/audit.ts';
 import type { Caller, CallerKey } from '../../domain/caller.ts';
 import type { CallerStore } from '../../ports/index.ts';
 import { CALLERS_CHANGED, callersFrom } from '../shared/caller-rows.ts';
-import { createdBy } from '../shared/connect-sessions.ts';
+import { createdBy, lostBy } from '../shared/connect-sessions.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
 import type { Orm, PostgresAccess } from './client.ts';
 import { cancelSessions } from './connect-sessions.ts';
@@ -17,6 +17,7 @@ export const callerWriter =
     const { id: _id, createdAt: _at, ...set } = caller;
     await orm.insert(callers).values(caller).onConflictDoUpdate({ target: callers.id, set });
     if (keys !== undefined) await replaceKeys(orm, caller.id, keys);
+    await cancelSessions(orm, lostBy(connectSessions, caller));
     await record(orm, audit, CALLERS_CHANGED);
   };
 
@@ -75,6 +76,7 @@ export function createCallerStore({ autocommit, transaction, prepared, record }:
       transaction(async (orm) => {
         const updated = await orm.update(callers).set(rest).where(eq(callers.id, id)).returning({ id: callers.id });
         if (updated.length === 0) return 'absent';
+        await cancelSessions(orm, lostBy(connectSessions, { ...rest, id }));
         await record(orm, audit, CALLERS_CHANGED);
         return 'updated';
       }),

@@ -1,8 +1,9 @@
 // Connect sessions, for the tables of any dialect: whether one may begin or be completed, which are open, and their lists.
-import { and, type Column, eq, gt, inArray, lte, or, type SQL } from 'drizzle-orm';
+import { and, type Column, eq, gt, inArray, lte, not, notInArray, or, type SQL } from 'drizzle-orm';
+import { type Caller, scopesOf } from '../../domain/caller.ts';
 import type { ConnectSession, Flow } from '../../domain/integration.ts';
 import type { ConnectSessionFilter } from '../../ports/index.ts';
-import { isWithin } from './filters.ts';
+import { isWithin, startsWith } from './filters.ts';
 
 /** Of the partial indexes. */
 const OPEN = ['pending', 'awaiting_finish'] as const;
@@ -36,6 +37,18 @@ export const createdBy = (
   keyIds?: string[],
 ): SQL | undefined =>
   and(eq(sessions.createdBy, callerId), keyIds === undefined ? undefined : inArray(sessions.createdWith, keyIds));
+
+/** Sessions of a caller that it could not create any more: by its permissions, or with a workload binding that it lost. */
+export const lostBy = (
+  sessions: Record<'integration' | 'owner' | 'createdBy' | 'createdWith', Column>,
+  { id, permissions, workloads }: Pick<Caller, 'id' | 'permissions' | 'workloads'>,
+): SQL | undefined => {
+  // Token exchanges create them too, with `token`.
+  const within = (['connections:write', 'token'] as const).flatMap((action) => scopesOf(permissions, action));
+  const bindings = workloads.map((workload) => workload.id);
+  const isOtherBinding = and(startsWith(sessions.createdWith, 'wl_'), notInArray(sessions.createdWith, bindings));
+  return and(eq(sessions.createdBy, id), or(not(isWithin(sessions, within)!), isOtherBinding));
+};
 
 type Columns = Record<'id' | 'integration' | 'owner' | 'status' | 'expiresAt', Column>;
 

@@ -4,7 +4,7 @@ import type { AuditEntry } from '../../domain/audit.ts';
 import type { Caller, CallerKey } from '../../domain/caller.ts';
 import type { CallerStore } from '../../ports/index.ts';
 import { CALLERS_CHANGED, callersFrom } from '../shared/caller-rows.ts';
-import { createdBy } from '../shared/connect-sessions.ts';
+import { createdBy, lostBy } from '../shared/connect-sessions.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
 import type { SqliteAccess } from './client.ts';
 import { cancelSessions } from './connect-sessions.ts';
@@ -17,6 +17,7 @@ export const callerWriter =
     const { id: _id, createdAt: _at, ...set } = caller;
     orm.insert(callers).values(caller).onConflictDoUpdate({ target: callers.id, set }).run();
     if (keys !== undefined) replaceKeys(orm, caller.id, keys);
+    cancelSessions(orm, lostBy(connectSessions, caller));
     record(audit, CALLERS_CHANGED);
   };
 
@@ -79,6 +80,7 @@ export function createCallerStore({ orm, read, write, record }: SqliteAccess): C
     updateCaller: ({ id, createdAt: _, ...rest }, audit) =>
       write(() => {
         if (orm.update(callers).set(rest).where(eq(callers.id, id)).run().changes === 0) return 'absent';
+        cancelSessions(orm, lostBy(connectSessions, { ...rest, id }));
         record(audit, CALLERS_CHANGED);
         return 'updated';
       }),

@@ -129,7 +129,20 @@ describe('a two-phase session', () => {
     expectIssues(await it.broker.ask('POST', '/v1/connect-sessions', { ...wanted, finish: false }), 'finish');
     const { owner, link, finishCode } = await it.confirm(wanted);
     expectOk(await it.finish(link.id, { finish_code: finishCode, owner }));
-    expect(expectOk(await it.broker.ask('GET', '/v1/integrations/strict')).require_finish).toBe(true);
+    const { require_finish, ...setup } = expectOk(await it.broker.ask('GET', '/v1/integrations/strict'));
+    expect(require_finish).toBe(true);
+    // Links without it that are open already end with the change.
+    const { provider, client_id, params, return_origins } = setup;
+    const later = { provider, client_id, client_secret: 's', params, return_origins };
+    const put = (required: boolean) =>
+      it.broker.ask('PUT', '/v1/integrations/later', { ...later, require_finish: required });
+    expectOk(await put(false), 201);
+    const links = await Promise.all([0, 1].map(() => createConnectSession(it.broker, { integration: 'later' })));
+    const jar = createCookieJar();
+    const callback = await it.open(links[0]!, jar);
+    expectOk(await put(true));
+    expectErrorPage(await visit(links[1]!.url), 410, 'invitation_cancelled', links[1]!.url);
+    expectErrorPage(await visit(callback, jar), 410, 'invitation_cancelled', callback);
   });
 });
 

@@ -201,6 +201,22 @@ export function candidates(at: Opened): void {
       expect(await statuses()).toEqual(['cancelled', 'cancelled', 'cancelled', 'pending']);
     });
 
+    test('the permission or the workload binding by which they were created', async () => {
+      const permission = { actions: ['connections:write' as const], integrations: ['slack'], owners: ['user:*'] };
+      const workload = { id: 'wl_a', issuer: 'https://op.example', audience: 'v', claims: { sub: 'x' } };
+      const caller = aCaller({ permissions: [permission], workloads: [workload, { ...workload, id: 'wl_b' }] });
+      await at.store.addCaller(caller, null, anEntry());
+      const by = (createdWith: string, owner: string) => added({ createdBy: caller.id, createdWith, owner });
+      const sessions = [await by('wl_a', 'user:1'), await by('wl_b', 'user:1'), await by('wl_a', 'org:1')];
+      const statuses = () => Promise.all(sessions.map(statusOf));
+      await at.store.updateCaller({ ...caller, workloads: [workload] }, anEntry());
+      expect(await statuses()).toEqual(['pending', 'cancelled', 'cancelled']);
+      const narrowed = { ...caller, workloads: [workload], permissions: [{ ...permission, owners: ['user:2'] }] };
+      const audit = anEntry();
+      await at.store.putDeclared({ integrations: [], callers: [{ caller: narrowed, keys: undefined, audit }] });
+      expect(await statuses()).toEqual(['cancelled', 'cancelled', 'cancelled']);
+    });
+
     test('the key that the declarative file no longer has', async () => {
       const caller = aCaller();
       const key = aKey(caller.id);

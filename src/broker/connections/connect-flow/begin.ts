@@ -19,6 +19,7 @@ import {
   type FlowParts,
   failWith,
   flowContext,
+  lacksFinish,
   refused,
 } from './steps.ts';
 
@@ -36,6 +37,7 @@ export function createBegin(parts: FlowParts) {
     if (isOther) return refused('other_browser');
     const found = await targets.find(session.integration);
     if (found instanceof Refusal) return refused('integration_misconfigured');
+    if (lacksFinish(session, found)) return refused('invitation_cancelled');
     const { name } = found.provider;
 
     const renewed = await existingFor(store, session);

@@ -18,6 +18,7 @@ import {
   fail,
   failWith,
   flowContext,
+  lacksFinish,
   refused,
 } from './steps.ts';
 
@@ -58,6 +59,7 @@ export function createCallback(parts: FlowParts) {
     if (found instanceof Refusal)
       return fail(parts, session, request, session.integration, 'integration_misconfigured');
     const { name } = found.provider;
+    if (lacksFinish(session, found)) return fail(parts, session, request, name, 'invitation_cancelled');
     // One redirect URI for each integration: a response at another one is a mix-up (RFC 9700 4.4).
     if (flow.integration !== integration) return fail(parts, session, request, name, 'invalid_answer');
 

@@ -5,7 +5,7 @@ import type { ConnectSession, Flow } from '../../../domain/integration.ts';
 import type { Clock, Logger, ProviderClient, ProviderFault, Store, Telemetry, Vault } from '../../../ports/index.ts';
 import type { Access } from '../../audit/index.ts';
 import type { TokenCache } from '../../cache/index.ts';
-import type { Targets } from '../../integrations/index.ts';
+import type { ResolvedIntegration, Targets } from '../../integrations/index.ts';
 import { keepUnreadableResponse } from '../../secrets/index.ts';
 
 export interface BrowserRequest {
@@ -94,6 +94,12 @@ export function closed(session: ConnectSession | undefined, now: number): Connec
   if (session.status === 'cancelled') return refused('invitation_cancelled');
   return session.status === 'pending' ? undefined : refused('invitation_used');
 }
+
+/** The integration requires the finish since the session was created. */
+export const lacksFinish = (
+  { finish }: Pick<ConnectSession, 'finish'>,
+  { integration }: Pick<ResolvedIntegration, 'integration'>,
+): boolean => integration.requireFinish === true && finish !== true;
 
 /** For the audit log. */
 export const origin = ({ address, requestId }: BrowserRequest) => ({ address, requestId });

@@ -33,13 +33,15 @@ export interface FinishParts extends GrantStorageParts {
 }
 
 export function createFinishSession(parts: FinishParts & { endedCandidates: Pick<EndedCandidates, 'destroy'> }) {
-  const { store, vault, targets, access, clock, log, endedCandidates } = parts;
+  const { store, vault, targets, access, telemetry, clock, log, endedCandidates } = parts;
   const storeGrant = createGrantStorage(parts);
 
   /** Ends the session, and destroys its candidate now rather than at the next round of housekeeping. */
   async function burn(call: Call, session: ConnectSession, error: string): Promise<void> {
     const by = access.record(call, 'connect_session.finish_refused', subjectOf(session, error));
-    if (await store.endSession(session.id, { status: 'failed', error }, by)) await endedCandidates.destroy(session.id);
+    if (!(await store.endSession(session.id, { status: 'failed', error }, by))) return;
+    telemetry.connect(session.integration, error);
+    await endedCandidates.destroy(session.id);
   }
 
   async function wrong(
@@ -49,7 +51,10 @@ export function createFinishSession(parts: FinishParts & { endedCandidates: Pick
   ): Promise<Refusal> {
     const by = access.record(call, 'connect_session.finish_refused', subjectOf(session, code));
     const attempts = await store.countWrongAttempt(session.id, MAX_WRONG_ATTEMPTS, code, by);
-    if (attempts === MAX_WRONG_ATTEMPTS) await endedCandidates.destroy(session.id);
+    if (attempts === MAX_WRONG_ATTEMPTS) {
+      telemetry.connect(session.integration, code);
+      await endedCandidates.destroy(session.id);
+    }
     const attemptsLeft = Math.max(0, MAX_WRONG_ATTEMPTS - (attempts ?? MAX_WRONG_ATTEMPTS));
     return refuse({ code, connect_session_id: session.id, attemptsLeft });
   }
