@@ -37,7 +37,7 @@ beforeAll(async () => {
     VALETKEY_DATABASE_URL: `file:${join(folder, 'shared.db')}`,
     VALETKEY_KEYS: `k1:${randomBytes(32).toString('base64url')}`,
   };
-  const declared = { trusted_issuers: [{ issuer: idp.url, audiences: ['broker'] }] };
+  const declared = { trusted_issuers: [{ issuer: idp.url, audiences: ['broker'], exchange: true }] };
   broker = await startTestBroker(env, declared, { clock, refreshAhead: false });
   replica = await startTestBroker(env, declared, { clock, refreshAhead: false });
   const params = { authorization_url: `${provider.url}/authorize`, token_url: `${provider.url}/token` };

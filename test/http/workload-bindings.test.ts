@@ -4,9 +4,12 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createKeyRing, parseKeyRing } from '../../src/adapters/keyring/keyring.ts';
 import { createLogger } from '../../src/adapters/telemetry/logger.ts';
+import { authenticateStore } from '../../src/broker/secrets/index.ts';
+import { openSqlite } from '../../src/stores/sqlite/store.ts';
+import { anEntry } from '../stores/builders.ts';
 import { type Answer, type Json, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { expectIssues, expectOk, expectProblem } from '../support/contract.ts';
 import { type Issuer, startIssuer } from '../support/issuer.ts';
@@ -122,13 +125,18 @@ describe('stored by an earlier version', () => {
     const made = expectOk(await broker.ask('POST', '/v1/callers', caller({ sub: 'old-service' })), 201);
     id = String(made.id);
     await broker.stop();
-    const database = new Database(join(folder, 'valetkey.db'));
     const old = [
       { id: 'wl_old', issuer: issuer.url, audience: 'valetkey', claims: { sub: 'old-*' } },
       { id: 'wl_social', issuer: social.url, audience: 'social-client', claims: { sub: 'mallory' } },
     ];
-    database.prepare('update callers set workloads = ? where id = ?').run(JSON.stringify(old), id);
-    database.close();
+    const database = await openSqlite(String(env.VALETKEY_DATABASE_URL));
+    const ring = parseKeyRing(String(env.VALETKEY_KEYS));
+    if (!('keys' in ring)) throw new Error('no key ring');
+    const store = authenticateStore(database, { vault: createKeyRing(ring.keys), refused: () => undefined });
+    const stored = (await store.callers()).find(({ caller }) => caller.id === id);
+    if (!stored) throw new Error('the caller is not stored');
+    expect(await store.updateCaller({ ...stored.caller, workloads: old }, anEntry())).toBe('updated');
+    await database.close();
     lines = [];
     broker = await start();
     const setup = { provider: 'generic-oidc', client_id: 'social-client', params: { issuer: social.url } };

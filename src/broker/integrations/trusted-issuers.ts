@@ -34,7 +34,8 @@ export function createTrustedIssuers({ store, catalogue, listed, publicUrl }: Pa
   /** Secrets are not needed: one that cannot be decrypted must not end the trust in everyone else. */
   function issuerOf(integration: Integration): string | null {
     const provider = catalogue.get(integration.provider);
-    if (!provider || !authMode(provider, integration.params)) return null;
+    // A row that something else than a broker has written vouches for nobody.
+    if (integration.isAuthentic === false || !provider || !authMode(provider, integration.params)) return null;
     return trustedIssuerOf(resolveTarget(provider, integration, NO_SECRETS, {}));
   }
 

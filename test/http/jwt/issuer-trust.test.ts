@@ -341,6 +341,13 @@ test('an integration whose secret cannot be decrypted does not end the trust in 
     rows.prepare("update integrations set client_secret = 'v1.k1.AAAA.AAAA' where id = 'one'").run();
     rows.close();
     await integrate('third', two.url, 'third-client', first);
+    await integrate('moved', two.url, 'moved-client', first);
+    const written = new Database(path);
+    written.prepare("update integrations set params = ? where id = 'moved'").run(JSON.stringify({ issuer: one.url }));
+    written.close();
+    await integrate('fourth', two.url, 'fourth-client', first);
+    // A row that something else than a broker has written vouches for nobody.
+    expect(await verify(await one.sign({ aud: 'moved-client' }), {}, first)).toEqual(refused('audience_mismatch'));
     expect(await verify(await two.sign({ aud: 'two-client' }), {}, first)).toMatchObject({ active: true });
     expect(await verify(await one.sign({ aud: 'one-client' }), {}, first)).toMatchObject({ active: true });
   } finally {
