@@ -39,8 +39,8 @@ export const isInRange = (address: IpAddress, ranges: readonly IpRange[]): boole
   ranges.some((range) => address.kind() === range.address.kind() && address.match(range.address, range.bits));
 
 /**
- * Whether a range is wider than any private one (10.0.0.0/8, fc00::/7): whoever lists such a range has not meant their own
- * network.
+ * Whether a range is wider than any private one (10.0.0.0/8, fc00::/7): the operator who lists such a range has not
+ * meant their own network.
  */
 export const isTooWide = ({ address, bits }: IpRange): boolean => bits < (address.kind() === 'ipv4' ? 8 : 7);
 

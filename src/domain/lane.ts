@@ -13,7 +13,7 @@ export function createLane({ atOnce, waiting }: { atOnce: number; waiting: numbe
     async run(work) {
       if (running >= atOnce) {
         if (queue.length >= waiting) return 'full';
-        // Whoever ends hands its place on, so `running` stays as it is.
+        // What ends hands its place on, so `running` stays as it is.
         await new Promise<void>((place) => queue.push(place));
       } else running++;
       try {

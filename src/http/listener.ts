@@ -29,18 +29,18 @@ export interface Listener {
 const MAX_CONNECTIONS = 10_000;
 
 /** How long a client may take, in ms, for its headers and for its whole request, and how often that is checked. */
-const PATIENCE = {
+const TIMEOUTS = {
   headersTimeout: REQUEST_HEADERS_TIMEOUT_MS,
   requestTimeout: REQUEST_TIMEOUT_MS,
   connectionsCheckingInterval: CONNECTION_CHECK_MS,
 };
 
 /** Rejects when the address cannot be bound. Port 0 picks a free one. */
-export async function listen(host: string, port: number, patience = PATIENCE): Promise<Listener> {
+export async function listen(host: string, port: number, timeouts = TIMEOUTS): Promise<Listener> {
   let handler: RequestListener = (_, response) => {
     response.writeHead(503, { 'retry-after': '1' }).end();
   };
-  const server = createServer(patience, (request, response) => {
+  const server = createServer(timeouts, (request, response) => {
     if (!server.listening) response.setHeader('connection', 'close');
     handler(request, response);
   });

@@ -29,8 +29,14 @@ export function readDeclared(
   return { ok: true, value, unset };
 }
 
-/** The broker's own secrets: whoever may read an integration or a caller must never read these. */
-export const OWN_SECRETS = ['VALETKEY_KEYS', 'VALETKEY_ADMIN_KEY', 'VALETKEY_DATABASE_URL'];
+/** The broker's own secrets: a reader of integrations or callers must never see these. */
+export const OWN_SECRETS = [
+  'VALETKEY_KEYS',
+  'VALETKEY_ADMIN_KEY',
+  'VALETKEY_DATABASE_URL',
+  'HTTPS_PROXY',
+  'HTTP_PROXY',
+];
 
 /** The fields that are never shown. */
 const SECRET_FIELD =

@@ -102,7 +102,8 @@ describe('compose.yaml', () => {
   });
 
   it('exposes the broker to this machine only, and the database to the broker only', () => {
-    expect(valetkey.ports).toEqual(['127.0.0.1:8080:8080']);
+    expect(valetkey.ports).toEqual(['127.0.0.1:8080:8080', '127.0.0.1:8081:8081']);
+    expect(valetkey.environment.VALETKEY_INTERNAL_PORT).toBe('8081');
     expect(dockerfile).toContain('EXPOSE 8080');
     expect(postgres.ports).toBeUndefined();
     expect(postgres.networks.map((name) => compose.networks[name]?.internal)).toEqual([true]);

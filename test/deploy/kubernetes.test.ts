@@ -1,9 +1,11 @@
 // The Kubernetes manifests, without a cluster: consistent with each other, the Dockerfile and the broker, and without
 // secrets.
 import { globSync } from 'node:fs';
+import { parseEnv } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { startTestSetup } from '../support/broker-setup.ts';
-import { configIssues, ROOT, SECRET, STOP, validSettings, version, yaml } from '../support/deploy-files.ts';
+import { configIssues, ROOT, read, SECRET, STOP, validSettings, version, yaml } from '../support/deploy-files.ts';
 import { dockerfile } from '../support/image.ts';
 
 interface Labels {
@@ -46,16 +48,33 @@ interface Manifest {
 describe('the Kubernetes manifests', () => {
   const FOLDER = 'deploy/kubernetes';
   const KINDS: Record<string, string> = {
-    ConfigMap: 'v1',
     Deployment: 'apps/v1',
     NetworkPolicy: 'networking.k8s.io/v1',
     PodDisruptionBudget: 'policy/v1',
     Service: 'v1',
+    'Service (public)': 'v1',
     ServiceAccount: 'v1',
     Secret: 'v1',
   };
-  const files = globSync('*.{yaml,yaml.example}', { cwd: new URL(`${FOLDER}/`, ROOT) }).sort();
+  const files = globSync('*.{yaml,yaml.example}', { cwd: new URL(`${FOLDER}/`, ROOT) })
+    .filter((file) => file !== 'kustomization.yaml')
+    .sort();
+  const kustomization = yaml<{
+    kind: string;
+    resources: string[];
+    configMapGenerator: { name: string; envs: string[]; files: string[]; options: { labels: Labels } }[];
+  }>(`${FOLDER}/kustomization.yaml`);
+  const [generated] = kustomization.configMapGenerator;
   const manifests = files.map((file) => yaml<Manifest>(`${FOLDER}/${file}`));
+  for (const manifest of manifests)
+    if (manifest.metadata.name === 'valetkey-public') manifest.kind = 'Service (public)';
+  /** What the generated ConfigMap has. */
+  const data: Labels = {
+    ...Object.fromEntries(
+      generated!.envs.flatMap((file) => Object.entries(parseEnv(read(`${FOLDER}/${file}`)))) as [string, string][],
+    ),
+    ...Object.fromEntries(generated!.files.map((file) => [file, read(`${FOLDER}/${file}`)])),
+  };
   const one = (kind: string): Manifest => manifests.find((manifest) => manifest.kind === kind)!;
   const deployment = one('Deployment').spec as {
     replicas: number;
@@ -83,9 +102,17 @@ describe('the Kubernetes manifests', () => {
     expect(manifests.map(({ kind }) => kind).sort()).toEqual(Object.keys(KINDS).sort());
     for (const { kind, apiVersion, metadata } of manifests) {
       expect(apiVersion, kind).toBe(KINDS[kind]);
-      expect(metadata.name, kind).toBe('valetkey');
+      expect(metadata.name, kind).toBe(kind === 'Service (public)' ? 'valetkey-public' : 'valetkey');
       expect(metadata.labels, kind).toEqual(labels);
     }
+  });
+
+  it('are applied together, but for the template of the Secret; a changed ConfigMap has another name, and replaces the pods', () => {
+    expect(kustomization.kind).toBe('Kustomization');
+    expect(kustomization.resources).toEqual(files.filter((file) => file.endsWith('.yaml')));
+    expect(generated).toMatchObject({ name: 'valetkey', options: { labels } });
+    // A hash is added unless this is set, here or for all generators.
+    expect(read(`${FOLDER}/kustomization.yaml`)).not.toContain('disableNameSuffixHash');
   });
 
   it('all select the pods', () => {
@@ -95,6 +122,7 @@ describe('the Kubernetes manifests', () => {
     const selectors = {
       deployment: deployment.selector.matchLabels,
       service: selector,
+      public: (one('Service (public)').spec as { selector: Labels }).selector,
       budget: budget.matchLabels,
       policy: podSelector.matchLabels,
       ...pod.topologySpreadConstraints.map(({ labelSelector }) => labelSelector.matchLabels),
@@ -123,14 +151,26 @@ describe('the Kubernetes manifests', () => {
     expect(pod.serviceAccountName).toBe(one('ServiceAccount').metadata.name);
   });
 
-  it('use the same port, which is the one of VALETKEY_PORT', () => {
-    const [port] = container.ports;
-    const { ports } = one('Service').spec as { ports: { targetPort: string }[] };
-    const { ingress } = one('NetworkPolicy').spec as { ingress: { ports: { port: number }[] }[] };
-    expect(ports.map(({ targetPort }) => targetPort)).toEqual([port!.name]);
-    expect(ingress.flatMap((rule) => rule.ports.map((it) => it.port))).toEqual([port!.containerPort]);
-    expect(container.env.find(({ name }) => name === 'VALETKEY_PORT')?.value).toBe(String(port!.containerPort));
-    expect(deployment.template.metadata.annotations['prometheus.io/port']).toBe(String(port!.containerPort));
+  it('have a public port for the ingress and an internal one for callers and Prometheus, as the settings have them', () => {
+    const [port, internal] = container.ports;
+    const targetsOf = (kind: string) =>
+      (one(kind).spec as { ports: { targetPort: string }[] }).ports.map(({ targetPort }) => targetPort);
+    const { ingress } = one('NetworkPolicy').spec as {
+      ingress: { from: { namespaceSelector: { matchLabels: Labels } }[]; ports: { port: number }[] }[];
+    };
+    expect(targetsOf('Service (public)')).toEqual([port!.name]);
+    expect(targetsOf('Service')).toEqual([internal!.name]);
+    const admitted = ingress.flatMap(({ from, ports }) =>
+      from.map(({ namespaceSelector }) => [Object.keys(namespaceSelector.matchLabels), ports.map((it) => it.port)]),
+    );
+    expect(admitted).toEqual([
+      [['valetkey-access'], [internal!.containerPort]],
+      [['valetkey-ingress'], [port!.containerPort]],
+    ]);
+    const settingOf = (wanted: string) => container.env.find(({ name }) => name === wanted)?.value;
+    expect(settingOf('VALETKEY_PORT')).toBe(String(port!.containerPort));
+    expect(settingOf('VALETKEY_INTERNAL_PORT')).toBe(String(internal!.containerPort));
+    expect(deployment.template.metadata.annotations['prometheus.io/port']).toBe(String(internal!.containerPort));
     for (const { httpGet } of [container.startupProbe, container.readinessProbe, container.livenessProbe])
       expect(httpGet.port).toBe(port!.name);
     expect(pod.enableServiceLinks).toBe(false);
@@ -152,11 +192,10 @@ describe('the Kubernetes manifests', () => {
   });
 
   it('set only known settings, and all required ones', () => {
-    const data = one('ConfigMap').data!;
     const settingOf = ({ value, valueFrom }: Variable) => value ?? data[valueFrom!.configMapKeyRef!.key] ?? '(missing)';
     const fromMap = Object.fromEntries(container.env.map((variable) => [variable.name, settingOf(variable)]));
     for (const { valueFrom } of container.env)
-      if (valueFrom) expect(valueFrom.configMapKeyRef?.name).toBe(one('ConfigMap').metadata.name);
+      if (valueFrom) expect(valueFrom.configMapKeyRef?.name).toBe(generated!.name);
     const secret = one('Secret');
     expect(container.envFrom).toEqual([{ secretRef: { name: secret.metadata.name } }]);
     const names = Object.keys(secret.stringData!);
@@ -171,8 +210,7 @@ describe('the Kubernetes manifests', () => {
     const file = files[manifests.indexOf(one('Secret'))]!;
     expect(file).not.toMatch(/\.(ya?ml|json)$/);
     expect(Object.values(one('Secret').stringData!).join('')).toBe('');
-    for (const name of [...container.env.map((it) => it.name), ...Object.keys(one('ConfigMap').data!)])
-      expect(name).not.toMatch(SECRET);
+    for (const name of [...container.env.map((it) => it.name), ...Object.keys(data)]) expect(name).not.toMatch(SECRET);
   });
 
   it('mount all volumes; only the data volume is writable', () => {
@@ -181,8 +219,9 @@ describe('the Kubernetes manifests', () => {
     const declared = pod.volumes.find(({ configMap }) => configMap)!;
     const mount = container.volumeMounts.find(({ name }) => name === declared.name)!;
     const [item] = declared.configMap!.items;
-    expect(Object.keys(one('ConfigMap').data!)).toContain(item!.key);
-    expect(`${mount.mountPath}/${item!.path}`).toBe(one('ConfigMap').data!.VALETKEY_CONFIG);
+    expect(declared.configMap!.name).toBe(generated!.name);
+    expect(Object.keys(data)).toContain(item!.key);
+    expect(`${mount.mountPath}/${item!.path}`).toBe(data.VALETKEY_CONFIG);
     const writable = container.volumeMounts.filter(({ readOnly }) => !readOnly).map(({ mountPath }) => mountPath);
     expect(writable).toEqual([/^VOLUME (\S+)$/m.exec(dockerfile)![1]]);
   });
@@ -198,6 +237,32 @@ describe('the Kubernetes manifests', () => {
     expect(deployment.replicas).toBeGreaterThan(maxUnavailable);
     expect(deployment.strategy.rollingUpdate.maxUnavailable).toBe(0);
     expect(pod.topologySpreadConstraints).toHaveLength(2);
+  });
+
+  describe("the guide to the cluster's own tokens", () => {
+    const guide = read('docs/operations.md');
+    const section = guide.slice(guide.indexOf("### The cluster's own tokens"), guide.indexOf('## Behind a proxy'));
+    const block = (language: string) => new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``).exec(section)![1]!;
+
+    it('has an issuer that the broker accepts, reached as the same guide allows', () => {
+      const env = { ...validSettings(), VALETKEY_OUTBOUND_ALLOW: 'kubernetes.default.svc.cluster.local' };
+      const { POSTGRES_PASSWORD: _, ...settings } = env;
+      expect(configIssues({ ...settings, VALETKEY_CONFIG: 'valetkey.json' }, block('json'))).toEqual([]);
+      expect(section).toContain(`VALETKEY_OUTBOUND_ALLOW=${env.VALETKEY_OUTBOUND_ALLOW}`);
+      expect(JSON.parse(block('json')).trusted_issuers[0].jwks_uri).toContain(env.VALETKEY_OUTBOUND_ALLOW);
+    });
+
+    it('mounts the CA where Node is told to look for it', () => {
+      const patch = parse(block('yaml')) as {
+        env: Variable[];
+        volumeMounts: { name: string; mountPath: string }[];
+        volumes: { name: string; configMap: { items: { path: string }[] } }[];
+      };
+      const [volume] = patch.volumes;
+      const [mount] = patch.volumeMounts;
+      expect(volume!.name).toBe(mount!.name);
+      expect(`${mount!.mountPath}/${volume!.configMap.items[0]!.path}`).toBe(patch.env[0]!.value);
+    });
   });
 
   describe('probes', () => {

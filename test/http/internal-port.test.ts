@@ -3,9 +3,11 @@ import { request } from 'node:http';
 import { connect, createServer, type Server } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createLogger } from '../../src/adapters/telemetry/logger.ts';
+import { PUBLISHED_PATHS } from '../../src/http/published-paths.ts';
 import { start } from '../../src/runtime/app.ts';
 import { parseConfig } from '../../src/runtime/config.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
+import { read } from '../support/deploy-files.ts';
 
 let broker: TestBroker;
 beforeAll(async () => {
@@ -29,6 +31,16 @@ function statusOf(url: string, target: string, method = 'GET'): Promise<number> 
 const onBoth = async (target: string, method?: string) => ({
   public: await statusOf(broker.url, target, method),
   internal: await statusOf(broker.internalUrl!, target, method),
+});
+
+test('what is published is what the guide for operators lists', () => {
+  const guide = read('docs/operations.md');
+  const section = guide.slice(guide.indexOf('### Two ports'), guide.indexOf('### Whose address it is'));
+  const listed = section
+    .split('\n')
+    .flatMap((line) => [...(/^\| (`.*?) \|/.exec(line)?.[1] ?? '').matchAll(/`([^`]+)`/g)]);
+  const published = [...PUBLISHED_PATHS.prefixes.map((prefix) => `${prefix}*`), ...PUBLISHED_PATHS.exact];
+  expect(listed.map(([, path]) => path).toSorted()).toEqual(published.toSorted());
 });
 
 test('both ports are told apart, and ready', async () => {

@@ -174,13 +174,15 @@ describe('settings in the declarative file', () => {
     VALETKEY_DATABASE_URL: 'file:./the-path-of-the-database.db',
     VALETKEY_KEYS: generateKey('k1'),
     VALETKEY_ADMIN_KEY: randomBytes(32).toString('hex'),
+    HTTPS_PROXY: 'http://user:the-password-of-the-proxy@proxy.example:3128',
+    HTTP_PROXY: 'http://user:another-password-of-it@proxy.example:3128',
     VALETKEY_ACME_SECRET: 'a-secret-of-acme',
     ACME_SECRET: 'a-secret-of-acme',
   };
   const refused = (file: unknown, more: Record<string, string> = {}) => judged({ ...env, ...more }, file).refused;
 
   test('the secrets of the broker are those of its settings', () => {
-    const secrets = SETTING_NAMES.filter((name) => name.startsWith('VALETKEY_') && settingOf(name).secret);
+    const secrets = SETTING_NAMES.filter((name) => settingOf(name).secret);
     expect(OWN_SECRETS.toSorted()).toEqual(secrets.toSorted());
   });
 

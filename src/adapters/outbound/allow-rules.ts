@@ -1,5 +1,5 @@
 // What `VALETKEY_OUTBOUND_ALLOW` may not allow: everything, and the metadata services of clouds, which hand out the credentials
-// of the machine to whoever asks from it.
+// of the machine to all that ask from it.
 import ipaddr from 'ipaddr.js';
 import { isTooWide } from '../../domain/ip-ranges.ts';
 

@@ -1,5 +1,5 @@
 // Authentication: from a key or a workload token to a call, with a limit on failures for each network and the rate limit of
-// the caller. Whoever presents something right gets in, however often others have failed from the same address.
+// the caller. A right credential gets in, however often others have failed from the same address.
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import type { AuditBuffer, Call } from '../../broker/audit/index.ts';

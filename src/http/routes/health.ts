@@ -64,7 +64,7 @@ interface Parts {
 }
 
 export function healthRoutes({ store, state, proveKeys, telemetry, log, isStopping }: Parts) {
-  /** One at a time, whoever asks meanwhile, and logged when the outcome is another than before: anyone may ask. */
+  /** One at a time, for all that ask meanwhile, and logged when the outcome is another than before: anyone may ask. */
   const shared = (name: string, probe: () => unknown) => {
     let last: 'ok' | 'failed' = 'ok';
     let running: Promise<readonly [string, 'ok' | 'failed']> | undefined;
