@@ -86,6 +86,9 @@ export function createHttp(parts: HttpParts): Http {
   };
 }
 
+/** Counted for a client that went away while it was sending, as proxies do. */
+const CLIENT_GONE = 499;
+
 /** Any other is counted as one, so that strangers cannot make up time series. */
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 
@@ -98,18 +101,23 @@ function createFramework(parts: HttpParts, logFailure: LogFailure) {
   app.use(
     createMiddleware<Env>(async (c, next) => {
       const started = clock.monotonic();
-      c.set('logFailure', logFailure);
       const { incoming } = c.env;
+      /** Left while it was sending: no one's defect, and no answer arrives. */
+      const isGone = () => incoming !== undefined && incoming.destroyed && !incoming.complete;
+      c.set('logFailure', (error, id) => {
+        if (!isGone()) logFailure(error, id);
+      });
       c.set('address', incoming ? parts.addressOf(incoming) : null);
       await next();
       // Browser paths contain secrets: only the route's pattern is counted and logged.
       const route = routePath(c, -1);
       const seconds = (clock.monotonic() - started) / 1_000;
-      telemetry.request(route, METHODS.has(c.req.method) ? c.req.method : 'other', c.res.status, seconds);
+      const status = isGone() ? CLIENT_GONE : c.res.status;
+      telemetry.request(route, METHODS.has(c.req.method) ? c.req.method : 'other', status, seconds);
       const line = {
         route,
         method: c.req.method,
-        status: c.res.status,
+        status,
         ms: Math.round(seconds * 1e4) / 10,
         request_id: c.get('requestId'),
       };
@@ -157,7 +165,7 @@ function createFramework(parts: HttpParts, logFailure: LogFailure) {
     if (error instanceof HTTPException && error.status < 500)
       return problemResponse(c, 'invalid_request', error.message);
     const requestId = c.get('requestId');
-    logFailure(error, requestId);
+    c.get('logFailure')(error, requestId);
     return toResponse(c, problemOfError(error, requestId));
   });
   return app;

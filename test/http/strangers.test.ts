@@ -1,11 +1,18 @@
 // What a stranger can send: the work that it causes grows no faster than what was sent, and ends at a bound.
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Logger } from '../../src/ports/index.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 
 let broker: TestBroker;
+/** What was logged at `warn` and above. */
+const logged: unknown[] = [];
+const note = (...line: unknown[]) => void logged.push(line);
+const nothing = () => undefined;
+const log: Logger = { debug: nothing, info: nothing, warn: note, error: note };
 beforeAll(async () => {
-  broker = await startTestBroker({ VALETKEY_TRUSTED_PROXIES: '127.0.0.1,10.0.0.0/8' });
+  broker = await startTestBroker({ VALETKEY_TRUSTED_PROXIES: '127.0.0.1,10.0.0.0/8' }, undefined, undefined, log);
+  logged.length = 0;
 });
 afterAll(() => broker.stop());
 
@@ -123,4 +130,30 @@ test('metrics: no route, method or path that a stranger makes up is a time serie
   const text = await (await fetch(new URL('/metrics', broker.url))).text();
   expect(text).not.toMatch(/made-up|PROPFIND|MKCOL|M-SEARCH|TRACE/);
   expect(text).toMatch(/valetkey_http_requests_total\{[^}]*method="other"[^}]*\} 20\b/);
+});
+
+test('a client that leaves in the middle of its body is no error of ours: not logged, and counted as 499', async () => {
+  const begun = (target: string, end: string) =>
+    `POST ${target} HTTP/1.1\r\n${as()}content-type: application/x-www-form-urlencoded\r\n${end}`;
+  const halves = ['content-length: 100\r\n\r\na=b', 'transfer-encoding: chunked\r\n\r\n3\r\na=b\r\n'];
+  const { hostname, port } = new URL(broker.url);
+  for (const target of ['/oauth2/token', '/oauth2/introspect', '/connect/x'])
+    for (const half of halves)
+      await new Promise((closed) => {
+        const socket = connect(Number(port), hostname, () => socket.end(begun(target, half)));
+        socket
+          .on('error', () => undefined)
+          .on('close', closed)
+          .resume();
+      });
+  // What breaks the form of HTTP in the middle.
+  await exchange(begun('/oauth2/token', 'transfer-encoding: chunked\r\n\r\n3\r\na=b\r\nzz\r\n'));
+  const gone = async () => {
+    const text = await (await fetch(new URL('/metrics', broker.url))).text();
+    const counts = text.matchAll(/valetkey_http_requests_total\{[^}]*status="(499|500)"[^}]*\} (\d+)/g);
+    return [...counts].map(([, status, count]) => [status, Number(count)] as const);
+  };
+  await expect.poll(async () => (await gone()).reduce((sum, [, count]) => sum + count, 0)).toBeGreaterThanOrEqual(6);
+  expect((await gone()).filter(([status]) => status === '500')).toEqual([]);
+  expect(logged).toEqual([]);
 });

@@ -3,6 +3,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { mayConnectTo, parseAllow, toAllowList, urlProblem } from '../../src/adapters/outbound/ssrf-guard.ts';
 import { ENOUGH_KEY_BITS, estimatedKeyBits } from '../../src/domain/key-strength.ts';
+import { bindIssues } from '../../src/runtime/bind-issues.ts';
 import { parseConfig } from '../../src/runtime/config.ts';
 import { OWN_SECRETS } from '../../src/runtime/declarative-file.ts';
 import { generateKey } from '../../src/runtime/keys.ts';
@@ -226,4 +227,15 @@ describe('settings in the declarative file', () => {
       refused({ callers: [{ name: 'x', grants: [], key: reference('MAILER') }] }, { MAILER: 'vk_'.padEnd(40, 'x7') }),
     ).toEqual([]);
   });
+});
+
+test.each([
+  ['EACCES', /^VALETKEY_INTERNAL_PORT: this user may not listen on 81/],
+  ['EADDRINUSE', /^VALETKEY_INTERNAL_PORT: 81 is in use/],
+  ['EADDRNOTAVAIL', /^VALETKEY_HOST: ::1 is not an address/],
+  ['EAFNOSUPPORT', /^VALETKEY_HOST: this machine has no addresses of the kind/],
+  ['EAI_AGAIN', /^VALETKEY_HOST: ::1 is not a name/],
+  ['EWHATEVER', /^VALETKEY_HOST: it is not possible to listen at ::1, port 81 \(EWHATEVER\)/],
+])('a port that cannot be bound, %s: in words, by the name of the setting', (code, words) => {
+  expect(bindIssues('::1', [{ which: 'internal', port: 81, code }])).toEqual([expect.stringMatching(words)]);
 });
