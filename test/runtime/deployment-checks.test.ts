@@ -219,6 +219,12 @@ describe('settings in the declarative file', () => {
       ).toEqual([expect.stringContaining(name)]);
   });
 
+  test('nor the file that holds one, under another name', () => {
+    const files = { VALETKEY_ADMIN_KEY: '', VALETKEY_ADMIN_KEY_FILE: '/run/key', COPY_FILE: '/run/key' };
+    const issues = refused({ integrations: [{ ...acme, client_id: reference('COPY') }] }, files);
+    expect(issues).toContainEqual(expect.stringContaining('VALETKEY_ADMIN_KEY, which belongs to the broker alone'));
+  });
+
   test('other variables, and a secret whose name begins like a setting, are filled in', () => {
     const integrations = [{ ...acme, client_secret: reference('VALETKEY_ACME_SECRET') }];
     expect(refused({ integrations })).toEqual([]);
