@@ -36,7 +36,11 @@ export function localCommands(program: Command, io: Io): void {
   backupCommand(program, io);
 
   const keys = program.command('keys').description('manage the key ring: generate, rotate');
-  const generate = keys.command('generate').description('print a new key for VALETKEY_KEYS');
+  const generate = keys
+    .command('generate')
+    .description(
+      'print a new key for VALETKEY_KEYS; it encrypts secrets and authenticates rows, so who has the database but not this key reads no secret and forges no caller, owner or endpoint (SECURITY.md says what is left)',
+    );
   example(generate.option('--kid <id>', 'the id of the key'), 'valetkey keys generate --kid 2027').action(
     async ({ kid }: { kid?: string }) => {
       const { generateKey } = await import('../runtime/keys.ts');

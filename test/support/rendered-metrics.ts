@@ -23,7 +23,7 @@ export async function renderedMetrics(): Promise<MetricFamily[]> {
   }
 }
 
-/** A refresh before expiry, and one that is due; an owner who declines; a revocation; a failing store operation. */
+/** A refresh before expiry, and one that is due; an owner who declines; a revocation; a changed row; a failing store operation. */
 async function causeAllMetrics({ broker, importConnection, inSeconds, refreshCount }: TestSetup): Promise<void> {
   const id = await importConnection('ada', { access_token: 'a', expires_at: inSeconds(600) });
   await broker.ask('GET', `/v1/connections/${id}/token`);
@@ -33,6 +33,8 @@ async function causeAllMetrics({ broker, importConnection, inSeconds, refreshCou
   await decline(broker, 'alan');
   await broker.ask('DELETE', `/v1/connections/${id}`);
   const inside = new Database(broker.database);
+  inside.prepare(`update connections set owner = 'mallory' where owner = 'grace'`).run();
+  await broker.ask('GET', '/v1/token?integration=acme&owner=mallory');
   inside.exec('alter table connect_sessions rename to elsewhere');
   inside.close();
   await broker.ask('POST', '/v1/connect-sessions', { integration: 'acme', owner: 'edsger' });
