@@ -117,7 +117,7 @@ describe.each(Object.keys(writers).filter((dialect) => dialect !== 'postgres' ||
       const limited = expectOk(
         await broker.ask('POST', '/v1/callers', {
           name: 'limited',
-          grants: [{ actions: ['connections:read'], integrations: ['acme'], owners: ['nobody'] }],
+          grants: [{ actions: ['connections:read'], integrations: ['acme'], owners: ['dave'] }],
         }),
         201,
       );
