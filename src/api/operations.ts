@@ -1,5 +1,6 @@
 // Health checks and the OpenAPI document.
 import { z } from '@hono/zod-openapi';
+import { EXAMPLE } from './examples.ts';
 
 export const Health = z.object({ status: z.literal('ok') }).openapi('Health', { example: { status: 'ok' } });
 export const Readiness = z
@@ -12,4 +13,52 @@ export const InterfaceDescription = z
   .openapi('OpenApiDocument', {
     description: 'An OpenAPI 3.1 document.',
     example: { openapi: '3.1.0', info: { title: 'Valetkey', version: '1' }, paths: {} },
+  });
+
+const seconds = (description: string) => z.number().openapi({ description: `In seconds: ${description}` });
+export const BrokerStatusView = z
+  .object({
+    status: z.enum(['ok', 'degraded']).openapi({
+      description:
+        '`degraded`: the database takes no writes, a circuit breaker is not closed, or token responses wait in the rescue file',
+    }),
+    version: z.string(),
+    store: z.enum(['ok', 'failed']),
+    change_feed_lag: seconds('since this replica last read what others have changed'),
+    refreshes_in_flight: z.int(),
+    rescued_responses: z.int().openapi({ description: 'Token responses that the database could not take' }),
+    audit: z.object({ waiting: z.int(), dropped: z.int() }).openapi({ description: 'Entries since the start' }),
+    connections_counted: seconds('since the connections were counted').nullable(),
+    integrations: z.array(
+      z.object({
+        id: z.string(),
+        provider: z.string(),
+        circuit_breaker: z.enum(['closed', 'half_open', 'open']).openapi({ description: 'Of this replica' }),
+        connections: z.object({ active: z.int(), needs_reauth: z.int(), revoked: z.int() }),
+        refreshes_due: z.int(),
+        oldest_due: seconds('since the oldest of them became due').nullable(),
+      }),
+    ),
+  })
+  .openapi('Status', {
+    example: {
+      status: 'ok',
+      version: '1.0.0',
+      store: 'ok',
+      change_feed_lag: 0,
+      refreshes_in_flight: 1,
+      rescued_responses: 0,
+      audit: { waiting: 0, dropped: 0 },
+      connections_counted: 12,
+      integrations: [
+        {
+          id: EXAMPLE.integration,
+          provider: 'slack',
+          circuit_breaker: 'closed',
+          connections: { active: 41, needs_reauth: 1, revoked: 3 },
+          refreshes_due: 0,
+          oldest_due: null,
+        },
+      ],
+    },
   });

@@ -13,6 +13,7 @@ import { integrationCommands } from './integrations.ts';
 import type { Io } from './io.ts';
 import { localCommands } from './local.ts';
 import { providerCommands } from './providers.ts';
+import { statusCommand } from './status.ts';
 import { tokenCommand } from './token.ts';
 
 export const ENVIRONMENT = `Environment:
@@ -75,6 +76,7 @@ export function commandTree(io: Io): Command {
   callerCommands(program, io);
   integrationCommands(program, io);
   applyCommand(program, io);
+  statusCommand(program, io);
   auditCommand(program, io);
   whoamiCommand(program, io);
   program.commandsGroup('Commands for this machine:');

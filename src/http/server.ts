@@ -9,6 +9,7 @@ import type { CallerAdmin } from '../broker/callers/index.ts';
 import type { ConnectFlow, ConnectionResource, ConnectSessions, Revoker } from '../broker/connections/index.ts';
 import type { IntegrationAdmin } from '../broker/integrations/index.ts';
 import type { Jwt } from '../broker/jwt/index.ts';
+import type { ReadStatus } from '../broker/maintenance/index.ts';
 import type { Tokens } from '../broker/tokens/index.ts';
 import type { Provider } from '../domain/provider.ts';
 import type { Clock, Logger, MetricsState, Store, Telemetry, Vault } from '../ports/index.ts';
@@ -36,6 +37,7 @@ import { integrationRoutes } from './routes/integrations.ts';
 import { jwtRoutes } from './routes/jwt.ts';
 import { oauthRoutes } from './routes/oauth.ts';
 import { descriptionRoutes } from './routes/openapi.ts';
+import { statusRoutes } from './routes/status.ts';
 import { tokenRoutes } from './routes/tokens.ts';
 
 export interface HttpParts extends AuthenticationParts {
@@ -54,6 +56,8 @@ export interface HttpParts extends AuthenticationParts {
   store: Pick<Store, 'ping'>;
   vault: Pick<Vault, 'encrypt' | 'decrypt'>;
   state: () => Promise<MetricsState>;
+  readStatus: ReadStatus;
+  version: string;
   proveKeys: () => void;
   telemetry: Telemetry;
   clock: Clock;
@@ -146,6 +150,7 @@ function createFramework(parts: HttpParts, logFailure: LogFailure) {
   app.route('/', applyRoutes(parts));
   app.route('/', jwtRoutes(jwt));
   app.route('/', auditRoutes(parts));
+  app.route('/', statusRoutes(parts));
   app.route('/', oauthRoutes({ ...parts, ...tokens, ...jwt, admit }));
   app.route('/', healthRoutes(parts));
   app.route(

@@ -13,7 +13,7 @@ import { type Callers, createCallers } from '../broker/callers/index.ts';
 import { type Connections, createConnections } from '../broker/connections/index.ts';
 import { createIntegrations, type Integrations } from '../broker/integrations/index.ts';
 import { createJwt, type Jwt } from '../broker/jwt/index.ts';
-import { createMetricsState } from '../broker/maintenance/index.ts';
+import { createMetricsState, createStatus } from '../broker/maintenance/index.ts';
 import {
   circuitBreakers,
   createRefreshEngine,
@@ -194,6 +194,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
 function createServer(parts: Common & Rooms): Http {
   const { config, store, vault, telemetry, clock, log, publicUrl, isStopping } = parts;
   const { audit, cache, integrations, callers, connections, refresh, tokens, jwt, apply } = parts;
+  const state = createMetricsState({ store, vault, engine: refresh, auditBuffer: audit.buffer, cache, clock });
   return createHttp({
     tokens,
     jwt,
@@ -214,7 +215,9 @@ function createServer(parts: Common & Rooms): Http {
     addressOf: createAddressOf(config.trustedProxies),
     store,
     vault,
-    state: createMetricsState({ store, vault, engine: refresh, auditBuffer: audit.buffer, cache, clock }),
+    state,
+    readStatus: createStatus({ store, state, access: audit.access }),
+    version: VERSION,
     proveKeys: () => void vault.decrypt(vault.encrypt('ready', PROBE), PROBE),
     telemetry,
     clock,

@@ -34,6 +34,7 @@ const CONTRACT = [
   'DELETE /v1/callers/{id}',
   'GET /v1/callers/{id}',
   'PUT /v1/callers/{id}',
+  'GET /v1/status',
   'GET /v1/whoami',
   'POST /v1/callers/{id}/keys',
   'DELETE /v1/callers/{id}/keys/{key_id}',

@@ -1,6 +1,7 @@
-// The maintenance room: key rotation, migrating between databases, and the state for the metrics.
+// The maintenance room: key rotation, migrating between databases, and the state for metrics and operators.
 export { type DataMigrationProgress, type DataMigrationResult, migrateData } from './data-migration.ts';
 export { type KeyRotationResult, rotateKeys } from './key-rotation.ts';
 export { keyRotationJson, keyRotationText } from './key-rotation-report.ts';
 export { createMetricsState } from './metrics-state.ts';
+export { type BrokerStatus, createStatus, type ReadStatus } from './status.ts';
 export { readUnreadableResponse } from './unreadable-responses.ts';

@@ -1,0 +1,63 @@
+// The state of the broker, by integration, for operators.
+import type { Refusal } from '../../domain/errors.ts';
+import type { MetricsState, Store } from '../../ports/index.ts';
+import type { Access, Call } from '../audit/index.ts';
+
+export interface IntegrationStatus {
+  id: string;
+  provider: string;
+  /** Of the process that answers. */
+  circuit: 'closed' | 'half_open' | 'open';
+  connections: { active: number; needsReauth: number; revoked: number };
+  refreshesDue: number;
+  /** Milliseconds; null: none is due. */
+  oldestDueMs: number | null;
+}
+
+export interface BrokerStatus {
+  /** The database takes writes, no circuit is open, and nothing waits in the rescue file. */
+  isHealthy: boolean;
+  state: MetricsState;
+  integrations: IntegrationStatus[];
+}
+
+/** For callers with `admin` on all integrations. Rejects with `StoreError` if the integrations cannot be read. */
+export type ReadStatus = (call: Call) => Promise<BrokerStatus | Refusal>;
+
+interface Parts {
+  store: Pick<Store, 'integrations'>;
+  state: () => Promise<MetricsState>;
+  access: Pick<Access, 'denied'>;
+}
+
+const PAGE = 500;
+const CIRCUITS = { 0: 'closed', 0.5: 'half_open', 1: 'open' } as const;
+
+export function createStatus({ store, state, access }: Parts): ReadStatus {
+  return async (call) => {
+    const denied = access.denied(call, 'admin', '*', '*');
+    if (denied) return denied;
+    const now = await state();
+    const integrations: IntegrationStatus[] = [];
+    let after: string | undefined;
+    do {
+      const { data, next } = await store.integrations({ limit: PAGE, after });
+      integrations.push(...data.map(({ id, provider }) => ({ id, provider, ...statusOf(id, now) })));
+      after = next ?? undefined;
+    } while (after !== undefined);
+    const isHealthy = now.storeUp && now.rescued === 0 && integrations.every(({ circuit }) => circuit === 'closed');
+    return { isHealthy, state: now, integrations };
+  };
+}
+
+function statusOf(id: string, { connections, circuitBreakers, due }: MetricsState) {
+  const isOfIt = ({ integration }: { integration: string }) => integration === id;
+  const count = (status: string) => connections.find((row) => isOfIt(row) && row.status === status)?.count ?? 0;
+  const waiting = due.find(isOfIt);
+  return {
+    circuit: CIRCUITS[circuitBreakers.find(isOfIt)?.state ?? 0],
+    connections: { active: count('active'), needsReauth: count('needs_reauth'), revoked: count('revoked') },
+    refreshesDue: waiting?.count ?? 0,
+    oldestDueMs: waiting === undefined || waiting.count === 0 ? null : waiting.oldestMs,
+  };
+}

@@ -1,0 +1,45 @@
+// `status`: the state of a running broker and of its integrations.
+import type { Command } from 'commander';
+import { brokerFor, globalsOf, type Json } from './broker.ts';
+import { example } from './example.ts';
+import { Failure } from './failure.ts';
+import type { Io } from './io.ts';
+import { type Columns, printer } from './output.ts';
+
+const COLUMNS: Columns = {
+  INTEGRATION: (i) => i.id,
+  PROVIDER: (i) => i.provider,
+  CIRCUIT: (i) => i.circuit_breaker,
+  ACTIVE: (i) => (i.connections as Json).active,
+  'NEEDS REAUTH': (i) => (i.connections as Json).needs_reauth,
+  DUE: (i) => i.refreshes_due,
+};
+
+export function statusCommand(program: Command, io: Io): void {
+  const status = program
+    .command('status')
+    .description('show the health of the broker, its integrations and circuit breakers; fails if it is degraded');
+  example(status, 'valetkey status', 'valetkey status --json').action(async (_, command: Command) => {
+    const print = printer(io, globalsOf(command).json);
+    const answer = await brokerFor(io, command).ask('GET', '/v1/status');
+    if (print.json) print.answer(answer, '');
+    else {
+      io.note(summary(answer).join('; '));
+      await print.list(COLUMNS, answer.integrations as Json[]);
+    }
+    if (answer.status !== 'ok') throw new Failure('');
+  });
+}
+
+function summary({ status, version, store, rescued_responses, change_feed_lag, audit, integrations }: Json): string[] {
+  const { dropped } = audit as { dropped: number };
+  const open = (integrations as Json[]).filter(({ circuit_breaker }) => circuit_breaker !== 'closed');
+  return [
+    `${status}: version ${version}`,
+    `store ${store}`,
+    ...(open.length > 0 ? [`circuit breakers not closed: ${open.map(({ id }) => id).join(', ')}`] : []),
+    ...(rescued_responses === 0 ? [] : [`${rescued_responses} token responses in the rescue file`]),
+    ...(dropped === 0 ? [] : [`${dropped} audit entries dropped`]),
+    `changes of other replicas read ${change_feed_lag} seconds ago`,
+  ];
+}
