@@ -168,6 +168,9 @@ const by = (at: number): AuditEntry => ({
   connectionId: null,
   address: null,
   requestId: null,
+  clientRequestId: null,
+  traceId: null,
+  changed: null,
   detail: null,
   count: 1,
 });

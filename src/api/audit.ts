@@ -18,7 +18,7 @@ export const AuditQuery = PageQuery.extend({
   owner: z.string().max(255).optional().openapi({ description: 'Only entries of this owner', example: 'user_42' }),
   connection_id: Id.optional().openapi({ description: 'Only entries of this connection', example: EXAMPLE.connection }),
   actor: Id.optional().openapi({
-    description: 'Only entries of this actor: a caller id, `system`, or `browser` (an owner)',
+    description: 'Only entries of this actor: a caller id, `system`, `browser` (an owner), or `stranger`',
   }),
   action: z
     .string()
@@ -35,7 +35,9 @@ export const AuditView = z
     at: Time,
     action: z.string().openapi({ description: 'What was done; more actions may come with later versions' }),
     outcome: Outcome,
-    actor: z.string().openapi({ description: 'A caller id, `system`, or `browser` (an owner)' }),
+    actor: z.string().openapi({
+      description: 'A caller id, `system`, `browser` (an owner), or `stranger` (someone who is not known)',
+    }),
     key_id: z
       .string()
       .nullable()
@@ -45,9 +47,24 @@ export const AuditView = z
     owner: z.string().nullable(),
     connection_id: z.string().nullable(),
     address: z.string().nullable(),
-    request_id: z.string().nullable(),
+    request_id: z.string().nullable().openapi({ description: 'The id that the broker gave the request' }),
+    client_request_id: z
+      .string()
+      .nullable()
+      .openapi({ description: 'The `X-Request-Id` of the client, if it sent a plain one' }),
+    trace_id: z
+      .string()
+      .nullable()
+      .openapi({ description: 'The trace of the request, from `traceparent` (W3C Trace Context)' }),
     detail: z.string().nullable(),
-    count: z.int().openapi({ description: 'How many identical events within one second this entry stands for' }),
+    changed: z
+      .array(z.string())
+      .nullable()
+      .openapi({ description: 'Of a change of an integration or a caller: the members that were changed, by name' }),
+    count: z.int().openapi({
+      description:
+        'How many identical events within one second, or of strangers within one minute, this entry stands for',
+    }),
   })
   .openapi('AuditEntry', {
     example: {
@@ -63,7 +80,10 @@ export const AuditView = z
       connection_id: EXAMPLE.connection,
       address: '10.1.2.3',
       request_id: EXAMPLE.request,
+      client_request_id: 'order-1742',
+      trace_id: '0af7651916cd43dd8448eb211c80319c',
       detail: null,
+      changed: null,
       count: 3,
     },
   });

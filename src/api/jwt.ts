@@ -132,6 +132,10 @@ export const Verdict = z
           .string()
           .optional()
           .openapi({ description: 'The name of the claim. Only with `missing_claim` and `claim_mismatch`.' }),
+        detail: z
+          .string()
+          .optional()
+          .openapi({ description: 'Why the keys of the issuer cannot be fetched. Only with `issuer_unavailable`.' }),
       })
       .openapi({ title: 'Inactive', example: BAD }),
   ])

@@ -1,5 +1,5 @@
 // `audit` and `whoami`.
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { brokerFor, globalsOf } from './broker.ts';
 import { example } from './example.ts';
 import type { Io } from './io.ts';
@@ -60,6 +60,28 @@ export function auditCommand(program: Command, io: Io): void {
     const most = limit ?? (all ? undefined : DEFAULT_LIMIT);
     await printer(io, globalsOf(command).json).list(COLUMNS, brokerFor(io, command).all('/v1/audit', query, most));
   });
+  verifyCommand(audit);
+}
+
+/** `12:<hash>`, as a verification prints it. */
+function headOf(text: string): { id: string; hash: string } {
+  const [, number, hash] = /^(\d{1,16}):([0-9a-f]{64})$/.exec(text) ?? [];
+  if (number === undefined || hash === undefined)
+    throw new InvalidArgumentError('It is a number, a colon and 64 hexadecimal digits, as a verification prints it.');
+  return { id: number.padStart(16, '0'), hash };
+}
+
+function verifyCommand(audit: Command): void {
+  const verify = audit
+    .command('verify')
+    .description('verify the hash chain over the audit log, in the database; exit code 1 if it is broken')
+    .option('--head <number:hash>', 'the head that an earlier verification printed: it must be in the chain', headOf);
+  example(verify, 'VALETKEY_KEYS=$KEYS VALETKEY_DATABASE_URL=file:./data/valetkey.db valetkey audit verify').action(
+    async ({ head }: { head?: { id: string; hash: string } }, command: Command) => {
+      const main = await import('../runtime/main.ts');
+      await main.verifyAuditLog({ json: globalsOf(command).json ?? false, expected: head });
+    },
+  );
 }
 
 export function whoamiCommand(program: Command, io: Io): void {

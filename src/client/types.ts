@@ -292,4 +292,8 @@ export type JwtVerdict =
        * The name of the claim. Only with `missing_claim` and `claim_mismatch`.
        */
       claim?: string;
+      /**
+       * Why the keys of the issuer cannot be fetched. Only with `issuer_unavailable`.
+       */
+      detail?: string;
     };

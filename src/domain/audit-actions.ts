@@ -21,6 +21,16 @@ export const AUDIT_ACTIONS = {
     subject: 'request',
     description: 'A caller was refused because its grants do not cover the request. `detail` names what is missing.',
   },
+  'authentication.failed': {
+    subject: 'request',
+    description:
+      'A request did not authenticate. `detail` has the reason, and what was presented: the first characters of a key, or issuer and subject as a token claims them. Counted by minute; where there are too many to tell apart, by reason alone.',
+  },
+  'connection.callback_refused': {
+    subject: 'request',
+    description:
+      'A browser came back to the redirect URI without a flow that it belongs to. `detail` has the reason. Counted by minute.',
+  },
   'token.read': {
     subject: 'connection',
     description: 'A caller read the access token of a connection, or asked for a DPoP proof of it.',
@@ -119,11 +129,13 @@ export const AUDIT_ACTIONS = {
   },
   'integration.put': {
     subject: 'integration',
-    description: 'A caller created or replaced an integration. `detail` is its provider.',
+    description:
+      'A caller created or replaced an integration. `detail` is its provider; `changed` names what is different.',
   },
   'integration.declared': {
     subject: 'integration',
-    description: 'The declarative file created or changed an integration. `detail` is its provider.',
+    description:
+      'The declarative file created or changed an integration. `detail` is its provider; `changed` names what is different.',
   },
   'integration.deleted': {
     subject: 'integration',
@@ -131,15 +143,16 @@ export const AUDIT_ACTIONS = {
   },
   'caller.created': {
     subject: 'caller',
-    description: 'A caller was created. `detail` is its id.',
+    description: 'A caller was created. `detail` is its id; `changed` names what was set.',
   },
   'caller.updated': {
     subject: 'caller',
-    description: 'A caller was replaced. `detail` is its id.',
+    description: 'A caller was replaced. `detail` is its id; `changed` names what is different.',
   },
   'caller.declared': {
     subject: 'caller',
-    description: 'The declarative file created or changed a caller. `detail` is its id.',
+    description:
+      'The declarative file created or changed a caller. `detail` is its id; `changed` names what is different.',
   },
   'caller.deleted': {
     subject: 'caller',

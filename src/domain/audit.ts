@@ -9,7 +9,7 @@ export interface AuditEntry {
   at: number;
   action: AuditAction;
   outcome: 'ok' | 'denied' | 'failed';
-  /** The caller's id; `system` for the broker itself, `browser` for an owner. */
+  /** The caller's id; `system` for the broker itself, `browser` for an owner, `stranger` for who is not known. */
   actor: string;
   /** The id of the key or workload identity that authenticated the caller. */
   keyId: string | null;
@@ -20,9 +20,16 @@ export interface AuditEntry {
   connectionId: string | null;
   /** The address of the client. */
   address: string | null;
+  /** Of our own making. */
   requestId: string | null;
+  /** What the client calls its request (`X-Request-Id`). */
+  clientRequestId: string | null;
+  /** Of the trace that the request belongs to (W3C Trace Context). */
+  traceId: string | null;
   /** A code or a few words: why it was denied, what changed. */
   detail: string | null;
+  /** The names of the members that were changed, separated by spaces. */
+  changed: string | null;
   /** The number of equal events within one second that this entry stands for. */
   count: number;
 }

@@ -54,6 +54,8 @@ export interface JwtFault {
   reason: JwtReason;
   /** The claim's name, for `missing_claim` and `claim_mismatch`. */
   claim?: string;
+  /** Why the keys cannot be fetched, for `issuer_unavailable`. */
+  detail?: string;
 }
 
 const missing = (claim: string): JwtFault => ({ reason: 'missing_claim', claim });

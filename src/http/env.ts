@@ -1,6 +1,6 @@
 // The variables of a request in the framework's context.
 import type { HttpBindings } from '@hono/node-server';
-import type { Call } from '../broker/audit/index.ts';
+import type { Call, ClientContext } from '../broker/audit/index.ts';
 import type { Cursors } from './cursors.ts';
 import type { LogFailure } from './middleware/error-logging.ts';
 
@@ -11,7 +11,9 @@ export interface Env {
     isPublic?: true;
   };
   Variables: {
+    /** Of our own making. */
     requestId: string;
+    client: ClientContext | undefined;
     /** The peer's address; null where there is no socket. */
     address: string | null;
     logFailure: LogFailure;

@@ -273,6 +273,9 @@ export const presentAuditEntry = (e: StoredAuditEntry): View<typeof api.AuditVie
   connection_id: e.connectionId,
   address: e.address,
   request_id: e.requestId,
+  client_request_id: e.clientRequestId,
+  trace_id: e.traceId,
   detail: e.detail,
+  changed: e.changed?.split(' ') ?? null,
   count: e.count,
 });

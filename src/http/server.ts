@@ -1,7 +1,6 @@
 // The HTTP server: the middleware that every request passes, the routes by resource, and the fast path before them.
 import { createMiddleware } from 'hono/factory';
 import { HTTPException } from 'hono/http-exception';
-import { requestId } from 'hono/request-id';
 import { routePath } from 'hono/route';
 import type { Apply } from '../broker/apply/index.ts';
 import type { AuditBuffer, AuditLog } from '../broker/audit/index.ts';
@@ -23,6 +22,7 @@ import { createFastRoutes, type FastRoutes } from './fast-path/index.ts';
 import { type AuthenticationParts, authenticate, createAdmission } from './middleware/authentication.ts';
 import { jsonBody } from './middleware/body-limits.ts';
 import { createFailureLog, type LogFailure } from './middleware/error-logging.ts';
+import { requestContext } from './middleware/request-context.ts';
 import { wellFormed } from './middleware/well-formed.ts';
 import { router } from './openapi/route-parts.ts';
 import { isPublished } from './published-paths.ts';
@@ -101,7 +101,7 @@ function createFramework(parts: HttpParts, logFailure: LogFailure) {
   const app = router();
   const cursors = createCursors(parts.vault);
 
-  app.use(requestId());
+  app.use(requestContext());
   app.use(
     createMiddleware<Env>(async (c, next) => {
       const started = clock.monotonic();
@@ -124,6 +124,8 @@ function createFramework(parts: HttpParts, logFailure: LogFailure) {
         status,
         ms: Math.round(seconds * 1e4) / 10,
         request_id: c.get('requestId'),
+        client_request_id: c.get('client')?.requestId,
+        trace_id: c.get('client')?.traceId,
       };
       log.debug(line, 'request');
     }),

@@ -18,6 +18,7 @@ export const MIGRATED_TABLES = [
   'outbox_revocations',
   'unreadable_responses',
   'audit',
+  'audit_seals',
   'key_checks',
 ] as const;
 export type MigratedTable = (typeof MIGRATED_TABLES)[number];

@@ -5,7 +5,14 @@ import type { AuthenticatedTable } from './vault.ts';
 /** A row that holds secrets. */
 export interface SecretRowKey {
   /** By its name in the database. */
-  table: 'integrations' | 'grants' | 'flows' | 'candidates' | 'outbox_revocations' | 'unreadable_responses';
+  table:
+    | 'integrations'
+    | 'grants'
+    | 'flows'
+    | 'candidates'
+    | 'outbox_revocations'
+    | 'unreadable_responses'
+    | 'audit_seals';
   /** Of the row; for grants, the connection's. */
   id: string;
 }

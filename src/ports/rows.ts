@@ -55,6 +55,8 @@ export interface AuditFilter {
   from?: number | undefined;
   /** Exclusive, ms. */
   to?: number | undefined;
+  /** Only entries of these integrations and owners; undefined: all. An entry of neither is of all of them. */
+  within?: Scope[] | undefined;
   /** The same as bounds of ids, which have an index; the first inclusive, the second exclusive. */
   fromId?: string | undefined;
   beforeId?: string | undefined;

@@ -1,5 +1,6 @@
 // The store: the durable memory of the broker, and the contract that every database behind it fulfils.
 import type { AuditEntry, StoredAuditEntry } from '../domain/audit.ts';
+import type { AuditSeal } from '../domain/audit-seal.ts';
 import type { Caller, CallerKey } from '../domain/caller.ts';
 import type {
   Account,
@@ -54,6 +55,7 @@ export interface Store
     RateBucketStore,
     RevocationStore,
     AuditStore,
+    AuditSealStore,
     SecretStore,
     UnreadableResponseStore,
     HousekeepingStore {
@@ -362,8 +364,45 @@ export interface AuditStore {
   appendAudit(entries: AuditEntry[]): Promise<void>;
   /** Newest first. */
   audit(filter: AuditFilter, page: PageRequest): Promise<Page<StoredAuditEntry>>;
-  /** Deletes up to `limit` entries with lower ids, and returns how many. Skips rows that another process is deleting. */
-  pruneAudit(before: string, limit: number): Promise<number>;
+  /**
+   * Deletes up to `limit` entries with lower ids that are not sealed, and returns how many: without a place in the hash chain,
+   * or with one after `sealedUpTo` (by default 0). Skips rows that another process is deleting.
+   */
+  pruneAudit(before: string, limit: number, sealedUpTo?: number): Promise<number>;
+}
+
+/** An entry with its place in the order in which entries are sealed. Places have gaps. */
+export interface PlacedEntry {
+  position: number;
+  entry: StoredAuditEntry;
+}
+
+export interface AuditSealStore {
+  /** All entries with places up to this one are committed: none will appear among them any more. 0: there are none. */
+  auditHorizon(): Promise<number>;
+  /** Entries in `(after, upTo]`, in the order of their places. */
+  entriesBetween(after: number, upTo: number, limit: number): Promise<PlacedEntry[]>;
+  /** `taken`: there is a seal of this id, and nothing changes. */
+  addAuditSeal(seal: AuditSeal): Promise<'added' | 'taken'>;
+  lastAuditSeal(): Promise<AuditSeal | undefined>;
+  /** The oldest first, without the anchor. `after`: the id of a seal. */
+  auditSeals(after: string | undefined, limit: number): Promise<AuditSeal[]>;
+  auditAnchor(): Promise<AuditSeal | undefined>;
+  /** Replaces the anchor, unless the stored one is later. */
+  putAuditAnchor(anchor: AuditSeal): Promise<void>;
+  /** Deletes up to `limit` entries with places up to this one, and returns how many. */
+  pruneSealedAudit(upTo: number, limit: number): Promise<number>;
+  /** Deletes up to `limit` seals, this one and those before it, and returns how many. */
+  pruneAuditSeals(upToId: string, limit: number): Promise<number>;
+  /**
+   * For verification. `unplaced`: entries without a place; `unsealed`: those with places after this one; `misplaced`: those
+   * that the chain should cover by their ids, from this one on, but that have no place or one up to `upTo`.
+   */
+  auditOutside(chain: { upTo: number; fromId: string; sealedUpTo: number }): Promise<{
+    unplaced: number;
+    unsealed: number;
+    misplaced: number;
+  }>;
 }
 
 export interface SecretStore {

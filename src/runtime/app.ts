@@ -41,7 +41,7 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
     { name: 'rescue file', stop: rescue.close },
     { name: 'store', stop: store.close },
     { name: 'outbound connections', stop: outbound.close },
-    { name: 'audit buffer', stop: audit.buffer.flush },
+    { name: 'audit buffer', stop: audit.close },
     { name: 'revocations in flight', stop: connections.outbox.drain },
     { name: 'refreshes in flight', stop: refresh.stop },
     { name: 'socket', stop: () => listeners.stop(0) },

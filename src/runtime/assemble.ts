@@ -37,6 +37,8 @@ export interface Tuning {
   clock?: Clock;
   /** How often due revocations are delivered, in ms. */
   outboxEveryMs?: number;
+  /** How often new audit entries are sealed, in ms. */
+  sealEveryMs?: number;
   /** False: nothing is refreshed ahead of its expiry. */
   refreshAhead?: boolean;
   /** When a refresh without a response is slow, when it is lost, and how long a shutdown waits for it, in ms. */
@@ -86,7 +88,7 @@ export function assemble(assembly: Assembly): Broker {
   const publicUrl = config.publicUrl ?? listeners.url;
   const telemetry = createMetrics({ version: VERSION, encryptionKid: vault.encryptionKid });
   const counted = instrumentStore(assembly.store, telemetry.storeError);
-  const { access } = createAudit({ store: counted, clock, log: assembly.log });
+  const { access } = createAudit({ store: counted, vault, clock, log: assembly.log });
   const refused = createRefusedRows({ store: counted, access, telemetry, log: assembly.log });
   const store = authenticateStore(counted, { vault, refused });
   const common = { ...assembly, store, vault: reportRefusals(vault, refused), clock, telemetry, publicUrl };
@@ -120,7 +122,11 @@ function createAdapters({ config, clock, tuning, log }: Common) {
   // The origin: without credentials.
   if (https ?? http) log.info({ https: https?.origin, http: http?.origin, resolves }, 'egress proxy: in use');
   const outbound = createOutbound({ allow: config.outboundAllow, proxies: config.egress });
-  const verifier = createJwtVerifier({ fetch: outbound, clock });
+  const verifier = createJwtVerifier({
+    fetch: outbound,
+    clock,
+    onFailure: (issuer, reason) => log.warn({ issuer, reason }, 'JWT: the keys of an issuer cannot be fetched'),
+  });
   const verifyIdTokenSignature = verifier.verifySignature;
   const refreshDeadlineMs = tuning.refreshWait?.deadlineMs;
   const provider = createProviderClient({ outbound, clock, verifyIdTokenSignature, signAssertion, refreshDeadlineMs });
@@ -132,8 +138,15 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
   const { config, store, vault, rescue, provider, verifier, telemetry, clock, log, tuning, publicUrl } = parts;
   const { adminKey, rateLimit, catalogue, declared, outboundAllow } = config;
 
-  const audit = createAudit({ store, clock, log, retentionDays: config.auditDays });
-  const { access } = audit;
+  const audit = createAudit({
+    store,
+    vault,
+    clock,
+    log,
+    retentionDays: config.auditDays,
+    sealEveryMs: tuning.sealEveryMs,
+  });
+  const { access, strangers } = audit;
   const cache = createCache({ store, adminKey, rateLimit, clock, log });
   const { tokens: tokenCache, callers: callerCache, untilApplied } = cache;
   const integrations = createIntegrations({
@@ -160,6 +173,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
   const revocationCircuits = circuitBreakers({ clock, log, random: Math.random });
   const connections = createConnections({
     ...shared,
+    strangers,
     revocationCircuits,
     untilApplied,
     publicUrl,
@@ -208,6 +222,7 @@ function createServer(parts: Common & Rooms): Http {
     apply,
     auditLog: audit.log,
     auditBuffer: audit.buffer,
+    strangers: audit.strangers,
     callerCache: cache.callers,
     catalogue: config.catalogue,
     limits: createLimits(),

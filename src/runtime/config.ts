@@ -91,7 +91,7 @@ export function parseConfig(env: Env, readFile: ReadFile): Parsed {
         direct: e.NO_PROXY.entries,
         resolves: e.VALETKEY_EGRESS_RESOLVES,
       },
-      auditDays: e.VALETKEY_AUDIT_DAYS ?? null,
+      auditDays: e.VALETKEY_AUDIT_DAYS,
       rateLimit: e.VALETKEY_RATE_LIMIT ?? null,
       refreshLimits: { concurrency: e.VALETKEY_REFRESH_CONCURRENCY, perSecond: e.VALETKEY_REFRESH_RATE },
       logLevel: e.VALETKEY_LOG_LEVEL,

@@ -54,7 +54,7 @@ export async function runKeyRotation(
         'key rotation: no broker uses this key yet; brokers that do not have it cannot decrypt what is re-encrypted now',
       );
     }
-    const { access } = createAudit({ store, clock: systemClock, log });
+    const { access } = createAudit({ store, vault: ring, clock: systemClock, log });
     rescue = openRescueFile(config);
     return await rotateKeys({ store, ring, rescue, access, log, pause: wait });
   } finally {

@@ -1,10 +1,16 @@
 // The process: reads the environment, runs one broker, and stops it on a signal.
 import { readFileSync } from 'node:fs';
 import { createLogger } from '../adapters/telemetry/logger.ts';
-import { keyRotationJson, keyRotationText } from '../broker/maintenance/index.ts';
+import {
+  auditVerificationJson,
+  auditVerificationText,
+  keyRotationJson,
+  keyRotationText,
+} from '../broker/maintenance/index.ts';
 import { type Logger, StoreError, type UnreadableResponseHead } from '../ports/index.ts';
 import { migrateStore } from '../stores/open.ts';
 import { start } from './app.ts';
+import { runAuditVerification } from './audit-verification.ts';
 import { type Config, parseConfig } from './config.ts';
 import { unmarkMigratedSource } from './data-migration.ts';
 import { runKeyRotation } from './keys.ts';
@@ -49,6 +55,18 @@ export async function rotate({ json }: { json: boolean }): Promise<void> {
     const done = await runKeyRotation(config, log);
     if (done.remaining.length > 0 || done.inauthentic.length > 0) process.exitCode = 1;
     console.log(json ? JSON.stringify(keyRotationJson(done)) : keyRotationText(done));
+  }, 2);
+}
+
+/** Verifies the audit log. Prints text, or one JSON object; exit code 1 if its chain is broken. */
+export async function verifyAuditLog(options: {
+  json: boolean;
+  expected: { id: string; hash: string } | undefined;
+}): Promise<void> {
+  await configured(async (config, log) => {
+    const verified = await runAuditVerification(config, log, options.expected);
+    if (verified.broken) process.exitCode = 1;
+    console.log(options.json ? JSON.stringify(auditVerificationJson(verified)) : auditVerificationText(verified));
   }, 2);
 }
 

@@ -213,10 +213,12 @@ export const SETTINGS = {
     example: '6000/60',
   },
   VALETKEY_AUDIT_DAYS: {
-    parser: wholeNumber(36_500),
-    without: 'for ever',
-    description: 'The number of days that audit entries are stored.',
-    example: '400',
+    parser: z.union([z.literal('forever').transform(() => null), wholeNumber(36_500)], {
+      error: 'a whole number of days, at most 36500, or forever',
+    }),
+    default: '400',
+    without: '',
+    description: 'The number of days that audit entries are stored, or `forever`.',
   },
   VALETKEY_LOG_LEVEL: {
     parser: z.enum(LEVELS, { error: `one of ${LEVELS.join(', ')}` }),

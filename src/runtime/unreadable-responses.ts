@@ -38,7 +38,7 @@ export async function readUnreadable(
   const store = await openStore(config, log);
   try {
     const clock = { now: () => Date.now(), monotonic: () => performance.now() };
-    const { access } = createAudit({ store, clock, log });
+    const { access } = createAudit({ store, vault, clock, log });
     return await readUnreadableResponse({ store, vault, access }, id);
   } catch (error) {
     if (error instanceof VaultError)

@@ -54,6 +54,9 @@ test('audit log: the life of a connection, newest first', async () => {
     connection_id: id,
     address: '127.0.0.1',
     request_id: reading.headers.get('x-request-id'),
+    client_request_id: null,
+    trace_id: null,
+    changed: null,
     detail: null,
     count: 1,
   });

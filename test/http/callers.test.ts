@@ -195,16 +195,16 @@ describe('grant', () => {
     const { key } = await create(grants);
     const narrow = await create([{ actions: ['admin'], integrations: ['acme'], owners: ['*'] }]);
     for (const mine of [String(key), String(narrow.key)]) {
-      for (const [method, path, body] of [
+      for (const [method, path, body, action = 'admin'] of [
         ['POST', '/v1/callers', { name: 'me', grants: [everything] }],
         ['GET', '/v1/callers'],
         ['POST', `/v1/callers/${id}/keys`],
         ['DELETE', `/v1/callers/${id}/keys/${key_id}`],
         ['DELETE', `/v1/callers/${id}`],
-        ['GET', '/v1/audit'],
+        ['GET', '/v1/audit', undefined, 'audit:read'],
       ] as const) {
         const { missing } = expectProblem(await ask(method, path, body, mine), 403, 'forbidden');
-        expect(missing).toMatchObject({ action: 'admin' });
+        expect(missing).toMatchObject({ action });
       }
     }
   });

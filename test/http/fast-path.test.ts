@@ -42,8 +42,8 @@ async function send(method: string, path: string, as: string, body?: string): Pr
     },
     ...(body !== undefined && { body }),
   });
-  const { date: _, 'keep-alive': __, ...headers } = Object.fromEntries(response.headers);
-  const text = await response.text();
+  const { date: _, 'keep-alive': __, 'x-request-id': id = '', ...headers } = Object.fromEntries(response.headers);
+  const text = (await response.text()).replaceAll(id, '<id>');
   return { status: response.status, headers, body: text.replace(/"expires_in":\d+/, '"expires_in":0') };
 }
 

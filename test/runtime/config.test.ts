@@ -65,6 +65,8 @@ describe('settings', () => {
 
   test('VALETKEY_AUDIT_DAYS: the days that audit entries are stored', () => {
     expect(configOf({ VALETKEY_AUDIT_DAYS: '90' }).auditDays).toBe(90);
+    expect(configOf({}).auditDays).toBe(400);
+    expect(configOf({ VALETKEY_AUDIT_DAYS: 'forever' }).auditDays).toBeNull();
   });
 
   test.each([

@@ -1,5 +1,7 @@
 // Rows for the store's tests: every field set to something that is not the default, with new ids each time.
+
 import type { AuditEntry } from '../../src/domain/audit.ts';
+import { type AuditSeal, sealId } from '../../src/domain/audit-seal.ts';
 import type { Caller, CallerKey } from '../../src/domain/caller.ts';
 import type { Ciphertext, Connection, EncryptedCredentials } from '../../src/domain/connection.ts';
 import type { Candidate, ConnectSession, Flow, Integration } from '../../src/domain/integration.ts';
@@ -187,6 +189,20 @@ export const anUnreadableResponse = (given: Partial<UnreadableResponse> = {}): U
   ...given,
 });
 
+export const anAuditSeal = (given: Partial<AuditSeal> = {}): AuditSeal => ({
+  id: sealId(1),
+  previous: 'a'.repeat(64),
+  fromPosition: 0,
+  toPosition: 1,
+  entries: 1,
+  lastId: 'evt_1',
+  digest: 'b'.repeat(64),
+  sealedAt: NOW,
+  hash: 'c'.repeat(64),
+  ciphertext: aCiphertext('seal'),
+  ...given,
+});
+
 export const anEntry = (given: Partial<AuditEntry> = {}): AuditEntry => ({
   id: anId('evt'),
   at: NOW,
@@ -200,6 +216,9 @@ export const anEntry = (given: Partial<AuditEntry> = {}): AuditEntry => ({
   connectionId: 'con_1',
   address: '192.0.2.1',
   requestId: 'req-1',
+  clientRequestId: 'theirs-1',
+  traceId: '0af7651916cd43dd8448eb211c80319c',
+  changed: 'scopes',
   detail: 'as asked',
   count: 1,
   ...given,
@@ -238,6 +257,7 @@ export async function fill(store: Store): Promise<void> {
   await store.awaitFinish(aCandidate(id), { finishDigest: 'd', expiresAt: NOW + 60_000, account: null }, anEntry());
   await store.addPendingRevocation(aRevocation({ claimedUntil: NOW + 60_000 }));
   await store.addUnreadableResponse(anUnreadableResponse(), { ofOne: 3, ofIntegration: 100 });
+  await store.addAuditSeal(anAuditSeal());
   await store.addKeyCheck({ kid: 'test', ciphertext: aCiphertext('check') });
   await store.takeFromBucket('slack', 1, { perSecond: 1, burst: 8, reserve: 0 });
 }

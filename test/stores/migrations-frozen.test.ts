@@ -61,6 +61,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795890437652,
       sha256: '682e2dacd5ae5bb84ce9fed12ee7be7a7c6d404a2fe0983c5d9ffd68db8b4723',
     },
+    '0012_audit_seals': {
+      when: 1795892951504,
+      sha256: 'd3faa7c301e0568a1bc4bb8cfc382a50119a697b43ded56850131783c9d7767a',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
@@ -108,6 +112,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0011_row_authentication': {
       when: 1795890465450,
       sha256: '9549eac14dba52172b3fbd6858749df5eca63de8c8c45991dddee9a4d8645935',
+    },
+    '0012_audit_seals': {
+      when: 1795892962566,
+      sha256: 'f7e7b93cd99bd7740dae53ea3e6e025c40e534d16dcbfef5d641abc0a9d933b4',
     },
   },
 };

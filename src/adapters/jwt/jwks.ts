@@ -53,17 +53,28 @@ export interface IssuerKeys {
    * fetched, or name another issuer.
    */
   keysOf(trusted: TrustedIssuer): Promise<{ keySet: KeySet; algorithms: readonly string[] } | undefined>;
+  /** Why its keys could not be fetched the last time; undefined: they could. */
+  whyUnavailable(trusted: TrustedIssuer): string | undefined;
   /** The key set at a URL that is known already. Fetched on first use. */
   keySet(issuer: string, jwksUri: string): KeySet;
 }
 
-export function createIssuerKeys(fetch: Fetch, clock: Clock): IssuerKeys {
+/** Called for each failed fetch, which are some seconds apart. */
+export type OnFailure = (issuer: string, reason: string) => void;
+
+export function createIssuerKeys(fetch: Fetch, clock: Clock, onFailure: OnFailure = () => undefined): IssuerKeys {
   const metadata = new LRUCache<string, CachedDocument<IssuerMetadata>>({ max: MAX_ISSUERS });
   const keySets = new LRUCache<string, KeySet>({ max: MAX_ISSUERS });
   const inlineKeySets = new WeakMap<object, KeySet>();
 
   function metadataOf(issuer: string): Promise<IssuerMetadata | undefined> {
-    const cached = metadata.get(issuer) ?? new CachedDocument(() => discover(fetch, issuer), clock);
+    const cached =
+      metadata.get(issuer) ??
+      new CachedDocument(
+        () => discover(fetch, issuer),
+        clock,
+        (why) => onFailure(issuer, why),
+      );
     metadata.set(issuer, cached);
     return cached.get();
   }
@@ -72,7 +83,11 @@ export function createIssuerKeys(fetch: Fetch, clock: Clock): IssuerKeys {
   function fetchedKeySet(issuer: string, jwksUri: string, configured?: 'configured'): KeySet {
     const name = JSON.stringify([issuer, jwksUri, configured]);
     const set = keySets.get(name) ?? {
-      document: new CachedDocument(async () => parseKeySet(await getJson(fetch, jwksUri), configured), clock),
+      document: new CachedDocument(
+        async () => parseKeySet(await getJson(fetch, jwksUri), configured),
+        clock,
+        (why) => onFailure(issuer, why),
+      ),
       mayRefetch: { callers: createRefetchBudget(clock), logins: createRefetchBudget(clock) },
     };
     keySets.set(name, set);
@@ -97,6 +112,12 @@ export function createIssuerKeys(fetch: Fetch, clock: Clock): IssuerKeys {
       const found = await metadataOf(issuer);
       return found && { keySet: fetchedKeySet(issuer, found.jwksUri), algorithms: found.algorithms };
     },
+    whyUnavailable({ issuer, jwksUri }) {
+      if (jwksUri !== undefined) return fetchedKeySet(issuer, jwksUri, 'configured').document.failure();
+      const found = metadata.get(issuer);
+      const keys = found?.current()?.jwksUri;
+      return found?.failure() ?? (keys === undefined ? undefined : fetchedKeySet(issuer, keys).document.failure());
+    },
     keySet: (issuer, jwksUri) => fetchedKeySet(issuer, jwksUri),
   };
 }
@@ -111,7 +132,8 @@ async function discover(fetch: Fetch, issuer: string): Promise<IssuerMetadata> {
   const found =
     (await getJson(fetch, `${origin}${path}/.well-known/openid-configuration`).catch(() => undefined)) ??
     (await getJson(fetch, `${origin}/.well-known/oauth-authorization-server${path}`));
-  if (found?.issuer !== issuer) throw new Error('the metadata is of another issuer');
+  if (found === undefined) throw new Error('the issuer publishes no metadata');
+  if (found.issuer !== issuer) throw new Error('the metadata is of another issuer');
   if (typeof found.jwks_uri !== 'string') throw new Error('the metadata names no keys');
   const announced = found.id_token_signing_alg_values_supported;
   const listed = Array.isArray(announced) && announced.length > 0;
@@ -227,15 +249,25 @@ async function attemptEach<T>(keys: AsyncIterable<CryptoKey>, verify: (getKey: G
   return { error: new errors.JWSSignatureVerificationFailed(), limited: false };
 }
 
+/** Characters of the reason why a document cannot be fetched. */
+const MAX_FAILURE = 300;
+
 /** A fetched document, cached in memory: fresh for 10 minutes, stale for a day while it cannot be fetched. */
 export class CachedDocument<T extends object> {
   readonly #load: () => Promise<T>;
   readonly #clock: Pick<Clock, 'monotonic'>;
   #current: { value: T; at: number } | undefined;
   #failedAt = Number.NEGATIVE_INFINITY;
+  #failure: string | undefined;
+  readonly #onFailure: (reason: string) => void;
   #loading: Promise<T | undefined> | undefined;
 
-  constructor(load: () => Promise<T>, clock: Pick<Clock, 'monotonic'>) {
+  constructor(
+    load: () => Promise<T>,
+    clock: Pick<Clock, 'monotonic'>,
+    onFailure: (reason: string) => void = () => undefined,
+  ) {
+    this.#onFailure = onFailure;
     this.#load = load;
     this.#clock = clock;
   }
@@ -252,6 +284,11 @@ export class CachedDocument<T extends object> {
     return (await loaded) ?? usable;
   }
 
+  /** As it was last fetched, fresh or stale. */
+  current = (): T | undefined => this.#current?.value;
+  /** Why it could not be fetched the last time; undefined: it could. */
+  failure = (): string | undefined => this.#failure;
+
   /** A newer document than the one seen: the cached one if it is newer, else fetched. `failed`: the fetch failed. */
   async getNewer(seen: T, mayFetch: () => boolean): Promise<T | 'limited' | 'failed'> {
     if (this.#current && this.#current.value !== seen) return this.#current.value;
@@ -267,10 +304,13 @@ export class CachedDocument<T extends object> {
         (value) => {
           this.#current = { value, at };
           this.#failedAt = Number.NEGATIVE_INFINITY;
+          this.#failure = undefined;
           return value;
         },
-        () => {
+        (error: unknown) => {
           this.#failedAt = this.#clock.monotonic();
+          this.#failure = error instanceof Error ? error.message.slice(0, MAX_FAILURE) : 'it failed';
+          this.#onFailure(this.#failure);
           return undefined;
         },
       )

@@ -6,8 +6,8 @@ import { isSenderConstrained } from '../../domain/jwt-credential.ts';
 import { trustDomainOf } from '../../domain/spiffe.ts';
 import { CLOCK_TOLERANCE_S } from '../../domain/time-limits.ts';
 import { acceptedAudiences } from '../../domain/trusted-issuer.ts';
-import type { Clock, JwtReason, JwtVerdict, JwtVerifier } from '../../ports/index.ts';
-import { ALGORITHMS, createIssuerKeys, type Fetch, hasKey, verifyWithKeySet } from './jwks.ts';
+import type { Clock, JwtReason, JwtVerdict, JwtVerifier, TrustedIssuer } from '../../ports/index.ts';
+import { ALGORITHMS, createIssuerKeys, type Fetch, hasKey, type OnFailure, verifyWithKeySet } from './jwks.ts';
 
 /** Characters. Longer tokens are not parsed. */
 const TOKEN_LIMIT = 16 * 1024;
@@ -20,8 +20,20 @@ export interface JwtAdapter extends JwtVerifier {
   verifySignature(token: string, issuer: string, jwksUri: string): Promise<'valid' | 'invalid' | 'unavailable'>;
 }
 
-export function createJwtVerifier({ fetch, clock }: { fetch: Fetch; clock: Clock }): JwtAdapter {
-  const issuers = createIssuerKeys(fetch, clock);
+interface Parts {
+  fetch: Fetch;
+  clock: Clock;
+  /** Called when the keys or the metadata of an issuer cannot be fetched. */
+  onFailure?: OnFailure;
+}
+
+export function createJwtVerifier({ fetch, clock, onFailure }: Parts): JwtAdapter {
+  const issuers = createIssuerKeys(fetch, clock, onFailure);
+
+  function unavailable(trusted: TrustedIssuer): JwtVerdict {
+    const detail = issuers.whyUnavailable(trusted);
+    return { active: false, reason: 'issuer_unavailable', ...(detail !== undefined && { detail }) };
+  }
 
   return {
     claimedIssuer(token) {
@@ -42,7 +54,7 @@ export function createJwtVerifier({ fetch, clock }: { fetch: Fetch; clock: Clock
       if (audiences.length === 0) return inactive('audience_mismatch');
 
       const keys = await issuers.keysOf(trusted);
-      if (!keys) return inactive('issuer_unavailable');
+      if (!keys) return unavailable(trusted);
       const { algorithms, keySet } = keys;
       if (!algorithms.includes(unverified.alg)) return inactive('unsupported_algorithm');
 
@@ -56,7 +68,7 @@ export function createJwtVerifier({ fetch, clock }: { fetch: Fetch; clock: Clock
           currentDate: new Date(now),
         }),
       );
-      if ('unavailable' in verified) return inactive('issuer_unavailable');
+      if ('unavailable' in verified) return unavailable(trusted);
       if ('error' in verified) return { active: false, ...faultOfError(verified.error) };
       const { payload: claims, protectedHeader: header } = verified.value;
       // jose checks `iat` only when a maximum age is set.

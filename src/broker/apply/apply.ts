@@ -6,11 +6,26 @@ import type { AuditAction } from '../../domain/audit-actions.ts';
 import type { Caller } from '../../domain/caller.ts';
 import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
 import type { Clock, DeclaredRows, Store } from '../../ports/index.ts';
-import type { Access, Call, Subject } from '../audit/index.ts';
+import {
+  type Access,
+  type Call,
+  callerChanges,
+  changedNames,
+  type FieldChange,
+  integrationChanges,
+  type Subject,
+} from '../audit/index.ts';
 import type { Cache, CallerCache } from '../cache/index.ts';
-import { type CallerSetup, callerOf, keyOf, mayNotDelegate, mayNotReplace, workloadIssues } from '../callers/index.ts';
+import {
+  type CallerSetup,
+  callerOf,
+  keyOf,
+  mayNotDelegate,
+  mayNotReplace,
+  nameIssues,
+  workloadIssues,
+} from '../callers/index.ts';
 import { type IntegrationSetup, type Integrations, inWords, mayRedirect } from '../integrations/index.ts';
-import { callerChanges, type FieldChange, integrationChanges } from './changes.ts';
 
 export interface Declared {
   integrations: { id: string; setup: IntegrationSetup }[];
@@ -109,7 +124,7 @@ export function createApply({
       if (before && fields.length === 0) continue;
       changes.push({ kind: 'integration', id, name: null, action: before ? 'update' : 'create', fields });
       const detail = [setup.provider, ...redirected.map(inWords)].join('; ');
-      const by = record('integration.declared', { integration: id, detail });
+      const by = record('integration.declared', { integration: id, detail, changed: changedNames(fields) });
       rows.integrations.push({ settings, audit: by });
     }
     return { changes, issues };
@@ -128,7 +143,10 @@ export function createApply({
       const now = clock.now();
       const caller = callerOf(id ?? idFor(setup.name), setup, now);
       const before = stored.find((s) => s.caller.id === caller.id);
-      const bindingIssues = await workloadIssues(setup, trustedIssuers, before?.caller.workloads);
+      const bindingIssues = [
+        ...nameIssues(setup, id),
+        ...(await workloadIssues(setup, trustedIssuers, before?.caller.workloads)),
+      ];
       issues.push(...bindingIssues.map(({ path, message }) => ({ path: `callers.${i}.${path}`, message })));
       const keys = secrets?.map((secret) => keyOf(secret, caller.id, now, null));
       const digests = new Set(keys?.map(({ digest }) => digest));
@@ -147,7 +165,8 @@ export function createApply({
       if (refusal) return refusal;
       const action = before ? 'update' : 'create';
       changes.push({ kind: 'caller', id: caller.id, name: caller.name, action, fields });
-      rows.callers.push({ caller, keys, audit: record('caller.declared', { detail: caller.id }) });
+      const audit = record('caller.declared', { detail: caller.id, changed: changedNames(fields) });
+      rows.callers.push({ caller, keys, audit });
     }
     return { changes, issues };
   }

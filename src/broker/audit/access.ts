@@ -12,6 +12,7 @@ import {
   touches,
 } from '../../domain/caller.ts';
 import { type Fault, type Refusal, refuse } from '../../domain/errors.ts';
+import { AUDIT_FAILURE_WINDOW_MS } from '../../domain/time-limits.ts';
 import type { Clock } from '../../ports/index.ts';
 import { newId } from '../secrets/index.ts';
 import type { AuditBuffer } from './audit-buffer.ts';
@@ -20,7 +21,16 @@ import type { AuditBuffer } from './audit-buffer.ts';
 export interface Call {
   principal: Principal;
   address: string | null;
+  /** Of our own making. */
   requestId: string;
+  /** What the client says of its request. */
+  client?: ClientContext | undefined;
+}
+
+/** What the client calls its request, and the trace that it belongs to. Validated and bounded; null: not told. */
+export interface ClientContext {
+  requestId: string | null;
+  traceId: string | null;
 }
 
 /** What an audit entry is about. `*` as integration or owner means all of them. */
@@ -29,6 +39,8 @@ export interface Subject {
   owner?: string | null;
   connectionId?: string | null;
   detail?: string | null;
+  /** The names of the members that were changed. */
+  changed?: readonly string[];
 }
 
 export interface Access {
@@ -53,20 +65,26 @@ export interface Access {
   recordSystem(action: AuditAction, subject: Subject, outcome?: AuditEntry['outcome']): AuditEntry;
   /** Makes the entry of something that an owner does in a browser. */
   recordBrowser(
-    from: { address: string | null; requestId: string },
+    from: Pick<Call, 'address' | 'requestId' | 'client'>,
     action: AuditAction,
     subject: Subject,
     outcome?: AuditEntry['outcome'],
   ): AuditEntry;
   /** Notes an allowed read in the buffer: equal reads within one second become one entry; `detail` counts too. */
   noteRead(call: Call, action: AuditAction, subject: Subject): void;
+  /** Makes the entry of requests of someone who is not known. They are counted first: see `stranger-log.ts`. */
+  recordStranger(
+    from: { address: string | null; requestId: string | null },
+    action: AuditAction,
+    subject: Subject,
+  ): AuditEntry;
   /** Notes a refusal that has another reason than a missing permission. */
   noteRefused(call: Call, action: AuditAction, subject: Subject): void;
 }
 
 export function createAccess({ auditBuffer, clock }: { auditBuffer: AuditBuffer; clock: Clock }): Access {
   const entry = (
-    who: Pick<AuditEntry, 'actor' | 'keyId' | 'subject' | 'address' | 'requestId'>,
+    { client, ...who }: Who,
     action: AuditAction,
     subject: Subject,
     outcome: AuditEntry['outcome'] = 'ok',
@@ -81,16 +99,20 @@ export function createAccess({ auditBuffer, clock }: { auditBuffer: AuditBuffer;
       integration: subject.integration ?? null,
       owner: subject.owner ?? null,
       connectionId: subject.connectionId ?? null,
-      detail: subject.detail ?? null,
+      detail: bounded(subject.detail, MAX_DETAIL),
+      clientRequestId: client?.requestId ?? null,
+      traceId: client?.traceId ?? null,
+      changed: subject.changed ? bounded(subject.changed.join(' '), MAX_CHANGED) : null,
       count: 1,
     };
   };
-  const by = ({ principal, address, requestId }: Call) => ({
+  const by = ({ principal, address, requestId, client }: Call): Who => ({
     actor: principal.caller.id,
     keyId: principal.credential.id,
     subject: subjectOf(principal),
     address,
     requestId,
+    client,
   });
 
   /** Events with the same key within one second are counted in one entry. */
@@ -100,11 +122,30 @@ export function createAccess({ auditBuffer, clock }: { auditBuffer: AuditBuffer;
     { connectionId, integration, owner }: Subject,
   ): string => `${identityOf(principal)}\n${address}\n${kind}\n${connectionId ?? `${integration}\n${owner}`}`;
 
+  /** What each caller was refused within a minute. */
+  const refused = new Map<string, { until: number; told: Set<string> }>();
+
+  /** A caller may name any owner: beyond a number of refusals that are told apart, the others are counted in one entry. */
+  function noteRefusal(call: Call, action: AuditAction, subject: Subject): void {
+    const { id } = call.principal.caller;
+    const now = clock.monotonic();
+    const known = refused.get(id);
+    const mine = known && known.until > now ? known : { until: now + AUDIT_FAILURE_WINDOW_MS, told: new Set<string>() };
+    refused.set(id, mine);
+    const key = groupKey(call, `refused ${action} ${subject.detail}`, subject);
+    if (mine.told.size < MAX_REFUSALS || mine.told.has(key)) {
+      mine.told.add(key);
+      auditBuffer.note(key, () => entry(by(call), action, subject, 'denied'));
+      return;
+    }
+    const folded = { integration: '*', owner: '*', detail: 'more refusals than are told apart' };
+    auditBuffer.note(groupKey(call, action, folded), () => entry(by(call), action, folded, 'denied'));
+  }
+
   function noted(call: Call, missing: MissingPermission, connectionId?: string): void {
     const { integration, owner } = missing;
     const subject = { integration, owner, connectionId: connectionId ?? null, detail: describe(missing) };
-    const kind = `denied ${subject.detail}`;
-    auditBuffer.note(groupKey(call, kind, subject), () => entry(by(call), 'access.denied', subject, 'denied'));
+    noteRefusal(call, 'access.denied', subject);
   }
 
   return {
@@ -130,16 +171,15 @@ export function createAccess({ auditBuffer, clock }: { auditBuffer: AuditBuffer;
     recordBrowser: (from, action, subject, outcome = 'ok') =>
       entry({ actor: 'browser', keyId: null, subject: null, ...from }, action, subject, outcome),
 
+    recordStranger: (from, action, subject) =>
+      entry({ actor: 'stranger', keyId: null, subject: null, ...from }, action, subject, 'denied'),
+
     noteRead(call, action, subject) {
       const kind = subject.detail ? `${action} ${subject.detail}` : action;
       auditBuffer.note(groupKey(call, kind, subject), () => entry(by(call), action, subject));
     },
 
-    noteRefused(call, action, subject) {
-      auditBuffer.note(groupKey(call, `refused ${action} ${subject.detail}`, subject), () =>
-        entry(by(call), action, subject, 'denied'),
-      );
-    },
+    noteRefused: noteRefusal,
   };
 }
 
@@ -163,6 +203,21 @@ function unseen(
   const id = integration === '*' ? owner : `${owner} at ${integration}`;
   return { code: 'not_found', what: 'connection', id };
 }
+
+/** Of one caller in a minute. */
+const MAX_REFUSALS = 100;
+
+type Who = Pick<AuditEntry, 'actor' | 'keyId' | 'subject' | 'address' | 'requestId'> & {
+  client?: ClientContext | undefined;
+};
+
+/** Characters. Some of it comes from providers and strangers. */
+const MAX_DETAIL = 1_000;
+const MAX_CHANGED = 2_000;
+
+/** As text that every store keeps as it is: the entry is hashed. */
+const bounded = (text: string | null | undefined, max: number): string | null =>
+  text == null ? null : text.slice(0, max).toWellFormed().replaceAll('\0', '\uFFFD');
 
 /** A key stands for one service; a workload binding may match several, which differ by `sub`. */
 const identityOf = ({ credential }: Principal): string =>

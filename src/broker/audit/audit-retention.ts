@@ -1,14 +1,27 @@
-// Deletes audit entries that are older than the retention period, in small batches that hold up no other work.
+// Deletes audit entries that are older than the retention period, in small batches that hold up no other work. Of entries that
+// are sealed, whole seals are deleted, from the old end; an anchor stays in their place, so that the rest can be verified.
 import { setTimeout as pause } from 'node:timers/promises';
+import { ANCHOR, type AuditSeal } from '../../domain/audit-seal.ts';
 import { AUDIT_RETENTION_INTERVAL_MS, AUDIT_RETENTION_PAUSE_MS, DAY_MS } from '../../domain/time-limits.ts';
-import type { Clock, Logger, Store } from '../../ports/index.ts';
+import type { Clock, Logger, Store, Vault } from '../../ports/index.ts';
 import { firstId } from '../secrets/index.ts';
+import { sealed } from './audit-sealing.ts';
 
 /** A few milliseconds of the database; SQLite runs nothing else meanwhile. */
 const BATCH = 500;
 
 interface Parts {
-  store: Pick<Store, 'pruneAudit'>;
+  store: Pick<
+    Store,
+    | 'lastAuditSeal'
+    | 'pruneAudit'
+    | 'pruneSealedAudit'
+    | 'pruneAuditSeals'
+    | 'auditSeals'
+    | 'auditAnchor'
+    | 'putAuditAnchor'
+  >;
+  vault: Pick<Vault, 'encrypt'>;
   /** The retention period; null: entries are kept for ever. */
   days: number | null;
   clock: Pick<Clock, 'now'>;
@@ -16,17 +29,55 @@ interface Parts {
 }
 
 /** Starts at once. `stop` is fulfilled when the current batch is done. A round that fails is retried in the next. */
-export function startAuditRetention({ store, days, clock, log }: Parts): { stop(): Promise<void> } {
+export function startAuditRetention({ store, vault, days, clock, log }: Parts): { stop(): Promise<void> } {
   if (days === null) return { stop: async () => undefined };
   const keptMs = days * DAY_MS;
   const stopped = new AbortController();
   const rest = (ms: number) => pause(ms, undefined, { signal: stopped.signal, ref: false }).catch(() => undefined);
 
+  async function all(prune: () => Promise<number>): Promise<void> {
+    while (!stopped.signal.aborted && (await prune()) === BATCH) await rest(AUDIT_RETENTION_PAUSE_MS);
+  }
+
+  /** The last seal whose entries have all passed their time. The newest one stays, and so the chain. */
+  async function lastToPrune(before: string): Promise<AuditSeal | undefined> {
+    let found: AuditSeal | undefined;
+    for (let after: string | undefined; !stopped.signal.aborted; ) {
+      const some = await store.auditSeals(after, BATCH);
+      const kept = some.findIndex(({ lastId, sealedAt }) => (lastId ?? firstId('evt', sealedAt)) >= before);
+      found = some[(kept < 0 ? some.length - 1 : kept) - 1] ?? found;
+      if (kept >= 0 || some.length < BATCH) return found;
+      after = some.at(-1)!.id;
+      await rest(AUDIT_RETENTION_PAUSE_MS);
+    }
+    return undefined;
+  }
+
   async function round(): Promise<void> {
     const before = firstId('evt', clock.now() - keptMs);
-    while (!stopped.signal.aborted && (await store.pruneAudit(before, BATCH)) === BATCH)
-      await rest(AUDIT_RETENTION_PAUSE_MS);
+    const sealedUpTo = (await store.lastAuditSeal())?.toPosition ?? 0;
+    await all(() => store.pruneAudit(before, BATCH, sealedUpTo));
+    const last = await lastToPrune(before);
+    if (last)
+      await store.putAuditAnchor(
+        sealed(vault, {
+          id: ANCHOR,
+          previous: last.id,
+          fromPosition: 0,
+          toPosition: last.toPosition,
+          entries: 0,
+          lastId: before,
+          digest: last.hash,
+          sealedAt: clock.now(),
+        }),
+      );
+    // A process may have ended between the anchor and what follows.
+    const anchor = await store.auditAnchor();
+    if (!anchor?.previous) return;
+    await all(() => store.pruneSealedAudit(anchor.toPosition, BATCH));
+    await all(() => store.pruneAuditSeals(anchor.previous!, BATCH));
   }
+
   async function run(): Promise<void> {
     while (!stopped.signal.aborted) {
       await round().catch((error: unknown) => {

@@ -1,46 +1,76 @@
 // The audit room: authorises callers, records what happens, lets admins read it, and deletes it after its time.
-import type { Clock, Logger, Store } from '../../ports/index.ts';
+import type { AuditSealStore, AuditStore, Clock, Logger, Store, Vault } from '../../ports/index.ts';
 import { type Access, createAccess } from './access.ts';
 import { type AuditBuffer, createAuditBuffer } from './audit-buffer.ts';
 import { type AuditLog, createAuditLog } from './audit-log.ts';
 import { startAuditRetention } from './audit-retention.ts';
+import { createAuditSealing } from './audit-sealing.ts';
+import { createStrangerLog, type StrangerLog } from './stranger-log.ts';
 
-export { type Access, type Call, type Subject, sees } from './access.ts';
+export { type Access, type Call, type ClientContext, type Subject, sees } from './access.ts';
 export type { AuditBuffer } from './audit-buffer.ts';
 export type { AuditLog } from './audit-log.ts';
+export { createEntriesDigest, hashOf } from './audit-sealing.ts';
+export { callerChanges, changedNames, type FieldChange, integrationChanges } from './changes.ts';
 export { createRefusedRows } from './refused-rows.ts';
+export type { StrangerLog } from './stranger-log.ts';
 
 export interface Audit {
   access: Access;
   buffer: AuditBuffer;
+  strangers: StrangerLog;
   log: AuditLog;
-  /** Starts deleting entries that are older than the retention period. */
+  /** Starts sealing entries, and deleting those that are older than the retention period. */
   start(): void;
-  /** Fulfilled when nothing is being deleted any more. The buffer is not flushed: others may still note something. */
+  /** Fulfilled when nothing is being sealed or deleted any more. Others may still note something. */
   stop(): Promise<void>;
+  /** Writes what the buffer holds, and seals it. Never rejects. */
+  close(): Promise<void>;
 }
 
 interface Parts {
-  store: Pick<Store, 'appendAudit' | 'touchKeys' | 'audit' | 'pruneAudit'>;
+  store: Pick<Store, keyof AuditStore | keyof AuditSealStore | 'touchKeys'>;
+  vault: Pick<Vault, 'encrypt'>;
   clock: Clock;
   log: Logger;
   /** Null or undefined: entries are kept for ever. */
   retentionDays?: number | null;
+  /** How often new entries are sealed, in ms. */
+  sealEveryMs?: number | undefined;
 }
 
-export function createAudit({ store, clock, log, retentionDays = null }: Parts): Audit {
+export function createAudit({ store, vault, clock, log, retentionDays = null, sealEveryMs }: Parts): Audit {
   const buffer = createAuditBuffer({ store, log });
   const access = createAccess({ auditBuffer: buffer, clock });
+  const strangers = createStrangerLog({
+    auditBuffer: buffer,
+    entry: ({ action, reason, presented, integration, address }, requestId) => {
+      const detail = presented === null ? reason : `${reason}: ${presented}`;
+      return access.recordStranger({ address, requestId }, action, { integration, detail });
+    },
+    clock,
+    log,
+  });
+  const sealing = createAuditSealing({ store, vault, clock, log, days: retentionDays, everyMs: sealEveryMs });
   let retention: { stop(): Promise<void> } | undefined;
   return {
     access,
     buffer,
-    log: createAuditLog({ store, auditBuffer: buffer, access }),
+    strangers,
+    log: createAuditLog({ store, auditBuffer: buffer, strangers, access }),
     start() {
-      retention = startAuditRetention({ store, days: retentionDays, clock, log });
+      retention = startAuditRetention({ store, vault, days: retentionDays, clock, log });
+      sealing.start();
     },
     async stop() {
-      await retention?.stop();
+      await Promise.all([retention?.stop(), sealing.stop()]);
+    },
+    async close() {
+      strangers.flush();
+      await buffer.flush();
+      await sealing.sealNow().catch((error: unknown) => {
+        log.error({ err: error }, 'audit sealing: the last entries could not be sealed, the next broker will');
+      });
     },
   };
 }

@@ -2,13 +2,18 @@
 // a workload's token too, once it has been verified.
 import { LRUCache } from 'lru-cache';
 import { ADMIN_ID, type Caller, type Principal, type RateLimit, type Workload } from '../../domain/caller.ts';
+import { ADMIN_CALLER_NAME } from '../../domain/reserved-names.ts';
 import type { Store } from '../../ports/index.ts';
 import { digest, isMistyped } from '../secrets/index.ts';
 import { createKeyLookup } from './key-lookups.ts';
 
 /** The caller behind `VALETKEY_ADMIN_KEY`, for the first set-up. It has every permission and is in no table. */
 const ADMIN: Principal = {
-  caller: { id: ADMIN_ID, name: 'admin key', permissions: [{ actions: ['*'], integrations: ['*'], owners: ['*'] }] },
+  caller: {
+    id: ADMIN_ID,
+    name: ADMIN_CALLER_NAME,
+    permissions: [{ actions: ['*'], integrations: ['*'], owners: ['*'] }],
+  },
   credential: { kind: 'key', id: 'key_admin', expiresAt: null },
   rateLimit: null,
 };
@@ -98,6 +103,8 @@ export function createCallerCache({ store, adminKey, rateLimit }: Parts): Caller
     const nextBindings = new Map<string, WorkloadBinding[]>();
     if (adminKey !== undefined) nextKeys.set(digest(adminKey), ADMIN);
     for (const { caller, keys: own } of callers) {
+      // An earlier version let one be declared under this id: it would be taken for the admin key in the audit log.
+      if (caller.id === ADMIN_ID) continue;
       for (const { id, digest: known, expiresAt } of own) {
         nextKeys.set(known, { caller, credential: { kind: 'key', id, expiresAt }, rateLimit: limitOf(caller) });
       }

@@ -1,6 +1,7 @@
 // From what an admin or the declarative file says about a caller to what is stored: validated, with ids and digests.
 import type { Caller, CallerKey, Permission, RateLimit, Workload } from '../../domain/caller.ts';
 import type { InputIssue } from '../../domain/errors.ts';
+import { reservedIssue } from '../../domain/reserved-names.ts';
 import { bindingIssues } from '../../domain/workload-binding.ts';
 import type { TrustedIssuers } from '../integrations/index.ts';
 import { digest, newId } from '../secrets/index.ts';
@@ -63,6 +64,12 @@ function notListed(issuer: string, isOfIntegration: boolean): string {
   return isOfIntegration
     ? `is the issuer of an OpenID integration, which is trusted for its client id alone, and whose tokens authenticate no workload: ${line}`
     : `is not a trusted issuer: ${line}`;
+}
+
+/** What is wrong with what a caller is called. `id`: as it was declared. */
+export function nameIssues({ name }: Pick<CallerSetup, 'name'>, id?: string): InputIssue[] {
+  const faults = { name: reservedIssue(name, 'name'), id: id === undefined ? undefined : reservedIssue(id, 'id') };
+  return Object.entries(faults).flatMap(([path, message]) => (message === undefined ? [] : [{ path, message }]));
 }
 
 /** What is stored of a key: its digest, not the key. */

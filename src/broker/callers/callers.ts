@@ -2,11 +2,11 @@
 import type { Caller, CallerKey, Principal, Workload } from '../../domain/caller.ts';
 import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
 import type { Clock, Store } from '../../ports/index.ts';
-import type { Access, Call } from '../audit/index.ts';
+import { type Access, type Call, callerChanges, changedNames } from '../audit/index.ts';
 import type { Cache, CallerCache } from '../cache/index.ts';
 import type { TrustedIssuers } from '../integrations/index.ts';
 import { newCallerKey, newId } from '../secrets/index.ts';
-import { type CallerSetup, callerOf, keyOf, workloadIssues, workloadWarnings } from './caller-setup.ts';
+import { type CallerSetup, callerOf, keyOf, nameIssues, workloadIssues, workloadWarnings } from './caller-setup.ts';
 import { mayNotDelegate, mayNotReplace } from './delegation.ts';
 
 export interface CallerWithKeys {
@@ -74,7 +74,7 @@ export function createCallerAdmin(parts: CallerAdminParts): CallerAdmin {
     expiry?: [path: string, at: number | null],
     stored?: readonly Workload[],
   ) {
-    const issues = wanted ? await workloadIssues(wanted, trustedIssuers, stored) : [];
+    const issues = wanted ? [...nameIssues(wanted), ...(await workloadIssues(wanted, trustedIssuers, stored))] : [];
     if (expiry && expiry[1] !== null && expiry[1] <= clock.now())
       issues.push({ path: expiry[0], message: 'is in the past' });
     if (issues.length === 0) return undefined;
@@ -103,7 +103,9 @@ export function createCallerAdmin(parts: CallerAdminParts): CallerAdmin {
       if (refusal) return refusal;
       const caller = callerOf(newId('clr', clock.now()), wanted, clock.now());
       const minted = caller.workloads.length > 0 ? null : mint(caller.id, wanted.keyExpiresAt);
-      const by = access.record(call, 'caller.created', { detail: caller.id });
+      const keys = minted ? [minted.key] : [];
+      const changed = changedNames(callerChanges(undefined, caller, keys));
+      const by = access.record(call, 'caller.created', { detail: caller.id, changed });
       await store.addCaller(caller, minted?.key ?? null, by);
       await reload();
       return { caller, minted };
@@ -119,7 +121,10 @@ export function createCallerAdmin(parts: CallerAdminParts): CallerAdmin {
       const caller = callerOf(id, wanted, clock.now());
       const mayNot = mayNotReplace(access, call, before.caller, caller);
       if (mayNot) return mayNot;
-      const by = access.record(call, 'caller.updated', { detail: id });
+      const by = access.record(call, 'caller.updated', {
+        detail: id,
+        changed: changedNames(callerChanges(before, caller, undefined)),
+      });
       if ((await store.updateCaller(caller, by)) === 'absent') return absent('caller', id);
       await reloadEverywhere();
       return find(id);

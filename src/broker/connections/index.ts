@@ -2,7 +2,6 @@
 import type { Store } from '../../ports/index.ts';
 import { withBoundedLookups } from './connect-flow/bounded-lookups.ts';
 import { type ConnectFlow, createConnectFlow } from './connect-flow/connect-flow.ts';
-import type { FlowParts } from './connect-flow/steps.ts';
 import { createEndedCandidates, type EndedCandidatesParts } from './connect-sessions/ended-candidates.ts';
 import { type ConnectSessionParts, type ConnectSessions, createConnectSessions } from './connect-sessions/sessions.ts';
 import { type ConnectionResource, createConnectionResource } from './connections.ts';
@@ -31,7 +30,7 @@ export interface Connections {
 }
 
 type Parts = ConnectSessionParts &
-  FlowParts &
+  Parameters<typeof createConnectFlow>[0] &
   RevokerParts &
   OutboxParts &
   ImportParts &

@@ -3,7 +3,7 @@ import { type Action, matches } from '../../domain/caller.ts';
 import { type Refusal, refuse } from '../../domain/errors.ts';
 import type { Integration } from '../../domain/integration.ts';
 import type { Page, PageRequest, Store } from '../../ports/index.ts';
-import type { Access, Call } from '../audit/index.ts';
+import { type Access, type Call, changedNames, integrationChanges } from '../audit/index.ts';
 import type { Cache } from '../cache/index.ts';
 import { type IntegrationPlanner, type IntegrationSetup, inWords } from './integration-setup.ts';
 import { notAuthentic } from './targets.ts';
@@ -61,13 +61,17 @@ export function createIntegrationAdmin({ store, planner, access, changed, untilA
       if (denied) return denied;
       const faults = planner.validate(id, setup);
       if (faults) return refuse({ code: 'invalid_request', ...faults });
-      const { settings, issues, redirected } = await planner.plan(id, setup);
+      const { settings, before, issues, redirected } = await planner.plan(id, setup);
       const mayNot = redirected.length > 0 ? mayRedirect(access, call, id) : undefined;
       if (mayNot) return mayNot;
       if (issues.length > 0)
         return refuse({ code: 'invalid_request', detail: `integration "${id}" has invalid settings`, issues });
       const detail = [setup.provider, ...redirected.map(inWords)].join('; ');
-      const by = access.record(call, 'integration.put', { integration: id, detail });
+      const by = access.record(call, 'integration.put', {
+        integration: id,
+        detail,
+        changed: changedNames(integrationChanges(before, settings)),
+      });
       const outcome = await store.putIntegration(settings, by);
       changed(id);
       // Its tokens may be trusted no longer, if its issuer or client has changed.

@@ -1,4 +1,6 @@
 // The maintenance room: key rotation, migrating between databases, and the state for metrics and operators.
+export { type AuditVerification, verifyAudit } from './audit-verification.ts';
+export { auditVerificationJson, auditVerificationText } from './audit-verification-report.ts';
 export { type DataMigrationProgress, type DataMigrationResult, migrateData } from './data-migration.ts';
 export { type KeyRotationResult, rotateKeys } from './key-rotation.ts';
 export { keyRotationJson, keyRotationText } from './key-rotation-report.ts';

@@ -92,6 +92,7 @@ const CONTEXT_ROWS: Record<SecretColumn['table'], string> = {
   candidates: 'candidates',
   outbox_revocations: 'connections',
   unreadable_responses: 'unreadable_responses',
+  audit_seals: 'audit_seals',
 };
 
 /** Rejects with `StoreError`; what was committed until then stays. */

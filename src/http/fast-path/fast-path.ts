@@ -1,6 +1,5 @@
 // What all fast paths share: authentication by a known key, and writing an answer past the framework. The headers, the audit
 // log and the metrics are the same as the framework's.
-import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuditBuffer, Call } from '../../broker/audit/index.ts';
 import type { CallerCache } from '../../broker/cache/index.ts';
@@ -9,6 +8,7 @@ import { type Answer, writeHead } from '../answer.ts';
 import type { AddressOf } from '../client-address.ts';
 import { problemOfError } from '../errors/problem.ts';
 import type { LogFailure } from '../middleware/error-logging.ts';
+import { clientContext, newRequestId } from '../middleware/request-context.ts';
 
 /** Answers the request, or calls `next`, which has the framework answer it. */
 export type FastHandler = (request: IncomingMessage, response: ServerResponse, next: () => void) => void;
@@ -43,9 +43,6 @@ export interface FastPathParts {
   refreshing: () => number;
 }
 
-/** Request ids that the framework's middleware accepts too. */
-const REQUEST_ID = /^[\w\-=]{1,255}$/;
-
 /** With so many refreshes in flight, almost every turn of the event loop has a commit, which batched answers would wait for. */
 const BUSY_REFRESHES = 8;
 
@@ -64,12 +61,13 @@ export function createFastPath(parts: FastPathParts): FastPath {
 
   return {
     admit(request) {
-      const { authorization, 'x-request-id': sent } = request.headers;
+      const { authorization, traceparent, 'x-request-id': sent } = request.headers;
       if (!authorization?.startsWith('Bearer ')) return undefined;
       const principal = callerCache.find(authorization.slice(7), clock.now());
       if (!principal || principal.rateLimit) return undefined;
-      const requestId = typeof sent === 'string' && REQUEST_ID.test(sent) ? sent : randomUUID();
-      return { call: { principal, address: addressOf(request), requestId }, started: clock.monotonic() };
+      const client = clientContext(typeof sent === 'string' ? sent : undefined, traceparent as string | undefined);
+      const requestId = newRequestId();
+      return { call: { principal, address: addressOf(request), requestId, client }, started: clock.monotonic() };
     },
 
     answer,

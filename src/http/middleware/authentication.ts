@@ -2,7 +2,7 @@
 // the caller. A right credential gets in, however often others have failed from the same address.
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
-import type { AuditBuffer, Call } from '../../broker/audit/index.ts';
+import type { AuditBuffer, Call, StrangerLog } from '../../broker/audit/index.ts';
 import type { CallerCache } from '../../broker/cache/index.ts';
 import { isJwt, type WorkloadIdentity, type WorkloadRefusal } from '../../broker/callers/index.ts';
 import type { Principal } from '../../domain/caller.ts';
@@ -12,6 +12,7 @@ import type { Clock } from '../../ports/index.ts';
 import type { Env } from '../env.ts';
 import { problem } from '../errors/respond.ts';
 import type { CredentialKind, FailureLimits } from './failure-limits.ts';
+import { presentedAs } from './presented.ts';
 import type { Limits } from './rate-limits.ts';
 
 export interface AuthenticationParts {
@@ -20,6 +21,7 @@ export interface AuthenticationParts {
   limits: Limits;
   failures: FailureLimits;
   auditBuffer: Pick<AuditBuffer, 'used'>;
+  strangers: Pick<StrangerLog, 'note'>;
   clock: Clock;
 }
 
@@ -95,17 +97,26 @@ function createAuthentication({ callerCache, workloads, failures, clock }: Authe
 export type Admission = (c: Context<Env>, credential: Credential, callerId?: string) => Promise<Call | Refusal>;
 
 export function createAdmission(parts: AuthenticationParts): Admission {
-  const { limits, auditBuffer, clock } = parts;
+  const { limits, auditBuffer, strangers, clock } = parts;
   const identify = createAuthentication(parts);
   return async (c, credential, callerId) => {
     const address = c.get('address');
     const principal = await identify(credential, address, callerId);
-    if (principal instanceof Refusal) return principal;
+    if (principal instanceof Refusal) {
+      const { fault } = principal;
+      const reason = fault.code === 'unauthenticated' ? fault.reason : fault.code;
+      const presented = presentedAs(credential.value);
+      strangers.note(
+        { action: 'authentication.failed', reason, presented, integration: null, address },
+        c.get('requestId'),
+      );
+      return principal;
+    }
     const status = await limits.count(principal);
     for (const [name, value] of Object.entries(status?.headers ?? {})) c.header(name, value);
     if (status?.exceeded) return refuse({ code: 'rate_limited', limit: status.limit, retryAfter: status.resetIn });
     auditBuffer.used(principal.credential.id, clock.now());
-    return { principal, address, requestId: c.get('requestId') };
+    return { principal, address, requestId: c.get('requestId'), client: c.get('client') };
   };
 }
 

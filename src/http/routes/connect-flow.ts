@@ -99,6 +99,7 @@ export function browserRoutes({ connectFlow, publicUrl }: Parts): OpenAPIHono<En
     browser: getCookie(c, cookie)?.match(BROWSER_SECRET)?.[0],
     address: c.get('address'),
     requestId: c.get('requestId'),
+    client: c.get('client'),
   });
 
   function refused(c: Context<Env>, code: string, provider?: string) {

@@ -1,10 +1,13 @@
 // The audit log in PostgreSQL.
-import { asc, desc, inArray, lt } from 'drizzle-orm';
+import { and, asc, desc, getTableColumns, gt, inArray, isNull, lt, or } from 'drizzle-orm';
 import type { AuditFilter, AuditStore } from '../../ports/index.ts';
 import { boundedPage, EXAMINED_PER_STEP, stepOf } from '../shared/bounded-pages.ts';
 import { type AuditRange, inAuditRange, matchesEntry, sparsestAuditRange } from '../shared/filters.ts';
 import type { Orm, PostgresAccess } from './client.ts';
 import { audit as log } from './schema.ts';
+
+/** All but its place in the hash chain, which the database gives. */
+export const { position: _, ...entryColumns } = getTableColumns(log);
 
 /** Rows in one statement, which takes 65,535 parameters at most. */
 const ROWS_PER_INSERT = 1_000;
@@ -19,7 +22,13 @@ export function auditStep(
   wanted: number,
 ) {
   const inRange = inAuditRange(log, range, filter, after);
-  const examined = orm.select().from(log).where(inRange).orderBy(desc(log.id)).limit(examine).as('examined');
+  const examined = orm
+    .select(entryColumns)
+    .from(log)
+    .where(inRange)
+    .orderBy(desc(log.id))
+    .limit(examine)
+    .as('examined');
   return {
     matching: orm
       .select()
@@ -61,12 +70,12 @@ export const createAuditStore = ({ autocommit, transaction }: PostgresAccess): A
         }),
     ]);
   },
-  pruneAudit: (before, limit) =>
+  pruneAudit: (before, limit, sealedUpTo = 0) =>
     autocommit(async (orm) => {
       const oldest = orm
         .select({ id: log.id })
         .from(log)
-        .where(lt(log.id, before))
+        .where(and(or(isNull(log.position), gt(log.position, sealedUpTo)), lt(log.id, before)))
         .orderBy(asc(log.id))
         .limit(limit)
         .for('update', { skipLocked: true });

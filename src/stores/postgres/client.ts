@@ -182,7 +182,7 @@ export function createAccess({ pool, usesNames, liveness, onNamesLost, onChanges
     };
   };
   const statements = prepared((orm, name) => ({
-    addEntry: orm.insert(audit).values(placeholdersOf(audit)).prepare(name('record')),
+    addEntry: orm.insert(audit).values(placeholdersOf(audit, 'position')).prepare(name('record')),
     addChange: orm
       .insert(changes)
       .values({
@@ -222,8 +222,8 @@ function discard(client: PoolClient): void {
   client.release(true);
 }
 
-/** For each column, where drizzle maps no value that may be null. */
-const placeholdersOf = <T extends PgTable>(table: T) =>
-  Object.fromEntries(Object.keys(getTableColumns(table)).map((key) => [key, sql.placeholder(key)])) as {
-    [C in keyof T['$inferInsert']]: Placeholder;
-  };
+/** For each column but the one that the database gives, where drizzle maps no value that may be null. */
+const placeholdersOf = <T extends PgTable>(table: T, given: string) =>
+  Object.fromEntries(
+    Object.keys(getTableColumns(table)).flatMap((key) => (key === given ? [] : [[key, sql.placeholder(key)]])),
+  ) as { [C in keyof T['$inferInsert']]: Placeholder };

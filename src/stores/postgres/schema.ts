@@ -316,8 +316,17 @@ export const audit = pgTable(
     requestId: text('request_id'),
     detail: text('detail'),
     count: integer('count').notNull(),
+    clientRequestId: text('client_request_id'),
+    traceId: text('trace_id'),
+    changed: text('changed'),
+    /**
+     * The place in the order in which entries are sealed, given by the database. Null: stored before there
+     * were seals.
+     */
+    position: bigint('position', { mode: 'number' }),
   },
   (t) => [
+    index('audit_by_position').on(t.position),
     index('audit_of_connection').on(t.connectionId, t.id),
     index('audit_of_owner').on(t.owner, t.id),
     index('audit_of_actor').on(t.actor, t.id),
@@ -326,6 +335,20 @@ export const audit = pgTable(
     index('audit_not_ok').on(t.outcome, t.id).where(sql`outcome <> 'ok'`),
   ],
 );
+
+/** The hash chain over audit entries. The row `anchor` stands for what retention has deleted. */
+export const auditSeals = pgTable('audit_seals', {
+  id: text('id').primaryKey(),
+  previous: text('previous'),
+  fromPosition: bigint('from_position', { mode: 'number' }).notNull(),
+  toPosition: bigint('to_position', { mode: 'number' }).notNull(),
+  entries: integer('entries').notNull(),
+  lastId: text('last_id'),
+  digest: text('digest').notNull(),
+  sealedAt: time('sealed_at').notNull(),
+  hash: text('hash').notNull(),
+  ciphertext: ciphertext('sealed').notNull(),
+});
 
 export const keyChecks = pgTable('key_checks', {
   kid: text('kid').primaryKey(),

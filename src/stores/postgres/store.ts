@@ -2,6 +2,7 @@
 import type { Store } from '../../ports/index.ts';
 import type { ProcessLocks } from '../shared/process-locks.ts';
 import { createAuditStore } from './audit.ts';
+import { createAuditSealStore } from './audit-seals.ts';
 import { createBarrier } from './barrier.ts';
 import { createCallerStore } from './callers.ts';
 import { openChangeFeed } from './change-feed.ts';
@@ -60,6 +61,7 @@ export async function openPostgres(
       ...createRateBucketStore(access),
       ...createRevocationStore(access),
       ...createAuditStore(access),
+      ...createAuditSealStore(access),
       ...createSecretStore(access),
       ...createUnreadableResponseStore(access),
       ...createHousekeepingStore(access, liveness),

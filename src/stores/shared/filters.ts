@@ -93,11 +93,12 @@ export function inAuditRange(
   );
 }
 
-export const matchesEntry = (audit: AuditColumns, { from, to, ...exact }: AuditFilter): SQL | undefined =>
+export const matchesEntry = (audit: AuditColumns, { from, to, within, ...exact }: AuditFilter): SQL | undefined =>
   and(
     ...AUDIT_FIELDS.map((name) => is(audit[name], exact[name])),
     from === undefined ? undefined : gte(audit.at as Column, from),
     to === undefined ? undefined : lt(audit.at as Column, to),
+    within === undefined ? undefined : isWithin(audit, within),
   );
 
 const is = (column: Value, value: string | undefined) =>

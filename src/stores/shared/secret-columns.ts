@@ -29,6 +29,7 @@ interface TablesWithSecrets<T, C> {
     'id' | 'connectionId' | 'integration' | 'owner' | 'label' | 'accessToken' | 'refreshToken'
   >;
   unreadableResponses: With<T, C, 'id' | 'body'>;
+  auditSeals: With<T, C, 'id' | 'ciphertext'>;
 }
 
 type Row<T> = T extends Table ? T['$inferSelect'] : Record<never, never>;
@@ -52,6 +53,7 @@ export function secretTables<T, C>({
   candidates,
   pendingRevocations,
   unreadableResponses,
+  auditSeals,
 }: TablesWithSecrets<T, C>) {
   const { clientSecret, privateKey } = integrations;
   const { accessToken, refreshToken, idToken, credentials } = grants;
@@ -79,6 +81,7 @@ export function secretTables<T, C>({
     unreadableResponses: own('unreadable_responses', unreadableResponses, unreadableResponses.id, {
       body: unreadableResponses.body,
     }),
+    auditSeals: own('audit_seals', auditSeals, auditSeals.id, { ciphertext: auditSeals.ciphertext }),
   };
 
   function own<Columns>(name: SecretRowKey['table'], table: T, id: C, columns: Columns) {

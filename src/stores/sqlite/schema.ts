@@ -292,8 +292,17 @@ export const audit = sqliteTable(
     requestId: text('request_id'),
     detail: text('detail'),
     count: integer('count').notNull(),
+    clientRequestId: text('client_request_id'),
+    traceId: text('trace_id'),
+    changed: text('changed'),
+    /**
+     * The place in the order in which entries are sealed, given by the database. Null: stored before there
+     * were seals.
+     */
+    position: integer('position'),
   },
   (t) => [
+    index('audit_by_position').on(t.position),
     index('audit_of_connection').on(t.connectionId, t.id),
     index('audit_of_owner').on(t.owner, t.id),
     index('audit_of_actor').on(t.actor, t.id),
@@ -302,6 +311,20 @@ export const audit = sqliteTable(
     index('audit_not_ok').on(t.outcome, t.id).where(sql`outcome <> 'ok'`),
   ],
 );
+
+/** The hash chain over audit entries. The row `anchor` stands for what retention has deleted. */
+export const auditSeals = sqliteTable('audit_seals', {
+  id: text('id').primaryKey(),
+  previous: text('previous'),
+  fromPosition: integer('from_position').notNull(),
+  toPosition: integer('to_position').notNull(),
+  entries: integer('entries').notNull(),
+  lastId: text('last_id'),
+  digest: text('digest').notNull(),
+  sealedAt: integer('sealed_at').notNull(),
+  hash: text('hash').notNull(),
+  ciphertext: ciphertext('sealed').notNull(),
+});
 
 export const keyChecks = sqliteTable('key_checks', {
   kid: text('kid').primaryKey(),

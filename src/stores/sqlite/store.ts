@@ -4,6 +4,7 @@ import type { Store } from '../../ports/index.ts';
 import { createInstants } from '../shared/instants.ts';
 import { rejectingWith } from '../shared/store-errors.ts';
 import { auditWriter, createAuditStore } from './audit.ts';
+import { createAuditSealStore } from './audit-seals.ts';
 import { createBarrier } from './barrier.ts';
 import { createCallerStore } from './callers.ts';
 import { openChangeFeed } from './change-feed.ts';
@@ -61,6 +62,7 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
     ...createRateBucketStore(access),
     ...createRevocationStore(access),
     ...createAuditStore(access),
+    ...createAuditSealStore(access),
     ...createSecretStore(access),
     ...createUnreadableResponseStore(access),
     ...createHousekeepingStore(access),

@@ -39,8 +39,8 @@ test('audit retention: deletes older entries batch by batch, and nothing else', 
   expect(await left('clr_young')).toBe(500);
 });
 
-test('audit retention: keeps everything when no number of days is set', async () => {
-  const { left } = await brokerOn({});
+test('audit retention: keeps everything when it is set to forever', async () => {
+  const { left } = await brokerOn({ VALETKEY_AUDIT_DAYS: 'forever' });
   expect(await left('clr_old')).toBe(500);
 });
 

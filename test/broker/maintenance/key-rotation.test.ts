@@ -58,7 +58,7 @@ async function aStore(...kids: (keyof typeof ENTRIES)[]) {
 }
 
 function run(store: Store, { ring = ringOf('new', 'old'), meanwhile = async () => undefined, rescue }: Options = {}) {
-  const { access } = createAudit({ store, clock, log });
+  const { access } = createAudit({ store, vault: ring, clock, log });
   return rotateKeys({ store, ring, log, access, rescue: rescue ?? aRescue(), pause: meanwhile });
 }
 

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe } from 'vitest';
 import type { Store } from '../../../src/ports/index.ts';
 import { auditLog } from './audit.ts';
+import { auditSeals } from './audit-seals.ts';
 import { callers } from './callers.ts';
 import { candidates } from './candidates.ts';
 import { changeFeed } from './change-feed.ts';
@@ -36,6 +37,7 @@ const PARTS = {
   'rate buckets': rateBuckets,
   revocations,
   audit: auditLog,
+  'audit seals': auditSeals,
   're-encryption': reencryption,
   'unreadable responses': unreadableResponses,
   housekeeping,

@@ -3,7 +3,7 @@ import type { InputIssue } from '../../../domain/errors.ts';
 import type { Params } from '../../../domain/fields.ts';
 import type { ConnectSession, Flow } from '../../../domain/integration.ts';
 import type { Clock, Logger, ProviderClient, ProviderFault, Store, Telemetry, Vault } from '../../../ports/index.ts';
-import type { Access } from '../../audit/index.ts';
+import type { Access, Call } from '../../audit/index.ts';
 import type { TokenCache } from '../../cache/index.ts';
 import type { ResolvedIntegration, Targets } from '../../integrations/index.ts';
 import { keepUnreadableResponse } from '../../secrets/index.ts';
@@ -13,6 +13,7 @@ export interface BrowserRequest {
   browser: string | undefined;
   address: string | null;
   requestId: string;
+  client?: Call['client'];
 }
 
 /** What a step answers to the browser. `provider` is the provider's name. */
@@ -102,7 +103,7 @@ export const lacksFinish = (
 ): boolean => integration.requireFinish === true && finish !== true;
 
 /** For the audit log. */
-export const origin = ({ address, requestId }: BrowserRequest) => ({ address, requestId });
+export const origin = ({ address, requestId, client }: BrowserRequest) => ({ address, requestId, client });
 
 type FailureParts = Pick<FlowParts, 'store' | 'vault' | 'access' | 'telemetry' | 'clock' | 'log'>;
 

@@ -1,4 +1,4 @@
-// What applying a declaration would change, field by field.
+// What a change of an integration or a caller changes, field by field.
 import { isDeepStrictEqual } from 'node:util';
 import type { Caller, CallerKey } from '../../domain/caller.ts';
 import type { Integration } from '../../domain/integration.ts';
@@ -14,6 +14,9 @@ export const integrationChanges = (before: Integration | undefined, after: Integ
   ...secretChange('client_secret', before?.clientSecret, after.clientSecret),
   ...secretChange('private_key', before?.privateKey, after.privateKey),
 ];
+
+/** The names of the fields, for the audit log: what they were and are is not for all who may read it. */
+export const changedNames = (changes: readonly FieldChange[]): string[] => changes.map(({ path }) => path);
 
 /** `keys` undefined: they stay as they are. */
 export const callerChanges = (

@@ -1,0 +1,139 @@
+// Seals new audit entries into a hash chain, in small steps that hold up no other work. Any process may do it; where two do it
+// at once, the store takes one of the seals.
+import { createHash } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import { type AuditSeal, entryText, numberOf, sealContext, sealId, sealText } from '../../domain/audit-seal.ts';
+import { AUDIT_SEAL_IDLE_MS, AUDIT_SEAL_INTERVAL_MS, AUDIT_SEAL_PAUSE_MS, DAY_MS } from '../../domain/time-limits.ts';
+import type { Clock, Logger, PlacedEntry, Store, Vault } from '../../ports/index.ts';
+import { firstId } from '../secrets/index.ts';
+
+/** Entries that are read and hashed at once: a millisecond or two. */
+const STEP = 250;
+/** Of one seal. */
+const MAX_ENTRIES = 10_000;
+
+export const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+/** The digest of entries that are added in the order of their places. */
+export function createEntriesDigest() {
+  const hash = createHash('sha256');
+  const digest = { entries: 0, lastId: null as string | null };
+  return {
+    add(some: readonly PlacedEntry[]): void {
+      for (const { position, entry } of some) {
+        hash.update(`${position}\n${entryText(entry)}\n`);
+        digest.entries++;
+        if (digest.lastId === null || entry.id > digest.lastId) digest.lastId = entry.id;
+      }
+    },
+    /** Once. */
+    end: () => ({ ...digest, digest: hash.digest('hex') }),
+  };
+}
+
+/** With its hash, encrypted. */
+export function sealed(vault: Pick<Vault, 'encrypt'>, seal: Omit<AuditSeal, 'hash' | 'ciphertext'>): AuditSeal {
+  const hash = hashOf(sealText(seal));
+  return { ...seal, hash, ciphertext: vault.encrypt(hash, sealContext(seal.id)) };
+}
+
+interface Parts {
+  store: Pick<Store, 'auditHorizon' | 'entriesBetween' | 'addAuditSeal' | 'lastAuditSeal'>;
+  vault: Pick<Vault, 'encrypt'>;
+  clock: Pick<Clock, 'now'>;
+  log: Logger;
+  everyMs?: number | undefined;
+  /** The retention period; null: entries are kept for ever. */
+  days: number | null;
+}
+
+export interface AuditSealing {
+  start(): void;
+  /** Seals what is stored now, unless another process has just done it. Rejects with `StoreError`. */
+  sealNow(): Promise<void>;
+  /** Fulfilled when the current round is done. */
+  stop(): Promise<void>;
+}
+
+export function createAuditSealing(parts: Parts): AuditSealing {
+  const { store, vault, clock, log, days, everyMs = AUDIT_SEAL_INTERVAL_MS } = parts;
+  const stopped = new AbortController();
+  const rest = (ms: number) => pause(ms, undefined, { signal: stopped.signal, ref: false }).catch(() => undefined);
+  /** The last seal that this process has seen: it must not vanish while it runs. */
+  let head: Pick<AuditSeal, 'id' | 'hash'> | undefined;
+
+  function watchHead(last: AuditSeal | undefined): void {
+    if (head && (last === undefined || last.id < head.id || (last.id === head.id && last.hash !== head.hash)))
+      log.error(
+        { seal: head.id, found: last?.id ?? null },
+        'audit sealing: the last seal has vanished from the database. Run valetkey audit verify',
+      );
+    head = last;
+  }
+
+  /** The next seal; undefined: there is nothing to seal yet. */
+  async function next(last: AuditSeal | undefined): Promise<AuditSeal | undefined> {
+    const fromPosition = last?.toPosition ?? 0;
+    const horizon = await store.auditHorizon();
+    const tooOld = days === null ? '' : firstId('evt', clock.now() - days * DAY_MS);
+    const isIdle = horizon <= fromPosition;
+    if (isIdle && last && clock.now() - last.sealedAt < AUDIT_SEAL_IDLE_MS) return undefined;
+    const digest = createEntriesDigest();
+    let toPosition = fromPosition;
+    for (let count = 0; count < MAX_ENTRIES && toPosition < horizon; ) {
+      const some = await store.entriesBetween(toPosition, horizon, STEP);
+      // Retention deletes those: then nothing would fit their seal.
+      if (some.some(({ entry }) => entry.id < tooOld)) return undefined;
+      digest.add(some);
+      count += some.length;
+      toPosition = some.length < STEP ? horizon : some.at(-1)!.position;
+      if (toPosition < horizon) await pause(AUDIT_SEAL_PAUSE_MS);
+    }
+    return sealed(vault, {
+      id: sealId(last ? numberOf(last) + 1 : 1),
+      previous: last?.hash ?? null,
+      fromPosition,
+      toPosition,
+      ...digest.end(),
+      sealedAt: clock.now(),
+    });
+  }
+
+  /** `once`: only what was stored at the beginning. */
+  async function round(isDue: (last: AuditSeal | undefined) => boolean): Promise<void> {
+    for (;;) {
+      const last = await store.lastAuditSeal();
+      watchHead(last);
+      if (!isDue(last)) return;
+      const seal = await next(last);
+      if (seal === undefined || (await store.addAuditSeal(seal)) === 'taken') return;
+      head = seal;
+      if (seal.entries < MAX_ENTRIES || stopped.signal.aborted) return;
+      isDue = () => true;
+    }
+  }
+
+  async function run(): Promise<void> {
+    while (!stopped.signal.aborted) {
+      await rest(everyMs);
+      if (stopped.signal.aborted) return;
+      // Another process may have done it since; a clock that was set back must not stop it.
+      const isDue = (last: AuditSeal | undefined) => !last || Math.abs(clock.now() - last.sealedAt) >= everyMs * 0.9;
+      await round(isDue).catch((error: unknown) => {
+        log.error({ err: error }, 'audit sealing: sealing new entries failed, will retry');
+      });
+    }
+  }
+
+  let running: Promise<void> | undefined;
+  return {
+    start() {
+      running = run();
+    },
+    sealNow: () => round(() => true),
+    async stop() {
+      stopped.abort();
+      await running;
+    },
+  };
+}

@@ -1,0 +1,140 @@
+// Verifies the hash chain over the audit log, from the oldest seal to the newest, and says where it is broken first.
+import { ANCHOR, type AuditSeal, numberOf, sealContext, sealId, sealText } from '../../domain/audit-seal.ts';
+import { type Store, type Vault, VaultError } from '../../ports/index.ts';
+import { createEntriesDigest, hashOf } from '../audit/index.ts';
+import { firstId } from '../secrets/index.ts';
+
+/** Seals, and entries, that are read at once. */
+const STEP = 500;
+
+export interface BrokenPlace {
+  /** The seal that does not fit; null: the log as a whole. */
+  seal: string | null;
+  /** What is wrong, in words. */
+  problem: string;
+  /** Between the seal before and this one, ms since the epoch; null: not known. */
+  after: number | null;
+  before: number | null;
+}
+
+export interface AuditVerification {
+  seals: number;
+  /** Entries that their seals prove. */
+  entries: number;
+  /** Stored before there were seals: nothing proves them. */
+  unprotected: number;
+  /** Stored since the last seal. */
+  unsealed: number;
+  /** When the oldest seal was made; null: there is none. */
+  begins: number | null;
+  /** The last seal whose entries retention has deleted; null: none. */
+  prunedUpTo: string | null;
+  /** The newest seal, and when it was made. Keep it elsewhere: a later verification can be asked for it. */
+  head: { id: string; hash: string; sealedAt: number } | null;
+  /** Undefined: the chain holds. */
+  broken: BrokenPlace | undefined;
+}
+
+interface Parts {
+  store: Pick<Store, 'auditSeals' | 'auditAnchor' | 'entriesBetween' | 'auditOutside'>;
+  vault: Pick<Vault, 'decrypt'>;
+  /** A seal that must be in the chain, as an earlier verification has shown it. */
+  expected?: { id: string; hash: string } | undefined;
+}
+
+/** Rejects with `StoreError`. */
+export async function verifyAudit({ store, vault, expected }: Parts): Promise<AuditVerification> {
+  const result: AuditVerification = {
+    seals: 0,
+    entries: 0,
+    unprotected: 0,
+    unsealed: 0,
+    begins: null,
+    prunedUpTo: null,
+    head: null,
+    broken: undefined,
+  };
+  let last: Pick<AuditSeal, 'id' | 'hash' | 'toPosition' | 'sealedAt'> | undefined;
+  let hasExpected = expected === undefined;
+  const brokenAt = (seal: AuditSeal | null, problem: string): AuditVerification => ({
+    ...result,
+    broken: { seal: seal?.id ?? null, problem, after: last?.sealedAt ?? null, before: seal?.sealedAt ?? null },
+  });
+
+  const anchor = await store.auditAnchor();
+  if (anchor) {
+    const fault = forged(vault, anchor);
+    if (fault !== undefined || anchor.previous === null) return brokenAt(anchor, fault ?? 'the anchor names no seal');
+    result.prunedUpTo = anchor.previous;
+    last = { ...anchor, id: anchor.previous, hash: anchor.digest };
+    hasExpected ||= expected !== undefined && expected.id <= anchor.previous;
+  }
+
+  /** What is wrong with the seal, as the next one of the chain. */
+  async function faultOf(seal: AuditSeal): Promise<string | undefined> {
+    const number = last ? numberOf(last) + 1 : 1;
+    if (seal.id !== sealId(number)) return `seal ${number} is missing, or several are`;
+    const fault = forged(vault, seal);
+    if (fault !== undefined) return fault;
+    if (seal.previous !== (last?.hash ?? null) || seal.fromPosition !== (last?.toPosition ?? 0))
+      return 'the seal does not continue the one before';
+    const digest = createEntriesDigest();
+    for (let after = seal.fromPosition; ; ) {
+      const some = await store.entriesBetween(after, seal.toPosition, STEP);
+      digest.add(some);
+      if (some.length < STEP) break;
+      after = some.at(-1)!.position;
+    }
+    const found = digest.end();
+    if (found.entries < seal.entries) return `${seal.entries - found.entries} of ${seal.entries} entries were deleted`;
+    if (found.entries > seal.entries) return `${found.entries - seal.entries} entries were inserted`;
+    return found.digest === seal.digest ? undefined : `an entry was changed, of ${seal.entries}`;
+  }
+
+  for (let after = anchor?.previous ?? undefined; ; ) {
+    const some = await store.auditSeals(after, STEP);
+    for (const seal of some) {
+      const fault = await faultOf(seal);
+      if (fault !== undefined) return brokenAt(seal, fault);
+      if (expected?.id === seal.id) {
+        if (expected.hash !== seal.hash) return brokenAt(seal, 'it is not the seal that was expected');
+        hasExpected = true;
+      }
+      result.seals++;
+      result.entries += seal.entries;
+      result.begins ??= seal.sealedAt;
+      last = seal;
+    }
+    after = last?.id;
+    if (some.length < STEP) break;
+  }
+  const isPruned = last !== undefined && last.id === anchor?.previous;
+  result.head = last && !isPruned ? { id: last.id, hash: last.hash, sealedAt: last.sealedAt } : null;
+  const fromId = anchor?.lastId ?? (result.begins === null ? undefined : firstId('evt', result.begins));
+  const outside = await store.auditOutside({
+    upTo: anchor?.toPosition ?? 0,
+    // `{` is greater than every id.
+    fromId: fromId ?? '{',
+    sealedUpTo: last?.toPosition ?? 0,
+  });
+  result.unprotected = outside.unplaced;
+  result.unsealed = outside.unsealed;
+  if (isPruned) return brokenAt(null, 'there is no seal after the anchor: the end of the chain was cut off');
+  if (!hasExpected) return brokenAt(null, `seal ${expected!.id} is not there: the end of the chain was cut off`);
+  if (outside.misplaced > 0)
+    return brokenAt(null, `${outside.misplaced} entries have no place in the chain, though it covers their time`);
+  return result;
+}
+
+/** What shows that no broker has made the seal; undefined: one has. */
+function forged(vault: Pick<Vault, 'decrypt'>, { hash, ciphertext, ...seal }: AuditSeal): string | undefined {
+  const what = seal.id === ANCHOR ? 'the anchor' : 'the seal';
+  if (hashOf(sealText(seal)) !== hash) return `${what} was changed`;
+  try {
+    return vault.decrypt(ciphertext, sealContext(seal.id)) === hash ? undefined : `${what} was changed`;
+  } catch (error) {
+    if (!(error instanceof VaultError)) throw error;
+    if (error.code === 'unknown_key') return `${what} cannot be verified: ${error.message}`;
+    return `${what} was not made by a broker with this key ring`;
+  }
+}

@@ -1,0 +1,76 @@
+// Seals: a hash chain over the audit log. Each covers the entries since the one before, in the order of their places, and that
+// seal itself. Here are the texts that are hashed; who can write the database cannot make the ciphertext of a hash.
+import type { StoredAuditEntry } from './audit.ts';
+import type { Ciphertext } from './connection.ts';
+
+export interface AuditSeal {
+  /** A number that counts up from 1, with 16 digits; or `anchor`. */
+  id: string;
+  /** The hash of the seal before; null: it is the first. Of an anchor: the id of the last seal that was pruned. */
+  previous: string | null;
+  /** Exclusive. */
+  fromPosition: number;
+  /** Inclusive. */
+  toPosition: number;
+  /** How many entries. Of an anchor: 0. */
+  entries: number;
+  /** The greatest id among the entries; null: there are none. */
+  lastId: string | null;
+  /** SHA-256 of the entries, hex. Of an anchor: the hash of the last seal that was pruned. */
+  digest: string;
+  /** ms since the epoch. */
+  sealedAt: number;
+  /** SHA-256 of all of the above, hex. */
+  hash: string;
+  /** The hash, encrypted: it proves that a broker has made the seal. Re-encrypted when keys are rotated. */
+  ciphertext: Ciphertext;
+}
+
+/** The seal that stands for all that retention has deleted. */
+export const ANCHOR = 'anchor';
+
+export const sealId = (number: number): string => String(number).padStart(16, '0');
+export const numberOf = ({ id }: Pick<AuditSeal, 'id'>): number => Number(id);
+
+/** The row and column that the hash of a seal is encrypted for. */
+export const sealContext = (id: string) => ({ row: `audit_seals/${id}`, column: 'sealed' });
+
+/** In this order, for ever; those of a later version come after them. */
+const MEMBERS = Object.keys({
+  id: true,
+  at: true,
+  action: true,
+  outcome: true,
+  actor: true,
+  keyId: true,
+  subject: true,
+  integration: true,
+  owner: true,
+  connectionId: true,
+  address: true,
+  requestId: true,
+  clientRequestId: true,
+  traceId: true,
+  detail: true,
+  changed: true,
+  count: true,
+} satisfies Record<keyof StoredAuditEntry, true>) as (keyof StoredAuditEntry)[];
+
+/** Without members that are null: entries keep their text when later versions add members. */
+export function entryText(entry: StoredAuditEntry): string {
+  const told: unknown[] = [];
+  for (const name of MEMBERS) if (entry[name] !== null) told.push(name, entry[name]);
+  return JSON.stringify(told);
+}
+
+export const sealText = (seal: Omit<AuditSeal, 'hash' | 'ciphertext'>): string =>
+  JSON.stringify([
+    seal.id,
+    seal.previous,
+    seal.fromPosition,
+    seal.toPosition,
+    seal.entries,
+    seal.lastId,
+    seal.digest,
+    seal.sealedAt,
+  ]);

@@ -1,0 +1,257 @@
+// The hash chain over the audit log: what its verification finds after someone has written to the database.
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Sqlite from 'better-sqlite3';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { createKeyRing, generateKey, parseKeyRing } from '../../../src/adapters/keyring/keyring.ts';
+import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
+import { startAuditRetention } from '../../../src/broker/audit/audit-retention.ts';
+import { createAuditSealing } from '../../../src/broker/audit/audit-sealing.ts';
+import { verifyAudit } from '../../../src/broker/maintenance/audit-verification.ts';
+import { auditVerificationText } from '../../../src/broker/maintenance/audit-verification-report.ts';
+import { rotateKeys } from '../../../src/broker/maintenance/key-rotation.ts';
+import { newId } from '../../../src/broker/secrets/ids.ts';
+import type { Store } from '../../../src/ports/index.ts';
+import { openSqlite } from '../../../src/stores/sqlite/store.ts';
+import { anEntry } from '../../stores/builders.ts';
+
+const DAY_MS = 86_400_000;
+const log = createLogger('silent');
+const ringOf = (...entries: string[]) => {
+  const parsed = parseKeyRing(entries.join(','));
+  if (!parsed.ok) throw new Error(parsed.issues.join());
+  return createKeyRing(parsed.keys);
+};
+
+let path: string;
+let store: Store;
+let now: number;
+const KEY = generateKey('k1');
+const vault = ringOf(KEY);
+const clock = { now: () => now, monotonic: () => now };
+
+beforeEach(async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'valetkey-chain-'));
+  path = join(folder, 'valetkey.db');
+  now = Date.parse('2026-11-01T00:00:00Z');
+  store = await openSqlite(`file:${path}`);
+  onTestFinished(async () => {
+    await store.close();
+    rmSync(folder, { recursive: true });
+  });
+});
+
+const sealing = (days: number | null = null) => createAuditSealing({ store, vault, clock, log, days });
+const verify = (more: Partial<Parameters<typeof verifyAudit>[0]> = {}) => verifyAudit({ store, vault, ...more });
+/** Entries, and a seal over them. */
+async function append(count: number): Promise<string[]> {
+  const entries = Array.from({ length: count }, () => anEntry({ id: newId('evt', ++now), at: now }));
+  await store.appendAudit(entries);
+  await sealing().sealNow();
+  return entries.map(({ id }) => id);
+}
+/** As someone does it who can write to the database. */
+function tamper(...statements: string[]): void {
+  const client = new Sqlite(path);
+  client.pragma('foreign_keys = OFF');
+  for (const statement of statements) client.exec(statement);
+  client.close();
+}
+
+test('a chain that nobody touched holds, also with entries that are not sealed yet', async () => {
+  await append(3);
+  await append(600);
+  await store.appendAudit([anEntry({ id: newId('evt', ++now) })]);
+  const verified = await verify();
+  expect(verified).toMatchObject({ seals: 2, entries: 603, unsealed: 1, unprotected: 0, broken: undefined });
+  expect(auditVerificationText(verified)).toMatch(/The chain holds\. .* 2:[0-9a-f]{64}/);
+});
+
+test('an empty log: nothing to verify, and nothing broken', async () => {
+  expect(await verify()).toMatchObject({ seals: 0, head: null, broken: undefined });
+});
+
+describe('what was done to the database', () => {
+  let ids: string[];
+  let hash: string;
+  beforeEach(async () => {
+    await append(4);
+    ids = await append(5);
+    await append(6);
+    hash = (await verify()).head!.hash;
+  });
+
+  test.each<[string, (ids: string[]) => string[], string | null, RegExp]>([
+    ['an entry was deleted', ([id]) => [`delete from audit where id = '${id}'`], '2', /1 of 5 entries were deleted/],
+    [
+      'all entries of a seal were deleted',
+      (all) => [`delete from audit where id in ('${all.join("','")}')`],
+      '2',
+      /5 of 5/,
+    ],
+    ['who did it was changed', ([id]) => [`update audit set actor = 'clr_other' where id = '${id}'`], '2', /changed/],
+    ['a count was changed', ([id]) => [`update audit set count = 7 where id = '${id}'`], '2', /changed/],
+    [
+      'two entries were swapped',
+      ([a, b]) => [
+        `update audit set at = (select at from audit where id = '${b}') where id = '${a}'`,
+        `update audit set owner = 'x' where id = '${b}'`,
+      ],
+      '2',
+      /changed/,
+    ],
+    [
+      'an entry was inserted among them',
+      ([id]) => [
+        `insert into audit select 'evt_forged', at, action, outcome, actor, key_id, subject, integration, owner, connection_id, address, request_id, detail, count, client_request_id, trace_id, changed, position from audit where id = '${id}'`,
+      ],
+      '2',
+      /1 entries were inserted/,
+    ],
+    [
+      'the entry and its place were taken away',
+      ([id]) => [`update audit set position = null where id = '${id}'`],
+      '2',
+      /deleted/,
+    ],
+    ['a seal was deleted', () => ["delete from audit_seals where id like '%2'"], '3', /seal 2 is missing/],
+    [
+      'a seal and its entries were deleted',
+      (all) => ["delete from audit_seals where id like '%2'", `delete from audit where id in ('${all.join("','")}')`],
+      '3',
+      /missing/,
+    ],
+    [
+      'a seal was rewritten to fit',
+      (all) => [`delete from audit where id = '${all[0]}'`, "update audit_seals set entries = 4 where id like '%2'"],
+      '2',
+      /the seal was changed/,
+    ],
+    [
+      'a seal of elsewhere took its place',
+      () => ["update audit_seals set sealed = (select sealed from audit_seals where id like '%1') where id like '%2'"],
+      '2',
+      /not made by a broker/,
+    ],
+    [
+      'the beginning was cut off',
+      () => ["delete from audit_seals where id like '%1'", 'delete from audit where position <= 4'],
+      '2',
+      /seal 1 is missing/,
+    ],
+    [
+      'the beginning was cut off, with an anchor',
+      () => ["update audit_seals set id = 'anchor' where id like '%1'", 'delete from audit where position <= 4'],
+      'anchor',
+      /anchor was not made|anchor was changed/,
+    ],
+    [
+      'an entry was inserted before the chain',
+      () => [
+        "insert into audit (id, at, action, outcome, actor, count) select 'evt_7' || substr(id, 6), at, action, outcome, actor, count from audit limit 1",
+      ],
+      null,
+      /no place in the chain/,
+    ],
+  ])('%s: found, with the first broken place', async (_, statements, at, problem) => {
+    tamper(...statements(ids));
+    const { broken } = await verify();
+    expect(broken?.problem).toMatch(problem);
+    expect(broken?.seal === null ? null : broken?.seal.replace(/^0+/, '')).toBe(at);
+  });
+
+  test('the end was cut off: found by whoever kept the head, and by a broker that runs', async () => {
+    const running = sealing();
+    await running.sealNow();
+    tamper("delete from audit_seals where id like '%3'", 'delete from audit where position > 9');
+    expect((await verify()).broken).toBeUndefined();
+    const { broken } = await verify({ expected: { id: '0000000000000003', hash } });
+    expect(broken?.problem).toMatch(/cut off/);
+    const lines: unknown[] = [];
+    const watching = createAuditSealing({
+      store,
+      vault,
+      clock,
+      days: null,
+      log: Object.assign(Object.create(log), { error: (...line: unknown[]) => lines.push(line) }),
+    });
+    await append(1);
+    await watching.sealNow();
+    tamper("delete from audit_seals where id like '%3'");
+    await watching.sealNow();
+    expect(JSON.stringify(lines)).toContain('vanished');
+  });
+
+  test('another ring: said to be one', async () => {
+    const other = ringOf(generateKey('k2'));
+    expect((await verify({ vault: other })).broken?.problem).toMatch(/cannot be verified: key k1 is not in/);
+  });
+
+  test('a rotation of the keys: the chain holds under the new key alone', async () => {
+    const [fresh] = [generateKey('k2')];
+    const access = { recordSystem: (action: never) => anEntry({ action }) };
+    await rotateKeys({
+      store,
+      ring: ringOf(fresh, KEY),
+      rescue: { all: () => [] } as never,
+      access: access as never,
+      log,
+      pause: async () => undefined,
+    });
+    expect((await verify({ vault: ringOf(fresh) })).broken).toBeUndefined();
+    expect((await verify()).broken?.problem).toMatch(/cannot be verified/);
+  });
+});
+
+test('two processes that seal at once make one chain', async () => {
+  const other = await openSqlite(`file:${path}`);
+  onTestFinished(() => other.close());
+  const stores = [store, other];
+  const sealings = stores.map((one) => createAuditSealing({ store: one, vault, clock, log, days: null }));
+  for (let n = 0; n < 10; n++) {
+    await Promise.all(stores.map((one) => one.appendAudit([anEntry({ id: newId('evt', ++now) })])));
+    await Promise.all(sealings.map((one) => one.sealNow()));
+  }
+  await sealings[0]!.sealNow();
+  expect(await verify()).toMatchObject({ entries: 20, unsealed: 0, broken: undefined });
+});
+
+test('retention prunes whole seals from the old end, and the rest holds', async () => {
+  for (let day = 0; day < 5; day++) {
+    await append(3);
+    now += DAY_MS;
+  }
+  const retention = startAuditRetention({ store, vault, days: 3, clock, log });
+  await expect.poll(async () => (await store.auditSeals(undefined, 10)).length).toBeLessThan(5);
+  await retention.stop();
+  const verified = await verify();
+  expect(verified).toMatchObject({ broken: undefined, prunedUpTo: expect.any(String) });
+  expect((await store.audit({}, { limit: 500, after: undefined })).data.length).toBe(verified.entries);
+  await append(2);
+  expect((await verify()).broken).toBeUndefined();
+  // A process that ended between the anchor and the deletions leaves entries that nothing expects.
+  const [first] = await store.auditSeals(undefined, 1);
+  expect(Number(first!.id)).toBe(Number(verified.prunedUpTo) + 1);
+  tamper('delete from audit_seals where id = (select min(id) from audit_seals)');
+  expect((await verify()).broken?.problem).toMatch(/missing/);
+});
+
+test('entries from before the chain are said to be so', async () => {
+  await store.appendAudit([anEntry({ id: newId('evt', now) }), anEntry({ id: newId('evt', ++now) })]);
+  tamper('update audit set position = null');
+  now += 1_000;
+  await append(2);
+  const verified = await verify();
+  expect(verified).toMatchObject({ unprotected: 2, entries: 2, broken: undefined });
+  expect(auditVerificationText(verified)).toContain('2 entries were stored before there were seals');
+});
+
+test('sealing in steps: many entries become several seals', async () => {
+  const filler = randomBytes(4).toString('hex');
+  for (let n = 0; n < 11; n++)
+    await store.appendAudit(Array.from({ length: 1_000 }, () => anEntry({ id: newId('evt', ++now), detail: filler })));
+  await sealing().sealNow();
+  expect(await verify()).toMatchObject({ seals: 2, entries: 11_000, unsealed: 0, broken: undefined });
+});
