@@ -107,7 +107,7 @@ function createFramework(parts: HttpParts, logFailure: LogFailure) {
       const started = clock.monotonic();
       const { incoming } = c.env;
       /** Left while it was sending: no one's defect, and no answer arrives. */
-      const isGone = () => incoming !== undefined && incoming.destroyed && !incoming.complete;
+      const isGone = () => incoming?.destroyed === true && !incoming.complete;
       c.set('logFailure', (error, id) => {
         if (!isGone()) logFailure(error, id);
       });
