@@ -90,7 +90,7 @@ export function authenticateStore(store: Store, { vault, refused }: Parts): Stor
         })),
       }),
 
-    addSession: (session, audit) => store.addSession(withMac(session, sessionRow(session)), audit),
+    addSession: (session, audit, creator) => store.addSession(withMac(session, sessionRow(session)), audit, creator),
     session: async (id) => genuine(await store.session(id)),
     sessionBySecret: async (digest) => genuine(await store.sessionBySecret(digest)),
     async beginFlow(flow, now) {

@@ -1,4 +1,7 @@
 // Two-phase connect: who clicks a link need not be who made it. Nothing is connected before the app says who is signed in.
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { request } from 'node:http';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createCookieJar } from '../../../demo/browser.ts';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
@@ -248,8 +251,14 @@ describe('an attack on the finish', () => {
     const mallory = newOwner();
     queryDatabase(it.broker, 'update connect_sessions set owner = ? where id = ?', mallory, link.id);
     const answer = await it.finish(link.id, { finish_code: finishCode, owner: mallory });
-    expectProblem(answer, 410, 'session_expired');
+    expectProblem(answer, 404, 'not_found');
     expect(await it.served(mallory)).toBeUndefined();
+    const other = await it.confirm();
+    const digest = createHash('sha256').update(FORGED).digest('hex');
+    queryDatabase(it.broker, 'update connect_sessions set finish_digest = ? where id = ?', digest, other.link.id);
+    const forged = await it.finish(other.link.id, { finish_code: FORGED, owner: other.owner });
+    expectProblem(forged, 410, 'session_expired');
+    expect(await it.served(other.owner)).toBeUndefined();
   });
 
   test('a second consent for the same link brings nothing', async () => {
@@ -436,6 +445,32 @@ describe('a session that is cancelled', () => {
     expectProblem(await it.finish(link.id, { finish_code: finishCode, owner }), 410, 'session_expired');
     await expect.poll(it.revoked, SOON).toContainEqual(expect.stringMatching(`^rt-${it.login}-`));
   });
+});
+
+test('a caller that is deleted while it sends its request creates no session', async () => {
+  const grants = [{ actions: ['*'], integrations: ['*'], owners: ['*'] }];
+  const made = expectOk(await it.broker.ask('POST', '/v1/callers', { name: 'slow', grants }), 201);
+  const owner = newOwner();
+  const body = JSON.stringify({ integration: 'acme', owner });
+  const answer = Promise.withResolvers<number | undefined>();
+  const sending = request(new URL('/v1/connect-sessions', it.broker.url), {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${made.key}`,
+      'content-type': 'application/json',
+      'content-length': body.length,
+      expect: '100-continue',
+    },
+  });
+  sending.on('response', (response) => answer.resolve(response.resume().statusCode)).on('error', answer.reject);
+  sending.flushHeaders();
+  await once(sending, 'continue');
+  sending.write(body.slice(0, 5));
+  expect((await it.broker.ask('DELETE', `/v1/callers/${made.id}`)).status).toBe(204);
+  sending.end(body.slice(5));
+  expect(await answer.promise).toBe(401);
+  const list = expectOk(await it.broker.ask('GET', `/v1/connect-sessions?owner=${owner}`));
+  expect(list.data).toEqual([]);
 });
 
 describe('the list of sessions', () => {

@@ -107,6 +107,9 @@ export function createFinishSession(parts: FinishParts & { endedCandidates: Pick
     let grant: ReturnType<typeof decryptCandidate>;
     try {
       grant = decryptCandidate(vault, session, candidate);
+      // The digest in the row can be changed in the database, what is in the record cannot.
+      if (!isDigestOf(grant.finishCode, session.finishDigest))
+        throw new VaultError('not_openable', 'the finish code is not that of the candidate');
     } catch (error) {
       if (!(error instanceof VaultError)) throw error;
       log.error({ err: error, session: id, integration }, 'connect: the candidate cannot be decrypted');
