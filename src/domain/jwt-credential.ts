@@ -5,7 +5,7 @@ import { CLOCK_TOLERANCE_S, CREDENTIAL_MAX_AGE_MS } from './time-limits.ts';
 
 /** Why a verified JWT is no credential. Stable: callers branch on these. */
 export type CredentialReason =
-  /** It has `cnf`: whoever presents it must prove that they have the key, which nobody can here. */
+  /** It has `cnf`: to present it is to prove possession of the key, which is not possible here. */
   | 'sender_constrained'
   | 'id_token'
   /** It carries events (RFC 8417). */

@@ -9,7 +9,7 @@ export interface Party {
 
 /**
  * Whether every member of `may_act` is a claim of the party. A `sub` alone is one of the subject token's issuer, since
- * subjects are unique at their issuer only. What identifies nobody allows nobody.
+ * subjects are unique at their issuer only. What identifies no one allows no one.
  */
 export function identifies(mayAct: unknown, { issuer, claims }: Party, issuerOfSubject: string): boolean {
   if (typeof mayAct !== 'object' || mayAct === null || Array.isArray(mayAct)) return false;

@@ -361,7 +361,7 @@ describe('may_act', () => {
     ['a list of subjects', { sub: ['agent'] }],
     ['more than the actor is', { sub: 'agent', client_id: 'x' }],
     ['inherited', { sub: 'agent', constructor: 'x' }],
-  ])('names nobody when it is %s', async (_, may_act) => {
+  ])('names no one when it is %s', async (_, may_act) => {
     expectInvalidGrant(await exchange(await subject(may_act), await as({ sub: 'agent' })), 'actor_not_allowed');
   });
 

@@ -53,7 +53,7 @@ export function createWorkloadIdentity(parts: WorkloadIdentityParts): WorkloadId
     if (issuer === undefined) return 'malformed';
     const { bindings, ticket } = callerCache.boundTo(issuer);
     const trusted = bindings.length > 0 ? await trustedIssuers.find(issuer) : undefined;
-    // Whoever can sign in at the issuer of an integration gets tokens from it: it vouches for no workload.
+    // Everyone who can sign in at the issuer of an integration gets tokens from it: it vouches for no workload.
     if (!trusted?.isListed) return 'untrusted_issuer';
     const audiences = [...new Set(bindings.map(({ workload }) => workload.audience))];
     const verdict = await verifier.verify(token, trusted, { audiences });

@@ -1,4 +1,4 @@
-// At start: which stored workload bindings this version would not accept any more, so that whoever upgrades hears of them.
+// At start: which stored workload bindings this version would not accept any more, so that the operator who upgrades hears of them.
 import type { Logger, Store } from '../../ports/index.ts';
 import type { TrustedIssuers } from '../integrations/index.ts';
 import { workloadWarnings } from './caller-setup.ts';

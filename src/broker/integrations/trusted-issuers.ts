@@ -25,7 +25,7 @@ export function createTrustedIssuers({ store, catalogue, listed, publicUrl }: Pa
   let known: Promise<Map<string, TrustedIssuer>> | undefined;
 
   /**
-   * Whoever sets an integration up chooses its issuer and its client id: that must not be an audience of the broker's own, or
+   * The admin of one integration chooses its issuer and its client id: that must not be an audience of the broker's own, or
    * one that another issuer is listed for.
    */
   const isTaken = (audience: string, issuer: string): boolean =>
@@ -34,7 +34,7 @@ export function createTrustedIssuers({ store, catalogue, listed, publicUrl }: Pa
   /** Secrets are not needed: one that cannot be decrypted must not end the trust in everyone else. */
   function issuerOf(integration: Integration): string | null {
     const provider = catalogue.get(integration.provider);
-    // A row that something else than a broker has written vouches for nobody.
+    // A row that something else than a broker has written vouches for no one.
     if (integration.isAuthentic === false || !provider || !authMode(provider, integration.params)) return null;
     return trustedIssuerOf(resolveTarget(provider, integration, NO_SECRETS, {}));
   }

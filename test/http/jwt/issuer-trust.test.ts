@@ -346,7 +346,7 @@ test('an integration whose secret cannot be decrypted does not end the trust in 
     written.prepare("update integrations set params = ? where id = 'moved'").run(JSON.stringify({ issuer: one.url }));
     written.close();
     await integrate('fourth', two.url, 'fourth-client', first);
-    // A row that something else than a broker has written vouches for nobody.
+    // A row that something else than a broker has written vouches for no one.
     expect(await verify(await one.sign({ aud: 'moved-client' }), {}, first)).toEqual(refused('audience_mismatch'));
     expect(await verify(await two.sign({ aud: 'two-client' }), {}, first)).toMatchObject({ active: true });
     expect(await verify(await one.sign({ aud: 'one-client' }), {}, first)).toMatchObject({ active: true });
