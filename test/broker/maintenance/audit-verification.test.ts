@@ -14,6 +14,7 @@ import { auditVerificationText } from '../../../src/broker/maintenance/audit-ver
 import { rotateKeys } from '../../../src/broker/maintenance/key-rotation.ts';
 import { newId } from '../../../src/broker/secrets/ids.ts';
 import type { Store } from '../../../src/ports/index.ts';
+import { openRescue } from '../../../src/stores/sqlite/rescue-file.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { anEntry } from '../../stores/builders.ts';
 
@@ -190,12 +191,15 @@ describe('what was done to the database', () => {
   });
 
   test('a rotation of the keys: the chain holds under the new key alone', async () => {
-    const [fresh] = [generateKey('k2')];
+    const fresh = generateKey('k2');
+    const rescue = openRescue('file::memory:');
+    onTestFinished(() => rescue.close());
+    await store.addKeyCheck(vault.check('k1', 'enforced'));
     const access = { recordSystem: (action: never) => anEntry({ action }) };
     await rotateKeys({
       store,
       ring: ringOf(fresh, KEY),
-      rescue: { all: () => [] } as never,
+      rescue,
       access: access as never,
       log,
       pause: async () => undefined,
