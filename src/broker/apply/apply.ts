@@ -48,7 +48,7 @@ export interface DeclaredChange {
   fields: FieldChange[];
 }
 
-/** Why whoever applies a declaration may not do this; undefined: they may. */
+/** Why the caller that applies a declaration may not do this; undefined: it may. */
 interface Limits {
   /** Send the secrets of an integration elsewhere. */
   redirect(id: string): Refusal | undefined;

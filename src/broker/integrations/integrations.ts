@@ -31,7 +31,7 @@ const EXAMINED_PER_STEP = 500;
 
 /**
  * The refresh tokens of its connections, and codes of flows in flight, would be sent to the new destination: for that a caller
- * must be allowed to have every token of the integration. Without connections, it can be deleted and set up anew.
+ * must be allowed to have every token of the integration. Without connections, it can be deleted and set up again.
  */
 export const mayRedirect = (access: Pick<Access, 'denied'>, call: Call, id: string): Refusal | undefined =>
   access.denied(call, 'token', id, '*', undefined, { scopes: [] });

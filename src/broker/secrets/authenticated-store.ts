@@ -92,6 +92,10 @@ export function authenticateStore(store: Store, { vault, refused }: Parts): Stor
 
     addSession: (session, audit, creator) => store.addSession(withMac(session, sessionRow(session)), audit, creator),
     session: async (id) => genuine(await store.session(id)),
+    async connectSessions(filter, page) {
+      const { data, next } = await store.connectSessions(filter, page);
+      return { data: data.filter(isGenuine), next };
+    },
     sessionBySecret: async (digest) => genuine(await store.sessionBySecret(digest)),
     async beginFlow(flow, now) {
       const session = await store.session(flow.sessionId);

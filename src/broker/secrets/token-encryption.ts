@@ -80,14 +80,14 @@ export function reencryptCredentials(
   place: CredentialsPlace,
   encrypted: EncryptedCredentials,
 ): EncryptedCredentials {
-  const anew = (secret: keyof Credentials) => {
+  const reencrypted = (secret: keyof Credentials) => {
     const ciphertext = encrypted[secret];
     return ciphertext === null ? null : vault.reencrypt(ciphertext, contextOf(place, secret));
   };
   return {
-    accessToken: anew('accessToken'),
-    refreshToken: anew('refreshToken'),
-    idToken: anew('idToken'),
-    credentials: anew('credentials'),
+    accessToken: reencrypted('accessToken'),
+    refreshToken: reencrypted('refreshToken'),
+    idToken: reencrypted('idToken'),
+    credentials: reencrypted('credentials'),
   };
 }

@@ -18,7 +18,7 @@ export const problemWith = (code: PlainCode, detail: string, requestId: string):
 
 /** For what a use case or a handler threw: a broken store, a secret that does not open, or a defect. Says nothing of the error itself. */
 export function problemOfError(error: unknown, requestId: string): Answer {
-  // Not the error's message: whoever asked may not be allowed to see the row that it names.
+  // Not the message of the error: the caller may not be allowed to see the row that it names.
   if (error instanceof VaultError) return answer('not_authentic', PROBLEMS.not_authentic.example, requestId);
   if (!(error instanceof StoreError)) return answer('internal', PROBLEMS.internal.example, requestId);
   return answer('store_unavailable', { ...PROBLEMS.store_unavailable.example, headers: retryAfter(1) }, requestId);

@@ -36,7 +36,7 @@ export function rebuildOnce(client: Database, maxBytes = Number.POSITIVE_INFINIT
 
 /** Writes what the write-ahead log has into the file, and empties it. False: another process reads or writes. */
 export function truncateWal(client: Database): boolean {
-  // Nobody waits for it: it is tried again.
+  // No one waits for it: it is tried again.
   client.pragma('busy_timeout = 0');
   try {
     const [done] = client.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[];
