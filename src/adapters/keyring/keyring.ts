@@ -33,7 +33,7 @@ const KID = /^[A-Za-z0-9_-]{1,32}$/;
 /** The part before the ciphertext. */
 const PREFIX = /^(v1|v2)\.([A-Za-z0-9_-]{1,32})\.([A-Za-z0-9_-]{16})\./;
 type Envelope = 'v1' | 'v2';
-/** A check says, in its plaintext, how the database protects its rows: whoever can write it cannot make another. */
+/** A check says, in its plaintext, how the database protects its rows: a writer of the database cannot make another. */
 const CHECKS: readonly { envelope: Envelope; plaintext: string; protection: RowProtection }[] = [
   { envelope: 'v1', plaintext: 'valetkey key check', protection: 'legacy' },
   { envelope: 'v2', plaintext: 'valetkey key check: migrating', protection: 'migrating' },
