@@ -50,8 +50,11 @@ export function catalogueTable(providers: Iterable<Provider>): string {
 
 /** Every command, with its arguments, options and an example. */
 export function commandTable(program: Command): string {
-  const leaves = (command: Command): Command[] =>
-    command.commands.length === 0 ? [command] : command.commands.flatMap(leaves);
+  /** A group of commands may be one itself: it has examples then. */
+  const leaves = (command: Command): Command[] => [
+    ...(command.commands.length === 0 || (command.parent !== null && examplesOf(command).length > 0) ? [command] : []),
+    ...command.commands.flatMap(leaves),
+  ];
   const nameOfCommand = (command: Command): string =>
     command.parent === null ? command.name() : `${nameOfCommand(command.parent)} ${command.name()}`;
   const code = (text: string) => `\`${text.replaceAll('|', '\\|')}\``;
