@@ -2,7 +2,7 @@
 // Providers that make libraries throw: the session ends.
 
 import { randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { createCookieJar } from '../../demo/browser.ts';
 import { createLogger } from '../../src/adapters/telemetry/logger.ts';
 import type { UnreadableResponseHead } from '../../src/ports/index.ts';
@@ -21,6 +21,7 @@ import {
   visit,
 } from '../support/owner-browser.ts';
 import { type RawServer, startRawServer } from '../support/raw-server.ts';
+import { createTerminal } from '../support/terminal.ts';
 
 const usesPostgres = process.env.VALETKEY_TEST_STORE === 'postgres';
 const KEYS = `k_1:${randomBytes(32).toString('base64url')}`;
@@ -54,6 +55,25 @@ function config() {
   const parsed = parseConfig(env, () => '');
   if (!parsed.ok) throw new Error(parsed.issues.join());
   return parsed.config;
+}
+
+/** The commands are configured by the environment of their process. */
+async function expectOnCommandLine({ id, connectionId }: UnreadableResponseHead): Promise<void> {
+  vi.stubEnv('VALETKEY_DATABASE_URL', `file:${broker.database}`);
+  vi.stubEnv('VALETKEY_KEYS', KEYS);
+  vi.stubEnv('VALETKEY_LOG_LEVEL', 'silent');
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const valetkey = createTerminal({});
+  const list = await valetkey(['unreadable-responses', 'list', '--integration', 'acme']);
+  expect(list).toMatchObject({ code: 0, err: '' });
+  expect(list.out).toContain(`${id}\tacme\t${connectionId}\t`);
+  expect(list.out).not.toContain(CANARY);
+  expect((await valetkey(['unreadable-responses', 'list', '--integration', 'other'])).out).toBe('');
+  expect(await valetkey(['unreadable-responses', 'read', id])).toEqual({ code: 0, out: `${ODD}\n`, err: '' });
+  const json = await valetkey(['unreadable-responses', 'read', id, '--json']);
+  expect(JSON.parse(json.out)).toMatchObject({ id, connection_id: connectionId, body: ODD });
+  const absent = await valetkey(['unreadable-responses', 'read', 'unr_none']);
+  expect(absent).toMatchObject({ code: 1, out: '', err: expect.stringContaining('no unreadable response unr_none') });
 }
 
 async function connectedWith(body: string | Buffer) {
@@ -91,6 +111,7 @@ test.skipIf(usesPostgres)(
     expect((body.data as Json[]).map(({ detail }) => detail)).toEqual([ofConnection[0]!.id, ofSession[0]!.id]);
     expect(await readUnreadable(config(), log, 'unr_none')).toBeUndefined();
     expect(await readDatabaseFiles(broker)).not.toContain(CANARY);
+    await expectOnCommandLine(ofConnection[0]!);
 
     provider.answer = (res) => res.writeHead(200).end();
     await broker.ask('DELETE', `/v1/connections/${id}`);
