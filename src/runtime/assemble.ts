@@ -13,7 +13,7 @@ import { type Callers, createCallers } from '../broker/callers/index.ts';
 import { type Connections, createConnections } from '../broker/connections/index.ts';
 import { createIntegrations, type Integrations } from '../broker/integrations/index.ts';
 import { createJwt, type Jwt } from '../broker/jwt/index.ts';
-import { createMetricsState, createStatus } from '../broker/maintenance/index.ts';
+import { createMetricsState, statusReader } from '../broker/maintenance/index.ts';
 import {
   circuitBreakers,
   createRefreshEngine,
@@ -231,7 +231,7 @@ function createServer(parts: Common & Rooms): Http {
     store,
     vault,
     state,
-    readStatus: createStatus({ store, state, access: audit.access }),
+    readStatus: statusReader({ store, state, access: audit.access }),
     version: VERSION,
     proveKeys: () => void vault.decrypt(vault.encrypt('ready', PROBE), PROBE),
     telemetry,

@@ -5,5 +5,5 @@ export { type DataMigrationProgress, type DataMigrationResult, migrateData } fro
 export { type KeyRotationResult, rotateKeys } from './key-rotation.ts';
 export { keyRotationJson, keyRotationText } from './key-rotation-report.ts';
 export { createMetricsState } from './metrics-state.ts';
-export { type BrokerStatus, createStatus, type ReadStatus } from './status.ts';
+export { type BrokerStatus, statusReader, type ReadStatus } from './status.ts';
 export { readUnreadableResponse } from './unreadable-responses.ts';

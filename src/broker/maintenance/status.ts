@@ -33,7 +33,7 @@ interface Parts {
 const PAGE = 500;
 const CIRCUITS = { 0: 'closed', 0.5: 'half_open', 1: 'open' } as const;
 
-export function createStatus({ store, state, access }: Parts): ReadStatus {
+export function statusReader({ store, state, access }: Parts): ReadStatus {
   return async (call) => {
     const denied = access.denied(call, 'admin', '*', '*');
     if (denied) return denied;
