@@ -162,6 +162,8 @@ function codeUses(auth: AuthMode, at: string, captured: string[]): Use[] {
     [`${at}.refresh.reuse_grace`, textOf(auth.refresh.reuse_grace), []],
     [`${at}.token_exchange.url`, exchange?.url, []],
     ...templateUses(`${at}.authorization_params`, auth.authorization_params, []),
+    ...templateUses(`${at}.account_hint`, auth.account_hint, ['account', 'account_id']),
+    ...templateUses(`${at}.choose_account`, auth.choose_account, []),
     ...templateUses(`${at}.callback.match`, auth.callback.match, []),
     ...templateUses(`${at}.refresh.params`, auth.refresh.params, [...withTokens, ...REQUEST]),
     ...templateUses(`${at}.token_exchange.params`, exchange?.params ?? {}, [...CLIENT, 'access_token']),

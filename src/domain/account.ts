@@ -61,6 +61,13 @@ export const toTextValues = (captured: Record<string, unknown>): Values =>
     ),
   );
 
+/** A login name, and not a number, a UUID or random characters. */
+const LOGIN_NAME = /^\p{L}[\p{L}._-]{0,60}\d{0,4}(?:@[\w.-]{1,190})?$/u;
+
+/** What people, and the provider's sign-in, know the account by; undefined: nothing that is stored. */
+export const readableName = ({ name, id }: Pick<Account, 'name' | 'id'>): string | undefined =>
+  name ?? (LOGIN_NAME.test(id) ? id : undefined);
+
 const MAX_LENGTH = 255;
 /** OpenID Connect Core 2 has at most 255 characters for `sub`. */
 const isPlain = (text: string) => text !== '' && text.length <= MAX_LENGTH && !/\p{Cc}/u.test(text);

@@ -67,6 +67,10 @@ export const AUDIT_ACTIONS = {
     description:
       'The broker destroyed the grant of a connect session that ended without its finish, and revokes it at the provider. `detail` is its id, and why.',
   },
+  'connect_session.reopened': {
+    subject: 'connect session',
+    description: 'After a failure, the owner tried again in the browser. `detail` is the id of the session.',
+  },
   'connection.created': {
     subject: 'connection',
     description:

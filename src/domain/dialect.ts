@@ -142,6 +142,8 @@ export const Errors = z.strictObject({
   grant_dead: z.array(z.string()).default([]),
   transient: z.array(z.string()).default([]),
   misconfigured: z.array(z.string()).default([]),
+  /** In the authorization response: the owner cancelled. `access_denied` always says so (RFC 6749 4.1.2.1). */
+  cancelled: z.array(z.string()).default([]),
 });
 
 export type Errors = z.infer<typeof Errors>;
@@ -261,6 +263,16 @@ export const codeFields = {
   authorization_params: Templates.default({}),
   /** Standard parameter name → the vendor's name. */
   authorization_rename: z.record(z.string(), z.string()).default({}),
+  /**
+   * Parameters of the authorization request of a renewal that say which account is wanted: `{account}` is its readable name,
+   * `{account_id}` its id at the provider. One that cannot be filled is left out.
+   */
+  account_hint: Templates.default({}),
+  /**
+   * Parameters with which the provider has the owner choose an account, sent when another one came than is connected. A
+   * `prompt` is added to the one that is sent anyway.
+   */
+  choose_account: Templates.default({}),
   pkce: Pkce.default('S256'),
   callback: z
     .strictObject({

@@ -67,7 +67,12 @@ export interface ConnectSession {
   account: Account | null;
   status: SessionStatus;
   error: string | null;
-  /** SHA-256 of the cookie of the browser that opened it first; null: not opened yet. */
+  /** The code of the page that told the owner why it failed, where that is another one than `error`. */
+  pageError: string | null;
+  /**
+   * SHA-256 of the cookie of the browser that may go on with it; null: none yet. The first one that confirms it is bound;
+   * where nothing is confirmed, the first one that comes back with an authorization response.
+   */
   browserDigest: string | null;
   /** True: two-phase, the caller that knows who is signed in finishes it. Null: false. */
   finish: boolean | null;
@@ -111,5 +116,7 @@ export interface Flow {
   redirectUri: string;
   scopes: string[];
   params: Record<string, string>;
+  /** The `prompt` that has the owner choose an account, where one was sent; null: none. */
+  accountPrompt: string | null;
   expiresAt: number;
 }

@@ -181,13 +181,13 @@ function parseExpires(text: string): Expires | string {
   return expires;
 }
 
-const ERROR_KINDS = ['grant_dead', 'transient', 'misconfigured'] as const;
+const ERROR_KINDS = ['grant_dead', 'transient', 'misconfigured', 'cancelled'] as const;
 
 /** Pairs of a kind and its codes, in the form of the catalogue: `grant_dead=token_gone,expired&transient=busy`. */
 function parseErrors(text: string): Errors | string {
   const pairs = parsePairs(text);
   if (typeof pairs === 'string') return `${pairs}: grant_dead=code,code&transient=code`;
-  const found: Errors = { grant_dead: [], transient: [], misconfigured: [] };
+  const found: Errors = { grant_dead: [], transient: [], misconfigured: [], cancelled: [] };
   for (const [kind, codes] of Object.entries(pairs)) {
     const known = ERROR_KINDS.find((one) => one === kind);
     if (!known) return `${kind}: ${oneOf(ERROR_KINDS)}`;

@@ -182,6 +182,17 @@ export const OUTBOX_POLL_MS = 5 * SECOND_MS;
 export const SESSION_TTL_MS = 10 * MINUTE_MS;
 /** A finish code lives this long, and so does the candidate that it finishes. */
 export const FINISH_TTL_MS = 10 * MINUTE_MS;
+/** A browser can come again to a session that it has finished, for this long: a reload, a restored tab. */
+export const BROWSER_COOKIE_TTL_MS = HOUR_MS;
+/** A response that came by a cross-site POST is read again by this browser, at once. */
+export const FORM_POST_TTL_MS = 2 * MINUTE_MS;
+/** A renewal asks the owner to choose an account, after another one came within this time. */
+export const WRONG_ACCOUNT_MEMORY_MS = HOUR_MS;
+/** How long a browser that comes again with the same response waits for the exchange of its code; then a page says so. */
+export const EXCHANGE_WAIT_MS = 10_000;
+/** How often it looks, and how often that page looks again. */
+export const EXCHANGE_POLL_MS = 100;
+export const WAITING_PAGE_RELOAD_MS = 2 * SECOND_MS;
 /** The same connect link is returned for this long to a caller that asks again. */
 export const CONNECT_LINK_REUSE_MS = SESSION_TTL_MS / 2;
 /** A session that has ended can be read for this long. */

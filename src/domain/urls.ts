@@ -9,3 +9,6 @@ export function withoutQuery(text: string): string | undefined {
   const url = URL.parse(text);
   return url ? `${url.origin}${url.pathname}` : undefined;
 }
+
+/** The path of a public URL, without a slash at its end: what the paths of the broker are below. Mostly empty. */
+export const basePath = (publicUrl: string): string => new URL(publicUrl).pathname.replace(/\/+$/, '');

@@ -35,8 +35,11 @@ const TIMEOUTS = {
   connectionsCheckingInterval: CONNECTION_CHECK_MS,
 };
 
-/** Rejects when the address cannot be bound. Port 0 picks a free one. */
-export async function listen(host: string, port: number, timeouts = TIMEOUTS): Promise<Listener> {
+/**
+ * Rejects when the address cannot be bound. Port 0 picks a free one. `base` is the path of the public URL: requests are served
+ * with and without it, since proxies differ in whether they strip it.
+ */
+export async function listen(host: string, port: number, base = '', timeouts = TIMEOUTS): Promise<Listener> {
   let handler: RequestListener = (_, response) => {
     response.writeHead(503, { 'retry-after': '1' }).end();
   };
@@ -57,6 +60,7 @@ export async function listen(host: string, port: number, timeouts = TIMEOUTS): P
       // HTTP/1.0 requires no `Host` (HAProxy's health checks send none); the framework needs one to build a URL.
       const framework = getRequestListener(fetch, { hostname: 'localhost' });
       handler = (request, response) => {
+        if (base !== '') request.url = withoutBase(request.url ?? '/', base);
         const next = () => void framework(request, response);
         const fast = fastRoutes(request);
         if (fast) fast(request, response, next);
@@ -72,4 +76,12 @@ export async function listen(host: string, port: number, timeouts = TIMEOUTS): P
       clearTimeout(late);
     },
   };
+}
+
+/** A base never is the beginning of a path of ours: see `VALETKEY_PUBLIC_URL` in settings.ts. */
+function withoutBase(url: string, base: string): string {
+  if (!url.startsWith(base)) return url;
+  const rest = url.slice(base.length);
+  if (rest === '' || rest.startsWith('?')) return `/${rest}`;
+  return rest.startsWith('/') ? rest : url;
 }

@@ -1,4 +1,5 @@
 // The listeners of a broker: one for everyone, or one for browsers and providers and an internal one for callers and operators.
+import { basePath } from '../domain/urls.ts';
 import { type Listener, listen } from './listener.ts';
 import type { Http } from './server.ts';
 
@@ -17,6 +18,8 @@ export interface ListenOn {
   host: string;
   port: number;
   internalPort: number | undefined;
+  /** Its path is what requests may begin with. Undefined: it has none. */
+  publicUrl: string | undefined;
 }
 
 /** Why a port cannot be bound, with the code of the system. */
@@ -36,12 +39,12 @@ export class BindError extends Error {
 }
 
 /** Rejects with `BindError`, which names every port that cannot be bound; then nothing is left open. */
-export async function listenOn({ host, port, internalPort }: ListenOn): Promise<Listeners> {
+export async function listenOn({ host, port, internalPort, publicUrl }: ListenOn): Promise<Listeners> {
   const bound: Listener[] = [];
   const failures: BindFailure[] = [];
   const bind = async (which: BindFailure['which'], wanted: number): Promise<Listener | undefined> => {
     try {
-      const listener = await listen(host, wanted);
+      const listener = await listen(host, wanted, publicUrl && basePath(publicUrl));
       bound.push(listener);
       return listener;
     } catch (error) {

@@ -11,6 +11,7 @@ import type { Jwt } from '../broker/jwt/index.ts';
 import type { ReadStatus } from '../broker/maintenance/index.ts';
 import type { Tokens } from '../broker/tokens/index.ts';
 import type { Provider } from '../domain/provider.ts';
+import { basePath } from '../domain/urls.ts';
 import type { Clock, Logger, MetricsState, Store, Telemetry, Vault } from '../ports/index.ts';
 import { toResponse } from './answer.ts';
 import type { AddressOf } from './client-address.ts';
@@ -63,6 +64,8 @@ export interface HttpParts extends AuthenticationParts {
   clock: Clock;
   log: Logger;
   publicUrl: string;
+  /** Who asks owners to connect, on pages. */
+  appName: string;
   isStopping: () => boolean;
   addressOf: AddressOf;
   /** Refreshes in flight. */
@@ -97,9 +100,10 @@ const CLIENT_GONE = 499;
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 
 function createFramework(parts: HttpParts, logFailure: LogFailure) {
-  const { telemetry, clock, log, tokens, jwt } = parts;
+  const { telemetry, clock, log, tokens, jwt, publicUrl, appName } = parts;
   const app = router();
   const cursors = createCursors(parts.vault);
+  const site = { base: basePath(publicUrl), appName };
 
   app.use(requestContext());
   app.use(
@@ -159,7 +163,7 @@ function createFramework(parts: HttpParts, logFailure: LogFailure) {
     '/',
     descriptionRoutes({ ...parts, describe: async () => (await import('./openapi/generate.ts')).describe(app) }),
   );
-  app.route('/', browserRoutes(parts));
+  app.route('/', browserRoutes({ ...parts, site }));
 
   app.notFound((c) =>
     problemResponse(

@@ -14,6 +14,7 @@ export const MIGRATED_TABLES = [
   'leases',
   'connect_sessions',
   'flows',
+  'consumed_flows',
   'candidates',
   'outbox_revocations',
   'unreadable_responses',

@@ -82,6 +82,8 @@ export interface ProviderClient {
   /**
    * The URL to redirect the browser to (RFC 6749 4.1.1, 7636; 9126 where the metadata requires it), and the scopes that it
    * asks for. `optionalScopes` are those that no one named: they are left out where the provider does not support them.
+   * `account` is the one that is wanted, which a provider may be told. With `choose`, the owner is to choose an account
+   * (`select`), or to sign in again (`login`), where the catalogue says how; `accountPrompt` is the `prompt` sent for it.
    */
   authorizationUrl(
     target: Target,
@@ -92,8 +94,10 @@ export interface ProviderClient {
       redirectUri: string;
       scopes: string[];
       optionalScopes?: readonly string[] | undefined;
+      account?: Account | null | undefined;
+      choose?: 'select' | 'login' | undefined;
     },
-  ): Promise<ProviderResult<{ url: string; issuer: string | null; scopes: string[] }>>;
+  ): Promise<ProviderResult<{ url: string; issuer: string | null; scopes: string[]; accountPrompt: string | null }>>;
   /** Checks the authorization response (`iss`, `error`), exchanges the code, and validates the whole ID token. */
   exchange(
     target: Target,

@@ -138,18 +138,35 @@ export interface SessionStore {
   session(id: string): Promise<ConnectSession | undefined>;
   sessionBySecret(digest: string): Promise<ConnectSession | undefined>;
   /**
-   * Records a flow of a pending session. The first one binds the session to the browser, and moves the end of the session
-   * to that of the flow. `gone`: the session is not pending, or expired; `other_browser`: it is bound to another one.
+   * Records a flow of a pending session. The first one that `binds` binds the session to the browser, and moves the end of
+   * the session to that of the flow. One that does not bind moves the end of an unbound session so, too, but never beyond
+   * twice its first lifetime. `gone`: the session is not pending, or expired; `other_browser`: it is bound to another one.
    */
-  beginFlow(flow: Flow, now: number): Promise<'begun' | 'gone' | 'other_browser'>;
-  /** Deletes the flow and returns it, once: only for its state and its browser, and only before it expires. */
+  beginFlow(flow: Flow, now: number, binds?: boolean): Promise<'begun' | 'gone' | 'other_browser'>;
+  /** Whose flow has this state; `isConsumed`: its response has arrived already. */
+  flowOf(stateDigest: string): Promise<{ sessionId: string; browserDigest: string; isConsumed: boolean } | undefined>;
+  /**
+   * Deletes the flow and returns it, once: only for its state and its browser, and only before it expires. `flowOf` still
+   * finds it, as consumed. Binds the session to the browser, if it is bound to none.
+   */
   consumeFlow(
     stateDigest: string,
     browserDigest: string,
     now: number,
   ): Promise<{ flow: Flow; session: ConnectSession } | undefined>;
-  /** Ends a pending session in failure; without effect on one that is not pending. */
-  failSession(id: string, error: string, audit: AuditEntry): Promise<void>;
+  /**
+   * Ends a pending session in failure; without effect on one that is not pending. `pageError` is the code of the page that
+   * tells the owner, where it is another one.
+   */
+  failSession(id: string, error: string, audit: AuditEntry, pageError?: string): Promise<void>;
+  /** A session that failed with this error, and has time left, is pending again. False: it is none of these. */
+  reopenSession(id: string, error: string, now: number, audit: AuditEntry): Promise<boolean>;
+  /** Whether a session for this slot failed with this error since then. */
+  hasFailedSession(
+    slot: Pick<ConnectSession, 'integration' | 'owner' | 'label'>,
+    error: string,
+    since: number,
+  ): Promise<boolean>;
   /** Those that match, their ids ascending. */
   connectSessions(filter: ConnectSessionFilter, page: PageRequest): Promise<Page<ConnectSession>>;
   /** Ends a session that is pending or awaits its finish. False: it was neither, and nothing changed. */

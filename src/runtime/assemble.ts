@@ -238,6 +238,7 @@ function createServer(parts: Common & Rooms): Http {
     clock,
     log,
     publicUrl,
+    appName: config.appName,
     isStopping,
     refreshing: refresh.refresher.inFlight,
   });

@@ -20,6 +20,8 @@ export interface Config {
   internalPort: number | undefined;
   /** Undefined: `http://host:port`, known once it listens. */
   publicUrl: string | undefined;
+  /** Who asks owners to connect their accounts, on pages. */
+  appName: string;
   /** It may hold a password: not to be logged. */
   databaseUrl: string;
   /** The folder for what stays on this machine when the database is elsewhere. */
@@ -77,6 +79,7 @@ export function parseConfig(env: Env, readFile: ReadFile): Parsed {
       port: e.VALETKEY_PORT,
       internalPort: e.VALETKEY_INTERNAL_PORT,
       publicUrl: e.VALETKEY_PUBLIC_URL,
+      appName: e.VALETKEY_APP_NAME,
       databaseUrl: e.VALETKEY_DATABASE_URL,
       dataDir: e.VALETKEY_DATA_DIR,
       keys: e.VALETKEY_KEYS ? { from: 'environment', keys: e.VALETKEY_KEYS } : fallback!,

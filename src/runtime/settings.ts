@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { parseKeyRing } from '../adapters/keyring/keyring.ts';
 import { parseAllow, parseNoProxy, parseProxyUrl } from '../adapters/outbound/outbound.ts';
 import { parseIp, parseTrustedProxies } from '../domain/ip-ranges.ts';
+import { basePath } from '../domain/urls.ts';
 
 interface Setting {
   /** From the text of the variable. Its messages must not repeat a secret. */
@@ -50,6 +51,13 @@ function valueOrIssues<P extends { ok: true }>(
   return z.NEVER;
 }
 
+/** The first segments of the broker's own paths. A public URL below one of them would be ambiguous. */
+const OWN_PATHS = [
+  ...['v1', 'oauth2', 'connect', 'webhooks', 'signals', 'logout', 'console', '.well-known'],
+  ...['assets', 'docs', 'openapi.json', 'healthz', 'readyz', 'metrics'],
+];
+const PLAIN_PATH = /^(?:\/[\w.~-]+)*$/;
+
 export const SETTINGS = {
   VALETKEY_HOST: {
     parser: z
@@ -83,10 +91,29 @@ export const SETTINGS = {
       .url({ protocol: /^https?$/, error: 'an http or https URL' })
       .regex(/^[^?#]*$/, 'no query and no fragment')
       .refine((url) => !URL.canParse(url) || new URL(url).username === '', 'no user name and no password')
-      .transform((url) => url.replace(/\/+$/, '')),
+      .transform((url) => url.replace(/\/+$/, ''))
+      .refine((url) => !URL.canParse(url) || PLAIN_PATH.test(basePath(url)), 'a path of letters, digits and . _ ~ -')
+      .refine(
+        (url) => !URL.canParse(url) || !OWN_PATHS.includes(basePath(url).split('/')[1] ?? ''),
+        `a path that does not begin like one of the broker's own (/${OWN_PATHS.join(', /')})`,
+      ),
     without: '`http://HOST:PORT`',
-    description: 'The URL that browsers and providers see. Redirect URIs are built on it.',
+    description:
+      'The URL that browsers and providers see. Redirect URIs are built on it. It may have a path: requests are served with and without it, so that a proxy may strip it or not.',
     example: 'https://keys.example.com',
+  },
+  VALETKEY_APP_NAME: {
+    parser: z
+      .string()
+      .trim()
+      .min(1)
+      .max(60)
+      .regex(/^\P{C}*$/u, 'without control characters'),
+    default: 'Valetkey',
+    without: '',
+    description:
+      'The name of your app on the pages that owners see: the page of a connect link says that it asks for their account.',
+    example: 'Acme',
   },
   VALETKEY_DATABASE_URL: {
     parser: z

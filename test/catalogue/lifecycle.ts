@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import { createCookieJar } from '../../demo/browser.ts';
 import type { Json, TestBroker } from '../support/broker.ts';
 import { expectOk, expectProblem } from '../support/contract.ts';
-import { connectionOf, createConnectSession, newOwner, sessionOf, visit } from '../support/owner-browser.ts';
+import { connectionOf, createConnectSession, newOwner, openLink, sessionOf, visit } from '../support/owner-browser.ts';
 import { apiOf, idOf } from './emulator/entries.ts';
 import { type ClientIdentity, credentialsOf, integrationSecrets, servedOf } from './emulator/identity.ts';
 import { fillTemplate, type Values } from './emulator/request.ts';
@@ -70,7 +70,7 @@ async function connectInBrowser({ broker }: TestContext, vendorServer: VendorSer
     owner: newOwner(),
     ...paramsOf(vendorServer),
   });
-  const page = await visit(invited.url, jar);
+  const page = await openLink(invited.url, jar);
   expect(page.location, `the broker sends the browser to the vendor: ${errorCodeOf(page.text)}`).toMatch(
     vendorServer.base,
   );
@@ -101,7 +101,7 @@ async function expectForgedCallbackRefused(
     owner: newOwner(),
     ...paramsOf(vendorServer),
   });
-  const page = await visit(invited.url, jar);
+  const page = await openLink(invited.url, jar);
   const back = new URL((await visit(page.location!, jar)).location!);
   const value = back.searchParams.get(name) ?? '';
   back.searchParams.set(name, (value.startsWith('0') ? '1' : '0') + value.slice(1));

@@ -5,7 +5,7 @@ import { type Listener, listen } from '../../src/http/listener.ts';
 
 let listener: Listener;
 beforeAll(async () => {
-  listener = await listen('127.0.0.1', 0, {
+  listener = await listen('127.0.0.1', 0, '', {
     headersTimeout: 200,
     requestTimeout: 400,
     connectionsCheckingInterval: 20,

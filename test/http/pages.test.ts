@@ -3,10 +3,10 @@ import { Hono } from 'hono';
 import { describe, expect, it } from 'vitest';
 import type { ParamField } from '../../src/domain/fields.ts';
 import { assets } from '../../src/http/pages/assets.ts';
+import { confirmPage } from '../../src/http/pages/confirm.ts';
 import { connectedPage } from '../../src/http/pages/connected.ts';
-import type { Html } from '../../src/http/pages/layout.ts';
+import type { Html, Site } from '../../src/http/pages/layout.ts';
 import { type BrowserCode, browserMessage } from '../../src/http/pages/messages.ts';
-import { continuePage, paramsPage } from '../../src/http/pages/params.ts';
 import { refusedPage } from '../../src/http/pages/refused.ts';
 import { browserSecurity } from '../../src/http/pages/security.ts';
 
@@ -21,10 +21,14 @@ const field = (over: Partial<ParamField> = {}): ParamField => ({
   ...over,
 });
 
-const form = (over: Partial<Parameters<typeof paramsPage>[0]> = {}) =>
-  paramsPage({
+const site: Site = { base: '', appName: 'Acme' };
+
+const form = (over: Partial<Parameters<typeof confirmPage>[1]> = {}, at = site) =>
+  confirmPage(at, {
     action: '/connect/s3cr3t',
+    token: 'f0rm',
     providerName: 'Zendesk',
+    displayOwner: null,
     fields: { subdomain: field(), region: field({ title: 'Region', optional: true, default: 'eu' }) },
     values: {},
     issues: [],
@@ -37,26 +41,31 @@ const wrong = {
 };
 
 const hostilePages: Record<string, Html> = {
-  refused: refusedPage({
+  refused: refusedPage(site, {
     title: hostile,
     message: hostile,
     advice: hostile,
     code: hostile,
     requestId: hostile,
     status: 400,
+    retry: { action: hostile, token: hostile },
   }),
-  connected: connectedPage({ providerName: hostile, label: hostile }),
-  params: form({
-    action: hostile,
-    providerName: hostile,
-    fields: { subdomain: field({ title: hostile, description: hostile, example: hostile, default: hostile }) },
-    values: { subdomain: hostile },
-    issues: [
-      { path: 'params.subdomain', message: hostile },
-      { path: hostile, message: hostile },
-    ],
-  }),
-  continue: continuePage({ providerName: hostile, href: `https://example.com/?q=${hostile}` }),
+  connected: connectedPage(site, { providerName: hostile, label: hostile }),
+  confirm: form(
+    {
+      action: hostile,
+      token: hostile,
+      providerName: hostile,
+      displayOwner: hostile,
+      fields: { subdomain: field({ title: hostile, description: hostile, example: hostile, default: hostile }) },
+      values: { subdomain: hostile },
+      issues: [
+        { path: 'params.subdomain', message: hostile },
+        { path: hostile, message: hostile },
+      ],
+    },
+    { base: '', appName: hostile },
+  ),
 };
 
 const count = (text: string, pattern: RegExp) => text.match(pattern)?.length ?? 0;
@@ -102,7 +111,7 @@ describe('the form', () => {
   });
 
   it('marks required fields, and fills in defaults', async () => {
-    const inputs = String(await form()).match(/<input[^>]*>/g);
+    const inputs = String(await form()).match(/<input id[^>]*>/g);
     expect(inputs?.[0]).toMatch(/ required/);
     expect(inputs?.[1]).not.toMatch(/ required/);
     expect(inputs?.[1]).toContain('value="eu"');
@@ -126,16 +135,26 @@ describe('the form', () => {
   });
 });
 
-describe('the continue page', () => {
-  it('is a plain link, since form-action blocks a redirect after a submit', async () => {
-    const page = String(await continuePage({ providerName: 'Zendesk', href: 'https://acme.example/a?b=1&c=2' }));
-    expect(page).toContain('href="https://acme.example/a?b=1&amp;c=2"');
-    expect(page).toContain('<dd>acme.example</dd>');
-    expect(page).not.toMatch(/<form|http-equiv/);
+describe('the confirmation page', () => {
+  const confirm = { fields: {}, displayOwner: 'Ada of Blue Ltd' };
+
+  it('says which app asks, for whom, at which provider, and what it means', async () => {
+    const page = String(await form(confirm));
+    expect(page).toContain('<h1>Connect your Zendesk account to Acme</h1>');
+    expect(page).toContain('<dt>On behalf of</dt><dd>Ada of Blue Ltd</dd>');
+    expect(page).toContain('Acme can use the account for <strong>Ada of Blue Ltd</strong>');
+    expect(page).toContain('If someone sent you this link');
+    expect(page.match(/<form/g)).toHaveLength(1);
+    expect(page).not.toMatch(/<script|http-equiv/);
   });
 
-  it.each(['javascript:alert(1)', 'data:text/html,x', '/relative'])('rejects %s', (href) => {
-    expect(() => continuePage({ providerName: 'Zendesk', href })).toThrow();
+  it('says nothing about the owner, if the caller did not', async () => {
+    expect(String(await form({ ...confirm, displayOwner: null }))).not.toMatch(/behalf/i);
+  });
+
+  it('is below the path of the public URL', async () => {
+    const page = String(await form(confirm, { ...site, base: '/keys' }));
+    expect(page).toContain('href="/keys/assets/valetkey.css"');
   });
 });
 
@@ -173,7 +192,7 @@ describe('the headers', () => {
   const answer = async (publicUrl: string) => {
     const app = new Hono()
       .use(browserSecurity(publicUrl))
-      .get('/', (c) => c.html(connectedPage({ providerName: 'X' })));
+      .get('/', (c) => c.html(connectedPage(site, { providerName: 'X' })));
     return (await app.request('/')).headers;
   };
 

@@ -14,6 +14,7 @@ import {
   connectionOf,
   createConnectSession,
   newOwner,
+  openLink,
   visit,
 } from '../support/owner-browser.ts';
 import { type ScriptedServer, startScriptedServer } from '../support/scripted-server.ts';
@@ -153,7 +154,7 @@ describe('a code and a revocation at once, where it ends the whole grant', () =>
     await expect.poll(() => order, SOON).toContain('/revoke');
     const jar = createCookieJar();
     const invited = await createConnectSession(testSetup.broker, { integration: 'at-once', owner: body.owner });
-    const visiting = visit(callbackWithConsent((await visit(invited.url, jar)).location), jar);
+    const visiting = visit(callbackWithConsent((await openLink(invited.url, jar)).location), jar);
     for (let i = 0; i < 5; i++) await ask('GET', '/v1/whoami');
     expect(order).toEqual(['/revoke']);
     release();
@@ -199,7 +200,7 @@ describe('what a reconnect has replaced', () => {
     for (let i = 0; i < 2; i++) {
       const jar = createCookieJar();
       const invited = await createConnectSession(testSetup.broker, { integration, owner });
-      const page = await visit(callbackWithConsent((await visit(invited.url, jar)).location), jar);
+      const page = await visit(callbackWithConsent((await openLink(invited.url, jar)).location), jar);
       expect(page.status, page.text).toBe(200);
     }
     // Something else that is delivered shows that the outbox has been at it.

@@ -10,6 +10,7 @@ import {
   connectionOf,
   createConnectSession,
   newOwner,
+  openLink,
   putIntegration,
   visit,
 } from '../support/owner-browser.ts';
@@ -179,7 +180,7 @@ function answerWith({ status, headers = {}, json, text = JSON.stringify(json), e
 async function throughBrowser(integration: string, wanted: Json, answer: Answer): Promise<Json> {
   const jar = createCookieJar();
   const invited = await createConnectSession(broker, { integration, ...wanted });
-  const { location } = await visit(invited.url, jar);
+  const { location } = await openLink(invited.url, jar);
   answerWith(answer);
   const page = await visit(callbackWithConsent(location), jar);
   expect(page.status, page.text).toBe(200);

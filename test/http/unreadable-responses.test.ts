@@ -14,6 +14,7 @@ import {
   connectionOf,
   createConnectSession,
   newOwner,
+  openLink,
   putIntegration,
   queryDatabase,
   readDatabaseFiles,
@@ -79,7 +80,7 @@ async function expectOnCommandLine({ id, connectionId }: UnreadableResponseHead)
 async function connectedWith(body: string | Buffer) {
   const jar = createCookieJar();
   const invited = await createConnectSession(broker, { owner: newOwner() });
-  const { location } = await visit(invited.url, jar);
+  const { location } = await openLink(invited.url, jar);
   provider.answer = (res) => res.end(body);
   return { invited, page: await visit(callbackWithConsent(location), jar) };
 }
@@ -172,7 +173,7 @@ test.each<[string, Json, Json]>([
     await putIntegration(other, id, { provider: 'generic-oidc', client_id: 'c', client_secret: 'sécret', params });
     const jar = createCookieJar();
     const invited = await createConnectSession(other, { integration: id, owner: newOwner(), scopes: ['openid'] });
-    const begun = await visit(invited.url, jar);
+    const begun = await openLink(invited.url, jar);
     const page = begun.location === null ? begun : await visit(callbackWithConsent(begun.location), jar);
     expect(page.status, page.text).toBe(502);
     expect(await sessionOf(other, invited)).toMatchObject({ status: 'failed', error: expect.any(String) });

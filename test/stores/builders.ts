@@ -123,6 +123,7 @@ export const aSession = (given: Partial<ConnectSession> = {}): ConnectSession =>
   account: null,
   status: 'pending',
   error: null,
+  pageError: null,
   browserDigest: null,
   finish: false,
   displayOwner: 'Ada Lovelace',
@@ -154,6 +155,7 @@ export const aFlow = (sessionId: string, given: Partial<Flow> = {}): Flow => ({
   redirectUri: 'https://broker.example/oauth2/callback/slack',
   scopes: ['chat:write'],
   params: { shop: 'acme' },
+  accountPrompt: null,
   expiresAt: NOW + 700_000,
   ...given,
 });
@@ -251,8 +253,11 @@ export async function fill(store: Store): Promise<void> {
   if (typeof claimed !== 'object') throw new Error(`not claimed: ${claimed}`);
   const session = aSession({ connectionId: connection.id, account: connection.account });
   await store.addSession(session, anEntry());
-  if ((await store.beginFlow(aFlow(session.id), NOW)) !== 'begun') throw new Error('no flow begun');
-  await store.failSession(session.id, 'access_denied', anEntry());
+  const [flow, consumed] = [aFlow(session.id, { accountPrompt: 'login' }), aFlow(session.id)];
+  for (const one of [flow, consumed])
+    if ((await store.beginFlow(one, NOW)) !== 'begun') throw new Error('no flow begun');
+  if (!(await store.consumeFlow(consumed.stateDigest, consumed.browserDigest, NOW))) throw new Error('not consumed');
+  await store.failSession(session.id, 'access_denied', anEntry(), 'provider_error');
   const { id } = await addedSession(store, { finish: true });
   await store.awaitFinish(aCandidate(id), { finishDigest: 'd', expiresAt: NOW + 60_000, account: null }, anEntry());
   await store.addPendingRevocation(aRevocation({ claimedUntil: NOW + 60_000 }));

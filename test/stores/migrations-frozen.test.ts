@@ -65,6 +65,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795892951504,
       sha256: 'd3faa7c301e0568a1bc4bb8cfc382a50119a697b43ded56850131783c9d7767a',
     },
+    '0013_browser_flow': {
+      when: 1795893747622,
+      sha256: 'd38d00909bf57b494e80684b6fc7b45e8964c929695b9705724c9041799e61f3',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
@@ -116,6 +120,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0012_audit_seals': {
       when: 1795892962566,
       sha256: 'f7e7b93cd99bd7740dae53ea3e6e025c40e534d16dcbfef5d641abc0a9d933b4',
+    },
+    '0013_browser_flow': {
+      when: 1795893761842,
+      sha256: '057601e3e02bcda18585daf54d2a72c9d5a07bd9069f0e6ab751f6abbab139fc',
     },
   },
 };

@@ -4,7 +4,7 @@ import { generateKeyPairSync, sign } from 'node:crypto';
 import { expect } from 'vitest';
 import { createCookieJar } from '../../demo/browser.ts';
 import type { Json, TestBroker } from './broker.ts';
-import { callbackWithConsent, connectionOf, createConnectSession, visit } from './owner-browser.ts';
+import { callbackWithConsent, connectionOf, createConnectSession, openLink, visit } from './owner-browser.ts';
 import { type ReceivedRequest, type ScriptedResponse, startScriptedServer } from './scripted-server.ts';
 
 export interface OddProvider {
@@ -70,7 +70,7 @@ export async function startOddProvider(): Promise<OddProvider> {
     async connect(broker, wanted = {}, callback = {}) {
       const jar = createCookieJar();
       const invited = await createConnectSession(broker, wanted);
-      const { location, text } = await visit(invited.url, jar);
+      const { location, text } = await openLink(invited.url, jar);
       expect(location, text).not.toBeNull();
       const asked = Object.fromEntries(new URL(location ?? '').searchParams);
       nonce = asked.nonce;

@@ -14,7 +14,10 @@ export interface Page {
   location: string | null;
 }
 
-/** Sends one request as a browser with these cookies. Follows no redirects; posts `form`. */
+/**
+ * Sends one request as a browser with these cookies; posts `form`. Follows no redirect but the one from the callback to the
+ * broker's own page of the session.
+ */
 export async function visit(
   url: string | URL,
   jar: CookieJar = createCookieJar(),
@@ -30,7 +33,31 @@ export async function visit(
   });
   jar.keep(new URL(url), response);
   const location = response.headers.get('location');
+  if (response.status === 303 && location?.includes('/connect/sessions/')) return visit(new URL(location, url), jar);
   return { status: response.status, headers: response.headers, text: await response.text(), location };
+}
+
+/** The fields of the page's form, as it was shown. */
+export function formOf({ text }: Pick<Page, 'text'>): Record<string, string> {
+  const inputs = [...text.matchAll(/<input\b[^>]*>/g)].map(([tag]) => tag);
+  const attribute = (tag: string, name: string) => new RegExp(`\\b${name}="([^"]*)"`).exec(tag)?.[1];
+  return Object.fromEntries(
+    inputs.flatMap((tag) => {
+      const name = attribute(tag, 'name');
+      return name === undefined ? [] : [[name, attribute(tag, 'value') ?? '']];
+    }),
+  );
+}
+
+/** Opens a connect link, and confirms what its page says, if it has one; `filled` are parameters that it asks for. */
+export async function openLink(
+  url: string | URL,
+  jar: CookieJar = createCookieJar(),
+  filled: Record<string, string> = {},
+): Promise<Page> {
+  const page = await visit(url, jar);
+  if (page.status !== 200) return page;
+  return visit(url, jar, { form: { ...formOf(page), ...filled } });
 }
 
 export interface ConnectLink {

@@ -4,6 +4,7 @@ import { describe, it, vi } from 'vitest';
 import type { RunningBroker } from '../../demo/broker.ts';
 import { createCookieJar, walkThrough } from '../../demo/browser.ts';
 import { ask } from '../support/broker.ts';
+import { formOf, visit } from '../support/owner-browser.ts';
 import { INTEGRATION, type RestartableBroker, startRestartableBroker } from '../support/restartable-broker.ts';
 
 type TestHooks = { onTestFinished(clean: () => Promise<void>): void };
@@ -52,14 +53,15 @@ describe.concurrent('committed data survives SIGKILL', () => {
     await h.start();
     const jar = createCookieJar();
     const link = new URL(String(session.body.url));
-    const opened = await h.sendAndKill(() => fetch(link, { redirect: 'manual' }));
-    test.expect(opened.status).toBe(302);
-    jar.keep(link, new Response(null, { headers: opened.headers }));
+    const form = new URLSearchParams(formOf(await visit(link, jar)));
+    const headers = { cookie: jar.header(link)! };
+    const opened = await h.sendAndKill(() => fetch(link, { method: 'POST', body: form, headers, redirect: 'manual' }));
+    test.expect(opened.status).toBe(303);
     await h.start();
     const stopAt = `${h.current().url}/oauth2/callback/`;
     const { url } = await walkThrough(opened.headers.get('location')!, { login: 'alice', jar, stopAt });
-    const result = await h.sendAndKill(() => fetch(url, { headers: { cookie: jar.header(url)! } }));
-    test.expect(result.status).toBe(200);
+    const result = await h.sendAndKill(() => fetch(url, { headers: { cookie: jar.header(url)! }, redirect: 'manual' }));
+    test.expect(result.status).toBe(303);
     await h.start();
     const { body } = await h.ask('GET', `/v1/connect-sessions/${session.body.id}`);
     test.expect(body.status).toBe('completed');

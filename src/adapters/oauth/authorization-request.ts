@@ -1,9 +1,10 @@
 // The authorization request (RFC 6749 4.1.1, RFC 7636, RFC 9126), with the provider's parameter names.
 import * as client from 'openid-client';
+import { readableName } from '../../domain/account.ts';
 import type { CodeMode } from '../../domain/auth-modes.ts';
 import { fillAll } from '../../domain/fields.ts';
 import type { Target } from '../../domain/target.ts';
-import type { ProviderClient, ProviderResult } from '../../ports/index.ts';
+import type { ProviderClient } from '../../ports/index.ts';
 import type { Configured } from './configurations.ts';
 import { classifyProviderError, type ErrorContext, fault } from './provider-errors.ts';
 
@@ -34,12 +35,35 @@ function pkceMethod({ auth }: Target<CodeMode>, { code_challenge_methods_support
   return auth.pkce === 'S256' && onlyPlain ? 'plain' : auth.pkce;
 }
 
+/**
+ * Adds what has the owner choose an account, and returns the `prompt` that was added. A provider that lists its prompts
+ * without `select_account`, or has refused it, is asked for a sign-in instead: every OpenID Provider has `login`
+ * (OpenID Connect Core 3.1.2.1).
+ */
+function chooseAccount(
+  { auth, values }: Target<CodeMode>,
+  metadata: Configured['metadata'],
+  { choose }: Request,
+  parameters: Record<string, string>,
+): string | null {
+  if (choose === undefined) return null;
+  const { prompt, ...others } = fillAll(auth.choose_account, values);
+  Object.assign(parameters, others);
+  if (prompt === undefined) return null;
+  const listed = metadata.prompt_values_supported;
+  const isUnsupported = Array.isArray(listed) && !listed.includes(prompt);
+  const added = prompt === 'select_account' && (choose === 'login' || isUnsupported) ? 'login' : prompt;
+  const already = (parameters.prompt ?? '').split(' ').filter((one) => one !== '' && one !== 'none' && one !== added);
+  parameters.prompt = [added, ...already].join(' ');
+  return added;
+}
+
 export async function authorizationUrl(
   target: Target<CodeMode>,
   { config, metadata }: Configured,
   request: Request,
   context: ErrorContext,
-): Promise<ProviderResult<{ url: string; issuer: string | null; scopes: string[] }>> {
+): ReturnType<ProviderClient['authorizationUrl']> {
   const { auth } = target;
   const scopes = requestedScopes(target, metadata, request);
   const openid = isOpenIdRequest(target, scopes);
@@ -50,10 +74,15 @@ export async function authorizationUrl(
     redirect_uri: request.redirectUri,
     state: request.state,
   };
+  const { account } = request;
+  const name = account && readableName(account);
+  const known = { ...(name && { account: name }), ...(account && { account_id: account.id }) };
+  Object.assign(parameters, fillAll(auth.account_hint, { ...target.values, ...known }));
   if (scopes.length > 0) parameters.scope = scopes.join(auth.scope_separator);
   if (openid) parameters.nonce = request.nonce;
   // OpenID Connect Core 11: without it, the provider must ignore `offline_access`.
   if (openid && scopes.includes('offline_access')) parameters.prompt ??= 'consent';
+  const accountPrompt = chooseAccount(target, metadata, request, parameters);
   const pkce = pkceMethod(target, metadata);
   if (pkce !== 'none') {
     parameters.code_challenge =
@@ -76,7 +105,7 @@ export async function authorizationUrl(
       url.searchParams.delete(name);
       url.searchParams.set(own, value);
     }
-    return { ok: true, value: { url: url.href, issuer: target.issuer, scopes } };
+    return { ok: true, value: { url: url.href, issuer: target.issuer, scopes, accountPrompt } };
   } catch (error) {
     return { ok: false, fault: { ...classifyProviderError(error, context), outcomeUnknown: false } };
   }

@@ -45,6 +45,15 @@ const GRANT_DEAD_CODES = new Set([
   'login_required',
   'consent_required',
 ]);
+/** Of several vendors, so that servers without an entry of their own are understood, too. */
+const CANCELLED_CODES = [
+  'user_cancelled',
+  'user_canceled',
+  'user_cancelled_login',
+  'user_cancelled_authorize',
+  'user_denied',
+  'user_cancel',
+];
 const TRANSIENT_CODES = new Set([
   'temporarily_unavailable',
   'server_error',
@@ -107,9 +116,14 @@ function libraryCode(error: unknown): string | undefined {
   return typeof code === 'string' && code.startsWith('OAUTH_') ? code : undefined;
 }
 
-/** RFC 6749 4.1.2.1: the authorization response is an error. */
-export const authorizationDenied = (error: string, description: string | null, context: ErrorContext): ProviderFault =>
-  fault('denied', codeOf(error, context), detailOf('the provider refused', error, description ?? undefined, context));
+/** RFC 6749 4.1.2.1: the authorization response is an error. A vendor's own words for cancelling become the standard's. */
+export function authorizationDenied(error: string, description: string | null, context: ErrorContext): ProviderFault {
+  const detail = detailOf('the provider refused', error, description ?? undefined, context);
+  const code = codeOf(error, context);
+  const says = description === null ? '' : codeOf(description, context);
+  const isCancelled = isListed([...CANCELLED_CODES, ...(context.errors?.cancelled ?? [])], code, says);
+  return fault('denied', isCancelled ? 'access_denied' : code, detail);
+}
 
 function classifyOutboundError(error: OutboundError, { what }: ErrorContext): ProviderFault {
   const detail = `${what}: ${error.message}`;
@@ -158,13 +172,15 @@ export function classifyErrorResponse(
 
 /** The kind that the catalogue gives to this provider's code or description. */
 function kindByCatalogue(errors: Errors | undefined, code: string, description: string): Kind | undefined {
-  const listed = (known: readonly string[]) =>
-    known.some((one) => one === code || (description !== '' && description.startsWith(one)));
+  const listed = (known: readonly string[]) => isListed(known, code, description);
   if (errors === undefined) return undefined;
   if (listed(errors.grant_dead)) return 'grant_dead';
   if (listed(errors.misconfigured)) return 'misconfigured';
   return listed(errors.transient) ? 'transient' : undefined;
 }
+
+const isListed = (known: readonly string[], code: string, description: string): boolean =>
+  known.some((one) => one === code || (description !== '' && description.startsWith(one)));
 
 function kindByStandard(status: number, code: string, retryAfter: number | undefined, isTokenRefused: boolean): Kind {
   if (status >= 500 || TRANSIENT_STATUSES.has(status) || TRANSIENT_CODES.has(code)) return 'transient';

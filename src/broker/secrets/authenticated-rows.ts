@@ -25,7 +25,7 @@ export const callerKeyRow = ({ callerId, digest, expiresAt }: CallerKey): Authen
 /** While it is open (`isOpen`). `connectionId` is then the connection to renew. */
 export function sessionRow(session: ConnectSession): AuthenticatedRow {
   const { id, status: _s, error: _e, browserDigest: _b, expiresAt: _x, account: _a, mac: _m, ...rest } = session;
-  const { finishDigest: _f, wrongAttempts: _w, ...values } = rest;
+  const { finishDigest: _f, wrongAttempts: _w, pageError: _p, ...values } = rest;
   return { table: 'connect_sessions', id, values };
 }
 

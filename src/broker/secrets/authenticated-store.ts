@@ -97,9 +97,9 @@ export function authenticateStore(store: Store, { vault, refused }: Parts): Stor
       return { data: data.filter(isGenuine), next };
     },
     sessionBySecret: async (digest) => genuine(await store.sessionBySecret(digest)),
-    async beginFlow(flow, now) {
+    async beginFlow(flow, now, binds) {
       const session = await store.session(flow.sessionId);
-      return session && isGenuine(session) ? store.beginFlow(flow, now) : 'gone';
+      return session && isGenuine(session) ? store.beginFlow(flow, now, binds) : 'gone';
     },
     async consumeFlow(stateDigest, browserDigest, now) {
       const consumed = await store.consumeFlow(stateDigest, browserDigest, now);

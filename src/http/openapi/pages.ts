@@ -20,7 +20,10 @@ function refusals(...codes: BrowserCode[]) {
 
 const LOCATION = { Location: { description: 'The next URL', schema: { type: 'string' as const }, required: true } };
 
-const PARAMS_PAGE = 'A page that asks for connection parameters, such as a subdomain';
+const CONFIRM_PAGE =
+  'A page that says which app asks, for whom and at which provider, and asks for missing parameters, such as a subdomain';
+const toReturnUrl =
+  'A redirect to the `return_url`, with `status`, `connect_session_id`, and `connection_id` or `error`';
 const failures = [
   'integration_misconfigured',
   'provider_error',
@@ -31,46 +34,53 @@ const failures = [
 ] as const;
 const linkErrors = [
   'not_found',
+  'not_a_navigation',
   'other_browser',
   'access_denied',
   'invitation_used',
   'invitation_expired',
   'invitation_cancelled',
 ] as const;
+const outcomes = [
+  'access_denied',
+  'identity_mismatch',
+  'account_unknown',
+  'connection_gone',
+  'invitation_used',
+  'invitation_expired',
+  ...failures,
+] as const;
 
 /** The responses of each step of the flow. */
 export const BROWSER_ANSWERS = {
   open: {
-    200: { ...page, description: PARAMS_PAGE },
-    302: { description: 'A redirect to the provider, or, after an error, to the `return_url`', headers: LOCATION },
+    200: { ...page, description: CONFIRM_PAGE },
+    302: {
+      description: `A redirect to the provider, if there is nothing to confirm and to ask; or: ${toReturnUrl}`,
+      headers: LOCATION,
+    },
     ...refusals(...linkErrors, ...failures),
   },
   fill: {
-    200: { ...page, description: 'A page with a link to the provider' },
+    303: { description: `A redirect to the provider; or: ${toReturnUrl}`, headers: LOCATION },
     ...refusals(...linkErrors, ...failures),
     400: {
       ...page,
-      description: `${PARAMS_PAGE}, with the errors of the previous input; or: ${browserMessage('invalid_form').title} (\`invalid_form\`)`,
+      description: `${CONFIRM_PAGE}, with the errors of the previous input, or since this browser had not been shown it; or: ${browserMessage('invalid_form').title} (\`invalid_form\`)`,
     },
   },
   callback: {
-    200: { ...page, description: 'A page that confirms the connection, if there is no `return_url`' },
-    302: {
-      description:
-        'A redirect to the `return_url`, with `connect_session_id` and `status=success&connection_id=…`, `status=confirm&finish_code=…` or `status=error&error=…`',
-      headers: LOCATION,
-    },
-    ...refusals(
-      'invalid_state',
-      'other_browser',
-      'access_denied',
-      'identity_mismatch',
-      'account_unknown',
-      'connection_gone',
-      'invitation_used',
-      'invitation_expired',
-      'invitation_cancelled',
-      ...failures,
-    ),
+    303: { description: `A redirect to the page of the session; or: ${toReturnUrl}`, headers: LOCATION },
+    ...refusals('invalid_state', 'other_browser', 'not_a_navigation', ...outcomes),
+  },
+  outcome: {
+    200: { ...page, description: 'A page that confirms the connection, or waits for it' },
+    302: { description: toReturnUrl, headers: LOCATION },
+    ...refusals('not_a_navigation', ...outcomes),
+  },
+  retry: {
+    200: { ...page, description: 'A page that confirms the connection, or waits for it' },
+    303: { description: `A redirect to the provider; or: ${toReturnUrl}`, headers: LOCATION },
+    ...refusals('invalid_form', ...outcomes),
   },
 };

@@ -1,9 +1,12 @@
-// The success page: the last page of a connect flow without a `return_url`.
+// The last page of a connect flow without a `return_url`, and the one that waits for it.
 import { html } from 'hono/html';
-import { type Html, layout } from './layout.ts';
+import { type Html, layout, type Site } from './layout.ts';
 
-export const connectedPage = ({ providerName, label }: { providerName: string; label?: string | undefined }): Html =>
-  layout({
+export const connectedPage = (
+  site: Site,
+  { providerName, label }: { providerName: string; label?: string | undefined },
+): Html =>
+  layout(site, {
     title: `${providerName} is connected`,
     body: html`
       <div class="part">
@@ -12,6 +15,18 @@ export const connectedPage = ({ providerName, label }: { providerName: string; l
         <p class="lead">You can close this window.</p>
       </div>
       ${label ? html`<dl class="stub"><div><dt>Connected as</dt><dd>${label}</dd></div></dl>` : ''}`,
+  });
+
+/** While the code is being exchanged: shown again by a Refresh header, until there is an outcome. */
+export const waitingPage = (site: Site): Html =>
+  layout(site, {
+    title: 'Just a moment',
+    body: html`
+      <div class="part">
+        <h1>Just a moment</h1>
+        <p class="lead">Your account is being connected. This page shows the outcome as soon as it is known.</p>
+        <p>If nothing happens within a minute, go back to the app that you came from, and see whether it is connected.</p>
+      </div>`,
   });
 
 const done = html`<svg class="sign sign-done" viewBox="0 0 40 40" width="40" height="40" aria-hidden="true" focusable="false">

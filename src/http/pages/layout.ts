@@ -4,8 +4,19 @@ import { html } from 'hono/html';
 /** For `c.html(…)`. */
 export type Html = ReturnType<typeof html>;
 
+/** What every page is made with. */
+export interface Site {
+  /** The path of the public URL, without a slash at its end: what every path of a page begins with. */
+  base: string;
+  /** Who asks owners to connect their accounts. */
+  appName: string;
+}
+
 /** The whole document. `title` is shown in the tab; `body` contains the only `<h1>`. */
-export const layout = ({ title, body }: { title: string; body: Html }): Html => html`<!doctype html>
+export const layout = (
+  { base }: Pick<Site, 'base'>,
+  { title, body }: { title: string; body: Html },
+): Html => html`<!doctype html>
 <html lang="en">
   <head>
     <meta charset="utf-8">
@@ -13,7 +24,7 @@ export const layout = ({ title, body }: { title: string; body: Html }): Html => 
     <meta name="color-scheme" content="light dark">
     <meta name="robots" content="noindex">
     <title>${title}</title>
-    <link rel="stylesheet" href="/assets/valetkey.css">
+    <link rel="stylesheet" href="${base}/assets/valetkey.css">
   </head>
   <body>
     <header class="brand">${mark}<span>Valetkey</span></header>

@@ -1,5 +1,5 @@
 // The texts of the error pages, by error code, for owners: friendly, since they did nothing wrong and cannot fix much.
-// The other texts of pages are in connected.ts, params.ts and refused.ts.
+// The other texts of pages are in connected.ts, confirm.ts and refused.ts.
 import type { BrowserError } from '../../broker/connections/index.ts';
 
 /** 400 and above: an error never looks like success. */
@@ -17,8 +17,9 @@ const browserMessages = {
   invalid_state: {
     status: 400,
     title: 'This sign-in cannot be continued',
-    message: 'The response does not belong to a sign-in that is in progress here. Nothing was connected.',
-    advice: 'It may be finished already, or it took too long. Start again from the app that you came from.',
+    message: 'The response does not belong to a sign-in that is in progress in this browser.',
+    advice:
+      'It may be finished already, or it took too long. If your account is not connected, start again from the app that you came from.',
   },
   other_browser: {
     status: 403,
@@ -75,7 +76,8 @@ const browserMessages = {
     status: 409,
     title: 'That is a different account',
     message: 'You signed in to {provider} with another account than the one that is connected. Nothing was changed.',
-    advice: 'Sign out of {provider}, ask for a new link, and sign in with the account that you used before.',
+    advice:
+      'Sign in to {provider} with the account that you used before. You can try again, or ask for a new link later.',
   },
   account_unknown: {
     status: 409,
@@ -101,6 +103,12 @@ const browserMessages = {
     message: 'This link is not one of ours, or a part of it is missing.',
     advice: 'Copy the whole link, or ask for a new one in the app that you came from.',
   },
+  not_a_navigation: {
+    status: 403,
+    title: 'Open this link in a window of its own',
+    message: 'The link was requested by a preview, by another page, or in advance, and not opened by a person.',
+    advice: 'Click on it, or copy it into the address bar. It still works.',
+  },
   invalid_form: {
     status: 400,
     title: 'What you entered could not be read',
@@ -120,7 +128,7 @@ const browserMessages = {
     advice:
       'Check the app that you came from, and start again there if necessary. The reference below helps us to find the cause.',
   },
-} satisfies Record<BrowserError | 'invalid_form' | 'unavailable' | 'internal', BrowserMessage>;
+} satisfies Record<BrowserError | 'invalid_form' | 'not_a_navigation' | 'unavailable' | 'internal', BrowserMessage>;
 
 export type BrowserCode = keyof typeof browserMessages;
 
@@ -132,9 +140,15 @@ const fallback: BrowserMessage = {
     'Start again from the app that you came from. If it happens again, show the reference below to the people who run it.',
 };
 
-/** The texts for a code; for an unknown one, texts that fit any. */
-export function browserMessage(code: string, providerName = 'The other service'): BrowserMessage {
+/** The texts for a code; for an unknown one, texts that fit any. `wanted`: the name of the account that is connected. */
+export function browserMessage(code: string, providerName = 'The other service', wanted?: string): BrowserMessage {
   const found: BrowserMessage = Object.hasOwn(browserMessages, code) ? browserMessages[code as BrowserCode] : fallback;
   const named = (text: string) => text.replaceAll('{provider}', () => providerName);
-  return { ...found, title: named(found.title), message: named(found.message), advice: named(found.advice) };
+  const advice = wanted === undefined ? '' : ` The account that is connected is ${wanted}.`;
+  return {
+    ...found,
+    title: named(found.title),
+    message: `${named(found.message)}${advice}`,
+    advice: named(found.advice),
+  };
 }

@@ -1,6 +1,6 @@
 // The error page: what happened, what to do now, and a reference to show to support.
 import { html } from 'hono/html';
-import { type Html, layout } from './layout.ts';
+import { type Html, layout, type Site } from './layout.ts';
 
 export interface RefusedView {
   title: string;
@@ -11,10 +11,18 @@ export interface RefusedView {
   requestId: string;
   /** The HTTP status that the answer has. */
   status: number;
+  /** Offers another try: a form that posts the token. */
+  retry?: { action: string; token: string } | undefined;
 }
 
-export const refusedPage = ({ title, message, advice, code, requestId, status }: RefusedView): Html =>
-  layout({
+/** The field of the forms that shows that this browser was shown the page. No connection parameter can have this name. */
+export const TOKEN_FIELD = 'form-token';
+
+export const refusedPage = (
+  site: Site,
+  { title, message, advice, code, requestId, status, retry }: RefusedView,
+): Html =>
+  layout(site, {
     title,
     body: html`
       <div class="part">
@@ -22,6 +30,14 @@ export const refusedPage = ({ title, message, advice, code, requestId, status }:
         <h1>${title}</h1>
         <p class="lead">${message}</p>
         <p>${advice}</p>
+        ${
+          retry
+            ? html`<form method="post" action="${retry.action}">
+          <input type="hidden" name="${TOKEN_FIELD}" value="${retry.token}">
+          <button class="action" type="submit">Try again</button>
+        </form>`
+            : ''
+        }
       </div>
       <dl class="stub">
         <div><dt>What happened</dt><dd>${code} (${status})</dd></div>

@@ -1,6 +1,14 @@
 // The security headers of every browser page.
-import type { MiddlewareHandler } from 'hono';
+import type { Context, MiddlewareHandler } from 'hono';
 import { secureHeaders } from 'hono/secure-headers';
+
+const LEADS_AWAY = 'formLeadsAway';
+
+/**
+ * The post of this page's form is answered with a redirect to the provider. Browsers apply `form-action` to every redirect
+ * after a post, and the provider may redirect to whatever it signs people in with.
+ */
+export const allowFormToLeadAway = (c: Context): void => c.set(LEADS_AWAY, true);
 
 /**
  * Only our own stylesheet is loaded, no page can frame ours, and no URL (it contains a connect link's secret or a code) is
@@ -25,6 +33,9 @@ export function browserSecurity(publicUrl: string): MiddlewareHandler {
   });
   return async (c, next) => {
     await headers(c, next);
+    const policy = c.res.headers.get('content-security-policy');
+    if (c.get(LEADS_AWAY) && policy)
+      c.header('Content-Security-Policy', policy.replace("form-action 'self'", "form-action 'self' https: http:"));
     c.header('Cache-Control', 'no-store');
   };
 }

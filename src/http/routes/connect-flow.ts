@@ -1,29 +1,26 @@
-// The connect flow in the owner's browser: the connect link, and the redirect back from the provider.
+// The connect flow in the owner's browser: the connect link, the redirect back from the provider, and the session's own page.
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context, MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
-import { getCookie, setCookie } from 'hono/cookie';
 import { EXAMPLE } from '../../api/index.ts';
 import type { BrowserRequest, ConnectFlow, ConnectStep } from '../../broker/connections/index.ts';
-import { SESSION_TTL_MS } from '../../domain/time-limits.ts';
+import { WAITING_PAGE_RELOAD_MS } from '../../domain/time-limits.ts';
 import { StoreError } from '../../ports/index.ts';
 import type { Env } from '../env.ts';
+import { createBrowserCookies } from '../middleware/browser-cookies.ts';
 import { boundedPairs, isForm } from '../middleware/form.ts';
+import { ignoreHead, isFromElsewhere, isNoNavigation } from '../middleware/navigation.ts';
 import { BROWSER_ANSWERS } from '../openapi/pages.ts';
 import { idOf, router } from '../openapi/route-parts.ts';
 import { assets } from '../pages/assets.ts';
-import { connectedPage } from '../pages/connected.ts';
-import { browserMessage } from '../pages/messages.ts';
-import { continuePage, paramsPage } from '../pages/params.ts';
-import { refusedPage } from '../pages/refused.ts';
-import { browserSecurity } from '../pages/security.ts';
+import { confirmPage } from '../pages/confirm.ts';
+import { connectedPage, waitingPage } from '../pages/connected.ts';
+import type { Site } from '../pages/layout.ts';
+import { type BrowserCode, browserMessage } from '../pages/messages.ts';
+import { refusedPage, TOKEN_FIELD } from '../pages/refused.ts';
+import { allowFormToLeadAway, browserSecurity } from '../pages/security.ts';
 
 const FORM_LIMIT = 16_384;
-
-/** The form of the values that we set. Any other value counts as no cookie. */
-const BROWSER_SECRET = /^[\w-]{43}$/;
-
-const ignoreHead: MiddlewareHandler = async (c, next) => (c.req.method === 'HEAD' ? c.body(null) : next());
 
 const common = { tags: ['browser'], security: [] };
 const secret = z.object({
@@ -40,18 +37,19 @@ const open = createRoute({
   path: '/connect/{secret}',
   summary: 'Open a connect session',
   description:
-    'The first step of the connect flow. Binds the connect session to this browser and redirects to the provider.',
+    'The first step of the connect flow: a page that says which app asks, for whom and at which provider, and asks for missing parameters. A two-phase session that has nothing to ask redirects to the provider at once. Opening the link binds nothing.',
   request: { params: secret },
   responses: BROWSER_ANSWERS.open,
 });
 
 const fill = createRoute({
   ...common,
-  operationId: 'submitConnectSessionParams',
+  operationId: 'confirmConnectSession',
   method: 'post',
   path: '/connect/{secret}',
-  summary: 'Submit connection parameters',
-  description: 'The form of the page that asks for parameters of the provider, such as a subdomain.',
+  summary: 'Confirm a connect session',
+  description:
+    'The form of its page, with the parameters that it asks for. Binds the session to this browser, and redirects to the provider.',
   request: {
     params: secret,
     body: {
@@ -62,6 +60,14 @@ const fill = createRoute({
   responses: BROWSER_ANSWERS.fill,
 });
 
+const query = z.object({
+  state: z.string().optional().openapi({ description: 'The `state` of the authorization request' }),
+  code: z.string().optional().openapi({ description: 'The authorization code (RFC 6749 4.1.2)' }),
+  iss: z.string().optional().openapi({ description: 'The issuer identifier of the provider (RFC 9207)' }),
+  error: z.string().optional().openapi({ description: 'The error code, when authorization failed (RFC 6749 4.1.2.1)' }),
+});
+const integration = z.object({ integration: idOf('integration', EXAMPLE.integration) });
+
 const callback = createRoute({
   ...common,
   operationId: 'handleOAuthCallback',
@@ -69,95 +75,170 @@ const callback = createRoute({
   path: '/oauth2/callback/{integration}',
   summary: 'Handle the authorization response',
   description:
-    'The redirect URI of the integration (RFC 6749 4.1.2). Checks `state`, the browser and the issuer, exchanges the code, and stores the connection.',
+    'The redirect URI of the integration (RFC 6749 4.1.2). Checks `state`, the browser and the issuer, exchanges the code, and stores the connection. The same browser that comes again is shown the outcome again.',
+  request: { params: integration, query },
+  responses: BROWSER_ANSWERS.callback,
+});
+
+const callbackForm = createRoute({
+  ...common,
+  operationId: 'handleOAuthCallbackForm',
+  method: 'post',
+  path: '/oauth2/callback/{integration}',
+  summary: 'Handle a posted authorization response',
+  description:
+    'The redirect URI for providers that answer with `response_mode=form_post`. Redirects to itself, with the response encrypted: browsers send the cookie of the flow with that request only.',
   request: {
-    params: z.object({ integration: idOf('integration', EXAMPLE.integration) }),
-    query: z.object({
-      state: z.string().optional().openapi({ description: 'The `state` of the authorization request' }),
-      code: z.string().optional().openapi({ description: 'The authorization code (RFC 6749 4.1.2)' }),
-      iss: z.string().optional().openapi({ description: 'The issuer identifier of the provider (RFC 9207)' }),
-      error: z
-        .string()
-        .optional()
-        .openapi({ description: 'The error code, when authorization failed (RFC 6749 4.1.2.1)' }),
-    }),
+    params: integration,
+    body: { required: true, content: { 'application/x-www-form-urlencoded': { schema: query } } },
   },
   responses: BROWSER_ANSWERS.callback,
+});
+
+const sessionId = z.object({ id: idOf('connect session', EXAMPLE.session) });
+
+const outcome = createRoute({
+  ...common,
+  operationId: 'showConnectSession',
+  method: 'get',
+  path: '/connect/sessions/{id}',
+  summary: 'Show how a connect session ended',
+  description: 'The last page of the connect flow, for the browser that the session is bound to.',
+  request: { params: sessionId },
+  responses: BROWSER_ANSWERS.outcome,
+});
+
+const retry = createRoute({
+  ...common,
+  operationId: 'retryConnectSession',
+  method: 'post',
+  path: '/connect/sessions/{id}',
+  summary: 'Try again',
+  description: 'The form of the page of a session that ended with the wrong account.',
+  request: {
+    params: sessionId,
+    body: {
+      required: true,
+      content: { 'application/x-www-form-urlencoded': { schema: z.record(z.string(), z.string()) } },
+    },
+  },
+  responses: BROWSER_ANSWERS.retry,
 });
 
 interface Parts {
   connectFlow: ConnectFlow;
   publicUrl: string;
+  site: Site;
 }
 
-export function browserRoutes({ connectFlow, publicUrl }: Parts): OpenAPIHono<Env> {
-  const secure = publicUrl.startsWith('https:');
-  // `__Host-`: only from this host, and only over https (RFC 6265bis 4.1.3). Plain http, in development, allows neither.
-  const cookie = secure ? '__Host-valetkey' : 'valetkey';
+export function browserRoutes({ connectFlow, publicUrl, site }: Parts): OpenAPIHono<Env> {
+  const { base } = site;
+  const cookies = createBrowserCookies(publicUrl, base);
+  const pageOf = (session: string) => `${base}/connect/sessions/${session}`;
 
   const visit = (c: Context<Env>): BrowserRequest => ({
-    browser: getCookie(c, cookie)?.match(BROWSER_SECRET)?.[0],
+    cookies: cookies.read(c),
     address: c.get('address'),
     requestId: c.get('requestId'),
     client: c.get('client'),
   });
 
-  function refused(c: Context<Env>, code: string, provider?: string) {
-    const { status, ...words } = browserMessage(code, provider);
-    return c.html(refusedPage({ ...words, code, status, requestId: c.get('requestId') }), status);
+  function refused(
+    c: Context<Env>,
+    code: BrowserCode,
+    provider?: string,
+    more: { wanted?: string | null; retry?: { action: string; token: string } } = {},
+  ) {
+    const { status, ...words } = browserMessage(code, provider, more.wanted ?? undefined);
+    return c.html(
+      refusedPage(site, { ...words, code, status, requestId: c.get('requestId'), retry: more.retry }),
+      status,
+    );
   }
 
-  async function answer(c: Context<Env>, step: ConnectStep) {
+  /** `at`: where the browser is, which says what is left to be cleared from its address bar. */
+  async function answer(c: Context<Env>, at: 'link' | 'callback' | 'page', step: ConnectStep) {
+    if ('cookie' in step && step.cookie) cookies.set(c, step.cookie);
     switch (step.kind) {
       case 'redirect':
-        if (step.browser !== undefined) {
-          const maxAge = SESSION_TTL_MS / 1_000;
-          setCookie(c, cookie, step.browser, { path: '/', httpOnly: true, sameSite: 'Lax', secure, maxAge });
-        }
-        // A submitted form is never answered with a redirect: see pages/params.ts.
-        if (c.req.method === 'POST') return c.html(continuePage({ providerName: step.provider, href: step.url }));
-        return c.redirect(step.url, 302);
-      case 'ask': {
-        const { provider, fields, values, issues } = step;
-        const view = {
-          action: c.req.path,
-          providerName: provider,
-          fields,
-          values,
-          issues,
-        };
-        return c.html(paramsPage(view), issues.length > 0 ? 400 : 200);
+        return c.redirect(step.url, c.req.method === 'POST' || at === 'callback' ? 303 : 302);
+      case 'confirm': {
+        const { provider: providerName, displayOwner, fields, values, issues, token } = step;
+        const action = `${base}/connect/${encodeURIComponent(c.req.param('secret') ?? '')}`;
+        allowFormToLeadAway(c);
+        const view = { action, token, providerName, displayOwner, fields, values, issues };
+        return c.html(confirmPage(site, view), c.req.method === 'POST' ? 400 : 200);
       }
       case 'connected':
-        return c.html(connectedPage({ providerName: step.provider, label: step.label || undefined }));
-      case 'refused':
-        return refused(c, step.error, step.provider ?? undefined);
+        if (at === 'callback') return c.redirect(pageOf(step.session), 303);
+        return c.html(connectedPage(site, { providerName: step.provider, label: step.label || undefined }));
+      case 'waiting':
+        if (at === 'callback') return c.redirect(pageOf(step.session), 303);
+        c.header('Refresh', String(WAITING_PAGE_RELOAD_MS / 1_000));
+        return c.html(waitingPage(site));
+      case 'refused': {
+        // An error has an error status, also at the redirect URI: the browser goes on to the page all the same.
+        if (at === 'callback' && step.session) c.header('Refresh', `0; url=${pageOf(step.session)}`);
+        const action = step.session && pageOf(step.session);
+        if (step.retryToken) allowFormToLeadAway(c);
+        return refused(c, step.error, step.provider ?? undefined, {
+          ...(step.wanted !== undefined && { wanted: step.wanted }),
+          ...(step.retryToken && action && { retry: { action, token: step.retryToken } }),
+        });
+      }
     }
   }
 
+  const personsOnly: MiddlewareHandler<Env> = async (c, next) =>
+    c.req.method === 'GET' && isNoNavigation((name) => c.req.header(name)) ? refused(c, 'not_a_navigation') : next();
+
   const routes = router();
-  for (const step of [open, fill, callback]) routes.openAPIRegistry.registerPath(step);
+  for (const step of [open, fill, callback, callbackForm, outcome, retry]) routes.openAPIRegistry.registerPath(step);
   routes.route('/', assets);
-  routes.use('/connect/*', browserSecurity(publicUrl));
-  routes.use('/oauth2/callback/*', browserSecurity(publicUrl));
-  // A client that only looks at a link, such as a mail scanner, must not use it up or bind it to its own browser.
-  routes.use('/connect/*', ignoreHead);
-  routes.use('/oauth2/callback/*', ignoreHead);
-  routes.get('/connect/:secret', async (c) => answer(c, await connectFlow.begin(c.req.param('secret'), visit(c))));
-  routes.post(
-    '/connect/:secret',
-    bodyLimit({ maxSize: FORM_LIMIT, onError: (c) => refused(c, 'invalid_form') }),
-    async (c) => {
-      const fields = await filledIn(c);
-      return fields
-        ? answer(c, await connectFlow.begin(c.req.param('secret'), visit(c), fields))
-        : refused(c, 'invalid_form');
-    },
+  for (const paths of ['/connect/*', '/oauth2/callback/*']) {
+    routes.use(paths, browserSecurity(publicUrl));
+    routes.use(paths, ignoreHead);
+    routes.use(paths, personsOnly);
+  }
+  const bounded = bodyLimit({ maxSize: FORM_LIMIT, onError: (c) => refused(c, 'invalid_form') });
+
+  /** The token of the form and its other fields; undefined: the body is not a form. */
+  async function posted(c: Context<Env>) {
+    const form = await filledIn(c);
+    if (!form) return undefined;
+    const { [TOKEN_FIELD]: token, ...params } = form;
+    return { token: isFromElsewhere((name) => c.req.header(name)) ? undefined : token, params };
+  }
+
+  routes.get('/connect/sessions/:id', async (c) =>
+    answer(c, 'page', await connectFlow.outcome(c.req.param('id'), visit(c))),
   );
+  routes.post('/connect/sessions/:id', bounded, async (c) => {
+    const form = await posted(c);
+    if (!form) return refused(c, 'invalid_form');
+    return answer(c, 'page', await connectFlow.retry(c.req.param('id'), visit(c), form.token));
+  });
+  routes.get('/connect/:secret', async (c) =>
+    answer(c, 'link', await connectFlow.open(c.req.param('secret'), visit(c))),
+  );
+  routes.post('/connect/:secret', bounded, async (c) => {
+    const form = await posted(c);
+    if (!form) return refused(c, 'invalid_form');
+    return answer(c, 'link', await connectFlow.submit(c.req.param('secret'), visit(c), form));
+  });
   routes.get('/oauth2/callback/:integration', async (c) => {
     const response = boundedPairs(new URL(c.req.url).search.slice(1));
     if (!response) return refused(c, 'invalid_state');
-    return answer(c, await connectFlow.callback(c.req.param('integration'), response, visit(c)));
+    return answer(c, 'callback', await connectFlow.callback(c.req.param('integration'), response, visit(c)));
+  });
+  routes.post('/oauth2/callback/:integration', bounded, async (c) => {
+    const response = isForm(c.req.header('content-type')) ? boundedPairs(await c.req.text()) : undefined;
+    if (!response) return refused(c, 'invalid_form');
+    const id = c.req.param('integration');
+    const carried = connectFlow.carryOver(id, response);
+    if (carried === undefined) return answer(c, 'callback', await connectFlow.callback(id, response, visit(c)));
+    const query = new URLSearchParams({ form_post: carried });
+    return c.redirect(`${base}/oauth2/callback/${encodeURIComponent(id)}?${query}`, 303);
   });
   routes.onError((error, c) => {
     c.get('logFailure')(error, c.get('requestId'));

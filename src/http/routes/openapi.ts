@@ -2,6 +2,7 @@
 // is done on the first request, and so is loading the code.
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { InterfaceDescription } from '../../api/index.ts';
+import { basePath } from '../../domain/urls.ts';
 import type { Env } from '../env.ts';
 import type { Description } from '../openapi/document.ts';
 import { HEADERS_TOO_LARGE, json, problems, router } from '../openapi/route-parts.ts';
@@ -37,11 +38,15 @@ interface Parts {
 }
 
 export function descriptionRoutes({ describe, publicUrl }: Parts): OpenAPIHono<Env> {
-  const made = once(describe);
+  const base = basePath(publicUrl);
+  const made = once(async () => {
+    const description = await describe();
+    return base === '' ? description : { ...description, servers: [{ url: base }] };
+  });
   const text = once(async () => JSON.stringify(await made()));
   const page = once(async () => {
     const { docsPage } = await import('../openapi/reference/page.ts');
-    return String(await docsPage(await made()));
+    return String(await docsPage(await made(), base));
   });
 
   const routes = router();

@@ -1,12 +1,20 @@
 // Connect sessions and their authorization flows in PostgreSQL.
-import { and, asc, eq, gt, type SQL, sql } from 'drizzle-orm';
+import { and, asc, eq, gt, isNull, type SQL, sql } from 'drizzle-orm';
 import type { SessionStore } from '../../ports/index.ts';
 import { boundedPage, stepOf } from '../shared/bounded-pages.ts';
-import { inSessionRange, isOpenSession, matchesSession, whyNotBegin } from '../shared/connect-sessions.ts';
+import {
+  changedByFlow,
+  failedSince,
+  failedWith,
+  inSessionRange,
+  isOpenSession,
+  matchesSession,
+  whyNotBegin,
+} from '../shared/connect-sessions.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
 import { createCandidateStore } from './candidates.ts';
 import type { Orm, PostgresAccess } from './client.ts';
-import { callerKeys, callers, connectSessions, flows } from './schema.ts';
+import { callerKeys, callers, connectSessions, consumedFlows, flows } from './schema.ts';
 
 export function createSessionStore(access: PostgresAccess): SessionStore {
   const { autocommit, transaction, prepared, record } = access;
@@ -43,17 +51,32 @@ export function createSessionStore(access: PostgresAccess): SessionStore {
       }),
     session: (id) => autocommit(async (orm) => (await statements(orm).byId.execute({ id }))[0]),
     sessionBySecret: (digest) => autocommit(async (orm) => (await statements(orm).bySecret.execute({ digest }))[0]),
-    beginFlow: (flow, now) =>
+    beginFlow: (flow, now, binds = true) =>
       transaction(async (orm) => {
         const [session] = await statements(orm).locked.execute({ id: flow.sessionId });
         const refused = whyNotBegin(session, flow, now);
-        if (refused) return refused;
-        if (session?.browserDigest === null) {
-          const bound = { browserDigest: flow.browserDigest, expiresAt: flow.expiresAt };
-          await orm.update(connectSessions).set(bound).where(eq(connectSessions.id, session.id));
-        }
+        if (refused || !session) return refused ?? 'gone';
+        const changed = changedByFlow(session, flow, binds);
+        if (changed) await orm.update(connectSessions).set(changed).where(eq(connectSessions.id, session.id));
         await orm.insert(flows).values(flow);
         return 'begun';
+      }),
+    flowOf: (stateDigest) =>
+      autocommit(async (orm) => {
+        const { sessionId, browserDigest } = flows;
+        const consumed = { sessionId: consumedFlows.sessionId, browserDigest: consumedFlows.browserDigest };
+        // One statement: a flow that is consumed between two would be found by neither.
+        const [found] = await orm
+          .select({ sessionId, browserDigest, isConsumed: sql<boolean>`false` })
+          .from(flows)
+          .where(eq(flows.stateDigest, stateDigest))
+          .unionAll(
+            orm
+              .select({ ...consumed, isConsumed: sql<boolean>`true` })
+              .from(consumedFlows)
+              .where(eq(consumedFlows.stateDigest, stateDigest)),
+          );
+        return found;
       }),
     consumeFlow: (stateDigest, browserDigest, now) =>
       transaction(async (orm) => {
@@ -64,14 +87,20 @@ export function createSessionStore(access: PostgresAccess): SessionStore {
           )
           .returning();
         if (!flow) return undefined;
-        const [session] = await statements(orm).byId.execute({ id: flow.sessionId });
+        const { sessionId } = flow;
+        await orm.insert(consumedFlows).values({ stateDigest, sessionId, browserDigest, consumedAt: now });
+        await orm
+          .update(connectSessions)
+          .set({ browserDigest })
+          .where(and(eq(connectSessions.id, sessionId), isNull(connectSessions.browserDigest)));
+        const [session] = await statements(orm).byId.execute({ id: sessionId });
         return session && { flow, session };
       }),
-    failSession: (id, error, audit) =>
+    failSession: (id, error, audit, pageError) =>
       transaction(async (orm) => {
         const failed = await orm
           .update(connectSessions)
-          .set({ status: 'failed', error })
+          .set({ status: 'failed', error, pageError: pageError ?? null })
           .where(and(eq(connectSessions.id, id), eq(connectSessions.status, 'pending')))
           .returning({ id: connectSessions.id });
         if (failed.length > 0) await record(orm, audit);
@@ -110,6 +139,22 @@ export function createSessionStore(access: PostgresAccess): SessionStore {
             return stepOf(rows, wanted, () => last?.id);
           }),
       ]),
+    reopenSession: (id, error, now, audit) =>
+      transaction(async (orm) => {
+        const opened = await orm
+          .update(connectSessions)
+          .set({ status: 'pending', error: null, pageError: null })
+          .where(failedWith(connectSessions, id, error, now))
+          .returning({ id: connectSessions.id });
+        if (opened.length > 0) await record(orm, audit);
+        return opened.length > 0;
+      }),
+    hasFailedSession: (slot, error, since) =>
+      autocommit(async (orm) => {
+        const { id } = connectSessions;
+        const failed = failedSince(connectSessions, slot, error, since);
+        return (await orm.select({ id }).from(connectSessions).where(failed).limit(1)).length > 0;
+      }),
   };
 }
 

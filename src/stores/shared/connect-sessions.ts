@@ -1,7 +1,8 @@
 // Connect sessions, for the tables of any dialect: whether one may begin or be completed, which are open, and their lists.
-import { and, type Column, eq, gt, inArray, lte, not, notInArray, or, type SQL } from 'drizzle-orm';
+import { and, type Column, eq, gt, gte, inArray, lte, not, notInArray, or, type SQL } from 'drizzle-orm';
 import { type Caller, scopesOf } from '../../domain/caller.ts';
 import type { ConnectSession, Flow } from '../../domain/integration.ts';
+import { SESSION_TTL_MS } from '../../domain/time-limits.ts';
 import type { ConnectSessionFilter } from '../../ports/index.ts';
 import { isWithin, startsWith } from './filters.ts';
 
@@ -95,3 +96,37 @@ function hasStatus(
       return eq(status, wanted);
   }
 }
+/** What the begin of a flow changes of its session, if anything. */
+export function changedByFlow(
+  session: ConnectSession,
+  flow: Flow,
+  binds: boolean,
+): Partial<Pick<ConnectSession, 'browserDigest' | 'expiresAt'>> | undefined {
+  if (session.browserDigest !== null) return undefined;
+  if (binds) return { browserDigest: flow.browserDigest, expiresAt: flow.expiresAt };
+  const expiresAt = Math.min(flow.expiresAt, session.createdAt + 2 * SESSION_TTL_MS);
+  return expiresAt > session.expiresAt ? { expiresAt } : undefined;
+}
+
+export const failedWith = (
+  sessions: Record<'id' | 'status' | 'error' | 'expiresAt', Column>,
+  id: string,
+  error: string,
+  now: number,
+): SQL | undefined =>
+  and(eq(sessions.id, id), eq(sessions.status, 'failed'), eq(sessions.error, error), gt(sessions.expiresAt, now));
+
+export const failedSince = (
+  sessions: Record<'integration' | 'owner' | 'label' | 'status' | 'error' | 'createdAt', Column>,
+  { integration, owner, label }: Pick<ConnectSession, 'integration' | 'owner' | 'label'>,
+  error: string,
+  since: number,
+): SQL | undefined =>
+  and(
+    eq(sessions.owner, owner),
+    eq(sessions.integration, integration),
+    eq(sessions.label, label),
+    eq(sessions.status, 'failed'),
+    eq(sessions.error, error),
+    gte(sessions.createdAt, since),
+  );

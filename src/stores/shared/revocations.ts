@@ -63,7 +63,7 @@ export function connecting(
       : sql`(s.account is null or (s.account ->> 'id' = ${account.id} and s.account ->> 'issuer' = ${account.issuer}))`;
   return sql`select 1 from connect_sessions s
     where s.integration = ${integration} and s.status in ('pending', 'awaiting_finish') and s.expires_at > ${now}
-      and s.browser_digest is not null
+      and (s.browser_digest is not null or exists (select 1 from flows f where f.session_id = s.id))
       and (s.owner = ${owner}
         or (s.status = 'pending' and not exists (select 1 from flows f where f.session_id = s.id))
         or (s.status = 'awaiting_finish' and ${isOfAccount}))

@@ -1,11 +1,19 @@
 // Connect sessions and their authorization flows in SQLite.
-import { and, asc, eq, gt, type SQL, sql } from 'drizzle-orm';
+import { and, asc, eq, gt, isNull, type SQL, sql } from 'drizzle-orm';
 import type { SessionStore } from '../../ports/index.ts';
 import { boundedPage, stepOf } from '../shared/bounded-pages.ts';
-import { inSessionRange, isOpenSession, matchesSession, whyNotBegin } from '../shared/connect-sessions.ts';
+import {
+  changedByFlow,
+  failedSince,
+  failedWith,
+  inSessionRange,
+  isOpenSession,
+  matchesSession,
+  whyNotBegin,
+} from '../shared/connect-sessions.ts';
 import { createCandidateStore } from './candidates.ts';
 import type { SqliteAccess } from './client.ts';
-import { callerKeys, callers, connectSessions, flows } from './schema.ts';
+import { callerKeys, callers, connectSessions, consumedFlows, flows } from './schema.ts';
 
 export function createSessionStore(access: SqliteAccess): SessionStore {
   const { orm, read, write, record } = access;
@@ -28,6 +36,16 @@ export function createSessionStore(access: SqliteAccess): SessionStore {
           .from(callerKeys)
           .where(and(eq(callerKeys.callerId, callerId), eq(callerKeys.id, keyId)))
           .get()) !== undefined;
+  const flowByState = orm
+    .select({ sessionId: flows.sessionId, browserDigest: flows.browserDigest })
+    .from(flows)
+    .where(eq(flows.stateDigest, sql.placeholder('stateDigest')))
+    .prepare();
+  const consumedByState = orm
+    .select({ sessionId: consumedFlows.sessionId, browserDigest: consumedFlows.browserDigest })
+    .from(consumedFlows)
+    .where(eq(consumedFlows.stateDigest, sql.placeholder('stateDigest')))
+    .prepare();
 
   return {
     ...createCandidateStore(access),
@@ -40,17 +58,21 @@ export function createSessionStore(access: SqliteAccess): SessionStore {
       }),
     session: (id) => read(() => byId.get({ id })),
     sessionBySecret: (digest) => read(() => bySecret.get({ digest })),
-    beginFlow: (flow, now) =>
+    beginFlow: (flow, now, binds = true) =>
       write(() => {
         const session = byId.get({ id: flow.sessionId });
         const refused = whyNotBegin(session, flow, now);
-        if (refused) return refused;
-        if (session?.browserDigest === null) {
-          const bound = { browserDigest: flow.browserDigest, expiresAt: flow.expiresAt };
-          orm.update(connectSessions).set(bound).where(eq(connectSessions.id, session.id)).run();
-        }
+        if (refused || !session) return refused ?? 'gone';
+        const changed = changedByFlow(session, flow, binds);
+        if (changed) orm.update(connectSessions).set(changed).where(eq(connectSessions.id, session.id)).run();
         orm.insert(flows).values(flow).run();
         return 'begun';
+      }),
+    flowOf: (stateDigest) =>
+      read(() => {
+        const flow = flowByState.get({ stateDigest });
+        const found = flow ?? consumedByState.get({ stateDigest });
+        return found && { ...found, isConsumed: !flow };
       }),
     consumeFlow: (stateDigest, browserDigest, now) =>
       write(() => {
@@ -61,13 +83,21 @@ export function createSessionStore(access: SqliteAccess): SessionStore {
           )
           .returning()
           .all();
-        return flow && { flow, session: byId.get({ id: flow.sessionId })! };
+        if (!flow) return undefined;
+        const { sessionId } = flow;
+        orm.insert(consumedFlows).values({ stateDigest, sessionId, browserDigest, consumedAt: now }).run();
+        orm
+          .update(connectSessions)
+          .set({ browserDigest })
+          .where(and(eq(connectSessions.id, sessionId), isNull(connectSessions.browserDigest)))
+          .run();
+        return { flow, session: byId.get({ id: sessionId })! };
       }),
-    failSession: (id, error, audit) =>
+    failSession: (id, error, audit, pageError) =>
       write(() => {
         const { changes } = orm
           .update(connectSessions)
-          .set({ status: 'failed', error })
+          .set({ status: 'failed', error, pageError: pageError ?? null })
           .where(and(eq(connectSessions.id, id), eq(connectSessions.status, 'pending')))
           .run();
         if (changes > 0) record(audit);
@@ -103,6 +133,22 @@ export function createSessionStore(access: SqliteAccess): SessionStore {
             return stepOf(rows, wanted, () => (examined.length === examine ? last : undefined));
           }),
       ]),
+    reopenSession: (id, error, now, audit) =>
+      write(() => {
+        const { changes } = orm
+          .update(connectSessions)
+          .set({ status: 'pending', error: null, pageError: null })
+          .where(failedWith(connectSessions, id, error, now))
+          .run();
+        if (changes > 0) record(audit);
+        return changes > 0;
+      }),
+    hasFailedSession: (slot, error, since) =>
+      read(() => {
+        const { id } = connectSessions;
+        const failed = failedSince(connectSessions, slot, error, since);
+        return orm.select({ id }).from(connectSessions).where(failed).limit(1).get() !== undefined;
+      }),
   };
 }
 

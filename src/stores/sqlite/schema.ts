@@ -141,6 +141,7 @@ export const connectSessions = sqliteTable(
     account: json<Account>('account'),
     status: text('status').$type<SessionStatus>().notNull(),
     error: text('error'),
+    pageError: text('page_error'),
     browserDigest: text('browser_digest'),
     /** Null: false, as before this column. */
     finish: integer('finish', { mode: 'boolean' }),
@@ -183,9 +184,24 @@ export const flows = sqliteTable(
     redirectUri: text('redirect_uri').notNull(),
     scopes: json<string[]>('scopes').notNull(),
     params: json<Record<string, string>>('params').notNull(),
+    accountPrompt: text('account_prompt'),
     expiresAt: integer('expires_at').notNull(),
   },
   (t) => [index('flows_expiry').on(t.expiresAt), index('flows_of_session').on(t.sessionId)],
+);
+
+/** Flows whose response has arrived, so that the browser that comes again is shown how they ended. */
+export const consumedFlows = sqliteTable(
+  'consumed_flows',
+  {
+    stateDigest: text('state_digest').primaryKey(),
+    sessionId: text('session_id')
+      .notNull()
+      .references(() => connectSessions.id, { onDelete: 'cascade' }),
+    browserDigest: text('browser_digest').notNull(),
+    consumedAt: integer('consumed_at').notNull(),
+  },
+  (t) => [index('consumed_flows_of_session').on(t.sessionId)],
 );
 
 /**

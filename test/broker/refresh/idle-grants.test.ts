@@ -9,6 +9,7 @@ import {
   callbackWithConsent,
   connectionOf,
   createConnectSession,
+  openLink,
   putIntegration,
   visit,
 } from '../../support/owner-browser.ts';
@@ -54,7 +55,7 @@ test('idle grant: connect, import and refresh each schedule the next refresh wel
   };
   const jar = createCookieJar();
   const invited = await createConnectSession(broker);
-  const { location } = await visit(invited.url, jar);
+  const { location } = await openLink(invited.url, jar);
   expect((await visit(callbackWithConsent(location), jar)).status).toBe(200);
   expectInTime(await connectionOf(broker, invited));
 

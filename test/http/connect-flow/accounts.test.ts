@@ -8,6 +8,7 @@ import {
   connectionOf,
   createConnectSession,
   newOwner,
+  openLink,
   type Page,
   putIntegration,
   queryDatabase,
@@ -82,7 +83,7 @@ interface Connected {
 async function consent(wanted: Json): Promise<Connected> {
   const link = await createConnectSession(broker, wanted);
   const jar = createCookieJar();
-  const { location } = await visit(link.url, jar);
+  const { location } = await openLink(link.url, jar);
   const scopes = (new URL(location!).searchParams.get('scope') ?? '').split(/[ ,]/);
   const page = await visit(callbackWithConsent(location), jar);
   return { page, session: await sessionOf(broker, link), scopes, link };

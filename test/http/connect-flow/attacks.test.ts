@@ -70,6 +70,7 @@ describe('a callback that does not belong to a flow of this browser', () => {
 
   test.each([
     ['an empty one', 'valetkey='],
+    ['one with the name of a session', `valetkey-0123456789-AAAAAA=${random}`],
     ['a short one', 'valetkey=x'],
     ['a guessed one', `valetkey=${random}`],
     ['a long one', `valetkey=${'A'.repeat(4_000)}`],
@@ -88,11 +89,12 @@ describe('a callback that does not belong to a flow of this browser', () => {
     await expectNoConnection(broker, victim.owner, victim.invited, { status: 'failed', error: 'invalid_grant' });
   });
 
-  test('by POST is not found', async () => {
-    const { owner, jar, invited, callback } = await connectUntilCallback(broker);
+  test('by POST without the cookie is refused', async () => {
+    const { owner, invited, callback } = await connectUntilCallback(broker);
     const form = Object.fromEntries(callback.searchParams);
-    const page = await visit(`${callback.origin}${callback.pathname}`, jar, { form });
-    expect(page.status).toBe(404);
+    const page = await visit(`${callback.origin}${callback.pathname}`, createCookieJar(), { form });
+    const to = new URL(page.location ?? '', callback);
+    expectErrorPage(await visit(to), 403, 'other_browser', to);
     await expectNoConnection(broker, owner, invited, pending);
   });
 });
@@ -101,16 +103,18 @@ describe('a cookie that the broker did not set', () => {
   test.each(['valetkey=', 'valetkey=x'])('(%s) is replaced when a connect URL is opened', async (cookie) => {
     const { url } = await createConnectSession(broker);
     const page = await visit(url, createCookieJar(), { headers: { cookie } });
-    expect(page.headers.get('set-cookie')).toMatch(/^valetkey=[\w-]{43};/);
+    expect(page.headers.get('set-cookie')).toMatch(/^valetkey-[\w-]+=[\w-]{43};/);
   });
 });
 
 describe('a repeated callback', () => {
-  test('is refused, does not reach the provider, and the connection stays', async () => {
+  test('shows the outcome again, does not reach the provider, and the connection stays', async () => {
     const { jar, invited, callback } = await connectUntilCallback(broker);
     expect((await visit(callback, jar)).status).toBe(200);
     const { id } = await connectionOf(broker, invited);
-    expectErrorPage(await visit(callback, jar), 400, 'invalid_state', callback);
+    const again = await visit(callback, jar);
+    expect([again.status, again.text.includes('is connected')]).toEqual([200, true]);
+    expectErrorPage(await visit(callback), 403, 'other_browser', callback);
     expect(await sessionOf(broker, invited)).toMatchObject({ status: 'completed', connection_id: id });
     const { body } = await broker.ask('GET', `/v1/connections/${id}/token`);
     // A provider that sees a code twice revokes the grant (RFC 6749 4.1.2).
@@ -122,7 +126,7 @@ describe('a repeated callback', () => {
   test('at the same time connects once', async () => {
     const { owner, jar, callback } = await connectUntilCallback(broker);
     const pages = await Promise.all([1, 2, 3].map(() => visit(callback, jar)));
-    expect(pages.map((page) => page.status).sort()).toEqual([200, 400, 400]);
+    expect(pages.map((page) => page.status)).toEqual([200, 200, 200]);
     expect(await connectionsOf(broker, owner)).toMatchObject([{ status: 'active', generation: 1 }]);
   });
 });
@@ -134,7 +138,7 @@ describe('a mix-up attack', () => {
     elsewhere.pathname = '/oauth2/callback/other';
     expectErrorPage(await visit(elsewhere, jar), 502, 'invalid_answer', elsewhere);
     await expectNoConnection(broker, owner, invited, { status: 'failed', error: 'invalid_answer' });
-    expectErrorPage(await visit(callback, jar), 400, 'invalid_state', callback);
+    expectErrorPage(await visit(callback, jar), 502, 'invalid_answer', callback);
     await expectNoConnection(broker, owner, invited, { status: 'failed' });
   });
 
@@ -208,7 +212,7 @@ describe('the parameters of a callback', () => {
     const { jar, callback } = await connectUntilCallback(broker, { return_url: RETURN_URL });
     const error = 'x\r\nSet-Cookie: a=b\r\n\r\n<html>&status=success&connection_id=con_1#';
     const page = await visit(withQuery(callback, { code: null, error, error_description: error }), jar);
-    expect(page.status).toBe(302);
+    expect(page.status).toBe(303);
     expect(page.headers.get('set-cookie')).toBeNull();
     const to = new URL(page.location ?? '');
     expect(`${to.origin}${to.pathname}`).toBe(RETURN_URL);
@@ -241,7 +245,7 @@ describe('the parameters of a callback', () => {
   test('after a failure are ignored: the session is over', async () => {
     const { owner, jar, invited, callback } = await connectUntilCallback(broker);
     await connect(broker, invited.url, { jar, cancel: true });
-    expectErrorPage(await visit(callback, jar), 410, 'invitation_used', callback);
+    expectErrorPage(await visit(callback, jar), 403, 'access_denied', callback);
     await expectNoConnection(broker, owner, invited, { status: 'failed', error: 'access_denied' });
   });
 });

@@ -11,6 +11,7 @@ import {
   createConnectSession,
   expectErrorPage,
   newOwner,
+  openLink,
   putIntegration,
   putIntegrationAt,
   queryDatabase,
@@ -33,7 +34,7 @@ describe('a connect URL', () => {
     const jar = createCookieJar();
     const invited = await createConnectSession(broker);
     const first = await browseToCallback(broker, invited.url, jar);
-    expect((await visit(invited.url, jar)).status).toBe(302);
+    expect((await openLink(invited.url, jar)).status).toBe(303);
     expect((await visit(first, jar)).status).toBe(200);
     expect(await sessionOf(broker, invited)).toMatchObject({ status: 'completed' });
   });
@@ -44,7 +45,7 @@ describe('a connect URL', () => {
     const callback = await browseToCallback(broker, invited.url, jar);
     expectErrorPage(await visit(invited.url), 403, 'other_browser', invited.url);
     const stranger = createCookieJar();
-    await visit((await createConnectSession(broker)).url, stranger);
+    await openLink((await createConnectSession(broker)).url, stranger);
     expectErrorPage(await visit(invited.url, stranger), 403, 'other_browser', invited.url);
     expect((await visit(callback, jar)).status).toBe(200);
   });
@@ -64,8 +65,8 @@ describe('a connect URL', () => {
       params: { issuer: unknown.url },
     });
     const { url } = await createConnectSession(broker, { integration: 'unknown' });
-    const pages = await Promise.all([visit(url), visit(url)]);
-    expect(pages.map((page) => page.status).sort()).toEqual([302, 403]);
+    const pages = await Promise.all([openLink(url), openLink(url)]);
+    expect(pages.map((page) => page.status).sort()).toEqual([303, 403]);
     expect(unknown.received).toHaveLength(1);
     await unknown.close();
   });
@@ -91,7 +92,9 @@ describe('a connect URL', () => {
     const invited = await createConnectSession(broker, { owner, return_url: 'https://app.example/' });
     const callback = await browseToCallback(broker, invited.url, jar);
     queryDatabase(broker, 'update connect_sessions set expires_at = ? where id = ?', Date.now() - 1, invited.id);
-    expectErrorPage(await visit(callback, jar), 410, 'invitation_expired', callback);
+    expect((await visit(callback, jar)).location).toBe(
+      `https://app.example/?status=error&connect_session_id=${invited.id}&error=invitation_expired`,
+    );
     expect(await connectionsOf(broker, owner)).toEqual([]);
   });
 
@@ -99,12 +102,12 @@ describe('a connect URL', () => {
     const invited = await createConnectSession(broker);
     queryDatabase(broker, 'update connect_sessions set expires_at = ? where id = ?', Date.now() + 5_000, invited.id);
     const jar = createCookieJar();
-    await visit(invited.url, jar);
+    await openLink(invited.url, jar);
     const end = Date.parse(String((await sessionOf(broker, invited)).expires_at));
     expect(end - Date.now()).toBeGreaterThan(9 * 60_000);
     expect(end - Date.now()).toBeLessThanOrEqual(10 * 60_000);
     queryDatabase(broker, 'update connect_sessions set expires_at = ? where id = ?', Date.now() + 5_000, invited.id);
-    await visit(invited.url, jar);
+    await openLink(invited.url, jar);
     expect(Date.parse(String((await sessionOf(broker, invited)).expires_at)) - Date.now()).toBeLessThanOrEqual(5_000);
   });
 
@@ -150,7 +153,7 @@ describe('two connect URLs in two tabs of one browser', () => {
   test('both succeed at the same time', async () => {
     const jar = createCookieJar();
     const tabs = [await createConnectSession(broker), await createConnectSession(broker)];
-    await visit(tabs[0]!.url, jar);
+    await openLink(tabs[0]!.url, jar);
     const callbacks = [
       await browseToCallback(broker, tabs[0]!.url, jar),
       await browseToCallback(broker, tabs[1]!.url, jar),

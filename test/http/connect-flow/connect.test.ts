@@ -12,6 +12,7 @@ import {
   createConnectSession,
   expectErrorPage,
   newOwner,
+  openLink,
   putIntegration,
   putIntegrationAt,
   readDatabaseFiles,
@@ -37,8 +38,8 @@ const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 describe('opening the connect URL', () => {
   test('redirects to the provider with PKCE, state and nonce', async () => {
     const { url } = await createConnectSession(broker);
-    const page = await visit(url);
-    expect(page.status).toBe(302);
+    const page = await openLink(url);
+    expect(page.status).toBe(303);
     const to = new URL(page.location ?? '');
     expect(`${to.origin}${to.pathname}`).toBe(`${provider.issuer}/auth`);
     const asked = Object.fromEntries(to.searchParams);
@@ -58,13 +59,13 @@ describe('opening the connect URL', () => {
 
   test('requests the scopes of the session if it has some', async () => {
     const { url } = await createConnectSession(broker, { scopes: ['openid'] });
-    expect(new URL((await visit(url)).location ?? '').searchParams.get('scope')).toBe('openid');
+    expect(new URL((await openLink(url)).location ?? '').searchParams.get('scope')).toBe('openid');
   });
 
   test('binds the browser by a cookie that is HttpOnly and SameSite', async () => {
     const page = await visit((await createConnectSession(broker)).url);
     const cookie = page.headers.get('set-cookie') ?? '';
-    expect(cookie).toMatch(/^valetkey=[\w-]{43};/);
+    expect(cookie).toMatch(/^valetkey-[\w-]+=[\w-]{43};/);
     expect(cookie).toContain('HttpOnly');
     expect(cookie).toContain('SameSite=Lax');
     expect(cookie).toContain('Path=/');
@@ -74,7 +75,9 @@ describe('opening the connect URL', () => {
   test('uses a new state, nonce and code challenge every time', async () => {
     const jar = createCookieJar();
     const { url } = await createConnectSession(broker);
-    const [a, b] = [await visit(url, jar), await visit(url, jar)].map((p) => new URL(p.location ?? '').searchParams);
+    const [a, b] = [await openLink(url, jar), await openLink(url, jar)].map(
+      (p) => new URL(p.location ?? '').searchParams,
+    );
     for (const name of ['state', 'nonce', 'code_challenge']) expect(a?.get(name)).not.toBe(b?.get(name));
   });
 
@@ -95,9 +98,11 @@ test('browser cookie behind https: __Host- prefix and Secure', async () => {
     await putIntegrationAt(secure, 'acme', provider);
     const { url } = await createConnectSession(secure);
     expect(url).toMatch(/^https:\/\/broker\.example\/connect\/[\w-]{43}$/);
-    const page = await visit(new URL(new URL(url).pathname, secure.url));
-    const cookie = page.headers.get('set-cookie') ?? '';
-    expect(cookie).toMatch(/^__Host-valetkey=/);
+    const link = new URL(new URL(url).pathname, secure.url);
+    const jar = createCookieJar();
+    const cookie = (await visit(link, jar)).headers.get('set-cookie') ?? '';
+    expect(cookie).toMatch(/^__Host-valetkey-[\w-]+=[\w-]{43};/);
+    const page = await openLink(link, jar);
     for (const attribute of ['Secure', 'HttpOnly', 'SameSite=Lax', 'Path=/']) expect(cookie).toContain(attribute);
     expect(cookie).not.toContain('Domain');
     expect(page.headers.get('strict-transport-security')).toMatch(/max-age=\d+/);
@@ -140,7 +145,7 @@ describe('the whole connect flow', () => {
   test('redirects to the return_url and keeps its query', async () => {
     const invited = await createConnectSession(broker, { return_url: 'https://app.example/done?tab=2&status=old#end' });
     const page = await connect(broker, invited.url);
-    expect(page.status).toBe(302);
+    expect(page.status).toBe(303);
     const { id } = await connectionOf(broker, invited);
     expect(page.location).toBe(
       `https://app.example/done?tab=2&status=success&connect_session_id=${invited.id}&connection_id=${id}#end`,
@@ -166,7 +171,7 @@ describe('the whole connect flow', () => {
     });
     const jar = createCookieJar();
     const invited = await createConnectSession(broker);
-    const began = await visit(invited.url, jar);
+    const began = await openLink(invited.url, jar);
     const asked = new URL(began.location ?? '').searchParams;
     const during = await readDatabaseFiles(broker);
     const callback = await browseToCallback(broker, invited.url, jar);
@@ -174,7 +179,7 @@ describe('the whole connect flow', () => {
     provider.provider.removeAllListeners('grant.success');
     expect(page.status).toBe(200);
 
-    const cookie = /valetkey=([\w-]+)/.exec(began.headers.get('set-cookie') ?? '')?.[1];
+    const cookie = /=([\w-]{43})/.exec(jar.header(new URL(invited.url)) ?? '')?.[1];
     const secrets = {
       session: invited.url.split('/').at(-1),
       cookie,
@@ -204,7 +209,7 @@ describe('an owner who cancels at the provider', () => {
     const owner = newOwner();
     const invited = await createConnectSession(broker, { owner, return_url: 'https://app.example/done?tab=2' });
     const page = await connect(broker, invited.url, { cancel: true });
-    expect(page.status).toBe(302);
+    expect(page.status).toBe(303);
     expect(page.location).toBe(
       `https://app.example/done?tab=2&status=error&connect_session_id=${invited.id}&error=access_denied`,
     );
@@ -235,7 +240,7 @@ describe('a provider that does not answer', () => {
     await putIntegrationAt(broker, 'down', provider, { params: { issuer: down.url }, return_origins });
     const invited = await createConnectSession(broker, { integration: 'down', return_url: 'https://app.example/' });
     const jar = createCookieJar();
-    expectErrorPage(await visit(invited.url, jar), 503, 'provider_unavailable', invited.url);
+    expectErrorPage(await openLink(invited.url, jar), 503, 'provider_unavailable', invited.url);
     expect(await sessionOf(broker, invited)).toMatchObject({ status: 'pending' });
     await putIntegrationAt(broker, 'down', provider, { return_origins });
     expect((await connect(broker, invited.url, { jar })).location).toContain('status=success');
@@ -288,6 +293,6 @@ describe('connect flow of an integration', () => {
     await putIntegrationAt(broker, 'leaving', provider);
     const invited = await createConnectSession(broker, { integration: 'leaving' });
     expect((await broker.ask('DELETE', '/v1/integrations/leaving')).status).toBe(204);
-    expectErrorPage(await visit(invited.url), 502, 'integration_misconfigured', invited.url);
+    expectErrorPage(await openLink(invited.url), 502, 'integration_misconfigured', invited.url);
   });
 });

@@ -6,9 +6,9 @@ import { startTestBroker, type TestBroker } from '../../support/broker.ts';
 import {
   createConnectSession,
   expectErrorPage,
+  openLink,
   putIntegration,
   sessionOf,
-  visit,
 } from '../../support/owner-browser.ts';
 import { type ScriptedServer, startScriptedServer } from '../../support/scripted-server.ts';
 
@@ -110,7 +110,7 @@ describe('a broker that may reach public addresses only', () => {
     const issuer = `https://localhost:${listener.port}`;
     expect((await putIntegration(broker, 'named', withIssuer(issuer))).status).toBe(201);
     const invited = await createConnectSession(broker, { integration: 'named' });
-    expectErrorPage(await visit(invited.url), 502, 'integration_misconfigured', invited.url);
+    expectErrorPage(await openLink(invited.url), 502, 'integration_misconfigured', invited.url);
     expect(await sessionOf(broker, invited)).toMatchObject({ status: 'failed', error: 'integration_misconfigured' });
     expect(listener.connections()).toBe(0);
   });
@@ -193,7 +193,7 @@ describe('a provider whose metadata contains private addresses', () => {
     }));
     await putIntegration(broker, 'acme', withIssuer(redirecting.url));
     const invited = await createConnectSession(broker);
-    expectErrorPage(await visit(invited.url), 502, 'integration_misconfigured', invited.url);
+    expectErrorPage(await openLink(invited.url), 502, 'integration_misconfigured', invited.url);
     expect(redirecting.received).toHaveLength(1);
     expect(inside.connections()).toBe(0);
     await redirecting.close();

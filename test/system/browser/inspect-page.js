@@ -23,7 +23,7 @@
     return (lighter + 0.05) / (darker + 0.05);
   }
 
-  const isHidden = (element) => element.closest('.hidden') !== null;
+  const isHidden = (element) => element.closest('.hidden') !== null || element.type === 'hidden';
   const texts = [...document.querySelectorAll('body *')].filter(
     (element) =>
       !isHidden(element) &&

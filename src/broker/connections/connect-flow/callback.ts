@@ -9,36 +9,64 @@ import type { ResolvedIntegration } from '../../integrations/index.ts';
 import { decryptKeyMaterial, digest } from '../../secrets/index.ts';
 import { existingFor } from '../received-grant/store-grant.ts';
 import { untilRevocationsEnd } from '../upstream-revocation/shared-grant.ts';
+import { createBegin } from './begin.ts';
+import { isBoundTo, secretWith } from './browser-cookies.ts';
 import { createComplete } from './complete.ts';
+import { createOutcome } from './outcome.ts';
+import { readCarried } from './posted-response.ts';
 import {
   type BrowserRequest,
   type ConnectStep,
-  closed,
   type FlowParts,
   fail,
   failWith,
   flowContext,
+  isOpen,
   lacksFinish,
   refused,
 } from './steps.ts';
 
+/** How providers refuse a `prompt` that they do not know. */
+const UNSUPPORTED_PROMPT = ['invalid_request', 'account_selection_required', 'invalid_prompt'];
+
 type Consumed = NonNullable<Awaited<ReturnType<FlowParts['store']['consumeFlow']>>>;
 
 export function createCallback(parts: FlowParts) {
-  const { store, vault, provider, targets, clock, log } = parts;
+  const { store, vault, provider, targets, telemetry, clock, log } = parts;
+  const begin = createBegin(parts);
   const complete = createComplete(parts);
+  const outcome = createOutcome(parts);
 
-  return async (integration: string, response: URLSearchParams, request: BrowserRequest): Promise<ConnectStep> => {
-    const state = response.get('state');
-    if (!state) return refused('invalid_state');
-    if (!request.browser) return refused('other_browser');
-    const consumed = await store.consumeFlow(digest(state), digest(request.browser), clock.now());
-    if (!consumed) return refused('invalid_state');
+  return async (integration: string, received: URLSearchParams, request: BrowserRequest): Promise<ConnectStep> => {
+    const carried = received.get('form_post');
+    const response = carried === null ? received : readCarried(parts, integration, carried);
+    const state = response?.get('state');
+    if (!response) return refused('invalid_state');
+    const none = request.cookies.length === 0 ? 'other_browser' : 'invalid_state';
+    if (!state) {
+      await noteStray(integration, response, request);
+      return refused('invalid_state');
+    }
+    const stateDigest = digest(state);
+    const known = await store.flowOf(stateDigest);
+    if (!known) {
+      await noteStray(integration, response, request);
+      return refused(none);
+    }
+    const { sessionId, browserDigest } = known;
+    const secret = secretWith(browserDigest, { id: sessionId }, request);
+    if (secret === undefined) return refused(none);
+    const consumed = await store.consumeFlow(stateDigest, browserDigest, clock.now());
+    if (!consumed) return again(stateDigest, sessionId, request);
     const { session } = consumed;
-    const end = closed(session, clock.now());
-    if (end) return end;
+    if (!isBoundTo(session, request)) return refused('other_browser');
+    if (!isOpen(session, clock.now())) return outcome.of(session, request);
     try {
-      return await exchange(integration, state, response, request, consumed);
+      const step = await exchange(integration, state, response, request, consumed, secret);
+      if (step.kind !== 'refused') return step;
+      // As it is shown from now on: with what this browser may do, or how another tab has ended it meanwhile.
+      const ended = await store.session(session.id);
+      return ended && !isOpen(ended, clock.now()) ? outcome.of(ended, request) : step;
     } catch (error) {
       // The store is away: the session stays pending, and the owner may try the link again.
       if (error instanceof StoreError) throw error;
@@ -48,12 +76,36 @@ export function createCallback(parts: FlowParts) {
     }
   };
 
+  /** The browser comes again with a response that has arrived already: it reloads, or was stopped. The code is not spent twice. */
+  async function again(stateDigest: string, sessionId: string, request: BrowserRequest): Promise<ConnectStep> {
+    const known = await store.flowOf(stateDigest);
+    const session = await store.session(sessionId);
+    if (!known?.isConsumed || !session) return refused('invalid_state');
+    return outcome.afterExchange(session, request);
+  }
+
+  /** A response that belongs to no flow. An error in it may be all that an operator hears of a client that is set up wrongly. */
+  async function noteStray(integration: string, response: URLSearchParams, request: BrowserRequest): Promise<void> {
+    const error = response.get('error');
+    if (error === null || (await targets.find(integration)) instanceof Refusal) return;
+    telemetry.connect(integration, 'error_without_flow');
+    const code = error
+      .toLowerCase()
+      .replace(/[^a-z0-9_]+/g, '_')
+      .slice(0, 64);
+    log.warn(
+      { integration, error: code, has_state: response.has('state'), request_id: request.requestId },
+      'connect: the provider returned an error that belongs to no flow',
+    );
+  }
+
   async function exchange(
     integration: string,
     state: string,
     response: URLSearchParams,
     request: BrowserRequest,
     { flow, session }: Consumed,
+    secret: string,
   ): Promise<ConnectStep> {
     const found = await targets.find(session.integration);
     if (found instanceof Refusal)
@@ -77,7 +129,15 @@ export function createCallback(parts: FlowParts) {
       captured,
       dpopKey: await dpopKeyOf(session, found),
     });
-    if (!answer.ok) return failWith(parts, session, request, name, answer.fault);
+    if (!answer.ok) {
+      if (flow.accountPrompt === 'select_account' && UNSUPPORTED_PROMPT.includes(answer.fault.code)) {
+        const renewed = await existingFor(store, session);
+        const { params } = flow;
+        const step = await begin({ session, found, renewed, params, secret, binds: false, signInAgain: true }, request);
+        if (step !== 'gone') return step;
+      }
+      return failWith(parts, session, request, name, answer.fault);
+    }
     const value = { ...answer.value, captured: { ...captured, ...answer.value.captured } };
     return complete(session, flow, found, value, request);
   }

@@ -16,7 +16,6 @@ import {
   type BrowserError,
   type BrowserRequest,
   type ConnectStep,
-  closed,
   type FlowParts,
   fail,
   origin,
@@ -46,7 +45,8 @@ export function createComplete(parts: FlowParts) {
         });
     switch (done.kind) {
       case 'stored':
-        if (session.returnUrl === null) return { kind: 'connected', provider: name, label: session.label };
+        if (session.returnUrl === null)
+          return { kind: 'connected', provider: name, label: session.label, session: session.id };
         return returnTo(session, name, { status: 'success', connection_id: done.connection.id });
       case 'awaiting':
         return returnTo(session, name, { status: 'confirm', finish_code: done.finishCode });
@@ -69,7 +69,8 @@ export function createComplete(parts: FlowParts) {
     // Another window of this browser was faster: what is revoked of one of the two could end the other one.
     const isKept = now?.status === 'awaiting_finish' || now?.status === 'completed';
     if (!isKept || isOtherAccount(now.account, toldAccount(grant.received))) await revoke(session, resolved, grant);
-    return closed(now, clock.now()) ?? refused('invitation_used', resolved.provider.name);
+    // callback.ts shows how the session has ended.
+    return refused('invitation_used', resolved.provider.name);
   }
 
   /** The grant is not served before the caller has said who is signed in: who clicks need not be who made the link. */

@@ -8,22 +8,56 @@ import type { TokenCache } from '../../cache/index.ts';
 import type { ResolvedIntegration, Targets } from '../../integrations/index.ts';
 import { keepUnreadableResponse } from '../../secrets/index.ts';
 
+/** A secret that a browser was given for one connect session. */
+export interface BrowserCookie {
+  /** Of the session: see browser-cookies.ts. Empty: of a release that had one cookie for all sessions. */
+  tag: string;
+  secret: string;
+}
+
 export interface BrowserRequest {
-  /** The secret of the browser's cookie, if it has one. */
-  browser: string | undefined;
+  /** Those that the browser has, the oldest first. */
+  cookies: readonly BrowserCookie[];
   address: string | null;
   requestId: string;
   client?: Call['client'];
 }
 
-/** What a step answers to the browser. `provider` is the provider's name. */
+/** What a step answers to the browser. `provider` is the provider's name; `session` the id of the session that has ended. */
 export type ConnectStep =
-  /** `browser`: the secret to set as a cookie. */
-  | { kind: 'redirect'; url: string; provider: string; browser?: string }
-  /** A form that asks the owner for parameters. `issues` is empty when it is shown for the first time. */
-  | { kind: 'ask'; provider: string; fields: Params; values: Record<string, string>; issues: InputIssue[] }
-  | { kind: 'connected'; provider: string; label: string }
-  | { kind: 'refused'; error: BrowserError; provider: string | null };
+  | { kind: 'redirect'; url: string; provider: string; cookie?: BrowserCookie }
+  | ConfirmStep
+  | { kind: 'connected'; provider: string; label: string; session: string }
+  /** The code is being exchanged; the outcome will be at the session's own page. */
+  | { kind: 'waiting'; session: string }
+  | RefusedStep;
+
+/** The one form: says what is about to happen, and asks for missing parameters. */
+export interface ConfirmStep {
+  kind: 'confirm';
+  provider: string;
+  /** On whose behalf; null: the caller did not say. */
+  displayOwner: string | null;
+  /** The parameters that are asked for; empty: none. */
+  fields: Params;
+  values: Record<string, string>;
+  /** Empty when the form is shown for the first time. */
+  issues: InputIssue[];
+  /** To be posted with the form: shows that this browser was shown the page. */
+  token: string;
+  cookie?: BrowserCookie;
+}
+
+export interface RefusedStep {
+  kind: 'refused';
+  error: BrowserError;
+  provider: string | null;
+  session?: string;
+  /** The name of the account that is connected, where another one came. */
+  wanted?: string | null;
+  /** The owner may try again: what is to be posted to the session's page. */
+  retryToken?: string;
+}
 
 /** What an owner may see go wrong. Some are also the `error` of a session and of a `return_url`. */
 export type BrowserError =
@@ -50,6 +84,9 @@ export interface FlowParts {
     | 'failSession'
     | 'awaitFinish'
     | 'candidate'
+    | 'reopenSession'
+    | 'hasFailedSession'
+    | 'flowOf'
     | 'connection'
     | 'beginFlow'
     | 'consumeFlow'
@@ -80,21 +117,16 @@ export const flowContext = (
   column: 'verifier' | 'nonce',
 ) => ({ row: `flows/${stateDigest}`, column, bound: [sessionId, integration] });
 
-export const refused = (error: BrowserError, provider: string | null = null): ConnectStep => ({
+export const refused = (error: BrowserError, provider: string | null = null, session?: string): RefusedStep => ({
   kind: 'refused',
   error,
   provider,
+  ...(session !== undefined && { session }),
 });
 
-/** Why the flow of this session cannot go on; undefined: it can. */
-export function closed(session: ConnectSession | undefined, now: number): ConnectStep | undefined {
-  if (!session) return refused('not_found');
-  if (session.status === 'expired' || (session.status === 'pending' && session.expiresAt <= now)) {
-    return refused('invitation_expired');
-  }
-  if (session.status === 'cancelled') return refused('invitation_cancelled');
-  return session.status === 'pending' ? undefined : refused('invitation_used');
-}
+/** Whether the flow of this session may go on. */
+export const isOpen = (session: ConnectSession, now: number): boolean =>
+  session.status === 'pending' && session.expiresAt > now;
 
 /** The integration requires the finish since the session was created. */
 export const lacksFinish = (
@@ -119,10 +151,10 @@ export async function fail(
   const { integration, owner, connectionId } = session;
   const subject = { integration, owner, connectionId, detail: code };
   const by = access.recordBrowser(origin(request), 'connection.connect_failed', subject, 'failed');
-  await store.failSession(session.id, code, by);
+  await store.failSession(session.id, code, by, code === error ? undefined : error);
   telemetry.connect(integration, error);
   log.info({ session: session.id, integration, error: code, request_id: request.requestId }, 'connect: session failed');
-  if (session.returnUrl === null) return refused(error, provider);
+  if (session.returnUrl === null) return refused(error, provider, session.id);
   return returnTo(session, provider, { status: 'error', error: code });
 }
 

@@ -162,6 +162,7 @@ export function createConnectSessions(
       account: null,
       status: 'pending',
       error: null,
+      pageError: null,
       browserDigest: null,
       finish: wanted.finish ?? null,
       displayOwner: wanted.displayOwner ?? null,

@@ -6,8 +6,8 @@ import { bodyFields } from './fields.ts';
 import { asJson, block, words } from './markup.ts';
 import { operationSection, type Place } from './operation.ts';
 
-/** A page of its own, with docs.css on top of the stylesheet of the other pages. */
-export function docsPage(document: Description): Html {
+/** A page of its own, with docs.css on top of the stylesheet of the other pages. `base`: what every path begins with. */
+export function docsPage(document: Description, base = ''): Html {
   const operations = operationsOf(document);
   const byTag = document.tags.flatMap((tag) => {
     const places = operations.filter(({ operation }) => operation.tags[0] === tag.name);
@@ -22,8 +22,8 @@ export function docsPage(document: Description): Html {
     <meta name="viewport" content="width=device-width, initial-scale=1">
     <meta name="color-scheme" content="light dark">
     <title>${info.title}: API reference</title>
-    <link rel="stylesheet" href="/assets/valetkey.css">
-    <link rel="stylesheet" href="/assets/docs.css">
+    <link rel="stylesheet" href="${base}/assets/valetkey.css">
+    <link rel="stylesheet" href="${base}/assets/docs.css">
   </head>
   <body class="docs">
     <a class="skip" href="#reference">Skip the contents</a>
@@ -39,7 +39,7 @@ export function docsPage(document: Description): Html {
       <p>
         ${Object.values(components.securitySchemes).map((one) => words(`${one.description}. `))}
         In the examples, <code>VALETKEY_URL</code> is the URL of the broker and <code>VALETKEY_KEY</code> your key. The same
-        for machines: <a href="/openapi.json">OpenAPI ${document.openapi}</a>.
+        for machines: <a href="${base}/openapi.json">OpenAPI ${document.openapi}</a>.
       </p>
       ${byTag.map(
         ({ name, description, places }) => html`

@@ -1,16 +1,18 @@
-// Asks for connection parameters (a subdomain, a shop), then links to the provider.
-//
-// Browsers apply `form-action` to every redirect after a submit, and the provider's host depends on the input. So a valid
-// submit is answered with `continuePage`, a plain link, never with a redirect.
+// The page of a connect link: says which app asks, for whom and at which provider, and asks for missing connection parameters
+// (a subdomain, a shop). One form, whose post leads to the provider.
 import { html } from 'hono/html';
 import type { InputIssue } from '../../domain/errors.ts';
 import type { ParamField } from '../../domain/fields.ts';
-import { type Html, layout } from './layout.ts';
+import { type Html, layout, type Site } from './layout.ts';
+import { TOKEN_FIELD } from './refused.ts';
 
-export interface ParamsView {
+export interface ConfirmView {
   /** Where the form is posted to: a path of this origin. */
   action: string;
+  token: string;
   providerName: string;
+  /** On whose behalf; null: it does not say. */
+  displayOwner: string | null;
   fields: Record<string, ParamField>;
   /** The previous input, shown again. */
   values: Record<string, string>;
@@ -19,23 +21,39 @@ export interface ParamsView {
 }
 
 /** Only the server validates: messages of native validation vanish and are seldom read out by screen readers. */
-export function paramsPage({ action, providerName, fields, values, issues }: ParamsView): Html {
-  const heading = `Connect your ${providerName} account`;
+export function confirmPage(
+  site: Site,
+  { action, token, providerName, displayOwner, fields, values, issues }: ConfirmView,
+): Html {
+  const { appName } = site;
+  const heading = `Connect your ${providerName} account to ${appName}`;
   const problem = (name: string) => issues.find((issue) => issue.path === `params.${name}`)?.message;
-  return layout({
+  const asked = Object.entries(fields);
+  return layout(site, {
     title: issues.length > 0 ? `Error: ${heading}` : heading,
     body: html`
       <div class="part">
         <h1>${heading}</h1>
-        <p class="lead">${providerName} needs to know where to find your account.</p>
+        <p class="lead">${appName} asks for access to your ${providerName} account${
+          displayOwner === null ? '' : html`, on behalf of <strong>${displayOwner}</strong>`
+        }. ${providerName} asks you to sign in and to agree; after that, ${appName} can use the account ${
+          displayOwner === null ? 'for whoever made this link' : html`for <strong>${displayOwner}</strong>`
+        }, also while you are away.</p>
+        <p>Continue only if you started this yourself in ${appName}. If someone sent you this link, your account would be
+          connected for them: close this window.</p>
         ${issues.length > 0 ? summary(issues, fields) : ''}
         <form method="post" action="${action}" novalidate>
-          ${Object.entries(fields).map(([name, field]) =>
-            input(name, field, values[name] ?? field.default ?? '', problem(name)),
-          )}
-          <button class="action" type="submit">Next</button>
+          <input type="hidden" name="${TOKEN_FIELD}" value="${token}">
+          ${asked.length > 0 ? html`<p>${providerName} needs to know where to find your account.</p>` : ''}
+          ${asked.map(([name, field]) => input(name, field, values[name] ?? field.default ?? '', problem(name)))}
+          <button class="action" type="submit">Continue to ${providerName}</button>
         </form>
-      </div>`,
+      </div>
+      <dl class="stub">
+        <div><dt>Who asks</dt><dd>${appName}</dd></div>
+        ${displayOwner === null ? '' : html`<div><dt>On behalf of</dt><dd>${displayOwner}</dd></div>`}
+        <div><dt>Account at</dt><dd>${providerName}</dd></div>
+      </dl>`,
   });
 }
 
@@ -80,20 +98,3 @@ const summary = (issues: InputIssue[], fields: Record<string, ParamField>): Html
       })}
     </ul>
   </div>`;
-
-/** `href` is the authorization URL; throws unless it is http or https, which escaping alone does not ensure. */
-export function continuePage({ providerName, href }: { providerName: string; href: string }): Html {
-  const url = new URL(href);
-  if (url.protocol !== 'https:' && url.protocol !== 'http:')
-    throw new Error('the authorization URL is neither http nor https');
-  return layout({
-    title: `Continue to ${providerName}`,
-    body: html`
-      <div class="part">
-        <h1>Continue to ${providerName}</h1>
-        <p class="lead">You will be asked to sign in and to grant access. Then you will come back here.</p>
-        <a class="action" href="${href}" rel="noreferrer">Continue to ${providerName}</a>
-      </div>
-      <dl class="stub"><div><dt>Where this leads</dt><dd>${url.host}</dd></div></dl>`,
-  });
-}
