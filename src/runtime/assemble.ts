@@ -7,7 +7,7 @@ import { checkUrl, createOutbound, type Outbound } from '../adapters/outbound/ou
 import { instrumentStore } from '../adapters/telemetry/instrumented-store.ts';
 import { createMetrics } from '../adapters/telemetry/metrics.ts';
 import { type Apply, createApply } from '../broker/apply/index.ts';
-import { type Audit, createAudit, createRefusedRows } from '../broker/audit/index.ts';
+import { type Audit, createAudit, refusedRows } from '../broker/audit/index.ts';
 import { type Cache, createCache } from '../broker/cache/index.ts';
 import { type Callers, createCallers } from '../broker/callers/index.ts';
 import { type Connections, createConnections } from '../broker/connections/index.ts';
@@ -89,7 +89,7 @@ export function assemble(assembly: Assembly): Broker {
   const telemetry = createMetrics({ version: VERSION, encryptionKid: vault.encryptionKid });
   const counted = instrumentStore(assembly.store, telemetry.storeError);
   const { access } = createAudit({ store: counted, vault, clock, log: assembly.log });
-  const refused = createRefusedRows({ store: counted, access, telemetry, log: assembly.log });
+  const refused = refusedRows({ store: counted, access, telemetry, log: assembly.log });
   const store = authenticateStore(counted, { vault, refused });
   const common = { ...assembly, store, vault: reportRefusals(vault, refused), clock, telemetry, publicUrl };
   const adapters = createAdapters(common);

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createLogger } from '../../src/adapters/telemetry/logger.ts';
 import { AuditView } from '../../src/api/index.ts';
-import { createAuditBuffer } from '../../src/broker/audit/audit-buffer.ts';
+import { createAuditBuffer } from '../../src/broker/audit/log/audit-buffer.ts';
 import { StoreError } from '../../src/ports/index.ts';
 import { openSqlite } from '../../src/stores/sqlite/store.ts';
 import { anEntry } from '../stores/builders.ts';

@@ -15,7 +15,7 @@ import { type Fault, type Refusal, refuse } from '../../domain/errors.ts';
 import { AUDIT_FAILURE_WINDOW_MS } from '../../domain/time-limits.ts';
 import type { Clock } from '../../ports/index.ts';
 import { newId } from '../secrets/index.ts';
-import type { AuditBuffer } from './audit-buffer.ts';
+import type { AuditBuffer } from './log/audit-buffer.ts';
 
 /** One request of one caller: the first argument of every use case that serves callers. */
 export interface Call {

@@ -1,18 +1,18 @@
 // The audit room: authorises callers, records what happens, lets admins read it, and deletes it after its time.
 import type { AuditSealStore, AuditStore, Clock, Logger, Store, Vault } from '../../ports/index.ts';
 import { type Access, createAccess } from './access.ts';
-import { type AuditBuffer, createAuditBuffer } from './audit-buffer.ts';
-import { type AuditLog, createAuditLog } from './audit-log.ts';
-import { startAuditRetention } from './audit-retention.ts';
-import { createAuditSealing } from './audit-sealing.ts';
+import { type AuditBuffer, createAuditBuffer } from './log/audit-buffer.ts';
+import { type AuditLog, createAuditLog } from './log/audit-log.ts';
+import { startAuditRetention } from './log/audit-retention.ts';
+import { createAuditSealing } from './log/audit-sealing.ts';
 import { createStrangerLog, type StrangerLog } from './stranger-log.ts';
 
 export { type Access, type Call, type ClientContext, type Subject, sees } from './access.ts';
-export type { AuditBuffer } from './audit-buffer.ts';
-export type { AuditLog } from './audit-log.ts';
-export { createEntriesDigest, hashOf } from './audit-sealing.ts';
 export { callerChanges, changedNames, type FieldChange, integrationChanges } from './changes.ts';
-export { createRefusedRows } from './refused-rows.ts';
+export type { AuditBuffer } from './log/audit-buffer.ts';
+export type { AuditLog } from './log/audit-log.ts';
+export { entriesDigest, hashOf } from './log/audit-sealing.ts';
+export { refusedRows } from './refused-rows.ts';
 export type { StrangerLog } from './stranger-log.ts';
 
 export interface Audit {

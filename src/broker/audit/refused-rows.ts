@@ -14,7 +14,7 @@ interface Parts {
 }
 
 /** Never throws. `id` is no secret. */
-export function createRefusedRows({ store, access, telemetry, log }: Parts): (table: string, id: string) => void {
+export function refusedRows({ store, access, telemetry, log }: Parts): (table: string, id: string) => void {
   const known = new LRUCache<string, true>({ max: MAX_KNOWN });
   return (table, id) => {
     telemetry.rowRefused(table);

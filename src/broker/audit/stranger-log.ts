@@ -4,7 +4,7 @@ import type { AuditEntry } from '../../domain/audit.ts';
 import type { AuditAction } from '../../domain/audit-actions.ts';
 import { AUDIT_FAILURE_WINDOW_MS } from '../../domain/time-limits.ts';
 import type { Clock, Logger } from '../../ports/index.ts';
-import type { AuditBuffer } from './audit-buffer.ts';
+import type { AuditBuffer } from './log/audit-buffer.ts';
 
 /** Entries of one minute that tell strangers apart. What comes beyond is counted by its reason alone. */
 const MAX_TOLD_APART = 20;

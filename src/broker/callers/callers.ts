@@ -7,7 +7,7 @@ import type { Cache, CallerCache } from '../cache/index.ts';
 import type { TrustedIssuers } from '../integrations/index.ts';
 import { newCallerKey, newId } from '../secrets/index.ts';
 import { type CallerSetup, callerOf, keyOf, nameIssues, workloadIssues, workloadWarnings } from './caller-setup.ts';
-import { mayNotDelegate, mayNotReplace } from './delegation.ts';
+import { mayNotDelegate, mayNotReplace } from './delegation/delegation.ts';
 
 export interface CallerWithKeys {
   caller: Caller;

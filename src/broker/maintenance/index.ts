@@ -1,9 +1,9 @@
 // The maintenance room: key rotation, migrating between databases, and the state for metrics and operators.
-export { type AuditVerification, verifyAudit } from './audit-verification.ts';
-export { auditVerificationJson, auditVerificationText } from './audit-verification-report.ts';
+export { type AuditVerification, verifyAudit } from './audit-verification/audit-verification.ts';
+export { auditVerificationJson, auditVerificationText } from './audit-verification/audit-verification-report.ts';
 export { type DataMigrationProgress, type DataMigrationResult, migrateData } from './data-migration.ts';
-export { type KeyRotationResult, rotateKeys } from './key-rotation.ts';
-export { keyRotationJson, keyRotationText } from './key-rotation-report.ts';
+export { type KeyRotationResult, rotateKeys } from './key-rotation/key-rotation.ts';
+export { keyRotationJson, keyRotationText } from './key-rotation/key-rotation-report.ts';
 export { createMetricsState } from './metrics-state.ts';
-export { type BrokerStatus, statusReader, type ReadStatus } from './status.ts';
+export { type BrokerStatus, type ReadStatus, statusReader } from './status.ts';
 export { readUnreadableResponse } from './unreadable-responses.ts';

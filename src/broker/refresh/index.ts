@@ -5,7 +5,7 @@ import { createCommitter } from './commit.ts';
 import { createCircuitBreakers } from './failures/circuit-breaker.ts';
 import { createDeadGrantBreaker } from './failures/dead-grant-breaker.ts';
 import { createFailureEvidence } from './failures/failure-evidence.ts';
-import { createRateLimiter, type RefreshLimits } from './rate-limiter.ts';
+import { createRateLimiter, type RefreshLimits } from './limits/rate-limiter.ts';
 import { createRecentCommits } from './recent-commits.ts';
 import { createRefresher, type Refresher, type RefresherParts } from './refresher.ts';
 import { type Scheduler, startScheduler } from './scheduler.ts';

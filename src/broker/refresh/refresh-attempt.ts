@@ -28,7 +28,7 @@ import type { CircuitBreakers, CircuitKey, OpenCircuit, Permit } from './failure
 import type { DeadGrantBreaker } from './failures/dead-grant-breaker.ts';
 import type { FailureEvidence } from './failures/failure-evidence.ts';
 import type { FailureJudge, RetriedGrant, Verdict } from './failures/failure-verdict.ts';
-import { RateLimiterStopped } from './rate-limiter.ts';
+import { RateLimiterStopped } from './limits/rate-limiter.ts';
 import type { Admitted, RefreshConditions } from './refresh-admission.ts';
 import type { Attempt, LostResponse, RefreshOutcomes, RefreshPoint } from './refresh-outcome.ts';
 import { circuitOpen, unavailable } from './refusals.ts';

@@ -24,9 +24,9 @@ import type { ConcurrentRefreshes, RefreshResult } from './concurrent-refresh.ts
 import type { CircuitBreakers, CircuitKey } from './failures/circuit-breaker.ts';
 import type { DeadGrantBreaker } from './failures/dead-grant-breaker.ts';
 import type { RetriedGrant } from './failures/failure-verdict.ts';
+import type { RetryAfterPacing } from './limits/retry-after-pacing.ts';
 import { rotationFrom } from './refreshed-fields.ts';
 import { reauthorizationRequired, unavailable } from './refusals.ts';
-import type { RetryAfterPacing } from './retry-after-pacing.ts';
 
 /** The intent is recorded · the provider has answered · the response is durable. */
 export type RefreshPoint = 'claimed' | 'answered' | 'committed';

@@ -19,15 +19,15 @@ import type { CircuitBreakers } from './failures/circuit-breaker.ts';
 import type { DeadGrantBreaker } from './failures/dead-grant-breaker.ts';
 import type { FailureEvidence } from './failures/failure-evidence.ts';
 import { createFailureJudge } from './failures/failure-verdict.ts';
-import { type RateLimiter, RateLimiterStopped } from './rate-limiter.ts';
+import { type RateLimiter, RateLimiterStopped } from './limits/rate-limiter.ts';
+import { createRetryAfterPacing } from './limits/retry-after-pacing.ts';
+import type { Priority } from './limits/work-queue.ts';
 import { createRefreshAdmission, type RefreshConditions } from './refresh-admission.ts';
 import { createRefreshAttempts } from './refresh-attempt.ts';
 import { createRefreshOutcomes, type LostResponse, type RefreshPoint } from './refresh-outcome.ts';
 import { unavailable } from './refusals.ts';
 import { serveRescuedToken } from './rescued-token.ts';
-import { createRetryAfterPacing } from './retry-after-pacing.ts';
 import { createSingleFlight } from './single-flight.ts';
-import type { Priority } from './work-queue.ts';
 
 /**
  * One refresh at a time for each connection: a call while one is under way gets its result. A refresh is never given up

@@ -5,8 +5,8 @@ import type { Refusal } from '../../domain/errors.ts';
 import { refuse } from '../../domain/errors.ts';
 import { MIN_RETRY_AFTER_MS, READER_WAIT_MS, SLOW_RETRY_AFTER_MS } from '../../domain/time-limits.ts';
 import type { RefreshResult } from './concurrent-refresh.ts';
-import type { RateLimiter } from './rate-limiter.ts';
-import type { Priority } from './work-queue.ts';
+import type { RateLimiter } from './limits/rate-limiter.ts';
+import type { Priority } from './limits/work-queue.ts';
 
 export interface SingleFlight {
   /**

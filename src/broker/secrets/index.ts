@@ -1,11 +1,11 @@
 // The secrets room: ids, randomness, digests, caller keys, and the encryption of credentials and of unreadable responses.
 // Functions without state.
 
-export { callerKeyRow, callerRow, integrationRow, sessionRow } from './authenticated-rows.ts';
-export { authenticateStore } from './authenticated-store.ts';
 export { isMistyped, newCallerKey } from './caller-keys.ts';
 export { digest, firstId, newId, newSecret } from './ids.ts';
-export { reportRefusals } from './reporting-vault.ts';
+export { callerKeyRow, callerRow, integrationRow, sessionRow } from './row-authentication/authenticated-rows.ts';
+export { authenticateStore } from './row-authentication/authenticated-store.ts';
+export { reportRefusals } from './row-authentication/reporting-vault.ts';
 export {
   decryptAccessToken,
   decryptKeyMaterial,

@@ -1,12 +1,12 @@
 // The tokens room: reading tokens, trying dead grants once more, exchanging a user's JWT for one, and proofs for tokens that are bound to a key.
 import { createDpopProofs, type DpopProofParts, type DpopProofs } from './dpop-proofs.ts';
+import { createTokenExchange, type TokenExchange, type TokenExchangeParts } from './exchange/token-exchange.ts';
 import { createGrantRetry, type GrantRetry, type GrantRetryParts } from './grant-retry.ts';
-import { createTokenExchange, type TokenExchange, type TokenExchangeParts } from './token-exchange.ts';
 import { createTokenReader, type TokenReader, type TokenReaderParts } from './token-reader.ts';
 
 export type { DpopProofs, Proof } from './dpop-proofs.ts';
+export type { ExchangeFault, TokenExchange } from './exchange/token-exchange.ts';
 export type { GrantRetry } from './grant-retry.ts';
-export type { ExchangeFault, TokenExchange } from './token-exchange.ts';
 export type { OwnerSelector, Selector, TokenReader } from './token-reader.ts';
 
 export interface Tokens {

@@ -9,9 +9,9 @@ import {
 } from '../../../src/adapters/keyring/keyring.ts';
 import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import { createAudit } from '../../../src/broker/audit/index.ts';
-import { rotateKeys } from '../../../src/broker/maintenance/key-rotation.ts';
-import { keyRotationText } from '../../../src/broker/maintenance/key-rotation-report.ts';
-import { integrationRow } from '../../../src/broker/secrets/authenticated-rows.ts';
+import { rotateKeys } from '../../../src/broker/maintenance/key-rotation/key-rotation.ts';
+import { keyRotationText } from '../../../src/broker/maintenance/key-rotation/key-rotation-report.ts';
+import { integrationRow } from '../../../src/broker/secrets/row-authentication/authenticated-rows.ts';
 import { decryptAccessToken, encryptCredentials } from '../../../src/broker/secrets/token-encryption.ts';
 import type { Ciphertext } from '../../../src/domain/connection.ts';
 import type { Rescue, Store, Vault } from '../../../src/ports/index.ts';

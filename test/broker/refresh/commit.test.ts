@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'v
 import { createKeyRing } from '../../../src/adapters/keyring/keyring.ts';
 import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import { createAccess } from '../../../src/broker/audit/access.ts';
-import { createAuditBuffer } from '../../../src/broker/audit/audit-buffer.ts';
+import { createAuditBuffer } from '../../../src/broker/audit/log/audit-buffer.ts';
 import { createCommitter } from '../../../src/broker/refresh/commit.ts';
 import { createRecentCommits } from '../../../src/broker/refresh/recent-commits.ts';
 import { type PendingCommit, type Rescue, type Store, StoreError } from '../../../src/ports/index.ts';

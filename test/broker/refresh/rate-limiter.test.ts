@@ -1,6 +1,10 @@
 // Rate limiter: concurrency of this process, rate of all processes, reads first. On a real store.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createRateLimiter, RateLimiterStopped, type RefreshLimits } from '../../../src/broker/refresh/rate-limiter.ts';
+import {
+  createRateLimiter,
+  RateLimiterStopped,
+  type RefreshLimits,
+} from '../../../src/broker/refresh/limits/rate-limiter.ts';
 import { type Store, StoreError } from '../../../src/ports/index.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 

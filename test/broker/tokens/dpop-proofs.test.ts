@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import { createAccess } from '../../../src/broker/audit/access.ts';
-import { createAuditBuffer } from '../../../src/broker/audit/audit-buffer.ts';
+import { createAuditBuffer } from '../../../src/broker/audit/log/audit-buffer.ts';
 import { toServedToken } from '../../../src/broker/cache/index.ts';
 import { createDpopProofs } from '../../../src/broker/tokens/dpop-proofs.ts';
 import type { Permission } from '../../../src/domain/caller.ts';

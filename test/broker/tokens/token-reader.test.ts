@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createKeyRing, generateKey, parseKeyRing } from '../../../src/adapters/keyring/keyring.ts';
 import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import { type Call, createAccess } from '../../../src/broker/audit/access.ts';
-import { createAuditBuffer } from '../../../src/broker/audit/audit-buffer.ts';
+import { createAuditBuffer } from '../../../src/broker/audit/log/audit-buffer.ts';
 import { createTokenCache, type ServedToken, type TokenCache } from '../../../src/broker/cache/token-cache.ts';
 import { encryptCredentials } from '../../../src/broker/secrets/token-encryption.ts';
 import { createTokenReader, type Selector, type TokenReader } from '../../../src/broker/tokens/token-reader.ts';

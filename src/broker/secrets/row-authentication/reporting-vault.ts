@@ -1,5 +1,5 @@
 // The vault as the broker sees it: what does not open is reported with its place before the error is thrown.
-import { type Vault, VaultError } from '../../ports/index.ts';
+import { type Vault, VaultError } from '../../../ports/index.ts';
 
 /** The same vault. `refused` is called with table and id of each secret that does not decrypt. */
 export function reportRefusals(vault: Vault, refused: (table: string, id: string) => void): Vault {

@@ -3,9 +3,9 @@
 // it, so that one that hangs does not stop the others. The rate is limited for all processes together: its tokens are taken
 // from a bucket in the store, as many at a time as can be used at once. It is outbound, per integration; the limits of callers
 // are in src/http/middleware/rate-limits.ts.
-import { RATE_LIMIT_PREFETCH_MS, REFRESH_BACKLOG_MS } from '../../domain/time-limits.ts';
-import type { BucketLimits } from '../../domain/token-bucket.ts';
-import type { Clock, Store } from '../../ports/index.ts';
+import { RATE_LIMIT_PREFETCH_MS, REFRESH_BACKLOG_MS } from '../../../domain/time-limits.ts';
+import type { BucketLimits } from '../../../domain/token-bucket.ts';
+import type { Clock, Store } from '../../../ports/index.ts';
 import { createWorkQueue, type Priority, type WorkQueue } from './work-queue.ts';
 
 export interface RefreshLimits {

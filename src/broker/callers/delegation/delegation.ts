@@ -1,7 +1,7 @@
 // Separation of duties: an admin passes on only what it may do itself.
-import type { Caller, Permission } from '../../domain/caller.ts';
-import type { Refusal } from '../../domain/errors.ts';
-import type { Access, Call } from '../audit/index.ts';
+import type { Caller, Permission } from '../../../domain/caller.ts';
+import type { Refusal } from '../../../domain/errors.ts';
+import type { Access, Call } from '../../audit/index.ts';
 import { undelegable } from './undelegable.ts';
 
 type Denying = Pick<Access, 'deniedDelegation'>;

@@ -1,6 +1,6 @@
 // What a caller may pass on to others: nothing that it does not have itself (separation of duties).
 import { isDeepStrictEqual } from 'node:util';
-import { type MissingPermission, matches, type Permission } from '../../domain/caller.ts';
+import { type MissingPermission, matches, type Permission } from '../../../domain/caller.ts';
 
 /**
  * The first action, integration and owner of `wanted` that no single permission of `own` covers, with scopes and limits;

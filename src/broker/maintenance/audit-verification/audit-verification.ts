@@ -1,8 +1,8 @@
 // Verifies the hash chain over the audit log, from the oldest seal to the newest, and says where it is broken first.
-import { ANCHOR, type AuditSeal, numberOf, sealContext, sealId, sealText } from '../../domain/audit-seal.ts';
-import { type Store, type Vault, VaultError } from '../../ports/index.ts';
-import { createEntriesDigest, hashOf } from '../audit/index.ts';
-import { firstId } from '../secrets/index.ts';
+import { ANCHOR, type AuditSeal, numberOf, sealContext, sealId, sealText } from '../../../domain/audit-seal.ts';
+import { type Store, type Vault, VaultError } from '../../../ports/index.ts';
+import { entriesDigest, hashOf } from '../../audit/index.ts';
+import { firstId } from '../../secrets/index.ts';
 
 /** Seals, and entries, that are read at once. */
 const STEP = 500;
@@ -78,7 +78,7 @@ export async function verifyAudit({ store, vault, expected }: Parts): Promise<Au
     if (fault !== undefined) return fault;
     if (seal.previous !== (last?.hash ?? null) || seal.fromPosition !== (last?.toPosition ?? 0))
       return 'the seal does not continue the one before';
-    const digest = createEntriesDigest();
+    const digest = entriesDigest();
     for (let after = seal.fromPosition; ; ) {
       const some = await store.entriesBetween(after, seal.toPosition, STEP);
       digest.add(some);

@@ -1,7 +1,7 @@
 // The store as the broker sees it: rows that say who may do what, and where secrets go, are written with a message
 // authentication code and verified where they enter memory. What does not verify is reported and not used.
-import type { Caller, CallerKey } from '../../domain/caller.ts';
-import type { ConnectSession, Integration } from '../../domain/integration.ts';
+import type { Caller, CallerKey } from '../../../domain/caller.ts';
+import type { ConnectSession, Integration } from '../../../domain/integration.ts';
 import type {
   AuthenticatedRow,
   AuthenticatedTable,
@@ -10,7 +10,7 @@ import type {
   RowProtection,
   Store,
   Vault,
-} from '../../ports/index.ts';
+} from '../../../ports/index.ts';
 import { callerKeyRow, callerRow, integrationRow, isOpen, sessionRow } from './authenticated-rows.ts';
 
 interface Parts {

@@ -1,19 +1,19 @@
 // Token exchange (RFC 8693): a user's JWT for that user's token at a third party. The caller needs permission for the token
 // as in any read; the JWT only says who the owner is.
 import { LRUCache } from 'lru-cache';
-import { Refusal } from '../../domain/errors.ts';
-import { CONNECT_LINK_REUSE_MS } from '../../domain/time-limits.ts';
-import type { Clock, Store } from '../../ports/index.ts';
-import { type Access, type Call, sees } from '../audit/index.ts';
-import type { ServedToken } from '../cache/index.ts';
-import type { ConnectSessionRequest, ConnectSessions } from '../connections/index.ts';
+import { Refusal } from '../../../domain/errors.ts';
+import { CONNECT_LINK_REUSE_MS } from '../../../domain/time-limits.ts';
+import type { Clock, Store } from '../../../ports/index.ts';
+import { type Access, type Call, sees } from '../../audit/index.ts';
+import type { ServedToken } from '../../cache/index.ts';
+import type { ConnectSessionRequest, ConnectSessions } from '../../connections/index.ts';
+import type { TokenReader } from '../token-reader.ts';
 import {
   createExchangedIdentity,
   type ExchangedIdentity,
   type ExchangedIdentityParts,
   type InvalidToken,
 } from './exchanged-identity.ts';
-import type { TokenReader } from './token-reader.ts';
 
 export interface ExchangeRequest {
   subjectToken: string;

@@ -2,10 +2,15 @@
 // at once, the store takes one of the seals.
 import { createHash } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type AuditSeal, entryText, numberOf, sealContext, sealId, sealText } from '../../domain/audit-seal.ts';
-import { AUDIT_SEAL_IDLE_MS, AUDIT_SEAL_INTERVAL_MS, AUDIT_SEAL_PAUSE_MS, DAY_MS } from '../../domain/time-limits.ts';
-import type { Clock, Logger, PlacedEntry, Store, Vault } from '../../ports/index.ts';
-import { firstId } from '../secrets/index.ts';
+import { type AuditSeal, entryText, numberOf, sealContext, sealId, sealText } from '../../../domain/audit-seal.ts';
+import {
+  AUDIT_SEAL_IDLE_MS,
+  AUDIT_SEAL_INTERVAL_MS,
+  AUDIT_SEAL_PAUSE_MS,
+  DAY_MS,
+} from '../../../domain/time-limits.ts';
+import type { Clock, Logger, PlacedEntry, Store, Vault } from '../../../ports/index.ts';
+import { firstId } from '../../secrets/index.ts';
 
 /** Entries that are read and hashed at once: a millisecond or two. */
 const STEP = 250;
@@ -15,7 +20,7 @@ const MAX_ENTRIES = 10_000;
 export const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 /** The digest of entries that are added in the order of their places. */
-export function createEntriesDigest() {
+export function entriesDigest() {
   const hash = createHash('sha256');
   const digest = { entries: 0, lastId: null as string | null };
   return {
@@ -78,7 +83,7 @@ export function createAuditSealing(parts: Parts): AuditSealing {
     const tooOld = days === null ? '' : firstId('evt', clock.now() - days * DAY_MS);
     const isIdle = horizon <= fromPosition;
     if (isIdle && last && clock.now() - last.sealedAt < AUDIT_SEAL_IDLE_MS) return undefined;
-    const digest = createEntriesDigest();
+    const digest = entriesDigest();
     let toPosition = fromPosition;
     for (let count = 0; count < MAX_ENTRIES && toPosition < horizon; ) {
       const some = await store.entriesBetween(toPosition, horizon, STEP);

@@ -1,8 +1,8 @@
 // What providers ask to wait beyond what is honoured at a time. Until that has passed, each failure of the connection waits for as
 // long as is honoured, also one that asks for nothing. Of this process, in memory: a restart asks the provider once more.
 import { LRUCache } from 'lru-cache';
-import { RETRY_AFTER_MAX_MS } from '../../domain/time-limits.ts';
-import type { Clock, ProviderFault } from '../../ports/index.ts';
+import { RETRY_AFTER_MAX_MS } from '../../../domain/time-limits.ts';
+import type { Clock, ProviderFault } from '../../../ports/index.ts';
 
 export interface RetryAfterPacing {
   /** Notes the fault's `Retry-After`; how long to wait, in milliseconds, at most `RETRY_AFTER_MAX_MS`. */

@@ -5,8 +5,8 @@
 //
 // A database of the first releases also becomes one that accepts only what is bound to its owner and authenticated: first
 // the checks of the keys say `migrating`, so that brokers write in the present form; when nothing else is left, `enforced`.
-import type { Ciphertext } from '../../domain/connection.ts';
-import { KEY_ROTATION_WATCH_MS, REENCRYPTION_PAUSE_MS } from '../../domain/time-limits.ts';
+import type { Ciphertext } from '../../../domain/connection.ts';
+import { KEY_ROTATION_WATCH_MS, REENCRYPTION_PAUSE_MS } from '../../../domain/time-limits.ts';
 import {
   type EncryptedSecret,
   type KeyCheck,
@@ -19,8 +19,8 @@ import {
   type Store,
   type Vault,
   VaultError,
-} from '../../ports/index.ts';
-import type { Access } from '../audit/index.ts';
+} from '../../../ports/index.ts';
+import type { Access } from '../../audit/index.ts';
 import { authenticateRows } from './row-authentication.ts';
 
 /** Rows per commit: some four milliseconds, during which brokers wait on SQLite; on PostgreSQL only for these rows. */

@@ -1,10 +1,10 @@
 // Who a token exchange is for: the owner whom the subject token names, and who may act for them (RFC 8693 2.1, 4.4).
-import { ageFault, type CredentialReason, credentialFault } from '../../domain/jwt-credential.ts';
-import { identifies, type Party } from '../../domain/may-act.ts';
-import { ownerOf } from '../../domain/trusted-issuer.ts';
-import type { Clock, JwtReason, JwtVerifier, TrustedIssuer } from '../../ports/index.ts';
-import type { Call } from '../audit/index.ts';
-import type { TrustedIssuers } from '../integrations/index.ts';
+import { ageFault, type CredentialReason, credentialFault } from '../../../domain/jwt-credential.ts';
+import { identifies, type Party } from '../../../domain/may-act.ts';
+import { ownerOf } from '../../../domain/trusted-issuer.ts';
+import type { Clock, JwtReason, JwtVerifier, TrustedIssuer } from '../../../ports/index.ts';
+import type { Call } from '../../audit/index.ts';
+import type { TrustedIssuers } from '../../integrations/index.ts';
 
 /** Why a subject token or an actor token is not accepted. Stable: callers branch on these. */
 export type ExchangeTokenReason =

@@ -1,12 +1,12 @@
 // Reading the audit log, as auditors and admins do. Entries are written through access.ts.
-import type { StoredAuditEntry } from '../../domain/audit.ts';
-import { allows, scopesOf } from '../../domain/caller.ts';
-import type { Refusal } from '../../domain/errors.ts';
-import type { AuditFilter, Page, PageRequest, Store } from '../../ports/index.ts';
-import { firstId } from '../secrets/index.ts';
-import type { Access, Call } from './access.ts';
+import type { StoredAuditEntry } from '../../../domain/audit.ts';
+import { allows, scopesOf } from '../../../domain/caller.ts';
+import type { Refusal } from '../../../domain/errors.ts';
+import type { AuditFilter, Page, PageRequest, Store } from '../../../ports/index.ts';
+import { firstId } from '../../secrets/index.ts';
+import type { Access, Call } from '../access.ts';
+import type { StrangerLog } from '../stranger-log.ts';
 import type { AuditBuffer } from './audit-buffer.ts';
-import type { StrangerLog } from './stranger-log.ts';
 
 /**
  * A page of entries, newest first, for callers with `audit:read`: those of the integrations and owners of its grants. `admin`

@@ -1,8 +1,8 @@
 // What is authenticated of a row: all that says who may do what, and where secrets are sent. New members of these types are
 // covered unless they are listed here as what a broker changes later.
-import type { Caller, CallerKey } from '../../domain/caller.ts';
-import type { ConnectSession, Integration } from '../../domain/integration.ts';
-import type { AuthenticatedRow, IntegrationSettings } from '../../ports/index.ts';
+import type { Caller, CallerKey } from '../../../domain/caller.ts';
+import type { ConnectSession, Integration } from '../../../domain/integration.ts';
+import type { AuthenticatedRow, IntegrationSettings } from '../../../ports/index.ts';
 
 /** Without its secrets, which are encrypted for this row, and without what the store counts and keeps by itself. */
 export function integrationRow(integration: Integration | IntegrationSettings): AuthenticatedRow {

@@ -1,7 +1,7 @@
 // Authenticates every row that has no code of the first key yet: what is there now is taken as genuine where the database
 // does not require codes yet, and has to have a code of another key of the ring where it does.
-import type { AuthenticatedRow, RowMac, Store, Vault } from '../../ports/index.ts';
-import { callerKeyRow, callerRow, integrationRow, sessionRow } from '../secrets/index.ts';
+import type { AuthenticatedRow, RowMac, Store, Vault } from '../../../ports/index.ts';
+import { callerKeyRow, callerRow, integrationRow, sessionRow } from '../../secrets/index.ts';
 
 /** Sessions live for minutes: more are never open. */
 const MAX_SESSIONS = 10_000;

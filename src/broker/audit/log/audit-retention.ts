@@ -1,10 +1,10 @@
 // Deletes audit entries that are older than the retention period, in small batches that hold up no other work. Of entries that
 // are sealed, whole seals are deleted, from the old end; an anchor stays in their place, so that the rest can be verified.
 import { setTimeout as pause } from 'node:timers/promises';
-import { ANCHOR, type AuditSeal } from '../../domain/audit-seal.ts';
-import { AUDIT_RETENTION_INTERVAL_MS, AUDIT_RETENTION_PAUSE_MS, DAY_MS } from '../../domain/time-limits.ts';
-import type { Clock, Logger, Store, Vault } from '../../ports/index.ts';
-import { firstId } from '../secrets/index.ts';
+import { ANCHOR, type AuditSeal } from '../../../domain/audit-seal.ts';
+import { AUDIT_RETENTION_INTERVAL_MS, AUDIT_RETENTION_PAUSE_MS, DAY_MS } from '../../../domain/time-limits.ts';
+import type { Clock, Logger, Store, Vault } from '../../../ports/index.ts';
+import { firstId } from '../../secrets/index.ts';
 import { sealed } from './audit-sealing.ts';
 
 /** A few milliseconds of the database; SQLite runs nothing else meanwhile. */

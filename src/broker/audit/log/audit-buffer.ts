@@ -1,7 +1,7 @@
 // Buffers what is written in batches: audit entries of reads and refusals, and when keys were last used.
-import type { AuditEntry } from '../../domain/audit.ts';
-import { AUDIT_FLUSH_INTERVAL_MS } from '../../domain/time-limits.ts';
-import type { Logger, Store } from '../../ports/index.ts';
+import type { AuditEntry } from '../../../domain/audit.ts';
+import { AUDIT_FLUSH_INTERVAL_MS } from '../../../domain/time-limits.ts';
+import type { Logger, Store } from '../../../ports/index.ts';
 
 /** With more entries than this, a flush starts at once. */
 const FLUSH_AT = 2_000;
