@@ -21,13 +21,16 @@ export function createAuditSealStore({ autocommit, transaction }: PostgresAccess
   /** A place, and the transaction before which all that have one up to it have begun. */
   let awaited: { position: number; before: bigint } | undefined;
 
-  /** The place is read first: a transaction gets its number before its place (its default, in the migration `audit_seals`). */
+  /**
+   * With a transaction of its own: the end of a snapshot is below transactions that have begun and not ended. The place is
+   * read first: a transaction gets its number before its place (its default, in the migration `audit_seals`).
+   */
   async function lookAhead(): Promise<NonNullable<typeof awaited>> {
     const { last } = await autocommit((orm) =>
       oneRow(orm, sql`select case when is_called then last_value else 0 end as last from audit_position`),
     );
     const { before } = await autocommit((orm) =>
-      oneRow(orm, sql`select pg_snapshot_xmax(pg_current_snapshot())::text as before`),
+      oneRow(orm, sql`select pg_current_xact_id()::text as before`),
     );
     return { position: Number(last), before: BigInt(String(before)) };
   }
