@@ -61,7 +61,7 @@ function tamper(...statements: string[]): void {
   client.close();
 }
 
-test('a chain that nobody touched holds, also with entries that are not sealed yet', async () => {
+test('a chain that no one touched holds, also with entries that are not in it yet', async () => {
   await append(3);
   await append(600);
   await store.appendAudit([anEntry({ id: newId('evt', ++now) })]);
@@ -163,7 +163,7 @@ describe('what was done to the database', () => {
     expect(broken?.seal === null ? null : broken?.seal.replace(/^0+/, '')).toBe(at);
   });
 
-  test('the end was cut off: found by whoever kept the head, and by a broker that runs', async () => {
+  test('the end was cut off: found with the head that was kept, and by a broker that runs', async () => {
     const running = sealing();
     await running.sealNow();
     tamper("delete from audit_seals where id like '%3'", 'delete from audit where position > 9');
@@ -209,7 +209,7 @@ describe('what was done to the database', () => {
   });
 });
 
-test('two processes that seal at once make one chain', async () => {
+test('two processes at once make one chain', async () => {
   const other = await openSqlite(`file:${path}`);
   onTestFinished(() => other.close());
   const stores = [store, other];
@@ -222,7 +222,7 @@ test('two processes that seal at once make one chain', async () => {
   expect(await verify()).toMatchObject({ entries: 20, unsealed: 0, broken: undefined });
 });
 
-test('retention prunes whole seals from the old end, and the rest holds', async () => {
+test('retention prunes whole links from the old end, and the rest holds', async () => {
   for (let day = 0; day < 5; day++) {
     await append(3);
     now += DAY_MS;
@@ -252,7 +252,7 @@ test('entries from before the chain are said to be so', async () => {
   expect(auditVerificationText(verified)).toContain('2 entries were stored before there were seals');
 });
 
-test('sealing in steps: many entries become several seals', async () => {
+test('many entries become several links of the chain', async () => {
   const filler = randomBytes(4).toString('hex');
   for (let n = 0; n < 11; n++)
     await store.appendAudit(Array.from({ length: 1_000 }, () => anEntry({ id: newId('evt', ++now), detail: filler })));

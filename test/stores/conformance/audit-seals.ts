@@ -59,7 +59,7 @@ export function auditSeals(at: Opened): void {
     expect(seen.size).toBe(120);
   });
 
-  test('of several seals of one id, one is taken', async () => {
+  test('of several links of the chain with one id, one is taken', async () => {
     const [one, two] = [anAuditSeal(), anAuditSeal()];
     const other = await at.another();
     const outcomes = await Promise.all([at.store.addAuditSeal(one), other.addAuditSeal(two)]);
@@ -67,7 +67,7 @@ export function auditSeals(at: Opened): void {
     expect(await at.store.auditSeals(undefined, 10)).toHaveLength(1);
   });
 
-  test('seals are listed from the oldest, the anchor apart, and pruned from the old end', async () => {
+  test('links of the chain are listed from the oldest, the anchor apart, and pruned from the old end', async () => {
     expect(await at.store.lastAuditSeal()).toBeUndefined();
     const seals = [1, 2, 3, 4].map((n) =>
       anAuditSeal({ id: sealId(n), previous: n === 1 ? null : 'x', toPosition: n }),
@@ -88,7 +88,7 @@ export function auditSeals(at: Opened): void {
     expect(await at.store.auditSeals(undefined, 10)).toEqual([seals[3]]);
   });
 
-  test('sealed entries are pruned by their places, those that are not sealed by their ids', async () => {
+  test('entries in the chain are pruned by their places, the others by their ids', async () => {
     const entries = Array.from({ length: 6 }, () => anEntry());
     await at.store.appendAudit(entries);
     const placed = await at.store.entriesBetween(0, await settled(at.store), 10);
