@@ -213,9 +213,9 @@ export const AUDIT_RETENTION_INTERVAL_MS = MINUTE_MS;
 export const AUDIT_RETENTION_PAUSE_MS = 100;
 /** New audit entries are sealed this often: until then, deleting them leaves no trace. Of all processes, one does it. */
 export const AUDIT_SEAL_INTERVAL_MS = 10 * SECOND_MS;
-/** Without new entries, a seal of none is made this often: a chain that ended earlier was cut off, or no broker ran. */
+/** Without new audit entries, a seal of none is made this often: a chain that ended earlier was cut off, or no broker ran. */
 export const AUDIT_SEAL_IDLE_MS = HOUR_MS;
-/** The pause between two batches of entries that are sealed, for the other users of the store. */
+/** The pause between two batches of audit entries that are sealed, for the other users of the store. */
 export const AUDIT_SEAL_PAUSE_MS = 5;
 /** How often PostgreSQL is asked whether the transactions have ended that may still commit audit entries. */
 export const AUDIT_HORIZON_POLL_MS = 20;

@@ -7,16 +7,16 @@ import { type Vault, VaultError } from '../ports/index.ts';
  */
 export interface Cursors {
   /** `list`: the path of the list. `id`: of the last row. */
-  seal(list: string, id: string): string;
+  encrypt(list: string, id: string): string;
   /** Undefined: it is none of this list. */
-  open(list: string, cursor: string): string | undefined;
+  decrypt(list: string, cursor: string): string | undefined;
 }
 
 export function createCursors(vault: Pick<Vault, 'encrypt' | 'decrypt'>): Cursors {
   const contextOf = (list: string) => ({ row: `cursors${list}`, column: 'id' });
   return {
-    seal: (list, id) => vault.encrypt(id, contextOf(list)),
-    open(list, cursor) {
+    encrypt: (list, id) => vault.encrypt(id, contextOf(list)),
+    decrypt(list, cursor) {
       try {
         return vault.decrypt(cursor as Parameters<Vault['decrypt']>[0], contextOf(list));
       } catch (error) {

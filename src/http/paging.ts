@@ -17,7 +17,7 @@ export function paged<T>(
   { limit = DEFAULT_LIMIT, cursor }: PageQuery,
   list: (request: PageRequest) => T,
 ): T | Refusal {
-  const after = cursor === undefined ? undefined : c.get('cursors').open(c.req.path, cursor);
+  const after = cursor === undefined ? undefined : c.get('cursors').decrypt(c.req.path, cursor);
   if (after === undefined && cursor !== undefined)
     return refuse({ code: 'invalid_request', detail: 'The cursor is not valid. Use a next_cursor of this list.' });
   return list({ limit, after });
@@ -32,5 +32,5 @@ export function sliceOf<T extends { id: string }>(sorted: readonly T[], { limit,
 
 export const page = <T, V>(c: Context<Env>, { data, next }: Page<T>, present: (item: T) => V) => ({
   data: data.map(present),
-  next_cursor: next === null ? null : c.get('cursors').seal(c.req.path, next),
+  next_cursor: next === null ? null : c.get('cursors').encrypt(c.req.path, next),
 });

@@ -388,7 +388,7 @@ export interface AuditStore {
   pruneAudit(before: string, limit: number, sealedUpTo?: number): Promise<number>;
 }
 
-/** An entry with its place in the order in which entries are sealed. Places have gaps. */
+/** An audit entry with its place in the order in which the log is sealed. Places have gaps. */
 export interface PlacedEntry {
   position: number;
   entry: StoredAuditEntry;
@@ -399,17 +399,17 @@ export interface AuditSealStore {
   auditHorizon(): Promise<number>;
   /** Entries in `(after, upTo]`, in the order of their places. */
   entriesBetween(after: number, upTo: number, limit: number): Promise<PlacedEntry[]>;
-  /** `taken`: there is a seal of this id, and nothing changes. */
+  /** `taken`: the audit log has a seal of this id, and nothing changes. */
   addAuditSeal(seal: AuditSeal): Promise<'added' | 'taken'>;
   lastAuditSeal(): Promise<AuditSeal | undefined>;
-  /** The oldest first, without the anchor. `after`: the id of a seal. */
+  /** The oldest first, without the anchor. `after`: the id of an audit seal. */
   auditSeals(after: string | undefined, limit: number): Promise<AuditSeal[]>;
   auditAnchor(): Promise<AuditSeal | undefined>;
   /** Replaces the anchor, unless the stored one is later. */
   putAuditAnchor(anchor: AuditSeal): Promise<void>;
   /** Deletes up to `limit` entries with places up to this one, and returns how many. */
   pruneSealedAudit(upTo: number, limit: number): Promise<number>;
-  /** Deletes up to `limit` seals, this one and those before it, and returns how many. */
+  /** Deletes up to `limit` audit seals, this one and those before it, and returns how many. */
   pruneAuditSeals(upToId: string, limit: number): Promise<number>;
   /**
    * For verification. `unplaced`: entries without a place; `unsealed`: those with places after this one; `misplaced`: those

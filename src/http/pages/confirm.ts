@@ -37,7 +37,7 @@ export function confirmPage(
         <p class="lead">${appName} asks for access to your ${providerName} account${
           displayOwner === null ? '' : html`, on behalf of <strong>${displayOwner}</strong>`
         }. ${providerName} asks you to sign in and to agree; after that, ${appName} can use the account ${
-          displayOwner === null ? 'for whoever made this link' : html`for <strong>${displayOwner}</strong>`
+          displayOwner === null ? 'for the person who made this link' : html`for <strong>${displayOwner}</strong>`
         }, also while you are away.</p>
         <p>Continue only if you started this yourself in ${appName}. If someone sent you this link, your account would be
           connected for them: close this window.</p>

@@ -29,9 +29,7 @@ export function createAuditSealStore({ autocommit, transaction }: PostgresAccess
     const { last } = await autocommit((orm) =>
       oneRow(orm, sql`select case when is_called then last_value else 0 end as last from audit_position`),
     );
-    const { before } = await autocommit((orm) =>
-      oneRow(orm, sql`select pg_current_xact_id()::text as before`),
-    );
+    const { before } = await autocommit((orm) => oneRow(orm, sql`select pg_current_xact_id()::text as before`));
     return { position: Number(last), before: BigInt(String(before)) };
   }
 

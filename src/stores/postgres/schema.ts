@@ -336,8 +336,8 @@ export const audit = pgTable(
     traceId: text('trace_id'),
     changed: text('changed'),
     /**
-     * The place in the order in which entries are sealed, given by the database. Null: stored before there
-     * were seals.
+     * The place in the order in which audit entries are sealed, given by the database. Null: stored before the
+     * audit log had seals.
      */
     position: bigint('position', { mode: 'number' }),
   },

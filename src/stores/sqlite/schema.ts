@@ -312,8 +312,8 @@ export const audit = sqliteTable(
     traceId: text('trace_id'),
     changed: text('changed'),
     /**
-     * The place in the order in which entries are sealed, given by the database. Null: stored before there
-     * were seals.
+     * The place in the order in which audit entries are sealed, given by the database. Null: stored before the
+     * audit log had seals.
      */
     position: integer('position'),
   },
