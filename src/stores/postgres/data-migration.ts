@@ -58,12 +58,19 @@ export function postgresEndpoint(url: string, rescued: () => number): MigrationE
       const values = all.map((_, at) => rows.map((row) => row[at] ?? null));
       await pool.query(insertInto(table), values);
     }),
-    finish: orStoreError(async () => void (await pool.query(`drop table ${UNFINISHED_MARKER}`))),
+    finish: orStoreError(
+      async () => void (await pool.query(`${CONTINUE_AUDIT_POSITIONS}; drop table ${UNFINISHED_MARKER}`)),
+    ),
     markMigrated: orStoreError(async (to) => void (await pool.query(markerTable(MIGRATED_MARKER, to)))),
     unmarkMigrated: orStoreError(async () => void (await pool.query(`drop table if exists ${MIGRATED_MARKER}`))),
     close: () => pool.end(),
   };
 }
+
+/** New audit entries have places after those that were copied, and after those that were sealed and have been deleted. */
+const CONTINUE_AUDIT_POSITIONS = `select setval('audit_position', last) from
+  (select greatest((select max(position) from audit), (select max(to_position) from audit_seals)) as last) as copied
+  where last > 0`;
 
 /** Neither the user nor how it is reached; with the schema, when the URL names one. */
 function nameOf(text: string): string {

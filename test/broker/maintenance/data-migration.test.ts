@@ -126,6 +126,18 @@ test('an unresolved refresh stays unresolved, for the broker on the target to re
   expect(await asked(to, 'select holder from leases where holder is not null')).toEqual([]);
 });
 
+test('a new audit entry on the target has a place after those that were migrated', async () => {
+  const to = await aDatabase();
+  await migrated(aSource(), to);
+  const [{ last } = {}] = await asked(to, 'select max(position)::int as last from audit');
+  const there = await openPostgres(to);
+  await there.appendAudit([anEntry({ id: 'evt_new' })]);
+  expect((await there.entriesBetween(Number(last), Number(last) + 1_000, 10)).map(({ entry }) => entry.id)).toEqual([
+    'evt_new',
+  ]);
+  await there.close();
+});
+
 test('a database with a linguistic collation: no row is left out', async () => {
   const any = await aDatabase();
   const name = `${new URL(any).pathname.slice(1)}_en`;
