@@ -4,6 +4,7 @@ import { LRUCache } from 'lru-cache';
 import { isMinted } from '../../domain/auth-modes.ts';
 import { isInDoubt, secondRequestAfter } from '../../domain/backoff.ts';
 import type { Connection, Credentials } from '../../domain/connection.ts';
+import { withDeadline } from '../../domain/deadline.ts';
 import type { Refusal } from '../../domain/errors.ts';
 import { isRenewable } from '../../domain/refresh-schedule.ts';
 import { reuseWindowMs, type Target } from '../../domain/target.ts';
@@ -48,8 +49,9 @@ export interface RefreshAttempts {
   /** The refusal while another process, which has stopped answering, may have spent the refresh token; as of the last claim. */
   inDoubt(connection: Connection): Refusal | undefined;
   /**
-   * Resolves when no request with an earlier refresh token of this connection is open. Undefined: none is. One is after two requests
-   * were sent, and one of them was answered; until it has ended, nothing newer may be spent.
+   * Resolves when nothing newer is endangered by an open request with an earlier refresh token of this connection; undefined: there
+   * is none. There is one after two requests were sent, and one of them was answered. It is waited for within the reuse window: a
+   * provider that reads it later ends the grant in any case.
    */
   earlierRequest(id: string): Promise<void> | undefined;
   /** Synchronous: from now on nothing is claimed or sent, and what was claimed and not sent is given back. */
@@ -147,11 +149,19 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
       LEASE_IN_DOUBT_RETRY_MS,
     );
 
-  /** By connection, requests whose twin was answered. */
-  const underWay = new Map<string, Promise<void>>();
-  function track(id: string, work: Promise<unknown>): void {
-    const ended = () => void underWay.delete(id);
-    underWay.set(id, work.then(ended, ended));
+  /** Requests whose twin was answered. */
+  const underWay = new Set<Promise<void>>();
+  /** By connection, those of them that are still within the reuse window. */
+  const earlier = new Map<string, Promise<void>>();
+  function track(id: string, work: Promise<unknown>, windowMs: number): void {
+    const ended = work.then(
+      () => undefined,
+      () => undefined,
+    );
+    underWay.add(ended);
+    void ended.then(() => underWay.delete(ended));
+    const waited = withDeadline(windowMs, ended, () => undefined).then(() => void earlier.delete(id));
+    earlier.set(id, waited);
   }
 
   /** The lease is claimed again before the same token is sent again: another process may have taken it over meanwhile. */
@@ -264,7 +274,7 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
     const verdict = await report(permission, admitted, answer, { isExpected, isLate, isWithheld });
     if (!answer.ok) return outcomes.failed(held, { ...verdict!, key: admitted.key, retried }, sent);
     const result = await outcomes.succeeded(held, answer.value, spent);
-    if (other) track(id, isOtherLater ? keepLater(held, spent, answer.value, other) : other);
+    if (other) track(id, isOtherLater ? keepLater(held, spent, answer.value, other) : other, windowMs);
     return result;
   }
 
@@ -297,13 +307,13 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
       const isOver = clock.monotonic() >= (doubtful.get(connection.id) ?? 0);
       return isOver ? undefined : inDoubt(connection);
     },
-    earlierRequest: (id) => underWay.get(id),
+    earlierRequest: (id) => earlier.get(id),
     stop() {
       isStopped = true;
     },
 
     async drain() {
-      await Promise.allSettled(underWay.values());
+      await Promise.allSettled(underWay);
     },
   };
 }
