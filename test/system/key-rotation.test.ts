@@ -69,9 +69,10 @@ function ring(keys: string) {
   return createKeyRing(parsed.keys);
 }
 
-/** How many secrets of the database are under this key. */
+/** How many secrets of the database are under this key, without the seals of the audit log, of which a broker adds more. */
 const secretsUnder = ({ database }: Setting, kid: string): number =>
   secretColumns
+    .filter((name) => !name.startsWith('audit_seals.'))
     .map((name) => name.split('.') as [string, string])
     .map(([table, column]) => {
       const prefix = `v2.${kid}.`;
@@ -126,8 +127,8 @@ it('keys rotate: under traffic, everything is served with the new key alone afte
   const stopAt = `${target.current().url}/oauth2/callback/`;
   const { url: callback } = await walkThrough(String(halfway.url), { login: 'grace', jar, stopAt });
   const tables = new Set(secretColumns.map((name) => name.split('.')[0]));
-  // Nothing is unreadable here: test/stores/conformance re-encrypts such a row.
-  tables.delete('unreadable_responses');
+  // Nothing is unreadable, awaits its finish or is sealed yet: test/stores/conformance re-encrypts such rows.
+  for (const table of ['unreadable_responses', 'candidates', 'audit_seals']) tables.delete(table);
   for (const table of tables) expect(database.prepare(`select 1 from ${table}`).get(), table).toBeDefined();
 
   await restart(both);
@@ -140,7 +141,7 @@ it('keys rotate: under traffic, everything is served with the new key alone afte
   expect(report).toMatchObject({ key: 'k_new', removable: ['k_old'], remaining: [], unopenable: 0, unopenable_at: [] });
   // The traffic re-encrypts what it refreshes; the rest is left to the rotation.
   expect(report.reencrypted).toBeGreaterThanOrEqual(5);
-  expect(report.secrets).toBe(secretsUnder(setting, 'k_new'));
+  expect(report.secrets).toBeGreaterThanOrEqual(secretsUnder(setting, 'k_new'));
   expect(secretsUnder(setting, 'k_old')).toBe(0);
   expect(checks(setting)).toEqual(['k_new']);
   expect(new Set(statuses)).toEqual(new Set([200]));
@@ -160,7 +161,8 @@ it('keys rotate: under traffic, everything is served with the new key alone afte
   }
   expect((await refresh(target, quiet)).status).toBe(200);
   const response = await fetch(callback, { headers: { cookie: jar.header(callback)! }, redirect: 'manual' });
-  expect(response.status).toBe(200);
+  expect(response.status).toBe(303);
+  expect((await target.ask('GET', `/v1/connect-sessions/${halfway.id}`)).body.status).toBe('completed');
   const upstream = async () => (await target.ask('GET', `/v1/connections/${gone}`)).body.upstream_revocation;
   await expect.poll(upstream, { timeout: 10_000 }).toBe('done');
 
@@ -221,11 +223,11 @@ it('keys rotate: killed several times, it continues, and every secret can be dec
 
   const { code, stdout } = await rotate(setting, both, '--json');
   expect(code).toBe(0);
-  expect(JSON.parse(stdout)).toMatchObject({
-    secrets: all,
-    reencrypted: all - stoppedAt.at(-1)!,
-    removable: ['k_old'],
-  });
+  const report = JSON.parse(stdout);
+  expect(report.removable).toEqual(['k_old']);
+  expect(report.secrets).toBeGreaterThanOrEqual(all);
+  expect(report.reencrypted).toBeGreaterThanOrEqual(all - stoppedAt.at(-1)!);
+  expect([secretsUnder(setting, 'k_new'), secretsUnder(setting, 'k_old')]).toEqual([all, 0]);
   expectAllDecrypt(fresh);
   expect(() =>
     ring(old).decrypt(database.prepare('select access_token from grants').pluck().get() as Ciphertext, {
