@@ -11,6 +11,7 @@ import {
   callbackWithConsent,
   createConnectSession,
   newOwner,
+  openLink,
   type Page,
   putIntegration,
   visit,
@@ -92,7 +93,7 @@ export async function startTwoPhase(env: Record<string, string> = {}): Promise<T
       offset += ms;
     },
     async open(link, jar = createCookieJar()) {
-      const { location, text } = await visit(link.url, jar);
+      const { location, text } = await openLink(link.url, jar);
       expect(location, text).toMatch(`${provider.url}/authorize`);
       return callbackWithConsent(location);
     },
