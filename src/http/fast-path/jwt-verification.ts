@@ -83,7 +83,7 @@ function parse(bytes: Buffer): VerifyRequest | undefined {
     const text = members[name];
     if (!Object.hasOwn(LIMITS, name) || typeof text !== 'string' || text.length > LIMITS[name]!) return undefined;
     // The framework says what is wrong with it.
-    if (!text.isWellFormed() || text.includes('\0')) return undefined;
+    if (!text.isWellFormed()) return undefined;
   }
   return typeof members.token === 'string' && members.token !== '' ? (value as VerifyRequest) : undefined;
 }

@@ -15,6 +15,8 @@ const MAX_ISSUES = 10;
 const TEXT = 'must be well-formed Unicode, without NUL characters';
 const NUL = '\0';
 const isText = (value: string): boolean => value.isWellFormed() && !value.includes(NUL);
+/** Nothing of a JWT to verify is stored, and a NUL makes it `malformed`, not the request, nor the other tokens of a batch. */
+const NOT_STORED = '/v1/jwt/';
 
 /** Whether what is percent-encoded in a path, a query or a form is text. Linear. */
 export function isEncodedText(encoded: string): boolean {
@@ -27,12 +29,12 @@ export function isEncodedText(encoded: string): boolean {
 }
 
 /** What is wrong with a JSON value, wherever it is in it. Without recursion, and linear. */
-export function jsonIssues(body: unknown): InputIssue[] {
+export function jsonIssues(body: unknown, isValid = isText): InputIssue[] {
   const issues: InputIssue[] = [];
   const rest: { value: unknown; path: string; depth: number }[] = [{ value: body, path: '', depth: 0 }];
   for (let next = rest.pop(); next && issues.length < MAX_ISSUES; next = rest.pop()) {
     const { value, path, depth } = next;
-    if (typeof value === 'string' && !isText(value)) issues.push({ path, message: TEXT });
+    if (typeof value === 'string' && !isValid(value)) issues.push({ path, message: TEXT });
     if (typeof value === 'number' && !Number.isFinite(value)) issues.push({ path, message: 'must be a finite number' });
     if (typeof value !== 'object' || value === null) continue;
     if (depth === MAX_DEPTH) {
@@ -61,7 +63,8 @@ export function wellFormed() {
     if (raw.body === null) return next();
     const bytes = Buffer.from(await c.req.arrayBuffer());
     if (!isUtf8(bytes)) return refused(c, 'The body of the request is not UTF-8.');
-    const issues = jsonIssues(parsed(bytes.toString()));
+    const isValid = c.req.path.startsWith(NOT_STORED) ? (value: string) => value.isWellFormed() : isText;
+    const issues = jsonIssues(parsed(bytes.toString()), isValid);
     return issues.length > 0 ? refused(c, 'The body of the request is not valid.', issues) : next();
   });
 }
