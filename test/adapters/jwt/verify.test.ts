@@ -352,7 +352,10 @@ describe('discovery', () => {
   });
 
   it('does not throw for an issuer that is not a URL', async () => {
-    for (const iss of ['not an url', `${issuer.url}?x=1`])
+    for (const [iss, why] of [
+      ['not an url', 'Invalid URL'],
+      [`${issuer.url}?x=1`, 'an issuer has no query and no fragment'],
+    ] as const)
       expect(
         await jwts.verify(
           token({ iss }),
@@ -362,6 +365,7 @@ describe('discovery', () => {
       ).toEqual({
         active: false,
         reason: 'issuer_unavailable',
+        detail: why,
       });
   });
 });
