@@ -45,7 +45,7 @@ describe('settings', () => {
       keys: { from: 'file', path: 'data/valetkey.keys' },
       adminKey: undefined,
       outboundAllow: [],
-      auditDays: null,
+      auditDays: 400,
       logLevel: 'info',
     });
   });
