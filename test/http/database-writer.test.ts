@@ -3,8 +3,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 import Sqlite from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createCookieJar } from '../../demo/browser.ts';
 import { type Json, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { expectOk, expectProblem } from '../support/contract.ts';
+import { openLink, visit } from '../support/owner-browser.ts';
 import { aDatabase, asked, hasPostgres } from '../support/postgres.ts';
 import { type ScriptedServer, startScriptedServer } from '../support/scripted-server.ts';
 
@@ -205,16 +207,12 @@ describe.each(Object.keys(writers).filter((dialect) => dialect !== 'postgres' ||
 
       // After it was opened, its flow is led to a session of the attacker.
       const [victim, own] = [await session('grace'), await session('mallory4')];
-      const begun = await fetch(String(victim.url), { redirect: 'manual' });
-      const state = new URL(begun.headers.get('location')!).searchParams.get('state');
+      const jar = createCookieJar();
+      const begun = await openLink(String(victim.url), jar);
+      const state = new URL(begun.location!).searchParams.get('state');
       await sql(`update flows set session_id = '${own.id}' where session_id = '${victim.id}'`);
-      const cookie = begun.headers
-        .getSetCookie()
-        .map((one) => one.split(';')[0])
-        .join('; ');
-      const back = `/oauth2/callback/acme?code=a-code&state=${state}`;
-      const answer = await fetch(new URL(back, broker.url), { headers: { cookie }, redirect: 'manual' });
-      expect(answer.status).toBeGreaterThanOrEqual(400);
+      const back = await visit(new URL(`/oauth2/callback/acme?code=a-code&state=${state}`, broker.url), jar);
+      expect(back.status).toBeGreaterThanOrEqual(400);
       expect((await tokenOf('mallory4')).status).toBe(404);
       expect(provider.received.filter(({ form }) => form.get('code') === 'a-code')).toEqual([]);
     });
