@@ -40,11 +40,12 @@ export class BindError extends Error {
 
 /** Rejects with `BindError`, which names every port that cannot be bound; then nothing is left open. */
 export async function listenOn({ host, port, internalPort, publicUrl }: ListenOn): Promise<Listeners> {
+  const base = publicUrl && basePath(publicUrl);
   const bound: Listener[] = [];
   const failures: BindFailure[] = [];
   const bind = async (which: BindFailure['which'], wanted: number): Promise<Listener | undefined> => {
     try {
-      const listener = await listen(host, wanted, publicUrl && basePath(publicUrl));
+      const listener = await listen(host, wanted, base);
       bound.push(listener);
       return listener;
     } catch (error) {

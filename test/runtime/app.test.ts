@@ -20,7 +20,7 @@ test('start: a broker that cannot be put together leaves its port free', async (
   const port = await listenOn(0);
   const parsed = parseConfig({ VALETKEY_PORT: `${port}`, VALETKEY_DATABASE_URL: 'file::memory:' }, () => '');
   if (!parsed.ok) throw new Error(parsed.issues.join('\n'));
-  const config = { ...parsed.config, publicUrl: 'not a URL' };
-  await expect(start(config, createLogger('silent'))).rejects.toThrow('Invalid URL');
+  const broken = { ...parsed.config, outboundAllow: ['10.0.0.0/99'] };
+  await expect(start(broken, createLogger('silent'))).rejects.toThrow('CIDR');
   expect(await listenOn(port)).toBe(port);
 });
