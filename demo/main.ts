@@ -1,6 +1,6 @@
 // The demo: a local OpenID Provider, the broker on an embedded database, and the whole life of one connection. `--once`
 // exits after the steps; otherwise both keep running. No request leaves this machine.
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -196,8 +196,15 @@ export VALETKEY_URL=${broker.url} VALETKEY_KEY=${serviceKey} API_URL=${provider.
 }
 
 const folder = await mkdtemp(join(tmpdir(), 'valetkey-demo-'));
-const broker = await startBroker({ VALETKEY_DATABASE_URL: `file:${join(folder, 'valetkey.db')}` });
-const provider = await startProvider({ redirectUris: [`${broker.url}/oauth2/callback/${INTEGRATION}`] });
+const started = await startProvider();
+// The issuer of an integration is trusted for its client id alone: for the tokens of other apps, it is listed.
+const config = join(folder, 'valetkey.json');
+await writeFile(config, JSON.stringify({ trusted_issuers: [{ issuer: started.issuer }] }));
+const broker = await startBroker({
+  VALETKEY_DATABASE_URL: `file:${join(folder, 'valetkey.db')}`,
+  VALETKEY_CONFIG: config,
+});
+const provider = { ...started, ...(await started.addClient([`${broker.url}/oauth2/callback/${INTEGRATION}`])) };
 try {
   console.log(`The broker listens at ${broker.url}, a local OpenID Provider at ${provider.issuer}.`);
   const { serviceKey } = await tour(broker, provider);
