@@ -162,8 +162,8 @@ async function interact(
     .split(' ')
     .filter(Boolean);
   const client = await provider.Client.find(clientId);
-  // The signed-in account stays, unless the request asks for a new sign-in.
-  const account = prompt.name === 'login' ? undefined : session?.accountId;
+  // The signed-in account stays, unless the request asks for a new sign-in or another account.
+  const account = ['login', 'select_account'].includes(prompt.name) ? undefined : session?.accountId;
   const show = (status: number) =>
     send(
       res,
@@ -181,7 +181,7 @@ async function interact(
   const grant = new provider.Grant({ accountId, clientId });
   grant.addOIDCScope(scopes.join(' '));
   if (audience !== undefined) grant.addResourceScope(audience, scopes.filter(isResourceScope).join(' '));
-  const result = { login: { accountId }, consent: { grantId: await grant.save() } };
+  const result = { login: { accountId }, consent: { grantId: await grant.save() }, select_account: {} };
   await provider.interactionFinished(req, res, result, { mergeWithLastSubmission: false });
 }
 

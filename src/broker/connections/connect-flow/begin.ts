@@ -19,6 +19,8 @@ export interface Begin {
   secret: string;
   /** The session is bound to this browser from now on. */
   binds: boolean;
+  /** The owner came with another account, and tries again. */
+  chooseAccount?: boolean;
   /** The provider does not support the `prompt` that has the owner choose an account: they sign in again instead. */
   signInAgain?: boolean;
 }
@@ -28,7 +30,7 @@ export function createBegin(parts: FlowParts) {
   const { store, vault, provider, targets, clock, publicUrl } = parts;
 
   return async (begin: Begin, request: BrowserRequest): Promise<ConnectStep | 'gone'> => {
-    const { session, found, renewed, params, secret, binds, signInAgain } = begin;
+    const { session, found, renewed, params, secret, binds, chooseAccount, signInAgain } = begin;
     const { name } = found.provider;
     const [state, nonce, verifier] = [newSecret(), newSecret(), newSecret()];
     const target = targets.targetOf(found, { params, captured: {} });
@@ -37,7 +39,8 @@ export function createBegin(parts: FlowParts) {
     const optionalScopes = session.scopes === null ? unnamedScopes(found) : [];
     const account = renewed?.account ?? null;
     const since = clock.now() - WRONG_ACCOUNT_MEMORY_MS;
-    const cameWrong = renewed !== undefined && (await store.hasFailedSession(session, 'identity_mismatch', since));
+    const cameWrong =
+      renewed !== undefined && (chooseAccount || (await store.hasFailedSession(session, 'identity_mismatch', since)));
     const choose = signInAgain ? 'login' : cameWrong ? 'select' : undefined;
     const asked = { state, nonce, verifier, redirectUri, scopes, optionalScopes, account, choose } as const;
     const authorization = await provider.authorizationUrl(target, asked);

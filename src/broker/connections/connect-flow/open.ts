@@ -48,10 +48,11 @@ export function createOpen(parts: FlowParts) {
         const by = access.recordBrowser(origin(request), 'connect_session.reopened', subject);
         await store.reopenSession(id, session.error ?? '', clock.now(), by);
       }
-      // A second click finds it open already.
+      // A second click finds it open already, and its error gone.
       const current = await store.session(id);
       if (!current) return refused('invitation_used');
-      return isOpen(current, clock.now()) ? go(current, request, secret, {}) : outcome.of(current, request);
+      if (!isOpen(current, clock.now())) return outcome.of(current, request);
+      return go(current, request, secret, {}, session.error !== 'account_unknown');
     },
   };
 
@@ -92,12 +93,14 @@ export function createOpen(parts: FlowParts) {
     request: BrowserRequest,
     secret: string,
     given: Record<string, string>,
+    chooseAccount = false,
   ): Promise<ConnectStep> {
     const found = await targets.find(session.integration);
     if (found instanceof Refusal) return refused('integration_misconfigured');
     const renewed = await existingFor(store, session);
     const params = { ...(session.connectionId !== null && renewed?.params), ...given, ...session.params };
-    const step = await begin({ session, found, renewed, params, secret, binds: !session.finish }, request);
+    const binds = !session.finish;
+    const step = await begin({ session, found, renewed, params, secret, binds, chooseAccount }, request);
     if (step !== 'gone') return step;
     const current = await store.session(session.id);
     return current ? outcome.ofLink(current, request) : refused('invitation_used');
