@@ -19,6 +19,8 @@ const secretWithSpecialCharacters = () => `1//0${randomSecret()}+/=%&"${randomSe
 
 const EVERY_PERMISSION = { actions: ['*'], integrations: ['*'], owners: ['*'] };
 const INTEGRATION = 'acme';
+/** The callers' app, where no one listens. */
+const APP = 'http://127.0.0.1:9/';
 
 export interface Callers {
   service: string;
@@ -70,13 +72,30 @@ export async function runConnectionLifecycle(
   return id;
 }
 
+/** Two-phase sessions: one that is finished, one whose finish is refused, and one whose code is never used. */
+export async function runTwoPhase({ recorder, secrets }: CanaryContext, { service: key }: Callers): Promise<void> {
+  for (const by of ['user_45', 'user_46', undefined]) {
+    const owner = 'user_45';
+    const session = { integration: INTEGRATION, owner, return_url: `${APP}app?tab=1`, finish: true };
+    const { id, url } = await recorder.createConnectSession({ ...session, label: `finished by ${by}` });
+    const { url: returned } = await recorder.browse(url, { login: 'carol', stopAt: APP });
+    const finish_code = returned.searchParams.get('finish_code');
+    secrets.add('finish code', finish_code);
+    const path = `/v1/connect-sessions/${id}/finish`;
+    await recorder.ask('POST', path, { key, body: { finish_code: `${finish_code?.slice(0, -8)}AAAAAAAA`, owner } });
+    if (by !== undefined) await recorder.ask('POST', path, { key, body: { finish_code, owner: by } });
+    await recorder.ask('GET', `/v1/connect-sessions/${id}`, { key });
+  }
+  await recorder.ask('GET', '/v1/connect-sessions?owner=user_45', { key });
+}
+
 /** Errors in the browser: cancelled, repeated, forged and stolen callbacks. */
 export async function runBrowserErrors({ restartable, recorder }: CanaryContext): Promise<void> {
-  const session = { integration: INTEGRATION, owner: 'user_43', return_url: 'http://127.0.0.1:9/app?tab=1' };
+  const session = { integration: INTEGRATION, owner: 'user_43', return_url: `${APP}app?tab=1` };
   const callback = `${restartable.current().url}/oauth2/callback/`;
   const cancelled = await recorder.createConnectSession(session);
-  await recorder.browse(cancelled.url, { cancel: true, stopAt: 'http://127.0.0.1:9/' });
-  await recorder.browse(cancelled.url);
+  await recorder.browse(cancelled.url, { cancel: true, stopAt: APP });
+  await recorder.browse(cancelled.url, { stopAt: APP });
   const taken = await recorder.createConnectSession({ integration: INTEGRATION, owner: 'user_44' });
   const { url, jar } = await recorder.browse(taken.url, { login: 'bob', stopAt: callback });
   await recorder.browse(taken.url);

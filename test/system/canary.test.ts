@@ -22,6 +22,7 @@ import {
   runBrowserErrors,
   runConnectionLifecycle,
   runEchoingProvider,
+  runTwoPhase,
   sendMisplacedSecrets,
 } from '../support/lifecycle.ts';
 import { runStandardInterfaces } from '../support/oauth-interfaces.ts';
@@ -128,6 +129,7 @@ beforeAll(async () => {
   const id = await runConnectionLifecycle(context, callers);
   await runStandardInterfaces(context, callers, idp);
   await runBrowserErrors(context);
+  await runTwoPhase(context, callers);
   await runEchoingProvider(context, callers);
   await sendMisplacedSecrets(context, callers);
   await runEveryMode(context, callers);
@@ -222,19 +224,28 @@ describe('canary: the run', () => {
     const imported = ['AWS key', 'customer secret', 'imported token', 'key file', 'password', 'session token'];
     const made = ['client assertion', 'DPoP key', 'DPoP proof', 'issued token', 'signed assertion', 'swapped token'];
     const keys = ['imported key', 'integration key', 'line of a service account key', 'misplaced key in one line'];
-    const flow = ['ID token', 'nonce', 'PKCE verifier', 'refresh token', 'state', 'user token', 'workload token'];
+    const flow = [
+      'finish code',
+      'ID token',
+      'nonce',
+      'PKCE verifier',
+      'refresh token',
+      'state',
+      'user token',
+      'workload token',
+    ];
     expect(Object.keys(counts)).toEqual(expect.arrayContaining([...kinds, ...flow, ...imported, ...made, ...keys]));
   });
 
   it('left revocations pending for a provider that was down', () => {
     expect(revoked.single).toMatchObject({ status: 'revoked', upstream_revocation: 'pending' });
-    expect(revoked.bulk).toMatchObject({ revoked: 2, upstream_revocation: { pending: 2 } });
+    expect(revoked.bulk).toMatchObject({ revoked: 3, upstream_revocation: { pending: 3 } });
   });
 
   it('stored the secrets encrypted', () => {
     const ciphertexts = places['the database after the stop']
       .toString('latin1')
-      .match(/v1\.k0\.[\w-]{16}\.[\w-]{30,}/g);
+      .match(/v2\.k0\.[\w-]{16}\.[\w-]{30,}/g);
     expect(ciphertexts?.length).toBeGreaterThan(20);
   });
 });
