@@ -22,6 +22,7 @@ const LOCATION = { Location: { description: 'The next URL', schema: { type: 'str
 
 const CONFIRM_PAGE =
   'A page that says which app asks, for whom and at which provider, and asks for missing parameters, such as a subdomain';
+const OUTCOME_PAGE = 'A page that confirms the connection, or waits for it';
 const toReturnUrl =
   'A redirect to the `return_url`, with `status`, `connect_session_id`, and `connection_id` or `error`';
 const failures = [
@@ -54,7 +55,7 @@ const outcomes = [
 /** The responses of each step of the flow. */
 export const BROWSER_ANSWERS = {
   open: {
-    200: { ...page, description: CONFIRM_PAGE },
+    200: { ...page, description: `${CONFIRM_PAGE}; or, once the browser is back from the provider: ${OUTCOME_PAGE}` },
     302: {
       description: `A redirect to the provider, if there is nothing to confirm and to ask; or: ${toReturnUrl}`,
       headers: LOCATION,
@@ -62,6 +63,7 @@ export const BROWSER_ANSWERS = {
     ...refusals(...linkErrors, ...failures),
   },
   fill: {
+    200: { ...page, description: `Once the browser is back from the provider: ${OUTCOME_PAGE}` },
     303: { description: `A redirect to the provider; or: ${toReturnUrl}`, headers: LOCATION },
     ...refusals(...linkErrors, ...failures),
     400: {
@@ -74,12 +76,12 @@ export const BROWSER_ANSWERS = {
     ...refusals('invalid_state', 'other_browser', 'not_a_navigation', ...outcomes),
   },
   outcome: {
-    200: { ...page, description: 'A page that confirms the connection, or waits for it' },
+    200: { ...page, description: OUTCOME_PAGE },
     302: { description: toReturnUrl, headers: LOCATION },
     ...refusals('not_a_navigation', ...outcomes),
   },
   retry: {
-    200: { ...page, description: 'A page that confirms the connection, or waits for it' },
+    200: { ...page, description: OUTCOME_PAGE },
     303: { description: `A redirect to the provider; or: ${toReturnUrl}`, headers: LOCATION },
     ...refusals('invalid_form', ...outcomes),
   },
