@@ -106,7 +106,7 @@ test.concurrent('completion: bash completes commands and options with the script
     const child = begin([], {}, ['bash', '-c', asking]);
     return (await text(child.stdout)).trim();
   };
-  expect(await completed('valetkey', 'conn')).toBe('connect connections');
+  expect(await completed('valetkey', 'conn')).toBe('connect connect-sessions connections');
   expect(await completed('valetkey', '--json', 'connections', 'r')).toBe('refresh retry revoke');
   expect(await completed('valetkey', 'callers', 'keys', 'add', 'clr_1', '--e')).toBe('--expires');
   expect(await completed('valetkey', 'token', '--u')).toBe('--url');
