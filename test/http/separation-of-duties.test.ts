@@ -8,7 +8,7 @@ let testSetup: TestSetup;
 let admin: string;
 let adminId: string;
 beforeAll(async () => {
-  testSetup = await startTestSetup();
+  testSetup = await startTestSetup({}, undefined, { trusted_issuers: [{ issuer: WORKLOAD.issuer }] });
   const own = expectOk(
     await testSetup.broker.ask('POST', '/v1/callers', {
       name: 'deployer',
@@ -48,7 +48,7 @@ const TOO_WIDE: [string, Json][] = [
   ['any min_ttl', grant({ scopes: ['read:mail'] })],
   ['a longer min_ttl', grant({ scopes: ['read:mail'], max_min_ttl: 61 })],
 ];
-const WORKLOAD = { issuer: '', audience: 'valetkey', claims: { sub: 'x' } };
+const WORKLOAD = { issuer: 'https://issuer.example', audience: 'valetkey', claims: { sub: 'x' } };
 
 describe('an admin without token', () => {
   test.each(TOO_WIDE)('creates no caller with %s', async (_, wanted) => {
@@ -74,8 +74,7 @@ describe('an admin without token', () => {
     const other = expectOk(await ask('POST', '/v1/callers', { name: 'other', grants: wide }), 201);
     const path = `/v1/callers/${other.id}`;
     expectProblem(await ask('POST', `${path}/keys`, {}, admin), 403, 'forbidden');
-    const issuer = testSetup.provider.issuer;
-    const bound = { name: 'other', grants: wide, workloads: [{ ...WORKLOAD, issuer }] };
+    const bound = { name: 'other', grants: wide, workloads: [WORKLOAD] };
     expectProblem(await ask('PUT', path, bound, admin), 403, 'forbidden');
     const declared = { id: other.id, name: 'other', grants: wide };
     const newKey = { callers: [{ ...declared, key: `vk_${'y'.repeat(40)}` }] };

@@ -28,12 +28,12 @@ export interface TestSetup {
   close(): Promise<void>;
 }
 
-/** With the integration `acme`. The outbox is processed every 20 ms; there are no scheduled refreshes. */
-export async function startTestSetup(env: Record<string, string> = {}, log?: Logger): Promise<TestSetup> {
+/** With the integration `acme`; `file` is the declarative one. The outbox is processed every 20 ms; there are no scheduled refreshes. */
+export async function startTestSetup(env: Record<string, string> = {}, log?: Logger, file?: Json): Promise<TestSetup> {
   let offset = 0;
   const clock: Clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
   const [broker, provider] = await Promise.all([
-    startTestBroker(env, undefined, { clock, outboxEveryMs: 20, refreshAhead: false }, log),
+    startTestBroker(env, file, { clock, outboxEveryMs: 20, refreshAhead: false }, log),
     startProvider(),
   ]);
   const proxy = await startProviderProxy(provider);
