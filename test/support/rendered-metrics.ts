@@ -1,6 +1,8 @@
 // The metrics that a running broker exposes once everything that it counts has happened: names, kinds and labels.
 import Database from 'better-sqlite3';
+import { createCookieJar } from '../../demo/browser.ts';
 import { startTestSetup, type TestSetup } from './broker-setup.ts';
+import { openLink, visit } from './owner-browser.ts';
 
 export interface MetricFamily {
   name: string;
@@ -42,14 +44,10 @@ async function causeAllMetrics({ broker, importConnection, inSeconds, refreshCou
 
 async function decline({ url, ask }: TestSetup['broker'], owner: string): Promise<void> {
   const { body } = await ask('POST', '/v1/connect-sessions', { integration: 'acme', owner });
-  const begun = await fetch(String(body.url), { redirect: 'manual' });
-  const state = new URL(begun.headers.get('location') ?? '').searchParams.get('state');
-  const cookie = begun.headers
-    .getSetCookie()
-    .map((one) => one.split(';')[0])
-    .join('; ');
-  const back = `/oauth2/callback/acme?error=access_denied&state=${state}`;
-  await fetch(new URL(back, url), { headers: { cookie }, redirect: 'manual' });
+  const jar = createCookieJar();
+  const { location } = await openLink(String(body.url), jar);
+  const state = new URL(location ?? '').searchParams.get('state');
+  await visit(new URL(`/oauth2/callback/acme?error=access_denied&state=${state}`, url), jar);
 }
 
 function familiesIn(text: string): MetricFamily[] {
