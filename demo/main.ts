@@ -145,7 +145,10 @@ async function tour(broker: RunningBroker, provider: LocalProvider): Promise<{ s
     'there is a new access token, and the rotated refresh token is stored',
   );
 
-  step('A service verifies a JWT', 'Here the ID token of a user who signed in to an internal app.');
+  step(
+    'A service verifies a JWT',
+    'Here the ID token of a user who signed in to an internal app, from an issuer that an operator has listed.',
+  );
   const { idToken, clientId: audience } = await signIn(provider);
   const verdict = await ask(broker, key, 'POST', '/v1/jwt/verify', { token: idToken, audience });
   expect(verdict.active === true, 'signature, issuer, audience and times are valid');
