@@ -209,6 +209,17 @@ describe('dead grants', () => {
     for (const id of ids) expectOk(await read(id));
   });
 
+  test('one at each of many tenants, refused together: active, and served when the provider is well', async () => {
+    await put('acme', { provider: 'tenants', client_id: 'c', client_secret: 's', params: { base: server.url } });
+    answer = () => dead;
+    const ids = await connectMany(names(8), (name) => ({ params: { tenant: name } }));
+    for (const id of ids) expect((await read(id)).status).not.toBe(200);
+    await expect.poll(() => statuses(ids), SOON).toEqual(all(8, 'active'));
+    answer = (_, owner) => tokensFor(owner);
+    moved += 120_000;
+    for (const id of ids) expectOk(await read(id));
+  });
+
   test('some that are really dead among many: found dead once others succeed', async () => {
     await put('acme', acme());
     answer = () => dead;

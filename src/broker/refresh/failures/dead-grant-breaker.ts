@@ -13,7 +13,7 @@ import type { Clock, Logger, Store } from '../../../ports/index.ts';
 import type { Access } from '../../audit/index.ts';
 import type { ResolvedIntegration, Targets } from '../../integrations/index.ts';
 import type { CircuitBreakers, CircuitKey } from './circuit-breaker.ts';
-import { type FailureEvidence, REFUSALS } from './failure-evidence.ts';
+import { type EvidenceScope, type FailureEvidence, REFUSALS } from './failure-evidence.ts';
 import { tokenEndpoint } from './token-endpoint.ts';
 
 export interface DeadGrantBreaker {
@@ -66,12 +66,17 @@ export function createDeadGrantBreaker(parts: Parts): DeadGrantBreaker {
   const isRetryable = ({ integration }: Pick<CircuitKey, 'integration'>, { id, reason }: Connection) =>
     OF_REFUSAL.has(reason) && evidence.deadCount({ integration, connection: id }) < REFUSALS;
 
-  /** Those of this endpoint that were found dead since then, by any process. */
-  async function deadSince(key: CircuitKey, resolved: ResolvedIntegration, since: number): Promise<Connection[]> {
+  /** Those of this endpoint, or of the integration, that were found dead since then, by any process. */
+  async function deadSince(
+    key: CircuitKey,
+    resolved: ResolvedIntegration,
+    since: number,
+    scope: EvidenceScope,
+  ): Promise<Connection[]> {
     const rows = await store.recentlyDead(key.integration.id, since, PAGE);
-    return rows.filter(
-      (row) => isRetryable(key, row) && tokenEndpoint(targets.targetOf(resolved, row)) === key.endpoint,
-    );
+    const isInScope = (row: Connection) =>
+      scope === 'integration' || tokenEndpoint(targets.targetOf(resolved, row)) === key.endpoint;
+    return rows.filter((row) => isRetryable(key, row) && isInScope(row));
   }
 
   async function reactivate(connections: Pick<Connection, 'id' | 'generation' | 'reason'>[], integration: string) {
@@ -94,24 +99,31 @@ export function createDeadGrantBreaker(parts: Parts): DeadGrantBreaker {
     }
   }
 
-  /** The time since which the dead grants are unlikely many; undefined: they are not. */
-  async function unlikelySince(key: CircuitKey, resolved: ResolvedIntegration): Promise<number | undefined> {
+  /**
+   * The time since which the dead grants of the endpoint, or of all endpoints of the integration, are unlikely many; undefined:
+   * they are not.
+   */
+  async function unlikelySince(
+    key: CircuitKey,
+    resolved: ResolvedIntegration,
+    scope: EvidenceScope,
+  ): Promise<number | undefined> {
     const { integration } = resolved;
     const now = clock.now();
     const own = evidence
-      .recentDead(key)
+      .recentDead(key, scope)
       .filter(({ connection }) => evidence.deadCount({ ...key, connection }) < REFUSALS)
       .slice(-MANY);
     const together = (rows: Connection[]) =>
       new Set([...own.map(({ connection }) => connection), ...rows.map((r) => r.id)]);
     const recently = now - DEAD_GRANTS_WINDOW_MS;
     // Of those that this process has refreshed meanwhile, at least half.
-    if ((own[0]?.successesSince ?? 0) <= own.length && together(await deadSince(key, resolved, recently)).size >= MANY)
-      return recently;
+    const isLargeShare = (own[0]?.successesSince ?? 0) <= own.length;
+    if (isLargeShare && together(await deadSince(key, resolved, recently, scope)).size >= MANY) return recently;
     // Since the integration was changed, nothing has succeeded.
     if (integration.version === 1 || evidence.hasSucceeded(key)) return undefined;
     const sinceChange = Math.max(integration.updatedAt, now - DEAD_GRANTS_RETRY_MS);
-    if (together(await deadSince(key, resolved, sinceChange)).size < MANY) return undefined;
+    if (together(await deadSince(key, resolved, sinceChange, scope)).size < MANY) return undefined;
     const last = await store.lastRefreshAt(integration.id);
     return last !== null && last >= integration.updatedAt ? undefined : sinceChange;
   }
@@ -130,11 +142,18 @@ export function createDeadGrantBreaker(parts: Parts): DeadGrantBreaker {
       circuitBreakers.close(key);
       return false;
     }
-    const since = openMs === undefined ? await unlikelySince(key, resolved) : episode?.since;
-    if (since === undefined) return openMs !== undefined;
-    if (!episode) episodes.set(nameOf(key), { since, isOver: false });
-    await reactivate(await deadSince(key, resolved, since), id);
-    return true;
+    if (openMs !== undefined) {
+      if (episode) await reactivate(await deadSince(key, resolved, episode.since, 'endpoint'), id);
+      return true;
+    }
+    for (const scope of ['endpoint', 'integration'] as const) {
+      const since = await unlikelySince(key, resolved, scope);
+      if (since === undefined) continue;
+      if (!episode) episodes.set(nameOf(key), { since, isOver: false });
+      await reactivate(await deadSince(key, resolved, since, scope), id);
+      return true;
+    }
+    return false;
   }
 
   return {
@@ -157,7 +176,9 @@ export function createDeadGrantBreaker(parts: Parts): DeadGrantBreaker {
       if (!episode || isOpen(key)) return;
       episodes.delete(name);
       void believed(key.integration.id, async () => {
-        while ((await reactivate(await deadSince(key, resolved, episode.since), key.integration.id)) === PAGE);
+        while (
+          (await reactivate(await deadSince(key, resolved, episode.since, 'endpoint'), key.integration.id)) === PAGE
+        );
       });
     },
 

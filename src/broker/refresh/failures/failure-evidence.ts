@@ -22,13 +22,16 @@ export interface FailureEvidence {
   noteDead(key: CircuitKey): number;
   /** How often `noteDead` has counted this connection. */
   deadCount(key: Omit<CircuitKey, 'endpoint'>): number;
-  /** Connections of the endpoint whose grant was found dead recently, in this process, the oldest first. */
-  recentDead(key: CircuitKey): RecentDead[];
+  /** Connections of the endpoint, or the integration, whose grant was found dead recently, in this process, the oldest first. */
+  recentDead(key: CircuitKey, scope: EvidenceScope): RecentDead[];
 }
+
+/** Tenants may have endpoints of their own, with few connections each. */
+export type EvidenceScope = 'endpoint' | 'integration';
 
 export interface RecentDead {
   connection: string;
-  /** How many refreshes of the endpoint have succeeded since. */
+  /** How many refreshes of the endpoint, or the integration, have succeeded since. */
   successesSince: number;
 }
 
@@ -39,7 +42,8 @@ const MAX_ENDPOINTS = 10_000;
 const MAX_CONNECTIONS = 50_000;
 const MAX_RECENT = 100;
 
-interface Endpoint {
+/** What was seen of an endpoint, or of an integration. */
+interface Seen {
   successes: number;
   dead: { connection: string; at: number; successes: number }[];
 }
@@ -55,23 +59,29 @@ interface Refusals {
 }
 
 export function createFailureEvidence({ clock }: { clock: Pick<Clock, 'monotonic'> }): FailureEvidence {
-  const endpoints = new LRUCache<string, Endpoint>({ max: MAX_ENDPOINTS });
-  const integrations = new LRUCache<string, { successes: number }>({ max: MAX_ENDPOINTS });
+  const endpoints = new LRUCache<string, Seen>({ max: MAX_ENDPOINTS });
+  const integrations = new LRUCache<string, Seen>({ max: MAX_ENDPOINTS });
   const refused = new LRUCache<string, Refusals>({ max: MAX_CONNECTIONS });
   const dead = new LRUCache<string, { count: number; successes: number }>({ max: MAX_CONNECTIONS });
 
   const versionOf = ({ integration: { id, version, createdAt } }: Pick<CircuitKey, 'integration'>) =>
     `${id}\n${createdAt}\n${version}`;
   const connectionOf = (key: Omit<CircuitKey, 'endpoint'>) => `${versionOf(key)}\n${key.connection}`;
-  function entry<T extends object>(map: LRUCache<string, T>, name: string, created: T): T {
+  function entry(map: LRUCache<string, Seen>, name: string): Seen {
     const known = map.get(name);
     if (known) return known;
+    const created: Seen = { successes: 0, dead: [] };
     map.set(name, created);
     return created;
   }
-  const endpointOf = (key: CircuitKey): Endpoint =>
-    entry(endpoints, `${versionOf(key)}\n${key.endpoint}`, { successes: 0, dead: [] });
-  const integrationOf = (key: CircuitKey) => entry(integrations, versionOf(key), { successes: 0 });
+  const endpointOf = (key: CircuitKey): Seen => entry(endpoints, `${versionOf(key)}\n${key.endpoint}`);
+  const integrationOf = (key: CircuitKey): Seen => entry(integrations, versionOf(key));
+
+  function addDead(seen: Seen, connection: string): void {
+    const now = clock.monotonic();
+    const others = seen.dead.filter((one) => one.connection !== connection && now - one.at < DEAD_GRANTS_WINDOW_MS);
+    seen.dead = [...others, { connection, at: now, successes: seen.successes }].slice(-MAX_RECENT);
+  }
 
   return {
     succeeded(key) {
@@ -103,14 +113,8 @@ export function createFailureEvidence({ clock }: { clock: Pick<Clock, 'monotonic
     },
 
     noteDead(key) {
-      const { connection } = key;
-      const endpoint = endpointOf(key);
-      const { successes } = endpoint;
-      const now = clock.monotonic();
-      const others = endpoint.dead.filter(
-        (one) => one.connection !== connection && now - one.at < DEAD_GRANTS_WINDOW_MS,
-      );
-      endpoint.dead = [...others, { connection, at: now, successes }].slice(-MAX_RECENT);
+      for (const seen of [endpointOf(key), integrationOf(key)]) addDead(seen, key.connection);
+      const { successes } = endpointOf(key);
       const before = dead.get(connectionOf(key));
       const isSeparate = before === undefined || successes > before.successes;
       const count = (before?.count ?? 0) + (isSeparate ? 1 : 0);
@@ -120,12 +124,12 @@ export function createFailureEvidence({ clock }: { clock: Pick<Clock, 'monotonic
 
     deadCount: (key) => dead.get(connectionOf(key))?.count ?? 0,
 
-    recentDead(key) {
-      const endpoint = endpointOf(key);
+    recentDead(key, scope) {
+      const seen = scope === 'endpoint' ? endpointOf(key) : integrationOf(key);
       const since = clock.monotonic() - DEAD_GRANTS_WINDOW_MS;
-      return endpoint.dead
+      return seen.dead
         .filter(({ at }) => at >= since)
-        .map(({ connection, successes }) => ({ connection, successesSince: endpoint.successes - successes }));
+        .map(({ connection, successes }) => ({ connection, successesSince: seen.successes - successes }));
     },
   };
 }
