@@ -51,6 +51,13 @@ export interface ValetkeyOptions {
   wait?: Wait;
 }
 
+/** For an owner at an integration, or to renew one connection. */
+export type ConnectRequest = CreateConnectSessionRequest &
+  (
+    | Required<Pick<CreateConnectSessionRequest, 'integration' | 'owner'>>
+    | Required<Pick<CreateConnectSessionRequest, 'connection_id'>>
+  );
+
 /** All methods reject with `ValetkeyError`, or with the reason of an aborted signal. */
 export interface Valetkey {
   /**
@@ -83,7 +90,7 @@ export interface Valetkey {
    * @example
    * const { id, url } = await valetkey.connectUrl({ integration: 'github', owner: 'user_42' }, error);
    */
-  connectUrl(request: CreateConnectSessionRequest & Abortable, error?: unknown): Promise<CreatedConnectSession>;
+  connectUrl(request: ConnectRequest & Abortable, error?: unknown): Promise<CreatedConnectSession>;
   /**
    * Connects the account of a connect session with `finish: true`, when the browser has come to the `return_url` with
    * `status=confirm`. `owner` is who is signed in to your app in that browser; another owner than that of the session is

@@ -144,7 +144,7 @@ describe('the types', () => {
       if (isReauthorizationRequired(error)) { const id: string = error.connectionId; console.log(id); }
       if (error instanceof ValetkeyError && error.code === 'forbidden') console.log(error.missing?.owner);
       const { url }: { url: string } = await valetkey.connectUrl({ ...who, return_url: 'https://app.example' }, error);
-      console.log(url);
+      console.log(url, await valetkey.connectUrl({ connection_id: token.connection_id }));
     }
     const verdict = await valetkey.verify('a.b.c', { audience: 'me' });
     if (verdict.active) console.log(verdict.claims.sub);
@@ -176,6 +176,7 @@ describe('the types', () => {
     ['an owner and a connection at once', 'valetkey.token({ integration: "github", owner: "a", connection: "con_1" })'],
     ['an unknown error code', 'error.code === "unknown"'],
     ['a link without an integration', 'valetkey.connectUrl({ owner: "a" })'],
+    ['a link without an owner', 'valetkey.connectUrl({ integration: "github" })'],
   ])('reject %s', async (_, wrong) => {
     const source = `
       import { type Valetkey, type ValetkeyError } from '@valetkey/client';
