@@ -146,7 +146,7 @@ function createFramework(parts: HttpParts, logFailure: LogFailure) {
   const admit = createAdmission(parts);
   app.use(api, authenticate(admit));
   app.use(api, jsonBody());
-  app.use(api, wellFormed());
+  app.use(api, wellFormed(api));
 
   app.route('/', tokenRoutes({ ...tokens, clock }));
   app.route('/', connectionRoutes({ ...parts, ...tokens }));

@@ -113,6 +113,16 @@ describe('text', () => {
       expect([path, (await send('GET', `/v1/${path}/${odd}`)).status]).toEqual([path, 404]);
   });
 
+  test('where nothing is served: 404', async () => {
+    for (const [method, path] of [
+      ['PUT', '/v1/integrations/'],
+      ['POST', '/v1/nothing'],
+      ['POST', '/v1/whoami'],
+      ['POST', '/v1/nothing?owner=%00'],
+    ] as const)
+      expectProblem(await send(method, path, '{"owner":"\\ud800"}'), 404, 'not_found');
+  });
+
   test.each(['%ED%A0%80', '%FF', '%00'])('%s in a form: 400', async (odd) => {
     const type = 'application/x-www-form-urlencoded';
     for (const form of [`grant_type=x&audience=${odd}`, `token=${odd}`, `${odd}=x`])

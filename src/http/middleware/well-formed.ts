@@ -3,6 +3,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
+import { routePath } from 'hono/route';
 import type { InputIssue } from '../../domain/errors.ts';
 import type { Env } from '../env.ts';
 import { problem, problemResponse } from '../errors/respond.ts';
@@ -52,9 +53,11 @@ export function jsonIssues(body: unknown, isValid = isText): InputIssue[] {
 const refused = (c: Context<Env>, detail: string, issues?: InputIssue[]) =>
   problem(c, { code: 'invalid_request', detail, ...(issues && { issues }) });
 
-/** For requests to `/v1/`. Malformed JSON is left to the validation of the body, which says so. */
-export function wellFormed() {
+/** For requests below `at`, where they are served. Malformed JSON is left to the validation of the body, which says so. */
+export function wellFormed(at: string) {
   return createMiddleware<Env>(async (c, next) => {
+    // No route but those of middleware: 404, whatever was sent.
+    if (routePath(c, -1) === at) return next();
     const { raw } = c.req;
     const [path = '', query = ''] = raw.url.split('?', 2);
     // No id is such a text.
