@@ -140,8 +140,12 @@ async function furnish() {
   secrets.add('API key', apiKey);
   await add({ integration: 'static', owner: 'user_1' }, { api_key: apiKey });
   const sessions: { id: string; secret: string }[] = [];
-  for (const owner of owners) {
-    const { id, url } = await post('/v1/connect-sessions', { integration: 'acme', owner, label: 'new' });
+  const return_origins = [new URL(restartable.provider.issuer).origin];
+  await restartable.ask('PUT', '/v1/integrations/acme', { ...restartable.integrationBody, return_origins });
+  for (const [i, owner] of owners.entries()) {
+    // With `finish`, the link leads to the provider at once; else a page is confirmed first.
+    const finish = i % 2 === 0 && { finish: true, return_url: `${restartable.provider.issuer}/done` };
+    const { id, url } = await post('/v1/connect-sessions', { integration: 'acme', owner, label: 'new', ...finish });
     sessions.push({ id: String(id), secret: String(url).split('/').at(-1)! });
     secrets.add('connect link', String(url).split('/').at(-1));
   }
