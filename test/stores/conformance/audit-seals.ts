@@ -1,4 +1,5 @@
 // The contract of the store: the hash chain over the audit log.
+import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { ANCHOR, sealId } from '../../../src/domain/audit-seal.ts';
 import type { Store } from '../../../src/ports/index.ts';
@@ -52,7 +53,11 @@ export function auditSeals(at: Opened): void {
       for (const { entry } of await at.store.entriesBetween(sealed, horizon, 500)) seen.add(entry.id);
       sealed = Math.max(sealed, horizon);
     };
-    while (!isDone) await seal();
+    while (!isDone) {
+      await seal();
+      // An embedded store reads without a turn of the event loop, in which the writers would go on.
+      await turn();
+    }
     await writing;
     await settled(at.store);
     await seal();
