@@ -28,7 +28,7 @@ export function openDatabase(
     client = new Sqlite(path, { timeout: SQLITE_OPEN_BUSY_TIMEOUT_MS });
     // First: a database that is refused stays as it was.
     assertOurs(client, migrations, migratingFrom);
-    client.pragma('journal_mode = WAL');
+    useWriteAheadLog(client);
     // A committed write survives a power cut: NORMAL would fsync only at checkpoints.
     client.pragma('synchronous = FULL');
     // What a savepoint may have to undo stays in memory: otherwise each commit of any size makes a file and removes it.
@@ -44,6 +44,21 @@ export function openDatabase(
   } catch (cause) {
     client?.close();
     throw storeError(cause);
+  }
+}
+
+/** SQLite does not wait for other processes here, whatever the timeout: several may make the same file at once. */
+function useWriteAheadLog(client: Database): void {
+  const until = performance.now() + SQLITE_OPEN_BUSY_TIMEOUT_MS;
+  for (;;) {
+    try {
+      client.pragma('journal_mode = WAL');
+      return;
+    } catch (error) {
+      const isBusy = (error as { code?: string }).code?.startsWith('SQLITE_BUSY') ?? false;
+      if (!isBusy || performance.now() > until) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, SQLITE_BUSY_TIMEOUT_MS);
+    }
   }
 }
 
