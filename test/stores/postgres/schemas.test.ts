@@ -53,10 +53,15 @@ const targets = async (url: string, schema: string) =>
 
 const ownTargets = (schema: string) => [
   `caller_keys_caller_id_callers_id_fk → ${schema}.callers`,
+  `candidates_session_id_connect_sessions_id_fk → ${schema}.connect_sessions`,
+  `consumed_flows_session_id_connect_sessions_id_fk → ${schema}.connect_sessions`,
   `flows_session_id_connect_sessions_id_fk → ${schema}.connect_sessions`,
   `grants_connection_id_connections_id_fk → ${schema}.connections`,
   `leases_connection_id_connections_id_fk → ${schema}.connections`,
 ];
+
+/** Those of the first release. */
+const firstTargets = (schema: string) => ownTargets(schema).filter((key) => !/^(candidates|consumed_flows)_/.test(key));
 
 async function expectUntouched(url: string): Promise<void> {
   for (const table of FOREIGN_TABLES) expect(await asked(url, `select * from public.${table}`), table).toEqual([]);
@@ -102,7 +107,7 @@ describe('a database of the first release', () => {
     const [, journal] = /^(insert into __drizzle_migrations .*)$/m.exec(dump)!;
     const statements = dump.slice(0, dump.indexOf('insert into'));
     await asked(url, `set search_path = "own"; ${statements} ${journal}`);
-    expect(await targets(url, 'own')).toEqual(ownTargets('public'));
+    expect(await targets(url, 'own')).toEqual(firstTargets('public'));
     await asked(url, "insert into public.callers values ('orphan')");
     await asked(url, "insert into own.caller_keys values ('key', 'orphan', 'digest', 'prefix', 1, null, null)");
 
@@ -117,6 +122,8 @@ describe('a database of the first release', () => {
     expect(definitions.map(({ text }) => /ON DELETE \w+/.exec(String(text))?.[0])).toEqual([
       'ON DELETE CASCADE',
       'ON DELETE CASCADE',
+      'ON DELETE CASCADE',
+      'ON DELETE CASCADE',
       undefined,
       undefined,
     ]);
@@ -129,7 +136,8 @@ describe('a database of the first release', () => {
     const keys = "select oid, conname from pg_constraint where contype = 'f' order by 1";
     const before = await asked(url, keys);
     await migrateStore(url);
-    expect(await asked(url, keys)).toEqual(before);
+    // Later releases add keys.
+    expect((await asked(url, keys)).slice(0, before.length)).toEqual(before);
     expect(await targets(url, 'public')).toEqual(ownTargets('public'));
   });
 });
