@@ -64,7 +64,6 @@ const OF_WHOLE_PLATFORMS = [
   'account:',
   'arn:',
   'arn:aws:',
-  'auth0|',
   'client:',
   'service:',
   'user:',
@@ -73,6 +72,8 @@ const OF_WHOLE_PLATFORMS = [
 /** Whether it names nothing but the platform, or a host: `spiffe://example.org/` fits every workload of the trust domain. */
 const tooWide = (prefix: string, issuer: string): boolean =>
   /^[:/|#,;=]*$/.test(prefix) ||
+  // The kind of an account, before its id.
+  /^[\w-]+\|$/.test(prefix) ||
   OF_WHOLE_PLATFORMS.includes(prefix.toLowerCase()) ||
   /^[a-z][a-z0-9+.-]*:\/\/[^/]*\/?$/i.test(prefix) ||
   prefix === `${issuer}/`;

@@ -19,7 +19,7 @@ const MACHINE = [
   'fd00:ec2::23/128',
   'fd20:ce::254/128',
 ].map((cidr) => ipaddr.parseCIDR(cidr));
-const METADATA_HOST = /^(metadata|instance-data)(\.|$)|^metadata\.google|(^|\.)metadata\.goog$/;
+const METADATA_HOST = /^(metadata|instance-data)(\.|$)|(^|\.)metadata\.goog$/;
 
 /** Whether an address is the machine's own: never connected to, whatever is allowed. */
 export const isMachineAddress = (address: Address): boolean =>
