@@ -88,15 +88,15 @@ export const providerOutage =
     await pause(ms);
     const { length } = await context.refreshesFrom(0);
     await noFaults(context);
-    // The circuit breaker closes after a probe.
+    // The circuit breaker of each endpoint closes after a probe.
     const deadline = Date.now() + PROBED_WITHIN_MS;
-    while ((await context.refreshesFrom(length)).length < 2 && Date.now() < deadline) await pause(100);
+    const enough = context.options.connections / 4;
+    while ((await context.refreshesFrom(length)).length < enough && Date.now() < deadline) await pause(100);
     await pause(watchMs);
     const { concurrency, perSecond } = context.options.limits;
     const backlog = await context.refreshesFrom(length);
     const peak = peakPerSecond(backlog);
-    if (backlog.length < context.options.connections / 4)
-      throw new Error(`after the outage only ${backlog.length} requests came`);
+    if (backlog.length < enough) throw new Error(`after the outage only ${backlog.length} requests came`);
     if (peak > concurrency + perSecond)
       throw new Error(`after the outage ${peak} requests came within a second, allowed are ${concurrency + perSecond}`);
   };
