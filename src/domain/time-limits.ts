@@ -364,3 +364,6 @@ export const RENEWAL_WAIT_MS = 10_000;
 export const RENEWAL_POLL_MS = 100;
 /** When an import may be tried again: the provider could not tell its account, or the refresh token is being spent. */
 export const LOOKUP_RETRY_AFTER_S = 10;
+
+/** A client whose credential cannot be looked up or verified now, since too many are, may try again after this. */
+export const AUTHENTICATION_BUSY_RETRY_S = 1;

@@ -1,5 +1,6 @@
 // Authentication: from a key or a workload token to a call, with a limit on failures for each network and the rate limit of
 // the caller. A right credential gets in, however often others have failed from the same address.
+
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import type { AuditBuffer, Call, StrangerLog } from '../../broker/audit/index.ts';
@@ -8,6 +9,7 @@ import { isJwt, type WorkloadIdentity, type WorkloadRefusal } from '../../broker
 import type { Principal } from '../../domain/caller.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
 import { createLane } from '../../domain/lane.ts';
+import { AUTHENTICATION_BUSY_RETRY_S } from '../../domain/time-limits.ts';
 import type { Clock } from '../../ports/index.ts';
 import type { Env } from '../env.ts';
 import { problem } from '../errors/respond.ts';
@@ -45,8 +47,6 @@ export function credentialOf(authorization: string | undefined): Credential {
 
 /** Of networks that have failed too often, tokens that are verified at once, and that wait for it. */
 const LIMITED_VERIFICATIONS = { atOnce: 8, waiting: 200 };
-/** Seconds until another try, where too many wait. */
-const BUSY_RETRY_S = 1;
 
 function createAuthentication({ callerCache, workloads, failures, clock }: AuthenticationParts) {
   const lane = createLane(LIMITED_VERIFICATIONS);
@@ -58,14 +58,14 @@ function createAuthentication({ callerCache, workloads, failures, clock }: Authe
     const found = await lane.run(async () =>
       (await workloads.isPlausible(token)) ? workloads.identify(token) : 'unknown_key',
     );
-    return found === 'full' ? tooMany(BUSY_RETRY_S) : found;
+    return found === 'full' ? tooMany(AUTHENTICATION_BUSY_RETRY_S) : found;
   }
 
   async function stored(key: string): Promise<Principal | string | Refusal> {
     const why = callerCache.whyNot(key);
     if (why !== 'unknown') return why;
     const found = await callerCache.lookUp(key, clock.now());
-    return found === 'busy' ? tooMany(BUSY_RETRY_S) : (found ?? why);
+    return found === 'busy' ? tooMany(AUTHENTICATION_BUSY_RETRY_S) : (found ?? why);
   }
 
   return async function identify(
