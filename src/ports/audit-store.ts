@@ -1,0 +1,51 @@
+// The audit log and its hash chain, as a store keeps them.
+
+import type { AuditEntry, StoredAuditEntry } from '../domain/audit.ts';
+import type { AuditSeal } from '../domain/audit-seal.ts';
+import type { AuditFilter, Page, PageRequest } from './rows.ts';
+
+export interface AuditStore {
+  /** All of them or none. Idempotent by id, so that it can be repeated after an unknown outcome. */
+  appendAudit(entries: AuditEntry[]): Promise<void>;
+  /** Newest first. */
+  audit(filter: AuditFilter, page: PageRequest): Promise<Page<StoredAuditEntry>>;
+  /**
+   * Deletes up to `limit` entries with lower ids that are not sealed, and returns how many: without a place in the hash chain,
+   * or with one after `sealedUpTo` (by default 0). Skips rows that another process is deleting.
+   */
+  pruneAudit(before: string, limit: number, sealedUpTo?: number): Promise<number>;
+}
+
+/** An audit entry with its place in the order in which the log is sealed. Places have gaps. */
+export interface PlacedEntry {
+  position: number;
+  entry: StoredAuditEntry;
+}
+
+export interface AuditSealStore {
+  /** All entries with places up to this one are committed: none will appear among them any more. 0: there are none. */
+  auditHorizon(): Promise<number>;
+  /** Entries in `(after, upTo]`, in the order of their places. */
+  entriesBetween(after: number, upTo: number, limit: number): Promise<PlacedEntry[]>;
+  /** `taken`: the audit log has a seal of this id, and nothing changes. */
+  addAuditSeal(seal: AuditSeal): Promise<'added' | 'taken'>;
+  lastAuditSeal(): Promise<AuditSeal | undefined>;
+  /** The oldest first, without the anchor. `after`: the id of an audit seal. */
+  auditSeals(after: string | undefined, limit: number): Promise<AuditSeal[]>;
+  auditAnchor(): Promise<AuditSeal | undefined>;
+  /** Replaces the anchor, unless the stored one is later. */
+  putAuditAnchor(anchor: AuditSeal): Promise<void>;
+  /** Deletes up to `limit` entries with places up to this one, and returns how many. */
+  pruneSealedAudit(upTo: number, limit: number): Promise<number>;
+  /** Deletes up to `limit` audit seals, this one and those before it, and returns how many. */
+  pruneAuditSeals(upToId: string, limit: number): Promise<number>;
+  /**
+   * For verification. `unplaced`: entries without a place; `unsealed`: those with places after this one; `misplaced`: those
+   * that the chain should cover by their ids, from this one on, but that have no place or one up to `upTo`.
+   */
+  auditOutside(chain: { upTo: number; fromId: string; sealedUpTo: number }): Promise<{
+    unplaced: number;
+    unsealed: number;
+    misplaced: number;
+  }>;
+}

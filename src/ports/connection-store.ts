@@ -1,0 +1,60 @@
+// Connections, as a store keeps them.
+import type { AuditEntry } from '../domain/audit.ts';
+import type { Account, Connection, ConnectionStatus, EncryptedCredentials } from '../domain/connection.ts';
+import type {
+  BoundRow,
+  ConnectionFilter,
+  ConnectionVersion,
+  Page,
+  PageRequest,
+  RenewedCredentials,
+  ServedRow,
+} from './rows.ts';
+
+export interface ConnectionStore {
+  /**
+   * Creates a connection with its credentials, and completes the session if one is named. Without effect on `exists` (a
+   * live connection of the same integration, owner and label) and `session_over`: the session is not pending or, if it is
+   * two-phase, does not await its finish. Its candidate is deleted. Rejects when the integration is not there.
+   */
+  addConnection(
+    connection: Connection,
+    credentials: EncryptedCredentials,
+    sessionId: string | null,
+    audit: AuditEntry,
+  ): Promise<'added' | 'session_over' | { exists: string }>;
+  /**
+   * Replaces the credentials of a live connection, and returns its new generation. It becomes `active`, generation + 1;
+   * failures, error, lease and intent are cleared. The given `generation`, `createdAt`, `integration`, `owner` and `label`
+   * are ignored. Without effect on `gone` (absent or revoked), `session_over`, and `refreshing`: a refresh is in flight
+   * that spends the refresh token which the renewal keeps.
+   */
+  renewConnection(
+    connection: Connection,
+    credentials: RenewedCredentials,
+    sessionId: string | null,
+    audit: AuditEntry,
+  ): Promise<{ generation: number } | 'session_over' | 'gone' | 'refreshing'>;
+  /** The stored credentials of a connection; undefined: it is absent, or revoked. */
+  storedCredentials(id: string): Promise<EncryptedCredentials | undefined>;
+  connection(id: string): Promise<Connection | undefined>;
+  connections(filter: ConnectionFilter, page: PageRequest): Promise<Page<Connection>>;
+  /** Live connections that match, their ids ascending. */
+  liveConnections(
+    filter: Pick<ConnectionFilter, 'integration' | 'owner'>,
+    page: PageRequest,
+  ): Promise<Page<Pick<Connection, 'id'>>>;
+  /** Live connections of the account, of any integration, the oldest first. */
+  connectionsOfAccount(account: Pick<Account, 'issuer' | 'id'>, limit: number): Promise<Connection[]>;
+  /** For metrics; by integration and status. */
+  countConnections(): Promise<{ integration: string; status: ConnectionStatus; count: number }[]>;
+
+  /** The cold read by id: one row. */
+  servedRow(id: string): Promise<ServedRow | undefined>;
+  /** The cold read by owner: live connections first, newest first, at most 20. Label undefined: any. */
+  servedRowsByOwner(integration: string, owner: string, label: string | undefined): Promise<ServedRow[]>;
+  /** Those of at most 1,000 connections that exist. */
+  connectionVersions(ids: string[]): Promise<ConnectionVersion[]>;
+  /** The token and its key for a DPoP proof, from one snapshot. */
+  dpopBoundRow(id: string): Promise<BoundRow | undefined>;
+}

@@ -1,0 +1,86 @@
+// What refreshing needs of a store: leases, commits, what is due, and the rate of an integration.
+import type { AuditEntry } from '../domain/audit.ts';
+import type { Connection, EncryptedCredentials } from '../domain/connection.ts';
+import type { BucketLimits } from '../domain/token-bucket.ts';
+import type { Claim, Claimed, HeldLease, RefreshedFields, RefreshFailure } from './rows.ts';
+
+export interface RefreshStore {
+  /**
+   * Takes the lease and records the intent in one durable commit, before a refresh token is spent. `busy`: another process
+   * holds the lease. Its lease ends when that process dies, or once this process has observed the same claim for
+   * `LEASE_MS`. A process may claim again what it holds itself. `in_doubt`: the holder has stopped answering, and may only be
+   * frozen and have spent the refresh token, which the provider is not known to answer again; until it is back, known to have
+   * ended, or silent for `LEASE_IN_DOUBT_MS`. `gone`: absent, not `active`, or of a newer generation.
+   */
+  claim(id: string, claim: Claim): Promise<Claimed | 'busy' | 'in_doubt' | 'gone'>;
+  /** Gives a claim back under which nothing was sent: as if it had never been made. Without effect if it is not the newest. */
+  releaseUnsent(id: string, claimed: Pick<Claimed, 'fence' | 'unresolved'>): Promise<void>;
+  /**
+   * Commits the answer of a refresh: generation + 1, `active`, failures and error cleared, lease and intent released.
+   *
+   * - `superseded`: newer credentials than the claim's generation are stored, and nothing changes.
+   * - A late answer, of an older claim, is committed as long as its generation is the stored one: no other answer may come.
+   *   If it reactivates a connection, that is due for its next refresh at once, which shows whether the grant lives. A newer
+   *   claim that is under way keeps its lease, without its intent; should it bring an answer too, that one is newer, and
+   *   replaces the late one.
+   * - `gone`: revoked meanwhile.
+   */
+  commitRefresh(
+    id: string,
+    held: HeldLease,
+    change: RefreshedFields,
+    credentials: EncryptedCredentials,
+    audit: AuditEntry,
+  ): Promise<'committed' | 'superseded' | 'gone'>;
+  /**
+   * Records and counts a failed refresh, and releases the lease. Nothing is recorded on `superseded` (newer credentials are
+   * stored, or a newer claim was made) and `gone`.
+   */
+  recordRefreshFailure(
+    id: string,
+    held: HeldLease,
+    failure: RefreshFailure,
+    audit: AuditEntry,
+  ): Promise<'recorded' | 'superseded' | 'gone'>;
+  /**
+   * Connections of an integration that became `needs_reauth` since then (`updatedAt`), the newest first. From an index of
+   * these alone.
+   */
+  recentlyDead(integration: string, since: number, limit: number): Promise<Connection[]>;
+  /**
+   * Makes a connection `active` again that is `needs_reauth` for this reason, with the credentials of this generation: due at
+   * `nextRefreshAt`. `updatedAt` stays: it is not known yet whether anything has changed. `changed`: it is none of these.
+   */
+  reactivate(
+    id: string,
+    expected: Pick<Connection, 'generation' | 'reason'>,
+    nextRefreshAt: number,
+    audit: AuditEntry,
+  ): Promise<'reactivated' | 'changed'>;
+  /**
+   * When a connection of this integration was last refreshed, as far as those that are due last show; null: none of them was.
+   */
+  lastRefreshAt(integration: string): Promise<number | null>;
+  /**
+   * Integrations with active connections whose `nextRefreshAt` has passed, and since when, the oldest first. Costs a few
+   * index steps for each integration, however many connections are stored.
+   */
+  dueIntegrations(now: number): Promise<{ integration: string; dueAt: number }[]>;
+  /** For metrics: the same, counted. Costs an index step for each connection that is due. */
+  countDue(now: number): Promise<{ integration: string; dueAt: number; count: number }[]>;
+  /**
+   * The ids of an integration's due connections, the oldest first. Sets their `nextRefreshAt` to `pushTo` in the same
+   * commit, so that no two replicas get the same.
+   */
+  claimDue(integration: string, now: number, pushTo: number, limit: number): Promise<string[]>;
+  /** Connections with an unresolved intent that no live process holds, the oldest first; `startedAt` as in `Claimed`. */
+  unresolvedRefreshes(): Promise<{ id: string; startedAt: number }[]>;
+}
+
+export interface RateBucketStore {
+  /**
+   * Takes up to `wanted` tokens from the bucket of an integration's token endpoint, which all processes share, by the clock
+   * of the store. `inMs`: milliseconds until there may be another. Tokens that are not used are lost.
+   */
+  takeFromBucket(integration: string, wanted: number, limits: BucketLimits): Promise<{ taken: number; inMs: number }>;
+}

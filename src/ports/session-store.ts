@@ -1,0 +1,80 @@
+// Connect sessions, their flows, and the candidates of two-phase sessions, as a store keeps them.
+import type { AuditEntry } from '../domain/audit.ts';
+import type { Candidate, ConnectSession, Flow } from '../domain/integration.ts';
+import type { ConnectSessionFilter, Page, PageRequest, PendingRevocation } from './rows.ts';
+
+export interface SessionStore {
+  /** `creator_gone`: nothing was stored, since the caller that is named, or the key, has been deleted. */
+  addSession(
+    session: ConnectSession,
+    audit: AuditEntry,
+    creator?: { callerId: string; keyId: string | null },
+  ): Promise<'added' | 'creator_gone'>;
+  session(id: string): Promise<ConnectSession | undefined>;
+  sessionBySecret(digest: string): Promise<ConnectSession | undefined>;
+  /**
+   * Records a flow of a pending session. The first one that `binds` binds the session to the browser, and moves the end of
+   * the session to that of the flow. One that does not bind moves the end of an unbound session so, too, but never beyond
+   * twice its first lifetime. `gone`: the session is not pending, or expired; `other_browser`: it is bound to another one.
+   */
+  beginFlow(flow: Flow, now: number, binds?: boolean): Promise<'begun' | 'gone' | 'other_browser'>;
+  /** Whose flow has this state; `isConsumed`: its response has arrived already. */
+  flowOf(stateDigest: string): Promise<{ sessionId: string; browserDigest: string; isConsumed: boolean } | undefined>;
+  /**
+   * Deletes the flow and returns it, once: only for its state and its browser, and only before it expires. `flowOf` still
+   * finds it, as consumed. Binds the session to the browser, if it is bound to none.
+   */
+  consumeFlow(
+    stateDigest: string,
+    browserDigest: string,
+    now: number,
+  ): Promise<{ flow: Flow; session: ConnectSession } | undefined>;
+  /**
+   * Ends a pending session in failure; without effect on one that is not pending. `pageError` is the code of the page that
+   * tells the owner, where it is another one.
+   */
+  failSession(id: string, error: string, audit: AuditEntry, pageError?: string): Promise<void>;
+  /** A session that failed with this error, and has time left, is pending again. False: it is none of these. */
+  reopenSession(id: string, error: string, now: number, audit: AuditEntry): Promise<boolean>;
+  /** Whether a session for this slot failed with this error since then. */
+  hasFailedSession(
+    slot: Pick<ConnectSession, 'integration' | 'owner' | 'label'>,
+    error: string,
+    since: number,
+  ): Promise<boolean>;
+  /** Those that match, their ids ascending. */
+  connectSessions(filter: ConnectSessionFilter, page: PageRequest): Promise<Page<ConnectSession>>;
+  /** Ends a session that is pending or awaits its finish. False: it was neither, and nothing changed. */
+  endSession(
+    id: string,
+    end: { status: 'failed' | 'cancelled'; error: string | null },
+    audit: AuditEntry,
+  ): Promise<boolean>;
+  /**
+   * A pending two-phase session awaits its finish from now on, with the candidate. `session_over`: it is not pending.
+   * Rejects when its integration is not there.
+   */
+  awaitFinish(
+    candidate: Candidate,
+    until: Pick<ConnectSession, 'expiresAt' | 'account'> & { finishDigest: string },
+    audit: AuditEntry,
+  ): Promise<'awaiting' | 'session_over'>;
+  candidate(sessionId: string): Promise<Candidate | undefined>;
+  /**
+   * Counts a wrong attempt to finish a session that awaits it; the `limit`th ends it in failure. Returns how many there
+   * were; undefined: it does not await its finish.
+   */
+  countWrongAttempt(id: string, limit: number, error: string, audit: AuditEntry): Promise<number | undefined>;
+  /** Candidates of sessions that have ended otherwise than by their finish, or await it no longer. */
+  endedCandidates(now: number, limit: number): Promise<{ candidate: Candidate; session: ConnectSession }[]>;
+  /**
+   * Deletes such a candidate, and adds the revocation of its tokens; a session that has waited too long becomes `expired`.
+   * False: it is not there, or its session still awaits its finish.
+   */
+  destroyCandidate(
+    sessionId: string,
+    now: number,
+    revocation: PendingRevocation | null,
+    audit: AuditEntry,
+  ): Promise<boolean>;
+}
