@@ -147,7 +147,7 @@ const packages: Record<string, RegExp> = {
   hono: /^http\//,
   'ipaddr.js': /^(adapters\/outbound\/|domain\/ip-ranges)/,
   jose: /^adapters\/jwt\//,
-  'lru-cache': /^(adapters|broker|stores)\//,
+  'lru-cache': /^(adapters|broker|http|stores)\//,
   open: /^cli\//,
   'openid-client': /^adapters\/oauth\//,
   pg: /^stores\/postgres\//,

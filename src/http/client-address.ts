@@ -1,5 +1,6 @@
 // The client's address of a request, as the audit log, the logs and the limits see it.
 import type { IncomingMessage } from 'node:http';
+import { LRUCache } from 'lru-cache';
 import { clientAddressOf } from '../domain/client-address.ts';
 import type { IpRange } from '../domain/ip-ranges.ts';
 
@@ -18,7 +19,7 @@ export function createAddressOf(trusted: readonly IpRange[]): AddressOf {
   };
   if (trusted.length === 0) return peerOf;
 
-  const known = new Map<string, string>();
+  const known = new LRUCache<string, string>({ max: REMEMBERED });
   return (request) => {
     const peer = peerOf(request);
     const forwarded = oneLine(request.headers.forwarded);
@@ -28,7 +29,6 @@ export function createAddressOf(trusted: readonly IpRange[]): AddressOf {
     const before = known.get(key);
     if (before !== undefined) return before;
     const address = clientAddressOf(peer, { forwarded, forwardedFor }, trusted);
-    if (known.size >= REMEMBERED) known.clear();
     if (key.length <= LONGEST_REMEMBERED) known.set(key, address);
     return address;
   };

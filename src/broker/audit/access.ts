@@ -1,5 +1,6 @@
 // The choke point: every use case that serves a caller authorises here, and makes its audit entries here.
 
+import { LRUCache } from 'lru-cache';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { AuditAction } from '../../domain/audit-actions.ts';
 import {
@@ -123,7 +124,7 @@ export function createAccess({ auditBuffer, clock }: { auditBuffer: AuditBuffer;
   ): string => `${identityOf(principal)}\n${address}\n${kind}\n${connectionId ?? `${integration}\n${owner}`}`;
 
   /** What each caller was refused within a minute. */
-  const refused = new Map<string, { until: number; told: Set<string> }>();
+  const refused = new LRUCache<string, { until: number; told: Set<string> }>({ max: MAX_REFUSED_CALLERS });
 
   /** A caller may name any owner: beyond a number of refusals that are told apart, the others are counted in one entry. */
   function noteRefusal(call: Call, action: AuditAction, subject: Subject): void {
@@ -206,6 +207,8 @@ function unseen(
 
 /** Of one caller in a minute. */
 const MAX_REFUSALS = 100;
+/** Callers come and go. */
+const MAX_REFUSED_CALLERS = 1_000;
 
 type Who = Pick<AuditEntry, 'actor' | 'keyId' | 'subject' | 'address' | 'requestId'> & {
   client?: ClientContext | undefined;
