@@ -59,6 +59,7 @@ export interface ChaosRun {
   restart(): Promise<void>;
   /** Records that a broker was killed just now. */
   recordKill(): void;
+  recordThaw(): void;
   /** Records that the database is locked until the returned function is called. */
   recordDatabaseLock(): () => void;
   /** Saves the integration, as an admin who fixes it, or with another client id breaks it. */
@@ -108,6 +109,7 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
   });
   const kills: Kill[] = [];
   const cuts: Kill[] = [];
+  const thaws: number[] = [];
   const exitCodes: (number | null)[] = [];
   const reads = {
     served: 0,
@@ -262,7 +264,7 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
     };
     await Promise.all(Array.from({ length: limits.concurrency }, sweep));
     const { spends } = await provider.control('log', { from: 0 });
-    return { kills, takeovers: cuts, exitCodes: exitCodes, reads, lost, stuck, spends };
+    return { kills, takeovers: cuts, thaws, exitCodes, reads, lost, stuck, spends };
   }
 
   async function restartAfter(end: () => Promise<void>): Promise<void> {
@@ -277,7 +279,7 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
     connections,
     failedReads: (since) => reads.unavailable.filter(({ at }) => at >= since),
     database,
-    disconnect: disconnect,
+    disconnect,
     replicas: brokers.replicas,
     startBroker: start,
     broker,
@@ -303,10 +305,11 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
       restartAfter(async () => {
         exitCodes.push(await broker().end('SIGTERM'));
       }),
-    recordKill: recordKill,
-    recordDatabaseLock: recordDatabaseLock,
+    recordKill,
+    recordThaw: () => void thaws.push(Date.now()),
+    recordDatabaseLock,
     saveIntegration,
-    recover: recover,
+    recover,
     async close(keep = false) {
       reading = false;
       await brokers.close();

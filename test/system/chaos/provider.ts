@@ -119,6 +119,19 @@ function createProvider(random: SeededRandom) {
   const spends: RefreshRecord[] = [];
   let rules = DEFAULT_RULES;
 
+  /** By refresh token, when its latest request has been processed. */
+  const queues = new Map<string, Promise<unknown>>();
+  /**
+   * Waits before the rotation. Requests with one refresh token are processed in order of arrival: if the first were processed
+   * later than the reuse window after the second, no client could keep the grant, since it cannot recall what it has sent.
+   */
+  async function waitInOrder(refreshToken: string): Promise<void> {
+    const waited = Promise.all([queues.get(refreshToken), pause(random.between(...rules.latency))]);
+    queues.set(refreshToken, waited);
+    await waited;
+    if (queues.get(refreshToken) === waited) queues.delete(refreshToken);
+  }
+
   function chooseFault(): Fault | undefined {
     let remaining = random.next();
     for (const [fault, share] of Object.entries(rules.faults) as [Fault, number][]) {
@@ -166,7 +179,7 @@ function createProvider(random: SeededRandom) {
     const from = request.socket.remotePort ?? 0;
     const spend: RefreshRecord = { at: Date.now(), family: null, token: digest(given), from, ...(fault && { fault }) };
     spends.push(spend);
-    await pause(random.between(...rules.latency));
+    await waitInOrder(given);
     if (failBeforeRotation(fault, response, spend)) return;
 
     const { spent, family, successor } = families.spend(given, rules.windowMs);

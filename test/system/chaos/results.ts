@@ -22,6 +22,8 @@ export interface Observations {
    * could take their leases over. Refresh tokens that they had spent and could not commit are spent again by others.
    */
   takeovers: Kill[];
+  /** When the frozen provider went on: what had been sent meanwhile, second requests too, it reads at once. */
+  thaws: number[];
   /** Exit codes after SIGTERM. */
   exitCodes: (number | null)[];
   reads: { served: number; withheld: ReadFault[]; refused: ReadFault[]; unavailable: ReadFault[]; unreachable: number };
@@ -54,6 +56,8 @@ export interface Figures {
 export const COMMIT_MS = 500;
 /** Others take a disconnected replica's leases over 6 s after its last heartbeat, which may be 1.5 s old or more. */
 export const TAKEOVER_MS = 4_000;
+/** How long a provider takes to read what was sent while it was frozen. */
+const THAW_MS = 1_000;
 /** Between an exit and its notice. */
 const EXIT_NOTICE_MS = 100;
 
@@ -82,7 +86,7 @@ const inFlightAt = ({ at, answeredAt, fault }: RefreshRecord, kill: Kill): boole
   at > kill.at - IN_FLIGHT_MS &&
   (answeredAt === undefined || answeredAt >= (kill.blockedSince ?? kill.at) - EXIT_NOTICE_MS - COMMIT_MS);
 
-export function summarize({ kills, takeovers, exitCodes, reads, lost, stuck, spends }: Observations): Figures {
+export function summarize({ kills, takeovers, thaws, exitCodes, reads, lost, stuck, spends }: Observations): Figures {
   const interruptions = [...kills, ...takeovers];
   const refreshes = spends.filter(({ spent }) => spent !== undefined);
   const byToken = Map.groupBy(refreshes, ({ token }) => token);
@@ -93,6 +97,7 @@ export function summarize({ kills, takeovers, exitCodes, reads, lost, stuck, spe
       const earlier = uses[i - 1];
       // A second request beside a slow one, within the reuse window.
       if (later.spent === 'repeat' && earlier && (earlier.answeredAt ?? Infinity) > later.at) continue;
+      if (later.spent === 'repeat' && thaws.some((at) => later.at >= at && later.at < at + THAW_MS)) continue;
       if (earlier === undefined || later.spent === 'dead' || LOST_RESPONSE_FAULTS.has(earlier.fault ?? '')) continue;
       if (interruptions.some((kill) => kill.at <= later.at + EXIT_NOTICE_MS && inFlightAt(earlier, kill))) continue;
       const answered = earlier.answeredAt === undefined ? 'not answered' : `answered ${clock(earlier.answeredAt)}`;

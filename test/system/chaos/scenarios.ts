@@ -156,9 +156,10 @@ export const hangsAfterRotation =
 /** Freezes the provider: what is sent meanwhile waits in its sockets. */
 export const providerStopped =
   (ms: number): Scenario =>
-  async ({ provider }) => {
+  async ({ provider, recordThaw }) => {
     provider.signal('SIGSTOP');
     await pause(ms);
+    recordThaw();
     provider.signal('SIGCONT');
   };
 
