@@ -5,6 +5,8 @@ import type { MissingPermission, RateLimit } from './caller.ts';
 export type ReauthReason =
   | 'grant_revoked'
   | 'grant_expired'
+  /** The provider has said so: the app was uninstalled, or its access was withdrawn. */
+  | 'deauthorized'
   | 'identity_changed'
   | 'refresh_outcome_unknown'
   /** The provider rejects the imported credentials (an API key, a client of its own). */

@@ -21,6 +21,18 @@ export const MIGRATED_TABLES = [
   'audit',
   'audit_seals',
   'key_checks',
+  'events',
+  'event_sequences',
+  'webhook_endpoints',
+  'deliveries',
+  'received_webhooks',
+  'webhook_connections',
+  'received_event_ids',
+  'captured_values',
+  'receiver_settings',
+  'integration_faults',
+  'reauth_notices',
+  'signing_keys',
 ] as const;
 export type MigratedTable = (typeof MIGRATED_TABLES)[number];
 

@@ -12,7 +12,13 @@ export interface SecretRowKey {
     | 'candidates'
     | 'outbox_revocations'
     | 'unreadable_responses'
-    | 'audit_seals';
+    | 'audit_seals'
+    | 'events'
+    | 'webhook_endpoints'
+    | 'deliveries'
+    | 'received_webhooks'
+    | 'receiver_settings'
+    | 'signing_keys';
   /** Of the row; for grants, the connection's. */
   id: string;
 }

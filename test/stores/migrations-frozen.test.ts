@@ -69,6 +69,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795893747622,
       sha256: 'd38d00909bf57b494e80684b6fc7b45e8964c929695b9705724c9041799e61f3',
     },
+    '0014_events': {
+      when: 1795900258288,
+      sha256: '3447cf256801af07fdc0e62b33f8b827380023d71de690f0a0778a8a4e707e97',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
@@ -124,6 +128,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0013_browser_flow': {
       when: 1795893761842,
       sha256: '057601e3e02bcda18585daf54d2a72c9d5a07bd9069f0e6ab751f6abbab139fc',
+    },
+    '0014_events': {
+      when: 1795900260247,
+      sha256: '047e2c31c8cfb3f26b3e79c36e6faa7772785e720fa5e12364c0dc3e7b297eca',
     },
   },
 };

@@ -33,6 +33,11 @@ describe('the schemas of SQLite and PostgreSQL', () => {
     expectTypeOf<Postgres['callerKeys']>().toEqualTypeOf<Sqlite['callerKeys']>();
     expectTypeOf<Postgres['pendingRevocations']>().toEqualTypeOf<Sqlite['pendingRevocations']>();
     expectTypeOf<Postgres['audit']>().toEqualTypeOf<Sqlite['audit']>();
+    expectTypeOf<Postgres['events']>().toEqualTypeOf<Sqlite['events']>();
+    expectTypeOf<Postgres['webhookEndpoints']>().toEqualTypeOf<Sqlite['webhookEndpoints']>();
+    expectTypeOf<Postgres['deliveries']>().toEqualTypeOf<Sqlite['deliveries']>();
+    expectTypeOf<Postgres['receivedWebhooks']>().toEqualTypeOf<Sqlite['receivedWebhooks']>();
+    expectTypeOf<Postgres['capturedValues']>().toEqualTypeOf<Sqlite['capturedValues']>();
     expectTypeOf<Postgres['keyChecks']>().toEqualTypeOf<Sqlite['keyChecks']>();
     expectTypeOf<Postgres['rateBuckets']>().toEqualTypeOf<Sqlite['rateBuckets']>();
     expectTypeOf<Postgres['paces']>().toEqualTypeOf<Sqlite['paces']>();

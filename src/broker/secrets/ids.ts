@@ -21,7 +21,20 @@ function pooledRandom(): () => number {
 let ulid = monotonicFactory(pooledRandom());
 let lastAt = 0;
 
-export type IdPrefix = 'con' | 'cs' | 'clr' | 'key' | 'evt' | 'att' | 'rev' | 'unr';
+export type IdPrefix =
+  | 'con'
+  | 'cs'
+  | 'clr'
+  | 'key'
+  | 'evt'
+  | 'att'
+  | 'rev'
+  | 'unr'
+  | 'msg'
+  | 'whe'
+  | 'dlv'
+  | 'whr'
+  | 'sgk';
 
 /**
  * `con_01j…`: a ULID of `now` (ms since the epoch) with 80 random bits. Ids of one process are strictly increasing, until its

@@ -59,7 +59,10 @@ export function postgresEndpoint(url: string, rescued: () => number): MigrationE
       await pool.query(insertInto(table), values);
     }),
     finish: orStoreError(
-      async () => void (await pool.query(`${CONTINUE_AUDIT_POSITIONS}; drop table ${UNFINISHED_MARKER}`)),
+      async () =>
+        void (await pool.query(
+          `${CONTINUE_AUDIT_POSITIONS}; ${CONTINUE_EVENT_POSITIONS}; drop table ${UNFINISHED_MARKER}`,
+        )),
     ),
     markMigrated: orStoreError(async (to) => void (await pool.query(markerTable(MIGRATED_MARKER, to)))),
     unmarkMigrated: orStoreError(async () => void (await pool.query(`drop table if exists ${MIGRATED_MARKER}`))),
@@ -71,6 +74,10 @@ export function postgresEndpoint(url: string, rescued: () => number): MigrationE
 const CONTINUE_AUDIT_POSITIONS = `select setval('audit_position', last) from
   (select greatest((select max(position) from audit), (select max(to_position) from audit_seals)) as last) as copied
   where last > 0`;
+
+/** The feed goes on after the events that were copied. */
+const CONTINUE_EVENT_POSITIONS = `select setval('event_position', last) from
+  (select max(position) as last from events) as copied where last > 0`;
 
 /** Neither the user nor how it is reached; with the schema, when the URL names one. */
 function nameOf(text: string): string {

@@ -1,46 +1,16 @@
 // The PostgreSQL tables: the same rows as in SQLite (a test compares the types), and `replicas`. Every secret is encrypted,
 // in a column of its own; times are integer milliseconds; lists and records are JSON.
 import { sql } from 'drizzle-orm';
-import {
-  bigint,
-  boolean,
-  customType,
-  doublePrecision,
-  index,
-  integer,
-  json as jsonColumn,
-  pgTable,
-  timestamp,
-  uniqueIndex,
-} from 'drizzle-orm/pg-core';
+import { bigint, boolean, doublePrecision, index, integer, pgTable, timestamp, uniqueIndex } from 'drizzle-orm/pg-core';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { Permission, RateLimit, Workload } from '../../domain/caller.ts';
-import type {
-  Account,
-  Ciphertext,
-  ConnectionStatus,
-  Identity,
-  RefreshError,
-  UpstreamRevocation,
-} from '../../domain/connection.ts';
+import type { Account, ConnectionStatus, Identity, RefreshError, UpstreamRevocation } from '../../domain/connection.ts';
 import type { ReauthReason } from '../../domain/errors.ts';
 import type { Overrides, SessionStatus } from '../../domain/integration.ts';
 import type { ChangeKind } from '../../ports/index.ts';
+import { ciphertext, json, text, time } from './columns.ts';
 
-/** PostgreSQL cannot store NUL in a text: U+FFFD replaces it. An id of a request that has one then matches no row. */
-const text = customType<{ data: string; driverData: string }>({
-  dataType: () => 'text',
-  toDriver: (value) => (value?.includes('\0') ? value.replaceAll('\0', '\uFFFD') : value),
-});
-/** Not `jsonb`, which rejects a `\u0000` that SQLite accepts. */
-const json = <T>(name: string) => jsonColumn(name).$type<T>();
-/** Milliseconds since the epoch. A provider may send a fraction, or infinity: its response must not be lost for that. */
-const time = customType<{ data: number; driverData: number | string }>({
-  dataType: () => 'bigint',
-  toDriver: (ms) => Math.min(Math.round(ms), Number.MAX_SAFE_INTEGER),
-  fromDriver: Number,
-});
-const ciphertext = (name: string) => text(name).$type<Ciphertext>();
+export * from './event-schema.ts';
 
 export const integrations = pgTable('integrations', {
   id: text('id').primaryKey(),
@@ -105,6 +75,7 @@ export const connections = pgTable(
     index('connections_not_active').on(t.status, t.id).where(sql`status <> 'active'`),
     index('connections_of_account').on(sql`(account ->> 'id')`).where(sql`status <> 'revoked'`),
     index('connections_dead').on(t.integration, t.updatedAt).where(sql`status = 'needs_reauth'`),
+    index('connections_ending').on(t.reauthDueAt).where(sql`status = 'active' and reauth_due_at is not null`),
   ],
 );
 

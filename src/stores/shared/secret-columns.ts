@@ -30,6 +30,12 @@ interface TablesWithSecrets<T, C> {
   >;
   unreadableResponses: With<T, C, 'id' | 'body'>;
   auditSeals: With<T, C, 'id' | 'ciphertext'>;
+  events: With<T, C, 'id' | 'body'>;
+  webhookEndpoints: With<T, C, 'id' | 'callerId' | 'url' | 'headers' | 'secret' | 'previousSecret'>;
+  deliveries: With<T, C, 'id' | 'lastResponse'>;
+  receivedWebhooks: With<T, C, 'id' | 'body'>;
+  receiverSettings: With<T, C, 'integration' | 'webhook' | 'signals'>;
+  signingKeys: With<T, C, 'id' | 'privateKey'>;
 }
 
 type Row<T> = T extends Table ? T['$inferSelect'] : Record<never, never>;
@@ -54,6 +60,12 @@ export function secretTables<T, C>({
   pendingRevocations,
   unreadableResponses,
   auditSeals,
+  events,
+  webhookEndpoints,
+  deliveries,
+  receivedWebhooks,
+  receiverSettings,
+  signingKeys,
 }: TablesWithSecrets<T, C>) {
   const { clientSecret, privateKey } = integrations;
   const { accessToken, refreshToken, idToken, credentials } = grants;
@@ -82,6 +94,22 @@ export function secretTables<T, C>({
       body: unreadableResponses.body,
     }),
     auditSeals: own('audit_seals', auditSeals, auditSeals.id, { ciphertext: auditSeals.ciphertext }),
+    events: own('events', events, events.id, { body: events.body }),
+    webhookEndpoints: {
+      ...own('webhook_endpoints', webhookEndpoints, webhookEndpoints.id, {
+        headers: webhookEndpoints.headers,
+        secret: webhookEndpoints.secret,
+        previousSecret: webhookEndpoints.previousSecret,
+      }),
+      bound: [webhookEndpoints.callerId, webhookEndpoints.url],
+    },
+    deliveries: own('deliveries', deliveries, deliveries.id, { lastResponse: deliveries.lastResponse }),
+    receivedWebhooks: own('received_webhooks', receivedWebhooks, receivedWebhooks.id, { body: receivedWebhooks.body }),
+    receiverSettings: own('receiver_settings', receiverSettings, receiverSettings.integration, {
+      webhook: receiverSettings.webhook,
+      signals: receiverSettings.signals,
+    }),
+    signingKeys: own('signing_keys', signingKeys, signingKeys.id, { privateKey: signingKeys.privateKey }),
   };
 
   function own<Columns>(name: SecretRowKey['table'], table: T, id: C, columns: Columns) {

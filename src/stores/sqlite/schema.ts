@@ -4,20 +4,13 @@ import { sql } from 'drizzle-orm';
 import { index, integer, real, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { Permission, RateLimit, Workload } from '../../domain/caller.ts';
-import type {
-  Account,
-  Ciphertext,
-  ConnectionStatus,
-  Identity,
-  RefreshError,
-  UpstreamRevocation,
-} from '../../domain/connection.ts';
+import type { Account, ConnectionStatus, Identity, RefreshError, UpstreamRevocation } from '../../domain/connection.ts';
 import type { ReauthReason } from '../../domain/errors.ts';
 import type { Overrides, SessionStatus } from '../../domain/integration.ts';
 import type { ChangeKind } from '../../ports/index.ts';
+import { ciphertext, json } from './columns.ts';
 
-const json = <T>(name: string) => text(name, { mode: 'json' }).$type<T>();
-const ciphertext = (name: string) => text(name).$type<Ciphertext>();
+export * from './event-schema.ts';
 
 export const integrations = sqliteTable('integrations', {
   id: text('id').primaryKey(),
@@ -81,6 +74,7 @@ export const connections = sqliteTable(
     index('connections_not_active').on(t.status, t.id).where(sql`status <> 'active'`),
     index('connections_of_account').on(sql`(account ->> 'id')`).where(sql`status <> 'revoked'`),
     index('connections_dead').on(t.integration, t.updatedAt).where(sql`status = 'needs_reauth'`),
+    index('connections_ending').on(t.reauthDueAt).where(sql`status = 'active' and reauth_due_at is not null`),
   ],
 );
 

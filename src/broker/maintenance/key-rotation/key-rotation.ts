@@ -93,6 +93,12 @@ const CONTEXT_ROWS: Record<SecretColumn['table'], string> = {
   outbox_revocations: 'connections',
   unreadable_responses: 'unreadable_responses',
   audit_seals: 'audit_seals',
+  events: 'events',
+  webhook_endpoints: 'webhook_endpoints',
+  deliveries: 'deliveries',
+  received_webhooks: 'received_webhooks',
+  receiver_settings: 'receiver_settings',
+  signing_keys: 'signing_keys',
 };
 
 /** Rejects with `StoreError`; what was committed until then stays. */

@@ -1,0 +1,81 @@
+// Verifying webhooks of third parties, and reading what they say: by the catalogue's data alone, without a store.
+import type { ProviderWebhooks } from '../domain/webhook-dialect.ts';
+
+/** A request to `/webhooks/{integration}`, as the sender made it. */
+export interface WebhookRequest {
+  method: string;
+  /** The public URL, with path and query as called: what some senders sign. Never rebuilt from `Host`. */
+  url: string;
+  /** Names in lower case; the values of a repeated header are joined by `, `. */
+  headers: Readonly<Record<string, string>>;
+  /** The raw bytes. */
+  body: Uint8Array;
+  /** Milliseconds since the epoch. */
+  receivedAt: number;
+}
+
+/** What an admin has set for an integration. */
+export interface WebhookKeys {
+  /** Whatever the vendor calls it: signing secret, verification token, `user:password`, public key. Several are live at once. */
+  secrets: readonly string[];
+  /** Of the integration: some senders sign with the client secret, or name the client id. */
+  clientId: string;
+  clientSecret: string | null;
+  params: Readonly<Record<string, string>>;
+  /** The request came to the URL with the integration's hook. */
+  hasHook: boolean;
+  /** A key may arrive by a handshake now, since an admin has opened the window. */
+  mayLearnKey: boolean;
+}
+
+export interface WebhookAnswer {
+  status: number;
+  headers: Record<string, string>;
+  body: string | null;
+}
+
+/** One event of a delivery. */
+export interface WebhookEvent {
+  /** The place in the batch, from 0. */
+  index: number;
+  id: string | null;
+  type: string | null;
+  /** What it is deduplicated by: its id, or the digest that the catalogue names. */
+  key: string;
+  /** Where its connections are looked for, in this order; the first that is found counts. */
+  locators: { key: string; value: string }[];
+  /** It says that the grant of its connections has ended. */
+  isDeauthorization: boolean;
+  /** Its own bytes: the whole body, unless it is one of a batch. */
+  body: Uint8Array;
+}
+
+export type WebhookVerdict =
+  | {
+      kind: 'verified';
+      events: WebhookEvent[];
+      /** The answer once it is durable. */
+      answer: WebhookAnswer;
+      /** False: whoever knows the URL may have sent it, so that nothing is ended for it. */
+      isSenderAuthenticated: boolean;
+      /** Lower-case names of headers that carry a token or signature, and are not handed on. */
+      secretHeaders: string[];
+    }
+  /** A handshake: it is answered, and nothing is stored but a key that it brought. */
+  | { kind: 'handshake'; answer: WebhookAnswer; learnedSecret: string | null }
+  /** `reason`: a word for metrics and the log, without anything that was sent. */
+  | { kind: 'refused'; status: 401 | 404 | 405 | 413; reason: string };
+
+/** Never throws for anything that was sent: that is a refusal. */
+export interface WebhookVerifier {
+  /** Before the body is read: whether it can be verified at all. Undefined: read it. */
+  precheck(
+    webhooks: ProviderWebhooks,
+    request: Omit<WebhookRequest, 'body'>,
+    keys: WebhookKeys,
+  ): Extract<WebhookVerdict, { kind: 'refused' }> | undefined;
+  /** The largest body, in bytes. */
+  maxBody(webhooks: ProviderWebhooks): number;
+  /** Keys that are published at a URL (JWKS, certificates) are fetched, and remembered. Rejects with nothing: a failed fetch is `refused` with status 401. */
+  verify(webhooks: ProviderWebhooks, request: WebhookRequest, keys: WebhookKeys): Promise<WebhookVerdict>;
+}
