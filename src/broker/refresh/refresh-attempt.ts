@@ -30,6 +30,7 @@ import type { DeadGrantBreaker } from './failures/dead-grant-breaker.ts';
 import type { FailureEvidence } from './failures/failure-evidence.ts';
 import type { FailureJudge, RetriedGrant, Verdict } from './failures/failure-verdict.ts';
 import { RateLimiterStopped } from './limits/rate-limiter.ts';
+import type { ResponseTimes } from './limits/response-times.ts';
 import type { Admitted, RefreshConditions } from './refresh-admission.ts';
 import type { Attempt, LostResponse, RefreshOutcomes, RefreshPoint } from './refresh-outcome.ts';
 import { circuitOpen, unavailable } from './refusals.ts';
@@ -81,6 +82,7 @@ interface Parts {
   deadGrants: Pick<DeadGrantBreaker, 'succeeded'>;
   judge: FailureJudge['judge'];
   committer: Pick<RefreshCommitter, 'adopt'>;
+  responseTimes: ResponseTimes;
   concurrentRefreshes: Pick<ConcurrentRefreshes, 'result'>;
   outcomes: RefreshOutcomes;
   redirectUri: (integration: string) => string;
@@ -243,9 +245,16 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
     }
     const mayStillSend = () => !isStopped && held.claimed.isStillHeld();
     const request = { ...requestOf(admitted, connection, spent), mayStillSend };
+    const { endpoint } = admitted.key;
+    const secondAfterMs = secondRequestAfter(windowMs, parts.slowMs);
+    const isSlowAnyway = secondAfterMs !== undefined && parts.responseTimes.isSlowerThan(endpoint, secondAfterMs);
     const { answer, other, isOtherLater } = await spend({
       request: async () =>
-        unready ? { ok: false, fault: unready } : provider.refresh(targets.targetOf(resolved, connection), request),
+        unready
+          ? { ok: false, fault: unready }
+          : parts.responseTimes.measure(endpoint, () =>
+              provider.refresh(targets.targetOf(resolved, connection), request),
+            ),
       slowMs: parts.slowMs,
       onSlow() {
         isLate = true;
@@ -254,7 +263,7 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
         circuitBreakers.report(permission.permit, { cause: 'outage', fault: slowFault(parts.slowMs) });
         isSlow();
       },
-      secondAfterMs: secondRequestAfter(windowMs, parts.slowMs),
+      secondAfterMs: isSlowAnyway ? undefined : secondAfterMs,
       maySendAgain() {
         log.info(fields, 'refresh: no response yet, requesting it again beside the open request');
         reclaimed = renewHeld();

@@ -20,6 +20,7 @@ import type { DeadGrantBreaker } from './failures/dead-grant-breaker.ts';
 import type { FailureEvidence } from './failures/failure-evidence.ts';
 import { createFailureJudge } from './failures/failure-verdict.ts';
 import { type RateLimiter, RateLimiterStopped } from './limits/rate-limiter.ts';
+import { createResponseTimes } from './limits/response-times.ts';
 import { createRetryAfterPacing } from './limits/retry-after-pacing.ts';
 import type { Priority } from './limits/work-queue.ts';
 import { createRefreshAdmission, type RefreshConditions } from './refresh-admission.ts';
@@ -96,6 +97,7 @@ export function createRefresher(parts: RefresherParts): Refresher {
   const attempts = createRefreshAttempts({
     ...parts,
     slowMs: parts.slowMs ?? SLOW_REFRESH_MS,
+    responseTimes: createResponseTimes(parts),
     judge,
     concurrentRefreshes,
     outcomes,

@@ -134,6 +134,27 @@ test('slow response, reuse window: the answer of the first request is kept when 
   expect(sent('rt')).toBe(2);
 });
 
+test('slow response, reuse window: no second request to a provider that took as long for its last answer', async () => {
+  await setUp({ refresh_reuse_window: '30' });
+  const first = await importToken('first');
+  await expect.poll(() => sent('first'), SOON).toBe(2);
+  open.first![0]!(tokens('next'));
+  expect((await read(first)).body.access_token).toBe('at');
+  slow = 0;
+  const id = await importToken('rt');
+  await untilSlow();
+  open.rt![0]!(tokens('after'));
+  expect((await read(id)).body.access_token).toBe('at');
+  expect(sent('rt')).toBe(1);
+  // It is quick again: what is not answered may be lost.
+  const quick = await importToken('quick');
+  await expect.poll(() => sent('quick'), SOON).toBe(1);
+  open.quick![0]!(tokens('quicker'));
+  expect((await read(quick)).body.access_token).toBe('at');
+  await importToken('lost');
+  await expect.poll(() => sent('lost'), SOON).toBe(2);
+});
+
 test('slow response, reuse window: of two answers, the refresh token that was issued last is kept', async () => {
   await setUp({ refresh_reuse_window: '30' });
   const id = await importToken('rt');
