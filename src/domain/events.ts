@@ -34,7 +34,7 @@ export interface StoredEvent {
   connectionId: string | null;
   /** Counts the events of the connection, from 1. */
   sequence: number | null;
-  /** Only the endpoints of this caller hear it; null: whoever may. */
+  /** Only the endpoints of this caller hear it; null: all that may. */
   callerId: string | null;
   /** Only this endpoint hears it; null: all. */
   endpointId: string | null;

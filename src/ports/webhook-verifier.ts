@@ -56,7 +56,7 @@ export type WebhookVerdict =
       events: WebhookEvent[];
       /** The answer once it is durable. */
       answer: WebhookAnswer;
-      /** False: whoever knows the URL may have sent it, so that nothing is ended for it. */
+      /** False: anyone who knows the URL may have sent it, so it ends nothing. */
       isSenderAuthenticated: boolean;
       /** Lower-case names of headers that carry a token or signature, and are not handed on. */
       secretHeaders: string[];
