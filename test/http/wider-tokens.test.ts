@@ -19,7 +19,7 @@ let broker: TestBroker;
 let replica: TestBroker;
 let key: string;
 /** What the token endpoint says that it has granted. */
-let granted: string;
+let granted: string | undefined;
 /** Resolved: the token endpoint answers. */
 let held: Promise<void> = Promise.resolve();
 
@@ -160,4 +160,24 @@ test('a refresh with the same or fewer scopes is served', async () => {
   granted = 'read';
   const { id } = await imported(10);
   expect(expectOk(await ask('GET', `/v1/connections/${id}/token`)).scopes).toEqual(['read']);
+});
+
+test('an import that calls a connection narrower than its refresh token: 403, before and after the refresh', async () => {
+  // As a provider may that grants what the refresh token has (RFC 6749 5.1).
+  granted = undefined;
+  const grants = [{ actions: ['token', 'connections:write'], integrations: ['acme'], owners: ['*'], scopes: ['read'] }];
+  const writer = String(expectOk(await broker.ask('POST', '/v1/callers', { name: 'writer', grants }), 201).key);
+  for (const place of ['connection_id', 'the same owner']) {
+    const owner = `owner-${++owners}`;
+    const wide = { refresh_token: 'rt', access_token: 'wide', expires_in: 3_600, scopes: ['read', 'write'] };
+    const made = await broker.ask('POST', '/v1/connections', { integration: 'acme', owner, credentials: wide });
+    const connection_id = String(expectOk(made, 201).id);
+    const credentials = { access_token: 'mine', expires_in: 3_600, scopes: ['read'] };
+    const body = { integration: 'acme', owner, credentials, ...(place === 'connection_id' && { connection_id }) };
+    expect(expectOk(await ask('POST', '/v1/connections', body, writer), 201).scopes).toEqual(['read', 'write']);
+    const path = `/v1/connections/${connection_id}`;
+    expectProblem(await ask('POST', `${path}/refresh`, {}, writer), 403, 'forbidden');
+    expectProblem(await ask('POST', `${path}/refresh`, { rejected_token: 'mine' }, writer), 403, 'forbidden');
+    expectProblem(await ask('GET', `${path}/token`, undefined, writer), 403, 'forbidden');
+  }
 });

@@ -111,7 +111,8 @@ export function createImport({ store, vault, provider, targets, tokenCache, acce
     };
     const stored = renewed && isCode(found.auth) ? await store.storedCredentials(id) : undefined;
     const keeps = keepsRefreshToken(received, stored);
-    const connection = newConnection(id, place, found.auth, received, now, renewed, keeps);
+    const scopes = keeps ? withScopesOf(renewed, received.scopes) : received.scopes;
+    const connection = newConnection(id, place, found.auth, { ...received, scopes }, now, renewed, keeps);
     const encrypted = encryptCredentials(vault, connection, received.credentials);
     const by = access.record(call, renewed ? 'connection.renewed' : 'connection.imported', {
       integration,
@@ -167,6 +168,11 @@ export function createImport({ store, vault, provider, targets, tokenCache, acce
 /** Other requests may create or revoke a connection with the same integration, owner and label meanwhile. */
 const ATTEMPTS = 3;
 const REFRESH_POLLS = RENEWAL_WAIT_MS / RENEWAL_POLL_MS;
+
+/** The kept refresh token brings back all that the connection had, and a provider need not say so (RFC 6749 5.1). */
+const withScopesOf = (renewed: Connection | undefined, scopes: readonly string[]): string[] => [
+  ...new Set([...(renewed?.scopes ?? []), ...scopes]),
+];
 
 const invalid = (issues: InputIssue[]): Refusal =>
   refuse({ code: 'invalid_request', detail: 'the import has invalid fields', issues });
