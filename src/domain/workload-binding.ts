@@ -41,41 +41,43 @@ const NOT_IDENTIFYING = new Set([
     'branch',
   ],
   ...['run_id', 'run_number', 'run_attempt', 'runner_environment', 'repository_visibility', 'project_visibility'],
+  // A workflow or configuration that others may run too, and who has started a run: in any repository, which need not be theirs.
+  ...['job_workflow_ref', 'job_workflow_sha', 'ci_config_ref_uri', 'ci_config_sha', 'actor', 'actor_id'],
+  ...['user_login', 'user_email', 'user_access_level', 'user_identities', 'groups_direct'],
+  // What was asked for, and what people say of themselves (RFC 9068 2.2.3, OpenID Connect Core 5.1).
+  ...['scope', 'scp', 'allowed-origins', 'hd', 'locale', 'zoneinfo', 'updated_at', 'gender', 'birthdate'],
+  ...['name', 'given_name', 'family_name', 'middle_name', 'nickname', 'profile', 'picture', 'website'],
 ]);
 
 /** Where a name ends: what follows cannot lengthen it. */
 const DELIMITER = /[:/|#,;=]$/;
 
+/** What stands before a name, and says only of what kind it is. */
+const KIND =
+  '(?:system|serviceaccount|repo|repository|repository_owner|repository_id|project_path|project|organization|org|owner|team|' +
+  'workspace|account|arn|client|service|user|ns|namespace|group|tenant|role|app|application|urn|node|pipeline|environment|' +
+  'runner|cluster|principal|principalset|sa|workload|job)s?';
+
 /** What the subjects of a whole platform begin with, before the first name. */
 const OF_WHOLE_PLATFORMS = [
-  'system:',
-  'system:serviceaccount:',
-  'repo:',
-  'repository:',
-  'repository_owner:',
-  'project_path:',
-  'project:',
-  'organization:',
-  'org:',
-  'org/',
-  'owner:',
-  'team:',
-  'workspace:',
-  'account:',
-  'arn:',
-  'arn:aws:',
-  'client:',
-  'service:',
-  'user:',
-];
-
-/** Whether it names nothing but the platform, or a host: `spiffe://example.org/` fits every workload of the trust domain. */
-const tooWide = (prefix: string, issuer: string): boolean =>
-  /^[:/|#,;=]*$/.test(prefix) ||
+  /^[:/|#,;=]*$/,
   // The kind of an account, before its id.
-  /^[\w-]+\|$/.test(prefix) ||
-  OF_WHOLE_PLATFORMS.includes(prefix.toLowerCase()) ||
-  /^[a-z][a-z0-9+.-]*:\/\/[^/]*\/?$/i.test(prefix) ||
+  /^[\w-]+\|$/,
+  new RegExp(`^${KIND}[:|#,;=][:/|#,;=]*$`, 'i'),
+  /^org\/+$/i,
+  /^system:[\w-]+:+$/i,
+  // Partition, service and region, before the account.
+  /^arn:(?:[\w-]*:){0,3}$/i,
+  // A host, or what `spiffe://example.org/ns/` fits: every workload of the trust domain.
+  new RegExp(`^[a-z][a-z0-9+.-]*:\\/\\/[^/]*\\/*(?:${KIND}[:/]+)?$`, 'i'),
+];
+/** In other claims, what is before the first slash is a name. */
+const OF_ALL_SUBJECTS = new RegExp(`^${KIND}\\/+$`, 'i');
+
+/** Whether it names nothing but the platform, or a host. */
+const tooWide = (claim: string, prefix: string, issuer: string): boolean =>
+  OF_WHOLE_PLATFORMS.some((wide) => wide.test(prefix)) ||
+  (claim === 'sub' && OF_ALL_SUBJECTS.test(prefix)) ||
   prefix === `${issuer}/`;
 
 /** Of one binding, with paths below it. Empty: it identifies a workload. */
@@ -89,7 +91,7 @@ export function bindingIssues({ issuer, claims }: { issuer: string; claims: Reco
     else if (!DELIMITER.test(prefix)) {
       const message = `"${pattern}" ends in the middle of a name, and fits every longer name too: give the whole value, or end the prefix at a delimiter (: / | # , ; =)`;
       issues.push({ path: `claims.${name}`, message });
-    } else if (!tooWide(prefix, issuer)) identifies = true;
+    } else if (!tooWide(name, prefix, issuer)) identifies = true;
   }
   if (identifies || issues.length > 0) return issues;
   const named = Object.keys(claims).join(', ');
