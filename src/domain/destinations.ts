@@ -30,9 +30,21 @@ export function redirections(
   if (!before.provider) return [{ name, from: null, to }];
   const [old, now] = [destinationsOf(before.provider, before.settings), destinationsOf(after.provider, after.settings)];
   const known = new Set([...old.values()].map(originOf));
-  return [...now].flatMap(([name, to]) => {
+  const moved = [...now].flatMap(([name, to]) => {
     const from = old.get(name) ?? null;
     return from === to || (from === null && known.has(to)) ? [] : [{ name, from, to }];
+  });
+  return [...moved, ...uncovered(old, now)];
+}
+
+/** An override that is gone: what it replaced goes where the entry, its parameters or the issuer's metadata say again. */
+function uncovered(old: ReadonlyMap<string, string>, now: ReadonlyMap<string, string>): Redirection[] {
+  return [...old].flatMap(([path, from]) => {
+    const name = /^overrides\.(.+)_url$/.exec(path)?.[1];
+    if (name === undefined || now.has(path)) return [];
+    const issuer = name === 'api_base' ? undefined : now.get('issuer');
+    const to = now.get(`${name}_url`) ?? now.get(`${name}.url`) ?? issuer;
+    return to === undefined || originOf(to) === from ? [] : [{ name: path, from, to: originOf(to) }];
   });
 }
 

@@ -77,6 +77,26 @@ describe('an admin without token', () => {
     expectProblem(await broker.ask('POST', '/v1/apply', { ...body, dry_run: true }, admin), 403, 'forbidden');
   });
 
+  test('cannot uncover another endpoint by removing an override', async () => {
+    const covered: Json = {
+      overrides: { token_url: `${provider.url}/token`, revocation_url: `${provider.url}/revoke` },
+    };
+    const params = { authorization_url: `${provider.url}/authorize`, token_url: `${thief.url}/token` };
+    const { id, connection } = await anIntegration({ params, ...covered });
+    const names = ['token_url', 'revocation_url'] as const;
+    for (const name of names) {
+      const more = name === 'token_url' ? {} : { revocation_url: `${thief.url}/revoke` };
+      const overrides = { ...(covered.overrides as Json), [name]: undefined };
+      const wanted = setup({ params: { ...params, ...more }, overrides });
+      expectProblem(await put(id, wanted, admin), 403, 'forbidden');
+      expectIssues(await put(id, wanted), 'client_secret');
+    }
+    expectOk(await broker.ask('POST', `/v1/connections/${connection}/refresh`, {}));
+    expect(thief.received).toEqual([]);
+    // Nothing is behind this one.
+    expectOk(await put(id, setup({ params, overrides: { token_url: `${provider.url}/token` } }), admin));
+  });
+
   test('with token of some owners or some scopes is without it', async () => {
     const { id } = await anIntegration();
     const all = { actions: ['admin'], integrations: ['*'], owners: ['*'] };
