@@ -94,6 +94,22 @@ describe('an admin without token', () => {
     expect((await ask('DELETE', path, undefined, admin)).status).toBe(204);
   });
 
+  test('has a binding of a caller that has more take no older tokens', async () => {
+    const wide = [{ actions: ['token'], integrations: ['*'], owners: ['*'] }];
+    const caller = (max_age?: number) => ({
+      name: 'bound',
+      grants: wide,
+      workloads: [{ ...WORKLOAD, ...(max_age !== undefined && { max_age }) }],
+    });
+    const { id } = expectOk(await ask('POST', '/v1/callers', caller(60)), 201);
+    const put = (max_age?: number) => ask('PUT', `/v1/callers/${id}`, caller(max_age), admin);
+    expectProblem(await put(61), 403, 'forbidden');
+    expectProblem(await put(), 403, 'forbidden');
+    expectProblem(await ask('POST', '/v1/apply', { callers: [{ id, ...caller(61) }] }, admin), 403, 'forbidden');
+    expectOk(await put(60));
+    expectOk(await put(59));
+  });
+
   test('is refused in the audit log, by what is missing', async () => {
     await ask('POST', '/v1/callers', { name: 'wide', grants: [grant({ owners: ['team:c:1'] })] }, admin);
     const { data } = expectOk(await ask('GET', `/v1/audit?actor=${adminId}&action=access.denied&limit=200`));

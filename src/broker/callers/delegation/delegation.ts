@@ -1,5 +1,5 @@
 // Separation of duties: an admin passes on only what it may do itself.
-import type { Caller, Permission } from '../../../domain/caller.ts';
+import type { Caller, Permission, Workload } from '../../../domain/caller.ts';
 import type { Refusal } from '../../../domain/errors.ts';
 import type { Access, Call } from '../../audit/index.ts';
 import { undelegable } from './undelegable.ts';
@@ -17,9 +17,13 @@ export function mayNotDelegate(
   return missing && access.deniedDelegation(call, missing);
 }
 
-/** What the other one has already may stay; a new workload binding is a credential for all of it. */
+/** What the other one has already may stay; a workload binding that is new, or takes older tokens, is a credential for all of it. */
 export function mayNotReplace(access: Denying, call: Call, before: Caller, after: Caller): Refusal | undefined {
-  const bound = new Set(before.workloads.map(({ id }) => id));
-  const isBoundAnew = after.workloads.some(({ id }) => !bound.has(id));
-  return mayNotDelegate(access, call, after.permissions, isBoundAnew ? [] : before.permissions);
+  const isBound = (wanted: Workload) =>
+    before.workloads.some((one) => one.id === wanted.id && !takesOlder(wanted, one));
+  return mayNotDelegate(access, call, after.permissions, after.workloads.every(isBound) ? before.permissions : []);
 }
+
+/** Undefined is what the issuer is listed with, which may be less than what is wanted. */
+const takesOlder = ({ maxAge: wanted }: Workload, { maxAge: known }: Workload): boolean =>
+  wanted !== known && (wanted === undefined || known === undefined || wanted > known);
