@@ -5,14 +5,36 @@ const WORDS = [
   ...['replaceme', 'replace', 'changeme', 'change', 'changeit', 'password', 'passwort', 'passphrase', 'supersecret'],
   ...['administrator', 'valetkey', 'example', 'default', 'development', 'production', 'staging', 'bootstrap', 'demo'],
   ...['qwertyuiop', 'qwerty', 'asdfghjkl', 'zxcvbnm', 'letmein', 'welcome', 'please', 'secret', 'super', 'admin'],
-  ...['token', 'sample', 'testing', 'test', 'local', 'root', 'user', 'word', 'this', 'your', 'key', 'not', 'the'],
+  ...['correct', 'horse', 'battery', 'staple', 'quick', 'brown', 'jumps', 'over', 'lazy', 'company', 'corp', 'acme'],
+  ...[
+    'for',
+    'our',
+    'prod',
+    'with',
+    'token',
+    'sample',
+    'testing',
+    'test',
+    'local',
+    'root',
+    'user',
+    'word',
+    'this',
+    'your',
+    'key',
+    'not',
+    'the',
+  ],
 ].sort((a, b) => b.length - a.length);
-const ANY_WORD = new RegExp(WORDS.join('|'), 'g');
+/** And years. */
+const ANY_WORD = new RegExp(`${WORDS.join('|')}|(?:19|20)\\d\\d`, 'g');
 const WORD_BITS = 6;
 
 /** Of a stretch that repeats an earlier one, or that counts up or down. */
 const REPEATED_BITS = 10;
 const SHORTEST_REPEAT = 3;
+/** Of two rows that are laced into each other, such as `a1b2c3` or `001122`. */
+const SHORTEST_LACED = 6;
 
 /** Characters that a key may have been drawn from, by the kinds that are in it. */
 const KINDS: [RegExp, number][] = [
@@ -43,7 +65,8 @@ export function estimatedKeyBits(key: string): number {
 function literalBits(text: string, bitsEach: number): number {
   let bits = 0;
   for (let at = 0; at < text.length; ) {
-    const length = Math.max(repeatAt(text, at), stepsAt(text, at));
+    const laced = stepsAt(text, at, 2);
+    const length = Math.max(repeatAt(text, at), stepsAt(text, at, 1), laced < SHORTEST_LACED ? 0 : laced);
     bits += length < SHORTEST_REPEAT ? bitsEach : Math.min(REPEATED_BITS, bitsEach * length);
     at += length < SHORTEST_REPEAT ? 1 : length;
   }
@@ -61,11 +84,12 @@ function repeatAt(text: string, at: number): number {
   return longest;
 }
 
-/** How far it goes on in equal steps: `aaaa`, `abcd`, `4321`. */
-function stepsAt(text: string, at: number): number {
-  const step = text.charCodeAt(at + 1) - text.charCodeAt(at);
-  if (Math.abs(step) > 1) return 0;
-  let length = 1;
-  while (text.charCodeAt(at + length) - text.charCodeAt(at + length - 1) === step) length++;
+/** How far it goes on in equal steps, from each character to the one `gap` behind it: `aaaa`, `abcd`, `4321`. */
+function stepsAt(text: string, at: number, gap: number): number {
+  const stepFrom = (place: number) => text.charCodeAt(place + gap) - text.charCodeAt(place);
+  const step = stepFrom(at);
+  if (!(Math.abs(step) <= 1)) return 0;
+  let length = gap;
+  while (stepFrom(at + length - gap) === step) length++;
   return length;
 }

@@ -54,6 +54,9 @@ export function parseConfig(env: Env, readFile: ReadFile): Parsed {
   const issues = parsed.ok ? unread : [...unread, ...parsed.issues];
   const warnings = unknown.map((name) => `${name} is not a setting of this version and is ignored`);
 
+  if ((env.ALL_PROXY || env.all_proxy) && !set.HTTPS_PROXY)
+    warnings.push('ALL_PROXY is not read: set HTTPS_PROXY, or requests to providers go out directly');
+
   const fallback = fallbackKeys(set);
   // A file of keys that cannot be read has a fault of its own.
   const hasKeys = set.VALETKEY_KEYS !== undefined || sourceOf('VALETKEY_KEYS') !== 'VALETKEY_KEYS';

@@ -45,8 +45,9 @@ const SECRET_FIELD =
 /** Undefined: the field may name the variable. */
 function mayName(name: string, at: string, env: Record<string, string | undefined>): { issue: string } | undefined {
   const own = OWN_SECRETS.find((secret) => {
-    const [value, file] = [env[secret], env[`${secret}_FILE`]];
-    const isCopy = value && env[name]?.includes(value);
+    const file = env[`${secret}_FILE`];
+    // Proxies are also read from variables in lower case.
+    const isCopy = [env[secret], env[secret.toLowerCase()]].some((value) => value && env[name]?.includes(value));
     return name.toUpperCase() === secret || isCopy || (file && env[`${name}_FILE`] === file);
   });
   if (own !== undefined) return { issue: `\${${name}} is ${own}, which belongs to the broker alone` };

@@ -30,9 +30,9 @@ export function checkDeployment(
     );
   if (listensEverywhere && url === undefined)
     warnings.push('VALETKEY_PUBLIC_URL: not set, and no browser reaches the broker at the address that it listens on');
-  if (listensEverywhere && url !== undefined && isLocal)
+  if (url !== undefined && isLocal && !isLoopback(hostOf(host)))
     warnings.push(
-      `VALETKEY_HOST: ${host} listens on every address of this machine, while VALETKEY_PUBLIC_URL is for this machine only: others in the network can reach the broker. Set VALETKEY_HOST to 127.0.0.1, or the URL to what they use`,
+      `VALETKEY_HOST: ${host} ${listensEverywhere ? 'listens on every address of this machine' : 'is not only for this machine'}, while VALETKEY_PUBLIC_URL is for this machine only: others in the network can reach the broker. Set VALETKEY_HOST to 127.0.0.1, or the URL to what they use`,
     );
 
   const adminKey = settings.VALETKEY_ADMIN_KEY;

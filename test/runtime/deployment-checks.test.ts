@@ -37,6 +37,12 @@ test.each<[string, Record<string, string>, string]>([
     { VALETKEY_HOST: '[0:0:0:0:0:0:0:0]', VALETKEY_PUBLIC_URL: 'http://127.0.0.1' },
     'VALETKEY_HOST',
   ],
+  [
+    'an address of the network, and a URL for this machine',
+    { VALETKEY_HOST: '10.1.2.3', VALETKEY_PUBLIC_URL: 'http://localhost:8080' },
+    'VALETKEY_HOST',
+  ],
+  ['a proxy by a name that is not read', { ALL_PROXY: 'http://proxy.example:3128' }, 'ALL_PROXY is not read'],
   ['every address, and no URL', { VALETKEY_HOST: '::', VALETKEY_KEYS: generateKey() }, 'VALETKEY_PUBLIC_URL'],
   ['a weak admin key on this machine', { VALETKEY_ADMIN_KEY: 'a'.repeat(40) }, 'VALETKEY_ADMIN_KEY'],
   [
@@ -105,6 +111,10 @@ describe('how hard a key is to guess', () => {
     'qwertyuiopasdfghjklzxcvbnm123456',
     '00000000-0000-0000-0000-000000000000',
     'deadbeefdeadbeefdeadbeefdeadbeef',
+    '00112233445566778899aabbccddeeff',
+    'a1b2c3d4e5f6a7b8c9d0e1f2a3b4c5d6',
+    'correct horse battery staple correct horse',
+    'MySuperSecretAdminKeyForValetkey2026!',
   ])('%s: easy', (key) => {
     expect(estimatedKeyBits(key)).toBeLessThan(ENOUGH_KEY_BITS);
   });
@@ -133,12 +143,18 @@ describe('VALETKEY_OUTBOUND_ALLOW', () => {
     '0.0.0.0/1',
     '128.0.0.0/1',
     '2000::/3',
+    '::ffff:0:0/96',
+    '::ffff:0.0.0.0/97',
+    '64:ff9b::/96',
+    '::/8',
     '*',
     '*.example.com',
     '169.254.169.254',
     '169.254.169.254/32',
     '169.254.0.0/16',
     '::ffff:169.254.169.254',
+    '::ffff:169.254.169.0/120',
+    '64:ff9b::a9fe:a9fe',
     '169.254.170.2',
     'fd00:ec2::254',
     '100.100.100.200',
@@ -158,6 +174,15 @@ describe('VALETKEY_OUTBOUND_ALLOW', () => {
       expect(parseAllow(entry)).toEqual({ ok: true, allow: [entry] });
     },
   );
+
+  test('a range of IPv4-mapped or NAT64 addresses is one of IPv4', () => {
+    for (const range of ['::ffff:10.0.0.0/104', '64:ff9b::a00:0/104']) {
+      const list = toAllowList([range]);
+      for (const address of ['10.1.2.3', '::ffff:10.1.2.3', '64:ff9b::a01:203'])
+        expect(mayConnectTo(address, list), `${range} ${address}`).toBe(true);
+      expect(mayConnectTo('192.168.0.1', list)).toBe(false);
+    }
+  });
 
   test('a range that has the address of a metadata service in it does not allow that', () => {
     const list = toAllowList(['100.64.0.0/10', 'fc00::/7', 'idp.internal']);
@@ -217,6 +242,15 @@ describe('settings in the declarative file', () => {
           { COPY: `x${env[name as keyof typeof env]}` },
         ),
       ).toEqual([expect.stringContaining(name)]);
+  });
+
+  test('nor the value of a proxy that is set in lower case', () => {
+    const proxy = 'http://user:hunter2-of-the-proxy@proxy.example:3128';
+    const issues = refused(
+      { integrations: [{ ...acme, client_id: reference('COPY') }] },
+      { https_proxy: proxy, COPY: proxy },
+    );
+    expect(issues).toEqual([expect.stringContaining('HTTPS_PROXY, which belongs to the broker alone')]);
   });
 
   test('nor the file that holds one, under another name', () => {

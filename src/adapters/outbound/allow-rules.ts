@@ -19,6 +19,8 @@ const MACHINE = [
   'fd00:ec2::23/128',
   'fd20:ce::254/128',
 ].map((cidr) => ipaddr.parseCIDR(cidr));
+/** All of IPv4, mapped and translated (RFC 4291 2.5.5.2, RFC 6052 2.1). */
+const ALL_OF_IPV4 = ['::ffff:0:0', '64:ff9b::'].map((prefix) => ipaddr.parse(prefix));
 const METADATA_HOST = /^(metadata|instance-data)(\.|$)|(^|\.)metadata\.goog$/;
 
 /** Whether an address is the machine's own: never connected to, whatever is allowed. */
@@ -32,7 +34,8 @@ export function allowFault(entry: string | [Address, number]): string | undefine
       ? 'is a metadata service, which hands out the credentials of the machine'
       : undefined;
   const [address, bits] = entry;
-  if (isTooWide({ address, bits })) return 'would allow nearly everything: list your own networks';
+  const hasIpv4 = ALL_OF_IPV4.some((all) => all.kind() === address.kind() && all.match(address, bits));
+  if (isTooWide({ address, bits }) || hasIpv4) return 'would allow nearly everything: list your own networks';
   const isWithin = MACHINE.some(
     ([range, wide]) => address.kind() === range.kind() && bits >= wide && address.match(range, wide),
   );

@@ -57,11 +57,17 @@ function parseEntry(entry: string): string | [Address, number] | undefined {
   if (family !== 0 && rest.length === 0) {
     const parsed = ipaddr.parse(address);
     const all = family === 4 ? 32 : 128;
-    if (bits === undefined) return [ipaddr.process(address), ipaddr.process(address).toByteArray().length * 8];
-    return /^\d{1,3}$/.test(bits) && Number(bits) <= all ? [parsed, Number(bits)] : undefined;
+    if (bits !== undefined && !(/^\d{1,3}$/.test(bits) && Number(bits) <= all)) return undefined;
+    return translated(parsed, bits === undefined ? all : Number(bits));
   }
   const name = normalizedHost(entry);
   return HOST_NAME.test(name) && !NUMERIC_END.test(name) ? name : undefined;
+}
+
+/** A range of IPv4-mapped or NAT64 addresses as the IPv4 addresses that they reach. */
+function translated(address: Address, bits: number): [Address, number] {
+  const target = reached(address.toString());
+  return target.kind() === 'ipv4' && address.kind() === 'ipv6' && bits >= 96 ? [target, bits - 96] : [address, bits];
 }
 
 const unbracketed = (host: string) => (host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host);
