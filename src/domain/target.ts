@@ -45,17 +45,24 @@ export const NO_SECRETS: ClientSecrets = { secret: null, privateKey: null, certi
 
 type Settings = Pick<Integration, 'id' | 'version' | 'clientId' | 'keyId' | 'params' | 'overrides'>;
 
-/** A connection's parameters. A captured value of the same name replaces a parameter, if it matches its pattern. */
+/**
+ * A connection's parameters. A captured value of the same name replaces a parameter. What does not match its pattern counts as
+ * missing: who can write the row, or a request, must not say where secrets are sent.
+ */
 export function connectionParams(
   provider: Provider,
   auth: AuthMode,
   { params, captured }: Pick<Connection, 'params' | 'captured'>,
 ): Values {
-  const fromCaptured = Object.entries(connectionFields(provider, auth)).flatMap(([name, field]) => {
-    const value = captured[name];
-    return typeof value === 'string' && isValid(field, value) ? [[name, value]] : [];
-  });
-  return fromCaptured.length === 0 ? params : { ...params, ...Object.fromEntries(fromCaptured) };
+  return Object.fromEntries(
+    Object.entries(connectionFields(provider, auth)).flatMap(([name, field]) => {
+      const valid = [captured, params].flatMap((values) => {
+        const value = Object.hasOwn(values, name) ? values[name] : undefined;
+        return typeof value === 'string' && isValid(field, value) ? [value] : [];
+      });
+      return valid.slice(0, 1).map((value) => [name, value]);
+    }),
+  );
 }
 
 /** Expects parameters that passed `fieldIssues`. Throws when the integration names a mode that the provider does not have. */

@@ -1,12 +1,16 @@
 // Whoever can write to the database, and has no key of the ring, gets no token and no secret: attacks by SQL on a running
 // broker, on both stores.
 import { createHash, randomBytes } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCookieJar } from '../../demo/browser.ts';
 import { type Json, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { expectOk, expectProblem } from '../support/contract.ts';
-import { openLink, visit } from '../support/owner-browser.ts';
+import { codeMode, entry } from '../support/entries.ts';
+import { callbackWithConsent, openLink, visit } from '../support/owner-browser.ts';
 import { aDatabase, asked, hasPostgres } from '../support/postgres.ts';
 import { type ScriptedServer, startScriptedServer } from '../support/scripted-server.ts';
 
@@ -37,14 +41,18 @@ describe.each(Object.keys(writers).filter((dialect) => dialect !== 'postgres' ||
     let provider: ScriptedServer;
     let thief: ScriptedServer;
     let sql: Run;
+    let folder: string;
 
     beforeAll(async () => {
       const answer = () => ({
         body: { access_token: randomBytes(8).toString('hex'), token_type: 'Bearer', expires_in: 3_600 },
       });
       [provider, thief] = await Promise.all([startScriptedServer(answer), startScriptedServer(answer)]);
+      folder = await mkdtemp(join(tmpdir(), 'valetkey-entries-'));
+      await writeFile(join(folder, 'tenants.json'), JSON.stringify(tenants()));
       const url = dialect === 'postgres' ? await aDatabase() : '';
-      broker = await startTestBroker(url === '' ? {} : { VALETKEY_DATABASE_URL: url }, undefined, {
+      const env = { VALETKEY_PROVIDERS_DIR: folder, ...(url !== '' && { VALETKEY_DATABASE_URL: url }) };
+      broker = await startTestBroker(env, undefined, {
         refreshAhead: false,
         outboxEveryMs: 20,
       });
@@ -54,8 +62,20 @@ describe.each(Object.keys(writers).filter((dialect) => dialect !== 'postgres' ||
     afterAll(async () => {
       await broker?.stop();
       await Promise.all([provider?.close(), thief?.close()]);
+      if (folder) await rm(folder, { recursive: true });
     });
 
+    /** A connection says which host of the vendor it is at: only the port of the provider is one. */
+    const tenants = () =>
+      entry('tenants', {
+        connection_params: { port: { title: 'port', pattern: new URL(provider.url).port } },
+        auth: [
+          codeMode({
+            authorization_url: 'http://127.0.0.1:{port}/authorize',
+            token_url: 'http://127.0.0.1:{port}/token',
+          }),
+        ],
+      });
     const put = (id: string, more: Json = {}) =>
       broker.ask('PUT', `/v1/integrations/${id}`, {
         provider: 'generic-oauth2',
@@ -196,6 +216,27 @@ describe.each(Object.keys(writers).filter((dialect) => dialect !== 'postgres' ||
       expect((await put('redirected')).status).toBe(200);
       const again = await connect('erin2', 'redirected');
       expectOk(await broker.ask('POST', `/v1/connections/${again}/refresh`, {}));
+    });
+
+    test('cannot have them sent to a host that the catalogue does not admit, by the params of a connection or flow', async () => {
+      const setup = { provider: 'tenants', client_id: 'us', client_secret: 'a client secret' };
+      expectOk(await broker.ask('PUT', '/v1/integrations/tenants', setup), 201);
+      const params = { port: new URL(provider.url).port };
+      const forged = (table: string, where: string) =>
+        sql(`update ${table} set params = '{"port":"${new URL(thief.url).port}"}' where ${where}`);
+      const imported = { integration: 'tenants', owner: 'erin', params, credentials: { refresh_token: 'r' } };
+      const { id } = expectOk(await broker.ask('POST', '/v1/connections', imported), 201);
+      await forged('connections', `id = '${id}'`);
+      expectProblem(await broker.ask('POST', `/v1/connections/${id}/refresh`, {}), 502, 'integration_misconfigured');
+      expectOk(await broker.ask('DELETE', `/v1/connections/${id}`));
+
+      const wanted = { integration: 'tenants', owner: 'eve', params };
+      const session = expectOk(await broker.ask('POST', '/v1/connect-sessions', wanted), 201);
+      const jar = createCookieJar();
+      const { location } = await openLink(String(session.url), jar);
+      await forged('flows', `session_id = '${session.id}'`);
+      expect((await visit(callbackWithConsent(location), jar)).status).toBeGreaterThanOrEqual(400);
+      expect(thief.received).toEqual([]);
     });
 
     test('cannot have an owner connect for another one', async () => {
