@@ -33,15 +33,6 @@ const failures = [
   'unavailable',
   'internal',
 ] as const;
-const linkErrors = [
-  'not_found',
-  'not_a_navigation',
-  'other_browser',
-  'access_denied',
-  'invitation_used',
-  'invitation_expired',
-  'invitation_cancelled',
-] as const;
 const outcomes = [
   'access_denied',
   'identity_mismatch',
@@ -51,21 +42,24 @@ const outcomes = [
   'invitation_expired',
   ...failures,
 ] as const;
+const linkErrors = ['not_found', 'not_a_navigation', 'other_browser', 'invitation_cancelled', ...outcomes] as const;
 
 /** The responses of each step of the flow. */
 export const BROWSER_ANSWERS = {
   open: {
-    200: { ...page, description: `${CONFIRM_PAGE}; or, once the browser is back from the provider: ${OUTCOME_PAGE}` },
+    200: { ...page, description: CONFIRM_PAGE },
     302: {
-      description: `A redirect to the provider, if there is nothing to confirm and to ask; or: ${toReturnUrl}`,
+      description: `A redirect to the provider, if there is nothing to confirm and to ask; or to the page of the session, once this browser has connected; or: ${toReturnUrl}`,
       headers: LOCATION,
     },
-    ...refusals(...linkErrors, ...failures),
+    ...refusals(...linkErrors),
   },
   fill: {
-    200: { ...page, description: `Once the browser is back from the provider: ${OUTCOME_PAGE}` },
-    303: { description: `A redirect to the provider; or: ${toReturnUrl}`, headers: LOCATION },
-    ...refusals(...linkErrors, ...failures),
+    303: {
+      description: `A redirect to the provider; or to the page of the session, once this browser has connected; or: ${toReturnUrl}`,
+      headers: LOCATION,
+    },
+    ...refusals(...linkErrors),
     400: {
       ...page,
       description: `${CONFIRM_PAGE}, with the errors of the previous input, or since this browser had not been shown it; or: ${browserMessage('invalid_form').title} (\`invalid_form\`)`,
@@ -81,8 +75,10 @@ export const BROWSER_ANSWERS = {
     ...refusals('not_a_navigation', ...outcomes),
   },
   retry: {
-    200: { ...page, description: OUTCOME_PAGE },
-    303: { description: `A redirect to the provider; or: ${toReturnUrl}`, headers: LOCATION },
+    303: {
+      description: `A redirect to the provider, or to the page of the session; or: ${toReturnUrl}`,
+      headers: LOCATION,
+    },
     ...refusals('invalid_form', ...outcomes),
   },
 };

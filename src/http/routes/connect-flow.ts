@@ -159,9 +159,10 @@ export function browserRoutes({ connectFlow, publicUrl, site }: Parts): OpenAPIH
   /** `at`: where the browser is, which says what is left to be cleared from its address bar. */
   async function answer(c: Context<Env>, at: 'link' | 'callback' | 'page', step: ConnectStep) {
     if ('cookie' in step && step.cookie) cookies.set(c, step.cookie);
+    const seeOther = c.req.method === 'POST' || at === 'callback' ? 303 : 302;
     switch (step.kind) {
       case 'redirect':
-        return c.redirect(step.url, c.req.method === 'POST' || at === 'callback' ? 303 : 302);
+        return c.redirect(step.url, seeOther);
       case 'confirm': {
         const { provider: providerName, displayOwner, fields, values, issues, token } = step;
         const action = `${base}/connect/${encodeURIComponent(c.req.param('secret') ?? '')}`;
@@ -170,16 +171,17 @@ export function browserRoutes({ connectFlow, publicUrl, site }: Parts): OpenAPIH
         return c.html(confirmPage(site, view), c.req.method === 'POST' ? 400 : 200);
       }
       case 'connected':
-        if (at === 'callback') return c.redirect(pageOf(step.session), 303);
+        if (at !== 'page' || c.req.method === 'POST') return c.redirect(pageOf(step.session), seeOther);
         return c.html(connectedPage(site, { providerName: step.provider, label: step.label || undefined }));
       case 'waiting':
-        if (at === 'callback') return c.redirect(pageOf(step.session), 303);
+        if (at !== 'page' || c.req.method === 'POST') return c.redirect(pageOf(step.session), seeOther);
         c.header('Refresh', String(WAITING_PAGE_RELOAD_MS / 1_000));
         return c.html(waitingPage(site));
       case 'refused': {
         // An error has an error status, also at the redirect URI: the browser goes on to the page all the same.
         if (at === 'callback' && step.session) c.header('Refresh', `0; url=${pageOf(step.session)}`);
         const action = step.session && pageOf(step.session);
+
         if (step.retryToken) allowFormToLeadAway(c);
         return refused(c, step.error, step.provider ?? undefined, {
           ...(step.wanted !== undefined && { wanted: step.wanted }),

@@ -5,11 +5,13 @@ import { type LocalProvider, startProvider } from '../../../demo/provider.ts';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
 import {
   browseToCallback,
+  type ConnectLink,
   connect,
   connectionOf,
   connectionsOf,
   createConnectSession,
   expectErrorPage,
+  formOf,
   newOwner,
   openLink,
   putIntegration,
@@ -28,6 +30,8 @@ beforeAll(async () => {
   await putIntegrationAt(broker, 'acme', provider, { return_origins: ['https://app.example'] });
 });
 afterAll(() => Promise.all([broker.stop(), provider.close()]));
+
+const pageOf = ({ id }: ConnectLink) => `/connect/sessions/${id}`;
 
 describe('a connect URL', () => {
   test('can be opened again by the same browser while the session is pending, and either tab can finish', async () => {
@@ -71,11 +75,28 @@ describe('a connect URL', () => {
     await unknown.close();
   });
 
-  test('is used up by the connection, for its own browser too', async () => {
+  test('is used up by the connection: its own browser is shown the end, others are refused', async () => {
     const jar = createCookieJar();
     const invited = await createConnectSession(broker);
+    const form = formOf(await visit(invited.url, jar));
     await connect(broker, invited.url, { jar });
-    expectErrorPage(await visit(invited.url, jar), 410, 'invitation_used', invited.url);
+    for (const posted of [undefined, { form }]) {
+      const again = await visit(invited.url, jar, posted);
+      expect([again.status, again.location]).toEqual([posted ? 200 : 302, posted ? null : pageOf(invited)]);
+    }
+    expect((await visit(new URL(pageOf(invited), broker.url), jar)).text).toContain('is connected');
+    const stranger = createCookieJar();
+    await openLink((await createConnectSession(broker)).url, stranger);
+    for (const other of [createCookieJar(), stranger])
+      for (const posted of [undefined, { form }])
+        expectErrorPage(await visit(invited.url, other, posted), 410, 'invitation_used', invited.url);
+  });
+
+  test('of a flow that was cancelled shows that to its own browser only', async () => {
+    const jar = createCookieJar();
+    const invited = await createConnectSession(broker);
+    await connect(broker, invited.url, { jar, cancel: true });
+    expectErrorPage(await visit(invited.url, jar), 403, 'access_denied', invited.url);
     expectErrorPage(await visit(invited.url), 410, 'invitation_used', invited.url);
   });
 

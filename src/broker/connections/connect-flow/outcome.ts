@@ -23,7 +23,7 @@ export const RETRIED: readonly string[] = ['identity_mismatch', 'account_unknown
 export interface Outcome {
   /** For the browser of the session, at the session's own page. Others are told that the link is used. */
   of(session: ConnectSession, request: BrowserRequest): Promise<ConnectStep>;
-  /** For any browser that opens the link of a session that is not open. */
+  /** For any browser that opens the link of a session that is not open: its own one is shown how it ended. */
   ofLink(session: ConnectSession, request: BrowserRequest): Promise<ConnectStep>;
   /** The same as `of`, once the exchange of its code is over; `waiting` if that takes longer. */
   afterExchange(session: ConnectSession, request: BrowserRequest): Promise<ConnectStep>;
@@ -88,9 +88,8 @@ export function createOutcome(parts: FlowParts): Outcome {
   return {
     of,
     async ofLink(session, request) {
-      const has = session.returnUrl !== null && isBoundTo(session, request);
       const isSettled = ['awaiting_finish', 'completed', 'failed'].includes(session.status);
-      if (has && isSettled) return of(session, request);
+      if (isSettled && isBoundTo(session, request)) return of(session, request);
       return over(session, await providerName(session), whyOver(session));
     },
     async afterExchange(session, request) {
