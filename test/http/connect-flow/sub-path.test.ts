@@ -1,48 +1,14 @@
 // A public URL with a path, behind a proxy that strips it and behind one that does not.
-import { createServer, request, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCookieJar } from '../../../demo/browser.ts';
 import { type LocalProvider, startProvider } from '../../../demo/provider.ts';
 import { parseConfig } from '../../../src/runtime/config.ts';
-import { startTestBroker, type TestBroker } from '../../support/broker.ts';
+import type { TestBroker } from '../../support/broker.ts';
 import { connect, connectionOf, createConnectSession, putIntegrationAt, visit } from '../../support/owner-browser.ts';
-
-interface Deployment {
-  proxy: Server;
-  publicUrl: string;
-  broker: TestBroker;
-}
+import { startBelowSubPath } from '../../support/sub-path.ts';
 
 let provider: LocalProvider;
-const deployments: Record<string, Deployment> = {};
-
-async function deploy(strips: boolean): Promise<Deployment> {
-  let target = '';
-  const proxy = createServer((incoming, outgoing) => {
-    const path = incoming.url ?? '';
-    if (!path.startsWith('/apps/keys/')) return void outgoing.writeHead(502).end();
-    const { method, headers } = incoming;
-    const to = new URL(target);
-    const options = {
-      host: to.hostname,
-      port: to.port,
-      method,
-      headers,
-      path: strips ? path.slice('/apps/keys'.length) : path,
-    };
-    const sent = request(options, (answer) => {
-      outgoing.writeHead(answer.statusCode ?? 502, answer.rawHeaders);
-      answer.pipe(outgoing);
-    });
-    incoming.pipe(sent);
-  });
-  await new Promise<void>((listening) => proxy.listen(0, '127.0.0.1', listening));
-  const publicUrl = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}/apps/keys`;
-  const broker = await startTestBroker({ VALETKEY_PUBLIC_URL: `${publicUrl}/` });
-  target = broker.url;
-  return { proxy, publicUrl, broker: { ...broker, url: publicUrl } };
-}
+const brokers: Record<string, TestBroker> = {};
 
 beforeAll(async () => {
   provider = await startProvider();
@@ -50,24 +16,20 @@ beforeAll(async () => {
     ['strips it', true],
     ['does not strip it', false],
   ] as const) {
-    deployments[name] = await deploy(strips);
-    await putIntegrationAt(deployments[name].broker, 'acme', provider);
+    brokers[name] = await startBelowSubPath({ strips });
+    await putIntegrationAt(brokers[name], 'acme', provider);
   }
 });
 afterAll(async () => {
-  for (const { proxy, broker } of Object.values(deployments)) {
-    await broker.stop();
-    proxy.closeAllConnections();
-    proxy.close();
-  }
+  for (const broker of Object.values(brokers)) await broker.stop();
   await provider.close();
 });
 
 describe.each(['strips it', 'does not strip it'])('behind a proxy that %s', (name) => {
   test('the whole connect flow stays below the path', async () => {
-    const { broker, publicUrl } = deployments[name]!;
+    const broker = brokers[name]!;
     const invited = await createConnectSession(broker);
-    expect(invited.url).toMatch(`${publicUrl}/connect/`);
+    expect(invited.url).toMatch(`${broker.url}/connect/`);
     const jar = createCookieJar();
     const page = await visit(invited.url, jar);
     expect(page.text).toContain('action="/apps/keys/connect/');
@@ -75,7 +37,7 @@ describe.each(['strips it', 'does not strip it'])('behind a proxy that %s', (nam
     const end = await connect(broker, invited.url, { jar });
     expect([end.status, end.text.includes('is connected')]).toEqual([200, true]);
     const { id } = await connectionOf(broker, invited);
-    const served = await fetch(`${publicUrl}/v1/connections/${id}/token`, {
+    const served = await fetch(`${broker.url}/v1/connections/${id}/token`, {
       headers: { authorization: `Bearer ${broker.adminKey}` },
     });
     expect(served.status).toBe(200);
@@ -84,20 +46,20 @@ describe.each(['strips it', 'does not strip it'])('behind a proxy that %s', (nam
   test.each(['/docs', '/connect/unknown', '/oauth2/callback/acme'])(
     'every link on %s leads somewhere',
     async (path) => {
-      const { publicUrl } = deployments[name]!;
-      const page = await visit(`${publicUrl}${path}`);
+      const { url } = brokers[name]!;
+      const page = await visit(`${url}${path}`);
       const links = [...page.text.matchAll(/(?:href|src|action)="(\/[^"]*)"/g)].map(([, link]) => link!);
       expect(links.length).toBeGreaterThan(0);
-      for (const link of new Set(links)) expect((await visit(new URL(link, publicUrl))).status, link).toBe(200);
+      for (const link of new Set(links)) expect((await visit(new URL(link, url))).status, link).toBe(200);
     },
   );
 
   test('the description and the metadata name the path', async () => {
-    const { publicUrl } = deployments[name]!;
-    const described = (await (await fetch(`${publicUrl}/openapi.json`)).json()) as { servers: unknown };
+    const { url } = brokers[name]!;
+    const described = (await (await fetch(`${url}/openapi.json`)).json()) as { servers: unknown };
     expect(described.servers).toEqual([{ url: '/apps/keys' }]);
-    const metadata = await (await fetch(`${publicUrl}/.well-known/oauth-authorization-server`)).json();
-    expect(metadata).toMatchObject({ issuer: publicUrl, token_endpoint: `${publicUrl}/oauth2/token` });
+    const metadata = await (await fetch(`${url}/.well-known/oauth-authorization-server`)).json();
+    expect(metadata).toMatchObject({ issuer: url, token_endpoint: `${url}/oauth2/token` });
   });
 });
 

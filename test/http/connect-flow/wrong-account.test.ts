@@ -1,9 +1,9 @@
 // A renewal with another account than the one that is connected: the provider is told which one, and the owner may try again.
-import { interactionPolicy } from 'oidc-provider';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCookieJar, walkThrough } from '../../../demo/browser.ts';
 import { type LocalProvider, startProvider } from '../../../demo/provider.ts';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
+import { startChoosingProvider } from '../../support/choosing-provider.ts';
 import {
   connect,
   connectionOf,
@@ -22,13 +22,7 @@ let provider: LocalProvider;
 let choosing: LocalProvider;
 
 beforeAll(async () => {
-  const policy = interactionPolicy.base();
-  policy.add(new interactionPolicy.Prompt({ name: 'select_account', requestable: true }), 0);
-  [broker, provider, choosing] = await Promise.all([
-    startTestBroker(),
-    startProvider(),
-    startProvider({ configuration: { interactions: { policy, url: (_, { uid }) => `/interaction/${uid}` } } }),
-  ]);
+  [broker, provider, choosing] = await Promise.all([startTestBroker(), startProvider(), startChoosingProvider()]);
   const more = { scopes: ['openid', 'email', 'offline_access'], return_origins: ['https://app.example'] };
   await putIntegrationAt(broker, 'acme', provider, more);
   await putIntegrationAt(broker, 'choosing', choosing, more);

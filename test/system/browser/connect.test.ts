@@ -2,12 +2,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Browser, type BrowserContextOptions, type Page, chromium as playwright } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type RunningBroker, startBroker } from '../../../demo/broker.ts';
 import { type LocalProvider, startProvider } from '../../../demo/provider.ts';
 import { ask, type Json } from '../../support/broker.ts';
-import { arrive, DESKTOP, expectFit, PHONE } from './page-inspector.ts';
+import { arriveAt, DESKTOP, expectFit, heading, launch, PHONE, signIn } from './page-inspector.ts';
 
 /** A provider with a host per tenant. Here the tenant is the port of the local provider. */
 const TENANTED = {
@@ -40,11 +40,7 @@ describe.skipIf(installed === undefined)('connect flow', () => {
     writeFileSync(join(folder, 'tenanted.json'), JSON.stringify(TENANTED));
     [broker, browser] = await Promise.all([
       startBroker({ VALETKEY_DATABASE_URL: `file:${join(folder, 'valetkey.db')}`, VALETKEY_PROVIDERS_DIR: folder }),
-      playwright.launch({
-        executablePath: installed!.path,
-        env: { ...(process.env as Record<string, string>), ...installed!.env },
-        args: ['--no-sandbox', '--disable-gpu'],
-      }),
+      launch(installed),
     ]);
     const redirectUris = ['acme', 'tenanted'].map((id) => `${broker.url}/oauth2/callback/${id}`);
     provider = await startProvider({ redirectUris });
@@ -74,18 +70,7 @@ describe.skipIf(installed === undefined)('connect flow', () => {
     return { url: String(url), session: () => api('GET', `/v1/connect-sessions/${id}`) };
   };
 
-  /** A new browser context. At the end of the test it must have loaded nothing from other origins and logged no errors. */
-  async function visit(options?: BrowserContextOptions) {
-    const visitor = await arrive(browser, options);
-    onTestFinished(async () => {
-      await visitor.leave();
-      expect(visitor.complaints).toEqual([]);
-      expect([broker.url, provider.issuer]).toEqual(expect.arrayContaining([...visitor.origins]));
-    });
-    return visitor;
-  }
-
-  const heading = (page: Awaited<ReturnType<typeof visit>>['page']) => page.locator('h1').innerText();
+  const visit = (options?: BrowserContextOptions) => arriveAt(browser, [broker.url, provider.issuer], options);
   const atProvider = (url: URL) => url.origin === provider.issuer;
   /** At the session's own page: code and state have left the address bar. */
   const back = (url: URL) =>
@@ -134,19 +119,21 @@ describe.skipIf(installed === undefined)('connect flow', () => {
     expect(await session()).toMatchObject({ status: 'failed', error: 'access_denied' });
   });
 
-  it('a used link shows a page that says so', async () => {
+  it('a used link shows its own browser how it ended, and another one that it is used', async () => {
     const { url } = await invite('used link');
     const { page } = await visit(PHONE);
     await confirm(page, url);
-    await page.getByRole('textbox').fill('alice');
-    await page.keyboard.press('Enter');
+    await signIn(page, 'alice');
     await page.waitForURL(back);
     await page.reload();
     expect(await heading(page)).toMatch(/account is connected/);
-    const response = await page.goto(url);
-    expect(response?.status()).toBe(410);
-    expect(await heading(page)).toBe('This link has been used');
-    await expectFit(page, 'used link');
+    await page.goto(url);
+    expect(back(new URL(page.url())), 'the link has left the address bar').toBe(true);
+    expect(await heading(page)).toMatch(/account is connected/);
+    const other = await visit(PHONE);
+    expect((await other.page.goto(url))?.status()).toBe(410);
+    expect(await heading(other.page)).toBe('This link has been used');
+    await expectFit(other.page, 'used link');
   });
 
   it('another browser cannot take over a link; the first one continues', async () => {
@@ -158,8 +145,7 @@ describe.skipIf(installed === undefined)('connect flow', () => {
     expect(response?.status()).toBe(403);
     expect(await heading(second.page)).toBe('Please use the browser that you started with');
     await expectFit(second.page, 'other browser');
-    await first.page.getByRole('textbox').fill('alice');
-    await first.page.keyboard.press('Enter');
+    await signIn(first.page, 'alice');
     await first.page.waitForURL(back);
     expect((await session()).status).toBe('completed');
   });
@@ -194,8 +180,7 @@ describe.skipIf(installed === undefined)('connect flow', () => {
     await field.fill(new URL(provider.issuer).port);
     await page.keyboard.press('Enter');
     await page.waitForURL(atProvider);
-    await page.getByRole('textbox').fill('alice');
-    await page.keyboard.press('Enter');
+    await signIn(page, 'alice');
     await page.waitForURL(back);
     expect(await heading(page)).toBe('Your Tenanted account is connected');
     expect((await session()).status).toBe('completed');

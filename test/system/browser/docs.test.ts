@@ -1,10 +1,10 @@
 // The API reference in a real browser.
-import { type Browser, chromium as playwright } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { CODES } from '../../../src/http/errors/problem-table.ts';
 import { type Description, operationsOf } from '../../../src/http/openapi/document.ts';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
-import { arrive, DESKTOP, looksOf, type PageInspector, PHONE } from './page-inspector.ts';
+import { arrive, DESKTOP, launch, looksOf, type PageInspector, PHONE } from './page-inspector.ts';
 
 const installed = inject('chromium');
 
@@ -15,14 +15,7 @@ describe.skipIf(installed === undefined)('the reference at /docs', () => {
   let description: Description;
 
   beforeAll(async () => {
-    [broker, browser] = await Promise.all([
-      startTestBroker(),
-      playwright.launch({
-        executablePath: installed!.path,
-        env: { ...(process.env as Record<string, string>), ...installed!.env },
-        args: ['--no-sandbox', '--disable-gpu'],
-      }),
-    ]);
+    [broker, browser] = await Promise.all([startTestBroker(), launch(installed)]);
     description = (await (await fetch(new URL('/openapi.json', broker.url))).json()) as Description;
     visitor = await arrive(browser);
     const response = await visitor.page.goto(`${broker.url}/docs`);

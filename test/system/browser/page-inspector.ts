@@ -1,8 +1,9 @@
 // Inspects pages in a browser: records console errors and loaded origins, and checks layout, contrast and focus.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
-import { expect } from 'vitest';
+import { type Browser, type BrowserContextOptions, type Page, chromium as playwright } from 'playwright-core';
+import { expect, onTestFinished } from 'vitest';
+import type { Chromium } from '../../support/chromium.ts';
 
 const LOOK = readFileSync(new URL('./inspect-page.js', import.meta.url), 'utf8');
 
@@ -29,6 +30,14 @@ export interface PageInspector {
 
 export const DESKTOP = { viewport: { width: 1280, height: 800 } };
 export const PHONE = { viewport: { width: 375, height: 667 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
+
+/** The Chromium of these tests (test/support/chromium.ts). */
+export const launch = (installed: Chromium | undefined): Promise<Browser> =>
+  playwright.launch({
+    executablePath: installed!.path,
+    env: { ...(process.env as Record<string, string>), ...installed!.env },
+    args: ['--no-sandbox', '--disable-gpu'],
+  });
 
 export async function arrive(browser: Browser, options: BrowserContextOptions = DESKTOP): Promise<PageInspector> {
   const context = await browser.newContext(options);
@@ -66,6 +75,29 @@ export async function arrive(browser: Browser, options: BrowserContextOptions = 
     },
     leave: () => context.close(),
   };
+}
+
+/** As `arrive`. At the end of the test it must have loaded nothing from other origins and logged no errors. */
+export async function arriveAt(
+  browser: Browser,
+  origins: string[],
+  options?: BrowserContextOptions,
+): Promise<PageInspector> {
+  const visitor = await arrive(browser, options);
+  onTestFinished(async () => {
+    await visitor.leave();
+    expect(visitor.complaints).toEqual([]);
+    expect(origins).toEqual(expect.arrayContaining([...visitor.origins]));
+  });
+  return visitor;
+}
+
+export const heading = (page: Page): Promise<string> => page.locator('h1').innerText();
+
+/** At the local provider. */
+export async function signIn(page: Page, login: string): Promise<void> {
+  await page.getByRole('textbox').fill(login);
+  await page.keyboard.press('Enter');
 }
 
 type Outline = { outlineStyle: string; outlineWidth: string };
