@@ -46,6 +46,9 @@ export interface Overrides {
  */
 export type SessionStatus = 'pending' | 'awaiting_finish' | 'completed' | 'failed' | 'expired' | 'cancelled';
 
+/** The owner can do something about these at once: sign in with another account, or allow more. */
+export const RETRIED: readonly string[] = ['identity_mismatch', 'account_unknown'];
+
 /** Lets one browser create or renew one connection, once, within a short time. */
 export interface ConnectSession {
   id: string;

@@ -36,7 +36,7 @@ export interface ConnectionFilter {
 export interface ConnectSessionFilter {
   integration?: string | undefined;
   owner?: string | undefined;
-  /** Sessions whose time is over count as `expired`. `open`: `pending` or `awaiting_finish`. */
+  /** Sessions whose time is over count as `expired`. `open`: `pending`, `awaiting_finish`, or failed and open to another try. */
   status?: SessionStatus | 'open' | undefined;
   /** Only sessions in one of these scopes; undefined: all. */
   within?: Scope[] | undefined;

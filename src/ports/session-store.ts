@@ -15,7 +15,7 @@ export interface SessionStore {
   /**
    * Records a flow of a pending session. The first one that `binds` binds the session to the browser, and moves the end of
    * the session to that of the flow. One that does not bind moves the end of an unbound session so, too, but never beyond
-   * twice its first lifetime. `gone`: the session is not pending, or expired; `other_browser`: it is bound to another one.
+   * twice its first lifetime. Of one session only the newest flows are kept. `gone`: the session is not pending, or expired; `other_browser`: it is bound to another one.
    */
   beginFlow(flow: Flow, now: number, binds?: boolean): Promise<'begun' | 'gone' | 'other_browser'>;
   /** Whose flow has this state; `isConsumed`: its response has arrived already. */
@@ -34,7 +34,10 @@ export interface SessionStore {
    * tells the owner, where it is another one.
    */
   failSession(id: string, error: string, audit: AuditEntry, pageError?: string): Promise<void>;
-  /** A session that failed with this error, and has time left, is pending again. False: it is none of these. */
+  /**
+   * A session that failed with this error, one of `RETRIED`, and has time left and no `return_url`, is pending again. False:
+   * it is none of these.
+   */
   reopenSession(id: string, error: string, now: number, audit: AuditEntry): Promise<boolean>;
   /** Whether a session for this slot failed with this error since then. */
   hasFailedSession(
@@ -44,7 +47,10 @@ export interface SessionStore {
   ): Promise<boolean>;
   /** Those that match, their ids ascending. */
   connectSessions(filter: ConnectSessionFilter, page: PageRequest): Promise<Page<ConnectSession>>;
-  /** Ends a session that is pending or awaits its finish. False: it was neither, and nothing changed. */
+  /**
+   * Ends a session that is pending, awaits its finish, or failed and may be tried again. False: it was none of these, and
+   * nothing changed.
+   */
   endSession(
     id: string,
     end: { status: 'failed' | 'cancelled'; error: string | null },

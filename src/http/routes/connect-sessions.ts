@@ -90,7 +90,7 @@ const cancel = createRoute({
   path: '/v1/connect-sessions/{id}',
   summary: 'Cancel a connect session',
   description:
-    'Its link stops working at once, and a grant that waits for its finish is destroyed and revoked at the provider. A session that has ended stays as it is: `status` says how it ended.',
+    'Its link stops working at once, and a grant that waits for its finish is destroyed and revoked at the provider. A session that failed and that its owner may still try again is cancelled, too. One that has ended otherwise stays as it is: `status` says how it ended.',
   request: { params: z.object({ id: idOf('connect session', EXAMPLE.session) }) },
   responses: { 200: json(SessionView, 'The connect session'), ...problems('forbidden', 'not_found') },
 });

@@ -16,12 +16,12 @@ export const callerWriter =
   async (orm: Orm, caller: Caller, keys: CallerKey[] | undefined, audit: AuditEntry): Promise<void> => {
     const { id: _id, createdAt: _at, ...set } = caller;
     await orm.insert(callers).values(caller).onConflictDoUpdate({ target: callers.id, set });
-    if (keys !== undefined) await replaceKeys(orm, caller.id, keys);
-    await cancelSessions(orm, lostBy(connectSessions, caller));
+    if (keys !== undefined) await replaceKeys(orm, caller.id, keys, audit.at);
+    await cancelSessions(orm, lostBy(connectSessions, caller), audit.at);
     await record(orm, audit, CALLERS_CHANGED);
   };
 
-async function replaceKeys(orm: Orm, callerId: string, keys: CallerKey[]): Promise<void> {
+async function replaceKeys(orm: Orm, callerId: string, keys: CallerKey[], now: number): Promise<void> {
   const ofCaller = eq(callerKeys.callerId, callerId);
   const digests = keys.map((key) => key.digest);
   const deleted = await orm
@@ -29,7 +29,7 @@ async function replaceKeys(orm: Orm, callerId: string, keys: CallerKey[]): Promi
     .where(and(ofCaller, notInArray(callerKeys.digest, digests)))
     .returning({ id: callerKeys.id });
   const ids = deleted.map(({ id }) => id);
-  if (ids.length > 0) await cancelSessions(orm, createdBy(connectSessions, callerId, ids));
+  if (ids.length > 0) await cancelSessions(orm, createdBy(connectSessions, callerId, ids), now);
   const stored = await orm
     .select({ digest: callerKeys.digest })
     .from(callerKeys)
@@ -76,7 +76,7 @@ export function createCallerStore({ autocommit, transaction, prepared, record }:
       transaction(async (orm) => {
         const updated = await orm.update(callers).set(rest).where(eq(callers.id, id)).returning({ id: callers.id });
         if (updated.length === 0) return 'absent';
-        await cancelSessions(orm, lostBy(connectSessions, { ...rest, id }));
+        await cancelSessions(orm, lostBy(connectSessions, { ...rest, id }), audit.at);
         await record(orm, audit, CALLERS_CHANGED);
         return 'updated';
       }),
@@ -92,7 +92,7 @@ export function createCallerStore({ autocommit, transaction, prepared, record }:
       transaction(async (orm) => {
         const deleted = await orm.delete(callers).where(eq(callers.id, id)).returning({ id: callers.id });
         if (deleted.length === 0) return 'absent';
-        await cancelSessions(orm, createdBy(connectSessions, id));
+        await cancelSessions(orm, createdBy(connectSessions, id), audit.at);
         await record(orm, audit, CALLERS_CHANGED);
         return 'deleted';
       }),
@@ -101,7 +101,7 @@ export function createCallerStore({ autocommit, transaction, prepared, record }:
         const theKey = and(eq(callerKeys.callerId, callerId), eq(callerKeys.id, keyId));
         const deleted = await orm.delete(callerKeys).where(theKey).returning({ id: callerKeys.id });
         if (deleted.length === 0) return 'absent';
-        await cancelSessions(orm, createdBy(connectSessions, callerId, [keyId]));
+        await cancelSessions(orm, createdBy(connectSessions, callerId, [keyId]), audit.at);
         await record(orm, audit, CALLERS_CHANGED);
         return 'deleted';
       }),

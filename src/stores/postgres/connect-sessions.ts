@@ -1,13 +1,16 @@
 // Connect sessions and their authorization flows in PostgreSQL.
-import { and, asc, eq, gt, isNull, type SQL, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, gt, isNull, notInArray, or, type SQL, sql } from 'drizzle-orm';
 import type { SessionStore } from '../../ports/index.ts';
 import { boundedPage, stepOf } from '../shared/bounded-pages.ts';
 import {
+  cancelled,
   changedByFlow,
   failedSince,
   failedWith,
   inSessionRange,
   isOpenSession,
+  isRetriable,
+  MOST_FLOWS,
   matchesSession,
   whyNotBegin,
 } from '../shared/connect-sessions.ts';
@@ -30,6 +33,14 @@ export function createSessionStore(access: PostgresAccess): SessionStore {
         .prepare(name('session_by_secret')),
     };
   });
+
+  /** Those that make room for one more. */
+  function olderFlows(orm: Orm, sessionId: string): SQL | undefined {
+    const { stateDigest, expiresAt } = flows;
+    const ofSession = eq(flows.sessionId, sessionId);
+    const newest = orm.select({ stateDigest }).from(flows).where(ofSession).orderBy(desc(expiresAt));
+    return and(ofSession, notInArray(stateDigest, newest.limit(MOST_FLOWS - 1)));
+  }
 
   /** It stays there until the transaction ends. */
   async function isThere(orm: Orm, { callerId, keyId }: { callerId: string; keyId: string | null }): Promise<boolean> {
@@ -58,6 +69,7 @@ export function createSessionStore(access: PostgresAccess): SessionStore {
         if (refused || !session) return refused ?? 'gone';
         const changed = changedByFlow(session, flow, binds);
         if (changed) await orm.update(connectSessions).set(changed).where(eq(connectSessions.id, session.id));
+        await orm.delete(flows).where(olderFlows(orm, session.id));
         await orm.insert(flows).values(flow);
         return 'begun';
       }),
@@ -107,10 +119,11 @@ export function createSessionStore(access: PostgresAccess): SessionStore {
       }),
     endSession: (id, end, audit) =>
       transaction(async (orm) => {
+        const mayGoOn = or(isOpenSession(connectSessions), isRetriable(connectSessions, audit.at));
         const ended = await orm
           .update(connectSessions)
           .set(end)
-          .where(and(eq(connectSessions.id, id), isOpenSession(connectSessions)))
+          .where(and(eq(connectSessions.id, id), mayGoOn))
           .returning({ id: connectSessions.id });
         if (ended.length === 0) return false;
         await record(orm, audit);
@@ -158,10 +171,9 @@ export function createSessionStore(access: PostgresAccess): SessionStore {
   };
 }
 
-/** Inside a transaction: ends open sessions that match. */
-export async function cancelSessions(orm: Orm, matching: SQL | undefined): Promise<void> {
-  await orm
-    .update(connectSessions)
-    .set({ status: 'cancelled' })
-    .where(and(matching, isOpenSession(connectSessions)));
+/** Inside a transaction: ends sessions that match, and that are open or may be tried again by `now`. */
+export async function cancelSessions(orm: Orm, matching: SQL | undefined, now: number): Promise<void> {
+  // Two statements: each has an index.
+  for (const mayGoOn of [isOpenSession(connectSessions), isRetriable(connectSessions, now)])
+    await orm.update(connectSessions).set(cancelled).where(and(matching, mayGoOn));
 }

@@ -30,7 +30,7 @@ export function createRevocationStore({ autocommit, transaction, record }: Postg
       transaction(async (orm) => {
         const [now] = await orm.select().from(connections).where(eq(connections.id, id));
         // Before the connection is locked: a renewal locks its session first.
-        if (now && now.status !== 'revoked') await cancelSessions(orm, connects(connectSessions, now));
+        if (now && now.status !== 'revoked') await cancelSessions(orm, connects(connectSessions, now), audit.at);
         const [before] = await locked(orm, id);
         if (!before) return undefined;
         if (before.status === 'revoked') return { connection: before, already: true, pending: null };

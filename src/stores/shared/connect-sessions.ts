@@ -1,13 +1,16 @@
 // Connect sessions, for the tables of any dialect: whether one may begin or be completed, which are open, and their lists.
-import { and, type Column, eq, gt, gte, inArray, lte, not, notInArray, or, type SQL } from 'drizzle-orm';
+import { and, type Column, eq, gt, gte, inArray, isNull, lte, not, notInArray, or, type SQL } from 'drizzle-orm';
 import { type Caller, scopesOf } from '../../domain/caller.ts';
-import type { ConnectSession, Flow } from '../../domain/integration.ts';
+import { type ConnectSession, type Flow, RETRIED } from '../../domain/integration.ts';
 import { SESSION_TTL_MS } from '../../domain/time-limits.ts';
 import type { ConnectSessionFilter } from '../../ports/index.ts';
 import { isWithin, startsWith } from './filters.ts';
 
 /** Of the partial indexes. */
 const OPEN = ['pending', 'awaiting_finish'] as const;
+
+/** Of one session, the newest: who has its link can begin flows in any number, and need not be a person. */
+export const MOST_FLOWS = 20;
 
 /** Undefined: it may. */
 export function whyNotBegin(
@@ -25,6 +28,18 @@ export const isCompletable = (session: Pick<ConnectSession, 'finish' | 'status'>
   session?.status === (session?.finish ? 'awaiting_finish' : 'pending');
 
 export const isOpenSession = ({ status }: Record<'status', Column>): SQL => inArray(status, [...OPEN]);
+
+/** Those that failed, and that their browser may try again: see `reopenSession`. */
+export const isRetriable = (
+  { status, error, returnUrl, expiresAt }: Record<'status' | 'error' | 'returnUrl' | 'expiresAt', Column>,
+  now: number,
+): SQL | undefined => and(eq(status, 'failed'), inArray(error, [...RETRIED]), isNull(returnUrl), gt(expiresAt, now));
+
+export const cancelled = {
+  status: 'cancelled',
+  error: null,
+  pageError: null,
+} as const satisfies Partial<ConnectSession>;
 
 export const completed = {
   status: 'completed',
@@ -51,7 +66,7 @@ export const lostBy = (
   return and(eq(sessions.createdBy, id), or(not(isWithin(sessions, within)!), isOtherBinding));
 };
 
-type Columns = Record<'id' | 'integration' | 'owner' | 'status' | 'expiresAt', Column>;
+type Columns = Record<'id' | 'integration' | 'owner' | 'status' | 'error' | 'returnUrl' | 'expiresAt', Column>;
 
 /** An index has these in the order of their ids. */
 export const inSessionRange = (
@@ -76,17 +91,14 @@ export const matchesSession = (
     hasStatus(sessions, status, now),
   );
 
-function hasStatus(
-  { status, expiresAt }: Columns,
-  wanted: ConnectSessionFilter['status'],
-  now: number,
-): SQL | undefined {
+function hasStatus(sessions: Columns, wanted: ConnectSessionFilter['status'], now: number): SQL | undefined {
+  const { status, expiresAt } = sessions;
   const isOver = and(inArray(status, [...OPEN]), lte(expiresAt, now));
   switch (wanted) {
     case undefined:
       return undefined;
     case 'open':
-      return and(inArray(status, [...OPEN]), gt(expiresAt, now));
+      return or(and(inArray(status, [...OPEN]), gt(expiresAt, now)), isRetriable(sessions, now));
     case 'pending':
     case 'awaiting_finish':
       return and(eq(status, wanted), gt(expiresAt, now));
@@ -108,13 +120,8 @@ export function changedByFlow(
   return expiresAt > session.expiresAt ? { expiresAt } : undefined;
 }
 
-export const failedWith = (
-  sessions: Record<'id' | 'status' | 'error' | 'expiresAt', Column>,
-  id: string,
-  error: string,
-  now: number,
-): SQL | undefined =>
-  and(eq(sessions.id, id), eq(sessions.status, 'failed'), eq(sessions.error, error), gt(sessions.expiresAt, now));
+export const failedWith = (sessions: Columns, id: string, error: string, now: number): SQL | undefined =>
+  and(eq(sessions.id, id), eq(sessions.error, error), isRetriable(sessions, now));
 
 export const failedSince = (
   sessions: Record<'integration' | 'owner' | 'label' | 'status' | 'error' | 'createdAt', Column>,

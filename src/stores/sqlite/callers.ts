@@ -16,12 +16,12 @@ export const callerWriter =
   (caller: Caller, keys: CallerKey[] | undefined, audit: AuditEntry): void => {
     const { id: _id, createdAt: _at, ...set } = caller;
     orm.insert(callers).values(caller).onConflictDoUpdate({ target: callers.id, set }).run();
-    if (keys !== undefined) replaceKeys(orm, caller.id, keys);
-    cancelSessions(orm, lostBy(connectSessions, caller));
+    if (keys !== undefined) replaceKeys(orm, caller.id, keys, audit.at);
+    cancelSessions(orm, lostBy(connectSessions, caller), audit.at);
     record(audit, CALLERS_CHANGED);
   };
 
-function replaceKeys(orm: SqliteAccess['orm'], callerId: string, keys: CallerKey[]): void {
+function replaceKeys(orm: SqliteAccess['orm'], callerId: string, keys: CallerKey[], now: number): void {
   const ofCaller = eq(callerKeys.callerId, callerId);
   const digests = keys.map((key) => key.digest);
   const deleted = orm
@@ -30,7 +30,7 @@ function replaceKeys(orm: SqliteAccess['orm'], callerId: string, keys: CallerKey
     .returning({ id: callerKeys.id })
     .all();
   const ids = deleted.map(({ id }) => id);
-  if (ids.length > 0) cancelSessions(orm, createdBy(connectSessions, callerId, ids));
+  if (ids.length > 0) cancelSessions(orm, createdBy(connectSessions, callerId, ids), now);
   const stored = orm
     .select({ digest: callerKeys.digest })
     .from(callerKeys)
@@ -80,7 +80,7 @@ export function createCallerStore({ orm, read, write, record }: SqliteAccess): C
     updateCaller: ({ id, createdAt: _, ...rest }, audit) =>
       write(() => {
         if (orm.update(callers).set(rest).where(eq(callers.id, id)).run().changes === 0) return 'absent';
-        cancelSessions(orm, lostBy(connectSessions, { ...rest, id }));
+        cancelSessions(orm, lostBy(connectSessions, { ...rest, id }), audit.at);
         record(audit, CALLERS_CHANGED);
         return 'updated';
       }),
@@ -94,7 +94,7 @@ export function createCallerStore({ orm, read, write, record }: SqliteAccess): C
     deleteCaller: (id, audit) =>
       write(() => {
         if (orm.delete(callers).where(eq(callers.id, id)).run().changes === 0) return 'absent';
-        cancelSessions(orm, createdBy(connectSessions, id));
+        cancelSessions(orm, createdBy(connectSessions, id), audit.at);
         record(audit, CALLERS_CHANGED);
         return 'deleted';
       }),
@@ -102,7 +102,7 @@ export function createCallerStore({ orm, read, write, record }: SqliteAccess): C
       write(() => {
         const theKey = and(eq(callerKeys.callerId, callerId), eq(callerKeys.id, keyId));
         if (orm.delete(callerKeys).where(theKey).run().changes === 0) return 'absent';
-        cancelSessions(orm, createdBy(connectSessions, callerId, [keyId]));
+        cancelSessions(orm, createdBy(connectSessions, callerId, [keyId]), audit.at);
         record(audit, CALLERS_CHANGED);
         return 'deleted';
       }),

@@ -1,13 +1,16 @@
 // Connect sessions and their authorization flows in SQLite.
-import { and, asc, eq, gt, isNull, type SQL, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, gt, isNull, notInArray, or, type SQL, sql } from 'drizzle-orm';
 import type { SessionStore } from '../../ports/index.ts';
 import { boundedPage, stepOf } from '../shared/bounded-pages.ts';
 import {
+  cancelled,
   changedByFlow,
   failedSince,
   failedWith,
   inSessionRange,
   isOpenSession,
+  isRetriable,
+  MOST_FLOWS,
   matchesSession,
   whyNotBegin,
 } from '../shared/connect-sessions.ts';
@@ -47,6 +50,14 @@ export function createSessionStore(access: SqliteAccess): SessionStore {
     .where(eq(consumedFlows.stateDigest, sql.placeholder('stateDigest')))
     .prepare();
 
+  /** Those that make room for one more. */
+  function olderFlows(sessionId: string): SQL | undefined {
+    const { stateDigest, expiresAt } = flows;
+    const ofSession = eq(flows.sessionId, sessionId);
+    const newest = orm.select({ stateDigest }).from(flows).where(ofSession).orderBy(desc(expiresAt));
+    return and(ofSession, notInArray(stateDigest, newest.limit(MOST_FLOWS - 1)));
+  }
+
   return {
     ...createCandidateStore(access),
     addSession: (session, audit, creator) =>
@@ -65,6 +76,7 @@ export function createSessionStore(access: SqliteAccess): SessionStore {
         if (refused || !session) return refused ?? 'gone';
         const changed = changedByFlow(session, flow, binds);
         if (changed) orm.update(connectSessions).set(changed).where(eq(connectSessions.id, session.id)).run();
+        orm.delete(flows).where(olderFlows(session.id)).run();
         orm.insert(flows).values(flow).run();
         return 'begun';
       }),
@@ -104,7 +116,8 @@ export function createSessionStore(access: SqliteAccess): SessionStore {
       }),
     endSession: (id, end, audit) =>
       write(() => {
-        const isOpen = and(eq(connectSessions.id, id), isOpenSession(connectSessions));
+        const mayGoOn = or(isOpenSession(connectSessions), isRetriable(connectSessions, audit.at));
+        const isOpen = and(eq(connectSessions.id, id), mayGoOn);
         if (orm.update(connectSessions).set(end).where(isOpen).run().changes === 0) return false;
         record(audit);
         return true;
@@ -152,11 +165,9 @@ export function createSessionStore(access: SqliteAccess): SessionStore {
   };
 }
 
-/** Inside an operation: ends open sessions that match. */
-export function cancelSessions(orm: SqliteAccess['orm'], matching: SQL | undefined): void {
-  orm
-    .update(connectSessions)
-    .set({ status: 'cancelled' })
-    .where(and(matching, isOpenSession(connectSessions)))
-    .run();
+/** Inside an operation: ends sessions that match, and that are open or may be tried again by `now`. */
+export function cancelSessions(orm: SqliteAccess['orm'], matching: SQL | undefined, now: number): void {
+  // Two statements: each has an index.
+  for (const mayGoOn of [isOpenSession(connectSessions), isRetriable(connectSessions, now)])
+    orm.update(connectSessions).set(cancelled).where(and(matching, mayGoOn)).run();
 }

@@ -42,7 +42,7 @@ export function createRevocationStore({ orm, read, write, record }: SqliteAccess
         const [credentials] = orm.delete(grants).where(eq(grants.connectionId, id)).returning().all();
         orm.delete(leases).where(eq(leases.connectionId, id)).run();
         orm.delete(unreadableResponses).where(eq(unreadableResponses.connectionId, id)).run();
-        cancelSessions(orm, connects(connectSessions, before));
+        cancelSessions(orm, connects(connectSessions, before), audit.at);
         const tombstone = tombstoneOf(upstream, audit);
         orm.update(connections).set(tombstone).where(eq(connections.id, id)).run();
         const pending = upstream === 'pending' ? pendingRevocationOf(before, credentials, firstTryAt, audit) : null;

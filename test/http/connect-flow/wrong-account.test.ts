@@ -1,4 +1,5 @@
 // A renewal with another account than the one that is connected: the provider is told which one, and the owner may try again.
+import { hash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCookieJar, walkThrough } from '../../../demo/browser.ts';
 import { type LocalProvider, startProvider } from '../../../demo/provider.ts';
@@ -8,6 +9,7 @@ import {
   connect,
   connectionOf,
   createConnectSession,
+  expectErrorPage,
   formOf,
   newOwner,
   openLink,
@@ -31,16 +33,19 @@ afterAll(() => Promise.all([broker.stop(), provider.close(), choosing.close()]))
 
 const asked = (location: string | null) => new URL(location ?? '').searchParams;
 
-async function mismatched(integration: string, wanted: Record<string, unknown> = {}) {
+type Mismatched = Awaited<ReturnType<typeof mismatched>> & { deleteCaller: () => Promise<void> };
+
+async function mismatched(integration: string, wanted: Record<string, unknown> = {}, key?: string) {
   const owner = newOwner();
   const first = await createConnectSession(broker, { integration, owner });
   await connect(broker, first.url, { login: 'ada' });
   const { id } = await connectionOf(broker, first);
   const renewal = { integration, owner, connection_id: id, ...wanted };
-  const again = await createConnectSession(broker, renewal);
+  const { body } = await broker.ask('POST', '/v1/connect-sessions', renewal, key);
+  const again = { id: String(body.id), url: String(body.url) };
   const jar = createCookieJar();
   const page = await connect(broker, again.url, { jar, login: 'mallory' });
-  return { id, again, jar, page, renewal, retryUrl: `${broker.url}/connect/sessions/${again.id}` };
+  return { id, owner, again, jar, page, renewal, retryUrl: `${broker.url}/connect/sessions/${again.id}` };
 }
 
 describe('a renewal', () => {
@@ -96,6 +101,39 @@ describe('another try', () => {
     expect(await sessionOf(broker, again)).toMatchObject({ status: 'failed' });
     const clicks = await Promise.all([1, 2].map(() => visit(retryUrl, jar, { form })));
     expect(clicks.map(({ status }) => status)).toEqual([303, 303]);
+  });
+
+  test.each([
+    [
+      'its session is cancelled',
+      async ({ again }: Mismatched) => void (await broker.ask('DELETE', `/v1/connect-sessions/${again.id}`)),
+    ],
+    [
+      'what its owner has is revoked in bulk',
+      async ({ owner }: Mismatched) => void (await broker.ask('POST', '/v1/connections/revoke', { owner })),
+    ],
+    ['the caller of its link is deleted', async ({ deleteCaller }: Mismatched) => deleteCaller()],
+  ])('is not possible any more once %s', async (_, end) => {
+    const { body: caller } = await broker.ask('POST', '/v1/callers', {
+      name: 'app',
+      grants: [{ actions: ['connections:write'], integrations: ['*'], owners: ['*'] }],
+    });
+    const deleteCaller = async () => void (await broker.ask('DELETE', `/v1/callers/${caller.id}`));
+    const renewal = await mismatched('choosing', {}, String(caller.key));
+    const { again, jar, page, retryUrl } = renewal;
+    await end({ ...renewal, deleteCaller });
+    for (const form of [formOf(page), undefined])
+      expectErrorPage(await visit(retryUrl, jar, form && { form }), 410, 'invitation_cancelled', retryUrl);
+    expect(await sessionOf(broker, again)).toMatchObject({ status: 'cancelled' });
+  });
+
+  test('is not possible where the app was told at its return_url', async () => {
+    const { again, jar, page, retryUrl } = await mismatched('acme', { return_url: 'https://app.example/' });
+    const secret = jar.header(new URL(retryUrl))!.split('=').at(-1);
+    // The token that the page would have: owners can read their own cookies.
+    const form = { 'form-token': hash('sha256', `retry ${again.id} ${secret}`) };
+    expect((await visit(retryUrl, jar, { form })).location).toBe(page.location);
+    expect(await sessionOf(broker, again)).toMatchObject({ status: 'failed', error: 'identity_mismatch' });
   });
 
   test('is not offered after a refusal that it cannot change', async () => {

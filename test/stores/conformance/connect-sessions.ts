@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { ConnectSession } from '../../../src/domain/integration.ts';
 import { StoreError } from '../../../src/ports/index.ts';
-import { aFlow, anEntry, aSession, NOW, recorded } from '../builders.ts';
+import { aCaller, aFlow, anEntry, aSession, NOW, recorded } from '../builders.ts';
 import type { Opened } from './index.ts';
 
 export function connectSessions(at: Opened): void {
@@ -93,6 +93,59 @@ export function connectSessions(at: Opened): void {
       const flow = aFlow((await make()).id);
       expect(await at.store.beginFlow(flow, NOW)).toBe('gone');
       expect(await at.store.consumeFlow(flow.stateDigest, flow.browserDigest, NOW)).toBeUndefined();
+    });
+  });
+
+  test('beginFlow: a session has few flows, the newest, however often it is begun', async () => {
+    const [session, other] = [await added(), (await begun()).flow];
+    const flows = Array.from({ length: 50 }, (_, i) => aFlow(session.id, { expiresAt: NOW + 600_000 + i }));
+    for (const flow of flows) await at.store.beginFlow(flow, NOW, false);
+    const found = await Promise.all(flows.map(({ stateDigest }) => at.store.flowOf(stateDigest)));
+    const kept = found.flatMap((flow, i) => (flow ? [i] : []));
+    expect(kept).toEqual(Array.from({ length: 20 }, (_, i) => 30 + i));
+    expect(await at.store.flowOf(other.stateDigest)).toBeDefined();
+  });
+
+  describe('a session that failed with the wrong account', () => {
+    const mismatched = (given: Partial<ConnectSession> = {}) =>
+      added({ status: 'failed', error: 'identity_mismatch', returnUrl: null, browserDigest: 'b', ...given });
+    const reopen = ({ id }: ConnectSession, now = NOW) =>
+      at.store.reopenSession(id, 'identity_mismatch', now, anEntry());
+
+    test('may be tried again while it has time left', async () => {
+      const session = await mismatched();
+      expect(await reopen(session, session.expiresAt)).toBe(false);
+      expect([await reopen(session), await reopen(session)]).toEqual([true, false]);
+      expect(await at.store.session(session.id)).toEqual({ ...session, status: 'pending', error: null });
+    });
+
+    test.each<[string, Partial<ConnectSession>]>([
+      ['the app was told at its return_url', { returnUrl: 'https://app.example' }],
+      ['it failed with another error', { error: 'owner_mismatch' }],
+    ])('may not where %s', async (_, given) => {
+      const session = await mismatched(given);
+      expect(await at.store.reopenSession(session.id, session.error ?? '', NOW, anEntry())).toBe(false);
+      expect(await at.store.endSession(session.id, { status: 'cancelled', error: null }, anEntry())).toBe(false);
+    });
+
+    test('is cancelled like an open one: alone, with its caller, and in bulk; then no try is left', async () => {
+      const caller = aCaller();
+      await at.store.addCaller(caller, null, anEntry());
+      const owner = 'user:mismatched';
+      const [alone, ofCaller, late] = [
+        await mismatched({ owner }),
+        await mismatched({ createdBy: caller.id }),
+        await mismatched({ createdBy: caller.id, owner, expiresAt: NOW }),
+      ];
+      const open = await at.store.connectSessions({ owner, status: 'open', now: NOW }, { limit: 9, after: undefined });
+      expect(open.data.map(({ id }) => id)).toEqual([alone.id]);
+      expect(await at.store.endSession(alone.id, { status: 'cancelled', error: null }, anEntry())).toBe(true);
+      await at.store.deleteCaller(caller.id, anEntry());
+      for (const session of [alone, ofCaller]) {
+        expect(await reopen(session)).toBe(false);
+        expect(await at.store.session(session.id)).toEqual({ ...session, status: 'cancelled', error: null });
+      }
+      expect(await at.store.session(late.id)).toEqual(late);
     });
   });
 

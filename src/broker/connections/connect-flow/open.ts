@@ -4,13 +4,13 @@
 // does, or, in a two-phase session that has nothing to ask, the authorization response.
 import { Refusal } from '../../../domain/errors.ts';
 import { asMeant, fieldIssues } from '../../../domain/fields.ts';
-import type { ConnectSession } from '../../../domain/integration.ts';
+import { type ConnectSession, RETRIED } from '../../../domain/integration.ts';
 import { connectionFields } from '../../../domain/provider.ts';
 import { digest } from '../../secrets/index.ts';
 import { existingFor } from '../received-grant/store-grant.ts';
 import { createBegin } from './begin.ts';
 import { cookieFor, formToken, isBoundTo, secretOfForm } from './browser-cookies.ts';
-import { createOutcome, RETRIED } from './outcome.ts';
+import { createOutcome } from './outcome.ts';
 import {
   type BrowserRequest,
   type ConnectStep,
@@ -36,13 +36,13 @@ export function createOpen(parts: FlowParts) {
     open: (secret: string, request: BrowserRequest) => visit(secret, request),
     submit: (secret: string, request: BrowserRequest, form: SubmittedForm) => visit(secret, request, form),
 
-    /** Only for errors that another try may end otherwise: see `RETRIED`. */
+    /** Only for errors that another try may end otherwise (`RETRIED`), and before the app is told of them at `return_url`. */
     async retry(id: string, request: BrowserRequest, token: string | undefined): Promise<ConnectStep> {
       const session = await store.session(id);
       if (!session || !isBoundTo(session, request)) return refused('invitation_used');
       const secret = secretOfForm('retry', session, request, token);
       if (secret === undefined) return outcome.of(session, request);
-      if (RETRIED.includes(session.error ?? '')) {
+      if (session.returnUrl === null && RETRIED.includes(session.error ?? '')) {
         const { integration, owner, connectionId } = session;
         const subject = { integration, owner, connectionId, detail: session.id };
         const by = access.recordBrowser(origin(request), 'connect_session.reopened', subject);

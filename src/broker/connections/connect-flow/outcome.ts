@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { readableName } from '../../../domain/account.ts';
 import { Refusal } from '../../../domain/errors.ts';
-import type { ConnectSession } from '../../../domain/integration.ts';
+import { type ConnectSession, RETRIED } from '../../../domain/integration.ts';
 import { EXCHANGE_POLL_MS, EXCHANGE_WAIT_MS } from '../../../domain/time-limits.ts';
 import { existingFor } from '../received-grant/store-grant.ts';
 import { formToken, isBoundTo, secretWith } from './browser-cookies.ts';
@@ -16,9 +16,6 @@ import {
   refused,
   returnTo,
 } from './steps.ts';
-
-/** The owner can do something about these at once: sign in with another account, or allow more. */
-export const RETRIED: readonly string[] = ['identity_mismatch', 'account_unknown'];
 
 export interface Outcome {
   /** For the browser of the session, at the session's own page. Others are told that the link is used. */
