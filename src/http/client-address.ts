@@ -1,6 +1,7 @@
 // The client's address of a request, as the audit log, the logs and the limits see it.
 import type { IncomingMessage } from 'node:http';
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../domain/cache-bounds.ts';
 import { clientAddressOf } from '../domain/client-address.ts';
 import type { IpRange } from '../domain/ip-ranges.ts';
 
@@ -19,7 +20,7 @@ export function createAddressOf(trusted: readonly IpRange[]): AddressOf {
   };
   if (trusted.length === 0) return peerOf;
 
-  const known = new LRUCache<string, string>({ max: REMEMBERED });
+  const known = new LRUCache<string, string>(upTo(REMEMBERED));
   return (request) => {
     const peer = peerOf(request);
     const forwarded = oneLine(request.headers.forwarded);

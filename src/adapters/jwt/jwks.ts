@@ -2,6 +2,7 @@
 // rate when a token names an unknown key, and used stale while the issuer is down.
 import { type CryptoKey, createLocalJWKSet, errors, type JWK, type LocalJWKSet } from 'jose';
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../../domain/cache-bounds.ts';
 import { isTrustDomain } from '../../domain/spiffe.ts';
 import { JWKS_RENEWAL_INTERVAL_MS, JWKS_RETRY_MS, JWKS_STALE_MS, JWKS_TTL_MS } from '../../domain/time-limits.ts';
 import type { Clock, TrustedIssuer } from '../../ports/index.ts';
@@ -63,8 +64,8 @@ export interface IssuerKeys {
 export type OnFailure = (issuer: string, reason: string) => void;
 
 export function createIssuerKeys(fetch: Fetch, clock: Clock, onFailure: OnFailure = () => undefined): IssuerKeys {
-  const metadata = new LRUCache<string, CachedDocument<IssuerMetadata>>({ max: MAX_ISSUERS });
-  const keySets = new LRUCache<string, KeySet>({ max: MAX_ISSUERS });
+  const metadata = new LRUCache<string, CachedDocument<IssuerMetadata>>(upTo(MAX_ISSUERS));
+  const keySets = new LRUCache<string, KeySet>(upTo(MAX_ISSUERS));
   const inlineKeySets = new WeakMap<object, KeySet>();
 
   function metadataOf(issuer: string): Promise<IssuerMetadata | undefined> {

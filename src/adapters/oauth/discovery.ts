@@ -2,6 +2,7 @@
 // stale while the issuer is down.
 import { LRUCache } from 'lru-cache';
 import * as client from 'openid-client';
+import { upTo } from '../../domain/cache-bounds.ts';
 import { METADATA_RETRY_MS, METADATA_TTL_MS } from '../../domain/time-limits.ts';
 import type { Clock, ProviderFault, ProviderResult } from '../../ports/index.ts';
 import type { Outbound } from '../outbound/outbound.ts';
@@ -22,7 +23,7 @@ export type IssuerKind = 'openid_provider' | 'authorization_server';
 const MAX_ISSUERS = 500;
 
 export function createDiscovery(outbound: Outbound, clock: Clock): Discovery {
-  const cache = new LRUCache<string, { metadata: Metadata; freshUntil: number }>({ max: MAX_ISSUERS });
+  const cache = new LRUCache<string, { metadata: Metadata; freshUntil: number }>(upTo(MAX_ISSUERS));
   const inFlight = new Map<string, Promise<ProviderResult<Metadata>>>();
 
   async function reload(key: string, issuer: string, kind: IssuerKind): Promise<ProviderResult<Metadata>> {

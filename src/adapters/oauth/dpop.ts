@@ -3,6 +3,7 @@
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import * as client from 'openid-client';
+import { upTo } from '../../domain/cache-bounds.ts';
 
 /** An evicted handle only loses its nonces: its next request is sent twice. */
 const MAX_HANDLES = 5_000;
@@ -21,7 +22,7 @@ export interface DpopKeys {
 
 export function createDpopKeys(): DpopKeys {
   /** By a digest of the key. */
-  const handles = new LRUCache<string, client.DPoPHandle>({ max: MAX_HANDLES });
+  const handles = new LRUCache<string, client.DPoPHandle>(upTo(MAX_HANDLES));
   return {
     bind(config, storedKey) {
       const key = storedKey ?? generateKey();

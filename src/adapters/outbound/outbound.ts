@@ -2,6 +2,7 @@
 // public addresses, and the operator's allow list), follows no redirect, and has a deadline and a size limit.
 import { LRUCache } from 'lru-cache';
 import type { Agent, Dispatcher } from 'undici';
+import { upTo } from '../../domain/cache-bounds.ts';
 import { OUTBOUND_DEADLINE_MS } from '../../domain/time-limits.ts';
 import { type EgressProxies, NO_PROXIES, proxyAuthorization, proxyFor } from './egress-proxy.ts';
 import { OutboundError } from './outbound-error.ts';
@@ -84,7 +85,7 @@ export function createOutbound({
   const isAskedByName = (host: string) => proxies.resolves === 'proxy' || isAllowedHost(host, allowList);
   /** By the way of the connection and the client certificate; most requests have none. */
   const agents = new LRUCache<string, Promise<Agent>>({
-    max: MAX_AGENTS,
+    ...upTo(MAX_AGENTS),
     dispose: (agent) => void agent.then((ready) => ready.close()),
   });
   /** Imports undici with the first request: it is as large as all other libraries together. */

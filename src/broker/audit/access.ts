@@ -3,6 +3,7 @@
 import { LRUCache } from 'lru-cache';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { AuditAction } from '../../domain/audit-actions.ts';
+import { upTo } from '../../domain/cache-bounds.ts';
 import {
   type Action,
   type Extent,
@@ -124,7 +125,7 @@ export function createAccess({ auditBuffer, clock }: { auditBuffer: AuditBuffer;
   ): string => `${identityOf(principal)}\n${address}\n${kind}\n${connectionId ?? `${integration}\n${owner}`}`;
 
   /** What each caller was refused within a minute. */
-  const refused = new LRUCache<string, { until: number; told: Set<string> }>({ max: MAX_REFUSED_CALLERS });
+  const refused = new LRUCache<string, { until: number; told: Set<string> }>(upTo(MAX_REFUSED_CALLERS));
 
   /** A caller may name any owner: beyond a number of refusals that are told apart, the others are counted in one entry. */
   function noteRefusal(call: Call, action: AuditAction, subject: Subject): void {

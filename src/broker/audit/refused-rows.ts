@@ -1,6 +1,7 @@
 // Rows that something else than a broker has changed, or that another key ring made: counted each time that one is read,
 // logged and recorded once.
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../../domain/cache-bounds.ts';
 import type { Logger, Store, Telemetry } from '../../ports/index.ts';
 import type { Access } from './access.ts';
 
@@ -15,7 +16,7 @@ interface Parts {
 
 /** Never throws. `id` is no secret. */
 export function refusedRows({ store, access, telemetry, log }: Parts): (table: string, id: string) => void {
-  const known = new LRUCache<string, true>({ max: MAX_KNOWN });
+  const known = new LRUCache<string, true>(upTo(MAX_KNOWN));
   return (table, id) => {
     telemetry.rowRefused(table);
     const row = `${table} ${id}`;

@@ -1,6 +1,7 @@
 // Callers by what they present, in memory, so that authenticating a request asks no store. A key is found by its digest;
 // a workload's token too, once it has been verified.
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../../domain/cache-bounds.ts';
 import { ADMIN_ID, type Caller, type Principal, type RateLimit, type Workload } from '../../domain/caller.ts';
 import { ADMIN_CALLER_NAME } from '../../domain/reserved-names.ts';
 import type { Store } from '../../ports/index.ts';
@@ -68,7 +69,7 @@ interface Parts {
 export function createCallerCache({ store, adminKey, rateLimit }: Parts): CallerCache {
   let keys = new Map<string, Principal>();
   let bindings = new Map<string, WorkloadBinding[]>();
-  const workloadTokens = new LRUCache<string, Principal>({ max: MAX_WORKLOAD_TOKENS });
+  const workloadTokens = new LRUCache<string, Principal>(upTo(MAX_WORKLOAD_TOKENS));
   let current: VerificationTicket = Symbol();
   let loaded: string | undefined;
   /** Reloads overlap: how many have begun, and which of them brought what is in memory. */

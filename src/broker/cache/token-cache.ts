@@ -4,6 +4,7 @@
 // minimum generation behind: older rows are not cached any more. Of a change by another replica, the generation does not say
 // everything: a row is not cached if its read began before the change notification arrived (recent-invalidations.ts).
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../../domain/cache-bounds.ts';
 import { type Connection, lifetime } from '../../domain/connection.ts';
 import { CLOCK_SKEW_MAX_MS, TOKEN_CACHE_TTL_MS } from '../../domain/time-limits.ts';
 import type { Clock } from '../../ports/index.ts';
@@ -73,8 +74,7 @@ export function createTokenCache({
   ttlMs?: number;
   clock?: Pick<Clock, 'monotonic'>;
 } = {}): TokenCache {
-  // Each entry counts as one. `max` itself would allocate room for all of them at once.
-  const bounds = { maxSize: max, sizeCalculation: () => 1, ttl: ttlMs, perf: { now: clock.monotonic } };
+  const bounds = { ...upTo(max), ttl: ttlMs, perf: { now: clock.monotonic } };
   const tokens = new LRUCache<string, ServedToken>(bounds);
   /** The owner's key by connection. */
   const ownerKeys = new Map<string, string>();

@@ -1,6 +1,7 @@
 // From an integration's id to where its requests go and with which decrypted secrets.
 import { LRUCache } from 'lru-cache';
 import type { AuthMode } from '../../domain/auth-modes.ts';
+import { upTo } from '../../domain/cache-bounds.ts';
 import type { Ciphertext, Connection } from '../../domain/connection.ts';
 import { type Fault, type Refusal, refuse } from '../../domain/errors.ts';
 import type { Integration } from '../../domain/integration.ts';
@@ -47,7 +48,7 @@ interface Parts {
 }
 
 export function createTargets({ store, vault, catalogue }: Parts): Targets {
-  const targets = new LRUCache<string, Target>({ max: MAX_TARGETS });
+  const targets = new LRUCache<string, Target>(upTo(MAX_TARGETS));
   /** Reads of this turn of the event loop: refreshes come in bursts that need the same integration. */
   const reads = new Map<string, Promise<ResolvedIntegration | Refusal>>();
 

@@ -1,5 +1,6 @@
 // JWT verification, with a cache of verdicts: a token that was verified is not verified again while the verdict holds.
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../../domain/cache-bounds.ts';
 import { type Refusal, refuse } from '../../domain/errors.ts';
 import { verdictValidUntil } from '../../domain/jwt.ts';
 import { JWT_VERDICT_TTL_MS } from '../../domain/time-limits.ts';
@@ -54,7 +55,7 @@ export function createJwtVerification({
   clock,
 }: JwtVerificationParts): JwtVerification {
   /** By the digest of the whole request: the verdict is for one token under one set of expectations. */
-  const verdicts = new LRUCache<string, CachedVerdict>({ max: MAX_VERDICTS });
+  const verdicts = new LRUCache<string, CachedVerdict>(upTo(MAX_VERDICTS));
 
   /** Undefined once the token has expired, or the trust in its issuer has changed. */
   async function cached(key: string): Promise<ActiveVerdict | undefined> {

@@ -1,6 +1,7 @@
 // Recent commits: the responses that this process has committed, encrypted. If a standby takes the database over
 // without the last commits, they are lost there, and the provider does not repeat them.
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../../domain/cache-bounds.ts';
 import type { Connection } from '../../domain/connection.ts';
 import { RECENT_COMMIT_TTL_MS } from '../../domain/time-limits.ts';
 import type { Clock, PendingCommit, Store } from '../../ports/index.ts';
@@ -27,7 +28,7 @@ interface Parts {
 
 export function createRecentCommits({ store, clock }: Parts): RecentCommits {
   const commits = new LRUCache<string, PendingCommit>({
-    max: MAX_REMEMBERED,
+    ...upTo(MAX_REMEMBERED),
     ttl: RECENT_COMMIT_TTL_MS,
     perf: { now: () => clock.monotonic() },
   });

@@ -3,6 +3,7 @@
 import { LRUCache } from 'lru-cache';
 import { isMinted } from '../../domain/auth-modes.ts';
 import { isInDoubt, secondRequestAfter } from '../../domain/backoff.ts';
+import { upTo } from '../../domain/cache-bounds.ts';
 import type { Connection, Credentials } from '../../domain/connection.ts';
 import { withDeadline } from '../../domain/deadline.ts';
 import type { Refusal } from '../../domain/errors.ts';
@@ -130,9 +131,9 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
     return undefined;
   }
   /** Claims under which nothing was sent, and which could not be given back. */
-  const unsent = new LRUCache<string, Pick<Claimed, 'fence' | 'unresolved'>>({ max: MAX_REMEMBERED });
+  const unsent = new LRUCache<string, Pick<Claimed, 'fence' | 'unresolved'>>(upTo(MAX_REMEMBERED));
   /** Until when (monotonic) a connection whose lease is in doubt is not claimed again. */
-  const doubtful = new LRUCache<string, number>({ max: MAX_REMEMBERED });
+  const doubtful = new LRUCache<string, number>(upTo(MAX_REMEMBERED));
   let isStopped = false;
 
   /** What the provider is asked; `credentials` are what it spends. */

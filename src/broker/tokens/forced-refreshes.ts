@@ -1,6 +1,7 @@
 // How many refreshes a caller may force: the limit of its permissions, as a fixed window for each caller and permission.
 // Counts are of this process, and lost at a restart.
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../../domain/cache-bounds.ts';
 import { permissionsFor, type RateLimit } from '../../domain/caller.ts';
 import type { Connection } from '../../domain/connection.ts';
 import { type Refusal, refuse } from '../../domain/errors.ts';
@@ -13,7 +14,7 @@ const MAX_WINDOWS = 10_000;
 export type ForcedRefreshes = (call: Call, connection: Connection) => Refusal | undefined;
 
 export function createForcedRefreshes({ clock }: { clock: Pick<Clock, 'monotonic'> }): ForcedRefreshes {
-  const windows = new LRUCache<string, { startedAt: number; used: number }>({ max: MAX_WINDOWS });
+  const windows = new LRUCache<string, { startedAt: number; used: number }>(upTo(MAX_WINDOWS));
 
   return ({ principal: { caller } }, { integration, owner }) => {
     const now = clock.monotonic();

@@ -1,5 +1,6 @@
 // How long a live process has held a lease, as observed by this one, so that no two clocks are compared.
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../../domain/cache-bounds.ts';
 import { LEASE_MS } from '../../domain/time-limits.ts';
 
 /** Leases that are observed at once. One that is evicted is observed from the start again, and so lasts longer. */
@@ -14,7 +15,7 @@ export interface LeaseObserver {
 }
 
 export function createLeaseObserver(): LeaseObserver {
-  const observed = new LRUCache<string, { fence: number; since: number }>({ max: MAX_OBSERVED });
+  const observed = new LRUCache<string, { fence: number; since: number }>(upTo(MAX_OBSERVED));
   return {
     hasExpired(connectionId, fence, monotonic) {
       const claim = observed.get(connectionId);

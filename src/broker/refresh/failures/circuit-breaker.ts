@@ -3,6 +3,7 @@
 // endpoint (a shop, a tenant) have endpoints, and so circuits, of their own. Of this process, in memory.
 import { LRUCache } from 'lru-cache';
 import { circuitBackoff } from '../../../domain/backoff.ts';
+import { upTo } from '../../../domain/cache-bounds.ts';
 import type { Integration } from '../../../domain/integration.ts';
 import { CIRCUIT_RETRY_AFTER_MAX_MS, CIRCUIT_RUN_TTL_MS, MIN_RETRY_AFTER_MS } from '../../../domain/time-limits.ts';
 import type { Clock, Logger, ProviderFault } from '../../../ports/index.ts';
@@ -116,7 +117,7 @@ interface Parts {
 export function createCircuitBreakers({ clock, log, random }: Parts): CircuitBreakers {
   const byIntegration = new Map<string, Set<Circuit>>();
   const circuits = new LRUCache<string, Circuit>({
-    max: MAX_CIRCUITS,
+    ...upTo(MAX_CIRCUITS),
     dispose(circuit) {
       const { id } = circuit.key.integration;
       const all = byIntegration.get(id);

@@ -1,6 +1,7 @@
 // The dead-grant breaker: unlikely many dead grants at once are rather the provider's or the client's fault. They are doubted,
 // those that were believed shortly before are made active again, and the circuit probes one at a time.
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../../../domain/cache-bounds.ts';
 import type { Connection } from '../../../domain/connection.ts';
 import { type ReauthReason, Refusal } from '../../../domain/errors.ts';
 import {
@@ -57,9 +58,9 @@ interface Parts {
 
 export function createDeadGrantBreaker(parts: Parts): DeadGrantBreaker {
   const { store, targets, circuitBreakers, evidence, access, clock, log } = parts;
-  const episodes = new LRUCache<string, Episode>({ max: MAX_EPISODES });
+  const episodes = new LRUCache<string, Episode>(upTo(MAX_EPISODES));
   /** The version of each integration after whose change the dead grants were tried again. */
-  const retriedAfter = new LRUCache<string, string>({ max: MAX_EPISODES });
+  const retriedAfter = new LRUCache<string, string>(upTo(MAX_EPISODES));
   const nameOf = ({ integration, endpoint }: CircuitKey) => `${integration.id}\n${endpoint}`;
   const isOpen = (key: CircuitKey) => circuitBreakers.openFor(key, 'dead_grants') !== undefined;
 

@@ -1,6 +1,7 @@
 // What this process has seen of refreshes recently: who succeeded and who was refused, by endpoint and integration. It tells a
 // fault of one connection from a fault of all. In memory: after a restart nothing is known, and judgement takes longer.
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../../../domain/cache-bounds.ts';
 import {
   DEAD_GRANTS_WINDOW_MS,
   OWN_FAULT_AFTER_MS,
@@ -59,10 +60,10 @@ interface Refusals {
 }
 
 export function createFailureEvidence({ clock }: { clock: Pick<Clock, 'monotonic'> }): FailureEvidence {
-  const endpoints = new LRUCache<string, Seen>({ max: MAX_ENDPOINTS });
-  const integrations = new LRUCache<string, Seen>({ max: MAX_ENDPOINTS });
-  const refused = new LRUCache<string, Refusals>({ max: MAX_CONNECTIONS });
-  const dead = new LRUCache<string, { count: number; successes: number }>({ max: MAX_CONNECTIONS });
+  const endpoints = new LRUCache<string, Seen>(upTo(MAX_ENDPOINTS));
+  const integrations = new LRUCache<string, Seen>(upTo(MAX_ENDPOINTS));
+  const refused = new LRUCache<string, Refusals>(upTo(MAX_CONNECTIONS));
+  const dead = new LRUCache<string, { count: number; successes: number }>(upTo(MAX_CONNECTIONS));
 
   const versionOf = ({ integration: { id, version, createdAt } }: Pick<CircuitKey, 'integration'>) =>
     `${id}\n${createdAt}\n${version}`;

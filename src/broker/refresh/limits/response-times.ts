@@ -1,6 +1,7 @@
 // How long token endpoints take to answer. A request that takes no longer than the last one is slow, not lost: a second one
 // beside it would reach an overloaded provider, which may read it when the reuse window is over. In memory, of this process.
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../../../domain/cache-bounds.ts';
 import type { Clock, ProviderResult } from '../../../ports/index.ts';
 
 export interface ResponseTimes {
@@ -13,7 +14,7 @@ export interface ResponseTimes {
 const MAX_ENDPOINTS = 10_000;
 
 export function createResponseTimes({ clock }: { clock: Pick<Clock, 'monotonic'> }): ResponseTimes {
-  const last = new LRUCache<string, number>({ max: MAX_ENDPOINTS });
+  const last = new LRUCache<string, number>(upTo(MAX_ENDPOINTS));
   return {
     async measure(endpoint, request) {
       const begun = clock.monotonic();
