@@ -1,15 +1,14 @@
 // A broker for tests over HTTP: the real one, in this process. (`startBroker` of the demo starts one in its own process.)
 import { randomBytes } from 'node:crypto';
-import { rmSync } from 'node:fs';
-import { copyFile, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLogger } from '../../src/adapters/telemetry/logger.ts';
 import type { Logger } from '../../src/ports/index.ts';
 import { start, type Tuning } from '../../src/runtime/app.ts';
 import { parseConfig } from '../../src/runtime/config.ts';
-import { openSqlite } from '../../src/stores/sqlite/store.ts';
 import { expectMatchesOpenApi } from './openapi-validation.ts';
+import { createMigratedFile } from './sqlite-file.ts';
 
 export type Json = Record<string, unknown>;
 export interface Answer {
@@ -49,21 +48,6 @@ export async function readResponse(method: string, path: string, response: Respo
   return { status, headers, body: text === '' ? {} : (JSON.parse(text) as Json) };
 }
 
-let template: Promise<string> | undefined;
-
-/** An empty database with all migrations, made once: migrating takes longer than the rest of a start. */
-function migratedDatabase(): Promise<string> {
-  template ??= (async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'valetkey-template-'));
-    process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-    const path = join(folder, 'valetkey.db');
-    const store = await openSqlite(`file:${path}`);
-    await store.close();
-    return path;
-  })();
-  return template;
-}
-
 /**
  * The environment for a new database: SQLite in this folder, or PostgreSQL when the tests are run with
  * VALETKEY_TEST_STORE=postgres.
@@ -71,7 +55,7 @@ function migratedDatabase(): Promise<string> {
 export async function databaseIn(folder: string): Promise<Record<string, string>> {
   if (process.env.VALETKEY_TEST_STORE !== 'postgres') {
     const path = join(folder, 'valetkey.db');
-    await copyFile(await migratedDatabase(), path);
+    await createMigratedFile(path);
     return { VALETKEY_DATABASE_URL: `file:${path}` };
   }
   const { aDatabase } = await import('./postgres.ts');

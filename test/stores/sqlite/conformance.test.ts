@@ -20,6 +20,7 @@ import { COUNT_DUE, COUNT_STATUS, LAST_COUNTED_DUE } from '../../../src/stores/s
 import { openDatabase } from '../../../src/stores/sqlite/database.ts';
 import { dueConnections, dueIntegrations } from '../../../src/stores/sqlite/refreshes.ts';
 import { migrateSqlite, openSqlite } from '../../../src/stores/sqlite/store.ts';
+import { createMigratedFile } from '../../support/sqlite-file.ts';
 import { anEntry, anIntegration, connected, FIRST, NOW, someCredentials, someRefreshedFields } from '../builders.ts';
 import { conformance } from '../conformance/index.ts';
 import { commitsIn } from './wal.ts';
@@ -46,7 +47,9 @@ function raw(path: string) {
 }
 
 conformance('SQLite', async () => {
-  const url = `file:${aPath()}`;
+  const path = aPath();
+  await createMigratedFile(path);
+  const url = `file:${path}`;
   return { store: await openSqlite(url), another: () => openSqlite(url) };
 });
 
