@@ -122,6 +122,28 @@ export const AUDIT_ACTIONS = {
     subject: 'connection',
     description: 'A caller revoked a connection; its credentials are deleted here.',
   },
+  'connection.deauthorized': {
+    subject: 'connection',
+    description:
+      'The provider told that the owner has withdrawn the grant; the owner has to reconnect. `detail` is the reason.',
+  },
+  'connection.held': {
+    subject: 'connection',
+    description:
+      'The provider told that it has suspended the account: the connection is neither served nor refreshed. `detail` is the reason.',
+  },
+  'connection.released': {
+    subject: 'connection',
+    description: 'The provider told that the account is no longer suspended; the broker refreshes the connection.',
+  },
+  'connection.reauth_due': {
+    subject: 'connection',
+    description: 'A grant ends soon, whatever the broker does, and its owner should reconnect. `detail` is when.',
+  },
+  'connection.check_failed': {
+    subject: 'connection',
+    description: 'A check found that the token of a connection does not work. `detail` is the error code.',
+  },
   'connection.revoked_upstream': {
     subject: 'connection',
     description: 'The revocation at the provider ended. `detail` is its outcome.',
@@ -144,6 +166,15 @@ export const AUDIT_ACTIONS = {
   'integration.deleted': {
     subject: 'integration',
     description: 'A caller deleted an integration.',
+  },
+  'integration.misconfigured': {
+    subject: 'integration',
+    description:
+      'The provider refuses the client of an integration: its id, secret or settings are wrong. `detail` is the error code.',
+  },
+  'integration.recovered': {
+    subject: 'integration',
+    description: 'The provider accepts the client of an integration again.',
   },
   'caller.created': {
     subject: 'caller',

@@ -6,6 +6,9 @@ export const ACTIONS = [
   'connections:write',
   'jwt:verify',
   'proxy',
+  'events',
+  'sessions',
+  'webhooks',
   'audit:read',
   'admin',
 ] as const;

@@ -217,8 +217,8 @@ export const AUDIT_SEAL_INTERVAL_MS = 10 * SECOND_MS;
 export const AUDIT_SEAL_IDLE_MS = HOUR_MS;
 /** The pause between two batches of audit entries that are sealed, for the other users of the store. */
 export const AUDIT_SEAL_PAUSE_MS = 5;
-/** How often PostgreSQL is asked whether the transactions have ended that may still commit audit entries. */
-export const AUDIT_HORIZON_POLL_MS = 20;
+/** How often PostgreSQL is asked whether the transactions have ended that may still commit audit entries or events. */
+export const HORIZON_POLL_MS = 20;
 /** Failed authentications and refused callbacks are counted for so long before they become audit entries. */
 export const AUDIT_FAILURE_WINDOW_MS = MINUTE_MS;
 /** The pause between two batches of re-encrypted rows, for the other users of the store. */

@@ -37,6 +37,9 @@ export interface WebhookEndpoint {
 /** `failing`: an attempt has failed, and another is due; `dead`: none will be made unless someone asks for it. */
 export type DeliveryStatus = 'pending' | 'failing' | 'delivered' | 'dead';
 
+/** `nextAt` of a delivery that waits for an earlier one of its connection. */
+export const HELD = Date.UTC(9999, 11, 31);
+
 /** One event on its way to one endpoint. */
 export interface Delivery {
   /** `dlv_…` */

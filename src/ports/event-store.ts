@@ -2,7 +2,7 @@
 // operation that causes it, in its commit, together with a delivery for each endpoint that hears it
 // (`src/domain/event-audience.ts`): `AuditEntry.action` says which event, if any.
 import type { AuditEntry } from '../domain/audit.ts';
-import type { Ciphertext } from '../domain/connection.ts';
+import type { Ciphertext, Connection } from '../domain/connection.ts';
 import type { EventType, NewEvent, StoredEvent } from '../domain/events.ts';
 import type { SigningKey } from '../domain/signing-key.ts';
 import type { Delivery, DeliveryStatus, DisabledReason, WebhookEndpoint } from '../domain/webhook-endpoint.ts';
@@ -15,6 +15,8 @@ export interface EventStore {
    */
   addEvents(events: NewEvent[], audit: AuditEntry | undefined): Promise<void>;
   event(id: string): Promise<StoredEvent | undefined>;
+  /** Calls the listener after each commit of this process that has written events. Returns what ends that. */
+  onEvents(listener: (types: EventType[]) => void): () => void;
   /**
    * All events with positions up to this one are committed: none will appear among them any more. 0: there are none.
    */
@@ -26,12 +28,24 @@ export interface EventStore {
    * audit entry and its event are written.
    */
   setIntegrationFault(integration: string, code: string | null, audit: AuditEntry): Promise<'changed' | 'unchanged'>;
-  /** Active connections whose grant ends before this time and whose owner was told less often than `stage`, the oldest first. */
-  dueReauthNotices(before: number, stage: number, limit: number): Promise<{ id: string; dueAt: number }[]>;
-  /** `gone`: it is not active, ends at another time, or was told meanwhile. */
-  addReauthNotice(id: string, stage: number, dueAt: number, audit: AuditEntry): Promise<'added' | 'gone'>;
+  /**
+   * Active connections whose grant ends before this time, the first to end first, after this place in the list; and what
+   * their owners were told last.
+   */
+  endingConnections(before: number, after: EndingConnection | undefined, limit: number): Promise<EndingConnection[]>;
+  /**
+   * Notes what the owner of a connection is told: of the end that it has, with the event of the audit entry; without one, only
+   * that the end has moved. `gone`: it is not active, ends at another time, or was told something else meanwhile.
+   */
+  putReauthNotice(ending: EndingConnection, stage: number, audit: AuditEntry | undefined): Promise<'stored' | 'gone'>;
   /** Deletes up to `limit` events, with their deliveries, that are older; the newest event stays. Returns how many. */
   pruneEvents(before: number, limit: number): Promise<number>;
+}
+
+export interface EndingConnection extends Pick<Connection, 'id' | 'integration' | 'owner'> {
+  dueAt: number;
+  /** What its owner was told last, and about which end; null: nothing since it was connected. */
+  told: { stage: number; dueAt: number } | null;
 }
 
 export interface DeliveryFilter {
@@ -68,7 +82,7 @@ export interface WebhookEndpointStore {
     change: Partial<Omit<WebhookEndpoint, 'id' | 'callerId'>>,
     audit: AuditEntry,
   ): Promise<boolean>;
-  /** With its deliveries. */
+  /** With its deliveries: if they are many, they are deleted after it, in several commits. */
   deleteWebhookEndpoint(id: string, audit: AuditEntry): Promise<boolean>;
   /** `unchanged`: it is disabled already, or gone. With the event that says so. */
   disableWebhookEndpoint(
@@ -81,7 +95,8 @@ export interface WebhookEndpointStore {
   /** Enabled endpoints with due deliveries, those of the oldest first. Costs a few index steps for each endpoint. */
   dueEndpoints(now: number): Promise<string[]>;
   /**
-   * Due deliveries of an endpoint, the oldest first; of an `ordered` one, at most the first that is open of each connection.
+   * Due deliveries of an endpoint, the oldest first; of an `ordered` one, at most the first that is open of each connection:
+   * the others have the `nextAt` `HELD` until it is delivered or dead.
    * Sets `claimedUntil` and `nextAt` to `pushTo` and counts the attempt in the same commit, so that no two replicas get the
    * same.
    */
@@ -91,7 +106,10 @@ export interface WebhookEndpointStore {
   delivery(id: string): Promise<Delivery | undefined>;
   /** Newest first. */
   deliveries(filter: DeliveryFilter, page: PageRequest): Promise<Page<Delivery>>;
-  /** Makes a delivery due at once, whatever became of it. False: it is not there. */
+  /**
+   * Makes a delivery due at once, whatever became of it, as if none had been attempted; one that is under way goes on. False:
+   * it is not there.
+   */
   retryDelivery(id: string, now: number, audit: AuditEntry): Promise<boolean>;
   /**
    * Makes deliveries of events in `[from, to)` due at once: those of this status, or all that were not delivered; up to

@@ -4,6 +4,7 @@ export * from './change-feed.ts';
 export * from './clock.ts';
 export * from './connection-store.ts';
 export * from './data-migration.ts';
+export * from './event-store.ts';
 export * from './jwt.ts';
 export * from './provider-client.ts';
 export * from './reencryption.ts';

@@ -5,6 +5,7 @@ import type { Integration } from '../domain/integration.ts';
 import type { AuditSealStore, AuditStore } from './audit-store.ts';
 import type { Change, ChangeFeed } from './change-feed.ts';
 import type { ConnectionStore } from './connection-store.ts';
+import type { EventStore, WebhookEndpointStore } from './event-store.ts';
 import type { RateBucketStore, RefreshStore } from './refresh-store.ts';
 import type { RevocationStore } from './revocation-store.ts';
 import type { DeclaredRows, IntegrationSettings, Page, PageRequest } from './rows.ts';
@@ -33,6 +34,8 @@ export interface Store
     AuditSealStore,
     SecretStore,
     UnreadableResponseStore,
+    EventStore,
+    WebhookEndpointStore,
     HousekeepingStore {
   readonly traits: StoreTraits;
   /**
@@ -90,7 +93,7 @@ export interface CallerStore {
    */
   updateCaller(caller: Caller, audit: AuditEntry): Promise<'updated' | 'absent'>;
   addCallerKey(key: CallerKey, audit: AuditEntry): Promise<'added' | 'absent'>;
-  /** With its keys. The open connect sessions that it created are cancelled. */
+  /** With its keys, webhook endpoints and their deliveries. The open connect sessions that it created are cancelled. */
   deleteCaller(id: string, audit: AuditEntry): Promise<'deleted' | 'absent'>;
   /** The open connect sessions that were created with it are cancelled. */
   deleteCallerKey(callerId: string, keyId: string, audit: AuditEntry): Promise<'deleted' | 'absent'>;

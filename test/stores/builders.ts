@@ -4,7 +4,10 @@ import type { AuditEntry } from '../../src/domain/audit.ts';
 import { type AuditSeal, sealId } from '../../src/domain/audit-seal.ts';
 import type { Caller, CallerKey } from '../../src/domain/caller.ts';
 import type { Ciphertext, Connection, EncryptedCredentials } from '../../src/domain/connection.ts';
+import type { NewEvent } from '../../src/domain/events.ts';
 import type { Candidate, ConnectSession, Flow, Integration } from '../../src/domain/integration.ts';
+import type { SigningKey } from '../../src/domain/signing-key.ts';
+import type { WebhookEndpoint } from '../../src/domain/webhook-endpoint.ts';
 import type { PendingRevocation, RefreshedFields, Store, UnreadableResponse } from '../../src/ports/index.ts';
 
 export const NOW = 1_800_000_000_000;
@@ -205,6 +208,52 @@ export const anAuditSeal = (given: Partial<AuditSeal> = {}): AuditSeal => ({
   ...given,
 });
 
+/** Of the admin key of the settings, which may hear all. */
+export const anEndpoint = (given: Partial<WebhookEndpoint> = {}): WebhookEndpoint => ({
+  id: anId('whe'),
+  callerId: 'clr_admin',
+  url: 'https://app.example/hooks',
+  types: null,
+  integrations: null,
+  owners: null,
+  ordered: false,
+  headers: aCiphertext('headers'),
+  description: 'what it is for',
+  enabled: true,
+  disabledReason: null,
+  secret: aCiphertext('secret'),
+  previousSecret: aCiphertext('previous_secret'),
+  previousUntil: NOW + 5,
+  failingSince: null,
+  createdAt: NOW,
+  updatedAt: NOW + 1,
+  ...given,
+});
+
+export const anEvent = (given: Partial<NewEvent> = {}): NewEvent => ({
+  id: anId('msg'),
+  type: 'webhook.received',
+  at: NOW,
+  integration: 'slack',
+  owner: 'user:1',
+  connectionId: 'con_1',
+  callerId: null,
+  endpointId: null,
+  data: { provider: 'slack', 'é\u0000': [1, null] },
+  body: aCiphertext('body'),
+  ...given,
+});
+
+export const aSigningKey = (given: Partial<SigningKey> = {}): SigningKey => ({
+  id: anId('sgk'),
+  purpose: 'webhook',
+  privateKey: aCiphertext('private_key'),
+  publicKey: { kty: 'OKP', crv: 'Ed25519', x: 'x' },
+  createdAt: NOW,
+  retiredAt: null,
+  ...given,
+});
+
 export const anEntry = (given: Partial<AuditEntry> = {}): AuditEntry => ({
   id: anId('evt'),
   at: NOW,
@@ -263,6 +312,12 @@ export async function fill(store: Store): Promise<void> {
   await store.addPendingRevocation(aRevocation({ claimedUntil: NOW + 60_000 }));
   await store.addUnreadableResponse(anUnreadableResponse(), { ofOne: 3, ofIntegration: 100 });
   await store.addAuditSeal(anAuditSeal());
+  await store.addWebhookEndpoint(anEndpoint({ types: ['webhook.received'] }), anEntry());
+  await store.addEvents([anEvent({ connectionId: connection.id })], undefined);
+  await store.addSigningKey(aSigningKey(), true, undefined);
+  await store.setIntegrationFault('slack', 'invalid_client', anEntry({ action: 'integration.misconfigured' }));
+  const [ending] = await store.endingConnections(Number.MAX_SAFE_INTEGER, undefined, 1);
+  await store.putReauthNotice(ending!, 1, undefined);
   await store.addKeyCheck({ kid: 'test', ciphertext: aCiphertext('check') });
   await store.takeFromBucket('slack', 1, { perSecond: 1, burst: 8, reserve: 0 });
 }

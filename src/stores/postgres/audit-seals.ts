@@ -1,59 +1,17 @@
 // The hash chain over the audit log, in PostgreSQL.
-import { setTimeout as pause } from 'node:timers/promises';
 import { and, asc, desc, eq, gt, gte, inArray, isNull, lt, lte, or, sql } from 'drizzle-orm';
 import { ANCHOR } from '../../domain/audit-seal.ts';
-import { AUDIT_HORIZON_POLL_MS } from '../../domain/time-limits.ts';
 import type { AuditSealStore } from '../../ports/index.ts';
 import { entryColumns } from './audit.ts';
-import type { Orm, PostgresAccess } from './client.ts';
+import type { PostgresAccess } from './client.ts';
+import { createHorizon } from './horizon.ts';
 import { audit as log, auditSeals as seals } from './schema.ts';
 
 const isSeal = lt(seals.id, ANCHOR);
-/** Polls of one call. Transactions last some milliseconds; for a longer one, the next call looks again. */
-const HORIZON_POLLS = 5;
-
-async function oneRow(orm: Orm, query: ReturnType<typeof sql>): Promise<Record<string, unknown>> {
-  return (await orm.execute(query)).rows[0] ?? {};
-}
-
-export function createAuditSealStore({ autocommit, transaction }: PostgresAccess): AuditSealStore {
-  let horizon = 0;
-  /** A place, and the transaction before which all that have one up to it have begun. */
-  let awaited: { position: number; before: bigint } | undefined;
-
-  /**
-   * With a transaction of its own: the end of a snapshot is below transactions that have begun and not ended. The place is
-   * read first: a transaction gets its number before its place (its default, in the migration `audit_seals`).
-   */
-  async function lookAhead(): Promise<NonNullable<typeof awaited>> {
-    const { last } = await autocommit((orm) =>
-      oneRow(orm, sql`select case when is_called then last_value else 0 end as last from audit_position`),
-    );
-    const { before } = await autocommit((orm) => oneRow(orm, sql`select pg_current_xact_id()::text as before`));
-    return { position: Number(last), before: BigInt(String(before)) };
-  }
-
-  async function hasEnded(before: bigint): Promise<boolean> {
-    const { oldest } = await autocommit((orm) =>
-      oneRow(orm, sql`select pg_snapshot_xmin(pg_current_snapshot())::text as oldest`),
-    );
-    return BigInt(String(oldest)) >= before;
-  }
-
+export function createAuditSealStore(access: PostgresAccess): AuditSealStore {
+  const { autocommit, transaction } = access;
   return {
-    async auditHorizon() {
-      awaited ??= await lookAhead();
-      for (let polls = 0; polls < HORIZON_POLLS; polls++) {
-        const { position, before } = awaited;
-        if (await hasEnded(before)) {
-          awaited = undefined;
-          horizon = Math.max(horizon, position);
-          break;
-        }
-        await pause(AUDIT_HORIZON_POLL_MS);
-      }
-      return horizon;
-    },
+    auditHorizon: createHorizon(access, 'audit_position'),
     entriesBetween: (after, upTo, limit) =>
       autocommit((orm) =>
         orm

@@ -8,16 +8,18 @@ import { createdBy, lostBy } from '../shared/connect-sessions.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
 import type { Orm, PostgresAccess } from './client.ts';
 import { cancelSessions } from './connect-sessions.ts';
-import { callerKeys, callers, connectSessions } from './schema.ts';
+import { callerKeys, callers, connectSessions, webhookEndpoints } from './schema.ts';
+import { deleteDeliveriesOf, deleteEndpoints } from './webhook-endpoints.ts';
 
 /** Inside a transaction. Undefined keys: the stored ones stay. */
 export const callerWriter =
-  ({ record }: Pick<PostgresAccess, 'record'>) =>
+  ({ record, audienceChanged }: Pick<PostgresAccess, 'record' | 'audienceChanged'>) =>
   async (orm: Orm, caller: Caller, keys: CallerKey[] | undefined, audit: AuditEntry): Promise<void> => {
     const { id: _id, createdAt: _at, ...set } = caller;
     await orm.insert(callers).values(caller).onConflictDoUpdate({ target: callers.id, set });
     if (keys !== undefined) await replaceKeys(orm, caller.id, keys, audit.at);
     await cancelSessions(orm, lostBy(connectSessions, caller), audit.at);
+    await audienceChanged(orm);
     await record(orm, audit, CALLERS_CHANGED);
   };
 
@@ -44,7 +46,8 @@ async function replaceKeys(orm: Orm, callerId: string, keys: CallerKey[], now: n
     else await orm.insert(callerKeys).values(key);
 }
 
-export function createCallerStore({ autocommit, transaction, prepared, record }: PostgresAccess): CallerStore {
+export function createCallerStore(access: PostgresAccess): CallerStore {
+  const { autocommit, transaction, prepared, record, audienceChanged } = access;
   const statements = prepared((orm, name) => ({
     touch: orm
       .update(callerKeys)
@@ -77,6 +80,7 @@ export function createCallerStore({ autocommit, transaction, prepared, record }:
         const updated = await orm.update(callers).set(rest).where(eq(callers.id, id)).returning({ id: callers.id });
         if (updated.length === 0) return 'absent';
         await cancelSessions(orm, lostBy(connectSessions, { ...rest, id }), audit.at);
+        await audienceChanged(orm);
         await record(orm, audit, CALLERS_CHANGED);
         return 'updated';
       }),
@@ -88,14 +92,19 @@ export function createCallerStore({ autocommit, transaction, prepared, record }:
         await record(orm, audit, CALLERS_CHANGED);
         return 'added';
       }),
-    deleteCaller: (id, audit) =>
-      transaction(async (orm) => {
+    async deleteCaller(id, audit) {
+      const endpoints = await transaction(async (orm) => {
         const deleted = await orm.delete(callers).where(eq(callers.id, id)).returning({ id: callers.id });
-        if (deleted.length === 0) return 'absent';
+        if (deleted.length === 0) return undefined;
         await cancelSessions(orm, createdBy(connectSessions, id), audit.at);
+        const ids = await deleteEndpoints(access, orm, eq(webhookEndpoints.callerId, id));
         await record(orm, audit, CALLERS_CHANGED);
-        return 'deleted';
-      }),
+        return ids;
+      });
+      if (!endpoints) return 'absent';
+      await deleteDeliveriesOf(access, endpoints);
+      return 'deleted';
+    },
     deleteCallerKey: (callerId, keyId, audit) =>
       transaction(async (orm) => {
         const theKey = and(eq(callerKeys.callerId, callerId), eq(callerKeys.id, keyId));

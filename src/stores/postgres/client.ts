@@ -5,13 +5,17 @@ import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
 import type { PgTable } from 'drizzle-orm/pg-core';
 import { Client, type Pool, type PoolClient } from 'pg';
 import type { AuditEntry } from '../../domain/audit.ts';
+import { eventTypeOf } from '../../domain/event-of.ts';
+import type { EventType, NewEvent } from '../../domain/events.ts';
 import {
   POSTGRES_BROKEN_MS,
   POSTGRES_CONFLICT_BACKOFF_MS,
   POSTGRES_STATEMENT_TIMEOUT_MS,
 } from '../../domain/time-limits.ts';
 import { type StoreChange, StoreError } from '../../ports/index.ts';
+import { createListeners } from '../shared/listeners.ts';
 import { isAnswer, isBroken, isForeignName, isWorthRetrying, storeError } from './errors.ts';
+import { createEventWriter } from './event-writer.ts';
 import type { Liveness } from './liveness.ts';
 import { audit, changes } from './schema.ts';
 
@@ -33,8 +37,16 @@ export interface PostgresAccess {
   transaction<T>(operation: (orm: Orm) => Promise<T>): Promise<T>;
   /** Builds statements once for each connection. `name` names one to the server, unless a pooler is in between. */
   prepared<T>(build: (orm: Orm, name: (name: string) => string) => T): (orm: Orm) => T;
-  /** Inside a transaction: its audit entry, and its changes for the change feed. */
+  /**
+   * Inside a transaction, after its changes: its audit entry, its changes for the change feed, and the event that the entry
+   * is, with its deliveries.
+   */
   record(orm: Orm, audit: AuditEntry, ...changes: StoreChange[]): Promise<void>;
+  /** Inside a transaction: see `PostgresEventWriter`. */
+  writeEvents(orm: Orm, events: NewEvent[]): Promise<void>;
+  audienceChanged(orm: Orm): Promise<void>;
+  /** See `EventStore.onEvents`. */
+  onEvents(listener: (types: EventType[]) => void): () => void;
   /** Rejects what comes from now on; fulfilled when what came before has ended. */
   close(): Promise<void>;
 }
@@ -80,6 +92,9 @@ export function createAccess({ pool, usesNames, liveness, onNamesLost, onChanges
   let isClosed = false;
   /** Connections whose transaction has recorded changes. */
   const changed = new WeakSet<Orm>();
+  /** The events that the transaction of a connection has written. */
+  const written = new WeakMap<Orm, EventType[]>();
+  const eventListeners = createListeners<EventType[]>();
 
   liveness.onDown(() => {
     for (const operation of operations) operation.abort();
@@ -133,6 +148,7 @@ export function createAccess({ pool, usesNames, liveness, onNamesLost, onChanges
     withClient(operation, async (client) => {
       const orm = ormOf(client);
       changed.delete(orm);
+      written.delete(orm);
       // Not awaited before the statements, which are pipelined: they would fail if it did.
       const begun = client.query(BEGIN);
       begun.catch(() => undefined);
@@ -141,6 +157,8 @@ export function createAccess({ pool, usesNames, liveness, onNamesLost, onChanges
       const { command } = await client.query('commit');
       if (command !== 'COMMIT') throw new StoreError('PostgreSQL did not commit');
       if (changed.has(orm)) onChanges();
+      const types = written.get(orm);
+      if (types) eventListeners.tell(types);
       return value;
     });
 
@@ -193,6 +211,11 @@ export function createAccess({ pool, usesNames, liveness, onNamesLost, onChanges
       .prepare(name('add_change')),
   }));
 
+  const eventWriter = createEventWriter(prepared);
+  const noteWritten = (orm: Orm, types: EventType[]): void => {
+    if (types.length > 0) written.set(orm, [...(written.get(orm) ?? []), ...types]);
+  };
+
   return {
     autocommit: (statement) =>
       track((operation) =>
@@ -208,7 +231,12 @@ export function createAccess({ pool, usesNames, liveness, onNamesLost, onChanges
         addEntry.execute({ ...entry }),
         ...recorded.map((change) => addChange.execute({ id: null, generation: null, ...change })),
       ]);
+      const type = eventTypeOf(entry);
+      if (type !== undefined) noteWritten(orm, await eventWriter.ofAudit(orm, type, entry));
     },
+    writeEvents: async (orm, events) => noteWritten(orm, await eventWriter.write(orm, events)),
+    audienceChanged: (orm) => eventWriter.audienceChanged(orm),
+    onEvents: eventListeners.add,
     async close() {
       isClosed = true;
       await Promise.allSettled(running);

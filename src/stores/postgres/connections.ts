@@ -16,6 +16,7 @@ import {
   isLive,
   isOfAccount,
   leases,
+  reauthNotices,
 } from './schema.ts';
 
 export function createConnectionStore({
@@ -116,6 +117,8 @@ export function createConnectionStore({
         if (!renewed) return 'gone';
         await orm.update(grants).set(credentials).where(eq(grants.connectionId, id));
         await orm.update(leases).set(fencedOff(leases)).where(eq(leases.connectionId, id));
+        // Its owner is told anew when the new grant ends.
+        await orm.delete(reauthNotices).where(eq(reauthNotices.connectionId, id));
         if (sessionId !== null) await complete(orm, sessionId, connection);
         await record(orm, audit, { kind: 'connection', id, ...renewed });
         return renewed;

@@ -5,7 +5,16 @@ import type { IntegrationSettings, IntegrationStore } from '../../ports/index.ts
 import { pageOf } from '../shared/pages.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
 import type { Orm, PostgresAccess } from './client.ts';
-import { candidates, connections, connectSessions, flows, integrations, isLive, pendingRevocations } from './schema.ts';
+import {
+  candidates,
+  connections,
+  connectSessions,
+  flows,
+  integrationFaults,
+  integrations,
+  isLive,
+  pendingRevocations,
+} from './schema.ts';
 
 /** Inside a transaction. */
 export const integrationWriter =
@@ -71,6 +80,7 @@ export function createIntegrationStore(access: PostgresAccess): IntegrationStore
         // A flow in flight must not end at another provider that is set up under this id.
         await orm.delete(flows).where(eq(flows.integration, id));
         await orm.delete(integrations).where(eq(integrations.id, id));
+        await orm.delete(integrationFaults).where(eq(integrationFaults.integration, id));
         await record(orm, audit, { kind: 'integration', id });
         return 'deleted';
       }),

@@ -12,17 +12,23 @@ import { createConnectionLists } from './connection-lists.ts';
 import { createConnectionStore } from './connections.ts';
 import { ASIDE, openPool, readAddress } from './database.ts';
 import { createDeclarativeFileStore } from './declarative-file.ts';
+import { createDeliveryStore } from './deliveries.ts';
+import { createDeliveryLists } from './delivery-lists.ts';
 import { storeError } from './errors.ts';
+import { createEventStore } from './events.ts';
 import { createHousekeepingStore } from './housekeeping.ts';
 import { createIntegrationStore } from './integrations.ts';
 import { startLiveness } from './liveness.ts';
 import { migrate } from './migrations.ts';
+import { createNoticeStore } from './notices.ts';
 import { supportsNamedStatements } from './prepared-statements.ts';
 import { createRateBucketStore } from './rate-buckets.ts';
 import { createRefreshStore } from './refreshes.ts';
 import { createRevocationStore } from './revocations.ts';
 import { createSecretStore } from './secret-columns.ts';
+import { createSigningKeyStore } from './signing-keys.ts';
 import { createUnreadableResponseStore } from './unreadable-responses.ts';
+import { createWebhookEndpointStore } from './webhook-endpoints.ts';
 
 /**
  * Opens `postgres://…` (see `readAddress`), and migrates it. `onNamesLost` is called when a pooler turns out to be in
@@ -64,6 +70,12 @@ export async function openPostgres(
       ...createAuditSealStore(access),
       ...createSecretStore(access),
       ...createUnreadableResponseStore(access),
+      ...createEventStore(access),
+      ...createNoticeStore(access),
+      ...createWebhookEndpointStore(access),
+      ...createDeliveryStore(access),
+      ...createDeliveryLists(access),
+      ...createSigningKeyStore(access),
       ...createHousekeepingStore(access, liveness),
       subscribe: changeFeed.subscribe,
       untilApplied: createBarrier(access, liveness).untilApplied,

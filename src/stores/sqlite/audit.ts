@@ -62,11 +62,11 @@ export function auditStep(
   };
 }
 
-export const createAuditStore = ({ orm, read, write, record }: SqliteAccess): AuditStore => ({
+export const createAuditStore = ({ orm, read, write, recordEntry }: SqliteAccess): AuditStore => ({
   appendAudit: async (entries) => {
     if (entries.length === 0) return;
     await write(() => {
-      for (const entry of entries) record(entry);
+      for (const entry of entries) recordEntry(entry);
     });
   },
   async audit(filter, page) {

@@ -8,16 +8,18 @@ import { createdBy, lostBy } from '../shared/connect-sessions.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
 import type { SqliteAccess } from './client.ts';
 import { cancelSessions } from './connect-sessions.ts';
-import { callerKeys, callers, connectSessions } from './schema.ts';
+import { callerKeys, callers, connectSessions, webhookEndpoints } from './schema.ts';
+import { deleteDeliveriesOf, deleteEndpoints } from './webhook-endpoints.ts';
 
 /** Inside an operation. Undefined keys: the stored ones stay. */
 export const callerWriter =
-  ({ orm, record }: Pick<SqliteAccess, 'orm' | 'record'>) =>
+  ({ orm, record, events }: Pick<SqliteAccess, 'orm' | 'record' | 'events'>) =>
   (caller: Caller, keys: CallerKey[] | undefined, audit: AuditEntry): void => {
     const { id: _id, createdAt: _at, ...set } = caller;
     orm.insert(callers).values(caller).onConflictDoUpdate({ target: callers.id, set }).run();
     if (keys !== undefined) replaceKeys(orm, caller.id, keys, audit.at);
     cancelSessions(orm, lostBy(connectSessions, caller), audit.at);
+    events.audienceChanged();
     record(audit, CALLERS_CHANGED);
   };
 
@@ -47,7 +49,8 @@ function replaceKeys(orm: SqliteAccess['orm'], callerId: string, keys: CallerKey
     else orm.insert(callerKeys).values(key).run();
 }
 
-export function createCallerStore({ orm, read, write, record }: SqliteAccess): CallerStore {
+export function createCallerStore(access: SqliteAccess): CallerStore {
+  const { orm, read, write, record, events } = access;
   const at = placeholderFor(callerKeys.lastUsedAt, 'at');
   const touch = orm
     .update(callerKeys)
@@ -81,6 +84,7 @@ export function createCallerStore({ orm, read, write, record }: SqliteAccess): C
       write(() => {
         if (orm.update(callers).set(rest).where(eq(callers.id, id)).run().changes === 0) return 'absent';
         cancelSessions(orm, lostBy(connectSessions, { ...rest, id }), audit.at);
+        events.audienceChanged();
         record(audit, CALLERS_CHANGED);
         return 'updated';
       }),
@@ -91,13 +95,18 @@ export function createCallerStore({ orm, read, write, record }: SqliteAccess): C
         record(audit, CALLERS_CHANGED);
         return 'added';
       }),
-    deleteCaller: (id, audit) =>
-      write(() => {
-        if (orm.delete(callers).where(eq(callers.id, id)).run().changes === 0) return 'absent';
+    async deleteCaller(id, audit) {
+      const endpoints = await write(() => {
+        if (orm.delete(callers).where(eq(callers.id, id)).run().changes === 0) return undefined;
         cancelSessions(orm, createdBy(connectSessions, id), audit.at);
+        const deleted = deleteEndpoints(access, eq(webhookEndpoints.callerId, id));
         record(audit, CALLERS_CHANGED);
-        return 'deleted';
-      }),
+        return deleted;
+      });
+      if (!endpoints) return 'absent';
+      await deleteDeliveriesOf(access, endpoints);
+      return 'deleted';
+    },
     deleteCallerKey: (callerId, keyId, audit) =>
       write(() => {
         const theKey = and(eq(callerKeys.callerId, callerId), eq(callerKeys.id, keyId));

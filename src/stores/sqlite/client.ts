@@ -3,7 +3,9 @@ import type { Database, RunResult } from 'better-sqlite3';
 import { is, Param, Placeholder, type Query } from 'drizzle-orm';
 import type { BetterSQLite3Database } from 'drizzle-orm/better-sqlite3';
 import type { AuditEntry } from '../../domain/audit.ts';
+import type { EventType } from '../../domain/events.ts';
 import type { StoreChange } from '../../ports/index.ts';
+import type { SqliteEventWriter } from './event-writer.ts';
 
 export interface SqliteAccess {
   orm: BetterSQLite3Database & { $client: Database };
@@ -11,8 +13,16 @@ export interface SqliteAccess {
   read<T>(query: () => T): Promise<T>;
   /** One atomic, durable operation: see `GroupCommit.write`. Rejects with `StoreError`. */
   write<T>(operation: () => T): Promise<T>;
-  /** Inside an operation: its audit entry, and its changes for the change feed. */
+  /**
+   * Inside an operation, after its changes: its audit entry, its changes for the change feed, and the event that the entry
+   * is, with its deliveries.
+   */
   record(audit: AuditEntry, ...changes: StoreChange[]): void;
+  /** Inside an operation: its audit entry alone. */
+  recordEntry(audit: AuditEntry): void;
+  events: Pick<SqliteEventWriter, 'write' | 'audienceChanged'>;
+  /** See `EventStore.onEvents`. */
+  onEvents(listener: (types: EventType[]) => void): () => void;
 }
 
 type Values = Record<string, unknown>;

@@ -15,6 +15,7 @@ import {
   isLive,
   isOfAccount,
   leases,
+  reauthNotices,
 } from './schema.ts';
 
 export function createConnectionStore({
@@ -104,6 +105,8 @@ export function createConnectionStore({
         if (!renewed) return 'gone';
         orm.update(grants).set(credentials).where(eq(grants.connectionId, id)).run();
         orm.update(leases).set(fencedOff(leases)).where(eq(leases.connectionId, id)).run();
+        // Its owner is told anew when the new grant ends.
+        orm.delete(reauthNotices).where(eq(reauthNotices.connectionId, id)).run();
         if (sessionId !== null) complete(sessionId, connection);
         record(audit, { kind: 'connection', id, ...renewed });
         return renewed;

@@ -5,7 +5,15 @@ import type { IntegrationSettings, IntegrationStore } from '../../ports/index.ts
 import { LIVE_STATUSES } from '../shared/filters.ts';
 import { pageOf } from '../shared/pages.ts';
 import type { SqliteAccess } from './client.ts';
-import { candidates, connections, connectSessions, flows, integrations, pendingRevocations } from './schema.ts';
+import {
+  candidates,
+  connections,
+  connectSessions,
+  flows,
+  integrationFaults,
+  integrations,
+  pendingRevocations,
+} from './schema.ts';
 
 const liveOf = (id: string) => and(eq(connections.integration, id), inArray(connections.status, [...LIVE_STATUSES]));
 const pendingOf = (id: string) => eq(pendingRevocations.integration, id);
@@ -71,6 +79,7 @@ export function createIntegrationStore(
         // A flow in flight must not end at another provider that is set up under this id.
         orm.delete(flows).where(eq(flows.integration, id)).run();
         orm.delete(integrations).where(eq(integrations.id, id)).run();
+        orm.delete(integrationFaults).where(eq(integrationFaults.integration, id)).run();
         record(audit, { kind: 'integration', id });
         return 'deleted';
       });

@@ -1,7 +1,9 @@
 // The store on an embedded SQLite file, composed of its parts.
 import { drizzle } from 'drizzle-orm/better-sqlite3';
+import type { EventType } from '../../domain/events.ts';
 import type { Store } from '../../ports/index.ts';
 import { createInstants } from '../shared/instants.ts';
+import { createListeners } from '../shared/listeners.ts';
 import { rejectingWith } from '../shared/store-errors.ts';
 import { auditWriter, createAuditStore } from './audit.ts';
 import { createAuditSealStore } from './audit-seals.ts';
@@ -16,15 +18,22 @@ import { createConnectionStore } from './connections.ts';
 import { createCounts } from './counts.ts';
 import { openDatabase, pathOf } from './database.ts';
 import { createDeclarativeFileStore } from './declarative-file.ts';
+import { createDeliveryStore } from './deliveries.ts';
+import { createDeliveryLists } from './delivery-lists.ts';
+import { createEventWriter } from './event-writer.ts';
+import { createEventStore } from './events.ts';
 import { GroupCommit, storeError } from './group-commit.ts';
 import { createHousekeepingStore } from './housekeeping.ts';
 import { createIntegrationStore } from './integrations.ts';
 import { startLiveness } from './liveness.ts';
+import { createNoticeStore } from './notices.ts';
 import { createRateBucketStore } from './rate-buckets.ts';
 import { createRefreshStore } from './refreshes.ts';
 import { createRevocationStore } from './revocations.ts';
 import { createSecretStore } from './secret-columns.ts';
+import { createSigningKeyStore } from './signing-keys.ts';
 import { createUnreadableResponseStore } from './unreadable-responses.ts';
+import { createWebhookEndpointStore } from './webhook-endpoints.ts';
 
 /**
  * Opens `file:<path>` or `file::memory:`, and migrates it. `migrations` is the folder of the generated SQL, for a
@@ -37,14 +46,30 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
   const orm = drizzle(client);
   const changeFeed = openChangeFeed(client, liveness, monotonic);
   const writeAudit = auditWriter(client);
+  const eventWriter = createEventWriter(orm);
+  const eventListeners = createListeners<EventType[]>();
   const access: SqliteAccess = {
     orm,
     read: rejectingWith(storeError)((query) => query()),
-    write: (operation) => commits.write(operation),
+    async write(operation) {
+      let types: EventType[] = [];
+      const value = await commits.write(() => {
+        eventWriter.takeWritten();
+        const result = operation();
+        types = eventWriter.takeWritten();
+        return result;
+      });
+      if (types.length > 0) eventListeners.tell(types);
+      return value;
+    },
     record: (audit, ...changes) => {
       writeAudit(audit);
       changeFeed.append(changes);
+      eventWriter.ofAudit(audit);
     },
+    recordEntry: writeAudit,
+    events: eventWriter,
+    onEvents: eventListeners.add,
   };
   const counts = createCounts(access);
   return {
@@ -65,6 +90,12 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
     ...createAuditSealStore(access),
     ...createSecretStore(access),
     ...createUnreadableResponseStore(access),
+    ...createEventStore(access),
+    ...createNoticeStore(access),
+    ...createWebhookEndpointStore(access),
+    ...createDeliveryStore(access),
+    ...createDeliveryLists(access),
+    ...createSigningKeyStore(access),
     ...createHousekeepingStore(access),
     subscribe: changeFeed.subscribe,
     untilApplied: createBarrier(access, changeFeed, liveness).untilApplied,

@@ -9,6 +9,9 @@ import { changeFeed } from './change-feed.ts';
 import { connectSessions } from './connect-sessions.ts';
 import { connections } from './connections.ts';
 import { declarativeFile } from './declarative-file.ts';
+import { deliveries } from './deliveries.ts';
+import { eventHook } from './event-hook.ts';
+import { events } from './events.ts';
 import { housekeeping } from './housekeeping.ts';
 import { integrations } from './integrations.ts';
 import { rateBuckets } from './rate-buckets.ts';
@@ -17,6 +20,7 @@ import { reencryption } from './reencryption.ts';
 import { refreshes } from './refreshes.ts';
 import { revocations } from './revocations.ts';
 import { unreadableResponses } from './unreadable-responses.ts';
+import { webhookEndpoints } from './webhook-endpoints.ts';
 
 export interface Opened {
   /** On an empty database. */
@@ -40,6 +44,10 @@ const PARTS = {
   'audit seals': auditSeals,
   're-encryption': reencryption,
   'unreadable responses': unreadableResponses,
+  events,
+  'events of changes': eventHook,
+  'webhook endpoints': webhookEndpoints,
+  deliveries,
   housekeeping,
   'change feed': changeFeed,
 };
