@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { AuthMode, modeName } from './auth-modes.ts';
 import { Params, Template, UrlTemplate, valuesOf } from './fields.ts';
 import { applySettings } from './param-settings.ts';
+import { ProviderWebhooks } from './webhook-dialect.ts';
 
 const Slug = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'lower-case letters, digits and dashes, at most 63');
 
@@ -37,19 +38,6 @@ export const CATEGORIES = [
   'telephony',
 ] as const;
 
-/** How the vendor notifies of a withdrawn grant. Not used yet. */
-const Deauthorization = z.strictObject({
-  events: z.array(z.string()).min(1),
-  /** The signature scheme. */
-  scheme: z.string(),
-  header: z.string().optional(),
-  signed: z.string().optional(),
-  algorithm: z.string().optional(),
-  key: z.string().optional(),
-  /** Where the message names the connection. */
-  locator: z.string().optional(),
-});
-
 export const Provider = z.strictObject({
   $schema: z.string().optional(),
   id: Slug,
@@ -73,7 +61,8 @@ export const Provider = z.strictObject({
   api_base_url: UrlTemplate.optional(),
   /** Headers that every request to the API needs besides the token. */
   api_headers: z.record(z.string(), Template).default({}),
-  deauthorization: Deauthorization.optional(),
+  /** What the vendor sends, by the name of each endpoint. */
+  webhooks: ProviderWebhooks.default({}),
 });
 export type Provider = z.infer<typeof Provider>;
 

@@ -1,5 +1,5 @@
 // Verifying webhooks of third parties, and reading what they say: by the catalogue's data alone, without a store.
-import type { ProviderWebhooks } from '../domain/webhook-dialect.ts';
+import type { ProviderWebhooks, WebhookScheme } from '../domain/webhook-dialect.ts';
 
 /** A request to `/webhooks/{integration}`, as the sender made it. */
 export interface WebhookRequest {
@@ -24,6 +24,8 @@ export interface WebhookKeys {
   params: Readonly<Record<string, string>>;
   /** The request came to the URL with the integration's hook. */
   hasHook: boolean;
+  /** Of a provider that takes several: how its sender signs. Undefined: the default. */
+  scheme?: WebhookScheme | undefined;
   /** A key may arrive by a handshake now, since an admin has opened the window. */
   mayLearnKey: boolean;
 }
@@ -42,8 +44,11 @@ export interface WebhookEvent {
   type: string | null;
   /** What it is deduplicated by: its id, or the digest that the catalogue names. */
   key: string;
-  /** Where its connections are looked for, in this order; the first that is found counts. */
-  locators: { key: string; value: string }[];
+  /**
+   * Where its connections are looked for, in this order: those that have any of the values under the key. The first that finds
+   * one counts.
+   */
+  locators: { key: string; values: string[] }[];
   /** It says that the grant of its connections has ended. */
   isDeauthorization: boolean;
   /** Its own bytes: the whole body, unless it is one of a batch. */
@@ -76,6 +81,6 @@ export interface WebhookVerifier {
   ): Extract<WebhookVerdict, { kind: 'refused' }> | undefined;
   /** The largest body, in bytes. */
   maxBody(webhooks: ProviderWebhooks): number;
-  /** Keys that are published at a URL (JWKS, certificates) are fetched, and remembered. Rejects with nothing: a failed fetch is `refused` with status 401. */
+  /** Keys that are published at a URL (JWKS, certificates) are fetched, and remembered. Never rejects: a failed fetch is `refused`. */
   verify(webhooks: ProviderWebhooks, request: WebhookRequest, keys: WebhookKeys): Promise<WebhookVerdict>;
 }
