@@ -133,6 +133,7 @@ const layers: Layer[] = [
 /** Each adapter is a folder. Those that import another one: */
 const adapterLinks: Record<string, string[]> = {
   oauth: ['outbound'],
+  webhooks: ['jwt'],
 };
 
 /** Where each package may be used. */
@@ -146,7 +147,7 @@ const packages: Record<string, RegExp> = {
   'drizzle-orm': /^stores\/(shared|sqlite|postgres)\//,
   hono: /^http\//,
   'ipaddr.js': /^(adapters\/outbound\/|domain\/ip-ranges)/,
-  jose: /^adapters\/jwt\//,
+  jose: /^adapters\/(jwt|webhooks)\//,
   'lru-cache': /^(adapters|broker|http|stores)\//,
   open: /^cli\//,
   'openid-client': /^adapters\/oauth\//,
@@ -286,6 +287,7 @@ const FOLDERS = [
   'adapters/oauth',
   'adapters/outbound',
   'adapters/telemetry',
+  'adapters/webhooks',
   'api',
   ...Object.keys(rooms).map((room) => `broker/${room}`),
   'catalogue',

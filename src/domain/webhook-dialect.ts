@@ -112,7 +112,13 @@ const Verify = z.discriminatedUnion('scheme', [
   /** RSASSA-PKCS1-v1_5. The certificate says who signed; the secret, which webhook it is. */
   z.strictObject({ scheme: z.literal('rsa_x509'), hash: Hash.default('sha256'), ...signing, certificate: Certificate }),
   /** Amazon SNS, signature versions 1 and 2. The configured secrets are the topics that count. */
-  z.strictObject({ scheme: z.literal('sns'), key: Key, certificate: Certificate, tolerance: z.int().positive() }),
+  z.strictObject({
+    scheme: z.literal('sns'),
+    key: Key.omit({ from: true, encoding: true }),
+    /** Where the certificate may be, as a pattern of the whole host: that alone says who signed. */
+    hosts: Pattern,
+    tolerance: z.int().positive().default(300),
+  }),
   /** Standard Webhooks 1.0.0: keys that begin with `whpk_` verify `v1a`, all others `v1`. */
   z.strictObject({
     scheme: z.literal('standard_webhooks'),

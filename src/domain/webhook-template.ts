@@ -9,14 +9,17 @@ const SOURCES = {
   url: false,
   method: false,
   header: true,
-  query: true,
+  /** Without a name: for the filter `joined`. */
+  query: 'optional',
   /** A field of a form; without a name, the form: for the filters `sorted` and `joined`. */
   form: 'optional',
   /** The JSON of one event of a batch; the whole body where there is no batch. */
   item: 'optional',
-  /** What the list that has the item stands in. */
+  /** The JSON of the outer list's member that has the item; where there is no outer list, of the whole body. */
   parent: true,
-  /** The text of the first element of that local name, in the item. */
+  /** The JSON of the whole body. */
+  root: 'optional',
+  /** The text of the first element of that local name, in the item, else in the body. */
   xml: true,
   /** A claim of the token that was verified. */
   claim: true,

@@ -61,7 +61,7 @@ export type WebhookVerdict =
       events: WebhookEvent[];
       /** The answer once it is durable. */
       answer: WebhookAnswer;
-      /** False: anyone who knows the URL may have sent it, so it ends nothing. */
+      /** False: anybody who knows the URL may have sent it, so that nothing is ended for it. */
       isSenderAuthenticated: boolean;
       /** Lower-case names of headers that carry a token or signature, and are not handed on. */
       secretHeaders: string[];

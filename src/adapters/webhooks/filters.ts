@@ -1,0 +1,88 @@
+// The filters of templates (src/domain/webhook-template.ts): what is done with one value. Undefined: there is no value.
+import { createHash, createHmac } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import type { FilterName } from '../../domain/webhook-template.ts';
+import { allAt, isObject } from './json-paths.ts';
+import { parseJson } from './sent.ts';
+
+type Value = unknown;
+/** `secret`: the key of the endpoint. */
+type Filter = (value: Value, argument: string | undefined, secret: Buffer | undefined) => Value[];
+
+const ofText =
+  (change: (text: string, argument: string) => string | undefined): Filter =>
+  (value, argument = '') => {
+    const text =
+      typeof value === 'number' ? String(value) : value instanceof Uint8Array ? Buffer.from(value).toString() : value;
+    return typeof text === 'string' ? [change(text, argument)] : [];
+  };
+const bytesOf = (value: Value): Uint8Array | undefined =>
+  typeof value === 'string' ? Buffer.from(value) : value instanceof Uint8Array ? value : undefined;
+const ofBytes =
+  (change: (bytes: Uint8Array) => string): Filter =>
+  (value) => {
+    const bytes = bytesOf(value);
+    return bytes ? [change(bytes)] : [];
+  };
+
+const UNESCAPED = /%(?:3A|2F|3F|40|21|24|27|28|29|2A|2C|3B)/gi;
+const ESCAPED = /[\u007f-\uffff]/g;
+
+const FILTERS: Record<FilterName, Filter> = {
+  json: (value, path) => {
+    const text = bytesOf(value);
+    return text === undefined ? [] : allAt(parseJson(Buffer.from(text).toString()), path);
+  },
+  base64: ofText((text) => Buffer.from(text, 'base64').toString('utf8')),
+  sha256: ofBytes((bytes) => createHash('sha256').update(bytes).digest('hex')),
+  crc32: ofBytes((bytes) => String(crc32(bytes))),
+  hmac: (value, argument = '', secret) => {
+    const [hash = 'sha256', encoding = 'hex'] = argument.split(':');
+    const text = bytesOf(value);
+    const isKnown = encoding === 'hex' || encoding === 'base64';
+    return text && secret && isKnown ? [createHmac(hash, secret).update(text).digest(encoding)] : [];
+  },
+  lower: ofText((text) => text.toLowerCase()),
+  origin: ofText((text) => URL.parse(text)?.origin),
+  without: ofText((text, end) => (text.endsWith(end) ? text.slice(0, -end.length) : undefined)),
+  after: ofText((text, mark) => text.slice(text.lastIndexOf(mark) + 1)),
+  values: (value) => (isObject(value) ? Object.values(value) : []),
+  key: (value, end = '') => (isObject(value) ? [Object.keys(value).find((name) => name.endsWith(end))] : []),
+  sorted: (value) => (value instanceof URLSearchParams ? [sorted(value)] : []),
+  joined: (value, left = '') => (value instanceof URLSearchParams ? [joined(value, left)] : []),
+  other_port: ofText(withOtherPort),
+  unescaped: ofText((text) => text.replace(UNESCAPED, (encoded) => decodeURIComponent(encoded))),
+  escaped: ofText((text) =>
+    text
+      .replace(ESCAPED, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+      .replaceAll(/(?<!\\)\//g, '\\/'),
+  ),
+};
+
+export const applyFilter = (name: FilterName, ...given: Parameters<Filter>): Value[] => FILTERS[name](...given);
+
+const byName = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+function sorted(form: URLSearchParams): string {
+  const names = [...new Set(form.keys())].sort(byName);
+  const parts = names.flatMap((name) => [...new Set(form.getAll(name))].sort(byName).map((value) => name + value));
+  return parts.join('');
+}
+
+const joined = (form: URLSearchParams, left: string): string =>
+  [...form]
+    .filter(([name]) => name !== left)
+    .sort(([a], [b]) => byName(a, b))
+    .map(([name, value]) => `&${name}=${value.replaceAll(/[&=]/g, '_')}`)
+    .join('');
+
+/** Changed as text, since a URL object would change more. */
+function withOtherPort(url: string): string | undefined {
+  const { start, host, port, rest } =
+    /^(?<start>https?:\/\/(?:[^/?#@]*@)?)(?<host>\[[^\]]*\]|[^:/?#]+)(?::(?<port>\d+))?(?<rest>.*)$/s.exec(url)
+      ?.groups ?? {};
+  if (start === undefined) return undefined;
+  const usual = start.startsWith('https:') ? '443' : '80';
+  if (port === undefined) return `${start}${host}:${usual}${rest}`;
+  return port === usual ? `${start}${host}${rest}` : undefined;
+}

@@ -1,0 +1,55 @@
+// Values in the JSON of a webhook: `data.id`, `users[].id` (of each), `items[0].id`.
+
+export type Json = Record<string, unknown>;
+
+export const isObject = (value: unknown): value is Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+export const member = (value: unknown, name: string): unknown =>
+  isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
+
+/** The names of a path; `[]` and `[0]` are steps of their own. */
+export const stepsOf = (path: string): string[] =>
+  path.split('.').flatMap((part) =>
+    part
+      .replaceAll('[', '\0[')
+      .split('\0')
+      .filter((step) => step !== ''),
+  );
+
+/** All values at a path; those that are missing or null are left out. */
+export function allAt(value: unknown, path: string | undefined): unknown[] {
+  const steps = path === undefined ? [] : stepsOf(path);
+  const found = steps.reduce<unknown[]>((values, step) => values.flatMap((one) => into(one, step)), [value]);
+  return found.filter((one) => one !== undefined && one !== null);
+}
+
+function into(value: unknown, step: string): unknown[] {
+  if (!step.startsWith('[')) return [member(value, step)];
+  if (!Array.isArray(value)) return [];
+  return step === '[]' ? value : [value[Number(step.slice(1, -1))]];
+}
+
+/** An event in a list. */
+export interface Item {
+  value: unknown;
+  /** The outer list's member that has it; the whole body where there is no outer list. */
+  parent: unknown;
+}
+
+/** What the path leads to, in order; undefined when its last list is missing. */
+export function itemsAt(root: unknown, path: string): Item[] | undefined {
+  const steps = stepsOf(path);
+  const last = steps.lastIndexOf('[]');
+  let hasList = false;
+  let items: Item[] = [{ value: root, parent: root }];
+  steps.forEach((step, index) => {
+    items = items.flatMap(({ value, parent }) => {
+      if (step !== '[]') return [{ value: member(value, step), parent }];
+      if (!Array.isArray(value)) return [];
+      hasList ||= index === last;
+      return value.map((one) => ({ value: one, parent: index === last ? parent : one }));
+    });
+  });
+  return hasList ? items.filter(({ value }) => value !== undefined && value !== null) : undefined;
+}

@@ -1,0 +1,111 @@
+// The webhook verifier: by the data of a catalogue entry it answers handshakes, verifies a request over its raw bytes, and
+// reads its events.
+import type { ProviderWebhooks, WebhookEndpointDialect } from '../../domain/webhook-dialect.ts';
+import type { Clock } from '../../ports/index.ts';
+import type { WebhookKeys, WebhookRequest, WebhookVerdict, WebhookVerifier } from '../../ports/webhook-verifier.ts';
+import { createIssuerKeys, type Fetch } from '../jwt/jwks.ts';
+import { answerOf } from './answers.ts';
+import { endpointsFor, receiving, secretHeadersOf } from './endpoints.ts';
+import { eventsOf } from './events.ts';
+import { answerHandshake, hasHandshakeBy, mayBeHandshake } from './handshakes.ts';
+import { createCertificates } from './schemes/certificates.ts';
+import { precheckScheme, verifyScheme } from './schemes/index.ts';
+import { Sent } from './sent.ts';
+import type { Scope } from './values.ts';
+import type { RefusalReason } from './verification.ts';
+
+export interface WebhookVerifierParts {
+  /** The guarded outbound client. */
+  fetch: Fetch;
+  clock: Clock;
+  /** PEM: what a vendor's certificate must chain up to. Those of Node by default. */
+  roots?: readonly string[];
+}
+
+type Refusal = Extract<WebhookVerdict, { kind: 'refused' }>;
+const refusal = (reason: RefusalReason): Refusal => ({
+  kind: 'refused',
+  status: reason === 'method' ? 405 : reason === 'too_large' ? 413 : 401,
+  reason,
+});
+
+export function createWebhookVerifier({ fetch, clock, roots }: WebhookVerifierParts): WebhookVerifier {
+  const published = { issuers: createIssuerKeys(fetch, clock), certificates: createCertificates(fetch, clock, roots) };
+
+  async function verify(
+    webhooks: ProviderWebhooks,
+    request: WebhookRequest,
+    keys: WebhookKeys,
+  ): Promise<WebhookVerdict> {
+    if (request.body.length > maxBody(webhooks)) return refusal('too_large');
+    const sent = new Sent(request, request.body);
+    const scope: Scope = { sent, keys };
+    const endpoints = endpointsFor(webhooks, scope);
+    for (const endpoint of endpoints) {
+      const answered = await answerHandshake(endpoint, false, withDocument(endpoint, scope), fetch);
+      if (answered !== undefined) return typeof answered === 'string' ? refusal(answered) : answered;
+    }
+    const endpoint = endpoints.find(({ methods }) => (methods as string[]).includes(request.method));
+    if (!endpoint) return refusal(missing(endpoints, request.method));
+    return verifyAt(endpoint, scope);
+  }
+
+  async function verifyAt(endpoint: WebhookEndpointDialect, given: Scope): Promise<WebhookVerdict> {
+    if (given.sent.body && given.sent.body.length > endpoint.max_body) return refusal('too_large');
+    const early = precheckScheme(endpoint, given);
+    if (early !== undefined) return refusal(early);
+    // Nothing is parsed but for a scheme that has its signature in the body, or conditions on it.
+    const unverified = withDocument(endpoint, given);
+    const verification = await verifyScheme(endpoint, unverified, published);
+    if (!verification.ok) return refusal(verification.reason);
+    const scope = { ...unverified, ...verification.scope };
+    if (isLengthened(endpoint, scope)) return refusal('malformed');
+    const answered = await answerHandshake(endpoint, true, scope, fetch);
+    if (answered !== undefined) return typeof answered === 'string' ? refusal(answered) : answered;
+    const events = eventsOf(endpoint, scope);
+    const answer = answerOf(endpoint.acknowledgement, { ...scope, type: events?.[0]?.type ?? null });
+    if (events === undefined) return refusal('too_large');
+    return {
+      kind: 'verified',
+      events,
+      answer: answer ?? { status: endpoint.acknowledgement.status, headers: {}, body: null },
+      isSenderAuthenticated: endpoint.authenticates && endpoint.verify.scheme !== 'none',
+      secretHeaders: secretHeadersOf(endpoint),
+    };
+  }
+
+  return {
+    precheck(webhooks, request, keys) {
+      const scope: Scope = { sent: new Sent(request), keys };
+      const endpoints = endpointsFor(webhooks, scope);
+      if (endpoints.some((endpoint) => mayBeHandshake(endpoint, scope))) return undefined;
+      const endpoint = endpoints.find(({ methods }) => (methods as string[]).includes(request.method));
+      const reason = endpoint ? precheckScheme(endpoint, scope) : missing(endpoints, request.method);
+      return reason === undefined ? undefined : refusal(reason);
+    },
+    maxBody,
+    verify,
+  };
+}
+
+const maxBody = (webhooks: ProviderWebhooks): number =>
+  Math.max(0, ...receiving(webhooks, undefined).map(({ max_body: bytes }) => bytes));
+
+/** A handshake of this method that was wrong, a method that nothing takes, or headers that are of no endpoint. */
+function missing(endpoints: readonly WebhookEndpointDialect[], method: string): RefusalReason {
+  if (endpoints.length === 0) return 'no_endpoint';
+  return endpoints.some((endpoint) => hasHandshakeBy(endpoint, method)) ? 'no_signature' : 'method';
+}
+
+function withDocument({ format, json_field: field }: WebhookEndpointDialect, scope: Scope): Scope {
+  let read: { value: unknown } | undefined;
+  const document = () => {
+    read ??= { value: scope.sent.document(format, field) };
+    return read.value;
+  };
+  return { ...scope, document };
+}
+
+/** The hash of a secret and a text also gives anybody that of a longer text, which is never JSON. */
+const isLengthened = ({ verify }: WebhookEndpointDialect, { sent }: Scope): boolean =>
+  verify.scheme === 'sha256_concat' && sent.body !== undefined && sent.body.length > 0 && sent.json === undefined;
