@@ -47,7 +47,7 @@ const Encoding = z.enum(['hex', 'base64', 'base64url']);
 
 /** Where signatures are, as text. A name that ends with `#` stands for `…1`, `…2` and so on, until one is missing. */
 const Signature = z.strictObject({
-  in: Expression,
+  in: z.union([Expression, z.array(Expression).min(1)]),
   encoding: Encoding.default('hex'),
   /** Text before the signature. Without it, it is no signature. */
   prefix: z.string().default(''),
@@ -220,6 +220,8 @@ const Event = z.strictObject({
   id: FirstOf.optional(),
   /** Without an id: by the digest of these. Without both, by the digest of its bytes. */
   digest: z.array(Template).min(1).optional(),
+  /** Without an id, it may be the same as an earlier one and mean something new: nothing is a duplicate. */
+  repeats: z.boolean().default(false),
   type: FirstOf.optional(),
 });
 

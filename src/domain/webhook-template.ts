@@ -53,8 +53,8 @@ const FILTERS = {
   without: true,
   /** The text behind the last of this character, or the whole. */
   after: true,
-  /** The values of an object. */
-  values: false,
+  /** The part between slashes, from 0. */
+  part: true,
   /** The name of its first member that ends so. */
   key: true,
   /** Of a form: name and value of each, by name, the distinct values of each sorted. */

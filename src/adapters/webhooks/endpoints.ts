@@ -33,7 +33,7 @@ const ALWAYS_SECRET = ['authorization', 'proxy-authorization', 'cookie', 'x-webh
 /** Headers that are not handed on: what authenticates, what signs, and what brings a key. */
 export function secretHeadersOf({ verify, handshake }: WebhookEndpointDialect): string[] {
   const places = [
-    ...('signature' in verify ? [verify.signature.in] : []),
+    ...('signature' in verify ? [verify.signature.in].flat() : []),
     ...('in' in verify ? [verify.in] : []),
     ...('token' in verify ? [verify.token.in] : []),
     ...handshake.flatMap(({ learns }) => learns ?? []),

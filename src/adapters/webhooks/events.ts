@@ -65,7 +65,7 @@ function eventOf(
     index,
     id: short(id),
     type,
-    key: id === undefined ? digestOf(event.digest, scope, part.body) : (short(id) ?? digest(id)),
+    key: keyOf(event, id, { ...part, scope }, index),
     locators: locatorsOf(ended?.connection ?? connection, scope),
     isDeauthorization: ended !== undefined,
     body: part.body,
@@ -73,6 +73,18 @@ function eventOf(
 }
 
 const short = (text: string | undefined): string | null => (text === undefined || text.length > MAX_TEXT ? null : text);
+
+/** What repeats has a key of its own each time. */
+function keyOf(
+  { digest: templates, repeats }: WebhookEndpointDialect['event'],
+  id: string | undefined,
+  { scope, body }: Part,
+  index: number,
+): string {
+  if (id !== undefined) return short(id) ?? digest(id);
+  const key = digestOf(templates, scope, body);
+  return repeats ? digest(`${key} ${scope.sent.request.receivedAt} ${index}`) : key;
+}
 
 const digest = (of: string | Uint8Array): string => `sha256:${createHash('sha256').update(of).digest('hex')}`;
 

@@ -46,7 +46,7 @@ const FILTERS: Record<FilterName, Filter> = {
   origin: ofText((text) => URL.parse(text)?.origin),
   without: ofText((text, end) => (text.endsWith(end) ? text.slice(0, -end.length) : undefined)),
   after: ofText((text, mark) => text.slice(text.lastIndexOf(mark) + 1)),
-  values: (value) => (isObject(value) ? Object.values(value) : []),
+  part: ofText((text, index) => text.split('/')[Number(index)]),
   key: (value, end = '') => (isObject(value) ? [Object.keys(value).find((name) => name.endsWith(end))] : []),
   sorted: (value) => (value instanceof URLSearchParams ? [sorted(value)] : []),
   joined: (value, left = '') => (value instanceof URLSearchParams ? [joined(value, left)] : []),

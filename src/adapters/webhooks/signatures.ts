@@ -19,7 +19,7 @@ export function readSignatures(
   { in: place, encoding, prefix, field, separator }: WebhookSignature,
   scope: Scope,
 ): SentSignatures {
-  const texts = textsIn(place, scope);
+  const texts = [place].flat().flatMap((one) => textsIn(one, scope));
   const fields: Record<string, string> = {};
   const found = texts.flatMap((text) => {
     if (field === undefined) return [text];
@@ -53,7 +53,7 @@ function textsIn(place: string, scope: Scope): string[] {
 }
 
 /** The header can be refused before the body is read. */
-export const isEarly = ({ in: place }: Pick<WebhookSignature, 'in'>): boolean => !isInBody(place);
+export const isEarly = ({ in: place }: Pick<WebhookSignature, 'in'>): boolean => ![place].flat().some(isInBody);
 
 /** A signature's field counts as early: it is in the header that was read already. */
 export const isEarlyTime = ({ at }: WebhookTimestamp): boolean => at.startsWith('field:') || !isInBody(at);

@@ -8,6 +8,7 @@ import { answerOf } from './answers.ts';
 import { endpointsFor, receiving, secretHeadersOf } from './endpoints.ts';
 import { eventsOf } from './events.ts';
 import { answerHandshake, hasHandshakeBy, mayBeHandshake } from './handshakes.ts';
+import { keyBytes } from './keys.ts';
 import { createCertificates } from './schemes/certificates.ts';
 import { precheckScheme, verifyScheme } from './schemes/index.ts';
 import { Sent } from './sent.ts';
@@ -42,7 +43,9 @@ export function createWebhookVerifier({ fetch, clock, roots }: WebhookVerifierPa
     const scope: Scope = { sent, keys };
     const endpoints = endpointsFor(webhooks, scope);
     for (const endpoint of endpoints) {
-      const answered = await answerHandshake(endpoint, false, withDocument(endpoint, scope), fetch);
+      if (!mayBeHandshake(endpoint, scope)) continue;
+      const unverified = { ...withDocument(endpoint, scope), secret: firstKey(endpoint, keys) };
+      const answered = await answerHandshake(endpoint, false, unverified, fetch);
       if (answered !== undefined) return typeof answered === 'string' ? refusal(answered) : answered;
     }
     const endpoint = endpoints.find(({ methods }) => (methods as string[]).includes(request.method));
@@ -97,6 +100,11 @@ function missing(endpoints: readonly WebhookEndpointDialect[], method: string): 
   return endpoints.some((endpoint) => hasHandshakeBy(endpoint, method)) ? 'no_signature' : 'method';
 }
 
+/** What a challenge is signed with. */
+const firstKey = ({ verify }: WebhookEndpointDialect, keys: WebhookKeys): Buffer | undefined =>
+  'key' in verify && verify.key && 'encoding' in verify.key ? keyBytes(verify.key, keys)[0] : undefined;
+
+/** The JSON of the body, which is parsed when a template first asks for it. */
 function withDocument({ format, json_field: field }: WebhookEndpointDialect, scope: Scope): Scope {
   let read: { value: unknown } | undefined;
   const document = () => {
