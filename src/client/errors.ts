@@ -14,7 +14,9 @@ export type ClientCode =
   /** `fetch` cannot send this kind of token: it signs requests, or belongs into the body. Get it with `token`. */
   | 'unsupported_token'
   /** The connect session ended without a connection; `reason` says why. */
-  | 'not_connected';
+  | 'not_connected'
+  /** A request to a webhook endpoint is not from the broker, or is too old; `reason` says what is wrong with it. */
+  | 'invalid_webhook';
 
 /** A newer broker may send codes that this version does not list. */
 export type ErrorCode = ProblemCode | ClientCode;
@@ -40,7 +42,7 @@ export interface ErrorDetails {
   retryAfter?: number;
   /** With `reauthorization_required`, `connection_revoked`, `identity_mismatch` and `connection_exists`. */
   connectionId?: string;
-  /** The cause, with `reauthorization_required`, `unauthenticated` and `not_connected`. */
+  /** The cause, with `reauthorization_required`, `unauthenticated`, `not_connected` and `invalid_webhook`. */
   reason?: string;
   /** With `forbidden`. */
   missing?: MissingPermission;

@@ -20,6 +20,7 @@ import type {
 } from './types.ts';
 
 export { type ErrorCode, isReauthorizationRequired, mustConnect, ValetkeyError } from './errors.ts';
+export { type VerifyWebhookOptions, verifyWebhook, type WebhookEvent, type WebhookHeaders } from './webhooks.ts';
 export type {
   ConnectionSelector,
   ConnectSession,

@@ -102,6 +102,8 @@ const SHAPES = [
   'FinishedConnectSession',
   'VerifyJwtRequest',
   'JwtVerdict',
+  'EventConnection',
+  'Event',
 ];
 
 /** `schemas`: the components of openapi.json. */
