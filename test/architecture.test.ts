@@ -37,6 +37,7 @@ const rooms: Record<string, string[]> = {
   connections: ['integrations', 'audit', 'cache', 'secrets'],
   refresh: ['integrations', 'audit', 'cache', 'secrets'],
   tokens: ['refresh', 'connections', 'integrations', 'audit', 'cache', 'secrets'],
+  events: ['audit', 'secrets'],
   jwt: ['callers', 'integrations', 'audit', 'secrets'],
   apply: ['callers', 'integrations', 'audit', 'cache', 'secrets'],
   maintenance: ['refresh', 'connections', 'integrations', 'audit', 'cache', 'secrets'],

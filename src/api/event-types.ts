@@ -50,7 +50,7 @@ export const EventView = z
     event([...connectionTypes], z.looseObject({ event_id: eventId, connection: EventConnection, sequence })),
     event(
       ['integration.misconfigured', 'integration.recovered'],
-      z.looseObject({ event_id: eventId, integration: z.string() }),
+      z.looseObject({ event_id: eventId, integration: z.object({ id: z.string() }) }),
     ),
     event(
       ['webhook.received'],

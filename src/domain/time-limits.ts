@@ -176,6 +176,51 @@ export const REVOCATIONS_END_POLL_MS = 50;
 /** The outbox of revocations is looked at this often. */
 export const OUTBOX_POLL_MS = 5 * SECOND_MS;
 
+// Deliveries of events to webhook endpoints.
+
+/** One attempt, from the first byte to the last of the response. */
+export const DELIVERY_DEADLINE_MS = 15 * SECOND_MS;
+/** A delivery that one process attempts is not taken by another one for this long. After a kill, it is attempted again then. */
+export const DELIVERY_CLAIM_MS = 30 * SECOND_MS;
+/** The waits after the failed attempts of a delivery, each shifted by up to `DELIVERY_JITTER`; after the last, it is dead. */
+export const DELIVERY_RETRIES_MS = [
+  5 * SECOND_MS,
+  5 * MINUTE_MS,
+  30 * MINUTE_MS,
+  2 * HOUR_MS,
+  5 * HOUR_MS,
+  10 * HOUR_MS,
+  14 * HOUR_MS,
+  20 * HOUR_MS,
+  24 * HOUR_MS,
+] as const;
+/** A `Retry-After` of an endpoint is honoured up to this. */
+export const DELIVERY_RETRY_AFTER_MAX_MS = 24 * HOUR_MS;
+/** An endpoint that is too slow, or answers 429, is left alone for this long at least. */
+export const DELIVERY_THROTTLED_MS = MINUTE_MS;
+/** An endpoint that has only failed for this long is disabled. */
+export const ENDPOINT_FAILING_MAX_MS = 5 * DAY_MS;
+/** Its second failure comes so much after the first at least: a failure that nothing follows disables nothing. */
+export const ENDPOINT_FAILURES_APART_MS = 12 * HOUR_MS;
+/** The replaced secret of an endpoint signs as well for this long. */
+export const ENDPOINT_SECRET_OVERLAP_MS = 24 * HOUR_MS;
+/** Due deliveries are looked for this often; those of events of this process at once. */
+export const DELIVERY_POLL_MS = SECOND_MS;
+/** Results of attempts within this time are written in one commit. */
+export const DELIVERY_SETTLE_MS = 10;
+/** When that fails, the results are written again after this. */
+export const DELIVERY_SETTLE_RETRY_MS = SECOND_MS;
+/** An endpoint that takes longer than this for an attempt is slow: it is sent one delivery at a time. */
+export const ENDPOINT_SLOW_MS = SECOND_MS;
+/** The signing keys are read again after this: so long a process does not sign with a new one yet. */
+export const SIGNING_KEYS_CACHE_MS = MINUTE_MS;
+/** A signing key that was rotated signs as well for this long … */
+export const SIGNING_KEY_OVERLAP_MS = DAY_MS;
+/** … and is published for this long. */
+export const SIGNING_KEY_PUBLISHED_MS = 7 * DAY_MS;
+/** At shutdown, attempts under way may continue for this long, beside open requests; then they are made again. */
+export const SHUTDOWN_DELIVERY_GRACE_MS = 10 * SECOND_MS;
+
 // Sessions and housekeeping.
 
 /** Everything that begins in a browser ends within this time: connect sessions and authorization flows. */

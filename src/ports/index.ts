@@ -17,3 +17,4 @@ export * from './session-store.ts';
 export * from './store.ts';
 export * from './telemetry.ts';
 export * from './vault.ts';
+export * from './webhook-sender.ts';

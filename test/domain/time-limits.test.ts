@@ -29,6 +29,21 @@ const {
   CODE_EXCHANGE_DEADLINE_MS,
   DEFAULT_MIN_TTL_MS,
   ENDED_SESSION_RETENTION_MS,
+  DELIVERY_CLAIM_MS,
+  DELIVERY_DEADLINE_MS,
+  DELIVERY_POLL_MS,
+  DELIVERY_RETRIES_MS,
+  DELIVERY_RETRY_AFTER_MAX_MS,
+  DELIVERY_SETTLE_MS,
+  DELIVERY_SETTLE_RETRY_MS,
+  DELIVERY_THROTTLED_MS,
+  ENDPOINT_FAILING_MAX_MS,
+  ENDPOINT_FAILURES_APART_MS,
+  ENDPOINT_SLOW_MS,
+  SHUTDOWN_DELIVERY_GRACE_MS,
+  SIGNING_KEYS_CACHE_MS,
+  SIGNING_KEY_OVERLAP_MS,
+  SIGNING_KEY_PUBLISHED_MS,
   FROZEN_AFTER_MS,
   FROZEN_EXTENSION_MS,
   GROUP_COMMIT_BUDGET_MS,
@@ -366,6 +381,33 @@ const relations: Record<string, Relation[]> = {
     ],
     ['a revocation is tried many times before it is given up', 100 * BACKGROUND_BACKOFF_MAX_MS, REVOCATION_GIVE_UP_MS],
   ],
+  deliveries: [
+    [
+      'no other process takes a delivery over while it is attempted and its result written, twice',
+      DELIVERY_DEADLINE_MS + DELIVERY_SETTLE_MS + 2 * DELIVERY_SETTLE_RETRY_MS,
+      DELIVERY_CLAIM_MS,
+    ],
+    [
+      'an endpoint that hangs delays others by less than a second: it is slow long before its deadline',
+      ENDPOINT_SLOW_MS,
+      DELIVERY_DEADLINE_MS,
+    ],
+    ['results are written between two looks for what is due', DELIVERY_SETTLE_MS, DELIVERY_POLL_MS],
+    [
+      'an endpoint is disabled only after a delivery has been attempted to the end',
+      DELIVERY_RETRIES_MS.reduce((sum, wait) => sum + wait, 0),
+      ENDPOINT_FAILING_MAX_MS,
+    ],
+    ['one failure that nothing follows disables nothing', ENDPOINT_FAILURES_APART_MS, ENDPOINT_FAILING_MAX_MS],
+    ['what asks to wait is attempted sooner than it is given up', DELIVERY_RETRY_AFTER_MAX_MS, ENDPOINT_FAILING_MAX_MS],
+    ['the wait of a throttled endpoint is one of the early ones', DELIVERY_RETRIES_MS[0], DELIVERY_THROTTLED_MS],
+    [
+      'a process that does not know a rotated key yet signs with one that is published and signs elsewhere',
+      SIGNING_KEYS_CACHE_MS,
+      SIGNING_KEY_OVERLAP_MS,
+      SIGNING_KEY_PUBLISHED_MS,
+    ],
+  ],
   housekeeping: [
     [
       'what is kept for a time is deleted soon after, in batches that others can use the store between',
@@ -402,12 +444,18 @@ const relations: Record<string, Relation[]> = {
     ['shutdown ends as soon as the last request does', SHUTDOWN_POLL_MS, SHUTDOWN_GRACE_MS],
     [
       'the platform gives the process the time for open requests, spent refreshes and the last writes',
-      SHUTDOWN_GRACE_MS + SHUTDOWN_REFRESH_GRACE_MS + POSTGRES_ANSWER_TIMEOUT_MS + AUDIT_FLUSH_INTERVAL_MS,
+      Math.max(SHUTDOWN_GRACE_MS, SHUTDOWN_DELIVERY_GRACE_MS) +
+        SHUTDOWN_REFRESH_GRACE_MS +
+        POSTGRES_ANSWER_TIMEOUT_MS +
+        AUDIT_FLUSH_INTERVAL_MS,
       graceOf('deploy/compose.yaml', /stop_grace_period: (\d+)s/g),
     ],
     [
       'and so does Kubernetes',
-      SHUTDOWN_GRACE_MS + SHUTDOWN_REFRESH_GRACE_MS + POSTGRES_ANSWER_TIMEOUT_MS + AUDIT_FLUSH_INTERVAL_MS,
+      Math.max(SHUTDOWN_GRACE_MS, SHUTDOWN_DELIVERY_GRACE_MS) +
+        SHUTDOWN_REFRESH_GRACE_MS +
+        POSTGRES_ANSWER_TIMEOUT_MS +
+        AUDIT_FLUSH_INTERVAL_MS,
       graceOf('deploy/kubernetes/deployment.yaml', /terminationGracePeriodSeconds: (\d+)/g),
     ],
   ],

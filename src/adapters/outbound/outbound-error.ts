@@ -8,6 +8,8 @@ export class OutboundError extends Error {
   readonly sent: boolean;
   /** The egress proxy could not reach the server. */
   isUnreachable = false;
+  /** The status of the response, where one had begun. */
+  status: number | undefined;
   /** What had been received of a response with a status 2xx: the beginning of its body. */
   received: WholeResponse | undefined;
   constructor(code: OutboundError['code'], message: string, sent: boolean, options?: ErrorOptions) {

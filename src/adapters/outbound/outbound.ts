@@ -39,6 +39,8 @@ export interface OutboundRequest {
   tls?: { cert: string; key: string } | undefined;
   /** The deadline of this request, in place of the general one. A connection must be made within the general one. */
   timeoutMs?: number | undefined;
+  /** Reads no more of the body than this, in place of the general limit; a longer one is cut off, and not refused. */
+  cutOffAt?: number | undefined;
   /**
    * Asked once the connection is ready, in the same turn in which the request is written to it. False: nothing of it is sent,
    * and the request is rejected as `withheld`.
@@ -138,7 +140,8 @@ export function createOutbound({
     const way = proxy === undefined ? 'direct' : url.protocol === 'https:' ? 'tunnel' : 'forward';
     return new Promise((fulfil, reject) => {
       const handler = new ResponseHandler({
-        ...{ host: url.host, maxBytes, resolve: fulfil, reject },
+        ...{ host: url.host, maxBytes: init.cutOffAt ?? maxBytes, resolve: fulfil, reject },
+        isCutOff: init.cutOffAt !== undefined,
         mayStillSend: init.mayStillSend,
         isProxied: way === 'forward',
       });

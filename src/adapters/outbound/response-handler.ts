@@ -20,6 +20,8 @@ interface HandledRequest {
   mayStillSend?: (() => boolean) | undefined;
   /** A proxy is sent the request, and may answer in place of the server. */
   isProxied?: boolean;
+  /** A longer body is cut off at `maxBytes`, and its connection closed, instead of rejected. */
+  isCutOff?: boolean;
 }
 
 /** Handles one request: settles its promise once. */
@@ -30,6 +32,7 @@ export class ResponseHandler implements Dispatcher.DispatchHandler {
   readonly #reject: (error: OutboundError) => void;
   readonly #mayStillSend: (() => boolean) | undefined;
   readonly #isProxied: boolean;
+  readonly #isCutOff: boolean;
   #controller: Dispatcher.DispatchController | undefined;
   #error: OutboundError | undefined;
   #stopTimeout: () => void = () => {};
@@ -38,13 +41,14 @@ export class ResponseHandler implements Dispatcher.DispatchHandler {
   #chunks: Buffer[] = [];
   #bytes = 0;
 
-  constructor({ host, maxBytes, resolve, reject, mayStillSend, isProxied = false }: HandledRequest) {
+  constructor({ host, maxBytes, resolve, reject, mayStillSend, isProxied = false, isCutOff = false }: HandledRequest) {
     this.#host = host;
     this.#maxBytes = maxBytes;
     this.#resolve = resolve;
     this.#reject = reject;
     this.#mayStillSend = mayStillSend;
     this.#isProxied = isProxied;
+    this.#isCutOff = isCutOff;
   }
 
   startTimeout(timeoutMs: number, signal: AbortSignal | undefined): void {
@@ -73,10 +77,10 @@ export class ResponseHandler implements Dispatcher.DispatchHandler {
 
   onResponseStart(_: Dispatcher.DispatchController, status: number, headers: ResponseHeaders): void {
     const rejection = rejectionOf(status);
-    if (status === 407 && this.#isProxied) this.#refusedByProxy();
-    else if (rejection) this.#fail(...rejection);
     this.#status = status;
     this.#headers = headers;
+    if (status === 407 && this.#isProxied) this.#refusedByProxy();
+    else if (rejection) this.#fail(...rejection);
   }
 
   onResponseData(_: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -84,7 +88,18 @@ export class ResponseHandler implements Dispatcher.DispatchHandler {
     const room = this.#maxBytes - this.#bytes;
     this.#bytes += chunk.length;
     this.#chunks.push(chunk.length > room ? chunk.subarray(0, room) : chunk);
-    if (chunk.length > room) this.#fail('too_large', this.#tooLarge);
+    if (chunk.length <= room) return;
+    if (this.#isCutOff) this.#cutOff();
+    else this.#fail('too_large', this.#tooLarge);
+  }
+
+  /** What is left of the body is not read. */
+  #cutOff(): void {
+    this.#stopTimeout();
+    const error = new OutboundError('too_large', `${this.#host} ${this.#tooLarge}`, true);
+    this.#error = error;
+    void this.#decode(this.#body(), true).then(({ response }) => this.#resolve(response));
+    this.#controller?.abort(error);
   }
 
   onResponseEnd(): void {
@@ -93,7 +108,7 @@ export class ResponseHandler implements Dispatcher.DispatchHandler {
     const bytes = this.#body();
     if (isPlain(bytes, this.#headers['content-encoding'])) return void this.#resolve(this.#response(bytes, false));
     void this.#decode(bytes).then(({ response, tooLarge }) => {
-      if (!tooLarge) return this.#resolve(response);
+      if (!tooLarge || this.#isCutOff) return this.#resolve(response);
       const error = new OutboundError('too_large', `${this.#host} ${this.#tooLarge}`, true);
       error.received = response.ok ? response : undefined;
       this.#reject(error);
@@ -139,6 +154,7 @@ export class ResponseHandler implements Dispatcher.DispatchHandler {
   #rejectWith(error: OutboundError): void {
     if (this.#error) return;
     this.#error = error;
+    error.status = this.#status || undefined;
     this.#stopTimeout();
     const body = this.#body();
     this.#chunks = [];
