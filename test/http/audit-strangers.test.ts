@@ -86,6 +86,15 @@ test('refused callbacks are counted, and logged once for each reason', async () 
   expect(lines.filter(({ action }) => action === 'connection.callback_refused').length).toBe(entries.length);
 });
 
+test('errors of providers that belong to no flow: a bounded number of lines', async () => {
+  testSetup.advance(120_000);
+  lines.length = 0;
+  for (let n = 0; n < 30; n++) await send(`/oauth2/callback/acme?error=e${n}${n % 2 ? `&state=s${n}` : ''}`);
+  const told = lines.filter(({ text }) => String(text).includes('belongs to no flow'));
+  expect(told.length).toBeGreaterThan(0);
+  expect(told.length).toBeLessThan(15);
+});
+
 describe('changes', () => {
   test('of an integration name its members, and no value', async () => {
     const { integrationBody: body } = testSetup;

@@ -1,6 +1,6 @@
 // The connections room: connect sessions and flow, connections as callers see them, import, revocation, housekeeping.
 import type { Store } from '../../ports/index.ts';
-import { withBoundedLookups } from './connect-flow/bounded-lookups.ts';
+import { type BoundedLookups, withBoundedLookups } from './connect-flow/bounded-lookups.ts';
 import { type ConnectFlow, createConnectFlow } from './connect-flow/connect-flow.ts';
 import { createEndedCandidates, type EndedCandidatesParts } from './connect-sessions/ended-candidates.ts';
 import { type ConnectSessionParts, type ConnectSessions, createConnectSessions } from './connect-sessions/sessions.ts';
@@ -29,9 +29,10 @@ export interface Connections {
   stop(): Promise<void>;
 }
 
+type FlowParts = Parameters<typeof createConnectFlow>[0];
+
 type Parts = ConnectSessionParts &
-  Parameters<typeof createConnectFlow>[0] &
-  RevokerParts &
+  Omit<FlowParts, 'store'> & { store: Omit<FlowParts['store'], keyof BoundedLookups> } & RevokerParts &
   OutboxParts &
   ImportParts &
   EndedCandidatesParts & {

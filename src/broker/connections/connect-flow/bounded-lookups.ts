@@ -1,15 +1,20 @@
-// Look-ups that anyone can cause: a connect link or a `state`, made up or not. They wait for each other, so that however many
-// strangers ask, callers find the database's connections free.
+// Look-ups that anyone can cause: a connect link, a `state` or the id of a session, made up or not. They wait for each other, so
+// that however many strangers ask, callers find the database's connections free.
 import { createLane } from '../../../domain/lane.ts';
 import { type Store, StoreError } from '../../../ports/index.ts';
 
-type Lookups = Pick<Store, 'sessionBySecret' | 'consumeFlow'>;
+type Lookups = Pick<Store, 'sessionBySecret' | 'session' | 'flowOf' | 'consumeFlow'>;
+
+export interface BoundedLookups {
+  /** For a page that anyone can ask for by the id of a session. */
+  sessionOfPage: Store['session'];
+}
 
 /** Fewer than half of the connections of a PostgreSQL pool of ten. */
 const LOOKUPS = { atOnce: 4, waiting: 200 };
 
-/** The same store; these two reject with `StoreError` where too many wait. */
-export function withBoundedLookups<S extends Lookups>(store: S): S {
+/** The same store; these reject with `StoreError` where too many wait. A flow that has begun reads its session without them. */
+export function withBoundedLookups<S extends Lookups>(store: S): S & BoundedLookups {
   const lane = createLane(LOOKUPS);
   async function bounded<T>(work: () => Promise<T>): Promise<T> {
     const result = await lane.run(work);
@@ -19,6 +24,8 @@ export function withBoundedLookups<S extends Lookups>(store: S): S {
   return {
     ...store,
     sessionBySecret: (digest) => bounded(() => store.sessionBySecret(digest)),
+    sessionOfPage: (id) => bounded(() => store.session(id)),
+    flowOf: (state) => bounded(() => store.flowOf(state)),
     consumeFlow: (...flow) => bounded(() => store.consumeFlow(...flow)),
   };
 }

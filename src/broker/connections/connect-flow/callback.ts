@@ -25,6 +25,7 @@ import {
   lacksFinish,
   refused,
 } from './steps.ts';
+import { createStrayResponses } from './stray-responses.ts';
 
 /** How providers refuse a `prompt` that they do not know. */
 const UNSUPPORTED_PROMPT = ['invalid_request', 'account_selection_required', 'invalid_prompt'];
@@ -32,10 +33,11 @@ const UNSUPPORTED_PROMPT = ['invalid_request', 'account_selection_required', 'in
 type Consumed = NonNullable<Awaited<ReturnType<FlowParts['store']['consumeFlow']>>>;
 
 export function createCallback(parts: FlowParts) {
-  const { store, vault, provider, targets, telemetry, clock, log } = parts;
+  const { store, vault, provider, targets, clock, log } = parts;
   const begin = createBegin(parts);
   const complete = createComplete(parts);
   const outcome = createOutcome(parts);
+  const noteStray = createStrayResponses(parts);
 
   return async (integration: string, received: URLSearchParams, request: BrowserRequest): Promise<ConnectStep> => {
     const carried = received.get('form_post');
@@ -82,21 +84,6 @@ export function createCallback(parts: FlowParts) {
     const session = await store.session(sessionId);
     if (!known?.isConsumed || !session) return refused('invalid_state');
     return outcome.afterExchange(session, request);
-  }
-
-  /** A response that belongs to no flow. An error in it may be all that an operator hears of a client that is set up wrongly. */
-  async function noteStray(integration: string, response: URLSearchParams, request: BrowserRequest): Promise<void> {
-    const error = response.get('error');
-    if (error === null || (await targets.find(integration)) instanceof Refusal) return;
-    telemetry.connect(integration, 'error_without_flow');
-    const code = error
-      .toLowerCase()
-      .replace(/[^a-z0-9_]+/g, '_')
-      .slice(0, 64);
-    log.warn(
-      { integration, error: code, has_state: response.has('state'), request_id: request.requestId },
-      'connect: the provider returned an error that belongs to no flow',
-    );
   }
 
   async function exchange(

@@ -48,7 +48,7 @@ export function createConnectFlow(parts: FlowParts & { strangers: Pick<StrangerL
     ...createOpen(parts),
     carryOver: (integration, posted) => carryOver(parts, integration, posted),
     async outcome(id, request) {
-      const session = await parts.store.session(id);
+      const session = await parts.store.sessionOfPage(id);
       return session ? outcome.of(session, request) : refused('invitation_used');
     },
     async callback(integration, response, request) {

@@ -38,7 +38,7 @@ export function createOpen(parts: FlowParts) {
 
     /** Only for errors that another try may end otherwise (`RETRIED`), and before the app is told of them at `return_url`. */
     async retry(id: string, request: BrowserRequest, token: string | undefined): Promise<ConnectStep> {
-      const session = await store.session(id);
+      const session = await store.sessionOfPage(id);
       if (!session || !isBoundTo(session, request)) return refused('invitation_used');
       const secret = secretOfForm('retry', session, request, token);
       if (secret === undefined) return outcome.of(session, request);

@@ -7,6 +7,7 @@ import type { Access, Call } from '../../audit/index.ts';
 import type { TokenCache } from '../../cache/index.ts';
 import type { ResolvedIntegration, Targets } from '../../integrations/index.ts';
 import { keepUnreadableResponse } from '../../secrets/index.ts';
+import type { BoundedLookups } from './bounded-lookups.ts';
 
 /** A secret that a browser was given for one connect session. */
 export interface BrowserCookie {
@@ -98,7 +99,8 @@ export interface FlowParts {
     | 'addPendingRevocation'
     | 'connectionsOfAccount'
     | 'revocationsUnderWay'
-  >;
+  > &
+    BoundedLookups;
   vault: Vault;
   provider: Pick<ProviderClient, 'authorizationUrl' | 'exchange'>;
   targets: Targets;
