@@ -41,7 +41,8 @@ export interface AuditSealStore {
   pruneAuditSeals(upToId: string, limit: number): Promise<number>;
   /**
    * For verification. `unplaced`: entries without a place; `unsealed`: those with places after this one; `misplaced`: those
-   * that the chain should cover by their ids, from this one on, but that have no place or one up to `upTo`.
+   * that the chain should cover by their ids, from this one on, but that have no place or one up to `upTo`, and those with a
+   * place before the first, which is 1.
    */
   auditOutside(chain: { upTo: number; fromId: string; sealedUpTo: number }): Promise<{
     unplaced: number;

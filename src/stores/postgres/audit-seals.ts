@@ -74,7 +74,10 @@ export function createAuditSealStore(access: PostgresAccess): AuditSealStore {
       transaction(async (orm) => ({
         unplaced: await orm.$count(log, isNull(log.position)),
         unsealed: await orm.$count(log, gt(log.position, sealedUpTo)),
-        misplaced: await orm.$count(log, and(gte(log.id, fromId), or(isNull(log.position), lte(log.position, upTo)))),
+        misplaced: await orm.$count(
+          log,
+          or(lte(log.position, 0), and(gte(log.id, fromId), or(isNull(log.position), lte(log.position, upTo)))),
+        ),
       })),
   };
 }

@@ -73,7 +73,9 @@ export const createAuditSealStore = ({ orm, read, write }: SqliteAccess): AuditS
       return {
         unplaced: matching(isNull(log.position)),
         unsealed: matching(gt(log.position, sealedUpTo)),
-        misplaced: matching(and(gte(log.id, fromId), or(isNull(log.position), lte(log.position, upTo)))),
+        misplaced: matching(
+          or(lte(log.position, 0), and(gte(log.id, fromId), or(isNull(log.position), lte(log.position, upTo)))),
+        ),
       };
     }),
 });

@@ -156,6 +156,14 @@ describe('what was done to the database', () => {
       null,
       /no place in the chain/,
     ],
+    ...[0, -5].map((place): [string, () => string[], null, RegExp] => [
+      `an entry of an earlier time was inserted at the place ${place}`,
+      () => [
+        `insert into audit (id, at, action, outcome, actor, count, position) select 'evt_00' || substr(id, 7), at, action, outcome, actor, count, ${place} from audit limit 1`,
+      ],
+      null,
+      /no place in the chain/,
+    ]),
   ])('%s: found, with the first broken place', async (_, statements, at, problem) => {
     tamper(...statements(ids));
     const { broken } = await verify();
