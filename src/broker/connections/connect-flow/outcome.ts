@@ -28,6 +28,17 @@ export interface Outcome {
 
 export function createOutcome(parts: FlowParts): Outcome {
   const { store, targets, clock } = parts;
+  /** One for all who wait for the same exchange, and may reload as often as they like. */
+  const waits = new Map<string, Promise<ConnectSession | undefined>>();
+
+  async function untilExchanged(session: ConnectSession): Promise<ConnectSession | undefined> {
+    let current: ConnectSession | undefined = session;
+    for (let waited = 0; waited < EXCHANGE_WAIT_MS && current?.status === 'pending'; waited += EXCHANGE_POLL_MS) {
+      await pause(EXCHANGE_POLL_MS);
+      current = await store.session(session.id);
+    }
+    return current;
+  }
 
   async function providerName({ integration }: ConnectSession): Promise<string> {
     const found = await targets.find(integration);
@@ -90,12 +101,10 @@ export function createOutcome(parts: FlowParts): Outcome {
       return over(session, await providerName(session), whyOver(session));
     },
     async afterExchange(session, request) {
-      let current: ConnectSession | undefined = session;
-      for (let waited = 0; waited < EXCHANGE_WAIT_MS && current?.status === 'pending'; waited += EXCHANGE_POLL_MS) {
-        await pause(EXCHANGE_POLL_MS);
-        current = await store.session(session.id);
-      }
-      return of(current ?? session, request);
+      const { id } = session;
+      const wait = waits.get(id) ?? untilExchanged(session).finally(() => waits.delete(id));
+      waits.set(id, wait);
+      return of((await wait) ?? session, request);
     },
   };
 }
