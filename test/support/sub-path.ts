@@ -13,10 +13,17 @@ export async function startBelowSubPath(
   let target: URL;
   const proxy = createServer((incoming, outgoing) => {
     const path = incoming.url ?? '';
-    if (!path.startsWith(`${SUB_PATH}/`)) return void outgoing.writeHead(502).end();
+    const isOurs = path.startsWith(`${SUB_PATH}/`);
+    if (!isOurs && !path.startsWith('/.well-known/')) return void outgoing.writeHead(502).end();
     const { method, headers } = incoming;
     const { hostname, port } = target;
-    const options = { host: hostname, port, method, headers, path: strips ? path.slice(SUB_PATH.length) : path };
+    const options = {
+      host: hostname,
+      port,
+      method,
+      headers,
+      path: strips && isOurs ? path.slice(SUB_PATH.length) : path,
+    };
     const sent = request(options, (answer) => {
       outgoing.writeHead(answer.statusCode ?? 502, answer.rawHeaders);
       answer.pipe(outgoing);

@@ -79,6 +79,6 @@ export const BROWSER_ANSWERS = {
       description: `A redirect to the provider, or to the page of the session; or: ${toReturnUrl}`,
       headers: LOCATION,
     },
-    ...refusals('invalid_form', ...outcomes),
+    ...refusals('invalid_form', 'not_a_navigation', ...outcomes),
   },
 };

@@ -191,8 +191,11 @@ export function browserRoutes({ connectFlow, publicUrl, site }: Parts): OpenAPIH
     }
   }
 
-  const personsOnly: MiddlewareHandler<Env> = async (c, next) =>
-    c.req.method === 'GET' && isNoNavigation((name) => c.req.header(name)) ? refused(c, 'not_a_navigation') : next();
+  /** What is posted to the redirect URI begins nothing: the GET that follows does. */
+  const personsOnly: MiddlewareHandler<Env> = async (c, next) => {
+    const isJudged = c.req.method === 'GET' || c.req.path.startsWith('/connect/');
+    return isJudged && isNoNavigation((name) => c.req.header(name)) ? refused(c, 'not_a_navigation') : next();
+  };
 
   const routes = router();
   for (const step of [open, fill, callback, callbackForm, outcome, retry]) routes.openAPIRegistry.registerPath(step);

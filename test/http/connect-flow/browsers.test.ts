@@ -46,8 +46,15 @@ beforeAll(async () => {
 afterAll(() => Promise.all([broker.stop(), provider.close()]));
 
 /** As a browser sends it: `fetch` of Node would add headers of its own. */
-async function send(url: string, headers: Record<string, string>, method: 'GET' | 'HEAD' = 'GET') {
-  const answer = await request(url, { method, headers });
+async function send(
+  url: string,
+  headers: Record<string, string>,
+  method: 'GET' | 'HEAD' | 'POST' = 'GET',
+  form?: Record<string, string>,
+) {
+  const type = form && { 'content-type': 'application/x-www-form-urlencoded' };
+  const body = form && new URLSearchParams(form).toString();
+  const answer = await request(url, { method, headers: { ...headers, ...type }, ...(body !== undefined && { body }) });
   await answer.body.text();
   return { status: answer.statusCode, cookie: answer.headers['set-cookie'], location: answer.headers.location };
 }
@@ -117,10 +124,11 @@ describe('the page of a connect link', () => {
     const { id, url } = await createConnectSession(broker);
     const jar = createCookieJar();
     const form = formOf(await visit(url, jar));
-    for (const site of ['same-site', 'cross-site'])
-      expect((await visit(url, jar, { form, headers: { 'sec-fetch-site': site } })).status).toBe(400);
+    const headers = { ...NAVIGATION, cookie: jar.header(new URL(url)) ?? '' };
+    const post = (more: Record<string, string>) => send(url, { ...headers, ...more }, 'POST', form);
+    for (const site of ['same-site', 'cross-site']) expect((await post({ 'sec-fetch-site': site })).status).toBe(400);
     expect(isBound(id)).toBe(false);
-    expect((await visit(url, jar, { form, headers: { 'sec-fetch-site': 'same-origin' } })).status).toBe(303);
+    expect((await post({ 'sec-fetch-site': 'same-origin' })).status).toBe(303);
   });
 
   test('its token is good for its own session only', async () => {
@@ -150,6 +158,15 @@ describe('a link that is opened by something else than a person', () => {
       expect(isBound(id)).toBe(false);
       expect(queryDatabase(broker, 'select 1 from flows where session_id = ?', id)).toEqual([]);
     }
+  });
+
+  test.each([
+    ['a script', { 'sec-fetch-mode': 'no-cors', 'sec-fetch-dest': 'empty', 'sec-fetch-site': 'same-site' }],
+    ['a form in a frame', { ...NAVIGATION, 'sec-fetch-dest': 'iframe', 'sec-fetch-site': 'same-site' }],
+  ])('%s that posts the form of a link is refused, and pushes out no cookie', async (_, headers) => {
+    const { url } = await createConnectSession(broker);
+    const answer = await send(url, headers, 'POST', { 'form-token': 'x' });
+    expect([answer.status, answer.cookie]).toEqual([403, undefined]);
   });
 
   test('a mail scanner, with HEAD and GET: the link still works for its reader', async () => {

@@ -61,6 +61,14 @@ describe.each(['strips it', 'does not strip it'])('behind a proxy that %s', (nam
     const metadata = await (await fetch(`${url}/.well-known/oauth-authorization-server`)).json();
     expect(metadata).toMatchObject({ issuer: url, token_endpoint: `${url}/oauth2/token` });
   });
+
+  test('a client finds the metadata by the issuer (RFC 8414 3.1: the path comes last)', async () => {
+    const { url } = brokers[name]!;
+    const { origin, pathname } = new URL(url);
+    const inserted = `${origin}/.well-known/oauth-authorization-server${pathname}`;
+    expect(await (await fetch(inserted)).json()).toMatchObject({ issuer: url });
+    expect((await fetch(`${inserted}/other`)).status).toBe(404);
+  });
 });
 
 describe('a public URL', () => {
