@@ -14,6 +14,7 @@ import {
   putIntegrationAt,
   sessionOf,
 } from '../../support/owner-browser.ts';
+import { type ScriptedServer, startScriptedServer } from '../../support/scripted-server.ts';
 import { startBelowSubPath } from '../../support/sub-path.ts';
 import { arriveAt, expectFit, heading, launch, PHONE, signIn } from './page-inspector.ts';
 
@@ -43,14 +44,16 @@ describe.skipIf(installed === undefined)('connect flow below a sub-path, at a pr
   let broker: TestBroker;
   let provider: LocalProvider;
   let choosing: LocalProvider;
+  let app: ScriptedServer;
   let browser: Browser;
 
   beforeAll(async () => {
     writeFileSync(join(folder, 'posting.json'), JSON.stringify(POSTING));
-    [broker, provider, choosing, browser] = await Promise.all([
+    [broker, provider, choosing, app, browser] = await Promise.all([
       startBelowSubPath({ strips: true, host: 'localhost' }, { VALETKEY_PROVIDERS_DIR: folder }),
       startProvider(),
       startChoosingProvider(),
+      startScriptedServer(() => ({ headers: { 'content-type': 'text/html' }, body: '<title>App</title><h1>App</h1>' })),
       launch(installed),
     ]);
     await putIntegrationAt(broker, 'acme', provider);
@@ -59,11 +62,11 @@ describe.skipIf(installed === undefined)('connect flow below a sub-path, at a pr
   });
   afterAll(async () => {
     await browser?.close();
-    await Promise.all([broker?.stop(), provider?.close(), choosing?.close()]);
+    await Promise.all([broker?.stop(), provider?.close(), choosing?.close(), app?.close()]);
     rmSync(folder, { recursive: true, force: true });
   });
 
-  const visit = () => arriveAt(browser, [new URL(broker.url).origin, provider.issuer, choosing.issuer], PHONE);
+  const visit = () => arriveAt(browser, [new URL(broker.url).origin, provider.issuer, choosing.issuer, app.url], PHONE);
   const atSession = ({ href }: URL) => href.startsWith(`${broker.url}/connect/sessions/`);
   const confirm = async (page: Page, url: string) => {
     await page.goto(url);
@@ -127,4 +130,32 @@ describe.skipIf(installed === undefined)('connect flow below a sub-path, at a pr
       expect(await connectionOf(broker, again)).toMatchObject({ id, generation: 2 });
     },
   );
+
+  it('a two-phase link that was sent on connects nothing: the app finishes it for who is signed in', async () => {
+    const twoPhase = (owner: string) =>
+      createConnectSession(broker, { owner, finish: true, return_url: `${app.url}/` });
+    const finish = (id: string, body: object) => broker.ask('POST', `/v1/connect-sessions/${id}/finish`, body);
+    const { page } = await visit();
+    const backAtApp = async () => {
+      await page.waitForURL((at) => at.origin === app.url);
+      return Object.fromEntries(new URL(page.url()).searchParams);
+    };
+    const own = await twoPhase('bob');
+    await page.goto(own.url);
+    await signIn(page, 'bob');
+    const { finish_code } = await backAtApp();
+    expect((await finish(own.id, { finish_code, owner: 'bob' })).body).toMatchObject({ status: 'completed' });
+
+    // Bob is signed in at the provider by now: one click.
+    const sent = await twoPhase('mallory');
+    await page.goto(sent.url);
+    await page.locator('button[value=allow]').click();
+    const told = await backAtApp();
+    expect(told).toMatchObject({ status: 'confirm', connect_session_id: sent.id });
+    expect(await finish(sent.id, { finish_code: told.finish_code, owner: 'bob' })).toMatchObject({ status: 403 });
+    expect((await finish(sent.id, { finish_code: told.finish_code, owner: 'mallory' })).status).toBe(410);
+    expect((await broker.ask('GET', '/v1/token?integration=acme&owner=mallory')).status).toBe(404);
+    await page.goto(sent.url);
+    expect(await backAtApp()).toEqual({ status: 'error', connect_session_id: sent.id, error: 'owner_mismatch' });
+  });
 });
