@@ -7,6 +7,7 @@ export * from './data-migration.ts';
 export * from './event-store.ts';
 export * from './jwt.ts';
 export * from './provider-client.ts';
+export * from './received-webhook-store.ts';
 export * from './reencryption.ts';
 export * from './refresh-store.ts';
 export * from './rescue.ts';

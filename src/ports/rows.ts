@@ -136,6 +136,8 @@ export interface HeldLease {
   generation: number;
   /** Of the credentials that were claimed: a late answer replaces no others, which may have the same generation after a failover. */
   issuedAt?: number | undefined;
+  /** The refresh leaves what webhooks find the connection by as it was claimed (`keepsCapturedValues`): it is not written. */
+  keepsValues?: boolean | undefined;
 }
 
 /** The fields of a connection that a committed refresh replaces. */

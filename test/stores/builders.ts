@@ -6,6 +6,7 @@ import type { Caller, CallerKey } from '../../src/domain/caller.ts';
 import type { Ciphertext, Connection, EncryptedCredentials } from '../../src/domain/connection.ts';
 import type { NewEvent } from '../../src/domain/events.ts';
 import type { Candidate, ConnectSession, Flow, Integration } from '../../src/domain/integration.ts';
+import type { ReceivedItem, ReceivedWebhook } from '../../src/domain/received-webhook.ts';
 import type { SigningKey } from '../../src/domain/signing-key.ts';
 import type { WebhookEndpoint } from '../../src/domain/webhook-endpoint.ts';
 import type { PendingRevocation, RefreshedFields, Store, UnreadableResponse } from '../../src/ports/index.ts';
@@ -194,6 +195,35 @@ export const anUnreadableResponse = (given: Partial<UnreadableResponse> = {}): U
   ...given,
 });
 
+export const aReceivedItem = (given: Partial<ReceivedItem> = {}): ReceivedItem => ({
+  index: 0,
+  eventId: anId('msg'),
+  providerEventId: 'Ev1',
+  providerType: 'tokens_revoked',
+  ...given,
+});
+
+export const aReceivedWebhook = (given: Partial<ReceivedWebhook> = {}): ReceivedWebhook => ({
+  id: anId('whr'),
+  kind: 'webhook',
+  integration: 'slack',
+  status: 'received',
+  reason: null,
+  receivedAt: NOW,
+  method: 'POST',
+  contentType: 'application/json',
+  path: '/webhooks/slack',
+  headers: { 'user-agent': 'sender' },
+  digest: 'd'.repeat(64),
+  size: 42,
+  body: aCiphertext('body'),
+  items: [aReceivedItem()],
+  attempts: 0,
+  nextAt: NOW,
+  processedAt: null,
+  ...given,
+});
+
 export const anAuditSeal = (given: Partial<AuditSeal> = {}): AuditSeal => ({
   id: sealId(1),
   previous: 'a'.repeat(64),
@@ -311,6 +341,13 @@ export async function fill(store: Store): Promise<void> {
   await store.awaitFinish(aCandidate(id), { finishDigest: 'd', expiresAt: NOW + 60_000, account: null }, anEntry());
   await store.addPendingRevocation(aRevocation({ claimedUntil: NOW + 60_000 }));
   await store.addUnreadableResponse(anUnreadableResponse(), { ofOne: 3, ofIntegration: 100 });
+  const settings = { integration: 'slack', webhook: aCiphertext('webhook'), signals: aCiphertext('signals') };
+  await store.putReceiverSettings({ ...settings, updatedAt: NOW }, anEntry());
+  const webhook = aReceivedWebhook();
+  await store.receive(webhook, { 0: anId('digest') }, 10);
+  const settled = { status: 'located', reason: 'none', processedAt: NOW, nextAt: null } as const;
+  await store.settleReceived(webhook.id, settled, [connection.id], []);
+  await store.receive(aReceivedWebhook(), { 0: anId('digest') }, 10);
   await store.addAuditSeal(anAuditSeal());
   await store.addWebhookEndpoint(anEndpoint({ types: ['webhook.received'] }), anEntry());
   await store.addEvents([anEvent({ connectionId: connection.id })], undefined);

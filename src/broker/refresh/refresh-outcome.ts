@@ -1,5 +1,6 @@
 // The outcome of an attempt: the response is committed before its token is served, or the failure is recorded.
 import type { AuthMode } from '../../domain/auth-modes.ts';
+import { keepsCapturedValues } from '../../domain/captured-values.ts';
 import { type Connection, type Credentials, hasExpired, lifetime } from '../../domain/connection.ts';
 import type { Refusal } from '../../domain/errors.ts';
 import { withDpopKey } from '../../domain/imported-credentials.ts';
@@ -145,7 +146,7 @@ export function createRefreshOutcomes(parts: Parts): RefreshOutcomes {
         label,
         params,
         captured,
-        held: { fence, generation },
+        held: { fence, generation, keepsValues: keepsCapturedValues(connection, change) },
         replaces: { issuedAt: connection.issuedAt },
         change,
         grant,

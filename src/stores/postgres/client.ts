@@ -41,7 +41,7 @@ export interface PostgresAccess {
    * Inside a transaction, after its changes: its audit entry, its changes for the change feed, and the event that the entry
    * is, with its deliveries.
    */
-  record(orm: Orm, audit: AuditEntry, ...changes: StoreChange[]): Promise<void>;
+  record(orm: Orm, audit: AuditEntry | undefined, ...changes: StoreChange[]): Promise<void>;
   /** Inside a transaction: see `PostgresEventWriter`. */
   writeEvents(orm: Orm, events: NewEvent[]): Promise<void>;
   audienceChanged(orm: Orm): Promise<void>;
@@ -228,11 +228,11 @@ export function createAccess({ pool, usesNames, liveness, onNamesLost, onChanges
       const { addEntry, addChange } = statements(orm);
       if (recorded.length > 0) changed.add(orm);
       await Promise.all([
-        addEntry.execute({ ...entry }),
+        ...(entry ? [addEntry.execute({ ...entry })] : []),
         ...recorded.map((change) => addChange.execute({ id: null, generation: null, ...change })),
       ]);
-      const type = eventTypeOf(entry);
-      if (type !== undefined) noteWritten(orm, await eventWriter.ofAudit(orm, type, entry));
+      const type = entry && eventTypeOf(entry);
+      if (entry && type !== undefined) noteWritten(orm, await eventWriter.ofAudit(orm, type, entry));
     },
     writeEvents: async (orm, events) => noteWritten(orm, await eventWriter.write(orm, events)),
     audienceChanged: (orm) => eventWriter.audienceChanged(orm),

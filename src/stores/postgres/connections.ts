@@ -6,6 +6,7 @@ import { completed, isCompletable } from '../shared/connect-sessions.ts';
 import { accessTokenOf, credentialsOf, hasSlot, liveFirst, MAX_SERVED, renewalOf } from '../shared/connections.ts';
 import { credentialColumnsOf, fencedOff, isInFlight } from '../shared/leases.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
+import { replaceCapturedValues } from './captured-values.ts';
 import type { Orm, PostgresAccess } from './client.ts';
 import {
   candidates,
@@ -96,6 +97,7 @@ export function createConnectionStore({
           return { exists: live.id };
         }
         await orm.insert(grants).values({ ...credentials, connectionId: id });
+        await replaceCapturedValues(orm, connection);
         if (sessionId !== null) await complete(orm, sessionId, connection);
         await record(orm, audit, { kind: 'connection', id, generation });
         return 'added';
@@ -117,6 +119,7 @@ export function createConnectionStore({
         if (!renewed) return 'gone';
         await orm.update(grants).set(credentials).where(eq(grants.connectionId, id));
         await orm.update(leases).set(fencedOff(leases)).where(eq(leases.connectionId, id));
+        await replaceCapturedValues(orm, connection);
         // Its owner is told anew when the new grant ends.
         await orm.delete(reauthNotices).where(eq(reauthNotices.connectionId, id));
         if (sessionId !== null) await complete(orm, sessionId, connection);

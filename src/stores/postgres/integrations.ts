@@ -14,6 +14,7 @@ import {
   integrations,
   isLive,
   pendingRevocations,
+  receiverSettings,
 } from './schema.ts';
 
 /** Inside a transaction. */
@@ -79,6 +80,7 @@ export function createIntegrationStore(access: PostgresAccess): IntegrationStore
         if (needed.connections + needed.pendingRevocations > 0) return needed;
         // A flow in flight must not end at another provider that is set up under this id.
         await orm.delete(flows).where(eq(flows.integration, id));
+        await orm.delete(receiverSettings).where(eq(receiverSettings.integration, id));
         await orm.delete(integrations).where(eq(integrations.id, id));
         await orm.delete(integrationFaults).where(eq(integrationFaults.integration, id));
         await record(orm, audit, { kind: 'integration', id });

@@ -23,6 +23,7 @@ import {
   whyNotHeld,
 } from '../shared/leases.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
+import { refreshCapturedValues } from './captured-values.ts';
 import type { Orm, PostgresAccess } from './client.ts';
 import { isAlive, isKnown, type Liveness, mayBeFrozen } from './liveness.ts';
 import { connections, grants, isActive, isDead, leases } from './schema.ts';
@@ -204,6 +205,7 @@ export function createRefreshStore(
           (mode === 'release' ? resolve : dropIntent).execute({ id }),
           record(orm, audit, { kind: 'connection', id, generation: connection!.generation + 1 }),
         ]);
+        if (!held.keepsValues || connection!.generation !== held.generation) await refreshCapturedValues(orm, id);
         return 'committed' as const;
       });
       return tracked(id, committing);

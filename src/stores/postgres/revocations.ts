@@ -3,6 +3,7 @@ import { and, eq, gt, sql } from 'drizzle-orm';
 import type { RevocationStore } from '../../ports/index.ts';
 import { isTombstone } from '../shared/connections.ts';
 import { connecting, connects, pendingRevocationOf, tombstoneOf } from '../shared/revocations.ts';
+import { deleteCapturedValues } from './captured-values.ts';
 import type { Orm, PostgresAccess } from './client.ts';
 import { cancelSessions } from './connect-sessions.ts';
 import { connections, connectSessions, grants, leases, pendingRevocations, unreadableResponses } from './schema.ts';
@@ -37,6 +38,7 @@ export function createRevocationStore({ autocommit, transaction, record }: Postg
         const [credentials] = await orm.delete(grants).where(eq(grants.connectionId, id)).returning();
         await orm.delete(leases).where(eq(leases.connectionId, id));
         await orm.delete(unreadableResponses).where(eq(unreadableResponses.connectionId, id));
+        await deleteCapturedValues(orm, id);
         const tombstone = tombstoneOf(upstream, audit);
         await orm.update(connections).set(tombstone).where(eq(connections.id, id));
         const pending = upstream === 'pending' ? pendingRevocationOf(before, credentials, firstTryAt, audit) : null;

@@ -23,6 +23,7 @@ import { migrate } from './migrations.ts';
 import { createNoticeStore } from './notices.ts';
 import { supportsNamedStatements } from './prepared-statements.ts';
 import { createRateBucketStore } from './rate-buckets.ts';
+import { createReceivedWebhookStore } from './received-webhooks.ts';
 import { createRefreshStore } from './refreshes.ts';
 import { createRevocationStore } from './revocations.ts';
 import { createSecretStore } from './secret-columns.ts';
@@ -70,6 +71,7 @@ export async function openPostgres(
       ...createAuditSealStore(access),
       ...createSecretStore(access),
       ...createUnreadableResponseStore(access),
+      ...createReceivedWebhookStore(access),
       ...createEventStore(access),
       ...createNoticeStore(access),
       ...createWebhookEndpointStore(access),

@@ -17,7 +17,7 @@ export interface SqliteAccess {
    * Inside an operation, after its changes: its audit entry, its changes for the change feed, and the event that the entry
    * is, with its deliveries.
    */
-  record(audit: AuditEntry, ...changes: StoreChange[]): void;
+  record(audit: AuditEntry | undefined, ...changes: StoreChange[]): void;
   /** Inside an operation: its audit entry alone. */
   recordEntry(audit: AuditEntry): void;
   events: Pick<SqliteEventWriter, 'write' | 'audienceChanged'>;

@@ -5,6 +5,7 @@ import { type ConnectionStore, StoreError } from '../../ports/index.ts';
 import { completed, isCompletable } from '../shared/connect-sessions.ts';
 import { accessTokenOf, credentialsOf, hasSlot, liveFirst, MAX_SERVED, renewalOf } from '../shared/connections.ts';
 import { credentialColumnsOf, fencedOff, isInFlight } from '../shared/leases.ts';
+import { replaceCapturedValues } from './captured-values.ts';
 import type { SqliteAccess } from './client.ts';
 import {
   candidates,
@@ -83,6 +84,7 @@ export function createConnectionStore({
           .insert(grants)
           .values({ ...credentials, connectionId: id })
           .run();
+        replaceCapturedValues(orm, connection);
         if (sessionId !== null) complete(sessionId, connection);
         record(audit, { kind: 'connection', id, generation });
         return 'added';
@@ -105,6 +107,7 @@ export function createConnectionStore({
         if (!renewed) return 'gone';
         orm.update(grants).set(credentials).where(eq(grants.connectionId, id)).run();
         orm.update(leases).set(fencedOff(leases)).where(eq(leases.connectionId, id)).run();
+        replaceCapturedValues(orm, connection);
         // Its owner is told anew when the new grant ends.
         orm.delete(reauthNotices).where(eq(reauthNotices.connectionId, id)).run();
         if (sessionId !== null) complete(sessionId, connection);

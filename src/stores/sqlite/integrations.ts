@@ -13,6 +13,7 @@ import {
   integrationFaults,
   integrations,
   pendingRevocations,
+  receiverSettings,
 } from './schema.ts';
 
 const liveOf = (id: string) => and(eq(connections.integration, id), inArray(connections.status, [...LIVE_STATUSES]));
@@ -78,6 +79,7 @@ export function createIntegrationStore(
         if (live || pending > 0) return { pending };
         // A flow in flight must not end at another provider that is set up under this id.
         orm.delete(flows).where(eq(flows.integration, id)).run();
+        orm.delete(receiverSettings).where(eq(receiverSettings.integration, id)).run();
         orm.delete(integrations).where(eq(integrations.id, id)).run();
         orm.delete(integrationFaults).where(eq(integrationFaults.integration, id)).run();
         record(audit, { kind: 'integration', id });

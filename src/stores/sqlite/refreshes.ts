@@ -21,6 +21,7 @@ import {
   whyNotHeld,
 } from '../shared/leases.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
+import { refreshCapturedValues } from './captured-values.ts';
 import { runner, type SqliteAccess } from './client.ts';
 import type { Liveness } from './liveness.ts';
 import { connections, grants, isActive, isDead, leases } from './schema.ts';
@@ -225,6 +226,7 @@ export function createRefreshStore(
           generation = connection!.generation + 1;
         }
         run.replaceCredentials({ ...credentials, id });
+        if (!held.keepsValues || generation !== held.generation + 1) refreshCapturedValues(orm, id);
         (mode === 'release' ? run.resolve : run.dropIntent)({ id });
         record(audit, { kind: 'connection', id, generation });
         return 'committed';

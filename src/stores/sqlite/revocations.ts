@@ -3,6 +3,7 @@ import { and, asc, eq, gt, lte, sql } from 'drizzle-orm';
 import type { RevocationStore } from '../../ports/index.ts';
 import { isTombstone } from '../shared/connections.ts';
 import { connecting, connects, pendingRevocationOf, tombstoneOf } from '../shared/revocations.ts';
+import { deleteCapturedValues } from './captured-values.ts';
 import type { SqliteAccess } from './client.ts';
 import { cancelSessions } from './connect-sessions.ts';
 import { connections, connectSessions, grants, leases, pendingRevocations, unreadableResponses } from './schema.ts';
@@ -43,6 +44,7 @@ export function createRevocationStore({ orm, read, write, record }: SqliteAccess
         orm.delete(leases).where(eq(leases.connectionId, id)).run();
         orm.delete(unreadableResponses).where(eq(unreadableResponses.connectionId, id)).run();
         cancelSessions(orm, connects(connectSessions, before), audit.at);
+        deleteCapturedValues(orm, id);
         const tombstone = tombstoneOf(upstream, audit);
         orm.update(connections).set(tombstone).where(eq(connections.id, id)).run();
         const pending = upstream === 'pending' ? pendingRevocationOf(before, credentials, firstTryAt, audit) : null;

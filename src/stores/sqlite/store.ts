@@ -28,6 +28,7 @@ import { createIntegrationStore } from './integrations.ts';
 import { startLiveness } from './liveness.ts';
 import { createNoticeStore } from './notices.ts';
 import { createRateBucketStore } from './rate-buckets.ts';
+import { createReceivedWebhookStore } from './received-webhooks.ts';
 import { createRefreshStore } from './refreshes.ts';
 import { createRevocationStore } from './revocations.ts';
 import { createSecretStore } from './secret-columns.ts';
@@ -63,9 +64,9 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
       return value;
     },
     record: (audit, ...changes) => {
-      writeAudit(audit);
+      if (audit) writeAudit(audit);
       changeFeed.append(changes);
-      eventWriter.ofAudit(audit);
+      if (audit) eventWriter.ofAudit(audit);
     },
     recordEntry: writeAudit,
     events: eventWriter,
@@ -90,6 +91,7 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
     ...createAuditSealStore(access),
     ...createSecretStore(access),
     ...createUnreadableResponseStore(access),
+    ...createReceivedWebhookStore(access),
     ...createEventStore(access),
     ...createNoticeStore(access),
     ...createWebhookEndpointStore(access),

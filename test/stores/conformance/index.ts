@@ -16,6 +16,7 @@ import { housekeeping } from './housekeeping.ts';
 import { integrations } from './integrations.ts';
 import { rateBuckets } from './rate-buckets.ts';
 import { reads } from './reads.ts';
+import { receivedWebhooks } from './received-webhooks.ts';
 import { reencryption } from './reencryption.ts';
 import { refreshes } from './refreshes.ts';
 import { revocations } from './revocations.ts';
@@ -44,6 +45,7 @@ const PARTS = {
   'audit seals': auditSeals,
   're-encryption': reencryption,
   'unreadable responses': unreadableResponses,
+  'received webhooks': receivedWebhooks,
   events,
   'events of changes': eventHook,
   'webhook endpoints': webhookEndpoints,

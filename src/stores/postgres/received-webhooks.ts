@@ -1,0 +1,235 @@
+// Webhooks and signals of third parties in PostgreSQL: the inbox, and what they do to connections.
+import { and, asc, count, desc, eq, getTableColumns, inArray, isNotNull, lt, sql } from 'drizzle-orm';
+import type { NewEvent } from '../../domain/events.ts';
+import type { ReceivedWebhookFilter, ReceivedWebhookStore } from '../../ports/index.ts';
+import { boundedPage, stepOf } from '../shared/bounded-pages.ts';
+import {
+  createInboxLimit,
+  given,
+  inReceivedRange,
+  matchesReceived,
+  REPROCESSED,
+  withNewItems,
+} from '../shared/received-webhooks.ts';
+import type { Orm, PostgresAccess } from './client.ts';
+import {
+  capturedValues,
+  connections,
+  isActive,
+  isLive,
+  receivedEventIds,
+  receiverSettings,
+  receivedWebhooks as table,
+  webhookConnections,
+} from './schema.ts';
+
+const { body: _, ...head } = getTableColumns(table);
+const isOpen = sql`${table.nextAt} is not null`;
+
+/** The newest of a range, of which those that match; and the last one that was examined. */
+export function receivedStep(
+  orm: Pick<Orm, 'select'>,
+  filter: ReceivedWebhookFilter,
+  after: string | undefined,
+  examine: number,
+  wanted: number,
+) {
+  const { connectionId } = filter;
+  const of = webhookConnections;
+  const inRange =
+    connectionId === undefined
+      ? inReceivedRange(table, filter, after)
+      : and(eq(of.connectionId, connectionId), after === undefined ? undefined : lt(of.webhookId, after));
+  const ids = () =>
+    connectionId === undefined
+      ? orm.select({ id: table.id }).from(table).where(inRange).orderBy(desc(table.id))
+      : orm.select({ id: of.webhookId }).from(of).where(inRange).orderBy(desc(of.webhookId));
+  return {
+    matching: orm
+      .select(head)
+      .from(table)
+      .where(and(sql`${table.id} in (${ids().limit(examine)})`, matchesReceived(table, filter)))
+      .orderBy(desc(table.id))
+      .limit(wanted),
+    last: ids()
+      .limit(1)
+      .offset(examine - 1),
+  };
+}
+
+/** `writeEvents`: inside a transaction, with their deliveries. */
+export function createReceivedWebhookStore(
+  { autocommit, transaction, record }: PostgresAccess,
+  writeEvents: (orm: Orm, events: NewEvent[]) => Promise<void>,
+): ReceivedWebhookStore {
+  const limit = createInboxLimit();
+  async function countOpen(orm: Orm, upTo?: number): Promise<number> {
+    const some = orm.select({ id: table.id }).from(table).where(isOpen);
+    const [found] = await orm.select({ n: count() }).from((upTo === undefined ? some : some.limit(upTo)).as('some'));
+    return found!.n;
+  }
+  async function isFull(orm: Orm, maxOpen: number): Promise<boolean> {
+    const upTo = limit.toCount(maxOpen);
+    if (upTo === undefined) return false;
+    const found = await countOpen(orm, upTo);
+    limit.counted(found, maxOpen);
+    return found >= maxOpen;
+  }
+
+  return {
+    receiverSettings: () => autocommit((orm) => orm.select().from(receiverSettings)),
+    putReceiverSettings: ({ integration, ...change }, audit) =>
+      transaction(async (orm) => {
+        const set = { updatedAt: change.updatedAt, ...given(change) };
+        await orm
+          .insert(receiverSettings)
+          .values({ integration, ...set })
+          .onConflictDoUpdate({ target: receiverSettings.integration, set });
+        await record(orm, audit, { kind: 'integration', id: integration });
+      }),
+
+    receive: (webhook, keys, maxOpen) =>
+      transaction(async (orm) => {
+        if (webhook.nextAt !== null && (await isFull(orm, maxOpen))) return 'full';
+        const fresh = new Set<number>();
+        // In one order, so that two with the same ids wait for each other instead of deadlocking.
+        const indexes = webhook.items.map(({ index }) => index).sort((a, b) => (keys[a]! < keys[b]! ? -1 : 1));
+        for (const index of indexes) {
+          const row = { id: keys[index]!, at: webhook.receivedAt };
+          const added = await orm.insert(receivedEventIds).values(row).onConflictDoNothing();
+          if (added.rowCount) fresh.add(index);
+        }
+        const stored = withNewItems(webhook, (index) => fresh.has(index));
+        if (stored) await orm.insert(table).values(stored);
+        return stored?.items ?? [];
+      }),
+    receivedWebhook: (id) => autocommit(async (orm) => (await orm.select().from(table).where(eq(table.id, id)))[0]),
+    receivedWebhooks: (filter, page) =>
+      boundedPage(page, -1, [
+        (after, examine, wanted) =>
+          autocommit(async (orm) => {
+            const { matching, last } = receivedStep(orm, filter, after, examine, wanted);
+            const rows = await matching;
+            const [lastOne] = rows.length === wanted ? [] : await last;
+            return stepOf(rows, wanted, () => lastOne?.id);
+          }),
+      ]),
+    connectionsOfWebhook: (id) =>
+      autocommit(async (orm) => {
+        const rows = await orm
+          .select({ id: webhookConnections.connectionId })
+          .from(webhookConnections)
+          .where(eq(webhookConnections.webhookId, id))
+          .orderBy(asc(webhookConnections.connectionId));
+        return rows.map((row) => row.id);
+      }),
+
+    claimReceived: (now, pushTo, most) =>
+      autocommit(async (orm) => {
+        const due = orm.$with('due', { id: sql<string>`id`.as('due_id') }).as(
+          sql`select ${table.id} as due_id from ${table} where ${isOpen} and ${table.nextAt} <= ${now}
+            order by ${table.nextAt} limit ${most} for no key update skip locked`,
+        );
+        const claimed = await orm
+          .with(due)
+          .update(table)
+          .set({ nextAt: pushTo, attempts: sql`${table.attempts} + 1` })
+          .where(sql`${table.id} in (select due_id from due)`)
+          .returning();
+        return claimed.sort((a, b) => (a.id < b.id ? -1 : 1));
+      }),
+    settleReceived: (id, outcome, of, events) =>
+      transaction(async (orm) => {
+        await orm.update(table).set(outcome).where(eq(table.id, id));
+        const rows = of.map((connectionId) => ({ id: `${id}:${connectionId}`, webhookId: id, connectionId }));
+        if (rows.length > 0) await orm.insert(webhookConnections).values(rows).onConflictDoNothing();
+        if (events.length > 0) await writeEvents(orm, events);
+      }),
+    reprocessReceived: (id, now, audit) =>
+      transaction(async (orm) => {
+        const isKept = and(eq(table.id, id), isNotNull(table.body));
+        const { rowCount } = await orm
+          .update(table)
+          .set({ ...REPROCESSED, nextAt: now })
+          .where(isKept);
+        if (!rowCount) return false;
+        await record(orm, audit);
+        return true;
+      }),
+    pruneReceived: (before, idsBefore, most) =>
+      transaction(async (orm) => {
+        const { id } = table;
+        const gone = await orm
+          .delete(table)
+          .where(
+            inArray(
+              id,
+              orm
+                .select({ id })
+                .from(table)
+                .where(lt(table.receivedAt, before))
+                .orderBy(asc(table.receivedAt))
+                .limit(most)
+                .for('update', { skipLocked: true }),
+            ),
+          )
+          .returning({ id });
+        const ids = gone.map((row) => row.id);
+        if (ids.length > 0) await orm.delete(webhookConnections).where(inArray(webhookConnections.webhookId, ids));
+        const seen = orm
+          .select({ id: receivedEventIds.id })
+          .from(receivedEventIds)
+          .where(lt(receivedEventIds.at, idsBefore))
+          .limit(most)
+          .for('update', { skipLocked: true });
+        const { rowCount } = await orm.delete(receivedEventIds).where(inArray(receivedEventIds.id, seen));
+        return ids.length + (rowCount ?? 0);
+      }),
+    inboxState: () =>
+      autocommit(async (orm) => {
+        const [oldest] = await orm
+          .select({ at: table.receivedAt })
+          .from(table)
+          .where(sql`${table.status} <> 'located' and ${table.status} = 'received'`)
+          .orderBy(asc(table.id))
+          .limit(1);
+        return { open: await countOpen(orm), oldestAt: oldest?.at ?? null };
+      }),
+
+    connectionsByValue: (integration, key, value, most) =>
+      autocommit(async (orm) => {
+        const rows = await orm
+          .select({ connection: connections })
+          .from(capturedValues)
+          .innerJoin(connections, eq(connections.id, capturedValues.connectionId))
+          .where(
+            and(
+              eq(capturedValues.integration, integration),
+              eq(capturedValues.key, key),
+              eq(capturedValues.value, value),
+              isLive,
+            ),
+          )
+          .orderBy(asc(connections.id))
+          .limit(most);
+        return rows.map(({ connection }) => connection);
+      }),
+    deauthorize: (id, generation, reason, audit) =>
+      transaction(async (orm) => {
+        const change = { status: 'needs_reauth', reason, nextRefreshAt: null, updatedAt: audit.at } as const;
+        const expected = and(eq(connections.id, id), isActive, eq(connections.generation, generation));
+        const { rowCount } = await orm.update(connections).set(change).where(expected);
+        if (!rowCount) return 'unchanged';
+        await record(orm, audit, { kind: 'connection', id, generation });
+        return 'deauthorized';
+      }),
+    makeDue: (id, now) =>
+      autocommit(async (orm) => {
+        const isLater = sql`${connections.nextRefreshAt} > ${now}`;
+        await orm
+          .update(connections)
+          .set({ nextRefreshAt: now })
+          .where(and(eq(connections.id, id), isActive, isLater));
+      }),
+  };
+}

@@ -1,0 +1,238 @@
+// Webhooks and signals of third parties in SQLite: the inbox, and what they do to connections.
+import { and, asc, desc, eq, getTableColumns, inArray, isNotNull, lt, lte, sql } from 'drizzle-orm';
+import type { NewEvent } from '../../domain/events.ts';
+import type { ReceivedWebhookFilter, ReceivedWebhookStore } from '../../ports/index.ts';
+import { boundedPage, stepOf } from '../shared/bounded-pages.ts';
+import {
+  createInboxLimit,
+  given,
+  inReceivedRange,
+  matchesReceived,
+  REPROCESSED,
+  withNewItems,
+} from '../shared/received-webhooks.ts';
+import { runner, type SqliteAccess } from './client.ts';
+import {
+  capturedValues,
+  connections,
+  isActive,
+  isLive,
+  receivedEventIds,
+  receiverSettings,
+  receivedWebhooks as table,
+  webhookConnections,
+} from './schema.ts';
+
+const { body: _, ...head } = getTableColumns(table);
+const isOpen = sql`${table.nextAt} is not null`;
+
+/** The newest of a range, of which those that match; and the last one that was examined. */
+export function receivedStep(
+  orm: Pick<SqliteAccess['orm'], 'select'>,
+  filter: ReceivedWebhookFilter,
+  after: string | undefined,
+  examine: number,
+  wanted: number,
+) {
+  const { connectionId } = filter;
+  const of = webhookConnections;
+  const inRange =
+    connectionId === undefined
+      ? inReceivedRange(table, filter, after)
+      : and(eq(of.connectionId, connectionId), after === undefined ? undefined : lt(of.webhookId, after));
+  const ids = () =>
+    connectionId === undefined
+      ? orm.select({ id: table.id }).from(table).where(inRange).orderBy(desc(table.id))
+      : orm.select({ id: of.webhookId }).from(of).where(inRange).orderBy(desc(of.webhookId));
+  return {
+    matching: orm
+      .select(head)
+      .from(table)
+      .where(and(sql`${table.id} in (${ids().limit(examine)})`, matchesReceived(table, filter)))
+      .orderBy(desc(table.id))
+      .limit(wanted),
+    last: ids()
+      .limit(1)
+      .offset(examine - 1),
+  };
+}
+
+/** `writeEvents`: inside an operation, with their deliveries. */
+export function createReceivedWebhookStore(
+  { orm, read, write, record }: SqliteAccess,
+  writeEvents: (events: NewEvent[]) => void,
+): ReceivedWebhookStore {
+  const limit = createInboxLimit();
+  const countOpen = orm.$client.prepare(
+    'select count(*) from (select 1 from received_webhooks where next_at is not null limit ?)',
+  );
+  const addId = orm.$client.prepare('insert into received_event_ids (id, at) values (?, ?) on conflict do nothing');
+  const addWebhook = runner(
+    orm,
+    orm
+      .insert(table)
+      .values(
+        Object.fromEntries(Object.keys(getTableColumns(table)).map((key) => [key, sql.placeholder(key)])) as never,
+      )
+      .prepare(),
+  );
+  const open = countOpen.pluck();
+  const due = orm
+    .select()
+    .from(table)
+    .where(and(isOpen, lte(table.nextAt, sql.placeholder('now'))))
+    .orderBy(asc(table.nextAt))
+    .limit(sql.placeholder('limit'))
+    .prepare();
+  const byValue = orm
+    .select({ connection: connections })
+    .from(capturedValues)
+    .innerJoin(connections, eq(connections.id, capturedValues.connectionId))
+    .where(
+      and(
+        eq(capturedValues.integration, sql.placeholder('integration')),
+        eq(capturedValues.key, sql.placeholder('key')),
+        eq(capturedValues.value, sql.placeholder('value')),
+        isLive,
+      ),
+    )
+    .orderBy(asc(connections.id))
+    .limit(sql.placeholder('limit'))
+    .prepare();
+
+  function isFull(maxOpen: number): boolean {
+    const upTo = limit.toCount(maxOpen);
+    if (upTo === undefined) return false;
+    const found = open.get(upTo) as number;
+    limit.counted(found, maxOpen);
+    return found >= maxOpen;
+  }
+
+  return {
+    receiverSettings: () => read(() => orm.select().from(receiverSettings).all()),
+    putReceiverSettings: ({ integration, ...change }, audit) =>
+      write(() => {
+        const set = { updatedAt: change.updatedAt, ...given(change) };
+        orm
+          .insert(receiverSettings)
+          .values({ integration, ...set })
+          .onConflictDoUpdate({ target: receiverSettings.integration, set })
+          .run();
+        record(audit, { kind: 'integration', id: integration });
+      }),
+
+    receive: (webhook, keys, maxOpen) =>
+      write(() => {
+        if (webhook.nextAt !== null && isFull(maxOpen)) return 'full';
+        const { receivedAt } = webhook;
+        const stored = withNewItems(webhook, (index) => addId.run(keys[index], receivedAt).changes > 0);
+        if (stored) addWebhook({ ...stored });
+        return stored?.items ?? [];
+      }),
+    receivedWebhook: (id) => read(() => orm.select().from(table).where(eq(table.id, id)).get()),
+    receivedWebhooks: (filter, page) =>
+      boundedPage(page, -1, [
+        (after, examine, wanted) =>
+          read(() => {
+            const { matching, last } = receivedStep(orm, filter, after, examine, wanted);
+            return stepOf(matching.all(), wanted, () => last.get()?.id);
+          }),
+      ]),
+    connectionsOfWebhook: (id) =>
+      read(() =>
+        orm
+          .select({ id: webhookConnections.connectionId })
+          .from(webhookConnections)
+          .where(eq(webhookConnections.webhookId, id))
+          .orderBy(asc(webhookConnections.connectionId))
+          .all()
+          .map((row) => row.id),
+      ),
+
+    async claimReceived(now, pushTo, limit) {
+      if (!(await read(() => due.get({ now, limit: 1 })))) return [];
+      return write(() =>
+        due.all({ now, limit }).map((webhook) => {
+          const change = { nextAt: pushTo, attempts: webhook.attempts + 1 };
+          orm.update(table).set(change).where(eq(table.id, webhook.id)).run();
+          return { ...webhook, ...change };
+        }),
+      );
+    },
+    settleReceived: (id, outcome, of, events) =>
+      write(() => {
+        orm.update(table).set(outcome).where(eq(table.id, id)).run();
+        for (const connectionId of of)
+          orm
+            .insert(webhookConnections)
+            .values({ id: `${id}:${connectionId}`, webhookId: id, connectionId })
+            .onConflictDoNothing()
+            .run();
+        if (events.length > 0) writeEvents(events);
+      }),
+    reprocessReceived: (id, now, audit) =>
+      write(() => {
+        const isKept = and(eq(table.id, id), isNotNull(table.body));
+        if (
+          orm
+            .update(table)
+            .set({ ...REPROCESSED, nextAt: now })
+            .where(isKept)
+            .run().changes === 0
+        )
+          return false;
+        record(audit);
+        return true;
+      }),
+    pruneReceived: (before, idsBefore, most) =>
+      write(() => {
+        const { id } = table;
+        const old = orm.select({ id }).from(table).where(lt(table.receivedAt, before)).orderBy(asc(table.receivedAt));
+        const gone = old
+          .limit(most)
+          .all()
+          .map((row) => row.id);
+        orm.delete(webhookConnections).where(inArray(webhookConnections.webhookId, gone)).run();
+        const seen = orm
+          .select({ id: receivedEventIds.id })
+          .from(receivedEventIds)
+          .where(lt(receivedEventIds.at, idsBefore))
+          .limit(most);
+        return (
+          orm.delete(table).where(inArray(id, gone)).run().changes +
+          orm.delete(receivedEventIds).where(inArray(receivedEventIds.id, seen)).run().changes
+        );
+      }),
+    inboxState: () =>
+      read(() => {
+        const [oldest] = orm
+          .select({ at: table.receivedAt })
+          .from(table)
+          .where(sql`${table.status} <> 'located' and ${table.status} = 'received'`)
+          .orderBy(asc(table.id))
+          .limit(1)
+          .all();
+        return { open: open.get(Number.MAX_SAFE_INTEGER) as number, oldestAt: oldest?.at ?? null };
+      }),
+
+    connectionsByValue: (integration, key, value, most) =>
+      read(() => byValue.all({ integration, key, value, limit: most }).map(({ connection }) => connection)),
+    deauthorize: (id, generation, reason, audit) =>
+      write(() => {
+        const change = { status: 'needs_reauth', reason, nextRefreshAt: null, updatedAt: audit.at } as const;
+        const expected = and(eq(connections.id, id), isActive, eq(connections.generation, generation));
+        if (orm.update(connections).set(change).where(expected).run().changes === 0) return 'unchanged';
+        record(audit, { kind: 'connection', id, generation });
+        return 'deauthorized';
+      }),
+    makeDue: (id, now) =>
+      write(() => {
+        const isLater = sql`${connections.nextRefreshAt} > ${now}`;
+        orm
+          .update(connections)
+          .set({ nextRefreshAt: now })
+          .where(and(eq(connections.id, id), isActive, isLater))
+          .run();
+      }),
+  };
+}
