@@ -13,3 +13,4 @@ export * from './oauth.ts';
 export * from './operations.ts';
 export * from './providers.ts';
 export * from './tokens.ts';
+export * from './webhooks.ts';

@@ -2,6 +2,7 @@
 import { z } from '@hono/zod-openapi';
 import { Origin, Scopes, Secret, Strings, Time, Url } from './common.ts';
 import { EXAMPLE } from './examples.ts';
+import { WebhookPut, WebhookView } from './webhooks.ts';
 
 export const IntegrationPut = z
   .strictObject({
@@ -40,6 +41,9 @@ export const IntegrationPut = z
     require_finish: z.boolean().optional().openapi({
       description: 'True: connect sessions are created only with `finish`. Default: false',
     }),
+    webhook: WebhookPut.nullish().openapi({
+      description: 'How it receives webhooks. Omitted: as it did. Null: it receives none any more.',
+    }),
   })
   .openapi('PutIntegrationRequest', {
     example: {
@@ -65,6 +69,7 @@ export const IntegrationView = z
     overrides: z.record(z.string(), z.string()),
     return_origins: z.array(z.string()),
     require_finish: z.boolean(),
+    webhook: z.union([WebhookView, z.null()]).openapi({ description: 'Null: it receives no webhooks' }),
     redirect_uri: z.string().openapi({ description: 'Register this redirect URI at the provider' }),
     version: z.int(),
     created_at: Time,
@@ -84,6 +89,13 @@ export const IntegrationView = z
       overrides: {},
       return_origins: ['https://app.acme.example'],
       require_finish: false,
+      webhook: {
+        url: 'https://valetkey.acme.example/webhooks/slack',
+        schemes: ['hmac'],
+        secrets_set: 1,
+        hook_set: false,
+        handshake_until: null,
+      },
       redirect_uri: 'https://valetkey.acme.example/oauth2/callback/slack',
       version: 1,
       created_at: EXAMPLE.made,

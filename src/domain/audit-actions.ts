@@ -163,6 +163,21 @@ export const AUDIT_ACTIONS = {
     description:
       'The declarative file created or changed an integration. `detail` is its provider; `changed` names what is different.',
   },
+  'integration.webhook_set': {
+    subject: 'integration',
+    description:
+      'A caller or the declarative file changed how an integration receives webhooks. `changed` names what is different: secrets, the hook of the URL, the scheme.',
+  },
+  'integration.webhook_handshake': {
+    subject: 'integration',
+    description:
+      'A caller opened the window in which a handshake of the provider may bring a key, or closed it. `detail` is for how long.',
+  },
+  'integration.webhook_key_received': {
+    subject: 'integration',
+    description:
+      'A handshake of the provider brought a key, which verifies its webhooks from now on. The window is closed.',
+  },
   'integration.deleted': {
     subject: 'integration',
     description: 'A caller deleted an integration.',
@@ -175,6 +190,18 @@ export const AUDIT_ACTIONS = {
   'integration.recovered': {
     subject: 'integration',
     description: 'The provider accepts the client of an integration again.',
+  },
+  'webhook.list': {
+    subject: 'integration',
+    description: 'A caller listed received webhooks. `*` as `integration` means any.',
+  },
+  'webhook.read': {
+    subject: 'integration',
+    description: 'A caller read a received webhook, with its body. `detail` is its id.',
+  },
+  'webhook.processed': {
+    subject: 'integration',
+    description: 'A caller had a received webhook processed again. `detail` is its id.',
   },
   'caller.created': {
     subject: 'caller',

@@ -34,7 +34,7 @@ export interface ReceivedWebhook {
   /** SHA-256 of the body, hex, and its size in bytes. */
   digest: string;
   size: number;
-  /** Base64 of the raw bytes; null: it was refused, and is not kept. */
+  /** A JSON record: the raw bytes, and what was read of them (`broker/webhooks/stored-body.ts`); null: it was refused, and is not kept. */
   body: Ciphertext | null;
   /** Empty: all of its events had been received before, or it was refused. */
   items: ReceivedItem[];

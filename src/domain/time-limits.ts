@@ -412,3 +412,22 @@ export const LOOKUP_RETRY_AFTER_S = 10;
 
 /** A client whose credential cannot be looked up or verified now, since too many are, may try again after this. */
 export const AUTHENTICATION_BUSY_RETRY_S = 1;
+
+// Webhooks of third parties.
+
+/** Due ones are looked for this often; a receipt wakes the search at once. */
+export const RECEIVED_POLL_MS = SECOND_MS;
+/** A webhook that a process has claimed, and not settled, is due again after this long: the process has ended. */
+export const RECEIVED_CLAIM_MS = MINUTE_MS;
+/** Event ids are remembered this long. Senders retry for a week at most. */
+export const RECEIVED_IDS_RETENTION_MS = 8 * DAY_MS;
+/** Old webhooks and event ids are deleted this often. */
+export const RECEIVED_PRUNE_INTERVAL_MS = 10 * MINUTE_MS;
+/** The `Retry-After` of a full inbox, in seconds. */
+export const INBOX_FULL_RETRY_AFTER_S = 10;
+/** A full inbox is not counted again for this long. */
+export const INBOX_FULL_RECHECK_MS = SECOND_MS;
+/** A deauthorization within this time after a revocation of ours may be its echo: it ends nothing by itself. */
+export const REVOCATION_ECHO_MS = 10 * MINUTE_MS;
+/** The longest that an admin may have a handshake waited for. */
+export const HANDSHAKE_WINDOW_MAX_MS = HOUR_MS;

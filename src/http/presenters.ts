@@ -117,7 +117,11 @@ export function presentConnectSession(s: ConnectSession): View<typeof api.Sessio
   };
 }
 
-export function presentIntegration(i: Integration, publicUrl: string): View<typeof api.IntegrationView> {
+export function presentIntegration(
+  i: Integration,
+  webhook: View<typeof api.WebhookView> | null,
+  publicUrl: string,
+): View<typeof api.IntegrationView> {
   return {
     id: i.id,
     provider: i.provider,
@@ -133,6 +137,7 @@ export function presentIntegration(i: Integration, publicUrl: string): View<type
     ),
     return_origins: i.returnOrigins,
     require_finish: i.requireFinish === true,
+    webhook,
     redirect_uri: `${publicUrl}/oauth2/callback/${i.id}`,
     version: i.version,
     created_at: time(i.createdAt),

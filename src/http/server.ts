@@ -10,6 +10,7 @@ import type { IntegrationAdmin } from '../broker/integrations/index.ts';
 import type { Jwt } from '../broker/jwt/index.ts';
 import type { ReadStatus } from '../broker/maintenance/index.ts';
 import type { Tokens } from '../broker/tokens/index.ts';
+import type { Inbox, WebhookAdmin, WebhookReceiver } from '../broker/webhooks/index.ts';
 import type { Provider } from '../domain/provider.ts';
 import { basePath } from '../domain/urls.ts';
 import type { Clock, Logger, MetricsState, Store, Telemetry, Vault } from '../ports/index.ts';
@@ -40,6 +41,8 @@ import { oauthRoutes } from './routes/oauth.ts';
 import { descriptionRoutes } from './routes/openapi.ts';
 import { statusRoutes } from './routes/status.ts';
 import { tokenRoutes } from './routes/tokens.ts';
+import { webhookReceiverRoutes } from './routes/webhook-receiver.ts';
+import { webhookRoutes } from './routes/webhooks.ts';
 
 export interface HttpParts extends AuthenticationParts {
   tokens: Tokens;
@@ -50,6 +53,9 @@ export interface HttpParts extends AuthenticationParts {
   connectFlow: ConnectFlow;
   integrations: IntegrationAdmin;
   callers: CallerAdmin;
+  webhooks: WebhookAdmin;
+  webhookReceiver: WebhookReceiver;
+  inbox: Inbox;
   apply: Apply;
   auditLog: AuditLog;
   catalogue: ReadonlyMap<string, Provider>;
@@ -137,6 +143,8 @@ function createFramework(parts: HttpParts, logFailure: LogFailure) {
 
   app.use((c, next) => (c.env.isPublic && !isPublished(c.req.path) ? Promise.resolve(c.notFound()) : next()));
 
+  app.route('/', webhookReceiverRoutes(parts));
+
   const api = '/v1/*';
   app.use(api, async (c, next) => {
     c.header('Cache-Control', 'no-store');
@@ -152,6 +160,7 @@ function createFramework(parts: HttpParts, logFailure: LogFailure) {
   app.route('/', connectionRoutes({ ...parts, ...tokens }));
   app.route('/', sessionRoutes(parts));
   app.route('/', integrationRoutes(parts));
+  app.route('/', webhookRoutes(parts));
   app.route('/', callerRoutes(parts));
   app.route('/', applyRoutes(parts));
   app.route('/', jwtRoutes(jwt));

@@ -19,3 +19,4 @@ export * from './store.ts';
 export * from './telemetry.ts';
 export * from './vault.ts';
 export * from './webhook-sender.ts';
+export * from './webhook-verifier.ts';

@@ -60,6 +60,8 @@ export interface ReceivedWebhookStore {
 
   /** Live connections of the integration with this value, exact. */
   connectionsByValue(integration: string, key: string, value: string, limit: number): Promise<Connection[]>;
+  /** Whether the outbox has a revocation of this connection: the provider may be telling of it. */
+  hasPendingRevocation(connectionId: string): Promise<boolean>;
   /** Ends a grant because its provider has said so. `unchanged`: not active (or on hold), or of another generation. */
   deauthorize(
     id: string,

@@ -10,6 +10,8 @@ export interface Telemetry {
   connect(integration: string, outcome: string): void;
   /** One attempt at a provider; `pending`: there will be another. */
   revocation(integration: string, outcome: UpstreamRevocation): void;
+  /** A webhook of a third party. `integration` empty: there is none of that name. `outcome`: what became of it, or why it was refused. */
+  webhook(integration: string, outcome: string): void;
   /** A store operation was rejected; `operation` is the name of the method. */
   storeError(operation: string): void;
   /** A row of this table does not verify, or a secret of it does not open. */
@@ -37,6 +39,8 @@ export interface MetricsState {
   rowsEnforced: boolean;
   /** Provider answers in the rescue file. */
   rescued: number;
+  /** Received webhooks that wait to be processed; `oldestMs`: for how long the oldest has. */
+  inbox: { open: number; oldestMs: number };
   /** Audit entries that are not written yet, and those that were dropped since the start. */
   audit: { waiting: number; lost: number };
 }

@@ -34,7 +34,7 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
     await closeFoundation(foundation);
     throw error;
   }
-  const { audit, cache, connections, refresh, outbound } = broker;
+  const { audit, cache, connections, refresh, webhooks, outbound } = broker;
 
   // Started from the first to the last, stopped from the last to the first.
   const rooms: Room[] = [
@@ -51,6 +51,7 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
     { name: 'refresh scheduler', start: refresh.start },
     { name: 'audit retention', start: audit.start, stop: audit.stop },
     { name: 'housekeeping', start: connections.start, stop: connections.stop },
+    { name: 'received webhooks', start: webhooks.start, stop: webhooks.stop },
     {
       name: 'requests',
       start: () => listeners.handle(broker.http),

@@ -6,6 +6,7 @@ import { createProviderClient } from '../adapters/oauth/provider-client.ts';
 import { checkUrl, createOutbound, type Outbound } from '../adapters/outbound/outbound.ts';
 import { instrumentStore } from '../adapters/telemetry/instrumented-store.ts';
 import { createMetrics } from '../adapters/telemetry/metrics.ts';
+import { createWebhookVerifier } from '../adapters/webhooks/webhook-verifier.ts';
 import { type Apply, createApply } from '../broker/apply/index.ts';
 import { type Audit, createAudit, refusedRows } from '../broker/audit/index.ts';
 import { type Cache, createCache } from '../broker/cache/index.ts';
@@ -22,6 +23,7 @@ import {
 } from '../broker/refresh/index.ts';
 import { authenticateStore, reportRefusals } from '../broker/secrets/index.ts';
 import { createTokens, type Tokens } from '../broker/tokens/index.ts';
+import { createWebhooks, type Webhooks } from '../broker/webhooks/index.ts';
 import { createAddressOf } from '../http/client-address.ts';
 import { createFailureLimits } from '../http/middleware/failure-limits.ts';
 import { createLimits } from '../http/middleware/rate-limits.ts';
@@ -65,6 +67,7 @@ interface Rooms {
   refresh: RefreshEngine;
   tokens: Tokens;
   jwt: Jwt;
+  webhooks: Webhooks;
   apply: Apply;
 }
 
@@ -79,6 +82,9 @@ export interface Broker extends Rooms {
 
 /** The version of this broker. */
 const { version: VERSION }: { version: string } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8'));
+
+/** How long received webhooks are kept. */
+const EVENT_DAYS = 30;
 
 const PROBE = { row: 'readiness', column: 'probe' };
 
@@ -130,12 +136,14 @@ function createAdapters({ config, clock, tuning, log }: Common) {
   const verifyIdTokenSignature = verifier.verifySignature;
   const refreshDeadlineMs = tuning.refreshWait?.deadlineMs;
   const provider = createProviderClient({ outbound, clock, verifyIdTokenSignature, signAssertion, refreshDeadlineMs });
-  return { outbound, verifier, provider };
+  const webhookVerifier = createWebhookVerifier({ fetch: outbound, clock });
+  return { outbound, verifier, provider, webhookVerifier };
 }
 
 /** Each room after those that it uses. */
 function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
-  const { config, store, vault, rescue, provider, verifier, telemetry, clock, log, tuning, publicUrl } = parts;
+  const { config, store, vault, rescue, provider, verifier, webhookVerifier } = parts;
+  const { telemetry, clock, log, tuning, publicUrl } = parts;
   const { adminKey, rateLimit, catalogue, declared, outboundAllow } = config;
 
   const audit = createAudit({
@@ -162,6 +170,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
     publicUrl,
     checkUrl: (target) => checkUrl(target, outboundAllow),
     onChange: (id) => {
+      webhooks.integrationChanged();
       if (id === undefined) return;
       refresh.integrationChanged(id);
       revocationCircuits.reset(id);
@@ -200,14 +209,22 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
     signProof,
     publicUrl,
   });
+  const webhooks = createWebhooks({
+    ...shared,
+    untilApplied,
+    catalogue,
+    verifier: webhookVerifier,
+    publicUrl,
+    days: EVENT_DAYS,
+  });
   const jwt = createJwt({ verifier, trustedIssuers, access, clock });
   const apply = createApply({ store, integrations, callerCache, untilApplied, access, clock, running: declared });
-  return { audit, cache, integrations, callers, connections, refresh, tokens, jwt, apply };
+  return { audit, cache, integrations, callers, connections, refresh, tokens, jwt, webhooks, apply };
 }
 
 function createServer(parts: Common & Rooms): Http {
   const { config, store, vault, telemetry, clock, log, publicUrl, isStopping } = parts;
-  const { audit, cache, integrations, callers, connections, refresh, tokens, jwt, apply } = parts;
+  const { audit, cache, integrations, callers, connections, refresh, tokens, jwt, webhooks, apply } = parts;
   const state = createMetricsState({ store, vault, engine: refresh, auditBuffer: audit.buffer, cache, clock });
   return createHttp({
     tokens,
@@ -219,6 +236,9 @@ function createServer(parts: Common & Rooms): Http {
     integrations: integrations.admin,
     callers: callers.admin,
     workloads: callers.workloadIdentity,
+    webhooks: webhooks.admin,
+    webhookReceiver: webhooks.receiver,
+    inbox: webhooks.inbox,
     apply,
     auditLog: audit.log,
     auditBuffer: audit.buffer,

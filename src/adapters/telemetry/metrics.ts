@@ -100,6 +100,22 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     labelNames: ['integration', 'outcome'],
     registers,
   });
+  const webhooks = new Counter({
+    name: 'valetkey_webhooks_received_total',
+    help: 'Webhooks of third parties, by integration and outcome: received, duplicate, located, unmatched, or why they were refused.',
+    labelNames: ['integration', 'outcome'],
+    registers,
+  });
+  const inboxDepth = new Gauge({
+    name: 'valetkey_webhook_inbox_depth',
+    help: 'Received webhooks that wait to be processed.',
+    registers,
+  });
+  const inboxOldest = new Gauge({
+    name: 'valetkey_webhook_inbox_oldest_seconds',
+    help: 'Time since the oldest webhook that waits to be processed was received, in seconds.',
+    registers,
+  });
   const storeErrors = new Counter({
     name: 'valetkey_store_errors_total',
     help: 'Store operations that failed, by operation.',
@@ -169,6 +185,7 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     cache: (outcome) => cacheLookups.inc({ outcome }),
     connect: (integration, outcome) => connectFlows.inc({ integration, outcome }),
     revocation: (integration, outcome) => revocations.inc({ integration, outcome }),
+    webhook: (integration, outcome) => webhooks.inc({ integration, outcome }),
     storeError: (operation) => storeErrors.inc({ operation }),
     rowRefused: (table) => rowsRefused.inc({ table }),
     render(state) {
@@ -188,6 +205,8 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
       storeUp.set(state.storeUp ? 1 : 0);
       rowsEnforced.set(state.rowsEnforced ? 1 : 0);
       changeFeedLag.set(state.changeFeedLagMs / 1_000);
+      inboxDepth.set(state.inbox.open);
+      inboxOldest.set(state.inbox.oldestMs / 1_000);
       rescueFile.set(state.rescued);
       auditBuffer.set(state.audit.waiting);
       auditDropped.reset();

@@ -11,7 +11,7 @@ import type { RefreshEngine } from '../refresh/index.ts';
 const REST = 200;
 
 interface Parts {
-  store: Pick<Store, 'countConnections' | 'countDue' | 'ping'>;
+  store: Pick<Store, 'countConnections' | 'countDue' | 'inboxState' | 'ping'>;
   vault: Pick<Vault, 'protection'>;
   engine: Pick<RefreshEngine, 'state'>;
   auditBuffer: Pick<AuditBuffer, 'state'>;
@@ -32,11 +32,13 @@ export function createMetricsState({
   const counted = { maxAgeMs: METRICS_COUNT_MAX_AGE_MS, isKept: true, now };
   const connections = rested({ ...counted, read: () => store.countConnections() });
   const due = rested({ ...counted, read: () => store.countDue(clock.now()) });
+  const inbox = rested({ ...counted, read: () => store.inboxState() });
   const proveWrites = () => store.ping().then(() => true);
   const ping = rested({ read: proveWrites, maxAgeMs: METRICS_PING_MAX_AGE_MS, isKept: false, now });
 
   return async () => {
-    const [stored, dueNow, up] = await Promise.all([connections(), due(), ping()]);
+    const [stored, dueNow, waiting, up] = await Promise.all([connections(), due(), inbox(), ping()]);
+    const oldestAt = waiting?.value.oldestAt ?? null;
     const rows = stored?.value ?? [];
     const state = engine.state();
     return {
@@ -47,6 +49,7 @@ export function createMetricsState({
         count,
         oldestMs: clock.now() - dueAt,
       })),
+      inbox: { open: waiting?.value.open ?? 0, oldestMs: oldestAt === null ? 0 : clock.now() - oldestAt },
       storeUp: up?.value ?? false,
       rowsEnforced: vault.protection() === 'enforced',
       changeFeedLagMs: cache.changeFeedLagMs(),

@@ -1,13 +1,19 @@
 // The provider catalogue, and the integrations of this deployment.
 import { createRoute, z } from '@hono/zod-openapi';
 import { EXAMPLE, IntegrationPut, IntegrationView, PageQuery, ProviderView, pageOf, Slug } from '../../api/index.ts';
+import type { Call } from '../../broker/audit/index.ts';
 import type { IntegrationAdmin, IntegrationSetup } from '../../broker/integrations/index.ts';
-import { refuse } from '../../domain/errors.ts';
+import type { WebhookAdmin } from '../../broker/webhooks/index.ts';
+import { Refusal, refuse } from '../../domain/errors.ts';
+import type { Integration } from '../../domain/integration.ts';
 import type { Provider } from '../../domain/provider.ts';
+import { WebhookScheme } from '../../domain/webhook-dialect.ts';
+import type { WebhookSetup } from '../../domain/webhook-settings.ts';
 import { respond } from '../errors/respond.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { page, paged, sliceOf } from '../paging.ts';
 import { presentIntegration, presentProvider } from '../presenters.ts';
+import { presentWebhook } from '../webhook-presenters.ts';
 
 const params = z.object({ id: idOf('integration', EXAMPLE.integration) });
 const integration = { tags: ['integrations'], security: SECURITY };
@@ -101,13 +107,42 @@ export const setupOf = (put: z.infer<typeof IntegrationPut>): IntegrationSetup =
   requireFinish: put.require_finish,
 });
 
+/** Undefined: nothing is said of it. Null: it receives none any more. */
+export function webhookSetupOf({ webhook }: z.infer<typeof IntegrationPut>): WebhookSetup | null | undefined | Refusal {
+  if (!webhook) return webhook;
+  const { secrets, hook, scheme, ...more } = webhook;
+  if (scheme === undefined && Object.keys(more).length === 0) return { secrets, hook, scheme: null };
+  const parsed = WebhookScheme.safeParse({ scheme: scheme ?? 'standard_webhooks', ...more });
+  if (parsed.success) return { secrets, hook, scheme: parsed.data };
+  const issues = parsed.error.issues.map(({ path, message }) => ({ path: ['webhook', ...path].join('.'), message }));
+  return refuse({ code: 'invalid_request', detail: 'the scheme of its webhooks is not valid', issues });
+}
+
 interface Parts {
   integrations: IntegrationAdmin;
+  webhooks: WebhookAdmin;
   catalogue: ReadonlyMap<string, Provider>;
   publicUrl: string;
 }
 
-export function integrationRoutes({ integrations, catalogue, publicUrl }: Parts) {
+export function integrationRoutes({ integrations, webhooks, catalogue, publicUrl }: Parts) {
+  async function view(one: Integration) {
+    const webhook = await webhooks.view(one);
+    return presentIntegration(one, webhook && presentWebhook(webhook), publicUrl);
+  }
+  /** Once the integration is stored: with the hook, if one was made. */
+  async function withWebhook(
+    call: Call,
+    saved: Awaited<ReturnType<IntegrationAdmin['put']>>,
+    webhook: WebhookSetup | null | undefined,
+  ) {
+    if (saved instanceof Refusal) return saved;
+    const { integration, created } = saved;
+    const now =
+      webhook === undefined ? await webhooks.view(integration) : await webhooks.put(call, integration, webhook);
+    return { view: presentIntegration(integration, now && presentWebhook(now), publicUrl), created };
+  }
+
   const sorted = [...catalogue.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
   return router()
     .openapi(providers, (c) => {
@@ -120,21 +155,26 @@ export function integrationRoutes({ integrations, catalogue, publicUrl }: Parts)
       return respond(c, found, (one) => c.json(presentProvider(one), 200));
     })
     .openapi(put, async (c) => {
-      const setup = setupOf(c.req.valid('json'));
-      const saved = await integrations.put(c.get('call'), c.req.valid('param').id, setup);
-      return respond(c, saved, ({ integration, created }) =>
-        c.json(presentIntegration(integration, publicUrl), created ? 201 : 200),
-      );
+      const body = c.req.valid('json');
+      const webhook = webhookSetupOf(body);
+      const faulty = webhook instanceof Refusal ? webhook : webhook && webhooks.issues(body.provider, webhook);
+      const put = async () => {
+        const saved = await integrations.put(c.get('call'), c.req.valid('param').id, setupOf(body));
+        return withWebhook(c.get('call'), saved, webhook as Exclude<typeof webhook, Refusal>);
+      };
+      return respond(c, faulty ?? (await put()), ({ view, created }) => c.json(view, created ? 201 : 200));
     })
     .openapi(get, async (c) => {
       const integration = await integrations.get(c.get('call'), c.req.valid('param').id);
-      return respond(c, integration, (found) => c.json(presentIntegration(found, publicUrl), 200));
+      const found = integration instanceof Refusal ? integration : await view(integration);
+      return respond(c, found, (shown) => c.json(shown, 200));
     })
     .openapi(list, async (c) => {
       const found = await paged(c, c.req.valid('query'), (request) => integrations.list(c.get('call'), request));
-      return respond(c, found, (some) =>
+      const views = found instanceof Refusal ? found : { ...found, data: await Promise.all(found.data.map(view)) };
+      return respond(c, views, (some) =>
         c.json(
-          page(c, some, (one) => presentIntegration(one, publicUrl)),
+          page(c, some, (one) => one),
           200,
         ),
       );

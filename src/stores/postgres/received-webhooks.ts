@@ -17,6 +17,7 @@ import {
   connections,
   isActive,
   isLive,
+  pendingRevocations,
   receivedEventIds,
   receiverSettings,
   receivedWebhooks as table,
@@ -158,32 +159,28 @@ export function createReceivedWebhookStore(
       }),
     pruneReceived: (before, idsBefore, most) =>
       transaction(async (orm) => {
-        const { id } = table;
-        const gone = await orm
-          .delete(table)
-          .where(
-            inArray(
-              id,
-              orm
-                .select({ id })
-                .from(table)
-                .where(lt(table.receivedAt, before))
-                .orderBy(asc(table.receivedAt))
-                .limit(most)
-                .for('update', { skipLocked: true }),
-            ),
-          )
-          .returning({ id });
-        const ids = gone.map((row) => row.id);
-        if (ids.length > 0) await orm.delete(webhookConnections).where(inArray(webhookConnections.webhookId, ids));
-        const seen = orm
+        // Read first: as a subquery of the deletion, the rows may be chosen again for each of its own, beyond the limit.
+        const old = await orm
+          .select({ id: table.id })
+          .from(table)
+          .where(lt(table.receivedAt, before))
+          .orderBy(asc(table.receivedAt))
+          .limit(most)
+          .for('update', { skipLocked: true });
+        const ids = old.map((row) => row.id);
+        if (ids.length > 0) {
+          await orm.delete(table).where(inArray(table.id, ids));
+          await orm.delete(webhookConnections).where(inArray(webhookConnections.webhookId, ids));
+        }
+        const seen = await orm
           .select({ id: receivedEventIds.id })
           .from(receivedEventIds)
           .where(lt(receivedEventIds.at, idsBefore))
           .limit(most)
           .for('update', { skipLocked: true });
-        const { rowCount } = await orm.delete(receivedEventIds).where(inArray(receivedEventIds.id, seen));
-        return ids.length + (rowCount ?? 0);
+        const keys = seen.map((row) => row.id);
+        if (keys.length > 0) await orm.delete(receivedEventIds).where(inArray(receivedEventIds.id, keys));
+        return ids.length + keys.length;
       }),
     inboxState: () =>
       autocommit(async (orm) => {
@@ -213,6 +210,12 @@ export function createReceivedWebhookStore(
           .orderBy(asc(connections.id))
           .limit(most);
         return rows.map(({ connection }) => connection);
+      }),
+    hasPendingRevocation: (connectionId) =>
+      autocommit(async (orm) => {
+        const { id } = pendingRevocations;
+        const of = eq(pendingRevocations.connectionId, connectionId);
+        return (await orm.select({ id }).from(pendingRevocations).where(of).limit(1)).length > 0;
       }),
     deauthorize: (id, generation, reason, audit) =>
       transaction(async (orm) => {

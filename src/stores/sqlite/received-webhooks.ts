@@ -17,6 +17,7 @@ import {
   connections,
   isActive,
   isLive,
+  pendingRevocations,
   receivedEventIds,
   receiverSettings,
   receivedWebhooks as table,
@@ -217,6 +218,12 @@ export function createReceivedWebhookStore(
 
     connectionsByValue: (integration, key, value, most) =>
       read(() => byValue.all({ integration, key, value, limit: most }).map(({ connection }) => connection)),
+    hasPendingRevocation: (connectionId) =>
+      read(() => {
+        const { id } = pendingRevocations;
+        const of = eq(pendingRevocations.connectionId, connectionId);
+        return orm.select({ id }).from(pendingRevocations).where(of).limit(1).get() !== undefined;
+      }),
     deauthorize: (id, generation, reason, audit) =>
       write(() => {
         const change = { status: 'needs_reauth', reason, nextRefreshAt: null, updatedAt: audit.at } as const;

@@ -11,6 +11,7 @@ function counted() {
   let isDown = false;
   const state = createMetricsState({
     store: {
+      inboxState: async () => ({ open: 0, oldestAt: null }),
       async countConnections() {
         counts++;
         now += tookMs;

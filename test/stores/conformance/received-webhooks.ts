@@ -7,6 +7,7 @@ import {
   anIntegration,
   aReceivedItem,
   aReceivedWebhook,
+  aRevocation,
   connected,
   FIRST,
   NOW,
@@ -258,6 +259,15 @@ export function receivedWebhooks(at: Opened): void {
       updatedAt: NOW + 77,
     });
     expect([await recorded(at.store, entry), await recorded(at.store, none)]).toEqual([true, false]);
+  });
+
+  test('a pending revocation of a connection is known until it is settled', async () => {
+    expect(await at.store.hasPendingRevocation('con_1')).toBe(false);
+    const revocation = aRevocation({ connectionId: 'con_1' });
+    await at.store.addPendingRevocation(revocation);
+    expect(await at.store.hasPendingRevocation('con_1')).toBe(true);
+    await at.store.settleRevocation(revocation.id, 'done', anEntry());
+    expect(await at.store.hasPendingRevocation('con_1')).toBe(false);
   });
 
   test('a connection is made due at once, if it is refreshed at all and alive', async () => {

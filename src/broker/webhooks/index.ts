@@ -1,0 +1,97 @@
+// The webhooks room: receives webhooks of third parties, finds the connections that they are about, acts, and hands them on.
+import type { Provider } from '../../domain/provider.ts';
+import type {
+  Clock,
+  Logger,
+  ReceivedWebhookStore,
+  Store,
+  Telemetry,
+  Vault,
+  WebhookVerifier,
+} from '../../ports/index.ts';
+import type { Access } from '../audit/index.ts';
+import type { Cache } from '../cache/index.ts';
+import type { Targets } from '../integrations/index.ts';
+import { createInbox, type Inbox } from './inbox.ts';
+import { createDeauthorizer } from './processing/deauthorization.ts';
+import { createWebhookProcessing } from './processing/process-webhook.ts';
+import { createProcessor, type Handler } from './processing/processor.ts';
+import { createAdmission } from './receiving/admission.ts';
+import { createWebhookReceiver, type WebhookReceiver } from './receiving/receiver.ts';
+import { createRefusals } from './receiving/refusals.ts';
+import { createReceiverSettings } from './settings/receiver-settings.ts';
+import { createWebhookAdmin, type WebhookAdmin } from './settings/webhook-admin.ts';
+
+export type { Inbox, ShownWebhook } from './inbox.ts';
+export type { AdmittedWebhook, Arrival, WebhookReceiver } from './receiving/receiver.ts';
+export type { WebhookAdmin, WebhookView } from './settings/webhook-admin.ts';
+
+export interface Webhooks {
+  receiver: WebhookReceiver;
+  admin: WebhookAdmin;
+  inbox: Inbox;
+  /** To be called when an integration may have changed, here or elsewhere. */
+  integrationChanged(): void;
+  start(): void;
+  /** Fulfilled when what was claimed is settled. */
+  stop(): Promise<void>;
+}
+
+interface Parts {
+  store: Store & ReceivedWebhookStore;
+  vault: Vault;
+  targets: Targets;
+  catalogue: ReadonlyMap<string, Provider>;
+  tokenCache: Cache['tokens'];
+  untilApplied: Cache['untilApplied'];
+  access: Access;
+  verifier: WebhookVerifier;
+  /** What else is received, by kind. */
+  handlers?: { signal?: Handler; logout?: Handler } | undefined;
+  telemetry: Telemetry;
+  clock: Clock;
+  log: Logger;
+  publicUrl: string;
+  /** How long received webhooks are kept. */
+  days: number;
+  /** How many may wait. */
+  maxOpen?: number | undefined;
+}
+
+export function createWebhooks(parts: Parts): Webhooks {
+  const { store, access, clock, log } = parts;
+  const settings = createReceiverSettings(parts);
+  const refusals = createRefusals(parts);
+  const integrationChanged = () => {
+    settings.invalidate();
+    receiver.invalidate();
+  };
+  const admin = createWebhookAdmin({ ...parts, settings, changed: integrationChanged });
+  const deauthorizer = createDeauthorizer(parts);
+  const processor = createProcessor({
+    store,
+    handlers: { webhook: createWebhookProcessing({ ...parts, deauthorizer }), ...parts.handlers },
+    days: parts.days,
+    clock,
+    log,
+  });
+  const receiver = createWebhookReceiver({
+    ...parts,
+    settings,
+    admin,
+    admission: createAdmission(clock),
+    refusals,
+    onReceived: processor.wake,
+  });
+  return {
+    receiver,
+    admin,
+    inbox: createInbox({ ...parts, access, wake: processor.wake }),
+    integrationChanged,
+    start: processor.start,
+    async stop() {
+      await processor.stop();
+      await refusals.drain();
+    },
+  };
+}

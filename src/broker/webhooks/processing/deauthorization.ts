@@ -1,0 +1,68 @@
+// A webhook that says that a grant has ended: its connections need their owners, where the sender is authenticated. Otherwise,
+// and where it may be the echo of a revocation of ours, the provider is asked by a refresh.
+import type { Connection } from '../../../domain/connection.ts';
+import { REVOCATION_ECHO_MS } from '../../../domain/time-limits.ts';
+import type { Clock, Logger, Store, Telemetry } from '../../../ports/index.ts';
+import type { Access } from '../../audit/index.ts';
+import type { TokenCache } from '../../cache/index.ts';
+
+export interface Deauthorizer {
+  /** Can be repeated. Rejects with `StoreError`. */
+  end(connection: Connection, webhookId: string, isSenderAuthenticated: boolean): Promise<void>;
+}
+
+/** With another generation each time, a connection is being refreshed: once more is enough. */
+const ATTEMPTS = 3;
+
+interface Parts {
+  store: Pick<Store, 'deauthorize' | 'makeDue' | 'connection' | 'hasPendingRevocation' | 'audit'>;
+  tokenCache: Pick<TokenCache, 'invalidate'>;
+  access: Pick<Access, 'recordSystem'>;
+  /** Waits for the other replicas. */
+  untilApplied: () => Promise<unknown>;
+  telemetry: Pick<Telemetry, 'webhook'>;
+  clock: Pick<Clock, 'now'>;
+  log: Logger;
+}
+
+export function createDeauthorizer(parts: Parts): Deauthorizer {
+  const { store, tokenCache, access, untilApplied, telemetry, clock, log } = parts;
+
+  /** A revocation of ours at the provider, of this grant or an earlier one of the owner, that the provider may be telling of. */
+  async function mayBeEcho({ id, integration, owner }: Connection): Promise<boolean> {
+    if (await store.hasPendingRevocation(id)) return true;
+    const from = clock.now() - REVOCATION_ECHO_MS;
+    for (const action of ['connection.revoked_upstream', 'connection.revoked']) {
+      const { data } = await store.audit({ integration, owner, action, from }, { limit: 1, after: undefined });
+      if (data.length > 0) return true;
+    }
+    return false;
+  }
+
+  return {
+    async end(connection, webhookId, isSenderAuthenticated) {
+      const { id, integration, owner } = connection;
+      if (connection.status !== 'active') return;
+      const isEcho = await mayBeEcho(connection);
+      if (!isSenderAuthenticated || isEcho) {
+        await store.makeDue(id, clock.now());
+        telemetry.webhook(integration, isEcho ? 'deauthorization_echo' : 'deauthorization_unauthenticated');
+        log.info({ connection: id, integration, webhook: webhookId, echo: isEcho }, 'webhooks: a grant is checked');
+        return;
+      }
+      let current: Connection | undefined = connection;
+      for (let attempt = 0; attempt < ATTEMPTS && current?.status === 'active'; attempt++) {
+        const subject = { integration, owner, connectionId: id, detail: 'deauthorized' };
+        const by = access.recordSystem('connection.deauthorized', subject);
+        if ((await store.deauthorize(id, current.generation, 'deauthorized', by)) === 'deauthorized') {
+          tokenCache.invalidate(current, current.generation + 1);
+          await untilApplied();
+          telemetry.webhook(integration, 'deauthorized');
+          log.warn({ connection: id, integration, webhook: webhookId }, 'webhooks: the provider has ended a grant');
+          return;
+        }
+        current = await store.connection(id);
+      }
+    },
+  };
+}

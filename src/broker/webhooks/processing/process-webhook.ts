@@ -1,0 +1,91 @@
+// Processes one received webhook: finds its connections, ends those that were deauthorized, and hands it on, in one commit.
+import { backoff } from '../../../domain/backoff.ts';
+import type { Connection } from '../../../domain/connection.ts';
+import { Refusal } from '../../../domain/errors.ts';
+import type { NewEvent } from '../../../domain/events.ts';
+import type { ReceivedWebhook } from '../../../domain/received-webhook.ts';
+import { type Clock, type Logger, type Store, type Telemetry, type Vault, VaultError } from '../../../ports/index.ts';
+import type { Targets } from '../../integrations/index.ts';
+import { bodyContext, type StoredBody } from '../stored-body.ts';
+import type { Deauthorizer } from './deauthorization.ts';
+import { receivedEvent } from './received-event.ts';
+
+/** Settles it, as processed or due again. Rejects with `StoreError`: then its claim ends by itself. */
+export type ProcessWebhook = (webhook: ReceivedWebhook) => Promise<void>;
+
+/** Connections that one event may be about. */
+const MAX_CONNECTIONS = 500;
+/** With more, one event tells of it, without a connection: a workspace with thousands of owners must not become thousands. */
+const MAX_TOLD = 50;
+/** About an hour, by the backoff. */
+const MAX_ATTEMPTS = 12;
+
+interface Parts {
+  store: Pick<Store, 'connectionsByValue' | 'settleReceived'>;
+  vault: Pick<Vault, 'encrypt' | 'decrypt'>;
+  targets: Pick<Targets, 'find'>;
+  deauthorizer: Deauthorizer;
+  telemetry: Pick<Telemetry, 'webhook'>;
+  clock: Pick<Clock, 'now'>;
+  log: Logger;
+}
+
+export function createWebhookProcessing(parts: Parts): ProcessWebhook {
+  const { store, vault, targets, deauthorizer, telemetry, clock, log } = parts;
+
+  /** Of the first locator that finds any. */
+  async function located(integration: string, { locators }: StoredBody['events'][number]): Promise<Connection[]> {
+    for (const { key, values } of locators) {
+      const found = new Map<string, Connection>();
+      for (const value of new Set(values))
+        for (const one of await store.connectionsByValue(integration, key, value, MAX_CONNECTIONS))
+          found.set(one.id, one);
+      if (found.size > 0) return [...found.values()];
+    }
+    return [];
+  }
+
+  async function work(webhook: ReceivedWebhook): Promise<void> {
+    const { id, integration, items } = webhook;
+    const stored = JSON.parse(vault.decrypt(webhook.body!, bodyContext(id))) as StoredBody;
+    const resolved = await targets.find(integration);
+    const provider = resolved instanceof Refusal ? null : resolved.provider.id;
+    const about = new Set<string>();
+    const events: NewEvent[] = [];
+    for (const item of items) {
+      const event = stored.events.find(({ index }) => index === item.index);
+      if (!event) continue;
+      let found = await located(integration, event);
+      if (event.isDeauthorization && found.length > 0) {
+        for (const one of found) await deauthorizer.end(one, id, stored.isSenderAuthenticated);
+        // As they are now.
+        found = await located(integration, event);
+      }
+      for (const one of found) about.add(one.id);
+      const told = found.length > 0 && found.length <= MAX_TOLD ? found : [null];
+      const handedOn = { webhook, provider, item, event, stored, count: stored.events.length };
+      for (const [i, connection] of told.entries()) events.push(receivedEvent(vault, handedOn, connection, i === 0));
+    }
+    const status = about.size > 0 ? ('located' as const) : ('unmatched' as const);
+    const outcome = { status, reason: null, processedAt: clock.now(), nextAt: null };
+    await store.settleReceived(id, outcome, [...about], events);
+    telemetry.webhook(integration, status);
+  }
+
+  async function failed({ id, integration, attempts }: ReceivedWebhook, error: unknown): Promise<void> {
+    const isFinal = attempts >= MAX_ATTEMPTS;
+    const reason = error instanceof VaultError ? 'not_decryptable' : 'processing_failed';
+    const now = clock.now();
+    log.error(
+      { err: error, webhook: id, integration, attempts },
+      isFinal ? 'webhooks: processing failed for good, it is dead' : 'webhooks: processing failed, will retry',
+    );
+    const outcome = isFinal
+      ? { status: 'dead' as const, reason, processedAt: now, nextAt: null }
+      : { status: 'received' as const, reason, processedAt: null, nextAt: now + backoff(attempts, Math.random()) };
+    await store.settleReceived(id, outcome, [], []);
+    if (isFinal) telemetry.webhook(integration, 'dead');
+  }
+
+  return (webhook) => work(webhook).catch((error: unknown) => failed(webhook, error));
+}

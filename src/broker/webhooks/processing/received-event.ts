@@ -1,0 +1,72 @@
+// The event `webhook.received`: what is handed on of a webhook, one for each of its events and connections.
+import type { Connection } from '../../../domain/connection.ts';
+import type { NewEvent } from '../../../domain/events.ts';
+import type { ReceivedItem, ReceivedWebhook } from '../../../domain/received-webhook.ts';
+import type { Vault } from '../../../ports/index.ts';
+import { ownBytes, type StoredBody, shownBody, sizeOf } from '../stored-body.ts';
+
+/** Bytes. A larger body is only shown by `GET /v1/webhooks/{id}`. */
+const MAX_BODY = 200_000;
+
+export interface HandedOn {
+  webhook: ReceivedWebhook;
+  /** Null: the integration is gone. */
+  provider: string | null;
+  item: ReceivedItem;
+  event: StoredBody['events'][number];
+  stored: StoredBody;
+  /** Of the delivery, before events that had been received before were left out. */
+  count: number;
+}
+
+/**
+ * The event's id is the item's, fixed at the receipt; where several connections match, each further one has an id that is made
+ * of it: processing it again makes no second event. `connection` null: none matches, or more than are told one by one.
+ */
+export function receivedEvent(
+  vault: Pick<Vault, 'encrypt'>,
+  { webhook, provider, item, event, stored, count }: HandedOn,
+  connection: Connection | null,
+  isFirst: boolean,
+): NewEvent {
+  const { integration, receivedAt, headers, contentType } = webhook;
+  const id = isFirst || !connection ? item.eventId : `${item.eventId}_${connection.id.replace(/^con_/, '')}`;
+  const bytes = ownBytes(stored, event);
+  const size = sizeOf(bytes);
+  const sent = {
+    provider_event_id: item.providerEventId,
+    provider_event_type: item.providerType,
+    content_type: contentType,
+    headers,
+    ...(size > MAX_BODY ? { body: null, body_encoding: null } : shownBody(bytes)),
+  };
+  return {
+    id,
+    type: 'webhook.received',
+    at: receivedAt,
+    integration,
+    owner: connection?.owner ?? null,
+    connectionId: connection?.id ?? null,
+    callerId: null,
+    endpointId: null,
+    data: {
+      webhook_id: webhook.id,
+      integration,
+      provider,
+      connection: connection && connectionData(connection),
+      owner: connection?.owner ?? null,
+      ...(count > 1 && { batch: { index: item.index, count } }),
+    },
+    body: vault.encrypt(JSON.stringify(sent), { row: `events/${id}`, column: 'body' }),
+  };
+}
+
+const connectionData = ({ id, integration, owner, label, status, reason, account }: Connection) => ({
+  id,
+  integration,
+  owner,
+  label: label === '' ? null : label,
+  status,
+  reason,
+  account,
+});

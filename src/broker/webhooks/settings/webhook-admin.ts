@@ -1,0 +1,171 @@
+// What admins set: secrets and hook of an integration, and the window in which a handshake may bring a key.
+
+import { type Refusal, refuse } from '../../../domain/errors.ts';
+import type { Integration } from '../../../domain/integration.ts';
+import type { Provider } from '../../../domain/provider.ts';
+import {
+  changedSettings,
+  NO_WEBHOOK_SETTINGS,
+  type WebhookSettings,
+  type WebhookSetup,
+  webhookSchemes,
+  webhookSetupIssues,
+} from '../../../domain/webhook-settings.ts';
+import type { Clock, Store } from '../../../ports/index.ts';
+import type { Access, Call } from '../../audit/index.ts';
+import type { Cache } from '../../cache/index.ts';
+import { digest, newSecret } from '../../secrets/index.ts';
+import type { ReceiverSettings } from './receiver-settings.ts';
+
+/** What is shown of the settings. */
+export interface WebhookView {
+  /** Without a hook, but for the one that was just made, which is shown this once. */
+  url: string;
+  schemes: string[];
+  /** How many. */
+  secretsSet: number;
+  hookSet: boolean;
+  scheme: WebhookSettings['scheme'];
+  handshakeUntil: number | null;
+}
+
+export interface WebhookAdmin {
+  /** What is wrong with a set-up for this provider; undefined: nothing. */
+  issues(provider: string, setup: WebhookSetup): Refusal | undefined;
+  /** After the integration was stored. Null: it receives none any more. */
+  put(call: Call, integration: Integration, setup: WebhookSetup | null): Promise<WebhookView | null>;
+  /** The same for the declarative file. */
+  declare(integration: Integration, setup: WebhookSetup | null): Promise<void>;
+  /** Null: it receives none, or what is stored does not decrypt. Rejects with `StoreError`. */
+  view(integration: Integration): Promise<WebhookView | null>;
+  /** Opens the window in which a handshake may bring a key, once; 0 minutes: closes it. */
+  openHandshake(call: Call, integration: string, minutes: number): Promise<{ until: number | null } | Refusal>;
+  /** Adds the key that a handshake brought, and closes the window. False: it is closed already. */
+  learn(integration: string, secret: string): Promise<boolean>;
+}
+
+/** More are of no use, and each is tried. */
+export const MAX_SECRETS = 10;
+
+interface Parts {
+  store: Pick<Store, 'putReceiverSettings' | 'integration'>;
+  settings: ReceiverSettings;
+  catalogue: ReadonlyMap<string, Provider>;
+  access: Pick<Access, 'denied' | 'record' | 'recordSystem'>;
+  /** Called after every change. */
+  changed: (integration: string) => void;
+  untilApplied: Cache['untilApplied'];
+  clock: Pick<Clock, 'now'>;
+  publicUrl: string;
+}
+
+export function createWebhookAdmin(parts: Parts): WebhookAdmin {
+  const { store, settings, catalogue, access, changed, untilApplied, clock, publicUrl } = parts;
+  /** Changes of this process, one after the other: each begins with what is stored. */
+  let last: Promise<unknown> = Promise.resolve();
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const next = last.then(work, work);
+    last = next.catch(() => undefined);
+    return next;
+  }
+
+  async function write(
+    id: string,
+    after: WebhookSettings | null,
+    audit: Parameters<Store['putReceiverSettings']>[1],
+  ): Promise<void> {
+    const webhook = after && settings.encrypted(id, after);
+    await store.putReceiverSettings({ integration: id, webhook, updatedAt: clock.now() }, audit);
+    changed(id);
+    // Others must not go on to accept what was taken away.
+    await untilApplied();
+  }
+
+  const readable = (found: WebhookSettings | 'unreadable' | undefined): WebhookSettings =>
+    found === undefined || found === 'unreadable' ? NO_WEBHOOK_SETTINGS : found;
+
+  const present = ({ id, provider }: Integration, now: WebhookSettings, hook?: string): WebhookView => ({
+    url: hookUrl(id, hook),
+    schemes: now.scheme ? [now.scheme.scheme] : webhookSchemes(catalogue.get(provider)?.webhooks ?? {}),
+    secretsSet: now.secrets.length,
+    hookSet: now.hookDigest !== null,
+    scheme: now.scheme,
+    handshakeUntil: now.handshakeUntil !== null && now.handshakeUntil > clock.now() ? now.handshakeUntil : null,
+  });
+  const hookUrl = (id: string, hook?: string) => `${publicUrl}/webhooks/${id}${hook === undefined ? '' : `/${hook}`}`;
+
+  const put = (
+    integration: Integration,
+    setup: WebhookSetup | null,
+    entry: (changed: string[]) => Parameters<Store['putReceiverSettings']>[1],
+  ): Promise<WebhookView | null> =>
+    inTurn(async () => {
+      const { id } = integration;
+      const stored = await settings.stored(id);
+      if (setup === null) {
+        if (stored !== undefined) await write(id, null, entry(['webhook']));
+        return null;
+      }
+      const before = readable(stored);
+      const hook = setup.hook === true && before.hookDigest === null ? newSecret() : undefined;
+      const after: WebhookSettings = {
+        ...before,
+        ...(setup.secrets && { secrets: [...new Set(setup.secrets)] }),
+        ...(setup.scheme !== undefined && { scheme: setup.scheme }),
+        ...(setup.hook === false && { hookDigest: null }),
+        ...(hook !== undefined && { hookDigest: digest(hook) }),
+      };
+      const names = changedSettings(before, after);
+      if (stored === undefined || stored === 'unreadable' || names.length > 0)
+        await write(id, after, entry(names.length > 0 ? names : ['webhook']));
+      return present(integration, after, hook);
+    });
+
+  return {
+    issues(provider, setup) {
+      const issues = webhookSetupIssues(catalogue.get(provider)?.webhooks ?? {}, setup);
+      if (issues.length === 0) return undefined;
+      return refuse({ code: 'invalid_request', detail: 'the settings of its webhooks are not valid', issues });
+    },
+    put: (call, integration, setup) =>
+      put(integration, setup, (names) =>
+        access.record(call, 'integration.webhook_set', { integration: integration.id, changed: names }),
+      ),
+    async declare(integration, setup) {
+      await put(integration, setup, (names) =>
+        access.recordSystem('integration.webhook_set', { integration: integration.id, changed: names }),
+      );
+    },
+    async view(integration) {
+      const found = await settings.of(integration.id);
+      return found === undefined || found === 'unreadable' ? null : present(integration, found);
+    },
+    async openHandshake(call, id, minutes) {
+      const denied = access.denied(call, 'admin', id, '*');
+      if (denied) return denied;
+      const integration = await store.integration(id);
+      if (!integration) return refuse({ code: 'not_found', what: 'integration', id });
+      const faulty = this.issues(integration.provider, {});
+      if (faulty) return faulty;
+      return inTurn(async () => {
+        const handshakeUntil = minutes > 0 ? clock.now() + minutes * 60_000 : null;
+        const detail = minutes > 0 ? `${minutes} minutes` : 'closed';
+        const by = access.record(call, 'integration.webhook_handshake', { integration: id, detail });
+        await write(id, { ...readable(await settings.stored(id)), handshakeUntil }, by);
+        return { until: handshakeUntil };
+      });
+    },
+    learn: (id, secret) =>
+      inTurn(async () => {
+        const before = readable(await settings.stored(id));
+        if (before.handshakeUntil === null || before.handshakeUntil <= clock.now()) return false;
+        const secrets = [...new Set([...before.secrets, secret])].slice(-MAX_SECRETS);
+        const by = access.recordSystem('integration.webhook_key_received', {
+          integration: id,
+          changed: ['webhook.secrets'],
+        });
+        await write(id, { ...before, secrets, handshakeUntil: null }, by);
+        return true;
+      }),
+  };
+}

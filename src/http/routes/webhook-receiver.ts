@@ -1,0 +1,93 @@
+// What senders of webhooks reach: `/webhooks/{integration}` and `/webhooks/{integration}/{hook}`, with any method. Refusals have
+// no body: no sender reads them, and some demand it.
+import type { IncomingMessage } from 'node:http';
+import type { Context } from 'hono';
+import type { WebhookReceiver } from '../../broker/webhooks/index.ts';
+import type { Clock, WebhookAnswer } from '../../ports/index.ts';
+import type { Env } from '../env.ts';
+import { router } from '../openapi/route-parts.ts';
+
+interface Parts {
+  webhookReceiver: WebhookReceiver;
+  clock: Pick<Clock, 'now'>;
+  publicUrl: string;
+}
+
+/** Bytes of an unread body that are not worth a new connection. */
+const DISCARDED = 64 * 1024;
+
+export function webhookReceiverRoutes({ webhookReceiver, clock, publicUrl }: Parts) {
+  async function receive(c: Context<Env>): Promise<Response> {
+    const { incoming } = c.env;
+    const headers = incoming ? headersOf(incoming) : Object.fromEntries(c.req.raw.headers);
+    const called = incoming?.url ?? pathOf(c.req.url);
+    const length = lengthOf(headers);
+    const request = {
+      method: c.req.method,
+      url: `${publicUrl}${called}`,
+      headers,
+      receivedAt: clock.now(),
+    };
+    const arrival = {
+      integration: c.req.param('integration') ?? '',
+      hook: c.req.param('hook'),
+      address: c.get('address'),
+      length,
+    };
+    const admitted = await webhookReceiver.admit(arrival, request);
+    if ('status' in admitted) {
+      // The rest of a large body would have to be read before the next request.
+      const isLarge = length === undefined ? headers['transfer-encoding'] !== undefined : length > DISCARDED;
+      return answer(admitted, isLarge);
+    }
+    const body = incoming ? await bodyOf(incoming, admitted.maxBody) : new Uint8Array(await c.req.arrayBuffer());
+    if (typeof body === 'string') return answer(admitted.abandon(body), true);
+    if (body.byteLength > admitted.maxBody) return answer(admitted.abandon('too_large'), true);
+    return answer(await admitted.receive(body), false);
+  }
+  return router().all('/webhooks/:integration', receive).all('/webhooks/:integration/:hook', receive);
+}
+
+function answer({ status, headers, body }: WebhookAnswer, close: boolean): Response {
+  return new Response(status === 204 ? null : body, {
+    status,
+    headers: close ? { ...headers, connection: 'close' } : headers,
+  });
+}
+
+/** Names in lower case; the values of a repeated header are joined. */
+function headersOf({ headers }: IncomingMessage): Record<string, string> {
+  const all: Record<string, string> = {};
+  for (const name in headers) {
+    const value = headers[name];
+    if (value !== undefined) all[name] = typeof value === 'string' ? value : value.join(', ');
+  }
+  return all;
+}
+
+const pathOf = (url: string): string => url.slice(new URL(url).origin.length);
+
+function lengthOf(headers: Record<string, string>): number | undefined {
+  const length = headers['content-length'];
+  if (length === undefined) return headers['transfer-encoding'] === undefined ? 0 : undefined;
+  return Number(length);
+}
+
+/** The raw bytes. A body that is too large is not read to its end. */
+function bodyOf(incoming: IncomingMessage, maxBody: number): Promise<Buffer | 'too_large' | 'aborted'> {
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    incoming.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > maxBody) {
+        incoming.pause();
+        chunks.length = 0;
+        resolve('too_large');
+      } else chunks.push(chunk);
+    });
+    incoming.once('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)));
+    incoming.once('error', () => resolve('aborted'));
+    incoming.once('close', () => resolve('aborted'));
+  });
+}
