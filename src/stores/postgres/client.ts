@@ -1,7 +1,7 @@
 // What the parts of the PostgreSQL store share: single statements, transactions, prepared statements, and the audit record.
 import { setTimeout as pause } from 'node:timers/promises';
 import { getTableColumns, type Placeholder, sql } from 'drizzle-orm';
-import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
+import { drizzle } from 'drizzle-orm/node-postgres';
 import type { PgTable } from 'drizzle-orm/pg-core';
 import { Client, type Pool, type PoolClient } from 'pg';
 import type { AuditEntry } from '../../domain/audit.ts';
@@ -17,10 +17,10 @@ import { createListeners } from '../shared/listeners.ts';
 import { isAnswer, isBroken, isForeignName, isWorthRetrying, storeError } from './errors.ts';
 import { createEventWriter } from './event-writer.ts';
 import type { Liveness } from './liveness.ts';
+import type { Orm, Prepare } from './orm.ts';
 import { audit, changes } from './schema.ts';
 
-/** One connection, for the length of a statement or transaction. */
-export type Orm = NodePgDatabase;
+export type { Orm };
 
 /** While the database is down, operations are rejected at once, and so are those under way: their connections are closed. */
 export interface PostgresAccess {
@@ -35,8 +35,7 @@ export interface PostgresAccess {
    * Rejects with `StoreError`.
    */
   transaction<T>(operation: (orm: Orm) => Promise<T>): Promise<T>;
-  /** Builds statements once for each connection. `name` names one to the server, unless a pooler is in between. */
-  prepared<T>(build: (orm: Orm, name: (name: string) => string) => T): (orm: Orm) => T;
+  prepared: Prepare;
   /**
    * Inside a transaction, after its changes: its audit entry, its changes for the change feed, and the event that the entry
    * is, with its deliveries.
@@ -190,7 +189,7 @@ export function createAccess({ pool, usesNames, liveness, onNamesLost, onChanges
     isNamed = false;
   }
 
-  const prepared: PostgresAccess['prepared'] = (build) => {
+  const prepared: Prepare = (build) => {
     const built = { named: new WeakMap<Orm, ReturnType<typeof build>>(), unnamed: new WeakMap() };
     return (orm) => {
       const statements = isNamed ? built.named : built.unnamed;

@@ -4,7 +4,7 @@ import type { AuditEntry } from '../../domain/audit.ts';
 import type { Listener } from '../../domain/event-audience.ts';
 import type { EventType, NewEvent } from '../../domain/events.ts';
 import { AUDIENCE, AUDIENCE_VERSIONS, Audience, deliveriesOf, eventOfAudit, listenerFrom } from '../shared/events.ts';
-import type { Orm, PostgresAccess } from './client.ts';
+import type { Orm, Prepare } from './orm.ts';
 import { callers, connections, eventSequences, events, webhookEndpoints } from './schema.ts';
 
 export interface PostgresEventWriter {
@@ -22,7 +22,7 @@ export interface PostgresEventWriter {
 /** A lock of the transaction: who hears what does not change while events are written. */
 const AUDIENCE_LOCK = sql.raw(String(0x76_6b_61_75));
 
-export function createEventWriter(prepared: PostgresAccess['prepared']): PostgresEventWriter {
+export function createEventWriter(prepared: Prepare): PostgresEventWriter {
   const audience = new Audience();
   const statements = prepared((orm, name) => ({
     connection: orm

@@ -1,11 +1,12 @@
 // Writes events with their deliveries inside an operation, in SQLite.
+import type { Database } from 'better-sqlite3';
 import { asc, eq, sql } from 'drizzle-orm';
+import type { BetterSQLite3Database } from 'drizzle-orm/better-sqlite3';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { Listener } from '../../domain/event-audience.ts';
 import { eventTypeOf } from '../../domain/event-of.ts';
 import type { EventType, NewEvent } from '../../domain/events.ts';
 import { AUDIENCE, AUDIENCE_VERSIONS, Audience, deliveriesOf, eventOfAudit, listenerFrom } from '../shared/events.ts';
-import type { SqliteAccess } from './client.ts';
 import { callers, connections, events, webhookEndpoints } from './schema.ts';
 
 export interface SqliteEventWriter {
@@ -22,7 +23,7 @@ export interface SqliteEventWriter {
 /** Places are given in the order of the commits: there is one writer at a time. The newest event is never deleted. */
 const NEXT_POSITION = sql<number>`(select 1 + coalesce(max(position), 0) from events)`;
 
-export function createEventWriter(orm: SqliteAccess['orm']): SqliteEventWriter {
+export function createEventWriter(orm: BetterSQLite3Database & { $client: Database }): SqliteEventWriter {
   const audience = new Audience();
   let written: EventType[] = [];
   const client = orm.$client;
