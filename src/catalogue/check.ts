@@ -4,6 +4,7 @@ import { type AuthMode, capturesOf, credentialFieldsOf, isCode, modeName } from 
 import { type CredentialField, isValid, type Params, placeholders, type Values } from '../domain/fields.ts';
 import { settingIssues, settingsOf } from '../domain/param-settings.ts';
 import { apiOf, type Provider } from '../domain/provider.ts';
+import { webhookIssues } from './check-webhooks.ts';
 
 /** Names that are filled when a request is made. */
 const TOKENS = ['access_token', 'refresh_token'];
@@ -20,6 +21,7 @@ export function entryIssues(provider: Provider, name: string): string[] {
     ...defaultIssues('params', provider.params),
     ...defaultIssues('connection_params', provider.connection_params),
     ...provider.auth.flatMap((auth, i) => modeIssues(provider, auth, `auth[${i}]`)),
+    ...webhookIssues(provider),
   ];
 }
 

@@ -226,6 +226,8 @@ const Lookup = z.strictObject({
   method: z.enum(['GET', 'POST']).default('GET'),
   url: UrlTemplate.optional(),
   headers: Templates.default({}),
+  /** Sent as JSON, as it is: a GraphQL query. */
+  json: z.record(z.string(), z.string()).optional(),
   capture: Captures,
 });
 export type Lookup = z.infer<typeof Lookup>;

@@ -129,7 +129,7 @@ const Verify = z.discriminatedUnion('scheme', [
     scheme: z.literal('jwt'),
     algorithms: z.array(z.enum(['HS256', 'RS256', 'ES256'])).min(1),
     token: z.strictObject({ in: Expression, prefix: z.string().default('') }),
-    /** For `HS256`. */
+    /** For `HS256`. With `jwks`, the secrets are what `require` compares with. */
     key: Key.optional(),
     /** Where its keys are published. */
     jwks: z.url().optional(),

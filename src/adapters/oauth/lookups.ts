@@ -58,12 +58,14 @@ async function runLookup(
   const headers = {
     accept: 'application/json',
     authorization: fill('Bearer {access_token}', values)!,
+    ...(lookup.json && { 'content-type': 'application/json' }),
     ...Object.fromEntries(
       Object.entries(fillAll(lookup.headers, values)).map(([name, value]) => [name.toLowerCase(), value]),
     ),
   };
   try {
-    const response = await outbound(url, { method: lookup.method, headers, timeoutMs: LOOKUP_DEADLINE_MS });
+    const body = lookup.json && JSON.stringify(lookup.json);
+    const response = await outbound(url, { method: lookup.method, headers, body, timeoutMs: LOOKUP_DEADLINE_MS });
     if (response.ok) return capture(await response.json(), fillAll(lookup.capture, values));
     return response.status >= 500 || response.status === 429 ? 'unavailable' : {};
   } catch {

@@ -36,7 +36,7 @@ export const mayBeHandshake = ({ handshake }: WebhookEndpointDialect, scope: Sco
 
 /** Whether one is made by this method, so that this request is a wrong one. */
 export const hasHandshakeBy = ({ handshake }: WebhookEndpointDialect, method: string): boolean =>
-  handshake.some(({ when }) => when.method === method);
+  handshake.some(({ when: { method: by } }) => by === method || (Array.isArray(by) && by.includes(method)));
 
 /** Only while an admin waits for it: else the first to send one would choose the key. */
 function keyIn(place: string, scope: Scope): string | undefined {

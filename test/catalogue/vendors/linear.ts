@@ -7,7 +7,12 @@ const client = failed(400, 'invalid_client', 'Invalid client: client is invalid'
 const api = {
   url: 'https://api.linear.app/graphql',
   method: 'POST',
-  answer: { data: { viewer: { id: '2174add1-f7c8-44e3-bbf3-2d60b5ea8bc9', name: 'Ada' } } },
+  answer: {
+    data: {
+      viewer: { id: '2174add1-f7c8-44e3-bbf3-2d60b5ea8bc9', name: 'Ada' },
+      organization: { id: 'd7a2a1d5-0d4e-4d4e-9f5c-6f0c5c4a3d21' },
+    },
+  },
   unauthorized: reply(401, {
     errors: [
       {
@@ -47,7 +52,9 @@ const row = {
     url: 'https://api.linear.app/oauth/revoke',
     clientAuth: ['none', 'post', 'basic'],
   },
+  lookups: [{ url: api.url, method: api.method, answer: api.answer }],
   api,
+  captured: { organization_id: 'd7a2a1d5-0d4e-4d4e-9f5c-6f0c5c4a3d21' },
 } satisfies CodeRow;
 
 export default {

@@ -7,9 +7,11 @@ const api = {
   method: 'POST',
   url: 'https://api.monday.com/v2',
   tokenType: ['Bearer', 'header:Authorization'],
-  answer: { data: { me: { id: '4012689' } }, account_id: 1_825_528 },
+  answer: { data: { me: { id: '4012689' }, account: { id: '1825528' } }, account_id: 1_825_528 },
   unauthorized: reply(401, { errors: [{ message: 'Not Authenticated' }] }),
 } as const;
+const lookups = [{ url: api.url, method: api.method, tokenType: [...api.tokenType], answer: api.answer }];
+const captured = { account_id: '1825528' };
 const scopes = ['me:read', 'boards:read'];
 
 export default {
@@ -36,7 +38,9 @@ export default {
       },
       refresh: { rotation: 'single_use' },
       revoke: { url: 'https://auth.monday.com/oauth_ms/oauth/revoke' },
+      lookups,
       api: { ...api, tokenType: [...api.tokenType], headers: { 'api-version': '2026-10' } },
+      captured,
     },
     {
       flow: 'code',
@@ -53,7 +57,9 @@ export default {
           scope: granted.join(' '),
         }),
       },
+      lookups,
       api: { ...api, tokenType: [...api.tokenType] },
+      captured,
     },
     {
       flow: 'static',

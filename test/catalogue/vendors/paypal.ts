@@ -90,6 +90,7 @@ export default {
         answer: {
           user_id: 'https://www.paypal.com/webapps/auth/identity/user/mWq6_1sU85v5EG9yHdPxJRrhGHrnMJ-1PQKtX6pcsmA',
           name: 'identity test',
+          payer_id: 'WDJJHEBZ4X2LY',
         },
         unauthorized: refusal,
       },

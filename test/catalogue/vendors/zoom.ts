@@ -36,7 +36,10 @@ const row = {
     answer: { status: 'success' },
   },
   lookups: [
-    { url: 'https://api.zoom.us/v2/users/me', answer: { id: 'KDcuGIm1QgePTO8WbOqwIQ', email: 'jchill@example.com' } },
+    {
+      url: 'https://api.zoom.us/v2/users/me',
+      answer: { id: 'KDcuGIm1QgePTO8WbOqwIQ', account_id: 'EPeQtiABC000VYxHMA', email: 'jchill@example.com' },
+    },
   ],
   account: { issuer: 'https://zoom.us', id: 'KDcuGIm1QgePTO8WbOqwIQ', name: 'jchill@example.com' },
   api: {
@@ -44,7 +47,7 @@ const row = {
     answer: { id: 'KDcuGIm1QgePTO8WbOqwIQ', email: 'jchill@example.com' },
     unauthorized: refusal,
   },
-  captured: { api_url: 'https://api.zoom.us' },
+  captured: { api_url: 'https://api.zoom.us', account_id: 'EPeQtiABC000VYxHMA' },
 } satisfies CodeRow;
 
 export default {
