@@ -46,9 +46,9 @@ export const Label = z
 /** A base64url SHA-256 (RFC 7636 4.2). */
 export const CodeChallenge = z.string().regex(/^[\w-]{43}$/, 'a base64url SHA-256: 43 characters');
 export const Id = z.string().min(1).max(64);
-export const Status = z.enum(['active', 'needs_reauth', 'revoked']).openapi({
+export const Status = z.enum(['active', 'needs_reauth', 'on_hold', 'revoked']).openapi({
   description:
-    '`needs_reauth`: the owner must connect again; `reason` says why. `revoked`: its credentials are deleted.',
+    '`needs_reauth`: the owner must connect again; `reason` says why. `on_hold`: the provider has suspended the account (`reason`: `account_disabled`); it is neither served nor refreshed until that is lifted. `revoked`: its credentials are deleted.',
 });
 export const UpstreamRevocation = z
   .enum(['done', 'pending', 'unsupported', 'failed', 'kept_for_other_connection'])

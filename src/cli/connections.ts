@@ -36,7 +36,7 @@ export function connectionCommands(program: Command, io: Io): void {
     .description('list the connections that the caller may see')
     .option('--integration <id>', 'only of this integration')
     .option('--owner <owner>', 'only of this owner')
-    .option('--status <status>', 'only with this status: active, needs_reauth or revoked');
+    .option('--status <status>', 'only with this status: active, needs_reauth, on_hold or revoked');
   example(list, 'valetkey connections list --integration acme --status needs_reauth').action(
     async (options: Record<string, string | undefined>, command: Command) => {
       const { integration, owner, status } = options;

@@ -12,6 +12,7 @@ const COLUMNS: Columns = {
   CIRCUIT: (i) => i.circuit_breaker,
   ACTIVE: (i) => (i.connections as Json).active,
   'NEEDS REAUTH': (i) => (i.connections as Json).needs_reauth,
+  'ON HOLD': (i) => (i.connections as Json).on_hold,
   DUE: (i) => i.refreshes_due,
 };
 

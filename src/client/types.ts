@@ -4,6 +4,7 @@
 export type ProblemCode =
   | 'ambiguous_connection'
   | 'connection_exists'
+  | 'connection_on_hold'
   | 'connection_revoked'
   | 'forbidden'
   | 'identity_mismatch'

@@ -118,6 +118,16 @@ export const AUDIT_ACTIONS = {
     subject: 'connection',
     description: 'A caller had a dead grant tried once more. `detail` is the reason that it had.',
   },
+  'connection.held': {
+    subject: 'connection',
+    description:
+      'The provider said that the account is suspended: the connection is neither served nor refreshed, and keeps its credentials. `detail` is the reason.',
+  },
+  'connection.released': {
+    subject: 'connection',
+    description:
+      'The provider said that the account is enabled again: the connection is active, and refreshed before it is served.',
+  },
   'connection.revoked': {
     subject: 'connection',
     description: 'A caller revoked a connection; its credentials are deleted here.',
@@ -126,15 +136,6 @@ export const AUDIT_ACTIONS = {
     subject: 'connection',
     description:
       'The provider told that the owner has withdrawn the grant; the owner has to reconnect. `detail` is the reason.',
-  },
-  'connection.held': {
-    subject: 'connection',
-    description:
-      'The provider told that it has suspended the account: the connection is neither served nor refreshed. `detail` is the reason.',
-  },
-  'connection.released': {
-    subject: 'connection',
-    description: 'The provider told that the account is no longer suspended; the broker refreshes the connection.',
   },
   'connection.reauth_due': {
     subject: 'connection',

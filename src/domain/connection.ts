@@ -1,9 +1,10 @@
 // A connection: one owner's grant at one integration. Its state, and the arithmetic of its times.
 // All times are milliseconds since the epoch; durations have their unit in their name.
-import type { ReauthReason } from './errors.ts';
+import type { HoldReason, ReauthReason } from './errors.ts';
 import { DEFAULT_MIN_TTL_MS, REFRESH_MARGIN_MS } from './time-limits.ts';
 
-export type ConnectionStatus = 'active' | 'needs_reauth' | 'revoked';
+/** `on_hold`: the provider has suspended the account. Neither served nor refreshed until that is lifted; the secrets are kept. */
+export type ConnectionStatus = 'active' | 'needs_reauth' | 'on_hold' | 'revoked';
 /** `kept_for_other_connection`: it would have ended the grant that another live connection uses, and was not sent. */
 export type UpstreamRevocation = 'done' | 'pending' | 'unsupported' | 'failed' | 'kept_for_other_connection';
 
@@ -22,8 +23,8 @@ export interface Connection {
   /** Distinguishes the connections of one owner at one integration; empty: the one without a label. */
   label: string;
   status: ConnectionStatus;
-  /** Why the owner must connect again; null unless `needs_reauth`. */
-  reason: ReauthReason | null;
+  /** Why the owner must connect again (`needs_reauth`), or what is waited for (`on_hold`); otherwise null. */
+  reason: ReauthReason | HoldReason | null;
   scopes: string[];
   metadata: Record<string, unknown>;
   /** The parameters that the catalogue requires of a connection (a subdomain, a shop). */
@@ -52,6 +53,10 @@ export interface Connection {
   createdAt: number;
   updatedAt: number;
 }
+
+/** Why the owner must connect again; null also while it is on hold. */
+export const reauthReasonOf = ({ reason }: Pick<Connection, 'reason'>): ReauthReason | null =>
+  reason === 'account_disabled' ? null : reason;
 
 export interface Identity {
   issuer: string;

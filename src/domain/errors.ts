@@ -13,6 +13,9 @@ export type ReauthReason =
   | 'credentials_rejected'
   | 'not_refreshable';
 
+/** Why a connection is on hold: the provider has suspended the account. */
+export type HoldReason = 'account_disabled';
+
 /** One invalid part of an input. `path`: where, such as `params.issuer`. */
 export interface InputIssue {
   path: string;
@@ -31,6 +34,7 @@ export type Fault =
   | { code: 'identity_mismatch'; connection_id: string }
   | { code: 'connection_revoked'; connection_id: string }
   | { code: 'reauthorization_required'; connection_id: string; reason: ReauthReason }
+  | { code: 'connection_on_hold'; connection_id: string; reason: HoldReason }
   /** Another owner is signed in than the connect session is for: its grant is given up. */
   | { code: 'owner_mismatch'; connect_session_id: string }
   /** `attemptsLeft`: 0, the session has ended. */

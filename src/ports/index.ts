@@ -5,6 +5,7 @@ export * from './clock.ts';
 export * from './connection-store.ts';
 export * from './data-migration.ts';
 export * from './event-store.ts';
+export * from './hold-store.ts';
 export * from './jwt.ts';
 export * from './provider-client.ts';
 export * from './received-webhook-store.ts';

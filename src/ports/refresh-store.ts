@@ -23,6 +23,7 @@ export interface RefreshStore {
    *   If it reactivates a connection, that is due for its next refresh at once, which shows whether the grant lives. A newer
    *   claim that is under way keeps its lease, without its intent; should it bring an answer too, that one is newer, and
    *   replaces the late one.
+   * - `held`: committed, and the connection is on hold: it stays so, and the token is not to be served.
    * - `gone`: revoked meanwhile.
    */
   commitRefresh(
@@ -31,17 +32,18 @@ export interface RefreshStore {
     change: RefreshedFields,
     credentials: EncryptedCredentials,
     audit: AuditEntry,
-  ): Promise<'committed' | 'superseded' | 'gone'>;
+  ): Promise<'committed' | 'held' | 'superseded' | 'gone'>;
   /**
    * Records and counts a failed refresh, and releases the lease. Nothing is recorded on `superseded` (newer credentials are
-   * stored, or a newer claim was made) and `gone`.
+   * stored, or a newer claim was made) and `gone`. `on_hold`: recorded, and the connection stays on hold whatever the
+   * failure says of its grant.
    */
   recordRefreshFailure(
     id: string,
     held: HeldLease,
     failure: RefreshFailure,
     audit: AuditEntry,
-  ): Promise<'recorded' | 'superseded' | 'gone'>;
+  ): Promise<'recorded' | 'on_hold' | 'superseded' | 'gone'>;
   /**
    * Connections of an integration that became `needs_reauth` since then (`updatedAt`), the newest first. From an index of
    * these alone.

@@ -6,6 +6,7 @@ import type { AuditSealStore, AuditStore } from './audit-store.ts';
 import type { Change, ChangeFeed } from './change-feed.ts';
 import type { ConnectionStore } from './connection-store.ts';
 import type { EventStore, WebhookEndpointStore } from './event-store.ts';
+import type { HoldStore } from './hold-store.ts';
 import type { ReceivedWebhookStore } from './received-webhook-store.ts';
 import type { RateBucketStore, RefreshStore } from './refresh-store.ts';
 import type { RevocationStore } from './revocation-store.ts';
@@ -29,6 +30,7 @@ export interface Store
     SessionStore,
     ConnectionStore,
     RefreshStore,
+    HoldStore,
     RateBucketStore,
     RevocationStore,
     AuditStore,

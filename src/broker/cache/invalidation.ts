@@ -56,8 +56,7 @@ export async function startInvalidation({
       const { status = 'revoked', generation = 0 } = rows.get(id) ?? {};
       // A read that began earlier must not bring the token back; a reconnect gets a new generation.
       if (status === 'revoked') tokenCache.invalidate(cached, Number.POSITIVE_INFINITY);
-      else if (status === 'needs_reauth' && generation >= cached.generation)
-        tokenCache.invalidate(cached, generation + 1);
+      else if (status !== 'active' && generation >= cached.generation) tokenCache.invalidate(cached, generation + 1);
       else if (status === 'active' && generation > cached.generation) outdated.push(id);
     }
     return outdated;

@@ -8,7 +8,7 @@ export interface IntegrationStatus {
   provider: string;
   /** Of the process that answers. */
   circuit: 'closed' | 'half_open' | 'open';
-  connections: { active: number; needsReauth: number; revoked: number };
+  connections: { active: number; needsReauth: number; onHold: number; revoked: number };
   refreshesDue: number;
   /** Milliseconds; null: none is due. */
   oldestDueMs: number | null;
@@ -56,7 +56,12 @@ function statusOf(id: string, { connections, circuitBreakers, due }: MetricsStat
   const waiting = due.find(isOfIt);
   return {
     circuit: CIRCUITS[circuitBreakers.find(isOfIt)?.state ?? 0],
-    connections: { active: count('active'), needsReauth: count('needs_reauth'), revoked: count('revoked') },
+    connections: {
+      active: count('active'),
+      needsReauth: count('needs_reauth'),
+      onHold: count('on_hold'),
+      revoked: count('revoked'),
+    },
     refreshesDue: waiting?.count ?? 0,
     oldestDueMs: waiting === undefined || waiting.count === 0 ? null : waiting.oldestMs,
   };

@@ -82,7 +82,7 @@ export function createCommitter({ store, vault, rescue, recentCommits, access, c
     // A connection that was revoked leaves a tombstone.
     if (outcome === 'gone' && !(await store.connection(connectionId))) return 'absent';
     if (outcome === 'gone') await store.addPendingRevocation(revocationOf(pending));
-    if (outcome === 'committed') recentCommits?.remember(pending);
+    if (outcome === 'committed' || outcome === 'held') recentCommits?.remember(pending);
     return outcome;
   }
   const rescueReplay = createRescueReplay({ commit: commitToStore, store, rescue, log });

@@ -72,6 +72,7 @@ export interface RefreshOutcomes {
 
 const COMMIT_MESSAGES: Record<CommitOutcome, string> = {
   committed: 'refresh: refresh token spent, response committed',
+  held: 'refresh: refresh token spent, response committed, not served: the connection is on hold',
   rescued: 'refresh: refresh token spent, response in the rescue file, its commit will be retried',
   superseded: 'refresh: response discarded, a newer generation is stored',
   gone: 'refresh: response discarded, the connection was revoked, the tokens will be revoked at the provider',
@@ -154,7 +155,8 @@ export function createRefreshOutcomes(parts: Parts): RefreshOutcomes {
       parts.reached?.('committed');
       telemetry.refresh(integration, outcome === 'committed' ? 'ok' : outcome, lifeLeft(connection));
       log.info({ ...fields, outcome, generation: generation + 1, expires_at: expiresAt }, COMMIT_MESSAGES[outcome]);
-      if (outcome === 'superseded' || outcome === 'gone') return concurrentRefreshes.result(connection);
+      if (outcome === 'held' || outcome === 'superseded' || outcome === 'gone')
+        return concurrentRefreshes.result(connection);
       const renewed = { ...connection, ...change, generation: generation + 1, failures: 0, lastRefreshError: null };
       const served = {
         ...toServedToken(renewed, response.accessToken, clock),

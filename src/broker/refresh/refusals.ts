@@ -1,5 +1,5 @@
 // Why a connection cannot be served or refreshed now: the refusals that callers get.
-import type { Connection, RefreshError } from '../../domain/connection.ts';
+import { type Connection, type RefreshError, reauthReasonOf } from '../../domain/connection.ts';
 import { type ReauthReason, type Refusal, refuse } from '../../domain/errors.ts';
 import type { ProviderFault } from '../../ports/index.ts';
 import type { OpenCircuit } from './failures/circuit-breaker.ts';
@@ -7,7 +7,9 @@ import type { OpenCircuit } from './failures/circuit-breaker.ts';
 /** Why the connection can be neither served nor refreshed; undefined when it can. */
 export function refusalOf(c: Connection): Refusal | undefined {
   if (c.status === 'revoked') return refuse({ code: 'connection_revoked', connection_id: c.id });
-  return c.status === 'needs_reauth' ? reauthorizationRequired(c.id, c.reason ?? 'grant_revoked') : undefined;
+  if (c.status === 'on_hold')
+    return refuse({ code: 'connection_on_hold', connection_id: c.id, reason: 'account_disabled' });
+  return c.status === 'needs_reauth' ? reauthorizationRequired(c.id, reauthReasonOf(c) ?? 'grant_revoked') : undefined;
 }
 
 export const reauthorizationRequired = (connectionId: string, reason: ReauthReason): Refusal =>

@@ -264,7 +264,7 @@ export function createTokenReader({
 /** The connection's grant has ended, and its token with it. Every other refusal may pass while the token lives. */
 function isFinal({ fault }: Refusal): boolean {
   if (fault.code === 'reauthorization_required') return fault.reason !== 'not_refreshable';
-  return fault.code === 'connection_revoked' || fault.code === 'not_found';
+  return fault.code === 'connection_on_hold' || fault.code === 'connection_revoked' || fault.code === 'not_found';
 }
 
 /** The token is too young to be renewed, waits to be committed, or the provider has issued the same one again. */

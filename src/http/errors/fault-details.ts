@@ -58,6 +58,12 @@ export function faultDetails(fault: Fault): FaultDetails {
         detail: 'The owner must connect again. Create a connect session with this connection_id.',
         members: { connection_id: fault.connection_id, reason: fault.reason },
       };
+    case 'connection_on_hold':
+      return {
+        detail:
+          'The provider has suspended the account. The connection works again as soon as the provider enables the account, or once the owner has connected again.',
+        members: { connection_id: fault.connection_id, reason: fault.reason },
+      };
     case 'owner_mismatch':
       return {
         detail:

@@ -38,6 +38,7 @@ const FAULTS = {
   identity_mismatch: [400, 'invalid_request'],
   connection_revoked: [400, 'interaction_required'],
   reauthorization_required: [400, 'interaction_required'],
+  connection_on_hold: [503, 'temporarily_unavailable'],
   owner_mismatch: [400, 'invalid_request'],
   invalid_finish_code: [400, 'invalid_request'],
   invalid_code_verifier: [400, 'invalid_request'],

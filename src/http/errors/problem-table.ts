@@ -183,6 +183,7 @@ export const PROBLEMS = {
         enum: [
           'grant_revoked',
           'grant_expired',
+          'deauthorized',
           'identity_changed',
           'refresh_outcome_unknown',
           'credentials_rejected',
@@ -195,6 +196,19 @@ export const PROBLEMS = {
       connection_id: EXAMPLE.connection,
       reason: 'grant_revoked',
     },
+  },
+  connection_on_hold: {
+    status: 409,
+    title: 'The connection is on hold',
+    members: {
+      connection_id,
+      reason: {
+        type: 'string',
+        description: '`account_disabled`: the provider has suspended the account',
+        enum: ['account_disabled'] satisfies Extract<Fault, { code: 'connection_on_hold' }>['reason'][],
+      },
+    },
+    example: { code: 'connection_on_hold', connection_id: EXAMPLE.connection, reason: 'account_disabled' },
   },
   integration_in_use: {
     status: 409,

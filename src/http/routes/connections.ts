@@ -72,7 +72,7 @@ const retry = createRoute({
   path: '/v1/connections/{id}/retry',
   summary: 'Retry a dead grant',
   description:
-    'Refreshes a connection with status `needs_reauth` once more, with the credentials that it has, and returns it. Fails with `reauthorization_required` if the grant is still dead, or if there is nothing to try. An `active` connection is returned as it is.',
+    'Refreshes a connection with status `needs_reauth` once more, with the credentials that it has, and returns it. Fails with `reauthorization_required` if the grant is still dead, or if there is nothing to try, and with `connection_on_hold` while the provider has suspended the account. An `active` connection is returned as it is.',
   request: { params },
   responses: {
     200: json(ConnectionView, 'The connection, `active`'),
@@ -80,6 +80,7 @@ const retry = createRoute({
       'forbidden',
       'not_found',
       'reauthorization_required',
+      'connection_on_hold',
       'connection_revoked',
       'integration_misconfigured',
       'provider_unavailable',

@@ -36,6 +36,7 @@ function present({ isHealthy, state, integrations }: BrokerStatus, version: stri
       connections: {
         active: connections.active,
         needs_reauth: connections.needsReauth,
+        on_hold: connections.onHold,
         revoked: connections.revoked,
       },
       refreshes_due: refreshesDue,

@@ -13,6 +13,7 @@ const REFUSED = [
   'forbidden',
   'not_found',
   'reauthorization_required',
+  'connection_on_hold',
   'connection_revoked',
   'integration_misconfigured',
   'provider_unavailable',

@@ -7,9 +7,11 @@ import { createLeaseObserver } from '../shared/lease-observer.ts';
 import {
   CLAIM_REPLACES,
   commitMode,
+  committedAs,
   committedFields,
   countDue,
   credentialColumns,
+  failureEntry,
   failureOf,
   hasReasonOf,
   isAfterLateAnswer,
@@ -19,6 +21,7 @@ import {
   RELEASED,
   RESOLVED,
   refreshedColumns,
+  statusAfterCommit,
   WITHOUT_INTENT,
   whyNotHeld,
 } from '../shared/leases.ts';
@@ -139,7 +142,7 @@ export function createRefreshStore(
     resolve: orm.update(leases).set(RESOLVED).where(ofLease).prepare(name('resolve')),
     refreshConnection: orm
       .update(connections)
-      .set({ status: 'active', ...refreshedColumns(connections) })
+      .set({ ...refreshedColumns(connections), ...statusAfterCommit(connections) })
       .where(byId)
       .prepare(name('refresh_connection')),
     replaceCredentials: orm
@@ -206,7 +209,7 @@ export function createRefreshStore(
           record(orm, audit, { kind: 'connection', id, generation: connection!.generation + 1 }),
         ]);
         if (!held.keepsValues || connection!.generation !== held.generation) await refreshCapturedValues(orm, id);
-        return 'committed' as const;
+        return committedAs(connection!);
       });
       return tracked(id, committing);
     },
@@ -220,10 +223,13 @@ export function createRefreshStore(
           if (connection && isAfterLateAnswer(held, connection, lease)) await resolve.execute({ id });
           return refusal;
         }
-        await orm.update(connections).set(failureOf(connections, failure)).where(eq(connections.id, id));
+        await orm
+          .update(connections)
+          .set(failureOf(connections, failure, connection!))
+          .where(eq(connections.id, id));
         await (failure.resolved ? resolve : release).execute({ id });
-        await record(orm, audit, { kind: 'connection', id, generation: held.generation });
-        return 'recorded' as const;
+        await record(orm, failureEntry(audit, connection!), { kind: 'connection', id, generation: held.generation });
+        return connection!.status === 'on_hold' ? ('on_hold' as const) : ('recorded' as const);
       });
       return tracked(id, recording);
     },

@@ -5,7 +5,7 @@ import { bigint, boolean, doublePrecision, index, integer, pgTable, timestamp, u
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { Permission, RateLimit, Workload } from '../../domain/caller.ts';
 import type { Account, ConnectionStatus, Identity, RefreshError, UpstreamRevocation } from '../../domain/connection.ts';
-import type { ReauthReason } from '../../domain/errors.ts';
+import type { HoldReason, ReauthReason } from '../../domain/errors.ts';
 import type { Overrides, SessionStatus } from '../../domain/integration.ts';
 import type { ChangeKind } from '../../ports/index.ts';
 import { ciphertext, json, text, time } from './columns.ts';
@@ -43,7 +43,7 @@ export const connections = pgTable(
     owner: text('owner').notNull(),
     label: text('label').notNull(),
     status: text('status').$type<ConnectionStatus>().notNull(),
-    reason: text('reason').$type<ReauthReason>(),
+    reason: text('reason').$type<ReauthReason | HoldReason>(),
     scopes: json<string[]>('scopes').notNull(),
     metadata: json<Record<string, unknown>>('metadata').notNull(),
     params: json<Record<string, string>>('params').notNull(),

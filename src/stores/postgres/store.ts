@@ -16,6 +16,7 @@ import { createDeliveryStore } from './deliveries.ts';
 import { createDeliveryLists } from './delivery-lists.ts';
 import { storeError } from './errors.ts';
 import { createEventStore } from './events.ts';
+import { createHoldStore } from './holds.ts';
 import { createHousekeepingStore } from './housekeeping.ts';
 import { createIntegrationStore } from './integrations.ts';
 import { startLiveness } from './liveness.ts';
@@ -65,13 +66,14 @@ export async function openPostgres(
       ...createConnectionStore(access),
       ...createConnectionLists(access),
       ...createRefreshStore(access, liveness),
+      ...createHoldStore(access),
       ...createRateBucketStore(access),
       ...createRevocationStore(access),
       ...createAuditStore(access),
       ...createAuditSealStore(access),
       ...createSecretStore(access),
       ...createUnreadableResponseStore(access),
-      ...createReceivedWebhookStore(access),
+      ...createReceivedWebhookStore(access, access.writeEvents),
       ...createEventStore(access),
       ...createNoticeStore(access),
       ...createWebhookEndpointStore(access),

@@ -10,8 +10,8 @@ type Value = Column | SQL.Aliased;
 /** Equal values by which an index finds connections in the order of their ids. Empty: all of them. */
 export type ConnectionRange = Pick<ConnectionFilter, 'integration' | 'owner' | 'status'>;
 
-export const STATUSES: readonly ConnectionStatus[] = ['active', 'needs_reauth', 'revoked'];
-export const LIVE_STATUSES: readonly ConnectionStatus[] = ['active', 'needs_reauth'];
+export const STATUSES: readonly ConnectionStatus[] = ['active', 'needs_reauth', 'on_hold', 'revoked'];
+export const LIVE_STATUSES: readonly ConnectionStatus[] = ['active', 'needs_reauth', 'on_hold'];
 
 /** The ranges, merged, have all rows that match the filter; each has an index. `statuses`: those that are wanted. */
 export function connectionRanges(

@@ -1,6 +1,7 @@
 // Leases and refreshes: what both stores decide and write, for the tables of any dialect.
 // `fence` is the fencing token. How long a lease lasts: `LEASE_MS` in domain/time-limits.ts, applied in lease-observer.ts.
 import { type Column, eq, isNull, type SQL, sql } from 'drizzle-orm';
+import type { AuditEntry } from '../../domain/audit.ts';
 import type { Connection, EncryptedCredentials } from '../../domain/connection.ts';
 import { LOST_RESPONSE_RETRY_MS } from '../../domain/time-limits.ts';
 import type { Claim, Claimed, HeldLease, RefreshedFields, RefreshFailure } from '../../ports/index.ts';
@@ -73,9 +74,22 @@ export function whyNotHeld(
   return lease?.fence === held.fence && connection.generation === held.generation ? undefined : 'superseded';
 }
 
-/** A connection that an answer reactivates is due at once: whether its grant lives is not certain. */
+/**
+ * A connection that an answer reactivates is due at once: whether its grant lives is not certain. One on hold is not due
+ * before it is released.
+ */
 export const committedFields = (change: RefreshedFields, { status }: { status: string }): RefreshedFields =>
-  status === 'active' ? change : { ...change, nextRefreshAt: change.updatedAt };
+  status === 'active' ? change : { ...change, nextRefreshAt: status === 'on_hold' ? null : change.updatedAt };
+
+/** What a committed answer makes of any live connection: it does not lift a hold. */
+export const statusAfterCommit = (connections: Record<'status' | 'reason', Column>) => ({
+  status: sql`case when ${connections.status} = 'on_hold' then 'on_hold' else 'active' end`,
+  reason: sql`case when ${connections.status} = 'on_hold' then ${connections.reason} end`,
+});
+
+/** What a committed answer is to the caller: `held`: its token is not served. */
+export const committedAs = ({ status }: { status: string }): 'committed' | 'held' =>
+  status === 'on_hold' ? 'held' : 'committed';
 
 const REFRESHED = [
   'scopes',
@@ -116,13 +130,18 @@ export const credentialColumns = (grants: Record<keyof EncryptedCredentials, Col
 export const failureOf = (
   connections: Record<'failures', Column>,
   { reason, error, nextRefreshAt, updatedAt = error.at }: RefreshFailure,
+  { status }: { status: string },
 ) => ({
-  ...(reason !== null && { status: 'needs_reauth' as const, reason }),
+  ...(reason !== null && status !== 'on_hold' && { status: 'needs_reauth' as const, reason }),
   lastRefreshError: error,
-  nextRefreshAt,
+  nextRefreshAt: status === 'on_hold' ? null : nextRefreshAt,
   failures: sql`${connections.failures} + 1`,
   updatedAt,
 });
+
+/** A grant that is refused while the account is suspended is not known to be dead. */
+export const failureEntry = (audit: AuditEntry, { status }: { status: string }): AuditEntry =>
+  status === 'on_hold' ? { ...audit, action: 'connection.refresh_failed' } : audit;
 
 /** For `lastRefreshAt`: of how many connections. */
 export const LATEST = 200;

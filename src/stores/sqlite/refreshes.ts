@@ -7,8 +7,10 @@ import { createLeaseObserver } from '../shared/lease-observer.ts';
 import {
   CLAIM_REPLACES,
   commitMode,
+  committedAs,
   committedFields,
   credentialColumns,
+  failureEntry,
   failureOf,
   hasReasonOf,
   isAfterLateAnswer,
@@ -17,6 +19,7 @@ import {
   RELEASED,
   RESOLVED,
   refreshedColumns,
+  statusAfterCommit,
   WITHOUT_INTENT,
   whyNotHeld,
 } from '../shared/leases.ts';
@@ -161,7 +164,7 @@ export function createRefreshStore(
       orm,
       orm
         .update(connections)
-        .set({ status: 'active', ...refreshedColumns(connections) })
+        .set({ ...refreshedColumns(connections), ...statusAfterCommit(connections) })
         .where(eq(connections.id, connectionId))
         .prepare(),
     ),
@@ -218,18 +221,20 @@ export function createRefreshStore(
       write(() => {
         let generation = held.generation + 1;
         let mode: ReturnType<typeof commitMode> = 'release';
+        let outcome: ReturnType<typeof committedAs> = 'committed';
         if (run.refreshConnection({ ...change, id, fence: held.fence, generation: held.generation }).changes === 0) {
           const { connection, lease } = versionAndLease(id);
           mode = commitMode(held, connection, lease);
           if (mode === 'gone' || mode === 'superseded') return mode;
           run.refreshLate({ ...committedFields(change, connection!), id });
           generation = connection!.generation + 1;
+          outcome = committedAs(connection!);
         }
         run.replaceCredentials({ ...credentials, id });
         if (!held.keepsValues || generation !== held.generation + 1) refreshCapturedValues(orm, id);
         (mode === 'release' ? run.resolve : run.dropIntent)({ id });
         record(audit, { kind: 'connection', id, generation });
-        return 'committed';
+        return outcome;
       }),
 
     recordRefreshFailure: (id, held, failure, audit) =>
@@ -240,10 +245,14 @@ export function createRefreshStore(
           if (connection && isAfterLateAnswer(held, connection, lease)) run.resolve({ id });
           return refusal;
         }
-        orm.update(connections).set(failureOf(connections, failure)).where(eq(connections.id, id)).run();
+        orm
+          .update(connections)
+          .set(failureOf(connections, failure, connection!))
+          .where(eq(connections.id, id))
+          .run();
         (failure.resolved ? run.resolve : run.release)({ id });
-        record(audit, { kind: 'connection', id, generation: held.generation });
-        return 'recorded';
+        record(failureEntry(audit, connection!), { kind: 'connection', id, generation: held.generation });
+        return connection!.status === 'on_hold' ? 'on_hold' : 'recorded';
       }),
 
     recentlyDead: (integration, since, limit) => read(() => dead.all({ integration, since, limit })),

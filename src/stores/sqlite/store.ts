@@ -23,6 +23,7 @@ import { createDeliveryLists } from './delivery-lists.ts';
 import { createEventWriter } from './event-writer.ts';
 import { createEventStore } from './events.ts';
 import { GroupCommit, storeError } from './group-commit.ts';
+import { createHoldStore } from './holds.ts';
 import { createHousekeepingStore } from './housekeeping.ts';
 import { createIntegrationStore } from './integrations.ts';
 import { startLiveness } from './liveness.ts';
@@ -85,13 +86,14 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
     countConnections: counts.countConnections,
     countDue: counts.countDue,
     ...createRefreshStore(access, liveness, createInstants(monotonic)),
+    ...createHoldStore(access),
     ...createRateBucketStore(access),
     ...createRevocationStore(access),
     ...createAuditStore(access),
     ...createAuditSealStore(access),
     ...createSecretStore(access),
     ...createUnreadableResponseStore(access),
-    ...createReceivedWebhookStore(access),
+    ...createReceivedWebhookStore(access, eventWriter.write),
     ...createEventStore(access),
     ...createNoticeStore(access),
     ...createWebhookEndpointStore(access),

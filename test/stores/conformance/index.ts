@@ -12,6 +12,7 @@ import { declarativeFile } from './declarative-file.ts';
 import { deliveries } from './deliveries.ts';
 import { eventHook } from './event-hook.ts';
 import { events } from './events.ts';
+import { holds } from './holds.ts';
 import { housekeeping } from './housekeeping.ts';
 import { integrations } from './integrations.ts';
 import { rateBuckets } from './rate-buckets.ts';
@@ -39,6 +40,7 @@ const PARTS = {
   connections,
   reads,
   refreshes,
+  holds,
   'rate buckets': rateBuckets,
   revocations,
   audit: auditLog,

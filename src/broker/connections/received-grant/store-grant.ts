@@ -132,7 +132,7 @@ export function createGrantStorage(parts: GrantStorageParts): StoreGrant {
 
 /** The connection that the session names cannot be renewed any more. */
 export const isGone = (session: ConnectSession, existing: Connection | undefined): boolean =>
-  session.connectionId !== null && existing?.status !== 'active' && existing?.status !== 'needs_reauth';
+  session.connectionId !== null && (existing === undefined || existing.status === 'revoked');
 
 /** The live connection that the session renews: the one it names, or the one with its integration, owner and label. */
 export async function existingFor(

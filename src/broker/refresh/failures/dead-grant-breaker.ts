@@ -36,7 +36,10 @@ const MANY = 5;
 const PAGE = 200;
 const MAX_EPISODES = 10_000;
 /** What a provider's refusal alone has caused. That of a token which may have been spent is explained by that. */
-const OF_REFUSAL: ReadonlySet<ReauthReason | null> = new Set<ReauthReason>(['grant_revoked', 'credentials_rejected']);
+const OF_REFUSAL: ReadonlySet<Connection['reason']> = new Set<Connection['reason']>([
+  'grant_revoked',
+  'credentials_rejected',
+]);
 
 /** From the first doubt until a success. */
 interface Episode {
@@ -64,8 +67,10 @@ export function createDeadGrantBreaker(parts: Parts): DeadGrantBreaker {
   const nameOf = ({ integration, endpoint }: CircuitKey) => `${integration.id}\n${endpoint}`;
   const isOpen = (key: CircuitKey) => circuitBreakers.openFor(key, 'dead_grants') !== undefined;
 
-  const isRetryable = ({ integration }: Pick<CircuitKey, 'integration'>, { id, reason }: Connection) =>
-    OF_REFUSAL.has(reason) && evidence.deadCount({ integration, connection: id }) < REFUSALS;
+  const isRetryable = (
+    { integration }: Pick<CircuitKey, 'integration'>,
+    { id, reason }: Pick<Connection, 'id' | 'reason'>,
+  ) => OF_REFUSAL.has(reason) && evidence.deadCount({ integration, connection: id }) < REFUSALS;
 
   /** Those of this endpoint, or of the integration, that were found dead since then, by any process. */
   async function deadSince(

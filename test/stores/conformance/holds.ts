@@ -1,0 +1,122 @@
+// The contract of the store: connections whose account the provider has suspended.
+import { expect, test } from 'vitest';
+import { LEASE_MS } from '../../../src/domain/time-limits.ts';
+import type { Change, Claimed } from '../../../src/ports/index.ts';
+import { aConnection, anEntry, connected, NOW, recorded, someCredentials, someRefreshedFields } from '../builders.ts';
+import type { Opened } from './index.ts';
+
+const aClaim = { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 };
+const error = { code: 'invalid_grant', detail: 'no', at: NOW + 50, retryAt: null };
+const FAR = NOW + 10 * LEASE_MS;
+
+export function holds(at: Opened): void {
+  const { stringify } = JSON;
+  const claimed = async (id: string): Promise<Claimed> => {
+    const claim = await at.store.claim(id, aClaim);
+    if (typeof claim === 'string') throw new Error(claim);
+    return claim;
+  };
+
+  test('hold: live and not active, with its credentials, neither due nor claimed; release: due and without its access token', async () => {
+    const reports: string[] = [];
+    const feed = await at.store.subscribe((changes: Change[]) => {
+      reports.push(...changes.map((one) => stringify(one)));
+    });
+    const { connection, credentials } = await connected(at.store, { nextRefreshAt: NOW });
+    const { id, integration, owner, label, generation } = connection;
+    const [holding, releasing] = [anEntry({ at: NOW + 3 }), anEntry({ at: NOW + 9 })];
+    expect(await at.store.release(id, NOW, releasing)).toBe('unchanged');
+    expect(await at.store.hold(id, 'account_disabled', holding)).toEqual({ generation });
+    const held = {
+      ...connection,
+      status: 'on_hold',
+      reason: 'account_disabled',
+      nextRefreshAt: null,
+      updatedAt: NOW + 3,
+    };
+    expect(await at.store.connection(id)).toEqual(held);
+    expect(await at.store.storedCredentials(id)).toEqual(credentials);
+    expect(await recorded(at.store, holding)).toBe(true);
+    await expect.poll(() => reports).toContain(stringify({ kind: 'connection', id, generation }));
+    const again = anEntry();
+    expect(await at.store.hold(id, 'account_disabled', again)).toBe('unchanged');
+    expect(await recorded(at.store, again)).toBe(false);
+
+    expect(await at.store.claim(id, aClaim)).toBe('gone');
+    expect(await at.store.dueIntegrations(FAR)).toEqual([]);
+    expect(await at.store.claimDue(integration, FAR, FAR, 10)).toEqual([]);
+    expect(await at.store.countDue(FAR)).toEqual([]);
+    // It keeps its place.
+    const rival = aConnection({ integration, owner, label });
+    expect(await at.store.addConnection(rival, someCredentials(), null, anEntry())).toEqual({ exists: id });
+    expect(await at.store.deleteIntegration(integration, anEntry())).toMatchObject({ connections: 1 });
+    expect((await at.store.liveConnections({ owner }, { limit: 9, after: undefined })).data).toEqual([{ id }]);
+    const filter = { status: 'on_hold' as const, integration };
+    expect((await at.store.connections(filter, { limit: 9, after: undefined })).data).toEqual([held]);
+    expect((await at.store.connections({ status: 'on_hold' }, { limit: 9, after: undefined })).data).toEqual([held]);
+    expect(await at.store.countConnections()).toEqual([{ integration, status: 'on_hold', count: 1 }]);
+    const { status, issuedAt } = held;
+    expect(await at.store.connectionVersions([id])).toEqual([{ id, status, generation, issuedAt }]);
+
+    expect(await at.store.release(id, NOW + 8, releasing)).toEqual({ generation });
+    expect(await at.store.connection(id)).toEqual({
+      ...connection,
+      nextRefreshAt: NOW + 8,
+      failures: 0,
+      lastRefreshError: null,
+      updatedAt: NOW + 9,
+    });
+    expect(await at.store.storedCredentials(id)).toEqual({ ...credentials, accessToken: null });
+    expect(await recorded(at.store, releasing)).toBe(true);
+    expect(await at.store.claimDue(integration, NOW + 8, FAR, 10)).toEqual([id]);
+    await feed.stop();
+  });
+
+  test('release: without a refresh token, the access token stays', async () => {
+    const { connection } = await connected(at.store);
+    const only = someCredentials({ refreshToken: null });
+    await at.store.renewConnection(connection, only, null, anEntry());
+    await at.store.hold(connection.id, 'account_disabled', anEntry());
+    await at.store.release(connection.id, NOW, anEntry());
+    expect(await at.store.storedCredentials(connection.id)).toEqual(only);
+  });
+
+  test('hold of what is not active: unchanged; one on hold can be renewed and revoked', async () => {
+    const { connection: dead } = await connected(at.store, { status: 'needs_reauth', reason: 'grant_revoked' });
+    const { connection } = await connected(at.store, { integration: 'slack' });
+    for (const id of [dead.id, 'con_none'])
+      expect(await at.store.hold(id, 'account_disabled', anEntry())).toBe('unchanged');
+    await at.store.hold(connection.id, 'account_disabled', anEntry());
+    const renewed = await at.store.renewConnection(connection, someCredentials(), null, anEntry());
+    expect(renewed).toEqual({ generation: connection.generation + 1 });
+    expect(await at.store.connection(connection.id)).toMatchObject({ status: 'active', reason: null });
+    await at.store.hold(connection.id, 'account_disabled', anEntry());
+    const revoked = await at.store.revoke(connection.id, 'pending', NOW, anEntry());
+    expect(revoked).toMatchObject({ already: false, connection: { status: 'revoked', reason: null } });
+    expect(await at.store.release(connection.id, NOW, anEntry())).toBe('unchanged');
+  });
+
+  test('a refresh in flight: its answer is committed and stays on hold, and its refusal does not end the grant', async () => {
+    const { connection } = await connected(at.store);
+    const { id, generation } = connection;
+    const first = await claimed(id);
+    await at.store.hold(id, 'account_disabled', anEntry());
+    const fresh = someCredentials();
+    const held = { fence: first.fence, generation };
+    expect(await at.store.commitRefresh(id, held, someRefreshedFields(), fresh, anEntry())).toBe('held');
+    const stored = { status: 'on_hold', reason: 'account_disabled', generation: generation + 1, nextRefreshAt: null };
+    expect(await at.store.connection(id)).toMatchObject(stored);
+    expect(await at.store.storedCredentials(id)).toEqual(fresh);
+
+    await at.store.release(id, NOW, anEntry());
+    const second = await claimed(id);
+    await at.store.hold(id, 'account_disabled', anEntry());
+    const failure = { reason: 'grant_revoked' as const, error, nextRefreshAt: null, resolved: true };
+    const audit = anEntry({ action: 'connection.needs_reauth' });
+    const later = { fence: second.fence, generation: generation + 1 };
+    expect(await at.store.recordRefreshFailure(id, later, failure, audit)).toBe('on_hold');
+    expect(await at.store.connection(id)).toMatchObject({ ...stored, lastRefreshError: error });
+    const entry = (await at.store.audit({}, { limit: 500, after: undefined })).data.find((one) => one.id === audit.id);
+    expect(entry).toMatchObject({ action: 'connection.refresh_failed' });
+  });
+}
