@@ -1,6 +1,7 @@
 // What the broker has and a declarative file does not name: for `apply`, which names it, and `apply --prune`, which deletes it.
 import { type Broker, type Json, part } from './broker.ts';
 import { Failure } from './failure.ts';
+import { oneLine } from './output.ts';
 
 export interface NotInFile {
   kind: 'integration' | 'caller';
@@ -52,4 +53,4 @@ export async function prune(broker: Broker, surplus: readonly NotInFile[]): Prom
 }
 
 export const inWords = ({ kind, id, name }: NotInFile): string =>
-  [kind, id, name === null ? '' : `(${name})`].filter(Boolean).join(' ');
+  [kind, id, name === null ? '' : `(${oneLine(name)})`].filter(Boolean).join(' ');

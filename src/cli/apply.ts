@@ -12,7 +12,7 @@ import { example } from './example.ts';
 import { EXIT, Failure, misused } from './failure.ts';
 import type { Io } from './io.ts';
 import { readText } from './options.ts';
-import { printer } from './output.ts';
+import { oneLine, printer } from './output.ts';
 
 type Applied = z.infer<typeof AppliedSchema>;
 
@@ -108,7 +108,10 @@ const inStyle = (color: boolean, style: Style, text: string) =>
 function inLines({ changes }: Applied, color: boolean): string[] {
   const styled = (style: Style, text: string) => inStyle(color, style, text);
   return changes.flatMap(({ kind, id, name, action, fields }) => [
-    styled(action === 'create' ? 'green' : 'yellow', [action, kind, id, name && `(${name})`].filter(Boolean).join(' ')),
+    styled(
+      action === 'create' ? 'green' : 'yellow',
+      [action, kind, id, name && `(${oneLine(name)})`].filter(Boolean).join(' '),
+    ),
     ...fields.map((field) => {
       if ('secret' in field) return styled(COLORS[field.secret], `  ${field.path}: ${field.secret}`);
       const [before, after] = [field.before, field.after].map((value) => (value === null ? null : shown(value)));
@@ -120,9 +123,7 @@ function inLines({ changes }: Applied, color: boolean): string[] {
 
 const COLORS = { set: 'green', changed: 'yellow', removed: 'red' } as const;
 
-/** One line, without control characters. */
-const shown = (value: unknown): string =>
-  (typeof value === 'string' ? value : JSON.stringify(value)).replace(/\p{Cc}+/gu, ' ');
+const shown = (value: unknown): string => oneLine(typeof value === 'string' ? value : JSON.stringify(value));
 
 function inNumbers({ changes }: Applied): string {
   const created = changes.filter(({ action }) => action === 'create').length;

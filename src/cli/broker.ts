@@ -5,6 +5,7 @@ import { isSecure } from '../client/secure-url.ts';
 import { secretIn } from '../runtime/secret-file.ts';
 import { EXIT, Failure, misused } from './failure.ts';
 import type { Io } from './io.ts';
+import { oneLine } from './output.ts';
 
 export type Json = Record<string, unknown>;
 
@@ -88,7 +89,8 @@ export function brokerFor(io: Io, command: Command): Broker {
     if (response.ok) return answer;
     const wait = response.headers.get('retry-after');
     const later = wait === null ? [] : [`Try again in ${wait} seconds.`];
-    throw new Failure([...explained(answer), ...(await advice(answer)), ...later].join('\n'), EXIT.refused, answer);
+    const lines = [...explained(answer), ...(await advice(answer)), ...later];
+    throw new Failure(lines.map(oneLine).join('\n'), EXIT.refused, answer);
   }
 
   /** What to do about a problem, if its own text does not say. */

@@ -62,10 +62,12 @@ const NO_LINES = Object.fromEntries([
   ['middle', ''],
 ]);
 
-/** On one line, without control characters. */
+/** On one line: without control characters, line breaks, and what turns the direction of a terminal's text. */
+export const oneLine = (text: string): string => text.replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]+/gu, ' ');
+
 function cell(value: unknown): string {
   if (value === null || value === undefined) return '';
   if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return cell(value.join(' '));
   const text = typeof value === 'object' ? JSON.stringify(value) : String(value);
-  return text.replace(/\p{Cc}+/gu, ' ');
+  return oneLine(text);
 }

@@ -55,8 +55,7 @@ const DELIMITER = /[:/|#,;=]$/;
 /** What stands before a name, and says only of what kind it is. */
 const KIND =
   '(?:system|serviceaccount|repo|repository|repository_owner|repository_id|project_path|project|organization|org|owner|team|' +
-  'workspace|account|arn|client|service|user|ns|namespace|group|tenant|role|app|application|urn|node|pipeline|environment|' +
-  'runner|cluster|principal|principalset|sa|workload|job)s?';
+  'workspace|account|arn|client|service|user|ns|namespace|group|tenant|urn|node|principal|principalset)';
 
 /** What the subjects of a whole platform begin with, before the first name. */
 const OF_WHOLE_PLATFORMS = [
@@ -69,10 +68,10 @@ const OF_WHOLE_PLATFORMS = [
   // Partition, service and region, before the account.
   /^arn:(?:[\w-]*:){0,3}$/i,
   // A host, or what `spiffe://example.org/ns/` fits: every workload of the trust domain.
-  new RegExp(`^[a-z][a-z0-9+.-]*:\\/\\/[^/]*\\/*(?:${KIND}[:/]+)?$`, 'i'),
+  new RegExp(`^[a-z][a-z0-9+.-]*:\\/\\/[^/]*\\/*(?:${KIND}s?[:/]+)?$`, 'i'),
 ];
 /** In other claims, what is before the first slash is a name. */
-const OF_ALL_SUBJECTS = new RegExp(`^${KIND}\\/+$`, 'i');
+const OF_ALL_SUBJECTS = new RegExp(`^${KIND}s?\\/+$`, 'i');
 
 /** Whether it names nothing but the platform, or a host. */
 const tooWide = (claim: string, prefix: string, issuer: string): boolean =>

@@ -108,6 +108,18 @@ test('lists at a terminal: aligned tables with headings, not truncated, for wide
   expect(colored).toContain('\u001b[1mID');
 });
 
+test('texts of others turn no direction and begin no line: in lists, and in what is refused', async () => {
+  const odd = ['a\u202ebc', 'a\u2066b\u2028c'];
+  for (const label of odd) await adopt('odd', '--label', label);
+  const { err } = await valetkey(['token', 'acme', 'odd']);
+  const listed = await ok(['connections', 'list', '--owner', 'odd'], { outIsTty: true });
+  for (const text of [err, listed]) {
+    expect(text).toMatch(/a bc/);
+    expect(text).toMatch(/a b c/);
+    expect(text).not.toMatch(/[\p{Bidi_Control}\p{Zl}]/u);
+  }
+});
+
 test('connections import: reads a file, and rejects a malformed or missing one', async () => {
   const file = join(folder, 'credentials.json');
   writeFileSync(file, '{"access_token":"of-the-file"}');
