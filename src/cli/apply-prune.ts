@@ -1,7 +1,7 @@
 // What the broker has and a declarative file does not name: for `apply`, which names it, and `apply --prune`, which deletes it.
 import { type Broker, type Json, part } from './broker.ts';
 import { Failure } from './failure.ts';
-import { oneLine } from './output.ts';
+import { oneLine } from './one-line.ts';
 
 export interface NotInFile {
   kind: 'integration' | 'caller';

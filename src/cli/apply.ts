@@ -11,8 +11,9 @@ import { confirm } from './confirmation.ts';
 import { example } from './example.ts';
 import { EXIT, Failure, misused } from './failure.ts';
 import type { Io } from './io.ts';
+import { oneLine } from './one-line.ts';
 import { readText } from './options.ts';
-import { oneLine, printer } from './output.ts';
+import { printer } from './output.ts';
 
 type Applied = z.infer<typeof AppliedSchema>;
 

@@ -5,7 +5,7 @@ import { isSecure } from '../client/secure-url.ts';
 import { secretIn } from '../runtime/secret-file.ts';
 import { EXIT, Failure, misused } from './failure.ts';
 import type { Io } from './io.ts';
-import { oneLine } from './output.ts';
+import { oneLine } from './one-line.ts';
 
 export type Json = Record<string, unknown>;
 

@@ -2,6 +2,7 @@
 import { styleText } from 'node:util';
 import type { Json } from './broker.ts';
 import type { Io } from './io.ts';
+import { oneLine } from './one-line.ts';
 
 /** By heading: the value of a row in this column. */
 export type Columns = Record<string, (row: Json) => unknown>;
@@ -61,9 +62,6 @@ const NO_LINES = Object.fromEntries([
   ...SIDES.flatMap((side) => ['', '-mid', '-left', '-right'].map((at) => [`${side}${at}`, ''] as const)),
   ['middle', ''],
 ]);
-
-/** On one line: without control characters, line breaks, and what turns the direction of a terminal's text. */
-export const oneLine = (text: string): string => text.replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]+/gu, ' ');
 
 function cell(value: unknown): string {
   if (value === null || value === undefined) return '';
