@@ -6,9 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import Sqlite from 'better-sqlite3';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseKeyRing } from '../../src/adapters/keyring/keyring.ts';
-import { startTestBroker, type TestBroker } from '../support/broker.ts';
+import { generateKey } from '../../src/runtime/keys.ts';
+import { type Json, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { expectOk } from '../support/contract.ts';
 import { createTerminal } from '../support/terminal.ts';
 
@@ -110,4 +112,29 @@ test.concurrent('completion: bash completes commands and options with the script
   expect(await completed('valetkey', '--json', 'connections', 'r')).toBe('refresh retry revoke');
   expect(await completed('valetkey', 'callers', 'keys', 'add', 'clr_1', '--e')).toBe('--expires');
   expect(await completed('valetkey', 'token', '--u')).toBe('--url');
+});
+
+test.concurrent('audit verify: exit code 0 and the head for a chain that holds, 1 for one that does not', async () => {
+  const path = join(folder, 'audited.db');
+  const env = { VALETKEY_DATABASE_URL: `file:${path}`, VALETKEY_KEYS: generateKey('k1') };
+  const audited = await startTestBroker(env);
+  expectOk(await audited.ask('POST', '/v1/callers', { name: 'mailer', grants: [] }), 201);
+  await audited.stop();
+  const verify = async () => {
+    const child = begin(['audit', 'verify', '--json'], env);
+    const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
+    expect(`${out}${err}`).not.toContain(env.VALETKEY_KEYS.slice(3));
+    return { ...(JSON.parse(out) as Json), code: code as number | null } as Json;
+  };
+  expect(await verify()).toMatchObject({
+    code: 0,
+    ok: true,
+    broken: null,
+    unprotected: 0,
+    head: { seal: expect.stringMatching(/^\d+$/) },
+  });
+  const client = new Sqlite(path);
+  client.exec("delete from audit where action = 'caller.created'");
+  client.close();
+  expect(await verify()).toMatchObject({ code: 1, ok: false, broken: { problem: expect.stringMatching(/deleted/) } });
 });
