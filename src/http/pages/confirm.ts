@@ -4,7 +4,7 @@ import { html } from 'hono/html';
 import type { InputIssue } from '../../domain/errors.ts';
 import type { ParamField } from '../../domain/fields.ts';
 import { type Html, layout, type Site } from './layout.ts';
-import { TOKEN_FIELD } from './refused.ts';
+import { TOKEN_FIELD } from './retry.ts';
 
 export interface ConfirmView {
   /** Where the form is posted to: a path of this origin. */

@@ -1,6 +1,7 @@
 // The last page of a connect flow without a `return_url`, and the one that waits for it.
 import { html } from 'hono/html';
 import { type Html, layout, type Site } from './layout.ts';
+import { type RetryForm, retryForm } from './retry.ts';
 
 export const connectedPage = (
   site: Site,
@@ -17,15 +18,19 @@ export const connectedPage = (
       ${label ? html`<dl class="stub"><div><dt>Connected as</dt><dd>${label}</dd></div></dl>` : ''}`,
   });
 
-/** While the code is being exchanged: shown again by a Refresh header, until there is an outcome. */
-export const waitingPage = (site: Site): Html =>
+/**
+ * While the code is being exchanged: shown again by a Refresh header, until there is an outcome. Who has left the provider's
+ * page, by the back button, begins again.
+ */
+export const waitingPage = (site: Site, retry: RetryForm): Html =>
   layout(site, {
     title: 'Just a moment',
     body: html`
       <div class="part">
         <h1>Just a moment</h1>
         <p class="lead">Your account is being connected. This page shows the outcome as soon as it is known.</p>
-        <p>If nothing happens within a minute, go back to the app that you came from, and see whether it is connected.</p>
+        <p>If you have left the page where you sign in, or nothing happens within a minute, try again.</p>
+        ${retryForm(retry)}
       </div>`,
   });
 

@@ -1,6 +1,7 @@
 // The error page: what happened, what to do now, and a reference to show to support.
 import { html } from 'hono/html';
 import { type Html, layout, type Site } from './layout.ts';
+import { type RetryForm, retryForm } from './retry.ts';
 
 export interface RefusedView {
   title: string;
@@ -12,11 +13,8 @@ export interface RefusedView {
   /** The HTTP status that the answer has. */
   status: number;
   /** Offers another try: a form that posts the token. */
-  retry?: { action: string; token: string } | undefined;
+  retry?: RetryForm | undefined;
 }
-
-/** The field of the forms that shows that this browser was shown the page. No connection parameter can have this name. */
-export const TOKEN_FIELD = 'form-token';
 
 export const refusedPage = (
   site: Site,
@@ -30,14 +28,7 @@ export const refusedPage = (
         <h1>${title}</h1>
         <p class="lead">${message}</p>
         <p>${advice}</p>
-        ${
-          retry
-            ? html`<form method="post" action="${retry.action}">
-          <input type="hidden" name="${TOKEN_FIELD}" value="${retry.token}">
-          <button class="action" type="submit">Try again</button>
-        </form>`
-            : ''
-        }
+        ${retry ? retryForm(retry) : ''}
       </div>
       <dl class="stub">
         <div><dt>What happened</dt><dd>${code} (${status})</dd></div>

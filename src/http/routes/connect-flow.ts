@@ -17,7 +17,8 @@ import { confirmPage } from '../pages/confirm.ts';
 import { connectedPage, waitingPage } from '../pages/connected.ts';
 import type { Site } from '../pages/layout.ts';
 import { type BrowserCode, browserMessage } from '../pages/messages.ts';
-import { refusedPage, TOKEN_FIELD } from '../pages/refused.ts';
+import { refusedPage } from '../pages/refused.ts';
+import { TOKEN_FIELD } from '../pages/retry.ts';
 import { allowFormToLeadAway, browserSecurity } from '../pages/security.ts';
 
 const FORM_LIMIT = 16_384;
@@ -176,7 +177,8 @@ export function browserRoutes({ connectFlow, publicUrl, site }: Parts): OpenAPIH
       case 'waiting':
         if (at !== 'page' || c.req.method === 'POST') return c.redirect(pageOf(step.session), seeOther);
         c.header('Refresh', String(WAITING_PAGE_RELOAD_MS / 1_000));
-        return c.html(waitingPage(site));
+        allowFormToLeadAway(c);
+        return c.html(waitingPage(site, { action: pageOf(step.session), token: step.retryToken }));
       case 'refused': {
         // An error has an error status, also at the redirect URI: the browser goes on to the page all the same.
         if (at === 'callback' && step.session) c.header('Refresh', `0; url=${pageOf(step.session)}`);

@@ -124,6 +124,9 @@ describe.skipIf(installed === undefined)('connect flow below a sub-path, at a pr
       await tabTo('button.action');
       await page.keyboard.press('Enter');
       await page.waitForURL((at) => at.hostname === '127.0.0.1');
+      await page.goBack();
+      await page.getByRole('button', { name: 'Try again' }).click();
+      await page.waitForURL((at) => at.hostname === '127.0.0.1');
       await signIn(page, 'ada');
       await page.waitForURL(atSession);
       expect(await heading(page)).toMatch(/account is connected/);

@@ -71,7 +71,8 @@ export function createOutcome(parts: FlowParts): Outcome {
 
   async function of(session: ConnectSession, request: BrowserRequest): Promise<ConnectStep> {
     const name = await providerName(session);
-    if (!isBoundTo(session, request)) return refused('invitation_used', name);
+    const secret = session.browserDigest === null ? undefined : secretWith(session.browserDigest, session, request);
+    if (secret === undefined) return refused('invitation_used', name);
     switch (session.status) {
       case 'completed': {
         const { id, label, returnUrl, connectionId } = session;
@@ -82,7 +83,7 @@ export function createOutcome(parts: FlowParts): Outcome {
         return failed(session, name, request);
       case 'pending':
         return isOpen(session, clock.now())
-          ? { kind: 'waiting', session: session.id }
+          ? { kind: 'waiting', session: session.id, retryToken: formToken('retry', session, secret) }
           : over(session, name, 'invitation_expired');
       case 'awaiting_finish': {
         // The same code again: the answer that had it may not have reached the browser.

@@ -29,8 +29,11 @@ export type ConnectStep =
   | { kind: 'redirect'; url: string; provider: string; cookie?: BrowserCookie }
   | ConfirmStep
   | { kind: 'connected'; provider: string; label: string; session: string }
-  /** The code is being exchanged; the outcome will be at the session's own page. */
-  | { kind: 'waiting'; session: string }
+  /**
+   * The code is being exchanged, or the browser has left the provider's page; the outcome will be at the session's own page,
+   * and what is to be posted there begins another try.
+   */
+  | { kind: 'waiting'; session: string; retryToken: string }
   | RefusedStep;
 
 /** The one form: says what is about to happen, and asks for missing parameters. */
