@@ -1,12 +1,17 @@
 // The plans of PostgreSQL for lists and counts, on tables with statistics: none reads a table from end to end.
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
+import { PgDialect } from 'drizzle-orm/pg-core';
 import { Client } from 'pg';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { auditStep } from '../../../src/stores/postgres/audit.ts';
 import { connectionStep, termRows } from '../../../src/stores/postgres/connection-lists.ts';
+import { dueDeliveries, dueEndpoints, firstOpen } from '../../../src/stores/postgres/deliveries.ts';
+import { deliveryStep } from '../../../src/stores/postgres/delivery-lists.ts';
+import { eventsBetween } from '../../../src/stores/postgres/events.ts';
+import { endingConnections } from '../../../src/stores/postgres/notices.ts';
 import { openPostgres } from '../../../src/stores/postgres/store.ts';
 import { aDatabase, hasPostgres } from '../../support/postgres.ts';
-import { anEntry, connected, NOW } from '../builders.ts';
+import { anEndpoint, anEntry, anEvent, connected, NOW } from '../builders.ts';
 
 vi.setConfig({ hookTimeout: 60_000 });
 
@@ -17,6 +22,8 @@ beforeAll(async () => {
   const store = await openPostgres(url);
   const { connection } = await connected(store);
   await store.appendAudit([anEntry({ id: 'evt_template' })]);
+  await store.addWebhookEndpoint(anEndpoint({ id: 'whe_5' }), anEntry());
+  await store.addEvents([anEvent({ connectionId: null })], undefined);
   await store.close();
   client = new Client(url);
   await client.connect();
@@ -37,6 +44,7 @@ beforeAll(async () => {
     id: `'con_n' || ${padded}`,
     integration: "'i' || n % 10",
     owner: "'user:' || n",
+    reauth_due_at: `${NOW} + n * 1000`,
     status: "case n % 2000 when 0 then 'needs_reauth' when 1 then 'revoked' else 'active' end",
   });
   await copies('audit', 30_000, {
@@ -48,7 +56,17 @@ beforeAll(async () => {
     connection_id: "'con_' || n",
     outcome: "case n % 10000 when 1 then 'denied' else 'ok' end",
   });
-  await client.query('vacuum analyze connections, audit');
+  await copies('events', 20_000, { id: `'msg_n' || ${padded}`, position: '1000 + n', at: `${NOW} + n` });
+  await copies('deliveries', 50_000, {
+    id: `'dlv_' || ${padded}`,
+    event_id: `'msg_n' || ${padded}`,
+    endpoint_id: "'whe_' || n % 10",
+    connection_id: "'con_' || n % 100",
+    position: '1000 + n',
+    next_at: `${NOW} + n`,
+    status: "case n % 1000 when 0 then 'dead' when 1 then 'failing' else 'delivered' end",
+  });
+  await client.query('vacuum analyze connections, audit, events, deliveries, webhook_endpoints');
   expect([connection.id, NOW]).toBeDefined();
 });
 afterAll(() => client?.end());
@@ -106,4 +124,35 @@ test.each([
 ] as const)('audit entries by %s', async (range, filter) => {
   if (!hasPostgres()) return;
   expectNoScan(await plansOf((orm) => Object.values(auditStep(orm, range, filter, 'evt_00020000', 1_000, 101))));
+});
+
+test.each([{ endpoint: 'whe_5' }, { status: 'dead' as const }, {}])('deliveries in the range %j', async (range) => {
+  if (!hasPostgres()) return;
+  const filter = { status: 'dead' as const };
+  expectNoScan(
+    await plansOf((orm) => Object.values(deliveryStep(orm, range, filter, ['whe_5'], 'dlv_00040000', 1_000, 101))),
+  );
+});
+
+test('what is due of an endpoint, the first open one of a connection, the feed and the grants that end', async () => {
+  if (!hasPostgres()) return;
+  const after = { id: 'con_1', integration: 'i', owner: 'o', dueAt: NOW + 5_000, told: null };
+  expectNoScan(
+    await plansOf((orm) => [
+      dueDeliveries(orm, 'whe_5', NOW + 40_000, 10),
+      firstOpen(orm, 'whe_5', 'con_5'),
+      eventsBetween(orm, 2_000, 20_000, undefined, 100),
+      eventsBetween(orm, 2_000, 20_000, 'webhook.received', 100),
+      endingConnections(orm, NOW + 1_000_000, after, 100),
+    ]),
+  );
+});
+
+test('due endpoints, by an index step for each endpoint', async () => {
+  if (!hasPostgres()) return;
+  const { sql, params } = new PgDialect().sqlToQuery(dueEndpoints(NOW));
+  const { rows } = await client.query(`explain ${sql}`, params);
+  const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
+  expect(plan).toMatch(/Index Only Scan using deliveries_due/);
+  expect(plan).not.toMatch(/Seq Scan on deliveries/);
 });
