@@ -1,5 +1,6 @@
 // The event `webhook.received`: what is handed on of a webhook, one for each of its events and connections.
 import type { Connection } from '../../../domain/connection.ts';
+import { connectionData } from '../../../domain/event-of.ts';
 import type { NewEvent } from '../../../domain/events.ts';
 import type { ReceivedItem, ReceivedWebhook } from '../../../domain/received-webhook.ts';
 import type { Vault } from '../../../ports/index.ts';
@@ -60,13 +61,3 @@ export function receivedEvent(
     body: vault.encrypt(JSON.stringify(sent), { row: `events/${id}`, column: 'body' }),
   };
 }
-
-const connectionData = ({ id, integration, owner, label, status, reason, account }: Connection) => ({
-  id,
-  integration,
-  owner,
-  label: label === '' ? null : label,
-  status,
-  reason,
-  account,
-});
