@@ -1,6 +1,5 @@
 // Webhooks and signals of third parties in PostgreSQL: the inbox, and what they do to connections.
 import { and, asc, count, desc, eq, getTableColumns, inArray, isNotNull, lt, sql } from 'drizzle-orm';
-import type { NewEvent } from '../../domain/events.ts';
 import type { ReceivedWebhookFilter, ReceivedWebhookStore } from '../../ports/index.ts';
 import { boundedPage, stepOf } from '../shared/bounded-pages.ts';
 import {
@@ -58,11 +57,8 @@ export function receivedStep(
   };
 }
 
-/** `writeEvents`: inside a transaction, with their deliveries. */
-export function createReceivedWebhookStore(
-  { autocommit, transaction, record }: PostgresAccess,
-  writeEvents: (orm: Orm, events: NewEvent[]) => Promise<void>,
-): ReceivedWebhookStore {
+export function createReceivedWebhookStore(access: PostgresAccess): ReceivedWebhookStore {
+  const { autocommit, transaction, record, writeEvents } = access;
   const limit = createInboxLimit();
   async function countOpen(orm: Orm, upTo?: number): Promise<number> {
     const some = orm.select({ id: table.id }).from(table).where(isOpen);

@@ -1,6 +1,5 @@
 // Webhooks and signals of third parties in SQLite: the inbox, and what they do to connections.
 import { and, asc, desc, eq, getTableColumns, inArray, isNotNull, lt, lte, sql } from 'drizzle-orm';
-import type { NewEvent } from '../../domain/events.ts';
 import type { ReceivedWebhookFilter, ReceivedWebhookStore } from '../../ports/index.ts';
 import { boundedPage, stepOf } from '../shared/bounded-pages.ts';
 import {
@@ -58,11 +57,7 @@ export function receivedStep(
   };
 }
 
-/** `writeEvents`: inside an operation, with their deliveries. */
-export function createReceivedWebhookStore(
-  { orm, read, write, record }: SqliteAccess,
-  writeEvents: (events: NewEvent[]) => void,
-): ReceivedWebhookStore {
+export function createReceivedWebhookStore({ orm, read, write, record, events }: SqliteAccess): ReceivedWebhookStore {
   const limit = createInboxLimit();
   const countOpen = orm.$client.prepare(
     'select count(*) from (select 1 from received_webhooks where next_at is not null limit ?)',
@@ -160,7 +155,7 @@ export function createReceivedWebhookStore(
         }),
       );
     },
-    settleReceived: (id, outcome, of, events) =>
+    settleReceived: (id, outcome, of, told) =>
       write(() => {
         orm.update(table).set(outcome).where(eq(table.id, id)).run();
         for (const connectionId of of)
@@ -169,7 +164,7 @@ export function createReceivedWebhookStore(
             .values({ id: `${id}:${connectionId}`, webhookId: id, connectionId })
             .onConflictDoNothing()
             .run();
-        if (events.length > 0) writeEvents(events);
+        if (told.length > 0) events.write(told);
       }),
     reprocessReceived: (id, now, audit) =>
       write(() => {
