@@ -7,11 +7,16 @@ export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => a.length ===
 export const sameText = (a: string, b: string): boolean => sameBytes(Buffer.from(a), Buffer.from(b));
 
 const HEX = /^(?:[0-9a-f]{2})+$/i;
-const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/;
-const BASE64URL = /^(?:[\w-]{4})*(?:[\w-]{2}(?:==)?|[\w-]{3}=?)?$/;
 
-/** The bytes; undefined when the text is empty or is not in this encoding. */
+/**
+ * The bytes; undefined when the text is empty or is not exactly what they are in this encoding: a decoder leaves out what it
+ * does not know. Padding may be missing, and hex in upper case.
+ */
 export function decoded(text: string, encoding: 'utf8' | 'hex' | 'base64' | 'base64url'): Buffer | undefined {
-  const isRight = encoding === 'utf8' || { hex: HEX, base64: BASE64, base64url: BASE64URL }[encoding].test(text);
-  return isRight && text !== '' ? Buffer.from(text, encoding) : undefined;
+  if (text === '') return undefined;
+  const bytes = Buffer.from(text, encoding);
+  if (encoding === 'utf8') return bytes;
+  if (encoding === 'hex') return HEX.test(text) ? bytes : undefined;
+  const padding = text.length % 4 === 0 ? /={1,2}$/ : /$/;
+  return bytes.toString(encoding).replace(/=+$/, '') === text.replace(padding, '') ? bytes : undefined;
 }

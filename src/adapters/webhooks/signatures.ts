@@ -34,8 +34,7 @@ export function readSignatures(
       });
   });
   const signatures = found.slice(0, MAX_SIGNATURES).flatMap((text) => {
-    const bare = text.trim();
-    return bare.startsWith(prefix) ? (decoded(bare.slice(prefix.length), encoding) ?? []) : [];
+    return text.startsWith(prefix) ? (decoded(text.slice(prefix.length), encoding) ?? []) : [];
   });
   return { signatures, fields };
 }

@@ -5,7 +5,8 @@ import { createWebhookVerifier, type WebhookVerifierParts } from '../../../src/a
 import { ProviderWebhooks, type WebhookEndpointDialect } from '../../../src/domain/webhook-dialect.ts';
 import type { WebhookKeys, WebhookRequest, WebhookVerdict } from '../../../src/ports/webhook-verifier.ts';
 
-export const NOW = Date.parse('2026-11-28T12:00:00Z');
+/** The whole second in which the tests began: certificates of tests are valid for an hour. */
+export const NOW = Math.floor(Date.now() / 1_000) * 1_000;
 export const URL_CALLED = 'https://broker.example/webhooks/acme';
 
 export const noFetch: WebhookVerifierParts['fetch'] = () => Promise.reject(new Error('nothing is fetched'));

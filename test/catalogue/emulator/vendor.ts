@@ -5,6 +5,7 @@
 // of the emulator: `client_id`, `client_secret`, `redirect_uri`, `thumbprint` (of the client's certificate, SHA-256), the
 // grant's `access_token` and `refresh_token`, `token` (the one in the request), and the row's `params` and `connection`.
 import type { Scope } from './sigv4.ts';
+import type { VendorWebhook } from './webhook.ts';
 
 export type Json = Record<string, unknown>;
 
@@ -279,4 +280,6 @@ export interface Vendor {
   /** The id of the catalogue entry. */
   provider: string;
   rows: Row[];
+  /** What it sends to us. */
+  webhooks?: VendorWebhook[];
 }

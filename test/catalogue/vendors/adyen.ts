@@ -1,5 +1,9 @@
 // docs.adyen.com/development-resources/oauth/integration, …/development-resources/api-authentication
+
 import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { json, signedBody, type VendorWebhook } from '../emulator/webhook.ts';
+
+const KEY = '44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056';
 
 export default {
   provider: 'adyen',
@@ -39,5 +43,58 @@ export default {
       refresh: { rotation: 'single_use' },
       api: { url: 'https://management-test.adyen.com/v3/me' },
     },
+  ],
+  webhooks: [
+    {
+      name: 'standard payment webhook, of two items',
+      secrets: [KEY],
+      send: ({ hmac }) => {
+        const item = (pspReference: string, value: number) => {
+          const signed = `${pspReference}::ExampleCompanyECOM:order-1:${value}:EUR:AUTHORISATION:true`;
+          return {
+            NotificationRequestItem: {
+              ...{
+                pspReference,
+                merchantAccountCode: 'ExampleCompanyECOM',
+                merchantReference: 'order-1',
+                success: 'true',
+              },
+              ...{
+                amount: { value, currency: 'EUR' },
+                eventCode: 'AUTHORISATION',
+                eventDate: '2026-11-28T10:00:00+01:00',
+              },
+              additionalData: { hmacSignature: hmac(signed, 'base64', 'sha256', 'hex') },
+            },
+          };
+        };
+        return json(
+          {},
+          { live: 'false', notificationItems: [item('7914073381342284', 1_130), item('7914073381342285', 20)] },
+        );
+      },
+      covers: ['key', 'algorithm'],
+      event: {
+        count: 2,
+        id: '7914073381342284:AUTHORISATION:true',
+        type: 'AUTHORISATION',
+        locator: 'params.merchant_account=ExampleCompanyECOM',
+      },
+      answer: { body: '[accepted]' },
+    },
+    {
+      name: 'platform webhook',
+      secrets: [KEY],
+      ...signedBody(
+        'HmacSignature',
+        { encoding: 'base64', keyEncoding: 'hex' },
+        {
+          type: 'balancePlatform.accountHolder.updated',
+          timestamp: '2026-11-28T10:00:00+01:00',
+          data: { balancePlatform: 'YOUR1' },
+        },
+      ),
+      event: { type: 'balancePlatform.accountHolder.updated' },
+    } satisfies VendorWebhook,
   ],
 } satisfies Vendor;

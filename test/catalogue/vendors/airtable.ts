@@ -1,5 +1,7 @@
 // airtable.com/developers/web/api/oauth-reference, …/api/authentication, …/api/errors
+
 import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { signedBody } from '../emulator/webhook.ts';
 
 const client = 'basic_raw';
 const row = {
@@ -45,6 +47,18 @@ export default {
       mode: 'personal_access_token',
       credentials: { api_key: `patExample0000001.${'0123456789abcdef'.repeat(4)}` },
       api: row.api,
+    },
+  ],
+  webhooks: [
+    {
+      name: 'ping',
+      secrets: [Buffer.from('mac secret of the webhook').toString('base64')],
+      ...signedBody(
+        'X-Airtable-Content-MAC',
+        { prefix: 'hmac-sha256=', keyEncoding: 'base64' },
+        { base: { id: 'app1' }, webhook: { id: 'ach1' }, timestamp: '2026-11-28T10:00:00.000Z' },
+      ),
+      event: { id: 'ach1:2026-11-28T10:00:00.000Z' },
     },
   ],
 } satisfies Vendor;

@@ -1,5 +1,7 @@
 // amplitude.com/docs/apis/authentication, …/docs/apis/analytics/dashboard-rest, …/docs/apis/analytics/http-v2
+
 import { reply, type Vendor } from '../emulator/vendor.ts';
+import { json } from '../emulator/webhook.ts';
 
 const KEY = '0123456789abcdef0123456789abcdef';
 
@@ -25,6 +27,15 @@ export default {
         answer: { code: 200, events_ingested: 1, payload_size_bytes: 50, server_upload_time: 1_396_381_378_123 },
         unauthorized: reply(400, { code: 400, error: 'Invalid API key', missing_field: 'api_key' }),
       },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'event streaming',
+      secrets: ['t0ken-of-our-own'],
+      send: ({ key }) => json({ 'X-Webhook-Token': key }, { insert_id: 'i1', event_type: 'click' }),
+      covers: ['key', 'header:X-Webhook-Token'],
+      event: { id: 'i1', type: 'click' },
     },
   ],
 } satisfies Vendor;

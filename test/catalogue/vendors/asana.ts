@@ -1,5 +1,7 @@
 // developers.asana.com/docs/oauth, …/docs/rate-limits, …/docs/errors
+
 import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { json, signedBody } from '../emulator/webhook.ts';
 
 const failed = (error: string, error_description: string) => reply(400, { error, error_description });
 
@@ -48,6 +50,40 @@ export default {
       },
       account: { issuer: 'https://app.asana.com', id: '1200000000000001', name: 'Greg Sanchez' },
       captured: { user_id: '1200000000000001', user_name: 'Greg Sanchez' },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'two events',
+      secrets: ['b537207f20cbfa02357cf448134da559'],
+      ...signedBody(
+        'X-Hook-Signature',
+        {},
+        {
+          events: [1, 2].map((n) => ({
+            action: 'changed',
+            created_at: '2026-11-28T10:00:00.000Z',
+            resource: { gid: `${n}`, resource_type: 'task' },
+          })),
+        },
+      ),
+      event: { count: 2, id: null, type: 'task.changed' },
+    },
+    {
+      name: 'heartbeat',
+      secrets: ['b537207f20cbfa02357cf448134da559'],
+      ...signedBody('X-Hook-Signature', {}, { events: [] }),
+      covers: ['key'],
+      event: { count: 0 },
+    },
+    {
+      name: 'handshake',
+      send: () => json({ 'X-Hook-Secret': 'b537207f20cbfa02357cf448134da559' }, {}),
+      covers: [],
+      handshake: {
+        learns: 'b537207f20cbfa02357cf448134da559',
+        header: ['x-hook-secret', 'b537207f20cbfa02357cf448134da559'],
+      },
     },
   ],
 } satisfies Vendor;

@@ -1,5 +1,7 @@
 // developer.atlassian.com/cloud/jira/platform/oauth-2-3lo-apps, …/basic-auth-for-rest-apis
+
 import { reply, type Vendor } from '../emulator/vendor.ts';
+import { hs256, json, signedBody } from '../emulator/webhook.ts';
 
 const CLOUD = '1324a887-45db-1bf4-1e99-ef0ff456d421';
 
@@ -49,6 +51,34 @@ export default {
       connection: { site: 'acme' },
       credentials: { username: 'fred@example.com', password: 'ATATT3xFfGF0' },
       api: { url: 'https://acme.atlassian.net/rest/api/3/myself', outsideApiBase: true },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'webhook of an administrator',
+      secrets: ['mysecret'],
+      ...signedBody(
+        'X-Hub-Signature',
+        { prefix: 'sha256=' },
+        { webhookEvent: 'jira:issue_updated', issue: { self: 'https://acme.atlassian.net/rest/api/2/issue/1' } },
+        { 'X-Atlassian-Webhook-Identifier': 'w1' },
+      ),
+      event: { id: 'w1', type: 'jira:issue_updated', locator: 'captured.site_url=https://acme.atlassian.net' },
+    },
+    {
+      name: 'dynamic webhook',
+      clientSecret: 'client secret of the app',
+      send: (sending) =>
+        json(
+          {
+            Authorization: `Bearer ${hs256(sending, { exp: Number(sending.seconds) + 180 })}`,
+            'X-Atlassian-Webhook-Identifier': 'w2',
+          },
+          { webhookEvent: 'jira:issue_created' },
+        ),
+      covers: ['key', 'algorithm', 'header:Authorization'],
+      event: { id: 'w2' },
+      isAuthenticated: false,
     },
   ],
 } satisfies Vendor;

@@ -1,6 +1,8 @@
 // auth0.com/docs/api/authentication: authorization code flow, refresh token, revoke refresh token, client credentials;
 // auth0.com/docs/secure/tokens/refresh-tokens, …/get-started/…/authenticate-with-private-key-jwt
+
 import { type CodeRow, type MintedRow, reply, type Vendor } from '../emulator/vendor.ts';
+import { json } from '../emulator/webhook.ts';
 
 const DOMAIN = 'acme.eu.auth0.com';
 const AUDIENCE = `https://${DOMAIN}/api/v2/`;
@@ -97,6 +99,24 @@ export default {
       variant: 'with a private key',
       client: { configuredAs: ['client_id', 'private_key'] },
       token: { ...machine.token, clientAuth: 'private_key_jwt', clientAssertion },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'log stream',
+      secrets: ['t0ken-of-our-own'],
+      send: ({ key }) =>
+        json({ 'X-Webhook-Token': key }, [{ log_id: 'l1', data: { type: 'sapi', user_id: 'auth0|1' } }]),
+      covers: ['key', 'header:X-Webhook-Token'],
+      event: { id: 'l1', type: 'sapi', locator: 'account.id=auth0|1' },
+    },
+
+    {
+      name: 'log stream with its Authorization header',
+      secrets: ['Bearer t0ken'],
+      send: ({ key }) => json({ Authorization: key }, [{ log_id: 'l1', data: { type: 'sapi' } }]),
+      covers: ['key', 'header:Authorization'],
+      event: { id: 'l1' },
     },
   ],
 } satisfies Vendor;

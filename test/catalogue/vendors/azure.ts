@@ -1,6 +1,7 @@
 // learn.microsoft.com/en-us/rest/api/azure
 
 import type { MintedRow, Vendor } from '../emulator/vendor.ts';
+import { json } from '../emulator/webhook.ts';
 import { customers, LOGIN, machine, refusal, signIn } from '../families/entra.ts';
 
 const TENANT = 'contoso.onmicrosoft.com';
@@ -39,6 +40,46 @@ export default {
       // One resource only, named again.
       refresh: { rotation: 'grace', params: { scope: /^(?=.*\/user_impersonation\b)(?=.*\boffline_access\b)/ } },
       api: itself.api,
+    },
+  ],
+  webhooks: [
+    {
+      name: 'Event Grid',
+      secrets: ['t0ken-of-our-own'],
+      send: ({ key }) =>
+        json({ 'X-Webhook-Token': key, 'aeg-event-type': 'Notification' }, [
+          { id: 'e1', eventType: 'Microsoft.Storage.BlobCreated', topic: '/subscriptions/319a9601/resourceGroups/x' },
+        ]),
+      covers: ['key', 'header:X-Webhook-Token'],
+      event: { id: 'e1', type: 'Microsoft.Storage.BlobCreated', locator: 'params.subscription_id=319a9601' },
+    },
+
+    {
+      name: 'CloudEvents',
+      secrets: ['t0ken-of-our-own'],
+      send: ({ key }) =>
+        json(
+          { 'X-Webhook-Token': key },
+          { specversion: '1.0', id: 'e2', type: 'x.y', source: '/subscriptions/319a9601/z' },
+        ),
+      covers: ['key', 'header:X-Webhook-Token'],
+      event: { id: 'e2', type: 'x.y', locator: 'params.subscription_id=319a9601' },
+    },
+
+    {
+      name: 'subscription validation',
+      send: () =>
+        json({ 'aeg-event-type': 'SubscriptionValidation' }, [
+          { id: '1', data: { validationCode: '512d38b6-c7b8-40c8-89fe-f46f9e9622b6' } },
+        ]),
+      covers: [],
+      handshake: { body: '{"validationResponse":"512d38b6-c7b8-40c8-89fe-f46f9e9622b6"}' },
+    },
+    {
+      name: 'abuse protection of CloudEvents',
+      send: () => ({ method: 'OPTIONS', headers: { 'WebHook-Request-Origin': 'eventgrid.azure.net' }, body: '' }),
+      covers: [],
+      handshake: { header: ['webhook-allowed-origin', 'eventgrid.azure.net'] },
     },
   ],
 } satisfies Vendor;

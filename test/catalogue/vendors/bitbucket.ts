@@ -1,6 +1,8 @@
 // developer.atlassian.com/cloud/bitbucket/oauth-2, …/cloud/bitbucket/rest/intro,
 // community.developer.atlassian.com/t/oauth-2-0-and-api-authentication-changes-for-bitbucket-cloud/99003
+
 import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { signedBody } from '../emulator/webhook.ts';
 
 const failed = (status: number, error: string, error_description: string) =>
   reply(status, { error_description, error });
@@ -49,6 +51,19 @@ export default {
       mode: 'api_token',
       credentials: { username: 'ada@example.com', password: 'ATATT3xFfGF0-example:A1B2' },
       api,
+    },
+  ],
+  webhooks: [
+    {
+      name: 'push',
+      secrets: ['mysecret'],
+      ...signedBody(
+        'X-Hub-Signature',
+        { prefix: 'sha256=' },
+        { push: { changes: [1] } },
+        { 'X-Request-UUID': 'r1', 'X-Event-Key': 'repo:push' },
+      ),
+      event: { id: 'r1', type: 'repo:push' },
     },
   ],
 } satisfies Vendor;

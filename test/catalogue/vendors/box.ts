@@ -1,5 +1,7 @@
 // developer.box.com/guides/authentication/oauth2, …/client-credentials, …/jwt/without-sdk, …/reference/post-oauth2-revoke
+
 import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { json, type VendorWebhook } from '../emulator/webhook.ts';
 
 const TOKEN_URL = 'https://api.box.com/oauth2/token';
 /** Every error is a 400. */
@@ -39,6 +41,25 @@ const code = {
   revoke: { url: 'https://api.box.com/oauth2/revoke', ends: 'grant' },
   api,
 } as const;
+
+const signed =
+  (header: string, asSigned: (body: string) => string): VendorWebhook['send'] =>
+  ({ at, hmac }) => {
+    const body = JSON.stringify({
+      id: 'b1',
+      trigger: 'FILE.UPLOADED',
+      webhook: { id: '1' },
+      created_by: { id: '226067247' },
+      source: { name: 'é/x' },
+    });
+    const time = at.toISOString();
+    const demanded = {
+      'BOX-SIGNATURE-VERSION': '1',
+      'BOX-SIGNATURE-ALGORITHM': 'HmacSHA256',
+      'BOX-DELIVERY-TIMESTAMP': time,
+    };
+    return json({ ...demanded, [header]: hmac(asSigned(body) + time, 'base64') }, body);
+  };
 
 export default {
   provider: 'box',
@@ -89,6 +110,36 @@ export default {
         errors: { deadGrant: failed('invalid_grant', "Please check the 'sub' claim."), invalidClient: client },
       },
       api,
+    },
+  ],
+  webhooks: [
+    {
+      name: 'file uploaded',
+      secrets: ['primary-key'],
+      send: signed('BOX-SIGNATURE-PRIMARY', (body) => body),
+      covers: [
+        'body',
+        'key',
+        'algorithm',
+        'time',
+        'header:BOX-SIGNATURE-PRIMARY',
+        'header:BOX-DELIVERY-TIMESTAMP',
+        'header:BOX-SIGNATURE-VERSION',
+        'header:BOX-SIGNATURE-ALGORITHM',
+      ],
+      event: { id: 'b1', type: 'FILE.UPLOADED', locator: 'captured.user_id=226067247' },
+    },
+    {
+      name: 'signed with the secondary key',
+      secrets: ['secondary-key', 'primary-key'],
+      send: signed('BOX-SIGNATURE-SECONDARY', (body) => body),
+      covers: ['body', 'key', 'algorithm', 'time'],
+    },
+    {
+      name: 'signed over its escaped form',
+      secrets: ['primary-key'],
+      send: signed('BOX-SIGNATURE-PRIMARY', (body) => body.replace('é', '\\u00e9').replaceAll('/', '\\/')),
+      covers: ['body', 'key', 'algorithm', 'time'],
     },
   ],
 } satisfies Vendor;

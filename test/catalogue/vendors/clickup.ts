@@ -1,5 +1,7 @@
 // developer.clickup.com/docs/authentication, …/reference/getaccesstoken, …/reference/getauthorizedteams, …/docs/common_errors
+
 import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { signedBody } from '../emulator/webhook.ts';
 
 const api = {
   url: 'https://api.clickup.com/api/v2/user',
@@ -42,6 +44,18 @@ export default {
       credentials: { api_key: 'pk_4753994_EXP7MPOJ7XQM5UJDV2M45MPF0YHH5YHO' },
       // Bare: with Bearer it would be taken for an OAuth token.
       api: { ...api, tokenType: 'header:Authorization' },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'task updated',
+      secrets: ['secret of the webhook'],
+      ...signedBody(
+        'X-Signature',
+        {},
+        { event: 'taskUpdated', history_items: [{ id: '2800763136717140857' }], webhook_id: 'w1' },
+      ),
+      event: { id: '2800763136717140857', type: 'taskUpdated' },
     },
   ],
 } satisfies Vendor;

@@ -1,5 +1,7 @@
 // docs.discord.com/developers/topics/oauth2, …/reference#authentication, …/reference#user-agent, …/topics/rate-limits
+
 import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { ed25519Keys, json, type VendorWebhook } from '../emulator/webhook.ts';
 
 const GUILD = '290926798626357999';
 const params = { app_url: 'https://bot.example.com' };
@@ -40,6 +42,16 @@ const row = {
   account: { issuer: 'https://discord.com', id: '268473310986240001', name: 'discord' },
   api: { url: 'https://discord.com/api/v10/users/@me', ...api },
 } satisfies CodeRow;
+
+const own = ed25519Keys('hex');
+const signed = (content: object): Pick<VendorWebhook, 'secrets' | 'keys' | 'send'> => ({
+  secrets: [own.publicKey],
+  keys: own.keys,
+  send({ seconds, sign }) {
+    const body = JSON.stringify(content);
+    return json({ 'X-Signature-Ed25519': sign(seconds + body, 'hex', null), 'X-Signature-Timestamp': seconds }, body);
+  },
+});
 
 export default {
   provider: 'discord',
@@ -105,6 +117,40 @@ export default {
         errors: { invalidClient: errors.invalidClient, rateLimited: errors.rateLimited },
       },
       api: { url: 'https://discord.com/api/v10/users/@me', ...api },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'application deauthorized',
+      ...signed({
+        version: 1,
+        application_id: '1',
+        type: 1,
+        event: {
+          type: 'APPLICATION_DEAUTHORIZED',
+          timestamp: '2026-11-28T10:00:00.000Z',
+          data: { user: { id: '157730590492196864' } },
+        },
+      }),
+      covers: ['body', 'key', 'time', 'header:X-Signature-Ed25519', 'header:X-Signature-Timestamp'],
+      event: {
+        type: 'APPLICATION_DEAUTHORIZED',
+        locator: 'captured.user_id=157730590492196864',
+        deauthorization: true,
+      },
+      answer: { status: 204 },
+    },
+    {
+      name: 'webhook ping',
+      ...signed({ version: 1, application_id: '1', type: 0 }),
+      covers: ['body', 'key', 'time'],
+      handshake: { status: 204, body: null },
+    },
+    {
+      name: 'interaction ping',
+      ...signed({ id: '2', application_id: '1', type: 1 }),
+      covers: ['body', 'key', 'time'],
+      handshake: { body: '{"type":1}' },
     },
   ],
 } satisfies Vendor;

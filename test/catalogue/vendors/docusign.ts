@@ -1,6 +1,8 @@
 // developers.docusign.com/platform/auth/confidential-authcode-get-token, …/auth/jwt-get-token, …/auth/reference/user-info,
 // …/auth/reference/obtain-access-token, docusign.com/blog/developers/authorization-code-grant-refresh-tokens
+
 import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { json } from '../emulator/webhook.ts';
 
 const ACCOUNT = 'fe0b61a3-3b9b-4b2a-9d1c-0c4c8f4b7e21';
 const USER = '4799e5e9-7a3c-4f6b-8f0e-1b2c3d4e5f60';
@@ -100,6 +102,29 @@ export default {
         errors: { deadGrant: reply(400, { error: 'consent_required' }) },
       },
       api: apiAt('na3.docusign.net'),
+    },
+  ],
+  webhooks: [
+    {
+      name: 'Connect, signed with several keys',
+      secrets: ['connect-key-2'],
+      send({ hmac }) {
+        const body = JSON.stringify({
+          event: 'envelope-completed',
+          retryCount: 0,
+          generatedDateTime: '2026-11-28T10:00:00Z',
+          data: { accountId: 'a1', userId: 'u1', envelopeId: 'e1' },
+        });
+        return json(
+          {
+            'X-DocuSign-Signature-1': Buffer.alloc(32).toString('base64'),
+            'X-DocuSign-Signature-2': hmac(body, 'base64'),
+          },
+          body,
+        );
+      },
+      covers: ['body', 'key', 'algorithm', 'header:X-DocuSign-Signature-2'],
+      event: { id: null, type: 'envelope-completed', locator: 'captured.account_id=a1' },
     },
   ],
 } satisfies Vendor;

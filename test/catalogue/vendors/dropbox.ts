@@ -1,5 +1,7 @@
 // developers.dropbox.com/oauth-guide, dropbox.com/developers/documentation/http/documentation
+
 import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { signedBody } from '../emulator/webhook.ts';
 
 const row = {
   flow: 'code',
@@ -62,6 +64,25 @@ export default {
       client: { configuredAs: ['client_id'] },
       authorize: { ...row.authorize, pkce: 'required' },
       token: { ...row.token, clientAuth: 'id_only' },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'two accounts changed',
+      clientSecret: 'app secret',
+      ...signedBody(
+        'X-Dropbox-Signature',
+        {},
+        { list_folder: { accounts: ['dbid:AAH4f99T0taONIb', 'dbid:BBH4f99T0taONI2'] } },
+      ),
+      event: { count: 2, id: null, locator: 'captured.account_id=dbid:AAH4f99T0taONIb' },
+    },
+    {
+      name: 'challenge',
+      clientSecret: 'app secret',
+      send: ({ url }) => ({ method: 'GET', url: `${url}?challenge=abc-1_2`, headers: {}, body: '' }),
+      covers: [],
+      handshake: { body: 'abc-1_2', header: ['x-content-type-options', 'nosniff'] },
     },
   ],
 } satisfies Vendor;

@@ -1,6 +1,8 @@
 // developers.figma.com/docs/rest-api/authentication, …/docs/rest-api/oauth-apps, …/docs/rest-api/personal-access-tokens,
 // …/docs/rest-api/rate-limits
+
 import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { json } from '../emulator/webhook.ts';
 
 const api = {
   url: 'https://api.figma.com/v1/me',
@@ -50,6 +52,32 @@ export default {
       mode: 'personal_access_token',
       credentials: { api_key: 'figd_Example-0123456789' },
       api: { ...api, tokenType: 'header:X-Figma-Token' },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'file update',
+      secrets: ['passcode-of-our-own'],
+      send: ({ key }) =>
+        json(
+          {},
+          {
+            event_type: 'FILE_UPDATE',
+            passcode: key,
+            webhook_id: '22',
+            timestamp: '2026-11-28T10:00:00Z',
+            file_key: 'zH',
+          },
+        ),
+      covers: ['key'],
+      event: { id: null, type: 'FILE_UPDATE' },
+    },
+    {
+      name: 'ping',
+      secrets: ['passcode-of-our-own'],
+      send: ({ key }) => json({}, { event_type: 'PING', passcode: key, webhook_id: '22' }),
+      covers: ['key'],
+      handshake: {},
     },
   ],
 } satisfies Vendor;

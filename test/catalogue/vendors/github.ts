@@ -1,6 +1,8 @@
 // docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps,
 // …/apps/creating-github-apps/authenticating-with-a-github-app, …/rest/apps/oauth-applications
+
 import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { form, signedBody } from '../emulator/webhook.ts';
 
 /** Form-encoded unless JSON is asked for, and a 200 for most errors. */
 const failed = (error: string) => reply(200, { error, error_description: `${error} is what went wrong.` });
@@ -106,6 +108,58 @@ export default {
       },
       api: { ...api, url: 'https://api.github.com/installation/repositories' },
       captured: { repository_selection: 'selected' },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'authorization revoked',
+      secrets: ["It's a Secret to Everybody"],
+      ...signedBody(
+        'X-Hub-Signature-256',
+        { prefix: 'sha256=' },
+        { action: 'revoked', sender: { id: 583231, login: 'octocat' } },
+        { 'X-GitHub-Event': 'github_app_authorization', 'X-GitHub-Delivery': '72d3162e' },
+      ),
+      event: {
+        id: '72d3162e',
+        type: 'github_app_authorization.revoked',
+        locator: 'captured.user_id=583231',
+        deauthorization: true,
+      },
+    },
+    {
+      name: 'installation deleted',
+      secrets: ["It's a Secret to Everybody"],
+      ...signedBody(
+        'X-Hub-Signature-256',
+        { prefix: 'sha256=' },
+        { action: 'deleted', installation: { id: 7 } },
+        { 'X-GitHub-Event': 'installation', 'X-GitHub-Delivery': '2' },
+      ),
+      event: { locator: 'captured.installation_id=7', deauthorization: true },
+    },
+    {
+      name: 'form',
+      secrets: ["It's a Secret to Everybody"],
+      send({ hmac }) {
+        const { headers, body } = form(
+          { 'X-GitHub-Event': 'push', 'X-GitHub-Delivery': '3' },
+          { payload: JSON.stringify({ installation: { id: 7 } }) },
+        );
+        return { headers: { ...headers, 'X-Hub-Signature-256': `sha256=${hmac(body, 'hex')}` }, body };
+      },
+      event: { type: 'push', locator: 'captured.installation_id=7' },
+    },
+    {
+      name: 'ping',
+      secrets: ["It's a Secret to Everybody"],
+      ...signedBody(
+        'X-Hub-Signature-256',
+        { prefix: 'sha256=' },
+        { zen: 'Design for failure.', hook_id: 1 },
+        { 'X-GitHub-Event': 'ping' },
+      ),
+      handshake: {},
     },
   ],
 } satisfies Vendor;

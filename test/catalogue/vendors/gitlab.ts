@@ -1,6 +1,8 @@
 // docs.gitlab.com/api/oauth2, …/integration/openid_connect_provider, …/api/rest/authentication
 
+import { createHmac } from 'node:crypto';
 import { type CodeRow, reply, type Vendor } from '../emulator/vendor.ts';
+import { json } from '../emulator/webhook.ts';
 import { doorkeeper } from '../families/doorkeeper.ts';
 
 const row = (host: string) => {
@@ -56,6 +58,39 @@ export default {
       params: { host: 'gitlab.example.com' },
       credentials: { api_key: 'glpat-EXAMPLE0_example.01.0123abcd' },
       api: { url: 'https://gitlab.example.com/api/v4/projects', tokenType: ['header:PRIVATE-TOKEN', 'Bearer'] },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'signing token',
+      secrets: ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'],
+      send({ seconds, hmac, key }) {
+        const body = JSON.stringify({ type: 'user.created', object_kind: 'push', n: 1 });
+        const signature = createHmac('sha256', Buffer.from(key.replace('whsec_', ''), 'base64'))
+          .update(`msg_1.${seconds}.${body}`)
+          .digest('base64');
+        return json(
+          {
+            'webhook-id': 'msg_1',
+            'webhook-timestamp': seconds,
+            'webhook-signature': `v1,${hmac('', 'base64')} v1,${signature}`,
+          },
+          body,
+        );
+      },
+      covers: ['body', 'key', 'time', 'header:webhook-id', 'header:webhook-timestamp', 'header:webhook-signature'],
+      event: { id: 'msg_1', type: 'push' },
+    },
+    {
+      name: 'secret token',
+      secrets: ['s3cret'],
+      send: ({ key }) =>
+        json(
+          { 'X-Gitlab-Token': key, 'X-Gitlab-Event': 'Push Hook', 'Idempotency-Key': 'i1' },
+          { object_kind: 'push' },
+        ),
+      covers: ['key', 'header:X-Gitlab-Token'],
+      event: { id: 'i1', type: 'push' },
     },
   ],
 } satisfies Vendor;

@@ -1,5 +1,7 @@
 // docs.gusto.com/app-integrations/docs/oauth2, …/reference/refresh-access-token, …/reference/get-v1-token-info
+
 import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { json, signedBody } from '../emulator/webhook.ts';
 
 const row = (host: string) =>
   ({
@@ -56,6 +58,20 @@ export default {
       variant: 'demo',
       params: { environment: 'demo', api_version: '2026-02-01' },
       api: { ...demo.api, headers: { 'x-gusto-api-version': '2026-02-01' } },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'company provisioned',
+      secrets: ['verification-token'],
+      ...signedBody('X-Gusto-Signature', {}, { uuid: 'u1', event_type: 'company.provisioned', resource_uuid: 'c1' }),
+      event: { id: 'u1', type: 'company.provisioned', locator: 'captured.company_id=c1' },
+    },
+    {
+      name: 'verification token',
+      send: () => json({}, { verification_token: 'verification-token', webhook_subscription_uuid: 'w1' }),
+      covers: [],
+      handshake: { learns: 'verification-token' },
     },
   ],
 } satisfies Vendor;

@@ -1,7 +1,9 @@
 // developers.hubspot.com/docs/api-reference/2026-03/authentication/oauth-tokens/refresh-oauth-token, …/oauth-tokens/revoke-token,
 // …/changelog/new-oauth-v3-api-endpoints-and-standardized-error-responses,
 // …/changelog/additional-details-returned-when-generating-oauth-access-tokens, …/docs/apps/developer-platform/build-apps/authentication
+
 import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { json } from '../emulator/webhook.ts';
 
 /** What it said before stays beside what RFC 6749 asks for. */
 const failed = (error: string, status: string, message: string) =>
@@ -56,6 +58,9 @@ const row = {
   captured: { hub_id: 62_515, user_id: 123_456 },
 } satisfies CodeRow;
 
+const changed =
+  '[{"eventId":1,"subscriptionId":12345,"portalId":62515,"occurredAt":1564113600000,"subscriptionType":"contact.creation","attemptNumber":0,"objectId":123},{"eventId":1,"subscriptionId":12345,"portalId":62515,"occurredAt":1564113600001,"subscriptionType":"contact.creation","objectId":124}]';
+
 export default {
   provider: 'hubspot',
   rows: [
@@ -74,6 +79,56 @@ export default {
       mode: 'private_app_token',
       credentials: { api_key: 'pat-na1-00000000-0000-4000-8000-000000000000' },
       api,
+    },
+  ],
+  webhooks: [
+    {
+      name: 'signature version 3',
+      clientSecret: 'yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy',
+      send({ url, at, hmac }) {
+        const called = `${url}?path=a%2Fb%3Ac&x=%20`;
+        const signed = `${url}?path=a/b:c&x=%20`;
+        const ms = String(at.getTime());
+        return {
+          ...json(
+            {
+              'X-HubSpot-Signature-v3': hmac(`POST${signed}${changed}${ms}`, 'base64'),
+              'X-HubSpot-Request-Timestamp': ms,
+            },
+            changed,
+          ),
+          url: called,
+        };
+      },
+      covers: [
+        'body',
+        'url',
+        'key',
+        'algorithm',
+        'time',
+        'header:X-HubSpot-Signature-v3',
+        'header:X-HubSpot-Request-Timestamp',
+      ],
+      event: { count: 2, id: null, type: 'contact.creation', locator: 'captured.hub_id=62515' },
+    },
+    {
+      name: 'signature version 2',
+      clientSecret: 'yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy',
+      send: ({ url, key, hash }) =>
+        json(
+          { 'X-HubSpot-Signature-Version': 'v2', 'X-HubSpot-Signature': hash(`${key}POST${url}${changed}`) },
+          changed,
+        ),
+      covers: ['body', 'url', 'key', 'algorithm', 'header:X-HubSpot-Signature'],
+      event: { count: 2 },
+    },
+    {
+      name: 'signature version 1',
+      clientSecret: 'yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy',
+      send: ({ key, hash }) =>
+        json({ 'X-HubSpot-Signature-Version': 'v1', 'X-HubSpot-Signature': hash(key + changed) }, changed),
+      covers: ['body', 'key', 'algorithm', 'header:X-HubSpot-Signature'],
+      event: { count: 2 },
     },
   ],
 } satisfies Vendor;

@@ -1,6 +1,8 @@
 // developers.intercom.com/docs/build-an-integration/learn-more/authentication/setting-up-oauth,
 // …/installing-uninstalling-apps, …/docs/references/rest-api/api.intercom.io/admins/identifyadmin
+
 import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { signedBody } from '../emulator/webhook.ts';
 
 const refusal = reply(401, {
   type: 'error.list',
@@ -78,6 +80,25 @@ export default {
         headers: { 'intercom-version': '2.14' },
         unauthorized: refusal,
       },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'topic',
+      clientSecret: 'client secret',
+      ...signedBody(
+        'X-Hub-Signature',
+        { prefix: 'sha1=', hash: 'sha1' },
+        { type: 'notification_event', id: 'notif_1', topic: 'conversation.user.created', app_id: 'a1' },
+      ),
+      event: { id: 'notif_1', type: 'conversation.user.created', locator: 'captured.workspace_id=a1' },
+    },
+    {
+      name: 'HEAD',
+      clientSecret: 'client secret',
+      send: () => ({ method: 'HEAD', headers: {}, body: '' }),
+      covers: [],
+      handshake: { body: null },
     },
   ],
 } satisfies Vendor;

@@ -1,5 +1,7 @@
 // linear.app/developers/oauth-2-0-authentication, …/developers/graphql, …/developers/rate-limiting
+
 import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { json } from '../emulator/webhook.ts';
 
 const failed = (status: number, error: string, error_description: string) =>
   reply(status, { error, error_description });
@@ -95,6 +97,33 @@ export default {
       credentials: { api_key: 'lin_api_0123456789abcdefghijABCDEFGHIJ0123456789' },
       // Bare: Bearer is for OAuth tokens.
       api: { ...api, tokenType: 'header:Authorization' },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'application revoked',
+      secrets: ['lin_wh_1'],
+      send({ at, hmac }) {
+        const body = JSON.stringify({
+          type: 'OAuthApp',
+          action: 'revoked',
+          organizationId: 'o1',
+          oauthClientId: 'c1',
+          webhookTimestamp: at.getTime(),
+        });
+        // The header counts for nothing.
+        return json(
+          {
+            'linear-signature': hmac(body, 'hex'),
+            'Linear-Delivery': 'd1',
+            'Linear-Event': 'OAuthApp',
+            'linear-timestamp': '1',
+          },
+          body,
+        );
+      },
+      covers: ['body', 'key', 'algorithm', 'time', 'header:linear-signature'],
+      event: { id: 'd1', type: 'OAuthApp.revoked', locator: 'captured.organization_id=o1', deauthorization: true },
     },
   ],
 } satisfies Vendor;

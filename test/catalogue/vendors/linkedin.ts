@@ -1,6 +1,8 @@
 // learn.microsoft.com/en-us/linkedin/shared/authentication/authorization-code-flow, …/programmatic-refresh-tokens,
 // …/linkedin/consumer/integrations/self-serve/sign-in-with-linkedin-v2, …/linkedin/marketing/versioning
+import { createHmac } from 'node:crypto';
 import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { json } from '../emulator/webhook.ts';
 
 const VERSION = '202609';
 const row = {
@@ -79,6 +81,44 @@ export default {
         errors,
       },
       refresh: { rotation: 'same' },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'two notifications',
+      clientSecret: 'client secret',
+      send({ hmac }) {
+        const body = JSON.stringify({
+          type: 'ORGANIZATION_SOCIAL_ACTION_NOTIFICATIONS',
+          notifications: [
+            { notificationId: 1, action: 'LIKE' },
+            { notificationId: 2, action: 'COMMENT' },
+          ],
+        });
+        return json({ 'X-LI-Signature': hmac(`hmacsha256=${body}`, 'hex') }, body);
+      },
+      covers: ['body', 'key', 'algorithm', 'header:X-LI-Signature'],
+      event: { count: 2, id: '1', type: 'LIKE' },
+    },
+    {
+      name: 'challenge',
+      clientSecret: 'client secret',
+      send: ({ url }) => ({
+        method: 'GET',
+        url: `${url}?challengeCode=890e4665-4dfe-4ab1-b689-ed553bceeed0&applicationId=1`,
+        headers: {},
+        body: '',
+      }),
+      covers: [],
+      handshake: {
+        needsKey: true,
+        body: JSON.stringify({
+          challengeCode: '890e4665-4dfe-4ab1-b689-ed553bceeed0',
+          challengeResponse: createHmac('sha256', 'client secret')
+            .update('890e4665-4dfe-4ab1-b689-ed553bceeed0')
+            .digest('hex'),
+        }),
+      },
     },
   ],
 } satisfies Vendor;

@@ -1,5 +1,7 @@
 // mailchimp.com/developer/marketing/guides/access-user-data-oauth-2, …/docs/fundamentals
+
 import type { IssuedTokens, Vendor } from '../emulator/vendor.ts';
+import { form } from '../emulator/webhook.ts';
 
 export default {
   provider: 'mailchimp',
@@ -41,5 +43,41 @@ export default {
       served: Buffer.from('anystring:0123456789abcdef0123456789abcdef-us6').toString('base64'),
       api: { url: 'https://us6.api.mailchimp.com/3.0/', tokenType: 'Basic' },
     },
+  ],
+  webhooks: [
+    {
+      name: 'Mandrill',
+      secrets: ['webhook authentication key'],
+      send({ url, hmac }) {
+        const events = JSON.stringify([
+          { event: 'open', _id: 'm1', ts: 1 },
+          { event: 'click', _id: 'm1', ts: 2 },
+        ]);
+        return form(
+          { 'X-Mandrill-Signature': hmac(`${url}mandrill_events${events}`, 'base64', 'sha1') },
+          { mandrill_events: events },
+        );
+      },
+      covers: ['body', 'url', 'key', 'algorithm', 'header:X-Mandrill-Signature'],
+      event: { count: 2, id: 'm1:open:1', type: 'open' },
+    },
+    {
+      name: 'Marketing webhook',
+      hook: true,
+      send: () =>
+        form(
+          {},
+          {
+            type: 'subscribe',
+            fired_at: '2026-11-28 10:00:00',
+            'data[id]': '8a25ff1d98',
+            'data[list_id]': 'a6b5da1054',
+          },
+        ),
+      covers: [],
+      event: { id: 'subscribe:8a25ff1d98:2026-11-28 10:00:00', type: 'subscribe' },
+      isAuthenticated: false,
+    },
+    { name: 'GET', hook: true, send: () => ({ method: 'GET', headers: {}, body: '' }), covers: [], handshake: {} },
   ],
 } satisfies Vendor;

@@ -2,6 +2,7 @@
 // …/azure/bot-service/rest-api/bot-framework-rest-connector-authentication
 
 import { type MintedRow, reply, type Vendor } from '../emulator/vendor.ts';
+import { json, rs256, rsa, signedBody } from '../emulator/webhook.ts';
 import { busy, CLIENT, failed, LOGIN, machine, refusal, signIn } from '../families/entra.ts';
 
 const SEND = 'https://graph.microsoft.com/ChannelMessage.Send';
@@ -50,5 +51,73 @@ export default {
     },
     bot('botframework.com'),
     { ...bot(TENANT), variant: 'single tenant', params: { bot_tenant: TENANT } },
+  ],
+  webhooks: [
+    {
+      name: 'change notification of two items',
+      secrets: ['client-state-1'],
+      send: ({ key }) =>
+        json(
+          {},
+          {
+            value: [
+              {
+                subscriptionId: 's1',
+                clientState: key,
+                changeType: 'updated',
+                resource: 'me/events/1',
+                tenantId: 't1',
+                resourceData: { id: '1', '@odata.etag': 'W/"1"' },
+              },
+              { id: 'n2', subscriptionId: 's1', clientState: key, lifecycleEvent: 'reauthorizationRequired' },
+            ],
+          },
+        ),
+      covers: ['key'],
+      event: { count: 2, id: null, type: 'updated' },
+      answer: { status: 202 },
+    },
+    {
+      name: 'URL validation',
+      secrets: ['client-state-1'],
+      send: ({ url }) => ({
+        url: `${url}?validationToken=Validation%3A+Testing+client+application`,
+        headers: { 'Content-Type': 'text/plain' },
+        body: '',
+      }),
+      covers: [],
+      handshake: { body: 'Validation: Testing client application' },
+    },
+
+    {
+      name: 'bot removed',
+      clientId: 'bot-app',
+      keys: rsa,
+      send: (sending) =>
+        json(
+          {
+            Authorization: `Bearer ${rs256(sending, { iss: 'https://api.botframework.com', aud: 'bot-app', serviceurl: 'https://smba.trafficmanager.net/emea/' })}`,
+          },
+          {
+            id: 'f:1',
+            type: 'installationUpdate',
+            action: 'remove',
+            serviceUrl: 'https://smba.trafficmanager.net/emea/',
+          },
+        ),
+      covers: ['key', 'time', 'header:Authorization'],
+      event: { id: 'f:1', type: 'installationUpdate.remove', deauthorization: true },
+      answer: {},
+    },
+    {
+      name: 'outgoing webhook',
+      secrets: [Buffer.from('security token of the webhook').toString('base64')],
+      ...signedBody(
+        'Authorization',
+        { prefix: 'HMAC ', encoding: 'base64', keyEncoding: 'base64' },
+        { id: '1', type: 'message', text: 'hi' },
+      ),
+      event: { id: '1', type: 'message' },
+    },
   ],
 } satisfies Vendor;

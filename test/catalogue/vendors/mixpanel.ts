@@ -1,6 +1,8 @@
 // developer.mixpanel.com/reference/service-accounts, …/reference/project-token, …/reference/project-secret,
 // docs.mixpanel.com/docs/privacy/eu-residency
+
 import { reply, type StaticRow, type Vendor } from '../emulator/vendor.ts';
+import { json } from '../emulator/webhook.ts';
 
 const refusal = reply(401, { error: 'Unauthorized', status: 'error' });
 const account = {
@@ -36,6 +38,28 @@ export default {
       // The user's name, without a password.
       served: Buffer.from('fedcba9876543210fedcba9876543210:').toString('base64'),
       api: { url: 'https://mixpanel.com/api/query/insights', tokenType: 'Basic', unauthorized: refusal },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'cohort sync',
+      secrets: ['ada:p:w'],
+      send: ({ key }) =>
+        json(
+          { Authorization: `Basic ${Buffer.from(key).toString('base64')}` },
+          { action: 'members', parameters: { mixpanel_project_id: '123', mixpanel_session_id: 's1' } },
+        ),
+      covers: ['key', 'header:Authorization'],
+      event: { id: null, type: 'members', locator: 'params.project_id=123' },
+      answer: { body: '{"action":"members","status":"success"}' },
+    },
+    {
+      name: 'without a password',
+      hook: true,
+      send: () => json({}, { action: 'add_members' }),
+      covers: [],
+      event: { type: 'add_members' },
+      isAuthenticated: false,
     },
   ],
 } satisfies Vendor;

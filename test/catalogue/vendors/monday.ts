@@ -1,6 +1,8 @@
 // developer.monday.com/apps/docs/oauth, …/apps/docs/migrating-to-the-new-oauth-flow, …/api-reference/docs/authentication,
 // …/api-reference/docs/api-versioning
+
 import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { hs256, json } from '../emulator/webhook.ts';
 
 const CONSENT = 'https://auth.monday.com/oauth2/authorize';
 const api = {
@@ -67,6 +69,49 @@ export default {
       params: { api_version: '2026-10' },
       credentials: { api_key: 'eyJhbGciOiJIUzI1NiJ9.eyJ0aWQiOjEyMywiYWFpIjoxMSwidWlkIjo0MDEyNjg5fQ.c2lnbmVk' },
       api: { ...api, tokenType: 'header:Authorization', headers: { 'api-version': '2026-10' } },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'app uninstalled',
+      clientSecret: 'client secret',
+      send: (sending) =>
+        json(
+          {
+            Authorization: hs256(sending, {
+              iat: Number(sending.seconds),
+              exp: Number(sending.seconds) + 60,
+              accountId: 1,
+            }),
+          },
+          { type: 'uninstall', data: { account_id: 1825528, user_id: 1 } },
+        ),
+      covers: ['key', 'algorithm', 'time', 'header:Authorization'],
+      event: { type: 'uninstall', locator: 'captured.account_id=1825528', deauthorization: true },
+    },
+    {
+      name: 'board webhook',
+      secrets: ['signing secret'],
+      send: (sending) =>
+        json(
+          {
+            Authorization: hs256(sending, {
+              iat: Number(sending.seconds),
+              exp: Number(sending.seconds) + 60,
+              accountId: 1825528,
+              aud: sending.url,
+            }),
+          },
+          { event: { type: 'update_column_value', triggerUuid: 'u1' } },
+        ),
+      covers: ['key', 'algorithm', 'header:Authorization'],
+      event: { id: 'u1', type: 'update_column_value', locator: 'captured.account_id=1825528' },
+    },
+    {
+      name: 'challenge',
+      send: () => json({}, { challenge: '3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P' }),
+      covers: [],
+      handshake: { body: '{"challenge":"3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"}' },
     },
   ],
 } satisfies Vendor;

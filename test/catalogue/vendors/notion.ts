@@ -1,6 +1,8 @@
 // developers.notion.com/reference/create-a-token, …/reference/refresh-a-token, …/reference/revoke-token,
 // …/guides/get-started/authorization, …/reference/status-codes, …/reference/versioning
+
 import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { json, signedBody } from '../emulator/webhook.ts';
 
 const WORKSPACE = '3c90c3cc-0d44-4b50-8888-8dd25736052a';
 const VERSION = { 'notion-version': /^20\d\d-\d\d-\d\d$/ };
@@ -91,6 +93,24 @@ export default {
       params: { notion_version: '2025-09-03' },
       credentials: { api_key: 'ntn_0123456789abcdefghijABCDEFGHIJ' },
       api: { ...api, headers: { 'notion-version': '2025-09-03' } },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'page changed',
+      secrets: ['secret_tMrlL1qK5vuQAh1b6cZGhFChZTSYJlce98V0pYn7yBl'],
+      ...signedBody(
+        'X-Notion-Signature',
+        { prefix: 'sha256=' },
+        { id: 'e1', type: 'page.created', workspace_id: 'w1', accessible_by: [{ id: 'b1', type: 'bot' }] },
+      ),
+      event: { id: 'e1', type: 'page.created', locator: 'captured.workspace_id=w1' },
+    },
+    {
+      name: 'verification token',
+      send: () => json({}, { verification_token: 'secret_tMrlL1qK5vuQAh1b6cZGhFChZTSYJlce98V0pYn7yBl' }),
+      covers: [],
+      handshake: { learns: 'secret_tMrlL1qK5vuQAh1b6cZGhFChZTSYJlce98V0pYn7yBl' },
     },
   ],
 } satisfies Vendor;

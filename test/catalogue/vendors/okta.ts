@@ -1,6 +1,8 @@
 // developer.okta.com/docs/reference/api/oidc, …/docs/guides/refresh-tokens, …/docs/guides/implement-oauth-for-okta-serviceapp,
 // …/docs/reference/rl-best-practices, …/docs/guides/create-an-api-token
+
 import { type CodeRow, reply, type Vendor } from '../emulator/vendor.ts';
+import { json } from '../emulator/webhook.ts';
 
 const DOMAIN = 'acme.okta.com';
 const ORG = `https://${DOMAIN}/oauth2/v1`;
@@ -137,6 +139,48 @@ export default {
       connection: { domain: DOMAIN },
       credentials: { api_key: '00QCjAl4MlV-WPXM-ABCDEFGHIJKL-abcdefghijkl' },
       api: { url: `https://${DOMAIN}/api/v1/users`, tokenType: 'SSWS', unauthorized: refusal },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'user deactivated',
+      secrets: ['t0ken-of-our-own'],
+      send: ({ key }) =>
+        json(
+          { 'X-Webhook-Token': key },
+          {
+            eventId: 'd1',
+            source: 'https://acme.okta.com/api/v1/eventHooks/who1',
+            data: {
+              events: [{ uuid: 'u1', eventType: 'user.lifecycle.deactivate', target: [{ id: '00u1', type: 'User' }] }],
+            },
+          },
+        ),
+      covers: ['key', 'header:X-Webhook-Token'],
+      event: { id: 'u1', type: 'user.lifecycle.deactivate', locator: 'account.id=00u1', deauthorization: true },
+    },
+    {
+      name: 'token of another client revoked',
+      secrets: ['t0ken-of-our-own'],
+      send: ({ key }) =>
+        json(
+          { 'X-Webhook-Token': key },
+          {
+            data: {
+              events: [
+                { uuid: 'u2', eventType: 'app.oauth2.token.revoke', target: [{ id: '00u1' }, { id: '0oa-other' }] },
+              ],
+            },
+          },
+        ),
+      covers: ['key'],
+      event: { deauthorization: false },
+    },
+    {
+      name: 'verification',
+      send: () => ({ method: 'GET', headers: { 'X-Okta-Verification-Challenge': 'abc_DEF-1' }, body: '' }),
+      covers: [],
+      handshake: { body: '{"verification":"abc_DEF-1"}' },
     },
   ],
 } satisfies Vendor;

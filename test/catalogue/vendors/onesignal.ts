@@ -1,5 +1,7 @@
 // documentation.onesignal.com/docs/en/keys-and-ids, …/reference/rest-api-overview
+
 import { reply, type Vendor } from '../emulator/vendor.ts';
+import { json } from '../emulator/webhook.ts';
 
 const APP = '5eb5a37e-b458-11e3-ac11-000c2940e62c';
 const refusal = reply(401, { errors: ['Access denied. Please include an Authorization header with a valid API key.'] });
@@ -19,6 +21,16 @@ export default {
       mode: 'organization_key',
       credentials: { api_key: 'os_v2_org_mftpxsxwljg4bkuwkvokhcofwexample' },
       api: { url: 'https://api.onesignal.com/apps', tokenType: 'Key', answer: [], unauthorized: refusal },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'event stream',
+      secrets: ['t0ken-of-our-own'],
+      send: ({ key }) =>
+        json({ 'X-Webhook-Token': key }, { event: { id: 'e1', kind: 'message.push.sent', app_id: 'app1' } }),
+      covers: ['key', 'header:X-Webhook-Token'],
+      event: { id: 'e1', type: 'message.push.sent', locator: 'params.app_id=app1' },
     },
   ],
 } satisfies Vendor;

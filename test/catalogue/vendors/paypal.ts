@@ -1,6 +1,8 @@
 // developer.paypal.com/api/rest/authentication, …/log-in/build-button, …/log-in/build, …/api/rest/responses, and the
 // Postman collection of github.com/paypal (terminate an access token)
+import { crc32 } from 'node:zlib';
 import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { json, rsa, type Sending } from '../emulator/webhook.ts';
 
 const failed = (status: number, error: string, error_description: string) =>
   reply(status, { error, error_description });
@@ -33,6 +35,27 @@ const minted = {
   token,
   api: { url: 'https://api-m.paypal.com/v2/invoicing/invoices', unauthorized: refusal },
 } as const;
+
+const transmission =
+  (certificate: string, host = 'api.paypal.com') =>
+  ({ at, sign }: Sending) => {
+    const body = JSON.stringify({
+      id: 'WH-1',
+      event_type: 'IDENTITY.AUTHORIZATION-CONSENT.REVOKED',
+      resource: { payer_id: 'WDJJHEBZ4X2LY' },
+    });
+    const [id, time] = ['dfb3be50-fd74-11e4-8bf3-77339302725b', at.toISOString().replace(/\.\d+/, '')];
+    return json(
+      {
+        'PAYPAL-TRANSMISSION-ID': id,
+        'PAYPAL-TRANSMISSION-TIME': time,
+        'PAYPAL-CERT-URL': `https://${host}/v1/notifications/certs/${certificate}`,
+        'PAYPAL-AUTH-ALGO': 'SHA256withRSA',
+        'PAYPAL-TRANSMISSION-SIG': sign(`${id}|${time}|4JH86294D6297924G|${crc32(body)}`, 'base64', 'sha256'),
+      },
+      body,
+    );
+  };
 
 export default {
   provider: 'paypal',
@@ -98,6 +121,31 @@ export default {
         issuer: 'https://paypal.com',
         id: 'https://www.paypal.com/webapps/auth/identity/user/mWq6_1sU85v5EG9yHdPxJRrhGHrnMJ-1PQKtX6pcsmA',
         name: 'identity test',
+      },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'consent revoked',
+      secrets: ['4JH86294D6297924G'],
+      keys: rsa,
+      send: transmission('CERT-1'),
+      covers: [
+        'body',
+        'key',
+        'algorithm',
+        'time',
+        'header:PAYPAL-TRANSMISSION-SIG',
+        'header:PAYPAL-TRANSMISSION-ID',
+        'header:PAYPAL-TRANSMISSION-TIME',
+        'header:PAYPAL-CERT-URL',
+        'header:PAYPAL-AUTH-ALGO',
+      ],
+      event: {
+        id: 'WH-1',
+        type: 'IDENTITY.AUTHORIZATION-CONSENT.REVOKED',
+        locator: 'captured.payer_id=WDJJHEBZ4X2LY',
+        deauthorization: true,
       },
     },
   ],

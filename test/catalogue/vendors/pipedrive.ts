@@ -1,6 +1,8 @@
 // pipedrive.readme.io/docs/marketplace-oauth-authorization, …/docs/app-uninstallation,
 // developers.pipedrive.com/docs/api/v1/Oauth, …/v1/Users#getCurrentUser
+
 import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { json } from '../emulator/webhook.ts';
 
 const failed = (status: number, error: string, message: string) => reply(status, { success: false, message, error });
 
@@ -62,6 +64,33 @@ export default {
       },
       account: { issuer: 'https://app.pipedrive.com', id: '53/179', name: null },
       captured: { api_domain: 'https://acme-corp.pipedrive.com', user_id: 179, company_id: 53 },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'deal changed',
+      secrets: ['ada:s3cret'],
+      send: ({ key }) =>
+        json(
+          { Authorization: `Basic ${Buffer.from(key).toString('base64')}` },
+          { meta: { id: 'm1', action: 'change', entity: 'deal', company_id: '8', user_id: '9' } },
+        ),
+      covers: ['key', 'header:Authorization'],
+      event: { id: 'm1', type: 'change.deal', locator: 'account.id=8/9' },
+    },
+    {
+      name: 'app uninstalled',
+      clientId: 'client-1',
+      clientSecret: 'client secret',
+      send: ({ key }) => ({
+        ...json(
+          { Authorization: `Basic ${Buffer.from(`client-1:${key}`).toString('base64')}` },
+          { client_id: 'client-1', company_id: 8, user_id: 9 },
+        ),
+        method: 'DELETE',
+      }),
+      covers: ['key', 'header:Authorization'],
+      event: { locator: 'account.id=8/9', deauthorization: true },
     },
   ],
 } satisfies Vendor;

@@ -1,5 +1,7 @@
 // developer.intuit.com/app/developer/qbo/docs/develop/authentication-and-authorization/oauth-2.0, and intuit-oauth
+
 import type { IssuedTokens, Vendor } from '../emulator/vendor.ts';
+import { signedBody } from '../emulator/webhook.ts';
 
 export default {
   provider: 'quickbooks',
@@ -41,6 +43,43 @@ export default {
       expects: { reauthDueIn: 157_680_000 },
       account: { issuer: 'https://quickbooks.intuit.com', id: '9341452790712345', name: null },
       captured: { realm_id: '9341452790712345' },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'two CloudEvents',
+      secrets: ['verifier'],
+      ...signedBody(
+        'intuit-signature',
+        { encoding: 'base64' },
+        ['c1', 'c2'].map((id) => ({
+          specversion: '1.0',
+          id,
+          type: 'qbo.customer.created.v1',
+          intuitentityid: '1',
+          intuitaccountid: '310687',
+        })) as unknown as object,
+      ),
+      event: { count: 2, id: 'c1', type: 'qbo.customer.created.v1', locator: 'captured.realm_id=310687' },
+    },
+    {
+      name: 'older notification',
+      secrets: ['verifier'],
+      ...signedBody(
+        'intuit-signature',
+        { encoding: 'base64' },
+        {
+          eventNotifications: [
+            {
+              realmId: '1185883450',
+              dataChangeEvent: {
+                entities: [{ name: 'Customer', id: '1', operation: 'Create', lastUpdated: '2026-11-28T10:00:00.000Z' }],
+              },
+            },
+          ],
+        },
+      ),
+      event: { id: null, type: 'Customer.Create', locator: 'captured.realm_id=1185883450' },
     },
   ],
 } satisfies Vendor;

@@ -163,4 +163,17 @@ export default {
       credentials: ({ clientId, clientSecret }) => ({ client_id: clientId, client_secret: clientSecret }),
     },
   ],
+  webhooks: [
+    {
+      name: 'outbound message of two notifications',
+      hook: true,
+      send: () => ({
+        headers: { 'Content-Type': 'text/xml; charset=utf-8' },
+        body: `<?xml version="1.0"?><soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"><soapenv:Body><notifications xmlns="http://soap.sforce.com/2005/09/outbound"><OrganizationId>00D000000000001EAA</OrganizationId>${['04l1', '04l2'].map((id) => `<Notification><Id>${id}</Id><sObject xsi:type="sf:Account" xmlns:sf="urn:sobject"><sf:Id>001</sf:Id></sObject></Notification>`).join('')}</notifications></soapenv:Body></soapenv:Envelope>`,
+      }),
+      covers: [],
+      event: { count: 2, id: '04l1', type: 'sf:Account' },
+      isAuthenticated: false,
+    },
+  ],
 } satisfies Vendor;

@@ -1,5 +1,7 @@
 // segment.com/docs/connections/oauth, docs.segmentapis.com, and @segment/analytics-node's token manager
+
 import type { Vendor } from '../emulator/vendor.ts';
+import { json, signedBody } from '../emulator/webhook.ts';
 
 export default {
   provider: 'segment',
@@ -40,6 +42,22 @@ export default {
       authorize: { url: 'https://id.segmentapis.com/oauth2/auth' },
       token: { url: 'https://id.segmentapis.com/oauth2/token', clientAuth: 'basic' },
       api: { url: 'https://platform.segmentapis.com/v1beta/workspaces' },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'signed',
+      secrets: ['shared-secret'],
+      ...signedBody('X-Signature', { hash: 'sha1' }, { messageId: 'm1', type: 'track', event: 'Order 1' }),
+      event: { id: 'm1', type: 'track' },
+    },
+    {
+      name: 'without a secret',
+      hook: true,
+      send: () => json({}, { messageId: 'm2', type: 'identify' }),
+      covers: [],
+      event: { id: 'm2' },
+      isAuthenticated: false,
     },
   ],
 } satisfies Vendor;

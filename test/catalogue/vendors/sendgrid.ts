@@ -1,10 +1,15 @@
 // twilio.com/docs/sendgrid/for-developers/sending-email/authentication, …/api-reference/how-to-use-the-sendgrid-v3-api
+import { generateKeyPairSync } from 'node:crypto';
+import { pem } from '../../support/certificate.ts';
 import { reply, type Vendor } from '../emulator/vendor.ts';
+import { json } from '../emulator/webhook.ts';
 
 const API_KEY = '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';
 const refusal = reply(401, {
   errors: [{ message: 'The provided authorization grant is invalid, expired, or revoked', field: null, help: null }],
 });
+
+const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 
 export default {
   provider: 'sendgrid',
@@ -26,6 +31,34 @@ export default {
         headers: { 'on-behalf-of': 'example-subuser' },
         unauthorized: refusal,
       },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'event webhook of two events',
+      secrets: [pair.publicKey.export({ type: 'spki', format: 'der' }).toString('base64')],
+      keys: { own: pem(pair.privateKey), other: pem(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey) },
+      send({ seconds, sign }) {
+        // Ends with CRLF.
+        const body =
+          '[{"email":"a@example.com","event":"processed","sg_event_id":"sg-1"},\n{"event":"open","sg_event_id":"sg-2"}]\r\n';
+        return json(
+          {
+            'X-Twilio-Email-Event-Webhook-Signature': sign(seconds + body, 'base64', 'sha256'),
+            'X-Twilio-Email-Event-Webhook-Timestamp': seconds,
+          },
+          body,
+        );
+      },
+      covers: [
+        'body',
+        'key',
+        'algorithm',
+        'time',
+        'header:X-Twilio-Email-Event-Webhook-Signature',
+        'header:X-Twilio-Email-Event-Webhook-Timestamp',
+      ],
+      event: { count: 2, id: 'sg-1', type: 'processed' },
     },
   ],
 } satisfies Vendor;

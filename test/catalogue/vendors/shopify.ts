@@ -1,6 +1,8 @@
 // shopify.dev/docs/apps/build/authentication-authorization/access-tokens: authorization-code-grant, offline-access-tokens
+
 import { createHmac } from 'node:crypto';
 import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { signedBody } from '../emulator/webhook.ts';
 
 const shop = { shop: 'acme-outdoors' };
 const TOKEN_URL = 'https://acme-outdoors.myshopify.com/admin/oauth/access_token';
@@ -100,6 +102,34 @@ export default {
       connection: shop,
       credentials: { api_key: 'shpat_00000000000000000000000000000000' },
       api,
+    },
+  ],
+  webhooks: [
+    {
+      name: 'app uninstalled',
+      clientSecret: 'hush',
+      ...signedBody(
+        'X-Shopify-Hmac-Sha256',
+        { encoding: 'base64' },
+        { id: 548380009, domain: 'rocket.example' },
+        {
+          'X-Shopify-Topic': 'app/uninstalled',
+          'X-Shopify-Shop-Domain': 'rocket.myshopify.com',
+          'X-Shopify-Event-Id': '98880550',
+        },
+      ),
+      event: { id: '98880550', type: 'app/uninstalled', locator: 'params.shop=rocket', deauthorization: true },
+    },
+    {
+      name: 'event with lower-case names, signed with the older secret',
+      secrets: ['older secret'],
+      ...signedBody(
+        'shopify-hmac-sha256',
+        { encoding: 'base64' },
+        { id: 1 },
+        { 'shopify-topic': 'Product', 'shopify-shop-domain': 'rocket.myshopify.com', 'shopify-event-id': 'e2' },
+      ),
+      event: { id: 'e2', type: 'Product', locator: 'params.shop=rocket' },
     },
   ],
 } satisfies Vendor;

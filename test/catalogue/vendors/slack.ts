@@ -1,5 +1,7 @@
 // docs.slack.dev/authentication/installing-with-oauth, …/using-token-rotation, …/methods/auth.revoke
+
 import { type IssuedTokens, type Json, type Row, reply, type Vendor } from '../emulator/vendor.ts';
+import { form, json, type SentWebhook, type VendorWebhook } from '../emulator/webhook.ts';
 
 const installed = {
   app_id: 'A0KRD7HC3',
@@ -42,6 +44,21 @@ const api = {
   answer: { ok: true },
   unauthorized: reply(401, { ok: false, error: 'invalid_auth' }),
 };
+
+const signed = (content: () => SentWebhook): Pick<VendorWebhook, 'secrets' | 'send'> => ({
+  secrets: ['8f742231b10e8888abcd99yyyzzz85a5'],
+  send({ seconds, hmac }) {
+    const { headers, body } = content();
+    return {
+      headers: {
+        ...headers,
+        'X-Slack-Signature': `v0=${hmac(`v0:${seconds}:${body}`, 'hex')}`,
+        'X-Slack-Request-Timestamp': seconds,
+      },
+      body,
+    };
+  },
+});
 
 export default {
   provider: 'slack',
@@ -104,6 +121,64 @@ export default {
       revoke,
       api: { ...api, url: 'https://slack.com/api/openid.connect.userInfo' },
       oidc: { issuer: 'https://slack.com', metadata: { jwks_uri: 'https://slack.com/openid/connect/keys' } },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'app uninstalled',
+      ...signed(() =>
+        json(
+          {},
+          {
+            type: 'event_callback',
+            team_id: 'T9TK3CUKW',
+            api_app_id: 'A1',
+            event_id: 'Ev1',
+            event: { type: 'app_uninstalled' },
+          },
+        ),
+      ),
+      covers: ['body', 'key', 'algorithm', 'time', 'header:X-Slack-Signature', 'header:X-Slack-Request-Timestamp'],
+      event: { id: 'Ev1', type: 'app_uninstalled', locator: 'captured.team_id=T9TK3CUKW', deauthorization: true },
+    },
+    {
+      name: 'tokens revoked',
+      ...signed(() =>
+        json(
+          {},
+          {
+            type: 'event_callback',
+            team_id: 'T9TK3CUKW',
+            event_id: 'Ev2',
+            event: { type: 'tokens_revoked', tokens: { oauth: ['U1234', 'U5678'], bot: ['UXXXXXXXX'] } },
+          },
+        ),
+      ),
+      event: { id: 'Ev2', locator: 'account.id=T9TK3CUKW/U5678', deauthorization: true },
+    },
+    {
+      name: 'interactivity',
+      ...signed(() => form({}, { payload: JSON.stringify({ type: 'block_actions', team: { id: 'T9TK3CUKW' } }) })),
+      event: { type: 'block_actions', locator: 'captured.team_id=T9TK3CUKW' },
+    },
+    {
+      name: 'slash command',
+      ...signed(() => form({}, { command: '/weather', team_id: 'T9TK3CUKW', text: '94070' })),
+      event: { type: '/weather', locator: 'captured.team_id=T9TK3CUKW' },
+    },
+    {
+      name: 'URL verification',
+      ...signed(() =>
+        json(
+          {},
+          {
+            token: 'Jhj5dZrVaK7ZwHHjRyZWjbDl',
+            challenge: '3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P',
+            type: 'url_verification',
+          },
+        ),
+      ),
+      handshake: { body: '3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P' },
     },
   ],
 } satisfies Vendor;

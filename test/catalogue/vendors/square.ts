@@ -1,5 +1,7 @@
 // developer.squareup.com/reference/square/o-auth-api, …/docs/oauth-api/overview
+
 import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { json } from '../emulator/webhook.ts';
 
 const error = (status: number, category: string, code: string) =>
   reply(status, { errors: [{ category, code, detail: `${code} is what went wrong.` }] });
@@ -59,6 +61,42 @@ export default {
       mode: 'personal_access_token',
       credentials: { api_key: 'EAAAEExample' },
       api: { url: 'https://connect.squareup.com/v2/locations' },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'authorization revoked by the merchant',
+      secrets: ['asdf1234'],
+      send({ url, hmac }) {
+        const body = JSON.stringify({
+          merchant_id: 'MLEFBHHSJGVHD',
+          type: 'oauth.authorization.revoked',
+          event_id: '5cf5-1',
+          data: { object: { revocation: { revoker_type: 'MERCHANT' } } },
+        });
+        return json({ 'x-square-hmacsha256-signature': hmac(url + body, 'base64') }, body);
+      },
+      covers: ['body', 'url', 'key', 'algorithm', 'header:x-square-hmacsha256-signature'],
+      event: {
+        id: '5cf5-1',
+        type: 'oauth.authorization.revoked',
+        locator: 'captured.merchant_id=MLEFBHHSJGVHD',
+        deauthorization: true,
+      },
+    },
+    {
+      name: 'authorization revoked by ourselves',
+      secrets: ['asdf1234'],
+      send({ url, hmac }) {
+        const body = JSON.stringify({
+          merchant_id: 'MLEFBHHSJGVHD',
+          type: 'oauth.authorization.revoked',
+          event_id: '5cf5-2',
+          data: { object: { revocation: { revoker_type: 'APPLICATION' } } },
+        });
+        return json({ 'x-square-hmacsha256-signature': hmac(url + body, 'base64') }, body);
+      },
+      event: { deauthorization: false },
     },
   ],
 } satisfies Vendor;

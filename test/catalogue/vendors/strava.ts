@@ -1,5 +1,7 @@
 // developers.strava.com/docs/authentication, …/docs/rate-limits, …/docs/changelog
+
 import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { json } from '../emulator/webhook.ts';
 
 const failed = (resource: string, field: string, code: string, status = 400, message = 'Bad Request') =>
   reply(status, { message, errors: [{ resource, field, code }] });
@@ -48,6 +50,46 @@ export default {
       },
       account: { issuer: 'https://www.strava.com', id: '227615', name: null },
       captured: { athlete_id: 227_615 },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'athlete deauthorized',
+      hook: true,
+      secrets: ['verify-token'],
+      send: () =>
+        json(
+          {},
+          {
+            aspect_type: 'update',
+            event_time: 1_516_126_040,
+            object_id: 134815,
+            object_type: 'athlete',
+            owner_id: 134815,
+            subscription_id: 120475,
+            updates: { authorized: 'false' },
+          },
+        ),
+      covers: [],
+      event: {
+        id: 'athlete:134815:update:1516126040',
+        type: 'athlete.update',
+        locator: 'captured.athlete_id=134815',
+        deauthorization: true,
+      },
+      isAuthenticated: false,
+    },
+    {
+      name: 'subscription',
+      secrets: ['verify-token'],
+      send: ({ url, key }) => ({
+        method: 'GET',
+        url: `${url}?hub.verify_token=${key}&hub.challenge=15f7d1a91c1f40f8a748fd134752feb3&hub.mode=subscribe`,
+        headers: {},
+        body: '',
+      }),
+      covers: ['key'],
+      handshake: { body: '{"hub.challenge":"15f7d1a91c1f40f8a748fd134752feb3"}' },
     },
   ],
 } satisfies Vendor;

@@ -1,5 +1,7 @@
 // docs.stripe.com/connect/oauth-reference, docs.stripe.com/stripe-apps/api-authentication/oauth, docs.stripe.com/keys
+
 import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { json } from '../emulator/webhook.ts';
 
 const SECRET = 'sk_test_4eC39HqLyjWDarjtT1zdp7dc';
 const connected = ({ body, access, refresh }: IssuedTokens) => ({
@@ -69,6 +71,47 @@ export default {
       connection: { stripe_account: 'acct_1Example2Three' },
       credentials: { api_key: 'sk_test_51ExamplePlatform' },
       api: { url: 'https://api.stripe.com/v1/charges', headers: { 'stripe-account': 'acct_1Example2Three' } },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'event of a connected account',
+      secrets: ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'],
+      send({ seconds, hmac }) {
+        const body = JSON.stringify({
+          id: 'evt_1',
+          object: 'event',
+          type: 'account.application.deauthorized',
+          account: 'acct_1032D82eZvKYlo2C',
+        });
+        // While a secret is rolled, there is a signature for each.
+        return json(
+          { 'Stripe-Signature': `t=${seconds},v1=${'0'.repeat(64)},v1=${hmac(`${seconds}.${body}`, 'hex')},v0=6ffb` },
+          body,
+        );
+      },
+      covers: ['body', 'key', 'algorithm', 'time'],
+      event: {
+        id: 'evt_1',
+        type: 'account.application.deauthorized',
+        locator: 'captured.stripe_user_id=acct_1032D82eZvKYlo2C',
+        deauthorization: true,
+      },
+    },
+    {
+      name: 'thin event',
+      secrets: ['whsec_1'],
+      send({ seconds, hmac }) {
+        const body = JSON.stringify({
+          id: 'evt_2',
+          object: 'v2.core.event',
+          type: 'v1.billing.meter.error_report_triggered',
+          context: 'acct_2',
+        });
+        return json({ 'Stripe-Signature': `t=${seconds},v1=${hmac(`${seconds}.${body}`, 'hex')}` }, body);
+      },
+      covers: ['body', 'key', 'algorithm', 'time', 'header:Stripe-Signature'],
+      event: { locator: 'captured.stripe_user_id=acct_2' },
     },
   ],
 } satisfies Vendor;

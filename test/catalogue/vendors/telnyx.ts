@@ -1,6 +1,8 @@
 // developers.telnyx.com/api-reference/oauth-protocol/oauth-token-endpoint, …/oauth-authorization-endpoint,
 // …/development/authentication, …/development/api-fundamentals/rate-limiting
+
 import { type MintedRow, reply, type Vendor } from '../emulator/vendor.ts';
+import { ed25519Keys, json } from '../emulator/webhook.ts';
 
 const token = {
   url: 'https://api.telnyx.com/v2/oauth/token',
@@ -20,6 +22,8 @@ const api = {
   answer: { data: [], meta: { page_number: 1, total_pages: 0 } },
   unauthorized: reply(401, { errors: [{ code: '10009', title: 'Authentication failed' }] }),
 };
+
+const own = ed25519Keys('base64');
 
 export default {
   provider: 'telnyx',
@@ -48,6 +52,25 @@ export default {
       token: { ...token, errors: { ...token.errors, deadGrant: token.errors.invalidClient } },
       credentials: ({ clientId, clientSecret }) => ({ client_id: clientId, client_secret: clientSecret }),
       api,
+    },
+  ],
+  webhooks: [
+    {
+      name: 'message',
+      secrets: [own.publicKey],
+      keys: own.keys,
+      send({ seconds, sign }) {
+        const body = JSON.stringify({
+          data: { id: '0ccc7b54', event_type: 'message.received', payload: { organization_id: 'o1' } },
+          meta: { attempt: 1 },
+        });
+        return json(
+          { 'telnyx-signature-ed25519': sign(`${seconds}|${body}`, 'base64', null), 'telnyx-timestamp': seconds },
+          body,
+        );
+      },
+      covers: ['body', 'key', 'time', 'header:telnyx-signature-ed25519', 'header:telnyx-timestamp'],
+      event: { id: '0ccc7b54', type: 'message.received' },
     },
   ],
 } satisfies Vendor;

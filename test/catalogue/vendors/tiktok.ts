@@ -1,5 +1,7 @@
 // developers.tiktok.com/doc/oauth-user-access-token-management, …/client-access-token-management
+
 import type { IssuedTokens, Vendor } from '../emulator/vendor.ts';
+import { json } from '../emulator/webhook.ts';
 
 const names = { client_id: 'client_key' };
 const token = { url: 'https://open.tiktokapis.com/v2/oauth/token/' };
@@ -49,6 +51,29 @@ export default {
       lifetime: 7_200,
       token,
       api: { url: 'https://open.tiktokapis.com/v2/research/video/query/', method: 'POST' },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'authorization removed',
+      clientSecret: 'client secret',
+      send({ seconds, hmac }) {
+        const body = JSON.stringify({
+          client_key: 'ck',
+          event: 'authorization.removed',
+          create_time: 1_615_338_610,
+          user_openid: 'act.example12345',
+          content: '{"reason":1}',
+        });
+        return json({ 'TikTok-Signature': `t=${seconds},s=${hmac(`${seconds}.${body}`, 'hex')}` }, body);
+      },
+      covers: ['body', 'key', 'algorithm', 'time', 'header:TikTok-Signature'],
+      event: {
+        id: null,
+        type: 'authorization.removed',
+        locator: 'captured.open_id=act.example12345',
+        deauthorization: true,
+      },
     },
   ],
 } satisfies Vendor;

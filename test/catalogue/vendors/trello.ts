@@ -1,5 +1,7 @@
 // developer.atlassian.com/cloud/trello/guides/rest-api/authorization
+
 import { reply, type Vendor } from '../emulator/vendor.ts';
+import { json } from '../emulator/webhook.ts';
 
 const KEY = '0123456789abcdef0123456789abcdef';
 const TOKEN = 'ATTA0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdefABCDEF01';
@@ -18,6 +20,28 @@ export default {
         answer: { id: '5b02e7f4e1facdc393169f9d', username: 'ada' },
         unauthorized: reply(401, 'invalid token'),
       },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'action',
+      secrets: ['application secret'],
+      send({ url, hmac }) {
+        const body = JSON.stringify({
+          action: { id: '51f9424bcd6e040f3c002412', type: 'updateCard' },
+          model: { id: 'm1' },
+        });
+        return json({ 'X-Trello-Webhook': hmac(body + url, 'base64', 'sha1') }, body);
+      },
+      covers: ['body', 'url', 'key', 'algorithm', 'header:X-Trello-Webhook'],
+      event: { id: '51f9424bcd6e040f3c002412', type: 'updateCard' },
+    },
+    {
+      name: 'HEAD',
+      secrets: ['application secret'],
+      send: () => ({ method: 'HEAD', headers: {}, body: '' }),
+      covers: [],
+      handshake: {},
     },
   ],
 } satisfies Vendor;

@@ -1,5 +1,7 @@
 // twilio.com/docs/iam/oauth-apps, …/iam/api-keys, …/usage/requests-to-twilio
+import { createHash } from 'node:crypto';
 import type { IssuedTokens, Vendor } from '../emulator/vendor.ts';
+import { form, type VendorWebhook } from '../emulator/webhook.ts';
 
 const ACCOUNT = 'AC00000000000000000000000000000001';
 const api = { url: `https://api.twilio.com/2010-04-01/Accounts/${ACCOUNT}.json` };
@@ -13,6 +15,30 @@ const token = {
     refresh_token: null,
   }),
 };
+
+const concatenated = (fields: Record<string, string>) =>
+  Object.keys(fields)
+    .sort()
+    .map((name) => name + fields[name])
+    .join('');
+const called =
+  (
+    fields: Record<string, string>,
+    hash: 'sha1' | 'sha256',
+    headers: Record<string, string> = {},
+    port = '',
+  ): VendorWebhook['send'] =>
+  ({ url, hmac }) =>
+    form(
+      {
+        'X-Twilio-Signature': hmac(url.replace('.example/', `.example${port}/`) + concatenated(fields), 'base64', hash),
+        'I-Twilio-Idempotency-Token': 'idem-1',
+        ...headers,
+      },
+      fields,
+    );
+const status = { MessageSid: 'SM1', MessageStatus: 'delivered', AccountSid: 'AC1' };
+const settings = { 'X-Twilio-Webhooks-Signature-Settings': 'key=SK1,algorithm=HMAC_SHA256' };
 
 export default {
   provider: 'twilio',
@@ -42,6 +68,56 @@ export default {
       refresh: { rotation: 'sometimes' },
       revoke: { url: 'https://oauth.twilio.com/v2/revoke' },
       api,
+    },
+  ],
+  webhooks: [
+    {
+      name: 'status callback',
+      secrets: ['12345'],
+      send: called(status, 'sha1'),
+      covers: ['body', 'url', 'key', 'algorithm', 'header:X-Twilio-Signature'],
+      event: { id: 'idem-1', type: 'delivered', locator: 'params.account_sid=AC1' },
+      answer: { body: '<Response/>' },
+    },
+    {
+      name: 'status callback, signed with the default port',
+      secrets: ['12345'],
+      send: called(status, 'sha1', {}, ':443'),
+      covers: ['body', 'url', 'key', 'algorithm'],
+    },
+    {
+      name: 'status callback, signed with a shared key',
+      secrets: ['shared-key-secret'],
+      send: called(status, 'sha256', settings),
+      covers: [
+        'body',
+        'url',
+        'key',
+        'algorithm',
+        'header:X-Twilio-Signature',
+        'header:X-Twilio-Webhooks-Signature-Settings',
+      ],
+      event: { id: 'idem-1' },
+    },
+    {
+      name: 'Connect App deauthorized',
+      secrets: ['12345'],
+      send: called({ AccountSid: 'AC2', ConnectAppSid: 'CN1' }, 'sha1'),
+      event: { locator: 'params.account_sid=AC2', deauthorization: true },
+    },
+    {
+      name: 'JSON body',
+      secrets: ['12345'],
+      send({ url, hmac }) {
+        const body = '{"property": "value", "boolean": true, "n": 1}';
+        const whole = `${url}?bodySHA256=${createHash('sha256').update(body).digest('hex')}`;
+        return {
+          url: whole,
+          headers: { 'Content-Type': 'application/json', 'X-Twilio-Signature': hmac(whole, 'base64', 'sha1') },
+          body,
+        };
+      },
+      covers: ['body', 'url', 'key', 'algorithm', 'header:X-Twilio-Signature'],
     },
   ],
 } satisfies Vendor;

@@ -1,5 +1,7 @@
 // dev.twitch.tv/docs/authentication/getting-tokens-oauth, …/refresh-tokens, …/validate-tokens, …/revoke-tokens
+
 import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { json, type VendorWebhook } from '../emulator/webhook.ts';
 
 const failed = (status: number, message: string) => reply(status, { status, message });
 const client = failed(403, 'invalid client secret');
@@ -8,6 +10,26 @@ const helix = {
   headers: { 'client-id': '{client_id}' },
   unauthorized: reply(401, { error: 'Unauthorized', status: 401, message: 'Invalid OAuth token' }),
 };
+
+const signed = (
+  type: string,
+  content: { subscription: { type?: string; [name: string]: unknown }; [name: string]: unknown },
+): Pick<VendorWebhook, 'secrets' | 'send'> => ({
+  secrets: ['5f1a6e7cd2e7137ccf9e15b2f43fe63949eb84b1db83c1d5a867dc93429de4e4'],
+  send({ at, hmac }) {
+    const body = JSON.stringify(content);
+    const [id, time] = ['e76c6bd4', at.toISOString()];
+    const named = {
+      'Twitch-Eventsub-Message-Type': type,
+      'Twitch-Eventsub-Subscription-Type': content.subscription.type ?? 'x',
+    };
+    const covered = { 'Twitch-Eventsub-Message-Id': id, 'Twitch-Eventsub-Message-Timestamp': time };
+    return json(
+      { ...named, ...covered, 'Twitch-Eventsub-Message-Signature': `sha256=${hmac(id + time + body, 'hex')}` },
+      body,
+    );
+  },
+});
 
 export default {
   provider: 'twitch',
@@ -60,6 +82,51 @@ export default {
         errors: { invalidClient: client },
       },
       api: { url: 'https://api.twitch.tv/helix/games/top', ...helix },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'authorization revoked',
+      ...signed('notification', {
+        subscription: { id: 's1', type: 'user.authorization.revoke', condition: { client_id: 'c1' } },
+        event: { client_id: 'c1', user_id: '1337' },
+      }),
+      covers: [
+        'body',
+        'key',
+        'algorithm',
+        'time',
+        'header:Twitch-Eventsub-Message-Signature',
+        'header:Twitch-Eventsub-Message-Id',
+        'header:Twitch-Eventsub-Message-Timestamp',
+      ],
+      event: {
+        id: 'e76c6bd4',
+        type: 'user.authorization.revoke',
+        locator: 'captured.user_id=1337',
+        deauthorization: true,
+      },
+    },
+    {
+      name: 'subscription revoked',
+      ...signed('revocation', {
+        subscription: {
+          id: 's1',
+          status: 'authorization_revoked',
+          type: 'channel.follow',
+          condition: { broadcaster_user_id: '12826' },
+        },
+      }),
+      event: { locator: 'captured.user_id=12826', deauthorization: true },
+    },
+    {
+      name: 'callback verification',
+      ...signed('webhook_callback_verification', {
+        challenge: 'pogchamp-kappa-360noscope-vohiyo',
+        subscription: { id: 's1' },
+      }),
+      covers: ['body', 'key', 'algorithm', 'time'],
+      handshake: { body: 'pogchamp-kappa-360noscope-vohiyo' },
     },
   ],
 } satisfies Vendor;

@@ -1,6 +1,8 @@
 // typeform.com/developers/get-started/applications, …/get-started/scopes, …/get-started/responses-data-center,
 // …/get-started/mcp
+
 import { type CodeRow, reply, type Vendor } from '../emulator/vendor.ts';
+import { signedBody } from '../emulator/webhook.ts';
 
 /** Consent and tokens are at one host, the API may be at another. */
 const row = (issuer: string, api = issuer) =>
@@ -36,6 +38,18 @@ export default {
       variant: 'EU of its own',
       params: { authorization_server: 'eu' },
       connection: { region: 'eu2' },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'response',
+      secrets: ['secret of the webhook'],
+      ...signedBody(
+        'Typeform-Signature',
+        { prefix: 'sha256=', encoding: 'base64' },
+        { event_id: 'LtWXD3crgy1', event_type: 'form_response', form_response: { form_id: 'lT4Z3j' } },
+      ),
+      event: { id: 'LtWXD3crgy1', type: 'form_response' },
     },
   ],
 } satisfies Vendor;

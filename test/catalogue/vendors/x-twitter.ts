@@ -1,6 +1,8 @@
 // docs.x.com/fundamentals/authentication/oauth-2-0/authorization-code, …/oauth-2-0/user-access-token,
 // …/oauth-2-0/application-only, …/api-reference/invalidate-bearer-token
+import { createHmac } from 'node:crypto';
 import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { signedBody } from '../emulator/webhook.ts';
 
 const row = {
   flow: 'code',
@@ -68,6 +70,44 @@ export default {
         },
       },
       api: { url: 'https://api.x.com/2/tweets/search/recent' },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'authorization revoked',
+      secrets: ['consumer secret'],
+      ...signedBody(
+        'x-twitter-webhooks-signature',
+        { prefix: 'sha256=', encoding: 'base64' },
+        {
+          user_event: {
+            revoke: { date_time: '2026-11-28', target: { app_id: '13090192' }, source: { user_id: '63046977' } },
+          },
+        },
+      ),
+      event: { type: 'user_event.revoke', locator: 'captured.user_id=63046977', deauthorization: true },
+    },
+    {
+      name: 'posts',
+      secrets: ['consumer secret'],
+      ...signedBody(
+        'x-twitter-webhooks-signature',
+        { prefix: 'sha256=', encoding: 'base64' },
+        { for_user_id: '2244994945', tweet_create_events: [{ id_str: '1' }] },
+      ),
+      event: { type: 'tweet_create_events', locator: 'captured.user_id=2244994945' },
+    },
+    {
+      name: 'challenge-response check',
+      secrets: ['consumer secret'],
+      send: ({ url }) => ({ method: 'GET', url: `${url}?crc_token=MTVkYmU2NTQt&nonce=1`, headers: {}, body: '' }),
+      covers: [],
+      handshake: {
+        needsKey: true,
+        body: JSON.stringify({
+          response_token: `sha256=${createHmac('sha256', 'consumer secret').update('MTVkYmU2NTQt').digest('base64')}`,
+        }),
+      },
     },
   ],
 } satisfies Vendor;

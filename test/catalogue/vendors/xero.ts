@@ -1,6 +1,8 @@
 // developer.xero.com/documentation/guides/oauth2/auth-flow, …/oauth2/custom-connections, …/oauth2/token-types,
 // …/oauth2/limits, developer.xero.com/faq/oauth2
+
 import { type CodeRow, reply, type Vendor } from '../emulator/vendor.ts';
+import { signedBody } from '../emulator/webhook.ts';
 
 const TENANT = '70784a63-d24b-46a9-a4db-0e70a274b056';
 const OTHER = 'e0da6937-de07-4a14-adee-37abfac298ce';
@@ -80,6 +82,38 @@ export default {
       token: { url, clientAuth: 'basic_raw', errors: { ...errors, deadGrant: errors.invalidClient } },
       credentials: ({ clientId, clientSecret }) => ({ client_id: clientId, client_secret: clientSecret }),
       api,
+    },
+  ],
+  webhooks: [
+    {
+      name: 'two events',
+      secrets: ['webhook-key'],
+      ...signedBody(
+        'x-xero-signature',
+        { encoding: 'base64' },
+        {
+          firstEventSequence: 1,
+          events: [1, 2].map((n) => ({
+            tenantId: 't1',
+            resourceId: `r${n}`,
+            eventCategory: 'INVOICE',
+            eventType: 'UPDATE',
+            eventDateUtc: '2026-11-28T10:00:00.000',
+          })),
+        },
+      ),
+      event: { count: 2, id: null, type: 'INVOICE.UPDATE', locator: 'params.tenant_id=t1' },
+      answer: { status: 200 },
+    },
+    {
+      name: 'intent to receive',
+      secrets: ['webhook-key'],
+      ...signedBody(
+        'x-xero-signature',
+        { encoding: 'base64' },
+        { events: [], firstEventSequence: 0, lastEventSequence: 0, entropy: 'S0m3r4Nd0mt3xt' },
+      ),
+      event: { count: 0 },
     },
   ],
 } satisfies Vendor;

@@ -1,7 +1,9 @@
 // developer.zendesk.com/api-reference/ticketing/oauth/grant_type_tokens, …/ticketing/oauth/oauth_tokens,
 // …/documentation/api-basics/authentication/refresh-token, …/documentation/authentication,
 // support.zendesk.com/hc/en-us/articles/9182123625370
+
 import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { json } from '../emulator/webhook.ts';
 
 const HOST = 'https://acme.zendesk.com';
 const connection = { subdomain: 'acme' };
@@ -100,6 +102,32 @@ export default {
       credentials: { email: 'ada@example.com', api_token: '6wiIBWbGkBMo1mRDMuVwkw1EPsNkeUj95PIz2akv' },
       served: Buffer.from('ada@example.com/token:6wiIBWbGkBMo1mRDMuVwkw1EPsNkeUj95PIz2akv').toString('base64'),
       api: { ...api, tokenType: 'Basic' },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'event',
+      secrets: ['dGhpc19zZWNyZXRfaXNfZm9yX3Rlc3Rpbmdfb25seQ=='],
+      send({ at, hmac }) {
+        const body = JSON.stringify({ id: '1', type: 'zen:event-type:user.active_changed' });
+        return json(
+          {
+            'X-Zendesk-Webhook-Signature': hmac(at.toISOString() + body, 'base64'),
+            'X-Zendesk-Webhook-Signature-Timestamp': at.toISOString(),
+            'X-Zendesk-Webhook-Invocation-Id': 'i1',
+          },
+          body,
+        );
+      },
+      covers: [
+        'body',
+        'key',
+        'algorithm',
+        'time',
+        'header:X-Zendesk-Webhook-Signature',
+        'header:X-Zendesk-Webhook-Signature-Timestamp',
+      ],
+      event: { id: 'i1', type: 'zen:event-type:user.active_changed' },
     },
   ],
 } satisfies Vendor;

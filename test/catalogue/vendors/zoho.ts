@@ -1,5 +1,7 @@
 // zoho.com/crm/developer/docs/api/v8/oauth-overview.html, …/multi-dc.html, …/revoke-tokens.html
+
 import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { json } from '../emulator/webhook.ts';
 
 const failed = (error: string) => reply(200, { error });
 
@@ -54,6 +56,26 @@ export default {
       },
       api: { url: 'https://www.zohoapis.eu/crm/v8/Leads', tokenType: 'Zoho-oauthtoken' },
       captured: { api_domain: 'https://www.zohoapis.eu' },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'record changed',
+      secrets: ['deals.all.notif'],
+      send: ({ key }) =>
+        json(
+          {},
+          {
+            server_time: 1_553_862_213_867,
+            module: 'Deals',
+            ids: ['3652397000001963004'],
+            operation: 'insert',
+            channel_id: '1000000068002',
+            token: key,
+          },
+        ),
+      covers: ['key'],
+      event: { id: null, type: 'Deals.insert' },
     },
   ],
 } satisfies Vendor;

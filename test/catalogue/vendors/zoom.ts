@@ -1,5 +1,7 @@
 // developers.zoom.us/docs/integrations/oauth, …/docs/internal-apps/s2s-oauth, …/docs/api/rate-limits
+import { createHmac } from 'node:crypto';
 import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
+import { json, type VendorWebhook } from '../emulator/webhook.ts';
 
 const TOKEN_URL = 'https://zoom.us/oauth/token';
 const client = reply(400, { reason: 'Invalid client_id or client_secret', error: 'invalid_client' });
@@ -50,6 +52,18 @@ const row = {
   captured: { api_url: 'https://api.zoom.us', account_id: 'EPeQtiABC000VYxHMA' },
 } satisfies CodeRow;
 
+const SECRET = 'secret token of the app';
+const signed = (content: object): Pick<VendorWebhook, 'secrets' | 'send'> => ({
+  secrets: [SECRET],
+  send({ seconds, hmac }) {
+    const body = JSON.stringify(content);
+    return json(
+      { 'x-zm-signature': `v0=${hmac(`v0:${seconds}:${body}`, 'hex')}`, 'x-zm-request-timestamp': seconds },
+      body,
+    );
+  },
+});
+
 export default {
   provider: 'zoom',
   rows: [
@@ -78,6 +92,34 @@ export default {
       credentials: ({ clientId, clientSecret }) => ({ client_id: clientId, client_secret: clientSecret }),
       api: { url: 'https://api-us.zoom.us/v2/users', unauthorized: refusal },
       captured: { api_url: 'https://api-us.zoom.us' },
+    },
+  ],
+  webhooks: [
+    {
+      name: 'app deauthorized',
+      ...signed({
+        event: 'app_deauthorized',
+        event_ts: 1_768_000_000_000,
+        payload: { account_id: 'EPeQtiABC000VYxHMA', user_id: 'KDcuGIm1QgePTO8WbOqwIQ', client_id: 'c1' },
+      }),
+      covers: ['body', 'key', 'algorithm', 'time', 'header:x-zm-signature', 'header:x-zm-request-timestamp'],
+      event: {
+        id: null,
+        type: 'app_deauthorized',
+        locator: 'captured.user_id=KDcuGIm1QgePTO8WbOqwIQ',
+        deauthorization: true,
+      },
+    },
+    {
+      name: 'URL validation',
+      ...signed({ event: 'endpoint.url_validation', payload: { plainToken: 'qgg8vlvZRS6UYooatFL8Aw' } }),
+      covers: ['body', 'key', 'algorithm', 'time'],
+      handshake: {
+        body: JSON.stringify({
+          plainToken: 'qgg8vlvZRS6UYooatFL8Aw',
+          encryptedToken: createHmac('sha256', SECRET).update('qgg8vlvZRS6UYooatFL8Aw').digest('hex'),
+        }),
+      },
     },
   ],
 } satisfies Vendor;

@@ -3,6 +3,7 @@ import { type CryptoKey, type JWTPayload, jwtVerify } from 'jose';
 import type { VerifyOf } from '../../../domain/webhook-dialect.ts';
 import { type IssuerKeys, verifyWithKeySet } from '../../jwt/jwks.ts';
 import { hold } from '../conditions.ts';
+import { decoded } from '../constant-time.ts';
 import { keyBytes } from '../keys.ts';
 import { parseJson } from '../sent.ts';
 import { isFresh } from '../signatures.ts';
@@ -27,6 +28,8 @@ export async function verifyJwt(data: Data, issuers: IssuerKeys, scope: Scope): 
     ? bySecret(data, token, scope)
     : byPublishedKey(data, data.jwks, token, issuers, scope));
   if (typeof found === 'string') return refused(found);
+  const { receivedAt } = scope.sent.request;
+  if (typeof found.iat === 'number' && found.iat * 1_000 > receivedAt + SKEW_SECONDS * 1_000) return refused('stale');
   const verified = { ...scope, claims: found };
   if (!isFresh(data.timestamp, verified)) return refused('stale');
   return hold(data.require, verified) ? accepted({ claims: found }) : refused('requirement');
@@ -36,7 +39,8 @@ function tokenOf({ token: { in: place, prefix } }: Data, scope: Scope): string |
   const text = textAt(place, scope);
   if (text === undefined || text.slice(0, prefix.length).toLowerCase() !== prefix.toLowerCase()) return undefined;
   const token = text.slice(prefix.length).trim();
-  return /^[\w-]+\.[\w-]+\.[\w-]+$/.test(token) ? token : undefined;
+  const [, , signature = ''] = token.split('.');
+  return /^[\w-]+\.[\w-]+\.[\w-]+$/.test(token) && decoded(signature, 'base64url') ? token : undefined;
 }
 
 const optionsOf = ({ algorithms, expires }: Data, { sent }: Scope) => ({
