@@ -1,15 +1,10 @@
 // Callers: internal services, their keys and their permissions.
 import { z } from '@hono/zod-openapi';
 import { ACTIONS } from '../domain/caller.ts';
-import { plain, Time, Url } from './common.ts';
+import { pattern, plain, Time, Url } from './common.ts';
 import { EXAMPLE } from './examples.ts';
 import { MAX_MAX_AGE_S } from './trusted-issuers.ts';
 
-const pattern = (max: number) =>
-  z
-    .string()
-    .max(max)
-    .regex(/^(?:[^*]+\*?|\*)$/, 'an exact name, a prefix with * at its end, or * for all');
 export const CallerGrant = z
   .strictObject({
     actions: z.array(z.enum(['*', ...ACTIONS])).min(1),

@@ -11,6 +11,12 @@ export const plain = (max: number) =>
     .max(max)
     .regex(/^[^\p{Cc}*]+$/u, 'no control characters and no *')
     .refine((text) => text.isWellFormed(), 'must be well-formed Unicode');
+/** Of integrations and owners, as in grants. */
+export const pattern = (max: number) =>
+  z
+    .string()
+    .max(max)
+    .regex(/^(?:[^*]+\*?|\*)$/, 'an exact name, a prefix with * at its end, or * for all');
 export const Strings = z.record(z.string().max(64), z.string().max(2_048));
 export const Scopes = z
   .array(z.string().regex(/^[\x21-\x7e]{1,512}$/, 'a scope has no spaces'))

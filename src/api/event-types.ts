@@ -45,6 +45,25 @@ const connectionTypes = [
   'connection.check_failed',
 ] as const satisfies EventType[];
 
+export const EVENT = {
+  id: EXAMPLE.message,
+  type: 'connection.needs_reauth' as const,
+  timestamp: EXAMPLE.changed,
+  data: {
+    event_id: EXAMPLE.message,
+    connection: {
+      id: EXAMPLE.connection,
+      integration: EXAMPLE.integration,
+      owner: EXAMPLE.owner,
+      label: null,
+      status: 'needs_reauth' as const,
+      reason: 'grant_revoked',
+      account: EXAMPLE.account,
+    },
+    sequence: 3,
+  },
+};
+
 export const EventView = z
   .discriminatedUnion('type', [
     event([...connectionTypes], z.looseObject({ event_id: eventId, connection: EventConnection, sequence })),
@@ -73,22 +92,5 @@ export const EventView = z
   .openapi('Event', {
     description:
       'Something that happened. More types, and more members of `data`, may come with later versions: ignore those that you do not know.',
-    example: {
-      id: EXAMPLE.message,
-      type: 'connection.needs_reauth',
-      timestamp: EXAMPLE.changed,
-      data: {
-        event_id: EXAMPLE.message,
-        connection: {
-          id: EXAMPLE.connection,
-          integration: EXAMPLE.integration,
-          owner: EXAMPLE.owner,
-          label: null,
-          status: 'needs_reauth',
-          reason: 'grant_revoked',
-          account: EXAMPLE.account,
-        },
-        sequence: 3,
-      },
-    },
+    example: EVENT,
   });

@@ -13,4 +13,5 @@ export * from './oauth.ts';
 export * from './operations.ts';
 export * from './providers.ts';
 export * from './tokens.ts';
+export * from './webhook-endpoints.ts';
 export * from './webhooks.ts';

@@ -9,6 +9,7 @@ import { example } from './example.ts';
 import { Failure } from './failure.ts';
 import type { Io } from './io.ts';
 import { migrateDataCommand } from './migrate-data.ts';
+import { signingKeyCommands } from './signing-keys.ts';
 import { unreadableResponseCommands } from './unreadable-responses.ts';
 
 export function localCommands(program: Command, io: Io): void {
@@ -53,6 +54,7 @@ export function localCommands(program: Command, io: Io): void {
     await main.rotate({ json: globalsOf(command).json ?? false });
   });
 
+  signingKeyCommands(program, io);
   unreadableResponseCommands(program, io);
 }
 

@@ -8,6 +8,7 @@ import { completionCommand } from './completion.ts';
 import { connectCommand } from './connect.ts';
 import { connectSessionCommands } from './connect-sessions.ts';
 import { connectionCommands } from './connections.ts';
+import { deliveryCommands } from './deliveries.ts';
 import { EXIT, EXIT_CODES, Failure } from './failure.ts';
 import { integrationCommands } from './integrations.ts';
 import type { Io } from './io.ts';
@@ -15,6 +16,7 @@ import { localCommands } from './local.ts';
 import { providerCommands } from './providers.ts';
 import { statusCommand } from './status.ts';
 import { tokenCommand } from './token.ts';
+import { webhookEndpointCommands } from './webhook-endpoints.ts';
 
 export const ENVIRONMENT = `Environment:
   VALETKEY_URL        URL of the broker; default http://127.0.0.1:8080
@@ -75,6 +77,8 @@ export function commandTree(io: Io): Command {
   connectionCommands(program, io);
   callerCommands(program, io);
   integrationCommands(program, io);
+  webhookEndpointCommands(program, io);
+  deliveryCommands(program, io);
   applyCommand(program, io);
   statusCommand(program, io);
   auditCommand(program, io);

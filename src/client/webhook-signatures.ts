@@ -31,7 +31,7 @@ export async function matchesAny(header: string, content: Bytes, keys: readonly 
   return false;
 }
 
-/** Nobody signs with more keys at once, and each costs a computation. */
+/** No sender uses more keys at once, and each costs a computation. */
 const MAX_SIGNATURES = 20;
 
 const ALGORITHMS = { v1: { name: 'HMAC', hash: 'SHA-256' }, v1a: { name: 'Ed25519' } } as const;

@@ -30,7 +30,7 @@ const DEFAULT_TOLERANCE_S = 300;
  * 400 or 401, and process nothing of it.
  *
  * @example
- * const event = await verifyWebhook(request.headers, await request.text(), process.env.WEBHOOK_SECRET);
+ * const event = await verifyWebhook(request.headers, await request.text(), secret);
  * if (event.type === 'connection.needs_reauth') await tellOwner(event.data.connection.owner, event.data.connection.reason);
  */
 export async function verifyWebhook(

@@ -12,7 +12,9 @@ interface ActionDescription {
     | 'caller key'
     | 'JWT'
     | 'encryption key'
-    | 'row';
+    | 'row'
+    | 'webhook endpoint'
+    | 'signing key';
   description: string;
 }
 
@@ -228,6 +230,44 @@ export const AUDIT_ACTIONS = {
   'caller.key_deleted': {
     subject: 'caller key',
     description: 'A key of a caller was deleted. `detail` has both ids.',
+  },
+  'webhook_endpoint.created': {
+    subject: 'webhook endpoint',
+    description: 'A caller created a webhook endpoint. `detail` is its id.',
+  },
+  'webhook_endpoint.updated': {
+    subject: 'webhook endpoint',
+    description: 'A caller changed a webhook endpoint. `detail` is its id; `changed` names what is different.',
+  },
+  'webhook_endpoint.deleted': {
+    subject: 'webhook endpoint',
+    description: 'A caller deleted a webhook endpoint and its deliveries. `detail` is its id.',
+  },
+  'webhook_endpoint.secret_rotated': {
+    subject: 'webhook endpoint',
+    description: 'A caller rotated the secret of a webhook endpoint. `detail` is its id.',
+  },
+  'webhook_endpoint.tested': {
+    subject: 'webhook endpoint',
+    description: 'A caller had the event `test.ping` sent to a webhook endpoint. `detail` is its id.',
+  },
+  'webhook_endpoint.replayed': {
+    subject: 'webhook endpoint',
+    description:
+      'A caller had the events of a time range sent to a webhook endpoint again. `detail` has its id and the range.',
+  },
+  'webhook_endpoint.disabled': {
+    subject: 'webhook endpoint',
+    description:
+      'The broker disabled a webhook endpoint. `detail` has its id, and why: `gone` (it answered 410) or `failing` (for five days).',
+  },
+  'delivery.retried': {
+    subject: 'webhook endpoint',
+    description: 'A caller had a delivery attempted again. `detail` has its id, and that of the endpoint.',
+  },
+  'signing_key.added': {
+    subject: 'signing key',
+    description: 'The broker made a key that signs deliveries, or an operator rotated it. `detail` is its id.',
   },
   'key.protection': {
     subject: 'encryption key',

@@ -215,7 +215,7 @@ export const ENDPOINT_SLOW_MS = SECOND_MS;
 /** The signing keys are read again after this: so long a process does not sign with a new one yet. */
 export const SIGNING_KEYS_CACHE_MS = MINUTE_MS;
 /** A signing key that was rotated signs as well for this long … */
-export const SIGNING_KEY_OVERLAP_MS = DAY_MS;
+export const SIGNING_KEY_OVERLAP_MS = 24 * HOUR_MS;
 /** … and is published for this long. */
 export const SIGNING_KEY_PUBLISHED_MS = 7 * DAY_MS;
 /** At shutdown, attempts under way may continue for this long, beside open requests; then they are made again. */

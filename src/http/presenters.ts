@@ -22,6 +22,7 @@ import { apiOf, type Provider } from '../domain/provider.ts';
 import { renewalSecrets } from '../domain/refresh-schedule.ts';
 import { CLOCK_SKEW_MAX_MS } from '../domain/time-limits.ts';
 import { LAST_TIME_MS } from '../domain/time-range.ts';
+import type { Delivery, WebhookEndpoint } from '../domain/webhook-endpoint.ts';
 import type { Clock } from '../ports/index.ts';
 
 type View<T extends z.ZodType> = z.infer<T>;
@@ -283,4 +284,37 @@ export const presentAuditEntry = (e: StoredAuditEntry): View<typeof api.AuditVie
   detail: e.detail,
   changed: e.changed?.split(' ') ?? null,
   count: e.count,
+});
+
+export const presentWebhookEndpoint = (e: WebhookEndpoint): View<typeof api.EndpointView> => ({
+  id: e.id,
+  caller_id: e.callerId,
+  url: e.url,
+  types: e.types,
+  integrations: e.integrations,
+  owners: e.owners,
+  ordered: e.ordered,
+  description: e.description,
+  headers_set: e.headers !== null,
+  enabled: e.enabled,
+  disabled_reason: e.disabledReason,
+  failing_since: timeOrNull(e.failingSince),
+  previous_until: timeOrNull(e.previousUntil),
+  created_at: time(e.createdAt),
+  updated_at: time(e.updatedAt),
+});
+
+export const presentDelivery = (d: Delivery): View<typeof api.DeliveryView> => ({
+  id: d.id,
+  event_id: d.eventId,
+  endpoint_id: d.endpointId,
+  connection_id: d.connectionId,
+  status: d.status,
+  attempts: d.attempts,
+  next_attempt_at: timeOrNull(d.nextAt),
+  last_attempt_at: timeOrNull(d.lastAttemptAt),
+  last_status: d.lastStatus,
+  last_error: d.lastError,
+  created_at: time(d.createdAt),
+  delivered_at: timeOrNull(d.deliveredAt),
 });

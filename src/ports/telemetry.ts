@@ -1,5 +1,7 @@
 // Metrics and logs. Labels and fields are ids and codes, never secrets. No method throws.
+
 import type { ConnectionStatus, UpstreamRevocation } from '../domain/connection.ts';
+import type { DeliveryStatus, DisabledReason } from '../domain/webhook-endpoint.ts';
 
 export interface Telemetry {
   request(route: string, method: string, status: number, seconds: number): void;
@@ -12,6 +14,10 @@ export interface Telemetry {
   revocation(integration: string, outcome: UpstreamRevocation): void;
   /** A webhook of a third party. `integration` empty: there is none of that name. `outcome`: what became of it, or why it was refused. */
   webhook(integration: string, outcome: string): void;
+  /** One attempt to send an event to a webhook endpoint; `failing`: there will be another. */
+  delivery(outcome: DeliveryStatus): void;
+  /** The broker has disabled a webhook endpoint. */
+  endpointDisabled(reason: DisabledReason): void;
   /** A store operation was rejected; `operation` is the name of the method. */
   storeError(operation: string): void;
   /** A row of this table does not verify, or a secret of it does not open. */
@@ -41,6 +47,8 @@ export interface MetricsState {
   rescued: number;
   /** Received webhooks that wait to be processed; `oldestMs`: for how long the oldest has. */
   inbox: { open: number; oldestMs: number };
+  /** Deliveries of events: open ones, for how long the oldest has been, dead ones, and disabled endpoints; null: not known. */
+  deliveries: { open: number; oldestMs: number; dead: number; disabledEndpoints: number } | null;
   /** Audit entries that are not written yet, and those that were dropped since the start. */
   audit: { waiting: number; lost: number };
 }

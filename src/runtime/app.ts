@@ -34,7 +34,7 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
     await closeFoundation(foundation);
     throw error;
   }
-  const { audit, cache, connections, refresh, webhooks, outbound } = broker;
+  const { audit, cache, connections, refresh, webhooks, events, outbound } = broker;
 
   // Started from the first to the last, stopped from the last to the first.
   const rooms: Room[] = [
@@ -43,12 +43,14 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
     { name: 'outbound connections', stop: outbound.close },
     { name: 'audit buffer', stop: audit.close },
     { name: 'revocations in flight', stop: connections.outbox.drain },
+    { name: 'deliveries in flight', stop: events.engine.stop },
     { name: 'refreshes in flight', stop: refresh.stop },
     { name: 'socket', stop: () => listeners.stop(0) },
     { name: 'declarative file', start: () => applyDeclared(broker, config) },
     { name: 'warnings', start: () => warnOfWorkloads({ ...broker, ...broker.integrations, log }) },
     { name: 'cache invalidation', start: () => followChanges(broker, log), stop: cache.stop },
     { name: 'refresh scheduler', start: refresh.start },
+    { name: 'deliveries', start: () => events.engine.start(tuning.deliverEveryMs) },
     { name: 'audit retention', start: audit.start, stop: audit.stop },
     { name: 'housekeeping', start: connections.start, stop: connections.stop },
     { name: 'received webhooks', start: webhooks.start, stop: webhooks.stop },
@@ -60,6 +62,7 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
         return listeners.stop(SHUTDOWN_GRACE_MS);
       },
     },
+    { name: 'claims of deliveries', stop: events.engine.stopClaiming },
     // The first to stop, in the turn of the event loop in which the signal arrives.
     { name: 'claims', stop: refresh.stopClaiming },
   ];

@@ -4,6 +4,7 @@ import { signAssertion, signProof } from '../adapters/jwt/sign.ts';
 import { createJwtVerifier } from '../adapters/jwt/verify.ts';
 import { createProviderClient } from '../adapters/oauth/provider-client.ts';
 import { checkUrl, createOutbound, type Outbound } from '../adapters/outbound/outbound.ts';
+import { createWebhookSender } from '../adapters/outbound/webhook-sender.ts';
 import { instrumentStore } from '../adapters/telemetry/instrumented-store.ts';
 import { createMetrics } from '../adapters/telemetry/metrics.ts';
 import { createWebhookVerifier } from '../adapters/webhooks/webhook-verifier.ts';
@@ -12,6 +13,7 @@ import { type Audit, createAudit, refusedRows } from '../broker/audit/index.ts';
 import { type Cache, createCache } from '../broker/cache/index.ts';
 import { type Callers, createCallers } from '../broker/callers/index.ts';
 import { type Connections, createConnections } from '../broker/connections/index.ts';
+import { createOutboundEvents, type OutboundEvents } from '../broker/events/index.ts';
 import { createIntegrations, type Integrations } from '../broker/integrations/index.ts';
 import { createJwt, type Jwt } from '../broker/jwt/index.ts';
 import { createMetricsState, statusReader } from '../broker/maintenance/index.ts';
@@ -39,6 +41,8 @@ export interface Tuning {
   clock?: Clock;
   /** How often due revocations are delivered, in ms. */
   outboxEveryMs?: number;
+  /** How often due deliveries of events are looked for besides, in ms. */
+  deliverEveryMs?: number;
   /** How often new audit entries are sealed, in ms. */
   sealEveryMs?: number;
   /** False: nothing is refreshed ahead of its expiry. */
@@ -69,6 +73,7 @@ interface Rooms {
   jwt: Jwt;
   webhooks: Webhooks;
   apply: Apply;
+  events: OutboundEvents;
 }
 
 /** A broker that is put together and not started. */
@@ -137,12 +142,13 @@ function createAdapters({ config, clock, tuning, log }: Common) {
   const refreshDeadlineMs = tuning.refreshWait?.deadlineMs;
   const provider = createProviderClient({ outbound, clock, verifyIdTokenSignature, signAssertion, refreshDeadlineMs });
   const webhookVerifier = createWebhookVerifier({ fetch: outbound, clock });
-  return { outbound, verifier, provider, webhookVerifier };
+  const sender = createWebhookSender({ outbound, clock });
+  return { outbound, verifier, provider, webhookVerifier, sender };
 }
 
 /** Each room after those that it uses. */
 function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
-  const { config, store, vault, rescue, provider, verifier, webhookVerifier } = parts;
+  const { config, store, vault, rescue, provider, verifier, webhookVerifier, sender } = parts;
   const { telemetry, clock, log, tuning, publicUrl } = parts;
   const { adminKey, rateLimit, catalogue, declared, outboundAllow } = config;
 
@@ -219,12 +225,18 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
   });
   const jwt = createJwt({ verifier, trustedIssuers, access, clock });
   const apply = createApply({ store, integrations, callerCache, untilApplied, access, clock, running: declared });
-  return { audit, cache, integrations, callers, connections, refresh, tokens, jwt, webhooks, apply };
+  const events = createOutboundEvents({
+    ...{ store, vault, sender, access, telemetry, clock, log },
+    circuits: circuitBreakers({ clock, log, random: Math.random }),
+    random: Math.random,
+    checkUrl: (target) => checkUrl(target, outboundAllow),
+  });
+  return { audit, cache, integrations, callers, connections, refresh, tokens, jwt, webhooks, events, apply };
 }
 
 function createServer(parts: Common & Rooms): Http {
   const { config, store, vault, telemetry, clock, log, publicUrl, isStopping } = parts;
-  const { audit, cache, integrations, callers, connections, refresh, tokens, jwt, webhooks, apply } = parts;
+  const { audit, cache, integrations, callers, connections, refresh, tokens, jwt, webhooks, events, apply } = parts;
   const state = createMetricsState({ store, vault, engine: refresh, auditBuffer: audit.buffer, cache, clock });
   return createHttp({
     tokens,
@@ -240,6 +252,9 @@ function createServer(parts: Common & Rooms): Http {
     webhookReceiver: webhooks.receiver,
     inbox: webhooks.inbox,
     apply,
+    webhookEndpoints: events.endpoints,
+    deliveries: events.deliveries,
+    webhookKeys: events.keys,
     auditLog: audit.log,
     auditBuffer: audit.buffer,
     strangers: audit.strangers,

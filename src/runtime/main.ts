@@ -15,6 +15,7 @@ import { type Config, parseConfig } from './config.ts';
 import { unmarkMigratedSource } from './data-migration.ts';
 import { runKeyRotation } from './keys.ts';
 import { SetupError } from './setup-error.ts';
+import { runSigningKeyRotation } from './signing-keys.ts';
 import { listUnreadable, readUnreadable } from './unreadable-responses.ts';
 
 type Read = Awaited<ReturnType<typeof readUnreadable>>;
@@ -56,6 +57,15 @@ export async function rotate({ json }: { json: boolean }): Promise<void> {
     if (done.remaining.length > 0 || done.inauthentic.length > 0) process.exitCode = 1;
     console.log(json ? JSON.stringify(keyRotationJson(done)) : keyRotationText(done));
   }, 2);
+}
+
+/** Signs deliveries with a new key. Undefined: it failed, which is printed. */
+export async function rotateSigningKeys(): Promise<string | undefined> {
+  let kid: string | undefined;
+  await configured(async (config, log) => {
+    kid = await runSigningKeyRotation(config, log);
+  }, 2);
+  return kid;
 }
 
 /** Verifies the audit log. Prints text, or one JSON object; exit code 1 if its chain is broken. */

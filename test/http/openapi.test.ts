@@ -63,6 +63,18 @@ const CONTRACT = [
   'GET /v1/providers',
   'GET /v1/providers/{id}',
   'GET /v1/token',
+  'GET /.well-known/webhook-keys',
+  'GET /v1/deliveries',
+  'GET /v1/deliveries/{id}',
+  'POST /v1/deliveries/{id}/retry',
+  'GET /v1/webhook-endpoints',
+  'POST /v1/webhook-endpoints',
+  'DELETE /v1/webhook-endpoints/{id}',
+  'GET /v1/webhook-endpoints/{id}',
+  'PATCH /v1/webhook-endpoints/{id}',
+  'POST /v1/webhook-endpoints/{id}/replay',
+  'POST /v1/webhook-endpoints/{id}/rotate-secret',
+  'POST /v1/webhook-endpoints/{id}/test',
 ];
 
 let broker: TestBroker;

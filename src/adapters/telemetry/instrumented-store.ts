@@ -1,7 +1,8 @@
 // Wraps any store so that its failed operations are counted.
 import type { Store } from '../../ports/index.ts';
 
-type Operation = (...args: unknown[]) => Promise<unknown>;
+/** Subscriptions are not asynchronous. */
+type Operation = (...args: unknown[]) => unknown;
 
 /** The same store; `onFailure` is called with the name of each operation that is rejected. */
 export function instrumentStore(store: Store, onFailure: (operation: string) => void): Store {
@@ -10,7 +11,7 @@ export function instrumentStore(store: Store, onFailure: (operation: string) => 
     name,
     (...args: unknown[]) => {
       const outcome = operation(...args);
-      outcome.catch(() => onFailure(name));
+      if (outcome instanceof Promise) outcome.catch(() => onFailure(name));
       return outcome;
     },
   ]);

@@ -17,6 +17,8 @@ const REFRESH_OUTCOMES = [
 ];
 const REVOCATION_OUTCOMES = ['done', 'pending', 'failed', 'kept_for_other_connection'];
 
+const DELIVERY_OUTCOMES = ['delivered', 'failing', 'dead'];
+
 /** `version`: of this broker; `encryptionKid`: the id of the key that it encrypts with. */
 export function createMetrics({ version, encryptionKid }: { version: string; encryptionKid: string }): Telemetry {
   const registry = new Registry();
@@ -116,6 +118,40 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     help: 'Time since the oldest webhook that waits to be processed was received, in seconds.',
     registers,
   });
+  const deliveries = new Counter({
+    name: 'valetkey_deliveries_total',
+    help: 'Attempts to send an event to a webhook endpoint, by outcome. Failing ones are retried.',
+    labelNames: ['outcome'],
+    registers,
+  });
+  for (const outcome of DELIVERY_OUTCOMES) deliveries.inc({ outcome }, 0);
+  const endpointsDisabled = new Counter({
+    name: 'valetkey_webhook_endpoints_disabled_total',
+    help: 'Webhook endpoints that the broker has disabled, by reason.',
+    labelNames: ['reason'],
+    registers,
+  });
+  for (const reason of ['gone', 'failing']) endpointsDisabled.inc({ reason }, 0);
+  const deliveriesOpen = new Gauge({
+    name: 'valetkey_deliveries_open',
+    help: 'Deliveries to webhook endpoints that are neither delivered nor dead.',
+    registers,
+  });
+  const deliveryOldest = new Gauge({
+    name: 'valetkey_delivery_oldest_open_seconds',
+    help: 'Age of the oldest open delivery, in seconds; 0 without one.',
+    registers,
+  });
+  const deliveriesDead = new Gauge({
+    name: 'valetkey_deliveries_dead',
+    help: 'Deliveries that are not attempted any more, unless someone asks for it.',
+    registers,
+  });
+  const disabledEndpoints = new Gauge({
+    name: 'valetkey_webhook_endpoints_disabled',
+    help: 'Webhook endpoints that are disabled.',
+    registers,
+  });
   const storeErrors = new Counter({
     name: 'valetkey_store_errors_total',
     help: 'Store operations that failed, by operation.',
@@ -186,6 +222,8 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     connect: (integration, outcome) => connectFlows.inc({ integration, outcome }),
     revocation: (integration, outcome) => revocations.inc({ integration, outcome }),
     webhook: (integration, outcome) => webhooks.inc({ integration, outcome }),
+    delivery: (outcome) => deliveries.inc({ outcome }),
+    endpointDisabled: (reason) => endpointsDisabled.inc({ reason }),
     storeError: (operation) => storeErrors.inc({ operation }),
     rowRefused: (table) => rowsRefused.inc({ table }),
     render(state) {
@@ -208,6 +246,10 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
       inboxDepth.set(state.inbox.open);
       inboxOldest.set(state.inbox.oldestMs / 1_000);
       rescueFile.set(state.rescued);
+      deliveriesOpen.set(state.deliveries?.open ?? Number.NaN);
+      deliveryOldest.set((state.deliveries?.oldestMs ?? Number.NaN) / 1_000);
+      deliveriesDead.set(state.deliveries?.dead ?? Number.NaN);
+      disabledEndpoints.set(state.deliveries?.disabledEndpoints ?? Number.NaN);
       auditBuffer.set(state.audit.waiting);
       auditDropped.reset();
       auditDropped.inc(state.audit.lost);

@@ -11,7 +11,7 @@ import type { RefreshEngine } from '../refresh/index.ts';
 const REST = 200;
 
 interface Parts {
-  store: Pick<Store, 'countConnections' | 'countDue' | 'inboxState' | 'ping'>;
+  store: Pick<Store, 'countConnections' | 'countDue' | 'inboxState' | 'deliveryState' | 'ping'>;
   vault: Pick<Vault, 'protection'>;
   engine: Pick<RefreshEngine, 'state'>;
   auditBuffer: Pick<AuditBuffer, 'state'>;
@@ -33,11 +33,12 @@ export function createMetricsState({
   const connections = rested({ ...counted, read: () => store.countConnections() });
   const due = rested({ ...counted, read: () => store.countDue(clock.now()) });
   const inbox = rested({ ...counted, read: () => store.inboxState() });
+  const delivered = rested({ ...counted, read: () => store.deliveryState() });
   const proveWrites = () => store.ping().then(() => true);
   const ping = rested({ read: proveWrites, maxAgeMs: METRICS_PING_MAX_AGE_MS, isKept: false, now });
 
   return async () => {
-    const [stored, dueNow, waiting, up] = await Promise.all([connections(), due(), inbox(), ping()]);
+    const [stored, dueNow, waiting, open, up] = await Promise.all([connections(), due(), inbox(), delivered(), ping()]);
     const oldestAt = waiting?.value.oldestAt ?? null;
     const rows = stored?.value ?? [];
     const state = engine.state();
@@ -50,6 +51,7 @@ export function createMetricsState({
         oldestMs: clock.now() - dueAt,
       })),
       inbox: { open: waiting?.value.open ?? 0, oldestMs: oldestAt === null ? 0 : clock.now() - oldestAt },
+      deliveries: open ? deliveriesOf(open.value, clock.now()) : null,
       storeUp: up?.value ?? false,
       rowsEnforced: vault.protection() === 'enforced',
       changeFeedLagMs: cache.changeFeedLagMs(),
@@ -59,6 +61,11 @@ export function createMetricsState({
     };
   };
 }
+
+const deliveriesOf = (
+  { oldestAt, ...counts }: Awaited<ReturnType<Store['deliveryState']>>,
+  now: number,
+): MetricsState['deliveries'] => ({ ...counts, oldestMs: oldestAt === null ? 0 : Math.max(0, now - oldestAt) });
 
 interface Question<T> {
   read: () => Promise<T>;

@@ -18,6 +18,7 @@ function counted() {
         if (isDown) throw new StoreError('down');
         return [{ integration: 'acme', status: 'active', count: ++active }];
       },
+      deliveryState: async () => ({ open: 2, oldestAt: now - 7_000, dead: 1, disabledEndpoints: 0 }),
       countDue: async () => [{ integration: 'acme', dueAt: now - 5_000, count: 1 }],
       async ping() {
         pings++;

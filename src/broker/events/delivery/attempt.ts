@@ -1,0 +1,119 @@
+// One attempt of a delivery: signed, sent, and judged.
+import type { KeyObject } from 'node:crypto';
+import { deliveryRetryIn } from '../../../domain/delivery-schedule.ts';
+import type { StoredEvent } from '../../../domain/events.ts';
+import { DELIVERY_DEADLINE_MS } from '../../../domain/time-limits.ts';
+import type { WebhookEndpoint } from '../../../domain/webhook-endpoint.ts';
+import {
+  type ClaimedDelivery,
+  type Clock,
+  type DeliveryOutcome,
+  type EncryptionContext,
+  type Logger,
+  type Vault,
+  VaultError,
+  type WebhookResponse,
+  type WebhookSender,
+} from '../../../ports/index.ts';
+import { decryptSecrets, type EndpointSecrets } from '../endpoints/endpoint-secrets.ts';
+import { eventPayload } from '../event-payload.ts';
+import { signatureHeaders } from '../signing/standard-webhooks.ts';
+
+export interface Attempt {
+  outcome: DeliveryOutcome;
+  /** Undefined: nothing was sent, since the row of the endpoint or of the event is not as a broker has written it. */
+  response: WebhookResponse | undefined;
+}
+
+export interface Attempts {
+  /** Undefined: the attempt was aborted, and says nothing. Never rejects. */
+  make(claimed: ClaimedDelivery, endpoint: WebhookEndpoint, signal: AbortSignal): Promise<Attempt | undefined>;
+}
+
+export interface AttemptParts {
+  sender: WebhookSender;
+  vault: Pick<Vault, 'encrypt' | 'decrypt'>;
+  /** The keys of `v1a`. */
+  signingKeys: () => Promise<readonly KeyObject[]>;
+  clock: Pick<Clock, 'now'>;
+  /** In [0, 1). */
+  random: () => number;
+  log: Logger;
+}
+
+const responseContext = (delivery: string): EncryptionContext => ({
+  row: `deliveries/${delivery}`,
+  column: 'last_response',
+});
+
+/** Throws `VaultError`. */
+export const decryptResponse = (
+  vault: Pick<Vault, 'decrypt'>,
+  { id, lastResponse }: Pick<ClaimedDelivery['delivery'], 'id' | 'lastResponse'>,
+): string | null => (lastResponse === null ? null : vault.decrypt(lastResponse, responseContext(id)));
+
+export function createAttempts({ sender, vault, signingKeys, clock, random, log }: AttemptParts): Attempts {
+  /** Throws `VaultError`. */
+  function readable(event: StoredEvent, endpoint: WebhookEndpoint): { body: string; secrets: EndpointSecrets } {
+    return { body: JSON.stringify(eventPayload(vault, event)), secrets: decryptSecrets(vault, endpoint) };
+  }
+
+  async function signed(event: StoredEvent, endpoint: WebhookEndpoint) {
+    const { body, secrets } = readable(event, endpoint);
+    const at = clock.now();
+    const isPreviousLive = endpoint.previousUntil !== null && endpoint.previousUntil > at;
+    const previous = isPreviousLive && secrets.previousSecret !== null ? [secrets.previousSecret] : [];
+    const keys = await signingKeys().catch((error: unknown) => {
+      log.error(
+        { err: error },
+        'delivery: the signing keys cannot be read, signed with the secret of the endpoint alone',
+      );
+      return [];
+    });
+    const signature = signatureHeaders({ id: event.id, at, body, secrets: [secrets.secret, ...previous], keys });
+    return { body, headers: { ...secrets.headers, 'content-type': 'application/json', ...signature } };
+  }
+
+  return {
+    async make({ delivery, event }, endpoint, signal) {
+      const started = clock.now();
+      const failed = (error: string, response?: WebhookResponse): DeliveryOutcome => {
+        const answered = response?.kind === 'answered' ? response : undefined;
+        const isThrottled = answered?.status === 429 || error === 'timeout';
+        const { attempts } = delivery;
+        const wait = deliveryRetryIn({ attempts, isThrottled, retryAfterMs: answered?.retryAfterMs }, random());
+        return {
+          status: wait === null ? 'dead' : 'failing',
+          at: started,
+          httpStatus: response?.status ?? null,
+          error,
+          response: answered ? vault.encrypt(answered.body, responseContext(delivery.id)) : null,
+          nextAt: wait === null ? null : clock.now() + wait,
+        };
+      };
+      try {
+        const { body, headers } = await signed(event, endpoint);
+        const response = await sender.post({
+          url: endpoint.url,
+          headers,
+          body,
+          timeoutMs: DELIVERY_DEADLINE_MS,
+          signal,
+        });
+        if (signal.aborted) return undefined;
+        if (response.kind === 'failed') return { outcome: failed(response.code, response), response };
+        const { status } = response;
+        if (status < 200 || status > 299) return { outcome: failed(`status_${status}`, response), response };
+        const kept = vault.encrypt(response.body, responseContext(delivery.id));
+        const delivered = { at: started, httpStatus: status, error: null, response: kept, nextAt: null };
+        return { outcome: { status: 'delivered', ...delivered }, response };
+      } catch (error) {
+        const fields = { err: error, delivery: delivery.id, endpoint: endpoint.id };
+        if (error instanceof VaultError)
+          log.error(fields, 'delivery: endpoint or event cannot be decrypted, or was changed; nothing was sent');
+        else log.error(fields, 'delivery: the attempt failed, will retry');
+        return { outcome: failed(error instanceof VaultError ? 'not_authentic' : 'internal'), response: undefined };
+      }
+    },
+  };
+}

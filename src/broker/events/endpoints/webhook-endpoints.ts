@@ -1,0 +1,188 @@
+// Webhook endpoints, as callers manage them.
+import { type InputIssue, Refusal, refuse } from '../../../domain/errors.ts';
+import { ENDPOINT_SECRET_OVERLAP_MS } from '../../../domain/time-limits.ts';
+import type { DeliveryStatus, WebhookEndpoint } from '../../../domain/webhook-endpoint.ts';
+import type { Clock, Page, PageRequest, Store, Vault } from '../../../ports/index.ts';
+import type { Access, Call } from '../../audit/index.ts';
+import { newId } from '../../secrets/index.ts';
+import type { DeliveryEngine } from '../delivery/delivery-engine.ts';
+import { newEndpointSecret, presentSecret } from '../signing/standard-webhooks.ts';
+import { decryptSecrets, encryptSecrets } from './endpoint-secrets.ts';
+import {
+  changedMembers,
+  type EndpointChange,
+  type EndpointSettings,
+  givenOf,
+  settingsIssues,
+} from './endpoint-settings.ts';
+import { managed, mayNotManage, ownerOf } from './may-manage.ts';
+import { pingEvent } from './own-events.ts';
+
+/** Which deliveries are sent again. Times in milliseconds since the epoch; `to` is exclusive. */
+export interface Replay {
+  from: number;
+  to: number | undefined;
+  /** Undefined: all that were not delivered. */
+  status: DeliveryStatus | undefined;
+}
+
+/**
+ * Each needs the action `events`. An endpoint belongs to the caller that has created it; for others but admins it does not
+ * exist.
+ */
+export interface WebhookEndpoints {
+  /** `secret`: `whsec_…`, returned once. */
+  create(call: Call, settings: EndpointSettings): Promise<{ endpoint: WebhookEndpoint; secret: string } | Refusal>;
+  list(call: Call, page: PageRequest): Promise<Page<WebhookEndpoint> | Refusal>;
+  get(call: Call, id: string): Promise<WebhookEndpoint | Refusal>;
+  /** Undefined members stay. `enabled: true` starts one again that was disabled, with what is due by then. */
+  update(call: Call, id: string, change: EndpointChange): Promise<WebhookEndpoint | Refusal>;
+  /** With its deliveries. */
+  remove(call: Call, id: string): Promise<undefined | Refusal>;
+  /** The replaced secret signs as well until `previousUntil` (ms since the epoch); one replaced before that, no longer. */
+  rotateSecret(call: Call, id: string): Promise<{ secret: string; previousUntil: number } | Refusal>;
+  /** Sends the event `test.ping` to this endpoint alone; returns its id. */
+  test(call: Call, id: string): Promise<{ eventId: string } | Refusal>;
+  replay(call: Call, id: string, replay: Replay): Promise<{ deliveries: number } | Refusal>;
+}
+
+export interface WebhookEndpointsParts {
+  store: Pick<
+    Store,
+    | 'addWebhookEndpoint'
+    | 'webhookEndpoint'
+    | 'webhookEndpoints'
+    | 'updateWebhookEndpoint'
+    | 'deleteWebhookEndpoint'
+    | 'addEvents'
+    | 'replayDeliveries'
+    | 'appendAudit'
+  >;
+  vault: Pick<Vault, 'encrypt' | 'decrypt'>;
+  /** Why a URL may not be requested, in words. */
+  checkUrl: (url: string) => string | undefined;
+  engine: Pick<DeliveryEngine, 'wake' | 'changed'>;
+  access: Access;
+  clock: Clock;
+}
+
+/** Deliveries that one commit of a replay examines. */
+const REPLAY_BATCH = 500;
+
+export function createWebhookEndpoints(parts: WebhookEndpointsParts): WebhookEndpoints {
+  const { store, vault, checkUrl, engine, access, clock } = parts;
+  const absent = (id: string) => refuse({ code: 'not_found', what: 'webhook endpoint', id });
+  const invalid = (issues: InputIssue[], detail = 'The webhook endpoint has invalid settings.') =>
+    refuse({ code: 'invalid_request', detail, issues });
+  const find = (call: Call, id: string) => managed(parts, call, id);
+
+  return {
+    async create(call, settings) {
+      const refusal = mayNotManage(access, call);
+      if (refusal) return refusal;
+      const issues = settingsIssues(settings, checkUrl);
+      if (issues.length > 0) return invalid(issues);
+      const now = clock.now();
+      const { headers, ...rest } = settings;
+      const secret = newEndpointSecret();
+      const place = { id: newId('whe', now), callerId: call.principal.caller.id, url: settings.url };
+      const endpoint: WebhookEndpoint = {
+        ...rest,
+        ...place,
+        ...encryptSecrets(vault, place, { secret, previousSecret: null, headers }),
+        enabled: true,
+        disabledReason: null,
+        previousUntil: null,
+        failingSince: null,
+        createdAt: now,
+        updatedAt: now,
+      };
+      await store.addWebhookEndpoint(
+        endpoint,
+        access.record(call, 'webhook_endpoint.created', { detail: endpoint.id }),
+      );
+      return { endpoint, secret: presentSecret(secret) };
+    },
+
+    async list(call, page) {
+      return mayNotManage(access, call) ?? store.webhookEndpoints(ownerOf(call), page);
+    },
+
+    get: find,
+
+    async update(call, id, wanted) {
+      const endpoint = await find(call, id);
+      if (endpoint instanceof Refusal) return endpoint;
+      const change = givenOf(wanted);
+      const issues = settingsIssues(change, checkUrl);
+      if (issues.length > 0) return invalid(issues);
+      const { headers, enabled, ...members } = change;
+      const changed = changedMembers(endpoint, change);
+      const rebound = changed.includes('url') || headers !== undefined;
+      const now = clock.now();
+      const place = { ...endpoint, url: change.url ?? endpoint.url };
+      const secrets = rebound && decryptSecrets(vault, endpoint);
+      const row: Partial<WebhookEndpoint> = {
+        ...members,
+        ...(secrets && encryptSecrets(vault, place, { ...secrets, ...(headers !== undefined && { headers }) })),
+        ...(enabled === true && { enabled, disabledReason: null, failingSince: null }),
+        // Who disables what is disabled already does not change why.
+        ...(enabled === false && endpoint.enabled && { enabled, disabledReason: 'disabled_by_caller' as const }),
+        updatedAt: now,
+      };
+      const by = access.record(call, 'webhook_endpoint.updated', { detail: id, changed });
+      if (!(await store.updateWebhookEndpoint(id, row, by))) return absent(id);
+      engine.changed(id);
+      return { ...endpoint, ...row };
+    },
+
+    async remove(call, id) {
+      const endpoint = await find(call, id);
+      if (endpoint instanceof Refusal) return endpoint;
+      const by = access.record(call, 'webhook_endpoint.deleted', { detail: id });
+      return (await store.deleteWebhookEndpoint(id, by)) ? undefined : absent(id);
+    },
+
+    async rotateSecret(call, id) {
+      const endpoint = await find(call, id);
+      if (endpoint instanceof Refusal) return endpoint;
+      const { secret: previousSecret, headers } = decryptSecrets(vault, endpoint);
+      const secret = newEndpointSecret();
+      const now = clock.now();
+      const previousUntil = now + ENDPOINT_SECRET_OVERLAP_MS;
+      const encrypted = encryptSecrets(vault, endpoint, { secret, previousSecret, headers });
+      const by = access.record(call, 'webhook_endpoint.secret_rotated', { detail: id });
+      const change = { ...encrypted, previousUntil, updatedAt: now };
+      if (!(await store.updateWebhookEndpoint(id, change, by))) return absent(id);
+      return { secret: presentSecret(secret), previousUntil };
+    },
+
+    async test(call, id) {
+      const endpoint = await find(call, id);
+      if (endpoint instanceof Refusal) return endpoint;
+      if (!endpoint.enabled) return invalid([], 'The webhook endpoint is disabled: nothing is sent to it.');
+      const event = pingEvent(endpoint, clock.now());
+      await store.addEvents([event], access.record(call, 'webhook_endpoint.tested', { detail: id }));
+      engine.wake();
+      return { eventId: event.id };
+    },
+
+    async replay(call, id, { from, to, status }) {
+      const endpoint = await find(call, id);
+      if (endpoint instanceof Refusal) return endpoint;
+      const now = clock.now();
+      const range = { from, to: to ?? now, status };
+      const what = `${id} from ${new Date(from).toISOString()} to ${new Date(range.to).toISOString()}`;
+      await store.appendAudit([access.record(call, 'webhook_endpoint.replayed', { detail: what })]);
+      let deliveries = 0;
+      let after: string | undefined;
+      do {
+        const some = await store.replayDeliveries(id, range, now, { limit: REPLAY_BATCH, after });
+        deliveries += some.deliveries;
+        after = some.next ?? undefined;
+      } while (after !== undefined);
+      engine.wake();
+      return { deliveries };
+    },
+  };
+}
