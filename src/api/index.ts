@@ -5,6 +5,7 @@ export * from './common.ts';
 export * from './connect-sessions.ts';
 export * from './connections.ts';
 export * from './declarative-file.ts';
+export * from './event-feed.ts';
 export * from './event-types.ts';
 export * from './examples.ts';
 export * from './integrations.ts';

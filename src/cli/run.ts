@@ -9,6 +9,7 @@ import { connectCommand } from './connect.ts';
 import { connectSessionCommands } from './connect-sessions.ts';
 import { connectionCommands } from './connections.ts';
 import { deliveryCommands } from './deliveries.ts';
+import { eventsCommand } from './events.ts';
 import { EXIT, EXIT_CODES, Failure } from './failure.ts';
 import { integrationCommands } from './integrations.ts';
 import type { Io } from './io.ts';
@@ -81,6 +82,7 @@ export function commandTree(io: Io): Command {
   deliveryCommands(program, io);
   applyCommand(program, io);
   statusCommand(program, io);
+  eventsCommand(program, io);
   auditCommand(program, io);
   whoamiCommand(program, io);
   program.commandsGroup('Commands for this machine:');

@@ -156,6 +156,11 @@ export const AUDIT_ACTIONS = {
     description:
       'An operator read, on the command line, what a token endpoint answered without a token that could be found. `detail` is its id.',
   },
+  'event.read': {
+    subject: 'connections',
+    description:
+      'A caller read events. `detail` is the id of a single one; `*` as `integration` and `owner` means the feed, as far as the grants of the caller cover it.',
+  },
   'integration.put': {
     subject: 'integration',
     description:

@@ -264,6 +264,20 @@ export const AUDIT_SEAL_IDLE_MS = HOUR_MS;
 export const AUDIT_SEAL_PAUSE_MS = 5;
 /** How often PostgreSQL is asked whether the transactions have ended that may still commit audit entries or events. */
 export const HORIZON_POLL_MS = 20;
+/** Whether other processes have found a fault of an integration, or its end, is read this often. */
+export const CLIENT_FAULT_POLL_MS = 10 * SECOND_MS;
+/** An owner is told that a grant ends when this much of its life is left: each of these times once. */
+export const REAUTH_NOTICE_MS = [7 * DAY_MS, DAY_MS] as const;
+/** Grants that end soon are looked for this often. */
+export const REAUTH_NOTICE_INTERVAL_MS = 10 * MINUTE_MS;
+/** The pause between two batches of grants that end, or of old events, for the other users of the store. */
+export const EVENT_BATCH_PAUSE_MS = 50;
+/** Events past their retention are deleted this often. */
+export const EVENT_RETENTION_INTERVAL_MS = MINUTE_MS;
+/** While requests wait for events, those of other processes are looked for this often. */
+export const EVENT_FEED_POLL_MS = 500;
+/** A request for events may wait this long: less than proxies and clients do. */
+export const EVENT_FEED_WAIT_MAX_MS = 25 * SECOND_MS;
 /** Failed authentications and refused callbacks are counted for so long before they become audit entries. */
 export const AUDIT_FAILURE_WINDOW_MS = MINUTE_MS;
 /** The pause between two batches of re-encrypted rows, for the other users of the store. */

@@ -28,6 +28,8 @@ export interface EventStore {
    * audit entry and its event are written.
    */
   setIntegrationFault(integration: string, code: string | null, audit: AuditEntry): Promise<'changed' | 'unchanged'>;
+  /** The integrations that have a fault. */
+  integrationFaults(): Promise<string[]>;
   /**
    * Active connections whose grant ends before this time, the first to end first, after this place in the list; and what
    * their owners were told last.

@@ -1,6 +1,7 @@
 // Metrics and logs. Labels and fields are ids and codes, never secrets. No method throws.
 
 import type { ConnectionStatus, UpstreamRevocation } from '../domain/connection.ts';
+import type { EventType } from '../domain/events.ts';
 import type { DeliveryStatus, DisabledReason } from '../domain/webhook-endpoint.ts';
 
 export interface Telemetry {
@@ -18,6 +19,8 @@ export interface Telemetry {
   delivery(outcome: DeliveryStatus): void;
   /** The broker has disabled a webhook endpoint. */
   endpointDisabled(reason: DisabledReason): void;
+  /** An event was stored by this process. */
+  event(type: EventType): void;
   /** A store operation was rejected; `operation` is the name of the method. */
   storeError(operation: string): void;
   /** A row of this table does not verify, or a secret of it does not open. */

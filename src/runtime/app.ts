@@ -54,6 +54,7 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
     { name: 'audit retention', start: audit.start, stop: audit.stop },
     { name: 'housekeeping', start: connections.start, stop: connections.stop },
     { name: 'received webhooks', start: webhooks.start, stop: webhooks.stop },
+    { name: 'event housekeeping', start: events.housekeeping.start, stop: events.housekeeping.stop },
     {
       name: 'requests',
       start: () => listeners.handle(broker.http),
@@ -63,6 +64,7 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
       },
     },
     { name: 'claims of deliveries', stop: events.engine.stopClaiming },
+    { name: 'requests that wait for events', stop: events.feed.stop },
     // The first to stop, in the turn of the event loop in which the signal arrives.
     { name: 'claims', stop: refresh.stopClaiming },
   ];

@@ -13,7 +13,7 @@ import { type Audit, createAudit, refusedRows } from '../broker/audit/index.ts';
 import { type Cache, createCache } from '../broker/cache/index.ts';
 import { type Callers, createCallers } from '../broker/callers/index.ts';
 import { type Connections, createConnections } from '../broker/connections/index.ts';
-import { createOutboundEvents, type OutboundEvents } from '../broker/events/index.ts';
+import { createEvents, type Events } from '../broker/events/index.ts';
 import { createIntegrations, type Integrations } from '../broker/integrations/index.ts';
 import { createJwt, type Jwt } from '../broker/jwt/index.ts';
 import { createMetricsState, statusReader } from '../broker/maintenance/index.ts';
@@ -45,6 +45,8 @@ export interface Tuning {
   deliverEveryMs?: number;
   /** How often new audit entries are sealed, in ms. */
   sealEveryMs?: number;
+  /** How often grants that end and old events are looked for, and those who wait for events look for those of others, in ms. */
+  eventsEveryMs?: number;
   /** False: nothing is refreshed ahead of its expiry. */
   refreshAhead?: boolean;
   /** When a refresh without a response is slow, when it is lost, and how long a shutdown waits for it, in ms. */
@@ -73,7 +75,7 @@ interface Rooms {
   jwt: Jwt;
   webhooks: Webhooks;
   apply: Apply;
-  events: OutboundEvents;
+  events: Events;
 }
 
 /** A broker that is put together and not started. */
@@ -103,6 +105,9 @@ export function assemble(assembly: Assembly): Broker {
   const refused = refusedRows({ store: counted, access, telemetry, log: assembly.log });
   const store = authenticateStore(counted, { vault, refused });
   const common = { ...assembly, store, vault: reportRefusals(vault, refused), clock, telemetry, publicUrl };
+  store.onEvents((types) => {
+    for (const type of types) telemetry.event(type);
+  });
   const adapters = createAdapters(common);
   const rooms = createRooms({ ...common, ...adapters });
   return { ...rooms, store, http: createServer({ ...common, ...rooms }), outbound: adapters.outbound, publicUrl };
@@ -225,11 +230,13 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
   });
   const jwt = createJwt({ verifier, trustedIssuers, access, clock });
   const apply = createApply({ store, integrations, callerCache, untilApplied, access, clock, running: declared });
-  const events = createOutboundEvents({
+  const events = createEvents({
     ...{ store, vault, sender, access, telemetry, clock, log },
     circuits: circuitBreakers({ clock, log, random: Math.random }),
     random: Math.random,
     checkUrl: (target) => checkUrl(target, outboundAllow),
+    everyMs: tuning.eventsEveryMs,
+    days: config.eventDays,
   });
   return { audit, cache, integrations, callers, connections, refresh, tokens, jwt, webhooks, events, apply };
 }
@@ -255,6 +262,7 @@ function createServer(parts: Common & Rooms): Http {
     webhookEndpoints: events.endpoints,
     deliveries: events.deliveries,
     webhookKeys: events.keys,
+    eventFeed: events.feed,
     auditLog: audit.log,
     auditBuffer: audit.buffer,
     strangers: audit.strangers,

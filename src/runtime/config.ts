@@ -38,6 +38,8 @@ export interface Config {
   rateLimit: { requests: number; window: number } | null;
   /** Audit entries older than this are deleted; null: never. */
   auditDays: number | null;
+  /** Events, deliveries and received webhooks older than this are deleted. */
+  eventDays: number;
   refreshLimits: { concurrency: number; perSecond: number };
   logLevel: string;
 }
@@ -98,6 +100,7 @@ export function parseConfig(env: Env, readFile: ReadFile): Parsed {
         resolves: e.VALETKEY_EGRESS_RESOLVES,
       },
       auditDays: e.VALETKEY_AUDIT_DAYS,
+      eventDays: e.VALETKEY_EVENT_DAYS,
       rateLimit: e.VALETKEY_RATE_LIMIT ?? null,
       refreshLimits: { concurrency: e.VALETKEY_REFRESH_CONCURRENCY, perSecond: e.VALETKEY_REFRESH_RATE },
       logLevel: e.VALETKEY_LOG_LEVEL,

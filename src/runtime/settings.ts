@@ -247,6 +247,12 @@ export const SETTINGS = {
     without: '',
     description: 'The number of days that audit entries are stored, or `forever`.',
   },
+  VALETKEY_EVENT_DAYS: {
+    parser: wholeNumber(3_650),
+    default: '30',
+    without: '',
+    description: 'The number of days that events, their deliveries and received webhooks are stored.',
+  },
   VALETKEY_LOG_LEVEL: {
     parser: z.enum(LEVELS, { error: `one of ${LEVELS.join(', ')}` }),
     default: 'info',

@@ -46,6 +46,7 @@ describe('settings', () => {
       adminKey: undefined,
       outboundAllow: [],
       auditDays: 400,
+      eventDays: 30,
       logLevel: 'info',
     });
   });

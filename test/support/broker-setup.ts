@@ -2,6 +2,7 @@
 import { expect } from 'vitest';
 import { type LocalProvider, startProvider } from '../../demo/provider.ts';
 import type { Clock, Logger } from '../../src/ports/index.ts';
+import type { Tuning } from '../../src/runtime/app.ts';
 import { type Json, startTestBroker, type TestBroker } from './broker.ts';
 import { mintRefreshToken } from './minted-grant.ts';
 import { type ProviderProxy, startProviderProxy } from './provider-proxy.ts';
@@ -29,11 +30,16 @@ export interface TestSetup {
 }
 
 /** With the integration `acme`; `file` is the declarative one. The outbox is processed every 20 ms; there are no scheduled refreshes. */
-export async function startTestSetup(env: Record<string, string> = {}, log?: Logger, file?: Json): Promise<TestSetup> {
+export async function startTestSetup(
+  env: Record<string, string> = {},
+  log?: Logger,
+  file?: Json,
+  tuning: Tuning = {},
+): Promise<TestSetup> {
   let offset = 0;
   const clock: Clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
   const [broker, provider] = await Promise.all([
-    startTestBroker(env, file, { clock, outboxEveryMs: 20, refreshAhead: false }, log),
+    startTestBroker(env, file, { clock, outboxEveryMs: 20, refreshAhead: false, ...tuning }, log),
     startProvider(),
   ]);
   const proxy = await startProviderProxy(provider);

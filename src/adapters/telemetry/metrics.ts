@@ -1,5 +1,6 @@
 // Metrics in Prometheus format. Labels are ids and codes, never owners, connections or secrets.
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { EVENT_TYPES } from '../../domain/events.ts';
 import type { Telemetry } from '../../ports/index.ts';
 
 /** Each integration starts with these series at zero: `increase()` does not see a series that first appears at one. */
@@ -152,6 +153,13 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     help: 'Webhook endpoints that are disabled.',
     registers,
   });
+  const events = new Counter({
+    name: 'valetkey_events_total',
+    help: 'Events that this process has stored, by type.',
+    labelNames: ['type'],
+    registers,
+  });
+  for (const type of EVENT_TYPES) events.inc({ type }, 0);
   const storeErrors = new Counter({
     name: 'valetkey_store_errors_total',
     help: 'Store operations that failed, by operation.',
@@ -224,6 +232,7 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     webhook: (integration, outcome) => webhooks.inc({ integration, outcome }),
     delivery: (outcome) => deliveries.inc({ outcome }),
     endpointDisabled: (reason) => endpointsDisabled.inc({ reason }),
+    event: (type) => events.inc({ type }),
     storeError: (operation) => storeErrors.inc({ operation }),
     rowRefused: (table) => rowsRefused.inc({ table }),
     render(state) {

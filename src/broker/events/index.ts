@@ -1,4 +1,4 @@
-// The events room: what happened is told to callers, who have it sent to their webhook endpoints.
+// The events room: what happened is told to callers, who read the feed or have it sent to their webhook endpoints.
 import type { Logger } from '../../ports/index.ts';
 import { createDeliveryEngine, type DeliveryEngine, type DeliveryEngineParts } from './delivery/delivery-engine.ts';
 import { createDeliveries, type Deliveries, type DeliveriesParts } from './endpoints/deliveries.ts';
@@ -7,29 +7,42 @@ import {
   type WebhookEndpoints,
   type WebhookEndpointsParts,
 } from './endpoints/webhook-endpoints.ts';
+import { createEventFeed, type EventFeed } from './feed/event-feed.ts';
+import { createEventHousekeeping, type EventHousekeeping } from './notices/event-housekeeping.ts';
 import { createWebhookKeys, type WebhookKeys, type WebhookKeysParts } from './signing/signing-keys.ts';
 
 export type { Deliveries } from './endpoints/deliveries.ts';
 export type { EndpointSettings } from './endpoints/endpoint-settings.ts';
 export type { WebhookEndpoints } from './endpoints/webhook-endpoints.ts';
 export { type EventPayload, encryptEventBody, eventPayload } from './event-payload.ts';
+export type { EventFeed, FeedEvent } from './feed/event-feed.ts';
 export { rotateSigningKey, type WebhookKeys } from './signing/signing-keys.ts';
 
-export interface OutboundEvents {
+export interface Events {
   engine: DeliveryEngine;
   endpoints: WebhookEndpoints;
   deliveries: Deliveries;
   keys: WebhookKeys;
+  feed: EventFeed;
+  housekeeping: EventHousekeeping;
 }
 
 type Parts = Omit<DeliveryEngineParts, 'signingKeys'> &
   Omit<WebhookEndpointsParts, 'engine'> &
   Omit<DeliveriesParts, 'engine'> &
-  WebhookKeysParts & { log: Logger };
+  WebhookKeysParts &
+  Parameters<typeof createEventFeed>[0] &
+  Parameters<typeof createEventHousekeeping>[0] & { log: Logger };
 
-export function createOutboundEvents(parts: Parts): OutboundEvents {
+export function createEvents(parts: Parts): Events {
   const keys = createWebhookKeys(parts);
   const engine = createDeliveryEngine({ ...parts, signingKeys: keys.signing });
-  const endpoints = createWebhookEndpoints({ ...parts, engine });
-  return { engine, endpoints, deliveries: createDeliveries({ ...parts, engine }), keys };
+  return {
+    engine,
+    endpoints: createWebhookEndpoints({ ...parts, engine }),
+    deliveries: createDeliveries({ ...parts, engine }),
+    keys,
+    feed: createEventFeed(parts),
+    housekeeping: createEventHousekeeping(parts),
+  };
 }

@@ -2,7 +2,8 @@
 // together.
 import type { Logger, MetricsState, Rescue } from '../../ports/index.ts';
 import { createCommitter } from './commit.ts';
-import { createCircuitBreakers } from './failures/circuit-breaker.ts';
+import { type CircuitBreakers, createCircuitBreakers } from './failures/circuit-breaker.ts';
+import { createClientFaults } from './failures/client-faults.ts';
 import { createDeadGrantBreaker } from './failures/dead-grant-breaker.ts';
 import { createFailureEvidence } from './failures/failure-evidence.ts';
 import { createRateLimiter, type RefreshLimits } from './limits/rate-limiter.ts';
@@ -55,7 +56,15 @@ export function createRefreshEngine({ rescue, limits, ahead = true, mayLoseCommi
   const { store, vault, access, clock, log } = parts;
   const random = Math.random;
   const rateLimiter = createRateLimiter({ store, clock, ...limits });
-  const circuitBreakers = createCircuitBreakers({ clock, log, random });
+  const breakers = createCircuitBreakers({ clock, log, random });
+  const clientFaults = createClientFaults({ store, circuitBreakers: breakers, access, log });
+  const circuitBreakers: CircuitBreakers = {
+    ...breakers,
+    report(permit, report) {
+      breakers.report(permit, report);
+      clientFaults.note(permit.key, report);
+    },
+  };
   const recentCommits = mayLoseCommits ? createRecentCommits({ store, clock }) : undefined;
   const committer = createCommitter({ store, vault, rescue, recentCommits, access, clock, log });
   const evidence = createFailureEvidence({ clock });
@@ -85,6 +94,7 @@ export function createRefreshEngine({ rescue, limits, ahead = true, mayLoseCommi
     },
     async start() {
       await committer.recover();
+      await clientFaults.start();
       if (!ahead) return;
       scheduler = startScheduler({ store, refresher, rateLimiter, circuitBreakers, mayLoseCommits, clock, log });
     },
@@ -101,6 +111,7 @@ export function createRefreshEngine({ rescue, limits, ahead = true, mayLoseCommi
       await schedulerStopped;
       await refresher.drain();
       await committer.stop();
+      await clientFaults.stop();
     },
     state: () => ({
       inFlight: rateLimiter.inFlight(),

@@ -18,7 +18,7 @@ const TAGS = {
   providers: 'Read the provider catalogue: how each third-party system authenticates, and which parameters it needs.',
   callers: 'Manage callers: internal services, their keys and their permissions.',
   jwt: 'Verify JWTs of trusted issuers.',
-  events: 'Events, and the webhook endpoints that they are sent to.',
+  events: 'Learn what happens to connections: the event feed, and the webhook endpoints that events are sent to.',
   audit: 'Read the audit log: who did what to which connection.',
   apply: 'Apply a declarative file of integrations and callers.',
   oauth:

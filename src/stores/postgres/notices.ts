@@ -45,6 +45,11 @@ export const createNoticeStore = ({ autocommit, transaction, record }: PostgresA
       await record(orm, audit);
       return 'changed';
     }),
+  integrationFaults: () =>
+    autocommit(async (orm) => {
+      const rows = await orm.select({ id: integrationFaults.integration }).from(integrationFaults);
+      return rows.map(({ id }) => id);
+    }),
   endingConnections: (before, after, limit) =>
     autocommit((orm) => endingConnections(orm, before, after, limit).execute()),
   putReauthNotice: (ending, stage, audit) =>

@@ -73,7 +73,7 @@ export async function openPostgres(
       ...createAuditSealStore(access),
       ...createSecretStore(access),
       ...createUnreadableResponseStore(access),
-      ...createReceivedWebhookStore(access, access.writeEvents),
+      ...createReceivedWebhookStore(access),
       ...createEventStore(access),
       ...createNoticeStore(access),
       ...createWebhookEndpointStore(access),

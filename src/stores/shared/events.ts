@@ -109,7 +109,10 @@ export const DELETED_AT_ONCE = 1_000;
 export const EXAMINED_PER_CLAIM = 200;
 
 /** What is told once. */
-export type NoticeStore = Pick<EventStore, 'setIntegrationFault' | 'endingConnections' | 'putReauthNotice'>;
+export type NoticeStore = Pick<
+  EventStore,
+  'setIntegrationFault' | 'integrationFaults' | 'endingConnections' | 'putReauthNotice'
+>;
 
 /** Whether the connection still ends as it did, and its owner was told nothing else meanwhile. */
 export const isTold = (current: EndingConnection | undefined, known: EndingConnection): boolean =>

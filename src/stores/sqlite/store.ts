@@ -93,7 +93,7 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
     ...createAuditSealStore(access),
     ...createSecretStore(access),
     ...createUnreadableResponseStore(access),
-    ...createReceivedWebhookStore(access, eventWriter.write),
+    ...createReceivedWebhookStore(access),
     ...createEventStore(access),
     ...createNoticeStore(access),
     ...createWebhookEndpointStore(access),

@@ -1,0 +1,103 @@
+// `events`: the event feed.
+import { type Command, InvalidArgumentError } from 'commander';
+import { type Broker, brokerFor, globalsOf, type Json, part, queryOf } from './broker.ts';
+import { example } from './example.ts';
+import { EXIT, Failure } from './failure.ts';
+import type { Io } from './io.ts';
+import { wholeNumber } from './options.ts';
+import { type Columns, printer } from './output.ts';
+
+const connectionOf = ({ data }: Json): Json => ((data as Json).connection ?? {}) as Json;
+const integrationOf = ({ data }: Json): unknown => {
+  const { integration } = data as Json;
+  return typeof integration === 'object' ? (integration as Json | null)?.id : integration;
+};
+
+const COLUMNS: Columns = {
+  TIMESTAMP: (e) => e.timestamp,
+  TYPE: (e) => e.type,
+  INTEGRATION: (e) => connectionOf(e).integration ?? integrationOf(e) ?? '-',
+  OWNER: (e) => connectionOf(e).owner ?? '-',
+  CONNECTION: (e) => connectionOf(e).id ?? '-',
+  REASON: (e) => (e.data as Json).reason ?? (e.data as Json).error ?? '-',
+  ID: (e) => e.id,
+};
+
+const DEFAULT_LIMIT = 100;
+const MAX_PAGE_SIZE = 500;
+const WAIT_SECONDS = 25;
+/** Between two questions, if the broker does not wait or does not answer. */
+const PAUSE_MS = 1_000;
+
+interface Options {
+  type?: string[];
+  after?: string;
+  limit?: number;
+  follow?: boolean;
+  all?: boolean;
+}
+
+const collected = (type: string, before: string[] = []): string[] => {
+  if (!/^[a-z0-9_.]+$/.test(type)) throw new InvalidArgumentError('It is a type such as connection.revoked.');
+  return [...before, type];
+};
+
+export function eventsCommand(program: Command, io: Io): void {
+  const events = program
+    .command('events')
+    .description('list events, oldest first, as far as the grants of the key cover them')
+    .option('--type <type>', 'only of this type, such as connection.needs_reauth; repeatable', collected)
+    .option('--after <cursor>', 'after this next_cursor of the API')
+    .option('--follow', 'wait for new events and print them as they come; without --after, only those')
+    .option('--limit <count>', `maximum number of events; default ${DEFAULT_LIMIT}, or none with --follow`, wholeNumber)
+    .option('--all', 'no limit');
+  example(
+    events,
+    'valetkey events --follow',
+    'valetkey events --type connection.needs_reauth --type connection.revoked --all',
+  ).action(async (options: Options, command: Command) => {
+    const { follow = false, all = false } = options;
+    const limit = options.limit ?? (follow || all ? Number.POSITIVE_INFINITY : DEFAULT_LIMIT);
+    const { json } = globalsOf(command);
+    const rows = feed(io, brokerFor(io, command), { ...options, follow }, limit);
+    if (!follow) return printer(io, json).list(COLUMNS, rows);
+    // A table would wait for the last row.
+    for await (const row of rows) await printer({ ...io, outIsTty: false }, json).list(COLUMNS, [row]);
+  });
+  const show = events.command('show').description('show an event').argument('<id>', 'the id of the event: msg_…');
+  example(show, 'valetkey events show msg_01k9d3q1v6d2f4g6h8j0k1l3mn').action(
+    async (id: string, _, command: Command) => {
+      await printer(io, globalsOf(command).json).one(await brokerFor(io, command).ask('GET', `/v1/events/${part(id)}`));
+    },
+  );
+}
+
+async function* feed(
+  io: Io,
+  broker: Broker,
+  { type, after: given, follow }: Options,
+  limit: number,
+): AsyncGenerator<Json, void> {
+  let after = given ?? (follow ? 'now' : undefined);
+  for (let left = limit; left > 0; ) {
+    const asked = io.now();
+    const query = queryOf({
+      after,
+      types: type?.join(','),
+      limit: String(Math.min(left, MAX_PAGE_SIZE)),
+      wait: follow ? String(WAIT_SECONDS) : undefined,
+    });
+    const answer = await broker.ask('GET', `/v1/events?${query}`).catch((error: unknown) => {
+      if (follow && error instanceof Failure && error.code === EXIT.unreachable) return undefined;
+      throw error;
+    });
+    const data = (answer?.data ?? []) as Json[];
+    yield* data;
+    left -= data.length;
+    const isEnd = answer !== undefined && answer.next_cursor === after;
+    if (answer) after = String(answer.next_cursor);
+    if (!follow && data.length === 0 && isEnd) return;
+    if (follow && data.length === 0 && io.now() - asked < PAUSE_MS)
+      await io.pause(PAUSE_MS, new AbortController().signal);
+  }
+}
