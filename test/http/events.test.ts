@@ -37,7 +37,7 @@ const get = async (query: string, key?: string) => {
 };
 const typesOf = (data: Json[]) => data.map(({ type }) => type);
 const endOf = async (key?: string) => (await get('?after=now', key)).cursor;
-const after = (cursor: string) => `?after=${encodeURIComponent(cursor)}`;
+const from = (cursor: string) => `?after=${encodeURIComponent(cursor)}`;
 const dataOf = (event: Json | undefined) => event!.data as Json;
 
 describe('the feed', () => {
@@ -67,9 +67,9 @@ describe('the feed', () => {
     });
     const page = await get('?limit=1');
     expect(page.data).toEqual([all.data[0]]);
-    const rest = await get(after(page.cursor));
+    const rest = await get(from(page.cursor));
     expect(rest.data).toEqual([all.data[1]]);
-    expect((await get(after(rest.cursor))).cursor).toBe(rest.cursor);
+    expect((await get(from(rest.cursor))).cursor).toBe(rest.cursor);
     expect((await get('?types=connection.revoked,test.ping')).data).toEqual([]);
     expect((await get('?types=connection.created,test.ping')).data).toHaveLength(2);
     expect((await get('?after=now')).data).toEqual([]);
@@ -94,12 +94,12 @@ describe('the feed', () => {
   });
 
   test('a wait ends with what this process or another commits, and not with what is not covered', async () => {
-    const waiting = get(`${after(await endOf(mine))}&wait=25`, mine);
+    const waiting = get(`${from(await endOf(mine))}&wait=25`, mine);
     const revoked = await setup.importConnection('mallory');
     await broker.ask('DELETE', `/v1/connections/${revoked}`);
     const ida = await setup.importConnection('ida');
     expect((await waiting).data.map((event) => (dataOf(event).connection as Json).id)).toEqual([ida]);
-    const next = get(`${after((await waiting).cursor)}&wait=25`, mine);
+    const next = get(`${from((await waiting).cursor)}&wait=25`, mine);
     const elsewhere = anEvent({
       integration: 'acme',
       owner: 'ida',
@@ -111,9 +111,9 @@ describe('the feed', () => {
     const heard = await next;
     expect(heard.data.map(({ id }) => id)).toEqual([elsewhere.id]);
     expect(dataOf(heard.data[0])).toMatchObject({ event_id: elsewhere.id, sequence: 2 });
-    const over = await get(`${after(heard.cursor)}&wait=1`, mine);
+    const over = await get(`${from(heard.cursor)}&wait=1`, mine);
     expect(over.data).toEqual([]);
-    expect((await get(after(over.cursor), mine)).data).toEqual([]);
+    expect((await get(from(over.cursor), mine)).data).toEqual([]);
   });
 
   test('a wait ends when the caller loses its key, and when the client hangs up', async () => {
@@ -122,8 +122,8 @@ describe('the feed', () => {
       grants: [{ actions: ['events'], integrations: ['*'], owners: ['*'] }],
     });
     const end = await endOf();
-    const waiting = get(`${after(end)}&wait=25`, String(body.key));
-    const gone = request(new URL(`/v1/events${after(end)}&wait=25`, broker.url), {
+    const waiting = get(`${from(end)}&wait=25`, String(body.key));
+    const gone = request(new URL(`/v1/events${from(end)}&wait=25`, broker.url), {
       headers: { authorization: `Bearer ${broker.adminKey}` },
     });
     gone.on('error', () => undefined);
@@ -144,7 +144,7 @@ describe('what the broker tells by itself', () => {
 
   test('connection.reauth_due: a week and a day before a grant ends, once each, and not as it moves with refreshes', async () => {
     const cursor = await endOf();
-    const due = async () => (await get(`${after(cursor)}&types=connection.reauth_due`)).data;
+    const due = async () => (await get(`${from(cursor)}&types=connection.reauth_due`)).data;
     const ends = setup.now() + 6 * DAY_MS;
     setEnd(grace, ends);
     await expect.poll(due).toHaveLength(1);
@@ -172,7 +172,7 @@ describe('what the broker tells by itself', () => {
   test('integration.misconfigured and .recovered: once each, to those who cover all owners', async () => {
     const cursor = await endOf();
     const faults = async (key?: string) =>
-      typesOf((await get(`${after(cursor)}&types=integration.misconfigured,integration.recovered`, key)).data);
+      typesOf((await get(`${from(cursor)}&types=integration.misconfigured,integration.recovered`, key)).data);
     const refresh = () => broker.ask('POST', `/v1/connections/${ada}/refresh`, {});
     await broker.ask('PUT', '/v1/integrations/acme', { ...setup.integrationBody, client_secret: 'wrong' });
     expect((await refresh()).status).toBe(502);
@@ -198,8 +198,8 @@ describe('what the broker tells by itself', () => {
   });
 
   test('a wait is answered at once when the broker stops', async () => {
-    const waiting = get(`${after(await endOf())}&wait=25`);
-    await expect.poll(() => 1).toBe(1);
+    const waiting = get(`${from(await endOf())}&wait=25`);
+
     const started = performance.now();
     await Promise.all([waiting, setup.broker.stop()]);
     expect((await waiting).data).toEqual([]);
