@@ -47,6 +47,44 @@ const Mode = z.object({
   api_base_url: z.string().nullable(),
   api_headers: z.record(z.string(), z.string()),
 });
+const Webhooks = z.object({
+  name: z.string(),
+  title: z.string().openapi({ description: 'What sends to it' }),
+  path: z
+    .enum(['/webhooks/{integration}', '/signals/{integration}', '/logout/{integration}'])
+    .openapi({ description: 'Below the public URL of the broker: what is configured at the vendor' }),
+  scheme: z.string().openapi({ description: 'How it is verified' }),
+  option: z
+    .string()
+    .nullable()
+    .openapi({ description: 'The value of `webhook.scheme` of an integration that selects it. Null: it needs none.' }),
+  secret: z
+    .object({
+      what: z.string().openapi({ description: 'What the vendor calls it' }),
+      where: z.string().nullable().openapi({ description: 'Where an admin finds or sets it' }),
+      from: z
+        .enum(['secrets', 'client_secret'])
+        .openapi({
+          description: '`client_secret`: the integration has it already; older ones may be among the secrets',
+        }),
+    })
+    .nullable()
+    .openapi({ description: 'What `webhook.secrets` of the integration holds. Null: nothing.' }),
+  needs_hook: z.boolean().openapi({ description: 'It is taken only at the URL with the hook of the integration' }),
+  needs_handshake_window: z.boolean().openapi({
+    description: 'The vendor sends the key: open the window first (`POST /v1/integrations/{id}/webhook-handshake`)',
+  }),
+  names_account: z.boolean().openapi({ description: 'False: nothing in it says which connection is meant' }),
+  configure: z
+    .object({
+      url: z.string().openapi({ description: 'Where the URL is entered at the vendor' }),
+      events: z.array(z.string()).openapi({ description: 'Types to subscribe to, so that ended grants are heard of' }),
+      notes: z.array(z.string()),
+    })
+    .openapi({ description: 'What an admin does at the vendor' }),
+  expiry: z.string().nullable().openapi({ description: 'Until when a subscription lasts' }),
+  ends_grants: z.boolean().openapi({ description: 'Some of its events say that a grant has ended' }),
+});
 export const ProviderView = z
   .object({
     id: z.string(),
@@ -60,6 +98,7 @@ export const ProviderView = z
     params: Fields.openapi({ description: 'Parameters of an integration, in every auth mode' }),
     connection_params: Fields.openapi({ description: 'Parameters of each connection, in every auth mode' }),
     auth: z.array(Mode),
+    webhooks: z.array(Webhooks).openapi({ description: 'What the vendor sends, and what an admin configures for it' }),
     uncertain: z.array(z.string()),
   })
   .openapi('Provider', {
@@ -109,6 +148,26 @@ export const ProviderView = z
           captures: ['team_id', 'team_name'],
           api_base_url: 'https://slack.com/api',
           api_headers: {},
+        },
+      ],
+      webhooks: [
+        {
+          name: 'events',
+          title: 'Events API, interactivity and slash commands',
+          path: '/webhooks/{integration}',
+          scheme: 'hmac',
+          option: null,
+          secret: { what: 'signing secret of the app', where: 'Basic Information, App Credentials', from: 'secrets' },
+          needs_hook: false,
+          needs_handshake_window: false,
+          names_account: true,
+          configure: {
+            url: 'Event Subscriptions, Request URL',
+            events: ['app_uninstalled', 'tokens_revoked'],
+            notes: [],
+          },
+          expiry: null,
+          ends_grants: true,
         },
       ],
       uncertain: [],

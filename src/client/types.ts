@@ -299,23 +299,8 @@ export type JwtVerdict =
       detail?: string;
     };
 
-/**
- * The connection, as it was when the event happened
- */
 export interface EventConnection {
-  id: string;
-  integration: string;
-  owner: string;
-  label: string | null;
-  /**
-   * `needs_reauth`: the owner must connect again; `reason` says why. `revoked`: its credentials are deleted.
-   */
-  status: 'active' | 'needs_reauth' | 'revoked';
-  /**
-   * Why it is not active
-   */
-  reason: string | null;
-  account: Account;
+  [k: string]: unknown;
 }
 
 export interface Event {

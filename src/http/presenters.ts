@@ -24,6 +24,7 @@ import { CLOCK_SKEW_MAX_MS } from '../domain/time-limits.ts';
 import { LAST_TIME_MS } from '../domain/time-range.ts';
 import type { Delivery, WebhookEndpoint } from '../domain/webhook-endpoint.ts';
 import type { Clock } from '../ports/index.ts';
+import { presentWebhooks } from './present-webhooks.ts';
 
 type View<T extends z.ZodType> = z.infer<T>;
 
@@ -263,6 +264,7 @@ export const presentProvider = (p: Provider): View<typeof api.ProviderView> => (
   params: fieldsView(p.params),
   connection_params: fieldsView(p.connection_params),
   auth: p.auth.map((auth) => modeView(p, auth)),
+  webhooks: Object.entries(p.webhooks).map(([name, endpoint]) => presentWebhooks(name, endpoint)),
   uncertain: p.uncertain,
 });
 
