@@ -1,0 +1,267 @@
+// Deliveries: the schedule of retries by the clock, what disables an endpoint, order, replay, and that no endpoint delays
+// another.
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { DELIVERY_RETRIES_MS } from '../../../src/domain/time-limits.ts';
+import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
+import { expectOk } from '../../support/contract.ts';
+import { hang, startWebhookReceiver, status, type WebhookReceiver } from '../../support/webhook-receiver.ts';
+
+const DAY = 86_400_000;
+let offset = 0;
+const clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
+let broker: TestBroker;
+let receiver: WebhookReceiver;
+let paths = 0;
+let made: string[] = [];
+
+beforeAll(async () => {
+  receiver = await startWebhookReceiver();
+  broker = await startTestBroker({}, undefined, { clock, deliverEveryMs: 20, refreshAhead: false });
+  const integration = { provider: 'stripe', params: { mode: 'api_key' } };
+  expect((await broker.ask('PUT', '/v1/integrations/pay', integration)).status).toBe(201);
+});
+afterEach(async () => {
+  for (const id of made) await broker.ask('DELETE', `/v1/webhook-endpoints/${id}`);
+  made = [];
+});
+afterAll(async () => {
+  await receiver?.close();
+  await broker?.stop();
+});
+
+interface Endpoint {
+  id: string;
+  path: string;
+  at: string;
+}
+async function endpoint(settings: Json = {}): Promise<Endpoint> {
+  const path = `/${++paths}`;
+  const url = receiver.url + path;
+  const { id } = expectOk(await broker.ask('POST', '/v1/webhook-endpoints', { url, ...settings }), 201) as {
+    id: string;
+  };
+  made.push(id);
+  return { id, path, at: `/v1/webhook-endpoints/${id}` };
+}
+const ping = async ({ at }: Endpoint) => String(expectOk(await broker.ask('POST', `${at}/test`), 202).event_id);
+
+let owners = 0;
+async function connection(owner = `user_${++owners}`): Promise<string> {
+  const credentials = { api_key: `sk_test_${'x'.repeat(24)}` };
+  const body = { integration: 'pay', owner, credentials };
+  return String((await broker.ask('POST', '/v1/connections', body)).body.id);
+}
+
+const arrived = (path: string, count: number) =>
+  vi.waitFor(() => expect(receiver.at(path)).toHaveLength(count), { timeout: 8_000 }).then(() => receiver.at(path));
+const deliveriesOf = async ({ id }: Endpoint) =>
+  expectOk(await broker.ask('GET', `/v1/deliveries?endpoint=${id}`)).data as Json[];
+const shown = (one: Endpoint, expected: Json) =>
+  vi.waitFor(
+    async () => {
+      const [delivery] = await deliveriesOf(one);
+      expect(delivery).toMatchObject(expected);
+      return delivery!;
+    },
+    { timeout: 5_000 },
+  );
+/** Seconds until the next attempt. */
+const waitOf = ({ next_attempt_at, last_attempt_at }: Json) =>
+  Date.parse(String(next_attempt_at)) - Date.parse(String(last_attempt_at));
+/** The delivery after its next attempt. While that is under way, it is due again when the claim ends. */
+async function attempted(one: Endpoint, attempts: number, before: Json | undefined): Promise<Json> {
+  const { last_attempt_at } = before ?? { last_attempt_at: null };
+  return vi.waitFor(
+    async () => {
+      const [delivery] = await deliveriesOf(one);
+      expect(delivery).toMatchObject({ status: 'failing', attempts });
+      expect(delivery!.last_attempt_at).not.toBe(last_attempt_at);
+      return delivery!;
+    },
+    { timeout: 5_000 },
+  );
+}
+function expectWait(delivery: Json, least: number, most: number): void {
+  expect(waitOf(delivery)).toBeGreaterThanOrEqual(least - 1);
+  expect(waitOf(delivery)).toBeLessThanOrEqual(most + 1_500);
+}
+const untilNext = ({ next_attempt_at }: Json) => {
+  offset += Math.max(0, Date.parse(String(next_attempt_at)) - clock.now());
+};
+
+describe('a delivery', () => {
+  test('is attempted ten times, by the schedule, under one id; then it is dead, and can be retried', async () => {
+    const target = await endpoint();
+    receiver.answer(target.path, status(503, {}, 'down'));
+    const event = await ping(target);
+    let delivery: Json | undefined;
+    for (const [i, wait] of DELIVERY_RETRIES_MS.entries()) {
+      delivery = await attempted(target, i + 1, delivery);
+      expectWait(delivery, 0.8 * wait, 1.2 * wait);
+      expect(receiver.at(target.path)).toHaveLength(i + 1);
+      untilNext(delivery);
+    }
+    const dead = await shown(target, { status: 'dead', attempts: 10, next_attempt_at: null, last_error: 'status_503' });
+    const attempts = receiver.at(target.path);
+    expect(new Set(attempts.map(({ id }) => id))).toEqual(new Set([event]));
+    expect(new Set(attempts.map(({ body }) => body)).size).toBe(1);
+    expect(new Set(attempts.map(({ headers }) => headers['webhook-timestamp'])).size).toBe(10);
+
+    receiver.answer(target.path, status(204));
+    expectOk(await broker.ask('POST', `/v1/deliveries/${dead.id}/retry`), 202);
+    await shown(target, { status: 'delivered', last_status: 204 });
+    expect((await arrived(target.path, 11)).at(-1)?.id).toBe(event);
+  });
+
+  test('waits as Retry-After asks, up to a day, and a minute after 429', async () => {
+    const target = await endpoint();
+    const answers: [number, Record<string, string>, number, number][] = [
+      [503, { 'retry-after': '3600' }, 3_600, 3_600],
+      [429, {}, 240, 360],
+      [503, { 'retry-after': '900000' }, 86_400, 86_400],
+    ];
+    const [first] = answers;
+    receiver.answer(target.path, status(first![0], first![1]));
+    await ping(target);
+    let delivery: Json | undefined;
+    for (const [i, [, , least, most]] of answers.entries()) {
+      delivery = await attempted(target, i + 1, delivery);
+      expectWait(delivery, least * 1_000, most * 1_000);
+      const next = answers[i + 1];
+      if (next) receiver.answer(target.path, status(next[0], next[1]));
+      untilNext(delivery);
+    }
+  });
+
+  test('follows no redirect, and fails when the connection breaks', async () => {
+    const [redirecting, broken] = [await endpoint(), await endpoint()];
+    receiver.answer(redirecting.path, status(307, { location: `${receiver.url}/elsewhere` }));
+    receiver.answer(broken.path, (response) => response.socket?.destroy());
+    await Promise.all([ping(redirecting), ping(broken)]);
+    await shown(redirecting, { status: 'failing', last_error: 'redirect', last_status: 307 });
+    await shown(broken, { status: 'failing', last_error: 'network', last_status: null });
+    expect(receiver.at('/elsewhere')).toEqual([]);
+  });
+});
+
+describe('an endpoint', () => {
+  test('that answers 410 is disabled at once; others of its caller are told; PATCH starts it again', async () => {
+    const [gone, other] = [await endpoint(), await endpoint({ types: ['webhook_endpoint.disabled'] })];
+    receiver.answer(gone.path, status(410));
+    await ping(gone);
+    const [told] = await arrived(other.path, 1);
+    expect(told?.event).toMatchObject({
+      type: 'webhook_endpoint.disabled',
+      data: { event_id: told?.id, endpoint: { id: gone.id, url: receiver.url + gone.path, disabled_reason: 'gone' } },
+    });
+    expect(expectOk(await broker.ask('GET', gone.at))).toMatchObject({ enabled: false, disabled_reason: 'gone' });
+    const audit = expectOk(await broker.ask('GET', '/v1/audit?action=webhook_endpoint.disabled&limit=1'))
+      .data as Json[];
+    expect(audit[0]).toMatchObject({ actor: 'system', detail: `${gone.id} gone` });
+    expect((await broker.ask('POST', `${gone.at}/test`)).status).toBe(400);
+
+    const before = receiver.at(gone.path).length;
+    receiver.answer(gone.path, status(204));
+    offset += 10_000;
+    expectOk(await broker.ask('PATCH', gone.at, { enabled: true }));
+    await shown(gone, { status: 'delivered' });
+    expect(receiver.at(gone.path).length).toBe(before + 1);
+    const metrics = await (await fetch(new URL('/metrics', broker.url))).text();
+    expect(metrics).toMatch(/valetkey_webhook_endpoints_disabled_total\{reason="gone"\} 1/);
+    expect(metrics).toMatch(/valetkey_deliveries_total\{outcome="delivered"\} [1-9]/);
+  });
+
+  test('that only fails is disabled after five days, and not when it has succeeded meanwhile', async () => {
+    const [failing, recovering] = [await endpoint(), await endpoint()];
+    receiver.answer(failing.path, status(500));
+    receiver.answer(recovering.path, status(500));
+    await Promise.all([ping(failing), ping(recovering)]);
+    await Promise.all([shown(failing, { status: 'failing' }), shown(recovering, { status: 'failing' })]);
+    receiver.answer(recovering.path, status(204));
+    offset += 6_000 + 10 * 60_000;
+    await shown(recovering, { status: 'delivered' });
+    receiver.answer(recovering.path, status(500));
+
+    offset += 5 * DAY;
+    await Promise.all([ping(failing), ping(recovering)]);
+    await vi.waitFor(
+      async () => expect(expectOk(await broker.ask('GET', failing.at))).toMatchObject({ disabled_reason: 'failing' }),
+      { timeout: 5_000 },
+    );
+    await shown(recovering, { status: 'failing' });
+    expect(expectOk(await broker.ask('GET', recovering.at))).toMatchObject({ enabled: true, disabled_reason: null });
+  });
+
+  test('that is ordered gets the events of a connection one after the other, and others beside', async () => {
+    const target = await endpoint({ ordered: true });
+    const first: { held: () => void } = { held: () => undefined };
+    receiver.answer(target.path, (response) => {
+      first.held = () => response.writeHead(500).end();
+      receiver.answer(target.path, status(204));
+    });
+    const slow = await connection();
+    await arrived(target.path, 1);
+    await broker.ask('DELETE', `/v1/connections/${slow}`);
+    first.held();
+    const other = await connection();
+    await vi.waitFor(() => expect(typesOf(other)).toEqual(['connection.created']), { timeout: 5_000 });
+    await vi.waitFor(async () =>
+      expect((await deliveriesOf(target)).find((one) => one.attempts === 1 && one.status === 'failing')).toBeDefined(),
+    );
+    expect(typesOf(slow)).toEqual(['connection.created']);
+    offset += 7_000;
+    await vi.waitFor(
+      () => expect(typesOf(slow)).toEqual(['connection.created', 'connection.created', 'connection.revoked']),
+      { timeout: 5_000 },
+    );
+    function typesOf(id: string) {
+      const mine = receiver.at(target.path).filter(({ event }) => (event.data.connection as Json)?.id === id);
+      return mine.map(({ event }) => event.type);
+    }
+  });
+
+  test('is replayed what it has missed, or what has a status, each event under its id', async () => {
+    const target = await endpoint({ owners: ['replayed_*'] });
+    receiver.answer(target.path, status(400));
+    const from = new Date(clock.now() - 1_000).toISOString();
+    await Promise.all([connection('replayed_a'), connection('replayed_b')]);
+    await arrived(target.path, 2);
+    await vi.waitFor(async () =>
+      expect((await deliveriesOf(target)).map((one) => one.status)).toEqual(['failing', 'failing']),
+    );
+    receiver.answer(target.path, status(204));
+    const replay = (body: Json) => broker.ask('POST', `${target.at}/replay`, body);
+    expect(expectOk(await replay({ from, to: from }), 202)).toEqual({ deliveries: 0 });
+    expect(expectOk(await replay({ from }), 202)).toEqual({ deliveries: 2 });
+    const [a, b, again, andAgain] = (await arrived(target.path, 4)).map(({ id }) => id);
+    expect(new Set([again, andAgain])).toEqual(new Set([a, b]));
+    await vi.waitFor(async () =>
+      expect((await deliveriesOf(target)).map((one) => one.status)).toEqual(['delivered', 'delivered']),
+    );
+    expect(expectOk(await replay({ from }), 202)).toEqual({ deliveries: 0 });
+    expect(expectOk(await replay({ from, status: 'delivered' }), 202)).toEqual({ deliveries: 2 });
+    await arrived(target.path, 6);
+  });
+
+  test('that hangs delays no other by a second; a delivery begins within 100 ms of the commit', async () => {
+    const hanging = await Promise.all(Array.from({ length: 30 }, () => endpoint({ types: ['test.ping'] })));
+    for (const one of hanging) {
+      receiver.answer(one.path, hang);
+      await Promise.all([ping(one), ping(one), ping(one)]);
+    }
+    await vi.waitFor(() => expect(hanging.every(({ path }) => receiver.at(path).length > 0)).toBe(true));
+    const fast = await endpoint({ types: ['connection.created'] });
+    const delays: number[] = [];
+    for (let i = 1; i <= 20; i++) {
+      await connection();
+      const committed = performance.now();
+      const all = await arrived(fast.path, i);
+      delays.push(all.at(-1)!.at - committed);
+    }
+    delays.sort((a, b) => a - b);
+    expect(delays.at(-1)).toBeLessThan(1_000);
+    expect(delays[10]).toBeLessThan(100);
+    // One that has not answered yet holds one attempt.
+    expect(hanging.map(({ path }) => receiver.at(path).length)).toEqual(hanging.map(() => 1));
+  });
+});
