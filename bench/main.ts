@@ -8,6 +8,7 @@ import { cold, warm } from './figures/reads.ts';
 import { readsDuringRefreshes, refreshes } from './figures/refreshing.ts';
 import { coldPostgres, replicaReads, replicaRefreshes } from './figures/replicas.ts';
 import { tick } from './figures/tick.ts';
+import { webhooks } from './figures/webhooks.ts';
 import type { Bench, Experiment } from './harness.ts';
 import { lineOf, machine, pageOf, type Report, resultOf, tableOf } from './report.ts';
 import type { Load } from './servers/load.ts';
@@ -24,6 +25,7 @@ const experiments: Experiment[] = [
   readsDuringRefreshes,
   replicaReads,
   replicaRefreshes,
+  webhooks,
   tick,
   footprint,
   cached,

@@ -49,9 +49,14 @@ export function webhookReceiverRoutes({ webhookReceiver, clock, publicUrl }: Par
 }
 
 function answer({ status, headers, body }: WebhookAnswer, close: boolean): Response {
-  return new Response(status === 204 ? null : body, {
+  const hasBody = status !== 204;
+  return new Response(hasBody ? body : null, {
     status,
-    headers: close ? { ...headers, connection: 'close' } : headers,
+    headers: {
+      ...headers,
+      ...(hasBody && { 'content-length': String(Buffer.byteLength(body ?? '')) }),
+      ...(close && { connection: 'close' }),
+    },
   });
 }
 
