@@ -62,11 +62,9 @@ const Webhooks = z.object({
     .object({
       what: z.string().openapi({ description: 'What the vendor calls it' }),
       where: z.string().nullable().openapi({ description: 'Where an admin finds or sets it' }),
-      from: z
-        .enum(['secrets', 'client_secret'])
-        .openapi({
-          description: '`client_secret`: the integration has it already; older ones may be among the secrets',
-        }),
+      from: z.enum(['secrets', 'client_secret']).openapi({
+        description: '`client_secret`: the integration has it already; older ones may be among the secrets',
+      }),
     })
     .nullable()
     .openapi({ description: 'What `webhook.secrets` of the integration holds. Null: nothing.' }),

@@ -18,6 +18,7 @@ import { providerCommands } from './providers.ts';
 import { statusCommand } from './status.ts';
 import { tokenCommand } from './token.ts';
 import { webhookEndpointCommands } from './webhook-endpoints.ts';
+import { webhookCommands } from './webhooks.ts';
 
 export const ENVIRONMENT = `Environment:
   VALETKEY_URL        URL of the broker; default http://127.0.0.1:8080
@@ -83,6 +84,7 @@ export function commandTree(io: Io): Command {
   applyCommand(program, io);
   statusCommand(program, io);
   eventsCommand(program, io);
+  webhookCommands(program, io);
   auditCommand(program, io);
   whoamiCommand(program, io);
   program.commandsGroup('Commands for this machine:');

@@ -25,7 +25,7 @@ export async function renderedMetrics(): Promise<MetricFamily[]> {
   }
 }
 
-/** A refresh before expiry, and one that is due; an owner who declines; a revocation; a changed row; a failing store operation. */
+/** A refresh before expiry, and one that is due; an owner who declines; a webhook of no one; a revocation; a changed row; a failing store operation. */
 async function causeAllMetrics({ broker, importConnection, inSeconds, refreshCount }: TestSetup): Promise<void> {
   const id = await importConnection('ada', { access_token: 'a', expires_at: inSeconds(600) });
   await broker.ask('GET', `/v1/connections/${id}/token`);
@@ -33,6 +33,7 @@ async function causeAllMetrics({ broker, importConnection, inSeconds, refreshCou
   if (refreshCount() !== 1) throw new Error('no refresh happened');
   await importConnection('grace');
   await decline(broker, 'alan');
+  await fetch(new URL('/webhooks/nobody', broker.url), { method: 'POST' });
   await broker.ask('DELETE', `/v1/connections/${id}`);
   const inside = new Database(broker.database);
   inside.prepare(`update connections set owner = 'mallory' where owner = 'grace'`).run();

@@ -1,5 +1,8 @@
 // Crash recovery: brokers are killed and restarted on the same database, and every acknowledged change must be there.
+import { createHmac, randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { describe, it, vi } from 'vitest';
 import type { RunningBroker } from '../../demo/broker.ts';
 import { createCookieJar, walkThrough } from '../../demo/browser.ts';
@@ -69,6 +72,50 @@ describe.concurrent('committed data survives SIGKILL', () => {
     const served = await h.ask('GET', `/v1/connections/${body.connection_id}/token`);
     test.expect(served.body.access_token).toBe(exchange?.answer.access_token);
     test.expect((await h.ask('POST', `/v1/connections/${body.connection_id}/refresh`, {})).status).toBe(200);
+  });
+
+  it('webhooks that were answered: each is handed on once, under the id that it was received with', async (test) => {
+    const h = await restartable(test);
+    const key = randomBytes(32);
+    const webhook = { secrets: [`whsec_${key.toString('base64')}`] };
+    await h.ask('PUT', `/v1/integrations/${INTEGRATION}`, { ...h.integrationBody, webhook });
+    const send = (id: string) => {
+      const at = Math.floor(Date.now() / 1_000);
+      const body = JSON.stringify({ type: 'invoice.paid', id });
+      const mac = createHmac('sha256', key).update(`${id}.${at}.${body}`).digest('base64');
+      const headers = { 'webhook-id': id, 'webhook-timestamp': String(at), 'webhook-signature': `v1,${mac}` };
+      return fetch(new URL(`/webhooks/${INTEGRATION}`, h.current().url), {
+        method: 'POST',
+        headers: { ...headers, 'content-type': 'application/json' },
+        body,
+      });
+    };
+    const answered: string[] = [];
+    const burst = Array.from({ length: 40 }, async (_, i) => {
+      if ((await send(`event-${i}`).catch(() => undefined))?.status === 200) answered.push(`event-${i}`);
+    });
+    test.expect((await h.sendAndKill(() => send('the-last'))).status).toBe(200);
+    await Promise.all(burst);
+    type Item = { event_id: string; provider_event_id: string };
+    // Beyond the claims of the process that was killed.
+    await h.start({ aheadMs: 120_000 });
+    const received = async () => {
+      const { body } = await h.ask('GET', `/v1/webhooks?integration=${INTEGRATION}&limit=500`);
+      return body.data as { id: string; status: string; events: Item[] }[];
+    };
+    await vi.waitUntil(async () => (await received()).every(({ status }) => status !== 'received'), 30_000);
+    const all = await received();
+    test.expect(new Set(all.map(({ status }) => status))).toEqual(new Set(['unmatched']));
+    const items = all.flatMap(({ events }) => events);
+    test
+      .expect(items.map((item) => item.provider_event_id))
+      .toEqual(test.expect.arrayContaining([...answered, 'the-last']));
+    test.expect(new Set(items.map((item) => item.provider_event_id)).size).toBe(items.length);
+    if (process.env.VALETKEY_TEST_STORE === 'postgres') return;
+    const inside = new Database(join(h.folder, 'valetkey.db'), { readonly: true });
+    const told = inside.prepare(`select id from events where type = 'webhook.received'`).pluck().all();
+    inside.close();
+    test.expect(told.sort()).toEqual(items.map((item) => item.event_id).sort());
   });
 
   it('an integration with its secret, an import, and a rotated refresh token', async (test) => {
