@@ -36,7 +36,7 @@ const minted = {
   api: { url: 'https://api-m.paypal.com/v2/invoicing/invoices', unauthorized: refusal },
 } as const;
 
-const transmission =
+export const transmission =
   (certificate: string, host = 'api.paypal.com') =>
   ({ at, sign }: Sending) => {
     const body = JSON.stringify({
