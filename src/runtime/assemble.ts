@@ -90,9 +90,6 @@ export interface Broker extends Rooms {
 /** The version of this broker. */
 const { version: VERSION }: { version: string } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8'));
 
-/** How long received webhooks are kept. */
-const EVENT_DAYS = 30;
-
 const PROBE = { row: 'readiness', column: 'probe' };
 
 export function assemble(assembly: Assembly): Broker {
@@ -226,10 +223,19 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
     catalogue,
     verifier: webhookVerifier,
     publicUrl,
-    days: EVENT_DAYS,
+    days: config.eventDays,
   });
   const jwt = createJwt({ verifier, trustedIssuers, access, clock });
-  const apply = createApply({ store, integrations, callerCache, untilApplied, access, clock, running: declared });
+  const apply = createApply({
+    store,
+    integrations,
+    callerCache,
+    webhooks: webhooks.admin,
+    untilApplied,
+    access,
+    clock,
+    running: declared,
+  });
   const events = createEvents({
     ...{ store, vault, sender, access, telemetry, clock, log },
     circuits: circuitBreakers({ clock, log, random: Math.random }),

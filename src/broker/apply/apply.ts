@@ -5,6 +5,7 @@ import type { AuditEntry } from '../../domain/audit.ts';
 import type { AuditAction } from '../../domain/audit-actions.ts';
 import type { Caller } from '../../domain/caller.ts';
 import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
+import type { WebhookSetup } from '../../domain/webhook-settings.ts';
 import type { Clock, DeclaredRows, Store } from '../../ports/index.ts';
 import {
   type Access,
@@ -28,7 +29,12 @@ import {
 import { type IntegrationSetup, type Integrations, inWords, mayRedirect } from '../integrations/index.ts';
 
 export interface Declared {
-  integrations: { id: string; setup: IntegrationSetup }[];
+  integrations: {
+    id: string;
+    setup: IntegrationSetup;
+    /** Undefined: how it receives webhooks stays. A refusal: what was declared of it is not valid. */
+    webhook?: WebhookSetup | null | Refusal | undefined;
+  }[];
   /** Undefined keys: the stored ones stay. */
   callers: (CallerSetup & { id?: string | undefined; keys?: string[] | undefined })[];
 }
@@ -58,7 +64,16 @@ interface Limits {
 /** The file of the deployment may do everything. */
 const NO_LIMITS: Limits = { redirect: () => undefined, caller: () => undefined };
 
-type Recorder = (action: AuditAction, subject: Subject) => AuditEntry;
+/** How integrations receive webhooks. */
+interface DeclaredWebhooks {
+  issues(provider: string, setup: WebhookSetup): Refusal | undefined;
+  /** What would be different, by name. Rejects with `StoreError`. */
+  differences(integration: string, setup: WebhookSetup | null): Promise<string[]>;
+  /** Once the integration is stored. */
+  declare(integration: string, setup: WebhookSetup | null, record: Recorder): Promise<void>;
+}
+
+export type Recorder = (action: AuditAction, subject: Subject) => AuditEntry;
 
 /** Everything is validated before anything is written. Rejects with `StoreError`. */
 export interface Apply {
@@ -79,6 +94,7 @@ export interface ApplyParts {
   store: Pick<Store, 'callers' | 'putDeclared'>;
   integrations: Pick<Integrations, 'planner' | 'trustedIssuers' | 'changed'>;
   callerCache: Pick<CallerCache, 'reload'>;
+  webhooks: DeclaredWebhooks;
   /** Waits for the other replicas. */
   untilApplied: Cache['untilApplied'];
   access: Pick<Access, 'denied' | 'deniedDelegation' | 'record' | 'recordSystem'>;
@@ -91,6 +107,7 @@ export function createApply({
   store,
   integrations,
   callerCache,
+  webhooks,
   untilApplied,
   access,
   clock,
@@ -107,7 +124,7 @@ export function createApply({
   ) {
     const changes: DeclaredChange[] = [];
     const issues: InputIssue[] = [];
-    for (const [i, { id, setup }] of wanted.entries()) {
+    for (const [i, { id, setup, webhook }] of wanted.entries()) {
       const faults = planner.validate(id, setup);
       if (faults) {
         issues.push(...faults.issues.map(({ path, message }) => ({ path: `integrations.${i}.${path}`, message })));
@@ -120,14 +137,43 @@ export function createApply({
         issues.push(...more.map(({ path, message }) => ({ path: `integrations.${i}.${path}`, message })));
         continue;
       }
+      const faulty = webhookIssues(setup.provider, webhook);
+      if (faulty.length > 0) {
+        issues.push(...faulty.map(({ path, message }) => ({ path: `integrations.${i}.${path}`, message })));
+        continue;
+      }
+      const received = webhook === undefined || webhook instanceof Refusal ? [] : await receiving(id, webhook);
       const fields = integrationChanges(before, settings);
+      if (before && fields.length === 0 && received.length === 0) continue;
+      changes.push({
+        kind: 'integration',
+        id,
+        name: null,
+        action: before ? 'update' : 'create',
+        fields: [...fields, ...received],
+      });
       if (before && fields.length === 0) continue;
-      changes.push({ kind: 'integration', id, name: null, action: before ? 'update' : 'create', fields });
       const detail = [setup.provider, ...redirected.map(inWords)].join('; ');
       const by = record('integration.declared', { integration: id, detail, changed: changedNames(fields) });
       rows.integrations.push({ settings, audit: by });
     }
     return { changes, issues };
+  }
+
+  const receiving = async (id: string, webhook: WebhookSetup | null): Promise<FieldChange[]> =>
+    (await webhooks.differences(id, webhook)).map((path) => ({ path, secret: 'changed' }));
+
+  function webhookIssues(provider: string, webhook: Declared['integrations'][number]['webhook']): InputIssue[] {
+    if (!webhook) return [];
+    const refusal = webhook instanceof Refusal ? webhook : webhooks.issues(provider, webhook);
+    if (refusal) return refusal.fault.code === 'invalid_request' ? (refusal.fault.issues ?? []) : [];
+    const message = 'is shown once, when it is made: make it with PUT, and leave it out here';
+    return !(webhook instanceof Refusal) && webhook.hook ? [{ path: 'webhook.hook', message }] : [];
+  }
+
+  async function declareWebhooks({ integrations: wanted }: Declared, record: Recorder): Promise<void> {
+    for (const { id, webhook } of wanted)
+      if (webhook !== undefined && !(webhook instanceof Refusal)) await webhooks.declare(id, webhook, record);
   }
 
   async function planCallers(
@@ -188,6 +234,7 @@ export function createApply({
     const changes = [...planned.changes, ...callers.changes];
     if (dryRun || changes.length === 0) return changes;
     await store.putDeclared(rows);
+    await declareWebhooks(declared, record);
     for (const { settings } of rows.integrations) integrations.changed(settings.id);
     await Promise.all([callerCache.reload(), untilApplied()]);
     return changes;

@@ -5,7 +5,7 @@ import type { Apply, Declared } from '../../broker/apply/index.ts';
 import { respond } from '../errors/respond.ts';
 import { body, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { callerSetupOf } from './callers.ts';
-import { setupOf } from './integrations.ts';
+import { setupOf, webhookSetupOf } from './integrations.ts';
 
 const applyRoute = createRoute({
   operationId: 'applyDeclaration',
@@ -25,7 +25,7 @@ const applyRoute = createRoute({
 
 /** From the public names to the internal ones. */
 export const declaredOf = ({ integrations, callers }: Pick<DeclaredFile, 'integrations' | 'callers'>): Declared => ({
-  integrations: integrations.map(({ id, ...put }) => ({ id, setup: setupOf(put) })),
+  integrations: integrations.map(({ id, ...put }) => ({ id, setup: setupOf(put), webhook: webhookSetupOf(put) })),
   callers: callers.map(({ key, keys, id, ...caller }) => ({
     ...callerSetupOf(caller),
     id,

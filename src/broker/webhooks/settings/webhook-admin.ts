@@ -1,5 +1,7 @@
 // What admins set: secrets and hook of an integration, and the window in which a handshake may bring a key.
 
+import type { AuditEntry } from '../../../domain/audit.ts';
+import type { AuditAction } from '../../../domain/audit-actions.ts';
 import { type Refusal, refuse } from '../../../domain/errors.ts';
 import type { Integration } from '../../../domain/integration.ts';
 import type { Provider } from '../../../domain/provider.ts';
@@ -12,7 +14,7 @@ import {
   webhookSetupIssues,
 } from '../../../domain/webhook-settings.ts';
 import type { Clock, Store } from '../../../ports/index.ts';
-import type { Access, Call } from '../../audit/index.ts';
+import type { Access, Call, Subject } from '../../audit/index.ts';
 import type { Cache } from '../../cache/index.ts';
 import { digest, newSecret } from '../../secrets/index.ts';
 import type { ReceiverSettings } from './receiver-settings.ts';
@@ -34,8 +36,14 @@ export interface WebhookAdmin {
   issues(provider: string, setup: WebhookSetup): Refusal | undefined;
   /** After the integration was stored. Null: it receives none any more. */
   put(call: Call, integration: Integration, setup: WebhookSetup | null): Promise<WebhookView | null>;
-  /** The same for the declarative file. */
-  declare(integration: Integration, setup: WebhookSetup | null): Promise<void>;
+  /** What `declare` would change, by name. */
+  differences(integration: string, setup: WebhookSetup | null): Promise<string[]>;
+  /** The same as `put`, for the declarative file. */
+  declare(
+    integration: string,
+    setup: WebhookSetup | null,
+    record: (action: AuditAction, subject: Subject) => AuditEntry,
+  ): Promise<void>;
   /** Null: it receives none, or what is stored does not decrypt. Rejects with `StoreError`. */
   view(integration: Integration): Promise<WebhookView | null>;
   /** Opens the window in which a handshake may bring a key, once; 0 minutes: closes it. */
@@ -84,6 +92,14 @@ export function createWebhookAdmin(parts: Parts): WebhookAdmin {
   const readable = (found: WebhookSettings | 'unreadable' | undefined): WebhookSettings =>
     found === undefined || found === 'unreadable' ? NO_WEBHOOK_SETTINGS : found;
 
+  /** But for a hook that has to be made. */
+  const settled = (before: WebhookSettings, setup: WebhookSetup): WebhookSettings => ({
+    ...before,
+    ...(setup.secrets && { secrets: [...new Set(setup.secrets)] }),
+    ...(setup.scheme !== undefined && { scheme: setup.scheme }),
+    ...(setup.hook === false && { hookDigest: null }),
+  });
+
   const present = ({ id, provider }: Integration, now: WebhookSettings, hook?: string): WebhookView => ({
     url: hookUrl(id, hook),
     schemes: now.scheme ? [now.scheme.scheme] : webhookSchemes(catalogue.get(provider)?.webhooks ?? {}),
@@ -108,13 +124,7 @@ export function createWebhookAdmin(parts: Parts): WebhookAdmin {
       }
       const before = readable(stored);
       const hook = setup.hook === true && before.hookDigest === null ? newSecret() : undefined;
-      const after: WebhookSettings = {
-        ...before,
-        ...(setup.secrets && { secrets: [...new Set(setup.secrets)] }),
-        ...(setup.scheme !== undefined && { scheme: setup.scheme }),
-        ...(setup.hook === false && { hookDigest: null }),
-        ...(hook !== undefined && { hookDigest: digest(hook) }),
-      };
+      const after = { ...settled(before, setup), ...(hook !== undefined && { hookDigest: digest(hook) }) };
       const names = changedSettings(before, after);
       if (stored === undefined || stored === 'unreadable' || names.length > 0)
         await write(id, after, entry(names.length > 0 ? names : ['webhook']));
@@ -131,10 +141,15 @@ export function createWebhookAdmin(parts: Parts): WebhookAdmin {
       put(integration, setup, (names) =>
         access.record(call, 'integration.webhook_set', { integration: integration.id, changed: names }),
       ),
-    async declare(integration, setup) {
-      await put(integration, setup, (names) =>
-        access.recordSystem('integration.webhook_set', { integration: integration.id, changed: names }),
-      );
+    async differences(id, setup) {
+      const stored = await settings.stored(id);
+      if (setup === null) return stored === undefined ? [] : ['webhook'];
+      return stored === undefined ? ['webhook'] : changedSettings(readable(stored), settled(readable(stored), setup));
+    },
+    async declare(id, setup, record) {
+      const integration = await store.integration(id);
+      if (!integration) return;
+      await put(integration, setup, (changed) => record('integration.webhook_set', { integration: id, changed }));
     },
     async view(integration) {
       const found = await settings.of(integration.id);
