@@ -299,10 +299,116 @@ export type JwtVerdict =
       detail?: string;
     };
 
+/**
+ * The connection, as it was when the event happened
+ */
 export interface EventConnection {
-  [k: string]: unknown;
+  id: string;
+  integration: string;
+  owner: string;
+  label: string | null;
+  /**
+   * `needs_reauth`: the owner must connect again; `reason` says why. `on_hold`: the provider has suspended the account (`reason`: `account_disabled`); it is neither served nor refreshed until that is lifted. `revoked`: its credentials are deleted.
+   */
+  status: 'active' | 'needs_reauth' | 'on_hold' | 'revoked';
+  /**
+   * Why it is not active
+   */
+  reason: string | null;
+  account: Account;
 }
 
-export interface Event {
-  [k: string]: unknown;
-}
+/**
+ * Something that happened. More types, and more members of `data`, may come with later versions: ignore those that you do not know.
+ */
+export type Event =
+  | {
+      id: string;
+      type:
+        | 'connection.created'
+        | 'connection.reconnected'
+        | 'connection.reactivated'
+        | 'connection.needs_reauth'
+        | 'connection.on_hold'
+        | 'connection.revoked'
+        | 'connection.reauth_due'
+        | 'connection.check_failed';
+      timestamp: string;
+      data: {
+        /**
+         * The same as the `id`, and the `webhook-id` of every delivery
+         */
+        event_id: string;
+        connection: EventConnection;
+        /**
+         * Counts the events of the connection, from 1
+         */
+        sequence: number;
+        [k: string]: unknown;
+      };
+    }
+  | {
+      id: string;
+      type: 'integration.misconfigured' | 'integration.recovered';
+      timestamp: string;
+      data: {
+        /**
+         * The same as the `id`, and the `webhook-id` of every delivery
+         */
+        event_id: string;
+        integration: {
+          id: string;
+        };
+        [k: string]: unknown;
+      };
+    }
+  | {
+      id: string;
+      type: 'webhook.received';
+      timestamp: string;
+      data: {
+        /**
+         * The same as the `id`, and the `webhook-id` of every delivery
+         */
+        event_id: string;
+        integration: string;
+        connection: EventConnection | null;
+        /**
+         * Counts the events of the connection, from 1
+         */
+        sequence?: number | null;
+        [k: string]: unknown;
+      };
+    }
+  | {
+      id: string;
+      type: 'webhook_endpoint.disabled';
+      timestamp: string;
+      data: {
+        /**
+         * The same as the `id`, and the `webhook-id` of every delivery
+         */
+        event_id: string;
+        endpoint: {
+          id: string;
+          url: string;
+          disabled_reason: string;
+        };
+        [k: string]: unknown;
+      };
+    }
+  | {
+      id: string;
+      type: 'test.ping';
+      timestamp: string;
+      data: {
+        /**
+         * The same as the `id`, and the `webhook-id` of every delivery
+         */
+        event_id: string;
+        endpoint: {
+          id: string;
+        };
+        [k: string]: unknown;
+      };
+    };
