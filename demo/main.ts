@@ -1,6 +1,7 @@
 // The demo: a local OpenID Provider, the broker on an embedded database, and the whole life of one connection. `--once`
 // exits after the steps; otherwise both keep running. No request leaves this machine.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -9,6 +10,7 @@ import * as oidc from 'openid-client';
 import { type RunningBroker, startBroker } from './broker.ts';
 import { walkThrough } from './browser.ts';
 import { type LocalProvider, startProvider } from './provider.ts';
+import { type EventEndpoint, signed, startEndpoint } from './webhooks.ts';
 
 const { values: flags } = parseArgs({ options: { once: { type: 'boolean', default: false } } });
 const OWNER = 'user_42';
@@ -17,11 +19,15 @@ const INTEGRATION = 'acme';
 type Answer = Record<string, unknown>;
 
 /** Members that hold secrets: the demo prints them shortened. */
-const SECRET = /^(access_token|refresh_token|client_secret|key|token|rejected_token|url)$/;
+const SECRET = /^(access_token|refresh_token|client_secret|secret|secrets|key|token|rejected_token|url)$/;
+
+/** The provider of the demo: an OpenID Provider that also says by webhook when a grant has ended. */
+const PROVIDER = 'acme';
+const WEBHOOK_SECRET = `whsec_${randomBytes(32).toString('base64')}`;
 
 /** A copy for printing, with secrets shortened. */
 function shown(value: unknown, key = ''): unknown {
-  if (Array.isArray(value)) return value.map((item) => shown(item));
+  if (Array.isArray(value)) return value.map((item) => shown(item, key));
   if (value !== null && typeof value === 'object') {
     return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, shown(item, name)]));
   }
@@ -90,7 +96,11 @@ async function isActive({ issuer, clientId, clientSecret }: LocalProvider, token
   return (await oidc.tokenIntrospection(config, token)).active;
 }
 
-async function tour(broker: RunningBroker, provider: LocalProvider): Promise<{ serviceKey: string }> {
+async function tour(
+  broker: RunningBroker,
+  provider: LocalProvider,
+  endpoint: EventEndpoint,
+): Promise<{ serviceKey: string }> {
   const admin = broker.adminKey;
 
   step(
@@ -98,7 +108,8 @@ async function tour(broker: RunningBroker, provider: LocalProvider): Promise<{ s
     'Once per third party: client id and secret. Everything else comes from discovery.',
   );
   const { issuer, clientId, clientSecret } = provider;
-  const setup = { provider: 'generic-oidc', client_id: clientId, client_secret: clientSecret, params: { issuer } };
+  const webhook = { secrets: [WEBHOOK_SECRET] };
+  const setup = { provider: PROVIDER, client_id: clientId, client_secret: clientSecret, params: { issuer }, webhook };
   const put = await ask(broker, admin, 'PUT', `/v1/integrations/${INTEGRATION}`, setup);
   expect(
     put.status_code === 201 && !('client_secret' in put),
@@ -106,11 +117,20 @@ async function tour(broker: RunningBroker, provider: LocalProvider): Promise<{ s
   );
 
   step('An admin creates a caller', 'The key of this internal service permits what its grants say, and nothing else.');
-  const actions = ['token', 'connections:read', 'connections:write', 'jwt:verify'];
+  const actions = ['token', 'connections:read', 'connections:write', 'jwt:verify', 'events'];
   const grants = [{ actions, integrations: [INTEGRATION], owners: ['*'] }];
   const caller = await ask(broker, admin, 'POST', '/v1/callers', { name: 'calendar-sync', grants });
   const key = String(caller.key);
   expect(caller.status_code === 201, 'the key is shown once; the broker stores only a digest');
+
+  step(
+    'The service has events sent to it',
+    'It hears what its grants cover. The secret that signs them is shown once.',
+  );
+  const types = ['connection.created', 'connection.needs_reauth'];
+  const created = await ask(broker, key, 'POST', '/v1/webhook-endpoints', { url: endpoint.url, types });
+  expect(created.status_code === 201, 'each delivery will be signed, and retried for days');
+  endpoint.setSecret(String(created.secret));
 
   step('The service creates a connect session', 'Its link works in one browser, for ten minutes.');
   const session = await ask(broker, key, 'POST', '/v1/connect-sessions', { integration: INTEGRATION, owner: OWNER });
@@ -125,6 +145,9 @@ async function tour(broker: RunningBroker, provider: LocalProvider): Promise<{ s
   const done = await ask(broker, key, 'GET', `/v1/connect-sessions/${session.id}`);
   expect(done.status === 'completed', 'the account is connected');
   const id = String(done.connection_id);
+  const news = await endpoint.event('connection.created');
+  print('⇠', { type: news.type, data: news.data });
+  expect(news.data.connection?.id === id, 'the endpoint of the service was told, and has verified the signature');
 
   step('The service reads a token', 'The main job. The service never sees the refresh token.');
   const served = await ask(broker, key, 'GET', `/v1/token?integration=${INTEGRATION}&owner=${OWNER}`);
@@ -152,6 +175,23 @@ async function tour(broker: RunningBroker, provider: LocalProvider): Promise<{ s
   const { idToken, clientId: audience } = await signIn(provider);
   const verdict = await ask(broker, key, 'POST', '/v1/jwt/verify', { token: idToken, audience });
   expect(verdict.active === true, 'signature, issuer, audience and times are valid');
+
+  step(
+    'The provider says that the owner has withdrawn the grant',
+    'By a signed webhook. Without the right signature it is refused, without a word why.',
+  );
+  const gone = JSON.stringify({ type: 'grant.revoked', user: 'alice' });
+  const tell = async (headers: Record<string, string>) => {
+    console.log(`  ${styleText('cyan', `POST /webhooks/${INTEGRATION}`)} ${gone}`);
+    const url = new URL(`/webhooks/${INTEGRATION}`, broker.url);
+    return (await fetch(url, { method: 'POST', headers, body: gone })).status;
+  };
+  const forged = signed(`whsec_${randomBytes(32).toString('base64')}`, gone);
+  expect((await tell(forged)) === 401, 'a webhook with a wrong signature is refused');
+  expect((await tell(signed(WEBHOOK_SECRET, gone))) === 200, "the provider's own is taken, once it is stored");
+  const ended = await endpoint.event('connection.needs_reauth');
+  print('⇠', { type: ended.type, data: ended.data });
+  expect(ended.data.connection?.reason === 'deauthorized', 'the service is told at once that the owner must reconnect');
 
   step(
     'The connection is revoked',
@@ -198,7 +238,27 @@ export VALETKEY_URL=${broker.url} VALETKEY_KEY=${serviceKey} API_URL=${provider.
   lines.close();
 }
 
+/** A provider file of one's own: the generic entry, and what its webhooks look like. */
+async function writeProvider(providers: string): Promise<void> {
+  const generic = new URL('../src/catalogue/generic-oidc.json', import.meta.url);
+  const { $schema: _, webhooks: __, ...entry } = JSON.parse(await readFile(generic, 'utf8'));
+  const events = {
+    title: 'Grants that end',
+    verify: { scheme: 'standard_webhooks', key: { what: 'signing secret' } },
+    event: { id: ['{header:webhook-id}'], type: ['{item:type}'] },
+    connection: [{ match: 'account.id', value: '{item:user}' }],
+    deauthorization: [{ when: { 'item:type': 'grant.revoked' } }],
+    setup: { url: 'Settings, Webhooks', events: ['grant.revoked'] },
+  };
+  await mkdir(providers);
+  const file = { ...entry, id: PROVIDER, name: 'Acme', webhooks: { events } };
+  await writeFile(join(providers, `${PROVIDER}.json`), JSON.stringify(file));
+}
+
 const folder = await mkdtemp(join(tmpdir(), 'valetkey-demo-'));
+const providers = join(folder, 'providers');
+await writeProvider(providers);
+const endpoint = await startEndpoint();
 const started = await startProvider();
 // The issuer of an integration is trusted for its client id alone: for the tokens of other apps, it is listed.
 const config = join(folder, 'valetkey.json');
@@ -206,11 +266,12 @@ await writeFile(config, JSON.stringify({ trusted_issuers: [{ issuer: started.iss
 const broker = await startBroker({
   VALETKEY_DATABASE_URL: `file:${join(folder, 'valetkey.db')}`,
   VALETKEY_CONFIG: config,
+  VALETKEY_PROVIDERS_DIR: providers,
 });
 const provider = { ...started, ...(await started.addClient([`${broker.url}/oauth2/callback/${INTEGRATION}`])) };
 try {
   console.log(`The broker listens at ${broker.url}, a local OpenID Provider at ${provider.issuer}.`);
-  const { serviceKey } = await tour(broker, provider);
+  const { serviceKey } = await tour(broker, provider, endpoint);
   console.log(`\n${styleText(['bold', 'green'], `All ${steps} steps passed.`)}`);
   if (!flags.once) await stayUp(broker, provider, serviceKey);
 } catch (error) {
@@ -218,6 +279,7 @@ try {
   process.exitCode = 1;
 } finally {
   await broker.stop();
+  await endpoint.close();
   await provider.close();
   await rm(folder, { recursive: true, force: true });
 }
