@@ -1,0 +1,96 @@
+// The commands for webhook endpoints, deliveries and signing keys.
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { createLogger } from '../../src/adapters/telemetry/logger.ts';
+import { parseConfig } from '../../src/runtime/config.ts';
+import { runSigningKeyRotation } from '../../src/runtime/signing-keys.ts';
+import { type Json, startTestBroker, type TestBroker } from '../support/broker.ts';
+import { createTerminal, type Valetkey } from '../support/terminal.ts';
+import { startWebhookReceiver, status, type WebhookReceiver } from '../support/webhook-receiver.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'valetkey-cli-'));
+const env = {
+  VALETKEY_DATABASE_URL: `file:${join(folder, 'valetkey.db')}`,
+  VALETKEY_KEYS: `k1:${randomBytes(32).toString('base64url')}`,
+};
+let broker: TestBroker;
+let receiver: WebhookReceiver;
+let valetkey: Valetkey;
+beforeAll(async () => {
+  receiver = await startWebhookReceiver();
+  broker = await startTestBroker(env, undefined, { deliverEveryMs: 20 });
+  valetkey = createTerminal({ VALETKEY_URL: broker.url, VALETKEY_KEY: broker.adminKey });
+});
+afterAll(async () => {
+  await broker.stop();
+  await receiver.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function ok(...args: string[]): Promise<string> {
+  const { code, out, err } = await valetkey(args);
+  expect({ code, err }, args.join(' ')).toEqual({ code: 0, err: '' });
+  return out;
+}
+const lines = (text: string) => text.trimEnd().split('\n');
+
+test('webhook-endpoints and deliveries: the whole life of one, on the command line', async () => {
+  const headers = join(folder, 'headers');
+  writeFileSync(headers, 'X-Api-Key: let-me-in\n\nX-Colon: a: b\n');
+  const more = ['--type', 'connection.revoked', '--owner', 'user_*', '--headers-file', headers, '--ordered'];
+  const [id = '', secret] = lines(await ok('webhook-endpoints', 'create', `${receiver.url}/hook`, ...more));
+  expect(id).toMatch(/^whe_/);
+  expect(secret).toMatch(/^whsec_/);
+  const shown = await ok('webhook-endpoints', 'show', id);
+  expect(shown).toContain('owners\tuser_*\n');
+  expect(shown).toContain('ordered\ttrue\n');
+  expect(shown + (await ok('webhook-endpoints', 'list'))).not.toMatch(/let-me-in|whsec_/);
+  expect(lines(await ok('webhook-endpoints', 'rotate-secret', id))[0]).toMatch(/^whsec_/);
+
+  const event = lines(await ok('webhook-endpoints', 'test', id))[0];
+  await vi.waitFor(() => expect(receiver.at('/hook').map((one) => one.id)).toEqual([event]));
+  expect(receiver.at('/hook')[0]?.headers).toMatchObject({ 'x-api-key': 'let-me-in', 'x-colon': 'a: b' });
+  const row = await vi.waitFor(async () => {
+    const [first = ''] = lines(await ok('deliveries', 'list', '--endpoint', id));
+    expect(first).toContain(`${event}\t${id}\tdelivered\t1`);
+    return first;
+  });
+  const [delivery = ''] = row.split('\t');
+  expect(await ok('deliveries', 'show', delivery)).toContain('last_status\t204\n');
+  receiver.answer('/hook', status(410));
+  expect(await ok('deliveries', 'retry', delivery)).toContain(`id\t${delivery}\n`);
+  await vi.waitFor(async () => expect(await ok('webhook-endpoints', 'show', id)).toContain('disabled_reason\tgone\n'));
+
+  receiver.answer('/hook', status(204));
+  expect(await ok('webhook-endpoints', 'update', id, '--enable', '--no-ordered')).toContain('enabled\ttrue\n');
+  expect(await ok('webhook-endpoints', 'replay', id, '--from', '1h', '--status', 'failing')).toBe('1\n');
+  await vi.waitFor(() => expect(receiver.at('/hook').length).toBeGreaterThanOrEqual(3));
+  expect(new Set(receiver.at('/hook').map((one) => one.id))).toEqual(new Set([event]));
+  expect(await ok('webhook-endpoints', 'delete', id)).toBe('deleted\n');
+  expect(await ok('deliveries', 'list')).toBe('');
+});
+
+test('webhook-endpoints: what cannot be is said, without repeating a header', async () => {
+  const headers = join(folder, 'bad-headers');
+  writeFileSync(headers, 'the secret value\n');
+  const failed = await valetkey(['webhook-endpoints', 'create', 'https://a.example', '--headers-file', headers]);
+  expect(failed.code).toBe(64);
+  expect(failed.err).toContain('line 1');
+  expect(failed.err).not.toContain('the secret value');
+  expect((await valetkey(['webhook-endpoints', 'update', 'whe_x'])).code).toBe(64);
+  expect((await valetkey(['webhook-endpoints', 'update', 'whe_x', '--enable', '--disable'])).code).toBe(64);
+  expect((await valetkey(['webhook-endpoints', 'create', 'http://a.example'])).err).toContain('url: ');
+});
+
+test('signing-keys rotate: the new key is published, and the one before still is', async () => {
+  const published = async () =>
+    ((await (await fetch(new URL('/.well-known/webhook-keys', broker.url))).json()) as { keys: Json[] }).keys;
+  const [before] = await published();
+  const parsed = parseConfig({ ...env, VALETKEY_ADMIN_KEY: broker.adminKey }, () => '');
+  if (!parsed.ok) throw new Error(parsed.issues.join());
+  const kid = await runSigningKeyRotation(parsed.config, createLogger('silent'));
+  expect((await published()).map((key) => key.kid)).toEqual([kid, before?.kid]);
+});
