@@ -30,8 +30,16 @@ function withScheme(endpoint: WebhookEndpointDialect, scheme: WebhookScheme): We
 
 const ALWAYS_SECRET = ['authorization', 'proxy-authorization', 'cookie', 'x-webhook-token'];
 
+const secretHeaders = new WeakMap<WebhookEndpointDialect, string[]>();
+
 /** Headers that are not handed on: what authenticates, what signs, and what brings a key. */
-export function secretHeadersOf({ verify, handshake }: WebhookEndpointDialect): string[] {
+export function secretHeadersOf(endpoint: WebhookEndpointDialect): string[] {
+  const headers = secretHeaders.get(endpoint) ?? findSecretHeaders(endpoint);
+  secretHeaders.set(endpoint, headers);
+  return headers;
+}
+
+function findSecretHeaders({ verify, handshake }: WebhookEndpointDialect): string[] {
   const places = [
     ...('signature' in verify ? [verify.signature.in].flat() : []),
     ...('in' in verify ? [verify.in] : []),

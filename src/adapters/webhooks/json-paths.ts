@@ -1,4 +1,5 @@
 // Values in the JSON of a webhook: `data.id`, `users[].id` (of each), `items[0].id`.
+import { LRUCache } from 'lru-cache';
 
 export type Json = Record<string, unknown>;
 
@@ -8,8 +9,17 @@ export const isObject = (value: unknown): value is Json =>
 export const member = (value: unknown, name: string): unknown =>
   isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
 
+/** Paths are of the catalogue. */
+const known = new LRUCache<string, readonly string[]>({ max: 5_000 });
+
 /** The names of a path; `[]` and `[0]` are steps of their own. */
-export const stepsOf = (path: string): string[] =>
+export function stepsOf(path: string): readonly string[] {
+  const steps = known.get(path) ?? parsed(path);
+  known.set(path, steps);
+  return steps;
+}
+
+const parsed = (path: string): string[] =>
   path.split('.').flatMap((part) =>
     part
       .replaceAll('[', '\0[')
