@@ -3,7 +3,7 @@ import { z } from '@hono/zod-openapi';
 import { EVENT_TYPES, type EventType } from '../domain/events.ts';
 import { EVENT_FEED_WAIT_MAX_MS } from '../domain/time-limits.ts';
 import { PageQuery } from './common.ts';
-import { EventView } from './event-types.ts';
+import { EVENT, EventView } from './event-types.ts';
 
 const MAX_WAIT = EVENT_FEED_WAIT_MAX_MS / 1_000;
 const isType = (text: string): text is EventType => (EVENT_TYPES as readonly string[]).includes(text);
@@ -47,4 +47,6 @@ export const EventFeedPage = z
         'Where to go on: it is there at the end of the feed too, and is then the one that was given. A page may be short although more events follow.',
     }),
   })
-  .openapi('EventFeedPage');
+  .openapi('EventFeedPage', {
+    example: { data: [EVENT], next_cursor: 'v2.k1.mYX0cYh0bG9uZ2Vu.Zm9yIGV4YW1wbGUgb25seQ' },
+  });

@@ -65,6 +65,8 @@ const CONTRACT = [
   'GET /v1/token',
   'GET /.well-known/webhook-keys',
   'GET /v1/deliveries',
+  'GET /v1/events',
+  'GET /v1/events/{id}',
   'GET /v1/deliveries/{id}',
   'POST /v1/deliveries/{id}/retry',
   'GET /v1/webhook-endpoints',
