@@ -38,7 +38,7 @@ const rooms: Record<string, string[]> = {
   refresh: ['integrations', 'audit', 'cache', 'secrets'],
   tokens: ['refresh', 'connections', 'integrations', 'audit', 'cache', 'secrets'],
   events: ['audit', 'secrets'],
-  webhooks: ['integrations', 'audit', 'cache', 'secrets'],
+  webhooks: ['events', 'integrations', 'audit', 'cache', 'secrets'],
   jwt: ['callers', 'integrations', 'audit', 'secrets'],
   apply: ['callers', 'integrations', 'audit', 'cache', 'secrets'],
   maintenance: ['refresh', 'connections', 'integrations', 'audit', 'cache', 'secrets'],

@@ -530,3 +530,12 @@ test('a slow client: its headers end before its request, and neither is found mu
   expect(limits.REQUEST_HEADERS_TIMEOUT_MS).toBeLessThan(limits.REQUEST_TIMEOUT_MS);
   expect(limits.CONNECTION_CHECK_MS).toBeLessThan(limits.REQUEST_HEADERS_TIMEOUT_MS / 2);
 });
+
+test('webhooks of providers: none is lost while a process that claimed it lives, and ids outlive the retries of senders', () => {
+  expect(limits.RECEIVED_POLL_MS).toBeLessThan(limits.RECEIVED_CLAIM_MS / 10);
+  // A claimed batch waits for deauthorizations, each of which may wait for other replicas.
+  expect(limits.RECEIVED_CLAIM_MS).toBeGreaterThan(32 * limits.REPLICAS_WAIT_MS);
+  expect(limits.RECEIVED_IDS_RETENTION_MS).toBeGreaterThan(7 * limits.DAY_MS);
+  expect(limits.INBOX_FULL_RECHECK_MS).toBeLessThanOrEqual(limits.INBOX_FULL_RETRY_AFTER_S * 1_000);
+  expect(limits.REVOCATION_ECHO_MS).toBeLessThan(limits.HANDSHAKE_WINDOW_MAX_MS);
+});

@@ -9,7 +9,7 @@ import { bodyContext, type StoredBody, shownBody } from './stored-body.ts';
 export interface ShownWebhook {
   webhook: Omit<ReceivedWebhook, 'body'>;
   connections: string[];
-  /** Null: it was refused. */
+  /** Null: it was refused, or is no webhook. */
   body: { body: string; body_encoding: 'utf-8' | 'base64' } | null;
 }
 
@@ -67,7 +67,9 @@ export function createInbox({ store, vault, access, wake, clock }: Parts): Inbox
       if (webhook instanceof Refusal) return webhook;
       access.noteRead(call, 'webhook.read', { integration: webhook.integration, detail: id });
       const { body, ...head } = webhook;
-      const stored = body && (JSON.parse(vault.decrypt(body, bodyContext(id))) as StoredBody);
+      // Of a signal or logout token, only what was read of it is kept.
+      const isShown = body !== null && webhook.kind === 'webhook';
+      const stored = isShown ? (JSON.parse(vault.decrypt(body, bodyContext(id))) as StoredBody) : null;
       const connections = await store.connectionsOfWebhook(id);
       return { webhook: head, connections, body: stored && shownBody(stored.body) };
     },

@@ -15,7 +15,7 @@ import type { Targets } from '../integrations/index.ts';
 import { createInbox, type Inbox } from './inbox.ts';
 import { createDeauthorizer } from './processing/deauthorization.ts';
 import { createWebhookProcessing } from './processing/process-webhook.ts';
-import { createProcessor, type Handler } from './processing/processor.ts';
+import { createProcessor } from './processing/processor.ts';
 import { createAdmission } from './receiving/admission.ts';
 import { createWebhookReceiver, type WebhookReceiver } from './receiving/receiver.ts';
 import { createRefusals } from './receiving/refusals.ts';
@@ -23,7 +23,7 @@ import { createReceiverSettings } from './settings/receiver-settings.ts';
 import { createWebhookAdmin, type WebhookAdmin } from './settings/webhook-admin.ts';
 
 export type { Inbox, ShownWebhook } from './inbox.ts';
-export type { AdmittedWebhook, Arrival, WebhookReceiver } from './receiving/receiver.ts';
+export type { WebhookReceiver } from './receiving/receiver.ts';
 export type { WebhookAdmin, WebhookView } from './settings/webhook-admin.ts';
 
 export interface Webhooks {
@@ -46,8 +46,6 @@ interface Parts {
   untilApplied: Cache['untilApplied'];
   access: Access;
   verifier: WebhookVerifier;
-  /** What else is received, by kind. */
-  handlers?: { signal?: Handler; logout?: Handler } | undefined;
   telemetry: Telemetry;
   clock: Clock;
   log: Logger;
@@ -70,7 +68,7 @@ export function createWebhooks(parts: Parts): Webhooks {
   const deauthorizer = createDeauthorizer(parts);
   const processor = createProcessor({
     store,
-    handlers: { webhook: createWebhookProcessing({ ...parts, deauthorizer }), ...parts.handlers },
+    processWebhook: createWebhookProcessing({ ...parts, deauthorizer }),
     days: parts.days,
     clock,
     log,

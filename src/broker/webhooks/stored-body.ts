@@ -35,10 +35,12 @@ export function storedBody(
   isSenderAuthenticated: boolean,
 ): StoredBody {
   const ownOf = ({ body: own }: WebhookEvent): StoredBody['events'][number]['own'] => {
-    if (own === body || own.byteLength === body.byteLength) return null;
-    if (own.buffer !== body.buffer) return bytesOf(own);
     const from = own.byteOffset - body.byteOffset;
-    return [from, from + own.byteLength];
+    const to = from + own.byteLength;
+    // Unrelated buffers may share their memory as well.
+    const isPart = own.buffer === body.buffer && from >= 0 && to <= body.byteLength;
+    if (isPart) return from === 0 && to === body.byteLength ? null : [from, to];
+    return Buffer.compare(own, body) === 0 ? null : bytesOf(own);
   };
   return {
     body: bytesOf(body),

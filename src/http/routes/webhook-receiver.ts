@@ -3,6 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Context } from 'hono';
 import type { WebhookReceiver } from '../../broker/webhooks/index.ts';
+import { INBOX_FULL_RETRY_AFTER_S } from '../../domain/time-limits.ts';
 import type { Clock, WebhookAnswer } from '../../ports/index.ts';
 import type { Env } from '../env.ts';
 import { router } from '../openapi/route-parts.ts';
@@ -45,7 +46,13 @@ export function webhookReceiverRoutes({ webhookReceiver, clock, publicUrl }: Par
     if (body.byteLength > admitted.maxBody) return answer(admitted.abandon('too_large'), true);
     return answer(await admitted.receive(body), false);
   }
-  return router().all('/webhooks/:integration', receive).all('/webhooks/:integration/:hook', receive);
+  /** Whatever fails here, the sender is to try again. */
+  const safely = (c: Context<Env>) =>
+    receive(c).catch((error: unknown) => {
+      c.get('logFailure')(error, c.get('requestId'));
+      return answer({ status: 503, headers: { 'retry-after': String(INBOX_FULL_RETRY_AFTER_S) }, body: null }, true);
+    });
+  return router().all('/webhooks/:integration', safely).all('/webhooks/:integration/:hook', safely);
 }
 
 function answer({ status, headers, body }: WebhookAnswer, close: boolean): Response {

@@ -69,6 +69,46 @@ describe('a verified webhook', () => {
     expect(JSON.stringify(events)).not.toContain(event.id);
   });
 
+  test('is in the feed with its body, headers and connection, for who may hear it', async () => {
+    const connection = await team.connect('feed', 'FEED');
+    const event = anEvent({ team: 'FEED', text: 'hello' });
+    await team.send(event, { headers: { 'x-custom': 'kept' } });
+    const { events } = await processed(event.id);
+    const id = events[0]!.event_id;
+    const feed = await team.broker.ask('GET', `/v1/events/${id}`);
+    expect(feed.body).toMatchObject({
+      id,
+      type: 'webhook.received',
+      data: {
+        event_id: id,
+        provider: 'team-app',
+        provider_event_id: event.id,
+        provider_event_type: 'message',
+        connection: { id: connection, owner: 'feed', status: 'active' },
+        owner: 'feed',
+        headers: { 'x-custom': 'kept' },
+        body: JSON.stringify(event),
+        body_encoding: 'utf-8',
+        sequence: 2,
+      },
+    });
+    const [mine, others] = [
+      await team.broker.callerKey({ actions: ['events'], owners: ['feed'] }),
+      await team.broker.callerKey({ actions: ['events'], owners: ['someone'] }),
+    ];
+    const status = async (key: string) => (await team.broker.ask('GET', `/v1/events/${id}`, undefined, key)).status;
+    expect([await status(mine), await status(others)]).toEqual([200, 404]);
+  });
+
+  test('above 200 kB is handed on without its body, which can be read', async () => {
+    const event = anEvent({ team: 'T404', text: 'x'.repeat(210_000) });
+    await team.send(event);
+    const webhook = await processed(event.id);
+    const feed = await team.broker.ask('GET', `/v1/events/${webhook.events[0]!.event_id}`);
+    expect(feed.body.data).toMatchObject({ body: null, body_encoding: null, provider_event_id: event.id });
+    expect((await shown(webhook.id)).body).toBe(JSON.stringify(event));
+  });
+
   test('of nobody here is unmatched, shown, and handed on without a connection', async () => {
     const event = anEvent({ team: 'T404' });
     expect((await team.send(event)).status).toBe(200);
@@ -291,6 +331,26 @@ describe('settings', () => {
     });
     expect(none).toMatchObject({ status: 400, body: { issues: [{ path: 'webhook.scheme' }] } });
     expect((await team.broker.ask('GET', '/v1/integrations/none')).status).toBe(404);
+  });
+
+  test('are declared like the rest of an integration, without a hook, which no one would see', async () => {
+    const webhook = { secrets: [SECRET] };
+    const integration = { id: 'declared', provider: 'team-app', client_id: 'c', webhook };
+    const apply = (given: object, dry_run = false) =>
+      team.broker.ask('POST', '/v1/apply', { integrations: [given], dry_run });
+    const dry = await apply(integration, true);
+    expect(dry.body.changes).toMatchObject([{ id: 'declared', action: 'create' }]);
+    expect(JSON.stringify(dry.body)).not.toContain(SECRET);
+    expect((await apply(integration)).status).toBe(200);
+    expect((await team.send(anEvent({ team: 'T404' }), { path: '/webhooks/declared' })).status).toBe(200);
+    expect((await apply(integration)).body.changes).toEqual([]);
+    const rotated = await apply({ ...integration, webhook: { secrets: ['another'] } });
+    expect(rotated.body.changes).toMatchObject([
+      { action: 'update', fields: [{ path: 'webhook.secrets', secret: 'changed' }] },
+    ]);
+    expect((await team.send(anEvent(), { path: '/webhooks/declared' })).status).toBe(401);
+    const hooked = await apply({ ...integration, webhook: { hook: true } });
+    expect(hooked).toMatchObject({ status: 400, body: { issues: [{ path: 'integrations.0.webhook.hook' }] } });
   });
 
   test('a handshake brings a key only while an admin waits for it, and once', async () => {

@@ -10,6 +10,7 @@ import {
   SWEEP_PAUSE_MS,
 } from '../../../domain/time-limits.ts';
 import type { Clock, Logger, Store } from '../../../ports/index.ts';
+import type { ProcessWebhook } from './process-webhook.ts';
 
 export interface Processor {
   start(): void;
@@ -19,24 +20,20 @@ export interface Processor {
   wake(): void;
 }
 
-/** Settles one of its kind. Rejects with `StoreError`: then its claim ends by itself. */
-export type Handler = (received: ReceivedWebhook) => Promise<void>;
-
 /** Claimed at once, and settled together in few commits. */
 const BATCH = 32;
 const PRUNE_BATCH = 500;
 
 interface Parts {
   store: Pick<Store, 'claimReceived' | 'pruneReceived'>;
-  /** By kind. One without a handler stays as it is: a replica of a newer version has it. */
-  handlers: Partial<Record<ReceivedWebhook['kind'], Handler>>;
+  processWebhook: ProcessWebhook;
   /** How long webhooks are kept. */
   days: number;
   clock: Clock;
   log: Logger;
 }
 
-export function createProcessor({ store, handlers, days, clock, log }: Parts): Processor {
+export function createProcessor({ store, processWebhook, days, clock, log }: Parts): Processor {
   let isStarted = false;
   let isStopped = false;
   let isAwake = false;
@@ -46,7 +43,7 @@ export function createProcessor({ store, handlers, days, clock, log }: Parts): P
 
   async function handle(webhook: ReceivedWebhook): Promise<void> {
     try {
-      await handlers[webhook.kind]?.(webhook);
+      if (webhook.kind === 'webhook') await processWebhook(webhook);
     } catch (error) {
       log.error({ err: error, webhook: webhook.id }, 'webhooks: could not be settled, will be due again');
     }

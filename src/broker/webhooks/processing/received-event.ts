@@ -4,6 +4,7 @@ import { connectionData } from '../../../domain/event-of.ts';
 import type { NewEvent } from '../../../domain/events.ts';
 import type { ReceivedItem, ReceivedWebhook } from '../../../domain/received-webhook.ts';
 import type { Vault } from '../../../ports/index.ts';
+import { encryptEventBody } from '../../events/index.ts';
 import { ownBytes, type StoredBody, shownBody, sizeOf } from '../stored-body.ts';
 
 /** Bytes. A larger body is only shown by `GET /v1/webhooks/{id}`. */
@@ -58,6 +59,6 @@ export function receivedEvent(
       owner: connection?.owner ?? null,
       ...(count > 1 && { batch: { index: item.index, count } }),
     },
-    body: vault.encrypt(JSON.stringify(sent), { row: `events/${id}`, column: 'body' }),
+    body: encryptEventBody(vault, id, sent),
   };
 }

@@ -5,6 +5,7 @@ import type { AuditAction } from '../../../domain/audit-actions.ts';
 import { type Refusal, refuse } from '../../../domain/errors.ts';
 import type { Integration } from '../../../domain/integration.ts';
 import type { Provider } from '../../../domain/provider.ts';
+import { HANDSHAKE_WINDOW_MAX_MS } from '../../../domain/time-limits.ts';
 import {
   changedSettings,
   NO_WEBHOOK_SETTINGS,
@@ -163,7 +164,7 @@ export function createWebhookAdmin(parts: Parts): WebhookAdmin {
       const faulty = this.issues(integration.provider, {});
       if (faulty) return faulty;
       return inTurn(async () => {
-        const handshakeUntil = minutes > 0 ? clock.now() + minutes * 60_000 : null;
+        const handshakeUntil = minutes > 0 ? clock.now() + Math.min(minutes * 60_000, HANDSHAKE_WINDOW_MAX_MS) : null;
         const detail = minutes > 0 ? `${minutes} minutes` : 'closed';
         const by = access.record(call, 'integration.webhook_handshake', { integration: id, detail });
         await write(id, { ...readable(await settings.stored(id)), handshakeUntil }, by);
