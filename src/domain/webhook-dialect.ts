@@ -16,6 +16,12 @@ const Expression = z.string().superRefine((text, context) => {
   const issue = issueOf(parseExpression(text));
   if (issue !== undefined) context.addIssue(issue);
 });
+/** One, or several. A union of checked texts would hide what is wrong with one. */
+const oneOrMore = (parse: (text: string) => object) =>
+  z.union([z.string(), z.array(z.string()).min(1)]).superRefine((texts, context) => {
+    for (const issue of [texts].flat().map((text) => issueOf(parse(text))))
+      if (issue !== undefined) context.addIssue(issue);
+  });
 /** The first that has a value counts. */
 const FirstOf = z.array(Template).min(1);
 const Pattern = z.string().refine((pattern) => {
@@ -32,13 +38,20 @@ const Pattern = z.string().refine((pattern) => {
  */
 const Conditions = z.record(
   Expression,
-  z.union([
-    z.boolean(),
-    Template,
-    z.array(Template).min(1),
-    z.strictObject({ not: z.array(Template).min(1) }),
-    z.strictObject({ matches: Pattern }),
-  ]),
+  z
+    .union([
+      z.boolean(),
+      z.string(),
+      z.array(z.string()).min(1),
+      z.strictObject({ not: z.array(z.string()).min(1) }),
+      z.strictObject({ matches: Pattern }),
+    ])
+    .superRefine((expected, context) => {
+      const texts = typeof expected === 'object' && 'not' in expected ? expected.not : expected;
+      const templates = typeof texts === 'string' ? [texts] : Array.isArray(texts) ? texts : [];
+      for (const issue of templates.map((text) => issueOf(parseTemplate(text))))
+        if (issue !== undefined) context.addIssue(issue);
+    }),
 );
 export type WebhookConditions = z.infer<typeof Conditions>;
 
@@ -47,7 +60,7 @@ const Encoding = z.enum(['hex', 'base64', 'base64url']);
 
 /** Where signatures are, as text. A name that ends with `#` stands for `…1`, `…2` and so on, until one is missing. */
 const Signature = z.strictObject({
-  in: z.union([Expression, z.array(Expression).min(1)]),
+  in: oneOrMore(parseExpression),
   encoding: Encoding.default('hex'),
   /** Text before the signature. Without it, it is no signature. */
   prefix: z.string().default(''),
@@ -81,7 +94,7 @@ const Key = z.strictObject({
 export type WebhookKey = z.infer<typeof Key>;
 
 /** `signed` is the text that is signed; any of several. */
-const Signed = z.union([Template, z.array(Template).min(1)]);
+const Signed = oneOrMore(parseTemplate);
 const signing = {
   signature: Signature,
   signed: Signed,

@@ -2,7 +2,7 @@
 
 import type * as z from 'zod';
 import { createWebhookVerifier, type WebhookVerifierParts } from '../../../src/adapters/webhooks/webhook-verifier.ts';
-import { ProviderWebhooks, type WebhookEndpointDialect } from '../../../src/domain/webhook-dialect.ts';
+import { ProviderWebhooks } from '../../../src/domain/webhook-dialect.ts';
 import type { WebhookKeys, WebhookRequest, WebhookVerdict } from '../../../src/ports/webhook-verifier.ts';
 
 /** The whole second in which the tests began: certificates of tests are valid for an hour. */
@@ -45,4 +45,3 @@ export const endpointOf = (
 
 export const reasonOf = (verdict: WebhookVerdict): string =>
   verdict.kind === 'refused' ? verdict.reason : verdict.kind;
-export type { WebhookEndpointDialect };
