@@ -108,7 +108,7 @@ const signing = {
   require: Conditions.default({}),
 };
 
-/** Where the certificate is. Its URL is https, its host matches as a whole, and its chain ends at a public root. */
+/** Where the certificate is. Its URL is https, its host (with the port, unless it is 443) matches as a whole, and its chain ends at a public root. */
 const Certificate = z.strictObject({
   url: Expression,
   hosts: Pattern,

@@ -34,8 +34,10 @@ export class Sent {
     return this.#json.value;
   }
 
-  get form(): URLSearchParams {
-    this.#form ??= new URLSearchParams(this.text ?? '');
+  /** Undefined: it is not UTF-8. */
+  get form(): URLSearchParams | undefined {
+    if (this.text === undefined) return undefined;
+    this.#form ??= new URLSearchParams(this.text);
     return this.#form;
   }
 
@@ -61,8 +63,8 @@ export class Sent {
       case 'json':
         return this.json;
       case 'form': {
-        const field = jsonField === undefined ? null : this.form.get(jsonField);
-        return field === null ? Object.fromEntries(this.form) : parseJson(field);
+        const field = jsonField === undefined ? null : (this.form?.get(jsonField) ?? null);
+        return field === null ? Object.fromEntries(this.form ?? []) : parseJson(field);
       }
       case 'xml':
         return undefined;

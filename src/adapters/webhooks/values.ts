@@ -71,7 +71,7 @@ function sourceValues(source: Expression['source'], argument: string | undefined
     case 'query':
       return argument === undefined ? [sent.query] : sent.query.getAll(name);
     case 'form':
-      return argument === undefined ? [sent.form] : sent.form.getAll(name);
+      return argument === undefined ? [sent.form] : (sent.form?.getAll(name) ?? []);
     case 'item':
       return allAt(scope.item ?? scope.document?.(), argument);
     case 'parent':

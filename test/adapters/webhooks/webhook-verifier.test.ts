@@ -122,6 +122,15 @@ describe('a signature', () => {
   });
 });
 
+it('a form that is not UTF-8: refused, since nothing of it would be signed', async () => {
+  const webhooks = endpointOf({ verify: { ...signedBody.verify, signed: '{url}{form|sorted}' } });
+  const url = 'https://b.example/webhooks/x';
+  const headers = { 'x-sig': hmac('secret', url), 'content-type': 'application/x-www-form-urlencoded' };
+  const take = (body: Uint8Array) => verify(webhooks, { url, headers, body }, { secrets: ['secret'] });
+  expect(reasonOf(await take(Buffer.from('')))).toBe('verified');
+  expect(reasonOf(await take(Buffer.from([0x61, 0x3d, 0xff])))).toBe('wrong_signature');
+});
+
 describe('a timestamp', () => {
   const at = (unit: 's' | 'ms' | 'iso' | 'http_date') =>
     endpointOf({

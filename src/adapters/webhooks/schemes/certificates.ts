@@ -1,7 +1,7 @@
 // Certificates that a vendor publishes at a URL which the request names: the URL's host is the vendor's, and for X.509 the
 // name and the chain up to a public root are right too.
 import { type KeyObject, X509Certificate } from 'node:crypto';
-import { rootCertificates } from 'node:tls';
+import { getCACertificates } from 'node:tls';
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../../ports/index.ts';
 import { CachedDocument, type Fetch } from '../../jwt/jwks.ts';
@@ -26,11 +26,11 @@ const BURST = 20;
 const REFILL_MS = 3_000;
 const PEM = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]{1,20000}-----END CERTIFICATE-----/g;
 
-/** `roots`: PEM, the ones of Node by default. */
+/** `roots`: PEM; by default those that Node trusts, with `NODE_EXTRA_CA_CERTS`. */
 export function createCertificates(
   fetch: Fetch,
   clock: Pick<Clock, 'monotonic'>,
-  roots: readonly string[] = rootCertificates,
+  roots?: readonly string[],
 ): Certificates {
   const documents = new LRUCache<string, CachedDocument<X509Certificate[]>>({ max: MAX_CACHED });
   /** Of chains that were followed, by URL: what their certificates are is in the document. */
@@ -50,7 +50,7 @@ export function createCertificates(
   function isTrusted(chain: X509Certificate[], now: number): boolean {
     const known = trusted.get(chain);
     if (known !== undefined) return known;
-    parsedRoots ??= roots.map((pem) => new X509Certificate(pem));
+    parsedRoots ??= (roots ?? getCACertificates('default')).map((pem) => new X509Certificate(pem));
     const is = endsAtRoot(chain, parsedRoots, now);
     trusted.set(chain, is);
     return is;
@@ -68,11 +68,14 @@ export function createCertificates(
   };
 }
 
-/** Exactly this host, without port, user or password. */
+const LOOPBACK = /^(127\.0\.0\.1|localhost|\[::1\])$/;
+
+/** Exactly this host, with its port unless it is the usual one, without user or password. Plain HTTP only at loopback. */
 export function isHttpsAt(text: string, hosts: string): boolean {
   const url = text.length <= 2_000 ? URL.parse(text) : null;
-  const isPlain = url?.protocol === 'https:' && url.port === '' && url.username === '' && url.password === '';
-  return isPlain && new RegExp(`^(?:${hosts})$`, 'u').test(url.hostname);
+  if (url === null || url.username !== '' || url.password !== '') return false;
+  const isSafe = url.protocol === 'https:' || (url.protocol === 'http:' && LOOPBACK.test(url.hostname));
+  return isSafe && new RegExp(`^(?:${hosts})$`, 'u').test(url.host);
 }
 
 async function load(fetch: Fetch, url: string): Promise<X509Certificate[]> {
