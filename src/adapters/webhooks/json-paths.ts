@@ -1,5 +1,6 @@
 // Values in the JSON of a webhook: `data.id`, `users[].id` (of each), `items[0].id`.
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../../domain/cache-bounds.ts';
 
 export type Json = Record<string, unknown>;
 
@@ -10,7 +11,7 @@ export const member = (value: unknown, name: string): unknown =>
   isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
 
 /** Paths are of the catalogue. */
-const known = new LRUCache<string, readonly string[]>({ max: 5_000 });
+const known = new LRUCache<string, readonly string[]>(upTo(5_000));
 
 /** The names of a path; `[]` and `[0]` are steps of their own. */
 export function stepsOf(path: string): readonly string[] {

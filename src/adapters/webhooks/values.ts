@@ -1,5 +1,6 @@
 // Fills the templates of a dialect with what was sent.
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../../domain/cache-bounds.ts';
 import { type Expression, parseExpression, parseTemplate, type TemplatePart } from '../../domain/webhook-template.ts';
 import type { WebhookKeys } from '../../ports/webhook-verifier.ts';
 import { applyFilter } from './filters.ts';
@@ -26,8 +27,8 @@ export interface Scope {
 }
 
 /** Templates are of the catalogue, and few are of integrations. */
-const templates = new LRUCache<string, readonly TemplatePart[]>({ max: 5_000 });
-const expressions = new LRUCache<string, Expression>({ max: 5_000 });
+const templates = new LRUCache<string, readonly TemplatePart[]>(upTo(5_000));
+const expressions = new LRUCache<string, Expression>(upTo(5_000));
 
 function partsOf(template: string): readonly TemplatePart[] {
   const known = templates.get(template);

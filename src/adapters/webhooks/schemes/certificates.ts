@@ -3,6 +3,7 @@
 import { type KeyObject, X509Certificate } from 'node:crypto';
 import { getCACertificates } from 'node:tls';
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../../../domain/cache-bounds.ts';
 import type { Clock } from '../../../ports/index.ts';
 import { CachedDocument, type Fetch } from '../../jwt/jwks.ts';
 
@@ -32,7 +33,7 @@ export function createCertificates(
   clock: Pick<Clock, 'monotonic'>,
   roots?: readonly string[],
 ): Certificates {
-  const documents = new LRUCache<string, CachedDocument<X509Certificate[]>>({ max: MAX_CACHED });
+  const documents = new LRUCache<string, CachedDocument<X509Certificate[]>>(upTo(MAX_CACHED));
   /** Of chains that were followed, by URL: what their certificates are is in the document. */
   const trusted = new WeakMap<X509Certificate[], boolean>();
   const mayFetch = createBudget(clock);

@@ -1,6 +1,7 @@
 // The lanes of deliveries: how many attempts are under way at once, of one endpoint and of all. An endpoint that hangs takes
 // one lane; a thousand of them leave room for the others.
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../../../domain/cache-bounds.ts';
 import { ENDPOINT_SLOW_MS } from '../../../domain/time-limits.ts';
 
 export interface Lane {
@@ -27,7 +28,7 @@ const MAX_KNOWN = 10_000;
 
 export function createLanes(): Lanes {
   const used = new Map<string, number>();
-  const fast = new LRUCache<string, true>({ max: MAX_KNOWN });
+  const fast = new LRUCache<string, true>(upTo(MAX_KNOWN));
   let all = 0;
 
   /** When half of them are taken, the rest is for endpoints that have none. */

@@ -2,6 +2,7 @@
 // verified gives its token back, so that genuine senders have no limit, and a forger at the same address does not lock them
 // out but slows them.
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../../../domain/cache-bounds.ts';
 import { clientNetwork } from '../../../domain/ip-ranges.ts';
 import type { Clock } from '../../../ports/index.ts';
 
@@ -23,7 +24,7 @@ const MAX_BUCKETS = 20_000;
 const MAX_BYTES = 128 * 1024 * 1024;
 
 export function createAdmission(clock: Pick<Clock, 'monotonic'>): Admission {
-  const buckets = new LRUCache<string, { tokens: number; at: number }>({ max: MAX_BUCKETS });
+  const buckets = new LRUCache<string, { tokens: number; at: number }>(upTo(MAX_BUCKETS));
   let bytes = 0;
   const keyOf = (integration: string, address: string | null) =>
     `${integration} ${clientNetwork(address ?? 'unknown')}`;

@@ -2,6 +2,7 @@
 // then answered with a 2xx. No refusal says why.
 import { hash, timingSafeEqual } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../../../domain/cache-bounds.ts';
 import { Refusal } from '../../../domain/errors.ts';
 import type { ReceivedItem, ReceivedWebhook } from '../../../domain/received-webhook.ts';
 import { INBOX_FULL_RECHECK_MS, INBOX_FULL_RETRY_AFTER_S } from '../../../domain/time-limits.ts';
@@ -99,7 +100,7 @@ export function createWebhookReceiver(parts: Parts): InvalidatingReceiver {
   const { store, vault, targets, settings, admin, verifier, admission, refusals, onReceived, telemetry, clock, log } =
     parts;
   const { maxOpen = MAX_OPEN } = parts;
-  const senders = new LRUCache<string, Sender>({ max: MAX_KNOWN });
+  const senders = new LRUCache<string, Sender>(upTo(MAX_KNOWN));
   let fullUntil = Number.NEGATIVE_INFINITY;
   /** Counts invalidations: what was read before one is not remembered. */
   let version = 0;

@@ -1,6 +1,7 @@
 // What was refused: counted by integration and reason, and some of it listed, without the body.
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../../../domain/cache-bounds.ts';
 import type { Clock, Logger, Store, Telemetry } from '../../../ports/index.ts';
 import { newId } from '../../secrets/index.ts';
 
@@ -35,7 +36,7 @@ interface Parts {
 }
 
 export function createRefusals({ store, telemetry, clock, log }: Parts): Refusals {
-  const room = new LRUCache<string, { left: number; at: number }>({ max: MAX_INTEGRATIONS });
+  const room = new LRUCache<string, { left: number; at: number }>(upTo(MAX_INTEGRATIONS));
   const writing = new Set<Promise<unknown>>();
 
   function mayList(integration: string): boolean {
