@@ -35,6 +35,8 @@ async function ok(...args: string[]): Promise<string> {
   expect({ code, err }, args.join(' ')).toEqual({ code: 0, err: '' });
   return out;
 }
+/** The first delivery loads the outbound client. */
+const PATIENT = { timeout: 10_000, interval: 50 };
 const lines = (text: string) => text.trimEnd().split('\n');
 
 test('webhook-endpoints and deliveries: the whole life of one, on the command line', async () => {
@@ -51,23 +53,26 @@ test('webhook-endpoints and deliveries: the whole life of one, on the command li
   expect(lines(await ok('webhook-endpoints', 'rotate-secret', id))[0]).toMatch(/^whsec_/);
 
   const event = lines(await ok('webhook-endpoints', 'test', id))[0];
-  await vi.waitFor(() => expect(receiver.at('/hook').map((one) => one.id)).toEqual([event]));
+  await vi.waitFor(() => expect(receiver.at('/hook').map((one) => one.id)).toEqual([event]), PATIENT);
   expect(receiver.at('/hook')[0]?.headers).toMatchObject({ 'x-api-key': 'let-me-in', 'x-colon': 'a: b' });
   const row = await vi.waitFor(async () => {
     const [first = ''] = lines(await ok('deliveries', 'list', '--endpoint', id));
     expect(first).toContain(`${event}\t${id}\tdelivered\t1`);
     return first;
-  });
+  }, PATIENT);
   const [delivery = ''] = row.split('\t');
   expect(await ok('deliveries', 'show', delivery)).toContain('last_status\t204\n');
   receiver.answer('/hook', status(410));
   expect(await ok('deliveries', 'retry', delivery)).toContain(`id\t${delivery}\n`);
-  await vi.waitFor(async () => expect(await ok('webhook-endpoints', 'show', id)).toContain('disabled_reason\tgone\n'));
+  await vi.waitFor(
+    async () => expect(await ok('webhook-endpoints', 'show', id)).toContain('disabled_reason\tgone\n'),
+    PATIENT,
+  );
 
   receiver.answer('/hook', status(204));
   expect(await ok('webhook-endpoints', 'update', id, '--enable', '--no-ordered')).toContain('enabled\ttrue\n');
   expect(await ok('webhook-endpoints', 'replay', id, '--from', '1h', '--status', 'failing')).toBe('1\n');
-  await vi.waitFor(() => expect(receiver.at('/hook').length).toBeGreaterThanOrEqual(3));
+  await vi.waitFor(() => expect(receiver.at('/hook').length).toBeGreaterThanOrEqual(3), PATIENT);
   expect(new Set(receiver.at('/hook').map((one) => one.id))).toEqual(new Set([event]));
   expect(await ok('webhook-endpoints', 'delete', id)).toBe('deleted\n');
   expect(await ok('deliveries', 'list')).toBe('');

@@ -6,6 +6,7 @@ import type { Secrets } from './secrets.ts';
 /** The one member of a response that is meant for its recipient, and its kind; anywhere else it is a leak. */
 const INTENDED_SECRETS: [request: RegExp, member: string, kind?: string][] = [
   [/^POST \/v1\/callers(\/[^/]+\/keys)?$/, 'key', 'caller key'],
+  [/^POST \/v1\/webhook-endpoints(\/[^/]+\/rotate-secret)?$/, 'secret', 'webhook secret'],
   [/^POST \/v1\/connect-sessions$/, 'url', 'connect link'],
   [/^GET \/v1\/(connections\/[^/]+\/)?token(\?.*)?$/, 'access_token', 'access token'],
   [/^POST \/v1\/connections\/[^/]+\/(refresh|dpop-proof)$/, 'access_token', 'access token'],

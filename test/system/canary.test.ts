@@ -11,6 +11,7 @@ import { type CredentialsPlace, decryptKeyMaterial } from '../../src/broker/secr
 import type { Ciphertext } from '../../src/domain/connection.ts';
 import { parseStoredCredentials } from '../../src/domain/imported-credentials.ts';
 import { EVERY_MODE, registerKey, runEveryMode, sendMisplacedKeys } from '../support/auth-modes.ts';
+import { listenToEvents } from '../support/canary-events.ts';
 import { createCertificate } from '../support/certificate.ts';
 import { CAPTURED_TEAM, startEchoingProvider } from '../support/echoing-provider.ts';
 import { type Issuer, startIssuer } from '../support/issuer.ts';
@@ -62,6 +63,7 @@ const PLACES = [
   'stdout and stderr',
   'the metrics',
   'the audit log',
+  'what endpoints are sent',
   'the description of the interface',
   'refusals',
   'other answers',
@@ -126,6 +128,7 @@ beforeAll(async () => {
   const context: CanaryContext = { restartable: restartable, echoingProvider: echo, recorder, secrets };
 
   const callers = await createCallers(context);
+  const listener = await listenToEvents(context);
   const id = await runConnectionLifecycle(context, callers);
   await runStandardInterfaces(context, callers, idp);
   await runBrowserErrors(context);
@@ -144,6 +147,7 @@ beforeAll(async () => {
   }
 
   for (const list of ['connections', 'integrations', 'callers', 'providers']) await recorder.ask('GET', `/v1/${list}`);
+  const sent = await listener.finish();
   const pages: unknown[] = [];
   for (let cursor: unknown = ''; cursor !== null; ) {
     const { body } = await recorder.ask('GET', `/v1/audit?limit=50${cursor && `&cursor=${cursor}`}`);
@@ -162,6 +166,7 @@ beforeAll(async () => {
     'stdout and stderr': Buffer.from(restartable.current().output()),
     'the metrics': metrics,
     'the audit log': Buffer.from(JSON.stringify(pages)),
+    'what endpoints are sent': sent,
     'the description of the interface': description,
     refusals: recorder.errorResponses(),
     'other answers': recorder.successResponses(),
@@ -184,6 +189,7 @@ describe('canary: the search finds planted secrets', () => {
     const belongs: Record<string, Place[]> = {
       [OWNER]: ['the database', 'the database after the stop', 'the audit log', 'other answers'],
       [CAPTURED_TEAM]: ['the database', 'the database after the stop', 'other answers'],
+      '"type":"test.ping","timestamp"': ['what endpoints are sent'],
       valetkey_http_requests_total: ['the metrics', 'the description of the interface'],
       '"event":"listening"': ['stdout and stderr'],
       CreatedConnectSession: ['the description of the interface'],
@@ -234,6 +240,8 @@ describe('canary: the run', () => {
       'user token',
       'workload token',
     ];
+    const events = ['webhook secret', 'header of an endpoint', 'response of an endpoint'];
+    expect(Object.keys(counts)).toEqual(expect.arrayContaining(events));
     expect(Object.keys(counts)).toEqual(expect.arrayContaining([...kinds, ...flow, ...imported, ...made, ...keys]));
   });
 

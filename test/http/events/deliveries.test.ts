@@ -7,6 +7,7 @@ import { expectOk } from '../../support/contract.ts';
 import { hang, startWebhookReceiver, status, type WebhookReceiver } from '../../support/webhook-receiver.ts';
 
 const DAY = 86_400_000;
+const PATIENT = { timeout: 8_000 };
 let offset = 0;
 const clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
 let broker: TestBroker;
@@ -19,6 +20,10 @@ beforeAll(async () => {
   broker = await startTestBroker({}, undefined, { clock, deliverEveryMs: 20, refreshAhead: false });
   const integration = { provider: 'stripe', params: { mode: 'api_key' } };
   expect((await broker.ask('PUT', '/v1/integrations/pay', integration)).status).toBe(201);
+  // The first one loads the outbound client.
+  const first = await endpoint();
+  await ping(first);
+  await arrived(first.path, 1);
 });
 afterEach(async () => {
   for (const id of made) await broker.ask('DELETE', `/v1/webhook-endpoints/${id}`);
@@ -53,37 +58,31 @@ async function connection(owner = `user_${++owners}`): Promise<string> {
 }
 
 const arrived = (path: string, count: number) =>
-  vi.waitFor(() => expect(receiver.at(path)).toHaveLength(count), { timeout: 8_000 }).then(() => receiver.at(path));
+  vi.waitFor(() => expect(receiver.at(path)).toHaveLength(count), PATIENT).then(() => receiver.at(path));
 const deliveriesOf = async ({ id }: Endpoint) =>
   expectOk(await broker.ask('GET', `/v1/deliveries?endpoint=${id}`)).data as Json[];
 const shown = (one: Endpoint, expected: Json) =>
-  vi.waitFor(
-    async () => {
-      const [delivery] = await deliveriesOf(one);
-      expect(delivery).toMatchObject(expected);
-      return delivery!;
-    },
-    { timeout: 5_000 },
-  );
+  vi.waitFor(async () => {
+    const [delivery] = await deliveriesOf(one);
+    expect(delivery).toMatchObject(expected);
+    return delivery!;
+  }, PATIENT);
 /** Seconds until the next attempt. */
 const waitOf = ({ next_attempt_at, last_attempt_at }: Json) =>
   Date.parse(String(next_attempt_at)) - Date.parse(String(last_attempt_at));
 /** The delivery after its next attempt. While that is under way, it is due again when the claim ends. */
 async function attempted(one: Endpoint, attempts: number, before: Json | undefined): Promise<Json> {
   const { last_attempt_at } = before ?? { last_attempt_at: null };
-  return vi.waitFor(
-    async () => {
-      const [delivery] = await deliveriesOf(one);
-      expect(delivery).toMatchObject({ status: 'failing', attempts });
-      expect(delivery!.last_attempt_at).not.toBe(last_attempt_at);
-      return delivery!;
-    },
-    { timeout: 5_000 },
-  );
+  return vi.waitFor(async () => {
+    const [delivery] = await deliveriesOf(one);
+    expect(delivery).toMatchObject({ status: 'failing', attempts });
+    expect(delivery!.last_attempt_at).not.toBe(last_attempt_at);
+    return delivery!;
+  }, PATIENT);
 }
 function expectWait(delivery: Json, least: number, most: number): void {
   expect(waitOf(delivery)).toBeGreaterThanOrEqual(least - 1);
-  expect(waitOf(delivery)).toBeLessThanOrEqual(most + 1_500);
+  expect(waitOf(delivery)).toBeLessThanOrEqual(most + 3_000);
 }
 const untilNext = ({ next_attempt_at }: Json) => {
   offset += Math.max(0, Date.parse(String(next_attempt_at)) - clock.now());
@@ -186,7 +185,7 @@ describe('an endpoint', () => {
     await Promise.all([ping(failing), ping(recovering)]);
     await vi.waitFor(
       async () => expect(expectOk(await broker.ask('GET', failing.at))).toMatchObject({ disabled_reason: 'failing' }),
-      { timeout: 5_000 },
+      PATIENT,
     );
     await shown(recovering, { status: 'failing' });
     expect(expectOk(await broker.ask('GET', recovering.at))).toMatchObject({ enabled: true, disabled_reason: null });
@@ -204,15 +203,19 @@ describe('an endpoint', () => {
     await broker.ask('DELETE', `/v1/connections/${slow}`);
     first.held();
     const other = await connection();
-    await vi.waitFor(() => expect(typesOf(other)).toEqual(['connection.created']), { timeout: 5_000 });
-    await vi.waitFor(async () =>
-      expect((await deliveriesOf(target)).find((one) => one.attempts === 1 && one.status === 'failing')).toBeDefined(),
+    await vi.waitFor(() => expect(typesOf(other)).toEqual(['connection.created']), PATIENT);
+    await vi.waitFor(
+      async () =>
+        expect(
+          (await deliveriesOf(target)).find((one) => one.attempts === 1 && one.status === 'failing'),
+        ).toBeDefined(),
+      PATIENT,
     );
     expect(typesOf(slow)).toEqual(['connection.created']);
     offset += 7_000;
     await vi.waitFor(
       () => expect(typesOf(slow)).toEqual(['connection.created', 'connection.created', 'connection.revoked']),
-      { timeout: 5_000 },
+      PATIENT,
     );
     function typesOf(id: string) {
       const mine = receiver.at(target.path).filter(({ event }) => (event.data.connection as Json)?.id === id);
@@ -226,8 +229,9 @@ describe('an endpoint', () => {
     const from = new Date(clock.now() - 1_000).toISOString();
     await Promise.all([connection('replayed_a'), connection('replayed_b')]);
     await arrived(target.path, 2);
-    await vi.waitFor(async () =>
-      expect((await deliveriesOf(target)).map((one) => one.status)).toEqual(['failing', 'failing']),
+    await vi.waitFor(
+      async () => expect((await deliveriesOf(target)).map((one) => one.status)).toEqual(['failing', 'failing']),
+      PATIENT,
     );
     receiver.answer(target.path, status(204));
     const replay = (body: Json) => broker.ask('POST', `${target.at}/replay`, body);
@@ -235,8 +239,9 @@ describe('an endpoint', () => {
     expect(expectOk(await replay({ from }), 202)).toEqual({ deliveries: 2 });
     const [a, b, again, andAgain] = (await arrived(target.path, 4)).map(({ id }) => id);
     expect(new Set([again, andAgain])).toEqual(new Set([a, b]));
-    await vi.waitFor(async () =>
-      expect((await deliveriesOf(target)).map((one) => one.status)).toEqual(['delivered', 'delivered']),
+    await vi.waitFor(
+      async () => expect((await deliveriesOf(target)).map((one) => one.status)).toEqual(['delivered', 'delivered']),
+      PATIENT,
     );
     expect(expectOk(await replay({ from }), 202)).toEqual({ deliveries: 0 });
     expect(expectOk(await replay({ from, status: 'delivered' }), 202)).toEqual({ deliveries: 2 });
@@ -249,7 +254,7 @@ describe('an endpoint', () => {
       receiver.answer(one.path, hang);
       await Promise.all([ping(one), ping(one), ping(one)]);
     }
-    await vi.waitFor(() => expect(hanging.every(({ path }) => receiver.at(path).length > 0)).toBe(true));
+    await vi.waitFor(() => expect(hanging.every(({ path }) => receiver.at(path).length > 0)).toBe(true), PATIENT);
     const fast = await endpoint({ types: ['connection.created'] });
     const delays: number[] = [];
     for (let i = 1; i <= 20; i++) {

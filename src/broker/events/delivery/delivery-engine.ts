@@ -22,10 +22,8 @@ import { createOutcomeWriter } from './outcome-writer.ts';
 export interface DeliveryEngine {
   /** Delivers what is due, now, after each commit with events, and every `everyMs`. */
   start(everyMs?: number): void;
-  /** Something has become due that no event of this process has caused. */
-  wake(): void;
-  /** An endpoint was changed: whatever its circuit breaker remembers is over. */
-  changed(endpoint: string): void;
+  /** Looks for what is due now at an endpoint that was changed, or where someone asks for an attempt: its circuit closes. */
+  retryNow(endpoint: string): void;
   /** Synchronous: from now on nothing is claimed. */
   stopClaiming(): void;
   /** Fulfilled when nothing is in flight; what takes longer than the grace is aborted, and attempted again later. */
@@ -196,8 +194,7 @@ export function createDeliveryEngine(parts: DeliveryEngineParts): DeliveryEngine
       ticks = setInterval(wake, everyMs);
       wake();
     },
-    wake,
-    changed(endpoint) {
+    retryNow(endpoint) {
       circuits.reset(endpoint);
       wake();
     },

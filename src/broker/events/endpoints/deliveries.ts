@@ -26,7 +26,7 @@ export interface Deliveries {
 export interface DeliveriesParts {
   store: Pick<Store, 'delivery' | 'deliveries' | 'event' | 'webhookEndpoint' | 'retryDelivery'>;
   vault: Pick<Vault, 'decrypt'>;
-  engine: Pick<DeliveryEngine, 'wake'>;
+  engine: Pick<DeliveryEngine, 'retryNow'>;
   access: Access;
   clock: Clock;
 }
@@ -60,7 +60,7 @@ export function createDeliveries(parts: DeliveriesParts): Deliveries {
       if (delivery instanceof Refusal) return delivery;
       const by = access.record(call, 'delivery.retried', { detail: `${id} ${delivery.endpointId}` });
       if (!(await store.retryDelivery(id, clock.now(), by))) return absent(id);
-      engine.wake();
+      engine.retryNow(delivery.endpointId);
       return (await store.delivery(id)) ?? delivery;
     },
   };

@@ -61,7 +61,7 @@ export interface WebhookEndpointsParts {
   vault: Pick<Vault, 'encrypt' | 'decrypt'>;
   /** Why a URL may not be requested, in words. */
   checkUrl: (url: string) => string | undefined;
-  engine: Pick<DeliveryEngine, 'wake' | 'changed'>;
+  engine: Pick<DeliveryEngine, 'retryNow'>;
   access: Access;
   clock: Clock;
 }
@@ -132,7 +132,7 @@ export function createWebhookEndpoints(parts: WebhookEndpointsParts): WebhookEnd
       };
       const by = access.record(call, 'webhook_endpoint.updated', { detail: id, changed });
       if (!(await store.updateWebhookEndpoint(id, row, by))) return absent(id);
-      engine.changed(id);
+      engine.retryNow(id);
       return { ...endpoint, ...row };
     },
 
@@ -163,7 +163,7 @@ export function createWebhookEndpoints(parts: WebhookEndpointsParts): WebhookEnd
       if (!endpoint.enabled) return invalid([], 'The webhook endpoint is disabled: nothing is sent to it.');
       const event = pingEvent(endpoint, clock.now());
       await store.addEvents([event], access.record(call, 'webhook_endpoint.tested', { detail: id }));
-      engine.wake();
+      engine.retryNow(id);
       return { eventId: event.id };
     },
 
@@ -181,7 +181,7 @@ export function createWebhookEndpoints(parts: WebhookEndpointsParts): WebhookEnd
         deliveries += some.deliveries;
         after = some.next ?? undefined;
       } while (after !== undefined);
-      engine.wake();
+      engine.retryNow(id);
       return { deliveries };
     },
   };
