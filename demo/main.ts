@@ -145,9 +145,9 @@ async function tour(
   const done = await ask(broker, key, 'GET', `/v1/connect-sessions/${session.id}`);
   expect(done.status === 'completed', 'the account is connected');
   const id = String(done.connection_id);
-  const news = await endpoint.event('connection.created');
-  print('⇠', { type: news.type, data: news.data });
-  expect(news.data.connection?.id === id, 'the endpoint of the service was told, and has verified the signature');
+  const event = await endpoint.event('connection.created');
+  print('⇠', { type: event.type, data: event.data });
+  expect(event.data.connection?.id === id, 'the endpoint of the service was told, and has verified the signature');
 
   step('The service reads a token', 'The main job. The service never sees the refresh token.');
   const served = await ask(broker, key, 'GET', `/v1/token?integration=${INTEGRATION}&owner=${OWNER}`);

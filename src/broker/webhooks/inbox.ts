@@ -14,7 +14,7 @@ export interface ShownWebhook {
 }
 
 /**
- * Whoever may see the webhooks of an integration sees all of them: it takes a permission for all of its owners. Others do not
+ * A caller that may see the webhooks of an integration sees all of them: it takes a permission for all of its owners. Others do not
  * exist for a caller.
  */
 export interface Inbox {

@@ -7,7 +7,7 @@ type Bytes = { text: string } | { base64: string };
 
 export interface StoredBody {
   body: Bytes;
-  /** False: whoever knows the URL may have sent it. */
+  /** False: anyone who knows the URL may have sent it. */
   isSenderAuthenticated: boolean;
   events: (Pick<WebhookEvent, 'index' | 'locators' | 'isDeauthorization'> & {
     /** `[from, to)` of the body, other bytes, or null: the whole. */

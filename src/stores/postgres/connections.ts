@@ -120,7 +120,7 @@ export function createConnectionStore({
         await orm.update(grants).set(credentials).where(eq(grants.connectionId, id));
         await orm.update(leases).set(fencedOff(leases)).where(eq(leases.connectionId, id));
         await replaceCapturedValues(orm, connection);
-        // Its owner is told anew when the new grant ends.
+        // Its owner is told again when the new grant ends.
         await orm.delete(reauthNotices).where(eq(reauthNotices.connectionId, id));
         if (sessionId !== null) await complete(orm, sessionId, connection);
         await record(orm, audit, { kind: 'connection', id, ...renewed });

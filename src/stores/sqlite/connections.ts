@@ -108,7 +108,7 @@ export function createConnectionStore({
         orm.update(grants).set(credentials).where(eq(grants.connectionId, id)).run();
         orm.update(leases).set(fencedOff(leases)).where(eq(leases.connectionId, id)).run();
         replaceCapturedValues(orm, connection);
-        // Its owner is told anew when the new grant ends.
+        // Its owner is told again when the new grant ends.
         orm.delete(reauthNotices).where(eq(reauthNotices.connectionId, id)).run();
         if (sessionId !== null) complete(sessionId, connection);
         record(audit, { kind: 'connection', id, ...renewed });

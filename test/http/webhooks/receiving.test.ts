@@ -109,7 +109,7 @@ describe('a verified webhook', () => {
     expect((await shown(webhook.id)).body).toBe(JSON.stringify(event));
   });
 
-  test('of nobody here is unmatched, shown, and handed on without a connection', async () => {
+  test('of no one here is unmatched, shown, and handed on without a connection', async () => {
     const event = anEvent({ team: 'T404' });
     expect((await team.send(event)).status).toBe(200);
     const webhook = await processed(event.id);
@@ -206,7 +206,7 @@ describe('a deauthorization', () => {
     expect(Date.parse(String(body.next_refresh_at))).toBeLessThanOrEqual(team.now());
   });
 
-  test('from whoever knows the URL ends nothing: the grant is checked', async () => {
+  test('from anyone who knows the URL ends nothing: the grant is checked', async () => {
     const id = await team.connect('plain', 'P1');
     const put = await team.broker.ask('PUT', '/v1/integrations/hooked', {
       provider: 'team-app',

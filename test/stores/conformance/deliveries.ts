@@ -156,7 +156,7 @@ export function deliveries(at: Opened): void {
       expect(await failingSince(one.id)).toBeNull();
     });
 
-    test('begin anew for a delivery that is retried or replayed, unless it is under way', async () => {
+    test('begin again for a delivery that is retried or replayed, unless it is under way', async () => {
       const { id } = await endpoint();
       const ids = await told({ at: NOW - 4 }, { at: NOW - 3 }, { at: NOW - 2 }, { at: NOW - 1 });
       const all = (await claim(id)).map(({ delivery }) => delivery);

@@ -24,7 +24,7 @@ interface Waiter {
 
 /** Events in one look, of which each has up to a quarter of a megabyte. */
 const STEP = 100;
-/** Beyond, whoever waits looks for himself. */
+/** Beyond, those who wait look for themselves. */
 const MAX_STEPS = 10;
 
 interface Parts {

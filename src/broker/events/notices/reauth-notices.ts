@@ -20,7 +20,7 @@ const stageAt = (dueAt: number, now: number): number => REAUTH_NOTICE_MS.filter(
 
 /**
  * What is to be noted; undefined: nothing. The end of some grants moves with every refresh: such an owner is told once, and not
- * anew until a refresh has moved the end by more than the first notice is ahead of it.
+ * again until a refresh has moved the end by more than the first notice is ahead of it.
  */
 function noticeOf({ dueAt, told }: EndingConnection, now: number): { stage: number; isTold: boolean } | undefined {
   const stage = stageAt(dueAt, now);
