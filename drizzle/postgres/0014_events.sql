@@ -158,4 +158,8 @@ WHERE c."status" <> 'revoked' AND v.value IS NOT NULL AND length(v.value) BETWEE
 INSERT INTO "captured_values" ("id", "connection_id", "integration", "key", "value")
 SELECT c."id" || ':account.id', c."id", c."integration", 'account.id', c."account" ->> 'id'
 FROM "connections" c
-WHERE c."status" <> 'revoked' AND length(c."account" ->> 'id') BETWEEN 1 AND 256;
+WHERE c."status" <> 'revoked' AND length(c."account" ->> 'id') BETWEEN 1 AND 256;--> statement-breakpoint
+INSERT INTO "captured_values" ("id", "connection_id", "integration", "key", "value")
+SELECT c."id" || ':identity.sub', c."id", c."integration", 'identity.sub', c."identity" ->> 'subject'
+FROM "connections" c
+WHERE c."status" <> 'revoked' AND length(c."identity" ->> 'subject') BETWEEN 1 AND 256;

@@ -156,4 +156,8 @@ WHERE c.`status` <> 'revoked' AND v.type = 'text' AND length(v.value) BETWEEN 1 
 INSERT INTO `captured_values` (`id`, `connection_id`, `integration`, `key`, `value`)
 SELECT c.`id` || ':account.id', c.`id`, c.`integration`, 'account.id', c.`account` ->> 'id'
 FROM `connections` c
-WHERE c.`status` <> 'revoked' AND length(c.`account` ->> 'id') BETWEEN 1 AND 256;
+WHERE c.`status` <> 'revoked' AND length(c.`account` ->> 'id') BETWEEN 1 AND 256;--> statement-breakpoint
+INSERT INTO `captured_values` (`id`, `connection_id`, `integration`, `key`, `value`)
+SELECT c.`id` || ':identity.sub', c.`id`, c.`integration`, 'identity.sub', c.`identity` ->> 'subject'
+FROM `connections` c
+WHERE c.`status` <> 'revoked' AND length(c.`identity` ->> 'subject') BETWEEN 1 AND 256;

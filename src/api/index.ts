@@ -13,6 +13,7 @@ export * from './jwt.ts';
 export * from './oauth.ts';
 export * from './operations.ts';
 export * from './providers.ts';
+export * from './signals.ts';
 export * from './tokens.ts';
 export * from './webhook-endpoints.ts';
 export * from './webhooks.ts';

@@ -2,6 +2,7 @@
 import { z } from '@hono/zod-openapi';
 import { Origin, Scopes, Secret, Strings, Time, Url } from './common.ts';
 import { EXAMPLE } from './examples.ts';
+import { SignalPut, SignalView } from './signals.ts';
 import { WebhookPut, WebhookView } from './webhooks.ts';
 
 export const IntegrationPut = z
@@ -41,6 +42,10 @@ export const IntegrationPut = z
     require_finish: z.boolean().optional().openapi({
       description: 'True: connect sessions are created only with `finish`. Default: false',
     }),
+    signals: SignalPut.nullish().openapi({
+      description:
+        'Where its security events come from. Omitted: as it is. Null: as the catalogue has it. See docs/signals.md',
+    }),
     webhook: WebhookPut.nullish().openapi({
       description: 'How it receives webhooks. Omitted: as it did. Null: it receives none any more.',
     }),
@@ -71,6 +76,7 @@ export const IntegrationView = z
     require_finish: z.boolean(),
     webhook: z.union([WebhookView, z.null()]).openapi({ description: 'Null: it receives no webhooks' }),
     redirect_uri: z.string().openapi({ description: 'Register this redirect URI at the provider' }),
+    signals: SignalView.nullable(),
     version: z.int(),
     created_at: Time,
     updated_at: Time,
@@ -97,6 +103,7 @@ export const IntegrationView = z
         handshake_until: null,
       },
       redirect_uri: 'https://valetkey.acme.example/oauth2/callback/slack',
+      signals: null,
       version: 1,
       created_at: EXAMPLE.made,
       updated_at: EXAMPLE.made,

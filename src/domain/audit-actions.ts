@@ -171,6 +171,15 @@ export const AUDIT_ACTIONS = {
     description:
       'The declarative file created or changed an integration. `detail` is its provider; `changed` names what is different.',
   },
+  'integration.signals_set': {
+    subject: 'integration',
+    description: 'A caller changed how an integration receives security events. `changed` names what is different.',
+  },
+  'signals.stream_event': {
+    subject: 'integration',
+    description:
+      'A transmitter of security events told something of its stream. `detail`: `verification` with the state that was sent when it was asked for, or `stream-updated` with the status.',
+  },
   'integration.webhook_set': {
     subject: 'integration',
     description:

@@ -10,12 +10,12 @@ export interface CapturedValue {
   value: string;
 }
 
-type Source = Pick<Connection, 'captured' | 'account'>;
+type Source = Pick<Connection, 'captured' | 'account' | 'identity'>;
 
 const MAX_LENGTH = 256;
 
 /**
- * `captured.<name>`, `params.<name>` and `account.id`: scalars of 1 to 256 characters, as the migration that added the table
+ * `captured.<name>`, `params.<name>`, `account.id` and `identity.sub`: scalars of 1 to 256 characters, as the migration that added the table
  * has them. What is nested or longer finds nothing.
  */
 export function capturedValues({
@@ -42,9 +42,10 @@ export const keepsCapturedValues = (before: Source, after: Source): boolean => {
 };
 
 /** Those that a refresh may change. */
-const refreshedValues = ({ captured, account }: Source): Record<string, string> => ({
+const refreshedValues = ({ captured, account, identity }: Source): Record<string, string> => ({
   ...prefixed('captured', captured),
   ...(account && isUsable(account.id) && { 'account.id': account.id }),
+  ...(identity && isUsable(identity.subject) && { 'identity.sub': identity.subject }),
 });
 
 function prefixed(prefix: string, values: Record<string, unknown>): Record<string, string> {

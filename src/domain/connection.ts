@@ -94,6 +94,15 @@ export interface EncryptedCredentials {
   credentials: Ciphertext | null;
 }
 
+/** Encrypted credentials on their way into the store. */
+export interface WrittenCredentials extends EncryptedCredentials {
+  /**
+   * Keyed digests of the refresh token, by which a provider's signal names it; by their key among the captured values.
+   * Undefined: none are kept, or those that are there stay.
+   */
+  tokenDigests?: Readonly<Record<string, string>> | undefined;
+}
+
 /** The life in milliseconds that the access token was issued with; null when it does not expire. */
 export const lifetime = (c: Pick<Connection, 'issuedAt' | 'expiresAt'>): number | null =>
   c.expiresAt === null ? null : Math.max(0, c.expiresAt - c.issuedAt);

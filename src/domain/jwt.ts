@@ -1,5 +1,6 @@
 // The claim rules for a JWT whose signature, times and audience are verified: kinds of tokens are distinguished, so that
 // none is accepted as another (RFC 8725 3.11, 3.12), and claims are compared with what the caller expects.
+import { LOGOUT_EVENT } from './security-events.ts';
 import { isTrustDomain, trustDomainOf } from './spiffe.ts';
 import { CLOCK_TOLERANCE_S } from './time-limits.ts';
 
@@ -140,9 +141,7 @@ const ANY_TYPES = [UNTYPED, 'jwt', 'at+jwt'];
 /** JWT-SVID 2.3. */
 const SVID_TYPES = [UNTYPED, 'jwt', 'jose'];
 
-const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
-
-/** RFC 8725 3.11, 3.12. Logout tokens may have no `typ`: their event identifies them. */
+/** RFC 8725 3.11, 3.12. Logout tokens and security event tokens may have no `typ`: their events identify them. */
 function checkType({ issuer, header, claims }: VerifiedJwt, expected: JwtExpectations): JwtFault | undefined {
   const found = typeOf(header.typ);
   const wanted = expected.typ === undefined ? undefined : typeOf(expected.typ);
@@ -151,7 +150,10 @@ function checkType({ issuer, header, claims }: VerifiedJwt, expected: JwtExpecta
   if (found === undefined || !types.includes(found)) return TYPE_MISMATCH;
   if (expected.typ !== undefined && found !== wanted) return TYPE_MISMATCH;
   const logoutWanted = expected.profile === 'logout_token' || (!expected.profile && wanted === 'logout+jwt');
-  return !logoutWanted && logoutEvent(claims) !== undefined ? TYPE_MISMATCH : undefined;
+  if (logoutWanted) return undefined;
+  const eventsWanted = wanted === 'secevent+jwt';
+  if (eventsWanted) return logoutEvent(claims) !== undefined ? TYPE_MISMATCH : undefined;
+  return isObject(ownProperty(claims, 'events')) ? TYPE_MISMATCH : undefined;
 }
 
 /** Lower-case and without `application/` (RFC 7515 4.1.9); undefined: not a media type. */

@@ -445,3 +445,14 @@ export const INBOX_FULL_RECHECK_MS = SECOND_MS;
 export const REVOCATION_ECHO_MS = 10 * MINUTE_MS;
 /** The longest that an admin may have a handshake waited for. */
 export const HANDSHAKE_WINDOW_MAX_MS = HOUR_MS;
+
+// Signals: security events, and back-channel logout.
+
+/** A logout token is sent at once, and lives for two minutes where the specification is followed; senders retry for some more. */
+export const LOGOUT_TOKEN_MAX_AGE_S = 600;
+/** A transmitter whose keys cannot be fetched now, or whose events cannot be stored, may try again after this. */
+export const SIGNAL_RETRY_AFTER_S = 10;
+/** A transmitter without push is asked this often, by one process at a time. */
+export const SIGNAL_POLL_INTERVAL_MS = 15 * SECOND_MS;
+/** It answers at once: it is not asked to wait. Shorter than the interval, so that one process asks at a time. */
+export const SIGNAL_POLL_TIMEOUT_MS = 10 * SECOND_MS;

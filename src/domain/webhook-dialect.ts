@@ -155,7 +155,16 @@ const Verify = z.discriminatedUnion('scheme', [
   /** A security event token or logout token: received at `/signals` or `/logout`. */
   z.strictObject({
     scheme: z.literal('set'),
+    /** The `iss` of its tokens, to the letter, where it is not the issuer of the integration. */
     issuer: z.string().optional(),
+    /** Where its keys are; otherwise its metadata say. */
+    jwks_uri: z.url().optional(),
+    /** False: a release before SSF 1.0, whose tokens have no `typ` and may have several events. */
+    typed: z.boolean().default(true),
+    /** How ID tokens spell the issuer that its subjects name. */
+    subject_issuer: z.string().optional(),
+    /** Its tokens name refresh tokens by their beginning or their hash: keyed digests of both are kept. */
+    names_tokens: z.boolean().default(false),
     key: z.strictObject(KeyFields).optional(),
   }),
   /** `base64url(hmac).base64url(json)`; its JSON is the event. */

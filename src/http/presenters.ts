@@ -4,6 +4,7 @@ import type * as api from '../api/index.ts';
 import type { ServedToken } from '../broker/cache/index.ts';
 import type { CallerWithKeys } from '../broker/callers/index.ts';
 import type { Proof } from '../broker/tokens/index.ts';
+import type { SignalView } from '../broker/webhooks/index.ts';
 import type { StoredAuditEntry } from '../domain/audit.ts';
 import {
   type AuthMode,
@@ -119,9 +120,20 @@ export function presentConnectSession(s: ConnectSession): View<typeof api.Sessio
   };
 }
 
+const presentSignals = (view: SignalView): View<typeof api.SignalView> => ({
+  url: view.url,
+  logout_url: view.logoutUrl,
+  issuer: view.issuer,
+  jwks_uri: view.jwksUri,
+  audience: view.audience,
+  poll_url: view.pollUrl,
+  token_set: view.tokenSet,
+});
+
 export function presentIntegration(
   i: Integration,
   webhook: View<typeof api.WebhookView> | null,
+  signals: SignalView | null,
   publicUrl: string,
 ): View<typeof api.IntegrationView> {
   return {
@@ -141,6 +153,7 @@ export function presentIntegration(
     require_finish: i.requireFinish === true,
     webhook,
     redirect_uri: `${publicUrl}/oauth2/callback/${i.id}`,
+    signals: signals && presentSignals(signals),
     version: i.version,
     created_at: time(i.createdAt),
     updated_at: time(i.updatedAt),

@@ -11,7 +11,7 @@ import type { IntegrationAdmin } from '../broker/integrations/index.ts';
 import type { Jwt } from '../broker/jwt/index.ts';
 import type { ReadStatus } from '../broker/maintenance/index.ts';
 import type { Tokens } from '../broker/tokens/index.ts';
-import type { Inbox, WebhookAdmin, WebhookReceiver } from '../broker/webhooks/index.ts';
+import type { Inbox, SignalAdmin, SignalReceiving, WebhookAdmin, WebhookReceiver } from '../broker/webhooks/index.ts';
 import type { Provider } from '../domain/provider.ts';
 import { basePath } from '../domain/urls.ts';
 import type { Clock, Logger, MetricsState, Store, Telemetry, Vault } from '../ports/index.ts';
@@ -42,6 +42,7 @@ import { integrationRoutes } from './routes/integrations.ts';
 import { jwtRoutes } from './routes/jwt.ts';
 import { oauthRoutes } from './routes/oauth.ts';
 import { descriptionRoutes } from './routes/openapi.ts';
+import { signalRoutes } from './routes/signals.ts';
 import { statusRoutes } from './routes/status.ts';
 import { tokenRoutes } from './routes/tokens.ts';
 import { webhookEndpointRoutes } from './routes/webhook-endpoints.ts';
@@ -56,6 +57,8 @@ export interface HttpParts extends AuthenticationParts {
   sessions: ConnectSessions;
   connectFlow: ConnectFlow;
   integrations: IntegrationAdmin;
+  signals: SignalAdmin;
+  signalReceiving: SignalReceiving;
   callers: CallerAdmin;
   webhooks: WebhookAdmin;
   webhookReceiver: WebhookReceiver;
@@ -178,6 +181,7 @@ function createFramework(parts: HttpParts, logFailure: LogFailure) {
   app.route('/', auditRoutes(parts));
   app.route('/', statusRoutes(parts));
   app.route('/', oauthRoutes({ ...parts, ...tokens, ...jwt, admit }));
+  app.route('/', signalRoutes({ signals: parts.signalReceiving }));
   app.route('/', healthRoutes(parts));
   app.route(
     '/',

@@ -1,6 +1,12 @@
 // Connections, as a store keeps them.
 import type { AuditEntry } from '../domain/audit.ts';
-import type { Account, Connection, ConnectionStatus, EncryptedCredentials } from '../domain/connection.ts';
+import type {
+  Account,
+  Connection,
+  ConnectionStatus,
+  EncryptedCredentials,
+  WrittenCredentials,
+} from '../domain/connection.ts';
 import type {
   BoundRow,
   ConnectionFilter,
@@ -19,7 +25,7 @@ export interface ConnectionStore {
    */
   addConnection(
     connection: Connection,
-    credentials: EncryptedCredentials,
+    credentials: WrittenCredentials,
     sessionId: string | null,
     audit: AuditEntry,
   ): Promise<'added' | 'session_over' | { exists: string }>;

@@ -15,6 +15,7 @@ export * from './rescue.ts';
 export * from './revocation-store.ts';
 export * from './rows.ts';
 export * from './secret-store.ts';
+export * from './security-events.ts';
 export * from './session-store.ts';
 export * from './store.ts';
 export * from './telemetry.ts';

@@ -62,7 +62,7 @@ export interface ReceivedWebhookStore {
   connectionsByValue(integration: string, key: string, value: string, limit: number): Promise<Connection[]>;
   /** Whether the outbox has a revocation of this connection: the provider may be telling of it. */
   hasPendingRevocation(connectionId: string): Promise<boolean>;
-  /** Ends a grant because its provider has said so. `unchanged`: not active (or on hold), or of another generation. */
+  /** Ends a grant because its provider has said so. `unchanged`: neither active nor on hold, or of another generation. */
   deauthorize(
     id: string,
     generation: number,

@@ -1,6 +1,6 @@
 // What refreshing needs of a store: leases, commits, what is due, and the rate of an integration.
 import type { AuditEntry } from '../domain/audit.ts';
-import type { Connection, EncryptedCredentials } from '../domain/connection.ts';
+import type { Connection, WrittenCredentials } from '../domain/connection.ts';
 import type { BucketLimits } from '../domain/token-bucket.ts';
 import type { Claim, Claimed, HeldLease, RefreshedFields, RefreshFailure } from './rows.ts';
 
@@ -30,7 +30,7 @@ export interface RefreshStore {
     id: string,
     held: HeldLease,
     change: RefreshedFields,
-    credentials: EncryptedCredentials,
+    credentials: WrittenCredentials,
     audit: AuditEntry,
   ): Promise<'committed' | 'held' | 'superseded' | 'gone'>;
   /**

@@ -1,5 +1,5 @@
 // The rescue file: provider answers that the store could not commit wait in it, encrypted, until it can.
-import type { EncryptedCredentials } from '../domain/connection.ts';
+import type { WrittenCredentials } from '../domain/connection.ts';
 import type { HeldLease, RefreshedFields } from './rows.ts';
 
 /** The encrypted answer of a refresh on its way into the store. It is stored as JSON: a name that changes loses answers. */
@@ -16,7 +16,7 @@ export interface PendingCommit {
   /** When the access token that it replaces was issued. Undefined: written by an earlier version. */
   replaces?: { issuedAt: number } | undefined;
   change: RefreshedFields;
-  grant: EncryptedCredentials;
+  grant: WrittenCredentials;
 }
 
 export interface RescuedResponses {

@@ -8,6 +8,7 @@ import type {
   ConnectionStatus,
   EncryptedCredentials,
   RefreshError,
+  WrittenCredentials,
 } from '../domain/connection.ts';
 import type { ReauthReason } from '../domain/errors.ts';
 import type { Integration, SessionStatus } from '../domain/integration.ts';
@@ -78,7 +79,7 @@ export interface DeclaredRows {
 /** The credentials of a renewal. Undefined: the stored one stays. */
 export type RenewedCredentials = {
   [Secret in keyof EncryptedCredentials]: EncryptedCredentials[Secret] | undefined;
-};
+} & Pick<WrittenCredentials, 'tokenDigests'>;
 
 /** A connection and its access token, which is null when revoked, or imported without one. */
 export interface ServedRow {

@@ -21,6 +21,10 @@ export interface Telemetry {
   endpointDisabled(reason: DisabledReason): void;
   /** An event was stored by this process. */
   event(type: EventType): void;
+  /** A signal arrived. `outcome`: `taken`, `duplicate`, `refused`, `unavailable`, `full`, … */
+  signal(integration: string, outcome: string): void;
+  /** What one event of a signal came to. `type`: of `shortTypeOf`. */
+  signalProcessed(integration: string, type: string, outcome: 'located' | 'unmatched' | 'stream' | 'dead'): void;
   /** A store operation was rejected; `operation` is the name of the method. */
   storeError(operation: string): void;
   /** A row of this table does not verify, or a secret of it does not open. */

@@ -41,6 +41,11 @@ export interface Vault {
    * only for what is not from the database. Throws `VaultError`.
    */
   reencrypt(ciphertext: Ciphertext, context: EncryptionContext): Ciphertext;
+  /**
+   * Digests of a secret under each key of the ring, the primary key's first: without the ring, no guess can be compared with
+   * them. Those of another purpose differ.
+   */
+  digests(secret: string, purpose: string): string[];
   /** The message authentication code of a row under the primary key; null: rows are not authenticated yet. */
   authenticate(row: AuthenticatedRow): string | null;
   /** Whether the row may be used: it has the code of one of the keys, or none and none is required yet. */

@@ -47,6 +47,8 @@ export interface Tuning {
   sealEveryMs?: number;
   /** How often grants that end and old events are looked for, and those who wait for events look for those of others, in ms. */
   eventsEveryMs?: number;
+  /** How often transmitters without push are polled, in ms. */
+  signalPollEveryMs?: number;
   /** False: nothing is refreshed ahead of its expiry. */
   refreshAhead?: boolean;
   /** When a refresh without a response is slow, when it is lost, and how long a shutdown waits for it, in ms. */
@@ -150,7 +152,7 @@ function createAdapters({ config, clock, tuning, log }: Common) {
 
 /** Each room after those that it uses. */
 function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
-  const { config, store, vault, rescue, provider, verifier, webhookVerifier, sender } = parts;
+  const { config, store, vault, rescue, provider, verifier, webhookVerifier, outbound, sender } = parts;
   const { telemetry, clock, log, tuning, publicUrl } = parts;
   const { adminKey, rateLimit, catalogue, declared, outboundAllow } = config;
 
@@ -222,6 +224,10 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
     untilApplied,
     catalogue,
     verifier: webhookVerifier,
+    eventVerifier: verifier,
+    post: (url, init) => outbound(url, { method: 'POST', ...init }),
+    checkUrl: (url) => checkUrl(url, outboundAllow),
+    pollEveryMs: tuning.signalPollEveryMs,
     publicUrl,
     days: config.eventDays,
   });
@@ -259,6 +265,8 @@ function createServer(parts: Common & Rooms): Http {
     connectFlow: connections.flow,
     revoker: connections.revocation,
     integrations: integrations.admin,
+    signals: webhooks.signals.admin,
+    signalReceiving: webhooks.signals.receiving,
     callers: callers.admin,
     workloads: callers.workloadIdentity,
     webhooks: webhooks.admin,

@@ -71,7 +71,7 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     },
     '0014_events': {
       when: 1795900258288,
-      sha256: '3447cf256801af07fdc0e62b33f8b827380023d71de690f0a0778a8a4e707e97',
+      sha256: '6730160e5e34ebac03bf52a4f3f3c13be569ff29d39214f92037e8a98246e6db',
     },
   },
   postgres: {
@@ -131,7 +131,7 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     },
     '0014_events': {
       when: 1795900260247,
-      sha256: '047e2c31c8cfb3f26b3e79c36e6faa7772785e720fa5e12364c0dc3e7b297eca',
+      sha256: '13ed8a13ed1af4831dc33a8b8c4d362dd9326c91c446d42975105d12d02872a6',
     },
   },
 };

@@ -2,6 +2,7 @@
 import Database from 'better-sqlite3';
 import { createCookieJar } from '../../demo/browser.ts';
 import { startTestSetup, type TestSetup } from './broker-setup.ts';
+import { startIssuer } from './issuer.ts';
 import { openLink, visit } from './owner-browser.ts';
 
 export interface MetricFamily {
@@ -34,6 +35,7 @@ async function causeAllMetrics({ broker, importConnection, inSeconds, refreshCou
   await importConnection('grace');
   await decline(broker, 'alan');
   await fetch(new URL('/webhooks/nobody', broker.url), { method: 'POST' });
+  await receiveSignals(broker);
   await broker.ask('DELETE', `/v1/connections/${id}`);
   const inside = new Database(broker.database);
   inside.prepare(`update connections set owner = 'mallory' where owner = 'grace'`).run();
@@ -41,6 +43,22 @@ async function causeAllMetrics({ broker, importConnection, inSeconds, refreshCou
   inside.exec('alter table connect_sessions rename to elsewhere');
   inside.close();
   await broker.ask('POST', '/v1/connect-sessions', { integration: 'acme', owner: 'edsger' });
+}
+
+/** A security event about no one that is known. */
+async function receiveSignals({ url, ask }: TestSetup['broker']): Promise<void> {
+  const issuer = await startIssuer();
+  const setup = { provider: 'generic-oidc', client_id: 'signals', client_secret: 's', params: { issuer: issuer.url } };
+  await ask('PUT', '/v1/integrations/signals', setup);
+  const sub_id = { format: 'iss_sub', iss: issuer.url, sub: 'nobody' };
+  const events = { 'https://schemas.openid.net/secevent/risc/event-type/account-disabled': {} };
+  const claims = { aud: 'signals', jti: 'one', exp: undefined, sub: undefined, sub_id, events };
+  const body = await issuer.sign(claims, { typ: 'secevent+jwt' });
+  const headers = { 'content-type': 'application/secevent+jwt' };
+  const { status } = await fetch(`${url}/signals/signals`, { method: 'POST', headers, body });
+  if (status !== 202) throw new Error(`the signal was not taken: ${status}`);
+  for (let text = ''; !text.includes('outcome="unmatched"'); ) text = await (await fetch(`${url}/metrics`)).text();
+  await issuer.close();
 }
 
 async function decline({ url, ask }: TestSetup['broker'], owner: string): Promise<void> {

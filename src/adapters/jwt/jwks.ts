@@ -5,7 +5,7 @@ import { LRUCache } from 'lru-cache';
 import { upTo } from '../../domain/cache-bounds.ts';
 import { isTrustDomain } from '../../domain/spiffe.ts';
 import { JWKS_RENEWAL_INTERVAL_MS, JWKS_RETRY_MS, JWKS_STALE_MS, JWKS_TTL_MS } from '../../domain/time-limits.ts';
-import type { Clock, TrustedIssuer } from '../../ports/index.ts';
+import type { Clock, EventTransmitter, TrustedIssuer } from '../../ports/index.ts';
 
 /** The outbound client: follows no redirect, limits a response's size and time, and rejects without one. */
 export type Fetch = (
@@ -31,8 +31,8 @@ interface IssuerMetadata {
   algorithms: readonly string[];
 }
 
-/** What a refetch is for. Each purpose has its own rate limit, so that forged tokens of callers never delay a login. */
-export type Purpose = 'callers' | 'logins';
+/** What a refetch is for. Each purpose has its own rate limit, so that forged tokens of callers and strangers never delay a login. */
+export type Purpose = 'callers' | 'logins' | 'signals';
 
 /** The keys of one document. */
 interface Keys {
@@ -54,6 +54,8 @@ export interface IssuerKeys {
    * fetched, or name another issuer.
    */
   keysOf(trusted: TrustedIssuer): Promise<{ keySet: KeySet; algorithms: readonly string[] } | undefined>;
+  /** The same of one that transmits security events: its SSF metadata come first (SSF 1.0 7.1). */
+  transmitterKeys(transmitter: EventTransmitter): Promise<KeySet | undefined>;
   /** Why its keys could not be fetched the last time; undefined: they could. */
   whyUnavailable(trusted: TrustedIssuer): string | undefined;
   /** The key set at a URL that is known already. Fetched on first use. */
@@ -68,15 +70,16 @@ export function createIssuerKeys(fetch: Fetch, clock: Clock, onFailure: OnFailur
   const keySets = new LRUCache<string, KeySet>(upTo(MAX_ISSUERS));
   const inlineKeySets = new WeakMap<object, KeySet>();
 
-  function metadataOf(issuer: string): Promise<IssuerMetadata | undefined> {
+  function metadataOf(issuer: string, first?: 'ssf'): Promise<IssuerMetadata | undefined> {
+    const name = first === undefined ? issuer : `${first} ${issuer}`;
     const cached =
-      metadata.get(issuer) ??
+      metadata.get(name) ??
       new CachedDocument(
-        () => discover(fetch, issuer),
+        () => discover(fetch, issuer, first),
         clock,
         (why) => onFailure(issuer, why),
       );
-    metadata.set(issuer, cached);
+    metadata.set(name, cached);
     return cached.get();
   }
 
@@ -89,7 +92,11 @@ export function createIssuerKeys(fetch: Fetch, clock: Clock, onFailure: OnFailur
         clock,
         (why) => onFailure(issuer, why),
       ),
-      mayRefetch: { callers: createRefetchBudget(clock), logins: createRefetchBudget(clock) },
+      mayRefetch: {
+        callers: createRefetchBudget(clock),
+        logins: createRefetchBudget(clock),
+        signals: createRefetchBudget(clock),
+      },
     };
     keySets.set(name, set);
     return set;
@@ -99,7 +106,7 @@ export function createIssuerKeys(fetch: Fetch, clock: Clock, onFailure: OnFailur
     const never = () => false;
     const set = inlineKeySets.get(jwks) ?? {
       document: new CachedDocument(async () => parseKeySet(jwks, 'configured'), clock),
-      mayRefetch: { callers: never, logins: never },
+      mayRefetch: { callers: never, logins: never, signals: never },
     };
     inlineKeySets.set(jwks, set);
     return set;
@@ -113,6 +120,11 @@ export function createIssuerKeys(fetch: Fetch, clock: Clock, onFailure: OnFailur
       const found = await metadataOf(issuer);
       return found && { keySet: fetchedKeySet(issuer, found.jwksUri), algorithms: found.algorithms };
     },
+    async transmitterKeys({ issuer, jwksUri }) {
+      if (jwksUri !== undefined) return fetchedKeySet(issuer, jwksUri);
+      const found = await metadataOf(issuer, 'ssf');
+      return found && fetchedKeySet(issuer, found.jwksUri);
+    },
     whyUnavailable({ issuer, jwksUri }) {
       if (jwksUri !== undefined) return fetchedKeySet(issuer, jwksUri, 'configured').document.failure();
       const found = metadata.get(issuer);
@@ -124,13 +136,14 @@ export function createIssuerKeys(fetch: Fetch, clock: Clock, onFailure: OnFailur
 }
 
 /**
- * OpenID Connect Discovery 4, else RFC 8414 3. Throws when neither responds, or the document names another issuer.
+ * SSF 1.0 7.1 if that is to come first; OpenID Connect Discovery 4, else RFC 8414 3. Throws when neither responds, or the document names another issuer.
  */
-async function discover(fetch: Fetch, issuer: string): Promise<IssuerMetadata> {
+async function discover(fetch: Fetch, issuer: string, first?: 'ssf'): Promise<IssuerMetadata> {
   const { origin, pathname, search, hash } = new URL(issuer);
   if (search || hash) throw new Error('an issuer has no query and no fragment');
   const path = pathname.replace(/\/$/, '');
   const found =
+    (first && (await getJson(fetch, `${origin}/.well-known/ssf-configuration${path}`).catch(() => undefined))) ??
     (await getJson(fetch, `${origin}${path}/.well-known/openid-configuration`).catch(() => undefined)) ??
     (await getJson(fetch, `${origin}/.well-known/oauth-authorization-server${path}`));
   if (found === undefined) throw new Error('the issuer publishes no metadata');

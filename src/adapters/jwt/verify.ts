@@ -6,13 +6,21 @@ import { isSenderConstrained } from '../../domain/jwt-credential.ts';
 import { trustDomainOf } from '../../domain/spiffe.ts';
 import { CLOCK_TOLERANCE_S } from '../../domain/time-limits.ts';
 import { acceptedAudiences } from '../../domain/trusted-issuer.ts';
-import type { Clock, JwtReason, JwtVerdict, JwtVerifier, TrustedIssuer } from '../../ports/index.ts';
+import type {
+  Clock,
+  JwtReason,
+  JwtVerdict,
+  JwtVerifier,
+  SecurityEventVerifier,
+  TrustedIssuer,
+} from '../../ports/index.ts';
 import { ALGORITHMS, createIssuerKeys, type Fetch, hasKey, type OnFailure, verifyWithKeySet } from './jwks.ts';
+import { createSecurityEventVerifier } from './security-events.ts';
 
 /** Characters. Longer tokens are not parsed. */
 const TOKEN_LIMIT = 16 * 1024;
 
-export interface JwtAdapter extends JwtVerifier {
+export interface JwtAdapter extends JwtVerifier, SecurityEventVerifier {
   /**
    * Verifies only the signature of a compact JWS (RFC 7515 5.2), with an asymmetric key of the set at `jwksUri`.
    * `unavailable`: the keys could not be fetched, which says nothing about the token. Never throws.
@@ -85,6 +93,8 @@ export function createJwtVerifier({ fetch, clock, onFailure }: Parts): JwtAdapte
       const keys = kid === undefined ? undefined : await issuers.keysOf(trusted);
       return keys !== undefined && hasKey(keys.keySet, 'callers', kid);
     },
+
+    ...createSecurityEventVerifier(issuers, clock),
 
     async verifySignature(token, issuer, jwksUri) {
       const kid = decode(token)?.kid;

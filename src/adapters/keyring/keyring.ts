@@ -8,6 +8,7 @@
 import {
   createCipheriv,
   createDecipheriv,
+  createHmac,
   createSecretKey,
   type KeyObject,
   randomBytes as nodeRandomBytes,
@@ -175,6 +176,13 @@ export function createKeyRing(
         );
       return open(parsed, context);
     },
+    digests: (secret, purpose) =>
+      keys.map(({ kid }) => {
+        const code = createHmac('sha256', derivedFrom(kid)(`digest ${purpose}`))
+          .update(secret)
+          .digest('base64url');
+        return `d1.${kid}.${code}`;
+      }),
     reencrypt: (ciphertext, context) => encrypt(open(parse(ciphertext), context), context),
     authenticate: (row) => (inForce === 'legacy' ? null : macOf(current.kid, derivedFrom(current.kid), row)),
     isAuthentic(row, mac) {

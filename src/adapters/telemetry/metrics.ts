@@ -103,6 +103,18 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     labelNames: ['integration', 'outcome'],
     registers,
   });
+  const signals = new Counter({
+    name: 'valetkey_signals_received_total',
+    help: 'Security events and logout tokens received, by integration and outcome.',
+    labelNames: ['integration', 'outcome'],
+    registers,
+  });
+  const signalsProcessed = new Counter({
+    name: 'valetkey_signals_processed_total',
+    help: 'Security events and logout tokens processed, by integration, type and outcome.',
+    labelNames: ['integration', 'type', 'outcome'],
+    registers,
+  });
   const webhooks = new Counter({
     name: 'valetkey_webhooks_received_total',
     help: 'Webhooks of third parties, by integration and outcome: received, duplicate, located, unmatched, or why they were refused.',
@@ -233,6 +245,8 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     delivery: (outcome) => deliveries.inc({ outcome }),
     endpointDisabled: (reason) => endpointsDisabled.inc({ reason }),
     event: (type) => events.inc({ type }),
+    signal: (integration, outcome) => signals.inc({ integration, outcome }),
+    signalProcessed: (integration, type, outcome) => signalsProcessed.inc({ integration, type, outcome }),
     storeError: (operation) => storeErrors.inc({ operation }),
     rowRefused: (table) => rowsRefused.inc({ table }),
     render(state) {

@@ -8,6 +8,7 @@ import { asMeant, fieldIssues, fill, type Values, valuesOf } from '../../domain/
 import { readCredentials, serializeCredentials, staticToken } from '../../domain/imported-credentials.ts';
 import { type GivenTokens, readImportedTokens } from '../../domain/imported-tokens.ts';
 import { connectionFields } from '../../domain/provider.ts';
+import { namesTokens } from '../../domain/signal-receivers.ts';
 import type { Target } from '../../domain/target.ts';
 import { LOOKUP_RETRY_AFTER_S, RENEWAL_POLL_MS, RENEWAL_WAIT_MS } from '../../domain/time-limits.ts';
 import type { Clock, Logger, ProviderClient, Store, Vault } from '../../ports/index.ts';
@@ -113,7 +114,7 @@ export function createImport({ store, vault, provider, targets, tokenCache, acce
     const keeps = keepsRefreshToken(received, stored);
     const scopes = keeps ? withScopesOf(renewed, received.scopes) : received.scopes;
     const connection = newConnection(id, place, found.auth, { ...received, scopes }, now, renewed, keeps);
-    const encrypted = encryptCredentials(vault, connection, received.credentials);
+    const encrypted = encryptCredentials(vault, connection, received.credentials, namesTokens(found.provider));
     const by = access.record(call, renewed ? 'connection.renewed' : 'connection.imported', {
       integration,
       owner,

@@ -67,7 +67,8 @@ export function createCommitter({ store, vault, rescue, recentCommits, access, c
    */
   async function current(pending: PendingCommit): Promise<PendingCommit> {
     const { connectionId: id, integration, owner, grant } = pending;
-    const isOld = Object.values(grant).some((secret) => secret?.startsWith('v1.'));
+    const { tokenDigests: _, ...secrets } = grant;
+    const isOld = Object.values(secrets).some((secret) => secret?.startsWith('v1.'));
     if (!isOld || vault.protection() === 'legacy') return pending;
     const label = pending.label ?? (await store.connection(id))?.label ?? '';
     return { ...pending, label, grant: reencryptCredentials(vault, { id, integration, owner, label }, grant) };

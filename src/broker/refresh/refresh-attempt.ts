@@ -8,6 +8,7 @@ import type { Connection, Credentials } from '../../domain/connection.ts';
 import { withDeadline } from '../../domain/deadline.ts';
 import type { Refusal } from '../../domain/errors.ts';
 import { isRenewable } from '../../domain/refresh-schedule.ts';
+import { namesTokens } from '../../domain/signal-receivers.ts';
 import { reuseWindowMs, type Target } from '../../domain/target.ts';
 import { LEASE_IN_DOUBT_RETRY_MS } from '../../domain/time-limits.ts';
 import type {
@@ -177,7 +178,7 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
 
   /** Of two refresh tokens, the one that was issued last may be the only living one: it replaces the other. */
   async function keepLater(
-    { claimed, auth, fields }: Attempt,
+    { claimed, ...same }: Attempt,
     spent: Credentials,
     kept: TokenResponse,
     later: NonNullable<Spent['other']>,
@@ -188,9 +189,9 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
       if (!newer?.refreshToken || newer.refreshToken === kept.refreshToken) return;
       const connection = await store.connection(claimed.connection.id);
       if (connection?.generation !== claimed.connection.generation + 1) return;
-      await outcomes.succeeded({ claimed: { ...claimed, connection }, auth, fields }, newer, spent);
+      await outcomes.succeeded({ ...same, claimed: { ...claimed, connection } }, newer, spent);
     } catch (error) {
-      log.error({ ...fields, err: error }, 'refresh: a second response could not be kept');
+      log.error({ ...same.fields, err: error }, 'refresh: a second response could not be kept');
     }
   }
 
@@ -232,11 +233,11 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
     );
     if (await committer.adopt(connection, fence, unresolved !== null)) return concurrentRefreshes.result(connection);
     const spent = decryptRenewalSecrets(vault, connection, claimed.credentials, auth);
-    if (!isRenewable(auth, spent)) return outcomes.notRefreshable({ claimed, auth, fields });
+    if (!isRenewable(auth, spent)) return outcomes.notRefreshable({ claimed, auth, namesTokens: false, fields });
 
     parts.reached?.('claimed');
     const sent = { firstAt: unresolved?.startedAt ?? moment.now, at: moment.now, monotonic: clock.monotonic() };
-    let held = { claimed, auth, fields };
+    let held = { claimed, auth, namesTokens: namesTokens(resolved.provider), fields };
     let isLate = false;
     let reclaimed: Promise<boolean> | undefined;
     async function renewHeld(): Promise<boolean> {

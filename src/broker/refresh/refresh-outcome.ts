@@ -36,6 +36,8 @@ export type RefreshPoint = 'claimed' | 'answered' | 'committed';
 export interface Attempt {
   claimed: Claimed;
   auth: AuthMode;
+  /** Its provider's signals name refresh tokens by digests. */
+  namesTokens: boolean;
   /** Of every log line about it. */
   fields: { attempt: string; connection: string; integration: string };
 }
@@ -80,7 +82,7 @@ const COMMIT_MESSAGES: Record<CommitOutcome, string> = {
 
 interface Parts {
   store: Pick<Store, 'recordRefreshFailure' | 'addUnreadableResponse'>;
-  vault: Pick<Vault, 'encrypt'>;
+  vault: Pick<Vault, 'encrypt' | 'digests'>;
   tokenCache: TokenCache;
   committer: Pick<RefreshCommitter, 'commit'>;
   circuitBreakers: Pick<CircuitBreakers, 'blocked'>;
@@ -125,19 +127,20 @@ export function createRefreshOutcomes(parts: Parts): RefreshOutcomes {
     failure.reason === null ? failure : { ...failure, reason, updatedAt };
 
   return {
-    async succeeded({ claimed, auth, fields }, response, spent) {
+    async succeeded({ claimed, auth, namesTokens, fields }, response, spent) {
       const { connection, fence } = claimed;
       const { id, generation, integration, owner, label, params } = connection;
       const receivedAt = clock.monotonic();
       pacing.succeeded(id);
       const change = rotationFrom(connection, auth, response, clock.now());
       const { captured, expiresAt } = change;
-      const grant = encryptCredentials(vault, connection, {
+      const credentials: Credentials = {
         accessToken: response.accessToken,
         refreshToken: response.refreshToken ?? spent.refreshToken,
         idToken: response.idToken ?? null,
         credentials: withDpopKey(spent.credentials, response.dpopKey),
-      });
+      };
+      const grant = encryptCredentials(vault, connection, credentials, namesTokens);
       const ticket = tokenCache.ticket();
       const outcome = await committer.commit({
         attempt: fields.attempt,

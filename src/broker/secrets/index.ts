@@ -6,8 +6,10 @@ export { digest, firstId, newId, newSecret } from './ids.ts';
 export { callerKeyRow, callerRow, integrationRow, sessionRow } from './row-authentication/authenticated-rows.ts';
 export { authenticateStore } from './row-authentication/authenticated-store.ts';
 export { reportRefusals } from './row-authentication/reporting-vault.ts';
+export { lookUpDigests } from './token-digests.ts';
 export {
   decryptAccessToken,
+  decryptIdToken,
   decryptKeyMaterial,
   decryptRefreshToken,
   decryptRenewalSecrets,

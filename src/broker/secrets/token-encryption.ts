@@ -1,8 +1,15 @@
 // Encrypts and decrypts the credentials of a connection, each column bound to its row and to whose connection it is.
 import { type AuthMode, isCode } from '../../domain/auth-modes.ts';
-import type { Ciphertext, Connection, Credentials, EncryptedCredentials } from '../../domain/connection.ts';
+import type {
+  Ciphertext,
+  Connection,
+  Credentials,
+  EncryptedCredentials,
+  WrittenCredentials,
+} from '../../domain/connection.ts';
 import { renewalSecrets } from '../../domain/refresh-schedule.ts';
 import type { EncryptionContext, Vault } from '../../ports/index.ts';
+import { tokenDigests } from './token-digests.ts';
 
 const COLUMNS = {
   accessToken: 'access_token',
@@ -26,12 +33,13 @@ const contextOf = (
   bound: [integration, owner, label],
 });
 
-/** For this connection. Null stays null. */
+/** For this connection. Null stays null. `namesTokens`: the provider's signals name refresh tokens by digests. */
 export function encryptCredentials(
-  vault: Pick<Vault, 'encrypt'>,
+  vault: Pick<Vault, 'encrypt' | 'digests'>,
   place: CredentialsPlace,
   credentials: Credentials,
-): EncryptedCredentials {
+  namesTokens = false,
+): WrittenCredentials {
   const encrypt = (secret: keyof Credentials) => {
     const text = credentials[secret];
     return text === null ? null : vault.encrypt(text, contextOf(place, secret));
@@ -41,6 +49,7 @@ export function encryptCredentials(
     refreshToken: encrypt('refreshToken'),
     idToken: encrypt('idToken'),
     credentials: encrypt('credentials'),
+    ...(namesTokens && { tokenDigests: tokenDigests(vault, credentials.refreshToken) }),
   };
 }
 
@@ -54,6 +63,7 @@ const decryptOf =
 /** These throw `VaultError` when the ciphertext is damaged, or its key is not in the ring. */
 export const decryptAccessToken = decryptOf('accessToken');
 export const decryptRefreshToken = decryptOf('refreshToken');
+export const decryptIdToken = decryptOf('idToken');
 /** Imported credentials, and the DPoP key that tokens are bound to. */
 export const decryptKeyMaterial = decryptOf('credentials');
 
@@ -78,8 +88,8 @@ export function decryptRenewalSecrets(
 export function reencryptCredentials(
   vault: Pick<Vault, 'reencrypt'>,
   place: CredentialsPlace,
-  encrypted: EncryptedCredentials,
-): EncryptedCredentials {
+  encrypted: WrittenCredentials,
+): WrittenCredentials {
   const reencrypted = (secret: keyof Credentials) => {
     const ciphertext = encrypted[secret];
     return ciphertext === null ? null : vault.reencrypt(ciphertext, contextOf(place, secret));
@@ -89,5 +99,6 @@ export function reencryptCredentials(
     refreshToken: reencrypted('refreshToken'),
     idToken: reencrypted('idToken'),
     credentials: reencrypted('credentials'),
+    tokenDigests: encrypted.tokenDigests,
   };
 }

@@ -4,6 +4,7 @@ import type {
   Clock,
   Logger,
   ReceivedWebhookStore,
+  SecurityEventVerifier,
   Store,
   Telemetry,
   Vault,
@@ -21,15 +22,21 @@ import { createWebhookReceiver, type WebhookReceiver } from './receiving/receive
 import { createRefusals } from './receiving/refusals.ts';
 import { createReceiverSettings } from './settings/receiver-settings.ts';
 import { createWebhookAdmin, type WebhookAdmin } from './settings/webhook-admin.ts';
+import type { PostJson } from './signals/polling.ts';
+import { createSignals, type Signals } from './signals/signals.ts';
 
 export type { Inbox, ShownWebhook } from './inbox.ts';
 export type { WebhookReceiver } from './receiving/receiver.ts';
 export type { WebhookAdmin, WebhookView } from './settings/webhook-admin.ts';
+export type { SignalAnswer, SignalReceiving } from './signals/receiving.ts';
+export type { SignalAdmin, SignalView } from './signals/signal-admin.ts';
+export type { Signals } from './signals/signals.ts';
 
 export interface Webhooks {
   receiver: WebhookReceiver;
   admin: WebhookAdmin;
   inbox: Inbox;
+  signals: Pick<Signals, 'receiving' | 'admin'>;
   /** To be called when an integration may have changed, here or elsewhere. */
   integrationChanged(): void;
   start(): void;
@@ -46,6 +53,12 @@ interface Parts {
   untilApplied: Cache['untilApplied'];
   access: Access;
   verifier: WebhookVerifier;
+  eventVerifier: SecurityEventVerifier;
+  /** For transmitters that are polled. */
+  post: PostJson;
+  checkUrl: (url: string) => string | undefined;
+  /** How often they are polled, in ms. */
+  pollEveryMs?: number | undefined;
   telemetry: Telemetry;
   clock: Clock;
   log: Logger;
@@ -63,12 +76,15 @@ export function createWebhooks(parts: Parts): Webhooks {
   const integrationChanged = () => {
     settings.invalidate();
     receiver.invalidate();
+    signals.integrationChanged();
   };
   const admin = createWebhookAdmin({ ...parts, settings, changed: integrationChanged });
   const deauthorizer = createDeauthorizer(parts);
+  const signals = createSignals({ ...parts, verifier: parts.eventVerifier, onReceived: () => processor.wake() });
   const processor = createProcessor({
     store,
     processWebhook: createWebhookProcessing({ ...parts, deauthorizer }),
+    processSignal: signals.process,
     days: parts.days,
     clock,
     log,
@@ -85,9 +101,14 @@ export function createWebhooks(parts: Parts): Webhooks {
     receiver,
     admin,
     inbox: createInbox({ ...parts, access, wake: processor.wake }),
+    signals,
     integrationChanged,
-    start: processor.start,
+    start() {
+      processor.start();
+      signals.start();
+    },
     async stop() {
+      await signals.stop();
       await processor.stop();
       await refusals.drain();
     },

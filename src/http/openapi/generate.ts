@@ -23,6 +23,8 @@ const TAGS = {
   apply: 'Apply a declarative file of integrations and callers.',
   oauth:
     'Token exchange, introspection and metadata over standard OAuth interfaces, for generic clients. Requests are forms, responses JSON, errors as in RFC 6749 5.2.',
+  signals:
+    'What providers send: security events (RFC 8417, RFC 8935) and back-channel logout. Authenticated by their signatures; refusals without a body, or as their specifications have them.',
   browser: "The steps of the connect flow in an owner's browser. Each response is a page or a redirect.",
   operations: 'Health checks, metrics and API documentation.',
 };

@@ -3,10 +3,11 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { EXAMPLE, IntegrationPut, IntegrationView, PageQuery, ProviderView, pageOf, Slug } from '../../api/index.ts';
 import type { Call } from '../../broker/audit/index.ts';
 import type { IntegrationAdmin, IntegrationSetup } from '../../broker/integrations/index.ts';
-import type { WebhookAdmin } from '../../broker/webhooks/index.ts';
+import type { SignalAdmin, WebhookAdmin } from '../../broker/webhooks/index.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
 import type { Integration } from '../../domain/integration.ts';
 import type { Provider } from '../../domain/provider.ts';
+import type { SignalSettings } from '../../domain/signal-receivers.ts';
 import { WebhookScheme } from '../../domain/webhook-dialect.ts';
 import type { WebhookSetup } from '../../domain/webhook-settings.ts';
 import { respond } from '../errors/respond.ts';
@@ -121,26 +122,30 @@ export function webhookSetupOf({ webhook }: z.infer<typeof IntegrationPut>): Web
 interface Parts {
   integrations: IntegrationAdmin;
   webhooks: WebhookAdmin;
+  signals: SignalAdmin;
   catalogue: ReadonlyMap<string, Provider>;
   publicUrl: string;
 }
 
-export function integrationRoutes({ integrations, webhooks, catalogue, publicUrl }: Parts) {
+export function integrationRoutes({ integrations, webhooks, signals, catalogue, publicUrl }: Parts) {
   async function view(one: Integration) {
     const webhook = await webhooks.view(one);
-    return presentIntegration(one, webhook && presentWebhook(webhook), publicUrl);
+    return presentIntegration(one, webhook && presentWebhook(webhook), await signals.view(one.id), publicUrl);
   }
   /** Once the integration is stored: with the hook, if one was made. */
-  async function withWebhook(
+  async function withReceivers(
     call: Call,
     saved: Awaited<ReturnType<IntegrationAdmin['put']>>,
     webhook: WebhookSetup | null | undefined,
+    signalSettings: SignalSettings | null | undefined,
   ) {
     if (saved instanceof Refusal) return saved;
     const { integration, created } = saved;
     const now =
       webhook === undefined ? await webhooks.view(integration) : await webhooks.put(call, integration, webhook);
-    return { view: presentIntegration(integration, now && presentWebhook(now), publicUrl), created };
+    if (signalSettings !== undefined) await signals.put(call, integration.id, signalSettings);
+    const hears = await signals.view(integration.id);
+    return { view: presentIntegration(integration, now && presentWebhook(now), hears, publicUrl), created };
   }
 
   const sorted = [...catalogue.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
@@ -157,10 +162,12 @@ export function integrationRoutes({ integrations, webhooks, catalogue, publicUrl
     .openapi(put, async (c) => {
       const body = c.req.valid('json');
       const webhook = webhookSetupOf(body);
-      const faulty = webhook instanceof Refusal ? webhook : webhook && webhooks.issues(body.provider, webhook);
+      const faulty =
+        (webhook instanceof Refusal ? webhook : webhook && webhooks.issues(body.provider, webhook)) ??
+        (body.signals === undefined ? undefined : signals.issues(body.signals));
       const put = async () => {
         const saved = await integrations.put(c.get('call'), c.req.valid('param').id, setupOf(body));
-        return withWebhook(c.get('call'), saved, webhook as Exclude<typeof webhook, Refusal>);
+        return withReceivers(c.get('call'), saved, webhook as Exclude<typeof webhook, Refusal>, body.signals);
       };
       return respond(c, faulty ?? (await put()), ({ view, created }) => c.json(view, created ? 201 : 200));
     })

@@ -1,8 +1,8 @@
 // The values that webhooks find their connections by, in PostgreSQL: written in the commits that change them.
 import { eq, type SQL } from 'drizzle-orm';
 import { capturedValues } from '../../domain/captured-values.ts';
-import type { Connection } from '../../domain/connection.ts';
-import { ofGrant, ofRefresh } from '../shared/captured-values.ts';
+import type { Connection, WrittenCredentials } from '../../domain/connection.ts';
+import { ofGrant, ofRefresh, ofTokens, tokenDigestRows } from '../shared/captured-values.ts';
 import type { Orm } from './client.ts';
 import { connections, capturedValues as table } from './schema.ts';
 
@@ -26,5 +26,17 @@ export async function deleteCapturedValues(orm: Orm, id: string): Promise<void> 
 async function write(orm: Orm, replaced: SQL | undefined, connection: Valued, withParams: boolean): Promise<void> {
   await orm.delete(table).where(replaced);
   const rows = capturedValues(withParams ? connection : { ...connection, params: {} });
+  if (rows.length > 0) await orm.insert(table).values(rows);
+}
+
+/** Inside the transaction that writes the credentials. Undefined: those that are there stay. */
+export async function replaceTokenDigests(
+  orm: Orm,
+  connection: Pick<Connection, 'id' | 'integration'>,
+  digests: WrittenCredentials['tokenDigests'],
+): Promise<void> {
+  if (digests === undefined) return;
+  await orm.delete(table).where(ofTokens(table, connection.id));
+  const rows = tokenDigestRows(connection, digests);
   if (rows.length > 0) await orm.insert(table).values(rows);
 }

@@ -6,7 +6,7 @@ import { completed, isCompletable } from '../shared/connect-sessions.ts';
 import { accessTokenOf, credentialsOf, hasSlot, liveFirst, MAX_SERVED, renewalOf } from '../shared/connections.ts';
 import { credentialColumnsOf, fencedOff, isInFlight } from '../shared/leases.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
-import { replaceCapturedValues } from './captured-values.ts';
+import { replaceCapturedValues, replaceTokenDigests } from './captured-values.ts';
 import type { Orm, PostgresAccess } from './client.ts';
 import {
   candidates,
@@ -98,6 +98,7 @@ export function createConnectionStore({
         }
         await orm.insert(grants).values({ ...credentials, connectionId: id });
         await replaceCapturedValues(orm, connection);
+        await replaceTokenDigests(orm, connection, credentials.tokenDigests);
         if (sessionId !== null) await complete(orm, sessionId, connection);
         await record(orm, audit, { kind: 'connection', id, generation });
         return 'added';
@@ -122,6 +123,7 @@ export function createConnectionStore({
         await replaceCapturedValues(orm, connection);
         // Its owner is told again when the new grant ends.
         await orm.delete(reauthNotices).where(eq(reauthNotices.connectionId, id));
+        await replaceTokenDigests(orm, connection, credentials.tokenDigests);
         if (sessionId !== null) await complete(orm, sessionId, connection);
         await record(orm, audit, { kind: 'connection', id, ...renewed });
         return renewed;

@@ -16,6 +16,7 @@ import {
   connections,
   isActive,
   isLive,
+  isUsable,
   pendingRevocations,
   receivedEventIds,
   receiverSettings,
@@ -216,7 +217,7 @@ export function createReceivedWebhookStore(access: PostgresAccess): ReceivedWebh
     deauthorize: (id, generation, reason, audit) =>
       transaction(async (orm) => {
         const change = { status: 'needs_reauth', reason, nextRefreshAt: null, updatedAt: audit.at } as const;
-        const expected = and(eq(connections.id, id), isActive, eq(connections.generation, generation));
+        const expected = and(eq(connections.id, id), isUsable, eq(connections.generation, generation));
         const { rowCount } = await orm.update(connections).set(change).where(expected);
         if (!rowCount) return 'unchanged';
         await record(orm, audit, { kind: 'connection', id, generation });

@@ -26,7 +26,7 @@ import {
   whyNotHeld,
 } from '../shared/leases.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
-import { refreshCapturedValues } from './captured-values.ts';
+import { refreshCapturedValues, replaceTokenDigests } from './captured-values.ts';
 import type { Orm, PostgresAccess } from './client.ts';
 import { isAlive, isKnown, type Liveness, mayBeFrozen } from './liveness.ts';
 import { connections, grants, isActive, isDead, leases } from './schema.ts';
@@ -209,6 +209,8 @@ export function createRefreshStore(
           record(orm, audit, { kind: 'connection', id, generation: connection!.generation + 1 }),
         ]);
         if (!held.keepsValues || connection!.generation !== held.generation) await refreshCapturedValues(orm, id);
+        if (audit.integration !== null)
+          await replaceTokenDigests(orm, { id, integration: audit.integration }, credentials.tokenDigests);
         return committedAs(connection!);
       });
       return tracked(id, committing);

@@ -82,6 +82,8 @@ export const connections = pgTable(
 /** Literals, not parameters: only then does a prepared plan use the partial index. */
 export const isActive = sql`${connections.status} = 'active'`;
 export const isDead = sql`${connections.status} = 'needs_reauth'`;
+/** Not yet dead: a grant that may end. */
+export const isUsable = sql`${connections.status} in ('active', 'on_hold')`;
 export const isLive = sql`${connections.status} <> 'revoked'`;
 
 /** As in the index, literally. */

@@ -1,5 +1,7 @@
 // Which of a connection's captured values a change replaces, for the table of any dialect.
 import { and, type Column, eq, or, type SQL, sql } from 'drizzle-orm';
+import type { CapturedValue } from '../../domain/captured-values.ts';
+import type { Connection } from '../../domain/connection.ts';
 
 type Columns = Record<'connectionId' | 'key', Column>;
 
@@ -11,4 +13,21 @@ export const ofGrant = (table: Columns, connectionId: string): SQL | undefined =
 export const ofRefresh = (table: Columns, connectionId: string): SQL | undefined =>
   and(eq(table.connectionId, connectionId), isRefreshed(table));
 
-const isRefreshed = ({ key }: Columns): SQL => sql`(${key} = 'account.id' or substr(${key}, 1, 9) = 'captured.')`;
+/** Digests of the refresh token. */
+export const ofTokens = (table: Columns, connectionId: string): SQL | undefined =>
+  and(eq(table.connectionId, connectionId), sql`substr(${table.key}, 1, 14) = 'refresh_token.'`);
+
+export const tokenDigestRows = (
+  { id: connectionId, integration }: Pick<Connection, 'id' | 'integration'>,
+  digests: Readonly<Record<string, string>>,
+): CapturedValue[] =>
+  Object.entries(digests).map(([key, value]) => ({
+    id: `${connectionId}:${key}`,
+    connectionId,
+    integration,
+    key,
+    value,
+  }));
+
+const isRefreshed = ({ key }: Columns): SQL =>
+  sql`(${key} in ('account.id', 'identity.sub') or substr(${key}, 1, 9) = 'captured.')`;

@@ -1,8 +1,8 @@
 // The values that webhooks find their connections by, in SQLite: written in the commits that change them.
 import { eq, type SQL } from 'drizzle-orm';
 import { capturedValues } from '../../domain/captured-values.ts';
-import type { Connection } from '../../domain/connection.ts';
-import { ofGrant, ofRefresh } from '../shared/captured-values.ts';
+import type { Connection, WrittenCredentials } from '../../domain/connection.ts';
+import { ofGrant, ofRefresh, ofTokens, tokenDigestRows } from '../shared/captured-values.ts';
 import type { SqliteAccess } from './client.ts';
 import { connections, capturedValues as table } from './schema.ts';
 
@@ -27,4 +27,15 @@ function write(orm: Orm, replaced: SQL | undefined, connection: Valued, withPara
   orm.delete(table).where(replaced).run();
   const rows = capturedValues(withParams ? connection : { ...connection, params: {} });
   for (const row of rows) orm.insert(table).values(row).run();
+}
+
+/** Inside the operation that writes the credentials. Undefined: those that are there stay. */
+export function replaceTokenDigests(
+  orm: Orm,
+  connection: Pick<Connection, 'id' | 'integration'>,
+  digests: WrittenCredentials['tokenDigests'],
+): void {
+  if (digests === undefined) return;
+  orm.delete(table).where(ofTokens(table, connection.id)).run();
+  for (const row of tokenDigestRows(connection, digests)) orm.insert(table).values(row).run();
 }

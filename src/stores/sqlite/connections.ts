@@ -5,7 +5,7 @@ import { type ConnectionStore, StoreError } from '../../ports/index.ts';
 import { completed, isCompletable } from '../shared/connect-sessions.ts';
 import { accessTokenOf, credentialsOf, hasSlot, liveFirst, MAX_SERVED, renewalOf } from '../shared/connections.ts';
 import { credentialColumnsOf, fencedOff, isInFlight } from '../shared/leases.ts';
-import { replaceCapturedValues } from './captured-values.ts';
+import { replaceCapturedValues, replaceTokenDigests } from './captured-values.ts';
 import type { SqliteAccess } from './client.ts';
 import {
   candidates,
@@ -85,6 +85,7 @@ export function createConnectionStore({
           .values({ ...credentials, connectionId: id })
           .run();
         replaceCapturedValues(orm, connection);
+        replaceTokenDigests(orm, connection, credentials.tokenDigests);
         if (sessionId !== null) complete(sessionId, connection);
         record(audit, { kind: 'connection', id, generation });
         return 'added';
@@ -110,6 +111,7 @@ export function createConnectionStore({
         replaceCapturedValues(orm, connection);
         // Its owner is told again when the new grant ends.
         orm.delete(reauthNotices).where(eq(reauthNotices.connectionId, id)).run();
+        replaceTokenDigests(orm, connection, credentials.tokenDigests);
         if (sessionId !== null) complete(sessionId, connection);
         record(audit, { kind: 'connection', id, ...renewed });
         return renewed;

@@ -16,6 +16,7 @@ import {
   connections,
   isActive,
   isLive,
+  isUsable,
   pendingRevocations,
   receivedEventIds,
   receiverSettings,
@@ -222,7 +223,7 @@ export function createReceivedWebhookStore({ orm, read, write, record, events }:
     deauthorize: (id, generation, reason, audit) =>
       write(() => {
         const change = { status: 'needs_reauth', reason, nextRefreshAt: null, updatedAt: audit.at } as const;
-        const expected = and(eq(connections.id, id), isActive, eq(connections.generation, generation));
+        const expected = and(eq(connections.id, id), isUsable, eq(connections.generation, generation));
         if (orm.update(connections).set(change).where(expected).run().changes === 0) return 'unchanged';
         record(audit, { kind: 'connection', id, generation });
         return 'deauthorized';

@@ -24,7 +24,7 @@ import {
   whyNotHeld,
 } from '../shared/leases.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
-import { refreshCapturedValues } from './captured-values.ts';
+import { refreshCapturedValues, replaceTokenDigests } from './captured-values.ts';
 import { runner, type SqliteAccess } from './client.ts';
 import type { Liveness } from './liveness.ts';
 import { connections, grants, isActive, isDead, leases } from './schema.ts';
@@ -232,6 +232,8 @@ export function createRefreshStore(
         }
         run.replaceCredentials({ ...credentials, id });
         if (!held.keepsValues || generation !== held.generation + 1) refreshCapturedValues(orm, id);
+        if (audit.integration !== null)
+          replaceTokenDigests(orm, { id, integration: audit.integration }, credentials.tokenDigests);
         (mode === 'release' ? run.resolve : run.dropIntent)({ id });
         record(audit, { kind: 'connection', id, generation });
         return outcome;

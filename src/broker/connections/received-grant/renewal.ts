@@ -1,7 +1,7 @@
 // A renewal: whether it is of the account that is connected, and what it keeps of the connection.
 import { isOtherAccount, storedAccount, tellsAccount } from '../../../domain/account.ts';
 import type { AuthMode } from '../../../domain/auth-modes.ts';
-import type { Connection, EncryptedCredentials } from '../../../domain/connection.ts';
+import type { Connection, EncryptedCredentials, WrittenCredentials } from '../../../domain/connection.ts';
 import type { Values } from '../../../domain/fields.ts';
 import type { RenewedCredentials } from '../../../ports/index.ts';
 import { isDifferentIdentity, type ReceivedCredentials } from './new-connection.ts';
@@ -30,14 +30,14 @@ export function compareAccounts(
 /** What is stored of a renewal: a secret that it did not bring and does not replace stays. */
 export function renewedCredentials(
   received: ReceivedCredentials,
-  encrypted: EncryptedCredentials,
+  encrypted: WrittenCredentials,
   stored: EncryptedCredentials | undefined,
 ): RenewedCredentials {
   const keeps = keepsRefreshToken(received, stored);
   const { idToken, credentials } = received.credentials;
   return {
     ...encrypted,
-    ...(keeps && { refreshToken: undefined }),
+    ...(keeps && { refreshToken: undefined, tokenDigests: undefined }),
     // The key that the kept refresh token is bound to (RFC 9449 5).
     ...(keeps && credentials === null && { credentials: undefined }),
     ...(keeps && idToken === null && { idToken: undefined }),

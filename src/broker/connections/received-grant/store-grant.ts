@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { AuditEntry } from '../../../domain/audit.ts';
 import { type Connection, type EncryptedCredentials, lifetime } from '../../../domain/connection.ts';
 import type { ConnectSession } from '../../../domain/integration.ts';
+import { namesTokens } from '../../../domain/signal-receivers.ts';
 import { RENEWAL_POLL_MS, RENEWAL_WAIT_MS } from '../../../domain/time-limits.ts';
 import type { Clock, Logger, Store, Telemetry, Vault } from '../../../ports/index.ts';
 import type { TokenCache } from '../../cache/index.ts';
@@ -23,7 +24,7 @@ export interface GrantStorageParts {
     | 'storedCredentials'
     | 'addPendingRevocation'
   >;
-  vault: Pick<Vault, 'encrypt' | 'decrypt'>;
+  vault: Pick<Vault, 'encrypt' | 'decrypt' | 'digests'>;
   targets: Targets;
   tokenCache: Pick<TokenCache, 'invalidate'>;
   telemetry: Pick<Telemetry, 'connect'>;
@@ -100,7 +101,7 @@ export function createGrantStorage(parts: GrantStorageParts): StoreGrant {
       const keeps = keepsRefreshToken(received, stored);
       const fresh = newConnection(id, place, auth, received, receivedAt, existing, keeps);
       const connection = { ...fresh, createdAt: existing?.createdAt ?? now, updatedAt: now };
-      const encrypted = encryptCredentials(vault, connection, received.credentials);
+      const encrypted = encryptCredentials(vault, connection, received.credentials, namesTokens(resolved.provider));
       const action = existing ? 'connection.renewed' : 'connection.created';
       const by = record(action, id);
       const done = existing

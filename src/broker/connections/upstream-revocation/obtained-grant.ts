@@ -11,7 +11,7 @@ import type { ReceivedCredentials } from '../received-grant/new-connection.ts';
 
 export interface RevokeObtainedParts {
   store: Pick<Store, 'addPendingRevocation' | 'connectionsOfAccount' | 'storedCredentials'>;
-  vault: Pick<Vault, 'encrypt' | 'decrypt'>;
+  vault: Pick<Vault, 'encrypt' | 'decrypt' | 'digests'>;
   clock: Clock;
 }
 

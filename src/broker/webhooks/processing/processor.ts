@@ -27,13 +27,15 @@ const PRUNE_BATCH = 500;
 interface Parts {
   store: Pick<Store, 'claimReceived' | 'pruneReceived'>;
   processWebhook: ProcessWebhook;
+  /** Of security events and logout tokens. Without it, they stay as they are. */
+  processSignal?: ProcessWebhook | undefined;
   /** How long webhooks are kept. */
   days: number;
   clock: Clock;
   log: Logger;
 }
 
-export function createProcessor({ store, processWebhook, days, clock, log }: Parts): Processor {
+export function createProcessor({ store, processWebhook, processSignal, days, clock, log }: Parts): Processor {
   let isStarted = false;
   let isStopped = false;
   let isAwake = false;
@@ -43,7 +45,7 @@ export function createProcessor({ store, processWebhook, days, clock, log }: Par
 
   async function handle(webhook: ReceivedWebhook): Promise<void> {
     try {
-      if (webhook.kind === 'webhook') await processWebhook(webhook);
+      await (webhook.kind === 'webhook' ? processWebhook : processSignal)?.(webhook);
     } catch (error) {
       log.error({ err: error, webhook: webhook.id }, 'webhooks: could not be settled, will be due again');
     }

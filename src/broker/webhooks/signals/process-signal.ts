@@ -1,0 +1,133 @@
+// Acts on a signal that was received: finds its connections, does what it says, and tells callers. A process that ends in
+// between leaves it due, and everything that is done can be done twice.
+import { backoff } from '../../../domain/backoff.ts';
+import type { Connection } from '../../../domain/connection.ts';
+import { Refusal } from '../../../domain/errors.ts';
+import type { NewEvent } from '../../../domain/events.ts';
+import type { ReceivedWebhook } from '../../../domain/received-webhook.ts';
+import { effectOf, LOGOUT_EVENT, shortTypeOf } from '../../../domain/security-events.ts';
+import { type Clock, type Logger, type Store, type Telemetry, type Vault, VaultError } from '../../../ports/index.ts';
+import type { Access } from '../../audit/index.ts';
+import type { Targets } from '../../integrations/index.ts';
+import { receivedEvent } from '../processing/received-event.ts';
+import { OFFLINE_ACCESS, type SignalActions } from './actions.ts';
+import type { SignalReceivers } from './receivers.ts';
+import { decryptSignal, type StoredSignal } from './stored-signal.ts';
+import { connectionsOf } from './subjects.ts';
+
+/** Settles it, as processed or due again. Rejects with `StoreError`: then its claim ends by itself. */
+export type ProcessSignal = (received: ReceivedWebhook) => Promise<void>;
+
+/** About an hour, by the backoff. Then it is dead, until someone has it processed again. */
+const MAX_ATTEMPTS = 12;
+
+interface Parts {
+  store: Pick<Store, 'settleReceived' | 'connectionsByValue' | 'connection' | 'appendAudit'>;
+  vault: Pick<Vault, 'encrypt' | 'decrypt'>;
+  receivers: Pick<SignalReceivers, 'find'>;
+  actions: SignalActions;
+  targets: Pick<Targets, 'find'>;
+  access: Pick<Access, 'recordSystem'>;
+  telemetry: Pick<Telemetry, 'signalProcessed'>;
+  clock: Pick<Clock, 'now'>;
+  log: Logger;
+}
+
+type Event = StoredSignal['events'][number];
+
+export function createSignalProcessing(parts: Parts): ProcessSignal {
+  const { store, vault, receivers, actions, targets, access, telemetry, clock, log } = parts;
+  /** One after the other, as they were claimed: a later signal may undo what an earlier one has done. */
+  let last: Promise<unknown> = Promise.resolve();
+
+  /** A verification that was asked for, or the state of the stream: operators look for these. */
+  async function noteStream(integration: string, { type, note }: Event): Promise<void> {
+    const detail = [shortTypeOf(type), ...(note === null ? [] : [note])].join(': ');
+    await store.appendAudit([access.recordSystem('signals.stream_event', { integration, detail })]);
+    log.info({ integration, event: shortTypeOf(type), note }, 'signals: an event of the stream itself');
+  }
+
+  async function logOut(connections: Connection[], integration: string, sid: string | null): Promise<void> {
+    const found = await targets.find(integration);
+    if (found instanceof Refusal) throw new Error(`the integration is not usable: ${found.fault.code}`);
+    const { auth, integration: set } = found;
+    const isNamed = 'default_scopes' in auth && (auth.default_scopes ?? []).includes(OFFLINE_ACCESS);
+    for (const one of connections) await actions.logOut(one, { requested: set.scopes, isNamed }, sid);
+  }
+
+  /** The connections that one event is about, once they have been acted on. */
+  async function actOn(event: Event, { integrations, sid }: StoredSignal): Promise<Connection[]> {
+    const effect = effectOf(event.type);
+    const all: Connection[] = [];
+    for (const integration of integrations) {
+      const receiver = await receivers.find(integration);
+      if (!receiver) continue;
+      if (effect === 'stream') {
+        await noteStream(integration, event);
+        continue;
+      }
+      const connections = await connectionsOf(store, receiver, event.subject);
+      if (event.type === LOGOUT_EVENT) await logOut(connections, integration, sid);
+      else for (const one of connections) await actions.act(one, effect, event);
+      all.push(...connections);
+    }
+    return all;
+  }
+
+  async function work(webhook: ReceivedWebhook): Promise<void> {
+    const { id, integration, items } = webhook;
+    const { signal, stored } = decryptSignal(vault, webhook);
+    const provider = (await receivers.find(integration))?.provider ?? null;
+    const about = new Set<string>();
+    const events: NewEvent[] = [];
+    for (const item of items) {
+      const event = signal.events[item.index];
+      const own = stored.events[item.index];
+      if (!event || !own) continue;
+      const found = await actOn(event, signal);
+      const isStream = effectOf(event.type) === 'stream';
+      const told: (Connection | null)[] = found.length > 0 && found.length <= MAX_TOLD ? found : isStream ? [] : [null];
+      const handedOn = { webhook, provider, item, event: own, stored, count: 1 };
+      for (const [i, one] of told.entries()) {
+        // As it has left them.
+        const now = one && ((await store.connection(one.id)) ?? one);
+        events.push(receivedEvent(vault, handedOn, now, i === 0));
+      }
+      for (const one of found) about.add(one.id);
+      const outcome = isStream ? 'stream' : found.length > 0 ? 'located' : 'unmatched';
+      telemetry.signalProcessed(integration, shortTypeOf(event.type), outcome);
+      log.info(
+        { webhook: id, integration, event: shortTypeOf(event.type), connections: found.length },
+        'signals: processed',
+      );
+    }
+    const isStream = signal.events.every(({ type }) => effectOf(type) === 'stream');
+    const status = about.size > 0 || isStream ? ('located' as const) : ('unmatched' as const);
+    const outcome = { status, reason: null, processedAt: clock.now(), nextAt: null };
+    await store.settleReceived(id, outcome, [...about], events);
+  }
+
+  async function failed({ id, integration, attempts }: ReceivedWebhook, error: unknown): Promise<void> {
+    const isFinal = attempts >= MAX_ATTEMPTS;
+    const reason = error instanceof VaultError ? 'not_decryptable' : 'processing_failed';
+    const now = clock.now();
+    log.error(
+      { err: error, webhook: id, integration, attempts },
+      isFinal ? 'signals: processing failed for good, it is dead' : 'signals: processing failed, will retry',
+    );
+    const outcome = isFinal
+      ? { status: 'dead' as const, reason, processedAt: now, nextAt: null }
+      : { status: 'received' as const, reason, processedAt: null, nextAt: now + backoff(attempts, Math.random()) };
+    await store.settleReceived(id, outcome, [], []);
+    if (isFinal) telemetry.signalProcessed(integration, 'any', 'dead');
+  }
+
+  return (received) => {
+    const next = last.then(() => work(received)).catch((error: unknown) => failed(received, error));
+    last = next.catch(() => undefined);
+    return next;
+  };
+}
+
+/** With more, one event tells of it, without a connection. */
+const MAX_TOLD = 50;
