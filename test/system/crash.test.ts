@@ -6,9 +6,11 @@ import Database from 'better-sqlite3';
 import { describe, it, vi } from 'vitest';
 import type { RunningBroker } from '../../demo/broker.ts';
 import { createCookieJar, walkThrough } from '../../demo/browser.ts';
+import { RECEIVED_CLAIM_MS } from '../../src/domain/time-limits.ts';
 import { ask } from '../support/broker.ts';
 import { formOf, visit } from '../support/owner-browser.ts';
 import { INTEGRATION, type RestartableBroker, startRestartableBroker } from '../support/restartable-broker.ts';
+import { pushEvent, startTransmitter } from '../support/transmitter.ts';
 
 type TestHooks = { onTestFinished(clean: () => Promise<void>): void };
 
@@ -116,6 +118,32 @@ describe.concurrent('committed data survives SIGKILL', () => {
     const told = inside.prepare(`select id from events where type = 'webhook.received'`).pluck().all();
     inside.close();
     test.expect(told.sort()).toEqual(items.map((item) => item.event_id).sort());
+  });
+
+  it('a signal: what it says is done, by the process that received it or by the next one', async (test) => {
+    const h = await restartable(test);
+    const op = await startTransmitter();
+    test.onTestFinished(() => op.close());
+    const setup = { provider: 'generic-oidc', client_id: 'client', client_secret: 's', params: { issuer: op.url } };
+    test.expect((await h.ask('PUT', '/v1/integrations/signals', setup)).status).toBe(201);
+    const iat = Math.floor(Date.now() / 1_000);
+    for (const [n, sub] of ['one', 'two'].entries()) {
+      const id_token = await op.sign({ iss: op.url, sub, aud: 'client', iat, exp: iat + 600 });
+      const credentials = { access_token: 'at', refresh_token: sub, id_token, expires_in: 3_000 };
+      const imported = await h.ask('POST', '/v1/connections', { integration: 'signals', owner: sub, credentials });
+      const type = 'https://schemas.openid.net/secevent/risc/event-type/account-purged';
+      const token = await op.event(type, 'client', sub);
+      test.expect((await h.sendAndKill(() => pushEvent(h.current().url, 'signals', token))).status).toBe(202);
+      // What the killed process had claimed is due again by then.
+      await h.start({ aheadMs: (n + 1) * (RECEIVED_CLAIM_MS + 1_000) });
+      const status = async () => (await h.ask('GET', `/v1/connections/${imported.body.id}`)).body.status;
+      await test.expect.poll(status, { timeout: 15_000, interval: 100 }).toBe('revoked');
+      const { body } = await h.ask('GET', '/v1/audit?action=connection.revoked&limit=500');
+      const entries = (body.data as { connection_id: string }[]).filter(
+        (one) => one.connection_id === imported.body.id,
+      );
+      test.expect(entries).toHaveLength(1);
+    }
   });
 
   it('an integration with its secret, an import, and a rotated refresh token', async (test) => {

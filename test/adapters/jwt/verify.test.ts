@@ -273,6 +273,36 @@ describe('forged tokens', () => {
   });
 });
 
+describe('security event tokens', () => {
+  it('are no access tokens and no ID tokens, whatever else they look like', async () => {
+    const events = { 'https://schemas.openid.net/secevent/risc/event-type/account-disabled': {} };
+    const set = token({ events, jti: 'one', nonce: 'n' });
+    expect(await reason(set)).toBe('type_mismatch');
+    for (const profile of ['id_token', 'access_token'] as const)
+      expect(await jwts.verify(set, trusted(), { audiences: [AUDIENCE], profile })).toMatchObject({ active: false });
+    const typed = forge({ ...header(key), typ: 'secevent+jwt' }, claims({ events }), rs256(key.privateKey));
+    expect(await reason(typed)).toBe('type_mismatch');
+  });
+
+  it('with an unknown key that may be new are not refused for good while the keys may not be fetched', async () => {
+    const set = { iss: issuer.url, aud: AUDIENCE, iat: time.ms / SECOND, jti: 'one', events: { type: {} } };
+    const by = (one: Signer) => forge({ ...header(one), typ: 'secevent+jwt' }, set, rs256(one.privateKey));
+    const verdict = () => jwts.verifySet(by(next), { issuer: issuer.url }, { audiences: [AUDIENCE], isTyped: true });
+    expect(
+      await jwts.verifySet(by(key), { issuer: issuer.url }, { audiences: [AUDIENCE], isTyped: true }),
+    ).toMatchObject({
+      kind: 'verified',
+      jti: 'one',
+    });
+    const kinds: string[] = [];
+    for (let i = 0; i < 4; i++) kinds.push((await verdict()).kind);
+    expect(kinds).toContain('unavailable');
+    issuer.keys = [key.jwk, next.jwk];
+    time.ms += 60 * SECOND;
+    expect((await verdict()).kind).toBe('verified');
+  });
+});
+
 describe('claims', () => {
   it('accepts a requested audience, alone or among others', async () => {
     expect(await reason(token({ aud: ['else', AUDIENCE] }))).toBe('active');

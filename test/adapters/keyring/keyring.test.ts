@@ -1,6 +1,6 @@
 // The key ring: a ciphertext decrypts only for its own row and column, and parsing the ring and its file leaks no keys.
 import { execFile } from 'node:child_process';
-import { createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
+import { createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -343,5 +343,22 @@ describe('the key file', () => {
     const callerCache = join(folder, 'directory');
     mkdirSync(callerCache, { mode: 0o700 });
     expect(readOrCreateKeyFile(callerCache)).toEqual({ ok: false, issues: [expect.stringContaining('EISDIR')] });
+  });
+});
+
+describe('digests', () => {
+  it('are of the key, the purpose and the secret: one for each key, the primary first', () => {
+    const [one, two] = [ringOf(K1), ringOf(`${K2},${K1}`)];
+    const [first] = one.digests('secret', 'token');
+    expect(first).toMatch(/^d1\.[^.]+\.[\w-]{43}$/);
+    expect(two.digests('secret', 'token')).toHaveLength(2);
+    expect(two.digests('secret', 'token')[1]).toBe(first);
+    for (const other of [
+      one.digests('secret', 'else')[0],
+      one.digests('other', 'token')[0],
+      two.digests('secret', 'token')[0],
+    ])
+      expect(other).not.toBe(first);
+    expect(first).not.toContain(createHash('sha256').update('secret').digest('base64url'));
   });
 });

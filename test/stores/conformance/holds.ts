@@ -119,4 +119,51 @@ export function holds(at: Opened): void {
     const entry = (await at.store.audit({}, { limit: 500, after: undefined })).data.find((one) => one.id === audit.id);
     expect(entry).toMatchObject({ action: 'connection.refresh_failed' });
   });
+
+  test('on hold, a grant can be ended by its provider', async () => {
+    const { connection } = await connected(at.store);
+    const { id, generation } = connection;
+    await at.store.hold(id, 'account_disabled', anEntry());
+    expect(await at.store.deauthorize(id, generation, 'deauthorized', anEntry())).toBe('deauthorized');
+    expect(await at.store.connection(id)).toMatchObject({ status: 'needs_reauth', reason: 'deauthorized' });
+  });
+
+  test('a connection is found by its subject, and by digests of its refresh token as each commit replaces them', async () => {
+    const identity = { issuer: 'https://op.example', subject: 'sub-of-holds' };
+    const { connection } = await connected(at.store, { identity });
+    const { id, integration, generation } = connection;
+    const found = async (key: string, value: string) =>
+      (await at.store.connectionsByValue(integration, key, value, 10)).map((one) => one.id);
+    expect(await found('identity.sub', 'sub-of-holds')).toEqual([id]);
+    expect(await found('identity.sub', 'sub-of-hold')).toEqual([]);
+
+    const digests = (name: string) => ({
+      'refresh_token.prefix': `p-${name}`,
+      'refresh_token.sha512_sha512': `h-${name}`,
+    });
+    const renewed = { ...someCredentials(), tokenDigests: digests('one') };
+    await at.store.renewConnection(connection, renewed, null, anEntry());
+    expect([await found('refresh_token.prefix', 'p-one'), await found('refresh_token.sha512_sha512', 'h-one')]).toEqual(
+      [[id], [id]],
+    );
+    const { fence } = await claimed(id);
+    const held = { fence, generation: generation + 1 };
+    const change = someRefreshedFields({ identity });
+    const audit = anEntry({ integration });
+    await at.store.commitRefresh(id, held, change, { ...someCredentials(), tokenDigests: digests('two') }, audit);
+    expect([await found('refresh_token.prefix', 'p-one'), await found('refresh_token.prefix', 'p-two')]).toEqual([
+      [],
+      [id],
+    ]);
+    expect(await found('identity.sub', 'sub-of-holds')).toEqual([id]);
+
+    // A renewal that keeps the refresh token keeps its digests.
+    await at.store.renewConnection(connection, { ...someCredentials(), refreshToken: undefined }, null, anEntry());
+    expect(await found('refresh_token.prefix', 'p-two')).toEqual([id]);
+    await at.store.revoke(id, 'unsupported', NOW, anEntry());
+    expect([await found('refresh_token.prefix', 'p-two'), await found('identity.sub', 'sub-of-holds')]).toEqual([
+      [],
+      [],
+    ]);
+  });
 }

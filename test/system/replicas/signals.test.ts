@@ -1,0 +1,78 @@
+// Signals between two brokers on one database: the same event at both, and a hold that both apply.
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
+import { expectOk, expectProblem } from '../../support/contract.ts';
+import { aDatabase, hasPostgres } from '../../support/postgres.ts';
+import { pushEvent, startTransmitter, type Transmitter } from '../../support/transmitter.ts';
+
+const RISC = 'https://schemas.openid.net/secevent/risc/event-type';
+const WAIT = { timeout: 10_000, interval: 50 };
+
+const stores: [string, (folder: string) => Promise<string>][] = [
+  ['SQLite', async (folder) => `file:${join(folder, 'shared.db')}`],
+  ['PostgreSQL', () => aDatabase()],
+];
+
+describe.each(hasPostgres() ? stores : stores.slice(0, 1))('signals on %s, at two replicas:', (_, databaseIn) => {
+  let folder: string;
+  let op: Transmitter;
+  let here: TestBroker;
+  let there: TestBroker;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'valetkey-replicas-'));
+    op = await startTransmitter();
+    const env = {
+      VALETKEY_DATABASE_URL: await databaseIn(folder),
+      VALETKEY_DATA_DIR: folder,
+      VALETKEY_KEYS: `k1:${randomBytes(32).toString('base64url')}`,
+    };
+    here = await startTestBroker(env);
+    there = await startTestBroker({ ...env, VALETKEY_DATA_DIR: join(folder, 'there') });
+    const setup = { provider: 'generic-oidc', client_id: 'client', client_secret: 's', params: { issuer: op.url } };
+    expectOk(await here.ask('PUT', '/v1/integrations/acme', setup), 201);
+  });
+  afterAll(async () => {
+    await Promise.all([here?.stop(), there?.stop()]);
+    await op?.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  let made = 0;
+  async function connect(): Promise<{ id: string; sub: string }> {
+    const sub = `sub-${++made}`;
+    const iat = Math.floor(Date.now() / 1_000);
+    const id_token = await op.sign({ iss: op.url, sub, aud: 'client', iat, exp: iat + 600 });
+    const credentials = { access_token: `at-${made}`, refresh_token: `rt-${made}`, id_token, expires_in: 3_000 };
+    const body = { integration: 'acme', owner: sub, credentials };
+    return { id: String(expectOk(await here.ask('POST', '/v1/connections', body), 201).id), sub };
+  }
+  const tokenAt = (broker: TestBroker, id: string) => broker.ask('GET', `/v1/connections/${id}/token`);
+  const actionsOf = async (id: string): Promise<unknown[]> => {
+    const { data } = expectOk(await here.ask('GET', '/v1/audit?limit=500'));
+    return (data as Json[]).filter((one) => one.connection_id === id).map(({ action }) => action);
+  };
+
+  test('the same event at both is acted on once, and neither serves what is on hold', async () => {
+    const { id, sub } = await connect();
+    const before = expectOk(await tokenAt(there, id)).access_token;
+    expectOk(await tokenAt(here, id));
+    const token = await op.event(`${RISC}/account-disabled`, 'client', sub);
+    const answers = await Promise.all([here, there, here, there].map(({ url }) => pushEvent(url, 'acme', token)));
+    expect(answers.map(({ status }) => status)).toEqual([202, 202, 202, 202]);
+    for (const broker of [here, there])
+      await expect.poll(async () => (await tokenAt(broker, id)).status, WAIT).toBe(409);
+    expectProblem(await tokenAt(there, id), 409, 'connection_on_hold');
+    expect((await actionsOf(id)).filter((action) => action === 'connection.held')).toHaveLength(1);
+
+    expect((await pushEvent(there.url, 'acme', await op.event(`${RISC}/account-enabled`, 'client', sub))).status).toBe(
+      202,
+    );
+    for (const broker of [here, there])
+      await expect.poll(async () => (await tokenAt(broker, id)).status, WAIT).toBe(200);
+    for (const broker of [here, there]) expect(expectOk(await tokenAt(broker, id)).access_token).not.toBe(before);
+  });
+});
