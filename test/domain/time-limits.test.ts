@@ -538,6 +538,8 @@ test('webhooks of providers: none is lost while a process that claimed it lives,
   expect(limits.RECEIVED_IDS_RETENTION_MS).toBeGreaterThan(7 * limits.DAY_MS);
   expect(limits.INBOX_FULL_RECHECK_MS).toBeLessThanOrEqual(limits.INBOX_FULL_RETRY_AFTER_S * 1_000);
   expect(limits.REVOCATION_ECHO_MS).toBeLessThan(limits.HANDSHAKE_WINDOW_MAX_MS);
+});
+
 test('signals: a poll ends before the next one is due, so that one process polls at a time', () => {
   expect(limits.SIGNAL_POLL_TIMEOUT_MS).toBeLessThan(limits.SIGNAL_POLL_INTERVAL_MS);
 });
