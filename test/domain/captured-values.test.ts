@@ -27,10 +27,15 @@ test('scalars of 1 to 256 characters are values, by their keys', () => {
 });
 
 test('a refresh keeps them if captures and account id are the same, whatever the name is', () => {
-  const before = { captured: { team: 'T1', nested: { a: 1 } }, account: { issuer: 'i', id: 'a', name: 'Ada' } };
+  const before = {
+    captured: { team: 'T1', nested: { a: 1 } },
+    account: { issuer: 'i', id: 'a', name: 'Ada' },
+    identity: { issuer: 'i', subject: 'a' },
+  };
   expect(keepsCapturedValues(before, { ...before, account: { ...before.account, name: null } })).toBe(true);
   expect(keepsCapturedValues(before, { ...before, captured: { team: 'T1', nested: { a: 2 } } })).toBe(true);
   expect(keepsCapturedValues(before, { ...before, captured: { team: 'T2' } })).toBe(false);
   expect(keepsCapturedValues(before, { ...before, captured: { team: 'T1', realm: 'R' } })).toBe(false);
   expect(keepsCapturedValues(before, { ...before, account: null })).toBe(false);
+  expect(keepsCapturedValues(before, { ...before, identity: { issuer: 'i', subject: 'b' } })).toBe(false);
 });

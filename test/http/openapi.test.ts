@@ -79,6 +79,10 @@ const CONTRACT = [
   'POST /v1/webhook-endpoints/{id}/test',
   'POST /signals/{integration}',
   'POST /logout/{integration}',
+  'GET /v1/webhooks',
+  'GET /v1/webhooks/{id}',
+  'POST /v1/webhooks/{id}/process',
+  'POST /v1/integrations/{id}/webhook-handshake',
 ];
 
 let broker: TestBroker;

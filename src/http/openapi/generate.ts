@@ -19,6 +19,7 @@ const TAGS = {
   callers: 'Manage callers: internal services, their keys and their permissions.',
   jwt: 'Verify JWTs of trusted issuers.',
   events: 'Learn what happens to connections: the event feed, and the webhook endpoints that events are sent to.',
+  webhooks: 'Look at webhooks that providers have sent, process them again, and wait for a handshake.',
   audit: 'Read the audit log: who did what to which connection.',
   apply: 'Apply a declarative file of integrations and callers.',
   oauth:
