@@ -236,6 +236,22 @@ test('integrations put: reads the secret from the environment or stdin, and show
   expect((await valetkey(['integrations', 'show', 'other'])).err).toMatch(/^Not found: /);
 });
 
+test('events: oldest first, by type and id, and as they come with --follow', async () => {
+  const following = json(['events', '--follow', '--limit', '1', '--type', 'connection.revoked']);
+  const id = await adopt('edsger');
+  // Until it follows, what is revoked is not new.
+  const revoking = setInterval(() => void adopt('alan').then((one) => ok(['connections', 'revoke', one])), 200);
+  const [revoked] = await following.finally(() => clearInterval(revoking));
+  expect(revoked).toMatchObject({ type: 'connection.revoked', data: { connection: { owner: 'alan' } } });
+  const types = (await json(['events', '--all', '--type', 'connection.created'])).map(({ type }) => type);
+  expect(new Set(types)).toEqual(new Set(['connection.created']));
+  const lines = (await ok(['events', '--all'])).split('\n');
+  const line = lines.find((one) => one.includes(id))!;
+  expect(line).toMatch(/^20\S+Z\tconnection\.created\tacme\tedsger\tcon_\w+\t-\tmsg_\w+$/);
+  const event = line.split('\t').at(-1)!;
+  expect(await ok(['events', 'show', event])).toContain(`id\t${event}\n`);
+});
+
 test('audit: newest first, limited by time and count', async () => {
   const ids = [await adopt('audited', '--label', 'a'), await adopt('audited', '--label', 'b')];
   const of = ['audit', '--owner', 'audited'];

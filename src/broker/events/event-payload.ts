@@ -1,5 +1,4 @@
 // What an event says, as the feed shows it and endpoints are sent it: the stored data, with what third parties have sent.
-import type { Ciphertext } from '../../domain/connection.ts';
 import type { EventType, StoredEvent } from '../../domain/events.ts';
 import type { EncryptionContext, Vault } from '../../ports/index.ts';
 
@@ -11,10 +10,6 @@ export interface EventPayload {
 }
 
 const contextOf = (id: string): EncryptionContext => ({ row: `events/${id}`, column: 'body' });
-
-/** For `NewEvent.body`: members of `data` that a third party has sent. */
-export const encryptEventBody = (vault: Pick<Vault, 'encrypt'>, id: string, members: object): Ciphertext =>
-  vault.encrypt(JSON.stringify(members), contextOf(id));
 
 /** Throws `VaultError`. */
 export function eventPayload(vault: Pick<Vault, 'decrypt'>, event: StoredEvent): EventPayload {

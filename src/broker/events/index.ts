@@ -14,7 +14,6 @@ import { createWebhookKeys, type WebhookKeys, type WebhookKeysParts } from './si
 export type { Deliveries } from './endpoints/deliveries.ts';
 export type { EndpointSettings } from './endpoints/endpoint-settings.ts';
 export type { WebhookEndpoints } from './endpoints/webhook-endpoints.ts';
-export { type EventPayload, encryptEventBody, eventPayload } from './event-payload.ts';
 export type { EventFeed, FeedEvent } from './feed/event-feed.ts';
 export { rotateSigningKey, type WebhookKeys } from './signing/signing-keys.ts';
 
