@@ -12,8 +12,8 @@ import { createEventHousekeeping, type EventHousekeeping } from './notices/event
 import { createWebhookKeys, type WebhookKeys, type WebhookKeysParts } from './signing/signing-keys.ts';
 
 export type { Deliveries } from './endpoints/deliveries.ts';
-export type { EndpointSettings } from './endpoints/endpoint-settings.ts';
 export type { WebhookEndpoints } from './endpoints/webhook-endpoints.ts';
+export { encryptEventBody } from './event-payload.ts';
 export type { EventFeed, FeedEvent } from './feed/event-feed.ts';
 export { rotateSigningKey, type WebhookKeys } from './signing/signing-keys.ts';
 
