@@ -20,9 +20,11 @@ test('scalars of 1 to 256 characters are values, by their keys', () => {
     'captured.number=1.5',
     'captured.text=T1',
     'captured.yes=true',
+    'identity.sub=sub-',
     'params.shop=a',
   ]);
-  const long = aConnection({ captured: { long: 'x'.repeat(257), emoji: '😀'.repeat(257) }, params: {}, account: null });
+  const untold = { params: {}, account: null, identity: null };
+  const long = aConnection({ captured: { long: 'x'.repeat(257), emoji: '😀'.repeat(257) }, ...untold });
   expect(capturedValues(long)).toEqual([]);
 });
 
