@@ -1,4 +1,5 @@
 // What an event says, as the feed shows it and endpoints are sent it: the stored data, with what third parties have sent.
+import type { Ciphertext } from '../../domain/connection.ts';
 import type { EventType, StoredEvent } from '../../domain/events.ts';
 import type { EncryptionContext, Vault } from '../../ports/index.ts';
 
@@ -10,6 +11,10 @@ export interface EventPayload {
 }
 
 const contextOf = (id: string): EncryptionContext => ({ row: `events/${id}`, column: 'body' });
+
+/** What a third party has sent, as the event keeps it. */
+export const encryptEventBody = (vault: Pick<Vault, 'encrypt'>, id: string, members: object): Ciphertext =>
+  vault.encrypt(JSON.stringify(members), contextOf(id));
 
 /** Throws `VaultError`. */
 export function eventPayload(vault: Pick<Vault, 'decrypt'>, event: StoredEvent): EventPayload {
