@@ -143,10 +143,6 @@ export const AUDIT_ACTIONS = {
     subject: 'connection',
     description: 'A grant ends soon, whatever the broker does, and its owner should reconnect. `detail` is when.',
   },
-  'connection.check_failed': {
-    subject: 'connection',
-    description: 'A check found that the token of a connection does not work. `detail` is the error code.',
-  },
   'connection.revoked_upstream': {
     subject: 'connection',
     description: 'The revocation at the provider ended. `detail` is its outcome.',

@@ -443,6 +443,10 @@ export const INBOX_FULL_RETRY_AFTER_S = 10;
 export const INBOX_FULL_RECHECK_MS = SECOND_MS;
 /** A deauthorization within this time after a revocation of ours may be its echo: it ends nothing by itself. */
 export const REVOCATION_ECHO_MS = 10 * MINUTE_MS;
+/** Certificates at new URLs are fetched this often at most, after a burst: anyone can name one. */
+export const CERTIFICATE_FETCH_INTERVAL_MS = 3 * SECOND_MS;
+/** How far the time of a webhook may be from now, before and after, where the sender's own rules name none. */
+export const WEBHOOK_TOLERANCE_S = 300;
 /** The longest that an admin may have a handshake waited for. */
 export const HANDSHAKE_WINDOW_MAX_MS = HOUR_MS;
 
@@ -456,3 +460,10 @@ export const SIGNAL_RETRY_AFTER_S = 10;
 export const SIGNAL_POLL_INTERVAL_MS = 15 * SECOND_MS;
 /** It answers at once: it is not asked to wait. Shorter than the interval, so that one process asks at a time. */
 export const SIGNAL_POLL_TIMEOUT_MS = 10 * SECOND_MS;
+
+// Events.
+
+/** Who hears an event is read again after this long: a replica of the release before events changes callers without a notice. */
+export const AUDIENCE_MAX_AGE_MS = 5 * SECOND_MS;
+/** Between two looks for due endpoints: a burst of events is one. */
+export const DELIVERY_WAKE_PAUSE_MS = 10;

@@ -1,8 +1,9 @@
 // The hash chain over the audit log, in PostgreSQL.
-import { and, asc, desc, eq, gt, gte, inArray, isNull, lt, lte, or, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, gt, gte, isNull, lt, lte, or, sql } from 'drizzle-orm';
 import { ANCHOR } from '../../domain/audit-seal.ts';
 import type { AuditSealStore } from '../../ports/index.ts';
 import { entryColumns } from './audit.ts';
+import { isAnyOf } from './chosen-rows.ts';
 import type { PostgresAccess } from './client.ts';
 import { createHorizon } from './horizon.ts';
 import { audit as log, auditSeals as seals } from './schema.ts';
@@ -57,7 +58,7 @@ export function createAuditSealStore(access: PostgresAccess): AuditSealStore {
           .orderBy(asc(log.position))
           .limit(limit)
           .for('update', { skipLocked: true });
-        return (await orm.delete(log).where(inArray(log.id, oldest))).rowCount ?? 0;
+        return (await orm.delete(log).where(isAnyOf(log.id, oldest))).rowCount ?? 0;
       }),
     pruneAuditSeals: (upToId, limit) =>
       autocommit(async (orm) => {
@@ -68,7 +69,7 @@ export function createAuditSealStore(access: PostgresAccess): AuditSealStore {
           .orderBy(asc(seals.id))
           .limit(limit)
           .for('update', { skipLocked: true });
-        return (await orm.delete(seals).where(inArray(seals.id, oldest))).rowCount ?? 0;
+        return (await orm.delete(seals).where(isAnyOf(seals.id, oldest))).rowCount ?? 0;
       }),
     auditOutside: ({ upTo, fromId, sealedUpTo }) =>
       transaction(async (orm) => ({

@@ -1,8 +1,9 @@
 // The audit log in PostgreSQL.
-import { and, asc, desc, getTableColumns, gt, inArray, isNull, lt, or } from 'drizzle-orm';
+import { and, asc, desc, getTableColumns, gt, isNull, lt, or } from 'drizzle-orm';
 import type { AuditFilter, AuditStore } from '../../ports/index.ts';
 import { boundedPage, EXAMINED_PER_STEP, stepOf } from '../shared/bounded-pages.ts';
 import { type AuditRange, inAuditRange, matchesEntry, sparsestAuditRange } from '../shared/filters.ts';
+import { isAnyOf } from './chosen-rows.ts';
 import type { Orm, PostgresAccess } from './client.ts';
 import { audit as log } from './schema.ts';
 
@@ -79,6 +80,6 @@ export const createAuditStore = ({ autocommit, transaction }: PostgresAccess): A
         .orderBy(asc(log.id))
         .limit(limit)
         .for('update', { skipLocked: true });
-      return (await orm.delete(log).where(inArray(log.id, oldest))).rowCount ?? 0;
+      return (await orm.delete(log).where(isAnyOf(log.id, oldest))).rowCount ?? 0;
     }),
 });

@@ -1,9 +1,11 @@
 // Events and deliveries: what both stores decide and write.
+
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { Permission } from '../../domain/caller.ts';
 import { hears, type Listener } from '../../domain/event-audience.ts';
 import { eventOfConnection, eventOfIntegration } from '../../domain/event-of.ts';
 import type { EventType, NewEvent } from '../../domain/events.ts';
+import { AUDIENCE_MAX_AGE_MS } from '../../domain/time-limits.ts';
 import type { DeliveryOutcome, EndingConnection, EventStore } from '../../ports/index.ts';
 
 /**
@@ -13,8 +15,6 @@ import type { DeliveryOutcome, EndingConnection, EventStore } from '../../ports/
 export const AUDIENCE = 'audience';
 /** Of all random numbers: one that was rolled back is not met again. */
 export const AUDIENCE_VERSIONS = 2 ** 31 - 1;
-/** A replica of the release before this one changes callers, but not the number. */
-const MAX_AGE_MS = 5_000;
 
 /** The listeners in memory, by the version that they were read at. */
 export class Audience {
@@ -29,7 +29,9 @@ export class Audience {
   /** Undefined: they have to be read. */
   at(version: number | undefined): Listener[] | undefined {
     const known = this.#known;
-    return known && known.version === version && this.#now() - known.at < MAX_AGE_MS ? known.listeners : undefined;
+    return known && known.version === version && this.#now() - known.at < AUDIENCE_MAX_AGE_MS
+      ? known.listeners
+      : undefined;
   }
 
   set(version: number | undefined, listeners: Listener[]): Listener[] {

@@ -1,9 +1,11 @@
 // Certificates that a vendor publishes at a URL which the request names: the URL's host is the vendor's, and for X.509 the
 // name and the chain up to a public root are right too.
+
 import { type KeyObject, X509Certificate } from 'node:crypto';
 import { getCACertificates } from 'node:tls';
 import { LRUCache } from 'lru-cache';
 import { upTo } from '../../../domain/cache-bounds.ts';
+import { CERTIFICATE_FETCH_INTERVAL_MS } from '../../../domain/time-limits.ts';
 import type { Clock } from '../../../ports/index.ts';
 import { CachedDocument, type Fetch } from '../../jwt/jwks.ts';
 
@@ -24,7 +26,6 @@ const MAX_CACHED = 200;
 const MAX_CHAIN = 8;
 /** New URLs are fetched at this rate: anybody can name one. */
 const BURST = 20;
-const REFILL_MS = 3_000;
 const PEM = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]{1,20000}-----END CERTIFICATE-----/g;
 
 /** `roots`: PEM; by default those that Node trusts, with `NODE_EXTRA_CA_CERTS`. */
@@ -123,7 +124,7 @@ function createBudget(clock: Pick<Clock, 'monotonic'>): () => boolean {
   let since = clock.monotonic();
   return () => {
     const now = clock.monotonic();
-    tokens = Math.min(BURST, tokens + (now - since) / REFILL_MS);
+    tokens = Math.min(BURST, tokens + (now - since) / CERTIFICATE_FETCH_INTERVAL_MS);
     since = now;
     if (tokens < 1) return false;
     tokens -= 1;

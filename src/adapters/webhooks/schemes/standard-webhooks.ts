@@ -1,5 +1,7 @@
 // Standard Webhooks 1.0.0: `v1` (HMAC-SHA256) and `v1a` (Ed25519) over `{id}.{timestamp}.{body}`.
+
 import { createHmac } from 'node:crypto';
+import { WEBHOOK_TOLERANCE_S } from '../../../domain/time-limits.ts';
 import type { VerifyOf } from '../../../domain/webhook-dialect.ts';
 import { decoded, sameBytes } from '../constant-time.ts';
 import { standardPublicKeys, symmetricKeys } from '../keys.ts';
@@ -9,7 +11,6 @@ import { accepted, type RefusalReason, refused, type Verification } from '../ver
 import { isSignedBy } from './signed-text.ts';
 
 type Data = VerifyOf<'standard_webhooks'>;
-const TOLERANCE_SECONDS = 300;
 const MAX_SIGNATURES = 20;
 
 interface Headers {
@@ -24,7 +25,7 @@ export function precheckStandardWebhook(data: Data, scope: Scope): RefusalReason
   const headers = readHeaders(data, scope);
   if (headers === undefined) return 'no_signature';
   const at = timeOf(headers.timestamp, 's');
-  return at !== undefined && isWithin(at, TOLERANCE_SECONDS, scope.sent.request.receivedAt) ? undefined : 'stale';
+  return at !== undefined && isWithin(at, WEBHOOK_TOLERANCE_S, scope.sent.request.receivedAt) ? undefined : 'stale';
 }
 
 export function verifyStandardWebhook(data: Data, scope: Scope): Verification {

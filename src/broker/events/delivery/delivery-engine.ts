@@ -1,7 +1,12 @@
 // The delivery engine: claims what is due, endpoint by endpoint, and sends it. It is woken by the commits of this process, and
 // looks every second for what is due besides: retries, and what another process has left.
 import { isGivenUp } from '../../../domain/delivery-schedule.ts';
-import { DELIVERY_CLAIM_MS, DELIVERY_POLL_MS, SHUTDOWN_DELIVERY_GRACE_MS } from '../../../domain/time-limits.ts';
+import {
+  DELIVERY_CLAIM_MS,
+  DELIVERY_POLL_MS,
+  DELIVERY_WAKE_PAUSE_MS,
+  SHUTDOWN_DELIVERY_GRACE_MS,
+} from '../../../domain/time-limits.ts';
 import type { DisabledReason, WebhookEndpoint } from '../../../domain/webhook-endpoint.ts';
 import type {
   ClaimedDelivery,
@@ -43,8 +48,6 @@ export interface DeliveryEngineParts extends AttemptParts {
   log: Logger;
 }
 
-/** Between two looks for due endpoints, in milliseconds: a burst of events is one. */
-const PAUSE_MS = 10;
 /** Endpoints that are claimed for at the same time. */
 const FILLS = 16;
 /** More than any lanes of one endpoint. */
@@ -87,7 +90,7 @@ export function createDeliveryEngine(parts: DeliveryEngineParts): DeliveryEngine
           if (!mustLookAgain) return;
           mustLookAgain = false;
           wake();
-        }, PAUSE_MS);
+        }, DELIVERY_WAKE_PAUSE_MS);
       }),
     );
   }
