@@ -2,12 +2,12 @@
 // members (a page of connections contains a connection).
 import { type Description, type Example, type Media, resolved, type Schema } from './document.ts';
 
-/** One example for each alternative, named after its title. Undefined if the schema has none, which fails a test. */
+/** Its own example, or one for each alternative, named after its title. Undefined if the schema has none, which fails a test. */
 export function namedExamples(document: Description, schema: Schema): Record<string, Example> | undefined {
-  const { oneOf } = resolved(document, schema);
-  const named = (oneOf ?? [schema]).flatMap((one) => {
+  const { oneOf, examples } = resolved(document, schema);
+  const named = (examples ? [schema] : (oneOf ?? [schema])).flatMap((one) => {
     const value = exampleOf(document, one);
-    const { title: summary } = oneOf ? one : {};
+    const { title: summary } = oneOf && !examples ? one : {};
     return value === undefined ? [] : [[slug(summary ?? 'example'), { ...(summary && { summary }), value }] as const];
   });
   return named.length > 0 ? Object.fromEntries(named) : undefined;

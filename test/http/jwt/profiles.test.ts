@@ -69,11 +69,11 @@ describe('token without a profile', () => {
     expect(await outcome(token({}, { typ }))).toBe('type_mismatch');
   });
 
-  test('refused when it is a logout token, with any typ', async () => {
+  test('refused when it is a logout token or another security event, with any typ', async () => {
     for (const typ of ['JWT', 'at+jwt', undefined])
       for (const event of [{}, null, 'x'])
         expect(await outcome(token({ events: { [LOGOUT]: event } }, { typ }))).toBe('type_mismatch');
-    expect(await outcome(token({ events: { 'https://events.example/other': {} } }))).toBe('active');
+    expect(await outcome(token({ events: { 'https://events.example/other': {} } }))).toBe('type_mismatch');
     expect(await outcome(token({ events: LOGOUT }))).toBe('active');
   });
 });
