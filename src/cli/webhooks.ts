@@ -40,7 +40,7 @@ export function webhookCommands(program: Command, io: Io): void {
     .option('--connection <id>', 'only about this connection')
     .option('--limit <count>', `maximum number of webhooks; default ${DEFAULT_LIMIT}`, wholeNumber)
     .option('--all', 'no limit');
-  example(list, 'valetkey webhooks list --integration slack --status unmatched').action(
+  example(list, 'valetkey webhooks list --integration acme --status unmatched').action(
     async ({ integration, status, connection, limit, all }: Options, command: Command) => {
       const most = limit ?? (all ? undefined : DEFAULT_LIMIT);
       const query = { integration, status, connection };
@@ -66,7 +66,7 @@ export function webhookCommands(program: Command, io: Io): void {
     .argument('<integration>')
     .description('for some minutes, take the key that a handshake of the provider brings, once')
     .option('--minutes <count>', 'how long; default 10, 0: no longer', wholeNumber);
-  example(handshake, 'valetkey webhooks handshake asana --minutes 5').action(
+  example(handshake, 'valetkey webhooks handshake acme --minutes 5').action(
     async (integration: string, { minutes = 10 }: { minutes?: number }, command: Command) => {
       const path = `/v1/integrations/${part(integration)}/webhook-handshake`;
       await print(command).one(await brokerFor(io, command).ask('POST', path, { minutes }));

@@ -24,7 +24,7 @@ afterAll(async () => {
 test('status: ok while circuits are closed; degraded, with the integration, once one is open', async () => {
   const well = await valetkey(['status']);
   expect(well).toMatchObject({ code: 0, err: expect.stringMatching(/^ok: version \d+\.\d+\.\d+; store ok; /) });
-  expect(well.out).toBe('acme\tgeneric-oauth2\tclosed\t0\t0\t0\nquiet\tgeneric-oauth2\tclosed\t0\t0\t0\n');
+  expect(well.out).toBe('acme\tgeneric-oauth2\tclosed\t0\t0\t0\t0\nquiet\tgeneric-oauth2\tclosed\t0\t0\t0\t0\n');
 
   for (let i = 0; i < 6; i++) {
     const body = { integration: 'acme', owner: `user_${i}`, credentials: { refresh_token: `rt-${i}` } };

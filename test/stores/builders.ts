@@ -349,14 +349,29 @@ export async function fill(store: Store): Promise<void> {
   await store.settleReceived(webhook.id, settled, [connection.id], []);
   await store.receive(aReceivedWebhook(), { 0: anId('digest') }, 10);
   await store.addAuditSeal(anAuditSeal());
-  await store.addWebhookEndpoint(anEndpoint({ types: ['webhook.received'] }), anEntry());
-  await store.addEvents([anEvent({ connectionId: connection.id })], undefined);
-  await store.addSigningKey(aSigningKey(), true, undefined);
+  await fillDeliveries(store, connection.id);
+  for (const key of [aSigningKey(), aSigningKey()]) await store.addSigningKey(key, false, undefined);
   await store.setIntegrationFault('slack', 'invalid_client', anEntry({ action: 'integration.misconfigured' }));
   const [ending] = await store.endingConnections(Number.MAX_SAFE_INTEGER, undefined, 1);
   await store.putReauthNotice(ending!, 1, undefined);
   await store.addKeyCheck({ kid: 'test', ciphertext: aCiphertext('check') });
   await store.takeFromBucket('slack', 1, { perSecond: 1, burst: 8, reserve: 0 });
+}
+
+/** One delivery is under way, one has failed, and one is done. */
+async function fillDeliveries(store: Store, connectionId: string): Promise<void> {
+  const endpoint = anEndpoint({ types: ['webhook.received'] });
+  await store.addWebhookEndpoint(endpoint, anEntry());
+  const disabled = { enabled: false, disabledReason: 'failing', failingSince: NOW } as const;
+  await store.addWebhookEndpoint(anEndpoint({ ...disabled, integrations: ['slack'], owners: ['user:*'] }), anEntry());
+  const own = anEvent({ type: 'test.ping', connectionId: null, callerId: 'clr_1', endpointId: endpoint.id });
+  await store.addEvents([...Array.from({ length: 3 }, () => anEvent({ connectionId })), own], undefined);
+  const [failed, done] = await store.claimDeliveries(endpoint.id, NOW + 1, NOW + 60_000, 3);
+  const outcome = { at: NOW + 2, httpStatus: 500, response: aCiphertext('last_response') };
+  await store.settleDeliveries([
+    { id: failed!.delivery.id, outcome: { ...outcome, status: 'failing', error: 'status_500', nextAt: NOW + 9 } },
+    { id: done!.delivery.id, outcome: { ...outcome, status: 'delivered', error: null, nextAt: null } },
+  ]);
 }
 
 /** Whether this entry is in the audit log: an operation that changed something writes one. */

@@ -56,7 +56,7 @@ export function eventRoutes({ eventFeed, callerCache, clock }: Parts) {
     const from = placeOf(c, after);
     if (from === undefined) return respond(c, refuse(INVALID_CURSOR), () => c.json({ data: [], next_cursor: '' }, 200));
     const presented = c.req.header('authorization')?.replace(/^bearer /i, '') ?? '';
-    const gone = goneSignal(c);
+    const gone = hangUpSignal(c);
     try {
       const found = await eventFeed.list(c.get('call'), {
         after: from,
@@ -90,7 +90,7 @@ function placeOf(c: Context<Env>, after: string | undefined): number | 'now' | u
 }
 
 /** Aborted when the client hangs up. */
-function goneSignal(c: Context<Env>): { signal: AbortSignal; forget(): void } {
+function hangUpSignal(c: Context<Env>): { signal: AbortSignal; forget(): void } {
   const socket = c.env.incoming?.socket;
   const aborted = new AbortController();
   const onClose = () => aborted.abort();

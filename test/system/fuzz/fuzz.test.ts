@@ -219,7 +219,7 @@ describe('fuzz', () => {
   it('many requests are accepted, and many refused', () => {
     const total = [...statuses.values()].reduce((sum, count) => sum + count, 0);
     const taken = [...statuses].reduce((sum, [status, count]) => sum + (status < 400 ? count : 0), 0);
-    expect(taken / total).toBeGreaterThan(0.2);
+    expect(taken / total).toBeGreaterThan(0.15);
     expect(taken / total).toBeLessThan(0.8);
     expect([...statuses.keys()]).toEqual(
       expect.arrayContaining([200, 201, 204, 302, 400, 401, 403, 404, 409, 410, 413, 415]),
