@@ -98,7 +98,8 @@ export const IntegrationView = z
       webhook: {
         url: 'https://valetkey.acme.example/webhooks/slack',
         schemes: ['hmac'],
-        secrets_set: 1,
+        secrets_set: true,
+        secret_count: 1,
         hook_set: false,
         handshake_until: null,
       },

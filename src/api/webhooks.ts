@@ -29,7 +29,8 @@ export const WebhookView = z
       description: 'Enter this URL at the vendor. A hook is in it only in the response that made it.',
     }),
     schemes: z.array(z.string()).openapi({ description: 'How senders are verified' }),
-    secrets_set: z.int().openapi({ description: 'How many secrets are stored' }),
+    secrets_set: z.boolean(),
+    secret_count: z.int().openapi({ description: 'How many are live at once, while they are rotated' }),
     hook_set: z.boolean().openapi({ description: 'Whether the URL has a secret part' }),
     handshake_until: Time.nullable().openapi({ description: 'Until then, a handshake may bring a key' }),
   })

@@ -7,7 +7,8 @@ import { time, timeOrNull } from './presenters.ts';
 export const presentWebhook = (view: WebhookView): z.infer<typeof api.WebhookView> => ({
   url: view.url,
   schemes: view.schemes,
-  secrets_set: view.secretsSet,
+  secrets_set: view.secretCount > 0,
+  secret_count: view.secretCount,
   hook_set: view.hookSet,
   handshake_until: timeOrNull(view.handshakeUntil),
 });

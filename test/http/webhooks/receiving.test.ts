@@ -304,15 +304,15 @@ describe('settings', () => {
       team.broker.ask('PUT', '/v1/integrations/shown', { provider: 'team-app', client_id: 'c', webhook });
     const made = await put({ secrets: ['one', 'two'], hook: true });
     const { url, ...view } = made.body.webhook as { url: string };
-    expect(view).toMatchObject({ schemes: ['hmac', 'none'], secrets_set: 2, hook_set: true });
+    expect(view).toMatchObject({ schemes: ['hmac', 'none'], secrets_set: true, secret_count: 2, hook_set: true });
     expect(url).toMatch(/\/webhooks\/shown\/[\w-]{43}$/);
     const hook = url.split('/').at(-1)!;
     const get = await team.broker.ask('GET', '/v1/integrations/shown');
-    expect(get.body.webhook).toMatchObject({ url: url.slice(0, -44), secrets_set: 2, hook_set: true });
+    expect(get.body.webhook).toMatchObject({ url: url.slice(0, -44), secret_count: 2, hook_set: true });
     const kept = await put({ secrets: ['one'] });
-    expect(kept.body.webhook).toMatchObject({ secrets_set: 1, hook_set: true });
+    expect(kept.body.webhook).toMatchObject({ secret_count: 1, hook_set: true });
     const plain = await team.broker.ask('PUT', '/v1/integrations/shown', { provider: 'team-app', client_id: 'c' });
-    expect(plain.body.webhook).toMatchObject({ secrets_set: 1, hook_set: true });
+    expect(plain.body.webhook).toMatchObject({ secret_count: 1, hook_set: true });
     const { body } = await team.broker.ask('GET', '/v1/audit?action=integration.webhook_set&integration=shown');
     expect((body.data as { changed: string[] }[]).map(({ changed }) => changed)).toEqual([
       ['webhook.secrets'],
@@ -367,7 +367,7 @@ describe('settings', () => {
     expect(taken.headers.get('x-team-key')).toBe('the key');
     expect((await bring('another')).status).toBe(401);
     const { body } = await team.broker.ask('GET', `/v1/integrations/${id}`);
-    expect(body.webhook).toMatchObject({ secrets_set: 1, handshake_until: null });
+    expect(body.webhook).toMatchObject({ secret_count: 1, handshake_until: null });
     const { createHmac } = await import('node:crypto');
     const text = JSON.stringify(anEvent({ team: 'T404' }));
     const send = (secret: string) => {

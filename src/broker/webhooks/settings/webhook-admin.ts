@@ -26,7 +26,7 @@ export interface WebhookView {
   url: string;
   schemes: string[];
   /** How many. */
-  secretsSet: number;
+  secretCount: number;
   hookSet: boolean;
   scheme: WebhookSettings['scheme'];
   handshakeUntil: number | null;
@@ -104,7 +104,7 @@ export function createWebhookAdmin(parts: Parts): WebhookAdmin {
   const present = ({ id, provider }: Integration, now: WebhookSettings, hook?: string): WebhookView => ({
     url: hookUrl(id, hook),
     schemes: now.scheme ? [now.scheme.scheme] : webhookSchemes(catalogue.get(provider)?.webhooks ?? {}),
-    secretsSet: now.secrets.length,
+    secretCount: now.secrets.length,
     hookSet: now.hookDigest !== null,
     scheme: now.scheme,
     handshakeUntil: now.handshakeUntil !== null && now.handshakeUntil > clock.now() ? now.handshakeUntil : null,
