@@ -78,11 +78,12 @@ export interface WebhookEndpointStore {
   webhookEndpoint(id: string): Promise<WebhookEndpoint | undefined>;
   /** Of this caller, or of all. */
   webhookEndpoints(caller: string | undefined, page: PageRequest): Promise<Page<WebhookEndpoint>>;
-  /** Replaces these members. False: it is not there. */
+  /** Replaces these members. False: it is not there, or its URL or secret is not as it was `read`. */
   updateWebhookEndpoint(
     id: string,
     change: Partial<Omit<WebhookEndpoint, 'id' | 'callerId'>>,
     audit: AuditEntry,
+    read?: Pick<WebhookEndpoint, 'url' | 'secret'>,
   ): Promise<boolean>;
   /** With its deliveries: if they are many, they are deleted after it, in several commits. */
   deleteWebhookEndpoint(id: string, audit: AuditEntry): Promise<boolean>;

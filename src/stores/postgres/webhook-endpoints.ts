@@ -2,7 +2,7 @@
 import { and, desc, eq, inArray, isNotNull, lt, type SQL } from 'drizzle-orm';
 import { HELD } from '../../domain/webhook-endpoint.ts';
 import type { WebhookEndpointStore } from '../../ports/index.ts';
-import { DELETED_AT_ONCE, type EndpointStore } from '../shared/events.ts';
+import { DELETED_AT_ONCE, type EndpointStore, isAsRead } from '../shared/events.ts';
 import { pageOf } from '../shared/pages.ts';
 import type { Orm, PostgresAccess } from './client.ts';
 import { deliveries, webhookEndpoints } from './schema.ts';
@@ -60,9 +60,10 @@ export function createWebhookEndpointStore(access: PostgresAccess): Pick<Webhook
           .limit(limit + 1);
         return pageOf(rows, limit);
       }),
-    updateWebhookEndpoint: (id, change, audit) =>
+    updateWebhookEndpoint: (id, change, audit, read) =>
       transaction(async (orm) => {
-        if ((await orm.update(webhookEndpoints).set(change).where(byId(id))).rowCount === 0) return false;
+        const asRead = and(byId(id), isAsRead(webhookEndpoints, read));
+        if ((await orm.update(webhookEndpoints).set(change).where(asRead)).rowCount === 0) return false;
         if (change.ordered === false) {
           const held = and(eq(deliveries.endpointId, id), eq(deliveries.nextAt, HELD), isNotNull(deliveries.nextAt));
           await orm.update(deliveries).set({ nextAt: audit.at }).where(held);

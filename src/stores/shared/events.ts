@@ -1,11 +1,12 @@
 // Events and deliveries: what both stores decide and write.
-
+import { and, type Column, eq, type SQL } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { Permission } from '../../domain/caller.ts';
 import { hears, type Listener } from '../../domain/event-audience.ts';
 import { eventOfConnection, eventOfIntegration } from '../../domain/event-of.ts';
 import type { EventType, NewEvent } from '../../domain/events.ts';
 import { AUDIENCE_MAX_AGE_MS } from '../../domain/time-limits.ts';
+import type { WebhookEndpoint } from '../../domain/webhook-endpoint.ts';
 import type { DeliveryOutcome, EndingConnection, EventStore } from '../../ports/index.ts';
 
 /**
@@ -136,3 +137,9 @@ export type DeliveryStore =
   | 'settleDeliveries'
   | 'retryDelivery'
   | 'replayDeliveries';
+
+/** Whether the secrets of an endpoint, and what they are bound to, are as they were read; without `read`, whatever they are. */
+export const isAsRead = (
+  endpoints: Record<'url' | 'secret', Column>,
+  read: Pick<WebhookEndpoint, 'url' | 'secret'> | undefined,
+): SQL | undefined => read && and(eq(endpoints.url, read.url), eq(endpoints.secret, read.secret));

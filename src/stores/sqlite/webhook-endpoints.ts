@@ -2,7 +2,7 @@
 import { and, desc, eq, inArray, isNotNull, lt, type SQL } from 'drizzle-orm';
 import { HELD } from '../../domain/webhook-endpoint.ts';
 import type { WebhookEndpointStore } from '../../ports/index.ts';
-import { DELETED_AT_ONCE, type EndpointStore } from '../shared/events.ts';
+import { DELETED_AT_ONCE, type EndpointStore, isAsRead } from '../shared/events.ts';
 import { pageOf } from '../shared/pages.ts';
 import type { SqliteAccess } from './client.ts';
 import { deliveries, webhookEndpoints } from './schema.ts';
@@ -52,9 +52,16 @@ export function createWebhookEndpointStore(access: SqliteAccess): Pick<WebhookEn
           .all();
         return pageOf(rows, limit);
       }),
-    updateWebhookEndpoint: (id, change, audit) =>
+    updateWebhookEndpoint: (id, change, audit, seen) =>
       write(() => {
-        if (orm.update(webhookEndpoints).set(change).where(byId(id)).run().changes === 0) return false;
+        if (
+          orm
+            .update(webhookEndpoints)
+            .set(change)
+            .where(and(byId(id), isAsRead(webhookEndpoints, seen)))
+            .run().changes === 0
+        )
+          return false;
         if (change.ordered === false) {
           const held = and(eq(deliveries.endpointId, id), eq(deliveries.nextAt, HELD), isNotNull(deliveries.nextAt));
           orm.update(deliveries).set({ nextAt: audit.at }).where(held).run();

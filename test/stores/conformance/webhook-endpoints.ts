@@ -1,6 +1,6 @@
 // The contract of the store: webhook endpoints of callers, and the keys that sign for them.
 import { expect, test } from 'vitest';
-import { aCaller, anEndpoint, anEntry, anEvent, aSigningKey, FIRST, NOW, recorded } from '../builders.ts';
+import { aCaller, aCiphertext, anEndpoint, anEntry, anEvent, aSigningKey, FIRST, NOW, recorded } from '../builders.ts';
 import { feedOf } from './events.ts';
 import type { Opened } from './index.ts';
 
@@ -32,6 +32,23 @@ export function webhookEndpoints(at: Opened): void {
     expect((await at.store.deliveries({}, FIRST)).data.map(({ endpointId }) => endpointId)).toEqual([bare.id]);
     const wrote = audits.map((audit) => recorded(at.store, audit));
     expect(await Promise.all(wrote)).toEqual([true, true, false, true]);
+  });
+
+  test('an endpoint is not changed by who has read another URL or secret', async () => {
+    const endpoint = anEndpoint();
+    await at.store.addWebhookEndpoint(endpoint, anEntry());
+    const moved = { url: 'https://app.example/moved', secret: aCiphertext('moved') };
+    const rotated = { secret: aCiphertext('rotated') };
+    const both = [moved, rotated].map(async (change, i) =>
+      (await Promise.all([at.store, at.another()]))[i]!.updateWebhookEndpoint(endpoint.id, change, anEntry(), endpoint),
+    );
+    expect((await Promise.all(both)).sort()).toEqual([false, true]);
+    const now = (await at.store.webhookEndpoint(endpoint.id))!;
+    expect([
+      { ...endpoint, ...moved },
+      { ...endpoint, ...rotated },
+    ]).toContainEqual(now);
+    expect(await at.store.updateWebhookEndpoint(endpoint.id, { description: null }, anEntry(), now)).toBe(true);
   });
 
   test('endpoints are listed newest first, of one caller or of all', async () => {

@@ -76,6 +76,20 @@ export function createWebhookEndpoints(parts: WebhookEndpointsParts): WebhookEnd
     refuse({ code: 'invalid_request', detail, issues });
   const find = (call: Call, id: string) => managed(parts, call, id);
 
+  /** `change` is undefined when the endpoint was changed since it was read: its secrets are bound to its URL, so it is read again. */
+  async function changing<T>(
+    call: Call,
+    id: string,
+    change: (endpoint: WebhookEndpoint) => Promise<T | undefined>,
+  ): Promise<T | Refusal> {
+    for (;;) {
+      const endpoint = await find(call, id);
+      if (endpoint instanceof Refusal) return endpoint;
+      const changed = await change(endpoint);
+      if (changed !== undefined) return changed;
+    }
+  }
+
   return {
     async create(call, settings) {
       const refusal = mayNotManage(access, call);
@@ -111,29 +125,29 @@ export function createWebhookEndpoints(parts: WebhookEndpointsParts): WebhookEnd
     get: find,
 
     async update(call, id, wanted) {
-      const endpoint = await find(call, id);
-      if (endpoint instanceof Refusal) return endpoint;
-      const change = givenOf(wanted);
-      const issues = settingsIssues(change, checkUrl);
-      if (issues.length > 0) return invalid(issues);
-      const { headers, enabled, ...members } = change;
-      const changed = changedMembers(endpoint, change);
-      const rebound = changed.includes('url') || headers !== undefined;
-      const now = clock.now();
-      const place = { ...endpoint, url: change.url ?? endpoint.url };
-      const secrets = rebound && decryptSecrets(vault, endpoint);
-      const row: Partial<WebhookEndpoint> = {
-        ...members,
-        ...(secrets && encryptSecrets(vault, place, { ...secrets, ...(headers !== undefined && { headers }) })),
-        ...(enabled === true && { enabled, disabledReason: null, failingSince: null }),
-        // Who disables what is disabled already does not change why.
-        ...(enabled === false && endpoint.enabled && { enabled, disabledReason: 'disabled_by_caller' as const }),
-        updatedAt: now,
-      };
-      const by = access.record(call, 'webhook_endpoint.updated', { detail: id, changed });
-      if (!(await store.updateWebhookEndpoint(id, row, by))) return absent(id);
-      engine.retryNow(id);
-      return { ...endpoint, ...row };
+      return changing(call, id, async (endpoint) => {
+        const change = givenOf(wanted);
+        const issues = settingsIssues(change, checkUrl);
+        if (issues.length > 0) return invalid(issues);
+        const { headers, enabled, ...members } = change;
+        const changed = changedMembers(endpoint, change);
+        const rebound = changed.includes('url') || headers !== undefined;
+        const now = clock.now();
+        const place = { ...endpoint, url: change.url ?? endpoint.url };
+        const secrets = rebound && decryptSecrets(vault, endpoint);
+        const row: Partial<WebhookEndpoint> = {
+          ...members,
+          ...(secrets && encryptSecrets(vault, place, { ...secrets, ...(headers !== undefined && { headers }) })),
+          ...(enabled === true && { enabled, disabledReason: null, failingSince: null }),
+          // Who disables what is disabled already does not change why.
+          ...(enabled === false && endpoint.enabled && { enabled, disabledReason: 'disabled_by_caller' as const }),
+          updatedAt: now,
+        };
+        const by = access.record(call, 'webhook_endpoint.updated', { detail: id, changed });
+        if (!(await store.updateWebhookEndpoint(id, row, by, endpoint))) return undefined;
+        engine.retryNow(id);
+        return { ...endpoint, ...row };
+      });
     },
 
     async remove(call, id) {
@@ -144,17 +158,17 @@ export function createWebhookEndpoints(parts: WebhookEndpointsParts): WebhookEnd
     },
 
     async rotateSecret(call, id) {
-      const endpoint = await find(call, id);
-      if (endpoint instanceof Refusal) return endpoint;
-      const { secret: previousSecret, headers } = decryptSecrets(vault, endpoint);
-      const secret = newEndpointSecret();
-      const now = clock.now();
-      const previousUntil = now + ENDPOINT_SECRET_OVERLAP_MS;
-      const encrypted = encryptSecrets(vault, endpoint, { secret, previousSecret, headers });
-      const by = access.record(call, 'webhook_endpoint.secret_rotated', { detail: id });
-      const change = { ...encrypted, previousUntil, updatedAt: now };
-      if (!(await store.updateWebhookEndpoint(id, change, by))) return absent(id);
-      return { secret: presentSecret(secret), previousUntil };
+      return changing(call, id, async (endpoint) => {
+        const { secret: previousSecret, headers } = decryptSecrets(vault, endpoint);
+        const secret = newEndpointSecret();
+        const now = clock.now();
+        const previousUntil = now + ENDPOINT_SECRET_OVERLAP_MS;
+        const encrypted = encryptSecrets(vault, endpoint, { secret, previousSecret, headers });
+        const by = access.record(call, 'webhook_endpoint.secret_rotated', { detail: id });
+        const change = { ...encrypted, previousUntil, updatedAt: now };
+        if (!(await store.updateWebhookEndpoint(id, change, by, endpoint))) return undefined;
+        return { secret: presentSecret(secret), previousUntil };
+      });
     },
 
     async test(call, id) {
