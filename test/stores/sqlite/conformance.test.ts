@@ -157,7 +157,8 @@ describe('the SQLite file', () => {
     const { store } = await openFile(path);
     expect((await store.audit({}, FIRST)).data.map((entry) => entry.id).sort()).toEqual(ids.sort());
     expect(raw(path).prepare('select count(*) from __drizzle_migrations').pluck().get()).toBe(MIGRATIONS.length);
-  });
+    // Four processes that load their modules at the same time.
+  }, 60_000);
 
   test('a fulfilled write survives SIGKILL', async () => {
     const path = aPath();

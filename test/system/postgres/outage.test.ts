@@ -196,4 +196,4 @@ test('start with a database that does not respond: fails with an error', async (
   await expect(starting).rejects.toThrow(
     /VALETKEY_DATABASE_URL: PostgreSQL: Connection terminated due to connection timeout/,
   );
-});
+}, 60_000);
