@@ -1,7 +1,8 @@
 // What Microsoft's vendors share by Entra ID: learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-auth-code-flow,
 // …/v2-oauth2-client-creds-grant-flow, …/reference-error-codes, …/authentication-national-cloud; and by Graph:
-// learn.microsoft.com/en-us/graph/errors, …/graph/throttling
+// learn.microsoft.com/en-us/graph/errors, …/graph/throttling, …/graph/change-notifications-delivery-webhooks
 import { type CodeRow, type IssuedTokens, type MintedRow, reply } from '../emulator/vendor.ts';
+import { json, type VendorWebhook } from '../emulator/webhook.ts';
 
 export const LOGIN = 'https://login.microsoftonline.com';
 export const CLIENT = { id: '00001111-aaaa-2222-bbbb-3333cccc4444' };
@@ -78,3 +79,42 @@ export const customers = (row: MintedRow & { token: object }) =>
     token: { ...row.token, errors: { deadGrant: client, invalidClient: client } },
     credentials: ({ clientId, clientSecret }) => ({ client_id: clientId, client_secret: clientSecret }),
   }) satisfies MintedRow;
+
+/** Microsoft Graph's change notifications, and how it checks the URL. */
+export const graphWebhooks: VendorWebhook[] = [
+  {
+    name: 'change notification of two items',
+    secrets: ['client-state-1'],
+    send: ({ key }) =>
+      json(
+        {},
+        {
+          value: [
+            {
+              subscriptionId: 's1',
+              clientState: key,
+              changeType: 'updated',
+              resource: 'me/events/1',
+              tenantId: 't1',
+              resourceData: { id: '1', '@odata.etag': 'W/"1"' },
+            },
+            { id: 'n2', subscriptionId: 's1', clientState: key, lifecycleEvent: 'reauthorizationRequired' },
+          ],
+        },
+      ),
+    covers: ['key'],
+    event: { count: 2, id: null, type: 'updated' },
+    answer: { status: 202 },
+  },
+  {
+    name: 'URL validation',
+    secrets: ['client-state-1'],
+    send: ({ url }) => ({
+      url: `${url}?validationToken=Validation%3A+Testing+client+application`,
+      headers: { 'Content-Type': 'text/plain' },
+      body: '',
+    }),
+    covers: [],
+    handshake: { body: 'Validation: Testing client application' },
+  },
+];

@@ -1,5 +1,8 @@
-// What Google's service accounts share: developers.google.com/identity/protocols/oauth2/service-account
+// What Google's vendors share by service accounts: developers.google.com/identity/protocols/oauth2/service-account; and by
+// what they send: cloud.google.com/pubsub/docs/authenticate-push-subscriptions,
+// developers.google.com/workspace/drive/api/guides/push
 import { type IssuedTokens, type MintedRow, reply, type Secrets } from '../emulator/vendor.ts';
+import { json, rs256, rsa, type VendorWebhook } from '../emulator/webhook.ts';
 
 const TOKEN_URL = 'https://oauth2.googleapis.com/token';
 
@@ -45,3 +48,68 @@ export const minted = (
     },
     credentials,
   }) satisfies Partial<MintedRow>;
+
+/** By Pub/Sub, as the account of the subscription. */
+export const pubSubPushes: VendorWebhook[] = [
+  {
+    name: 'Pub/Sub push',
+    secrets: ['push@project.iam.gserviceaccount.com'],
+    keys: rsa,
+    send: (sending) =>
+      json(
+        {
+          Authorization: `Bearer ${rs256(sending, { iss: 'https://accounts.google.com', aud: sending.url, email: 'push@project.iam.gserviceaccount.com', email_verified: true })}`,
+        },
+        { message: { messageId: '2070443601311540', data: 'e30=' }, subscription: 'projects/p/subscriptions/s' },
+      ),
+    covers: ['key', 'time', 'header:Authorization', 'url'],
+    event: { id: '2070443601311540', type: 'projects/p/subscriptions/s' },
+  },
+  {
+    name: 'Pub/Sub push with an audience of its own',
+    secrets: ['push@project.iam.gserviceaccount.com', 'audience'],
+    keys: rsa,
+    send: (sending) =>
+      json(
+        {
+          Authorization: `Bearer ${rs256(sending, { iss: 'https://accounts.google.com', aud: 'audience', email: 'push@project.iam.gserviceaccount.com', email_verified: true })}`,
+        },
+        { message: { messageId: '1' }, subscription: 's' },
+      ),
+    covers: ['key'],
+  },
+];
+
+/** By a channel that was opened on a resource. */
+export const channelChanges: VendorWebhook[] = [
+  {
+    name: 'change of a channel',
+    secrets: ['channel-token'],
+    send: ({ key }) => ({
+      headers: {
+        'X-Goog-Channel-Token': key,
+        'X-Goog-Channel-ID': 'ch1',
+        'X-Goog-Message-Number': '10',
+        'X-Goog-Resource-State': 'exists',
+      },
+      body: '',
+    }),
+    covers: ['key', 'header:X-Goog-Channel-Token'],
+    event: { id: 'ch1:10', type: 'exists' },
+  },
+  {
+    name: 'new channel',
+    secrets: ['channel-token'],
+    send: ({ key }) => ({
+      headers: {
+        'X-Goog-Channel-Token': key,
+        'X-Goog-Channel-ID': 'ch1',
+        'X-Goog-Message-Number': '1',
+        'X-Goog-Resource-State': 'sync',
+      },
+      body: '',
+    }),
+    covers: ['key'],
+    handshake: {},
+  },
+];

@@ -1,8 +1,7 @@
 // rfc-editor.org/rfc/rfc6749, …/rfc7009, …/rfc7636
-import { createHmac } from 'node:crypto';
 import type { CodeRow, MintedRow, Vendor } from '../emulator/vendor.ts';
 import { reply } from '../emulator/vendor.ts';
-import { json } from '../emulator/webhook.ts';
+import { standardWebhook } from '../families/standard-webhooks.ts';
 
 const row = {
   flow: 'code',
@@ -95,26 +94,5 @@ export default {
       api: row.api,
     } satisfies MintedRow,
   ],
-  webhooks: [
-    {
-      name: 'Standard Webhooks',
-      secrets: ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'],
-      send({ seconds, hmac, key }) {
-        const body = JSON.stringify({ type: 'user.created', object_kind: 'push', n: 1 });
-        const signature = createHmac('sha256', Buffer.from(key.replace('whsec_', ''), 'base64'))
-          .update(`msg_1.${seconds}.${body}`)
-          .digest('base64');
-        return json(
-          {
-            'webhook-id': 'msg_1',
-            'webhook-timestamp': seconds,
-            'webhook-signature': `v1,${hmac('', 'base64')} v1,${signature}`,
-          },
-          body,
-        );
-      },
-      covers: ['body', 'key', 'time', 'header:webhook-id', 'header:webhook-timestamp', 'header:webhook-signature'],
-      event: { id: 'msg_1', type: 'user.created' },
-    },
-  ],
+  webhooks: [standardWebhook('Standard Webhooks', 'user.created')],
 } satisfies Vendor;

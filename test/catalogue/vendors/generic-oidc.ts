@@ -1,7 +1,6 @@
 // openid.net/specs/openid-connect-core-1_0.html, …/openid-connect-discovery-1_0.html, rfc-editor.org: RFC 6749, 7009, 7523, 9207
-import { createHmac } from 'node:crypto';
 import type { CodeRow, Vendor } from '../emulator/vendor.ts';
-import { json } from '../emulator/webhook.ts';
+import { standardWebhook } from '../families/standard-webhooks.ts';
 
 const provider = (issuer: string) => {
   const at = issuer.replace(/\/$/, '');
@@ -85,26 +84,5 @@ export default {
       refresh: { rotation: 'sometimes' },
     },
   ],
-  webhooks: [
-    {
-      name: 'Standard Webhooks',
-      secrets: ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'],
-      send({ seconds, hmac, key }) {
-        const body = JSON.stringify({ type: 'user.created', object_kind: 'push', n: 1 });
-        const signature = createHmac('sha256', Buffer.from(key.replace('whsec_', ''), 'base64'))
-          .update(`msg_1.${seconds}.${body}`)
-          .digest('base64');
-        return json(
-          {
-            'webhook-id': 'msg_1',
-            'webhook-timestamp': seconds,
-            'webhook-signature': `v1,${hmac('', 'base64')} v1,${signature}`,
-          },
-          body,
-        );
-      },
-      covers: ['body', 'key', 'time', 'header:webhook-id', 'header:webhook-timestamp', 'header:webhook-signature'],
-      event: { id: 'msg_1', type: 'user.created' },
-    },
-  ],
+  webhooks: [standardWebhook('Standard Webhooks', 'user.created')],
 } satisfies Vendor;

@@ -1,9 +1,9 @@
 // docs.gitlab.com/api/oauth2, …/integration/openid_connect_provider, …/api/rest/authentication
 
-import { createHmac } from 'node:crypto';
 import { type CodeRow, reply, type Vendor } from '../emulator/vendor.ts';
 import { json } from '../emulator/webhook.ts';
 import { doorkeeper } from '../families/doorkeeper.ts';
+import { standardWebhook } from '../families/standard-webhooks.ts';
 
 const row = (host: string) => {
   const { token, ...rest } = doorkeeper(host);
@@ -61,26 +61,7 @@ export default {
     },
   ],
   webhooks: [
-    {
-      name: 'signing token',
-      secrets: ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'],
-      send({ seconds, hmac, key }) {
-        const body = JSON.stringify({ type: 'user.created', object_kind: 'push', n: 1 });
-        const signature = createHmac('sha256', Buffer.from(key.replace('whsec_', ''), 'base64'))
-          .update(`msg_1.${seconds}.${body}`)
-          .digest('base64');
-        return json(
-          {
-            'webhook-id': 'msg_1',
-            'webhook-timestamp': seconds,
-            'webhook-signature': `v1,${hmac('', 'base64')} v1,${signature}`,
-          },
-          body,
-        );
-      },
-      covers: ['body', 'key', 'time', 'header:webhook-id', 'header:webhook-timestamp', 'header:webhook-signature'],
-      event: { id: 'msg_1', type: 'push' },
-    },
+    standardWebhook('signing token', 'push'),
     {
       name: 'secret token',
       secrets: ['s3cret'],

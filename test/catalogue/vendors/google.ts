@@ -2,7 +2,7 @@
 // …/identity/protocols/oauth2/resources/granular-permissions, accounts.google.com/.well-known/openid-configuration
 
 import { type CodeRow, type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
-import { json, rs256, rsa } from '../emulator/webhook.ts';
+import { channelChanges, pubSubPushes } from '../families/google.ts';
 
 const EMAIL = 'https://www.googleapis.com/auth/userinfo.email';
 const FILES = 'https://www.googleapis.com/auth/drive.metadata.readonly';
@@ -74,64 +74,5 @@ export default {
     },
     { ...row, mode: 'oidc' },
   ],
-  webhooks: [
-    {
-      name: 'Pub/Sub push',
-      secrets: ['push@project.iam.gserviceaccount.com'],
-      keys: rsa,
-      send: (sending) =>
-        json(
-          {
-            Authorization: `Bearer ${rs256(sending, { iss: 'https://accounts.google.com', aud: sending.url, email: 'push@project.iam.gserviceaccount.com', email_verified: true })}`,
-          },
-          { message: { messageId: '2070443601311540', data: 'e30=' }, subscription: 'projects/p/subscriptions/s' },
-        ),
-      covers: ['key', 'time', 'header:Authorization', 'url'],
-      event: { id: '2070443601311540', type: 'projects/p/subscriptions/s' },
-    },
-    {
-      name: 'Pub/Sub push with an audience of its own',
-      secrets: ['push@project.iam.gserviceaccount.com', 'audience'],
-      keys: rsa,
-      send: (sending) =>
-        json(
-          {
-            Authorization: `Bearer ${rs256(sending, { iss: 'https://accounts.google.com', aud: 'audience', email: 'push@project.iam.gserviceaccount.com', email_verified: true })}`,
-          },
-          { message: { messageId: '1' }, subscription: 's' },
-        ),
-      covers: ['key'],
-    },
-
-    {
-      name: 'change of a channel',
-      secrets: ['channel-token'],
-      send: ({ key }) => ({
-        headers: {
-          'X-Goog-Channel-Token': key,
-          'X-Goog-Channel-ID': 'ch1',
-          'X-Goog-Message-Number': '10',
-          'X-Goog-Resource-State': 'exists',
-        },
-        body: '',
-      }),
-      covers: ['key', 'header:X-Goog-Channel-Token'],
-      event: { id: 'ch1:10', type: 'exists' },
-    },
-    {
-      name: 'new channel',
-      secrets: ['channel-token'],
-      send: ({ key }) => ({
-        headers: {
-          'X-Goog-Channel-Token': key,
-          'X-Goog-Channel-ID': 'ch1',
-          'X-Goog-Message-Number': '1',
-          'X-Goog-Resource-State': 'sync',
-        },
-        body: '',
-      }),
-      covers: ['key'],
-      handshake: {},
-    },
-  ],
+  webhooks: [...pubSubPushes, ...channelChanges],
 } satisfies Vendor;

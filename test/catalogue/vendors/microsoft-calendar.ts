@@ -1,8 +1,7 @@
 // learn.microsoft.com/en-us/graph/permissions-reference
 
 import type { MintedRow, Vendor } from '../emulator/vendor.ts';
-import { json } from '../emulator/webhook.ts';
-import { busy, customers, failed, LOGIN, machine, refusal, signIn } from '../families/entra.ts';
+import { busy, customers, failed, graphWebhooks, LOGIN, machine, refusal, signIn } from '../families/entra.ts';
 
 const CALENDARS = 'https://graph.microsoft.com/Calendars.ReadWrite';
 const TENANT = 'contoso.onmicrosoft.com';
@@ -53,41 +52,5 @@ export default {
     itself,
     customers(itself),
   ],
-  webhooks: [
-    {
-      name: 'change notification of two items',
-      secrets: ['client-state-1'],
-      send: ({ key }) =>
-        json(
-          {},
-          {
-            value: [
-              {
-                subscriptionId: 's1',
-                clientState: key,
-                changeType: 'updated',
-                resource: 'me/events/1',
-                tenantId: 't1',
-                resourceData: { id: '1', '@odata.etag': 'W/"1"' },
-              },
-              { id: 'n2', subscriptionId: 's1', clientState: key, lifecycleEvent: 'reauthorizationRequired' },
-            ],
-          },
-        ),
-      covers: ['key'],
-      event: { count: 2, id: null, type: 'updated' },
-      answer: { status: 202 },
-    },
-    {
-      name: 'URL validation',
-      secrets: ['client-state-1'],
-      send: ({ url }) => ({
-        url: `${url}?validationToken=Validation%3A+Testing+client+application`,
-        headers: { 'Content-Type': 'text/plain' },
-        body: '',
-      }),
-      covers: [],
-      handshake: { body: 'Validation: Testing client application' },
-    },
-  ],
+  webhooks: graphWebhooks,
 } satisfies Vendor;

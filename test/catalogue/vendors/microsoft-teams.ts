@@ -3,7 +3,7 @@
 
 import { type MintedRow, reply, type Vendor } from '../emulator/vendor.ts';
 import { json, rs256, rsa, signedBody } from '../emulator/webhook.ts';
-import { busy, CLIENT, failed, LOGIN, machine, refusal, signIn } from '../families/entra.ts';
+import { busy, CLIENT, failed, graphWebhooks, LOGIN, machine, refusal, signIn } from '../families/entra.ts';
 
 const SEND = 'https://graph.microsoft.com/ChannelMessage.Send';
 const CHAT = 'https://graph.microsoft.com/Chat.ReadWrite';
@@ -53,42 +53,7 @@ export default {
     { ...bot(TENANT), variant: 'single tenant', params: { bot_tenant: TENANT } },
   ],
   webhooks: [
-    {
-      name: 'change notification of two items',
-      secrets: ['client-state-1'],
-      send: ({ key }) =>
-        json(
-          {},
-          {
-            value: [
-              {
-                subscriptionId: 's1',
-                clientState: key,
-                changeType: 'updated',
-                resource: 'me/events/1',
-                tenantId: 't1',
-                resourceData: { id: '1', '@odata.etag': 'W/"1"' },
-              },
-              { id: 'n2', subscriptionId: 's1', clientState: key, lifecycleEvent: 'reauthorizationRequired' },
-            ],
-          },
-        ),
-      covers: ['key'],
-      event: { count: 2, id: null, type: 'updated' },
-      answer: { status: 202 },
-    },
-    {
-      name: 'URL validation',
-      secrets: ['client-state-1'],
-      send: ({ url }) => ({
-        url: `${url}?validationToken=Validation%3A+Testing+client+application`,
-        headers: { 'Content-Type': 'text/plain' },
-        body: '',
-      }),
-      covers: [],
-      handshake: { body: 'Validation: Testing client application' },
-    },
-
+    ...graphWebhooks,
     {
       name: 'bot removed',
       clientId: 'bot-app',
