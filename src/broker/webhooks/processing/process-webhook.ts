@@ -1,24 +1,20 @@
 // Processes one received webhook: finds its connections, ends those that were deauthorized, and hands it on, in one commit.
-import { backoff } from '../../../domain/backoff.ts';
 import type { Connection } from '../../../domain/connection.ts';
 import { Refusal } from '../../../domain/errors.ts';
 import type { NewEvent } from '../../../domain/events.ts';
 import type { ReceivedWebhook } from '../../../domain/received-webhook.ts';
-import { type Clock, type Logger, type Store, type Telemetry, type Vault, VaultError } from '../../../ports/index.ts';
+import type { Clock, Logger, Store, Telemetry, Vault } from '../../../ports/index.ts';
 import type { Targets } from '../../integrations/index.ts';
 import { bodyContext, type StoredBody } from '../stored-body.ts';
 import type { Deauthorizer } from './deauthorization.ts';
-import { receivedEvent } from './received-event.ts';
+import { settleFailed } from './failed-processing.ts';
+import { MAX_TOLD, receivedEvent } from './received-event.ts';
 
 /** Settles it, as processed or due again. Rejects with `StoreError`: then its claim ends by itself. */
 export type ProcessWebhook = (webhook: ReceivedWebhook) => Promise<void>;
 
 /** Connections that one event may be about. */
 const MAX_CONNECTIONS = 500;
-/** With more, one event tells of it, without a connection: a workspace with thousands of owners must not become thousands. */
-const MAX_TOLD = 50;
-/** About an hour, by the backoff. */
-const MAX_ATTEMPTS = 12;
 
 interface Parts {
   store: Pick<Store, 'connectionsByValue' | 'settleReceived'>;
@@ -31,7 +27,7 @@ interface Parts {
 }
 
 export function createWebhookProcessing(parts: Parts): ProcessWebhook {
-  const { store, vault, targets, deauthorizer, telemetry, clock, log } = parts;
+  const { store, vault, targets, deauthorizer, telemetry, clock } = parts;
 
   /** Of the first locator that finds any. */
   async function located(integration: string, { locators }: StoredBody['events'][number]): Promise<Connection[]> {
@@ -72,19 +68,9 @@ export function createWebhookProcessing(parts: Parts): ProcessWebhook {
     telemetry.webhook(integration, status);
   }
 
-  async function failed({ id, integration, attempts }: ReceivedWebhook, error: unknown): Promise<void> {
-    const isFinal = attempts >= MAX_ATTEMPTS;
-    const reason = error instanceof VaultError ? 'not_decryptable' : 'processing_failed';
-    const now = clock.now();
-    log.error(
-      { err: error, webhook: id, integration, attempts },
-      isFinal ? 'webhooks: processing failed for good, it is dead' : 'webhooks: processing failed, will retry',
-    );
-    const outcome = isFinal
-      ? { status: 'dead' as const, reason, processedAt: now, nextAt: null }
-      : { status: 'received' as const, reason, processedAt: null, nextAt: now + backoff(attempts, Math.random()) };
-    await store.settleReceived(id, outcome, [], []);
-    if (isFinal) telemetry.webhook(integration, 'dead');
+  async function failed(webhook: ReceivedWebhook, error: unknown): Promise<void> {
+    const isDead = await settleFailed(parts, 'webhooks', webhook, error);
+    if (isDead) telemetry.webhook(webhook.integration, 'dead');
   }
 
   return (webhook) => work(webhook).catch((error: unknown) => failed(webhook, error));

@@ -9,6 +9,11 @@ import { ownBytes, type StoredBody, shownBody, sizeOf } from '../stored-body.ts'
 
 /** Bytes. A larger body is only shown by `GET /v1/webhooks/{id}`. */
 const MAX_BODY = 200_000;
+/**
+ * Connections that are told one by one. With more, one event tells of it, without a connection: a workspace with thousands of
+ * owners must not become thousands.
+ */
+export const MAX_TOLD = 50;
 
 export interface HandedOn {
   webhook: ReceivedWebhook;

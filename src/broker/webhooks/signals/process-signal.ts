@@ -1,15 +1,15 @@
 // Acts on a signal that was received: finds its connections, does what it says, and tells callers. A process that ends in
 // between leaves it due, and everything that is done can be done twice.
-import { backoff } from '../../../domain/backoff.ts';
 import type { Connection } from '../../../domain/connection.ts';
 import { Refusal } from '../../../domain/errors.ts';
 import type { NewEvent } from '../../../domain/events.ts';
 import type { ReceivedWebhook } from '../../../domain/received-webhook.ts';
 import { effectOf, LOGOUT_EVENT, shortTypeOf } from '../../../domain/security-events.ts';
-import { type Clock, type Logger, type Store, type Telemetry, type Vault, VaultError } from '../../../ports/index.ts';
+import type { Clock, Logger, Store, Telemetry, Vault } from '../../../ports/index.ts';
 import type { Access } from '../../audit/index.ts';
 import type { Targets } from '../../integrations/index.ts';
-import { receivedEvent } from '../processing/received-event.ts';
+import { settleFailed } from '../processing/failed-processing.ts';
+import { MAX_TOLD, receivedEvent } from '../processing/received-event.ts';
 import { OFFLINE_ACCESS, type SignalActions } from './actions.ts';
 import type { SignalReceivers } from './receivers.ts';
 import { decryptSignal, type StoredSignal } from './stored-signal.ts';
@@ -17,9 +17,6 @@ import { connectionsOf } from './subjects.ts';
 
 /** Settles it, as processed or due again. Rejects with `StoreError`: then its claim ends by itself. */
 export type ProcessSignal = (received: ReceivedWebhook) => Promise<void>;
-
-/** About an hour, by the backoff. Then it is dead, until someone has it processed again. */
-const MAX_ATTEMPTS = 12;
 
 interface Parts {
   store: Pick<Store, 'settleReceived' | 'connectionsByValue' | 'connection' | 'appendAudit'>;
@@ -107,19 +104,9 @@ export function createSignalProcessing(parts: Parts): ProcessSignal {
     await store.settleReceived(id, outcome, [...about], events);
   }
 
-  async function failed({ id, integration, attempts }: ReceivedWebhook, error: unknown): Promise<void> {
-    const isFinal = attempts >= MAX_ATTEMPTS;
-    const reason = error instanceof VaultError ? 'not_decryptable' : 'processing_failed';
-    const now = clock.now();
-    log.error(
-      { err: error, webhook: id, integration, attempts },
-      isFinal ? 'signals: processing failed for good, it is dead' : 'signals: processing failed, will retry',
-    );
-    const outcome = isFinal
-      ? { status: 'dead' as const, reason, processedAt: now, nextAt: null }
-      : { status: 'received' as const, reason, processedAt: null, nextAt: now + backoff(attempts, Math.random()) };
-    await store.settleReceived(id, outcome, [], []);
-    if (isFinal) telemetry.signalProcessed(integration, 'any', 'dead');
+  async function failed(webhook: ReceivedWebhook, error: unknown): Promise<void> {
+    const isDead = await settleFailed(parts, 'signals', webhook, error);
+    if (isDead) telemetry.signalProcessed(webhook.integration, 'any', 'dead');
   }
 
   return (received) => {
@@ -128,6 +115,3 @@ export function createSignalProcessing(parts: Parts): ProcessSignal {
     return next;
   };
 }
-
-/** With more, one event tells of it, without a connection. */
-const MAX_TOLD = 50;
