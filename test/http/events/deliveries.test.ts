@@ -1,67 +1,26 @@
 // Deliveries: the schedule of retries by the clock, what disables an endpoint, order, replay, and that no endpoint delays
 // another.
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { DELIVERY_RETRIES_MS } from '../../../src/domain/time-limits.ts';
-import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
+import type { Json } from '../../support/broker.ts';
 import { expectOk } from '../../support/contract.ts';
-import { hang, startWebhookReceiver, status, type WebhookReceiver } from '../../support/webhook-receiver.ts';
+import { PATIENT, startEventDelivery, type TestEndpoint } from '../../support/event-delivery.ts';
+import { hang, status } from '../../support/webhook-receiver.ts';
 
 const DAY = 86_400_000;
-const PATIENT = { timeout: 8_000 };
-let offset = 0;
-const clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
-let broker: TestBroker;
-let receiver: WebhookReceiver;
-let paths = 0;
-let made: string[] = [];
+const { broker, receiver, now, advance, endpoint, arrived, ...setup } = await startEventDelivery(['pay']);
 
 beforeAll(async () => {
-  receiver = await startWebhookReceiver();
-  broker = await startTestBroker({}, undefined, { clock, deliverEveryMs: 20, refreshAhead: false });
-  const integration = { provider: 'stripe', params: { mode: 'api_key' } };
-  expect((await broker.ask('PUT', '/v1/integrations/pay', integration)).status).toBe(201);
   // The first one loads the outbound client.
   const first = await endpoint();
   await ping(first);
   await arrived(first.path, 1);
 });
-afterEach(async () => {
-  for (const id of made) await broker.ask('DELETE', `/v1/webhook-endpoints/${id}`);
-  made = [];
-});
-afterAll(async () => {
-  await receiver?.close();
-  await broker?.stop();
-});
 
-interface Endpoint {
-  id: string;
-  path: string;
-  at: string;
-}
-async function endpoint(settings: Json = {}): Promise<Endpoint> {
-  const path = `/${++paths}`;
-  const url = receiver.url + path;
-  const { id } = expectOk(await broker.ask('POST', '/v1/webhook-endpoints', { url, ...settings }), 201) as {
-    id: string;
-  };
-  made.push(id);
-  return { id, path, at: `/v1/webhook-endpoints/${id}` };
-}
-const ping = async ({ at }: Endpoint) => String(expectOk(await broker.ask('POST', `${at}/test`), 202).event_id);
-
-let owners = 0;
-async function connection(owner = `user_${++owners}`): Promise<string> {
-  const credentials = { api_key: `sk_test_${'x'.repeat(24)}` };
-  const body = { integration: 'pay', owner, credentials };
-  return String((await broker.ask('POST', '/v1/connections', body)).body.id);
-}
-
-const arrived = (path: string, count: number) =>
-  vi.waitFor(() => expect(receiver.at(path)).toHaveLength(count), PATIENT).then(() => receiver.at(path));
-const deliveriesOf = async ({ id }: Endpoint) =>
-  expectOk(await broker.ask('GET', `/v1/deliveries?endpoint=${id}`)).data as Json[];
-const shown = (one: Endpoint, expected: Json) =>
+const ping = async ({ at }: TestEndpoint) => String(expectOk(await broker.ask('POST', `${at}/test`), 202).event_id);
+const connection = async (owner?: string) => (await setup.connection('pay', owner)).id;
+const deliveriesOf = ({ id }: TestEndpoint) => setup.deliveriesOf(id);
+const shown = (one: TestEndpoint, expected: Json) =>
   vi.waitFor(async () => {
     const [delivery] = await deliveriesOf(one);
     expect(delivery).toMatchObject(expected);
@@ -71,7 +30,7 @@ const shown = (one: Endpoint, expected: Json) =>
 const waitOf = ({ next_attempt_at, last_attempt_at }: Json) =>
   Date.parse(String(next_attempt_at)) - Date.parse(String(last_attempt_at));
 /** The delivery after its next attempt. While that is under way, it is due again when the claim ends. */
-async function attempted(one: Endpoint, attempts: number, before: Json | undefined): Promise<Json> {
+async function attempted(one: TestEndpoint, attempts: number, before: Json | undefined): Promise<Json> {
   const { last_attempt_at } = before ?? { last_attempt_at: null };
   return vi.waitFor(async () => {
     const [delivery] = await deliveriesOf(one);
@@ -85,7 +44,7 @@ function expectWait(delivery: Json, least: number, most: number): void {
   expect(waitOf(delivery)).toBeLessThanOrEqual(most + 3_000);
 }
 const untilNext = ({ next_attempt_at }: Json) => {
-  offset += Math.max(0, Date.parse(String(next_attempt_at)) - clock.now());
+  advance(Math.max(0, Date.parse(String(next_attempt_at)) - now()));
 };
 
 describe('a delivery', () => {
@@ -161,7 +120,7 @@ describe('an endpoint', () => {
 
     const before = receiver.at(gone.path).length;
     receiver.answer(gone.path, status(204));
-    offset += 10_000;
+    advance(10_000);
     expectOk(await broker.ask('PATCH', gone.at, { enabled: true }));
     await shown(gone, { status: 'delivered' });
     expect(receiver.at(gone.path).length).toBe(before + 1);
@@ -177,11 +136,11 @@ describe('an endpoint', () => {
     await Promise.all([ping(failing), ping(recovering)]);
     await Promise.all([shown(failing, { status: 'failing' }), shown(recovering, { status: 'failing' })]);
     receiver.answer(recovering.path, status(204));
-    offset += 6_000 + 10 * 60_000;
+    advance(6_000 + 10 * 60_000);
     await shown(recovering, { status: 'delivered' });
     receiver.answer(recovering.path, status(500));
 
-    offset += 5 * DAY;
+    advance(5 * DAY);
     await Promise.all([ping(failing), ping(recovering)]);
     await vi.waitFor(
       async () => expect(expectOk(await broker.ask('GET', failing.at))).toMatchObject({ disabled_reason: 'failing' }),
@@ -212,7 +171,7 @@ describe('an endpoint', () => {
       PATIENT,
     );
     expect(typesOf(slow)).toEqual(['connection.created']);
-    offset += 7_000;
+    advance(7_000);
     await vi.waitFor(
       () => expect(typesOf(slow)).toEqual(['connection.created', 'connection.created', 'connection.revoked']),
       PATIENT,
@@ -226,7 +185,7 @@ describe('an endpoint', () => {
   test('is replayed what it has missed, or what has a status, each event under its id', async () => {
     const target = await endpoint({ owners: ['replayed_*'] });
     receiver.answer(target.path, status(400));
-    const from = new Date(clock.now() - 1_000).toISOString();
+    const from = new Date(now() - 1_000).toISOString();
     await Promise.all([connection('replayed_a'), connection('replayed_b')]);
     await arrived(target.path, 2);
     await vi.waitFor(

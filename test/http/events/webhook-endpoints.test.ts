@@ -1,62 +1,20 @@
 // Webhook endpoints over HTTP: who may have them, what they are sent, and that it is signed as Standard Webhooks says.
 import Database from 'better-sqlite3';
 import { Webhook } from 'standardwebhooks';
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { verifyWebhook } from '../../../src/client/index.ts';
-import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
+import type { Json } from '../../support/broker.ts';
 import { expectIssues, expectOk, expectProblem } from '../../support/contract.ts';
-import { startWebhookReceiver, status, type WebhookReceiver } from '../../support/webhook-receiver.ts';
+import { PATIENT, startEventDelivery } from '../../support/event-delivery.ts';
+import { status } from '../../support/webhook-receiver.ts';
 
 const usesPostgres = process.env.VALETKEY_TEST_STORE === 'postgres';
 const HOUR = 3_600_000;
-const PATIENT = { timeout: 10_000 };
-let offset = 0;
-const clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
-let broker: TestBroker;
-let receiver: WebhookReceiver;
-let paths = 0;
-let made: string[] = [];
+const { broker, receiver, now, advance, endpoint, connection, arrived, deliveriesOf } = await startEventDelivery([
+  'pay',
+  'mail',
+]);
 
-beforeAll(async () => {
-  receiver = await startWebhookReceiver();
-  broker = await startTestBroker({}, undefined, { clock, deliverEveryMs: 20, refreshAhead: false });
-  for (const id of ['pay', 'mail']) {
-    const integration = { provider: 'stripe', params: { mode: 'api_key' } };
-    expect((await broker.ask('PUT', `/v1/integrations/${id}`, integration)).status).toBe(201);
-  }
-});
-afterEach(async () => {
-  for (const id of made) await broker.ask('DELETE', `/v1/webhook-endpoints/${id}`);
-  made = [];
-});
-afterAll(async () => {
-  await broker?.stop();
-  await receiver?.close();
-});
-
-async function endpoint(settings: Json = {}, key?: string) {
-  const path = `/${++paths}`;
-  const body = expectOk(
-    await broker.ask('POST', '/v1/webhook-endpoints', { url: receiver.url + path, ...settings }, key),
-    201,
-  );
-  const { id, secret } = body as { id: string; secret: string };
-  made.push(id);
-  return { id, secret, path, at: `/v1/webhook-endpoints/${id}`, body };
-}
-
-let owners = 0;
-async function connection(integration = 'pay', owner = `user_${++owners}`): Promise<{ id: string; owner: string }> {
-  const credentials = { api_key: `sk_test_${'x'.repeat(24)}` };
-  const { body } = await broker.ask('POST', '/v1/connections', { integration, owner, credentials });
-  return { id: String(body.id), owner };
-}
-
-const arrived = (path: string, count: number) =>
-  vi.waitFor(() => expect(receiver.at(path)).toHaveLength(count), PATIENT).then(() => receiver.at(path));
-
-const deliveriesOf = async (id: string, key?: string) =>
-  expectOk(await broker.ask('GET', `/v1/deliveries?endpoint=${id}`, undefined, key)).data as Json[];
 const settled = (id: string, expected: Json) =>
   vi.waitFor(async () => expect((await deliveriesOf(id))[0]).toMatchObject(expected), PATIENT);
 
@@ -67,7 +25,7 @@ describe('a webhook endpoint', () => {
     expect(secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
     expect(body).toMatchObject({ headers_set: true, enabled: true, types: null, ordered: false });
 
-    const { id: connectionId, owner } = await connection();
+    const { id: connectionId, owner } = await connection('pay');
     await broker.ask('DELETE', `/v1/connections/${connectionId}`);
     const [created, revoked] = await arrived(path, 2);
     expect(new Set([created!.event.type, revoked!.event.type])).toEqual(
@@ -200,16 +158,15 @@ describe('a webhook endpoint', () => {
   test('is signed with both secrets for a day after a rotation, then with the new one', async () => {
     const { secret: old, path, at } = await endpoint();
     const rotated = expectOk(await broker.ask('POST', `${at}/rotate-secret`));
-    expect(Date.parse(String(rotated.previous_until)) - clock.now()).toBeGreaterThan(24 * HOUR - 60_000);
+    expect(Date.parse(String(rotated.previous_until)) - now()).toBeGreaterThan(24 * HOUR - 60_000);
     const ping = () => broker.ask('POST', `${at}/test`);
     await ping();
     const [both] = await arrived(path, 1);
     for (const secret of [old, String(rotated.secret)]) new Webhook(secret).verify(both!.body, both!.headers);
 
-    offset += 24 * HOUR + 1_000;
+    advance(24 * HOUR + 1_000);
     await ping();
     const [, after] = await arrived(path, 2);
-    const now = () => clock.now();
     await verifyWebhook(after!.headers, after!.body, String(rotated.secret), { now });
     await expect(verifyWebhook(after!.headers, after!.body, old, { now })).rejects.toThrow(/signature/i);
   });
@@ -233,7 +190,7 @@ describe('a webhook endpoint', () => {
     await broker.ask('POST', `${at}/test`);
     const [ping] = await arrived(moved, 1);
     expect(ping?.headers['x-key']).toBe('k');
-    await verifyWebhook(ping!.headers, ping!.body, secret, { now: () => clock.now() });
+    await verifyWebhook(ping!.headers, ping!.body, secret, { now });
     const audit = expectOk(await broker.ask('GET', '/v1/audit?action=webhook_endpoint.updated&limit=1')).data as Json[];
     expect(audit[0]).toMatchObject({ changed: ['url'] });
   });
