@@ -42,19 +42,32 @@ export const firstOpen = (orm: Pick<Orm, 'select'>, endpoint: string, connection
     .orderBy(asc(deliveries.position))
     .limit(1);
 
+/** Locked, so that what is held and what is released of an ordered endpoint are decided one after the other. */
+export async function lockedEndpoint(orm: Orm, id: string) {
+  const { ordered, enabled } = webhookEndpoints;
+  const of = orm.select({ ordered, enabled }).from(webhookEndpoints).where(eq(webhookEndpoints.id, id));
+  const [endpoint] = await of;
+  return endpoint?.ordered ? (await of.for('no key update'))[0] : endpoint;
+}
+
+/** What has waited for a delivery that ended or is gone: due since `at`, or since it was made. */
+export async function releaseNext(
+  orm: Orm,
+  endpoint: string,
+  connectionId: string | null,
+  at: number | undefined,
+): Promise<void> {
+  const [next] = connectionId === null ? [] : await firstOpen(orm, endpoint, connectionId);
+  if (next?.nextAt !== HELD) return;
+  const change = { nextAt: at ?? sql`${deliveries.createdAt}` };
+  await orm.update(deliveries).set(change).where(eq(deliveries.id, next.id));
+}
+
 export function createDeliveryStore({
   autocommit,
   transaction,
   record,
 }: PostgresAccess): Pick<WebhookEndpointStore, DeliveryStore> {
-  /** Locked, so that what is held and what is released of an ordered endpoint are decided one after the other. */
-  async function lockedEndpoint(orm: Orm, id: string) {
-    const { ordered, enabled } = webhookEndpoints;
-    const of = orm.select({ ordered, enabled }).from(webhookEndpoints).where(eq(webhookEndpoints.id, id));
-    const [endpoint] = await of;
-    return endpoint?.ordered ? (await of.for('no key update'))[0] : endpoint;
-  }
-
   /** Those that come after an open one of their connection are held. */
   async function firstOfEach(orm: Orm, endpoint: string, limit: number, now: number): Promise<string[]> {
     const first: string[] = [];
@@ -65,11 +78,6 @@ export function createDeliveryStore({
     }
     if (held.length > 0) await orm.update(deliveries).set({ nextAt: HELD }).where(inArray(deliveries.id, held));
     return first.slice(0, limit);
-  }
-
-  async function releaseNext(orm: Orm, endpoint: string, connectionId: string | null, at: number): Promise<void> {
-    const [next] = connectionId === null ? [] : await firstOpen(orm, endpoint, connectionId);
-    if (next?.nextAt === HELD) await orm.update(deliveries).set({ nextAt: at }).where(eq(deliveries.id, next.id));
   }
 
   const isFree = (now: number): SQL | undefined =>

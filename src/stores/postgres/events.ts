@@ -1,9 +1,10 @@
 // Events in PostgreSQL: the feed, and what no operation on a connection causes.
-import { and, asc, eq, gt, inArray, lt, lte, max, ne } from 'drizzle-orm';
+import { and, asc, eq, gt, inArray, isNotNull, lt, lte, max, ne } from 'drizzle-orm';
 import type { EventType } from '../../domain/events.ts';
 import type { EventStore } from '../../ports/index.ts';
 import type { NoticeStore } from '../shared/events.ts';
 import type { Orm, PostgresAccess } from './client.ts';
+import { lockedEndpoint, releaseNext } from './deliveries.ts';
 import { createHorizon } from './horizon.ts';
 import { deliveries, events, audit as log } from './schema.ts';
 
@@ -58,7 +59,17 @@ export const createEventStore = (access: PostgresAccess): Omit<EventStore, keyof
           .for('update', { skipLocked: true });
         if (old.length === 0) return 0;
         const ids = old.map(({ id }) => id);
-        await orm.delete(deliveries).where(inArray(deliveries.eventId, ids));
+        const isOld = inArray(deliveries.eventId, ids);
+        const { endpointId, connectionId, nextAt } = deliveries;
+        // Endpoints first, in one order, as settling does.
+        const open = await orm
+          .selectDistinct({ id: endpointId })
+          .from(deliveries)
+          .where(and(isOld, isNotNull(nextAt)));
+        for (const { id } of open.sort((a, b) => (a.id < b.id ? -1 : 1))) await lockedEndpoint(orm, id);
+        const deleted = await orm.delete(deliveries).where(isOld).returning({ endpointId, connectionId, nextAt });
+        for (const one of deleted)
+          if (one.nextAt !== null) await releaseNext(orm, one.endpointId, one.connectionId, undefined);
         return (await orm.delete(events).where(inArray(events.id, ids))).rowCount ?? 0;
       }),
   };

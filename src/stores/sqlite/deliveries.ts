@@ -40,6 +40,18 @@ export const firstOpen = (orm: Pick<SqliteAccess['orm'], 'select'>, endpoint: st
     .orderBy(asc(deliveries.position))
     .limit(1);
 
+/** What has waited for a delivery that ended or is gone: due since `at`, or since it was made. */
+export function releaseNext(
+  orm: SqliteAccess['orm'],
+  { endpointId, connectionId }: Pick<Delivery, 'endpointId' | 'connectionId'>,
+  at: number | undefined,
+): void {
+  const next = connectionId === null ? undefined : firstOpen(orm, endpointId, connectionId).get();
+  if (next?.nextAt !== HELD) return;
+  const change = { nextAt: at ?? sql`${deliveries.createdAt}` };
+  orm.update(deliveries).set(change).where(eq(deliveries.id, next.id)).run();
+}
+
 export function createDeliveryStore({
   orm,
   read,
@@ -62,11 +74,6 @@ export function createDeliveryStore({
       set(id, { nextAt: HELD });
       return false;
     });
-  }
-
-  function releaseNext({ endpointId, connectionId }: Pick<Delivery, 'endpointId' | 'connectionId'>, at: number): void {
-    const next = connectionId === null ? undefined : firstOpen(orm, endpointId, connectionId).get();
-    if (next?.nextAt === HELD) set(next.id, { nextAt: at });
   }
 
   return {
@@ -106,7 +113,7 @@ export function createDeliveryStore({
             .all();
           return row ? [{ ...row, outcome }] : [];
         });
-        for (const row of settled) if (hasEnded(row.outcome)) releaseNext(row, row.outcome.at);
+        for (const row of settled) if (hasEnded(row.outcome)) releaseNext(orm, row, row.outcome.at);
         for (const { endpointId, hadSuccess, failingSince } of failuresOf(settled)) {
           const isOther = hadSuccess ? undefined : isNull(webhookEndpoints.failingSince);
           const isFailing = failingSince === null ? isNotNull(webhookEndpoints.failingSince) : isOther;

@@ -4,6 +4,7 @@ import type { EventType } from '../../domain/events.ts';
 import type { EventStore } from '../../ports/index.ts';
 import type { NoticeStore } from '../shared/events.ts';
 import type { SqliteAccess } from './client.ts';
+import { releaseNext } from './deliveries.ts';
 import { deliveries, events } from './schema.ts';
 
 /** A part of the feed: of all types, or of one, by its index. */
@@ -66,7 +67,13 @@ export const createEventStore = (access: SqliteAccess): Omit<EventStore, keyof N
           .all()
           .map(({ id }) => id);
         if (old.length === 0) return 0;
-        orm.delete(deliveries).where(inArray(deliveries.eventId, old)).run();
+        const { endpointId, connectionId, nextAt } = deliveries;
+        const deleted = orm
+          .delete(deliveries)
+          .where(inArray(deliveries.eventId, old))
+          .returning({ endpointId, connectionId, nextAt })
+          .all();
+        for (const one of deleted) if (one.nextAt !== null) releaseNext(orm, one, undefined);
         return orm.delete(events).where(inArray(events.id, old)).run().changes;
       }),
   };

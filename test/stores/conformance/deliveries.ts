@@ -110,6 +110,19 @@ export function deliveries(at: Opened): void {
       expect(await at.store.dueEndpoints(NOW + 60)).toEqual([]);
     });
 
+    test('is sent the next event of a connection when the one before is too old to be kept', async () => {
+      const { id } = await endpoint({ ordered: true });
+      const [a, b, c] = await told({ at: NOW - 9 }, { at: NOW - 8 }, { at: NOW - 7 });
+      expect(await claimedIds(id)).toEqual([a]);
+      expect(await claimedIds(id)).toEqual([]);
+      expect(await at.store.pruneEvents(NOW - 8, 10)).toBe(1);
+      expect(await at.store.dueEndpoints(NOW)).toEqual([id]);
+      const [next, ...more] = await claim(id);
+      expect([next!.event.id, ...more]).toEqual([b]);
+      await at.store.settleDeliveries([{ id: next!.delivery.id, outcome: outcome() }]);
+      expect(await claimedIds(id, NOW + 5)).toEqual([c]);
+    });
+
     test('is sent everything at once when it is not ordered any more', async () => {
       const { id } = await endpoint({ ordered: true });
       const [a, b] = await told({}, {});
