@@ -63,6 +63,8 @@ describe('webhooks of an entry: an issue', () => {
       /needs a key or jwks/,
     ],
     ['a signed challenge that may be anything', { handshake: [signs('.*')] }, /must have a pattern/],
+    ['a signed challenge that may be a list', { handshake: [signs('[\\[\\]0-9,]{1,99}')] }, /must have a pattern/],
+    ['a signed challenge that may be a form', { handshake: [signs('[a-z0-9=]{1,99}')] }, /must have a pattern/],
     [
       'a signed challenge without a pattern',
       { handshake: [{ ...signs('x'), when: { method: 'GET' } }] },

@@ -62,7 +62,7 @@ export function createWebhookVerifier({ fetch, clock, roots }: WebhookVerifierPa
     const verification = await verifyScheme(endpoint, unverified, published);
     if (!verification.ok) return refusal(verification.reason);
     const scope = { ...unverified, ...verification.scope };
-    if (isLengthened(endpoint, scope)) return refusal('malformed');
+    if (isLengthened(endpoint, scope) || isChallenge(endpoint, scope)) return refusal('malformed');
     const answered = await answerHandshake(endpoint, true, scope, fetch);
     if (answered !== undefined) return typeof answered === 'string' ? refusal(answered) : answered;
     const events = eventsOf(endpoint, scope);
@@ -117,3 +117,11 @@ function withDocument({ format, json_field: field }: WebhookEndpointDialect, sco
 /** The hash of a secret and a text also gives anybody that of a longer text, which is never JSON. */
 const isLengthened = ({ verify }: WebhookEndpointDialect, { sent }: Scope): boolean =>
   verify.scheme === 'sha256_concat' && sent.body !== undefined && sent.body.length > 0 && sent.json === undefined;
+
+/**
+ * Anybody is given the signature of any challenge, by some with the key and in the form of deliveries. The catalogue has patterns
+ * that no JSON object or list, form or element fits (`src/catalogue/check-webhooks.ts`): what is none of them may be a challenge.
+ */
+const isChallenge = ({ handshake }: WebhookEndpointDialect, { sent }: Scope): boolean =>
+  handshake.some(({ signed, answer }) => !signed && JSON.stringify(answer).includes('|hmac')) &&
+  !/[{[<=]/.test(sent.text ?? '');

@@ -267,6 +267,11 @@ describe('a handshake', () => {
     for (const forged of ['{"type":"gone"}', '[]', '', ' abc']) expect((await ask(forged)).kind).toBe('refused');
   });
 
+  it.each(['abc', '123', 'null', ''])('that was signed is not taken for a delivery: %j', async (challenge) => {
+    expect(reasonOf(await verify(crc, signed(challenge), { secrets: ['secret'] }))).toBe('malformed');
+    expect(reasonOf(await verify(crc, signed('{"a":1}'), { secrets: ['secret'] }))).toBe('verified');
+  });
+
   const echo = endpointOf({
     ...signedBody,
     handshake: [
