@@ -26,7 +26,7 @@ import type { PostJson } from './signals/polling.ts';
 import { createSignals, type Signals } from './signals/signals.ts';
 
 export type { Inbox, ShownWebhook } from './inbox.ts';
-export type { WebhookReceiver } from './receiving/receiver.ts';
+export type { AdmittedWebhook, WebhookReceiver } from './receiving/receiver.ts';
 export type { WebhookAdmin, WebhookView } from './settings/webhook-admin.ts';
 export type { SignalAnswer, SignalReceiving } from './signals/receiving.ts';
 export type { SignalAdmin, SignalView } from './signals/signal-admin.ts';

@@ -2,7 +2,7 @@
 // no body: no sender reads them, and some demand it.
 import type { IncomingMessage } from 'node:http';
 import type { Context } from 'hono';
-import type { WebhookReceiver } from '../../broker/webhooks/index.ts';
+import type { AdmittedWebhook, WebhookReceiver } from '../../broker/webhooks/index.ts';
 import { INBOX_FULL_RETRY_AFTER_S } from '../../domain/time-limits.ts';
 import type { Clock, WebhookAnswer } from '../../ports/index.ts';
 import type { Env } from '../env.ts';
@@ -41,7 +41,7 @@ export function webhookReceiverRoutes({ webhookReceiver, clock, publicUrl }: Par
       const isLarge = length === undefined ? headers['transfer-encoding'] !== undefined : length > DISCARDED;
       return answer(admitted, isLarge);
     }
-    const body = incoming ? await bodyOf(incoming, admitted.maxBody) : new Uint8Array(await c.req.arrayBuffer());
+    const body = incoming ? await bodyOf(incoming, admitted) : new Uint8Array(await c.req.arrayBuffer());
     if (typeof body === 'string') return answer(admitted.abandon(body), true);
     if (body.byteLength > admitted.maxBody) return answer(admitted.abandon('too_large'), true);
     return answer(await admitted.receive(body), false);
@@ -85,18 +85,27 @@ function lengthOf(headers: Record<string, string>): number | undefined {
   return Number(length);
 }
 
-/** The raw bytes. A body that is too large is not read to its end. */
-function bodyOf(incoming: IncomingMessage, maxBody: number): Promise<Buffer | 'too_large' | 'aborted'> {
+/** Bytes that a chunk takes besides its own: strangers may send thousands of one byte. */
+const OF_CHUNK = 256;
+
+/** The raw bytes. A body that is too large, or that there is no room for, is not read to its end. */
+function bodyOf(
+  incoming: IncomingMessage,
+  { maxBody, hasRoomFor }: Pick<AdmittedWebhook, 'maxBody' | 'hasRoomFor'>,
+): Promise<Buffer | 'too_large' | 'no_room' | 'aborted'> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     let size = 0;
+    const end = (reason: 'too_large' | 'no_room') => {
+      incoming.pause();
+      chunks.length = 0;
+      resolve(reason);
+    };
     incoming.on('data', (chunk: Buffer) => {
       size += chunk.length;
-      if (size > maxBody) {
-        incoming.pause();
-        chunks.length = 0;
-        resolve('too_large');
-      } else chunks.push(chunk);
+      if (size > maxBody) end('too_large');
+      else if (!hasRoomFor(chunk.length + OF_CHUNK)) end('no_room');
+      else chunks.push(chunk);
     });
     incoming.once('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)));
     incoming.once('error', () => resolve('aborted'));

@@ -195,10 +195,22 @@ test('unverified requests of an address are slowed; what is verified gives its t
   expect(admission.take('slack', '192.0.2.2')).toBe(0);
   now += 1_000;
   expect(admission.take('slack', '192.0.2.1')).toBe(0);
-  const held = admission.reserve(120 * 1024 * 1024)!;
-  expect(admission.reserve(25 * 1024 * 1024)).toBeUndefined();
-  held();
-  expect(admission.reserve(25 * 1024 * 1024)).toBeDefined();
+});
+
+test('bodies have room for what has arrived of them: a quarter of it for one address', () => {
+  const MIB = 1024 * 1024;
+  const admission = createAdmission({ monotonic: () => 0 });
+  const own = ['192.0.2.1', '192.0.2.1'].map((address) => admission.room(address));
+  expect([own[0]!.take(20 * MIB), own[1]!.take(20 * MIB), own[1]!.take(12 * MIB)]).toEqual([true, false, true]);
+  const others = ['192.0.2.2', '192.0.2.3', '2001:db8::1'].map((address) => admission.room(address));
+  expect(others.map((room) => room.take(32 * MIB))).toEqual([true, true, true]);
+  const late = admission.room('192.0.2.4');
+  expect(late.take(1)).toBe(false);
+  own[0]!.release();
+  own[0]!.release();
+  expect([own[0]!.take(1), late.take(20 * MIB), late.take(1)]).toEqual([false, true, false]);
+  own[1]!.release();
+  expect(admission.room('192.0.2.1').take(12 * MIB)).toBe(true);
 });
 
 test('headers that carry a secret, or say nothing of the event, are not kept', () => {

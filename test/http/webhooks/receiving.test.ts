@@ -1,6 +1,8 @@
 // Webhooks of third parties over HTTP: what is taken, what is refused, and what becomes of it.
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import Database from 'better-sqlite3';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { SECRET, signature, startTeamSetup, type TeamSetup } from '../../support/webhook-sender.ts';
 
 let team: TeamSetup;
@@ -430,4 +432,37 @@ test('metrics count by integration and outcome, without a name that a stranger m
   expect(text).toContain('valetkey_webhooks_received_total{integration="team",outcome="received"}');
   expect(text).toContain('valetkey_webhooks_received_total{integration="",outcome="not_set_up"}');
   expect(text).not.toContain('made-up');
+});
+
+describe('bodies that strangers announce', () => {
+  const opened: Socket[] = [];
+  const address = () => new URL(team.broker.url);
+  /** A request as far as its headers, which pass every check that is made of them. */
+  function begun(header: string): Socket {
+    const socket = connect(Number(address().port), address().hostname);
+    socket.on('error', () => undefined);
+    const at = Math.floor(team.now() / 1_000);
+    socket.write(`POST /webhooks/team HTTP/1.1\r\nHost: x\r\nX-Team-Time: ${at}\r\n`);
+    socket.write(`X-Team-Signature: v0=${'0'.repeat(64)}\r\n${header}\r\n\r\n`);
+    opened.push(socket);
+    return socket;
+  }
+  afterEach(() => {
+    for (const socket of opened.splice(0)) socket.destroy();
+  });
+
+  test('and do not send take no room from senders', async () => {
+    const mebibyte = `Content-Length: ${1024 * 1024}`;
+    const asked = Array.from({ length: 200 }, () => begun(`${mebibyte}\r\nExpect: 100-continue`));
+    await Promise.all(asked.map((socket) => once(socket, 'data')));
+    expect((await team.send(anEvent())).status).toBe(200);
+  });
+
+  test('and send in very many chunks are refused before they fill the memory', async () => {
+    const socket = begun('Transfer-Encoding: chunked');
+    socket.write('1\r\nx\r\n'.repeat(200_000));
+    const [answer] = await once(socket, 'data');
+    expect(String(answer)).toMatch(/^HTTP\/1\.1 503 .*retry-after: \d+\r\n/is);
+    expect((await team.send(anEvent())).status).toBe(200);
+  });
 });

@@ -11,8 +11,16 @@ export interface Admission {
   take(integration: string, address: string | null): number;
   /** It was verified: the token goes back. */
   giveBack(integration: string, address: string | null): void;
-  /** Room for a body that is about to be read; undefined: too many bytes are being read. Call it when it is done. */
-  reserve(bytes: number): (() => void) | undefined;
+  /** Room for a body that this address is about to send. */
+  room(address: string | null): Room;
+}
+
+/** It is of what has arrived: who announces a body and sends none of it takes no room from others. */
+export interface Room {
+  /** Before these bytes are kept. False: too many are, and they must not be. */
+  take(bytes: number): boolean;
+  /** The body is not kept any more. */
+  release(): void;
 }
 
 /** Unverified requests that an address may have at an integration at once, and how many more each second. */
@@ -22,10 +30,13 @@ const PER_SECOND = 50;
 const MAX_BUCKETS = 20_000;
 /** Of all bodies that are being read or verified. */
 const MAX_BYTES = 128 * 1024 * 1024;
+/** Of one address: the rest is for others. */
+const MAX_BYTES_OF_ONE = MAX_BYTES / 4;
 
 export function createAdmission(clock: Pick<Clock, 'monotonic'>): Admission {
   const buckets = new LRUCache<string, { tokens: number; at: number }>(upTo(MAX_BUCKETS));
   let bytes = 0;
+  const bytesOf = new Map<string, number>();
   const keyOf = (integration: string, address: string | null) =>
     `${integration} ${clientNetwork(address ?? 'unknown')}`;
   function bucketOf(key: string) {
@@ -47,13 +58,27 @@ export function createAdmission(clock: Pick<Clock, 'monotonic'>): Admission {
       const bucket = buckets.get(keyOf(integration, address));
       if (bucket) bucket.tokens = Math.min(BURST, bucket.tokens + 1);
     },
-    reserve(wanted) {
-      if (bytes > 0 && bytes + wanted > MAX_BYTES) return undefined;
-      bytes += wanted;
-      let isDone = false;
-      return () => {
-        if (!isDone) bytes -= wanted;
-        isDone = true;
+    room(address) {
+      const network = clientNetwork(address ?? 'unknown');
+      let taken = 0;
+      let isReleased = false;
+      return {
+        take(wanted) {
+          const own = bytesOf.get(network) ?? 0;
+          if (isReleased || bytes + wanted > MAX_BYTES || own + wanted > MAX_BYTES_OF_ONE) return false;
+          taken += wanted;
+          bytes += wanted;
+          bytesOf.set(network, own + wanted);
+          return true;
+        },
+        release() {
+          if (isReleased) return;
+          isReleased = true;
+          bytes -= taken;
+          const left = (bytesOf.get(network) ?? 0) - taken;
+          if (left > 0) bytesOf.set(network, left);
+          else bytesOf.delete(network);
+        },
       };
     },
   };

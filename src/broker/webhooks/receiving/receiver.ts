@@ -45,13 +45,15 @@ export interface WebhookReceiver {
   admit(arrival: Arrival, request: Omit<WebhookRequest, 'body'>): Promise<WebhookAnswer | AdmittedWebhook>;
 }
 
-/** One of these is to be called, once. */
+/** `receive` or `abandon` is to be called, once. */
 export interface AdmittedWebhook {
   /** Bytes; a longer body is not read to its end. */
   maxBody: number;
+  /** Before more of the body is kept. False: there is no room for it now. */
+  hasRoomFor(bytes: number): boolean;
   receive(body: Uint8Array): Promise<WebhookAnswer>;
-  /** The body is too long, or did not arrive. */
-  abandon(reason: 'too_large' | 'aborted'): WebhookAnswer;
+  /** The body is too long, did not arrive, or there is no room for it. */
+  abandon(reason: 'too_large' | 'aborted' | 'no_room'): WebhookAnswer;
 }
 
 /** Webhooks that wait to be processed. */
@@ -182,13 +184,14 @@ export function createWebhookReceiver(parts: Parts): InvalidatingReceiver {
       const maxBody = verifier.maxBody(sender.webhooks);
       if (length !== undefined && length > maxBody) return refused(413, 'too_large');
       if (clock.monotonic() < fullUntil) return full(integration);
-      const release = admission.reserve(length ?? maxBody);
-      if (!release) return full(integration, 'too_many_bytes');
+      const room = admission.room(address);
 
       return {
         maxBody,
+        hasRoomFor: room.take,
         abandon(reason) {
-          release();
+          room.release();
+          if (reason === 'no_room') return full(integration, 'too_many_bytes');
           return refused(reason === 'too_large' ? 413 : 400, reason);
         },
         async receive(body) {
@@ -200,7 +203,7 @@ export function createWebhookReceiver(parts: Parts): InvalidatingReceiver {
               return await handshake(integration, verdict, () => refused(401, 'no_window', body));
             return await stored(about, request, body, verdict);
           } finally {
-            release();
+            room.release();
           }
         },
       };
