@@ -1,6 +1,8 @@
 // A webhook that says that a grant has ended: its connections need their owners, where the sender is authenticated. Otherwise,
-// and where it may be the echo of a revocation of ours, the provider is asked by a refresh.
+// where it may be the echo of a revocation of ours, and where the credentials are newer than the webhook (the owner may have
+// connected again before it was processed), the provider is asked by a refresh.
 import type { Connection } from '../../../domain/connection.ts';
+import type { ReceivedWebhook } from '../../../domain/received-webhook.ts';
 import { REVOCATION_ECHO_MS } from '../../../domain/time-limits.ts';
 import type { Clock, Logger, Store, Telemetry } from '../../../ports/index.ts';
 import type { Access } from '../../audit/index.ts';
@@ -8,7 +10,11 @@ import type { TokenCache } from '../../cache/index.ts';
 
 export interface Deauthorizer {
   /** Can be repeated. Rejects with `StoreError`. */
-  end(connection: Connection, webhookId: string, isSenderAuthenticated: boolean): Promise<void>;
+  end(
+    connection: Connection,
+    webhook: Pick<ReceivedWebhook, 'id' | 'receivedAt'>,
+    isSenderAuthenticated: boolean,
+  ): Promise<void>;
 }
 
 /** With another generation each time, a connection is being refreshed: once more is enough. */
@@ -40,25 +46,28 @@ export function createDeauthorizer(parts: Parts): Deauthorizer {
   }
 
   return {
-    async end(connection, webhookId, isSenderAuthenticated) {
+    async end(connection, { id: webhook, receivedAt }, isSenderAuthenticated) {
       const { id, integration, owner } = connection;
       if (connection.status !== 'active') return;
-      const isEcho = await mayBeEcho(connection);
-      if (!isSenderAuthenticated || isEcho) {
+      async function check(
+        why: 'deauthorization_echo' | 'deauthorization_late' | 'deauthorization_unauthenticated',
+      ): Promise<void> {
         await store.makeDue(id, clock.now());
-        telemetry.webhook(integration, isEcho ? 'deauthorization_echo' : 'deauthorization_unauthenticated');
-        log.info({ connection: id, integration, webhook: webhookId, echo: isEcho }, 'webhooks: a grant is checked');
-        return;
+        telemetry.webhook(integration, why);
+        log.info({ connection: id, integration, webhook, why }, 'webhooks: a grant is checked');
       }
+      if (await mayBeEcho(connection)) return check('deauthorization_echo');
+      if (!isSenderAuthenticated) return check('deauthorization_unauthenticated');
       let current: Connection | undefined = connection;
       for (let attempt = 0; attempt < ATTEMPTS && current?.status === 'active'; attempt++) {
+        if (receivedAt < current.issuedAt) return check('deauthorization_late');
         const subject = { integration, owner, connectionId: id, detail: 'deauthorized' };
         const by = access.recordSystem('connection.deauthorized', subject);
         if ((await store.deauthorize(id, current.generation, 'deauthorized', by)) === 'deauthorized') {
           tokenCache.invalidate(current, current.generation + 1);
           await untilApplied();
           telemetry.webhook(integration, 'deauthorized');
-          log.warn({ connection: id, integration, webhook: webhookId }, 'webhooks: the provider has ended a grant');
+          log.warn({ connection: id, integration, webhook }, 'webhooks: the provider has ended a grant');
           return;
         }
         current = await store.connection(id);

@@ -53,7 +53,7 @@ export function createWebhookProcessing(parts: Parts): ProcessWebhook {
       if (!event) continue;
       let found = await located(integration, event);
       if (event.isDeauthorization && found.length > 0) {
-        for (const one of found) await deauthorizer.end(one, id, stored.isSenderAuthenticated);
+        for (const one of found) await deauthorizer.end(one, webhook, stored.isSenderAuthenticated);
         // As they are now.
         found = await located(integration, event);
       }
