@@ -194,6 +194,17 @@ describe('a webhook endpoint', () => {
     const audit = expectOk(await broker.ask('GET', '/v1/audit?action=webhook_endpoint.updated&limit=1')).data as Json[];
     expect(audit[0]).toMatchObject({ changed: ['url'] });
   });
+
+  test('sends its headers to another origin only when they are given again', async () => {
+    const { at } = await endpoint({ headers: { authorization: 'Bearer k' } });
+    const url = receiver.url.replace(/\d+$/, (port) => String(Number(port) - 1));
+    expectIssues(await broker.ask('PATCH', at, { url }), 'headers');
+    expectIssues(await broker.ask('PATCH', at, { url: url.replace('http:', 'HTTP:'), enabled: true }), 'headers');
+    expect((await broker.ask('GET', at)).body).not.toMatchObject({ url });
+    for (const headers of [{ authorization: 'Bearer k' }, null])
+      expect(expectOk(await broker.ask('PATCH', at, { url, headers }))).toMatchObject({ url });
+    expectOk(await broker.ask('PATCH', at, { url: receiver.url }));
+  });
 });
 
 function expectKeys(body: unknown): { keys: { x: string; kid: string }[] } {

@@ -45,6 +45,16 @@ export function settingsIssues(
   return [...(url === undefined ? [] : urlIssues(url, checkUrl)), ...headerIssues(headers ?? {})];
 }
 
+/**
+ * Headers may hold secrets of the receiver, which are never shown: who changes where they are sent must know them. A URL that is
+ * not valid has an issue of its own.
+ */
+export const keepsHeadersElsewhere = (before: WebhookEndpoint, { url, headers }: Partial<Members>): boolean =>
+  before.headers !== null &&
+  headers === undefined &&
+  url !== undefined &&
+  URL.parse(url)?.origin !== URL.parse(before.url)?.origin;
+
 function urlIssues(url: string, checkUrl: (url: string) => string | undefined): InputIssue[] {
   const problem = url.includes('#') ? 'must not have a fragment' : checkUrl(url);
   return problem === undefined ? [] : [{ path: 'url', message: problem }];

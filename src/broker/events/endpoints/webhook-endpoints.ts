@@ -13,6 +13,7 @@ import {
   type EndpointChange,
   type EndpointSettings,
   givenOf,
+  keepsHeadersElsewhere,
   settingsIssues,
 } from './endpoint-settings.ts';
 import { managed, mayNotManage, ownerOf } from './may-manage.ts';
@@ -128,6 +129,8 @@ export function createWebhookEndpoints(parts: WebhookEndpointsParts): WebhookEnd
       return changing(call, id, async (endpoint) => {
         const change = givenOf(wanted);
         const issues = settingsIssues(change, checkUrl);
+        if (keepsHeadersElsewhere(endpoint, change))
+          issues.push({ path: 'headers', message: 'must be given again (or null) when the URL gets another origin' });
         if (issues.length > 0) return invalid(issues);
         const { headers, enabled, ...members } = change;
         const changed = changedMembers(endpoint, change);
