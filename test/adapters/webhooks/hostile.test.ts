@@ -129,7 +129,7 @@ describe.each([...providers].filter(([, { webhooks }]) => Object.keys(webhooks).
   },
 );
 
-describe('a large form that nobody has signed', () => {
+describe('a large form that no one has signed', () => {
   const forms = [...providers].filter(([, { webhooks }]) => JSON.stringify(webhooks).includes('{form|sorted}'));
 
   it.each(forms)('of %s is refused in time in proportion to its length', async (_, { webhooks }) => {
