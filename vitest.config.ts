@@ -4,7 +4,12 @@ import { LongestFirst } from './test/support/longest-first.ts';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    globalSetup: ['test/support/chromium.ts', 'test/support/bundle.ts', 'test/support/postgres.ts'],
+    globalSetup: [
+      'test/support/chromium.ts',
+      'test/support/bundle.ts',
+      'test/support/postgres.ts',
+      'test/support/sqlite-file.ts',
+    ],
     // Many tests wait for processes, providers that hang, or the disk: a third worker uses the idle time of two.
     maxWorkers: 3,
     // Loading all modules again for each file takes as long as the tests. No file changes state that another one sees.

@@ -1,9 +1,24 @@
-// SQLite files for tests: copies of one that was migrated once, since migrating takes longer than what most tests do.
-import { rmSync } from 'node:fs';
-import { copyFile, mkdtemp } from 'node:fs/promises';
+// SQLite files for tests: copies of one that each worker migrates once, since migrating takes longer than what most tests do.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openSqlite } from '../../src/stores/sqlite/store.ts';
+import { inject } from 'vitest';
+import type { TestProject } from 'vitest/node';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** A folder of this run for the files that are copied. */
+    templates: string;
+  }
+}
+
+/** Once for a run of vitest: workers have no end at which they could clean up. */
+export default function setup({ provide }: TestProject): () => void {
+  const folder = mkdtempSync(join(tmpdir(), 'valetkey-templates-'));
+  provide('templates', folder);
+  return () => rmSync(folder, { recursive: true, force: true });
+}
 
 let template: Promise<string> | undefined;
 
@@ -14,9 +29,8 @@ export async function createMigratedFile(path: string): Promise<void> {
 }
 
 async function createTemplate(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'valetkey-template-'));
-  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-  const path = join(folder, 'valetkey.db');
+  const path = join(inject('templates'), `${process.pid}.db`);
+  const { openSqlite } = await import('../../src/stores/sqlite/store.ts');
   const store = await openSqlite(`file:${path}`);
   await store.close();
   return path;
