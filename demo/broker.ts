@@ -16,7 +16,7 @@ export interface RunningBroker {
 }
 
 const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
-const START_TIMEOUT_MS = 20_000;
+const START_TIMEOUT_MS = 60_000;
 
 /** `env` overrides settings for loopback. `main`: the file to run. Rejects with the output if the process exits before it listens. */
 export async function startBroker(env: Record<string, string> = {}, main = MAIN): Promise<RunningBroker> {
