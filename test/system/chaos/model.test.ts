@@ -108,8 +108,13 @@ const give = (row: Row, grant: EncryptedCredentials): void => {
   row.generation++;
   row.status = 'active';
 };
-const expected = <Done>({ row, fence, generation }: BelievedLease, done: Done) =>
-  row.status === 'revoked' ? 'gone' : row.fence === fence && row.generation === generation ? done : 'superseded';
+const whyNotHeld = ({ row, fence, generation }: BelievedLease) => {
+  if (row.status === 'revoked') return 'gone';
+  return row.fence === fence && row.generation === generation ? undefined : 'superseded';
+};
+/** An older claim brought its answer while this one was under way, and nothing has happened since. */
+const hadLateAnswer = ({ row, fence, generation }: BelievedLease) =>
+  row.fence === fence && row.holder !== undefined && row.intent === null && row.generation === generation + 1;
 
 function hasWaited({ seen }: Process, { id, fence }: Row, now: number): boolean {
   const known = seen.get(id);
@@ -145,12 +150,18 @@ const rotate = (side: Side, which: number) =>
     if (!held) return;
     const { row } = held;
     const grant = someCredentials();
-    const outcome = await processes[side].store.commitRefresh(row.id, held, someRefreshedFields(), grant, anEntry());
-    expect(outcome).toBe(expected(held, 'committed'));
+    const change = someRefreshedFields();
+    const isLast = row.fence === held.fence;
+    const isKept = row.generation === held.generation || hadLateAnswer(held);
+    const isReactivated = row.status === 'needs_reauth';
+    const outcome = await processes[side].store.commitRefresh(row.id, held, change, grant, anEntry());
+    expect(outcome).toBe(row.status === 'revoked' ? 'gone' : isKept ? 'committed' : 'superseded');
     if (outcome !== 'committed') return;
-    free(row, true);
+    // A newer claim that is under way keeps its lease, but what it meant to spend is replaced.
+    if (isLast) free(row, true);
+    else row.intent = null;
     give(row, grant);
-    row.nextRefreshAt = someRefreshedFields().nextRefreshAt;
+    row.nextRefreshAt = isReactivated ? change.updatedAt : change.nextRefreshAt;
   });
 
 const fail = (side: Side, which: number, resolved: boolean, final: boolean) =>
@@ -166,8 +177,10 @@ const fail = (side: Side, which: number, resolved: boolean, final: boolean) =>
         nextRefreshAt: final ? null : model.now + 500,
         resolved,
       };
+      const isAfterLateAnswer = hadLateAnswer(held);
       const outcome = await processes[side].store.recordRefreshFailure(row.id, held, failure, anEntry());
-      expect(outcome).toBe(expected(held, 'recorded'));
+      expect(outcome).toBe(whyNotHeld(held) ?? 'recorded');
+      if (isAfterLateAnswer) free(row, true);
       if (outcome !== 'recorded') return;
       free(row, resolved);
       row.nextRefreshAt = failure.nextRefreshAt;
