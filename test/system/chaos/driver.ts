@@ -10,7 +10,7 @@ import { type Brokers, createBrokers, type Replica } from './brokers.ts';
 import { type Connections, createConnections, INTEGRATION, nameOf, PROVIDER_ENTRY } from './connections.ts';
 import { type ChaosProvider, launchProvider, type RunningProcess } from './processes.ts';
 import type { RefreshRecord, Rules } from './provider.ts';
-import { COMMIT_MS, type Kill, type Observations, type ReadFault, TAKEOVER_MS } from './results.ts';
+import { COMMIT_MS, type Freeze, type Kill, type Observations, type ReadFault, TAKEOVER_MS } from './results.ts';
 import { createSeededRandom, type SeededRandom } from './seeded-random.ts';
 
 export interface Options {
@@ -60,6 +60,8 @@ export interface ChaosRun {
   /** Records that a broker was killed just now. */
   recordKill(): void;
   recordThaw(): void;
+  /** Stops a broker (SIGSTOP) for this long. */
+  freeze(broker: RunningProcess, ms: number): Promise<void>;
   /** Records that the database is locked until the returned function is called. */
   recordDatabaseLock(): () => void;
   /** Saves the integration, as an admin who fixes it, or with another client id breaks it. */
@@ -110,6 +112,7 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
   const kills: Kill[] = [];
   const cuts: Kill[] = [];
   const thaws: number[] = [];
+  const freezes: Freeze[] = [];
   const exitCodes: (number | null)[] = [];
   const reads = {
     served: 0,
@@ -219,7 +222,14 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
     reads.unavailable.push({ ...readInfo, why });
     const own = served.get(id);
     if (before && !brokers.mustHold(target, begun, own?.token === before.token ? own.at : undefined)) return;
-    if (!forced && before && before.until > Date.now() + EXPIRY_TOLERANCE_MS) reads.withheld.push({ ...readInfo, why });
+    if (forced || !before || before.until <= Date.now() + EXPIRY_TOLERANCE_MS) return;
+    if (!(await hasExpired(id, begun))) reads.withheld.push({ ...readInfo, why });
+  }
+
+  /** The stored token: a newer one than the last that was served may live shorter. */
+  async function hasExpired(id: string, at: number): Promise<boolean> {
+    const { body } = await request(broker().url, 'GET', `/v1/connections/${id}`);
+    return Date.parse(String(body.expires_at)) <= at + EXPIRY_TOLERANCE_MS;
   }
 
   let reading = true;
@@ -264,7 +274,7 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
     };
     await Promise.all(Array.from({ length: limits.concurrency }, sweep));
     const { spends } = await provider.control('log', { from: 0 });
-    return { kills, takeovers: cuts, thaws, exitCodes, reads, lost, stuck, spends };
+    return { kills, takeovers: cuts, thaws, freezes, exitCodes, reads, lost, stuck, spends };
   }
 
   async function restartAfter(end: () => Promise<void>): Promise<void> {
@@ -307,6 +317,13 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
       }),
     recordKill,
     recordThaw: () => void thaws.push(Date.now()),
+    async freeze(target, ms) {
+      const from = Date.now();
+      target.signal('SIGSTOP');
+      await pause(ms);
+      target.signal('SIGCONT');
+      freezes.push({ from, to: Date.now() });
+    },
     recordDatabaseLock,
     saveIntegration,
     recover,

@@ -14,10 +14,7 @@ export const replicasFrozen =
     await context.setProviderRules({ life: [3, 6], latency: [0, 150], closes: 0.5 });
     for (let i = 0; i < count; i++) {
       await pause(random.between(50, 1_500));
-      const broker = context.broker();
-      broker.signal('SIGSTOP');
-      await pause(random.between(1_000, longestMs));
-      broker.signal('SIGCONT');
+      await context.freeze(context.broker(), random.between(1_000, longestMs));
     }
     await noFaults(context);
     await added?.end('SIGTERM');

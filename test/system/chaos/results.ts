@@ -8,6 +8,12 @@ export interface Kill {
   blockedSince: number | undefined;
 }
 
+/** While a broker was stopped (SIGSTOP). */
+export interface Freeze {
+  from: number;
+  to: number;
+}
+
 export interface ReadFault {
   connection: string;
   at: number;
@@ -24,6 +30,8 @@ export interface Observations {
   takeovers: Kill[];
   /** When the frozen provider went on: what had been sent meanwhile, second requests too, it reads at once. */
   thaws: number[];
+  /** A response that arrives meanwhile is not read before the end; within a reuse window, another replica asks for it again. */
+  freezes: Freeze[];
   /** Exit codes after SIGTERM. */
   exitCodes: (number | null)[];
   reads: { served: number; withheld: ReadFault[]; refused: ReadFault[]; unavailable: ReadFault[]; unreachable: number };
@@ -86,7 +94,23 @@ const inFlightAt = ({ at, answeredAt, fault }: RefreshRecord, kill: Kill): boole
   at > kill.at - IN_FLIGHT_MS &&
   (answeredAt === undefined || answeredAt >= (kill.blockedSince ?? kill.at) - EXIT_NOTICE_MS - COMMIT_MS);
 
-export function summarize({ kills, takeovers, thaws, exitCodes, reads, lost, stuck, spends }: Observations): Figures {
+/** Whether the response to the earlier request came to a broker that was stopped, and the later request while it was. */
+const arrivedIn = ({ from, to }: Freeze, earlier: RefreshRecord, later: RefreshRecord): boolean =>
+  earlier.at < from + EXIT_NOTICE_MS &&
+  (earlier.answeredAt ?? Number.POSITIVE_INFINITY) > from - COMMIT_MS &&
+  later.at <= to + EXIT_NOTICE_MS;
+
+export function summarize({
+  kills,
+  takeovers,
+  thaws,
+  freezes,
+  exitCodes,
+  reads,
+  lost,
+  stuck,
+  spends,
+}: Observations): Figures {
   const interruptions = [...kills, ...takeovers];
   const refreshes = spends.filter(({ spent }) => spent !== undefined);
   const byToken = Map.groupBy(refreshes, ({ token }) => token);
@@ -98,6 +122,7 @@ export function summarize({ kills, takeovers, thaws, exitCodes, reads, lost, stu
       // A second request beside a slow one, within the reuse window.
       if (later.spent === 'repeat' && earlier && (earlier.answeredAt ?? Infinity) > later.at) continue;
       if (later.spent === 'repeat' && thaws.some((at) => later.at >= at && later.at < at + THAW_MS)) continue;
+      if (later.spent === 'repeat' && earlier && freezes.some((freeze) => arrivedIn(freeze, earlier, later))) continue;
       if (earlier === undefined || later.spent === 'dead' || LOST_RESPONSE_FAULTS.has(earlier.fault ?? '')) continue;
       if (interruptions.some((kill) => kill.at <= later.at + EXIT_NOTICE_MS && inFlightAt(earlier, kill))) continue;
       const answered = earlier.answeredAt === undefined ? 'not answered' : `answered ${clock(earlier.answeredAt)}`;

@@ -180,10 +180,7 @@ export const brokerFrozen =
     await context.setProviderRules({ latency: [0, 300] });
     for (let i = 0; i < times; i++) {
       await pause(context.random.between(100, 1_000));
-      const broker = context.broker();
-      broker.signal('SIGSTOP');
-      await pause(context.random.between(maxMs / 4, maxMs));
-      broker.signal('SIGCONT');
+      await context.freeze(context.broker(), context.random.between(maxMs / 4, maxMs));
     }
     await noFaults(context);
   };

@@ -16,6 +16,7 @@ export const noisyTenant =
     await noFaults(context);
     await context.setProviderRules({ life: [2, 5] });
     await pause(SETTLED_MS);
+    await untilServed(context);
     const begun = Date.now();
     const { length } = await context.refreshesFrom(0);
     for (const fault of FAULTS) {
@@ -29,6 +30,19 @@ export const noisyTenant =
     const [first] = hurt;
     if (first) throw new Error(`${hurt.length} reads of other tenants failed: ${first.connection}: ${first.why}`);
   };
+
+/** In this time every connection is read, all but certainly. */
+const READ_WITHIN_MS = 15_000;
+/** A request that is never answered is given up after two minutes, and until then nothing else is sent for its connection. */
+const SERVED_WITHIN_MS = 150_000;
+
+/** Resolves when no read fails any more because of an earlier scenario. */
+async function untilServed({ failedReads }: Parameters<Scenario>[0]): Promise<void> {
+  const begun = Date.now();
+  const quietSince = () => failedReads(begun).reduce((latest, { at }) => Math.max(latest, at), begun);
+  for (; Date.now() - quietSince() < READ_WITHIN_MS; await pause(500))
+    if (Date.now() - begun > SERVED_WITHIN_MS) throw new Error('reads still fail after an earlier scenario');
+}
 
 const KNOWN_WITHIN_MS = 60_000;
 
