@@ -67,14 +67,17 @@ export async function aDatabase(template?: string): Promise<string> {
   return url.href;
 }
 
-/** Deletes every row of it, which is twenty times as fast as another copy. No client may be connected to it. */
-export async function emptied(url: string): Promise<void> {
-  const [{ statements } = {}] = await asked(
+/** Deletes every row of it but those of the processes that have it open: twenty times as fast as another copy. */
+export async function clear(url: string): Promise<void> {
+  await asked(
     url,
-    `select string_agg(format('delete from %I', tablename), '; ') as statements
-     from pg_tables where schemaname = 'public' and tablename <> '__drizzle_migrations'`,
+    `do $$ declare name text; begin
+       set local session_replication_role = replica;
+       for name in select tablename from pg_tables
+         where schemaname = 'public' and tablename not in ('__drizzle_migrations', 'replicas')
+       loop execute format('delete from %I', name); end loop;
+     end $$`,
   );
-  await asked(url, `set session_replication_role = replica; ${statements}`);
 }
 
 /** The rows of one statement, on a connection of its own. */

@@ -1,5 +1,5 @@
 // What every store has to pass: the contract of `Store` in `src/ports/index.ts`, outcome by outcome.
-import { afterEach, beforeEach, describe } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe } from 'vitest';
 import type { Store } from '../../../src/ports/index.ts';
 import { auditLog } from './audit.ts';
 import { auditSeals } from './audit-seals.ts';
@@ -31,6 +31,13 @@ export interface Opened {
   another(): Promise<Store>;
 }
 
+export interface Database {
+  /** Opens one more store on it. */
+  open(): Promise<Store>;
+  /** Deletes all rows but those of the processes that have it open. */
+  clear(): Promise<void>;
+}
+
 const PARTS = {
   integrations,
   callers,
@@ -57,33 +64,51 @@ const PARTS = {
 };
 export type Part = keyof typeof PARTS;
 
-/** `parts`: all of them, unless some are named. */
+/** What these test depends on which stores are open. */
+const WITH_NEW_STORES: readonly Part[] = ['change feed'];
+
+/** `parts`: all of them, unless some are named. Stores are opened once and used by one test after the other. */
 export function conformance(
   name: string,
-  open: () => Promise<Opened>,
+  { open, clear }: Database,
   parts = Object.keys(PARTS) as readonly Part[],
 ): void {
   describe(`the ${name} store`, () => {
-    const stores: Store[] = [];
-    let opened: Opened;
-    const closedLater = (store: Store) => {
-      stores.push(store);
-      return store;
-    };
-    beforeEach(async () => {
-      opened = await open();
-      closedLater(opened.store);
-    });
-    afterEach(async () => {
-      await Promise.all(stores.splice(0).map((store) => store.close()));
-    });
+    const free: Store[] = [];
+    const used = new Set<Store>();
+    const closeAll = (stores: Store[]) => Promise.all(stores.map((store) => store.close()));
 
-    const subject: Opened = {
-      get store() {
-        return opened.store;
-      },
-      another: async () => closedLater(await opened.another()),
-    };
-    for (const part of parts) describe(part, () => PARTS[part](subject));
+    async function take(): Promise<Store> {
+      const store = free.pop() ?? (await open());
+      used.add(store);
+      const close = () => {
+        used.delete(store);
+        return store.close();
+      };
+      return Object.create(store, { close: { value: close } });
+    }
+
+    const subject = { another: take } as Opened;
+    beforeEach(async () => {
+      await clear();
+      subject.store = await take();
+    });
+    afterEach(() => {
+      free.push(...used);
+      used.clear();
+    });
+    afterAll(() => closeAll(free));
+
+    for (const part of parts)
+      describe(part, () => {
+        if (WITH_NEW_STORES.includes(part)) {
+          beforeAll(() => closeAll(free.splice(0)));
+          afterEach(async () => {
+            await closeAll([...used]);
+            used.clear();
+          });
+        }
+        PARTS[part](subject);
+      });
   });
 }

@@ -86,13 +86,13 @@ export function webhookEndpoints(at: Opened): void {
   });
 
   test('of signing keys, the newest signs, and the others are retired', async () => {
-    const [first, second, elsewhere] = [
+    const [first, one, second, elsewhere] = [
+      aSigningKey(),
       aSigningKey(),
       aSigningKey({ createdAt: NOW + 9 }),
       aSigningKey({ purpose: 'jwt' }),
     ];
     expect(await at.store.addSigningKey(elsewhere, true, undefined)).toEqual([elsewhere]);
-    const one = aSigningKey();
     const other = await at.another();
     const made = await Promise.all([
       at.store.addSigningKey(first, true, undefined),

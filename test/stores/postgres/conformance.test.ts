@@ -1,18 +1,17 @@
 // The PostgreSQL store: the conformance suite against a real server.
 import { migratePostgres, openPostgres } from '../../../src/stores/postgres/store.ts';
-import { aDatabase, emptied } from '../../support/postgres.ts';
+import { aDatabase, clear } from '../../support/postgres.ts';
 import { conformance } from '../conformance/index.ts';
 
-let database: string | undefined;
+let database: Promise<string> | undefined;
 async function migrated(): Promise<string> {
   const url = await aDatabase();
   await migratePostgres(url);
   return url;
 }
+const url = () => {
+  database ??= migrated();
+  return database;
+};
 
-conformance('PostgreSQL', async () => {
-  database ??= await migrated();
-  const url = database;
-  await emptied(url);
-  return { store: await openPostgres(url), another: () => openPostgres(url) };
-});
+conformance('PostgreSQL', { open: async () => openPostgres(await url()), clear: async () => clear(await url()) });

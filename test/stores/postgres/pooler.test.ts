@@ -3,16 +3,20 @@
 import { afterAll } from 'vitest';
 import { migratePostgres, openPostgres } from '../../../src/stores/postgres/store.ts';
 import { type Pooler, startPooler } from '../../support/pooler.ts';
-import { aDatabase, emptied } from '../../support/postgres.ts';
+import { aDatabase, clear } from '../../support/postgres.ts';
 import { conformance } from '../conformance/index.ts';
 
-let started: { direct: string; pooler: Pooler } | undefined;
+let started: Promise<{ direct: string; pooler: Pooler }> | undefined;
 async function start() {
   const direct = await aDatabase();
   await migratePostgres(direct);
   return { direct, pooler: await startPooler(direct) };
 }
-afterAll(() => started?.pooler.stop());
+const running = () => {
+  started ??= start();
+  return started;
+};
+afterAll(async () => (await started)?.pooler.stop());
 
 const PARTS = [
   'connect sessions and flows',
@@ -23,12 +27,9 @@ const PARTS = [
   'change feed',
 ] as const;
 
-const open = async () => {
-  started ??= await start();
-  const { direct, pooler } = started;
-  await emptied(direct);
-  const url = `${pooler.urlFor(direct)}?prepare=false`;
-  return { store: await openPostgres(url), another: () => openPostgres(url) };
-};
+async function open() {
+  const { direct, pooler } = await running();
+  return openPostgres(`${pooler.urlFor(direct)}?prepare=false`);
+}
 
-conformance('PostgreSQL, pooled,', open, PARTS);
+conformance('PostgreSQL, pooled,', { open, clear: async () => clear((await running()).direct) }, PARTS);

@@ -46,11 +46,28 @@ function raw(path: string) {
   return client;
 }
 
-conformance('SQLite', async () => {
-  const path = aPath();
-  await createMigratedFile(path);
-  const url = `file:${path}`;
-  return { store: await openSqlite(url), another: () => openSqlite(url) };
+let tested: string | undefined;
+async function testedFile(): Promise<string> {
+  if (tested === undefined) {
+    tested = aPath();
+    await createMigratedFile(tested);
+  }
+  return tested;
+}
+
+conformance('SQLite', {
+  open: async () => openSqlite(`file:${await testedFile()}`),
+  async clear() {
+    const client = new Sqlite(await testedFile());
+    client.pragma('foreign_keys = off');
+    const tables = client.prepare(
+      "select name from sqlite_schema where type = 'table' and name not glob '*_*migrations' and name not glob 'sqlite_*'",
+    );
+    client.transaction(() => {
+      for (const name of tables.pluck().all()) client.exec(`delete from "${name}"`);
+    })();
+    client.close();
+  },
 });
 
 describe('the SQLite file', () => {
