@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
+import { setTimeout as pause } from 'node:timers/promises';
 import Sqlite from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
 import { createCookieJar, walkThrough } from '../../demo/browser.ts';
@@ -137,7 +138,7 @@ it('keys rotate: under traffic, everything is served with the new key alone afte
   for (const table of tables) expect(database.prepare(`select 1 from ${table}`).get(), table).toBeDefined();
 
   await restart(both);
-  const stopTraffic = traffic(target, ids);
+  const stopTraffic = traffic(target, ids.slice(0, 3));
   const { code, stdout, stderr } = await rotate(setting, both, '--json');
   const statuses = await stopTraffic();
   expect(stderr).toBe('');
@@ -209,7 +210,7 @@ it('keys rotate: killed several times, it continues, and every secret can be dec
     expect(decrypted).toEqual(all.map(({ owner }) => [`access of ${owner}`, `refresh of ${owner}`]));
   };
 
-  // Polled as fast as the machine allows, so that it is killed in the middle of its work.
+  // Polled often, so that it is killed in the middle of its work.
   const isNew = database.prepare("select substr(access_token, 1, 9) = 'v2.k_new.' from grants where connection_id = ?");
   const ids = database.prepare('select connection_id from grants order by connection_id').pluck().all();
   const stoppedAt: number[] = [];
@@ -217,7 +218,7 @@ it('keys rotate: killed several times, it continues, and every secret can be dec
     const { child, ended } = rotation(setting, both);
     const first = Math.floor(secretsUnder(setting, 'k_new') / 2);
     const goal = ids[Math.min(first + Math.floor(Math.random() * 100), ids.length - 1)];
-    while (child.exitCode === null && isNew.pluck().get(goal) === 0) await new Promise(setImmediate);
+    while (child.exitCode === null && isNew.pluck().get(goal) === 0) await pause(1);
     child.kill('SIGKILL');
     expect((await ended).code, 'killed, not done').toBeNull();
     stoppedAt.push(secretsUnder(setting, 'k_new'));
