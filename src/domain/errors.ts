@@ -22,6 +22,9 @@ export interface InputIssue {
   message: string;
 }
 
+/** Whose calls a limit of an API counts. `captured`: those of all connections to one tenant. */
+export type UpstreamLimitScope = 'integration' | 'connection' | 'captured' | 'caller';
+
 export type Fault =
   | { code: 'invalid_request'; detail: string; issues?: InputIssue[] }
   /** `missing`, `mistyped`, `unknown` or `expired`; for a workload token, what is wrong with it. */
@@ -51,7 +54,17 @@ export type Fault =
   /** The address has too many failed authentications. `retryAfter` in seconds. */
   | { code: 'too_many_requests'; retryAfter: number }
   /** The caller has exceeded its rate limit. `retryAfter` in seconds. */
-  | { code: 'rate_limited'; limit: RateLimit; retryAfter: number };
+  | { code: 'rate_limited'; limit: RateLimit; retryAfter: number }
+  /** A call through the proxy leads elsewhere than below the API, or servers read its path differently. */
+  | { code: 'invalid_path'; detail: string }
+  /** The limit of an API is used up. `scope`: whose calls it counts. `retryAfter` in seconds. */
+  | { code: 'upstream_rate_limited'; integration: string; scope: UpstreamLimitScope; retryAfter: number }
+  /** The API cannot be reached, or fails. `retryAfter` in seconds. */
+  | { code: 'upstream_unavailable'; integration: string; detail: string; retryAfter: number }
+  /** The API took too long. */
+  | { code: 'upstream_timeout'; integration: string; detail: string }
+  /** WebSockets and other protocols go past the proxy. */
+  | { code: 'upgrade_not_supported' };
 
 export type FaultCode = Fault['code'];
 

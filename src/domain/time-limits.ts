@@ -159,6 +159,24 @@ export const JWKS_RETRY_MS = 5 * SECOND_MS;
 /** Tokens with unknown keys cause one request to their issuer in this time. */
 export const JWKS_RENEWAL_INTERVAL_MS = 30 * SECOND_MS;
 
+// Calls through the API proxy.
+
+/** A connection to an API must be made within this time: DNS, TCP and TLS together. */
+export const UPSTREAM_CONNECT_TIMEOUT_MS = 5 * SECOND_MS;
+/** The first byte of a response must come within this time after the request was sent. */
+export const UPSTREAM_FIRST_BYTE_TIMEOUT_MS = 30 * SECOND_MS;
+/** A call on which no byte moves for this long, in either direction, has ended. Streams have no other limit. */
+export const UPSTREAM_IDLE_TIMEOUT_MS = MINUTE_MS;
+/** The `Retry-After` of an API that cannot be reached and does not say. */
+export const UPSTREAM_RETRY_AFTER_S = 5;
+/** Waits between attempts are drawn between 0 and this, doubled with each attempt. */
+export const UPSTREAM_BACKOFF_FIRST_MS = 200;
+export const UPSTREAM_BACKOFF_MAX_MS = 5 * SECOND_MS;
+/** A caller may have its call wait this long at most for a limit of the API. */
+export const UPSTREAM_MAX_WAIT_MS = 5 * MINUTE_MS;
+/** What a decrypted key or credential of a connection is kept for, to sign with. */
+export const SIGNING_CREDENTIALS_TTL_MS = 5 * MINUTE_MS;
+
 // Revocations at providers.
 
 /** A caller waits this long for the provider to revoke, then is answered `pending`. */

@@ -121,8 +121,36 @@ export function faultDetails(fault: Fault): FaultDetails {
         headers: retryAfter(fault.retryAfter),
       };
     }
+    case 'invalid_path':
+      return { detail: fault.detail };
+    case 'upstream_rate_limited':
+      return {
+        detail: `The API limits how often it is called, and that is used up for this ${LIMITED[fault.scope]}. Wait, or send Valetkey-Max-Wait to have the broker wait.`,
+        members: { integration: fault.integration, scope: fault.scope, retry_after: Math.max(1, Math.ceil(fault.retryAfter)) },
+        headers: retryAfter(fault.retryAfter),
+      };
+    case 'upstream_unavailable':
+      return {
+        detail: fault.detail,
+        members: { integration: fault.integration },
+        headers: retryAfter(fault.retryAfter),
+      };
+    case 'upstream_timeout':
+      return { detail: fault.detail, members: { integration: fault.integration } };
+    case 'upgrade_not_supported':
+      return {
+        detail:
+          'The proxy passes on requests and responses, and no WebSockets or tunnels. Read the token, and connect to the API yourself.',
+      };
   }
 }
+
+const LIMITED = {
+  integration: 'integration',
+  connection: 'connection',
+  captured: 'account',
+  caller: 'caller',
+} as const satisfies Record<Extract<Fault, { code: 'upstream_rate_limited' }>['scope'], string>;
 
 const attemptsLeft = (left: number): string =>
   left === 0 ? 'There is no further attempt.' : `Attempts left: ${left}.`;

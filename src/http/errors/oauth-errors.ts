@@ -49,6 +49,11 @@ const FAULTS = {
   provider_unavailable: [503, 'temporarily_unavailable'],
   too_many_requests: [429, 'temporarily_unavailable'],
   rate_limited: [429, 'temporarily_unavailable'],
+  invalid_path: [400, 'invalid_request'],
+  upstream_rate_limited: [429, 'temporarily_unavailable'],
+  upstream_unavailable: [503, 'temporarily_unavailable'],
+  upstream_timeout: [503, 'temporarily_unavailable'],
+  upgrade_not_supported: [400, 'invalid_request'],
 } as const satisfies Record<Fault['code'], [ContentfulStatusCode, string]>;
 
 export function oauthErrorOfFault(fault: Fault): OAuthError {

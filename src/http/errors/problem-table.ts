@@ -2,7 +2,7 @@
 // the examples of the OpenAPI description are made from it.
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { EXAMPLE } from '../../api/index.ts';
-import type { Fault, FaultCode } from '../../domain/errors.ts';
+import type { Fault, FaultCode, UpstreamLimitScope } from '../../domain/errors.ts';
 
 /** Codes that no use case returns: faults of HTTP, of the store, and defects. */
 export type OwnCode =
@@ -77,6 +77,14 @@ export const PROBLEMS = {
       code: 'invalid_request',
       detail: 'The body of the request is not valid.',
       issues: [{ path: 'owner', message: 'no control characters and no *' }],
+    },
+  },
+  invalid_path: {
+    status: 400,
+    title: 'The path is not one of the API',
+    example: {
+      code: 'invalid_path',
+      detail: 'The path has a segment "..", however it is encoded. Send the path that is meant.',
     },
   },
   unauthenticated: {
@@ -271,6 +279,26 @@ export const PROBLEMS = {
     headers: ['Retry-After', 'RateLimit', 'RateLimit-Policy'],
     example: { code: 'rate_limited', limit: { requests: 600, window: 60 }, retryAfter: 12 },
   },
+  upstream_rate_limited: {
+    status: 429,
+    title: 'The API limits how often it is called',
+    members: {
+      integration,
+      scope: {
+        type: 'string',
+        description: 'Whose calls the limit counts. `captured`: those of all connections to one account or tenant',
+        enum: ['integration', 'connection', 'captured', 'caller'] satisfies UpstreamLimitScope[],
+      },
+      retry_after: count('Seconds to wait before the next attempt'),
+    },
+    headers: ['Retry-After'],
+    example: {
+      code: 'upstream_rate_limited',
+      integration: EXAMPLE.integration,
+      scope: 'connection',
+      retryAfter: 17,
+    },
+  },
   not_authentic: {
     status: 500,
     title: 'What is stored is not authentic',
@@ -283,6 +311,11 @@ export const PROBLEMS = {
     status: 500,
     title: 'Internal error',
     example: { detail: 'Unexpected error. The log has the details under this request id.' },
+  },
+  upgrade_not_supported: {
+    status: 501,
+    title: 'The proxy makes no upgrade',
+    example: { code: 'upgrade_not_supported' },
   },
   integration_misconfigured: {
     status: 502,
@@ -304,6 +337,28 @@ export const PROBLEMS = {
       integration: EXAMPLE.integration,
       detail: 'the provider does not respond',
       retryAfter: 30,
+    },
+  },
+  upstream_unavailable: {
+    status: 503,
+    title: 'The API is unavailable',
+    members: { integration },
+    headers: ['Retry-After'],
+    example: {
+      code: 'upstream_unavailable',
+      integration: EXAMPLE.integration,
+      detail: 'slack.com could not be reached (ECONNREFUSED)',
+      retryAfter: 5,
+    },
+  },
+  upstream_timeout: {
+    status: 504,
+    title: 'The API took too long',
+    members: { integration },
+    example: {
+      code: 'upstream_timeout',
+      integration: EXAMPLE.integration,
+      detail: 'slack.com did not answer within 30 seconds',
     },
   },
   store_unavailable: {
