@@ -1,9 +1,23 @@
 // Callers: internal services, their keys and their permissions.
 import { z } from '@hono/zod-openapi';
 import { ACTIONS } from '../domain/caller.ts';
+import { normalisedPath, PathFault } from '../domain/request-path.ts';
 import { pattern, plain, Time, Url } from './common.ts';
 import { EXAMPLE } from './examples.ts';
 import { MAX_MAX_AGE_S } from './trusted-issuers.ts';
+
+/** As paths of calls are compared: in their normal form. */
+const PathPattern = z
+  .string()
+  .max(1_024)
+  .superRefine((text, { addIssue }) => {
+    const [, alias = '', path = '', star = ''] = /^([a-z][a-z0-9_-]{0,40}:)?([^*]*)(\*?)$/.exec(text) ?? [];
+    const report = (message: string) => addIssue({ code: 'custom', message });
+    if (text === '*') return;
+    const normal = normalisedPath(path);
+    if (normal instanceof PathFault) return report(`a path that begins with /, or * for all. ${normal.detail}`);
+    if (`${alias}${normal}${star}` !== text) report(`its normal form is ${alias}${normal}${star}`);
+  });
 
 export const CallerGrant = z
   .strictObject({
@@ -28,6 +42,31 @@ export const CallerGrant = z
         description:
           'For `token`: how many refreshes may be forced in each window of so many seconds, at all connections that this grant covers together. Counted by each replica. Default: no limit.',
       }),
+    methods: z
+      .array(z.string().regex(/^(?:[A-Z][A-Z-]{0,31}|\*)$/, 'a method in upper case, or * for all'))
+      .min(1)
+      .max(20)
+      .optional()
+      .openapi({
+        description: 'For `proxy`: the methods that a proxied call may have; `GET` includes `HEAD`. Default: any.',
+        example: ['GET'],
+      }),
+    paths: z
+      .array(PathPattern)
+      .min(1)
+      .max(100)
+      .optional()
+      .openapi({
+        description:
+          'For `proxy`: the paths that may be called, below the base URL of the API. A trailing `*` matches a prefix. `alias:/path` is a path at another host of the API (`Valetkey-Host`), `*` everything. Checked after normalisation. Default: any.',
+        example: ['/repos/*'],
+      }),
+  })
+  .superRefine(({ actions, methods, paths }, { addIssue }) => {
+    if (actions.some((action) => action === 'proxy' || action === '*')) return;
+    for (const [name, value] of Object.entries({ methods, paths }))
+      if (value !== undefined)
+        addIssue({ code: 'custom', path: [name], message: 'only for grants with the action proxy' });
   })
   .openapi('CallerGrant', {
     description:

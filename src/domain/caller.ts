@@ -25,6 +25,13 @@ export interface Permission {
   max_min_ttl?: number | undefined;
   /** For `token`: how many refreshes may be forced, at the connections that it covers together. Undefined: any number. */
   max_refreshes?: RateLimit | undefined;
+  /** For `proxy`: the methods that a call may have, in upper case; `GET` includes `HEAD`. Undefined: any. */
+  methods?: string[] | undefined;
+  /**
+   * For `proxy`: paths below the API's base URL, as patterns like those of owners; `alias:/path` is a path of another host of
+   * the API; `*` is all of all hosts. Normalised. Undefined: any.
+   */
+  paths?: string[] | undefined;
 }
 
 /** A workload binding: JWTs of this issuer and audience, with these claims, authenticate the caller. */
@@ -99,6 +106,16 @@ export interface Extent {
   /** Empty: the scopes are not known, which a permission that is limited to scopes does not cover. */
   scopes?: readonly string[] | undefined;
   minTtlMs?: number | undefined;
+  /** For `proxy`. */
+  proxied?: ProxiedCall | undefined;
+}
+
+/** What a call through the proxy does. */
+export interface ProxiedCall {
+  /** All that its server may take for the method: its own, and those that a header puts in its place. */
+  methods: readonly string[];
+  /** Normalised: below the base URL, after the alias of another host and a colon where it goes to one. */
+  path: string;
 }
 
 const covers = (g: Permission, action: Action, integration: string, owner: string): boolean =>
@@ -115,6 +132,14 @@ const uncoveredScopes = ({ scopes: allowed }: Permission, scopes: readonly strin
 
 const exceedsMinTtl = ({ max_min_ttl: most }: Permission, minTtlMs: number | undefined): boolean =>
   most !== undefined && minTtlMs !== undefined && minTtlMs > most * 1_000;
+
+const uncoveredMethod = ({ methods: allowed }: Permission, call: ProxiedCall | undefined): string | undefined => {
+  if (allowed === undefined || call === undefined || allowed.includes('*')) return undefined;
+  return call.methods.find((one) => !allowed.includes(one) && !(one === 'HEAD' && allowed.includes('GET')));
+};
+
+const uncoveredPath = ({ paths: allowed }: Permission, call: ProxiedCall | undefined): string | undefined =>
+  allowed === undefined || call === undefined || matchesAny(allowed, call.path) ? undefined : call.path;
 
 /** The permissions that cover the action on this integration and owner, with their places in the list. */
 export const permissionsFor = (
@@ -139,7 +164,9 @@ export const allows = (
     (g) =>
       covers(g, action, integration, owner) &&
       !exceedsMinTtl(g, extent?.minTtlMs) &&
-      uncoveredScopes(g, extent?.scopes).length === 0,
+      uncoveredScopes(g, extent?.scopes).length === 0 &&
+      uncoveredMethod(g, extent?.proxied) === undefined &&
+      uncoveredPath(g, extent?.proxied) === undefined,
   );
 
 /** Through these, a caller may know of an integration and its owners. A verification of a JWT concerns neither. */
@@ -169,6 +196,10 @@ export interface MissingPermission {
   scopes?: readonly string[];
   /** Seconds. */
   min_ttl?: number;
+  /** Of a call through the proxy. */
+  method?: string;
+  /** Of a call through the proxy: normalised. */
+  path?: string;
 }
 
 /** Undefined: allowed. */
@@ -183,14 +214,32 @@ export function missingPermission(
   const missing = { action, integration, owner };
   const closest = permissions
     .filter((g) => covers(g, action, integration, owner))
-    .map((g) => ({ scopes: uncoveredScopes(g, extent.scopes), tooLong: exceedsMinTtl(g, extent.minTtlMs) }))
-    .sort((a, b) => a.scopes.length - b.scopes.length || Number(a.tooLong) - Number(b.tooLong))[0];
+    .map((g) => ({
+      scopes: uncoveredScopes(g, extent.scopes),
+      tooLong: exceedsMinTtl(g, extent.minTtlMs),
+      method: uncoveredMethod(g, extent.proxied),
+      path: uncoveredPath(g, extent.proxied),
+    }))
+    .sort((a, b) => lackOf(a) - lackOf(b))[0];
   return {
     ...missing,
     ...(closest && closest.scopes.length > 0 && { scopes: closest.scopes }),
     ...(closest?.tooLong && { min_ttl: Math.ceil(extent.minTtlMs! / 1_000) }),
+    ...(closest?.method !== undefined && { method: closest.method }),
+    ...(closest?.path !== undefined && { path: closest.path }),
   };
 }
+
+interface Lack {
+  scopes: readonly string[];
+  tooLong: boolean;
+  method: string | undefined;
+  path: string | undefined;
+}
+
+/** How far a permission is from covering a request: scopes first, since a grant has to be widened for each. */
+const lackOf = ({ scopes, tooLong, method, path }: Lack): number =>
+  scopes.length * 8 + Number(path !== undefined) * 4 + Number(method !== undefined) * 2 + Number(tooLong);
 
 /** The integrations and owners that permissions cover for an action: what a list may show. */
 export interface Scope {

@@ -14,6 +14,7 @@ import {
   touches,
 } from '../../domain/caller.ts';
 import { type Fault, type Refusal, refuse } from '../../domain/errors.ts';
+import { pathTemplate } from '../../domain/request-path.ts';
 import { AUDIT_FAILURE_WINDOW_MS } from '../../domain/time-limits.ts';
 import type { Clock } from '../../ports/index.ts';
 import { newId } from '../secrets/index.ts';
@@ -231,9 +232,11 @@ const subjectOf = ({ credential }: Principal): string | null =>
   credential.kind === 'workload' ? credential.subject : null;
 
 /** Scopes are cut off at 200 characters. */
-const describe = ({ action, scopes, min_ttl }: MissingPermission): string =>
+const describe = ({ action, scopes, min_ttl, method, path }: MissingPermission): string =>
   [
     `no grant for ${action}`,
     ...(scopes ? [`with ${scopes[0] === '*' ? 'unknown scopes' : scopes.join(' ').slice(0, 200)}`] : []),
     ...(min_ttl === undefined ? [] : [`with min_ttl ${min_ttl}`]),
+    ...(method === undefined ? [] : [`with method ${method.slice(0, 20)}`]),
+    ...(path === undefined ? [] : [`at ${pathTemplate(path)}`]),
   ].join(' ');

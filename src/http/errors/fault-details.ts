@@ -20,11 +20,13 @@ export function faultDetails(fault: Fault): FaultDetails {
       };
     case 'forbidden': {
       const { missing } = fault;
-      const { action, integration, owner, scopes, min_ttl } = missing;
+      const { action, integration, owner, scopes, min_ttl, method, path } = missing;
       const what = [
         `${action} on integration ${integration}, owner ${owner}`,
         ...(scopes ? [scopes[0] === '*' ? 'with unknown scopes' : `with ${scopes.join(', ')}`] : []),
         ...(min_ttl === undefined ? [] : [`with a min_ttl of ${min_ttl} seconds`]),
+        ...(method === undefined ? [] : [`with the method ${method}`]),
+        ...(path === undefined ? [] : [`at the path ${path}`]),
       ].join(' ');
       return { detail: `This caller has no grant for ${what}.`, members: { missing } };
     }

@@ -131,6 +131,8 @@ export const PROBLEMS = {
             description: 'Scopes that no grant covers; `*`: unknown scopes',
           },
           min_ttl: count('Seconds requested, more than any grant allows'),
+          method: text('The method of a proxied call that no grant allows'),
+          path: text('The path of a proxied call that no grant allows, normalised'),
         },
         required: ['action', 'integration', 'owner'],
       },

@@ -22,23 +22,25 @@ export function undelegable(
   return undefined;
 }
 
-type One = Pick<Permission, 'scopes' | 'max_min_ttl' | 'max_refreshes'> &
+type One = Pick<Permission, 'scopes' | 'max_min_ttl' | 'max_refreshes' | 'methods' | 'paths'> &
   Pick<MissingPermission, 'action' | 'integration' | 'owner'>;
 
 const includes = (mine: Permission, { action, integration, owner, ...limits }: One): boolean =>
   (mine.actions.includes('*') || mine.actions.includes(action)) &&
   mine.integrations.some((pattern) => matches(pattern, integration)) &&
   mine.owners.some((pattern) => matches(pattern, owner)) &&
-  hasScopes(mine.scopes, limits.scopes) &&
+  hasAll(mine.scopes, limits.scopes) &&
   isWithin(mine.max_min_ttl, limits.max_min_ttl) &&
   isWithin(rateOf(mine), rateOf(limits)) &&
-  isWithin(mine.max_refreshes?.requests, limits.max_refreshes?.requests);
+  isWithin(mine.max_refreshes?.requests, limits.max_refreshes?.requests) &&
+  hasAll(mine.methods, limits.methods) &&
+  hasAll(mine.paths, limits.paths);
 
 /** Undefined: any. A prefix matches a longer one, since a pattern is compared as a text. */
-const hasScopes = (mine: string[] | undefined, wanted: string[] | undefined): boolean =>
+const hasAll = (mine: string[] | undefined, wanted: string[] | undefined): boolean =>
   mine === undefined ||
   mine.includes('*') ||
-  (wanted?.every((scope) => mine.some((pattern) => matches(pattern, scope))) ?? false);
+  (wanted?.every((one) => mine.some((pattern) => matches(pattern, one))) ?? false);
 
 /** Undefined: no limit. */
 const isWithin = (mine: number | undefined, wanted: number | undefined): boolean =>

@@ -1,0 +1,126 @@
+// Which headers a call through the proxy passes on, in both directions. Headers are names and values in turn, as they came.
+
+/** About one connection (RFC 9110 7.6.1); besides these, those that `Connection` names. */
+const HOP_BY_HOP = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'http2-settings',
+]);
+
+/** About the caller and the broker, and what servers take for another path than the one that was checked. */
+const NOT_FORWARDED = new Set([
+  ...HOP_BY_HOP,
+  'host',
+  'authorization',
+  'cookie',
+  'cookie2',
+  'forwarded',
+  'x-real-ip',
+  'x-original-url',
+  'x-rewrite-url',
+  'expect',
+  // Set from what is known of the body.
+  'content-length',
+]);
+const PRIVATE = /^(?:x-forwarded-|proxy-|valetkey-)/;
+
+/** For browsers at the API's own origin, or about the connection to it. */
+const NOT_RETURNED = new Set([
+  ...HOP_BY_HOP,
+  'set-cookie',
+  'set-cookie2',
+  'strict-transport-security',
+  'alt-svc',
+  'clear-site-data',
+]);
+const NOT_RETURNED_PREFIXES = /^(?:access-control-|valetkey-|proxy-)/;
+
+/** What the other methods are called by, for servers that take them for the method. */
+export const METHOD_OVERRIDES: ReadonlySet<string> = new Set([
+  'x-http-method-override',
+  'x-http-method',
+  'x-method-override',
+]);
+
+/** The options that `Connection` lists, in lower case: these headers are about this connection too. */
+function namedInConnection(raw: readonly string[]): ReadonlySet<string> | undefined {
+  let named: Set<string> | undefined;
+  for (let i = 0; i < raw.length; i += 2) {
+    if (raw[i]!.length !== CONNECTION.length || raw[i]!.toLowerCase() !== CONNECTION) continue;
+    for (const option of raw[i + 1]!.split(',')) {
+      const name = option.trim().toLowerCase();
+      if (name !== '' && name !== 'keep-alive' && name !== 'close') (named ??= new Set()).add(name);
+    }
+  }
+  return named;
+}
+const CONNECTION = 'connection';
+
+export interface ForwardedHeaders {
+  /** What the entry says that every request needs. A value of the caller's wins where it names a version. */
+  api: Readonly<Record<string, string>>;
+  /** Headers that carry the credential, in lower case: those of the caller are left out. */
+  credential: readonly string[];
+  /** Of the body in bytes; undefined: there is none, or its length is not known. */
+  length: number | undefined;
+}
+
+/** The headers that the API is sent, but for the credential. */
+export function forwardedHeaders(raw: readonly string[], { api, credential, length }: ForwardedHeaders): string[] {
+  const named = namedInConnection(raw);
+  const ofEntry = new Map(Object.entries(api).map(([name, value]) => [name.toLowerCase(), [name, value] as const]));
+  const forwarded: string[] = [];
+  let hasUserAgent = ofEntry.has('user-agent');
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i]!.toLowerCase();
+    if (NOT_FORWARDED.has(name) || PRIVATE.test(name) || credential.includes(name) || named?.has(name)) continue;
+    if (ofEntry.has(name)) {
+      if (!name.includes('version')) continue;
+      ofEntry.delete(name);
+    }
+    if (name === 'user-agent') hasUserAgent = true;
+    forwarded.push(raw[i]!, raw[i + 1]!);
+  }
+  for (const [name, value] of ofEntry.values()) if (!credential.includes(name.toLowerCase())) forwarded.push(name, value);
+  // Some APIs refuse requests without one.
+  if (!hasUserAgent) forwarded.push('User-Agent', 'valetkey');
+  if (length !== undefined) forwarded.push('Content-Length', String(length));
+  return forwarded;
+}
+
+/** The headers of the API's response that the caller gets. `status`: one without content has no length. */
+export function returnedHeaders(raw: readonly string[], status: number): string[] {
+  const named = namedInConnection(raw);
+  const returned: string[] = [];
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i]!.toLowerCase();
+    if (NOT_RETURNED.has(name) || NOT_RETURNED_PREFIXES.test(name) || named?.has(name)) continue;
+    if (name === 'content-length' && status === 204) continue;
+    returned.push(raw[i]!, raw[i + 1]!);
+  }
+  return returned;
+}
+
+/** The first value of a header; `name` in lower case. */
+export function headerOf(raw: readonly string[], name: string): string | undefined {
+  for (let i = 0; i < raw.length; i += 2)
+    if (raw[i]!.length === name.length && raw[i]!.toLowerCase() === name) return raw[i + 1];
+  return undefined;
+}
+
+/**
+ * The methods that a request may have for its server: its own, and those that a header or a query parameter puts in its place
+ * where the server honours that.
+ */
+export function methodsOf(method: string, raw: readonly string[], query: string): string[] {
+  const methods = [method];
+  for (let i = 0; i < raw.length; i += 2)
+    if (METHOD_OVERRIDES.has(raw[i]!.toLowerCase())) methods.push(raw[i + 1]!.trim().toUpperCase());
+  if (query.includes('_method')) methods.push(...new URLSearchParams(query).getAll('_method').map((one) => one.trim().toUpperCase()));
+  return methods;
+}
