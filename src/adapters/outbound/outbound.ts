@@ -1,29 +1,17 @@
 // The outbound HTTP client: every request that the broker makes goes through it. It is guarded against SSRF (https to
 // public addresses, and the operator's allow list), follows no redirect, and has a deadline and a size limit.
-import { LRUCache } from 'lru-cache';
-import type { Agent, Dispatcher } from 'undici';
-import { upTo } from '../../domain/cache-bounds.ts';
+import type { Dispatcher } from 'undici';
 import { OUTBOUND_DEADLINE_MS } from '../../domain/time-limits.ts';
-import { type EgressProxies, NO_PROXIES, proxyAuthorization, proxyFor } from './egress-proxy.ts';
+import { type ClientCertificate, createAgents } from './agents.ts';
+import { type EgressProxies, NO_PROXIES } from './egress-proxy.ts';
 import { OutboundError } from './outbound-error.ts';
-import { forwardConnector, tunnelConnector } from './proxy-connectors.ts';
 import { ResponseHandler } from './response-handler.ts';
-import {
-  guardedLookup,
-  isAllowedHost,
-  nameProblem,
-  ssrfGuardedConnector,
-  toAllowList,
-  urlProblem,
-} from './ssrf-guard.ts';
+import { toAllowList, urlProblem } from './ssrf-guard.ts';
 import type { WholeResponse } from './whole-response.ts';
 
 /** RFC 9110 5.1, 5.5. */
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/i;
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
-
-/** Client certificates with open connections at the same time. */
-const MAX_AGENTS = 100;
 
 export { type EgressProxies, parseNoProxy, parseProxyUrl } from './egress-proxy.ts';
 export { OutboundError } from './outbound-error.ts';
@@ -35,8 +23,8 @@ export interface OutboundRequest {
   headers?: Record<string, string> | undefined;
   body?: string | Uint8Array | URLSearchParams | null | undefined;
   signal?: AbortSignal | null | undefined;
-  /** PEM. The client certificate, for servers that ask for one (RFC 8705). */
-  tls?: { cert: string; key: string } | undefined;
+  /** For servers that ask for one (RFC 8705). */
+  tls?: ClientCertificate | undefined;
   /** The deadline of this request, in place of the general one. A connection must be made within the general one. */
   timeoutMs?: number | undefined;
   /** Reads no more of the body than this, in place of the general limit; a longer one is cut off, and not refused. */
@@ -72,63 +60,20 @@ export function checkUrl(url: string | URL, allow: readonly string[]): string | 
   return parsed === null ? 'must be an https URL' : urlProblem(parsed, toAllowList(allow));
 }
 
-/** How a connection is made: without a proxy, to a proxy that forwards requests, or through its tunnel. */
-type Way = 'direct' | 'forward' | 'tunnel';
-
 export function createOutbound({
   allow,
   timeoutMs = OUTBOUND_DEADLINE_MS,
   maxBytes = 1_000_000,
   proxies = NO_PROXIES,
 }: OutboundOptions): Outbound {
-  const allowList = toAllowList(allow);
-  const lookup = guardedLookup(allowList);
-  const closing = new AbortController();
-  const isAskedByName = (host: string) => proxies.resolves === 'proxy' || isAllowedHost(host, allowList);
-  /** By the way of the connection and the client certificate; most requests have none. */
-  const agents = new LRUCache<string, Promise<Agent>>({
-    ...upTo(MAX_AGENTS),
-    dispose: (agent) => void agent.then((ready) => ready.close()),
-  });
-  /** Imports undici with the first request: it is as large as all other libraries together. */
-  const createAgent = async (way: Way, tls: OutboundRequest['tls']) => {
-    // In a bundle, a CommonJS module that is imported late has no named exports.
-    const { Agent, buildConnector: build } = (await import('undici')).default;
-    const connectors = {
-      direct: () => ssrfGuardedConnector(build, lookup, timeoutMs, tls),
-      forward: () => forwardConnector(build, proxies.http!, timeoutMs),
-      tunnel: () =>
-        tunnelConnector({
-          ...{ lookup, isAskedByName, timeout: timeoutMs, tls },
-          proxy: proxies.https!,
-          closed: closing.signal,
-        }),
-    };
-    return new Agent({
-      connect: connectors[way](),
-      // More than requests can be open to one origin, slow ones included.
-      connections: 1_024,
-      // The one deadline below covers headers and body.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-    });
-  };
-
-  function agentFor(way: Way, tls: OutboundRequest['tls']): Promise<Agent> {
-    const key = `${way} ${tls?.cert ?? ''}`;
-    const existing = agents.get(key);
-    if (existing) return existing;
-    const agent = createAgent(way, tls);
-    agents.set(key, agent);
-    return agent;
-  }
+  // More connections than requests can be open to one origin, slow ones included.
+  const { routeTo, agentFor, close } = createAgents({ allow, proxies, connectTimeoutMs: timeoutMs, connections: 1_024 });
 
   const request = (to: string | URL, init: OutboundRequest = {}): Promise<WholeResponse> => {
     const url = URL.parse(`${to}`);
-    const proxy = url === null ? undefined : proxyFor(url, proxies);
-    const problem = url === null ? 'must be an https URL' : problemOf(url, proxy);
-    if (url === null || problem !== undefined)
-      return Promise.reject(new OutboundError('blocked', `${url?.host ?? 'the URL'} ${problem}`, false));
+    const route = url === null ? 'must be an https URL' : routeTo(url);
+    if (url === null || typeof route === 'string')
+      return Promise.reject(new OutboundError('blocked', `${url?.host ?? 'the URL'} ${route}`, false));
     const { body, headers } = encode(init);
     const unsendable = Object.entries(headers).find(
       ([name, value]) => !HEADER_NAME.test(name) || !HEADER_VALUE.test(value),
@@ -137,39 +82,28 @@ export function createOutbound({
       return Promise.reject(
         new OutboundError('blocked', `${url.host} cannot be sent the header ${unsendable[0]}`, false),
       );
-    const way = proxy === undefined ? 'direct' : url.protocol === 'https:' ? 'tunnel' : 'forward';
     return new Promise((fulfil, reject) => {
       const handler = new ResponseHandler({
         ...{ host: url.host, maxBytes: init.cutOffAt ?? maxBytes, resolve: fulfil, reject },
         isCutOff: init.cutOffAt !== undefined,
         mayStillSend: init.mayStillSend,
-        isProxied: way === 'forward',
+        isProxied: route.way === 'forward',
       });
       handler.startTimeout(init.timeoutMs ?? timeoutMs, init.signal ?? undefined);
       const dispatch = {
         origin: url.origin,
-        // RFC 9112 3.2.2: a proxy is sent the whole URL.
-        path: (way === 'forward' ? url.origin : '') + url.pathname + url.search,
+        path: route.pathPrefix + url.pathname + url.search,
         method: init.method ?? 'GET',
-        headers: way === 'forward' ? { ...headers, ...proxyAuthorization(proxy!) } : headers,
+        headers: { ...headers, ...route.headers },
         body,
       };
-      agentFor(way, init.tls)
+      agentFor(route.way, init.tls)
         .then((ready) => ready.dispatch(dispatch as Dispatcher.DispatchOptions, handler))
         .catch((error: Error) => handler.onResponseError(undefined, error));
     });
   };
-  function problemOf(url: URL, proxy: URL | undefined): string | undefined {
-    const isJudgedByName = proxy !== undefined && proxies.resolves === 'proxy';
-    return urlProblem(url, allowList) ?? (isJudgedByName ? nameProblem(url.hostname, allowList) : undefined);
-  }
 
-  return Object.assign(request, {
-    close: async () => {
-      closing.abort();
-      await Promise.all([...agents.values()].map(async (agent) => (await agent).destroy()));
-    },
-  });
+  return Object.assign(request, { close });
 }
 
 function encode({ body, headers }: OutboundRequest): {

@@ -1,0 +1,119 @@
+// Connections to third parties: which URLs may be requested, by which way, and the agents that keep the connections. Guarded
+// against SSRF (https to public addresses, and the operator's allow list).
+import { LRUCache } from 'lru-cache';
+import type { Agent } from 'undici';
+import { upTo } from '../../domain/cache-bounds.ts';
+import { type EgressProxies, proxyAuthorization, proxyFor } from './egress-proxy.ts';
+import { forwardConnector, tunnelConnector } from './proxy-connectors.ts';
+import {
+  guardedLookup,
+  isAllowedHost,
+  nameProblem,
+  ssrfGuardedConnector,
+  toAllowList,
+  urlProblem,
+} from './ssrf-guard.ts';
+
+/** Bytes of all headers of a response. */
+const MAX_HEADERS = 32 * 1_024;
+/** Client certificates with open connections at the same time. */
+const MAX_AGENTS = 100;
+
+/** A client certificate. PEM. */
+export interface ClientCertificate {
+  cert: string;
+  key: string;
+}
+
+/** How a connection is made: without a proxy, to a proxy that forwards requests, or through its tunnel. */
+type Way = 'direct' | 'forward' | 'tunnel';
+
+/** How a URL is reached. */
+export interface Route {
+  way: Way;
+  /** RFC 9112 3.2.2: a proxy that forwards is sent the whole URL. Otherwise empty. */
+  pathPrefix: string;
+  /** For the forwarding proxy. */
+  headers: Record<string, string>;
+}
+
+export interface Agents {
+  /** A text: why the URL may not be requested. */
+  routeTo(url: URL): Route | string;
+  /** The agent for a way and a client certificate; most requests have none. */
+  agentFor(way: Way, tls: ClientCertificate | undefined): Promise<Agent>;
+  /** Ends requests that are still open as lost. Resolves when all connections are closed. */
+  close(): Promise<void>;
+}
+
+export interface AgentOptions {
+  /** Entries that `parseAllow` accepts. */
+  allow: readonly string[];
+  proxies: EgressProxies;
+  /** For DNS, TCP and TLS together. */
+  connectTimeoutMs: number;
+  /** Connections to one origin; null: any number. */
+  connections: number | null;
+}
+
+export function createAgents({ allow, proxies, connectTimeoutMs, connections }: AgentOptions): Agents {
+  const allowList = toAllowList(allow);
+  const lookup = guardedLookup(allowList);
+  const closing = new AbortController();
+  const isAskedByName = (host: string) => proxies.resolves === 'proxy' || isAllowedHost(host, allowList);
+  const agents = new LRUCache<string, Promise<Agent>>({
+    ...upTo(MAX_AGENTS),
+    dispose: (agent) => void agent.then((ready) => ready.close()),
+  });
+
+  /** Imports undici with the first request: it is as large as all other libraries together. */
+  const createAgent = async (way: Way, tls: ClientCertificate | undefined) => {
+    // In a bundle, a CommonJS module that is imported late has no named exports.
+    const { Agent, buildConnector: build } = (await import('undici')).default;
+    const connectors = {
+      direct: () => ssrfGuardedConnector(build, lookup, connectTimeoutMs, tls),
+      forward: () => forwardConnector(build, proxies.http!, connectTimeoutMs),
+      tunnel: () =>
+        tunnelConnector({
+          ...{ lookup, isAskedByName, timeout: connectTimeoutMs, tls },
+          proxy: proxies.https!,
+          closed: closing.signal,
+        }),
+    };
+    return new Agent({
+      connect: connectors[way](),
+      connections,
+      maxHeaderSize: MAX_HEADERS,
+      // Those who send have time limits of their own.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+  };
+
+  return {
+    routeTo(url) {
+      const proxy = proxyFor(url, proxies);
+      const isJudgedByName = proxy !== undefined && proxies.resolves === 'proxy';
+      const problem =
+        urlProblem(url, allowList) ?? (isJudgedByName ? nameProblem(url.hostname, allowList) : undefined);
+      if (problem !== undefined) return problem;
+      if (proxy === undefined) return { way: 'direct', pathPrefix: '', headers: {} };
+      if (url.protocol === 'https:') return { way: 'tunnel', pathPrefix: '', headers: {} };
+      return { way: 'forward', pathPrefix: url.origin, headers: proxyAuthorization(proxy) };
+    },
+
+    agentFor(way, tls) {
+      const key = `${way} ${tls?.cert ?? ''}`;
+      const existing = agents.get(key);
+      if (existing) return existing;
+      const agent = createAgent(way, tls);
+      agents.set(key, agent);
+      return agent;
+    },
+
+    async close() {
+      closing.abort();
+      await Promise.all([...agents.values()].map(async (agent) => (await agent).destroy()));
+    },
+  };
+}
