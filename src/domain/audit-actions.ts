@@ -37,6 +37,10 @@ export const AUDIT_ACTIONS = {
     subject: 'connection',
     description: 'A caller read the access token of a connection, or asked for a DPoP proof of it.',
   },
+  'proxy.called': {
+    subject: 'connection',
+    description: 'A caller called the API of a connection through the proxy.',
+  },
   'token.exchange': {
     subject: 'integration',
     description:

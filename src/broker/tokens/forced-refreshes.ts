@@ -2,7 +2,7 @@
 // Counts are of this process, and lost at a restart.
 import { LRUCache } from 'lru-cache';
 import { upTo } from '../../domain/cache-bounds.ts';
-import { permissionsFor, type RateLimit } from '../../domain/caller.ts';
+import { type Action, permissionsFor, type RateLimit } from '../../domain/caller.ts';
 import type { Connection } from '../../domain/connection.ts';
 import { type Refusal, refuse } from '../../domain/errors.ts';
 import type { Clock } from '../../ports/index.ts';
@@ -11,15 +11,15 @@ import type { Call } from '../audit/index.ts';
 const MAX_WINDOWS = 10_000;
 
 /** Counts a forced refresh. Undefined: it is within the limit of one of the permissions that cover it, or one has none. */
-export type ForcedRefreshes = (call: Call, connection: Connection) => Refusal | undefined;
+export type ForcedRefreshes = (call: Call, connection: Connection, action: Action) => Refusal | undefined;
 
 export function createForcedRefreshes({ clock }: { clock: Pick<Clock, 'monotonic'> }): ForcedRefreshes {
   const windows = new LRUCache<string, { startedAt: number; used: number }>(upTo(MAX_WINDOWS));
 
-  return ({ principal: { caller } }, { integration, owner }) => {
+  return ({ principal: { caller } }, { integration, owner }, action) => {
     const now = clock.monotonic();
     let soonest: { limit: RateLimit; inMs: number } | undefined;
-    for (const { permission, index } of permissionsFor(caller.permissions, 'token', integration, owner)) {
+    for (const { permission, index } of permissionsFor(caller.permissions, action, integration, owner)) {
       const limit = permission.max_refreshes;
       if (limit === undefined) return undefined;
       const key = `${caller.id} ${index}`;

@@ -7,7 +7,8 @@ import { createTokenReader, type TokenReader, type TokenReaderParts } from './to
 export type { DpopProofs, Proof } from './dpop-proofs.ts';
 export type { ExchangeFault, TokenExchange } from './exchange/token-exchange.ts';
 export type { GrantRetry } from './grant-retry.ts';
-export type { OwnerSelector, Selector, TokenReader } from './token-reader.ts';
+export type { OwnerSelector, Selector } from './selection.ts';
+export type { TokenReader, TokenUse } from './token-reader.ts';
 
 export interface Tokens {
   reader: TokenReader;

@@ -1,7 +1,8 @@
 // Reading a token: the one path behind every token that is served.
-import { allows } from '../../domain/caller.ts';
+import type { AuditAction } from '../../domain/audit-actions.ts';
+import { type Action, allows, type ProxiedCall } from '../../domain/caller.ts';
 import { type Connection, requiredTtlMs } from '../../domain/connection.ts';
-import { type Fault, Refusal, refuse } from '../../domain/errors.ts';
+import { Refusal, refuse } from '../../domain/errors.ts';
 import { REJECTED_TOKEN_RETRY_MS } from '../../domain/time-limits.ts';
 import type { Clock, ServedRow, Store, Telemetry, Vault } from '../../ports/index.ts';
 import { type Access, type Call, sees } from '../audit/index.ts';
@@ -9,16 +10,7 @@ import { type ReadTicket, type ServedToken, type TokenCache, toServedToken } fro
 import { type Refresher, refusalOf } from '../refresh/index.ts';
 import { decryptAccessToken, digest } from '../secrets/index.ts';
 import { createForcedRefreshes } from './forced-refreshes.ts';
-
-export interface OwnerSelector {
-  integration: string;
-  owner: string;
-  /** Undefined: any, as long as there is only one. The empty string: the one without a label. */
-  label?: string | undefined;
-}
-
-/** A connection id, or an owner at an integration. */
-export type Selector = string | OwnerSelector;
+import { choose, connectionNotFound, isAbsent, type OwnerSelector, ownerNotFound, type Selector } from './selection.ts';
 
 /** A connection as it was read. */
 export interface FoundToken {
@@ -26,6 +18,17 @@ export interface FoundToken {
   /** Null: no token is stored. */
   served: ServedToken | null;
 }
+
+/** What a token is read for: what it takes, and what is noted. */
+export interface TokenUse {
+  action: Action;
+  /** Null: it is noted elsewhere. */
+  audit: AuditAction | null;
+  proxied?: ProxiedCall | undefined;
+}
+
+/** Read to be handed out. */
+const HANDED_OUT: TokenUse = { action: 'token', audit: 'token.read' };
 
 type Result = ServedToken | Refusal;
 
@@ -37,8 +40,10 @@ export interface TokenReader {
    *
    * Synchronous when memory has the answer: the token, or a refusal. Otherwise a promise: it reads the store, or waits for a
    * refresh. It rejects with `StoreError` when the store fails and there is no valid token.
+   *
+   * `use`: without it, the caller is given the token, which takes the action `token`.
    */
-  read(call: Call, selector: Selector, minTtlMs?: number): Result | Promise<Result>;
+  read(call: Call, selector: Selector, minTtlMs?: number, use?: TokenUse): Result | Promise<Result>;
 
   /**
    * Refreshes on demand. `rejectedToken`: the token that an API rejected, which is never the result. When another one is
@@ -47,7 +52,7 @@ export interface TokenReader {
    * to wait, or its circuit is open. `rate_limited` when its permissions cover no further refresh now. Rejects with
    * `StoreError`.
    */
-  refresh(call: Call, id: string, rejectedToken: string | undefined): Promise<Result>;
+  refresh(call: Call, id: string, rejectedToken: string | undefined, use?: TokenUse): Promise<Result>;
 
   /** Reads the store's row into the cache, for no caller. Undefined: there is no such connection. Rejects with `StoreError`. */
   readRow(id: string): Promise<FoundToken | undefined>;
@@ -88,24 +93,26 @@ export function createTokenReader({
     connection: Connection,
     served: ServedToken | null,
     minTtlMs: number | undefined,
+    use: TokenUse,
   ): Result | Promise<Result> {
-    const refused = authorise(call, connection, minTtlMs) ?? refusalOf(connection);
+    const refused = authorise(call, connection, use, minTtlMs) ?? refusalOf(connection);
     if (refused) return refused;
     if (served && isGood(served, requiredTtlMs(connection, minTtlMs))) return served;
-    return renew(connection, served).then((result) => withinScopes(call, result));
+    return renew(connection, served).then((result) => withinScopes(call, result, use));
   }
 
   /** A refresh may have brought more scopes than the caller was authorised for: what is served is authorised too. */
-  function withinScopes(call: Call, result: Result): Result {
+  function withinScopes(call: Call, result: Result, { action, proxied }: TokenUse): Result {
     if (result instanceof Refusal) return result;
     const { integration, owner, id, scopes } = result.connection;
-    return access.denied(call, 'token', integration, owner, id, { scopes }) ?? result;
+    return access.denied(call, action, integration, owner, id, { scopes, proxied }) ?? result;
   }
 
-  function authorise(call: Call, c: Connection, minTtlMs?: number): Refusal | undefined {
-    const denied = access.denied(call, 'token', c.integration, c.owner, c.id, { scopes: c.scopes, minTtlMs });
+  function authorise(call: Call, c: Connection, use: TokenUse, minTtlMs?: number): Refusal | undefined {
+    const { action, audit, proxied } = use;
+    const denied = access.denied(call, action, c.integration, c.owner, c.id, { scopes: c.scopes, minTtlMs, proxied });
     if (denied) return denied;
-    access.noteRead(call, 'token.read', { integration: c.integration, owner: c.owner, connectionId: c.id });
+    if (audit) access.noteRead(call, audit, { integration: c.integration, owner: c.owner, connectionId: c.id });
     return undefined;
   }
 
@@ -123,35 +130,46 @@ export function createTokenReader({
     }
   }
 
-  function readById(call: Call, id: string, minTtlMs: number | undefined): Result | Promise<Result> {
+  function readById(call: Call, id: string, minTtlMs: number | undefined, use: TokenUse): Result | Promise<Result> {
     const cached = tokenCache.get(id);
     telemetry.cache(cached ? 'hit' : 'miss');
-    const known = cached && serve(call, cached.connection, cached, minTtlMs);
+    const known = cached && serve(call, cached.connection, cached, minTtlMs, use);
     // What does not exist for the caller is looked for in the store, as what does not exist at all.
     if (known instanceof Refusal && isAbsent(known)) return store.servedRow(id).then(() => known);
     if (known) return known;
-    return visibleRow(call, id).then((row) =>
-      row ? serve(call, row.connection, row.served, minTtlMs) : connectionNotFound(id),
+    return visibleRow(call, id, use).then((row) =>
+      row ? serve(call, row.connection, row.served, minTtlMs, use) : connectionNotFound(id),
     );
   }
 
-  function readByOwner(call: Call, selector: OwnerSelector, minTtlMs: number | undefined): Result | Promise<Result> {
-    const denied = access.denied(call, 'token', selector.integration, selector.owner);
+  function readByOwner(
+    call: Call,
+    selector: OwnerSelector,
+    minTtlMs: number | undefined,
+    use: TokenUse,
+  ): Result | Promise<Result> {
+    const extent = use.proxied && { proxied: use.proxied };
+    const denied = access.denied(call, use.action, selector.integration, selector.owner, undefined, extent);
     if (denied) return isAbsent(denied) && denied.fault.what === 'connection' ? ownerNotFound(selector) : denied;
-    const result = readKnownOwner(call, selector, minTtlMs);
+    const result = readKnownOwner(call, selector, minTtlMs, use);
     if (!(result instanceof Promise))
       return result instanceof Refusal && isAbsent(result) ? whatIsAbsent(selector) : result;
     return result.then((later) => (later instanceof Refusal && isAbsent(later) ? whatIsAbsent(selector) : later));
   }
 
-  function readKnownOwner(call: Call, selector: OwnerSelector, minTtlMs: number | undefined): Result | Promise<Result> {
+  function readKnownOwner(
+    call: Call,
+    selector: OwnerSelector,
+    minTtlMs: number | undefined,
+    use: TokenUse,
+  ): Result | Promise<Result> {
     const known = cachedCandidates(selector);
-    if (!known) return loadCandidates(selector).then((rows) => serveOneOf(call, rows, selector, minTtlMs));
+    if (!known) return loadCandidates(selector).then((rows) => serveOneOf(call, rows, selector, minTtlMs, use));
     const chosen = choose(known, selector);
     if (chosen instanceof Refusal) return chosen;
-    if (chosen.status !== 'revoked') return readById(call, chosen.id, minTtlMs);
+    if (chosen.status !== 'revoked') return readById(call, chosen.id, minTtlMs, use);
     telemetry.cache('hit');
-    return serve(call, chosen, null, minTtlMs);
+    return serve(call, chosen, null, minTtlMs, use);
   }
 
   /** An integration that does not exist is said to be the one that is missing: perhaps its id was mistyped. */
@@ -171,6 +189,7 @@ export function createTokenReader({
     rows: readonly FoundToken[],
     selector: OwnerSelector,
     minTtlMs: number | undefined,
+    use: TokenUse,
   ): Result | Promise<Result> {
     const connections = rows.map(({ connection }) => connection);
     const chosen = choose(connections, selector);
@@ -178,8 +197,8 @@ export function createTokenReader({
     telemetry.cache('miss');
     // A refresh may have ended meanwhile: then the cache has a newer one than the row.
     const cached = tokenCache.get(chosen.id);
-    if (cached) return serve(call, cached.connection, cached, minTtlMs);
-    return serve(call, chosen, rows[connections.indexOf(chosen)]!.served, minTtlMs);
+    if (cached) return serve(call, cached.connection, cached, minTtlMs, use);
+    return serve(call, chosen, rows[connections.indexOf(chosen)]!.served, minTtlMs, use);
   }
 
   /** All connections that the selector may mean, as far as memory knows them. */
@@ -220,41 +239,43 @@ export function createTokenReader({
    * Undefined: there is none, or no permission of the caller touches it. In either case the store is asked, and nothing is
    * decrypted: the time that it takes does not tell which.
    */
-  async function visibleRow(call: Call, id: string): Promise<FoundToken | undefined> {
+  async function visibleRow(call: Call, id: string, { action }: TokenUse): Promise<FoundToken | undefined> {
     const ticket = tokenCache.ticket();
     const row = await store.servedRow(id);
     if (!row || sees(call, row.connection)) return row && openRow(row, ticket);
-    access.denied(call, 'token', row.connection.integration, row.connection.owner, id);
+    access.denied(call, action, row.connection.integration, row.connection.owner, id);
     return undefined;
   }
 
   return {
-    read: (call, selector, minTtlMs) =>
-      typeof selector === 'string' ? readById(call, selector, minTtlMs) : readByOwner(call, selector, minTtlMs),
+    read: (call, selector, minTtlMs, use = HANDED_OUT) =>
+      typeof selector === 'string'
+        ? readById(call, selector, minTtlMs, use)
+        : readByOwner(call, selector, minTtlMs, use),
 
-    async refresh(call, id, rejectedToken) {
-      const found = await visibleRow(call, id);
+    async refresh(call, id, rejectedToken, use = HANDED_OUT) {
+      const found = await visibleRow(call, id, use);
       if (!found) return connectionNotFound(id);
       const { connection, served } = found;
-      const denied = authorise(call, connection);
+      const denied = authorise(call, connection, use);
       if (denied) return denied;
       const isForced = allows(call.principal.caller.permissions, 'admin', connection.integration, connection.owner);
       if (rejectedToken === undefined)
-        return countForced(call, connection) ?? withinScopes(call, await refresher.refresh(connection, { isForced }));
+        return countForced(call, connection, use.action) ?? withinScopes(call, await refresher.refresh(connection, { isForced }), use);
       const isRejected = (one: Result): one is ServedToken =>
         !(one instanceof Refusal) && digest(one.accessToken) === digest(rejectedToken);
       // A newer token than the store's is in memory while its commit waits: the stored one may have been rejected before.
       const isNewest = connection.generation >= (tokenCache.get(id)?.connection.generation ?? 0);
       const isReplaced = served !== null && isNewest && !isRejected(served) && isGood(served);
       if (isReplaced && connection.status === 'active') return served;
-      const limited = countForced(call, connection);
+      const limited = countForced(call, connection, use.action);
       if (limited) return limited;
       const result = await refresher.refresh(connection, { isForced });
-      if (!isRejected(result)) return withinScopes(call, result);
+      if (!isRejected(result)) return withinScopes(call, result, use);
       // It joined a refresh that had committed this token already, or that left it as it is: another one may replace it.
       const isUnchanged = result.connection.generation <= connection.generation;
       const second = isUnchanged ? await refresher.refresh(result.connection) : result;
-      return isRejected(second) ? noOtherToken(connection) : withinScopes(call, second);
+      return isRejected(second) ? noOtherToken(connection) : withinScopes(call, second, use);
     },
 
     readRow,
@@ -275,27 +296,3 @@ const noOtherToken = ({ integration }: Connection): Refusal =>
     detail: 'there is no other token than the rejected one yet',
     retryAfter: REJECTED_TOKEN_RETRY_MS / 1_000,
   });
-
-const connectionNotFound = (id: string): Refusal => refuse({ code: 'not_found', what: 'connection', id });
-
-/** The one connection that the selector means, live ones first; never a guess. */
-function choose(all: readonly Connection[], { integration, owner, label }: OwnerSelector): Connection | Refusal {
-  const matching = label === undefined ? all : all.filter((c) => c.label === label);
-  const live = matching.filter((c) => c.status !== 'revoked');
-  if (live.length > 1) {
-    const candidates = live.map((c) => ({ connection_id: c.id, label: c.label === '' ? null : c.label }));
-    return refuse({ code: 'ambiguous_connection', candidates });
-  }
-  // Without a live one, the newest tombstone.
-  const chosen = live[0] ?? matching[0];
-  if (chosen) return chosen;
-  return ownerNotFound({ integration, owner, label });
-}
-
-function ownerNotFound({ integration, owner, label }: OwnerSelector): Refusal {
-  const which = label === undefined ? owner : `${owner} (label "${label}")`;
-  return connectionNotFound(`${which} at ${integration}`);
-}
-
-const isAbsent = (refusal: Refusal): refusal is Refusal & { fault: Extract<Fault, { code: 'not_found' }> } =>
-  refusal.fault.code === 'not_found';
