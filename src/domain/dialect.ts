@@ -6,10 +6,10 @@ import { Name, Params, Template, UrlTemplate } from './fields.ts';
 const Seconds = z.int().positive();
 const Templates = z.record(z.string(), Template);
 /** A path in a JSON response: `team.id`, `data[0].token`, `[].id` (of each), `accounts[is_default].base_uri` (of the first whose `is_default` is true). */
-const Path = z.string().regex(/^[^.\s]+(?:\.[^.\s]+)*$/, 'a dotted path');
+export const Path = z.string().regex(/^[^.\s]+(?:\.[^.\s]+)*$/, 'a dotted path');
 /** The first path that has a value counts. */
 const Paths = z.array(Path).min(1);
-const Captures = z.record(z.string().regex(/^[a-z][a-z0-9_]*$/), Path);
+export const Captures = z.record(z.string().regex(/^[a-z][a-z0-9_]*$/), Path);
 const Success = z.strictObject({ path: Path, equals: z.union([z.string(), z.number(), z.boolean()]) });
 export const SIGNING_ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'ES256', 'EdDSA'] as const;
 const Algorithm = z.enum(SIGNING_ALGORITHMS);

@@ -1,5 +1,6 @@
 // A catalogue entry: one third-party system as data.
 import { z } from 'zod';
+import { ProviderApi, ProviderRateLimits, type Whoami } from './api-dialect.ts';
 import { AuthMode, modeName } from './auth-modes.ts';
 import { Params, Template, UrlTemplate, valuesOf } from './fields.ts';
 import { applySettings } from './param-settings.ts';
@@ -61,6 +62,10 @@ export const Provider = z.strictObject({
   api_base_url: UrlTemplate.optional(),
   /** Headers that every request to the API needs besides the token. */
   api_headers: z.record(z.string(), Template).default({}),
+  /** What calls of the API need to know besides. */
+  api: ProviderApi.prefault({}),
+  /** The API's limits. Without them, only what every HTTP answer may tell (429, `Retry-After`). */
+  rate_limits: ProviderRateLimits.optional(),
   /** What the vendor sends, by the name of each endpoint. */
   webhooks: ProviderWebhooks.default({}),
 });
@@ -95,6 +100,14 @@ export const apiOf = (
   base: auth.api_base_url ?? provider.api_base_url,
   headers: { ...provider.api_headers, ...auth.api_headers },
 });
+
+/** The call that tells whether a token of this mode works; undefined: there is none. `scopes`: null where they are not known. */
+export const whoamiOf = (provider: Provider, auth: AuthMode, scopes: readonly string[] | null): Whoami | undefined =>
+  provider.api.whoami.find(
+    ({ only, any_scope: needed }) =>
+      (only === undefined || only.some((name) => name === modeName(auth) || name === auth.mode)) &&
+      (needed === undefined || scopes === null || needed.some((scope) => scopes.includes(scope))),
+  );
 
 /** The parameters of a connection in this mode. */
 export const connectionFields = (provider: Provider, auth: AuthMode): Params => ({

@@ -3,10 +3,11 @@ import { AwsV4Signer } from 'aws4fetch';
 import { type MintedMode, tokenTypeOf } from '../../domain/auth-modes.ts';
 import { fill } from '../../domain/fields.ts';
 import { awsCredentials } from '../../domain/imported-credentials.ts';
+import { at } from '../../domain/json-path.ts';
 import type { Target } from '../../domain/target.ts';
 import type { ProviderResult, TokenResponse } from '../../ports/index.ts';
 import type { Outbound } from '../outbound/outbound.ts';
-import { at, secondsUntil, text } from './json-paths.ts';
+import { secondsUntil, text } from './json-paths.ts';
 import { classifyErrorResponse, type ErrorContext, fault } from './provider-errors.ts';
 import { EMPTY_TOKEN_RESPONSE, UnreadableResponse } from './token-response.ts';
 

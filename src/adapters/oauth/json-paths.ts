@@ -1,33 +1,6 @@
-// Reads JSON by the catalogue's paths: `team.id`, `data[0].token`, `[].id` (of each), `accounts[is_default].id` (of the
-// first whose `is_default` is true).
+// What is read of JSON responses at the catalogue's paths: captured values, texts, durations.
 
-export type Json = Record<string, unknown>;
-
-export const isObject = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-/** The value at a path; undefined when there is none. */
-export function at(value: unknown, path: string): unknown {
-  const [head = '', ...rest] = path.split('.');
-  const { name, index } = /^(?<name>[^[\]]*)(?:\[(?<index>[^\]]*)\])?$/.exec(head)?.groups ?? {};
-  const found = name === '' ? value : isObject(value) && Object.hasOwn(value, name!) ? value[name!] : undefined;
-  const further = (one: unknown): unknown => (rest.length === 0 ? one : at(one, rest.join('.')));
-  if (index === undefined) return further(found);
-  if (!Array.isArray(found)) return undefined;
-  if (index === '') return found.map(further).filter((one) => one !== undefined);
-  return further(
-    /^\d+$/.test(index) ? found[Number(index)] : found.find((one) => isObject(one) && one[index] === true),
-  );
-}
-
-/** The value at the first path that has one. */
-export function firstAt(value: unknown, paths: readonly string[] = []): unknown {
-  for (const path of paths) {
-    const found = at(value, path);
-    if (found !== undefined && found !== null) return found;
-  }
-  return undefined;
-}
+import { at, type Json } from '../../domain/json-path.ts';
 
 /** The value at each path, by name; names without a value, or with one that cannot be stored, are omitted. */
 export const capture = (value: unknown, paths: Record<string, string>): Json =>

@@ -2,8 +2,9 @@
 import { isCode, type TokenMode } from '../../domain/auth-modes.ts';
 import { fill, type Values } from '../../domain/fields.ts';
 import type { TokenResponse } from '../../ports/index.ts';
+import { at, firstAt } from '../../domain/json-path.ts';
 import { decodePayload } from './id-token.ts';
-import { at, firstAt, isNumeric, positiveSeconds, secondsUntil } from './json-paths.ts';
+import { isNumeric, positiveSeconds, secondsUntil } from './json-paths.ts';
 
 /** Seconds. No token lives for thirty years, and no point in time is before 2001. */
 const EPOCH_FROM = 1e9;

@@ -1,5 +1,6 @@
 // What an error response says that has no `error` member: its message in one of the usual members, or a line of plain text.
-import { firstAt, text } from './json-paths.ts';
+import { firstAt } from '../../domain/json-path.ts';
+import { text } from './json-paths.ts';
 
 const MESSAGES = [
   'error_description',
