@@ -5,6 +5,22 @@ import { EXAMPLE } from './examples.ts';
 import { SignalPut, SignalView } from './signals.ts';
 import { WebhookPut, WebhookView } from './webhooks.ts';
 
+const Overrides = z
+  .object({
+    authorization_url: Url.optional(),
+    token_url: Url.optional(),
+    revocation_url: Url.optional(),
+    userinfo_url: Url.optional(),
+    api_base_url: Url.optional(),
+  })
+  .catchall(Url)
+  .superRefine((given, { addIssue }) => {
+    const names = new Set(['authorization_url', 'token_url', 'revocation_url', 'userinfo_url', 'api_base_url']);
+    for (const name of Object.keys(given))
+      if (!names.has(name) && !/^host\.[a-z][a-z0-9_-]{0,40}$/.test(name))
+        addIssue({ code: 'custom', path: [name], message: `unknown: it takes ${[...names].join(', ')}, host.<alias>` });
+  });
+
 export const IntegrationPut = z
   .strictObject({
     provider: z.string().min(1).max(63).openapi({ description: 'The id of a provider in the catalogue' }),
@@ -26,18 +42,10 @@ export const IntegrationPut = z
     params: Strings.optional().openapi({
       description: 'Integration parameters of the provider: an issuer, a `mode`, …',
     }),
-    overrides: z
-      .strictObject({
-        authorization_url: Url.optional(),
-        token_url: Url.optional(),
-        revocation_url: Url.optional(),
-        userinfo_url: Url.optional(),
-        api_base_url: Url.optional(),
-      })
-      .optional()
-      .openapi({
-        description: 'Endpoints that replace those of the catalogue, for a sandbox or a self-hosted instance',
-      }),
+    overrides: Overrides.optional().openapi({
+      description:
+        'Endpoints that replace those of the catalogue, for a sandbox or a self-hosted instance. `host.<alias>` replaces another host of the API.',
+    }),
     return_origins: z.array(Origin).max(50).optional().openapi({ description: 'Allowed origins of a `return_url`' }),
     require_finish: z.boolean().optional().openapi({
       description: 'True: connect sessions are created only with `finish`. Default: false',

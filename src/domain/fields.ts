@@ -13,7 +13,7 @@ export const UrlTemplate = z
     'an https URL, or one that begins with a {parameter}; http only at loopback',
   );
 
-const Pattern = z.string().refine(isRegularExpression, 'not a regular expression');
+export const Pattern = z.string().refine(isRegularExpression, 'not a regular expression');
 
 const FOUND_IN = /^(?=[^{}]*\{\}[^{}]*$)[a-z0-9.{}-]+(\/[A-Za-z0-9_.{}/-]+)?$/;
 

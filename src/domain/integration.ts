@@ -38,6 +38,8 @@ export interface Overrides {
   revocation_url?: string | undefined;
   userinfo_url?: string | undefined;
   api_base_url?: string | undefined;
+  /** Another host of the API, by its alias. */
+  [host: `host.${string}`]: string | undefined;
 }
 
 /**

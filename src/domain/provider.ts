@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { ProviderApi, ProviderRateLimits, type Whoami } from './api-dialect.ts';
 import { AuthMode, modeName } from './auth-modes.ts';
-import { Params, Template, UrlTemplate, valuesOf } from './fields.ts';
+import { Name, Params, Pattern, Template, UrlTemplate, valuesOf } from './fields.ts';
 import { applySettings } from './param-settings.ts';
 import { ProviderWebhooks } from './webhook-dialect.ts';
 
@@ -57,6 +57,11 @@ export const Provider = z.strictObject({
   params: Params.default({}),
   /** Parameters of each connection, in every mode. */
   connection_params: Params.default({}),
+  /**
+   * What a captured value must match as a whole before it says where a token is sent, in the host of `api_base_url` or of
+   * another host: what is captured is stored, and not authenticated.
+   */
+  captured_patterns: z.record(Name, Pattern).default({}),
   /** The modes of authentication. The first is the default; the integration's `params.mode` selects another. */
   auth: z.array(AuthMode).min(1),
   api_base_url: UrlTemplate.optional(),

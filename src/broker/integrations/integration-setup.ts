@@ -97,12 +97,13 @@ export function createIntegrationPlanner({
       ...Object.entries({ ...target.endpoints, issuer: target.issuer }),
     ];
     const reported = new Set<string>();
-    return urls.flatMap(([path, url]) => {
+    const faulty = urls.flatMap(([path, url]) => {
       const fault = url ? checkUrl(url) : undefined;
       if (fault === undefined || reported.has(url!)) return [];
       reported.add(url!);
       return [{ path, message: fault }];
     });
+    return [...faulty, ...hostIssues(provider, overrides)];
   }
 
   /** Undefined: the stored ciphertext stays, since it holds this secret already. */
@@ -191,6 +192,17 @@ export function createIntegrationPlanner({
       return { settings, before, issues, redirected };
     },
   };
+}
+
+/** Aliases that the provider does not have. */
+function hostIssues({ api }: Provider, overrides: Overrides): InputIssue[] {
+  const known = Object.keys(api.other_hosts);
+  return Object.keys(overrides).flatMap((name) => {
+    const alias = /^host\.(.*)$/.exec(name)?.[1];
+    if (alias === undefined || known.includes(alias)) return [];
+    const message = `the provider has no host of this alias; it has: ${known.join(', ') || 'none'}`;
+    return [{ path: `overrides.${name}`, message }];
+  });
 }
 
 /** Every mode that authenticates as a client; an import may bring a client of its own. */
