@@ -37,6 +37,7 @@ const rooms: Record<string, string[]> = {
   connections: ['integrations', 'audit', 'cache', 'secrets'],
   refresh: ['integrations', 'audit', 'cache', 'secrets'],
   tokens: ['refresh', 'connections', 'integrations', 'audit', 'cache', 'secrets'],
+  proxy: ['tokens', 'integrations', 'audit', 'cache', 'secrets'],
   events: ['audit', 'secrets'],
   webhooks: ['events', 'integrations', 'audit', 'cache', 'secrets'],
   jwt: ['callers', 'integrations', 'audit', 'secrets'],
@@ -142,7 +143,7 @@ const adapterLinks: Record<string, string[]> = {
 const packages: Record<string, RegExp> = {
   '@hono/node-server': /^http\//,
   '@hono/zod-openapi': /^(http|api)\//,
-  aws4fetch: /^adapters\/oauth\/aws/,
+  aws4fetch: /^adapters\/(oauth|outbound)\/aws/,
   'better-sqlite3': /^stores\/sqlite\//,
   'cli-table3': /^cli\//,
   commander: /^cli\//,

@@ -2,7 +2,7 @@
 // so that what permissions are checked against is what the API serves.
 
 export interface RequestPath {
-  /** Begins with a slash. Normalised, and sent like this. */
+  /** Begins with a slash, or is empty: the base URL itself. Normalised, and sent like this. */
   path: string;
   /** As it came, with its `?`; empty: none. */
   query: string;
@@ -30,7 +30,7 @@ const UNRESERVED = /[A-Za-z0-9._~-]/;
 const SCHEME = /^[A-Za-z][A-Za-z0-9+.-]*:$/;
 
 /**
- * Reads what follows `/proxy` in a request target: a path that begins with a slash, and a query. An encoded slash (`%2F`) stays
+ * Reads what follows `/proxy` in a request target: nothing or a path that begins with a slash, and a query. An encoded slash (`%2F`) stays
  * encoded: it is part of its segment. The path is at most 16 kB, and nothing in it can lead out of where it is appended to.
  */
 export function readRequestPath(target: string): RequestPath | PathFault {
@@ -38,7 +38,7 @@ export function readRequestPath(target: string): RequestPath | PathFault {
   const at = target.indexOf('?');
   const [raw, query] = at < 0 ? [target, ''] : [target.slice(0, at), target.slice(at)];
   if (!QUERY.test(query)) return new PathFault('The query has characters that must be percent-encoded.');
-  const path = normalisedPath(raw);
+  const path = raw === '' ? '' : normalisedPath(raw);
   return path instanceof PathFault ? path : { path, query };
 }
 

@@ -169,6 +169,8 @@ export const UPSTREAM_FIRST_BYTE_TIMEOUT_MS = 30 * SECOND_MS;
 export const UPSTREAM_IDLE_TIMEOUT_MS = MINUTE_MS;
 /** The `Retry-After` of an API that cannot be reached and does not say. */
 export const UPSTREAM_RETRY_AFTER_S = 5;
+/** A caller that is answered while it sends may send on for this long, so that it reads the answer before the connection ends. */
+export const CALLER_LINGER_MS = SECOND_MS;
 /** Waits between attempts are drawn between 0 and this, doubled with each attempt. */
 export const UPSTREAM_BACKOFF_FIRST_MS = 200;
 export const UPSTREAM_BACKOFF_MAX_MS = 5 * SECOND_MS;

@@ -1,6 +1,7 @@
 // The listener: bound before the broker is ready, so that the port is known; drained when it stops.
-import { createServer, type RequestListener } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
 import {
   CONNECTION_CHECK_MS,
@@ -9,6 +10,7 @@ import {
   SHUTDOWN_POLL_MS,
 } from '../domain/time-limits.ts';
 import type { FastRoutes } from './fast-path/index.ts';
+import { createRequestTimeouts } from './request-timeouts.ts';
 
 interface Handlers {
   fastRoutes: FastRoutes;
@@ -28,6 +30,9 @@ export interface Listener {
 /** Of one listener; more are closed at once. */
 const MAX_CONNECTIONS = 10_000;
 
+/** Bytes of all headers of a request. */
+const MAX_HEADERS = 32 * 1_024;
+
 /** How long a client may take, in ms, for its headers and for its whole request, and how often that is checked. */
 const TIMEOUTS = {
   headersTimeout: REQUEST_HEADERS_TIMEOUT_MS,
@@ -40,13 +45,21 @@ const TIMEOUTS = {
  * with and without it, since proxies differ in whether they strip it.
  */
 export async function listen(host: string, port: number, base = '', timeouts = TIMEOUTS): Promise<Listener> {
-  let handler: RequestListener = (_, response) => {
+  type Handler = (request: IncomingMessage, response: ServerResponse, waitsForContinue: boolean) => void;
+  let handler: Handler = (_, response) => {
     response.writeHead(503, { 'retry-after': '1' }).end();
   };
-  const server = createServer(timeouts, (request, response) => {
+  const { headersTimeout, requestTimeout, connectionsCheckingInterval } = timeouts;
+  // Node's own limit of whole requests is for all alike, and uploads through the proxy may take as long as they like.
+  const limits = { headersTimeout, connectionsCheckingInterval, requestTimeout: 0, maxHeaderSize: MAX_HEADERS };
+  const requestTimeouts = createRequestTimeouts(requestTimeout, connectionsCheckingInterval);
+  const serve = (request: IncomingMessage, response: ServerResponse, waitsForContinue: boolean) => {
     if (!server.listening) response.setHeader('connection', 'close');
-    handler(request, response);
-  });
+    handler(request, response, waitsForContinue);
+  };
+  const server = createServer(limits, (request, response) => serve(request, response, false));
+  server.on('checkContinue', (request, response) => serve(request, response, true));
+  server.on('connect', refuseTunnel);
   server.maxConnections = MAX_CONNECTIONS;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -59,10 +72,14 @@ export async function listen(host: string, port: number, base = '', timeouts = T
     handle({ fastRoutes, fetch }) {
       // HTTP/1.0 requires no `Host` (HAProxy's health checks send none); the framework needs one to build a URL.
       const framework = getRequestListener(fetch, { hostname: 'localhost' });
-      handler = (request, response) => {
+      handler = (request, response, waitsForContinue) => {
         if (base !== '') request.url = withoutBase(request.url ?? '/', base);
         const next = () => void framework(request, response);
         const fast = fastRoutes(request);
+        if (!fast?.streams) {
+          requestTimeouts.watch(request, response);
+          if (waitsForContinue) response.writeContinue();
+        }
         if (fast) fast(request, response, next);
         else next();
       };
@@ -72,10 +89,17 @@ export async function listen(host: string, port: number, base = '', timeouts = T
       const idle = setInterval(() => server.closeIdleConnections(), SHUTDOWN_POLL_MS);
       const late = setTimeout(() => server.closeAllConnections(), graceMs);
       await closed;
+      requestTimeouts.stop();
       clearInterval(idle);
       clearTimeout(late);
     },
   };
+}
+
+/** A tunnel (CONNECT) would have no path to authorise. */
+function refuseTunnel(_: IncomingMessage, socket: Duplex): void {
+  socket.on('error', () => undefined);
+  socket.end('HTTP/1.1 501 Not Implemented\r\nConnection: close\r\nContent-Length: 0\r\nValetkey-Error: 1\r\n\r\n');
 }
 
 /** A base never is the beginning of a path of ours: see `VALETKEY_PUBLIC_URL` in settings.ts. */

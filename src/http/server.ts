@@ -10,6 +10,7 @@ import type { Deliveries, EventFeed, WebhookEndpoints, WebhookKeys } from '../br
 import type { IntegrationAdmin } from '../broker/integrations/index.ts';
 import type { Jwt } from '../broker/jwt/index.ts';
 import type { ReadStatus } from '../broker/maintenance/index.ts';
+import type { Proxy } from '../broker/proxy/index.ts';
 import type { Tokens } from '../broker/tokens/index.ts';
 import type { Inbox, SignalAdmin, SignalReceiving, WebhookAdmin, WebhookReceiver } from '../broker/webhooks/index.ts';
 import type { Provider } from '../domain/provider.ts';
@@ -22,11 +23,18 @@ import type { Env } from './env.ts';
 import { problemOfError } from './errors/problem.ts';
 import { problemResponse } from './errors/respond.ts';
 import { createFastRoutes, type FastRoutes } from './fast-path/index.ts';
-import { type AuthenticationParts, authenticate, createAdmission } from './middleware/authentication.ts';
+import {
+  type Admission,
+  type AuthenticationParts,
+  admitContext,
+  authenticate,
+  createAdmission,
+} from './middleware/authentication.ts';
 import { jsonBody } from './middleware/body-limits.ts';
 import { createFailureLog, type LogFailure } from './middleware/error-logging.ts';
 import { requestContext } from './middleware/request-context.ts';
 import { wellFormed } from './middleware/well-formed.ts';
+import { proxyOperations } from './openapi/proxy-operations.ts';
 import { router } from './openapi/route-parts.ts';
 import { isPublished } from './published-paths.ts';
 import { applyRoutes } from './routes/apply.ts';
@@ -68,6 +76,7 @@ export interface HttpParts extends AuthenticationParts {
   deliveries: Deliveries;
   webhookKeys: WebhookKeys;
   eventFeed: EventFeed;
+  proxy: Proxy;
   auditLog: AuditLog;
   catalogue: ReadonlyMap<string, Provider>;
   auditBuffer: AuditBuffer;
@@ -102,9 +111,10 @@ export function createHttp(parts: HttpParts): Http {
   const logFailure = createFailureLog(parts.log, parts.clock);
   const { reader } = parts.tokens;
   const { verification } = parts.jwt;
-  const { fetch } = createFramework(parts, logFailure);
+  const admit = createAdmission(parts);
+  const { fetch } = createFramework(parts, logFailure, admit);
   return {
-    fastRoutes: createFastRoutes({ ...parts, reader, verification, logFailure }),
+    fastRoutes: createFastRoutes({ ...parts, reader, verification, logFailure, admit }),
     fetch,
     publicFetch: (request, bindings, context) => fetch(request, { ...bindings, isPublic: true }, context),
   };
@@ -116,7 +126,7 @@ const CLIENT_GONE = 499;
 /** Any other is counted as one, so that strangers cannot make up time series. */
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 
-function createFramework(parts: HttpParts, logFailure: LogFailure) {
+function createFramework(parts: HttpParts, logFailure: LogFailure, admission: Admission) {
   const { telemetry, clock, log, tokens, jwt, publicUrl, appName } = parts;
   const app = router();
   const cursors = createCursors(parts.vault);
@@ -162,12 +172,13 @@ function createFramework(parts: HttpParts, logFailure: LogFailure) {
     c.set('cursors', cursors);
     return next();
   });
-  const admit = createAdmission(parts);
+  const admit = admitContext(admission);
   app.use(api, authenticate(admit));
   app.use(api, jsonBody());
   app.use(api, wellFormed(api));
 
   app.route('/', tokenRoutes({ ...tokens, clock }));
+  app.route('/', proxyOperations());
   app.route('/', connectionRoutes({ ...parts, ...tokens }));
   app.route('/', sessionRoutes(parts));
   app.route('/', integrationRoutes(parts));

@@ -20,6 +20,7 @@ export * from './session-store.ts';
 export * from './store.ts';
 export * from './telemetry.ts';
 export * from './upstream.ts';
+export * from './upstream-signing.ts';
 export * from './vault.ts';
 export * from './webhook-sender.ts';
 export * from './webhook-verifier.ts';

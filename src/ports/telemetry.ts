@@ -9,6 +9,11 @@ export interface Telemetry {
   /** `lifeLeft`: seconds until the replaced token would have expired; null when it does not expire. */
   refresh(integration: string, outcome: string, lifeLeft: number | null): void;
   cache(outcome: 'hit' | 'miss'): void;
+  /**
+   * A call through the proxy that was answered or has failed. `outcome`: the status, or the code of our problem. `seconds`: until
+   * the first byte, waits and attempts included.
+   */
+  proxied(integration: string, method: string, outcome: string, seconds: number, attempts: number): void;
   /** `outcome`: `ok`, or why the connect flow ended. */
   connect(integration: string, outcome: string): void;
   /** One attempt at a provider; `pending`: there will be another. */

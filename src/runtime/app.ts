@@ -34,13 +34,14 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
     await closeFoundation(foundation);
     throw error;
   }
-  const { audit, cache, connections, refresh, webhooks, events, outbound } = broker;
+  const { audit, cache, connections, refresh, webhooks, events, outbound, upstream, proxy } = broker;
 
   // Started from the first to the last, stopped from the last to the first.
   const rooms: Room[] = [
     { name: 'rescue file', stop: rescue.close },
     { name: 'store', stop: store.close },
     { name: 'outbound connections', stop: outbound.close },
+    { name: 'connections to APIs', stop: upstream.close },
     { name: 'audit buffer', stop: audit.close },
     { name: 'revocations in flight', stop: connections.outbox.drain },
     { name: 'deliveries in flight', stop: events.engine.stop },
@@ -48,6 +49,7 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
     { name: 'socket', stop: () => listeners.stop(0) },
     { name: 'declarative file', start: () => applyDeclared(broker, config) },
     { name: 'warnings', start: () => warnOfWorkloads({ ...broker, ...broker.integrations, log }) },
+    { name: 'running calls', stop: proxy.stop },
     { name: 'cache invalidation', start: () => followChanges(broker, log), stop: cache.stop },
     { name: 'refresh scheduler', start: refresh.start },
     { name: 'deliveries', start: () => events.engine.start(tuning.deliverEveryMs) },
@@ -85,9 +87,10 @@ const issuesOf = ({ fault }: Refusal, declared: Config['declared']): string[] =>
     : [`VALETKEY_CONFIG: ${fault.code}`];
 
 async function followChanges(broker: Broker, log: Logger): Promise<void> {
-  const { store, cache, integrations, tokens, refresh } = broker;
+  const { store, cache, integrations, tokens, refresh, proxy } = broker;
   const { delivery, everyMs } = await cache.followChanges({
     integrationChanged: integrations.changed,
+    connectionsChanged: proxy.connectionsChanged,
     reload: tokens.reader.readRow,
     recommitLost: refresh.recommitLost,
   });

@@ -4,6 +4,8 @@ import { signAssertion, signProof } from '../adapters/jwt/sign.ts';
 import { createJwtVerifier } from '../adapters/jwt/verify.ts';
 import { createProviderClient } from '../adapters/oauth/provider-client.ts';
 import { checkUrl, createOutbound, type Outbound } from '../adapters/outbound/outbound.ts';
+import { signAwsRequest } from '../adapters/outbound/aws-signature.ts';
+import { createUpstreamClient } from '../adapters/outbound/upstream-client.ts';
 import { createWebhookSender } from '../adapters/outbound/webhook-sender.ts';
 import { instrumentStore } from '../adapters/telemetry/instrumented-store.ts';
 import { createMetrics } from '../adapters/telemetry/metrics.ts';
@@ -17,6 +19,7 @@ import { createEvents, type Events } from '../broker/events/index.ts';
 import { createIntegrations, type Integrations } from '../broker/integrations/index.ts';
 import { createJwt, type Jwt } from '../broker/jwt/index.ts';
 import { createMetricsState, statusReader } from '../broker/maintenance/index.ts';
+import { type ApiProxy, createProxy } from '../broker/proxy/index.ts';
 import {
   circuitBreakers,
   createRefreshEngine,
@@ -31,7 +34,7 @@ import { createFailureLimits } from '../http/middleware/failure-limits.ts';
 import { createLimits } from '../http/middleware/rate-limits.ts';
 import { createHttp, type Http } from '../http/server.ts';
 import { packageFile } from '../package-files.ts';
-import type { Clock, Logger, Store, Telemetry, Vault } from '../ports/index.ts';
+import type { Clock, Logger, Store, Telemetry, UpstreamClient, Vault } from '../ports/index.ts';
 import type { Config } from './config.ts';
 import type { Foundation } from './foundation.ts';
 import { systemClock } from './system-clock.ts';
@@ -53,6 +56,8 @@ export interface Tuning {
   refreshAhead?: boolean;
   /** When a refresh without a response is slow, when it is lost, and how long a shutdown waits for it, in ms. */
   refreshWait?: { slowMs: number; deadlineMs: number; graceMs: number };
+  /** How long an API that is called through the proxy may take, in ms. */
+  upstreamTimeouts?: { connectMs: number; firstByteMs: number; idleMs: number };
   /** Called at the points of each refresh. */
   reached?: (point: RefreshPoint) => void;
 }
@@ -78,6 +83,7 @@ interface Rooms {
   webhooks: Webhooks;
   apply: Apply;
   events: Events;
+  proxy: ApiProxy;
 }
 
 /** A broker that is put together and not started. */
@@ -86,6 +92,7 @@ export interface Broker extends Rooms {
   store: Store;
   http: Http;
   outbound: Outbound;
+  upstream: UpstreamClient;
   publicUrl: string;
 }
 
@@ -109,7 +116,8 @@ export function assemble(assembly: Assembly): Broker {
   });
   const adapters = createAdapters(common);
   const rooms = createRooms({ ...common, ...adapters });
-  return { ...rooms, store, http: createServer({ ...common, ...rooms }), outbound: adapters.outbound, publicUrl };
+  const { outbound, upstream } = adapters;
+  return { ...rooms, store, http: createServer({ ...common, ...rooms }), outbound, upstream, publicUrl };
 }
 
 const listedIssuerOf = ({
@@ -137,6 +145,11 @@ function createAdapters({ config, clock, tuning, log }: Common) {
   // The origin: without credentials.
   if (https ?? http) log.info({ https: https?.origin, http: http?.origin, resolves }, 'egress proxy: in use');
   const outbound = createOutbound({ allow: config.outboundAllow, proxies: config.egress });
+  const upstream = createUpstreamClient({
+    allow: config.outboundAllow,
+    proxies: config.egress,
+    timeouts: tuning.upstreamTimeouts,
+  });
   const verifier = createJwtVerifier({
     fetch: outbound,
     clock,
@@ -147,12 +160,12 @@ function createAdapters({ config, clock, tuning, log }: Common) {
   const provider = createProviderClient({ outbound, clock, verifyIdTokenSignature, signAssertion, refreshDeadlineMs });
   const webhookVerifier = createWebhookVerifier({ fetch: outbound, clock });
   const sender = createWebhookSender({ outbound, clock });
-  return { outbound, verifier, provider, webhookVerifier, sender };
+  return { outbound, upstream, verifier, provider, webhookVerifier, sender };
 }
 
 /** Each room after those that it uses. */
 function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
-  const { config, store, vault, rescue, provider, verifier, webhookVerifier, outbound, sender } = parts;
+  const { config, store, vault, rescue, provider, verifier, webhookVerifier, outbound, upstream, sender } = parts;
   const { telemetry, clock, log, tuning, publicUrl } = parts;
   const { adminKey, rateLimit, catalogue, declared, outboundAllow } = config;
 
@@ -181,6 +194,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
     checkUrl: (target) => checkUrl(target, outboundAllow),
     onChange: (id) => {
       webhooks.integrationChanged();
+      proxy.integrationChanged(id);
       if (id === undefined) return;
       refresh.integrationChanged(id);
       revocationCircuits.reset(id);
@@ -250,12 +264,20 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
     everyMs: tuning.eventsEveryMs,
     days: config.eventDays,
   });
-  return { audit, cache, integrations, callers, connections, refresh, tokens, jwt, webhooks, events, apply };
+  const proxy = createProxy({
+    ...shared,
+    reader: tokens.reader,
+    upstream,
+    signProof,
+    signAws: signAwsRequest,
+    random: Math.random,
+  });
+  return { audit, cache, integrations, callers, connections, refresh, tokens, jwt, webhooks, events, apply, proxy };
 }
 
 function createServer(parts: Common & Rooms): Http {
   const { config, store, vault, telemetry, clock, log, publicUrl, isStopping } = parts;
-  const { audit, cache, integrations, callers, connections, refresh, tokens, jwt, webhooks, events, apply } = parts;
+  const { audit, cache, integrations, callers, connections, refresh, tokens, jwt, webhooks, events, apply, proxy } = parts;
   const state = createMetricsState({ store, vault, engine: refresh, auditBuffer: audit.buffer, cache, clock });
   return createHttp({
     tokens,
@@ -277,6 +299,7 @@ function createServer(parts: Common & Rooms): Http {
     deliveries: events.deliveries,
     webhookKeys: events.keys,
     eventFeed: events.feed,
+    proxy,
     auditLog: audit.log,
     auditBuffer: audit.buffer,
     strangers: audit.strangers,

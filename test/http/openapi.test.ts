@@ -63,6 +63,10 @@ const CONTRACT = [
   'GET /v1/providers',
   'GET /v1/providers/{id}',
   'GET /v1/token',
+  ...['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].flatMap((method) => [
+    `${method} /v1/connections/{id}/proxy/{path}`,
+    `${method} /v1/proxy/{integration}/{path}`,
+  ]),
   'GET /.well-known/webhook-keys',
   'GET /v1/deliveries',
   'GET /v1/events',

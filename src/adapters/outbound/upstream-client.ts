@@ -17,7 +17,7 @@ export interface UpstreamOptions {
   /** Entries that `parseAllow` accepts. */
   allow: readonly string[];
   proxies?: EgressProxies;
-  timeouts?: UpstreamTimeouts & { connectMs: number };
+  timeouts?: (UpstreamTimeouts & { connectMs: number }) | undefined;
 }
 
 const TIMEOUTS = { ...UpstreamExchange.TIMEOUTS, connectMs: UPSTREAM_CONNECT_TIMEOUT_MS };

@@ -2,6 +2,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { EVENT_TYPES } from '../../domain/events.ts';
 import type { Telemetry } from '../../ports/index.ts';
+import { createProxyMetrics } from './proxy-metrics.ts';
 
 /** Each integration starts with these series at zero: `increase()` does not see a series that first appears at one. */
 const REFRESH_OUTCOMES = [
@@ -230,6 +231,7 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
   encryptionKey.set({ kid: encryptionKid }, 1);
 
   return {
+    ...createProxyMetrics(registers),
     request(route, method, status, seconds) {
       requests.inc({ route, method, status });
       durations.observe({ route }, seconds);

@@ -10,6 +10,8 @@ import type { TokenCache } from './token-cache.ts';
 export interface ChangeHandlers {
   /** An integration has changed; undefined: any may have. */
   integrationChanged: (id: string | undefined) => void;
+  /** Connections have changed, here or in another process; undefined: any may have. */
+  connectionsChanged: (ids: readonly string[] | undefined) => void;
   /** Reads a connection from the store into the token cache. */
   reload: (connectionId: string) => Promise<unknown>;
   /** The store was away and may have lost the last commits: commit what it lacks again. Rejects if that has to be retried. */
@@ -36,6 +38,7 @@ export async function startInvalidation({
   tokenCache,
   callerCache,
   integrationChanged,
+  connectionsChanged,
   reload,
   recommitLost,
   log,
@@ -119,6 +122,7 @@ export async function startInvalidation({
       if (change.generation === 1) tokenCache.invalidateOwners();
     }
     const generations = generationsOf(changes);
+    connectionsChanged(everything ? undefined : [...generations.keys()]);
     const applying: Promise<void>[] = [
       compareAll([...generations.keys()], ({ id, generation }) => !areRefreshes(generations.get(id) ?? [], generation)),
     ];

@@ -11,7 +11,11 @@ import type { LogFailure } from '../middleware/error-logging.ts';
 import { clientContext, newRequestId } from '../middleware/request-context.ts';
 
 /** Answers the request, or calls `next`, which has the framework answer it. */
-export type FastHandler = (request: IncomingMessage, response: ServerResponse, next: () => void) => void;
+export interface FastHandler {
+  (request: IncomingMessage, response: ServerResponse, next: () => void): void;
+  /** It reads bodies as they come, for as long as they come, and asks for them itself (`100 Continue`). */
+  streams?: true;
+}
 
 /** An authenticated request on the fast path. */
 export interface FastRequest {

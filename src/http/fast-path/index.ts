@@ -1,14 +1,19 @@
 // The fast path: which requests are answered before the framework sees them.
 import type { IncomingMessage } from 'node:http';
 import type { JwtVerification } from '../../broker/jwt/index.ts';
+import type { Proxy } from '../../broker/proxy/index.ts';
 import type { TokenReader } from '../../broker/tokens/index.ts';
+import type { Admission } from '../middleware/authentication.ts';
 import { createFastPath, type FastHandler, type FastPathParts } from './fast-path.ts';
+import { createProxyHandler, isProxied } from '../proxy/proxy-handler.ts';
 import { createFastJwtVerification, VERIFY } from './jwt-verification.ts';
 import { createFastTokenReads, isTokenRead } from './token-reads.ts';
 
 export type { FastHandler } from './fast-path.ts';
 
 interface Parts extends FastPathParts {
+  proxy: Proxy;
+  admit: Admission;
   reader: TokenReader;
   verification: JwtVerification;
 }
@@ -16,11 +21,13 @@ interface Parts extends FastPathParts {
 /** The handler of a request. Undefined: it goes to the framework. */
 export type FastRoutes = (request: IncomingMessage) => FastHandler | undefined;
 
-export function createFastRoutes({ reader, verification, ...parts }: Parts): FastRoutes {
+export function createFastRoutes({ reader, verification, proxy, admit, ...parts }: Parts): FastRoutes {
   const fastPath = createFastPath(parts);
   const readToken = createFastTokenReads({ fastPath, reader, clock: parts.clock });
   const verifyJwt = createFastJwtVerification({ fastPath, verification });
+  const callProxy = createProxyHandler({ ...parts, fastPath, proxy, admit });
   return ({ method, url = '' }) => {
+    if (isProxied(url)) return callProxy;
     if (method === 'GET') return isTokenRead(url) ? readToken : undefined;
     return method === 'POST' && url === VERIFY ? verifyJwt : undefined;
   };

@@ -90,17 +90,26 @@ function createAuthentication({ callerCache, workloads, failures, clock }: Authe
   };
 }
 
+/** Where a request comes from. */
+export type Origin = Omit<Call, 'principal'>;
+
 /**
  * Admits a request: identifies the caller by what it presented, counts the request against the caller's rate limit, and notes
- * that the key was used. `callerId`: the caller that the key must belong to (RFC 6749 2.3.1). Sets the rate-limit headers.
+ * that the key was used. `callerId`: the caller that the key must belong to (RFC 6749 2.3.1). `setHeader` is called with the
+ * rate-limit headers.
  */
-export type Admission = (c: Context<Env>, credential: Credential, callerId?: string) => Promise<Call | Refusal>;
+export type Admission = (
+  from: Origin,
+  credential: Credential,
+  setHeader: (name: string, value: string) => void,
+  callerId?: string,
+) => Promise<Call | Refusal>;
 
 export function createAdmission(parts: AuthenticationParts): Admission {
   const { limits, auditBuffer, strangers, clock } = parts;
   const identify = createAuthentication(parts);
-  return async (c, credential, callerId) => {
-    const address = c.get('address');
+  return async (from, credential, setHeader, callerId) => {
+    const { address, requestId } = from;
     const principal = await identify(credential, address, callerId);
     if (principal instanceof Refusal) {
       const { fault } = principal;
@@ -108,20 +117,30 @@ export function createAdmission(parts: AuthenticationParts): Admission {
       const presented = presentedAs(credential.value);
       strangers.note(
         { action: 'authentication.failed', reason, presented, integration: null, address },
-        c.get('requestId'),
+        requestId,
       );
       return principal;
     }
     const status = await limits.count(principal);
-    for (const [name, value] of Object.entries(status?.headers ?? {})) c.header(name, value);
+    for (const [name, value] of Object.entries(status?.headers ?? {})) setHeader(name, value);
     if (status?.exceeded) return refuse({ code: 'rate_limited', limit: status.limit, retryAfter: status.resetIn });
     auditBuffer.used(principal.credential.id, clock.now());
-    return { principal, address, requestId: c.get('requestId'), client: c.get('client') };
+    return { ...from, principal };
   };
 }
 
+/** The same for a request of the framework. */
+export type ContextAdmission = (c: Context<Env>, credential: Credential, callerId?: string) => Promise<Call | Refusal>;
+
+export const admitContext =
+  (admit: Admission): ContextAdmission =>
+  (c, credential, callerId) => {
+    const from = { address: c.get('address'), requestId: c.get('requestId'), client: c.get('client') };
+    return admit(from, credential, (name, value) => c.header(name, value), callerId);
+  };
+
 /** Middleware of `/v1/`: sets the `call`, or responds with the refusal. */
-export const authenticate = (admit: Admission) =>
+export const authenticate = (admit: ContextAdmission) =>
   createMiddleware<Env>(async (c, next) => {
     const call = await admit(c, credentialOf(c.req.header('authorization')));
     if (call instanceof Refusal) return problem(c, call.fault);

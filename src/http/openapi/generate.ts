@@ -12,6 +12,7 @@ const DESCRIPTION =
 /** In display order. */
 const TAGS = {
   tokens: 'Get and refresh access tokens.',
+  proxy: 'Call the API of a connection without having its token.',
   connections: "Manage connections. A connection is an owner's grant at an integration, kept alive by the broker.",
   'connect sessions': "Create single-use links with which an owner's browser creates or renews a connection.",
   integrations: 'Manage integrations: providers configured in this deployment.',

@@ -21,7 +21,7 @@ import {
   oauthSuccess,
 } from '../errors/oauth-errors.ts';
 import { BODY_LIMIT, tooLarge } from '../errors/problem-table.ts';
-import type { Admission } from '../middleware/authentication.ts';
+import type { ContextAdmission } from '../middleware/authentication.ts';
 import { clientFault, clientOfForm, clientOfHeader } from '../middleware/client-authentication.ts';
 import type { FailureLimits } from '../middleware/failure-limits.ts';
 import { readForm, type SentForm } from '../middleware/form.ts';
@@ -95,7 +95,7 @@ const metadata = createRoute({
 });
 
 interface Parts {
-  admit: Admission;
+  admit: ContextAdmission;
   failures: Pick<FailureLimits, 'waitOf'>;
   exchange: TokenExchange;
   verification: JwtVerification;

@@ -70,6 +70,7 @@ test('caller deleted while a broker starts: refused', async () => {
     callerCache,
     integrationChanged: () => undefined,
     reload: async () => undefined,
+    connectionsChanged: () => undefined,
     recommitLost: async () => undefined,
     log,
   });
@@ -104,6 +105,7 @@ test.each([
     callerCache: { reload: async () => undefined },
     integrationChanged: () => undefined,
     reload: async () => undefined,
+    connectionsChanged: () => undefined,
     recommitLost: async () => undefined,
     log,
   });

@@ -1,0 +1,116 @@
+// What all calls of a connection have in common: where they go, and how its token is attached. Made once for each token.
+import { LRUCache } from 'lru-cache';
+import { upTo } from '../../domain/cache-bounds.ts';
+import { type Fault, Refusal, refuse } from '../../domain/errors.ts';
+import { fillAll, type Values } from '../../domain/fields.ts';
+import { type Attachment, attachmentOf, credentialHeaders } from '../../domain/proxied-credential.ts';
+import { type Destination, destinationOf, NoDestination } from '../../domain/proxied-destination.ts';
+import { apiOf } from '../../domain/provider.ts';
+import type { Target } from '../../domain/target.ts';
+import type { ServedToken } from '../cache/index.ts';
+import type { ResolvedIntegration, Targets } from '../integrations/index.ts';
+
+export interface PreparedCall {
+  found: ResolvedIntegration;
+  destination: Destination;
+  attachment: Attachment;
+  /** Those of the caller are left out. In lower case. */
+  credentialHeaders: readonly string[];
+  /** What the entry says that every request needs. */
+  apiHeaders: Readonly<Record<string, string>>;
+  tls: { cert: string; key: string } | undefined;
+  /** Params of the target, for signatures. */
+  values: Values;
+  /** The header by which the API recognises a request that is sent again, in lower case; undefined: it has none. */
+  idempotencyHeader: string | undefined;
+}
+
+export interface CallPreparation {
+  /** `alias`: of another host of the API. Synchronous when memory has it. Rejects with `StoreError`. */
+  prepare(served: ServedToken, alias: string | undefined): PreparedCall | Refusal | Promise<PreparedCall | Refusal>;
+  /** Undefined: any integration may have changed. */
+  integrationChanged(id: string | undefined): void;
+}
+
+const MAX_INTEGRATIONS = 1_000;
+
+export function createCallPreparation({ targets }: { targets: Targets }): CallPreparation {
+  const resolved = new LRUCache<string, ResolvedIntegration>(upTo(MAX_INTEGRATIONS));
+  /** Grows with each change: what was read before it is not kept. */
+  let changes = 0;
+  const prepared = new WeakMap<ServedToken, Map<string, PreparedCall>>();
+
+  async function resolve(id: string): Promise<ResolvedIntegration | Refusal> {
+    const before = changes;
+    const found = await targets.find(id);
+    if (!(found instanceof Refusal) && before === changes) resolved.set(id, found);
+    return found;
+  }
+
+  function prepareFor(found: ResolvedIntegration, served: ServedToken, alias: string | undefined): PreparedCall | Refusal {
+    const ofToken = prepared.get(served) ?? new Map<string, PreparedCall>();
+    const known = ofToken.get(alias ?? '');
+    if (known?.found === found) return known;
+    const made = make(found, targets.targetOf(found, served.connection), served, alias);
+    if (made instanceof Refusal) return made;
+    ofToken.set(alias ?? '', made);
+    prepared.set(served, ofToken);
+    return made;
+  }
+
+  return {
+    prepare(served, alias) {
+      const id = served.connection.integration;
+      const found = resolved.get(id);
+      if (found) return prepareFor(found, served, alias);
+      return resolve(id).then((one) => (one instanceof Refusal ? one : prepareFor(one, served, alias)));
+    },
+    integrationChanged(id) {
+      changes++;
+      if (id === undefined) resolved.clear();
+      else resolved.delete(id);
+    },
+  };
+}
+
+function make(
+  found: ResolvedIntegration,
+  { values, secrets }: Target,
+  { connection, accessToken }: ServedToken,
+  alias: string | undefined,
+): PreparedCall | Refusal {
+  const { integration, provider, auth } = found;
+  const { captured, tokenType } = connection;
+  const destination = destinationOf({ provider, auth, overrides: integration.overrides, values, captured }, alias);
+  if (destination instanceof NoDestination) return refuse(faultOf(destination, integration.id));
+  const attachment = attachmentOf(tokenType, accessToken);
+  if (!attachment) {
+    const detail = `The broker cannot attach a token of the type ${tokenType}. Read the token, and send it yourself.`;
+    return refuse({ code: 'invalid_request', detail });
+  }
+  const { privateKey, certificate } = secrets;
+  return {
+    found,
+    destination,
+    attachment,
+    credentialHeaders: credentialHeaders(attachment),
+    apiHeaders: headersOf(apiOf(provider, auth).headers, { ...scalars(captured), ...values }),
+    tls: certificate !== null && privateKey !== null ? { cert: certificate, key: privateKey } : undefined,
+    values,
+    idempotencyHeader: provider.api.idempotency?.header?.toLowerCase(),
+  };
+}
+
+const faultOf = ({ detail, isUnknownHost }: NoDestination, integration: string): Fault =>
+  isUnknownHost ? { code: 'invalid_path', detail } : { code: 'integration_misconfigured', integration, detail };
+
+/** Those that cannot be filled are left out, and those whose value no header may have. */
+const headersOf = (templates: Values, values: Values): Values =>
+  Object.fromEntries(Object.entries(fillAll(templates, values)).filter(([, value]) => /^[\t\x20-\x7e]*$/.test(value)));
+
+const scalars = (captured: Record<string, unknown>): Values =>
+  Object.fromEntries(
+    Object.entries(captured).flatMap(([name, value]) =>
+      typeof value === 'string' || typeof value === 'number' ? [[name, String(value)]] : [],
+    ),
+  );

@@ -1,0 +1,209 @@
+// Calls to APIs on behalf of callers, who never see a token: authorised by method and path, sent below the API's base URL, and
+// ended with the grant.
+import { MAX_RETRIES } from '../../domain/call-retry.ts';
+import { Refusal, refuse } from '../../domain/errors.ts';
+import { methodsOf, returnedHeaders } from '../../domain/proxied-headers.ts';
+import { PathFault, readRequestPath } from '../../domain/request-path.ts';
+import { UPSTREAM_MAX_WAIT_MS } from '../../domain/time-limits.ts';
+import type { Clock, UpstreamBody, UpstreamRequest, UpstreamResponse } from '../../ports/index.ts';
+import type { Call } from '../audit/index.ts';
+import type { ServedToken, TokenCache } from '../cache/index.ts';
+import type { Selector, TokenReader, TokenUse } from '../tokens/index.ts';
+import type { Attempts, Outcome } from './attempts.ts';
+import type { CallObserver, ObservedCall } from './call-observer.ts';
+import type { CallPreparation } from './prepared-calls.ts';
+import type { RunningCalls } from './running-calls.ts';
+import { type CallerBody, keepBody, NO_BODY } from './sending/kept-body.ts';
+
+export interface ProxiedRequest {
+  selector: Selector;
+  /** In upper case, as methods are. */
+  method: string;
+  /** What follows `/proxy` in the request target, as it came: a path and a query. */
+  target: string;
+  /** Of another host of the API. */
+  alias: string | undefined;
+  /** Names and values in turn, as they came. */
+  headers: readonly string[];
+  body: CallerBody | null;
+  /** How often it may be repeated, where that is safe; 0 to 5. */
+  retries: number;
+  /** How long the caller waits for limits of the API, in ms. */
+  maxWaitMs: number;
+  /** Aborted when the caller hangs up; the broker aborts it when the grant ends. */
+  ending: AbortController;
+  /** Interim responses, such as early hints. */
+  onInterim?: UpstreamRequest['onInterim'];
+}
+
+export interface ProxiedResponse {
+  status: number;
+  statusText: string;
+  /** Those that are passed on, and ours. */
+  headers: string[];
+  /** One of its methods must be called: until then the call runs. */
+  body: UpstreamBody;
+}
+
+export interface Proxy {
+  /**
+   * Sends the call and returns the response of the API, whatever its status. Refuses what is not authorised (`forbidden`, or
+   * `not_found` where no permission touches it), what leads elsewhere (`invalid_path`), and where there is no response
+   * (`upstream_unavailable`, `upstream_timeout`, …). Rejects with `StoreError`, or when the caller breaks off its body.
+   */
+  call(call: Call, request: ProxiedRequest): Promise<ProxiedResponse | Refusal>;
+}
+
+interface Parts {
+  reader: Pick<TokenReader, 'read'>;
+  tokenCache: Pick<TokenCache, 'ticket'>;
+  preparation: CallPreparation;
+  attempts: Attempts;
+  running: RunningCalls;
+  observer: CallObserver;
+  clock: Pick<Clock, 'monotonic'>;
+}
+
+/** These make servers answer with the request itself, credential and all, or open a tunnel. */
+const NOT_PROXIED: ReadonlySet<string> = new Set(['TRACE', 'TRACK', 'CONNECT']);
+
+export function createProxyCalls({ reader, tokenCache, preparation, attempts, running, observer }: Parts): Proxy {
+  /** The token, and the call among those that run: what ends the grant from here on ends the call. */
+  async function start(
+    call: Call,
+    { selector, ending }: ProxiedRequest,
+    use: TokenUse,
+  ): Promise<{ served: ServedToken; ended: () => void } | Refusal> {
+    const ticket = tokenCache.ticket();
+    const read = reader.read(call, selector, undefined, use);
+    const served = read instanceof Promise ? await read : read;
+    if (served instanceof Refusal) return served;
+    const { id } = served.connection;
+    const ended = running.add(id, ending);
+    // What was read from the store may have ended before it was here.
+    if (read instanceof Promise && tokenCache.ticket() !== ticket) running.connectionsChanged([id]);
+    return { served, ended };
+  }
+
+  return {
+    async call(call, request) {
+      const { method, alias, ending } = request;
+      const path = readRequestPath(request.target);
+      if (path instanceof PathFault) return refuse({ code: 'invalid_path', detail: path.detail });
+      if (NOT_PROXIED.has(method))
+        return refuse({ code: 'invalid_request', detail: `The method ${method} is not passed on.` });
+      const proxied = {
+        methods: methodsOf(method, request.headers, path.query),
+        path: `${alias === undefined ? '' : `${alias}:`}${path.path || '/'}`,
+      };
+      const use: TokenUse = { action: 'proxy', audit: 'proxy.called', proxied };
+      const started = await start(call, request, use);
+      if (started instanceof Refusal) return started;
+      const { served, ended } = started;
+      let observed: ObservedCall | undefined;
+      try {
+        const preparing = preparation.prepare(served, alias);
+        const prepared = preparing instanceof Promise ? await preparing : preparing;
+        if (prepared instanceof Refusal) {
+          ended();
+          return prepared;
+        }
+        const host = hostOf(prepared.destination.origin);
+        observed = observer.start({ call, connection: served.connection, method, host, path: path.path });
+        const body = request.body === null ? NO_BODY : await keepBody(request.body);
+        const outcome = await attempts.run({
+          ...{ call, use, served, prepared, alias, ending },
+          outgoing: { method, path, headers: request.headers, body },
+          retries: Math.min(request.retries, MAX_RETRIES),
+          maxWaitMs: Math.min(request.maxWaitMs, UPSTREAM_MAX_WAIT_MS),
+          onInterim: request.onInterim,
+        });
+        const { result } = outcome;
+        if (result instanceof Refusal) {
+          ended();
+          observed.refused(result.fault.code, outcome.attempts);
+          return result;
+        }
+        return presented(call, result, outcome, prepared.attachment.secret, observed, ended);
+      } catch (error) {
+        ended();
+        observed?.refused('error', 0);
+        throw error;
+      }
+    },
+  };
+}
+
+function presented(
+  { requestId }: Call,
+  response: UpstreamResponse,
+  { attempts, isTokenRenewed }: Outcome,
+  secret: string,
+  observed: ObservedCall,
+  ended: () => void,
+): ProxiedResponse {
+  const headers = withoutSecret(returnedHeaders(response.headers, response.status), secret);
+  headers.push('Valetkey-Request-Id', requestId, 'Valetkey-Attempts', String(attempts));
+  if (isTokenRenewed) headers.push('Valetkey-Retry', 'token-renewed');
+  observed.answered(response.status, attempts);
+  const { body } = response;
+  let isFinished = false;
+  const finish = (bytes: number, isComplete: boolean) => {
+    if (isFinished) return;
+    isFinished = true;
+    ended();
+    observed.ended(bytes, isComplete);
+  };
+  return {
+    status: response.status,
+    statusText: response.statusText,
+    headers,
+    body: {
+      resume: () => body.resume(),
+      async read(maxBytes) {
+        try {
+          const bytes = await body.read(maxBytes);
+          finish(bytes.length, true);
+          return bytes;
+        } catch (error) {
+          finish(0, false);
+          throw error;
+        }
+      },
+      pipe(sink) {
+        let bytes = 0;
+        body.pipe({
+          write(chunk) {
+            bytes += chunk.length;
+            return sink.write(chunk);
+          },
+          end() {
+            finish(bytes, true);
+            sink.end();
+          },
+          fail(error) {
+            finish(bytes, false);
+            sink.fail(error);
+          },
+        });
+      },
+      discard() {
+        body.discard();
+        finish(0, false);
+      },
+    },
+  };
+}
+
+/** An API may repeat the URL that it was called with, and with it a token in the query. */
+function withoutSecret(headers: string[], secret: string): string[] {
+  const encoded = encodeURIComponent(secret);
+  for (let i = 1; i < headers.length; i += 2) {
+    const value = headers[i]!;
+    if (value.includes(secret) || value.includes(encoded))
+      headers[i] = value.replaceAll(encoded, '').replaceAll(secret, '');
+  }
+  return headers;
+}
+
+const hostOf = (origin: string): string => origin.slice(origin.indexOf('://') + 3);

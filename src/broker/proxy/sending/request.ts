@@ -1,0 +1,100 @@
+// One request to an API: the caller's, with the credential attached.
+import { type Refusal, refuse } from '../../../domain/errors.ts';
+import { queryWithout } from '../../../domain/proxied-credential.ts';
+import { forwardedHeaders } from '../../../domain/proxied-headers.ts';
+import type { RequestPath } from '../../../domain/request-path.ts';
+import type { Clock, SignAwsRequest, UpstreamRequest } from '../../../ports/index.ts';
+import type { ServedToken } from '../../cache/index.ts';
+import type { PreparedCall } from '../prepared-calls.ts';
+import type { DpopSigner } from './dpop.ts';
+import type { KeptBody } from './kept-body.ts';
+
+/** Bytes of a body that is signed as a whole. */
+const MAX_SIGNED = 8 * 1_024 * 1_024;
+
+export interface Outgoing {
+  method: string;
+  path: RequestPath;
+  /** The caller's. */
+  headers: readonly string[];
+  body: KeptBody;
+}
+
+export type Built = Pick<UpstreamRequest, 'method' | 'origin' | 'path' | 'headers' | 'body' | 'tls'>;
+
+export interface RequestBuilder {
+  /** The request, with everything but its signal. Synchronous where nothing is signed. */
+  build(outgoing: Outgoing, prepared: PreparedCall, served: ServedToken): Built | Promise<Built | Refusal>;
+}
+
+interface Parts {
+  dpop: DpopSigner;
+  signAws: SignAwsRequest;
+  clock: Pick<Clock, 'now'>;
+}
+
+export function createRequestBuilder({ dpop, signAws, clock }: Parts): RequestBuilder {
+  async function withProof(built: Built, headers: string[], served: ServedToken): Promise<Built | Refusal> {
+    const { method, origin, path } = built;
+    const proof = await dpop.prove(served, method, origin + path);
+    if (proof === undefined) {
+      const { integration } = served.connection;
+      const detail = 'the token has just been replaced: try again';
+      return refuse({ code: 'provider_unavailable', integration, detail, retryAfter: 1 });
+    }
+    return { ...built, headers: [...headers, 'Authorization', `DPoP ${served.accessToken}`, 'DPoP', proof] };
+  }
+
+  async function signed(
+    outgoing: Outgoing,
+    { values, attachment }: PreparedCall,
+    built: Omit<Built, 'body'>,
+    headers: readonly string[],
+  ): Promise<Built | Refusal> {
+    if (attachment.kind !== 'aws') throw new TypeError('not a signature');
+    const { service, region } = values;
+    const { method, origin, path, tls } = built;
+    const isStreamed = isS3(service, origin) && !outgoing.body.canRepeat();
+    const bytes = isStreamed ? null : await outgoing.body.whole(MAX_SIGNED);
+    if (bytes === undefined)
+      return refuse({ code: 'invalid_request', detail: `A body that is signed may have ${MAX_SIGNED} bytes.` });
+    const { keys } = attachment;
+    const request = { method, url: origin + path, headers, keys, service, region, at: clock.now() };
+    const signature = await signAws({ ...request, body: isStreamed ? 'unsigned' : bytes });
+    const body = isStreamed ? outgoing.body.next() : bytes;
+    const length = outgoing.body.length ?? bytes?.length;
+    const sent = signature.headers.concat(length === undefined ? [] : ['Content-Length', String(length)]);
+    return { method, origin, path: signature.path, headers: sent, body, tls };
+  }
+
+  return {
+    build(outgoing, prepared, served) {
+      const { method, body } = outgoing;
+      const { attachment, destination, apiHeaders, tls } = prepared;
+      const { origin, basePath } = destination;
+      const isAws = attachment.kind === 'aws';
+      const headers = forwardedHeaders(outgoing.headers, {
+        api: apiHeaders,
+        credential: prepared.credentialHeaders,
+        length: isAws ? undefined : body.length,
+      });
+      const { path, query } = outgoing.path;
+      const base = basePath + path || '/';
+      const to = { method, origin, path: base + query, tls };
+      if (attachment.kind === 'aws') return signed(outgoing, prepared, { ...to, headers }, headers);
+      const built = { ...to, headers, body: body.next() };
+      if (attachment.kind === 'dpop') return withProof(built, headers, served);
+      if (attachment.kind === 'header') {
+        headers.push(attachment.name, attachment.value);
+        return built;
+      }
+      const { name, value } = attachment;
+      const others = queryWithout(query, name);
+      const pair = `${encodeURIComponent(name)}=${value}`;
+      return { ...built, path: `${base}${others === '' || others === '?' ? '?' : `${others}&`}${pair}` };
+    },
+  };
+}
+
+/** Of all services, it alone takes a body that is not signed. */
+const isS3 = (service: string | undefined, origin: string): boolean => service === 's3' || /\/\/(?:[^/]+\.)?s3[.-]/.test(origin);

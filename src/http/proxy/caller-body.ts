@@ -1,0 +1,56 @@
+// The body that a caller sends: read as it is asked for, and left alone where no one asks for it.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { CallerBody } from '../../broker/proxy/index.ts';
+import { CALLER_LINGER_MS, REQUEST_TIMEOUT_MS, UPSTREAM_IDLE_TIMEOUT_MS } from '../../domain/time-limits.ts';
+
+/** Bytes: a body that is not longer has to be here within the time of any other request. */
+const SMALL = 64 * 1_024;
+
+/** Null: the request has none. */
+export function callerBody(request: IncomingMessage, response: ServerResponse): CallerBody | null {
+  const { 'content-length': length, 'transfer-encoding': coding } = request.headers;
+  if (coding === undefined && (length === undefined || /^0+$/.test(length))) return null;
+  const bytes = coding === undefined ? Number(length) : undefined;
+  return { length: bytes, chunks: chunksOf(request, response, bytes !== undefined && bytes <= SMALL) };
+}
+
+/** RFC 9110 10.1.1: the caller waits for it before it sends its body. */
+const waitsForContinue = ({ headers, httpVersion }: IncomingMessage): boolean =>
+  httpVersion === '1.1' && /(?:^|\W)100-continue(?:$|\W)/i.test(headers.expect ?? '');
+
+async function* chunksOf(
+  request: IncomingMessage,
+  response: ServerResponse,
+  isSmall: boolean,
+): AsyncGenerator<Uint8Array> {
+  if (waitsForContinue(request) && !response.headersSent) response.writeContinue();
+  // A caller that stops sending has left, as far as anyone can tell.
+  const idle = setTimeout(() => request.destroy(), isSmall ? REQUEST_TIMEOUT_MS : UPSTREAM_IDLE_TIMEOUT_MS);
+  try {
+    // Whoever stops reading leaves the connection open: an answer may still be written.
+    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+      if (!isSmall) idle.refresh();
+      yield chunk as Uint8Array;
+    }
+  } finally {
+    clearTimeout(idle);
+  }
+}
+
+/**
+ * Calls `then` once the caller has sent all of its request, or has had time to read what was written already: a connection that
+ * is closed while bytes arrive takes along what was written to it.
+ */
+export function afterRequest(request: IncomingMessage, then: () => void): void {
+  if (request.complete || request.destroyed) return then();
+  let isDone = false;
+  const done = () => {
+    if (isDone) return;
+    isDone = true;
+    clearTimeout(late);
+    then();
+  };
+  const late = setTimeout(done, CALLER_LINGER_MS);
+  request.once('end', done).once('close', done);
+  request.resume();
+}

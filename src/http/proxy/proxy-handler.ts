@@ -1,0 +1,144 @@
+// Calls through the proxy, past the framework: any method, and bodies that are streamed both ways.
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { Call } from '../../broker/audit/index.ts';
+import type { Proxy, ProxiedResponse } from '../../broker/proxy/index.ts';
+import { Refusal } from '../../domain/errors.ts';
+import type { Clock, Telemetry } from '../../ports/index.ts';
+import type { Answer } from '../answer.ts';
+import type { AddressOf } from '../client-address.ts';
+import { problemOf, problemOfError } from '../errors/problem.ts';
+import type { FastHandler, FastPath } from '../fast-path/fast-path.ts';
+import { type Admission, credentialOf } from '../middleware/authentication.ts';
+import type { LogFailure } from '../middleware/error-logging.ts';
+import { clientContext, newRequestId } from '../middleware/request-context.ts';
+import { afterRequest, callerBody } from './caller-body.ts';
+import { asksForUpgrade, parseProxied, routeOf } from './proxied-request.ts';
+import { writeBody } from './response-body.ts';
+
+export { isProxied } from './proxied-request.ts';
+
+interface Parts {
+  proxy: Proxy;
+  fastPath: Pick<FastPath, 'admit'>;
+  admit: Admission;
+  telemetry: Pick<Telemetry, 'request'>;
+  auditBuffer: { used(keyId: string, at: number): void };
+  logFailure: LogFailure;
+  addressOf: AddressOf;
+  clock: Clock;
+}
+
+/** Counted for a caller that went away, as proxies do. */
+const CALLER_GONE = 499;
+/** Any other is counted as one, so that callers cannot make up time series. */
+const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'QUERY']);
+
+export function createProxyHandler(parts: Parts): FastHandler {
+  const { proxy, fastPath, admit, telemetry, auditBuffer, logFailure, addressOf, clock } = parts;
+
+  function counted({ method = '', url = '' }: IncomingMessage, status: number, started: number): void {
+    const seconds = (clock.monotonic() - started) / 1_000;
+    telemetry.request(routeOf(url), METHODS.has(method) ? method : 'other', status, seconds);
+  }
+
+  /** A known key at once; others as the framework admits them. */
+  async function admitted(request: IncomingMessage, response: ServerResponse, requestId: string): Promise<Call | Refusal> {
+    const { authorization, traceparent, 'x-request-id': sent } = request.headers;
+    const client = clientContext(typeof sent === 'string' ? sent : undefined, traceparent as string | undefined);
+    const from = { address: addressOf(request), requestId, client };
+    return admit(from, credentialOf(authorization), (name, value) => response.setHeader(name, value));
+  }
+
+  async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const started = clock.monotonic();
+    const known = fastPath.admit(request);
+    const requestId = known?.call.requestId ?? newRequestId();
+    if (known) auditBuffer.used(known.call.principal.credential.id, clock.now());
+
+    const refuseWith = (answer: Answer) => {
+      counted(request, answer.status, started);
+      writeProblem(request, response, answer, requestId);
+    };
+    const ending = new AbortController();
+    response.once('close', () => {
+      if (!response.writableFinished) ending.abort();
+    });
+
+    try {
+      const call = known?.call ?? (await admitted(request, response, requestId));
+      if (call instanceof Refusal) return refuseWith(problemOf(call.fault, requestId));
+      if (asksForUpgrade(request)) return refuseWith(problemOf({ code: 'upgrade_not_supported' }, requestId));
+      const parsed = parseProxied(request);
+      if (parsed instanceof Refusal) return refuseWith(problemOf(parsed.fault, requestId));
+      const answered = await proxy.call(call, {
+        ...parsed,
+        method: request.method ?? 'GET',
+        headers: request.rawHeaders,
+        body: callerBody(request, response),
+        ending,
+        onInterim: (status, headers) => writeInterim(response, status, headers),
+      });
+      if (response.destroyed) {
+        if (!(answered instanceof Refusal)) answered.body.discard();
+        return counted(request, CALLER_GONE, started);
+      }
+      if (answered instanceof Refusal) return refuseWith(problemOf(answered.fault, requestId));
+      counted(request, answered.status, started);
+      writeAnswer(request, response, answered, requestId);
+    } catch (error) {
+      // A caller that goes away in the middle of its body gets no answer, and is no one's defect.
+      if (response.destroyed || request.destroyed) return counted(request, CALLER_GONE, started);
+      logFailure(error, requestId);
+      if (response.headersSent) response.destroy();
+      else refuseWith(problemOfError(error, requestId));
+    }
+  }
+
+  return Object.assign((request: IncomingMessage, response: ServerResponse) => void handle(request, response), {
+    streams: true as const,
+  });
+}
+
+function writeAnswer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { status, statusText, headers, body }: ProxiedResponse,
+  requestId: string,
+): void {
+  // The rest of the request is not read after this: the connection cannot be used for another one.
+  if (!request.complete) headers.push('Connection', 'close');
+  try {
+    response.writeHead(status, statusText || (STATUS_CODES[status] ?? ''), headers);
+  } catch {
+    // A header that Node does not write. Nothing of it is told: it may be anything.
+    body.discard();
+    const fault = { code: 'upstream_unavailable', detail: 'The API answered with headers that cannot be passed on.' } as const;
+    return writeProblem(request, response, problemOf({ ...fault, integration: '', retryAfter: 1 }, requestId), requestId);
+  }
+  writeBody(request, response, body);
+}
+
+/** Says that it is ours, so that no one takes it for the answer of the API. */
+function writeProblem(request: IncomingMessage, response: ServerResponse, answer: Answer, requestId: string): void {
+  if (response.destroyed) return;
+  const headers: string[] = [];
+  for (const [name, value] of Object.entries(answer.headers)) headers.push(name, value);
+  headers.push('x-request-id', requestId, 'valetkey-request-id', requestId, 'valetkey-error', '1');
+  headers.push('content-length', String(Buffer.byteLength(answer.body)));
+  if (!request.complete) headers.push('connection', 'close');
+  response.writeHead(answer.status, headers);
+  response.write(answer.body);
+  afterRequest(request, () => response.end());
+}
+
+/** Early hints, and what else comes before the response. */
+function writeInterim(response: ServerResponse, status: number, headers: readonly string[]): void {
+  if (response.headersSent || status !== 103) return;
+  const links = headers.flatMap((name, i) => (i % 2 === 0 && name.toLowerCase() === 'link' ? [headers[i + 1]!] : []));
+  try {
+    if (links.length > 0) response.writeEarlyHints({ link: links });
+  } catch {
+    // Hints that Node does not write are left out.
+  }
+}
+
